@@ -4,7 +4,67 @@
 // counter has one writer, its loop; readers add the slots up.
 package board
 
-import "sync/atomic"
+import (
+	"fmt"
+	"sync/atomic"
+)
+
+// Board is the whole of it. The board itself is read by anyone; what may be
+// written is said at Loop and Backend.
+type Board struct {
+	shape
+	words []uint64 // header and slots, see layout.go
+	mem   []byte   // the mapping that words lie in; nil on the heap
+}
+
+// New returns a board on the heap. It panics for a shape that Create refuses.
+func New(loops, backends int) *Board {
+	s := shape{loops, backends}
+	if err := s.check(); err != nil {
+		panic(err)
+	}
+	words := aligned(s.words())
+	s.writeHeader(words)
+	return &Board{shape: s, words: words}
+}
+
+// Loops returns the number of loops.
+func (b *Board) Loops() int { return b.loops }
+
+// Backends returns the number of backends, over all pools.
+func (b *Board) Backends() int { return b.backends }
+
+// Loop returns the slot of a loop, which lives as long as the board. It panics
+// if there is no such loop.
+func (b *Board) Loop(loop int) *Loop {
+	if uint(loop) >= uint(b.loops) {
+		panic(fmt.Sprintf("board: loop %d of %d", loop, b.loops))
+	}
+	return loopView(b.words[b.loopStart(loop):])
+}
+
+// Backend returns the slot of a backend in a loop, which lives as long as the
+// board. It panics if there is no such loop or backend.
+func (b *Board) Backend(loop, backend int) *Backend {
+	if uint(loop) >= uint(b.loops) || uint(backend) >= uint(b.backends) {
+		panic(fmt.Sprintf("board: loop %d of %d, backend %d of %d", loop, b.loops, backend, b.backends))
+	}
+	return backendView(b.words[b.backendStart(loop, backend):])
+}
+
+// TakeOver sets the gauges of a loop to zero. A loop calls it before it begins:
+// the conns and attempts of one that was killed in its slot are gone, its
+// counters go on.
+func (b *Board) TakeOver(loop int) {
+	l := b.Loop(loop)
+	for _, gauge := range []*Counter{&l.ClientConns, &l.BackendConns, &l.BackendIdle, &l.Exchanges, &l.Tunnels} {
+		gauge.Sub(gauge.Load())
+	}
+	for i := range b.backends {
+		gauge := &b.Backend(loop, i).InFlight
+		gauge.Sub(gauge.Load())
+	}
+}
 
 // Counter is one word with one writer: a plain load and an atomic store.
 type Counter struct{ w uint64 }

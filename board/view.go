@@ -1,0 +1,57 @@
+package board
+
+import "unsafe"
+
+// This file holds every unsafe cast of the package: the words of a board seen
+// as slots, and slots seen as rows of words for adding up. The casts hold
+// because each of these structs is nothing but 64-bit words, which view_test.go
+// checks.
+
+const (
+	loopWords    = int(unsafe.Sizeof(Loop{}) / wordBytes)
+	backendWords = int(unsafe.Sizeof(Backend{}) / wordBytes)
+)
+
+// loopView returns the words, of which there are at least loopWords, as a slot.
+func loopView(words []uint64) *Loop {
+	return (*Loop)(unsafe.Pointer(&words[:loopWords][0]))
+}
+
+// backendView is loopView for a backend's slot.
+func backendView(words []uint64) *Backend {
+	return (*Backend)(unsafe.Pointer(&words[:backendWords][0]))
+}
+
+// counters returns the words of a loop's slot.
+func (l *Loop) counters() []Counter {
+	return unsafe.Slice((*Counter)(unsafe.Pointer(l)), loopWords)
+}
+
+// counters returns the words of a backend's slot.
+func (s *Backend) counters() []Counter {
+	return unsafe.Slice((*Counter)(unsafe.Pointer(s)), backendWords)
+}
+
+// words returns the fields of t in the order of Loop.
+func (t *LoopTotals) words() []uint64 {
+	return unsafe.Slice((*uint64)(unsafe.Pointer(t)), loopWords)
+}
+
+// words returns the fields of t in the order of Backend.
+func (t *BackendTotals) words() []uint64 {
+	return unsafe.Slice((*uint64)(unsafe.Pointer(t)), backendWords)
+}
+
+// mapped returns shared memory, which begins on a page, as words.
+func mapped(mem []byte) []uint64 {
+	return unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(mem))), len(mem)/wordBytes)
+}
+
+// aligned returns n zero words on the heap that begin on a line of their own.
+// The collector does not move them.
+func aligned(n int) []uint64 {
+	words := make([]uint64, n+lineWords)
+	past := int(uintptr(unsafe.Pointer(unsafe.SliceData(words))) % lineBytes / wordBytes)
+	skip := (lineWords - past) % lineWords
+	return words[skip : skip+n : skip+n]
+}
