@@ -1,0 +1,167 @@
+package upstream
+
+import (
+	"lb/config"
+	"lb/loop/tick"
+)
+
+// sequenceMax bounds the sequence of a pool, in entries of 4 bytes; weights that
+// would be rounded to nothing add at most one entry for each backend.
+const sequenceMax = 65536
+
+// lookAhead is how far a retry follows the sequence before it takes the nearest
+// backend by Index instead: the others of one with a weight of 60,000 may be
+// that many entries away.
+const lookAhead = 64
+
+// roundRobin is smooth weighted round robin. nginx's rule says which backend
+// comes next from the current weights of all of them, which costs a pass over
+// the pool for each pick. Its choices repeat, with the sum of the weights as
+// their period, so they are worked out once and a pick is a step along them.
+//
+// Retries walk with a cursor of their own: first picks keep their exact shares
+// whatever fails, and the load of a failing backend is spread over all others
+// by weight, not put on the one that follows it in the sequence.
+type roundRobin struct {
+	sequence []int32 // Index of a backend, one period
+	backends int
+	next     int // in sequence, for an exchange's first pick
+	retry    int // in sequence, for its further ones
+}
+
+func newRoundRobin(backends []config.Backend, loop, loops int) *roundRobin {
+	weights := make([]int, len(backends))
+	for i, b := range backends {
+		weights[i] = max(1, b.Weight)
+	}
+	r := &roundRobin{sequence: smooth(shorten(weights)), backends: len(backends)}
+	r.next = loop * len(r.sequence) / loops
+	r.retry = r.next
+	return r
+}
+
+func (r *roundRobin) pick(tried *Tried, _ tick.Instant) int {
+	if tried.Len() > 0 {
+		return r.pickAgain(tried)
+	}
+	return r.step(&r.next)
+}
+
+// pickAgain goes on to the next backend not in tried; all tried: to the next.
+func (r *roundRobin) pickAgain(tried *Tried) int {
+	index := r.step(&r.retry)
+	if tried.Len() >= r.backends {
+		return index
+	}
+	for range lookAhead {
+		if !tried.Has(index) {
+			return index
+		}
+		index = r.step(&r.retry)
+	}
+	for range r.backends {
+		if !tried.Has(index) {
+			break
+		}
+		index = (index + 1) % r.backends
+	}
+	return index
+}
+
+func (r *roundRobin) step(cursor *int) int {
+	index := r.sequence[*cursor]
+	if *cursor++; *cursor == len(r.sequence) {
+		*cursor = 0
+	}
+	return int(index)
+}
+
+// shorten returns weights of the same proportions with a sum that is as small
+// as can be. Above sequenceMax they are rounded down, none of them to 0.
+func shorten(weights []int) []int {
+	weights = divide(weights)
+	sum := total(weights)
+	if sum <= sequenceMax {
+		return weights
+	}
+	scaled := make([]int, len(weights))
+	for i, w := range weights {
+		scaled[i] = max(1, w*sequenceMax/sum)
+	}
+	return divide(scaled)
+}
+
+// divide returns weights divided by their greatest common divisor.
+func divide(weights []int) []int {
+	divisor := 0
+	for _, w := range weights {
+		a, b := divisor, w
+		for b != 0 {
+			a, b = b, a%b
+		}
+		divisor = a
+	}
+	divided := make([]int, len(weights))
+	for i, w := range weights {
+		divided[i] = w / divisor
+	}
+	return divided
+}
+
+func total(weights []int) (sum int) {
+	for _, w := range weights {
+		sum += w
+	}
+	return sum
+}
+
+// group is the backends of one weight. Among them the rule takes turns in the
+// order of Index, so only one of them is in question at each step.
+type group struct {
+	weight, current int // current is that of the member whose turn it is
+	turns           int // taken by every member, behind those of members before turn
+	turn            int // in members
+	members         []int32
+}
+
+// smooth returns one period of nginx's smooth weighted round robin: at each
+// step the current weight of every backend grows by its weight, the greatest
+// (the first of equals) is chosen, and loses the sum of all weights. A step
+// looks at the distinct weights, of which few fit below sequenceMax, and not at
+// the backends.
+func smooth(weights []int) []int32 {
+	groups := groupByWeight(weights)
+	sum := total(weights)
+	sequence := make([]int32, 0, sum)
+	for step := 1; step <= sum; step++ {
+		var best *group
+		for i := range groups {
+			g := &groups[i]
+			g.current = step*g.weight - g.turns*sum
+			if best == nil || g.current > best.current ||
+				g.current == best.current && g.members[g.turn] < best.members[best.turn] {
+				best = g
+			}
+		}
+		sequence = append(sequence, best.members[best.turn])
+		if best.turn++; best.turn == len(best.members) {
+			best.turn, best.turns = 0, best.turns+1
+		}
+	}
+	return sequence
+}
+
+func groupByWeight(weights []int) []group {
+	var groups []group
+	place := make(map[int]int) // weight to its group
+	for i, w := range weights {
+		g, ok := place[w]
+		if !ok {
+			g = len(groups)
+			place[w] = g
+			groups = append(groups, group{weight: w})
+		}
+		groups[g].members = append(groups[g].members, int32(i))
+	}
+	return groups
+}
