@@ -1,0 +1,129 @@
+package admin
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"lb/board"
+)
+
+// This file is the list of what /metrics shows from the board: names, help and
+// labels, each beside the word it is read from.
+
+var loopsDesc = prometheus.NewDesc("lb_loops",
+	"Event loops, each of which is a thread or a worker process.", nil, nil)
+
+var loopMetrics = []loopMetric{
+	loopGauge("lb_client_connections", "Open connections from clients.",
+		func(t *board.LoopTotals) uint64 { return t.ClientConns }),
+	loopGauge("lb_backend_connections", "Open connections to backends, idle ones included.",
+		func(t *board.LoopTotals) uint64 { return t.BackendConns }),
+	loopGauge("lb_backend_idle_connections", "Connections to backends that wait for reuse.",
+		func(t *board.LoopTotals) uint64 { return t.BackendIdle }),
+	loopGauge("lb_exchanges", "Requests that are being answered.",
+		func(t *board.LoopTotals) uint64 { return t.Exchanges }),
+	loopGauge("lb_tunnels", "Upgraded connections, such as WebSockets.",
+		func(t *board.LoopTotals) uint64 { return t.Tunnels }),
+
+	loopCounter("lb_client_connections_accepted_total", "Connections accepted from clients.",
+		func(t *board.LoopTotals) uint64 { return t.Accepted }),
+	loopCounter("lb_accept_errors_total", "Attempts to accept a connection that failed.",
+		func(t *board.LoopTotals) uint64 { return t.AcceptErrors }),
+	loopCounter("lb_client_requests_total", "Requests from clients whose whole head was read.",
+		func(t *board.LoopTotals) uint64 { return t.Requests }),
+	loopByClass("lb_replies_total",
+		"Responses sent to clients, lb's own included, by status class.",
+		func(t *board.LoopTotals) *[6]uint64 { return &t.Replies }),
+	loopByClass("lb_own_replies_total",
+		"Responses that lb made itself, mostly errors, by status class.",
+		func(t *board.LoopTotals) *[6]uint64 { return &t.OwnReplies }),
+	{
+		desc: prometheus.NewDesc("lb_bytes_total",
+			"Bytes received by lb (in) and sent by it (out), by the side they were exchanged with.",
+			[]string{"side", "direction"}, nil),
+		kind: prometheus.CounterValue,
+		series: []loopSeries{
+			{[]string{"client", "in"}, func(t *board.LoopTotals) uint64 { return t.BytesFromClient }},
+			{[]string{"client", "out"}, func(t *board.LoopTotals) uint64 { return t.BytesToClient }},
+			{[]string{"backend", "in"}, func(t *board.LoopTotals) uint64 { return t.BytesFromBackend }},
+			{[]string{"backend", "out"}, func(t *board.LoopTotals) uint64 { return t.BytesToBackend }},
+		},
+	},
+	loopCounter("lb_retries_total", "Attempts that followed a failed attempt at the same request.",
+		func(t *board.LoopTotals) uint64 { return t.Retries }),
+	loopCounter("lb_client_aborts_total", "Requests whose client went away before its answer was complete.",
+		func(t *board.LoopTotals) uint64 { return t.ClientAborts }),
+	loopCounter("lb_panics_total", "Panics caught in an event loop; each cost one connection.",
+		func(t *board.LoopTotals) uint64 { return t.Panics }),
+	loopCounter("lb_loop_turns_total", "Turns of the event loops.",
+		func(t *board.LoopTotals) uint64 { return t.Turns }),
+}
+
+var backendMetrics = []backendMetric{
+	backendOne("lb_backend_attempts_in_flight", "Attempts at a backend that have not ended.", prometheus.GaugeValue,
+		func(t *board.BackendTotals) uint64 { return t.InFlight }),
+	backendOne("lb_backend_attempts_total", "Attempts at a backend, retries included.", prometheus.CounterValue,
+		func(t *board.BackendTotals) uint64 { return t.Attempts }),
+	backendByClass("lb_requests_total",
+		"Requests that a backend answered, by the status class of its final response.",
+		func(t *board.BackendTotals) *[6]uint64 { return &t.Replies }),
+	backendOne("lb_backend_connects_total", "Connections dialled to a backend.", prometheus.CounterValue,
+		func(t *board.BackendTotals) uint64 { return t.Conns }),
+	{
+		desc: backendDesc("lb_backend_faults_total",
+			"Attempts that failed by the backend's doing, by cause: not connected, reset, too late, or an answer that is not HTTP.",
+			"cause"),
+		kind: prometheus.CounterValue,
+		series: []backendSeries{
+			{[]string{"connect"}, func(t *board.BackendTotals) uint64 { return t.ConnectFaults }},
+			{[]string{"reset"}, func(t *board.BackendTotals) uint64 { return t.ResetFaults }},
+			{[]string{"timeout"}, func(t *board.BackendTotals) uint64 { return t.TimeoutFaults }},
+			{[]string{"bad_answer"}, func(t *board.BackendTotals) uint64 { return t.BadAnswers }},
+		},
+	},
+	{
+		desc: backendDesc("lb_backend_bytes_total",
+			"Bytes received from a backend (in) and sent to it (out).", "direction"),
+		kind: prometheus.CounterValue,
+		series: []backendSeries{
+			{[]string{"in"}, func(t *board.BackendTotals) uint64 { return t.BytesFrom }},
+			{[]string{"out"}, func(t *board.BackendTotals) uint64 { return t.BytesTo }},
+		},
+	},
+}
+
+// classes are the values of the label code, by place in a [6] of the board.
+var classes = [6]string{1: "1xx", 2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"}
+
+func loopGauge(name, help string, value func(*board.LoopTotals) uint64) loopMetric {
+	return loopMetric{prometheus.NewDesc(name, help, nil, nil), prometheus.GaugeValue, []loopSeries{{nil, value}}}
+}
+
+func loopCounter(name, help string, value func(*board.LoopTotals) uint64) loopMetric {
+	return loopMetric{prometheus.NewDesc(name, help, nil, nil), prometheus.CounterValue, []loopSeries{{nil, value}}}
+}
+
+func loopByClass(name, help string, row func(*board.LoopTotals) *[6]uint64) loopMetric {
+	m := loopMetric{desc: prometheus.NewDesc(name, help, []string{"code"}, nil), kind: prometheus.CounterValue}
+	for class := 1; class < len(classes); class++ {
+		value := func(t *board.LoopTotals) uint64 { return row(t)[class] }
+		m.series = append(m.series, loopSeries{[]string{classes[class]}, value})
+	}
+	return m
+}
+
+func backendDesc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(name, help, append([]string{"pool", "backend"}, labels...), nil)
+}
+
+func backendOne(name, help string, kind prometheus.ValueType, value func(*board.BackendTotals) uint64) backendMetric {
+	return backendMetric{backendDesc(name, help), kind, []backendSeries{{nil, value}}}
+}
+
+func backendByClass(name, help string, row func(*board.BackendTotals) *[6]uint64) backendMetric {
+	m := backendMetric{desc: backendDesc(name, help, "code"), kind: prometheus.CounterValue}
+	for class := 1; class < len(classes); class++ {
+		value := func(t *board.BackendTotals) uint64 { return row(t)[class] }
+		m.series = append(m.series, backendSeries{[]string{classes[class]}, value})
+	}
+	return m
+}
