@@ -1,0 +1,123 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// readBackends reads [[backends]], or a list of inline tables.
+func readBackends(r *reader, c *Config, path string, v any) {
+	var list []any
+	switch v := v.(type) {
+	case []any:
+		list = v
+	case []map[string]any:
+		for _, t := range v {
+			list = append(list, t)
+		}
+	default:
+		r.refuseValue(path, wrong("must be a list of tables, not "+kind(v), "write [[backends]], once for each backend"))
+		return
+	}
+	if len(list) == 0 {
+		r.refuseValue(path, wrong("is empty", "name at least one backend"))
+		return
+	}
+	backends := make([]Backend, 0, len(list))
+	first := map[string]int{} // line by identity
+	for i, v := range list {
+		at := element(path, i)
+		b, ok := readBackend(r, at, v)
+		if !ok {
+			continue
+		}
+		line, _ := place(r.src, r.at[at].value)
+		if n, twice := first[identity(b)]; twice {
+			r.refuseValue(at, duplicate(b, fmt.Sprintf("in line %d", n)))
+			continue
+		}
+		first[identity(b)] = line
+		backends = append(backends, b)
+	}
+	c.Pools[0].Backends = backends
+}
+
+// readBackend reads the backend at path. False: it is not whole, and r knows.
+func readBackend(r *reader, path string, v any) (Backend, bool) {
+	b, before := Backend{Weight: 1}, len(r.errs)
+	readTable(r, &b, path, v, backendKeys)
+	if len(r.errs) > before {
+		return b, false
+	}
+	host, port, socket := r.has(under(path, "host")), r.has(under(path, "port")), r.has(under(path, "socket"))
+	switch {
+	case socket && (host || port):
+		r.refuseValue(path, wrong("has both a socket and a host or port", "keep one of the two"))
+	case !socket && !host && !port:
+		r.refuseValue(path, wrong("says not where it is", "add host and port, or socket"))
+	case !socket && !host:
+		r.refuseValue(path, wrong("has no host", `add host = "127.0.0.1" or another`))
+	case !socket && !port:
+		r.refuseValue(path, wrong("has no port", "add port = 80 or another"))
+	}
+	return b, len(r.errs) == before
+}
+
+// identity is the same for two spellings of one place.
+func identity(b Backend) string {
+	if b.Socket != "" {
+		return b.String()
+	}
+	if a, err := netip.ParseAddr(b.Host); err == nil {
+		b.Host = a.Unmap().String()
+	}
+	return strings.ToLower(b.String())
+}
+
+func duplicate(b Backend, where string) *flaw {
+	return wrong(fmt.Sprintf("%s is there already, %s", b, where), "remove one; weight gives a backend more requests")
+}
+
+// ParseBackend reads a backend as -b takes it: host:port, [v6]:port or
+// unix:/path. Its weight is 1. It returns an *Error without a position.
+func ParseBackend(s string) (Backend, error) {
+	b, f := parseBackend(s)
+	if f != nil {
+		return Backend{}, flagError("--backend", f)
+	}
+	return b, nil
+}
+
+func parseBackend(s string) (Backend, *flaw) {
+	if path, ok := strings.CutPrefix(s, "unix:"); ok {
+		return Backend{Socket: path, Weight: 1}, checkSocket(path)
+	}
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return Backend{}, wrong(fmt.Sprintf("%q is not host:port, [v6]:port or unix:/path", s), mendBackend(s))
+	}
+	if f := checkPort(port, 1); f != nil {
+		return Backend{}, f
+	}
+	if f := checkHost(host); f != nil {
+		return Backend{}, f
+	}
+	n, _ := strconv.Atoi(port)
+	return Backend{Host: host, Port: n, Weight: 1}, nil
+}
+
+// mendBackend guesses what s was meant to be.
+func mendBackend(s string) string {
+	switch {
+	case strings.HasPrefix(s, "http://"), strings.HasPrefix(s, "https://"):
+		return "leave out the scheme"
+	case strings.HasPrefix(s, "/"):
+		return fmt.Sprintf(`write "unix:%s"`, s)
+	case strings.Count(s, ":") > 1:
+		return `put an IPv6 address in brackets, such as "[::1]:9001"`
+	}
+	return fmt.Sprintf(`write "%s:80", with the port it listens on`, strings.Trim(s, ":"))
+}

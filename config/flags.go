@@ -1,0 +1,80 @@
+package config
+
+import "fmt"
+
+// Flags are the settings of the command line. nil, or no backend: not given.
+type Flags struct {
+	Mode, Host, Strategy, LogLevel, PIDFile *string
+	Workers, Port                           *int
+	Backends                                []string // any replace all those of the file
+}
+
+// With returns a copy of c in which the flags have won. It returns Errors
+// without positions for what it does not accept.
+func (c *Config) With(f Flags) (*Config, error) {
+	out := *c
+	out.Pools = append([]Pool(nil), c.Pools...)
+	var errs Errors
+	note := func(flag string, f *flaw) {
+		if f != nil {
+			errs = append(errs, flagError(flag, f))
+		}
+	}
+	note("--mode", textFlag(&out.Mode, f.Mode, checkMode))
+	note("--workers", numberFlag(&out.Workers, f.Workers, 0, workersMax))
+	note("--port", numberFlag(&out.Port, f.Port, 0, portMax))
+	note("--host", textFlag(&out.Host, f.Host, checkListenHost))
+	note("--strategy", textFlag(&out.Strategy, f.Strategy, checkStrategy))
+	note("--log-level", textFlag(&out.LogLevel, f.LogLevel, checkLogLevel))
+	note("--pid-file", textFlag(&out.PIDFile, f.PIDFile, checkPath))
+	if f.Strategy != nil {
+		out.Pools[0].Strategy = out.Strategy
+	}
+	if len(f.Backends) > 0 {
+		out.Pools[0].Backends = backendFlags(f.Backends, note)
+	}
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	return &out, nil
+}
+
+func flagError(flag string, f *flaw) *Error { return &Error{Key: flag, What: f.what, Mend: f.mend} }
+
+func textFlag[S ~string](to *S, from *string, check func(string) *flaw) *flaw {
+	if from == nil {
+		return nil
+	}
+	*to = S(*from)
+	return check(*from)
+}
+
+func numberFlag(to, from *int, low, high int) *flaw {
+	switch {
+	case from == nil:
+		return nil
+	case *from < low || *from > high:
+		return outside(int64(*from), low, high)
+	}
+	*to = *from
+	return nil
+}
+
+// backendFlags reads the backends of the command line; note hears of flaws.
+func backendFlags(list []string, note func(flag string, f *flaw)) []Backend {
+	backends := make([]Backend, 0, len(list))
+	seen := map[string]int{}
+	for i, s := range list {
+		b, f := parseBackend(s)
+		if n, twice := seen[identity(b)]; f == nil && twice {
+			f = duplicate(b, fmt.Sprintf("as number %d", n))
+		}
+		if f != nil {
+			note("--backend", f)
+			continue
+		}
+		seen[identity(b)] = i + 1
+		backends = append(backends, b)
+	}
+	return backends
+}

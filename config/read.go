@@ -1,0 +1,185 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// FileName is the file that Find looks for in the working directory.
+const FileName = "lb.toml"
+
+// Find returns the configuration in the file at path. With an empty path it is
+// the one in ./lb.toml or, if there is none, Default. Errors are those of Load.
+func Find(path string) (*Config, error) {
+	if path != "" {
+		return Load(path)
+	}
+	c, err := Load(FileName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Default(), nil
+	}
+	return c, err
+}
+
+// Load reads and checks the file at path. It returns an *fs.PathError for a
+// file that cannot be read, and Errors for one that is not accepted.
+func Load(path string) (*Config, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, data)
+}
+
+// Parse checks data, the content of a file called name. What data does not say
+// is as in Default. It returns Errors if data is not accepted.
+func Parse(name string, data []byte) (*Config, error) {
+	src := strings.TrimPrefix(string(data), "\xef\xbb\xbf") // a byte order mark has no column
+	tree, err := decode(name, src)
+	if err != nil {
+		return nil, err
+	}
+	r := reader{file: name, src: src, config: Default()}
+	r.config.Source = name
+	var twice string
+	if r.at, twice = findSpots(src); twice != "" {
+		r.refuse(r.at[twice].key, twice, wrong("is given twice", "keep one of the two"))
+	}
+	readTable(&r, r.config, "", tree, topKeys)
+	r.finish()
+	if len(r.errs) > 0 {
+		return nil, r.errs.inOrder()
+	}
+	return r.config, nil
+}
+
+// decode turns src into a tree of plain values; Errors if it is not TOML.
+func decode(name, src string) (tree map[string]any, err error) {
+	if _, err = toml.Decode(src, &tree); err == nil {
+		return tree, nil
+	}
+	var syntax toml.ParseError
+	if !errors.As(err, &syntax) {
+		return nil, Errors{{File: name, Line: 1, Column: 1, What: err.Error()}}
+	}
+	// Position.Start is right where Line and Col are not: after a newline in
+	// the wrong place they are those of the line before or after.
+	line, column := place(src, syntax.Position.Start)
+	return nil, Errors{{File: name, Line: line, Column: column, What: syntax.Message}}
+}
+
+// reader fills a Config from a decoded tree, and collects what is wrong.
+type reader struct {
+	file   string
+	src    string
+	at     spots
+	config *Config
+	errs   Errors
+}
+
+// flaw says what is wrong with a value and how to mend it. nil: nothing.
+type flaw struct{ what, mend string }
+
+func wrong(what, mend string) *flaw { return &flaw{what, mend} }
+
+// refuse records a flaw of the key at path, at an offset of the source.
+func (r *reader) refuse(off int, path string, f *flaw) {
+	line, column := place(r.src, off)
+	r.errs = append(r.errs, &Error{r.file, line, column, path, f.what, f.mend})
+}
+
+// refuseValue records a flaw of the value at path, if there is one.
+func (r *reader) refuseValue(path string, f *flaw) {
+	if f != nil {
+		r.refuse(r.at[path].value, path, f)
+	}
+}
+
+// has says whether the file gives the key at path.
+func (r *reader) has(path string) bool {
+	_, ok := r.at[path]
+	return ok
+}
+
+// key is one known key of a table: set puts v, the value at path, into t.
+type key[T any] struct {
+	name string
+	set  func(r *reader, t *T, path string, v any)
+}
+
+// readTable reads the table at path into t.
+func readTable[T any](r *reader, t *T, path string, v any, keys []key[T]) {
+	table, ok := v.(map[string]any)
+	if !ok {
+		r.refuseValue(path, wrong("must be a table, not "+kind(v), mendTable(path)))
+		return
+	}
+	for name, v := range table {
+		at := under(path, name)
+		i := slices.IndexFunc(keys, func(k key[T]) bool { return k.name == name })
+		if i < 0 {
+			r.refuse(r.at[at].key, at, unknown(name, names(keys)))
+			continue
+		}
+		keys[i].set(r, t, at, v)
+	}
+}
+
+// names returns the names of keys, in their order.
+func names[T any](keys []key[T]) []string {
+	out := make([]string, len(keys))
+	for i, k := range keys {
+		out[i] = k.name
+	}
+	return out
+}
+
+// unknown tells what to do about a key that is not among known, the keys of its
+// table. A key in the wrong table is the commonest mistake: in TOML, what
+// follows a [table] belongs to it.
+func unknown(name string, known []string) *flaw {
+	const what = "unknown key"
+	for _, t := range knownTables {
+		switch {
+		case !slices.Contains(t.keys, name):
+		case t.name == "":
+			return wrong(what, fmt.Sprintf("%q belongs to the top, above the first [table]", name))
+		default:
+			return wrong(what, fmt.Sprintf("%q belongs to %s", name, t.name))
+		}
+	}
+	if near := nearest(name, known); near != "" {
+		return wrong(what, fmt.Sprintf("did you mean %q?", near))
+	}
+	return wrong(what, "known here: "+strings.Join(known, ", "))
+}
+
+// finish checks what no single key can tell.
+func (r *reader) finish() {
+	l := &r.config.Limits
+	if !r.has("limits.target_bytes") {
+		l.TargetBytes = min(l.TargetBytes, l.HeaderBytes/2)
+	}
+	if l.TargetBytes >= l.HeaderBytes {
+		r.refuseValue("limits.target_bytes", wrong(
+			fmt.Sprintf("%d bytes must be less than header_bytes (%d), which include the target", l.TargetBytes, l.HeaderBytes),
+			"make it smaller, or header_bytes larger"))
+	}
+	for i := range r.config.Pools {
+		r.config.Pools[i].Strategy = r.config.Strategy
+	}
+}
+
+// mendTable says how to write the table at path.
+func mendTable(path string) string {
+	if name, _, ok := strings.Cut(path, "["); ok {
+		return fmt.Sprintf("write [[%s]] on a line of its own", name)
+	}
+	return fmt.Sprintf("write [%s] on a line of its own", path)
+}

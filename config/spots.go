@@ -1,0 +1,264 @@
+package config
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// The decoder knows where things stand only when they break the grammar, and
+// has one place for all elements of an array of tables. findSpots reads the
+// source once more and notes where each key and each value begins.
+
+// spot is where a key and its value begin, as byte offsets. For an element of
+// an array both are where the element begins; for a table both are its name.
+type spot struct{ key, value int }
+
+// spots maps paths, as under and element write them, to places.
+type spots map[string]spot
+
+// under returns the path of name inside the table at path.
+func under(path, name string) string {
+	if !bare(name) {
+		name = strconv.Quote(name)
+	}
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+// element returns the path of element i of the array at path.
+func element(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }
+
+// bare says that name needs no quotes as a key of TOML.
+func bare(name string) bool {
+	for i := range len(name) {
+		if !bareByte(name[i]) {
+			return false
+		}
+	}
+	return name != ""
+}
+
+func bareByte(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
+}
+
+// place turns an offset into a line and a column, both counted from 1.
+func place(src string, off int) (line, column int) {
+	before := src[:min(off, len(src))]
+	return strings.Count(before, "\n") + 1, len(before) - strings.LastIndexByte(before, '\n')
+}
+
+// findSpots reads src, which the decoder has accepted. On anything else it
+// ends, too, with spots of no meaning. twice is the path of a value given a
+// second time, which the decoder overlooks after a dotted key; "" for none.
+func findSpots(src string) (at spots, twice string) {
+	f := finder{src: src, at: spots{}, tables: map[string]int{}}
+	for f.skip(" \t\r\n"); f.off < len(src); f.skip(" \t\r\n") {
+		if f.src[f.off] == '[' {
+			f.header()
+		} else {
+			f.pair(f.table)
+		}
+	}
+	return f.at, f.twice
+}
+
+// finder goes over a source. Every call of a method ends: each step of a loop
+// moves off forward.
+type finder struct {
+	src    string
+	off    int
+	table  string         // the path of the table that the last header opened
+	tables map[string]int // how many elements an array of tables has so far
+	at     spots
+	twice  string
+}
+
+// skip goes over the bytes in set and over comments.
+func (f *finder) skip(set string) {
+	for f.off < len(f.src) {
+		switch c := f.src[f.off]; {
+		case c == '#':
+			if end := strings.IndexByte(f.src[f.off:], '\n'); end >= 0 {
+				f.off += end
+			} else {
+				f.off = len(f.src)
+			}
+			if !strings.Contains(set, "\n") {
+				return
+			}
+		case strings.IndexByte(set, c) >= 0:
+			f.off++
+		default:
+			return
+		}
+	}
+}
+
+// take goes over c if it is next.
+func (f *finder) take(c byte) bool {
+	if f.off < len(f.src) && f.src[f.off] == c {
+		f.off++
+		return true
+	}
+	return false
+}
+
+// header reads [a.b] or [[a.b]] and makes it the current table.
+func (f *finder) header() {
+	f.off++
+	array := f.take('[')
+	path := ""
+	for {
+		name, off := f.name()
+		path = under(path, name)
+		f.note(path, off)
+		last := !f.take('.')
+		if last && array {
+			f.tables[path]++
+		}
+		if n := f.tables[path]; n > 0 {
+			path = element(path, n-1)
+			f.note(path, off)
+		}
+		if last {
+			break
+		}
+	}
+	f.table = path
+	f.off++ // the bracket
+	if array {
+		f.off++
+	}
+	f.off = min(f.off, len(f.src))
+}
+
+// note puts a table's name on record unless it is there.
+func (f *finder) note(path string, off int) {
+	if _, ok := f.at[path]; !ok {
+		f.at[path] = spot{off, off}
+	}
+}
+
+// pair reads a.b = value inside the table at path.
+func (f *finder) pair(path string) {
+	for {
+		name, off := f.name()
+		path = under(path, name)
+		if f.take('.') {
+			f.note(path, off)
+			continue
+		}
+		if _, ok := f.at[path]; ok && f.twice == "" {
+			f.twice = path
+		}
+		f.off = min(f.off+1, len(f.src)) // the equals sign
+		f.skip(" \t")
+		f.at[path] = spot{off, f.off}
+		f.value(path)
+		return
+	}
+}
+
+// name reads one part of a key with the blanks around it, and says where it began.
+func (f *finder) name() (name string, off int) {
+	f.skip(" \t")
+	off = f.off
+	switch {
+	case off < len(f.src) && (f.src[off] == '"' || f.src[off] == '\''):
+		f.text()
+		name = unquote(f.src[off:f.off])
+	default:
+		for f.off < len(f.src) && bareByte(f.src[f.off]) {
+			f.off++
+		}
+		name = f.src[off:f.off]
+	}
+	f.skip(" \t")
+	return name, off
+}
+
+// value reads the value of the key at path, and notes what is inside it.
+func (f *finder) value(path string) {
+	if f.off >= len(f.src) {
+		return
+	}
+	switch f.src[f.off] {
+	case '"', '\'':
+		f.text()
+	case '[':
+		f.array(path)
+	case '{':
+		f.inline(path)
+	default:
+		if n := strings.IndexAny(f.src[f.off:], ",]}#\n"); n >= 0 {
+			f.off += n
+		} else {
+			f.off = len(f.src)
+		}
+	}
+}
+
+func (f *finder) array(path string) {
+	f.off++
+	for i := 0; ; i++ {
+		f.skip(" \t\r\n,")
+		if f.off >= len(f.src) || f.take(']') {
+			return
+		}
+		at, begin := element(path, i), f.off
+		f.at[at] = spot{begin, begin}
+		f.value(at)
+		f.off = max(f.off, begin+1)
+	}
+}
+
+func (f *finder) inline(path string) {
+	f.off++
+	for {
+		f.skip(" \t\r\n,")
+		if f.off >= len(f.src) || f.take('}') {
+			return
+		}
+		f.pair(path)
+	}
+}
+
+// text reads a string of any of the four kinds.
+func (f *finder) text() {
+	quote := f.src[f.off : f.off+1]
+	if long := strings.Repeat(quote, 3); strings.HasPrefix(f.src[f.off:], long) {
+		quote = long
+	}
+	f.off += len(quote)
+	for f.off < len(f.src) && !strings.HasPrefix(f.src[f.off:], quote) {
+		if f.src[f.off] == '\\' && quote[0] == '"' {
+			f.off++
+		}
+		f.off++
+	}
+	f.off += len(quote)
+	for n := 0; n < 2 && len(quote) == 3 && f.off < len(f.src) && f.src[f.off] == quote[0]; n++ {
+		f.off++ // one or two quotes may end the text itself: """"a""""
+	}
+	f.off = min(f.off, len(f.src))
+}
+
+// unquote returns what a quoted key stands for. The decoder knows every escape
+// there is, so it is asked.
+func unquote(quoted string) string {
+	if len(quoted) >= 2 && !strings.Contains(quoted, `\`) {
+		return quoted[1 : len(quoted)-1]
+	}
+	var key map[string]bool
+	if _, err := toml.Decode(quoted+" = true", &key); err == nil {
+		for k := range key {
+			return k
+		}
+	}
+	return quoted
+}
