@@ -89,6 +89,7 @@ func (s FieldSet) Has(id FieldID) bool { return s>>id&1 != 0 }
 type Field struct {
 	Name, Value Span
 	ID          FieldID
+	plain       bool // stands in the buffer as "Name: value\r\n"
 }
 
 // Method names the methods that a proxy must know; all others are OtherMethod.
@@ -112,7 +113,7 @@ type Head struct {
 	HeadLen       uint32   // bytes, with the empty line; set by Done
 	Minor         uint8    // HTTP/1.Minor, as it acts: 0 or 1
 	Framing       Framing  // of the body
-	Length        int64    // bytes of the body, for Length
+	Length        int64    // bytes of the body; -1 when they cannot be told (see Response)
 	Seen          FieldSet // which known fields are there
 	Close         bool     // the sender will not keep the connection (RFC 9112 9.3)
 	Nominated     bool     // Connection names fields beside close, keep-alive, upgrade and TE
@@ -120,5 +121,18 @@ type Head struct {
 	Fields        []Field  // valid after Done, in order
 	Reason        Reason   // set by Bad
 	ReasonOff     uint32   // where in the buffer
-	// unexported: resume state
+
+	state     state
+	pos       uint32 // how far the buffer has been read
+	mark      uint32 // where the method or the target began
+	headMax   uint32
+	targetMax uint32
+	fieldMax  uint32
+	watched   FieldSet // fields that note looks at
+	host      Span     // value of Host
+	coding    Reason   // verdict on Transfer-Encoding, NoReason for chunked
+	keepAlive bool     // Connection has the option keep-alive
+	closing   bool     // Connection has the option close
+	nominated uint8    // how many names Connection has
+	nameBits  uint64   // one bit for each of them, see nameBit
 }

@@ -1,0 +1,245 @@
+package httpparse
+
+import "math"
+
+const (
+	sizeDigitsMax = 16
+	sizeLineMax   = 4 << 10  // bytes of a chunk-size line, with its CRLF
+	extsMax       = 64 << 10 // bytes of extensions in a body, beside a share of its data
+	extsShare     = 16       // one byte of extension for so many of data
+)
+
+// chunkState is the place in a chunked body that the next byte belongs to.
+type chunkState uint8
+
+const (
+	atSize      chunkState = iota // first digit
+	inSize                        //
+	beforeExt                     // BWS before ';'
+	beforeName                    // BWS behind ';'
+	inExtName                     //
+	afterName                     // BWS before '='
+	beforeExtV                    // BWS behind '='
+	inExtToken                    //
+	inQuotes                      //
+	inEscape                      // behind a backslash
+	afterExtV                     // behind a quoted string
+	afterSize                     // behind the CR of the line
+	inData                        //
+	afterData                     // CR behind the data
+	afterDataCR                   // LF behind the data
+	chunksOver                    //
+	chunksBad                     //
+)
+
+// Chunks decodes the chunked coding (RFC 9112 7.1). The zero value is ready.
+//
+// Extensions must be well-formed; they are dropped, and bounded: 4 KiB in a
+// line, and in a body 64 KiB and one byte for every 16 of data. Without that, a
+// peer could keep us busy reading and the other side waiting with next to no
+// data (CVE-2023-39326).
+type Chunks struct {
+	Reason Reason // set by Bad
+	state  chunkState
+	line   uint16 // bytes of the size line so far
+	exts   uint64 // bytes of extensions so far
+	left   uint64 // bytes of data that the chunk still has
+	data   uint64 // bytes of data in all chunks up to this one
+}
+
+// Reset makes c ready for a new body.
+func (c *Chunks) Reset() { *c = Chunks{} }
+
+// Next decodes the start of b: n bytes are used up, data is the range of body
+// bytes among them (possibly empty). Call it again with b[n:] while n > 0 and
+// the status is More; More with n == 0 asks for more bytes. Done: the last
+// chunk's line is used up and the trailer section begins at b[n:], to be read by
+// a Trailers. Bad sets Reason; n is where the fault is.
+func (c *Chunks) Next(b []byte) (data Span, n int, st Status) {
+	for n < len(b) && c.state < chunksOver {
+		if c.state == inData {
+			return c.take(n, len(b))
+		}
+		if r := c.step(b[n]); r != NoReason {
+			c.state, c.Reason = chunksBad, r
+			return Span{}, n, Bad
+		}
+		n++
+	}
+	switch c.state {
+	case chunksOver:
+		return Span{}, n, Done
+	case chunksBad:
+		return Span{}, n, Bad
+	}
+	return Span{}, n, More
+}
+
+// take gives out the data between from and to, as far as the chunk goes.
+func (c *Chunks) take(from, to int) (Span, int, Status) {
+	k := min(c.left, uint64(to-from), math.MaxUint32)
+	if c.left -= k; c.left == 0 {
+		c.state = afterData
+	}
+	return Span{uint32(from), uint32(k)}, from + int(k), More
+}
+
+// step takes one byte that is no data.
+func (c *Chunks) step(b byte) Reason {
+	switch c.state {
+	case atSize, inSize:
+		return c.size(b)
+	case afterData:
+		return c.expect(b, '\r', afterDataCR, NoChunkEnd)
+	case afterDataCR:
+		return c.expect(b, '\n', atSize, NoChunkEnd)
+	case afterSize:
+		return c.sizeLine(b)
+	}
+	return c.ext(b)
+}
+
+// expect goes on to next if b is want.
+func (c *Chunks) expect(b, want byte, next chunkState, r Reason) Reason {
+	if b != want {
+		return r
+	}
+	c.state = next
+	return NoReason
+}
+
+// size takes a byte of the size or the one behind it.
+func (c *Chunks) size(b byte) Reason {
+	if isHex[b] {
+		if c.state == atSize {
+			c.state, c.line, c.left = inSize, 0, 0
+		}
+		if c.line++; c.line > sizeDigitsMax || c.left > math.MaxInt64>>4 {
+			return BadChunkSize
+		}
+		c.left = c.left<<4 | hexValue(b)
+		return NoReason
+	}
+	switch {
+	case b == '\n':
+		return BareLF
+	case c.state == atSize:
+		return BadChunkSize
+	case b == '\r':
+		c.state = afterSize
+		return NoReason
+	case b == ';' || b == ' ' || b == '\t':
+		return c.ext(b)
+	}
+	return BadChunkSize
+}
+
+func hexValue(b byte) uint64 {
+	if b <= '9' {
+		return uint64(b - '0')
+	}
+	return uint64(b | 0x20 - 'a' + 10)
+}
+
+// sizeLine takes the LF that ends the line.
+func (c *Chunks) sizeLine(b byte) Reason {
+	switch {
+	case b != '\n':
+		return BareCR
+	case c.left == 0:
+		c.state = chunksOver
+	default:
+		c.state = inData
+		c.data += min(c.left, math.MaxUint64-c.data)
+	}
+	return NoReason
+}
+
+// ext takes a byte of the chunk extensions (RFC 9112 7.1.1).
+func (c *Chunks) ext(b byte) Reason {
+	if b == '\r' {
+		return c.extEnd()
+	}
+	if c.line++; c.line > sizeLineMax-2 {
+		return LongChunkLine
+	}
+	if c.exts++; c.exts > extsMax+c.data/extsShare {
+		return ManyChunkExts
+	}
+	next := c.afterExt(b)
+	if next == chunksBad {
+		return controlFault(b, BadChunkExt)
+	}
+	c.state = next
+	return NoReason
+}
+
+// extEnd takes the CR of the line, which may come behind a name or a value.
+func (c *Chunks) extEnd() Reason {
+	switch c.state {
+	case inExtName, inExtToken, afterExtV:
+		c.state = afterSize
+		return NoReason
+	}
+	return BadChunkExt
+}
+
+// afterExt returns the state that b leads to in an extension, or chunksBad.
+func (c *Chunks) afterExt(b byte) chunkState {
+	space := b == ' ' || b == '\t'
+	switch s := c.state; s {
+	case inQuotes:
+		return inString(b)
+	case inEscape:
+		if b >= 0x20 && b != 0x7f || b == '\t' {
+			return inQuotes
+		}
+	case beforeName, beforeExtV:
+		switch {
+		case space:
+			return s
+		case isToken[b]:
+			return s + 1 // inExtName, inExtToken
+		case b == '"' && s == beforeExtV:
+			return inQuotes
+		}
+	case inExtName, inExtToken:
+		switch {
+		case isToken[b]:
+			return s
+		case b == '=' && s == inExtName:
+			return beforeExtV
+		case space && s == inExtName:
+			return afterName
+		case space:
+			return beforeExt
+		case b == ';':
+			return beforeName
+		}
+	case inSize, beforeExt, afterName, afterExtV:
+		switch {
+		case space && s == afterName:
+			return afterName
+		case space:
+			return beforeExt
+		case b == ';':
+			return beforeName
+		case b == '=' && s == afterName:
+			return beforeExtV
+		}
+	}
+	return chunksBad
+}
+
+// inString returns the state that b leads to in a quoted string (RFC 9110 5.6.4).
+func inString(b byte) chunkState {
+	switch {
+	case b == '"':
+		return afterExtV
+	case b == '\\':
+		return inEscape
+	case b >= 0x20 && b != 0x7f || b == '\t':
+		return inQuotes
+	}
+	return chunksBad
+}

@@ -1,0 +1,188 @@
+package httpparse
+
+import (
+	"bytes"
+	"math"
+)
+
+// length reads one Content-Length field (RFC 9110 8.6); again is not the
+// first. A request may have one value only. In a response the same value may
+// come again, on lines of its own or in a list (RFC 9112 6.3).
+func (h *Head) length(v []byte, again bool) Reason {
+	if h.watched.Has(Host) { // a request
+		if again {
+			return ManyLengths
+		}
+		h.Length = number(v)
+		return lengthVerdict(h.Length, h.Length)
+	}
+	for more := true; more; {
+		var e []byte
+		e, v, more = cutElement(v)
+		n := number(e)
+		if h.Length < 0 {
+			h.Length = n
+		}
+		if r := lengthVerdict(n, h.Length); r != NoReason {
+			return r
+		}
+	}
+	return NoReason
+}
+
+func lengthVerdict(n, first int64) Reason {
+	switch {
+	case n < 0:
+		return BadLength
+	case n != first:
+		return ManyLengths
+	}
+	return NoReason
+}
+
+// number returns the value of 1*DIGIT, -1 for anything else or above 2^63-1.
+func number(v []byte) int64 {
+	if len(v) == 0 {
+		return -1
+	}
+	n := int64(0)
+	for _, c := range v {
+		d := int64(c - '0')
+		if c < '0' || c > '9' || n > (math.MaxInt64-d)/10 {
+			return -1
+		}
+		n = n*10 + d
+	}
+	return n
+}
+
+// codingVerdict returns NoReason for a Transfer-Encoding of chunked alone,
+// OtherCoding for a list of codings that is in order but has unknown ones, and
+// BadCoding for the rest: chunked twice or not at the end, no tokens, empty
+// elements (RFC 9112 6.1). Parameters are BadCoding: no coding we know has any.
+func codingVerdict(v []byte) Reason {
+	if sameFold(v, "chunked") {
+		return NoReason
+	}
+	chunked := false
+	for more := true; more; {
+		var e []byte
+		e, v, more = cutElement(v)
+		if chunked || len(e) == 0 || scanToken(e, 0) != len(e) {
+			return BadCoding
+		}
+		chunked = sameFold(e, "chunked")
+	}
+	return OtherCoding
+}
+
+// codingFault returns why the Transfer-Encoding of h cannot be, if there is one.
+func (h *Head) codingFault() Reason {
+	switch {
+	case !h.Seen.Has(TransferEncoding):
+		return NoReason
+	case h.Seen.Has(ContentLength):
+		return LengthWithTE
+	case h.Minor == 0:
+		return CodingIn10
+	}
+	return h.coding
+}
+
+const authorityMax = 512 // bytes
+
+// authority tells whether s is uri-host [ ":" port ] with a host that is not
+// empty (RFC 9110 7.2, RFC 3986 3.2). A comma, which a reg-name may have, is
+// left out: it is a list of hosts to others.
+func authority(s []byte) bool {
+	if len(s) > authorityMax {
+		return false
+	}
+	end := hostEnd(s)
+	return end > 0 && (end == len(s) || s[end] == ':' && isPort(s[end+1:]))
+}
+
+// hostEnd returns the length of the host that s begins with, 0 if there is none.
+func hostEnd(s []byte) int {
+	if len(s) > 0 && s[0] == '[' {
+		end := bytes.IndexByte(s, ']')
+		if end < 0 || !isIPv6(s[1:end]) {
+			return 0
+		}
+		return end + 1
+	}
+	for i := 0; ; {
+		i = scanPlain(s, i)
+		switch {
+		case i >= len(s):
+			return i
+		case isRegName[s[i]]:
+			i++
+		case s[i] == '%' && i+2 < len(s) && isHex[s[i+1]] && isHex[s[i+2]]:
+			i += 3
+		default:
+			return i
+		}
+	}
+}
+
+// isPort tells whether s is a port; it may be empty (RFC 3986 3.2.3).
+func isPort(s []byte) bool {
+	return len(s) == 0 || uint64(number(s)) <= math.MaxUint16
+}
+
+// isIPv6 tells whether s is an IPv6address (RFC 3986 3.2.2).
+func isIPv6(s []byte) bool {
+	groups, gap := 0, false
+	if bytes.HasPrefix(s, doubleColon) {
+		s, gap = s[2:], true
+	}
+	for len(s) > 0 {
+		n := 0
+		for n < len(s) && isHex[s[n]] {
+			n++
+		}
+		if n < len(s) && s[n] == '.' {
+			return isIPv4(s) && groupsFit(groups+2, gap)
+		}
+		if groups++; n == 0 || n > 4 {
+			return false
+		}
+		switch s = s[n:]; {
+		case len(s) == 0:
+		case bytes.HasPrefix(s, doubleColon) && !gap:
+			s, gap = s[2:], true
+		case s[0] == ':' && len(s) > 1 && s[1] != ':':
+			s = s[1:]
+		default:
+			return false
+		}
+	}
+	return groupsFit(groups, gap)
+}
+
+var doubleColon = []byte("::")
+
+// groupsFit tells whether n groups of 16 bits make an address; a gap stands
+// for one group or more.
+func groupsFit(n int, gap bool) bool { return n == 8 || gap && n < 8 }
+
+// isIPv4 tells whether s is four numbers up to 255 with dots between them.
+func isIPv4(s []byte) bool {
+	for k := range 4 {
+		n := 0
+		for n < len(s) && '0' <= s[n] && s[n] <= '9' {
+			n++
+		}
+		if n == 0 || n > 3 || n > 1 && s[0] == '0' || number(s[:n]) > 255 {
+			return false
+		}
+		if s = s[n:]; k < 3 {
+			if len(s) == 0 || s[0] != '.' {
+				return false
+			}
+			s = s[1:]
+		}
+	}
+	return len(s) == 0
+}

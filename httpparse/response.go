@@ -1,0 +1,135 @@
+package httpparse
+
+// Response parses a response head.
+//
+// Length is what Content-Length says, if the framing is Length; also if there
+// is no body because the request was HEAD or the code is 304: then it may be
+// passed on. It is -1 without a Content-Length, and for 1xx and 204, which must
+// not have one (RFC 9110 8.6). A Transfer-Encoding there has no effect and must
+// not be passed on.
+type Response struct {
+	Head
+	Code   int  // 100 to 999
+	Phrase Span // reason phrase, may be empty
+	method Method
+}
+
+var responseFields = SetOf(Connection, ContentLength, TransferEncoding)
+
+// Reset makes r ready for a new head; m is the method of the request it answers.
+// It must not be CONNECT: what follows its answer is no body.
+func (r *Response) Reset(l *Limits, m Method) {
+	r.Head.reset(l, inStatus, responseFields)
+	r.Code, r.Phrase, r.method = 0, Span{}, m
+}
+
+// Feed is as Request.Feed, without empty lines before the head.
+func (r *Response) Feed(b []byte) Status {
+	if r.state >= over {
+		return r.verdict()
+	}
+	v := r.view(b)
+	if r.state < atLine {
+		if st := r.line(v); st != Done {
+			return st
+		}
+	}
+	if st := r.lines(v); st != Done {
+		return st
+	}
+	return r.finish()
+}
+
+const statusPattern = "HTTP/d.d ddd"
+
+// line reads the status line (RFC 9112 4). Done: the fields begin at pos.
+func (r *Response) line(b []byte) Status {
+	i := int(r.pos)
+	switch r.state {
+	case inStatus:
+		if st := r.status(b); st != Done {
+			return st
+		}
+		i = len(statusPattern)
+		fallthrough
+	case afterCode:
+		if i >= len(b) {
+			return r.wait(afterCode, i, b)
+		}
+		if b[i] != ' ' && b[i] != '\r' {
+			return r.refuse(controlFault(b[i], BadStatusLine), i)
+		}
+		if b[i] == ' ' {
+			i++
+		}
+		r.Phrase.Off = uint32(i)
+		fallthrough
+	case inPhrase:
+		i = scanValue(b, i)
+		if i >= len(b) {
+			return r.wait(inPhrase, i, b)
+		}
+		if b[i] != '\r' {
+			return r.refuse(controlFault(b[i], BadPhrase), i)
+		}
+		r.Phrase.Len = uint32(i) - r.Phrase.Off
+		i++
+		fallthrough
+	case afterPhrase:
+		if i >= len(b) {
+			return r.wait(afterPhrase, i, b)
+		}
+		if b[i] != '\n' {
+			return r.refuse(BareCR, i)
+		}
+	}
+	r.state, r.pos = atLine, uint32(i)+1
+	return Done
+}
+
+// status reads the version and the code.
+func (r *Response) status(b []byte) Status {
+	k, fault := match(b, statusPattern)
+	switch {
+	case k >= 9 && b[5] != '1': // first: it is known before what comes behind
+		return r.refuse(OtherVersion, 5)
+	case k >= 10 && b[9] == '0':
+		return r.refuse(BadStatusLine, 9)
+	case fault == BadVersion && k >= 9:
+		return r.refuse(BadStatusLine, k)
+	case fault != NoReason:
+		return r.refuse(fault, k)
+	case k < len(statusPattern):
+		return r.wait(inStatus, 0, b)
+	}
+	r.Minor = min(b[7]-'0', 1)
+	r.Code = int(b[9]-'0')*100 + int(b[10]-'0')*10 + int(b[11]-'0')
+	return Done
+}
+
+// finish draws the conclusions from a whole head.
+func (r *Response) finish() Status {
+	if fault := r.codingFault(); fault != NoReason {
+		return r.refuse(fault, int(r.pos))
+	}
+	r.frame()
+	r.persistence()
+	r.Close = r.Close || r.Framing == Close
+	return Done
+}
+
+// frame decides how the body ends (RFC 9112 6.3).
+func (r *Response) frame() {
+	switch {
+	case r.Code < 200 || r.Code == 204:
+		r.Framing, r.Length = None, -1
+	case r.method == HEAD || r.Code == 304:
+		r.Framing = None
+	case r.Seen.Has(TransferEncoding):
+		r.Framing = Chunked
+	case r.Seen.Has(ContentLength):
+		r.Framing = Length
+	default:
+		r.Framing = Close
+	}
+}

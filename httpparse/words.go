@@ -1,0 +1,171 @@
+package httpparse
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// Bytes are judged eight at a time: a word of the buffer goes in, the top bit
+// of each byte at which a scan has to stop comes out. The lowest mark is exact;
+// a missing byte behind the buffer's end counts as NUL, and every scan stops
+// there. What a mask stops at without need ("rare" bytes) is looked up in a
+// table, which has the last word.
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// valueStops marks control bytes: below 0x20, and 0x7f. It marks HTAB too.
+func valueStops(w uint64) uint64 {
+	return ((w - 0x20*ones) | ((w ^ 0x7f*ones) - ones)) & ^w & highs
+}
+
+// plainStops marks what is neither letter, digit, '-' nor '.'.
+func plainStops(w uint64) uint64 {
+	x := w &^ highs
+	y := x | 0x20*ones
+	letter := (y + 0x1f*ones) ^ (y + 0x05*ones)  // 0x61 to 0x7a
+	digit := (x + 0x50*ones) ^ (x + 0x46*ones)   // 0x30 to 0x39
+	dashDot := (x + 0x53*ones) ^ (x + 0x51*ones) // 0x2d to 0x2e
+	return (^(letter | digit | dashDot) | w) & highs
+}
+
+// targetStops marks what may not stand in a request target, the '%' whose
+// digits must be looked at, and the rare '!', '$' and '~'.
+func targetStops(w uint64) uint64 {
+	x := w &^ highs
+	ok := (x + 0x5a*ones) & // above '%'
+		(((x | 0x62*ones) ^ 0x7e*ones) + 0x7f*ones) & // not < > \ ^ | ~
+		((x ^ 0x60*ones) + 0x7f*ones) &^ // not `
+		(x + 0x05*ones) // below '{'
+	return (^ok | w) & highs
+}
+
+// tail returns the bytes from i to the end of b, fewer than 8 of them, above
+// them zeros.
+func tail(b []byte, i int) (w uint64) {
+	if len(b) >= 8 {
+		return binary.LittleEndian.Uint64(b[len(b)-8:]) >> (8 * uint(8-len(b)+i))
+	}
+	for k := len(b) - 1; k >= i; k-- {
+		w = w<<8 | uint64(b[k])
+	}
+	return w
+}
+
+// load returns the word at i, with zeros for what is behind the end of b.
+func load(b []byte, i int) uint64 {
+	if len(b)-i >= 8 {
+		return binary.LittleEndian.Uint64(b[i:])
+	}
+	return tail(b, i)
+}
+
+// firstMark returns the place, 0 to 7, of the lowest mark in m, which has one.
+func firstMark(m uint64) int { return bits.TrailingZeros64(m) >> 3 }
+
+// scanValue returns the index of the first control byte but HTAB from i on, or
+// len(b).
+func scanValue(b []byte, i int) int {
+	for {
+		for ; len(b)-i >= 8; i += 8 {
+			if m := valueStops(binary.LittleEndian.Uint64(b[i:])); m != 0 {
+				i += firstMark(m)
+				goto stop
+			}
+		}
+		i += firstMark(valueStops(tail(b, i)))
+	stop:
+		if i >= len(b) || b[i] != '\t' {
+			return i
+		}
+		i++
+	}
+}
+
+// scanToken returns the index of the first byte from i on that is no token
+// character (RFC 9110 5.6.2), or len(b).
+func scanToken(b []byte, i int) int {
+	for {
+		i = scanPlain(b, i)
+		if i >= len(b) || !isToken[b[i]] {
+			return i
+		}
+		i++
+	}
+}
+
+// scanPlain returns the index of the first byte from i on that is neither
+// letter, digit, '-' nor '.', or len(b).
+func scanPlain(b []byte, i int) int {
+	for ; len(b)-i >= 8; i += 8 {
+		if m := plainStops(binary.LittleEndian.Uint64(b[i:])); m != 0 {
+			return i + firstMark(m)
+		}
+	}
+	return i + firstMark(plainStops(tail(b, i)))
+}
+
+// scanTarget returns the index of the first byte from i on that may not stand
+// in a request target, or len(b). A '%' without two hexadecimal digits stops
+// it, also when they are yet to come.
+func scanTarget(b []byte, i int) int {
+	for {
+		for ; len(b)-i >= 8; i += 8 {
+			if m := targetStops(binary.LittleEndian.Uint64(b[i:])); m != 0 {
+				i += firstMark(m)
+				goto stop
+			}
+		}
+		i += firstMark(targetStops(tail(b, i)))
+	stop:
+		switch {
+		case i >= len(b):
+			return i
+		case isTarget[b[i]]:
+			i++
+		case b[i] == '%' && i+2 < len(b) && isHex[b[i+1]] && isHex[b[i+2]]:
+			i += 3
+		default:
+			return i
+		}
+	}
+}
+
+// A class is a set of bytes.
+type class [256]bool
+
+const (
+	alnum      = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	unreserved = alnum + "-._~"
+)
+
+var (
+	isToken   = classOf(alnum + "!#$%&'*+-.^_`|~")
+	isHex     = classOf("0123456789ABCDEFabcdef")
+	isTarget  = classOf(unreserved + "!$&'()*+,;=:@/?[]") // without '%'
+	isRegName = classOf(unreserved + "!$&'()*+;=")        // without '%' and ','
+	isScheme  = classOf(alnum + "+-.")
+)
+
+func classOf(members string) (c class) {
+	for _, m := range []byte(members) {
+		c[m] = true
+	}
+	return c
+}
+
+// sameFold tells whether s is lower, without regard to case. lower has letters,
+// digits and '-' only, s has no control bytes; so setting 0x20 folds nothing
+// else together.
+func sameFold(s []byte, lower string) bool {
+	if len(s) != len(lower) {
+		return false
+	}
+	for i, c := range s {
+		if c|0x20 != lower[i] {
+			return false
+		}
+	}
+	return true
+}

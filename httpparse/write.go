@@ -1,0 +1,39 @@
+package httpparse
+
+import "lb/internal/invariant"
+
+// AppendFields appends, as "Name: value\r\n", every field of h that is not in
+// drop and not nominated by Connection. b is the buffer that h was fed. Runs of
+// fields that stand there in that form already are copied in one piece.
+func AppendFields(dst, b []byte, h *Head, drop FieldSet) []byte {
+	invariant.Check(h.state == over, "httpparse: AppendFields before Done")
+	from, to := uint32(0), uint32(0) // the run that is still to be copied
+	for i := range h.Fields {
+		f := &h.Fields[i]
+		switch {
+		case drop.Has(f.ID) || h.Nominated && h.Nominates(b, *f):
+			continue
+		case f.plain && f.Name.Off == to:
+			to = f.lineEnd()
+			continue
+		}
+		dst = append(dst, b[from:to]...)
+		if from, to = 0, 0; f.plain {
+			from, to = f.Name.Off, f.lineEnd()
+		} else {
+			dst = appendField(dst, b, f)
+		}
+	}
+	return append(dst, b[from:to]...)
+}
+
+// lineEnd returns the offset behind the CRLF of a plain field.
+func (f *Field) lineEnd() uint32 { return f.Value.Off + f.Value.Len + 2 }
+
+// appendField appends one field line.
+func appendField(dst, b []byte, f *Field) []byte {
+	dst = append(dst, f.Name.Of(b)...)
+	dst = append(dst, ": "...)
+	dst = append(dst, f.Value.Of(b)...)
+	return append(dst, "\r\n"...)
+}
