@@ -1,0 +1,228 @@
+package backends
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lb/arena"
+	"lb/loop"
+	"lb/loop/tick"
+)
+
+const (
+	smallBytes   = 16 << 10  // slab for heads and short answers
+	largeBytes   = 128 << 10 // slab for bodies and long heads
+	nameBytesMax = 128
+)
+
+// Options say where a server listens and what it calls itself.
+type Options struct {
+	Addr     string       // "host:port" or "unix:/path"; with port 0 the system chooses one
+	Listener net.Listener // TCP or unix; when set it is taken over and Addr is not used
+	Name     string       // how the answers name the backend, visible ASCII; empty: its address
+	Log      *slog.Logger // nil: nothing is logged
+}
+
+// Server is one loop that answers. Addr and Close may be called by any
+// goroutine; all else belongs to the loop.
+type Server struct {
+	addr, socket string // socket: path of a unix socket, removed at the end
+	name         string
+	log          *slog.Logger
+
+	loop     *loop.Loop
+	kernel   loop.Kernel
+	listener int // our descriptor
+	slabs    *arena.Arena
+	conns    map[*conn]struct{}
+	free     []*conn // to be used anew
+	text     []byte  // space to write an answer's body in
+
+	fields      []byte // the fields of every answer, with the date
+	fieldsUntil tick.Instant
+
+	closing sync.Once
+	done    chan struct{} // closed when the loop has ended and all is given back
+}
+
+// Start listens and answers on a goroutine of its own until Close. When the
+// address is taken, errors.Is(err, syscall.EADDRINUSE) holds.
+func Start(o Options) (*Server, error) {
+	ln := o.Listener
+	if ln == nil {
+		var err error
+		if ln, err = listen(o.Addr); err != nil {
+			return nil, fmt.Errorf("backends: %w", err)
+		}
+	}
+	s, err := open(ln, o)
+	if err != nil {
+		return nil, fmt.Errorf("backends: %w", err)
+	}
+	go s.run()
+	return s, nil
+}
+
+// listen opens addr. The conns inherit TCP_NODELAY from the listening socket.
+func listen(addr string) (net.Listener, error) {
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		return net.Listen("unix", path)
+	}
+	lc := net.ListenConfig{Control: func(_, _ string, rc syscall.RawConn) error {
+		var err error
+		if cerr := rc.Control(func(fd uintptr) {
+			err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+		}); cerr != nil {
+			return cerr
+		}
+		return os.NewSyscallError("setsockopt", err)
+	}}
+	return lc.Listen(context.Background(), "tcp", addr)
+}
+
+// open makes the server of ln, which it takes over, also when it fails.
+func open(ln net.Listener, o Options) (s *Server, err error) {
+	s = &Server{
+		name:     o.Name,
+		log:      o.Log,
+		listener: -1,
+		slabs:    arena.New(smallBytes, largeBytes),
+		conns:    make(map[*conn]struct{}),
+		done:     make(chan struct{}),
+	}
+	defer func() {
+		if err != nil {
+			s.release()
+		}
+	}()
+	s.addr = ln.Addr().String()
+	if ul, ok := ln.(*net.UnixListener); ok {
+		ul.SetUnlinkOnClose(false)
+		s.socket, s.addr = s.addr, "unix:"+s.addr
+	}
+	s.listener, err = descriptorOf(ln)
+	if err := errors.Join(err, ln.Close()); err != nil {
+		return nil, err
+	}
+	if s.name == "" {
+		s.name = s.addr
+	}
+	if !validName(s.name) {
+		return nil, fmt.Errorf("name %q: want 1 to %d visible ASCII characters", s.name, nameBytesMax)
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.kernel, err = newKernel(); err != nil {
+		return nil, err
+	}
+	s.loop = loop.New(s.kernel, loop.Options{})
+	return s, s.loop.Listen(s.listener, s)
+}
+
+// descriptorOf returns a descriptor of ln that is ours and that Go's own
+// poller, which would wake for each connection, does not watch.
+func descriptorOf(ln net.Listener) (fd int, err error) {
+	sc, ok := ln.(syscall.Conn)
+	if !ok {
+		return -1, fmt.Errorf("listener of type %T has no descriptor", ln)
+	}
+	rc, err := sc.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	if cerr := rc.Control(func(their uintptr) {
+		fd, err = unix.FcntlInt(their, unix.F_DUPFD_CLOEXEC, 0)
+	}); cerr != nil {
+		return -1, cerr
+	}
+	return fd, os.NewSyscallError("dup", err)
+}
+
+func validName(name string) bool {
+	for _, c := range []byte(name) {
+		if c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return len(name) > 0 && len(name) <= nameBytesMax
+}
+
+// Addr returns where the server listens: "host:port" or "unix:/path".
+func (s *Server) Addr() string { return s.addr }
+
+// Close ends every conn and the loop, waits for that and removes a unix
+// socket's path. It may be called more than once.
+func (s *Server) Close() error {
+	s.closing.Do(func() { s.loop.Post(s.stop) })
+	<-s.done
+	return nil
+}
+
+func (s *Server) run() {
+	defer close(s.done)
+	s.loop.Run()
+	s.release()
+}
+
+// stop ends the loop, which closes what is marked closed at the end of its turn.
+func (s *Server) stop() {
+	s.loop.Unlisten()
+	for c := range s.conns {
+		c.end(false)
+	}
+	s.loop.Stop()
+}
+
+// release gives back what belongs to no turn.
+func (s *Server) release() {
+	if s.listener >= 0 {
+		unix.Close(s.listener)
+	}
+	if s.socket != "" {
+		os.Remove(s.socket)
+	}
+}
+
+// Accepted gives the connection a conn, a used one where there is one.
+func (s *Server) Accepted(fd int, _ netip.AddrPort) {
+	c := &conn{server: s}
+	if n := len(s.free); n > 0 {
+		c, s.free = s.free[n-1], s.free[:n-1]
+	}
+	c.exchange = exchange{}
+	c.req.Reset(&limits)
+	if err := s.loop.Adopt(&c.Conn, c, fd); err != nil {
+		s.log.Warn("conn not taken", "backend", s.name, "err", err)
+		s.free = append(s.free, c)
+		return
+	}
+	s.conns[c] = struct{}{}
+	c.settle()
+}
+
+// common returns the fields of every answer, with the date of this second.
+func (s *Server) common() []byte {
+	if now := s.loop.Now(); now >= s.fieldsUntil {
+		wall := time.Now().UTC()
+		s.fieldsUntil = now.Add(time.Second - time.Duration(wall.Nanosecond()))
+		b := append(s.fields[:0], "Server: lb-backend\r\nX-Backend: "...)
+		b = append(b, s.name...)
+		b = append(b, "\r\nDate: "...)
+		b = wall.AppendFormat(b, http.TimeFormat)
+		s.fields = append(b, "\r\n"...)
+	}
+	return s.fields
+}
