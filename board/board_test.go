@@ -1,0 +1,174 @@
+package board
+
+import (
+	"reflect"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// fill puts base+1, base+2, ... into the counters.
+func fill(counters []Counter, base uint64) {
+	for i := range counters {
+		counters[i].Add(base + uint64(i) + 1)
+	}
+}
+
+func TestTotals(t *testing.T) {
+	const loops, backends = 3, 2
+	b := New(loops, backends)
+	if b.Loops() != loops || b.Backends() != backends {
+		t.Errorf("%d loops and %d backends, want %d and %d", b.Loops(), b.Backends(), loops, backends)
+	}
+	for i := range loops {
+		fill(b.Loop(i).counters(), uint64(1000*(i+1)))
+		for j := range backends {
+			fill(b.Backend(i, j).counters(), uint64(100_000*(i+1)+10_000*j))
+		}
+	}
+	totals := b.Totals()
+	for i, got := range totals.words() {
+		if want := uint64(6000 + loops*(i+1)); got != want {
+			t.Errorf("word %d of the loops: %d, want %d", i, got, want)
+		}
+	}
+	for j := range backends {
+		totals := b.BackendTotals(j)
+		for i, got := range totals.words() {
+			if want := uint64(600_000 + loops*(10_000*j+i+1)); got != want {
+				t.Errorf("word %d of backend %d: %d, want %d", i, j, got, want)
+			}
+		}
+	}
+	both := b.BackendTotals(0, 1)
+	if want := b.BackendTotals(0).Conns + b.BackendTotals(1).Conns; both.Conns != want {
+		t.Errorf("both backends dialled %d, want %d", both.Conns, want)
+	}
+	if none := b.BackendTotals(); none != (BackendTotals{}) {
+		t.Errorf("no backends add up to %+v", none)
+	}
+}
+
+// TestTakeOver checks that a loop that begins finds its gauges at zero, and that
+// neither its counters nor other loops are touched.
+func TestTakeOver(t *testing.T) {
+	b := New(2, 2)
+	for i := range 2 {
+		fill(b.Loop(i).counters(), 10)
+		for j := range 2 {
+			fill(b.Backend(i, j).counters(), 20)
+		}
+	}
+	wantLoop, wantBackend := b.Totals(), b.BackendTotals(1)
+	b.TakeOver(0)
+
+	kept := b.Loop(1)
+	wantLoop.ClientConns, wantLoop.BackendConns = kept.ClientConns.Load(), kept.BackendConns.Load()
+	wantLoop.BackendIdle, wantLoop.Exchanges, wantLoop.Tunnels =
+		kept.BackendIdle.Load(), kept.Exchanges.Load(), kept.Tunnels.Load()
+	if got := b.Totals(); got != wantLoop {
+		t.Errorf("after TakeOver: %+v\nwant %+v", got, wantLoop)
+	}
+	wantBackend.InFlight = b.Backend(1, 1).InFlight.Load()
+	if got := b.BackendTotals(1); got != wantBackend {
+		t.Errorf("after TakeOver: %+v\nwant %+v", got, wantBackend)
+	}
+}
+
+// TestNewIsZero checks that nothing is counted before anything happens.
+func TestNewIsZero(t *testing.T) {
+	b := New(4, 3)
+	if got := b.Totals(); got != (LoopTotals{}) {
+		t.Errorf("new loops: %+v", got)
+	}
+	if got := b.BackendTotals(0, 1, 2); got != (BackendTotals{}) {
+		t.Errorf("new backends: %+v", got)
+	}
+}
+
+// TestReadersBesideWriters has each loop write its own slot while others read
+// them all; under -race it shows that the plain load of the one writer is
+// allowed. A reader never sees a counter go back.
+func TestReadersBesideWriters(t *testing.T) {
+	const loops, rounds = 4, 20_000
+	b := New(loops, 1)
+	var writing atomic.Int32
+	writing.Store(loops)
+	var wait sync.WaitGroup
+	for i := range loops {
+		wait.Go(func() {
+			defer writing.Add(-1)
+			l, s := b.Loop(i), b.Backend(i, 0)
+			for range rounds {
+				l.Exchanges.Add(1)
+				l.Requests.Add(1)
+				s.Attempts.Add(1)
+				l.Exchanges.Sub(1)
+			}
+		})
+	}
+	for range 2 {
+		wait.Go(func() {
+			var last uint64
+			for writing.Load() > 0 {
+				got := b.Totals().Requests
+				if got < last || got > loops*rounds {
+					t.Errorf("Requests went from %d to %d", last, got)
+				}
+				last = got
+				runtime.Gosched()
+			}
+		})
+	}
+	wait.Wait()
+	if got := b.Totals(); got.Requests != loops*rounds || got.Exchanges != 0 {
+		t.Errorf("%d requests and %d exchanges, want %d and 0", got.Requests, got.Exchanges, loops*rounds)
+	}
+	if got := b.BackendTotals(0).Attempts; got != loops*rounds {
+		t.Errorf("%d attempts, want %d", got, loops*rounds)
+	}
+}
+
+func TestNoSuchSlot(t *testing.T) {
+	b := New(2, 3)
+	for name, f := range map[string]func(){
+		"loop 2":                func() { b.Loop(2) },
+		"loop -1":               func() { b.Loop(-1) },
+		"backend 3":             func() { b.Backend(0, 3) },
+		"backend 0 in loop 2":   func() { b.Backend(2, 0) },
+		"a board of no loops":   func() { New(0, 1) },
+		"a board of -1 backend": func() { New(1, -1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic; a slot of someone else would be given out")
+				}
+			}()
+			f()
+		})
+	}
+}
+
+// TestCountNoAlloc: counting is what every request does many times.
+func TestCountNoAlloc(t *testing.T) {
+	b := New(1, 1)
+	l := b.Loop(0)
+	if n := testing.AllocsPerRun(100, func() { l.Requests.Add(1); l.Exchanges.Sub(1) }); n != 0 {
+		t.Errorf("counting allocates %v times", n)
+	}
+	if n := testing.AllocsPerRun(100, func() { _ = b.Totals() }); n != 0 {
+		t.Errorf("Totals allocates %v times", n)
+	}
+}
+
+func TestHeapClose(t *testing.T) {
+	b := New(1, 1)
+	if err := b.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	if got := b.Totals(); !reflect.ValueOf(got).IsZero() {
+		t.Errorf("a board on the heap is gone after Close: %+v", got)
+	}
+}

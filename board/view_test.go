@@ -1,0 +1,100 @@
+package board
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"unsafe"
+)
+
+// TestSlotsAreWords holds what every cast in view.go relies on: structs of
+// counters and nothing else, totals with the same fields in the same places.
+func TestSlotsAreWords(t *testing.T) {
+	for _, tc := range []struct {
+		slot, totals any
+		words        int
+	}{
+		{Loop{}, LoopTotals{}, loopWords},
+		{Backend{}, BackendTotals{}, backendWords},
+	} {
+		slot, totals := reflect.TypeOf(tc.slot), reflect.TypeOf(tc.totals)
+		if got, want := wordsOf(t, slot), wordsOf(t, totals); got != want {
+			t.Errorf("%v is not laid out as %v:\n%s\n%s", totals, slot, want, got)
+		}
+		if slot.Size() != uintptr(tc.words)*wordBytes || totals.Size() != slot.Size() {
+			t.Errorf("%v has %d bytes, %v %d, want %d words", slot, slot.Size(), totals, totals.Size(), tc.words)
+		}
+		if slot.Align() > lineBytes {
+			t.Errorf("%v wants an alignment of %d", slot, slot.Align())
+		}
+	}
+	if size := unsafe.Sizeof(Counter{}); size != wordBytes {
+		t.Errorf("a Counter has %d bytes, want %d", size, wordBytes)
+	}
+}
+
+// wordsOf lists the fields of a struct of words by place, such as "1:Attempts".
+func wordsOf(t *testing.T, typ reflect.Type) string {
+	t.Helper()
+	word := func(f reflect.Type) bool { return f == reflect.TypeFor[Counter]() || f.Kind() == reflect.Uint64 }
+	var list []string
+	for i := range typ.NumField() {
+		f := typ.Field(i)
+		name := fmt.Sprintf("%d:%s", f.Offset/wordBytes, f.Name)
+		switch {
+		case word(f.Type):
+		case f.Type.Kind() == reflect.Array && word(f.Type.Elem()):
+			name += fmt.Sprintf("[%d]", f.Type.Len())
+		default:
+			t.Errorf("%v.%s is a %v, want a Counter or uint64", typ, f.Name, f.Type)
+		}
+		list = append(list, name)
+	}
+	return strings.Join(list, " ")
+}
+
+// TestLayoutVersion fails when a slot changes and the version does not: a new
+// binary that opens the board of an old one would misread it.
+func TestLayoutVersion(t *testing.T) {
+	const version1 = "0:ClientConns 1:BackendConns 2:BackendIdle 3:Exchanges 4:Tunnels 5:Accepted " +
+		"6:AcceptErrors 7:Requests 8:Replies[6] 14:OwnReplies[6] 20:BytesFromClient 21:BytesToClient " +
+		"22:BytesFromBackend 23:BytesToBackend 24:Retries 25:ClientAborts 26:Panics 27:Turns\n" +
+		"0:InFlight 1:Attempts 2:Replies[6] 8:ConnectFaults 9:ResetFaults 10:TimeoutFaults " +
+		"11:BadAnswers 12:Conns 13:BytesFrom 14:BytesTo"
+	got := wordsOf(t, reflect.TypeFor[Loop]()) + "\n" + wordsOf(t, reflect.TypeFor[Backend]())
+	if got != version1 || layoutVersion != 1 {
+		t.Errorf("version %d has the words\n%s\nwant a new layoutVersion and its list here", layoutVersion, got)
+	}
+}
+
+// TestLines checks that no two loops, nor two slots, write to one line.
+func TestLines(t *testing.T) {
+	for _, s := range []shape{{1, 0}, {1, 1}, {2, 3}, {16, 100}} {
+		b := New(s.loops, s.backends)
+		owner := make(map[uintptr]string)
+		claim := func(name string, at unsafe.Pointer, size uintptr) {
+			first, last := uintptr(at)/lineBytes, (uintptr(at)+size-1)/lineBytes
+			if uintptr(at)%lineBytes != 0 {
+				t.Errorf("%v: %s begins %d bytes into a line", s, name, uintptr(at)%lineBytes)
+			}
+			for line := first; line <= last; line++ {
+				if other, taken := owner[line]; taken {
+					t.Errorf("%v: %s shares a line with %s", s, name, other)
+				}
+				owner[line] = name
+			}
+		}
+		claim("header", unsafe.Pointer(&b.words[0]), lineBytes)
+		for i := range s.loops {
+			claim(fmt.Sprintf("loop %d", i), unsafe.Pointer(b.Loop(i)), unsafe.Sizeof(Loop{}))
+			for j := range s.backends {
+				claim(fmt.Sprintf("loop %d backend %d", i, j), unsafe.Pointer(b.Backend(i, j)), unsafe.Sizeof(Backend{}))
+			}
+		}
+		end := uintptr(unsafe.Pointer(&b.words[0])) + uintptr(s.bytes())
+		if slots := uintptr(len(owner)); slots > uintptr(s.bytes())/lineBytes || owner[end/lineBytes] != "" {
+			t.Errorf("%v: slots reach beyond the board's %d bytes", s, s.bytes())
+		}
+	}
+}
