@@ -1,0 +1,85 @@
+package looptest
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"lb/loop"
+)
+
+// Run turns l until the condition until holds and returns true, or until nothing
+// more can happen or maxTurns turns are over and returns whether it holds then.
+// A nil until waits for the stall. Run panics when the loop has misused a
+// descriptor.
+func (k *Kernel) Run(l *loop.Loop, until func() bool, maxTurns int) bool {
+	if until == nil {
+		until = k.Stalled
+		k.stalled = false
+	}
+	for range maxTurns {
+		if until() {
+			return true
+		}
+		l.Turn(true)
+		if len(k.misuses) > 0 {
+			panic("looptest: " + strings.Join(k.misuses, "; "))
+		}
+		if k.stalled {
+			break
+		}
+	}
+	return until()
+}
+
+// Stalled is true when the last Wait had no timeout, nothing to report and
+// nothing to wait for: a real one would never have returned.
+func (k *Kernel) Stalled() bool { return k.stalled }
+
+// Misuses returns what the loop did with descriptors that it must not do.
+func (k *Kernel) Misuses() []string { return k.misuses }
+
+// OpenFDs returns how many descriptors the loop's side has open, those given to
+// Loop.Listen not counted.
+func (k *Kernel) OpenFDs() int { return k.open }
+
+// Open describes each of the descriptors that OpenFDs counts, the lowest first.
+func (k *Kernel) Open() []string {
+	var all []string
+	for _, f := range k.files {
+		if f.sock != nil {
+			all = append(all, f.sock.String())
+		}
+	}
+	return all
+}
+
+func (s *sock) String() string {
+	kind := "client " + name(loop.Addr{IP: s.from})
+	if s.dialed {
+		kind = "backend " + name(s.to)
+	}
+	return fmt.Sprintf("%d as %d: %s, %s, %d bytes to read, %d not sent", s.fd, s.gen, kind,
+		flagNames(s.state()), len(s.arrived), len(s.queue))
+}
+
+// TraceTo has every call of the loop, event and fault written to w, a line
+// each; nil ends that. Two runs of one seed write the same.
+func (k *Kernel) TraceTo(w io.Writer) { k.trace = w }
+
+func (k *Kernel) tracef(format string, args ...any) {
+	if k.trace != nil {
+		fmt.Fprintf(k.trace, "%12d  %s\n", k.now.Sub(startOfTime).Nanoseconds(), fmt.Sprintf(format, args...))
+	}
+}
+
+func flagNames(f loop.Flags) string {
+	names := []string{"readable", "writable", "peer shut", "hangup"}
+	var set []string
+	for i, n := range names {
+		if f&(1<<i) != 0 {
+			set = append(set, n)
+		}
+	}
+	return strings.Join(set, "+")
+}
