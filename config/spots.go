@@ -48,7 +48,7 @@ func bareByte(c byte) bool {
 
 // place turns an offset into a line and a column, both counted from 1.
 func place(src string, off int) (line, column int) {
-	before := src[:min(off, len(src))]
+	before := src[:max(0, min(off, len(src)))] // the decoder may say -1
 	return strings.Count(before, "\n") + 1, len(before) - strings.LastIndexByte(before, '\n')
 }
 

@@ -1,0 +1,108 @@
+package config
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/BurntSushi/toml"
+)
+
+func TestFindSpots(t *testing.T) {
+	const src = "# a = 0\n" +
+		"a = 1 # not b = 2\n" +
+		"  'q.r' = \"x # y = ]\"\n" +
+		"d . e.f=[ [1, 2],\n [\"]\", '''\n''''] , # c = 3\n ]\n" +
+		"t = { u = { v = 1 }, \"w\\n\" = [ { x = 1 } ] }\n" +
+		"m = \"\"\"a\\\"\"\"b\"\"\"\"\"\n" +
+		"[ n . \"o\" ]\r\np = 2000-01-01 10:00:00\r\n" +
+		"[[r]]\ns=true\n[r.t]\nu = 1\n[[r]]\n[[r.v]]\n[[r.v]]\nw = 1\n"
+	want := map[string]string{ // what stands at the key, and at the value
+		"a": "a =|1 #", `"q.r"`: `'q.r'|"x #`, "d": "d .|d .", "d.e": "e.f|e.f", "d.e.f": "f=[|[ [1",
+		"d.e.f[0]": "[1, 2]|[1, 2]", "d.e.f[0][0]": "1, 2]|1, 2]", "d.e.f[0][1]": "2],|2],",
+		"d.e.f[1]": `["]"|["]"`, "d.e.f[1][0]": `"]", |"]", `, "d.e.f[1][1]": "'''\n|'''\n",
+		"t": "t = {|{ u =", "t.u": "u = {|{ v = 1 }", "t.u.v": "v = 1|1 }", `t."w\n"`: `"w\n"|[ { x`,
+		`t."w\n"[0]`: "{ x =|{ x =", `t."w\n"[0].x`: "x = 1|1 } ]", "m": "m =|\"\"\"a",
+		"n": "n . |n . ", "n.o": `"o" ]|"o" ]`, "n.o.p": "p =|2000-01-01 1",
+		"r": "r]]\ns|r]]\ns", "r[0]": "r]]\ns|r]]\ns", "r[0].s": "s=|true", "r[0].t": "t]\nu|t]\nu", "r[0].t.u": "u = 1|1\n",
+		"r[1]": "r]]\n[[r.v]]|r]]\n[[r.v]]", "r[1].v": "v]]\n[[|v]]\n[[", "r[1].v[0]": "v]]\n[[|v]]\n[[",
+		"r[1].v[1]": "v]]\nw|v]]\nw", "r[1].v[1].w": "w = 1|1\n",
+	}
+	at, twice := findSpots(src)
+	if twice != "" {
+		t.Errorf("%q is said to be given twice", twice)
+	}
+	for path, both := range want {
+		key, value, _ := strings.Cut(both, "|")
+		s, ok := at[path]
+		if !ok || !strings.HasPrefix(src[s.key:], key) || !strings.HasPrefix(src[s.value:], value) {
+			t.Errorf("%s is at %v (%v): %.9q and %.9q; want %q and %q", path, s, ok, src[s.key:], src[s.value:], key, value)
+		}
+	}
+	for path := range at {
+		if _, ok := want[path]; !ok {
+			t.Errorf("found %q, which is not there", path)
+		}
+	}
+}
+
+// paths lists every path in a decoded tree.
+func paths(path string, v any, out map[string]bool) {
+	if path != "" {
+		out[path] = true
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		for name, v := range v {
+			paths(under(path, name), v, out)
+		}
+	case []map[string]any:
+		for i, v := range v {
+			paths(element(path, i), v, out)
+		}
+	case []any:
+		for i, v := range v {
+			paths(element(path, i), v, out)
+		}
+	}
+}
+
+// FuzzParse: no input makes Parse panic; every error has a place in the file,
+// and whatever the decoder finds in a file, findSpots finds too.
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{
+		"", "\x10", "\xef\xbb\xbfport = 1", "port = 80\nmode = \"mt\"\n", "a.b.c = [1, {d = 2}, [[3]]]\n",
+		"[[backends]]\nhost = \"a\"\nport = 1\nweight = 2\n[[backends]]\nsocket = '/a'\n",
+		"[timeouts]\nconnect = 30\nqueue = \"0s\"\n[limits]\nbody_bytes = \"64 KiB\"\n",
+		"trusted_proxies = [\"10.0.0.0/8\", # c\n '::1',\n]\n", "a = \"\"\"\\\n x\"\"\"\"\n'b' = '''c'''\n",
+		"a.b = 1\na = 2\n", "[a.\"b\\u00e9\"]\nc = 1979-05-27 07:32:00\n", "x = {a = 1,\n b.c = 2, # d\n}\n",
+		"[a]\n[[a.b]]\n[a.b.c]\nd = 1\n[[a.b]]\n[a.b.c]\nd = 1\n", "\"\" = 1\n", "backends = [1, {}, {host = 3}]\n",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		_, err := Parse("f", data)
+		if err != nil {
+			lines := strings.Split(string(data), "\n")
+			for _, e := range err.(Errors) {
+				if e.Line < 1 || e.Line > len(lines) || e.Column < 1 || e.Column > len(lines[e.Line-1])+1 {
+					t.Errorf("%+v is outside of %q", e, data)
+				}
+			}
+		}
+		src := strings.TrimPrefix(string(data), "\xef\xbb\xbf")
+		at, twice := findSpots(src)
+		var tree map[string]any
+		if _, err := toml.Decode(src, &tree); err != nil || twice != "" {
+			return
+		}
+		want := map[string]bool{}
+		paths("", tree, want)
+		for path := range want {
+			if _, ok := at[path]; !ok {
+				t.Errorf("no place for %q in %q; there are %q", path, data, slices.Sorted(maps.Keys(at)))
+			}
+		}
+	})
+}
