@@ -1,8 +1,6 @@
 package admin
 
 import (
-	"net"
-	"strconv"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,12 +17,10 @@ type boardCollector struct {
 	backends []shownBackend
 }
 
-// shownBackend is one pool and backend label. A backend that a pool names
-// twice is shown once: two series of the same labels are no valid answer.
-type shownBackend struct {
-	pool, name string
-	ids        []int // places on the board
-}
+// shownBackend is the labels of one backend, which differ from all others':
+// config refuses a pool that has a backend twice. Its place in the list is its
+// place on the board.
+type shownBackend struct{ pool, name string }
 
 // loopMetric is a metric without a backend label.
 type loopMetric struct {
@@ -56,23 +52,12 @@ type backendSeries struct {
 // the order of the configuration.
 func newBoardCollector(b *board.Board, cfg *config.Config) *boardCollector {
 	c := &boardCollector{board: b}
-	type key struct{ pool, name string }
-	places := make(map[key]int)
-	id := 0
 	for _, pool := range cfg.Pools {
 		for _, backend := range pool.Backends {
-			k := key{valid(pool.Name), valid(nameOf(backend))}
-			place, ok := places[k]
-			if !ok {
-				place = len(c.backends)
-				places[k] = place
-				c.backends = append(c.backends, shownBackend{pool: k.pool, name: k.name})
-			}
-			c.backends[place].ids = append(c.backends[place].ids, id)
-			id++
+			c.backends = append(c.backends, shownBackend{valid(pool.Name), valid(backend.String())})
 		}
 	}
-	invariant.Check(id <= b.Backends(), "admin: the board has a slot for every backend")
+	invariant.Check(len(c.backends) <= b.Backends(), "admin: the board has a slot for every backend")
 	return c
 }
 
@@ -96,27 +81,19 @@ func (c *boardCollector) Collect(out chan<- prometheus.Metric) {
 			out <- prometheus.MustNewConstMetric(m.desc, m.kind, float64(s.value(&totals)), s.labels...)
 		}
 	}
-	for _, b := range c.backends {
-		c.collectBackend(out, b)
+	for id := range c.backends {
+		c.collectBackend(out, id)
 	}
 }
 
-func (c *boardCollector) collectBackend(out chan<- prometheus.Metric, b shownBackend) {
-	totals := c.board.BackendTotals(b.ids...)
+func (c *boardCollector) collectBackend(out chan<- prometheus.Metric, id int) {
+	b, totals := c.backends[id], c.board.BackendTotals(id)
 	for _, m := range backendMetrics {
 		for _, s := range m.series {
 			labels := append([]string{b.pool, b.name}, s.labels...)
 			out <- prometheus.MustNewConstMetric(m.desc, m.kind, float64(s.value(&totals)), labels...)
 		}
 	}
-}
-
-// nameOf returns how a backend is called in labels, as upstream names it.
-func nameOf(b config.Backend) string {
-	if b.Socket != "" {
-		return "unix:" + b.Socket
-	}
-	return net.JoinHostPort(b.Host, strconv.Itoa(b.Port))
 }
 
 // valid returns s as a label may hold it: a path need not be UTF-8.

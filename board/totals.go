@@ -43,14 +43,12 @@ func (b *Board) Totals() LoopTotals {
 	return t
 }
 
-// BackendTotals adds up the slots of the backends over all loops: of one
-// backend, or of several that are to be shown as one. Any goroutine may call it.
-func (b *Board) BackendTotals(backends ...int) BackendTotals {
+// BackendTotals adds up the slots of a backend over all loops. Any goroutine may
+// call it. It panics if there is no such backend.
+func (b *Board) BackendTotals(backend int) BackendTotals {
 	var t BackendTotals
 	for i := range b.loops {
-		for _, j := range backends {
-			addUp(t.words(), b.Backend(i, j).counters())
-		}
+		addUp(t.words(), b.Backend(i, backend).counters())
 	}
 	return t
 }

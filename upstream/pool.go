@@ -4,9 +4,6 @@
 package upstream
 
 import (
-	"net"
-	"strconv"
-
 	"lb/board"
 	"lb/config"
 	"lb/loop/tick"
@@ -50,7 +47,7 @@ func NewPool[C any](cfg config.Pool, b *board.Board, firstID, loop, loops int) *
 		p.Backends = append(p.Backends, &Backend[C]{
 			Index: i,
 			ID:    firstID + i,
-			Name:  nameOf(backend),
+			Name:  backend.String(),
 			Slot:  b.Backend(loop, firstID+i),
 		})
 	}
@@ -65,12 +62,4 @@ func (p *Pool[C]) Pick(tried *Tried, now tick.Instant) *Backend[C] {
 		return nil
 	}
 	return p.Backends[p.picker.pick(tried, now)]
-}
-
-// nameOf returns how a backend is called in logs and metrics.
-func nameOf(b config.Backend) string {
-	if b.Socket != "" {
-		return "unix:" + b.Socket
-	}
-	return net.JoinHostPort(b.Host, strconv.Itoa(b.Port))
 }

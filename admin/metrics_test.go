@@ -1,0 +1,222 @@
+package admin
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"lb/board"
+	"lb/config"
+)
+
+// TestMetricsValues puts a number of its own on every word of the board, spread
+// over two loops, and reads them all back over a socket.
+func TestMetricsValues(t *testing.T) {
+	o := options("127.0.0.1:0")
+	o.Workers = func() Workers { return Workers{Running: 2, Restarts: 5} }
+	for loop, sign := range []uint64{1, 2} {
+		count(o.Board.Loop(loop), sign)
+		for backend := range o.Board.Backends() {
+			countBackend(o.Board.Backend(loop, backend), sign*uint64(1+backend))
+		}
+	}
+	_, url := start(t, o)
+
+	for _, tc := range []struct{ name, kind, samples string }{
+		{"lb_loops", "gauge", "lb_loops 2"},
+		{"lb_workers", "gauge", "lb_workers 2"},
+		{"lb_worker_restarts_total", "counter", "lb_worker_restarts_total 5"},
+		{"lb_client_connections", "gauge", "lb_client_connections 303"},
+		{"lb_backend_connections", "gauge", "lb_backend_connections 306"},
+		{"lb_backend_idle_connections", "gauge", "lb_backend_idle_connections 309"},
+		{"lb_exchanges", "gauge", "lb_exchanges 312"},
+		{"lb_tunnels", "gauge", "lb_tunnels 315"},
+		{"lb_client_connections_accepted_total", "counter", "lb_client_connections_accepted_total 318"},
+		{"lb_accept_errors_total", "counter", "lb_accept_errors_total 321"},
+		{"lb_client_requests_total", "counter", "lb_client_requests_total 324"},
+		{"lb_retries_total", "counter", "lb_retries_total 327"},
+		{"lb_client_aborts_total", "counter", "lb_client_aborts_total 330"},
+		{"lb_panics_total", "counter", "lb_panics_total 333"},
+		{"lb_loop_turns_total", "counter", "lb_loop_turns_total 336"},
+		{"lb_replies_total", "counter", byClass("lb_replies_total{", 600)},
+		{"lb_own_replies_total", "counter", byClass("lb_own_replies_total{", 900)},
+		{"lb_bytes_total", "counter", `
+lb_bytes_total{direction="in",side="client"} 1203
+lb_bytes_total{direction="out",side="client"} 1206
+lb_bytes_total{direction="in",side="backend"} 1209
+lb_bytes_total{direction="out",side="backend"} 1212`},
+		{"lb_backend_attempts_in_flight", "gauge", byBackend("lb_backend_attempts_in_flight", "", 1)},
+		{"lb_backend_attempts_total", "counter", byBackend("lb_backend_attempts_total", "", 2)},
+		{"lb_backend_connects_total", "counter", byBackend("lb_backend_connects_total", "", 3)},
+		{"lb_requests_total", "counter",
+			byBackend("lb_requests_total", `code="1xx"`, 11) + byBackend("lb_requests_total", `code="2xx"`, 12) +
+				byBackend("lb_requests_total", `code="3xx"`, 13) + byBackend("lb_requests_total", `code="4xx"`, 14) +
+				byBackend("lb_requests_total", `code="5xx"`, 15)},
+		{"lb_backend_faults_total", "counter",
+			byBackend("lb_backend_faults_total", `cause="connect"`, 4) + byBackend("lb_backend_faults_total", `cause="reset"`, 5) +
+				byBackend("lb_backend_faults_total", `cause="timeout"`, 6) + byBackend("lb_backend_faults_total", `cause="bad_answer"`, 7)},
+		{"lb_backend_bytes_total", "counter",
+			byBackend("lb_backend_bytes_total", `direction="in"`, 8) + byBackend("lb_backend_bytes_total", `direction="out"`, 9)},
+	} {
+		want := fmt.Sprintf("# HELP %s %s\n# TYPE %s %s\n%s\n",
+			tc.name, helpOf(t, url, tc.name), tc.name, tc.kind, strings.TrimSpace(tc.samples))
+		if err := testutil.ScrapeAndCompare(url+"/metrics", strings.NewReader(want), tc.name); err != nil {
+			t.Errorf("%s: %v", tc.name, err)
+		}
+	}
+}
+
+// count puts 100*sign, 200*sign and so on and a little more on each word, so
+// that no two sums are the same.
+func count(l *board.Loop, sign uint64) {
+	for i, c := range []*board.Counter{
+		&l.ClientConns, &l.BackendConns, &l.BackendIdle, &l.Exchanges, &l.Tunnels, &l.Accepted,
+		&l.AcceptErrors, &l.Requests, &l.Retries, &l.ClientAborts, &l.Panics, &l.Turns,
+	} {
+		c.Add(sign * uint64(100+i+1))
+	}
+	for class := range l.Replies {
+		l.Replies[class].Add(sign * uint64(200+class))
+		l.OwnReplies[class].Add(sign * uint64(300+class))
+	}
+	for i, c := range []*board.Counter{&l.BytesFromClient, &l.BytesToClient, &l.BytesFromBackend, &l.BytesToBackend} {
+		c.Add(sign * uint64(400+i+1))
+	}
+}
+
+func countBackend(s *board.Backend, sign uint64) {
+	for i, c := range []*board.Counter{
+		&s.InFlight, &s.Attempts, &s.Conns, &s.ConnectFaults, &s.ResetFaults,
+		&s.TimeoutFaults, &s.BadAnswers, &s.BytesFrom, &s.BytesTo,
+	} {
+		c.Add(sign * uint64(i+1))
+	}
+	for class := range s.Replies {
+		s.Replies[class].Add(sign * uint64(10+class))
+	}
+}
+
+// byClass returns the samples of the five classes whose sums are base plus three
+// times the class.
+func byClass(start string, base int) string {
+	var s strings.Builder
+	for class := 1; class <= 5; class++ {
+		fmt.Fprintf(&s, "%scode=\"%dxx\"} %d\n", start, class, base+3*class)
+	}
+	return s.String()
+}
+
+// byBackend returns the samples of the three backends, whose sums are 3, 6 and 9
+// times n. label is one more label, or empty.
+func byBackend(name, label string, n int) string {
+	if label != "" {
+		label += ","
+	}
+	var s strings.Builder
+	for i, backend := range []struct{ name, pool string }{
+		{"10.0.0.1:9001", "default"}, {"unix:/run/app.sock", "default"}, {"[::1]:80", "api"},
+	} {
+		fmt.Fprintf(&s, "%s{backend=%q,%spool=%q} %d\n", name, backend.name, label, backend.pool, 3*(i+1)*n)
+	}
+	return s.String()
+}
+
+// helpOf returns the help text of a metric as it was served, which has to be there.
+func helpOf(t *testing.T, url, name string) string {
+	t.Helper()
+	_, body := fetch(t, "GET", url+"/metrics")
+	_, rest, found := strings.Cut(body, "# HELP "+name+" ")
+	help, _, _ := strings.Cut(rest, "\n")
+	if !found || len(help) < 10 {
+		t.Errorf("%s has the help %q", name, help)
+	}
+	return help
+}
+
+// TestMetricsLint: Prometheus's own linter has nothing to say, and neither has a
+// registry about series that occur twice.
+func TestMetricsLint(t *testing.T) {
+	o := options("")
+	o.Workers = func() Workers { return Workers{} }
+	problems, err := testutil.GatherAndLint(newRegistry(o))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+// TestMetricsOthers: the build, the Go runtime and the process are shown too,
+// and workers only where there are some.
+func TestMetricsOthers(t *testing.T) {
+	_, url := start(t, options("127.0.0.1:0"))
+	_, body := fetch(t, "GET", url+"/metrics")
+	want := []string{
+		fmt.Sprintf("\nlb_build_info{goversion=%q,version=\"1.2.3\"} 1\n", runtime.Version()),
+		"\ngo_goroutines ",
+	}
+	if runtime.GOOS == "linux" {
+		want = append(want, "\nprocess_open_fds ")
+	}
+	for _, w := range want {
+		if !strings.Contains(body, w) {
+			t.Errorf("no %q in the answer", w)
+		}
+	}
+	if strings.Contains(body, "lb_worker") {
+		t.Error("workers are shown where there are none")
+	}
+}
+
+// TestMetricsOddPath: a path that is not UTF-8, which no label may hold, does not
+// cost the whole answer.
+func TestMetricsOddPath(t *testing.T) {
+	o := options("")
+	o.Config.Pools = []config.Pool{{Name: "default", Backends: []config.Backend{{Socket: "/run/\xff.sock", Weight: 1}}}}
+	o.Board.Backend(0, 0).Attempts.Add(2)
+	const name = "lb_backend_attempts_total"
+	want := "# HELP " + name + " Attempts at a backend, retries included.\n# TYPE " + name + " counter\n" +
+		name + "{backend=\"unix:/run/\ufffd.sock\",pool=\"default\"} 2\n"
+	if err := testutil.GatherAndCompare(newRegistry(o), strings.NewReader(want), name); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestScrapeBesideWriters: loops count while two clients scrape; for -race.
+func TestScrapeBesideWriters(t *testing.T) {
+	o := options("127.0.0.1:0")
+	_, url := start(t, o)
+	stop := make(chan struct{})
+	var writers, readers sync.WaitGroup
+	for loop := range o.Board.Loops() {
+		writers.Go(func() {
+			l, s := o.Board.Loop(loop), o.Board.Backend(loop, 0)
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					l.Requests.Add(1)
+					s.Replies[2].Add(1)
+				}
+			}
+		})
+	}
+	for range 2 {
+		readers.Go(func() {
+			for range 3 {
+				if resp, _ := fetch(t, "GET", url+"/metrics"); resp.StatusCode != 200 {
+					t.Errorf("status %d", resp.StatusCode)
+				}
+			}
+		})
+	}
+	readers.Wait()
+	close(stop)
+	writers.Wait()
+}

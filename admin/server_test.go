@@ -1,0 +1,231 @@
+package admin
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"lb/board"
+	"lb/config"
+)
+
+// patience is how long a test waits for what must happen.
+const patience = 10 * time.Second
+
+// options returns a board of two loops and the backends of two pools.
+func options(address string) Options {
+	cfg := &config.Config{
+		Admin: config.Admin{Address: address},
+		Pools: []config.Pool{
+			{Name: "default", Backends: []config.Backend{
+				{Host: "10.0.0.1", Port: 9001, Weight: 1},
+				{Socket: "/run/app.sock", Weight: 1},
+			}},
+			{Name: "api", Backends: []config.Backend{{Host: "::1", Port: 80, Weight: 1}}},
+		},
+	}
+	return Options{Board: board.New(2, 3), Config: cfg, Version: "1.2.3"}
+}
+
+// start returns a server that listens on a port of the kernel's choice, and
+// where. It is closed when the test ends.
+func start(t *testing.T, o Options) (*Server, string) {
+	t.Helper()
+	s := New(o)
+	addr, err := s.Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeServer(t, s) })
+	return s, "http://" + addr.String()
+}
+
+func closeServer(t *testing.T, s *Server) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := s.Close(ctx); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+}
+
+// fetch makes one request on a connection of its own.
+func fetch(t *testing.T, method, url string) (resp *http.Response, body string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{DisableKeepAlives: true}
+	resp, err = transport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, string(b)
+}
+
+func TestRoutes(t *testing.T) {
+	_, url := start(t, options("127.0.0.1:0"))
+	for _, tc := range []struct {
+		method, path string
+		status       int
+		body         string // begins with
+	}{
+		{"GET", "/healthz", 200, "ok"},
+		{"HEAD", "/healthz", 200, ""},
+		{"GET", "/healthz?x=1", 200, "ok"},
+		{"POST", "/healthz", 405, ""},
+		{"GET", "/metrics", 200, "# HELP "},
+		{"HEAD", "/metrics", 200, ""},
+		{"DELETE", "/metrics", 405, ""},
+		{"GET", "/", 404, ""},
+		{"GET", "/healthz/", 404, ""},
+		{"GET", "/debug/pprof/", 404, ""},
+		{"POST", "/nowhere", 404, ""},
+	} {
+		resp, body := fetch(t, tc.method, url+tc.path)
+		if resp.StatusCode != tc.status || !strings.HasPrefix(body, tc.body) {
+			t.Errorf("%s %s: %d %.20q, want %d %q", tc.method, tc.path, resp.StatusCode, body, tc.status, tc.body)
+		}
+		if tc.method == "HEAD" && body != "" {
+			t.Errorf("HEAD %s has a body: %.20q", tc.path, body)
+		}
+		if allow := resp.Header.Get("Allow"); tc.status == 405 && allow != "GET, HEAD" { // RFC 9110 §15.5.6
+			t.Errorf("%s %s: Allow is %q", tc.method, tc.path, allow)
+		}
+	}
+}
+
+func TestDraining(t *testing.T) {
+	s, url := start(t, options("127.0.0.1:0"))
+	for _, tc := range []struct {
+		draining bool
+		status   int
+		body     string
+	}{{false, 200, "ok"}, {true, 503, "draining"}, {false, 200, "ok"}} {
+		s.SetDraining(tc.draining)
+		if resp, body := fetch(t, "GET", url+"/healthz"); resp.StatusCode != tc.status || body != tc.body {
+			t.Errorf("draining %v: %d %q, want %d %q", tc.draining, resp.StatusCode, body, tc.status, tc.body)
+		}
+	}
+}
+
+// TestOff: an empty address opens nothing, and Close has nothing to do.
+func TestOff(t *testing.T) {
+	s := New(options(""))
+	if addr, err := s.Listen(); addr != nil || err != nil {
+		t.Errorf("Listen: %v, %v, want nothing", addr, err)
+	}
+	closeServer(t, s)
+}
+
+func TestListenErrors(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for _, tc := range []struct{ address, want string }{
+		{taken.Addr().String(), ": address in use ("},
+		{"127.0.0.1:99999", ""},
+		{"127.0.0.1", ""},
+		{"192.0.2.1:0", ""}, // TEST-NET-1, no address of this machine
+	} {
+		addr, err := New(options(tc.address)).Listen()
+		if err == nil {
+			t.Errorf("%s: listens on %v", tc.address, addr)
+			continue
+		}
+		prefix, suffix := "admin: cannot listen on "+tc.address+": ", " (set [admin] address)"
+		got := err.Error()
+		if !strings.HasPrefix(got, prefix) || !strings.HasSuffix(got, suffix) || !strings.Contains(got, tc.want) {
+			t.Errorf("%s: %q, want %q", tc.address, got, prefix+tc.want+suffix)
+		}
+		if strings.Contains(got, "\n") {
+			t.Errorf("%s: an error of several lines: %q", tc.address, got)
+		}
+	}
+}
+
+// TestClose: a server with an idle connection and one that never says a word
+// ends, and leaves neither goroutine nor port behind.
+func TestClose(t *testing.T) {
+	before := runtime.NumGoroutine()
+	s := New(options("127.0.0.1:0"))
+	addr, err := s.Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	silent, err := net.Dial("tcp", addr.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	idle := &http.Client{Timeout: patience, Transport: &http.Transport{}}
+	resp, err := idle.Get("http://" + addr.String() + "/healthz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	s.Close(ctx) // its error depends on whether the silent one was reached in time
+	idle.CloseIdleConnections()
+
+	silent.SetReadDeadline(time.Now().Add(patience))
+	if n, err := silent.Read(make([]byte, 1)); err == nil || n > 0 {
+		t.Errorf("the silent connection is still open")
+	} else if ne, ok := err.(net.Error); ok && ne.Timeout() {
+		t.Errorf("the silent connection was not closed")
+	}
+	ln, err := net.Listen("tcp", addr.String())
+	if err != nil {
+		t.Errorf("the port is not free again: %v", err)
+	} else {
+		ln.Close()
+	}
+	waitFor(t, "the goroutines to end", func() bool { return runtime.NumGoroutine() <= before })
+}
+
+// waitFor waits until ok.
+func waitFor(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(patience)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			buf := make([]byte, 1<<16)
+			t.Fatalf("waited in vain for %s\n%s", what, buf[:runtime.Stack(buf, true)])
+		}
+	}
+}
+
+// TestNoTimeoutUnset: a slow or silent peer of the server holds it for a bounded time.
+func TestNoTimeoutUnset(t *testing.T) {
+	h := New(options("127.0.0.1:0")).http
+	for name, d := range map[string]time.Duration{
+		"ReadHeaderTimeout": h.ReadHeaderTimeout, "ReadTimeout": h.ReadTimeout,
+		"WriteTimeout": h.WriteTimeout, "IdleTimeout": h.IdleTimeout,
+	} {
+		if d <= 0 {
+			t.Errorf("%s is unset", name)
+		}
+	}
+}
