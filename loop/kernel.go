@@ -76,3 +76,12 @@ type Kernel interface {
 	// Close gives fd back. reset: the peer sees a reset instead of an end.
 	Close(fd int, reset bool)
 }
+
+// KernelCloser is a kernel with something of its own to give back. A loop
+// calls CloseKernel once, as its last act.
+type KernelCloser interface {
+	CloseKernel()
+}
+
+// eventsMax is how many events one Wait can bring.
+const eventsMax = 512

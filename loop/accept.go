@@ -1,0 +1,175 @@
+package loop
+
+import (
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lb/internal/invariant"
+)
+
+const (
+	acceptsMax = 64 // taken from one listener in one turn
+	// acceptPause is how long a loop without descriptors or memory waits
+	// before it tries again, unless a conn closes first.
+	acceptPause = 100 * time.Millisecond
+)
+
+// listener is one listening socket. How many accepts it gets in a turn grows
+// as long as they are all used, so that the usual single connection is not
+// paid for with a second call that finds nothing.
+type listener struct {
+	acceptor Acceptor
+	fd       int32
+	gen      uint32
+	watched  bool
+	ready    bool // in this turn's batch
+	spent    bool // the last budget was used up
+	budget   int
+	left     int // of budget, in this turn
+}
+
+// Listen accepts on fd, which the loop does not own, for a, until Unlisten.
+// fd must be non-blocking.
+func (l *Loop) Listen(fd int, a Acceptor) error {
+	s := l.slots.grow(int32(fd))
+	invariant.Check(s.conn == nil && s.listener == nil, "loop: Listen on a slot in use")
+	ln := &listener{acceptor: a, fd: int32(fd), gen: s.gen}
+	if l.room() {
+		if err := l.kernel.WatchListener(fd, ln.gen); err != nil {
+			return err
+		}
+		ln.watched = true
+	}
+	s.listener = ln
+	l.listeners = append(l.listeners, ln)
+	return nil
+}
+
+// Unlisten stops accepting on every listener; the descriptors stay open.
+func (l *Loop) Unlisten() {
+	for _, ln := range l.listeners {
+		l.unwatch(ln)
+		s := l.slots.at(ln.fd)
+		s.listener = nil
+		s.gen++
+	}
+	clear(l.listeners)
+	l.listeners = l.listeners[:0]
+}
+
+// budgetAccepts sets what each listener may take in this turn, and tells
+// whether there is anything to take.
+func (l *Loop) budgetAccepts() (any bool) {
+	for _, ln := range l.listeners {
+		switch {
+		case !ln.ready:
+			ln.budget = 0
+		case ln.spent:
+			ln.budget = min(2*ln.budget, acceptsMax)
+		default:
+			ln.budget = 1
+		}
+		any = any || ln.ready
+		ln.left, ln.ready, ln.spent = ln.budget, false, false
+	}
+	l.acceptAt = 0
+	return any
+}
+
+// runAccepts takes connections while there is room. After a panic in Accepted
+// it goes on where it was.
+func (l *Loop) runAccepts() {
+	for ; l.acceptAt < len(l.listeners); l.acceptAt++ {
+		ln := l.listeners[l.acceptAt]
+		for ln.left > 0 && l.room() && l.accept(ln) {
+		}
+	}
+}
+
+// room tells whether one more client may be taken.
+func (l *Loop) room() bool {
+	return !l.starved && (l.options.ConnsMax == 0 || l.clients < l.options.ConnsMax)
+}
+
+// accept takes one connection and returns false when there is no more to get.
+func (l *Loop) accept(ln *listener) bool {
+	fd, peer, err := l.kernel.Accept(int(ln.fd))
+	switch {
+	case err != nil && !ofOneConn(err):
+		l.starve(err)
+		return false
+	case err == nil && fd < 0:
+		return false
+	}
+	ln.left--
+	ln.spent = ln.left == 0
+	if err == nil {
+		l.counters.Accepted++
+		l.hand(ln.acceptor, fd, peer)
+	}
+	return true
+}
+
+// hand gives fd to a. Should a panic before it has adopted fd, recovered
+// closes it.
+func (l *Loop) hand(a Acceptor, fd int, peer netip.AddrPort) {
+	l.orphan = Event{FD: int32(fd), Gen: l.slots.grow(int32(fd)).gen}
+	l.current = a
+	a.Accepted(fd, peer)
+	l.orphan.FD = -1
+}
+
+// ofOneConn tells the errors that belong to one connection, gone before it was
+// taken, from those that will come again at the next attempt.
+func ofOneConn(err error) bool {
+	switch err {
+	case unix.ECONNABORTED, unix.EPERM, unix.EPROTO, unix.ENOPROTOOPT, unix.EOPNOTSUPP,
+		unix.ENETDOWN, unix.ENETUNREACH, unix.EHOSTDOWN, unix.EHOSTUNREACH:
+		return true
+	}
+	return false
+}
+
+// starve stops accepting until a conn closes or acceptPause has passed:
+// usually there was no descriptor left (EMFILE, ENFILE) or no memory.
+func (l *Loop) starve(err error) {
+	l.starved = true
+	l.counters.AcceptFaults++
+	l.Arm(&l.retry, (*acceptRetry)(l), l.now.Add(acceptPause))
+	if l.options.OnAcceptFault != nil {
+		l.options.OnAcceptFault(err)
+	}
+}
+
+// acceptRetry is the loop as the owner of the timer of acceptPause.
+type acceptRetry Loop
+
+// Expired has the loop try to accept again.
+func (r *acceptRetry) Expired() { r.starved = false }
+
+// regulate has the kernel watch the listeners exactly while there is room: a
+// level-triggered listener that is not accepted from would end every wait.
+func (l *Loop) regulate() {
+	room := l.room()
+	for _, ln := range l.listeners {
+		switch {
+		case !room:
+			l.unwatch(ln)
+		case !ln.watched:
+			if err := l.kernel.WatchListener(int(ln.fd), ln.gen); err != nil {
+				l.starve(err)
+				return
+			}
+			ln.watched = true
+		}
+	}
+}
+
+func (l *Loop) unwatch(ln *listener) {
+	if ln.watched {
+		ln.watched = false
+		l.kernel.Unwatch(int(ln.fd))
+	}
+}

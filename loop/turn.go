@@ -1,0 +1,195 @@
+package loop
+
+import (
+	"fmt"
+	"os"
+	"runtime/debug"
+	"time"
+)
+
+// Turn is one turn; block false does not wait. Run does nothing else; tests
+// and simulation call it themselves.
+func (l *Loop) Turn(block bool) {
+	l.counters.Turns++
+	l.gather(block)
+	if len(l.batch) > 0 {
+		l.guard((*Loop).runBatch)
+	}
+	if l.wheel.collect(l.now); l.wheel.due != nil {
+		l.guard((*Loop).runTimers)
+	}
+	if l.mail.pending.Load() {
+		l.mail.take(false)
+		l.guard((*Loop).runMail)
+	}
+	l.buryDead()
+	l.regulate()
+	if l.budgetAccepts() {
+		l.guard((*Loop).runAccepts)
+		l.buryDead()
+		l.regulate()
+	}
+}
+
+// gather waits, reads the clock, and makes the batch: the events, then the
+// run list. Every conn has its new flags before the first Ready, so that a
+// handler sees what has become of other conns too.
+func (l *Loop) gather(block bool) {
+	n := l.wait(block)
+	l.now = l.kernel.Now()
+	l.batch, l.at = l.batch[:0], 0
+	for _, ev := range l.events[:n] {
+		s := l.slots.at(ev.FD)
+		switch {
+		case s == nil || s.gen != ev.Gen:
+			l.counters.StaleEvents++
+		case s.conn != nil:
+			s.conn.flags |= ev.Flags &^ s.conn.over
+			l.queue(s.conn)
+		case s.listener != nil:
+			s.listener.ready = true
+		}
+	}
+	for _, use := range l.again {
+		if s := l.slots.at(use.FD); s.gen == use.Gen { // else closed since
+			s.conn.state &^= stateAgain
+			l.queue(s.conn)
+		}
+	}
+	l.again = l.again[:0]
+}
+
+// queue puts c into the batch, once.
+func (l *Loop) queue(c *Conn) {
+	if c.state&stateBatch == 0 {
+		c.state |= stateBatch
+		l.batch = append(l.batch, Event{FD: c.fd, Gen: c.gen})
+	}
+}
+
+// wait returns the number of events. The first look costs no more than a
+// system call; only when it finds nothing, and nothing else is to be done,
+// does the thread sleep.
+func (l *Loop) wait(block bool) int {
+	n := l.look(0)
+	if n > 0 || !block || len(l.again) > 0 || l.mail.pending.Load() || l.mail.stopped.Load() {
+		return n
+	}
+	at := l.wheel.wakeAt()
+	if at == 0 {
+		return l.look(-1)
+	}
+	if timeout := at.Sub(l.kernel.Now()); timeout > 0 {
+		return l.look(timeout)
+	}
+	return 0
+}
+
+// look asks the kernel for events. A kernel that cannot wait any more is the
+// end of the loop: going on would be a busy loop that does nothing.
+func (l *Loop) look(timeout time.Duration) int {
+	n, err := l.kernel.Wait(l.events[:], timeout)
+	if err != nil {
+		panic(fmt.Errorf("loop: wait: %w", err))
+	}
+	return n
+}
+
+func (l *Loop) runBatch() {
+	for l.at < len(l.batch) {
+		ev := l.batch[l.at]
+		l.at++
+		s := l.slots.at(ev.FD)
+		if s.gen != ev.Gen { // closed by an earlier event of this batch
+			l.counters.StaleEvents++
+			continue
+		}
+		h := s.conn.handler
+		s.conn.state &^= stateBatch
+		l.current = h
+		h.Ready()
+	}
+}
+
+func (l *Loop) runTimers() {
+	for t := l.wheel.pop(l.now); t != nil; t = l.wheel.pop(l.now) {
+		l.current = t.owner
+		t.owner.Expired()
+	}
+}
+
+// buryDead closes the descriptors of the conns closed in this turn. Until
+// here none of their numbers could be given to anything new.
+func (l *Loop) buryDead() {
+	if len(l.dead) == 0 {
+		return
+	}
+	for _, d := range l.dead {
+		l.kernel.Close(int(d.fd), d.reset)
+	}
+	l.dead = l.dead[:0]
+	l.starved = false
+}
+
+// guard runs a stage of the turn to its end. A stage keeps its place in the
+// loop and after a panic is entered again there: a barrier per stage costs
+// less than one per event.
+func (l *Loop) guard(stage func(*Loop)) {
+	for !l.try(stage) {
+	}
+	l.current = nil
+}
+
+func (l *Loop) try(stage func(*Loop)) (done bool) {
+	defer l.recovered()
+	stage(l)
+	return true
+}
+
+// recovered ends a panic: its owner is told, and nobody else is harmed.
+func (l *Loop) recovered() {
+	value := recover()
+	if value == nil {
+		return
+	}
+	stack := debug.Stack()
+	l.counters.Panics++
+	owner := l.current
+	l.current = nil
+	if l.orphan.FD >= 0 {
+		l.buryOrphan()
+	}
+	if p, ok := owner.(interface{ Panicked(any, []byte) }); ok {
+		l.tell(p.Panicked, value, stack)
+		return
+	}
+	l.report(value, stack)
+}
+
+// tell calls an owner's Panicked, which may panic itself.
+func (l *Loop) tell(panicked func(any, []byte), value any, stack []byte) {
+	defer func() {
+		if again := recover(); again != nil {
+			l.counters.Panics++
+			l.report(again, debug.Stack())
+		}
+	}()
+	panicked(value, stack)
+}
+
+func (l *Loop) report(value any, stack []byte) {
+	if l.options.OnPanic != nil {
+		l.options.OnPanic(value, stack)
+		return
+	}
+	fmt.Fprintf(os.Stderr, "loop: panic: %v\n%s", value, stack)
+}
+
+// buryOrphan closes a descriptor whose acceptor panicked before adopting it.
+func (l *Loop) buryOrphan() {
+	s := l.slots.at(l.orphan.FD)
+	if s.conn == nil && s.gen == l.orphan.Gen {
+		l.dead = append(l.dead, deadFD{fd: l.orphan.FD})
+	}
+	l.orphan.FD = -1
+}

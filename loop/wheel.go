@@ -1,0 +1,166 @@
+package loop
+
+import (
+	"math/bits"
+	"time"
+
+	"lb/internal/invariant"
+	"lb/loop/tick"
+)
+
+const (
+	// bucketWidth is how late a timer may be, beside the turn it fires in.
+	bucketWidth = 8 * time.Millisecond
+	// bucketCount buckets are the horizon of about 33 s. What is due later
+	// waits in the furthest bucket and is placed anew from there.
+	bucketCount = 4096
+
+	entryNone tick.Instant = 0  // not in the wheel
+	entryDue  tick.Instant = -1 // in the due list
+)
+
+// wheel holds timers by the time at which to look at them, each in the first
+// bucket that begins at or after its deadline: so none fires early.
+type wheel struct {
+	heads   [bucketCount]*Timer
+	filled  [bucketCount / 64]uint64 // a bit per bucket that is not empty
+	summary uint64                   // a bit per word of filled that is not zero
+	pos     int64                    // number of the last bucket looked at
+	due     *Timer                   // taken out of their buckets, not yet called
+	len     int
+}
+
+// arm sets t's deadline. Only an earlier one than the wheel looks at moves t.
+func (w *wheel) arm(t *Timer, at tick.Instant) {
+	invariant.Check(at > 0, "loop: deadline not above zero")
+	t.deadline = at
+	switch {
+	case t.entry == entryNone:
+		w.place(t)
+	case at <= t.entry.Add(-bucketWidth):
+		w.unlink(t)
+		w.place(t)
+	}
+}
+
+// disarm takes t out of wherever it is.
+func (w *wheel) disarm(t *Timer) {
+	t.deadline = 0
+	if t.entry != entryNone {
+		w.unlink(t)
+	}
+}
+
+// place links t into the bucket for its deadline.
+func (w *wheel) place(t *Timer) {
+	number := int64(t.deadline-1)/int64(bucketWidth) + 1
+	number = min(max(number, w.pos+1), w.pos+bucketCount)
+	t.entry = tick.Instant(number * int64(bucketWidth))
+	i := uint(number) % bucketCount
+	w.filled[i/64] |= 1 << (i % 64)
+	w.summary |= 1 << (i / 64)
+	push(&w.heads[i], t)
+	w.len++
+}
+
+func push(head **Timer, t *Timer) {
+	t.prev, t.next = nil, *head
+	if t.next != nil {
+		t.next.prev = t
+	}
+	*head = t
+}
+
+// unlink takes t out of its bucket or the due list.
+func (w *wheel) unlink(t *Timer) {
+	if t.next != nil {
+		t.next.prev = t.prev
+	}
+	switch {
+	case t.prev != nil:
+		t.prev.next = t.next
+	case t.entry == entryDue:
+		w.due = t.next
+	default:
+		i := uint(int64(t.entry)/int64(bucketWidth)) % bucketCount
+		w.heads[i] = t.next
+		if t.next == nil {
+			w.empty(i)
+		}
+	}
+	t.next, t.prev, t.entry = nil, nil, entryNone
+	w.len--
+}
+
+// empty notes that bucket i has no timer any more.
+func (w *wheel) empty(i uint) {
+	if w.filled[i/64] &^= 1 << (i % 64); w.filled[i/64] == 0 {
+		w.summary &^= 1 << (i / 64)
+	}
+}
+
+// collect moves every bucket that is due at now to the due list. Only then may
+// timers be placed anew: the furthest bucket may be one of those emptied here.
+func (w *wheel) collect(now tick.Instant) {
+	last := int64(now) / int64(bucketWidth)
+	if last <= w.pos {
+		return
+	}
+	for number := w.next(); number >= 0 && number <= last; number = w.next() {
+		i := uint(number) % bucketCount
+		for t := w.heads[i]; t != nil; t = w.heads[i] {
+			w.heads[i] = t.next
+			t.entry = entryDue
+			push(&w.due, t)
+		}
+		w.empty(i)
+	}
+	w.pos = last
+}
+
+// pop takes out the next timer whose deadline has passed, nil when there is
+// none. Collect comes first, once per turn.
+func (w *wheel) pop(now tick.Instant) *Timer {
+	for t := w.due; t != nil; t = w.due {
+		w.unlink(t)
+		if t.deadline <= now {
+			t.deadline = 0
+			return t
+		}
+		w.place(t)
+	}
+	return nil
+}
+
+// next returns the number of the first bucket that is not empty, -1 if all are.
+func (w *wheel) next() int64 {
+	if w.summary == 0 {
+		return -1
+	}
+	from := uint(w.pos+1) % bucketCount
+	i := w.after(from)
+	return w.pos + 1 + int64((i-from)%bucketCount)
+}
+
+// after returns the index of the first filled bucket at or after from, going
+// round the end; there is one.
+func (w *wheel) after(from uint) uint {
+	word := from / 64
+	if b := w.filled[word] >> (from % 64); b != 0 {
+		return from + uint(bits.TrailingZeros64(b))
+	}
+	rest := w.summary &^ (1<<(word+1) - 1)
+	if rest == 0 {
+		rest = w.summary // round the end; from's own word comes last
+	}
+	word = uint(bits.TrailingZeros64(rest))
+	return word*64 + uint(bits.TrailingZeros64(w.filled[word]))
+}
+
+// wakeAt returns when the wheel must be looked at next, 0 for never.
+func (w *wheel) wakeAt() tick.Instant {
+	if number := w.next(); number >= 0 {
+		return tick.Instant(number * int64(bucketWidth))
+	}
+	return 0
+}
