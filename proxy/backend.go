@@ -1,0 +1,110 @@
+package proxy
+
+import (
+	"lb/arena"
+	"lb/loop"
+	"lb/upstream"
+)
+
+// backendConn is one conn to a backend. It belongs to an exchange (x), or to the
+// idle list of its backend, where it owns no buffer.
+type backendConn struct {
+	loop.Conn
+	p     *Proxy
+	x     *exchange
+	to    *upstream.Backend[*backendConn]
+	in    *arena.Slab // bytes read and not yet used up
+	link  upstream.Link[*backendConn]
+	timer loop.Timer   // the deadline of an idle one
+	next  *backendConn // in the free list
+	uses  int          // exchanges, the present one included
+}
+
+func (p *Proxy) newBackend(t *upstream.Backend[*backendConn]) *backendConn {
+	b := p.freeBacks
+	if b == nil {
+		b = &backendConn{p: p}
+	} else {
+		p.freeBacks, b.next = b.next, nil
+	}
+	b.to, b.uses = t, 0
+	return b
+}
+
+// Ready is called by the loop.
+func (b *backendConn) Ready() {
+	if b.x != nil {
+		b.x.client.advance()
+		return
+	}
+	// Nothing was asked for on an idle conn: a byte would be the answer to the
+	// wrong request, and an end is an end.
+	if b.Readable() || b.PeerShut() || b.Hangup() {
+		b.close()
+	}
+}
+
+// Expired is called by the loop when an idle conn's deadline has passed.
+func (b *backendConn) Expired() {
+	if b.x == nil {
+		b.close()
+	}
+}
+
+// fresh tells whether b, from the idle list, can still be used, as far as the
+// events that have come tell.
+func (b *backendConn) fresh() bool { return !b.Readable() && !b.PeerShut() && !b.Hangup() }
+
+// idle puts b, whose exchange is over, on the idle list.
+func (b *backendConn) idle() {
+	p := b.p
+	p.drop(&b.in)
+	b.x = nil
+	b.to.Idle.Put(&b.link, b)
+	p.counters.BackendIdle.Add(1)
+	p.loop.Arm(&b.timer, b, p.loop.Now().Add(p.cfg.Timeouts.BackendIdle))
+}
+
+// takeIdle returns a conn of t from the idle list, nil when there is none.
+func (p *Proxy) takeIdle(t *upstream.Backend[*backendConn]) *backendConn {
+	for {
+		b, ok := t.Idle.Get()
+		if !ok {
+			return nil
+		}
+		p.counters.BackendIdle.Sub(1)
+		if b.fresh() {
+			return b
+		}
+		b.close()
+	}
+}
+
+// close ends b, wherever it is.
+func (b *backendConn) close() {
+	p := b.p
+	if b.to.Idle.Remove(&b.link) {
+		p.counters.BackendIdle.Sub(1)
+	}
+	p.arena.Put(b.in)
+	b.in, b.x = nil, nil
+	p.loop.Disarm(&b.timer)
+	b.Conn.Close(false)
+	p.counters.BackendConns.Sub(1)
+	b.next, p.freeBacks = p.freeBacks, b
+}
+
+// Panicked is called by the loop when an event of b ended in a panic.
+func (b *backendConn) Panicked(value any, stack []byte) {
+	var c *client
+	if b.x != nil {
+		c = b.x.client
+	}
+	if c == nil {
+		b.p.counters.Panics.Add(1)
+		b.p.log.Error("panic", "value", value, "stack", string(stack))
+		b.close()
+		return
+	}
+	b.p.panicked(c, value, stack)
+}

@@ -1,0 +1,221 @@
+package proxy
+
+import (
+	"net/netip"
+	"time"
+
+	"lb/arena"
+	"lb/loop"
+	"lb/loop/tick"
+)
+
+// connState is the state of a client conn; whether a request is at work on it
+// is told by client.x.
+type connState uint8
+
+const (
+	connFree    connState = iota
+	connOpen              // requests are read from it
+	connClosing           // all is written, and what still comes is thrown away
+)
+
+const (
+	pipelineTurns  = 16              // exchanges one client may finish in one turn
+	lingerTimeout  = 5 * time.Second // how long what still comes is thrown away
+	lingerBytesMax = 64 << 20        // how much
+	peerTextBytes  = len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255")
+)
+
+// client is one client conn. Between two exchanges it owns no buffer.
+type client struct {
+	loop.Conn
+	p          *Proxy
+	x          *exchange
+	in         *arena.Slab // bytes read and not yet used up
+	next, prev *client     // in Proxy.clients; next alone in the free list
+	timer      loop.Timer  // the deadline of the phase, the exchange's too
+	lingered   int32       // bytes thrown away while closing
+	state      connState
+	trusted    bool // its address is in trusted_proxies
+	peerLen    uint8
+	peer       [peerTextBytes]byte // its IP address as text, empty for a unix socket
+}
+
+// clientBatch is how many client structs are made at once: one object for the
+// collector.
+const clientBatch = 32
+
+func (p *Proxy) newClient() *client {
+	if p.freeConns == nil {
+		batch := make([]client, clientBatch)
+		for i := range batch {
+			batch[i].p = p
+			batch[i].next, p.freeConns = p.freeConns, &batch[i]
+		}
+	}
+	c := p.freeConns
+	p.freeConns, c.next = c.next, nil
+	return c
+}
+
+func (p *Proxy) freeClient(c *client) {
+	c.state, c.prev = connFree, nil
+	c.next, p.freeConns = p.freeConns, c
+}
+
+// open makes c a client that is waited for.
+func (c *client) open(peer netip.AddrPort) {
+	p := c.p
+	c.state, c.lingered = connOpen, 0
+	addr := peer.Addr().WithZone("")
+	c.peerLen, c.trusted = 0, false
+	if addr.IsValid() {
+		c.peerLen = uint8(len(addr.AppendTo(c.peer[:0])))
+		for _, n := range p.cfg.TrustedProxies {
+			c.trusted = c.trusted || n.Contains(addr)
+		}
+	}
+	if c.next = p.clients; c.next != nil {
+		c.next.prev = c
+	}
+	p.clients = c
+	p.open++
+	p.counters.ClientConns.Add(1)
+	c.arm(p.loop.Now().Add(p.cfg.Timeouts.ClientIdle))
+}
+
+func (c *client) arm(at tick.Instant) { c.p.loop.Arm(&c.timer, c, at) }
+
+// Ready is called by the loop.
+func (c *client) Ready() {
+	if c.state == connClosing {
+		c.linger()
+		return
+	}
+	c.advance()
+}
+
+// advance moves the exchange on, and begins the next ones, until there is
+// something to wait for.
+func (c *client) advance() {
+	for range pipelineTurns {
+		if c.x == nil && !c.begin() {
+			return
+		}
+		if !c.x.run() || c.state != connOpen {
+			return
+		}
+	}
+	c.Again()
+}
+
+// begin starts an exchange when there is a first byte; without one, c is idle.
+func (c *client) begin() bool {
+	if c.in == nil {
+		n, err := c.p.fill(&c.Conn, &c.in, false)
+		if err != nil || n == 0 && c.p.draining {
+			c.close(false)
+			return false
+		}
+		if n == 0 {
+			c.arm(c.p.loop.Now().Add(c.p.cfg.Timeouts.ClientIdle))
+			return false
+		}
+		c.p.counters.BytesFromClient.Add(uint64(n))
+	}
+	c.p.newExchange(c)
+	return true
+}
+
+// lastCall ends an idle c, for a drain. A request that is here already, though
+// its event has not come yet, is still answered.
+func (c *client) lastCall() {
+	s := c.p.arena.Get()
+	n, err := c.Read(s.Room())
+	if n == 0 || err != nil {
+		c.p.arena.Put(s)
+		c.close(false)
+		return
+	}
+	s.W += n
+	c.in = s
+	c.p.counters.BytesFromClient.Add(uint64(n))
+	c.advance()
+}
+
+// Expired is called by the loop when the deadline has passed.
+func (c *client) Expired() {
+	switch {
+	case c.state == connFree:
+	case c.x == nil:
+		c.close(false)
+	case c.x.expired() && c.state == connOpen:
+		c.advance()
+	}
+}
+
+// close ends c, without an exchange.
+func (c *client) close(reset bool) {
+	p := c.p
+	p.arena.Put(c.in)
+	c.in = nil
+	p.loop.Disarm(&c.timer)
+	c.Conn.Close(reset)
+	if c.prev != nil {
+		c.prev.next = c.next
+	} else {
+		p.clients = c.next
+	}
+	if c.next != nil {
+		c.next.prev = c.prev
+	}
+	p.freeClient(c)
+	p.open--
+	p.counters.ClientConns.Sub(1)
+	p.ended()
+}
+
+// finish ends c behind a whole response. When the client may still be sending,
+// closing at once would reset the conn and could cost it the response: end our
+// side, and throw away what comes, for a while (RFC 9112 9.6).
+func (c *client) finish(unread bool) {
+	if !unread && c.in == nil && !c.Readable() {
+		c.close(false)
+		return
+	}
+	c.p.arena.Put(c.in)
+	c.in = nil
+	c.state = connClosing
+	if c.ShutdownWrite() != nil {
+		c.close(false)
+		return
+	}
+	c.arm(c.p.loop.Now().Add(lingerTimeout))
+	c.linger()
+}
+
+// linger throws away what comes until the client ends, too.
+func (c *client) linger() {
+	for range pumpTurns {
+		n, err := c.p.fill(&c.Conn, &c.in, true)
+		if c.in != nil {
+			c.p.arena.Put(c.in)
+			c.in = nil
+		}
+		c.lingered += int32(n)
+		if err != nil || c.lingered > lingerBytesMax {
+			c.close(false)
+			return
+		}
+		if n == 0 {
+			return
+		}
+	}
+	c.Again()
+}
+
+// Panicked is called by the loop when an event of c ended in a panic. What c and
+// its exchange hold is left to the collector: it may be in any state.
+func (c *client) Panicked(value any, stack []byte) {
+	c.p.panicked(c, value, stack)
+}

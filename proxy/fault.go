@@ -1,0 +1,173 @@
+package proxy
+
+import (
+	"lb/httpparse"
+)
+
+// side says whose doing a fault is. Only faults of the backend count against it.
+type side uint8
+
+const (
+	noSide side = iota
+	clientSide
+	backendSide
+	lbSide
+)
+
+// cause says what happened.
+type cause uint8
+
+const (
+	noCause    cause = iota
+	gone             // the client went away
+	shortBody        // the client ended inside its request
+	badRequest       // refused by the parser, with a reason
+	tooLarge         // the body is longer than the limit
+	slow             // a deadline passed
+	noConnect        // the backend could not be reached
+	reset            // the backend ended or reset the conn before its answer was whole
+	badAnswer        // what the backend sent is no answer to this request
+	noBackend        // there is none to try
+	exhausted        // lb has no descriptor, port or memory left
+	panicked         // a mistake of our own
+	cutOff           // told to stop
+)
+
+// fault is what ended an attempt, or the exchange with it.
+type fault struct {
+	side   side
+	cause  cause
+	phase  Phase
+	reason httpparse.Reason // for badRequest
+}
+
+// status is the code of the reply that lb makes for f (RFC 9110 15.5, 15.6).
+func (f fault) status() int {
+	switch f.cause {
+	case badRequest:
+		return f.reason.Status()
+	case shortBody:
+		return 400
+	case tooLarge:
+		return 413
+	case slow:
+		if f.side == clientSide {
+			return 408
+		}
+		return 504
+	case noBackend, exhausted:
+		return 503
+	case panicked:
+		return 500
+	}
+	return 502
+}
+
+// text is the sentence in that reply.
+func (f fault) text() string {
+	switch f.cause {
+	case badRequest:
+		return f.reason.String()
+	case shortBody:
+		return "the request ended before its body did"
+	case tooLarge:
+		return "the body is larger than limits.body_bytes"
+	case slow:
+		if f.side == clientSide {
+			return "the request took too long to arrive"
+		}
+		return "the backend took too long"
+	case noConnect:
+		return "the backend cannot be reached"
+	case reset:
+		return "the backend closed the connection before its answer was whole"
+	case badAnswer:
+		return "the backend sent something that is no valid answer"
+	case noBackend:
+		return "there is no backend"
+	case exhausted:
+		return "no descriptors or ports left"
+	}
+	return "internal error"
+}
+
+// attemptsMax is how often one exchange may be tried, the first time included.
+const attemptsMax = 3
+
+// mayRetry is the whole retry rule. A conn from the idle list that had been
+// closed by the backend is no sign of trouble there: the one fresh attempt
+// after it does not count against the budget.
+func (x *exchange) mayRetry(f fault) bool {
+	switch {
+	case f.side != backendSide, x.queued, x.attempts >= attemptsMax:
+		return false // not the backend's doing, too late, or too often
+	case x.sent > 0 && !(x.idempotent && x.up.held):
+		return false // the request may have been acted on (RFC 9110 9.2.2), or is no longer here
+	case f.cause == badAnswer, f.cause == slow && f.phase != Dial:
+		return false // it was acted on; asking once more doubles the load and the wait
+	}
+	return x.staleConn(f) || x.p.budget.Retry(x.p.loop.Now())
+}
+
+// staleConn tells whether f is what a conn from the idle list shows when the
+// backend had closed it before the request came.
+func (x *exchange) staleConn(f fault) bool {
+	return f.cause == reset && x.backend != nil && x.backend.uses > 1 && x.received == 0
+}
+
+// blame notes f on the board, on the side whose doing it is.
+func (x *exchange) blame(f fault) {
+	switch f.side {
+	case clientSide:
+		if f.cause == gone || f.cause == shortBody {
+			x.p.counters.ClientAborts.Add(1)
+		}
+	case backendSide:
+		if x.target == nil || x.staleConn(f) {
+			return
+		}
+		slot := x.target.Slot
+		switch f.cause {
+		case noConnect:
+			slot.ConnectFaults.Add(1)
+		case slow:
+			slot.TimeoutFaults.Add(1)
+		case badAnswer:
+			slot.BadAnswers.Add(1)
+		default:
+			slot.ResetFaults.Add(1)
+		}
+	}
+}
+
+// fail ends the attempt with f: another attempt where the rule allows it, else
+// a reply, else an aborted conn. It returns true when the exchange has ended.
+func (x *exchange) fail(f fault) (ended bool) {
+	f.phase = x.phase
+	x.blame(f)
+	retry := x.mayRetry(f)
+	x.dropBackend()
+	switch {
+	case retry:
+		x.p.counters.Retries.Add(1)
+		x.up.rewind()
+		x.sent = 0
+		x.fresh = true
+		x.enter(Pick)
+		return x.pick()
+	case f.cause == gone || f.cause == cutOff || x.begun:
+		x.abort()
+		return true
+	}
+	return x.reply(f.status(), f.text())
+}
+
+// abort ends the client's conn inside a response, so that what it got cannot
+// be taken for a whole one: where only the end of the conn ends the body, the
+// end has to be a reset (RFC 9112 8).
+func (x *exchange) abort() {
+	c := x.client
+	cut := x.begun && x.down.to == httpparse.Close && !(x.down.whole && x.down.flushed())
+	x.release()
+	c.close(cut)
+}

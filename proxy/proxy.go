@@ -1,0 +1,245 @@
+package proxy
+
+import (
+	"errors"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lb/arena"
+	"lb/board"
+	"lb/config"
+	"lb/httpparse"
+	"lb/loop"
+	"lb/loop/tick"
+	"lb/upstream"
+)
+
+// Options are what a proxy needs beside its loop.
+type Options struct {
+	Config    *config.Config
+	Board     *board.Board
+	LoopIndex int
+	Loops     int
+	// Addrs are the resolved addresses of the backends, by pool and backend;
+	// an empty list is a name that did not resolve yet.
+	Addrs [][][]loop.Addr
+	Log   *slog.Logger
+	// Clock is the time of day for Date; nil: time.Now.
+	Clock func() time.Time
+}
+
+// target is a backend as this loop's proxy sees it.
+type target struct {
+	*upstream.Backend[*backendConn]
+	addrs []loop.Addr
+	next  int // the address to dial next, in turn
+}
+
+// Proxy is the data plane of one loop. All methods are called on the loop.
+type Proxy struct {
+	loop     *loop.Loop
+	arena    *arena.Arena
+	cfg      *config.Config
+	log      *slog.Logger
+	counters *board.Loop
+	pool     *upstream.Pool[*backendConn]
+	targets  []target // by index in the pool
+	budget   upstream.Budget
+	limits   httpparse.Limits
+	drops    httpparse.FieldSet // fields of requests from strangers that do not go on
+
+	clients   *client // all open ones, newest first
+	open      int
+	draining  bool
+	drained   func() // called once when the last client has gone
+	freeConns *client
+	freeBacks *backendConn
+	freeExch  *exchange
+
+	clock  func() time.Time
+	date   [dateBytes]byte
+	dateAt tick.Instant
+	trim   loop.Timer
+	scrap  [1]byte // where a byte goes that nobody asked for
+}
+
+const (
+	slabBytes = 20 << 10 // small slabs: a head with a body of 16 KiB behind it is read at once
+	headRoom  = 16 << 10 // what lb may add to a head, with the small part of a body behind it
+	bulkBytes = 64 << 10 // the least a large slab holds: how much of a long body moves at once
+	trimEvery = 10 * time.Second
+
+	retryShare  = 0.2
+	retryLeast  = 3
+	retryWindow = 10 * time.Second
+)
+
+// New returns a proxy on l. It is the loop.Acceptor of its listeners.
+func New(l *loop.Loop, o Options) *Proxy {
+	cfg := o.Config
+	p := &Proxy{
+		loop:     l,
+		arena:    arena.New(slabBytes, max(bulkBytes, cfg.Limits.HeaderBytes)+headRoom),
+		cfg:      cfg,
+		log:      o.Log,
+		counters: o.Board.Loop(o.LoopIndex),
+		pool:     upstream.NewPool[*backendConn](cfg.Pools[0], o.Board, 0, o.LoopIndex, o.Loops),
+		budget:   upstream.NewBudget(retryShare, retryLeast, retryWindow),
+		limits: httpparse.Limits{
+			HeadBytes:   cfg.Limits.HeaderBytes,
+			Fields:      cfg.Limits.Fields,
+			TargetBytes: cfg.Limits.TargetBytes,
+		},
+		clock: o.Clock,
+	}
+	if p.clock == nil {
+		p.clock = time.Now
+	}
+	o.Board.TakeOver(o.LoopIndex)
+	for i, b := range p.pool.Backends {
+		p.targets = append(p.targets, target{Backend: b, addrs: o.Addrs[0][i]})
+	}
+	l.Arm(&p.trim, p, l.Now().Add(trimEvery))
+	return p
+}
+
+// Expired lets go of slabs that a busy time left behind.
+func (p *Proxy) Expired() {
+	p.arena.Trim()
+	p.loop.Arm(&p.trim, p, p.loop.Now().Add(trimEvery))
+}
+
+// SetAddrs replaces the addresses of one backend, after a name was resolved anew.
+// Conns to the old ones go on until they end.
+func (p *Proxy) SetAddrs(pool, backend int, addrs []loop.Addr) {
+	if pool == 0 {
+		p.targets[backend].addrs = addrs
+	}
+}
+
+// Accepted takes over a client connection.
+func (p *Proxy) Accepted(fd int, peer netip.AddrPort) {
+	p.counters.Accepted.Add(1)
+	c := p.newClient()
+	if err := p.loop.Adopt(&c.Conn, c, fd); err != nil {
+		p.counters.AcceptErrors.Add(1)
+		p.freeClient(c)
+		return
+	}
+	c.open(peer)
+}
+
+// Drain stops accepting, closes idle conns, answers what runs with
+// Connection: close, and calls done once, on the loop, when the last client conn
+// has gone.
+func (p *Proxy) Drain(done func()) {
+	p.loop.Unlisten()
+	p.draining, p.drained = true, done
+	for c := p.clients; c != nil; {
+		next := c.next
+		if c.x == nil && c.state == connOpen {
+			c.lastCall()
+		}
+		c = next
+	}
+	for _, t := range p.targets {
+		t.Idle.Each(func(b *backendConn) { b.close() })
+	}
+	p.ended()
+}
+
+// Cut ends every conn at once and returns how many exchanges were cut off.
+func (p *Proxy) Cut() int {
+	cut := 0
+	for p.clients != nil {
+		c := p.clients
+		if c.x == nil {
+			c.close(false)
+			continue
+		}
+		cut++
+		c.x.fail(fault{side: lbSide, cause: cutOff})
+	}
+	for _, t := range p.targets {
+		t.Idle.Each(func(b *backendConn) { b.close() })
+	}
+	return cut
+}
+
+// ended tells the one who drains when the last client has gone.
+func (p *Proxy) ended() {
+	if p.draining && p.open == 0 && p.drained != nil {
+		done := p.drained
+		p.drained = nil
+		done()
+	}
+}
+
+// errFull says that a slab of the large size is full and nothing of it can be
+// used: the parser's limits lie below that, so it is a mistake of our own.
+var errFull = errors.New("proxy: input buffer full")
+
+// fill reads from c into *in, which it takes from the arena when it is nil and
+// gives back when nothing came. bulk asks for a large slab. n == 0 with a nil
+// error means "not ready now".
+func (p *Proxy) fill(c *loop.Conn, in **arena.Slab, bulk bool) (n int, err error) {
+	if !c.Readable() {
+		return 0, nil
+	}
+	s := *in
+	switch {
+	case s == nil && bulk:
+		s = p.arena.GetLarge()
+	case s == nil:
+		s = p.arena.Get()
+	case len(s.Room()) == 0:
+		if s = p.makeRoom(s); s == nil {
+			return 0, errFull
+		}
+	}
+	*in = s
+	n, err = c.Read(s.Room())
+	s.W += n
+	if s.Len() == 0 {
+		p.arena.Put(s)
+		*in = nil
+	}
+	return n, err
+}
+
+// makeRoom moves what s holds to its front, or to a large slab; nil: s is large
+// and full.
+func (p *Proxy) makeRoom(s *arena.Slab) *arena.Slab {
+	if s.R > 0 {
+		s.W = copy(s.B, s.Bytes())
+		s.R = 0
+		return s
+	}
+	if s.Large() {
+		return nil
+	}
+	large := p.arena.GetLarge()
+	large.W = copy(large.B, s.Bytes())
+	p.arena.Put(s)
+	return large
+}
+
+// drop gives *in back when it holds nothing.
+func (p *Proxy) drop(in **arena.Slab) {
+	if s := *in; s != nil && s.Len() == 0 {
+		p.arena.Put(s)
+		*in = nil
+	}
+}
+
+// lackOf tells whether err says that lb itself is out of something.
+func lackOf(err error) bool {
+	switch err {
+	case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.EADDRNOTAVAIL:
+		return true
+	}
+	return false
+}
