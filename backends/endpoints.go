@@ -36,7 +36,10 @@ func Pattern(dst []byte, off int64) {
 	}
 }
 
-const delayMax = time.Hour
+const (
+	delayMax     = time.Hour
+	smallBodyMax = 4 << 10 // bytes of /bytes that are copied behind the head, for a plain write
+)
 
 const (
 	plainText = "Content-Type: text/plain; charset=utf-8\r\n"
@@ -104,6 +107,10 @@ func (c *conn) servePattern(arg []byte, framing httpparse.Framing) {
 	c.putHead(http.StatusOK, octets, framing, size)
 	switch {
 	case c.req.Method == httpparse.HEAD:
+	case framing == httpparse.Length && size <= int64(min(smallBodyMax, len(c.out.Room()))):
+		b := c.text()
+		Pattern(b[len(b):len(b)+int(size)], 0)
+		c.put(b[:len(b)+int(size)])
 	case framing == httpparse.Chunked:
 		c.chunked, c.left = true, size
 	default:

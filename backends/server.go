@@ -43,12 +43,12 @@ type Server struct {
 	log          *slog.Logger
 
 	loop     *loop.Loop
-	kernel   loop.Kernel
 	listener int // our descriptor
 	slabs    *arena.Arena
 	conns    map[*conn]struct{}
-	free     []*conn // to be used anew
-	text     []byte  // space to write an answer's body in
+	free     []*conn   // to be used anew
+	parsers  []*parser // not lent
+	text     []byte    // space to write an answer's body in
 
 	fields      []byte // the fields of every answer, with the date
 	fieldsUntil tick.Instant
@@ -67,8 +67,13 @@ func Start(o Options) (*Server, error) {
 			return nil, fmt.Errorf("backends: %w", err)
 		}
 	}
-	s, err := open(ln, o)
-	if err != nil {
+	s := &Server{
+		slabs: arena.New(smallBytes, largeBytes),
+		conns: make(map[*conn]struct{}),
+		done:  make(chan struct{}),
+	}
+	if err := s.setUp(ln, o); err != nil {
+		s.release()
 		return nil, fmt.Errorf("backends: %w", err)
 	}
 	go s.run()
@@ -92,44 +97,43 @@ func listen(addr string) (net.Listener, error) {
 	return lc.Listen(context.Background(), "tcp", addr)
 }
 
-// open makes the server of ln, which it takes over, also when it fails.
-func open(ln net.Listener, o Options) (s *Server, err error) {
-	s = &Server{
-		name:     o.Name,
-		log:      o.Log,
-		listener: -1,
-		slabs:    arena.New(smallBytes, largeBytes),
-		conns:    make(map[*conn]struct{}),
-		done:     make(chan struct{}),
-	}
-	defer func() {
-		if err != nil {
-			s.release()
-		}
-	}()
+// setUp makes s the server of ln, which it takes over, also when it fails.
+func (s *Server) setUp(ln net.Listener, o Options) error {
 	s.addr = ln.Addr().String()
 	if ul, ok := ln.(*net.UnixListener); ok {
 		ul.SetUnlinkOnClose(false)
 		s.socket, s.addr = s.addr, "unix:"+s.addr
 	}
+	var err error
 	s.listener, err = descriptorOf(ln)
 	if err := errors.Join(err, ln.Close()); err != nil {
-		return nil, err
+		return err
 	}
-	if s.name == "" {
+	if s.name = o.Name; s.name == "" {
 		s.name = s.addr
 	}
 	if !validName(s.name) {
-		return nil, fmt.Errorf("name %q: want 1 to %d visible ASCII characters", s.name, nameBytesMax)
+		return fmt.Errorf("name %q: want 1 to %d visible ASCII characters", s.name, nameBytesMax)
 	}
-	if s.log == nil {
+	if s.log = o.Log; s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	if s.kernel, err = newKernel(); err != nil {
-		return nil, err
+	kernel, err := loop.NewKernel()
+	if err != nil {
+		return err
 	}
-	s.loop = loop.New(s.kernel, loop.Options{})
-	return s, s.loop.Listen(s.listener, s)
+	s.loop = loop.New(kernel, loop.Options{})
+	if err = s.loop.Listen(s.listener, s); err != nil {
+		closeKernel(kernel)
+	}
+	return err
+}
+
+// closeKernel gives back a kernel whose loop does not run.
+func closeKernel(k loop.Kernel) {
+	if kc, ok := k.(loop.KernelCloser); ok {
+		kc.CloseKernel()
+	}
 }
 
 // descriptorOf returns a descriptor of ln that is ours and that Go's own
@@ -198,12 +202,13 @@ func (s *Server) release() {
 
 // Accepted gives the connection a conn, a used one where there is one.
 func (s *Server) Accepted(fd int, _ netip.AddrPort) {
-	c := &conn{server: s}
+	var c *conn
 	if n := len(s.free); n > 0 {
 		c, s.free = s.free[n-1], s.free[:n-1]
+	} else {
+		c = &conn{server: s}
 	}
 	c.exchange = exchange{}
-	c.req.Reset(&limits)
 	if err := s.loop.Adopt(&c.Conn, c, fd); err != nil {
 		s.log.Warn("conn not taken", "backend", s.name, "err", err)
 		s.free = append(s.free, c)
@@ -211,6 +216,18 @@ func (s *Server) Accepted(fd int, _ netip.AddrPort) {
 	}
 	s.conns[c] = struct{}{}
 	c.settle()
+}
+
+// newParser lends a parser that is ready for a head.
+func (s *Server) newParser() *parser {
+	var p *parser
+	if n := len(s.parsers); n > 0 {
+		p, s.parsers = s.parsers[n-1], s.parsers[:n-1]
+	} else {
+		p = new(parser)
+	}
+	p.req.Reset(&limits)
+	return p
 }
 
 // common returns the fields of every answer, with the date of this second.
