@@ -1,0 +1,83 @@
+package supervise
+
+import (
+	"errors"
+	"io"
+	"net/netip"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lb/config"
+	"lb/loop"
+)
+
+// pair returns both ends of a control channel.
+func pair(t *testing.T) (a, b *channel) {
+	t.Helper()
+	a, f, err := controlPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Dup(int(f.Fd()))
+	f.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err = newChannel(fd); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.close)
+	t.Cleanup(b.close)
+	return a, b
+}
+
+// What a worker reads is what the supervisor meant: every value of the
+// configuration, and addresses of each kind.
+func TestOrdersArriveWhole(t *testing.T) {
+	cfg := config.Default()
+	cfg.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
+	cfg.Pools[0].Backends = append(cfg.Pools[0].Backends, config.Backend{Socket: "/run/app.sock", Weight: 7})
+	cfg.Limits.BodyBytes = 1<<62 + 1
+	addrs := [][][]loop.Addr{{addrAt("10.0.0.1:1"), nil, {{Path: "/run/app.sock"}}, addrAt("[fe80::1%eth0]:2")}}
+	a, b := pair(t)
+	for _, o := range []order{
+		{Start: &startOrder{Config: cfg, Index: 3, Loops: 8, Addrs: addrs}},
+		{Addrs: &addrsOrder{At: place{1, 2}, Addrs: addrs[0][3]}},
+		{Drain: true},
+		{Cut: true},
+	} {
+		if err := a.send(o); err != nil {
+			t.Fatal(err)
+		}
+		var got order
+		if err := b.receive(&got); err != nil || !reflect.DeepEqual(got, o) {
+			t.Errorf("sent %+v, received %+v, %v", o, got, err)
+		}
+	}
+	a.close()
+	if err := b.receive(&order{}); err != io.EOF {
+		t.Errorf("after the other end is gone: %v, want EOF", err)
+	}
+}
+
+func TestSendToNobody(t *testing.T) {
+	a, b := pair(t)
+	b.close()
+	if err := a.send(order{Drain: true}); !errors.Is(err, unix.EPIPE) {
+		t.Errorf("send to a closed end: %v, want EPIPE", err)
+	}
+}
+
+// A process that reads nothing holds the sender up for a bounded time.
+func TestSendToHung(t *testing.T) {
+	a, _ := pair(t)
+	a.timeout = 20 * time.Millisecond
+	if err := a.send(report{Fault: strings.Repeat("x", 16<<20)}); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("send to an end that reads nothing: %v, want the deadline", err)
+	}
+}

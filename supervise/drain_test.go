@@ -1,0 +1,145 @@
+package supervise
+
+import (
+	"io"
+	"net"
+	"syscall"
+	"testing"
+	"time"
+
+	"lb/config"
+)
+
+// What runs is answered, whoever comes is refused, and health says so first.
+func TestDrain(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		t.Run(sig.String(), func(t *testing.T) {
+			eachMode(t, func(t *testing.T, cfg *config.Config) {
+				slow := newSlowBackend(t)
+				addBackend(t, cfg, slow.URL)
+				in := serve(t, cfg, Options{})
+				answers := []<-chan answer{getLater(in.addr), getLater(in.addr), getLater(in.addr)}
+				for range answers {
+					<-slow.began
+				}
+				in.signals <- sig
+				wait(t, in.admin.red, "health to turn red")
+				until(t, "connections to be refused", func() bool { return refused(in.addr) })
+				close(slow.release)
+				for _, a := range answers {
+					(<-a).want(t, "late")
+				}
+				in.wantExit(t, 0)
+			})
+		})
+	}
+}
+
+// A conn on which nothing runs is closed, not waited for.
+func TestDrainClosesIdle(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		in := serve(t, cfg, Options{})
+		c, err := net.Dial("tcp", in.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		until(t, "the conn to be accepted", func() bool { return in.running.Board.Totals().ClientConns == 1 })
+		in.signals <- syscall.SIGTERM
+		c.SetReadDeadline(time.Now().Add(patience))
+		if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("read from the idle conn: %v, want its end", err)
+		}
+		in.wantExit(t, 0)
+	})
+}
+
+func TestDrainTimeout(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		slow := newSlowBackend(t)
+		addBackend(t, cfg, slow.URL)
+		cfg.Timeouts.Drain = 50 * time.Millisecond
+		in := serve(t, cfg, Options{})
+		a := getLater(in.addr)
+		<-slow.began
+		in.signals <- syscall.SIGTERM
+		in.wantExit(t, 3)
+		wantCut(t, a)
+	})
+}
+
+func wantCut(t *testing.T, a <-chan answer) {
+	t.Helper()
+	if got := <-a; got.err == nil && got.status == 200 {
+		t.Errorf("got 200 %q, want an answer that was cut off", got.body)
+	}
+}
+
+func TestSecondSignal(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		slow := newSlowBackend(t)
+		addBackend(t, cfg, slow.URL)
+		in := serve(t, cfg, Options{})
+		a := getLater(in.addr)
+		<-slow.began
+		in.signals <- syscall.SIGTERM
+		wait(t, in.admin.red, "health to turn red")
+		in.signals <- syscall.SIGHUP // says nothing about the end
+		in.signals <- syscall.SIGINT
+		in.wantExit(t, 3)
+		wantCut(t, a)
+	})
+}
+
+func TestQuit(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		slow := newSlowBackend(t)
+		addBackend(t, cfg, slow.URL)
+		in := serve(t, cfg, Options{})
+		a := getLater(in.addr)
+		<-slow.began
+		in.signals <- syscall.SIGQUIT
+		in.wantExit(t, 3)
+		wantCut(t, a)
+	})
+}
+
+// The same with real signals: SIGHUP is survived, and SIGTERM to the process
+// alone, or SIGINT to its whole group as a terminal sends it, is a drain.
+func TestRealSignals(t *testing.T) {
+	for name, target := range map[string]int{"process": 1, "group": -1} {
+		t.Run(name, func(t *testing.T) {
+			eachMode(t, func(t *testing.T, cfg *config.Config) {
+				slow := newSlowBackend(t)
+				addBackend(t, cfg, slow.URL)
+				lb := startLB(t, cfg)
+				a := getLater(lb.addr)
+				<-slow.began
+				for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGINT} {
+					if err := syscall.Kill(target*lb.cmd.Process.Pid, sig); err != nil {
+						t.Fatal(err)
+					}
+				}
+				until(t, "connections to be refused", func() bool { return refused(lb.addr) })
+				close(slow.release)
+				(<-a).want(t, "late")
+				lb.wantExit(t, 0)
+			})
+		})
+	}
+}
+
+func TestRealSecondSignal(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		slow := newSlowBackend(t)
+		addBackend(t, cfg, slow.URL)
+		lb := startLB(t, cfg)
+		a := getLater(lb.addr)
+		<-slow.began
+		lb.signal(t, syscall.SIGTERM)
+		until(t, "connections to be refused", func() bool { return refused(lb.addr) })
+		lb.signal(t, syscall.SIGTERM)
+		lb.wantExit(t, 3)
+		wantCut(t, a)
+	})
+}

@@ -1,0 +1,67 @@
+package supervise
+
+import (
+	"math"
+	"os"
+	"runtime"
+	"syscall"
+)
+
+// descriptorReserve is what a process keeps for what is not traffic: standard
+// streams, listeners, board, control channel, admin conns, files of the resolver.
+const descriptorReserve = 64
+
+// loopDescriptors is what a loop needs for itself: poller, wake-up, listener.
+const loopDescriptors = 4
+
+// raiseDescriptorLimit raises the soft limit to the hard one and returns what is
+// in force. Package syscall does the same when a process begins, but for one
+// descriptor and where the system sets a lower bound of its own; what it cannot
+// do is no error here either.
+func raiseDescriptorLimit() (limit uint64, err error) {
+	var lim syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
+		return 0, os.NewSyscallError("getrlimit", err)
+	}
+	if lim.Cur < lim.Max-1 {
+		raised := lim
+		raised.Cur = lim.Max
+		if syscall.Setrlimit(syscall.RLIMIT_NOFILE, &raised) == nil {
+			lim = raised
+		}
+	}
+	return uint64(lim.Cur), nil
+}
+
+// connsMax returns how many client conns loop number index of loops may have
+// open. limit is the descriptor limit of its process, shared with here-1 other
+// loops of that process; a client conn may need a backend conn beside it.
+// configured is for all loops together, 0 for as many as the descriptors allow.
+func connsMax(limit uint64, configured, index, loops, here int) int {
+	reserve := uint64(descriptorReserve + here*loopDescriptors)
+	room := 1
+	if limit > reserve {
+		room = int(min((limit-reserve)/2/uint64(here), math.MaxInt32))
+	}
+	if configured > 0 {
+		share := configured / loops
+		if index < configured%loops {
+			share++
+		}
+		room = min(room, share)
+	}
+	return max(room, 1)
+}
+
+// loopsFor returns the number of loops: workers, or one for each CPU that this
+// process may use. Go knows affinity and the cgroup's quota; a GOMAXPROCS in the
+// environment says how Go should run, not how many CPUs there are.
+func loopsFor(workers int) int {
+	if workers > 0 {
+		return workers
+	}
+	if os.Getenv("GOMAXPROCS") != "" {
+		runtime.SetDefaultGOMAXPROCS()
+	}
+	return runtime.GOMAXPROCS(0)
+}

@@ -1,0 +1,322 @@
+package supervise
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"lb/config"
+)
+
+// serveEnv marks a process in which the test binary is lb itself; its value is
+// the configuration.
+const serveEnv = "LB_TEST_SERVE"
+
+// patience is how long a test waits for what has to come.
+const patience = 20 * time.Second
+
+func TestMain(m *testing.M) {
+	if IsWorker() {
+		os.Exit(Worker())
+	}
+	if text := os.Getenv(serveEnv); text != "" {
+		os.Exit(serveAsProcess(text))
+	}
+	os.Exit(m.Run())
+}
+
+// serveAsProcess is main of a process that startLB starts: it prints where it
+// serves.
+func serveAsProcess(text string) (exitCode int) {
+	os.Unsetenv(serveEnv)
+	cfg := &config.Config{}
+	if err := json.Unmarshal([]byte(text), cfg); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 99
+	}
+	code, err := Serve(cfg, Options{Ready: func(addr string, _ net.Addr) { fmt.Println(addr) }})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	return code
+}
+
+// eachMode runs f in mt and in mp.
+func eachMode(t *testing.T, f func(t *testing.T, cfg *config.Config)) {
+	for _, mode := range []config.Mode{config.MT, config.MP} {
+		t.Run(string(mode), func(t *testing.T) { f(t, testConfig(mode)) })
+	}
+}
+
+// testConfig has two loops on a free port of 127.0.0.1 and no backend.
+func testConfig(mode config.Mode) *config.Config {
+	cfg := config.Default()
+	cfg.Mode, cfg.Host, cfg.Port, cfg.Workers = mode, "127.0.0.1", 0, 2
+	cfg.LogLevel = "error"
+	cfg.Admin.Address = ""
+	cfg.Pools[0].Backends = nil
+	cfg.Timeouts.Drain = patience
+	return cfg
+}
+
+// addBackend adds what url, of an httptest.Server, points at, by IP address.
+func addBackend(t *testing.T, cfg *config.Config, url string) {
+	t.Helper()
+	host, port, err := net.SplitHostPort(strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := config.Backend{Host: host, Weight: 1}
+	if b.Port, err = strconv.Atoi(port); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Pools[0].Backends = append(cfg.Pools[0].Backends, b)
+}
+
+// helloBackend is a backend that answers with text.
+func helloBackend(t *testing.T, text string) *httptest.Server {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, text)
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// slowBackend is a backend that answers with "late" when the test says so.
+type slowBackend struct {
+	*httptest.Server
+	began   chan struct{} // gets a value for every request that has arrived
+	release chan struct{} // closed: answer
+}
+
+func newSlowBackend(t *testing.T) *slowBackend {
+	t.Helper()
+	s := &slowBackend{began: make(chan struct{}, 64), release: make(chan struct{})}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.began <- struct{}{}
+		select {
+		case <-s.release:
+			io.WriteString(w, "late")
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// inside is lb in the process of the test.
+type inside struct {
+	addr    string
+	running Running
+	admin   *fakeAdmin
+	signals chan os.Signal
+	done    chan struct{} // closed when Serve has returned
+	code    int
+	err     error
+}
+
+// fakeAdmin is an operator's server that only remembers.
+type fakeAdmin struct {
+	red       chan struct{} // closed when health turned red
+	listenErr error
+}
+
+func (a *fakeAdmin) Listen() (net.Addr, error)   { return nil, a.listenErr }
+func (a *fakeAdmin) SetDraining(bool)            { close(a.red) }
+func (a *fakeAdmin) Close(context.Context) error { return nil }
+
+// begin calls Serve on a goroutine and returns when it serves or has returned.
+// Serve is stopped with the test, if not before.
+func begin(t *testing.T, cfg *config.Config, o Options) *inside {
+	t.Helper()
+	in := &inside{
+		admin:   &fakeAdmin{red: make(chan struct{})},
+		signals: make(chan os.Signal, 8),
+		done:    make(chan struct{}),
+	}
+	ready := make(chan string, 1)
+	o.Signals = in.signals
+	o.Ready = func(addr string, _ net.Addr) { ready <- addr }
+	if o.Admin == nil {
+		o.Admin = func(r Running) Admin { in.running = r; return in.admin }
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	go func() {
+		defer close(in.done)
+		in.code, in.err = Serve(cfg, o)
+	}()
+	t.Cleanup(func() { in.signals <- syscall.SIGQUIT; wait(t, in.done, "Serve to return") })
+	select {
+	case in.addr = <-ready:
+	case <-in.done:
+	case <-time.After(patience):
+		t.Fatal("neither ready nor refused")
+	}
+	return in
+}
+
+// serve is begin for what has to succeed.
+func serve(t *testing.T, cfg *config.Config, o Options) *inside {
+	t.Helper()
+	in := begin(t, cfg, o)
+	if in.addr == "" {
+		t.Fatalf("Serve ended with code %d: %v", in.code, in.err)
+	}
+	return in
+}
+
+// wantExit waits for Serve to return code without an error.
+func (in *inside) wantExit(t *testing.T, code int) {
+	t.Helper()
+	wait(t, in.done, "Serve to return")
+	if in.code != code || in.err != nil {
+		t.Fatalf("Serve returned %d, %v; want %d and no error", in.code, in.err, code)
+	}
+}
+
+// outside is lb in a process of its own, which leads a process group.
+type outside struct {
+	addr   string
+	cmd    *exec.Cmd
+	stderr strings.Builder // to be read when exited is closed
+	exited chan struct{}
+}
+
+func startLB(t *testing.T, cfg *config.Config) *outside {
+	t.Helper()
+	text, err := json.Marshal(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lb := &outside{cmd: exec.Command(exe), exited: make(chan struct{})}
+	lb.cmd.Env = append(os.Environ(), serveEnv+"="+string(text))
+	lb.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	lb.cmd.Stderr = &lb.stderr
+	stdout, err := lb.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lb.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, readErr := bufio.NewReader(stdout).ReadString('\n')
+	go func() {
+		defer close(lb.exited)
+		lb.cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		syscall.Kill(-lb.cmd.Process.Pid, syscall.SIGKILL)
+		wait(t, lb.exited, "lb to end")
+	})
+	if readErr != nil {
+		wait(t, lb.exited, "lb to end")
+		t.Fatalf("lb did not begin: %s", lb.stderr.String())
+	}
+	lb.addr = strings.TrimSpace(line)
+	return lb
+}
+
+func (lb *outside) signal(t *testing.T, sig os.Signal) {
+	t.Helper()
+	if err := lb.cmd.Process.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (lb *outside) wantExit(t *testing.T, code int) {
+	t.Helper()
+	wait(t, lb.exited, "lb to end")
+	if got := lb.cmd.ProcessState.ExitCode(); got != code {
+		t.Fatalf("exit code %d, want %d; stderr:\n%s", got, code, lb.stderr.String())
+	}
+}
+
+// wait waits for c, and fails the test when that takes too long.
+func wait(t *testing.T, c <-chan struct{}, what string) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(patience):
+		t.Fatalf("waited %v for %s", patience, what)
+	}
+}
+
+// until waits for ok to be true.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	late := time.After(patience)
+	for !ok() {
+		select {
+		case <-look.C:
+		case <-late:
+			t.Fatalf("waited %v for %s", patience, what)
+		}
+	}
+}
+
+// answer is what one request on a connection of its own brought.
+type answer struct {
+	status int
+	body   string
+	err    error
+}
+
+func get(addr string) answer {
+	tr := &http.Transport{DisableKeepAlives: true}
+	defer tr.CloseIdleConnections()
+	client := &http.Client{Transport: tr, Timeout: patience}
+	resp, err := client.Get("http://" + addr + "/")
+	if err != nil {
+		return answer{err: err}
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return answer{resp.StatusCode, string(body), err}
+}
+
+// getLater is get on a goroutine.
+func getLater(addr string) <-chan answer {
+	c := make(chan answer, 1)
+	go func() { c <- get(addr) }()
+	return c
+}
+
+// want fails the test if a is not 200 with body.
+func (a answer) want(t *testing.T, body string) {
+	t.Helper()
+	if a.err != nil || a.status != http.StatusOK || a.body != body {
+		t.Fatalf("got %d %q, %v; want 200 %q", a.status, a.body, a.err, body)
+	}
+}
+
+// refused tells whether nobody listens at addr.
+func refused(addr string) bool {
+	c, err := net.DialTimeout("tcp", addr, patience)
+	if err != nil {
+		return true
+	}
+	c.Close()
+	return false
+}

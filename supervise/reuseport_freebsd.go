@@ -1,0 +1,8 @@
+package supervise
+
+import "golang.org/x/sys/unix"
+
+const (
+	reusePort         = unix.SO_REUSEPORT_LB
+	reusePortBalances = true
+)

@@ -1,0 +1,254 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"lb/config"
+)
+
+func TestServes(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		addBackend(t, cfg, helloBackend(t, "a").URL)
+		addBackend(t, cfg, helloBackend(t, "b").URL)
+		in := serve(t, cfg, Options{})
+		const requests = 60
+		seen := map[string]int{}
+		for range requests {
+			a := get(in.addr)
+			if a.err != nil || a.status != http.StatusOK {
+				t.Fatalf("got %d, %v; want 200", a.status, a.err)
+			}
+			seen[a.body]++
+		}
+		if len(seen) != 2 {
+			t.Errorf("answers by backend: %v, want some of each", seen)
+		}
+		for i := range 2 { // the chance that one loop gets none of 60 is below 1e-17
+			if in.running.Board.Loop(i).Requests.Load() == 0 {
+				t.Errorf("loop %d had no request of %d", i, requests)
+			}
+		}
+		if got := in.running.Board.Totals().Requests; got != requests {
+			t.Errorf("the board has %d requests, want %d", got, requests)
+		}
+		in.signals <- syscall.SIGTERM
+		in.wantExit(t, 0)
+	})
+}
+
+func TestUnixBackend(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		path := filepath.Join(t.TempDir(), "app.sock")
+		l, err := net.Listen("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			io.WriteString(w, "by path")
+		}))
+		s.Listener.Close()
+		s.Listener = l
+		s.Start()
+		defer s.Close()
+		cfg.Pools[0].Backends = []config.Backend{{Socket: path, Weight: 1}}
+		get(serve(t, cfg, Options{}).addr).want(t, "by path")
+	})
+}
+
+func TestAddressFamilies(t *testing.T) {
+	backend := helloBackend(t, "here")
+	for _, tc := range []struct {
+		host string
+		dial []string
+	}{
+		{"::1", []string{"::1"}},
+		{"::", []string{"::1", "127.0.0.1"}},
+		{"", []string{"::1", "127.0.0.1"}},
+		{"0.0.0.0", []string{"127.0.0.1"}},
+		{"localhost", []string{"127.0.0.1"}},
+	} {
+		t.Run(tc.host, func(t *testing.T) {
+			eachMode(t, func(t *testing.T, cfg *config.Config) {
+				cfg.Host = tc.host
+				addBackend(t, cfg, backend.URL)
+				in := serve(t, cfg, Options{})
+				host, port, err := net.SplitHostPort(in.addr)
+				if err != nil || host != tc.host {
+					t.Fatalf("served at %q, %v; want host %q", in.addr, err, tc.host)
+				}
+				for _, to := range tc.dial {
+					get(net.JoinHostPort(to, port)).want(t, "here")
+				}
+			})
+		})
+	}
+}
+
+// A port that someone else has is one clear error, also when they would share it.
+func TestPortTaken(t *testing.T) {
+	shared := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { setListenerOptions(int(fd), true) })
+	}}
+	for name, lc := range map[string]net.ListenConfig{"alone": {}, "shared": shared} {
+		l, err := lc.Listen(context.Background(), "tcp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		for _, host := range []string{"127.0.0.1", "0.0.0.0"} {
+			t.Run(name+" "+host, func(t *testing.T) {
+				eachMode(t, func(t *testing.T, cfg *config.Config) {
+					cfg.Host, cfg.Port = host, l.Addr().(*net.TCPAddr).Port
+					in := begin(t, cfg, Options{})
+					wantRefusal(t, in, syscall.EADDRINUSE, net.JoinHostPort(host, strconv.Itoa(cfg.Port)))
+				})
+			})
+		}
+	}
+}
+
+// wantRefusal wants exit code 1 and an error of one line that is cause and says where.
+func wantRefusal(t *testing.T, in *inside, cause error, where string) {
+	t.Helper()
+	wait(t, in.done, "Serve to refuse")
+	if in.code != 1 || !errors.Is(in.err, cause) {
+		t.Fatalf("Serve returned %d, %v; want 1 and %v", in.code, in.err, cause)
+	}
+	if text := in.err.Error(); !strings.Contains(text, where) || strings.Contains(text, "\n") {
+		t.Errorf("error %q, want one line with %q", text, where)
+	}
+}
+
+func TestPIDFile(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		cfg.PIDFile = filepath.Join(t.TempDir(), "lb.pid")
+		in := serve(t, cfg, Options{})
+		b, err := os.ReadFile(cfg.PIDFile)
+		if want := strconv.Itoa(os.Getpid()); err != nil || strings.TrimSpace(string(b)) != want {
+			t.Fatalf("PID file: %q, %v; want %s", b, err, want)
+		}
+		in.signals <- syscall.SIGTERM
+		in.wantExit(t, 0)
+		if _, err := os.Stat(cfg.PIDFile); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("PID file after the end: %v, want it gone", err)
+		}
+	})
+}
+
+func TestPIDFileNotWritable(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		cfg.PIDFile = filepath.Join(t.TempDir(), "missing", "lb.pid")
+		wantRefusal(t, begin(t, cfg, Options{}), os.ErrNotExist, cfg.PIDFile)
+	})
+}
+
+// A PID file that another process has written meanwhile stays.
+func TestPIDFileOfAnother(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lb.pid")
+	if err := os.WriteFile(path, []byte("1\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	removePID(path)
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("the other's PID file is gone: %v", err)
+	}
+}
+
+func TestAdminRefused(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		admin := &fakeAdmin{listenErr: &net.OpError{Op: "listen at", Net: "the-admin-address", Err: syscall.EADDRINUSE}}
+		in := begin(t, cfg, Options{Admin: func(Running) Admin { return admin }})
+		wantRefusal(t, in, syscall.EADDRINUSE, "the-admin-address")
+	})
+}
+
+// fakeResolver knows one name.
+type fakeResolver struct {
+	name string
+	addr atomic.Pointer[netip.Addr] // nil: not found
+}
+
+func (r *fakeResolver) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
+	if a := r.addr.Load(); a != nil && host == r.name {
+		return []netip.Addr{*a}, nil
+	}
+	return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+}
+
+func (r *fakeResolver) set(text string) {
+	a := netip.MustParseAddr(text)
+	r.addr.Store(&a)
+}
+
+// A name that does not resolve is no reason not to begin, and new addresses
+// reach every loop; a name that is lost keeps the old ones.
+func TestNamesChange(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		one, two, port := twoBackendsOnOnePort(t)
+		cfg.Pools[0].Backends = []config.Backend{{Host: "app.test", Port: port, Weight: 1}}
+		names := &fakeResolver{name: "app.test"}
+		in := serve(t, cfg, Options{Resolver: names, ResolveEvery: 10 * time.Millisecond})
+		if a := get(in.addr); a.status < 500 {
+			t.Fatalf("before the name resolves: %d, %v; want 5xx", a.status, a.err)
+		}
+		names.set("127.0.0.1")
+		untilAnswered(t, in.addr, one)
+		names.set("127.0.0.2")
+		untilAnswered(t, in.addr, two)
+		names.addr.Store(nil)
+		for range 4 {
+			get(in.addr).want(t, two)
+		}
+	})
+}
+
+// twoBackendsOnOnePort serves "one" at 127.0.0.1 and "two" at 127.0.0.2, and
+// closes every connection after its answer.
+func twoBackendsOnOnePort(t *testing.T) (one, two string, port int) {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port = l.Addr().(*net.TCPAddr).Port
+	m, err := net.Listen("tcp4", "127.0.0.2:"+strconv.Itoa(port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, l := range map[string]net.Listener{"one": l, "two": m} {
+		s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Connection", "close")
+			io.WriteString(w, text)
+		})}
+		go s.Serve(l)
+		t.Cleanup(func() { s.Close() })
+	}
+	return "one", "two", port
+}
+
+// untilAnswered waits until ten requests in a row, over all loops, get body.
+func untilAnswered(t *testing.T, addr, body string) {
+	t.Helper()
+	until(t, "answers by "+body, func() bool {
+		for range 10 {
+			if get(addr).body != body {
+				return false
+			}
+		}
+		return true
+	})
+}
