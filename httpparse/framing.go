@@ -165,7 +165,7 @@ var doubleColon = []byte("::")
 
 // groupsFit tells whether n groups of 16 bits make an address; a gap stands
 // for one group or more.
-func groupsFit(n int, gap bool) bool { return n == 8 || gap && n < 8 }
+func groupsFit(n int, gap bool) bool { return n == 8 && !gap || n < 8 && gap }
 
 // isIPv4 tells whether s is four numbers up to 255 with dots between them.
 func isIPv4(s []byte) bool {

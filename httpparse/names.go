@@ -34,60 +34,48 @@ var fieldNames = [fieldIDs]string{
 // String returns the field's usual name, "" for Other.
 func (id FieldID) String() string { return fieldNames[id] }
 
-const (
-	nameMin, nameMax = 2, 19 // lengths of known names
-	fold             = 0x20 * ones
-)
+const fold = 0x20 * ones
 
-// knownName is a known name, folded to lower case, as the words that cover it:
-// its first 8 bytes, its last 8, and those from 8 to 15 if it is longer than 16.
+// knownName is a known name in lower case, as the words that cover it: its
+// first 8 bytes (mask leaves out what a shorter name does not have), its last
+// 8, and those from 8 to 15, which matter if it is longer than 16.
 type knownName struct {
-	first, last, mid uint64
-	len              int
-	id               FieldID
+	len                    int
+	first, last, mid, mask uint64
+	id                     FieldID
 }
 
-// knownNames is a hash table without collisions: nameHash gives each name a
-// place of its own (the factor was searched for).
+// knownNames is a hash table without collisions: the factor in nameHash, which
+// was searched for, gives each name a place of its own.
 var knownNames = func() (t [64]knownName) {
 	for id := Connection; id < fieldIDs; id++ {
 		name := []byte(fieldNames[id])
-		k := foldName(name, 0, len(name))
-		k.id = id
-		t[nameHash(k.first, k.len)] = k
+		e := knownName{len: len(name), id: id, mask: 1<<(8*uint(len(name))) - 1}
+		e.first = (load(name, 0) | fold) & e.mask
+		if e.len > 8 {
+			e.last = load(name, e.len-8) | fold
+		}
+		if e.len > 16 {
+			e.mid = load(name, 8) | fold
+		}
+		t[nameHash(name[0], e.len)] = e
 	}
 	return t
 }()
 
 // nameHash takes the first letter and the length, which tell all known names
 // apart.
-func nameHash(first uint64, n int) uint32 {
-	return (uint32(n)<<8 | uint32(first&0xff)) * 0x65b675cd >> 26
-}
-
-// foldName returns the words of the token of n bytes at i in b.
-func foldName(b []byte, i, n int) (k knownName) {
-	k.len = n
-	k.first = load(b, i) | fold
-	if n < 8 {
-		k.first &= 1<<(8*uint(n)) - 1
-		return k
-	}
-	k.last = load(b, i+n-8) | fold
-	if n > 16 {
-		k.mid = load(b, i+8) | fold
-	}
-	return k
+func nameHash(first byte, n int) uint32 {
+	return (uint32(n)<<8 | uint32(first|0x20)) * 0x65b675cd >> 26
 }
 
 // fieldID returns the id of the token of n bytes at i in b.
 func fieldID(b []byte, i, n int) FieldID {
-	if n < nameMin || n > nameMax {
-		return Other
-	}
-	k := foldName(b, i, n)
-	e := &knownNames[nameHash(k.first, n)]
-	if e.len != n || e.first != k.first || e.last != k.last || e.mid != k.mid {
+	e := &knownNames[nameHash(b[i], n)]
+	switch {
+	case e.len != n || (load(b, i)|fold)&e.mask != e.first,
+		n > 8 && load(b, i+n-8)|fold != e.last,
+		n > 16 && load(b, i+8)|fold != e.mid:
 		return Other
 	}
 	return e.id

@@ -68,8 +68,8 @@ func firstMark(m uint64) int { return bits.TrailingZeros64(m) >> 3 }
 // len(b).
 func scanValue(b []byte, i int) int {
 	for {
-		for ; len(b)-i >= 8; i += 8 {
-			if m := valueStops(binary.LittleEndian.Uint64(b[i:])); m != 0 {
+		for ; i <= len(b)-8; i += 8 {
+			if m := valueStops(binary.LittleEndian.Uint64(b[i : i+8 : i+8])); m != 0 {
 				i += firstMark(m)
 				goto stop
 			}
@@ -98,8 +98,8 @@ func scanToken(b []byte, i int) int {
 // scanPlain returns the index of the first byte from i on that is neither
 // letter, digit, '-' nor '.', or len(b).
 func scanPlain(b []byte, i int) int {
-	for ; len(b)-i >= 8; i += 8 {
-		if m := plainStops(binary.LittleEndian.Uint64(b[i:])); m != 0 {
+	for ; i <= len(b)-8; i += 8 {
+		if m := plainStops(binary.LittleEndian.Uint64(b[i : i+8 : i+8])); m != 0 {
 			return i + firstMark(m)
 		}
 	}
@@ -111,8 +111,8 @@ func scanPlain(b []byte, i int) int {
 // it, also when they are yet to come.
 func scanTarget(b []byte, i int) int {
 	for {
-		for ; len(b)-i >= 8; i += 8 {
-			if m := targetStops(binary.LittleEndian.Uint64(b[i:])); m != 0 {
+		for ; i <= len(b)-8; i += 8 {
+			if m := targetStops(binary.LittleEndian.Uint64(b[i : i+8 : i+8])); m != 0 {
 				i += firstMark(m)
 				goto stop
 			}

@@ -1,0 +1,175 @@
+package httpparse
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var testLimits = Limits{HeadBytes: 64 << 10, Fields: 128, TargetBytes: 16 << 10}
+
+// headCase is one head as raw bytes. want is what describe tells of it, or
+// "refused: " and the reason.
+type headCase struct {
+	name, in, want string
+}
+
+// parser is what the three head parsers have in common for the tests.
+type parser interface {
+	Feed(b []byte) Status
+	head() *Head
+	describe(b []byte) string
+}
+
+func (r *Request) head() *Head  { return &r.Head }
+func (r *Response) head() *Head { return &r.Head }
+func (t *Trailers) head() *Head { return &t.Head }
+
+func newRequest(l Limits) parser {
+	r := new(Request)
+	r.Reset(&l)
+	return r
+}
+
+func newResponse(m Method) func(Limits) parser {
+	return func(l Limits) parser {
+		r := new(Response)
+		r.Reset(&l, m)
+		return r
+	}
+}
+
+func newTrailers(l Limits) parser {
+	t := new(Trailers)
+	t.Reset(&l)
+	return t
+}
+
+func (r *Request) describe(b []byte) string {
+	s := fmt.Sprintf("%s %s %s", r.MethodName.Of(b), r.AppendPath(nil, b), r.Authority.Of(b))
+	if r.ExpectContinue {
+		s += " expect"
+	}
+	return s + r.traits()
+}
+
+func (r *Response) describe(b []byte) string {
+	return fmt.Sprintf("%d %s", r.Code, r.Phrase.Of(b)) + r.traits()
+}
+
+func (t *Trailers) describe(b []byte) string {
+	var s []string
+	for _, f := range t.Fields {
+		s = append(s, fmt.Sprintf("%s=%s", f.Name.Of(b), f.Value.Of(b)))
+	}
+	return strings.Join(s, " ")
+}
+
+// traits names what is not usual in a head: HTTP/1.1, no body, keep-alive.
+func (h *Head) traits() (s string) {
+	if h.Minor != 1 {
+		s += " 1.0"
+	}
+	switch {
+	case h.Framing == Length, h.Framing == None && h.Length > 0:
+		s += fmt.Sprint(" length ", h.Length)
+	case h.Framing == Chunked:
+		s += " chunked"
+	case h.Framing == Close:
+		s += " until-close"
+	}
+	if h.Framing == None && h.Length > 0 {
+		s += " no-body"
+	}
+	for _, t := range []struct {
+		is   bool
+		name string
+	}{{h.Close, " close"}, {h.UpgradeOption, " upgrade"}, {h.Nominated, " nominated"}} {
+		if t.is {
+			s += t.name
+		}
+	}
+	return s
+}
+
+// outcome is all that a parser says of a head.
+type outcome struct {
+	status Status
+	reason Reason
+	off    uint32
+	len    uint32
+	text   string
+	fields []Field
+}
+
+func outcomeOf(p parser, st Status, b []byte) outcome {
+	h := p.head()
+	o := outcome{status: st, reason: h.Reason, off: h.ReasonOff, len: h.HeadLen}
+	if st == Done {
+		o.text, o.fields = p.describe(b), h.Fields
+	}
+	return o
+}
+
+func (o outcome) String() string {
+	if o.status == Bad {
+		return "refused: " + o.reason.String()
+	}
+	return o.text
+}
+
+func (o outcome) equal(p outcome) bool {
+	return o.status == p.status && o.reason == p.reason && o.off == p.off && o.len == p.len &&
+		o.text == p.text && slices.Equal(o.fields, p.fields)
+}
+
+// feed feeds in to a fresh parser: all that is before each cut, in a buffer of
+// its own each time, and then the whole.
+func feed(fresh func(Limits) parser, l Limits, in []byte, cuts ...int) outcome {
+	p := fresh(l)
+	for _, cut := range cuts {
+		part := bytes.Clone(in[:cut])
+		if st := p.Feed(part[:cut:cut]); st != More {
+			return outcomeOf(p, st, part)
+		}
+	}
+	return outcomeOf(p, p.Feed(in), in)
+}
+
+// everyByte are the cuts that feed n bytes one by one.
+func everyByte(n int) []int {
+	cuts := make([]int, n)
+	for i := range cuts {
+		cuts[i] = i
+	}
+	return cuts
+}
+
+// checkHead runs one case whole, cut in two at every byte, and byte by byte.
+func checkHead(t *testing.T, fresh func(Limits) parser, l Limits, tc headCase) {
+	t.Helper()
+	in := []byte(tc.in)
+	whole := feed(fresh, l, in)
+	if got := whole.String(); got != tc.want {
+		t.Errorf("got %q, want %q", got, tc.want)
+	}
+	if whole.status == More {
+		t.Errorf("not over")
+	}
+	for cut := range in {
+		if got := feed(fresh, l, in, cut); !got.equal(whole) {
+			t.Errorf("cut at %d: %+v, want %+v", cut, got, whole)
+		}
+	}
+	if got := feed(fresh, l, in, everyByte(len(in))...); !got.equal(whole) {
+		t.Errorf("byte by byte: %+v, want %+v", got, whole)
+	}
+}
+
+func checkHeads(t *testing.T, fresh func(Limits) parser, cases []headCase) {
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) { checkHead(t, fresh, testLimits, tc) })
+	}
+}
