@@ -7,8 +7,9 @@
 // A test holds the other ends: Connect makes a client of a listening socket,
 // Serve a place that the loop can dial; both give Peers, which send, receive,
 // pause, end and reset. Their callbacks run from within Wait and Advance only,
-// never in the middle of a call of the loop. A Kernel and all it gives out
-// belong to one goroutine; only Wake may be called by others.
+// never in the middle of a call of the loop; what they want of the loop goes
+// through Loop.Post. A Kernel and all it gives out belong to one goroutine; only
+// Wake may be called by others.
 //
 // # What it promises
 //
@@ -33,10 +34,12 @@
 //   - Closing with unread bytes resets the connection, and so do bytes that come
 //     to a closed end. The Peer that gets the reset loses what it had not read,
 //     against which RFC 9112 section 9.6 warns.
-//   - Once both sides have ended, Hangup is reported though bytes may still be
-//     unread; on a unix socket as soon as the peer has closed. Both as on Linux.
-//   - A unix socket connects or is refused at once, and cannot be reset: SO_LINGER
-//     means nothing there, and only closing with unread bytes looks like one.
+//   - Hangup is for resets and errors alone. Two ends in order are none, whatever
+//     the loop's own ShutdownWrite then reports.
+//   - A unix socket connects or is refused at once; its peer's close ends both
+//     sides, so that writes fail while there are bytes to read. It cannot be
+//     reset: SO_LINGER means nothing there, and only closing with unread bytes
+//     looks like one.
 //   - The clock starts above zero and moves only in Wait, to the next thing that
 //     is due, and in Advance. A Wait without a timeout, when nothing is due, has
 //     stalled: it returns at once, and Stalled says so.

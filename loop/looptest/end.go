@@ -56,7 +56,8 @@ type end struct {
 	arrivedMax int
 	finSeen    bool
 	gone       bool  // both directions are over
-	err        error // why, until it was told once
+	broken     bool  // by a reset or an error
+	err        error // which, until it was told once
 	struck     bool  // broken by Faults.Reset
 	closed     bool  // the owner has let go
 }
@@ -74,10 +75,12 @@ func (e *end) room() int { return max(e.queueMax-len(e.queue), 0) }
 
 // state returns the flags that hold now.
 func (e *end) state() (f loop.Flags) {
-	if e.gone {
+	switch {
+	case e.broken:
 		return everything
-	}
-	if e.other == nil {
+	case e.gone:
+		return everything &^ loop.Hangup
+	case e.other == nil:
 		return 0
 	}
 	if len(e.arrived) > 0 || e.finSeen {
@@ -88,9 +91,6 @@ func (e *end) state() (f loop.Flags) {
 	}
 	if e.finSeen {
 		f |= loop.PeerShut
-	}
-	if e.finSeen && e.shut { // EPOLLHUP, though there may be bytes to read
-		f |= loop.Hangup
 	}
 	return f
 }
@@ -253,7 +253,7 @@ func (e *end) arrive(s segment) {
 		e.breakOff(nil)
 	case s.what == sideEnded:
 		e.finSeen = true
-		e.tell(e.state() &^ loop.Writable)
+		e.tell(loop.Readable | loop.PeerShut)
 	case !e.closed:
 		e.arrived = append(e.arrived, s.data...)
 		e.tell(loop.Readable)
@@ -276,7 +276,7 @@ func (e *end) breakOff(err error) {
 	if e.finSeen && err != nil {
 		err = unix.EPIPE // what Linux says in CLOSE_WAIT
 	}
-	e.gone, e.err, e.queue = true, err, nil
+	e.gone, e.broken, e.err, e.queue = true, err != nil, err, nil
 	e.wire, e.flying = nil, 0
 	e.tell(everything)
 }

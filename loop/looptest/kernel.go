@@ -299,7 +299,8 @@ func (k *Kernel) Close(fd int, reset bool) {
 	}
 	k.open--
 	if f.sock.watched && k.chance(k.Faults.Spurious) {
-		k.stale = append(k.stale, loop.Event{FD: int32(fd), Gen: f.sock.gen, Flags: everything})
+		late := loop.Event{FD: int32(fd), Gen: f.sock.gen, Flags: everything}
+		k.After(k.upTo(laterMax), func() { k.stale = append(k.stale, late) })
 	}
 	f.sock.closeFD(reset)
 }

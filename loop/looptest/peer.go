@@ -116,7 +116,7 @@ func (p *Peer) String() string { return "peer " + name(p.addr) }
 // raise is told of changes at the peer's end.
 func (p *Peer) raise(loop.Flags) {
 	switch {
-	case p.gone && p.err != nil:
+	case p.broken:
 		p.reset, p.arrived = true, nil
 		p.k.tracef("%s was reset", p)
 		p.notice()

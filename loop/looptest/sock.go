@@ -115,7 +115,7 @@ func (s *sock) shutdownWrite() error {
 	}
 	s.shutdown()
 	if s.finSeen {
-		s.raise(everything)
+		s.raise(s.state())
 	}
 	return nil
 }
