@@ -12,10 +12,13 @@ import (
 	"net/textproto"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
+
+	"lb/loop"
 )
 
 // client returns Go's own HTTP client, which knows nothing of our parser.
@@ -327,6 +330,53 @@ func TestNoAllocationPerExchange(t *testing.T) {
 	n := firstAnswer(t, c, space)
 	if a := testing.AllocsPerRun(2000, func() { get(t, c, smallRequest, space, n) }); a != 0 {
 		t.Errorf("%v allocations per exchange, want 0", a)
+	}
+}
+
+// counting is a kernel that counts what a small exchange may do once each.
+type counting struct {
+	loop.Kernel
+	reads, writes atomic.Int64
+}
+
+func (k *counting) Read(fd int, b []byte) (int, error) {
+	k.reads.Add(1)
+	return k.Kernel.Read(fd, b)
+}
+
+func (k *counting) Write(fd int, b []byte) (int, error) {
+	k.writes.Add(1)
+	return k.Kernel.Write(fd, b)
+}
+
+func (k *counting) Writev(fd int, x, y, z []byte) (int, error) {
+	k.writes.Add(1)
+	return k.Kernel.Writev(fd, x, y, z)
+}
+
+func (k *counting) CloseKernel() { k.Kernel.(loop.KernelCloser).CloseKernel() }
+
+func TestOneReadAndOneWritePerExchange(t *testing.T) {
+	kernel, err := loop.NewKernel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &counting{Kernel: kernel}
+	s, err := open(Options{Addr: "127.0.0.1:0", Name: "b"}, k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go s.run()
+	defer s.Close()
+	c := dial(t, s)
+	space := make([]byte, 4096)
+	n := firstAnswer(t, c, space)
+	reads, writes := k.reads.Load(), k.writes.Load()
+	for range 100 {
+		get(t, c, smallRequest, space, n)
+	}
+	if r, w := k.reads.Load()-reads, k.writes.Load()-writes; r != 100 || w != 100 {
+		t.Errorf("%d reads and %d writes for 100 exchanges", r, w)
 	}
 }
 

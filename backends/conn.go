@@ -56,6 +56,8 @@ func (c *conn) Panicked(value any, stack []byte) {
 	c.server.log.Error("panic", "backend", c.server.name, "value", fmt.Sprint(value), "stack", string(stack))
 	c.server.loop.Disarm(&c.timer)
 	c.Close(true)
+	c.server.slabs.Forget(c.in)
+	c.server.slabs.Forget(c.out)
 	delete(c.server.conns, c)
 }
 

@@ -1,7 +1,6 @@
 package backends
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -60,41 +59,46 @@ type Server struct {
 // Start listens and answers on a goroutine of its own until Close. When the
 // address is taken, errors.Is(err, syscall.EADDRINUSE) holds.
 func Start(o Options) (*Server, error) {
-	ln := o.Listener
-	if ln == nil {
-		var err error
-		if ln, err = listen(o.Addr); err != nil {
-			return nil, fmt.Errorf("backends: %w", err)
+	kernel, err := loop.NewKernel()
+	if err != nil {
+		return nil, fmt.Errorf("backends: %w", err)
+	}
+	s, err := open(o, kernel)
+	if err != nil {
+		if kc, ok := kernel.(loop.KernelCloser); ok {
+			kc.CloseKernel()
 		}
-	}
-	s := &Server{
-		slabs: arena.New(smallBytes, largeBytes),
-		conns: make(map[*conn]struct{}),
-		done:  make(chan struct{}),
-	}
-	if err := s.setUp(ln, o); err != nil {
-		s.release()
 		return nil, fmt.Errorf("backends: %w", err)
 	}
 	go s.run()
 	return s, nil
 }
 
-// listen opens addr. The conns inherit TCP_NODELAY from the listening socket.
-func listen(addr string) (net.Listener, error) {
-	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
-		return net.Listen("unix", path)
-	}
-	lc := net.ListenConfig{Control: func(_, _ string, rc syscall.RawConn) error {
-		var err error
-		if cerr := rc.Control(func(fd uintptr) {
-			err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-		}); cerr != nil {
-			return cerr
+// open makes a server that has all but a goroutine. The kernel is closed by
+// the loop's end or, after an error, by the caller.
+func open(o Options, kernel loop.Kernel) (*Server, error) {
+	ln, err := o.Listener, error(nil)
+	if ln == nil {
+		if path, ok := strings.CutPrefix(o.Addr, "unix:"); ok {
+			ln, err = net.Listen("unix", path)
+		} else {
+			ln, err = net.Listen("tcp", o.Addr)
 		}
-		return os.NewSyscallError("setsockopt", err)
-	}}
-	return lc.Listen(context.Background(), "tcp", addr)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		loop:  loop.New(kernel, loop.Options{}),
+		slabs: arena.New(smallBytes, largeBytes),
+		conns: make(map[*conn]struct{}),
+		done:  make(chan struct{}),
+	}
+	if err := s.setUp(ln, o); err != nil {
+		s.release()
+		return nil, err
+	}
+	return s, nil
 }
 
 // setUp makes s the server of ln, which it takes over, also when it fails.
@@ -109,6 +113,12 @@ func (s *Server) setUp(ln net.Listener, o Options) error {
 	if err := errors.Join(err, ln.Close()); err != nil {
 		return err
 	}
+	if s.socket == "" { // the conns inherit it
+		err := unix.SetsockoptInt(s.listener, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+		if err != nil {
+			return os.NewSyscallError("setsockopt", err)
+		}
+	}
 	if s.name = o.Name; s.name == "" {
 		s.name = s.addr
 	}
@@ -118,22 +128,7 @@ func (s *Server) setUp(ln net.Listener, o Options) error {
 	if s.log = o.Log; s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	kernel, err := loop.NewKernel()
-	if err != nil {
-		return err
-	}
-	s.loop = loop.New(kernel, loop.Options{})
-	if err = s.loop.Listen(s.listener, s); err != nil {
-		closeKernel(kernel)
-	}
-	return err
-}
-
-// closeKernel gives back a kernel whose loop does not run.
-func closeKernel(k loop.Kernel) {
-	if kc, ok := k.(loop.KernelCloser); ok {
-		kc.CloseKernel()
-	}
+	return s.loop.Listen(s.listener, s)
 }
 
 // descriptorOf returns a descriptor of ln that is ours and that Go's own
