@@ -15,7 +15,7 @@ import (
 	"lb/loop"
 )
 
-const seeds = 300 // simulated runs of each test below
+const seeds = 200 // simulated runs of each test below
 
 // conn answers what it reads with the same bytes, as a real handler has to do
 // it: write before reading, stop when full, give the turn back.
