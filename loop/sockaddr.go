@@ -3,67 +3,45 @@
 package loop
 
 import (
-	"encoding/binary"
 	"net"
 	"net/netip"
 	"strconv"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// sockaddr is memory for any address that can be dialled. It starts with the
-// family, and on the BSDs with a length before it: setHead writes both.
+// sockaddr is memory for any address that can be dialled, so that no dial
+// allocates one.
 type sockaddr struct {
-	_     [0]uint32 // aligned as the largest member asks
-	bytes [unix.SizeofSockaddrUnix]byte
+	inet4 unix.SockaddrInet4
+	inet6 unix.SockaddrInet6
+	local unix.SockaddrUnix
 }
 
-// set writes to's form for connect and returns its family and length.
-func (s *sockaddr) set(to *Addr) (family, length int, err error) {
-	switch ip := to.IP.Addr().Unmap(); {
+// set returns to in the system's form, which is valid until the next set.
+func (s *sockaddr) set(to *Addr) (family int, sa unix.Sockaddr, err error) {
+	ip, port := to.IP.Addr().Unmap(), int(to.IP.Port())
+	switch {
 	case to.Path != "":
-		return s.setUnix(to.Path)
+		s.local.Name = to.Path
+		return unix.AF_UNIX, &s.local, nil
 	case ip.Is4():
-		a := (*unix.RawSockaddrInet4)(unsafe.Pointer(s))
-		*a = unix.RawSockaddrInet4{Addr: ip.As4(), Port: networkOrder(to.IP.Port())}
-		s.setHead(unix.AF_INET, unix.SizeofSockaddrInet4)
-		return unix.AF_INET, unix.SizeofSockaddrInet4, nil
+		s.inet4.Addr, s.inet4.Port = ip.As4(), port
+		return unix.AF_INET, &s.inet4, nil
 	case ip.Is6():
-		a := (*unix.RawSockaddrInet6)(unsafe.Pointer(s))
-		*a = unix.RawSockaddrInet6{Addr: ip.As16(), Port: networkOrder(to.IP.Port())}
-		if zone := ip.Zone(); zone != "" {
-			if a.Scope_id, err = scopeOf(zone); err != nil {
-				return 0, 0, err
-			}
-		}
-		s.setHead(unix.AF_INET6, unix.SizeofSockaddrInet6)
-		return unix.AF_INET6, unix.SizeofSockaddrInet6, nil
+		s.inet6.Addr, s.inet6.Port = ip.As16(), port
+		s.inet6.ZoneId, err = scopeOf(ip.Zone())
+		return unix.AF_INET6, &s.inet6, err
 	}
-	return 0, 0, unix.EDESTADDRREQ
+	return 0, nil, unix.EDESTADDRREQ
 }
 
-// setUnix writes a path; on Linux one that starts with @ is an abstract name.
-func (s *sockaddr) setUnix(path string) (family, length int, err error) {
-	a := (*unix.RawSockaddrUnix)(unsafe.Pointer(s))
-	if len(path) >= len(a.Path) { // one byte is the zero behind it
-		return 0, 0, unix.ENAMETOOLONG
-	}
-	*a = unix.RawSockaddrUnix{}
-	for i := range len(path) {
-		a.Path[i] = int8(path[i])
-	}
-	length = int(unsafe.Offsetof(a.Path)) + len(path) + 1
-	if abstractNames && path[0] == '@' {
-		a.Path[0] = 0
-		length-- // an abstract name has no zero behind it
-	}
-	s.setHead(unix.AF_UNIX, length)
-	return unix.AF_UNIX, length, nil
-}
-
-// scopeOf returns the number of the interface a link-local address is for.
+// scopeOf returns the number of the interface that a link-local address
+// belongs to; without a zone it is 0.
 func scopeOf(zone string) (uint32, error) {
+	if zone == "" {
+		return 0, nil
+	}
 	if n, err := strconv.ParseUint(zone, 10, 32); err == nil {
 		return uint32(n), nil
 	}
@@ -74,24 +52,14 @@ func scopeOf(zone string) (uint32, error) {
 	return uint32(i.Index), nil
 }
 
-// peerOf reads an address that accept wrote; unix sockets give the zero value.
-func peerOf(from *unix.RawSockaddrAny) netip.AddrPort {
-	switch from.Addr.Family {
-	case unix.AF_INET:
-		a := (*unix.RawSockaddrInet4)(unsafe.Pointer(from))
-		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), networkOrder(a.Port))
-	case unix.AF_INET6:
-		a := (*unix.RawSockaddrInet6)(unsafe.Pointer(from))
-		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), networkOrder(a.Port))
+// connect begins to connect fd.
+func connect(fd int, sa unix.Sockaddr) error {
+	switch err := unix.Connect(fd, sa); err {
+	case nil, unix.EINPROGRESS, unix.EINTR: // interrupted: it goes on without us
+		return nil
+	default:
+		return err
 	}
-	return netip.AddrPort{}
-}
-
-// networkOrder turns a port between the machine's byte order and the network's.
-func networkOrder(port uint16) uint16 {
-	var b [2]byte
-	binary.NativeEndian.PutUint16(b[:], port)
-	return binary.BigEndian.Uint16(b[:])
 }
 
 // socketError returns and clears what went wrong on fd, nil for nothing.
@@ -109,4 +77,9 @@ func socketError(fd int) error {
 // lingerZero makes the close of fd a reset (RFC 9293 section 3.10.5, ABORT).
 func lingerZero(fd int) {
 	unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+}
+
+// peerOf brings an IP address and port together; IPv4 in IPv6 comes unmapped.
+func peerOf(ip netip.Addr, port int) netip.AddrPort {
+	return netip.AddrPortFrom(ip.Unmap(), uint16(port))
 }
