@@ -185,7 +185,7 @@ func match(b []byte, pattern string) (int, Reason) {
 	for k := range min(len(b), len(pattern)) {
 		c, want := b[k], pattern[k]
 		switch {
-		case c == want || want == 'd' && '0' <= c && c <= '9':
+		case want != 'd' && c == want, want == 'd' && '0' <= c && c <= '9':
 		case want == '\n':
 			return k, BareCR
 		case c == '\n':

@@ -76,6 +76,7 @@ var requestLineCases = []headCase{
 	{"11.1", line("GET / HTTP/11.1"), "refused: invalid HTTP version"},
 	{"01.1", line("GET / HTTP/01.1"), "refused: invalid HTTP version"},
 	{"1.x", line("GET / HTTP/1.x"), "refused: invalid HTTP version"},
+	{"letters for digits", line("GET / HTTP/1.d"), "refused: invalid HTTP version"},
 	{"2.0 and junk", line("GET / HTTP/2.0x"), "refused: invalid HTTP version"},
 	{"lower case", line("GET / http/1.1"), "refused: invalid HTTP version"},
 	{"other protocol", line("GET / RTSP/1.0"), "refused: invalid HTTP version"},

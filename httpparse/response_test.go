@@ -24,6 +24,7 @@ var statusLineCases = []headCase{
 	{"000", "HTTP/1.1 000 OK\r\n\r\n", "refused: invalid status line"},
 	{"four digits", "HTTP/1.1 2000 OK\r\n\r\n", "refused: invalid status line"},
 	{"two digits", "HTTP/1.1 20 OK\r\n\r\n", "refused: invalid status line"},
+	{"letters for digits", "HTTP/1.1 2dd OK\r\n\r\n", "refused: invalid status line"},
 	{"sign", "HTTP/1.1 +20 OK\r\n\r\n", "refused: invalid status line"},
 	{"no code", "HTTP/1.1\r\n\r\n", "refused: invalid HTTP version"},
 	{"two spaces", "HTTP/1.1  200 OK\r\n\r\n", "refused: invalid status line"},
