@@ -1,0 +1,118 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// arrows is who may import whom, beside lb/internal/invariant, which is for
+// everybody. DESIGN.md section 1 draws it; an arrow not drawn is a question.
+var arrows = map[string][]string{
+	"lb":                    {"supervise", "admin", "config", "backends"},
+	"lb/supervise":          {"proxy", "board", "config", "loop", "admin"},
+	"lb/admin":              {"board", "config"},
+	"lb/proxy":              {"loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
+	"lb/upstream":           {"board", "config", "loop/tick"},
+	"lb/backends":           {"loop", "httpparse", "arena", "loop/tick"},
+	"lb/loop":               {"loop/tick"},
+	"lb/loop/looptest":      {"loop", "loop/tick"},
+	"lb/loop/tick":          {},
+	"lb/config":             {},
+	"lb/arena":              {},
+	"lb/httpparse":          {},
+	"lb/board":              {},
+	"lb/internal/invariant": {},
+}
+
+// owners is who may import what is not ours; nobody else may. Of x/sys, proxy
+// takes the names of errors.
+var owners = map[string][]string{
+	"github.com/alecthomas/kong":          {"lb"},
+	"github.com/BurntSushi/toml":          {"lb/config"},
+	"github.com/prometheus/client_golang": {"lb/admin"},
+	"golang.org/x/sys":                    {"lb/loop", "lb/loop/looptest", "lb/board", "lb/supervise", "lb/proxy", "lb/backends"},
+}
+
+// goPackage is what this test reads of `go list -json`.
+type goPackage struct {
+	ImportPath    string
+	Imports, Deps []string
+}
+
+// list returns the packages of the module as they are built for goos.
+func list(t *testing.T, goos string) []goPackage {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", "./...")
+	cmd.Env = append(os.Environ(), "GOOS="+goos, "CGO_ENABLED=0")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list for %s: %v", goos, err)
+	}
+	var all []goPackage
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p goPackage
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+func TestImports(t *testing.T) {
+	for _, goos := range []string{"linux", "darwin", "freebsd"} {
+		for _, p := range list(t, goos) {
+			allowed, ok := arrows[p.ImportPath]
+			if !ok {
+				t.Errorf("%s is not in the table: draw its arrows in DESIGN.md and here", p.ImportPath)
+				continue
+			}
+			for _, im := range p.Imports {
+				checkImport(t, p.ImportPath, im, allowed)
+			}
+			checkDeps(t, p)
+		}
+	}
+}
+
+// checkImport judges one import of one package.
+func checkImport(t *testing.T, from, im string, allowed []string) {
+	t.Helper()
+	first, _, dotted := strings.Cut(im, "/")
+	switch {
+	case first == "lb":
+		if to := strings.TrimPrefix(im, "lb/"); to != "internal/invariant" && !slices.Contains(allowed, to) {
+			t.Errorf("%s imports %s: there is no such arrow", from, im)
+		}
+	case dotted && strings.Contains(first, "."):
+		for module, who := range owners {
+			if im == module || strings.HasPrefix(im, module+"/") {
+				if !slices.Contains(who, from) {
+					t.Errorf("%s imports %s, which is for %v", from, im, who)
+				}
+				return
+			}
+		}
+		t.Errorf("%s imports %s: a new dependency needs an owner in this table", from, im)
+	}
+}
+
+// checkDeps keeps net/http out of the data plane, by whatever way it might come.
+func checkDeps(t *testing.T, p goPackage) {
+	t.Helper()
+	switch p.ImportPath {
+	case "lb", "lb/admin", "lb/supervise", "lb/backends":
+	default:
+		if slices.Contains(p.Deps, "net/http") {
+			t.Errorf("%s depends on net/http, which is for the control plane", p.ImportPath)
+		}
+	}
+}

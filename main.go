@@ -1,0 +1,190 @@
+// Command lb is an HTTP/1.1 load balancer. This package is its command line: it
+// reads flags and wires the packages that do the work.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"lb/admin"
+	"lb/config"
+	"lb/supervise"
+)
+
+// Exit codes beside those of supervise.Serve.
+const (
+	exitFault  = 1 // it could not begin: a taken port, a missing file
+	exitConfig = 2 // a flag or the configuration is not accepted
+)
+
+// commandLine is what kong reads; README.md has its table of flags.
+type commandLine struct {
+	Serve    serveCmd    `cmd:"" help:"Balance HTTP/1.1 traffic over backends."`
+	Check    checkCmd    `cmd:"" help:"Say whether a configuration is accepted."`
+	Backends backendsCmd `cmd:"" help:"Run the demo backends alone."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
+}
+
+func main() {
+	if supervise.IsWorker() {
+		os.Exit(supervise.Worker())
+	}
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the whole command; it returns the exit code.
+func run(args []string, stdout, stderr io.Writer) (exitCode int) {
+	var c commandLine
+	parser := kong.Must(&c,
+		kong.Name("lb"),
+		kong.Description("An HTTP/1.1 load balancer."),
+		kong.Writers(stdout, stderr))
+	ctx, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(stderr, "lb: %v; see lb --help\n", err)
+		return exitConfig
+	}
+	if err := ctx.Run(&exitCode, &streams{stdout, stderr}); err != nil {
+		return report(stderr, err)
+	}
+	return exitCode
+}
+
+// report writes err and returns the exit code for it.
+func report(stderr io.Writer, err error) (exitCode int) {
+	var refused config.Errors
+	if errors.As(err, &refused) {
+		for _, e := range refused {
+			if e.File == "" {
+				fmt.Fprint(stderr, "lb: ") // what has a file begins with it, for editors to find
+			}
+			fmt.Fprintln(stderr, e)
+		}
+		return exitConfig
+	}
+	fmt.Fprintf(stderr, "lb: %v\n", err)
+	return exitFault
+}
+
+// streams are where a command writes to.
+type streams struct{ out, err io.Writer }
+
+// serveCmd is `lb serve`. A nil flag was not given.
+type serveCmd struct {
+	Mode     *string  `short:"m" placeholder:"mp|mt" help:"Worker processes (mp) or threads of one process (mt). Default: mp."`
+	Workers  *int     `short:"w" placeholder:"N" help:"Event loops; 0 is one per CPU that this process may use. Default: 0."`
+	Port     *int     `short:"p" placeholder:"N" help:"Port to listen on; 0 is any free one. Default: 8080."`
+	Host     *string  `short:"H" placeholder:"HOST" help:"Name or address to listen on; :: is IPv6 and IPv4. Default: 0.0.0.0."`
+	Backend  []string `short:"b" sep:"none" placeholder:"HOST:PORT" xor:"backends" help:"host:port, [v6]:port or unix:/path; may be repeated, and replaces the backends of the file."`
+	Strategy *string  `short:"s" placeholder:"NAME" help:"How to choose a backend: round_robin. Default: round_robin."`
+	Config   string   `short:"c" placeholder:"FILE" help:"Configuration file. Default: ./lb.toml where there is one."`
+	LogLevel *string  `short:"l" placeholder:"LEVEL" help:"debug, info, warn or error. Default: info."`
+	PIDFile  *string  `name:"pid-file" placeholder:"FILE" help:"Where to write the process number."`
+	Demo     bool     `xor:"backends" help:"Start two demo backends inside and forward to them."`
+}
+
+// Run serves until a signal.
+func (s *serveCmd) Run(exitCode *int, std *streams) error {
+	file, err := config.Find(s.Config)
+	if err != nil {
+		return err
+	}
+	flags := config.Flags{
+		Mode: s.Mode, Host: s.Host, Strategy: s.Strategy, LogLevel: s.LogLevel, PIDFile: s.PIDFile,
+		Workers: s.Workers, Port: s.Port, Backends: s.Backend,
+	}
+	var o supervise.Options
+	if s.Demo {
+		servers, err := startDemo()
+		if err != nil {
+			return err
+		}
+		defer servers.close()
+		flags.Backends = servers.addrs()
+		o.Ready = func(addr string, adminAddr net.Addr) { printDemo(std.out, servers, addr, adminAddr) }
+	}
+	cfg, err := file.With(flags)
+	if err != nil {
+		return err
+	}
+	o.Log = supervise.NewLog(std.err, cfg.LogLevel)
+	o.Admin = func(r supervise.Running) supervise.Admin { return admin.New(adminOptions(r, o.Log)) }
+	*exitCode, err = supervise.Serve(cfg, o)
+	return err
+}
+
+// adminOptions shows the operator's server what runs.
+func adminOptions(r supervise.Running, log *slog.Logger) admin.Options {
+	o := admin.Options{Board: r.Board, Config: r.Config, Version: version(), Log: log}
+	if r.Workers != nil {
+		o.Workers = func() (w admin.Workers) {
+			w.Running, w.Restarts = r.Workers()
+			return w
+		}
+	}
+	return o
+}
+
+// checkCmd is `lb check`.
+type checkCmd struct {
+	Config string `short:"c" placeholder:"FILE" help:"Configuration file. Default: ./lb.toml where there is one."`
+}
+
+// Run prints that the configuration is accepted, and what it amounts to.
+func (c *checkCmd) Run(std *streams) error {
+	cfg, err := config.Find(c.Config)
+	if err != nil {
+		return err
+	}
+	name := cfg.Source
+	if name == "" {
+		name = "no " + config.FileName + " here, so the defaults"
+	}
+	noun := "backends"
+	if len(cfg.Pools[0].Backends) == 1 {
+		noun = "backend"
+	}
+	fmt.Fprintf(std.out, "%s: ok, %d %s, listening on %s, mode %s, strategy %s\n", name, len(cfg.Pools[0].Backends), noun,
+		net.JoinHostPort(cfg.Host, fmt.Sprint(cfg.Port)), cfg.Mode, cfg.Strategy)
+	return nil
+}
+
+// versionCmd is `lb version`.
+type versionCmd struct{}
+
+// Run prints one line.
+func (versionCmd) Run(std *streams) error {
+	fmt.Fprintln(std.out, "lb", version())
+	return nil
+}
+
+// backendsCmd is `lb backends`.
+type backendsCmd struct {
+	Port []int  `short:"p" placeholder:"N,..." default:"9001,9002" help:"Ports, one for each backend; 0 is any free one. Default: 9001,9002."`
+	Host string `short:"H" placeholder:"HOST" default:"127.0.0.1" help:"Name or address to listen on. Default: 127.0.0.1."`
+}
+
+// Run answers until a signal.
+func (b *backendsCmd) Run(std *streams) error {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	servers, err := startBackends(b.Host, b.Port)
+	if err != nil {
+		return err
+	}
+	defer servers.close()
+	for _, addr := range servers.addrs() {
+		fmt.Fprintf(std.out, "backend on http://%s/\n", addr)
+	}
+	<-signals
+	return nil
+}

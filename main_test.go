@@ -1,0 +1,351 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"lb/backends"
+)
+
+// mainEnv marks a process in which the test binary is lb itself.
+const mainEnv = "LB_TEST_MAIN"
+
+// patience is how long a test waits for what has to come.
+const patience = 20 * time.Second
+
+func TestMain(m *testing.M) {
+	if os.Getenv(mainEnv) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// command is lb with args in dir.
+func command(dir string, args ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), mainEnv+"=1")
+	return cmd
+}
+
+// write puts text into a file of dir.
+func write(t *testing.T, dir, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// taken returns an address where somebody listens until the test ends.
+func taken(t *testing.T) (addr string, port int) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	return ln.Addr().String(), ln.Addr().(*net.TCPAddr).Port
+}
+
+func TestExitCodesAndMessages(t *testing.T) {
+	addr, port := taken(t)
+	dir := t.TempDir()
+	write(t, dir, "bad.toml", "port = 80\n[timeouts]\nconect = \"3s\"\nqueue = 5\n")
+	write(t, dir, "admin.toml", fmt.Sprintf("host = \"127.0.0.1\"\nport = 0\nadmin.address = %q\n", addr))
+	write(t, dir, "quiet.toml", "admin.address = \"\"\n[[backends]]\nsocket = \"/a\"\n")
+	const misspelt = "bad.toml:3:1: timeouts.conect: unknown key; did you mean \"connect\"?\n" +
+		"bad.toml:4:9: timeouts.queue: 5 has no unit; write \"5s\"\n"
+	for _, tc := range []struct {
+		args string
+		code int
+		want string // the whole output; with "..." at its end, how it begins
+	}{
+		{"serve -c bad.toml", 2, misspelt},
+		{"check -c bad.toml", 2, misspelt},
+		{"check --config bad.toml", 2, misspelt},
+		{"serve -c missing.toml", 1, "lb: open missing.toml: no such file or directory\n"},
+		{"check -c missing.toml", 1, "lb: open missing.toml: no such file or directory\n"},
+		{fmt.Sprintf("serve -c quiet.toml -H 127.0.0.1 -p %d", port), 1, "lb: listen tcp4 " + addr + ": ..."},
+		{fmt.Sprintf("serve -c quiet.toml -m mt -H 127.0.0.1 -p %d", port), 1, "lb: listen tcp4 " + addr + ": ..."},
+		{"serve -c admin.toml", 1, "lb: admin: cannot listen on " + addr + ": ..."},
+		{fmt.Sprintf("backends --port %d", port), 1, "lb: backends: listen tcp " + addr + ": ..."},
+		{"serve -c quiet.toml -p 0 -H 192.0.2.1", 1, "lb: listen tcp4 192.0.2.1:0: ..."}, // TEST-NET-1, RFC 5737
+		{"serve -c quiet.toml -p 0 -H 127.0.0.1 --pid-file missing/pid", 1, "lb: pid file: ..."},
+		{"serve -b localhost", 2, "lb: --backend: \"localhost\" is not host:port, [v6]:port or unix:/path; " +
+			"write \"localhost:80\", with the port it listens on\n"},
+		{"serve -m fast -p 70000", 2, "lb: --mode: there is no mode \"fast\"; use \"mp\", \"mt\"\n" +
+			"lb: --port: 70000 is out of range; use 0 to 65535\n"},
+		{"serve --prot 80", 2, "lb: unknown flag --prot, did you mean \"--port\"?; see lb --help\n"},
+		{"serve -p eighty", 2, "lb: --port: ..."},
+		{"serve --demo -b a:1", 2, "lb: --backend and --demo can't be used together; see lb --help\n"},
+		{"serv", 2, "lb: unexpected argument serv..."},
+		{"", 2, "lb: expected one of ..."},
+		{"--help", 0, "Usage: lb <command>..."},
+		{"check", 0, "no lb.toml here, so the defaults: ok, 2 backends, listening on 0.0.0.0:8080, mode mp, strategy round_robin\n"},
+		{"check -c quiet.toml", 0, "quiet.toml: ok, 1 backend, listening on 0.0.0.0:8080, mode mp, strategy round_robin\n"},
+		{"version", 0, "lb ..."},
+	} {
+		cmd := command(dir, strings.Fields(tc.args)...)
+		var out, errOut bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &errOut
+		cmd.Run()
+		got := withoutLog(out.String() + errOut.String())
+		if out.Len() > 0 && cmd.ProcessState.ExitCode() != 0 {
+			t.Errorf("lb %s: %q on standard output; errors belong to standard error", tc.args, out.String())
+		}
+		begin, open := strings.CutSuffix(tc.want, "...")
+		same := got == tc.want || open && strings.HasPrefix(got, begin)
+		if code := cmd.ProcessState.ExitCode(); code != tc.code || !same {
+			t.Errorf("lb %s: exit code %d with\n%swant %d with\n%s", tc.args, code, got, tc.code, tc.want)
+		}
+		if tc.code == exitFault && strings.Count(got, "\n") != 1 {
+			t.Errorf("lb %s: want one line, not\n%s", tc.args, got)
+		}
+	}
+}
+
+var logLine = regexp.MustCompile(`(?m)^time=\S+ level=.*\n`)
+
+// withoutLog returns text without the lines of the log.
+func withoutLog(text string) string {
+	return logLine.ReplaceAllString(text, "")
+}
+
+// process is lb at work; its standard output is read line by line.
+type process struct {
+	*exec.Cmd
+	out   *bufio.Reader
+	log   *logged
+	ended bool
+}
+
+// logged is the standard error of a process.
+type logged struct {
+	mu      sync.Mutex
+	text    []byte
+	serving chan string // the address, once there is one
+}
+
+var servingLine = regexp.MustCompile(`msg=serving address=(\S+)`)
+
+func (l *logged) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before := servingLine.Match(l.text)
+	l.text = append(l.text, b...)
+	if m := servingLine.FindSubmatch(l.text); m != nil && !before {
+		l.serving <- string(m[1])
+	}
+	return len(b), nil
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.text)
+}
+
+// start runs lb in dir until stop or the end of the test.
+func start(t *testing.T, dir string, args ...string) *process {
+	t.Helper()
+	p := &process{Cmd: command(dir, args...), log: &logged{serving: make(chan string, 1)}}
+	p.Stderr = p.log
+	pipe, err := p.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.out = bufio.NewReader(pipe)
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	watchdog := time.AfterFunc(patience, func() { p.Process.Kill() })
+	t.Cleanup(func() {
+		watchdog.Stop()
+		if !p.ended {
+			p.Process.Kill()
+			p.Wait()
+		}
+		if t.Failed() {
+			t.Logf("standard error of lb:\n%s", p.log)
+		}
+	})
+	return p
+}
+
+// line returns the next line of standard output.
+func (p *process) line(t *testing.T) string {
+	t.Helper()
+	s, err := p.out.ReadString('\n')
+	if err != nil {
+		t.Fatalf("standard output ends with %q: %v", s, err)
+	}
+	return strings.TrimSuffix(s, "\n")
+}
+
+// stop sends sig and returns the exit code.
+func (p *process) stop(t *testing.T, sig os.Signal) int {
+	t.Helper()
+	if err := p.Process.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+	io.Copy(io.Discard, p.out)
+	p.Wait()
+	p.ended = true
+	return p.ProcessState.ExitCode()
+}
+
+// get returns the answer to a request on a connection of its own.
+func get(t *testing.T, method, url, body string) (*http.Response, string) {
+	t.Helper()
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	req, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatalf("%s: %v", url, err)
+	}
+	return resp, string(got)
+}
+
+// TestDemo follows what `lb serve --demo` prints. Its usual ports are taken, as
+// far as they were free, so that it has to find others.
+func TestDemo(t *testing.T) {
+	var busy []string
+	for _, port := range demoPorts {
+		addr := fmt.Sprintf("127.0.0.1:%d", port)
+		if ln, err := net.Listen("tcp", addr); err == nil {
+			defer ln.Close()
+			busy = append(busy, addr)
+		}
+	}
+	for _, mode := range []string{"mt", "mp"} {
+		t.Run(mode, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir, "lb.toml", "host = \"127.0.0.1\"\nadmin.address = \"127.0.0.1:0\"\n")
+			p := start(t, dir, "serve", "--demo", "-m", mode, "-p", "0", "-w", "2")
+			first := p.line(t)
+			for _, addr := range busy {
+				if strings.Contains(first, addr) {
+					t.Errorf("%q: %s was not free", first, addr)
+				}
+			}
+			p.line(t)
+			for tried := 0; ; tried++ {
+				words := strings.Fields(p.line(t))
+				if words[0] != "curl" {
+					if tried < 7 {
+						t.Errorf("only %d lines say what to curl", tried)
+					}
+					break
+				}
+				follow(t, words[1:])
+			}
+			if code := p.stop(t, syscall.SIGTERM); code != 0 {
+				t.Errorf("exit code %d after SIGTERM, want 0", code)
+			}
+		})
+	}
+}
+
+// follow does what curl would with args and judges the answer.
+func follow(t *testing.T, args []string) {
+	t.Helper()
+	url, method, body, status := args[len(args)-1], "GET", "", 200
+	if args[0] == "-d" {
+		method, body, url = "POST", args[1], args[2]
+	}
+	if strings.HasSuffix(url, "/status/404") {
+		status = 404
+	}
+	resp, got := get(t, method, url, body)
+	if resp.StatusCode != status {
+		t.Errorf("%s: status %d, want %d", url, resp.StatusCode, status)
+	}
+	if body != "" && got != body || strings.Contains(url, "/1000") && len(got) != 1000 {
+		t.Errorf("%s: %d bytes, %.40q", url, len(got), got)
+	}
+}
+
+// TestFlagsWinOverFile: the file in the working directory is read, and -b
+// replaces all of its backends.
+func TestFlagsWinOverFile(t *testing.T) {
+	var addrs []string
+	for _, name := range []string{"of-the-file", "of-the-flag"} {
+		s, err := backends.Start(backends.Options{Addr: "127.0.0.1:0", Name: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		addrs = append(addrs, s.Addr())
+	}
+	host, port, _ := net.SplitHostPort(addrs[0])
+	dir := t.TempDir()
+	write(t, dir, "lb.toml", fmt.Sprintf("mode = \"mt\"\nport = 0\nadmin.address = \"\"\n[[backends]]\nhost = %q\nport = %s\n", host, port))
+	for _, tc := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"serve", "-H", "127.0.0.1"}, "of-the-file"},
+		{[]string{"serve", "-H", "127.0.0.1", "-b", addrs[1]}, "of-the-flag"},
+		{[]string{"serve", "-H", "::1", "-m", "mp", "-w", "1", "-b", addrs[1]}, "of-the-flag"},
+	} {
+		p := start(t, dir, tc.args...)
+		addr := served(t, p)
+		for range 4 {
+			if resp, _ := get(t, "GET", "http://"+addr+"/", ""); resp.Header.Get("X-Backend") != tc.want {
+				t.Errorf("%v: %s from %q, want %q", tc.args, resp.Status, resp.Header.Get("X-Backend"), tc.want)
+			}
+		}
+		if code := p.stop(t, syscall.SIGINT); code != 0 {
+			t.Errorf("%v: exit code %d after SIGINT, want 0", tc.args, code)
+		}
+	}
+}
+
+// served returns the address that lb says it serves.
+func served(t *testing.T, p *process) string {
+	t.Helper()
+	select {
+	case addr := <-p.log.serving:
+		return addr
+	case <-time.After(patience):
+		t.Fatal("lb does not say where it serves")
+		return ""
+	}
+}
+
+func TestBackendsAlone(t *testing.T) {
+	p := start(t, t.TempDir(), "backends", "--port", "0,0")
+	seen := map[string]bool{}
+	for range 2 {
+		url := p.line(t)[len("backend on "):]
+		resp, _ := get(t, "GET", url, "")
+		seen[resp.Header.Get("X-Backend")] = resp.StatusCode == 200
+	}
+	if len(seen) != 2 {
+		t.Errorf("the answers come from %v, want two backends", seen)
+	}
+	if code := p.stop(t, syscall.SIGINT); code != 0 {
+		t.Errorf("exit code %d after SIGINT, want 0", code)
+	}
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/BurntSushi/toml"
+	"github.com/alecthomas/kong"
+
+	"lb/config"
+)
+
+// The README, `lb serve --help`, lb.toml and the code say the same.
+
+// rows returns the rows of README's tables whose first cell matches first, cell
+// by cell and without backquotes.
+func rows(t *testing.T, section, first string) [][]string {
+	t.Helper()
+	text := readme(t)
+	_, text, ok := strings.Cut(text, section)
+	if !ok {
+		t.Fatalf("README.md has no %q", section)
+	}
+	var out [][]string
+	for line := range strings.Lines(text) {
+		cells := strings.Split(strings.Trim(strings.ReplaceAll(strings.TrimSpace(line), "`", ""), "|"), "|")
+		switch {
+		case !strings.HasPrefix(line, "|"):
+			if len(out) > 0 {
+				return out
+			}
+		case regexp.MustCompile(first).MatchString(strings.TrimSpace(cells[0])):
+			for i := range cells {
+				cells[i] = strings.TrimSpace(cells[i])
+			}
+			out = append(out, cells)
+		}
+	}
+	return out
+}
+
+func readme(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// example returns lb.toml as a tree.
+func example(t *testing.T) map[string]any {
+	t.Helper()
+	var tree map[string]any
+	if _, err := toml.DecodeFile("lb.toml", &tree); err != nil {
+		t.Fatal(err)
+	}
+	return tree
+}
+
+// serveFlags returns the flags of `lb serve` as kong has them.
+func serveFlags(t *testing.T) map[string]*kong.Flag {
+	t.Helper()
+	parser, err := kong.New(&commandLine{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := map[string]*kong.Flag{}
+	for _, command := range parser.Model.Children {
+		if command.Name == "serve" {
+			for _, f := range command.Flags {
+				flags[f.Name] = f
+			}
+		}
+	}
+	return flags
+}
+
+func TestReadmeFlags(t *testing.T) {
+	flags, tree := serveFlags(t), example(t)
+	var top []string // the keys of lb.toml that the table names
+	for _, row := range rows(t, "Flags of `lb serve`", "^-[-a-zA-Z]*, --|^--[a-z]") {
+		names, key, standard := row[0], strings.Trim(row[1], "[]"), row[2]
+		long := names[strings.Index(names, "--")+2:]
+		f, ok := flags[long]
+		if !ok {
+			t.Errorf("README has --%s, which lb serve has not", long)
+			continue
+		}
+		delete(flags, long)
+		if want := "--" + long; f.Short != 0 {
+			if want = fmt.Sprintf("-%c, --%s", f.Short, long); names != want {
+				t.Errorf("README has %s, lb serve %s", names, want)
+			}
+		}
+		if _, help, ok := strings.Cut(f.Help, "Default: "); ok && clean(help) != clean(standard) {
+			t.Errorf("--%s: default %q in README, %q in its help", long, standard, help)
+		}
+		if key == "" {
+			continue
+		}
+		top = append(top, key)
+		if v, ok := tree[key]; !ok {
+			t.Errorf("--%s: lb.toml has no key %s", long, key)
+		} else if s := fmt.Sprint(v); standard != "none" && key != "backends" && s != standard {
+			t.Errorf("--%s: default %q in README, %q in lb.toml", long, standard, s)
+		}
+	}
+	for name := range flags {
+		t.Errorf("README does not tell of --%s", name)
+	}
+	for _, row := range rows(t, "Without a flag of their own", "^[a-z_.]+$") {
+		key, _, _ := strings.Cut(row[0], ".")
+		top = append(top, key)
+	}
+	for key := range tree {
+		if key != "timeouts" && key != "limits" && !slices.Contains(top, key) {
+			t.Errorf("README does not tell of the key %s", key)
+		}
+	}
+}
+
+// clean leaves of a default what has to be the same everywhere.
+func clean(s string) string {
+	return strings.NewReplacer(",", "", ".", "", " where there is one", "", " if there", "").Replace(s)
+}
+
+func TestReadmeTimeoutsAndLimits(t *testing.T) {
+	tree := example(t)
+	for _, name := range []string{"timeouts", "limits"} {
+		want := tree[name].(map[string]any)
+		for _, row := range rows(t, "### `["+name+"]`", "^[a-z_]+$") {
+			if row[0] == "key" {
+				continue
+			}
+			if v, ok := want[row[0]]; !ok || fmt.Sprint(v) != strings.Trim(row[1], `"`) {
+				t.Errorf("%s.%s: default %s in README, %v in lb.toml", name, row[0], row[1], v)
+			}
+			delete(want, row[0])
+		}
+		for key := range want {
+			t.Errorf("README does not tell of %s.%s", name, key)
+		}
+	}
+}
+
+func TestReadmeExampleIsAccepted(t *testing.T) {
+	_, text, _ := strings.Cut(readme(t), "```toml\n")
+	text, _, ok := strings.Cut(text, "```")
+	cfg, err := config.Parse("README.md", []byte(text))
+	if err != nil || !ok || len(cfg.Pools[0].Backends) != 2 {
+		t.Errorf("the example of README: %+v, %v; want two backends", cfg, err)
+	}
+}
+
+func TestReadmeCommands(t *testing.T) {
+	parser, err := kong.New(&commandLine{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range parser.Model.Children {
+		if !strings.Contains(readme(t), "lb "+command.Name) {
+			t.Errorf("README does not tell of lb %s", command.Name)
+		}
+	}
+}
