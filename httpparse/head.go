@@ -29,19 +29,15 @@ const nominatedMax = 64
 // reset makes h ready for a new head that begins in state s and in which the
 // watched fields matter.
 func (h *Head) reset(l *Limits, s state, watched FieldSet) {
-	fields := h.Fields[:0]
+	fields := h.Fields
 	if cap(fields) < l.Fields {
 		fields = make([]Field, 0, l.Fields)
 	}
-	*h = Head{
-		Fields:    fields,
-		Length:    -1,
-		state:     s,
-		watched:   watched,
-		headMax:   uint32(l.HeadBytes),
-		targetMax: uint32(l.TargetBytes),
-		fieldMax:  uint32(l.Fields),
-	}
+	*h = Head{}
+	h.Fields = fields[:0]
+	h.Length = -1
+	h.state, h.watched = s, watched
+	h.headMax, h.targetMax, h.fieldMax = uint32(l.HeadBytes), uint32(l.TargetBytes), uint32(l.Fields)
 }
 
 // view returns the part of b that may be looked at. What lies behind HeadBytes
@@ -80,6 +76,7 @@ func (h *Head) verdict() Status {
 func (h *Head) lines(b []byte) Status {
 	i, n := int(h.pos), len(h.Fields)
 	fields := h.Fields[:h.fieldMax]
+	f := &fields[min(n, len(fields)-1)] // the field that is being read
 	for s := h.state; ; s = atLine {
 		switch s {
 		case atLine:
@@ -93,18 +90,19 @@ func (h *Head) lines(b []byte) Status {
 			if n == len(fields) {
 				return h.refuse(ManyFields, i)
 			}
-			fields[n].Name.Off = uint32(i)
+			f = &fields[n]
+			f.Name.Off = uint32(i)
 			fallthrough
 		case inName:
 			i = scanToken(b, i)
 			if i >= len(b) {
 				return h.pause(inName, i, n, b)
 			}
-			off := fields[n].Name.Off
+			off := f.Name.Off
 			if b[i] != ':' || i == int(off) {
 				return h.refuse(nameFault(b[i], i == int(off)), i)
 			}
-			fields[n].Name.Len = uint32(i) - off
+			f.Name.Len = uint32(i) - off
 			i++
 			fallthrough
 		case beforeValue:
@@ -114,7 +112,7 @@ func (h *Head) lines(b []byte) Status {
 			if i >= len(b) {
 				return h.pause(beforeValue, i, n, b)
 			}
-			fields[n].Value.Off = uint32(i)
+			f.Value.Off = uint32(i)
 			fallthrough
 		case inValue:
 			i = scanValue(b, i)
@@ -133,7 +131,7 @@ func (h *Head) lines(b []byte) Status {
 			if b[i] != '\n' {
 				return h.refuse(BareCR, i)
 			}
-			if r := h.field(b, &fields[n], i-1); r != NoReason {
+			if r := h.field(b, f, i-1); r != NoReason {
 				return h.refuse(r, i)
 			}
 			i++
@@ -201,7 +199,7 @@ func (h *Head) field(b []byte, f *Field, cr int) Reason {
 		return NoReason
 	}
 	before := h.Seen
-	h.Seen |= 1 << f.ID
+	h.Seen |= 1 << (f.ID & 63)
 	if !h.watched.Has(f.ID) {
 		return NoReason
 	}

@@ -1,6 +1,3 @@
-// Package httpparse reads and writes HTTP/1.1 messages: bytes in, spans and a
-// verdict out. It has no I/O, no clock and allocates nothing. It is strict as
-// RFC 9112 asks: what is ambiguous is refused, nothing is repaired.
 package httpparse
 
 // Span is a range of the buffer given to Feed. It holds no pointer: it stays
@@ -83,7 +80,7 @@ func SetOf(ids ...FieldID) (s FieldSet) {
 }
 
 // Has tells whether id is in s.
-func (s FieldSet) Has(id FieldID) bool { return s>>id&1 != 0 }
+func (s FieldSet) Has(id FieldID) bool { return s>>(id&63)&1 != 0 }
 
 // Field is one field line. Value has no white space around it.
 type Field struct {

@@ -87,7 +87,14 @@ func scanValue(b []byte, i int) int {
 // character (RFC 9110 5.6.2), or len(b).
 func scanToken(b []byte, i int) int {
 	for {
-		i = scanPlain(b, i)
+		for ; i <= len(b)-8; i += 8 {
+			if m := plainStops(binary.LittleEndian.Uint64(b[i : i+8 : i+8])); m != 0 {
+				i += firstMark(m)
+				goto stop
+			}
+		}
+		i += firstMark(plainStops(tail(b, i)))
+	stop:
 		if i >= len(b) || !isToken[b[i]] {
 			return i
 		}
