@@ -35,7 +35,7 @@ type parser struct {
 // Ready moves bytes until nothing moves any more or others are due.
 func (c *conn) Ready() {
 	if c.Hangup() {
-		c.end(false)
+		c.end()
 		return
 	}
 	for range roundsMax {
@@ -64,7 +64,7 @@ func (c *conn) Panicked(value any, stack []byte) {
 // Expired ends a delay, or a conn that rests for too long.
 func (c *conn) Expired() {
 	if c.phase != phaseDelay {
-		c.end(false)
+		c.end()
 		return
 	}
 	c.delay = 0
@@ -97,10 +97,10 @@ func (c *conn) arm(d time.Duration) {
 }
 
 // end closes the conn and gives all it has back. Nothing of c may be used after it.
-func (c *conn) end(reset bool) {
+func (c *conn) end() {
 	s := c.server
 	s.loop.Disarm(&c.timer)
-	c.Close(reset)
+	c.Close(false)
 	s.slabs.Put(c.in)
 	s.slabs.Put(c.out)
 	c.in, c.out = nil, nil
@@ -132,7 +132,7 @@ func (c *conn) flush() (wrote, blocked bool) {
 	}
 	n, err := c.write(head, run)
 	if err != nil {
-		c.end(false)
+		c.end()
 		return false, true
 	}
 	if k := min(n, len(head)); k > 0 {
@@ -161,7 +161,7 @@ func (c *conn) write(head, run []byte) (int, error) {
 // it a reset, and a reset can overtake the answer (RFC 9112 9.6).
 func (c *conn) shut() {
 	if !c.refused || c.ShutdownWrite() != nil {
-		c.end(false)
+		c.end()
 		return
 	}
 	c.phase = phaseLinger
@@ -197,7 +197,7 @@ func (c *conn) fill() bool {
 	c.makeRoom()
 	n, err := c.Read(c.in.Room())
 	if err != nil { // the end, too: nobody waits for an answer to half a request
-		c.end(false)
+		c.end()
 		return false
 	}
 	c.in.W += n

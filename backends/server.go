@@ -180,7 +180,7 @@ func (s *Server) run() {
 func (s *Server) stop() {
 	s.loop.Unlisten()
 	for c := range s.conns {
-		c.end(false)
+		c.end()
 	}
 	s.loop.Stop()
 }
