@@ -299,6 +299,7 @@ func (x *exchange) endAttempt() {
 		slot.BytesFrom.Add(uint64(x.received))
 		x.p.counters.BytesToBackend.Add(uint64(x.sent))
 		x.p.counters.BytesFromBackend.Add(uint64(x.received))
+		x.target.bulky = x.received > slabBytes
 		x.target, x.received = nil, 0
 	}
 }

@@ -35,7 +35,8 @@ type Options struct {
 type target struct {
 	*upstream.Backend[*backendConn]
 	addrs []loop.Addr
-	next  int // the address to dial next, in turn
+	next  int  // the address to dial next, in turn
+	bulky bool // its last response was longer than a small slab: read the next at once into a large one
 }
 
 // Proxy is the data plane of one loop. All methods are called on the loop.

@@ -204,7 +204,7 @@ func (x *exchange) takeDown() (f fault, bad bool) {
 func (x *exchange) readResponse() (f fault, bad bool) {
 	b, p := x.backend, x.p
 	if b.in == nil || b.in.Len() == 0 || x.down.starved {
-		n, err := p.fill(&b.Conn, &b.in, false)
+		n, err := p.fill(&b.Conn, &b.in, x.target.bulky)
 		x.received += int64(n)
 		if err != nil {
 			return fault{side: backendSide, cause: reset}, true
