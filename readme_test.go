@@ -92,10 +92,12 @@ func TestReadmeFlags(t *testing.T) {
 			continue
 		}
 		delete(flags, long)
-		if want := "--" + long; f.Short != 0 {
-			if want = fmt.Sprintf("-%c, --%s", f.Short, long); names != want {
-				t.Errorf("README has %s, lb serve %s", names, want)
-			}
+		want := "--" + long
+		if f.Short != 0 {
+			want = fmt.Sprintf("-%c, %s", f.Short, want)
+		}
+		if names != want {
+			t.Errorf("README has %s, lb serve %s", names, want)
 		}
 		if _, help, ok := strings.Cut(f.Help, "Default: "); ok && clean(help) != clean(standard) {
 			t.Errorf("--%s: default %q in README, %q in its help", long, standard, help)
