@@ -70,10 +70,10 @@ func (b *Board) TakeOver(loop int) {
 type Counter struct{ w uint64 }
 
 // Add adds n. Only the loop that owns the slot may call it.
-func (c *Counter) Add(n uint64) { atomic.StoreUint64(&c.w, c.w+n) }
+func (c *Counter) Add(n uint64) { store(&c.w, c.w+n) }
 
 // Sub takes n off, for gauges.
-func (c *Counter) Sub(n uint64) { atomic.StoreUint64(&c.w, c.w-n) }
+func (c *Counter) Sub(n uint64) { store(&c.w, c.w-n) }
 
 // Load returns the value; any goroutine or process may call it.
 func (c *Counter) Load() uint64 { return atomic.LoadUint64(&c.w) }

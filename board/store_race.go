@@ -1,0 +1,8 @@
+//go:build race
+
+package board
+
+import "sync/atomic"
+
+// store writes one aligned word, in a way that the race detector knows.
+func store(p *uint64, v uint64) { atomic.StoreUint64(p, v) }
