@@ -19,10 +19,4 @@
 // supervisor's end whatever way it dies, and the worker reads the end of the
 // stream. PR_SET_PDEATHSIG would tell it too, but it goes by the thread that
 // started the worker, and Go ends threads as it likes.
-//
-// # What a drain does with connections that nobody has accepted yet
-//
-// To close a listening socket resets what is in its queue. So a loop first
-// stops to listen, then accepts what is left, closes the socket, and only a turn
-// later, when it has heard what those connections have to say, begins to drain.
 package supervise

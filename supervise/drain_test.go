@@ -1,8 +1,10 @@
 package supervise
 
 import (
+	"bytes"
 	"io"
 	"net"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -59,12 +61,16 @@ func TestDrainTimeout(t *testing.T) {
 		slow := newSlowBackend(t)
 		addBackend(t, cfg, slow.URL)
 		cfg.Timeouts.Drain = 50 * time.Millisecond
-		in := serve(t, cfg, Options{})
+		var log bytes.Buffer
+		in := serve(t, cfg, Options{Log: NewLog(&log, "info")})
 		a := getLater(in.addr)
 		<-slow.began
 		in.signals <- syscall.SIGTERM
 		in.wantExit(t, 3)
 		wantCut(t, a)
+		if !strings.Contains(log.String(), "cut=1") {
+			t.Errorf("want cut=1 in the log:\n%s", log.String())
+		}
 	})
 }
 
@@ -141,5 +147,43 @@ func TestRealSecondSignal(t *testing.T) {
 		lb.signal(t, syscall.SIGTERM)
 		lb.wantExit(t, 3)
 		wantCut(t, a)
+	})
+}
+
+// While connections come as fast as they can, a drain answers a request whole
+// or not at all.
+func TestDrainUnderLoad(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		body := strings.Repeat("well", 64<<10)
+		addBackend(t, cfg, helloBackend(t, body).URL)
+		in := serve(t, cfg, Options{})
+		const clients = 8
+		answered := make(chan struct{}, clients)
+		last := make(chan answer, clients)
+		for range clients {
+			go func() {
+				for {
+					a := get(in.addr)
+					if a.err != nil || a.body != body {
+						last <- a
+						return
+					}
+					select {
+					case answered <- struct{}{}:
+					default:
+					}
+				}
+			}()
+		}
+		for range 2 * clients {
+			<-answered
+		}
+		in.signals <- syscall.SIGTERM
+		for range clients {
+			if a := <-last; a.status != 0 {
+				t.Errorf("at the drain: %d with %d bytes, %v", a.status, len(a.body), a.err)
+			}
+		}
+		in.wantExit(t, 0)
 	})
 }

@@ -120,7 +120,8 @@ func (e *engine) finish(timeout time.Duration, now <-chan struct{}) (cut int) {
 	return cut
 }
 
-// drain runs on the loop; doc.go says why it takes two turns.
+// drain runs on the loop. To close the socket resets what is in its queue, so
+// that is accepted first.
 func (e *engine) drain(done func()) {
 	e.loop.Unlisten()
 	for {
@@ -131,7 +132,7 @@ func (e *engine) drain(done func()) {
 		e.proxy.Accepted(fd, peer)
 	}
 	e.closeListener()
-	e.loop.Post(func() { e.proxy.Drain(done) })
+	e.proxy.Drain(done)
 }
 
 // cut ends every conn and returns how many exchanges were cut off.

@@ -29,6 +29,7 @@ const serveEnv = "LB_TEST_SERVE"
 const patience = 20 * time.Second
 
 func TestMain(m *testing.M) {
+	os.Setenv("GORACE", "atexit_sleep_ms=10") // else every process built with -race takes a second to end
 	if IsWorker() {
 		os.Exit(Worker())
 	}

@@ -2,9 +2,9 @@ package supervise
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"time"
 )
 
@@ -26,7 +26,7 @@ type process struct {
 const selfExe = "/proc/self/exe"
 
 // startProcess starts this binary again, as a worker that waits for its first order.
-func startProcess(boardFile, listener *os.File) (*process, error) {
+func startProcess(index int, boardFile, listener *os.File) (*process, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ func startProcess(boardFile, listener *os.File) (*process, error) {
 	defer theirs.Close()
 	cmd := &exec.Cmd{
 		Path:       exe,
-		Args:       []string{os.Args[0], "worker"}, // to be seen in a list of processes, nothing more
+		Args:       []string{os.Args[0], "worker", strconv.Itoa(index)}, // for lists of processes only
 		Env:        append(os.Environ(), workerEnv+"=1"),
 		Stdout:     os.Stdout,
 		Stderr:     os.Stderr,
@@ -148,9 +148,9 @@ func (p *process) cause() error {
 	case p.fault != "":
 		return errors.New(p.fault)
 	case p.err != nil:
-		return fmt.Errorf("pid %d: %w", p.pid(), p.err)
+		return p.err
 	}
-	return fmt.Errorf("pid %d: it left without being told to", p.pid())
+	return errors.New("it left without being told to")
 }
 
 // age returns how long the process lived; call it after exited.

@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -65,7 +66,8 @@ func kill(t *testing.T, pid int, sig syscall.Signal) {
 func TestWorkerKilled(t *testing.T) {
 	cfg := testConfig(config.MP)
 	addBackend(t, cfg, helloBackend(t, "well").URL)
-	in := serve(t, cfg, Options{})
+	var log bytes.Buffer
+	in := serve(t, cfg, Options{Log: NewLog(&log, "info")})
 	var requests uint64
 	for round := range uint64(3) {
 		for range 10 {
@@ -95,6 +97,46 @@ func TestWorkerKilled(t *testing.T) {
 	}
 	in.signals <- syscall.SIGTERM
 	in.wantExit(t, 0)
+	if got := strings.Count(log.String(), "signal: killed"); got != 3 {
+		t.Errorf("%d exit causes in the log, want 3:\n%s", got, log.String())
+	}
+}
+
+// A worker that dies young is not replaced at once.
+func TestRespawnDelay(t *testing.T) {
+	begun := time.Now()
+	in := serve(t, testConfig(config.MP), Options{})
+	kill(t, childrenOf(t, os.Getpid())[0], syscall.SIGKILL)
+	until(t, "a new worker", func() bool {
+		_, restarts := in.running.Workers()
+		return restarts == 1
+	})
+	if took := time.Since(begun); took < respawnDelay {
+		t.Errorf("replaced within %v of the start of all, want at least %v", took, respawnDelay)
+	}
+}
+
+// A worker that nobody started says so.
+func TestWorkerByHand(t *testing.T) {
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), workerEnv+"=1")
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "started by lb itself") {
+		t.Errorf("%v, %q; want exit code 1 and the reason", err, out)
+	}
+}
+
+// stopped tells whether every thread of pid stands still.
+func stopped(t *testing.T, pid int) bool {
+	t.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil || len(threads) == 0 {
+		t.Fatalf("threads of %d: %v, %v", pid, threads, err)
+	}
+	return !slices.ContainsFunc(threads, func(path string) bool {
+		stat, err := os.ReadFile(path)
+		return err != nil || !bytes.Contains(stat, []byte(") T "))
+	})
 }
 
 // A connection that a worker has not accepted is answered by its successor.
@@ -105,6 +147,7 @@ func TestAcceptQueueOutlivesWorker(t *testing.T) {
 	in := serve(t, cfg, Options{})
 	worker := childrenOf(t, os.Getpid())[0]
 	kill(t, worker, syscall.SIGSTOP)
+	until(t, "the worker to stand still", func() bool { return stopped(t, worker) })
 	c, err := net.Dial("tcp", in.addr)
 	if err != nil {
 		t.Fatal(err)
@@ -201,37 +244,38 @@ func TestNothingLeft(t *testing.T) {
 	refuse := func(Running) Admin {
 		return &fakeAdmin{red: make(chan struct{}), listenErr: syscall.EADDRINUSE}
 	}
+	ends := map[string]func(t *testing.T, cfg *config.Config, slow *slowBackend){
+		"refused": func(t *testing.T, cfg *config.Config, _ *slowBackend) {
+			wait(t, begin(t, cfg, Options{Admin: refuse}).done, "Serve to refuse")
+		},
+		"drained": func(t *testing.T, cfg *config.Config, _ *slowBackend) {
+			in := serve(t, cfg, Options{})
+			in.signals <- syscall.SIGTERM
+			in.wantExit(t, 0)
+		},
+		"cut": func(t *testing.T, cfg *config.Config, slow *slowBackend) {
+			in := serve(t, cfg, Options{})
+			a := getLater(in.addr)
+			<-slow.began
+			in.signals <- syscall.SIGQUIT
+			in.wantExit(t, 3)
+			wantCut(t, a)
+		},
+	}
 	eachMode(t, func(t *testing.T, cfg *config.Config) {
 		slow := newSlowBackend(t)
 		addBackend(t, cfg, slow.URL)
 		cfg.Pools[0].Backends = append(cfg.Pools[0].Backends, config.Backend{Host: "localhost", Port: 1, Weight: 1})
-		begin(t, cfg, Options{Admin: refuse}) // once to begin with: Go's own descriptors and threads
+		ends["refused"](t, cfg, slow) // once to begin with: Go has descriptors of its own
 		before, goroutines := descriptors(t), runtime.NumGoroutine()
-		for _, o := range []Options{{}, {Admin: refuse}} {
-			func() {
-				in := begin(t, cfg, o)
-				if in.addr != "" {
-					leaveWithWork(t, in, slow)
-				}
-				wait(t, in.done, "Serve to return")
-			}()
-			http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+		for name, end := range ends {
+			end(t, cfg, slow)
 			slow.CloseClientConnections()
-			until(t, "descriptors to be closed", func() bool { return descriptors(t) <= before })
-			until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines })
+			until(t, name+": descriptors to be closed", func() bool { return descriptors(t) <= before })
+			until(t, name+": goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines })
 			if left := childrenOf(t, os.Getpid()); len(left) > 0 {
-				t.Errorf("processes left: %v", left)
+				t.Errorf("%s: processes left: %v", name, left)
 			}
 		}
 	})
-}
-
-// leaveWithWork ends lb in the middle of exchanges.
-func leaveWithWork(t *testing.T, in *inside, slow *slowBackend) {
-	t.Helper()
-	a := getLater(in.addr)
-	<-slow.began
-	in.signals <- syscall.SIGQUIT
-	in.wantExit(t, 3)
-	wantCut(t, a)
 }

@@ -130,8 +130,7 @@ type server struct {
 	admin     Admin
 }
 
-// start brings everything up, in an order in which whatever can be refused is
-// refused before the first connection is taken.
+// start brings everything up; what it took before an error is let go by close.
 func (s *server) start() error {
 	limit, err := raiseDescriptorLimit()
 	if err != nil {
@@ -147,6 +146,10 @@ func (s *server) start() error {
 	s.pid = true
 	s.book = newAddrBook(s.cfg.Pools, s.resolver, s.log)
 	s.book.refresh(context.Background(), func(place, []loop.Addr) {})
+	if room := loops * connsMax(limit, 0, 0, loops, s.loopsHere(loops)); s.cfg.Limits.Connections > room {
+		s.log.Warn("descriptor limit is too low for limits.connections",
+			"configured", s.cfg.Limits.Connections, "possible", room, "descriptors", limit)
+	}
 	if err := s.startCrew(loops, limit); err != nil {
 		return err
 	}
@@ -159,6 +162,14 @@ func (s *server) start() error {
 		s.o.Ready(s.listeners.addr, adminAddr)
 	}
 	return nil
+}
+
+// loopsHere returns how many loops share the descriptors of one process.
+func (s *server) loopsHere(loops int) int {
+	if s.cfg.Mode == config.MT {
+		return loops
+	}
+	return 1
 }
 
 func (s *server) startCrew(loops int, limit uint64) error {

@@ -100,7 +100,7 @@ func (w *workers) spawn(s *seat) error {
 	if w.ended {
 		return errEnding
 	}
-	p, err := startProcess(w.boardFile, s.listener)
+	p, err := startProcess(s.index, w.boardFile, s.listener)
 	if err != nil {
 		return fmt.Errorf("worker %d: %w", s.index, err)
 	}
