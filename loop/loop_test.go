@@ -1,116 +1,292 @@
 package loop
 
 import (
+	"bytes"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// echo sends back what it reads, and closes at the end.
+type rawConn = syscall.RawConn
+
+// openFDs counts this process's descriptors, where the system lists them.
+func openFDs(t testing.TB) int {
+	for _, dir := range []string{"/proc/self/fd", "/dev/fd"} {
+		if names, err := os.ReadDir(dir); err == nil {
+			return len(names)
+		}
+	}
+	return 0
+}
+
+// TestMain counts what the tests leave behind.
+func TestMain(m *testing.M) {
+	goroutines := runtime.NumGoroutine()
+	code := m.Run()
+	for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > goroutines; runtime.Gosched() {
+		if time.Now().After(end) {
+			println("goroutines left behind:", runtime.NumGoroutine()-goroutines)
+			code = 1
+			break
+		}
+	}
+	os.Exit(code)
+}
+
+// echo sends back what it reads, and ends when the peer does.
 type echo struct {
-	Conn
-	buf    []byte
-	ready  int // calls of Ready
-	panics int
+	part
+	buf     []byte
+	pending []byte
 }
 
 func (e *echo) Ready() {
-	e.ready++
-	for e.Readable() {
+	for {
+		if len(e.pending) > 0 && e.Writable() {
+			n, err := e.Write(e.pending)
+			if err != nil {
+				e.Close(true)
+				return
+			}
+			e.pending = e.pending[n:]
+		}
+		if len(e.pending) > 0 || !e.Readable() {
+			return
+		}
 		n, err := e.Read(e.buf)
 		if err != nil {
 			e.Close(err != io.EOF)
 			return
 		}
-		if n > 0 {
-			e.Write(e.buf[:n])
-		}
+		e.pending = e.buf[:n]
 	}
 }
 
-func (e *echo) Panicked(any, []byte) {
-	e.panics++
-	e.Close(true)
-}
+type echoes struct{ l *Loop }
 
-// echoes accepts into echo conns.
-type echoes struct {
-	l     *Loop
-	conns []*echo
-	peers []netip.AddrPort
-}
-
-func (a *echoes) Accepted(fd int, peer netip.AddrPort) {
+func (a echoes) Accepted(fd int, _ netip.AddrPort) {
 	e := &echo{buf: make([]byte, 4096)}
-	a.conns = append(a.conns, e)
-	a.peers = append(a.peers, peer)
 	a.l.Adopt(&e.Conn, e, fd)
 }
 
-// startEcho runs an echo loop until the test ends and returns its address.
-func startEcho(t testing.TB) (*Loop, string) {
+// startEcho runs an echo loop on address until the test ends.
+func startEcho(t testing.TB, address string) (l *Loop, at string) {
 	t.Helper()
+	before := openFDs(t)
 	k, err := NewKernel()
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := New(k, Options{})
-	fd, addr := listenTCP(t, "127.0.0.1:0")
-	if err := l.Listen(fd, &echoes{l: l}); err != nil {
+	l = New(k, Options{})
+	fd, at := listenOn(t, address)
+	if err := l.Listen(fd, echoes{l}); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan struct{})
 	go func() { defer close(done); l.Run() }()
-	t.Cleanup(func() { l.Stop(); <-done })
-	return l, addr
+	t.Cleanup(func() {
+		l.Stop()
+		<-done
+		unix.Close(fd)
+		if after := openFDs(t); after != before {
+			t.Errorf("%d descriptors open, %d before", after, before)
+		}
+	})
+	return l, at
 }
 
-// listenTCP returns a non-blocking listening socket, closed with the test.
-func listenTCP(t testing.TB, addr string) (fd int, at string) {
+// onLoop returns what f returns on the loop.
+func onLoop[T any](t testing.TB, l *Loop, f func() T) T {
 	t.Helper()
-	ap := netip.MustParseAddrPort(addr)
-	family := unix.AF_INET
-	var sa unix.Sockaddr = &unix.SockaddrInet4{Addr: ap.Addr().Unmap().As4()}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM, 0)
-	if err == nil {
-		err = unix.Bind(fd, sa)
+	got := make(chan T, 1)
+	if !l.Post(func() { got <- f() }) {
+		t.Fatal("the loop has ended")
 	}
-	if err == nil {
-		err = unix.Listen(fd, 128)
-	}
-	if err == nil {
-		err = unix.SetNonblock(fd, true)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { unix.Close(fd) })
-	sa, _ = unix.Getsockname(fd)
-	return fd, netip.AddrPortFrom(ap.Addr(), uint16(sa.(*unix.SockaddrInet4).Port)).String()
+	return <-got
 }
 
-func TestEchoInRun(t *testing.T) {
-	l, addr := startEcho(t)
-	c, err := net.DialTimeout("tcp", addr, 5*time.Second)
+func TestEchoOfManyBytesOverManyConns(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:0", filepath.Join(t.TempDir(), "s")} {
+		l, at := startEcho(t, address)
+		var wg sync.WaitGroup
+		for i := range 8 {
+			wg.Go(func() { echoOnce(t, at, bytes.Repeat([]byte{byte('a' + i)}, 1<<20)) })
+		}
+		wg.Wait()
+		for end := time.Now().Add(5 * time.Second); onLoop(t, l, l.Conns) > 0; {
+			if time.Now().After(end) {
+				t.Fatal("conns stay open after their peers have gone")
+			}
+		}
+		if c := onLoop(t, l, l.Counters); c.Accepted != 8 || c.Panics != 0 {
+			t.Errorf("%+v", c)
+		}
+	}
+}
+
+// echoOnce sends text, ends its side, and wants it back whole.
+func echoOnce(t *testing.T, at string, text []byte) {
+	network := "tcp"
+	if at[0] == '/' {
+		network = "unix"
+	}
+	c, err := net.DialTimeout(network, at, 5*time.Second)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(20 * time.Second))
+	go func() {
+		c.Write(text)
+		c.(interface{ CloseWrite() error }).CloseWrite()
+	}()
+	if got, err := io.ReadAll(c); err != nil || !bytes.Equal(got, text) {
+		t.Errorf("%d bytes came back, %v, want %d", len(got), err, len(text))
+	}
+}
+
+func TestStopClosesEveryConn(t *testing.T) {
+	l, at := startEcho(t, "127.0.0.1:0")
+	c, err := net.Dial("tcp", at)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(5 * time.Second))
-	buf := make([]byte, 5)
-	for range 3 {
-		c.Write([]byte("hello"))
-		if _, err := io.ReadFull(c, buf); err != nil || string(buf) != "hello" {
-			t.Fatalf("%q, %v", buf, err)
+	c.Write([]byte("x"))
+	if _, err := c.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	l.Stop()
+	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("%v, want the end", err)
+	}
+}
+
+func TestLoopDialsWithRealSockets(t *testing.T) {
+	_, at := startEcho(t, "127.0.0.1:0")
+	closed, gone := listenOn(t, "127.0.0.1:0")
+	unix.Close(closed)
+	k, err := NewKernel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := New(k, Options{})
+	defer l.Close()
+	for _, tc := range []struct {
+		at   string
+		want error
+	}{{at, nil}, {gone, unix.ECONNREFUSED}} {
+		p := &part{}
+		to := ipAddr(tc.at)
+		err := l.Dial(&p.Conn, p, &to)
+		if err == nil {
+			turnUntil(t, l, func() bool { return p.called > 0 })
+			err = p.DialResult()
+		}
+		if !errors.Is(err, tc.want) {
+			t.Errorf("%s: %v, want %v", tc.at, err, tc.want)
+		}
+		p.Close(false)
+	}
+}
+
+// turnUntil turns l until ok, and fails the test after 5 s.
+func turnUntil(t testing.TB, l *Loop, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); !ok(); l.Turn(false) {
+		if time.Now().After(end) {
+			t.Fatal("it does not happen")
 		}
 	}
-	got := make(chan int)
-	l.Post(func() { got <- l.Conns() })
-	if n := <-got; n != 1 {
-		t.Errorf("%d conns, want 1", n)
+}
+
+func TestPostAndStopFromManyGoroutines(t *testing.T) {
+	for range 20 {
+		k, err := NewKernel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := New(k, Options{})
+		var let, ran atomic.Int64
+		var wg sync.WaitGroup
+		for i := range 4 {
+			wg.Go(func() {
+				for range 200 {
+					if l.Post(func() { ran.Add(1) }) {
+						let.Add(1)
+					}
+				}
+				if i == 0 {
+					l.Stop()
+				}
+			})
+		}
+		l.Run()
+		wg.Wait()
+		if let.Load() != ran.Load() || l.Post(func() {}) {
+			t.Fatalf("%d let in, %d run", let.Load(), ran.Load())
+		}
+	}
+}
+
+func TestAnEchoTurnAllocatesNothing(t *testing.T) {
+	l, fd := echoPair(t)
+	text := []byte("0123456789")
+	buf := make([]byte, 64)
+	if n := testing.AllocsPerRun(100, func() { roundTrip(t, l, fd, text, buf) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// echoPair returns a loop to be turned by hand that echoes what is written to
+// the descriptor fd, which does not block.
+func echoPair(t testing.TB) (l *Loop, fd int) {
+	t.Helper()
+	k, err := NewKernel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l = New(k, Options{})
+	listener, at := listenOn(t, "127.0.0.1:0")
+	defer unix.Close(listener)
+	if fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0); err == nil {
+		err = unix.Connect(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: int(mustAddr(at).Port())})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close(); unix.Close(fd) })
+	if err := unix.SetNonblock(fd, true); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Listen(listener, echoes{l}); err != nil {
+		t.Fatal(err)
+	}
+	turnUntil(t, l, func() bool { return l.Conns() == 1 })
+	l.Unlisten()
+	return l, fd
+}
+
+func roundTrip(t testing.TB, l *Loop, fd int, text, buf []byte) {
+	if _, err := unix.Write(fd, text); err != nil {
+		t.Fatal(err)
+	}
+	l.Turn(true)
+	for n := 0; n == 0; {
+		l.Turn(false)
+		n, _ = unix.Read(fd, buf)
 	}
 }

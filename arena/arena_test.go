@@ -1,0 +1,141 @@
+package arena
+
+import (
+	"math/rand/v2"
+	"testing"
+)
+
+func TestASlabIsEmptyAndOfItsSize(t *testing.T) {
+	a := New(64, 256)
+	for range 2 { // the second time from the free list
+		small, large := a.Get(), a.GetLarge()
+		if len(small.B) != 64 || small.Large() || len(large.B) != 256 || !large.Large() {
+			t.Errorf("small %d %v, large %d %v", len(small.B), small.Large(), len(large.B), large.Large())
+		}
+		if small.Len() != 0 || len(small.Room()) != 64 || a.Out() != 2 {
+			t.Errorf("holds %d, room %d, %d out", small.Len(), len(small.Room()), a.Out())
+		}
+		small.W = copy(small.Room(), "left over")
+		a.Put(small)
+		a.Put(large)
+	}
+	if a.Put(nil); a.Out() != 0 || a.Free() != 2 {
+		t.Errorf("%d out, %d free", a.Out(), a.Free())
+	}
+}
+
+func TestBytesRoomAndTake(t *testing.T) {
+	s := New(8, 16).Get()
+	s.W += copy(s.Room(), "abcdef")
+	s.Take(2)
+	if string(s.Bytes()) != "cdef" || s.Len() != 4 || len(s.Room()) != 2 {
+		t.Errorf("%q, room %d", s.Bytes(), len(s.Room()))
+	}
+	if s.Take(4); s.Len() != 0 || len(s.Room()) != 8 {
+		t.Error("an emptied slab does not start at the front")
+	}
+}
+
+func TestTheLastOnePutIsHandedOutFirst(t *testing.T) {
+	a := New(8, 16)
+	x, y := a.Get(), a.Get()
+	a.Put(x)
+	a.Put(y)
+	if a.Get() != y || a.Get() != x {
+		t.Error("not last in, first out")
+	}
+}
+
+func TestTrimKeepsWhatWasNeeded(t *testing.T) {
+	a := New(8, 16)
+	take := func(n int) {
+		var slabs []*Slab
+		for range n {
+			slabs = append(slabs, a.Get())
+		}
+		for _, s := range slabs {
+			a.Put(s)
+		}
+	}
+	take(10)
+	if a.Trim(); a.Free() != 10 {
+		t.Errorf("%d free, want the 10 that were needed", a.Free())
+	}
+	take(3)
+	if a.Trim(); a.Free() != 3 {
+		t.Errorf("%d free, want 3", a.Free())
+	}
+	s := a.Get()
+	a.Trim()
+	if a.Trim(); a.Free() != 0 || a.Out() != 1 {
+		t.Errorf("%d free, %d out, want none and the one in use", a.Free(), a.Out())
+	}
+	a.Put(s)
+}
+
+func TestAForgottenSlabIsNeverHandedOutAgain(t *testing.T) {
+	a := New(8, 16)
+	small, large := a.Get(), a.GetLarge()
+	a.Forget(small)
+	a.Forget(large)
+	a.Forget(nil)
+	if a.Out() != 0 || a.Free() != 0 || a.Get() == small || a.GetLarge() == large {
+		t.Errorf("%d out, %d free", a.Out(), a.Free())
+	}
+}
+
+// No slab is ever with two owners, and the counts are true, whatever the order.
+func TestAgainstModel(t *testing.T) {
+	for seed := range uint64(20) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		a := New(8, 16)
+		var out []*Slab
+		owned := map[*Slab]bool{}
+		for range 1000 {
+			switch op := rng.IntN(8); {
+			case op < 4 || len(out) == 0:
+				get := a.Get
+				if op == 0 {
+					get = a.GetLarge
+				}
+				s := get()
+				if owned[s] {
+					t.Fatalf("seed %d: a slab is handed out twice", seed)
+				}
+				owned[s] = true
+				out = append(out, s)
+			case op == 4:
+				a.Trim()
+			default:
+				i := rng.IntN(len(out))
+				delete(owned, out[i])
+				if op == 5 {
+					a.Forget(out[i])
+				} else {
+					a.Put(out[i])
+				}
+				out[i] = out[len(out)-1]
+				out = out[:len(out)-1]
+			}
+			if a.Out() != len(out) {
+				t.Fatalf("seed %d: %d out, want %d", seed, a.Out(), len(out))
+			}
+		}
+	}
+}
+
+func TestGetAndPutAllocateNothing(t *testing.T) {
+	a := New(64, 256)
+	a.Put(a.Get())
+	if n := testing.AllocsPerRun(100, func() { a.Put(a.Get()) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkGetPut(b *testing.B) {
+	a := New(16<<10, 64<<10)
+	b.ReportAllocs()
+	for b.Loop() {
+		a.Put(a.Get())
+	}
+}
