@@ -135,7 +135,7 @@ func TestOutOfDescriptorsPausesAccepting(t *testing.T) {
 		}
 		k.knock(l, 3) // fails again
 		a.taken[0].Close(false)
-		if l.Turn(false); !k.listening[3] {
+		if l.Turn(false); !k.listening[3] || l.Timers() != 0 {
 			t.Errorf("%v: a descriptor came back, but nobody listens", errno)
 		}
 		k.knock(l, 3)

@@ -4,6 +4,15 @@
 // A turn: wait, read the clock once, run what is ready within its budget, fire
 // timers, mailbox, close the dead, accept last and only below the limit.
 //
+// What a socket is ready for is kept as flags: set by edges of the kernel, and
+// cleared by a Read or Write that was cut short. So whoever leaves bytes unread
+// or unwritten must come back by itself, by Again or by another conn's event.
+//
+// An EPOLLHUP without EPOLLERR is no Hangup: it is what an orderly end of both
+// sides looks like, and what a unix socket shows when its peer has closed, with
+// the last bytes still to be read. It costs that a peer's close is told from a
+// half-close only by writing; taking it for a hang-up would lose those bytes.
+//
 // Everything here belongs to the goroutine in Run (or in Turn, for tests);
 // only Post and Stop may be called by others.
 package loop

@@ -128,7 +128,10 @@ func (l *Loop) buryDead() {
 		l.kernel.Close(int(d.fd), d.reset)
 	}
 	l.dead = l.dead[:0]
-	l.starved = false
+	if l.starved {
+		l.starved = false
+		l.Disarm(&l.retry)
+	}
 }
 
 // guard runs a stage of the turn to its end. A stage keeps its place in the
