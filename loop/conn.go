@@ -8,11 +8,10 @@ import (
 
 // Bits of Conn.state. No bit at all: the conn is free.
 const (
-	stateOpen    uint8 = 1 << iota
-	stateClient        // adopted: counts against ConnsMax
-	stateDialing       // DialResult has not been asked yet
-	stateBatch         // in this turn's batch, Ready still to be called
-	stateAgain         // in the run list of the next turn
+	stateOpen   uint8 = 1 << iota
+	stateClient       // adopted: counts against ConnsMax
+	stateBatch        // in this turn's batch, Ready still to be called
+	stateAgain        // in the run list of the next turn
 )
 
 // IsOpen tells whether the conn has a descriptor, connected or still dialling.
@@ -39,7 +38,6 @@ func (c *Conn) DialResult() error {
 	if c.flags&(Writable|Hangup) == 0 {
 		return unix.EINPROGRESS
 	}
-	c.state &^= stateDialing
 	return c.loop.kernel.DialResult(int(c.fd))
 }
 
