@@ -20,10 +20,11 @@ const (
 )
 
 const (
-	pipelineTurns  = 16              // exchanges one client may finish in one turn
-	lingerTimeout  = 5 * time.Second // how long what still comes is thrown away
-	lingerBytesMax = 64 << 20        // how much
-	peerTextBytes  = len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255")
+	pipelineTurns   = 16              // exchanges one client may finish in one turn
+	lingerTimeout   = 5 * time.Second // how long what still comes is thrown away
+	lingerBytesMax  = 64 << 20        // how much
+	lastCallTimeout = time.Second     // how long a new client may take to its first byte in a drain
+	peerTextBytes   = len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255")
 )
 
 // client is one client conn. Between two exchanges it owns no buffer.
@@ -36,6 +37,7 @@ type client struct {
 	timer      loop.Timer  // the deadline of the phase, the exchange's too
 	lingered   int32       // bytes thrown away while closing
 	state      connState
+	used       bool // it has had an exchange
 	trusted    bool // its address is in trusted_proxies
 	peerLen    uint8
 	peer       [peerTextBytes]byte // its IP address as text, empty for a unix socket
@@ -66,7 +68,7 @@ func (p *Proxy) freeClient(c *client) {
 // open makes c a client that is waited for.
 func (c *client) open(peer netip.AddrPort) {
 	p := c.p
-	c.state, c.lingered = connOpen, 0
+	c.state, c.lingered, c.used = connOpen, 0, false
 	addr := peer.Addr().WithZone("")
 	c.peerLen, c.trusted = 0, false
 	if addr.IsValid() {
@@ -113,25 +115,34 @@ func (c *client) advance() {
 func (c *client) begin() bool {
 	if c.in == nil {
 		n, err := c.p.fill(&c.Conn, &c.in, false)
-		if err != nil || n == 0 && c.p.draining {
+		if err != nil || n == 0 && c.p.draining && c.used {
 			c.close(false)
 			return false
 		}
 		if n == 0 {
-			c.arm(c.p.loop.Now().Add(c.p.cfg.Timeouts.ClientIdle))
+			if !c.p.draining {
+				c.arm(c.p.loop.Now().Add(c.p.cfg.Timeouts.ClientIdle))
+			}
 			return false
 		}
 		c.p.counters.BytesFromClient.Add(uint64(n))
 	}
+	c.used = true
 	c.p.newExchange(c)
 	return true
 }
 
 // lastCall ends an idle c, for a drain. A request that is here already, though
-// its event has not come yet, is still answered.
+// its event has not come yet, is still answered; and a client that has just
+// connected has its first request on the way.
 func (c *client) lastCall() {
 	s := c.p.arena.Get()
 	n, err := c.Read(s.Room())
+	if n == 0 && err == nil && !c.used {
+		c.p.arena.Put(s)
+		c.arm(c.p.loop.Now().Add(min(lastCallTimeout, c.p.cfg.Timeouts.ClientIdle)))
+		return
+	}
 	if n == 0 || err != nil {
 		c.p.arena.Put(s)
 		c.close(false)

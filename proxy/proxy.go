@@ -50,7 +50,6 @@ type Proxy struct {
 	targets  []target // by index in the pool
 	budget   upstream.Budget
 	limits   httpparse.Limits
-	drops    httpparse.FieldSet // fields of requests from strangers that do not go on
 
 	clients   *client // all open ones, newest first
 	open      int
@@ -64,6 +63,7 @@ type Proxy struct {
 	date   [dateBytes]byte
 	dateAt tick.Instant
 	trim   loop.Timer
+	turns  uint64  // of the loop, that are on the board
 	scrap  [1]byte // where a byte goes that nobody asked for
 }
 
@@ -107,9 +107,13 @@ func New(l *loop.Loop, o Options) *Proxy {
 	return p
 }
 
-// Expired lets go of slabs that a busy time left behind.
+// Expired does what is due now and then: it lets go of slabs that a busy time
+// left behind, and shows how often the loop has turned.
 func (p *Proxy) Expired() {
 	p.arena.Trim()
+	turns := p.loop.Counters().Turns
+	p.counters.Turns.Add(turns - p.turns)
+	p.turns = turns
 	p.loop.Arm(&p.trim, p, p.loop.Now().Add(trimEvery))
 }
 
