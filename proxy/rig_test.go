@@ -1,0 +1,166 @@
+package proxy
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"testing"
+	"time"
+
+	"lb/arena"
+	"lb/board"
+	"lb/config"
+	"lb/loop"
+	"lb/loop/looptest"
+	"lb/upstream"
+)
+
+// rig is a real loop and a real proxy on the fake kernel.
+type rig struct {
+	k        *looptest.Kernel
+	calls    *callCounter
+	l        *loop.Loop
+	p        *Proxy
+	board    *board.Board
+	listener int
+	servers  []*looptest.Server
+}
+
+// callCounter counts what a loop asks of the kernel, the waits that brought
+// nothing left out: a turn without a call has moved nothing.
+type callCounter struct {
+	*looptest.Kernel
+	n int
+}
+
+func (c *callCounter) Wait(events []loop.Event, timeout time.Duration) (int, error) {
+	n, err := c.Kernel.Wait(events, timeout)
+	c.n += n
+	return n, err
+}
+
+func (c *callCounter) Read(fd int, b []byte) (int, error) {
+	c.n++
+	return c.Kernel.Read(fd, b)
+}
+
+func (c *callCounter) Writev(fd int, x, y, z []byte) (int, error) {
+	c.n++
+	return c.Kernel.Writev(fd, x, y, z)
+}
+
+func (c *callCounter) Write(fd int, b []byte) (int, error) {
+	c.n++
+	return c.Kernel.Write(fd, b)
+}
+
+// tinySlab is a small slab, in bytes, that holds next to nothing, so that every
+// path for "full" is taken.
+const tinySlab = 48
+
+var (
+	rigDate   = time.Date(2026, time.January, 2, 3, 4, 5, 0, time.UTC)
+	rigClient = netip.MustParseAddrPort("192.0.2.1:1000")
+)
+
+// rigBackend is the address of backend i.
+func rigBackend(i int) loop.Addr {
+	return loop.Addr{IP: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), 80)}
+}
+
+// rigConfig is the default configuration with some backends.
+func rigConfig(backends int) *config.Config {
+	cfg := config.Default()
+	cfg.Pools[0].Backends = nil
+	for i := range backends {
+		to := rigBackend(i).IP
+		cfg.Pools[0].Backends = append(cfg.Pools[0].Backends,
+			config.Backend{Host: to.Addr().String(), Port: int(to.Port()), Weight: 1})
+	}
+	return cfg
+}
+
+// newRig listens, and serves at the place of every backend. tiny makes the
+// small slabs tinySlab long.
+func newRig(t testing.TB, seed uint64, cfg *config.Config, tiny bool) *rig {
+	t.Helper()
+	k := looptest.New(seed)
+	r := &rig{k: k, calls: &callCounter{Kernel: k}}
+	r.l = loop.New(r.calls, loop.Options{OnPanic: func(value any, stack []byte) {
+		t.Errorf("panic: %v\n%s", value, stack)
+	}})
+	backends := len(cfg.Pools[0].Backends)
+	addrs := make([][]loop.Addr, backends)
+	for i := range addrs {
+		addrs[i] = []loop.Addr{rigBackend(i)}
+		r.servers = append(r.servers, k.Serve(rigBackend(i)))
+	}
+	r.board = board.New(1, backends)
+	r.p = New(r.l, Options{
+		Config: cfg,
+		Board:  r.board,
+		Loops:  1,
+		Addrs:  [][][]loop.Addr{addrs},
+		Log:    slog.New(slog.DiscardHandler),
+		Clock:  func() time.Time { return rigDate },
+	})
+	if tiny {
+		r.p.arena = arena.New(tinySlab, max(bulkBytes, cfg.Limits.HeaderBytes)+headRoom)
+	}
+	r.listener = k.Listen()
+	if err := r.l.Listen(r.listener, r.p); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// settle turns the loop, without letting time pass, until nothing moves.
+func (r *rig) settle() {
+	for quiet := 0; quiet < 3; quiet++ {
+		before := r.calls.n
+		if r.l.Turn(false); r.calls.n != before {
+			quiet = 0
+		}
+	}
+}
+
+// pass lets time pass, with all that happens meanwhile.
+func (r *rig) pass(d time.Duration) {
+	over := false
+	r.k.After(d, func() { over = true })
+	for !over {
+		r.l.Turn(true)
+	}
+	r.settle()
+}
+
+// leftovers says what is not at zero though no conn should be open any more.
+func (r *rig) leftovers() (all []string) {
+	note := func(what string, n int) {
+		if n != 0 {
+			all = append(all, fmt.Sprintf("%s: %d", what, n))
+		}
+	}
+	note("slabs out", r.p.arena.Out())
+	note("conns of the loop", r.l.Conns())
+	note("descriptors", r.k.OpenFDs())
+	note("clients", r.p.open)
+	note("timers beside that of Trim", r.l.Timers()-1)
+	totals := r.board.Totals()
+	note("ClientConns", int(totals.ClientConns))
+	note("BackendConns", int(totals.BackendConns))
+	note("BackendIdle", int(totals.BackendIdle))
+	note("Exchanges", int(totals.Exchanges))
+	note("Tunnels", int(totals.Tunnels))
+	note("Panics", int(totals.Panics))
+	for i := range r.servers {
+		note(fmt.Sprintf("InFlight of backend %d", i), int(r.board.BackendTotals(i).InFlight))
+		note(fmt.Sprintf("idle list of backend %d", i), idleLen(r.p.targets[i].Backend))
+	}
+	if m := r.k.Misuses(); len(m) > 0 {
+		all = append(all, m...)
+	}
+	return all
+}
+
+func idleLen(b *upstream.Backend[*backendConn]) int { return b.Idle.Len() }

@@ -1,0 +1,503 @@
+package proxy
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"lb/config"
+	"lb/loop/looptest"
+)
+
+var update = flag.Bool("update", false, "rewrite what was seen in testdata/*.wire")
+
+// TestWire plays every transcript of testdata. What lb does must be what the
+// file says, byte for byte and in that order. Then the same script is played
+// again with every byte sent alone, and with slabs that hold next to nothing:
+// each conn must carry the same bytes, chunks counted by what is in them.
+func TestWire(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.wire")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no transcripts: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".wire"), func(t *testing.T) { testWire(t, file) })
+	}
+}
+
+func testWire(t *testing.T, file string) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := string(text)
+	whole := play(t, script, false, false)
+	switch got := whole.out.String(); {
+	case got == script:
+	case *update:
+		if err := os.WriteFile(file, []byte(got), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		t.Errorf("%s (go test -run TestWire -update rewrites the file):\n%s", file, firstDiff(script, got))
+	}
+	for _, how := range []struct {
+		name      string
+		cut, tiny bool
+	}{{"cut", true, false}, {"tiny slabs", false, true}, {"cut, tiny slabs", true, true}} {
+		if got, want := play(t, script, how.cut, how.tiny).summary(), whole.summary(); got != want {
+			t.Errorf("%s, %s:\n%s", file, how.name, firstDiff(want, got))
+		}
+	}
+}
+
+// firstDiff shows where two texts begin to differ.
+func firstDiff(want, got string) string {
+	w, g := strings.Split(want, "\n"), strings.Split(got, "\n")
+	i := 0
+	for i < len(w) && i < len(g) && w[i] == g[i] {
+		i++
+	}
+	part := func(lines []string) string {
+		return strings.Join(lines[min(i, len(lines)):min(i+12, len(lines))], "\n\t")
+	}
+	return fmt.Sprintf("from line %d\nwant\n\t%s\ngot\n\t%s", i+1, part(w), part(g))
+}
+
+// player plays one script and writes it down again, with what was seen.
+type player struct {
+	*rig
+	t     *testing.T
+	cut   bool
+	tiny  bool
+	out   strings.Builder
+	conns []*wireConn // in the order in which they came to be
+	count map[string]int
+	seen  []string // what lb itself told
+}
+
+// wireConn is one conn as its far end sees it.
+type wireConn struct {
+	*looptest.Peer
+	name  string
+	place string // of a backend conn: its backend
+	shown int    // how much of what it received is in the transcript
+	ended bool   // so is its end
+	reset bool
+	told  bool // so is its beginning
+	last  string
+}
+
+// play runs a script: each action, then, until nothing moves any more, what
+// follows from it.
+func play(t *testing.T, script string, cut, tiny bool) *player {
+	p := &player{t: t, cut: cut, tiny: tiny, count: make(map[string]int)}
+	lines := strings.Split(strings.TrimSuffix(script, "\n"), "\n")
+	for i := 0; i < len(lines); i++ {
+		line := lines[i]
+		who, text, sends := strings.Cut(line, ">")
+		switch {
+		case line == "", strings.HasPrefix(line, "#"):
+			p.out.WriteString(line + "\n")
+			continue
+		case isSeen(line):
+			continue
+		case strings.HasPrefix(line, "config "):
+			p.start(line)
+			p.out.WriteString(line + "\n")
+			continue
+		case p.rig == nil:
+			p.start("config")
+		}
+		p.out.WriteString(line + "\n")
+		if sends && isName(who) {
+			pieces := unquote(t, text)
+			for i+1 < len(lines) && strings.HasPrefix(lines[i+1], who+">") {
+				i++
+				p.out.WriteString(lines[i] + "\n")
+				pieces = append(pieces, unquote(t, strings.TrimPrefix(lines[i], who+">"))...)
+			}
+			p.send(who, pieces)
+		} else {
+			p.act(line)
+		}
+		p.settle()
+		p.show()
+	}
+	p.end()
+	return p
+}
+
+func isName(who string) bool { return who != "" && !strings.ContainsAny(who, " :<>") }
+
+// isSeen tells what was written down from what is to be done.
+func isSeen(line string) bool {
+	if who, _, ok := strings.Cut(line, "<"); ok && isName(who) {
+		return true
+	}
+	_, what, _ := strings.Cut(line, ": ")
+	return slices.Contains([]string{"ended", "was reset", "drained"}, what) ||
+		strings.HasPrefix(what, "opened at ") || strings.HasPrefix(what, "told to cut, ")
+}
+
+// start makes the rig. line is "config" and settings.
+func (p *player) start(line string) {
+	backends, faults := 1, looptest.Faults{}
+	cfg := config.Default()
+	for _, setting := range strings.Fields(line)[1:] {
+		key, value, _ := strings.Cut(setting, "=")
+		number, _ := strconv.Atoi(value)
+		switch key {
+		case "backends":
+			backends = number
+		case "buffers":
+			faults.BufferMin, faults.BufferMax = number, number
+		case "via":
+			cfg.Via = value
+		case "trusted":
+			cfg.TrustedProxies = append(cfg.TrustedProxies, netip.MustParsePrefix(value))
+		case "body_bytes":
+			cfg.Limits.BodyBytes = int64(number)
+		case "header_bytes":
+			cfg.Limits.HeaderBytes = number
+		case "fields":
+			cfg.Limits.Fields = number
+		case "target_bytes":
+			cfg.Limits.TargetBytes = number
+		default:
+			p.t.Fatalf("unknown setting %q", setting)
+		}
+	}
+	cfg.Pools = rigConfig(backends).Pools
+	p.rig = newRig(p.t, 1, cfg, p.tiny)
+	p.k.Faults = faults
+	for i, s := range p.servers {
+		s.OnConnect = func(peer *looptest.Peer) { p.opened("backend", placeName(i), peer) }
+	}
+}
+
+// placeName is the name of backend i in transcripts: a, b, ...
+func placeName(i int) string { return string(rune('a' + i)) }
+
+// opened notes a new conn.
+func (p *player) opened(kind, place string, peer *looptest.Peer) *wireConn {
+	p.count[kind]++
+	name := kind
+	if n := p.count[kind]; n > 1 {
+		name += strconv.Itoa(n)
+	}
+	c := &wireConn{Peer: peer, name: name, place: place}
+	p.conns = append(p.conns, c)
+	return c
+}
+
+// conn returns the conn of that name. A client is made when it is first named.
+func (p *player) conn(name string) *wireConn {
+	for _, c := range p.conns {
+		if c.name == name {
+			return c
+		}
+	}
+	if strings.HasPrefix(name, "client") {
+		return p.connect(name, rigClient)
+	}
+	p.t.Fatalf("there is no conn %q", name)
+	return nil
+}
+
+func (p *player) connect(name string, from netip.AddrPort) *wireConn {
+	c := p.opened("client", "", p.k.Connect(p.listener, from))
+	if c.name != name {
+		p.t.Fatalf("%q is named before %q", name, c.name)
+	}
+	return c
+}
+
+// send has who send the pieces, in one go or byte by byte.
+func (p *player) send(who string, pieces []string) {
+	c := p.conn(who)
+	if !p.cut {
+		c.Send([]byte(strings.Join(pieces, "")))
+		return
+	}
+	for _, piece := range pieces {
+		size := 1
+		if len(piece) >= runMin {
+			size = 997 // long runs of one byte, in bits
+		}
+		for part := range slices.Chunk([]byte(piece), size) {
+			c.Send(part)
+			p.settle()
+		}
+	}
+}
+
+// act does what line says.
+func (p *player) act(line string) {
+	if d, ok := strings.CutPrefix(line, "wait "); ok {
+		wait, err := time.ParseDuration(d)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		p.pass(wait)
+		return
+	}
+	who, verb, _ := strings.Cut(line, ": ")
+	switch {
+	case who == "lb":
+		p.command(verb)
+	case len(who) == 1:
+		p.place(int(who[0]-'a'), verb)
+	default:
+		p.move(who, verb)
+	}
+}
+
+// command tells lb something.
+func (p *player) command(verb string) {
+	switch verb {
+	case "drain":
+		p.l.Post(func() { p.p.Drain(func() { p.seen = append(p.seen, "lb: drained") }) })
+	case "cut":
+		p.l.Post(func() { p.seen = append(p.seen, fmt.Sprintf("lb: told to cut, %d exchanges cut off", p.p.Cut())) })
+	default:
+		p.t.Fatalf("lb cannot %q", verb)
+	}
+}
+
+// place changes how a backend takes conns.
+func (p *player) place(i int, verb string) {
+	s := p.servers[i]
+	switch verb {
+	case "refuse":
+		s.Refuse, s.Silent = true, false
+	case "be silent":
+		s.Refuse, s.Silent = false, true
+	case "accept":
+		s.Refuse, s.Silent = false, false
+	case "be unknown":
+		p.p.SetAddrs(0, i, nil)
+	default:
+		p.t.Fatalf("a backend cannot %q", verb)
+	}
+}
+
+// move has the far end of a conn do something.
+func (p *player) move(who, verb string) {
+	if from, ok := strings.CutPrefix(verb, "open from "); ok {
+		addr := netip.AddrPort{}
+		if from != "unix" {
+			addr = netip.MustParseAddrPort(from)
+		}
+		p.connect(who, addr)
+		return
+	}
+	c := p.conn(who)
+	switch verb {
+	case "open":
+	case "shut":
+		c.Shut()
+	case "close":
+		c.Close()
+	case "reset":
+		c.Reset()
+	case "pause":
+		c.Pause()
+	case "resume":
+		c.Resume()
+	default:
+		p.t.Fatalf("%s cannot %q", who, verb)
+	}
+}
+
+// show writes down what is new: backends first, then clients.
+func (p *player) show() {
+	for _, kind := range []string{"backend", "client"} {
+		for _, c := range p.conns {
+			if strings.HasPrefix(c.name, kind) {
+				c.show(&p.out)
+			}
+		}
+	}
+	for _, s := range p.seen {
+		p.out.WriteString(s + "\n")
+	}
+	p.seen = nil
+}
+
+func (c *wireConn) show(out *strings.Builder) {
+	if c.place != "" && !c.told {
+		fmt.Fprintf(out, "%s: opened at %s\n", c.name, c.place)
+	}
+	c.told = true
+	if b := c.Received()[c.shown:]; len(b) > 0 {
+		c.shown += len(b)
+		for line := range strings.SplitAfterSeq(quote(b), "\r\n") {
+			if text, whole := strings.CutSuffix(line, "\r\n"); whole {
+				out.WriteString(strings.TrimRight(c.name+"< "+text, " ") + "\n")
+			} else if text != "" {
+				out.WriteString(c.name + "< " + text + "\\\n")
+			}
+		}
+	}
+	if c.Ended() && !c.ended {
+		fmt.Fprintf(out, "%s: ended\n", c.name)
+	}
+	if c.WasReset() && !c.reset {
+		fmt.Fprintf(out, "%s: was reset\n", c.name)
+	}
+	if c.ended, c.reset = c.Ended(), c.WasReset(); c.last == "" {
+		switch {
+		case c.ended:
+			c.last = "ended"
+		case c.reset:
+			c.last = "was reset"
+		}
+	}
+}
+
+// end has everybody go, and looks whether anything is left.
+func (p *player) end() {
+	for _, s := range p.servers {
+		s.Refuse, s.Silent = true, false
+	}
+	p.k.Faults = looptest.Faults{}
+	for _, c := range p.conns {
+		c.Resume()
+		c.Close()
+	}
+	p.settle()
+	p.pass(lingerTimeout + time.Second)
+	if left := p.leftovers(); len(left) > 0 {
+		p.t.Errorf("cut %t, tiny %t: left over: %q, open %q", p.cut, p.tiny, left, p.k.Open())
+	}
+}
+
+// summary is what every conn got, however its bytes were cut.
+func (p *player) summary() string {
+	var s strings.Builder
+	for _, c := range p.conns {
+		fmt.Fprintf(&s, "%s at %s, %s\n%s\n", c.name, c.place, c.last, quote(merge(c.Received())))
+	}
+	return s.String()
+}
+
+// merge puts chunks of chunked bodies together: how many there are says how the
+// bytes came, and nothing else.
+func merge(b []byte) []byte {
+	const mark = "\r\nTransfer-Encoding: chunked\r\n"
+	var out, body []byte
+	for {
+		at := bytes.Index(b, []byte(mark))
+		head := bytes.Index(b[max(at, 0):], []byte("\r\n\r\n")) + 4
+		if at < 0 || head < 4 {
+			return append(out, b...)
+		}
+		out = append(out, b[:at+head]...)
+		b, body = b[at+head:], nil
+		for {
+			line, rest, ok := bytes.Cut(b, []byte("\r\n"))
+			n, err := strconv.ParseUint(string(line), 16, 31)
+			if !ok || err != nil || n == 0 || len(rest) < int(n)+2 {
+				break
+			}
+			body = append(body, rest[:n]...)
+			b = rest[n+2:]
+		}
+		out = fmt.Appendf(out, "(%d bytes in chunks)%s\r\n", len(body), body)
+	}
+}
+
+// runMin is the least that is written as a run, in bytes.
+const runMin = 100
+
+// quote makes b readable: CRLF stays, what cannot be seen is escaped, and long
+// runs of a byte are counted, as in {70000 x}.
+func quote(b []byte) string {
+	var s strings.Builder
+	for len(b) > 0 {
+		n := 1
+		for n < len(b) && b[n] == b[0] {
+			n++
+		}
+		switch c := b[0]; {
+		case n >= runMin && c > ' ' && c < 0x7f:
+			fmt.Fprintf(&s, "{%d %c}", n, c)
+			b = b[n:]
+			continue
+		case bytes.HasPrefix(b, crlf):
+			s.WriteString("\r\n")
+			b = b[2:]
+			continue
+		case c == '\n':
+			s.WriteString(`\n`)
+		case c == '\r':
+			s.WriteString(`\r`)
+		case c == '\\' || c == '{':
+			s.Write([]byte{'\\', c})
+		case c < ' ' || c >= 0x7f:
+			fmt.Fprintf(&s, `\x%02x`, c)
+		default:
+			s.WriteByte(c)
+		}
+		b = b[1:]
+	}
+	return s.String()
+}
+
+// unquote is the reverse, for one line and its end: a line that ends in a
+// backslash has none. The pieces are parts of the line: text, or a run.
+func unquote(t *testing.T, text string) (pieces []string) {
+	text = strings.TrimPrefix(text, " ")
+	var s strings.Builder
+	for {
+		at := strings.IndexAny(text, `\{`)
+		if at < 0 {
+			return append(pieces, s.String()+text+"\r\n")
+		}
+		s.WriteString(text[:at])
+		text = text[at:]
+		if text == `\` {
+			return append(pieces, s.String())
+		}
+		if text[0] == '{' {
+			run, rest, _ := strings.Cut(text[1:], "}")
+			count, what, _ := strings.Cut(run, " ")
+			n, err := strconv.Atoi(count)
+			if err != nil || len(what) != 1 {
+				t.Fatalf("%q is no run", text)
+			}
+			pieces = append(pieces, s.String(), strings.Repeat(what, n))
+			s.Reset()
+			text = rest
+			continue
+		}
+		used := 2
+		switch text[1] {
+		case 'r':
+			s.WriteByte('\r')
+		case 'n':
+			s.WriteByte('\n')
+		case '\\', '{':
+			s.WriteByte(text[1])
+		case 'x':
+			n, err := strconv.ParseUint(text[2:4], 16, 8)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.WriteByte(byte(n))
+			used = 4
+		default:
+			t.Fatalf("%q is no escape", text[:2])
+		}
+		text = text[used:]
+	}
+}
