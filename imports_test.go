@@ -14,13 +14,14 @@ import (
 // arrows is who may import whom, beside lb/internal/invariant, which is for
 // everybody. DESIGN.md section 1 draws it; an arrow not drawn is a question.
 var arrows = map[string][]string{
-	"lb":                    {"supervise", "admin", "config", "backends"},
+	"lb":                    {"supervise", "admin", "config", "backends", "bench"},
 	"lb/supervise":          {"proxy", "board", "config", "loop", "admin"},
 	"lb/admin":              {"board", "config"},
 	"lb/proxy":              {"loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
 	"lb/upstream":           {"board", "config", "loop/tick"},
 	"lb/backends":           {"loop", "httpparse", "arena", "loop/tick"},
 	"lb/bench/relay":        {"loop", "arena"},
+	"lb/bench":              {"loop", "httpparse", "arena", "loop/tick"},
 	"lb/loop":               {"loop/tick"},
 	"lb/loop/looptest":      {"loop", "loop/tick"},
 	"lb/loop/tick":          {},
@@ -28,6 +29,7 @@ var arrows = map[string][]string{
 	"lb/arena":              {},
 	"lb/httpparse":          {},
 	"lb/board":              {},
+	"lb/internal/e2e":       {},
 	"lb/internal/invariant": {},
 }
 
@@ -37,6 +39,7 @@ var owners = map[string][]string{
 	"github.com/alecthomas/kong":          {"lb"},
 	"github.com/BurntSushi/toml":          {"lb/config"},
 	"github.com/prometheus/client_golang": {"lb/admin"},
+	"github.com/HdrHistogram":             {"lb/bench"},
 	"golang.org/x/sys":                    {"lb/loop", "lb/loop/looptest", "lb/board", "lb/supervise", "lb/proxy", "lb/backends", "lb/bench/relay"},
 }
 

@@ -1,0 +1,134 @@
+package bench
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// Result is what a run has measured, of what was started after the warm-up.
+type Result struct {
+	Requests   int64         `json:"requests"`   // ended: Answers and Errors but those of Errors.Status and Errors.Verify, which have answers
+	Answers    int64         `json:"answers"`    // whole, of any status
+	Unfinished int64         `json:"unfinished"` // under way when the run was cut off
+	Errors     Errors        `json:"errors"`
+	Status     Statuses      `json:"status"`
+	BytesRead  int64         `json:"bytes_read"`    // heads included
+	BytesSent  int64         `json:"bytes_written"` // heads included
+	Duration   time.Duration `json:"duration_ns"`   // from the warm-up's end to the last answer
+	Throughput float64       `json:"throughput"`    // answers per second
+	Latency    Latency       `json:"latency"`       // of every answer, in ns
+	Connects   int64         `json:"connects"`      // conns opened, warm-up included
+	Backlog    Backlog       `json:"backlog"`       // of the open loop
+	CPU        CPU           `json:"cpu"`           // of this process, warm-up included
+	Cut        bool          `json:"cut"`           // the context ended before the run
+}
+
+// Errors counts failed requests by kind; a request has one kind at most.
+type Errors struct {
+	Connect  int64 `json:"connect"`  // no conn: refused, unreachable, none in Timeout
+	Timeout  int64 `json:"timeout"`  // no whole answer in Timeout
+	Reset    int64 `json:"reset"`    // the conn ended or broke before the answer was whole
+	Protocol int64 `json:"protocol"` // what came is no HTTP/1.1 answer
+	Status   int64 `json:"status"`   // an answer of a status other than 2xx and 3xx
+	Verify   int64 `json:"verify"`   // an answer of another length or checksum
+}
+
+// Total returns the number of failed requests.
+func (e *Errors) Total() int64 {
+	return e.Connect + e.Timeout + e.Reset + e.Protocol + e.Status + e.Verify
+}
+
+// answerless counts the requests that failed before their answer was whole.
+func (e *Errors) answerless() int64 { return e.Connect + e.Timeout + e.Reset + e.Protocol }
+
+func (e *Errors) add(f *Errors) {
+	e.Connect += f.Connect
+	e.Timeout += f.Timeout
+	e.Reset += f.Reset
+	e.Protocol += f.Protocol
+	e.Status += f.Status
+	e.Verify += f.Verify
+}
+
+// Statuses counts answers by the first digit of their status.
+type Statuses struct {
+	S2xx  int64 `json:"2xx"`
+	S3xx  int64 `json:"3xx"`
+	S4xx  int64 `json:"4xx"`
+	S5xx  int64 `json:"5xx"`
+	Other int64 `json:"other"`
+}
+
+// Backlog tells how far the open loop fell behind for want of a free conn. It
+// hides nothing: the latency of a request that had to wait includes the wait.
+type Backlog struct {
+	Max    int64 `json:"max"`    // requests that waited at once
+	Waited int64 `json:"waited"` // requests that had to wait
+	Unsent int64 `json:"unsent"` // given up, Timeout after the end of the run
+}
+
+// CPU is processor time.
+type CPU struct {
+	User   time.Duration `json:"user_ns"`
+	System time.Duration `json:"system_ns"`
+}
+
+// Values of a histogram: 1 ns to latencyMax with three digits. What is longer
+// counts as latencyMax.
+const (
+	latencyMax    = 60 * time.Second
+	latencyDigits = 3
+)
+
+// Latency is a histogram of nanoseconds. In JSON it is its summary and, as
+// "hdr", the whole of it in HdrHistogram's compressed format in base64.
+type Latency struct{ *hdrhistogram.Histogram }
+
+// NewLatency returns an empty histogram that all others can be merged with.
+func NewLatency() Latency {
+	return Latency{hdrhistogram.New(1, int64(latencyMax), latencyDigits)}
+}
+
+// At returns the latency that the share q (0 to 1) of the answers do not exceed.
+func (l Latency) At(q float64) time.Duration { return time.Duration(l.ValueAtQuantile(100 * q)) }
+
+// latencyJSON is how Latency stands in JSON.
+type latencyJSON struct {
+	Count int64   `json:"count"`
+	Min   int64   `json:"min_ns"`
+	Mean  float64 `json:"mean_ns"`
+	P50   int64   `json:"p50_ns"`
+	P90   int64   `json:"p90_ns"`
+	P99   int64   `json:"p99_ns"`
+	P999  int64   `json:"p99.9_ns"`
+	Max   int64   `json:"max_ns"`
+	HDR   string  `json:"hdr"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (l Latency) MarshalJSON() ([]byte, error) {
+	if l.Histogram == nil {
+		l = NewLatency()
+	}
+	packed, err := l.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(latencyJSON{
+		Count: l.TotalCount(), Min: l.Min(), Mean: l.Mean(), Max: l.Max(),
+		P50: int64(l.At(.5)), P90: int64(l.At(.9)), P99: int64(l.At(.99)), P999: int64(l.At(.999)),
+		HDR: string(packed),
+	})
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (l *Latency) UnmarshalJSON(b []byte) (err error) {
+	var j latencyJSON
+	if err := json.Unmarshal(b, &j); err != nil {
+		return err
+	}
+	l.Histogram, err = hdrhistogram.Decode([]byte(j.HDR))
+	return err
+}
