@@ -5,6 +5,7 @@ import (
 
 	"lb/arena"
 	"lb/httpparse"
+	"lb/loop"
 )
 
 // pump moves bytes both ways until there is something to wait for, the exchange
@@ -119,6 +120,7 @@ func (x *exchange) takeUp() (f fault, bad bool) {
 	if reason, bad := up.take(p.arena, c.in, &p.limits); bad {
 		return fault{side: clientSide, cause: badRequest, reason: reason}, true
 	}
+	x.lookAgain(up, &c.Conn)
 	if limit := p.cfg.Limits.BodyBytes; limit > 0 && up.taken > limit && !x.tunnel {
 		return fault{side: clientSide, cause: tooLarge}, true
 	}
@@ -197,7 +199,16 @@ func (x *exchange) takeDown() (f fault, bad bool) {
 	if _, bad := down.take(p.arena, b.in, &p.limits); bad {
 		return fault{side: backendSide, cause: badAnswer}, true
 	}
+	x.lookAgain(down, &b.Conn)
 	return f, false
+}
+
+// lookAgain has pump go on when what was left over in ln's buffer turned out not
+// to be enough and src has more: its event has been, and no other will come.
+func (x *exchange) lookAgain(ln *lane, src *loop.Conn) {
+	if ln.starved && src.Readable() {
+		x.moves++
+	}
 }
 
 // readResponse reads the head of a response. Behind a final one the phase is Relay.
@@ -223,6 +234,7 @@ func (x *exchange) readResponse() (f fault, bad bool) {
 		return fault{side: backendSide, cause: badAnswer}, true
 	case httpparse.More:
 		x.down.starved = true
+		x.lookAgain(&x.down, &b.Conn)
 		return f, false
 	}
 	return x.respond()
