@@ -127,7 +127,10 @@ func (r *rig) settle() {
 // pass lets time pass, with all that happens meanwhile.
 func (r *rig) pass(d time.Duration) {
 	over := false
-	r.k.After(d, func() { over = true })
+	r.k.After(d, func() {
+		over = true
+		r.k.Wake()
+	})
 	for !over {
 		r.l.Turn(true)
 	}
