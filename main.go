@@ -153,7 +153,7 @@ func (c *checkCmd) Run(std *streams) error {
 		noun = "backend"
 	}
 	fmt.Fprintf(std.out, "%s: ok, %d %s, listening on %s, mode %s, strategy %s\n", name, len(cfg.Pools[0].Backends), noun,
-		net.JoinHostPort(cfg.Host, fmt.Sprint(cfg.Port)), cfg.Mode, cfg.Strategy)
+		net.JoinHostPort(cfg.Host, fmt.Sprint(cfg.Port)), cfg.Mode, cfg.Pools[0].Strategy)
 	return nil
 }
 

@@ -24,12 +24,9 @@ func (c *Config) With(f Flags) (*Config, error) {
 	note("--workers", numberFlag(&out.Workers, f.Workers, 0, workersMax))
 	note("--port", numberFlag(&out.Port, f.Port, 0, portMax))
 	note("--host", textFlag(&out.Host, f.Host, checkListenHost))
-	note("--strategy", textFlag(&out.Strategy, f.Strategy, checkStrategy))
+	note("--strategy", textFlag(&out.Pools[0].Strategy, f.Strategy, checkStrategy))
 	note("--log-level", textFlag(&out.LogLevel, f.LogLevel, checkLogLevel))
 	note("--pid-file", textFlag(&out.PIDFile, f.PIDFile, checkPath))
-	if f.Strategy != nil {
-		out.Pools[0].Strategy = out.Strategy
-	}
 	if len(f.Backends) > 0 {
 		out.Pools[0].Backends = backendFlags(f.Backends, note)
 	}

@@ -27,7 +27,7 @@ var topKeys = []key[Config]{
 	number("port", 0, portMax, func(c *Config) *int { return &c.Port }),
 	text("mode", checkMode, func(c *Config) *Mode { return &c.Mode }),
 	number("workers", 0, workersMax, func(c *Config) *int { return &c.Workers }),
-	text("strategy", checkStrategy, func(c *Config) *string { return &c.Strategy }),
+	text("strategy", checkStrategy, func(c *Config) *string { return &c.Pools[0].Strategy }),
 	text("via", checkVia, func(c *Config) *string { return &c.Via }),
 	{"trusted_proxies", readTrusted},
 	text("log_level", checkLogLevel, func(c *Config) *string { return &c.LogLevel }),

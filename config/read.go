@@ -171,9 +171,6 @@ func (r *reader) finish() {
 			fmt.Sprintf("%d bytes must be less than header_bytes (%d), which include the target", l.TargetBytes, l.HeaderBytes),
 			"make it smaller, or header_bytes larger"))
 	}
-	for i := range r.config.Pools {
-		r.config.Pools[i].Strategy = r.config.Strategy
-	}
 }
 
 // mendTable says how to write the table at path.

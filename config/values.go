@@ -67,7 +67,9 @@ func oneOf(s, what string, allowed ...string) *flaw {
 
 func checkMode(s string) *flaw { return oneOf(s, "mode", string(MP), string(MT)) }
 
-func checkStrategy(s string) *flaw { return oneOf(s, "strategy", RoundRobin) }
+func checkStrategy(s string) *flaw {
+	return oneOf(s, "strategy", RoundRobin, Random, LeastConn, P2C, LeastTime, HashOnKey)
+}
 
 func checkLogLevel(s string) *flaw { return oneOf(s, "log level", "debug", "info", "warn", "error") }
 

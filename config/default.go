@@ -1,0 +1,46 @@
+package config
+
+import "time"
+
+// Default returns what lb does without a file and without flags.
+func Default() *Config {
+	pool := NewPool(DefaultPool)
+	pool.Backends = []Backend{
+		{Host: "127.0.0.1", Port: 9001, Weight: 1},
+		{Host: "127.0.0.1", Port: 9002, Weight: 1},
+	}
+	return &Config{
+		Host:     "0.0.0.0",
+		Port:     8080,
+		Mode:     MP,
+		Via:      "lb",
+		LogLevel: "info",
+		Pools:    []Pool{pool},
+		Retry: Retry{
+			Attempts:  2,
+			On:        RetryOn{Connect: true, Stale: true},
+			Budget:    0.2,
+			BudgetMin: 3,
+		},
+		Admin: Admin{Address: "127.0.0.1:9090"},
+		Timeouts: Timeouts{
+			ClientIdle:   60 * time.Second,
+			ClientHeader: 10 * time.Second,
+			ClientBody:   30 * time.Second,
+			ClientWrite:  30 * time.Second,
+			Connect:      3 * time.Second,
+			BackendWrite: 30 * time.Second,
+			Response:     60 * time.Second,
+			BackendBody:  60 * time.Second,
+			BackendIdle:  60 * time.Second,
+			TunnelIdle:   time.Hour,
+			Queue:        5 * time.Second,
+			Drain:        30 * time.Second,
+		},
+		Limits: Limits{
+			HeaderBytes: 64 << 10,
+			Fields:      128,
+			TargetBytes: 16 << 10,
+		},
+	}
+}

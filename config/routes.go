@@ -1,0 +1,45 @@
+package config
+
+import "strings"
+
+// Route sends some requests to a pool, or elsewhere by a redirect. Of the
+// routes that match, an exact host wins over a wildcard and that over none,
+// then the longest path, then the first in the file.
+type Route struct {
+	Host               string   // in lower case, without port or brackets; "*.example.com": any name below; "": any
+	Path               string   // a prefix of whole segments: "/a" takes /a and /a/b, not /ab; "/": any
+	Methods            []string // any of them; none: all
+	Headers            []Field  // all of them, with exactly that value; names in lower case
+	Pool               int      // index in Config.Pools; -1 for a redirect
+	StripPrefix        bool     // take Path off the path before forwarding
+	SetRequestHeaders  []Field  // in place of what the client sent; names as written
+	SetResponseHeaders []Field  // in place of what the backend sent; names as written
+	Redirect           Redirect
+}
+
+// Field is one field of a head. Lists of them are sorted by name in lower case.
+type Field struct{ Name, Value string }
+
+// Redirect is an answer instead of a pool.
+type Redirect struct {
+	To   string // Location; {host} and {uri} stand for those of the request; "": no redirect
+	Code int    // 301, 302, 303, 307 or 308
+}
+
+// Append adds the Location for a request to dst: host is what its Host says,
+// uri its path and query.
+func (r Redirect) Append(dst []byte, host, uri string) []byte {
+	for rest := r.To; ; {
+		before, after, ok := strings.Cut(rest, "{")
+		dst = append(dst, before...)
+		switch {
+		case !ok:
+			return dst
+		case strings.HasPrefix(after, "host}"):
+			dst = append(dst, host...)
+		default: // checked: there are only the two
+			dst = append(dst, uri...)
+		}
+		_, rest, _ = strings.Cut(after, "}")
+	}
+}
