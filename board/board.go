@@ -1,7 +1,8 @@
 // Package board is the words that loops and the control plane share: counters
-// per loop, and per backend and loop. One layout of atomic 64-bit words, on the
-// heap in mt, in a shared memory file in mp, where it outlives a worker. A
-// counter has one writer, its loop; readers add the slots up.
+// per loop, and per backend and loop, and the state of each backend. One layout
+// of atomic 64-bit words, on the heap in mt, in a shared memory file in mp, where
+// it outlives a worker. A counter has one writer, its loop; readers add the slots
+// up. A word of a state has several writers, see State.
 package board
 
 import (
@@ -10,7 +11,7 @@ import (
 )
 
 // Board is the whole of it. The board itself is read by anyone; what may be
-// written is said at Loop and Backend.
+// written is said at Loop, Backend and State.
 type Board struct {
 	shape
 	words []uint64 // header and slots, see layout.go

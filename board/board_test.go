@@ -132,6 +132,8 @@ func TestNoSuchSlot(t *testing.T) {
 		"loop -1":               func() { b.Loop(-1) },
 		"backend 3":             func() { b.Backend(0, 3) },
 		"backend 0 in loop 2":   func() { b.Backend(2, 0) },
+		"state 3":               func() { b.State(3) },
+		"state -1":              func() { b.State(-1) },
 		"a board of no loops":   func() { New(0, 1) },
 		"a board of -1 backend": func() { New(1, -1) },
 	} {

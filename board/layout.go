@@ -3,8 +3,9 @@ package board
 import "fmt"
 
 // The words of a board, in order: a header of one line, then for each loop its
-// own slot and its slots of all backends. Every slot begins on a line of its
-// own, so no two loops write to the same line. A line is 128 bytes: the cache
+// own slot and its slots of all backends, then the states of all backends. Every
+// slot and state begins on a line of its own, so no two loops write to the same
+// line, but for those of a state. A line is 128 bytes: the cache
 // lines of arm64 machines are that long, and amd64 fetches its own in pairs.
 const (
 	wordBytes = 8
@@ -15,9 +16,9 @@ const (
 const (
 	magic = uint64(0x6472616f622d626c) // "lb-board", read as little-endian bytes
 
-	// layoutVersion goes up with every change of Loop, Backend or the layout, so
-	// that a binary does not misread the words of an older one.
-	layoutVersion = 1
+	// layoutVersion goes up with every change of Loop, Backend, State or the
+	// layout, so that a binary does not misread the words of an older one.
+	layoutVersion = 2
 )
 
 // The words of the header.
@@ -26,6 +27,7 @@ const (
 	wordVersion
 	wordLoops
 	wordBackends
+	wordStates // see Version
 )
 
 // Far above what anyone runs; below them no size overflows.
@@ -46,18 +48,27 @@ func (s shape) check() error {
 }
 
 // words returns how many words the whole board takes.
-func (s shape) words() int { return s.loopStart(s.loops) }
+func (s shape) words() int { return s.stateStart(s.backends) }
 
 func (s shape) bytes() int { return s.words() * wordBytes }
 
 // loopStart returns the first word of a loop's slot.
 func (s shape) loopStart(loop int) int {
-	return lineWords + loop*(lines(loopWords)+s.backends*lines(backendWords))
+	return lineWords + loop*s.loopStride()
 }
+
+// loopStride returns how many words there are from a loop's slots to the same of
+// the next loop.
+func (s shape) loopStride() int { return lines(loopWords) + s.backends*lines(backendWords) }
 
 // backendStart returns the first word of a backend's slot in a loop.
 func (s shape) backendStart(loop, backend int) int {
 	return s.loopStart(loop) + lines(loopWords) + backend*lines(backendWords)
+}
+
+// stateStart returns the first word of a backend's state.
+func (s shape) stateStart(backend int) int {
+	return s.loopStart(s.loops) + backend*lines(stateWords)
 }
 
 // lines rounds words up to whole lines.

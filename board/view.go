@@ -10,6 +10,7 @@ import "unsafe"
 const (
 	loopWords    = int(unsafe.Sizeof(Loop{}) / wordBytes)
 	backendWords = int(unsafe.Sizeof(Backend{}) / wordBytes)
+	stateWords   = int(unsafe.Sizeof(State{}) / wordBytes)
 )
 
 // loopView returns the words, of which there are at least loopWords, as a slot.
@@ -20,6 +21,11 @@ func loopView(words []uint64) *Loop {
 // backendView is loopView for a backend's slot.
 func backendView(words []uint64) *Backend {
 	return (*Backend)(unsafe.Pointer(&words[:backendWords][0]))
+}
+
+// stateView is loopView for a backend's state.
+func stateView(words []uint64) *State {
+	return (*State)(unsafe.Pointer(&words[:stateWords][0]))
 }
 
 // counters returns the words of a loop's slot.

@@ -29,15 +29,29 @@ func TestSlotsAreWords(t *testing.T) {
 			t.Errorf("%v wants an alignment of %d", slot, slot.Align())
 		}
 	}
-	if size := unsafe.Sizeof(Counter{}); size != wordBytes {
-		t.Errorf("a Counter has %d bytes, want %d", size, wordBytes)
+	if got := reflect.TypeFor[State](); got.Size() != uintptr(stateWords)*wordBytes || wordsOf(t, got) == "" {
+		t.Errorf("%v has %d bytes, want %d words", got, got.Size(), stateWords)
+	}
+	for name, size := range map[string]uintptr{"Counter": unsafe.Sizeof(Counter{}), "Word": unsafe.Sizeof(Word{})} {
+		if size != wordBytes {
+			t.Errorf("a %s has %d bytes, want %d", name, size, wordBytes)
+		}
+	}
+	// Words that are written often are not on the line of those that every loop reads.
+	if at := unsafe.Offsetof(State{}.TTFB); at != lineBytes {
+		t.Errorf("TTFB is %d bytes into a state, want it on the second line", at)
+	}
+	if at := unsafe.Offsetof(Backend{}.InFlight); at != 0 {
+		t.Errorf("InFlight is %d bytes into a slot; Board.InFlight takes it for the first word", at)
 	}
 }
 
 // wordsOf lists the fields of a struct of words by place, such as "1:Attempts".
 func wordsOf(t *testing.T, typ reflect.Type) string {
 	t.Helper()
-	word := func(f reflect.Type) bool { return f == reflect.TypeFor[Counter]() || f.Kind() == reflect.Uint64 }
+	word := func(f reflect.Type) bool {
+		return f == reflect.TypeFor[Counter]() || f == reflect.TypeFor[Word]() || f.Kind() == reflect.Uint64
+	}
 	var list []string
 	for i := range typ.NumField() {
 		f := typ.Field(i)
@@ -47,7 +61,7 @@ func wordsOf(t *testing.T, typ reflect.Type) string {
 		case f.Type.Kind() == reflect.Array && word(f.Type.Elem()):
 			name += fmt.Sprintf("[%d]", f.Type.Len())
 		default:
-			t.Errorf("%v.%s is a %v, want a Counter or uint64", typ, f.Name, f.Type)
+			t.Errorf("%v.%s is a %v, want a Counter, a Word or uint64", typ, f.Name, f.Type)
 		}
 		list = append(list, name)
 	}
@@ -57,13 +71,17 @@ func wordsOf(t *testing.T, typ reflect.Type) string {
 // TestLayoutVersion fails when a slot changes and the version does not: a new
 // binary that opens the board of an old one would misread it.
 func TestLayoutVersion(t *testing.T) {
-	const version1 = "0:ClientConns 1:BackendConns 2:BackendIdle 3:Exchanges 4:Tunnels 5:Accepted " +
+	const version2 = "0:ClientConns 1:BackendConns 2:BackendIdle 3:Exchanges 4:Tunnels 5:Accepted " +
 		"6:AcceptErrors 7:Requests 8:Replies[6] 14:OwnReplies[6] 20:BytesFromClient 21:BytesToClient " +
 		"22:BytesFromBackend 23:BytesToBackend 24:Retries 25:ClientAborts 26:Panics 27:Turns\n" +
 		"0:InFlight 1:Attempts 2:Replies[6] 8:ConnectFaults 9:ResetFaults 10:TimeoutFaults " +
-		"11:BadAnswers 12:Conns 13:BytesFrom 14:BytesTo"
-	got := wordsOf(t, reflect.TypeFor[Loop]()) + "\n" + wordsOf(t, reflect.TypeFor[Backend]())
-	if got != version1 || layoutVersion != 1 {
+		"11:BadAnswers 12:Conns 13:BytesFrom 14:BytesTo\n" +
+		"0:Health 1:HealthSince 2:HealthReason 3:HealthDetail 4:EjectedUntil 5:EjectedSince 6:EjectedReason " +
+		"7:EjectedDetail 8:EjectedLast 9:Ejections 10:Faults 11:Admin 12:WeightOverride 13:RecoveredAt 14:_[2] " +
+		"16:TTFB 17:TTFBAt 18:IdleTold 19:IdleSeen 20:IdleSeenAt"
+	got := wordsOf(t, reflect.TypeFor[Loop]()) + "\n" + wordsOf(t, reflect.TypeFor[Backend]()) + "\n" +
+		wordsOf(t, reflect.TypeFor[State]())
+	if got != version2 || layoutVersion != 2 {
 		t.Errorf("version %d has the words\n%s\nwant a new layoutVersion and its list here", layoutVersion, got)
 	}
 }
@@ -91,6 +109,9 @@ func TestLines(t *testing.T) {
 			for j := range s.backends {
 				claim(fmt.Sprintf("loop %d backend %d", i, j), unsafe.Pointer(b.Backend(i, j)), unsafe.Sizeof(Backend{}))
 			}
+		}
+		for j := range s.backends {
+			claim(fmt.Sprintf("state %d", j), unsafe.Pointer(b.State(j)), unsafe.Sizeof(State{}))
 		}
 		end := uintptr(unsafe.Pointer(&b.words[0])) + uintptr(s.bytes())
 		if slots := uintptr(len(owner)); slots > uintptr(s.bytes())/lineBytes || owner[end/lineBytes] != "" {

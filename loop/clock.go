@@ -3,12 +3,27 @@ package loop
 import (
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"lb/loop/tick"
 )
 
-// clockBase is the same for all kernels of the process, so that their
-// instants can be compared. The second keeps an Instant above zero.
-var clockBase = time.Now().Add(-time.Second)
+// clockBase is a moment of this process, and clockOffset the time of the
+// machine's clock at that moment, in nanoseconds: instants of different
+// processes can be compared, on the board for one.
+var clockBase, clockOffset = readClock()
 
-// monotonic reads the clock without a system call.
-func monotonic() tick.Instant { return tick.Instant(time.Since(clockBase)) }
+// Monotonic returns the time of the machine's monotonic clock, the same in all
+// its processes and always above zero. It makes no system call.
+func Monotonic() tick.Instant { return clockOffset.Add(time.Since(clockBase)) }
+
+// readClock reads both clocks. A system without clockID (there is none that lb
+// is built for) has instants of its own, from a second on.
+func readClock() (base time.Time, offset tick.Instant) {
+	var ts unix.Timespec
+	base = time.Now()
+	if err := unix.ClockGettime(clockID, &ts); err != nil {
+		return base, tick.Instant(time.Second)
+	}
+	return base, max(tick.Instant(ts.Nano()), 1)
+}

@@ -45,7 +45,7 @@ func NewKernel() (Kernel, error) {
 // CloseKernel gives the kernel's own descriptor back.
 func (k *kqueue) CloseKernel() { unix.Close(k.fd) }
 
-func (k *kqueue) Now() tick.Instant { return monotonic() }
+func (k *kqueue) Now() tick.Instant { return Monotonic() }
 
 func (k *kqueue) Wait(events []Event, timeout time.Duration) (int, error) {
 	var limit *unix.Timespec

@@ -54,7 +54,7 @@ func (k *epoll) CloseKernel() {
 	unix.Close(k.eventFD)
 }
 
-func (k *epoll) Now() tick.Instant { return monotonic() }
+func (k *epoll) Now() tick.Instant { return Monotonic() }
 
 func (k *epoll) Wait(events []Event, timeout time.Duration) (int, error) {
 	n, errno := k.wait(min(len(events), eventsMax), timeout)

@@ -1,0 +1,8 @@
+//go:build linux || freebsd
+
+package loop
+
+import "golang.org/x/sys/unix"
+
+// clockID is the clock that Go's own time runs by here.
+const clockID = unix.CLOCK_MONOTONIC
