@@ -4,26 +4,15 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // readBackends reads [[backends]], or a list of inline tables.
-func readBackends(r *reader, c *Config, path string, v any) {
-	var list []any
-	switch v := v.(type) {
-	case []any:
-		list = v
-	case []map[string]any:
-		for _, t := range v {
-			list = append(list, t)
-		}
-	default:
-		r.refuseValue(path, wrong("must be a list of tables, not "+kind(v), "write [[backends]], once for each backend"))
-		return
-	}
-	if len(list) == 0 {
-		r.refuseValue(path, wrong("is empty", "name at least one backend"))
+func readBackends(r *reader, p *Pool, path string, v any) {
+	list, ok := readTables(r, path, v, "backend")
+	if !ok {
 		return
 	}
 	backends := make([]Backend, 0, len(list))
@@ -42,7 +31,37 @@ func readBackends(r *reader, c *Config, path string, v any) {
 		first[identity(b)] = line
 		backends = append(backends, b)
 	}
-	c.Pools[0].Backends = backends
+	if len(backends) == len(list) && !slices.ContainsFunc(list, mainBackend) {
+		r.refuseValue(path, wrong("are all backups", "leave out backup = true for one of them"))
+	}
+	p.Backends = backends
+}
+
+// mainBackend says that the backend in v is no backup.
+func mainBackend(v any) bool {
+	t, ok := v.(map[string]any)
+	return !ok || t["backup"] != true
+}
+
+// readTables returns the elements of an array of tables, which is not empty:
+// [[x]], or a list of inline tables. False: it is no such thing, and r knows.
+func readTables(r *reader, path string, v any, what string) (list []any, ok bool) {
+	switch v := v.(type) {
+	case []any:
+		list = v
+	case []map[string]any:
+		for _, t := range v {
+			list = append(list, t)
+		}
+	default:
+		r.refuseValue(path, wrong("must be a list of tables, not "+kind(v),
+			fmt.Sprintf("write [[%s]], once for each %s", header(path), what)))
+		return nil, false
+	}
+	if len(list) == 0 {
+		r.refuseValue(path, wrong("is empty", fmt.Sprintf("name at least one %s", what)))
+	}
+	return list, len(list) > 0
 }
 
 // readBackend reads the backend at path. False: it is not whole, and r knows.

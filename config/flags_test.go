@@ -57,7 +57,7 @@ func TestFlagsWin(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := *file
-	mode, host, strategy, level, pid, workers, port := "mt", "::1", RoundRobin, "warn", "/run/p", 2, 0
+	mode, host, strategy, level, pid, workers, port := "mt", "::1", P2C, "warn", "/run/p", 2, 0
 	got, err := file.With(Flags{
 		Mode: &mode, Host: &host, Strategy: &strategy, LogLevel: &level, PIDFile: &pid, Workers: &workers, Port: &port,
 		Backends: []string{"b:2", "unix:/c"},
@@ -67,9 +67,8 @@ func TestFlagsWin(t *testing.T) {
 	}
 	want := *file
 	want.Mode, want.Host, want.LogLevel, want.PIDFile, want.Workers, want.Port = MT, "::1", "warn", "/run/p", 2, 0
-	want.Pools = []Pool{{Name: "default", Strategy: RoundRobin, Backends: []Backend{
-		{Host: "b", Port: 2, Weight: 1}, {Socket: "/c", Weight: 1},
-	}}}
+	want.Pools = []Pool{poolOf(DefaultPool, Backend{Host: "b", Port: 2, Weight: 1}, Backend{Socket: "/c", Weight: 1})}
+	want.Pools[0].Strategy = P2C
 	if !reflect.DeepEqual(got, &want) {
 		t.Errorf("got\n%+v, want\n%+v", got, &want)
 	}
@@ -92,7 +91,7 @@ func TestFlagErrors(t *testing.T) {
 		`--workers: -1 is out of range; use 0 to 1024`,
 		`--port: -1 is out of range; use 0 to 65535`,
 		`--host: "x y" is neither a name nor an IP address; write one of them`,
-		`--strategy: there is no strategy "x y"; use "round_robin"`,
+		`--strategy: there is no strategy "x y"; use "round_robin", "random", "least_conn", "p2c", "least_time", "hash"`,
 		`--log-level: there is no log level "x y"; use "debug", "info", "warn", "error"`,
 		`--backend: "b" is not host:port, [v6]:port or unix:/path; write "b:80", with the port it listens on`,
 		`--backend: A:1 is there already, as number 1; remove one; weight gives a backend more requests`,

@@ -3,47 +3,56 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 )
 
 // The keys of lb.toml, table by table. Flags use the same checks.
 
-// knownTables lists the keys of every table. The top is written out: its keys
-// refer to functions that ask for this list.
-var knownTables = []struct {
-	name string
-	keys []string
-}{
-	{"", []string{"host", "port", "mode", "workers", "strategy", "via", "trusted_proxies", "log_level", "pid_file",
-		"backends", "admin", "timeouts", "limits"}},
-	{"[[backends]]", names(backendKeys)},
-	{"[admin]", names(adminKeys)},
-	{"[timeouts]", names(timeoutKeys)},
-	{"[limits]", names(limitKeys)},
+// knownTables lists the keys of every table. It is filled by init because the
+// keys refer to functions that ask for it.
+var knownTables []knownTable
+
+type knownTable struct {
+	name   string // as a header; "" for the top
+	keys   []string
+	ofPool bool // it is [[pools]], which has most of its keys from the top
 }
 
-var topKeys = []key[Config]{
+func init() {
+	knownTables = []knownTable{
+		{"[[pools]]", names(poolKeys), true},
+		{"", names(topKeys), false},
+		{"[[backends]]", names(backendKeys), false},
+		{"[hash]", names(hashKeys), false},
+		{"[health]", names(healthKeys), false},
+		{"[eject]", names(ejectKeys), false},
+		{"[retry]", names(retryKeys), false},
+		{"[[routes]]", names(routeKeys), false},
+		{"[admin]", names(adminKeys), false},
+		{"[timeouts]", names(timeoutKeys), false},
+		{"[limits]", names(limitKeys), false},
+	}
+}
+
+// topKeys are the keys of the top: those of lb and those of the pool "default".
+var topKeys = slices.Concat([]key[Config]{
 	text("host", checkListenHost, func(c *Config) *string { return &c.Host }),
 	number("port", 0, portMax, func(c *Config) *int { return &c.Port }),
 	text("mode", checkMode, func(c *Config) *Mode { return &c.Mode }),
 	number("workers", 0, workersMax, func(c *Config) *int { return &c.Workers }),
-	text("strategy", checkStrategy, func(c *Config) *string { return &c.Pools[0].Strategy }),
 	text("via", checkVia, func(c *Config) *string { return &c.Via }),
 	{"trusted_proxies", readTrusted},
 	text("log_level", checkLogLevel, func(c *Config) *string { return &c.LogLevel }),
 	text("pid_file", checkPath, func(c *Config) *string { return &c.PIDFile }),
-	{"backends", readBackends},
+}, defaultPool(balanceKeys), []key[Config]{
+	{"pools", readPools},
+	{"routes", readRoutes},
+	table("retry", retryKeys, func(c *Config) *Retry { return &c.Retry }),
 	table("admin", adminKeys, func(c *Config) *Admin { return &c.Admin }),
 	table("timeouts", timeoutKeys, func(c *Config) *Timeouts { return &c.Timeouts }),
 	table("limits", limitKeys, func(c *Config) *Limits { return &c.Limits }),
-}
-
-var backendKeys = []key[Backend]{
-	text("host", checkHost, func(b *Backend) *string { return &b.Host }),
-	number("port", 1, portMax, func(b *Backend) *int { return &b.Port }),
-	text("socket", checkSocket, func(b *Backend) *string { return &b.Socket }),
-	number("weight", 1, weightMax, func(b *Backend) *int { return &b.Weight }),
-}
+})
 
 var adminKeys = []key[Admin]{
 	text("address", checkAddress, func(a *Admin) *string { return &a.Address }),
@@ -111,15 +120,54 @@ func number[T any](name string, low, high int, field func(*T) *int) key[T] {
 	}}
 }
 
-// duration is a key whose value is a length of time above zero.
-func duration[T any](name string, field func(*T) *time.Duration) key[T] {
+// flag is a key whose value is true or false.
+func flag[T any](name string, field func(*T) *bool) key[T] {
 	return key[T]{name, func(r *reader, t *T, path string, v any) {
-		d, f := parseDuration(v)
-		if f != nil {
+		b, ok := v.(bool)
+		if !ok {
+			r.refuseValue(path, wrong("must be true or false, not "+kind(v), "write it without quotes"))
+			return
+		}
+		*field(t) = b
+	}}
+}
+
+// fraction is a key whose value is a number, and what check accepts.
+func fraction[T any](name string, check func(float64) *flaw, field func(*T) *float64) key[T] {
+	return key[T]{name, func(r *reader, t *T, path string, v any) {
+		n, ok := v.(float64)
+		if whole, is := v.(int64); is {
+			n, ok = float64(whole), true
+		}
+		if !ok {
+			r.refuseValue(path, wrong("must be a number, not "+kind(v), mendNumber(v)))
+			return
+		}
+		if f := check(n); f != nil {
 			r.refuseValue(path, f)
 			return
 		}
-		*field(t) = d
+		*field(t) = n
+	}}
+}
+
+// duration is a key whose value is a length of time above zero.
+func duration[T any](name string, field func(*T) *time.Duration) key[T] {
+	return durationFrom(name, 1, field)
+}
+
+// durationFrom is a key whose value is a length of time, low at least.
+func durationFrom[T any](name string, low time.Duration, field func(*T) *time.Duration) key[T] {
+	return key[T]{name, func(r *reader, t *T, path string, v any) {
+		d, f := parseDuration(v)
+		switch {
+		case f != nil:
+			r.refuseValue(path, f)
+		case d < low:
+			r.refuseValue(path, wrong(fmt.Sprintf("%q is too short", v), fmt.Sprintf("use at least %q", low)))
+		default:
+			*field(t) = d
+		}
 	}}
 }
 
@@ -148,24 +196,38 @@ func table[T, U any](name string, keys []key[U], field func(*T) *U) key[T] {
 
 // readTrusted reads networks, and addresses, which are networks of one.
 func readTrusted(r *reader, c *Config, path string, v any) {
+	const mend = `write an address or a network, such as "10.0.0.0/8"`
+	c.TrustedProxies = make([]netip.Prefix, 0)
+	readTexts(r, path, v, mend, func(at, s string) {
+		p, f := parseNetwork(s)
+		if f != nil {
+			r.refuseValue(at, f)
+			return
+		}
+		c.TrustedProxies = append(c.TrustedProxies, p)
+	})
+}
+
+// readTexts calls each with every text of the list at path. mend says what to
+// write in place of something else.
+func readTexts(r *reader, path string, v any, mend string, each func(at, s string)) {
+	readList(r, path, v, func(at string, v any) {
+		if s, ok := v.(string); ok {
+			each(at, s)
+		} else {
+			r.refuseValue(at, wrong("must be text, not "+kind(v), mend))
+		}
+	})
+}
+
+// readList calls each with every element of the list at path.
+func readList(r *reader, path string, v any, each func(at string, v any)) {
 	list, ok := v.([]any)
 	if !ok {
 		r.refuseValue(path, wrong("must be a list, not "+kind(v), "write [ ... ] around it"))
 		return
 	}
-	c.TrustedProxies = make([]netip.Prefix, 0, len(list))
 	for i, v := range list {
-		at := element(path, i)
-		s, ok := v.(string)
-		if !ok {
-			r.refuseValue(at, wrong("must be text, not "+kind(v), `write an address or a network, such as "10.0.0.0/8"`))
-			continue
-		}
-		p, f := parseNetwork(s)
-		if f != nil {
-			r.refuseValue(at, f)
-			continue
-		}
-		c.TrustedProxies = append(c.TrustedProxies, p)
+		each(element(path, i), v)
 	}
 }

@@ -80,6 +80,7 @@ type reader struct {
 	src    string
 	at     spots
 	config *Config
+	routes []routeText // in the order of the file, until finish has put them into config
 	errs   Errors
 }
 
@@ -124,7 +125,7 @@ func readTable[T any](r *reader, t *T, path string, v any, keys []key[T]) {
 		at := under(path, name)
 		i := slices.IndexFunc(keys, func(k key[T]) bool { return k.name == name })
 		if i < 0 {
-			r.refuse(r.at[at].key, at, unknown(name, names(keys)))
+			r.refuse(r.at[at].key, at, unknown(at, name, names(keys)))
 			continue
 		}
 		keys[i].set(r, t, at, v)
@@ -143,18 +144,25 @@ func names[T any](keys []key[T]) []string {
 // unknown tells what to do about a key that is not among known, the keys of its
 // table. A key in the wrong table is the commonest mistake: in TOML, what
 // follows a [table] belongs to it.
-func unknown(name string, known []string) *flaw {
+func unknown(path, name string, known []string) *flaw {
 	const what = "unknown key"
+	near := nearest(name, known)
+	if near != "" && distance(name, near) == 1 {
+		return wrong(what, fmt.Sprintf("did you mean %q?", near))
+	}
 	for _, t := range knownTables {
 		switch {
 		case !slices.Contains(t.keys, name):
+		case t.ofPool && strings.HasPrefix(path, "pools["):
+			return wrong(what, fmt.Sprintf("%q belongs to [[pools]], above its first [pools.table]", name))
+		case t.ofPool:
 		case t.name == "":
 			return wrong(what, fmt.Sprintf("%q belongs to the top, above the first [table]", name))
 		default:
 			return wrong(what, fmt.Sprintf("%q belongs to %s", name, t.name))
 		}
 	}
-	if near := nearest(name, known); near != "" {
+	if near != "" {
 		return wrong(what, fmt.Sprintf("did you mean %q?", near))
 	}
 	return wrong(what, "known here: "+strings.Join(known, ", "))
@@ -171,12 +179,26 @@ func (r *reader) finish() {
 			fmt.Sprintf("%d bytes must be less than header_bytes (%d), which include the target", l.TargetBytes, l.HeaderBytes),
 			"make it smaller, or header_bytes larger"))
 	}
+	r.finishPools()
+	r.finishRoutes()
 }
 
 // mendTable says how to write the table at path.
 func mendTable(path string) string {
-	if name, _, ok := strings.Cut(path, "["); ok {
-		return fmt.Sprintf("write [[%s]] on a line of its own", name)
+	if strings.HasSuffix(path, "]") {
+		return fmt.Sprintf("write [[%s]] on a line of its own", header(path))
 	}
-	return fmt.Sprintf("write [%s] on a line of its own", path)
+	return fmt.Sprintf("write [%s] on a line of its own", header(path))
+}
+
+// header returns path without the numbers of elements, as a header has it.
+func header(path string) string {
+	for {
+		before, after, ok := strings.Cut(path, "[")
+		if !ok {
+			return path
+		}
+		_, rest, _ := strings.Cut(after, "]")
+		path = before + rest
+	}
 }

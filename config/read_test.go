@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -26,33 +27,44 @@ func TestExampleIsTheDefault(t *testing.T) {
 	}
 }
 
+// TestExampleHasEveryKey: what has no default is there as a comment, "#key = value".
 func TestExampleHasEveryKey(t *testing.T) {
-	src, err := os.ReadFile("../lb.toml")
+	file, err := os.ReadFile("../lb.toml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	at, _ := findSpots(string(src))
+	src := regexp.MustCompile(`(?m)^#([^ \n])`).ReplaceAllString(string(file), "$1")
+	c, err := Parse("lb.toml, its comments included", []byte(src))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(c.Pools[0].Health, NewHealth()) {
+		t.Errorf("[health] of lb.toml is %+v, the default is %+v", c.Pools[0].Health, NewHealth())
+	}
+	at, _ := findSpots(src)
 	for _, table := range knownTables {
 		prefix := strings.Trim(table.name, "[]")
+		if strings.HasPrefix(table.name, "[[") {
+			prefix = element(prefix, 0)
+		}
 		for _, name := range table.keys {
 			path := under(prefix, name)
-			if prefix == "backends" {
-				path = under(element(prefix, 0), name)
-			}
-			if _, ok := at[path]; !ok && name != "socket" {
+			_, first := at[path]
+			_, second := at[strings.Replace(path, "[0]", "[1]", 1)]
+			if !first && !second && name != "socket" {
 				t.Errorf("lb.toml has no %s", path)
 			}
 		}
 	}
-	if !strings.Contains(string(src), "socket = ") {
+	if !strings.Contains(src, "socket = ") {
 		t.Error("lb.toml does not show how to give a unix socket")
 	}
 }
 
-func TestTopKeysAreListed(t *testing.T) {
-	if got, want := knownTables[0].keys, names(topKeys); !reflect.DeepEqual(got, want) {
-		t.Errorf("knownTables has %v at the top, topKeys %v", got, want)
-	}
+func poolOf(name string, backends ...Backend) Pool {
+	p := NewPool(name)
+	p.Backends = backends
+	return p
 }
 
 func TestParseSetsWhatItReads(t *testing.T) {
@@ -92,15 +104,16 @@ connections = 9
 		t.Fatal(err)
 	}
 	want := &Config{
-		Source: "x.toml", Host: "::", Port: 80, Mode: MT, Workers: 3, Strategy: RoundRobin,
+		Source: "x.toml", Host: "::", Port: 80, Mode: MT, Workers: 3,
 		TrustedProxies: []netip.Prefix{
 			netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"),
 			netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("192.0.2.0/24"),
 		},
 		LogLevel: "debug", PIDFile: "/run/lb.pid",
-		Pools: []Pool{{Name: "default", Strategy: RoundRobin, Backends: []Backend{
-			{Host: "app", Port: 1, Weight: 7}, {Host: "::1", Port: 2, Weight: 1}, {Socket: "/run/app.sock", Weight: 1},
-		}}},
+		Pools: []Pool{poolOf(DefaultPool,
+			Backend{Host: "app", Port: 1, Weight: 7}, Backend{Host: "::1", Port: 2, Weight: 1}, Backend{Socket: "/run/app.sock", Weight: 1},
+		)},
+		Retry: Default().Retry,
 		Timeouts: Timeouts{
 			1 * time.Second, 2 * time.Second, 3 * time.Second, 4 * time.Second, 5 * time.Second, 6 * time.Second,
 			7 * time.Second, 8 * time.Second, 9 * time.Second, 10 * time.Second, 11 * time.Second, 60500 * time.Millisecond,
@@ -149,8 +162,8 @@ func TestErrors(t *testing.T) {
 			`4:1: backends[0].mode: unknown key; "mode" belongs to the top, above the first [table]`},
 		{"connect = \"1s\"\n", `1:1: connect: unknown key; "connect" belongs to [timeouts]`},
 		{"[admin]\nqzjxv_zzk = 1\n", `2:1: admin.qzjxv_zzk: unknown key; known here: address`},
-		{"\"a b\" = 1\n", `1:1: "a b": unknown key; known here: host, port, mode, workers, strategy, via, trusted_proxies, ` +
-			`log_level, pid_file, backends, admin, timeouts, limits`},
+		{"\"a b\" = 1\n", `1:1: "a b": unknown key; known here: host, port, mode, workers, via, trusted_proxies, log_level, pid_file, ` +
+			`strategy, hash, sticky, slow_start, health, eject, backends, pools, routes, retry, admin, timeouts, limits`},
 
 		// Values of the wrong kind.
 		{"host = 1\n", `1:8: host: must be text, not a number; write "1"`},
@@ -178,7 +191,8 @@ func TestErrors(t *testing.T) {
 		{"port = -1\n", `1:8: port: -1 is out of range; use 0 to 65535`},
 		{"mode = \"fast\"\n", `1:8: mode: there is no mode "fast"; use "mp", "mt"`},
 		{"workers = -1\n", `1:11: workers: -1 is out of range; use 0 to 1024`},
-		{"strategy = \"least_conn\"\n", `1:12: strategy: there is no strategy "least_conn"; use "round_robin"`},
+		{"strategy = \"fastest\"\n", `1:12: strategy: there is no strategy "fastest"; ` +
+			`use "round_robin", "random", "least_conn", "p2c", "least_time", "hash"`},
 		{"log_level = \"loud\"\n", `1:13: log_level: there is no log level "loud"; use "debug", "info", "warn", "error"`},
 		{"via = \"a, b\"\n", `1:7: via: "a, b" cannot stand in a Via field; use letters, digits and hyphens, or "" for no Via`},
 		{"pid_file = \"a\\u0000b\"\n", `1:12: pid_file: has a zero byte in it; write a path`},

@@ -1,0 +1,326 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// balanceKeys are the keys of a pool, at the top for the pool "default".
+var balanceKeys = []key[Pool]{
+	text("strategy", checkStrategy, func(p *Pool) *string { return &p.Strategy }),
+	{"hash", readHash},
+	text("sticky", checkCookie, func(p *Pool) *string { return &p.Sticky }),
+	{"slow_start", readSlowStart},
+	{"health", readHealth},
+	{"eject", readEject},
+	{"backends", readBackends},
+}
+
+var poolKeys = append([]key[Pool]{
+	text("name", checkPoolName, func(p *Pool) *string { return &p.Name }),
+}, balanceKeys...)
+
+var backendKeys = []key[Backend]{
+	text("host", checkHost, func(b *Backend) *string { return &b.Host }),
+	number("port", 1, portMax, func(b *Backend) *int { return &b.Port }),
+	text("socket", checkSocket, func(b *Backend) *string { return &b.Socket }),
+	number("weight", 1, weightMax, func(b *Backend) *int { return &b.Weight }),
+	flag("backup", func(b *Backend) *bool { return &b.Backup }),
+	flag("drain", func(b *Backend) *bool { return &b.Drain }),
+	number("max_connections", 0, connectionsMax, func(b *Backend) *int { return &b.MaxConnections }),
+}
+
+var hashKeys = []key[Hash]{
+	{"key", readHashKey},
+	fraction("balance_factor", checkBalance, func(h *Hash) *float64 { return &h.BalanceFactor }),
+}
+
+var healthKeys = []key[Health]{
+	text("type", checkCheck, func(h *Health) *string { return &h.Type }),
+	text("path", checkProbePath, func(h *Health) *string { return &h.Path }),
+	text("host", checkProbeHost, func(h *Health) *string { return &h.Host }),
+	text("method", checkProbeMethod, func(h *Health) *string { return &h.Method }),
+	durationFrom("interval", intervalMin, func(h *Health) *time.Duration { return &h.Interval }),
+	durationFrom("interval_down", intervalMin, func(h *Health) *time.Duration { return &h.IntervalDown }),
+	durationFrom("timeout", time.Millisecond, func(h *Health) *time.Duration { return &h.Timeout }),
+	number("rise", 1, streakMax, func(h *Health) *int { return &h.Rise }),
+	number("fall", 1, streakMax, func(h *Health) *int { return &h.Fall }),
+	{"expect", readExpect},
+}
+
+var ejectKeys = []key[Eject]{
+	flag("enabled", func(e *Eject) *bool { return &e.Enabled }),
+	number("faults", 1, streakMax, func(e *Eject) *int { return &e.Faults }),
+	durationFrom("time", time.Millisecond, func(e *Eject) *time.Duration { return &e.Time }),
+	durationFrom("time_max", time.Millisecond, func(e *Eject) *time.Duration { return &e.TimeMax }),
+	number("max_percent", 1, 100, func(e *Eject) *int { return &e.MaxPercent }),
+	{"on_status", readOnStatus},
+}
+
+var retryKeys = []key[Retry]{
+	number("attempts", 0, attemptsMax, func(t *Retry) *int { return &t.Attempts }),
+	{"on", readRetryOn},
+	fraction("budget", checkShare, func(t *Retry) *float64 { return &t.Budget }),
+	number("budget_min", 0, 1<<20, func(t *Retry) *int { return &t.BudgetMin }),
+}
+
+// Bounds of what makes sense.
+const (
+	connectionsMax = 1 << 30
+	streakMax      = 1000
+	attemptsMax    = 100
+	balanceMax     = 100
+	intervalMin    = 10 * time.Millisecond
+)
+
+// defaultPool makes keys of a pool keys of the top.
+func defaultPool(keys []key[Pool]) (top []key[Config]) {
+	for _, k := range keys {
+		top = append(top, key[Config]{k.name, func(r *reader, c *Config, path string, v any) {
+			k.set(r, &c.Pools[0], path, v)
+		}})
+	}
+	return top
+}
+
+// readPools reads [[pools]]. One that is wrong is kept for its name, so that
+// routes to it are not wrong as well.
+func readPools(r *reader, c *Config, path string, v any) {
+	list, ok := readTables(r, path, v, "pool")
+	if !ok {
+		return
+	}
+	first := map[string]int{} // line by name
+	for i, v := range list {
+		at, p := element(path, i), NewPool("")
+		readTable(r, &p, at, v, poolKeys)
+		c.Pools = append(c.Pools, p)
+		line, _ := place(r.src, r.at[at].value)
+		_, isTable := v.(map[string]any)
+		switch n, twice := first[p.Name]; {
+		case !isTable:
+		case !r.has(under(at, "name")):
+			r.refuseValue(at, wrong("has no name", `add name = "api" or another, for routes to refer to`))
+		case twice:
+			r.refuseValue(under(at, "name"), wrong(fmt.Sprintf("there is a pool %q already, in line %d", p.Name, n), "give it another name"))
+		case p.Name != "":
+			first[p.Name] = line
+		}
+		if isTable && !r.has(under(at, "backends")) {
+			r.refuseValue(at, wrong("has no backend", "write [[pools.backends]] below it, once for each backend"))
+		}
+	}
+}
+
+// finishPools leaves the pool "default" empty when the file has other pools and
+// no backend for this one: nobody who names backends wants those of Default.
+func (r *reader) finishPools() {
+	if !r.has("pools") || r.has("backends") {
+		return
+	}
+	r.config.Pools[0].Backends = nil
+	for _, k := range balanceKeys {
+		r.refuseHere(k.name, wrong(`is for the pool "default", which has no backend here`, "write it below [[pools]], or add [[backends]]"))
+	}
+}
+
+// refuseHere records a flaw of the key at path if the file gives it.
+func (r *reader) refuseHere(path string, f *flaw) {
+	if r.has(path) {
+		r.refuse(r.at[path].key, path, f)
+	}
+}
+
+func readHash(r *reader, p *Pool, path string, v any) { readTable(r, &p.Hash, path, v, hashKeys) }
+
+// readHashKey reads what a pool goes by: "path", "header:x-user".
+func readHashKey(r *reader, h *Hash, path string, v any) {
+	s, ok := v.(string)
+	if !ok {
+		r.refuseValue(path, wrong("must be text, not "+kind(v), mendText(v)))
+		return
+	}
+	word, name, named := strings.Cut(s, ":")
+	switch {
+	case !named && (word == KeyClientIP || word == KeyPath):
+	case named && (word == KeyHeader || word == KeyCookie):
+		if f := checkToken(name); f != nil {
+			r.refuseValue(path, f)
+			return
+		}
+	default:
+		r.refuseValue(path, wrong(fmt.Sprintf("there is no key %q", s), `use "client_ip", "path", "header:NAME" or "cookie:NAME"`))
+		return
+	}
+	if word == KeyHeader {
+		name = strings.ToLower(name)
+	}
+	h.Key, h.Name = word, name
+}
+
+// readSlowStart reads a length of time, or "0s" for none.
+func readSlowStart(r *reader, p *Pool, path string, v any) {
+	if v == "0s" {
+		p.SlowStart = 0
+		return
+	}
+	d, f := parseDuration(v)
+	if f != nil && strings.HasPrefix(f.mend, "no timeout") {
+		f.mend = `use "0s" for no slow start`
+	}
+	r.refuseValue(path, f)
+	p.SlowStart = d
+}
+
+func readHealth(r *reader, p *Pool, path string, v any) {
+	p.Health = NewHealth()
+	readTable(r, &p.Health, path, v, healthKeys)
+	if p.Health.Type != CheckTCP {
+		return
+	}
+	for _, name := range []string{"path", "host", "method", "expect"} {
+		r.refuseHere(under(path, name), wrong(`is not used by type = "tcp"`, `use type = "http", or remove it`))
+	}
+	p.Health.Path, p.Health.Method, p.Health.Expect = "", "", nil
+}
+
+func readEject(r *reader, p *Pool, path string, v any) {
+	e := &p.Eject
+	readTable(r, e, path, v, ejectKeys)
+	if !r.has(under(path, "time_max")) {
+		e.TimeMax = max(e.TimeMax, e.Time)
+	}
+	if e.TimeMax < e.Time {
+		r.refuseValue(under(path, "time_max"), wrong(fmt.Sprintf("%v is less than time (%v)", e.TimeMax, e.Time), "make it longer, or time shorter"))
+	}
+}
+
+// readExpect reads status codes and ranges of them: "200-299, 404", or 204.
+func readExpect(r *reader, h *Health, path string, v any) {
+	if n, ok := v.(int64); ok {
+		v = strconv.FormatInt(n, 10)
+	}
+	s, ok := v.(string)
+	if !ok {
+		r.refuseValue(path, wrong("must be text, not "+kind(v), `write codes and ranges in one text, such as "200-299, 404"`))
+		return
+	}
+	h.Expect = nil
+	for part := range strings.SplitSeq(s, ",") {
+		c, f := parseStatuses(strings.TrimSpace(part))
+		if f != nil {
+			r.refuseValue(path, f)
+			return
+		}
+		h.Expect = append(h.Expect, c)
+	}
+}
+
+func parseStatuses(s string) (Statuses, *flaw) {
+	from, to, ranged := strings.Cut(s, "-")
+	if !ranged {
+		to = from
+	}
+	low, err1 := strconv.ParseUint(strings.TrimSpace(from), 10, 16)
+	high, err2 := strconv.ParseUint(strings.TrimSpace(to), 10, 16)
+	switch {
+	case err1 != nil || err2 != nil:
+		return Statuses{}, wrong(fmt.Sprintf("%q is neither a status code nor a range", s), `write codes and ranges, such as "200-299, 404"`)
+	case low < 200 || high > 599: // 1xx never ends an exchange
+		return Statuses{}, wrong(fmt.Sprintf("%q is out of range", s), "use 200 to 599")
+	case low > high:
+		return Statuses{}, wrong(fmt.Sprintf("%q is the wrong way round", s), fmt.Sprintf(`write "%d-%d"`, high, low))
+	}
+	return Statuses{int(low), int(high)}, nil
+}
+
+// readOnStatus reads the answers that count as faults.
+func readOnStatus(r *reader, e *Eject, path string, v any) {
+	e.OnStatus = nil
+	readList(r, path, v, func(at string, v any) {
+		n, ok := v.(int64)
+		switch {
+		case !ok || n < 502 || n > 504:
+			r.refuseValue(at, wrong(fmt.Sprintf("%v cannot eject a backend", v), "use 502, 503 and 504"))
+		case slices.Contains(e.OnStatus, int(n)):
+			r.refuseValue(at, wrong(fmt.Sprintf("%d is there already", n), "remove one"))
+		default:
+			e.OnStatus = append(e.OnStatus, int(n))
+		}
+	})
+}
+
+// retryWords are the words of retry.on.
+var retryWords = []struct {
+	word  string
+	field func(*RetryOn) *bool
+}{
+	{"connect", func(on *RetryOn) *bool { return &on.Connect }},
+	{"stale", func(on *RetryOn) *bool { return &on.Stale }},
+	{"reset", func(on *RetryOn) *bool { return &on.Reset }},
+	{"502", func(on *RetryOn) *bool { return &on.Status502 }},
+	{"503", func(on *RetryOn) *bool { return &on.Status503 }},
+	{"504", func(on *RetryOn) *bool { return &on.Status504 }},
+}
+
+// readRetryOn reads the faults that are retried; none is allowed.
+func readRetryOn(r *reader, t *Retry, path string, v any) {
+	t.On = RetryOn{}
+	words := make([]string, len(retryWords))
+	for i, w := range retryWords {
+		words[i] = w.word
+	}
+	readTexts(r, path, v, "use words in quotes, such as "+strconv.Quote(words[0]), func(at, s string) {
+		i := slices.Index(words, s)
+		switch {
+		case i < 0:
+			r.refuseValue(at, oneOf(s, "fault", words...))
+		case *retryWords[i].field(&t.On):
+			r.refuseValue(at, wrong(fmt.Sprintf("%q is there already", s), "remove one"))
+		default:
+			*retryWords[i].field(&t.On) = true
+		}
+	})
+}
+
+func checkCheck(s string) *flaw { return oneOf(s, "kind of check", CheckHTTP, CheckTCP) }
+
+func checkProbeMethod(s string) *flaw { return oneOf(s, "method for checks", "GET", "HEAD") }
+
+func checkPoolName(s string) *flaw {
+	switch {
+	case s == "":
+		return wrong("is empty", "write a name")
+	case s == DefaultPool:
+		return wrong(`"default" is the pool of the top-level backends`, "give it another name")
+	}
+	for i := range len(s) {
+		if c := s[i]; !bareByte(c) && c != '.' {
+			return wrong(fmt.Sprintf("%q is no name for a pool", s), "use letters, digits, hyphens, underscores and dots")
+		}
+	}
+	return nil
+}
+
+// checkBalance accepts the bound of a loaded backend; 1 would leave no room.
+func checkBalance(n float64) *flaw {
+	if n != 0 && !(n > 1 && n <= balanceMax) { // so that NaN is not accepted
+		return wrong(fmt.Sprintf("%v is out of range", n), fmt.Sprintf("use more than 1, up to %d, such as 1.25, or 0 for no bound", balanceMax))
+	}
+	return nil
+}
+
+func checkShare(n float64) *flaw {
+	if n >= 0 && n <= 1 {
+		return nil
+	}
+	mend := "use 0 to 1, such as 0.2 for 20 %"
+	if n > 1 && n <= 100 {
+		mend = fmt.Sprintf("write %v for %v %%", math.Round(n*1e4)/1e6, n)
+	}
+	return wrong(fmt.Sprintf("%v is out of range", n), mend)
+}
