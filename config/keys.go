@@ -140,7 +140,7 @@ func fraction[T any](name string, check func(float64) *flaw, field func(*T) *flo
 			n, ok = float64(whole), true
 		}
 		if !ok {
-			r.refuseValue(path, wrong("must be a number, not "+kind(v), mendNumber(v)))
+			r.refuseValue(path, wrong("must be a number, not "+kind(v), mendFraction(v)))
 			return
 		}
 		if f := check(n); f != nil {

@@ -72,7 +72,7 @@ func (r *reader) checkTarget(t *routeText) {
 		r.refuseValue(t.at, wrong("leads nowhere", `add pool = "default" or another, or a redirect`))
 	case redirect && t.Redirect.To == "":
 		r.refuseValue(under(t.at, "redirect"), wrong("says not where to", `add to = "https://{host}{uri}" or another`))
-	case t.StripPrefix && t.Path == "/":
+	case t.StripPrefix && t.Path == "/" && !redirect:
 		r.refuseValue(under(t.at, "strip_prefix"), wrong("has no path to take off", `add path = "/api" or another`))
 	}
 	if !redirect {

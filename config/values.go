@@ -40,6 +40,20 @@ func mendNumber(v any) string {
 	return "write digits only, without quotes"
 }
 
+// mendFraction is mendNumber for numbers that need not be whole; it knows percentages.
+func mendFraction(v any) string {
+	s, _ := v.(string)
+	digits, percent := strings.CutSuffix(s, "%")
+	n, err := strconv.ParseFloat(digits, 64)
+	switch {
+	case err != nil:
+		return "write digits, and a dot if need be, without quotes"
+	case percent:
+		n = math.Round(n*1e4) / 1e6
+	}
+	return fmt.Sprintf("write %v without quotes", n)
+}
+
 // mendText says how to write v as text.
 func mendText(v any) string {
 	switch v.(type) {
