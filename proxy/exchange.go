@@ -216,8 +216,8 @@ func (x *exchange) countHop() (ended, answered bool) {
 // pick chooses a backend and a conn to it.
 func (x *exchange) pick() (ended bool) {
 	p := x.p
-	t := p.pool.Pick(&x.tried, p.loop.Now())
-	if t == nil {
+	t, why := p.pool.Pick(upstream.Ask{Tried: &x.tried}, p.loop.Now())
+	if why != upstream.Picked {
 		return x.fail(fault{side: lbSide, cause: noBackend})
 	}
 	x.tried.Add(t.Index)
@@ -225,7 +225,6 @@ func (x *exchange) pick() (ended bool) {
 	x.attempts++
 	x.resp.Reset(&p.limits, x.req.Method)
 	t.Slot.Attempts.Add(1)
-	t.Slot.InFlight.Add(1)
 	if !x.fresh {
 		if b := x.takeIdle(t); b != nil {
 			x.attach(b)
@@ -294,7 +293,7 @@ func (x *exchange) dropBackend() {
 func (x *exchange) endAttempt() {
 	if x.target != nil {
 		slot := x.target.Slot
-		slot.InFlight.Sub(1)
+		x.p.pool.Release(x.target.Backend)
 		slot.BytesTo.Add(uint64(x.sent))
 		slot.BytesFrom.Add(uint64(x.received))
 		x.p.counters.BytesToBackend.Add(uint64(x.sent))

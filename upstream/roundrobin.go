@@ -1,32 +1,27 @@
 package upstream
 
-import (
-	"lb/config"
-	"lb/loop/tick"
-)
+import "lb/config"
 
 // sequenceMax bounds the sequence of a pool, in entries of 4 bytes; weights that
 // would be rounded to nothing add at most one entry for each backend.
 const sequenceMax = 65536
 
-// lookAhead is how far a retry follows the sequence before it takes the nearest
-// backend by Index instead: the others of one with a weight of 60,000 may be
-// that many entries away.
-const lookAhead = 64
-
 // roundRobin is smooth weighted round robin. nginx's rule says which backend
 // comes next from the current weights of all of them, which costs a pass over
 // the pool for each pick. Its choices repeat, with the sum of the weights as
 // their period, so they are worked out once and a pick is a step along them.
+// What may not be picked is left out of the steps: the others keep their order
+// and their shares.
 //
 // Retries walk with a cursor of their own: first picks keep their exact shares
 // whatever fails, and the load of a failing backend is spread over all others
 // by weight, not put on the one that follows it in the sequence.
 type roundRobin struct {
 	sequence []int32 // Index of a backend, one period
-	backends int
-	next     int // in sequence, for an exchange's first pick
-	retry    int // in sequence, for its further ones
+	steps    []int32 // places in sequence, in order, of those that are open
+	first    int     // in steps, for an exchange's first pick
+	retry    int     // in steps, for its further ones
+	isOpen   []bool  // by Index; only renew's
 }
 
 func newRoundRobin(backends []config.Backend, loop, loops int) *roundRobin {
@@ -34,43 +29,60 @@ func newRoundRobin(backends []config.Backend, loop, loops int) *roundRobin {
 	for i, b := range backends {
 		weights[i] = max(1, b.Weight)
 	}
-	r := &roundRobin{sequence: smooth(shorten(weights)), backends: len(backends)}
-	r.next = loop * len(r.sequence) / loops
-	r.retry = r.next
+	r := &roundRobin{sequence: smooth(shorten(weights)), isOpen: make([]bool, len(backends))}
+	r.steps = make([]int32, len(r.sequence))
+	for i := range r.steps {
+		r.steps[i] = int32(i)
+	}
+	r.first = loop * len(r.sequence) / loops
+	r.retry = r.first
 	return r
 }
 
-func (r *roundRobin) pick(tried *Tried, _ tick.Instant) int {
-	if tried.Len() > 0 {
-		return r.pickAgain(tried)
+// renew goes on from the same places in the sequence.
+func (rr *roundRobin) renew(r *roster) {
+	first, retry := rr.steps[rr.first], rr.steps[rr.retry]
+	clear(rr.isOpen)
+	for _, i := range r.open {
+		rr.isOpen[i] = true
 	}
-	return r.step(&r.next)
+	rr.steps, rr.first, rr.retry = rr.steps[:0], 0, 0
+	for at, index := range rr.sequence {
+		if !rr.isOpen[index] {
+			continue
+		}
+		if int32(at) < first {
+			rr.first++
+		}
+		if int32(at) < retry {
+			rr.retry++
+		}
+		rr.steps = append(rr.steps, int32(at))
+	}
+	rr.first %= len(rr.steps)
+	rr.retry %= len(rr.steps)
 }
 
-// pickAgain goes on to the next backend not in tried; all tried: to the next.
-func (r *roundRobin) pickAgain(tried *Tried) int {
-	index := r.step(&r.retry)
-	if tried.Len() >= r.backends {
-		return index
+func (rr *roundRobin) next(r *roster, d draw) int {
+	cursor := &rr.first
+	if d.again {
+		cursor = &rr.retry
 	}
-	for range lookAhead {
-		if !tried.Has(index) {
-			return index
+	index := rr.step(cursor)
+	if d.now < r.ramping {
+		for range rampTries {
+			if r.admits(index, uint32(r.rand.Uint64()), d.now) {
+				break
+			}
+			index = rr.step(cursor)
 		}
-		index = r.step(&r.retry)
-	}
-	for range r.backends {
-		if !tried.Has(index) {
-			break
-		}
-		index = (index + 1) % r.backends
 	}
 	return index
 }
 
-func (r *roundRobin) step(cursor *int) int {
-	index := r.sequence[*cursor]
-	if *cursor++; *cursor == len(r.sequence) {
+func (rr *roundRobin) step(cursor *int) int {
+	index := rr.sequence[rr.steps[*cursor]]
+	if *cursor++; *cursor == len(rr.steps) {
 		*cursor = 0
 	}
 	return int(index)

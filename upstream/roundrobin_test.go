@@ -25,13 +25,22 @@ func poolOf(weights []int, loop, loops int) *Pool[*conn] {
 	return NewPool[*conn](cfg, board.New(loops, len(weights)), 0, loop, loops)
 }
 
+// pickOf picks and ends the attempt at once; nil: there is none.
+func pickOf(p *Pool[*conn], tried *Tried) *Backend[*conn] {
+	b, why := p.Pick(Ask{Tried: tried}, 1)
+	if why == Picked {
+		p.Release(b)
+	}
+	return b
+}
+
 func equal(n, weight int) []int { return slices.Repeat([]int{weight}, n) }
 
 // letters returns n first picks as "aaba".
 func letters(p *Pool[*conn], n int) string {
 	var s strings.Builder
 	for range n {
-		s.WriteByte('a' + byte(p.Pick(nil, 1).Index))
+		s.WriteByte('a' + byte(pickOf(p, nil).Index))
 	}
 	return s.String()
 }
@@ -88,7 +97,7 @@ func TestPickIsNginx(t *testing.T) {
 		}
 		p := poolOf(weights, 0, 1)
 		for i, want := range nginx(weights, 2*total(weights)+3) {
-			if got := p.Pick(nil, 1).Index; got != int(want) {
+			if got := pickOf(p, nil).Index; got != int(want) {
 				t.Fatalf("seed %d, weights %v, pick %d: %d, want %d", seed, weights, i, got, want)
 			}
 		}
@@ -110,7 +119,7 @@ func TestPickExact(t *testing.T) {
 			letters(p, begin)
 			counts := make([]int, len(weights))
 			for range 2 * cycle {
-				counts[p.Pick(nil, 1).Index]++
+				counts[pickOf(p, nil).Index]++
 			}
 			for i, n := range counts {
 				if n != 2*short[i] {
@@ -128,7 +137,7 @@ func TestPickNoRepeats(t *testing.T) {
 	for _, n := range []int{2, 3, 10, 1000} {
 		p := poolOf(equal(n, 65535), 0, 1)
 		for i := range 3 * n {
-			if got := p.Pick(nil, 1).Index; got != i%n {
+			if got := pickOf(p, nil).Index; got != i%n {
 				t.Fatalf("%d backends, pick %d: %d, want %d", n, i, got, i%n)
 			}
 		}
@@ -214,14 +223,14 @@ func TestPickTried(t *testing.T) {
 			p := poolOf(tc.weights, 0, 1)
 			var tried Tried
 			for range tc.weights {
-				b := p.Pick(&tried, 1)
+				b := pickOf(p, &tried)
 				if tried.Has(b.Index) {
 					t.Fatalf("pick %d is %d again, and %d others are left", tried.Len(), b.Index, len(tc.weights)-tried.Len())
 				}
 				tried.Add(b.Index)
 			}
 			for range 3 {
-				if p.Pick(&tried, 1) == nil {
+				if pickOf(p, &tried) == nil {
 					t.Fatal("all tried: no backend, want any")
 				}
 			}
@@ -238,11 +247,11 @@ func TestRetriesKeepShares(t *testing.T) {
 	var tried Tried
 	for range exchanges {
 		tried.Reset()
-		b := p.Pick(&tried, 1)
+		b := pickOf(p, &tried)
 		first[b.Index]++
 		if b.Index == failing {
 			tried.Add(b.Index)
-			b = p.Pick(&tried, 1)
+			b = pickOf(p, &tried)
 		}
 		answered[b.Index]++
 	}
@@ -255,7 +264,7 @@ func TestRetriesKeepShares(t *testing.T) {
 }
 
 func TestEmptyPool(t *testing.T) {
-	if b := poolOf(nil, 0, 1).Pick(nil, 1); b != nil {
+	if b := pickOf(poolOf(nil, 0, 1), nil); b != nil {
 		t.Errorf("an empty pool picked %v", b)
 	}
 }
@@ -291,7 +300,7 @@ func TestPickNoAlloc(t *testing.T) {
 		allocs := testing.AllocsPerRun(100, func() {
 			tried.Reset()
 			for range n + 1 {
-				tried.Add(p.Pick(tried, 1).Index)
+				tried.Add(pickOf(p, tried).Index)
 			}
 		})
 		if allocs != 0 {
@@ -311,15 +320,15 @@ func BenchmarkPick(b *testing.B) {
 		b.Run(fmt.Sprintf("backends=%d", n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				p.Pick(&tried, 1)
+				pickOf(p, &tried)
 			}
 		})
 		b.Run(fmt.Sprintf("backends=%d/retry", n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				tried.Reset()
-				tried.Add(p.Pick(&tried, 1).Index)
-				p.Pick(&tried, 1)
+				tried.Add(pickOf(p, &tried).Index)
+				pickOf(p, &tried)
 			}
 		})
 	}

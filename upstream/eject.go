@@ -1,0 +1,113 @@
+package upstream
+
+import (
+	"time"
+
+	"lb/board"
+	"lb/loop/tick"
+)
+
+// Change is a change of a backend's state that this loop made; over all loops
+// it is told once.
+type Change struct {
+	Index   int
+	ID      int
+	Name    string
+	Ejected bool // false: restored
+	Reason  board.Reason
+	Detail  uint64        // of the reason: a status code, or 0
+	Count   int           // the ejection's number, which is how many times the first it lasts
+	For     time.Duration // how long the ejection lasts, or lasted
+}
+
+// forgive is the quiet time after an ejection that makes the next count one less.
+const forgive = time.Minute
+
+// failed counts a fault of a backend, and ejects it if that is one too many.
+//
+// Its run of faults outlasts the ejection: nothing has answered since, so the
+// next fault ejects it again, and not the third. Faults that come while it is
+// ejected are old news and do not count.
+func (r *roster) failed(i int, why board.Reason, detail uint64, now tick.Instant) (c Change, ejected bool) {
+	e := &r.entries[i]
+	s := e.state
+	if !r.eject.Enabled || s.EjectedUntil.Load() != 0 || board.Health(s.Health.Load()) == board.Down {
+		return c, false
+	}
+	if s.Faults.Add(1) < uint64(r.eject.Faults) {
+		return c, false
+	}
+	if !r.mayEject(i, now) {
+		return c, false
+	}
+	n, lasts := r.sentence(s, now)
+	until := now.Add(lasts)
+	if !s.EjectedUntil.CompareAndSwap(0, uint64(until)) {
+		return c, false // another loop was faster; it reports
+	}
+	// Two loops may eject two backends at once: look again behind the own mark,
+	// which the other then sees, and step back if it is one too many.
+	if !r.mayEject(i, now) {
+		s.EjectedUntil.CompareAndSwap(uint64(until), 0)
+		r.board.Changed()
+		return c, false
+	}
+	s.EjectedSince.Store(uint64(now))
+	s.EjectedReason.Store(uint64(why))
+	s.EjectedDetail.Store(detail)
+	s.EjectedLast.Store(uint64(until))
+	s.Ejections.Store(uint64(n))
+	r.board.Changed()
+	return Change{Index: i, ID: r.first + i, Name: e.name, Ejected: true, Reason: why, Detail: detail, Count: n, For: lasts}, true
+}
+
+// sentence returns the number of a backend's next ejection and how long it lasts.
+// The number stops where the time does, so that it is forgiven in good time.
+func (r *roster) sentence(s *board.State, now tick.Instant) (n int, lasts time.Duration) {
+	quiet := max(0, now.Sub(tick.Instant(s.EjectedLast.Load())))
+	before := max(0, int(s.Ejections.Load())-int(quiet/forgive))
+	first, most := max(1, r.eject.Time), max(r.eject.Time, r.eject.TimeMax)
+	n = min(before+1, int((most+first-1)/first))
+	return n, min(time.Duration(n)*first, most)
+}
+
+// mayEject tells whether a pool in which i counts as ejected is still fit for
+// use: not too many are ejected, and another one is left.
+func (r *roster) mayEject(i int, now tick.Instant) bool {
+	ejected, left := 1, 0
+	for j := range r.entries {
+		if j == i {
+			continue
+		}
+		e := &r.entries[j]
+		switch s := e.state; {
+		case tick.Instant(s.EjectedUntil.Load()) > now:
+			ejected++
+		case !e.drain && board.Health(s.Health.Load()) != board.Down && board.Admin(s.Admin.Load()) == board.Enabled:
+			left++
+		}
+	}
+	return left > 0 && ejected*100 <= r.eject.MaxPercent*len(r.entries)
+}
+
+// restore ends an ejection whose time is over; of all loops one reports it.
+func (r *roster) restore(i int, until, now tick.Instant) {
+	e := &r.entries[i]
+	s := e.state
+	since, n := tick.Instant(s.EjectedSince.Load()), int(s.Ejections.Load())
+	s.RecoveredAt.Store(uint64(now))
+	if !s.EjectedUntil.CompareAndSwap(uint64(until), 0) {
+		return
+	}
+	r.board.Changed()
+	if r.notify != nil {
+		r.notify(Change{Index: i, ID: r.first + i, Name: e.name, Reason: board.ReasonTime, Count: n, For: until.Sub(since)})
+	}
+}
+
+// succeeded ends a backend's run of faults.
+func (r *roster) succeeded(i int) {
+	if s := r.entries[i].state; s.Faults.Load() != 0 {
+		s.Faults.Store(0)
+	}
+}

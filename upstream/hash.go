@@ -1,0 +1,193 @@
+package upstream
+
+import (
+	"cmp"
+	"math"
+	"math/bits"
+	"slices"
+	"time"
+
+	"lb/config"
+	"lb/loop/tick"
+)
+
+// hashing sends the same key to the same backend, by Maglev's table (Eisenbud
+// and others, NSDI 2016, 3.4): made from the names and weights of all backends
+// of the configuration and nothing else, so machines agree without talking.
+//
+// The table does not change when a backend goes down. A key whose place belongs
+// to one that may not be picked walks on to another place, which follows from
+// the key: so only the keys of that backend move, all over the others by weight,
+// and they are back when it is.
+type hashing struct {
+	table     []int32 // Index of a backend
+	factor    float64 // bound of a backend's load; 0: none
+	allWeight uint64  // of the open ones
+}
+
+// tableSizes are primes. A table has a hundred places for each backend, so that
+// shares are right within a percent, up to the last size.
+var tableSizes = []int{5003, 10007, 20011, 50021, 100003, 200003, 500009, 1000003}
+
+const placesEach = 100
+
+func newHashing(cfg config.Pool, r *roster) *hashing {
+	h := &hashing{table: maglev(cfg.Backends), factor: cfg.Hash.BalanceFactor}
+	if h.factor > 0 {
+		r.inFlight.counted = true
+	}
+	return h
+}
+
+// maglev fills a table: backends take turns by weight, and in each turn the next
+// place of a permutation of their own that is still free.
+func maglev(backends []config.Backend) []int32 {
+	if len(backends) == 0 {
+		return nil
+	}
+	size := tableSizes[len(tableSizes)-1]
+	for _, s := range slices.Backward(tableSizes) {
+		if s >= placesEach*len(backends) {
+			size = s
+		}
+	}
+	walks, turns := walksOf(backends, size)
+	table := slices.Repeat([]int32{-1}, size)
+	for filled := 0; filled < size; filled++ {
+		w := &walks[filled%len(walks)] // each has a place at least
+		if n := filled - len(walks); n >= 0 {
+			w = &walks[turns[n%len(turns)]]
+		}
+		for table[w.place] >= 0 {
+			w.step(size)
+		}
+		table[w.place] = w.index
+	}
+	return table
+}
+
+// walk is a backend's permutation of the places: size is prime, so steps of any
+// length come by all of them.
+type walk struct {
+	index      int32
+	name       string
+	place, far int
+}
+
+func (w *walk) step(size int) {
+	if w.place += w.far; w.place >= size {
+		w.place -= size
+	}
+}
+
+// walksOf returns the walks in the order of names, whatever that of the file,
+// and the turns that they take: places in walks.
+func walksOf(backends []config.Backend, size int) (walks []walk, turns []int32) {
+	for i, b := range backends {
+		name := b.String()
+		h := hashOf(name)
+		walks = append(walks, walk{
+			index: int32(i),
+			name:  name,
+			place: int(h % uint64(size)),
+			far:   int(avalanche(h+prime1)%uint64(size-1)) + 1,
+		})
+	}
+	slices.SortFunc(walks, func(a, b walk) int { return cmp.Compare(a.name, b.name) })
+	weights := make([]int, len(walks))
+	for i, w := range walks {
+		weights[i] = max(1, backends[w.index].Weight)
+	}
+	return walks, smooth(shorten(weights))
+}
+
+func (h *hashing) renew(r *roster) {
+	h.allWeight = 0
+	for _, i := range r.open {
+		h.allWeight += r.entries[i].weight
+	}
+}
+
+// next follows the key; without one it is chance by weight.
+func (h *hashing) next(r *roster, d draw) int {
+	key := d.key
+	if key == 0 {
+		key = r.rand.Uint64()
+	}
+	if d.try == lookAhead-1 {
+		return rendezvous(r, d.tried, key)
+	}
+	at, _ := bits.Mul64(avalanche(key+uint64(d.try)*prime1), uint64(len(h.table)))
+	i := int(h.table[at])
+	if !r.isOpen(i) || !r.admits(i, uint32(avalanche(key^uint64(i)*prime4)), d.now) {
+		return pass
+	}
+	if h.factor > 0 && r.load(i)+1 > h.bound(r, i, d.now) {
+		return pass
+	}
+	return i
+}
+
+// bound returns how many attempts may be at work at a backend: its share of all
+// of them, times the factor.
+func (h *hashing) bound(r *roster, i int, now tick.Instant) uint64 {
+	all := float64(r.inFlight.sum(r, now) + 1)
+	return uint64(math.Ceil(h.factor * all * float64(r.entries[i].weight) / float64(h.allWeight)))
+}
+
+// rendezvousMax is how many backends rendezvous compares.
+const rendezvousMax = 256
+
+// rendezvous is for keys that came by nothing but backends that are out, which
+// means that few are left: of those it takes the one that goes best with the
+// key, so that again only the keys of one that goes down move.
+func rendezvous(r *roster, tried *Tried, key uint64) int {
+	open := r.open
+	if len(open) > rendezvousMax {
+		at, _ := bits.Mul64(key, uint64(len(open)-rendezvousMax+1))
+		open = open[at:][:rendezvousMax]
+	}
+	best, bestScore := pass, uint64(0)
+	for _, i := range open {
+		if score := avalanche(key ^ avalanche(uint64(i)+prime3)); score >= bestScore && !tried.Has(int(i)) {
+			best, bestScore = int(i), score
+		}
+	}
+	return best
+}
+
+// inFlight is the sum of the attempts at work at all backends that are open,
+// over all loops. Adding it up reads a word of each backend and loop, so it is
+// done now and then, and this loop's own attempts are added in between.
+type inFlight struct {
+	counted bool
+	total   int64
+	next    tick.Instant // when it is added up again
+}
+
+// sumEvery bounds what adding up costs to a small share of the loop's time,
+// whatever the size of the pool: it is for each word that is read.
+const sumEvery = 100 * time.Nanosecond
+
+func (f *inFlight) sum(r *roster, now tick.Instant) int64 {
+	if now >= f.next {
+		f.total = 0
+		for _, i := range r.open {
+			f.total += int64(r.load(int(i)))
+		}
+		f.next = now.Add(time.Duration(len(r.open)*r.board.Loops()) * sumEvery)
+	}
+	return max(0, f.total)
+}
+
+func (f *inFlight) taken() {
+	if f.counted {
+		f.total++
+	}
+}
+
+func (f *inFlight) released() {
+	if f.counted {
+		f.total--
+	}
+}

@@ -1,0 +1,64 @@
+package upstream
+
+import "math/bits"
+
+// leastConn picks the backend with the fewest attempts at work over all loops,
+// by weight. It reads a word of each backend and loop for every pick: exact, and
+// the one strategy whose cost grows with the pool. p2c is nearly as even.
+//
+// Of equals it is the turn of the one least recently used, which with weights
+// means the earliest in a time in which each pick costs a backend the inverse of
+// its weight; so an idle pool is shared out by weight, too.
+type leastConn struct {
+	used []float64 // by Index: when, in that time, its last pick is over
+	time float64
+}
+
+func newLeastConn(backends, loop, loops int) *leastConn {
+	l := &leastConn{used: make([]float64, backends)}
+	for i := range l.used { // loops begin staggered; it is next to nothing beside a pick
+		l.used[i] = float64((i+backends-loop*backends/loops)%backends) * 1e-12
+	}
+	return l
+}
+
+func (l *leastConn) renew(*roster) {}
+
+func (l *leastConn) next(r *roster, d draw) int {
+	best, bestLoad, bestWeight := none, uint64(0), uint64(1)
+	for _, index := range r.open {
+		i := int(index)
+		if d.tried.Has(i) {
+			continue
+		}
+		load, weight := r.load(i), r.weight(i, d.now)
+		if r.entries[i].fullAt(load) {
+			continue
+		}
+		if best != none {
+			order := compare(load, weight, bestLoad, bestWeight)
+			if order > 0 || order == 0 && l.used[i] >= l.used[best] {
+				continue
+			}
+		}
+		best, bestLoad, bestWeight = i, load, weight
+	}
+	if best != none {
+		l.time = max(l.time, l.used[best])
+		l.used[best] = l.time + wholeShare/float64(bestWeight)
+	}
+	return best
+}
+
+// compare orders a/aWeight and b/bWeight: below 0 if the first is less.
+func compare(a, aWeight, b, bWeight uint64) int {
+	aHigh, aLow := bits.Mul64(a, bWeight)
+	bHigh, bLow := bits.Mul64(b, aWeight)
+	switch {
+	case aHigh < bHigh || aHigh == bHigh && aLow < bLow:
+		return -1
+	case aHigh == bHigh && aLow == bLow:
+		return 0
+	}
+	return 1
+}

@@ -1,0 +1,82 @@
+package upstream
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/binary"
+)
+
+// stickyBytes is how much of the HMAC a cookie carries: too much to be guessed.
+const stickyBytes = 16
+
+// stickyLen is the length of a cookie's value, in characters.
+const stickyLen = (stickyBytes*8 + 5) / 6
+
+// StickyValue returns the value of the cookie that leads back to a backend: an
+// HMAC-SHA256 of pool and backend under key, cut short. It says nothing about
+// the backend, nobody without the key can make one, and it is the same after a
+// reload, on every machine, and whatever else is in the pool.
+func StickyValue(key []byte, pool, backend string) string {
+	mac := hmac.New(sha256.New, key)
+	var length [8]byte // so that no two pairs of names give the same text
+	binary.LittleEndian.PutUint64(length[:], uint64(len(pool)))
+	mac.Write(length[:])
+	mac.Write([]byte(pool))
+	mac.Write([]byte(backend))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:stickyBytes])
+}
+
+// UseSticky gives each backend its Sticky value, by which Pick finds it.
+func (p *Pool[C]) UseSticky(key []byte) {
+	values := make([]string, len(p.Backends))
+	for i, b := range p.Backends {
+		b.Sticky = StickyValue(key, p.Name, b.Name)
+		values[i] = b.Sticky
+	}
+	p.roster.sticky = newStickyTable(values)
+}
+
+// stickyTable finds a backend by its cookie's value: an open table of at least
+// twice as many places, of which the value, a random number, names the first.
+type stickyTable struct {
+	values []string // by Index
+	places []int32  // Index+1; 0: free
+}
+
+func newStickyTable(values []string) stickyTable {
+	size := 2
+	for size < 2*len(values) {
+		size *= 2
+	}
+	t := stickyTable{values: values, places: make([]int32, size)}
+	for i, v := range values {
+		at := t.place([]byte(v))
+		for t.places[at] != 0 {
+			at = (at + 1) % size
+		}
+		t.places[at] = int32(i) + 1
+	}
+	return t
+}
+
+// find returns the Index of the backend with a value; ok is false if there is
+// none, as for a value that somebody made up.
+func (t *stickyTable) find(value []byte) (index int, ok bool) {
+	if len(value) != stickyLen || len(t.places) == 0 {
+		return 0, false
+	}
+	for at := t.place(value); t.places[at] != 0; at = (at + 1) % len(t.places) {
+		i := int(t.places[at]) - 1
+		if subtle.ConstantTimeCompare([]byte(t.values[i]), value) == 1 {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// place returns where in the table a value of stickyLen characters belongs.
+func (t *stickyTable) place(value []byte) int {
+	return int(avalanche(binary.LittleEndian.Uint64(value)) % uint64(len(t.places)))
+}
