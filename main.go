@@ -84,7 +84,7 @@ type serveCmd struct {
 	Port     *int     `short:"p" placeholder:"N" help:"Port to listen on; 0 is any free one. Default: 8080."`
 	Host     *string  `short:"H" placeholder:"HOST" help:"Name or address to listen on; :: is IPv6 and IPv4. Default: 0.0.0.0."`
 	Backend  []string `short:"b" sep:"none" placeholder:"HOST:PORT" xor:"backends" help:"host:port, [v6]:port or unix:/path; may be repeated, and replaces the backends of the file."`
-	Strategy *string  `short:"s" placeholder:"NAME" help:"How to choose a backend: round_robin. Default: round_robin."`
+	Strategy *string  `short:"s" placeholder:"NAME" help:"How to choose a backend: round_robin, random, least_conn, p2c, least_time or hash. Default: round_robin."`
 	Config   string   `short:"c" placeholder:"FILE" help:"Configuration file. Default: ./lb.toml where there is one."`
 	LogLevel *string  `short:"l" placeholder:"LEVEL" help:"debug, info, warn or error. Default: info."`
 	PIDFile  *string  `name:"pid-file" placeholder:"FILE" help:"Where to write the process number."`

@@ -120,7 +120,7 @@ func TestReadmeFlags(t *testing.T) {
 		top = append(top, key)
 	}
 	for key := range tree {
-		if key != "timeouts" && key != "limits" && !slices.Contains(top, key) {
+		if !slices.Contains(readmeTables, "["+key+"]") && !slices.Contains(top, key) {
 			t.Errorf("README does not tell of the key %s", key)
 		}
 	}
@@ -131,15 +131,19 @@ func clean(s string) string {
 	return strings.NewReplacer(",", "", ".", "", " where there is one", "", " if there", "").Replace(s)
 }
 
-func TestReadmeTimeoutsAndLimits(t *testing.T) {
-	tree := example(t)
-	for _, name := range []string{"timeouts", "limits"} {
+// readmeTables are those of lb.toml that have a table of their own in README.
+var readmeTables = []string{"[timeouts]", "[limits]", "[eject]", "[retry]"}
+
+func TestReadmeTables(t *testing.T) {
+	tree, plain := example(t), strings.NewReplacer(`"`, "", ",", "")
+	for _, header := range readmeTables {
+		name := strings.Trim(header, "[]")
 		want := tree[name].(map[string]any)
-		for _, row := range rows(t, "### `["+name+"]`", "^[a-z_]+$") {
+		for _, row := range rows(t, "## `"+header+"`", "^[a-z_]+$") {
 			if row[0] == "key" {
 				continue
 			}
-			if v, ok := want[row[0]]; !ok || fmt.Sprint(v) != strings.Trim(row[1], `"`) {
+			if v, ok := want[row[0]]; !ok || fmt.Sprint(v) != plain.Replace(row[1]) {
 				t.Errorf("%s.%s: default %s in README, %v in lb.toml", name, row[0], row[1], v)
 			}
 			delete(want, row[0])
@@ -150,12 +154,17 @@ func TestReadmeTimeoutsAndLimits(t *testing.T) {
 	}
 }
 
-func TestReadmeExampleIsAccepted(t *testing.T) {
-	_, text, _ := strings.Cut(readme(t), "```toml\n")
-	text, _, ok := strings.Cut(text, "```")
-	cfg, err := config.Parse("README.md", []byte(text))
-	if err != nil || !ok || len(cfg.Pools[0].Backends) != 2 {
-		t.Errorf("the example of README: %+v, %v; want two backends", cfg, err)
+func TestReadmeExamplesAreAccepted(t *testing.T) {
+	examples := strings.Split(readme(t), "```toml\n")[1:]
+	if len(examples) < 2 {
+		t.Fatalf("README has %d examples of lb.toml", len(examples))
+	}
+	for _, text := range examples {
+		text, _, _ = strings.Cut(text, "```")
+		cfg, err := config.Parse("README.md", []byte(text))
+		if err != nil || len(cfg.Pools[0].Backends) < 2 {
+			t.Errorf("an example of README: %+v, %v; want more than one backend\n%s", cfg, err, text)
+		}
 	}
 }
 

@@ -78,6 +78,9 @@ func FuzzParse(f *testing.F) {
 		"trusted_proxies = [\"10.0.0.0/8\", # c\n '::1',\n]\n", "a = \"\"\"\\\n x\"\"\"\"\n'b' = '''c'''\n",
 		"a.b = 1\na = 2\n", "[a.\"b\\u00e9\"]\nc = 1979-05-27 07:32:00\n", "x = {a = 1,\n b.c = 2, # d\n}\n",
 		"[a]\n[[a.b]]\n[a.b.c]\nd = 1\n[[a.b]]\n[a.b.c]\nd = 1\n", "\"\" = 1\n", "backends = [1, {}, {host = 3}]\n",
+		"[[pools]]\nname = \"a\"\nhash.key = \"header:x\"\n[pools.health]\nexpect = \"200-299,404\"\n[[pools.backends]]\nsocket = \"/a\"\n",
+		"[[routes]]\nhost = \"*.a\"\nmethods = [\"GET\"]\nheaders = { \"x\" = \"y\" }\npool = \"default\"\nstrip_prefix = true\n",
+		"[[routes]]\nredirect = { to = \"https://{host}{uri}\", code = 301 }\nset_response_headers.X = \"1\"\n",
 	} {
 		f.Add([]byte(seed))
 	}
