@@ -15,7 +15,8 @@ import (
 // everybody. DESIGN.md section 1 draws it; an arrow not drawn is a question.
 var arrows = map[string][]string{
 	"lb":                    {"supervise", "admin", "config", "backends", "bench"},
-	"lb/supervise":          {"proxy", "board", "config", "loop", "admin"},
+	"lb/supervise":          {"supervise/health", "proxy", "board", "config", "loop", "admin"},
+	"lb/supervise/health":   {"board", "config", "loop/tick"},
 	"lb/admin":              {"board", "config"},
 	"lb/proxy":              {"loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
 	"lb/upstream":           {"board", "config", "loop/tick"},
@@ -113,7 +114,7 @@ func checkImport(t *testing.T, from, im string, allowed []string) {
 func checkDeps(t *testing.T, p goPackage) {
 	t.Helper()
 	switch p.ImportPath {
-	case "lb", "lb/admin", "lb/supervise", "lb/backends":
+	case "lb", "lb/admin", "lb/supervise", "lb/supervise/health", "lb/backends":
 	default:
 		if slices.Contains(p.Deps, "net/http") {
 			t.Errorf("%s depends on net/http, which is for the control plane", p.ImportPath)

@@ -14,6 +14,7 @@ import (
 	"lb/board"
 	"lb/config"
 	"lb/loop"
+	"lb/supervise/health"
 )
 
 // Exit codes of Serve and Worker.
@@ -127,6 +128,7 @@ type server struct {
 	book      *addrBook
 	crew      crew
 	workers   *workers // the crew in mp; nil in mt
+	prober    *health.Prober
 	admin     Admin
 }
 
@@ -153,6 +155,7 @@ func (s *server) start() error {
 	if err := s.startCrew(loops, limit); err != nil {
 		return err
 	}
+	s.startProber()
 	adminAddr, err := s.startAdmin()
 	if err != nil {
 		return err
@@ -206,6 +209,36 @@ func backends(cfg *config.Config) (n int) {
 	return n
 }
 
+// startProber begins the active checks: here, once for all loops in either mode.
+// They go on to the end of a drain, which may still need to pick a backend.
+func (s *server) startProber() {
+	known := s.book.snapshot()
+	addrs := make([][][]health.Addr, len(known))
+	for i, pool := range known {
+		for _, list := range pool {
+			addrs[i] = append(addrs[i], dialable(list))
+		}
+	}
+	s.prober = health.Start(health.Options{
+		Config: s.cfg,
+		Board:  s.board,
+		Addrs:  addrs,
+		Log:    s.log,
+		Now:    loop.Monotonic,
+	})
+}
+
+// dialable returns addrs as the standard library dials them.
+func dialable(addrs []loop.Addr) []health.Addr {
+	out := make([]health.Addr, len(addrs))
+	for i, a := range addrs {
+		if out[i] = (health.Addr{Network: "unix", Address: a.Path}); a.Path == "" {
+			out[i] = health.Addr{Network: "tcp", Address: a.IP.String()}
+		}
+	}
+	return out
+}
+
 func (s *server) startAdmin() (net.Addr, error) {
 	if s.o.Admin == nil {
 		return nil, nil
@@ -245,6 +278,7 @@ func (s *server) readdress(at place, addrs []loop.Addr) {
 	s.log.Info("name has new addresses",
 		"name", s.cfg.Pools[at.Pool].Backends[at.Backend].Host, "addresses", strings.Join(ips, ","))
 	s.crew.setAddrs(at, addrs)
+	s.prober.SetAddrs(at.Pool, at.Backend, dialable(addrs))
 }
 
 // wait returns the signal that ends it all.
@@ -303,6 +337,9 @@ func (s *server) close() {
 		now := make(chan struct{})
 		close(now)
 		s.crew.finish(0, now)
+	}
+	if s.prober != nil {
+		s.prober.Close()
 	}
 	if s.board != nil {
 		s.board.Close()
