@@ -78,16 +78,16 @@ func firstDiff(want, got string) string {
 // player plays one script and writes it down again, with what was seen.
 type player struct {
 	*rig
-	t     *testing.T
-	cut   bool
-	tiny  bool
+	t    *testing.T
+	cut  bool
+	tiny bool
 	// together: what lb does depends on what comes at once, so that the script
 	// is not played in other ways.
 	together bool
-	out   strings.Builder
-	conns []*wireConn // in the order in which they came to be
-	count map[string]int
-	seen  []string // what lb itself told
+	out      strings.Builder
+	conns    []*wireConn // in the order in which they came to be
+	count    map[string]int
+	seen     []string // what lb itself told
 }
 
 // wireConn is one conn as its far end sees it.
