@@ -30,6 +30,7 @@ type commandLine struct {
 	Serve    serveCmd    `cmd:"" help:"Balance HTTP/1.1 traffic over backends."`
 	Check    checkCmd    `cmd:"" help:"Say whether a configuration is accepted."`
 	Backends backendsCmd `cmd:"" help:"Run the demo backends alone."`
+	Bench    benchCmd    `cmd:"" help:"Measure what answers a URL."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 
