@@ -40,7 +40,7 @@ var owners = map[string][]string{
 	"github.com/BurntSushi/toml":          {"lb/config"},
 	"github.com/prometheus/client_golang": {"lb/admin"},
 	"github.com/HdrHistogram":             {"lb/bench"},
-	"golang.org/x/sys":                    {"lb/loop", "lb/loop/looptest", "lb/board", "lb/supervise", "lb/proxy", "lb/backends", "lb/bench/relay"},
+	"golang.org/x/sys":                    {"lb/loop", "lb/loop/looptest", "lb/board", "lb/supervise", "lb/proxy", "lb/backends", "lb/bench/relay", "lb/bench"},
 }
 
 // goPackage is what this test reads of `go list -json`.
