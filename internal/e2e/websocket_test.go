@@ -99,13 +99,7 @@ const upgradeRequest = "GET /chat HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n
 // shout is a backend of a protocol of its own: behind the 101 it runs f.
 func shout(t *testing.T, f func(c *net.TCPConn)) (addr string) {
 	return script(t, func(c net.Conn) {
-		var head []byte
-		for one := make([]byte, 1); !bytes.HasSuffix(head, []byte("\r\n\r\n")); head = append(head, one...) {
-			if _, err := c.Read(one); err != nil {
-				return
-			}
-		}
-		if strings.Contains(string(head), "Upgrade: shout\r\n") {
+		if strings.Contains(readHead(c), "Upgrade: shout\r\n") {
 			io.WriteString(c, lines("HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: shout"))
 			f(c.(*net.TCPConn))
 		}
