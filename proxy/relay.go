@@ -137,7 +137,7 @@ func (x *exchange) pumpDown() (f fault, bad bool) {
 			return f, bad
 		}
 	}
-	if x.down.whole || x.backend == nil {
+	if x.down.whole || x.backend == nil || !x.down.flushed() {
 		return f, false
 	}
 	if f, bad = x.takeDown(); bad {
