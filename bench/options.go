@@ -68,7 +68,6 @@ type Progress struct {
 // withDefaults returns o with every zero that stands for something replaced,
 // or why it cannot be run.
 func (o Options) withDefaults() (Options, error) {
-	o.Conns = max(o.Conns, 0)
 	setZero(&o.Conns, 1)
 	setZero(&o.Pipeline, 1)
 	setZero(&o.Timeout, TimeoutDefault)
@@ -109,7 +108,7 @@ func (o *Options) check() error {
 		{"duration", o.Duration.Seconds(), 0, 1 << 30},
 		{"rate", o.Rate, 0, 1e8},
 		{"pipeline", float64(o.Pipeline), 1, pipelineMax},
-		{"body bytes", float64(max(o.BodyBytes, len(o.Body))), 0, bodyMax},
+		{"body bytes", float64(o.BodyBytes + len(o.Body)), 0, bodyMax},
 		{"loops", float64(o.Loops), 1, 1 << 10},
 		{"timeout", o.Timeout.Seconds(), 1e-3, 1 << 30},
 		{"warm-up", o.Warmup.Seconds(), 0, 1 << 30},

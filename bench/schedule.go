@@ -66,15 +66,19 @@ func (s *schedule) giveUp() {
 // newSchedule returns the part of loop i of n in a run that begins at start.
 func newSchedule(o *Options, i, n int, start tick.Instant) schedule {
 	gap := float64(time.Second) / o.Rate
-	s := schedule{origin: start + tick.Instant(gap*float64(i)), step: gap * float64(n)}
+	all := schedule{origin: start, step: gap}
 	from := start.Add(o.Warmup)
-	s.warm = s.before(from)
-	s.end = int64(1) << 62
+	all.warm = all.before(from)
+	all.end = 1 << 61
 	if o.Duration > 0 {
-		s.end = s.before(from.Add(o.Duration))
+		all.end = all.before(from.Add(o.Duration))
 	}
 	if o.Requests > 0 {
-		s.end = min(s.end, s.warm+(o.Requests-int64(i)+int64(n)-1)/int64(n))
+		all.end = min(all.end, all.warm+o.Requests)
 	}
-	return s
+	share := func(k int64) int64 { return (k - int64(i) + int64(n) - 1) / int64(n) }
+	return schedule{
+		origin: start + tick.Instant(gap*float64(i)), step: gap * float64(n),
+		warm: share(all.warm), end: share(all.end),
+	}
 }
