@@ -12,13 +12,13 @@ import (
 
 // A side that stops reading stops the other from being read. What is under way
 // then lies in socket buffers and in a slab of lb's; to keep the former small the
-// tests set their own, but lb's own the system may let grow to some MiB.
+// tests set those of the peers; lb's the system may let grow to some 30 MiB.
 const (
-	flowBytes     = 64 << 20
+	flowBytes     = 96 << 20
 	flowBufBytes  = 64 << 10
-	flowConns     = 4                      // at once
+	flowConns     = 3                      // at once
 	blocked       = 500 * time.Millisecond // for so long a side takes no byte
-	underWayMax   = 24 << 20               // of flowBytes
+	underWayMax   = 48 << 20               // of flowBytes
 	flowMemoryMax = 4 << 20                // how much lb may grow meanwhile
 )
 
