@@ -169,23 +169,34 @@ func printCounts(w io.Writer, title string, all []count) {
 // span writes a length of time with three digits.
 func span(d time.Duration) string {
 	switch {
-	case d < time.Millisecond:
-		return fmt.Sprintf("%.3g us", float64(d)/1e3)
-	case d < time.Second:
-		return fmt.Sprintf("%.3g ms", float64(d)/1e6)
+	case d < 999_500*time.Nanosecond:
+		return digits(float64(d)/1e3) + " us"
+	case d < 999_500*time.Microsecond:
+		return digits(float64(d)/1e6) + " ms"
 	}
-	return fmt.Sprintf("%.3g s", d.Seconds())
+	return digits(d.Seconds()) + " s"
+}
+
+// digits writes v with three digits, or more before the point.
+func digits(v float64) string {
+	switch {
+	case v < 9.995:
+		return strconv.FormatFloat(v, 'f', 2, 64)
+	case v < 99.95:
+		return strconv.FormatFloat(v, 'f', 1, 64)
+	}
+	return strconv.FormatFloat(v, 'f', 0, 64)
 }
 
 // binary writes a number of bytes.
 func binary(n float64) string {
 	for _, unit := range []string{"B", "KiB", "MiB"} {
 		if n < 1024 {
-			return fmt.Sprintf("%.4g %s", n, unit)
+			return digits(n) + " " + unit
 		}
 		n /= 1024
 	}
-	return fmt.Sprintf("%.4g GiB", n)
+	return digits(n) + " GiB"
 }
 
 // progressBar is one line of a terminal, written again and again.
