@@ -12,8 +12,7 @@ import (
 	"time"
 )
 
-// answeredBy counts by X-Backend the answers to n GETs, each on a conn of its own
-// unless kept.
+// answeredBy counts by X-Backend the answers to n GETs, one after the other.
 func answeredBy(t *testing.T, client *http.Client, url string, n int) map[string]int {
 	t.Helper()
 	counts := map[string]int{}

@@ -117,7 +117,7 @@ func TestSecondSignal(t *testing.T) {
 	})
 }
 
-// A stop and a start at full load: every request is answered whole or its conn is
+// A stop at full load: every request is answered whole or its conn is
 // refused or closed before a byte of an answer.
 func TestDrainUnderLoad(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {

@@ -261,5 +261,5 @@ func digest(r io.Reader) (string, error) {
 // onlyReader hides WriteTo, which would choose the size of the pieces.
 type onlyReader struct{ io.Reader }
 
-// lines joins lines of a head or of a script, and ends the head.
+// lines makes a head of its lines.
 func lines(text ...string) string { return strings.Join(text, "\r\n") + "\r\n\r\n" }
