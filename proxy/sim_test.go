@@ -200,7 +200,7 @@ func (s *sim) finish(when string, d time.Duration) {
 		s.errorf("not all came to an end %s:\n\t%s\nopen: %s", when, s.describe(), strings.Join(s.r.k.Open(), "\n\t"))
 	}
 	for _, c := range s.clients {
-		if c.r.wrong != nil && len(s.wrong) == 0 {
+		if c.r.wrong != nil && !c.halfHEAD() {
 			s.errorf("%s: %v", c.name, c.r.wrong)
 		}
 	}

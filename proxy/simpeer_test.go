@@ -217,6 +217,12 @@ func (c *simClient) request() *simRequest {
 	return nil
 }
 
+// halfHEAD tells whether lb may have replied to a HEAD of which it had not seen
+// enough to know that it was one.
+func (c *simClient) halfHEAD() bool {
+	return (c.quits || c.s.faulty) && c.answered > 0 && c.requests[c.answered-1].method == "HEAD"
+}
+
 func (c *simClient) bodyless(m *simMessage) bool {
 	r := c.request()
 	return m.code()/100 == 1 || m.code() == 204 || m.code() == 304 || r != nil && r.method == "HEAD"
@@ -349,8 +355,9 @@ type simBackend struct {
 	r     simReader
 	busy  bool // an answer is owed or on its way
 	early bool // it has begun before the request was whole
-	deaf  bool // it says nothing more, whatever comes
 	raw   bool // behind a 101
+
+	answering bool // bytes of an answer may be out
 }
 
 func (s *sim) welcome(p *looptest.Peer) {
@@ -433,25 +440,33 @@ func (b *simBackend) onWhole(m *simMessage) {
 func (b *simBackend) answer(r *simRequest, sum string) {
 	s := b.s
 	out, closes := s.response(r, sum)
+	b.answering = true
 	if s.rough && s.rng.IntN(5) == 0 {
 		b.misbehave(r, out)
 		return
 	}
 	s.inParts(out, b.peer, func() {
-		b.busy = false
+		b.busy, b.answering = false, false
 		switch {
 		case closes:
 			b.peer.Shut()
 		case s.rough && s.rng.IntN(4) == 0:
-			s.after(30, b.peer.Close) // without a word, perhaps just as a request comes
+			s.after(30, b.leave)
 		}
 	})
+}
+
+// leave closes a conn without a word, perhaps just as a request comes.
+func (b *simBackend) leave() {
+	if !b.answering {
+		b.peer.Close()
+	}
 }
 
 // misbehave does one of the things that backends do.
 func (b *simBackend) misbehave(r *simRequest, out []byte) {
 	s, k := b.s, b.peer
-	cut := out[:s.rng.IntN(len(out)+1)]
+	cut := out[:s.rng.IntN(len(out))]
 	switch s.rng.IntN(6) {
 	case 0: // a short answer, and the end: without a framing nobody can tell
 		r.short = true
@@ -461,14 +476,26 @@ func (b *simBackend) misbehave(r *simRequest, out []byte) {
 	case 2: // a short answer, and no end
 		s.inParts(cut, k, func() {})
 	case 3: // nothing at all
-	case 4: // another answer behind the answer
+	case 4: // more behind the answer
 		if r.framing == "close" {
 			return // it would be part of it
 		}
-		s.inParts(append(out, "HTTP/1.1 200 OK\r\nX-Id: none\r\nContent-Length: 4\r\n\r\nevil"...), k, func() { b.busy = false })
+		b.surplus(out)
 	case 5:
 		k.Send([]byte("220 mail.example ESMTP\r\n"))
 	}
+}
+
+// surplus sends another answer behind the answer. Where it may arrive later than
+// the answer it could just as well be that to the next request, and nobody can
+// tell; what comes then had better be no answer at all.
+func (b *simBackend) surplus(out []byte) {
+	more := "HTTP/1.1 200 OK\r\nX-Id: none\r\nContent-Length: 4\r\n\r\nevil"
+	if f := &b.s.r.k.Faults; f.CutReads+f.NotReady > 0 || f.Delay > 0 || f.BufferMin > 0 {
+		more = "more\r\n"
+	}
+	b.peer.Send(append(out, more...))
+	b.busy, b.answering = false, false
 }
 
 // response composes an answer; closes tells whether the conn has to end behind
