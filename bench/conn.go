@@ -158,6 +158,8 @@ func (c *conn) assign(start, now tick.Instant) {
 	switch c.phase {
 	case phaseClosed:
 		c.dial()
+	case phaseDial: // written with the others
+		c.unsent += c.worker.request.len
 	case phaseOpen:
 		c.unsent += c.worker.request.len
 		c.arm()
@@ -338,9 +340,11 @@ func (c *conn) ended(err error) {
 	if a := &c.answer; err == io.EOF && a.state == inBody && a.framing == httpparse.Close {
 		w.stamp = w.kernel.Now()
 		c.finish()
+		c.shut(false)
+	} else {
+		c.shut(false)
+		c.fail(&w.errors.Reset)
 	}
-	c.shut(false)
-	c.fail(&w.errors.Reset)
 	c.resume()
 }
 

@@ -171,10 +171,27 @@ func TestAnnouncedClose(t *testing.T) {
 		p.say("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 		p.wait() // closing earlier, with requests unread, would be a reset
 	})
-	for _, o := range []Options{{}, {Pipeline: 10}, {Rate: 5000}, {Rate: 5000, Pipeline: 10}} {
+	for _, o := range []Options{{}, {Pipeline: 10}, {Rate: 5000}, {Rate: 5000, Pipeline: 10}, {Rate: 50_000, Pipeline: 50}} {
 		o.URL, o.Conns, o.Requests = url, 2, 60
 		r := finished(t, o)
 		if r.Answers != 60 || r.Errors.Total() > 0 || r.Connects < 60/perConn {
+			t.Errorf("pipeline %d, rate %v: %d answers, %+v, %d connects", o.Pipeline, o.Rate, r.Answers, r.Errors, r.Connects)
+		}
+	}
+}
+
+// TestCloseDelimited has answers that end with their conn, whatever was asked
+// behind them.
+func TestCloseDelimited(t *testing.T) {
+	url := serve(t, func(p *peer) {
+		p.request()
+		p.say("HTTP/1.1 200 OK\r\n\r\nhello")
+		p.Conn.(*net.TCPConn).CloseWrite()
+		p.wait()
+	})
+	for _, o := range []Options{{}, {Pipeline: 3}, {Rate: 2000, Pipeline: 3}} {
+		o.URL, o.Conns, o.Requests, o.Verify, o.Want = url, 2, 20, true, &Answer{Length: 5, Sum: 0x9a71bb4c}
+		if r := finished(t, o); r.Answers != 20 || r.Errors.Total() > 0 || r.Connects < 20 {
 			t.Errorf("pipeline %d, rate %v: %d answers, %+v, %d connects", o.Pipeline, o.Rate, r.Answers, r.Errors, r.Connects)
 		}
 	}
