@@ -20,11 +20,12 @@ func Find(path string) (*Config, error) {
 	if path != "" {
 		return Load(path)
 	}
-	c, err := Load(FileName)
-	if errors.Is(err, fs.ErrNotExist) {
+	// A link that leads nowhere is a file that cannot be read, and no reason to
+	// serve something else.
+	if _, err := os.Lstat(FileName); errors.Is(err, fs.ErrNotExist) {
 		return Default(), nil
 	}
-	return c, err
+	return Load(FileName)
 }
 
 // Load reads and checks the file at path. It returns an *fs.PathError for a

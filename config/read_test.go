@@ -270,6 +270,15 @@ func TestFind(t *testing.T) {
 	if c, err := Find(""); err != nil || !reflect.DeepEqual(c, Default()) {
 		t.Errorf("without a file: %+v, %v; want the default", c, err)
 	}
+	if err := os.Symlink("nowhere", FileName); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := Find(""); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("with a link that leads nowhere: %+v, %v; want an error", c, err)
+	}
+	if err := os.Remove(FileName); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(FileName, []byte("port = 81"), 0o600); err != nil {
 		t.Fatal(err)
 	}
