@@ -103,6 +103,10 @@ func compare(ctx context.Context, o options, argv []string, stdout, stderr io.Wr
 	if err != nil {
 		return usageError{err}
 	}
+	asked, err := chooseProxies(o.proxies)
+	if err != nil {
+		return usageError{err}
+	}
 	if o.rounds < 1 || !(o.seconds >= .1 && o.seconds <= 3600) {
 		return usageError{errors.New("want at least 1 round, and 0.1 to 3600 seconds")}
 	}
@@ -122,9 +126,9 @@ func compare(ctx context.Context, o options, argv []string, stdout, stderr io.Wr
 	if err != nil {
 		return err
 	}
-	names, missing, err := whoTakesPart(o, p)
-	if err != nil {
-		return err
+	names, missing := p.present(asked)
+	if len(names) == 0 {
+		return usageError{errors.New("nobody is left to be measured")}
 	}
 	if len(missing) > 0 {
 		fmt.Fprintf(stderr, "compare: goes on without %s, which apt-get install -y --no-install-recommends nginx-light haproxy installs on Debian\n", strings.Join(missing, " and "))
@@ -204,32 +208,33 @@ func lookUp(name string) string {
 	return ""
 }
 
-// whoTakesPart returns the names to be measured, in the order of everybody, and
-// those that are asked for and not installed.
-func whoTakesPart(o options, p prepared) (names, missing []string, err error) {
-	asked := everybody
-	if o.proxies != "" {
-		asked = strings.Split(o.proxies, ",")
+// chooseProxies returns the names in list, all for "", in the order of everybody.
+func chooseProxies(list string) (names []string, err error) {
+	if list == "" {
+		return everybody, nil
 	}
+	asked := strings.Split(list, ",")
 	for _, name := range asked {
 		if !slices.Contains(everybody, name) {
-			return nil, nil, usageError{fmt.Errorf("no proxy %q; there are %s", name, strings.Join(everybody, ", "))}
+			return nil, fmt.Errorf("no proxy %q; there are %s", name, strings.Join(everybody, ", "))
 		}
 	}
-	for _, name := range everybody {
+	return slices.DeleteFunc(slices.Clone(everybody), func(name string) bool { return !slices.Contains(asked, name) }), nil
+}
+
+// present divides names into those that can be measured and programs that are
+// not installed.
+func (p *prepared) present(names []string) (there, missing []string) {
+	for _, name := range names {
 		switch {
-		case !slices.Contains(asked, name):
 		case name == "nginx" && p.nginx == "", name == "haproxy" && p.haproxy == "":
 			missing = append(missing, name)
 		case strings.HasPrefix(name, "before-") && p.before == "":
 		default:
-			names = append(names, name)
+			there = append(there, name)
 		}
 	}
-	if len(names) == 0 {
-		return nil, nil, usageError{errors.New("nobody is left to be measured")}
-	}
-	return names, missing, nil
+	return there, missing
 }
 
 // raiseFiles raises the limit of descriptors as far as it goes, for children too.

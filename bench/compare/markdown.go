@@ -36,7 +36,7 @@ func (t table) String() string {
 func (r *Report) writeMarkdown(w io.Writer) {
 	fmt.Fprintf(w, "# lb compared, %s\n\n%s\n", day(r.Date), r.preface())
 	if len(r.costs()) > 1 {
-		fmt.Fprintf(w, "## CPU time per request\n\n%s\n%s\n", costsNote, r.costs())
+		fmt.Fprintf(w, "## CPU time per request\n\n%s\n\n%s\n", costsNote, r.costs())
 	}
 	for i := range r.Cases {
 		r.Cases[i].writeMarkdown(w, r.Cores)

@@ -4,6 +4,7 @@ import (
 	"image/color"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -115,7 +116,7 @@ func pale(c color.RGBA) color.RGBA {
 func (r *Report) plotLatency(w io.Writer, format string) error {
 	var panels []*plot.Plot
 	for i := range r.Cases {
-		if c := &r.Cases[i]; !c.isIdle() {
+		if c := &r.Cases[i]; c.hasCurve() {
 			p, err := c.latencyPanel()
 			if err != nil {
 				return err
@@ -124,6 +125,10 @@ func (r *Report) plotLatency(w io.Writer, format string) error {
 		}
 	}
 	return drawPanels(w, format, panels)
+}
+
+func (c *Case) hasCurve() bool {
+	return slices.ContainsFunc(c.Proxies, func(p Proxy) bool { return len(p.Curve) > 0 })
 }
 
 func (c *Case) latencyPanel() (*plot.Plot, error) {
@@ -167,6 +172,9 @@ type durations struct{}
 
 // Ticks implements plot.Ticker.
 func (durations) Ticks(lowest, highest float64) []plot.Tick {
+	if !(lowest > 0) {
+		return nil
+	}
 	var ticks []plot.Tick
 	for decade := math.Pow10(int(math.Floor(math.Log10(lowest)))); decade <= highest; decade *= 10 {
 		for _, n := range []float64{1, 2, 5} {

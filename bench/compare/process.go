@@ -99,6 +99,7 @@ func (h *house) start(name string, cpus []int, argv ...string) (*child, error) {
 	go func() {
 		defer close(c.done)
 		c.cmd.Wait()
+		c.killGroup() // what the child has started and left; later its number may be another's
 	}()
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -109,7 +110,7 @@ func (h *house) start(name string, cpus []int, argv ...string) (*child, error) {
 // stop ends children: a word first, then by force, whole groups.
 func (h *house) stop(children []*child) {
 	for _, c := range children {
-		c.cmd.Process.Signal(syscall.SIGTERM)
+		c.cmd.Process.Signal(syscall.SIGTERM) // does nothing to one that was waited for
 	}
 	patience := time.After(stopTimeout)
 	for _, c := range children {
@@ -117,11 +118,14 @@ func (h *house) stop(children []*child) {
 		case <-c.done:
 		case <-patience:
 			patience = time.After(0) // for the others, too
+			c.cmd.Process.Kill()
+			<-c.done
 		}
-		syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL)
-		<-c.done
 	}
 }
+
+// killGroup kills what is left of the process group of c.
+func (c *child) killGroup() { syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) }
 
 // said returns the end of what c has said, for an error.
 func (c *child) said() string {
@@ -134,7 +138,6 @@ func (c *child) said() string {
 func (h *house) output(ctx context.Context, cpus []int, stdin io.Reader, argv ...string) ([]byte, error) {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
 	err := h.launch(cmd, cpus)
 	if err == nil {

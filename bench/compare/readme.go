@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 )
@@ -58,7 +59,7 @@ func (r *Report) readmeText(file string) string {
 	}
 	base := strings.TrimSuffix(file, ".json")
 	fmt.Fprintf(&b, "![CPU time per request](%s-cost.svg)\n\n![Latency](%s-latency.svg)\n\n", base, base)
-	fmt.Fprintf(&b, "%s\nGenerated from [%s](%s); more in [%s.md](%[3]s.md).\n", r.preface(), filepath.Base(file), base, filepath.Base(base))
+	fmt.Fprintf(&b, "%s\nGenerated from [%s](%s); more in [%s](%s).\n", r.preface(), path.Base(file), file, path.Base(base)+".md", base+".md")
 	return b.String()
 }
 

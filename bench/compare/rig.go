@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -283,14 +284,23 @@ func (r *rig) put(ctx context.Context, t target, l load) (*bench.Result, error) 
 	return &result, nil
 }
 
-// freePort returns a port that nobody listens on now.
-func freePort() (int, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+// Ports of proxies and backends are taken from below those that the system
+// gives to outgoing conns, of which a run has many.
+const (
+	portMin = 10_000
+	portMax = 32_000
+)
+
+// freePort returns a port that nobody listens on now, on any address.
+func freePort() (port int, err error) {
+	for range 100 {
+		port = portMin + rand.IntN(portMax-portMin)
+		var ln net.Listener
+		if ln, err = net.Listen("tcp4", fmt.Sprintf("0.0.0.0:%d", port)); err == nil {
+			return port, ln.Close()
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port, nil
+	return 0, err
 }
 
 // filesMax returns how many descriptors a process may open.
