@@ -66,11 +66,15 @@ func loopsFor(workers, connections int) int {
 	return workers
 }
 
-// usableCPUs asks Go, which knows affinity and the cgroup's quota. A GOMAXPROCS in the
+// usableCPUs asks Go, which knows affinity, and the cgroup. A GOMAXPROCS in the
 // environment says how Go should run, not how many CPUs there are.
 func usableCPUs() int {
 	if os.Getenv("GOMAXPROCS") != "" {
 		runtime.SetDefaultGOMAXPROCS()
 	}
-	return runtime.GOMAXPROCS(0)
+	cpus := runtime.GOMAXPROCS(0)
+	if quota := cpuQuota(os.DirFS("/")); quota > 0 {
+		cpus = min(cpus, quota)
+	}
+	return cpus
 }
