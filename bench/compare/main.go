@@ -67,7 +67,7 @@ func command(ctx context.Context, argv []string, stdout, stderr io.Writer) error
 	f.StringVar(&o.scenario, "scenario", "", "comma-separated, of "+strings.Join(groups(scenarios()), ", ")+" (default: all)")
 	f.StringVar(&o.proxies, "proxies", "", "comma-separated, of "+strings.Join(everybody, ", ")+" (default: all there are)")
 	f.IntVar(&o.rounds, "rounds", 3, "measurements of each, interleaved")
-	f.Float64Var(&o.seconds, "seconds", 1.2, "length of each measurement")
+	f.Float64Var(&o.seconds, "seconds", 1, "length of each measurement")
 	f.StringVar(&o.out, "out", "", "where results go: PREFIX for PREFIX.md, .json, .csv, -cost.svg ... (default: bench/results/DATE-COMMIT)")
 	f.StringVar(&o.lb, "lb", "", "an lb that is built already")
 	f.StringVar(&o.before, "before", "", "another lb, to be measured beside it as before-mp and before-mt")
@@ -95,7 +95,7 @@ func command(ctx context.Context, argv []string, stdout, stderr io.Writer) error
 }
 
 // everybody who can be measured, in the order of the tables.
-var everybody = []string{"direct", "relay", "lb-mp", "lb-mt", "before-mp", "before-mt", "nginx", "haproxy"}
+var everybody = []string{"direct", "relay", "lb-mp", "lb-mt", "before-mp", "before-mt", "nginx", "haproxy", "nginx-big", "haproxy-big"}
 
 // compare measures what o says and saves the report.
 func compare(ctx context.Context, o options, argv []string, stdout, stderr io.Writer) error {
@@ -131,7 +131,7 @@ func compare(ctx context.Context, o options, argv []string, stdout, stderr io.Wr
 		return usageError{errors.New("nobody is left to be measured")}
 	}
 	if len(missing) > 0 {
-		fmt.Fprintf(stderr, "compare: goes on without %s, which apt-get install -y --no-install-recommends nginx-light haproxy installs on Debian\n", strings.Join(missing, " and "))
+		fmt.Fprintf(stderr, "compare: goes on without %s; on Debian: apt-get install -y --no-install-recommends nginx-light haproxy\n", strings.Join(missing, ", "))
 	}
 	r := &Report{
 		Command: strings.Join(append([]string{"go run ./bench/compare"}, argv...), " "),
@@ -227,8 +227,8 @@ func chooseProxies(list string) (names []string, err error) {
 func (p *prepared) present(names []string) (there, missing []string) {
 	for _, name := range names {
 		switch {
-		case name == "nginx" && p.nginx == "", name == "haproxy" && p.haproxy == "":
-			missing = append(missing, name)
+		case strings.HasPrefix(name, "nginx") && p.nginx == "", strings.HasPrefix(name, "haproxy") && p.haproxy == "":
+			missing = append(missing, title(name))
 		case strings.HasPrefix(name, "before-") && p.before == "":
 		default:
 			there = append(there, name)

@@ -12,10 +12,14 @@ import (
 var titles = map[string]string{
 	"direct": "direct", "relay": "byte relay", "nginx": "nginx", "haproxy": "HAProxy",
 	"lb-mp": "**lb, mp**", "lb-mt": "**lb, mt**", "before-mp": "lb before, mp", "before-mt": "lb before, mt",
+	"nginx-big": "nginx, 32k buffers", "haproxy-big": "HAProxy, 128k buffers",
 }
 
 // references are what others are compared with.
 var references = []string{"relay", "nginx", "haproxy"}
+
+// others are the columns of costs beside lb.
+var others = []string{"relay", "nginx", "haproxy", "nginx-big", "haproxy-big"}
 
 // table is rows of cells, the first of them the heading.
 type table [][]string
@@ -173,11 +177,18 @@ func comparison(p, reference *Proxy, pick func(*Round) float64) string {
 	return fmt.Sprintf("%.2f (%.2f to %.2f)", s.median, s.min, s.max)
 }
 
-const costsNote = "Microseconds of the proxy's processes, and what part that is of the relay's, nginx's and HAProxy's; lb in mp / in mt."
+const costsNote = "Microseconds of the proxy's processes, and what part lb's are of the others'; lb in mp / in mt."
 
 // costs is one row for each case with requests and both modes of lb.
 func (r *Report) costs() table {
-	t := table{{"", "lb mp / mt", "byte relay", "nginx", "HAProxy", "of relay", "of nginx", "of HAProxy"}}
+	head := []string{"", "lb mp / mt"}
+	for _, name := range others {
+		head = append(head, title(name))
+	}
+	for _, name := range references {
+		head = append(head, "of "+title(name))
+	}
+	t := table{append(head, "of the best proxy")}
 	for i := range r.Cases {
 		c := &r.Cases[i]
 		mp, mt := c.proxy("lb-mp"), c.proxy("lb-mt")
@@ -185,19 +196,39 @@ func (r *Report) costs() table {
 			continue
 		}
 		row := []string{c.Name, number(of(mp.Rounds, cpuOf).median) + " / " + number(of(mt.Rounds, cpuOf).median)}
-		var parts []string
-		for _, name := range references {
-			p := c.proxy(name)
-			if p == nil {
-				row, parts = append(row, ""), append(parts, "")
-				continue
+		for _, name := range others {
+			if p := c.proxy(name); p != nil {
+				row = append(row, number(of(p.Rounds, cpuOf).median))
+			} else {
+				row = append(row, "")
 			}
-			row = append(row, number(of(p.Rounds, cpuOf).median))
-			parts = append(parts, fmt.Sprintf("%.2f / %.2f", ratio(mp.Rounds, p.Rounds, cpuOf).median, ratio(mt.Rounds, p.Rounds, cpuOf).median))
 		}
-		t = append(t, append(row, parts...))
+		for _, name := range references {
+			row = append(row, parts(mp, mt, c.proxy(name)))
+		}
+		t = append(t, append(row, parts(mp, mt, c.best())))
 	}
 	return t
+}
+
+// parts is what both modes of lb cost of what p does; p may be nil.
+func parts(mp, mt, p *Proxy) string {
+	if p == nil {
+		return ""
+	}
+	return fmt.Sprintf("%.2f / %.2f", ratio(mp.Rounds, p.Rounds, cpuOf).median, ratio(mt.Rounds, p.Rounds, cpuOf).median)
+}
+
+// best returns that of nginx and HAProxy, with whatever buffers, which costs
+// least; nil when there is none.
+func (c *Case) best() (best *Proxy) {
+	for _, name := range others[1:] {
+		p := c.proxy(name)
+		if p != nil && (best == nil || of(p.Rounds, cpuOf).median < of(best.Rounds, cpuOf).median) {
+			best = p
+		}
+	}
+	return best
 }
 
 // number writes x with three digits or all before the point.

@@ -30,6 +30,7 @@ var colors = map[string]color.RGBA{
 	"lb-mp": {0xd5, 0x5e, 0x00, 0xff}, "lb-mt": {0xe6, 0x9f, 0x00, 0xff},
 	"before-mp": {0xcc, 0x79, 0xa7, 0xff}, "before-mt": {0xf0, 0xc0, 0xe0, 0xff},
 	"nginx": {0x00, 0x9e, 0x73, 0xff}, "haproxy": {0x00, 0x72, 0xb2, 0xff},
+	"nginx-big": {0x66, 0xc2, 0xa5, 0xff}, "haproxy-big": {0x56, 0xb4, 0xe9, 0xff},
 }
 
 // plotCost draws CPU time per request: a bar for each proxy, its lower part
@@ -202,7 +203,14 @@ func panel(name string) *plot.Plot {
 	return p
 }
 
-func shortTitle(name string) string { return strings.Trim(title(name), "*") }
+// shortTitle is the title as there is room for it below a bar.
+func shortTitle(name string) string {
+	t := strings.Trim(title(name), "*")
+	if _, big := strings.CutSuffix(name, bigBuffers); big {
+		t = strings.ReplaceAll(strings.TrimSuffix(t, " buffers"), ", ", "\n")
+	}
+	return t
+}
 
 // drawPanels writes panels in rows, as an image of that format.
 func drawPanels(w io.Writer, format string, panels []*plot.Plot) error {

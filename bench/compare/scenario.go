@@ -60,6 +60,12 @@ const (
 	seedTotal  = 100_000
 )
 
+// bigBuffers is behind the names of nginx and HAProxy with larger buffers than
+// they have by default, which takes part where bodies are long.
+const bigBuffers = "-big"
+
+var withBigBuffers = []string{"nginx" + bigBuffers, "haproxy" + bigBuffers}
+
 // one is the setting of most cases.
 var one = setting{workers: 1, backends: 2}
 
@@ -108,6 +114,11 @@ func scenarios() []scenario {
 		s.name, s.setting.backends = fmt.Sprintf("backends-%d", n), n
 		s.without = []string{"direct", "relay"}
 		all = append(all, s)
+	}
+	for i := range all {
+		if !slices.Contains([]string{"kb16", "kb64", "mb1", "post16k", "chunked"}, all[i].group) {
+			all[i].without = append(all[i].without, withBigBuffers...)
+		}
 	}
 	return all
 }
