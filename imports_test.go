@@ -22,6 +22,7 @@ var arrows = map[string][]string{
 	"lb/upstream":           {"board", "config", "loop/tick"},
 	"lb/backends":           {"loop", "httpparse", "arena", "loop/tick"},
 	"lb/bench/relay":        {"loop", "arena"},
+	"lb/bench/compare":      {"bench", "bench/relay", "backends"},
 	"lb/bench":              {"loop", "httpparse", "arena", "loop/tick"},
 	"lb/loop":               {"loop/tick"},
 	"lb/loop/looptest":      {"loop", "loop/tick"},
@@ -41,7 +42,8 @@ var owners = map[string][]string{
 	"github.com/BurntSushi/toml":          {"lb/config"},
 	"github.com/prometheus/client_golang": {"lb/admin"},
 	"github.com/HdrHistogram":             {"lb/bench"},
-	"golang.org/x/sys":                    {"lb/loop", "lb/loop/looptest", "lb/board", "lb/supervise", "lb/proxy", "lb/backends", "lb/bench/relay"},
+	"golang.org/x/sys":                    {"lb/loop", "lb/loop/looptest", "lb/board", "lb/supervise", "lb/proxy", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare"},
+	"gonum.org/v1/plot":                   {"lb/bench/compare"},
 }
 
 // goPackage is what this test reads of `go list -json`.
@@ -114,7 +116,7 @@ func checkImport(t *testing.T, from, im string, allowed []string) {
 func checkDeps(t *testing.T, p goPackage) {
 	t.Helper()
 	switch p.ImportPath {
-	case "lb", "lb/admin", "lb/supervise", "lb/supervise/health", "lb/backends":
+	case "lb", "lb/admin", "lb/supervise", "lb/supervise/health", "lb/backends", "lb/bench/compare":
 	default:
 		if slices.Contains(p.Deps, "net/http") {
 			t.Errorf("%s depends on net/http, which is for the control plane", p.ImportPath)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"os/signal"
@@ -30,6 +31,7 @@ type commandLine struct {
 	Serve    serveCmd    `cmd:"" help:"Balance HTTP/1.1 traffic over backends."`
 	Check    checkCmd    `cmd:"" help:"Say whether a configuration is accepted."`
 	Backends backendsCmd `cmd:"" help:"Run the demo backends alone."`
+	Bench    benchCmd    `cmd:"" help:"Measure what answers a URL."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 
@@ -174,6 +176,11 @@ type backendsCmd struct {
 
 // Run answers until a signal.
 func (b *backendsCmd) Run(std *streams) error {
+	for _, port := range b.Port {
+		if port < 0 || port > math.MaxUint16 {
+			return config.Errors{{Key: "--port", What: fmt.Sprintf("%d is out of range", port), Mend: "use 0 to 65535"}}
+		}
+	}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)

@@ -82,6 +82,7 @@ func TestExitCodesAndMessages(t *testing.T) {
 		{fmt.Sprintf("serve -c quiet.toml -m mt -H 127.0.0.1 -p %d", port), 1, "lb: listen tcp4 " + addr + ": ..."},
 		{"serve -c admin.toml", 1, "lb: admin: cannot listen on " + addr + ": ..."},
 		{fmt.Sprintf("backends --port %d", port), 1, "lb: backends: listen tcp " + addr + ": ..."},
+		{"backends --port 9001,70000", 2, "lb: --port: 70000 is out of range; use 0 to 65535\n"},
 		{"serve -c quiet.toml -p 0 -H 192.0.2.1", 1, "lb: listen tcp4 192.0.2.1:0: ..."}, // TEST-NET-1, RFC 5737
 		{"serve -c quiet.toml -p 0 -H 127.0.0.1 --pid-file missing/pid", 1, "lb: pid file: ..."},
 		{"serve -b localhost", 2, "lb: --backend: \"localhost\" is not host:port, [v6]:port or unix:/path; " +

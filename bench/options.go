@@ -68,7 +68,6 @@ type Progress struct {
 // withDefaults returns o with every zero that stands for something replaced,
 // or why it cannot be run.
 func (o Options) withDefaults() (Options, error) {
-	o.Conns = max(o.Conns, 0)
 	setZero(&o.Conns, 1)
 	setZero(&o.Pipeline, 1)
 	setZero(&o.Timeout, TimeoutDefault)
@@ -106,13 +105,13 @@ func (o *Options) check() error {
 	}{
 		{"conns", float64(o.Conns), 1, connsMax},
 		{"requests", float64(o.Requests), 0, 1 << 53},
-		{"duration", o.Duration.Seconds(), 0, 1 << 31},
+		{"duration", o.Duration.Seconds(), 0, 1 << 30},
 		{"rate", o.Rate, 0, 1e8},
 		{"pipeline", float64(o.Pipeline), 1, pipelineMax},
-		{"body bytes", float64(max(o.BodyBytes, len(o.Body))), 0, bodyMax},
+		{"body bytes", float64(o.BodyBytes + len(o.Body)), 0, bodyMax},
 		{"loops", float64(o.Loops), 1, 1 << 10},
-		{"timeout", o.Timeout.Seconds(), 1e-3, 1 << 31},
-		{"warm-up", o.Warmup.Seconds(), 0, 1 << 31},
+		{"timeout", o.Timeout.Seconds(), 1e-3, 1 << 30},
+		{"warm-up", o.Warmup.Seconds(), 0, 1 << 30},
 	} {
 		if !(n.min <= n.v && n.v <= n.max) { // so written, NaN is out of range
 			return fmt.Errorf("bench: %s: %v is out of range; use %v to %v", n.name, n.v, n.min, n.max)

@@ -61,12 +61,30 @@ type Statuses struct {
 	Other int64 `json:"other"`
 }
 
+// add adds answers by the first digit of their status.
+func (s *Statuses) add(byDigit *[10]int64) {
+	s.S2xx += byDigit[2]
+	s.S3xx += byDigit[3]
+	s.S4xx += byDigit[4]
+	s.S5xx += byDigit[5]
+	for _, digit := range [...]int{6, 7, 8, 9} {
+		s.Other += byDigit[digit]
+	}
+}
+
 // Backlog tells how far the open loop fell behind for want of a free conn. It
 // hides nothing: the latency of a request that had to wait includes the wait.
 type Backlog struct {
-	Max    int64 `json:"max"`    // requests that waited at once
+	Max    int64 `json:"max"`    // requests that waited at once, of each loop at its worst
 	Waited int64 `json:"waited"` // requests that had to wait
 	Unsent int64 `json:"unsent"` // given up, Timeout after the end of the run
+}
+
+// add takes in what another loop has seen.
+func (b *Backlog) add(f *Backlog) {
+	b.Max += f.Max
+	b.Waited += f.Waited
+	b.Unsent += f.Unsent
 }
 
 // CPU is processor time.

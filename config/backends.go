@@ -115,7 +115,7 @@ func parseBackend(s string) (Backend, *flaw) {
 		return Backend{Socket: path, Weight: 1}, checkSocket(path)
 	}
 	host, port, err := net.SplitHostPort(s)
-	if err != nil {
+	if err != nil || strings.Contains(s, "://") {
 		return Backend{}, wrong(fmt.Sprintf("%q is not host:port, [v6]:port or unix:/path", s), mendBackend(s))
 	}
 	if f := checkPort(port, 1); f != nil {

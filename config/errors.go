@@ -10,7 +10,7 @@ import (
 type Error struct {
 	File         string // "" for a flag
 	Line, Column int    // counted from 1, columns in bytes; 0 for a flag
-	Key          string // "timeouts.connect", "backends[1].port", "--mode"; "" for a fault of syntax
+	Key          string // "timeouts.connect", "backends[1].port", "--mode"; "" for a fault of syntax outside a value
 	What         string // what is wrong
 	Mend         string // what to do about it; "" where What says it
 }

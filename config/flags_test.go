@@ -27,6 +27,7 @@ func TestParseBackend(t *testing.T) {
 		"::1:9001":          `"::1:9001" is not host:port, [v6]:port or unix:/path; put an IPv6 address in brackets, such as "[::1]:9001"`,
 		"/run/a.sock":       `"/run/a.sock" is not host:port, [v6]:port or unix:/path; write "unix:/run/a.sock"`,
 		"http://a:80":       `"http://a:80" is not host:port, [v6]:port or unix:/path; leave out the scheme`,
+		"https://a":         `"https://a" is not host:port, [v6]:port or unix:/path; leave out the scheme`,
 		"unix:":             `is empty; write the path of a unix socket`,
 		":80":               `is empty; write a name or an IP address`,
 		"a:":                `"" is not a port; use 1 to 65535`,

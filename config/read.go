@@ -20,11 +20,12 @@ func Find(path string) (*Config, error) {
 	if path != "" {
 		return Load(path)
 	}
-	c, err := Load(FileName)
-	if errors.Is(err, fs.ErrNotExist) {
+	// A link that leads nowhere is a file that cannot be read, and no reason to
+	// serve something else.
+	if _, err := os.Lstat(FileName); errors.Is(err, fs.ErrNotExist) {
 		return Default(), nil
 	}
-	return c, err
+	return Load(FileName)
 }
 
 // Load reads and checks the file at path. It returns an *fs.PathError for a
@@ -70,8 +71,21 @@ func decode(name, src string) (tree map[string]any, err error) {
 	}
 	// Position.Start is right where Line and Col are not: after a newline in
 	// the wrong place they are those of the line before or after.
-	line, column := place(src, syntax.Position.Start)
-	return nil, Errors{{File: name, Line: line, Column: column, What: syntax.Message}}
+	start := syntax.Position.Start
+	line, column := place(src, start)
+	return nil, Errors{{File: name, Line: line, Column: column, Key: keyAt(src, start), What: syntax.Message}}
+}
+
+// keyAt returns the path of the key whose value begins at off, "" for none. What
+// stands behind off need not be TOML.
+func keyAt(src string, off int) string {
+	at, _ := findSpots(src)
+	for path, s := range at {
+		if s.value == off && s.key < off {
+			return path
+		}
+	}
+	return ""
 }
 
 // reader fills a Config from a decoded tree, and collects what is wrong.

@@ -143,7 +143,9 @@ func TestErrors(t *testing.T) {
 	for _, tc := range []struct{ src, want string }{
 		// Syntax: the words are the library's, the place is ours.
 		{"port = 1\nport = 2\n", "2:1: Key 'port' has already been defined."},
-		{"port = \n", "1:8: expected value but found '\\n' instead"},
+		{"port = \n", "1:8: port: expected value but found '\\n' instead"},
+		{"[[backends]]\n[[backends]]\nport = 99999999999999999999\n", "3:8: backends[1].port: 99999999999999999999 is out of range for int64"},
+		{"limits = { body_bytes = 08 }\n", "1:25: limits.body_bytes: Invalid integer \"08\": cannot have leading zeroes"},
 		{"[[backends]\n", "1:11: expected end of table array name delimiter ']', but got '\\n' instead"},
 		{"host = \"a\n", "1:10: strings cannot contain newlines"},
 		{"\n\nhost", "3:4: unexpected EOF; expected key separator '='"},
@@ -209,6 +211,8 @@ func TestErrors(t *testing.T) {
 		{"[timeouts]\nconnect = 30\n", `2:11: timeouts.connect: 30 has no unit; write "30s"`},
 		{"[timeouts]\nconnect = 1.5\n", `2:11: timeouts.connect: 1.5 has no unit; write "30s"`},
 		{"[timeouts]\nconnect = \"30\"\n", `2:11: timeouts.connect: "30" has no unit; write "30s"`},
+		{"[timeouts]\nconnect = \"inf\"\n",
+			`2:11: timeouts.connect: "inf" is not a length of time; write a number and ms, s, m or h, such as "30s"`},
 		{"[timeouts]\nconnect = \"soon\"\n",
 			`2:11: timeouts.connect: "soon" is not a length of time; write a number and ms, s, m or h, such as "30s"`},
 		{"[timeouts]\nconnect = \"0s\"\n",
@@ -279,6 +283,15 @@ func TestFind(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if c, err := Find(""); err != nil || !reflect.DeepEqual(c, Default()) {
 		t.Errorf("without a file: %+v, %v; want the default", c, err)
+	}
+	if err := os.Symlink("nowhere", FileName); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := Find(""); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("with a link that leads nowhere: %+v, %v; want an error", c, err)
+	}
+	if err := os.Remove(FileName); err != nil {
+		t.Fatal(err)
 	}
 	if err := os.WriteFile(FileName, []byte("port = 81"), 0o600); err != nil {
 		t.Fatal(err)

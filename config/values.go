@@ -222,7 +222,7 @@ func parseDuration(v any) (time.Duration, *flaw) {
 		return 0, wrong(fmt.Sprintf("%v has no unit", v), mend)
 	}
 	d, err := time.ParseDuration(s)
-	if _, number := strconv.ParseFloat(s, 64); err != nil && number == nil {
+	if strings.Trim(s, "0123456789.") == "" && s != "" && err != nil {
 		return 0, wrong(fmt.Sprintf("%q has no unit", s), fmt.Sprintf(`write "%ss"`, s))
 	}
 	switch {

@@ -60,6 +60,10 @@ func (c *Conn) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
+// LookAgain makes the conn Readable, so that the next Read asks the system
+// though no event has come yet. It does nothing behind the end of the bytes.
+func (c *Conn) LookAgain() { c.flags |= Readable &^ c.over }
+
 // Write takes bytes from b, which is not empty. n < len(b) with a nil error
 // means that the rest has to wait until the conn is Writable again.
 func (c *Conn) Write(b []byte) (n int, err error) {

@@ -80,9 +80,12 @@ func (p *Proxy) takeIdle(t *upstream.Backend[*backendConn]) *backendConn {
 	}
 }
 
-// close ends b, wherever it is.
+// close ends b, wherever it is. Again does nothing.
 func (b *backendConn) close() {
 	p := b.p
+	if !b.IsOpen() {
+		return
+	}
 	if b.to.Idle.Remove(&b.link) {
 		p.counters.BackendIdle.Sub(1)
 	}
@@ -96,15 +99,8 @@ func (b *backendConn) close() {
 
 // Panicked is called by the loop when an event of b ended in a panic.
 func (b *backendConn) Panicked(value any, stack []byte) {
-	var c *client
-	if b.x != nil {
-		c = b.x.client
-	}
-	if c == nil {
-		b.p.counters.Panics.Add(1)
-		b.p.log.Error("panic", "value", value, "stack", string(stack))
+	b.p.panicked(value, stack)
+	if b.x == nil {
 		b.close()
-		return
 	}
-	b.p.panicked(c, value, stack)
 }

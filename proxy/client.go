@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"net/netip"
 	"time"
 
@@ -100,6 +101,12 @@ func (c *client) Ready() {
 // advance moves the exchange on, and begins the next ones, until there is
 // something to wait for.
 func (c *client) advance() {
+	c.p.working = c
+	c.advanceOn()
+	c.p.working = nil
+}
+
+func (c *client) advanceOn() {
 	for range pipelineTurns {
 		if c.x == nil && !c.begin() {
 			return
@@ -112,24 +119,41 @@ func (c *client) advance() {
 }
 
 // begin starts an exchange when there is a first byte; without one, c is idle.
+// Empty lines are no request (RFC 9112 2.2).
 func (c *client) begin() bool {
-	if c.in == nil {
-		n, err := c.p.fill(&c.Conn, &c.in, false)
-		if err != nil || n == 0 && c.p.draining && c.used {
-			c.close(false)
-			return false
-		}
-		if n == 0 {
-			if !c.p.draining {
-				c.arm(c.p.loop.Now().Add(c.p.cfg.Timeouts.ClientIdle))
+	for range pumpTurns {
+		if c.in == nil || c.in.Len() == 0 {
+			if !c.receive() {
+				return false
 			}
-			return false
 		}
-		c.p.counters.BytesFromClient.Add(uint64(n))
+		for bytes.HasPrefix(c.in.Bytes(), crlf) {
+			c.in.Take(len(crlf))
+		}
+		if c.in.Len() > 0 {
+			c.used = true
+			c.p.newExchange(c)
+			return true
+		}
 	}
-	c.used = true
-	c.p.newExchange(c)
-	return true
+	c.Again()
+	return false
+}
+
+// receive reads when no exchange is at work. False: nothing came, and c is idle
+// or closed.
+func (c *client) receive() bool {
+	p := c.p
+	n, err := p.fill(&c.Conn, &c.in, false)
+	if err != nil || n == 0 && p.draining && c.used {
+		c.close(false)
+		return false
+	}
+	if n == 0 && !p.draining {
+		c.arm(p.loop.Now().Add(p.cfg.Timeouts.ClientIdle))
+	}
+	p.counters.BytesFromClient.Add(uint64(n))
+	return n > 0
 }
 
 // lastCall ends an idle c, for a drain. A request that is here already, though
@@ -160,14 +184,21 @@ func (c *client) Expired() {
 	case c.state == connFree:
 	case c.x == nil:
 		c.close(false)
-	case c.x.expired() && c.state == connOpen:
-		c.advance()
+	default:
+		c.p.working = c
+		if c.x.expired() && c.state == connOpen {
+			c.advanceOn()
+		}
+		c.p.working = nil
 	}
 }
 
-// close ends c, without an exchange.
+// close ends c, without an exchange. Again does nothing.
 func (c *client) close(reset bool) {
 	p := c.p
+	if c.state == connFree {
+		return
+	}
 	p.arena.Put(c.in)
 	c.in = nil
 	p.loop.Disarm(&c.timer)
@@ -225,8 +256,8 @@ func (c *client) linger() {
 	c.Again()
 }
 
-// Panicked is called by the loop when an event of c ended in a panic. What c and
-// its exchange hold is left to the collector: it may be in any state.
+// Panicked is called by the loop when an event of c ended in a panic.
 func (c *client) Panicked(value any, stack []byte) {
-	c.p.panicked(c, value, stack)
+	c.p.panicked(value, stack)
+	c.close(true)
 }

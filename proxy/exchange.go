@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -41,7 +42,7 @@ var next = [phases]uint8{
 	Dial:  1<<Send | 1<<Pick | 1<<Relay,
 	Send:  1<<Wait | 1<<Relay | 1<<Pick,
 	Wait:  1<<Relay | 1<<Pick,
-	Relay: 0,
+	Relay: 1 << Relay, // a reply of lb's own in the place of a response that turned out bad
 }
 
 // pumpTurns is how often bytes are moved each way for one event, before the
@@ -64,7 +65,6 @@ type exchange struct {
 
 	phase    Phase
 	since    tick.Instant // when the phase began
-	progress tick.Instant // when bytes last moved, either way
 	moves    uint32       // counts what moved
 	sent     int64        // bytes of the request that the backend of this attempt took
 	received int64        // bytes of the response head and body that came from it
@@ -90,7 +90,7 @@ func (p *Proxy) newExchange(c *client) {
 	}
 	now := p.loop.Now()
 	x.client, c.x = c, x
-	x.phase, x.since, x.progress = Head, now, now
+	x.phase, x.since = Head, now
 	x.req.Reset(&p.limits)
 	x.tried.Reset()
 	x.sent, x.received, x.hops, x.attempts = 0, 0, -1, 0
@@ -120,7 +120,7 @@ func (x *exchange) release() {
 func (x *exchange) enter(ph Phase) {
 	invariant.Check(next[x.phase]&(1<<ph) != 0, "proxy: phase may not follow")
 	x.phase, x.since = ph, x.p.loop.Now()
-	x.progress = x.since
+	x.up.progress, x.down.progress = x.since, x.since
 }
 
 // run moves the exchange as far as it will go now. It returns true when it has
@@ -135,10 +135,10 @@ func (x *exchange) run() (ended bool) {
 	return x.pump()
 }
 
-// moved notes that bytes moved.
-func (x *exchange) moved() {
+// moved notes that bytes moved in ln.
+func (x *exchange) moved(ln *lane) {
 	x.moves++
-	x.progress = x.p.loop.Now()
+	ln.progress = x.p.loop.Now()
 }
 
 // readHead reads the request head.
@@ -169,7 +169,6 @@ func (x *exchange) admit() (ended bool) {
 	p.counters.Requests.Add(1)
 	p.budget.Begin(p.loop.Now())
 	x.idempotent = r.Idempotent()
-	x.expecting = r.ExpectContinue && r.Framing != httpparse.None
 	if r.Method == httpparse.CONNECT {
 		return x.reply(501, "lb forwards to its own backends and opens no tunnels")
 	}
@@ -182,6 +181,7 @@ func (x *exchange) admit() (ended bool) {
 		}
 	}
 	x.composeRequest()
+	x.expecting = x.waitsFor100()
 	c.in.Take(int(r.HeadLen))
 	if !x.up.whole && c.in.Len() > 0 {
 		if f, bad := x.takeUp(); bad {
@@ -193,13 +193,25 @@ func (x *exchange) admit() (ended bool) {
 	return x.pick()
 }
 
+// waitsFor100 tells whether the client may hold its body back until it is told to
+// go on, which only the backend can do: nothing of the body has come, and the
+// expectation was passed on.
+func (x *exchange) waitsFor100() bool {
+	r, b := &x.req, x.client.in.Bytes()
+	if !r.ExpectContinue || r.Framing == httpparse.None || len(b) > int(r.HeadLen) {
+		return false
+	}
+	f, _ := r.Find(httpparse.Expect)
+	return !r.Nominates(b, f)
+}
+
 // countHop obeys Max-Forwards (RFC 9110 7.6.2).
 func (x *exchange) countHop() (ended, answered bool) {
 	b := x.client.in.Bytes()
 	f, _ := x.req.Find(httpparse.MaxForwards)
-	n, err := strconv.ParseUint(string(f.Value.Of(b)), 10, 62)
+	n, err := strconv.ParseUint(string(f.Value.Of(b)), 10, 62) // above that it is the greatest
 	switch {
-	case err != nil:
+	case err != nil && !errors.Is(err, strconv.ErrRange):
 		return x.reply(400, "Max-Forwards is no number"), true
 	case n > 0:
 		x.hops = int64(n)
@@ -235,12 +247,12 @@ func (x *exchange) pick() (ended bool) {
 	return x.dial()
 }
 
-// takeIdle takes a conn of t from the idle list. A request that must not be
-// sent twice is worth a look whether the conn still lives.
+// takeIdle takes a conn of t from the idle list. A request that could not be sent
+// twice is worth a look whether the conn still lives.
 func (x *exchange) takeIdle(t *upstream.Backend[*backendConn]) *backendConn {
 	for {
 		b := x.p.takeIdle(t)
-		if b == nil || x.idempotent {
+		if b == nil || x.idempotent && x.up.whole && x.up.held {
 			return b
 		}
 		n, err := b.probe()
@@ -332,7 +344,7 @@ func (x *exchange) reply(code int, text string) (ended bool) {
 	up.release(x.p.arena)
 	up.broken = !up.whole
 	x.composeReply(code, text)
-	x.queued, x.begun = true, true
+	x.queued = true
 	x.p.counters.OwnReplies[code/100].Add(1)
 	x.p.counters.Replies[code/100].Add(1)
 	x.enter(Relay)
@@ -388,26 +400,26 @@ func (x *exchange) owes() (s side, from tick.Instant, limit time.Duration) {
 		return backendSide, x.since, t.Connect
 	case Wait:
 		if !x.down.flushed() {
-			return clientSide, x.progress, t.ClientWrite
+			return clientSide, x.down.progress, t.ClientWrite
 		}
 		return backendSide, x.since, t.Response
 	case Relay:
 		switch {
 		case x.tunnel:
-			return clientSide, x.progress, t.TunnelIdle
+			return clientSide, max(x.up.progress, x.down.progress), t.TunnelIdle
 		case !x.down.flushed():
-			return clientSide, x.progress, t.ClientWrite
+			return clientSide, x.down.progress, t.ClientWrite
 		case !x.down.whole:
-			return backendSide, x.progress, t.BackendBody
+			return backendSide, x.down.progress, t.BackendBody
 		}
 	}
 	switch {
 	case !x.up.flushed():
-		return backendSide, x.progress, t.BackendWrite
-	case x.expecting:
-		return backendSide, x.since, t.Response
+		return backendSide, x.up.progress, t.BackendWrite
+	case x.expecting: // the backend says no word, and the client need not: nobody's fault
+		return noSide, x.since, t.Response
 	}
-	return clientSide, x.progress, t.ClientBody
+	return clientSide, x.up.progress, t.ClientBody
 }
 
 // arm sets the deadline to what the exchange waits for now.

@@ -94,9 +94,10 @@ func (f fault) text() string {
 // attemptsMax is how often one exchange may be tried, the first time included.
 const attemptsMax = 3
 
-// mayRetry is the whole retry rule. A conn from the idle list that had been
-// closed by the backend is no sign of trouble there: the one fresh attempt
-// after it does not count against the budget.
+// mayRetry is the whole retry rule. Two faults do not count against the budget,
+// whose purpose is that retries do not add to the load of backends in trouble: a
+// conn from the idle list that had been closed is no sign of trouble, and a
+// refused connection is no load.
 func (x *exchange) mayRetry(f fault) bool {
 	switch {
 	case f.side != backendSide, x.queued, x.attempts >= attemptsMax:
@@ -106,7 +107,7 @@ func (x *exchange) mayRetry(f fault) bool {
 	case f.cause == badAnswer, f.cause == slow && f.phase != Dial:
 		return false // it was acted on; asking once more doubles the load and the wait
 	}
-	return x.staleConn(f) || x.p.budget.Retry(x.p.loop.Now())
+	return x.staleConn(f) || f.cause == noConnect || x.p.budget.Retry(x.p.loop.Now())
 }
 
 // staleConn tells whether f is what a conn from the idle list shows when the
@@ -146,6 +147,7 @@ func (x *exchange) fail(f fault) (ended bool) {
 	f.phase = x.phase
 	x.blame(f)
 	retry := x.mayRetry(f)
+	torn := x.down.o > 0 && !x.down.flushed() // a part of a 1xx is out
 	x.dropBackend()
 	switch {
 	case retry:
@@ -155,7 +157,7 @@ func (x *exchange) fail(f fault) (ended bool) {
 		x.fresh = true
 		x.enter(Pick)
 		return x.pick()
-	case f.cause == gone || f.cause == cutOff || x.begun:
+	case f.cause == gone || f.cause == cutOff || x.begun || torn:
 		x.abort()
 		return true
 	}

@@ -81,7 +81,7 @@ func (x *exchange) composeRequest() {
 // appendForwarded appends the fields that tell the backend who asked.
 func (x *exchange) appendForwarded(d, b []byte) []byte {
 	c, r := x.client, &x.req
-	told := c.trusted && r.Seen.Has(httpparse.XForwardedFor)
+	told := x.told(b, httpparse.XForwardedFor)
 	if told || c.peerLen > 0 {
 		d = append(d, "X-Forwarded-For: "...)
 		if told {
@@ -98,15 +98,21 @@ func (x *exchange) appendForwarded(d, b []byte) []byte {
 		}
 		d = append(d, crlf...)
 	}
-	if !c.trusted || !r.Seen.Has(httpparse.XForwardedProto) {
+	if !x.told(b, httpparse.XForwardedProto) {
 		d = append(d, "X-Forwarded-Proto: http\r\n"...)
 	}
-	if r.Authority.Len > 0 && (!c.trusted || !r.Seen.Has(httpparse.XForwardedHost)) {
+	if r.Authority.Len > 0 && !x.told(b, httpparse.XForwardedHost) {
 		d = append(d, "X-Forwarded-Host: "...)
 		d = append(d, r.Authority.Of(b)...)
 		d = append(d, crlf...)
 	}
 	return d
+}
+
+// told tells whether a trusted client said id, in a field that goes on.
+func (x *exchange) told(b []byte, id httpparse.FieldID) bool {
+	f, ok := x.req.Find(id)
+	return ok && x.client.trusted && !x.req.Nominates(b, f)
 }
 
 // upgradeAsked returns the protocols that the client asks to change to, "" when
@@ -117,29 +123,30 @@ func (x *exchange) upgradeAsked(b []byte) string {
 	if r.Minor == 0 || !r.UpgradeOption || !r.Seen.Has(httpparse.Upgrade) || r.HasToken(b, httpparse.Upgrade, "h2c") {
 		return ""
 	}
-	f, _ := r.Find(httpparse.Upgrade)
-	value := f.Value.Of(b)
-	if string(value) == "websocket" {
-		return "websocket" // nearly always, and without an allocation
+	asked := ""
+	for _, f := range r.Fields {
+		switch value := f.Value.Of(b); {
+		case f.ID != httpparse.Upgrade:
+		case asked != "":
+			asked += ", " + string(value) // several lines are one list (RFC 9110 5.3)
+		case string(value) == "websocket":
+			asked = "websocket" // nearly always, and without an allocation
+		default:
+			asked = string(value)
+		}
 	}
-	return string(value)
+	return asked
 }
 
-// composeInterim writes a 1xx response, or the 101 that ends in a tunnel, behind
-// what is in down.out.
+// composeInterim writes a 1xx response, or the 101 that ends in a tunnel, into
+// down.out.
 func (x *exchange) composeInterim(b []byte) {
 	r, ln := &x.resp, &x.down
-	if ln.flushed() && ln.out != nil {
-		ln.out.R, ln.out.W, ln.o, ln.cut = 0, 0, 0, 0
-	}
-	ln.room(x.p.arena, int(r.HeadLen)+len(r.Fields)+len(x.upgrade)+ownFields)
-	d := x.appendStatus(ln.out.B[:ln.out.W], b)
+	ln.restart(x.p.arena, int(r.HeadLen)+len(r.Fields)+ownFields)
+	d := x.appendStatus(ln.out.B[:0], b)
 	d = httpparse.AppendFields(d, b, &r.Head, hopByHop|httpparse.SetOf(httpparse.Trailer))
 	if r.Code == 101 {
-		f, _ := r.Find(httpparse.Upgrade)
-		d = append(d, "Connection: Upgrade\r\nUpgrade: "...)
-		d = append(d, f.Value.Of(b)...)
-		d = append(d, crlf...)
+		d = x.appendUpgrade(d, b)
 	}
 	ln.out.W = len(append(d, crlf...))
 	ln.cut = ln.out.W
@@ -157,11 +164,8 @@ func (x *exchange) composeResponse() {
 			to, x.keep = httpparse.Close, false // RFC 9112 6.1: no chunks for HTTP/1.0
 		}
 	}
-	if ln.flushed() && ln.out != nil {
-		ln.out.R, ln.out.W, ln.o, ln.cut = 0, 0, 0, 0
-	}
-	ln.room(x.p.arena, int(r.HeadLen)+len(r.Fields)+ownFields)
-	d := x.appendStatus(ln.out.B[:ln.out.W], b)
+	ln.restart(x.p.arena, int(r.HeadLen)+len(r.Fields)+ownFields)
+	d := x.appendStatus(ln.out.B[:0], b)
 	drop := hopByHop
 	if to != httpparse.Chunked || r.Framing != httpparse.Chunked {
 		drop |= httpparse.SetOf(httpparse.Trailer)
@@ -173,6 +177,9 @@ func (x *exchange) composeResponse() {
 		d = append(d, crlf...)
 	}
 	d = x.appendConnection(d)
+	if r.Code == 426 && r.Seen.Has(httpparse.Upgrade) { // RFC 9110 15.5.22: it must say to what
+		d = x.appendUpgrade(d, b)
+	}
 	switch {
 	case to == httpparse.Chunked:
 		d = append(d, "Transfer-Encoding: chunked\r\n"...)
@@ -183,6 +190,14 @@ func (x *exchange) composeResponse() {
 	ln.out.W = len(append(d, crlf...))
 	ln.cut = ln.out.W
 	ln.begin(r.Framing, to, r.Length)
+}
+
+// appendUpgrade appends the Upgrade of the response in b and names it in Connection.
+func (x *exchange) appendUpgrade(d, b []byte) []byte {
+	f, _ := x.resp.Find(httpparse.Upgrade)
+	d = append(d, "Connection: Upgrade\r\nUpgrade: "...)
+	d = append(d, f.Value.Of(b)...)
+	return append(d, crlf...)
 }
 
 // appendConnection says what will become of the client's conn, where the

@@ -7,6 +7,7 @@ import (
 	"lb/httpparse"
 	"lb/internal/invariant"
 	"lb/loop"
+	"lb/loop/tick"
 )
 
 // copyMax is the largest part of a body, in bytes, that is copied behind the
@@ -27,8 +28,9 @@ type lane struct {
 	skip int         // bytes of in behind data that are used up already
 
 	from, to httpparse.Framing
-	left     int64 // for Length: body bytes still to be read
-	taken    int64 // body bytes read
+	progress tick.Instant // when bytes last moved
+	left     int64        // for Length: body bytes still to be read
+	taken    int64        // body bytes read
 	chunks   httpparse.Chunks
 	trailers httpparse.Trailers
 	inTrail  bool // the trailer section has begun
@@ -117,8 +119,13 @@ func (ln *lane) advance(k int, in *arena.Slab) {
 // the head in out. bad: the source broke the framing.
 func (ln *lane) take(a *arena.Arena, in *arena.Slab, limits *httpparse.Limits) (r httpparse.Reason, bad bool) {
 	invariant.Check(ln.data == 0 && !ln.whole, "proxy: take with data pending")
-	if ln.flushed() {
+	switch {
+	case ln.flushed():
 		ln.reuse(a)
+	case ln.from == httpparse.Chunked && ln.out.W+in.Len()+limits.Fields+chunkRoom > headRoom+limits.HeadBytes:
+		// The head may leave no room for a trailer section behind it: it goes first.
+		ln.starved = false
+		return httpparse.NoReason, false
 	}
 	switch ln.from {
 	case httpparse.Length:
@@ -135,7 +142,7 @@ func (ln *lane) take(a *arena.Arena, in *arena.Slab, limits *httpparse.Limits) (
 	ln.taken += int64(ln.data)
 	ln.encode(a, in)
 	ln.starved = ln.flushed() && !ln.whole
-	return 0, false
+	return httpparse.NoReason, false
 }
 
 // bulk tells whether much is still to come, so that a large slab is worth it.
@@ -215,7 +222,7 @@ func (ln *lane) encode(a *arena.Arena, in *arena.Slab) {
 	chunked := ln.to == httpparse.Chunked
 	copied := n > 0 && n <= copyMax && (chunked || ln.out != nil)
 	if chunked && (n > 0 || ln.whole) || copied {
-		need := chunkRoom + 2*trail
+		need := chunkRoom + trail + len(ln.trailers.Fields)
 		if copied {
 			need += n
 		}
@@ -275,18 +282,28 @@ var (
 // put appends b to out, where room has been made.
 func (ln *lane) put(b []byte) { ln.out.W += copy(ln.out.B[ln.out.W:], b) }
 
-// room makes out a slab with room for n more bytes.
+// room makes out a slab with room for n more bytes. The limits of config and the
+// sizes of slabs are such that a large one always has it.
 func (ln *lane) room(a *arena.Arena, n int) {
 	if ln.out == nil {
 		ln.out, ln.o, ln.cut = a.Get(), 0, 0
 	}
-	if len(ln.out.Room()) >= n || ln.out.Large() {
-		return
+	if len(ln.out.Room()) < n && !ln.out.Large() {
+		large := a.GetLarge()
+		large.W = copy(large.B, ln.out.B[:ln.out.W])
+		a.Put(ln.out)
+		ln.out = large
 	}
-	large := a.GetLarge()
-	large.W = copy(large.B, ln.out.B[:ln.out.W])
-	a.Put(ln.out)
-	ln.out = large
+	invariant.Check(len(ln.out.Room()) >= n, "proxy: no room in a large slab")
+}
+
+// restart empties out, all of which has been written, and makes room for n bytes.
+func (ln *lane) restart(a *arena.Arena, n int) {
+	invariant.Check(ln.flushed(), "proxy: restart with bytes pending")
+	if ln.out != nil {
+		ln.out.R, ln.out.W, ln.o, ln.cut = 0, 0, 0, 0
+	}
+	ln.room(a, n)
 }
 
 // release gives out back.

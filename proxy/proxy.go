@@ -52,6 +52,7 @@ type Proxy struct {
 	limits   httpparse.Limits
 
 	clients   *client // all open ones, newest first
+	working   *client // the one that is being moved on: who a panic belongs to
 	open      int
 	draining  bool
 	drained   func() // called once when the last client has gone
@@ -192,6 +193,7 @@ var errFull = errors.New("proxy: input buffer full")
 // error means "not ready now".
 func (p *Proxy) fill(c *loop.Conn, in **arena.Slab, bulk bool) (n int, err error) {
 	if !c.Readable() {
+		p.drop(in)
 		return 0, nil
 	}
 	s := *in

@@ -13,8 +13,11 @@ import (
 // move behind the request head: every event that brings bytes or makes room
 // ends here, as edges ask for.
 func (x *exchange) pump() (ended bool) {
-	if x.client.Hangup() && !x.tunnel {
+	if x.client.Hangup() {
 		return x.fail(fault{side: clientSide, cause: gone})
+	}
+	if b := x.backend; x.tunnel && b.Hangup() && !b.Readable() {
+		return x.fail(fault{side: backendSide, cause: reset})
 	}
 	for range pumpTurns {
 		before := x.moves
@@ -63,7 +66,7 @@ func (x *exchange) pumpUp() (f fault, bad bool) {
 	if !up.flushed() {
 		n, err := up.flush(&x.backend.Conn, c.in)
 		if x.sent += int64(n); n > 0 {
-			x.moved()
+			x.moved(up)
 		}
 		if err != nil {
 			return x.refusedUp()
@@ -81,6 +84,9 @@ func (x *exchange) pumpUp() (f fault, bad bool) {
 	}
 	if x.phase == Send {
 		x.enter(Wait)
+		if !x.idempotent {
+			up.release(p.arena) // it will not be sent again
+		}
 	}
 	return f, false
 }
@@ -88,10 +94,11 @@ func (x *exchange) pumpUp() (f fault, bad bool) {
 // refusedUp is called when the backend takes no more of the request. It may
 // have answered before it stopped reading; that answer still counts.
 func (x *exchange) refusedUp() (f fault, bad bool) {
-	x.up.broken = true
-	if x.tunnel || !x.backend.Readable() && !x.begun {
+	if x.tunnel {
 		return fault{side: backendSide, cause: reset}, true
 	}
+	x.up.broken = true
+	x.backend.LookAgain() // the event of its answer may still be on its way
 	x.moves++
 	return f, false
 }
@@ -114,7 +121,7 @@ func (x *exchange) takeUp() (f fault, bad bool) {
 		case n == 0:
 			return f, false
 		}
-		x.moved()
+		x.moved(up)
 		x.expecting = false
 	}
 	if reason, bad := up.take(p.arena, c.in, &p.limits); bad {
@@ -137,7 +144,7 @@ func (x *exchange) pumpDown() (f fault, bad bool) {
 			return f, bad
 		}
 	}
-	if x.down.whole || x.backend == nil {
+	if x.down.whole || x.backend == nil || !x.down.flushed() {
 		return f, false
 	}
 	if f, bad = x.takeDown(); bad {
@@ -161,8 +168,11 @@ func (x *exchange) flushDown() (f fault, bad bool) {
 		n, err = down.flush(&x.client.Conn, b.in)
 	}
 	if n > 0 {
-		x.moved()
+		x.moved(down)
 		x.p.counters.BytesToClient.Add(uint64(n))
+		if x.phase == Relay && !x.begun {
+			x.nowBegun()
+		}
 	}
 	if err != nil {
 		return fault{side: clientSide, cause: gone}, true
@@ -171,6 +181,7 @@ func (x *exchange) flushDown() (f fault, bad bool) {
 		return f, false
 	}
 	x.p.drop(&b.in)
+	down.release(x.p.arena)
 	return f, false
 }
 
@@ -194,7 +205,7 @@ func (x *exchange) takeDown() (f fault, bad bool) {
 		case n == 0:
 			return f, false
 		}
-		x.moved()
+		x.moved(down)
 	}
 	if _, bad := down.take(p.arena, b.in, &p.limits); bad {
 		return fault{side: backendSide, cause: badAnswer}, true
@@ -267,11 +278,8 @@ func (x *exchange) respond() (f fault, bad bool) {
 		x.keep = x.keeps()
 		x.composeResponse()
 		b.in.Take(int(r.HeadLen))
-		class := min(r.Code/100, 5)
-		p.counters.Replies[class].Add(1)
-		x.target.Slot.Replies[class].Add(1)
 	}
-	x.queued, x.begun = true, true
+	x.queued = true
 	x.enter(Relay)
 	if x.up.done() {
 		x.up.release(p.arena)
@@ -304,7 +312,17 @@ func (x *exchange) openTunnel() {
 	x.up.begin(httpparse.Close, httpparse.Close, 0)
 	x.down.begin(httpparse.Close, httpparse.Close, 0)
 	x.p.counters.Tunnels.Add(1)
-	x.target.Slot.Replies[1].Add(1)
+}
+
+// nowBegun notes that the final head is on its way: from here on there is no
+// other reply.
+func (x *exchange) nowBegun() {
+	x.begun = true
+	if x.backend != nil && !x.tunnel {
+		class := min(x.resp.Code/100, 5)
+		x.p.counters.Replies[class].Add(1)
+		x.target.Slot.Replies[class].Add(1)
+	}
 }
 
 // probe looks whether anything has come on an idle conn: n > 0 are bytes that
@@ -314,12 +332,14 @@ func (b *backendConn) probe() (n int, err error) {
 	return n, err
 }
 
-// panicked ends c and its exchange after a panic. Its slabs are left to the
-// collector: what state they are in, nobody knows.
-func (p *Proxy) panicked(c *client, value any, stack []byte) {
+// panicked ends the client that was being moved on, and its exchange. Its slabs
+// are left to the collector: what state they are in, nobody knows.
+func (p *Proxy) panicked(value any, stack []byte) {
 	p.counters.Panics.Add(1)
 	p.log.Error("panic", "value", value, "stack", string(stack))
-	if c.state == connFree {
+	c := p.working
+	p.working = nil
+	if c == nil || c.state == connFree {
 		return
 	}
 	if x := c.x; x != nil {

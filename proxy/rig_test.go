@@ -12,7 +12,6 @@ import (
 	"lb/config"
 	"lb/loop"
 	"lb/loop/looptest"
-	"lb/upstream"
 )
 
 // rig is a real loop and a real proxy on the fake kernel.
@@ -21,7 +20,6 @@ type rig struct {
 	calls    *callCounter
 	l        *loop.Loop
 	p        *Proxy
-	board    *board.Board
 	listener int
 	servers  []*looptest.Server
 }
@@ -89,21 +87,10 @@ func newRig(t testing.TB, seed uint64, cfg *config.Config, tiny bool) *rig {
 	r.l = loop.New(r.calls, loop.Options{OnPanic: func(value any, stack []byte) {
 		t.Errorf("panic: %v\n%s", value, stack)
 	}})
-	backends := len(cfg.Pools[0].Backends)
-	addrs := make([][]loop.Addr, backends)
-	for i := range addrs {
-		addrs[i] = []loop.Addr{rigBackend(i)}
+	for i := range cfg.Pools[0].Backends {
 		r.servers = append(r.servers, k.Serve(rigBackend(i)))
 	}
-	r.board = board.New(1, backends)
-	r.p = New(r.l, Options{
-		Config: cfg,
-		Board:  r.board,
-		Loops:  1,
-		Addrs:  [][][]loop.Addr{addrs},
-		Log:    slog.New(slog.DiscardHandler),
-		Clock:  func() time.Time { return rigDate },
-	})
+	r.p = rigProxy(r.l, cfg)
 	if tiny {
 		r.p.arena = arena.New(tinySlab, max(bulkBytes, cfg.Limits.HeaderBytes)+headRoom)
 	}
@@ -112,6 +99,22 @@ func newRig(t testing.TB, seed uint64, cfg *config.Config, tiny bool) *rig {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// rigProxy returns a proxy for the backends of rigConfig, with a board of its own.
+func rigProxy(l *loop.Loop, cfg *config.Config) *Proxy {
+	addrs := make([][]loop.Addr, len(cfg.Pools[0].Backends))
+	for i := range addrs {
+		addrs[i] = []loop.Addr{rigBackend(i)}
+	}
+	return New(l, Options{
+		Config: cfg,
+		Board:  board.New(1, len(addrs)),
+		Loops:  1,
+		Addrs:  [][][]loop.Addr{addrs},
+		Log:    slog.New(slog.DiscardHandler),
+		Clock:  func() time.Time { return rigDate },
+	})
 }
 
 // settle turns the loop, without letting time pass, until nothing moves.
@@ -149,21 +152,22 @@ func (r *rig) leftovers() (all []string) {
 	note("descriptors", r.k.OpenFDs())
 	note("clients", r.p.open)
 	note("timers beside that of Trim", r.l.Timers()-1)
-	totals := r.board.Totals()
-	note("ClientConns", int(totals.ClientConns))
-	note("BackendConns", int(totals.BackendConns))
-	note("BackendIdle", int(totals.BackendIdle))
-	note("Exchanges", int(totals.Exchanges))
-	note("Tunnels", int(totals.Tunnels))
-	note("Panics", int(totals.Panics))
-	for i := range r.servers {
-		note(fmt.Sprintf("InFlight of backend %d", i), int(r.board.BackendTotals(i).InFlight))
-		note(fmt.Sprintf("idle list of backend %d", i), idleLen(r.p.targets[i].Backend))
+	for what, c := range map[string]*board.Counter{
+		"ClientConns":  &r.p.counters.ClientConns,
+		"BackendConns": &r.p.counters.BackendConns,
+		"BackendIdle":  &r.p.counters.BackendIdle,
+		"Exchanges":    &r.p.counters.Exchanges,
+		"Tunnels":      &r.p.counters.Tunnels,
+		"Panics":       &r.p.counters.Panics,
+	} {
+		note(what, int(c.Load()))
+	}
+	for _, t := range r.p.targets {
+		note("InFlight of "+t.Name, int(t.Slot.InFlight.Load()))
+		note("idle list of "+t.Name, t.Idle.Len())
 	}
 	if m := r.k.Misuses(); len(m) > 0 {
 		all = append(all, m...)
 	}
 	return all
 }
-
-func idleLen(b *upstream.Backend[*backendConn]) int { return b.Idle.Len() }

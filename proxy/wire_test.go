@@ -78,16 +78,16 @@ func firstDiff(want, got string) string {
 // player plays one script and writes it down again, with what was seen.
 type player struct {
 	*rig
-	t     *testing.T
-	cut   bool
-	tiny  bool
+	t    *testing.T
+	cut  bool
+	tiny bool
 	// together: what lb does depends on what comes at once, so that the script
 	// is not played in other ways.
 	together bool
-	out   strings.Builder
-	conns []*wireConn // in the order in which they came to be
-	count map[string]int
-	seen  []string // what lb itself told
+	out      strings.Builder
+	conns    []*wireConn // in the order in which they came to be
+	count    map[string]int
+	seen     []string // what lb itself told
 }
 
 // wireConn is one conn as its far end sees it.
@@ -103,12 +103,15 @@ type wireConn struct {
 }
 
 // play runs a script: each action, then, until nothing moves any more, what
-// follows from it.
+// follows from it. An action behind "& " comes at once with the one before.
 func play(t *testing.T, script string, cut, tiny bool) *player {
 	p := &player{t: t, cut: cut, tiny: tiny, count: make(map[string]int)}
 	lines := strings.Split(strings.TrimSuffix(script, "\n"), "\n")
 	for i := 0; i < len(lines); i++ {
-		line := lines[i]
+		line, joined := lines[i], false
+		if line, joined = strings.CutPrefix(line, "& "); joined {
+			p.out.WriteString("& ")
+		}
 		who, text, sends := strings.Cut(line, ">")
 		switch {
 		case line == "", strings.HasPrefix(line, "#"):
@@ -134,6 +137,9 @@ func play(t *testing.T, script string, cut, tiny bool) *player {
 			p.send(who, pieces)
 		} else {
 			p.act(line)
+		}
+		if next := i + 1; next < len(lines) && strings.HasPrefix(lines[next], "& ") {
+			continue // at once with this
 		}
 		p.settle()
 		p.show()
@@ -425,91 +431,5 @@ func merge(b []byte) []byte {
 			b = rest[n+2:]
 		}
 		out = fmt.Appendf(out, "(%d bytes in chunks)%s\r\n", len(body), body)
-	}
-}
-
-// runMin is the least that is written as a run, in bytes.
-const runMin = 100
-
-// quote makes b readable: CRLF stays, what cannot be seen is escaped, and long
-// runs of a byte are counted, as in {70000 x}.
-func quote(b []byte) string {
-	var s strings.Builder
-	for len(b) > 0 {
-		n := 1
-		for n < len(b) && b[n] == b[0] {
-			n++
-		}
-		switch c := b[0]; {
-		case n >= runMin && c > ' ' && c < 0x7f:
-			fmt.Fprintf(&s, "{%d %c}", n, c)
-			b = b[n:]
-			continue
-		case bytes.HasPrefix(b, crlf):
-			s.WriteString("\r\n")
-			b = b[2:]
-			continue
-		case c == '\n':
-			s.WriteString(`\n`)
-		case c == '\r':
-			s.WriteString(`\r`)
-		case c == '\\' || c == '{':
-			s.Write([]byte{'\\', c})
-		case c < ' ' || c >= 0x7f:
-			fmt.Fprintf(&s, `\x%02x`, c)
-		default:
-			s.WriteByte(c)
-		}
-		b = b[1:]
-	}
-	return s.String()
-}
-
-// unquote is the reverse, for one line and its end: a line that ends in a
-// backslash has none. The pieces are parts of the line: text, or a run.
-func unquote(t *testing.T, text string) (pieces []string) {
-	text = strings.TrimPrefix(text, " ")
-	var s strings.Builder
-	for {
-		at := strings.IndexAny(text, `\{`)
-		if at < 0 {
-			return append(pieces, s.String()+text+"\r\n")
-		}
-		s.WriteString(text[:at])
-		text = text[at:]
-		if text == `\` {
-			return append(pieces, s.String())
-		}
-		if text[0] == '{' {
-			run, rest, _ := strings.Cut(text[1:], "}")
-			count, what, _ := strings.Cut(run, " ")
-			n, err := strconv.Atoi(count)
-			if err != nil || len(what) != 1 {
-				t.Fatalf("%q is no run", text)
-			}
-			pieces = append(pieces, s.String(), strings.Repeat(what, n))
-			s.Reset()
-			text = rest
-			continue
-		}
-		used := 2
-		switch text[1] {
-		case 'r':
-			s.WriteByte('\r')
-		case 'n':
-			s.WriteByte('\n')
-		case '\\', '{':
-			s.WriteByte(text[1])
-		case 'x':
-			n, err := strconv.ParseUint(text[2:4], 16, 8)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s.WriteByte(byte(n))
-			used = 4
-		default:
-			t.Fatalf("%q is no escape", text[:2])
-		}
-		text = text[used:]
 	}
 }

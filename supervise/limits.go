@@ -54,14 +54,27 @@ func connsMax(limit uint64, configured, index, loops, here int) int {
 }
 
 // loopsFor returns the number of loops: workers, or one for each CPU that this
-// process may use. Go knows affinity and the cgroup's quota; a GOMAXPROCS in the
-// environment says how Go should run, not how many CPUs there are.
-func loopsFor(workers int) int {
-	if workers > 0 {
-		return workers
+// process may use, and no more than connections, if that is not 0: a loop that
+// may have none could not take what the system gives it.
+func loopsFor(workers, connections int) int {
+	if workers == 0 {
+		workers = usableCPUs()
 	}
+	if connections > 0 {
+		workers = min(workers, connections)
+	}
+	return workers
+}
+
+// usableCPUs asks Go, which knows affinity, and the cgroup. A GOMAXPROCS in the
+// environment says how Go should run, not how many CPUs there are.
+func usableCPUs() int {
 	if os.Getenv("GOMAXPROCS") != "" {
 		runtime.SetDefaultGOMAXPROCS()
 	}
-	return runtime.GOMAXPROCS(0)
+	cpus := runtime.GOMAXPROCS(0)
+	if quota := cpuQuota(os.DirFS("/")); quota > 0 {
+		cpus = min(cpus, quota)
+	}
+	return cpus
 }

@@ -47,13 +47,19 @@ func TestRaiseDescriptorLimit(t *testing.T) {
 }
 
 func TestLoopsFor(t *testing.T) {
-	if got := loopsFor(3); got != 3 {
-		t.Errorf("3 workers: %d loops", got)
+	for _, tc := range []struct{ workers, connections, want int }{
+		{3, 0, 3},
+		{3, 3, 3},
+		{3, 2, 2}, // a loop that may have none could not accept what it is given
+	} {
+		if got := loopsFor(tc.workers, tc.connections); got != tc.want {
+			t.Errorf("%d workers, %d connections: %d loops, want %d", tc.workers, tc.connections, got, tc.want)
+		}
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	t.Setenv("GOMAXPROCS", "77")
 	runtime.GOMAXPROCS(77)
-	if got := loopsFor(0); got < 1 || got > max(2, runtime.NumCPU()) {
+	if got := loopsFor(0, 0); got < 1 || got > max(2, runtime.NumCPU()) {
 		t.Errorf("one per CPU of %d, GOMAXPROCS=77: %d loops", runtime.NumCPU(), got)
 	}
 }

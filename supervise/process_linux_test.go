@@ -181,13 +181,15 @@ func TestKilledWorkerLeavesNoGauge(t *testing.T) {
 	in.wantExit(t, 0)
 }
 
-// Exchanges of a worker that dies amid a drain count as cut off.
+// Exchanges of a worker that dies amid a drain count as cut off, and the log
+// says why.
 func TestWorkerKilledInDrain(t *testing.T) {
 	cfg := testConfig(config.MP)
 	slow := newSlowBackend(t)
 	addBackend(t, cfg, slow.URL)
 	cfg.Workers = 1
-	in := serve(t, cfg, Options{})
+	var log bytes.Buffer
+	in := serve(t, cfg, Options{Log: NewLog(&log, "info")})
 	a := getLater(in.addr)
 	<-slow.began
 	in.signals <- syscall.SIGTERM
@@ -195,6 +197,9 @@ func TestWorkerKilledInDrain(t *testing.T) {
 	kill(t, childrenOf(t, os.Getpid())[0], syscall.SIGKILL)
 	wantCut(t, a)
 	in.wantExit(t, 3)
+	if got := strings.Count(log.String(), `msg="worker died" worker=0`); got != 1 || !strings.Contains(log.String(), "signal: killed") {
+		t.Errorf("the log tells %d times that the worker died, want once and why:\n%s", got, log.String())
+	}
 }
 
 // A worker that hangs is ended by force.

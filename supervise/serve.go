@@ -138,7 +138,7 @@ func (s *server) start() error {
 	if err != nil {
 		return err
 	}
-	loops := loopsFor(s.cfg.Workers)
+	loops := loopsFor(s.cfg.Workers, s.cfg.Limits.Connections)
 	if s.listeners, err = listen(s.resolver, s.cfg.Host, s.cfg.Port, loops); err != nil {
 		return err
 	}

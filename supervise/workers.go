@@ -128,12 +128,18 @@ func (w *workers) keep(s *seat) {
 			return
 		default:
 		}
-		w.log.Error("worker died", "worker", s.index, "pid", p.pid(), "cause", p.cause(), "age", p.age())
+		w.logDeath(s)
 		w.board.TakeOver(s.index)
 		if !w.replace(s, p.age() < youngWorker) {
 			return
 		}
 	}
+}
+
+// logDeath tells why the process of s, which has exited, is gone.
+func (w *workers) logDeath(s *seat) {
+	p := s.process
+	w.log.Error("worker died", "worker", s.index, "pid", p.pid(), "cause", p.cause(), "age", p.age())
 }
 
 // replace starts a new process for s, and returns false when it is not to be
@@ -202,9 +208,13 @@ func (w *workers) finish(timeout time.Duration, now <-chan struct{}) (cut int) {
 			continue // it was never started
 		}
 		all.Go(func() {
+			served := s.process.serving()
 			reported := s.process.finish(timeout, now)
 			if reported < 0 { // it died: what it had at work is still on the board
 				reported = int(w.board.Loop(s.index).Exchanges.Load())
+				if served { // else it is known already
+					w.logDeath(s)
+				}
 			}
 			total.Add(int64(reported))
 		})

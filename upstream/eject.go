@@ -27,11 +27,11 @@ const forgive = time.Minute
 //
 // Its run of faults outlasts the ejection: nothing has answered since, so the
 // next fault ejects it again, and not the third. Faults that come while it is
-// ejected are old news and do not count.
+// out anyway are old news and do not count.
 func (r *roster) failed(i int, why board.Reason, detail uint64, now tick.Instant) (c Change, ejected bool) {
 	e := &r.entries[i]
 	s := e.state
-	if !r.eject.Enabled || s.EjectedUntil.Load() != 0 || board.Health(s.Health.Load()) == board.Down {
+	if !r.eject.Enabled || s.EjectedUntil.Load() != 0 || e.tier >= disabled {
 		return c, false
 	}
 	if s.Faults.Add(1) < uint64(r.eject.Faults) {

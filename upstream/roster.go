@@ -59,7 +59,7 @@ const (
 	ejectedPrimary // if all others are out: faults alone never empty a pool
 	ejectedBackup
 	draining // gets nothing new, but what is sticky goes on
-	disabled
+	disabled // not even that
 	down
 	tiers
 )
@@ -179,29 +179,36 @@ func (r *roster) renew(now tick.Instant) {
 
 func (r *roster) tierOf(i int, now tick.Instant) tier {
 	e := &r.entries[i]
-	if board.Health(e.state.Health.Load()) == board.Down {
+	ejected := r.isEjected(i, now)
+	admin := board.Admin(e.state.Admin.Load())
+	switch winding := e.drain || admin == board.Draining; {
+	case board.Health(e.state.Health.Load()) == board.Down:
 		return down
-	}
-	switch admin := board.Admin(e.state.Admin.Load()); {
-	case admin == board.Disabled:
+	case admin == board.Disabled, winding && ejected:
 		return disabled
-	case admin == board.Draining, e.drain:
+	case winding:
 		return draining
+	case e.backup && ejected:
+		return ejectedBackup
+	case e.backup:
+		return backup
+	case ejected:
+		return ejectedPrimary
 	}
-	t := primary
-	if e.backup {
-		t = backup
+	return primary
+}
+
+// isEjected tells whether a backend is ejected, and restores it when that is over.
+func (r *roster) isEjected(i int, now tick.Instant) bool {
+	until := tick.Instant(r.entries[i].state.EjectedUntil.Load())
+	if until > now {
+		r.until = min(r.until, until)
+		return true
 	}
-	until := tick.Instant(e.state.EjectedUntil.Load())
-	if until == 0 {
-		return t
-	}
-	if now >= until {
+	if until != 0 {
 		r.restore(i, until, now)
-		return t
 	}
-	r.until = min(r.until, until)
-	return t + ejectedPrimary - primary
+	return false
 }
 
 // pick returns the Index of a backend, at which it has counted an attempt.
@@ -239,25 +246,27 @@ func (r *roster) stays(i int) bool {
 // isOpen tells whether a backend may be picked.
 func (r *roster) isOpen(i int) bool { return r.entries[i].tier == r.best && r.best < draining }
 
-// search goes through all that are open, then through the backups, for one that
-// was not tried and has room; then for any that was tried. A full one that was
-// not tried is rather waited for than one that was tried taken again.
+// search goes through all that are open for one that was not tried and has room,
+// then through the backups, and at last takes any that was tried. One that is
+// full is waited for: it is not out, so that backups would come in, and better
+// than one that has just failed.
 func (r *roster) search(tried *Tried) (index int, why Why) {
 	for _, list := range [...][]int32{r.open, r.spare} {
+		full := false
 		for range list {
 			r.turn++
 			i := int(list[r.turn%len(list)])
 			if tried.Has(i) {
 				continue
 			}
-			why = Full
 			if r.reserve(i) {
 				return i, Picked
 			}
+			full = true
 		}
-	}
-	if why == Full || tried == nil {
-		return none, Full
+		if full {
+			return none, Full
+		}
 	}
 	return r.search(nil)
 }

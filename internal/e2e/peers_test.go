@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -80,6 +81,18 @@ func script(t *testing.T, f func(c net.Conn)) (addr string) {
 		running.Wait()
 	})
 	return ln.Addr().String()
+}
+
+// readHead reads from c up to the end of a head and no further; "" is for one that
+// does not come whole.
+func readHead(c net.Conn) string {
+	var head []byte
+	for one := make([]byte, 1); !bytes.HasSuffix(head, []byte("\r\n\r\n")); head = append(head, one...) {
+		if _, err := c.Read(one); err != nil {
+			return ""
+		}
+	}
+	return string(head)
 }
 
 // newClient is a client of net/http with conns of its own.
@@ -248,5 +261,5 @@ func digest(r io.Reader) (string, error) {
 // onlyReader hides WriteTo, which would choose the size of the pieces.
 type onlyReader struct{ io.Reader }
 
-// lines joins lines of a head or of a script, and ends the head.
+// lines makes a head of its lines.
 func lines(text ...string) string { return strings.Join(text, "\r\n") + "\r\n\r\n" }

@@ -118,7 +118,7 @@ func ranges(list []config.Statuses) string {
 // when err is neither a timeout nor a broken connection.
 func failed(phase string, err error, why board.Reason, timeout time.Duration) result {
 	r := result{why: why, ours: oneOf(err, ourErrors)}
-	text := err.Error()
+	text := strings.TrimPrefix(err.Error(), "net/http: HTTP/1.x transport connection broken: ")
 	var errno syscall.Errno
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):

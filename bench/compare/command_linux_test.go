@@ -1,0 +1,195 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience is how long anything may take here.
+const patience = 60 * time.Second
+
+// marker is in the environment of a command under test and of all that it starts.
+const marker = "LB_COMPARE_TEST"
+
+// asCommand has the test binary be the command.
+const asCommand = "LB_COMPARE_COMMAND"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		main()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// lbFile builds lb.
+func lbFile(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "lb")
+	if out, err := exec.Command("go", "build", "-o", file, "../..").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return file
+}
+
+// run is one command under test.
+type commandRun struct {
+	cmd    *exec.Cmd
+	out    bytes.Buffer
+	mark   string
+	exited chan error
+}
+
+func startCommand(t *testing.T, argv ...string) *commandRun {
+	t.Helper()
+	r := &commandRun{mark: fmt.Sprintf("%s=%s-%d", marker, t.Name(), os.Getpid()), exited: make(chan error, 1)}
+	r.cmd = exec.Command(os.Args[0], argv...)
+	r.cmd.Env = append(os.Environ(), asCommand+"=1", r.mark, "TMPDIR="+t.TempDir())
+	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.out
+	r.cmd.WaitDelay = time.Second
+	if err := r.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { r.exited <- r.cmd.Wait() }()
+	t.Cleanup(func() {
+		r.cmd.Process.Kill()
+		for pid := range r.alive("") {
+			t.Errorf("process %d is left", pid)
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+	})
+	return r
+}
+
+// alive returns the processes of the run whose command line has part in it.
+func (r *commandRun) alive(part string) map[int]string {
+	found := make(map[int]string)
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range dirs {
+		env, _ := os.ReadFile(dir + "/environ")
+		if !strings.Contains("\x00"+string(env), "\x00"+r.mark+"\x00") {
+			continue
+		}
+		line, _ := os.ReadFile(dir + "/cmdline")
+		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil && strings.Contains(string(line), part) {
+			found[pid] = string(line)
+		}
+	}
+	return found
+}
+
+// await waits until ok, and fails the test when that takes too long.
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); !ok(); <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("not in %v: %s", patience, what)
+		}
+	}
+}
+
+// wait returns the exit code.
+func (r *commandRun) wait(t *testing.T) int {
+	t.Helper()
+	select {
+	case err := <-r.exited:
+		if err != nil && !errors.As(err, new(*exec.ExitError)) {
+			t.Fatal(err)
+		}
+		return r.cmd.ProcessState.ExitCode()
+	case <-time.After(patience):
+		t.Fatalf("the command has not ended in %v", patience)
+	}
+	return -1
+}
+
+// tiny is a run that is as short as it can be.
+func tiny(t *testing.T, lb string, more ...string) []string {
+	return append([]string{"--lb", lb, "--proxies", "lb-mt,relay", "--scenario", "small", "--rounds", "2", "--seconds", "0.1",
+		"--out", filepath.Join(t.TempDir(), "out", "r")}, more...)
+}
+
+func TestRunToTheEnd(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "new", "r")
+	start := time.Now()
+	r := startCommand(t, tiny(t, lbFile(t), "--proxies", "direct,relay,lb-mp", "--scenario", "small,rate,unix", "--rounds", "1", "--out", out)...)
+	if code := r.wait(t); code != 0 {
+		t.Fatalf("exit code %d:\n%s", code, &r.out)
+	}
+	if d := time.Since(start); d > 30*time.Second {
+		t.Errorf("it took %v", d)
+	}
+	report, err := readReport(out + ".json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range report.Cases {
+		for _, p := range c.Proxies {
+			if d := p.Rounds[0]; d.Requests == 0 || d.Errors != 0 || d.Throughput == 0 || p.Name != "direct" && (d.User+d.System == 0 || d.Memory == 0) {
+				t.Errorf("%s, %s: %+v", c.Name, p.Name, d)
+			}
+		}
+	}
+	for _, suffix := range []string{".md", ".csv", "-cost.svg", "-cost.png", "-latency.svg", "-latency.png"} {
+		if info, err := os.Stat(out + suffix); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", suffix, err)
+		}
+	}
+	if left := r.alive(""); len(left) > 0 {
+		t.Errorf("processes are left: %v", left)
+	}
+}
+
+func TestInterruptedLeavesNothing(t *testing.T) {
+	lb := lbFile(t)
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		r := startCommand(t, tiny(t, lb, "--seconds", "600", "--proxies", "lb-mp,lb-mt,relay")...)
+		await(t, "load", func() bool { return len(r.alive(asLoad)) > 0 })
+		r.cmd.Process.Signal(sig)
+		if code := r.wait(t); code != exitInterrupted {
+			t.Errorf("%v: exit code %d, want %d:\n%s", sig, code, exitInterrupted, &r.out)
+		}
+		if left := r.alive(""); len(left) > 0 {
+			t.Errorf("%v: processes are left: %v", sig, left)
+		}
+	}
+}
+
+// Killed, it can do nothing any more; the kernel tells its children.
+func TestKilledLeavesNothing(t *testing.T) {
+	r := startCommand(t, tiny(t, lbFile(t), "--seconds", "600", "--proxies", "lb-mp,lb-mt,relay")...)
+	await(t, "load", func() bool { return len(r.alive(asLoad)) > 0 })
+	r.cmd.Process.Kill()
+	r.wait(t)
+	await(t, "the end of all processes", func() bool { return len(r.alive("")) == 0 })
+}
+
+func TestFailureLeavesNothing(t *testing.T) {
+	r := startCommand(t, tiny(t, "/bin/false", "--proxies", "relay,lb-mt")...)
+	if code := r.wait(t); code != exitFault || !strings.Contains(r.out.String(), "lb-mt has ended") {
+		t.Errorf("an lb that ends at once: exit code %d:\n%s", code, &r.out)
+	}
+	if left := r.alive(""); len(left) > 0 {
+		t.Errorf("processes are left: %v", left)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for _, argv := range [][]string{{"--scenario", "tiny"}, {"--proxies", "apache"}, {"--rounds", "0"}, {"--seconds", "NaN"}, {"--nothing"}, {"word"}} {
+		r := startCommand(t, argv...)
+		if code := r.wait(t); code != exitUsage {
+			t.Errorf("%q: exit code %d, want %d:\n%s", argv, code, exitUsage, &r.out)
+		}
+	}
+}

@@ -1,0 +1,253 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+)
+
+// titles are the names as tables have them.
+var titles = map[string]string{
+	"direct": "direct", "relay": "byte relay", "nginx": "nginx", "haproxy": "HAProxy",
+	"lb-mp": "**lb, mp**", "lb-mt": "**lb, mt**", "before-mp": "lb before, mp", "before-mt": "lb before, mt",
+	"nginx-big": "nginx, 32k buffers", "haproxy-big": "HAProxy, 128k buffers",
+}
+
+// references are what others are compared with.
+var references = []string{"relay", "nginx", "haproxy"}
+
+// others are the columns of costs beside lb.
+var others = []string{"relay", "nginx", "haproxy", "nginx-big", "haproxy-big"}
+
+// table is rows of cells, the first of them the heading.
+type table [][]string
+
+// String writes t as Markdown: the first column left, numbers right.
+func (t table) String() string {
+	var b strings.Builder
+	for i, row := range t {
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(row, " | "))
+		if i == 0 {
+			fmt.Fprintf(&b, "|---|%s\n", strings.Repeat("--:|", len(row)-1))
+		}
+	}
+	return b.String()
+}
+
+// writeMarkdown writes the whole report.
+func (r *Report) writeMarkdown(w io.Writer) {
+	fmt.Fprintf(w, "# lb compared, %s\n\n%s\n", day(r.Date), r.preface())
+	if len(r.costs()) > 1 {
+		fmt.Fprintf(w, "## CPU time per request\n\n%s\n\n%s\n", costsNote, r.costs())
+	}
+	for i := range r.Cases {
+		r.Cases[i].writeMarkdown(w, r.Cores)
+	}
+}
+
+// preface tells where the figures come from.
+func (r *Report) preface() string {
+	var b strings.Builder
+	m := &r.Machine
+	kind := "machine"
+	if m.Virtual {
+		kind = "virtual machine"
+	}
+	fmt.Fprintf(&b, "Commit %s, %s, on a %s with %d CPUs (%s), %.0f GiB, Linux %s, %s.\n",
+		r.Commit, r.Date, kind, m.CPUs, m.CPU, float64(m.Memory)/(1<<30), m.Kernel, m.Platform)
+	var versions []string
+	for _, name := range []string{"go", "nginx", "haproxy"} {
+		if v := r.Versions[name]; v != "" {
+			versions = append(versions, strings.Trim(title(name), "*")+" "+v)
+		}
+	}
+	fmt.Fprintf(&b, "%s. One worker each where nothing else is said; %s.\n", strings.Join(versions, ", "), r.Cores)
+	fmt.Fprintf(&b, "%d rounds of %g s, medians; in parentheses the range of the rounds.\nCommand: `%s`\n", r.Rounds, r.Seconds, r.Command)
+	if len(r.Missing) > 0 {
+		fmt.Fprintf(&b, "Not installed, so not compared: %s.\n", strings.Join(r.Missing, ", "))
+	}
+	return b.String()
+}
+
+func title(name string) string {
+	if t, ok := titles[name]; ok {
+		return t
+	}
+	return name
+}
+
+func day(date string) string { return date[:min(len(date), len("2006-01-02"))] }
+
+// writeMarkdown writes the table of one case. usual is what need not be said of
+// cores.
+func (c *Case) writeMarkdown(w io.Writer, usual string) {
+	fmt.Fprintf(w, "## %s\n\n%s", c.Name, c.About)
+	if c.Rate != 0 {
+		fmt.Fprintf(w, ": %.0f requests/s", c.Rate)
+	}
+	if c.Cores != usual {
+		fmt.Fprintf(w, "; %s", c.Cores)
+	}
+	fmt.Fprintf(w, "\n\n%s\n", c.table())
+	for i := range c.Proxies {
+		if p := &c.Proxies[i]; p.errors() > 0 {
+			fmt.Fprintf(w, "%s: **%d requests failed**\n\n", title(p.Name), p.errors())
+		}
+	}
+}
+
+// table has one row for each of the proxies.
+func (c *Case) table() table {
+	if c.isIdle() {
+		return c.idleTable()
+	}
+	head := []string{"", "req/s", "of direct", "p50", "p99", "p99.9", "CPU us/req", "user", "system", "memory"}
+	refs := c.references()
+	for _, name := range refs {
+		head = append(head, "CPU / "+title(name))
+	}
+	t := table{head}
+	direct := c.proxy("direct")
+	for i := range c.Proxies {
+		p := &c.Proxies[i]
+		row := []string{title(p.Name), fmt.Sprintf("%.0f", of(p.Rounds, throughputOf).median), share(p, direct),
+			latency(of(p.Rounds, p50Of).median), latency(of(p.Rounds, p99Of).median), latency(of(p.Rounds, p999Of).median)}
+		if p == direct {
+			row = append(row, "", "", "", "")
+		} else {
+			row = append(row, number(of(p.Rounds, cpuOf).median), number(of(p.Rounds, userOf).median),
+				number(of(p.Rounds, systemOf).median), mebibytes(of(p.Rounds, memoryOf).median))
+		}
+		for _, name := range refs {
+			row = append(row, comparison(p, c.proxy(name), cpuOf))
+		}
+		t = append(t, row)
+	}
+	return t
+}
+
+// idleTable is the table of a case of memory.
+func (c *Case) idleTable() table {
+	refs := c.references()
+	head := []string{"", "bytes per conn", "memory"}
+	for _, name := range refs {
+		head = append(head, "/ "+title(name))
+	}
+	t := table{head}
+	for i := range c.Proxies {
+		p := &c.Proxies[i]
+		row := []string{title(p.Name), fmt.Sprintf("%.0f", of(p.Rounds, idleOf).median), mebibytes(of(p.Rounds, memoryOf).median)}
+		for _, name := range refs {
+			row = append(row, comparison(p, c.proxy(name), idleOf))
+		}
+		t = append(t, row)
+	}
+	return t
+}
+
+// references returns those of them that took part.
+func (c *Case) references() []string {
+	return slices.DeleteFunc(slices.Clone(references), func(name string) bool { return c.proxy(name) == nil })
+}
+
+// share is a throughput's part of direct's.
+func share(p, direct *Proxy) string {
+	if direct == nil || p == direct {
+		return ""
+	}
+	s := ratio(p.Rounds, direct.Rounds, throughputOf)
+	return fmt.Sprintf("%.0f %%", 100*s.median)
+}
+
+// comparison is p's part of reference's, with its range; nothing for itself
+// and for direct.
+func comparison(p, reference *Proxy, pick func(*Round) float64) string {
+	if p == reference || p.Name == "direct" {
+		return ""
+	}
+	s := ratio(p.Rounds, reference.Rounds, pick)
+	if s == (spread{}) {
+		return ""
+	}
+	if len(p.Rounds) == 1 {
+		return fmt.Sprintf("%.2f", s.median)
+	}
+	return fmt.Sprintf("%.2f (%.2f to %.2f)", s.median, s.min, s.max)
+}
+
+const costsNote = "Microseconds of the proxy's processes, and what part lb's are of the others'; lb in mp / in mt."
+
+// costs is one row for each case with requests and both modes of lb.
+func (r *Report) costs() table {
+	head := []string{"", "lb mp / mt"}
+	for _, name := range others {
+		head = append(head, title(name))
+	}
+	for _, name := range references {
+		head = append(head, "of "+title(name))
+	}
+	t := table{append(head, "of the best proxy")}
+	for i := range r.Cases {
+		c := &r.Cases[i]
+		mp, mt := c.proxy("lb-mp"), c.proxy("lb-mt")
+		if mp == nil || mt == nil || c.isIdle() {
+			continue
+		}
+		row := []string{c.Name, number(of(mp.Rounds, cpuOf).median) + " / " + number(of(mt.Rounds, cpuOf).median)}
+		for _, name := range others {
+			if p := c.proxy(name); p != nil {
+				row = append(row, number(of(p.Rounds, cpuOf).median))
+			} else {
+				row = append(row, "")
+			}
+		}
+		for _, name := range references {
+			row = append(row, parts(mp, mt, c.proxy(name)))
+		}
+		t = append(t, append(row, parts(mp, mt, c.best())))
+	}
+	return t
+}
+
+// parts is what both modes of lb cost of what p does; p may be nil.
+func parts(mp, mt, p *Proxy) string {
+	if p == nil {
+		return ""
+	}
+	return fmt.Sprintf("%.2f / %.2f", ratio(mp.Rounds, p.Rounds, cpuOf).median, ratio(mt.Rounds, p.Rounds, cpuOf).median)
+}
+
+// best returns that of nginx and HAProxy, with whatever buffers, which costs
+// least; nil when there is none.
+func (c *Case) best() (best *Proxy) {
+	for _, name := range others[1:] {
+		p := c.proxy(name)
+		if p != nil && (best == nil || of(p.Rounds, cpuOf).median < of(best.Rounds, cpuOf).median) {
+			best = p
+		}
+	}
+	return best
+}
+
+// number writes x with three digits or all before the point.
+func number(x float64) string {
+	switch a := math.Abs(x); {
+	case a >= 99.95:
+		return fmt.Sprintf("%.0f", x)
+	case a >= 9.995:
+		return fmt.Sprintf("%.1f", x)
+	}
+	return fmt.Sprintf("%.2f", x)
+}
+
+// latency writes microseconds.
+func latency(us float64) string {
+	if us < 1000 {
+		return number(us) + " us"
+	}
+	return number(us/1000) + " ms"
+}
+
+func mebibytes(b float64) string { return number(b/(1<<20)) + " MiB" }

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"lb/bench"
+)
+
+// setting is what the proxies are started with; cases of one setting share
+// their processes.
+type setting struct {
+	workers, backends int
+	unix              bool // the backends listen on unix sockets
+	fresh             bool // the processes have not answered much before
+}
+
+// kind tells how a case is measured.
+type kind uint8
+
+const (
+	closedLoop kind = iota // as much as there is to be had
+	halfRate               // an open loop at half of what the slowest proxy can do
+	idleConns              // memory of conns that rest
+)
+
+// scenario is one case: a load and the setting it meets.
+type scenario struct {
+	group string // what --scenario selects
+	name  string // of the case; the group's unless it has several
+	about string
+	kind  kind
+	setting
+	load    load
+	without []string // proxies that have no part in it
+}
+
+// load is what is asked for, as the load process reads it. URL and Addrs are
+// filled in for each proxy.
+type load struct {
+	URL       string        `json:"url"`
+	Addrs     []string      `json:"addrs"`
+	Path      string        `json:"path"`
+	Conns     int           `json:"conns"`
+	Requests  int64         `json:"requests"`
+	Duration  time.Duration `json:"duration"`
+	Rate      float64       `json:"rate"`
+	BodyBytes int           `json:"body_bytes"`
+	Fields    []bench.Field `json:"fields"`
+	Close     bool          `json:"close"`  // a conn for each request
+	Verify    bool          `json:"verify"` // length and checksum of every answer
+}
+
+const (
+	connsUsual = 64
+	idleMax    = 10_000
+	seedConns  = 200
+	seedTotal  = 100_000
+)
+
+// bigBuffers is behind the names of nginx and HAProxy with larger buffers than
+// they have by default, which takes part where bodies are long.
+const bigBuffers = "-big"
+
+var withBigBuffers = []string{"nginx" + bigBuffers, "haproxy" + bigBuffers}
+
+// one is the setting of most cases.
+var one = setting{workers: 1, backends: 2}
+
+// scenarios returns every case in the order in which they run.
+func scenarios() []scenario {
+	get := func(name, about, path string, conns int) scenario {
+		return scenario{group: name, name: name, about: about, setting: one, load: load{Path: path, Conns: conns}}
+	}
+	seed := get("seed", "100,000 requests, 128 B answers, 200 conns", "/bytes/128", seedConns)
+	seed.load.Requests = seedTotal
+	headers := get("headers", "20 more request fields, 128 B answers, 64 conns", "/bytes/128", connsUsual)
+	headers.load.Fields = manyFields(20)
+	post := get("post16k", "16 KiB uploads, 128 B answers, 64 conns", "/bytes/128", connsUsual)
+	post.load.BodyBytes = 16 << 10
+	closing := get("close", "a new conn for each request, 128 B answers, 64 at once; the relay, which would open a backend conn for each, has no part", "/bytes/128", connsUsual)
+	closing.load.Close = true
+	closing.without = []string{"relay"}
+	overUnix := get("unix", "backends on unix sockets, 128 B answers, 64 conns", "/bytes/128", connsUsual)
+	overUnix.unix = true
+	rate := get("rate", "128 B answers, 64 conns, open loop at half of what the slowest proxy can do", "/bytes/128", connsUsual)
+	rate.kind = halfRate
+	idle := get("idle", "memory of idle keep-alive conns", "/bytes/128", idleMax)
+	idle.kind, idle.fresh, idle.without = idleConns, true, []string{"direct", "relay"}
+
+	all := []scenario{
+		seed,
+		get("small", "128 B answers, 64 conns", "/bytes/128", connsUsual),
+		headers,
+		get("kb16", "16 KiB answers, 64 conns", "/bytes/16384", connsUsual),
+		get("kb64", "64 KiB answers, 64 conns", "/bytes/65536", connsUsual),
+		get("mb1", "1 MiB answers, 16 conns", "/bytes/1048576", 16),
+		post,
+		closing,
+		get("chunked", "16 KiB answers in chunks, 64 conns", "/chunked/16384", connsUsual),
+		rate,
+		overUnix,
+		idle,
+	}
+	for _, n := range []int{1, 2} {
+		s := get("scale", fmt.Sprintf("128 B answers, 64 conns, workers: %d", n), "/bytes/128", connsUsual)
+		s.name, s.workers = fmt.Sprintf("scale-%d", n), n
+		all = append(all, s)
+	}
+	for _, n := range []int{2, 10, 100, 1000} {
+		s := get("backends", fmt.Sprintf("128 B answers, 64 conns, backends: %d", n), "/bytes/128", connsUsual)
+		s.name, s.setting.backends = fmt.Sprintf("backends-%d", n), n
+		s.without = []string{"direct", "relay"}
+		all = append(all, s)
+	}
+	for i := range all {
+		if !slices.Contains([]string{"kb16", "kb64", "mb1", "post16k", "chunked"}, all[i].group) {
+			all[i].without = append(all[i].without, withBigBuffers...)
+		}
+	}
+	return all
+}
+
+// manyFields returns n fields such as browsers and proxies add.
+func manyFields(n int) []bench.Field {
+	fields := make([]bench.Field, n)
+	for i := range fields {
+		fields[i] = bench.Field{
+			Name:  fmt.Sprintf("X-Header-%d", i),
+			Value: fmt.Sprintf("some-value-%d-%s", i, strings.Repeat("v", 40)),
+		}
+	}
+	return fields
+}
+
+// choose returns the cases of the groups or names in list, all for "".
+func choose(list string) ([]scenario, error) {
+	all := scenarios()
+	if list == "" {
+		return all, nil
+	}
+	var out []scenario
+	for name := range strings.SplitSeq(list, ",") {
+		before := len(out)
+		for _, s := range all {
+			if s.group == name || s.name == name {
+				out = append(out, s)
+			}
+		}
+		if len(out) == before {
+			return nil, fmt.Errorf("no scenario %q; there are %s", name, strings.Join(groups(all), ", "))
+		}
+	}
+	return out, nil
+}
+
+func groups(all []scenario) []string {
+	var names []string
+	for _, s := range all {
+		if !slices.Contains(names, s.group) {
+			names = append(names, s.group)
+		}
+	}
+	return names
+}

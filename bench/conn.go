@@ -1,0 +1,383 @@
+package bench
+
+import (
+	"io"
+
+	"golang.org/x/sys/unix"
+
+	"lb/arena"
+	"lb/httpparse"
+	"lb/internal/invariant"
+	"lb/loop"
+	"lb/loop/tick"
+)
+
+// phase is what a conn is at.
+type phase uint8
+
+const (
+	phaseClosed phase = iota // has no descriptor and waits to be needed
+	phasePause               // has none, and waits for a moment after a failed connect
+	phaseDial
+	phaseOpen
+	phaseRetired // has nothing left to do
+)
+
+// conn is one client: a socket at a time, and the requests it waits for.
+type conn struct {
+	loop.Conn
+	worker *worker
+	addr   *loop.Addr
+	phase  phase
+	fresh  bool // what it waits for has never been written
+	listed bool // in the worker's free list
+	armed  bool // timer is
+	next   *conn
+
+	// starts is a ring of the requests outstanding, the oldest at first: when
+	// each was started or, in an open loop, was meant to be. 0: not counted.
+	starts   []tick.Instant
+	first, n int
+	since    tick.Instant // from when on the oldest answer is waited for
+
+	unsent int // bytes that wait to be written
+	pos    int // of them in the request
+	answer answer
+	in     *arena.Slab // the beginning of a head; nil: nothing is held
+	timer  loop.Timer
+}
+
+// Ready goes on with whatever the conn is at.
+func (c *conn) Ready() {
+	if c.phase == phaseDial {
+		c.dialled()
+		return
+	}
+	if c.Readable() && !c.receive() {
+		return
+	}
+	c.send()
+}
+
+// Panicked ends the run.
+func (c *conn) Panicked(value any, stack []byte) {
+	c.Close(true)
+	c.worker.slabs.Forget(c.in)
+	c.in = nil
+	c.worker.panicked(value, stack)
+}
+
+// begin puts a closed conn of a closed loop to work.
+func (c *conn) begin() {
+	w := c.worker
+	if c.n == 0 {
+		start, ok := w.claim(w.kernel.Now())
+		if !ok {
+			c.retire()
+			return
+		}
+		c.push(start)
+		c.fresh = true
+	}
+	c.dial()
+}
+
+// dial begins to connect. Everything outstanding is written once that is done.
+func (c *conn) dial() {
+	w := c.worker
+	c.phase = phaseDial
+	c.answer, c.pos, c.unsent = answer{}, 0, c.n*w.request.len
+	w.loop.Arm(&c.timer, c, w.loop.Now().Add(w.options.Timeout))
+	c.armed = true
+	if err := w.loop.Dial(&c.Conn, c, c.addr); err != nil {
+		c.unreachable()
+	}
+}
+
+// dialled goes on when the attempt to connect has ended.
+func (c *conn) dialled() {
+	err := c.DialResult()
+	if err == unix.EINPROGRESS {
+		return
+	}
+	if err != nil {
+		c.unreachable()
+		return
+	}
+	w := c.worker
+	w.connects++
+	c.phase = phaseOpen
+	c.since = w.kernel.Now()
+	if w.open {
+		w.settle(c)
+	} else {
+		c.fill(c.since)
+	}
+	c.send()
+}
+
+// unreachable counts a failed attempt to connect. In a closed loop the next one
+// comes after a pause: the system refuses faster than anything could be served.
+func (c *conn) unreachable() {
+	w := c.worker
+	c.shut(false)
+	c.fail(&w.errors.Connect)
+	if w.open {
+		w.settle(c)
+		return
+	}
+	c.phase = phasePause
+	w.loop.Arm(&c.timer, c, w.loop.Now().Add(connectPause))
+	c.armed = true
+}
+
+// fill starts as many requests of a closed loop as the conn has room for. What
+// begin has claimed starts now, unless connecting is part of it.
+func (c *conn) fill(now tick.Instant) {
+	w := c.worker
+	if c.fresh && c.starts[c.first] != 0 && !w.options.NewConnPerRequest {
+		c.starts[c.first] = now
+	}
+	c.fresh = false
+	for c.n < len(c.starts) {
+		start, ok := w.claim(now)
+		if !ok {
+			return
+		}
+		c.push(start)
+		c.unsent += w.request.len
+	}
+}
+
+// assign starts a request of an open loop; the conn has room for it.
+func (c *conn) assign(start, now tick.Instant) {
+	if c.n == 0 {
+		c.since = now
+	}
+	c.push(start)
+	switch c.phase {
+	case phaseClosed:
+		c.dial()
+	case phaseDial: // written with the others
+		c.unsent += c.worker.request.len
+	case phaseOpen:
+		c.unsent += c.worker.request.len
+		c.arm()
+		c.send()
+	}
+}
+
+// push adds a request to those outstanding.
+func (c *conn) push(start tick.Instant) {
+	invariant.Check(c.n < len(c.starts), "bench: more outstanding than there may be")
+	i := c.first + c.n
+	if i >= len(c.starts) {
+		i -= len(c.starts)
+	}
+	c.starts[i] = start
+	c.n++
+	c.worker.outstanding++
+}
+
+// pop takes the oldest request out.
+func (c *conn) pop() (start tick.Instant) {
+	start = c.starts[c.first]
+	if c.first++; c.first == len(c.starts) {
+		c.first = 0
+	}
+	c.n--
+	c.worker.outstanding--
+	return start
+}
+
+// fail counts everything outstanding under one kind of error.
+func (c *conn) fail(kind *int64) {
+	for c.n > 0 {
+		c.worker.failed(c.pop(), kind)
+	}
+}
+
+// arm has the timer look after the oldest answer, unless it already does:
+// Expired moves it on.
+func (c *conn) arm() {
+	if !c.armed {
+		c.armed = true
+		c.worker.loop.Arm(&c.timer, c, c.since.Add(c.worker.options.Timeout))
+	}
+}
+
+// Expired ends a pause, or what has taken too long.
+func (c *conn) Expired() {
+	w := c.worker
+	c.armed = false
+	switch {
+	case c.phase == phasePause:
+		c.begin()
+	case c.phase == phaseDial:
+		c.unreachable()
+	case c.n == 0:
+	case c.since.Add(w.options.Timeout) > w.loop.Now():
+		c.arm()
+	default:
+		c.shut(true)
+		c.fail(&w.errors.Timeout)
+		c.resume()
+	}
+}
+
+// send writes what is to be written, as far as the socket takes it.
+func (c *conn) send() {
+	w := c.worker
+	for c.unsent > 0 && c.Writable() {
+		b := w.request.block[c.pos:]
+		b = b[:min(len(b), c.unsent)]
+		n, err := c.Write(b)
+		if err != nil {
+			c.unsent = 0 // there may be an answer to read all the same; reading tells how it ends
+			return
+		}
+		w.sent(n)
+		c.unsent -= n
+		c.pos = (c.pos + n) % w.request.len
+	}
+}
+
+// receive reads what is there. It returns false when the conn is not the same
+// any more.
+func (c *conn) receive() bool {
+	w := c.worker
+	for range readsMax {
+		buf := w.buf
+		if c.in != nil {
+			buf = c.in.Room()
+		}
+		n, err := c.Read(buf)
+		if err != nil {
+			c.ended(err)
+			return false
+		}
+		if n > 0 {
+			w.received(n)
+			if !c.take(buf[:n]) {
+				return false
+			}
+		}
+		if !c.Readable() {
+			return true
+		}
+	}
+	c.Again()
+	return true
+}
+
+// take goes through the bytes that were read into the buffer or into in, and
+// keeps what cannot be used yet. It returns false as receive does.
+func (c *conn) take(b []byte) bool {
+	if c.in != nil {
+		c.in.W += len(b)
+		b = c.in.Bytes()
+	}
+	c.worker.stamp = 0
+	rest, ok := c.parse(b)
+	if !ok {
+		return false
+	}
+	c.keep(rest)
+	return c.goOn()
+}
+
+// keep holds rest, the end of what was just read, for the next read.
+func (c *conn) keep(rest []byte) {
+	slabs, old := c.worker.slabs, c.in
+	if len(rest) == 0 {
+		slabs.Put(old)
+		c.in = nil
+		return
+	}
+	if old != nil {
+		old.R = old.W - len(rest)
+		if len(old.Room()) >= slabBytes/4 {
+			return
+		}
+		if len(rest) <= len(old.B)/2 {
+			old.R, old.W = 0, copy(old.B, rest)
+			return
+		}
+	}
+	if len(rest) <= slabBytes/2 {
+		c.in = slabs.Get()
+	} else {
+		c.in = slabs.GetLarge()
+	}
+	c.in.W = copy(c.in.B, rest)
+	slabs.Put(old)
+	invariant.Check(len(c.in.Room()) > 0, "bench: more held than any parser waits for")
+}
+
+// goOn follows what was read: after an answer there is room for a request.
+func (c *conn) goOn() bool {
+	w := c.worker
+	if w.stamp == 0 {
+		return true
+	}
+	if w.open {
+		w.put(c)
+		w.caughtUp()
+		return c.phase == phaseOpen
+	}
+	c.fill(w.stamp)
+	if c.n == 0 {
+		c.retire()
+		return false
+	}
+	c.arm()
+	return true
+}
+
+// ended deals with the end of the conn, or with the error that ended it.
+func (c *conn) ended(err error) {
+	w := c.worker
+	if a := &c.answer; err == io.EOF && a.state == inBody && a.framing == httpparse.Close {
+		w.stamp = w.kernel.Now()
+		c.finish()
+		c.shut(false)
+	} else {
+		c.shut(false)
+		c.fail(&w.errors.Reset)
+	}
+	c.resume()
+}
+
+// resume goes on with a conn that was just shut: with what the server left
+// unanswered when it announced its close, or with something new.
+func (c *conn) resume() {
+	w := c.worker
+	switch {
+	case !w.open:
+		c.begin()
+	case c.n > 0:
+		c.dial()
+	default:
+		w.put(c)
+		w.caughtUp()
+	}
+}
+
+// shut closes the socket.
+func (c *conn) shut(reset bool) {
+	w := c.worker
+	w.loop.Disarm(&c.timer)
+	c.armed = false
+	c.Close(reset)
+	w.slabs.Put(c.in)
+	c.in, c.unsent = nil, 0
+	c.answer = answer{}
+	c.phase = phaseClosed
+}
+
+// retire ends the conn of a closed loop.
+func (c *conn) retire() {
+	c.shut(false)
+	c.phase = phaseRetired
+	c.worker.retired()
+}

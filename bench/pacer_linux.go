@@ -1,0 +1,45 @@
+package bench
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lb/loop"
+)
+
+// pacer wakes a loop for the next request of its schedule: the loop's own
+// timers are made for timeouts, and late by milliseconds. A timerfd is late by
+// some microseconds.
+type pacer struct {
+	loop.Conn
+	worker *worker
+	fd     int
+	spec   unix.ItimerSpec
+}
+
+func (p *pacer) open(w *worker) error {
+	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	p.worker, p.fd = w, fd
+	return w.loop.Adopt(&p.Conn, p, fd) // which closes it at the end
+}
+
+// arm has the loop woken once, after d, which is above zero.
+func (p *pacer) arm(d time.Duration) {
+	p.spec.Value = unix.NsecToTimespec(int64(d))
+	if err := unix.TimerfdSettime(p.fd, 0, &p.spec, nil); err != nil {
+		p.worker.fail(err)
+	}
+}
+
+func (p *pacer) stop() {}
+
+// Ready is called when the time has come. Nothing has to be read: each expiry
+// is an edge of its own.
+func (p *pacer) Ready() { p.worker.pump(p.worker.kernel.Now()) }
+
+// Panicked ends the run.
+func (p *pacer) Panicked(value any, stack []byte) { p.worker.panicked(value, stack) }

@@ -1,0 +1,188 @@
+package bench
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"lb/backends"
+)
+
+// patience is how long a test waits for what has to come.
+const patience = 20 * time.Second
+
+// TestMain checks that no test leaves a goroutine or a descriptor behind.
+func TestMain(m *testing.M) {
+	net.LookupHost("localhost")                         // what the runtime opens once and keeps
+	if ln, err := net.Listen("tcp", ":0"); err == nil { // the same
+		ln.Close()
+	}
+	goroutines, descriptors := runtime.NumGoroutine(), openDescriptors()
+	code := m.Run()
+	for end := time.Now().Add(patience); runtime.NumGoroutine() > goroutines || openDescriptors() > descriptors; {
+		if runtime.Gosched(); time.Now().After(end) {
+			fmt.Fprintf(os.Stderr, "left behind: %d goroutines, %d descriptors\n",
+				runtime.NumGoroutine()-goroutines, openDescriptors()-descriptors)
+			code = 1
+			break
+		}
+	}
+	os.Exit(code)
+}
+
+// openDescriptors counts them, where the system shows them.
+func openDescriptors() int {
+	all, _ := os.ReadDir("/proc/self/fd")
+	return len(all)
+}
+
+// finished is Run with a limit on the time.
+func finished(t testing.TB, o Options) *Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	r, err := Run(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Cut {
+		t.Fatalf("the run did not end by itself: %+v", *r)
+	}
+	checkSums(t, r)
+	return r
+}
+
+// checkSums tells whether the numbers of r agree with each other.
+func checkSums(t testing.TB, r *Result) {
+	t.Helper()
+	s := r.Status
+	byStatus := s.S2xx + s.S3xx + s.S4xx + s.S5xx + s.Other
+	if e := &r.Errors; r.Requests != r.Answers+e.Connect+e.Timeout+e.Reset+e.Protocol ||
+		r.Answers != byStatus || r.Answers != r.Latency.TotalCount() || e.Status != s.S4xx+s.S5xx+s.Other {
+		t.Errorf("the numbers disagree: %+v, %d latencies", *r, r.Latency.TotalCount())
+	}
+}
+
+// backend starts a demo backend until the end of the test.
+func backend(t testing.TB, addr string) *backends.Server {
+	t.Helper()
+	s, err := backends.Start(backends.Options{Addr: addr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// scripted is a server that does what a test says.
+type scripted struct {
+	net.Listener
+	mu    sync.Mutex
+	conns map[net.Conn]bool
+	tasks sync.WaitGroup
+}
+
+// serve runs do on every connection, which ends with it, until the test does.
+func serve(t testing.TB, do func(c *peer)) (url string) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &scripted{Listener: ln, conns: map[net.Conn]bool{}}
+	s.tasks.Go(func() { s.accept(do) })
+	t.Cleanup(s.stop)
+	return "http://" + ln.Addr().String() + "/"
+}
+
+func (s *scripted) accept(do func(c *peer)) {
+	for {
+		c, err := s.Accept()
+		if err != nil {
+			return
+		}
+		s.mu.Lock()
+		s.conns[c] = true
+		s.mu.Unlock()
+		s.tasks.Go(func() {
+			do(&peer{Conn: c, r: bufio.NewReader(c)})
+			c.Close()
+			s.mu.Lock()
+			delete(s.conns, c)
+			s.mu.Unlock()
+		})
+	}
+}
+
+func (s *scripted) stop() {
+	s.Close()
+	s.mu.Lock()
+	for c := range s.conns {
+		c.Close()
+	}
+	s.mu.Unlock()
+	s.tasks.Wait()
+}
+
+// peer is the server's side of one connection.
+type peer struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+// request reads one request and returns its head, and false at the end.
+func (p *peer) request() (head string, ok bool) {
+	length := 0
+	for {
+		line, err := p.r.ReadString('\n')
+		if err != nil {
+			return "", false
+		}
+		head += line
+		if line == "\r\n" {
+			break
+		}
+		if v, found := strings.CutPrefix(line, "Content-Length: "); found {
+			length, _ = strconv.Atoi(strings.TrimSpace(v))
+		}
+	}
+	_, err := io.CopyN(io.Discard, p.r, int64(length))
+	return head, err == nil
+}
+
+// say writes text and returns false when that fails.
+func (p *peer) say(text string) bool {
+	_, err := io.WriteString(p, text)
+	return err == nil
+}
+
+// reset has the connection end with a reset.
+func (p *peer) reset() { p.Conn.(*net.TCPConn).SetLinger(0) }
+
+// wait returns when the other side has ended.
+func (p *peer) wait() { io.Copy(io.Discard, p.r) }
+
+// ok is an answer with a body.
+func ok(body string) string {
+	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+}
+
+// serveAll answers every request with text.
+func serveAll(text string) func(*peer) {
+	return func(p *peer) {
+		for {
+			if _, more := p.request(); !more || !p.say(text) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,228 @@
+package bench
+
+import (
+	"fmt"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"lb/arena"
+	"lb/httpparse"
+	"lb/loop"
+	"lb/loop/tick"
+)
+
+const (
+	readBytes    = 128 << 10 // of the buffer that all conns of a loop read into
+	slabBytes    = 4 << 10   // for the beginning of a head
+	readsMax     = 8         // of one conn, before others have their turn
+	connectPause = 10 * time.Millisecond
+	pumpGap      = 20 * time.Microsecond // between two wake-ups of an open loop, at least
+	publishGap   = 50 * time.Millisecond // between two updates of the progress
+)
+
+// worker is one loop and its share of the conns and of the counts. All of it
+// belongs to the loop's goroutine, but for shown while it runs.
+type worker struct {
+	run      *run
+	index    int
+	options  *Options
+	request  *request
+	open     bool // an open loop, at a rate
+	loop     *loop.Loop
+	kernel   loop.Kernel
+	slabs    *arena.Arena
+	buf      []byte
+	response httpparse.Response
+	trailers httpparse.Trailers
+
+	conns       []*conn
+	working     int          // of conns, not retired
+	unsettled   int          // of conns, whose first attempt to connect has not ended
+	outstanding int          // requests
+	claimed     int64        // taken from what is left to do, and not started
+	from, until tick.Instant // what is started between is counted
+	stamp       tick.Instant // when the answers at hand were read; 0: there are none
+	last        tick.Instant // when the last counted request ended
+	counting    bool
+	timeUp      bool // it was the duration that ended the run
+	ended       bool
+	wasCut      bool
+
+	schedule    schedule // of an open loop, as all below
+	first, tail *conn    // the free list: conns with room, the longest unused first
+	pacer       pacer
+	giveUp      loop.Timer
+
+	answers, bytesRead, bytesSent int64
+	connects, unfinished          int64
+	errors                        Errors
+	status                        [10]int64 // by first digit
+	latency                       Latency
+
+	publisher loop.Timer
+	shown     struct{ requests, errors atomic.Int64 }
+}
+
+// newWorker returns the worker for every n-th of the conns from index on.
+func newWorker(r *run, index, n int) (*worker, error) {
+	kernel, err := loop.NewKernel()
+	if err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	w := &worker{
+		run: r, index: index, options: &r.options, request: r.request, open: r.options.Rate > 0,
+		kernel: kernel, slabs: arena.New(slabBytes, readBytes), buf: make([]byte, readBytes),
+		latency: NewLatency(), until: math.MaxInt64,
+	}
+	w.loop = loop.New(kernel, loop.Options{OnPanic: w.panicked})
+	for i := index; i < r.options.Conns; i += n {
+		w.conns = append(w.conns, &conn{
+			worker: w, addr: &r.addrs[i%len(r.addrs)], starts: make([]tick.Instant, r.options.Pipeline),
+		})
+	}
+	w.working = len(w.conns)
+	w.loop.Post(w.start)
+	return w, nil
+}
+
+// start is the first thing that the loop does.
+func (w *worker) start() {
+	if w.run.options.Progress != nil {
+		w.Expired()
+	}
+	if w.open {
+		w.startOpen()
+		return
+	}
+	w.begin(w.kernel.Now())
+	for _, c := range w.conns {
+		c.begin()
+	}
+}
+
+// begin sets the times of the run.
+func (w *worker) begin(now tick.Instant) {
+	w.from = now.Add(w.options.Warmup)
+	w.last = w.from
+	if w.options.Duration > 0 {
+		w.until = w.from.Add(w.options.Duration)
+	}
+}
+
+// claim takes one request of a closed loop to be started now. ok is false when
+// there is none left to start; start is 0 during the warm-up.
+func (w *worker) claim(now tick.Instant) (start tick.Instant, ok bool) {
+	switch {
+	case now < w.from:
+		return 0, true
+	case now >= w.until:
+		w.timeUp = true
+		return 0, false
+	case w.claimed == 0:
+		if w.claimed = w.run.claim(); w.claimed == 0 {
+			return 0, false
+		}
+	}
+	w.claimed--
+	w.counting = true
+	return now, true
+}
+
+// retired counts a conn of a closed loop that has nothing left to do. The last
+// one ends the loop.
+func (w *worker) retired() {
+	if w.working--; w.working == 0 {
+		w.stop()
+	}
+}
+
+// stop ends the loop, which closes every conn.
+func (w *worker) stop() {
+	w.ended = true
+	w.pacer.stop()
+	w.loop.Stop()
+}
+
+func (w *worker) received(n int) {
+	if w.counting {
+		w.bytesRead += int64(n)
+	}
+}
+
+func (w *worker) sent(n int) {
+	if w.counting {
+		w.bytesSent += int64(n)
+	}
+}
+
+// answered counts a whole answer that was read at stamp.
+func (w *worker) answered(start tick.Instant, a *answer) {
+	if start == 0 {
+		return
+	}
+	w.last = w.stamp
+	w.answers++
+	w.status[a.code/100]++
+	w.latency.RecordValue(int64(min(w.stamp.Sub(start), latencyMax))) // within its range, so it cannot fail
+	switch {
+	case a.code < 200 || a.code >= 400:
+		w.errors.Status++
+	case w.options.Verify && !w.run.reference.match(a.body):
+		w.errors.Verify++
+	}
+}
+
+// failed counts a request without an answer.
+func (w *worker) failed(start tick.Instant, kind *int64) {
+	if start != 0 {
+		*kind++
+		w.last = w.kernel.Now()
+	}
+}
+
+// cut ends the run where it is.
+func (w *worker) cut() {
+	if w.ended {
+		return
+	}
+	for _, c := range w.conns {
+		for c.n > 0 {
+			if c.pop() != 0 {
+				w.unfinished++
+			}
+		}
+	}
+	now := w.kernel.Now()
+	if w.from == 0 { // it had not even begun
+		w.from = now
+	}
+	w.last, w.wasCut = max(w.from, now), true
+	w.stop()
+}
+
+// Expired shows how far the worker is.
+func (w *worker) Expired() {
+	w.shown.requests.Store(w.answers + w.errors.answerless())
+	w.shown.errors.Store(w.errors.Total())
+	w.loop.Arm(&w.publisher, w, w.loop.Now().Add(publishGap))
+}
+
+// fail ends the whole run for an error of ours.
+func (w *worker) fail(err error) {
+	w.run.cancel(fmt.Errorf("bench: %w", err))
+	w.stop()
+}
+
+func (w *worker) panicked(value any, stack []byte) {
+	w.fail(fmt.Errorf("panic: %v\n%s", value, stack))
+}
+
+// end returns when what was counted ended: a run for a duration lasts that long
+// though the last answer came before.
+func (w *worker) end() tick.Instant {
+	if w.timeUp && !w.wasCut {
+		return max(w.last, w.until)
+	}
+	return w.last
+}

@@ -1,0 +1,152 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A side that stops reading stops the other from being read. What is under way
+// then lies in socket buffers and in a slab of lb's; to keep the former small the
+// tests set those of the peers; lb's the system may let grow to some 30 MiB.
+const (
+	flowBytes     = 96 << 20
+	flowBufBytes  = 64 << 10
+	flowConns     = 3                      // at once
+	blocked       = 500 * time.Millisecond // for so long a side takes no byte
+	underWayMax   = 48 << 20               // of flowBytes
+	flowMemoryMax = 4 << 20                // how much lb may grow meanwhile
+)
+
+// stalled is what a sender found when its other side had stopped reading.
+type stalled struct {
+	taken int64
+	err   error
+}
+
+// A client that stops reading stops the backend from being read. When it goes on,
+// it gets all of the answer.
+func TestClientStopsReading(t *testing.T) {
+	eachModeAlone(t, func(t *testing.T, mode string) {
+		want, _ := digest(&pattern{size: flowBytes})
+		found := make(chan stalled, flowConns)
+		p := start(t, mode, setup{backends: to(script(t, func(c net.Conn) {
+			c.(*net.TCPConn).SetWriteBuffer(flowBufBytes)
+			if readHead(c) == "" {
+				return
+			}
+			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", flowBytes)
+			body := &pattern{size: flowBytes}
+			taken, err := body.writeUntilBlocked(c, blocked)
+			found <- stalled{taken, err}
+			if err == nil {
+				body.WriteTo(c)
+			}
+			io.Copy(io.Discard, c)
+		}))})
+		memory := p.watchMemory(t)
+		var answers []*http.Response
+		for range flowConns {
+			c := dial(t, p.addr)
+			c.Conn.(*net.TCPConn).SetReadBuffer(flowBufBytes)
+			c.send(t, lines("GET / HTTP/1.1", "Host: x"))
+			resp, err := http.ReadResponse(c.in, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answers = append(answers, resp)
+		}
+		for range answers {
+			wantStalled(t, wait(t, found, "the backend to be blocked"))
+		}
+		for _, resp := range answers {
+			if got, err := digest(resp.Body); got != want || err != nil {
+				t.Errorf("got %s, %v; want %s", got, err, want)
+			}
+		}
+		memory(flowMemoryMax)
+	})
+}
+
+// A backend that stops reading stops the client from being read. When it goes on,
+// it gets all of the request.
+func TestBackendStopsReading(t *testing.T) {
+	eachModeAlone(t, func(t *testing.T, mode string) {
+		want, _ := digest(&pattern{size: flowBytes})
+		goOn := make(chan struct{})
+		p := start(t, mode, setup{backends: to(script(t, func(c net.Conn) {
+			c.(*net.TCPConn).SetReadBuffer(flowBufBytes)
+			if readHead(c) == "" {
+				return
+			}
+			<-goOn
+			got, err := digest(io.LimitReader(c, flowBytes))
+			text := fmt.Sprint(got, ", ", err)
+			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
+			io.Copy(io.Discard, c)
+		}))})
+		memory := p.watchMemory(t)
+		type upload struct {
+			c    *rawConn
+			body *pattern
+		}
+		var uploads []upload
+		found := make(chan stalled, flowConns)
+		for range flowConns {
+			u := upload{dial(t, p.addr), &pattern{size: flowBytes}}
+			uploads = append(uploads, u)
+			u.c.Conn.(*net.TCPConn).SetWriteBuffer(flowBufBytes)
+			u.c.send(t, fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", flowBytes))
+			go func() {
+				taken, err := u.body.writeUntilBlocked(u.c, blocked)
+				found <- stalled{taken, err}
+			}()
+		}
+		for range uploads {
+			wantStalled(t, wait(t, found, "the client to be blocked"))
+		}
+		close(goOn)
+		for _, u := range uploads {
+			go u.body.WriteTo(u.c)
+		}
+		for _, u := range uploads {
+			if _, got := u.c.answer(t); got != want+", <nil>" {
+				t.Errorf("the backend got %s, want %s", got, want)
+			}
+		}
+		memory(flowMemoryMax)
+	})
+}
+
+func wantStalled(t *testing.T, s stalled) {
+	t.Helper()
+	if s.err != nil || s.taken > underWayMax {
+		t.Errorf("%d bytes of %d were taken from a sender that nobody reads, %v; want %d at most", s.taken, flowBytes, s.err, underWayMax)
+	}
+	t.Logf("%d KiB under way", s.taken>>10)
+}
+
+// A client that stops reading stops only itself: others of the same loop are
+// served as ever.
+func TestStalledClientHoldsNobodyUp(t *testing.T) {
+	eachMode(t, func(t *testing.T, mode string) {
+		p := start(t, mode, setup{backends: to(demo(t, "127.0.0.1:0", "b").Addr())})
+		for range 16 {
+			dial(t, p.addr).send(t, lines(fmt.Sprintf("GET /bytes/%d HTTP/1.1", 1<<30), "Host: x"))
+		}
+		for range 8 { // conns, so that some are on either loop
+			client := newClient(t)
+			for range 50 {
+				if _, body := get(t, client, p.url("/bytes/1000")); len(body) != 1000 {
+					t.Fatalf("%d bytes, want 1000", len(body))
+				}
+			}
+		}
+		p.signal(t, syscall.SIGQUIT) // what is stalled will not end
+		p.wantExit(t, 3)
+	})
+}

@@ -1,0 +1,184 @@
+package proxy
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lb/loop"
+	"lb/loop/tick"
+)
+
+// bareKernel is a kernel for one client and backends that allocates nothing and
+// does no work worth measuring: what the far ends send is put into in, what is
+// sent to them is counted.
+type bareKernel struct {
+	now    tick.Instant
+	socks  [bareSocks]bareSock
+	open   int // descriptors given out, the listener included
+	events [bareSocks]loop.Event
+	queued int
+}
+
+type bareSock struct {
+	gen  uint32
+	in   string // not read yet
+	sunk int    // bytes written
+}
+
+const (
+	bareListener = 0
+	bareClient   = 1
+	bareBackend  = 2
+	bareSocks    = 8
+)
+
+func (k *bareKernel) Now() tick.Instant { return k.now }
+func (k *bareKernel) Wake()             {}
+
+func (k *bareKernel) Wait(events []loop.Event, _ time.Duration) (int, error) {
+	n := copy(events, k.events[:k.queued])
+	k.queued = 0
+	return n, nil
+}
+
+func (k *bareKernel) tell(fd int, f loop.Flags) {
+	k.events[k.queued] = loop.Event{FD: int32(fd), Gen: k.socks[fd].gen, Flags: f}
+	k.queued++
+}
+
+func (k *bareKernel) Watch(fd int, gen uint32) error {
+	k.socks[fd].gen = gen
+	k.tell(fd, loop.Writable)
+	return nil
+}
+
+func (k *bareKernel) WatchListener(int, uint32) error { return nil }
+func (k *bareKernel) Unwatch(int) error               { return nil }
+
+func (k *bareKernel) Accept(int) (int, netip.AddrPort, error) {
+	if k.open > bareClient {
+		return -1, netip.AddrPort{}, nil
+	}
+	k.open = bareClient + 1
+	return bareClient, rigClient, nil
+}
+
+func (k *bareKernel) Dial(*loop.Addr) (int, error) {
+	k.open++
+	return k.open - 1, nil
+}
+
+func (k *bareKernel) DialResult(int) error { return nil }
+
+func (k *bareKernel) Read(fd int, b []byte) (int, error) {
+	s := &k.socks[fd]
+	n := copy(b, s.in)
+	s.in = s.in[n:]
+	return n, nil
+}
+
+func (k *bareKernel) Write(fd int, b []byte) (int, error) { return k.Writev(fd, b, nil, nil) }
+
+func (k *bareKernel) Writev(fd int, a, b, c []byte) (int, error) {
+	n := len(a) + len(b) + len(c)
+	k.socks[fd].sunk += n
+	return n, nil
+}
+
+func (k *bareKernel) ShutdownWrite(int) error { return unix.ENOTCONN }
+func (k *bareKernel) Close(int, bool)         {}
+
+// steady is a proxy through which the same exchange goes again and again, over
+// one conn each way.
+type steady struct {
+	k                 *bareKernel
+	l                 *loop.Loop
+	p                 *Proxy
+	request, response string
+	up, down          int // bytes that lb sends for one exchange, either way
+}
+
+// newSteady warms up with two exchanges.
+func newSteady(t testing.TB, request, response string) *steady {
+	t.Helper()
+	k := &bareKernel{now: 1}
+	s := &steady{k: k, l: loop.New(k, loop.Options{}), request: request, response: response}
+	s.p = rigProxy(s.l, rigConfig(1))
+	if err := s.l.Listen(bareListener, s.p); err != nil {
+		t.Fatal(err)
+	}
+	k.tell(bareListener, loop.Readable)
+	s.l.Turn(false)
+	for range 2 { // how much is read at once depends on the response before
+		k.socks[bareBackend].sunk, k.socks[bareClient].sunk = 0, 0
+		s.exchange()
+	}
+	s.up, s.down = k.socks[bareBackend].sunk, k.socks[bareClient].sunk
+	s.check(t)
+	return s
+}
+
+// exchange has the request come and, when it has gone on, the response.
+func (s *steady) exchange() {
+	s.send(bareClient, s.request)
+	s.send(bareBackend, s.response)
+}
+
+// send has in come at fd, all of it, and turns until nothing is left to do.
+func (s *steady) send(fd int, in string) {
+	s.k.socks[fd].in = in
+	s.k.tell(fd, loop.Readable)
+	for s.l.Turn(false); s.k.queued > 0 || s.k.socks[fd].in != ""; {
+		s.l.Turn(false)
+	}
+}
+
+// check tells whether the last exchange was like those before.
+func (s *steady) check(t testing.TB) {
+	t.Helper()
+	up, down := &s.k.socks[bareBackend].sunk, &s.k.socks[bareClient].sunk
+	if *up != s.up || *down != s.down || s.up == 0 || s.down == 0 {
+		t.Fatalf("%d bytes up and %d down, want %d and %d", *up, *down, s.up, s.down)
+	}
+	if n := s.p.targets[0].Slot.Conns.Load(); n != 1 || s.p.arena.Out() != 0 {
+		t.Fatalf("%d conns to the backend, want 1; %d slabs out", n, s.p.arena.Out())
+	}
+	*up, *down = 0, 0
+}
+
+// exchanges are what is measured and must not allocate.
+var exchanges = []struct {
+	name, request, response string
+	bytes                   int64 // of the bodies
+}{
+	{"GET", get, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello", 5},
+	{"HEAD", "HEAD" + get[3:], "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", 0},
+	{"POST 16 KiB", "POST" + get[3:len(get)-2] + "Content-Length: 16384\r\n\r\n" + strings.Repeat("x", 16<<10),
+		"HTTP/1.1 204 No Content\r\n\r\n", 16 << 10},
+	{"POST chunked", "POST" + get[3:len(get)-2] + "Transfer-Encoding: chunked\r\n\r\n" + strings.Repeat("100\r\n"+strings.Repeat("x", 256)+"\r\n", 40) + "0\r\nX-Sum: 1\r\n\r\n",
+		"HTTP/1.1 204 No Content\r\n\r\n", 40 * 256},
+	{"chunked", get, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n" +
+		strings.Repeat("400\r\n"+strings.Repeat("x", 1<<10)+"\r\n", 30) + "0\r\nX-Sum: 1\r\n\r\n", 30 << 10},
+	{"256 KiB", get, "HTTP/1.1 200 OK\r\nContent-Length: 262144\r\n\r\n" + strings.Repeat("x", 256<<10), 256 << 10},
+	{"interim", "POST" + get[3:len(get)-2] + "Expect: 100-continue\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 0},
+	{"many fields", get[:len(get)-2] + strings.Repeat("X-Some-Field: some value of a usual length\r\n", 20) + "\r\n",
+		"HTTP/1.1 200 OK\r\n" + strings.Repeat("X-Some-Field: some value of a usual length\r\n", 20) + "Content-Length: 5\r\n\r\nhello", 5},
+}
+
+const get = "GET /some/path?and=query HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n"
+
+// TestAllocations: in steady state a whole exchange allocates nothing, from the
+// first event to the last write.
+func TestAllocations(t *testing.T) {
+	for _, tc := range exchanges {
+		s := newSteady(t, tc.request, tc.response)
+		if n := testing.AllocsPerRun(100, func() { s.exchange(); s.check(t) }); n != 0 {
+			t.Errorf("%s: %v allocations for an exchange", tc.name, n)
+		}
+	}
+}

@@ -1,0 +1,91 @@
+package proxy
+
+import (
+	"testing"
+	"time"
+
+	"lb/board"
+	"lb/loop/looptest"
+)
+
+// TestCounters: what the board says after a few exchanges whose course is known.
+func TestCounters(t *testing.T) {
+	r := newRig(t, 1, rigConfig(2), false)
+	const request, answer = "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno"
+	ask := func(client *looptest.Peer) {
+		client.Send([]byte(request))
+		r.settle()
+	}
+	client := r.k.Connect(r.listener, rigClient)
+	ask(client)
+	first := r.servers[0].Accept()
+	up := len(first.Received())
+	first.Send([]byte(answer))
+	r.settle()
+	down := len(client.Received())
+
+	r.servers[1].Refuse = true
+	ask(client) // refused by the second backend, so it goes to the first, on a new conn
+	r.servers[0].Accept().Send([]byte("nonsense\r\n"))
+	r.settle() // 502
+
+	ask(client) // to the first again, on the conn that is idle
+	r.pass(r.p.cfg.Timeouts.Response + time.Second) // 504
+
+	r.servers[1].Refuse = false
+	ask(client)
+	second := r.servers[1].Accept()
+	second.Send([]byte("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"))
+	r.settle()
+	client.Reset()
+	r.settle()
+
+	bad := r.k.Connect(r.listener, rigClient)
+	bad.Send([]byte("nonsense\r\n"))
+	r.settle()
+	bad.Close()
+	r.settle()
+
+	c, a, b := r.p.counters, r.p.targets[0].Slot, r.p.targets[1].Slot
+	for _, tc := range []struct {
+		name string
+		got  *board.Counter
+		want int
+	}{
+		{"Accepted", &c.Accepted, 2},
+		{"Requests", &c.Requests, 4},
+		{"Replies 2xx", &c.Replies[2], 1},
+		{"Replies 4xx", &c.Replies[4], 2},
+		{"Replies 5xx", &c.Replies[5], 2},
+		{"OwnReplies 4xx", &c.OwnReplies[4], 1},
+		{"OwnReplies 5xx", &c.OwnReplies[5], 2},
+		{"Retries", &c.Retries, 1},
+		{"ClientAborts", &c.ClientAborts, 1},
+		{"BytesFromClient", &c.BytesFromClient, 4*len(request) + len("nonsense\r\n")},
+		{"BytesToClient", &c.BytesToClient, len(client.Received()) + len(bad.Received())},
+		{"BytesToBackend", &c.BytesToBackend, 4 * up},
+		{"attempts at a", &a.Attempts, 3},
+		{"conns to a", &a.Conns, 2},
+		{"replies of a", &a.Replies[4], 1},
+		{"bad answers of a", &a.BadAnswers, 1},
+		{"timeouts of a", &a.TimeoutFaults, 1},
+		{"resets of a", &a.ResetFaults, 0},
+		{"bytes to a", &a.BytesTo, 3 * up},
+		{"bytes from a", &a.BytesFrom, len(answer) + len("nonsense\r\n")},
+		{"attempts at b", &b.Attempts, 2},
+		{"refused by b", &b.ConnectFaults, 1},
+		{"resets of b", &b.ResetFaults, 0},
+		{"replies of b", &b.Replies[2], 1},
+	} {
+		if got := int(tc.got.Load()); got != tc.want {
+			t.Errorf("%s: %d, want %d", tc.name, got, tc.want)
+		}
+	}
+	if down == 0 || up == 0 {
+		t.Error("nothing went through")
+	}
+	r.pass(r.p.cfg.Timeouts.BackendIdle + lingerTimeout)
+	if left := r.leftovers(); len(left) > 0 {
+		t.Errorf("left over: %q", left)
+	}
+}

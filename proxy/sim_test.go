@@ -1,0 +1,221 @@
+package proxy
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"lb/loop/looptest"
+)
+
+var (
+	simSeeds = flag.Uint64("seeds", 256, "how many seeds TestSimulation runs")
+	simSeed  = flag.Int64("seed", -1, "the one seed that TestSimulation runs, with its trace on standard error")
+)
+
+// sim is one run of many clients and several backends through a real proxy on a
+// real loop, all decided by the seed.
+//
+// Half of the runs are calm: reads and writes are cut, bytes take their time,
+// buffers are small, peers are slow, but nobody does anything wrong. Then every
+// request has to be answered, and before any timeout: one that helps out would
+// hide an edge that was missed. In the others conns break, backends refuse,
+// stall and lie, clients leave: then what looks like a whole answer has to be
+// the right one, all else has to be visible to the client, and when the faults
+// stop everybody must come to an end.
+type sim struct {
+	r        *rig
+	rng      *rand.Rand
+	rough    bool
+	faulty   bool // the kernel itself breaks conns or ends sides
+	closed   bool // the listening socket is
+	sizeMax  int
+	requests []*simRequest
+	clients  []*simClient
+	answers  int // of backends, whole and right
+	replies  int // of lb itself
+	wrong    []string
+}
+
+// simResult adds up over seeds.
+type simResult struct{ calm, rough, requests, answers, replies int }
+
+func TestSimulation(t *testing.T) {
+	if *simSeed >= 0 {
+		s := newSim(t, uint64(*simSeed))
+		s.r.k.TraceTo(os.Stderr)
+		s.run(t, uint64(*simSeed))
+		t.Logf("%d requests, %d answers, %d replies of lb, %+v", len(s.requests), s.answers, s.replies, s.r.k.Faults)
+		return
+	}
+	var sum simResult
+	for seed := range *simSeeds {
+		s := newSim(t, seed)
+		s.run(t, seed)
+		if t.Failed() {
+			t.Fatalf("go test ./proxy -run TestSimulation -seed %d", seed)
+		}
+		sum.requests += len(s.requests)
+		sum.answers += s.answers
+		sum.replies += s.replies
+	}
+	t.Logf("%+v", sum)
+	if sum.requests > 1000 && sum.answers < sum.requests/2 {
+		t.Errorf("%d of %d requests were answered: the simulation shows little", sum.answers, sum.requests)
+	}
+}
+
+func newSim(t *testing.T, seed uint64) *sim {
+	s := &sim{rng: rand.New(rand.NewPCG(seed, 's')), rough: seed%2 == 1, sizeMax: 60 << 10}
+	faults := looptest.Draw(seed)
+	if s.rough {
+		s.faulty = faults.Reset > 0 || faults.HalfClose > 0 || faults.AcceptErrors > 0
+		if s.rng.IntN(4) == 0 {
+			faults.FDMax = 6 + s.rng.IntN(12)
+		}
+	} else {
+		faults.Refuse, faults.TimeOut, faults.Reset, faults.HalfClose, faults.AcceptErrors = 0, 0, 0, 0, 0
+		if faults.BufferMin > 0 {
+			faults.BufferMin, faults.BufferMax = max(faults.BufferMin, 64), max(faults.BufferMax, 64)
+		}
+	}
+	if faults.BufferMin > 0 && faults.BufferMin < 4<<10 {
+		s.sizeMax = 2 << 10 // more would take its time, on both clocks
+	}
+	s.r = newRig(t, seed, rigConfig(1+s.rng.IntN(4)), s.rng.IntN(4) == 0)
+	s.r.k.Faults = faults
+	for _, v := range s.r.servers {
+		v.OnConnect = s.welcome
+	}
+	return s
+}
+
+const (
+	simFaultTime = 4 * time.Second  // when the faults stop
+	simCalmTime  = 30 * time.Second // what all of a calm run may take
+	simEndTime   = 4 * time.Minute  // when, at the latest, timeouts have ended all that is stuck
+)
+
+func (s *sim) run(t *testing.T, seed uint64) {
+	drains := s.rough && s.rng.IntN(6) == 0
+	for range 4 + s.rng.IntN(8) {
+		s.after(1000, func() {
+			if !s.closed {
+				s.connect()
+			}
+		})
+	}
+	if s.rough {
+		s.upsetBackends()
+	}
+	drained := 0
+	if drains {
+		s.after(1500, func() {
+			s.r.l.Post(func() {
+				s.r.p.Drain(func() { drained++ })
+				s.r.k.Close(s.r.listener, false)
+				s.closed = true
+			})
+		})
+	}
+	s.turn(simFaultTime)
+	s.peace()
+	if s.rough {
+		s.finish("when the faults have stopped", simEndTime)
+	} else {
+		s.finish("in a calm run", simCalmTime)
+	}
+	if !drains {
+		for range 3 {
+			s.after(100, s.connect)
+		}
+		s.rough = false
+		s.turn(100 * time.Millisecond)
+		s.finish("in the calm behind it", simCalmTime)
+	}
+	for _, c := range s.clients {
+		c.peer.Close()
+	}
+	s.turn(simEndTime)
+	if drains && drained != 1 {
+		s.errorf("the end of the drain was told %d times", drained)
+	}
+	for _, left := range s.r.leftovers() {
+		s.errorf("left over: %s", left)
+	}
+	for _, w := range s.wrong {
+		t.Errorf("seed %d: %s", seed, w)
+	}
+}
+
+// upsetBackends has backends refuse and be silent for a while.
+func (s *sim) upsetBackends() {
+	for _, v := range s.r.servers {
+		if s.rng.IntN(3) == 0 {
+			s.after(1000, func() {
+				v.Refuse = true
+				s.after(1000, func() { v.Refuse = false })
+			})
+		}
+		if s.rng.IntN(6) == 0 {
+			s.after(1000, func() {
+				v.Silent = true
+				s.after(1000, func() { v.Silent = false })
+			})
+		}
+	}
+}
+
+// peace ends the faults.
+func (s *sim) peace() {
+	buffers := looptest.Faults{BufferMin: s.r.k.Faults.BufferMin, BufferMax: s.r.k.Faults.BufferMax}
+	s.r.k.Faults = buffers
+	for _, v := range s.r.servers {
+		v.Refuse, v.Silent = false, false
+	}
+	for _, c := range s.clients {
+		c.peer.Resume()
+	}
+}
+
+// turn lets d pass.
+func (s *sim) turn(d time.Duration) {
+	over := false
+	s.r.k.After(d, func() {
+		over = true
+		s.r.k.Wake()
+	})
+	s.r.k.Run(s.r.l, func() bool { return over }, 1_000_000)
+}
+
+// finish waits until every client is done, no longer than d.
+func (s *sim) finish(when string, d time.Duration) {
+	end := s.r.l.Now().Add(d)
+	s.r.k.Run(s.r.l, func() bool { return s.settled() || s.r.l.Now() > end }, 1_000_000)
+	if !s.settled() {
+		s.errorf("not all came to an end %s:\n\t%s\nopen: %s", when, s.describe(), strings.Join(s.r.k.Open(), "\n\t"))
+	}
+	for _, c := range s.clients {
+		if c.r.wrong != nil && !c.halfHEAD() {
+			s.errorf("%s: %v", c.name, c.r.wrong)
+		}
+	}
+}
+
+func (s *sim) settled() bool {
+	for _, c := range s.clients {
+		if !c.done() {
+			return false
+		}
+	}
+	return true
+}
+
+// String is for the log of a run.
+func (r simResult) String() string {
+	return fmt.Sprintf("%d requests, %d answers, %d replies of lb", r.requests, r.answers, r.replies)
+}

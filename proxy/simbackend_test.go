@@ -1,0 +1,203 @@
+package proxy
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+
+	"lb/loop/looptest"
+)
+
+// simBackend is one conn to a backend.
+type simBackend struct {
+	s     *sim
+	peer  *looptest.Peer
+	r     simReader
+	busy  bool // an answer is owed or on its way
+	early bool // it has begun before the request was whole
+	raw   bool // behind a 101
+
+	answering bool // bytes of an answer may be out
+}
+
+func (s *sim) welcome(p *looptest.Peer) {
+	b := &simBackend{s: s, peer: p}
+	b.r = simReader{request: true, onHead: b.onHead, onWhole: b.onWhole}
+	p.OnBytes = func(p *looptest.Peer) { b.onBytes(p.Recv()) }
+	p.OnEnd = func(p *looptest.Peer) {
+		if b.raw && !p.WasReset() {
+			s.after(10, p.Shut)
+			return
+		}
+		p.Close()
+	}
+}
+
+func (b *simBackend) onBytes(got []byte) {
+	if b.raw {
+		b.peer.Send(got)
+		return
+	}
+	b.r.feed(got)
+	if b.r.wrong != nil {
+		b.s.errorf("to a backend: %v", b.r.wrong)
+	}
+}
+
+// requestOf finds the request that a head belongs to.
+func (b *simBackend) requestOf(m *simMessage) *simRequest {
+	id, err := strconv.Atoi(m.field("x-id"))
+	if err != nil || id >= len(b.s.requests) {
+		b.s.errorf("a backend got %q %v", m.start, m.fields)
+		return &simRequest{}
+	}
+	return b.s.requests[id]
+}
+
+func (b *simBackend) onHead(m *simMessage) {
+	r := b.requestOf(m)
+	if r.arrived++; r.arrived > 1 && r.method == "POST" {
+		b.s.errorf("request %d, a POST, was sent %d times", r.id, r.arrived)
+	}
+	if b.busy {
+		b.s.errorf("request %d came before the answer to the one before was out", r.id)
+	}
+	if want := fmt.Sprintf("%s /%d HTTP/1.1", r.method, r.id); m.start != want || m.field("x-hop") != "" || m.field("via") != fmt.Sprintf("1.%d lb", r.minor) {
+		b.s.errorf("request %d came as %q %v", r.id, m.start, m.fields)
+	}
+	b.busy, b.early = true, false
+	switch {
+	case r.tunnel:
+	case r.expect && m.field("expect") != "":
+		b.s.after(20, func() { b.peer.Send([]byte("HTTP/1.1 100 Continue\r\n\r\n")) })
+	case len(r.body) > 0 && b.s.rng.IntN(6) == 0 && r.code < 400 && r.framing != "close":
+		b.early = true
+		b.answer(r, "")
+	}
+}
+
+// onWhole acts on a request.
+func (b *simBackend) onWhole(m *simMessage) {
+	r := b.requestOf(m)
+	if !bytes.Equal(m.body, r.body) {
+		b.s.errorf("request %d: a body of %d bytes taken for whole, want %d", r.id, len(m.body), len(r.body))
+	}
+	switch {
+	case r.tunnel:
+		b.raw = true
+		b.peer.Send([]byte("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: WebSocket\r\nX-Id: " + strconv.Itoa(r.id) + "\r\n\r\n"))
+		rest := b.r.buf
+		b.r.buf = nil
+		if len(rest) > 0 {
+			b.peer.Send(rest)
+		}
+	case !b.early:
+		b.answer(r, simSum(m.body))
+	}
+}
+
+// answer sends the answer to r after a while, or what a bad backend sends.
+func (b *simBackend) answer(r *simRequest, sum string) {
+	s := b.s
+	out, closes := s.response(r, sum)
+	b.answering = true
+	if s.rough && s.rng.IntN(5) == 0 {
+		b.misbehave(r, out)
+		return
+	}
+	s.inParts(out, b.peer, func() {
+		b.busy, b.answering = false, false
+		switch {
+		case closes:
+			b.peer.Shut()
+		case s.rough && s.rng.IntN(4) == 0:
+			s.after(30, b.leave)
+		}
+	})
+}
+
+// leave closes a conn without a word, perhaps just as a request comes.
+func (b *simBackend) leave() {
+	if !b.answering {
+		b.peer.Close()
+	}
+}
+
+// misbehave does one of the things that backends do.
+func (b *simBackend) misbehave(r *simRequest, out []byte) {
+	s, k := b.s, b.peer
+	cut := out[:s.rng.IntN(len(out))]
+	switch s.rng.IntN(6) {
+	case 0: // a short answer, and the end: without a framing nobody can tell
+		r.short = true
+		s.inParts(cut, k, k.Close)
+	case 1:
+		s.inParts(cut, k, k.Reset)
+	case 2: // a short answer, and no end
+		s.inParts(cut, k, func() {})
+	case 3: // nothing at all
+	case 4: // more behind the answer
+		if r.framing == "close" {
+			return // it would be part of it
+		}
+		b.surplus(out)
+	case 5:
+		k.Send([]byte("220 mail.example ESMTP\r\n"))
+	}
+}
+
+// surplus sends another answer behind the answer. Where it may arrive later than
+// the answer it could just as well be that to the next request, and nobody can
+// tell; what comes then had better be no answer at all.
+func (b *simBackend) surplus(out []byte) {
+	more := "HTTP/1.1 200 OK\r\nX-Id: none\r\nContent-Length: 4\r\n\r\nevil"
+	if f := &b.s.r.k.Faults; f.CutReads+f.NotReady > 0 || f.Delay > 0 || f.BufferMin > 0 {
+		more = "more\r\n"
+	}
+	b.peer.Send(append(out, more...))
+	b.busy, b.answering = false, false
+}
+
+// response composes an answer; closes tells whether the conn has to end behind
+// it. One that comes early, without sum, does not end it: the client would be cut
+// off in its request.
+func (s *sim) response(r *simRequest, sum string) (b []byte, closes bool) {
+	version := "HTTP/1.1"
+	if sum != "" && r.framing != "chunked" && s.rng.IntN(6) == 0 {
+		version, closes = "HTTP/1.0", true
+	}
+	for range s.rng.IntN(3) {
+		if version == "HTTP/1.1" && s.rng.IntN(3) == 0 {
+			b = append(b, "HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"...)
+		}
+	}
+	b = fmt.Appendf(b, "%s %d Some Phrase\r\nX-Id: %d\r\nConnection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=1\r\n", version, r.code, r.id)
+	if sum != "" {
+		b = append(b, "X-Sum: "+sum+"\r\n"...)
+	}
+	if s.rng.IntN(2) == 0 {
+		b = append(b, "Date: Fri, 02 Jan 2026 03:04:05 GMT\r\n"...)
+	}
+	if sum != "" && s.rng.IntN(5) == 0 {
+		b = append(b, "Connection: close\r\n"...)
+		closes = true
+	}
+	body, trailers := simBytes(r.id, r.size), ""
+	switch r.framing {
+	case "length":
+		b = fmt.Appendf(b, "Content-Length: %d\r\n", r.size)
+	case "chunked":
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+		if s.rng.IntN(2) == 0 && r.method != "HEAD" && r.minor == 1 {
+			b, trailers = append(b, "Trailer: X-Tail\r\n"...), "X-Tail: "+strconv.Itoa(r.id)+"\r\n"
+		}
+		body = s.chunks(body, trailers)
+	case "close":
+		closes = closes || r.method != "HEAD"
+	}
+	b = append(b, "\r\n"...)
+	if r.method != "HEAD" {
+		b = append(b, body...)
+	}
+	return b, closes
+}
