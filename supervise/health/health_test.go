@@ -1,0 +1,263 @@
+package health
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"lb/board"
+	"lb/config"
+	"lb/loop/tick"
+)
+
+// rig is a prober over backends of one pool, which are probed every 20 ms.
+type rig struct {
+	*Prober
+	board *board.Board
+	log   lines
+}
+
+// lines is a log that can be read while it is written.
+type lines struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func start(t *testing.T, set func(*config.Health), addrs ...[]Addr) *rig {
+	t.Helper()
+	h := config.NewHealth()
+	h.Interval, h.IntervalDown, h.Timeout = 20*time.Millisecond, 20*time.Millisecond, patience
+	if set != nil {
+		set(&h)
+	}
+	pools := []config.Pool{
+		{Name: "unchecked", Backends: []config.Backend{{Host: "127.0.0.1", Port: 1}}},
+		{Name: "api", Health: h},
+	}
+	for i := range addrs {
+		pools[1].Backends = append(pools[1].Backends, config.Backend{Host: "b", Port: i + 1})
+	}
+	r := &rig{board: board.New(1, 1+len(addrs))}
+	begun := time.Now()
+	r.Prober = Start(Options{
+		Config: &config.Config{Pools: pools},
+		Board:  r.board,
+		Addrs:  [][][]Addr{{{refusing(t)}}, addrs},
+		Log:    slog.New(slog.NewTextHandler(&r.log, nil)),
+		Now:    func() tick.Instant { return tick.Instant(1 + time.Since(begun)) },
+	})
+	t.Cleanup(r.Close)
+	return r
+}
+
+func (r *rig) health(id int) board.Health { return board.Health(r.board.State(id).Health.Load()) }
+
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	late := time.After(patience)
+	for !ok() {
+		select {
+		case <-look.C:
+		case <-late:
+			t.Fatalf("waited %v for %s", patience, what)
+		}
+	}
+}
+
+// turning is a backend whose status the test sets.
+func turning(t *testing.T) (status, probes *atomic.Int64, addrs []Addr) {
+	t.Helper()
+	status, probes = new(atomic.Int64), new(atomic.Int64)
+	status.Store(200)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(int(status.Load()))
+		probes.Add(1)
+	}))
+	t.Cleanup(s.Close)
+	return status, probes, []Addr{{"tcp", s.Listener.Addr().String()}}
+}
+
+func TestBackendGoesDownAndUp(t *testing.T) {
+	status, probes, addrs := turning(t)
+	r := start(t, func(h *config.Health) { h.Rise, h.Fall = 2, 3 }, addrs)
+	state := r.board.State(1)
+	until(t, "up", func() bool { return r.health(1) == board.Up })
+	if why, detail := board.Reason(state.HealthReason.Load()), state.HealthDetail.Load(); why != board.ReasonOK || detail != 200 {
+		t.Errorf("up for %v %d, want ok 200", why, detail)
+	}
+
+	status.Store(503)
+	until(t, "down", func() bool { return r.health(1) == board.Down })
+	if why, detail := board.Reason(state.HealthReason.Load()), state.HealthDetail.Load(); why != board.ReasonStatus || detail != 503 {
+		t.Errorf("down for %v %d, want status 503", why, detail)
+	}
+	down := state.HealthSince.Load()
+
+	status.Store(200)
+	until(t, "up", func() bool { return r.health(1) == board.Up })
+	if since, recovered := state.HealthSince.Load(), state.RecoveredAt.Load(); since <= down || recovered != since {
+		t.Errorf("down since %d, up since %d, recovered at %d", down, since, recovered)
+	}
+	before := probes.Load()
+	until(t, "ten more probes", func() bool { return probes.Load() > before+10 })
+	r.Close()
+	want := []string{
+		`INFO msg="backend is up" pool=api backend=b:1 cause="status 200" since=`,
+		`WARN msg="backend is down" pool=api backend=b:1 cause="status 503, want 200-399" since=`,
+		`INFO msg="backend is up" pool=api backend=b:1 cause="status 200" since=`,
+	}
+	got := regexp.MustCompile(`(?m)^time=\S+ level=(.* since=)\S+$`).FindAllStringSubmatch(r.log.String(), -1)
+	if len(got) != len(want) || strings.Count(r.log.String(), "\n") != len(want) {
+		t.Fatalf("log:\n%swant %d lines", r.log.String(), len(want))
+	}
+	for i := range want {
+		if got[i][1] != want[i] {
+			t.Errorf("line %d of the log: %s, want %s", i, got[i][1], want[i])
+		}
+	}
+	if h := r.health(0); h != board.Unknown {
+		t.Errorf("a backend of a pool without checks is %v", h)
+	}
+}
+
+// It takes fall bad probes, no fewer, and then the other interval counts.
+func TestDownAfterFall(t *testing.T) {
+	var bad atomic.Int64
+	up := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		select {
+		case <-up:
+			bad.Add(1)
+			w.WriteHeader(http.StatusServiceUnavailable)
+		default:
+		}
+	}))
+	t.Cleanup(s.Close)
+	r := start(t, func(h *config.Health) { h.Fall, h.IntervalDown = 4, time.Hour }, []Addr{{"tcp", s.Listener.Addr().String()}})
+	until(t, "up", func() bool { return r.health(1) == board.Up })
+	close(up)
+	until(t, "down", func() bool { return r.health(1) == board.Down })
+	if n := bad.Load(); n != 4 {
+		t.Errorf("down after %d bad probes, want 4", n)
+	}
+}
+
+// One backend that says nothing and one that refuses hold up nobody.
+func TestHangingBackendBlocksNobody(t *testing.T) {
+	_, probes, well := turning(t)
+	r := start(t, func(h *config.Health) { h.Fall = 1 }, []Addr{deaf(t)}, well, []Addr{refusing(t)})
+	until(t, "one up, one down", func() bool { return r.health(2) == board.Up && r.health(3) == board.Down })
+	until(t, "ten probes", func() bool { return probes.Load() >= 10 })
+	if h := r.health(1); h != board.Unknown {
+		t.Errorf("the one that hangs is %v before its timeout", h)
+	}
+}
+
+func TestSetAddrs(t *testing.T) {
+	_, _, addrs := turning(t)
+	r := start(t, func(h *config.Health) { h.Fall, h.Rise = 1, 1 }, nil)
+	until(t, "down", func() bool { return r.health(1) == board.Down })
+	if why := board.Reason(r.board.State(1).HealthReason.Load()); why != board.ReasonResolve {
+		t.Errorf("down for %v, want resolve", why)
+	}
+	r.SetAddrs(1, 0, addrs)
+	r.SetAddrs(0, 0, addrs) // is not checked
+	until(t, "up", func() bool { return r.health(1) == board.Up })
+}
+
+// What an older prober found counts on: a bad probe does not begin from nothing.
+func TestHealthOnBoardIsTakenUp(t *testing.T) {
+	b := board.New(1, 1)
+	b.SetHealth(0, board.Down, board.ReasonStatus, 503, 7)
+	h := config.NewHealth()
+	cfg := &config.Config{Pools: []config.Pool{{Health: h, Backends: []config.Backend{{Host: "b", Port: 1}}}}}
+	c := newChecker(&Options{Config: cfg, Board: b, Addrs: [][][]Addr{{nil}}, Log: slog.New(slog.DiscardHandler)}, 0, 0, 0)
+	c.note(result{good: true, why: board.ReasonOK}, 8)
+	if got := board.Health(b.State(0).Health.Load()); got != board.Down {
+		t.Errorf("%v after one good probe, want down until the second", got)
+	}
+	c.note(result{good: true, why: board.ReasonOK}, 9)
+	if got := board.Health(b.State(0).Health.Load()); got != board.Up {
+		t.Errorf("%v after two good probes", got)
+	}
+}
+
+// What this machine lacks changes no state, and is logged once.
+func TestOursChangesNothing(t *testing.T) {
+	b := board.New(1, 1)
+	var log lines
+	cfg := &config.Config{Pools: []config.Pool{{Health: config.Health{Rise: 1, Fall: 1}, Backends: []config.Backend{{Host: "b", Port: 1}}}}}
+	c := newChecker(&Options{Config: cfg, Board: b, Addrs: [][][]Addr{{nil}}, Log: slog.New(slog.NewTextHandler(&log, nil))}, 0, 0, 0)
+	for range 5 {
+		c.note(result{ours: true, cause: "connect: too many open files"}, 1)
+	}
+	if got := board.Health(b.State(0).Health.Load()); got != board.Unknown {
+		t.Errorf("%v, want unknown", got)
+	}
+	if n := strings.Count(log.String(), "backend cannot be checked"); n != 1 {
+		t.Errorf("%d lines, want 1:\n%s", n, log.String())
+	}
+}
+
+// Close leaves no goroutine, whatever the probes are waiting for.
+func TestCloseLeavesNothing(t *testing.T) {
+	_, probes, well := turning(t)
+	r := start(t, nil, well) // once to begin with: the backend has goroutines of its own
+	until(t, "a probe", func() bool { return probes.Load() > 0 })
+	r.Close()
+	silent := rawBackend(t, "", true)
+	before := runtime.NumGoroutine()
+	begun := time.Now()
+	r = start(t, nil, well, []Addr{deaf(t)}, []Addr{silent}, []Addr{refusing(t)}, nil)
+	until(t, "probes", func() bool { return probes.Load() > 3 })
+	r.Close()
+	if took := time.Since(begun); took > patience/2 {
+		t.Errorf("Close waited for a probe: %v", took)
+	}
+	until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= before+1 }) // one waits in silent
+}
+
+// A thousand backends are all probed within moments.
+func TestManyBackends(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{Handler: http.NotFoundHandler()}
+	go s.Serve(l)
+	t.Cleanup(func() { s.Close() })
+	addrs := make([][]Addr, 1000)
+	for i := range addrs {
+		addrs[i] = []Addr{{"tcp", l.Addr().String()}}
+	}
+	r := start(t, func(h *config.Health) {
+		h.Expect = []config.Statuses{{Low: 404, High: 404}}
+		h.Interval = time.Hour
+	}, addrs...)
+	for i := range addrs {
+		until(t, fmt.Sprintf("backend %d to be up", i), func() bool { return r.health(1+i) == board.Up })
+	}
+}

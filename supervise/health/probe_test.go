@@ -1,0 +1,222 @@
+package health
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"lb/board"
+	"lb/config"
+)
+
+const patience = 20 * time.Second
+
+// rawBackend answers every connection with answer, once it has read a head,
+// and keeps it open until the test ends if hold says so.
+func rawBackend(t *testing.T, answer string, hold bool) Addr {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() {
+				defer c.Close()
+				http.ReadRequest(bufio.NewReader(c))
+				c.Write([]byte(answer))
+				if hold {
+					<-done
+				}
+			})
+		}
+	})
+	t.Cleanup(func() { close(done); l.Close(); all.Wait() })
+	return Addr{"tcp", l.Addr().String()}
+}
+
+// refusing is an address at which nobody listens.
+func refusing(t *testing.T) Addr {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return Addr{"tcp", l.Addr().String()}
+}
+
+// deaf is an address that takes connections into its queue and never accepts.
+func deaf(t *testing.T) Addr {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return Addr{"tcp", l.Addr().String()}
+}
+
+func TestProbeAnswers(t *testing.T) {
+	const ok = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+	quick := func(h *config.Health) { h.Timeout = 30 * time.Millisecond }
+	for _, tc := range []struct {
+		name   string
+		answer string
+		hold   bool // the backend leaves the connection open
+		set    func(*config.Health)
+		good   bool
+		why    board.Reason
+		detail uint64
+		cause  string
+	}{
+		{"200", ok, true, nil, true, board.ReasonOK, 200, "status 200"},
+		{"204 without a body", "HTTP/1.1 204 No Content\r\n\r\n", true, nil, true, board.ReasonOK, 204, "status 204"},
+		{"HTTP/1.0 up to its close", "HTTP/1.0 200 OK\r\n\r\nhello", false, nil, true, board.ReasonOK, 200, "status 200"},
+		{"a redirect is an answer", "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", true, nil,
+			true, board.ReasonOK, 302, "status 302"},
+		{"1xx before it", "HTTP/1.1 103 Early Hints\r\n\r\n" + ok, true, nil, true, board.ReasonOK, 200, "status 200"},
+		{"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", true, func(h *config.Health) { h.Method = "HEAD" },
+			true, board.ReasonOK, 200, "status 200"},
+		{"more of a body than is read", "HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + strings.Repeat("x", bodyMax), true, nil,
+			true, board.ReasonOK, 200, "status 200"},
+
+		{"503", "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", true, nil,
+			false, board.ReasonStatus, 503, "status 503, want 200-399"},
+		{"one that others would take", ok, true, func(h *config.Health) { h.Expect = []config.Statuses{{Low: 201, High: 299}, {Low: 404, High: 404}} },
+			false, board.ReasonStatus, 200, "status 200, want 201-299, 404"},
+		{"closed without a word", "", false, nil, false, board.ReasonReset, 0, "response: connection closed"},
+		{"a head cut short", "HTTP/1.1 200 OK\r\n", false, nil, false, board.ReasonReset, 0, "response: connection closed"},
+		{"a body cut short", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", false, nil,
+			false, board.ReasonReset, 0, "body: connection closed"},
+		{"not HTTP", "SSH-2.0-OpenSSH\r\n\r\n", true, nil,
+			false, board.ReasonBadAnswer, 0, `response: malformed HTTP response "SSH-2.0-OpenSSH"`},
+		{"a head without end", "HTTP/1.1 200 OK\r\nA: " + strings.Repeat("x", 2*headMax), true, nil,
+			false, board.ReasonBadAnswer, 0, "response: "},
+		{"no answer", "", true, quick, false, board.ReasonTimeout, 0, "response: timeout after 30ms"},
+		{"half a head", "HTTP/1.1 200 OK\r\n", true, quick, false, board.ReasonTimeout, 0, "response: timeout after 30ms"},
+		{"half a body", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", true, quick,
+			false, board.ReasonTimeout, 0, "body: timeout after 30ms"},
+		{"tcp takes any", "", true, func(h *config.Health) { h.Type = config.CheckTCP }, true, board.ReasonOK, 0, "connected"},
+	} {
+		h := config.NewHealth()
+		h.Timeout = patience
+		if tc.set != nil {
+			tc.set(&h)
+		}
+		r := probe(t.Context(), &h, "x", []Addr{rawBackend(t, tc.answer, tc.hold)})
+		whole := r.cause == tc.cause || strings.HasSuffix(tc.cause, ": ") && strings.HasPrefix(r.cause, tc.cause)
+		if r.good != tc.good || r.ours || r.why != tc.why || r.detail != tc.detail || !whole || len(r.cause) > causeMax+20 {
+			t.Errorf("%s: %+v; want good %v, %v %d, %q", tc.name, r, tc.good, tc.why, tc.detail, tc.cause)
+		}
+	}
+}
+
+func TestProbeConnects(t *testing.T) {
+	well := rawBackend(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", true)
+	for _, tc := range []struct {
+		name  string
+		addrs []Addr
+		why   board.Reason
+		cause string
+	}{
+		{"nobody listens", []Addr{refusing(t)}, board.ReasonConnect, "connect: connection refused"},
+		{"no socket", []Addr{{"unix", filepath.Join(t.TempDir(), "a")}}, board.ReasonConnect, "connect: no such file or directory"},
+		{"a name without address", nil, board.ReasonResolve, "its name has no address"},
+		{"the second address", []Addr{refusing(t), well}, board.ReasonOK, "status 200"},
+	} {
+		for _, kind := range []string{config.CheckHTTP, config.CheckTCP} {
+			h := config.NewHealth()
+			h.Type, h.Timeout = kind, patience
+			want := tc.cause
+			if kind == config.CheckTCP && tc.why == board.ReasonOK {
+				want = "connected"
+			}
+			if r := probe(t.Context(), &h, "x", tc.addrs); r.why != tc.why || r.cause != want {
+				t.Errorf("%s, %s: %+v; want %v, %q", tc.name, kind, r, tc.why, want)
+			}
+		}
+	}
+}
+
+// TestProbeRequest: what the backend is asked, over TCP and a unix socket.
+func TestProbeRequest(t *testing.T) {
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan string, 1)
+	s := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		got <- fmt.Sprintf("%s %s Host:%s UA:%s close:%v fields:%d", r.Method, r.RequestURI, r.Host, r.UserAgent(), r.Close, len(r.Header))
+	})}
+	go s.Serve(l)
+	t.Cleanup(func() { s.Close() })
+	for _, tc := range []struct {
+		backend config.Backend
+		host    string
+		method  string
+		path    string
+		want    string
+	}{
+		{config.Backend{Socket: "/a"}, "", "GET", "/", "GET / Host:localhost UA:lb-health close:true fields:2"},
+		{config.Backend{Host: "::1", Port: 8080}, "", "GET", "/up?a=%20b", "GET /up?a=%20b Host:[::1]:8080 UA:lb-health close:true fields:2"},
+		{config.Backend{Host: "app", Port: 80}, "www.example.com", "HEAD", "//x/%2e",
+			"HEAD //x/%2e Host:www.example.com UA:lb-health close:true fields:2"},
+	} {
+		h := config.NewHealth()
+		h.Host, h.Method, h.Path, h.Timeout = tc.host, tc.method, tc.path, patience
+		r := probe(t.Context(), &h, hostOf(h, tc.backend), []Addr{{"unix", l.Addr().String()}})
+		if !r.good {
+			t.Fatalf("%+v", r)
+		}
+		if g := <-got; g != tc.want {
+			t.Errorf("the backend got %q, want %q", g, tc.want)
+		}
+	}
+}
+
+// What this machine lacks says nothing about the backend.
+func TestOursIsNoVerdict(t *testing.T) {
+	for _, err := range ourErrors {
+		wrapped := &net.OpError{Op: "dial", Err: fmt.Errorf("socket: %w", err)}
+		if r := failed("connect", wrapped, board.ReasonConnect, time.Second); !r.ours || r.good {
+			t.Errorf("%v: %+v, want it to be ours", err, r)
+		}
+	}
+	if r := failed("connect", syscall.ECONNREFUSED, board.ReasonConnect, time.Second); r.ours {
+		t.Errorf("%+v, want it to be the backend's", r)
+	}
+}
+
+// A probe that Close ends returns at once.
+func TestProbeIsCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	h := config.NewHealth()
+	h.Timeout = patience
+	done := make(chan result, 1)
+	addr := deaf(t)
+	go func() { done <- probe(ctx, &h, "x", []Addr{addr}) }()
+	cancel()
+	select {
+	case r := <-done:
+		if r.good {
+			t.Errorf("%+v of a backend that says nothing", r)
+		}
+	case <-time.After(patience / 2):
+		t.Fatal("the probe goes on")
+	}
+}

@@ -1,0 +1,147 @@
+package supervise
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"lb/board"
+	"lb/config"
+)
+
+// checkedConfig probes its backends every interval, whatever their health.
+func checkedConfig(cfg *config.Config, interval time.Duration) *config.Config {
+	h := config.NewHealth()
+	h.Path, h.Interval, h.IntervalDown, h.Timeout = "/up", interval, interval, patience
+	cfg.Pools[0].Health = h
+	return cfg
+}
+
+// probed is a backend that answers probes with a status the test sets, and
+// remembers when they came.
+type probed struct {
+	*httptest.Server
+	status atomic.Int64
+	mu     sync.Mutex
+	at     []time.Time
+}
+
+func newProbed(t *testing.T) *probed {
+	t.Helper()
+	p := &probed{}
+	p.status.Store(http.StatusOK)
+	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/up" {
+			return
+		}
+		w.WriteHeader(int(p.status.Load()))
+		p.mu.Lock()
+		p.at = append(p.at, time.Now())
+		p.mu.Unlock()
+	}))
+	t.Cleanup(p.Close)
+	return p
+}
+
+// probes returns when the probes so far came.
+func (p *probed) probes() []time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.at[:len(p.at):len(p.at)]
+}
+
+func (in *inside) wantHealth(t *testing.T, id int, want board.Health) {
+	t.Helper()
+	until(t, want.String(), func() bool { return board.Health(in.running.Board.State(id).Health.Load()) == want })
+}
+
+// A backend that answers 503 goes down on the board that all loops read, and
+// comes back; the one beside it stays up.
+func TestChecks(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		sick, well := newProbed(t), newProbed(t)
+		addBackend(t, cfg, sick.URL)
+		addBackend(t, cfg, well.URL)
+		in := serve(t, checkedConfig(cfg, 20*time.Millisecond), Options{})
+		for range 2 {
+			in.wantHealth(t, 0, board.Up)
+			in.wantHealth(t, 1, board.Up)
+			sick.status.Store(http.StatusServiceUnavailable)
+			in.wantHealth(t, 0, board.Down)
+			sick.status.Store(http.StatusOK)
+		}
+		in.wantHealth(t, 0, board.Up)
+		if h := board.Health(in.running.Board.State(1).Health.Load()); h != board.Up {
+			t.Errorf("the one beside it is %v", h)
+		}
+	})
+}
+
+// Two loops, or two workers, are one who asks: a backend sees a probe for each
+// interval, and not two.
+func TestOneProbePerInterval(t *testing.T) {
+	const interval, probes = 100 * time.Millisecond, 15
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		b := newProbed(t)
+		addBackend(t, cfg, b.URL)
+		serve(t, checkedConfig(cfg, interval), Options{})
+		until(t, "probes", func() bool { return len(b.probes()) >= probes })
+		at := b.probes()
+		// Intervals are up to a tenth shorter. A machine that is busy makes them
+		// longer, and one probe's delay makes the next interval shorter.
+		if took, least := at[probes-1].Sub(at[0]), (probes-1)*interval*8/10; took < least {
+			t.Errorf("%d probes within %v, want at least %v", probes, took, least)
+		}
+	})
+}
+
+// Probes go on while what runs is answered, and end with it.
+func TestChecksInDrain(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		slow, b := newSlowBackend(t), newProbed(t)
+		addBackend(t, cfg, slow.URL)
+		in := serve(t, withPool(t, cfg, b.URL), Options{})
+		a := getLater(in.addr)
+		<-slow.began
+		in.signals <- syscall.SIGTERM
+		wait(t, in.admin.red, "the drain")
+		in.wantHealth(t, 1, board.Up) // behind the one backend of the pool "default"
+		before := len(b.probes())
+		until(t, "more probes", func() bool { return len(b.probes()) > before+2 })
+		close(slow.release)
+		(<-a).want(t, "late")
+		in.wantExit(t, 0)
+	})
+}
+
+// withPool adds a pool with checks, and a backend at url.
+func withPool(t *testing.T, cfg *config.Config, url string) *config.Config {
+	t.Helper()
+	other := testConfig(cfg.Mode)
+	addBackend(t, other, url)
+	p := checkedConfig(other, 20*time.Millisecond).Pools[0]
+	p.Name = "checked"
+	cfg.Pools = append(cfg.Pools, p)
+	return cfg
+}
+
+// A backend given by a name is probed at the addresses the name has.
+func TestChecksByName(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		b := newProbed(t)
+		addBackend(t, cfg, b.URL)
+		cfg.Pools[0].Backends[0].Host = "app.test"
+		names := &fakeResolver{name: "app.test"}
+		in := serve(t, checkedConfig(cfg, 20*time.Millisecond), Options{Resolver: names, ResolveEvery: 10 * time.Millisecond})
+		in.wantHealth(t, 0, board.Down)
+		if why := board.Reason(in.running.Board.State(0).HealthReason.Load()); why != board.ReasonResolve {
+			t.Errorf("down for %v, want resolve", why)
+		}
+		names.set("127.0.0.1")
+		in.wantHealth(t, 0, board.Up)
+	})
+}
