@@ -29,6 +29,7 @@ const forgive = time.Minute
 // next fault ejects it again, and not the third. Faults that come while it is
 // out anyway are old news and do not count.
 func (r *roster) failed(i int, why board.Reason, detail uint64, now tick.Instant) (c Change, ejected bool) {
+	r.look(now)
 	e := &r.entries[i]
 	s := e.state
 	if !r.eject.Enabled || s.EjectedUntil.Load() != 0 || e.tier >= disabled {

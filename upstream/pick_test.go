@@ -1,0 +1,210 @@
+package upstream
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"lb/board"
+	"lb/config"
+	"lb/loop/tick"
+)
+
+// strategies are all there are.
+var strategies = []string{
+	config.RoundRobin, config.Random, config.LeastConn, config.P2C, config.LeastTime, config.HashOnKey,
+}
+
+// start is when tests begin: not a round number, and well above zero.
+const start tick.Instant = 1_000_000_007_123
+
+// build is a pool for tests: settings, then the pool of one loop of one.
+type build struct {
+	config.Pool
+	loops int
+}
+
+// buildOf returns the settings of a pool with some weights.
+func buildOf(strategy string, weights ...int) *build {
+	b := &build{Pool: config.NewPool("web"), loops: 1}
+	b.Strategy = strategy
+	for i, w := range weights {
+		b.Backends = append(b.Backends, config.Backend{Host: fmt.Sprintf("10.0.%d.%d", i/250, i%250), Port: 80, Weight: w})
+	}
+	return b
+}
+
+// pool returns the pool of a lone loop and its board.
+func (b *build) pool() (*Pool[*conn], *board.Board) {
+	shared := board.New(b.loops, len(b.Backends))
+	return b.on(shared, 0), shared
+}
+
+// on returns the pool of one loop on a board.
+func (b *build) on(shared *board.Board, loop int) *Pool[*conn] {
+	p := NewPool[*conn](b.Pool, shared, 0, loop, b.loops)
+	p.Seed(42)
+	return p
+}
+
+// each runs a test for each strategy.
+func eachStrategy(t *testing.T, f func(t *testing.T, strategy string)) {
+	for _, s := range strategies {
+		t.Run(s, func(t *testing.T) { f(t, s) })
+	}
+}
+
+// keys is a source of keys; 0 is none.
+type keys struct{ *rand.Rand }
+
+func newKeys(seed uint64) keys { return keys{rand.New(rand.NewPCG(seed, 7))} }
+
+func (k keys) next() uint64 { return max(1, k.Uint64()) }
+
+// count picks n times, one after another, and returns how often which.
+func count(t *testing.T, p *Pool[*conn], n int, now tick.Instant) []int {
+	t.Helper()
+	counts, k := make([]int, len(p.Backends)), newKeys(1)
+	for range n {
+		b, why := p.Pick(Ask{Key: k.next()}, now)
+		if why != Picked {
+			t.Fatalf("no backend: %d", why)
+		}
+		counts[b.Index]++
+		p.Release(b)
+	}
+	return counts
+}
+
+// chiSquare returns how far counts are from shares by weight, in deviations from
+// what is to be expected of chance: above 5 is no chance.
+func chiSquare(counts []int, weights []float64) float64 {
+	n, sum, square, free := 0.0, 0.0, 0.0, -1.0
+	for i, c := range counts {
+		n += float64(c)
+		sum += weights[i]
+	}
+	for i, c := range counts {
+		if want := n * weights[i] / sum; want > 0 {
+			square += (float64(c) - want) * (float64(c) - want) / want
+			free++
+		} else if c > 0 {
+			return math.Inf(1)
+		}
+	}
+	return (square - free) / math.Sqrt(2*max(1, free))
+}
+
+// TestSharesByWeight: 100,000 picks by each strategy pass a chi-square test
+// against the weights, at an idle pool of equally fast backends.
+func TestSharesByWeight(t *testing.T) {
+	eachStrategy(t, func(t *testing.T, strategy string) {
+		for _, weights := range [][]int{{1, 1}, {3, 1}, {1, 2, 3, 4}, {7, 7, 7}, {65535, 65535}, equal(50, 2)} {
+			p, _ := buildOf(strategy, weights...).pool()
+			var want []float64
+			for _, w := range weights {
+				want = append(want, float64(w))
+			}
+			if strategy == config.HashOnKey { // keys are spread evenly over a table that is right within a place
+				for i := range want {
+					want[i] = 0
+				}
+				for _, i := range p.roster.picker.(*hashing).table {
+					want[i]++
+				}
+			}
+			if got := count(t, p, 100_000, start); chiSquare(got, want) > 5 {
+				t.Errorf("weights %v: picks %v, chi-square %f deviations off", weights, got, chiSquare(got, want))
+			}
+		}
+	})
+}
+
+// serve runs a closed loop: there are always so many exchanges at work, spread
+// over all loops, and each takes a time drawn around one mean for all backends.
+// It returns how many each backend got, and the mean of what it had at work.
+func serve(pools []*Pool[*conn], shared *board.Board, concurrency, exchanges int) (got, atWork []float64) {
+	type work struct {
+		pool *Pool[*conn]
+		b    *Backend[*conn]
+		ends tick.Instant
+	}
+	rng, k := rand.New(rand.NewPCG(3, 3)), newKeys(2)
+	n := len(pools[0].Backends)
+	got, atWork = make([]float64, n), make([]float64, n)
+	now := start
+	var working []work
+	for i := range exchanges + concurrency {
+		if len(working) == concurrency {
+			first := 0
+			for j := range working {
+				if working[j].ends < working[first].ends {
+					first = j
+				}
+			}
+			now = working[first].ends
+			working[first].pool.Succeeded(working[first].b, time.Duration(8+rng.IntN(5))*time.Millisecond, now)
+			working[first].pool.Release(working[first].b)
+			working[first] = working[len(working)-1]
+			working = working[:len(working)-1]
+		}
+		p := pools[rng.IntN(len(pools))]
+		b, _ := p.Pick(Ask{Key: k.next()}, now)
+		working = append(working, work{p, b, now.Add(time.Duration(5+rng.IntN(11)) * time.Millisecond)})
+		if i >= concurrency {
+			got[b.Index]++
+			for j := range n {
+				atWork[j] += float64(shared.InFlight(j))
+			}
+		}
+	}
+	return got, atWork
+}
+
+// TestSharesUnderLoad: 3:1 within 2 % by each strategy, with eight loops at work.
+func TestSharesUnderLoad(t *testing.T) {
+	eachStrategy(t, func(t *testing.T, strategy string) {
+		for _, concurrency := range []int{1, 16, 64, 256} {
+			set := buildOf(strategy, 3, 1)
+			set.loops = 8
+			shared := board.New(set.loops, 2)
+			var pools []*Pool[*conn]
+			for loop := range set.loops {
+				pools = append(pools, set.on(shared, loop))
+			}
+			got, _ := serve(pools, shared, concurrency, 20_000)
+			share := got[0] / (got[0] + got[1])
+			t.Logf("%d at work: %.4f", concurrency, share)
+			if math.Abs(share-0.75) > 0.015 {
+				t.Errorf("%d at work: the first of 3:1 got %.4f, want 0.75", concurrency, share)
+			}
+		}
+	})
+}
+
+// TestEvenLoad: with eight loops and four backends, what is at work differs by
+// at most 1.3 between them where the strategy looks at it.
+func TestEvenLoad(t *testing.T) {
+	for _, strategy := range []string{config.LeastConn, config.P2C, config.LeastTime} {
+		for _, concurrency := range []int{16, 64, 256} {
+			set := buildOf(strategy, 1, 1, 1, 1)
+			set.loops = 8
+			shared := board.New(set.loops, 4)
+			var pools []*Pool[*conn]
+			for loop := range set.loops {
+				pools = append(pools, set.on(shared, loop))
+			}
+			_, atWork := serve(pools, shared, concurrency, 20_000)
+			least, most := math.Inf(1), 0.0
+			for _, w := range atWork {
+				least, most = min(least, w), max(most, w)
+			}
+			t.Logf("%s, %d at work: %.3f", strategy, concurrency, most/least)
+			if most > 1.3*least {
+				t.Errorf("%s, %d at work: %v in flight, want a ratio of 1.3 at most", strategy, concurrency, atWork)
+			}
+		}
+	}
+}
