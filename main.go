@@ -125,7 +125,7 @@ func (s *serveCmd) Run(exitCode *int, std *streams) error {
 
 // adminOptions shows the operator's server what runs.
 func adminOptions(r supervise.Running, log *slog.Logger) admin.Options {
-	o := admin.Options{Board: r.Board, Config: r.Config, Version: version(), Log: log}
+	o := admin.Options{Board: r.Board, Now: r.Now, Config: r.Config, Version: version(), Log: log}
 	if r.Workers != nil {
 		o.Workers = func() (w admin.Workers) {
 			w.Running, w.Restarts = r.Workers()

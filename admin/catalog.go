@@ -91,6 +91,40 @@ var backendMetrics = []backendMetric{
 	},
 }
 
+// stateMetrics are read from what all loops know about a backend.
+var stateMetrics = []stateMetric{
+	{backendDesc("lb_backend_up", "0 while active checks find the backend down, else 1: also while nothing is known, or nothing checked."), isUp},
+	{backendDesc("lb_backend_ejected", "1 while the backend is ejected for its faults, else 0."), isEjected},
+	{backendDesc("lb_backend_state_changed_timestamp_seconds",
+		"When the backend last went up, down, was ejected or came back, in seconds since 1970; 0 for never."), changedAt},
+}
+
+func isUp(s *board.State, _ moment) float64 {
+	if board.Health(s.Health.Load()) == board.Down {
+		return 0
+	}
+	return 1
+}
+
+// isEjected does not wait for a loop to note that an ejection is over.
+func isEjected(s *board.State, now moment) float64 {
+	if int64(s.EjectedUntil.Load()) > now.board {
+		return 1
+	}
+	return 0
+}
+
+func changedAt(s *board.State, now moment) float64 {
+	last := max(s.HealthSince.Load(), s.EjectedSince.Load(), s.RecoveredAt.Load())
+	if end := s.EjectedLast.Load(); int64(end) <= now.board {
+		last = max(last, end)
+	}
+	if last == 0 {
+		return 0
+	}
+	return float64(board.Wall(last, now.board, now.wall).UnixMilli()) / 1e3
+}
+
 // classes are the values of the label code, by place in a [6] of the board.
 var classes = [6]string{1: "1xx", 2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"}
 

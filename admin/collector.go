@@ -2,6 +2,7 @@ package admin
 
 import (
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -14,6 +15,7 @@ import (
 // nothing is kept between two of them.
 type boardCollector struct {
 	board    *board.Board
+	now      func() int64 // the clock of the board
 	backends []shownBackend
 }
 
@@ -48,10 +50,22 @@ type backendSeries struct {
 	value  func(*board.BackendTotals) uint64
 }
 
+// stateMetric is a gauge by pool and backend, of the backend's state.
+type stateMetric struct {
+	desc  *prometheus.Desc
+	value func(s *board.State, now moment) float64
+}
+
+// moment is one time on two clocks.
+type moment struct {
+	board int64 // nanoseconds
+	wall  time.Time
+}
+
 // newBoardCollector numbers the backends as upstream does: pool after pool, in
 // the order of the configuration.
-func newBoardCollector(b *board.Board, cfg *config.Config) *boardCollector {
-	c := &boardCollector{board: b}
+func newBoardCollector(b *board.Board, cfg *config.Config, now func() int64) *boardCollector {
+	c := &boardCollector{board: b, now: now}
 	for _, pool := range cfg.Pools {
 		for _, backend := range pool.Backends {
 			c.backends = append(c.backends, shownBackend{valid(pool.Name), valid(backend.String())})
@@ -70,6 +84,9 @@ func (c *boardCollector) Describe(out chan<- *prometheus.Desc) {
 	for _, m := range backendMetrics {
 		out <- m.desc
 	}
+	for _, m := range stateMetrics {
+		out <- m.desc
+	}
 }
 
 // Collect implements prometheus.Collector.
@@ -81,18 +98,23 @@ func (c *boardCollector) Collect(out chan<- prometheus.Metric) {
 			out <- prometheus.MustNewConstMetric(m.desc, m.kind, float64(s.value(&totals)), s.labels...)
 		}
 	}
+	now := moment{c.now(), time.Now()}
 	for id := range c.backends {
-		c.collectBackend(out, id)
+		c.collectBackend(out, id, now)
 	}
 }
 
-func (c *boardCollector) collectBackend(out chan<- prometheus.Metric, id int) {
+func (c *boardCollector) collectBackend(out chan<- prometheus.Metric, id int, now moment) {
 	b, totals := c.backends[id], c.board.BackendTotals(id)
 	for _, m := range backendMetrics {
 		for _, s := range m.series {
 			labels := append([]string{b.pool, b.name}, s.labels...)
 			out <- prometheus.MustNewConstMetric(m.desc, m.kind, float64(s.value(&totals)), labels...)
 		}
+	}
+	state := c.board.State(id)
+	for _, m := range stateMetrics {
+		out <- prometheus.MustNewConstMetric(m.desc, prometheus.GaugeValue, m.value(state, now), b.pool, b.name)
 	}
 }
 

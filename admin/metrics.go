@@ -18,7 +18,7 @@ const scrapesMax = 4
 func newRegistry(o Options) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
-		newBoardCollector(o.Board, o.Config),
+		newBoardCollector(o.Board, o.Config, o.Now),
 		buildInfo(o.Version),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

@@ -33,6 +33,8 @@ type Options struct {
 	Config  *config.Config
 	Version string
 	Log     *slog.Logger // nil: nothing is logged
+	// Now is the clock of the board, in nanoseconds.
+	Now func() int64
 	// Workers tells about the worker processes; nil where there are none. It is
 	// called by several goroutines at once.
 	Workers func() Workers

@@ -29,7 +29,8 @@ func options(address string) Options {
 			{Name: "api", Backends: []config.Backend{{Host: "::1", Port: 80, Weight: 1}}},
 		},
 	}
-	return Options{Board: board.New(2, 3), Config: cfg, Version: "1.2.3"}
+	now := func() int64 { return int64(time.Hour) }
+	return Options{Board: board.New(2, 3), Now: now, Config: cfg, Version: "1.2.3"}
 }
 
 // start returns a server that listens on a port of the kernel's choice, and

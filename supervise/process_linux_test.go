@@ -272,7 +272,7 @@ func TestNothingLeft(t *testing.T) {
 		addBackend(t, cfg, slow.URL)
 		cfg.Pools[0].Backends = append(cfg.Pools[0].Backends, config.Backend{Host: "localhost", Port: 1, Weight: 1})
 		checkedConfig(cfg, 10*time.Millisecond).Pools[0].Health.Type = config.CheckTCP // no requests, which slow would count
-		ends["refused"](t, cfg, slow) // once to begin with: Go has descriptors of its own
+		ends["refused"](t, cfg, slow)                                                  // once to begin with: Go has descriptors of its own
 		before, goroutines := descriptors(t), runtime.NumGoroutine()
 		for name, end := range ends {
 			end(t, cfg, slow)

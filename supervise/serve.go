@@ -56,6 +56,7 @@ type Admin interface {
 type Running struct {
 	Config *config.Config
 	Board  *board.Board
+	Now    func() int64 // the clock of the board, in nanoseconds
 	// Workers returns how many worker processes serve, and how many were replaced
 	// since the start; nil in mt. Any goroutine may call it.
 	Workers func() (running int, restarts uint64)
@@ -243,7 +244,7 @@ func (s *server) startAdmin() (net.Addr, error) {
 	if s.o.Admin == nil {
 		return nil, nil
 	}
-	r := Running{Config: s.cfg, Board: s.board}
+	r := Running{Config: s.cfg, Board: s.board, Now: func() int64 { return int64(loop.Monotonic()) }}
 	if s.workers != nil {
 		r.Workers = s.workers.running
 	}
