@@ -126,7 +126,7 @@ func TestEjectAtMost(t *testing.T) {
 		{".dd", 100, nil},
 		{".xx", 100, nil},
 		{".xc", 100, []int{2}}, // so that what is sticky goes elsewhere
-		{".B", 50, []int{0}}, // the backup is there for that
+		{".B", 50, []int{0}},   // the backup is there for that
 		{"..wB", 50, []int{0, 1}},
 	} {
 		set := buildOf(config.RoundRobin, equal(len(tc.states), 1)...)

@@ -25,9 +25,10 @@ type hashing struct {
 	allWeight uint64  // of the open ones
 }
 
-// tableSizes are primes. A table has a hundred places for each backend, so that
-// shares are right within a percent, up to the last size.
-var tableSizes = []int{5003, 10007, 20011, 50021, 100003, 200003, 500009, 1000003}
+// tableSizes: a table has a hundred places for each backend, so that
+// shares are right within a percent, up to the last size. There are few sizes,
+// for a pool that outgrows one of them moves nearly all of its keys.
+var tableSizes = []int{65537, 200003, 1000003}
 
 const placesEach = 100
 
@@ -40,7 +41,9 @@ func newHashing(cfg config.Pool, r *roster) *hashing {
 }
 
 // maglev fills a table: backends take turns by weight, and in each turn the next
-// place of a permutation of their own that is still free.
+// place of a walk of their own that is still free. A walk comes by the places by
+// chance, where the paper's goes in equal steps: of two that go in steps one may
+// follow the other for long, and then many keys move when one goes.
 func maglev(backends []config.Backend) []int32 {
 	if len(backends) == 0 {
 		return nil
@@ -51,47 +54,40 @@ func maglev(backends []config.Backend) []int32 {
 			size = s
 		}
 	}
-	walks, turns := walksOf(backends, size)
+	walks, turns := walksOf(backends)
 	table := slices.Repeat([]int32{-1}, size)
-	for filled := 0; filled < size; filled++ {
+	for filled := range size {
 		w := &walks[filled%len(walks)] // each has a place at least
 		if n := filled - len(walks); n >= 0 {
 			w = &walks[turns[n%len(turns)]]
 		}
-		for table[w.place] >= 0 {
-			w.step(size)
+		at := w.step(size)
+		for table[at] >= 0 {
+			at = w.step(size)
 		}
-		table[w.place] = w.index
+		table[at] = w.index
 	}
 	return table
 }
 
-// walk is a backend's permutation of the places: size is prime, so steps of any
-// length come by all of them.
+// walk is the order in which a backend comes by the places; by some again and again.
 type walk struct {
-	index      int32
-	name       string
-	place, far int
+	index int32
+	name  string
+	state uint64
 }
 
-func (w *walk) step(size int) {
-	if w.place += w.far; w.place >= size {
-		w.place -= size
-	}
+func (w *walk) step(size int) int {
+	w.state += prime1
+	at, _ := bits.Mul64(avalanche(w.state), uint64(size))
+	return int(at)
 }
 
 // walksOf returns the walks in the order of names, whatever that of the file,
 // and the turns that they take: places in walks.
-func walksOf(backends []config.Backend, size int) (walks []walk, turns []int32) {
+func walksOf(backends []config.Backend) (walks []walk, turns []int32) {
 	for i, b := range backends {
-		name := b.String()
-		h := hashOf(name)
-		walks = append(walks, walk{
-			index: int32(i),
-			name:  name,
-			place: int(h % uint64(size)),
-			far:   int(avalanche(h+prime1)%uint64(size-1)) + 1,
-		})
+		walks = append(walks, walk{int32(i), b.String(), hashOf(b.String())})
 	}
 	slices.SortFunc(walks, func(a, b walk) int { return cmp.Compare(a.name, b.name) })
 	weights := make([]int, len(walks))

@@ -78,8 +78,9 @@ func count(t *testing.T, p *Pool[*conn], n int, now tick.Instant) []int {
 	return counts
 }
 
-// chiSquare returns how far counts are from shares by weight, in deviations from
-// what is to be expected of chance: above 5 is no chance.
+// chiSquare returns how far counts are from shares by weight, as the deviation of
+// a normal distribution that is as likely (Wilson and Hilferty): above 4 it is no
+// chance, once in 30,000.
 func chiSquare(counts []int, weights []float64) float64 {
 	n, sum, square, free := 0.0, 0.0, 0.0, -1.0
 	for i, c := range counts {
@@ -94,7 +95,8 @@ func chiSquare(counts []int, weights []float64) float64 {
 			return math.Inf(1)
 		}
 	}
-	return (square - free) / math.Sqrt(2*max(1, free))
+	spread := 2 / (9 * free)
+	return (math.Cbrt(square/free) - 1 + spread) / math.Sqrt(spread)
 }
 
 // TestSharesByWeight: 100,000 picks by each strategy pass a chi-square test
@@ -115,7 +117,7 @@ func TestSharesByWeight(t *testing.T) {
 					want[i]++
 				}
 			}
-			if got := count(t, p, 100_000, start); chiSquare(got, want) > 5 {
+			if got := count(t, p, 100_000, start); chiSquare(got, want) > 4 {
 				t.Errorf("weights %v: picks %v, chi-square %f deviations off", weights, got, chiSquare(got, want))
 			}
 		}
