@@ -6,6 +6,7 @@
 package board
 
 import (
+	"encoding/binary"
 	"fmt"
 	"sync/atomic"
 )
@@ -27,6 +28,16 @@ func New(loops, backends int) *Board {
 	words := aligned(s.words())
 	s.writeHeader(words)
 	return &Board{shape: s, words: words}
+}
+
+// Secret returns 32 random bytes that all loops of this board have, and nobody
+// else: what lb signs with. They live as long as the board.
+func (b *Board) Secret() []byte {
+	out := make([]byte, 0, secretWords*wordBytes)
+	for _, w := range b.words[wordSecret : wordSecret+secretWords] {
+		out = binary.LittleEndian.AppendUint64(out, w)
+	}
+	return out
 }
 
 // Loops returns the number of loops.

@@ -1,6 +1,10 @@
 package board
 
-import "fmt"
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+)
 
 // The words of a board, in order: a header of one line, then for each loop its
 // own slot and its slots of all backends, then the states of all backends. Every
@@ -28,7 +32,10 @@ const (
 	wordLoops
 	wordBackends
 	wordStates // see Version
+	wordSecret // the first of secretWords
 )
+
+const secretWords = 4
 
 // Far above what anyone runs; below them no size overflows.
 const (
@@ -80,6 +87,11 @@ func (s shape) writeHeader(words []uint64) {
 	words[wordVersion] = layoutVersion
 	words[wordLoops] = uint64(s.loops)
 	words[wordBackends] = uint64(s.backends)
+	var secret [secretWords * wordBytes]byte
+	rand.Read(secret[:]) // never fails
+	for i := range secretWords {
+		words[wordSecret+i] = binary.LittleEndian.Uint64(secret[i*wordBytes:])
+	}
 }
 
 // readHeader returns the shape of the board that begins with words, which are

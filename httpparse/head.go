@@ -193,6 +193,7 @@ func (h *Head) field(b []byte, f *Field, cr int) Reason {
 	}
 	f.Value.Len = uint32(end - off)
 	colon := int(f.Name.Off + f.Name.Len)
+	f.hidden = false
 	f.plain = end == cr && off == colon+2 && b[off-1] == ' '
 	f.ID = fieldID(b, int(f.Name.Off), int(f.Name.Len))
 	if f.ID == Other {

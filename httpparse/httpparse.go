@@ -86,6 +86,7 @@ func (s FieldSet) Has(id FieldID) bool { return s>>(id&63)&1 != 0 }
 type Field struct {
 	Name, Value Span
 	ID          FieldID
+	hidden      bool // left out of AppendFields, see Hide
 	plain       bool // stands in the buffer as "Name: value\r\n"
 }
 

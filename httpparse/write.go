@@ -1,6 +1,10 @@
 package httpparse
 
-import "lb/internal/invariant"
+import (
+	"bytes"
+
+	"lb/internal/invariant"
+)
 
 // AppendFields appends, as "Name: value\r\n", every field of h that is not in
 // drop and not nominated by Connection. b is the buffer that h was fed. Runs of
@@ -11,7 +15,7 @@ func AppendFields(dst, b []byte, h *Head, drop FieldSet) []byte {
 	for i := range h.Fields {
 		f := &h.Fields[i]
 		switch {
-		case drop.Has(f.ID) || h.Nominated && h.Nominates(b, *f):
+		case f.hidden || drop.Has(f.ID) || h.Nominated && h.Nominates(b, *f):
 			continue
 		case f.plain && f.Name.Off == to:
 			to = f.lineEnd()
@@ -25,6 +29,16 @@ func AppendFields(dst, b []byte, h *Head, drop FieldSet) []byte {
 		}
 	}
 	return append(dst, b[from:to]...)
+}
+
+// Hide leaves the fields of that name, in any case, out of AppendFields, so that
+// they can be set anew. b is the buffer that h was fed.
+func (h *Head) Hide(b []byte, name string) {
+	for i := range h.Fields {
+		if f := &h.Fields[i]; int(f.Name.Len) == len(name) && bytes.EqualFold(f.Name.Of(b), []byte(name)) {
+			f.hidden = true
+		}
+	}
 }
 
 // lineEnd returns the offset behind the CRLF of a plain field.

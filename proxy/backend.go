@@ -3,6 +3,7 @@ package proxy
 import (
 	"lb/arena"
 	"lb/loop"
+	"lb/loop/tick"
 	"lb/upstream"
 )
 
@@ -16,6 +17,7 @@ type backendConn struct {
 	in    *arena.Slab // bytes read and not yet used up
 	link  upstream.Link[*backendConn]
 	timer loop.Timer   // the deadline of an idle one
+	since tick.Instant // when it became idle
 	next  *backendConn // in the free list
 	uses  int          // exchanges, the present one included
 }
@@ -40,6 +42,7 @@ func (b *backendConn) Ready() {
 	// Nothing was asked for on an idle conn: a byte would be the answer to the
 	// wrong request, and an end is an end.
 	if b.Readable() || b.PeerShut() || b.Hangup() {
+		b.noteClosed()
 		b.close()
 	}
 }
@@ -62,7 +65,16 @@ func (b *backendConn) idle() {
 	b.x = nil
 	b.to.Idle.Put(&b.link, b)
 	p.counters.BackendIdle.Add(1)
-	p.loop.Arm(&b.timer, b, p.loop.Now().Add(p.cfg.Timeouts.BackendIdle))
+	b.since = p.loop.Now()
+	p.loop.Arm(&b.timer, b, b.since.Add(p.idleLimit(b.to, b.since)))
+}
+
+// noteClosed notes, on the board, that the backend closed b while it was idle:
+// other conns to it will not be used for as long.
+func (b *backendConn) noteClosed() {
+	if now := b.p.loop.Now(); b.PeerShut() || b.Hangup() {
+		upstream.IdleClosed(b.to.State, now.Sub(b.since), now)
+	}
 }
 
 // takeIdle returns a conn of t from the idle list, nil when there is none.
@@ -73,7 +85,11 @@ func (p *Proxy) takeIdle(t *upstream.Backend[*backendConn]) *backendConn {
 			return nil
 		}
 		p.counters.BackendIdle.Sub(1)
-		if b.fresh() {
+		now := p.loop.Now()
+		switch {
+		case !b.fresh():
+			b.noteClosed()
+		case now.Sub(b.since) < p.idleLimit(t, now):
 			return b
 		}
 		b.close()

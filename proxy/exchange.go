@@ -55,6 +55,8 @@ type exchange struct {
 	client  *client
 	backend *backendConn // nil before Dial and behind a reply of lb's own
 	target  *target      // of the present attempt; nil without one
+	pool    *pool        // that takes the request; nil before Pick
+	route   *route       // that sent it there; nil for none
 	free    *exchange    // next in the free list
 
 	req      httpparse.Request
@@ -62,14 +64,22 @@ type exchange struct {
 	up, down lane
 	tried    upstream.Tried
 	upgrade  string // the protocols asked for in Upgrade and passed on
+	extra    []byte // field lines of a reply of lb's own
+	wait     upstream.WaitLink[*exchange]
+	key      uint64 // Hash of what the pool hashes
 
 	phase    Phase
-	since    tick.Instant // when the phase began
-	moves    uint32       // counts what moved
-	sent     int64        // bytes of the request that the backend of this attempt took
-	received int64        // bytes of the response head and body that came from it
-	hops     int64        // Max-Forwards of an OPTIONS or TRACE; -1: none
+	since    tick.Instant  // when the phase began
+	asked    tick.Instant  // when this attempt began to send
+	pause    time.Duration // in Pick: before the next attempt
+	moves    uint32        // counts what moved
+	sent     int64         // bytes of the request that the backend of this attempt took
+	received int64         // bytes of the response head and body that came from it
+	hops     int64         // Max-Forwards of an OPTIONS or TRACE; -1: none
 	attempts uint8
+
+	stickyLen uint8
+	sticky    [stickyMax]byte // value of the pool's cookie
 
 	idempotent bool
 	expecting  bool // the client may hold back the body until a 100
@@ -78,6 +88,7 @@ type exchange struct {
 	begun      bool // the final head has been queued
 	keep       bool // the client conn goes on behind this exchange
 	tunnel     bool // behind a 101
+	queuedUp   bool // waits for room, in pool.waits
 }
 
 // newExchange begins an exchange on c, whose first byte has come.
@@ -98,12 +109,14 @@ func (p *Proxy) newExchange(c *client) {
 	x.down.whole, x.down.starved = false, false
 	x.idempotent, x.expecting, x.fresh, x.queued = false, false, false, false
 	x.begun, x.keep, x.tunnel = false, false, false
+	x.pool, x.route, x.extra, x.pause = nil, nil, nil, 0
 	p.counters.Exchanges.Add(1)
 }
 
 // release lets go of all that x holds; its client conn stays.
 func (x *exchange) release() {
 	p, c := x.p, x.client
+	x.leaveQueue()
 	x.dropBackend()
 	x.up.release(p.arena)
 	x.down.release(p.arena)
@@ -129,6 +142,8 @@ func (x *exchange) run() (ended bool) {
 	switch x.phase {
 	case Head:
 		return x.readHead()
+	case Pick:
+		return x.tryAgain()
 	case Dial:
 		return x.dialled()
 	}
@@ -180,6 +195,10 @@ func (x *exchange) admit() (ended bool) {
 			return ended
 		}
 	}
+	if x.findRoute(); x.pool == nil {
+		return x.redirect()
+	}
+	x.prepareAsk()
 	x.composeRequest()
 	x.expecting = x.waitsFor100()
 	c.in.Take(int(r.HeadLen))
@@ -227,13 +246,23 @@ func (x *exchange) countHop() (ended, answered bool) {
 
 // pick chooses a backend and a conn to it.
 func (x *exchange) pick() (ended bool) {
-	p := x.p
-	t, why := p.pool.Pick(upstream.Ask{Tried: &x.tried}, p.loop.Now())
-	if why != upstream.Picked {
+	p, q := x.p, x.pool
+	if first, _, waited := q.waits.First(); waited && first != x {
+		return x.queue() // others were here before
+	}
+	t, why := q.Pick(upstream.Ask{Tried: &x.tried, Key: x.key, Sticky: x.sticky[:x.stickyLen]}, p.loop.Now())
+	switch why {
+	case upstream.Picked:
+	case upstream.Full:
+		return x.queue()
+	default:
 		return x.fail(fault{side: lbSide, cause: noBackend})
 	}
+	if x.leaveQueue() {
+		q.nudge()
+	}
 	x.tried.Add(t.Index)
-	x.target = &p.targets[t.Index]
+	x.target = &q.targets[t.Index]
 	x.attempts++
 	x.resp.Reset(&p.limits, x.req.Method)
 	t.Slot.Attempts.Add(1)
@@ -245,6 +274,41 @@ func (x *exchange) pick() (ended bool) {
 		}
 	}
 	return x.dial()
+}
+
+// queue has x wait for room at its pool.
+func (x *exchange) queue() (ended bool) {
+	q, now := x.pool, x.p.loop.Now()
+	if first, _, _ := q.waits.First(); first != x && !x.queuedUp {
+		if !q.waits.Put(&x.wait, x, now.Add(x.p.cfg.Timeouts.Queue)) {
+			return x.fail(fault{side: lbSide, cause: crowded})
+		}
+		x.queuedUp = true
+	}
+	x.p.loop.Arm(&q.look, q, now.Add(lookEvery))
+	x.arm()
+	return false
+}
+
+// leaveQueue ends the wait for room, if there is one.
+func (x *exchange) leaveQueue() bool {
+	if !x.queuedUp {
+		return false
+	}
+	x.queuedUp = false
+	return x.pool.waits.Remove(&x.wait)
+}
+
+// tryAgain is called for events while x waits for room or for its next attempt.
+func (x *exchange) tryAgain() (ended bool) {
+	if x.client.Hangup() {
+		return x.fail(fault{side: clientSide, cause: gone})
+	}
+	if first, _, _ := x.pool.waits.First(); x.pause == 0 && first == x {
+		return x.pick()
+	}
+	x.arm()
+	return false
 }
 
 // takeIdle takes a conn of t from the idle list. A request that could not be sent
@@ -290,6 +354,7 @@ func (x *exchange) dial() (ended bool) {
 func (x *exchange) attach(b *backendConn) {
 	b.x, x.backend = x, b
 	b.uses++
+	x.asked = x.p.loop.Now()
 }
 
 // dropBackend ends the attempt and its conn.
@@ -305,7 +370,8 @@ func (x *exchange) dropBackend() {
 func (x *exchange) endAttempt() {
 	if x.target != nil {
 		slot := x.target.Slot
-		x.p.pool.Release(x.target.Backend)
+		x.pool.Release(x.target.Backend)
+		x.pool.nudge()
 		slot.BytesTo.Add(uint64(x.sent))
 		slot.BytesFrom.Add(uint64(x.received))
 		x.p.counters.BytesToBackend.Add(uint64(x.sent))
@@ -396,6 +462,11 @@ func (x *exchange) owes() (s side, from tick.Instant, limit time.Duration) {
 	switch x.phase {
 	case Head:
 		return clientSide, x.since, t.ClientHeader
+	case Pick:
+		if x.pause > 0 {
+			return noSide, x.since, x.pause
+		}
+		return lbSide, x.since, t.Queue
 	case Dial:
 		return backendSide, x.since, t.Connect
 	case Wait:
@@ -434,6 +505,13 @@ func (x *exchange) expired() (ended bool) {
 	if at := from.Add(limit); at > x.p.loop.Now() {
 		x.client.arm(at)
 		return false
+	}
+	switch {
+	case x.phase == Pick && x.pause > 0:
+		x.pause = 0
+		return x.pick()
+	case x.phase == Pick:
+		return x.fail(fault{side: lbSide, cause: crowded})
 	}
 	return x.fail(fault{side: s, cause: slow})
 }

@@ -1,7 +1,12 @@
 package proxy
 
 import (
+	"math/rand/v2"
+	"time"
+
+	"lb/board"
 	"lb/httpparse"
+	"lb/upstream"
 )
 
 // side says whose doing a fault is. Only faults of the backend count against it.
@@ -31,6 +36,8 @@ const (
 	exhausted        // lb has no descriptor, port or memory left
 	panicked         // a mistake of our own
 	cutOff           // told to stop
+	crowded          // every backend is full, and the queue too, or for too long
+	refused          // an answer whose status is to be retried
 )
 
 // fault is what ended an attempt, or the exchange with it.
@@ -55,7 +62,7 @@ func (f fault) status() int {
 			return 408
 		}
 		return 504
-	case noBackend, exhausted:
+	case noBackend, exhausted, crowded:
 		return 503
 	case panicked:
 		return 500
@@ -84,30 +91,44 @@ func (f fault) text() string {
 	case badAnswer:
 		return "the backend sent something that is no valid answer"
 	case noBackend:
-		return "there is no backend"
+		return "no backend can take the request"
+	case crowded:
+		return "all backends are busy"
 	case exhausted:
 		return "no descriptors or ports left"
 	}
 	return "internal error"
 }
 
-// attemptsMax is how often one exchange may be tried, the first time included.
-const attemptsMax = 3
+// backOff is about how long the attempts after the second wait, so that clients
+// whose attempts failed together do not come again together.
+const backOff = 25 * time.Millisecond
 
 // mayRetry is the whole retry rule. Two faults do not count against the budget,
 // whose purpose is that retries do not add to the load of backends in trouble: a
 // conn from the idle list that had been closed is no sign of trouble, and a
 // refused connection is no load.
 func (x *exchange) mayRetry(f fault) bool {
+	on := &x.p.cfg.Retry.On
 	switch {
-	case f.side != backendSide, x.queued, x.attempts >= attemptsMax:
+	case f.side != backendSide, x.queued, int(x.attempts) > x.p.cfg.Retry.Attempts:
 		return false // not the backend's doing, too late, or too often
 	case x.sent > 0 && !(x.idempotent && x.up.held):
 		return false // the request may have been acted on (RFC 9110 9.2.2), or is no longer here
-	case f.cause == badAnswer, f.cause == slow && f.phase != Dial:
-		return false // it was acted on; asking once more doubles the load and the wait
+	case x.staleConn(f):
+		return on.Stale
+	case f.cause == noConnect:
+		return on.Connect
+	case f.phase == Dial && !on.Connect, f.phase != Dial && !(f.cause == reset && on.Reset || f.cause == refused):
+		return false
 	}
-	return x.staleConn(f) || f.cause == noConnect || x.p.budget.Retry(x.p.loop.Now())
+	return x.p.budget.Retry(x.p.loop.Now())
+}
+
+// retriesStatus tells whether an answer with that status is to be asked for again.
+func (x *exchange) retriesStatus(code int) bool {
+	on := &x.p.cfg.Retry.On
+	return code == 502 && on.Status502 || code == 503 && on.Status503 || code == 504 && on.Status504
 }
 
 // staleConn tells whether f is what a conn from the idle list shows when the
@@ -124,21 +145,34 @@ func (x *exchange) blame(f fault) {
 			x.p.counters.ClientAborts.Add(1)
 		}
 	case backendSide:
-		if x.target == nil || x.staleConn(f) {
-			return
-		}
-		slot := x.target.Slot
-		switch f.cause {
-		case noConnect:
-			slot.ConnectFaults.Add(1)
-		case slow:
-			slot.TimeoutFaults.Add(1)
-		case badAnswer:
-			slot.BadAnswers.Add(1)
-		default:
-			slot.ResetFaults.Add(1)
-		}
+		x.blameBackend(f)
 	}
+}
+
+func (x *exchange) blameBackend(f fault) {
+	t, now := x.target, x.p.loop.Now()
+	switch {
+	case t == nil, f.cause == refused: // noted when it came
+		return
+	case x.staleConn(f):
+		upstream.IdleClosed(t.State, x.asked.Sub(x.backend.since), now)
+		return
+	}
+	why := board.ReasonReset
+	switch f.cause {
+	case noConnect:
+		why = board.ReasonConnect
+		t.Slot.ConnectFaults.Add(1)
+	case slow:
+		why = board.ReasonTimeout
+		t.Slot.TimeoutFaults.Add(1)
+	case badAnswer:
+		why = board.ReasonBadAnswer
+		t.Slot.BadAnswers.Add(1)
+	default:
+		t.Slot.ResetFaults.Add(1)
+	}
+	x.pool.failed(t, why, 0)
 }
 
 // fail ends the attempt with f: another attempt where the rule allows it, else
@@ -146,7 +180,7 @@ func (x *exchange) blame(f fault) {
 func (x *exchange) fail(f fault) (ended bool) {
 	f.phase = x.phase
 	x.blame(f)
-	retry := x.mayRetry(f)
+	retry := f.cause == refused || x.mayRetry(f)
 	torn := x.down.o > 0 && !x.down.flushed() // a part of a 1xx is out
 	x.dropBackend()
 	switch {
@@ -156,6 +190,11 @@ func (x *exchange) fail(f fault) (ended bool) {
 		x.sent = 0
 		x.fresh = true
 		x.enter(Pick)
+		if x.attempts > 1 {
+			x.pause = backOff/2 + rand.N(backOff)
+			x.arm()
+			return false
+		}
 		return x.pick()
 	case f.cause == gone || f.cause == cutOff || x.begun || torn:
 		x.abort()

@@ -29,13 +29,22 @@ const ownFields = 512
 func (x *exchange) composeRequest() {
 	c, r := x.client, &x.req
 	b := c.in.Bytes()
-	x.up.room(x.p.arena, int(r.HeadLen)+len(r.Fields)+2*int(r.Authority.Len)+len(x.p.cfg.Via)+ownFields)
+	var set route
+	if x.route != nil {
+		set = *x.route
+	}
+	x.up.room(x.p.arena, int(r.HeadLen)+len(r.Fields)+2*int(r.Authority.Len)+len(x.p.cfg.Via)+
+		len(set.host)+len(set.request)+ownFields)
 	d := x.up.out.B[:0]
 	d = append(d, r.MethodName.Of(b)...)
 	d = append(d, ' ')
-	d = r.AppendPath(d, b)
+	d = x.appendTarget(d, b)
 	d = append(d, " HTTP/1.1\r\nHost: "...)
-	d = append(d, r.Authority.Of(b)...)
+	if set.host != "" {
+		d = append(d, set.host...)
+	} else {
+		d = append(d, r.Authority.Of(b)...)
+	}
 	d = append(d, crlf...)
 
 	drop := fromStranger
@@ -51,7 +60,11 @@ func (x *exchange) composeRequest() {
 	if x.hops >= 0 {
 		drop |= httpparse.SetOf(httpparse.MaxForwards)
 	}
+	if x.route != nil {
+		hide(&r.Head, b, set.SetRequestHeaders)
+	}
 	d = httpparse.AppendFields(d, b, &r.Head, drop)
+	d = append(d, set.request...)
 	d = x.appendForwarded(d, b)
 	if x.hops >= 0 {
 		d = appendNumber(append(d, "Max-Forwards: "...), x.hops-1)
@@ -76,6 +89,18 @@ func (x *exchange) composeRequest() {
 	d = append(d, crlf...)
 	x.up.out.W = len(d)
 	x.up.begin(r.Framing, r.Framing, r.Length)
+}
+
+// appendTarget appends the target, without the prefix that the route strips.
+func (x *exchange) appendTarget(d, b []byte) []byte {
+	if x.route == nil || !x.route.StripPrefix {
+		return x.req.AppendPath(d, b)
+	}
+	path := x.route.stripped(x.req.Path.Of(b))
+	if len(path) == 0 || path[0] != '/' {
+		d = append(d, '/')
+	}
+	return append(d, path...)
 }
 
 // appendForwarded appends the fields that tell the backend who asked.
@@ -164,13 +189,20 @@ func (x *exchange) composeResponse() {
 			to, x.keep = httpparse.Close, false // RFC 9112 6.1: no chunks for HTTP/1.0
 		}
 	}
-	ln.restart(x.p.arena, int(r.HeadLen)+len(r.Fields)+ownFields)
+	var set []byte
+	if x.route != nil {
+		hide(&r.Head, b, x.route.SetResponseHeaders)
+		set = x.route.response
+	}
+	ln.restart(x.p.arena, int(r.HeadLen)+len(r.Fields)+len(set)+len(x.pool.cfg.Sticky)+ownFields)
 	d := x.appendStatus(ln.out.B[:0], b)
 	drop := hopByHop
 	if to != httpparse.Chunked || r.Framing != httpparse.Chunked {
 		drop |= httpparse.SetOf(httpparse.Trailer)
 	}
 	d = httpparse.AppendFields(d, b, &r.Head, drop)
+	d = append(d, set...)
+	d = x.appendSticky(d)
 	if !r.Seen.Has(httpparse.Date) { // RFC 9110 6.6.1
 		d = append(d, "Date: "...)
 		d = append(d, x.p.today()...)
@@ -190,6 +222,20 @@ func (x *exchange) composeResponse() {
 	ln.out.W = len(append(d, crlf...))
 	ln.cut = ln.out.W
 	ln.begin(r.Framing, to, r.Length)
+}
+
+// appendSticky appends the cookie that leads back to this backend, if the client
+// does not have it yet.
+func (x *exchange) appendSticky(d []byte) []byte {
+	name, value := x.pool.cfg.Sticky, x.target.Sticky
+	if name == "" || string(x.sticky[:x.stickyLen]) == value {
+		return d
+	}
+	d = append(d, "Set-Cookie: "...)
+	d = append(d, name...)
+	d = append(d, '=')
+	d = append(d, value...)
+	return append(d, "; Path=/; HttpOnly; SameSite=Lax\r\n"...)
 }
 
 // appendUpgrade appends the Upgrade of the response in b and names it in Connection.
@@ -225,7 +271,7 @@ func (x *exchange) appendStatus(d, b []byte) []byte {
 func (x *exchange) composeReply(code int, text string) {
 	ln := &x.down
 	ln.release(x.p.arena)
-	ln.room(x.p.arena, ownFields+len(text))
+	ln.room(x.p.arena, ownFields+len(text)+len(x.extra))
 	d := append(ln.out.B[:0], "HTTP/1.1 "...)
 	status := statusText(code)
 	d = append(d, status...)
@@ -233,6 +279,7 @@ func (x *exchange) composeReply(code int, text string) {
 	d = append(d, x.p.today()...)
 	d = append(d, "\r\nContent-Type: text/plain\r\n"...)
 	d = x.appendConnection(d)
+	d = append(d, x.extra...)
 	if code == 200 {
 		d = append(d, "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n"...)
 		d = append(d, "Content-Length: 0\r\n\r\n"...)
@@ -272,6 +319,16 @@ func statusText(code int) string {
 	switch code {
 	case 200:
 		return "200 OK"
+	case 301:
+		return "301 Moved Permanently"
+	case 302:
+		return "302 Found"
+	case 303:
+		return "303 See Other"
+	case 307:
+		return "307 Temporary Redirect"
+	case 308:
+		return "308 Permanent Redirect"
 	case 400:
 		return "400 Bad Request"
 	case 408:

@@ -31,14 +31,6 @@ type Options struct {
 	Clock func() time.Time
 }
 
-// target is a backend as this loop's proxy sees it.
-type target struct {
-	*upstream.Backend[*backendConn]
-	addrs []loop.Addr
-	next  int  // the address to dial next, in turn
-	bulky bool // its last response was longer than a small slab: read the next at once into a large one
-}
-
 // Proxy is the data plane of one loop. All methods are called on the loop.
 type Proxy struct {
 	loop     *loop.Loop
@@ -46,8 +38,9 @@ type Proxy struct {
 	cfg      *config.Config
 	log      *slog.Logger
 	counters *board.Loop
-	pool     *upstream.Pool[*backendConn]
-	targets  []target // by index in the pool
+	pools    []*pool
+	routes   []route
+	router   *upstream.Router // nil without routes
 	budget   upstream.Budget
 	limits   httpparse.Limits
 
@@ -74,8 +67,6 @@ const (
 	bulkBytes = 64 << 10 // the least a large slab holds: how much of a long body moves at once
 	trimEvery = 10 * time.Second
 
-	retryShare  = 0.2
-	retryLeast  = 3
 	retryWindow = 10 * time.Second
 )
 
@@ -88,8 +79,7 @@ func New(l *loop.Loop, o Options) *Proxy {
 		cfg:      cfg,
 		log:      o.Log,
 		counters: o.Board.Loop(o.LoopIndex),
-		pool:     upstream.NewPool[*backendConn](cfg.Pools[0], o.Board, 0, o.LoopIndex, o.Loops),
-		budget:   upstream.NewBudget(retryShare, retryLeast, retryWindow),
+		budget:   upstream.NewBudget(cfg.Retry.Budget, cfg.Retry.BudgetMin, retryWindow),
 		limits: httpparse.Limits{
 			HeadBytes:   cfg.Limits.HeaderBytes,
 			Fields:      cfg.Limits.Fields,
@@ -101,9 +91,12 @@ func New(l *loop.Loop, o Options) *Proxy {
 		p.clock = time.Now
 	}
 	o.Board.TakeOver(o.LoopIndex)
-	for i, b := range p.pool.Backends {
-		p.targets = append(p.targets, target{Backend: b, addrs: o.Addrs[0][i]})
+	firstID := 0
+	for i := range cfg.Pools {
+		p.pools = append(p.pools, p.newPool(o, i, firstID))
+		firstID += len(cfg.Pools[i].Backends)
 	}
+	p.newRoutes(cfg)
 	l.Arm(&p.trim, p, l.Now().Add(trimEvery))
 	return p
 }
@@ -121,9 +114,7 @@ func (p *Proxy) Expired() {
 // SetAddrs replaces the addresses of one backend, after a name was resolved anew.
 // Conns to the old ones go on until they end.
 func (p *Proxy) SetAddrs(pool, backend int, addrs []loop.Addr) {
-	if pool == 0 {
-		p.targets[backend].addrs = addrs
-	}
+	p.pools[pool].targets[backend].addrs = addrs
 }
 
 // Accepted takes over a client connection.
@@ -151,9 +142,7 @@ func (p *Proxy) Drain(done func()) {
 		}
 		c = next
 	}
-	for _, t := range p.targets {
-		t.Idle.Each(func(b *backendConn) { b.close() })
-	}
+	p.closeIdle()
 	p.ended()
 }
 
@@ -169,10 +158,15 @@ func (p *Proxy) Cut() int {
 		cut++
 		c.x.fail(fault{side: lbSide, cause: cutOff})
 	}
-	for _, t := range p.targets {
-		t.Idle.Each(func(b *backendConn) { b.close() })
-	}
+	p.closeIdle()
 	return cut
+}
+
+// closeIdle ends the backend conns that wait for reuse.
+func (p *Proxy) closeIdle() {
+	p.eachTarget(func(t *target) {
+		t.Idle.Each(func(b *backendConn) { b.close() })
+	})
 }
 
 // ended tells the one who drains when the last client has gone.

@@ -1,11 +1,16 @@
 package proxy
 
 import (
+	"bytes"
 	"io"
+	"slices"
+	"strconv"
 
 	"lb/arena"
+	"lb/board"
 	"lb/httpparse"
 	"lb/loop"
+	"lb/upstream"
 )
 
 // pump moves bytes both ways until there is something to wait for, the exchange
@@ -274,6 +279,8 @@ func (x *exchange) respond() (f fault, bad bool) {
 		p.drop(&b.in)
 		x.moves++
 		return x.flushDown()
+	case x.noteAnswer():
+		return fault{side: backendSide, cause: refused}, true
 	default:
 		x.keep = x.keeps()
 		x.composeResponse()
@@ -292,6 +299,34 @@ func (x *exchange) respond() (f fault, bad bool) {
 		}
 	}
 	return x.flushDown()
+}
+
+// noteAnswer notes what the head of a final response says about its backend, and
+// returns true when the exchange is to be tried again because of its status.
+func (x *exchange) noteAnswer() (again bool) {
+	t, r, now := x.target, &x.resp, x.p.loop.Now()
+	if r.Seen.Has(httpparse.KeepAlive) {
+		x.noteIdleTime()
+	}
+	if x.pool.cfg.Eject.Enabled && slices.Contains(x.pool.cfg.Eject.OnStatus, r.Code) {
+		x.pool.failed(t, board.ReasonStatus, uint64(r.Code))
+	} else {
+		x.pool.Succeeded(t.Backend, now.Sub(x.asked), now)
+	}
+	return r.Code >= 502 && x.retriesStatus(r.Code) &&
+		x.mayRetry(fault{side: backendSide, cause: refused, phase: x.phase})
+}
+
+// noteIdleTime notes how long the backend says it keeps idle conns.
+func (x *exchange) noteIdleTime() {
+	f, _ := x.resp.Find(httpparse.KeepAlive)
+	for part := range bytes.SplitSeq(f.Value.Of(x.backend.in.Bytes()), []byte{','}) {
+		if v, ok := bytes.CutPrefix(bytes.TrimSpace(part), []byte("timeout=")); ok {
+			if n, err := strconv.Atoi(string(v)); err == nil && n >= 0 {
+				upstream.IdleTold(x.target.State, n)
+			}
+		}
+	}
 }
 
 // keeps tells whether the client conn can go on behind the final response. An

@@ -1,0 +1,169 @@
+package proxy
+
+import (
+	"bytes"
+
+	"lb/config"
+	"lb/httpparse"
+	"lb/upstream"
+)
+
+// route is a route as the data plane needs it.
+type route struct {
+	*config.Route
+	pool     *pool  // nil for a redirect
+	host     string // the Host that set_request_headers asks for, "" for none
+	request  []byte // the field lines of set_request_headers, but Host
+	response []byte // and of set_response_headers
+}
+
+// newRoutes prepares the routes of the configuration.
+func (p *Proxy) newRoutes(cfg *config.Config) {
+	for i := range cfg.Routes {
+		r := route{Route: &cfg.Routes[i]}
+		if r.Pool >= 0 {
+			r.pool = p.pools[r.Pool]
+		}
+		for _, f := range r.SetRequestHeaders {
+			if bytes.EqualFold([]byte(f.Name), []byte("host")) {
+				r.host = f.Value
+				continue
+			}
+			r.request = appendLine(r.request, f)
+		}
+		for _, f := range r.SetResponseHeaders {
+			r.response = appendLine(r.response, f)
+		}
+		p.routes = append(p.routes, r)
+	}
+	if len(p.routes) > 0 {
+		p.router = upstream.NewRouter(cfg.Routes)
+	}
+}
+
+func appendLine(d []byte, f config.Field) []byte {
+	d = append(d, f.Name...)
+	d = append(d, ": "...)
+	d = append(d, f.Value...)
+	return append(d, crlf...)
+}
+
+// findRoute decides which route and pool take the request.
+func (x *exchange) findRoute() {
+	p, b := x.p, x.client.in.Bytes()
+	x.route, x.pool = nil, p.pools[0]
+	if p.router == nil {
+		return
+	}
+	if i := p.router.Match(x.req.Authority.Of(b), x.req.Path.Of(b), x); i >= 0 {
+		x.route = &p.routes[i]
+		x.pool = x.route.pool
+	}
+}
+
+// MethodIs is for the router.
+func (x *exchange) MethodIs(name string) bool {
+	return string(x.req.MethodName.Of(x.client.in.Bytes())) == name
+}
+
+// HeaderIs is for the router; name is in lower case.
+func (x *exchange) HeaderIs(name, value string) bool {
+	v, ok := x.header(name)
+	return ok && string(v) == value
+}
+
+// header returns the value of the first field with that name.
+func (x *exchange) header(name string) ([]byte, bool) {
+	b := x.client.in.Bytes()
+	for _, f := range x.req.Fields {
+		if int(f.Name.Len) == len(name) && bytes.EqualFold(f.Name.Of(b), []byte(name)) {
+			return f.Value.Of(b), true
+		}
+	}
+	return nil, false
+}
+
+// cookie returns the value of the first cookie with that name (RFC 6265 5.4).
+func (x *exchange) cookie(name string) ([]byte, bool) {
+	if !x.req.Seen.Has(httpparse.Cookie) {
+		return nil, false
+	}
+	b := x.client.in.Bytes()
+	for _, f := range x.req.Fields {
+		if f.ID != httpparse.Cookie {
+			continue
+		}
+		for rest := f.Value.Of(b); len(rest) > 0; {
+			var pair []byte
+			pair, rest, _ = bytes.Cut(rest, []byte{';'})
+			if n, v, ok := bytes.Cut(bytes.TrimSpace(pair), []byte{'='}); ok && string(n) == name {
+				return v, true
+			}
+		}
+	}
+	return nil, false
+}
+
+// stickyMax is more than any cookie of ours has, in bytes.
+const stickyMax = 64
+
+// prepareAsk works out, while the head is here, what the pick goes by.
+func (x *exchange) prepareAsk() {
+	q := x.pool.cfg
+	x.key, x.stickyLen = 0, 0
+	if q.Strategy == config.HashOnKey {
+		x.key = upstream.Hash(x.hashed(q.Hash))
+	}
+	if q.Sticky != "" {
+		if v, ok := x.cookie(q.Sticky); ok && len(v) <= stickyMax {
+			x.stickyLen = uint8(copy(x.sticky[:], v))
+		}
+	}
+}
+
+// hashed returns what the pool hashes of this request; without it, the address
+// of the client.
+func (x *exchange) hashed(h config.Hash) []byte {
+	c := x.client
+	switch h.Key {
+	case config.KeyPath:
+		path, _, _ := bytes.Cut(x.req.Path.Of(c.in.Bytes()), []byte{'?'})
+		return path
+	case config.KeyHeader:
+		if v, ok := x.header(h.Name); ok {
+			return v
+		}
+	case config.KeyCookie:
+		if v, ok := x.cookie(h.Name); ok {
+			return v
+		}
+	}
+	return c.peer[:c.peerLen]
+}
+
+// hide takes fields out of a parsed head that are set anew.
+func hide(h *httpparse.Head, b []byte, set []config.Field) {
+	for _, f := range set {
+		h.Hide(b, f.Name)
+	}
+}
+
+// stripped returns path without the route's prefix, where it is to be stripped.
+func (r *route) stripped(path []byte) []byte {
+	if r == nil || !r.StripPrefix || !bytes.HasPrefix(path, []byte(r.Path)) {
+		return path
+	}
+	return path[len(r.Path):]
+}
+
+// redirect answers with the route's Location.
+func (x *exchange) redirect() (ended bool) {
+	r, c := &x.req, x.client
+	b := c.in.Bytes()
+	uri := string(r.AppendPath(nil, b))
+	location := x.route.Redirect.Append([]byte("Location: "), string(r.Authority.Of(b)), uri)
+	x.up.begin(r.Framing, r.Framing, r.Length)
+	c.in.Take(int(r.HeadLen))
+	x.extra = append(location, crlf...)
+	return x.reply(x.route.Redirect.Code, "")
+}
