@@ -29,7 +29,7 @@ func TestCounters(t *testing.T) {
 	r.servers[0].Accept().Send([]byte("nonsense\r\n"))
 	r.settle() // 502
 
-	ask(client) // to the first again, on the conn that is idle
+	ask(client)                                     // to the first again, on the conn that is idle
 	r.pass(r.p.cfg.Timeouts.Response + time.Second) // 504
 
 	r.servers[1].Refuse = false
