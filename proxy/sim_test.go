@@ -42,7 +42,7 @@ type sim struct {
 }
 
 // simResult adds up over seeds.
-type simResult struct{ calm, rough, requests, answers, replies int }
+type simResult struct{ requests, answers, replies int }
 
 func TestSimulation(t *testing.T) {
 	if *simSeed >= 0 {
