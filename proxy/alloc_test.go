@@ -144,7 +144,7 @@ func (s *steady) check(t testing.TB) {
 	if *up != s.up || *down != s.down || s.up == 0 || s.down == 0 {
 		t.Fatalf("%d bytes up and %d down, want %d and %d", *up, *down, s.up, s.down)
 	}
-	if n := s.p.targets[0].Slot.Conns.Load(); n != 1 || s.p.arena.Out() != 0 {
+	if n := s.p.pools[0].targets[0].Slot.Conns.Load(); n != 1 || s.p.arena.Out() != 0 {
 		t.Fatalf("%d conns to the backend, want 1; %d slabs out", n, s.p.arena.Out())
 	}
 	*up, *down = 0, 0

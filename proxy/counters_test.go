@@ -46,7 +46,7 @@ func TestCounters(t *testing.T) {
 	bad.Close()
 	r.settle()
 
-	c, a, b := r.p.counters, r.p.targets[0].Slot, r.p.targets[1].Slot
+	c, a, b := r.p.counters, r.p.pools[0].targets[0].Slot, r.p.pools[0].targets[1].Slot
 	for _, tc := range []struct {
 		name string
 		got  *board.Counter

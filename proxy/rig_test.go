@@ -162,7 +162,7 @@ func (r *rig) leftovers() (all []string) {
 	} {
 		note(what, int(c.Load()))
 	}
-	for _, t := range r.p.targets {
+	for _, t := range r.p.pools[0].targets {
 		note("InFlight of "+t.Name, int(t.Slot.InFlight.Load()))
 		note("idle list of "+t.Name, t.Idle.Len())
 	}
