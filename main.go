@@ -150,13 +150,32 @@ func (c *checkCmd) Run(std *streams) error {
 	if name == "" {
 		name = "no " + config.FileName + " here, so the defaults"
 	}
-	noun := "backends"
-	if len(cfg.Pools[0].Backends) == 1 {
-		noun = "backend"
-	}
-	fmt.Fprintf(std.out, "%s: ok, %d %s, listening on %s, mode %s, strategy %s\n", name, len(cfg.Pools[0].Backends), noun,
+	fmt.Fprintf(std.out, "%s: ok, %s, listening on %s, mode %s, strategy %s\n", name, amount(cfg),
 		net.JoinHostPort(cfg.Host, fmt.Sprint(cfg.Port)), cfg.Mode, cfg.Pools[0].Strategy)
 	return nil
+}
+
+// amount tells how much there is to balance.
+func amount(cfg *config.Config) string {
+	backends := 0
+	for _, p := range cfg.Pools {
+		backends += len(p.Backends)
+	}
+	text := plural(backends, "backend")
+	if len(cfg.Pools) > 1 {
+		text += " in " + plural(len(cfg.Pools), "pool")
+	}
+	if len(cfg.Routes) > 0 {
+		text += ", " + plural(len(cfg.Routes), "route")
+	}
+	return text
+}
+
+func plural(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }
 
 // versionCmd is `lb version`.

@@ -164,7 +164,7 @@ func (c *checker) note(r result, now tick.Instant) {
 		return
 	}
 	c.board.SetHealth(c.id, c.streak.health, r.why, r.detail, int64(now))
-	since := time.Now().Add(-now.Sub(c.streak.since)).Format(time.RFC3339Nano)
+	since := time.Now().Add(-now.Sub(c.streak.since))
 	if r.good {
 		c.log.Info("backend is up", "cause", r.cause, "since", since)
 	} else {
