@@ -200,8 +200,14 @@ func (x *exchange) fail(f fault) (ended bool) {
 		x.abort()
 		return true
 	}
+	if f.cause == crowded || f.cause == noBackend {
+		x.extra = retryAfter
+	}
 	return x.reply(f.status(), f.text())
 }
+
+// retryAfter is said where trying again soon may help (RFC 9110 10.2.3).
+var retryAfter = []byte("Retry-After: 1\r\n")
 
 // abort ends the client's conn inside a response, so that what it got cannot
 // be taken for a whole one: where only the end of the conn ends the body, the

@@ -282,6 +282,8 @@ func (x *exchange) composeReply(code int, text string) {
 	d = append(d, x.extra...)
 	if code == 200 {
 		d = append(d, "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n"...)
+	}
+	if text == "" {
 		d = append(d, "Content-Length: 0\r\n\r\n"...)
 	} else {
 		d = appendNumber(append(d, "Content-Length: "...), int64(len(status)+len(": ")+len(text)+len("\n")))

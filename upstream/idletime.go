@@ -20,6 +20,12 @@ import (
 // idleDoubts is after how long what was seen counts for twice as long a time.
 const idleDoubts = 10 * time.Second
 
+// idleLeast is the shortest idle time that is believed. A backend that closes a
+// conn sooner has more likely been restarted, and one that always does so would
+// have no conn reused: what it closes too soon is found out, and asked again where
+// that is allowed.
+const idleLeast = 500 * time.Millisecond
+
 // idleMargin is how long before its end an idle conn is given up, if that is not
 // more than half of its time.
 const idleMargin = time.Second
@@ -37,7 +43,7 @@ func IdleTold(s *board.State, seconds int) {
 // older conn than is used would be closed by lb itself, so a close tells of a
 // time that is shorter than was believed.
 func IdleClosed(s *board.State, age time.Duration, now tick.Instant) {
-	if seen := seenIdle(s, now); seen > 0 && age >= seen {
+	if seen := seenIdle(s, now); age < idleLeast || seen > 0 && age >= seen {
 		return
 	}
 	s.IdleSeen.Store(uint64(max(1, age)))
