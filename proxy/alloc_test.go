@@ -107,7 +107,7 @@ func newSteady(t testing.TB, request, response string) *steady {
 	t.Helper()
 	k := &bareKernel{now: 1}
 	s := &steady{k: k, l: loop.New(k, loop.Options{}), request: request, response: response}
-	s.p = rigProxy(s.l, rigConfig(1))
+	s.p = New(s.l, rigOptions(rigConfig(1)))
 	if err := s.l.Listen(bareListener, s.p); err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"math/rand/v2"
 	"time"
 
 	"lb/board"
@@ -191,7 +190,7 @@ func (x *exchange) fail(f fault) (ended bool) {
 		x.fresh = true
 		x.enter(Pick)
 		if x.attempts > 1 {
-			x.pause = backOff/2 + rand.N(backOff)
+			x.pause = backOff/2 + time.Duration(x.p.chance.Int64N(int64(backOff)))
 			x.arm()
 			return false
 		}

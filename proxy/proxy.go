@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"net/netip"
 	"time"
 
@@ -53,6 +54,7 @@ type Proxy struct {
 	freeBacks *backendConn
 	freeExch  *exchange
 
+	chance *rand.Rand // for jitter
 	clock  func() time.Time
 	date   [dateBytes]byte
 	dateAt tick.Instant
@@ -85,7 +87,8 @@ func New(l *loop.Loop, o Options) *Proxy {
 			Fields:      cfg.Limits.Fields,
 			TargetBytes: cfg.Limits.TargetBytes,
 		},
-		clock: o.Clock,
+		chance: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		clock:  o.Clock,
 	}
 	if p.clock == nil {
 		p.clock = time.Now

@@ -1,8 +1,10 @@
 package proxy
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/netip"
 	"testing"
 	"time"
@@ -20,8 +22,10 @@ type rig struct {
 	calls    *callCounter
 	l        *loop.Loop
 	p        *Proxy
+	board    *board.Board
 	listener int
-	servers  []*looptest.Server
+	servers  []*looptest.Server // by place: rigBackend(i)
+	log      bytes.Buffer       // what the proxy logs
 }
 
 // callCounter counts what a loop asks of the kernel, the waits that brought
@@ -78,21 +82,48 @@ func rigConfig(backends int) *config.Config {
 	return cfg
 }
 
+// rigAddr is the address of a backend, which is an IP address or the letter of a
+// place: "a" is rigBackend(0).
+func rigAddr(b config.Backend) loop.Addr {
+	if len(b.Host) == 1 {
+		return rigBackend(int(b.Host[0] - 'a'))
+	}
+	return loop.Addr{IP: netip.AddrPortFrom(netip.MustParseAddr(b.Host), uint16(b.Port))}
+}
+
 // newRig listens, and serves at the place of every backend. tiny makes the
 // small slabs tinySlab long.
 func newRig(t testing.TB, seed uint64, cfg *config.Config, tiny bool) *rig {
 	t.Helper()
+	return newRigOn(t, seed, rigOptions(cfg), tiny)
+}
+
+// newRigOn is newRig for a proxy that is one of several on its board.
+func newRigOn(t testing.TB, seed uint64, o Options, tiny bool) *rig {
+	t.Helper()
 	k := looptest.New(seed)
-	r := &rig{k: k, calls: &callCounter{Kernel: k}}
+	r := &rig{k: k, calls: &callCounter{Kernel: k}, board: o.Board}
 	r.l = loop.New(r.calls, loop.Options{OnPanic: func(value any, stack []byte) {
 		t.Errorf("panic: %v\n%s", value, stack)
 	}})
-	for i := range cfg.Pools[0].Backends {
-		r.servers = append(r.servers, k.Serve(rigBackend(i)))
+	for _, pool := range o.Addrs {
+		for _, addrs := range pool {
+			for i := len(r.servers); i <= int(addrs[0].IP.Addr().As4()[3])-1; i++ {
+				r.servers = append(r.servers, k.Serve(rigBackend(i)))
+			}
+		}
 	}
-	r.p = rigProxy(r.l, cfg)
+	o.Log = slog.New(slog.NewTextHandler(&r.log, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
+	r.p = New(r.l, o)
+	r.p.chance = rand.New(rand.NewPCG(seed, 0))
+	for _, q := range r.p.pools {
+		q.Seed(seed)
+		if q.cfg.Sticky != "" {
+			q.UseSticky([]byte("the secret of a board"))
+		}
+	}
 	if tiny {
-		r.p.arena = arena.New(tinySlab, max(bulkBytes, cfg.Limits.HeaderBytes)+headRoom)
+		r.p.arena = arena.New(tinySlab, max(bulkBytes, o.Config.Limits.HeaderBytes)+headRoom)
 	}
 	r.listener = k.Listen()
 	if err := r.l.Listen(r.listener, r.p); err != nil {
@@ -101,20 +132,32 @@ func newRig(t testing.TB, seed uint64, cfg *config.Config, tiny bool) *rig {
 	return r
 }
 
-// rigProxy returns a proxy for the backends of rigConfig, with a board of its own.
-func rigProxy(l *loop.Loop, cfg *config.Config) *Proxy {
-	addrs := make([][]loop.Addr, len(cfg.Pools[0].Backends))
-	for i := range addrs {
-		addrs[i] = []loop.Addr{rigBackend(i)}
+func withoutTime(_ []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey {
+		return slog.Attr{}
 	}
-	return New(l, Options{
+	return a
+}
+
+// rigOptions are those of the only loop of a board of its own.
+func rigOptions(cfg *config.Config) Options {
+	o := Options{
 		Config: cfg,
-		Board:  board.New(1, len(addrs)),
 		Loops:  1,
-		Addrs:  [][][]loop.Addr{addrs},
 		Log:    slog.New(slog.DiscardHandler),
 		Clock:  func() time.Time { return rigDate },
-	})
+	}
+	backends := 0
+	for _, pool := range cfg.Pools {
+		addrs := make([][]loop.Addr, len(pool.Backends))
+		for i, b := range pool.Backends {
+			addrs[i] = []loop.Addr{rigAddr(b)}
+		}
+		o.Addrs = append(o.Addrs, addrs)
+		backends += len(addrs)
+	}
+	o.Board = board.New(1, backends)
+	return o
 }
 
 // settle turns the loop, without letting time pass, until nothing moves.
@@ -162,9 +205,12 @@ func (r *rig) leftovers() (all []string) {
 	} {
 		note(what, int(c.Load()))
 	}
-	for _, t := range r.p.pools[0].targets {
-		note("InFlight of "+t.Name, int(t.Slot.InFlight.Load()))
-		note("idle list of "+t.Name, t.Idle.Len())
+	for _, q := range r.p.pools {
+		note("waiting at pool "+q.Name, q.waits.Len())
+		for _, t := range q.targets {
+			note("InFlight of "+t.Name, int(t.Slot.InFlight.Load()))
+			note("idle list of "+t.Name, t.Idle.Len())
+		}
 	}
 	if m := r.k.Misuses(); len(m) > 0 {
 		all = append(all, m...)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"lb/board"
 	"lb/config"
 	"lb/loop/looptest"
 )
@@ -88,6 +89,8 @@ type player struct {
 	conns    []*wireConn // in the order in which they came to be
 	count    map[string]int
 	seen     []string // what lb itself told
+	settings string   // the config line
+	toml     string   // the lines of lb.toml
 }
 
 // wireConn is one conn as its far end sees it.
@@ -104,6 +107,7 @@ type wireConn struct {
 
 // play runs a script: each action, then, until nothing moves any more, what
 // follows from it. An action behind "& " comes at once with the one before.
+// Lines behind "| " are lb.toml, in which "a" is the host of the first backend.
 func play(t *testing.T, script string, cut, tiny bool) *player {
 	p := &player{t: t, cut: cut, tiny: tiny, count: make(map[string]int)}
 	lines := strings.Split(strings.TrimSuffix(script, "\n"), "\n")
@@ -120,11 +124,15 @@ func play(t *testing.T, script string, cut, tiny bool) *player {
 		case isSeen(line):
 			continue
 		case strings.HasPrefix(line, "config "):
-			p.start(line)
+			p.settings = line
+			p.out.WriteString(line + "\n")
+			continue
+		case strings.HasPrefix(line, "|"):
+			p.toml += strings.TrimPrefix(line, "|") + "\n"
 			p.out.WriteString(line + "\n")
 			continue
 		case p.rig == nil:
-			p.start("config")
+			p.start()
 		}
 		p.out.WriteString(line + "\n")
 		if sends && isName(who) {
@@ -157,14 +165,15 @@ func isSeen(line string) bool {
 	}
 	_, what, _ := strings.Cut(line, ": ")
 	return slices.Contains([]string{"ended", "was reset", "drained"}, what) ||
-		strings.HasPrefix(what, "opened at ") || strings.HasPrefix(what, "told to cut, ")
+		strings.HasPrefix(what, "opened at ") || strings.HasPrefix(what, "told to cut, ") ||
+		strings.HasPrefix(what, "logs ")
 }
 
-// start makes the rig. line is "config" and settings.
-func (p *player) start(line string) {
+// start makes the rig.
+func (p *player) start() {
 	backends, faults := 1, looptest.Faults{}
 	cfg := config.Default()
-	for _, setting := range strings.Fields(line)[1:] {
+	for _, setting := range strings.Fields(strings.TrimPrefix(p.settings, "config ")) {
 		key, value, _ := strings.Cut(setting, "=")
 		number, _ := strconv.Atoi(value)
 		switch key {
@@ -191,6 +200,12 @@ func (p *player) start(line string) {
 		}
 	}
 	cfg.Pools = rigConfig(backends).Pools
+	if p.toml != "" {
+		var err error
+		if cfg, err = config.Parse("lb.toml", []byte(p.toml)); err != nil {
+			p.t.Fatal(err)
+		}
+	}
 	p.rig = newRig(p.t, 1, cfg, p.tiny)
 	p.k.Faults = faults
 	for i, s := range p.servers {
@@ -287,6 +302,11 @@ func (p *player) command(verb string) {
 	}
 }
 
+// check has the active checks find a backend up or down.
+func (p *player) check(i int, h board.Health, why board.Reason) {
+	p.board.SetHealth(i, h, why, 0, int64(p.l.Now()))
+}
+
 // place changes how a backend takes conns.
 func (p *player) place(i int, verb string) {
 	s := p.servers[i]
@@ -299,6 +319,10 @@ func (p *player) place(i int, verb string) {
 		s.Refuse, s.Silent = false, false
 	case "be unknown":
 		p.p.SetAddrs(0, i, nil)
+	case "fail its checks":
+		p.check(i, board.Down, board.ReasonConnect)
+	case "pass its checks":
+		p.check(i, board.Up, board.ReasonOK)
 	default:
 		p.t.Fatalf("a backend cannot %q", verb)
 	}
@@ -341,6 +365,10 @@ func (p *player) show() {
 			}
 		}
 	}
+	for line := range strings.Lines(p.log.String()) {
+		p.seen = append(p.seen, "lb: logs "+strings.TrimSpace(line))
+	}
+	p.log.Reset()
 	for _, s := range p.seen {
 		p.out.WriteString(s + "\n")
 	}
