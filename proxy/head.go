@@ -203,7 +203,7 @@ func (x *exchange) composeResponse() {
 	d = httpparse.AppendFields(d, b, &r.Head, drop)
 	d = append(d, set...)
 	d = x.appendSticky(d)
-	if !r.Seen.Has(httpparse.Date) { // RFC 9110 6.6.1
+	if !r.Seen.Has(httpparse.Date) && !(x.route != nil && x.route.dated) { // RFC 9110 6.6.1
 		d = append(d, "Date: "...)
 		d = append(d, x.p.today()...)
 		d = append(d, crlf...)

@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"bytes"
+	"slices"
+	"strings"
 
 	"lb/config"
 	"lb/httpparse"
@@ -15,6 +17,7 @@ type route struct {
 	host     string // the Host that set_request_headers asks for, "" for none
 	request  []byte // the field lines of set_request_headers, but Host
 	response []byte // and of set_response_headers
+	dated    bool   // with a Date in them
 }
 
 // newRoutes prepares the routes of the configuration.
@@ -25,20 +28,32 @@ func (p *Proxy) newRoutes(cfg *config.Config) {
 			r.pool = p.pools[r.Pool]
 		}
 		for _, f := range r.SetRequestHeaders {
-			if bytes.EqualFold([]byte(f.Name), []byte("host")) {
+			if strings.EqualFold(f.Name, "host") {
 				r.host = f.Value
 				continue
 			}
 			r.request = appendLine(r.request, f)
 		}
 		for _, f := range r.SetResponseHeaders {
+			if r.pool == nil && isOurs(f.Name) {
+				continue
+			}
 			r.response = appendLine(r.response, f)
+			r.dated = r.dated || strings.EqualFold(f.Name, "date")
 		}
 		p.routes = append(p.routes, r)
 	}
 	if len(p.routes) > 0 {
 		p.router = upstream.NewRouter(cfg.Routes)
 	}
+}
+
+// isOurs tells whether a redirect has a field of that name in any case: it stands
+// once.
+func isOurs(name string) bool {
+	return slices.ContainsFunc([]string{"date", "content-type", "location"}, func(own string) bool {
+		return strings.EqualFold(name, own)
+	})
 }
 
 func appendLine(d []byte, f config.Field) []byte {
@@ -164,6 +179,6 @@ func (x *exchange) redirect() (ended bool) {
 	location := x.route.Redirect.Append([]byte("Location: "), string(r.Authority.Of(b)), uri)
 	x.up.begin(r.Framing, r.Framing, r.Length)
 	c.in.Take(int(r.HeadLen))
-	x.extra = append(location, crlf...)
+	x.extra = append(append(location, crlf...), x.route.response...)
 	return x.reply(x.route.Redirect.Code, "")
 }
