@@ -29,7 +29,7 @@ func answeredBy(t *testing.T, client *http.Client, url string, n int) map[string
 func TestWeights(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		heavy, light := demo(t, "127.0.0.1:0", "heavy"), demo(t, "127.0.0.1:0", "light")
-		p := start(t, mode, setup{backends: []backend{{heavy.Addr(), 3}, {light.Addr(), 1}}})
+		p := start(t, mode, setup{backends: []backend{{addr: heavy.Addr(), weight: 3}, {addr: light.Addr(), weight: 1}}})
 		kept := newClient(t)
 		if got := answeredBy(t, kept, p.url("/"), 400); got["heavy"] != 300 || got["light"] != 100 {
 			t.Errorf("400 requests on one conn were answered by %v, want 300 and 100", got)

@@ -97,6 +97,7 @@ func eachModeAlone(t *testing.T, f func(t *testing.T, mode string)) {
 type backend struct {
 	addr   string // host:port, [v6]:port or unix:/path
 	weight int    // 0: not given
+	keys   string // more lines of its table
 }
 
 // to returns backends without a weight.
@@ -110,8 +111,10 @@ func to(addrs ...string) (list []backend) {
 // setup is what a test wants in lb.toml.
 type setup struct {
 	host     string // "": 127.0.0.1
+	workers  int    // 0: two
+	keys     string // more lines at the top
 	backends []backend
-	tables   string // [timeouts] and [limits]
+	tables   string // such as [timeouts] and [limits]
 	admin    bool   // on a free port
 }
 
@@ -122,7 +125,11 @@ func (s setup) text(mode, admin string) string {
 	if host == "" {
 		host = "127.0.0.1"
 	}
-	fmt.Fprintf(&b, "mode = %q\nworkers = 2\nhost = %q\nport = 0\nadmin.address = %q\n", mode, host, admin)
+	workers := s.workers
+	if workers == 0 {
+		workers = 2
+	}
+	fmt.Fprintf(&b, "mode = %q\nworkers = %d\nhost = %q\nport = 0\nadmin.address = %q\n%s", mode, workers, host, admin, s.keys)
 	for _, be := range s.backends {
 		b.WriteString("[[backends]]\n")
 		if path, ok := strings.CutPrefix(be.addr, "unix:"); ok {
@@ -134,6 +141,7 @@ func (s setup) text(mode, admin string) string {
 		if be.weight > 0 {
 			fmt.Fprintf(&b, "weight = %d\n", be.weight)
 		}
+		b.WriteString(be.keys)
 	}
 	return b.String() + s.tables
 }
