@@ -147,8 +147,10 @@ func dial(t *testing.T, addr string) *rawConn {
 	}
 	t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(2 * patience))
-	return &rawConn{c, bufio.NewReader(c)}
+	return newRawConn(c)
 }
+
+func newRawConn(c net.Conn) *rawConn { return &rawConn{c, bufio.NewReader(c)} }
 
 func (c *rawConn) send(t *testing.T, text string) {
 	t.Helper()

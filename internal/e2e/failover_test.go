@@ -1,0 +1,244 @@
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// again starts the backend, which was killed, at its address.
+func (b *ownProcess) again(t *testing.T) {
+	t.Helper()
+	_, port, _ := net.SplitHostPort(b.addr)
+	b.cmd = exec.Command(lbExe, "backends", "--port", port)
+	if err := b.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.kill)
+}
+
+// told counts the lines of the log in which all of parts are.
+func (p *process) told(parts ...string) (n int) {
+lines:
+	for line := range strings.Lines(p.log.String()) {
+		for _, part := range parts {
+			if !strings.Contains(line, part) {
+				continue lines
+			}
+		}
+		n++
+	}
+	return n
+}
+
+// faults returns how many faults of the backend are counted, of all causes.
+func (p *process) faults(t *testing.T, addr string) (n float64) {
+	t.Helper()
+	for name, v := range p.metrics(t) {
+		if strings.HasPrefix(name, "lb_backend_faults_total{") && strings.Contains(name, fmt.Sprintf("%q", addr)) {
+			n += v
+		}
+	}
+	return n
+}
+
+// A backend is killed under a load of GETs. No client sees it; after three faults,
+// and those of requests that were under way at the same time, it is left alone;
+// and when it works again it is used again as soon as its ejection is over.
+func TestBackendKilledUnderLoad(t *testing.T) {
+	const clients, eject = 8, 500 * time.Millisecond
+	eachMode(t, func(t *testing.T, mode string) {
+		a, b := startBackend(t), startBackend(t)
+		p := start(t, mode, setup{backends: to(a.addr, b.addr), admin: true, tables: fmt.Sprintf("[eject]\ntime = %q\n", eject)})
+		var byA atomic.Int64
+		conns := open(t, p.addr, clients)
+		w := gather(t, clients, func(i int, stop <-chan struct{}) error {
+			resp, _, err := conns[i].ask(lines("GET / HTTP/1.1", "Host: x"))
+			switch {
+			case err != nil:
+				return err
+			case resp.StatusCode != 200:
+				return fmt.Errorf("%s, want 200", resp.Status)
+			case resp.Header.Get("X-Backend") == a.addr:
+				byA.Add(1)
+			}
+			pause(2*time.Millisecond, stop)
+			return nil
+		})
+		w.more(t, 50*clients)
+		a.kill()
+		until(t, "the ejection", func() bool { return p.told("backend ejected", a.addr, "reason=connect", "count=1") == 1 })
+		w.more(t, clients) // what was under way has come to its end
+		if n := p.faults(t, a.addr); n < 3 || n > 3+clients-1 {
+			t.Errorf("%v faults until the ejection, want 3 and at most %d of others at the same time", n, clients-1)
+		}
+		until(t, "it to be restored and ejected again", func() bool { return p.told("backend ejected", a.addr, "count=2") == 1 })
+		if n := p.faults(t, a.addr); n > 4+2*(clients-1) {
+			t.Errorf("%v faults until the second ejection, want one more, and of others at the same time", n)
+		}
+		a.again(t)
+		before, back := byA.Load(), time.Now()
+		until(t, "it to be used again", func() bool { return byA.Load() > before })
+		if took := time.Since(back); took > 3*eject+2*time.Second { // it may have been ejected a third time just now
+			t.Errorf("it was used again after %v, want %v at most", took, 3*eject)
+		}
+		w.leave()
+		t.Logf("%d requests, %v faults", w.done.Load(), p.faults(t, a.addr))
+		if n := p.told("backend ejected", b.addr); n != 0 {
+			t.Errorf("the other one was ejected, too")
+		}
+	})
+}
+
+// A backend is stopped, which its conns do not show. A request waits for
+// timeouts.response at most, and as soon as it is ejected none does.
+func TestBackendStopped(t *testing.T) {
+	const clients, response = 8, 500 * time.Millisecond
+	eachMode(t, func(t *testing.T, mode string) {
+		a, b := startBackend(t), startBackend(t)
+		p := start(t, mode, setup{
+			backends: to(a.addr, b.addr), admin: true,
+			tables: fmt.Sprintf("[eject]\ntime = \"1h\"\ntime_max = \"1h\"\n[timeouts]\nresponse = %q\nconnect = %q\n", response, response),
+		})
+		var worst, late, other atomic.Int64
+		conns := open(t, p.addr, clients)
+		w := gather(t, clients, func(i int, _ <-chan struct{}) error {
+			begun := time.Now()
+			resp, _, err := conns[i].ask(lines("GET / HTTP/1.1", "Host: x"))
+			if err != nil {
+				return err
+			}
+			switch resp.StatusCode {
+			case 200:
+			case 504:
+				late.Add(1)
+			default:
+				other.Add(1)
+			}
+			for took := int64(time.Since(begun)); ; {
+				if old := worst.Load(); old >= took || worst.CompareAndSwap(old, took) {
+					return nil
+				}
+			}
+		})
+		w.more(t, 20*clients)
+		if err := a.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "the ejection", func() bool { return p.told("backend ejected", a.addr, "reason=timeout") == 1 })
+		until(t, "what was under way to end", func() bool { return p.metrics(t)[ofBackend("attempts_in_flight", a.addr)] == 0 })
+		attempts := p.metrics(t)[ofBackend("attempts_total", a.addr)]
+		w.more(t, 100*clients)
+		w.leave()
+		if now := p.metrics(t)[ofBackend("attempts_total", a.addr)]; now != attempts {
+			t.Errorf("%v requests more went to the ejected backend", now-attempts)
+		}
+		if took := time.Duration(worst.Load()); took > response+2*time.Second {
+			t.Errorf("a request took %v, want %v at most", took, response)
+		}
+		t.Logf("%d of %d requests were answered with 504; the longest took %v", late.Load(), w.done.Load(), time.Duration(worst.Load()))
+		if n := late.Load(); n < 3 || n > clients || other.Load() != 0 {
+			t.Errorf("%d requests got a 504 and %d another error, want 3 to %d, and 0", n, other.Load(), clients)
+		}
+	})
+}
+
+const checks = "[health]\npath = \"/healthz\"\ninterval = \"50ms\"\ninterval_down = \"50ms\"\ntimeout = \"1s\"\n"
+
+// Active checks find out what is down while nobody asks, so that no request meets
+// it, and what is up again. When all are down the answer is 503, at once.
+func TestChecksDecide(t *testing.T) {
+	eachMode(t, func(t *testing.T, mode string) {
+		a, b := startBackend(t), startBackend(t)
+		p := start(t, mode, setup{backends: to(a.addr, b.addr), admin: true, tables: checks})
+		client := newClient(t)
+		up := func(b *ownProcess) bool { return p.metrics(t)[ofBackend("up", b.addr)] == 1 }
+		a.kill()
+		until(t, "it to be down", func() bool { return !up(a) })
+		if got := answeredBy(t, client, p.url("/"), 20); got[b.addr] != 20 {
+			t.Errorf("answered by %v, want all by %s", got, b.addr)
+		}
+		b.kill()
+		until(t, "the other one to be down", func() bool { return !up(b) })
+		begun := time.Now()
+		resp, _ := get(t, client, p.url("/"))
+		if took := time.Since(begun); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" || took > 2*time.Second {
+			t.Errorf("with all down: %s, %v after %v; want 503 with Retry-After at once", resp.Status, resp.Header, took)
+		}
+		if n := p.faults(t, a.addr) + p.faults(t, b.addr); n != 0 {
+			t.Errorf("%v requests met a backend that is down", n)
+		}
+		a.again(t)
+		until(t, "it to be up", func() bool { return up(a) })
+		if got := answeredBy(t, client, p.url("/"), 20); got[a.addr] != 20 {
+			t.Errorf("answered by %v, want all by %s", got, a.addr)
+		}
+		for _, change := range []struct {
+			text, addr string
+			n          int
+		}{{"backend is down", a.addr, 1}, {"backend is down", b.addr, 1}, {"backend is up", a.addr, 2}, {"backend is up", b.addr, 1}} {
+			if got := p.told(change.text, change.addr); got > change.n || got == 0 && change.text == "backend is down" {
+				t.Errorf("%q is told %d times of %s, want %d", change.text, got, change.addr, change.n)
+			}
+		}
+	})
+}
+
+// What came back begins with a small part of its share, and has the whole of it
+// when slow_start is over.
+func TestSlowStart(t *testing.T) {
+	const ramp = 2 * time.Second
+	eachMode(t, func(t *testing.T, mode string) {
+		a, b := startBackend(t), startBackend(t)
+		p := start(t, mode, setup{keys: fmt.Sprintf("slow_start = %q\n", ramp), backends: to(a.addr, b.addr), admin: true, tables: checks})
+		client := newClient(t)
+		a.kill()
+		until(t, "it to be down", func() bool { return p.metrics(t)[ofBackend("up", a.addr)] == 0 })
+		a.again(t)
+		until(t, "it to be up", func() bool { return p.metrics(t)[ofBackend("up", a.addr)] == 1 })
+		back := time.Now()
+		got := answeredBy(t, client, p.url("/"), 200)
+		if took := time.Since(back); took > ramp/4 {
+			t.Logf("200 requests took %v: too long to tell", took)
+		} else if share := float64(got[a.addr]) / 200; share > 0.35 { // 10 % of its weight, and the way up, by chance
+			t.Errorf("at first it had %.2f of the requests, want far less than half", share)
+		}
+		pause(time.Until(back.Add(ramp+100*time.Millisecond)), nil)
+		if got := answeredBy(t, client, p.url("/"), 200); got[a.addr] < 95 || got[a.addr] > 105 {
+			t.Errorf("behind slow_start: answered by %v, want half by each", got)
+		}
+	})
+}
+
+// An answer that eject.on_status names is a fault, which does not change what the
+// client gets; others are not.
+func TestEjectOnStatus(t *testing.T) {
+	eachMode(t, func(t *testing.T, mode string) {
+		for _, status := range []int{500, 503} {
+			sick := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
+			well := demo(t, "127.0.0.1:0", "well")
+			p := start(t, mode, setup{backends: to(sick, well.Addr()), admin: true, tables: "[eject]\non_status = [502, 503]\ntime = \"1h\"\ntime_max = \"1h\"\n"})
+			client := newClient(t)
+			got := map[int]int{}
+			for range 40 {
+				resp, _ := get(t, client, p.url("/"))
+				got[resp.StatusCode]++
+			}
+			want := map[int]int{500: 20, 503: 3}[status]
+			if got[status] != want || got[200] != 40-want {
+				t.Errorf("%v were answered, want %d times %d", got, want, status)
+			}
+			reason := regexp.MustCompile(`backend ejected.*reason=status detail=503`)
+			if told := reason.MatchString(p.log.String()); told != (status == 503) {
+				t.Errorf("an ejection for status %d is told: %v", status, told)
+			}
+		}
+	})
+}
