@@ -258,9 +258,7 @@ func (x *exchange) pick() (ended bool) {
 	default:
 		return x.fail(fault{side: lbSide, cause: noBackend})
 	}
-	if x.leaveQueue() {
-		q.nudge()
-	}
+	x.leaveQueue()
 	x.tried.Add(t.Index)
 	x.target = &q.targets[t.Index]
 	x.attempts++
@@ -279,24 +277,27 @@ func (x *exchange) pick() (ended bool) {
 // queue has x wait for room at its pool.
 func (x *exchange) queue() (ended bool) {
 	q, now := x.pool, x.p.loop.Now()
-	if first, _, _ := q.waits.First(); first != x && !x.queuedUp {
+	if !x.queuedUp {
 		if !q.waits.Put(&x.wait, x, now.Add(x.p.cfg.Timeouts.Queue)) {
 			return x.fail(fault{side: lbSide, cause: crowded})
 		}
 		x.queuedUp = true
+		if q.waits.Len() == 1 { // else it is armed: who comes does not put the look off
+			x.p.loop.Arm(&q.look, q, now.Add(lookEvery))
+		}
 	}
-	x.p.loop.Arm(&q.look, q, now.Add(lookEvery))
 	x.arm()
 	return false
 }
 
-// leaveQueue ends the wait for room, if there is one.
-func (x *exchange) leaveQueue() bool {
-	if !x.queuedUp {
-		return false
+// leaveQueue ends the wait for room, if there is one. The next in line tries at
+// once: there may be more room, or none to wait for.
+func (x *exchange) leaveQueue() {
+	if x.queuedUp {
+		x.queuedUp = false
+		x.pool.waits.Remove(&x.wait)
+		x.pool.nudge()
 	}
-	x.queuedUp = false
-	return x.pool.waits.Remove(&x.wait)
 }
 
 // tryAgain is called for events while x waits for room or for its next attempt.
@@ -402,6 +403,7 @@ func (x *exchange) dialled() (ended bool) {
 // it is certain where its next request begins.
 func (x *exchange) reply(code int, text string) (ended bool) {
 	c, up := x.client, &x.up
+	x.leaveQueue()
 	x.dropBackend()
 	x.keep = up.whole && !x.req.Close && !x.p.draining
 	if up.whole && c.in != nil {

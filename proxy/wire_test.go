@@ -171,7 +171,7 @@ func isSeen(line string) bool {
 
 // start makes the rig.
 func (p *player) start() {
-	backends, faults := 1, looptest.Faults{}
+	backends, waits, faults := 1, waitsMax, looptest.Faults{}
 	cfg := config.Default()
 	for _, setting := range strings.Fields(strings.TrimPrefix(p.settings, "config ")) {
 		key, value, _ := strings.Cut(setting, "=")
@@ -181,6 +181,8 @@ func (p *player) start() {
 			p.together = true
 		case "backends":
 			backends = number
+		case "waits":
+			waits = number
 		case "buffers":
 			faults.BufferMin, faults.BufferMax = number, number
 		case "via":
@@ -208,6 +210,9 @@ func (p *player) start() {
 	}
 	p.rig = newRig(p.t, 1, cfg, p.tiny)
 	p.k.Faults = faults
+	for _, q := range p.p.pools {
+		q.waits.Max = waits
+	}
 	for i, s := range p.servers {
 		s.OnConnect = func(peer *looptest.Peer) { p.opened("backend", placeName(i), peer) }
 	}
