@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"time"
+
 	"lb/arena"
 	"lb/loop"
 	"lb/loop/tick"
@@ -41,7 +43,7 @@ func (b *backendConn) Ready() {
 	}
 	// Nothing was asked for on an idle conn: a byte would be the answer to the
 	// wrong request, and an end is an end.
-	if b.Readable() || b.PeerShut() || b.Hangup() {
+	if !b.fresh() {
 		b.noteClosed()
 		b.close()
 	}
@@ -62,12 +64,20 @@ func (b *backendConn) fresh() bool { return !b.Readable() && !b.PeerShut() && !b
 func (b *backendConn) idle() {
 	p := b.p
 	p.drop(&b.in)
-	b.x = nil
+	b.x, b.since = nil, p.loop.Now()
+	limit := p.idleLimit(b.to, b.since)
+	if limit < idleLeast {
+		b.close()
+		return
+	}
 	b.to.Idle.Put(&b.link, b)
 	p.counters.BackendIdle.Add(1)
-	b.since = p.loop.Now()
-	p.loop.Arm(&b.timer, b, b.since.Add(p.idleLimit(b.to, b.since)))
+	p.loop.Arm(&b.timer, b, b.since.Add(limit))
 }
+
+// idleLeast is the shortest time that is worth keeping a conn for: a backend that
+// promises timeout=0 keeps none.
+const idleLeast = time.Millisecond
 
 // noteClosed notes, on the board, that the backend closed b while it was idle:
 // other conns to it will not be used for as long.

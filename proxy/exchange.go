@@ -71,6 +71,7 @@ type exchange struct {
 	phase    Phase
 	since    tick.Instant  // when the phase began
 	asked    tick.Instant  // when this attempt began to send
+	answered time.Duration // to the head of its final response; 0: not yet, or it is a fault
 	pause    time.Duration // in Pick: before the next attempt
 	moves    uint32        // counts what moved
 	sent     int64         // bytes of the request that the backend of this attempt took
@@ -324,6 +325,10 @@ func (x *exchange) takeIdle(t *upstream.Backend[*backendConn]) *backendConn {
 		if n == 0 && err == nil {
 			return b
 		}
+		if err != nil {
+			now := x.p.loop.Now()
+			upstream.IdleClosed(t.State, now.Sub(b.since), now)
+		}
 		b.close()
 	}
 }
@@ -371,6 +376,10 @@ func (x *exchange) dropBackend() {
 func (x *exchange) endAttempt() {
 	if x.target != nil {
 		slot := x.target.Slot
+		if x.answered > 0 {
+			x.pool.Succeeded(x.target.Backend, x.answered, x.p.loop.Now())
+			x.answered = 0
+		}
 		x.pool.Release(x.target.Backend)
 		x.pool.nudge()
 		slot.BytesTo.Add(uint64(x.sent))

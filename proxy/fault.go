@@ -157,6 +157,7 @@ func (x *exchange) blameBackend(f fault) {
 		upstream.IdleClosed(t.State, x.asked.Sub(x.backend.since), now)
 		return
 	}
+	x.answered = 0
 	why := board.ReasonReset
 	switch f.cause {
 	case noConnect:
@@ -180,6 +181,9 @@ func (x *exchange) fail(f fault) (ended bool) {
 	f.phase = x.phase
 	x.blame(f)
 	retry := f.cause == refused || x.mayRetry(f)
+	if retry && x.staleConn(f) && x.pool.keepsClients() {
+		x.tried.Reset() // the backend is well, and the client's session is there
+	}
 	torn := x.down.o > 0 && !x.down.flushed() // a part of a 1xx is out
 	x.dropBackend()
 	switch {

@@ -53,6 +53,11 @@ func (p *Proxy) newPool(o Options, i, firstID int) *pool {
 	return q
 }
 
+// keepsClients tells whether it matters at which backend a request ends up.
+func (q *pool) keepsClients() bool {
+	return q.cfg.Sticky != "" || q.cfg.Strategy == config.HashOnKey
+}
+
 // tell logs a change of a backend's state, which over all loops is told once.
 func (q *pool) tell(c upstream.Change) {
 	if c.Ejected {

@@ -265,6 +265,8 @@ func (x *exchange) respond() (f fault, bad bool) {
 		if !x.switches(raw) || !x.up.done() {
 			return fault{side: backendSide, cause: badAnswer}, true
 		}
+		now := p.loop.Now()
+		x.pool.Succeeded(x.target.Backend, now.Sub(x.asked), now)
 		x.composeInterim(raw)
 		b.in.Take(int(r.HeadLen))
 		x.openTunnel()
@@ -311,7 +313,7 @@ func (x *exchange) noteAnswer() (again bool) {
 	if x.pool.cfg.Eject.Enabled && slices.Contains(x.pool.cfg.Eject.OnStatus, r.Code) {
 		x.pool.failed(t, board.ReasonStatus, uint64(r.Code))
 	} else {
-		x.pool.Succeeded(t.Backend, now.Sub(x.asked), now)
+		x.answered = max(1, now.Sub(x.asked)) // told at the end, if nothing goes wrong until then
 	}
 	return r.Code >= 502 && x.retriesStatus(r.Code) &&
 		x.mayRetry(fault{side: backendSide, cause: refused, phase: x.phase})
