@@ -8,8 +8,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"lb/config"
 	"lb/loop"
 	"lb/loop/tick"
+	"lb/upstream"
 )
 
 // bareKernel is a kernel for one client and backends that allocates nothing and
@@ -100,32 +102,57 @@ type steady struct {
 	p                 *Proxy
 	request, response string
 	up, down          int // bytes that lb sends for one exchange, either way
+	conns             int // to backends
 }
 
-// newSteady warms up with two exchanges.
-func newSteady(t testing.TB, request, response string) *steady {
+// newSteady warms up, until each backend has a conn.
+func newSteady(t testing.TB, cfg *config.Config, request, response string) *steady {
 	t.Helper()
 	k := &bareKernel{now: 1}
 	s := &steady{k: k, l: loop.New(k, loop.Options{}), request: request, response: response}
-	s.p = New(s.l, rigOptions(rigConfig(1)))
+	s.p = New(s.l, rigOptions(cfg))
+	for _, q := range s.p.pools {
+		q.Seed(1)
+		if q.cfg.Sticky != "" {
+			q.UseSticky([]byte(steadySecret))
+		}
+	}
 	if err := s.l.Listen(bareListener, s.p); err != nil {
 		t.Fatal(err)
 	}
 	k.tell(bareListener, loop.Readable)
 	s.l.Turn(false)
-	for range 2 { // how much is read at once depends on the response before
-		k.socks[bareBackend].sunk, k.socks[bareClient].sunk = 0, 0
+	for range 50 { // how much is read at once depends on the response before
 		s.exchange()
 	}
-	s.up, s.down = k.socks[bareBackend].sunk, k.socks[bareClient].sunk
+	s.up, s.down = s.sunk()
+	s.conns = k.open - bareBackend
 	s.check(t)
 	return s
 }
 
+const steadySecret = "the secret of a board"
+
 // exchange has the request come and, when it has gone on, the response.
 func (s *steady) exchange() {
+	for i := range s.k.socks {
+		s.k.socks[i].sunk = 0
+	}
 	s.send(bareClient, s.request)
-	s.send(bareBackend, s.response)
+	for fd := bareBackend; fd < s.k.open; fd++ {
+		if s.k.socks[fd].sunk > 0 {
+			s.send(fd, s.response)
+			return
+		}
+	}
+}
+
+// sunk returns how many bytes the last exchange sent either way.
+func (s *steady) sunk() (up, down int) {
+	for fd := bareBackend; fd < s.k.open; fd++ {
+		up += s.k.socks[fd].sunk
+	}
+	return up, s.k.socks[bareClient].sunk
 }
 
 // send has in come at fd, all of it, and turns until nothing is left to do.
@@ -140,14 +167,12 @@ func (s *steady) send(fd int, in string) {
 // check tells whether the last exchange was like those before.
 func (s *steady) check(t testing.TB) {
 	t.Helper()
-	up, down := &s.k.socks[bareBackend].sunk, &s.k.socks[bareClient].sunk
-	if *up != s.up || *down != s.down || s.up == 0 || s.down == 0 {
-		t.Fatalf("%d bytes up and %d down, want %d and %d", *up, *down, s.up, s.down)
+	if up, down := s.sunk(); up != s.up || down != s.down || up == 0 || down == 0 {
+		t.Fatalf("%d bytes up and %d down, want %d and %d", up, down, s.up, s.down)
 	}
-	if n := s.p.pools[0].targets[0].Slot.Conns.Load(); n != 1 || s.p.arena.Out() != 0 {
-		t.Fatalf("%d conns to the backend, want 1; %d slabs out", n, s.p.arena.Out())
+	if n := s.k.open - bareBackend; n != s.conns || s.p.arena.Out() != 0 {
+		t.Fatalf("%d conns to backends, want %d; %d slabs out", n, s.conns, s.p.arena.Out())
 	}
-	*up, *down = 0, 0
 }
 
 // exchanges are what is measured and must not allocate.
@@ -176,9 +201,55 @@ const get = "GET /some/path?and=query HTTP/1.1\r\nHost: www.example.com\r\nUser-
 // first event to the last write.
 func TestAllocations(t *testing.T) {
 	for _, tc := range exchanges {
-		s := newSteady(t, tc.request, tc.response)
+		s := newSteady(t, rigConfig(1), tc.request, tc.response)
 		if n := testing.AllocsPerRun(100, func() { s.exchange(); s.check(t) }); n != 0 {
 			t.Errorf("%s: %v allocations for an exchange", tc.name, n)
 		}
 	}
+}
+
+// TestBalancingAllocations: nor does it with any strategy, with affinity or behind
+// routes.
+func TestBalancingAllocations(t *testing.T) {
+	cookie := upstream.StickyValue([]byte(steadySecret), config.DefaultPool, rigConfig(1).Pools[0].Backends[0].String())
+	request := get[:len(get)-2] + "X-User: anna\r\nCookie: a=b; lb_at=" + cookie + "\r\n\r\n"
+	for _, tc := range []struct {
+		name string
+		set  func(c *config.Config)
+	}{
+		{"random", func(c *config.Config) { c.Pools[0].Strategy = config.Random }},
+		{"p2c", func(c *config.Config) { c.Pools[0].Strategy = config.P2C }},
+		{"least_conn", func(c *config.Config) { c.Pools[0].Strategy = config.LeastConn }},
+		{"least_time", func(c *config.Config) { c.Pools[0].Strategy = config.LeastTime }},
+		{"hash", func(c *config.Config) { hashOn(c, config.KeyClientIP, "") }},
+		{"hash by path", func(c *config.Config) { hashOn(c, config.KeyPath, "") }},
+		{"hash by header", func(c *config.Config) { hashOn(c, config.KeyHeader, "x-user") }},
+		{"hash by cookie", func(c *config.Config) { hashOn(c, config.KeyCookie, "lb_at") }},
+		{"sticky", func(c *config.Config) { c.Pools[0].Sticky = "lb_at" }},
+		{"sticky, no cookie yet", func(c *config.Config) { c.Pools[0].Sticky = "other" }},
+		{"max_connections", func(c *config.Config) {
+			for i := range c.Pools[0].Backends {
+				c.Pools[0].Backends[i].MaxConnections = 2
+			}
+		}},
+		{"route", func(c *config.Config) {
+			c.Routes = []config.Route{{
+				Host: "*.example.com", Path: "/some", Methods: []string{"GET"}, StripPrefix: true,
+				Headers:            []config.Field{{Name: "x-user", Value: "anna"}},
+				SetRequestHeaders:  []config.Field{{Name: "Host", Value: "inner"}, {Name: "X-Tenant", Value: "blue"}},
+				SetResponseHeaders: []config.Field{{Name: "Cache-Control", Value: "no-store"}},
+			}}
+		}},
+	} {
+		cfg := rigConfig(4)
+		tc.set(cfg)
+		s := newSteady(t, cfg, request, exchanges[0].response)
+		if n := testing.AllocsPerRun(100, func() { s.exchange(); s.check(t) }); n != 0 {
+			t.Errorf("%s: %v allocations for an exchange", tc.name, n)
+		}
+	}
+}
+
+func hashOn(c *config.Config, key, name string) {
+	c.Pools[0].Strategy, c.Pools[0].Hash = config.HashOnKey, config.Hash{Key: key, Name: name, BalanceFactor: 1.25}
 }
