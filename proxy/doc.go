@@ -10,7 +10,8 @@
 //	Head   the head is read and parsed as it comes. A bad one is answered and
 //	       the conn closed; nothing of it reaches a backend.
 //	Pick   upstream names a backend; a conn comes from its idle list, hottest
-//	       first, or is dialled.
+//	       first, or is dialled. Where all are full the exchange waits in its
+//	       pool's queue, first come first served.
 //	Dial   the conn is on its way.
 //	Send   head and body are written. The head is lb's own, composed from what
 //	       was parsed; the body is framed anew.

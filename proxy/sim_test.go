@@ -9,7 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"lb/board"
 	"lb/loop/looptest"
+	"lb/loop/tick"
 )
 
 var (
@@ -17,8 +19,8 @@ var (
 	simSeed  = flag.Int64("seed", -1, "the one seed that TestSimulation runs, with its trace on standard error")
 )
 
-// sim is one run of many clients and several backends through a real proxy on a
-// real loop, all decided by the seed.
+// sim is one run of many clients and several pools through a real proxy on a real
+// loop, all decided by the seed: what the pools are like, too.
 //
 // Half of the runs are calm: reads and writes are cut, bytes take their time,
 // buffers are small, peers are slow, but nobody does anything wrong. Then every
@@ -26,7 +28,8 @@ var (
 // hide an edge that was missed. In the others conns break, backends refuse,
 // stall and lie, clients leave: then what looks like a whole answer has to be
 // the right one, all else has to be visible to the client, and when the faults
-// stop everybody must come to an end.
+// stop everybody must come to an end. No backend ever has more in work than it may,
+// and no request comes to another pool.
 type sim struct {
 	r        *rig
 	rng      *rand.Rand
@@ -38,11 +41,14 @@ type sim struct {
 	clients  []*simClient
 	answers  int // of backends, whole and right
 	replies  int // of lb itself
+	begun    tick.Instant
+	waits    int            // requests that were seen to wait for room
+	working  [simPlaces]int // requests that each backend has in work
 	wrong    []string
 }
 
 // simResult adds up over seeds.
-type simResult struct{ requests, answers, replies int }
+type simResult struct{ requests, answers, replies, waits, retries, ejections int }
 
 func TestSimulation(t *testing.T) {
 	if *simSeed >= 0 {
@@ -62,8 +68,16 @@ func TestSimulation(t *testing.T) {
 		sum.requests += len(s.requests)
 		sum.answers += s.answers
 		sum.replies += s.replies
+		sum.waits += s.waits
+		sum.retries += int(s.r.p.counters.Retries.Load())
+		for i := range s.r.servers {
+			sum.ejections += int(min(1, s.r.board.State(i).Ejections.Load()))
+		}
 	}
-	t.Logf("%+v", sum)
+	t.Log(sum)
+	if sum.requests > 1000 && min(sum.waits, sum.retries, sum.ejections) < 100 {
+		t.Error("few waits, retries or ejections: the simulation shows little of them")
+	}
 	if sum.requests > 1000 && sum.answers < sum.requests/2 {
 		t.Errorf("%d of %d requests were answered: the simulation shows little", sum.answers, sum.requests)
 	}
@@ -86,7 +100,7 @@ func newSim(t *testing.T, seed uint64) *sim {
 	if faults.BufferMin > 0 && faults.BufferMin < 4<<10 {
 		s.sizeMax = 2 << 10 // more would take its time, on both clocks
 	}
-	s.r = newRig(t, seed, rigConfig(1+s.rng.IntN(4)), s.rng.IntN(4) == 0)
+	s.r = newRig(t, seed, s.drawConfig(), s.rng.IntN(4) == 0)
 	s.r.k.Faults = faults
 	for _, v := range s.r.servers {
 		v.OnConnect = s.welcome
@@ -102,6 +116,8 @@ const (
 
 func (s *sim) run(t *testing.T, seed uint64) {
 	drains := s.rough && s.rng.IntN(6) == 0
+	s.begun = s.r.l.Now()
+	s.countWaits()
 	for range 4 + s.rng.IntN(8) {
 		s.after(1000, func() {
 			if !s.closed {
@@ -130,6 +146,7 @@ func (s *sim) run(t *testing.T, seed uint64) {
 		s.finish("in a calm run", simCalmTime)
 	}
 	if !drains {
+		s.freePlaces()
 		for range 3 {
 			s.after(100, s.connect)
 		}
@@ -154,7 +171,7 @@ func (s *sim) run(t *testing.T, seed uint64) {
 
 // upsetBackends has backends refuse and be silent for a while.
 func (s *sim) upsetBackends() {
-	for _, v := range s.r.servers {
+	for i, v := range s.r.servers {
 		if s.rng.IntN(3) == 0 {
 			s.after(1000, func() {
 				v.Refuse = true
@@ -167,6 +184,12 @@ func (s *sim) upsetBackends() {
 				s.after(1000, func() { v.Silent = false })
 			})
 		}
+		if s.rng.IntN(6) == 0 {
+			s.after(1000, func() {
+				s.check(i, board.Down)
+				s.after(1000, func() { s.check(i, board.Up) })
+			})
+		}
 	}
 }
 
@@ -174,8 +197,11 @@ func (s *sim) upsetBackends() {
 func (s *sim) peace() {
 	buffers := looptest.Faults{BufferMin: s.r.k.Faults.BufferMin, BufferMax: s.r.k.Faults.BufferMax}
 	s.r.k.Faults = buffers
-	for _, v := range s.r.servers {
+	for i, v := range s.r.servers {
 		v.Refuse, v.Silent = false, false
+		if board.Health(s.r.board.State(i).Health.Load()) == board.Down {
+			s.check(i, board.Up)
+		}
 	}
 	for _, c := range s.clients {
 		c.peer.Resume()
@@ -217,5 +243,6 @@ func (s *sim) settled() bool {
 
 // String is for the log of a run.
 func (r simResult) String() string {
-	return fmt.Sprintf("%d requests, %d answers, %d replies of lb", r.requests, r.answers, r.replies)
+	return fmt.Sprintf("%d requests, %d answers, %d replies of lb, %d waits, %d retries, %d backends ejected",
+		r.requests, r.answers, r.replies, r.waits, r.retries, r.ejections)
 }

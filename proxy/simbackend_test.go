@@ -18,13 +18,17 @@ type simBackend struct {
 	raw   bool // behind a 101
 
 	answering bool // bytes of an answer may be out
+
+	place   int
+	working bool // its request counts in sim.working
 }
 
 func (s *sim) welcome(p *looptest.Peer) {
-	b := &simBackend{s: s, peer: p}
+	b := &simBackend{s: s, peer: p, place: int(p.Addr().IP.Addr().As4()[3]) - 1}
 	b.r = simReader{request: true, onHead: b.onHead, onWhole: b.onWhole}
 	p.OnBytes = func(p *looptest.Peer) { b.onBytes(p.Recv()) }
 	p.OnEnd = func(p *looptest.Peer) {
+		b.ends()
 		if b.raw && !p.WasReset() {
 			s.after(10, p.Shut)
 			return
@@ -59,6 +63,10 @@ func (b *simBackend) onHead(m *simMessage) {
 	if r.arrived++; r.arrived > 1 && r.method == "POST" {
 		b.s.errorf("request %d, a POST, was sent %d times", r.id, r.arrived)
 	}
+	if pool, _ := b.s.backend(b.place); pool != r.pool {
+		b.s.errorf("request %d came to a backend of pool %d, want %d", r.id, pool, r.pool)
+	}
+	b.begins()
 	if b.busy {
 		b.s.errorf("request %d came before the answer to the one before was out", r.id)
 	}
@@ -106,6 +114,7 @@ func (b *simBackend) answer(r *simRequest, sum string) {
 		return
 	}
 	s.inParts(out, b.peer, func() {
+		b.ends()
 		b.busy, b.answering = false, false
 		switch {
 		case closes:
@@ -119,6 +128,7 @@ func (b *simBackend) answer(r *simRequest, sum string) {
 // leave closes a conn without a word, perhaps just as a request comes.
 func (b *simBackend) leave() {
 	if !b.answering {
+		b.ends()
 		b.peer.Close()
 	}
 }
@@ -130,9 +140,9 @@ func (b *simBackend) misbehave(r *simRequest, out []byte) {
 	switch s.rng.IntN(6) {
 	case 0: // a short answer, and the end: without a framing nobody can tell
 		r.short = true
-		s.inParts(cut, k, k.Close)
+		s.inParts(cut, k, func() { b.ends(); k.Close() })
 	case 1:
-		s.inParts(cut, k, k.Reset)
+		s.inParts(cut, k, func() { b.ends(); k.Reset() })
 	case 2: // a short answer, and no end
 		s.inParts(cut, k, func() {})
 	case 3: // nothing at all
@@ -155,6 +165,7 @@ func (b *simBackend) surplus(out []byte) {
 		more = "more\r\n"
 	}
 	b.peer.Send(append(out, more...))
+	b.ends()
 	b.busy, b.answering = false, false
 }
 

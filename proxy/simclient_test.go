@@ -46,7 +46,7 @@ func (s *sim) connect() {
 	last := c.requests[count-1]
 	last.last = s.rng.IntN(3) == 0
 	if minor == 1 && s.rng.IntN(8) == 0 {
-		*last = simRequest{id: last.id, method: "GET", minor: 1, code: 101, tunnel: true}
+		*last = simRequest{id: last.id, pool: last.pool, method: "GET", minor: 1, code: 101, tunnel: true}
 	}
 	c.r = simReader{onHead: c.onHead, onWhole: c.onWhole, bodyless: c.bodyless}
 	c.peer = s.r.k.Connect(s.r.listener, netip.AddrPortFrom(rigClient.Addr(), uint16(1000+len(s.clients))))
@@ -234,6 +234,8 @@ func (s *sim) checkResponse(who string, r *simRequest, m *simMessage) {
 		s.errorf("%s: request %d: Content-Length %q to HEAD, want %d", who, r.id, length, r.size)
 	case len(m.fields["date"]) != 1 || len(m.fields["x-hop"]) != 0 || len(m.fields["keep-alive"]) != 0:
 		s.errorf("%s: request %d: fields %v", who, r.id, m.fields)
+	case (len(m.fields["set-cookie"]) == 1) != (s.r.p.cfg.Pools[r.pool].Sticky != ""):
+		s.errorf("%s: request %d: cookies %q", who, r.id, m.fields["set-cookie"])
 	case r.minor == 0 && len(m.fields["transfer-encoding"]) > 0:
 		s.errorf("%s: chunks to HTTP/1.0", who)
 	case len(m.trailers["x-tail"]) != len(m.fields["trailer"]):

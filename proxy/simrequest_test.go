@@ -13,6 +13,7 @@ import (
 // be is in it, so that its client can tell its own answer from any other.
 type simRequest struct {
 	id      int
+	pool    int
 	method  string
 	minor   int // of HTTP/1.x
 	body    []byte
@@ -47,14 +48,14 @@ func simSum(b []byte) string {
 
 // newRequest draws a request.
 func (s *sim) newRequest(minor int, pipelined bool) *simRequest {
-	r := &simRequest{id: len(s.requests), minor: minor}
+	r := &simRequest{id: len(s.requests), minor: minor, pool: s.rng.IntN(len(s.r.p.cfg.Pools))}
 	r.method = []string{"GET", "GET", "HEAD", "POST", "POST", "PUT", "DELETE"}[s.rng.IntN(7)]
 	if r.method == "POST" || r.method == "PUT" {
 		r.body = simBytes(-r.id, s.size())
 		r.chunked = minor == 1 && s.rng.IntN(2) == 0
 		r.expect = minor == 1 && !pipelined && len(r.body) > 0 && s.rng.IntN(4) == 0
 	}
-	r.code = []int{200, 200, 200, 204, 304, 404, 500}[s.rng.IntN(7)]
+	r.code = []int{200, 200, 200, 204, 304, 404, 500, 503}[s.rng.IntN(8)]
 	r.framing = []string{"length", "chunked", "close"}[s.rng.IntN(3)]
 	r.size = s.size()
 	if r.code == 204 || r.code == 304 {
@@ -77,7 +78,7 @@ func (s *sim) size() int {
 
 // head and payload are what the client sends.
 func (r *simRequest) head() []byte {
-	b := fmt.Appendf(nil, "%s /%d HTTP/1.%d\r\nHost: sim.example\r\nX-Id: %d\r\n", r.method, r.id, r.minor, r.id)
+	b := fmt.Appendf(nil, "%s /%d HTTP/1.%d\r\nHost: %s\r\nX-Id: %d\r\n", r.method, r.id, r.minor, simHost(r.pool), r.id)
 	b = append(b, "Connection: x-hop\r\nX-Hop: not for backends\r\n"...)
 	switch {
 	case r.tunnel:

@@ -1,0 +1,155 @@
+package proxy
+
+import (
+	"fmt"
+	"time"
+
+	"lb/board"
+	"lb/config"
+)
+
+const (
+	simPoolsMax = 3
+	simPlaces   = 4 + 3*(simPoolsMax-1) // backends, at most
+)
+
+// simHost is the host whose requests come to a pool; that of the pool "default" is
+// in no route.
+func simHost(pool int) string { return fmt.Sprintf("pool%d.example", pool) }
+
+// drawConfig draws the pools, each with its strategy, limits and rules.
+func (s *sim) drawConfig() *config.Config {
+	cfg := rigConfig(1 + s.rng.IntN(4))
+	place, extra := len(cfg.Pools[0].Backends), s.rng.IntN(simPoolsMax)
+	for i := 1; i <= extra; i++ {
+		pool := config.NewPool(fmt.Sprintf("pool%d", i))
+		for range 1 + s.rng.IntN(3) {
+			pool.Backends = append(pool.Backends, config.Backend{Host: string(rune('a' + place)), Port: 80, Weight: 1 + s.rng.IntN(3)})
+			place++
+		}
+		cfg.Pools = append(cfg.Pools, pool)
+		cfg.Routes = append(cfg.Routes, config.Route{Host: simHost(i), Path: "/", Pool: i})
+	}
+	for i := range cfg.Pools {
+		s.drawPool(&cfg.Pools[i])
+	}
+	cfg.Retry.On.Reset, cfg.Retry.On.Status503 = s.rng.IntN(2) == 0, s.rng.IntN(2) == 0
+	if s.rng.IntN(2) == 0 {
+		cfg.Retry.Budget = 1
+	}
+	if !s.rough {
+		cfg.Timeouts.Queue = time.Minute // a timeout would hide who was forgotten
+	}
+	return cfg
+}
+
+func (s *sim) drawPool(p *config.Pool) {
+	strategies := []string{config.RoundRobin, config.Random, config.LeastConn, config.P2C, config.LeastTime, config.HashOnKey}
+	p.Strategy = strategies[s.rng.IntN(len(strategies))]
+	if s.rng.IntN(2) == 0 {
+		p.Hash = config.Hash{Key: config.KeyHeader, Name: "x-id", BalanceFactor: 1.5}
+	}
+	if s.rng.IntN(3) == 0 {
+		p.Sticky = "at"
+	}
+	if s.rng.IntN(3) == 0 {
+		p.SlowStart = time.Second
+	}
+	if s.rng.IntN(3) == 0 {
+		p.Eject.OnStatus = []int{503}
+	}
+	p.Eject.Time = time.Duration(1+s.rng.IntN(1000)) * time.Millisecond
+	p.Eject.MaxPercent, p.Eject.Faults = 50+50*s.rng.IntN(2), 1+s.rng.IntN(3)
+	limited := s.rng.IntN(2) == 0
+	for i := range p.Backends {
+		if limited {
+			p.Backends[i].MaxConnections = 1 + s.rng.IntN(3)
+		}
+		p.Backends[i].Backup = i > 0 && s.rng.IntN(6) == 0
+	}
+}
+
+// backend returns the backend at a place, whose number on the board is the same,
+// and its pool.
+func (s *sim) backend(place int) (pool int, b config.Backend) {
+	for i, p := range s.r.p.cfg.Pools {
+		if place < len(p.Backends) {
+			return i, p.Backends[place]
+		}
+		place -= len(p.Backends)
+	}
+	panic("no such place")
+}
+
+// check has the active checks find a backend up or down.
+func (s *sim) check(place int, h board.Health) {
+	s.r.board.SetHealth(place, h, board.ReasonTimeout, 0, int64(s.r.l.Now()))
+}
+
+// begins notes that a backend has a request in work, and looks whether that is
+// one too many: as lb counts them, and, where bytes take no time, as the backend
+// does. It looks when all that has come by now has been read: lb closes conns
+// behind what it writes.
+func (b *simBackend) begins() {
+	s := b.s
+	b.working = true
+	s.working[b.place]++
+	_, backend := s.backend(b.place)
+	limit := backend.MaxConnections
+	if limit == 0 {
+		return
+	}
+	if n := s.r.board.InFlight(b.place); n > uint64(limit) {
+		s.errorf("%d attempts at backend %d, want %d at most", n, b.place, limit)
+	}
+	if f := &s.r.k.Faults; f.Delay > 0 {
+		return
+	}
+	s.r.k.After(0, func() {
+		if n := s.working[b.place]; n > limit {
+			s.errorf("backend %d has %d requests in work, want %d at most", b.place, n, limit)
+		}
+	})
+}
+
+// ends notes that it is done with it, or that the conn is gone.
+func (b *simBackend) ends() {
+	if b.working {
+		b.working = false
+		b.s.working[b.place]--
+	}
+}
+
+// freePlaces waits until nothing holds a place at a backend: some clients that
+// count as done have left a request behind. A tunnel half of which is gone would
+// hold its place for an hour.
+func (s *sim) freePlaces() {
+	for _, c := range s.clients {
+		if r := c.request(); r != nil && r.tunnel {
+			c.peer.Reset()
+		}
+	}
+	end := s.r.l.Now().Add(simEndTime)
+	idle := func() bool {
+		for i := range s.r.servers {
+			if s.r.board.InFlight(i) > 0 {
+				return false
+			}
+		}
+		return true
+	}
+	s.r.k.Run(s.r.l, func() bool { return idle() || s.r.l.Now() > end }, 1_000_000)
+	if !idle() {
+		s.errorf("places are held at backends, long after all clients are done")
+	}
+}
+
+// countWaits looks who waits for room, now and then.
+func (s *sim) countWaits() {
+	for _, q := range s.r.p.pools {
+		s.waits += q.waits.Len()
+	}
+	if s.r.l.Now() < s.begun.Add(simFaultTime) {
+		s.r.k.After(50*time.Millisecond, s.countWaits)
+	}
+}
