@@ -73,8 +73,9 @@ func (b *Board) TakeOver(loop int) {
 		gauge.Sub(gauge.Load())
 	}
 	for i := range b.backends {
-		gauge := &b.Backend(loop, i).InFlight
-		gauge.Sub(gauge.Load())
+		slot := b.Backend(loop, i)
+		slot.InFlight.Set(0)
+		slot.WaitsSince.Set(0)
 	}
 }
 
@@ -86,6 +87,9 @@ func (c *Counter) Add(n uint64) { store(&c.w, c.w+n) }
 
 // Sub takes n off, for gauges.
 func (c *Counter) Sub(n uint64) { store(&c.w, c.w-n) }
+
+// Set replaces the value, for what is no count.
+func (c *Counter) Set(n uint64) { store(&c.w, n) }
 
 // Load returns the value; any goroutine or process may call it.
 func (c *Counter) Load() uint64 { return atomic.LoadUint64(&c.w) }
@@ -120,4 +124,8 @@ type Backend struct {
 	ConnectFaults, ResetFaults, TimeoutFaults, BadAnswers Counter
 	Conns                                                 Counter // connections dialled
 	BytesFrom, BytesTo                                    Counter
+
+	// WaitsSince, in the slot of a pool's first backend, is since when the loop's
+	// longest waiting exchange has waited for room in the pool; 0: none waits.
+	WaitsSince Counter
 }

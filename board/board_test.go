@@ -64,6 +64,7 @@ func TestTakeOver(t *testing.T) {
 		t.Errorf("after TakeOver: %+v\nwant %+v", got, wantLoop)
 	}
 	wantBackend.InFlight = b.Backend(1, 1).InFlight.Load()
+	wantBackend.WaitsSince = b.Backend(1, 1).WaitsSince.Load()
 	if got := b.BackendTotals(1); got != wantBackend {
 		t.Errorf("after TakeOver: %+v\nwant %+v", got, wantBackend)
 	}

@@ -32,6 +32,7 @@ type BackendTotals struct {
 	ConnectFaults, ResetFaults, TimeoutFaults, BadAnswers uint64
 	Conns                                                 uint64
 	BytesFrom, BytesTo                                    uint64
+	WaitsSince                                            uint64 // of no use as a sum
 }
 
 // Totals adds up the slots of all loops. Any goroutine may call it.

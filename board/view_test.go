@@ -75,7 +75,7 @@ func TestLayoutVersion(t *testing.T) {
 		"6:AcceptErrors 7:Requests 8:Replies[6] 14:OwnReplies[6] 20:BytesFromClient 21:BytesToClient " +
 		"22:BytesFromBackend 23:BytesToBackend 24:Retries 25:ClientAborts 26:Panics 27:Turns\n" +
 		"0:InFlight 1:Attempts 2:Replies[6] 8:ConnectFaults 9:ResetFaults 10:TimeoutFaults " +
-		"11:BadAnswers 12:Conns 13:BytesFrom 14:BytesTo\n" +
+		"11:BadAnswers 12:Conns 13:BytesFrom 14:BytesTo 15:WaitsSince\n" +
 		"0:Health 1:HealthSince 2:HealthReason 3:HealthDetail 4:EjectedUntil 5:EjectedSince 6:EjectedReason " +
 		"7:EjectedDetail 8:EjectedLast 9:Ejections 10:Faults 11:Admin 12:WeightOverride 13:RecoveredAt 14:_[2] " +
 		"16:TTFB 17:TTFBAt 18:IdleTold 19:IdleSeen 20:IdleSeenAt"

@@ -74,9 +74,7 @@ func (c *client) open(peer netip.AddrPort) {
 	c.peerLen, c.trusted = 0, false
 	if addr.IsValid() {
 		c.peerLen = uint8(len(addr.AppendTo(c.peer[:0])))
-		for _, n := range p.cfg.TrustedProxies {
-			c.trusted = c.trusted || n.Contains(addr)
-		}
+		c.trusted = p.trusts(addr)
 	}
 	if c.next = p.clients; c.next != nil {
 		c.next.prev = c
@@ -85,6 +83,16 @@ func (c *client) open(peer netip.AddrPort) {
 	p.open++
 	p.counters.ClientConns.Add(1)
 	c.arm(p.loop.Now().Add(p.cfg.Timeouts.ClientIdle))
+}
+
+// trusts tells whether addr is in trusted_proxies.
+func (p *Proxy) trusts(addr netip.Addr) bool {
+	for _, n := range p.cfg.TrustedProxies {
+		if n.Contains(addr) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *client) arm(at tick.Instant) { c.p.loop.Arm(&c.timer, c, at) }

@@ -45,6 +45,15 @@ var next = [phases]uint8{
 	Relay: 1 << Relay, // a reply of lb's own in the place of a response that turned out bad
 }
 
+var phaseNames = [phases]string{"idle", "head", "pick", "dial", "send", "wait", "relay"}
+
+// String returns the phase as logs have it.
+func (ph Phase) String() string { return phaseNames[ph] }
+
+// answeredEarly, as a time to first byte, says that the answer came before the
+// request was whole, so that there is none.
+const answeredEarly = 1 << 62 * time.Nanosecond
+
 // pumpTurns is how often bytes are moved each way for one event, before the
 // others of the turn have theirs.
 const pumpTurns = 8
@@ -89,6 +98,7 @@ type exchange struct {
 	begun      bool // the final head has been queued
 	keep       bool // the client conn goes on behind this exchange
 	tunnel     bool // behind a 101
+	blamed     bool // a fault of this attempt has been noted
 	queuedUp   bool // waits for room, in pool.waits
 }
 
@@ -248,7 +258,7 @@ func (x *exchange) countHop() (ended, answered bool) {
 // pick chooses a backend and a conn to it.
 func (x *exchange) pick() (ended bool) {
 	p, q := x.p, x.pool
-	if first, _, waited := q.waits.First(); waited && first != x {
+	if first, _, waited := q.queueOf(x).First(); waited && first != x || q.yields(x.since) {
 		return x.queue() // others were here before
 	}
 	t, why := q.Pick(upstream.Ask{Tried: &x.tried, Key: x.key, Sticky: x.sticky[:x.stickyLen]}, p.loop.Now())
@@ -279,11 +289,13 @@ func (x *exchange) pick() (ended bool) {
 func (x *exchange) queue() (ended bool) {
 	q, now := x.pool, x.p.loop.Now()
 	if !x.queuedUp {
-		if !q.waits.Put(&x.wait, x, now.Add(x.p.cfg.Timeouts.Queue)) {
+		first := q.waits.Len()+q.again.Len() == 0
+		if !q.queueOf(x).Put(&x.wait, x, now.Add(x.p.cfg.Timeouts.Queue)) {
 			return x.fail(fault{side: lbSide, cause: crowded})
 		}
 		x.queuedUp = true
-		if q.waits.Len() == 1 { // else it is armed: who comes does not put the look off
+		q.showWait()
+		if first { // else it is armed: who comes does not put the look off
 			x.p.loop.Arm(&q.look, q, now.Add(lookEvery))
 		}
 	}
@@ -296,7 +308,8 @@ func (x *exchange) queue() (ended bool) {
 func (x *exchange) leaveQueue() {
 	if x.queuedUp {
 		x.queuedUp = false
-		x.pool.waits.Remove(&x.wait)
+		x.pool.queueOf(x).Remove(&x.wait)
+		x.pool.showWait()
 		x.pool.nudge()
 	}
 }
@@ -306,7 +319,7 @@ func (x *exchange) tryAgain() (ended bool) {
 	if x.client.Hangup() {
 		return x.fail(fault{side: clientSide, cause: gone})
 	}
-	if first, _, _ := x.pool.waits.First(); x.pause == 0 && first == x {
+	if first, _, _ := x.pool.queueOf(x).First(); x.pause == 0 && first == x {
 		return x.pick()
 	}
 	x.arm()
@@ -360,7 +373,7 @@ func (x *exchange) dial() (ended bool) {
 func (x *exchange) attach(b *backendConn) {
 	b.x, x.backend = x, b
 	b.uses++
-	x.asked = x.p.loop.Now()
+	x.asked, x.blamed = x.p.loop.Now(), false
 }
 
 // dropBackend ends the attempt and its conn.
@@ -377,7 +390,7 @@ func (x *exchange) endAttempt() {
 	if x.target != nil {
 		slot := x.target.Slot
 		if x.answered > 0 {
-			x.pool.Succeeded(x.target.Backend, x.answered, x.p.loop.Now())
+			x.pool.Succeeded(x.target.Backend, x.answered&^answeredEarly, x.p.loop.Now())
 			x.answered = 0
 		}
 		x.pool.Release(x.target.Backend)

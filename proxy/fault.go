@@ -114,8 +114,8 @@ func (x *exchange) mayRetry(f fault) bool {
 		return false // not the backend's doing, too late, or too often
 	case x.sent > 0 && !(x.idempotent && x.up.held):
 		return false // the request may have been acted on (RFC 9110 9.2.2), or is no longer here
-	case x.staleConn(f):
-		return on.Stale
+	case x.staleConn(f) && on.Stale:
+		return true
 	case f.cause == noConnect:
 		return on.Connect
 	case f.phase == Dial && !on.Connect, f.phase != Dial && !(f.cause == reset && on.Reset || f.cause == refused):
@@ -139,7 +139,8 @@ func (x *exchange) staleConn(f fault) bool {
 // blame notes f on the board, on the side whose doing it is.
 func (x *exchange) blame(f fault) {
 	switch f.side {
-	case clientSide:
+	case clientSide, lbSide:
+		x.answered = 0 // how the backend would have ended is not known
 		if f.cause == gone || f.cause == shortBody {
 			x.p.counters.ClientAborts.Add(1)
 		}
@@ -172,7 +173,17 @@ func (x *exchange) blameBackend(f fault) {
 	default:
 		t.Slot.ResetFaults.Add(1)
 	}
-	x.pool.failed(t, why, 0)
+	if !x.blamed && f.isEjecting(x) {
+		x.pool.failed(t, why, 0, f.phase)
+	}
+}
+
+// isEjecting tells whether f says that the backend is in trouble. What a client
+// can bring about does not: a conn that ends in a tunnel, as after any WebSocket
+// whose client is not done, and one that ends because the client does not finish
+// its request.
+func (f fault) isEjecting(x *exchange) bool {
+	return !x.tunnel && !(f.cause == reset && f.phase == Send && !x.up.whole)
 }
 
 // fail ends the attempt with f: another attempt where the rule allows it, else

@@ -97,10 +97,10 @@ func (x *exchange) appendTarget(d, b []byte) []byte {
 		return x.req.AppendPath(d, b)
 	}
 	path := x.route.stripped(x.req.Path.Of(b))
-	if len(path) == 0 || path[0] != '/' {
-		d = append(d, '/')
+	for len(path) > 0 && path[0] == '/' { // "//x" would be read as a host by some
+		path = path[1:]
 	}
-	return append(d, path...)
+	return append(append(d, '/'), path...)
 }
 
 // appendForwarded appends the fields that tell the backend who asked.
@@ -142,10 +142,11 @@ func (x *exchange) told(b []byte, id httpparse.FieldID) bool {
 
 // upgradeAsked returns the protocols that the client asks to change to, "" when
 // it does not, or not in a way that is passed on: h2c would turn the conn into
-// one whose requests lb does not see.
+// one whose requests lb does not see, and behind a body that is still to come
+// nobody knows where the other protocol begins.
 func (x *exchange) upgradeAsked(b []byte) string {
 	r := &x.req
-	if r.Minor == 0 || !r.UpgradeOption || !r.Seen.Has(httpparse.Upgrade) || r.HasToken(b, httpparse.Upgrade, "h2c") {
+	if r.Minor == 0 || r.Framing != httpparse.None || !r.UpgradeOption || !r.Seen.Has(httpparse.Upgrade) || r.HasToken(b, httpparse.Upgrade, "h2c") {
 		return ""
 	}
 	asked := ""

@@ -77,7 +77,7 @@ func New(l *loop.Loop, o Options) *Proxy {
 	cfg := o.Config
 	p := &Proxy{
 		loop:     l,
-		arena:    arena.New(slabBytes, max(bulkBytes, cfg.Limits.HeaderBytes)+headRoom),
+		arena:    arena.New(slabBytes, max(bulkBytes, cfg.Limits.HeaderBytes)+headRoom+widestRoute(cfg.Routes)),
 		cfg:      cfg,
 		log:      o.Log,
 		counters: o.Board.Loop(o.LoopIndex),

@@ -266,7 +266,7 @@ func (x *exchange) respond() (f fault, bad bool) {
 			return fault{side: backendSide, cause: badAnswer}, true
 		}
 		now := p.loop.Now()
-		x.pool.Succeeded(x.target.Backend, now.Sub(x.asked), now)
+		x.pool.Succeeded(x.target.Backend, now.Sub(x.since), now)
 		x.composeInterim(raw)
 		b.in.Take(int(r.HeadLen))
 		x.openTunnel()
@@ -311,9 +311,13 @@ func (x *exchange) noteAnswer() (again bool) {
 		x.noteIdleTime()
 	}
 	if x.pool.cfg.Eject.Enabled && slices.Contains(x.pool.cfg.Eject.OnStatus, r.Code) {
-		x.pool.failed(t, board.ReasonStatus, uint64(r.Code))
+		x.blamed = true
+		x.pool.failed(t, board.ReasonStatus, uint64(r.Code), x.phase)
 	} else {
-		x.answered = max(1, now.Sub(x.asked)) // told at the end, if nothing goes wrong until then
+		x.answered = answeredEarly // told at the end, if nothing goes wrong until then
+		if x.phase == Wait {
+			x.answered = max(1, now.Sub(x.since))
+		}
 	}
 	return r.Code >= 502 && x.retriesStatus(r.Code) &&
 		x.mayRetry(fault{side: backendSide, cause: refused, phase: x.phase})

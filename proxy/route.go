@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -153,7 +154,34 @@ func (x *exchange) hashed(h config.Hash) []byte {
 			return v
 		}
 	}
-	return c.peer[:c.peerLen]
+	return c.origin(c.in.Bytes(), &x.req)
+}
+
+// origin returns the address, as text, of who asks: behind proxies that are
+// trusted, the last one in X-Forwarded-For that is not one of them.
+func (c *client) origin(b []byte, r *httpparse.Request) []byte {
+	who := c.peer[:c.peerLen]
+	if !c.trusted {
+		return who
+	}
+	for i := len(r.Fields) - 1; i >= 0; i-- {
+		if r.Fields[i].ID != httpparse.XForwardedFor {
+			continue
+		}
+		for list := r.Fields[i].Value.Of(b); len(list) > 0; {
+			at := bytes.LastIndexByte(list, ',')
+			one := bytes.TrimSpace(list[at+1:])
+			list = list[:max(at, 0)]
+			addr, err := netip.ParseAddr(string(one))
+			if err != nil {
+				return who
+			}
+			if who = one; !c.p.trusts(addr) {
+				return who
+			}
+		}
+	}
+	return who
 }
 
 // hide takes fields out of a parsed head that are set anew.
@@ -171,14 +199,39 @@ func (r *route) stripped(path []byte) []byte {
 	return path[len(r.Path):]
 }
 
+// widestRoute returns the most bytes that a route adds to a head.
+func widestRoute(routes []config.Route) (most int) {
+	for i := range routes {
+		for _, set := range [...][]config.Field{routes[i].SetRequestHeaders, routes[i].SetResponseHeaders} {
+			n := 0
+			for _, f := range set {
+				n += len(f.Name) + len(": ") + len(f.Value) + len(crlf)
+			}
+			most = max(most, n)
+		}
+	}
+	return most
+}
+
+// redirectURI returns what {uri} stands for. "//x" would be another host, and
+// the target of "OPTIONS *" is no path.
+func redirectURI(target []byte) string {
+	if string(target) == "*" {
+		return ""
+	}
+	return "/" + string(bytes.TrimLeft(target, "/"))
+}
+
 // redirect answers with the route's Location.
 func (x *exchange) redirect() (ended bool) {
 	r, c := &x.req, x.client
 	b := c.in.Bytes()
-	uri := string(r.AppendPath(nil, b))
-	location := x.route.Redirect.Append([]byte("Location: "), string(r.Authority.Of(b)), uri)
+	location := x.route.Redirect.Append([]byte("Location: "), string(r.Authority.Of(b)), redirectURI(r.AppendPath(nil, b)))
 	x.up.begin(r.Framing, r.Framing, r.Length)
 	c.in.Take(int(r.HeadLen))
+	if len(location) > headRoom/2 {
+		return x.reply(414, "the place to go to instead is too long to say")
+	}
 	x.extra = append(append(location, crlf...), x.route.response...)
 	return x.reply(x.route.Redirect.Code, "")
 }

@@ -38,7 +38,7 @@ func TestAverage(t *testing.T) {
 	if got := average(s, start.Add(1000*time.Hour)); got != 1 {
 		t.Errorf("%v after a long time, want next to nothing, but known", got)
 	}
-	p.Succeeded(p.Backends[1], 0, start)
+	p.Succeeded(p.Backends[1], 1, start)
 	if got := average(p.Backends[1].State, start); got != 1 {
 		t.Errorf("%v for an answer at once", got)
 	}

@@ -111,10 +111,11 @@ func (p *Pool[C]) Failed(b *Backend[C], why board.Reason, detail uint64, now tic
 }
 
 // Succeeded notes at now that an attempt got a final response that is no fault,
-// whose first byte came after ttfb.
+// whose first byte came after ttfb; 0: that
+// says nothing about it, as when it came before the request was whole.
 func (p *Pool[C]) Succeeded(b *Backend[C], ttfb time.Duration, now tick.Instant) {
 	p.roster.succeeded(b.Index)
-	if p.roster.timed {
+	if p.roster.timed && ttfb > 0 {
 		observe(b.State, ttfb, now)
 	}
 }
