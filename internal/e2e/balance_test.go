@@ -92,7 +92,23 @@ type ownProcess struct {
 // startBackend runs `lb backends`.
 func startBackend(t *testing.T) *ownProcess {
 	t.Helper()
-	b := &ownProcess{cmd: exec.Command(lbExe, "backends", "--port", "0")}
+	b := &ownProcess{}
+	b.start(t, "0")
+	return b
+}
+
+// again starts a backend that was killed at its address, which a client's conn may
+// have for a moment.
+func (b *ownProcess) again(t *testing.T) {
+	t.Helper()
+	_, port, _ := net.SplitHostPort(b.addr)
+	until(t, "a backend at "+b.addr, func() bool { return b.start(t, port) })
+}
+
+// start returns false when the process does not say that it listens.
+func (b *ownProcess) start(t *testing.T, port string) bool {
+	t.Helper()
+	b.cmd = exec.Command(lbExe, "backends", "--port", port)
 	stdout, err := b.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -102,11 +118,8 @@ func startBackend(t *testing.T) *ownProcess {
 	}
 	t.Cleanup(b.kill)
 	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
 	b.addr = strings.TrimSuffix(strings.TrimPrefix(line, "backend on http://"), "/\n")
-	return b
+	return err == nil
 }
 
 // kill returns when the process is gone; it may be called again.

@@ -2,9 +2,7 @@ package e2e
 
 import (
 	"fmt"
-	"net"
 	"net/http"
-	"os/exec"
 	"regexp"
 	"strings"
 	"sync/atomic"
@@ -12,17 +10,6 @@ import (
 	"testing"
 	"time"
 )
-
-// again starts the backend, which was killed, at its address.
-func (b *ownProcess) again(t *testing.T) {
-	t.Helper()
-	_, port, _ := net.SplitHostPort(b.addr)
-	b.cmd = exec.Command(lbExe, "backends", "--port", port)
-	if err := b.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.kill)
-}
 
 // told counts the lines of the log in which all of parts are.
 func (p *process) told(parts ...string) (n int) {
