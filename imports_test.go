@@ -20,6 +20,7 @@ var arrows = map[string][]string{
 	"lb/proxy":              {"loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
 	"lb/upstream":           {"board", "config", "loop/tick"},
 	"lb/backends":           {"loop", "httpparse", "arena", "loop/tick"},
+	"lb/bench/guard":        {},
 	"lb/bench/relay":        {"loop", "arena"},
 	"lb/bench/compare":      {"bench", "bench/relay", "backends"},
 	"lb/bench":              {"loop", "httpparse", "arena", "loop/tick"},
