@@ -15,9 +15,9 @@ test:
 check:
     .ci/run
 
-# What runs on the fake kernel, with invariants on
-sim:
-    go test -tags invariants -count=1 ./loop/looptest ./proxy
+# The simulation on the fake kernel, with invariants on; just sim SEED runs one seed and prints its trace
+sim SEED="":
+    go test -tags invariants -count=1 -run 'TestSimulation' ./proxy {{ if SEED == "" { "" } else { "-v -seed " + SEED } }}
 
 # One fuzz target by its name, for a minute: just fuzz FuzzParse
 fuzz NAME:
