@@ -15,7 +15,7 @@ import (
 // everybody. DESIGN.md section 1 draws it; an arrow not drawn is a question.
 var arrows = map[string][]string{
 	"lb":                    {"supervise", "admin", "config", "backends", "bench"},
-	"lb/supervise":          {"proxy", "board", "config", "loop", "admin"},
+	"lb/supervise":          {"proxy", "board", "config", "loop"},
 	"lb/admin":              {"board", "config"},
 	"lb/proxy":              {"loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
 	"lb/upstream":           {"board", "config", "loop/tick"},
