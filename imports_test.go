@@ -15,12 +15,13 @@ import (
 // everybody. DESIGN.md section 1 draws it; an arrow not drawn is a question.
 var arrows = map[string][]string{
 	"lb":                    {"supervise", "admin", "config", "backends", "bench"},
-	"lb/supervise":          {"supervise/health", "proxy", "board", "config", "loop", "admin"},
+	"lb/supervise":          {"supervise/health", "proxy", "board", "config", "loop"},
 	"lb/supervise/health":   {"board", "config", "loop/tick"},
 	"lb/admin":              {"board", "config"},
 	"lb/proxy":              {"loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
 	"lb/upstream":           {"board", "config", "loop/tick"},
 	"lb/backends":           {"loop", "httpparse", "arena", "loop/tick"},
+	"lb/bench/guard":        {},
 	"lb/bench/relay":        {"loop", "arena"},
 	"lb/bench/compare":      {"bench", "bench/relay", "backends"},
 	"lb/bench":              {"loop", "httpparse", "arena", "loop/tick"},

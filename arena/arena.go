@@ -92,8 +92,9 @@ func (a *Arena) Put(s *Slab) {
 	}
 	a.leave(s)
 	if invariant.On {
-		for i := range s.B {
-			s.B[i] = poison
+		s.B[0] = poison
+		for n := 1; n < len(s.B); n *= 2 {
+			copy(s.B[n:], s.B[:n])
 		}
 	}
 	s.R, s.W = 0, 0

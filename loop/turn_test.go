@@ -313,6 +313,37 @@ func TestMailboxKeepsOrderAndOneTurnOfDistance(t *testing.T) {
 	}
 }
 
+// callsBetween is a kernel with something that happens right after the first
+// look of a turn: its wake-up is seen by that look.
+type callsBetween struct {
+	*fakeKernel
+	call func()
+}
+
+func (k *callsBetween) Wait(events []Event, timeout time.Duration) (int, error) {
+	if call := k.call; call != nil {
+		k.call = nil
+		call()
+	}
+	return k.fakeKernel.Wait(events, timeout)
+}
+
+// What comes between the look and the sleep of a turn keeps it from sleeping;
+// else the fake would say that it waits for ever.
+func TestNoWakeUpIsLost(t *testing.T) {
+	for name, call := range map[string]func(*Loop){
+		"Stop": (*Loop).Stop,
+		"Post": func(l *Loop) { l.Post(func() {}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := &callsBetween{fakeKernel: newFake(t)}
+			l := New(k, Options{})
+			k.call = func() { call(l) }
+			l.Turn(true)
+		})
+	}
+}
+
 func TestTheEndOfALoop(t *testing.T) {
 	k := newFake(t)
 	l := New(k, Options{})

@@ -202,6 +202,25 @@ func TestWorkerKilledInDrain(t *testing.T) {
 	}
 }
 
+// A worker that comes later has the addresses that a name has by then.
+func TestReplacedWorkerHasNewAddresses(t *testing.T) {
+	_, two, port := twoBackendsOnOnePort(t)
+	cfg := testConfig(config.MP)
+	cfg.Workers = 1
+	cfg.Pools[0].Backends = []config.Backend{{Host: "app.test", Port: port, Weight: 1}}
+	names := &fakeResolver{name: "app.test"}
+	names.set("127.0.0.1")
+	in := serve(t, cfg, Options{Resolver: names, ResolveEvery: 10 * time.Millisecond})
+	names.set("127.0.0.2")
+	untilAnswered(t, in.addr, two)
+	kill(t, childrenOf(t, os.Getpid())[0], syscall.SIGKILL)
+	until(t, "a new worker", func() bool {
+		running, restarts := in.running.Workers()
+		return running == 1 && restarts == 1
+	})
+	get(in.addr).want(t, two)
+}
+
 // A worker that hangs is ended by force.
 func TestHungWorker(t *testing.T) {
 	cfg := testConfig(config.MP)

@@ -17,7 +17,7 @@ import (
 
 // Sizes of a plot: panels in rows, one panel for each case.
 const (
-	panelWidth  = 9 * vg.Centimeter
+	panelWidth  = 10 * vg.Centimeter
 	panelHeight = 6.5 * vg.Centimeter
 	columnsMax  = 3
 	margin      = 4 * vg.Millimeter
@@ -86,18 +86,19 @@ func (c *Case) costPanel() (*plot.Plot, error) {
 	}
 	for i := range labels.TextStyle {
 		labels.TextStyle[i].XAlign = draw.XCenter
-		labels.TextStyle[i].Font.Size = 8
+		labels.TextStyle[i].Font = font.From(plot.DefaultFont, 8)
 	}
 	labels.Offset.Y = 2
 	p.Add(labels)
 	p.NominalX(names...)
-	p.X.Tick.Label.Font.Size = 7.5
+	p.X.Min, p.X.Max = -.6, float64(len(names))-.4
+	p.X.Tick.Label.Font.Size = 7
 	p.Y.Max *= 1.12 // room for the numbers
 	return p, nil
 }
 
 func bar(at int, height float64, c color.Color) (*plotter.BarChart, error) {
-	b, err := plotter.NewBarChart(plotter.Values{height}, .8*vg.Centimeter)
+	b, err := plotter.NewBarChart(plotter.Values{height}, .75*vg.Centimeter)
 	if err != nil {
 		return nil, err
 	}
@@ -159,12 +160,12 @@ func (c *Case) latencyPanel() (*plot.Plot, error) {
 			line.Dashes = []vg.Length{3, 2}
 		}
 		p.Add(line)
-		p.Legend.Add(shortTitle(proxy.Name), line)
+		p.Legend.Add(strings.ReplaceAll(shortTitle(proxy.Name), "\n", " "), line)
 	}
-	p.Legend.Top, p.Legend.Left = true, true
 	p.Legend.TextStyle.Font.Size = 7.5
-	p.Legend.ThumbnailWidth = .6 * vg.Centimeter
-	p.Legend.XOffs = 2
+	p.Legend.ThumbnailWidth = .5 * vg.Centimeter
+	p.Legend.Top = true
+	p.X.Min, p.X.Max = 0, 6.2 // the legend stands right of the lines
 	return p, nil
 }
 
@@ -205,7 +206,7 @@ func panel(name string) *plot.Plot {
 
 // shortTitle is the title as there is room for it below a bar.
 func shortTitle(name string) string {
-	t := strings.Trim(title(name), "*")
+	t := strings.TrimPrefix(strings.Trim(title(name), "*"), "byte ")
 	if _, big := strings.CutSuffix(name, bigBuffers); big {
 		t = strings.ReplaceAll(strings.TrimSuffix(t, " buffers"), ", ", "\n")
 	}

@@ -87,3 +87,23 @@ func TestChoose(t *testing.T) {
 		t.Error("an unknown scenario is accepted")
 	}
 }
+
+func TestWhoTakesPart(t *testing.T) {
+	asked, err := chooseProxies("haproxy,lb-mt,relay,nginx,before-mp")
+	if want := "relay lb-mt before-mp nginx haproxy"; err != nil || strings.Join(asked, " ") != want {
+		t.Errorf("%v, %v; want %s", asked, err, want)
+	}
+	for _, tc := range []struct {
+		p              prepared
+		there, missing string
+	}{
+		{prepared{programs: programs{nginx: "/n", haproxy: "/h", before: "/b"}}, "relay lb-mt before-mp nginx haproxy", ""},
+		{prepared{programs: programs{haproxy: "/h"}}, "relay lb-mt haproxy", "nginx"},
+		{prepared{}, "relay lb-mt", "nginx HAProxy"},
+	} {
+		there, missing := tc.p.present(asked)
+		if strings.Join(there, " ") != tc.there || strings.Join(missing, " ") != tc.missing {
+			t.Errorf("%+v: %v, without %v", tc.p, there, missing)
+		}
+	}
+}

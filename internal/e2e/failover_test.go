@@ -131,8 +131,9 @@ func TestBackendStopped(t *testing.T) {
 			t.Errorf("a request took %v, want %v at most", took, response)
 		}
 		t.Logf("%d of %d requests were answered with 504; the longest took %v", late.Load(), w.done.Load(), time.Duration(worst.Load()))
-		if n := late.Load(); n < 3 || n > clients || other.Load() != 0 {
-			t.Errorf("%d requests got a 504 and %d another error, want 3 to %d, and 0", n, other.Load(), clients)
+		// All clients wait when the first two faults come, and those two may come again before the third.
+		if n := late.Load(); n < 3 || n > clients+2 || other.Load() != 0 {
+			t.Errorf("%d requests got a 504 and %d another error, want 3 to %d, and 0", n, other.Load(), clients+2)
 		}
 	})
 }
