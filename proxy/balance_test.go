@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -130,10 +131,8 @@ func TestSlowStart(t *testing.T) {
 func share(r *rig) int {
 	before := r.p.pools[0].targets[0].Slot.Attempts.Load()
 	client := r.k.Connect(r.listener, rigClient)
-	for range 1000 {
-		client.Send([]byte(ask))
-		r.settle()
-	}
+	client.Send([]byte(strings.Repeat(ask, 1000)))
+	r.settle()
 	client.Close()
 	r.settle()
 	return int(r.p.pools[0].targets[0].Slot.Attempts.Load() - before)
