@@ -273,6 +273,7 @@ func (x *exchange) pick() (ended bool) {
 	x.tried.Add(t.Index)
 	x.target = &q.targets[t.Index]
 	x.attempts++
+	x.blamed = false
 	x.resp.Reset(&p.limits, x.req.Method)
 	t.Slot.Attempts.Add(1)
 	if !x.fresh {
@@ -373,7 +374,7 @@ func (x *exchange) dial() (ended bool) {
 func (x *exchange) attach(b *backendConn) {
 	b.x, x.backend = x, b
 	b.uses++
-	x.asked, x.blamed = x.p.loop.Now(), false
+	x.asked = x.p.loop.Now()
 }
 
 // dropBackend ends the attempt and its conn.

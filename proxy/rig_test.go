@@ -206,7 +206,7 @@ func (r *rig) leftovers() (all []string) {
 		note(what, int(c.Load()))
 	}
 	for _, q := range r.p.pools {
-		note("waiting at pool "+q.Name, q.waits.Len())
+		note("waiting at pool "+q.Name, q.waits.Len()+q.again.Len())
 		for _, t := range q.targets {
 			note("InFlight of "+t.Name, int(t.Slot.InFlight.Load()))
 			note("idle list of "+t.Name, t.Idle.Len())

@@ -147,7 +147,7 @@ func (s *sim) freePlaces() {
 // countWaits looks who waits for room, now and then.
 func (s *sim) countWaits() {
 	for _, q := range s.r.p.pools {
-		s.waits += q.waits.Len()
+		s.waits += q.waits.Len() + q.again.Len()
 	}
 	if s.r.l.Now() < s.begun.Add(simFaultTime) {
 		s.r.k.After(50*time.Millisecond, s.countWaits)
