@@ -93,7 +93,7 @@ type ownProcess struct {
 func startBackend(t *testing.T) *ownProcess {
 	t.Helper()
 	b := &ownProcess{}
-	b.start(t, "0")
+	b.addr = b.start(t, "0")
 	return b
 }
 
@@ -102,11 +102,11 @@ func startBackend(t *testing.T) *ownProcess {
 func (b *ownProcess) again(t *testing.T) {
 	t.Helper()
 	_, port, _ := net.SplitHostPort(b.addr)
-	until(t, "a backend at "+b.addr, func() bool { return b.start(t, port) })
+	until(t, "a backend at "+b.addr, func() bool { return b.start(t, port) == b.addr })
 }
 
-// start returns false when the process does not say that it listens.
-func (b *ownProcess) start(t *testing.T, port string) bool {
+// start returns the address, or nothing when the process cannot listen there.
+func (b *ownProcess) start(t *testing.T, port string) (addr string) {
 	t.Helper()
 	b.cmd = exec.Command(lbExe, "backends", "--port", port)
 	stdout, err := b.cmd.StdoutPipe()
@@ -118,8 +118,10 @@ func (b *ownProcess) start(t *testing.T, port string) bool {
 	}
 	t.Cleanup(b.kill)
 	line, err := bufio.NewReader(stdout).ReadString('\n')
-	b.addr = strings.TrimSuffix(strings.TrimPrefix(line, "backend on http://"), "/\n")
-	return err == nil
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(line, "backend on http://"), "/\n")
 }
 
 // kill returns when the process is gone; it may be called again.
