@@ -1,0 +1,42 @@
+package proxy
+
+// queue has x wait for room at its pool.
+func (x *exchange) queue() (ended bool) {
+	q, now := x.pool, x.p.loop.Now()
+	if !x.queuedUp {
+		first := q.waits.Len()+q.again.Len() == 0
+		if !q.queueOf(x).Put(&x.wait, x, now.Add(x.p.cfg.Timeouts.Queue)) {
+			return x.fail(fault{side: lbSide, cause: crowded})
+		}
+		x.queuedUp = true
+		q.showWait()
+		if first { // else it is armed: who comes does not put the look off
+			x.p.loop.Arm(&q.look, q, now.Add(lookEvery))
+		}
+	}
+	x.arm()
+	return false
+}
+
+// leaveQueue ends the wait for room, if there is one. The next in line tries at
+// once: there may be more room, or none to wait for.
+func (x *exchange) leaveQueue() {
+	if x.queuedUp {
+		x.queuedUp = false
+		x.pool.queueOf(x).Remove(&x.wait)
+		x.pool.showWait()
+		x.pool.nudge()
+	}
+}
+
+// tryAgain is called for events while x waits for room or for its next attempt.
+func (x *exchange) tryAgain() (ended bool) {
+	if x.client.Hangup() {
+		return x.fail(fault{side: clientSide, cause: gone})
+	}
+	if first, _, _ := x.pool.queueOf(x).First(); x.pause == 0 && first == x {
+		return x.pick()
+	}
+	x.arm()
+	return false
+}
