@@ -46,6 +46,7 @@ func checkFieldValue(s string) *flaw {
 var (
 	hopNames     = []string{"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 	framingNames = []string{"content-length"}
+	clientNames  = []string{"expect", "max-forwards"}
 	forwardNames = []string{"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}
 )
 
@@ -68,6 +69,8 @@ func checkSetRequest(name string) *flaw {
 	switch {
 	case low == "via":
 		return wrong("is written by lb", "use the key via")
+	case slices.Contains(clientNames, low):
+		return wrong("is what the client asks of everyone on the way", "remove it")
 	case slices.Contains(forwardNames, low):
 		return wrong("is written by lb", "remove it; trusted_proxies says whose is kept")
 	}

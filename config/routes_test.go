@@ -129,6 +129,8 @@ func TestRouteErrors(t *testing.T) {
 			`2:25: routes[0].set_request_headers.X: begins or ends with a blank; remove it`},
 		{"[[routes]]\nset_request_headers.via = \"a\"\n" + pool,
 			`2:21: routes[0].set_request_headers.via: is written by lb; use the key via`},
+		{"[[routes]]\nset_request_headers.Max-Forwards = \"1\"\n" + pool,
+			`2:21: routes[0].set_request_headers.Max-Forwards: is what the client asks of everyone on the way; remove it`},
 		{"[[routes]]\nset_request_headers.X-Forwarded-For = \"a\"\n" + pool,
 			`2:21: routes[0].set_request_headers.X-Forwarded-For: is written by lb; remove it; trusted_proxies says whose is kept`},
 		{"[[routes]]\nset_response_headers.host = \"a\"\n" + pool,
