@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"time"
 )
 
 // aborts are what a client does before it leaves without a word.
@@ -33,4 +34,18 @@ func says(text string, read ...int64) func(c net.Conn) error {
 		}
 		return nil
 	}
+}
+
+// leave dials, acts, and is gone.
+func leave(addr string, act func(c net.Conn) error, reset bool) error {
+	c, err := net.DialTimeout("tcp", addr, patience)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(patience))
+	if reset {
+		c.(*net.TCPConn).SetLinger(0)
+	}
+	return act(c)
 }

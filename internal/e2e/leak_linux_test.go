@@ -8,7 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // trace is what lb has open and running when nothing is to be done.
@@ -90,20 +89,6 @@ func TestAbortsLeaveNothing(t *testing.T) {
 			t.Errorf("memory grew by %d bytes, want %d at most", grown, abortsMemoryMax)
 		}
 	})
-}
-
-// leave dials, acts, and is gone.
-func leave(addr string, act func(c net.Conn) error, reset bool) error {
-	c, err := net.DialTimeout("tcp", addr, patience)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(patience))
-	if reset {
-		c.(*net.TCPConn).SetLinger(0)
-	}
-	return act(c)
 }
 
 // Backends that break off, anywhere in an answer, leave nothing behind either. A
