@@ -108,7 +108,7 @@ func TestMaxConnections(t *testing.T) {
 		w.more(t, 10*clients)
 		kills := 0
 		if mode == "mp" {
-			kills = 4
+			kills = 3
 		}
 		for n := range kills {
 			pids := p.workers(t)
