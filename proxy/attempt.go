@@ -5,7 +5,7 @@ import "lb/upstream"
 // pick chooses a backend and a conn to it.
 func (x *exchange) pick() (ended bool) {
 	p, q := x.p, x.pool
-	if first, _, waited := q.queueOf(x).First(); waited && first != x || q.yields(x.since) {
+	if first, waited := q.queueOf(x).First(); waited && first != x || q.yields(x.since) {
 		return x.queue() // others were here before
 	}
 	t, why := q.Pick(upstream.Ask{Tried: &x.tried, Key: x.key, Sticky: x.sticky[:x.stickyLen]}, p.loop.Now())

@@ -93,7 +93,7 @@ func (q *pool) failed(t *target, why board.Reason, detail uint64, ph Phase) {
 func (q *pool) nudge() {
 	waiting := false
 	for _, list := range [...]*upstream.WaitList[*exchange]{&q.waits, &q.again} {
-		if x, _, ok := list.First(); ok {
+		if x, ok := list.First(); ok {
 			x.client.Again()
 			waiting = true
 		}
@@ -115,7 +115,7 @@ func (q *pool) queueOf(x *exchange) *upstream.WaitList[*exchange] {
 func (q *pool) showWait() {
 	since := uint64(0)
 	for _, list := range [...]*upstream.WaitList[*exchange]{&q.waits, &q.again} {
-		if x, _, ok := list.First(); ok && (since == 0 || uint64(x.since) < since) {
+		if x, ok := list.First(); ok && (since == 0 || uint64(x.since) < since) {
 			since = uint64(x.since)
 		}
 	}

@@ -5,7 +5,7 @@ func (x *exchange) queue() (ended bool) {
 	q, now := x.pool, x.p.loop.Now()
 	if !x.queuedUp {
 		first := q.waits.Len()+q.again.Len() == 0
-		if !q.queueOf(x).Put(&x.wait, x, now.Add(x.p.cfg.Timeouts.Queue)) {
+		if !q.queueOf(x).Put(&x.wait, x) {
 			return x.fail(fault{side: lbSide, cause: crowded})
 		}
 		x.queuedUp = true
@@ -34,7 +34,7 @@ func (x *exchange) tryAgain() (ended bool) {
 	if x.client.Hangup() {
 		return x.fail(fault{side: clientSide, cause: gone})
 	}
-	if first, _, _ := x.pool.queueOf(x).First(); x.pause == 0 && first == x {
+	if first, _ := x.pool.queueOf(x).First(); x.pause == 0 && first == x {
 		return x.pick()
 	}
 	x.arm()

@@ -4,14 +4,11 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-
-	"lb/loop/tick"
 )
 
 // waiter stands for an exchange.
 type waiter struct {
-	link     WaitLink[*waiter]
-	deadline tick.Instant
+	link WaitLink[*waiter]
 }
 
 // TestWaitModel compares a list with a slice under random operations.
@@ -21,26 +18,22 @@ func TestWaitModel(t *testing.T) {
 		list := WaitList[*waiter]{Max: rng.IntN(8)}
 		var model []*waiter
 		waiters := make([]waiter, 10)
-		now := start
 		for step := range 800 {
-			now += tick.Instant(rng.IntN(5))
 			w := &waiters[rng.IntN(len(waiters))]
 			at := slices.Index(model, w)
-			switch rng.IntN(4) {
+			switch rng.IntN(3) {
 			case 0:
 				if at >= 0 {
 					continue
 				}
-				w.deadline = now + 20
-				if got, want := list.Put(&w.link, w, w.deadline), len(model) < list.Max; got != want {
+				if got, want := list.Put(&w.link, w), len(model) < list.Max; got != want {
 					t.Fatalf("seed %d, step %d: Put is %v with %d of %d", seed, step, got, len(model), list.Max)
 				} else if got {
 					model = append(model, w)
 				}
 			case 1:
-				got, ok := list.Get()
-				if ok != (len(model) > 0) || ok && got != model[0] {
-					t.Fatalf("seed %d, step %d: Get is not the first", seed, step)
+				if got, ok := list.First(); ok && !list.Remove(&got.link) {
+					t.Fatalf("seed %d, step %d: the first is not in the list", seed, step)
 				}
 				model = model[min(1, len(model)):]
 			case 2:
@@ -50,25 +43,14 @@ func TestWaitModel(t *testing.T) {
 				if at >= 0 {
 					model = slices.Delete(model, at, at+1)
 				}
-			case 3:
-				for {
-					got, ok := list.Expired(now)
-					if ok != (len(model) > 0 && model[0].deadline <= now) || ok && got != model[0] {
-						t.Fatalf("seed %d, step %d: Expired is %v at %d", seed, step, ok, now)
-					}
-					if !ok {
-						break
-					}
-					model = model[1:]
-				}
 			}
-			first, deadline, ok := list.First()
-			if list.Len() != len(model) || ok != (len(model) > 0) || ok && (first != model[0] || deadline != model[0].deadline) {
+			first, ok := list.First()
+			if list.Len() != len(model) || ok != (len(model) > 0) || ok && first != model[0] {
 				t.Fatalf("seed %d, step %d: %d wait, First %v, want %d", seed, step, list.Len(), ok, len(model))
 			}
 		}
-		for range model {
-			list.Get()
+		for _, w := range model {
+			list.Remove(&w.link)
 		}
 		for i := range waiters {
 			if waiters[i].link != (WaitLink[*waiter]{}) {
@@ -83,11 +65,11 @@ func TestWaitNoAlloc(t *testing.T) {
 	waiters := make([]waiter, 4)
 	allocs := testing.AllocsPerRun(100, func() {
 		for i := range waiters {
-			list.Put(&waiters[i].link, &waiters[i], start)
+			list.Put(&waiters[i].link, &waiters[i])
 		}
-		list.Remove(&waiters[1].link)
-		list.Get()
-		list.Expired(start)
+		for _, i := range []int{1, 0, 2} {
+			list.Remove(&waiters[i].link)
+		}
 	})
 	if allocs != 0 || list.Len() != 0 {
 		t.Errorf("%v allocations, %d left", allocs, list.Len())
