@@ -24,11 +24,11 @@ func readBackends(r *reader, p *Pool, path string, v any) {
 			continue
 		}
 		line, _ := place(r.src, r.at[at].value)
-		if n, twice := first[identity(b)]; twice {
+		if n, twice := first[Identity(b)]; twice {
 			r.refuseValue(at, duplicate(b, fmt.Sprintf("in line %d", n)))
 			continue
 		}
-		first[identity(b)] = line
+		first[Identity(b)] = line
 		backends = append(backends, b)
 	}
 	if len(backends) == len(list) && !slices.ContainsFunc(list, mainBackend) {
@@ -85,8 +85,9 @@ func readBackend(r *reader, path string, v any) (Backend, bool) {
 	return b, len(r.errs) == before
 }
 
-// identity is the same for two spellings of one place.
-func identity(b Backend) string {
+// Identity is the same for two spellings of one place, and differs between the
+// backends of a pool.
+func Identity(b Backend) string {
 	if b.Socket != "" {
 		return b.String()
 	}

@@ -26,6 +26,8 @@ type Config struct {
 	TrustedProxies []netip.Prefix // whose X-Forwarded-* are believed; IPv4 is never mapped into IPv6
 	LogLevel       string         // debug, info, warn or error
 	PIDFile        string         // "" for none
+	Watch          bool           // a change of Source is a reload
+	StickyKey      string         // what sticky cookies are signed with, 16 bytes at least; "": random, new with each start
 	Pools          []Pool         // Pools[0] is "default", from the top level of the file
 	Routes         []Route        // in the order of the file; what none takes goes to Pools[0]
 	Retry          Retry
@@ -37,6 +39,7 @@ type Config struct {
 // Admin is where an operator looks.
 type Admin struct {
 	Address string // host:port; "" for off
+	Socket  string // path of the unix socket for commands; "": see SocketPath; SocketOff: none
 }
 
 // Timeouts: none is ever unset. DESIGN.md has the table of what each waits for.

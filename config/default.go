@@ -15,6 +15,7 @@ func Default() *Config {
 		Mode:     MP,
 		Via:      "lb",
 		LogLevel: "info",
+		Watch:    true,
 		Pools:    []Pool{pool},
 		Retry: Retry{
 			Attempts:  2,

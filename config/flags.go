@@ -63,14 +63,14 @@ func backendFlags(list []string, note func(flag string, f *flaw)) []Backend {
 	seen := map[string]int{}
 	for i, s := range list {
 		b, f := parseBackend(s)
-		if n, twice := seen[identity(b)]; f == nil && twice {
+		if n, twice := seen[Identity(b)]; f == nil && twice {
 			f = duplicate(b, fmt.Sprintf("as number %d", n))
 		}
 		if f != nil {
 			note("--backend", f)
 			continue
 		}
-		seen[identity(b)] = i + 1
+		seen[Identity(b)] = i + 1
 		backends = append(backends, b)
 	}
 	return backends

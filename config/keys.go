@@ -45,6 +45,8 @@ var topKeys = slices.Concat([]key[Config]{
 	{"trusted_proxies", readTrusted},
 	text("log_level", checkLogLevel, func(c *Config) *string { return &c.LogLevel }),
 	text("pid_file", checkPath, func(c *Config) *string { return &c.PIDFile }),
+	flag("watch", func(c *Config) *bool { return &c.Watch }),
+	text("sticky_key", checkStickyKey, func(c *Config) *string { return &c.StickyKey }),
 }, defaultPool(balanceKeys), []key[Config]{
 	{"pools", readPools},
 	{"routes", readRoutes},
@@ -56,6 +58,7 @@ var topKeys = slices.Concat([]key[Config]{
 
 var adminKeys = []key[Admin]{
 	text("address", checkAddress, func(a *Admin) *string { return &a.Address }),
+	text("socket", checkAdminSocket, func(a *Admin) *string { return &a.Socket }),
 }
 
 var timeoutKeys = []key[Timeouts]{

@@ -163,6 +163,27 @@ func checkSocket(s string) *flaw {
 	return checkPath(s)
 }
 
+// checkAdminSocket accepts a path, and the words of Admin.Socket.
+func checkAdminSocket(s string) *flaw {
+	if s == "" || s == SocketOff {
+		return nil
+	}
+	return checkSocket(s)
+}
+
+// stickyKeyMin is the least length of a key that is not to be guessed, in bytes.
+const stickyKeyMin = 16
+
+// checkStickyKey accepts long texts, and "" for none. Its words do not repeat
+// the key, which is a secret.
+func checkStickyKey(s string) *flaw {
+	if s != "" && len(s) < stickyKeyMin {
+		return wrong(fmt.Sprintf("is %d bytes long", len(s)),
+			fmt.Sprintf(`use at least %d, such as what "openssl rand -hex 16" prints`, stickyKeyMin))
+	}
+	return nil
+}
+
 // checkAddress accepts host:port, and "" for off.
 func checkAddress(s string) *flaw {
 	if s == "" {

@@ -1,0 +1,48 @@
+package config
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// SocketOff as Admin.Socket says that there is none.
+const SocketOff = "off"
+
+const (
+	socketName = "lb.sock"
+	socketRoot = "/run/" + socketName
+)
+
+// SocketPath returns where the unix socket for commands is; "" for nowhere. If
+// the configuration does not say, it is beside the PID file, in
+// $XDG_RUNTIME_DIR, or for root in /run. getenv is os.Getenv; root says that
+// the process is root's.
+func SocketPath(c *Config, getenv func(string) string, root bool) string {
+	if paths := SocketPaths(c, getenv, root); len(paths) > 0 {
+		return paths[0]
+	}
+	return ""
+}
+
+// SocketPaths returns where a command may find the socket, the likeliest place
+// first: a shell and a service do not have the same environment.
+func SocketPaths(c *Config, getenv func(string) string, root bool) (paths []string) {
+	switch c.Admin.Socket {
+	case SocketOff:
+		return nil
+	default:
+		return []string{c.Admin.Socket}
+	case "":
+	}
+	if c.PIDFile != "" {
+		paths = append(paths, strings.TrimSuffix(c.PIDFile, ".pid")+".sock")
+	}
+	if dir := getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
+		paths = append(paths, filepath.Join(dir, socketName))
+	}
+	if root {
+		paths = append(paths, socketRoot)
+	}
+	return slices.Compact(paths)
+}
