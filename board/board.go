@@ -1,33 +1,32 @@
-// Package board is the words that loops and the control plane share: counters
-// per loop, and per backend and loop, and the state of each backend. One layout
-// of atomic 64-bit words, on the heap in mt, in a shared memory file in mp, where
-// it outlives a worker. A counter has one writer, its loop; readers add the slots
-// up. A word of a state has several writers, see State.
 package board
 
 import (
 	"encoding/binary"
 	"fmt"
+	"os"
 	"sync/atomic"
 )
 
 // Board is the whole of it. The board itself is read by anyone; what may be
-// written is said at Loop, Backend and State.
+// written is said at Loop, Backend, State and Control.
 type Board struct {
-	shape
-	words []uint64 // header and slots, see layout.go
+	room  shape    // not what is in use, see Loops and Backends
+	words []uint64 // header, slots and blocks, see layout.go
 	mem   []byte   // the mapping that words lie in; nil on the heap
+	file  *os.File // never closed by the collector while the board is in use, see Slots; or nil
 }
 
-// New returns a board on the heap. It panics for a shape that Create refuses.
+// New returns a board on the heap, for one process that never reloads: its room
+// is all in use. It panics for a room that Create refuses.
 func New(loops, backends int) *Board {
-	s := shape{loops, backends}
-	if err := s.check(); err != nil {
+	room := shape{loops, backends}
+	if err := room.check(); err != nil {
 		panic(err)
 	}
-	words := aligned(s.words())
-	s.writeHeader(words)
-	return &Board{shape: s, words: words}
+	b := &Board{room: room, words: aligned(room.words())}
+	room.writeHeader(b.words)
+	b.words[wordLoops], b.words[wordBackends] = uint64(loops), uint64(backends)
+	return b
 }
 
 // Secret returns 32 random bytes that all loops of this board have, and nobody
@@ -40,43 +39,64 @@ func (b *Board) Secret() []byte {
 	return out
 }
 
-// Loops returns the number of loops.
-func (b *Board) Loops() int { return b.loops }
+// Loops returns one past the highest loop slot that was ever claimed.
+func (b *Board) Loops() int { return int(atomic.LoadUint64(&b.words[wordLoops])) }
 
-// Backends returns the number of backends, over all pools.
-func (b *Board) Backends() int { return b.backends }
+// Backends returns one past the highest backend ID that was ever claimed, over
+// all pools.
+func (b *Board) Backends() int { return int(atomic.LoadUint64(&b.words[wordBackends])) }
+
+// LoopsRoom returns how many loop slots can be claimed.
+func (b *Board) LoopsRoom() int { return b.room.loops }
+
+// BackendsRoom returns how many backend IDs can be claimed.
+func (b *Board) BackendsRoom() int { return b.room.backends }
 
 // Loop returns the slot of a loop, which lives as long as the board. It panics
-// if there is no such loop.
+// if the slot is beyond those that were claimed.
 func (b *Board) Loop(loop int) *Loop {
-	if uint(loop) >= uint(b.loops) {
-		panic(fmt.Sprintf("board: loop %d of %d", loop, b.loops))
-	}
-	return loopView(b.words[b.loopStart(loop):])
+	b.checkLoop(loop)
+	return loopView(b.words[b.room.loopStart(loop):])
 }
 
 // Backend returns the slot of a backend in a loop, which lives as long as the
-// board. It panics if there is no such loop or backend.
+// board. It panics if either is beyond those that were claimed.
 func (b *Board) Backend(loop, backend int) *Backend {
-	if uint(loop) >= uint(b.loops) || uint(backend) >= uint(b.backends) {
-		panic(fmt.Sprintf("board: loop %d of %d, backend %d of %d", loop, b.loops, backend, b.backends))
-	}
-	return backendView(b.words[b.backendStart(loop, backend):])
+	b.checkLoop(loop)
+	b.checkBackend(backend)
+	return backendView(b.words[b.room.backendStart(loop, backend):])
 }
 
-// TakeOver sets the gauges of a loop to zero. A loop calls it before it begins:
-// the conns and attempts of one that was killed in its slot are gone, its
-// counters go on.
-func (b *Board) TakeOver(loop int) {
-	l := b.Loop(loop)
-	for _, gauge := range []*Counter{&l.ClientConns, &l.BackendConns, &l.BackendIdle, &l.Exchanges, &l.Tunnels} {
-		gauge.Sub(gauge.Load())
+// State returns the state of a backend, which lives as long as the board. It
+// panics if the ID is beyond those that were claimed.
+func (b *Board) State(backend int) *State {
+	b.checkBackend(backend)
+	return stateView(b.words[b.room.blockStart(backend):])
+}
+
+func (b *Board) checkLoop(loop int) {
+	if loops := b.Loops(); uint(loop) >= uint(loops) {
+		panic(fmt.Sprintf("board: loop %d of %d", loop, loops))
 	}
-	for i := range b.backends {
-		slot := b.Backend(loop, i)
-		slot.InFlight.Set(0)
-		slot.WaitsSince.Set(0)
+}
+
+func (b *Board) checkBackend(backend int) {
+	if backends := b.Backends(); uint(backend) >= uint(backends) {
+		panic(fmt.Sprintf("board: backend %d of %d", backend, backends))
 	}
+}
+
+// Control returns the words of the control plane, which live as long as the board.
+func (b *Board) Control() *Control { return controlView(b.words[wordControl:]) }
+
+// Control is what happened to the loops as a whole, written by the one supervisor
+// at work. It outlives an upgrade.
+type Control struct {
+	WorkerRestarts Counter
+	Reloads        Counter // that were taken up
+	ReloadFaults   Counter // that were refused, or not taken up by all
+	Upgrades       Counter // that ended with a new binary at work
+	StartedAt      Counter // when the first supervisor started: nanoseconds since 1970, the wall's clock
 }
 
 // Counter is one word with one writer: a plain load and an atomic store.
@@ -114,6 +134,10 @@ type Loop struct {
 	ClientAborts                     Counter // the client went away inside an exchange
 	Panics                           Counter
 	Turns                            Counter
+
+	// OldestConfig is the number of the oldest configuration snapshot from which
+	// an exchange of this loop may still pick or retry; 0: the slot is not at work.
+	OldestConfig Counter
 }
 
 // Backend is the slot of one backend in one loop.

@@ -8,56 +8,66 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Create returns a board in shared memory and its file, which is closed on exec
-// unless it is handed to a process, and has no name that others could open. The
-// caller closes both; the board stays usable when the file is closed.
-func Create(loops, backends int) (*Board, *os.File, error) {
-	s := shape{loops, backends}
-	if err := s.check(); err != nil {
+// Room returns the room that a board is to be created with for a configuration
+// of that many loops and backends: enough for several times as many, since it
+// cannot grow while it is in use. Both are at least 1.
+func Room(loops, backends int) (loopsRoom, backendsRoom int) {
+	loopsRoom = min(max(64, 4*loops), loopsMax)
+	return loopsRoom, min(roomForBackends(loopsRoom, backends), backendsMax)
+}
+
+// Create returns a board in shared memory, of which nothing is in use, and its
+// file, which is closed on exec unless it is handed to a process, and has no name
+// that others could open. The caller closes both; the board stays usable when the
+// file is closed, but see Slots.
+func Create(loopsRoom, backendsRoom int) (*Board, *os.File, error) {
+	room := shape{loopsRoom, backendsRoom}
+	if err := room.check(); err != nil {
 		return nil, nil, err
 	}
-	f, err := sharedFile(s.bytes())
+	f, err := sharedFile(room.bytes())
 	if err != nil {
-		return nil, nil, fmt.Errorf("board: cannot create %d bytes of shared memory: %w", s.bytes(), err)
+		return nil, nil, fmt.Errorf("board: cannot create %d bytes of shared memory: %w", room.bytes(), err)
 	}
-	mem, err := mapFile(f, s.bytes())
+	mem, err := mapFile(f, room.bytes())
 	if err != nil {
 		f.Close()
 		return nil, nil, err
 	}
 	words := mapped(mem)
-	s.writeHeader(words)
-	return &Board{shape: s, words: words, mem: mem}, f, nil
+	room.writeHeader(words)
+	return &Board{room: room, words: words, mem: mem}, f, nil
 }
 
 // Open maps the board in f, which another process created; it checks magic,
-// version and shape. The caller goes on owning f and may close it at once.
+// version, shape and what is in use. The caller goes on owning f and may close it
+// at once, unless the process holds slots of it, see Slots.
 func Open(f *os.File) (*Board, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("board: %w", err)
 	}
-	if info.Size() < lineBytes {
+	if info.Size() < headerBytes {
 		return nil, fmt.Errorf("board: %d bytes are too few for a board", info.Size())
 	}
-	s, err := shapeOf(f)
+	room, err := shapeOf(f)
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() != int64(s.bytes()) {
+	if info.Size() != int64(room.bytes()) {
 		return nil, fmt.Errorf("board: %d bytes, but %d loops and %d backends take %d",
-			info.Size(), s.loops, s.backends, s.bytes())
+			info.Size(), room.loops, room.backends, room.bytes())
 	}
-	mem, err := mapFile(f, s.bytes())
+	mem, err := mapFile(f, room.bytes())
 	if err != nil {
 		return nil, err
 	}
-	return &Board{shape: s, words: mapped(mem), mem: mem}, nil
+	return &Board{room: room, words: mapped(mem), mem: mem}, nil
 }
 
 // shapeOf reads the header of the board in f.
 func shapeOf(f *os.File) (shape, error) {
-	mem, err := mapFile(f, lineBytes)
+	mem, err := mapFile(f, headerBytes)
 	if err != nil {
 		return shape{}, err
 	}
@@ -65,8 +75,8 @@ func shapeOf(f *os.File) (shape, error) {
 	return readHeader(mapped(mem))
 }
 
-// Close unmaps a shared board, after which none of its slots may be touched.
-// It does nothing to a board on the heap, or when called again.
+// Close unmaps a shared board, after which neither it nor its slots may be
+// touched. It does nothing to a board on the heap, or when called again.
 func (b *Board) Close() error {
 	mem := b.mem
 	b.mem = nil
@@ -83,6 +93,7 @@ func mapFile(f *os.File, size int) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("board: %w", os.NewSyscallError("mmap", err))
 	}
+	advise(mem)
 	return mem, nil
 }
 
@@ -95,8 +106,9 @@ func unlinkedFile(size int) (*os.File, error) {
 		return nil, err
 	}
 	err = os.Remove(f.Name())
-	if err == nil {
-		_, err = f.Write(make([]byte, size))
+	zeros := make([]byte, min(size, 1<<16))
+	for left := size; left > 0 && err == nil; left -= len(zeros) {
+		_, err = f.Write(zeros[:min(left, len(zeros))])
 	}
 	if err != nil {
 		f.Close()

@@ -29,8 +29,8 @@ func (w *Word) CompareAndSwap(old, v uint64) bool { return atomic.CompareAndSwap
 // State is what all loops and the control plane know about one backend. Times
 // are CLOCK_MONOTONIC in nanoseconds, the same for all processes of the machine
 // (Wall turns one into a time of day); 0 is never. Who changes a word that says
-// which backends may be picked (Health, EjectedUntil, Admin, RecoveredAt) calls
-// Board.Changed behind it.
+// which backends may be picked, and how often (Health, EjectedUntil, Admin,
+// WeightOverride, RecoveredAt), calls Board.Changed behind it.
 type State struct {
 	// Written by the one prober, through SetHealth.
 	Health       Word // Health
@@ -48,7 +48,7 @@ type State struct {
 	Ejections     Word // n of the last one, which makes the next longer
 	Faults        Word // in a row, over all loops
 
-	// Written by an operator, through SetAdmin.
+	// Written by an operator, through SetAdmin and SetWeight.
 	Admin          Word // Admin
 	WeightOverride Word // 1 to 65535; 0: the weight of the configuration
 
@@ -135,15 +135,6 @@ func name(names []string, i int) string {
 	return fmt.Sprintf("code_%d", i)
 }
 
-// State returns the state of a backend, which lives as long as the board. It
-// panics if there is no such backend.
-func (b *Board) State(backend int) *State {
-	if uint(backend) >= uint(b.backends) {
-		panic(fmt.Sprintf("board: backend %d of %d", backend, b.backends))
-	}
-	return stateView(b.words[b.stateStart(backend):])
-}
-
 // Version goes up with every change of state of any backend: what was worked
 // out from the states holds as long as the version that was read before them.
 func (b *Board) Version() uint64 { return atomic.LoadUint64(&b.words[wordStates]) }
@@ -185,6 +176,22 @@ func (b *Board) SetAdmin(backend int, a Admin, now int64) (changed bool) {
 	return true
 }
 
+// SetWeight notes the weight an operator wants from now on, 1 to 65535, or 0 for
+// that of the configuration, and returns true if that is a change. It panics for
+// any other.
+func (b *Board) SetWeight(backend, weight int) (changed bool) {
+	if uint(weight) > weightMax {
+		panic(fmt.Sprintf("board: weight %d, want 0 to %d", weight, weightMax))
+	}
+	if b.State(backend).WeightOverride.Swap(uint64(weight)) == uint64(weight) {
+		return false
+	}
+	b.Changed()
+	return true
+}
+
+const weightMax = 65535
+
 // Added notes that a backend is new at now, for slow start.
 func (b *Board) Added(backend int, now int64) {
 	b.State(backend).RecoveredAt.Store(uint64(now))
@@ -192,12 +199,12 @@ func (b *Board) Added(backend int, now int64) {
 }
 
 // InFlight returns the attempts at work at a backend, over all loops. It reads a
-// word of each loop.
+// word of each loop, which lie in a row, a line from one to the next.
 func (b *Board) InFlight(backend int) (sum uint64) {
-	at, step := b.backendStart(0, backend), b.loopStride()
-	for range b.loops {
+	at := b.room.backendStart(0, backend)
+	for range b.Loops() {
 		sum += atomic.LoadUint64(&b.words[at])
-		at += step
+		at += lines(backendWords)
 	}
 	return sum
 }
@@ -214,7 +221,7 @@ const reserveTries = 3
 // that want the last place the later one sees both. Its raise must have been
 // seen by all before it reads: not the plain store of Counter.Add.
 func (b *Board) Reserve(loop, backend int, limit uint64) bool {
-	own := &b.words[b.backendStart(loop, backend)]
+	own := &b.words[b.room.backendStart(loop, backend)]
 	for range reserveTries {
 		atomic.AddUint64(own, 1)
 		if b.InFlight(backend) <= limit {

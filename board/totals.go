@@ -21,6 +21,7 @@ type LoopTotals struct {
 	ClientAborts                     uint64
 	Panics                           uint64
 	Turns                            uint64
+	OldestConfig                     uint64 // of no use as a sum
 }
 
 // BackendTotals is the sum of a backend's slots over all loops, field by field
@@ -35,10 +36,10 @@ type BackendTotals struct {
 	WaitsSince                                            uint64 // of no use as a sum
 }
 
-// Totals adds up the slots of all loops. Any goroutine may call it.
+// Totals adds up the slots of all loops, past ones included. Any goroutine may call it.
 func (b *Board) Totals() LoopTotals {
 	var t LoopTotals
-	for i := range b.loops {
+	for i := range b.Loops() {
 		addUp(t.words(), b.Loop(i).counters())
 	}
 	return t
@@ -48,7 +49,7 @@ func (b *Board) Totals() LoopTotals {
 // call it. It panics if there is no such backend.
 func (b *Board) BackendTotals(backend int) BackendTotals {
 	var t BackendTotals
-	for i := range b.loops {
+	for i := range b.Loops() {
 		addUp(t.words(), b.Backend(i, backend).counters())
 	}
 	return t

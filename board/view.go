@@ -11,6 +11,7 @@ const (
 	loopWords    = int(unsafe.Sizeof(Loop{}) / wordBytes)
 	backendWords = int(unsafe.Sizeof(Backend{}) / wordBytes)
 	stateWords   = int(unsafe.Sizeof(State{}) / wordBytes)
+	controlWords = int(unsafe.Sizeof(Control{}) / wordBytes)
 )
 
 // loopView returns the words, of which there are at least loopWords, as a slot.
@@ -28,6 +29,11 @@ func stateView(words []uint64) *State {
 	return (*State)(unsafe.Pointer(&words[:stateWords][0]))
 }
 
+// controlView is loopView for the words of the control plane.
+func controlView(words []uint64) *Control {
+	return (*Control)(unsafe.Pointer(&words[:controlWords][0]))
+}
+
 // counters returns the words of a loop's slot.
 func (l *Loop) counters() []Counter {
 	return unsafe.Slice((*Counter)(unsafe.Pointer(l)), loopWords)
@@ -36,6 +42,11 @@ func (l *Loop) counters() []Counter {
 // counters returns the words of a backend's slot.
 func (s *Backend) counters() []Counter {
 	return unsafe.Slice((*Counter)(unsafe.Pointer(s)), backendWords)
+}
+
+// words returns the words of a backend's state.
+func (s *State) words() []Word {
+	return unsafe.Slice((*Word)(unsafe.Pointer(s)), stateWords)
 }
 
 // words returns the fields of t in the order of Loop.
