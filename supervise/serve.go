@@ -2,15 +2,13 @@ package supervise
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
-	"strings"
-	"syscall"
+	"sync/atomic"
 	"time"
 
+	"lb/admin/api"
 	"lb/board"
 	"lb/config"
 	"lb/loop"
@@ -24,84 +22,17 @@ const (
 	exitCut   = 3 // exchanges were cut off
 )
 
-// Options are what Serve needs beside the configuration. The zero value serves.
-type Options struct {
-	Log *slog.Logger // nil: NewLog on stderr at the configured level
-	// Ready is called once traffic is served, with host:port as it is: a port of
-	// 0 in the configuration is the real one here. adminAddr is nil without a
-	// server for the operator.
-	Ready func(addr string, adminAddr net.Addr)
-	// Admin makes the server for the operator; nil: there is none.
-	Admin func(Running) Admin
-	// Resolver finds the addresses of names; nil: net.DefaultResolver.
-	Resolver Resolver
-	// Signals, which is never closed, is obeyed instead of the signals that the
-	// process is sent; nil: those.
-	Signals <-chan os.Signal
-	// ResolveEvery is how often names are looked up again; 0: every 30 s.
-	ResolveEvery time.Duration
-}
+// closeTimeout is how long an operator's request may go on at the end.
+const closeTimeout = time.Second
 
-// Admin is the operator's server as the supervisor uses it; *admin.Server is one.
-type Admin interface {
-	// Listen begins to serve; nil and no error when it is configured off.
-	Listen() (net.Addr, error)
-	// SetDraining says what health shows.
-	SetDraining(draining bool)
-	// Close ends the server, by force when ctx is done.
-	Close(ctx context.Context) error
-}
-
-// Running is what the server for the operator can look at.
-type Running struct {
-	Config *config.Config
-	Board  *board.Board
-	Now    func() int64 // the clock of the board, in nanoseconds
-	// Workers returns how many worker processes serve, and how many were replaced
-	// since the start; nil in mt. Any goroutine may call it.
-	Workers func() (running int, restarts uint64)
-}
-
-// adminCloseTimeout is how long an operator's request may go on at the end.
-const adminCloseTimeout = time.Second
-
-// crew is the loops of either mode.
-type crew interface {
-	setAddrs(at place, addrs []loop.Addr)
-	finish(timeout time.Duration, now <-chan struct{}) (cut int)
-}
-
-// NewLog returns a log of key=value lines on w. level is debug, info, warn or
-// error; anything else is info.
-func NewLog(w io.Writer, level string) *slog.Logger {
-	var l slog.Level
-	if l.UnmarshalText([]byte(level)) != nil {
-		l = slog.LevelInfo
-	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l}))
-}
-
-// Serve runs cfg's loops until a signal ends them, and leaves nothing behind: no
-// process, goroutine, descriptor or file. exitCode is for the process: 0 when
-// everything that ran was answered, 3 when something was cut off, 1 with an
-// error of one line when lb could not begin.
+// Serve runs cfg's loops until a signal or a command ends them, and leaves
+// nothing behind: no process, goroutine, descriptor or file. exitCode is for the
+// process: 0 when everything that ran was answered, 3 when something was cut off,
+// 1 with an error of one line when lb could not begin.
 func Serve(cfg *config.Config, o Options) (exitCode int, err error) {
-	s := &server{cfg: cfg, o: o, log: o.Log, resolver: o.Resolver, signals: o.Signals}
-	if s.log == nil {
-		s.log = NewLog(os.Stderr, cfg.LogLevel)
-	}
-	if s.resolver == nil {
-		s.resolver = net.DefaultResolver
-	}
-	if s.signals == nil {
-		signals := make(chan os.Signal, 8)
-		// SIGPIPE too: a log that nobody reads any more is no reason to die.
-		signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGPIPE)
-		defer signal.Stop(signals)
-		s.signals = signals
-	}
+	s := newServer(o, cfg)
 	defer s.close()
-	if err := s.start(); err != nil {
+	if err := s.start(cfg); err != nil {
 		return exitFault, err
 	}
 	return finishCode(s.run()), nil
@@ -115,91 +46,126 @@ func finishCode(cut int) int {
 	return exitDone
 }
 
-// server is one call of Serve.
+// server is one call of Serve. Its fields belong to the goroutine that calls
+// start, run and close: the desk. What another may look at is said there.
 type server struct {
-	cfg      *config.Config
 	o        Options
 	log      *slog.Logger
 	resolver Resolver
-	signals  <-chan os.Signal
+	desk     *desk // any goroutine
+	signals  *intake
 
-	listeners *listeners
-	pid       bool // the PID file is ours
-	board     *board.Board
-	book      *addrBook
-	crew      crew
-	workers   *workers // the crew in mp; nil in mt
-	prober    *health.Prober
-	admin     Admin
+	// What an upgrade hands over, beside the sockets below.
+	board     *board.Board // any goroutine, until close
+	boardFile *os.File     // stays open as long as the board, see board.Slots
+	registry  *registry
+	now       *snapshot // at work; nil before start
+
+	from            *inheritance // what the process before this one handed over; nil: there is none
+	notifier        *notifier
+	limit           uint64 // of descriptors
+	slots           *slotBook
+	listeners       *listeners
+	crew            crew
+	prober          *health.Prober
+	book            *addrBook
+	lookups         *lookups
+	watch           *watcher // nil: the file is not watched
+	admin           Admin    // nil: the address is configured off
+	adminListener   net.Listener
+	runtime         Runtime // nil: there is none
+	runtimeListener *net.UnixListener
+	runtimePath     string // that the listener is bound to; "": there is none
+	pidFile         string // that is ours; ""
+
+	seen    string // hash of the file's content that was tried last; see watcher
+	loaded  time.Time
+	fault   fault // why the last reload was refused
+	upFault fault // why the last upgrade failed
+	ending  *ending
+	moving  *moving // an upgrade is under way
+
+	view   atomic.Pointer[View]      // any goroutine: the snapshot at work
+	public atomic.Pointer[published] // any goroutine: what status tells when the desk is busy
+}
+
+// fault is something that was refused.
+type fault struct {
+	text string // "": nothing was
+	at   time.Time
+}
+
+// newServer returns a server that has not started, but hears signals.
+func newServer(o Options, cfg *config.Config) *server {
+	s := &server{o: o, log: o.Log, resolver: o.Resolver, desk: newDesk(), signals: newIntake(o.Signals)}
+	if s.log == nil {
+		s.log, s.o.Level = NewLevelLog(os.Stderr, cfg.LogLevel)
+	}
+	if s.resolver == nil {
+		s.resolver = net.DefaultResolver
+	}
+	return s
 }
 
 // start brings everything up; what it took before an error is let go by close.
-func (s *server) start() error {
-	limit, err := raiseDescriptorLimit()
-	if err != nil {
+// In an upgrade nothing is changed that the old process still needs before that
+// has let go, in takeOver.
+func (s *server) start(cfg *config.Config) (err error) {
+	if s.limit, err = raiseDescriptorLimit(); err != nil {
 		return err
 	}
-	loops := loopsFor(s.cfg.Workers, s.cfg.Limits.Connections)
-	if s.listeners, err = listen(s.resolver, s.cfg.Host, s.cfg.Port, loops); err != nil {
+	s.notifier = newNotifier(s.log)
+	if s.from, err = inherit(); err != nil {
 		return err
 	}
-	if err := writePID(s.cfg.PIDFile); err != nil {
+	loops := loopsFor(cfg.Workers, cfg.Limits.Connections)
+	if err := s.openBoard(cfg, loops); err != nil {
 		return err
 	}
-	s.pid = true
-	s.book = newAddrBook(s.cfg.Pools, s.resolver, s.log)
-	s.book.refresh(context.Background(), func(place, []loop.Addr) {})
-	if room := loops * connsMax(limit, 0, 0, loops, s.loopsHere(loops)); s.cfg.Limits.Connections > room {
-		s.log.Warn("descriptor limit is too low for limits.connections",
-			"configured", s.cfg.Limits.Connections, "possible", room, "descriptors", limit)
-	}
-	if err := s.startCrew(loops, limit); err != nil {
+	if s.listeners, err = s.listen(cfg, loops); err != nil {
 		return err
 	}
-	s.startProber()
-	adminAddr, err := s.startAdmin()
-	if err != nil {
+	if s.from == nil { // else the file is the old process's until that has let go
+		if err := s.writePID(cfg.PIDFile); err != nil {
+			return err
+		}
+	}
+	if err := s.firstSnapshot(cfg); err != nil {
 		return err
 	}
-	s.log.Info("serving", "address", s.listeners.addr, "mode", s.cfg.Mode, "loops", loops)
-	if s.o.Ready != nil {
-		s.o.Ready(s.listeners.addr, adminAddr)
+	s.warnDescriptors(cfg, loops)
+	c := common{log: s.log, board: s.board, boardFile: s.boardFile, slots: s.slots, limit: s.limit}
+	if s.crew, err = startCrew(c, s.now, s.listeners, loops); err != nil {
+		return err
 	}
+	if err := s.openAdmin(cfg); err != nil {
+		return err
+	}
+	if err := s.openRuntime(cfg); err != nil {
+		return err
+	}
+	if err := s.takeOver(cfg); err != nil {
+		return err
+	}
+	s.begin(cfg)
 	return nil
 }
 
-// loopsHere returns how many loops share the descriptors of one process.
-func (s *server) loopsHere(loops int) int {
-	if s.cfg.Mode == config.MT {
-		return loops
-	}
-	return 1
-}
-
-func (s *server) startCrew(loops int, limit uint64) error {
-	addrs := s.book.snapshot()
-	if s.cfg.Mode == config.MT {
-		s.board = board.New(loops, backends(s.cfg))
-		t, err := startThreads(engineOptions{
-			Config: s.cfg,
-			Board:  s.board,
-			Addrs:  addrs,
-			Log:    s.log,
-		}, s.listeners.files, limit)
-		if err == nil {
-			s.crew = t
+// openBoard makes a board with room to grow, or takes the one that was handed
+// over, and the books that belong to it.
+func (s *server) openBoard(cfg *config.Config, loops int) (err error) {
+	if s.from != nil {
+		s.board, s.boardFile, s.registry = s.from.board, s.from.boardFile, s.from.registry
+	} else {
+		loopsRoom, backendsRoom := board.Room(loops, backends(cfg))
+		if s.board, s.boardFile, err = board.Create(loopsRoom, backendsRoom); err != nil {
+			return err
 		}
-		return err
+		s.registry = newRegistry()
+		s.board.Control().StartedAt.Set(uint64(time.Now().UnixNano()))
 	}
-	b, f, err := board.Create(loops, backends(s.cfg))
-	if err != nil {
-		return err
-	}
-	s.board = b
-	if s.workers, err = startWorkers(s.cfg, s.log, b, f, s.listeners.files, addrs); err == nil {
-		s.crew = s.workers
-	}
-	return err
+	s.slots = newSlotBook(s.board, s.boardFile)
+	return nil
 }
 
 // backends returns how many there are over all pools.
@@ -210,23 +176,92 @@ func backends(cfg *config.Config) (n int) {
 	return n
 }
 
-// startProber begins the active checks: here, once for all loops in either mode.
-// They go on to the end of a drain, which may still need to pick a backend.
-func (s *server) startProber() {
-	known := s.book.snapshot()
-	addrs := make([][][]health.Addr, len(known))
-	for i, pool := range known {
+// firstSnapshot resolves names and gives every backend its place on the board.
+func (s *server) firstSnapshot(cfg *config.Config) error {
+	s.book = newAddrBook(s.log)
+	s.book.note(lookUp(context.Background(), s.resolver, namesOf(cfg), lookupTimeout))
+	number := uint64(1)
+	if s.from != nil {
+		number = s.from.number + 1
+	}
+	given, err := s.registry.assign(cfg.Pools, number, s.board.BackendsRoom(), s.reusable)
+	if err != nil {
+		return err
+	}
+	s.take(given, s.from != nil)
+	s.now = &snapshot{Config: cfg, Number: number, IDs: given.ids, Addrs: s.book.addrs(cfg)}
+	return nil
+}
+
+// warnDescriptors tells when limits.connections is more than there can be.
+func (s *server) warnDescriptors(cfg *config.Config, loops int) {
+	here := 1 // loops that share the descriptors of one process
+	if cfg.Mode == config.MT {
+		here = loops
+	}
+	if room := loops * connsMax(s.limit, 0, 0, loops, here); cfg.Limits.Connections > room {
+		s.log.Warn("descriptor limit is too low for limits.connections",
+			"configured", cfg.Limits.Connections, "possible", room, "descriptors", s.limit)
+	}
+}
+
+// takeOver has the old process, if there is one, let go of what only one of the
+// two can have.
+func (s *server) takeOver(cfg *config.Config) error {
+	if s.from == nil {
+		return nil
+	}
+	if err := s.from.ready(s.o.Version); err != nil { // returns when the old one has let go
+		return err
+	}
+	s.board.Control().Upgrades.Add(1)
+	if err := s.writePID(cfg.PIDFile); err != nil {
+		s.log.Error("upgrade goes on without a pid file", "cause", err)
+	}
+	return nil
+}
+
+// begin makes public what start has brought up, and starts what goes on beside
+// the loops.
+func (s *server) begin(cfg *config.Config) {
+	s.loaded = time.Now()
+	s.seen = contentHash(cfg.Source)
+	s.prober = health.Start(s.probes(s.now))
+	s.lookups = startLookups(s.resolver, s.o.ResolveEvery, s.book.names(), s.resolved)
+	s.setWatch(cfg)
+	s.publish()
+	var adminAddr net.Addr
+	if s.admin != nil {
+		adminAddr = s.adminListener.Addr()
+		s.admin.Serve(s.adminListener)
+	}
+	if s.runtimeListener != nil {
+		s.runtime.Serve(s.runtimeListener)
+	}
+	s.log.Info("serving", "address", s.listeners.addr, "mode", cfg.Mode,
+		"loops", loopsFor(cfg.Workers, cfg.Limits.Connections), "number", s.now.Number)
+	s.notifier.ready(s.listeners.addr)
+	if s.o.Ready != nil {
+		s.o.Ready(s.listeners.addr, adminAddr)
+	}
+}
+
+// probes returns what the prober is to check.
+func (s *server) probes(now *snapshot) health.Options {
+	addrs := make([][][]health.Addr, len(now.Addrs))
+	for i, pool := range now.Addrs {
 		for _, list := range pool {
 			addrs[i] = append(addrs[i], dialable(list))
 		}
 	}
-	s.prober = health.Start(health.Options{
-		Config: s.cfg,
+	return health.Options{
+		Config: now.Config,
 		Board:  s.board,
+		IDs:    now.IDs,
 		Addrs:  addrs,
 		Log:    s.log,
 		Now:    loop.Monotonic,
-	})
+	}
 }
 
 // dialable returns addrs as the standard library dials them.
@@ -240,115 +275,57 @@ func dialable(addrs []loop.Addr) []health.Addr {
 	return out
 }
 
-func (s *server) startAdmin() (net.Addr, error) {
-	if s.o.Admin == nil {
-		return nil, nil
+// writePID writes the process's number to path and makes that file ours.
+func (s *server) writePID(path string) error {
+	if err := writePID(path); err != nil {
+		return err
 	}
-	r := Running{Config: s.cfg, Board: s.board, Now: func() int64 { return int64(loop.Monotonic()) }}
-	if s.workers != nil {
-		r.Workers = s.workers.running
-	}
-	s.admin = s.o.Admin(r)
-	return s.admin.Listen()
-}
-
-// run waits for a signal that ends it all, and returns how many exchanges were
-// cut off.
-func (s *server) run() (cut int) {
-	ctx, cancel := context.WithCancel(context.Background())
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		every := s.o.ResolveEvery
-		if every == 0 {
-			every = resolveEvery
-		}
-		s.book.watch(ctx, every, s.readdress)
-	}()
-	sig := s.wait()
-	cancel()
-	<-watched
-	return s.finish(sig == syscall.SIGQUIT)
-}
-
-func (s *server) readdress(at place, addrs []loop.Addr) {
-	ips := make([]string, len(addrs))
-	for i, a := range addrs {
-		ips[i] = a.IP.Addr().String()
-	}
-	s.log.Info("name has new addresses",
-		"name", s.cfg.Pools[at.Pool].Backends[at.Backend].Host, "addresses", strings.Join(ips, ","))
-	s.crew.setAddrs(at, addrs)
-	s.prober.SetAddrs(at.Pool, at.Backend, dialable(addrs))
-}
-
-// wait returns the signal that ends it all.
-func (s *server) wait() os.Signal {
-	for {
-		switch sig := <-s.signals; sig {
-		case syscall.SIGHUP:
-			s.log.Info("signal ignored", "signal", sig)
-		case syscall.SIGPIPE:
-		default:
-			return sig
-		}
-	}
-}
-
-// finish drains, or ends at once, and returns how many exchanges were cut off.
-func (s *server) finish(atOnce bool) (cut int) {
-	if s.admin != nil {
-		s.admin.SetDraining(true)
-	}
-	now := make(chan struct{})
-	timeout := s.cfg.Timeouts.Drain
-	if atOnce {
-		close(now)
-	}
-	s.log.Info("draining", "timeout", timeout, "at_once", atOnce)
-	s.listeners.close() // the loops close theirs
-	result := make(chan int, 1)
-	crew := s.crew
-	s.crew = nil
-	go func() { result <- crew.finish(timeout, now) }()
-	for {
-		select {
-		case cut = <-result:
-			s.log.Info("stopped", "cut", cut)
-			return cut
-		case sig := <-s.signals:
-			if sig == syscall.SIGHUP || sig == syscall.SIGPIPE || atOnce {
-				continue
-			}
-			s.log.Warn("second signal: leaving at once", "signal", sig)
-			atOnce = true
-			close(now)
-		}
-	}
+	s.pidFile = path
+	return nil
 }
 
 // close lets go of what start took, as far as that came.
 func (s *server) close() {
-	if s.admin != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), adminCloseTimeout)
-		s.admin.Close(ctx)
-		cancel()
-	}
+	s.desk.close()
+	s.signals.close()
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	s.closeRuntime(ctx)
+	s.closeAdmin(ctx)
 	if s.crew != nil { // start failed behind it: nothing is at work yet
 		now := make(chan struct{})
 		close(now)
 		s.crew.finish(0, now)
 	}
+	s.stopHelpers()
 	if s.prober != nil {
 		s.prober.Close()
-	}
-	if s.board != nil {
-		s.board.Close()
-	}
-	if s.pid {
-		removePID(s.cfg.PIDFile)
 	}
 	if s.listeners != nil {
 		s.listeners.close()
 	}
+	if s.from != nil {
+		s.from.close()
+	}
+	removePID(s.pidFile)
+	if s.board != nil {
+		s.boardFile.Close()
+		s.board.Close()
+	}
+	s.notifier.close()
 }
+
+// stopHelpers ends the goroutines that bring news to the desk.
+func (s *server) stopHelpers() {
+	if s.lookups != nil {
+		s.lookups.close()
+		s.lookups = nil
+	}
+	if s.watch != nil {
+		s.watch.close()
+		s.watch = nil
+	}
+}
+
+// Control returns what the operator's commands do; see api.Control.
+func (s *server) control() api.Control { return control{s} }
