@@ -1,12 +1,18 @@
 package config
 
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
 // Change is one difference between two configurations.
 type Change struct {
 	Kind Kind
 	What Subject
-	Pool string // of a backend, and of a setting that is a pool's; else ""
-	Name string // address of a backend, name of a pool, key of a setting, "host/path" of a route
-	Text string // the whole of it as one line, for people
+	Pool string // of a backend, and of what is set for a pool; else ""
+	Name string // address of a backend, name of a pool, conditions of a route, key of a setting
+	Text string // the whole of it in one line
 }
 
 // Kind is what happened to something.
@@ -31,7 +37,164 @@ const (
 func (c Change) String() string { return c.Text }
 
 // Diff returns what differs between two checked configurations, in the order of
-// lb.toml, and nothing if they do the same. Where they came from does not count.
+// lb.toml, and nothing if they do the same. Where they came from does not count,
+// nor does the order of pools and backends. Secrets are not shown.
 func Diff(old, new *Config) []Change {
-	panic("config: Diff")
+	d := differ{old: old, new: new}
+	diffTable(&d, old, new, "", topKeys)
+	return d.changes
+}
+
+// differ collects changes. What is set for a pool, a backend or a route carries
+// its name.
+type differ struct {
+	old, new *Config
+	changes  []Change
+	what     Subject // OfSetting, but inside a backend or a route
+	pool     string  // which one, "" for lb's own settings
+	prefix   string  // of the lines
+	name     string  // of the backend or the route
+}
+
+// diffTable compares key by key.
+func diffTable[T any](d *differ, old, new *T, path string, keys []key[T]) {
+	for _, k := range keys {
+		if k.diff != nil {
+			k.diff(d, old, new, under(path, k.name))
+		}
+	}
+}
+
+// shown is how a value is compared that is what it is shown as.
+func shown[T any](text func(*T) string) func(d *differ, old, new *T, path string) {
+	return func(d *differ, old, new *T, path string) { d.setting(path, text(old), text(new)) }
+}
+
+// setting notes that the value of a key changed, if it did.
+func (d *differ) setting(key, from, to string) {
+	if from == to {
+		return
+	}
+	c := Change{Kind: Changed, What: d.what, Pool: d.pool, Name: d.name}
+	if d.what == "" {
+		c.What, c.Name = OfSetting, key
+		c.Text = fmt.Sprintf("%s%s: %s -> %s", d.prefix, key, from, to)
+	} else {
+		c.Text = fmt.Sprintf("%s%s %s: %s %s -> %s", d.prefix, d.what, d.name, key, from, to)
+	}
+	d.changes = append(d.changes, c)
+}
+
+// whole notes that something was added or removed.
+func (d *differ) whole(kind Kind, what Subject, name, more string) {
+	d.changes = append(d.changes, Change{kind, what, d.pool, name, fmt.Sprintf("%s%s %s %s%s", d.prefix, what, name, kind, more)})
+}
+
+// inPool returns a differ for the settings of a pool.
+func (d *differ) inPool(name string) *differ {
+	in := differ{old: d.old, new: d.new, pool: name}
+	if name != DefaultPool {
+		in.prefix = "pool " + name + ": "
+	}
+	return &in
+}
+
+// inside returns a differ for the keys of a backend or a route.
+func (d *differ) inside(what Subject, name string) *differ {
+	return &differ{old: d.old, new: d.new, pool: d.pool, prefix: d.prefix, what: what, name: name}
+}
+
+// take adds the changes of another differ.
+func (d *differ) take(in *differ) { d.changes = append(d.changes, in.changes...) }
+
+// diffPools compares pools by their names; the first is compared by the keys of
+// the top.
+func diffPools(d *differ, old, new *Config, _ string) {
+	for _, p := range new.Pools[1:] {
+		in := d.inPool(p.Name)
+		if i := poolNamed(old, p.Name); i >= 0 {
+			diffTable(in, &old.Pools[i], &p, "", balanceKeys)
+		} else {
+			d.whole(Added, OfPool, p.Name, fmt.Sprintf(" (%s)", p.Strategy))
+			diffBackends(in, &Pool{}, &p, "")
+		}
+		d.take(in)
+	}
+	for _, p := range old.Pools[1:] {
+		if poolNamed(new, p.Name) < 0 {
+			in := d.inPool(p.Name)
+			diffBackends(in, &p, &Pool{}, "")
+			d.take(in)
+			d.whole(Removed, OfPool, p.Name, "")
+		}
+	}
+}
+
+func poolNamed(c *Config, name string) int {
+	return slices.IndexFunc(c.Pools, func(p Pool) bool { return p.Name == name })
+}
+
+// diffBackends compares backends by their identity.
+func diffBackends(d *differ, old, new *Pool, _ string) {
+	in := d
+	if d.pool == "" { // called for the keys of the top
+		in = d.inPool(DefaultPool)
+	}
+	for _, b := range new.Backends {
+		if i := backendAt(old, b); i >= 0 {
+			inside := in.inside(OfBackend, b.String())
+			diffTable(inside, &old.Backends[i], &b, "", backendKeys)
+			in.take(inside)
+		} else {
+			in.whole(Added, OfBackend, b.String(), backendText(b))
+		}
+	}
+	for _, b := range old.Backends {
+		if backendAt(new, b) < 0 {
+			in.whole(Removed, OfBackend, b.String(), "")
+		}
+	}
+	if in != d {
+		d.take(in)
+	}
+}
+
+func backendAt(p *Pool, b Backend) int {
+	id := Identity(b)
+	return slices.IndexFunc(p.Backends, func(other Backend) bool { return Identity(other) == id })
+}
+
+// backendText tells what a new backend has that is not the default.
+func backendText(b Backend) string {
+	var more differ
+	usual := Backend{Host: b.Host, Port: b.Port, Socket: b.Socket, Weight: 1}
+	diffTable(&more, &usual, &b, "", backendKeys)
+	if len(more.changes) == 0 {
+		return ""
+	}
+	words := make([]string, len(more.changes))
+	for i, c := range more.changes {
+		_, value, _ := strings.Cut(c.Text, " -> ")
+		words[i] = c.Name + " " + value
+	}
+	return " (" + strings.Join(words, ", ") + ")"
+}
+
+// diffHealth does not compare one kind of check with another key by key.
+func diffHealth(d *differ, old, new *Pool, path string) {
+	if old.Health.Type == new.Health.Type {
+		diffTable(d, &old.Health, &new.Health, path, healthKeys)
+		return
+	}
+	d.setting(path, healthText(old.Health), healthText(new.Health))
+}
+
+func healthText(h Health) string {
+	switch h.Type {
+	case "":
+		return "off"
+	case CheckTCP:
+		return "tcp every " + durationText(h.Interval)
+	}
+	return fmt.Sprintf("%s %s every %s", h.Method, h.Path, durationText(h.Interval))
 }

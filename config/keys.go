@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -42,14 +43,14 @@ var topKeys = slices.Concat([]key[Config]{
 	text("mode", checkMode, func(c *Config) *Mode { return &c.Mode }),
 	number("workers", 0, workersMax, func(c *Config) *int { return &c.Workers }),
 	text("via", checkVia, func(c *Config) *string { return &c.Via }),
-	{"trusted_proxies", readTrusted},
+	{"trusted_proxies", readTrusted, shown(func(c *Config) string { return listText(c.TrustedProxies) })},
 	text("log_level", checkLogLevel, func(c *Config) *string { return &c.LogLevel }),
 	text("pid_file", checkPath, func(c *Config) *string { return &c.PIDFile }),
 	flag("watch", func(c *Config) *bool { return &c.Watch }),
-	text("sticky_key", checkStickyKey, func(c *Config) *string { return &c.StickyKey }),
+	secret("sticky_key", checkStickyKey, func(c *Config) *string { return &c.StickyKey }),
 }, defaultPool(balanceKeys), []key[Config]{
-	{"pools", readPools},
-	{"routes", readRoutes},
+	{"pools", readPools, diffPools},
+	{"routes", readRoutes, diffRoutes},
 	table("retry", retryKeys, func(c *Config) *Retry { return &c.Retry }),
 	table("admin", adminKeys, func(c *Config) *Admin { return &c.Admin }),
 	table("timeouts", timeoutKeys, func(c *Config) *Timeouts { return &c.Timeouts }),
@@ -105,7 +106,24 @@ func text[T any, S ~string](name string, check func(string) *flaw, field func(*T
 			return
 		}
 		*field(t) = S(s)
-	}}
+	}, shown(func(t *T) string { return quoteText(string(*field(t))) })}
+}
+
+// secret is a text that no difference shows.
+func secret[T any](name string, check func(string) *flaw, field func(*T) *string) key[T] {
+	k := text(name, check, field)
+	k.diff = func(d *differ, old, new *T, path string) {
+		switch from, to := *field(old), *field(new); {
+		case from == to:
+		case from == "":
+			d.setting(path, "none", "set")
+		case to == "":
+			d.setting(path, "set", "none")
+		default:
+			d.setting(path, "set", "another")
+		}
+	}
+	return k
 }
 
 // number is a key whose value is a whole number from low to high.
@@ -120,7 +138,7 @@ func number[T any](name string, low, high int, field func(*T) *int) key[T] {
 		default:
 			*field(t) = int(n)
 		}
-	}}
+	}, shown(func(t *T) string { return strconv.Itoa(*field(t)) })}
 }
 
 // flag is a key whose value is true or false.
@@ -132,7 +150,7 @@ func flag[T any](name string, field func(*T) *bool) key[T] {
 			return
 		}
 		*field(t) = b
-	}}
+	}, shown(func(t *T) string { return strconv.FormatBool(*field(t)) })}
 }
 
 // fraction is a key whose value is a number, and what check accepts.
@@ -151,7 +169,7 @@ func fraction[T any](name string, check func(float64) *flaw, field func(*T) *flo
 			return
 		}
 		*field(t) = n
-	}}
+	}, shown(func(t *T) string { return fmt.Sprint(*field(t)) })}
 }
 
 // duration is a key whose value is a length of time above zero.
@@ -171,7 +189,7 @@ func durationFrom[T any](name string, low time.Duration, field func(*T) *time.Du
 		default:
 			*field(t) = d
 		}
-	}}
+	}, shown(func(t *T) string { return durationText(*field(t)) })}
 }
 
 // size is a key whose value is a number of bytes from low to high.
@@ -187,13 +205,15 @@ func size[T any, N int | int64](name string, low, high int64, field func(*T) *N)
 		default:
 			*field(t) = N(n)
 		}
-	}}
+	}, shown(func(t *T) string { return sizeText(int64(*field(t))) })}
 }
 
 // table is a key whose value is a table with keys of its own.
 func table[T, U any](name string, keys []key[U], field func(*T) *U) key[T] {
 	return key[T]{name, func(r *reader, t *T, path string, v any) {
 		readTable(r, field(t), path, v, keys)
+	}, func(d *differ, old, new *T, path string) {
+		diffTable(d, field(old), field(new), path, keys)
 	}}
 }
 

@@ -12,12 +12,14 @@ import (
 // balanceKeys are the keys of a pool, at the top for the pool "default".
 var balanceKeys = []key[Pool]{
 	text("strategy", checkStrategy, func(p *Pool) *string { return &p.Strategy }),
-	{"hash", readHash},
+	table("hash", hashKeys, func(p *Pool) *Hash { return &p.Hash }),
 	text("sticky", checkCookie, func(p *Pool) *string { return &p.Sticky }),
-	{"slow_start", readSlowStart},
-	{"health", readHealth},
-	{"eject", readEject},
-	{"backends", readBackends},
+	{"slow_start", readSlowStart, shown(func(p *Pool) string { return durationText(p.SlowStart) })},
+	{"health", readHealth, diffHealth},
+	{"eject", readEject, func(d *differ, old, new *Pool, path string) {
+		diffTable(d, &old.Eject, &new.Eject, path, ejectKeys)
+	}},
+	{"backends", readBackends, diffBackends},
 }
 
 var poolKeys = append([]key[Pool]{
@@ -35,7 +37,7 @@ var backendKeys = []key[Backend]{
 }
 
 var hashKeys = []key[Hash]{
-	{"key", readHashKey},
+	{"key", readHashKey, shown(func(h *Hash) string { return h.key() })},
 	fraction("balance_factor", checkBalance, func(h *Hash) *float64 { return &h.BalanceFactor }),
 }
 
@@ -49,7 +51,7 @@ var healthKeys = []key[Health]{
 	durationFrom("timeout", time.Millisecond, func(h *Health) *time.Duration { return &h.Timeout }),
 	number("rise", 1, streakMax, func(h *Health) *int { return &h.Rise }),
 	number("fall", 1, streakMax, func(h *Health) *int { return &h.Fall }),
-	{"expect", readExpect},
+	{"expect", readExpect, shown(func(h *Health) string { return expectText(h.Expect) })},
 }
 
 var ejectKeys = []key[Eject]{
@@ -58,12 +60,12 @@ var ejectKeys = []key[Eject]{
 	durationFrom("time", time.Millisecond, func(e *Eject) *time.Duration { return &e.Time }),
 	durationFrom("time_max", time.Millisecond, func(e *Eject) *time.Duration { return &e.TimeMax }),
 	number("max_percent", 1, 100, func(e *Eject) *int { return &e.MaxPercent }),
-	{"on_status", readOnStatus},
+	{"on_status", readOnStatus, shown(func(e *Eject) string { return listText(e.OnStatus) })},
 }
 
 var retryKeys = []key[Retry]{
 	number("attempts", 0, attemptsMax, func(t *Retry) *int { return &t.Attempts }),
-	{"on", readRetryOn},
+	{"on", readRetryOn, shown(func(t *Retry) string { return listText(retryOnWords(t.On)) })},
 	fraction("budget", checkShare, func(t *Retry) *float64 { return &t.Budget }),
 	number("budget_min", 0, 1<<20, func(t *Retry) *int { return &t.BudgetMin }),
 }
@@ -82,6 +84,8 @@ func defaultPool(keys []key[Pool]) (top []key[Config]) {
 	for _, k := range keys {
 		top = append(top, key[Config]{k.name, func(r *reader, c *Config, path string, v any) {
 			k.set(r, &c.Pools[0], path, v)
+		}, func(d *differ, old, new *Config, path string) {
+			k.diff(d, &old.Pools[0], &new.Pools[0], path)
 		}})
 	}
 	return top
@@ -134,8 +138,6 @@ func (r *reader) refuseHere(path string, f *flaw) {
 		r.refuse(r.at[path].key, path, f)
 	}
 }
-
-func readHash(r *reader, p *Pool, path string, v any) { readTable(r, &p.Hash, path, v, hashKeys) }
 
 // readHashKey reads what a pool goes by: "path", "header:x-user".
 func readHashKey(r *reader, h *Hash, path string, v any) {

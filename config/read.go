@@ -122,10 +122,12 @@ func (r *reader) has(path string) bool {
 	return ok
 }
 
-// key is one known key of a table: set puts v, the value at path, into t.
+// key is one known key of a table: set puts v, the value at path, into t, and
+// diff tells d what differs between the values of two tables, whose key has path.
 type key[T any] struct {
 	name string
 	set  func(r *reader, t *T, path string, v any)
+	diff func(d *differ, old, new *T, path string)
 }
 
 // readTable reads the table at path into t.

@@ -51,7 +51,7 @@ func TestExampleHasEveryKey(t *testing.T) {
 			path := under(prefix, name)
 			_, first := at[path]
 			_, second := at[strings.Replace(path, "[0]", "[1]", 1)]
-			if !first && !second && name != "socket" {
+			if !first && !second && path != "backends[0].socket" {
 				t.Errorf("lb.toml has no %s", path)
 			}
 		}
@@ -78,8 +78,11 @@ via = ""
 trusted_proxies = ["10.0.0.0/8", "192.0.2.1", "::1", "::ffff:192.0.2.0/120"]
 log_level = "debug"
 pid_file = "/run/lb.pid"
+watch = false
+sticky_key = "0123456789abcdef"
 backends = [{ host = "app", port = 1, weight = 7 }, { host = "::1", port = 2 }, { socket = "/run/app.sock" }]
 admin.address = ""
+admin.socket = "/run/lb/commands"
 [timeouts]
 client_idle = "1s"
 client_header = "2s"
@@ -109,7 +112,8 @@ connections = 9
 			netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"),
 			netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("192.0.2.0/24"),
 		},
-		LogLevel: "debug", PIDFile: "/run/lb.pid",
+		LogLevel: "debug", PIDFile: "/run/lb.pid", StickyKey: "0123456789abcdef",
+		Admin: Admin{Socket: "/run/lb/commands"},
 		Pools: []Pool{poolOf(DefaultPool,
 			Backend{Host: "app", Port: 1, Weight: 7}, Backend{Host: "::1", Port: 2, Weight: 1}, Backend{Socket: "/run/app.sock", Weight: 1},
 		)},
@@ -163,9 +167,9 @@ func TestErrors(t *testing.T) {
 		{"[[backends]]\nhost = \"a\"\nport = 1\nmode = \"mt\"\n",
 			`4:1: backends[0].mode: unknown key; "mode" belongs to the top, above the first [table]`},
 		{"connect = \"1s\"\n", `1:1: connect: unknown key; "connect" belongs to [timeouts]`},
-		{"[admin]\nqzjxv_zzk = 1\n", `2:1: admin.qzjxv_zzk: unknown key; known here: address`},
+		{"[admin]\nqzjxv_zzk = 1\n", `2:1: admin.qzjxv_zzk: unknown key; known here: address, socket`},
 		{"\"a b\" = 1\n", `1:1: "a b": unknown key; known here: host, port, mode, workers, via, trusted_proxies, log_level, pid_file, ` +
-			`strategy, hash, sticky, slow_start, health, eject, backends, pools, routes, retry, admin, timeouts, limits`},
+			`watch, sticky_key, strategy, hash, sticky, slow_start, health, eject, backends, pools, routes, retry, admin, timeouts, limits`},
 
 		// Values of the wrong kind.
 		{"host = 1\n", `1:8: host: must be text, not a number; write "1"`},
@@ -204,6 +208,10 @@ func TestErrors(t *testing.T) {
 			`1:20: trusted_proxies[0]: "10.1.0.0/8" has bits set beyond its length; write "10.0.0.0/8"`},
 		{"admin.address = \"9090\"\n",
 			`1:17: admin.address: "9090" is not host:port; write host:port, such as "127.0.0.1:9090", or "" for off`},
+		{"admin.socket = \"a\\u0000b\"\n", `1:16: admin.socket: has a zero byte in it; write a path`},
+		{"admin.socket = \"" + strings.Repeat("a", 104) + "\"\n", `1:16: admin.socket: is 104 bytes long; use a path of at most 103 bytes`},
+		{"watch = \"on\"\n", `1:9: watch: must be true or false, not text; write it without quotes`},
+		{"sticky_key = \"0123456789abcde\"\n", `1:14: sticky_key: is 15 bytes long; use at least 16, such as what "openssl rand -hex 16" prints`},
 		{"admin.address = \"a:b\"\n", `1:17: admin.address: "b" is not a port; use 0 to 65535`},
 		{"admin.address = \"a b:1\"\n", `1:17: admin.address: "a b" is neither a name nor an IP address; write one of them`},
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -18,27 +19,31 @@ type routeText struct {
 var routeKeys = []key[routeText]{
 	text("host", checkRouteHost, func(t *routeText) *string { return &t.Host }),
 	text("path", checkRoutePath, func(t *routeText) *string { return &t.Path }),
-	{"methods", readMethods},
+	{"methods", readMethods, nil}, // it says which route it is
 	{"headers", func(r *reader, t *routeText, path string, v any) {
 		t.Headers = readFields(r, path, v, checkCondition)
 		for i := range t.Headers {
 			t.Headers[i].Name = strings.ToLower(t.Headers[i].Name)
 		}
-	}},
+	}, nil}, // like methods
 	text("pool", func(string) *flaw { return nil }, func(t *routeText) *string { return &t.pool }),
 	flag("strip_prefix", func(t *routeText) *bool { return &t.StripPrefix }),
 	{"set_request_headers", func(r *reader, t *routeText, path string, v any) {
 		t.SetRequestHeaders = readFields(r, path, v, checkSetRequest)
+	}, func(d *differ, old, new *routeText, path string) {
+		d.fields(path, old.SetRequestHeaders, new.SetRequestHeaders)
 	}},
 	{"set_response_headers", func(r *reader, t *routeText, path string, v any) {
 		t.SetResponseHeaders = readFields(r, path, v, checkSetResponse)
+	}, func(d *differ, old, new *routeText, path string) {
+		d.fields(path, old.SetResponseHeaders, new.SetResponseHeaders)
 	}},
 	table("redirect", redirectKeys, func(t *routeText) *Redirect { return &t.Redirect }),
 }
 
 var redirectKeys = []key[Redirect]{
 	text("to", checkRedirect, func(d *Redirect) *string { return &d.To }),
-	{"code", readRedirectCode},
+	{"code", readRedirectCode, shown(func(d *Redirect) string { return strconv.Itoa(d.Code) })},
 }
 
 // readRoutes reads [[routes]]; finishRoutes puts them into the configuration

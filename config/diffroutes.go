@@ -1,0 +1,163 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// diffRoutes compares routes by what they take: no two of a configuration take
+// the same. Their order counts among those of one host and path.
+func diffRoutes(d *differ, old, new *Config, _ string) {
+	for _, r := range new.Routes {
+		i := routeLike(old.Routes, r)
+		if i < 0 {
+			d.whole(Added, OfRoute, r.name(), " ("+new.target(r)+")")
+			continue
+		}
+		in := d.inside(OfRoute, r.name())
+		was := old.Routes[i]
+		if from, to := old.target(was), new.target(r); was.Pool < 0 != (r.Pool < 0) {
+			in.setting("leads to", from, to)
+		} else {
+			diffTable(in, &routeText{Route: was, pool: old.poolName(was)}, &routeText{Route: r, pool: new.poolName(r)}, "", routeKeys)
+		}
+		d.take(in)
+	}
+	for _, r := range old.Routes {
+		if routeLike(new.Routes, r) < 0 {
+			d.whole(Removed, OfRoute, r.name(), "")
+		}
+	}
+	d.routeOrder()
+}
+
+// routeOrder notes routes that have changed places with others of their host
+// and path: of those that match, the first in the file wins.
+func (d *differ) routeOrder() {
+	told := map[string]bool{}
+	for i, r := range d.new.Routes {
+		for _, later := range d.new.Routes[i+1:] {
+			at := r.Host + r.Path
+			a, b := routeLike(d.old.Routes, r), routeLike(d.old.Routes, later)
+			if later.Host+later.Path != at || a < 0 || b < 0 || a < b || told[at] {
+				continue
+			}
+			told[at] = true
+			d.changes = append(d.changes, Change{Changed, OfRoute, "", at, fmt.Sprintf("route %s: now %s comes before %s", at, r.name(), later.name())})
+		}
+	}
+}
+
+func routeLike(routes []Route, r Route) int {
+	name := r.name()
+	return slices.IndexFunc(routes, func(other Route) bool { return other.name() == name })
+}
+
+// name returns the conditions of a route: "example.com/api GET,HEAD x-beta=yes".
+func (rt Route) name() string {
+	var b strings.Builder
+	b.WriteString(rt.Host + rt.Path)
+	if len(rt.Methods) > 0 {
+		b.WriteString(" " + strings.Join(slices.Sorted(slices.Values(rt.Methods)), ","))
+	}
+	for _, f := range rt.Headers {
+		b.WriteString(" " + f.Name + "=" + quoteText(f.Value))
+	}
+	return b.String()
+}
+
+// target tells where a route leads.
+func (c *Config) target(r Route) string {
+	if r.Pool < 0 {
+		return fmt.Sprintf("redirect %d to %s", r.Redirect.Code, r.Redirect.To)
+	}
+	return "pool " + c.poolName(r)
+}
+
+func (c *Config) poolName(r Route) string {
+	if r.Pool < 0 {
+		return ""
+	}
+	return c.Pools[r.Pool].Name
+}
+
+// fields notes which fields are set anew, and not to what: that may be secret.
+func (d *differ) fields(key string, old, new []Field) {
+	var words []string
+	for _, f := range new {
+		i := slices.IndexFunc(old, func(o Field) bool { return o.Name == f.Name })
+		if i < 0 {
+			words = append(words, f.Name+" added")
+		} else if old[i].Value != f.Value {
+			words = append(words, f.Name+" changed")
+		}
+	}
+	for _, f := range old {
+		if !slices.ContainsFunc(new, func(n Field) bool { return n.Name == f.Name }) {
+			words = append(words, f.Name+" removed")
+		}
+	}
+	if len(words) > 0 {
+		text := fmt.Sprintf("%s %s: %s: %s", d.what, d.name, key, strings.Join(words, ", "))
+		d.changes = append(d.changes, Change{Changed, d.what, d.pool, d.name, text})
+	}
+}
+
+// How values are written in a line.
+
+// quoteText returns s as it is, in quotes if it is empty or would not be one word.
+func quoteText(s string) string {
+	if s == "" || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c == '"' || c >= 0x7f }) {
+		return fmt.Sprintf("%q", s)
+	}
+	return s
+}
+
+// durationText returns d without the zeros of Duration.String: 1h, not 1h0m0s.
+func durationText(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+func listText[T any](list []T) string {
+	words := make([]string, len(list))
+	for i, v := range list {
+		words[i] = fmt.Sprint(v)
+	}
+	return "[" + strings.Join(words, ", ") + "]"
+}
+
+// key returns what a pool hashes as the file has it.
+func (h Hash) key() string {
+	if h.Name == "" {
+		return h.Key
+	}
+	return h.Key + ":" + h.Name
+}
+
+func expectText(list []Statuses) string {
+	words := make([]string, len(list))
+	for i, s := range list {
+		if words[i] = fmt.Sprintf("%d-%d", s.Low, s.High); s.Low == s.High {
+			words[i] = fmt.Sprint(s.Low)
+		}
+	}
+	return quoteText(strings.Join(words, ","))
+}
+
+func retryOnWords(on RetryOn) (words []string) {
+	for _, w := range retryWords {
+		if *w.field(&on) {
+			words = append(words, w.word)
+		}
+	}
+	return words
+}
