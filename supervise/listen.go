@@ -2,81 +2,211 @@ package supervise
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// listeners are the listening sockets of one address, one for each loop. They
-// are blocking and closed on exec; who accepts from one makes it non-blocking,
-// for all who hold it.
+// listeners are the listening sockets of one address. There is one for each
+// loop, with an accept queue of its own; after the number of loops went down
+// there are more, which are dealt out among the loops that are left. A socket
+// with SO_REUSEPORT is never closed as long as its address is served: what is in
+// its queue, and what the system was about to put there, would be reset.
+//
+// A shared set has one socket, from which all loops accept: that of systemd, and
+// any on a system that does not divide connections among sockets.
+//
+// The files are closed on exec, and unknown to Go's poller. Who accepts from one
+// makes it non-blocking, for all who hold it, and nobody makes it blocking again.
 type listeners struct {
-	addr  string // host:port as served: a port of 0 in the configuration is the real one here
-	files []*os.File
+	configured string // host:port of the configuration; "" when systemd opened it
+	addr       string // host:port as served: a port of 0 in the configuration is the real one here
+	shared     bool
+	systemd    bool // systemd opened it, and would not open it again
+	files      []*os.File
 }
 
-// listen opens n sockets for host and port. host is a name or an address
-// without brackets; "" and "::" are every address of both families. Port 0 is
-// one that is free. The backlog is the most that the system allows.
+// listen returns sockets of host and port for n loops. host is a name or an
+// address without brackets; "" and "::" are every address of both families. Port
+// 0 is one that is free. given are sets that there are already: those at work,
+// those of the lb before this one, of systemd. One that fits is returned itself,
+// with sockets for n loops; all of them go on belonging to the caller. If systemd
+// has given one socket, that is used whatever its address.
 //
 // Others may have set SO_REUSEPORT on the same port, and the system would then
 // divide the connections among them and us without a word. So a socket without
-// it looks first; two of us that start within the same microseconds are not
-// told apart by that.
-func listen(resolver Resolver, host string, port, n int) (*listeners, error) {
+// it looks first, unless the port is that of a given set; two of us that start
+// within the same microseconds are not told apart by that.
+func listen(resolver Resolver, host string, port, n int, given ...*listeners) (*listeners, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
 	defer cancel()
+	configured := net.JoinHostPort(host, strconv.Itoa(port))
+	for _, ls := range given {
+		if ls.configured == configured {
+			return ls, ls.grow(n)
+		}
+	}
 	network, ip, err := listenAddr(ctx, resolver, host)
 	if err != nil {
 		return nil, err
 	}
-	if port != 0 {
-		probe, err := openListener(ctx, network, ip, port, false)
-		if err != nil {
-			return nil, err
-		}
-		probe.Close()
+	if ls := boundTo(given, network, ip, port); ls != nil {
+		return ls, ls.grow(n)
 	}
-	ls := &listeners{}
-	for range n {
-		f, bound, err := ls.next(ctx, network, ip, port)
-		if err != nil {
-			ls.close()
-			return nil, err
-		}
-		ls.files = append(ls.files, f)
-		port = bound // the others share the port that the first was given
+	if ls := ofSystemd(given, port); ls != nil {
+		return ls, nil
 	}
-	ls.addr = net.JoinHostPort(host, strconv.Itoa(port))
+	f, bound, err := openListener(ctx, network, ip, port, portOf(given, port))
+	if err != nil {
+		return nil, err
+	}
+	ls := &listeners{
+		configured: configured,
+		addr:       net.JoinHostPort(host, strconv.Itoa(bound)),
+		shared:     !reusePortBalances,
+		files:      []*os.File{f},
+	}
+	if err := ls.grow(n); err != nil {
+		ls.close()
+		return nil, err
+	}
 	return ls, nil
 }
 
-// next opens the socket of one more loop and returns the port it is bound to.
-func (ls *listeners) next(ctx context.Context, network, ip string, port int) (*os.File, int, error) {
-	if !reusePortBalances && len(ls.files) > 0 {
-		f, err := dupFile(ls.files[0])
-		return f, port, err
+// grow opens more sockets until there are n, all or none. It opens none for a
+// shared set.
+func (ls *listeners) grow(n int) error {
+	if ls.shared || len(ls.files) >= n {
+		return nil
 	}
-	l, err := openListener(ctx, network, ip, port, true)
-	if err != nil {
-		return nil, 0, err
+	more := make([]*os.File, 0, n-len(ls.files))
+	giveUp := func(err error) error {
+		for _, f := range more {
+			f.Close()
+		}
+		return fmt.Errorf("listen %s: %w", ls.addr, err)
 	}
-	defer l.Close()
-	f, err := dupListener(l)
-	return f, l.Addr().(*net.TCPAddr).Port, err
+	for range cap(more) {
+		f, err := bindLike(ls.files[0])
+		if err != nil {
+			return giveUp(err)
+		}
+		more = append(more, f)
+	}
+	// The system sends connections to a socket from here on, so all that can go
+	// wrong is behind us.
+	for _, f := range more {
+		if err := unix.Listen(int(f.Fd()), backlogMax); err != nil {
+			return giveUp(os.NewSyscallError("listen", err))
+		}
+	}
+	ls.files = append(ls.files, more...)
+	return nil
 }
 
-// close closes every socket; it may be called again.
+// dealt returns the sockets from which loop number place of n accepts: each
+// socket is dealt to one loop, those of a shared set to all. The files stay the
+// set's.
+func (ls *listeners) dealt(place, n int) (files []*os.File) {
+	if ls.shared {
+		return ls.files
+	}
+	for i := place; i < len(ls.files); i += n {
+		files = append(files, ls.files[i])
+	}
+	return files
+}
+
+// close closes every socket for this process; it may be called again.
 func (ls *listeners) close() {
 	for _, f := range ls.files {
 		f.Close()
 	}
 	ls.files = nil
+}
+
+// boundTo returns the one of sets that has the address ip and port; nil: none.
+func boundTo(sets []*listeners, network, ip string, port int) *listeners {
+	want, err := netip.ParseAddrPort(net.JoinHostPort(ip, strconv.Itoa(port)))
+	if network == "tcp" { // every address of both families
+		want, err = netip.AddrPortFrom(netip.IPv6Unspecified(), uint16(port)), nil
+	}
+	if err != nil || port == 0 {
+		return nil
+	}
+	i := slices.IndexFunc(sets, func(ls *listeners) bool { return ls.bound() == want })
+	if i < 0 {
+		return nil
+	}
+	return sets[i]
+}
+
+// ofSystemd returns the set of systemd that is meant for the port: the only one,
+// or one for all addresses of this machine, which systemd opens for both families
+// when it is told a port. nil: none.
+func ofSystemd(sets []*listeners, port int) *listeners {
+	var theirs []*listeners
+	for _, ls := range sets {
+		if ls.systemd {
+			theirs = append(theirs, ls)
+		}
+	}
+	if len(theirs) == 1 {
+		return theirs[0]
+	}
+	for _, ls := range theirs {
+		if at := ls.bound(); int(at.Port()) == port && at.Addr().IsUnspecified() {
+			return ls
+		}
+	}
+	return nil
+}
+
+// portOf tells whether one of sets has the port.
+func portOf(sets []*listeners, port int) bool {
+	return slices.ContainsFunc(sets, func(ls *listeners) bool { return int(ls.bound().Port()) == port })
+}
+
+// bound returns the address that the sockets have; the zero value for a closed set.
+func (ls *listeners) bound() netip.AddrPort {
+	if len(ls.files) == 0 {
+		return netip.AddrPort{}
+	}
+	return boundAddr(ls.files[0])
+}
+
+// boundAddr returns the address of the socket f; the zero value when that is no
+// internet address.
+func boundAddr(f *os.File) netip.AddrPort {
+	sa, err := unix.Getsockname(int(f.Fd()))
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
+	case *unix.SockaddrInet6:
+		ip := netip.AddrFrom16(sa.Addr)
+		if sa.ZoneId != 0 {
+			ip = ip.WithZone(zoneName(sa.ZoneId))
+		}
+		return netip.AddrPortFrom(ip, uint16(sa.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// zoneName returns the name of an interface, or its number.
+func zoneName(index uint32) string {
+	if i, err := net.InterfaceByIndex(int(index)); err == nil {
+		return i.Name
+	}
+	return strconv.Itoa(int(index))
 }
 
 // listenAddr returns the network and address to listen on, in the words of
@@ -109,65 +239,26 @@ func firstAddr(addrs []netip.Addr) (netip.Addr, error) {
 		}
 	}
 	if len(addrs) == 0 {
-		return netip.Addr{}, fmt.Errorf("the name has no address")
+		return netip.Addr{}, errors.New("the name has no address")
 	}
 	return addrs[0], nil
 }
 
-// openListener opens one listening socket; its error names the address. Package
-// net sets SO_REUSEADDR and the backlog.
-func openListener(ctx context.Context, network, ip string, port int, shared bool) (*net.TCPListener, error) {
-	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
-		ctlErr := c.Control(func(fd uintptr) { err = setListenerOptions(int(fd), shared) })
-		if ctlErr != nil {
-			return ctlErr
+// openListener opens the first listening socket of an address and returns the
+// port it is bound to. known says that the port is one of ours already.
+func openListener(ctx context.Context, network, ip string, port int, known bool) (*os.File, int, error) {
+	if port != 0 && !known {
+		probe, err := netListen(ctx, network, ip, port, false)
+		if err != nil {
+			return nil, 0, err
 		}
-		return err
-	}}
-	lc.SetMultipathTCP(false) // it costs, and every byte would pass through another layer
-	l, err := lc.Listen(ctx, network, net.JoinHostPort(ip, strconv.Itoa(port)))
+		probe.Close()
+	}
+	l, err := netListen(ctx, network, ip, port, true)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return l.(*net.TCPListener), nil
-}
-
-func setListenerOptions(fd int, shared bool) error {
-	if shared {
-		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, reusePort, 1); err != nil {
-			return os.NewSyscallError("setsockopt SO_REUSEPORT", err)
-		}
-	}
-	err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) // accepted sockets inherit it
-	return os.NewSyscallError("setsockopt TCP_NODELAY", err)
-}
-
-// dupListener returns the socket of l without the ties to Go's poller, which
-// would wake up for every connection.
-func dupListener(l *net.TCPListener) (f *os.File, err error) {
-	raw, err := l.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	ctlErr := raw.Control(func(fd uintptr) { f, err = dupFD(int(fd)) })
-	if ctlErr != nil {
-		return nil, ctlErr
-	}
-	return f, err
-}
-
-func dupFile(f *os.File) (*os.File, error) { return dupFD(int(f.Fd())) }
-
-// dupFD returns a second descriptor of the socket fd, which becomes blocking:
-// package os hands non-blocking ones to Go's poller.
-func dupFD(fd int) (*os.File, error) {
-	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return nil, os.NewSyscallError("dup", err)
-	}
-	if err := unix.SetNonblock(dup, false); err != nil {
-		unix.Close(dup)
-		return nil, os.NewSyscallError("fcntl", err)
-	}
-	return os.NewFile(uintptr(dup), "listener"), nil
+	defer l.Close()
+	f, err := dupListener(l)
+	return f, l.Addr().(*net.TCPAddr).Port, err
 }

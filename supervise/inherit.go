@@ -1,0 +1,313 @@
+package supervise
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lb/board"
+)
+
+// upgradeEnv marks a process that is to take the place of the one that started
+// it; its value is the number of the descriptor that both talk over.
+const upgradeEnv = "LB_UPGRADE"
+
+// upgradeProtocol goes up when what follows changes in a way that an older or a
+// newer binary would misread.
+const upgradeProtocol = 1
+
+// handover is what the old process tells the new one first. With it come the
+// descriptors of the board, of the admin's and the runtime listener if they are
+// named, and of the sockets of all sets.
+type handover struct {
+	Protocol int
+	Number   uint64 // of the snapshot at work
+	Registry json.RawMessage
+	Admin    string // configured address of the operator's server; "": there is none
+	Runtime  string // path of the socket for commands; "": there is none
+	Sets     []handedSet
+}
+
+// handedSet is one set of listening sockets.
+type handedSet struct {
+	Configured, Addr string
+	Shared, Systemd  bool
+	Sockets          int
+}
+
+// upgradeOrder is what the old process tells the new one later.
+type upgradeOrder struct {
+	Go bool // the new one is to take over
+}
+
+// upgradeReport is what the new process tells the old one; one field is set.
+type upgradeReport struct {
+	Ready *readyReport `json:",omitempty"` // it accepts connections
+	Fault string       `json:",omitempty"` // why it cannot take over
+	Took  *tookReport  `json:",omitempty"` // it has taken over, and the old one may let go
+}
+
+type readyReport struct{ Version string }
+
+// tookReport tells what the old process must not remove when it lets go.
+type tookReport struct{ Runtime bool }
+
+// goTimeout is how long the old process may take to say what comes next. It is
+// more than that one gives us to be ready.
+const goTimeout = 30 * time.Second
+
+// errOldGone says that the process before this one ended before it had handed
+// anything over.
+var errOldGone = errors.New("upgrade: the lb that started this one is gone")
+
+// inheritance is what the process before this one has handed over. The desk
+// takes it over field by field; what nobody took is closed by close.
+type inheritance struct {
+	board     *board.Board
+	boardFile *os.File
+	registry  *registry
+	number    uint64 // of the snapshot that is at work there
+	sets      []*listeners
+
+	control      *channel
+	adminAddress string
+	admin        net.Listener // nil: there is none, or it is taken
+	runtimePath  string
+	runtime      *net.UnixListener // nil: there is none, or it is taken
+	tookRuntime  bool
+}
+
+// inherit returns what was handed over to this process; nil and no error when
+// nobody did. After an error, of which the old process has heard, this one ends.
+func inherit() (*inheritance, error) {
+	control, err := upgradeChannel()
+	if control == nil || err != nil {
+		return nil, err
+	}
+	in, err := receiveInheritance(control)
+	if err != nil {
+		control.send(upgradeReport{Fault: err.Error()})
+		control.close()
+		return nil, err
+	}
+	return in, nil
+}
+
+// upgradeChannel returns the way to the process before this one, and forgets it:
+// no other process is to find it in its environment. nil: there was none.
+func upgradeChannel() (*channel, error) {
+	text := os.Getenv(upgradeEnv)
+	if text == "" {
+		return nil, nil
+	}
+	os.Unsetenv(upgradeEnv)
+	fd, err := strconv.Atoi(text)
+	if err == nil && fd < 3 {
+		err = unix.EBADF
+	}
+	var control *channel
+	if err == nil {
+		control, err = newChannel(fd)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s is set, which lb does itself in an upgrade: %w", upgradeEnv, err)
+	}
+	return control, nil
+}
+
+// ReportFault tells the process that this one was to replace, if there is one,
+// why that cannot be. It is for errors before Serve.
+func ReportFault(err error) {
+	control, _ := upgradeChannel()
+	if control == nil || err == nil {
+		return
+	}
+	control.send(upgradeReport{Fault: err.Error()})
+	control.close()
+}
+
+func receiveInheritance(control *channel) (*inheritance, error) {
+	var h handover
+	control.conn.SetReadDeadline(time.Now().Add(goTimeout))
+	fds, err := control.receive(&h)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errOldGone, err)
+	}
+	if h.Protocol != upgradeProtocol {
+		closeAll(fds)
+		return nil, fmt.Errorf("upgrade: the lb that runs speaks version %d of the handover, this binary version %d; stop the one and start the other",
+			h.Protocol, upgradeProtocol)
+	}
+	if len(fds) != h.descriptors() {
+		closeAll(fds)
+		return nil, fmt.Errorf("upgrade: %d descriptors were handed over, want %d", len(fds), h.descriptors())
+	}
+	in := &inheritance{control: control, number: h.Number, adminAddress: h.Admin, runtimePath: h.Runtime}
+	if err := in.takeUp(&h, fds); err != nil {
+		in.letGo()
+		return nil, fmt.Errorf("upgrade: %w", err)
+	}
+	return in, nil
+}
+
+// descriptors returns how many belong to h.
+func (h *handover) descriptors() int {
+	n := 1 // the board
+	if h.Admin != "" {
+		n++
+	}
+	if h.Runtime != "" {
+		n++
+	}
+	for _, set := range h.Sets {
+		n += set.Sockets
+	}
+	return n
+}
+
+// takeUp makes something of every descriptor; it owns all of them.
+func (in *inheritance) takeUp(h *handover, fds []int) (err error) {
+	defer func() { closeAll(fds) }()
+	next := func() int {
+		fd := fds[0]
+		fds = fds[1:]
+		return fd
+	}
+	in.boardFile = os.NewFile(uintptr(next()), "board")
+	if in.board, err = board.Open(in.boardFile); err != nil {
+		return err
+	}
+	in.registry = newRegistry()
+	if err := json.Unmarshal(h.Registry, in.registry); err != nil {
+		return fmt.Errorf("registry: %w", err)
+	}
+	if h.Admin != "" {
+		if in.admin, err = fileListener(next()); err != nil {
+			return err
+		}
+	}
+	if h.Runtime != "" {
+		l, err := fileListener(next())
+		if err != nil {
+			return err
+		}
+		var ok bool
+		if in.runtime, ok = l.(*net.UnixListener); !ok {
+			l.Close()
+			return errors.New("the socket for commands is no unix socket")
+		}
+	}
+	for _, set := range h.Sets {
+		ls := &listeners{configured: set.Configured, addr: set.Addr, shared: set.Shared, systemd: set.Systemd}
+		in.sets = append(in.sets, ls)
+		for range set.Sockets {
+			f, err := quietly(next())
+			if err != nil {
+				return err
+			}
+			ls.files = append(ls.files, f)
+		}
+	}
+	return nil
+}
+
+// fileListener takes over fd, a listening socket.
+func fileListener(fd int) (net.Listener, error) {
+	f := os.NewFile(uintptr(fd), "listener")
+	defer f.Close()
+	return net.FileListener(f) // of a second descriptor
+}
+
+// takeAdmin returns the listener of the operator's server if that was configured
+// to be at address; nil: a new one has to be opened.
+func (in *inheritance) takeAdmin(address string) net.Listener {
+	if in == nil || in.adminAddress != address {
+		return nil
+	}
+	l := in.admin
+	in.admin = nil
+	return l
+}
+
+// takeRuntime returns the listener for commands if that is at path; nil: a new
+// one has to be opened. To close it leaves the path alone until takeOver has
+// succeeded.
+func (in *inheritance) takeRuntime(path string) *net.UnixListener {
+	if in == nil || in.runtimePath != path {
+		return nil
+	}
+	l := in.runtime
+	in.runtime, in.tookRuntime = nil, l != nil
+	return l
+}
+
+// ready tells the old process that this one accepts connections, and returns
+// when that one has decided to be replaced, or is gone, which comes to the same.
+// An error: it has not decided, and this process has to end.
+func (in *inheritance) ready(version string) error {
+	if in.control.send(upgradeReport{Ready: &readyReport{Version: version}}) != nil {
+		return nil // it is gone
+	}
+	var o upgradeOrder
+	in.control.conn.SetReadDeadline(time.Now().Add(goTimeout))
+	fds, err := in.control.receive(&o)
+	closeAll(fds)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("upgrade: the lb that started this one says nothing for %v", goTimeout)
+	}
+	return nil
+}
+
+// took tells the old process that it may let go, and returns when it has told
+// systemd who is to be heard from now on, or is gone.
+func (in *inheritance) took() {
+	if in.control.send(upgradeReport{Took: &tookReport{Runtime: in.tookRuntime}}) == nil {
+		var o upgradeOrder
+		in.control.conn.SetReadDeadline(time.Now().Add(sendTimeout))
+		fds, _ := in.control.receive(&o) // there is nothing but the end
+		closeAll(fds)
+	}
+	in.control.close()
+}
+
+// fault tells the old process why this one cannot take over.
+func (in *inheritance) fault(err error) {
+	in.control.send(upgradeReport{Fault: err.Error()})
+}
+
+// close ends the talk with the old process and closes what nobody took: the
+// listeners. Board, registry and the sets that fit belong to who has them.
+func (in *inheritance) close() {
+	in.control.close()
+	if in.admin != nil {
+		in.admin.Close()
+	}
+	if in.runtime != nil {
+		in.runtime.Close()
+	}
+}
+
+// letGo closes everything.
+func (in *inheritance) letGo() {
+	if in.admin != nil {
+		in.admin.Close()
+	}
+	if in.runtime != nil {
+		in.runtime.Close()
+	}
+	for _, ls := range in.sets {
+		ls.close()
+	}
+	if in.board != nil {
+		in.board.Close()
+	}
+	if in.boardFile != nil {
+		in.boardFile.Close()
+	}
+}
