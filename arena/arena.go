@@ -42,8 +42,9 @@ func (s *Slab) Take(n int) {
 	}
 }
 
-// Large tells whether the slab is of the large size.
-func (s *Slab) Large() bool { return s.large }
+// Large tells whether the slab is as large as they come: of the large size, and
+// not from before it grew.
+func (s *Slab) Large() bool { return s.large && len(s.B) >= s.owner.large.size }
 
 // Arena is the slabs of one loop.
 type Arena struct {
@@ -63,6 +64,14 @@ type stack struct {
 // New returns an arena with slabs of smallBytes and of largeBytes.
 func New(smallBytes, largeBytes int) *Arena {
 	return &Arena{small: stack{size: smallBytes}, large: stack{size: largeBytes}}
+}
+
+// Grow makes the large size at least largeBytes; it never shrinks. Slabs of the
+// size before stay with who has them, and go to the collector afterwards.
+func (a *Arena) Grow(largeBytes int) {
+	if largeBytes > a.large.size {
+		a.large = stack{size: largeBytes, out: a.large.out}
+	}
 }
 
 // Get returns an empty slab of the small size.
@@ -98,7 +107,11 @@ func (a *Arena) Put(s *Slab) {
 		}
 	}
 	s.R, s.W = 0, 0
-	a.sizeOf(s).put(s)
+	if k := a.sizeOf(s); len(s.B) == k.size {
+		k.put(s)
+	} else { // from before Grow
+		k.out--
+	}
 }
 
 // Forget counts s as no longer out but does not take it back: after a panic

@@ -2,6 +2,7 @@ package loop
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -50,14 +51,38 @@ func (l *Loop) Listen(fd int, a Acceptor) error {
 // Unlisten stops accepting on every listener; the descriptors stay open.
 func (l *Loop) Unlisten() {
 	for _, ln := range l.listeners {
-		l.unwatch(ln)
-		s := l.slots.at(ln.fd)
-		s.listener = nil
-		s.gen++
+		l.drop(ln)
 	}
 	clear(l.listeners)
 	l.listeners = l.listeners[:0]
 }
+
+// Drop stops accepting on one listener; its descriptor stays open. It does
+// nothing if the loop does not listen on fd.
+func (l *Loop) Drop(fd int) {
+	at := slices.IndexFunc(l.listeners, func(ln *listener) bool { return ln.fd == int32(fd) })
+	if at < 0 {
+		return
+	}
+	l.drop(l.listeners[at])
+	l.listeners = slices.Delete(l.listeners, at, at+1)
+	if at < l.acceptAt { // in the middle of accepting: the others keep their turn
+		l.acceptAt--
+	}
+}
+
+// drop frees the slot of ln.
+func (l *Loop) drop(ln *listener) {
+	l.unwatch(ln)
+	ln.left = 0
+	s := l.slots.at(ln.fd)
+	s.listener = nil
+	s.gen++
+}
+
+// SetConnsMax changes Options.ConnsMax, from the end of this turn on. Conns that
+// are too many stay.
+func (l *Loop) SetConnsMax(n int) { l.options.ConnsMax = n }
 
 // budgetAccepts sets what each listener may take in this turn, and tells
 // whether there is anything to take.
@@ -81,9 +106,12 @@ func (l *Loop) budgetAccepts() (any bool) {
 // runAccepts takes connections while there is room. After a panic in Accepted
 // it goes on where it was.
 func (l *Loop) runAccepts() {
-	for ; l.acceptAt < len(l.listeners); l.acceptAt++ {
+	for l.acceptAt < len(l.listeners) {
 		ln := l.listeners[l.acceptAt]
 		for ln.left > 0 && l.room() && l.accept(ln) {
+		}
+		if l.acceptAt < len(l.listeners) && l.listeners[l.acceptAt] == ln { // else it was dropped meanwhile
+			l.acceptAt++
 		}
 	}
 }
