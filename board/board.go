@@ -13,6 +13,8 @@ type Board struct {
 	room  shape    // not what is in use, see Loops and Backends
 	words []uint64 // header, slots and blocks, see layout.go
 	mem   []byte   // the mapping that words lie in; nil on the heap
+	slots int      // what InFlight wants at hand: first word of backend 0's slot in loop 0,
+	block int      // and the words from one backend to the next
 	file  *os.File // never closed by the collector while the board is in use, see Slots; or nil
 }
 
@@ -23,10 +25,15 @@ func New(loops, backends int) *Board {
 	if err := room.check(); err != nil {
 		panic(err)
 	}
-	b := &Board{room: room, words: aligned(room.words())}
+	b := newBoard(room, aligned(room.words()), nil)
 	room.writeHeader(b.words)
 	b.words[wordLoops], b.words[wordBackends] = uint64(loops), uint64(backends)
 	return b
+}
+
+// newBoard returns the board in words, which lie in mem, or on the heap.
+func newBoard(room shape, words []uint64, mem []byte) *Board {
+	return &Board{room: room, words: words, mem: mem, slots: room.backendStart(0, 0), block: room.blockWords()}
 }
 
 // Secret returns 32 random bytes that all loops of this board have, and nobody
@@ -137,6 +144,8 @@ type Loop struct {
 
 	// OldestConfig is the number of the oldest configuration snapshot from which
 	// an exchange of this loop may still pick or retry; 0: the slot is not at work.
+	// Whoever starts a loop sets it first, behind TakeOver, so that there is no
+	// moment at which the loop has a snapshot that nobody knows of.
 	OldestConfig Counter
 }
 

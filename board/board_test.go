@@ -18,8 +18,9 @@ func fill(counters []Counter, base uint64) {
 func TestTotals(t *testing.T) {
 	const loops, backends = 3, 2
 	b := New(loops, backends)
-	if b.Loops() != loops || b.Backends() != backends {
-		t.Errorf("%d loops and %d backends, want %d and %d", b.Loops(), b.Backends(), loops, backends)
+	if b.Loops() != loops || b.Backends() != backends || b.LoopsRoom() != loops || b.BackendsRoom() != backends {
+		t.Errorf("%d loops of %d and %d backends of %d, want %d and %d and no more room",
+			b.Loops(), b.LoopsRoom(), b.Backends(), b.BackendsRoom(), loops, backends)
 	}
 	for i := range loops {
 		fill(b.Loop(i).counters(), uint64(1000*(i+1)))
@@ -60,6 +61,7 @@ func TestTakeOver(t *testing.T) {
 	wantLoop.ClientConns, wantLoop.BackendConns = kept.ClientConns.Load(), kept.BackendConns.Load()
 	wantLoop.BackendIdle, wantLoop.Exchanges, wantLoop.Tunnels =
 		kept.BackendIdle.Load(), kept.Exchanges.Load(), kept.Tunnels.Load()
+	wantLoop.OldestConfig = kept.OldestConfig.Load()
 	if got := b.Totals(); got != wantLoop {
 		t.Errorf("after TakeOver: %+v\nwant %+v", got, wantLoop)
 	}
@@ -135,6 +137,16 @@ func TestNoSuchSlot(t *testing.T) {
 		"backend 0 in loop 2":   func() { b.Backend(2, 0) },
 		"state 3":               func() { b.State(3) },
 		"state -1":              func() { b.State(-1) },
+		"a loop beyond room":    func() { b.ClaimLoop(2) },
+		"loop -1 claimed":       func() { b.ClaimLoop(-1) },
+		"backend beyond room":   func() { b.ClaimBackend(3) },
+		"backend -1 claimed":    func() { b.ClaimBackend(-1) },
+		"loop 2 taken over":     func() { b.TakeOver(2) },
+		"backend 3 reset":       func() { b.Reset(3) },
+		"state 3 reset":         func() { b.ResetState(3) },
+		"weight -1":             func() { b.SetWeight(0, -1) },
+		"weight too large":      func() { b.SetWeight(0, weightMax+1) },
+		"slot 2 held":           func() { b.Slots(nil).Hold(2) },
 		"a board of no loops":   func() { New(0, 1) },
 		"a board of -1 backend": func() { New(1, -1) },
 	} {

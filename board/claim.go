@@ -55,8 +55,7 @@ func (b *Board) TakeOver(loop int) {
 }
 
 // OldestConfig returns the number of the oldest configuration snapshot that any
-// loop at work may still pick from, or 0 when no loop is at work. A loop that
-// is being started and has not set its word yet is not among them.
+// loop at work may still pick from, or 0 when no loop is at work.
 func (b *Board) OldestConfig() (oldest uint64) {
 	for i := range b.Loops() {
 		n := b.Loop(i).OldestConfig.Load()

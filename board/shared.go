@@ -34,9 +34,9 @@ func Create(loopsRoom, backendsRoom int) (*Board, *os.File, error) {
 		f.Close()
 		return nil, nil, err
 	}
-	words := mapped(mem)
-	room.writeHeader(words)
-	return &Board{room: room, words: words, mem: mem}, f, nil
+	b := newBoard(room, mapped(mem), mem)
+	room.writeHeader(b.words)
+	return b, f, nil
 }
 
 // Open maps the board in f, which another process created; it checks magic,
@@ -62,7 +62,7 @@ func Open(f *os.File) (*Board, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Board{room: room, words: mapped(mem), mem: mem}, nil
+	return newBoard(room, mapped(mem), mem), nil
 }
 
 // shapeOf reads the header of the board in f.

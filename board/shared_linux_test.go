@@ -1,9 +1,12 @@
 package board
 
 import (
+	"bytes"
 	"os"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestSealed: a process that holds the file cannot cut it short under the
@@ -54,4 +57,112 @@ func held(t *testing.T) (fds, maps int) {
 		t.Fatal(err)
 	}
 	return len(list), strings.Count(string(text), "lb-board")
+}
+
+// TestSparse: a board takes memory for what is in use, however much there is room
+// for, also when all of that is read, reset, taken over and opened again.
+func TestSparse(t *testing.T) {
+	const loops, backends = 2, 3
+	b, f, err := Create(Room(loops, backends))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	defer b.Close()
+	b.ClaimLoop(loops - 1)
+	b.ClaimBackend(backends - 1)
+	other, err := Open(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	for _, b := range []*Board{b, other} {
+		for i := range loops {
+			b.TakeOver(i)
+		}
+		_, _, _ = b.Totals(), b.OldestConfig(), b.Secret()
+		for i := range backends {
+			_ = b.BackendTotals(i)
+			b.Reset(i)
+			b.Reserve(1, i, 5)
+		}
+	}
+	// One page for header and loops, and for each backend at most two.
+	if got, most := allocated(t, f), int64((1+2*backends)*os.Getpagesize()); got > most {
+		t.Errorf("%d loops and %d backends take %d bytes of memory, want at most %d", loops, backends, got, most)
+	}
+	t.Logf("%d bytes of memory for %d loops and %d backends", allocated(t, f), loops, backends)
+	b.ClaimBackend(999)
+	for i := range b.Backends() {
+		_ = b.BackendTotals(i)
+	}
+	if got, most := allocated(t, f), int64(2000*os.Getpagesize()); got > most {
+		t.Errorf("1000 backends take %d bytes of memory, want at most %d", got, most)
+	}
+	t.Logf("%d bytes of memory for 1000 backends, of %d mapped", allocated(t, f), len(b.mem))
+}
+
+// allocated returns the memory that a file takes, in bytes.
+func allocated(t *testing.T, f *os.File) int64 {
+	t.Helper()
+	var s unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &s); err != nil {
+		t.Fatal(err)
+	}
+	return s.Blocks * 512
+}
+
+// TestNotDumped: a core dump would touch every page of the room.
+func TestNotDumped(t *testing.T) {
+	_, f := create(t, 1, 1)
+	other, err := Open(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	text, err := os.ReadFile("/proc/self/smaps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mappings := bytes.Split(text, []byte("lb-board"))[1:]
+	if len(mappings) != 2 {
+		t.Errorf("%d mappings, want 2", len(mappings))
+	}
+	for _, text := range mappings {
+		_, flags, _ := bytes.Cut(text, []byte("VmFlags:"))
+		flags, _, _ = bytes.Cut(flags, []byte("\n"))
+		if !bytes.Contains(flags, []byte(" dd")) {
+			t.Errorf("a mapping of the board has the flags %q, want dd", flags)
+		}
+	}
+}
+
+// TestRoom: several times what the configuration has, within a GiB of address
+// space as far as that goes, and always a board that can be made.
+func TestRoom(t *testing.T) {
+	for _, tc := range []struct{ loops, backends, loopsRoom, backendsLeast, backendsMost int }{
+		{1, 0, 64, 65536, 65536},
+		{2, 4, 64, 65536, 65536},
+		{16, 1000, 64, 65536, 65536},
+		{17, 1000, 68, 65536, 65536},
+		{2, 20_000, 64, 80_000, 80_000},
+		{64, 4, 256, 30_000, 33_000},
+		{256, 4, 1024, 8_000, 8_200},
+		{256, 4000, 1024, 16_000, 16_000},
+		{loopsMax, 1, loopsMax, 2000, 2100},
+		{1, backendsMax, 64, backendsMax, backendsMax},
+	} {
+		loops, backends := Room(tc.loops, tc.backends)
+		if loops != tc.loopsRoom || backends < tc.backendsLeast || backends > tc.backendsMost {
+			t.Errorf("%d loops and %d backends: room for %d and %d, want %d and %d to %d", tc.loops, tc.backends,
+				loops, backends, tc.loopsRoom, tc.backendsLeast, tc.backendsMost)
+		}
+		s := shape{loops, backends}
+		if err := s.check(); err != nil {
+			t.Error(err)
+		}
+		if s.bytes() > 1<<30 && backends > 4*tc.backends {
+			t.Errorf("%d loops and %d backends: %d bytes, which nothing asks for", tc.loops, tc.backends, s.bytes())
+		}
+	}
 }

@@ -10,15 +10,29 @@ import (
 	"testing"
 )
 
-// childEnv set to "1" makes the test binary the other process of the tests.
+// childEnv makes the test binary the other process of the tests; it names the
+// key of children and a loop slot, such as "hold 3".
 const childEnv = "LB_BOARD_TEST_CHILD"
 
 // childFD is where a started process finds its first extra file.
 const childFD = 3
 
+// children are what other processes do. What they return they say, then they
+// wait until their standard input ends.
+var children = map[string]func(b *Board, f *os.File, slot int) (said string, err error){
+	"count": count,
+	"hold": func(b *Board, f *os.File, slot int) (string, error) {
+		return "holds", b.Slots(f).Hold(slot)
+	},
+	"ask": func(b *Board, f *os.File, slot int) (string, error) {
+		taken, err := b.Slots(f).Taken(slot)
+		return fmt.Sprint(taken), err
+	},
+}
+
 func TestMain(m *testing.M) {
-	if os.Getenv(childEnv) == "1" {
-		if err := child(os.NewFile(childFD, "board")); err != nil {
+	if what := os.Getenv(childEnv); what != "" {
+		if err := child(what, os.NewFile(childFD, "board")); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -27,32 +41,50 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child is loop 1 of the board in f. It says what it found, counts, says so, and
-// waits until its standard input ends.
-func child(f *os.File) error {
+func child(what string, f *os.File) error {
+	defer f.Close()
 	b, err := Open(f)
 	if err != nil {
 		return err
 	}
 	defer b.Close()
-	f.Close()
-	fmt.Println("found", b.Loop(0).Requests.Load(), b.Backend(0, 2).BytesTo.Load())
-
-	b.TakeOver(1)
-	b.Loop(1).ClientConns.Add(9)
-	b.Loop(1).Requests.Add(7)
-	b.Backend(1, 2).BytesTo.Add(1 << 40)
-	fmt.Println("counted")
+	var name string
+	var slot int
+	if _, err := fmt.Sscan(what, &name, &slot); err != nil {
+		return err
+	}
+	said, err := children[name](b, f, slot)
+	if err != nil {
+		return err
+	}
+	fmt.Println(said)
 	_, err = io.Copy(io.Discard, os.Stdin)
 	return err
 }
 
-// startChild starts the other process and returns it when it has counted, with
-// the first line it said.
-func startChild(t *testing.T, f *os.File) (cmd *exec.Cmd, stdin io.Closer, found string) {
+// count is the loop of a slot: it tells what it found, and counts.
+func count(b *Board, _ *os.File, slot int) (string, error) {
+	found := fmt.Sprint("found ", b.Loop(0).Requests.Load(), b.Backend(0, 2).BytesTo.Load())
+	b.TakeOver(slot)
+	b.Loop(slot).ClientConns.Add(9)
+	b.Loop(slot).Requests.Add(7)
+	b.Backend(slot, 2).BytesTo.Add(1 << 40)
+	return found, nil
+}
+
+// started is another process.
+type started struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	stdin io.Closer
+	said  string
+}
+
+// start starts the other process and returns it when it has done what it does.
+func start(t *testing.T, f *os.File, what string, slot int) *started {
 	t.Helper()
-	cmd = exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"=1")
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d", childEnv, what, slot))
 	cmd.ExtraFiles = []*os.File{f}
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -67,18 +99,37 @@ func startChild(t *testing.T, f *os.File) (cmd *exec.Cmd, stdin io.Closer, found
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(out)
-	for _, line := range []*string{&found, new(string)} {
-		if !lines.Scan() {
-			t.Fatalf("the other process ended early: %v, %v", lines.Err(), cmd.Wait())
-		}
-		*line = lines.Text()
+	if !lines.Scan() {
+		t.Fatalf("the other process ended early: %v, %v", lines.Err(), cmd.Wait())
 	}
-	return cmd, in, found
+	return &started{t, cmd, in, lines.Text()}
 }
 
+// end lets the process end of itself.
+func (s *started) end() {
+	s.t.Helper()
+	s.stdin.Close()
+	if err := s.cmd.Wait(); err != nil {
+		s.t.Errorf("the other process ended with %v", err)
+	}
+}
+
+// kill kills it.
+func (s *started) kill() {
+	s.t.Helper()
+	if err := s.cmd.Process.Kill(); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.cmd.Wait(); err == nil {
+		s.t.Fatal("the other process was to be killed, but ended")
+	}
+}
+
+// create returns a shared board with room for more than the loops and backends
+// that are claimed on it.
 func create(t *testing.T, loops, backends int) (*Board, *os.File) {
 	t.Helper()
-	b, f, err := Create(loops, backends)
+	b, f, err := Create(loops+3, backends+5)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,6 +139,11 @@ func create(t *testing.T, loops, backends int) (*Board, *os.File) {
 			t.Errorf("Close: %v", err)
 		}
 	})
+	if b.Loops() != 0 || b.Backends() != 0 {
+		t.Errorf("%d loops and %d backends are in use on a new board", b.Loops(), b.Backends())
+	}
+	b.ClaimLoop(loops - 1)
+	b.ClaimBackend(backends - 1)
 	return b, f
 }
 
@@ -98,16 +154,11 @@ func TestTwoProcesses(t *testing.T) {
 	b.Loop(0).Requests.Add(5)
 	b.Backend(0, 2).BytesTo.Add(11)
 
-	killed, _, found := startChild(t, f)
-	if want := "found 5 11"; found != want {
-		t.Errorf("the other process %s, want %s", found, want)
+	worker := start(t, f, "count", 1)
+	if want := "found 5 11"; worker.said != want {
+		t.Errorf("the other process %s, want %s", worker.said, want)
 	}
-	if err := killed.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	if err := killed.Wait(); err == nil {
-		t.Fatal("the worker was to be killed, but ended")
-	}
+	worker.kill()
 	check := func(when string, conns, requests, bytes uint64) {
 		t.Helper()
 		totals, backend := b.Totals(), b.BackendTotals(2)
@@ -118,11 +169,31 @@ func TestTwoProcesses(t *testing.T) {
 	}
 	check("worker killed", 9, 12, 11+1<<40)
 
-	successor, stdin, _ := startChild(t, f)
+	successor := start(t, f, "count", 1)
 	check("successor at work", 9, 19, 11+2<<40)
-	stdin.Close()
-	if err := successor.Wait(); err != nil {
-		t.Errorf("the successor ended with %v", err)
+	successor.end()
+}
+
+// TestClaimSeen: what is claimed while another has the board open, that one may use.
+func TestClaimSeen(t *testing.T) {
+	b, f := create(t, 1, 1)
+	other, err := Open(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	b.ClaimLoop(2)
+	b.ClaimBackend(4)
+	if other.Loops() != 3 || other.Backends() != 5 {
+		t.Errorf("%d loops and %d backends, want 3 and 5", other.Loops(), other.Backends())
+	}
+	other.Loop(2).Turns.Add(1)
+	other.Backend(2, 4).Conns.Add(1)
+	other.State(4).Faults.Add(1)
+	b.Control().Reloads.Add(1)
+	if b.Totals().Turns != 1 || b.BackendTotals(4).Conns != 1 || b.State(4).Faults.Load() != 1 ||
+		other.Control().Reloads.Load() != 1 {
+		t.Error("what one wrote the other does not see")
 	}
 }
 
@@ -132,8 +203,8 @@ func TestOpenSeesCreate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if other.Loops() != 3 || other.Backends() != 4 {
-		t.Errorf("%d loops and %d backends, want 3 and 4", other.Loops(), other.Backends())
+	if other.room != b.room || other.Loops() != 3 || other.Backends() != 4 {
+		t.Errorf("%d loops and %d backends of %+v, want 3 and 4 of %+v", other.Loops(), other.Backends(), other.room, b.room)
 	}
 	other.Backend(2, 3).Attempts.Add(2)
 	if got := b.BackendTotals(3).Attempts; got != 2 {
@@ -154,12 +225,15 @@ func TestOpenSeesCreate(t *testing.T) {
 func TestUnlinkedFile(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
-	s := shape{2, 5}
+	s := shape{20, 50} // more than is written at once
 	f, err := unlinkedFile(s.bytes())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err != nil || info.Size() != int64(s.bytes()) {
+		t.Errorf("%v, %v, want %d bytes", info, err, s.bytes())
+	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
 		t.Errorf("left in the directory: %v, %v", left, err)
 	}
@@ -167,9 +241,10 @@ func TestUnlinkedFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &Board{shape: s, words: mapped(mem), mem: mem}
+	b := newBoard(s, mapped(mem), mem)
 	defer b.Close()
 	s.writeHeader(b.words)
+	b.ClaimLoop(1)
 	b.Loop(1).Panics.Add(3)
 	other, err := Open(f)
 	if err != nil {
@@ -190,15 +265,18 @@ func TestOpenRefuses(t *testing.T) {
 		want string
 	}{
 		{"empty", 0, nil, "too few"},
-		{"less than a header", lineBytes - 1, nil, "too few"},
+		{"less than a header", headerBytes - 1, nil, "too few"},
 		{"not a board", good.bytes(), map[int]uint64{wordMagic: 0}, "not a board"},
 		{"older layout", good.bytes(), map[int]uint64{wordVersion: layoutVersion - 1}, "layout version"},
 		{"newer layout", good.bytes(), map[int]uint64{wordVersion: layoutVersion + 1}, "layout version"},
-		{"no loops", good.bytes(), map[int]uint64{wordLoops: 0}, "0 loops"},
-		{"one loop more", good.bytes(), map[int]uint64{wordLoops: 3}, "3 loops and 3 backends take"},
-		{"one backend less", good.bytes(), map[int]uint64{wordBackends: 2}, "2 loops and 2 backends take"},
-		{"sizes that overflow", good.bytes(), map[int]uint64{wordLoops: 1 << 60, wordBackends: 1 << 60}, "claims"},
-		{"negative", good.bytes(), map[int]uint64{wordBackends: ^uint64(0)}, "claims"},
+		{"room for no loop", good.bytes(), map[int]uint64{wordLoopsRoom: 0}, "0 loops"},
+		{"room for one loop more", good.bytes(), map[int]uint64{wordLoopsRoom: 4}, "4 loops and 3 backends take"},
+		{"room for one backend less", good.bytes(), map[int]uint64{wordBackendsRoom: 2}, "2 loops and 2 backends take"},
+		{"sizes that overflow", good.bytes(), map[int]uint64{wordLoopsRoom: 1 << 60, wordBackendsRoom: 1 << 60}, "claims"},
+		{"negative room", good.bytes(), map[int]uint64{wordBackendsRoom: ^uint64(0)}, "claims"},
+		{"more loops than room", good.bytes(), map[int]uint64{wordLoops: 3}, "claims 3 loops and 0 backends"},
+		{"more backends than room", good.bytes(), map[int]uint64{wordBackends: 4}, "claims 0 loops and 4 backends"},
+		{"negative use", good.bytes(), map[int]uint64{wordLoops: ^uint64(0)}, "with room for 2 and 3"},
 		{"cut short", good.bytes() - wordBytes, nil, "take"},
 		{"longer", good.bytes() + lineBytes, nil, "take"},
 	} {
@@ -224,7 +302,7 @@ func openImage(t *testing.T, words []uint64, size int) error {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if size >= lineBytes {
+	if size >= headerBytes {
 		mem, err := mapFile(f, size)
 		if err != nil {
 			t.Fatal(err)

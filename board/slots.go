@@ -27,7 +27,8 @@ type Slots struct {
 // Slots returns the owners of the board's loop slots. f is the file that the
 // board was created with or opened from; the caller goes on owning it, and closes it
 // when it needs its holds no longer. For a board on the heap f is nil: no other
-// process has slots of it.
+// process has slots of it. Only the control plane calls it, and a worker at its
+// start.
 func (b *Board) Slots(f *os.File) *Slots {
 	b.file = f
 	return &Slots{f, b.room.loops}

@@ -201,8 +201,8 @@ func (b *Board) Added(backend int, now int64) {
 // InFlight returns the attempts at work at a backend, over all loops. It reads a
 // word of each loop, which lie in a row, a line from one to the next.
 func (b *Board) InFlight(backend int) (sum uint64) {
-	at := b.room.backendStart(0, backend)
-	for range b.Loops() {
+	at := b.slots + backend*b.block
+	for range int(atomic.LoadUint64(&b.words[wordLoops])) {
 		sum += atomic.LoadUint64(&b.words[at])
 		at += lines(backendWords)
 	}
@@ -221,7 +221,7 @@ const reserveTries = 3
 // that want the last place the later one sees both. Its raise must have been
 // seen by all before it reads: not the plain store of Counter.Add.
 func (b *Board) Reserve(loop, backend int, limit uint64) bool {
-	own := &b.words[b.room.backendStart(loop, backend)]
+	own := &b.words[b.slots+backend*b.block+loop*lines(backendWords)]
 	for range reserveTries {
 		atomic.AddUint64(own, 1)
 		if b.InFlight(backend) <= limit {

@@ -1,7 +1,6 @@
 package board
 
 import (
-	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -78,6 +77,25 @@ func TestSetAdmin(t *testing.T) {
 	b.Added(0, 200)
 	if s.RecoveredAt.Load() != 200 || b.Version() == version {
 		t.Error("a backend that was added does not start slowly")
+	}
+}
+
+func TestSetWeight(t *testing.T) {
+	b := New(1, 2)
+	for i, tc := range []struct {
+		to      int
+		changed bool
+	}{{0, false}, {3, true}, {3, false}, {weightMax, true}, {0, true}, {0, false}} {
+		version := b.Version()
+		if got := b.SetWeight(1, tc.to); got != tc.changed || (b.Version() != version) != tc.changed {
+			t.Errorf("step %d to %d: changed is %v, version %d to %d", i, tc.to, got, version, b.Version())
+		}
+		if got := b.State(1).WeightOverride.Load(); got != uint64(tc.to) {
+			t.Errorf("step %d: weight %d, want %d", i, got, tc.to)
+		}
+	}
+	if b.State(0).WeightOverride.Load() != 0 {
+		t.Error("another backend changed")
 	}
 }
 
@@ -181,17 +199,5 @@ func TestWall(t *testing.T) {
 	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	if got := Wall(uint64(7*time.Second), int64(10*time.Second), now); !got.Equal(now.Add(-3 * time.Second)) {
 		t.Errorf("%v, want 3 s before %v", got, now)
-	}
-}
-
-func BenchmarkInFlight(b *testing.B) {
-	for _, loops := range []int{1, 8, 64} {
-		board := New(loops, 2)
-		b.Run(fmt.Sprintf("loops=%d", loops), func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				board.InFlight(1)
-			}
-		})
 	}
 }

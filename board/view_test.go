@@ -29,8 +29,15 @@ func TestSlotsAreWords(t *testing.T) {
 			t.Errorf("%v wants an alignment of %d", slot, slot.Align())
 		}
 	}
-	if got := reflect.TypeFor[State](); got.Size() != uintptr(stateWords)*wordBytes || wordsOf(t, got) == "" {
-		t.Errorf("%v has %d bytes, want %d words", got, got.Size(), stateWords)
+	for typ, words := range map[reflect.Type]int{
+		reflect.TypeFor[State](): stateWords, reflect.TypeFor[Control](): controlWords,
+	} {
+		if typ.Size() != uintptr(words)*wordBytes || wordsOf(t, typ) == "" {
+			t.Errorf("%v has %d bytes, want %d words", typ, typ.Size(), words)
+		}
+	}
+	if wordSecret+secretWords > wordControl || wordControl+controlWords > headerWords {
+		t.Error("the header's words overlap")
 	}
 	for name, size := range map[string]uintptr{"Counter": unsafe.Sizeof(Counter{}), "Word": unsafe.Sizeof(Word{})} {
 		if size != wordBytes {
@@ -71,18 +78,38 @@ func wordsOf(t *testing.T, typ reflect.Type) string {
 // TestLayoutVersion fails when a slot changes and the version does not: a new
 // binary that opens the board of an old one would misread it.
 func TestLayoutVersion(t *testing.T) {
-	const version2 = "0:ClientConns 1:BackendConns 2:BackendIdle 3:Exchanges 4:Tunnels 5:Accepted " +
+	const version3 = "0:ClientConns 1:BackendConns 2:BackendIdle 3:Exchanges 4:Tunnels 5:Accepted " +
 		"6:AcceptErrors 7:Requests 8:Replies[6] 14:OwnReplies[6] 20:BytesFromClient 21:BytesToClient " +
-		"22:BytesFromBackend 23:BytesToBackend 24:Retries 25:ClientAborts 26:Panics 27:Turns\n" +
+		"22:BytesFromBackend 23:BytesToBackend 24:Retries 25:ClientAborts 26:Panics 27:Turns 28:OldestConfig\n" +
 		"0:InFlight 1:Attempts 2:Replies[6] 8:ConnectFaults 9:ResetFaults 10:TimeoutFaults " +
 		"11:BadAnswers 12:Conns 13:BytesFrom 14:BytesTo 15:WaitsSince\n" +
 		"0:Health 1:HealthSince 2:HealthReason 3:HealthDetail 4:EjectedUntil 5:EjectedSince 6:EjectedReason " +
 		"7:EjectedDetail 8:EjectedLast 9:Ejections 10:Faults 11:Admin 12:WeightOverride 13:RecoveredAt 14:_[2] " +
-		"16:TTFB 17:TTFBAt 18:IdleTold 19:IdleSeen 20:IdleSeenAt"
+		"16:TTFB 17:TTFBAt 18:IdleTold 19:IdleSeen 20:IdleSeenAt\n" +
+		"0:WorkerRestarts 1:Reloads 2:ReloadFaults 3:Upgrades 4:StartedAt\n" +
+		"header 32, 3 loops: 32 32, 2 backends: 128 80, slots: 32 16, all 288"
+	s := shape{loops: 3, backends: 2}
 	got := wordsOf(t, reflect.TypeFor[Loop]()) + "\n" + wordsOf(t, reflect.TypeFor[Backend]()) + "\n" +
-		wordsOf(t, reflect.TypeFor[State]())
-	if got != version2 || layoutVersion != 2 {
+		wordsOf(t, reflect.TypeFor[State]()) + "\n" + wordsOf(t, reflect.TypeFor[Control]()) + "\n" +
+		fmt.Sprintf("header %d, 3 loops: %d %d, 2 backends: %d %d, slots: %d %d, all %d", headerWords,
+			s.loopStart(0), s.loopStart(1)-s.loopStart(0), s.blockStart(0), s.blockWords(),
+			s.backendStart(0, 0)-s.blockStart(0), s.backendStart(1, 0)-s.backendStart(0, 0), s.words())
+	if got != version3 || layoutVersion != 3 {
 		t.Errorf("version %d has the words\n%s\nwant a new layoutVersion and its list here", layoutVersion, got)
+	}
+}
+
+// TestOddLines: the same word of neighbours is an odd number of lines apart, so
+// over many backends it comes to lie in every set of a cache.
+func TestOddLines(t *testing.T) {
+	for loops := 1; loops <= loopsMax; loops++ {
+		words := shape{loops: loops}.blockWords()
+		if words%lineWords != 0 || words/lineWords%2 != 1 {
+			t.Fatalf("%d loops: a block of %d words, want an odd number of lines", loops, words)
+		}
+		if least := lines(stateWords) + loops*lines(backendWords); words < least || words > least+lineWords {
+			t.Fatalf("%d loops: a block of %d words for %d", loops, words, least)
+		}
 	}
 }
 
@@ -104,6 +131,7 @@ func TestLines(t *testing.T) {
 			}
 		}
 		claim("header", unsafe.Pointer(&b.words[0]), lineBytes)
+		claim("control", unsafe.Pointer(b.Control()), unsafe.Sizeof(Control{}))
 		for i := range s.loops {
 			claim(fmt.Sprintf("loop %d", i), unsafe.Pointer(b.Loop(i)), unsafe.Sizeof(Loop{}))
 			for j := range s.backends {
