@@ -84,7 +84,8 @@ type started struct {
 func start(t *testing.T, f *os.File, what string, slot int) *started {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d", childEnv, what, slot))
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d", childEnv, what, slot),
+		"GORACE=atexit_sleep_ms=0") // or each of them takes a second to end
 	cmd.ExtraFiles = []*os.File{f}
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
