@@ -3,11 +3,15 @@ package supervise
 import (
 	"errors"
 	"log/slog"
+	"net"
 	"os"
-	"strings"
+	"slices"
+	"strconv"
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"golang.org/x/sys/unix"
+
+	"lb/config"
 )
 
 // activated returns the listening sockets that systemd has opened for this
@@ -52,11 +56,54 @@ func activatedSet(f *os.File) (*listeners, error) {
 	return &listeners{addr: addr.String(), shared: true, systemd: true, files: []*os.File{own}}, nil
 }
 
-// addrs returns where sets listen, for a log.
-func addrsOf(sets []*listeners) string {
-	var addrs []string
-	for _, ls := range sets {
-		addrs = append(addrs, ls.addr)
+// listen returns sockets for n loops at the address of cfg: those that there are
+// already, if they fit. What it returns stays open until dropListeners.
+func (s *server) listen(cfg *config.Config, n int) (*listeners, error) {
+	ls, err := listen(s.resolver, cfg.Host, cfg.Port, n, s.sets()...)
+	if err == nil && ls.systemd && ls != s.listeners {
+		s.log.Info("listening on the socket of systemd", "address", ls.addr,
+			"configured", net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)))
 	}
-	return strings.Join(addrs, ",")
+	return ls, err
+}
+
+// takeSockets finds the sockets that this process was given, by systemd or by the
+// process before it.
+func (s *server) takeSockets() {
+	s.given = activated(s.log)
+	if s.from != nil {
+		s.given = append(s.given, s.from.sets...)
+	}
+}
+
+// dropGiven closes the sets that were given and not used, but for those of
+// systemd, which a later reload may want.
+func (s *server) dropGiven() {
+	s.given = slices.DeleteFunc(s.given, func(ls *listeners) bool {
+		s.dropListeners(ls)
+		return !ls.systemd
+	})
+}
+
+// dropListeners closes ls when it is not at work and not of systemd.
+func (s *server) dropListeners(ls *listeners) {
+	if ls != s.listeners && !ls.systemd {
+		ls.close()
+	}
+}
+
+// sets returns all sets of sockets that this process has open.
+func (s *server) sets() []*listeners {
+	if s.listeners == nil || slices.Contains(s.given, s.listeners) {
+		return s.given
+	}
+	return append([]*listeners{s.listeners}, s.given...)
+}
+
+// closeSets closes all of them.
+func (s *server) closeSets() {
+	for _, ls := range s.sets() {
+		ls.close()
+	}
+	s.listeners, s.given = nil, nil
 }

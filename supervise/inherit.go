@@ -276,9 +276,14 @@ func (in *inheritance) took() {
 	in.control.close()
 }
 
-// fault tells the old process why this one cannot take over.
-func (in *inheritance) fault(err error) {
-	in.control.send(upgradeReport{Fault: err.Error()})
+// reportFault tells the process before this one, if there is one, why this one
+// cannot take over.
+func (s *server) reportFault(err error) {
+	if s.from == nil {
+		ReportFault(err)
+		return
+	}
+	s.from.control.send(upgradeReport{Fault: err.Error()})
 }
 
 // close ends the talk with the old process and closes what nobody took: the

@@ -41,6 +41,8 @@ type Options struct {
 	// Signals, which is never closed, is obeyed instead of the signals that the
 	// process is sent; nil: those.
 	Signals <-chan os.Signal
+	// UpgradeTimeout is how long a new process may take to serve; 0: 10 s.
+	UpgradeTimeout time.Duration
 	// ResolveEvery is how often names are looked up again; 0: every 30 s.
 	ResolveEvery time.Duration
 }

@@ -33,6 +33,7 @@ func Serve(cfg *config.Config, o Options) (exitCode int, err error) {
 	s := newServer(o, cfg)
 	defer s.close()
 	if err := s.start(cfg); err != nil {
+		s.reportFault(err)
 		return exitFault, err
 	}
 	return finishCode(s.run()), nil
@@ -61,7 +62,9 @@ type server struct {
 	registry  *registry
 	now       *snapshot // at work; nil before start
 
+	program         string       // path that this process was started from
 	from            *inheritance // what the process before this one handed over; nil: there is none
+	given           []*listeners // by systemd and by the process before this one
 	notifier        *notifier
 	limit           uint64 // of descriptors
 	slots           *slotBook
@@ -97,7 +100,7 @@ type fault struct {
 
 // newServer returns a server that has not started, but hears signals.
 func newServer(o Options, cfg *config.Config) *server {
-	s := &server{o: o, log: o.Log, resolver: o.Resolver, desk: newDesk(), signals: newIntake(o.Signals)}
+	s := &server{o: o, log: o.Log, resolver: o.Resolver, desk: newDesk(), signals: newIntake(o.Signals), program: startPath()}
 	if s.log == nil {
 		s.log, s.o.Level = NewLevelLog(os.Stderr, cfg.LogLevel)
 	}
@@ -118,6 +121,7 @@ func (s *server) start(cfg *config.Config) (err error) {
 	if s.from, err = inherit(); err != nil {
 		return err
 	}
+	s.takeSockets()
 	loops := loopsFor(cfg.Workers, cfg.Limits.Connections)
 	if err := s.openBoard(cfg, loops); err != nil {
 		return err
@@ -125,6 +129,7 @@ func (s *server) start(cfg *config.Config) (err error) {
 	if s.listeners, err = s.listen(cfg, loops); err != nil {
 		return err
 	}
+	s.dropGiven()
 	if s.from == nil { // else the file is the old process's until that has let go
 		if err := s.writePID(cfg.PIDFile); err != nil {
 			return err
@@ -240,6 +245,10 @@ func (s *server) begin(cfg *config.Config) {
 	}
 	s.log.Info("serving", "address", s.listeners.addr, "mode", cfg.Mode,
 		"loops", loopsFor(cfg.Workers, cfg.Limits.Connections), "number", s.now.Number)
+	if s.from != nil {
+		s.from.took()
+		s.notifier.isMain()
+	}
 	s.notifier.ready(s.listeners.addr)
 	if s.o.Ready != nil {
 		s.o.Ready(s.listeners.addr, adminAddr)
@@ -287,6 +296,7 @@ func (s *server) writePID(path string) error {
 // close lets go of what start took, as far as that came.
 func (s *server) close() {
 	s.desk.close()
+	s.cancelUpgrade()
 	s.signals.close()
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
@@ -301,9 +311,7 @@ func (s *server) close() {
 	if s.prober != nil {
 		s.prober.Close()
 	}
-	if s.listeners != nil {
-		s.listeners.close()
-	}
+	s.closeSets()
 	if s.from != nil {
 		s.from.close()
 	}
@@ -312,7 +320,6 @@ func (s *server) close() {
 		s.boardFile.Close()
 		s.board.Close()
 	}
-	s.notifier.close()
 }
 
 // stopHelpers ends the goroutines that bring news to the desk.

@@ -1,0 +1,190 @@
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// successor is the process that is to take the place of this one, as this one
+// sees it. It is a child in our process group, so that a terminal's Ctrl-C
+// reaches it, now and later, and nothing ends it when we end.
+type successor struct {
+	binary  string
+	cmd     *exec.Cmd
+	control *channel
+	serving atomic.Bool
+	exited  chan struct{} // closed when it is gone, and reaped
+}
+
+// successorFD is where the new process finds its end of the control channel.
+const successorFD = 3
+
+// lastWords is how long what a process said before it ended is waited for.
+const lastWords = 100 * time.Millisecond
+
+// startSuccessor starts binary with the arguments of this process.
+func startSuccessor(binary string) (*successor, error) {
+	if !filepath.IsAbs(binary) {
+		return nil, fmt.Errorf("%q is not an absolute path", binary)
+	}
+	control, theirs, err := controlPair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	p := &successor{
+		binary: binary,
+		cmd: &exec.Cmd{
+			Path:       binary,
+			Args:       append([]string{binary}, os.Args[1:]...),
+			Env:        successorEnv(os.Environ()),
+			Stdin:      os.Stdin,
+			Stdout:     os.Stdout,
+			Stderr:     os.Stderr,
+			ExtraFiles: []*os.File{theirs},
+		},
+		control: control,
+		exited:  make(chan struct{}),
+	}
+	if err := p.cmd.Start(); err != nil {
+		control.close()
+		return nil, err
+	}
+	go func() {
+		defer close(p.exited)
+		p.cmd.Wait()
+		control.conn.SetReadDeadline(time.Now().Add(lastWords))
+	}()
+	return p, nil
+}
+
+// successorEnv returns environ for the new process: what systemd meant for this
+// process alone is left out.
+func successorEnv(environ []string) []string {
+	ours := []string{upgradeEnv, workerEnv, "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}
+	env := slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return slices.Contains(ours, name)
+	})
+	return append(env, fmt.Sprintf("%s=%d", upgradeEnv, successorFD))
+}
+
+// takeOver hands h and its descriptors over, waits until the new process serves,
+// and until it has taken over. Each may take timeout.
+func (p *successor) takeOver(h *handover, fds []int, timeout time.Duration) (r readyReport, t tookReport, err error) {
+	p.control.conn.SetReadDeadline(time.Now().Add(timeout))
+	if err := p.control.send(h, fds...); err != nil {
+		return r, t, p.cause(err, timeout)
+	}
+	first, err := p.next()
+	if err != nil {
+		return r, t, p.cause(err, timeout)
+	}
+	if first.Ready == nil {
+		return r, t, errUnexpected
+	}
+	p.serving.Store(true)
+	p.control.conn.SetReadDeadline(time.Now().Add(timeout))
+	if err := p.control.send(upgradeOrder{Go: true}); err != nil {
+		return r, t, p.cause(err, timeout)
+	}
+	second, err := p.next()
+	if err != nil {
+		return r, t, p.cause(err, timeout)
+	}
+	if second.Took == nil {
+		return r, t, errUnexpected
+	}
+	return *first.Ready, *second.Took, nil
+}
+
+var errUnexpected = errors.New("it reports out of turn")
+
+// refusal is a report of the new process that it cannot take over.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+// next returns the next report, which is no fault.
+func (p *successor) next() (r upgradeReport, err error) {
+	fds, err := p.control.receive(&r)
+	closeAll(fds)
+	if err == nil && r.Fault != "" {
+		err = refusal(r.Fault)
+	}
+	return r, err
+}
+
+// cause tells what an error on the control channel amounts to.
+func (p *successor) cause(err error, timeout time.Duration) error {
+	if _, ok := errors.AsType[refusal](err); ok {
+		return err
+	}
+	late := time.NewTimer(lastWords) // the end of the channel comes before that of the process
+	defer late.Stop()
+	select {
+	case <-p.exited:
+		return fmt.Errorf("the new process has ended: %v", p.cmd.ProcessState)
+	case <-late.C:
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("the new process is not ready after %v", timeout)
+	}
+	return fmt.Errorf("the new process does not answer: %w", err)
+}
+
+// kill ends the process, of which nothing is left when it returns. Its workers
+// notice, drain and leave.
+func (p *successor) kill() {
+	p.cmd.Process.Kill()
+	p.control.close()
+	<-p.exited
+}
+
+// dismiss ends the process because this one is to end, too; it may have conns to
+// finish, and has time for that.
+func (p *successor) dismiss() {
+	if !p.serving.Load() {
+		p.kill()
+		return
+	}
+	p.cmd.Process.Signal(syscall.SIGTERM)
+	p.control.close()
+}
+
+func (p *successor) pid() int { return p.cmd.Process.Pid }
+
+// startPath returns the path that this process was started from, which may lead
+// to another file later: to the new one after an update of the package. It has to
+// be called when the process begins. "" when it cannot be told.
+func startPath() string {
+	exe, err := os.Executable() // on Linux without symbolic links
+	if err != nil {
+		return ""
+	}
+	named, err := exec.LookPath(os.Args[0])
+	if err == nil {
+		named, err = filepath.Abs(named)
+	}
+	if err != nil || !sameFile(named, exe) {
+		return exe // who starts a process can call it as he likes
+	}
+	return named
+}
+
+func sameFile(a, b string) bool {
+	infoA, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	infoB, err := os.Stat(b)
+	return err == nil && os.SameFile(infoA, infoB)
+}
