@@ -9,8 +9,32 @@ import (
 // This file is the list of what /metrics shows from the board: names, help and
 // labels, each beside the word it is read from.
 
-var loopsDesc = prometheus.NewDesc("lb_loops",
-	"Event loops, each of which is a thread or a worker process.", nil, nil)
+var controlMetrics = []controlMetric{
+	control("lb_loops", "Event loops at work, each of which is a thread or a worker process; those that drain included.", prometheus.GaugeValue,
+		func(b *board.Board, _ View) float64 { return float64(atWork(b)) }),
+	control("lb_start_timestamp_seconds", "When lb started, before any upgrade, in seconds since 1970.", prometheus.GaugeValue,
+		func(b *board.Board, _ View) float64 { return float64(b.Control().StartedAt.Load()) / 1e9 }),
+	control("lb_config_number", "Number of the configuration at work, counted from 1, upgrades included.", prometheus.GaugeValue,
+		func(_ *board.Board, v View) float64 { return float64(v.Number) }),
+	controlCounter("lb_reloads_total", "Configurations that were taken up after the first.",
+		func(c *board.Control) *board.Counter { return &c.Reloads }),
+	controlCounter("lb_reload_faults_total", "Reloads that were refused, or not taken up by every loop.",
+		func(c *board.Control) *board.Counter { return &c.ReloadFaults }),
+	controlCounter("lb_upgrades_total", "Upgrades that ended with the new binary at work.",
+		func(c *board.Control) *board.Counter { return &c.Upgrades }),
+	controlCounter("lb_worker_restarts_total", "Worker processes started in the place of one that ended.",
+		func(c *board.Control) *board.Counter { return &c.WorkerRestarts }),
+}
+
+// atWork returns how many loop slots somebody works in.
+func atWork(b *board.Board) (n int) {
+	for i := range b.Loops() {
+		if b.Loop(i).OldestConfig.Load() != 0 {
+			n++
+		}
+	}
+	return n
+}
 
 var loopMetrics = []loopMetric{
 	loopGauge("lb_client_connections", "Open connections from clients.",
@@ -127,6 +151,15 @@ func changedAt(s *board.State, now moment) float64 {
 
 // classes are the values of the label code, by place in a [6] of the board.
 var classes = [6]string{1: "1xx", 2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"}
+
+func control(name, help string, kind prometheus.ValueType, value func(*board.Board, View) float64) controlMetric {
+	return controlMetric{prometheus.NewDesc(name, help, nil, nil), kind, value}
+}
+
+func controlCounter(name, help string, word func(*board.Control) *board.Counter) controlMetric {
+	return control(name, help, prometheus.CounterValue,
+		func(b *board.Board, _ View) float64 { return float64(word(b.Control()).Load()) })
+}
 
 func loopGauge(name, help string, value func(*board.LoopTotals) uint64) loopMetric {
 	return loopMetric{prometheus.NewDesc(name, help, nil, nil), prometheus.GaugeValue, []loopSeries{{nil, value}}}

@@ -7,22 +7,22 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"lb/board"
-	"lb/config"
-	"lb/internal/invariant"
 )
 
 // boardCollector shows the sums over the board. Each scrape reads it anew;
 // nothing is kept between two of them.
 type boardCollector struct {
-	board    *board.Board
-	now      func() int64 // the clock of the board
-	backends []shownBackend
+	board *board.Board
+	now   func() int64 // the clock of the board
+	view  func() View
 }
 
-// shownBackend is the labels of one backend, which differ from all others':
-// config refuses a pool that has a backend twice. Its place in the list is its
-// place on the board.
-type shownBackend struct{ pool, name string }
+// shownBackend is where a backend is on the board, and its labels, which differ
+// from all others': config refuses a pool that has a backend twice.
+type shownBackend struct {
+	id         int
+	pool, name string
+}
 
 // loopMetric is a metric without a backend label.
 type loopMetric struct {
@@ -50,6 +50,13 @@ type backendSeries struct {
 	value  func(*board.BackendTotals) uint64
 }
 
+// controlMetric is a metric of the whole, whatever runs it.
+type controlMetric struct {
+	desc  *prometheus.Desc
+	kind  prometheus.ValueType
+	value func(b *board.Board, v View) float64
+}
+
 // stateMetric is a gauge by pool and backend, of the backend's state.
 type stateMetric struct {
 	desc  *prometheus.Desc
@@ -62,22 +69,21 @@ type moment struct {
 	wall  time.Time
 }
 
-// newBoardCollector numbers the backends as upstream does: pool after pool, in
-// the order of the configuration.
-func newBoardCollector(b *board.Board, cfg *config.Config, now func() int64) *boardCollector {
-	c := &boardCollector{board: b, now: now}
-	for _, pool := range cfg.Pools {
-		for _, backend := range pool.Backends {
-			c.backends = append(c.backends, shownBackend{valid(pool.Name), valid(backend.String())})
+// backends returns those of v: exactly they are shown.
+func (v View) backends() (list []shownBackend) {
+	for i, pool := range v.Config.Pools {
+		for j, b := range pool.Backends {
+			list = append(list, shownBackend{v.IDs[i][j], valid(pool.Name), valid(b.String())})
 		}
 	}
-	invariant.Check(len(c.backends) <= b.Backends(), "admin: the board has a slot for every backend")
-	return c
+	return list
 }
 
 // Describe implements prometheus.Collector.
 func (c *boardCollector) Describe(out chan<- *prometheus.Desc) {
-	out <- loopsDesc
+	for _, m := range controlMetrics {
+		out <- m.desc
+	}
 	for _, m := range loopMetrics {
 		out <- m.desc
 	}
@@ -91,7 +97,10 @@ func (c *boardCollector) Describe(out chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *boardCollector) Collect(out chan<- prometheus.Metric) {
-	out <- prometheus.MustNewConstMetric(loopsDesc, prometheus.GaugeValue, float64(c.board.Loops()))
+	view := c.view()
+	for _, m := range controlMetrics {
+		out <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(c.board, view))
+	}
 	totals := c.board.Totals()
 	for _, m := range loopMetrics {
 		for _, s := range m.series {
@@ -99,20 +108,20 @@ func (c *boardCollector) Collect(out chan<- prometheus.Metric) {
 		}
 	}
 	now := moment{c.now(), time.Now()}
-	for id := range c.backends {
-		c.collectBackend(out, id, now)
+	for _, b := range view.backends() {
+		c.collectBackend(out, b, now)
 	}
 }
 
-func (c *boardCollector) collectBackend(out chan<- prometheus.Metric, id int, now moment) {
-	b, totals := c.backends[id], c.board.BackendTotals(id)
+func (c *boardCollector) collectBackend(out chan<- prometheus.Metric, b shownBackend, now moment) {
+	totals := c.board.BackendTotals(b.id)
 	for _, m := range backendMetrics {
 		for _, s := range m.series {
 			labels := append([]string{b.pool, b.name}, s.labels...)
 			out <- prometheus.MustNewConstMetric(m.desc, m.kind, float64(s.value(&totals)), labels...)
 		}
 	}
-	state := c.board.State(id)
+	state := c.board.State(b.id)
 	for _, m := range stateMetrics {
 		out <- prometheus.MustNewConstMetric(m.desc, prometheus.GaugeValue, m.value(state, now), b.pool, b.name)
 	}

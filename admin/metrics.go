@@ -18,13 +18,13 @@ const scrapesMax = 4
 func newRegistry(o Options) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
-		newBoardCollector(o.Board, o.Config, o.Now),
+		&boardCollector{o.Board, o.Now, o.View},
 		buildInfo(o.Version),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	if o.Workers != nil {
-		r.MustRegister(workersCollector(o.Workers))
+		r.MustRegister(workersRunning(o.Workers))
 	}
 	return r
 }
@@ -46,23 +46,9 @@ func buildInfo(version string) prometheus.Collector {
 	return g
 }
 
-// workersCollector shows what the supervisor knows of its workers.
-type workersCollector func() Workers
-
-var (
-	workersRunning = prometheus.NewDesc("lb_workers",
-		"Worker processes that run.", nil, nil)
-	workerRestarts = prometheus.NewDesc("lb_worker_restarts_total",
-		"Worker processes started in the place of one that ended.", nil, nil)
-)
-
-func (workersCollector) Describe(out chan<- *prometheus.Desc) {
-	out <- workersRunning
-	out <- workerRestarts
-}
-
-func (c workersCollector) Collect(out chan<- prometheus.Metric) {
-	w := c()
-	out <- prometheus.MustNewConstMetric(workersRunning, prometheus.GaugeValue, float64(w.Running))
-	out <- prometheus.MustNewConstMetric(workerRestarts, prometheus.CounterValue, float64(w.Restarts))
+func workersRunning(running func() int) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "lb_workers",
+		Help: "Worker processes that run.",
+	}, func() float64 { return float64(running()) })
 }

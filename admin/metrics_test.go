@@ -3,8 +3,10 @@ package admin
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -17,7 +19,13 @@ import (
 // over two loops, and reads them all back over a socket.
 func TestMetricsValues(t *testing.T) {
 	o := options("127.0.0.1:0")
-	o.Workers = func() Workers { return Workers{Running: 2, Restarts: 5} }
+	o.Workers = func() int { return 2 }
+	c := o.Board.Control()
+	for i, word := range []*board.Counter{&c.Reloads, &c.ReloadFaults, &c.Upgrades, &c.WorkerRestarts} {
+		word.Add(uint64(2 + i))
+	}
+	c.StartedAt.Set(1_700_000_000_500_000_000)
+	o.Board.Loop(1).OldestConfig.Set(6)
 	for loop, sign := range []uint64{1, 2} {
 		count(o.Board.Loop(loop), sign)
 		for backend := range o.Board.Backends() {
@@ -27,7 +35,12 @@ func TestMetricsValues(t *testing.T) {
 	_, url := start(t, o)
 
 	for _, tc := range []struct{ name, kind, samples string }{
-		{"lb_loops", "gauge", "lb_loops 2"},
+		{"lb_loops", "gauge", "lb_loops 1"}, // nobody is at work in the other slot
+		{"lb_config_number", "gauge", "lb_config_number 7"},
+		{"lb_start_timestamp_seconds", "gauge", "lb_start_timestamp_seconds 1.7000000005e+09"},
+		{"lb_reloads_total", "counter", "lb_reloads_total 2"},
+		{"lb_reload_faults_total", "counter", "lb_reload_faults_total 3"},
+		{"lb_upgrades_total", "counter", "lb_upgrades_total 4"},
 		{"lb_workers", "gauge", "lb_workers 2"},
 		{"lb_worker_restarts_total", "counter", "lb_worker_restarts_total 5"},
 		{"lb_client_connections", "gauge", "lb_client_connections 303"},
@@ -141,7 +154,7 @@ func helpOf(t *testing.T, url, name string) string {
 // registry about series that occur twice.
 func TestMetricsLint(t *testing.T) {
 	o := options("")
-	o.Workers = func() Workers { return Workers{} }
+	o.Workers = func() int { return 0 }
 	problems, err := testutil.GatherAndLint(newRegistry(o))
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +181,7 @@ func TestMetricsOthers(t *testing.T) {
 			t.Errorf("no %q in the answer", w)
 		}
 	}
-	if strings.Contains(body, "lb_worker") {
+	if strings.Contains(body, "lb_workers") {
 		t.Error("workers are shown where there are none")
 	}
 }
@@ -177,7 +190,8 @@ func TestMetricsOthers(t *testing.T) {
 // cost the whole answer.
 func TestMetricsOddPath(t *testing.T) {
 	o := options("")
-	o.Config.Pools = []config.Pool{{Name: "default", Backends: []config.Backend{{Socket: "/run/\xff.sock", Weight: 1}}}}
+	cfg := &config.Config{Pools: []config.Pool{{Name: "default", Backends: []config.Backend{{Socket: "/run/\xff.sock", Weight: 1}}}}}
+	o.View = func() View { return View{Config: cfg, IDs: [][]int{{0}}} }
 	o.Board.Backend(0, 0).Attempts.Add(2)
 	const name = "lb_backend_attempts_total"
 	want := "# HELP " + name + " Attempts at a backend, retries included.\n# TYPE " + name + " counter\n" +
@@ -219,4 +233,101 @@ func TestScrapeBesideWriters(t *testing.T) {
 	readers.Wait()
 	close(stop)
 	writers.Wait()
+}
+
+// TestMetricsFollowTheView: exactly the backends of the present view are shown,
+// each from its own place on the board, whatever was shown before.
+func TestMetricsFollowTheView(t *testing.T) {
+	o := options("127.0.0.1:0")
+	o.Board = board.New(1, 9)
+	for id := range o.Board.Backends() {
+		o.Board.Backend(0, id).Attempts.Add(uint64(100 + id))
+		o.Board.SetHealth(id, []board.Health{board.Down, board.Up}[id%2], board.ReasonOK, 0, 1)
+	}
+	var view atomic.Pointer[View]
+	o.View = func() View { return *view.Load() }
+	at := func(ports ...int) (list []config.Backend) {
+		for _, port := range ports {
+			list = append(list, config.Backend{Host: "10.0.0.1", Port: port, Weight: 1})
+		}
+		return list
+	}
+	set := func(ids [][]int, pools ...config.Pool) { view.Store(&View{Config: &config.Config{Pools: pools}, IDs: ids}) }
+	set(nil)
+	_, url := start(t, o)
+	for _, tc := range []struct {
+		set  func()
+		want []string // pool, backend, attempts, up
+	}{
+		{func() { set([][]int{{0, 1}}, config.Pool{Name: "default", Backends: at(1, 2)}) },
+			[]string{"default 10.0.0.1:1 100 0", "default 10.0.0.1:2 101 1"}},
+		{func() { set([][]int{{1, 8}}, config.Pool{Name: "default", Backends: at(2, 1)}) },
+			[]string{"default 10.0.0.1:1 108 0", "default 10.0.0.1:2 101 1"}},
+		{func() {
+			set([][]int{{1}, {}, {5}}, config.Pool{Name: "default", Backends: at(2)}, config.Pool{Name: "none"}, config.Pool{Name: "api", Backends: at(2)})
+		},
+			[]string{"api 10.0.0.1:2 105 1", "default 10.0.0.1:2 101 1"}},
+		{func() { set([][]int{{}}, config.Pool{Name: "default"}) }, nil},
+	} {
+		tc.set()
+		_, body := fetch(t, "GET", url+"/metrics")
+		var got []string
+		for line := range strings.Lines(body) {
+			var pool, backend, value, up string
+			if _, err := fmt.Sscanf(line, "lb_backend_attempts_total{backend=%q,pool=%q} %s", &backend, &pool, &value); err != nil {
+				continue
+			}
+			_, up, _ = strings.Cut(body, fmt.Sprintf("lb_backend_up{backend=%q,pool=%q} ", backend, pool))
+			up, _, _ = strings.Cut(up, "\n")
+			got = append(got, strings.Join([]string{pool, backend, value, up}, " "))
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, tc.want) {
+			t.Errorf("shown: %q, want %q", got, tc.want)
+		}
+	}
+}
+
+// TestScrapeBesideReloads: views come and go while clients scrape; for -race.
+func TestScrapeBesideReloads(t *testing.T) {
+	o := options("127.0.0.1:0")
+	b, file, err := board.Create(1, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	defer b.Close()
+	b.ClaimLoop(0)
+	o.Board = b
+	var view atomic.Pointer[View]
+	view.Store(&View{Config: &config.Config{}})
+	o.View = func() View { return *view.Load() }
+	s, url := start(t, o)
+	var clients sync.WaitGroup
+	for range 2 {
+		clients.Go(func() {
+			for range 5 {
+				if resp, body := fetch(t, "GET", url+"/metrics"); resp.StatusCode != 200 {
+					t.Errorf("status %d: %.200s", resp.StatusCode, body)
+				}
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { clients.Wait(); close(done) }()
+	for n := 0; ; n++ {
+		select {
+		case <-done:
+			closeServer(t, s) // before the board
+			return
+		default:
+		}
+		id := n % b.BackendsRoom()
+		b.ClaimBackend(id)
+		view.Store(&View{
+			Config: &config.Config{Pools: []config.Pool{{Name: "default", Backends: []config.Backend{{Host: "a", Port: 1 + id, Weight: 1}}}}},
+			IDs:    [][]int{{id}},
+			Number: uint64(n),
+		})
+	}
 }

@@ -1,12 +1,14 @@
-// Package admin is what an operator sees: health and metrics over plain
-// net/http, off the hot path. It reads the board and the configuration and does
-// not know who runs the loops. No request waits for it.
+// Package admin is what an operator sees and turns: health and metrics on a TCP
+// port, and commands on a unix socket, over plain net/http, off the hot path. It
+// reads the board and the configuration, passes commands on to an api.Control,
+// and does not know who runs the loops. No request waits for it.
 package admin
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -27,48 +29,63 @@ const (
 	headerBytesMax = 16 << 10
 )
 
-// Options are what a server shows. Board has a slot for every backend of Config.
+// Options are what a server shows, and where.
 type Options struct {
+	Address string // host:port; "" for off
 	Board   *board.Board
-	Config  *config.Config
+	// View returns what is at work now; it is called for every scrape, by several
+	// goroutines at once. Every ID in it was claimed on the board before.
+	View    func() View
 	Version string
 	Log     *slog.Logger // nil: nothing is logged
 	// Now is the clock of the board, in nanoseconds.
 	Now func() int64
-	// Workers tells about the worker processes; nil where there are none. It is
-	// called by several goroutines at once.
-	Workers func() Workers
+	// Workers returns how many worker processes run; nil where there are none. It
+	// is called by several goroutines at once.
+	Workers func() int
 }
 
-// Workers is the state of the worker processes in mp.
-type Workers struct {
-	Running  int
-	Restarts uint64 // since the supervisor started
+// View is a configuration and where its backends are on the board, by pool and
+// backend. Nobody changes it.
+type View struct {
+	Config *config.Config
+	IDs    [][]int
+	Number uint64 // of the configuration, counted from 1
 }
 
 // Server answers /healthz and /metrics. Its methods may be called by any
-// goroutine, Listen once.
+// goroutine, Listen and Serve once each, one after the other.
 type Server struct {
 	address  string
 	log      *slog.Logger
 	http     *http.Server
-	served   chan struct{} // closed when no more connections are accepted; nil before Listen
+	listener net.Listener  // nil before Listen or Serve
+	served   chan struct{} // closed when no more connections are accepted; nil before Serve
 	draining atomic.Bool
 }
 
 // New returns a server that does not listen yet.
 func New(o Options) *Server {
-	log := o.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
-	s := &Server{address: o.Config.Admin.Address, log: log}
-	errorLog := slog.NewLogLogger(log.Handler(), slog.LevelWarn)
+	s := &Server{address: o.Address, log: loggerOr(o.Log)}
+	errorLog := slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.health)
 	mux.Handle("GET /metrics", metricsHandler(newRegistry(o), errorLog))
-	s.http = &http.Server{
-		Handler:           mux,
+	s.http = newHTTP(mux, errorLog)
+	return s
+}
+
+func loggerOr(log *slog.Logger) *slog.Logger {
+	if log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return log
+}
+
+// newHTTP returns a server that no client can hold for long.
+func newHTTP(h http.Handler, errorLog *log.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
@@ -76,13 +93,12 @@ func New(o Options) *Server {
 		MaxHeaderBytes:    headerBytesMax,
 		ErrorLog:          errorLog,
 	}
-	return s
 }
 
-// Listen opens the configured address, serves it until Close, and returns what
-// it was bound to, with the port that stands for 0. It returns nil and no error
-// when the address is empty. An error is one line for the operator.
-func (s *Server) Listen() (net.Addr, error) {
+// Listen opens the address and serves nothing yet; connections wait. It returns
+// nil and no error when the address is empty. An error is one line for the
+// operator.
+func (s *Server) Listen() (net.Listener, error) {
 	if s.address == "" {
 		return nil, nil
 	}
@@ -90,20 +106,24 @@ func (s *Server) Listen() (net.Addr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("admin: cannot listen on %s: %w (set [admin] address)", s.address, reason(err))
 	}
-	s.served = make(chan struct{})
-	go s.serve(ln)
-	return ln.Addr(), nil
+	s.listener = ln
+	return ln, nil
 }
 
-func (s *Server) serve(ln net.Listener) {
-	defer close(s.served)
-	if err := s.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-		s.log.Error("admin: no longer listening", "address", ln.Addr(), "error", err)
-	}
+// Serve begins to serve l, which is the server's from now on, and returns at
+// once. l is from Listen, or was opened by another process.
+func (s *Server) Serve(l net.Listener) {
+	s.listener, s.served = l, make(chan struct{})
+	go func() {
+		defer close(s.served)
+		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			s.log.Error("admin: no longer listening", "address", l.Addr(), "error", err)
+		}
+	}()
 }
 
 // Close stops listening, lets running answers end until ctx is done, then cuts
-// them off and returns ctx's error. It may be called when Listen was not.
+// them off and returns ctx's error. It may be called when Serve or Listen was not.
 func (s *Server) Close(ctx context.Context) error {
 	err := s.http.Shutdown(ctx)
 	if err != nil {
@@ -111,6 +131,8 @@ func (s *Server) Close(ctx context.Context) error {
 	}
 	if s.served != nil {
 		<-s.served
+	} else if s.listener != nil {
+		s.listener.Close()
 	}
 	return err
 }

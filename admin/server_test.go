@@ -20,7 +20,6 @@ const patience = 10 * time.Second
 // options returns a board of two loops and the backends of two pools.
 func options(address string) Options {
 	cfg := &config.Config{
-		Admin: config.Admin{Address: address},
 		Pools: []config.Pool{
 			{Name: "default", Backends: []config.Backend{
 				{Host: "10.0.0.1", Port: 9001, Weight: 1},
@@ -30,7 +29,8 @@ func options(address string) Options {
 		},
 	}
 	now := func() int64 { return int64(time.Hour) }
-	return Options{Board: board.New(2, 3), Now: now, Config: cfg, Version: "1.2.3"}
+	view := View{Config: cfg, IDs: [][]int{{0, 1}, {2}}, Number: 7}
+	return Options{Address: address, Board: board.New(2, 3), Now: now, View: func() View { return view }, Version: "1.2.3"}
 }
 
 // start returns a server that listens on a port of the kernel's choice, and
@@ -38,12 +38,13 @@ func options(address string) Options {
 func start(t *testing.T, o Options) (*Server, string) {
 	t.Helper()
 	s := New(o)
-	addr, err := s.Listen()
+	ln, err := s.Listen()
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.Serve(ln)
 	t.Cleanup(func() { closeServer(t, s) })
-	return s, "http://" + addr.String()
+	return s, "http://" + ln.Addr().String()
 }
 
 func closeServer(t *testing.T, s *Server) {
@@ -126,10 +127,47 @@ func TestDraining(t *testing.T) {
 // TestOff: an empty address opens nothing, and Close has nothing to do.
 func TestOff(t *testing.T) {
 	s := New(options(""))
-	if addr, err := s.Listen(); addr != nil || err != nil {
-		t.Errorf("Listen: %v, %v, want nothing", addr, err)
+	if ln, err := s.Listen(); ln != nil || err != nil {
+		t.Errorf("Listen: %v, %v, want nothing", ln, err)
 	}
 	closeServer(t, s)
+}
+
+// TestNeverServed: Close lets go of what Listen opened.
+func TestNeverServed(t *testing.T) {
+	s := New(options("127.0.0.1:0"))
+	ln, err := s.Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeServer(t, s)
+	again, err := net.Listen("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatalf("the port is not free again: %v", err)
+	}
+	again.Close()
+}
+
+// TestServeAnotherListener: one that another process opened is served, and a
+// connection that waited in it from before is answered.
+func TestServeAnotherListener(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiting, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer waiting.Close()
+	s := New(options("192.0.2.1:1")) // where it would listen does not matter
+	s.Serve(ln)
+	defer closeServer(t, s)
+	waiting.SetDeadline(time.Now().Add(patience))
+	io.WriteString(waiting, "GET /healthz HTTP/1.0\r\n\r\n")
+	if b, err := io.ReadAll(waiting); err != nil || !strings.HasSuffix(string(b), "ok") {
+		t.Errorf("the answer is %q, %v", b, err)
+	}
 }
 
 func TestListenErrors(t *testing.T) {
@@ -144,9 +182,9 @@ func TestListenErrors(t *testing.T) {
 		{"127.0.0.1", ""},
 		{"192.0.2.1:0", ""}, // TEST-NET-1, no address of this machine
 	} {
-		addr, err := New(options(tc.address)).Listen()
+		ln, err := New(options(tc.address)).Listen()
 		if err == nil {
-			t.Errorf("%s: listens on %v", tc.address, addr)
+			t.Errorf("%s: listens on %v", tc.address, ln.Addr())
 			continue
 		}
 		prefix, suffix := "admin: cannot listen on "+tc.address+": ", " (set [admin] address)"
@@ -166,10 +204,12 @@ func TestClose(t *testing.T) {
 	before := runtime.NumGoroutine()
 	s := New(options("127.0.0.1:0"))
 	s.http.ReadHeaderTimeout, s.http.ReadTimeout = time.Hour, time.Hour // not they, but Close ends the silent one
-	addr, err := s.Listen()
+	listener, err := s.Listen()
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.Serve(listener)
+	addr := listener.Addr()
 	silent, err := net.Dial("tcp", addr.String())
 	if err != nil {
 		t.Fatal(err)

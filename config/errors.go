@@ -8,11 +8,12 @@ import (
 
 // Error is one thing wrong in a configuration, and how to mend it.
 type Error struct {
-	File         string // "" for a flag
-	Line, Column int    // counted from 1, columns in bytes; 0 for a flag
-	Key          string // "timeouts.connect", "backends[1].port", "--mode"; "" for a fault of syntax outside a value
-	What         string // what is wrong
-	Mend         string // what to do about it; "" where What says it
+	File   string `json:"file,omitempty"`   // "" for a flag
+	Line   int    `json:"line,omitempty"`   // counted from 1; 0 for a flag
+	Column int    `json:"column,omitempty"` // counted from 1, in bytes; 0 for a flag
+	Key    string `json:"key,omitempty"`    // "timeouts.connect", "backends[1].port", "--mode"; "" for a fault of syntax outside a value
+	What   string `json:"what"`             // what is wrong
+	Mend   string `json:"mend,omitempty"`   // what to do about it; "" where What says it
 }
 
 // Error returns one line: where, which key, what is wrong, how to mend it.

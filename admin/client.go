@@ -1,0 +1,185 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"lb/admin/api"
+)
+
+// How long a client waits. lb answers within a second, or the system is so busy
+// that its word would be late; loops that do not take a reload up are named after
+// some 800 ms, behind which names may have been looked up.
+const (
+	answerTimeout  = time.Second
+	reloadTimeout  = 3 * time.Second
+	upgradeTimeout = 12 * time.Second
+	answerMax      = 64 << 20 // bytes: a status of all the backends there may be
+)
+
+// Client gives commands to the lb that listens on a unix socket. Its methods may
+// be called by any goroutine. They return a *NoAnswerError when there is nobody
+// or nothing is heard in time, else what lb says it refused, config.Errors
+// included.
+type Client struct {
+	path string
+	http *http.Client
+}
+
+// NewClient returns a client for the socket at path. It holds nothing open
+// between two commands.
+func NewClient(path string) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", unabstract(path))
+	}
+	return &Client{path, &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+}
+
+// NoAnswerError is why nothing was heard from lb. What was asked for may have
+// happened if it is Late.
+type NoAnswerError struct {
+	Path string
+	Late time.Duration // it did not answer for so long; 0: it was not reached
+	Err  error         // why it was not reached
+}
+
+// Error returns one line for the operator.
+func (e *NoAnswerError) Error() string {
+	switch {
+	case e.Late > 0:
+		return fmt.Sprintf("the lb at %s has not answered for %v; it may still do what it was asked for", e.Path, e.Late)
+	case errors.Is(e.Err, fs.ErrNotExist):
+		return fmt.Sprintf("no lb answers at %s: there is no such socket", e.Path)
+	case errors.Is(e.Err, syscall.ECONNREFUSED):
+		return fmt.Sprintf("no lb answers at %s: it is gone and has left its socket behind", e.Path)
+	case errors.Is(e.Err, fs.ErrPermission):
+		return fmt.Sprintf("no lb answers at %s: permission denied; be the user that it runs as", e.Path)
+	}
+	return fmt.Sprintf("no lb answers at %s: %v", e.Path, reason(e.Err))
+}
+
+// Unwrap returns why it was not reached.
+func (e *NoAnswerError) Unwrap() error { return e.Err }
+
+// Reach returns nil if somebody listens on the socket, without asking anything.
+func (c *Client) Reach() error {
+	conn, err := net.DialTimeout("unix", unabstract(c.path), dialTimeout)
+	if err != nil {
+		return &NoAnswerError{Path: c.path, Err: err}
+	}
+	return conn.Close()
+}
+
+// Status asks what runs.
+func (c *Client) Status() (s api.Status, err error) {
+	err = c.ask("GET", "/v1/status", answerTimeout, nil, &s)
+	return s, err
+}
+
+// Backends asks for all pools with their backends.
+func (c *Client) Backends() ([]api.Pool, error) {
+	var got backendsAnswer
+	err := c.ask("GET", "/v1/backends", answerTimeout, nil, &got)
+	return got.Pools, err
+}
+
+// Reload is api.Control's.
+func (c *Client) Reload(plan bool) (done api.Reloaded, err error) {
+	err = c.ask("POST", "/v1/reload", reloadTimeout, reloadRequest{plan}, &done)
+	var no *refusedError
+	if errors.As(err, &no) && no.Reloaded != nil {
+		done = *no.Reloaded
+	}
+	return done, err
+}
+
+// Upgrade is api.Control's.
+func (c *Client) Upgrade(binary string) (done api.Upgraded, err error) {
+	err = c.ask("POST", "/v1/upgrade", upgradeTimeout, upgradeRequest{binary}, &done)
+	return done, err
+}
+
+// Drain is api.Control's.
+func (c *Client) Drain() error {
+	return c.ask("POST", "/v1/drain", answerTimeout, struct{}{}, &struct{}{})
+}
+
+// SetBackend is api.Control's.
+func (c *Client) SetBackend(pool, address string, action api.Action, weight int) (b api.Backend, err error) {
+	err = c.ask("POST", "/v1/backends", answerTimeout, backendRequest{pool, address, action, weight}, &b)
+	return b, err
+}
+
+// refusedError is lb's own words.
+type refusedError struct{ refusal }
+
+// Error returns them.
+func (e *refusedError) Error() string { return e.refusal.Error }
+
+// Unwrap returns config.Errors if a file was refused.
+func (e *refusedError) Unwrap() error {
+	if len(e.Errors) == 0 {
+		return nil
+	}
+	return e.Errors
+}
+
+// ask makes one request and reads the answer into got.
+func (c *Client) ask(method, path string, timeout time.Duration, body, got any) error {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	sent, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	if body == nil {
+		sent = nil
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://lb"+path, bytes.NewReader(sent))
+	if err != nil {
+		return err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return c.noAnswer(err, timeout)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, answerMax))
+	if err != nil {
+		return c.noAnswer(err, timeout)
+	}
+	return judge(resp, text, got)
+}
+
+func (c *Client) noAnswer(err error, timeout time.Duration) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &NoAnswerError{Path: c.path, Late: timeout, Err: err}
+	}
+	return &NoAnswerError{Path: c.path, Err: err}
+}
+
+// judge reads an answer. What is not in the form of an answer is of another
+// program, or of another version of this one.
+func judge(resp *http.Response, text []byte, got any) error {
+	if resp.StatusCode == http.StatusOK {
+		if err := json.Unmarshal(text, got); err != nil {
+			return fmt.Errorf("the answer is not understood: %w", err)
+		}
+		return nil
+	}
+	var no refusal
+	if json.Unmarshal(text, &no) != nil || no.Error == "" {
+		return fmt.Errorf("the answer is not understood: %s", resp.Status)
+	}
+	return &refusedError{no}
+}

@@ -1,0 +1,98 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	socketMode = 0o600
+	// socketMax is the longest path of a unix socket on every system we run on, in
+	// bytes; the system's own words for a longer one are "invalid argument".
+	socketMax   = 103
+	dialTimeout = time.Second
+)
+
+var (
+	errLive      = errors.New("another lb listens there")
+	errNotSocket = errors.New("there is a file that is no socket")
+)
+
+// Listen opens a socket at path, with mode 0600 whatever the umask, and serves
+// nothing yet; connections wait. A socket that nobody listens on any more is
+// replaced, one that is alive, or a file, is left alone. The directory has to be
+// there. An error is one line for the operator. The path is removed when the
+// listener is closed, unless SetUnlinkOnClose(false) was called.
+func (r *Runtime) Listen(path string) (*net.UnixListener, error) {
+	l, err := listenUnix(path)
+	if err != nil {
+		return nil, fmt.Errorf("commands: cannot listen on %s: %w (set [admin] socket)", path, err)
+	}
+	return l, nil
+}
+
+func listenUnix(path string) (*net.UnixListener, error) {
+	if len(path) > socketMax {
+		return nil, fmt.Errorf("the path is %d bytes long, a socket's may be %d", len(path), socketMax)
+	}
+	if err := removeStale(path); err != nil {
+		return nil, err
+	}
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		// On Linux, the mode that the socket has here is the most that its file is
+		// born with. Elsewhere this is refused, and Chmod comes a moment later.
+		return c.Control(func(fd uintptr) { syscall.Fchmod(int(fd), socketMode) })
+	}}
+	l, err := lc.Listen(context.Background(), "unix", unabstract(path))
+	if err != nil {
+		return nil, reason(err)
+	}
+	if err := os.Chmod(path, socketMode); err != nil {
+		l.Close()
+		return nil, reason(err)
+	}
+	return l.(*net.UnixListener), nil
+}
+
+// removeStale makes room for a socket at path, if what is there is one that
+// nobody listens on.
+func removeStale(path string) error {
+	switch info, err := os.Lstat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return reason(err)
+	case info.Mode().Type() != fs.ModeSocket:
+		return errNotSocket
+	}
+	c, err := net.DialTimeout("unix", unabstract(path), dialTimeout)
+	switch {
+	case err == nil:
+		c.Close()
+		return errLive
+	case errors.Is(err, syscall.EAGAIN): // its queue is full
+		return errLive
+	case errors.Is(err, syscall.ECONNREFUSED):
+		if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	return reason(err)
+}
+
+// unabstract returns path as package net takes it for a path whatever it begins
+// with: it has "@" stand for Linux's abstract names, which have no mode.
+func unabstract(path string) string {
+	if strings.HasPrefix(path, "@") {
+		return "./" + path
+	}
+	return path
+}
