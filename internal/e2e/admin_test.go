@@ -16,9 +16,18 @@ var scraper = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, 
 // metrics returns what /metrics shows, by name with labels.
 func (p *process) metrics(t *testing.T) map[string]float64 {
 	t.Helper()
-	resp, err := scraper.Get("http://" + p.admin + "/metrics")
+	all, err := scrape(p.admin)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return all
+}
+
+// scrape is metrics for any goroutine.
+func scrape(admin string) (map[string]float64, error) {
+	resp, err := scraper.Get("http://" + admin + "/metrics")
+	if err != nil {
+		return nil, err
 	}
 	defer resp.Body.Close()
 	all := map[string]float64{}
@@ -30,11 +39,11 @@ func (p *process) metrics(t *testing.T) map[string]float64 {
 		}
 		v, err := strconv.ParseFloat(line[at+1:], 64)
 		if err != nil {
-			t.Fatalf("%q: %v", line, err)
+			return nil, fmt.Errorf("%q: %w", line, err)
 		}
 		all[line[:at]] = v
 	}
-	return all
+	return all, nil
 }
 
 // health returns the status of /healthz.

@@ -217,7 +217,8 @@ func launch(t *testing.T, mode string, s setup) *process {
 	}
 	p.cmd = exec.Command(lbExe, "serve")
 	p.cmd.Dir, p.cmd.Stderr = dir, p.log
-	p.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0") // else each exit takes a second under -race
+	p.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", // else each exit takes a second under -race
+		"XDG_RUNTIME_DIR="+dir) // where the socket for commands is
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)

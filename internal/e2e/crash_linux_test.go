@@ -1,0 +1,308 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// procStat returns the fields of /proc/PID/stat behind the name; the first is the
+// state.
+func procStat(pid int) []string {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+}
+
+// clientPorts returns the ports of the clients whose conns to addr a process has.
+func clientPorts(t *testing.T, pid int, addr string) (ports []int) {
+	t.Helper()
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sockets := map[string]bool{}
+	for _, e := range entries {
+		if name, err := os.Readlink(dir + "/" + e.Name()); err == nil {
+			sockets[name] = true
+		}
+	}
+	table, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := net.SplitHostPort(addr)
+	port, _ := strconv.Atoi(text)
+	ours := fmt.Sprintf(":%04X", port)
+	for line := range strings.Lines(string(table)) {
+		f := strings.Fields(line)
+		if len(f) > 9 && strings.HasSuffix(f[1], ours) && sockets["socket:["+f[9]+"]"] {
+			_, hex, _ := strings.Cut(f[2], ":")
+			n, _ := strconv.ParseInt(hex, 16, 32)
+			ports = append(ports, int(n))
+		}
+	}
+	return ports
+}
+
+// murder kills a worker and returns the ports of the clients that it had. It is
+// stopped first: what it has then is what it dies with.
+func (s *service) murder(pid int) (ports []int) {
+	s.t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		s.t.Fatal(err)
+	}
+	until(s.t, "it to stop", func() bool { f := procStat(pid); return len(f) > 0 && f[0] == "T" })
+	ports = clientPorts(s.t, pid, s.addr)
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		s.t.Fatal(err)
+	}
+	return ports
+}
+
+// successor waits for another process than pid to serve at the slot, and returns
+// how long that took.
+func (s *service) successor(slot, pid int) time.Duration {
+	s.t.Helper()
+	begun := time.Now()
+	s.until("another worker", func(st status) bool {
+		return slices.ContainsFunc(st.serving(), func(l loopStatus) bool { return l.Slot == slot && l.PID != pid })
+	})
+	return time.Since(begun)
+}
+
+// Workers are killed one after the other. Nobody's conn is refused, only those that
+// the killed workers had break, and all is counted. LB_LONG=1 kills one every 500 ms
+// for 20 s.
+func TestWorkersKilledUnderLoad(t *testing.T) {
+	t.Parallel()
+	const workers, kept, fresh = 4, 12, 6
+	s := begin(t, "mp", setup{workers: workers, admin: true, backends: to(checkedMany(t, 3)...)})
+	w := s.send(kept, fresh)
+	w.more(t, 100)
+	kills, killed := 6, map[int]int{}
+	if long() {
+		kills = 40
+	}
+	next, seat := time.NewTicker(500*time.Millisecond), 0
+	defer next.Stop()
+	var first []time.Duration
+	for n := range kills {
+		st := s.until("a worker", func(st status) bool { return len(st.serving()) > 0 })
+		list := st.serving()
+		victim := list[0]
+		if i := slices.IndexFunc(list, func(l loopStatus) bool { return l.Slot >= seat }); i >= 0 {
+			victim = list[i]
+		}
+		seat = (victim.Slot + 1) % workers
+		for _, port := range s.murder(victim.PID) {
+			killed[port]++
+		}
+		if n < workers {
+			first = append(first, s.successor(victim.Slot, victim.PID))
+		}
+		if long() {
+			wait(t, next.C, "the next kill")
+		} else {
+			w.more(t, 100)
+		}
+	}
+	s.until("all workers to be back", func(st status) bool { return len(st.serving()) == workers })
+	w.more(t, 200)
+	w.leave()
+	slices.Sort(first)
+	lost := w.lost()
+	t.Logf("%d right answers, %d lost on %d conns that were killed; successors served after %v", w.whole.Load(), len(lost), len(killed), first)
+	for _, l := range lost {
+		if killed[l.port] == 0 || l.how == refusedConn {
+			t.Errorf("a request went missing that was not on a killed worker's conn: %v", l)
+		}
+		killed[l.port]--
+	}
+	if first[0] > 200*time.Millisecond && !raceOn {
+		t.Errorf("successors served after %v, want 200ms at most", first)
+	}
+	s.wantCounted(w, len(lost))
+	if n := s.told("worker died", "killed"); n != kills {
+		t.Errorf("%d deaths are told with their cause, want %d", n, kills)
+	}
+	if got := s.metrics(t)["lb_worker_restarts_total"]; got != float64(kills) {
+		t.Errorf("%v restarts are counted, want %d", got, kills)
+	}
+}
+
+// wantCounted compares what lb has counted with what the clients have; lost requests
+// may be counted or not.
+func (s *service) wantCounted(w *traffic, lost int) {
+	s.t.Helper()
+	until(s.t, "all exchanges to end", func() bool { return s.metrics(s.t)["lb_exchanges"] == 0 })
+	m, whole := s.metrics(s.t), float64(w.whole.Load())
+	replies, answered := 0.0, 0.0
+	for name, v := range m {
+		switch {
+		case strings.HasPrefix(name, "lb_replies_total{"):
+			replies += v
+		case strings.HasPrefix(name, "lb_requests_total{"):
+			answered += v
+		}
+	}
+	for name, got := range map[string]float64{
+		"lb_client_requests_total": m["lb_client_requests_total"], "lb_replies_total": replies, "lb_requests_total": answered,
+	} {
+		if got < whole-float64(lost) || got > whole+float64(lost) {
+			s.t.Errorf("%s is %v, want %v, give or take %d that were cut off", name, got, whole, lost)
+		}
+	}
+}
+
+// A worker that dies again and again is replaced at once, then after 100 ms, then
+// after twice as long each time, and the log says why it died and what follows.
+func TestWorkerBackOff(t *testing.T) {
+	t.Parallel()
+	s := begin(t, "mp", setup{workers: 1, backends: to(checked(t))})
+	for n := range 5 {
+		l := s.status().serving()[0]
+		if err := syscall.Kill(l.PID, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		took := s.successor(l.Slot, l.PID)
+		least := time.Duration(0)
+		if n > 0 {
+			least = 100 * time.Millisecond << (n - 1)
+		}
+		t.Logf("death %d: %v", n+1, took)
+		if most := 2*least + 200*time.Millisecond; took < least || took > most && !raceOn {
+			t.Errorf("after death %d within 10s another serves after %v, want %v to %v", n+1, took, least, most)
+		}
+		if s.told("worker died", fmt.Sprintf("pid=%d", l.PID), "killed") != 1 {
+			t.Errorf("the log does not tell why %d died", l.PID)
+		}
+	}
+	resp, _, err := tryGet(newClient(t), s.url("/1/100/length"))
+	if err != nil || resp.StatusCode != 200 {
+		t.Errorf("afterwards: %v, %v", resp, err)
+	}
+}
+
+// What is known of backends stays when a worker is killed.
+func TestKilledWorkerKeepsKnowledge(t *testing.T) {
+	t.Parallel()
+	s, sick, well := ejected(t, "mp")
+	before := s.metrics(t)
+	for _, l := range s.status().serving() {
+		s.murder(l.PID)
+		s.successor(l.Slot, l.PID)
+	}
+	s.wantStillEjected(sick, well, before)
+}
+
+// ejected returns a service with two backends, one of which is ejected for an hour.
+func ejected(t *testing.T, mode string) (s *service, sick, well string) {
+	t.Helper()
+	sick = script(t, func(net.Conn) {})
+	well = demo(t, "127.0.0.1:0", "well").Addr()
+	s = begin(t, mode, setup{backends: to(sick, well), admin: true, tables: "[eject]\nfaults = 1\ntime = \"1h\"\ntime_max = \"1h\"\n"})
+	client := newClient(t)
+	until(t, "the ejection", func() bool {
+		tryGet(client, s.url("/"))
+		return s.status().backend(t, "default", sick).Ejected
+	})
+	until(t, "all exchanges to end", func() bool { return s.metrics(t)["lb_exchanges"] == 0 })
+	client.CloseIdleConnections()
+	return s, sick, well
+}
+
+// wantStillEjected wants nothing to be forgotten since before.
+func (s *service) wantStillEjected(sick, well string, before map[string]float64) {
+	s.t.Helper()
+	if b := s.status().backend(s.t, "default", sick); !b.Ejected {
+		s.t.Errorf("the ejected backend is back: %+v", b)
+	}
+	client := newClient(s.t)
+	if got := answeredBy(s.t, client, s.url("/"), 20); got["well"] != 20 {
+		s.t.Errorf("answered by %v, want all by the one that is well", got)
+	}
+	client.CloseIdleConnections()
+	now := s.metrics(s.t)
+	for name, more := range map[string]float64{
+		ofBackend("attempts_total", sick): 0, ofBackend("attempts_total", well): 20, "lb_client_requests_total": 20, "lb_retries_total": 0,
+	} {
+		if now[name] != before[name]+more {
+			s.t.Errorf("%s went from %v to %v, want %v more", name, before[name], now[name], more)
+		}
+	}
+	if n := s.told("backend ejected"); n != 1 {
+		s.t.Errorf("%d ejections are told, want 1", n)
+	}
+}
+
+// The supervisor is killed. Its workers answer what runs and leave within the drain
+// timeout; nothing is left that holds the port; and a new lb may bind before that.
+func TestSupervisorKilled(t *testing.T) {
+	eachMode(t, func(t *testing.T, mode string) {
+		g := newGate(t, 1000)
+		s := newService(t, mode, setup{backends: to(g.addr), tables: "[timeouts]\ndrain = \"1s\"\n"})
+		_, s.port, _ = net.SplitHostPort(freePort(t))
+		s.start()
+		slow := later(newClient(t), s.url("/slow"))
+		wait(t, g.began, "the request to arrive")
+		stuck := later(newClient(t), s.url("/slow")) // longer than the drain timeout: the gate opens for one
+		wait(t, g.began, "the request to arrive")
+		s.kill(syscall.SIGKILL)
+		s.over = true
+		killed, first := time.Now(), s.process
+		wait(t, s.exited, "it to be gone")
+		s.start() // at once, at the same port
+		t.Logf("another serves after %v", time.Since(killed))
+		if mode == "mp" {
+			g.release <- struct{}{}
+			if a := wait(t, anyOf(slow, stuck), "an answer"); a.status != 200 || len(a.body) != 1000 {
+				t.Errorf("what ran when the supervisor was killed: %d with %d bytes, %v; want 200 with 1000", a.status, len(a.body), a.err)
+			}
+		}
+		until(t, "the workers to leave", func() bool { s.reap(first); return first.groupGone() })
+		if took := time.Since(killed); took > 3*time.Second && !raceOn {
+			t.Errorf("the workers were gone after %v, want 1s at most", took)
+		}
+		for range 50 {
+			fresh := dial(t, s.addr)
+			if err := fresh.want200(lines("GET / HTTP/1.1", "Host: x")); err != nil {
+				t.Fatalf("the new lb: %v", err)
+			}
+			fresh.Close()
+		}
+		s.kill(syscall.SIGKILL)
+		s.over = true
+		s.wantGone()
+		ln, err := net.Listen("tcp", s.addr) // without SO_REUSEPORT: nobody else may listen
+		if err != nil {
+			t.Fatalf("something holds the port: %v", err)
+		}
+		ln.Close()
+	})
+}
+
+// anyOf returns the first value of several.
+func anyOf[T any](list ...<-chan T) <-chan T {
+	first := make(chan T, len(list))
+	var taken atomic.Bool
+	for _, c := range list {
+		go func() {
+			if v := <-c; taken.CompareAndSwap(false, true) {
+				first <- v
+			}
+		}()
+	}
+	return first
+}

@@ -1,0 +1,146 @@
+package e2e
+
+import (
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// cpu returns the CPU time that lb's processes have used.
+func (s *service) cpu() (used time.Duration) {
+	s.t.Helper()
+	const tick = time.Second / 100 // USER_HZ
+	for _, p := range s.processes(s.t) {
+		if f := procStat(p.pid); len(f) > 12 {
+			user, _ := strconv.Atoi(f[11])
+			system, _ := strconv.Atoi(f[12])
+			used += time.Duration(user+system) * tick
+		}
+	}
+	return used
+}
+
+// besiegers are clients that come at once, ask, and keep their conns until they are
+// told to go, or have had their answer and been told to go.
+type besiegers struct {
+	answered atomic.Int64
+	failed   atomic.Int64
+	goHome   chan struct{}
+	all      sync.WaitGroup
+}
+
+func (s *service) besiege(n int) *besiegers {
+	b := &besiegers{goHome: make(chan struct{})}
+	for range n {
+		b.all.Go(func() {
+			c, err := redial(s.addr)
+			if err == nil {
+				defer c.Close()
+				c.SetDeadline(time.Now().Add(3 * patience))
+				err = c.want200(lines("GET /bytes/100 HTTP/1.1", "Host: x"))
+			}
+			if err != nil {
+				b.failed.Add(1)
+				return
+			}
+			b.answered.Add(1)
+			<-b.goHome
+		})
+	}
+	return b
+}
+
+// calm waits until the number of answers has not changed for half a second.
+func (b *besiegers) calm(t *testing.T) int64 {
+	t.Helper()
+	last, since := b.answered.Load(), time.Now()
+	until(t, "the siege to be calm", func() bool {
+		if now := b.answered.Load(); now != last {
+			last, since = now, time.Now()
+		}
+		return last > 0 && time.Since(since) > 500*time.Millisecond
+	})
+	return last
+}
+
+// 1,000 clients come to an lb that may have 256 descriptors, or that finds there are
+// no more than it has. It does not crash, nor run in circles; and as conns end the
+// others have their turn.
+func TestDescriptorsExhausted(t *testing.T) {
+	for name, sudden := range map[string]bool{"ulimit": false, "sudden": true} {
+		t.Run(name, func(t *testing.T) {
+			eachMode(t, func(t *testing.T, mode string) {
+				needDescriptors(t, 3000)
+				set := setup{admin: true, backends: to(demo(t, "127.0.0.1:0", "b").Addr()), tables: "[timeouts]\nqueue = \"60s\"\n"}
+				s := newService(t, mode, set)
+				if !sudden {
+					s.limit = 256
+				}
+				s.start()
+				before := s.processes(t)
+				if sudden {
+					for _, p := range before {
+						entries, err := os.ReadDir("/proc/" + strconv.Itoa(p.pid) + "/fd")
+						if err != nil {
+							t.Fatal(err)
+						}
+						lim := unix.Rlimit{Cur: uint64(len(entries) + 40), Max: 1024}
+						if err := unix.Prlimit(p.pid, unix.RLIMIT_NOFILE, &lim, nil); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				const clients = 1000
+				b := s.besiege(clients)
+				held := b.calm(t)
+				used, begun := s.cpu(), time.Now()
+				pause(2*time.Second, nil)
+				used = s.cpu() - used
+				t.Logf("%d of %d have conns; %v of CPU time in %v meanwhile", held, clients, used, time.Since(begun))
+				if held > 600 {
+					t.Errorf("%d clients have conns: that shows nothing", held)
+				}
+				if used > time.Second {
+					t.Errorf("lb used %v of CPU time in %v with nothing to do", used, time.Since(begun))
+				}
+				close(b.goHome)
+				until(t, "all to have been answered", func() bool { return b.answered.Load()+b.failed.Load() == clients })
+				b.all.Wait()
+				if n := b.failed.Load(); n > 0 {
+					t.Errorf("%d of %d clients had no answer of 200", n, clients)
+				}
+				for range 20 {
+					c := dial(t, s.addr)
+					if err := c.want200(lines("GET / HTTP/1.1", "Host: x")); err != nil {
+						t.Fatalf("afterwards: %v", err)
+					}
+					c.Close()
+				}
+				if now := s.processes(t); len(now) != len(before) || now[0] != before[0] || now[len(now)-1] != before[len(before)-1] {
+					t.Errorf("processes %v, want those from before, %v", now, before)
+				}
+				if st := s.status(); st.State != "serving" {
+					t.Errorf("lb is %s", st.State)
+				}
+			})
+		})
+	}
+}
+
+// needDescriptors raises this process's own limit.
+func needDescriptors(t *testing.T, n uint64) {
+	t.Helper()
+	var lim syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
+		t.Fatal(err)
+	}
+	if lim.Cur < n {
+		t.Skipf("only %d descriptors for the clients", lim.Cur)
+	}
+}

@@ -1,0 +1,324 @@
+package e2e
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// drawn returns some of the addresses, in any order, with any weights.
+func drawn(addrs []string) (list []backend) {
+	addrs = slices.Clone(addrs)
+	rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
+	for _, a := range addrs[:2+rand.IntN(len(addrs)-1)] {
+		list = append(list, backend{addr: a, weight: 1 + rand.IntN(5)})
+	}
+	return list
+}
+
+// reloadMemoryMax is how many bytes lb may grow by in 100 reloads: what Go's
+// collector lets lie, but not a snapshot of each with what belongs to it.
+const reloadMemoryMax = 12 << 20
+
+// Reload after reload adds, removes and reweights backends, at times a pool and a
+// route, too. No request goes missing or wrong, a WebSocket opened before lives
+// through all of them, the processes stay the same, and nothing piles up. LB_LONG=1
+// has 100 in 10 s.
+func TestReloadsUnderLoad(t *testing.T) {
+	eachMode(t, func(t *testing.T, mode string) {
+		addrs, ws := checkedMany(t, 6), echoes(t)
+		quiet := setup{workers: 2, admin: true, backends: to(addrs...), tables: wsRoute(ws) + keepNothing}
+		s := begin(t, mode, quiet)
+		for range 10 { // what is made once is made
+			s.setup.backends = drawn(addrs)
+			s.reload()
+		}
+		warm := s.send(8, 4)
+		warm.more(t, 500)
+		warm.wantNone(t)
+		s.setup = quiet
+		s.reload()
+		before, memory := s.atRest(t), s.memory(t)
+
+		c := talk(t, s.addr)
+		c.more(t, 3)
+		w := s.send(8, 4)
+		w.more(t, 50)
+		rounds := 25
+		if long() {
+			rounds = 100
+		}
+		number, next := s.status().Config.Number, time.NewTicker(100*time.Millisecond)
+		defer next.Stop()
+		begun, hangups := time.Now(), 0
+		for n := range rounds {
+			s.setup.backends = drawn(addrs)
+			s.setup.tables = keepNothing
+			if n%4 != 3 {
+				s.setup.tables = wsRoute(ws) + keepNothing
+			}
+			if n%5 == 4 {
+				s.write(s.text())
+				s.kill(syscall.SIGHUP)
+				hangups++
+				s.until("the signal to be heard", func(st status) bool { return s.applied(st) })
+			} else {
+				s.reload()
+			}
+			wait(t, next.C, "the next reload")
+		}
+		took := time.Since(begun)
+		if st := s.status(); !s.applied(st) || st.Config.Number < number+uint64(rounds)/2 {
+			t.Errorf("after %d reloads: configuration %d, before it was %d; backends %+v", rounds, st.Config.Number, number, st.Pools)
+		}
+		w.more(t, 100)
+		w.wantNone(t)
+		c.hangUp(t)
+		s.setup = quiet
+		s.reload()
+		s.wantCounted(warm.with(w), 1) // the WebSocket
+		s.wantTrace(t, before)
+		grown := s.memory(t) - memory
+		t.Logf("%d reloads in %v, %d by SIGHUP; memory grew by %d KiB", rounds, took, hangups, grown>>10)
+		if grown > reloadMemoryMax && !raceOn {
+			t.Errorf("memory grew by %d bytes, want %d at most", grown, reloadMemoryMax)
+		}
+	})
+}
+
+// with returns the sum of two.
+func (w *traffic) with(other *traffic) *traffic {
+	sum := &traffic{}
+	sum.whole.Store(w.whole.Load() + other.whole.Load())
+	return sum
+}
+
+// applied tells whether lb has the backends of the setup, with their weights.
+func (s *service) applied(st status) bool {
+	if len(st.Pools) == 0 || len(st.Pools[0].Backends) != len(s.setup.backends) {
+		return false
+	}
+	for i, b := range s.setup.backends {
+		if got := st.Pools[0].Backends[i]; got.Address != b.addr || got.ConfiguredWeight != max(1, b.weight) {
+			return false
+		}
+	}
+	return true
+}
+
+// A change of the file is a reload, however it is made, and while requests run.
+func TestFileChanges(t *testing.T) {
+	eachMode(t, func(t *testing.T, mode string) {
+		addrs := checkedMany(t, 3)
+		s := newService(t, mode, setup{backends: to(addrs...)})
+		s.start()
+		w := s.send(4, 2)
+		w.more(t, 20)
+		write := func(name, text string) {
+			t.Helper()
+			if err := os.WriteFile(s.file(name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		rename := func(from, to string) {
+			t.Helper()
+			if err := os.Rename(s.file(from), s.file(to)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		link := func(to, name string) {
+			t.Helper()
+			os.Remove(s.file("link"))
+			if err := os.Symlink(to, s.file("link")); err != nil {
+				t.Fatal(err)
+			}
+			rename("link", name)
+		}
+		mkdir := func(name string) {
+			t.Helper()
+			if err := os.Mkdir(s.file(name), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, way := range []struct {
+			name   string
+			change func(text string)
+		}{
+			{"rename", func(text string) { s.write(text) }},
+			{"truncate and write", func(text string) {
+				write("lb.toml", "")
+				f, err := os.OpenFile(s.file("lb.toml"), os.O_WRONLY, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer f.Close()
+				half := len(text) / 2
+				f.WriteString(text[:half])
+				pause(30*time.Millisecond, nil) // as a slow editor does
+				f.WriteString(text[half:])
+			}},
+			{"backup and write", func(text string) {
+				rename("lb.toml", "lb.toml~")
+				write("lb.toml", text)
+			}},
+			{"remove and write", func(text string) {
+				os.Remove(s.file("lb.toml"))
+				write("lb.toml", text)
+			}},
+			{"a symlink in its place", func(text string) { // as a ConfigMap has it: lb.toml -> ..data/lb.toml, ..data -> ..1
+				mkdir("..1")
+				write("..1/lb.toml", text)
+				link("..1", "..data")
+				link("..data/lb.toml", "lb.toml")
+			}},
+			{"a swap of what it leads to", func(text string) {
+				mkdir("..2")
+				write("..2/lb.toml", text)
+				link("..2", "..data")
+				os.RemoveAll(s.file("..1"))
+			}},
+			{"another swap", func(text string) {
+				mkdir("..3")
+				write("..3/lb.toml", text)
+				link("..3", "..data")
+				os.RemoveAll(s.file("..2"))
+			}},
+			{"a write to where it leads", func(text string) { write("..3/lb.toml", text) }},
+		} {
+			for s.applied(s.status()) {
+				s.setup.backends = drawn(addrs)
+			}
+			way.change(s.text())
+			s.until(way.name+" to be seen", s.applied)
+		}
+		st := s.status()
+		if !st.Config.Watching || st.Config.Fault != "" || st.Config.Number != 9 {
+			t.Errorf("after 8 changes of the file: %+v, want configuration 9", st.Config)
+		}
+
+		s.setup.keys = "watch = false\n"
+		s.reload()
+		if s.status().Config.Watching {
+			t.Error("watch = false, and the file is watched")
+		}
+		s.setup.backends = to(addrs[0])
+		s.write(s.text())
+		pause(time.Second, nil) // nothing is to come of it, for as long
+		if s.applied(s.status()) {
+			t.Error("watch = false, and a change of the file was a reload")
+		}
+		s.want("reload")
+		if !s.applied(s.status()) {
+			t.Error("watch = false, and lb reload did nothing")
+		}
+		w.wantNone(t)
+	})
+}
+
+// A file that is broken, in whatever way, changes nothing. lb says what is wrong and
+// where: to the one who asked for the reload, in the log, and in its status.
+func TestBrokenFile(t *testing.T) {
+	eachMode(t, func(t *testing.T, mode string) {
+		addrs := checkedMany(t, 2)
+		s := begin(t, mode, setup{backends: to(addrs...), admin: true})
+		w := s.send(4, 2)
+		w.more(t, 20)
+		good := s.text()
+		lineOf := func(text, part string) int { return 1 + strings.Count(text[:strings.Index(text, part)], "\n") }
+		for _, tc := range []struct {
+			what, text string
+			line       int
+			parts      []string // of the message
+		}{
+			{"syntax", good + "[timeouts\n", 1 + strings.Count(good, "\n"), nil},
+			{"unknown key", good + "[timeouts]\nresponze = \"1s\"\n", 2 + strings.Count(good, "\n"), []string{"responze", "response"}},
+			{"wrong type", strings.Replace(good, "workers = 2", "workers = \"two\"", 1), lineOf(good, "workers = 2"), []string{"workers"}},
+			{"bad port", strings.Replace(good, "port = 0", "port = 70000", 1), lineOf(good, "port = 0"), []string{"port", "70000"}},
+			{"unknown pool", good + "[[routes]]\npath = \"/\"\npool = \"nowhere\"\n", 3 + strings.Count(good, "\n"), []string{"pool", "nowhere"}},
+		} {
+			before := s.status()
+			s.write(tc.text)
+			at := fmt.Sprintf("lb.toml:%d", tc.line)
+			s.refuses([]string{"reload"}, append(tc.parts, at)...)
+			st := s.until("the fault to be shown", func(st status) bool { return strings.Contains(st.Config.Fault, at) })
+			for _, part := range tc.parts {
+				if !strings.Contains(st.Config.Fault, part) {
+					t.Errorf("%s: status shows %q, want %q in it", tc.what, st.Config.Fault, part)
+				}
+			}
+			if out := s.lb("status"); out.code != 0 || !strings.Contains(out.out, at) {
+				t.Errorf("%s: lb status ends with %d, %q and %q; want the fault to be shown", tc.what, out.code, out.out, out.err)
+			}
+			if s.told(append(tc.parts, at)...) == 0 {
+				t.Errorf("%s: the log does not tell of %s %v", tc.what, at, tc.parts)
+			}
+			if st.Config.Number != before.Config.Number || st.PID != before.PID || !s.applied(st) {
+				t.Errorf("%s: %+v became %+v", tc.what, before, st)
+			}
+			s.refuses([]string{"reload", "--plan"}, append(tc.parts, at)...)
+			w.more(t, 50)
+		}
+		s.write(good)
+		s.want("reload")
+		if st := s.status(); st.Config.Fault != "" {
+			t.Errorf("with the good file again, status shows %q", st.Config.Fault)
+		}
+		w.wantNone(t)
+		if m := s.metrics(t); m["lb_reload_faults_total"] < 5 {
+			t.Errorf("%v refused reloads are counted, want 5 at least", m["lb_reload_faults_total"])
+		}
+	})
+}
+
+// What lb reload prints and what its --plan printed before is the same, a line for
+// each backend and each route, and the plan changes nothing.
+func TestPlan(t *testing.T) {
+	eachMode(t, func(t *testing.T, mode string) {
+		a, b, c := demo(t, "127.0.0.1:0", "a"), demo(t, "127.0.0.1:0", "b"), demo(t, "127.0.0.1:0", "c")
+		s := begin(t, mode, setup{keys: "watch = false\n", backends: to(a.Addr(), b.Addr())})
+		if out := s.want("reload"); !strings.Contains(out, "nothing changed") {
+			t.Errorf("the same file: %q, want nothing changed", out)
+		}
+		before := s.status()
+		s.setup.backends = []backend{{addr: b.Addr(), weight: 3}, {addr: c.Addr()}}
+		s.setup.tables = wsRoute(a.Addr()) + "[timeouts]\nconnect = \"5s\"\n"
+		s.write(s.text())
+		plan := s.want("reload", "--plan")
+		for _, line := range []string{
+			regexp.QuoteMeta(a.Addr()) + `.* removed`,
+			regexp.QuoteMeta(b.Addr()) + `.*weight 1 -> 3`,
+			regexp.QuoteMeta(c.Addr()) + `.* added`,
+			`pool ws.* added`, `route .*/ws.* added`, `timeouts\.connect: 3s -> 5s`,
+		} {
+			if !regexp.MustCompile(`(?m)^.*` + line).MatchString(plan) {
+				t.Errorf("the plan has no line with %s:\n%s", line, plan)
+			}
+		}
+		st := s.status()
+		if st.Config.Number != before.Config.Number || len(st.Pools) != 1 || st.Pools[0].Backends[0].Address != a.Addr() {
+			t.Errorf("the plan has changed %+v to %+v", before, st)
+		}
+		client := newClient(t)
+		if got := answeredBy(t, client, s.url("/"), 40); got["a"] != 20 || got["b"] != 20 {
+			t.Errorf("after a plan: answered by %v, want half by each of those from before", got)
+		}
+		done := s.want("reload")
+		inPlan := strings.Split(strings.TrimSpace(plan), "\n")
+		for line := range strings.Lines(done) {
+			if line = strings.TrimSpace(line); strings.Contains(line, "->") || strings.HasSuffix(line, "removed") {
+				if !slices.ContainsFunc(inPlan, func(p string) bool { return strings.TrimSpace(p) == line }) {
+					t.Errorf("lb reload says %q, which was not planned:\n%s", line, plan)
+				}
+			}
+		}
+		if got := answeredBy(t, client, s.url("/"), 40); got["b"] < 28 || got["c"] < 8 || got["a"] > 0 {
+			t.Errorf("after the reload: answered by %v, want 30 by b and 10 by c", got)
+		}
+	})
+}

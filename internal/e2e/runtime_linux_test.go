@@ -1,0 +1,138 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// Changes of backends at run time are in force once the command has returned. They
+// are shown as such, survive the death of all workers and an upgrade, and a reload
+// leaves them alone, unless the file has something else now; then it says so.
+func TestBackendCommands(t *testing.T) {
+	eachMode(t, func(t *testing.T, mode string) {
+		a, b := demo(t, "127.0.0.1:0", "a").Addr(), demo(t, "127.0.0.1:0", "b").Addr()
+		s := begin(t, mode, setup{admin: true, keys: "watch = false\n", backends: to(a, b)})
+		shares := func(when string, wantA, wantB int) {
+			t.Helper()
+			client := newClient(t)
+			defer client.CloseIdleConnections()
+			got := answeredBy(t, client, s.url("/"), wantA+wantB)
+			if got["a"] < wantA-1 || got["a"] > wantA+1 || got["b"] < wantB-1 || got["b"] > wantB+1 {
+				t.Errorf("%s: answered by %v, want %d by a and %d by b", when, got, wantA, wantB)
+			}
+		}
+		shown := func(when, addr, admin string, weight int, runtime bool) {
+			t.Helper()
+			if got := s.status().backend(t, "default", addr); got.Admin != admin || got.Weight != weight || got.Runtime != runtime {
+				t.Errorf("%s: %+v, want %s, weight %d, at run time: %v", when, got, admin, weight, runtime)
+			}
+			if list := s.want("backend", "list"); !strings.Contains(list, addr) {
+				t.Errorf("%s: no %s in the list:\n%s", when, addr, list)
+			}
+		}
+		s.want("backend", "weight", "default", a, "4")
+		shown("weight", a, "enabled", 4, true)
+		shares("weight", 40, 10)
+		s.want("backend", "drain", "default", b)
+		shown("drain", b, "draining", 1, true)
+		shares("drain", 20, 0)
+		s.want("backend", "enable", "default", b)
+		shown("enable", b, "enabled", 1, false)
+		shares("enable", 40, 10)
+		s.want("backend", "disable", "default", a)
+		shown("disable", a, "disabled", 4, true)
+		shares("disable", 0, 20)
+
+		kept := func(when string) {
+			t.Helper()
+			shown(when, a, "disabled", 4, true)
+			shares(when, 0, 10)
+		}
+		if mode == "mp" {
+			for _, l := range s.status().serving() {
+				s.murder(l.PID)
+				s.successor(l.Slot, l.PID)
+			}
+			kept("all workers killed")
+		}
+		s.upgrade()
+		kept("an upgrade")
+		s.setup.keys = "watch = false\nvia = \"x\"\n"
+		s.setup.backends = to(b, a)
+		s.reload()
+		kept("a reload that leaves it alone")
+		s.want("backend", "enable", "default", a)
+		s.want("backend", "weight", "default", a, "4")
+		shares("enabled again", 40, 10)
+		s.setup.backends = []backend{{addr: a, weight: 2}, {addr: b}}
+		if out := s.reload(); strings.Count(out, a) < 2 || !strings.Contains(out, "run") {
+			t.Errorf("a reload that overwrites a weight says %q, want it to say so", out)
+		}
+		shown("a reload that overwrites", a, "enabled", 2, false)
+		shares("a reload that overwrites", 20, 10)
+
+		s.want("backend", "weight", "default", a, "6")
+		s.want("backend", "weight", "default", a, "2") // what the file says
+		shown("the weight of the file", a, "enabled", 2, false)
+	})
+}
+
+// Commands that ask for what there is not are refused, at once, with a reason.
+func TestCommandsRefuse(t *testing.T) {
+	eachMode(t, func(t *testing.T, mode string) {
+		a := demo(t, "127.0.0.1:0", "a").Addr()
+		s := begin(t, mode, setup{backends: to(a)})
+		s.refuses([]string{"backend", "drain", "nowhere", a}, "nowhere")
+		s.refuses([]string{"backend", "drain", "default", "127.0.0.1:1"}, "127.0.0.1:1")
+		for _, args := range [][]string{
+			{"backend", "weight", "default", a, "0x"}, {"backend", "weight", "default", a, "70000"}, {"backend", "weight", "default", a, "-1"},
+			{"backend", "paint", "default", a}, {"reload", "--plam"},
+		} {
+			if got := s.lb(args...); got.code != 2 && got.code != 1 || got.err == "" {
+				t.Errorf("lb %s: exit code %d with %q and %q, want it to be refused", strings.Join(args, " "), got.code, got.out, got.err)
+			}
+		}
+		s.refuses([]string{"status", "--socket", s.file("nothing.sock")}, "nothing.sock")
+		for _, args := range [][]string{{"status"}, {"status", "--json"}, {"backend", "list"}, {"reload"}} {
+			got := s.lb(args...)
+			if got.code != 0 || got.took > time.Second && !raceOn {
+				t.Errorf("lb %s: exit code %d and %q after %v, want 0 within a second", strings.Join(args, " "), got.code, got.err, got.took)
+			}
+		}
+	})
+}
+
+// A backend that is drained finishes what it has and is not forgotten by its cookies;
+// one that is disabled is.
+func TestDrainAndDisable(t *testing.T) {
+	eachMode(t, func(t *testing.T, mode string) {
+		a, b := demo(t, "127.0.0.1:0", "a").Addr(), demo(t, "127.0.0.1:0", "b").Addr()
+		s := begin(t, mode, setup{keys: "sticky = \"at\"\n", backends: to(a, b)})
+		c := dial(t, s.addr)
+		cookie := ""
+		for cookie == "" {
+			resp, _, err := c.ask(lines("GET / HTTP/1.1", "Host: x"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if resp.Header.Get("X-Backend") == "a" {
+				cookie = resp.Cookies()[0].Value
+			}
+		}
+		for _, step := range []struct{ action, by string }{{"drain", "a"}, {"disable", "b"}, {"enable", "a"}} {
+			slow := later(newClient(t), s.url("/delay/500ms"))
+			s.until("it to run", func(st status) bool { return st.Totals.Exchanges == 1 })
+			s.want("backend", step.action, "default", a)
+			for range 5 {
+				resp, _, err := c.ask(lines("GET / HTTP/1.1", "Host: x", "Cookie: at="+cookie))
+				if err != nil || resp.Header.Get("X-Backend") != step.by {
+					t.Errorf("%s: the cookie of a led to %v, %v, want %s", step.action, resp, err, step.by)
+				}
+			}
+			if a := wait(t, slow, "what ran"); a.status != 200 {
+				t.Errorf("%s: what ran ended with %d, %v", step.action, a.status, a.err)
+			}
+		}
+	})
+}

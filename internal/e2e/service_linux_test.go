@@ -1,0 +1,436 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// service is an lb as its operator has it: a file that changes, commands, a socket
+// for them, and processes that follow each other. All files are in a directory of
+// its own. The embedded process is the one that the test has started; those that
+// an upgrade starts stay in its group.
+type service struct {
+	*process
+	t     *testing.T
+	dir   string
+	mode  string
+	setup setup
+	port  string // in lb.toml
+	exe   string // what is started, and what an upgrade starts
+	limit int    // of descriptors; 0: as it is
+	env   []string
+	given *os.File // a listening socket, as systemd gives it; or nil
+	pid   int      // of the supervisor now
+	exits map[int]syscall.WaitStatus
+	calls *http.Client // to the socket for commands
+}
+
+// adopt makes this process the parent of what lb leaves behind, to wait for it.
+var adopt = sync.OnceValue(func() error { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) })
+
+// newService has its directory and its lb.toml, and does not run yet.
+func newService(t *testing.T, mode string, s setup) *service {
+	t.Helper()
+	if err := adopt(); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "lb-") // a short path: it holds a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	v := &service{t: t, dir: dir, mode: mode, setup: s, port: "0", exe: lbExe, exits: map[int]syscall.WaitStatus{}}
+	v.calls = &http.Client{Timeout: patience, Transport: &http.Transport{
+		DisableKeepAlives: true, // which would count as lb's descriptors
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", v.file("lb.sock"))
+		},
+	}}
+	return v
+}
+
+// begin returns a service that serves. At the end of the test it is stopped, unless
+// the test does that.
+func begin(t *testing.T, mode string, s setup) *service {
+	t.Helper()
+	v := newService(t, mode, s)
+	v.start()
+	return v
+}
+
+// start returns when lb serves.
+func (s *service) start() {
+	s.t.Helper()
+	for range 3 { // somebody may take the port for the operator before lb does
+		if s.launch(); s.served() {
+			return
+		}
+	}
+	s.t.Fatal("no port for the operator")
+}
+
+// served waits until lb serves; false: it had no port for the operator.
+func (s *service) served() bool {
+	s.t.Helper()
+	select {
+	case s.addr = <-s.log.serving:
+	case <-s.exited:
+		s.over = true
+		if !strings.Contains(s.log.String(), "admin: cannot listen") {
+			s.t.Fatalf("lb did not begin: %s", s.log)
+		}
+		return false
+	case <-time.After(patience):
+		s.t.Fatal("lb does not say where it serves")
+	}
+	return true
+}
+
+func (s *service) launch() {
+	s.t.Helper()
+	s.process = &process{log: &logged{serving: make(chan string, 1)}, exited: make(chan struct{})}
+	if s.setup.admin {
+		s.admin = freePort(s.t)
+	}
+	s.write(s.text())
+	// A pipe of ours, not exec's: an upgrade passes it on, and nobody is to wait for its end.
+	r, w, err := os.Pipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.cmd = exec.Command(s.exe, "serve")
+	if s.limit > 0 {
+		s.cmd = exec.Command("/bin/sh", "-c", fmt.Sprintf("ulimit -n %d && exec %s serve", s.limit, s.exe))
+	} else if s.given != nil {
+		s.cmd = exec.Command("/bin/sh", "-c", fmt.Sprintf("LISTEN_FDS=1 LISTEN_PID=$$ exec %s serve", s.exe))
+		s.cmd.ExtraFiles = []*os.File{s.given}
+	}
+	s.cmd.Dir, s.cmd.Stderr, s.cmd.Env = s.dir, w, append(s.environment(), s.env...)
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	err = s.cmd.Start()
+	w.Close()
+	if err != nil {
+		r.Close()
+		s.t.Fatal(err)
+	}
+	p := s.process
+	s.pid = p.cmd.Process.Pid
+	copied := make(chan struct{})
+	go func() {
+		defer close(copied)
+		io.Copy(p.log, r)
+		r.Close()
+	}()
+	go func() {
+		defer close(p.exited)
+		p.cmd.Wait()
+	}()
+	s.t.Cleanup(func() {
+		s.cleanUp(p)
+		<-copied
+	})
+}
+
+// environment is lb's, and its commands'.
+func (s *service) environment() []string {
+	return append(os.Environ(), "GORACE=atexit_sleep_ms=0", "XDG_RUNTIME_DIR="+s.dir)
+}
+
+func (s *service) file(name string) string { return filepath.Join(s.dir, name) }
+
+// text is lb.toml for the setup.
+func (s *service) text() string {
+	text := strings.Replace(s.setup.text(s.mode, s.admin), "\nport = 0\n", "\nport = "+s.port+"\n", 1)
+	return fmt.Sprintf("pid_file = %q\n%s", s.file("lb.pid"), text)
+}
+
+// write puts a new lb.toml in the place of the old one, in one step.
+func (s *service) write(text string) {
+	s.t.Helper()
+	s.writeAs("lb.toml", text)
+}
+
+func (s *service) writeAs(name, text string) {
+	s.t.Helper()
+	err := os.WriteFile(s.file("new"), []byte(text), 0o600)
+	if err == nil {
+		err = os.Rename(s.file("new"), s.file(name))
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// said is what a command said.
+type said struct {
+	out, err string
+	code     int
+	took     time.Duration
+}
+
+// lb runs a command of lb beside the service.
+func (s *service) lb(args ...string) said {
+	s.t.Helper()
+	a, err := s.tryLB(args...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return a
+}
+
+// tryLB is lb for any goroutine.
+func (s *service) tryLB(args ...string) (said, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	defer cancel()
+	var out, errOut bytes.Buffer
+	cmd := exec.CommandContext(ctx, lbExe, args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = s.dir, &out, &errOut, s.environment()
+	begun := time.Now()
+	err := cmd.Run()
+	if _, exit := err.(*exec.ExitError); exit {
+		err = ctx.Err()
+	}
+	return said{out.String(), errOut.String(), cmd.ProcessState.ExitCode(), time.Since(begun)}, err
+}
+
+// want runs a command that has to do what it is told, and returns its output.
+func (s *service) want(args ...string) string {
+	s.t.Helper()
+	a := s.lb(args...)
+	if a.code != 0 || a.err != "" {
+		s.t.Fatalf("lb %s: exit code %d, %q on standard error, want 0 and nothing", strings.Join(args, " "), a.code, a.err)
+	}
+	return a.out
+}
+
+// refuses runs a command that has to be refused, for a reason in which all of parts
+// are.
+func (s *service) refuses(args []string, parts ...string) {
+	s.t.Helper()
+	a := s.lb(args...)
+	if a.code != 1 {
+		s.t.Errorf("lb %s: exit code %d with %q and %q, want 1", strings.Join(args, " "), a.code, a.out, a.err)
+	}
+	for _, part := range parts {
+		if !strings.Contains(a.err, part) {
+			s.t.Errorf("lb %s: %q, want %q in it", strings.Join(args, " "), a.err, part)
+		}
+	}
+}
+
+// reload writes lb.toml for the setup and has lb read it. It returns what lb says
+// that changed.
+func (s *service) reload() string {
+	s.t.Helper()
+	s.write(s.text())
+	return s.want("reload")
+}
+
+// status is what the tests read of `lb status --json`.
+type status struct {
+	Version, Mode, Address, State string
+	PID                           int
+	UpgradeFault                  string `json:"upgrade_fault"`
+	Config                        struct {
+		File     string
+		Number   uint64
+		Fault    string
+		Watching bool
+	}
+	Totals struct{ Exchanges int }
+	Loops  []loopStatus
+	Pools  []struct {
+		Name, Strategy string
+		Backends       []backendStatus
+	}
+}
+
+type loopStatus struct {
+	Slot, PID, Restarts int
+	Conns               int
+	State               string
+}
+
+type backendStatus struct {
+	Address          string
+	Weight           int
+	ConfiguredWeight int `json:"configured_weight"`
+	Health           string
+	Ejected          bool
+	Admin            string
+	Runtime          bool
+	Attempts         uint64
+}
+
+// tryStatus is what `lb status --json` shows, without a process for it. Any
+// goroutine may call it.
+func (s *service) tryStatus() (st status, err error) {
+	resp, err := s.calls.Get("http://lb/v1/status")
+	if err != nil {
+		return st, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != 200 {
+		return st, fmt.Errorf("status: %s", resp.Status)
+	}
+	return st, json.NewDecoder(resp.Body).Decode(&st)
+}
+
+func (s *service) status() status {
+	s.t.Helper()
+	st, err := s.tryStatus()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return st
+}
+
+// until waits for a status for which ok is true, and returns it.
+func (s *service) until(what string, ok func(st status) bool) (st status) {
+	s.t.Helper()
+	until(s.t, what, func() bool { st = s.status(); return ok(st) })
+	return st
+}
+
+// serving returns the loops that are at work.
+func (st status) serving() (list []loopStatus) {
+	for _, l := range st.Loops {
+		if l.State == "serving" {
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
+// backend returns the backend of a pool.
+func (st status) backend(t *testing.T, pool, addr string) backendStatus {
+	t.Helper()
+	for _, p := range st.Pools {
+		for _, b := range p.Backends {
+			if p.Name == pool && b.Address == addr {
+				return b
+			}
+		}
+	}
+	t.Fatalf("no backend %s in pool %s: %+v", addr, pool, st.Pools)
+	return backendStatus{}
+}
+
+// reap waits for the processes of p's group that have lost their parents and ended.
+func (s *service) reap(p *process) {
+	for _, z := range p.processes(s.t) {
+		if !z.zombie || z.pid == p.cmd.Process.Pid {
+			continue
+		}
+		var ws syscall.WaitStatus
+		if pid, err := syscall.Wait4(z.pid, &ws, syscall.WNOHANG, nil); err == nil && pid == z.pid {
+			s.exits[pid] = ws
+		}
+	}
+}
+
+// alive tells whether the process is there, and not a zombie.
+func (s *service) alive(pid int) bool {
+	return slices.ContainsFunc(s.processes(s.t), func(p stat) bool { return p.pid == pid && !p.zombie })
+}
+
+// exitOf waits for a supervisor to end and returns its exit code, -1 for a signal.
+func (s *service) exitOf(pid int) int {
+	s.t.Helper()
+	if pid == s.cmd.Process.Pid {
+		wait(s.t, s.exited, "lb to end")
+		return s.cmd.ProcessState.ExitCode()
+	}
+	until(s.t, fmt.Sprintf("process %d to end", pid), func() bool {
+		s.reap(s.process)
+		_, over := s.exits[pid]
+		return over
+	})
+	return s.exits[pid].ExitStatus()
+}
+
+// kill sends sig to the supervisor.
+func (s *service) kill(sig syscall.Signal) {
+	s.t.Helper()
+	if err := syscall.Kill(s.pid, sig); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// stop sends SIGTERM and wants all to end well.
+func (s *service) stop() {
+	s.t.Helper()
+	s.kill(syscall.SIGTERM)
+	s.wantExit(0)
+}
+
+// wantExit waits for the supervisor to end with code. No process may be left, nor
+// the files of one, and no panic or data race may have been told of.
+func (s *service) wantExit(code int) {
+	s.t.Helper()
+	s.over = true
+	if got := s.exitOf(s.pid); got != code {
+		s.t.Errorf("exit code %d, want %d", got, code)
+	}
+	s.wantGone()
+	for _, name := range []string{"lb.pid", "lb.sock"} {
+		if _, err := os.Lstat(s.file(name)); err == nil {
+			s.t.Errorf("lb leaves its %s behind", name)
+		}
+	}
+}
+
+// wantGone waits until no process of lb is left.
+func (s *service) wantGone() {
+	s.t.Helper()
+	until(s.t, "all processes of lb to end", func() bool { s.reap(s.process); return s.groupGone() })
+	for _, bad := range []string{"msg=panic", "panic:", "DATA RACE"} {
+		if strings.Contains(s.log.String(), bad) {
+			s.t.Errorf("lb tells of a %s", bad)
+		}
+	}
+}
+
+// cleanUp is for p, behind which there may be others.
+func (s *service) cleanUp(p *process) {
+	if !s.t.Failed() && !p.over {
+		s.stop()
+	}
+	if s.t.Failed() {
+		s.t.Logf("standard error of lb:\n%s", p.log)
+	}
+	if !p.groupGone() {
+		syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	}
+	<-p.exited
+	for deadline := time.Now().Add(patience); !p.groupGone() && time.Now().Before(deadline); pause(5*time.Millisecond, nil) {
+		s.reap(p)
+	}
+}
+
+// pidFile returns what the pid file says.
+func (s *service) pidFile() int {
+	text, _ := os.ReadFile(s.file("lb.pid"))
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+	return pid
+}
+
+// long tells whether the tests are to take their time.
+func long() bool { return os.Getenv("LB_LONG") != "" }

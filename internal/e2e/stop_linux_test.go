@@ -1,0 +1,103 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Told to stop, by signal or by command, lb answers what takes a second and ends
+// with 0.
+func TestStopEndsWhatRuns(t *testing.T) {
+	for name, tell := range map[string]func(s *service){
+		"SIGTERM":  func(s *service) { s.kill(syscall.SIGTERM) },
+		"SIGINT":   func(s *service) { s.kill(syscall.SIGINT) },
+		"lb drain": func(s *service) { s.want("drain") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachMode(t, func(t *testing.T, mode string) {
+				s := begin(t, mode, setup{admin: true, backends: to(demo(t, "127.0.0.1:0", "b").Addr())})
+				var answers []<-chan lateAnswer
+				for range 16 {
+					answers = append(answers, later(newClient(t), s.url("/delay/1s")))
+				}
+				s.until("all to run", func(st status) bool { return st.Totals.Exchanges == len(answers) })
+				tell(s)
+				until(t, "conns to be refused", func() bool { return refused(s.addr) })
+				if code := s.health(t); code != 503 {
+					t.Errorf("health is %d in the drain, want 503", code)
+				}
+				if st := s.status(); st.State != "draining" {
+					t.Errorf("status says %q in the drain", st.State)
+				}
+				for _, c := range answers {
+					if a := wait(t, c, "an answer"); a.status != 200 || !a.close {
+						t.Errorf("an answer that ran: %d, close %v, %v; want 200 with a close", a.status, a.close, a.err)
+					}
+				}
+				s.wantExit(0)
+			})
+		})
+	}
+}
+
+// What the drain timeout cuts off is counted, and the exit code tells of it; so with
+// SIGQUIT, which waits for nothing.
+func TestStopCutsOff(t *testing.T) {
+	for name, tc := range map[string]struct {
+		signal syscall.Signal
+		drain  time.Duration
+		least  time.Duration
+	}{
+		"the drain timeout": {syscall.SIGTERM, 300 * time.Millisecond, 300 * time.Millisecond},
+		"SIGQUIT":           {syscall.SIGQUIT, time.Hour, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachMode(t, func(t *testing.T, mode string) {
+				g := newGate(t, 1000)
+				s := begin(t, mode, setup{backends: to(g.addr), tables: fmt.Sprintf("[timeouts]\ndrain = %q\n", tc.drain)})
+				const running = 5
+				var answers []<-chan lateAnswer
+				for range running {
+					answers = append(answers, later(newClient(t), s.url("/slow")))
+					wait(t, g.began, "the request to arrive")
+				}
+				begun := time.Now()
+				s.kill(tc.signal)
+				s.wantExit(3)
+				if took := time.Since(begun); took < tc.least || took > tc.least+3*time.Second {
+					t.Errorf("lb left after %v, want %v", took, tc.least)
+				}
+				for _, c := range answers {
+					if a := wait(t, c, "the end of an answer"); a.err == nil {
+						t.Errorf("an answer that was cut off looks whole: %d with %d bytes", a.status, len(a.body))
+					}
+				}
+				if s.told(fmt.Sprintf("cut=%d", running)) == 0 {
+					t.Errorf("the log does not tell that %d exchanges were cut off", running)
+				}
+			})
+		})
+	}
+}
+
+// A file is no reason not to stop: a drain while the file is broken, and one of an lb
+// that has reloaded and upgraded.
+func TestStopAfterAll(t *testing.T) {
+	eachMode(t, func(t *testing.T, mode string) {
+		s := begin(t, mode, setup{admin: true, backends: to(checkedMany(t, 2)...)})
+		w := s.send(4, 0)
+		w.more(t, 20)
+		s.reload()
+		s.upgrade()
+		w.more(t, 20)
+		s.write("nonsense")
+		if a := s.lb("reload"); a.code != 1 || !strings.Contains(a.err, "lb.toml:1") {
+			t.Errorf("a file of nonsense: %d, %q", a.code, a.err)
+		}
+		w.wantNone(t)
+		s.stop()
+	})
+}

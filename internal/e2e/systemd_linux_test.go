@@ -1,0 +1,145 @@
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// manager is what systemd is to a service: it hears its notices.
+type manager struct {
+	mu      sync.Mutex
+	notices []string
+	path    string
+}
+
+func newManager(t *testing.T, path string) *manager {
+	t.Helper()
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &manager{path: path}
+	over := make(chan struct{})
+	t.Cleanup(func() { c.Close(); <-over })
+	go func() {
+		defer close(over)
+		b := make([]byte, 4096)
+		for {
+			n, err := c.Read(b)
+			if err != nil {
+				return
+			}
+			m.mu.Lock()
+			m.notices = append(m.notices, string(b[:n]))
+			m.mu.Unlock()
+		}
+	}()
+	return m
+}
+
+// heard counts the notices that have each of lines, or a line that begins with it
+// when it ends with "=".
+func (m *manager) heard(lines ...string) (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, notice := range m.notices {
+		all := true
+		for _, line := range lines {
+			all = all && (strings.Contains("\n"+notice+"\n", "\n"+line+"\n") || strings.HasSuffix(line, "=") && strings.Contains("\n"+notice, "\n"+line))
+		}
+		if all {
+			n++
+		}
+	}
+	return n
+}
+
+// lb tells systemd when it is ready, reloads, stops, and which process it is; and
+// shows signs of life as long as its loops turn.
+func TestNotices(t *testing.T) {
+	eachMode(t, func(t *testing.T, mode string) {
+		s := newService(t, mode, setup{keys: "watch = false\n", backends: to(checkedMany(t, 2)...)})
+		m := newManager(t, s.file("notify.sock"))
+		s.env = []string{"NOTIFY_SOCKET=" + m.path, "WATCHDOG_USEC=1000000"}
+		s.start()
+		until(t, "READY", func() bool { return m.heard("READY=1") == 1 })
+		s.setup.backends = s.setup.backends[:1]
+		s.reload()
+		until(t, "RELOADING, and READY again", func() bool {
+			return m.heard("RELOADING=1", "MONOTONIC_USEC=") == 1 && m.heard("READY=1") == 2
+		})
+		s.write("nonsense")
+		s.refuses([]string{"reload"}, "lb.toml:1")
+		until(t, "READY after a reload that was refused", func() bool { return m.heard("RELOADING=1") == m.heard("READY=1")-1 })
+		s.write(s.text())
+		alive := m.heard("WATCHDOG=1")
+		until(t, "signs of life", func() bool { return m.heard("WATCHDOG=1") >= alive+3 })
+		s.upgrade()
+		until(t, "MAINPID", func() bool { return m.heard(fmt.Sprintf("MAINPID=%d", s.pid)) > 0 })
+		alive = m.heard("WATCHDOG=1")
+		until(t, "signs of life", func() bool { return m.heard("WATCHDOG=1") >= alive+3 })
+		if mode == "mp" {
+			worker := s.status().serving()[0].PID
+			if err := syscall.Kill(worker, syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			pause(700*time.Millisecond, nil) // one may be under way
+			alive = m.heard("WATCHDOG=1")
+			pause(1500*time.Millisecond, nil)
+			if n := m.heard("WATCHDOG=1"); n != alive {
+				t.Errorf("%d signs of life with a loop that does not turn", n-alive)
+			}
+			if err := syscall.Kill(worker, syscall.SIGCONT); err != nil {
+				t.Fatal(err)
+			}
+			until(t, "signs of life again", func() bool { return m.heard("WATCHDOG=1") > alive })
+		}
+		s.kill(syscall.SIGTERM)
+		until(t, "STOPPING", func() bool { return m.heard("STOPPING=1") == 1 })
+		s.wantExit(0)
+	})
+}
+
+// A socket that systemd has opened is served, by all loops, and is not closed with
+// lb: who comes between two of them is answered by the second.
+func TestSocketActivation(t *testing.T) {
+	eachMode(t, func(t *testing.T, mode string) {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		s := newService(t, mode, setup{keys: "watch = false\n", backends: to(checkedMany(t, 2)...)})
+		_, s.port, _ = net.SplitHostPort(ln.Addr().String())
+		if s.given, err = ln.(*net.TCPListener).File(); err != nil {
+			t.Fatal(err)
+		}
+		defer s.given.Close()
+		s.start()
+		if s.addr != ln.Addr().String() {
+			t.Fatalf("lb serves %s, want %s, which it was given", s.addr, ln.Addr())
+		}
+		w := s.send(8, 4)
+		w.more(t, 100)
+		s.setup.backends = s.setup.backends[:1]
+		s.reload()
+		s.setup.workers = 3
+		s.reload()
+		w.more(t, 50)
+		s.upgrade()
+		w.more(t, 50)
+		w.wantNone(t)
+		s.stop()
+		between := dial(t, s.addr)
+		between.send(t, "GET /1/100/length HTTP/1.1\r\nHost: x\r\n\r\n")
+		s.start()
+		if resp, body := between.answer(t); resp.StatusCode != 200 || body != string(bodyOf(1, 100)) {
+			t.Errorf("a conn from between: %s", resp.Status)
+		}
+	})
+}

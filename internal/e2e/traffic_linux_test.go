@@ -1,0 +1,263 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// checked is a backend that answers each request with the body that goes with it.
+func checked(t *testing.T) (addr string) {
+	t.Helper()
+	return script(t, func(c net.Conn) { answerBody(t, c) })
+}
+
+// checkedMany returns the addresses of n of them.
+func checkedMany(t *testing.T, n int) (addrs []string) {
+	t.Helper()
+	for range n {
+		addrs = append(addrs, checked(t))
+	}
+	return addrs
+}
+
+// traffic is clients that ask checked backends, on conns that they keep and on conns
+// that are for one request, and look at every byte of what they get. What is wrong
+// fails the test at once; what goes missing is kept for the test to judge.
+type traffic struct {
+	*crowd
+	addr  func() string
+	id    atomic.Uint64
+	whole atomic.Int64 // right answers, to the last byte
+	conns []*rawConn   // of those clients that keep them
+
+	mu     sync.Mutex
+	losses []loss
+}
+
+// loss is a request without an answer.
+type loss struct {
+	how   lossKind
+	port  int // of the client
+	fresh bool
+	post  bool
+	err   error
+}
+
+// lossKind says how far a request came.
+type lossKind string
+
+const (
+	refusedConn lossKind = "refused" // no conn
+	staleConn   lossKind = "stale"   // on a conn that has had an answer; not a byte of another
+	cutConn     lossKind = "cut"     // on a new conn, or within an answer
+)
+
+func (l loss) String() string {
+	return fmt.Sprintf("%s (port %d, fresh %v, POST %v): %v", l.how, l.port, l.fresh, l.post, l.err)
+}
+
+// send has so many clients keep their conns, and so many not. addr is where lb
+// serves; it may change.
+func send(t *testing.T, addr func() string, kept, fresh int) *traffic {
+	t.Helper()
+	w := &traffic{addr: addr, conns: make([]*rawConn, kept)}
+	w.crowd = gather(t, kept+fresh, w.turn)
+	t.Cleanup(func() {
+		w.leave()
+		for _, c := range w.conns {
+			if c != nil {
+				c.Close()
+			}
+		}
+	})
+	return w
+}
+
+// send has clients ask s.
+func (s *service) send(kept, fresh int) *traffic {
+	s.t.Helper()
+	addr := s.addr
+	return send(s.t, func() string { return addr }, kept, fresh)
+}
+
+// turn is one request of client i.
+func (w *traffic) turn(i int, stop <-chan struct{}) error {
+	pause(rand.N(4*time.Millisecond), stop)
+	fresh := i >= len(w.conns)
+	var c *rawConn
+	if !fresh {
+		c = w.conns[i]
+	}
+	used := c != nil
+	l := loss{fresh: fresh, post: rand.IntN(3) == 0}
+	if c == nil {
+		var err error
+		if c, err = redial(w.addr()); err != nil {
+			l.how, l.err = refusedConn, err
+			w.lose(l)
+			pause(10*time.Millisecond, stop)
+			return nil
+		}
+	}
+	c.SetDeadline(time.Now().Add(2 * patience))
+	l.port = c.LocalAddr().(*net.TCPAddr).Port
+	goOn, started, err := w.exchange(c, l.post)
+	if !fresh && goOn {
+		w.conns[i] = c
+		return nil
+	}
+	c.Close()
+	if !fresh {
+		w.conns[i] = nil
+	}
+	if wrong, is := err.(wrongAnswer); is {
+		return wrong
+	}
+	if err != nil {
+		l.how, l.err = cutConn, err
+		if used && !started {
+			l.how = staleConn
+		}
+		w.lose(l)
+	}
+	return nil
+}
+
+func (w *traffic) lose(l loss) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.losses = append(w.losses, l)
+}
+
+// lost returns what went missing so far.
+func (w *traffic) lost() []loss {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.losses)
+}
+
+// wantNone wants nothing to have gone missing, at the end of the traffic.
+func (w *traffic) wantNone(t *testing.T) {
+	t.Helper()
+	w.leave()
+	for i, l := range w.lost() {
+		if i < 10 {
+			t.Errorf("a request went missing: %v", l)
+		}
+	}
+	if n := len(w.lost()); n > 0 {
+		t.Errorf("%d of %d requests went missing", n, w.done.Load())
+	}
+	t.Logf("%d right answers", w.whole.Load())
+}
+
+// wrongAnswer is one that looks whole and is not the one to the request, or one of
+// lb's own.
+type wrongAnswer string
+
+func (e wrongAnswer) Error() string { return string(e) }
+
+// exchange does one on c. started: a byte of the answer came.
+func (w *traffic) exchange(c *rawConn, post bool) (goOn, started bool, err error) {
+	id, size := w.id.Add(1), []int{0, 100, 5_000, 70_000}[rand.IntN(4)]
+	framing := []string{"length", "chunked"}[rand.IntN(2)]
+	want := bodyOf(id, size)
+	text := fmt.Sprintf("GET /%d/%d/%s HTTP/1.1\r\nHost: x\r\n\r\n", id, size, framing)
+	if post {
+		text = fmt.Sprintf("POST /%d/%d/%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", id, size, framing, size, want)
+	}
+	if _, err := io.WriteString(c, text); err != nil {
+		return false, false, err
+	}
+	if _, err := c.in.Peek(1); err != nil {
+		return false, false, err
+	}
+	resp, err := http.ReadResponse(c.in, nil)
+	if err != nil {
+		return false, true, err
+	}
+	got, err := io.ReadAll(resp.Body)
+	switch {
+	case resp.StatusCode != 200 || resp.Header.Get("X-ID") != strconv.FormatUint(id, 10):
+		return false, true, wrongAnswer(fmt.Sprintf("request %d got %s with %v and %q", id, resp.Status, resp.Header, got[:min(len(got), 200)]))
+	case err != nil && bytes.HasPrefix(want, got):
+		return false, true, err
+	case !bytes.Equal(got, want):
+		return false, true, wrongAnswer(fmt.Sprintf("request %d got %d bytes of %d, or others (%v)", id, len(got), size, err))
+	}
+	w.whole.Add(1)
+	return !resp.Close, true, nil
+}
+
+// chat is a WebSocket on which a message comes back at once, again and again.
+type chat struct {
+	*crowd
+	conn *websocket.Conn
+}
+
+// talk opens one through lb at addr.
+func talk(t *testing.T, addr string) *chat {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	conn, _, err := websocket.Dial(ctx, "ws://"+addr+"/ws", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.SetReadLimit(wsBytesMax)
+	c := &chat{conn: conn}
+	n := byte(0)
+	c.crowd = gather(t, 1, func(_ int, stop <-chan struct{}) error {
+		n++
+		message := bytes.Repeat([]byte{n}, 1+rand.IntN(3000))
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := conn.Write(ctx, websocket.MessageBinary, message); err != nil {
+			return fmt.Errorf("a WebSocket that was opened before: %w", err)
+		}
+		_, got, err := conn.Read(ctx)
+		if err != nil || !bytes.Equal(got, message) {
+			return fmt.Errorf("a WebSocket that was opened before: %d bytes of %d came back, %w", len(got), len(message), err)
+		}
+		pause(20*time.Millisecond, stop)
+		return nil
+	})
+	t.Cleanup(func() { c.leave(); conn.CloseNow() })
+	return c
+}
+
+// hangUp wants messages to have come back up to now.
+func (c *chat) hangUp(t *testing.T) {
+	t.Helper()
+	c.more(t, 3)
+	c.leave()
+	if err := c.conn.Close(websocket.StatusNormalClosure, ""); err != nil {
+		t.Errorf("the closing handshake: %v", err)
+	}
+}
+
+// echoes is a backend of WebSockets.
+func echoes(t *testing.T) (addr string) {
+	t.Helper()
+	closed := make(chan websocket.StatusCode, 1000)
+	return serve(t, wsEcho(closed))
+}
+
+// wsRoute sends /ws to a pool of its own.
+func wsRoute(addr string) string {
+	host, port, _ := net.SplitHostPort(addr)
+	return fmt.Sprintf("[[pools]]\nname = \"ws\"\n[[pools.backends]]\nhost = %q\nport = %s\n[[routes]]\npath = \"/ws\"\npool = \"ws\"\n", host, port)
+}
