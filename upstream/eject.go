@@ -10,8 +10,7 @@ import (
 // Change is a change of a backend's state that this loop made; over all loops
 // it is told once.
 type Change struct {
-	Index   int
-	ID      int
+	ID      int // of the backend
 	Name    string
 	Ejected bool // false: restored
 	Reason  board.Reason
@@ -59,7 +58,7 @@ func (r *roster) failed(i int, why board.Reason, detail uint64, now tick.Instant
 	s.EjectedLast.Store(uint64(until))
 	s.Ejections.Store(uint64(n))
 	r.board.Changed()
-	return Change{Index: i, ID: r.first + i, Name: e.name, Ejected: true, Reason: why, Detail: detail, Count: n, For: lasts}, true
+	return Change{ID: e.id, Name: e.name, Ejected: true, Reason: why, Detail: detail, Count: n, For: lasts}, true
 }
 
 // sentence returns the number of a backend's next ejection and how long it lasts.
@@ -102,7 +101,7 @@ func (r *roster) restore(i int, until, now tick.Instant) {
 	}
 	r.board.Changed()
 	if r.notify != nil {
-		r.notify(Change{Index: i, ID: r.first + i, Name: e.name, Reason: board.ReasonTime, Count: n, For: until.Sub(since)})
+		r.notify(Change{ID: e.id, Name: e.name, Reason: board.ReasonTime, Count: n, For: until.Sub(since)})
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 // fail reports faults of a backend and returns what the last one changed.
 func fail(p *Pool[*conn], i, faults int, now tick.Instant) (c Change, ejected bool) {
 	for range faults {
-		c, ejected = p.Failed(p.Backends[i], board.ReasonReset, 0, now)
+		c, ejected = p.Failed(i, board.ReasonReset, 0, now)
 	}
 	return c, ejected
 }
@@ -36,12 +36,12 @@ func TestEject(t *testing.T) {
 	if c, ejected := fail(p, 1, 2, start); ejected {
 		t.Fatalf("two faults eject: %+v", c)
 	}
-	p.Succeeded(p.Backends[1], time.Millisecond, start)
+	p.Succeeded(1, time.Millisecond, start)
 	if _, ejected := fail(p, 1, 2, start); ejected {
 		t.Fatal("two faults behind a success eject")
 	}
-	got, ejected := p.Failed(p.Backends[1], board.ReasonStatus, 503, start)
-	want := Change{Index: 1, ID: 1, Name: "10.0.0.1:80", Ejected: true, Reason: board.ReasonStatus, Detail: 503,
+	got, ejected := p.Failed(1, board.ReasonStatus, 503, start)
+	want := Change{ID: 1, Name: "10.0.0.1:80", Ejected: true, Reason: board.ReasonStatus, Detail: 503,
 		Count: 1, For: 10 * time.Second}
 	if !ejected || got != want {
 		t.Fatalf("%+v, %v, want %+v", got, ejected, want)
@@ -68,7 +68,7 @@ func TestRestore(t *testing.T) {
 	if list, _ := may(p, back); !slices.Equal(list, []int{0, 1, 2}) {
 		t.Errorf("%v are picked, want all", list)
 	}
-	want := []Change{{Index: 1, ID: 1, Name: "10.0.0.1:80", Reason: board.ReasonTime, Count: 1, For: 10 * time.Second}}
+	want := []Change{{ID: 1, Name: "10.0.0.1:80", Reason: board.ReasonTime, Count: 1, For: 10 * time.Second}}
 	if !slices.Equal(told, want) {
 		t.Errorf("told %+v, want %+v", told, want)
 	}
@@ -92,7 +92,7 @@ func TestEjectAgain(t *testing.T) {
 		now = now.Add(c.For)
 		may(p, now)
 	}
-	p.Succeeded(p.Backends[1], time.Millisecond, now)
+	p.Succeeded(1, time.Millisecond, now)
 	if _, ejected := fail(p, 1, 2, now); ejected {
 		t.Error("two faults behind a success eject")
 	}
@@ -170,7 +170,7 @@ func TestEjectTogether(t *testing.T) {
 				rng := rand.New(rand.NewPCG(uint64(round), uint64(loop)))
 				for range 30 {
 					b, _ := p.Pick(Ask{}, now)
-					if _, ejected := p.Failed(p.Backends[rng.IntN(backends)], board.ReasonConnect, 0, now); ejected {
+					if _, ejected := p.Failed(rng.IntN(backends), board.ReasonConnect, 0, now); ejected {
 						ejections.Add(1)
 					}
 					p.Release(b)
@@ -202,7 +202,7 @@ func TestEjectModel(t *testing.T) {
 		now := start
 		for range 2000 {
 			now = now.Add(time.Duration(rng.IntN(400)) * time.Millisecond)
-			if b, _ := p.Pick(Ask{}, now); b != nil {
+			if b, why := p.Pick(Ask{}, now); why == Picked {
 				p.Release(b)
 			}
 			out := 0
@@ -215,7 +215,7 @@ func TestEjectModel(t *testing.T) {
 			}
 			i := rng.IntN(n)
 			if rng.IntN(3) == 0 {
-				p.Succeeded(p.Backends[i], time.Millisecond, now)
+				p.Succeeded(i, time.Millisecond, now)
 				run[i] = 0
 				continue
 			}

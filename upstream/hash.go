@@ -13,16 +13,18 @@ import (
 
 // hashing sends the same key to the same backend, by Maglev's table (Eisenbud
 // and others, NSDI 2016, 3.4): made from the names and weights of all backends
-// of the configuration and nothing else, so machines agree without talking.
+// of the configuration and nothing else, so machines agree without talking, as
+// long as no operator changes a weight on one of them.
 //
 // The table does not change when a backend goes down. A key whose place belongs
 // to one that may not be picked walks on to another place, which follows from
 // the key: so only the keys of that backend move, all over the others by weight,
 // and they are back when it is.
 type hashing struct {
-	table     []int32 // Index of a backend
+	table     []int32 // index of a backend
 	factor    float64 // bound of a backend's load; 0: none
 	allWeight uint64  // of the open ones
+	weights   uint64  // of the roster, that table is made from
 }
 
 // tableSizes: a table has a hundred places for each backend, so that
@@ -33,7 +35,7 @@ var tableSizes = []int{65537, 200003, 1000003}
 const placesEach = 100
 
 func newHashing(cfg config.Pool, r *roster) *hashing {
-	h := &hashing{table: maglev(cfg.Backends), factor: cfg.Hash.BalanceFactor}
+	h := &hashing{table: maglev(r.entries), factor: cfg.Hash.BalanceFactor}
 	if h.factor > 0 {
 		r.inFlight.counted = true
 	}
@@ -44,17 +46,17 @@ func newHashing(cfg config.Pool, r *roster) *hashing {
 // place of a walk of their own that is still free. A walk comes by the places by
 // chance, where the paper's goes in equal steps: of two that go in steps one may
 // follow the other for long, and then many keys move when one goes.
-func maglev(backends []config.Backend) []int32 {
-	if len(backends) == 0 {
+func maglev(entries []entry) []int32 {
+	if len(entries) == 0 {
 		return nil
 	}
 	size := tableSizes[len(tableSizes)-1]
 	for _, s := range slices.Backward(tableSizes) {
-		if s >= placesEach*len(backends) {
+		if s >= placesEach*len(entries) {
 			size = s
 		}
 	}
-	walks, turns := walksOf(backends)
+	walks, turns := walksOf(entries)
 	table := slices.Repeat([]int32{-1}, size)
 	for filled := range size {
 		w := &walks[filled%len(walks)] // each has a place at least
@@ -85,19 +87,23 @@ func (w *walk) step(size int) int {
 
 // walksOf returns the walks in the order of names, whatever that of the file,
 // and the turns that they take: places in walks.
-func walksOf(backends []config.Backend) (walks []walk, turns []int32) {
-	for i, b := range backends {
-		walks = append(walks, walk{int32(i), b.String(), hashOf(b.String())})
+func walksOf(entries []entry) (walks []walk, turns []int32) {
+	for i := range entries {
+		name := entries[i].name
+		walks = append(walks, walk{int32(i), name, hashOf(name)})
 	}
 	slices.SortFunc(walks, func(a, b walk) int { return cmp.Compare(a.name, b.name) })
 	weights := make([]int, len(walks))
 	for i, w := range walks {
-		weights[i] = max(1, backends[w.index].Weight)
+		weights[i] = int(entries[w.index].weight)
 	}
 	return walks, smooth(shorten(weights))
 }
 
 func (h *hashing) renew(r *roster) {
+	if h.weights != r.weights {
+		h.table, h.weights = maglev(r.entries), r.weights
+	}
 	h.allWeight = 0
 	for _, i := range r.open {
 		h.allWeight += r.entries[i].weight

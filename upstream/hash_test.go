@@ -39,7 +39,7 @@ func picks(t *testing.T, p *Pool[*conn], n int) []string {
 		if why != Picked {
 			t.Fatalf("key %d: %d", i, why)
 		}
-		list[i] = b.Name
+		list[i] = p.Backends[b].Name
 		p.Release(b)
 	}
 	return list
@@ -145,7 +145,7 @@ func TestHashWithoutKey(t *testing.T) {
 	counts := make([]int, 2)
 	for range 40_000 {
 		b, _ := p.Pick(Ask{}, start)
-		counts[b.Index]++
+		counts[b]++
 		p.Release(b)
 	}
 	if share := float64(counts[0]) / 40_000; share < 0.74 || share > 0.76 {
@@ -157,7 +157,7 @@ func TestHashWithoutKey(t *testing.T) {
 // so with weights, and none is without.
 func TestMaglev(t *testing.T) {
 	for _, weights := range [][]int{{1}, {1, 1}, {3, 1}, {65535, 1}, {1, 2, 3, 4, 5}, equal(51, 1), equal(1000, 5)} {
-		table := maglev(buildOf(config.HashOnKey, weights...).Backends)
+		table := maglev(entriesOf(buildOf(config.HashOnKey, weights...).Backends))
 		if len(table) < placesEach*len(weights) {
 			t.Errorf("%d backends: a table of %d", len(weights), len(table))
 		}
@@ -184,7 +184,7 @@ func TestBoundedLoad(t *testing.T) {
 		p, shared := set.pool()
 		rng := rand.New(rand.NewPCG(1, 12))
 		now := start
-		var held []*Backend[*conn]
+		var held []int
 		for i := range 5000 {
 			now += 5000
 			if len(held) == exchanges {
@@ -198,7 +198,7 @@ func TestBoundedLoad(t *testing.T) {
 			}
 			held = append(held, b)
 			bound := uint64(factor*float64(len(held))/n) + 1
-			if got := shared.InFlight(b.Index); got > bound {
+			if got := shared.InFlight(b); got > bound {
 				t.Fatalf("factor %v, exchange %d: %d at work of %d, want at most %d", factor, i, got, len(held), bound)
 			}
 		}
@@ -230,9 +230,9 @@ func BenchmarkHash(b *testing.B) {
 
 // BenchmarkMaglev is what a loop pays when it begins.
 func BenchmarkMaglev(b *testing.B) {
-	backends := buildOf(config.HashOnKey, equal(1000, 1)...).Backends
+	entries := entriesOf(buildOf(config.HashOnKey, equal(1000, 1)...).Backends)
 	b.ReportAllocs()
 	for b.Loop() {
-		maglev(backends)
+		maglev(entries)
 	}
 }

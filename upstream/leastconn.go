@@ -10,14 +10,14 @@ import "math/bits"
 // means the earliest in a time in which each pick costs a backend the inverse of
 // its weight; so an idle pool is shared out by weight, too.
 type leastConn struct {
-	used []float64 // by Index: when, in that time, its last pick is over
+	used []float64 // by index: when, in that time, its last pick is over
 	time float64
 }
 
-func newLeastConn(backends, loop, loops int) *leastConn {
+func newLeastConn(backends int, at Seat) *leastConn {
 	l := &leastConn{used: make([]float64, backends)}
 	for i := range l.used { // loops begin staggered; it is next to nothing beside a pick
-		l.used[i] = float64((i+backends-loop*backends/loops)%backends) * 1e-12
+		l.used[i] = float64((i+backends-at.Place*backends/at.Loops)%backends) * 1e-12
 	}
 	return l
 }

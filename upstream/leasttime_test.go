@@ -15,16 +15,16 @@ func TestAverage(t *testing.T) {
 	if got := average(s, start); got != 0 {
 		t.Errorf("%v before the first answer", got)
 	}
-	p.Succeeded(p.Backends[0], 80*time.Millisecond, start)
+	p.Succeeded(0, 80*time.Millisecond, start)
 	if got := time.Duration(average(s, start)); got != 80*time.Millisecond {
 		t.Errorf("%v behind one answer after 80ms", got)
 	}
-	p.Succeeded(p.Backends[0], 160*time.Millisecond, start)
+	p.Succeeded(0, 160*time.Millisecond, start)
 	if got := time.Duration(average(s, start)); got != 90*time.Millisecond {
 		t.Errorf("%v, want an eighth of the way to 160ms", got)
 	}
 	for range 100 {
-		p.Succeeded(p.Backends[0], 10*time.Millisecond, start)
+		p.Succeeded(0, 10*time.Millisecond, start)
 	}
 	if got := time.Duration(average(s, start)); got < 10*time.Millisecond || got > 11*time.Millisecond {
 		t.Errorf("%v behind many of 10ms", got)
@@ -38,12 +38,12 @@ func TestAverage(t *testing.T) {
 	if got := average(s, start.Add(1000*time.Hour)); got != 1 {
 		t.Errorf("%v after a long time, want next to nothing, but known", got)
 	}
-	p.Succeeded(p.Backends[1], 1, start)
+	p.Succeeded(1, 1, start)
 	if got := average(p.Backends[1].State, start); got != 1 {
 		t.Errorf("%v for an answer at once", got)
 	}
 	other, _ := buildOf(config.P2C, 1).pool()
-	other.Succeeded(other.Backends[0], time.Second, start)
+	other.Succeeded(0, time.Second, start)
 	if got := other.Backends[0].State.TTFB.Load(); got != 0 {
 		t.Errorf("%d noted for a strategy that does not look at it", got)
 	}
@@ -55,7 +55,7 @@ func TestLeastTimePrefersFast(t *testing.T) {
 	p, shared := buildOf(config.LeastTime, 1, 1, 1).pool()
 	answer := func(times ...time.Duration) {
 		for i, d := range times {
-			p.Succeeded(p.Backends[i], d, start)
+			p.Succeeded(i, d, start)
 		}
 	}
 	answer(time.Millisecond, time.Millisecond, 10*time.Millisecond)
@@ -79,7 +79,7 @@ func TestLeastTimePrefersFast(t *testing.T) {
 // TestLeastTimeUnknown: a backend that has not answered yet is not flooded.
 func TestLeastTimeUnknown(t *testing.T) {
 	p, _ := buildOf(config.LeastTime, 1, 1).pool()
-	p.Succeeded(p.Backends[0], 50*time.Millisecond, start)
+	p.Succeeded(0, 50*time.Millisecond, start)
 	if counts := count(t, p, 10_000, start); counts[1] < 4500 || counts[1] > 5500 {
 		t.Errorf("%v, want both alike", counts)
 	}

@@ -44,9 +44,25 @@ func (b *build) pool() (*Pool[*conn], *board.Board) {
 
 // on returns the pool of one loop on a board.
 func (b *build) on(shared *board.Board, loop int) *Pool[*conn] {
-	p := NewPool[*conn](b.Pool, shared, 0, loop, b.loops)
+	p := NewPool(b.Pool, shared, backendsOf(b.Pool, shared, 0, loop), Seat{Slot: loop, Place: loop, Loops: b.loops})
 	p.Seed(42)
 	return p
+}
+
+// backendsOf returns the backends of a pool in a slot, whose IDs follow each other.
+func backendsOf(cfg config.Pool, shared *board.Board, firstID, slot int) (list []*Backend[*conn]) {
+	for i, b := range cfg.Backends {
+		list = append(list, NewBackend[*conn](shared, slot, firstID+i, b.String()))
+	}
+	return list
+}
+
+// entriesOf returns backends as a roster has them, as far as weights go.
+func entriesOf(backends []config.Backend) (entries []entry) {
+	for _, b := range backends {
+		entries = append(entries, entry{member: member{name: b.String()}, weight: uint64(b.Weight)})
+	}
+	return entries
 }
 
 // each runs a test for each strategy.
@@ -72,7 +88,7 @@ func count(t *testing.T, p *Pool[*conn], n int, now tick.Instant) []int {
 		if why != Picked {
 			t.Fatalf("no backend: %d", why)
 		}
-		counts[b.Index]++
+		counts[b]++
 		p.Release(b)
 	}
 	return counts
@@ -131,7 +147,7 @@ func TestSharesByWeight(t *testing.T) {
 func serve(pools []*Pool[*conn], shared *board.Board, concurrency, exchanges int) (got []float64, uneven float64) {
 	type work struct {
 		pool *Pool[*conn]
-		b    *Backend[*conn]
+		b    int
 		ends tick.Instant
 	}
 	rng, k := rand.New(rand.NewPCG(3, 3)), newKeys(2)
@@ -157,7 +173,7 @@ func serve(pools []*Pool[*conn], shared *board.Board, concurrency, exchanges int
 		b, _ := p.Pick(Ask{Key: k.next()}, now)
 		working = append(working, work{p, b, now.Add(time.Duration(5+rng.IntN(11)) * time.Millisecond)})
 		if i >= concurrency {
-			got[b.Index]++
+			got[b]++
 			least, most := math.Inf(1), 0.0
 			for j := range n {
 				least, most = min(least, float64(shared.InFlight(j))), max(most, float64(shared.InFlight(j)))

@@ -15,34 +15,42 @@ import (
 // on the board is worked out when the board's version changes and not at each
 // pick, so a pick costs the same however many backends are out.
 type roster struct {
-	board       *board.Board
-	loop, first int // the loop, and the ID of entries[0]
-	entries     []entry
-	eject       config.Eject
-	slowStart   time.Duration
-	timed       bool // the strategy goes by the time to first byte
-	picker      picker
-	sticky      stickyTable
-	inFlight    inFlight
-	rand        rand.PCG
-	notify      func(Change) // may be nil
+	board     *board.Board
+	at        Seat
+	entries   []entry
+	eject     config.Eject
+	slowStart time.Duration
+	timed     bool // the strategy goes by the time to first byte
+	picker    picker
+	sticky    stickyTable
+	inFlight  inFlight
+	rand      rand.PCG
+	notify    func(Change) // may be nil
 
 	version uint64       // of the board, that what follows is worked out from
+	weights uint64       // counts the changes of weights
 	until   tick.Instant // when time alone changes something: an ejection is over
 	ramping tick.Instant // until then some backend is in slow start
 	best    tier         // of those that are open; draining or worse: none is
-	open    []int32      // Index of those that may be picked, in order
+	open    []int32      // index of those that may be picked, in order
 	spare   []int32      // backups that come in when all of open have been tried
 	why     Why          // when open is empty
 	turn    int          // where the next search through open begins
 }
 
+// member is a backend without its conns.
+type member struct {
+	id    int
+	name  string
+	slot  *board.Backend
+	state *board.State
+}
+
 // entry is one backend of a roster.
 type entry struct {
-	slot      *board.Backend
-	state     *board.State
-	name      string
-	weight    uint64
+	member
+	weight    uint64 // what it weighs now
+	given     uint64 // by the configuration
 	limit     uint64 // attempts over all loops; 0: any
 	drain     bool
 	backup    bool
@@ -67,9 +75,10 @@ const (
 // picker is one strategy and its state in this loop. None of it allocates once
 // it is made.
 type picker interface {
-	// renew is called when r.open has changed, and is not empty.
+	// renew is called when r.open may have changed, which is not empty, or, as
+	// r.weights tells, weights have.
 	renew(r *roster)
-	// next returns the Index of an open backend, or pass: try again; or none: it
+	// next returns the index of an open backend, or pass: try again; or none: it
 	// knows that all those that were not tried are full.
 	next(r *roster, d draw) int
 }
@@ -94,31 +103,32 @@ const lookAhead = 32
 
 const never = tick.Instant(math.MaxInt64)
 
-func (r *roster) init(cfg config.Pool, b *board.Board, first, loop, loops int) {
+func (r *roster) init(cfg config.Pool, b *board.Board, members []member, at Seat) {
 	*r = roster{
-		board: b, loop: loop, first: first,
+		board: b, at: at,
 		eject: cfg.Eject, slowStart: cfg.SlowStart, timed: cfg.Strategy == config.LeastTime,
 		open: make([]int32, 0, len(cfg.Backends)), spare: make([]int32, 0, len(cfg.Backends)),
 	}
 	for i, backend := range cfg.Backends {
-		r.entries = append(r.entries, entry{
-			slot: b.Backend(loop, first+i), state: b.State(first + i), name: backend.String(),
-			weight: uint64(max(1, backend.Weight)), limit: uint64(max(0, backend.MaxConnections)),
-			drain: backend.Drain, backup: backend.Backup,
-		})
+		e := entry{
+			member: members[i], given: uint64(max(1, backend.Weight)),
+			limit: uint64(max(0, backend.MaxConnections)), drain: backend.Drain, backup: backend.Backup,
+		}
+		e.weigh()
+		r.entries = append(r.entries, e)
 	}
-	r.picker = newPicker(cfg, r, loops)
+	r.picker = newPicker(cfg, r)
 }
 
 // newPicker returns the picker of cfg.Strategy, which config has checked. All
 // strategies there are meet here.
-func newPicker(cfg config.Pool, r *roster, loops int) picker {
-	n := len(cfg.Backends)
+func newPicker(cfg config.Pool, r *roster) picker {
+	n := len(r.entries)
 	switch cfg.Strategy {
 	case config.Random:
 		return &random{newSampler(n)}
 	case config.LeastConn:
-		return newLeastConn(n, r.loop, loops)
+		return newLeastConn(n, r.at)
 	case config.P2C:
 		return &p2c{newSampler(n)}
 	case config.LeastTime:
@@ -126,7 +136,7 @@ func newPicker(cfg config.Pool, r *roster, loops int) picker {
 	case config.HashOnKey:
 		return newHashing(cfg, r)
 	}
-	return newRoundRobin(cfg.Backends, r.loop, loops)
+	return newRoundRobin(r.entries, r.at)
 }
 
 // look makes r true at now.
@@ -142,8 +152,10 @@ func (r *roster) renew(now tick.Instant) {
 	r.version = r.board.Version() // before the states: what changes now is seen the next time
 	r.until, r.ramping = never, 0
 	var count [tiers]int
+	weighed := false
 	for i := range r.entries {
 		e := &r.entries[i]
+		weighed = e.weigh() || weighed
 		e.tier = r.tierOf(i, now)
 		e.recovered = 0
 		if at := tick.Instant(e.state.RecoveredAt.Load()); r.slowStart > 0 && at > 0 && now.Sub(at) < r.slowStart {
@@ -151,6 +163,9 @@ func (r *roster) renew(now tick.Instant) {
 			r.ramping = max(r.ramping, at.Add(r.slowStart))
 		}
 		count[e.tier]++
+	}
+	if weighed {
+		r.weights++
 	}
 	r.best = primary
 	for r.best < draining && count[r.best] == 0 {
@@ -175,6 +190,18 @@ func (r *roster) renew(now tick.Instant) {
 	default:
 		r.why = Drained
 	}
+}
+
+// weigh makes weight what the backend weighs now, and returns true if that is
+// another than before.
+func (e *entry) weigh() (changed bool) {
+	weight := e.given
+	if w := e.state.WeightOverride.Load(); w != 0 {
+		weight = w
+	}
+	changed = weight != e.weight
+	e.weight = weight
+	return changed
 }
 
 func (r *roster) tierOf(i int, now tick.Instant) tier {
@@ -211,7 +238,7 @@ func (r *roster) isEjected(i int, now tick.Instant) bool {
 	return false
 }
 
-// pick returns the Index of a backend, at which it has counted an attempt.
+// pick returns the index of a backend, at which it has counted an attempt.
 func (r *roster) pick(ask Ask, now tick.Instant) (index int, why Why) {
 	r.look(now)
 	if len(ask.Sticky) > 0 {
@@ -276,7 +303,7 @@ func (r *roster) reserve(i int) bool {
 	e := &r.entries[i]
 	if e.limit == 0 {
 		e.slot.InFlight.Add(1)
-	} else if !r.board.Reserve(r.loop, r.first+i, e.limit) {
+	} else if !r.board.Reserve(r.at.Slot, e.id, e.limit) {
 		return false
 	}
 	r.inFlight.taken()
@@ -284,4 +311,4 @@ func (r *roster) reserve(i int) bool {
 }
 
 // load returns the attempts at work at a backend, over all loops.
-func (r *roster) load(i int) uint64 { return r.board.InFlight(r.first + i) }
+func (r *roster) load(i int) uint64 { return r.board.InFlight(r.entries[i].id) }

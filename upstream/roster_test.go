@@ -22,8 +22,8 @@ func may(p *Pool[*conn], now tick.Instant) (list []int, why Why) {
 			return list, w
 		}
 		p.Release(b)
-		if !slices.Contains(list, b.Index) {
-			list = append(list, b.Index)
+		if !slices.Contains(list, b) {
+			list = append(list, b)
 		}
 	}
 	slices.Sort(list)
@@ -136,8 +136,8 @@ func TestAvailableModel(t *testing.T) {
 						continue
 					}
 					p.Release(b)
-					if tiers[b.Index] != best {
-						t.Fatalf("seed %d: picked %d of tiers %v", seed, b.Index, tiers)
+					if tiers[b] != best {
+						t.Fatalf("seed %d: picked %d of tiers %v", seed, b, tiers)
 					}
 				}
 			}
@@ -188,16 +188,16 @@ func TestTriedIsNotPickedAgain(t *testing.T) {
 				var tried Tried
 				for i := range n + 1 {
 					b, why := p.Pick(Ask{Tried: &tried, Key: key}, start)
-					if why != Picked || tried.Has(b.Index) || (b.Index == n) != (i == n) {
+					if why != Picked || tried.Has(b) || (b == n) != (i == n) {
 						t.Fatalf("%d and a backup, pick %d: %v, %d", n, i, b, why)
 					}
-					tried.Add(b.Index)
+					tried.Add(b)
 					p.Release(b)
 				}
-				if b, why := p.Pick(Ask{Tried: &tried, Key: key}, start); why != Picked || b.Index == n {
+				if b, why := p.Pick(Ask{Tried: &tried, Key: key}, start); why != Picked || b == n {
 					t.Fatalf("all tried: %v, %d, want any that is no backup", b, why)
 				}
-				p.Release(p.Backends[0])
+				p.Release(0)
 			}
 		}
 	})
@@ -222,7 +222,7 @@ func TestMaxConnections(t *testing.T) {
 				pools = append(pools, set.on(shared, loop))
 			}
 			k := newKeys(3)
-			var last *Backend[*conn]
+			var last int
 			for i := range room {
 				b, why := pools[i%3].Pick(Ask{Key: k.next()}, start)
 				if why != Picked {
@@ -231,7 +231,7 @@ func TestMaxConnections(t *testing.T) {
 				last = b
 			}
 			for i := range set.loops {
-				if b, why := pools[i].Pick(Ask{Key: k.next()}, start); why != Full || b != nil {
+				if b, why := pools[i].Pick(Ask{Key: k.next()}, start); why != Full || b != none {
 					t.Fatalf("%d backends: %v, %d in a full pool", n, b, why)
 				}
 			}
@@ -241,8 +241,8 @@ func TestMaxConnections(t *testing.T) {
 				}
 			}
 			pools[(room-1)%3].Release(last)
-			if b, why := pools[0].Pick(Ask{Key: k.next()}, start); why != Picked || b.Index != last.Index {
-				t.Errorf("%d backends: %v, %d, want the one with room again, %d", n, b, why, last.Index)
+			if b, why := pools[0].Pick(Ask{Key: k.next()}, start); why != Picked || b != last {
+				t.Errorf("%d backends: %v, %d, want the one with room again, %d", n, b, why, last)
 			}
 		}
 	})
@@ -255,7 +255,7 @@ func TestFullIsNotDown(t *testing.T) {
 	set.Backends[0].MaxConnections = 1
 	set.Backends[2].Backup = true
 	p, shared := set.state(".dB")
-	if b, why := p.Pick(Ask{}, start); why != Picked || b.Index != 0 {
+	if b, why := p.Pick(Ask{}, start); why != Picked || b != 0 {
 		t.Fatalf("%v, %d", b, why)
 	}
 	if b, why := p.Pick(Ask{}, start); why != Full {
@@ -276,7 +276,7 @@ func TestRoundRobinGoesOn(t *testing.T) {
 	counts := make([]int, 4)
 	for range 4000 {
 		b, _ := p.Pick(Ask{}, start)
-		counts[b.Index]++
+		counts[b]++
 		p.Release(b)
 		shared.Changed()
 	}
@@ -297,9 +297,9 @@ func TestPickNoAllocEver(t *testing.T) {
 		}
 		p, shared := set.pool()
 		p.UseSticky([]byte("key"))
-		cookie := []byte(p.Backends[3].Sticky)
+		cookie := []byte(p.Sticky(3))
 		tried := new(Tried)
-		now, held := start, make([]*Backend[*conn], 0, 64)
+		now, held := start, make([]int, 0, 64)
 		allocs := testing.AllocsPerRun(50, func() {
 			now = now.Add(time.Second)
 			shared.SetHealth(1, board.Health(1+now/second%2), board.ReasonOK, 200, int64(now))

@@ -1,7 +1,5 @@
 package upstream
 
-import "lb/config"
-
 // sequenceMax bounds the sequence of a pool, in entries of 4 bytes; weights that
 // would be rounded to nothing add at most one entry for each backend.
 const sequenceMax = 65536
@@ -17,31 +15,44 @@ const sequenceMax = 65536
 // whatever fails, and the load of a failing backend is spread over all others
 // by weight, not put on the one that follows it in the sequence.
 type roundRobin struct {
-	sequence []int32 // Index of a backend, one period
+	sequence []int32 // index of a backend, one period
 	steps    []int32 // places in sequence, in order, of those that are open
 	first    int     // in steps, for an exchange's first pick
 	retry    int     // in steps, for its further ones
-	isOpen   []bool  // by Index; only renew's
+	isOpen   []bool  // by index; only renew's
+	weights  uint64  // of the roster, that sequence is made from
 }
 
-func newRoundRobin(backends []config.Backend, loop, loops int) *roundRobin {
-	weights := make([]int, len(backends))
-	for i, b := range backends {
-		weights[i] = max(1, b.Weight)
-	}
-	r := &roundRobin{sequence: smooth(shorten(weights)), isOpen: make([]bool, len(backends))}
+func newRoundRobin(entries []entry, at Seat) *roundRobin {
+	r := &roundRobin{sequence: smooth(shorten(weightsOf(entries))), isOpen: make([]bool, len(entries))}
 	r.steps = make([]int32, len(r.sequence))
 	for i := range r.steps {
 		r.steps[i] = int32(i)
 	}
-	r.first = loop * len(r.sequence) / loops
+	r.first = at.Place * len(r.sequence) / at.Loops
 	r.retry = r.first
 	return r
 }
 
-// renew goes on from the same places in the sequence.
+// weightsOf returns what backends weigh now.
+func weightsOf(entries []entry) []int {
+	weights := make([]int, len(entries))
+	for i := range entries {
+		weights[i] = int(entries[i].weight)
+	}
+	return weights
+}
+
+// renew goes on from the same places in the sequence. In one of other weights
+// these are as far from its beginning as in the one before.
 func (rr *roundRobin) renew(r *roster) {
 	first, retry := rr.steps[rr.first], rr.steps[rr.retry]
+	if rr.weights != r.weights {
+		before := int64(len(rr.sequence))
+		rr.sequence, rr.weights = smooth(shorten(weightsOf(r.entries))), r.weights
+		first = int32(int64(first) * int64(len(rr.sequence)) / before)
+		retry = int32(int64(retry) * int64(len(rr.sequence)) / before)
+	}
 	clear(rr.isOpen)
 	for _, i := range r.open {
 		rr.isOpen[i] = true
@@ -128,7 +139,7 @@ func total(weights []int) (sum int) {
 }
 
 // group is the backends of one weight. Among them the rule takes turns in the
-// order of Index, so only one of them is in question at each step.
+// order of index, so only one of them is in question at each step.
 type group struct {
 	weight, current int // current is that of the member whose turn it is
 	turns           int // taken by every member, behind those of members before turn

@@ -22,11 +22,12 @@ func poolOf(weights []int, loop, loops int) *Pool[*conn] {
 	for i, w := range weights {
 		cfg.Backends = append(cfg.Backends, config.Backend{Host: "127.0.0.1", Port: 9001 + i, Weight: w})
 	}
-	return NewPool[*conn](cfg, board.New(loops, len(weights)), 0, loop, loops)
+	shared := board.New(loops, len(weights))
+	return NewPool(cfg, shared, backendsOf(cfg, shared, 0, loop), Seat{Slot: loop, Place: loop, Loops: loops})
 }
 
-// pickOf picks and ends the attempt at once; nil: there is none.
-func pickOf(p *Pool[*conn], tried *Tried) *Backend[*conn] {
+// pickOf picks and ends the attempt at once; below 0: there is none.
+func pickOf(p *Pool[*conn], tried *Tried) int {
 	b, why := p.Pick(Ask{Tried: tried}, 1)
 	if why == Picked {
 		p.Release(b)
@@ -40,7 +41,7 @@ func equal(n, weight int) []int { return slices.Repeat([]int{weight}, n) }
 func letters(p *Pool[*conn], n int) string {
 	var s strings.Builder
 	for range n {
-		s.WriteByte('a' + byte(pickOf(p, nil).Index))
+		s.WriteByte('a' + byte(pickOf(p, nil)))
 	}
 	return s.String()
 }
@@ -97,7 +98,7 @@ func TestPickIsNginx(t *testing.T) {
 		}
 		p := poolOf(weights, 0, 1)
 		for i, want := range nginx(weights, 2*total(weights)+3) {
-			if got := pickOf(p, nil).Index; got != int(want) {
+			if got := pickOf(p, nil); got != int(want) {
 				t.Fatalf("seed %d, weights %v, pick %d: %d, want %d", seed, weights, i, got, want)
 			}
 		}
@@ -119,7 +120,7 @@ func TestPickExact(t *testing.T) {
 			letters(p, begin)
 			counts := make([]int, len(weights))
 			for range 2 * cycle {
-				counts[pickOf(p, nil).Index]++
+				counts[pickOf(p, nil)]++
 			}
 			for i, n := range counts {
 				if n != 2*short[i] {
@@ -137,7 +138,7 @@ func TestPickNoRepeats(t *testing.T) {
 	for _, n := range []int{2, 3, 10, 1000} {
 		p := poolOf(equal(n, 65535), 0, 1)
 		for i := range 3 * n {
-			if got := pickOf(p, nil).Index; got != i%n {
+			if got := pickOf(p, nil); got != i%n {
 				t.Fatalf("%d backends, pick %d: %d, want %d", n, i, got, i%n)
 			}
 		}
@@ -154,7 +155,7 @@ func TestSequenceBound(t *testing.T) {
 		append(equal(999, 65535), 1),
 		append(equal(500, 65521), equal(500, 65519)...),
 	} {
-		r := newRoundRobin(poolConfig(weights), 0, 1)
+		r := newRoundRobin(entriesOf(poolConfig(weights)), Seat{Loops: 1})
 		if limit := sequenceMax + len(weights); len(r.sequence) > limit {
 			t.Errorf("%d backends: a sequence of %d, want at most %d", len(weights), len(r.sequence), limit)
 		}
@@ -224,13 +225,13 @@ func TestPickTried(t *testing.T) {
 			var tried Tried
 			for range tc.weights {
 				b := pickOf(p, &tried)
-				if tried.Has(b.Index) {
-					t.Fatalf("pick %d is %d again, and %d others are left", tried.Len(), b.Index, len(tc.weights)-tried.Len())
+				if tried.Has(b) {
+					t.Fatalf("pick %d is %d again, and %d others are left", tried.Len(), b, len(tc.weights)-tried.Len())
 				}
-				tried.Add(b.Index)
+				tried.Add(b)
 			}
 			for range 3 {
-				if pickOf(p, &tried) == nil {
+				if pickOf(p, &tried) < 0 {
 					t.Fatal("all tried: no backend, want any")
 				}
 			}
@@ -248,12 +249,12 @@ func TestRetriesKeepShares(t *testing.T) {
 	for range exchanges {
 		tried.Reset()
 		b := pickOf(p, &tried)
-		first[b.Index]++
-		if b.Index == failing {
-			tried.Add(b.Index)
+		first[b]++
+		if b == failing {
+			tried.Add(b)
 			b = pickOf(p, &tried)
 		}
-		answered[b.Index]++
+		answered[b]++
 	}
 	if want := [3]int{1000, 1000, 1000}; first != want {
 		t.Errorf("first picks %v, want %v", first, want)
@@ -264,7 +265,7 @@ func TestRetriesKeepShares(t *testing.T) {
 }
 
 func TestEmptyPool(t *testing.T) {
-	if b := pickOf(poolOf(nil, 0, 1), nil); b != nil {
+	if b := pickOf(poolOf(nil, 0, 1), nil); b >= 0 {
 		t.Errorf("an empty pool picked %v", b)
 	}
 }
@@ -278,14 +279,14 @@ func TestNewPool(t *testing.T) {
 		{Socket: "/run/app.sock", Weight: 1},
 	}}
 	b := board.New(2, firstID+len(cfg.Backends))
-	p := NewPool[*conn](cfg, b, firstID, loop, 2)
+	p := NewPool(cfg, b, backendsOf(cfg, b, firstID, loop), Seat{Slot: loop, Place: loop, Loops: 2})
 	if p.Name != "api" || len(p.Backends) != len(cfg.Backends) {
 		t.Fatalf("pool %q of %d, want api of %d", p.Name, len(p.Backends), len(cfg.Backends))
 	}
 	for i, name := range []string{"10.0.0.1:80", "[::1]:8080", "app.example:9001", "unix:/run/app.sock"} {
 		got := p.Backends[i]
-		if got.Name != name || got.Index != i || got.ID != firstID+i {
-			t.Errorf("backend %d: %s, index %d, ID %d, want %s, %d, %d", i, got.Name, got.Index, got.ID, name, i, firstID+i)
+		if got.Name != name || got.ID != firstID+i {
+			t.Errorf("backend %d: %s, ID %d, want %s, %d", i, got.Name, got.ID, name, firstID+i)
 		}
 		if got.Slot != b.Backend(loop, firstID+i) {
 			t.Errorf("%s counts in a slot that is not its own", name)
@@ -300,7 +301,7 @@ func TestPickNoAlloc(t *testing.T) {
 		allocs := testing.AllocsPerRun(100, func() {
 			tried.Reset()
 			for range n + 1 {
-				tried.Add(pickOf(p, tried).Index)
+				tried.Add(pickOf(p, tried))
 			}
 		})
 		if allocs != 0 {
@@ -327,7 +328,7 @@ func BenchmarkPick(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				tried.Reset()
-				tried.Add(pickOf(p, &tried).Index)
+				tried.Add(pickOf(p, &tried))
 				pickOf(p, &tried)
 			}
 		})
@@ -340,9 +341,9 @@ func BenchmarkNewPool(b *testing.B) {
 	for i := range weights {
 		weights[i] = 1 + i%131
 	}
-	backends := poolConfig(weights)
+	entries := entriesOf(poolConfig(weights))
 	b.ReportAllocs()
 	for b.Loop() {
-		newRoundRobin(backends, 0, 1)
+		newRoundRobin(entries, Seat{Loops: 1})
 	}
 }

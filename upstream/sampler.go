@@ -18,7 +18,7 @@ type sampler struct {
 
 type column struct {
 	mark         uint32 // of 1<<32
-	index, alias int32  // Index of a backend
+	index, alias int32  // index of a backend
 }
 
 func newSampler(backends int) sampler {
@@ -61,7 +61,7 @@ func (s *sampler) sort(at int32, sum uint64) {
 	}
 }
 
-// draw returns the Index of a backend by weight, less often in slow start.
+// draw returns the index of a backend by weight, less often in slow start.
 func (s *sampler) draw(r *roster, now tick.Instant) int {
 	i := s.drawOnce(r.rand.Uint64())
 	if now < r.ramping {

@@ -28,21 +28,29 @@ func StickyValue(key []byte, pool, backend string) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:stickyBytes])
 }
 
-// UseSticky gives each backend its Sticky value, by which Pick finds it.
+// UseSticky gives each backend its cookie's value, by which Pick finds it.
 func (p *Pool[C]) UseSticky(key []byte) {
 	values := make([]string, len(p.Backends))
 	for i, b := range p.Backends {
-		b.Sticky = StickyValue(key, p.Name, b.Name)
-		values[i] = b.Sticky
+		values[i] = StickyValue(key, p.Name, b.Name)
 	}
 	p.roster.sticky = newStickyTable(values)
+}
+
+// Sticky returns the value of the cookie that leads back to a backend; "" before
+// UseSticky.
+func (p *Pool[C]) Sticky(index int) string {
+	if p.roster.sticky.values == nil {
+		return ""
+	}
+	return p.roster.sticky.values[index]
 }
 
 // stickyTable finds a backend by its cookie's value: an open table of at least
 // twice as many places, of which the value, a random number, names the first.
 type stickyTable struct {
-	values []string // by Index
-	places []int32  // Index+1; 0: free
+	values []string // by index
+	places []int32  // index+1; 0: free
 }
 
 func newStickyTable(values []string) stickyTable {
@@ -61,7 +69,7 @@ func newStickyTable(values []string) stickyTable {
 	return t
 }
 
-// find returns the Index of the backend with a value; ok is false if there is
+// find returns the index of the backend with a value; ok is false if there is
 // none, as for a value that somebody made up.
 func (t *stickyTable) find(value []byte) (index int, ok bool) {
 	if len(value) != stickyLen || len(t.places) == 0 {

@@ -37,9 +37,9 @@ func TestStickyFind(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 3, 100, 1000} {
 		p, _ := buildOf(config.Random, equal(n, 1)...).pool()
 		p.UseSticky(stickyKey)
-		for _, b := range p.Backends {
-			if i, ok := p.roster.sticky.find([]byte(b.Sticky)); !ok || i != b.Index {
-				t.Fatalf("%d backends: %q leads to %d, %v, want %d", n, b.Sticky, i, ok, b.Index)
+		for i := range p.Backends {
+			if at, ok := p.roster.sticky.find([]byte(p.Sticky(i))); !ok || at != i {
+				t.Fatalf("%d backends: %q leads to %d, %v, want %d", n, p.Sticky(i), at, ok, i)
 			}
 		}
 		valid := StickyValue(stickyKey, "web", "10.0.0.0:80")
@@ -64,10 +64,10 @@ func TestStickySurvivesReload(t *testing.T) {
 	q, _ := after.pool()
 	q.UseSticky(stickyKey)
 	for i := range p.Backends {
-		cookie := []byte(p.Backends[i].Sticky)
+		cookie := []byte(p.Sticky(i))
 		b, _ := q.Pick(Ask{Sticky: cookie}, start)
-		if i > 0 && b.Name != p.Backends[i].Name {
-			t.Errorf("a client of %s went to %s", p.Backends[i].Name, b.Name)
+		if i > 0 && q.Backends[b].Name != p.Backends[i].Name {
+			t.Errorf("a client of %s went to %s", p.Backends[i].Name, q.Backends[b].Name)
 		}
 	}
 }
@@ -95,11 +95,11 @@ func TestStickyPick(t *testing.T) {
 			p.UseSticky(stickyKey)
 			stays := true
 			for range 50 {
-				b, why := p.Pick(Ask{Sticky: []byte(p.Backends[0].Sticky)}, start)
+				b, why := p.Pick(Ask{Sticky: []byte(p.Sticky(0))}, start)
 				if why != Picked {
 					t.Fatalf("%s: %d", tc.states, why)
 				}
-				stays = stays && b.Index == 0
+				stays = stays && b == 0
 				p.Release(b)
 			}
 			if stays != tc.stays {
@@ -117,21 +117,21 @@ func TestStickyGivesWay(t *testing.T) {
 	set.Backends[0].Drain = true
 	p, shared := set.pool()
 	p.UseSticky(stickyKey)
-	cookie := []byte(p.Backends[0].Sticky)
+	cookie := []byte(p.Sticky(0))
 	var tried Tried
 	tried.Add(0)
-	if b, _ := p.Pick(Ask{Sticky: cookie, Tried: &tried}, start); b.Index != 1 {
+	if b, _ := p.Pick(Ask{Sticky: cookie, Tried: &tried}, start); b != 1 {
 		t.Error("tried, and picked again for its cookie")
 	}
 	first, _ := p.Pick(Ask{Sticky: cookie}, start)
-	if second, _ := p.Pick(Ask{Sticky: cookie}, start); first.Index != 0 || second.Index != 1 {
-		t.Errorf("%d, then %d: want the cookie's, then, as that is full, the other", first.Index, second.Index)
+	if second, _ := p.Pick(Ask{Sticky: cookie}, start); first != 0 || second != 1 {
+		t.Errorf("%d, then %d: want the cookie's, then, as that is full, the other", first, second)
 	}
 	p.Release(first)
 	if _, ejected := fail(p, 0, 3, start); !ejected {
 		t.Fatal("not ejected")
 	}
-	if b, _ := p.Pick(Ask{Sticky: cookie}, start); b.Index != 1 {
+	if b, _ := p.Pick(Ask{Sticky: cookie}, start); b != 1 {
 		t.Error("ejected, and picked for its cookie")
 	}
 	if shared.InFlight(0) != 0 {
@@ -142,7 +142,7 @@ func TestStickyGivesWay(t *testing.T) {
 func BenchmarkSticky(b *testing.B) {
 	p, _ := buildOf(config.RoundRobin, equal(1000, 1)...).pool()
 	p.UseSticky(stickyKey)
-	cookie := []byte(p.Backends[500].Sticky)
+	cookie := []byte(p.Sticky(500))
 	b.ReportAllocs()
 	for b.Loop() {
 		t, _ := p.Pick(Ask{Sticky: cookie}, start)

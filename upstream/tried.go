@@ -5,12 +5,12 @@ const (
 	triedWords    = 4 // room for 256 backends without allocation
 )
 
-// Tried is the set of backends that an exchange has tried, by Index. The zero
+// Tried is the set of backends that an exchange has tried, by index. The zero
 // value is empty; it does not allocate for pools of up to 256 backends. It
 // belongs to one exchange and is not copied while it is not empty.
 type Tried struct {
 	few  [triedWords]uint64
-	more []uint64 // Index 256 and above; kept by Reset
+	more []uint64 // index 256 and above; kept by Reset
 	n    int
 }
 
