@@ -3,8 +3,10 @@ package supervise
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,151 +22,155 @@ type Resolver interface {
 
 const (
 	lookupTimeout = 3 * time.Second // for one pass over all names
-	lookupsMax    = 16              // at once
-	resolveEvery  = 30 * time.Second
+	// reloadLookupTimeout is the same for the names that a reload brings: somebody
+	// waits for it. What is not found by then comes later.
+	reloadLookupTimeout = 500 * time.Millisecond
+	lookupsMax          = 16 // at once
+	resolveEvery        = 30 * time.Second
 	// unresolvedEvery is the same while some name has no address yet: lb is often
 	// started together with its backends.
 	unresolvedEvery = 2 * time.Second
 )
 
-// place is a backend of a configuration, by index.
-type place struct{ Pool, Backend int }
-
-// addrBook is where the backends are. After newAddrBook only one goroutine may
-// use it.
-type addrBook struct {
-	pools    []config.Pool
-	resolver Resolver
-	log      *slog.Logger
-	names    map[string][]place // backends given by a name, by that name
-	failed   map[string]bool    // names whose last lookup failed
-	addrs    [][][]loop.Addr
-}
-
-// newAddrBook returns a book in which backends given by a name have no address yet.
-func newAddrBook(pools []config.Pool, resolver Resolver, log *slog.Logger) *addrBook {
-	b := &addrBook{
-		pools:    pools,
-		resolver: resolver,
-		log:      log,
-		names:    map[string][]place{},
-		failed:   map[string]bool{},
-	}
-	for i, p := range pools {
-		list := make([][]loop.Addr, len(p.Backends))
-		for j, be := range p.Backends {
-			if be.Socket != "" {
-				list[j] = []loop.Addr{{Path: be.Socket}}
-			} else if ip, err := netip.ParseAddr(be.Host); err == nil {
-				list[j] = []loop.Addr{{IP: netip.AddrPortFrom(ip.Unmap(), uint16(be.Port))}}
-			} else {
-				b.names[be.Host] = append(b.names[be.Host], place{i, j})
-			}
-		}
-		b.addrs = append(b.addrs, list)
-	}
-	return b
-}
-
-// refresh looks every name up and calls changed for each backend whose addresses
-// are not the same set as before. A name that cannot be resolved keeps what it
-// had. It takes lookupTimeout at most.
-func (b *addrBook) refresh(ctx context.Context, changed func(at place, addrs []loop.Addr)) {
-	for name, ips := range b.lookup(ctx) {
-		for _, at := range b.names[name] {
-			addrs := withPort(ips, b.pools[at.Pool].Backends[at.Backend].Port)
-			if !sameSet(addrs, b.addrs[at.Pool][at.Backend]) {
-				b.addrs[at.Pool][at.Backend] = addrs
-				changed(at, addrs)
+// namesOf returns the names that backends of cfg are given by, each once.
+func namesOf(cfg *config.Config) []string {
+	names := map[string]bool{}
+	for _, p := range cfg.Pools {
+		for _, b := range p.Backends {
+			if isName(b) {
+				names[b.Host] = true
 			}
 		}
 	}
+	return slices.Sorted(maps.Keys(names))
 }
 
-// lookup returns the addresses of the names that have some, and notes and logs
-// which names have not.
-func (b *addrBook) lookup(ctx context.Context) map[string][]netip.Addr {
-	limited, cancel := context.WithTimeout(ctx, lookupTimeout)
+func isName(b config.Backend) bool {
+	if b.Socket != "" {
+		return false
+	}
+	_, err := netip.ParseAddr(b.Host)
+	return err != nil
+}
+
+// findings are what one pass over names has brought.
+type findings struct {
+	found  map[string][]netip.Addr // never empty lists
+	faults map[string]error
+}
+
+// lookUp looks every name up and takes timeout at most. When ctx is done before,
+// names may be missing from what it returns.
+func lookUp(ctx context.Context, resolver Resolver, names []string, timeout time.Duration) findings {
+	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	var mu sync.Mutex
-	found := map[string][]netip.Addr{}
-	faults := map[string]error{}
+	f := findings{map[string][]netip.Addr{}, map[string]error{}}
 	var all sync.WaitGroup
 	tickets := make(chan struct{}, lookupsMax)
-	for name := range b.names {
+	for _, name := range names {
 		tickets <- struct{}{}
 		all.Go(func() {
-			ips, err := b.resolver.LookupNetIP(limited, "ip", name)
+			ips, err := resolver.LookupNetIP(limited, "ip", name)
 			mu.Lock()
-			if err == nil && len(ips) > 0 {
-				found[name] = ips
-			} else {
-				faults[name] = err
+			switch {
+			case err == nil && len(ips) > 0:
+				f.found[name] = ips
+			case ctx.Err() == nil: // else it is our doing
+				f.faults[name] = err
 			}
 			mu.Unlock()
 			<-tickets
 		})
 	}
 	all.Wait()
-	if ctx.Err() == nil {
-		b.note(found, faults)
-	}
-	return found
+	return f
 }
 
-// note logs the names that could be resolved before and now cannot, and the
-// other way round.
-func (b *addrBook) note(found map[string][]netip.Addr, faults map[string]error) {
-	for name, err := range faults {
+// addrBook is where the names are. It belongs to the desk.
+type addrBook struct {
+	log    *slog.Logger
+	known  map[string][]netip.Addr // what a name had when it was last found
+	failed map[string]bool         // names whose last lookup failed
+}
+
+func newAddrBook(log *slog.Logger) *addrBook {
+	return &addrBook{log: log, known: map[string][]netip.Addr{}, failed: map[string]bool{}}
+}
+
+// note takes up findings and returns the names whose addresses are not the same
+// set as before. A name that cannot be found keeps what it had. The log is told
+// of names that could be found before and now cannot, and the other way round.
+func (b *addrBook) note(f findings) (changed []string) {
+	for _, name := range slices.Sorted(maps.Keys(f.faults)) {
 		if !b.failed[name] {
 			b.failed[name] = true
-			b.log.Warn("name does not resolve", "name", name, "cause", err)
+			b.log.Warn("name does not resolve", "name", name, "cause", f.faults[name])
 		}
 	}
-	for name := range found {
+	for _, name := range slices.Sorted(maps.Keys(f.found)) {
 		if b.failed[name] {
 			delete(b.failed, name)
 			b.log.Info("name resolves again", "name", name)
 		}
-	}
-}
-
-// watch refreshes the book until ctx is done.
-func (b *addrBook) watch(ctx context.Context, every time.Duration, changed func(place, []loop.Addr)) {
-	if len(b.names) == 0 {
-		return
-	}
-	for {
-		wait := time.NewTimer(b.interval(every))
-		select {
-		case <-ctx.Done():
-			wait.Stop()
-			return
-		case <-wait.C:
-		}
-		b.refresh(ctx, changed)
-	}
-}
-
-func (b *addrBook) interval(every time.Duration) time.Duration {
-	for _, places := range b.names {
-		if at := places[0]; len(b.addrs[at.Pool][at.Backend]) == 0 {
-			return min(every, unresolvedEvery)
+		if !sameSet(f.found[name], b.known[name]) {
+			b.known[name] = f.found[name]
+			changed = append(changed, name)
 		}
 	}
-	return every
+	return changed
 }
 
-// snapshot returns what is known now; nobody changes it afterwards.
-func (b *addrBook) snapshot() [][][]loop.Addr {
-	pools := make([][][]loop.Addr, len(b.addrs))
-	for i, p := range b.addrs {
-		pools[i] = slices.Clone(p)
+// without returns those of names that have no address.
+func (b *addrBook) without(names []string) (none []string) {
+	for _, name := range names {
+		if len(b.known[name]) == 0 {
+			none = append(none, name)
+		}
+	}
+	return none
+}
+
+// forget drops all names but these.
+func (b *addrBook) forget(but []string) {
+	for name := range b.known {
+		if !slices.Contains(but, name) {
+			delete(b.known, name)
+		}
+	}
+	for name := range b.failed {
+		if !slices.Contains(but, name) {
+			delete(b.failed, name)
+		}
+	}
+}
+
+// addrs returns where every backend of cfg is; nobody changes it afterwards.
+func (b *addrBook) addrs(cfg *config.Config) [][][]loop.Addr {
+	pools := make([][][]loop.Addr, len(cfg.Pools))
+	for i, p := range cfg.Pools {
+		pools[i] = make([][]loop.Addr, len(p.Backends))
+		for j, be := range p.Backends {
+			pools[i][j] = b.of(be)
+		}
 	}
 	return pools
 }
 
+func (b *addrBook) of(be config.Backend) []loop.Addr {
+	if be.Socket != "" {
+		return []loop.Addr{{Path: be.Socket}}
+	}
+	if ip, err := netip.ParseAddr(be.Host); err == nil {
+		return withPort([]netip.Addr{ip}, be.Port)
+	}
+	return withPort(b.known[be.Host], be.Port)
+}
+
 func withPort(ips []netip.Addr, port int) []loop.Addr {
+	if len(ips) == 0 {
+		return nil
+	}
 	addrs := make([]loop.Addr, len(ips))
 	for i, ip := range ips {
 		addrs[i].IP = netip.AddrPortFrom(ip.Unmap(), uint16(port))
@@ -173,9 +179,137 @@ func withPort(ips []netip.Addr, port int) []loop.Addr {
 }
 
 // sameSet compares without regard to order: name servers rotate their answers.
-func sameSet(a, b []loop.Addr) bool {
-	contains := func(list []loop.Addr) func(loop.Addr) bool {
-		return func(x loop.Addr) bool { return !slices.Contains(list, x) }
+func sameSet(a, b []netip.Addr) bool {
+	contains := func(list []netip.Addr) func(netip.Addr) bool {
+		return func(x netip.Addr) bool { return !slices.Contains(list, x) }
 	}
 	return !slices.ContainsFunc(a, contains(b)) && !slices.ContainsFunc(b, contains(a))
+}
+
+// lookups looks names up again and again, beside the desk.
+type lookups struct {
+	resolver Resolver
+	every    time.Duration
+	news     func(cancelled <-chan struct{}, f findings) // brings what was found to the desk
+	cancel   context.CancelFunc
+	wake     chan struct{} // the names are others
+	ended    chan struct{}
+
+	mu      sync.Mutex // guards what follows
+	names   []string
+	missing bool // some have no address
+}
+
+// startLookups begins when set is called. every is 0 for what is usual.
+func startLookups(resolver Resolver, every time.Duration, news func(<-chan struct{}, findings)) *lookups {
+	if every == 0 {
+		every = resolveEvery
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &lookups{
+		resolver: resolver,
+		every:    every,
+		news:     news,
+		cancel:   cancel,
+		wake:     make(chan struct{}, 1),
+		ended:    make(chan struct{}),
+	}
+	go l.run(ctx)
+	return l
+}
+
+// set says which names are to be looked up from now on, and whether some of them
+// have no address.
+func (l *lookups) set(names []string, missing bool) {
+	l.mu.Lock()
+	same := slices.Equal(names, l.names) && missing == l.missing
+	l.names, l.missing = names, missing
+	l.mu.Unlock()
+	if !same {
+		offer(l.wake, struct{}{})
+	}
+}
+
+// wants returns what to look up, and after which time; nothing: wait for others.
+func (l *lookups) wants() (names []string, every time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.missing {
+		return l.names, min(l.every, unresolvedEvery)
+	}
+	return l.names, l.every
+}
+
+func (l *lookups) run(ctx context.Context) {
+	defer close(l.ended)
+	for {
+		names, every := l.wants()
+		var due <-chan time.Time // never, if there is none
+		if len(names) > 0 {
+			due = time.After(every)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.wake:
+			continue
+		case <-due:
+		}
+		f := lookUp(ctx, l.resolver, names, lookupTimeout)
+		if ctx.Err() != nil {
+			return
+		}
+		l.news(ctx.Done(), f)
+	}
+}
+
+func (l *lookups) close() {
+	l.cancel()
+	<-l.ended
+}
+
+// resolved brings findings to the desk.
+func (s *server) resolved(cancelled <-chan struct{}, f findings) {
+	s.desk.tell("taking up addresses of names", cancelled, func() {
+		if s.ending != nil {
+			return
+		}
+		if changed := s.book.note(f); len(changed) > 0 {
+			s.readdress(changed)
+		}
+		s.book.forget(namesOf(s.now.Config)) // a reload may have come between
+		s.setLookups()
+	})
+}
+
+// setLookups has the names of the configuration at work looked up.
+func (s *server) setLookups() {
+	names := namesOf(s.now.Config)
+	s.lookups.set(names, len(s.book.without(names)) > 0)
+}
+
+// readdress gives the backends with these names their new addresses.
+func (s *server) readdress(names []string) {
+	next := *s.now
+	next.Addrs = s.book.addrs(next.Config)
+	for i, p := range next.Config.Pools {
+		for j, b := range p.Backends {
+			if isName(b) && slices.Contains(names, b.Host) {
+				s.crew.setAddrs(next.IDs[i][j], next.Addrs[i][j])
+				s.prober.SetAddrs(next.IDs[i][j], dialable(next.Addrs[i][j]))
+			}
+		}
+	}
+	s.now = &next
+	for _, name := range names {
+		s.log.Info("name has new addresses", "name", name, "addresses", joinAddrs(s.book.known[name]))
+	}
+}
+
+func joinAddrs(ips []netip.Addr) string {
+	texts := make([]string, len(ips))
+	for i, ip := range ips {
+		texts[i] = ip.Unmap().String()
+	}
+	return strings.Join(texts, ",")
 }

@@ -5,10 +5,10 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
-	"lb/admin/api"
 	"lb/board"
 	"lb/config"
 	"lb/loop"
@@ -81,12 +81,15 @@ type server struct {
 	runtimePath     string // that the listener is bound to; "": there is none
 	pidFile         string // that is ours; ""
 
-	seen    string // hash of the file's content that was tried last; see watcher
-	loaded  time.Time
-	fault   fault // why the last reload was refused
-	upFault fault // why the last upgrade failed
-	ending  *ending
-	moving  *moving // an upgrade is under way
+	watched   string // path that is watched; "": none
+	seen      string // hash of the file's content that was tried last
+	overrules []overrule
+	loaded    time.Time
+	fault     fault // why the last reload was refused
+	upFault   fault // why the last upgrade failed
+	ending    *ending
+	moving    *moving        // an upgrade is under way
+	closing   sync.WaitGroup // of servers that were replaced
 
 	view   atomic.Pointer[View]      // any goroutine: the snapshot at work
 	public atomic.Pointer[published] // any goroutine: what status tells when the desk is busy
@@ -100,10 +103,19 @@ type fault struct {
 
 // newServer returns a server that has not started, but hears signals.
 func newServer(o Options, cfg *config.Config) *server {
-	s := &server{o: o, log: o.Log, resolver: o.Resolver, desk: newDesk(), signals: newIntake(o.Signals), program: startPath()}
+	s := &server{
+		o:        o,
+		log:      o.Log,
+		resolver: o.Resolver,
+		desk:     newDesk(),
+		signals:  newIntake(o.Signals),
+		program:  startPath(),
+		seen:     contentHash(cfg.Source), // cfg was read a moment ago
+	}
 	if s.log == nil {
 		s.log, s.o.Level = NewLevelLog(os.Stderr, cfg.LogLevel)
 	}
+	s.notifier = newNotifier(s.log)
 	if s.resolver == nil {
 		s.resolver = net.DefaultResolver
 	}
@@ -117,7 +129,6 @@ func (s *server) start(cfg *config.Config) (err error) {
 	if s.limit, err = raiseDescriptorLimit(); err != nil {
 		return err
 	}
-	s.notifier = newNotifier(s.log)
 	if s.from, err = inherit(); err != nil {
 		return err
 	}
@@ -193,9 +204,16 @@ func (s *server) firstSnapshot(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
+	s.overrules = s.overruled(cfg)
 	s.take(given, s.from != nil)
-	s.now = &snapshot{Config: cfg, Number: number, IDs: given.ids, Addrs: s.book.addrs(cfg)}
+	s.setNow(&snapshot{Config: cfg, Number: number, IDs: given.ids, Addrs: s.book.addrs(cfg)})
 	return nil
+}
+
+// setNow makes now the snapshot at work.
+func (s *server) setNow(now *snapshot) {
+	s.now = now
+	s.view.Store(&View{Config: now.Config, IDs: now.IDs, Number: now.Number})
 }
 
 // warnDescriptors tells when limits.connections is more than there can be.
@@ -230,9 +248,10 @@ func (s *server) takeOver(cfg *config.Config) error {
 // the loops.
 func (s *server) begin(cfg *config.Config) {
 	s.loaded = time.Now()
-	s.seen = contentHash(cfg.Source)
 	s.prober = health.Start(s.probes(s.now))
-	s.lookups = startLookups(s.resolver, s.o.ResolveEvery, s.book.names(), s.resolved)
+	s.lookups = startLookups(s.resolver, s.o.ResolveEvery, s.resolved)
+	s.setLookups()
+	s.obeyFile(s.overrules)
 	s.setWatch(cfg)
 	s.publish()
 	var adminAddr net.Addr
@@ -249,7 +268,7 @@ func (s *server) begin(cfg *config.Config) {
 		s.from.took()
 		s.notifier.isMain()
 	}
-	s.notifier.ready(s.listeners.addr)
+	s.notifier.ready(s.headline())
 	if s.o.Ready != nil {
 		s.o.Ready(s.listeners.addr, adminAddr)
 	}
@@ -308,6 +327,7 @@ func (s *server) close() {
 		s.crew.finish(0, now)
 	}
 	s.stopHelpers()
+	s.closing.Wait()
 	if s.prober != nil {
 		s.prober.Close()
 	}
@@ -333,6 +353,3 @@ func (s *server) stopHelpers() {
 		s.watch = nil
 	}
 }
-
-// Control returns what the operator's commands do; see api.Control.
-func (s *server) control() api.Control { return control{s} }

@@ -1,0 +1,173 @@
+package supervise
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"lb/config"
+)
+
+// registry is which ID on the board a backend has. It is kept over reloads and,
+// as JSON, over upgrades, so that what the board knows of a backend stays with
+// it wherever it stands in the file. A registry is not changed once it is in
+// use: assign returns another.
+type registry struct {
+	// Next is the least ID that no backend was ever given.
+	Next int
+	// InUse is the backends of the configuration at work, by registryKey.
+	InUse map[string]registered
+	// Retired is those that are in it no more, the longest gone first.
+	Retired []retired
+}
+
+// registered is a backend with an ID. What the file said of it is kept for the
+// next reload, which has to know what the file has changed since.
+type registered struct {
+	ID     int
+	Weight int
+	Drain  bool
+}
+
+// retired is an ID that waits for its backend to come back, or for another.
+type retired struct {
+	Key string
+	ID  int
+	By  uint64 // number of the configuration that had the backend no more
+}
+
+// retiredKept is how many retired IDs are not given to other backends as long as
+// there are fresh ones: a backend that comes and goes keeps its counters.
+const retiredKept = 256
+
+func newRegistry() *registry { return &registry{InUse: map[string]registered{}} }
+
+// registryKey is the same for a backend as long as its pool and its address are.
+func registryKey(pool string, b config.Backend) string {
+	return pool + "\x00" + config.Identity(b)
+}
+
+// poolOf returns the name of the pool in a key.
+func poolOf(key string) string {
+	pool, _, _ := strings.Cut(key, "\x00")
+	return pool
+}
+
+// assignment is what a configuration has, or would have, on the board.
+type assignment struct {
+	registry *registry
+	ids      [][]int // by pool and backend
+	back     []int   // IDs of backends that were retired
+	fresh    []int   // IDs of backends that are new; another may have had them
+}
+
+// assign gives every backend of pools an ID below room: the one it has, or had,
+// or a fresh one, or one that another backend had and that reusable allows.
+// number is that of the configuration. It fails when there is none left.
+func (r *registry) assign(pools []config.Pool, number uint64, room int, reusable func(id int, by uint64) bool) (*assignment, error) {
+	a := &assignment{registry: &registry{Next: r.Next, InUse: map[string]registered{}}}
+	old := maps.Clone(r.InUse) // those that are not in pools remain
+	gone := map[string]int{}   // IDs of the retired, by key
+	for _, t := range r.Retired {
+		gone[t.Key] = t.ID
+	}
+	var strangers []string // keys without an ID
+	for i := range pools {
+		for _, b := range pools[i].Backends {
+			key := registryKey(pools[i].Name, b)
+			e := registered{ID: -1, Weight: b.Weight, Drain: b.Drain}
+			if had, ok := old[key]; ok {
+				e.ID = had.ID
+				delete(old, key)
+			} else if id, ok := gone[key]; ok {
+				e.ID = id
+				a.back = append(a.back, id)
+			} else {
+				strangers = append(strangers, key)
+			}
+			a.registry.InUse[key] = e
+		}
+	}
+	a.registry.Retired = r.retire(old, number, a.back)
+	for _, key := range strangers {
+		id, ok := a.registry.give(room, reusable)
+		if !ok {
+			return nil, fmt.Errorf("the board has room for %d backends and all are in use; with fewer, or after a restart, there is more", room)
+		}
+		e := a.registry.InUse[key]
+		e.ID = id
+		a.registry.InUse[key] = e
+		a.fresh = append(a.fresh, id)
+	}
+	for i := range pools {
+		list := make([]int, len(pools[i].Backends))
+		for j, b := range pools[i].Backends {
+			list[j] = a.registry.InUse[registryKey(pools[i].Name, b)].ID
+		}
+		a.ids = append(a.ids, list)
+	}
+	return a, nil
+}
+
+// retire returns the retired without those that are back, and behind them what
+// the configuration with this number has no more.
+func (r *registry) retire(old map[string]registered, number uint64, back []int) []retired {
+	list := make([]retired, 0, len(r.Retired)+len(old))
+	for _, t := range r.Retired {
+		if !slices.Contains(back, t.ID) {
+			list = append(list, t)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(old)) {
+		list = append(list, retired{Key: key, ID: old[key].ID, By: number})
+	}
+	return list
+}
+
+// give takes an ID for a backend that has none: a fresh one as long as few are
+// retired, else the one that has been retired longest and may be used again.
+func (r *registry) give(room int, reusable func(id int, by uint64) bool) (id int, ok bool) {
+	if r.Next < room && len(r.Retired) <= retiredKept {
+		r.Next++
+		return r.Next - 1, true
+	}
+	for i, t := range r.Retired {
+		if reusable(t.ID, t.By) {
+			r.Retired = slices.Delete(r.Retired, i, i+1)
+			return t.ID, true
+		}
+	}
+	if r.Next < room {
+		r.Next++
+		return r.Next - 1, true
+	}
+	return 0, false
+}
+
+// reusable tells whether a retired ID may be given to another backend: no loop
+// can pick it any more, and no attempt is at work.
+func (s *server) reusable(id int, by uint64) bool {
+	return s.board.OldestConfig() >= by && s.board.InFlight(id) == 0
+}
+
+// take makes the board ready for an assignment, before any loop hears of it. new
+// says that backends without a past come to others that have one, and are
+// slow-started.
+func (s *server) take(a *assignment, new bool) {
+	at := int64(s.clock())
+	for _, id := range a.fresh {
+		if id < s.board.Backends() { // else nobody has ever written there
+			s.board.Reset(id)
+		}
+		s.board.ClaimBackend(id)
+		if new {
+			s.board.Added(id, at)
+		}
+	}
+	for _, id := range a.back {
+		s.board.ResetState(id)
+		s.board.Added(id, at)
+	}
+	s.registry = a.registry
+}

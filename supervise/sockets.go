@@ -1,0 +1,106 @@
+package supervise
+
+import (
+	"context"
+	"net"
+
+	"lb/config"
+)
+
+// This file opens, swaps and closes the servers for the operator: the one on an
+// address, and the one for commands on a unix socket.
+
+// openAdmin makes the operator's server for the first time; it does not serve yet.
+func (s *server) openAdmin(cfg *config.Config) error {
+	if s.o.Admin == nil {
+		return nil
+	}
+	var o opened[Admin, net.Listener]
+	if err := s.listenAdmin(cfg, &o, new([]func())); err != nil {
+		return err
+	}
+	if o.any {
+		s.admin, s.adminListener = o.at, o.listener
+	}
+	return nil
+}
+
+// swapAdmin puts another server in the place of the operator's.
+func (s *server) swapAdmin(o *opened[Admin, net.Listener]) {
+	if old := s.admin; old != nil {
+		s.closing.Go(func() { // answers may take a while
+			ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+			defer cancel()
+			old.Close(ctx)
+		})
+	}
+	s.admin, s.adminListener = nil, nil
+	if o.any {
+		s.admin, s.adminListener = o.at, o.listener
+		s.admin.Serve(s.adminListener)
+	}
+}
+
+func (s *server) closeAdmin(ctx context.Context) {
+	if s.admin != nil {
+		s.adminListener.Close() // which Close does not know before Serve
+		s.admin.Close(ctx)
+		s.admin, s.adminListener = nil, nil
+	}
+}
+
+// openRuntime makes the server for commands, which does not serve yet.
+func (s *server) openRuntime(cfg *config.Config) error {
+	if s.o.Runtime == nil {
+		return nil
+	}
+	s.runtime = s.o.Runtime(control{s})
+	var o opened[string, *net.UnixListener]
+	if err := s.listenRuntime(cfg, &o, new([]func())); err != nil {
+		return err
+	}
+	s.setRuntime(&o)
+	return nil
+}
+
+func (s *server) setRuntime(o *opened[string, *net.UnixListener]) {
+	s.runtimeListener, s.runtimePath = nil, ""
+	if o.any {
+		s.runtimeListener, s.runtimePath = o.listener, o.at
+	}
+}
+
+// swapRuntime takes commands at another path. Who is connected goes on: one of
+// them may be waiting for the end of this reload.
+func (s *server) swapRuntime(o *opened[string, *net.UnixListener]) {
+	if s.runtimeListener != nil {
+		s.runtimeListener.Close()
+	}
+	s.setRuntime(o)
+	if o.any {
+		s.runtime.Serve(s.runtimeListener)
+	}
+}
+
+func (s *server) closeRuntime(ctx context.Context) {
+	if s.runtimeListener != nil {
+		s.runtimeListener.Close()
+		s.runtimeListener = nil
+	}
+	if s.runtime != nil {
+		s.runtime.Close(ctx)
+	}
+}
+
+// running is what the operator's server can look at.
+func (s *server) running() Running {
+	r := Running{
+		Board: s.board,
+		Now:   func() int64 { return int64(s.clock()) },
+		View:  func() View { return *s.view.Load() },
+	}
+	if s.now.Config.Mode == config.MP {
+		r.Workers = s.crew.running // the crew stays the same until finish, and answers also behind it
+	}
+	return r
+}

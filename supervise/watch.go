@@ -1,0 +1,281 @@
+package supervise
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"lb/config"
+)
+
+const (
+	// settleTime is how long the file has to be left alone before it is read:
+	// editors and tools write in several steps.
+	settleTime = 200 * time.Millisecond
+	// settleMax is when it is read though it is not left alone.
+	settleMax = 2 * time.Second
+	// lookEvery is how often the file is looked at without having heard anything:
+	// some file systems tell nothing, and there may be no more watches to be had.
+	lookEvery = 2 * time.Second
+	// lostEvery is the same while a directory is missing that is to be watched.
+	lostEvery = 100 * time.Millisecond
+)
+
+// watcher reads the configuration file when it has changed, in whatever way:
+// written, renamed into place, or by a link on the way to it that leads
+// elsewhere, as Kubernetes swaps the directory of a ConfigMap. So it watches no
+// file but directories, and follows the links anew whenever one of them changes.
+type watcher struct {
+	path   string // absolute
+	log    *slog.Logger
+	news   func(cancelled <-chan struct{}, hash string) // brings the hash of the content to the desk
+	cancel context.CancelFunc
+	look   chan struct{} // look again
+	ended  chan struct{}
+
+	// The rest belongs to run.
+	fs      *fsnotify.Watcher // nil: no more were to be had
+	entries []string          // the file and the links to it
+	dirs    []string          // they are in, which are watched
+	lost    bool              // not all of dirs are
+	print   string            // of the file when it was read last
+	reason  string            // why it was not taken up then; "": it was
+}
+
+// startWatch begins to watch path and reads it once.
+func startWatch(path string, log *slog.Logger, news func(<-chan struct{}, string)) *watcher {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &watcher{
+		path:   path,
+		log:    log,
+		news:   news,
+		cancel: cancel,
+		look:   make(chan struct{}, 1),
+		ended:  make(chan struct{}),
+	}
+	var err error
+	if w.fs, err = fsnotify.NewWatcher(); err != nil {
+		log.Warn("file is not watched, but looked at now and then", "file", path, "every", lookEvery, "cause", err)
+		w.fs = nil
+	}
+	w.follow() // before the caller goes on: what happens from now on is seen
+	go w.run(ctx)
+	return w
+}
+
+// poke has the file read again.
+func (w *watcher) poke() { offer(w.look, struct{}{}) }
+
+func (w *watcher) close() {
+	w.cancel()
+	<-w.ended
+}
+
+func (w *watcher) run(ctx context.Context) {
+	defer close(w.ended)
+	var events chan fsnotify.Event
+	var faults chan error
+	if w.fs != nil {
+		defer w.fs.Close()
+		events, faults = w.fs.Events, w.fs.Errors
+	}
+	settled := time.NewTimer(0) // read once to begin with
+	defer settled.Stop()
+	var since time.Time // of the first event that is waited out; zero: none is
+	stir := func() {
+		if since.IsZero() {
+			since = time.Now()
+		}
+		settled.Reset(min(settleTime, max(0, settleMax-time.Since(since))))
+	}
+	for {
+		every := time.NewTimer(w.lookAfter())
+		select {
+		case <-ctx.Done():
+			every.Stop()
+			return
+		case ev, open := <-events:
+			if !open { // it has given up
+				events, faults = nil, nil
+			} else if w.concerns(ev) {
+				w.follow()
+				stir()
+			}
+		case <-faults: // events were lost
+			w.follow()
+			stir()
+		case <-w.look:
+			stir()
+		case <-every.C:
+			w.follow()
+			if since.IsZero() && fingerprint(w.path) != w.print {
+				stir()
+			}
+		case <-settled.C:
+			since = time.Time{}
+			w.read(ctx)
+		}
+		every.Stop()
+	}
+}
+
+func (w *watcher) lookAfter() time.Duration {
+	if w.lost {
+		return lostEvery
+	}
+	return lookEvery
+}
+
+// concerns tells whether ev may have changed the file.
+func (w *watcher) concerns(ev fsnotify.Event) bool {
+	return slices.Contains(w.entries, ev.Name) || slices.Contains(w.dirs, ev.Name)
+}
+
+// follow finds out by which directories the file is reached now, and watches those.
+func (w *watcher) follow() {
+	w.entries, w.dirs = trail(w.path)
+	if w.lost = false; w.fs == nil {
+		return
+	}
+	for _, dir := range w.fs.WatchList() {
+		if !slices.Contains(w.dirs, dir) {
+			w.fs.Remove(dir)
+		}
+	}
+	for _, dir := range w.dirs {
+		// Again also where it is watched already: another directory may have its
+		// name by now.
+		if w.fs.Add(dir) != nil {
+			w.lost = true
+		}
+	}
+}
+
+// linksMax is how many links are followed, as the kernel does.
+const linksMax = 40
+
+// trail returns the entries of directories that decide which file path, which is
+// absolute, is: the links on the way, and the file; and the directories they are in.
+func trail(path string) (entries, dirs []string) {
+	rest := strings.Split(strings.Trim(filepath.Clean(path), "/"), "/")
+	at := "/"
+	for links := 0; len(rest) > 0; {
+		next := filepath.Join(at, rest[0])
+		rest = rest[1:]
+		info, err := os.Lstat(next)
+		link := err == nil && info.Mode()&fs.ModeSymlink != 0
+		if link || err != nil || len(rest) == 0 {
+			entries = append(entries, next)
+			if !slices.Contains(dirs, at) {
+				dirs = append(dirs, at)
+			}
+		}
+		target := ""
+		if link {
+			target, err = os.Readlink(next)
+			links++
+		}
+		if err != nil || links > linksMax {
+			break
+		}
+		if !link {
+			at = next
+			continue
+		}
+		if filepath.IsAbs(target) {
+			at = "/"
+		}
+		rest = append(strings.Split(strings.Trim(filepath.Clean(target), "/"), "/"), rest...)
+	}
+	return entries, dirs
+}
+
+// fingerprint is another whenever the file is likely to be.
+func fingerprint(path string) string {
+	info, err := os.Stat(path)
+	if err != nil {
+		return ""
+	}
+	print := fmt.Sprint(info.Size(), info.ModTime().UnixNano(), info.Mode())
+	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
+		print += fmt.Sprint("", sys.Dev, sys.Ino)
+	}
+	return print
+}
+
+// read reads the file and brings it to the desk. An empty file, and none at all,
+// are states between two that were meant; an empty one would even be accepted.
+func (w *watcher) read(ctx context.Context) {
+	w.print = fingerprint(w.path)
+	data, err := os.ReadFile(w.path)
+	reason := ""
+	switch {
+	case err != nil:
+		reason = err.Error()
+	case len(bytes.TrimSpace(data)) == 0:
+		reason = "it is empty"
+	}
+	if reason != "" && reason != w.reason {
+		w.log.Warn("configuration file is not taken up as it is", "file", w.path, "cause", reason)
+	}
+	if w.reason = reason; reason == "" {
+		w.news(ctx.Done(), hashOf(data))
+	}
+}
+
+func hashOf(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// contentHash returns the hash of the file at path, "" for one that cannot be read.
+func contentHash(path string) string {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	return hashOf(data)
+}
+
+// setWatch has the file of cfg watched, or not.
+func (s *server) setWatch(cfg *config.Config) {
+	path := cfg.Source
+	if !cfg.Watch || s.o.Load == nil {
+		path = ""
+	}
+	if path == s.watched {
+		return
+	}
+	if s.watch != nil {
+		s.watch.close()
+		s.watch = nil
+	}
+	if s.watched = path; path != "" {
+		s.watch = startWatch(path, s.log, s.fileChanged)
+	}
+}
+
+// fileChanged brings to the desk that the file has settled, with the hash of its
+// content. What was tried before is not tried again.
+func (s *server) fileChanged(cancelled <-chan struct{}, hash string) {
+	s.desk.tell("reloading", cancelled, func() {
+		if hash != s.seen && s.refusal() == nil {
+			s.reloadFor("file")
+		}
+	})
+}
