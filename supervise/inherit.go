@@ -80,7 +80,7 @@ type inheritance struct {
 	admin        net.Listener // nil: there is none, or it is taken
 	runtimePath  string
 	runtime      *net.UnixListener // nil: there is none, or it is taken
-	tookRuntime  bool
+	taken        *net.UnixListener // runtime, once it is
 }
 
 // inherit returns what was handed over to this process; nil and no error when
@@ -150,7 +150,7 @@ func receiveInheritance(control *channel) (*inheritance, error) {
 	}
 	in := &inheritance{control: control, number: h.Number, adminAddress: h.Admin, runtimePath: h.Runtime}
 	if err := in.takeUp(&h, fds); err != nil {
-		in.letGo()
+		in.drop()
 		return nil, fmt.Errorf("upgrade: %w", err)
 	}
 	return in, nil
@@ -236,14 +236,14 @@ func (in *inheritance) takeAdmin(address string) net.Listener {
 }
 
 // takeRuntime returns the listener for commands if that is at path; nil: a new
-// one has to be opened. To close it leaves the path alone until takeOver has
-// succeeded.
+// one has to be opened. To close it leaves the path alone as long as the old
+// process may go on with it.
 func (in *inheritance) takeRuntime(path string) *net.UnixListener {
 	if in == nil || in.runtimePath != path {
 		return nil
 	}
 	l := in.runtime
-	in.runtime, in.tookRuntime = nil, l != nil
+	in.runtime, in.taken = nil, l
 	return l
 }
 
@@ -265,15 +265,19 @@ func (in *inheritance) ready(version string) error {
 }
 
 // took tells the old process that it may let go, and returns when it has told
-// systemd who is to be heard from now on, or is gone.
+// systemd who is to be heard from now on, or is gone. What nobody took is closed:
+// a listener that is open here would gather conns that nobody accepts.
 func (in *inheritance) took() {
-	if in.control.send(upgradeReport{Took: &tookReport{Runtime: in.tookRuntime}}) == nil {
+	if in.control.send(upgradeReport{Took: &tookReport{Runtime: in.taken != nil}}) == nil {
 		var o upgradeOrder
 		in.control.conn.SetReadDeadline(time.Now().Add(sendTimeout))
 		fds, _ := in.control.receive(&o) // there is nothing but the end
 		closeAll(fds)
 	}
-	in.control.close()
+	if in.taken != nil {
+		in.taken.SetUnlinkOnClose(true)
+	}
+	in.close()
 }
 
 // reportFault tells the process before this one, if there is one, why this one
@@ -286,26 +290,26 @@ func (s *server) reportFault(err error) {
 	s.from.control.send(upgradeReport{Fault: err.Error()})
 }
 
-// close ends the talk with the old process and closes what nobody took: the
-// listeners. Board, registry and the sets that fit belong to who has them.
+// close ends the talk with the old process and closes the listeners that nobody
+// took. It may be called again. Board and sets belong to who has started with them.
 func (in *inheritance) close() {
 	in.control.close()
-	if in.admin != nil {
-		in.admin.Close()
-	}
-	if in.runtime != nil {
-		in.runtime.Close()
-	}
+	in.closeListeners()
 }
 
-// letGo closes everything.
-func (in *inheritance) letGo() {
+func (in *inheritance) closeListeners() {
 	if in.admin != nil {
 		in.admin.Close()
 	}
 	if in.runtime != nil {
 		in.runtime.Close()
 	}
+	in.admin, in.runtime = nil, nil
+}
+
+// drop closes all but the talk with the old process.
+func (in *inheritance) drop() {
+	in.closeListeners()
 	for _, ls := range in.sets {
 		ls.close()
 	}

@@ -62,6 +62,7 @@ func (s *server) beginUpgrade(binary string, done func(api.Upgraded, error)) {
 	}
 	s.log.Info("upgrade begins", "binary", binary)
 	s.moving = m
+	s.publish()
 	go func() {
 		defer close(m.ended)
 		m.run(binary)
@@ -252,4 +253,8 @@ func (s *server) cancelUpgrade() {
 func (s *server) upgradeFailed(binary string, err error) {
 	s.upFault = fault{err.Error(), time.Now()}
 	s.log.Error("upgrade failed, this process goes on", "binary", binary, "cause", err)
+	s.publish()
+	if s.watch != nil {
+		s.watch.poke() // a change of the file was left to the new process
+	}
 }
