@@ -4,11 +4,14 @@ import "lb/upstream"
 
 // pick chooses a backend and a conn to it.
 func (x *exchange) pick() (ended bool) {
+	if x.pool.heir != nil {
+		x.follow()
+	}
 	p, q := x.p, x.pool
-	if first, waited := q.queueOf(x).First(); waited && first != x || q.yields(x.since) {
+	if first, waited := q.queueOf(x).First(); waited && first != x || q.yields(x) {
 		return x.queue() // others were here before
 	}
-	t, why := q.Pick(upstream.Ask{Tried: &x.tried, Key: x.key, Sticky: x.sticky[:x.stickyLen]}, p.loop.Now())
+	i, why := q.Pick(upstream.Ask{Tried: &x.tried, Key: x.key, Sticky: x.sticky[:x.stickyLen]}, p.loop.Now())
 	switch why {
 	case upstream.Picked:
 	case upstream.Full:
@@ -16,12 +19,13 @@ func (x *exchange) pick() (ended bool) {
 	default:
 		return x.fail(fault{side: lbSide, cause: noBackend})
 	}
+	t := q.targets[i]
+	x.target, x.index = t, i
 	x.leaveQueue()
-	x.tried.Add(t.Index)
-	x.target = &q.targets[t.Index]
+	x.tried.Add(i)
 	x.attempts++
 	x.blamed = false
-	x.resp.Reset(&p.limits, x.req.Method)
+	x.resp.Reset(&x.snap.limits, x.req.Method)
 	t.Slot.Attempts.Add(1)
 	if !x.fresh {
 		if b := x.takeIdle(t); b != nil {
@@ -35,7 +39,7 @@ func (x *exchange) pick() (ended bool) {
 
 // takeIdle takes a conn of t from the idle list. A request that could not be sent
 // twice is worth a look whether the conn still lives.
-func (x *exchange) takeIdle(t *upstream.Backend[*backendConn]) *backendConn {
+func (x *exchange) takeIdle(t *target) *backendConn {
 	for {
 		b := x.p.takeIdle(t)
 		if b == nil || x.idempotent && x.up.whole && x.up.held {
@@ -60,7 +64,7 @@ func (x *exchange) dial() (ended bool) {
 		return x.fail(fault{side: backendSide, cause: noConnect})
 	}
 	t.next = (t.next + 1) % len(t.addrs)
-	b := p.newBackend(t.Backend)
+	b := p.newBackend(t)
 	if err := p.loop.Dial(&b.Conn, b, &t.addrs[t.next]); err != nil {
 		b.next, p.freeBacks = p.freeBacks, b
 		if lackOf(err) {
@@ -92,22 +96,21 @@ func (x *exchange) dropBackend() {
 	x.endAttempt()
 }
 
-// endAttempt notes the end of the attempt on the board.
+// endAttempt notes the end of the attempt on the board. That it is at work no
+// more is the last it says there: see target.release.
 func (x *exchange) endAttempt() {
-	if x.target != nil {
-		slot := x.target.Slot
+	if t := x.target; t != nil {
 		if x.answered > 0 {
-			x.pool.Succeeded(x.target.Backend, x.answered&^answeredEarly, x.p.loop.Now())
+			t.succeeded(x.answered&^answeredEarly, x.p.loop.Now())
 			x.answered = 0
 		}
-		x.pool.Release(x.target.Backend)
-		x.pool.nudge()
-		slot.BytesTo.Add(uint64(x.sent))
-		slot.BytesFrom.Add(uint64(x.received))
+		t.Slot.BytesTo.Add(uint64(x.sent))
+		t.Slot.BytesFrom.Add(uint64(x.received))
 		x.p.counters.BytesToBackend.Add(uint64(x.sent))
 		x.p.counters.BytesFromBackend.Add(uint64(x.received))
-		x.target.bulky = x.received > slabBytes
+		t.bulky = x.received > slabBytes
 		x.target, x.received = nil, 0
+		t.release()
 	}
 }
 

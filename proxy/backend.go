@@ -15,7 +15,7 @@ type backendConn struct {
 	loop.Conn
 	p     *Proxy
 	x     *exchange
-	to    *upstream.Backend[*backendConn]
+	to    *target
 	in    *arena.Slab // bytes read and not yet used up
 	link  upstream.Link[*backendConn]
 	timer loop.Timer   // the deadline of an idle one
@@ -24,7 +24,7 @@ type backendConn struct {
 	uses  int          // exchanges, the present one included
 }
 
-func (p *Proxy) newBackend(t *upstream.Backend[*backendConn]) *backendConn {
+func (p *Proxy) newBackend(t *target) *backendConn {
 	b := p.freeBacks
 	if b == nil {
 		b = &backendConn{p: p}
@@ -60,11 +60,16 @@ func (b *backendConn) Expired() {
 // events that have come tell.
 func (b *backendConn) fresh() bool { return !b.Readable() && !b.PeerShut() && !b.Hangup() }
 
-// idle puts b, whose exchange is over, on the idle list.
+// idle puts b, whose exchange is over, on the idle list, unless nobody would
+// take it from there any more.
 func (b *backendConn) idle() {
 	p := b.p
 	p.drop(&b.in)
 	b.x, b.since = nil, p.loop.Now()
+	if b.to.Gone {
+		b.close()
+		return
+	}
 	limit := p.idleLimit(b.to, b.since)
 	if limit < idleLeast {
 		b.close()
@@ -88,7 +93,7 @@ func (b *backendConn) noteClosed() {
 }
 
 // takeIdle returns a conn of t from the idle list, nil when there is none.
-func (p *Proxy) takeIdle(t *upstream.Backend[*backendConn]) *backendConn {
+func (p *Proxy) takeIdle(t *target) *backendConn {
 	for {
 		b, ok := t.Idle.Get()
 		if !ok {

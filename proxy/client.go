@@ -38,8 +38,9 @@ type client struct {
 	timer      loop.Timer  // the deadline of the phase, the exchange's too
 	lingered   int32       // bytes thrown away while closing
 	state      connState
-	used       bool // it has had an exchange
-	trusted    bool // its address is in trusted_proxies
+	used       bool   // it has had an exchange
+	trusted    bool   // its address is in trusted_proxies
+	judged     uint32 // Proxy.judged when trusted was worked out
 	peerLen    uint8
 	peer       [peerTextBytes]byte // its IP address as text, empty for a unix socket
 }
@@ -71,23 +72,35 @@ func (c *client) open(peer netip.AddrPort) {
 	p := c.p
 	c.state, c.lingered, c.used = connOpen, 0, false
 	addr := peer.Addr().WithZone("")
-	c.peerLen, c.trusted = 0, false
+	c.peerLen = 0
 	if addr.IsValid() {
 		c.peerLen = uint8(len(addr.AppendTo(c.peer[:0])))
-		c.trusted = p.trusts(addr)
 	}
+	c.judge(addr)
 	if c.next = p.clients; c.next != nil {
 		c.next.prev = c
 	}
 	p.clients = c
 	p.open++
 	p.counters.ClientConns.Add(1)
-	c.arm(p.loop.Now().Add(p.cfg.Timeouts.ClientIdle))
+	c.arm(p.loop.Now().Add(p.now.cfg.Timeouts.ClientIdle))
 }
 
-// trusts tells whether addr is in trusted_proxies.
-func (p *Proxy) trusts(addr netip.Addr) bool {
-	for _, n := range p.cfg.TrustedProxies {
+// judge works out whether c, which has that address, is trusted.
+func (c *client) judge(addr netip.Addr) {
+	c.judged, c.trusted = c.p.judged, contains(c.p.now.cfg.TrustedProxies, addr)
+}
+
+// judgeAgain is for a new trusted_proxies. The text of an address is never wrong;
+// without one nobody is trusted.
+func (c *client) judgeAgain() {
+	addr, _ := netip.ParseAddr(string(c.peer[:c.peerLen]))
+	c.judge(addr)
+}
+
+// contains tells whether addr is in one of some networks.
+func contains(networks []netip.Prefix, addr netip.Addr) bool {
+	for _, n := range networks {
 		if n.Contains(addr) {
 			return true
 		}
@@ -158,7 +171,7 @@ func (c *client) receive() bool {
 		return false
 	}
 	if n == 0 && !p.draining {
-		c.arm(p.loop.Now().Add(p.cfg.Timeouts.ClientIdle))
+		c.arm(p.loop.Now().Add(p.now.cfg.Timeouts.ClientIdle))
 	}
 	p.counters.BytesFromClient.Add(uint64(n))
 	return n > 0
@@ -172,7 +185,7 @@ func (c *client) lastCall() {
 	n, err := c.Read(s.Room())
 	if n == 0 && err == nil && !c.used {
 		c.p.arena.Put(s)
-		c.arm(c.p.loop.Now().Add(min(lastCallTimeout, c.p.cfg.Timeouts.ClientIdle)))
+		c.arm(c.p.loop.Now().Add(min(lastCallTimeout, c.p.now.cfg.Timeouts.ClientIdle)))
 		return
 	}
 	if n == 0 || err != nil {

@@ -63,9 +63,10 @@ type exchange struct {
 	p       *Proxy
 	client  *client
 	backend *backendConn // nil before Dial and behind a reply of lb's own
+	snap    *snapshot    // the configuration that it began on and goes by
 	target  *target      // of the present attempt; nil without one
-	pool    *pool        // that takes the request; nil before Pick
-	route   *route       // that sent it there; nil for none
+	pool    *pool        // that takes the request; nil before Pick and from Relay on
+	route   *route       // that sent it there; nil for none, and from Relay on
 	free    *exchange    // next in the free list
 
 	req      httpparse.Request
@@ -86,6 +87,7 @@ type exchange struct {
 	sent     int64         // bytes of the request that the backend of this attempt took
 	received int64         // bytes of the response head and body that came from it
 	hops     int64         // Max-Forwards of an OPTIONS or TRACE; -1: none
+	index    int           // of target in pool
 	attempts uint8
 
 	stickyLen uint8
@@ -100,6 +102,7 @@ type exchange struct {
 	tunnel     bool // behind a 101
 	blamed     bool // a fault of this attempt has been noted
 	queuedUp   bool // waits for room, in pool.waits
+	picks      bool // may still pick a backend: it counts in snap.picking
 }
 
 // newExchange begins an exchange on c, whose first byte has come.
@@ -112,8 +115,12 @@ func (p *Proxy) newExchange(c *client) {
 	}
 	now := p.loop.Now()
 	x.client, c.x = c, x
+	x.begin()
+	if c.judged != p.judged {
+		c.judgeAgain()
+	}
 	x.phase, x.since = Head, now
-	x.req.Reset(&p.limits)
+	x.req.Reset(&x.snap.limits)
 	x.tried.Reset()
 	x.sent, x.received, x.hops, x.attempts = 0, 0, -1, 0
 	x.up.whole, x.up.broken, x.up.starved = false, false, false
@@ -135,7 +142,8 @@ func (x *exchange) release() {
 	if x.tunnel {
 		p.counters.Tunnels.Sub(1)
 	}
-	c.x, x.client = nil, nil
+	x.settle()
+	c.x, x.client, x.snap = nil, nil, nil
 	x.free, p.freeExch = p.freeExch, x
 	p.counters.Exchanges.Sub(1)
 }
@@ -145,6 +153,9 @@ func (x *exchange) enter(ph Phase) {
 	invariant.Check(next[x.phase]&(1<<ph) != 0, "proxy: phase may not follow")
 	x.phase, x.since = ph, x.p.loop.Now()
 	x.up.progress, x.down.progress = x.since, x.since
+	if ph == Relay {
+		x.settle()
+	}
 }
 
 // run moves the exchange as far as it will go now. It returns true when it has
@@ -198,7 +209,7 @@ func (x *exchange) admit() (ended bool) {
 	if r.Method == httpparse.CONNECT {
 		return x.reply(501, "lb forwards to its own backends and opens no tunnels")
 	}
-	if limit := p.cfg.Limits.BodyBytes; limit > 0 && r.Length > limit && r.Framing == httpparse.Length {
+	if limit := x.snap.cfg.Limits.BodyBytes; limit > 0 && r.Length > limit && r.Framing == httpparse.Length {
 		return x.fail(fault{side: clientSide, cause: tooLarge})
 	}
 	if (r.Method == httpparse.OPTIONS || r.Method == httpparse.TRACE) && r.Seen.Has(httpparse.MaxForwards) {
@@ -316,7 +327,7 @@ func (x *exchange) reusable() bool {
 // owes tells who has to move for the exchange to go on, since when, and how
 // long that may take.
 func (x *exchange) owes() (s side, from tick.Instant, limit time.Duration) {
-	t := &x.p.cfg.Timeouts
+	t := &x.snap.cfg.Timeouts
 	switch x.phase {
 	case Head:
 		return clientSide, x.since, t.ClientHeader

@@ -108,9 +108,10 @@ const backOff = 25 * time.Millisecond
 // conn from the idle list that had been closed is no sign of trouble, and a
 // refused connection is no load.
 func (x *exchange) mayRetry(f fault) bool {
-	on := &x.p.cfg.Retry.On
+	retry := &x.snap.cfg.Retry
+	on := &retry.On
 	switch {
-	case f.side != backendSide, x.queued, int(x.attempts) > x.p.cfg.Retry.Attempts:
+	case f.side != backendSide, x.queued, int(x.attempts) > retry.Attempts:
 		return false // not the backend's doing, too late, or too often
 	case x.sent > 0 && !(x.idempotent && x.up.held):
 		return false // the request may have been acted on (RFC 9110 9.2.2), or is no longer here
@@ -126,7 +127,7 @@ func (x *exchange) mayRetry(f fault) bool {
 
 // retriesStatus tells whether an answer with that status is to be asked for again.
 func (x *exchange) retriesStatus(code int) bool {
-	on := &x.p.cfg.Retry.On
+	on := &x.snap.cfg.Retry.On
 	return code == 502 && on.Status502 || code == 503 && on.Status503 || code == 504 && on.Status504
 }
 
@@ -174,7 +175,7 @@ func (x *exchange) blameBackend(f fault) {
 		t.Slot.ResetFaults.Add(1)
 	}
 	if !x.blamed && f.isEjecting(x) {
-		x.pool.failed(t, why, 0, f.phase)
+		t.failed(why, 0, f.phase)
 	}
 }
 

@@ -33,7 +33,7 @@ func (x *exchange) composeRequest() {
 	if x.route != nil {
 		set = *x.route
 	}
-	x.up.room(x.p.arena, int(r.HeadLen)+len(r.Fields)+2*int(r.Authority.Len)+len(x.p.cfg.Via)+
+	x.up.room(x.p.arena, int(r.HeadLen)+len(r.Fields)+2*int(r.Authority.Len)+len(x.snap.cfg.Via)+
 		len(set.host)+len(set.request)+ownFields)
 	d := x.up.out.B[:0]
 	d = append(d, r.MethodName.Of(b)...)
@@ -69,7 +69,7 @@ func (x *exchange) composeRequest() {
 	if x.hops >= 0 {
 		d = appendNumber(append(d, "Max-Forwards: "...), x.hops-1)
 	}
-	if via := x.p.cfg.Via; via != "" { // RFC 9110 7.6.3: the version is the one received
+	if via := x.snap.cfg.Via; via != "" { // RFC 9110 7.6.3: the version is the one received
 		d = append(d, "Via: 1."...)
 		d = append(d, '0'+r.Minor, ' ')
 		d = append(d, via...)
@@ -228,7 +228,7 @@ func (x *exchange) composeResponse() {
 // appendSticky appends the cookie that leads back to this backend, if the client
 // does not have it yet.
 func (x *exchange) appendSticky(d []byte) []byte {
-	name, value := x.pool.cfg.Sticky, x.target.Sticky
+	name, value := x.pool.cfg.Sticky, x.pool.Sticky(x.index)
 	if name == "" || string(x.sticky[:x.stickyLen]) == value {
 		return d
 	}

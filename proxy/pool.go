@@ -1,30 +1,23 @@
 package proxy
 
 import (
+	"reflect"
+	"slices"
 	"time"
 
-	"lb/board"
 	"lb/config"
 	"lb/loop"
-	"lb/loop/tick"
 	"lb/upstream"
 )
 
-// target is a backend as this loop's proxy sees it.
-type target struct {
-	*upstream.Backend[*backendConn]
-	pool  *pool
-	addrs []loop.Addr
-	next  int  // the address to dial next, in turn
-	bulky bool // its last response was longer than a small slab: read the next at once into a large one
-}
-
-// pool is a pool as this loop's proxy sees it.
+// pool is a pool as this loop's proxy sees it. A reload that changes nothing of it
+// leaves it alone, else another one comes in its place: its heir.
 type pool struct {
 	*upstream.Pool[*backendConn]
 	p       *Proxy
 	cfg     *config.Pool
-	targets []target // by Index
+	targets []*target // by index
+	heir    *pool     // nil: it is in the present configuration, or was in the last that had one of its name
 	// waits are the exchanges for which every backend is full, first come first
 	// served. Room that this loop makes is given on at once; for that of other
 	// loops the first is asked to try now and then.
@@ -34,9 +27,6 @@ type pool struct {
 	again upstream.WaitList[*exchange]
 	look  loop.Timer
 
-	board   *board.Board
-	firstID int
-	loop    int
 	limited bool // a backend has max_connections
 }
 
@@ -45,24 +35,34 @@ const (
 	lookEvery = 8 * time.Millisecond // for room that another loop has made
 )
 
-// newPool returns pool number i of the configuration; firstID is the ID of its
-// first backend.
-func (p *Proxy) newPool(o Options, i, firstID int) *pool {
-	cfg := &o.Config.Pools[i]
-	q := &pool{p: p, cfg: cfg, Pool: upstream.NewPool[*backendConn](*cfg, o.Board, firstID, o.LoopIndex, o.Loops)}
+// newPool returns the pool of cfg with these targets, one for each backend.
+func (p *Proxy) newPool(cfg *config.Pool, targets []*target, stickyKey []byte, at upstream.Seat) *pool {
+	backends := make([]*upstream.Backend[*backendConn], len(targets))
+	for i, t := range targets {
+		backends[i] = &t.Backend
+	}
+	q := &pool{p: p, cfg: cfg, targets: targets, Pool: upstream.NewPool(*cfg, p.board, backends, at)}
 	q.waits.Max, q.again.Max = waitsMax, waitsMax
-	q.board, q.firstID, q.loop = o.Board, firstID, o.LoopIndex
 	for _, b := range cfg.Backends {
 		q.limited = q.limited || b.MaxConnections > 0
 	}
 	if cfg.Sticky != "" {
-		q.UseSticky(o.Board.Secret())
+		q.UseSticky(stickyKey)
 	}
+	q.Seed(p.chance.Uint64())
 	q.Notify(q.tell)
-	for j, b := range q.Backends {
-		q.targets = append(q.targets, target{Backend: b, pool: q, addrs: o.Addrs[i][j]})
-	}
 	return q
+}
+
+// isOf tells whether q is what a pool of cfg with these targets would be. Who may
+// be picked, and whose turn it is, follows from nothing else.
+func (q *pool) isOf(cfg *config.Pool, targets []*target) bool {
+	if !slices.Equal(q.targets, targets) || !slices.Equal(q.cfg.Backends, cfg.Backends) {
+		return false
+	}
+	a, b := *q.cfg, *cfg
+	a.Backends, b.Backends = nil, nil
+	return reflect.DeepEqual(a, b)
 }
 
 // keepsClients tells whether it matters at which backend a request ends up.
@@ -75,12 +75,8 @@ func (q *pool) tell(c upstream.Change) {
 	q.p.log.Info("backend restored", "pool", q.Name, "backend", c.Name, "ejected_for", c.For)
 }
 
-// failed notes a fault of t's, in phase ph.
-func (q *pool) failed(t *target, why board.Reason, detail uint64, ph Phase) {
-	c, ejected := q.Failed(t.Backend, why, detail, q.p.loop.Now())
-	if !ejected {
-		return
-	}
+// tellEjected logs an ejection by a fault in phase ph.
+func (q *pool) tellEjected(c upstream.Change, detail uint64, ph Phase) {
 	args := []any{"pool", q.Name, "backend", c.Name, "reason", c.Reason.String(), "phase", ph.String(),
 		"count", c.Count, "for", c.For}
 	if detail != 0 {
@@ -119,7 +115,7 @@ func (q *pool) showWait() {
 			since = uint64(x.since)
 		}
 	}
-	q.Backends[0].Slot.WaitsSince.Set(since)
+	q.targets[0].Slot.WaitsSince.Set(since)
 }
 
 // yieldShare is the part of timeouts.queue by which an exchange of another loop
@@ -128,17 +124,18 @@ func (q *pool) showWait() {
 const yieldShare = 16
 
 // yields tells whether an exchange of another loop has waited so much longer
-// than since that the room is left to it.
-func (q *pool) yields(since tick.Instant) bool {
+// than x that the room is left to it.
+func (q *pool) yields(x *exchange) bool {
 	if !q.limited {
 		return false
 	}
-	longer := since.Sub(0) - q.p.cfg.Timeouts.Queue/yieldShare
-	for i := range q.board.Loops() {
-		if i == q.loop {
+	b, first := q.p.board, q.targets[0].ID
+	longer := x.since.Sub(0) - x.snap.cfg.Timeouts.Queue/yieldShare
+	for i := range b.Loops() {
+		if i == q.p.slot {
 			continue
 		}
-		if w := q.board.Backend(i, q.firstID).WaitsSince.Load(); w != 0 && time.Duration(w) < longer {
+		if w := b.Backend(i, first).WaitsSince.Load(); w != 0 && time.Duration(w) < longer {
 			return true
 		}
 	}
@@ -147,17 +144,3 @@ func (q *pool) yields(since tick.Instant) bool {
 
 // Expired is called by the loop when it is time to look for room again.
 func (q *pool) Expired() { q.nudge() }
-
-// eachTarget calls f for every backend of every pool.
-func (p *Proxy) eachTarget(f func(t *target)) {
-	for _, q := range p.pools {
-		for i := range q.targets {
-			f(&q.targets[i])
-		}
-	}
-}
-
-// idleLimit returns how long an idle conn to t may be used.
-func (p *Proxy) idleLimit(t *upstream.Backend[*backendConn], now tick.Instant) time.Duration {
-	return upstream.IdleTimeout(t.State, p.cfg.Timeouts.BackendIdle, now)
-}

@@ -12,7 +12,6 @@ import (
 	"lb/arena"
 	"lb/board"
 	"lb/config"
-	"lb/httpparse"
 	"lb/loop"
 	"lb/loop/tick"
 	"lb/upstream"
@@ -20,35 +19,42 @@ import (
 
 // Options are what a proxy needs beside its loop.
 type Options struct {
-	Config    *config.Config
-	Board     *board.Board
-	LoopIndex int
-	Loops     int
-	// Addrs are the resolved addresses of the backends, by pool and backend;
-	// an empty list is a name that did not resolve yet.
-	Addrs [][][]loop.Addr
-	Log   *slog.Logger
+	Board    *board.Board
+	Slot     int      // of the loop on the board, where it is claimed
+	Snapshot Snapshot // the configuration to begin with
+	Log      *slog.Logger
 	// Clock is the time of day for Date; nil: time.Now.
 	Clock func() time.Time
+	// PassOn is asked, on the loop, to give a client connection that has just been
+	// accepted to the loop in another slot, whose Proxy.Passed takes it over. True:
+	// fd is no longer the caller's; false: it stays. It does not block. nil: none
+	// is ever passed on.
+	PassOn func(slot, fd int, peer netip.AddrPort) bool
 }
 
 // Proxy is the data plane of one loop. All methods are called on the loop.
 type Proxy struct {
 	loop     *loop.Loop
 	arena    *arena.Arena
-	cfg      *config.Config
 	log      *slog.Logger
+	board    *board.Board
+	slot     int // on the board
 	counters *board.Loop
-	pools    []*pool
-	routes   []route
-	router   *upstream.Router // nil without routes
-	budget   upstream.Budget
-	limits   httpparse.Limits
+	secret   []byte // the board's
+	passOn   func(slot, fd int, peer netip.AddrPort) bool
+
+	now     *snapshot       // the present configuration
+	past    []*snapshot     // those from which exchanges may still pick, the oldest first
+	targets map[int]*target // of now, by ID
+	budget  upstream.Budget
+	even    even
+	judged  uint32 // counts the changes of trusted_proxies
 
 	clients   *client // all open ones, newest first
 	working   *client // the one that is being moved on: who a panic belongs to
 	open      int
 	draining  bool
+	over      bool   // drained to the end
 	drained   func() // called once when the last client has gone
 	freeConns *client
 	freeBacks *backendConn
@@ -74,34 +80,39 @@ const (
 
 // New returns a proxy on l. It is the loop.Acceptor of its listeners.
 func New(l *loop.Loop, o Options) *Proxy {
-	cfg := o.Config
+	cfg := o.Snapshot.Config
 	p := &Proxy{
 		loop:     l,
-		arena:    arena.New(slabBytes, max(bulkBytes, cfg.Limits.HeaderBytes)+headRoom+widestRoute(cfg.Routes)),
-		cfg:      cfg,
+		arena:    arena.New(slabBytes, largeBytes(cfg)),
 		log:      o.Log,
-		counters: o.Board.Loop(o.LoopIndex),
-		budget:   upstream.NewBudget(cfg.Retry.Budget, cfg.Retry.BudgetMin, retryWindow),
-		limits: httpparse.Limits{
-			HeadBytes:   cfg.Limits.HeaderBytes,
-			Fields:      cfg.Limits.Fields,
-			TargetBytes: cfg.Limits.TargetBytes,
-		},
-		chance: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
-		clock:  o.Clock,
+		board:    o.Board,
+		slot:     o.Slot,
+		counters: o.Board.Loop(o.Slot),
+		secret:   o.Board.Secret(),
+		passOn:   o.PassOn,
+		budget:   newBudget(cfg),
+		chance:   rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		clock:    o.Clock,
 	}
 	if p.clock == nil {
 		p.clock = time.Now
 	}
-	o.Board.TakeOver(o.LoopIndex)
-	firstID := 0
-	for i := range cfg.Pools {
-		p.pools = append(p.pools, p.newPool(o, i, firstID))
-		firstID += len(cfg.Pools[i].Backends)
-	}
-	p.newRoutes(cfg)
+	o.Board.TakeOver(o.Slot)
+	p.now, p.targets = p.newSnapshot(o.Snapshot)
+	p.use(o.Snapshot)
+	p.showOldest()
 	l.Arm(&p.trim, p, l.Now().Add(trimEvery))
 	return p
+}
+
+// largeBytes is the size of large slabs: what the widest head may grow to has
+// room, and long bodies move in good parts.
+func largeBytes(cfg *config.Config) int {
+	return max(bulkBytes, cfg.Limits.HeaderBytes) + headRoom + widestRoute(cfg.Routes)
+}
+
+func newBudget(cfg *config.Config) upstream.Budget {
+	return upstream.NewBudget(cfg.Retry.Budget, cfg.Retry.BudgetMin, retryWindow)
 }
 
 // Expired does what is due now and then: it lets go of slabs that a busy time
@@ -114,14 +125,15 @@ func (p *Proxy) Expired() {
 	p.loop.Arm(&p.trim, p, p.loop.Now().Add(trimEvery))
 }
 
-// SetAddrs replaces the addresses of one backend, after a name was resolved anew.
-// Conns to the old ones go on until they end.
-func (p *Proxy) SetAddrs(pool, backend int, addrs []loop.Addr) {
-	p.pools[pool].targets[backend].addrs = addrs
+// Accepted takes over a client connection, or passes it on to another loop.
+func (p *Proxy) Accepted(fd int, peer netip.AddrPort) {
+	if !p.passesOn(fd, peer) {
+		p.take(fd, peer)
+	}
 }
 
-// Accepted takes over a client connection.
-func (p *Proxy) Accepted(fd int, peer netip.AddrPort) {
+// take makes fd a client of this loop.
+func (p *Proxy) take(fd int, peer netip.AddrPort) {
 	p.counters.Accepted.Add(1)
 	c := p.newClient()
 	if err := p.loop.Adopt(&c.Conn, c, fd); err != nil {
@@ -130,6 +142,9 @@ func (p *Proxy) Accepted(fd int, peer netip.AddrPort) {
 		return
 	}
 	c.open(peer)
+	if p.draining {
+		c.lastCall()
+	}
 }
 
 // Drain stops accepting, closes idle conns, answers what runs with
@@ -176,7 +191,8 @@ func (p *Proxy) closeIdle() {
 func (p *Proxy) ended() {
 	if p.draining && p.open == 0 && p.drained != nil {
 		done := p.drained
-		p.drained = nil
+		p.drained, p.over = nil, true
+		p.showOldest()
 		done()
 	}
 }

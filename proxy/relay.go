@@ -129,11 +129,11 @@ func (x *exchange) takeUp() (f fault, bad bool) {
 		x.moved(up)
 		x.expecting = false
 	}
-	if reason, bad := up.take(p.arena, c.in, &p.limits); bad {
+	if reason, bad := up.take(p.arena, c.in, &x.snap.limits); bad {
 		return fault{side: clientSide, cause: badRequest, reason: reason}, true
 	}
 	x.lookAgain(up, &c.Conn)
-	if limit := p.cfg.Limits.BodyBytes; limit > 0 && up.taken > limit && !x.tunnel {
+	if limit := x.snap.cfg.Limits.BodyBytes; limit > 0 && up.taken > limit && !x.tunnel {
 		return fault{side: clientSide, cause: tooLarge}, true
 	}
 	return f, false
@@ -212,7 +212,7 @@ func (x *exchange) takeDown() (f fault, bad bool) {
 		}
 		x.moved(down)
 	}
-	if _, bad := down.take(p.arena, b.in, &p.limits); bad {
+	if _, bad := down.take(p.arena, b.in, &x.snap.limits); bad {
 		return fault{side: backendSide, cause: badAnswer}, true
 	}
 	x.lookAgain(down, &b.Conn)
@@ -266,7 +266,7 @@ func (x *exchange) respond() (f fault, bad bool) {
 			return fault{side: backendSide, cause: badAnswer}, true
 		}
 		now := p.loop.Now()
-		x.pool.Succeeded(x.target.Backend, now.Sub(x.since), now)
+		x.target.succeeded(now.Sub(x.since), now)
 		x.composeInterim(raw)
 		b.in.Take(int(r.HeadLen))
 		x.openTunnel()
@@ -277,7 +277,7 @@ func (x *exchange) respond() (f fault, bad bool) {
 		}
 		x.expecting = false
 		b.in.Take(int(r.HeadLen))
-		r.Reset(&p.limits, x.req.Method)
+		r.Reset(&x.snap.limits, x.req.Method)
 		p.drop(&b.in)
 		x.moves++
 		return x.flushDown()
@@ -296,7 +296,7 @@ func (x *exchange) respond() (f fault, bad bool) {
 	p.drop(&b.in)
 	x.moves++
 	if !x.down.whole && b.in != nil {
-		if _, bad := x.down.take(p.arena, b.in, &p.limits); bad {
+		if _, bad := x.down.take(p.arena, b.in, &x.snap.limits); bad {
 			return fault{side: backendSide, cause: badAnswer}, true
 		}
 	}
@@ -312,7 +312,7 @@ func (x *exchange) noteAnswer() (again bool) {
 	}
 	if x.pool.cfg.Eject.Enabled && slices.Contains(x.pool.cfg.Eject.OnStatus, r.Code) {
 		x.blamed = true
-		x.pool.failed(t, board.ReasonStatus, uint64(r.Code), x.phase)
+		t.failed(board.ReasonStatus, uint64(r.Code), x.phase)
 	} else {
 		x.answered = answeredEarly // told at the end, if nothing goes wrong until then
 		if x.phase == Wait {

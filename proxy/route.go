@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -21,12 +22,13 @@ type route struct {
 	dated    bool   // with a Date in them
 }
 
-// newRoutes prepares the routes of the configuration.
-func (p *Proxy) newRoutes(cfg *config.Config) {
-	for i := range cfg.Routes {
-		r := route{Route: &cfg.Routes[i]}
+// newRoutes prepares the routes of the configuration. A router of the same routes
+// is taken over from before, which may be nil.
+func (s *snapshot) newRoutes(before *snapshot) {
+	for i := range s.cfg.Routes {
+		r := route{Route: &s.cfg.Routes[i]}
 		if r.Pool >= 0 {
-			r.pool = p.pools[r.Pool]
+			r.pool = s.pools[r.Pool]
 		}
 		for _, f := range r.SetRequestHeaders {
 			if strings.EqualFold(f.Name, "host") {
@@ -42,10 +44,14 @@ func (p *Proxy) newRoutes(cfg *config.Config) {
 			r.response = appendLine(r.response, f)
 			r.dated = r.dated || strings.EqualFold(f.Name, "date")
 		}
-		p.routes = append(p.routes, r)
+		s.routes = append(s.routes, r)
 	}
-	if len(p.routes) > 0 {
-		p.router = upstream.NewRouter(cfg.Routes)
+	switch {
+	case len(s.routes) == 0:
+	case before != nil && reflect.DeepEqual(before.cfg.Routes, s.cfg.Routes):
+		s.router = before.router
+	default:
+		s.router = upstream.NewRouter(s.cfg.Routes)
 	}
 }
 
@@ -66,13 +72,13 @@ func appendLine(d []byte, f config.Field) []byte {
 
 // findRoute decides which route and pool take the request.
 func (x *exchange) findRoute() {
-	p, b := x.p, x.client.in.Bytes()
-	x.route, x.pool = nil, p.pools[0]
-	if p.router == nil {
+	s, b := x.snap, x.client.in.Bytes()
+	x.route, x.pool = nil, s.pools[0]
+	if s.router == nil {
 		return
 	}
-	if i := p.router.Match(x.req.Authority.Of(b), x.req.Path.Of(b), x); i >= 0 {
-		x.route = &p.routes[i]
+	if i := s.router.Match(x.req.Authority.Of(b), x.req.Path.Of(b), x); i >= 0 {
+		x.route = &s.routes[i]
 		x.pool = x.route.pool
 	}
 }
@@ -176,7 +182,7 @@ func (c *client) origin(b []byte, r *httpparse.Request) []byte {
 			if err != nil {
 				return who
 			}
-			if who = one; !c.p.trusts(addr) {
+			if who = one; !contains(c.x.snap.cfg.TrustedProxies, addr) {
 				return who
 			}
 		}

@@ -1,0 +1,232 @@
+package proxy
+
+import (
+	"slices"
+
+	"lb/config"
+	"lb/httpparse"
+	"lb/loop"
+	"lb/upstream"
+)
+
+// Snapshot is one configuration with what a loop has to know beside it. Nobody
+// changes it once a proxy has it.
+type Snapshot struct {
+	Config *config.Config
+	Number uint64  // of the configuration; counts from 1
+	IDs    [][]int // on the board, where they are claimed, by pool and backend
+	// Addrs are the resolved addresses of the backends, by pool and backend;
+	// an empty list is a name that did not resolve yet.
+	Addrs [][][]loop.Addr
+	Loops int   // how many are at work
+	Place int   // which of them this one is, from 0
+	Slots []int // on the board, of all that are at work, this one's included
+}
+
+// snapshot is a configuration as exchanges go by it. The present one is
+// Proxy.now; others live as long as exchanges that began on them.
+type snapshot struct {
+	cfg    *config.Config
+	number uint64
+	limits httpparse.Limits
+
+	// What picking needs. It is let go of when nothing picks any more: an exchange
+	// that is at its response, which may take days, goes by cfg and limits alone.
+	pools  []*pool
+	routes []route
+	router *upstream.Router // nil without routes
+
+	picking int // exchanges that began on it and may still pick a backend
+}
+
+// newSnapshot prepares a configuration, with its targets by ID, and changes
+// nothing of the present one. Of that it takes over what stays the same.
+func (p *Proxy) newSnapshot(o Snapshot) (s *snapshot, targets map[int]*target) {
+	cfg := o.Config
+	s = &snapshot{cfg: cfg, number: o.Number, limits: httpparse.Limits{
+		HeadBytes:   cfg.Limits.HeaderBytes,
+		Fields:      cfg.Limits.Fields,
+		TargetBytes: cfg.Limits.TargetBytes,
+	}}
+	before := p.poolsByName()
+	sameKey := p.now != nil && p.now.cfg.StickyKey == cfg.StickyKey
+	targets = make(map[int]*target)
+	for i := range cfg.Pools {
+		members := make([]*target, len(cfg.Pools[i].Backends))
+		for j, b := range cfg.Pools[i].Backends {
+			members[j] = p.targetOf(o.IDs[i][j], b)
+			targets[o.IDs[i][j]] = members[j]
+		}
+		q := before[cfg.Pools[i].Name]
+		if q == nil || !sameKey || !q.isOf(&cfg.Pools[i], members) {
+			q = p.newPool(&cfg.Pools[i], members, p.stickyKey(cfg), upstream.Seat{Slot: p.slot, Loops: o.Loops, Place: o.Place})
+		}
+		s.pools = append(s.pools, q)
+	}
+	s.newRoutes(p.now)
+	return s, targets
+}
+
+// targetOf returns the target with that ID, a new one if it is not in use.
+func (p *Proxy) targetOf(id int, b config.Backend) *target {
+	if t := p.targets[id]; t != nil && t.Name == b.String() {
+		return t
+	}
+	return &target{Backend: *upstream.NewBackend[*backendConn](p.board, p.slot, id, b.String())}
+}
+
+// stickyKey returns what the values of sticky cookies are made with.
+func (p *Proxy) stickyKey(cfg *config.Config) []byte {
+	if cfg.StickyKey != "" {
+		return []byte(cfg.StickyKey)
+	}
+	return p.secret
+}
+
+// poolsByName returns the pools of the present configuration.
+func (p *Proxy) poolsByName() map[string]*pool {
+	all := make(map[string]*pool)
+	if p.now != nil {
+		for _, q := range p.now.pools {
+			all[q.Name] = q
+		}
+	}
+	return all
+}
+
+// Reload makes s the configuration from now on. Exchanges that have begun end on
+// the one they began on, except that a backend is picked, for the first time or
+// again, from the pool as it is now, if there still is one of its name. Client
+// conns stay, and so do conns to the backends that stay, idle ones included.
+func (p *Proxy) Reload(s Snapshot) {
+	next, targets := p.newSnapshot(s)
+	before := p.poolsByName()
+	old := p.now
+	p.eachTarget(func(t *target) {
+		if targets[t.ID] != t {
+			t.leave()
+		}
+	})
+	p.now, p.targets = next, targets
+	p.use(s)
+	for _, q := range next.pools {
+		if from := before[q.Name]; from != nil && from != q {
+			from.giveWay(q)
+		}
+	}
+	if !slices.Equal(old.cfg.TrustedProxies, next.cfg.TrustedProxies) {
+		p.judged++
+	}
+	if a, b := &old.cfg.Retry, &next.cfg.Retry; a.Budget != b.Budget || a.BudgetMin != b.BudgetMin {
+		p.budget = newBudget(next.cfg)
+	}
+	p.arena.Grow(largeBytes(next.cfg))
+	if old.picking > 0 {
+		p.past = append(p.past, old)
+	} else {
+		old.end()
+	}
+	p.showOldest()
+}
+
+// use has all that is of the present configuration know its place there.
+func (p *Proxy) use(s Snapshot) {
+	for i, q := range p.now.pools {
+		q.cfg = &p.now.cfg.Pools[i]
+		for j, t := range q.targets {
+			t.pool, t.index, t.addrs = q, j, s.Addrs[i][j]
+		}
+	}
+	p.even = newEven(p.board, p.slot, s.Slots)
+}
+
+// eachTarget calls f for every backend of the present configuration.
+func (p *Proxy) eachTarget(f func(t *target)) {
+	for _, q := range p.now.pools {
+		for _, t := range q.targets {
+			f(t)
+		}
+	}
+}
+
+// end lets go of what only picking needs.
+func (s *snapshot) end() { s.pools, s.routes, s.router = nil, nil, nil }
+
+// showOldest puts on the board from which configuration on this loop may still
+// pick backends.
+func (p *Proxy) showOldest() {
+	oldest := p.now.number
+	switch {
+	case p.over:
+		oldest = 0
+	case len(p.past) > 0:
+		oldest = p.past[0].number
+	}
+	p.counters.OldestConfig.Set(oldest)
+}
+
+// begin has x go by the present configuration.
+func (x *exchange) begin() {
+	x.snap, x.picks = x.p.now, true
+	x.snap.picking++
+}
+
+// settle notes that x will pick no backend any more. Again does nothing.
+func (x *exchange) settle() {
+	if !x.picks {
+		return
+	}
+	x.picks, x.pool, x.route = false, nil, nil
+	s, p := x.snap, x.p
+	if s.picking--; s.picking == 0 && s != p.now {
+		s.end()
+		p.past = slices.DeleteFunc(p.past, func(old *snapshot) bool { return old == s })
+		p.showOldest()
+	}
+}
+
+// follow moves x, which is about to pick, to the pool that has come in the place
+// of its own.
+func (x *exchange) follow() {
+	old := x.pool
+	for x.pool.heir != nil {
+		x.pool = x.pool.heir
+	}
+	if old.cfg.Sticky != x.pool.cfg.Sticky {
+		x.stickyLen = 0 // that was another cookie
+	}
+	if x.tried.Len() == 0 {
+		return
+	}
+	var tried []*target
+	for i, t := range old.targets {
+		if x.tried.Has(i) {
+			tried = append(tried, t)
+		}
+	}
+	x.tried.Reset()
+	for _, t := range tried {
+		if t.pool == x.pool {
+			x.tried.Add(t.index)
+		}
+	}
+}
+
+// giveWay has heir take the place of q. Who waits for room goes on waiting there,
+// in the same order.
+func (q *pool) giveWay(heir *pool) {
+	q.heir = heir
+	most := max(q.waits.Max, q.waits.Len()+q.again.Len())
+	heir.waits.Max, heir.again.Max = most, most
+	for _, list := range [...]*upstream.WaitList[*exchange]{&q.waits, &q.again} {
+		for x, ok := list.First(); ok; x, ok = list.First() {
+			list.Remove(&x.wait)
+			x.follow()
+			heir.queueOf(x).Put(&x.wait, x)
+		}
+	}
+	q.p.loop.Disarm(&q.look)
+	q.showWait()
+	heir.showWait()
+	heir.nudge()
+}

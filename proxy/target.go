@@ -1,0 +1,72 @@
+package proxy
+
+import (
+	"time"
+
+	"lb/board"
+	"lb/loop"
+	"lb/loop/tick"
+	"lb/upstream"
+)
+
+// target is a backend as this loop's proxy sees it: one for each ID, whatever
+// configurations have it, from when it comes into the configuration until it goes.
+type target struct {
+	upstream.Backend[*backendConn]
+	pool  *pool // the newest that has it; nil when it is gone
+	index int   // there
+	addrs []loop.Addr
+	next  int  // the address to dial next, in turn
+	bulky bool // its last response was longer than a small slab: read the next at once into a large one
+}
+
+// leave is for a target that the present configuration has no more. Its attempts
+// go on.
+func (t *target) leave() {
+	t.Gone, t.pool = true, nil
+	t.Idle.Each(func(b *backendConn) { b.close() })
+}
+
+// failed notes a fault of t's in phase ph, which may eject it. One that is gone
+// cannot be.
+func (t *target) failed(why board.Reason, detail uint64, ph Phase) {
+	if q := t.pool; q != nil {
+		if c, ejected := q.Failed(t.index, why, detail, q.p.loop.Now()); ejected {
+			q.tellEjected(c, detail, ph)
+		}
+	}
+}
+
+// succeeded notes at now that an attempt was answered; see upstream.Pool.Succeeded.
+func (t *target) succeeded(ttfb time.Duration, now tick.Instant) {
+	if q := t.pool; q != nil {
+		q.Succeeded(t.index, ttfb, now)
+	}
+}
+
+// release ends an attempt, and gives the room on to who waits for it. Of an attempt
+// that has ended nothing is written to the board any more: if t is gone, its ID may
+// be another backend's from here on.
+func (t *target) release() {
+	q := t.pool
+	if q == nil {
+		t.Slot.InFlight.Sub(1)
+		return
+	}
+	q.Release(t.index)
+	q.nudge()
+}
+
+// SetAddrs replaces the addresses of the backend with that ID on the board, after a
+// name was resolved anew. Conns to the old ones go on until they end. It does
+// nothing if the backend is gone.
+func (p *Proxy) SetAddrs(id int, addrs []loop.Addr) {
+	if t := p.targets[id]; t != nil {
+		t.addrs = addrs
+	}
+}
+
+// idleLimit returns how long an idle conn to t may be used.
+func (p *Proxy) idleLimit(t *target, now tick.Instant) time.Duration {
+	return upstream.IdleTimeout(t.State, p.now.cfg.Timeouts.BackendIdle, now)
+}
