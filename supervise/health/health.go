@@ -15,6 +15,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,45 +32,97 @@ type Addr struct{ Network, Address string }
 type Options struct {
 	Config *config.Config
 	Board  *board.Board
-	Addrs  [][][]Addr // of every backend of every pool, in order of preference
+	IDs    [][]int    // on the board, of every backend of every pool
+	Addrs  [][][]Addr // of the same, in order of preference
 	Log    *slog.Logger
 	// Now is the clock of the board.
 	Now func() tick.Instant
 }
 
 // Prober checks the backends of the pools that have checks, each on a goroutine
-// of its own, so that none waits for another. Any goroutine may call its methods.
+// of its own, so that none waits for another. Its methods are called by one
+// goroutine at a time.
 type Prober struct {
+	ctx      context.Context
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
-	checkers map[[2]int]*checker // by pool and backend
+	checkers map[int]*checker // by ID
 }
 
 // Start begins to check: the first probes are made at once, a little apart.
 func Start(o Options) *Prober {
-	ctx, cancel := context.WithCancel(context.Background())
-	p := &Prober{cancel: cancel, checkers: map[[2]int]*checker{}}
-	id := 0
-	var all []*checker
-	for i := range o.Config.Pools {
-		for j := range o.Config.Pools[i].Backends {
-			if o.Config.Pools[i].Health.Type != "" {
-				c := newChecker(&o, i, j, id)
-				p.checkers[[2]int{i, j}] = c
-				all = append(all, c)
-			}
-			id++ // as upstream numbers them
-		}
-	}
-	for i, c := range all {
-		p.running.Go(func() { c.run(ctx, first(i, len(all))) })
-	}
+	p := &Prober{checkers: map[int]*checker{}}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.Update(o)
 	return p
 }
 
-// SetAddrs gives the next probes of a backend, by index, new addresses.
-func (p *Prober) SetAddrs(pool, backend int, addrs []Addr) {
-	if c := p.checkers[[2]int{pool, backend}]; c != nil {
+// Update checks what o says from now on. A backend that is checked as it was
+// before goes on undisturbed, with its streak and its pace; one that is checked
+// otherwise begins anew from the health it has; one that is checked no more is of
+// unknown health. Board, Log and Now are those of Start. When Update returns,
+// nobody touches the board for a backend that is not in o.
+func (p *Prober) Update(o Options) {
+	old := p.checkers
+	p.checkers = map[int]*checker{}
+	var added []*checker
+	for i := range o.Config.Pools {
+		for j := range o.Config.Pools[i].Backends {
+			id := o.IDs[i][j]
+			if o.Config.Pools[i].Health.Type == "" {
+				continue
+			}
+			was := old[id]
+			if was != nil && was.checks(&o.Config.Pools[i], j) {
+				delete(old, id)
+				was.addrs.Store(&o.Addrs[i][j])
+				p.checkers[id] = was
+				continue
+			}
+			c := newChecker(&o, i, j)
+			p.checkers[id] = c
+			added = append(added, c)
+		}
+	}
+	for _, c := range old {
+		c.cancel()
+	}
+	for _, c := range old {
+		<-c.ended // before another begins, or its ID is another's
+	}
+	p.forget(&o)
+	for i, c := range added {
+		c.streak.health = board.Health(o.Board.State(c.id).Health.Load())
+		p.begin(c, first(i, len(added)))
+	}
+}
+
+// forget takes back what checks have found of backends that have none now: nobody
+// would ever bring up one that was down.
+func (p *Prober) forget(o *Options) {
+	for i := range o.Config.Pools {
+		if o.Config.Pools[i].Health.Type != "" {
+			continue
+		}
+		for _, id := range o.IDs[i] {
+			o.Board.SetHealth(id, board.Unknown, board.ReasonNone, 0, int64(o.Now()))
+		}
+	}
+}
+
+func (p *Prober) begin(c *checker, wait time.Duration) {
+	ctx, cancel := context.WithCancel(p.ctx)
+	c.cancel = cancel
+	p.running.Go(func() {
+		defer close(c.ended)
+		defer cancel()
+		c.run(ctx, wait)
+	})
+}
+
+// SetAddrs gives the next probes of a backend, by its ID, new addresses.
+func (p *Prober) SetAddrs(id int, addrs []Addr) {
+	if c := p.checkers[id]; c != nil {
 		c.addrs.Store(&addrs)
 	}
 }
@@ -83,7 +136,8 @@ func (p *Prober) Close() {
 
 // checker checks one backend; it belongs to one goroutine, but for addrs.
 type checker struct {
-	cfg   *config.Health
+	cfg   config.Health
+	name  string // of pool and backend, as the log has them
 	host  string // the Host field
 	id    int    // its place on the board
 	board *board.Board
@@ -91,21 +145,28 @@ type checker struct {
 	log   *slog.Logger // names the backend
 	addrs atomic.Pointer[[]Addr]
 
+	cancel context.CancelFunc
+	ended  chan struct{}
+
 	pace   pace
 	streak streak
 	ours   bool // the last probe failed for want of something of ours, and the log knows
 }
 
-func newChecker(o *Options, pool, backend, id int) *checker {
+// newChecker returns a checker for a backend by index.
+func newChecker(o *Options, pool, backend int) *checker {
 	p := &o.Config.Pools[pool]
 	b := p.Backends[backend]
+	id := o.IDs[pool][backend]
 	c := &checker{
-		cfg:   &p.Health,
+		cfg:   p.Health,
+		name:  nameOf(p, backend),
 		host:  hostOf(p.Health, b),
 		id:    id,
 		board: o.Board,
 		now:   o.Now,
 		log:   o.Log.With("pool", p.Name, "backend", b.String()),
+		ended: make(chan struct{}),
 		pace:  paceOf(p.Health),
 		streak: streak{
 			rise: p.Health.Rise,
@@ -117,6 +178,14 @@ func newChecker(o *Options, pool, backend, id int) *checker {
 	c.addrs.Store(&o.Addrs[pool][backend])
 	return c
 }
+
+// checks tells whether c checks a backend of p, by index, as p says.
+func (c *checker) checks(p *config.Pool, backend int) bool {
+	return reflect.DeepEqual(c.cfg, p.Health) && c.name == nameOf(p, backend) &&
+		c.host == hostOf(p.Health, p.Backends[backend])
+}
+
+func nameOf(p *config.Pool, backend int) string { return p.Name + " " + p.Backends[backend].String() }
 
 // hostOf returns the Host field of probes. A unix socket has no name of its own.
 func hostOf(h config.Health, b config.Backend) string {
@@ -140,7 +209,7 @@ func (c *checker) run(ctx context.Context, wait time.Duration) {
 		case <-timer.C:
 		}
 		begun := c.now()
-		r := probe(ctx, c.cfg, c.host, *c.addrs.Load())
+		r := probe(ctx, &c.cfg, c.host, *c.addrs.Load())
 		if ctx.Err() != nil {
 			return // it was ended by us, and has found nothing
 		}

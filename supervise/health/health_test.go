@@ -22,6 +22,7 @@ import (
 // rig is a prober over backends of one pool, which are probed every 20 ms.
 type rig struct {
 	*Prober
+	o     Options // of the last Update
 	board *board.Board
 	log   lines
 }
@@ -58,17 +59,28 @@ func start(t *testing.T, set func(*config.Health), addrs ...[]Addr) *rig {
 	for i := range addrs {
 		pools[1].Backends = append(pools[1].Backends, config.Backend{Host: "b", Port: i + 1})
 	}
-	r := &rig{board: board.New(1, 1+len(addrs))}
+	r := &rig{board: board.New(1, 2+len(addrs))} // with room for one more
 	begun := time.Now()
-	r.Prober = Start(Options{
+	r.o = Options{
 		Config: &config.Config{Pools: pools},
 		Board:  r.board,
+		IDs:    [][]int{{0}, ids(1, len(addrs))},
 		Addrs:  [][][]Addr{{{refusing(t)}}, addrs},
 		Log:    slog.New(slog.NewTextHandler(&r.log, nil)),
 		Now:    func() tick.Instant { return tick.Instant(1 + time.Since(begun)) },
-	})
+	}
+	r.Prober = Start(r.o)
 	t.Cleanup(r.Close)
 	return r
+}
+
+// ids returns n numbers from first on.
+func ids(first, n int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = first + i
+	}
+	return out
 }
 
 func (r *rig) health(id int) board.Health { return board.Health(r.board.State(id).Health.Load()) }
@@ -183,8 +195,8 @@ func TestSetAddrs(t *testing.T) {
 	if why := board.Reason(r.board.State(1).HealthReason.Load()); why != board.ReasonResolve {
 		t.Errorf("down for %v, want resolve", why)
 	}
-	r.SetAddrs(1, 0, addrs)
-	r.SetAddrs(0, 0, addrs) // is not checked
+	r.SetAddrs(1, addrs)
+	r.SetAddrs(0, addrs) // is not checked
 	until(t, "up", func() bool { return r.health(1) == board.Up })
 }
 
@@ -194,7 +206,7 @@ func TestHealthOnBoardIsTakenUp(t *testing.T) {
 	b.SetHealth(0, board.Down, board.ReasonStatus, 503, 7)
 	h := config.NewHealth()
 	cfg := &config.Config{Pools: []config.Pool{{Health: h, Backends: []config.Backend{{Host: "b", Port: 1}}}}}
-	c := newChecker(&Options{Config: cfg, Board: b, Addrs: [][][]Addr{{nil}}, Log: slog.New(slog.DiscardHandler)}, 0, 0, 0)
+	c := newChecker(&Options{Config: cfg, Board: b, IDs: [][]int{{0}}, Addrs: [][][]Addr{{nil}}, Log: slog.New(slog.DiscardHandler)}, 0, 0)
 	c.note(result{good: true, why: board.ReasonOK}, 8)
 	if got := board.Health(b.State(0).Health.Load()); got != board.Down {
 		t.Errorf("%v after one good probe, want down until the second", got)
@@ -210,7 +222,7 @@ func TestOursChangesNothing(t *testing.T) {
 	b := board.New(1, 1)
 	var log lines
 	cfg := &config.Config{Pools: []config.Pool{{Health: config.Health{Rise: 1, Fall: 1}, Backends: []config.Backend{{Host: "b", Port: 1}}}}}
-	c := newChecker(&Options{Config: cfg, Board: b, Addrs: [][][]Addr{{nil}}, Log: slog.New(slog.NewTextHandler(&log, nil))}, 0, 0, 0)
+	c := newChecker(&Options{Config: cfg, Board: b, IDs: [][]int{{0}}, Addrs: [][][]Addr{{nil}}, Log: slog.New(slog.NewTextHandler(&log, nil))}, 0, 0)
 	for range 5 {
 		c.note(result{ours: true, cause: "connect: too many open files"}, 1)
 	}

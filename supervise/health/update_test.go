@@ -1,0 +1,112 @@
+package health
+
+import (
+	"runtime"
+	"testing"
+	"time"
+
+	"lb/board"
+	"lb/config"
+)
+
+// update changes the pool of r that has checks, by a copy.
+func (r *rig) update(set func(p *config.Pool)) {
+	pools := append([]config.Pool(nil), r.o.Config.Pools...)
+	set(&pools[1])
+	r.o.Config = &config.Config{Pools: pools}
+	r.Update(r.o)
+}
+
+// Whatever else changes, and however often, a backend whose checks stay goes on
+// with its streak.
+func TestUpdateKeepsStreaks(t *testing.T) {
+	status, probes, addrs := turning(t)
+	status.Store(503)
+	r := start(t, func(h *config.Health) { h.Fall, h.IntervalDown = 4, 50*time.Millisecond }, addrs)
+	until(t, "down", func() bool {
+		r.update(func(*config.Pool) {})
+		return r.health(1) == board.Down
+	})
+	if n := probes.Load(); n != 4 {
+		t.Errorf("down after %d bad probes, want 4", n)
+	}
+}
+
+// Nor is it probed once more for each Update.
+func TestUpdateKeepsPace(t *testing.T) {
+	_, probes, addrs := turning(t)
+	_, others, other := turning(t)
+	r := start(t, func(h *config.Health) { h.Interval = time.Hour }, addrs)
+	until(t, "up", func() bool { return r.health(1) == board.Up })
+	for range 20 {
+		r.update(func(*config.Pool) {})
+	}
+	// A backend that comes now is probed behind whatever the updates brought.
+	r.o.IDs = [][]int{{0}, {2, 1}}
+	r.o.Addrs = [][][]Addr{r.o.Addrs[0], {other, addrs}}
+	r.update(func(p *config.Pool) {
+		p.Backends = []config.Backend{{Host: "new", Port: 1}, p.Backends[0]}
+	})
+	until(t, "the new one to be up", func() bool { return r.health(2) == board.Up })
+	if n := probes.Load(); n != 1 {
+		t.Errorf("%d probes, want the first only", n)
+	}
+	if n := others.Load(); n != 1 {
+		t.Errorf("%d probes of the new one, want 1", n)
+	}
+}
+
+// A backend that is checked no more is neither probed nor down.
+func TestUpdateWithoutChecks(t *testing.T) {
+	status, probes, addrs := turning(t)
+	status.Store(503)
+	r := start(t, func(h *config.Health) { h.Fall = 1 }, addrs)
+	until(t, "down", func() bool { return r.health(1) == board.Down })
+	version := r.board.Version()
+	r.update(func(p *config.Pool) { p.Health.Type = "" })
+	if h := r.health(1); h != board.Unknown {
+		t.Errorf("without checks it is %v, want unknown", h)
+	}
+	if r.board.Version() == version {
+		t.Error("the loops are not told")
+	}
+	before := probes.Load()
+	if len(r.checkers) != 0 {
+		t.Errorf("%d checkers", len(r.checkers))
+	}
+	r.update(func(p *config.Pool) { p.Health.Type = config.CheckHTTP })
+	until(t, "down again", func() bool { return r.health(1) == board.Down })
+	if n := probes.Load(); n != before+1 {
+		t.Errorf("%d probes behind those of the first checks, want 1", n-before)
+	}
+}
+
+// Other settings count from the health there is.
+func TestUpdateSettings(t *testing.T) {
+	status, _, addrs := turning(t)
+	r := start(t, func(h *config.Health) { h.Interval = time.Hour }, addrs)
+	until(t, "up", func() bool { return r.health(1) == board.Up })
+	status.Store(404)
+	r.update(func(p *config.Pool) { p.Health.Interval, p.Health.Fall = 20*time.Millisecond, 2 })
+	if h := r.health(1); h != board.Up {
+		t.Errorf("%v before any probe", h)
+	}
+	until(t, "down", func() bool { return r.health(1) == board.Down })
+}
+
+// A thousand updates that add and remove leave no goroutine.
+func TestUpdateLeavesNothing(t *testing.T) {
+	_, _, addrs := turning(t)
+	r := start(t, nil, addrs)
+	before := runtime.NumGoroutine()
+	r.o.IDs, r.o.Addrs = [][]int{{0}, {1, 2}}, [][][]Addr{r.o.Addrs[0], {addrs, {deaf(t)}}}
+	for i := range 1000 {
+		r.update(func(p *config.Pool) {
+			p.Backends = p.Backends[:1:1]
+			if i%2 == 0 {
+				p.Backends = append(p.Backends, config.Backend{Host: "x", Port: 1})
+			}
+		})
+	}
+	until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= before+4 }) // those of one probe
+}
