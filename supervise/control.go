@@ -1,92 +1,184 @@
 package supervise
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
+	"net"
 	"os"
 	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"lb/config"
-	"lb/loop"
 )
 
-// The supervisor and a worker talk over a pair of connected sockets, in JSON
-// values one behind the other: orders go down, reports come up. The end of the
-// stream says that the other process is gone.
+// Processes of lb talk over a pair of connected sockets, in frames: four bytes
+// of length, then a JSON value. Descriptors travel with a frame's first byte. A
+// frame without a value brings descriptors only, for the next one that has a
+// value: a system call takes no more than some 250. The end of the stream says
+// that the other process is gone.
 
-// order is what the supervisor tells a worker; one field is set.
-type order struct {
-	Start *startOrder `json:",omitempty"` // the first, and only once
-	Addrs *addrsOrder `json:",omitempty"`
-	Drain bool        `json:",omitempty"`
-	Cut   bool        `json:",omitempty"` // end at once, also amid a drain
-}
-
-// startOrder is all that a worker needs beside its descriptors.
-type startOrder struct {
-	Config *config.Config
-	Index  int
-	Loops  int
-	Addrs  [][][]loop.Addr
-}
-
-// addrsOrder is new addresses of one backend.
-type addrsOrder struct {
-	At    place
-	Addrs []loop.Addr
-}
-
-// report is what a worker tells its supervisor; one field is set.
-type report struct {
-	Ready bool   `json:",omitempty"` // it accepts connections
-	Fault string `json:",omitempty"` // why it could not begin
-	Gone  *gone  `json:",omitempty"` // the last: it has finished
-}
-
-// gone tells how many exchanges were cut off at the end.
-type gone struct{ Cut int }
-
-// sendTimeout is how long the other process may leave its end unread.
-const sendTimeout = 5 * time.Second
+const (
+	// sendTimeout is how long the other process may leave its end unread.
+	sendTimeout = 5 * time.Second
+	// frameBytesMax bounds what a length is believed to be.
+	frameBytesMax = 256 << 20
+	frameHeader   = 4
+	frameFDsMax   = 200
+)
 
 // channel is one end. send may be called by several goroutines, receive by one.
 type channel struct {
-	f       *os.File
+	conn    *net.UnixConn
 	timeout time.Duration // of a send
 	mu      sync.Mutex
-	enc     *json.Encoder
-	dec     *json.Decoder
+	oob     []byte // for what receive is given
 }
 
 // newChannel takes over fd, the end of a socket pair.
 func newChannel(fd int) (*channel, error) {
 	unix.CloseOnExec(fd)
-	if err := unix.SetNonblock(fd, true); err != nil { // so that deadlines work, and Close ends a Read
-		unix.Close(fd)
-		return nil, os.NewSyscallError("fcntl", err)
-	}
 	f := os.NewFile(uintptr(fd), "control")
-	return &channel{f: f, timeout: sendTimeout, enc: json.NewEncoder(f), dec: json.NewDecoder(f)}, nil
+	if f == nil {
+		return nil, os.NewSyscallError("fcntl", unix.EBADF)
+	}
+	defer f.Close()
+	conn, err := net.FileConn(f)
+	if err != nil {
+		return nil, err
+	}
+	uc, ok := conn.(*net.UnixConn)
+	if !ok {
+		conn.Close()
+		return nil, errors.New("control channel: not a unix socket")
+	}
+	return &channel{
+		conn:    uc,
+		timeout: sendTimeout,
+		oob:     make([]byte, unix.CmsgSpace(4*frameFDsMax)),
+	}, nil
 }
 
-// send writes one value. After an error the stream is of no more use.
-func (c *channel) send(v any) error {
+// send writes v with fds, which stay the caller's. After an error the stream is
+// of no more use, except for an error of JSON: then nothing was sent.
+func (c *channel) send(v any, fds ...int) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if len(text) > frameBytesMax {
+		return fmt.Errorf("control channel: a message of %d bytes", len(text))
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	err := c.f.SetWriteDeadline(time.Now().Add(c.timeout))
-	return errors.Join(err, c.enc.Encode(v))
+	if err := c.conn.SetWriteDeadline(time.Now().Add(c.timeout)); err != nil {
+		return err
+	}
+	for ; len(fds) > frameFDsMax; fds = fds[frameFDsMax:] {
+		if err := c.sendFrame(nil, fds[:frameFDsMax]); err != nil {
+			return err
+		}
+	}
+	return c.sendFrame(text, fds)
 }
 
-// receive reads one value; io.EOF when the other process is gone.
-func (c *channel) receive(v any) error { return c.dec.Decode(v) }
+func (c *channel) sendFrame(text []byte, fds []int) error {
+	frame := make([]byte, frameHeader, frameHeader+len(text))
+	binary.BigEndian.PutUint32(frame, uint32(len(text)))
+	frame = append(frame, text...)
+	if len(fds) > 0 {
+		n, _, err := c.conn.WriteMsgUnix(frame, unix.UnixRights(fds...), nil)
+		if err != nil {
+			return err
+		}
+		frame = frame[n:]
+	}
+	_, err := c.conn.Write(frame) // all of it, or an error
+	return err
+}
 
-func (c *channel) close() { c.f.Close() }
+// receive reads one value. fds came with it and are the caller's, closed on
+// exec: fewer than were sent if this process had no room for more. There are none
+// with an error, which is io.EOF when the other process is gone.
+func (c *channel) receive(v any) (fds []int, err error) {
+	defer func() {
+		if err != nil {
+			closeAll(fds)
+			fds = nil
+		}
+	}()
+	var header [frameHeader]byte
+	for {
+		if err := c.fill(header[:], &fds); err != nil {
+			return fds, err
+		}
+		n := binary.BigEndian.Uint32(header[:])
+		if n == 0 {
+			continue
+		}
+		if n > frameBytesMax {
+			return fds, fmt.Errorf("control channel: a message of %d bytes", n)
+		}
+		text := make([]byte, n)
+		if err := c.fill(text, &fds); err != nil {
+			return fds, err
+		}
+		return fds, json.Unmarshal(text, v)
+	}
+}
 
-// controlPair returns the supervisor's end, and the worker's to be handed over.
+// fill reads as many bytes as b has, and appends the descriptors that come with
+// them to *fds, also before an error.
+func (c *channel) fill(b []byte, fds *[]int) error {
+	for at := 0; at < len(b); {
+		n, oobn, _, _, err := c.conn.ReadMsgUnix(b[at:], c.oob)
+		if got, rightsErr := rights(c.oob[:oobn]); rightsErr == nil {
+			*fds = append(*fds, got...)
+		} else if err == nil {
+			err = rightsErr
+		}
+		switch {
+		case err != nil:
+			return err
+		case n == 0 && at == 0:
+			return io.EOF
+		case n == 0:
+			return io.ErrUnexpectedEOF
+		}
+		at += n
+	}
+	return nil
+}
+
+// rights returns the descriptors in control messages.
+func rights(oob []byte) (fds []int, err error) {
+	messages, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return nil, os.NewSyscallError("recvmsg", err)
+	}
+	for i := range messages {
+		got, err := unix.ParseUnixRights(&messages[i])
+		if err != nil {
+			closeAll(fds)
+			return nil, os.NewSyscallError("recvmsg", err)
+		}
+		fds = append(fds, got...)
+	}
+	return fds, nil
+}
+
+func (c *channel) close() { c.conn.Close() }
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+}
+
+// controlPair returns our end, and the other process's to be handed over.
 func controlPair() (ours *channel, theirs *os.File, err error) {
 	syscall.ForkLock.RLock() // darwin has no SOCK_CLOEXEC
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)

@@ -3,70 +3,109 @@ package supervise
 import (
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"lb/board"
-	"lb/config"
 	"lb/loop"
 	"lb/proxy"
 )
 
-// engine is one loop with its proxy and its listening socket, running on a
-// goroutine of its own. Its methods may be called by any goroutine.
+// engine is one loop with its proxy and its listening sockets, running on a
+// goroutine of its own. Its methods may be called by any goroutine, those that
+// say so on the loop.
 type engine struct {
-	kernel   loop.Kernel
-	loop     *loop.Loop
-	proxy    *proxy.Proxy // touched on the loop only
-	listener int          // owned by the engine; -1 when a drain has closed it
-	ended    chan struct{}
+	o       engineOptions
+	kernel  loop.Kernel
+	loop    *loop.Loop
+	proxy   *proxy.Proxy   // touched on the loop only
+	sockets map[uint64]int // the listening sockets, owned; touched on the loop only
+	leaving bool           // it drains; touched on the loop only
+	drained chan struct{}  // closed when a drain is complete
+	ended   chan struct{}  // closed when the loop has ended
+
+	stopped sync.Once
+	passing atomic.Int32 // conns on their way here from other loops
+	passMu  sync.Mutex   // orders what is passed to this loop before its drain
+	closed  bool         // to conns from other loops
 }
 
-// engineOptions say what an engine runs. The engine owns Listener from the call
-// of startEngine on, whatever that returns.
+// engineOptions say what an engine runs.
 type engineOptions struct {
-	Config   *config.Config
-	Board    *board.Board
-	Index    int
-	Loops    int
-	ConnsMax int
-	Listener int // a listening socket
-	Addrs    [][][]loop.Addr
-	Log      *slog.Logger
+	Board  *board.Board
+	Slot   int
+	Log    *slog.Logger
+	Limit  uint64 // of descriptors, of this process
+	Shared bool   // all loops run in this process
+	PassOn func(slot, fd int, peer netip.AddrPort) bool
 }
 
-// acceptFaultEvery is the least time between two log lines of a loop that cannot
-// accept: it tries again many times a second.
-const acceptFaultEvery = 10 * time.Second
+// share is what one loop is given with a snapshot: its part of the whole.
+type share struct {
+	Snapshot *snapshot
+	Place    int      // of this loop among those at work, from 0
+	Loops    int      // that are at work
+	Slots    []int    // of the loops at work, this one included
+	Sockets  []uint64 // numbers of the listening sockets; those that are new to the loop come with it
+}
 
-// startEngine returns when connections are accepted.
-func startEngine(o engineOptions) (*engine, error) {
-	var k loop.Kernel
-	err := os.NewSyscallError("fcntl", unix.SetNonblock(o.Listener, true))
-	if err == nil {
-		k, err = loop.NewKernel()
+// forProxy returns s as the proxy takes it.
+func (s share) forProxy() proxy.Snapshot {
+	return proxy.Snapshot{
+		Config: s.Snapshot.Config,
+		Number: s.Snapshot.Number,
+		IDs:    s.Snapshot.IDs,
+		Addrs:  s.Snapshot.Addrs,
+		Loops:  s.Loops,
+		Place:  s.Place,
+		Slots:  s.Slots,
 	}
+}
+
+const (
+	// acceptFaultEvery is the least time between two log lines of a loop that
+	// cannot accept: it tries again many times a second.
+	acceptFaultEvery = 10 * time.Second
+	// queueMax is how many connections a drain takes from one socket: more than
+	// any system lets wait. Another lb may accept from it at the same time.
+	queueMax = 1 << 16
+)
+
+// startEngine returns when connections are accepted. fds are the sockets of s in
+// their order; the engine owns them from now on, whatever is returned.
+func startEngine(o engineOptions, s share, fds []int) (*engine, error) {
+	k, err := loop.NewKernel()
 	if err != nil {
-		unix.Close(o.Listener)
-		return nil, fmt.Errorf("loop %d: %w", o.Index, err)
+		closeAll(fds)
+		return nil, fmt.Errorf("loop %d: %w", s.Place, err)
 	}
-	e := &engine{kernel: k, listener: o.Listener, ended: make(chan struct{})}
-	e.loop = loop.New(k, loopOptions(o))
+	e := &engine{
+		o:       o,
+		kernel:  k,
+		sockets: map[uint64]int{},
+		drained: make(chan struct{}),
+		ended:   make(chan struct{}),
+	}
+	options := loopOptions(o)
+	options.ConnsMax = e.connsMax(s)
+	e.loop = loop.New(k, options)
 	e.proxy = proxy.New(e.loop, proxy.Options{
-		Config:    o.Config,
-		Board:     o.Board,
-		LoopIndex: o.Index,
-		Loops:     o.Loops,
-		Addrs:     o.Addrs,
-		Log:       o.Log,
+		Board:    o.Board,
+		Slot:     o.Slot,
+		Snapshot: s.forProxy(),
+		Log:      o.Log,
+		PassOn:   o.PassOn,
 	})
-	if err := e.loop.Listen(e.listener, e.proxy); err != nil {
+	if err := e.listen(s.Sockets, fds); err != nil {
 		e.loop.Close()
-		e.closeListener()
-		return nil, fmt.Errorf("loop %d: %w", o.Index, err)
+		e.closeSockets()
+		return nil, fmt.Errorf("loop %d: %w", s.Place, err)
 	}
 	go func() {
 		defer close(e.ended)
@@ -77,62 +116,172 @@ func startEngine(o engineOptions) (*engine, error) {
 
 // loopOptions has the loop's troubles counted and logged.
 func loopOptions(o engineOptions) loop.Options {
-	counters := o.Board.Loop(o.Index)
+	counters := o.Board.Loop(o.Slot)
 	var told time.Time
 	return loop.Options{
-		ConnsMax: o.ConnsMax,
 		OnPanic: func(value any, stack []byte) {
 			counters.Panics.Add(1)
-			o.Log.Error("panic", "loop", o.Index, "value", value, "stack", string(stack))
+			o.Log.Error("panic", "slot", o.Slot, "value", value, "stack", string(stack))
 		},
 		OnAcceptFault: func(err error) {
 			counters.AcceptErrors.Add(1)
 			if now := time.Now(); now.Sub(told) >= acceptFaultEvery {
 				told = now
-				o.Log.Warn("cannot accept connections", "loop", o.Index, "cause", err)
+				o.Log.Warn("cannot accept connections", "slot", o.Slot, "cause", err)
 			}
 		},
 	}
 }
 
-// setAddrs gives the proxy new addresses of one backend.
-func (e *engine) setAddrs(at place, addrs []loop.Addr) {
-	e.loop.Post(func() { e.proxy.SetAddrs(at.Pool, at.Backend, addrs) })
+// connsMax returns how many client conns this loop may have open.
+func (e *engine) connsMax(s share) int {
+	here := 1
+	if e.o.Shared {
+		here = s.Loops
+	}
+	return connsMax(e.o.Limit, s.Snapshot.Config.Limits.Connections, s.Place, s.Loops, here)
 }
 
-// finish drains the engine and ends its loop. What still runs after timeout, or
-// when now is closed, is cut off; it returns how many exchanges that were.
-func (e *engine) finish(timeout time.Duration, now <-chan struct{}) (cut int) {
-	drained := make(chan struct{})
-	e.loop.Post(func() { e.drain(sync.OnceFunc(func() { close(drained) })) })
+// apply gives the loop s between two turns, and calls done on the loop when it
+// has taken all of it up, or with an error when it could not listen. fds are those
+// sockets of s that are new to it, in their order; the engine owns them from now on.
+func (e *engine) apply(s share, fds []int, done func(err error)) {
+	posted := e.loop.Post(func() {
+		var err error
+		if e.leaving { // it has no use for sockets any more
+			closeAll(fds)
+		} else {
+			err = e.listen(s.Sockets, fds)
+		}
+		e.proxy.Reload(s.forProxy())
+		e.loop.SetConnsMax(e.connsMax(s))
+		done(err)
+	})
+	if !posted {
+		closeAll(fds)
+	}
+}
 
-	deadline := time.NewTimer(timeout)
-	defer deadline.Stop()
+// listen makes sockets those that connections are accepted from, on the loop. Of
+// those that are new, fds are the descriptors, which it takes over.
+func (e *engine) listen(sockets []uint64, fds []int) (err error) {
+	for number := range e.sockets {
+		if !slices.Contains(sockets, number) {
+			e.drop(number, true)
+		}
+	}
+	for _, number := range sockets {
+		fd, known := e.sockets[number]
+		if !known {
+			if len(fds) == 0 {
+				return fmt.Errorf("listening socket %d did not come: too few descriptors", number)
+			}
+			fd, fds = fds[0], fds[1:]
+			e.sockets[number] = fd
+		}
+		// For all who hold the socket; any of them may have made it block.
+		err = os.NewSyscallError("fcntl", unix.SetNonblock(fd, true))
+		if err == nil && !known {
+			err = e.loop.Listen(fd, e.proxy)
+		}
+		if err != nil {
+			break
+		}
+	}
+	closeAll(fds)
+	return err
+}
+
+// drop lets go of a listening socket, on the loop. To close the last descriptor
+// of a socket resets what is in its queue; with takeQueue that is accepted first.
+func (e *engine) drop(number uint64, takeQueue bool) {
+	fd := e.sockets[number]
+	delete(e.sockets, number)
+	e.loop.Drop(fd)
+	if takeQueue && unix.SetNonblock(fd, true) == nil {
+		for range queueMax {
+			conn, peer, err := e.kernel.Accept(fd)
+			if conn < 0 || err != nil {
+				break
+			}
+			e.proxy.Accepted(conn, peer)
+		}
+	}
+	unix.Close(fd)
+}
+
+// setAddrs gives the proxy new addresses of one backend.
+func (e *engine) setAddrs(id int, addrs []loop.Addr) {
+	e.loop.Post(func() { e.proxy.SetAddrs(id, addrs) })
+}
+
+// ping calls done on the loop at its next turn.
+func (e *engine) ping(done func()) { e.loop.Post(done) }
+
+// pass hands the loop a conn that another one has accepted, and returns false,
+// with the conn still the caller's, when it takes none.
+func (e *engine) pass(fd int, peer netip.AddrPort) bool {
+	e.passMu.Lock()
+	defer e.passMu.Unlock()
+	if e.closed || e.passing.Load() >= passesMax {
+		return false
+	}
+	e.passing.Add(1)
+	posted := e.loop.Post(func() {
+		e.passing.Add(-1)
+		e.proxy.Passed(fd, peer)
+	})
+	if !posted {
+		e.passing.Add(-1)
+	}
+	return posted
+}
+
+// takeOver hands the loop a conn that it cannot refuse, and returns false, with
+// the conn still the caller's, when the loop has ended.
+func (e *engine) takeOver(c passed) bool {
+	return e.loop.Post(func() { e.proxy.Passed(c.fd, c.peer) })
+}
+
+// drain begins to drain; drained is closed when that is complete. With takeQueue
+// the connections that wait to be accepted are ours, too. It may be called again.
+func (e *engine) drain(takeQueue bool) {
+	e.passMu.Lock()
+	e.closed = true
+	e.passMu.Unlock()
+	e.loop.Post(func() {
+		if e.leaving {
+			return
+		}
+		e.leaving = true
+		for number := range e.sockets {
+			e.drop(number, takeQueue)
+		}
+		e.proxy.Drain(func() { close(e.drained) })
+	})
+}
+
+// finish drains the engine, if it does not already, and ends its loop. What still
+// runs after timeout, below zero for ever, or when now is closed, is cut off; it
+// returns how many exchanges that were.
+func (e *engine) finish(timeout time.Duration, now <-chan struct{}) (cut int) {
+	e.drain(true)
+	var late <-chan time.Time
+	if timeout >= 0 {
+		deadline := time.NewTimer(timeout)
+		defer deadline.Stop()
+		late = deadline.C
+	}
 	select {
-	case <-drained:
+	case <-e.drained:
 	case <-e.ended: // of itself, which is not expected
-	case <-deadline.C:
+	case <-late:
 		cut = e.cut()
 	case <-now:
 		cut = e.cut()
 	}
 	e.stop()
 	return cut
-}
-
-// drain runs on the loop. To close the socket resets what is in its queue, so
-// that is accepted first.
-func (e *engine) drain(done func()) {
-	e.loop.Unlisten()
-	for {
-		fd, peer, err := e.kernel.Accept(e.listener)
-		if fd < 0 || err != nil {
-			break
-		}
-		e.proxy.Accepted(fd, peer)
-	}
-	e.closeListener()
-	e.proxy.Drain(done)
 }
 
 // cut ends every conn and returns how many exchanges were cut off.
@@ -148,17 +297,18 @@ func (e *engine) cut() (n int) {
 	return n
 }
 
-// stop ends the loop; a conn that is still open goes with it.
+// stop ends the loop; a conn that is still open goes with it. It may be called
+// again, and returns when the loop has ended.
 func (e *engine) stop() {
 	e.loop.Stop()
 	<-e.ended
-	e.closeListener()
+	e.stopped.Do(e.closeSockets)
 }
 
-// closeListener runs on the loop, or when it has ended.
-func (e *engine) closeListener() {
-	if e.listener >= 0 {
-		unix.Close(e.listener)
-		e.listener = -1
+// closeSockets runs when the loop is not at work.
+func (e *engine) closeSockets() {
+	for number, fd := range e.sockets {
+		unix.Close(fd)
+		delete(e.sockets, number)
 	}
 }

@@ -2,31 +2,84 @@ package supervise
 
 import (
 	"errors"
+	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"time"
 )
 
-// process is one worker process as the supervisor sees it.
+// process is one worker process as the supervisor sees it. Orders are put into
+// its outbox, and sent by a goroutine of its own.
 type process struct {
+	o       processOptions
 	cmd     *exec.Cmd
 	control *channel
+	outbox  *outbox
 	started time.Time
-	ready   chan struct{} // closed when it accepts connections
+	late    *time.Timer   // ends it when it is not ready in time
+	passing atomic.Int32  // conns on their way to it
+	sockets []uint64      // that it has; touched by the sender only
+	serving chan struct{} // closed when it accepts connections
 	exited  chan struct{} // closed when it is gone and what follows is set
+	applied atomic.Uint64 // number of the snapshot that it has taken up
+	ponged  atomic.Uint64 // number of the last Ping it has answered
 
-	gone  *gone  // its last report, if it came
-	fault string // why it could not begin, if it said so
+	fault string // why it could not begin or go on, if it said so
+	gone  bool   // it ended by the book
+	cut   int    // exchanges that were cut off at its end, however that was
 	err   error  // of exec.Cmd.Wait
 	ended time.Time
 }
 
+// processOptions say what a worker process is for.
+type processOptions struct {
+	place     int
+	slot      int
+	boardFile *os.File
+	// atWork returns the exchanges that the slot has at work by what the board says.
+	atWork func() int
+	// heard is called when the process has got on: it is ready, has taken up a
+	// snapshot, has answered a ping, is gone.
+	heard func()
+	// passOn takes over a conn that another worker is to have.
+	passOn func(from *process, slot int, c passed)
+	// stranded takes over conns that were meant for the process and have not
+	// reached it.
+	stranded func(conns []passed)
+}
+
+const (
+	// readyTimeout is how long a worker may take to serve.
+	readyTimeout = 10 * time.Second
+	// killDelay is how long a worker may take to leave that was told to end at once.
+	killDelay = 2 * time.Second
+)
+
 // selfExe is this very binary, also when another file has taken its name.
 const selfExe = "/proc/self/exe"
 
-// startProcess starts this binary again, as a worker that waits for its first order.
-func startProcess(index int, boardFile, listener *os.File) (*process, error) {
+// notForWorkers are variables of the environment that speak to the supervisor:
+// of systemd, and of an upgrade.
+var notForWorkers = []string{
+	"NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID",
+	"WATCHDOG_USEC", "WATCHDOG_PID", upgradeEnv,
+}
+
+// workerEnviron returns env for a worker.
+func workerEnviron(env []string) []string {
+	env = slices.DeleteFunc(slices.Clone(env), func(pair string) bool {
+		name, _, _ := strings.Cut(pair, "=")
+		return slices.Contains(notForWorkers, name)
+	})
+	return append(env, workerEnv+"=1")
+}
+
+// startProcess starts this binary again, as a worker that begins with start.
+func startProcess(o processOptions, start outgoing) (*process, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -41,79 +94,172 @@ func startProcess(index int, boardFile, listener *os.File) (*process, error) {
 	defer theirs.Close()
 	cmd := &exec.Cmd{
 		Path:       exe,
-		Args:       []string{os.Args[0], "worker", strconv.Itoa(index)}, // for lists of processes only
-		Env:        append(os.Environ(), workerEnv+"=1"),
+		Args:       []string{os.Args[0], "worker", strconv.Itoa(o.place)}, // for lists of processes only
+		Env:        workerEnviron(os.Environ()),
 		Stdout:     os.Stdout,
 		Stderr:     os.Stderr,
-		ExtraFiles: []*os.File{theirs, boardFile, listener},
+		ExtraFiles: []*os.File{theirs, o.boardFile},
 	}
 	if err := cmd.Start(); err != nil {
 		control.close()
 		return nil, err
 	}
 	p := &process{
+		o:       o,
 		cmd:     cmd,
 		control: control,
+		outbox:  newOutbox(),
 		started: time.Now(),
-		ready:   make(chan struct{}),
+		late:    time.AfterFunc(readyTimeout, func() { cmd.Process.Kill() }),
+		serving: make(chan struct{}),
 		exited:  make(chan struct{}),
 	}
+	p.outbox.put(start)
+	go p.send()
 	go p.watch()
 	return p, nil
 }
 
+// order has o sent, some time. A process that is gone hears nothing.
+func (p *process) order(o order) { p.outbox.put(outgoing{order: o}) }
+
+// apply has a share sent; files are all sockets of it.
+func (p *process) apply(s share, files []*os.File) {
+	p.outbox.put(outgoing{order: order{Apply: &s}, files: files})
+}
+
+// pass has a conn sent and takes it over, or returns false: the process does not
+// serve, or, unless it has to, takes no more at once.
+func (p *process) pass(c passed, hasTo bool) bool {
+	if !closed(p.serving) || !hasTo && p.passing.Load() >= passesMax {
+		return false
+	}
+	if !p.outbox.put(outgoing{order: order{Pass: &passOrder{c.peer}}, conn: c}) {
+		return false
+	}
+	p.passing.Add(1)
+	return true
+}
+
+// send sends what is in the outbox, until the process is gone.
+func (p *process) send() {
+	for {
+		select {
+		case <-p.exited:
+			return
+		case <-p.outbox.wake:
+		}
+		for o, ok := p.outbox.take(); ok; o, ok = p.outbox.take() {
+			if err := p.sendOne(o); errors.Is(err, os.ErrDeadlineExceeded) {
+				p.cmd.Process.Kill() // it would miss whatever else it is told
+			}
+		}
+	}
+}
+
+// sendOne sends one order. Of the sockets of a share go those that are new to
+// the process, by duplicates that live no longer than this.
+func (p *process) sendOne(o outgoing) error {
+	if o.order.Pass != nil {
+		err := p.control.send(o.order, o.conn.fd)
+		if err != nil {
+			p.o.stranded([]passed{o.conn})
+		} else {
+			o.conn.close()
+		}
+		return err
+	}
+	s := o.order.Apply
+	if o.order.Start != nil {
+		s = &o.order.Start.Share
+	}
+	if s == nil {
+		return p.control.send(o.order)
+	}
+	fds, err := dupAll(newSockets(s.Sockets, p.sockets, o.files))
+	if errors.Is(err, os.ErrClosed) {
+		return nil // all is about to end
+	}
+	if err != nil { // no descriptors: rather none served than sockets that nobody accepts from
+		p.cmd.Process.Kill()
+		return err
+	}
+	defer closeAll(fds)
+	p.sockets = s.Sockets
+	return p.control.send(o.order, fds...)
+}
+
 // watch reads reports until the process is gone.
 func (p *process) watch() {
-	defer close(p.exited)
 	for {
 		var r report
-		if err := p.control.receive(&r); err != nil {
+		fds, err := p.control.receive(&r)
+		if err != nil {
+			if err != io.EOF { // it talks nonsense, and cannot be talked to
+				p.cmd.Process.Kill()
+			}
 			break
 		}
-		switch {
-		case r.Ready:
-			close(p.ready)
-		case r.Fault != "":
-			p.fault = r.Fault
-		case r.Gone != nil:
-			p.gone = r.Gone
-		}
+		p.hear(r, fds)
 	}
 	p.err = p.cmd.Wait()
 	p.ended = time.Now()
+	p.late.Stop()
+	if !p.gone {
+		p.cut = p.o.atWork()
+	}
+	p.o.stranded(p.outbox.close())
+	close(p.exited)
 	p.control.close()
+	p.o.heard()
 }
 
-// order sends o. A worker that does not take it in time is killed: it would miss
-// whatever else it is told.
-func (p *process) order(o order) {
-	if err := p.control.send(o); errors.Is(err, os.ErrDeadlineExceeded) {
-		p.cmd.Process.Kill()
+// hear takes one report, and fds.
+func (p *process) hear(r report, fds []int) {
+	switch {
+	case r.Pass != nil && len(fds) == 1:
+		p.o.passOn(p, r.Pass.Slot, passed{fds[0], r.Pass.Peer})
+		p.order(order{Relayed: true})
+		return
+	case r.Pass != nil: // there was no room for its descriptor
+		p.order(order{Relayed: true})
+	case r.Took:
+		p.passing.Add(-1)
+	case r.Pong != 0:
+		p.ponged.Store(max(r.Pong, p.ponged.Load())) // reports may overtake each other
+	case r.Fault != "":
+		p.fault = r.Fault
+	case r.Gone != nil:
+		p.gone, p.cut = true, r.Gone.Cut
 	}
+	closeAll(fds)
+	if r.Applied != 0 {
+		p.applied.Store(max(r.Applied, p.applied.Load()))
+	}
+	if r.Ready {
+		p.late.Stop()
+		close(p.serving)
+	}
+	p.o.heard()
 }
 
 // finish has the process drain and returns when it is gone: after timeout, or
-// when now is closed, what it still does is cut off. It returns how many
-// exchanges that were, -1 when the process did not say.
-func (p *process) finish(timeout time.Duration, now <-chan struct{}) (cut int) {
+// when now is closed, what it still does is cut off.
+func (p *process) finish(timeout time.Duration, now <-chan struct{}) {
 	p.order(order{Drain: true})
 	deadline := time.NewTimer(timeout)
 	defer deadline.Stop()
 	select {
 	case <-p.exited:
 	case <-deadline.C:
-		p.cut()
+		p.cutOff()
 	case <-now:
-		p.cut()
+		p.cutOff()
 	}
-	if p.gone == nil {
-		return -1
-	}
-	return p.gone.Cut
 }
 
-// cut has the process end at once, and returns when it is gone.
-func (p *process) cut() {
+// cutOff has the process end at once, and returns when it is gone.
+func (p *process) cutOff() {
 	p.order(order{Cut: true})
 	late := time.NewTimer(killDelay)
 	defer late.Stop()
@@ -127,20 +273,8 @@ func (p *process) cut() {
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
-// serving tells whether the process accepts connections.
-func (p *process) serving() bool {
-	select {
-	case <-p.exited:
-		return false
-	default:
-	}
-	select {
-	case <-p.ready:
-		return true
-	default:
-		return false
-	}
-}
+// serves tells whether the process accepts connections.
+func (p *process) serves() bool { return closed(p.serving) && !closed(p.exited) }
 
 // cause tells why the process is gone; call it after exited.
 func (p *process) cause() error {

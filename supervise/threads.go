@@ -1,68 +1,321 @@
 package supervise
 
 import (
+	"errors"
+	"fmt"
+	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"lb/loop"
 )
 
 // threads are the loops of mt: goroutines of this process, each locked to a
 // thread of its own.
-type threads struct{ engines []*engine }
+type threads struct {
+	common
+	ending  chan struct{}
+	helpers sync.WaitGroup // the watch over panics, and who waits for a retiring loop
+	targets atomic.Pointer[map[int]*engine]
 
-// startThreads returns when every loop accepts connections, or one could not
-// begin. o is for all of them; the listeners ls stay the caller's.
-func startThreads(o engineOptions, ls []*os.File, limit uint64) (*threads, error) {
-	// One more than there are loops, so that the control plane never waits for one.
-	if n := len(ls) + 1; runtime.GOMAXPROCS(0) < n {
-		runtime.GOMAXPROCS(n)
+	mu       sync.Mutex // guards what follows; a loop never waits for it, nor it for a loop
+	snapshot *snapshot
+	sockets  *listeners
+	addrs    map[int][]loop.Addr // newer than those of snapshot, by board ID
+	numbers  socketNumbers
+	atWork   []*thread // by place
+	retiring []*thread
+}
+
+// thread is one loop of threads.
+type thread struct {
+	slot        int
+	since       time.Time
+	engine      *engine // nil: it is not started yet
+	share       share   // what it was given last
+	panics      panicWatch
+	restarts    int
+	predecessor *thread // that panicked too often; nil: none did
+}
+
+// startThreads is startCrew for mt.
+func startThreads(c common, s *snapshot, ls *listeners, n int) (*threads, error) {
+	t := &threads{common: c, ending: make(chan struct{})}
+	if err := t.apply(s, ls, n); err != nil {
+		now := make(chan struct{})
+		close(now)
+		t.finish(0, now)
+		return nil, err
 	}
-	t := &threads{}
-	for i, l := range ls {
-		fd, err := unix.FcntlInt(l.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-		if err != nil {
-			t.stop()
-			return nil, os.NewSyscallError("dup", err)
-		}
-		o.Index, o.Loops, o.Listener = i, len(ls), fd
-		o.ConnsMax = connsMax(limit, o.Config.Limits.Connections, i, len(ls), len(ls))
-		e, err := startEngine(o)
-		if err != nil {
-			t.stop()
-			return nil, err
-		}
-		t.engines = append(t.engines, e)
-	}
+	t.helpers.Go(t.watchPanics)
 	return t, nil
 }
 
-func (t *threads) setAddrs(at place, addrs []loop.Addr) {
-	for _, e := range t.engines {
-		e.setAddrs(at, addrs)
+func (t *threads) apply(s *snapshot, ls *listeners, n int) error {
+	// One more than there are loops, so that the control plane never waits for one.
+	if runtime.GOMAXPROCS(0) < n+1 {
+		runtime.GOMAXPROCS(n + 1)
+	}
+	acks, err := t.resize(s, ls, n)
+	return errors.Join(err, acks.wait(applyTimeout, fmt.Sprintf("has not taken up configuration %d", s.Number)))
+}
+
+// resize gives all loops s, with n of them at work, or fewer after an error.
+func (t *threads) resize(s *snapshot, ls *listeners, n int) (acks acks, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.snapshot, t.sockets, t.addrs = s, ls, map[int][]loop.Addr{}
+	leave := t.atWork[min(n, len(t.atWork)):]
+	t.atWork = slices.Clone(t.atWork[:len(t.atWork)-len(leave)])
+	for len(t.atWork) < n && err == nil {
+		var slot int
+		if slot, err = t.slots.take(); err == nil {
+			t.atWork = append(t.atWork, &thread{slot: slot})
+		}
+	}
+	for _, th := range leave {
+		t.retire(th)
+	}
+	acks, dealErr := t.deal()
+	return acks, errors.Join(err, dealErr)
+}
+
+// deal gives every loop its share, and starts those that are not at work yet. One
+// that cannot begin is left out, and the others share what would have been its own.
+func (t *threads) deal() (acks acks, err error) {
+	for {
+		failed, startErr := t.dealTo(&acks)
+		err = errors.Join(err, startErr)
+		if failed == nil {
+			return acks, err
+		}
+		t.slots.give(failed.slot)
+		t.atWork = slices.DeleteFunc(t.atWork, func(th *thread) bool { return th == failed })
 	}
 }
 
-// finish drains all loops at once and returns when they have ended: after
-// timeout, or when now is closed, what still runs is cut off. It returns how
-// many exchanges that were.
+// dealTo is deal until one loop cannot begin.
+func (t *threads) dealTo(acks *acks) (failed *thread, err error) {
+	n := len(t.atWork)
+	files := dealt(t.sockets, n)
+	numbers := t.numbers.deal(files)
+	slots := make([]int, n)
+	for i, th := range t.atWork {
+		slots[i] = th.slot
+	}
+	for i, th := range t.atWork {
+		s := share{Snapshot: t.snapshot, Place: i, Loops: n, Slots: slots, Sockets: numbers[i]}
+		if startErr := t.give(th, s, files[i], acks, fmt.Sprintf("loop %d", i)); startErr != nil {
+			if th.engine == nil {
+				return th, startErr
+			}
+			err = errors.Join(err, startErr)
+		}
+	}
+	for _, th := range t.retiring {
+		s := share{Snapshot: t.snapshot, Loops: n + 1, Slots: append(slices.Clone(slots), th.slot), Place: n}
+		t.give(th, s, nil, acks, fmt.Sprintf("the retiring loop of slot %d", th.slot))
+	}
+	t.publish()
+	return nil, err
+}
+
+// give gives one loop s, or starts it with that. files are all sockets of s.
+func (t *threads) give(th *thread, s share, files []*os.File, acks *acks, name string) error {
+	if th.engine != nil && th.share.equal(s) {
+		return nil
+	}
+	fresh := newSockets(s.Sockets, th.share.Sockets, files)
+	fds, err := dupAll(fresh)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if th.engine == nil {
+		return t.start(th, s, fds)
+	}
+	th.share = s
+	th.engine.apply(s, fds, acks.expect(name, th.engine.ended))
+	return nil
+}
+
+// start starts th with s; it takes over fds.
+func (t *threads) start(th *thread, s share, fds []int) error {
+	th.panics.note(time.Now(), t.board.Loop(th.slot).Panics.Load())
+	e, err := startEngine(engineOptions{
+		Board:  t.board,
+		Slot:   th.slot,
+		Log:    t.log,
+		Limit:  t.limit,
+		Shared: true,
+		PassOn: t.passOn,
+	}, s, fds)
+	if err != nil {
+		return err
+	}
+	for id, addrs := range t.addrs {
+		e.setAddrs(id, addrs)
+	}
+	th.engine, th.share, th.since = e, s, time.Now()
+	return nil
+}
+
+// publish says which loops take conns that others pass on.
+func (t *threads) publish() {
+	targets := map[int]*engine{}
+	for _, th := range t.atWork {
+		targets[th.slot] = th.engine
+	}
+	t.targets.Store(&targets)
+}
+
+// passOn has the loop of slot take over a conn that another has accepted. It is
+// called on that other loop.
+func (t *threads) passOn(slot, fd int, peer netip.AddrPort) bool {
+	targets := t.targets.Load()
+	if targets == nil {
+		return false
+	}
+	e := (*targets)[slot]
+	return e != nil && e.pass(fd, peer)
+}
+
+// retire has a loop that is no more at work finish what it has, without haste.
+// Its sockets have others to accept from them.
+func (t *threads) retire(th *thread) {
+	t.retiring = append(t.retiring, th)
+	th.engine.drain(false)
+	t.helpers.Go(func() {
+		select {
+		case <-th.engine.drained:
+		case <-th.engine.ended: // cut off by finish
+		}
+		th.engine.stop()
+		t.slots.give(th.slot)
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.retiring = slices.DeleteFunc(t.retiring, func(other *thread) bool { return other == th })
+	})
+}
+
+// watchPanics replaces loops that panic too often.
+func (t *threads) watchPanics() {
+	look := time.NewTicker(panicLook)
+	defer look.Stop()
+	for {
+		select {
+		case <-t.ending:
+			return
+		case now := <-look.C:
+			t.lookForPanics(now)
+		}
+	}
+}
+
+func (t *threads) lookForPanics(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if closed(t.ending) {
+		return
+	}
+	for i, th := range t.atWork {
+		tooMany := th.panics.note(now, t.board.Loop(th.slot).Panics.Load())
+		if tooMany && !slices.Contains(t.retiring, th.predecessor) {
+			if err := t.replace(i); err != nil {
+				t.log.Error("loop cannot be replaced", "loop", i, "slot", th.slot, "cause", err)
+			}
+			return // the others at the next look: the list is another now
+		}
+	}
+}
+
+// replace starts a loop in a new slot with the sockets of the loop at a place,
+// and has that one retire.
+func (t *threads) replace(place int) error {
+	slot, err := t.slots.take()
+	if err != nil {
+		return err
+	}
+	old := t.atWork[place]
+	successor := &thread{slot: slot, restarts: old.restarts + 1, predecessor: old}
+	t.atWork[place] = successor
+	if _, err := t.deal(); successor.engine == nil {
+		t.atWork = slices.Insert(t.atWork, place, old)
+		_, again := t.deal()
+		return errors.Join(err, again)
+	}
+	t.log.Error("loop panicked too often, replaced", "loop", place, "slot", old.slot, "by_slot", slot)
+	t.retire(old)
+	return nil
+}
+
+func (t *threads) setAddrs(id int, addrs []loop.Addr) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.addrs[id] = addrs
+	for _, th := range t.all() {
+		th.engine.setAddrs(id, addrs)
+	}
+}
+
+// all returns every loop that was started.
+func (t *threads) all() []*thread { return slices.Concat(t.atWork, t.retiring) }
+
+func (t *threads) seats() []seatStatus {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	list := make([]seatStatus, 0, len(t.atWork)+len(t.retiring))
+	for i, th := range t.all() {
+		state := seatServing
+		if i >= len(t.atWork) {
+			state = seatRetiring
+		}
+		list = append(list, seatStatus{
+			Slot:     th.slot,
+			PID:      os.Getpid(),
+			Since:    th.since,
+			Restarts: th.restarts,
+			State:    state,
+		})
+	}
+	return list
+}
+
+func (t *threads) ping(timeout time.Duration) error {
+	var acks acks
+	t.mu.Lock()
+	for i, th := range t.atWork {
+		done := acks.expect(fmt.Sprintf("loop %d", i), th.engine.ended)
+		th.engine.ping(func() { done(nil) })
+	}
+	t.mu.Unlock()
+	return acks.wait(timeout, "does not turn")
+}
+
+func (t *threads) running() (n int, restarts uint64) {
+	if targets := t.targets.Load(); targets != nil {
+		n = len(*targets)
+	}
+	return n, t.board.Control().WorkerRestarts.Load()
+}
+
 func (t *threads) finish(timeout time.Duration, now <-chan struct{}) (cut int) {
+	t.mu.Lock()
+	close(t.ending)
+	all, retiring := t.all(), len(t.retiring)
+	t.mu.Unlock()
 	var total atomic.Int64
-	var all sync.WaitGroup
-	for _, e := range t.engines {
-		all.Go(func() { total.Add(int64(e.finish(timeout, now))) })
+	var running sync.WaitGroup
+	for _, th := range all {
+		running.Go(func() { total.Add(int64(th.engine.finish(timeout, now))) })
 	}
-	all.Wait()
+	running.Wait()
+	t.helpers.Wait()
+	for _, th := range all[:len(all)-retiring] {
+		t.slots.give(th.slot)
+	}
 	return int(total.Load())
-}
-
-func (t *threads) stop() {
-	for _, e := range t.engines {
-		e.stop()
-	}
 }

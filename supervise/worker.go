@@ -4,11 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"os/signal"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -19,11 +22,11 @@ import (
 // control channel, where no other user of the machine can read it.
 const workerEnv = "LB_WORKER"
 
-// What a worker is started with, beside the standard streams.
+// What a worker is started with, beside the standard streams. Its sockets come
+// with the first order.
 const (
 	controlFD = 3 + iota
 	boardFD
-	listenerFD
 )
 
 // workerProcs is GOMAXPROCS in a worker: one for the loop, one for the rest.
@@ -36,20 +39,9 @@ func IsWorker() bool { return os.Getenv(workerEnv) != "" }
 // Worker is the whole life of a worker process. It returns the exit code when
 // the supervisor has told it to end, or is gone.
 func Worker() (exitCode int) {
-	// The supervisor hears signals and says what follows from them; a terminal
-	// sends them to every process of the group.
-	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE)
-	os.Unsetenv(workerEnv)
-	runtime.GOMAXPROCS(workerProcs)
-	w, err := newWorker()
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "lb: a worker is started by lb itself: %v\n", err)
-		return exitFault
-	}
-	if err := w.start(); err != nil {
-		w.control.send(report{Fault: err.Error()})
-		w.log.Error("worker cannot begin", "cause", err)
-		return exitFault
+	w, exitCode := beginWorker()
+	if w == nil {
+		return exitCode
 	}
 	return w.run()
 }
@@ -57,63 +49,124 @@ func Worker() (exitCode int) {
 // worker is this process in its part as a worker.
 type worker struct {
 	control *channel
-	order   *startOrder
 	log     *slog.Logger
+	level   *slog.LevelVar
+	slots   *board.Slots // our hold of the slot is for as long as we live
 	engine  *engine
+	drain   time.Duration // how long a drain may take by the newest configuration
 
 	orphan   bool            // the supervisor is gone
 	broken   <-chan struct{} // the loop has ended of itself; nil once that is what we want
-	cutNow   func()
-	finished chan int // how many exchanges were cut off
+	failed   chan error      // why this worker cannot go on
+	cutNow   func()          // nil: it does not drain
+	deadline *time.Timer     // of the drain; nil: it has none
+	finished chan int        // how many exchanges were cut off
+
+	outward chan outwardPass // conns that other loops are to have
+	sent    chan struct{}    // closed when all of these are with the supervisor; nil: nothing serves
+	relays  atomic.Int32     // of these, not yet taken from us
 }
 
-// newWorker reads the first order.
-func newWorker() (*worker, error) {
+// outwardPass is a conn for the loop of a slot.
+type outwardPass struct {
+	slot int
+	passed
+}
+
+// beginWorker begins to serve and says so. It returns nil when it cannot, or is
+// not to.
+func beginWorker() (w *worker, exitCode int) {
+	// The supervisor hears signals and says what follows from them; a terminal
+	// sends them to every process of the group.
+	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGUSR2)
+	os.Unsetenv(workerEnv)
+	runtime.GOMAXPROCS(workerProcs)
+	w, first, fds, err := newWorker()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "lb: a worker is started by lb itself: %v\n", err)
+		return nil, exitFault
+	}
+	if first == nil {
+		return nil, w.leave(0)
+	}
+	if err := w.start(first, fds); err != nil {
+		w.control.send(report{Fault: err.Error()})
+		w.log.Error("worker cannot begin", "cause", err)
+		return nil, exitFault
+	}
+	return w, exitDone
+}
+
+// newWorker reads the first order, which comes with sockets; nil: this process is
+// to end before it has begun.
+func newWorker() (w *worker, first *startOrder, fds []int, err error) {
 	control, err := newChannel(controlFD)
 	if err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
 	var o order
-	if err := control.receive(&o); err != nil {
-		return nil, fmt.Errorf("control channel: %w", err)
+	if fds, err = control.receive(&o); err != nil {
+		return nil, nil, nil, fmt.Errorf("control channel: %w", err)
+	}
+	log, level := NewLevelLog(os.Stderr, "")
+	w = &worker{
+		control:  control,
+		log:      log,
+		level:    level,
+		failed:   make(chan error, 1),
+		finished: make(chan int, 1),
+		outward:  make(chan outwardPass, passesMax),
+	}
+	if o.Drain || o.Cut || o.Retire {
+		return w, nil, nil, nil
 	}
 	if o.Start == nil {
-		return nil, errors.New("control channel: the first order is not to start")
+		closeAll(fds)
+		return nil, nil, nil, errors.New("control channel: the first order is not to start")
 	}
-	log := NewLog(os.Stderr, o.Start.Config.LogLevel).With("worker", o.Start.Index)
-	return &worker{control: control, order: o.Start, log: log, finished: make(chan int, 1)}, nil
+	setLevel(level, o.Start.Share.Snapshot.Config.LogLevel)
+	w.log = log.With("worker", o.Start.Share.Place)
+	w.drain = o.Start.Share.Snapshot.Config.Timeouts.Drain
+	return w, o.Start, fds, nil
 }
 
-// start begins to serve and says so.
-func (w *worker) start() error {
+// start begins to serve on the sockets fds, which it takes over, and says so.
+func (w *worker) start(o *startOrder, fds []int) error {
 	unix.CloseOnExec(boardFD)
-	unix.CloseOnExec(listenerFD)
-	f := os.NewFile(boardFD, "board")
+	f := os.NewFile(boardFD, "board") // never closed: that would end the hold
 	b, err := board.Open(f)
-	f.Close()
+	if err == nil {
+		w.slots = b.Slots(f)
+		err = w.slots.Hold(o.Slot)
+	}
+	var limit uint64
+	if err == nil {
+		limit, err = raiseDescriptorLimit()
+	}
 	if err != nil {
+		closeAll(fds)
 		return err
 	}
-	limit, err := raiseDescriptorLimit()
-	if err != nil {
-		return err
-	}
-	o := w.order
 	w.engine, err = startEngine(engineOptions{
-		Config:   o.Config,
-		Board:    b,
-		Index:    o.Index,
-		Loops:    o.Loops,
-		ConnsMax: connsMax(limit, o.Config.Limits.Connections, o.Index, o.Loops, 1),
-		Listener: listenerFD,
-		Addrs:    o.Addrs,
-		Log:      w.log,
-	})
+		Board:  b,
+		Slot:   o.Slot,
+		Log:    w.log,
+		Limit:  limit,
+		PassOn: w.passOn,
+	}, o.Share, fds)
 	if err != nil {
 		return err
 	}
+	w.sent = make(chan struct{})
+	go w.sendPasses()
 	w.broken = w.engine.ended
-	return w.control.send(report{Ready: true})
+	return w.control.send(report{Ready: true, Applied: o.Share.Snapshot.Number})
+}
+
+// received is an order with its descriptors.
+type received struct {
+	order
+	fds []int
 }
 
 // run obeys orders until the worker has finished.
@@ -128,10 +181,14 @@ func (w *worker) run() (exitCode int) {
 			}
 			orders = nil
 			w.orphan = true
-			w.log.Warn("supervisor is gone, worker drains", "timeout", w.order.Config.Timeouts.Drain)
-			w.finish()
+			w.log.Warn("supervisor is gone, worker drains", "timeout", w.drain)
+			w.end(true)
+			w.hurry()
 		case <-w.broken:
 			w.log.Error("loop has ended of itself")
+			return exitFault
+		case err := <-w.failed:
+			w.control.send(report{Fault: err.Error()})
 			return exitFault
 		case cut := <-w.finished:
 			return w.leave(cut)
@@ -140,13 +197,14 @@ func (w *worker) run() (exitCode int) {
 }
 
 // receive returns the orders; the channel is closed when the supervisor is gone.
-func (w *worker) receive() <-chan order {
-	orders := make(chan order)
+func (w *worker) receive() <-chan received {
+	orders := make(chan received)
 	go func() {
 		defer close(orders)
 		for {
-			var o order
-			if err := w.control.receive(&o); err != nil {
+			var o received
+			var err error
+			if o.fds, err = w.control.receive(&o.order); err != nil {
 				return
 			}
 			orders <- o
@@ -155,31 +213,115 @@ func (w *worker) receive() <-chan order {
 	return orders
 }
 
-func (w *worker) obey(o order) {
+// obey does what one order says; its descriptors have owners afterwards.
+func (w *worker) obey(o received) {
 	switch {
+	case o.Apply != nil:
+		w.apply(*o.Apply, o.fds)
+		return
+	case o.Pass != nil && len(o.fds) == 1:
+		w.take(passed{o.fds[0], o.Pass.Peer})
+		return
+	case o.Pass != nil: // there was no room for its descriptor
+		w.report(report{Took: true})
+	case o.Relayed:
+		w.relays.Add(-1)
 	case o.Addrs != nil:
-		w.engine.setAddrs(o.Addrs.At, o.Addrs.Addrs)
+		w.engine.setAddrs(o.Addrs.ID, o.Addrs.Addrs)
+	case o.Retire:
+		w.end(false)
 	case o.Drain:
-		w.finish()
+		w.end(true)
+		w.hurry()
 	case o.Cut:
-		w.finish()
+		w.end(true)
 		w.cutNow()
+	case o.Ping != 0:
+		w.engine.ping(func() { w.report(report{Pong: o.Ping}) })
+	}
+	closeAll(o.fds)
+}
+
+// report sends r without waiting: the loop must not, nor who obeys orders. What
+// the supervisor does not take in time it would not miss.
+func (w *worker) report(r report) { go w.control.send(r) }
+
+// apply gives the loop its share of a new snapshot; it takes over fds.
+func (w *worker) apply(s share, fds []int) {
+	setLevel(w.level, s.Snapshot.Config.LogLevel)
+	w.drain = s.Snapshot.Config.Timeouts.Drain
+	w.engine.apply(s, fds, func(err error) {
+		if err != nil { // connections would wait for ever in a socket that is ours
+			offer(w.failed, err)
+			return
+		}
+		w.report(report{Applied: s.Snapshot.Number})
+	})
+}
+
+// take takes over a conn that another loop has accepted.
+func (w *worker) take(c passed) {
+	w.report(report{Took: true})
+	if !w.engine.takeOver(c) {
+		c.close()
 	}
 }
 
-// finish begins to drain; it may be called again.
-func (w *worker) finish() {
+// passOn has the loop of slot take over a conn that ours has accepted. It is
+// called on the loop.
+func (w *worker) passOn(slot, fd int, peer netip.AddrPort) bool {
+	if w.relays.Load() >= passesMax {
+		return false
+	}
+	w.relays.Add(1)
+	select {
+	case w.outward <- outwardPass{slot, passed{fd, peer}}:
+		return true
+	default:
+		w.relays.Add(-1)
+		return false
+	}
+}
+
+// sendPasses hands conns that others are to have to the supervisor. What it does
+// not take stays here.
+func (w *worker) sendPasses() {
+	defer close(w.sent)
+	for o := range w.outward {
+		err := w.control.send(report{Pass: &passReport{Slot: o.slot, Peer: o.peer}}, o.fd)
+		if err == nil || !w.engine.takeOver(o.passed) {
+			o.close()
+		}
+	}
+}
+
+// end begins to drain; it may be called again. With takeQueue the connections
+// that wait to be accepted are ours, too.
+func (w *worker) end(takeQueue bool) {
 	if w.cutNow != nil {
 		return
 	}
 	now := make(chan struct{})
 	w.cutNow = sync.OnceFunc(func() { close(now) })
 	w.broken = nil
-	go func() { w.finished <- w.engine.finish(w.order.Config.Timeouts.Drain, now) }()
+	w.engine.drain(takeQueue)
+	go func() { w.finished <- w.engine.finish(-1, now) }()
 }
 
-// leave tells who is there to hear it how many exchanges were cut off.
+// hurry sets a deadline to the drain.
+func (w *worker) hurry() {
+	if w.deadline == nil {
+		w.deadline = time.AfterFunc(w.drain, w.cutNow)
+	}
+}
+
+// leave tells who is there to hear it how many exchanges were cut off. The loop
+// has ended.
 func (w *worker) leave(cut int) (exitCode int) {
+	if w.sent != nil {
+		close(w.outward)
+		<-w.sent
+	}
 	if !w.orphan && w.control.send(report{Gone: &gone{Cut: cut}}) == nil {
 		return exitDone
 	}

@@ -1,225 +1,393 @@
 package supervise
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"lb/board"
-	"lb/config"
 	"lb/loop"
 )
 
-const (
-	// readyTimeout is how long the first worker of a seat may take to serve.
-	readyTimeout = 10 * time.Second
-	// A worker that lived shorter than youngWorker is replaced after respawnDelay,
-	// any other at once.
-	youngWorker  = time.Second
-	respawnDelay = 100 * time.Millisecond
-	// killDelay is how long a worker may take to leave that was told to end at once.
-	killDelay = 2 * time.Second
-)
-
-// workers are the loops of mp: processes with one loop each, replaced when they die.
+// workers are the loops of mp: processes with one loop each, replaced when they
+// die.
 type workers struct {
-	cfg       *config.Config
-	log       *slog.Logger
-	board     *board.Board
-	boardFile *os.File
-	seats     []*seat
-	restarts  atomic.Uint64
-	keepers   sync.WaitGroup
-	ending    chan struct{} // closed when nobody is replaced any more
+	common
+	keepers  sync.WaitGroup // one for each seat
+	watchers sync.WaitGroup // the watch over panics, and who waits for a retiring worker
 
-	mu    sync.Mutex // guards what follows, and process in the seats
-	ended bool       // ending is closed
-	addrs [][][]loop.Addr
+	mu       sync.Mutex // guards what follows and the seats; nobody waits for a worker under it
+	ending   chan struct{}
+	news     chan struct{} // closed, and made anew, when a worker has got on
+	snapshot *snapshot
+	sockets  *listeners
+	addrs    map[int][]loop.Addr // newer than those of snapshot, by board ID
+	numbers  socketNumbers
+	pings    uint64
+	atWork   []*seat // by place
+	retiring []*process
 }
 
-// seat is the place of one worker. Index, listening socket and slot on the board
-// stay when the process changes.
+// seat is the place of one worker. Its slot on the board and its sockets stay
+// when a worker dies and is replaced. The mutex of workers guards it.
 type seat struct {
-	index    int
-	listener *os.File // not owned
-	process  *process // the last one that was started
+	place       int
+	slot        int
+	process     *process // nil: it died, or was not started yet
+	share       share    // what the process was given last
+	state       seatState
+	left        chan struct{} // closed: it has no keeper any more
+	alarm       chan struct{} // has a value when its worker panics too often
+	deaths      deaths
+	fault       error // why the last worker died; nil: none did
+	panics      panicWatch
+	restarts    int
+	predecessor *process // that panicked too often; nil: none did
 }
 
-// startWorkers returns when every worker accepts connections, or one could not
-// begin. It takes over the board's file f; the listeners ls stay the caller's.
-func startWorkers(cfg *config.Config, log *slog.Logger, b *board.Board, f *os.File,
-	ls []*os.File, addrs [][][]loop.Addr) (*workers, error) {
-	w := &workers{cfg: cfg, log: log, board: b, boardFile: f, addrs: addrs, ending: make(chan struct{})}
-	for i, l := range ls {
-		w.seats = append(w.seats, &seat{index: i, listener: l})
+// startWorkers is startCrew for mp.
+func startWorkers(c common, s *snapshot, ls *listeners, n int) (*workers, error) {
+	w := &workers{common: c, ending: make(chan struct{}), news: make(chan struct{})}
+	err := w.resize(s, ls, n)
+	if err == nil {
+		err = w.wait(readyTimeout, w.begun)
 	}
-	err := w.startAll()
 	if err != nil {
 		now := make(chan struct{})
 		close(now)
 		w.finish(0, now)
 		return nil, err
 	}
-	for _, s := range w.seats {
-		w.keepers.Go(func() { w.keep(s) })
-	}
+	w.watchers.Go(w.watchPanics)
 	return w, nil
 }
 
-func (w *workers) startAll() error {
-	for _, s := range w.seats {
-		if err := w.spawn(s); err != nil {
-			return err
+// begun returns what the start waits for; fatal is set when a worker has died.
+func (w *workers) begun() (missing []error, fatal error) {
+	for _, s := range w.atWork {
+		switch {
+		case s.fault != nil:
+			return nil, fmt.Errorf("worker %d: %w", s.place, s.fault)
+		case s.state != seatServing:
+			missing = append(missing, fmt.Errorf("worker %d does not serve after %v", s.place, readyTimeout))
 		}
 	}
-	late := time.NewTimer(readyTimeout)
-	defer late.Stop()
-	for _, s := range w.seats {
-		select {
-		case <-s.process.ready:
-		case <-s.process.exited:
-			return fmt.Errorf("worker %d: %w", s.index, s.process.cause())
-		case <-late.C:
-			return fmt.Errorf("worker %d does not serve after %v", s.index, readyTimeout)
-		}
-	}
-	return nil
+	return missing, nil
 }
 
-// errEnding says that no more workers are started.
-var errEnding = errors.New("no more workers are started")
+func (w *workers) apply(s *snapshot, ls *listeners, n int) error {
+	err := w.resize(s, ls, n)
+	return errors.Join(err, w.wait(applyTimeout, func() ([]error, error) { return w.behind(s.Number), nil }))
+}
 
-// spawn starts a process for s. What changes from now on reaches it as orders.
-func (w *workers) spawn(s *seat) error {
+// behind returns which workers have not taken up the snapshot of this number.
+// A successor has begun with the newest one.
+func (w *workers) behind(number uint64) (missing []error) {
+	for _, s := range w.atWork {
+		switch p := s.process; {
+		case p == nil && s.fault != nil:
+			missing = append(missing, fmt.Errorf("worker %d is down, and waits to be started again: %w", s.place, s.fault))
+		case p == nil:
+			missing = append(missing, fmt.Errorf("worker %d is not started after %v", s.place, applyTimeout))
+		case p.applied.Load() < number:
+			missing = append(missing, fmt.Errorf("worker %d (pid %d, %s) has not taken up configuration %d after %v",
+				s.place, p.pid(), s.state, number, applyTimeout))
+		}
+	}
+	for _, p := range w.retiring {
+		if p.applied.Load() < number && !closed(p.exited) {
+			missing = append(missing, fmt.Errorf("retiring worker with pid %d has not taken up configuration %d after %v",
+				p.pid(), number, applyTimeout))
+		}
+	}
+	return missing
+}
+
+// wait returns when nothing is missing any more, or what still is after timeout,
+// or at once what is fatal. look is called with the mutex held.
+func (w *workers) wait(timeout time.Duration, look func() (missing []error, fatal error)) error {
+	late := time.NewTimer(timeout)
+	defer late.Stop()
+	for {
+		w.mu.Lock()
+		missing, fatal := look()
+		news := w.news
+		w.mu.Unlock()
+		if fatal != nil || len(missing) == 0 {
+			return fatal
+		}
+		select {
+		case <-news:
+		case <-late.C:
+			return errors.Join(missing...)
+		}
+	}
+}
+
+// heard is called when a worker has got on.
+func (w *workers) heard() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.ended {
-		return errEnding
+	for _, s := range w.atWork {
+		if s.process != nil && s.process.serves() {
+			s.state = seatServing
+		}
 	}
-	p, err := startProcess(s.index, w.boardFile, s.listener)
+	w.tell()
+}
+
+// tell has all who wait look again.
+func (w *workers) tell() {
+	close(w.news)
+	w.news = make(chan struct{})
+}
+
+// resize gives all workers s, with n of them at work, or fewer after an error.
+func (w *workers) resize(s *snapshot, ls *listeners, n int) (err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.snapshot, w.sockets, w.addrs = s, ls, map[int][]loop.Addr{}
+	leave := w.atWork[min(n, len(w.atWork)):]
+	w.atWork = slices.Clone(w.atWork[:len(w.atWork)-len(leave)])
+	var come []*seat
+	for len(w.atWork) < n && err == nil {
+		var one *seat
+		if one, err = w.newSeat(len(w.atWork)); err == nil {
+			w.atWork, come = append(w.atWork, one), append(come, one)
+		}
+	}
+	for _, one := range leave {
+		w.leave(one)
+	}
+	w.deal()
+	for _, one := range come {
+		w.keepers.Go(func() { w.keep(one) })
+	}
+	return err
+}
+
+func (w *workers) newSeat(place int) (*seat, error) {
+	slot, err := w.slots.take()
 	if err != nil {
-		return fmt.Errorf("worker %d: %w", s.index, err)
+		return nil, fmt.Errorf("worker %d: %w", place, err)
 	}
-	s.process = p
-	p.order(order{Start: &startOrder{
-		Config: w.cfg,
-		Index:  s.index,
-		Loops:  len(w.seats),
-		Addrs:  w.addrs,
-	}})
-	return nil
+	s := &seat{
+		place: place,
+		slot:  slot,
+		state: seatStarting,
+		left:  make(chan struct{}),
+		alarm: make(chan struct{}, 1),
+	}
+	s.panics.note(time.Now(), w.board.Loop(slot).Panics.Load())
+	return s, nil
 }
 
-// keep replaces the process of s whenever it is gone, until the end.
-func (w *workers) keep(s *seat) {
-	for {
-		p := s.process // only keep changes it, now that all are started
-		select {
-		case <-w.ending:
-			return
-		case <-p.exited:
+// deal gives every worker that is up its share of the snapshot.
+func (w *workers) deal() {
+	shares, files := w.shares()
+	for i, s := range w.atWork {
+		if s.process != nil && !s.share.equal(shares[i]) {
+			s.share = shares[i]
+			s.process.apply(shares[i], files[i])
 		}
-		select {
-		case <-w.ending:
-			return
-		default:
-		}
-		w.logDeath(s)
-		w.board.TakeOver(s.index)
-		if !w.replace(s, p.age() < youngWorker) {
-			return
-		}
+	}
+	n, slots := len(w.atWork), w.slotsAtWork()
+	for _, p := range w.retiring {
+		slots := append(slices.Clone(slots), p.o.slot)
+		p.apply(share{Snapshot: w.snapshot, Place: n, Loops: n + 1, Slots: slots}, nil)
 	}
 }
 
-// logDeath tells why the process of s, which has exited, is gone.
-func (w *workers) logDeath(s *seat) {
-	p := s.process
-	w.log.Error("worker died", "worker", s.index, "pid", p.pid(), "cause", p.cause(), "age", p.age())
+// shares returns what the workers are to be given, by place. Every socket has its
+// worker, whether that is up or not.
+func (w *workers) shares() (shares []share, files [][]*os.File) {
+	n, slots := len(w.atWork), w.slotsAtWork()
+	files = dealt(w.sockets, n)
+	numbers := w.numbers.deal(files)
+	for place := range n {
+		shares = append(shares, share{
+			Snapshot: w.snapshot,
+			Place:    place,
+			Loops:    n,
+			Slots:    slots,
+			Sockets:  numbers[place],
+		})
+	}
+	return shares, files
 }
 
-// replace starts a new process for s, and returns false when it is not to be
-// replaced any more.
-func (w *workers) replace(s *seat, wait bool) bool {
-	for {
-		if wait {
-			delay := time.NewTimer(respawnDelay)
-			select {
-			case <-w.ending:
-				delay.Stop()
-				return false
-			case <-delay.C:
-			}
-		}
-		switch err := w.spawn(s); err {
-		case nil:
-			w.restarts.Add(1)
-			w.log.Info("worker started", "worker", s.index, "pid", s.process.pid())
-			return true
-		case errEnding:
-			return false
-		default:
-			w.log.Error("worker cannot be started", "worker", s.index, "cause", err)
-			wait = true
-		}
+func (w *workers) slotsAtWork() []int {
+	slots := make([]int, len(w.atWork))
+	for i, s := range w.atWork {
+		slots[i] = s.slot
 	}
+	return slots
+}
+
+// leave takes a seat away. Its worker finishes what it has, without haste; its
+// sockets have others to accept from them.
+func (w *workers) leave(s *seat) {
+	close(s.left)
+	if s.process == nil {
+		w.slots.give(s.slot)
+		return
+	}
+	w.retire(s.process)
+}
+
+// retire has a worker that has no seat any more finish what it has.
+func (w *workers) retire(p *process) {
+	w.retiring = append(w.retiring, p)
+	p.order(order{Retire: true})
+	w.watchers.Go(func() {
+		<-p.exited
+		if !p.gone {
+			w.logDeath(p, "retiring", true)
+		}
+		w.slots.give(p.o.slot)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.retiring = slices.DeleteFunc(w.retiring, func(other *process) bool { return other == p })
+		w.tell()
+	})
 }
 
 // setAddrs tells every worker, and every later one, new addresses of a backend.
-func (w *workers) setAddrs(at place, addrs []loop.Addr) {
+func (w *workers) setAddrs(id int, addrs []loop.Addr) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.addrs[at.Pool][at.Backend] = addrs
-	for _, s := range w.seats {
-		s.process.order(order{Addrs: &addrsOrder{At: at, Addrs: addrs}})
+	w.addrs[id] = addrs
+	for _, p := range w.processes() {
+		p.order(order{Addrs: &addrsOrder{ID: id, Addrs: addrs}})
 	}
 }
 
-// running returns how many workers serve, and how many were replaced.
+// processes returns every process that is up.
+func (w *workers) processes() (list []*process) {
+	for _, s := range w.atWork {
+		if s.process != nil {
+			list = append(list, s.process)
+		}
+	}
+	return append(list, w.retiring...)
+}
+
+// relay passes a conn that one worker has accepted on to the worker of slot. If
+// that takes none it goes back.
+func (w *workers) relay(from *process, slot int, c passed) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	back := false
+	for _, s := range w.atWork {
+		if s.slot == slot && s.process != nil && s.process.pass(c, false) {
+			return
+		}
+		back = back || s.process == from // else it retires, and may not be there any more to take it
+	}
+	if !back || !from.pass(c, true) {
+		w.passToAny(c)
+	}
+}
+
+// strand finds new takers for conns that did not reach a worker.
+func (w *workers) strand(conns []passed) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range conns {
+		w.passToAny(c)
+	}
+}
+
+// passToAny passes c on to the worker with the fewest conns, or closes it if none
+// is up.
+func (w *workers) passToAny(c passed) {
+	conns := func(s *seat) uint64 { return w.board.Loop(s.slot).ClientConns.Load() }
+	byConns := slices.SortedFunc(slices.Values(w.atWork), func(a, b *seat) int { return cmp.Compare(conns(a), conns(b)) })
+	for _, s := range byConns {
+		if s.process != nil && s.process.pass(c, true) {
+			return
+		}
+	}
+	c.close()
+}
+
+func (w *workers) seats() (list []seatStatus) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.atWork {
+		one := seatStatus{Slot: s.slot, Restarts: s.restarts, State: s.state}
+		if s.process != nil {
+			one.PID, one.Since = s.process.pid(), s.process.started
+		}
+		list = append(list, one)
+	}
+	for _, p := range w.retiring {
+		list = append(list, seatStatus{Slot: p.o.slot, PID: p.pid(), Since: p.started, State: seatRetiring})
+	}
+	return list
+}
+
+func (w *workers) ping(timeout time.Duration) error {
+	w.mu.Lock()
+	w.pings++
+	number, asked := w.pings, map[*process]int{}
+	for _, s := range w.atWork {
+		if s.state == seatServing {
+			asked[s.process] = s.place
+			s.process.order(order{Ping: number})
+		}
+	}
+	w.mu.Unlock()
+	return w.wait(timeout, func() (missing []error, _ error) {
+		for p, place := range asked {
+			if p.ponged.Load() < number && !closed(p.exited) {
+				missing = append(missing, fmt.Errorf("worker %d (pid %d) does not turn after %v", place, p.pid(), timeout))
+			}
+		}
+		return missing, nil
+	})
+}
+
 func (w *workers) running() (n int, restarts uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, s := range w.seats {
-		if s.process.serving() {
+	for _, s := range w.atWork {
+		if s.state == seatServing {
 			n++
 		}
 	}
-	return n, w.restarts.Load()
+	return n, w.board.Control().WorkerRestarts.Load()
 }
 
-// finish drains all workers and returns when they are gone: after timeout, or
-// when now is closed, what they still do is cut off. It returns how many
-// exchanges that were.
 func (w *workers) finish(timeout time.Duration, now <-chan struct{}) (cut int) {
 	w.mu.Lock()
-	w.ended = true
 	close(w.ending)
+	for _, s := range w.atWork {
+		close(s.left)
+	}
 	w.mu.Unlock()
 	w.keepers.Wait()
 
-	var total atomic.Int64
-	var all sync.WaitGroup
-	for _, s := range w.seats {
-		if s.process == nil {
-			continue // it was never started
-		}
-		all.Go(func() {
-			served := s.process.serving()
-			reported := s.process.finish(timeout, now)
-			if reported < 0 { // it died: what it had at work is still on the board
-				reported = int(w.board.Loop(s.index).Exchanges.Load())
-				if served { // else it is known already
-					w.logDeath(s)
-				}
-			}
-			total.Add(int64(reported))
-		})
+	w.mu.Lock()
+	all, retiring := w.processes(), slices.Clone(w.retiring)
+	w.mu.Unlock()
+	var running sync.WaitGroup
+	for _, p := range all {
+		running.Go(func() { p.finish(timeout, now) })
 	}
-	all.Wait()
-	w.boardFile.Close()
-	return int(total.Load())
+	running.Wait()
+	w.watchers.Wait()
+	for _, p := range all {
+		cut += p.cut
+		if !p.gone && !slices.Contains(retiring, p) { // else it is told already
+			w.logDeath(p)
+		}
+	}
+	for _, s := range w.atWork {
+		w.slots.give(s.slot)
+	}
+	return cut
 }
