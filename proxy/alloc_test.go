@@ -111,10 +111,10 @@ func newSteady(t testing.TB, cfg *config.Config, request, response string) *stea
 	k := &bareKernel{now: 1}
 	s := &steady{k: k, l: loop.New(k, loop.Options{}), request: request, response: response}
 	s.p = New(s.l, rigOptions(cfg))
-	for _, q := range s.p.pools {
+	for _, q := range s.p.now.pools {
 		q.Seed(1)
 		if q.cfg.Sticky != "" {
-			q.UseSticky([]byte(steadySecret))
+			q.UseSticky([]byte(rigSecret))
 		}
 	}
 	if err := s.l.Listen(bareListener, s.p); err != nil {
@@ -130,8 +130,6 @@ func newSteady(t testing.TB, cfg *config.Config, request, response string) *stea
 	s.check(t)
 	return s
 }
-
-const steadySecret = "the secret of a board"
 
 // exchange has the request come and, when it has gone on, the response.
 func (s *steady) exchange() {
@@ -211,7 +209,7 @@ func TestAllocations(t *testing.T) {
 // TestBalancingAllocations: nor does it with any strategy, with affinity or behind
 // routes.
 func TestBalancingAllocations(t *testing.T) {
-	cookie := upstream.StickyValue([]byte(steadySecret), config.DefaultPool, rigConfig(1).Pools[0].Backends[0].String())
+	cookie := upstream.StickyValue([]byte(rigSecret), config.DefaultPool, rigConfig(1).Pools[0].Backends[0].String())
 	request := get[:len(get)-2] + "X-User: anna\r\nCookie: a=b; lb_at=" + cookie + "\r\n\r\n"
 	for _, tc := range []struct {
 		name string

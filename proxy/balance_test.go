@@ -20,9 +20,10 @@ const (
 func twoLoops(t *testing.T, cfg *config.Config) (a, b *rig) {
 	t.Helper()
 	o := rigOptions(cfg)
-	o.Loops, o.Board = 2, board.New(2, len(cfg.Pools[0].Backends))
+	o.Board = board.New(2, len(cfg.Pools[0].Backends))
+	o.Snapshot.Loops, o.Snapshot.Slots = 2, []int{0, 1}
 	a = newRigOn(t, 1, o, false)
-	o.LoopIndex = 1
+	o.Slot, o.Snapshot.Place = 1, 1
 	return a, newRigOn(t, 1, o, false)
 }
 
@@ -81,12 +82,12 @@ func TestEjectedByAnotherLoop(t *testing.T) {
 		r.settle()
 	}
 	for _, r := range []*rig{a, b} {
-		before := r.p.pools[0].targets[0].Slot.Attempts.Load()
+		before := r.p.now.pools[0].targets[0].Slot.Attempts.Load()
 		for range 4 {
 			r.k.Connect(r.listener, rigClient).Send([]byte(ask))
 		}
 		r.settle()
-		if n := r.p.pools[0].targets[0].Slot.Attempts.Load() - before; n != 0 {
+		if n := r.p.now.pools[0].targets[0].Slot.Attempts.Load() - before; n != 0 {
 			t.Errorf("%d attempts at a backend that is ejected", n)
 		}
 	}
@@ -129,13 +130,13 @@ func TestSlowStart(t *testing.T) {
 
 // share returns how many of a thousand requests come to the first backend.
 func share(r *rig) int {
-	before := r.p.pools[0].targets[0].Slot.Attempts.Load()
+	before := r.p.now.pools[0].targets[0].Slot.Attempts.Load()
 	client := r.k.Connect(r.listener, rigClient)
 	client.Send([]byte(strings.Repeat(ask, 1000)))
 	r.settle()
 	client.Close()
 	r.settle()
-	return int(r.p.pools[0].targets[0].Slot.Attempts.Load() - before)
+	return int(r.p.now.pools[0].targets[0].Slot.Attempts.Load() - before)
 }
 
 // answerAll answers whatever comes, and ends when the other side does.
@@ -172,7 +173,7 @@ func TestNobodyEjectedByClients(t *testing.T) {
 	if n := r.p.counters.OwnReplies[4].Load(); n != 1000 {
 		t.Errorf("%d replies to long requests, want 1000", n)
 	}
-	for _, target := range r.p.pools[0].targets {
+	for _, target := range r.p.now.pools[0].targets {
 		if n := target.State.Faults.Load() + target.State.EjectedUntil.Load(); n != 0 || target.Slot.Attempts.Load() == 0 {
 			t.Errorf("%s: %d faults or an ejection, %d attempts", target.Name, n, target.Slot.Attempts.Load())
 		}

@@ -29,8 +29,8 @@ func TestCounters(t *testing.T) {
 	r.servers[0].Accept().Send([]byte("nonsense\r\n"))
 	r.settle() // 502
 
-	ask(client)                                     // to the first again, on the conn that is idle
-	r.pass(r.p.cfg.Timeouts.Response + time.Second) // 504
+	ask(client)                                         // to the first again, on the conn that is idle
+	r.pass(r.p.now.cfg.Timeouts.Response + time.Second) // 504
 
 	r.servers[1].Refuse = false
 	ask(client)
@@ -46,7 +46,7 @@ func TestCounters(t *testing.T) {
 	bad.Close()
 	r.settle()
 
-	c, a, b := r.p.counters, r.p.pools[0].targets[0].Slot, r.p.pools[0].targets[1].Slot
+	c, a, b := r.p.counters, r.p.now.pools[0].targets[0].Slot, r.p.now.pools[0].targets[1].Slot
 	for _, tc := range []struct {
 		name string
 		got  *board.Counter
@@ -84,7 +84,7 @@ func TestCounters(t *testing.T) {
 	if down == 0 || up == 0 {
 		t.Error("nothing went through")
 	}
-	r.pass(r.p.cfg.Timeouts.BackendIdle + lingerTimeout)
+	r.pass(r.p.now.cfg.Timeouts.BackendIdle + lingerTimeout)
 	if left := r.leftovers(); len(left) > 0 {
 		t.Errorf("left over: %q", left)
 	}

@@ -25,7 +25,10 @@ type rig struct {
 	board    *board.Board
 	listener int
 	servers  []*looptest.Server // by place: rigBackend(i)
-	log      bytes.Buffer       // what the proxy logs
+	welcome  func(place int, p *looptest.Peer)
+	ids      rigIDs
+	snapshot Snapshot     // the newest
+	log      bytes.Buffer // what the proxy logs
 }
 
 // callCounter counts what a loop asks of the kernel, the waits that brought
@@ -59,6 +62,11 @@ func (c *callCounter) Write(fd int, b []byte) (int, error) {
 // tinySlab is a small slab, in bytes, that holds next to nothing, so that every
 // path for "full" is taken.
 const tinySlab = 48
+
+const (
+	rigSecret      = "the secret of a board"
+	rigBackendsMax = 40 // over all reloads
+)
 
 var (
 	rigDate   = time.Date(2026, time.January, 2, 3, 4, 5, 0, time.UTC)
@@ -106,24 +114,22 @@ func newRigOn(t testing.TB, seed uint64, o Options, tiny bool) *rig {
 	r.l = loop.New(r.calls, loop.Options{OnPanic: func(value any, stack []byte) {
 		t.Errorf("panic: %v\n%s", value, stack)
 	}})
-	for _, pool := range o.Addrs {
-		for _, addrs := range pool {
-			for i := len(r.servers); i <= int(addrs[0].IP.Addr().As4()[3])-1; i++ {
-				r.servers = append(r.servers, k.Serve(rigBackend(i)))
-			}
-		}
-	}
+	r.ids = make(rigIDs)
+	r.ids.snapshot(o.Snapshot.Config)
+	r.snapshot = o.Snapshot
+	r.serve(o.Snapshot)
 	o.Log = slog.New(slog.NewTextHandler(&r.log, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
 	r.p = New(r.l, o)
 	r.p.chance = rand.New(rand.NewPCG(seed, 0))
-	for _, q := range r.p.pools {
+	for _, q := range r.p.now.pools {
 		q.Seed(seed)
 		if q.cfg.Sticky != "" {
-			q.UseSticky([]byte("the secret of a board"))
+			q.UseSticky([]byte(rigSecret))
 		}
 	}
+	r.p.secret = []byte(rigSecret)
 	if tiny {
-		r.p.arena = arena.New(tinySlab, max(bulkBytes, o.Config.Limits.HeaderBytes)+headRoom)
+		r.p.arena = arena.New(tinySlab, largeBytes(o.Snapshot.Config))
 	}
 	r.listener = k.Listen()
 	if err := r.l.Listen(r.listener, r.p); err != nil {
@@ -141,23 +147,74 @@ func withoutTime(_ []string, a slog.Attr) slog.Attr {
 
 // rigOptions are those of the only loop of a board of its own.
 func rigOptions(cfg *config.Config) Options {
-	o := Options{
-		Config: cfg,
-		Loops:  1,
-		Log:    slog.New(slog.DiscardHandler),
-		Clock:  func() time.Time { return rigDate },
+	return Options{
+		Board:    board.New(1, rigBackendsMax),
+		Snapshot: make(rigIDs).snapshot(cfg),
+		Log:      slog.New(slog.DiscardHandler),
+		Clock:    func() time.Time { return rigDate },
 	}
-	backends := 0
+}
+
+// rigIDs are the IDs of backends, by pool and name, in the order in which they
+// were first seen.
+type rigIDs map[[2]string]int
+
+// snapshot is the first snapshot of cfg for the only loop.
+func (ids rigIDs) snapshot(cfg *config.Config) Snapshot {
+	s := Snapshot{Config: cfg, Number: 1, Loops: 1, Slots: []int{0}}
 	for _, pool := range cfg.Pools {
-		addrs := make([][]loop.Addr, len(pool.Backends))
-		for i, b := range pool.Backends {
-			addrs[i] = []loop.Addr{rigAddr(b)}
+		var list []int
+		var addrs [][]loop.Addr
+		for _, b := range pool.Backends {
+			key := [2]string{pool.Name, b.String()}
+			if _, known := ids[key]; !known {
+				ids[key] = len(ids)
+			}
+			list, addrs = append(list, ids[key]), append(addrs, []loop.Addr{rigAddr(b)})
 		}
-		o.Addrs = append(o.Addrs, addrs)
-		backends += len(addrs)
+		s.IDs, s.Addrs = append(s.IDs, list), append(s.Addrs, addrs)
 	}
-	o.Board = board.New(1, backends)
-	return o
+	return s
+}
+
+// serve serves at the place of every backend of s, and those before.
+func (r *rig) serve(s Snapshot) {
+	for _, pool := range s.Addrs {
+		for _, addrs := range pool {
+			for i := len(r.servers); i <= int(addrs[0].IP.Addr().As4()[3])-1; i++ {
+				v := r.k.Serve(rigBackend(i))
+				v.OnConnect = r.onConnect(i)
+				r.servers = append(r.servers, v)
+			}
+		}
+	}
+}
+
+// onConnect has welcome given the conns to a place, where there is one.
+func (r *rig) onConnect(place int) func(p *looptest.Peer) {
+	if r.welcome == nil {
+		return nil
+	}
+	return func(p *looptest.Peer) { r.welcome(place, p) }
+}
+
+// onEveryConnect gives f the conns to all places, of backends to come, too.
+func (r *rig) onEveryConnect(f func(place int, p *looptest.Peer)) {
+	r.welcome = f
+	for i, v := range r.servers {
+		v.OnConnect = r.onConnect(i)
+	}
+}
+
+// reload gives the proxy another configuration at its next turn.
+func (r *rig) reload(cfg *config.Config) {
+	before := r.snapshot
+	r.snapshot = r.ids.snapshot(cfg)
+	r.snapshot.Number = before.Number + 1
+	r.snapshot.Loops, r.snapshot.Place, r.snapshot.Slots = before.Loops, before.Place, before.Slots
+	r.serve(r.snapshot)
+	s := r.snapshot
+	r.l.Post(func() { r.p.Reload(s) })
 }
 
 // settle turns the loop, without letting time pass, until nothing moves.
@@ -205,12 +262,21 @@ func (r *rig) leftovers() (all []string) {
 	} {
 		note(what, int(c.Load()))
 	}
-	for _, q := range r.p.pools {
+	for _, q := range r.p.now.pools {
 		note("waiting at pool "+q.Name, q.waits.Len()+q.again.Len())
 		for _, t := range q.targets {
-			note("InFlight of "+t.Name, int(t.Slot.InFlight.Load()))
 			note("idle list of "+t.Name, t.Idle.Len())
 		}
+	}
+	for id := range r.board.Backends() {
+		slot := r.board.Backend(r.p.slot, id)
+		note(fmt.Sprintf("InFlight of backend %d", id), int(slot.InFlight.Load()))
+		note(fmt.Sprintf("WaitsSince of backend %d", id), int(slot.WaitsSince.Load()))
+	}
+	note("old snapshots", len(r.p.past))
+	note("exchanges that may pick", r.p.now.picking)
+	if got := r.p.counters.OldestConfig.Load(); got != r.snapshot.Number && !(r.p.over && got == 0) {
+		all = append(all, fmt.Sprintf("OldestConfig: %d of %d", got, r.snapshot.Number))
 	}
 	if m := r.k.Misuses(); len(m) > 0 {
 		all = append(all, m...)

@@ -234,7 +234,7 @@ func (s *sim) checkResponse(who string, r *simRequest, m *simMessage) {
 		s.errorf("%s: request %d: Content-Length %q to HEAD, want %d", who, r.id, length, r.size)
 	case len(m.fields["date"]) != 1 || len(m.fields["x-hop"]) != 0 || len(m.fields["keep-alive"]) != 0:
 		s.errorf("%s: request %d: fields %v", who, r.id, m.fields)
-	case (len(m.fields["set-cookie"]) == 1) != (s.r.p.cfg.Pools[r.pool].Sticky != ""):
+	case (len(m.fields["set-cookie"]) == 1) != (s.r.p.now.cfg.Pools[r.pool].Sticky != ""):
 		s.errorf("%s: request %d: cookies %q", who, r.id, m.fields["set-cookie"])
 	case r.minor == 0 && len(m.fields["transfer-encoding"]) > 0:
 		s.errorf("%s: chunks to HTTP/1.0", who)

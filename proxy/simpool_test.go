@@ -72,7 +72,7 @@ func (s *sim) drawPool(p *config.Pool) {
 // backend returns the backend at a place, whose number on the board is the same,
 // and its pool.
 func (s *sim) backend(place int) (pool int, b config.Backend) {
-	for i, p := range s.r.p.cfg.Pools {
+	for i, p := range s.r.p.now.cfg.Pools {
 		if place < len(p.Backends) {
 			return i, p.Backends[place]
 		}
@@ -146,7 +146,7 @@ func (s *sim) freePlaces() {
 
 // countWaits looks who waits for room, now and then.
 func (s *sim) countWaits() {
-	for _, q := range s.r.p.pools {
+	for _, q := range s.r.p.now.pools {
 		s.waits += q.waits.Len() + q.again.Len()
 	}
 	if s.r.l.Now() < s.begun.Add(simFaultTime) {

@@ -48,7 +48,7 @@ func simSum(b []byte) string {
 
 // newRequest draws a request.
 func (s *sim) newRequest(minor int, pipelined bool) *simRequest {
-	r := &simRequest{id: len(s.requests), minor: minor, pool: s.rng.IntN(len(s.r.p.cfg.Pools))}
+	r := &simRequest{id: len(s.requests), minor: minor, pool: s.rng.IntN(len(s.r.p.now.cfg.Pools))}
 	r.method = []string{"GET", "GET", "HEAD", "POST", "POST", "PUT", "DELETE"}[s.rng.IntN(7)]
 	if r.method == "POST" || r.method == "PUT" {
 		r.body = simBytes(-r.id, s.size())

@@ -107,7 +107,8 @@ type wireConn struct {
 
 // play runs a script: each action, then, until nothing moves any more, what
 // follows from it. An action behind "& " comes at once with the one before.
-// Lines behind "| " are lb.toml, in which "a" is the host of the first backend.
+// Lines behind "| " are lb.toml, in which "a" is the host of the first backend;
+// later ones are for "lb: reload".
 func play(t *testing.T, script string, cut, tiny bool) *player {
 	p := &player{t: t, cut: cut, tiny: tiny, count: make(map[string]int)}
 	lines := strings.Split(strings.TrimSuffix(script, "\n"), "\n")
@@ -203,19 +204,24 @@ func (p *player) start() {
 	}
 	cfg.Pools = rigConfig(backends).Pools
 	if p.toml != "" {
-		var err error
-		if cfg, err = config.Parse("lb.toml", []byte(p.toml)); err != nil {
-			p.t.Fatal(err)
-		}
+		cfg = p.parse()
 	}
 	p.rig = newRig(p.t, 1, cfg, p.tiny)
 	p.k.Faults = faults
-	for _, q := range p.p.pools {
+	for _, q := range p.p.now.pools {
 		q.waits.Max = waits
 	}
-	for i, s := range p.servers {
-		s.OnConnect = func(peer *looptest.Peer) { p.opened("backend", placeName(i), peer) }
+	p.onEveryConnect(func(place int, peer *looptest.Peer) { p.opened("backend", placeName(place), peer) })
+}
+
+// parse reads the lines of lb.toml that stand in the script since the last time.
+func (p *player) parse() *config.Config {
+	cfg, err := config.Parse("lb.toml", []byte(p.toml))
+	if err != nil {
+		p.t.Fatal(err)
 	}
+	p.toml = ""
+	return cfg
 }
 
 // placeName is the name of backend i in transcripts: a, b, ...
@@ -300,6 +306,8 @@ func (p *player) command(verb string) {
 	switch verb {
 	case "drain":
 		p.l.Post(func() { p.p.Drain(func() { p.seen = append(p.seen, "lb: drained") }) })
+	case "reload":
+		p.reload(p.parse())
 	case "cut":
 		p.l.Post(func() { p.seen = append(p.seen, fmt.Sprintf("lb: told to cut, %d exchanges cut off", p.p.Cut())) })
 	default:
@@ -323,7 +331,7 @@ func (p *player) place(i int, verb string) {
 	case "accept":
 		s.Refuse, s.Silent = false, false
 	case "be unknown":
-		p.p.SetAddrs(0, i, nil)
+		p.p.SetAddrs(i, nil)
 	case "fail its checks":
 		p.check(i, board.Down, board.ReasonConnect)
 	case "pass its checks":
