@@ -69,7 +69,7 @@ func startSuccessor(binary string) (*successor, error) {
 // successorEnv returns environ for the new process: what systemd meant for this
 // process alone is left out.
 func successorEnv(environ []string) []string {
-	ours := []string{upgradeEnv, workerEnv, "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}
+	ours := []string{upgradeEnv, workerEnv, "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"}
 	env := slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
 		return slices.Contains(ours, name)
