@@ -180,12 +180,6 @@ func (s *server) run() (cut int) {
 	defer chores.Stop()
 	watchdog, stop := ticks(watchdogEvery(s.log))
 	defer stop()
-	var watchdog <-chan time.Time
-	if every := watchdogEvery(s.log); every > 0 {
-		ticker := time.NewTicker(every)
-		defer ticker.Stop()
-		watchdog = ticker.C
-	}
 	hup := s.signals.reload
 	again := time.NewTimer(0) // when SIGHUP is heard again
 	defer again.Stop()
@@ -204,8 +198,6 @@ func (s *server) run() (cut int) {
 			hup = s.signals.reload
 		case <-s.signals.upgrade:
 			s.beginUpgrade("", func(api.Upgraded, error) {}) // which logs
-		case <-watchdog:
-			s.tellWatchdog()
 		case <-chores.C:
 			s.chores()
 		case <-watchdog:

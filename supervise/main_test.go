@@ -14,10 +14,12 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"lb/admin/api"
 	"lb/config"
 )
 
@@ -67,7 +69,7 @@ func testConfig(mode config.Mode) *config.Config {
 	cfg := config.Default()
 	cfg.Mode, cfg.Host, cfg.Port, cfg.Workers = mode, "127.0.0.1", 0, 2
 	cfg.LogLevel = "error"
-	cfg.Admin.Address = ""
+	cfg.Admin.Address, cfg.Admin.Socket = "127.0.0.1:0", config.SocketOff
 	cfg.Pools[0].Backends = nil
 	cfg.Timeouts.Drain = patience
 	return cfg
@@ -123,25 +125,52 @@ func newSlowBackend(t *testing.T) *slowBackend {
 type inside struct {
 	addr    string
 	running Running
+	control api.Control
 	admin   *fakeAdmin
 	signals chan os.Signal
 	done    chan struct{} // closed when Serve has returned
 	code    int
 	err     error
+
+	next atomic.Pointer[config.Config] // what a reload finds
 }
 
 // fakeAdmin is an operator's server that only remembers.
 type fakeAdmin struct {
 	red       chan struct{} // closed when health turned red
 	listenErr error
+	serving   net.Listener
 }
 
-func (a *fakeAdmin) Listen() (net.Addr, error)   { return nil, a.listenErr }
-func (a *fakeAdmin) SetDraining(bool)            { close(a.red) }
-func (a *fakeAdmin) Close(context.Context) error { return nil }
+func (a *fakeAdmin) Listen() (net.Listener, error) {
+	if a.listenErr != nil {
+		return nil, a.listenErr
+	}
+	return net.Listen("tcp", "127.0.0.1:0")
+}
+
+func (a *fakeAdmin) Serve(l net.Listener) { a.serving = l }
+func (a *fakeAdmin) SetDraining(bool)     { close(a.red) }
+
+func (a *fakeAdmin) Close(context.Context) error {
+	if a.serving != nil {
+		a.serving.Close()
+	}
+	return nil
+}
+
+// fakeRuntime is a server for commands that nobody can reach.
+type fakeRuntime struct{}
+
+func (fakeRuntime) Listen(path string) (*net.UnixListener, error) {
+	return net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+}
+func (fakeRuntime) Serve(net.Listener)          {}
+func (fakeRuntime) Close(context.Context) error { return nil }
 
 // begin calls Serve on a goroutine and returns when it serves or has returned.
-// Serve is stopped with the test, if not before.
+// Serve is stopped with the test, if not before. A reload finds cfg, until next
+// is set to another.
 func begin(t *testing.T, cfg *config.Config, o Options) *inside {
 	t.Helper()
 	in := &inside{
@@ -149,11 +178,18 @@ func begin(t *testing.T, cfg *config.Config, o Options) *inside {
 		signals: make(chan os.Signal, 8),
 		done:    make(chan struct{}),
 	}
+	in.next.Store(cfg)
 	ready := make(chan string, 1)
 	o.Signals = in.signals
 	o.Ready = func(addr string, _ net.Addr) { ready <- addr }
 	if o.Admin == nil {
-		o.Admin = func(r Running) Admin { in.running = r; return in.admin }
+		o.Admin = func(_ *config.Config, r Running) Admin { in.running = r; return in.admin }
+	}
+	if o.Runtime == nil {
+		o.Runtime = func(c api.Control) Runtime { in.control = c; return fakeRuntime{} }
+	}
+	if o.Load == nil {
+		o.Load = func() (*config.Config, error) { return in.next.Load(), nil }
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -162,7 +198,7 @@ func begin(t *testing.T, cfg *config.Config, o Options) *inside {
 		defer close(in.done)
 		in.code, in.err = Serve(cfg, o)
 	}()
-	t.Cleanup(func() { in.signals <- syscall.SIGQUIT; wait(t, in.done, "Serve to return") })
+	t.Cleanup(func() { offer(in.signals, os.Signal(syscall.SIGQUIT)); wait(t, in.done, "Serve to return") })
 	select {
 	case in.addr = <-ready:
 	case <-in.done:

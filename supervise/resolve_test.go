@@ -3,10 +3,9 @@ package supervise
 import (
 	"bytes"
 	"context"
-	"fmt"
-	"log/slog"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +14,7 @@ import (
 	"lb/loop"
 )
 
-var bookPools = []config.Pool{
+var bookConfig = &config.Config{Pools: []config.Pool{
 	{Name: "default", Backends: []config.Backend{
 		{Host: "10.0.0.1", Port: 1},
 		{Host: "app.test", Port: 2},
@@ -25,63 +24,63 @@ var bookPools = []config.Pool{
 		{Host: "app.test", Port: 3},
 		{Host: "2001:db8::1", Port: 4},
 	}},
-}
+}}
 
 func addrAt(text string) []loop.Addr { return []loop.Addr{{IP: netip.MustParseAddrPort(text)}} }
 
 func TestAddrBook(t *testing.T) {
-	names := &fakeResolver{name: "app.test"}
+	resolver := &fakeResolver{name: "app.test"}
 	var log bytes.Buffer
-	b := newAddrBook(bookPools, names, NewLog(&log, "info"))
+	b := newAddrBook(NewLog(&log, "info"))
 	want := [][][]loop.Addr{
 		{addrAt("10.0.0.1:1"), nil, {{Path: "/run/app.sock"}}},
 		{nil, addrAt("[2001:db8::1]:4")},
 	}
-	refresh := func() (changes []string) {
-		b.refresh(t.Context(), func(at place, addrs []loop.Addr) {
-			changes = append(changes, fmt.Sprint(at, addrs[0].IP))
-		})
-		return changes
+	names := namesOf(bookConfig)
+	if !slices.Equal(names, []string{"app.test"}) {
+		t.Fatalf("names: %v", names)
 	}
-	step := func(what string, changes, wantChanges []string) {
+	step := func(what string, changed, without []string) {
 		t.Helper()
-		if !reflect.DeepEqual(changes, wantChanges) {
-			t.Errorf("%s: changes %v, want %v", what, changes, wantChanges)
+		if got := b.note(lookUp(t.Context(), resolver, names, patience)); !slices.Equal(got, changed) {
+			t.Errorf("%s: changed %v, want %v", what, got, changed)
 		}
-		if got := b.snapshot(); !reflect.DeepEqual(got, want) {
+		if got := b.addrs(bookConfig); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %v, want %v", what, got, want)
 		}
+		if got := b.without(names); !slices.Equal(got, without) {
+			t.Errorf("%s: without address %v, want %v", what, got, without)
+		}
 	}
-	step("unknown", refresh(), nil)
-	step("still unknown", refresh(), nil)
+	step("unknown", nil, names)
+	step("still unknown", nil, names)
 	if got := strings.Count(log.String(), "does not resolve"); got != 1 {
 		t.Errorf("%d warnings, want one for a change of state:\n%s", got, log.String())
 	}
-	if got := b.interval(resolveEvery); got != unresolvedEvery {
-		t.Errorf("a name without address is looked up after %v, want %v", got, unresolvedEvery)
-	}
-	names.set("::ffff:10.0.0.7")
+	resolver.set("::ffff:10.0.0.7")
 	want[0][1], want[1][0] = addrAt("10.0.0.7:2"), addrAt("10.0.0.7:3")
-	step("known", refresh(), []string{"{0 1} 10.0.0.7:2", "{1 0} 10.0.0.7:3"})
-	step("the same", refresh(), nil)
-	if got := b.interval(resolveEvery); got != resolveEvery {
-		t.Errorf("names are looked up after %v, want %v", got, resolveEvery)
-	}
-	names.addr.Store(nil)
-	step("lost", refresh(), nil)
+	step("known", names, nil)
+	step("the same", nil, nil)
+	resolver.addr.Store(nil)
+	step("lost", nil, nil)
+	b.forget(names)
+	step("needed still", nil, nil)
+	b.forget(nil)
+	want[0][1], want[1][0] = nil, nil
+	step("forgotten", nil, names)
 }
 
 func TestSameSet(t *testing.T) {
-	a, b := addrAt("10.0.0.1:1")[0], addrAt("10.0.0.2:1")[0]
+	a, b := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
 	for _, tc := range []struct {
-		x, y []loop.Addr
+		x, y []netip.Addr
 		want bool
 	}{
 		{nil, nil, true},
-		{[]loop.Addr{a}, nil, false},
-		{nil, []loop.Addr{a}, false},
-		{[]loop.Addr{a, b}, []loop.Addr{b, a}, true},
-		{[]loop.Addr{a, b}, []loop.Addr{a}, false},
+		{[]netip.Addr{a}, nil, false},
+		{nil, []netip.Addr{a}, false},
+		{[]netip.Addr{a, b}, []netip.Addr{b, a}, true},
+		{[]netip.Addr{a, b}, []netip.Addr{a}, false},
 	} {
 		if got := sameSet(tc.x, tc.y); got != tc.want {
 			t.Errorf("%v and %v: %v, want %v", tc.x, tc.y, got, tc.want)
@@ -89,8 +88,28 @@ func TestSameSet(t *testing.T) {
 	}
 }
 
-// A name server that does not answer ends one pass, is warned of, and ends with
-// the context at once.
+// Names are looked up often as long as one has no address.
+func TestLookupsPace(t *testing.T) {
+	l := startLookups(&fakeResolver{}, 0, func(<-chan struct{}, findings) { t.Error("looked up too soon") })
+	defer l.close()
+	for _, tc := range []struct {
+		names   []string
+		missing bool
+		want    time.Duration
+	}{
+		{[]string{"a.test"}, false, resolveEvery},
+		{[]string{"a.test", "b.test"}, true, unresolvedEvery},
+		{nil, false, resolveEvery},
+	} {
+		l.set(tc.names, tc.missing)
+		if names, every := l.wants(); !slices.Equal(names, tc.names) || every != tc.want {
+			t.Errorf("%v, %v: looks up %v every %v", tc.names, tc.missing, names, every)
+		}
+	}
+}
+
+// A name server that does not answer holds up nobody: what waits for it ends at
+// once when it is told to.
 func TestHungNameServer(t *testing.T) {
 	asked := make(chan struct{}, 8)
 	hung := resolverFunc(func(ctx context.Context, _, _ string) ([]netip.Addr, error) {
@@ -98,14 +117,13 @@ func TestHungNameServer(t *testing.T) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	})
-	b := newAddrBook(bookPools, hung, slog.New(slog.DiscardHandler))
-	ctx, cancel := context.WithCancel(t.Context())
+	l := startLookups(hung, time.Millisecond, func(<-chan struct{}, findings) { t.Error("news from nowhere") })
+	l.set([]string{"app.test"}, true)
+	<-asked
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		b.watch(ctx, time.Millisecond, func(place, []loop.Addr) { t.Error("an address from nowhere") })
+		l.close()
 	}()
-	<-asked
-	cancel()
-	wait(t, ended, "the watch to end")
+	wait(t, ended, "the lookups to end")
 }

@@ -171,7 +171,7 @@ func TestPIDFileOfAnother(t *testing.T) {
 func TestAdminRefused(t *testing.T) {
 	eachMode(t, func(t *testing.T, cfg *config.Config) {
 		admin := &fakeAdmin{listenErr: &net.OpError{Op: "listen at", Net: "the-admin-address", Err: syscall.EADDRINUSE}}
-		in := begin(t, cfg, Options{Admin: func(Running) Admin { return admin }})
+		in := begin(t, cfg, Options{Admin: func(*config.Config, Running) Admin { return admin }})
 		wantRefusal(t, in, syscall.EADDRINUSE, "the-admin-address")
 	})
 }
