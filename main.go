@@ -11,11 +11,13 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 
 	"lb/admin"
+	"lb/admin/api"
 	"lb/config"
 	"lb/supervise"
 )
@@ -30,6 +32,11 @@ const (
 type commandLine struct {
 	Serve    serveCmd    `cmd:"" help:"Balance HTTP/1.1 traffic over backends."`
 	Check    checkCmd    `cmd:"" help:"Say whether a configuration is accepted."`
+	Status   statusCmd   `cmd:"" help:"Show what a running lb does: loops, pools, backends."`
+	Reload   reloadCmd   `cmd:"" help:"Have a running lb read its configuration again, and print what changed."`
+	Upgrade  upgradeCmd  `cmd:"" help:"Put another binary in the place of a running lb; no connection is refused or reset."`
+	Drain    drainCmd    `cmd:"" help:"Have a running lb finish what it has, and leave."`
+	Backend  backendCmd  `cmd:"" help:"List the backends of a running lb, or change one until the file says otherwise."`
 	Backends backendsCmd `cmd:"" help:"Run the demo backends alone."`
 	Bench    benchCmd    `cmd:"" help:"Measure what answers a URL."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
@@ -51,6 +58,7 @@ func run(args []string, stdout, stderr io.Writer) (exitCode int) {
 		kong.Writers(stdout, stderr))
 	ctx, err := parser.Parse(args)
 	if err != nil {
+		supervise.ReportFault(err) // in an upgrade: this binary may not know a flag of the last
 		fmt.Fprintf(stderr, "lb: %v; see lb --help\n", err)
 		return exitConfig
 	}
@@ -62,18 +70,27 @@ func run(args []string, stdout, stderr io.Writer) (exitCode int) {
 
 // report writes err and returns the exit code for it.
 func report(stderr io.Writer, err error) (exitCode int) {
-	var refused config.Errors
-	if errors.As(err, &refused) {
-		for _, e := range refused {
-			if e.File == "" {
-				fmt.Fprint(stderr, "lb: ") // what has a file begins with it, for editors to find
-			}
-			fmt.Fprintln(stderr, e)
-		}
+	if explain(stderr, err) {
 		return exitConfig
 	}
-	fmt.Fprintf(stderr, "lb: %v\n", err)
 	return exitFault
+}
+
+// explain writes err, a line for each mistake in a configuration, and says
+// whether it is about one.
+func explain(stderr io.Writer, err error) (ofConfig bool) {
+	var refused config.Errors
+	if !errors.As(err, &refused) {
+		fmt.Fprintf(stderr, "lb: %v\n", err)
+		return false
+	}
+	for _, e := range refused {
+		if e.File == "" {
+			fmt.Fprint(stderr, "lb: ") // what has a file begins with it, for editors to find
+		}
+		fmt.Fprintln(stderr, e)
+	}
+	return true
 }
 
 // streams are where a command writes to.
@@ -93,43 +110,85 @@ type serveCmd struct {
 	Demo     bool     `xor:"backends" help:"Start two demo backends inside and forward to them."`
 }
 
-// Run serves until a signal.
+// Run serves until a signal or a command.
 func (s *serveCmd) Run(exitCode *int, std *streams) error {
-	file, err := config.Find(s.Config)
+	var servers demoServers
+	if s.Demo {
+		var err error
+		if servers, err = startDemo(); err != nil {
+			supervise.ReportFault(err)
+			return err
+		}
+		defer servers.close()
+	}
+	cfg, load, err := s.load(servers)
 	if err != nil {
+		supervise.ReportFault(err)
 		return err
 	}
+	*exitCode, err = supervise.Serve(cfg, s.options(std, cfg, load, servers))
+	return err
+}
+
+// load returns the configuration, the flags included, and what reads it again.
+// From then on its path does not depend on where lb was started.
+func (s *serveCmd) load(servers demoServers) (*config.Config, func() (*config.Config, error), error) {
 	flags := config.Flags{
 		Mode: s.Mode, Host: s.Host, Strategy: s.Strategy, LogLevel: s.LogLevel, PIDFile: s.PIDFile,
 		Workers: s.Workers, Port: s.Port, Backends: s.Backend,
 	}
-	var o supervise.Options
 	if s.Demo {
-		servers, err := startDemo()
-		if err != nil {
-			return err
-		}
-		defer servers.close()
 		flags.Backends = servers.addrs()
-		o.Ready = func(addr string, adminAddr net.Addr) { printDemo(std.out, servers, addr, adminAddr) }
+	}
+	file, err := config.Find(s.Config)
+	if err != nil {
+		return nil, nil, err
 	}
 	cfg, err := file.With(flags)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	o.Log = supervise.NewLog(std.err, cfg.LogLevel)
-	o.Admin = func(r supervise.Running) supervise.Admin { return admin.New(adminOptions(r, o.Log)) }
-	*exitCode, err = supervise.Serve(cfg, o)
-	return err
+	if path, err := filepath.Abs(cfg.Source); err == nil && cfg.Source != "" {
+		cfg.Source = path
+	}
+	path := cfg.Source // a file that was there once and is gone is not replaced by defaults
+	return cfg, func() (*config.Config, error) {
+		file, err := config.Find(path)
+		if err != nil {
+			return nil, err
+		}
+		return file.With(flags)
+	}, nil
+}
+
+// options wires the packages.
+func (s *serveCmd) options(std *streams, cfg *config.Config, load func() (*config.Config, error), servers demoServers) supervise.Options {
+	log, level := supervise.NewLevelLog(std.err, cfg.LogLevel)
+	o := supervise.Options{Log: log, Level: level, Version: version(), Load: load}
+	o.Admin = func(cfg *config.Config, r supervise.Running) supervise.Admin {
+		return admin.New(adminOptions(cfg, r, log))
+	}
+	o.Runtime = func(c api.Control) supervise.Runtime { return admin.NewRuntime(c, log) }
+	if s.Demo {
+		o.Ready = func(addr string, adminAddr net.Addr) { printDemo(std.out, servers, addr, adminAddr) }
+	}
+	return o
 }
 
 // adminOptions shows the operator's server what runs.
-func adminOptions(r supervise.Running, log *slog.Logger) admin.Options {
-	o := admin.Options{Board: r.Board, Now: r.Now, Config: r.Config, Version: version(), Log: log}
+func adminOptions(cfg *config.Config, r supervise.Running, log *slog.Logger) admin.Options {
+	o := admin.Options{
+		Address: cfg.Admin.Address,
+		Board:   r.Board,
+		View:    func() admin.View { return admin.View(r.View()) },
+		Now:     r.Now,
+		Version: version(),
+		Log:     log,
+	}
 	if r.Workers != nil {
-		o.Workers = func() (w admin.Workers) {
-			w.Running, w.Restarts = r.Workers()
-			return w
+		o.Workers = func() int {
+			running, _ := r.Workers()
+			return running
 		}
 	}
 	return o

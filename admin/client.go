@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"syscall"
 	"time"
 
@@ -42,7 +43,8 @@ func NewClient(path string) *Client {
 		var d net.Dialer
 		return d.DialContext(ctx, "unix", unabstract(path))
 	}
-	return &Client{path, &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Client{path, &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}, CheckRedirect: stay}}
 }
 
 // NoAnswerError is why nothing was heard from lb. What was asked for may have
@@ -64,6 +66,8 @@ func (e *NoAnswerError) Error() string {
 		return fmt.Sprintf("no lb answers at %s: it is gone and has left its socket behind", e.Path)
 	case errors.Is(e.Err, fs.ErrPermission):
 		return fmt.Sprintf("no lb answers at %s: permission denied; be the user that it runs as", e.Path)
+	case errors.Is(e.Err, io.EOF):
+		return fmt.Sprintf("no lb answers at %s: the connection was closed without an answer", e.Path)
 	}
 	return fmt.Sprintf("no lb answers at %s: %v", e.Path, reason(e.Err))
 }
@@ -162,6 +166,10 @@ func (c *Client) ask(method, path string, timeout time.Duration, body, got any) 
 }
 
 func (c *Client) noAnswer(err error, timeout time.Duration) error {
+	var request *url.Error
+	if errors.As(err, &request) {
+		err = request.Err
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return &NoAnswerError{Path: c.path, Late: timeout, Err: err}
 	}

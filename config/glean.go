@@ -1,0 +1,45 @@
+package config
+
+import (
+	"os"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// Glean returns Default with what a file that is not accepted still tells about
+// where the commands' socket is: its PIDFile and Admin.Socket. path is as for
+// Find. A file that says nothing, or is not there, is no error.
+func Glean(path string) *Config {
+	c := Default()
+	if path == "" {
+		path = FileName
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return c
+	}
+	src := strings.TrimPrefix(string(data), "\xef\xbb\xbf")
+	at, _ := findSpots(src)
+	c.Source, c.PIDFile = path, textAt(src, at, "pid_file")
+	if s := textAt(src, at, "admin.socket"); checkAdminSocket(s) == nil {
+		c.Admin.Socket = s
+	}
+	return c
+}
+
+// textAt returns the text that is the value at path, "" if it is none. What
+// stands behind it need not be TOML.
+func textAt(src string, at spots, path string) string {
+	s, ok := at[path]
+	if !ok || s.value >= len(src) || !strings.ContainsAny(src[s.value:s.value+1], `"'`) {
+		return ""
+	}
+	f := finder{src: src, off: s.value}
+	f.text()
+	var value struct{ V string }
+	if _, err := toml.Decode("V = "+src[s.value:f.off], &value); err != nil {
+		return ""
+	}
+	return value.V
+}
