@@ -2,8 +2,11 @@ package supervise
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
+	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -81,6 +84,145 @@ func TestListenersShareConnections(t *testing.T) {
 	})
 	if got[0] == 0 || got[1] == 0 { // by chance: below 1e-17
 		t.Errorf("connections by socket: %v, want some at each", got)
+	}
+}
+
+// More loops get more sockets; those that there are stay, and less loops share
+// them all.
+func TestGrowAndDeal(t *testing.T) {
+	for _, host := range []string{"127.0.0.1", "::1", "::", "0.0.0.0"} {
+		ls, err := listen(net.DefaultResolver, host, 0, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ls.close()
+		before := slices.Clone(ls.files)
+		for _, n := range []int{4, 3, 1} {
+			if err := ls.grow(n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !slices.Equal(ls.files[:len(before)], before) {
+			t.Error("sockets were exchanged")
+		}
+		if reusePortBalances && len(ls.files) != 4 {
+			t.Errorf("%s: %d sockets, want 4", host, len(ls.files))
+		}
+		wantSameOptions(t, ls.files)
+		for n := 1; n <= len(ls.files); n++ {
+			var dealt []*os.File
+			for place := range n {
+				share := ls.dealt(place, n)
+				if len(share) == 0 {
+					t.Errorf("nothing for loop %d of %d", place, n)
+				}
+				dealt = append(dealt, share...)
+			}
+			if !ls.shared && len(dealt) != len(ls.files) {
+				t.Errorf("%d sockets are dealt to %d loops, want %d", len(dealt), n, len(ls.files))
+			}
+		}
+	}
+}
+
+// wantSameOptions wants a connection to be treated alike whichever of files gets it.
+func wantSameOptions(t *testing.T, files []*os.File) {
+	t.Helper()
+	first := boundAddr(files[0])
+	for i, f := range files {
+		fd := int(f.Fd())
+		if got := boundAddr(f); got != first {
+			t.Errorf("socket %d is at %v, want %v", i, got, first)
+		}
+		for name, opt := range map[string][2]int{
+			"SO_ACCEPTCONN": {unix.SOL_SOCKET, unix.SO_ACCEPTCONN},
+			"SO_REUSEADDR":  {unix.SOL_SOCKET, unix.SO_REUSEADDR},
+			"TCP_NODELAY":   {unix.IPPROTO_TCP, unix.TCP_NODELAY},
+		} {
+			if v, err := unix.GetsockoptInt(fd, opt[0], opt[1]); err != nil || v == 0 {
+				t.Errorf("socket %d: %s is %d, %v; want it on", i, name, v, err)
+			}
+		}
+		if first.Addr().Is6() {
+			want, _ := unix.GetsockoptInt(int(files[0].Fd()), unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
+			if v, err := unix.GetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY); err != nil || v != want {
+				t.Errorf("socket %d: IPV6_V6ONLY is %d, %v; want %d", i, v, err, want)
+			}
+		}
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+			t.Errorf("socket %d: not closed on exec, %v", i, err)
+		}
+	}
+}
+
+// Sockets that there are already are used, not opened again: those that were
+// configured alike, those with the same address, those of systemd.
+func TestListenGiven(t *testing.T) {
+	old, err := listen(net.DefaultResolver, "127.0.0.1", 0, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.close()
+	port := int(old.bound().Port())
+	names := resolverFunc(func(context.Context, string, string) ([]netip.Addr, error) {
+		return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
+	})
+	for _, tc := range []struct {
+		host string
+		port int
+	}{{"127.0.0.1", 0}, {"127.0.0.1", port}, {"app.test", port}, {"::ffff:127.0.0.1", port}} {
+		ls, err := listen(names, tc.host, tc.port, 3, &listeners{}, old)
+		if err != nil || ls != old {
+			t.Errorf("%s port %d: %v, %v; want the sockets that there are", tc.host, tc.port, ls, err)
+		}
+	}
+	if reusePortBalances && len(old.files) != 3 {
+		t.Errorf("%d sockets for 3 loops", len(old.files))
+	}
+	// Another address of a port of ours is no one else's.
+	all, err := listen(names, "0.0.0.0", port, 1, old)
+	if err != nil || all == old {
+		t.Fatalf("%v, %v; want sockets of their own for every address", all, err)
+	}
+	all.close()
+	if _, err := listen(names, "0.0.0.0", port, 1); !errors.Is(err, unix.EADDRINUSE) {
+		t.Errorf("error %v, want the port to be taken when nobody says whose it is", err)
+	}
+	if other, err := listen(names, "127.0.0.1", 0, 1, &listeners{configured: "127.0.0.1:1"}); err != nil {
+		t.Error(err)
+	} else {
+		other.close()
+	}
+}
+
+// What is done to a descriptor here is not felt by others who accept from the
+// same socket, and Go's poller does not learn of it.
+func TestDupQuietly(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	f, err := dupListener(l.(*net.TCPListener))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0)
+	if err != nil || flags&unix.O_NONBLOCK == 0 {
+		t.Errorf("flags %#x, %v; the other descriptor would block", flags, err)
+	}
+	if flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+		t.Errorf("descriptor flags %#x, %v; want it closed on exec", flags, err)
+	}
+	if err := f.SetReadDeadline(time.Now()); !errors.Is(err, os.ErrNoDeadline) {
+		t.Errorf("a deadline can be set (%v), so Go's poller knows it", err)
+	}
+	if got, want := boundAddr(f).String(), l.Addr().String(); got != want {
+		t.Errorf("it is the socket at %s, want %s", got, want)
+	}
+	if _, err := dupQuietly(-1); err == nil {
+		t.Error("no descriptor: want an error")
 	}
 }
 
