@@ -239,12 +239,11 @@ func (in *inheritance) takeAdmin(address string) net.Listener {
 // one has to be opened. To close it leaves the path alone as long as the old
 // process may go on with it.
 func (in *inheritance) takeRuntime(path string) *net.UnixListener {
-	if in == nil || in.runtimePath != path {
+	if in == nil || in.runtime == nil || in.runtimePath != path {
 		return nil
 	}
-	l := in.runtime
-	in.runtime, in.taken = nil, l
-	return l
+	in.runtime, in.taken = nil, in.runtime
+	return in.taken
 }
 
 // ready tells the old process that this one accepts connections, and returns

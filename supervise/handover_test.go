@@ -1,0 +1,347 @@
+package supervise
+
+import (
+	"encoding/json"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lb/board"
+)
+
+// handing is everything that one process can hand over to another.
+type handing struct {
+	board    *board.Board
+	file     *os.File
+	sets     []*listeners
+	admin    net.Listener
+	runtime  *net.UnixListener
+	handover *handover
+	moving   *moving
+}
+
+func newHanding(t *testing.T) *handing {
+	t.Helper()
+	h := &handing{handover: &handover{Protocol: upgradeProtocol, Number: 7, Admin: "127.0.0.1:0"}}
+	var err error
+	if h.board, h.file, err = board.Create(4, 16); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.board.Close(); h.file.Close() })
+	for _, n := range []int{3, 1} {
+		ls, err := listen(net.DefaultResolver, "127.0.0.1", 0, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(ls.close)
+		h.sets = append(h.sets, ls)
+	}
+	h.sets[1].systemd, h.sets[1].shared, h.sets[1].configured = true, true, ""
+	if h.admin, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.admin.Close() })
+	h.handover.Runtime = filepath.Join(t.TempDir(), "lb.sock")
+	if h.runtime, err = net.ListenUnix("unix", &net.UnixAddr{Name: h.handover.Runtime, Net: "unix"}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.runtime.Close() })
+	reg := newRegistry()
+	reg.Next, reg.InUse["api\x00a:1"], reg.Retired = 9, registered{ID: 4, Weight: 2}, []retired{{Key: "api\x00b:1", ID: 5, By: 6}}
+	if h.handover.Registry, err = json.Marshal(reg); err != nil {
+		t.Fatal(err)
+	}
+	h.moving = &moving{handover: h.handover, fds: []int{int(h.file.Fd())}}
+	for _, l := range []net.Listener{h.admin, h.runtime} {
+		if err := h.moving.addListener(l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, ls := range h.sets {
+		h.moving.addSet(ls)
+	}
+	t.Cleanup(h.moving.closeDups)
+	return h
+}
+
+// pass hands h over to this very process.
+func (h *handing) pass(t *testing.T, fds []int) (in *inheritance, old *channel, err error) {
+	t.Helper()
+	old, theirs, err := controlPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(old.close)
+	defer theirs.Close()
+	fd, err := unix.FcntlInt(theirs.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(upgradeEnv, strconv.Itoa(fd))
+	sent := make(chan error, 1)
+	go func() { sent <- old.send(h.handover, fds...) }()
+	in, err = inherit()
+	if sendErr := <-sent; sendErr != nil {
+		t.Fatal(sendErr)
+	}
+	if os.Getenv(upgradeEnv) != "" {
+		t.Errorf("%s is still there, for workers to find", upgradeEnv)
+	}
+	return in, old, err
+}
+
+// What is handed over arrives: the same sockets, the same board, every word.
+func TestHandover(t *testing.T) {
+	h := newHanding(t)
+	in, old, err := h.pass(t, h.moving.fds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.drop()
+	defer in.close()
+	if in.number != 7 || in.registry.Next != 9 || in.registry.InUse["api\x00a:1"].ID != 4 || in.registry.Retired[0].By != 6 {
+		t.Errorf("number %d, registry %+v", in.number, in.registry)
+	}
+	h.board.ClaimLoop(1)
+	h.board.Loop(1).Requests.Add(5)
+	if got := in.board.Loop(1).Requests.Load(); got != 5 {
+		t.Errorf("the board has %d requests, want the 5 counted elsewhere", got)
+	}
+	for i, ls := range in.sets {
+		was := h.sets[i]
+		if ls.addr != was.addr || ls.configured != was.configured || ls.shared != was.shared || ls.systemd != was.systemd {
+			t.Errorf("set %d: %+v, want %+v", i, ls, was)
+		}
+		if !slices.EqualFunc(ls.files, was.files, sameSocket) {
+			t.Errorf("set %d: other sockets, or in another order", i)
+		}
+		wantSameOptions(t, ls.files)
+		if err := ls.files[0].SetReadDeadline(time.Now()); err == nil {
+			t.Errorf("set %d is known to Go's poller", i)
+		}
+	}
+	if in.takeAdmin("127.0.0.1:9090") != nil || in.takeRuntime("/run/other.sock") != nil {
+		t.Error("a listener was given to who wants another")
+	}
+	admin, runtime := in.takeAdmin("127.0.0.1:0"), in.takeRuntime(h.handover.Runtime)
+	if admin == nil || admin.Addr().String() != h.admin.Addr().String() {
+		t.Fatalf("admin listener %v, want that at %v", admin, h.admin.Addr())
+	}
+	defer admin.Close()
+	if runtime == nil || in.takeAdmin("127.0.0.1:0") != nil || in.takeRuntime(h.handover.Runtime) != nil {
+		t.Fatal("want each listener once")
+	}
+
+	// The old process says go, hears that it may let go, and ends the talk.
+	talk := make(chan error, 1)
+	go func() {
+		var r upgradeReport
+		_, err := old.receive(&r)
+		if err == nil && (r.Ready == nil || r.Ready.Version != "1.2.3") {
+			t.Errorf("report %+v, want to be ready", r)
+		}
+		if err == nil {
+			err = old.send(upgradeOrder{Go: true})
+		}
+		if err == nil {
+			_, err = old.receive(&r)
+		}
+		if err == nil && (r.Took == nil || !r.Took.Runtime) {
+			t.Errorf("report %+v, want to have taken the socket for commands", r)
+		}
+		old.close()
+		talk <- err
+	}()
+	if err := in.ready("1.2.3"); err != nil {
+		t.Fatal(err)
+	}
+	in.took()
+	if err := <-talk; err != nil {
+		t.Error(err)
+	}
+	h.runtime.SetUnlinkOnClose(false)
+	h.runtime.Close()
+	c, err := net.Dial("unix", h.handover.Runtime)
+	if err != nil {
+		t.Fatalf("the socket for commands: %v", err)
+	}
+	c.Close()
+	runtime.Close()
+	if _, err := os.Stat(h.handover.Runtime); !os.IsNotExist(err) {
+		t.Errorf("the path of the last listener: %v, want it gone", err)
+	}
+}
+
+func sameSocket(a, b *os.File) bool {
+	var infoA, infoB unix.Stat_t
+	return unix.Fstat(int(a.Fd()), &infoA) == nil && unix.Fstat(int(b.Fd()), &infoB) == nil && infoA.Ino == infoB.Ino
+}
+
+// The old process may be gone at any step; then the new one goes on.
+func TestOldProcessGone(t *testing.T) {
+	t.Run("before ready", func(t *testing.T) {
+		h := newHanding(t)
+		in, old, err := h.pass(t, h.moving.fds)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.drop()
+		old.close()
+		if err := in.ready(""); err != nil {
+			t.Error(err)
+		}
+		in.took()
+	})
+	t.Run("before go", func(t *testing.T) {
+		h := newHanding(t)
+		in, old, err := h.pass(t, h.moving.fds)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.drop()
+		go func() {
+			old.receive(&upgradeReport{})
+			old.close()
+		}()
+		if err := in.ready(""); err != nil {
+			t.Error(err)
+		}
+		in.took()
+	})
+	t.Run("before anything", func(t *testing.T) {
+		old, theirs, err := controlPair()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer theirs.Close()
+		fd, err := unix.FcntlInt(theirs.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old.close()
+		t.Setenv(upgradeEnv, strconv.Itoa(fd))
+		if in, err := inherit(); in != nil || err == nil || !strings.Contains(err.Error(), "is gone") {
+			t.Errorf("%v, %v; want to be told that nobody is there", in, err)
+		}
+	})
+}
+
+// What cannot be taken over is refused with the reason, which the old process
+// hears too, and every descriptor of it is closed.
+func TestHandoverRefused(t *testing.T) {
+	otherBoard := func(t *testing.T, h *handing) {
+		// The version is the second word. A mapping of one's own does not change the
+		// file that the rest of the test uses, so this one is another file.
+		path := filepath.Join(t.TempDir(), "board")
+		text := make([]byte, 4096)
+		if _, err := h.file.ReadAt(text, 0); err != nil {
+			t.Fatal(err)
+		}
+		text[8]++
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		h.moving.fds[0] = int(f.Fd())
+	}
+	for name, tc := range map[string]struct {
+		spoil func(*testing.T, *handing)
+		want  string
+	}{
+		"another protocol": {func(_ *testing.T, h *handing) { h.handover.Protocol++ }, "version 2 of the handover, this binary version 1"},
+		"one too few":      {func(_ *testing.T, h *handing) { h.moving.fds = h.moving.fds[1:] }, "6 descriptors were handed over, want 7"},
+		"one too many":     {func(_ *testing.T, h *handing) { h.moving.fds = append(h.moving.fds, 0) }, "8 descriptors were handed over, want 7"},
+		"another board":    {otherBoard, "board: layout version"},
+		"no board":         {func(_ *testing.T, h *handing) { h.moving.fds[0] = h.moving.fds[1] }, "board"},
+		"odd registry":     {func(_ *testing.T, h *handing) { h.handover.Registry = []byte(`{"Next":"x"}`) }, "registry"},
+		"no unix socket":   {func(_ *testing.T, h *handing) { h.moving.fds[2] = h.moving.fds[1] }, "no unix socket"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHanding(t)
+			tc.spoil(t, h)
+			before := openFiles(t)
+			in, old, err := h.pass(t, h.moving.fds)
+			if in != nil || err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Fatalf("%v, %v; want an error with %q", in, err, tc.want)
+			}
+			var r upgradeReport
+			if _, rErr := old.receive(&r); rErr != nil || r.Fault != err.Error() {
+				t.Errorf("the old process hears %q, %v; want %q", r.Fault, rErr, err)
+			}
+			old.close()
+			if after := openFiles(t); after != before {
+				t.Errorf("%d descriptors are open, before it were %d", after, before)
+			}
+		})
+	}
+}
+
+// A variable that nobody of us has set is no reason to guess.
+func TestInheritNothing(t *testing.T) {
+	t.Setenv(upgradeEnv, "")
+	if in, err := inherit(); in != nil || err != nil {
+		t.Errorf("%v, %v; want nothing", in, err)
+	}
+	for _, text := range []string{"x", "0", "-1", "1000000", strconv.Itoa(notASocket(t))} {
+		t.Setenv(upgradeEnv, text)
+		if in, err := inherit(); in != nil || err == nil || !strings.Contains(err.Error(), upgradeEnv) {
+			t.Errorf("%s=%s: %v, %v; want an error that names it", upgradeEnv, text, in, err)
+		}
+	}
+	ReportFault(os.ErrInvalid) // to nobody
+}
+
+// notASocket returns a descriptor that its reader closes.
+func notASocket(t *testing.T) int {
+	t.Helper()
+	fd, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fd
+}
+
+// A fault before Serve reaches the old process.
+func TestReportFault(t *testing.T) {
+	old, theirs, err := controlPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.close()
+	fd, err := unix.FcntlInt(theirs.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+	theirs.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(upgradeEnv, strconv.Itoa(fd))
+	ReportFault(os.ErrInvalid)
+	var r upgradeReport
+	if _, err := old.receive(&r); err != nil || r.Fault != os.ErrInvalid.Error() {
+		t.Errorf("%+v, %v; want the fault", r, err)
+	}
+	if _, err := old.receive(&r); err == nil {
+		t.Error("want the end behind it")
+	}
+}
+
+// openFiles returns how many descriptors this process has open.
+func openFiles(t *testing.T) (n int) {
+	t.Helper()
+	for fd := range 256 {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil {
+			n++
+		}
+	}
+	return n
+}
