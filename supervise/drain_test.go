@@ -63,42 +63,18 @@ func TestDrainClosesIdle(t *testing.T) {
 func TestDrainAcceptsTheQueue(t *testing.T) {
 	cfg := testConfig(config.MT)
 	addBackend(t, cfg, helloBackend(t, "well").URL)
-	ls, err := listen(net.DefaultResolver, "127.0.0.1", 0, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ls.close()
-	threads, err := startThreads(engineOptions{
-		Config: cfg,
-		Board:  board.New(1, 1),
-		Addrs:  newAddrBook(cfg.Pools, net.DefaultResolver, slog.New(slog.DiscardHandler)).snapshot(),
-		Log:    slog.New(slog.DiscardHandler),
-	}, ls.files, 1024)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer threads.stop()
-	e := threads.engines[0]
-	busy, begun, drained := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	r := newRig(t, cfg, 1, 1)
+	e := r.crew.(*threads).atWork[0].engine
+	busy, begun := make(chan struct{}), make(chan struct{})
 	e.loop.Post(func() { close(begun); <-busy })
 	<-begun
-	c, err := net.Dial("tcp", ls.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(patience))
-	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	ls.close()
-	e.loop.Post(func() { e.drain(func() { close(drained) }) })
+	c := r.dial()
+	c.ask()
+	r.ls.close()
+	e.drain(true)
 	close(busy) // the next turn drains before it would accept
-	b, err := io.ReadAll(c)
-	if err != nil || !bytes.HasSuffix(b, []byte("well")) {
-		t.Errorf("got %q, %v; want the answer", b, err)
-	}
-	wait(t, drained, "the drain to end")
+	c.want("well")
+	wait(t, e.drained, "the drain to end")
 }
 
 func TestDrainTimeout(t *testing.T) {

@@ -265,7 +265,7 @@ func ended(pid int) bool {
 
 // Whatever the end, no goroutine, descriptor or process stays behind.
 func TestNothingLeft(t *testing.T) {
-	refuse := func(Running) Admin {
+	refuse := func(*config.Config, Running) Admin {
 		return &fakeAdmin{red: make(chan struct{}), listenErr: syscall.EADDRINUSE}
 	}
 	ends := map[string]func(t *testing.T, cfg *config.Config, slow *slowBackend){
