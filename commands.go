@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,6 +20,8 @@ import (
 type running struct {
 	Socket string `placeholder:"PATH" help:"Its socket. Default: where the configuration says it is."`
 	Config string `short:"c" placeholder:"FILE" help:"Its configuration file, to find the socket. Default: ./lb.toml where there is one."`
+
+	reads bool // the command itself says what is wrong in the file
 }
 
 // client returns a client for the lb in question, which was there a moment ago.
@@ -29,15 +30,15 @@ func (r *running) client(std *streams) (*admin.Client, error) {
 	if r.Socket == "" {
 		cfg, err := config.Find(r.Config)
 		if err != nil {
-			fmt.Fprintf(std.err, "lb: the configuration is not accepted, see lb check; looking for the socket all the same\n")
+			if !r.reads {
+				fmt.Fprintln(std.err, "lb: the configuration is not accepted, see lb check; looking for the socket all the same")
+			}
 			cfg = config.Glean(r.Config)
 		}
 		if cfg.Admin.Socket == config.SocketOff {
 			return nil, fmt.Errorf("admin.socket is %q in %s: there are no commands; signals work (SIGHUP, SIGUSR2, SIGTERM)", config.SocketOff, cfg.Source)
 		}
-		if paths = config.SocketPaths(cfg, os.Getenv, os.Geteuid() == 0); len(paths) == 0 {
-			return nil, errors.New("where the socket of lb is cannot be known; say it with --socket, or set [admin] socket")
-		}
+		paths = config.SocketPaths(cfg, os.Getenv, os.Geteuid() == 0)
 	}
 	var first error
 	for _, path := range paths {
@@ -115,6 +116,7 @@ type reloadCmd struct {
 // Run prints what changed. A part of it may have changed even if not all loops
 // answered.
 func (r *reloadCmd) Run(exitCode *int, std *streams) error {
+	r.reads = true
 	return r.call(exitCode, std, func(c *admin.Client) error {
 		defer waitingFor(std, "every loop to take it up")()
 		done, err := c.Reload(r.Plan)

@@ -198,6 +198,18 @@ func TestCommandsFindTheSocket(t *testing.T) {
 	}
 }
 
+// TestReloadOfABrokenFile: what is wrong is said once, by lb.
+func TestReloadOfABrokenFile(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	write(t, dir, "lb.toml", "admin.socket = \"s\"\nprot = 1\n")
+	f := &fakeLB{refusal: config.Errors{{File: "/x/lb.toml", Line: 2, Column: 1, Key: "prot", What: "unknown key"}}}
+	f.serveAt(t, "s")
+	if code, out, err := give("reload"); code != 1 || out != "" || err != "/x/lb.toml:2:1: prot: unknown key\n" {
+		t.Errorf("exit code %d with %q and %q", code, out, err)
+	}
+}
+
 // busyStatus is what lb says in a bad hour, at noon.
 func busyStatus() (st api.Status, noon time.Time) {
 	noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
@@ -233,7 +245,7 @@ config    number 4, /etc/lb.toml (watched), loaded 1h2m ago
           /etc/lb.toml:4:1: x: unknown key
 upgrade   LAST ONE FAILED 1h0m ago: /opt/lb: it ended at once with exit code 2
 now       9 requests at work, 1 tunnel; connections: 1,200 of clients, 64 to backends
-so far    1,234,567 requests; answers: 1,230,000 2xx 7 3xx 4,000 4xx 560 5xx; 12 retried
+so far    1,234,567 requests, 12 retried; answers: 2xx 1,230,000 3xx 7 4xx 4,000 5xx 560
           3 reloads (1 refused), 1 upgrade, 2 worker restarts, 1 panic
 
 LOOP  PROCESS  STATE    FOR   RESTARTS  CONNS  AT WORK  REQUESTS

@@ -14,10 +14,11 @@ import (
 // arrows is who may import whom, beside lb/internal/invariant, which is for
 // everybody. DESIGN.md section 1 draws it; an arrow not drawn is a question.
 var arrows = map[string][]string{
-	"lb":                    {"supervise", "admin", "config", "backends", "bench"},
-	"lb/supervise":          {"supervise/health", "proxy", "board", "config", "loop"},
+	"lb":                    {"supervise", "admin", "admin/api", "config", "backends", "bench"},
+	"lb/supervise":          {"supervise/health", "proxy", "admin/api", "board", "config", "loop", "loop/tick"},
 	"lb/supervise/health":   {"board", "config", "loop/tick"},
-	"lb/admin":              {"board", "config"},
+	"lb/admin":              {"admin/api", "board", "config"},
+	"lb/admin/api":          {},
 	"lb/proxy":              {"loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
 	"lb/upstream":           {"board", "config", "loop/tick"},
 	"lb/backends":           {"loop", "httpparse", "arena", "loop/tick"},
@@ -43,6 +44,8 @@ var owners = map[string][]string{
 	"github.com/BurntSushi/toml":          {"lb/config"},
 	"github.com/prometheus/client_golang": {"lb/admin"},
 	"github.com/HdrHistogram":             {"lb/bench"},
+	"github.com/fsnotify/fsnotify":        {"lb/supervise"},
+	"github.com/coreos/go-systemd":        {"lb/supervise"},
 	"golang.org/x/sys":                    {"lb/loop", "lb/loop/looptest", "lb/board", "lb/supervise", "lb/proxy", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare"},
 	"gonum.org/v1/plot":                   {"lb/bench/compare"},
 }

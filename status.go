@@ -21,11 +21,11 @@ func printStatus(w io.Writer, st api.Status, now time.Time) {
 	t := st.Totals
 	fmt.Fprintf(w, "now       %s at work, %s; connections: %s of clients, %s to backends\n",
 		amountOf(t.Exchanges, "request"), amountOf(t.Tunnels, "tunnel"), grouped(t.ClientConns), grouped(t.BackendConns))
-	fmt.Fprintf(w, "so far    %s; answers:", amountOf(t.Requests, "request"))
+	fmt.Fprintf(w, "so far    %s, %s retried; answers:", amountOf(t.Requests, "request"), grouped(t.Retries))
 	for class := 2; class < len(t.Replies); class++ {
-		fmt.Fprintf(w, " %s %dxx", grouped(t.Replies[class]), class)
+		fmt.Fprintf(w, " %dxx %s", class, grouped(t.Replies[class]))
 	}
-	fmt.Fprintf(w, "; %s retried\n", grouped(t.Retries))
+	fmt.Fprintln(w)
 	fmt.Fprintf(w, "          %s (%s refused), %s, %s, %s\n", amountOf(t.Reloads, "reload"), grouped(t.ReloadFaults),
 		amountOf(t.Upgrades, "upgrade"), amountOf(t.WorkerRestarts, "worker restart"), amountOf(t.Panics, "panic"))
 	fmt.Fprintln(w)

@@ -111,12 +111,13 @@ func (s *Server) Listen() (net.Listener, error) {
 }
 
 // Serve begins to serve l, which is the server's from now on, and returns at
-// once. l is from Listen, or was opened by another process.
+// once. l is from Listen, or was opened by another process. Who closes it ends
+// this.
 func (s *Server) Serve(l net.Listener) {
 	s.listener, s.served = l, make(chan struct{})
 	go func() {
 		defer close(s.served)
-		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			s.log.Error("admin: no longer listening", "address", l.Addr(), "error", err)
 		}
 	}()

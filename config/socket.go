@@ -12,6 +12,7 @@ const SocketOff = "off"
 const (
 	socketName = "lb.sock"
 	socketRoot = "/run/" + socketName
+	socketUnit = "/run/lb/" + socketName // of packaging/lb.service, whose pid file is given by a flag
 )
 
 // SocketPath returns where the unix socket for commands is; "" for nowhere. If
@@ -19,15 +20,26 @@ const (
 // $XDG_RUNTIME_DIR, or for root in /run. getenv is os.Getenv; root says that
 // the process is root's.
 func SocketPath(c *Config, getenv func(string) string, root bool) string {
-	if paths := SocketPaths(c, getenv, root); len(paths) > 0 {
+	if paths := socketPlaces(c, getenv, root); len(paths) > 0 {
 		return paths[0]
 	}
 	return ""
 }
 
 // SocketPaths returns where a command may find the socket, the likeliest place
-// first: a shell and a service do not have the same environment.
-func SocketPaths(c *Config, getenv func(string) string, root bool) (paths []string) {
+// first: a shell and a service do not have the same environment. There is none
+// for SocketOff.
+func SocketPaths(c *Config, getenv func(string) string, root bool) []string {
+	paths := socketPlaces(c, getenv, root)
+	if c.Admin.Socket == "" && !slices.Contains(paths, socketUnit) {
+		paths = append(paths, socketUnit)
+	}
+	return paths
+}
+
+// socketPlaces returns the places that there are by the rules, the first to be
+// taken first.
+func socketPlaces(c *Config, getenv func(string) string, root bool) (paths []string) {
 	switch c.Admin.Socket {
 	case SocketOff:
 		return nil
