@@ -437,7 +437,8 @@ func TestSocketForCommands(t *testing.T) {
 		s.want("reload", "--socket", path)
 		s.want("status")
 		s.setup.keys = "admin.socket = \"off\"\n"
-		s.reload()
+		s.write(s.text())
+		s.want("reload", "--socket", s.file("its.sock"))
 		until(t, "the socket to be gone", func() bool { return s.lb("status").code == 1 })
 		s.setup.keys = ""
 		s.write(strings.Replace(s.text(), fmt.Sprintf("pid_file = %q\n", s.file("lb.pid")), "", 1))

@@ -120,7 +120,7 @@ func TestWorkersKilledUnderLoad(t *testing.T) {
 	}
 	s.until("all workers to be back", func(st status) bool { return len(st.serving()) == workers })
 	w.more(t, 200)
-	w.leave()
+	w.end()
 	slices.Sort(first)
 	lost := w.lost()
 	t.Logf("%d right answers, %d lost on %d conns that were killed; successors served after %v", w.whole.Load(), len(lost), len(killed), first)

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"os"
 	"strconv"
 	"sync"
@@ -27,10 +28,10 @@ func (s *service) cpu() (used time.Duration) {
 }
 
 // besiegers are clients that come at once, ask, and keep their conns until they are
-// told to go, or have had their answer and been told to go.
+// told to go.
 type besiegers struct {
 	answered atomic.Int64
-	failed   atomic.Int64
+	sorry    atomic.Int64 // of them 503, for lb cannot dial, or a closed conn, for it cannot take it
 	goHome   chan struct{}
 	all      sync.WaitGroup
 }
@@ -40,17 +41,22 @@ func (s *service) besiege(n int) *besiegers {
 	for range n {
 		b.all.Go(func() {
 			c, err := redial(s.addr)
-			if err == nil {
-				defer c.Close()
-				c.SetDeadline(time.Now().Add(3 * patience))
-				err = c.want200(lines("GET /bytes/100 HTTP/1.1", "Host: x"))
-			}
 			if err != nil {
-				b.failed.Add(1)
+				s.t.Error(err)
 				return
 			}
-			b.answered.Add(1)
-			<-b.goHome
+			defer c.Close()
+			c.SetDeadline(time.Now().Add(3 * patience))
+			resp, body, err := c.ask(lines("GET /bytes/100 HTTP/1.1", "Host: x"))
+			switch {
+			case err == nil && resp.StatusCode == 200 && len(body) == 100:
+				b.answered.Add(1)
+				<-b.goHome
+			case err == nil && resp.StatusCode == 503, err != nil && !errors.Is(err, os.ErrDeadlineExceeded):
+				b.sorry.Add(1)
+			default:
+				s.t.Errorf("%v with %q, %v; want 200", resp, body, err)
+			}
 		})
 	}
 	return b
@@ -110,10 +116,11 @@ func TestDescriptorsExhausted(t *testing.T) {
 					t.Errorf("lb used %v of CPU time in %v with nothing to do", used, time.Since(begun))
 				}
 				close(b.goHome)
-				until(t, "all to have been answered", func() bool { return b.answered.Load()+b.failed.Load() == clients })
 				b.all.Wait()
-				if n := b.failed.Load(); n > 0 {
-					t.Errorf("%d of %d clients had no answer of 200", n, clients)
+				if n := b.sorry.Load(); n > 0 && !sudden || n > clients/2 {
+					t.Errorf("%d of %d clients were sent away", n, clients)
+				} else {
+					t.Logf("%d were sent away", n)
 				}
 				for range 20 {
 					c := dial(t, s.addr)

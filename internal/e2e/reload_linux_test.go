@@ -255,8 +255,8 @@ func TestBrokenFile(t *testing.T) {
 			if out := s.lb("status"); out.code != 0 || !strings.Contains(out.out, at) {
 				t.Errorf("%s: lb status ends with %d, %q and %q; want the fault to be shown", tc.what, out.code, out.out, out.err)
 			}
-			if s.told(append(tc.parts, at)...) == 0 {
-				t.Errorf("%s: the log does not tell of %s %v", tc.what, at, tc.parts)
+			if s.told(append(tc.parts, "lb.toml", fmt.Sprintf("line=%d", tc.line))...) != 1 {
+				t.Errorf("%s: the log does not tell once of %s %v", tc.what, at, tc.parts)
 			}
 			if st.Config.Number != before.Config.Number || st.PID != before.PID || !s.applied(st) {
 				t.Errorf("%s: %+v became %+v", tc.what, before, st)

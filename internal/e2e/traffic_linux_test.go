@@ -75,15 +75,20 @@ func send(t *testing.T, addr func() string, kept, fresh int) *traffic {
 	t.Helper()
 	w := &traffic{addr: addr, conns: make([]*rawConn, kept)}
 	w.crowd = gather(t, kept+fresh, w.turn)
-	t.Cleanup(func() {
-		w.leave()
-		for _, c := range w.conns {
-			if c != nil {
-				c.Close()
-			}
-		}
-	})
+	t.Cleanup(w.end)
 	return w
+}
+
+// end returns when all clients have left, and their conns are closed; it may be
+// called again.
+func (w *traffic) end() {
+	w.leave()
+	for i, c := range w.conns {
+		if c != nil {
+			c.Close()
+			w.conns[i] = nil
+		}
+	}
 }
 
 // send has clients ask s.
@@ -152,7 +157,7 @@ func (w *traffic) lost() []loss {
 // wantNone wants nothing to have gone missing, at the end of the traffic.
 func (w *traffic) wantNone(t *testing.T) {
 	t.Helper()
-	w.leave()
+	w.end()
 	for i, l := range w.lost() {
 		if i < 10 {
 			t.Errorf("a request went missing: %v", l)
