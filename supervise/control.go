@@ -124,6 +124,9 @@ func (c *channel) receive(v any) (fds []int, err error) {
 		}
 		text := make([]byte, n)
 		if err := c.fill(text, &fds); err != nil {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
 			return fds, err
 		}
 		return fds, json.Unmarshal(text, v)
@@ -140,17 +143,23 @@ func (c *channel) fill(b []byte, fds *[]int) error {
 		} else if err == nil {
 			err = rightsErr
 		}
-		switch {
-		case err != nil:
+		at += max(n, 0)
+		if err != nil {
+			if errors.Is(err, io.EOF) { // package net wraps it
+				return eof(at)
+			}
 			return err
-		case n == 0 && at == 0:
-			return io.EOF
-		case n == 0:
-			return io.ErrUnexpectedEOF
 		}
-		at += n
 	}
 	return nil
+}
+
+// eof is the end of the stream behind so many bytes of what was to be read.
+func eof(at int) error {
+	if at > 0 {
+		return io.ErrUnexpectedEOF
+	}
+	return io.EOF
 }
 
 // rights returns the descriptors in control messages.

@@ -45,22 +45,34 @@ func TestOrdersArriveWhole(t *testing.T) {
 	cfg.Limits.BodyBytes = 1<<62 + 1
 	addrs := [][][]loop.Addr{{addrAt("10.0.0.1:1"), nil, {{Path: "/run/app.sock"}}, addrAt("[fe80::1%eth0]:2")}}
 	a, b := pair(t)
+	given := share{
+		Snapshot: &snapshot{Config: cfg, Number: 1 << 60, IDs: [][]int{{5, 0, 7, 9}}, Addrs: addrs},
+		Place:    3,
+		Loops:    8,
+		Slots:    []int{1, 2, 3},
+		Sockets:  []uint64{4, 5},
+	}
 	for _, o := range []order{
-		{Start: &startOrder{Config: cfg, Index: 3, Loops: 8, Addrs: addrs}},
-		{Addrs: &addrsOrder{At: place{1, 2}, Addrs: addrs[0][3]}},
+		{Start: &startOrder{Slot: 3, Share: given}},
+		{Apply: &given},
+		{Addrs: &addrsOrder{ID: 12, Addrs: addrs[0][3]}},
+		{Pass: &passOrder{Peer: netip.MustParseAddrPort("[fe80::1%eth0]:2")}},
+		{Relayed: true},
+		{Retire: true},
 		{Drain: true},
 		{Cut: true},
+		{Ping: 7},
 	} {
 		if err := a.send(o); err != nil {
 			t.Fatal(err)
 		}
 		var got order
-		if err := b.receive(&got); err != nil || !reflect.DeepEqual(got, o) {
-			t.Errorf("sent %+v, received %+v, %v", o, got, err)
+		if fds, err := b.receive(&got); err != nil || len(fds) > 0 || !reflect.DeepEqual(got, o) {
+			t.Errorf("sent %+v, received %+v, %v, %v", o, got, fds, err)
 		}
 	}
 	a.close()
-	if err := b.receive(&order{}); err != io.EOF {
+	if _, err := b.receive(&order{}); err != io.EOF {
 		t.Errorf("after the other end is gone: %v, want EOF", err)
 	}
 }

@@ -3,14 +3,12 @@ package supervise
 import (
 	"bytes"
 	"io"
-	"log/slog"
 	"net"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"lb/board"
 	"lb/config"
 )
 
@@ -56,25 +54,6 @@ func TestDrainClosesIdle(t *testing.T) {
 		}
 		in.wantExit(t, 0)
 	})
-}
-
-// Who has connected before the drain is answered, also if no loop has accepted
-// it yet: to close a listening socket resets what is in its queue.
-func TestDrainAcceptsTheQueue(t *testing.T) {
-	cfg := testConfig(config.MT)
-	addBackend(t, cfg, helloBackend(t, "well").URL)
-	r := newRig(t, cfg, 1, 1)
-	e := r.crew.(*threads).atWork[0].engine
-	busy, begun := make(chan struct{}), make(chan struct{})
-	e.loop.Post(func() { close(begun); <-busy })
-	<-begun
-	c := r.dial()
-	c.ask()
-	r.ls.close()
-	e.drain(true)
-	close(busy) // the next turn drains before it would accept
-	c.want("well")
-	wait(t, e.drained, "the drain to end")
 }
 
 func TestDrainTimeout(t *testing.T) {

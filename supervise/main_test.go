@@ -33,7 +33,7 @@ const patience = 20 * time.Second
 func TestMain(m *testing.M) {
 	os.Setenv("GORACE", "atexit_sleep_ms=10") // else every process built with -race takes a second to end
 	if IsWorker() {
-		os.Exit(Worker())
+		os.Exit(runWorker())
 	}
 	if text := os.Getenv(serveEnv); text != "" {
 		os.Exit(serveAsProcess(text))

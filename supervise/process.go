@@ -177,8 +177,11 @@ func (p *process) sendOne(o outgoing) error {
 		return p.control.send(o.order)
 	}
 	fds, err := dupAll(newSockets(s.Sockets, p.sockets, o.files))
-	if errors.Is(err, os.ErrClosed) {
-		return nil // all is about to end
+	if errors.Is(err, os.ErrClosed) { // all is about to end
+		if o.order.Start != nil {
+			return p.control.send(order{Cut: true})
+		}
+		return nil
 	}
 	if err != nil { // no descriptors: rather none served than sockets that nobody accepts from
 		p.cmd.Process.Kill()

@@ -102,18 +102,41 @@ func TestWorkerKilled(t *testing.T) {
 	}
 }
 
-// A worker that dies young is not replaced at once.
-func TestRespawnDelay(t *testing.T) {
-	begun := time.Now()
-	in := serve(t, testConfig(config.MP), Options{})
-	kill(t, childrenOf(t, os.Getpid())[0], syscall.SIGKILL)
-	until(t, "a new worker", func() bool {
-		_, restarts := in.running.Workers()
-		return restarts == 1
-	})
-	if took := time.Since(begun); took < respawnDelay {
-		t.Errorf("replaced within %v of the start of all, want at least %v", took, respawnDelay)
+// The first worker that dies is replaced at once, the next of its seat later.
+func TestBackOffIsKept(t *testing.T) {
+	log := &syncBuffer{}
+	in := serve(t, testConfig(config.MP), Options{Log: NewLog(log, "info")})
+	for i, delay := range []string{"restart_in=0s", "restart_in=100ms", "restart_in=200ms"} {
+		pid := 0
+		until(t, "the workers to serve", func() bool {
+			running, restarts := in.running.Workers()
+			return running == 2 && restarts == uint64(i)
+		})
+		for _, child := range childrenOf(t, os.Getpid()) {
+			if place(t, child) == "0" {
+				pid = child
+			}
+		}
+		kill(t, pid, syscall.SIGKILL)
+		until(t, "the death in the log", func() bool { return strings.Count(log.String(), "worker died") == i+1 })
+		if !strings.Contains(log.String(), delay) {
+			t.Errorf("death %d: want %s in the log:\n%s", i, delay, log.String())
+		}
 	}
+	if refused(in.addr) {
+		t.Error("connections are refused")
+	}
+}
+
+// place returns which worker a process is, by its arguments.
+func place(t *testing.T, pid int) string {
+	t.Helper()
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := strings.Split(strings.TrimSuffix(string(line), "\x00"), "\x00")
+	return args[len(args)-1]
 }
 
 // A worker that nobody started says so.

@@ -1,0 +1,526 @@
+package supervise
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lb/board"
+	"lb/config"
+	"lb/loop"
+)
+
+// panicsAtOnce is how many panics one SIGUSR1 makes in a worker of the tests: one
+// too many.
+const panicsAtOnce = panicsMax + 1
+
+// runWorker is Worker, for tests: its loop panics when it is sent SIGUSR1.
+func runWorker() (exitCode int) {
+	w, exitCode := beginWorker()
+	if w == nil {
+		return exitCode
+	}
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGUSR1)
+	go func() {
+		for range c {
+			panicOften(w.engine)
+		}
+	}()
+	return w.run()
+}
+
+// panicOften has the loop of e panic more often than it may.
+func panicOften(e *engine) {
+	for range panicsAtOnce {
+		e.loop.Post(func() { panic("of the test") })
+	}
+}
+
+// rig is a crew with what it needs.
+type rig struct {
+	t    *testing.T
+	crew crew
+	common
+	cfg  *config.Config
+	ls   *listeners
+	ids  map[string]int // by backend
+	last *snapshot
+	log  *syncBuffer
+	done bool
+}
+
+// syncBuffer is a log that may be read while it is written.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// newRig starts a crew of n loops, which has to leave nothing behind. sockets is
+// how many listening sockets there are.
+func newRig(t *testing.T, cfg *config.Config, n, sockets int) *rig {
+	t.Helper()
+	warmUp.Do(func() { // Go has descriptors of its own, from the first use of its poller on
+		c, f, err := controlPair()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.close()
+		f.Close()
+	})
+	fds := descriptors(t)
+	b, f, err := board.Create(board.Room(n, 16))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{t: t, cfg: cfg, ids: map[string]int{}, log: &syncBuffer{}}
+	r.common = common{
+		log:       slog.New(slog.NewTextHandler(r.log, nil)),
+		board:     b,
+		boardFile: f,
+		slots:     newSlotBook(b, f),
+		limit:     4096,
+	}
+	if r.ls, err = listen(net.DefaultResolver, "127.0.0.1", 0, sockets); err != nil {
+		t.Fatal(err)
+	}
+	if r.crew, err = startCrew(r.common, r.next(), r.ls, n); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if !r.done {
+			now := make(chan struct{})
+			close(now)
+			r.finish(0, now)
+		}
+		for slot := range b.Loops() {
+			l := b.Loop(slot)
+			if held := l.ClientConns.Load() + l.Exchanges.Load() + l.OldestConfig.Load(); held != 0 {
+				t.Errorf("slot %d: a gauge is at %d at the end", slot, held)
+			}
+		}
+		f.Close()
+		b.Close()
+		until(t, "descriptors to be closed", func() bool { return descriptors(t) <= fds })
+		if left := childrenOf(t, os.Getpid()); len(left) > 0 {
+			t.Errorf("processes left: %v", left)
+		}
+	})
+	return r
+}
+
+var warmUp sync.Once
+
+// next returns r.cfg as the next snapshot.
+func (r *rig) next() *snapshot {
+	cfg := *r.cfg
+	s := &snapshot{Config: &cfg, Number: 1}
+	if r.last != nil {
+		s.Number = r.last.Number + 1
+	}
+	for _, p := range cfg.Pools {
+		var ids []int
+		var addrs [][]loop.Addr
+		for _, b := range p.Backends {
+			id, known := r.ids[b.String()]
+			if !known {
+				id = len(r.ids)
+				r.ids[b.String()] = id
+				r.board.ClaimBackend(id)
+			}
+			ids = append(ids, id)
+			addrs = append(addrs, []loop.Addr{{IP: netip.MustParseAddrPort(fmt.Sprintf("%s:%d", b.Host, b.Port))}})
+		}
+		s.IDs, s.Addrs = append(s.IDs, ids), append(s.Addrs, addrs)
+	}
+	r.last = s
+	return s
+}
+
+// apply gives the crew r.cfg with n loops, which have to take it up.
+func (r *rig) apply(n int) {
+	r.t.Helper()
+	if err := r.ls.grow(n); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.crew.apply(r.next(), r.ls, n); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) finish(timeout time.Duration, now <-chan struct{}) (cut int) {
+	r.done = true
+	r.ls.close()
+	return r.crew.finish(timeout, now)
+}
+
+// states returns the state of every loop, by place.
+func (r *rig) states() string {
+	var list []string
+	for _, s := range r.crew.seats() {
+		list = append(list, string(s.State))
+	}
+	return strings.Join(list, " ")
+}
+
+// conn is a client conn that stays.
+type conn struct {
+	t *testing.T
+	net.Conn
+	answers *bufio.Reader
+}
+
+func (r *rig) dial() *conn {
+	r.t.Helper()
+	c, err := net.Dial("tcp", r.ls.addr)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(patience))
+	return &conn{r.t, c, bufio.NewReader(c)}
+}
+
+func (c *conn) ask() {
+	c.t.Helper()
+	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// want reads an answer with body.
+func (c *conn) want(body string) {
+	c.t.Helper()
+	resp, err := http.ReadResponse(c.answers, nil)
+	if err != nil {
+		c.t.Fatalf("no answer: %v", err)
+	}
+	b, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != 200 || string(b) != body {
+		c.t.Fatalf("got %d %q, %v; want 200 %q", resp.StatusCode, b, err, body)
+	}
+}
+
+// Every loop goes by the snapshot that was applied last, the conns of clients
+// stay, and so does what is at work.
+func TestApply(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		one, two, slow := helloBackend(t, "one"), helloBackend(t, "two"), newSlowBackend(t)
+		addBackend(t, cfg, slow.URL)
+		r := newRig(t, cfg, 2, 2)
+		running := getLater(r.ls.addr)
+		<-slow.began
+		first, second := cfg.Pools[0], cfg.Pools[0]
+		first.Backends, second.Backends = backendsAt(t, one.URL), backendsAt(t, two.URL)
+		cfg.Pools = []config.Pool{first}
+		r.apply(2)
+		conns := []*conn{r.dial(), r.dial(), r.dial(), r.dial()}
+		for round := range 20 {
+			cfg.Pools = []config.Pool{first}
+			want := "one"
+			if round%2 == 0 {
+				cfg.Pools, want = []config.Pool{second}, "two"
+			}
+			r.apply(2)
+			for _, c := range conns {
+				c.ask()
+				c.want(want)
+			}
+			get(r.ls.addr).want(t, want)
+		}
+		if got := r.board.OldestConfig(); got != 1 {
+			t.Errorf("the oldest configuration at work is %d, want 1, of the exchange that still waits", got)
+		}
+		close(slow.release)
+		(<-running).want(t, "late")
+		until(t, "the first configuration to be let go", func() bool { return r.board.OldestConfig() == r.last.Number })
+	})
+}
+
+func backendsAt(t *testing.T, url string) []config.Backend {
+	t.Helper()
+	cfg := &config.Config{Pools: []config.Pool{{}}}
+	addBackend(t, cfg, url)
+	return cfg.Pools[0].Backends
+}
+
+// asking sends requests on new conns, one behind the other, until stop, which
+// returns how many there were. Every one has to be answered with body.
+func asking(t *testing.T, addr, body string) (stop func() int) {
+	var n atomic.Int64
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for !closed(end) {
+			if a := get(addr); a.err != nil || a.status != 200 || a.body != body {
+				t.Errorf("request %d: %d %q, %v", n.Load(), a.status, a.body, a.err)
+				return
+			}
+			n.Add(1)
+		}
+	}()
+	return sync.OnceValue(func() int { close(end); <-ended; return int(n.Load()) })
+}
+
+// Loops come and go while conns come as fast as they can, and none is lost. What
+// a loop that goes has at work stays until it ends.
+func TestMoreAndFewerLoops(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		slow := newSlowBackend(t)
+		addBackend(t, cfg, slow.URL)
+		r := newRig(t, cfg, 3, 3)
+		var running []<-chan answer
+		for range 24 { // so that every loop has some
+			running = append(running, getLater(r.ls.addr))
+			<-slow.began
+		}
+		cfg.Pools[0].Backends = backendsAt(t, helloBackend(t, "well").URL)
+		r.apply(3)
+		stop := asking(t, r.ls.addr, "well")
+		defer stop()
+		for _, n := range []int{1, 4, 2, 3, 1} {
+			r.apply(n)
+			until(t, "loops to serve", func() bool { got, _ := r.crew.running(); return got == n })
+			for range 20 {
+				get(r.ls.addr).want(t, "well")
+			}
+		}
+		if got := r.states(); got != "serving retiring retiring" {
+			t.Errorf("states: %s; want one that serves, and the first two that retired with what they have", got)
+		}
+		close(slow.release)
+		for _, a := range running {
+			(<-a).want(t, "late")
+		}
+		until(t, "retiring loops to end", func() bool { return r.states() == "serving" })
+		if n := stop(); n == 0 {
+			t.Error("nobody has asked meanwhile")
+		}
+		now := make(chan struct{})
+		if cut := r.finish(patience, now); cut != 0 {
+			t.Errorf("%d exchanges were cut off", cut)
+		}
+	})
+}
+
+// What retiring loops still do counts at the end, too.
+func TestCutOfRetiring(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		slow := newSlowBackend(t)
+		addBackend(t, cfg, slow.URL)
+		r := newRig(t, cfg, 2, 2)
+		var running []<-chan answer
+		for range 16 {
+			running = append(running, getLater(r.ls.addr))
+			<-slow.began
+		}
+		r.apply(1)
+		if got := r.states(); got != "serving retiring" {
+			t.Fatalf("states: %s", got)
+		}
+		if cut := r.finish(0, nil); cut != 16 {
+			t.Errorf("%d exchanges were cut off, want 16", cut)
+		}
+		for _, a := range running {
+			wantCut(t, a)
+		}
+	})
+}
+
+// A loop that panics too often is replaced by one in another slot; what it has at
+// work goes on, and nobody is refused.
+func TestPanicsReplaced(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		slow := newSlowBackend(t)
+		addBackend(t, cfg, slow.URL)
+		r := newRig(t, cfg, 1, 1)
+		a := getLater(r.ls.addr)
+		<-slow.began
+		cfg.Pools[0].Backends = backendsAt(t, helloBackend(t, "well").URL)
+		r.apply(1)
+		stop := asking(t, r.ls.addr, "well")
+		defer stop()
+		before := r.crew.seats()[0]
+		if threads, ok := r.crew.(*threads); ok {
+			panicOften(threads.atWork[0].engine)
+		} else {
+			kill(t, before.PID, syscall.SIGUSR1)
+		}
+		until(t, "a successor", func() bool { return r.states() == "serving retiring" })
+		after := r.crew.seats()
+		if after[0].Slot == before.Slot || after[1].Slot != before.Slot || after[0].Restarts != 1 {
+			t.Errorf("%+v became %+v", before, after)
+		}
+		for range 10 {
+			get(r.ls.addr).want(t, "well")
+		}
+		r.apply(1)
+		close(slow.release)
+		(<-a).want(t, "late")
+		until(t, "the old loop to end", func() bool { return r.states() == "serving" })
+		if got := r.board.Totals().Panics; got != panicsAtOnce {
+			t.Errorf("%d panics on the board, want %d", got, panicsAtOnce)
+		}
+		stop()
+		if got := strings.Count(r.log.String(), "panicked too often, replaced"); got != 1 {
+			t.Errorf("%d replacements in the log, want 1:\n%s", got, r.log.String())
+		}
+	})
+}
+
+// busiest returns the most conns that one loop has, and how many all have.
+func (r *rig) busiest() (most, all int) {
+	for _, s := range r.crew.seats() {
+		n := int(r.board.Loop(s.Slot).ClientConns.Load())
+		most, all = max(most, n), all+n
+	}
+	return most, all
+}
+
+// Conns that all come to one loop are passed on to the others, whole.
+func TestPassOn(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		addBackend(t, cfg, helloBackend(t, "well").URL)
+		const loops, conns = 4, 48
+		r := newRig(t, cfg, loops, 1) // only the first has a socket
+		var open []*conn
+		for i := range conns {
+			open = append(open, r.dial())
+			until(t, "the conn to be taken", func() bool { _, all := r.busiest(); return all == i+1 })
+		}
+		if most, all := r.busiest(); most*loops*2 > all*3 {
+			t.Errorf("the busiest loop has %d of %d conns, want at most 1.5 times the mean", most, all)
+		}
+		for range 2 {
+			for _, c := range open {
+				c.ask()
+			}
+			for _, c := range open {
+				c.want("well")
+			}
+		}
+	})
+}
+
+// Pings tell which loop does not turn.
+func TestPing(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		r := newRig(t, cfg, 2, 2)
+		if err := r.crew.ping(patience); err != nil {
+			t.Fatal(err)
+		}
+		name, goOn := "loop 1 ", func() {}
+		if threads, ok := r.crew.(*threads); ok {
+			begun, end := make(chan struct{}), make(chan struct{})
+			threads.atWork[1].engine.loop.Post(func() { close(begun); <-end })
+			<-begun
+			goOn = func() { close(end) }
+		} else {
+			pid := r.crew.seats()[1].PID
+			kill(t, pid, syscall.SIGSTOP)
+			until(t, "the worker to stand still", func() bool { return stopped(t, pid) })
+			name, goOn = "worker 1 ", func() { kill(t, pid, syscall.SIGCONT) }
+		}
+		err := r.crew.ping(20 * time.Millisecond)
+		if err == nil || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "0 (") {
+			t.Errorf("a ping of one loop of two that stands still: %v", err)
+		}
+		goOn()
+		if err := r.crew.ping(patience); err != nil {
+			t.Errorf("when it goes on again: %v", err)
+		}
+	})
+}
+
+// Somebody who holds a listening socket has made it block, for all who hold it.
+// The next apply mends that, and a drain does not hang in it.
+func TestBlockingSocket(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		addBackend(t, cfg, helloBackend(t, "well").URL)
+		r := newRig(t, cfg, 2, 2)
+		block := func() {
+			for _, f := range r.ls.files {
+				if err := unix.SetNonblock(int(f.Fd()), false); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		block()
+		r.apply(2)
+		for _, f := range r.ls.files {
+			flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0)
+			if err != nil || flags&unix.O_NONBLOCK == 0 {
+				t.Errorf("flags %#x, %v; want O_NONBLOCK", flags, err)
+			}
+		}
+		block()
+		if cut := r.finish(patience, nil); cut != 0 {
+			t.Errorf("%d exchanges were cut off", cut)
+		}
+	})
+}
+
+// A crew that cannot begin leaves nothing behind; newRig looks.
+func TestCannotBegin(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		r := newRig(t, cfg, 1, 1)
+		goroutines := runtime.NumGoroutine()
+		unusable, err := listen(net.DefaultResolver, "127.0.0.1", 0, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unusable.close()
+		unusable.files[1].Close()
+		if c, err := startCrew(r.common, r.last, unusable, 2); err == nil || c != nil {
+			t.Fatalf("began with a socket that is closed: %v, %v", c, err)
+		}
+		until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines })
+	})
+}
+
+// Who has connected before the drain is answered, also if no loop has accepted
+// it yet: to close a listening socket resets what is in its queue.
+func TestDrainAcceptsTheQueue(t *testing.T) {
+	cfg := testConfig(config.MT)
+	addBackend(t, cfg, helloBackend(t, "well").URL)
+	r := newRig(t, cfg, 1, 1)
+	e := r.crew.(*threads).atWork[0].engine
+	busy, begun := make(chan struct{}), make(chan struct{})
+	e.loop.Post(func() { close(begun); <-busy })
+	<-begun
+	c := r.dial()
+	c.ask()
+	r.ls.close()
+	e.drain(true)
+	close(busy) // the next turn drains before it would accept
+	c.want("well")
+	wait(t, e.drained, "the drain to end")
+}
