@@ -1,0 +1,66 @@
+package supervise
+
+import (
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Who waits too long for the desk is told what that is doing.
+func TestDeskBusy(t *testing.T) {
+	d := newDesk()
+	began, end, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		d.run("baking bread", func() { close(began); <-end })
+	}()
+	<-began
+	err := d.askWithin(time.Millisecond, "nothing", func() { t.Error("it was done") })
+	if err == nil || !strings.Contains(err.Error(), "busy baking bread") {
+		t.Errorf("%v, want what the desk is doing", err)
+	}
+	close(end)
+	wait(t, ended, "the bread")
+	d.close()
+	if err := d.ask("nothing", func() { t.Error("it was done") }); err != errEnding {
+		t.Errorf("%v behind the end, want %v", err, errEnding)
+	}
+	d.tell("nothing", nil, func() { t.Error("it was done") })
+}
+
+// News that nobody can take any more does not keep its bearer.
+func TestDeskTellCancelled(t *testing.T) {
+	d := newDesk()
+	cancelled, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		d.tell("nothing", cancelled, func() { t.Error("it was done") })
+	}()
+	close(cancelled)
+	wait(t, ended, "tell to give up")
+}
+
+// However many signals nobody has heard yet, those that end lb are kept.
+func TestIntake(t *testing.T) {
+	signals := make(chan os.Signal)
+	in := newIntake(signals)
+	for range 1000 {
+		signals <- syscall.SIGHUP
+		signals <- syscall.SIGPIPE
+		signals <- syscall.SIGUSR2
+	}
+	signals <- syscall.SIGTERM
+	for range 1000 {
+		signals <- syscall.SIGHUP
+	}
+	signals <- syscall.SIGQUIT
+	in.close()
+	if len(in.reload) != 1 || len(in.upgrade) != 1 || len(in.end) != 2 {
+		t.Errorf("%d reloads, %d upgrades, %d ends; want 1, 1, 2", len(in.reload), len(in.upgrade), len(in.end))
+	}
+	if first, second := <-in.end, <-in.end; first != syscall.SIGTERM || second != syscall.SIGQUIT {
+		t.Errorf("ends %v, %v", first, second)
+	}
+}
