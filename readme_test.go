@@ -116,8 +116,22 @@ func TestReadmeFlags(t *testing.T) {
 		t.Errorf("README does not tell of --%s", name)
 	}
 	for _, row := range rows(t, "Without a flag of their own", "^[a-z_.]+$") {
-		key, _, _ := strings.Cut(row[0], ".")
+		key, below, _ := strings.Cut(row[0], ".")
 		top = append(top, key)
+		if row[0] == "key" {
+			continue
+		}
+		v := tree[key]
+		if table, ok := v.(map[string]any); ok {
+			v = table[below]
+			delete(table, below)
+		}
+		if v == nil || fmt.Sprint(v) != strings.Trim(row[1], `"`) {
+			t.Errorf("%s: default %s in README, %v in lb.toml", row[0], row[1], v)
+		}
+	}
+	for key := range tree["admin"].(map[string]any) {
+		t.Errorf("README does not tell of the key admin.%s", key)
 	}
 	for key := range tree {
 		if !slices.Contains(readmeTables, "["+key+"]") && !slices.Contains(top, key) {
@@ -173,9 +187,13 @@ func TestReadmeCommands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, command := range parser.Model.Children {
-		if !strings.Contains(readme(t), "lb "+command.Name) {
-			t.Errorf("README does not tell of lb %s", command.Name)
+	for _, command := range parser.Model.Leaves(true) {
+		name := command.Name
+		if command.Parent.Type == kong.CommandNode {
+			name = command.Parent.Name + " " + name
+		}
+		if !regexp.MustCompile(`\blb ` + name + `\b`).MatchString(readme(t)) {
+			t.Errorf("README does not tell of lb %s", name)
 		}
 	}
 }

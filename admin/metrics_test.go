@@ -252,7 +252,9 @@ func TestMetricsFollowTheView(t *testing.T) {
 		}
 		return list
 	}
-	set := func(ids [][]int, pools ...config.Pool) { view.Store(&View{Config: &config.Config{Pools: pools}, IDs: ids}) }
+	set := func(ids [][]int, pools ...config.Pool) {
+		view.Store(&View{Config: &config.Config{Pools: pools}, IDs: ids})
+	}
 	set(nil)
 	_, url := start(t, o)
 	for _, tc := range []struct {
