@@ -139,3 +139,34 @@ func BenchmarkGetPut(b *testing.B) {
 		a.Put(a.Get())
 	}
 }
+
+// TestGrow: what comes behind is larger; slabs of before are still good, count,
+// and are not handed out again.
+func TestGrow(t *testing.T) {
+	a := New(8, 16)
+	free, old, kept := a.GetLarge(), a.GetLarge(), a.GetLarge()
+	a.Put(free)
+	copy(old.Room(), "old bytes")
+	a.Grow(32)
+	if old.Large() || string(old.B[:9]) != "old bytes" || a.Out() != 2 {
+		t.Errorf("large %v, %q, %d out", old.Large(), old.B, a.Out())
+	}
+	if s := a.GetLarge(); len(s.B) != 32 || !s.Large() {
+		t.Errorf("%d bytes, want 32", len(s.B))
+	}
+	a.Put(old)
+	if s := a.GetLarge(); s == old || s == free || len(s.B) != 32 {
+		t.Errorf("%d bytes, want a new slab of 32", len(s.B))
+	}
+	a.Forget(kept)
+	if a.Out() != 2 || a.Free() != 0 {
+		t.Errorf("%d out, %d free, want 2 and none", a.Out(), a.Free())
+	}
+	a.Grow(20)
+	if s := a.GetLarge(); len(s.B) != 32 {
+		t.Errorf("shrunk to %d", len(s.B))
+	}
+	if s := a.Get(); len(s.B) != 8 {
+		t.Errorf("a small one of %d", len(s.B))
+	}
+}

@@ -204,6 +204,93 @@ func TestUnlistenInAccepted(t *testing.T) {
 	}
 }
 
+// TestDrop: one listener is given up, the others go on, and it may be listened on anew.
+func TestDrop(t *testing.T) {
+	k := newFake(t)
+	l, a := listen(t, k, Options{})
+	b := &taker{l: l}
+	l.Listen(4, b)
+	late := k.of(3, Readable)
+	l.Drop(3)
+	l.Drop(3) // again does nothing
+	l.Drop(77)
+	k.pending(100, 1)
+	k.ready(late, k.of(4, Readable))
+	l.Turn(false)
+	if k.listening[3] || !k.listening[4] || len(k.closed) != 0 || len(a.taken) != 0 || len(b.taken) != 1 {
+		t.Fatalf("watched %v, closed %v, %d and %d accepted, want all by the second", k.listening, k.closed, len(a.taken), len(b.taken))
+	}
+	if err := l.Listen(3, a); err != nil {
+		t.Fatal(err)
+	}
+	k.pending(200, 1)
+	if k.knock(l, 3); len(a.taken) != 1 {
+		t.Error("Listen after Drop accepts nothing")
+	}
+}
+
+// TestDropInAccepted: whichever listener goes while one is accepting, that one
+// takes nothing more and the others have their turn.
+func TestDropInAccepted(t *testing.T) {
+	for drop, want := range map[int][3]int{3: {1, 4, 4}, 4: {4, 0, 4}, 5: {4, 4, 0}} {
+		k := newFake(t)
+		l := New(k, Options{})
+		takers := [3]*taker{{l: l}, {l: l}, {l: l}}
+		for i, a := range takers {
+			l.Listen(3+i, a)
+		}
+		all := []Event{k.of(3, Readable), k.of(4, Readable), k.of(5, Readable)}
+		for range 2 { // so that each has a budget of two, then of four
+			k.pending(100, 100)
+			k.ready(all...)
+			l.Turn(false)
+			k.backlog = nil
+		}
+		var before [3]int
+		for i, a := range takers {
+			before[i] = len(a.taken)
+		}
+		takers[0].hook = func(int) { l.Drop(drop) }
+		k.pending(300, 100)
+		k.ready(all...)
+		l.Turn(false)
+		var got [3]int
+		for i, a := range takers {
+			got[i] = len(a.taken) - before[i]
+		}
+		if got != want {
+			t.Errorf("drop of %d by the first: %v accepted, want %v", drop, got, want)
+		}
+	}
+}
+
+// TestSetConnsMax: the limit follows at the end of the turn, either way.
+func TestSetConnsMax(t *testing.T) {
+	k := newFake(t)
+	l, a := listen(t, k, Options{})
+	k.pending(100, 3)
+	for range 2 {
+		k.knock(l, 3)
+	}
+	l.Post(func() { l.SetConnsMax(2) })
+	if l.Turn(false); k.listening[3] {
+		t.Error("watched with more conns than the new limit")
+	}
+	for _, p := range a.taken {
+		if !p.IsOpen() {
+			t.Error("a conn was closed for it")
+		}
+	}
+	l.Post(func() { l.SetConnsMax(4) })
+	if l.Turn(false); !k.listening[3] {
+		t.Error("not watched below the new limit")
+	}
+	l.Post(func() { l.SetConnsMax(0) })
+	if l.Turn(false); !k.listening[3] {
+		t.Error("not watched without a limit")
+	}
+}
+
 func TestAPanicInAcceptedClosesWhatWasNotAdopted(t *testing.T) {
 	var reported []any
 	k := newFake(t)

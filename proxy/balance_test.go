@@ -20,7 +20,7 @@ const (
 func twoLoops(t *testing.T, cfg *config.Config) (a, b *rig) {
 	t.Helper()
 	o := rigOptions(cfg)
-	o.Board = board.New(2, len(cfg.Pools[0].Backends))
+	o.Board = board.New(2, rigBackendsMax)
 	o.Snapshot.Loops, o.Snapshot.Slots = 2, []int{0, 1}
 	a = newRigOn(t, 1, o, false)
 	o.Slot, o.Snapshot.Place = 1, 1

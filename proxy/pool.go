@@ -109,6 +109,9 @@ func (q *pool) queueOf(x *exchange) *upstream.WaitList[*exchange] {
 
 // showWait puts on the board since when the first of this loop waits.
 func (q *pool) showWait() {
+	if len(q.targets) == 0 {
+		return // nobody waits where there is nothing to wait for
+	}
 	since := uint64(0)
 	for _, list := range [...]*upstream.WaitList[*exchange]{&q.waits, &q.again} {
 		if x, ok := list.First(); ok && (since == 0 || uint64(x.since) < since) {

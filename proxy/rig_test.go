@@ -121,13 +121,13 @@ func newRigOn(t testing.TB, seed uint64, o Options, tiny bool) *rig {
 	o.Log = slog.New(slog.NewTextHandler(&r.log, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
 	r.p = New(r.l, o)
 	r.p.chance = rand.New(rand.NewPCG(seed, 0))
+	r.p.secret = []byte(rigSecret)
 	for _, q := range r.p.now.pools {
 		q.Seed(seed)
 		if q.cfg.Sticky != "" {
-			q.UseSticky([]byte(rigSecret))
+			q.UseSticky(r.p.stickyKey(o.Snapshot.Config))
 		}
 	}
-	r.p.secret = []byte(rigSecret)
 	if tiny {
 		r.p.arena = arena.New(tinySlab, largeBytes(o.Snapshot.Config))
 	}

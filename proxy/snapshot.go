@@ -100,8 +100,12 @@ func (p *Proxy) poolsByName() map[string]*pool {
 // conns stay, and so do conns to the backends that stay, idle ones included.
 func (p *Proxy) Reload(s Snapshot) {
 	next, targets := p.newSnapshot(s)
-	before := p.poolsByName()
-	old := p.now
+	old, before := p.now, p.poolsByName()
+	for _, q := range next.pools {
+		if from := before[q.Name]; from != nil && from != q {
+			from.heir = q
+		}
+	}
 	p.eachTarget(func(t *target) {
 		if targets[t.ID] != t {
 			t.leave()
@@ -109,9 +113,9 @@ func (p *Proxy) Reload(s Snapshot) {
 	})
 	p.now, p.targets = next, targets
 	p.use(s)
-	for _, q := range next.pools {
-		if from := before[q.Name]; from != nil && from != q {
-			from.giveWay(q)
+	for _, q := range old.pools {
+		if q.heir != nil {
+			q.giveWay()
 		}
 	}
 	if !slices.Equal(old.cfg.TrustedProxies, next.cfg.TrustedProxies) {
@@ -212,10 +216,10 @@ func (x *exchange) follow() {
 	}
 }
 
-// giveWay has heir take the place of q. Who waits for room goes on waiting there,
-// in the same order.
-func (q *pool) giveWay(heir *pool) {
-	q.heir = heir
+// giveWay has q's heir take its place. Who waits for room goes on waiting there, in
+// the same order.
+func (q *pool) giveWay() {
+	heir := q.heir
 	most := max(q.waits.Max, q.waits.Len()+q.again.Len())
 	heir.waits.Max, heir.again.Max = most, most
 	for _, list := range [...]*upstream.WaitList[*exchange]{&q.waits, &q.again} {

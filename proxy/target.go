@@ -13,7 +13,7 @@ import (
 // configurations have it, from when it comes into the configuration until it goes.
 type target struct {
 	upstream.Backend[*backendConn]
-	pool  *pool // the newest that has it; nil when it is gone
+	pool  *pool // the newest that had it; nil when that has an heir, which has it not
 	index int   // there
 	addrs []loop.Addr
 	next  int  // the address to dial next, in turn
@@ -23,12 +23,15 @@ type target struct {
 // leave is for a target that the present configuration has no more. Its attempts
 // go on.
 func (t *target) leave() {
-	t.Gone, t.pool = true, nil
+	t.Gone = true
 	t.Idle.Each(func(b *backendConn) { b.close() })
+	if t.pool.heir != nil {
+		t.pool = nil
+	}
 }
 
-// failed notes a fault of t's in phase ph, which may eject it. One that is gone
-// cannot be.
+// failed notes a fault of t's in phase ph, which may eject it, unless that is of no
+// interest any more.
 func (t *target) failed(why board.Reason, detail uint64, ph Phase) {
 	if q := t.pool; q != nil {
 		if c, ejected := q.Failed(t.index, why, detail, q.p.loop.Now()); ejected {
