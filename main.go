@@ -130,8 +130,9 @@ func (s *serveCmd) Run(exitCode *int, std *streams) error {
 	return err
 }
 
-// load returns the configuration, the flags included, and what reads it again.
-// From then on its path does not depend on where lb was started.
+// load returns the configuration, the flags included, and what reads it again,
+// for one goroutine at a time. From then on its path does not depend on where lb
+// was started, and a file that was there is not replaced by defaults.
 func (s *serveCmd) load(servers demoServers) (*config.Config, func() (*config.Config, error), error) {
 	flags := config.Flags{
 		Mode: s.Mode, Host: s.Host, Strategy: s.Strategy, LogLevel: s.LogLevel, PIDFile: s.PIDFile,
@@ -140,25 +141,23 @@ func (s *serveCmd) load(servers demoServers) (*config.Config, func() (*config.Co
 	if s.Demo {
 		flags.Backends = servers.addrs()
 	}
-	file, err := config.Find(s.Config)
-	if err != nil {
-		return nil, nil, err
-	}
-	cfg, err := file.With(flags)
-	if err != nil {
-		return nil, nil, err
-	}
-	if path, err := filepath.Abs(cfg.Source); err == nil && cfg.Source != "" {
-		cfg.Source = path
-	}
-	path := cfg.Source // a file that was there once and is gone is not replaced by defaults
-	return cfg, func() (*config.Config, error) {
+	path := s.Config
+	read := func() (*config.Config, error) {
 		file, err := config.Find(path)
 		if err != nil {
 			return nil, err
 		}
-		return file.With(flags)
-	}, nil
+		cfg, err := file.With(flags)
+		if err != nil || file.Source == "" {
+			return cfg, err
+		}
+		if path, err = filepath.Abs(file.Source); err == nil {
+			cfg.Source = path
+		}
+		return cfg, err
+	}
+	cfg, err := read()
+	return cfg, read, err
 }
 
 // options wires the packages.

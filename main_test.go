@@ -37,7 +37,8 @@ func TestMain(m *testing.M) {
 func command(dir string, args ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), mainEnv+"=1", "GORACE=atexit_sleep_ms=0") // else each exit takes a second under -race
+	cmd.Env = append(os.Environ(), mainEnv+"=1", "GORACE=atexit_sleep_ms=0", // else each exit takes a second under -race
+		"XDG_RUNTIME_DIR="+dir) // for the socket of commands
 	return cmd
 }
 
@@ -321,6 +322,78 @@ func TestFlagsWinOverFile(t *testing.T) {
 		}
 		if code := p.stop(t, syscall.SIGINT); code != 0 {
 			t.Errorf("%v: exit code %d after SIGINT, want 0", tc.args, code)
+		}
+	}
+}
+
+// TestReloadReadsTheSameAgain: the file of the start, wherever it was named from,
+// with the flags of the start; and one that is gone is refused, not replaced by
+// defaults. A file that was not there at the start may come later.
+func TestReloadReadsTheSameAgain(t *testing.T) {
+	const base = "mode = \"mt\"\nhost = \"127.0.0.1\"\nport = 0\nworkers = 1\nadmin.address = \"\"\nwatch = false\n"
+	for _, tc := range []struct {
+		name, file string // "": there is none at the start
+		args       []string
+	}{
+		{"of its own accord", "lb.toml", nil},
+		{"by name", "other.toml", []string{"-c", "other.toml"}},
+		{"later", "", []string{"-m", "mt", "-H", "127.0.0.1", "-p", "0", "-w", "1"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			dir := t.TempDir()
+			file := tc.file
+			if file == "" {
+				file = "lb.toml"
+			} else {
+				write(t, dir, file, base)
+			}
+			p := start(t, dir, append([]string{"serve", "-b", "127.0.0.1:1"}, tc.args...)...)
+			served(t, p)
+			give := func(args ...string) (code int, stdout, stderr string) {
+				cmd := command(dir, append(args, "--socket", filepath.Join(dir, "lb.sock"))...)
+				var out, errOut bytes.Buffer
+				cmd.Stdout, cmd.Stderr = &out, &errOut
+				cmd.Run()
+				return cmd.ProcessState.ExitCode(), out.String(), errOut.String()
+			}
+			write(t, dir, file, base+"timeouts.connect = \"5s\"\n[[backends]]\nsocket = \"/x\"\n")
+			if code, out, err := give("reload"); code != 0 || !strings.Contains(out, "timeouts.connect: 3s -> 5s\n") || strings.Contains(out, "backend") {
+				t.Errorf("a change: exit code %d with %q and %q", code, out, err)
+			}
+			if code, out, _ := give("status"); code != 0 || !strings.Contains(out, filepath.Join(dir, file)+" (not watched)") {
+				t.Errorf("exit code %d with\n%s, want the whole path of %s", code, out, file)
+			}
+			if err := os.Remove(filepath.Join(dir, file)); err != nil {
+				t.Fatal(err)
+			}
+			if code, out, err := give("reload"); code != 1 || out != "" || !strings.Contains(err, filepath.Join(dir, file)+": no such file") {
+				t.Errorf("no file: exit code %d with %q and %q", code, out, err)
+			}
+			if code, out, err := give("drain"); code != 0 {
+				t.Errorf("drain: exit code %d with %q and %q", code, out, err)
+			}
+			io.Copy(io.Discard, p.out)
+			p.Wait()
+			if p.ended = true; p.ProcessState.ExitCode() != 0 {
+				t.Errorf("exit code %d after lb drain, want 0", p.ProcessState.ExitCode())
+			}
+		})
+	}
+}
+
+// TestNoLB: a command that finds none says where it has looked, and looks nowhere
+// else when the file has a place.
+func TestNoLB(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "lb.toml", "pid_file = \"lb.pid\"\n")
+	for _, args := range []string{"status", "status --json", "reload", "upgrade", "drain", "backend list", "backend drain default a:1", "backend weight default a:1 2"} {
+		cmd := command(dir, strings.Fields(args)...)
+		var out, errOut bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &errOut
+		cmd.Run()
+		want := "lb: no lb answers at lb.sock: there is no such socket"
+		if code := cmd.ProcessState.ExitCode(); code != 1 || out.Len() > 0 || !strings.HasPrefix(errOut.String(), want) || strings.Count(errOut.String(), "\n") != 1 {
+			t.Errorf("lb %s: exit code %d with %q and %q, want 1 and %q", args, code, out.String(), errOut.String(), want)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package config
 
 import (
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
@@ -27,28 +26,26 @@ func SocketPath(c *Config, getenv func(string) string, root bool) string {
 }
 
 // SocketPaths returns where a command may find the socket, the likeliest place
-// first: a shell and a service do not have the same environment. There is none
-// for SocketOff.
+// first: a shell and a service do not have the same environment. Where the
+// configuration names a place there is no other, lest a command reach another
+// lb. There is none for SocketOff.
 func SocketPaths(c *Config, getenv func(string) string, root bool) []string {
 	paths := socketPlaces(c, getenv, root)
-	if c.Admin.Socket == "" && !slices.Contains(paths, socketUnit) {
+	if c.Admin.Socket == "" && c.PIDFile == "" {
 		paths = append(paths, socketUnit)
 	}
 	return paths
 }
 
-// socketPlaces returns the places that there are by the rules, the first to be
-// taken first.
+// socketPlaces returns the places by the rules, the first to be taken first.
 func socketPlaces(c *Config, getenv func(string) string, root bool) (paths []string) {
-	switch c.Admin.Socket {
-	case SocketOff:
+	switch {
+	case c.Admin.Socket == SocketOff:
 		return nil
-	default:
+	case c.Admin.Socket != "":
 		return []string{c.Admin.Socket}
-	case "":
-	}
-	if c.PIDFile != "" {
-		paths = append(paths, strings.TrimSuffix(c.PIDFile, ".pid")+".sock")
+	case c.PIDFile != "":
+		return []string{strings.TrimSuffix(c.PIDFile, ".pid") + ".sock"}
 	}
 	if dir := getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
 		paths = append(paths, filepath.Join(dir, socketName))
@@ -56,5 +53,5 @@ func socketPlaces(c *Config, getenv func(string) string, root bool) (paths []str
 	if root {
 		paths = append(paths, socketRoot)
 	}
-	return slices.Compact(paths)
+	return paths
 }

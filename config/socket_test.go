@@ -18,8 +18,8 @@ func TestSocketPath(t *testing.T) {
 		{"", "", "not/absolute", false, nil}, // which the XDG Base Directory Specification has ignored
 		{"", "/run/lb/lb.pid", "", false, []string{"/run/lb/lb.sock"}},
 		{"", "/run/lb/pid", "", false, []string{"/run/lb/pid.sock"}},
-		{"", "lb.pid", "/run/user/7", false, []string{"lb.sock", "/run/user/7/lb.sock"}},
-		{"", "/run/lb.pid", "", true, []string{"/run/lb.sock"}},
+		{"", "lb.pid", "/run/user/7", false, []string{"lb.sock"}},
+		{"", "/run/lb.pid", "/run/user/0", true, []string{"/run/lb.sock"}},
 		{"/a/b", "/run/lb/lb.pid", "/run/user/7", true, []string{"/a/b"}},
 		{"off", "/run/lb/lb.pid", "/run/user/7", true, nil},
 	} {
@@ -27,7 +27,7 @@ func TestSocketPath(t *testing.T) {
 		c.Admin.Socket, c.PIDFile = tc.socket, tc.pidFile
 		getenv := func(name string) string { return map[string]string{"XDG_RUNTIME_DIR": tc.runtime}[name] }
 		all := slices.Clone(tc.want)
-		if tc.socket == "" && !slices.Contains(all, "/run/lb/lb.sock") { // of the service
+		if tc.socket == "" && tc.pidFile == "" { // the service
 			all = append(all, "/run/lb/lb.sock")
 		}
 		if got := SocketPaths(c, getenv, tc.root); !slices.Equal(got, all) {
