@@ -220,14 +220,16 @@ func TestNamesChange(t *testing.T) {
 // closes every connection after its answer.
 func twoBackendsOnOnePort(t *testing.T) (one, two string, port int) {
 	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port = l.Addr().(*net.TCPAddr).Port
-	m, err := net.Listen("tcp4", "127.0.0.2:"+strconv.Itoa(port))
-	if err != nil {
-		t.Fatal(err)
+	var l, m net.Listener
+	for m == nil { // until it is free at both
+		var err error
+		if l, err = net.Listen("tcp4", "127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
+		port = l.Addr().(*net.TCPAddr).Port
+		if m, err = net.Listen("tcp4", "127.0.0.2:"+strconv.Itoa(port)); err != nil {
+			l.Close()
+		}
 	}
 	for text, l := range map[string]net.Listener{"one": l, "two": m} {
 		s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

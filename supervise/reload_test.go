@@ -1,0 +1,605 @@
+package supervise
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"lb/admin/api"
+	"lb/config"
+)
+
+// changed returns a copy of cfg, changed by set.
+func changed(cfg *config.Config, set func(c *config.Config)) *config.Config {
+	c := *cfg
+	c.Pools = slices.Clone(cfg.Pools)
+	for i := range c.Pools {
+		c.Pools[i].Backends = slices.Clone(c.Pools[i].Backends)
+	}
+	set(&c)
+	return &c
+}
+
+// reload has in take up cfg.
+func (in *inside) reload(t *testing.T, cfg *config.Config) api.Reloaded {
+	t.Helper()
+	in.next.Store(cfg)
+	r, err := in.control.Reload(false)
+	if err != nil {
+		t.Fatalf("reload: %v", err)
+	}
+	return r
+}
+
+// wantRefused wants cfg to be refused for a reason, and nothing changed by it.
+func (in *inside) wantRefused(t *testing.T, cfg *config.Config, why string) {
+	t.Helper()
+	before := in.control.Status()
+	in.next.Store(cfg)
+	r, err := in.control.Reload(false)
+	if err == nil || !strings.Contains(err.Error(), why) {
+		t.Errorf("reload: %+v, %v; want an error with %q", r, err, why)
+	}
+	after := in.control.Status()
+	if !strings.Contains(after.Config.Fault, why) || after.Config.FaultAt.IsZero() {
+		t.Errorf("status has the fault %q at %v", after.Config.Fault, after.Config.FaultAt)
+	}
+	if after.Config.Number != before.Config.Number || after.Address != before.Address || len(after.Loops) != len(before.Loops) ||
+		after.AdminAddress != before.AdminAddress {
+		t.Errorf("after a refusal:\n%+v\nbefore:\n%+v", after, before)
+	}
+	if after.Totals.ReloadFaults != before.Totals.ReloadFaults+1 || after.Totals.Reloads != before.Totals.Reloads {
+		t.Errorf("reloads %d, refused %d; were %d, %d", after.Totals.Reloads, after.Totals.ReloadFaults,
+			before.Totals.Reloads, before.Totals.ReloadFaults)
+	}
+}
+
+// ids returns where the backends of the first pool are on the board.
+func (in *inside) ids() []int { return in.running.View().IDs[0] }
+
+func TestReload(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		addBackend(t, cfg, helloBackend(t, "a").URL)
+		in := serve(t, cfg, Options{Version: "v1"})
+		get(in.addr).want(t, "a")
+		a := in.ids()[0]
+		next := changed(cfg, func(c *config.Config) { c.Pools[0].Backends = nil })
+		addBackend(t, next, helloBackend(t, "b").URL)
+		r := in.reload(t, next)
+		if r.Number != 2 || len(r.Changes) != 2 {
+			t.Errorf("reloaded: %+v, want number 2 and 2 changes", r)
+		}
+		for range 10 {
+			get(in.addr).want(t, "b")
+		}
+		if b := in.ids()[0]; b == a {
+			t.Error("another backend has the ID of the first")
+		}
+		both := changed(next, func(c *config.Config) { c.Pools[0].Backends = append(c.Pools[0].Backends, cfg.Pools[0].Backends...) })
+		in.reload(t, both)
+		if got := in.ids()[1]; got != a {
+			t.Errorf("the first one comes back with ID %d, had %d", got, a)
+		}
+		if n := in.running.Board.BackendTotals(a).Attempts; n != 1 {
+			t.Errorf("and with %d attempts, had 1", n)
+		}
+		if in.running.Board.State(a).RecoveredAt.Load() == 0 {
+			t.Error("it begins at once with full weight")
+		}
+		if r := in.reload(t, both); r.Number != 4 || len(r.Changes) != 0 {
+			t.Errorf("nothing changed: %+v", r)
+		}
+		st := in.control.Status()
+		if st.Config.Number != 4 || st.Totals.Reloads != 3 || st.State != api.Serving || st.Version != "v1" || len(st.Pools[0].Backends) != 2 {
+			t.Errorf("status: %+v", st)
+		}
+	})
+}
+
+// What the board knows stays with a backend wherever it stands in the file.
+func TestReloadKeepsState(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		addBackend(t, cfg, helloBackend(t, "a").URL)
+		addBackend(t, cfg, helloBackend(t, "b").URL)
+		in := serve(t, cfg, Options{})
+		for range 4 {
+			get(in.addr)
+		}
+		a, b := in.ids()[0], in.ids()[1]
+		in.running.Board.State(b).EjectedUntil.Store(1 << 62)
+		in.running.Board.Changed()
+		attempts := in.running.Board.BackendTotals(a).Attempts
+		in.reload(t, changed(cfg, func(c *config.Config) {
+			slices.Reverse(c.Pools[0].Backends)
+			c.Pools[0].Strategy = config.P2C
+		}))
+		if !slices.Equal(in.ids(), []int{b, a}) {
+			t.Errorf("IDs %v, want %v", in.ids(), []int{b, a})
+		}
+		for range 4 {
+			get(in.addr).want(t, "a")
+		}
+		if got := in.running.Board.BackendTotals(a).Attempts; got != attempts+4 {
+			t.Errorf("%d attempts, want %d", got, attempts+4)
+		}
+		if st := in.control.Status().Pools[0].Backends[0]; !st.Ejected || st.Attempts != 2 {
+			t.Errorf("status of the ejected one: %+v", st)
+		}
+	})
+}
+
+// A plan tells the same as the reload, and changes nothing.
+func TestReloadPlan(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		addBackend(t, cfg, helloBackend(t, "a").URL)
+		in := serve(t, cfg, Options{})
+		if _, err := in.control.SetBackend("default", cfg.Pools[0].Backends[0].String(), api.Weight, 9); err != nil {
+			t.Fatal(err)
+		}
+		next := changed(cfg, func(c *config.Config) {
+			c.Pools[0].Backends[0].Weight = 3
+			c.Workers, c.Timeouts.Connect = 3, time.Minute
+		})
+		addBackend(t, next, helloBackend(t, "b").URL)
+		in.next.Store(next)
+		before := in.control.Status()
+		plan, err := in.control.Reload(true)
+		if err != nil || !plan.Plan || plan.Number != 1 || len(plan.Changes) != 4 || len(plan.Notes) != 1 {
+			t.Errorf("plan: %+v, %v", plan, err)
+		}
+		after := in.control.Status()
+		if len(after.Loops) != 2 || after.Config.Number != 1 || after.Pools[0].Backends[0].Weight != 9 ||
+			after.Totals.Reloads != before.Totals.Reloads {
+			t.Errorf("after a plan: %+v", after)
+		}
+		get(in.addr).want(t, "a")
+		if n := in.running.Board.Backends(); n != 1 {
+			t.Errorf("%d IDs are claimed", n)
+		}
+		done := in.reload(t, next)
+		if !slices.Equal(done.Changes, plan.Changes) || !slices.Equal(done.Notes, plan.Notes) {
+			t.Errorf("planned %v, %v; done %v, %v", plan.Changes, plan.Notes, done.Changes, done.Notes)
+		}
+		in.next.Store(changed(cfg, func(c *config.Config) { c.Mode = "other" }))
+		if _, err := in.control.Reload(true); err == nil {
+			t.Error("a plan of another mode is accepted")
+		}
+		if st := in.control.Status(); st.Config.Fault != "" {
+			t.Errorf("a plan left the fault %q", st.Config.Fault)
+		}
+	})
+}
+
+func TestReloadOtherMode(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		addBackend(t, cfg, helloBackend(t, "a").URL)
+		in := serve(t, cfg, Options{})
+		other := map[config.Mode]config.Mode{config.MT: config.MP, config.MP: config.MT}[cfg.Mode]
+		in.wantRefused(t, changed(cfg, func(c *config.Config) { c.Mode = other }), "lb upgrade")
+		get(in.addr).want(t, "a")
+		if r := in.reload(t, cfg); r.Number != 2 {
+			t.Errorf("a good one behind it: %+v", r)
+		}
+		if st := in.control.Status(); st.Config.Fault != "" {
+			t.Errorf("the fault stays: %q", st.Config.Fault)
+		}
+	})
+}
+
+// A file that is broken in whatever way changes nothing; the log and the error
+// say where and what.
+func TestReloadBrokenFile(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		backend := helloBackend(t, "a")
+		_, port, _ := net.SplitHostPort(backend.Listener.Addr().String())
+		path := filepath.Join(t.TempDir(), "lb.toml")
+		good := "host = \"127.0.0.1\"\nport = 0\nworkers = 1\nwatch = false\nlog_level = \"error\"\nmode = \"" + string(cfg.Mode) +
+			"\"\nadmin = { address = \"127.0.0.1:0\", socket = \"off\" }\n" +
+			"[[backends]]\nhost = \"127.0.0.1\"\nport = " + port + "\n"
+		writeFile(t, path, good)
+		first, err := config.Load(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var log lines
+		in := serve(t, first, Options{Log: NewLog(&log, "warn"), Load: func() (*config.Config, error) { return config.Load(path) }})
+		for _, tc := range []struct{ what, text, key string }{
+			{"syntax", good + "[[", ""},
+			{"unknown key", "wrokers = 2\n" + good, "wrokers"},
+			{"wrong type", "via = 2\n" + good, "via"},
+			{"bad port", strings.Replace(good, "port = 0", "port = 99999", 1), "port"},
+			{"unknown pool", good + "[[routes]]\npath = \"/x\"\npool = \"nowhere\"\n", "routes[0].pool"},
+			{"no file", "", ""},
+		} {
+			writeFile(t, path, tc.text)
+			if tc.text == "" {
+				os.Remove(path)
+			}
+			_, err := in.control.Reload(false)
+			var list config.Errors
+			if tc.text != "" && !errors.As(err, &list) || tc.text == "" && !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("%s: %v", tc.what, err)
+			}
+			if len(list) > 0 && (list[0].Key != tc.key || list[0].Line == 0) {
+				t.Errorf("%s: %v, want the key %q", tc.what, err, tc.key)
+			}
+			if got := log.String(); len(list) > 0 && !strings.Contains(got, fmt.Sprintf("file=%s line=%d key=%s", path, list[0].Line, quoted(tc.key))) {
+				t.Errorf("%s: log:\n%s", tc.what, got)
+			}
+			get(in.addr).want(t, "a")
+			if st := in.control.Status(); st.Config.Fault != err.Error() || st.Config.Number != 1 {
+				t.Errorf("%s: status %+v", tc.what, st.Config)
+			}
+		}
+	})
+}
+
+func quoted(key string) string {
+	if key == "" {
+		return `""`
+	}
+	return key
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// lines is a log that can be read while it is written.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// Each step that can be refused leaves everything as it was, also what the steps
+// before it had opened.
+func TestReloadRefusedSteps(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		dir := t.TempDir()
+		cfg.PIDFile = filepath.Join(dir, "lb.pid")
+		cfg.Admin.Socket = filepath.Join(dir, "lb.sock")
+		addBackend(t, cfg, helloBackend(t, "a").URL)
+		taken, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer taken.Close()
+		in := serve(t, cfg, Options{})
+		goroutines := runtime.NumGoroutine()
+		everything := func(c *config.Config) { // that is prepared before the sockets for traffic
+			c.PIDFile = filepath.Join(dir, "other.pid")
+			c.Admin.Address = "127.0.0.2:0"
+			c.Admin.Socket = filepath.Join(dir, "other.sock")
+			c.Pools[0].Backends[0].Weight = 7
+			c.LogLevel = "debug"
+		}
+		for _, tc := range []struct {
+			what string
+			set  func(c *config.Config)
+			why  string
+		}{
+			{"port", func(c *config.Config) { c.Port = taken.Addr().(*net.TCPAddr).Port }, "address already in use"},
+			{"host", func(c *config.Config) { c.Host = "192.0.2.1" }, "192.0.2.1"},
+			{"pid file", func(c *config.Config) { c.PIDFile = filepath.Join(dir, "no", "lb.pid") }, "pid file"},
+			{"socket", func(c *config.Config) { c.Admin.Socket = filepath.Join(dir, "no", "lb.sock") }, "lb.sock"},
+			{"workers", func(c *config.Config) { c.Workers = 10_000 }, "workers"},
+		} {
+			t.Run(tc.what, func(t *testing.T) {
+				in.wantRefused(t, changed(cfg, func(c *config.Config) { everything(c); tc.set(c) }), tc.why)
+				get(in.addr).want(t, "a")
+				left, err := filepath.Glob(filepath.Join(dir, "*"))
+				if want := []string{cfg.PIDFile, cfg.Admin.Socket}; err != nil || !slices.Equal(left, want) {
+					t.Errorf("files %v, %v; want %v", left, err, want)
+				}
+				if w := in.control.Status().Pools[0].Backends[0].Weight; w != 1 {
+					t.Errorf("weight %d", w)
+				}
+			})
+		}
+		until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines+2 }) // conns to the backend, one a loop
+	})
+}
+
+// A new address is served, and the old one no more.
+func TestReloadAddress(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		addBackend(t, cfg, helloBackend(t, "a").URL)
+		dir := t.TempDir()
+		cfg.PIDFile = filepath.Join(dir, "lb.pid")
+		var admins []*fakeAdmin
+		in := serve(t, cfg, Options{Admin: func(*config.Config, Running) Admin {
+			admins = append(admins, &fakeAdmin{red: make(chan struct{})})
+			return admins[len(admins)-1]
+		}})
+		old := in.control.Status()
+		in.reload(t, changed(cfg, func(c *config.Config) {
+			c.Host, c.PIDFile, c.Admin.Address = "127.0.0.2", filepath.Join(dir, "other.pid"), "127.0.0.2:0"
+		}))
+		st := in.control.Status()
+		host, _, err := net.SplitHostPort(st.Address)
+		if err != nil || host != "127.0.0.2" {
+			t.Fatalf("serves %s", st.Address)
+		}
+		get(st.Address).want(t, "a")
+		until(t, "the old address to be refused", func() bool { return refused(old.Address) })
+		until(t, "the old server of the operator to be gone", func() bool { return refused(old.AdminAddress) })
+		if refused(st.AdminAddress) || len(admins) != 2 {
+			t.Errorf("%d servers for the operator, at %s", len(admins), st.AdminAddress)
+		}
+		if left, _ := filepath.Glob(filepath.Join(dir, "*")); !slices.Equal(left, []string{filepath.Join(dir, "other.pid")}) {
+			t.Errorf("pid files %v", left)
+		}
+		in.reload(t, changed(in.next.Load(), func(c *config.Config) { c.Admin.Address = "" }))
+		until(t, "no server for the operator", func() bool { return refused(st.AdminAddress) })
+		if st := in.control.Status(); st.AdminAddress != "" {
+			t.Errorf("status has one at %q", st.AdminAddress)
+		}
+		in.signals <- syscall.SIGTERM
+		in.wantExit(t, 0)
+	})
+}
+
+// The socket for commands moves while a command is running.
+func TestReloadSocket(t *testing.T) {
+	cfg := testConfig(config.MT)
+	dir := t.TempDir()
+	cfg.Admin.Socket = filepath.Join(dir, "a.sock")
+	in := serve(t, cfg, Options{})
+	sockets := func() []string {
+		list, _ := filepath.Glob(filepath.Join(dir, "*"))
+		for i := range list {
+			list[i] = filepath.Base(list[i])
+		}
+		return list
+	}
+	for _, tc := range []struct {
+		socket string
+		want   []string
+	}{
+		{filepath.Join(dir, "b.sock"), []string{"b.sock"}},
+		{config.SocketOff, nil},
+		{cfg.Admin.Socket, []string{"a.sock"}},
+	} {
+		in.reload(t, changed(cfg, func(c *config.Config) { c.Admin.Socket = tc.socket }))
+		if got := sockets(); !slices.Equal(got, tc.want) {
+			t.Errorf("%s: sockets %v, want %v", tc.socket, got, tc.want)
+		}
+	}
+	in.signals <- syscall.SIGTERM
+	in.wantExit(t, 0)
+	if got := sockets(); len(got) != 0 {
+		t.Errorf("left: %v", got)
+	}
+}
+
+func TestReloadWorkers(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		addBackend(t, cfg, helloBackend(t, "a").URL)
+		in := serve(t, cfg, Options{})
+		for _, n := range []int{4, 1, 3} {
+			in.reload(t, changed(cfg, func(c *config.Config) { c.Workers = n }))
+			until(t, fmt.Sprint(n, " loops"), func() bool {
+				loops := in.control.Status().Loops
+				return len(loops) == n && !slices.ContainsFunc(loops, func(l api.Loop) bool { return l.State != api.LoopServing })
+			})
+			for range 4 * n {
+				get(in.addr).want(t, "a")
+			}
+		}
+	})
+}
+
+func TestReloadLogLevel(t *testing.T) {
+	var out lines
+	cfg := testConfig(config.MT)
+	log, level := NewLevelLog(&out, "error")
+	in := serve(t, cfg, Options{Log: log, Level: level})
+	in.reload(t, changed(cfg, func(c *config.Config) { c.LogLevel = "debug" }))
+	if level.Level() != slog.LevelDebug {
+		t.Errorf("level %v", level.Level())
+	}
+}
+
+// One that cannot resolve in time is no reason to wait for, nor to refuse.
+func TestReloadNames(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		port := helloBackend(t, "a").Listener.Addr().(*net.TCPAddr).Port
+		names := &fakeResolver{name: "app.test"}
+		names.set("127.0.0.1")
+		answer := make(chan struct{})
+		resolver := resolverFunc(func(ctx context.Context, network, host string) ([]netip.Addr, error) {
+			if host == "late.test" {
+				select {
+				case <-answer:
+					return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
+				case <-ctx.Done():
+					return nil, ctx.Err()
+				}
+			}
+			return names.LookupNetIP(ctx, network, host)
+		})
+		in := serve(t, cfg, Options{Resolver: resolver, ResolveEvery: 10 * time.Millisecond})
+		at := func(host string) *config.Config {
+			return changed(cfg, func(c *config.Config) {
+				c.Pools[0].Backends = []config.Backend{{Host: host, Port: port, Weight: 1}}
+			})
+		}
+		if r := in.reload(t, at("app.test")); len(r.Notes) != 0 {
+			t.Errorf("notes %q", r.Notes)
+		}
+		get(in.addr).want(t, "a")
+		if r := in.reload(t, at("late.test")); len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "late.test") {
+			t.Errorf("notes %q, want the name without address", r.Notes)
+		}
+		close(answer)
+		untilAnswered(t, in.addr, "a")
+	})
+}
+
+// Hundred reloads that add and remove leave nothing behind: no goroutine, no
+// descriptor, no checker, no watch, and no more IDs than there were backends.
+func TestReloadLeavesNothing(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		addBackend(t, cfg, newProbed(t).URL)
+		addBackend(t, cfg, newProbed(t).URL)
+		path := filepath.Join(t.TempDir(), "lb.toml")
+		writeFile(t, path, "x")
+		cfg.Source = path
+		checkedConfig(cfg, 10*time.Millisecond)
+		in := serve(t, cfg, Options{})
+		less := changed(cfg, func(c *config.Config) {
+			c.Pools[0].Backends = c.Pools[0].Backends[:1]
+			c.Pools[0].Backends[0].Weight = 3
+			c.Watch = false
+		})
+		other := changed(cfg, func(c *config.Config) { c.Pools[0].Health.Interval *= 2 })
+		in.reload(t, less)
+		in.reload(t, cfg)
+		until(t, "the watch", func() bool { return in.control.Status().Config.Watching })
+		goroutines, fds := runtime.NumGoroutine(), countDescriptors(t)
+		begun := time.Now()
+		for i := range 99 {
+			in.reload(t, []*config.Config{less, other, cfg}[i%3])
+		}
+		if took := time.Since(begun); took > 10*time.Second {
+			t.Errorf("99 reloads took %v", took)
+		}
+		until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines+8 }) // of two probes
+		until(t, "descriptors to be closed", func() bool { return countDescriptors(t) <= fds+4 })
+		if n := in.running.Board.Backends(); n != 2 {
+			t.Errorf("%d IDs for 2 backends", n)
+		}
+	})
+}
+
+// countDescriptors returns how many this process has open.
+func countDescriptors(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/dev/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// A storm of SIGHUPs is few reloads, the last of which sees the newest file.
+func TestHangupStorm(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		in := serve(t, cfg, Options{})
+		const storm = 500
+		for range storm {
+			in.signals <- syscall.SIGHUP
+		}
+		in.next.Store(changed(cfg, func(c *config.Config) { c.Timeouts.Connect = 77 * time.Second }))
+		in.signals <- syscall.SIGHUP
+		until(t, "the newest", func() bool { return in.running.View().Config.Timeouts.Connect == 77*time.Second })
+		if n := in.control.Status().Totals.Reloads; n > storm/10 {
+			t.Errorf("%d reloads for %d signals", n, storm)
+		}
+	})
+}
+
+// In a drain nothing new is taken, and status goes on.
+func TestCommandsInDrain(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		slow := newSlowBackend(t)
+		addBackend(t, cfg, slow.URL)
+		in := serve(t, cfg, Options{})
+		a := getLater(in.addr)
+		<-slow.began
+		if err := in.control.Drain(); err != nil {
+			t.Fatal(err)
+		}
+		wait(t, in.admin.red, "health to turn red")
+		if _, err := in.control.Reload(false); err == nil || !strings.Contains(err.Error(), "draining") {
+			t.Errorf("reload in a drain: %v", err)
+		}
+		if _, err := in.control.Upgrade(""); err == nil {
+			t.Error("an upgrade in a drain")
+		}
+		if err := in.control.Drain(); err == nil || !strings.Contains(err.Error(), "draining already") {
+			t.Errorf("a second drain: %v", err)
+		}
+		in.signals <- syscall.SIGHUP
+		st := in.control.Status()
+		if st.State != api.Draining || len(st.Loops) != 2 || st.Loops[0].State != api.LoopRetiring || st.Totals.Exchanges != 1 {
+			t.Errorf("status: %+v", st)
+		}
+		close(slow.release)
+		(<-a).want(t, "late")
+		in.wantExit(t, 0)
+	})
+}
+
+func TestReloadRefusedAmidUpgrade(t *testing.T) {
+	s := &server{moving: &moving{}, o: Options{Load: func() (*config.Config, error) { return nil, nil }}}
+	if err := s.refusal(); err == nil || !strings.Contains(err.Error(), "upgrade") {
+		t.Errorf("amid an upgrade: %v", err)
+	}
+	s = &server{}
+	if err := s.refusal(); err == nil {
+		t.Error("without a way to read the configuration")
+	}
+}
+
+// A conn that was there before a reload is there after it.
+func TestReloadKeepsConns(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		addBackend(t, cfg, helloBackend(t, "a").URL)
+		in := serve(t, cfg, Options{})
+		c, err := net.Dial("tcp", in.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(patience))
+		for i := range 5 {
+			next := changed(cfg, func(c *config.Config) { c.Pools[0].Backends[0].Weight = 1 + i; c.Timeouts.ClientIdle = patience })
+			in.reload(t, next)
+			if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			buf := make([]byte, 4096)
+			var got []byte
+			for !bytes.HasSuffix(got, []byte("\r\n\r\na")) {
+				n, err := c.Read(buf)
+				if err != nil {
+					t.Fatalf("reload %d: %q, %v", i, got, err)
+				}
+				got = append(got, buf[:n]...)
+			}
+		}
+		if n := in.running.Board.Totals().Accepted; n != 1 {
+			t.Errorf("%d conns were accepted, want the one", n)
+		}
+	})
+}
