@@ -11,17 +11,25 @@ import (
 // where the commands' socket is: its PIDFile and Admin.Socket. path is as for
 // Find. A file that says nothing, or is not there, is no error.
 func Glean(path string) *Config {
-	c := Default()
 	if path == "" {
 		path = FileName
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return c
+		return Default()
 	}
-	src := strings.TrimPrefix(string(data), "\xef\xbb\xbf")
+	c := glean(string(data))
+	c.Source = path
+	return c
+}
+
+func glean(src string) *Config {
+	c := Default()
+	src = strings.TrimPrefix(src, "\xef\xbb\xbf")
 	at, _ := findSpots(src)
-	c.Source, c.PIDFile = path, textAt(src, at, "pid_file")
+	if s := textAt(src, at, "pid_file"); checkPath(s) == nil {
+		c.PIDFile = s
+	}
 	if s := textAt(src, at, "admin.socket"); checkAdminSocket(s) == nil {
 		c.Admin.Socket = s
 	}
