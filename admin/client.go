@@ -17,11 +17,11 @@ import (
 	"lb/admin/api"
 )
 
-// How long a client waits. lb answers within a second, or the system is so busy
-// that its word would be late; loops that do not take a reload up are named after
-// some 800 ms, behind which names may have been looked up.
+// How long a client waits. lb answers within a second, be it that it is busy, and
+// with what; only one that hangs is waited for any longer. A reload waits for
+// name servers and then for the loops, and names those that do not take it up.
 const (
-	answerTimeout  = time.Second
+	answerTimeout  = 1500 * time.Millisecond
 	reloadTimeout  = 3 * time.Second
 	upgradeTimeout = 12 * time.Second
 	answerMax      = 64 << 20 // bytes: a status of all the backends there may be
