@@ -56,26 +56,29 @@ type watcher struct {
 
 // startWatch begins to watch path and reads it once.
 func startWatch(path string, log *slog.Logger, news func(<-chan struct{}, string)) *watcher {
+	w := newWatcher(path, log, news)
+	notices, err := fsnotify.NewWatcher()
+	if err != nil {
+		log.Warn("file is not watched, but looked at now and then", "file", w.path, "every", lookEvery, "cause", err)
+		notices = nil
+	}
+	w.start(notices)
+	return w
+}
+
+func newWatcher(path string, log *slog.Logger, news func(<-chan struct{}, string)) *watcher {
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs
 	}
+	return &watcher{path: path, log: log, news: news, look: make(chan struct{}, 1), ended: make(chan struct{})}
+}
+
+// start takes over notices; nil: there are none.
+func (w *watcher) start(notices *fsnotify.Watcher) {
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &watcher{
-		path:   path,
-		log:    log,
-		news:   news,
-		cancel: cancel,
-		look:   make(chan struct{}, 1),
-		ended:  make(chan struct{}),
-	}
-	var err error
-	if w.fs, err = fsnotify.NewWatcher(); err != nil {
-		log.Warn("file is not watched, but looked at now and then", "file", path, "every", lookEvery, "cause", err)
-		w.fs = nil
-	}
+	w.cancel, w.fs = cancel, notices
 	w.follow() // before the caller goes on: what happens from now on is seen
 	go w.run(ctx)
-	return w
 }
 
 // poke has the file read again.
@@ -101,7 +104,9 @@ func (w *watcher) run(ctx context.Context) {
 		if since.IsZero() {
 			since = time.Now()
 		}
-		settled.Reset(min(settleTime, max(0, settleMax-time.Since(since))))
+		if left := settleMax - time.Since(since); left > 0 { // else it is due, and not put off again
+			settled.Reset(min(settleTime, left))
+		}
 	}
 	for {
 		every := time.NewTimer(w.lookAfter())
