@@ -35,6 +35,9 @@ func TestMain(m *testing.M) {
 	if IsWorker() {
 		os.Exit(runWorker())
 	}
+	if text := os.Getenv(nextEnv); text != "" && os.Getenv(upgradeEnv) != "" {
+		os.Exit(serveAsNext(text))
+	}
 	if text := os.Getenv(serveEnv); text != "" {
 		os.Exit(serveAsProcess(text))
 	}

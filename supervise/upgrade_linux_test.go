@@ -1,0 +1,465 @@
+package supervise
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"lb/admin/api"
+	"lb/config"
+)
+
+// nextEnv is what a process does, as a next in JSON, that is started to upgrade
+// one of these tests.
+const nextEnv = "LB_TEST_NEXT"
+
+// next is the program that a test upgrades to.
+type next struct {
+	Config *config.Config
+	Does   string // one of the following
+}
+
+const (
+	servesWell    = ""
+	killsParent   = "kills its parent before it is ready"
+	diesBehindGo  = "dies when it is to take over"
+	hangsBehindGo = "hangs when it is to take over"
+	outOfTurn     = "reports that it has taken over, and is not ready"
+)
+
+// serveAsNext is main of a process that a test upgrades to.
+func serveAsNext(text string) (exitCode int) {
+	var n next
+	if err := json.Unmarshal([]byte(text), &n); err != nil {
+		ReportFault(err)
+		return 99
+	}
+	switch n.Does {
+	case servesWell, killsParent:
+		o := Options{
+			Version: "next",
+			Log:     NewLog(os.Stderr, "error"),
+			Runtime: func(api.Control) Runtime { return fakeRuntime{} },
+		}
+		if n.Does == killsParent {
+			o.Resolver = resolverFunc(func(context.Context, string, string) ([]netip.Addr, error) {
+				syscall.Kill(os.Getppid(), syscall.SIGKILL)
+				return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
+			})
+		}
+		code, err := Serve(n.Config, o)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		return code
+	}
+	in, err := inherit()
+	if err != nil {
+		return 98
+	}
+	if n.Does == outOfTurn {
+		in.took()
+		return 97
+	}
+	if err := in.ready("next"); err != nil || n.Does == diesBehindGo {
+		return 7
+	}
+	io.Copy(io.Discard, in.control.conn) // hangs until the old process lets go
+	return 0
+}
+
+// upgradeTo has processes that are started from now on be n.
+func upgradeTo(t *testing.T, n next) {
+	t.Helper()
+	text, err := json.Marshal(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(nextEnv, string(text))
+}
+
+// upgraded upgrades in, and has the new process end with the test.
+func (in *inside) upgraded(t *testing.T) api.Upgraded {
+	t.Helper()
+	u, err := in.control.Upgrade("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		syscall.Kill(u.PID, syscall.SIGTERM)
+		until(t, "the new process to end", func() bool { return vanished(u.PID) })
+	})
+	return u
+}
+
+// vanished tells whether there is no process pid any more, not even one that has
+// ended and was not reaped.
+func vanished(pid int) bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
+
+// An upgrade into the same mode or the other, with less loops or more: whoever
+// asks meanwhile is answered, and afterwards the new process is alone.
+func TestUpgrade(t *testing.T) {
+	for _, tc := range []struct {
+		from, to config.Mode
+		workers  int
+	}{
+		{config.MT, config.MT, 2},
+		{config.MP, config.MP, 2},
+		{config.MT, config.MP, 3},
+		{config.MP, config.MT, 1},
+	} {
+		t.Run(fmt.Sprintf("%s to %s with %d", tc.from, tc.to, tc.workers), func(t *testing.T) {
+			dir := t.TempDir()
+			cfg := testConfig(tc.from)
+			cfg.PIDFile, cfg.Admin.Socket = filepath.Join(dir, "lb.pid"), filepath.Join(dir, "lb.sock")
+			addBackend(t, cfg, helloBackend(t, "well").URL)
+			in := serve(t, cfg, Options{})
+			stop := asking(t, in.addr, "well")
+			after := *cfg
+			after.Mode, after.Workers = tc.to, tc.workers
+			upgradeTo(t, next{Config: &after})
+			u := in.upgraded(t)
+			if u.Version != "next" || u.PID == os.Getpid() {
+				t.Errorf("upgraded to %+v", u)
+			}
+			if text, err := os.ReadFile(cfg.PIDFile); err != nil || string(text) != fmt.Sprintln(u.PID) {
+				t.Errorf("the PID file has %q, %v; want %d", text, err, u.PID)
+			}
+			in.wantExit(t, 0)
+			if stop() == 0 {
+				t.Error("nobody has asked")
+			}
+			get(in.addr).want(t, "well")
+			if group, err := syscall.Getpgid(u.PID); err != nil || group != syscall.Getpgrp() {
+				t.Errorf("the new process is in group %d, %v; a terminal's signals go to %d", group, err, syscall.Getpgrp())
+			}
+			select {
+			case <-in.admin.red:
+				t.Error("health was shown red, while another process serves")
+			default:
+			}
+			for _, path := range []string{cfg.PIDFile, cfg.Admin.Socket} {
+				if _, err := os.Stat(path); err != nil {
+					t.Errorf("the old process has taken %s with it: %v", path, err)
+				}
+			}
+			if err := syscall.Kill(u.PID, syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			until(t, "the new process to end", func() bool { return vanished(u.PID) })
+			if !refused(in.addr) {
+				t.Error("somebody still listens")
+			}
+			if entries, _ := os.ReadDir(dir); len(entries) > 0 {
+				t.Errorf("files left: %v", entries)
+			}
+		})
+	}
+}
+
+// A process that cannot take the place of this one leaves it as it was.
+func TestUpgradeRefused(t *testing.T) {
+	dir := t.TempDir()
+	script := func(name, text string, mode os.FileMode) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for name, tc := range map[string]struct {
+		binary string
+		next   next
+		want   string
+	}{
+		"no path":         {"lb", next{}, `"lb" is not an absolute path`},
+		"missing":         {filepath.Join(dir, "missing"), next{}, "no such file"},
+		"not executable":  {script("plain", "#!/bin/sh\n", 0o600), next{}, "permission denied"},
+		"exits":           {script("exits", "#!/bin/sh\nexit 7\n", 0o700), next{}, "exit status 7"},
+		"is killed":       {script("killed", "#!/bin/sh\nkill -9 $$\n", 0o700), next{}, "signal: killed"},
+		"hangs":           {script("hangs", "#!/bin/sh\nexec sleep 1000\n", 0o700), next{}, "not ready after 500ms"},
+		"leaves a child":  {script("child", "#!/bin/sh\nsleep 2 &\nexit 7\n", 0o700), next{}, "exit status 7"},
+		"taken port":      {"", next{Config: elsewhere(t)}, "address already in use"},
+		"dies behind go":  {"", next{Does: diesBehindGo}, "exit status 7"},
+		"hangs behind go": {"", next{Does: hangsBehindGo}, "not ready after 500ms"},
+		"out of turn":     {"", next{Does: outOfTurn}, "out of turn"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := testConfig(config.MT)
+			cfg.PIDFile, cfg.Admin.Socket = filepath.Join(t.TempDir(), "lb.pid"), filepath.Join(t.TempDir(), "lb.sock")
+			addBackend(t, cfg, helloBackend(t, "well").URL)
+			var log syncBuffer
+			in := serve(t, cfg, Options{Log: NewLog(&log, "error"), UpgradeTimeout: 500 * time.Millisecond})
+			get(in.addr).want(t, "well")
+			upgradeTo(t, tc.next)
+			before := descriptors(t)
+			if _, err := in.control.Upgrade(tc.binary); err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Fatalf("error %v, want one with %q", err, tc.want)
+			}
+			if left := childrenOf(t, os.Getpid()); len(left) > 0 {
+				t.Errorf("processes left: %v", left)
+			}
+			until(t, "descriptors to be closed", func() bool { return descriptors(t) <= before })
+			if st := in.control.Status(); st.State != api.Serving || !strings.Contains(st.UpgradeFault, tc.want) {
+				t.Errorf("state %q with %q, want to go on and to tell %q", st.State, st.UpgradeFault, tc.want)
+			}
+			if !strings.Contains(log.String(), "upgrade failed") {
+				t.Errorf("the log says nothing: %s", log.String())
+			}
+			if text, err := os.ReadFile(cfg.PIDFile); err != nil || string(text) != fmt.Sprintln(os.Getpid()) {
+				t.Errorf("the PID file has %q, %v; want this process", text, err)
+			}
+			if c, err := net.Dial("unix", cfg.Admin.Socket); err != nil {
+				t.Errorf("the socket for commands: %v", err)
+			} else {
+				c.Close()
+			}
+			for range 8 {
+				get(in.addr).want(t, "well")
+			}
+			if _, err := in.control.Reload(false); err != nil {
+				t.Errorf("a reload behind it: %v", err)
+			}
+			in.signals <- syscall.SIGTERM
+			in.wantExit(t, 0)
+		})
+	}
+}
+
+// elsewhere is a configuration that cannot be served: somebody else has the port.
+func elsewhere(t *testing.T) *config.Config {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	cfg := testConfig(config.MT)
+	cfg.Port = l.Addr().(*net.TCPAddr).Port
+	return cfg
+}
+
+// While an upgrade is under way there is no other, and no reload; and lb can be
+// ended, which ends both.
+func TestEndDuringUpgrade(t *testing.T) {
+	hangs := filepath.Join(t.TempDir(), "hangs")
+	if err := os.WriteFile(hangs, []byte("#!/bin/sh\nexec sleep 1000\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		cfg.Admin.Socket = filepath.Join(t.TempDir(), "lb.sock")
+		in := serve(t, cfg, Options{})
+		result := make(chan error, 1)
+		go func() {
+			_, err := in.control.Upgrade(hangs)
+			result <- err
+		}()
+		until(t, "the upgrade to begin", func() bool { return in.control.Status().State == api.Upgrading })
+		if _, err := in.control.Upgrade(hangs); err == nil || !strings.Contains(err.Error(), "under way") {
+			t.Errorf("a second upgrade: %v", err)
+		}
+		if _, err := in.control.Reload(false); err == nil || !strings.Contains(err.Error(), "upgrade is under way") {
+			t.Errorf("a reload: %v", err)
+		}
+		in.signals <- syscall.SIGTERM
+		in.wantExit(t, 0)
+		if err := <-result; err == nil {
+			t.Error("the upgrade has succeeded")
+		}
+		if left := childrenOf(t, os.Getpid()); len(left) > 0 {
+			t.Errorf("processes left: %v", left)
+		}
+		if _, err := os.Stat(cfg.Admin.Socket); !os.IsNotExist(err) {
+			t.Errorf("the socket for commands: %v, want it gone", err)
+		}
+	})
+}
+
+// If the old process dies before it has decided, the new one goes on.
+func TestOldDiesInUpgrade(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		cfg.PIDFile = filepath.Join(t.TempDir(), "lb.pid")
+		addBackend(t, cfg, helloBackend(t, "well").URL)
+		after := *cfg
+		after.Pools = slices.Clone(cfg.Pools)
+		after.Pools[0].Backends = append(slices.Clone(cfg.Pools[0].Backends), config.Backend{Host: "app.test", Port: 1, Weight: 1, Drain: true})
+		upgradeTo(t, next{Config: &after, Does: killsParent})
+		lb := startLB(t, cfg)
+		lb.signal(t, syscall.SIGUSR2)
+		until(t, "the old process to be killed", func() bool { return ended(lb.cmd.Process.Pid) })
+		until(t, "the new process to write its number", func() bool {
+			text, _ := os.ReadFile(cfg.PIDFile)
+			return len(text) > 0 && string(text) != fmt.Sprintln(lb.cmd.Process.Pid)
+		})
+		for range 8 {
+			get(lb.addr).want(t, "well")
+		}
+	})
+}
+
+// What the first new process has open, every later one has: nothing is passed on
+// that nobody uses, to supervisors or to workers.
+func TestUpgradesKeepDescriptors(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		cfg.PIDFile = filepath.Join(t.TempDir(), "lb.pid")
+		addBackend(t, cfg, helloBackend(t, "well").URL)
+		upgradeTo(t, next{Config: cfg})
+		lb := startLB(t, cfg)
+		pid := lb.cmd.Process.Pid
+		var first string
+		for round := range 4 {
+			kill(t, pid, syscall.SIGUSR2)
+			old := pid
+			until(t, "the new process to write its number", func() bool {
+				text, _ := os.ReadFile(cfg.PIDFile)
+				return strings.HasSuffix(string(text), "\n") && string(text) != fmt.Sprintln(old)
+			})
+			text, err := os.ReadFile(cfg.PIDFile)
+			if err == nil {
+				_, err = fmt.Sscan(string(text), &pid)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			until(t, "the old process to end", func() bool { return ended(old) })
+			get(lb.addr).want(t, "well")
+			has := socketsOf(t, pid)
+			for _, worker := range childrenOf(t, pid) {
+				has += "; worker " + socketsOf(t, worker)
+				for _, name := range []string{upgradeEnv, "LISTEN_FDS"} {
+					if environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", worker)); err != nil || strings.Contains(string(environ), name+"=") {
+						t.Errorf("the worker has %s in its environment, %v", name, err)
+					}
+				}
+			}
+			if round == 0 {
+				first = has
+			}
+			if has != first {
+				t.Errorf("upgrade %d: open are %s, behind the first were %s", round+1, has, first)
+			}
+		}
+		kill(t, pid, syscall.SIGTERM)
+		until(t, "the last process to end", func() bool { return ended(pid) })
+		if !refused(lb.addr) {
+			t.Error("somebody still listens")
+		}
+	})
+}
+
+// socketsOf tells what kinds of descriptors pid has open, and how many of each.
+// Conns and the like come and go, so only what stays is counted.
+func socketsOf(t *testing.T, pid int) string {
+	t.Helper()
+	count := map[string]int{}
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listening := listeningInodes(t, pid)
+	for _, e := range entries {
+		link, err := os.Readlink(filepath.Join(dir, e.Name()))
+		if err != nil {
+			continue
+		}
+		kind, _, _ := strings.Cut(link, ":")
+		if kind == "socket" && listening[link] {
+			kind = "listening"
+		}
+		if kind != "socket" && kind != "pipe" {
+			count[kind]++
+		}
+	}
+	return fmt.Sprint(count)
+}
+
+// listeningInodes returns the listening sockets of IPv4, as /proc/PID/fd shows them.
+func listeningInodes(t *testing.T, pid int) map[string]bool {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/tcp", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	inodes := map[string]bool{}
+	for line := range strings.Lines(string(text)) {
+		if fields := strings.Fields(line); len(fields) > 9 && fields[3] == "0A" {
+			inodes["socket:["+fields[9]+"]"] = true
+		}
+	}
+	return inodes
+}
+
+// What systemd meant for one process alone does not reach the next.
+func TestSuccessorEnv(t *testing.T) {
+	got := successorEnv([]string{
+		"PATH=/bin", "NOTIFY_SOCKET=/run/n", "WATCHDOG_USEC=5", "WATCHDOG_PID=1", "LISTEN_FDS=2",
+		"LISTEN_PID=1", "LISTEN_FDNAMES=a:b", "LB_WORKER=1", "LB_UPGRADE=9", "LISTEN_FDS_OTHER=1",
+	})
+	want := []string{"PATH=/bin", "NOTIFY_SOCKET=/run/n", "WATCHDOG_USEC=5", "LISTEN_FDS_OTHER=1", "LB_UPGRADE=3"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// The path that lb was started from is the one that was named, links and all, as
+// long as that is the truth.
+func TestStartPath(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	link := filepath.Join(dir, "lb")
+	if err := os.Symlink(exe, link); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	t.Setenv("PATH", dir)
+	args := os.Args
+	defer func() { os.Args = args }()
+	for name, want := range map[string]string{
+		link:      link,
+		"./lb":    link,
+		"lb":      link, // through PATH
+		exe:       exe,
+		"/bin/sh": exe, // a lie
+		"missing": exe,
+		"":        exe,
+	} {
+		os.Args = []string{name}
+		if got := startPath(); got != want {
+			t.Errorf("started as %q: %s, want %s", name, got, want)
+		}
+	}
+}
+
+// A signal to end that comes while lb drains because it was replaced is the first
+// one that it gets.
+func TestSignalWhenReplaced(t *testing.T) {
+	cfg := testConfig(config.MT)
+	slow := newSlowBackend(t)
+	addBackend(t, cfg, slow.URL)
+	in := serve(t, cfg, Options{Log: slog.New(slog.DiscardHandler)})
+	a := getLater(in.addr)
+	<-slow.began
+	upgradeTo(t, next{Config: cfg})
+	in.upgraded(t)
+	in.signals <- syscall.SIGTERM
+	until(t, "the signal to be heard", func() bool { return len(in.signals) == 0 && in.control.Status().State == api.Draining })
+	close(slow.release)
+	(<-a).want(t, "late")
+	in.wantExit(t, 0)
+}
