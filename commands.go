@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -29,7 +30,12 @@ func (r *running) client(std *streams) (*admin.Client, error) {
 	paths := []string{r.Socket}
 	if r.Socket == "" {
 		cfg, err := config.Find(r.Config)
-		if err != nil {
+		var broken config.Errors
+		switch {
+		case err == nil:
+		case !errors.As(err, &broken):
+			return nil, err // a file that is not there must not lead to the lb of another
+		default:
 			if !r.reads {
 				fmt.Fprintln(std.err, "lb: the configuration is not accepted, see lb check; looking for the socket all the same")
 			}

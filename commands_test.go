@@ -166,7 +166,7 @@ func TestCommandsFindTheSocket(t *testing.T) {
 		{name: "by a flag", file: "admin.socket = \"off\"\n", socket: "here", args: "--socket here"},
 		{name: "of another file", file: "admin.socket = \"off\"\n", socket: "there", args: "-c other.toml"},
 		{name: "of a broken file", file: "pid_file = \"run.pid\"\nport = \n", socket: "run.sock", err: "the configuration is not accepted, see lb check"},
-		{name: "of a file that is missing", socket: "lb.sock", runtimeDir: true, args: "-c missing.toml", err: "the configuration is not accepted"},
+		{name: "of a file that is missing", socket: "lb.sock", runtimeDir: true, args: "-c missing.toml", code: 1, err: "lb: open missing.toml: no such file"},
 		{name: "off", file: "admin.socket = \"off\"\n", code: 1, err: "admin.socket is \"off\" in lb.toml\nSIGHUP"},
 		{name: "not where the flag says", socket: "here", args: "--socket there", code: 1, err: "lb: no lb answers at there: there is no such socket"},
 	} {

@@ -47,19 +47,21 @@ func NewClient(path string) *Client {
 	return &Client{path, &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}, CheckRedirect: stay}}
 }
 
-// NoAnswerError is why nothing was heard from lb. What was asked for may have
-// happened if it is Late.
+// NoAnswerError is why nothing was heard from lb.
 type NoAnswerError struct {
-	Path string
-	Late time.Duration // it did not answer for so long; 0: it was not reached
-	Err  error         // why it was not reached
+	Path    string
+	Late    time.Duration // it did not answer for so long; 0: it was not reached
+	Changes bool          // what it was asked for is a change, which may still be made if it is Late
+	Err     error         // why it was not reached
 }
 
 // Error returns one line for the operator.
 func (e *NoAnswerError) Error() string {
 	switch {
-	case e.Late > 0:
+	case e.Late > 0 && e.Changes:
 		return fmt.Sprintf("the lb at %s has not answered for %v; it may still do what it was asked for", e.Path, e.Late)
+	case e.Late > 0:
+		return fmt.Sprintf("the lb at %s has not answered for %v: it hangs, or the system is very busy", e.Path, e.Late)
 	case errors.Is(e.Err, fs.ErrNotExist):
 		return fmt.Sprintf("no lb answers at %s: there is no such socket", e.Path)
 	case errors.Is(e.Err, syscall.ECONNREFUSED):
@@ -155,23 +157,23 @@ func (c *Client) ask(method, path string, timeout time.Duration, body, got any) 
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return c.noAnswer(err, timeout)
+		return c.noAnswer(err, method, timeout)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, answerMax))
 	if err != nil {
-		return c.noAnswer(err, timeout)
+		return c.noAnswer(err, method, timeout)
 	}
 	return judge(resp, text, got)
 }
 
-func (c *Client) noAnswer(err error, timeout time.Duration) error {
+func (c *Client) noAnswer(err error, method string, timeout time.Duration) error {
 	var request *url.Error
 	if errors.As(err, &request) {
 		err = request.Err
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return &NoAnswerError{Path: c.path, Late: timeout, Err: err}
+		return &NoAnswerError{Path: c.path, Late: timeout, Changes: method != "GET", Err: err}
 	}
 	return &NoAnswerError{Path: c.path, Err: err}
 }
