@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -452,13 +451,14 @@ func TestSignalWhenReplaced(t *testing.T) {
 	cfg := testConfig(config.MT)
 	slow := newSlowBackend(t)
 	addBackend(t, cfg, slow.URL)
-	in := serve(t, cfg, Options{Log: slog.New(slog.DiscardHandler)})
+	var log syncBuffer
+	in := serve(t, cfg, Options{Log: NewLog(&log, "info")})
 	a := getLater(in.addr)
 	<-slow.began
 	upgradeTo(t, next{Config: cfg})
 	in.upgraded(t)
 	in.signals <- syscall.SIGTERM
-	until(t, "the signal to be heard", func() bool { return len(in.signals) == 0 && in.control.Status().State == api.Draining })
+	until(t, "the signal to be heard", func() bool { return strings.Contains(log.String(), "draining already") })
 	close(slow.release)
 	(<-a).want(t, "late")
 	in.wantExit(t, 0)
