@@ -17,7 +17,7 @@ type pool struct {
 	p       *Proxy
 	cfg     *config.Pool
 	targets []*target // by index
-	heir    *pool     // nil: it is in the present configuration, or was in the last that had one of its name
+	heir    *pool     // nil: it is in the present configuration, or none of its name is
 	// waits are the exchanges for which every backend is full, first come first
 	// served. Room that this loop makes is given on at once; for that of other
 	// loops the first is asked to try now and then.
@@ -63,6 +63,14 @@ func (q *pool) isOf(cfg *config.Pool, targets []*target) bool {
 	a, b := *q.cfg, *cfg
 	a.Backends, b.Backends = nil, nil
 	return reflect.DeepEqual(a, b)
+}
+
+// newest returns the pool that is in q's place now.
+func (q *pool) newest() *pool {
+	for q.heir != nil {
+		q = q.heir
+	}
+	return q
 }
 
 // keepsClients tells whether it matters at which backend a request ends up.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lb/board"
+	"lb/config"
 	"lb/loop/looptest"
 	"lb/loop/tick"
 )
@@ -30,25 +31,34 @@ var (
 // the right one, all else has to be visible to the client, and when the faults
 // stop everybody must come to an end. No backend ever has more in work than it may,
 // and no request comes to another pool.
+//
+// In many runs, calm ones too, the configuration changes while all this goes on.
 type sim struct {
 	r        *rig
 	rng      *rand.Rand
 	rough    bool
 	faulty   bool // the kernel itself breaks conns or ends sides
 	closed   bool // the listening socket is
+	reloads  bool // the configuration changes now and then
 	sizeMax  int
 	requests []*simRequest
 	clients  []*simClient
-	answers  int // of backends, whole and right
-	replies  int // of lb itself
+	answers  int            // of backends, whole and right
+	replies  int            // of lb itself
+	pools    []config.Pool  // that there may be, with all backends that they may have
+	poolOf   []int          // index in pools, by place
+	eras     []simEra       // the configurations, in their order
+	removed  map[int]uint64 // places that are in no pool: how many attempts there were then
+	grace    map[int]int    // by place: what was in flight when its limit became less
 	begun    tick.Instant
 	waits    int            // requests that were seen to wait for room
+	moved    int            // of these, seen in the middle of a reload
 	working  [simPlaces]int // requests that each backend has in work
 	wrong    []string
 }
 
 // simResult adds up over seeds.
-type simResult struct{ requests, answers, replies, waits, retries, ejections int }
+type simResult struct{ requests, answers, replies, waits, retries, ejections, reloads, moved int }
 
 func TestSimulation(t *testing.T) {
 	if *simSeed >= 0 {
@@ -70,13 +80,15 @@ func TestSimulation(t *testing.T) {
 		sum.replies += s.replies
 		sum.waits += s.waits
 		sum.retries += int(s.r.p.counters.Retries.Load())
+		sum.reloads += len(s.eras) - 1
+		sum.moved += s.moved
 		for i := range s.r.servers {
 			sum.ejections += int(min(1, s.r.board.State(i).Ejections.Load()))
 		}
 	}
 	t.Log(sum)
-	if sum.requests > 1000 && min(sum.waits, sum.retries, sum.ejections) < 100 {
-		t.Error("few waits, retries or ejections: the simulation shows little of them")
+	if sum.requests > 1000 && (min(sum.waits, sum.retries, sum.ejections, sum.reloads) < 100 || sum.moved < 20) {
+		t.Error("few waits, retries, ejections or reloads: the simulation shows little of them")
 	}
 	if sum.requests > 1000 && sum.answers < sum.requests/2 {
 		t.Errorf("%d of %d requests were answered: the simulation shows little", sum.answers, sum.requests)
@@ -100,11 +112,12 @@ func newSim(t *testing.T, seed uint64) *sim {
 	if faults.BufferMin > 0 && faults.BufferMin < 4<<10 {
 		s.sizeMax = 2 << 10 // more would take its time, on both clocks
 	}
-	s.r = newRig(t, seed, s.drawConfig(), s.rng.IntN(4) == 0)
+	s.drawPools()
+	cfg := s.drawConfig(true)
+	s.r = newRig(t, seed, cfg, s.rng.IntN(4) == 0)
+	s.eras = []simEra{{0, cfg}}
 	s.r.k.Faults = faults
-	for _, v := range s.r.servers {
-		v.OnConnect = s.welcome
-	}
+	s.r.onEveryConnect(s.welcome)
 	return s
 }
 
@@ -127,6 +140,12 @@ func (s *sim) run(t *testing.T, seed uint64) {
 	}
 	if s.rough {
 		s.upsetBackends()
+	}
+	if s.reloads = s.rng.IntN(2) == 0; s.reloads {
+		within := 200 + s.rng.IntN(2000)
+		for range 1 + s.rng.IntN(20) {
+			s.after(within, s.reload)
+		}
 	}
 	drained := 0
 	if drains {
@@ -161,6 +180,7 @@ func (s *sim) run(t *testing.T, seed uint64) {
 	if drains && drained != 1 {
 		s.errorf("the end of the drain was told %d times", drained)
 	}
+	s.checkRemoved()
 	for _, left := range s.r.leftovers() {
 		s.errorf("left over: %s", left)
 	}
@@ -243,6 +263,6 @@ func (s *sim) settled() bool {
 
 // String is for the log of a run.
 func (r simResult) String() string {
-	return fmt.Sprintf("%d requests, %d answers, %d replies of lb, %d waits, %d retries, %d backends ejected",
-		r.requests, r.answers, r.replies, r.waits, r.retries, r.ejections)
+	return fmt.Sprintf("%d requests, %d answers, %d replies of lb, %d waits, %d retries, %d backends ejected, %d reloads, %d waits through one",
+		r.requests, r.answers, r.replies, r.waits, r.retries, r.ejections, r.reloads, r.moved)
 }

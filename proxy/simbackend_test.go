@@ -23,8 +23,8 @@ type simBackend struct {
 	working bool // its request counts in sim.working
 }
 
-func (s *sim) welcome(p *looptest.Peer) {
-	b := &simBackend{s: s, peer: p, place: int(p.Addr().IP.Addr().As4()[3]) - 1}
+func (s *sim) welcome(place int, p *looptest.Peer) {
+	b := &simBackend{s: s, peer: p, place: place}
 	b.r = simReader{request: true, onHead: b.onHead, onWhole: b.onWhole}
 	p.OnBytes = func(p *looptest.Peer) { b.onBytes(p.Recv()) }
 	p.OnEnd = func(p *looptest.Peer) {
@@ -63,8 +63,8 @@ func (b *simBackend) onHead(m *simMessage) {
 	if r.arrived++; r.arrived > 1 && r.method == "POST" {
 		b.s.errorf("request %d, a POST, was sent %d times", r.id, r.arrived)
 	}
-	if pool, _ := b.s.backend(b.place); pool != r.pool {
-		b.s.errorf("request %d came to a backend of pool %d, want %d", r.id, pool, r.pool)
+	if !b.s.mayServe(r, b.place) {
+		b.s.errorf("request %d for pool %d came to backend %d", r.id, r.pool, b.place)
 	}
 	b.begins()
 	if b.busy {

@@ -71,6 +71,7 @@ func (c *simClient) next() {
 	for !c.sending && c.sent < len(c.requests) && (c.pipelined || c.sent == c.answered) {
 		r := c.requests[c.sent]
 		c.sent++
+		r.begun = c.s.r.k.Now()
 		b = append(b, r.head()...)
 		switch body := c.s.payload(r); {
 		case r.tunnel:
@@ -234,7 +235,7 @@ func (s *sim) checkResponse(who string, r *simRequest, m *simMessage) {
 		s.errorf("%s: request %d: Content-Length %q to HEAD, want %d", who, r.id, length, r.size)
 	case len(m.fields["date"]) != 1 || len(m.fields["x-hop"]) != 0 || len(m.fields["keep-alive"]) != 0:
 		s.errorf("%s: request %d: fields %v", who, r.id, m.fields)
-	case (len(m.fields["set-cookie"]) == 1) != (s.r.p.now.cfg.Pools[r.pool].Sticky != ""):
+	case !s.maySet(r, len(m.fields["set-cookie"])):
 		s.errorf("%s: request %d: cookies %q", who, r.id, m.fields["set-cookie"])
 	case r.minor == 0 && len(m.fields["transfer-encoding"]) > 0:
 		s.errorf("%s: chunks to HTTP/1.0", who)

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"lb/board"
@@ -17,22 +18,47 @@ const (
 // in no route.
 func simHost(pool int) string { return fmt.Sprintf("pool%d.example", pool) }
 
-// drawConfig draws the pools, each with its strategy, limits and rules.
-func (s *sim) drawConfig() *config.Config {
-	cfg := rigConfig(1 + s.rng.IntN(4))
-	place, extra := len(cfg.Pools[0].Backends), s.rng.IntN(simPoolsMax)
+// drawPools draws the pools that there may be, with their backends. The number of
+// a backend's place is that on the board.
+func (s *sim) drawPools() {
+	s.pools = rigConfig(1 + s.rng.IntN(4)).Pools
+	for range s.pools[0].Backends {
+		s.poolOf = append(s.poolOf, 0)
+	}
+	extra := s.rng.IntN(simPoolsMax)
 	for i := 1; i <= extra; i++ {
 		pool := config.NewPool(fmt.Sprintf("pool%d", i))
 		for range 1 + s.rng.IntN(3) {
-			pool.Backends = append(pool.Backends, config.Backend{Host: string(rune('a' + place)), Port: 80, Weight: 1 + s.rng.IntN(3)})
-			place++
+			pool.Backends = append(pool.Backends, config.Backend{Host: string(rune('a' + len(s.poolOf))), Port: 80})
+			s.poolOf = append(s.poolOf, i)
+		}
+		s.pools = append(s.pools, pool)
+	}
+}
+
+// drawConfig draws a configuration: which pools there are, with their strategies,
+// limits and rules; the first one has all of them.
+func (s *sim) drawConfig(first bool) *config.Config {
+	cfg := config.Default()
+	cfg.Pools = nil
+	for i, pool := range s.pools {
+		if !first && i > 0 && s.rng.IntN(4) == 0 {
+			continue
+		}
+		pool.Backends = slices.Clone(pool.Backends)
+		if !first {
+			s.rng.Shuffle(len(pool.Backends), func(i, j int) {
+				pool.Backends[i], pool.Backends[j] = pool.Backends[j], pool.Backends[i]
+			})
+			pool.Backends = pool.Backends[:1+s.rng.IntN(len(pool.Backends))]
+		}
+		s.drawPool(&pool)
+		if i > 0 {
+			cfg.Routes = append(cfg.Routes, config.Route{Host: simHost(i), Path: "/", Pool: len(cfg.Pools)})
 		}
 		cfg.Pools = append(cfg.Pools, pool)
-		cfg.Routes = append(cfg.Routes, config.Route{Host: simHost(i), Path: "/", Pool: i})
 	}
-	for i := range cfg.Pools {
-		s.drawPool(&cfg.Pools[i])
-	}
+	cfg.Limits.HeaderBytes, cfg.Limits.Fields = 4<<10<<s.rng.IntN(7), 32<<s.rng.IntN(3)
 	cfg.Retry.On.Reset, cfg.Retry.On.Status503 = s.rng.IntN(2) == 0, s.rng.IntN(2) == 0
 	if s.rng.IntN(2) == 0 {
 		cfg.Retry.Budget = 1
@@ -62,23 +88,12 @@ func (s *sim) drawPool(p *config.Pool) {
 	p.Eject.MaxPercent, p.Eject.Faults = 50+50*s.rng.IntN(2), 1+s.rng.IntN(3)
 	limited := s.rng.IntN(2) == 0
 	for i := range p.Backends {
+		p.Backends[i].Weight = 1 + s.rng.IntN(3)
 		if limited {
 			p.Backends[i].MaxConnections = 1 + s.rng.IntN(3)
 		}
 		p.Backends[i].Backup = i > 0 && s.rng.IntN(6) == 0
 	}
-}
-
-// backend returns the backend at a place, whose number on the board is the same,
-// and its pool.
-func (s *sim) backend(place int) (pool int, b config.Backend) {
-	for i, p := range s.r.p.now.cfg.Pools {
-		if place < len(p.Backends) {
-			return i, p.Backends[place]
-		}
-		place -= len(p.Backends)
-	}
-	panic("no such place")
 }
 
 // check has the active checks find a backend up or down.
@@ -94,8 +109,7 @@ func (b *simBackend) begins() {
 	s := b.s
 	b.working = true
 	s.working[b.place]++
-	_, backend := s.backend(b.place)
-	limit := backend.MaxConnections
+	limit := s.limit(b.place)
 	if limit == 0 {
 		return
 	}
@@ -106,7 +120,7 @@ func (b *simBackend) begins() {
 		return
 	}
 	s.r.k.After(0, func() {
-		if n := s.working[b.place]; n > limit {
+		if n, limit := s.working[b.place], s.limit(b.place); limit > 0 && n > limit {
 			s.errorf("backend %d has %d requests in work, want %d at most", b.place, n, limit)
 		}
 	})
@@ -144,10 +158,15 @@ func (s *sim) freePlaces() {
 	}
 }
 
-// countWaits looks who waits for room, now and then.
+// countWaits looks who waits for room, now and then; a good moment for a reload.
 func (s *sim) countWaits() {
+	waits := 0
 	for _, q := range s.r.p.now.pools {
-		s.waits += q.waits.Len() + q.again.Len()
+		waits += q.waits.Len() + q.again.Len()
+	}
+	s.waits += waits
+	if s.reloads && waits > 0 && s.rng.IntN(3) == 0 {
+		s.reload()
 	}
 	if s.r.l.Now() < s.begun.Add(simFaultTime) {
 		s.r.k.After(50*time.Millisecond, s.countWaits)

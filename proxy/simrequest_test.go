@@ -7,13 +7,15 @@ import (
 	"time"
 
 	"lb/loop/looptest"
+	"lb/loop/tick"
 )
 
 // simRequest is one request of a simulated client. All that its answer has to
 // be is in it, so that its client can tell its own answer from any other.
 type simRequest struct {
 	id      int
-	pool    int
+	pool    int          // in sim.pools
+	begun   tick.Instant // when its client began to send it
 	method  string
 	minor   int // of HTTP/1.x
 	body    []byte
@@ -48,7 +50,7 @@ func simSum(b []byte) string {
 
 // newRequest draws a request.
 func (s *sim) newRequest(minor int, pipelined bool) *simRequest {
-	r := &simRequest{id: len(s.requests), minor: minor, pool: s.rng.IntN(len(s.r.p.now.cfg.Pools))}
+	r := &simRequest{id: len(s.requests), minor: minor, pool: s.rng.IntN(len(s.pools))}
 	r.method = []string{"GET", "GET", "HEAD", "POST", "POST", "PUT", "DELETE"}[s.rng.IntN(7)]
 	if r.method == "POST" || r.method == "PUT" {
 		r.body = simBytes(-r.id, s.size())

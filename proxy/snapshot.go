@@ -83,13 +83,20 @@ func (p *Proxy) stickyKey(cfg *config.Config) []byte {
 	return p.secret
 }
 
-// poolsByName returns the pools of the present configuration.
+// poolsByName returns the pools of the present configuration, and those of before
+// that it has not and from which something may still be picked.
 func (p *Proxy) poolsByName() map[string]*pool {
 	all := make(map[string]*pool)
-	if p.now != nil {
-		for _, q := range p.now.pools {
-			all[q.Name] = q
+	add := func(s *snapshot) {
+		for _, q := range s.pools {
+			all[q.Name] = q.newest()
 		}
+	}
+	for _, s := range p.past {
+		add(s)
+	}
+	if p.now != nil {
+		add(p.now)
 	}
 	return all
 }
@@ -113,9 +120,9 @@ func (p *Proxy) Reload(s Snapshot) {
 	})
 	p.now, p.targets = next, targets
 	p.use(s)
-	for _, q := range old.pools {
-		if q.heir != nil {
-			q.giveWay()
+	for _, q := range next.pools {
+		if from := before[q.Name]; from != nil && from != q {
+			from.giveWay()
 		}
 	}
 	if !slices.Equal(old.cfg.TrustedProxies, next.cfg.TrustedProxies) {
@@ -193,9 +200,7 @@ func (x *exchange) settle() {
 // of its own.
 func (x *exchange) follow() {
 	old := x.pool
-	for x.pool.heir != nil {
-		x.pool = x.pool.heir
-	}
+	x.pool = old.newest()
 	if old.cfg.Sticky != x.pool.cfg.Sticky {
 		x.stickyLen = 0 // that was another cookie
 	}

@@ -1,0 +1,128 @@
+package proxy
+
+import (
+	"slices"
+
+	"lb/config"
+	"lb/loop/tick"
+)
+
+// simEra is one configuration and when it began.
+type simEra struct {
+	since tick.Instant
+	cfg   *config.Config
+}
+
+// reload gives lb another configuration, and now and then a weight of run time.
+func (s *sim) reload() {
+	if s.rng.IntN(3) == 0 {
+		place := s.rng.IntN(len(s.poolOf))
+		s.r.board.SetWeight(place, s.rng.IntN(5))
+	}
+	cfg := s.drawConfig(false)
+	s.r.l.Post(func() {
+		s.checkRemoved()
+		s.eras = append(s.eras, simEra{s.r.k.Now(), cfg})
+		for _, q := range s.r.p.now.pools {
+			s.moved += q.waits.Len() + q.again.Len()
+		}
+	})
+	s.r.reload(cfg)
+	s.r.l.Post(func() { s.note(cfg) })
+}
+
+// note notes what the checks of a new configuration need.
+func (s *sim) note(cfg *config.Config) {
+	s.removed, s.grace = make(map[int]uint64), make(map[int]int)
+	for place, i := range s.poolOf {
+		pool := s.in(cfg, i)
+		switch b := s.at(pool, place); {
+		case b != nil:
+			s.grace[place] = max(s.working[place], int(s.r.board.InFlight(place)))
+		case pool != nil: // without its pool, what runs may still come there
+			s.removed[place] = s.r.board.Backend(0, place).Attempts.Load()
+		}
+	}
+}
+
+// checkRemoved looks whether an attempt began at a backend that a reload had removed.
+func (s *sim) checkRemoved() {
+	for place, before := range s.removed {
+		if n := s.r.board.Backend(0, place).Attempts.Load() - before; n != 0 {
+			s.errorf("%d attempts at backend %d since it was removed", n, place)
+		}
+	}
+}
+
+// in returns pool number i as cfg has it, nil if it has not.
+func (s *sim) in(cfg *config.Config, i int) *config.Pool {
+	at := slices.IndexFunc(cfg.Pools, func(p config.Pool) bool { return p.Name == s.pools[i].Name })
+	if at < 0 {
+		return nil
+	}
+	return &cfg.Pools[at]
+}
+
+// at returns the backend at a place, nil if pool, which may be nil, has it not.
+func (s *sim) at(pool *config.Pool, place int) *config.Backend {
+	if pool == nil {
+		return nil
+	}
+	at := slices.IndexFunc(pool.Backends, func(b config.Backend) bool { return rigAddr(b) == rigBackend(place) })
+	if at < 0 {
+		return nil
+	}
+	return &pool.Backends[at]
+}
+
+// limit returns how many requests a backend may have in work; 0: any. When a reload
+// has just made it less, or the backend is gone, those of before may still be there.
+func (s *sim) limit(place int) int {
+	b := s.at(s.in(s.eras[len(s.eras)-1].cfg, s.poolOf[place]), place)
+	if b == nil || b.MaxConnections == 0 {
+		return 0
+	}
+	if int(s.r.board.InFlight(place)) <= b.MaxConnections && s.working[place] <= b.MaxConnections {
+		delete(s.grace, place)
+	}
+	return max(b.MaxConnections, s.grace[place])
+}
+
+// some tells whether f is true for a configuration since then.
+func (s *sim) some(since tick.Instant, f func(cfg *config.Config) bool) bool {
+	for i := len(s.eras) - 1; i >= 0; i-- {
+		if f(s.eras[i].cfg) {
+			return true
+		}
+		if s.eras[i].since < since {
+			break
+		}
+	}
+	return false
+}
+
+// routed returns the number of the pool that takes a request by cfg.
+func (s *sim) routed(r *simRequest, cfg *config.Config) int {
+	if s.in(cfg, r.pool) == nil {
+		return 0
+	}
+	return r.pool
+}
+
+// mayServe tells whether a request may come to a place: it is, or was since the
+// request began, in the pool that takes it.
+func (s *sim) mayServe(r *simRequest, place int) bool {
+	return s.some(r.begun, func(cfg *config.Config) bool { return s.routed(r, cfg) == s.poolOf[place] }) &&
+		s.some(r.begun, func(cfg *config.Config) bool { return s.at(s.in(cfg, s.poolOf[place]), place) != nil })
+}
+
+// maySet tells whether an answer may set so many cookies.
+func (s *sim) maySet(r *simRequest, cookies int) bool {
+	return s.some(r.begun, func(cfg *config.Config) bool {
+		taker := s.routed(r, cfg)
+		return s.some(r.begun, func(cfg *config.Config) bool {
+			pool := s.in(cfg, taker)
+			return pool != nil && (pool.Sticky != "") == (cookies == 1) && cookies <= 1
+		})
+	})
+}
