@@ -30,13 +30,19 @@ const serveEnv = "LB_TEST_SERVE"
 // patience is how long a test waits for what has to come.
 const patience = 20 * time.Second
 
+// roles are what else a process of the test binary can be, by the variable of the
+// environment that says so. One that is not returns.
+var roles = map[string]func(value string){}
+
 func TestMain(m *testing.M) {
 	os.Setenv("GORACE", "atexit_sleep_ms=10") // else every process built with -race takes a second to end
 	if IsWorker() {
 		os.Exit(runWorker())
 	}
-	if text := os.Getenv(nextEnv); text != "" && os.Getenv(upgradeEnv) != "" {
-		os.Exit(serveAsNext(text))
+	for env, role := range roles {
+		if value := os.Getenv(env); value != "" {
+			role(value)
+		}
 	}
 	if text := os.Getenv(serveEnv); text != "" {
 		os.Exit(serveAsProcess(text))

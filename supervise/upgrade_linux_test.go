@@ -38,6 +38,14 @@ const (
 	outOfTurn     = "reports that it has taken over, and is not ready"
 )
 
+func init() {
+	roles[nextEnv] = func(text string) {
+		if os.Getenv(upgradeEnv) != "" {
+			os.Exit(serveAsNext(text))
+		}
+	}
+}
+
 // serveAsNext is main of a process that a test upgrades to.
 func serveAsNext(text string) (exitCode int) {
 	var n next

@@ -1,0 +1,183 @@
+package supervise
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// activatedEnv marks a process that tells what systemd has given it.
+const activatedEnv = "LB_TEST_ACTIVATED"
+
+// given is what it tells.
+type given struct {
+	Sets   []string // addresses
+	Shared bool
+	Listen []string // what is left of systemd's variables
+	Open   []int    // of the descriptors that were given, those that an exec would pass on
+	Serves string   // what is chosen for activatedEnv's host and port
+	Log    string
+}
+
+func init() { roles[activatedEnv] = tellGiven }
+
+// tellGiven is main of such a process.
+func tellGiven(address string) {
+	var g given
+	var log bytes.Buffer
+	sets := activated(NewLog(&log, "info"))
+	g.Log, g.Shared = log.String(), len(sets) > 0
+	for _, ls := range sets {
+		g.Sets = append(g.Sets, ls.addr)
+		g.Shared = g.Shared && ls.shared && ls.systemd && len(ls.files) == 1
+	}
+	for _, entry := range os.Environ() {
+		if strings.HasPrefix(entry, "LISTEN_") {
+			g.Listen = append(g.Listen, entry)
+		}
+	}
+	for fd := 3; fd < 3+3; fd++ {
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+			g.Open = append(g.Open, fd)
+		}
+	}
+	host, port, _ := net.SplitHostPort(address)
+	var number int
+	fmt.Sscan(port, &number)
+	ls, err := listen(net.DefaultResolver, host, number, 3, sets...)
+	if err != nil {
+		g.Serves = err.Error()
+	} else {
+		g.Serves = ls.addr
+	}
+	json.NewEncoder(os.Stdout).Encode(g)
+	os.Exit(0)
+}
+
+// askGiven starts a process as systemd does, with files, and returns what it tells.
+func askGiven(t *testing.T, address string, files ...*os.File) (g given) {
+	t.Helper()
+	cmd := exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$0"`, os.Args[0])
+	cmd.Env = append(os.Environ(), activatedEnv+"="+address, fmt.Sprintf("LISTEN_FDS=%d", len(files)), "LISTEN_FDNAMES=a:b:c")
+	cmd.ExtraFiles = files
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err == nil {
+		err = json.Unmarshal(out, &g)
+	}
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if len(g.Listen) > 0 || len(g.Open) > 0 {
+		t.Errorf("left for other processes: %v and descriptors %v", g.Listen, g.Open)
+	}
+	return g
+}
+
+// listening returns a socket as systemd opens it, and its address.
+func listening(t *testing.T, network, address string) (*os.File, string) {
+	t.Helper()
+	l, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	f, err := l.(interface{ File() (*os.File, error) }).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f, l.Addr().String()
+}
+
+// A socket of systemd is served if it has the configured address or is the only
+// one; if there are several, none of them fits and the address is free, it is opened.
+func TestActivated(t *testing.T) {
+	one, addrOne := listening(t, "tcp", "127.0.0.1:0")
+	two, addrTwo := listening(t, "tcp", "127.0.0.1:0")
+	all, addrAll := listening(t, "tcp", ":0") // ListenStream=PORT
+	_, port, _ := net.SplitHostPort(addrAll)
+	for _, tc := range []struct {
+		address string
+		files   []*os.File
+		want    string // an address, or how the one served begins
+	}{
+		{addrOne, []*os.File{one}, addrOne},
+		{"0.0.0.0:80", []*os.File{one}, addrOne},
+		{addrOne, []*os.File{one, two}, addrOne},
+		{addrTwo, []*os.File{one, two}, addrTwo},
+		{"0.0.0.0:" + port, []*os.File{one, all}, addrAll},
+		{":" + port, []*os.File{one, all}, addrAll},
+		{"127.0.0.1:0", []*os.File{one, two}, "127.0.0.1:"},
+	} {
+		g := askGiven(t, tc.address, tc.files...)
+		if len(g.Sets) != len(tc.files) || !g.Shared {
+			t.Errorf("%s: sets %v, shared %v; want one for each of %d sockets", tc.address, g.Sets, g.Shared, len(tc.files))
+		}
+		if !strings.HasPrefix(g.Serves, tc.want) || strings.HasSuffix(tc.want, ":") && slices.Contains(g.Sets, g.Serves) {
+			t.Errorf("configured %s, given %v: serves %s, want %s", tc.address, g.Sets, g.Serves, tc.want)
+		}
+	}
+}
+
+// What is no use is said, and is not in the way of what is.
+func TestActivatedOdd(t *testing.T) {
+	one, addr := listening(t, "tcp", "127.0.0.1:0")
+	unixSocket, _ := listening(t, "unix", t.TempDir()+"/s")
+	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer packets.Close()
+	udp, err := packets.(*net.UDPConn).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.Close()
+	g := askGiven(t, "127.0.0.1:0", udp, unixSocket, one)
+	if len(g.Sets) != 1 || g.Serves != addr {
+		t.Errorf("sets %v, serves %s; want %s alone", g.Sets, g.Serves, addr)
+	}
+	for _, want := range []string{"socket=a", "ListenStream", "socket=b", "IPv4 or IPv6"} {
+		if !strings.Contains(g.Log, want) {
+			t.Errorf("the log does not tell %q:\n%s", want, g.Log)
+		}
+	}
+	if g := askGiven(t, "127.0.0.1:0"); len(g.Sets) != 0 || g.Log != "" {
+		t.Errorf("nothing was given: %v, %s", g.Sets, g.Log)
+	}
+}
+
+// systemd accepts the unit files.
+func TestUnits(t *testing.T) {
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("systemd is not installed")
+	}
+	dir := t.TempDir()
+	var paths []string
+	for _, name := range []string{"lb.service", "lb.socket"} {
+		text, err := os.ReadFile("../packaging/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The program has to be there, and is not here.
+		text = bytes.ReplaceAll(text, []byte("/usr/local/bin/lb"), []byte(os.Args[0]))
+		paths = append(paths, dir+"/"+name)
+		if err := os.WriteFile(paths[len(paths)-1], text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := exec.Command(analyze, append([]string{"verify", "--man=no"}, paths...)...).CombinedOutput()
+	if err != nil || len(out) > 0 {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	}
+}
