@@ -1,7 +1,6 @@
 package supervise
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -224,10 +223,14 @@ func (s *server) letGo(m *moving) {
 	s.notifier.handOver(m.successor.pid())
 	m.successor.control.close()
 	m.done(api.Upgraded{PID: m.successor.pid(), Version: m.ready.Version}, nil)
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout) // for the answer to whom done told
-	defer cancel()
-	s.closeRuntime(ctx)
-	s.closeAdmin(ctx)
+	// Who comes from now on is the new process's. Those who are here already, the one
+	// who asked for the upgrade among them, are answered until the end.
+	if s.runtimeListener != nil {
+		s.runtimeListener.Close()
+	}
+	if s.adminListener != nil {
+		s.adminListener.Close()
+	}
 	if s.prober != nil {
 		s.prober.Close()
 		s.prober = nil
