@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"lb/board"
@@ -41,7 +42,7 @@ func passTo(own int, others []int) int {
 // even is the other loops at work, as one loop knows them.
 type even struct {
 	others []neighbour
-	turn   int // where in others the next look begins
+	turn   int // where in others a look begins
 	loads  [evenLooks]int
 }
 
@@ -53,9 +54,12 @@ type neighbour struct {
 	at     tick.Instant // when the last of them was
 }
 
+// newEven begins with the loop behind the own one, so that loops which see the same
+// do not all choose the same.
 func newEven(b *board.Board, own int, slots []int) (e even) {
-	for _, slot := range slots {
-		if slot != own {
+	at := max(0, slices.Index(slots, own))
+	for i := range slots {
+		if slot := slots[(at+i)%len(slots)]; slot != own {
 			e.others = append(e.others, neighbour{slot: slot, conns: &b.Loop(slot).ClientConns})
 		}
 	}
@@ -66,9 +70,7 @@ func newEven(b *board.Board, own int, slots []int) (e even) {
 // this one itself. Of many loops it looks at some, others each time.
 func (e *even) choose(own int, now tick.Instant) *neighbour {
 	loads := e.loads[:min(len(e.others), evenLooks)]
-	if len(e.others) > evenLooks {
-		e.turn = (e.turn + evenLooks) % len(e.others)
-	}
+	e.turn = (e.turn + 1) % len(e.others)
 	for i := range loads {
 		o := e.at(i)
 		if now.Sub(o.at) > evenMemory {
