@@ -101,10 +101,10 @@ func (w *evenWorld) wait(d time.Duration) {
 // of its own alone; then it is a little more.
 func TestEven(t *testing.T) {
 	for _, tc := range []struct {
-		name                string
-		loops, conns        int
-		every, delay        time.Duration
-		most                float64
+		name         string
+		loops, conns int
+		every, delay time.Duration
+		most         float64
 	}{
 		{"one by one", 8, 64, 10 * time.Millisecond, 100 * time.Microsecond, 1.5},
 		{"in a burst", 8, 64, 10 * time.Microsecond, time.Millisecond, 1.5},

@@ -59,7 +59,11 @@ func (p *Proxy) newSnapshot(o Snapshot) (s *snapshot, targets map[int]*target) {
 		}
 		q := before[cfg.Pools[i].Name]
 		if q == nil || !sameKey || !q.isOf(&cfg.Pools[i], members) {
-			q = p.newPool(&cfg.Pools[i], members, p.stickyKey(cfg), upstream.Seat{Slot: p.slot, Loops: o.Loops, Place: o.Place})
+			before := q
+			q = p.newPool(&cfg.Pools[i], members, p.stickyKey(cfg), upstream.Seat{Slot: p.slot, Loops: max(1, o.Loops), Place: o.Place})
+			if before != nil {
+				q.GoOn(before.Pool)
+			}
 		}
 		s.pools = append(s.pools, q)
 	}

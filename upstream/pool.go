@@ -87,6 +87,18 @@ func NewPool[C any](cfg config.Pool, b *board.Board, backends []*Backend[C], at 
 	return p
 }
 
+// GoOn has p, which comes in the place of another pool, begin where that has got
+// to: with round_robin, of which a change that comes often would else be forever
+// at the beginning.
+func (p *Pool[C]) GoOn(before *Pool[C]) {
+	now, isTurns := p.roster.picker.(*roundRobin)
+	old, wasTurns := before.roster.picker.(*roundRobin)
+	if isTurns && wasTurns && len(now.steps) > 0 && len(old.steps) > 0 {
+		now.first = old.along(old.first, len(now.steps))
+		now.retry = old.along(old.retry, len(now.steps))
+	}
+}
+
 // Seed makes what is left to chance repeat itself, for tests and simulation.
 func (p *Pool[C]) Seed(seed uint64) { p.roster.rand.Seed(seed, uint64(p.roster.at.Place)) }
 

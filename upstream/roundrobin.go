@@ -48,10 +48,9 @@ func weightsOf(entries []entry) []int {
 func (rr *roundRobin) renew(r *roster) {
 	first, retry := rr.steps[rr.first], rr.steps[rr.retry]
 	if rr.weights != r.weights {
-		before := int64(len(rr.sequence))
-		rr.sequence, rr.weights = smooth(shorten(weightsOf(r.entries))), r.weights
-		first = int32(int64(first) * int64(len(rr.sequence)) / before)
-		retry = int32(int64(retry) * int64(len(rr.sequence)) / before)
+		sequence := smooth(shorten(weightsOf(r.entries)))
+		first, retry = int32(rr.along(rr.first, len(sequence))), int32(rr.along(rr.retry, len(sequence)))
+		rr.sequence, rr.weights = sequence, r.weights
 	}
 	clear(rr.isOpen)
 	for _, i := range r.open {
@@ -72,6 +71,12 @@ func (rr *roundRobin) renew(r *roster) {
 	}
 	rr.first %= len(rr.steps)
 	rr.retry %= len(rr.steps)
+}
+
+// along returns the place in a sequence of a length that is as far from its
+// beginning as that of a cursor in this one.
+func (rr *roundRobin) along(cursor, length int) int {
+	return int(rr.steps[cursor]) * length / len(rr.sequence)
 }
 
 func (rr *roundRobin) next(r *roster, d draw) int {

@@ -172,3 +172,30 @@ func TestSharedBackend(t *testing.T) {
 		}
 	})
 }
+
+// TestGoOn: pools that come in each other's place, faster than each gets round, let
+// nobody go short.
+func TestGoOn(t *testing.T) {
+	counts := make([]int, 5)
+	p, shared := buildOf(config.RoundRobin, equal(5, 1)...).pool()
+	for i := range 1000 {
+		set := buildOf(config.RoundRobin, equal(5, 1+i%7)...)
+		q := set.on(shared, 0)
+		q.GoOn(p)
+		p = q
+		for range 2 {
+			i, _ := p.Pick(Ask{}, start)
+			counts[i]++
+			p.Release(i)
+		}
+	}
+	if want := equal(5, 400); !slices.Equal(counts, want) {
+		t.Errorf("%v, want %v", counts, want)
+	}
+	none, _ := buildOf(config.RoundRobin).pool()
+	none.GoOn(p)
+	p.GoOn(none)
+	other, _ := buildOf(config.P2C, 1).pool()
+	other.GoOn(p)
+	p.GoOn(other)
+}
