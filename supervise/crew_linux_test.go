@@ -198,15 +198,20 @@ type conn struct {
 	answers *bufio.Reader
 }
 
+func newConn(t *testing.T, c net.Conn) *conn {
+	t.Helper()
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(patience))
+	return &conn{t, c, bufio.NewReader(c)}
+}
+
 func (r *rig) dial() *conn {
 	r.t.Helper()
 	c, err := net.Dial("tcp", r.ls.addr)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(patience))
-	return &conn{r.t, c, bufio.NewReader(c)}
+	return newConn(r.t, c)
 }
 
 func (c *conn) ask() {

@@ -1,0 +1,449 @@
+package supervise
+
+import (
+	"errors"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lb/config"
+)
+
+// freeze stops a worker's process.
+func freeze(t *testing.T, pid int) {
+	t.Helper()
+	kill(t, pid, syscall.SIGSTOP)
+	until(t, "the worker to stand still", func() bool { return stopped(t, pid) })
+}
+
+// serving waits until n workers serve.
+func (r *rig) serving(n int) {
+	r.t.Helper()
+	until(r.t, "the workers to serve", func() bool { got, _ := r.crew.running(); return got == n })
+}
+
+// A worker that does not take up a snapshot is named, in bounded time; it is not
+// lost to it.
+func TestApplyToFrozenWorker(t *testing.T) {
+	cfg := testConfig(config.MP)
+	addBackend(t, cfg, helloBackend(t, "one").URL)
+	r := newRig(t, cfg, 2, 2)
+	frozen := r.crew.seats()[1]
+	freeze(t, frozen.PID)
+	cfg.Pools[0].Backends = backendsAt(t, helloBackend(t, "two").URL)
+	begun := time.Now()
+	err := r.crew.apply(r.next(), r.ls, 2)
+	if err == nil || !strings.Contains(err.Error(), "worker 1 (pid ") || strings.Contains(err.Error(), "worker 0") {
+		t.Errorf("apply: %v; want an error that names worker 1 alone", err)
+	}
+	if took := time.Since(begun); took < applyTimeout || took > 3*applyTimeout {
+		t.Errorf("apply took %v, want about %v", took, applyTimeout)
+	}
+	r.crew.apply(r.next(), r.ls, 2)
+	if got := r.board.OldestConfig(); got != 1 {
+		t.Errorf("the oldest configuration at work is %d, want 1", got)
+	}
+	kill(t, frozen.PID, syscall.SIGCONT)
+	until(t, "the worker to take it up", func() bool { return r.board.OldestConfig() == r.last.Number })
+	for range 10 {
+		get(r.ls.addr).want(t, "two")
+	}
+}
+
+// A worker that dies before it has acknowledged a snapshot does not keep apply
+// waiting longer than its successor takes, which begins with that snapshot.
+func TestApplyWhileWorkerDies(t *testing.T) {
+	cfg := testConfig(config.MP)
+	addBackend(t, cfg, helloBackend(t, "one").URL)
+	r := newRig(t, cfg, 1, 1)
+	frozen := r.crew.seats()[0].PID
+	freeze(t, frozen)
+	cfg.Pools[0].Backends = backendsAt(t, helloBackend(t, "two").URL)
+	w := r.crew.(*workers)
+	if err := w.resize(r.next(), r.ls, 1); err != nil {
+		t.Fatal(err)
+	}
+	kill(t, frozen, syscall.SIGKILL)
+	err := w.wait(patience, func() ([]error, error) { return w.behind(r.last.Number), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	get(r.ls.addr).want(t, "two")
+	if got := r.board.OldestConfig(); got != r.last.Number {
+		t.Errorf("the oldest configuration at work is %d, want %d", got, r.last.Number)
+	}
+}
+
+// dieYoung has the worker at a place die for as often within a short time that
+// its successor has to wait.
+func (r *rig) dieYoung(place, times int) {
+	r.t.Helper()
+	w := r.crew.(*workers)
+	w.mu.Lock()
+	s := w.atWork[place]
+	for range times - 1 {
+		s.deaths.at = append(s.deaths.at, time.Now())
+	}
+	w.mu.Unlock()
+	kill(r.t, r.crew.seats()[place].PID, syscall.SIGKILL)
+	until(r.t, "the worker to be down", func() bool { return r.crew.seats()[place].State == seatWaiting })
+}
+
+// A snapshot that comes while a seat waits to be filled again is what the next
+// worker begins with; apply names the seat.
+func TestApplyWhileSeatWaits(t *testing.T) {
+	cfg := testConfig(config.MP)
+	addBackend(t, cfg, helloBackend(t, "one").URL)
+	r := newRig(t, cfg, 1, 1)
+	r.dieYoung(0, 6) // 1.6 s
+	cfg.Pools[0].Backends = backendsAt(t, helloBackend(t, "two").URL)
+	err := r.crew.apply(r.next(), r.ls, 1)
+	if err == nil || !strings.Contains(err.Error(), "worker 0 is down") || !strings.Contains(err.Error(), "killed") {
+		t.Errorf("apply: %v; want an error that names worker 0 and why it died", err)
+	}
+	get(r.ls.addr).want(t, "two") // who connects waits for the next worker
+}
+
+// A seat that waits can be taken away, and lb can end meanwhile.
+func TestSeatThatWaitsEnds(t *testing.T) {
+	cfg := testConfig(config.MP)
+	addBackend(t, cfg, helloBackend(t, "well").URL)
+	r := newRig(t, cfg, 3, 3)
+	r.dieYoung(2, 20)
+	r.apply(2)
+	if got := r.states(); got != "serving serving" {
+		t.Errorf("states: %s", got)
+	}
+	r.dieYoung(0, 20)
+	if cut := r.finish(patience, nil); cut != 0 {
+		t.Errorf("%d exchanges were cut off", cut)
+	}
+}
+
+// What others have is untouched when a worker is killed.
+func TestKillCostsOnlyItsOwn(t *testing.T) {
+	cfg := testConfig(config.MP)
+	addBackend(t, cfg, helloBackend(t, "well").URL)
+	r := newRig(t, cfg, 2, 2)
+	seats := r.crew.seats()
+	conns := func(i int) int { return int(r.board.Loop(seats[i].Slot).ClientConns.Load()) }
+	theirs := map[int][]*conn{}
+	for len(theirs[0]) == 0 || len(theirs[1]) == 0 {
+		before := conns(1)
+		c := r.dial()
+		c.ask()
+		c.want("well")
+		of := conns(1) - before
+		theirs[of] = append(theirs[of], c)
+	}
+	kill(t, seats[0].PID, syscall.SIGKILL)
+	for _, c := range theirs[0] {
+		if _, err := c.Read(make([]byte, 1)); err == nil {
+			t.Error("a conn of the killed worker goes on")
+		}
+	}
+	r.serving(2)
+	for _, c := range theirs[1] {
+		c.ask()
+		c.want("well")
+	}
+	if got, want := conns(1), len(theirs[1]); got != want || conns(0) != 0 {
+		t.Errorf("%d and %d conns, want none and %d", conns(0), got, want)
+	}
+	if after := r.crew.seats(); after[0].Slot != seats[0].Slot || after[0].Restarts != 1 || after[1] != seats[1] {
+		t.Errorf("%+v became %+v", seats, after)
+	}
+}
+
+// A retiring worker that is killed gives its slot back, and is not replaced.
+func TestRetiringWorkerKilled(t *testing.T) {
+	cfg := testConfig(config.MP)
+	slow := newSlowBackend(t)
+	addBackend(t, cfg, slow.URL)
+	r := newRig(t, cfg, 2, 2)
+	var running []<-chan answer
+	for range 16 {
+		running = append(running, getLater(r.ls.addr))
+		<-slow.began
+	}
+	r.apply(1)
+	retiring := r.crew.seats()[1]
+	kill(t, retiring.PID, syscall.SIGKILL)
+	until(t, "the worker to be gone", func() bool { return r.states() == "serving" })
+	if got := r.board.Loop(retiring.Slot).Exchanges.Load(); got != 0 {
+		t.Errorf("its slot has %d exchanges at work", got)
+	}
+	close(slow.release)
+	whole := 0
+	for _, a := range running {
+		if got := <-a; got.status == 200 && got.body == "late" {
+			whole++
+		}
+	}
+	if whole == 0 || whole == 16 {
+		t.Errorf("%d of 16 answered, want those of the other worker", whole)
+	}
+	if !strings.Contains(r.log.String(), "retiring=true") {
+		t.Errorf("want its death in the log:\n%s", r.log.String())
+	}
+}
+
+// Workers die while their number goes up and down. In the end all is in order.
+func TestWorkersDieWhileTheirNumberChanges(t *testing.T) {
+	cfg := testConfig(config.MP)
+	addBackend(t, cfg, helloBackend(t, "well").URL)
+	r := newRig(t, cfg, 2, 2)
+	seed := rand.Uint64()
+	chance := rand.New(rand.NewPCG(seed, 0))
+	n := 0
+	for range 8 {
+		for _, s := range r.crew.seats() {
+			if s.PID != 0 && chance.IntN(2) == 0 {
+				syscall.Kill(s.PID, syscall.SIGKILL)
+			}
+		}
+		n = 1 + chance.IntN(4)
+		if err := r.ls.grow(n); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.crew.apply(r.next(), r.ls, n); err != nil && !strings.Contains(err.Error(), "worker ") {
+			t.Errorf("seed %d: %v", seed, err)
+		}
+	}
+	until(t, "the workers to serve", func() bool { return r.states() == strings.TrimSpace(strings.Repeat("serving ", n)) })
+	for range 20 {
+		get(r.ls.addr).want(t, "well")
+	}
+}
+
+// tcpPair is a client's end of a conn and the other, as a loop accepts it.
+func tcpPair(t *testing.T) (client net.Conn, server passed) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if client, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	f, err := c.(*net.TCPConn).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	fd, err := dupRaw(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		t.Fatal(err)
+	}
+	return client, passed{fd, netip.MustParseAddrPort(c.RemoteAddr().String())}
+}
+
+// A conn that is passed on finds a loop that serves, whatever becomes of the one
+// it was meant for.
+func TestRelay(t *testing.T) {
+	cfg := testConfig(config.MP)
+	addBackend(t, cfg, helloBackend(t, "well").URL)
+	r := newRig(t, cfg, 2, 2)
+	w := r.crew.(*workers)
+	seats := r.crew.seats()
+	from := w.atWork[0].process
+	retired := &process{serving: make(chan struct{}), outbox: newOutbox()}
+	accepted := func(i int) uint64 { return r.board.Loop(seats[i].Slot).ClientConns.Load() }
+	for name, tc := range map[string]struct {
+		from  *process
+		slot  int
+		taker int // -1: either
+	}{
+		"to the loop it is meant for":             {from, seats[1].Slot, 1},
+		"to a slot that nobody has: back":         {from, 63, 0},
+		"the same, from one that serves no more":  {retired, 63, -1},
+		"from one that serves no more":            {retired, seats[1].Slot, 1},
+		"back to itself, if that is what it says": {from, seats[0].Slot, 0},
+	} {
+		before := []uint64{accepted(0), accepted(1)}
+		client, c := tcpPair(t)
+		w.relay(tc.from, tc.slot, c)
+		until(t, name, func() bool {
+			return tc.taker != 1 && accepted(0) == before[0]+1 || tc.taker != 0 && accepted(1) == before[1]+1
+		})
+		asked := newConn(t, client)
+		asked.ask()
+		asked.want("well")
+	}
+	until(t, "all to have arrived", func() bool { return from.passing.Load()+w.atWork[1].process.passing.Load() == 0 })
+}
+
+// A worker that takes nothing is not given ever more conns, and what has not
+// reached it when it dies goes to others.
+func TestRelayToFrozenWorker(t *testing.T) {
+	cfg := testConfig(config.MP)
+	addBackend(t, cfg, helloBackend(t, "well").URL)
+	r := newRig(t, cfg, 2, 2)
+	w := r.crew.(*workers)
+	from, to := w.atWork[0].process, w.atWork[1].process
+	freeze(t, to.pid())
+	var clients []net.Conn
+	for range 2 * passesMax {
+		client, c := tcpPair(t)
+		clients = append(clients, client)
+		defer client.Close()
+		w.relay(from, to.o.slot, c)
+	}
+	until(t, "the rest to come back", func() bool {
+		return r.board.Loop(from.o.slot).ClientConns.Load() == passesMax
+	})
+	served := 0
+	for _, c := range clients[passesMax:] {
+		asked := newConn(t, c)
+		asked.ask()
+		asked.want("well")
+		served++
+	}
+	if served != passesMax {
+		t.Errorf("%d served by the other worker, want %d", served, passesMax)
+	}
+	kill(t, to.pid(), syscall.SIGKILL)
+	r.serving(2)
+	get(r.ls.addr).want(t, "well")
+}
+
+// A conn that did not reach a worker before it died goes to another one.
+func TestStranded(t *testing.T) {
+	cfg := testConfig(config.MP)
+	addBackend(t, cfg, helloBackend(t, "well").URL)
+	r := newRig(t, cfg, 1, 1)
+	b := newOutbox()
+	client, c := tcpPair(t)
+	b.put(outgoing{order: order{Ping: 1}})
+	b.put(outgoing{order: order{Pass: &passOrder{c.peer}}, conn: c})
+	r.crew.(*workers).strand(b.close())
+	asked := newConn(t, client)
+	asked.ask()
+	asked.want("well")
+	if b.put(outgoing{order: order{Drain: true}}) {
+		t.Error("an outbox that is closed takes an order")
+	}
+}
+
+// Of orders where the last says all only the last is sent.
+func TestOutbox(t *testing.T) {
+	b := newOutbox()
+	apply := func(number uint64) order { return order{Apply: &share{Snapshot: &snapshot{Number: number}}} }
+	addrs := func(id int) order { return order{Addrs: &addrsOrder{ID: id}} }
+	start, pass := order{Start: &startOrder{}}, order{Pass: &passOrder{}}
+	twoOfThree := addrs(3)
+	for _, o := range []order{start, addrs(1), apply(1), pass, {Ping: 1}, addrs(2), addrs(3), apply(2), addrs(3), pass, addrs(2),
+		{Ping: 2}, twoOfThree, {Drain: true}} {
+		b.put(outgoing{order: o})
+	}
+	var got []order
+	for o, ok := b.take(); ok; o, ok = b.take() {
+		got = append(got, o.order)
+	}
+	want := []order{start, pass, apply(2), pass, addrs(2), {Ping: 2}, twoOfThree, {Drain: true}}
+	same := slices.EqualFunc(got, want, func(a, b order) bool {
+		switch {
+		case a.Apply != nil && b.Apply != nil:
+			return a.Apply.Snapshot.Number == b.Apply.Snapshot.Number
+		case a.Addrs != nil && b.Addrs != nil:
+			return a.Addrs.ID == b.Addrs.ID
+		}
+		return a == b
+	})
+	if !same {
+		t.Errorf("%+v\nwant\n%+v", got, want)
+	}
+}
+
+// What speaks to the supervisor is not for workers.
+func TestWorkerEnviron(t *testing.T) {
+	env := []string{"PATH=/bin", "NOTIFY_SOCKET=/run/x", "LISTEN_FDS=1", "LISTEN_PID=7", "LISTEN_FDNAMES=a=b",
+		"WATCHDOG_USEC=1", "WATCHDOG_PID=7", upgradeEnv + "=3", "GOMAXPROCS=2", "LISTEN=no"}
+	got := workerEnviron(env)
+	if want := []string{"PATH=/bin", "GOMAXPROCS=2", "LISTEN=no", workerEnv + "=1"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if env[1] != "NOTIFY_SOCKET=/run/x" {
+		t.Errorf("our own environment was changed: %v", env)
+	}
+}
+
+// A slot that a process of another lb holds is not given out, nor are its gauges
+// touched, until that process is gone.
+func TestSlotBook(t *testing.T) {
+	cfg := testConfig(config.MP)
+	addBackend(t, cfg, helloBackend(t, "well").URL)
+	r := newRig(t, cfg, 2, 2) // its workers are other processes
+	theirs := []int{r.crew.seats()[0].Slot, r.crew.seats()[1].Slot}
+	book := newSlotBook(r.board, r.boardFile)
+	r.dial().ask() // one conn that stays
+	until(t, "the conn to be taken", func() bool { return r.board.Totals().ClientConns == 1 })
+	own, err := book.take()
+	if err != nil || slices.Contains(theirs, own) {
+		t.Fatalf("slot %d, %v, want one that is not in %v", own, err, theirs)
+	}
+	other, err := book.take()
+	if err != nil || other == own || slices.Contains(theirs, other) {
+		t.Fatalf("slot %d, %v, want one that is not in %v", other, err, append(theirs, own))
+	}
+	gauge := &r.board.Loop(own).ClientConns
+	gauge.Add(5)
+	book.reap()
+	if got := r.board.Totals().ClientConns; got != 6 {
+		t.Errorf("%d conns after slots of those who live were left alone, want 6", got)
+	}
+	book.give(own)
+	if got := gauge.Load(); got != 0 {
+		t.Errorf("%d conns in a slot that was given back", got)
+	}
+	if again, err := book.take(); err != nil || again != own {
+		t.Errorf("slot %d, %v, want %d again", again, err, own)
+	}
+	book.give(own)
+	book.give(other)
+	w := r.crew.(*workers)
+	w.mu.Lock() // as if the supervisor were gone with its workers: nobody tidies up
+	pid := w.atWork[0].process.pid()
+	kill(t, pid, syscall.SIGKILL)
+	until(t, "the worker to be gone", func() bool { return ended(pid) })
+	leftover := &r.board.Loop(w.atWork[0].slot).ClientConns
+	leftover.Set(7)
+	until(t, "the gauges of its slot to be set to zero", func() bool {
+		book.reap() // it does so when the last thread of the worker has ended
+		return leftover.Load() == 0
+	})
+	w.mu.Unlock()
+	r.serving(2)
+}
+
+// A board that is full says so, and what was begun goes on.
+func TestNoSlotLeft(t *testing.T) {
+	cfg := testConfig(config.MT)
+	addBackend(t, cfg, helloBackend(t, "well").URL)
+	r := newRig(t, cfg, 1, 1)
+	n := r.board.LoopsRoom() + 1
+	if err := r.crew.apply(r.next(), r.ls, n); !errors.Is(err, errNoSlot) {
+		t.Fatalf("%d loops in a board with room for %d: %v", n, n-1, err)
+	}
+	if got, _ := r.crew.running(); got != n-1 {
+		t.Errorf("%d loops, want %d", got, n-1)
+	}
+	r.apply(1)
+	get(r.ls.addr).want(t, "well")
+}
