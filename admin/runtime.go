@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 
 	"lb/admin/api"
 	"lb/config"
@@ -24,8 +23,7 @@ const bodyMax = 64 << 10
 type Runtime struct {
 	control api.Control
 	log     *slog.Logger
-	http    *http.Server
-	serving sync.WaitGroup
+	http    *httpServer
 }
 
 // NewRuntime returns a server that passes commands on to control and serves no
@@ -46,22 +44,13 @@ func NewRuntime(control api.Control, log *slog.Logger) *Runtime {
 // Serve begins to serve l and returns at once. It may be called again with
 // another listener. Who closes l ends this, and nothing else.
 func (r *Runtime) Serve(l net.Listener) {
-	r.serving.Go(func() {
-		if err := r.http.Serve(l); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
-			r.log.Error("commands: no longer listening", "path", l.Addr(), "error", err)
-		}
-	})
+	r.http.serve(l, r.log, "commands")
 }
 
 // Close closes all listeners, lets running commands end until ctx is done, then
 // cuts them off and returns ctx's error.
 func (r *Runtime) Close(ctx context.Context) error {
-	err := r.http.Shutdown(ctx)
-	if err != nil {
-		r.http.Close()
-	}
-	r.serving.Wait()
-	return err
+	return r.http.close(ctx)
 }
 
 // What goes over the socket, beside the types of api.

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -58,9 +57,8 @@ type View struct {
 type Server struct {
 	address  string
 	log      *slog.Logger
-	http     *http.Server
-	listener net.Listener  // nil before Listen or Serve
-	served   chan struct{} // closed when no more connections are accepted; nil before Serve
+	http     *httpServer
+	listener net.Listener // nil before Listen or Serve
 	draining atomic.Bool
 }
 
@@ -82,19 +80,6 @@ func loggerOr(log *slog.Logger) *slog.Logger {
 	return log
 }
 
-// newHTTP returns a server that no client can hold for long.
-func newHTTP(h http.Handler, errorLog *log.Logger) *http.Server {
-	return &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    headerBytesMax,
-		ErrorLog:          errorLog,
-	}
-}
-
 // Listen opens the address and serves nothing yet; connections wait. It returns
 // nil and no error when the address is empty. An error is one line for the
 // operator.
@@ -114,26 +99,16 @@ func (s *Server) Listen() (net.Listener, error) {
 // once. l is from Listen, or was opened by another process. Who closes it ends
 // this.
 func (s *Server) Serve(l net.Listener) {
-	s.listener, s.served = l, make(chan struct{})
-	go func() {
-		defer close(s.served)
-		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
-			s.log.Error("admin: no longer listening", "address", l.Addr(), "error", err)
-		}
-	}()
+	s.listener = l
+	s.http.serve(l, s.log, "admin")
 }
 
 // Close stops listening, lets running answers end until ctx is done, then cuts
 // them off and returns ctx's error. It may be called when Serve or Listen was not.
 func (s *Server) Close(ctx context.Context) error {
-	err := s.http.Shutdown(ctx)
-	if err != nil {
-		s.http.Close()
-	}
-	if s.served != nil {
-		<-s.served
-	} else if s.listener != nil {
-		s.listener.Close()
+	err := s.http.close(ctx)
+	if s.listener != nil {
+		s.listener.Close() // it was never served, or is closed
 	}
 	return err
 }

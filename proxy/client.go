@@ -24,7 +24,7 @@ const (
 	pipelineTurns   = 16              // exchanges one client may finish in one turn
 	lingerTimeout   = 5 * time.Second // how long what still comes is thrown away
 	lingerBytesMax  = 64 << 20        // how much
-	lastCallTimeout = time.Second     // how long a new client may take to its first byte in a drain
+	lastCallTimeout = time.Second     // how long an idle client may take to a last request in a drain
 	peerTextBytes   = len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255")
 )
 
@@ -166,7 +166,7 @@ func (c *client) begin() bool {
 func (c *client) receive() bool {
 	p := c.p
 	n, err := p.fill(&c.Conn, &c.in, false)
-	if err != nil || n == 0 && p.draining && c.used {
+	if err != nil {
 		c.close(false)
 		return false
 	}
@@ -177,26 +177,29 @@ func (c *client) receive() bool {
 	return n > 0
 }
 
-// lastCall ends an idle c, for a drain. A request that is here already, though
-// its event has not come yet, is still answered; and a client that has just
-// connected has its first request on the way.
+// lastCall gives an idle c a moment for its last request, for a drain. Who has
+// just connected has one on the way, and so may any other: to close at once would
+// cost a client that is at work a request, and it could not tell whether that was
+// executed (RFC 9112 9.3.1). The answer says that the conn ends.
 func (c *client) lastCall() {
+	c.armLastCall()
 	s := c.p.arena.Get()
 	n, err := c.Read(s.Room())
-	if n == 0 && err == nil && !c.used {
-		c.p.arena.Put(s)
-		c.arm(c.p.loop.Now().Add(min(lastCallTimeout, c.p.now.cfg.Timeouts.ClientIdle)))
-		return
-	}
 	if n == 0 || err != nil {
 		c.p.arena.Put(s)
-		c.close(false)
+		if err != nil {
+			c.close(false)
+		}
 		return
 	}
 	s.W += n
 	c.in = s
 	c.p.counters.BytesFromClient.Add(uint64(n))
 	c.advance()
+}
+
+func (c *client) armLastCall() {
+	c.arm(c.p.loop.Now().Add(min(lastCallTimeout, c.p.now.cfg.Timeouts.ClientIdle)))
 }
 
 // Expired is called by the loop when the deadline has passed.

@@ -300,6 +300,8 @@ func (x *exchange) finish() (ended bool) {
 	tunnel := x.tunnel
 	x.release()
 	switch {
+	case keep && c.p.draining: // the drain began behind the head: the client has not been told
+		c.armLastCall()
 	case keep:
 	case tunnel:
 		c.close(false)

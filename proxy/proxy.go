@@ -147,9 +147,9 @@ func (p *Proxy) take(fd int, peer netip.AddrPort) {
 	}
 }
 
-// Drain stops accepting, closes idle conns, answers what runs with
-// Connection: close, and calls done once, on the loop, when the last client conn
-// has gone.
+// Drain stops accepting, answers what runs, and what idle clients ask within
+// lastCallTimeout, with Connection: close, and calls done once, on the loop, when
+// the last client conn has gone.
 func (p *Proxy) Drain(done func()) {
 	p.loop.Unlisten()
 	p.draining, p.drained = true, done
