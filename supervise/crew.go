@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"lb/board"
@@ -18,6 +19,20 @@ type snapshot struct {
 	Number uint64
 	IDs    [][]int         // board IDs, by pool and backend
 	Addrs  [][][]loop.Addr // by pool and backend; empty: the name has no address yet
+}
+
+// withAddrs returns a copy of s in which the backend with this board ID has other
+// addresses. It has the same number: nobody has to acknowledge it.
+func (s *snapshot) withAddrs(id int, addrs []loop.Addr) *snapshot {
+	next := *s
+	next.Addrs = slices.Clone(s.Addrs)
+	for i, ids := range s.IDs {
+		if j := slices.Index(ids, id); j >= 0 {
+			next.Addrs[i] = slices.Clone(s.Addrs[i])
+			next.Addrs[i][j] = addrs
+		}
+	}
+	return &next
 }
 
 // applyTimeout is how long apply waits for the loops.

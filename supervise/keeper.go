@@ -96,9 +96,6 @@ func (w *workers) start(s *seat, slot int) (*process, share, error) {
 		counters.OldestConfig.Set(0)
 		return nil, share{}, err
 	}
-	for id, addrs := range w.addrs {
-		p.order(order{Addrs: &addrsOrder{ID: id, Addrs: addrs}})
-	}
 	return p, sh, nil
 }
 
@@ -218,7 +215,4 @@ func (w *workers) seat(s *seat, p, old *process) {
 	w.retire(old)
 	s.share = share{} // it began with what was the newest then
 	w.deal()
-	for id, addrs := range w.addrs {
-		p.order(order{Addrs: &addrsOrder{ID: id, Addrs: addrs}})
-	}
 }

@@ -25,7 +25,6 @@ type threads struct {
 	mu       sync.Mutex // guards what follows; a loop never waits for it, nor it for a loop
 	snapshot *snapshot
 	sockets  *listeners
-	addrs    map[int][]loop.Addr // newer than those of snapshot, by board ID
 	numbers  socketNumbers
 	atWork   []*thread // by place
 	retiring []*thread
@@ -68,7 +67,7 @@ func (t *threads) apply(s *snapshot, ls *listeners, n int) error {
 func (t *threads) resize(s *snapshot, ls *listeners, n int) (acks acks, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.snapshot, t.sockets, t.addrs = s, ls, map[int][]loop.Addr{}
+	t.snapshot, t.sockets = s, ls
 	leave := t.atWork[min(n, len(t.atWork)):]
 	t.atWork = slices.Clone(t.atWork[:len(t.atWork)-len(leave)])
 	for len(t.atWork) < n && err == nil {
@@ -155,9 +154,6 @@ func (t *threads) start(th *thread, s share, fds []int) error {
 	}, s, fds)
 	if err != nil {
 		return err
-	}
-	for id, addrs := range t.addrs {
-		e.setAddrs(id, addrs)
 	}
 	th.engine, th.share, th.since = e, s, time.Now()
 	return nil
@@ -255,7 +251,7 @@ func (t *threads) replace(place int) error {
 func (t *threads) setAddrs(id int, addrs []loop.Addr) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.addrs[id] = addrs
+	t.snapshot = t.snapshot.withAddrs(id, addrs) // for those that start later
 	for _, th := range t.all() {
 		th.engine.setAddrs(id, addrs)
 	}

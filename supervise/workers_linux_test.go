@@ -149,6 +149,7 @@ func TestKillCostsOnlyItsOwn(t *testing.T) {
 			t.Error("a conn of the killed worker goes on")
 		}
 	}
+	until(t, "a successor", func() bool { return r.crew.seats()[0].Restarts == 1 })
 	r.serving(2)
 	for _, c := range theirs[1] {
 		c.ask()
