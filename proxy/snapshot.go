@@ -57,13 +57,14 @@ func (p *Proxy) newSnapshot(o Snapshot) (s *snapshot, targets map[int]*target) {
 			members[j] = p.targetOf(o.IDs[i][j], b)
 			targets[o.IDs[i][j]] = members[j]
 		}
-		q := before[cfg.Pools[i].Name]
-		if q == nil || !sameKey || !q.isOf(&cfg.Pools[i], members) {
-			before := q
-			q = p.newPool(&cfg.Pools[i], members, p.stickyKey(cfg), upstream.Seat{Slot: p.slot, Loops: max(1, o.Loops), Place: o.Place})
-			if before != nil {
-				q.GoOn(before.Pool)
-			}
+		from := before[cfg.Pools[i].Name]
+		if from != nil && sameKey && from.isOf(&cfg.Pools[i], members) {
+			s.pools = append(s.pools, from)
+			continue
+		}
+		q := p.newPool(&cfg.Pools[i], members, p.stickyKey(cfg), upstream.Seat{Slot: p.slot, Loops: max(1, o.Loops), Place: o.Place})
+		if from != nil {
+			q.GoOn(from.Pool)
 		}
 		s.pools = append(s.pools, q)
 	}
