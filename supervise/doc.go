@@ -19,4 +19,24 @@
 // supervisor's end whatever way it dies, and the worker reads the end of the
 // stream. PR_SET_PDEATHSIG would tell it too, but it goes by the thread that
 // started the worker, and Go ends threads as it likes.
+//
+// # Why orders wait in an outbox
+//
+// A worker may stand still, and neither the desk nor another worker may wait for
+// it. So an order is put down and sent by a goroutine of its own. What a worker
+// that stands still is spared is what a later order says anyway: of snapshots it
+// gets the last. Which sockets are new to it is worked out when the order leaves,
+// and they travel with it. It costs that an order has no result; who needs one waits
+// for the report, as apply does for the number of the snapshot. A worker that dies
+// in between is no special case: its successor begins with the newest snapshot, and
+// being ready with that number is the acknowledgement.
+//
+// # Why panics are looked up and not reported
+//
+// They are counted on the board already, in mt and in mp alike, so the supervisor
+// looks there once a second. A loop that panics too often goes on serving until
+// another one, in another slot, serves beside it from the same sockets: what it has
+// at work is not cut off, and nobody waits. It is not replaced again while the
+// one before it still drains, so a panic that comes with every request cannot fill the
+// machine with processes.
 package supervise
