@@ -91,6 +91,7 @@ type server struct {
 	moving    *moving        // an upgrade is under way
 	closing   sync.WaitGroup // of servers that were replaced
 
+	loops  atomic.Pointer[crew]      // any goroutine: the crew, also when it has finished; nil before start
 	view   atomic.Pointer[View]      // any goroutine: the snapshot at work
 	public atomic.Pointer[published] // any goroutine: what status tells when the desk is busy
 }
@@ -150,16 +151,21 @@ func (s *server) start(cfg *config.Config) (err error) {
 		return err
 	}
 	s.warnDescriptors(cfg, loops)
-	c := common{log: s.log, board: s.board, boardFile: s.boardFile, slots: s.slots, limit: s.limit}
-	if s.crew, err = startCrew(c, s.now, s.listeners, loops); err != nil {
-		return err
-	}
 	if err := s.openAdmin(cfg); err != nil {
 		return err
 	}
 	if err := s.openRuntime(cfg); err != nil {
 		return err
 	}
+	// In an upgrade the loops accept beside the old ones from here on, so nothing
+	// that can be refused comes behind it.
+	c := common{log: s.log, board: s.board, boardFile: s.boardFile, slots: s.slots, limit: s.limit}
+	crew, err := startCrew(c, s.now, s.listeners, loops)
+	if err != nil {
+		return err
+	}
+	s.crew = crew
+	s.loops.Store(&crew)
 	if err := s.takeOver(cfg); err != nil {
 		return err
 	}

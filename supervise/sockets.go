@@ -100,7 +100,12 @@ func (s *server) running() Running {
 		View:  func() View { return *s.view.Load() },
 	}
 	if s.now.Config.Mode == config.MP {
-		r.Workers = s.crew.running // the crew stays the same until finish, and answers also behind it
+		r.Workers = func() (running int, restarts uint64) {
+			if crew := s.loops.Load(); crew != nil {
+				return (*crew).running()
+			}
+			return 0, 0
+		}
 	}
 	return r
 }

@@ -35,6 +35,7 @@ const (
 	killsParent   = "kills its parent before it is ready"
 	diesBehindGo  = "dies when it is to take over"
 	hangsBehindGo = "hangs when it is to take over"
+	noAdmin       = "cannot open the address of the operator's server"
 	outOfTurn     = "reports that it has taken over, and is not ready"
 )
 
@@ -54,11 +55,14 @@ func serveAsNext(text string) (exitCode int) {
 		return 99
 	}
 	switch n.Does {
-	case servesWell, killsParent:
+	case servesWell, killsParent, noAdmin:
 		o := Options{
 			Version: "next",
 			Log:     NewLog(os.Stderr, "error"),
 			Runtime: func(api.Control) Runtime { return fakeRuntime{} },
+		}
+		if n.Does == noAdmin {
+			o.Admin = func(*config.Config, Running) Admin { return &fakeAdmin{listenErr: errors.New("no admin here")} }
 		}
 		if n.Does == killsParent {
 			o.Resolver = resolverFunc(func(context.Context, string, string) ([]netip.Addr, error) {
@@ -199,6 +203,7 @@ func TestUpgradeRefused(t *testing.T) {
 		"hangs":           {script("hangs", "#!/bin/sh\nexec sleep 1000\n", 0o700), next{}, "not ready after 500ms"},
 		"leaves a child":  {script("child", "#!/bin/sh\nsleep 2 &\nexit 7\n", 0o700), next{}, "exit status 7"},
 		"taken port":      {"", next{Config: elsewhere(t)}, "address already in use"},
+		"no admin":        {"", next{Does: noAdmin}, "no admin here"},
 		"dies behind go":  {"", next{Does: diesBehindGo}, "exit status 7"},
 		"hangs behind go": {"", next{Does: hangsBehindGo}, "not ready after 500ms"},
 		"out of turn":     {"", next{Does: outOfTurn}, "out of turn"},
@@ -210,15 +215,22 @@ func TestUpgradeRefused(t *testing.T) {
 			var log syncBuffer
 			in := serve(t, cfg, Options{Log: NewLog(&log, "error"), UpgradeTimeout: 500 * time.Millisecond})
 			get(in.addr).want(t, "well")
+			if tc.next.Config == nil {
+				after := *cfg
+				after.Admin.Address = "127.0.0.1:1" // is not the one that is handed over
+				tc.next.Config = &after
+			}
 			upgradeTo(t, tc.next)
-			before := descriptors(t)
+			before := socketsOf(t, os.Getpid())
+			stop := asking(t, in.addr, "well")
 			if _, err := in.control.Upgrade(tc.binary); err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Fatalf("error %v, want one with %q", err, tc.want)
 			}
+			stop()
 			if left := childrenOf(t, os.Getpid()); len(left) > 0 {
 				t.Errorf("processes left: %v", left)
 			}
-			until(t, "descriptors to be closed", func() bool { return descriptors(t) <= before })
+			until(t, "descriptors to be closed", func() bool { return socketsOf(t, os.Getpid()) == before })
 			if st := in.control.Status(); st.State != api.Serving || !strings.Contains(st.UpgradeFault, tc.want) {
 				t.Errorf("state %q with %q, want to go on and to tell %q", st.State, st.UpgradeFault, tc.want)
 			}
