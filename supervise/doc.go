@@ -39,4 +39,23 @@
 // at work is not cut off, and nobody waits. It is not replaced again while the
 // one before it still drains, so a panic that comes with every request cannot fill the
 // machine with processes.
+//
+// # Why the new process of an upgrade serves before the old one stops
+//
+// Both accept from the same sockets for a while, which harms nobody, whereas a
+// gap would refuse. So the new one starts its loops, with all that can be refused
+// behind it, and says so; the old one says go; the new one takes what only one can
+// have (the pid file, the operator's conns), and says that too; only then does the
+// old one let go. A process that dies or hangs before its last word has taken
+// nothing away, and one whose elder dies goes on. systemd is told by the elder,
+// whom it believes, and the new one keeps silent until the channel between them
+// ends. It costs that a process that fails after its loops began takes a few conns
+// with it.
+//
+// # Why sockets that are handed over are never told to block or not to block
+//
+// That is a property of the socket, not of the descriptor: whoever changes it
+// changes it for the other process, and a loop that accepts from a socket which
+// blocks stands still. Package os does it behind one's back, in Fd of what
+// net.Listener.File returns; dupListener goes round that.
 package supervise
