@@ -91,6 +91,10 @@ type server struct {
 	moving    *moving        // an upgrade is under way
 	closing   sync.WaitGroup // of servers that were replaced
 
+	looking  sync.RWMutex // held for reading by who looks at the board and is not the desk
+	unmapped bool         // the board is there no more
+	lookedAt atomic.Bool  // perhaps, by a server that was closed by force
+
 	loops  atomic.Pointer[crew]      // any goroutine: the crew, also when it has finished; nil before start
 	view   atomic.Pointer[View]      // any goroutine: the snapshot at work
 	public atomic.Pointer[published] // any goroutine: what status tells when the desk is busy
@@ -344,7 +348,18 @@ func (s *server) close() {
 	removePID(s.pidFile)
 	if s.board != nil {
 		s.boardFile.Close()
+		s.closeBoard()
+	}
+}
+
+// closeBoard unmaps the board when nobody looks at it any more; else the end of
+// the process does.
+func (s *server) closeBoard() {
+	s.looking.Lock()
+	defer s.looking.Unlock()
+	if !s.lookedAt.Load() {
 		s.board.Close()
+		s.unmapped = true
 	}
 }
 

@@ -31,7 +31,7 @@ func (s *server) swapAdmin(o *opened[Admin, net.Listener]) {
 		s.closing.Go(func() { // answers may take a while
 			ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 			defer cancel()
-			old.Close(ctx)
+			s.cutOff(old.Close(ctx))
 		})
 	}
 	s.admin, s.adminListener = nil, nil
@@ -43,9 +43,17 @@ func (s *server) swapAdmin(o *opened[Admin, net.Listener]) {
 
 func (s *server) closeAdmin(ctx context.Context) {
 	if s.admin != nil {
-		s.adminListener.Close() // which Close does not know before Serve
-		s.admin.Close(ctx)
+		s.cutOff(s.admin.Close(ctx))
+		s.adminListener.Close() // which the server does not know before Serve
 		s.admin, s.adminListener = nil, nil
+	}
+}
+
+// cutOff notes that a server was closed by force, if err says so. What it was
+// answering then may still look at the board.
+func (s *server) cutOff(err error) {
+	if err != nil {
+		s.lookedAt.Store(true)
 	}
 }
 
@@ -88,7 +96,7 @@ func (s *server) closeRuntime(ctx context.Context) {
 		s.runtimeListener = nil
 	}
 	if s.runtime != nil {
-		s.runtime.Close(ctx)
+		s.cutOff(s.runtime.Close(ctx))
 	}
 }
 

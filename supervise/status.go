@@ -61,6 +61,11 @@ func (c control) Status() api.Status {
 	s := c.s
 	s.desk.askWithin(statusPatience, "telling status", s.publish)
 	p := s.public.Load()
+	s.looking.RLock()
+	defer s.looking.RUnlock()
+	if s.unmapped {
+		return api.Status{Version: s.o.Version, PID: os.Getpid(), State: api.Draining} // the very end of it
+	}
 	mono, wall := s.clock(), time.Now()
 	st := api.Status{
 		Version:      s.o.Version,
