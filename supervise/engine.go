@@ -44,6 +44,9 @@ type engineOptions struct {
 	Limit  uint64 // of descriptors, of this process
 	Shared bool   // all loops run in this process
 	PassOn func(slot, fd int, peer netip.AddrPort) bool
+	// Settle is called when a drain is complete, before the loop ends; it returns
+	// when nobody calls takeOver any more, or now is closed. nil: nobody does.
+	Settle func(now <-chan struct{})
 }
 
 // share is what one loop is given with a snapshot: its part of the whole.
@@ -272,16 +275,33 @@ func (e *engine) finish(timeout time.Duration, now <-chan struct{}) (cut int) {
 		defer deadline.Stop()
 		late = deadline.C
 	}
-	select {
-	case <-e.drained:
-	case <-e.ended: // of itself, which is not expected
-	case <-late:
-		cut = e.cut()
-	case <-now:
-		cut = e.cut()
+	drained := e.drained
+	for settle := e.o.Settle; drained != nil; {
+		select {
+		case <-drained:
+			drained = nil
+			if settle != nil {
+				settle(now)
+				drained, settle = e.drainAgain(), nil
+			}
+		case <-e.ended: // of itself, which is not expected
+			drained = nil
+		case <-late:
+			cut, drained = e.cut(), nil
+		case <-now:
+			cut, drained = e.cut(), nil
+		}
 	}
 	e.stop()
 	return cut
+}
+
+// drainAgain returns what is closed when those have gone, too, who came by takeOver
+// in the drain.
+func (e *engine) drainAgain() chan struct{} {
+	done := make(chan struct{})
+	e.loop.Post(func() { e.proxy.Drain(func() { close(done) }) })
+	return done
 }
 
 // cut ends every conn and returns how many exchanges were cut off.

@@ -17,6 +17,7 @@ type order struct {
 	Addrs   *addrsOrder `json:",omitempty"`
 	Pass    *passOrder  `json:",omitempty"` // with a client conn, which stays
 	Relayed bool        `json:",omitempty"` // a conn that the worker passed on has left the supervisor
+	Leave   bool        `json:",omitempty"` // to Leaving: no conn will be passed to the worker behind this
 	Retire  bool        `json:",omitempty"` // drain, without haste; others accept from the sockets
 	Drain   bool        `json:",omitempty"`
 	Cut     bool        `json:",omitempty"` // end at once, also amid a drain
@@ -46,6 +47,7 @@ type report struct {
 	Pass    *passReport `json:",omitempty"` // with a client conn that another loop is to have
 	Pong    uint64      `json:",omitempty"` // the loop has turned since the Ping of this number
 	Fault   string      `json:",omitempty"` // why it could not begin or go on
+	Leaving bool        `json:",omitempty"` // it has nothing left to do, and waits for Leave
 	Gone    *gone       `json:",omitempty"` // the last: it has finished
 }
 
@@ -64,9 +66,10 @@ type gone struct{ Cut int }
 type outbox struct {
 	wake chan struct{} // has a value when there is something to do
 
-	mu     sync.Mutex
-	queue  []outgoing
-	closed bool
+	mu      sync.Mutex
+	queue   []outgoing
+	leaving bool // no more conns are let in
+	closed  bool
 }
 
 // outgoing is an order with what goes along.
@@ -79,13 +82,15 @@ type outgoing struct {
 func newOutbox() *outbox { return &outbox{wake: make(chan struct{}, 1)} }
 
 // put appends o, in the place of what it makes void. It returns false when the
-// outbox is closed; what o owns is then still the caller's.
+// outbox is closed, or o is a conn behind Leave; what o owns is then still the
+// caller's.
 func (b *outbox) put(o outgoing) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed {
+	if b.closed || b.leaving && o.order.Pass != nil {
 		return false
 	}
+	b.leaving = b.leaving || o.order.Leave
 	kept := b.queue[:0]
 	for _, earlier := range b.queue {
 		if !o.order.voids(earlier.order) {

@@ -228,6 +228,8 @@ func (p *process) hear(r report, fds []int) {
 		p.order(order{Relayed: true})
 	case r.Took:
 		p.passing.Add(-1)
+	case r.Leaving:
+		p.order(order{Leave: true})
 	case r.Pong != 0:
 		p.ponged.Store(max(r.Pong, p.ponged.Load())) // reports may overtake each other
 	case r.Fault != "":

@@ -29,6 +29,10 @@ const (
 	boardFD
 )
 
+// settleTimeout is how long a worker that has drained waits for its supervisor to
+// say that no more conns are on their way to it.
+const settleTimeout = time.Second
+
 // workerProcs is GOMAXPROCS in a worker: one for the loop, one for the rest.
 const workerProcs = 2
 
@@ -61,6 +65,9 @@ type worker struct {
 	cutNow   func()          // nil: it does not drain
 	deadline *time.Timer     // of the drain; nil: it has none
 	finished chan int        // how many exchanges were cut off
+
+	alone    chan struct{} // closed when the supervisor is gone
+	mayLeave chan struct{} // closed when it passes no more conns to us
 
 	outward chan outwardPass // conns that other loops are to have
 	sent    chan struct{}    // closed when all of these are with the supervisor; nil: nothing serves
@@ -114,6 +121,8 @@ func newWorker() (w *worker, first *startOrder, fds []int, err error) {
 		log:      log,
 		level:    level,
 		failed:   make(chan error, 1),
+		alone:    make(chan struct{}),
+		mayLeave: make(chan struct{}),
 		finished: make(chan int, 1),
 		outward:  make(chan outwardPass, passesMax),
 	}
@@ -153,6 +162,7 @@ func (w *worker) start(o *startOrder, fds []int) error {
 		Log:    w.log,
 		Limit:  limit,
 		PassOn: w.passOn,
+		Settle: w.settle,
 	}, o.Share, fds)
 	if err != nil {
 		return err
@@ -181,6 +191,7 @@ func (w *worker) run() (exitCode int) {
 			}
 			orders = nil
 			w.orphan = true
+			close(w.alone)
 			w.log.Warn("supervisor is gone, worker drains", "timeout", w.drain)
 			w.end(true)
 			w.hurry()
@@ -228,6 +239,8 @@ func (w *worker) obey(o received) {
 		w.relays.Add(-1)
 	case o.Addrs != nil:
 		w.engine.setAddrs(o.Addrs.ID, o.Addrs.Addrs)
+	case o.Leave:
+		close(w.mayLeave)
 	case o.Retire:
 		w.end(false)
 	case o.Drain:
@@ -291,6 +304,36 @@ func (w *worker) sendPasses() {
 		err := w.control.send(report{Pass: &passReport{Slot: o.slot, Peer: o.peer}}, o.fd)
 		if err == nil || !w.engine.takeOver(o.passed) {
 			o.close()
+		}
+		if err != nil {
+			w.relays.Add(-1)
+		}
+	}
+}
+
+// settle returns when no conn is on its way any more, from here or to here: those
+// that come meanwhile are with the loop then. It gives up when now is closed, or
+// the supervisor is gone or says nothing.
+func (w *worker) settle(now <-chan struct{}) {
+	late := time.NewTimer(settleTimeout)
+	defer late.Stop()
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for told := false; ; {
+		if !told && w.relays.Load() == 0 {
+			told = true
+			w.report(report{Leaving: true})
+		}
+		select {
+		case <-look.C:
+		case <-w.mayLeave:
+			return
+		case <-w.alone:
+			return
+		case <-now:
+			return
+		case <-late.C:
+			return
 		}
 	}
 }

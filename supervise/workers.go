@@ -24,7 +24,6 @@ type workers struct {
 	news     chan struct{} // closed, and made anew, when a worker has got on
 	snapshot *snapshot
 	sockets  *listeners
-	addrs    map[int][]loop.Addr // newer than those of snapshot, by board ID
 	numbers  socketNumbers
 	pings    uint64
 	atWork   []*seat // by place
@@ -149,7 +148,7 @@ func (w *workers) tell() {
 func (w *workers) resize(s *snapshot, ls *listeners, n int) (err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.snapshot, w.sockets, w.addrs = s, ls, map[int][]loop.Addr{}
+	w.snapshot, w.sockets = s, ls
 	leave := w.atWork[min(n, len(w.atWork)):]
 	w.atWork = slices.Clone(w.atWork[:len(w.atWork)-len(leave)])
 	var come []*seat
@@ -259,7 +258,7 @@ func (w *workers) retire(p *process) {
 func (w *workers) setAddrs(id int, addrs []loop.Addr) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.addrs[id] = addrs
+	w.snapshot = w.snapshot.withAddrs(id, addrs) // for those that start later
 	for _, p := range w.processes() {
 		p.order(order{Addrs: &addrsOrder{ID: id, Addrs: addrs}})
 	}
@@ -285,11 +284,12 @@ func (w *workers) relay(from *process, slot int, c passed) {
 		if s.slot == slot && s.process != nil && s.process.pass(c, false) {
 			return
 		}
-		back = back || s.process == from // else it retires, and may not be there any more to take it
+		back = back || s.process == from // else it retires, and waits for its last clients already
 	}
-	if !back || !from.pass(c, true) {
-		w.passToAny(c)
+	if back && from.pass(c, true) || w.passToAny(c) || from.pass(c, true) {
+		return
 	}
+	c.close()
 }
 
 // strand finds new takers for conns that did not reach a worker.
@@ -297,21 +297,23 @@ func (w *workers) strand(conns []passed) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range conns {
-		w.passToAny(c)
+		if !w.passToAny(c) {
+			c.close()
+		}
 	}
 }
 
-// passToAny passes c on to the worker with the fewest conns, or closes it if none
-// is up.
-func (w *workers) passToAny(c passed) {
+// passToAny passes c on to the worker with the fewest conns that takes it. False:
+// none does.
+func (w *workers) passToAny(c passed) bool {
 	conns := func(s *seat) uint64 { return w.board.Loop(s.slot).ClientConns.Load() }
 	byConns := slices.SortedFunc(slices.Values(w.atWork), func(a, b *seat) int { return cmp.Compare(conns(a), conns(b)) })
 	for _, s := range byConns {
 		if s.process != nil && s.process.pass(c, true) {
-			return
+			return true
 		}
 	}
-	c.close()
+	return false
 }
 
 func (w *workers) seats() (list []seatStatus) {

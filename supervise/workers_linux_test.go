@@ -342,6 +342,37 @@ func TestStranded(t *testing.T) {
 	}
 }
 
+// What was passed to a worker before it leaves is answered by it, to the last one.
+func TestPassToLeavingWorker(t *testing.T) {
+	cfg := testConfig(config.MP)
+	addBackend(t, cfg, helloBackend(t, "well").URL)
+	r := newRig(t, cfg, 2, 2)
+	to := r.crew.(*workers).atWork[1].process
+	applied := make(chan error, 1)
+	go func() { applied <- r.crew.apply(r.next(), r.ls, 1) }()
+	for passed := true; passed; {
+		var answers []*conn
+		for range 5 {
+			client, c := tcpPair(t)
+			asked := newConn(t, client)
+			asked.ask()
+			if passed = to.pass(c, true); !passed {
+				c.close()
+				break
+			}
+			answers = append(answers, asked)
+		}
+		for _, asked := range answers {
+			asked.want("well")
+		}
+	}
+	if err := <-applied; err != nil {
+		t.Error(err)
+	}
+	until(t, "it to leave", func() bool { return closed(to.exited) })
+	get(r.ls.addr).want(t, "well")
+}
+
 // Of orders where the last says all only the last is sent.
 func TestOutbox(t *testing.T) {
 	b := newOutbox()
