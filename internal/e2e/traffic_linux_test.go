@@ -53,6 +53,7 @@ type loss struct {
 	port  int // of the client
 	fresh bool
 	post  bool
+	at    time.Time
 	err   error
 }
 
@@ -66,7 +67,7 @@ const (
 )
 
 func (l loss) String() string {
-	return fmt.Sprintf("%s (port %d, fresh %v, POST %v): %v", l.how, l.port, l.fresh, l.post, l.err)
+	return fmt.Sprintf("%s at %v (port %d, fresh %v, POST %v): %v", l.how, l.at.UTC().Format("15:04:05.000"), l.port, l.fresh, l.post, l.err)
 }
 
 // send has so many clients keep their conns, and so many not. addr is where lb
@@ -144,6 +145,7 @@ func (w *traffic) turn(i int, stop <-chan struct{}) error {
 func (w *traffic) lose(l loss) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	l.at = time.Now()
 	w.losses = append(w.losses, l)
 }
 
