@@ -3,6 +3,26 @@
 // listening sockets, resolves names, hears signals and drains. It does not know
 // what a request is, and in mp the supervisor never touches a byte of traffic.
 //
+// # Why one goroutine has all the state
+//
+// Signals, commands, a changed file, new addresses and upgrades all want to
+// change the same few things, some of them at once. They reach one goroutine, the
+// desk, as functions, so that a reload never sees half of another one, and
+// nothing has to be thought of twice. The price is that they wait for each other:
+// a step of the desk takes a second and a half at worst (names that do not
+// resolve, then a loop that does not answer), and who has to wait too long is
+// told what for. Status does not wait: it tells what was so a moment before. What
+// takes longer, an upgrade or a drain, goes on beside the desk.
+//
+// # Why a reload cannot half fail
+//
+// Everything that can be refused (the file, ports, the PID file, sockets, room on
+// the board) is made ready first and changes nothing; then everything is put to
+// work, and that cannot fail. Sockets for traffic are the last to be opened: the
+// system fills their queues at once. The board has an ID for each backend, kept
+// by pool and address, so that health, ejection and counters stay with it; the ID
+// of one that is gone is given to another only when no loop can pick it any more.
+//
 // # Why a worker is started with its sockets, and not told an address
 //
 // A listening socket with SO_REUSEPORT has an accept queue of its own. If a

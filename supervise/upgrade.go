@@ -205,6 +205,9 @@ func (s *server) endUpgrade(binary string, m *moving) {
 		if err := writePID(s.pidFile); err != nil { // it may have come so far
 			s.log.Error("pid file is lost", "cause", err)
 		}
+		if s.watch != nil {
+			s.watch.poke() // a change of the file was left to the new process
+		}
 		m.done(api.Upgraded{}, m.err)
 		return
 	}
