@@ -117,7 +117,7 @@ func (r *commandRun) wait(t *testing.T) int {
 
 // tiny is a run that is as short as it can be.
 func tiny(t *testing.T, lb string, more ...string) []string {
-	return append([]string{"--lb", lb, "--proxies", "lb-mt,relay", "--scenario", "small", "--rounds", "2", "--seconds", "0.1",
+	return append([]string{"--lb", lb, "--proxies", "lb-mt,relay", "--scenario", "small", "--rounds", "2", "--seconds", "0.5",
 		"--out", filepath.Join(t.TempDir(), "out", "r")}, more...)
 }
 
