@@ -15,8 +15,9 @@ import (
 )
 
 const (
-	// readyTimeout is how long the first worker of a seat may take to serve.
-	readyTimeout = 10 * time.Second
+	// readyTimeout is how long the first worker of a seat may take to serve, also on
+	// a machine that is busy, as when everything is started at once.
+	readyTimeout = 30 * time.Second
 	// A worker that lived shorter than youngWorker is replaced after respawnDelay,
 	// any other at once.
 	youngWorker  = time.Second
