@@ -49,7 +49,7 @@ func (p *process) wantTrace(t *testing.T, before trace) {
 
 // abortsMemoryMax is how many bytes lb may grow by for another 1,000 of them: what
 // Go's collector lets lie, but not a slab of each.
-const abortsMemoryMax = 6 << 20
+const abortsMemoryMax = 10 << 20
 
 // 1,000 clients that leave in the middle, with an end of the stream or a reset,
 // leave nothing behind, and nobody else suffers.
