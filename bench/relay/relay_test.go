@@ -199,14 +199,17 @@ func TestResetAndRefusalEndThePair(t *testing.T) {
 }
 
 func TestCloseEndsOpenPairs(t *testing.T) {
-	read := make(chan struct{})
+	arrived, read := make(chan struct{}), make(chan struct{})
 	before := descriptors(t)
 	r := start(t, backend(t, "tcp", "127.0.0.1:0", func(c net.Conn) {
+		c.Read(make([]byte, 1))
+		close(arrived)
 		io.Copy(io.Discard, c)
 		close(read)
 	}))
 	c := dial(t, r)
 	c.Write([]byte("x"))
+	<-arrived // else there may be no pair yet
 	r.Close()
 	if _, err := c.Read(make([]byte, 1)); err == nil {
 		t.Error("the client's conn is open after Close")
