@@ -95,7 +95,7 @@ func TestChecksInDrain(t *testing.T) {
 		addBackend(t, cfg, slow.URL)
 		in := serve(t, withPool(t, cfg, b.URL), Options{})
 		a := getLater(in.addr)
-		<-slow.began
+		wait(t, slow.began, "the request to arrive")
 		in.signals <- syscall.SIGTERM
 		wait(t, in.admin.red, "the drain")
 		in.wantHealth(t, 1, board.Up) // behind the one backend of the pool "default"

@@ -165,16 +165,16 @@ func TestClientThatDoesNotReadStopsTheBackend(t *testing.T) {
 }
 
 func TestResetAndRefusalEndThePair(t *testing.T) {
-	gone := make(chan error, 1)
+	arrived, gone := make(chan struct{}), make(chan error, 1)
 	r := start(t, backend(t, "tcp", "127.0.0.1:0", func(c net.Conn) {
+		c.Read(make([]byte, 1))
+		close(arrived)
 		_, err := c.Read(make([]byte, 1))
-		if err == nil {
-			_, err = c.Read(make([]byte, 1))
-		}
 		gone <- err
 	}))
 	c := dial(t, r)
 	c.Write([]byte("x"))
+	<-arrived // else there may be no pair yet
 	c.SetLinger(0)
 	c.Close()
 	if err := <-gone; !errors.Is(err, unix.ECONNRESET) && err != io.EOF {
