@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -125,7 +126,7 @@ func TestDurationAndWarmup(t *testing.T) {
 			p.say(ok(""))
 		}
 	})
-	const lasts = 150 * time.Millisecond
+	const lasts = 300 * time.Millisecond
 	for _, rate := range []float64{0, 1000} {
 		asked.Store(0)
 		r := finished(t, Options{URL: url, Conns: 4, Loops: 2, Duration: lasts, Warmup: lasts, Rate: rate})
@@ -183,7 +184,7 @@ func TestProgress(t *testing.T) {
 	var last Progress
 	calls := 0
 	url := "http://" + backend(t, "127.0.0.1:0").Addr() + "/"
-	finished(t, Options{URL: url, Duration: 300 * time.Millisecond, Progress: func(p Progress) {
+	finished(t, Options{URL: url, Duration: 2 * time.Second, Progress: func(p Progress) {
 		if p.Requests < last.Requests || p.Share < last.Share || p.Elapsed < last.Elapsed || p.Share > 1 {
 			t.Errorf("%+v comes after %+v", p, last)
 		}
@@ -240,8 +241,12 @@ func TestNoAllocations(t *testing.T) {
 			return after.Mallocs - before.Mallocs
 		}
 		mallocs(more) // makes what the backend keeps
-		few, many := mallocs(more), mallocs(2*more)
-		if perRequest := float64(int64(many-few)) / more; perRequest > .05 { // the runtime has a few of its own
+		perRequest := math.Inf(1)
+		for range 5 { // the runtime has a few of its own, some of them now and then
+			few, many := mallocs(more), mallocs(2*more)
+			perRequest = min(perRequest, float64(int64(many-few))/more)
+		}
+		if perRequest > .05 {
 			t.Errorf("%+v: %.3f allocations per request, want 0", o, perRequest)
 		}
 	}

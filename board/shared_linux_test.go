@@ -40,8 +40,8 @@ func TestNothingLeft(t *testing.T) {
 		b.Close()
 		other.Close()
 	}
-	if fdsNow, mapsNow := held(t); fdsNow != fds || mapsNow != maps {
-		t.Errorf("%d descriptors and %d mappings, want %d and %d", fdsNow, mapsNow, fds, maps)
+	if fdsNow, mapsNow := held(t); fdsNow > fds || mapsNow > maps {
+		t.Errorf("%d descriptors and %d mappings, want %d and %d at most", fdsNow, mapsNow, fds, maps)
 	}
 }
 

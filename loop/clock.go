@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"math"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,13 +18,22 @@ var clockBase, clockOffset = readClock()
 // its processes and always above zero. It makes no system call.
 func Monotonic() tick.Instant { return clockOffset.Add(time.Since(clockBase)) }
 
-// readClock reads both clocks. A system without clockID (there is none that lb
-// is built for) has instants of its own, from a second on.
+// readClock reads both clocks, several times: a process that loses the CPU between
+// the two readings would be off by as much for ever, so the closest pair counts. A
+// system without clockID (there is none that lb is built for) has instants of its
+// own, from a second on.
 func readClock() (base time.Time, offset tick.Instant) {
-	var ts unix.Timespec
-	base = time.Now()
-	if err := unix.ClockGettime(clockID, &ts); err != nil {
-		return base, tick.Instant(time.Second)
+	const readings = 8
+	closest := time.Duration(math.MaxInt64)
+	for range readings {
+		var ts unix.Timespec
+		now := time.Now()
+		if err := unix.ClockGettime(clockID, &ts); err != nil {
+			return now, tick.Instant(time.Second)
+		}
+		if apart := time.Since(now); apart < closest {
+			closest, base, offset = apart, now, max(tick.Instant(ts.Nano()), 1)
+		}
 	}
-	return base, max(tick.Instant(ts.Nano()), 1)
+	return base, offset
 }

@@ -18,7 +18,7 @@ func TestMonotonicIsTheMachines(t *testing.T) {
 		return ts.Nano()
 	}
 	// Both clocks were read one after the other at the start: between the two
-	// the process may have lost the CPU for a moment.
+	// the process may have lost the CPU for a moment, though hardly every time.
 	const slack = int64(50 * time.Millisecond)
 	for range 100 {
 		before, got, after := read(), int64(Monotonic()), read()

@@ -22,7 +22,7 @@ func TestDrain(t *testing.T) {
 				in := serve(t, cfg, Options{})
 				answers := []<-chan answer{getLater(in.addr), getLater(in.addr), getLater(in.addr)}
 				for range answers {
-					<-slow.began
+					wait(t, slow.began, "the request to arrive")
 				}
 				in.signals <- sig
 				wait(t, in.admin.red, "health to turn red")
@@ -64,7 +64,7 @@ func TestDrainTimeout(t *testing.T) {
 		var log bytes.Buffer
 		in := serve(t, cfg, Options{Log: NewLog(&log, "info")})
 		a := getLater(in.addr)
-		<-slow.began
+		wait(t, slow.began, "the request to arrive")
 		in.signals <- syscall.SIGTERM
 		in.wantExit(t, 3)
 		wantCut(t, a)
@@ -87,7 +87,7 @@ func TestSecondSignal(t *testing.T) {
 		addBackend(t, cfg, slow.URL)
 		in := serve(t, cfg, Options{})
 		a := getLater(in.addr)
-		<-slow.began
+		wait(t, slow.began, "the request to arrive")
 		in.signals <- syscall.SIGTERM
 		wait(t, in.admin.red, "health to turn red")
 		in.signals <- syscall.SIGHUP // says nothing about the end
@@ -103,7 +103,7 @@ func TestQuit(t *testing.T) {
 		addBackend(t, cfg, slow.URL)
 		in := serve(t, cfg, Options{})
 		a := getLater(in.addr)
-		<-slow.began
+		wait(t, slow.began, "the request to arrive")
 		in.signals <- syscall.SIGQUIT
 		in.wantExit(t, 3)
 		wantCut(t, a)
@@ -120,7 +120,7 @@ func TestRealSignals(t *testing.T) {
 				addBackend(t, cfg, slow.URL)
 				lb := startLB(t, cfg)
 				a := getLater(lb.addr)
-				<-slow.began
+				wait(t, slow.began, "the request to arrive")
 				for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGINT} {
 					if err := syscall.Kill(target*lb.cmd.Process.Pid, sig); err != nil {
 						t.Fatal(err)
@@ -141,7 +141,7 @@ func TestRealSecondSignal(t *testing.T) {
 		addBackend(t, cfg, slow.URL)
 		lb := startLB(t, cfg)
 		a := getLater(lb.addr)
-		<-slow.began
+		wait(t, slow.began, "the request to arrive")
 		lb.signal(t, syscall.SIGTERM)
 		until(t, "connections to be refused", func() bool { return refused(lb.addr) })
 		lb.signal(t, syscall.SIGTERM)

@@ -53,8 +53,9 @@ type processOptions struct {
 }
 
 const (
-	// readyTimeout is how long a worker may take to serve.
-	readyTimeout = 10 * time.Second
+	// readyTimeout is how long a worker may take to serve, also on a machine that is
+	// busy, as when everything is started at once.
+	readyTimeout = 30 * time.Second
 	// killDelay is how long a worker may take to leave that was told to end at once.
 	killDelay = 2 * time.Second
 )

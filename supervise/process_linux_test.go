@@ -193,7 +193,7 @@ func TestKilledWorkerLeavesNoGauge(t *testing.T) {
 	cfg.Workers = 1
 	in := serve(t, cfg, Options{})
 	a := getLater(in.addr)
-	<-slow.began
+	wait(t, slow.began, "the request to arrive")
 	kill(t, childrenOf(t, os.Getpid())[0], syscall.SIGKILL)
 	wantCut(t, a)
 	until(t, "gauges at zero", func() bool {
@@ -214,7 +214,7 @@ func TestWorkerKilledInDrain(t *testing.T) {
 	var log bytes.Buffer
 	in := serve(t, cfg, Options{Log: NewLog(&log, "info")})
 	a := getLater(in.addr)
-	<-slow.began
+	wait(t, slow.began, "the request to arrive")
 	in.signals <- syscall.SIGTERM
 	until(t, "connections to be refused", func() bool { return refused(in.addr) })
 	kill(t, childrenOf(t, os.Getpid())[0], syscall.SIGKILL)
@@ -265,7 +265,7 @@ func TestSupervisorKilled(t *testing.T) {
 		t.Fatalf("worker processes: %v, want 2", workers)
 	}
 	a := getLater(lb.addr)
-	<-slow.began
+	wait(t, slow.began, "the request to arrive")
 	kill(t, lb.cmd.Process.Pid, syscall.SIGKILL)
 	until(t, "connections to be refused", func() bool { return refused(lb.addr) })
 	_, port, _ := net.SplitHostPort(lb.addr)
@@ -303,7 +303,7 @@ func TestNothingLeft(t *testing.T) {
 		"cut": func(t *testing.T, cfg *config.Config, slow *slowBackend) {
 			in := serve(t, cfg, Options{})
 			a := getLater(in.addr)
-			<-slow.began
+			wait(t, slow.began, "the request to arrive")
 			in.signals <- syscall.SIGQUIT
 			in.wantExit(t, 3)
 			wantCut(t, a)

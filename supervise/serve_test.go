@@ -221,7 +221,7 @@ func TestNamesChange(t *testing.T) {
 func twoBackendsOnOnePort(t *testing.T) (one, two string, port int) {
 	t.Helper()
 	var l, m net.Listener
-	for m == nil { // until it is free at both
+	until(t, "a port that is free at both", func() bool { // clients of other tests have ports of 127.0.0.2
 		var err error
 		if l, err = net.Listen("tcp4", "127.0.0.1:0"); err != nil {
 			t.Fatal(err)
@@ -230,7 +230,8 @@ func twoBackendsOnOnePort(t *testing.T) (one, two string, port int) {
 		if m, err = net.Listen("tcp4", "127.0.0.2:"+strconv.Itoa(port)); err != nil {
 			l.Close()
 		}
-	}
+		return err == nil
+	})
 	for text, l := range map[string]net.Listener{"one": l, "two": m} {
 		s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Connection", "close")
@@ -242,11 +243,12 @@ func twoBackendsOnOnePort(t *testing.T) (one, two string, port int) {
 	return "one", "two", port
 }
 
-// untilAnswered waits until ten requests in a row, over all loops, get body.
+// untilAnswered waits until 20 requests in a row get body: that they all come to one
+// of two loops is a matter of one in a million.
 func untilAnswered(t *testing.T, addr, body string) {
 	t.Helper()
 	until(t, "answers by "+body, func() bool {
-		for range 10 {
+		for range 20 {
 			if get(addr).body != body {
 				return false
 			}

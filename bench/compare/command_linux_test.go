@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// patience is how long anything may take here.
-const patience = 60 * time.Second
+// patience is how long anything may take here, a whole run too.
+const patience = 4 * time.Minute
 
 // marker is in the environment of a command under test and of all that it starts.
 const marker = "LB_COMPARE_TEST"
@@ -100,6 +100,13 @@ func await(t *testing.T, what string, ok func() bool) {
 	}
 }
 
+// wantNoneLeft wants no process of the run to go on: one that was killed may take a
+// moment to be gone.
+func (r *commandRun) wantNoneLeft(t *testing.T) {
+	t.Helper()
+	await(t, "the end of all processes", func() bool { return len(r.alive("")) == 0 })
+}
+
 // wait returns the exit code.
 func (r *commandRun) wait(t *testing.T) int {
 	t.Helper()
@@ -117,7 +124,7 @@ func (r *commandRun) wait(t *testing.T) int {
 
 // tiny is a run that is as short as it can be.
 func tiny(t *testing.T, lb string, more ...string) []string {
-	return append([]string{"--lb", lb, "--proxies", "lb-mt,relay", "--scenario", "small", "--rounds", "2", "--seconds", "0.1",
+	return append([]string{"--lb", lb, "--proxies", "lb-mt,relay", "--scenario", "small", "--rounds", "2", "--seconds", "0.5",
 		"--out", filepath.Join(t.TempDir(), "out", "r")}, more...)
 }
 
@@ -143,9 +150,7 @@ func TestRunToTheEnd(t *testing.T) {
 			t.Errorf("%s: %v", suffix, err)
 		}
 	}
-	if left := r.alive(""); len(left) > 0 {
-		t.Errorf("processes are left: %v", left)
-	}
+	r.wantNoneLeft(t)
 }
 
 func TestInterruptedLeavesNothing(t *testing.T) {
@@ -157,9 +162,7 @@ func TestInterruptedLeavesNothing(t *testing.T) {
 		if code := r.wait(t); code != exitInterrupted {
 			t.Errorf("%v: exit code %d, want %d:\n%s", sig, code, exitInterrupted, &r.out)
 		}
-		if left := r.alive(""); len(left) > 0 {
-			t.Errorf("%v: processes are left: %v", sig, left)
-		}
+		r.wantNoneLeft(t)
 	}
 }
 
@@ -169,7 +172,7 @@ func TestKilledLeavesNothing(t *testing.T) {
 	await(t, "load", func() bool { return len(r.alive(asLoad)) > 0 })
 	r.cmd.Process.Kill()
 	r.wait(t)
-	await(t, "the end of all processes", func() bool { return len(r.alive("")) == 0 })
+	r.wantNoneLeft(t)
 }
 
 func TestFailureLeavesNothing(t *testing.T) {
@@ -177,9 +180,7 @@ func TestFailureLeavesNothing(t *testing.T) {
 	if code := r.wait(t); code != exitFault || !strings.Contains(r.out.String(), "lb-mt has ended") {
 		t.Errorf("an lb that ends at once: exit code %d:\n%s", code, &r.out)
 	}
-	if left := r.alive(""); len(left) > 0 {
-		t.Errorf("processes are left: %v", left)
-	}
+	r.wantNoneLeft(t)
 }
 
 func TestUsage(t *testing.T) {

@@ -206,7 +206,7 @@ func (r *rig) write(tmpl, name string, cfg proxyConfig) (string, error) {
 }
 
 // readyTimeout is how long a process has to answer its first request.
-const readyTimeout = 10 * time.Second
+const readyTimeout = 30 * time.Second
 
 // awaitAnswer returns when t has answered, or why it does not: the last child
 // that was started is t's.

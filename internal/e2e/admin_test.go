@@ -68,12 +68,10 @@ func TestMetrics(t *testing.T) {
 		var mu sync.Mutex
 		byClass, byBackend, bytes := map[int]int{}, map[string]int{}, 0
 		var all sync.WaitGroup
-		for range clients {
-			client := newClient(t)
-			client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		for _, c := range open(t, p.addr, clients) {
 			all.Go(func() {
 				for i := range each {
-					resp, body, err := tryGet(client, p.url(paths[i%len(paths)]))
+					resp, body, err := c.ask(lines("GET "+paths[i%len(paths)]+" HTTP/1.1", "Host: x"))
 					if err != nil {
 						t.Error(err)
 						return
@@ -92,34 +90,22 @@ func TestMetrics(t *testing.T) {
 		if resp, _ := c.answer(t); resp.StatusCode != 400 {
 			t.Fatalf("without a Host: %s, want 400", resp.Status)
 		}
-		got := p.metrics(t)
-		for name, want := range map[string]int{
+		want := map[string]float64{
 			"lb_loops":                             2,
-			`lb_replies_total{code="2xx"}`:         byClass[2],
-			`lb_replies_total{code="3xx"}`:         byClass[3],
-			`lb_replies_total{code="4xx"}`:         byClass[4] + 1,
-			`lb_replies_total{code="5xx"}`:         byClass[5],
+			`lb_replies_total{code="2xx"}`:         float64(byClass[2]),
+			`lb_replies_total{code="3xx"}`:         float64(byClass[3]),
+			`lb_replies_total{code="4xx"}`:         float64(byClass[4] + 1),
+			`lb_replies_total{code="5xx"}`:         float64(byClass[5]),
 			`lb_own_replies_total{code="4xx"}`:     1,
 			`lb_own_replies_total{code="5xx"}`:     0,
 			"lb_exchanges":                         0,
 			"lb_panics_total":                      0,
 			"lb_client_connections_accepted_total": clients + 1,
-			ofBackend("attempts_total", a.Addr()):  byBackend["a"],
-			ofBackend("attempts_total", b.Addr()):  byBackend["b"],
-		} {
-			if v, ok := got[name]; !ok || v != float64(want) {
-				t.Errorf("%s is %v (there: %v), want %d", name, v, ok, want)
-			}
+			ofBackend("attempts_total", a.Addr()):  float64(byBackend["a"]),
+			ofBackend("attempts_total", b.Addr()):  float64(byBackend["b"]),
+			"lb_requests_total":                    clients * each, // over all of its labels
 		}
-		answered := 0.0
-		for name, v := range got {
-			if strings.HasPrefix(name, "lb_requests_total{") {
-				answered += v
-			}
-		}
-		if answered != clients*each {
-			t.Errorf("lb_requests_total adds up to %v, want %d", answered, clients*each)
-		}
+		got := p.untilMetrics(t, want)
 		if out := got[`lb_bytes_total{direction="out",side="client"}`]; out < float64(bytes) || out > float64(bytes+clients*each*500) {
 			t.Errorf("%v bytes to clients, want %d and some for the heads", out, bytes)
 		}
@@ -127,6 +113,38 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("/healthz is %d, want 200", code)
 		}
 	})
+}
+
+// untilMetrics waits until each metric of want has its value, and returns them all.
+// A name without the labels that its metric has stands for the sum over them. An
+// exchange ends, and is counted, a moment after the client has the answer.
+func (p *process) untilMetrics(t *testing.T, want map[string]float64) (got map[string]float64) {
+	t.Helper()
+	var wrong []string
+	look := func() bool {
+		got, wrong = p.metrics(t), nil
+		for name, v := range want {
+			if now, ok := sumOf(got, name); !ok || now != v {
+				wrong = append(wrong, fmt.Sprintf("%s is %v (there: %v), want %v", name, now, ok, v))
+			}
+		}
+		return len(wrong) == 0
+	}
+	if !happens(look) {
+		t.Fatalf("after %v:\n%s", patience, strings.Join(wrong, "\n"))
+	}
+	return got
+}
+
+// sumOf returns the metric of that name, or the sum of those that have the name and
+// labels behind it, and whether there is any.
+func sumOf(all map[string]float64, name string) (sum float64, ok bool) {
+	for of, v := range all {
+		if of == name || strings.HasPrefix(of, name+"{") {
+			sum, ok = sum+v, true
+		}
+	}
+	return sum, ok
 }
 
 // ofBackend is the name of a metric of one backend.

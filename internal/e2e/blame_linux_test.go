@@ -54,7 +54,7 @@ func TestClientsEjectNobody(t *testing.T) {
 			}
 		}
 		until(t, "all to end", func() bool { m := p.metrics(t); return m["lb_exchanges"] == 0 && m["lb_tunnels"] == 0 })
-		if got := answeredBy(t, newClient(t), p.url("/"), 40); got["a"] != 20 || got["b"] != 20 {
+		if got := dial(t, p.addr).answeredBy(t, 40); got["a"] != 20 || got["b"] != 20 {
 			t.Errorf("answered by %v, want 20 by each", got)
 		}
 		if n := p.faults(t, a.Addr()) + p.faults(t, b.Addr()); n != 0 || p.told("backend ejected") != 0 {

@@ -395,7 +395,7 @@ func TestRemovedBackendEndsWhatRuns(t *testing.T) {
 		s.until("both to run", func(st status) bool { return st.Totals.Exchanges == 2 })
 		s.setup.backends = to(other)
 		s.reload()
-		if got := answeredBy(t, newClient(t), s.url("/"), 10); got["other"] != 10 {
+		if got := dial(t, s.addr).answeredBy(t, 10); got["other"] != 10 {
 			t.Errorf("answered by %v, want all by the new one", got)
 		}
 		io.WriteString(post, "and the other half")

@@ -242,11 +242,11 @@ func (s *service) wantStillEjected(sick, well string, before map[string]float64)
 	if b := s.status().backend(s.t, "default", sick); !b.Ejected {
 		s.t.Errorf("the ejected backend is back: %+v", b)
 	}
-	client := newClient(s.t)
-	if got := answeredBy(s.t, client, s.url("/"), 20); got["well"] != 20 {
+	client := dial(s.t, s.addr)
+	if got := client.answeredBy(s.t, 20); got["well"] != 20 {
 		s.t.Errorf("answered by %v, want all by the one that is well", got)
 	}
-	client.CloseIdleConnections()
+	client.Close()
 	now := s.metrics(s.t)
 	for name, more := range map[string]float64{
 		ofBackend("attempts_total", sick): 0, ofBackend("attempts_total", well): 20, "lb_client_requests_total": 20, "lb_retries_total": 0,

@@ -165,7 +165,7 @@ func flap(t *testing.T, mode string, reset bool, framings []string) {
 	var list []*flapping
 	var addrs []string
 	for range 3 {
-		f := &flapping{addr: "127.0.0.1:0", serve: func(c net.Conn) { answerBody(t, c) }}
+		f := &flapping{addr: freePort(t), serve: func(c net.Conn) { answerBody(t, c) }}
 		f.up()
 		t.Cleanup(func() { f.down(reset) })
 		list, addrs = append(list, f), append(addrs, f.addr)

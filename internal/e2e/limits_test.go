@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// short is a deadline that a test waits for.
-const short = 300 * time.Millisecond
+// short is a deadline that a test waits for. Behind late it can only be one of lb's
+// own that has passed, of which these tests meet none below ten seconds.
+const short, late = 300 * time.Millisecond, 9 * time.Second
 
 // The deadlines of lb.toml pass when they should, not before, and the answer says
 // whose doing it was. What closes the conn without an answer has status 0.
@@ -45,8 +46,8 @@ func TestTimeouts(t *testing.T) {
 					backends: to(script(t, tc.backend)),
 					tables:   fmt.Sprintf("[timeouts]\n%s = %q\n", tc.key, short),
 				})
+				begun := time.Now() // before the conn is there: its time may begin with it
 				c := dial(t, p.addr)
-				begun := time.Now()
 				c.send(t, tc.send)
 				if tc.drip != "" {
 					defer drip(c, tc.drip)()
@@ -65,7 +66,7 @@ func TestTimeouts(t *testing.T) {
 				if tc.status != 504 { // which is not the client's doing: its conn goes on
 					io.Copy(io.Discard, c.in) // up to the end of the conn
 				}
-				if took := time.Since(begun); took < short || took > short+5*time.Second {
+				if took := time.Since(begun); took < short || took > late {
 					t.Errorf("it took %v, want %v", took, short)
 				}
 			})
@@ -136,44 +137,52 @@ func TestSizes(t *testing.T) {
 // Above the limit a client is not served until another one leaves, and then it is:
 // nobody is lost.
 func TestConnectionLimit(t *testing.T) {
-	eachMode(t, func(t *testing.T, mode string) {
-		const limit, clients = 4, 32
-		p := start(t, mode, setup{
-			backends: to(demo(t, "127.0.0.1:0", "b").Addr()),
-			tables:   fmt.Sprintf("[limits]\nconnections = %d\n", limit),
+	for _, loops := range []int{1, 2} {
+		t.Run(fmt.Sprintf("%d loops", loops), func(t *testing.T) {
+			eachMode(t, func(t *testing.T, mode string) { limitConnections(t, mode, loops) })
 		})
-		var served atomic.Int64 // and still there
-		release, results := make(chan struct{}), make(chan error, clients)
-		for range clients {
-			c := dial(t, p.addr)
-			c.send(t, lines("GET / HTTP/1.1", "Host: x"))
-			go func() {
-				resp, _, err := c.try()
-				if n := served.Add(1); err == nil && n > limit {
-					err = fmt.Errorf("%d clients are served at once, want %d at most", n, limit)
-				} else if err == nil && resp.StatusCode != http.StatusOK {
-					err = fmt.Errorf("got %s", resp.Status)
-				}
-				<-release
-				served.Add(-1)
-				c.Close()
-				results <- err
-			}()
-		}
-		for left := clients; left > 0; left-- {
-			if left >= clients/2 { // then there are clients waiting for either loop
-				until(t, "clients up to the limit", func() bool { return served.Load() == limit })
-			}
-			select {
-			case release <- struct{}{}:
-			case <-time.After(patience):
-				t.Fatalf("%d clients are lost", left)
-			}
-		}
-		for range clients {
-			if err := wait(t, results, "the clients to end"); err != nil {
-				t.Error(err)
-			}
-		}
+	}
+}
+
+func limitConnections(t *testing.T, mode string, loops int) {
+	const limit, clients = 4, 32
+	p := start(t, mode, setup{
+		workers: loops, backends: to(demo(t, "127.0.0.1:0", "b").Addr()),
+		tables: fmt.Sprintf("[limits]\nconnections = %d\n", limit),
 	})
+	var served atomic.Int64 // and still there
+	release, results := make(chan struct{}), make(chan error, clients)
+	for range clients {
+		c := dial(t, p.addr)
+		c.send(t, lines("GET / HTTP/1.1", "Host: x"))
+		go func() {
+			resp, _, err := c.try()
+			if n := served.Add(1); err == nil && n > limit {
+				err = fmt.Errorf("%d clients are served at once, want %d at most", n, limit)
+			} else if err == nil && resp.StatusCode != http.StatusOK {
+				err = fmt.Errorf("got %s", resp.Status)
+			}
+			<-release
+			served.Add(-1)
+			c.Close()
+			results <- err
+		}()
+	}
+	for left := clients; left > 0; left-- {
+		// Each loop has its part of the limit, and the system gives it clients by
+		// chance: only at first is it sure that some wait for either of two.
+		if left == clients || loops == 1 && left >= limit {
+			until(t, "clients up to the limit", func() bool { return served.Load() == limit })
+		}
+		select {
+		case release <- struct{}{}:
+		case <-time.After(patience):
+			t.Fatalf("%d clients are lost", left)
+		}
+	}
+	for range clients {
+		if err := wait(t, results, "the clients to end"); err != nil {
+			t.Error(err)
+		}
+	}
 }

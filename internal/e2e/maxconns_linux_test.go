@@ -122,6 +122,9 @@ func TestMaxConnections(t *testing.T) {
 			pause(time.Second, w.stop)
 		}
 		w.more(t, 10*clients)
+		for _, g := range []*gauge{ofA, ofB} {
+			until(t, "the limit to be reached", func() bool { _, most := g.seen(); return most >= limit || t.Failed() })
+		}
 		w.leave()
 		for _, c := range conns {
 			c.Close()

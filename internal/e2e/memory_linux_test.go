@@ -114,7 +114,9 @@ func roomForIdle(t *testing.T, mode string) int {
 func TestIdleConns(t *testing.T) {
 	eachModeAlone(t, func(t *testing.T, mode string) {
 		n := roomForIdle(t, mode)
-		p := start(t, mode, setup{backends: to(demo(t, "127.0.0.1:0", "b").Addr()), admin: true})
+		p := start(t, mode, setup{
+			backends: to(demo(t, "127.0.0.1:0", "b").Addr()), admin: true, tables: "[timeouts]\nclient_idle = \"1h\"\n",
+		})
 		for range 10 { // both loops have worked, and the server for the operator
 			get(t, newClient(t), p.url("/"))
 		}

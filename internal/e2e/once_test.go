@@ -105,14 +105,12 @@ func TestForgetfulBackends(t *testing.T) {
 			}
 			return nil
 		})
+		const least = 10 // of the requests have to meet a close, or the test shows little
 		until(t, "the GETs", func() bool { return got.Load() >= int64(gets) || t.Failed() })
+		until(t, "requests to meet a close", func() bool { return p.metrics(t)["lb_retries_total"] >= least || t.Failed() })
 		w.leave()
 		posts.wantOnce(t, int(posted.Load()-failed.Load()))
-		retries := p.metrics(t)["lb_retries_total"]
-		t.Logf("%d GETs; %d POSTs, of which %d failed; %d conns closed; %v retries", got.Load(), posted.Load(), failed.Load(), closed.Load(), retries)
-		if retries < 10 {
-			t.Errorf("%v requests met a close, and %d conns were closed: that shows little", retries, closed.Load())
-		}
+		t.Logf("%d GETs; %d POSTs, of which %d failed; %d conns closed; %v retries", got.Load(), posted.Load(), failed.Load(), closed.Load(), p.metrics(t)["lb_retries_total"])
 	})
 }
 
@@ -170,8 +168,9 @@ func TestPostThenReset(t *testing.T) {
 			if resp.StatusCode != 200 && resp.StatusCode != 502 {
 				return fmt.Errorf("a POST was answered with %s", resp.Status)
 			}
-			if resp.StatusCode == 502 {
+			if resp.StatusCode == 502 { // and what is behind its head may be lost in the same way
 				failed.Add(1)
+				return nil
 			}
 			_, err = io.Copy(io.Discard, resp.Body)
 			return err

@@ -304,8 +304,8 @@ func TestPlan(t *testing.T) {
 		if st.Config.Number != before.Config.Number || len(st.Pools) != 1 || st.Pools[0].Backends[0].Address != a.Addr() {
 			t.Errorf("the plan has changed %+v to %+v", before, st)
 		}
-		client := newClient(t)
-		if got := answeredBy(t, client, s.url("/"), 40); got["a"] != 20 || got["b"] != 20 {
+		client := dial(t, s.addr)
+		if got := client.answeredBy(t, 40); got["a"] != 20 || got["b"] != 20 {
 			t.Errorf("after a plan: answered by %v, want half by each of those from before", got)
 		}
 		done := s.want("reload")
@@ -317,7 +317,7 @@ func TestPlan(t *testing.T) {
 				}
 			}
 		}
-		if got := answeredBy(t, client, s.url("/"), 40); got["b"] < 28 || got["c"] < 8 || got["a"] > 0 {
+		if got := client.answeredBy(t, 40); got["b"] < 28 || got["c"] < 8 || got["a"] > 0 {
 			t.Errorf("after the reload: answered by %v, want 30 by b and 10 by c", got)
 		}
 	})

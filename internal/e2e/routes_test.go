@@ -161,20 +161,20 @@ func TestBackup(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		a, b := startBackend(t), startBackend(t)
 		p := start(t, mode, setup{backends: []backend{{addr: a.addr}, {addr: b.addr, keys: "backup = true\n"}}, admin: true, tables: checks + "[eject]\ntime = \"100ms\"\n"})
-		client := newClient(t)
+		client := dial(t, p.addr)
 		up := func() float64 { return p.metrics(t)[ofBackend("up", a.addr)] }
-		if got := answeredBy(t, client, p.url("/"), 20); got[a.addr] != 20 {
+		if got := client.answeredBy(t, 20); got[a.addr] != 20 {
 			t.Errorf("answered by %v, want all by %s", got, a.addr)
 		}
 		a.kill()
-		if got := answeredBy(t, client, p.url("/"), 10); got[b.addr] != 10 {
+		if got := client.answeredBy(t, 10); got[b.addr] != 10 {
 			t.Errorf("answered by %v, want all by the backup, %s", got, b.addr)
 		}
 		until(t, "it to be down", func() bool { return up() == 0 })
 		a.again(t)
 		until(t, "it to be up", func() bool { return up() == 1 })
 		until(t, "its ejection to be over", func() bool { return p.metrics(t)[ofBackend("ejected", a.addr)] == 0 })
-		if got := answeredBy(t, client, p.url("/"), 20); got[a.addr] != 20 {
+		if got := client.answeredBy(t, 20); got[a.addr] != 20 {
 			t.Errorf("answered by %v, want all by %s", got, a.addr)
 		}
 	})
@@ -185,7 +185,7 @@ func TestDrainingBackend(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		a, b := demo(t, "127.0.0.1:0", "a"), demo(t, "127.0.0.1:0", "b")
 		p := start(t, mode, setup{backends: []backend{{addr: a.Addr()}, {addr: b.Addr(), keys: "drain = true\n"}}})
-		if got := answeredBy(t, newClient(t), p.url("/"), 20); got["a"] != 20 {
+		if got := dial(t, p.addr).answeredBy(t, 20); got["a"] != 20 {
 			t.Errorf("answered by %v, want all by a", got)
 		}
 	})
@@ -199,17 +199,14 @@ func TestRetryOnStatus(t *testing.T) {
 			backends: to(sick, demo(t, "127.0.0.1:0", "well").Addr()),
 			tables:   "[retry]\non = [\"connect\", \"stale\", \"503\"]\nbudget = 1.0\n",
 		})
-		client := newClient(t)
-		if got := answeredBy(t, client, p.url("/"), 40); got["well"] != 40 {
+		client := dial(t, p.addr)
+		if got := client.answeredBy(t, 40); got["well"] != 40 {
 			t.Errorf("answered by %v, want all by the one that works", got)
 		}
 		posts := map[int]int{}
 		for range 10 {
-			resp, err := client.Post(p.url("/"), "text/plain", strings.NewReader("body"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			resp.Body.Close()
+			client.send(t, lines("POST / HTTP/1.1", "Host: x", "Content-Length: 4")+"body")
+			resp, _ := client.answer(t)
 			posts[resp.StatusCode]++
 		}
 		if posts[503] != 5 || posts[200] != 5 {

@@ -15,9 +15,9 @@ func TestBackendCommands(t *testing.T) {
 		s := begin(t, mode, setup{admin: true, keys: "watch = false\n", backends: to(a, b)})
 		shares := func(when string, wantA, wantB int) {
 			t.Helper()
-			client := newClient(t)
-			defer client.CloseIdleConnections()
-			got := answeredBy(t, client, s.url("/"), wantA+wantB)
+			c := dial(t, s.addr)
+			defer c.Close()
+			got := c.answeredBy(t, wantA+wantB)
 			if got["a"] < wantA-1 || got["a"] > wantA+1 || got["b"] < wantB-1 || got["b"] > wantB+1 {
 				t.Errorf("%s: answered by %v, want %d by a and %d by b", when, got, wantA, wantB)
 			}
