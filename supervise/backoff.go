@@ -3,28 +3,30 @@ package supervise
 import "time"
 
 const (
-	// deathWindow is how long a death of a worker counts.
+	// deathWindow is how long a worker has to live for its death to be the first
+	// again.
 	deathWindow = 10 * time.Second
-	// The first death within the window is made good at once, the second after
-	// backOffMin, each further one after twice the time, backOffMax at most.
+	// The first death is made good at once, the second in a row after backOffMin,
+	// each further one after twice the time, backOffMax at most.
 	backOffMin = 100 * time.Millisecond
 	backOffMax = 5 * time.Second
 )
 
-// deaths are when the workers of one seat died, of late.
-type deaths struct{ at []time.Time }
+// deaths is how many workers of one seat died in a row, each of them young.
+type deaths int
 
-// note adds a death at now and returns how many there were in the window that
-// ends with it.
-func (d *deaths) note(now time.Time) (n int) {
-	d.at = append(d.at, now)
-	for now.Sub(d.at[0]) >= deathWindow {
-		d.at = d.at[1:]
+// note adds the death of a worker that has lived so long, and returns which of
+// the row it is. The time between two workers does not count: a row does not end
+// because its own back-off has become long.
+func (d *deaths) note(lived time.Duration) (n int) {
+	if lived >= deathWindow {
+		*d = 0
 	}
-	return len(d.at)
+	*d++
+	return int(*d)
 }
 
-// backOff returns how long to wait after the last of n deaths within the window.
+// backOff returns how long to wait after the last of n deaths in a row.
 func backOff(n int) time.Duration {
 	if n < 2 {
 		return 0

@@ -107,7 +107,7 @@ func (w *workers) bury(s *seat, p *process) (delay time.Duration) {
 	if closed(s.left) {
 		return 0 // who took it away has the process
 	}
-	delay = backOff(s.deaths.note(p.ended))
+	delay = backOff(s.deaths.note(p.age()))
 	w.logDeath(p, "restart_in", delay)
 	w.board.TakeOver(s.slot)
 	s.process, s.state, s.fault = nil, seatWaiting, p.cause()
@@ -125,7 +125,7 @@ func (w *workers) logDeath(p *process, more ...any) {
 func (w *workers) cannotSpawn(s *seat, err error) (delay time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delay = backOff(s.deaths.note(time.Now()))
+	delay = backOff(s.deaths.note(0))
 	w.log.Error("worker cannot be started", "worker", s.place, "cause", err, "restart_in", delay)
 	s.state, s.fault = seatWaiting, err
 	w.tell()

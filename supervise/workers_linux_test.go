@@ -88,9 +88,7 @@ func (r *rig) dieYoung(place, times int) {
 	w := r.crew.(*workers)
 	w.mu.Lock()
 	s := w.atWork[place]
-	for range times - 1 {
-		s.deaths.at = append(s.deaths.at, time.Now())
-	}
+	s.deaths = deaths(times - 1)
 	w.mu.Unlock()
 	kill(r.t, r.crew.seats()[place].PID, syscall.SIGKILL)
 	until(r.t, "the worker to be down", func() bool { return r.crew.seats()[place].State == seatWaiting })
