@@ -128,9 +128,10 @@ func (r *registry) retire(old map[string]registered, number uint64, back []int) 
 // give takes an ID for a backend that has none: a fresh one as long as few are
 // retired, else the one that has been retired longest and may be used again.
 func (r *registry) give(room int, reusable func(id int, by uint64) bool) (id int, ok bool) {
-	if r.Next < room && len(r.Retired) <= retiredKept {
-		r.Next++
-		return r.Next - 1, true
+	if len(r.Retired) <= retiredKept {
+		if id, ok := r.fresh(room, reusable); ok {
+			return id, true
+		}
 	}
 	for i, t := range r.Retired {
 		if reusable(t.ID, t.By) {
@@ -138,16 +139,28 @@ func (r *registry) give(room int, reusable func(id int, by uint64) bool) (id int
 			return t.ID, true
 		}
 	}
-	if r.Next < room {
+	return r.fresh(room, reusable)
+}
+
+// fresh takes an ID that no backend was given. What is left of an upgrade that
+// failed late may still be at work there; such an ID is passed over.
+func (r *registry) fresh(room int, reusable func(id int, by uint64) bool) (id int, ok bool) {
+	for r.Next < room {
 		r.Next++
-		return r.Next - 1, true
+		if reusable(r.Next-1, 0) {
+			return r.Next - 1, true
+		}
 	}
 	return 0, false
 }
 
-// reusable tells whether a retired ID may be given to another backend: no loop
-// can pick it any more, and no attempt is at work.
+// reusable tells whether an ID that was retired by the configuration of a number
+// may be given to another backend: no loop can pick it any more, and no attempt is
+// at work.
 func (s *server) reusable(id int, by uint64) bool {
+	if id >= s.board.Backends() {
+		return true // nobody has ever been there
+	}
 	return s.board.OldestConfig() >= by && s.board.InFlight(id) == 0
 }
 

@@ -112,6 +112,15 @@ func TestRegistryReuse(t *testing.T) {
 	}
 }
 
+// An ID that was never given, but where something is at work, is passed over.
+func TestRegistryLeftovers(t *testing.T) {
+	b := newBook()
+	b.busy[1] = true
+	if a := b.assign(t, 9, poolOfHosts("p", "a", "b", "c")); !reflect.DeepEqual(a.ids, [][]int{{0, 2, 3}}) {
+		t.Errorf("ids %v", a.ids)
+	}
+}
+
 // Backends that come and go for ever do not use up the board, and one that
 // comes back soon has its ID.
 func TestRegistryChurn(t *testing.T) {
