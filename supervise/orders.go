@@ -43,7 +43,7 @@ type passOrder struct{ Peer netip.AddrPort }
 type report struct {
 	Ready   bool        `json:",omitempty"` // it accepts connections
 	Applied uint64      `json:",omitempty"` // number of the snapshot that its loop has taken up
-	Took    bool        `json:",omitempty"` // a conn that was passed to it has arrived
+	Took    bool        `json:",omitempty"` // the next conn that was passed to it has arrived
 	Pass    *passReport `json:",omitempty"` // with a client conn that another loop is to have
 	Pong    uint64      `json:",omitempty"` // the loop has turned since the Ping of this number
 	Fault   string      `json:",omitempty"` // why it could not begin or go on
@@ -139,6 +139,45 @@ func (b *outbox) close() (conns []passed) {
 		}
 	}
 	b.queue = nil
+	return conns
+}
+
+// underway holds the conns that were sent to a worker and have not arrived: one
+// that dies has not read a byte of them, and another may have them.
+type underway struct {
+	mu    sync.Mutex
+	conns []passed // owned, the oldest first
+	over  bool
+}
+
+// put takes over c, before it is sent. False: the worker is gone, and c is still
+// the caller's.
+func (u *underway) put(c passed) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.over {
+		u.conns = append(u.conns, c)
+	}
+	return !u.over
+}
+
+// took lets go of the oldest, which is the worker's now.
+func (u *underway) took() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(u.conns) > 0 { // else it talks nonsense
+		u.conns[0].close()
+		u.conns = u.conns[1:]
+	}
+}
+
+// end returns those that have not arrived, which are the caller's. The worker is
+// gone, and all that it said was heard.
+func (u *underway) end() []passed {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	conns := u.conns
+	u.conns, u.over = nil, true
 	return conns
 }
 

@@ -22,6 +22,7 @@ type process struct {
 	started time.Time
 	late    *time.Timer   // ends it when it is not ready in time
 	passing atomic.Int32  // conns on their way to it
+	sent    underway      // those of them that were sent
 	sockets []uint64      // that it has; touched by the sender only
 	serving chan struct{} // closed when it accepts connections
 	exited  chan struct{} // closed when it is gone and what follows is set
@@ -162,13 +163,11 @@ func (p *process) send() {
 // the process, by duplicates that live no longer than this.
 func (p *process) sendOne(o outgoing) error {
 	if o.order.Pass != nil {
-		err := p.control.send(o.order, o.conn.fd)
-		if err != nil {
+		if !p.sent.put(o.conn) {
 			p.o.stranded([]passed{o.conn})
-		} else {
-			o.conn.close()
+			return nil
 		}
-		return err
+		return p.control.send(o.order, o.conn.fd)
 	}
 	s := o.order.Apply
 	if o.order.Start != nil {
@@ -212,7 +211,7 @@ func (p *process) watch() {
 	if !p.gone {
 		p.cut = p.o.atWork()
 	}
-	p.o.stranded(p.outbox.close())
+	p.o.stranded(append(p.sent.end(), p.outbox.close()...))
 	close(p.exited)
 	p.control.close()
 	p.o.heard()
@@ -229,6 +228,7 @@ func (p *process) hear(r report, fds []int) {
 		p.order(order{Relayed: true})
 	case r.Took:
 		p.passing.Add(-1)
+		p.sent.took()
 	case r.Leaving:
 		p.order(order{Leave: true})
 	case r.Pong != 0:

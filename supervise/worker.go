@@ -234,7 +234,7 @@ func (w *worker) obey(o received) {
 		w.take(passed{o.fds[0], o.Pass.Peer})
 		return
 	case o.Pass != nil: // there was no room for its descriptor
-		w.report(report{Took: true})
+		w.control.send(report{Took: true})
 	case o.Relayed:
 		w.relays.Add(-1)
 	case o.Addrs != nil:
@@ -272,9 +272,10 @@ func (w *worker) apply(s share, fds []int) {
 	})
 }
 
-// take takes over a conn that another loop has accepted.
+// take takes over a conn that another loop has accepted. The supervisor hears of
+// it before a byte is read: if this worker dies, others get what it does not have.
 func (w *worker) take(c passed) {
-	w.report(report{Took: true})
+	w.control.send(report{Took: true})
 	if !w.engine.takeOver(c) {
 		c.close()
 	}

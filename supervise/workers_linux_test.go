@@ -318,6 +318,11 @@ func TestRelayToFrozenWorker(t *testing.T) {
 		t.Errorf("%d served by the other worker, want %d", served, passesMax)
 	}
 	kill(t, to.pid(), syscall.SIGKILL)
+	for _, c := range clients[:passesMax] {
+		asked := newConn(t, c)
+		asked.ask()
+		asked.want("well")
+	}
 	r.serving(2)
 	get(r.ls.addr).want(t, "well")
 }
