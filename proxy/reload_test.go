@@ -158,6 +158,37 @@ func TestReusedID(t *testing.T) {
 	}
 }
 
+// TestGonePoolLeavesIDsAlone: when an attempt of a pool that is gone ends in a fault,
+// the state of another one's backend that has an ID of that pool by now stays as it is.
+func TestGonePoolLeavesIDsAlone(t *testing.T) {
+	cfg := withBackends(0)
+	api := config.NewPool("api")
+	api.Backends = withBackends(1, 2).Pools[0].Backends
+	cfg.Pools = append(cfg.Pools, api)
+	cfg.Routes = []config.Route{{Path: "/", Pool: 1}}
+	r := newRig(t, 1, cfg, false)
+	r.k.Connect(r.listener, rigClient).Send([]byte(ask))
+	r.settle()
+	b, other := r.servers[1].Accept(), r.ids[[2]string{"api", api.Backends[1].String()}]
+	b.Send([]byte("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhe"))
+	r.settle()
+	r.reloaded(withBackends(0))
+	if r.oldest() != 2 || r.board.InFlight(other) != 0 {
+		t.Fatalf("oldest %d, %d in flight; want 2 and none", r.oldest(), r.board.InFlight(other))
+	}
+	r.board.Reset(other)
+	state := r.board.State(other)
+	until := uint64(r.l.Now().Add(time.Second))
+	state.EjectedUntil.Store(until)
+	r.board.Changed()
+	r.pass(2 * time.Second)
+	b.Reset()
+	r.settle()
+	if state.EjectedUntil.Load() != until || state.RecoveredAt.Load() != 0 || r.log.Len() > 0 {
+		t.Errorf("ejected until %d, recovered at %d; log %q", state.EjectedUntil.Load(), state.RecoveredAt.Load(), r.log.String())
+	}
+}
+
 // TestWaitersMove: who waits for room goes on in the same order at the pool as it is
 // now, even when all that they wait for is gone, and those that have tried a
 // backend know it again by another index.

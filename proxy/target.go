@@ -30,20 +30,22 @@ func (t *target) leave() {
 	}
 }
 
-// failed notes a fault of t's in phase ph, which may eject it, unless that is of no
-// interest any more.
+// failed notes a fault of t's in phase ph, which may eject it. If t is gone it is of no
+// interest any more, and the IDs of the others of its pool may be other backends' by
+// now, whose state is not for that pool to change.
 func (t *target) failed(why board.Reason, detail uint64, ph Phase) {
-	if q := t.pool; q != nil {
-		if c, ejected := q.Failed(t.index, why, detail, q.p.loop.Now()); ejected {
-			q.tellEjected(c, detail, ph)
-		}
+	if t.Gone {
+		return
+	}
+	if c, ejected := t.pool.Failed(t.index, why, detail, t.pool.p.loop.Now()); ejected {
+		t.pool.tellEjected(c, detail, ph)
 	}
 }
 
 // succeeded notes at now that an attempt was answered; see upstream.Pool.Succeeded.
 func (t *target) succeeded(ttfb time.Duration, now tick.Instant) {
-	if q := t.pool; q != nil {
-		q.Succeeded(t.index, ttfb, now)
+	if !t.Gone {
+		t.pool.Succeeded(t.index, ttfb, now)
 	}
 }
 
