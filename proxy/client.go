@@ -183,6 +183,9 @@ func (c *client) receive() bool {
 // executed (RFC 9112 9.3.1). The answer says that the conn ends.
 func (c *client) lastCall() {
 	c.armLastCall()
+	if c.in != nil { // it has requests here already, and goes on with them at the next turn
+		return
+	}
 	s := c.p.arena.Get()
 	n, err := c.Read(s.Room())
 	if n == 0 || err != nil {

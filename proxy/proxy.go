@@ -54,7 +54,6 @@ type Proxy struct {
 	working   *client // the one that is being moved on: who a panic belongs to
 	open      int
 	draining  bool
-	over      bool   // drained to the end
 	drained   func() // called once when the last client has gone
 	freeConns *client
 	freeBacks *backendConn
@@ -143,6 +142,7 @@ func (p *Proxy) take(fd int, peer netip.AddrPort) {
 	}
 	c.open(peer)
 	if p.draining {
+		p.showOldest()
 		c.lastCall()
 	}
 }
@@ -189,10 +189,12 @@ func (p *Proxy) closeIdle() {
 
 // ended tells the one who drains when the last client has gone.
 func (p *Proxy) ended() {
-	if p.draining && p.open == 0 && p.drained != nil {
-		done := p.drained
-		p.drained, p.over = nil, true
-		p.showOldest()
+	if !p.draining || p.open > 0 {
+		return
+	}
+	p.showOldest()
+	if done := p.drained; done != nil {
+		p.drained = nil
 		done()
 	}
 }

@@ -275,8 +275,12 @@ func (r *rig) leftovers() (all []string) {
 	}
 	note("old snapshots", len(r.p.past))
 	note("exchanges that may pick", r.p.now.picking)
-	if got := r.p.counters.OldestConfig.Load(); got != r.snapshot.Number && !(r.p.over && got == 0) {
-		all = append(all, fmt.Sprintf("OldestConfig: %d of %d", got, r.snapshot.Number))
+	oldest := r.snapshot.Number
+	if r.p.draining {
+		oldest = 0
+	}
+	if got := r.p.counters.OldestConfig.Load(); got != oldest {
+		all = append(all, fmt.Sprintf("OldestConfig: %d of %d", got, oldest))
 	}
 	if m := r.k.Misuses(); len(m) > 0 {
 		all = append(all, m...)

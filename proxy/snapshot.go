@@ -173,7 +173,7 @@ func (s *snapshot) end() { s.pools, s.routes, s.router = nil, nil, nil }
 func (p *Proxy) showOldest() {
 	oldest := p.now.number
 	switch {
-	case p.over:
+	case p.draining && p.open == 0:
 		oldest = 0
 	case len(p.past) > 0:
 		oldest = p.past[0].number

@@ -1,0 +1,67 @@
+package proxy
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestDrainAmongPipelinedRequests: a drain that begins when a client's next requests
+// have been read, with more behind them, loses no byte of them: what is answered is
+// what was asked.
+func TestDrainAmongPipelinedRequests(t *testing.T) {
+	r := newRig(t, 1, rigConfig(1), false)
+	client := r.k.Connect(r.listener, rigClient)
+	r.settle()
+	one := "OPTIONS * HTTP/1.1\r\nHost: a.example\r\nMax-Forwards: 0\r\nX: " + strings.Repeat("x", 1000) + "\r\n\r\n"
+	client.Send([]byte(strings.Repeat(one, 100)))
+	for range 10 {
+		if c := r.p.clients; c.x == nil && c.in != nil {
+			break
+		}
+		r.l.Turn(false)
+	}
+	if r.p.clients.in == nil {
+		t.Fatal("no requests are left for the next turn")
+	}
+	drained := 0
+	r.l.Post(func() { r.p.Drain(func() { drained++ }) })
+	r.pass(2 * time.Second)
+	client.Close()
+	r.pass(lingerTimeout)
+	got := client.Received()
+	all, good, last := bytes.Count(got, []byte("HTTP/1.1 ")), bytes.Count(got, []byte("HTTP/1.1 200 OK")), bytes.Count(got, []byte("Connection: close"))
+	if all == 0 || good != all || last != 1 {
+		t.Errorf("%d answers, %d of them 200, %d say close; want all of them, and the last", all, good, last)
+	}
+	if left := r.leftovers(); len(left) > 0 || drained != 1 {
+		t.Errorf("drained %d times, left over: %q", drained, left)
+	}
+}
+
+// TestPassedBehindADrain: who comes from another loop when the last client has gone
+// is answered, and may pick a backend, which the board shows again until it has gone.
+func TestPassedBehindADrain(t *testing.T) {
+	r := newRig(t, 1, rigConfig(1), false)
+	r.l.Post(func() { r.p.Drain(func() {}) })
+	r.settle()
+	late := r.k.Connect(r.listener, rigClient)
+	fd, _, _ := r.k.Accept(r.listener)
+	late.Send([]byte(ask))
+	r.l.Post(func() { r.p.Passed(fd, rigClient) })
+	r.settle()
+	if got := r.oldest(); got != 1 {
+		t.Errorf("oldest %d while it is at work, want 1", got)
+	}
+	r.servers[0].Accept().Send([]byte(answer))
+	r.settle()
+	if !bytes.Contains(late.Received(), []byte("Connection: close")) || !late.Ended() {
+		t.Errorf("%q, ended %v", late.Received(), late.Ended())
+	}
+	late.Close()
+	r.pass(lingerTimeout)
+	if left := r.leftovers(); len(left) > 0 {
+		t.Errorf("left over: %q", left)
+	}
+}
