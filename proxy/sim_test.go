@@ -50,6 +50,8 @@ type sim struct {
 	eras     []simEra       // the configurations, in their order
 	removed  map[int]uint64 // places that are in no pool: how many attempts there were then
 	grace    map[int]int    // by place: what was in flight when its limit became less
+	gone     map[int]uint64 // places that are in no pool: the configuration that was the first without
+	freed    map[int]simFreed
 	begun    tick.Instant
 	waits    int            // requests that were seen to wait for room
 	moved    int            // of these, seen in the middle of a reload
@@ -116,6 +118,7 @@ func newSim(t *testing.T, seed uint64) *sim {
 	cfg := s.drawConfig(true)
 	s.r = newRig(t, seed, cfg, s.rng.IntN(4) == 0)
 	s.eras = []simEra{{0, cfg}}
+	s.gone, s.freed = make(map[int]uint64), make(map[int]simFreed)
 	s.r.k.Faults = faults
 	s.r.onEveryConnect(s.welcome)
 	return s
@@ -181,6 +184,7 @@ func (s *sim) run(t *testing.T, seed uint64) {
 		s.errorf("the end of the drain was told %d times", drained)
 	}
 	s.checkRemoved()
+	s.checkFreed()
 	for _, left := range s.r.leftovers() {
 		s.errorf("left over: %s", left)
 	}

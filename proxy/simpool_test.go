@@ -96,8 +96,11 @@ func (s *sim) drawPool(p *config.Pool) {
 	}
 }
 
-// check has the active checks find a backend up or down.
+// check has the active checks find a backend up or down, if there still is one.
 func (s *sim) check(place int, h board.Health) {
+	if _, gone := s.gone[place]; gone {
+		return
+	}
 	s.r.board.SetHealth(place, h, board.ReasonTimeout, 0, int64(s.r.l.Now()))
 }
 
@@ -165,6 +168,7 @@ func (s *sim) countWaits() {
 		waits += q.waits.Len() + q.again.Len()
 	}
 	s.waits += waits
+	s.checkFreed()
 	if s.reloads && waits > 0 && s.rng.IntN(3) == 0 {
 		s.reload()
 	}

@@ -2,7 +2,9 @@ package proxy
 
 import (
 	"slices"
+	"time"
 
+	"lb/board"
 	"lb/config"
 	"lb/loop/tick"
 )
@@ -15,13 +17,14 @@ type simEra struct {
 
 // reload gives lb another configuration, and now and then a weight of run time.
 func (s *sim) reload() {
-	if s.rng.IntN(3) == 0 {
-		place := s.rng.IntN(len(s.poolOf))
-		s.r.board.SetWeight(place, s.rng.IntN(5))
+	if place, weight := s.rng.IntN(len(s.poolOf)), s.rng.IntN(5); s.rng.IntN(3) == 0 && s.gone[place] == 0 {
+		s.r.board.SetWeight(place, weight)
 	}
 	cfg := s.drawConfig(false)
 	s.r.l.Post(func() {
 		s.checkRemoved()
+		s.checkFreed()
+		s.comeBack(cfg)
 		s.eras = append(s.eras, simEra{s.r.k.Now(), cfg})
 		for _, q := range s.r.p.now.pools {
 			s.moved += q.waits.Len() + q.again.Len()
@@ -36,6 +39,9 @@ func (s *sim) note(cfg *config.Config) {
 	s.removed, s.grace = make(map[int]uint64), make(map[int]int)
 	for place, i := range s.poolOf {
 		pool := s.in(cfg, i)
+		if s.at(pool, place) == nil && s.gone[place] == 0 {
+			s.gone[place] = s.r.p.now.number
+		}
 		switch b := s.at(pool, place); {
 		case b != nil:
 			s.grace[place] = max(s.working[place], int(s.r.board.InFlight(place)))
@@ -50,6 +56,40 @@ func (s *sim) checkRemoved() {
 	for place, before := range s.removed {
 		if n := s.r.board.Backend(0, place).Attempts.Load() - before; n != 0 {
 			s.errorf("%d attempts at backend %d since it was removed", n, place)
+		}
+	}
+}
+
+// simFreed is what the board says of an ID that could be another backend's by now.
+type simFreed struct {
+	state board.State
+	slot  board.Backend
+}
+
+// comeBack readies the backends that a new configuration has again.
+func (s *sim) comeBack(cfg *config.Config) {
+	for place, i := range s.poolOf {
+		if s.gone[place] > 0 && s.at(s.in(cfg, i), place) != nil {
+			s.r.board.ResetState(place)
+			delete(s.gone, place)
+			delete(s.freed, place)
+		}
+	}
+}
+
+// checkFreed looks whether anything was written at an ID that could be another
+// backend's by now, and which those are. As that one's they are ejected for a moment.
+func (s *sim) checkFreed() {
+	b := s.r.board
+	for place, by := range s.gone {
+		now := simFreed{*b.State(place), *b.Backend(0, place)}
+		if left, freed := s.freed[place]; freed && left != now {
+			s.errorf("the board says of ID %d\n%+v\nnow; when it was free\n%+v", place, now, left)
+		}
+		if b.OldestConfig() >= by && b.InFlight(place) == 0 {
+			b.State(place).EjectedUntil.Store(uint64(s.r.l.Now().Add(time.Millisecond)))
+			b.Changed()
+			s.freed[place] = simFreed{*b.State(place), *b.Backend(0, place)}
 		}
 	}
 }
