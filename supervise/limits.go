@@ -66,13 +66,10 @@ func loopsFor(workers, connections int) int {
 	return workers
 }
 
-// usableCPUs asks Go, which knows affinity, and the cgroup. A GOMAXPROCS in the
-// environment says how Go should run, not how many CPUs there are.
+// usableCPUs asks Go, which knows affinity, and the cgroup. It does not ask
+// GOMAXPROCS, which says how Go should run, and which threads raises for its loops.
 func usableCPUs() int {
-	if os.Getenv("GOMAXPROCS") != "" {
-		runtime.SetDefaultGOMAXPROCS()
-	}
-	cpus := runtime.GOMAXPROCS(0)
+	cpus := runtime.NumCPU()
 	if quota := cpuQuota(os.DirFS("/")); quota > 0 {
 		cpus = min(cpus, quota)
 	}
