@@ -20,7 +20,7 @@ import (
 // Options are what a proxy needs beside its loop.
 type Options struct {
 	Board    *board.Board
-	Slot     int      // of the loop on the board, where it is claimed
+	Slot     int      // of the loop on the board, where it is claimed and taken over
 	Snapshot Snapshot // the configuration to begin with
 	Log      *slog.Logger
 	// Clock is the time of day for Date; nil: time.Now.
@@ -96,7 +96,6 @@ func New(l *loop.Loop, o Options) *Proxy {
 	if p.clock == nil {
 		p.clock = time.Now
 	}
-	o.Board.TakeOver(o.Slot)
 	p.now, p.targets = p.newSnapshot(o.Snapshot)
 	p.use(o.Snapshot)
 	p.showOldest()
