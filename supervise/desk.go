@@ -214,7 +214,7 @@ func (s *server) clock() tick.Instant { return loop.Monotonic() }
 
 // chores are what is done now and then.
 func (s *server) chores() {
-	if s.ending == nil {
+	if s.ending == nil && s.moving == nil { // else another process takes free slots
 		s.slots.reap()
 	}
 }
