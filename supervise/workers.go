@@ -28,6 +28,7 @@ type workers struct {
 	pings    uint64
 	atWork   []*seat // by place
 	retiring []*process
+	homeless []passed // conns for which no worker is up; the next one has them
 }
 
 // seat is the place of one worker. Its slot on the board and its sockets stay
@@ -134,6 +135,9 @@ func (w *workers) heard() {
 		if s.process != nil && s.process.serves() {
 			s.state = seatServing
 		}
+	}
+	for len(w.homeless) > 0 && w.passToAny(w.homeless[0]) {
+		w.homeless = w.homeless[1:]
 	}
 	w.tell()
 }
@@ -289,7 +293,7 @@ func (w *workers) relay(from *process, slot int, c passed) {
 	if back && from.pass(c, true) || w.passToAny(c) || from.pass(c, true) {
 		return
 	}
-	c.close()
+	w.house(c)
 }
 
 // strand finds new takers for conns that did not reach a worker.
@@ -297,9 +301,18 @@ func (w *workers) strand(conns []passed) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range conns {
-		if !w.passToAny(c) {
-			c.close()
-		}
+		w.house(c)
+	}
+}
+
+// house passes c on to any worker, or has it wait for the next one.
+func (w *workers) house(c passed) {
+	switch {
+	case w.passToAny(c):
+	case closed(w.ending):
+		c.close()
+	default:
+		w.homeless = append(w.homeless, c)
 	}
 }
 
@@ -367,6 +380,10 @@ func (w *workers) running() (n int, restarts uint64) {
 func (w *workers) finish(timeout time.Duration, now <-chan struct{}) (cut int) {
 	w.mu.Lock()
 	close(w.ending)
+	for _, c := range w.homeless {
+		w.house(c)
+	}
+	w.homeless = nil
 	for _, s := range w.atWork {
 		close(s.left)
 	}

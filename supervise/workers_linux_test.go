@@ -345,6 +345,22 @@ func TestStranded(t *testing.T) {
 	}
 }
 
+// A conn for which no worker is up waits for the next one.
+func TestStrandedAlone(t *testing.T) {
+	cfg := testConfig(config.MP)
+	addBackend(t, cfg, helloBackend(t, "well").URL)
+	r := newRig(t, cfg, 1, 1)
+	w := r.crew.(*workers)
+	p := w.atWork[0].process
+	client, c := tcpPair(t)
+	kill(t, p.pid(), syscall.SIGKILL)
+	until(t, "it to be gone", func() bool { return closed(p.exited) })
+	w.relay(p, p.o.slot, c)
+	asked := newConn(t, client)
+	asked.ask()
+	asked.want("well")
+}
+
 // What was passed to a worker before it leaves is answered by it, to the last one.
 func TestPassToLeavingWorker(t *testing.T) {
 	cfg := testConfig(config.MP)
