@@ -91,7 +91,8 @@ func (s *service) operate(addrs []string, n int, killed map[int]int) {
 			}
 		case 7:
 			if list := s.status().serving(); s.mode == "mp" && len(list) > 0 {
-				for _, port := range s.murder(list[rand.IntN(len(list))].PID) {
+				ports, _ := s.murder(list[rand.IntN(len(list))].PID)
+				for _, port := range ports {
 					killed[port]++
 				}
 			}

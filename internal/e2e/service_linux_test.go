@@ -142,10 +142,8 @@ func (s *service) launch() {
 		defer close(p.exited)
 		p.cmd.Wait()
 	}()
-	s.t.Cleanup(func() {
-		s.cleanUp(p)
-		<-copied
-	})
+	s.t.Cleanup(func() { <-copied })
+	s.t.Cleanup(func() { s.cleanUp(p) })
 }
 
 // environment is lb's, and its commands'.
@@ -351,19 +349,27 @@ func (s *service) alive(pid int) bool {
 	return slices.ContainsFunc(s.processes(s.t), func(p stat) bool { return p.pid == pid && !p.zombie })
 }
 
-// exitOf waits for a supervisor to end and returns its exit code, -1 for a signal.
-func (s *service) exitOf(pid int) int {
+// wantExitOf waits for a supervisor to end with code. What an old one has started
+// may have been waited for by that: then only its end is seen.
+func (s *service) wantExitOf(pid, code int) {
 	s.t.Helper()
+	got := code
 	if pid == s.cmd.Process.Pid {
 		wait(s.t, s.exited, "lb to end")
-		return s.cmd.ProcessState.ExitCode()
+		got = s.cmd.ProcessState.ExitCode()
+	} else {
+		until(s.t, fmt.Sprintf("process %d to end", pid), func() bool {
+			s.reap(s.process)
+			ws, over := s.exits[pid]
+			if over {
+				got = ws.ExitStatus()
+			}
+			return over || syscall.Kill(pid, 0) == syscall.ESRCH
+		})
 	}
-	until(s.t, fmt.Sprintf("process %d to end", pid), func() bool {
-		s.reap(s.process)
-		_, over := s.exits[pid]
-		return over
-	})
-	return s.exits[pid].ExitStatus()
+	if got != code {
+		s.t.Errorf("process %d ends with exit code %d, want %d", pid, got, code)
+	}
 }
 
 // kill sends sig to the supervisor.
@@ -386,9 +392,7 @@ func (s *service) stop() {
 func (s *service) wantExit(code int) {
 	s.t.Helper()
 	s.over = true
-	if got := s.exitOf(s.pid); got != code {
-		s.t.Errorf("exit code %d, want %d", got, code)
-	}
+	s.wantExitOf(s.pid, code)
 	s.wantGone()
 	for _, name := range []string{"lb.pid", "lb.sock"} {
 		if _, err := os.Lstat(s.file(name)); err == nil {
@@ -410,9 +414,13 @@ func (s *service) wantGone() {
 
 // cleanUp is for p, behind which there may be others.
 func (s *service) cleanUp(p *process) {
+	defer s.bury(p) // also when the stop fails
 	if !s.t.Failed() && !p.over {
 		s.stop()
 	}
+}
+
+func (s *service) bury(p *process) {
 	if s.t.Failed() {
 		s.t.Logf("standard error of lb:\n%s", p.log)
 	}

@@ -82,9 +82,7 @@ func TestUpgradesUnderLoad(t *testing.T) {
 				until(t, "the pid file to follow", func() bool { return s.pidFile() == s.pid })
 			}
 			w.more(t, 200)
-			if code := s.exitOf(old); code != 0 {
-				t.Errorf("upgrade %d: the old process ends with %d, want 0", n, code)
-			}
+			s.wantExitOf(old, 0)
 			if st := s.status(); st.State != "serving" || len(st.serving()) != 2 || st.Mode != mode {
 				t.Errorf("upgrade %d: %+v", n, st)
 			}
@@ -140,9 +138,7 @@ func TestUpgradeLeavesWebSockets(t *testing.T) {
 			t.Errorf("%v tunnels are shown, want the one of the old process", n)
 		}
 		c.hangUp(t)
-		if code := s.exitOf(old); code != 0 {
-			t.Errorf("the old process ends with %d, want 0", code)
-		}
+		s.wantExitOf(old, 0)
 		w.wantNone(t)
 	})
 }
@@ -160,9 +156,7 @@ func TestUpgradeChangesMode(t *testing.T) {
 			old := s.pid
 			s.upgrade()
 			w.more(t, 200)
-			if code := s.exitOf(old); code != 0 {
-				t.Errorf("the old process ends with %d, want 0", code)
-			}
+			s.wantExitOf(old, 0)
 			if st := s.status(); st.Mode != s.mode || len(st.serving()) != 2 {
 				t.Errorf("after the upgrade: %+v, want mode %s", st, s.mode)
 			}
@@ -371,9 +365,7 @@ func TestUpgradedStops(t *testing.T) {
 		s.start()
 		first := s.pid
 		s.upgrade()
-		if code := s.exitOf(first); code != 0 {
-			t.Errorf("the old process ends with %d, want 0", code)
-		}
+		s.wantExitOf(first, 0)
 		s.stop()
 		ln, err := net.Listen("tcp", s.addr)
 		if err != nil {
