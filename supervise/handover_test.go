@@ -86,7 +86,13 @@ func (h *handing) pass(t *testing.T, fds []int) (in *inheritance, old *channel, 
 	}
 	t.Setenv(upgradeEnv, strconv.Itoa(fd))
 	sent := make(chan error, 1)
-	go func() { sent <- old.send(h.handover, fds...) }()
+	go func() {
+		var hello upgradeReport
+		if _, err := old.receive(&hello); err != nil || !hello.Hello {
+			t.Errorf("the new process says %+v, %v; want hello first", hello, err)
+		}
+		sent <- old.send(h.handover, fds...)
+	}()
 	in, err = inherit()
 	if sendErr := <-sent; sendErr != nil {
 		t.Fatal(sendErr)

@@ -22,7 +22,9 @@ const upgradeEnv = "LB_UPGRADE"
 // newer binary would misread.
 const upgradeProtocol = 1
 
-// handover is what the old process tells the new one first. With it come the
+// handover is what the old process tells the new one first, once that has said
+// hello: what nobody reads would hold the sockets open as long as the descriptor
+// of the channel is, in a program that knows nothing of it. With it come the
 // descriptors of the board, of the admin's and the runtime listener if they are
 // named, and of the sockets of all sets.
 type handover struct {
@@ -48,6 +50,7 @@ type upgradeOrder struct {
 
 // upgradeReport is what the new process tells the old one; one field is set.
 type upgradeReport struct {
+	Hello bool         `json:",omitempty"` // the first, unless that is a fault: it is an lb, and reads on
 	Ready *readyReport `json:",omitempty"` // it accepts connections
 	Fault string       `json:",omitempty"` // why it cannot take over
 	Took  *tookReport  `json:",omitempty"` // it has taken over, and the old one may let go
@@ -135,7 +138,11 @@ func ReportFault(err error) {
 func receiveInheritance(control *channel) (*inheritance, error) {
 	var h handover
 	control.conn.SetReadDeadline(time.Now().Add(goTimeout))
-	fds, err := control.receive(&h)
+	err := control.send(upgradeReport{Hello: true})
+	var fds []int
+	if err == nil {
+		fds, err = control.receive(&h)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errOldGone, err)
 	}

@@ -77,48 +77,50 @@ func successorEnv(environ []string) []string {
 	return append(env, fmt.Sprintf("%s=%d", upgradeEnv, successorFD))
 }
 
-// takeOver hands h and its descriptors over, waits until the new process serves,
-// and until it has taken over. Each may take timeout.
+// takeOver hands h and its descriptors over, once the new process has said hello,
+// waits until it serves, and until it has taken over. Each may take timeout.
 func (p *successor) takeOver(h *handover, fds []int, timeout time.Duration) (r readyReport, t tookReport, err error) {
 	p.control.conn.SetReadDeadline(time.Now().Add(timeout))
-	if err := p.control.send(h, fds...); err != nil {
-		return r, t, p.cause(err, timeout)
+	if _, err = p.next(func(r upgradeReport) bool { return r.Hello }); err == nil {
+		err = p.control.send(h, fds...)
 	}
-	first, err := p.next()
+	var report upgradeReport
+	if err == nil {
+		report, err = p.next(func(r upgradeReport) bool { return r.Ready != nil })
+	}
 	if err != nil {
 		return r, t, p.cause(err, timeout)
 	}
-	if first.Ready == nil {
-		return r, t, errUnexpected
-	}
+	r = *report.Ready
 	p.serving.Store(true)
 	p.control.conn.SetReadDeadline(time.Now().Add(timeout))
-	if err := p.control.send(upgradeOrder{Go: true}); err != nil {
-		return r, t, p.cause(err, timeout)
+	if err = p.control.send(upgradeOrder{Go: true}); err == nil {
+		report, err = p.next(func(r upgradeReport) bool { return r.Took != nil })
 	}
-	second, err := p.next()
 	if err != nil {
 		return r, t, p.cause(err, timeout)
 	}
-	if second.Took == nil {
-		return r, t, errUnexpected
-	}
-	return *first.Ready, *second.Took, nil
+	return r, *report.Took, nil
 }
 
-var errUnexpected = errors.New("it reports out of turn")
-
-// refusal is a report of the new process that it cannot take over.
+// refusal is a report of the new process that it cannot take over, or one that is
+// as good as that.
 type refusal string
 
 func (r refusal) Error() string { return string(r) }
 
-// next returns the next report, which is no fault.
-func (p *successor) next() (r upgradeReport, err error) {
+const errUnexpected = refusal("it reports out of turn")
+
+// next returns the next report, which is the one that is expected.
+func (p *successor) next(expected func(upgradeReport) bool) (r upgradeReport, err error) {
 	fds, err := p.control.receive(&r)
 	closeAll(fds)
-	if err == nil && r.Fault != "" {
+	switch {
+	case err != nil:
+	case r.Fault != "":
 		err = refusal(r.Fault)
+	case !expected(r):
+		err = errUnexpected
 	}
 	return r, err
 }

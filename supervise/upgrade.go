@@ -13,9 +13,9 @@ import (
 	"lb/admin/api"
 )
 
-// An upgrade, step by step. The old process starts the new one and hands over
-// sockets, board and registry; the new one starts its loops on the same sockets
-// and reports that it is ready; both accept from now on. The old one says go; the
+// An upgrade, step by step. The old process starts the new one, which says hello,
+// and hands over sockets, board and registry; the new one starts its loops on the
+// same sockets and reports that it is ready; both accept from now on. The old one says go; the
 // new one writes the pid file, begins to answer the operator on the same two
 // listeners, and reports that it has taken over. The old one tells systemd which
 // process matters now, ends the talk, which the new one has waited for, and

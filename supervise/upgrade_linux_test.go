@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"lb/admin/api"
 	"lb/config"
 )
@@ -37,6 +39,7 @@ const (
 	hangsBehindGo = "hangs when it is to take over"
 	noAdmin       = "cannot open the address of the operator's server"
 	outOfTurn     = "reports that it has taken over, and is not ready"
+	isNoLB        = "writes its number to the PID file, says nothing and hangs"
 )
 
 func init() {
@@ -75,6 +78,12 @@ func serveAsNext(text string) (exitCode int) {
 			fmt.Fprintln(os.Stderr, err)
 		}
 		return code
+	}
+	if n.Does == isNoLB {
+		if err := writePID(n.Config.PIDFile); err != nil {
+			return 96
+		}
+		unix.Pause()
 	}
 	in, err := inherit()
 	if err != nil {
@@ -325,6 +334,25 @@ func TestOldDiesInUpgrade(t *testing.T) {
 		for range 8 {
 			get(lb.addr).want(t, "well")
 		}
+	})
+}
+
+// A program that knows nothing of an upgrade, and hangs, gets no socket: it would
+// hold the port longer than lb lives.
+func TestUpgradeToNoLB(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		after := *cfg
+		after.PIDFile = filepath.Join(t.TempDir(), "next.pid")
+		upgradeTo(t, next{Config: &after, Does: isNoLB})
+		lb := startLB(t, cfg)
+		lb.signal(t, syscall.SIGUSR2)
+		until(t, "the program to begin", func() bool {
+			_, err := os.Stat(after.PIDFile)
+			return err == nil
+		})
+		lb.signal(t, syscall.SIGKILL)
+		until(t, "lb to end", func() bool { return ended(lb.cmd.Process.Pid) })
+		until(t, "the port to be free", func() bool { return refused(lb.addr) })
 	})
 }
 
