@@ -142,11 +142,10 @@ func (s *server) start(cfg *config.Config) (err error) {
 	if err := s.openBoard(cfg, loops); err != nil {
 		return err
 	}
-	if s.listeners, err = s.listen(cfg, loops); err != nil {
-		return err
-	}
-	s.dropGiven()
-	if s.from == nil { // else the file is the old process's until that has let go
+	if s.from == nil { // else the port is ours already, and the file not yet
+		if err := s.openSockets(cfg, loops); err != nil {
+			return err
+		}
 		if err := s.writePID(cfg.PIDFile); err != nil {
 			return err
 		}
@@ -161,8 +160,13 @@ func (s *server) start(cfg *config.Config) (err error) {
 	if err := s.openRuntime(cfg); err != nil {
 		return err
 	}
-	// In an upgrade the loops accept beside the old ones from here on, so nothing
-	// that can be refused comes behind it.
+	// In an upgrade the system puts connections into new sockets from here on, and
+	// the loops accept beside the old ones, so what can be refused is behind us.
+	if s.from != nil {
+		if err := s.openSockets(cfg, loops); err != nil {
+			return err
+		}
+	}
 	c := common{log: s.log, board: s.board, boardFile: s.boardFile, slots: s.slots, limit: s.limit}
 	crew, err := startCrew(c, s.now, s.listeners, loops)
 	if err != nil {
@@ -175,6 +179,14 @@ func (s *server) start(cfg *config.Config) (err error) {
 	}
 	s.begin(cfg)
 	return nil
+}
+
+// openSockets makes ready what the loops accept from.
+func (s *server) openSockets(cfg *config.Config, loops int) (err error) {
+	if s.listeners, err = s.listen(cfg, loops); err == nil {
+		s.dropGiven()
+	}
+	return err
 }
 
 // openBoard makes a board with room to grow, or takes the one that was handed

@@ -65,7 +65,9 @@ func serveAsNext(text string) (exitCode int) {
 			Runtime: func(api.Control) Runtime { return fakeRuntime{} },
 		}
 		if n.Does == noAdmin {
-			o.Admin = func(*config.Config, Running) Admin { return &fakeAdmin{listenErr: errors.New("no admin here")} }
+			o.Admin = func(*config.Config, Running) Admin {
+				return &fakeAdmin{listenErr: fmt.Errorf("no admin here; %d sockets listen", listenersOpen())}
+			}
 		}
 		if n.Does == killsParent {
 			o.Resolver = resolverFunc(func(context.Context, string, string) ([]netip.Addr, error) {
@@ -98,6 +100,16 @@ func serveAsNext(text string) (exitCode int) {
 	}
 	io.Copy(io.Discard, in.control.conn) // hangs until the old process lets go
 	return 0
+}
+
+// listenersOpen returns how many listening sockets this process has open.
+func listenersOpen() (n int) {
+	for fd := range 256 {
+		if on, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil {
+			n += on
+		}
+	}
+	return n
 }
 
 // upgradeTo has processes that are started from now on be n.
@@ -204,15 +216,17 @@ func TestUpgradeRefused(t *testing.T) {
 		next   next
 		want   string
 	}{
-		"no path":         {"lb", next{}, `"lb" is not an absolute path`},
-		"missing":         {filepath.Join(dir, "missing"), next{}, "no such file"},
-		"not executable":  {script("plain", "#!/bin/sh\n", 0o600), next{}, "permission denied"},
-		"exits":           {script("exits", "#!/bin/sh\nexit 7\n", 0o700), next{}, "exit status 7"},
-		"is killed":       {script("killed", "#!/bin/sh\nkill -9 $$\n", 0o700), next{}, "signal: killed"},
-		"hangs":           {script("hangs", "#!/bin/sh\nexec sleep 1000\n", 0o700), next{}, "not ready after 500ms"},
-		"leaves a child":  {script("child", "#!/bin/sh\nsleep 2 &\nexit 7\n", 0o700), next{}, "exit status 7"},
-		"taken port":      {"", next{Config: elsewhere(t)}, "address already in use"},
-		"no admin":        {"", next{Does: noAdmin}, "no admin here"},
+		"no path":        {"lb", next{}, `"lb" is not an absolute path`},
+		"missing":        {filepath.Join(dir, "missing"), next{}, "no such file"},
+		"not executable": {script("plain", "#!/bin/sh\n", 0o600), next{}, "permission denied"},
+		"exits":          {script("exits", "#!/bin/sh\nexit 7\n", 0o700), next{}, "exit status 7"},
+		"is killed":      {script("killed", "#!/bin/sh\nkill -9 $$\n", 0o700), next{}, "signal: killed"},
+		"hangs":          {script("hangs", "#!/bin/sh\nexec sleep 1000\n", 0o700), next{}, "not ready after 500ms"},
+		"leaves a child": {script("child", "#!/bin/sh\nsleep 2 &\nexit 7\n", 0o700), next{}, "exit status 7"},
+		"taken port":     {"", next{Config: elsewhere(t)}, "address already in use"},
+		// Those of the operator, and two of the four that the loops are to have: what
+		// the system would put into more would be reset.
+		"no admin":        {"", next{Does: noAdmin}, "no admin here; 4 sockets listen"},
 		"dies behind go":  {"", next{Does: diesBehindGo}, "exit status 7"},
 		"hangs behind go": {"", next{Does: hangsBehindGo}, "not ready after 500ms"},
 		"out of turn":     {"", next{Does: outOfTurn}, "out of turn"},
@@ -227,6 +241,7 @@ func TestUpgradeRefused(t *testing.T) {
 			if tc.next.Config == nil {
 				after := *cfg
 				after.Admin.Address = "127.0.0.1:1" // is not the one that is handed over
+				after.Workers = 4
 				tc.next.Config = &after
 			}
 			upgradeTo(t, tc.next)
