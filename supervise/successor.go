@@ -28,7 +28,7 @@ type successor struct {
 const successorFD = 3
 
 // lastWords is how long what a process said before it ended is waited for.
-const lastWords = 100 * time.Millisecond
+const lastWords = time.Second
 
 // startSuccessor starts binary with the arguments of this process.
 func startSuccessor(binary string) (*successor, error) {
