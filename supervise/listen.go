@@ -131,6 +131,16 @@ func (ls *listeners) close() {
 	ls.files = nil
 }
 
+// leave is close when the loops are about to let go of their descriptors, too, and
+// other sockets serve the address, or nobody. The last to close a socket has to be
+// one who takes what is in its queue first, and nothing more must come behind that.
+func (ls *listeners) leave() {
+	for _, f := range ls.files {
+		turnDeaf(f) // else a moment is left, in which few come
+	}
+	ls.close()
+}
+
 // boundTo returns the one of sets that has the address ip and port; nil: none.
 func boundTo(sets []*listeners, network, ip string, port int) *listeners {
 	want, err := netip.ParseAddrPort(net.JoinHostPort(ip, strconv.Itoa(port)))

@@ -270,14 +270,15 @@ func (s *server) commit(c *change) error {
 	s.take(c.given, true)
 	old := s.now
 	s.setNow(&snapshot{Config: c.cfg, Number: c.number, IDs: c.given.ids, Addrs: s.book.addrs(c.cfg)})
+	gone := s.listeners
+	if s.listeners = c.listeners; gone != s.listeners && !gone.systemd {
+		gone.leave()
+	}
 	err := s.crew.apply(s.now, c.listeners, c.loops)
 	s.obeyFile(overruled)
 	s.prober.Update(s.probes(s.now))
 	s.book.forget(namesOf(c.cfg))
 	s.setLookups()
-	gone := s.listeners
-	s.listeners = c.listeners
-	s.dropListeners(gone) // does nothing when they are the same
 	if c.admin != nil {
 		s.swapAdmin(c.admin)
 	}

@@ -1,0 +1,108 @@
+package supervise
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lb/config"
+)
+
+// A socket that is deaf hears of nobody new, and who is there already is served.
+func TestTurnDeaf(t *testing.T) {
+	l, err := netListen(t.Context(), "tcp4", "127.0.0.1", 0, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	early, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer early.Close()
+	f, err := dupListener(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := turnDeaf(f); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := net.DialTimeout("tcp", l.Addr().String(), 50*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a connection to a deaf socket: %v, %v; want silence", c, err)
+	}
+	taken, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	taken.SetDeadline(time.Now().Add(patience))
+	io.WriteString(early, "are you there\n")
+	if line, err := bufio.NewReader(taken).ReadString('\n'); err != nil || line != "are you there\n" {
+		t.Errorf("heard %q, %v", line, err)
+	}
+}
+
+// An address that is served by other sockets from a reload on, as part of a wider
+// one or the other way round, is served all the time: nobody is refused or reset.
+func TestReloadSamePort(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		addBackend(t, cfg, helloBackend(t, "well").URL)
+		in := serve(t, cfg, Options{})
+		at, err := netip.ParseAddrPort(in.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := asking(t, in.addr, "well")
+		for _, host := range []string{"0.0.0.0", "127.0.0.1", "0.0.0.0", "127.0.0.1", "0.0.0.0", "127.0.0.1"} {
+			after := *cfg
+			after.Host, after.Port = host, int(at.Port())
+			in.next.Store(&after)
+			if _, err := in.control.Reload(false); err != nil {
+				t.Fatal(err)
+			}
+			get(in.addr).want(t, "well")
+		}
+		if stop() == 0 {
+			t.Error("nobody has asked")
+		}
+	})
+}
+
+// The sockets of an address that is left are deaf before the loops take what is
+// in their queues.
+func TestListenersLeave(t *testing.T) {
+	ls, err := listen(net.DefaultResolver, "127.0.0.1", 0, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ls.close()
+	var loops []int // descriptors
+	for _, f := range ls.files {
+		fd, err := dupRaw(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		loops = append(loops, fd)
+	}
+	ls.leave()
+	if len(ls.files) != 0 {
+		t.Error("files are open still")
+	}
+	for _, fd := range loops {
+		if on, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || on != 1 {
+			t.Errorf("a loop's descriptor listens: %d, %v", on, err)
+		}
+	}
+	if c, err := net.DialTimeout("tcp", ls.addr, 50*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a connection behind leave: %v, %v; want silence", c, err)
+	}
+}
