@@ -64,7 +64,7 @@ type gone struct{ Cut int }
 // worker. What it holds is bounded: of orders where the last says all, only the
 // last is kept.
 type outbox struct {
-	wake chan struct{} // has a value when there is something to do
+	wake chan struct{} // has a value when there is something to do; closed with the outbox
 
 	mu      sync.Mutex
 	queue   []outgoing
@@ -127,8 +127,8 @@ func (b *outbox) take() (o outgoing, ok bool) {
 	return o, true
 }
 
-// close lets nothing more in and returns the conns that were not sent, which are
-// the caller's.
+// close, which is called once, lets nothing more in and returns the conns that were
+// not sent, which are the caller's.
 func (b *outbox) close() (conns []passed) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -139,6 +139,7 @@ func (b *outbox) close() (conns []passed) {
 		}
 	}
 	b.queue = nil
+	close(b.wake)
 	return conns
 }
 
@@ -147,37 +148,35 @@ func (b *outbox) close() (conns []passed) {
 type underway struct {
 	mu    sync.Mutex
 	conns []passed // owned, the oldest first
-	over  bool
 }
 
-// put takes over c, before it is sent. False: the worker is gone, and c is still
-// the caller's.
-func (u *underway) put(c passed) bool {
+// put takes over c, before it is sent.
+func (u *underway) put(c passed) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if !u.over {
-		u.conns = append(u.conns, c)
-	}
-	return !u.over
+	u.conns = append(u.conns, c)
 }
 
-// took lets go of the oldest, which is the worker's now.
-func (u *underway) took() {
+// took lets go of the oldest, which is the worker's now. False: there is none, and
+// the worker talks nonsense.
+func (u *underway) took() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if len(u.conns) > 0 { // else it talks nonsense
-		u.conns[0].close()
-		u.conns = u.conns[1:]
+	if len(u.conns) == 0 {
+		return false
 	}
+	u.conns[0].close()
+	u.conns = u.conns[1:]
+	return true
 }
 
 // end returns those that have not arrived, which are the caller's. The worker is
-// gone, and all that it said was heard.
+// gone, all that it said was heard, and nothing is sent any more.
 func (u *underway) end() []passed {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	conns := u.conns
-	u.conns, u.over = nil, true
+	u.conns = nil
 	return conns
 }
 

@@ -23,6 +23,7 @@ type process struct {
 	late    *time.Timer   // ends it when it is not ready in time
 	passing atomic.Int32  // conns on their way to it
 	sent    underway      // those of them that were sent
+	silent  chan struct{} // closed when nothing is sent any more
 	sockets []uint64      // that it has; touched by the sender only
 	serving chan struct{} // closed when it accepts connections
 	exited  chan struct{} // closed when it is gone and what follows is set
@@ -48,8 +49,8 @@ type processOptions struct {
 	heard func()
 	// passOn takes over a conn that another worker is to have.
 	passOn func(from *process, slot int, c passed)
-	// stranded takes over conns that were meant for the process and have not
-	// reached it.
+	// stranded takes over conns that were meant for the process, which is gone, and
+	// have not reached it.
 	stranded func(conns []passed)
 }
 
@@ -113,6 +114,7 @@ func startProcess(o processOptions, start outgoing) (*process, error) {
 		outbox:  newOutbox(),
 		started: time.Now(),
 		late:    time.AfterFunc(readyTimeout, func() { cmd.Process.Kill() }),
+		silent:  make(chan struct{}),
 		serving: make(chan struct{}),
 		exited:  make(chan struct{}),
 	}
@@ -143,14 +145,10 @@ func (p *process) pass(c passed, hasTo bool) bool {
 	return true
 }
 
-// send sends what is in the outbox, until the process is gone.
+// send sends what is in the outbox, until that is closed.
 func (p *process) send() {
-	for {
-		select {
-		case <-p.exited:
-			return
-		case <-p.outbox.wake:
-		}
+	defer close(p.silent)
+	for range p.outbox.wake {
 		for o, ok := p.outbox.take(); ok; o, ok = p.outbox.take() {
 			if err := p.sendOne(o); errors.Is(err, os.ErrDeadlineExceeded) {
 				p.cmd.Process.Kill() // it would miss whatever else it is told
@@ -163,10 +161,7 @@ func (p *process) send() {
 // the process, by duplicates that live no longer than this.
 func (p *process) sendOne(o outgoing) error {
 	if o.order.Pass != nil {
-		if !p.sent.put(o.conn) {
-			p.o.stranded([]passed{o.conn})
-			return nil
-		}
+		p.sent.put(o.conn)
 		return p.control.send(o.order, o.conn.fd)
 	}
 	s := o.order.Apply
@@ -211,9 +206,11 @@ func (p *process) watch() {
 	if !p.gone {
 		p.cut = p.o.atWork()
 	}
-	p.o.stranded(append(p.sent.end(), p.outbox.close()...))
+	p.control.close() // who sends hears of it
+	unsent := p.outbox.close()
+	<-p.silent
+	p.o.stranded(append(p.sent.end(), unsent...))
 	close(p.exited)
-	p.control.close()
 	p.o.heard()
 }
 
@@ -227,8 +224,9 @@ func (p *process) hear(r report, fds []int) {
 	case r.Pass != nil: // there was no room for its descriptor
 		p.order(order{Relayed: true})
 	case r.Took:
-		p.passing.Add(-1)
-		p.sent.took()
+		if p.sent.took() {
+			p.passing.Add(-1)
+		}
 	case r.Leaving:
 		p.order(order{Leave: true})
 	case r.Pong != 0:
@@ -242,7 +240,7 @@ func (p *process) hear(r report, fds []int) {
 	if r.Applied != 0 {
 		p.applied.Store(max(r.Applied, p.applied.Load()))
 	}
-	if r.Ready {
+	if r.Ready && !closed(p.serving) {
 		p.late.Stop()
 		close(p.serving)
 	}

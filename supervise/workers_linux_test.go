@@ -351,7 +351,9 @@ func TestStrandedAlone(t *testing.T) {
 	addBackend(t, cfg, helloBackend(t, "well").URL)
 	r := newRig(t, cfg, 1, 1)
 	w := r.crew.(*workers)
+	w.mu.Lock()
 	p := w.atWork[0].process
+	w.mu.Unlock()
 	client, c := tcpPair(t)
 	kill(t, p.pid(), syscall.SIGKILL)
 	until(t, "it to be gone", func() bool { return closed(p.exited) })
