@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lb/board"
 )
 
 // Who waits too long for the desk is told what that is doing.
@@ -62,5 +64,25 @@ func TestIntake(t *testing.T) {
 	}
 	if first, second := <-in.end, <-in.end; first != syscall.SIGTERM || second != syscall.SIGQUIT {
 		t.Errorf("ends %v, %v", first, second)
+	}
+}
+
+// Who is being replaced, or ends, leaves the slots of the board to others.
+func TestChoresLeaveSlots(t *testing.T) {
+	b := board.New(1, 0)
+	b.Loop(0).ClientConns.Set(5) // as if another process had just begun there
+	s := &server{slots: newSlotBook(b, nil)}
+	for _, busy := range []struct {
+		moving *moving
+		ending *ending
+	}{{moving: &moving{}}, {ending: &ending{}}} {
+		s.moving, s.ending = busy.moving, busy.ending
+		if s.chores(); b.Loop(0).ClientConns.Load() != 5 {
+			t.Errorf("in an upgrade %v, at the end %v: the slot is tidied", s.moving != nil, s.ending != nil)
+		}
+	}
+	s.moving, s.ending = nil, nil
+	if s.chores(); b.Loop(0).ClientConns.Load() != 0 {
+		t.Error("a slot that nobody has is not tidied")
 	}
 }
