@@ -416,7 +416,7 @@ func TestPing(t *testing.T) {
 		if err := r.crew.ping(patience); err != nil {
 			t.Fatal(err)
 		}
-		name, goOn := "loop 1 ", func() {}
+		name, goOn := "loop 1 ", func() { kill(t, r.crew.seats()[1].PID, syscall.SIGCONT) }
 		if threads, ok := r.crew.(*threads); ok {
 			begun, end := make(chan struct{}), make(chan struct{})
 			threads.atWork[1].engine.loop.Post(func() { close(begun); <-end })
@@ -426,7 +426,7 @@ func TestPing(t *testing.T) {
 			pid := r.crew.seats()[1].PID
 			kill(t, pid, syscall.SIGSTOP)
 			until(t, "the worker to stand still", func() bool { return stopped(t, pid) })
-			name, goOn = "worker 1 ", func() { kill(t, pid, syscall.SIGCONT) }
+			name = "worker 1 "
 		}
 		err := r.crew.ping(20 * time.Millisecond)
 		if err == nil || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "0 (") {

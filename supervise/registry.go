@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"lb/config"
 )
@@ -46,12 +45,6 @@ func newRegistry() *registry { return &registry{InUse: map[string]registered{}} 
 // registryKey is the same for a backend as long as its pool and its address are.
 func registryKey(pool string, b config.Backend) string {
 	return pool + "\x00" + config.Identity(b)
-}
-
-// poolOf returns the name of the pool in a key.
-func poolOf(key string) string {
-	pool, _, _ := strings.Cut(key, "\x00")
-	return pool
 }
 
 // assignment is what a configuration has, or would have, on the board.
