@@ -498,8 +498,64 @@ func TestDrainAcceptsTheQueue(t *testing.T) {
 	c := r.dial()
 	c.ask()
 	r.ls.close()
-	e.drain(true)
+	e.drain()
 	close(busy) // the next turn drains before it would accept
 	c.want("well")
 	wait(t, e.drained, "the drain to end")
+}
+
+// Who has connected before his loop is taken away is answered, also if the address
+// changes with that and nobody else has the socket.
+func TestRetireAcceptsTheQueue(t *testing.T) {
+	eachMode(t, func(t *testing.T, cfg *config.Config) {
+		addBackend(t, cfg, helloBackend(t, "well").URL)
+		r := newRig(t, cfg, 2, 2)
+		goOn := r.freeze()
+		var conns []*conn
+		for range 16 {
+			c := r.dial()
+			c.ask()
+			conns = append(conns, c)
+		}
+		other, err := listen(net.DefaultResolver, "127.0.0.1", 0, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.ls.leave()
+		r.ls = other
+		if err := r.crew.apply(r.next(), r.ls, 1); err == nil {
+			t.Error("loops that stand still have taken up a snapshot")
+		}
+		goOn()
+		for _, c := range conns {
+			c.want("well")
+		}
+		for _, c := range conns {
+			c.Close()
+		}
+	})
+}
+
+// freeze has all loops stand still until goOn is called.
+func (r *rig) freeze() (goOn func()) {
+	r.t.Helper()
+	if threads, ok := r.crew.(*threads); ok {
+		end := make(chan struct{})
+		for _, th := range threads.atWork {
+			begun := make(chan struct{})
+			th.engine.loop.Post(func() { close(begun); <-end })
+			<-begun
+		}
+		return func() { close(end) }
+	}
+	seats := r.crew.seats()
+	for _, s := range seats {
+		kill(r.t, s.PID, syscall.SIGSTOP)
+		until(r.t, "the worker to stand still", func() bool { return stopped(r.t, s.PID) })
+	}
+	return func() {
+		for _, s := range seats {
+			kill(r.t, s.PID, syscall.SIGCONT)
+		}
+	}
 }

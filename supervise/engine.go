@@ -170,7 +170,7 @@ func (e *engine) apply(s share, fds []int, done func(err error)) {
 func (e *engine) listen(sockets []uint64, fds []int) (err error) {
 	for number := range e.sockets {
 		if !slices.Contains(sockets, number) {
-			e.drop(number, true)
+			e.drop(number)
 		}
 	}
 	for _, number := range sockets {
@@ -196,12 +196,12 @@ func (e *engine) listen(sockets []uint64, fds []int) (err error) {
 }
 
 // drop lets go of a listening socket, on the loop. To close the last descriptor
-// of a socket resets what is in its queue; with takeQueue that is accepted first.
-func (e *engine) drop(number uint64, takeQueue bool) {
+// of a socket resets what is in its queue, so that is accepted first.
+func (e *engine) drop(number uint64) {
 	fd := e.sockets[number]
 	delete(e.sockets, number)
 	e.loop.Drop(fd)
-	if takeQueue && unix.SetNonblock(fd, true) == nil {
+	if unix.SetNonblock(fd, true) == nil {
 		for range queueMax {
 			conn, peer, err := e.kernel.Accept(fd)
 			if conn < 0 || err != nil {
@@ -246,9 +246,9 @@ func (e *engine) takeOver(c passed) bool {
 	return e.loop.Post(func() { e.proxy.Passed(c.fd, c.peer) })
 }
 
-// drain begins to drain; drained is closed when that is complete. With takeQueue
-// the connections that wait to be accepted are ours, too. It may be called again.
-func (e *engine) drain(takeQueue bool) {
+// drain begins to drain; drained is closed when that is complete. The connections
+// that wait to be accepted are ours, too. It may be called again.
+func (e *engine) drain() {
 	e.passMu.Lock()
 	e.closed = true
 	e.passMu.Unlock()
@@ -258,7 +258,7 @@ func (e *engine) drain(takeQueue bool) {
 		}
 		e.leaving = true
 		for number := range e.sockets {
-			e.drop(number, takeQueue)
+			e.drop(number)
 		}
 		e.proxy.Drain(func() { close(e.drained) })
 	})
@@ -268,7 +268,7 @@ func (e *engine) drain(takeQueue bool) {
 // runs after timeout, below zero for ever, or when now is closed, is cut off; it
 // returns how many exchanges that were.
 func (e *engine) finish(timeout time.Duration, now <-chan struct{}) (cut int) {
-	e.drain(true)
+	e.drain()
 	var late <-chan time.Time
 	if timeout >= 0 {
 		deadline := time.NewTimer(timeout)

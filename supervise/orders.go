@@ -18,7 +18,7 @@ type order struct {
 	Pass    *passOrder  `json:",omitempty"` // with a client conn, which stays
 	Relayed bool        `json:",omitempty"` // a conn that the worker passed on has left the supervisor
 	Leave   bool        `json:",omitempty"` // to Leaving: no conn will be passed to the worker behind this
-	Retire  bool        `json:",omitempty"` // drain, without haste; others accept from the sockets
+	Retire  bool        `json:",omitempty"` // drain, without haste
 	Drain   bool        `json:",omitempty"`
 	Cut     bool        `json:",omitempty"` // end at once, also amid a drain
 	Ping    uint64      `json:",omitempty"` // the number of the Pong to answer with

@@ -180,10 +180,10 @@ func (t *threads) passOn(slot, fd int, peer netip.AddrPort) bool {
 }
 
 // retire has a loop that is no more at work finish what it has, without haste.
-// Its sockets have others to accept from them.
+// That goes for who waits in its sockets: they may be of an address that is left.
 func (t *threads) retire(th *thread) {
 	t.retiring = append(t.retiring, th)
-	th.engine.drain(false)
+	th.engine.drain()
 	t.helpers.Go(func() {
 		select {
 		case <-th.engine.drained:

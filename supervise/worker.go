@@ -193,7 +193,7 @@ func (w *worker) run() (exitCode int) {
 			w.orphan = true
 			close(w.alone)
 			w.log.Warn("supervisor is gone, worker drains", "timeout", w.drain)
-			w.end(true)
+			w.end()
 			w.hurry()
 		case <-w.broken:
 			w.log.Error("loop has ended of itself")
@@ -242,12 +242,12 @@ func (w *worker) obey(o received) {
 	case o.Leave:
 		close(w.mayLeave)
 	case o.Retire:
-		w.end(false)
+		w.end()
 	case o.Drain:
-		w.end(true)
+		w.end()
 		w.hurry()
 	case o.Cut:
-		w.end(true)
+		w.end()
 		w.cutNow()
 	case o.Ping != 0:
 		w.engine.ping(func() { w.report(report{Pong: o.Ping}) })
@@ -339,16 +339,16 @@ func (w *worker) settle(now <-chan struct{}) {
 	}
 }
 
-// end begins to drain; it may be called again. With takeQueue the connections
-// that wait to be accepted are ours, too.
-func (w *worker) end(takeQueue bool) {
+// end begins to drain; it may be called again. The connections that wait to be
+// accepted are ours, too.
+func (w *worker) end() {
 	if w.cutNow != nil {
 		return
 	}
 	now := make(chan struct{})
 	w.cutNow = sync.OnceFunc(func() { close(now) })
 	w.broken = nil
-	w.engine.drain(takeQueue)
+	w.engine.drain()
 	go func() { w.finished <- w.engine.finish(-1, now) }()
 }
 

@@ -230,8 +230,8 @@ func (w *workers) slotsAtWork() []int {
 	return slots
 }
 
-// leave takes a seat away. Its worker finishes what it has, without haste; its
-// sockets have others to accept from them.
+// leave takes a seat away. Its worker finishes what it has, without haste, and
+// who waits in its sockets: they may be of an address that is left.
 func (w *workers) leave(s *seat) {
 	close(s.left)
 	if s.process == nil {
