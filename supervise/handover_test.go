@@ -159,8 +159,8 @@ func TestHandover(t *testing.T) {
 		if err == nil {
 			_, err = old.receive(&r)
 		}
-		if err == nil && (r.Took == nil || !r.Took.Runtime) {
-			t.Errorf("report %+v, want to have taken the socket for commands", r)
+		if err == nil && (r.Took == nil || !r.Took.Runtime || !r.Took.Left) {
+			t.Errorf("report %+v, want to have taken the socket for commands, and left the others", r)
 		}
 		old.close()
 		talk <- err
@@ -168,6 +168,7 @@ func TestHandover(t *testing.T) {
 	if err := in.ready("1.2.3"); err != nil {
 		t.Fatal(err)
 	}
+	in.left = true
 	in.took()
 	if err := <-talk; err != nil {
 		t.Error(err)

@@ -58,8 +58,11 @@ type upgradeReport struct {
 
 type readyReport struct{ Version string }
 
-// tookReport tells what the old process must not remove when it lets go.
-type tookReport struct{ Runtime bool }
+// tookReport tells the old process how to let go.
+type tookReport struct {
+	Runtime bool // the path of the socket for commands is the new one's
+	Left    bool // nobody serves the old one's sockets any more: the address is another
+}
 
 // goTimeout is how long the old process may take to say what comes next. It is
 // more than that one gives us to be ready.
@@ -84,6 +87,7 @@ type inheritance struct {
 	runtimePath  string
 	runtime      *net.UnixListener // nil: there is none, or it is taken
 	taken        *net.UnixListener // runtime, once it is
+	left         bool              // the loops accept from none of sets
 }
 
 // inherit returns what was handed over to this process; nil and no error when
@@ -274,7 +278,7 @@ func (in *inheritance) ready(version string) error {
 // systemd who is to be heard from now on, or is gone. What nobody took is closed:
 // a listener that is open here would gather conns that nobody accepts.
 func (in *inheritance) took() {
-	if in.control.send(upgradeReport{Took: &tookReport{Runtime: in.taken != nil}}) == nil {
+	if in.control.send(upgradeReport{Took: &tookReport{Runtime: in.taken != nil, Left: in.left}}) == nil {
 		var o upgradeOrder
 		in.control.conn.SetReadDeadline(time.Now().Add(sendTimeout))
 		fds, _ := in.control.receive(&o) // there is nothing but the end

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -183,10 +184,14 @@ func (s *server) start(cfg *config.Config) (err error) {
 
 // openSockets makes ready what the loops accept from.
 func (s *server) openSockets(cfg *config.Config, loops int) (err error) {
-	if s.listeners, err = s.listen(cfg, loops); err == nil {
-		s.dropGiven()
+	if s.listeners, err = s.listen(cfg, loops); err != nil {
+		return err
 	}
-	return err
+	if s.from != nil {
+		s.from.left = !slices.Contains(s.from.sets, s.listeners)
+	}
+	s.dropGiven()
+	return nil
 }
 
 // openBoard makes a board with room to grow, or takes the one that was handed

@@ -234,6 +234,9 @@ func (s *server) letGo(m *moving) {
 	if s.adminListener != nil {
 		s.adminListener.Close()
 	}
+	if m.took.Left && !s.listeners.systemd {
+		s.listeners.leave()
+	}
 	if s.prober != nil {
 		s.prober.Close()
 		s.prober = nil

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -350,6 +351,35 @@ func TestOldDiesInUpgrade(t *testing.T) {
 			get(lb.addr).want(t, "well")
 		}
 	})
+}
+
+// The new process may find another address in the file: what it leaves gets no
+// more connections, and who is served at both is served all the time.
+func TestUpgradeSamePort(t *testing.T) {
+	for _, hosts := range [][2]string{{"127.0.0.1", "0.0.0.0"}, {"0.0.0.0", "127.0.0.1"}} {
+		t.Run(hosts[0]+" to "+hosts[1], func(t *testing.T) {
+			cfg := testConfig(config.MP)
+			cfg.Host = hosts[0]
+			addBackend(t, cfg, helloBackend(t, "well").URL)
+			in := serve(t, cfg, Options{})
+			_, port, err := net.SplitHostPort(in.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stop := asking(t, "127.0.0.1:"+port, "well")
+			after := *cfg
+			after.Host = hosts[1]
+			if after.Port, err = strconv.Atoi(port); err != nil {
+				t.Fatal(err)
+			}
+			upgradeTo(t, next{Config: &after})
+			in.upgraded(t)
+			in.wantExit(t, 0)
+			if get("127.0.0.1:"+port).want(t, "well"); stop() == 0 {
+				t.Error("nobody has asked")
+			}
+		})
+	}
 }
 
 // A program that knows nothing of an upgrade, and hangs, gets no socket: it would
