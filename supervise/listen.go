@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,7 +30,11 @@ type listeners struct {
 	addr       string // host:port as served: a port of 0 in the configuration is the real one here
 	shared     bool
 	systemd    bool // systemd opened it, and would not open it again
-	files      []*os.File
+
+	// Who replaces a worker that died deals the sockets out, also while others
+	// are opened or all are closed. The owner, who does that, reads files without mu.
+	mu    sync.Mutex
+	files []*os.File
 }
 
 // listen returns sockets of host and port for n loops. host is a name or an
@@ -106,6 +111,8 @@ func (ls *listeners) grow(n int) error {
 			return giveUp(os.NewSyscallError("listen", err))
 		}
 	}
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
 	ls.files = append(ls.files, more...)
 	return nil
 }
@@ -114,6 +121,8 @@ func (ls *listeners) grow(n int) error {
 // socket is dealt to one loop, those of a shared set to all. The files stay the
 // set's.
 func (ls *listeners) dealt(place, n int) (files []*os.File) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
 	if ls.shared {
 		return ls.files
 	}
@@ -128,6 +137,8 @@ func (ls *listeners) close() {
 	for _, f := range ls.files {
 		f.Close()
 	}
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
 	ls.files = nil
 }
 

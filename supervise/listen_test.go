@@ -158,19 +158,19 @@ func wantSameOptions(t *testing.T, files []*os.File) {
 // Sockets that there are already are used, not opened again: those that were
 // configured alike, those with the same address, those of systemd.
 func TestListenGiven(t *testing.T) {
-	old, err := listen(net.DefaultResolver, "127.0.0.1", 0, 1)
+	port := holdPort(t)
+	old, err := listen(net.DefaultResolver, "127.0.0.1", port, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer old.close()
-	port := int(old.bound().Port())
 	names := resolverFunc(func(context.Context, string, string) ([]netip.Addr, error) {
 		return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
 	})
 	for _, tc := range []struct {
 		host string
 		port int
-	}{{"127.0.0.1", 0}, {"127.0.0.1", port}, {"app.test", port}, {"::ffff:127.0.0.1", port}} {
+	}{{"127.0.0.1", port}, {"app.test", port}, {"::ffff:127.0.0.1", port}} {
 		ls, err := listen(names, tc.host, tc.port, 3, &listeners{}, old)
 		if err != nil || ls != old {
 			t.Errorf("%s port %d: %v, %v; want the sockets that there are", tc.host, tc.port, ls, err)
@@ -178,6 +178,14 @@ func TestListenGiven(t *testing.T) {
 	}
 	if reusePortBalances && len(old.files) != 3 {
 		t.Errorf("%d sockets for 3 loops", len(old.files))
+	}
+	anyPort, err := listen(names, "127.0.0.1", 0, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer anyPort.close()
+	if ls, err := listen(names, "127.0.0.1", 0, 1, old, anyPort); err != nil || ls != anyPort {
+		t.Errorf("port 0: %v, %v; want the sockets that were opened for it", ls, err)
 	}
 	// Another address of a port of ours is no one else's.
 	all, err := listen(names, "0.0.0.0", port, 1, old)
@@ -193,6 +201,31 @@ func TestListenGiven(t *testing.T) {
 	} else {
 		other.close()
 	}
+}
+
+// A worker may be replaced, for which the sockets are dealt out, while others are
+// opened and while all are closed.
+func TestListenersDealtAtAnyTime(t *testing.T) {
+	ls, err := listen(net.DefaultResolver, "127.0.0.1", 0, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ls.close()
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for !closed(end) {
+			dealt(ls, 2)
+		}
+	}()
+	for n := range 8 {
+		if err := ls.grow(1 + n); err != nil {
+			t.Error(err)
+		}
+	}
+	ls.close()
+	close(end)
+	<-ended
 }
 
 // What is done to a descriptor here is not felt by others who accept from the

@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"lb/admin/api"
 	"lb/config"
 )
@@ -356,6 +358,30 @@ func (a answer) want(t *testing.T, body string) {
 	if a.err != nil || a.status != http.StatusOK || a.body != body {
 		t.Fatalf("got %d %q, %v; want 200 %q", a.status, a.body, a.err, body)
 	}
+}
+
+// holdPort returns a port that nobody else gets at any address of IPv4 until the end
+// of the test: a socket that is bound and does not listen keeps the system from giving
+// it away, and leaves it to who asks for it by its number.
+func holdPort(t *testing.T) int {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	unix.CloseOnExec(fd)
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrInet4{}); err != nil {
+		t.Fatal(err)
+	}
+	at, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at.(*unix.SockaddrInet4).Port
 }
 
 // refused tells whether nobody listens at addr.
