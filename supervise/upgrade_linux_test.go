@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -359,23 +358,17 @@ func TestUpgradeSamePort(t *testing.T) {
 	for _, hosts := range [][2]string{{"127.0.0.1", "0.0.0.0"}, {"0.0.0.0", "127.0.0.1"}} {
 		t.Run(hosts[0]+" to "+hosts[1], func(t *testing.T) {
 			cfg := testConfig(config.MP)
-			cfg.Host = hosts[0]
+			cfg.Host, cfg.Port = hosts[0], holdPort(t)
 			addBackend(t, cfg, helloBackend(t, "well").URL)
 			in := serve(t, cfg, Options{})
-			_, port, err := net.SplitHostPort(in.addr)
-			if err != nil {
-				t.Fatal(err)
-			}
-			stop := asking(t, "127.0.0.1:"+port, "well")
+			addr := fmt.Sprint("127.0.0.1:", cfg.Port)
+			stop := asking(t, addr, "well")
 			after := *cfg
 			after.Host = hosts[1]
-			if after.Port, err = strconv.Atoi(port); err != nil {
-				t.Fatal(err)
-			}
 			upgradeTo(t, next{Config: &after})
 			in.upgraded(t)
 			in.wantExit(t, 0)
-			if get("127.0.0.1:"+port).want(t, "well"); stop() == 0 {
+			if get(addr).want(t, "well"); stop() == 0 {
 				t.Error("nobody has asked")
 			}
 		})
