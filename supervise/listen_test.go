@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -211,19 +212,26 @@ func TestListenersDealtAtAnyTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ls.close()
+	var deals atomic.Int64
 	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		for !closed(end) {
+		for ; !closed(end); deals.Add(1) {
 			dealt(ls, 2)
 		}
 	}()
+	someDeals := func() {
+		before := deals.Load()
+		until(t, "the sockets to be dealt out", func() bool { return deals.Load() > before+1 })
+	}
 	for n := range 8 {
 		if err := ls.grow(1 + n); err != nil {
 			t.Error(err)
 		}
+		someDeals()
 	}
 	ls.close()
+	someDeals()
 	close(end)
 	<-ended
 }
