@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strconv"
 	"testing"
 	"time"
 
@@ -50,23 +51,51 @@ func TestTurnDeaf(t *testing.T) {
 // one or the other way round, is served all the time: nobody is refused or reset.
 func TestReloadSamePort(t *testing.T) {
 	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		addBackend(t, cfg, helloBackend(t, "well").URL)
-		cfg.Port = holdPort(t)
-		in := serve(t, cfg, Options{})
-		stop := asking(t, in.addr, "well")
-		for _, host := range []string{"0.0.0.0", "127.0.0.1", "0.0.0.0", "127.0.0.1", "0.0.0.0", "127.0.0.1"} {
-			after := *cfg
-			after.Host = host
-			in.next.Store(&after)
-			if _, err := in.control.Reload(false); err != nil {
-				t.Fatal(err)
-			}
-			get(in.addr).want(t, "well")
+		in, at := serveEverywhere(t, cfg)
+		stop := asking(t, "127.0.0.1:"+at, "well")
+		for _, host := range []string{"127.0.0.1", "0.0.0.0", "127.0.0.1", "0.0.0.0", "127.0.0.1", "0.0.0.0"} {
+			in.moveTo(t, cfg, host, at)
+			get("127.0.0.1:"+at).want(t, "well")
 		}
 		if stop() == 0 {
 			t.Error("nobody has asked")
 		}
 	})
+}
+
+// serveEverywhere is serve at a port that nobody has at any address. That of
+// 127.0.0.1 may be another's elsewhere.
+func serveEverywhere(t *testing.T, cfg *config.Config) (in *inside, port string) {
+	t.Helper()
+	cfg.Host = "0.0.0.0"
+	addBackend(t, cfg, helloBackend(t, "well").URL)
+	in = serve(t, cfg, Options{})
+	_, port, err := net.SplitHostPort(in.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return in, port
+}
+
+// moveTo reloads cfg with another address.
+func (in *inside) moveTo(t *testing.T, cfg *config.Config, host, port string) {
+	t.Helper()
+	in.next.Store(movedTo(t, cfg, host, port))
+	if _, err := in.control.Reload(false); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// movedTo returns cfg with another address.
+func movedTo(t *testing.T, cfg *config.Config, host, port string) *config.Config {
+	t.Helper()
+	after := *cfg
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after.Host, after.Port = host, n
+	return &after
 }
 
 // The sockets of an address that is left are deaf before the loops take what is

@@ -358,17 +358,13 @@ func TestUpgradeSamePort(t *testing.T) {
 	for _, hosts := range [][2]string{{"127.0.0.1", "0.0.0.0"}, {"0.0.0.0", "127.0.0.1"}} {
 		t.Run(hosts[0]+" to "+hosts[1], func(t *testing.T) {
 			cfg := testConfig(config.MP)
-			cfg.Host, cfg.Port = hosts[0], holdPort(t)
-			addBackend(t, cfg, helloBackend(t, "well").URL)
-			in := serve(t, cfg, Options{})
-			addr := fmt.Sprint("127.0.0.1:", cfg.Port)
-			stop := asking(t, addr, "well")
-			after := *cfg
-			after.Host = hosts[1]
-			upgradeTo(t, next{Config: &after})
+			in, port := serveEverywhere(t, cfg)
+			in.moveTo(t, cfg, hosts[0], port)
+			stop := asking(t, "127.0.0.1:"+port, "well")
+			upgradeTo(t, next{Config: movedTo(t, cfg, hosts[1], port)})
 			in.upgraded(t)
 			in.wantExit(t, 0)
-			if get(addr).want(t, "well"); stop() == 0 {
+			if get("127.0.0.1:"+port).want(t, "well"); stop() == 0 {
 				t.Error("nobody has asked")
 			}
 		})
