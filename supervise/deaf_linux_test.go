@@ -63,11 +63,11 @@ func TestReloadSamePort(t *testing.T) {
 	})
 }
 
-// serveEverywhere is serve at a port that nobody has at any address. That of
+// serveEverywhere is serve at a port that nobody has or gets at any address. That of
 // 127.0.0.1 may be another's elsewhere.
 func serveEverywhere(t *testing.T, cfg *config.Config) (in *inside, port string) {
 	t.Helper()
-	cfg.Host = "0.0.0.0"
+	cfg.Host, cfg.Port = "0.0.0.0", holdPort(t)
 	addBackend(t, cfg, helloBackend(t, "well").URL)
 	in = serve(t, cfg, Options{})
 	_, port, err := net.SplitHostPort(in.addr)

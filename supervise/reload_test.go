@@ -486,12 +486,8 @@ func TestReloadLeavesNothing(t *testing.T) {
 		in.reload(t, cfg)
 		until(t, "the watch", func() bool { return in.control.Status().Config.Watching })
 		goroutines, fds := runtime.NumGoroutine(), countDescriptors(t)
-		begun := time.Now()
 		for i := range 99 {
 			in.reload(t, []*config.Config{less, other, cfg}[i%3])
-		}
-		if took := time.Since(begun); took > 10*time.Second {
-			t.Errorf("99 reloads took %v", took)
 		}
 		until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines+8 }) // of two probes
 		until(t, "descriptors to be closed", func() bool { return countDescriptors(t) <= fds+4 })

@@ -235,8 +235,12 @@ func TestUpgradeRefused(t *testing.T) {
 			cfg := testConfig(config.MT)
 			cfg.PIDFile, cfg.Admin.Socket = filepath.Join(t.TempDir(), "lb.pid"), filepath.Join(t.TempDir(), "lb.sock")
 			addBackend(t, cfg, helloBackend(t, "well").URL)
+			timeout := patience
+			if strings.Contains(tc.want, "500ms") {
+				timeout = 500 * time.Millisecond
+			}
 			var log syncBuffer
-			in := serve(t, cfg, Options{Log: NewLog(&log, "error"), UpgradeTimeout: 500 * time.Millisecond})
+			in := serve(t, cfg, Options{Log: NewLog(&log, "error"), UpgradeTimeout: timeout})
 			get(in.addr).want(t, "well")
 			if tc.next.Config == nil {
 				after := *cfg
