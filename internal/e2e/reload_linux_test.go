@@ -158,7 +158,7 @@ func TestFileChanges(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer f.Close()
-				half := len(text) / 2
+				half := strings.LastIndex(text, "\"") // within quotes, for a machine so slow that it is read
 				f.WriteString(text[:half])
 				pause(30*time.Millisecond, nil) // as a slow editor does
 				f.WriteString(text[half:])
@@ -226,7 +226,7 @@ func TestFileChanges(t *testing.T) {
 func TestBrokenFile(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		addrs := checkedMany(t, 2)
-		s := begin(t, mode, setup{backends: to(addrs...), admin: true})
+		s := begin(t, mode, setup{keys: "watch = false\n", backends: to(addrs...), admin: true}) // else it may be read, and told of, twice
 		w := s.send(4, 2)
 		w.more(t, 20)
 		good := s.text()
@@ -255,9 +255,7 @@ func TestBrokenFile(t *testing.T) {
 			if out := s.lb("status"); out.code != 0 || !strings.Contains(out.out, at) {
 				t.Errorf("%s: lb status ends with %d, %q and %q; want the fault to be shown", tc.what, out.code, out.out, out.err)
 			}
-			if s.told(append(tc.parts, "lb.toml", fmt.Sprintf("line=%d", tc.line))...) != 1 {
-				t.Errorf("%s: the log does not tell once of %s %v", tc.what, at, tc.parts)
-			}
+			s.untilTold(1, append(tc.parts, "lb.toml", fmt.Sprintf("line=%d", tc.line))...)
 			if st.Config.Number != before.Config.Number || st.PID != before.PID || !s.applied(st) {
 				t.Errorf("%s: %+v became %+v", tc.what, before, st)
 			}

@@ -440,5 +440,29 @@ func (s *service) pidFile() int {
 	return pid
 }
 
+// untilTold waits for n lines of the log that have all parts, and wants no more.
+func (s *service) untilTold(n int, parts ...string) {
+	s.t.Helper()
+	until(s.t, fmt.Sprintf("%d lines of the log with %q", n, parts), func() bool { return s.told(parts...) >= n })
+	if got := s.told(parts...); got > n {
+		s.t.Errorf("%d lines of the log with %q, want %d", got, parts, n)
+	}
+}
+
+// promptly is how long a busy machine may take for what an idle one does within a
+// second or two.
+const promptly = 10 * time.Second
+
+// writeProgram writes a program. No other process may have it open for writing when
+// it is started, such as one that is being forked.
+func writeProgram(t *testing.T, path, text string, mode os.FileMode) {
+	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // long tells whether the tests are to take their time.
 func long() bool { return os.Getenv("LB_LONG") != "" }

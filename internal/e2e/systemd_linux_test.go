@@ -88,12 +88,13 @@ func TestNotices(t *testing.T) {
 			if err := syscall.Kill(worker, syscall.SIGSTOP); err != nil {
 				t.Fatal(err)
 			}
-			pause(700*time.Millisecond, nil) // one may be under way
-			alive = m.heard("WATCHDOG=1")
-			pause(1500*time.Millisecond, nil)
-			if n := m.heard("WATCHDOG=1"); n != alive {
-				t.Errorf("%d signs of life with a loop that does not turn", n-alive)
-			}
+			since := time.Now()
+			until(t, "no sign of life with a loop that does not turn", func() bool { // one may be under way
+				if n := m.heard("WATCHDOG=1"); n != alive {
+					alive, since = n, time.Now()
+				}
+				return time.Since(since) > 1500*time.Millisecond
+			})
 			if err := syscall.Kill(worker, syscall.SIGCONT); err != nil {
 				t.Fatal(err)
 			}
