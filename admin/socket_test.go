@@ -131,7 +131,11 @@ func TestNoAnswer(t *testing.T) {
 		{filepath.Join(dir, strings.Repeat("a", 200)), "", false},
 		{busy, "has not answered for 20ms", true},
 	} {
-		err := NewClient(tc.path).ask("GET", "/v1/status", 20*time.Millisecond, nil, &struct{}{})
+		limit := patience
+		if tc.late {
+			limit = 20 * time.Millisecond
+		}
+		err := NewClient(tc.path).ask("GET", "/v1/status", limit, nil, &struct{}{})
 		var none *NoAnswerError
 		if !errors.As(err, &none) || none.Path != tc.path || none.Late > 0 != tc.late ||
 			!strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), tc.path) {

@@ -22,7 +22,7 @@ func (r *rig) update(set func(p *config.Pool)) {
 func TestUpdateKeepsStreaks(t *testing.T) {
 	status, probes, addrs := turning(t)
 	status.Store(503)
-	r := start(t, func(h *config.Health) { h.Fall, h.IntervalDown = 4, 50*time.Millisecond }, addrs)
+	r := start(t, func(h *config.Health) { h.Fall, h.IntervalDown = 4, time.Second }, addrs)
 	until(t, "down", func() bool {
 		r.update(func(*config.Pool) {})
 		return r.health(1) == board.Down
@@ -60,7 +60,7 @@ func TestUpdateKeepsPace(t *testing.T) {
 func TestUpdateWithoutChecks(t *testing.T) {
 	status, probes, addrs := turning(t)
 	status.Store(503)
-	r := start(t, func(h *config.Health) { h.Fall = 1 }, addrs)
+	r := start(t, func(h *config.Health) { h.Fall, h.IntervalDown = 1, time.Hour }, addrs)
 	until(t, "down", func() bool { return r.health(1) == board.Down })
 	version := r.board.Version()
 	r.update(func(p *config.Pool) { p.Health.Type = "" })
