@@ -55,7 +55,9 @@ func TestBackendCommands(t *testing.T) {
 			}
 			kept("all workers killed")
 		}
+		old := s.pid
 		s.upgrade()
+		s.wantExitOf(old, 0) // it may still accept
 		kept("an upgrade")
 		s.setup.keys = "watch = false\nvia = \"x\"\n"
 		s.setup.backends = to(b, a)

@@ -108,7 +108,9 @@ func TestUpgradeKeepsKnowledge(t *testing.T) {
 		s.reload()
 		s.setup.keys = "via = \"x\"\n"
 		s.reload()
+		old := s.pid
 		s.upgrade()
+		s.wantExitOf(old, 0) // it may still accept
 		s.wantStillEjected(sick, well, before)
 		if n := s.status().Config.Number; n <= number {
 			t.Errorf("configuration %d behind the upgrade, and %d before it", n, number)
