@@ -138,15 +138,20 @@ func (r *rig) next() *snapshot {
 	return s
 }
 
-// apply gives the crew r.cfg with n loops, which have to take it up.
+// apply gives the crew r.cfg with n loops, which have to take it up. It is given again
+// while they are too busy for it.
 func (r *rig) apply(n int) {
 	r.t.Helper()
 	if err := r.ls.grow(n); err != nil {
 		r.t.Fatal(err)
 	}
-	if err := r.crew.apply(r.next(), r.ls, n); err != nil {
-		r.t.Fatal(err)
-	}
+	until(r.t, "all loops to take it up", func() bool {
+		err := r.crew.apply(r.next(), r.ls, n)
+		if err != nil && !strings.Contains(err.Error(), tooBusy) {
+			r.t.Fatal(err)
+		}
+		return err == nil
+	})
 }
 
 func (r *rig) finish(timeout time.Duration, now <-chan struct{}) (cut int) {

@@ -80,10 +80,7 @@ func serveEverywhere(t *testing.T, cfg *config.Config) (in *inside, port string)
 // moveTo reloads cfg with another address.
 func (in *inside) moveTo(t *testing.T, cfg *config.Config, host, port string) {
 	t.Helper()
-	in.next.Store(movedTo(t, cfg, host, port))
-	if _, err := in.control.Reload(false); err != nil {
-		t.Fatal(err)
-	}
+	in.reload(t, movedTo(t, cfg, host, port))
 }
 
 // movedTo returns cfg with another address.

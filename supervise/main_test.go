@@ -360,6 +360,10 @@ func (a answer) want(t *testing.T, body string) {
 	}
 }
 
+// tooBusy is what lb says of a loop for which it does not wait any longer: on a
+// busy machine a new worker may need more than that to begin.
+const tooBusy = "has not taken up configuration"
+
 // holdPort returns a port that nobody else gets at any address of IPv4 until the end
 // of the test: a socket that is bound and does not listen keeps the system from giving
 // it away, and leaves it to who asks for it by its number.

@@ -227,7 +227,7 @@ func TestReloadChangesAdministration(t *testing.T) {
 		s.want("reload", "--socket", s.file("other.sock"))
 		s.want("status")
 
-		until(t, "all that to be told", func() bool { return s.told("configuration reloaded") == 5 })
+		until(t, "all that to be told", func() bool { return s.told("configuration reloaded") >= 5 })
 		s.setup.keys += "log_level = \"error\"\n"
 		s.reload()
 		told := s.told("configuration reloaded")
@@ -238,7 +238,7 @@ func TestReloadChangesAdministration(t *testing.T) {
 		}
 		s.setup.keys = "watch = false\n"
 		s.reload()
-		until(t, "the log to speak again", func() bool { return s.told("configuration reloaded") == told+1 })
+		until(t, "the log to speak again", func() bool { return s.told("configuration reloaded") > told })
 	})
 }
 
