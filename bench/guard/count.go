@@ -51,11 +51,23 @@ func packages() (all []string) {
 	return all
 }
 
+// benchmarks is a pattern for those of a package that are watched: others may
+// take long.
+func benchmarks(pkg string) string {
+	var names []string
+	for _, w := range watched {
+		if name, _, _ := strings.Cut(w.name, "/"); w.pkg == pkg {
+			names = append(names, name)
+		}
+	}
+	return "^(" + strings.Join(names, "|") + ")$"
+}
+
 // allocations counts those of every benchmark watched.
 func allocations(ctx context.Context, root string) ([]Count, error) {
 	found := make(map[string]float64) // by package and name
 	for _, pkg := range packages() {
-		cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", ".", "-benchmem", "-benchtime", allocationRuns, "./"+pkg)
+		cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", benchmarks(pkg), "-benchmem", "-benchtime", allocationRuns, "./"+pkg)
 		cmd.Dir = root
 		out, err := cmd.CombinedOutput()
 		if err != nil {
