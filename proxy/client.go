@@ -38,7 +38,6 @@ type client struct {
 	timer      loop.Timer  // the deadline of the phase, the exchange's too
 	lingered   int32       // bytes thrown away while closing
 	state      connState
-	used       bool   // it has had an exchange
 	trusted    bool   // its address is in trusted_proxies
 	judged     uint32 // Proxy.judged when trusted was worked out
 	peerLen    uint8
@@ -70,7 +69,7 @@ func (p *Proxy) freeClient(c *client) {
 // open makes c a client that is waited for.
 func (c *client) open(peer netip.AddrPort) {
 	p := c.p
-	c.state, c.lingered, c.used = connOpen, 0, false
+	c.state, c.lingered = connOpen, 0
 	addr := peer.Addr().WithZone("")
 	c.peerLen = 0
 	if addr.IsValid() {
@@ -152,7 +151,6 @@ func (c *client) begin() bool {
 			c.in.Take(len(crlf))
 		}
 		if c.in.Len() > 0 {
-			c.used = true
 			c.p.newExchange(c)
 			return true
 		}

@@ -160,7 +160,7 @@ func TestActivatedOdd(t *testing.T) {
 func TestUnits(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
-		t.Skip("systemd is not installed")
+		t.Skip("systemd-analyze, of Debian's package systemd, is not installed")
 	}
 	dir := t.TempDir()
 	var paths []string

@@ -261,7 +261,7 @@ func (s *server) takeOver(cfg *config.Config) error {
 	if s.from == nil {
 		return nil
 	}
-	if err := s.from.ready(s.o.Version); err != nil { // returns when the old one has let go
+	if err := s.from.ready(s.o.Version); err != nil { // returns when the old one has decided to be replaced
 		return err
 	}
 	s.board.Control().Upgrades.Add(1)

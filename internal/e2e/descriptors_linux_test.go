@@ -148,6 +148,6 @@ func needDescriptors(t *testing.T, n uint64) {
 		t.Fatal(err)
 	}
 	if lim.Cur < n {
-		t.Skipf("only %d descriptors for the clients", lim.Cur)
+		t.Skipf("only %d descriptors for the clients, want %d: raise ulimit -n", lim.Cur, n)
 	}
 }

@@ -102,7 +102,7 @@ func roomForIdle(t *testing.T, mode string) int {
 		room = min(room, hard/2-600)
 	}
 	if room < 100 {
-		t.Skipf("the hard limit of descriptors is %d", hard)
+		t.Skipf("the hard limit of descriptors is %d, too few for 100 idle conns: raise ulimit -Hn", hard)
 	}
 	if room < want {
 		t.Logf("%d idle conns, not %d: the hard limit of descriptors is %d", room, want, hard)
