@@ -39,7 +39,7 @@ func (r *running) client(std *streams) (*admin.Client, error) {
 			if !r.reads {
 				fmt.Fprintln(std.err, "lb: the configuration is not accepted, see lb check; looking for the socket all the same")
 			}
-			cfg = config.Glean(r.Config)
+			cfg = config.LoadPartial(r.Config)
 		}
 		if cfg.Admin.Socket == config.SocketOff {
 			return nil, fmt.Errorf("admin.socket is %q in %s: there are no commands; signals work (SIGHUP, SIGUSR2, SIGTERM)", config.SocketOff, cfg.Source)
@@ -285,7 +285,7 @@ const weightMax = 65535
 func (b *backendWeightCmd) Run(exitCode *int, std *streams) error {
 	if b.Weight < 0 || b.Weight > weightMax {
 		return config.Errors{{Key: "weight", What: fmt.Sprintf("%d is out of range", b.Weight),
-			Mend: fmt.Sprintf("use 1 to %d, or 0 for the weight of the configuration", weightMax)}}
+			Hint: fmt.Sprintf("use 1 to %d, or 0 for the weight of the configuration", weightMax)}}
 	}
 	return b.call(exitCode, std, func(c *admin.Client) error {
 		got, err := c.SetBackend(b.Pool, b.Address, api.Weight, b.Weight)

@@ -96,8 +96,8 @@ func TestCommands(t *testing.T) {
 	f := &fakeLB{}
 	f.serveAt(t, socket)
 	brokenFile := config.Errors{
-		{File: "/etc/lb.toml", Line: 3, Column: 8, Key: "port", What: "70000 is out of range", Mend: "use 0 to 65535"},
-		{File: "/etc/lb.toml", Line: 9, Column: 1, Key: "prot", What: "unknown key", Mend: `did you mean "port"?`},
+		{File: "/etc/lb.toml", Line: 3, Column: 8, Key: "port", What: "70000 is out of range", Hint: "use 0 to 65535"},
+		{File: "/etc/lb.toml", Line: 9, Column: 1, Key: "prot", What: "unknown key", Hint: `did you mean "port"?`},
 	}
 	for _, tc := range []struct {
 		args     string

@@ -255,7 +255,7 @@ type backendsCmd struct {
 func (b *backendsCmd) Run(std *streams) error {
 	for _, port := range b.Port {
 		if port < 0 || port > math.MaxUint16 {
-			return config.Errors{{Key: "--port", What: fmt.Sprintf("%d is out of range", port), Mend: "use 0 to 65535"}}
+			return config.Errors{{Key: "--port", What: fmt.Sprintf("%d is out of range", port), Hint: "use 0 to 65535"}}
 		}
 	}
 	signals := make(chan os.Signal, 1)

@@ -9,7 +9,7 @@ import (
 	"lb/board"
 )
 
-// boardCollector shows the sums over the board. Each scrape reads it anew;
+// boardCollector shows the sums over the board. Each scrape reads it again;
 // nothing is kept between two of them.
 type boardCollector struct {
 	board *board.Board

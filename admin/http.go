@@ -93,7 +93,7 @@ func (s *httpServer) close(ctx context.Context) error {
 	return err
 }
 
-// busy tells whether anybody has asked and not been answered, or, with newcomers,
+// busy reports whether anybody has asked and not been answered, or, with newcomers,
 // has connected and not asked yet.
 func (s *httpServer) busy(newcomers bool) bool {
 	s.mu.Lock()

@@ -177,7 +177,7 @@ func TestRefusals(t *testing.T) {
 	path := commands(t, c)
 	client := NewClient(path)
 	file := config.Errors{
-		{File: "/etc/lb.toml", Line: 3, Column: 8, Key: "port", What: "is \"odd\"", Mend: "use <80>"},
+		{File: "/etc/lb.toml", Line: 3, Column: 8, Key: "port", What: "is \"odd\"", Hint: "use <80>"},
 		{File: "/etc/lb.toml", Line: 9, Column: 1, What: "is no TOML"},
 	}
 	for _, tc := range []struct {

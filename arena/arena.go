@@ -42,7 +42,7 @@ func (s *Slab) Take(n int) {
 	}
 }
 
-// Large tells whether the slab is as large as they come: of the large size, and
+// Large reports whether the slab is as large as they come: of the large size, and
 // not from before it grew.
 func (s *Slab) Large() bool { return s.large && len(s.B) >= s.owner.large.size }
 

@@ -234,7 +234,7 @@ func (c *conn) makeRoom() {
 	invariant.Check(len(c.in.Room()) > 0, "backends: more held than any parser waits for")
 }
 
-// room tells whether out has n bytes of room, at most largeBytes. When it has
+// room reports whether out has n bytes of room, at most largeBytes. When it has
 // not, it will have once it is flushed.
 func (c *conn) room(n int) bool {
 	slabs := c.server.slabs

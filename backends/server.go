@@ -45,7 +45,7 @@ type Server struct {
 	listener int // our descriptor
 	slabs    *arena.Arena
 	conns    map[*conn]struct{}
-	free     []*conn   // to be used anew
+	free     []*conn   // to be reused
 	parsers  []*parser // not lent
 	text     []byte    // space to write an answer's body in
 

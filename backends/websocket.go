@@ -41,7 +41,7 @@ func appendAccept(dst, key []byte) []byte {
 	return base64.StdEncoding.AppendEncode(dst, sum[:])
 }
 
-// validKey tells whether key is the base64 form of 16 bytes (RFC 6455 4.1).
+// validKey reports whether key is the base64 form of 16 bytes (RFC 6455 4.1).
 func validKey(key []byte) bool {
 	var nonce [18]byte
 	if len(key) != 24 {
@@ -228,7 +228,7 @@ func (e *wsEcho) fail(dst []byte, code int) []byte {
 	return append(dst, finBit|opClose, 2, byte(code>>8), byte(code))
 }
 
-// validCloseCode tells whether a peer may send code (RFC 6455 7.4, and the
+// validCloseCode reports whether a peer may send code (RFC 6455 7.4, and the
 // registry: 1012 to 1014 came later).
 func validCloseCode(code uint16) bool {
 	switch {

@@ -110,7 +110,7 @@ func appendHead(b []byte, u *url.URL, method string, o *Options) ([]byte, error)
 	return b, nil
 }
 
-// isToken tells whether s is a token (RFC 9110 5.6.2).
+// isToken reports whether s is a token (RFC 9110 5.6.2).
 func isToken(s string) bool {
 	for _, c := range []byte(s) {
 		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
@@ -121,7 +121,7 @@ func isToken(s string) bool {
 	return s != ""
 }
 
-// isValue tells whether s may stand behind a field's colon (RFC 9110 5.5).
+// isValue reports whether s may stand behind a field's colon (RFC 9110 5.5).
 func isValue(s string) bool {
 	for _, c := range []byte(s) {
 		if c < ' ' && c != '\t' || c == 0x7f {

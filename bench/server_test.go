@@ -62,7 +62,7 @@ func finished(t testing.TB, o Options) *Result {
 	return r
 }
 
-// checkSums tells whether the numbers of r agree with each other.
+// checkSums reports whether the numbers of r agree with each other.
 func checkSums(t testing.TB, r *Result) {
 	t.Helper()
 	s := r.Status

@@ -41,7 +41,7 @@ func (a *Answer) add(b []byte) {
 // reference is what answers are compared with; the loops share it.
 type reference struct{ first atomic.Pointer[Answer] }
 
-// match tells whether a is as it has to be. Without a reference a becomes it.
+// match reports whether a is as it has to be. Without a reference a becomes it.
 func (r *reference) match(a Answer) bool {
 	want := r.first.Load()
 	if want == nil {

@@ -83,7 +83,7 @@ func (c *Config) poolName(r Route) string {
 	return c.Pools[r.Pool].Name
 }
 
-// fields notes which fields are set anew, and not to what: that may be secret.
+// fields notes which fields are set again, and not to what: that may be secret.
 func (d *differ) fields(key string, old, new []Field) {
 	var words []string
 	for _, f := range new {

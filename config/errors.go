@@ -13,7 +13,7 @@ type Error struct {
 	Column int    `json:"column,omitempty"` // counted from 1, in bytes; 0 for a flag
 	Key    string `json:"key,omitempty"`    // "timeouts.connect", "backends[1].port", "--mode"; "" for a fault of syntax outside a value
 	What   string `json:"what"`             // what is wrong
-	Mend   string `json:"mend,omitempty"`   // what to do about it; "" where What says it
+	Hint   string `json:"mend,omitempty"`   // what to do about it; "" where What says it
 }
 
 // Error returns one line: where, which key, what is wrong, how to mend it.
@@ -26,8 +26,8 @@ func (e *Error) Error() string {
 		b.WriteString(e.Key + ": ")
 	}
 	b.WriteString(e.What)
-	if e.Mend != "" {
-		b.WriteString("; " + e.Mend)
+	if e.Hint != "" {
+		b.WriteString("; " + e.Hint)
 	}
 	return b.String()
 }

@@ -36,7 +36,7 @@ func (c *Config) With(f Flags) (*Config, error) {
 	return &out, nil
 }
 
-func flagError(flag string, f *flaw) *Error { return &Error{Key: flag, What: f.what, Mend: f.mend} }
+func flagError(flag string, f *flaw) *Error { return &Error{Key: flag, What: f.what, Hint: f.hint} }
 
 func textFlag[S ~string](to *S, from *string, check func(string) *flaw) *flaw {
 	if from == nil {

@@ -7,10 +7,10 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// Glean returns Default with what a file that is not accepted still tells about
+// LoadPartial returns Default with what a file that is not accepted still tells about
 // where the commands' socket is: its PIDFile and Admin.Socket. path is as for
 // Find. A file that says nothing, or is not there, is no error.
-func Glean(path string) *Config {
+func LoadPartial(path string) *Config {
 	if path == "" {
 		path = FileName
 	}

@@ -3,7 +3,7 @@ package config
 import "testing"
 
 // FuzzGlean: whatever stands in a file, there is no panic, and a place that is
-// accepted is told by Glean as well.
+// accepted is told by LoadPartial as well.
 func FuzzGlean(f *testing.F) {
 	for _, src := range []string{"pid_file = \"/run/lb.pid\"\nport = \n[admin]\nsocket = '/s'\n", "admin = { socket = \"\"\"a\"\"\" }", "pid_file = \"\\"} {
 		f.Add(src)

@@ -24,12 +24,12 @@ func TestGlean(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, path := range []string{"", FileName} {
-			if c := Glean(path); c.PIDFile != tc.pidFile || c.Admin.Socket != tc.socket {
+			if c := LoadPartial(path); c.PIDFile != tc.pidFile || c.Admin.Socket != tc.socket {
 				t.Errorf("%q: pid_file %q, socket %q", tc.src, c.PIDFile, c.Admin.Socket)
 			}
 		}
 	}
-	if c := Glean("missing.toml"); c.PIDFile != "" || c.Admin.Socket != "" {
+	if c := LoadPartial("missing.toml"); c.PIDFile != "" || c.Admin.Socket != "" {
 		t.Errorf("of no file: %+v", c)
 	}
 }

@@ -219,9 +219,9 @@ func table[T, U any](name string, keys []key[U], field func(*T) *U) key[T] {
 
 // readTrusted reads networks, and addresses, which are networks of one.
 func readTrusted(r *reader, c *Config, path string, v any) {
-	const mend = `write an address or a network, such as "10.0.0.0/8"`
+	const hint = `write an address or a network, such as "10.0.0.0/8"`
 	c.TrustedProxies = make([]netip.Prefix, 0)
-	readTexts(r, path, v, mend, func(at, s string) {
+	readTexts(r, path, v, hint, func(at, s string) {
 		p, f := parseNetwork(s)
 		if f != nil {
 			r.refuseValue(at, f)
@@ -233,12 +233,12 @@ func readTrusted(r *reader, c *Config, path string, v any) {
 
 // readTexts calls each with every text of the list at path. mend says what to
 // write in place of something else.
-func readTexts(r *reader, path string, v any, mend string, each func(at, s string)) {
+func readTexts(r *reader, path string, v any, hint string, each func(at, s string)) {
 	readList(r, path, v, func(at string, v any) {
 		if s, ok := v.(string); ok {
 			each(at, s)
 		} else {
-			r.refuseValue(at, wrong("must be text, not "+kind(v), mend))
+			r.refuseValue(at, wrong("must be text, not "+kind(v), hint))
 		}
 	})
 }

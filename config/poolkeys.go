@@ -171,8 +171,8 @@ func readSlowStart(r *reader, p *Pool, path string, v any) {
 		return
 	}
 	d, f := parseDuration(v)
-	if f != nil && strings.HasPrefix(f.mend, "no timeout") {
-		f.mend = `use "0s" for no slow start`
+	if f != nil && strings.HasPrefix(f.hint, "no timeout") {
+		f.hint = `use "0s" for no slow start`
 	}
 	r.refuseValue(path, f)
 	p.SlowStart = d
@@ -320,9 +320,9 @@ func checkShare(n float64) *flaw {
 	if n >= 0 && n <= 1 {
 		return nil
 	}
-	mend := "use 0 to 1, such as 0.2 for 20 %"
+	hint := "use 0 to 1, such as 0.2 for 20 %"
 	if n > 1 && n <= 100 {
-		mend = fmt.Sprintf("write %v for %v %%", math.Round(n*1e4)/1e6, n)
+		hint = fmt.Sprintf("write %v for %v %%", math.Round(n*1e4)/1e6, n)
 	}
-	return wrong(fmt.Sprintf("%v is out of range", n), mend)
+	return wrong(fmt.Sprintf("%v is out of range", n), hint)
 }

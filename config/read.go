@@ -99,14 +99,14 @@ type reader struct {
 }
 
 // flaw says what is wrong with a value and how to mend it. nil: nothing.
-type flaw struct{ what, mend string }
+type flaw struct{ what, hint string }
 
-func wrong(what, mend string) *flaw { return &flaw{what, mend} }
+func wrong(what, hint string) *flaw { return &flaw{what, hint} }
 
 // refuse records a flaw of the key at path, at an offset of the source.
 func (r *reader) refuse(off int, path string, f *flaw) {
 	line, column := place(r.src, off)
-	r.errs = append(r.errs, &Error{r.file, line, column, path, f.what, f.mend})
+	r.errs = append(r.errs, &Error{r.file, line, column, path, f.what, f.hint})
 }
 
 // refuseValue records a flaw of the value at path, if there is one.

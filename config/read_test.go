@@ -282,7 +282,7 @@ func TestErrorsComeTogetherAndInOrder(t *testing.T) {
 		}
 	}
 	var one *Error
-	if !errors.As(err, &one) || one.File != "f" || one.Mend == "" {
+	if !errors.As(err, &one) || one.File != "f" || one.Hint == "" {
 		t.Errorf("errors.As gives %+v, want the first error", one)
 	}
 }

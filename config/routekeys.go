@@ -263,17 +263,17 @@ func checkRoutePath(s string) *flaw {
 
 // checkRedirect accepts a URL or a path, with {host} and {uri} in it.
 func checkRedirect(s string) *flaw {
-	const mend = `write a URL or a path, such as "https://{host}{uri}"`
+	const hint = `write a URL or a path, such as "https://{host}{uri}"`
 	filled := strings.NewReplacer("{host}", "", "{uri}", "").Replace(s)
 	if strings.ContainsAny(filled, "{}") {
-		return wrong("has a brace that is not of {host} or {uri}", mend)
+		return wrong("has a brace that is not of {host} or {uri}", hint)
 	}
 	u, err := url.Parse(strings.NewReplacer("{host}", "h", "{uri}", "/u").Replace(s))
 	absolute := err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
 	inside := err == nil && u.Scheme == "" && u.Host == "" && strings.HasPrefix(u.Path, "/")
 	visible := !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c >= 0x7f })
 	if !visible || !absolute && !inside {
-		return wrong(fmt.Sprintf("%q is no place to redirect to", s), mend)
+		return wrong(fmt.Sprintf("%q is no place to redirect to", s), hint)
 	}
 	return nil
 }

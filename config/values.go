@@ -189,10 +189,10 @@ func checkAddress(s string) *flaw {
 	if s == "" {
 		return nil
 	}
-	const mend = `write host:port, such as "127.0.0.1:9090", or "" for off`
+	const hint = `write host:port, such as "127.0.0.1:9090", or "" for off`
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
-		return wrong(fmt.Sprintf("%q is not host:port", s), mend)
+		return wrong(fmt.Sprintf("%q is not host:port", s), hint)
 	}
 	if f := checkPort(port, 0); f != nil {
 		return f
@@ -236,11 +236,11 @@ const durationMax = 366 * 24 * time.Hour
 func parseDuration(v any) (time.Duration, *flaw) {
 	s, ok := v.(string)
 	if !ok {
-		mend := `write "30s"`
+		hint := `write "30s"`
 		if n, isInt := v.(int64); isInt && n > 0 {
-			mend = fmt.Sprintf(`write "%ds"`, n)
+			hint = fmt.Sprintf(`write "%ds"`, n)
 		}
-		return 0, wrong(fmt.Sprintf("%v has no unit", v), mend)
+		return 0, wrong(fmt.Sprintf("%v has no unit", v), hint)
 	}
 	d, err := time.ParseDuration(s)
 	if strings.Trim(s, "0123456789.") == "" && s != "" && err != nil {

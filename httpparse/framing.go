@@ -91,7 +91,7 @@ func (h *Head) codingFault() Reason {
 
 const authorityMax = 512 // bytes
 
-// authority tells whether s is uri-host [ ":" port ] with a host that is not
+// authority reports whether s is uri-host [ ":" port ] with a host that is not
 // empty (RFC 9110 7.2, RFC 3986 3.2). A comma, which a reg-name may have, is
 // left out: it is a list of hosts to others.
 func authority(s []byte) bool {
@@ -126,12 +126,12 @@ func hostEnd(s []byte) int {
 	}
 }
 
-// isPort tells whether s is a port; it may be empty (RFC 3986 3.2.3).
+// isPort reports whether s is a port; it may be empty (RFC 3986 3.2.3).
 func isPort(s []byte) bool {
 	return len(s) == 0 || uint64(number(s)) <= math.MaxUint16
 }
 
-// isIPv6 tells whether s is an IPv6address (RFC 3986 3.2.2).
+// isIPv6 reports whether s is an IPv6address (RFC 3986 3.2.2).
 func isIPv6(s []byte) bool {
 	groups, gap := 0, false
 	if bytes.HasPrefix(s, doubleColon) {
@@ -163,11 +163,11 @@ func isIPv6(s []byte) bool {
 
 var doubleColon = []byte("::")
 
-// groupsFit tells whether n groups of 16 bits make an address; a gap stands
+// groupsFit reports whether n groups of 16 bits make an address; a gap stands
 // for one group or more.
 func groupsFit(n int, gap bool) bool { return n == 8 && !gap || n < 8 && gap }
 
-// isIPv4 tells whether s is four numbers up to 255 with dots between them.
+// isIPv4 reports whether s is four numbers up to 255 with dots between them.
 func isIPv4(s []byte) bool {
 	for k := range 4 {
 		n := 0

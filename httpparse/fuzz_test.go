@@ -29,7 +29,7 @@ func sameHowever(t *testing.T, fresh func(Limits) parser, in []byte, cut uint) o
 	return whole
 }
 
-// rewritten are the fields that are written anew, or that net/http takes out.
+// rewritten are the fields that are rewritten, or that net/http takes out.
 var rewritten = SetOf(Host, Connection, ContentLength, TransferEncoding, Trailer)
 
 // kept returns the fields of h that a rewritten message has, as net/http names them.

@@ -251,7 +251,7 @@ func (h *Head) options(v []byte) Reason {
 	return NoReason
 }
 
-// listGoesOn tells whether a comma or the end follows the element that ends at i.
+// listGoesOn reports whether a comma or the end follows the element that ends at i.
 func listGoesOn(v []byte, i int) bool {
 	for i < len(v) && (v[i] == ' ' || v[i] == '\t') {
 		i++
@@ -289,7 +289,7 @@ func (h *Head) persistence() {
 	h.Close = h.closing || h.Minor == 0 && !h.keepAlive
 }
 
-// Nominates tells whether a Connection field of b names the field f (RFC 9110
+// Nominates reports whether a Connection field of b names the field f (RFC 9110
 // 7.6.1). Host and the fields of the framing are never nominated: without them
 // the message would be another one.
 func (h *Head) Nominates(b []byte, f Field) bool {
@@ -307,7 +307,7 @@ func (h *Head) Nominates(b []byte, f Field) bool {
 
 var essential = SetOf(Host, ContentLength, TransferEncoding)
 
-// HasToken tells whether a comma-separated list field id holds the token (lower
+// HasToken reports whether a comma-separated list field id holds the token (lower
 // case) in b.
 func (h *Head) HasToken(b []byte, id FieldID, token string) bool {
 	if !h.Seen.Has(id) {

@@ -79,7 +79,7 @@ func SetOf(ids ...FieldID) (s FieldSet) {
 	return s
 }
 
-// Has tells whether id is in s.
+// Has reports whether id is in s.
 func (s FieldSet) Has(id FieldID) bool { return s>>(id&63)&1 != 0 }
 
 // Field is one field line. Value has no white space around it.

@@ -23,7 +23,7 @@ func trimOWS(v []byte) []byte {
 	return v
 }
 
-// hasName tells whether the list v holds the field name, in any case.
+// hasName reports whether the list v holds the field name, in any case.
 func hasName(v, name []byte) bool {
 	for more := true; more; {
 		var e []byte
@@ -35,7 +35,7 @@ func hasName(v, name []byte) bool {
 	return false
 }
 
-// hasToken tells whether the list v holds the token, which is lower case.
+// hasToken reports whether the list v holds the token, which is lower case.
 func hasToken(v []byte, token string) bool {
 	for more := true; more; {
 		var e []byte

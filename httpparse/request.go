@@ -137,7 +137,7 @@ func targetFault(c byte) Reason {
 	return BadTarget
 }
 
-// cutPercent tells whether the pct-encoding at i may still become a whole one.
+// cutPercent reports whether the pct-encoding at i may still become a whole one.
 func cutPercent(b []byte, i int) bool {
 	return i+1 >= len(b) || i+2 == len(b) && isHex[b[i+1]]
 }
@@ -238,7 +238,7 @@ func (r *Request) frame() Reason {
 	return NoReason
 }
 
-// Idempotent tells whether the method is (RFC 9110 9.2.2).
+// Idempotent reports whether the method is (RFC 9110 9.2.2).
 func (r *Request) Idempotent() bool {
 	switch r.Method {
 	case GET, HEAD, PUT, DELETE, OPTIONS, TRACE:

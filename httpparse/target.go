@@ -62,7 +62,7 @@ func (r *Request) absoluteForm(t []byte) Reason {
 	return NoReason
 }
 
-// isSchemeName tells whether s is a URI scheme (RFC 3986 3.1).
+// isSchemeName reports whether s is a URI scheme (RFC 3986 3.1).
 func isSchemeName(s []byte) bool {
 	for _, c := range s {
 		if !isScheme[c] {

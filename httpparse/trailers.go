@@ -39,7 +39,7 @@ var notTrailerPrefixes = []string{
 	"access-control-", "authorization", "content-", "if-", "proxy-", "x-forwarded-",
 }
 
-// mayTrail tells whether a field of this name and id may be sent as a trailer.
+// mayTrail reports whether a field of this name and id may be sent as a trailer.
 func mayTrail(name []byte, id FieldID) bool {
 	if neverTrailers.Has(id) {
 		return false

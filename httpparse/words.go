@@ -162,7 +162,7 @@ func classOf(members string) (c class) {
 	return c
 }
 
-// sameFold tells whether s is lower, without regard to case. lower has letters,
+// sameFold reports whether s is lower, without regard to case. lower has letters,
 // digits and '-' only, s has no control bytes; so setting 0x20 folds nothing
 // else together.
 func sameFold(s []byte, lower string) bool {

@@ -32,7 +32,7 @@ func AppendFields(dst, b []byte, h *Head, drop FieldSet) []byte {
 }
 
 // Hide leaves the fields of that name, in any case, out of AppendFields, so that
-// they can be set anew. b is the buffer that h was fed.
+// they can be set again. b is the buffer that h was fed.
 func (h *Head) Hide(b []byte, name string) {
 	for i := range h.Fields {
 		if f := &h.Fields[i]; int(f.Name.Len) == len(name) && bytes.EqualFold(f.Name.Of(b), []byte(name)) {

@@ -116,7 +116,7 @@ func (l *Loop) runAccepts() {
 	}
 }
 
-// room tells whether one more client may be taken.
+// room reports whether one more client may be taken.
 func (l *Loop) room() bool {
 	return !l.starved && (l.options.ConnsMax == 0 || l.clients < l.options.ConnsMax)
 }

@@ -204,7 +204,7 @@ func TestUnlistenInAccepted(t *testing.T) {
 	}
 }
 
-// TestDrop: one listener is given up, the others go on, and it may be listened on anew.
+// TestDrop: one listener is given up, the others go on, and it may be listened on again.
 func TestDrop(t *testing.T) {
 	k := newFake(t)
 	l, a := listen(t, k, Options{})

@@ -14,20 +14,20 @@ const (
 	stateAgain        // in the run list of the next turn
 )
 
-// IsOpen tells whether the conn has a descriptor, connected or still dialling.
+// IsOpen reports whether the conn has a descriptor, connected or still dialling.
 func (c *Conn) IsOpen() bool { return c.state&stateOpen != 0 }
 
-// Readable tells whether a Read may give bytes, the end or an error.
+// Readable reports whether a Read may give bytes, the end or an error.
 func (c *Conn) Readable() bool { return c.flags&Readable != 0 }
 
-// Writable tells whether a Write may take bytes.
+// Writable reports whether a Write may take bytes.
 func (c *Conn) Writable() bool { return c.flags&Writable != 0 }
 
-// PeerShut tells whether the peer has ended its side. What it sent before may
+// PeerShut reports whether the peer has ended its side. What it sent before may
 // still be there to be read: Readable tells.
 func (c *Conn) PeerShut() bool { return c.flags&PeerShut != 0 }
 
-// Hangup tells whether a reset or an error has ended both directions.
+// Hangup reports whether a reset or an error has ended both directions.
 func (c *Conn) Hangup() bool { return c.flags&Hangup != 0 }
 
 // DialResult tells how Dial ended: nil for connected. It is unix.EINPROGRESS
@@ -113,7 +113,7 @@ func (c *Conn) Again() {
 
 // Close ends the conn: no further Ready, and the descriptor is closed at the
 // end of the turn, with reset in a way that the peer sees. The struct may be
-// used anew at once. Closing a conn that is not open does nothing.
+// reused at once. Closing a conn that is not open does nothing.
 func (c *Conn) Close(reset bool) {
 	if !c.IsOpen() {
 		return

@@ -410,7 +410,7 @@ func TestWaitTimeouts(t *testing.T) {
 	}
 }
 
-// waitsFor tells whether a wait, in which nothing happens, lasts as long as d. A
+// waitsFor reports whether a wait, in which nothing happens, lasts as long as d. A
 // signal, such as Go sends to its own threads, may end one early, once in a while.
 func (r *rig) waitsFor(buf []Event, d time.Duration) bool {
 	r.t.Helper()

@@ -192,7 +192,7 @@ func (l *Loop) release(c *Conn) {
 }
 
 // Arm sets t to expire at the deadline at, which is above zero; o is called
-// then. An armed timer is set anew.
+// then. An armed timer is set again.
 func (l *Loop) Arm(t *Timer, o Expirer, at tick.Instant) {
 	t.owner = o
 	l.wheel.arm(t, at)

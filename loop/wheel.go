@@ -12,7 +12,7 @@ const (
 	// bucketWidth is how late a timer may be, beside the turn it fires in.
 	bucketWidth = 8 * time.Millisecond
 	// bucketCount buckets are the horizon of about 33 s. What is due later
-	// waits in the furthest bucket and is placed anew from there.
+	// waits in the furthest bucket and is placed again from there.
 	bucketCount = 4096
 
 	entryNone tick.Instant = 0  // not in the wheel
@@ -100,7 +100,7 @@ func (w *wheel) empty(i uint) {
 }
 
 // collect moves every bucket that is due at now to the due list. Only then may
-// timers be placed anew: the furthest bucket may be one of those emptied here.
+// timers be placed again: the furthest bucket may be one of those emptied here.
 func (w *wheel) collect(now tick.Instant) {
 	last := int64(now) / int64(bucketWidth)
 	if last <= w.pos {

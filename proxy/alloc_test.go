@@ -162,7 +162,7 @@ func (s *steady) send(fd int, in string) {
 	}
 }
 
-// check tells whether the last exchange was like those before.
+// check reports whether the last exchange was like those before.
 func (s *steady) check(t testing.TB) {
 	t.Helper()
 	if up, down := s.sunk(); up != s.up || down != s.down || up == 0 || down == 0 {

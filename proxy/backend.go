@@ -56,7 +56,7 @@ func (b *backendConn) Expired() {
 	}
 }
 
-// fresh tells whether b, from the idle list, can still be used, as far as the
+// fresh reports whether b, from the idle list, can still be used, as far as the
 // events that have come tell.
 func (b *backendConn) fresh() bool { return !b.Readable() && !b.PeerShut() && !b.Hangup() }
 

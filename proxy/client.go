@@ -97,7 +97,7 @@ func (c *client) judgeAgain() {
 	c.judge(addr)
 }
 
-// contains tells whether addr is in one of some networks.
+// contains reports whether addr is in one of some networks.
 func contains(networks []netip.Prefix, addr netip.Addr) bool {
 	for _, n := range networks {
 		if n.Contains(addr) {
@@ -177,7 +177,7 @@ func (c *client) receive() bool {
 
 // lastCall gives an idle c a moment for its last request, for a drain. Who has
 // just connected has one on the way, and so may any other: to close at once would
-// cost a client that is at work a request, and it could not tell whether that was
+// cost a client that is at work a request, and it could not report whether that was
 // executed (RFC 9112 9.3.1). The answer says that the conn ends.
 func (c *client) lastCall() {
 	c.armLastCall()

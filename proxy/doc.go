@@ -15,7 +15,7 @@
 //	       its name, see below.
 //	Dial   the conn is on its way.
 //	Send   head and body are written. The head is lb's own, composed from what
-//	       was parsed; the body is framed anew.
+//	       was parsed; the body is framed again.
 //	Wait   the request is out, the response head is waited for. 1xx heads are
 //	       passed on as they come.
 //	Relay  the response is written as it comes; the rest of the request too, if
@@ -76,7 +76,7 @@
 //
 // It costs that a reload stops the loop for as long as it takes to make what has
 // changed: 5 us for a pool of 10 backends, 0.5 ms for one of 1,000; with the strategy
-// hash, whose table is filled anew, 3 ms and 9 ms. If that hurts, tables can be
+// hash, whose table is filled again, 3 ms and 9 ms. If that hurts, tables can be
 // made by the control plane, once for all loops.
 //
 // # Why a lane does not read ahead

@@ -94,7 +94,7 @@ func (e *even) choose(own int, now tick.Instant) *neighbour {
 // at returns the i-th neighbour of this look.
 func (e *even) at(i int) *neighbour { return &e.others[(e.turn+i)%len(e.others)] }
 
-// rests tells whether a conn that another loop has passed on here stays in any case.
+// rests reports whether a conn that another loop has passed on here stays in any case.
 func (e *even) rests() bool {
 	e.given++
 	return e.given%evenRests == 0

@@ -234,7 +234,7 @@ func (x *exchange) admit() (ended bool) {
 	return x.pick()
 }
 
-// waitsFor100 tells whether the client may hold its body back until it is told to
+// waitsFor100 reports whether the client may hold its body back until it is told to
 // go on, which only the backend can do: nothing of the body has come, and the
 // expectation was passed on.
 func (x *exchange) waitsFor100() bool {
@@ -311,7 +311,7 @@ func (x *exchange) finish() (ended bool) {
 	return true
 }
 
-// reusable tells whether the backend's conn may carry another request: the
+// reusable reports whether the backend's conn may carry another request: the
 // response was whole by its own framing, nothing is left over, and the backend
 // keeps the conn (RFC 9112 9.3).
 func (x *exchange) reusable() bool {
@@ -387,7 +387,7 @@ func (x *exchange) expired() (ended bool) {
 	return x.fail(fault{side: s, cause: slow})
 }
 
-// switches tells whether a 101 names one of the protocols that were asked for
+// switches reports whether a 101 names one of the protocols that were asked for
 // (RFC 9110 7.8).
 func (x *exchange) switches(b []byte) bool {
 	f, ok := x.resp.Find(httpparse.Upgrade)

@@ -125,13 +125,13 @@ func (x *exchange) mayRetry(f fault) bool {
 	return x.p.budget.Retry(x.p.loop.Now())
 }
 
-// retriesStatus tells whether an answer with that status is to be asked for again.
+// retriesStatus reports whether an answer with that status is to be asked for again.
 func (x *exchange) retriesStatus(code int) bool {
 	on := &x.snap.cfg.Retry.On
 	return code == 502 && on.Status502 || code == 503 && on.Status503 || code == 504 && on.Status504
 }
 
-// staleConn tells whether f is what a conn from the idle list shows when the
+// staleConn reports whether f is what a conn from the idle list shows when the
 // backend had closed it before the request came.
 func (x *exchange) staleConn(f fault) bool {
 	return f.cause == reset && x.backend != nil && x.backend.uses > 1 && x.received == 0
@@ -179,7 +179,7 @@ func (x *exchange) blameBackend(f fault) {
 	}
 }
 
-// isEjecting tells whether f says that the backend is in trouble. What a client
+// isEjecting reports whether f says that the backend is in trouble. What a client
 // can bring about does not: a conn that ends in a tunnel, as after any WebSocket
 // whose client is not done, and one that ends because the client does not finish
 // its request.

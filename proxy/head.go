@@ -8,13 +8,13 @@ import (
 )
 
 // What does not go on, in either direction: fields about the conn they came on
-// (RFC 9110 7.6.1), and those about framing, which are written anew.
+// (RFC 9110 7.6.1), and those about framing, which are rewritten.
 var hopByHop = httpparse.SetOf(httpparse.Connection, httpparse.KeepAlive, httpparse.ProxyConnection,
 	httpparse.TE, httpparse.TransferEncoding, httpparse.ContentLength, httpparse.Upgrade, httpparse.HTTP2Settings)
 
-// What else lb writes anew in a request. What a stranger says about where a
+// What else lb writes again in a request. What a stranger says about where a
 // request came from is dropped; from a trusted proxy only the list of addresses
-// is written anew, to be added to.
+// is rewritten, to be added to.
 var (
 	fromTrusted  = hopByHop | httpparse.SetOf(httpparse.Host, httpparse.XForwardedFor)
 	fromStranger = fromTrusted | httpparse.SetOf(httpparse.XForwardedHost, httpparse.XForwardedProto, httpparse.Forwarded)
@@ -134,7 +134,7 @@ func (x *exchange) appendForwarded(d, b []byte) []byte {
 	return d
 }
 
-// told tells whether a trusted client said id, in a field that goes on.
+// told reports whether a trusted client said id, in a field that goes on.
 func (x *exchange) told(b []byte, id httpparse.FieldID) bool {
 	f, ok := x.req.Find(id)
 	return ok && x.client.trusted && !x.req.Nominates(b, f)

@@ -53,12 +53,12 @@ func (ln *lane) begin(from, to httpparse.Framing, length int64) {
 	}
 }
 
-// flushed tells whether all that was composed has been written.
+// flushed reports whether all that was composed has been written.
 func (ln *lane) flushed() bool {
 	return ln.data == 0 && (ln.out == nil || ln.o == ln.out.W)
 }
 
-// done tells whether the whole body has been written.
+// done reports whether the whole body has been written.
 func (ln *lane) done() bool { return ln.whole && ln.flushed() }
 
 // rewind makes ready for another attempt. What was written is still in out, or
@@ -145,7 +145,7 @@ func (ln *lane) take(a *arena.Arena, in *arena.Slab, limits *httpparse.Limits) (
 	return httpparse.NoReason, false
 }
 
-// bulk tells whether much is still to come, so that a large slab is worth it.
+// bulk reports whether much is still to come, so that a large slab is worth it.
 func (ln *lane) bulk() bool {
 	return ln.from == httpparse.Length && ln.left > slabBytes || ln.from != httpparse.Length && ln.taken > slabBytes
 }

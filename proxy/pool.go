@@ -54,7 +54,7 @@ func (p *Proxy) newPool(cfg *config.Pool, targets []*target, stickyKey []byte, a
 	return q
 }
 
-// isOf tells whether q is what a pool of cfg with these targets would be. Who may
+// isOf reports whether q is what a pool of cfg with these targets would be. Who may
 // be picked, and whose turn it is, follows from nothing else.
 func (q *pool) isOf(cfg *config.Pool, targets []*target) bool {
 	if !slices.Equal(q.targets, targets) || !slices.Equal(q.cfg.Backends, cfg.Backends) {
@@ -73,7 +73,7 @@ func (q *pool) newest() *pool {
 	return q
 }
 
-// keepsClients tells whether it matters at which backend a request ends up.
+// keepsClients reports whether it matters at which backend a request ends up.
 func (q *pool) keepsClients() bool {
 	return q.cfg.Sticky != "" || q.cfg.Strategy == config.HashOnKey
 }
@@ -134,7 +134,7 @@ func (q *pool) showWait() {
 // that: room that is left to another loop lies idle until it looks.
 const yieldShare = 16
 
-// yields tells whether an exchange of another loop has waited so much longer
+// yields reports whether an exchange of another loop has waited so much longer
 // than x that the room is left to it.
 func (q *pool) yields(x *exchange) bool {
 	if !q.limited {

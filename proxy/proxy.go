@@ -256,7 +256,7 @@ func (p *Proxy) drop(in **arena.Slab) {
 	}
 }
 
-// lackOf tells whether err says that lb itself is out of something.
+// lackOf reports whether err says that lb itself is out of something.
 func lackOf(err error) bool {
 	switch err {
 	case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.EADDRNOTAVAIL:

@@ -47,7 +47,7 @@ func (x *exchange) pump() (ended bool) {
 	return false
 }
 
-// over tells whether the exchange has come to its end.
+// over reports whether the exchange has come to its end.
 func (x *exchange) over() bool {
 	if x.phase != Relay || !x.down.done() {
 		return false
@@ -335,7 +335,7 @@ func (x *exchange) noteIdleTime() {
 	}
 }
 
-// keeps tells whether the client conn can go on behind the final response. An
+// keeps reports whether the client conn can go on behind the final response. An
 // answer that comes before the request has ended and does not invite its rest
 // ends the conn (RFC 9112 9.3, 9.5).
 func (x *exchange) keeps() bool {

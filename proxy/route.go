@@ -55,7 +55,7 @@ func (s *snapshot) newRoutes(before *snapshot) {
 	}
 }
 
-// isOurs tells whether a redirect has a field of that name in any case: it stands
+// isOurs reports whether a redirect has a field of that name in any case: it stands
 // once.
 func isOurs(name string) bool {
 	return slices.ContainsFunc([]string{"date", "content-type", "location"}, func(own string) bool {
@@ -190,7 +190,7 @@ func (c *client) origin(b []byte, r *httpparse.Request) []byte {
 	return who
 }
 
-// hide takes fields out of a parsed head that are set anew.
+// hide takes fields out of a parsed head that are set again.
 func hide(h *httpparse.Head, b []byte, set []config.Field) {
 	for _, f := range set {
 		h.Hide(b, f.Name)

@@ -169,7 +169,7 @@ func (b *simBackend) surplus(out []byte) {
 	b.busy, b.answering = false, false
 }
 
-// response composes an answer; closes tells whether the conn has to end behind
+// response composes an answer; closes reports whether the conn has to end behind
 // it. One that comes early, without sum, does not end it: the client would be cut
 // off in its request.
 func (s *sim) response(r *simRequest, sum string) (b []byte, closes bool) {

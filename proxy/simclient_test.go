@@ -111,7 +111,7 @@ func (c *simClient) request() *simRequest {
 	return nil
 }
 
-// halfHEAD tells whether lb may have replied to a HEAD of which it had not seen
+// halfHEAD reports whether lb may have replied to a HEAD of which it had not seen
 // enough to know that it was one.
 func (c *simClient) halfHEAD() bool {
 	return (c.quits || c.s.faulty) && c.answered > 0 && c.requests[c.answered-1].method == "HEAD"
@@ -209,7 +209,7 @@ func (c *simClient) endTunnel(r *simRequest) {
 	}
 }
 
-// done tells whether the client has got all that it can get.
+// done reports whether the client has got all that it can get.
 func (c *simClient) done() bool {
 	return c.ended || c.peer.WasReset() || c.answered == len(c.requests) && c.r.part != simRaw ||
 		c.quits && c.peer.IsShut()

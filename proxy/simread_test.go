@@ -31,7 +31,7 @@ func (m *simMessage) code() int {
 // simReader reads messages as strictly as lb has to write them. It is not lb's
 // own parser: what that gets wrong both ways would not show.
 type simReader struct {
-	// bodyless tells whether the message has no body whatever its fields say.
+	// bodyless reports whether the message has no body whatever its fields say.
 	bodyless func(m *simMessage) bool
 	onHead   func(m *simMessage)
 	onWhole  func(m *simMessage)
@@ -72,7 +72,7 @@ func (r *simReader) end() {
 	}
 }
 
-// inside tells whether a message has begun and is not whole.
+// inside reports whether a message has begun and is not whole.
 func (r *simReader) inside() bool { return r.m != nil || len(r.buf) > 0 }
 
 func (r *simReader) fail(format string, args ...any) bool {

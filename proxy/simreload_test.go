@@ -128,7 +128,7 @@ func (s *sim) limit(place int) int {
 	return max(b.MaxConnections, s.grace[place])
 }
 
-// some tells whether f is true for a configuration since then.
+// some reports whether f is true for a configuration since then.
 func (s *sim) some(since tick.Instant, f func(cfg *config.Config) bool) bool {
 	for i := len(s.eras) - 1; i >= 0; i-- {
 		if f(s.eras[i].cfg) {
@@ -149,14 +149,14 @@ func (s *sim) routed(r *simRequest, cfg *config.Config) int {
 	return r.pool
 }
 
-// mayServe tells whether a request may come to a place: it is, or was since the
+// mayServe reports whether a request may come to a place: it is, or was since the
 // request began, in the pool that takes it.
 func (s *sim) mayServe(r *simRequest, place int) bool {
 	return s.some(r.begun, func(cfg *config.Config) bool { return s.routed(r, cfg) == s.poolOf[place] }) &&
 		s.some(r.begun, func(cfg *config.Config) bool { return s.at(s.in(cfg, s.poolOf[place]), place) != nil })
 }
 
-// maySet tells whether an answer may set so many cookies.
+// maySet reports whether an answer may set so many cookies.
 func (s *sim) maySet(r *simRequest, cookies int) bool {
 	return s.some(r.begun, func(cfg *config.Config) bool {
 		taker := s.routed(r, cfg)

@@ -63,7 +63,7 @@ func (t *target) release() {
 }
 
 // SetAddrs replaces the addresses of the backend with that ID on the board, after a
-// name was resolved anew. Conns to the old ones go on until they end. It does
+// name was resolved again. Conns to the old ones go on until they end. It does
 // nothing if the backend is gone.
 func (p *Proxy) SetAddrs(id int, addrs []loop.Addr) {
 	if t := p.targets[id]; t != nil {

@@ -47,7 +47,7 @@ func (a acks) wait(timeout time.Duration, what string) (err error) {
 	return err
 }
 
-// equal tells whether a loop that has s needs not be given other.
+// equal reports whether a loop that has s needs not be given other.
 func (s share) equal(other share) bool {
 	return s.Snapshot == other.Snapshot && s.Place == other.Place && s.Loops == other.Loops &&
 		slices.Equal(s.Slots, other.Slots) && slices.Equal(s.Sockets, other.Sockets)

@@ -273,7 +273,7 @@ func asking(t *testing.T, addr, body string) (stop func() int) {
 	return sync.OnceValue(func() int { close(end); <-ended; return int(n.Load()) })
 }
 
-// allHaveWork tells whether every loop that serves has an exchange at work.
+// allHaveWork reports whether every loop that serves has an exchange at work.
 func (r *rig) allHaveWork() bool {
 	return !slices.ContainsFunc(r.crew.seats(), func(s seatStatus) bool {
 		return s.State == seatServing && r.board.Loop(s.Slot).Exchanges.Load() == 0

@@ -189,7 +189,7 @@ func ofSystemd(sets []*listeners, port int) *listeners {
 	return nil
 }
 
-// portOf tells whether one of sets has the port.
+// portOf reports whether one of sets has the port.
 func portOf(sets []*listeners, port int) bool {
 	return slices.ContainsFunc(sets, func(ls *listeners) bool { return int(ls.bound().Port()) == port })
 }

@@ -388,7 +388,7 @@ func holdPort(t *testing.T) int {
 	return at.(*unix.SockaddrInet4).Port
 }
 
-// refused tells whether nobody listens at addr.
+// refused reports whether nobody listens at addr.
 func refused(addr string) bool {
 	c, err := net.DialTimeout("tcp", addr, patience)
 	if err != nil {

@@ -102,7 +102,7 @@ func (b *outbox) put(o outgoing) bool {
 	return true
 }
 
-// voids tells whether earlier needs not be sent any more.
+// voids reports whether earlier needs not be sent any more.
 func (o order) voids(earlier order) bool {
 	switch {
 	case o.Apply != nil:
@@ -183,7 +183,7 @@ func (u *underway) end() []passed {
 // close ends a conn that nobody takes.
 func (c passed) close() { unix.Close(c.fd) }
 
-// closed tells whether c is.
+// closed reports whether c is.
 func closed(c <-chan struct{}) bool {
 	select {
 	case <-c:

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Who reads the PID file while it is written anew finds a whole number, and
+// Who reads the PID file while it is rewritten finds a whole number, and
 // nothing is left beside it.
 func TestPIDFileIsReplaced(t *testing.T) {
 	dir := t.TempDir()

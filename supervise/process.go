@@ -277,7 +277,7 @@ func (p *process) cutOff() {
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
-// serves tells whether the process accepts connections.
+// serves reports whether the process accepts connections.
 func (p *process) serves() bool { return closed(p.serving) && !closed(p.exited) }
 
 // cause tells why the process is gone; call it after exited.

@@ -149,7 +149,7 @@ func TestWorkerByHand(t *testing.T) {
 	}
 }
 
-// stopped tells whether every thread of pid stands still.
+// stopped reports whether every thread of pid stands still.
 func stopped(t *testing.T, pid int) bool {
 	t.Helper()
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
@@ -279,7 +279,7 @@ func TestSupervisorKilled(t *testing.T) {
 	}
 }
 
-// ended tells whether pid runs no more; it may be a zombie whose new parent has
+// ended reports whether pid runs no more; it may be a zombie whose new parent has
 // not looked yet.
 func ended(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

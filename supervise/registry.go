@@ -147,7 +147,7 @@ func (r *registry) fresh(room int, reusable func(id int, by uint64) bool) (id in
 	return 0, false
 }
 
-// reusable tells whether an ID that was retired by the configuration of a number
+// reusable reports whether an ID that was retired by the configuration of a number
 // may be given to another backend: no loop can pick it any more, and no attempt is
 // at work.
 func (s *server) reusable(id int, by uint64) bool {

@@ -115,8 +115,8 @@ func (s *server) refuse(why string, err error) {
 	}
 	for _, e := range list {
 		cause := e.What
-		if e.Mend != "" {
-			cause += "; " + e.Mend
+		if e.Hint != "" {
+			cause += "; " + e.Hint
 		}
 		s.log.Error("configuration refused, the old one goes on", "by", why,
 			"file", e.File, "line", e.Line, "key", e.Key, "cause", cause)

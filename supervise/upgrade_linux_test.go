@@ -136,7 +136,7 @@ func (in *inside) upgraded(t *testing.T) api.Upgraded {
 	return u
 }
 
-// vanished tells whether there is no process pid any more, not even one that has
+// vanished reports whether there is no process pid any more, not even one that has
 // ended and was not reaped.
 func vanished(pid int) bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
 

@@ -36,7 +36,7 @@ const (
 // watcher reads the configuration file when it has changed, in whatever way:
 // written, renamed into place, or by a link on the way to it that leads
 // elsewhere, as Kubernetes swaps the directory of a ConfigMap. So it watches no
-// file but directories, and follows the links anew whenever one of them changes.
+// file but directories, and follows the links again whenever one of them changes.
 type watcher struct {
 	path   string // absolute
 	log    *slog.Logger
@@ -146,7 +146,7 @@ func (w *watcher) lookAfter() time.Duration {
 	return lookEvery
 }
 
-// concerns tells whether ev may have changed the file.
+// concerns reports whether ev may have changed the file.
 func (w *watcher) concerns(ev fsnotify.Event) bool {
 	return slices.Contains(w.entries, ev.Name) || slices.Contains(w.dirs, ev.Name)
 }

@@ -36,7 +36,7 @@ const settleTimeout = time.Second
 // workerProcs is GOMAXPROCS in a worker: one for the loop, one for the rest.
 const workerProcs = 2
 
-// IsWorker tells whether this process was started as a worker, and has to call
+// IsWorker reports whether this process was started as a worker, and has to call
 // Worker and nothing else.
 func IsWorker() bool { return os.Getenv(workerEnv) != "" }
 

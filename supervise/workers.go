@@ -21,7 +21,7 @@ type workers struct {
 
 	mu       sync.Mutex // guards what follows and the seats; nobody waits for a worker under it
 	ending   chan struct{}
-	news     chan struct{} // closed, and made anew, when a worker has got on
+	news     chan struct{} // closed, and made again, when a worker has got on
 	snapshot *snapshot
 	sockets  *listeners
 	numbers  socketNumbers

@@ -71,7 +71,7 @@ func (r *roster) sentence(s *board.State, now tick.Instant) (n int, lasts time.D
 	return n, min(time.Duration(n)*first, most)
 }
 
-// mayEject tells whether a pool in which i counts as ejected is still fit for
+// mayEject reports whether a pool in which i counts as ejected is still fit for
 // use: not too many are ejected, and another one is left.
 func (r *roster) mayEject(i int, now tick.Instant) bool {
 	ejected, left := 1, 0

@@ -23,5 +23,5 @@ func (p *p2c) next(r *roster, d draw) int {
 	return a
 }
 
-// fullAt tells whether a backend takes no more at a load.
+// fullAt reports whether a backend takes no more at a load.
 func (e *entry) fullAt(load uint64) bool { return e.limit > 0 && load >= e.limit }

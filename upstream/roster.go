@@ -146,7 +146,7 @@ func (r *roster) look(now tick.Instant) {
 	}
 }
 
-// renew works out anew what may be picked, and restores those whose ejection is
+// renew works out again what may be picked, and restores those whose ejection is
 // over.
 func (r *roster) renew(now tick.Instant) {
 	r.version = r.board.Version() // before the states: what changes now is seen the next time
@@ -225,7 +225,7 @@ func (r *roster) tierOf(i int, now tick.Instant) tier {
 	return primary
 }
 
-// isEjected tells whether a backend is ejected, and restores it when that is over.
+// isEjected reports whether a backend is ejected, and restores it when that is over.
 func (r *roster) isEjected(i int, now tick.Instant) bool {
 	until := tick.Instant(r.entries[i].state.EjectedUntil.Load())
 	if until > now {
@@ -265,12 +265,12 @@ func (r *roster) pick(ask Ask, now tick.Instant) (index int, why Why) {
 	return r.search(d.tried)
 }
 
-// stays tells whether a client that was at a backend before may go on there.
+// stays reports whether a client that was at a backend before may go on there.
 func (r *roster) stays(i int) bool {
 	return r.entries[i].tier == draining || r.isOpen(i)
 }
 
-// isOpen tells whether a backend may be picked.
+// isOpen reports whether a backend may be picked.
 func (r *roster) isOpen(i int) bool { return r.entries[i].tier == r.best && r.best < draining }
 
 // search goes through all that are open for one that was not tried and has room,

@@ -270,7 +270,7 @@ func TestFullIsNotDown(t *testing.T) {
 	}
 }
 
-// TestRoundRobinGoesOn: changes of state do not make round_robin begin anew.
+// TestRoundRobinGoesOn: changes of state do not make round_robin begin again.
 func TestRoundRobinGoesOn(t *testing.T) {
 	p, shared := buildOf(config.RoundRobin, 1, 1, 1, 1).pool()
 	counts := make([]int, 4)

@@ -64,9 +64,9 @@ type rule struct {
 
 // Request is what a route may ask of a request beside its host and path.
 type Request interface {
-	// MethodIs tells whether the method is name.
+	// MethodIs reports whether the method is name.
 	MethodIs(name string) bool
-	// HeaderIs tells whether the request has a field with that name, which is in
+	// HeaderIs reports whether the request has a field with that name, which is in
 	// lower case, and exactly that value.
 	HeaderIs(name, value string) bool
 }
@@ -282,7 +282,7 @@ func lower(c byte) byte {
 	return c
 }
 
-// equalFold tells whether b is name, which is in lower case.
+// equalFold reports whether b is name, which is in lower case.
 func equalFold(b []byte, name string) bool {
 	if len(b) != len(name) {
 		return false

@@ -29,7 +29,7 @@ func (r *roster) weight(i int, now tick.Instant) uint64 {
 	return r.entries[i].weight * r.share(i, now)
 }
 
-// admits tells whether a backend takes the turn that chance, or the strategy,
+// admits reports whether a backend takes the turn that chance, or the strategy,
 // gives to it. Chance is any number of 32 bits.
 func (r *roster) admits(i int, chance uint32, now tick.Instant) bool {
 	return now >= r.ramping || uint64(chance)*wholeShare>>32 < r.share(i, now)

@@ -24,7 +24,7 @@ func (t *Tried) Add(index int) {
 	}
 }
 
-// Has tells whether a backend is in the set. A nil set is empty.
+// Has reports whether a backend is in the set. A nil set is empty.
 func (t *Tried) Has(index int) bool {
 	if t.Len() == 0 {
 		return false

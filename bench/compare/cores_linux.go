@@ -28,7 +28,7 @@ func cpusAllowed() ([]int, error) {
 	return append(first, second...), nil
 }
 
-// secondThread tells whether CPU n shares its core with a lower one of set.
+// secondThread reports whether CPU n shares its core with a lower one of set.
 func secondThread(n int, set *unix.CPUSet) bool {
 	b, _ := os.ReadFile(fmt.Sprintf("/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", n))
 	var lowest int

@@ -17,7 +17,7 @@ const (
 	markEnd   = "<!-- bench:end -->"
 )
 
-// fillIn returns text with what stands between the markers made anew, and how
+// fillIn returns text with what stands between the markers made again, and how
 // many such places there are. read returns the report of a file.
 func fillIn(text string, read func(file string) (*Report, error)) (filled string, places int, err error) {
 	var b strings.Builder
@@ -63,7 +63,7 @@ func (r *Report) readmeText(file string) string {
 	return b.String()
 }
 
-// rewriteReadme makes the figures of the README in file anew. With report, a
+// rewriteReadme makes the figures of the README in file again. With report, a
 // file, that is what the figures are from now on.
 func rewriteReadme(file, report string) error {
 	b, err := os.ReadFile(file)

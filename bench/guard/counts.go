@@ -87,5 +87,5 @@ func compare(kept, now Counts) (text string, grown int) {
 	return b.String(), grown
 }
 
-// hasGrown tells whether now is more than tolerance above before.
+// hasGrown reports whether now is more than tolerance above before.
 func hasGrown(before, now float64) bool { return now > before*(1+tolerance) }

@@ -136,7 +136,7 @@ func (s *side) put(b []byte) error {
 	return nil
 }
 
-// flush writes what is held and tells whether all of it was taken. An error of
+// flush writes what is held and reports whether all of it was taken. An error of
 // the conn shows as Hangup, or at the next write.
 func (s *side) flush() bool {
 	if !s.Writable() {

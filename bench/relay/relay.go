@@ -37,7 +37,7 @@ type Relay struct {
 	slabs    *arena.Arena
 	piece    [pieceBytes]byte // what was read last, until it is written
 	pairs    map[*pair]struct{}
-	free     []*pair // to be used anew
+	free     []*pair // to be reused
 
 	closing sync.Once
 	done    chan struct{} // closed when the loop has ended and all is given back

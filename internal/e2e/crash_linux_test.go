@@ -56,7 +56,7 @@ func clientPorts(t *testing.T, pid int, addr string) (ports []int) {
 	return ports
 }
 
-// stopped tells whether every thread of a process stands still: one that does not
+// stopped reports whether every thread of a process stands still: one that does not
 // may accept.
 func stopped(pid int) bool {
 	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))

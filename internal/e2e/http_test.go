@@ -38,7 +38,7 @@ func TestConnsAreReused(t *testing.T) {
 		s.Start()
 		t.Cleanup(s.Close)
 		p := start(t, mode, setup{backends: to(s.Listener.Addr().String())})
-		client := dial(t, p.addr) // a client of net/http dials anew when it is slow itself
+		client := dial(t, p.addr) // a client of net/http dials again when it is slow itself
 		for i := range 200 {
 			body := strings.Repeat("x", i%3*1000)
 			client.send(t, lines("POST / HTTP/1.1", "Host: x", fmt.Sprintf("Content-Length: %d", len(body)))+body)

@@ -234,7 +234,7 @@ func launch(t *testing.T, mode string, s setup) *process {
 
 func (p *process) url(path string) string { return "http://" + p.addr + path }
 
-// groupGone tells whether no process of the group is left, not even a zombie.
+// groupGone reports whether no process of the group is left, not even a zombie.
 func (p *process) groupGone() bool { return syscall.Kill(-p.cmd.Process.Pid, 0) == syscall.ESRCH }
 
 func (p *process) cleanUp(t *testing.T) {

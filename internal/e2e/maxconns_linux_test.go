@@ -52,7 +52,7 @@ func (g *gauge) seen() (all, most int) {
 	return g.all, g.most
 }
 
-// over tells whether the other side has closed c, which nobody reads now.
+// over reports whether the other side has closed c, which nobody reads now.
 func over(t *testing.T, c net.Conn) (gone bool) {
 	raw, err := c.(*net.TCPConn).SyscallConn()
 	if err != nil {

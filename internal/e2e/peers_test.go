@@ -187,7 +187,7 @@ func (c *rawConn) wantEnd(t *testing.T) {
 	}
 }
 
-// refused tells whether nobody listens at addr.
+// refused reports whether nobody listens at addr.
 func refused(addr string) bool {
 	c, err := net.DialTimeout("tcp", addr, patience)
 	if err != nil {

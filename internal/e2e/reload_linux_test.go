@@ -99,7 +99,7 @@ func (w *traffic) with(other *traffic) *traffic {
 	return sum
 }
 
-// applied tells whether lb has the backends of the setup, with their weights.
+// applied reports whether lb has the backends of the setup, with their weights.
 func (s *service) applied(st status) bool {
 	if len(st.Pools) == 0 || len(st.Pools[0].Backends) != len(s.setup.backends) {
 		return false

@@ -354,7 +354,7 @@ func (s *service) reap(p *process) {
 	}
 }
 
-// alive tells whether the process is there, and not a zombie.
+// alive reports whether the process is there, and not a zombie.
 func (s *service) alive(pid int) bool {
 	return slices.ContainsFunc(s.processes(s.t), func(p stat) bool { return p.pid == pid && !p.zombie })
 }
@@ -474,5 +474,5 @@ func writeProgram(t *testing.T, path, text string, mode os.FileMode) {
 	}
 }
 
-// long tells whether the tests are to take their time.
+// long reports whether the tests are to take their time.
 func long() bool { return os.Getenv("LB_LONG") != "" }

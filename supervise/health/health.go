@@ -59,7 +59,7 @@ func Start(o Options) *Prober {
 
 // Update checks what o says from now on. A backend that is checked as it was
 // before goes on undisturbed, with its streak and its pace; one that is checked
-// otherwise begins anew from the health it has; one that is checked no more is of
+// otherwise begins again from the health it has; one that is checked no more is of
 // unknown health. Board, Log and Now are those of Start. When Update returns,
 // nobody touches the board for a backend that is not in o.
 func (p *Prober) Update(o Options) {
@@ -179,7 +179,7 @@ func newChecker(o *Options, pool, backend int) *checker {
 	return c
 }
 
-// checks tells whether c checks a backend of p, by index, as p says.
+// checks reports whether c checks a backend of p, by index, as p says.
 func (c *checker) checks(p *config.Pool, backend int) bool {
 	return reflect.DeepEqual(c.cfg, p.Health) && c.name == nameOf(p, backend) &&
 		c.host == hostOf(p.Health, p.Backends[backend])
