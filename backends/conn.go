@@ -27,7 +27,7 @@ type conn struct {
 // parser is what reads requests. Like a slab it is lent to the conns at work,
 // so that a resting conn is small.
 type parser struct {
-	req      httpparse.Request
+	req      httpparse.RequestParser
 	chunks   httpparse.Chunks
 	trailers httpparse.Trailers
 }

@@ -33,7 +33,7 @@ type worker struct {
 	kernel   loop.Kernel
 	slabs    *arena.Arena
 	buf      []byte
-	response httpparse.Response
+	response httpparse.ResponseParser
 	trailers httpparse.Trailers
 
 	conns       []*conn

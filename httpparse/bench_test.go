@@ -32,7 +32,7 @@ var benchHeads = []struct{ name, head string }{
 func BenchmarkRequest(b *testing.B) {
 	for _, bc := range benchHeads {
 		b.Run(bc.name, func(b *testing.B) {
-			var r Request
+			var r RequestParser
 			in := []byte(bc.head)
 			b.ReportAllocs()
 			b.SetBytes(int64(len(in)))
@@ -65,7 +65,7 @@ func BenchmarkNetHTTP(b *testing.B) {
 }
 
 func BenchmarkResponse(b *testing.B) {
-	var r Response
+	var r ResponseParser
 	in := []byte(okHead)
 	b.ReportAllocs()
 	b.SetBytes(int64(len(in)))
@@ -80,14 +80,14 @@ func BenchmarkResponse(b *testing.B) {
 func BenchmarkAppendFields(b *testing.B) {
 	for _, bc := range benchHeads {
 		b.Run(bc.name, func(b *testing.B) {
-			var r Request
+			var r RequestParser
 			in, out := []byte(bc.head), make([]byte, 0, 4096)
 			r.Reset(&testLimits)
 			r.Feed(in)
 			b.ReportAllocs()
 			b.SetBytes(int64(len(in)))
 			for b.Loop() {
-				out = AppendFields(out[:0], in, &r.Head, SetOf(Host, Connection))
+				out = AppendFields(out[:0], in, &r.Message, SetOf(Host, Connection))
 			}
 		})
 	}

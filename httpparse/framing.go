@@ -8,22 +8,22 @@ import (
 // length reads one Content-Length field (RFC 9110 8.6); again is not the
 // first. A request may have one value only. In a response the same value may
 // come again, on lines of its own or in a list (RFC 9112 6.3).
-func (h *Head) length(v []byte, again bool) Reason {
-	if h.watched.Has(Host) { // a request
+func (p *lineParser) length(m *Message, v []byte, again bool) Reason {
+	if p.watched.Has(Host) { // a request
 		if again {
 			return ManyLengths
 		}
-		h.Length = number(v)
-		return lengthVerdict(h.Length, h.Length)
+		m.Length = number(v)
+		return lengthVerdict(m.Length, m.Length)
 	}
 	for more := true; more; {
 		var e []byte
 		e, v, more = cutElement(v)
 		n := number(e)
-		if h.Length < 0 {
-			h.Length = n
+		if m.Length < 0 {
+			m.Length = n
 		}
-		if r := lengthVerdict(n, h.Length); r != NoReason {
+		if r := lengthVerdict(n, m.Length); r != NoReason {
 			return r
 		}
 	}
@@ -76,17 +76,17 @@ func codingVerdict(v []byte) Reason {
 	return OtherCoding
 }
 
-// codingFault returns why the Transfer-Encoding of h cannot be, if there is one.
-func (h *Head) codingFault() Reason {
+// codingFault returns why the Transfer-Encoding of m cannot be, if there is one.
+func (p *lineParser) codingFault(m *Message) Reason {
 	switch {
-	case !h.Seen.Has(TransferEncoding):
+	case !m.Seen.Has(TransferEncoding):
 		return NoReason
-	case h.Seen.Has(ContentLength):
+	case m.Seen.Has(ContentLength):
 		return LengthWithTE
-	case h.Minor == 0:
+	case m.Minor == 0:
 		return CodingIn10
 	}
-	return h.coding
+	return p.coding
 }
 
 const authorityMax = 512 // bytes

@@ -33,7 +33,7 @@ func sameHowever(t *testing.T, fresh func(Limits) parser, in []byte, cut uint) o
 var rewritten = SetOf(Host, Connection, ContentLength, TransferEncoding, Trailer)
 
 // kept returns the fields of h that a rewritten message has, as net/http names them.
-func kept(h *Head, b []byte) http.Header {
+func kept(h *Message, b []byte) http.Header {
 	m := http.Header{}
 	for _, f := range h.Fields {
 		if !rewritten.Has(f.ID) && !h.Nominates(b, f) {
@@ -44,7 +44,7 @@ func kept(h *Head, b []byte) http.Header {
 }
 
 // sameFields checks that our parser and net/http find the fields want.
-func sameFields(t *testing.T, ours *Head, b []byte, theirs, want http.Header) {
+func sameFields(t *testing.T, ours *Message, b []byte, theirs, want http.Header) {
 	if m := kept(ours, b); fmt.Sprint(m) != fmt.Sprint(want) {
 		t.Fatalf("our fields of %q are %v, want %v", b, m, want)
 	}
@@ -67,7 +67,7 @@ func FuzzRequest(f *testing.F) {
 		if sameHowever(t, newRequest, in, cut).status != Done {
 			return
 		}
-		var r Request
+		var r RequestParser
 		r.Reset(&fuzzLimits)
 		r.Feed(in)
 		if r.Method == CONNECT {
@@ -77,14 +77,14 @@ func FuzzRequest(f *testing.F) {
 		out = r.AppendPath(append(out, ' '), in)
 		out = fmt.Appendf(out, " HTTP/1.1\r\nHost: %s\r\n", r.Authority.Of(in))
 		path := out[r.MethodName.Len+1 : bytes.LastIndex(out, []byte(" HTTP/1.1"))]
-		out = append(AppendFields(out, in, &r.Head, rewritten), "\r\n"...)
+		out = append(AppendFields(out, in, &r.Message, rewritten), "\r\n"...)
 		sameRequest(t, &r, in, out, path)
 	})
 }
 
 // sameRequest checks that out is read as the request r of in, with this path.
-func sameRequest(t *testing.T, r *Request, in, out, path []byte) {
-	var again Request
+func sameRequest(t *testing.T, r *RequestParser, in, out, path []byte) {
+	var again RequestParser
 	again.Reset(&testLimits)
 	if again.Feed(out) != Done {
 		t.Fatalf("%q: refused what we wrote: %v", out, again.Reason)
@@ -102,7 +102,7 @@ func sameRequest(t *testing.T, r *Request, in, out, path []byte) {
 	if h := string(r.Authority.Of(in)); string(again.Authority.Of(out)) != h || theirs.Host != h {
 		t.Fatalf("%q: hosts %q and %q, want %q", out, again.Authority.Of(out), theirs.Host, h)
 	}
-	sameFields(t, &again.Head, out, theirs.Header, kept(&r.Head, in))
+	sameFields(t, &again.Message, out, theirs.Header, kept(&r.Message, in))
 }
 
 func FuzzResponse(f *testing.F) {
@@ -119,11 +119,11 @@ func FuzzResponse(f *testing.F) {
 		if sameHowever(t, newResponse(m), in, cut).status != Done {
 			return
 		}
-		var r, again Response
+		var r, again ResponseParser
 		r.Reset(&fuzzLimits, m)
 		r.Feed(in)
 		out := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\n", r.Code, r.Phrase.Of(in))
-		out = append(AppendFields(out, in, &r.Head, rewritten), "\r\n"...)
+		out = append(AppendFields(out, in, &r.Message, rewritten), "\r\n"...)
 		again.Reset(&testLimits, m)
 		if again.Feed(out) != Done || again.Code != r.Code || !bytes.Equal(again.Phrase.Of(out), r.Phrase.Of(in)) {
 			t.Fatalf("%q: %v, %d %q", out, again.Reason, again.Code, again.Phrase.Of(out))
@@ -132,7 +132,7 @@ func FuzzResponse(f *testing.F) {
 		if err != nil || theirs.StatusCode != r.Code {
 			t.Fatalf("%q: net/http: %v, %v", out, err, theirs)
 		}
-		sameFields(t, &again.Head, out, theirs.Header, kept(&r.Head, in))
+		sameFields(t, &again.Message, out, theirs.Header, kept(&r.Message, in))
 	})
 }
 

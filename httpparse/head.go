@@ -26,46 +26,67 @@ const (
 
 const nominatedMax = 64
 
-// reset makes h ready for a new head that begins in state s and in which the
-// watched fields matter.
-func (h *Head) reset(l *Limits, s state, watched FieldSet) {
-	fields := h.Fields
+// lineParser is the part of a parser that requests and responses share: its place
+// in the buffer and what it needs only until the head is whole. The message that
+// it fills is handed to it call by call.
+type lineParser struct {
+	Reason    Reason // set by Bad
+	ReasonOff uint32 // offset in the buffer of the byte that was refused
+
+	state     state
+	pos       uint32 // how far the buffer has been read
+	mark      uint32 // where the method or the target began
+	headMax   uint32
+	targetMax uint32
+	fieldMax  uint32
+	watched   FieldSet // fields that note looks at
+	host      Span     // value of Host
+	coding    Reason   // verdict on Transfer-Encoding, NoReason for chunked
+	keepAlive bool     // Connection has the option keep-alive
+	closing   bool     // Connection has the option close
+	nominated uint8    // how many names Connection has
+}
+
+// reset makes p and m ready for a new head that begins in state s and in which
+// the watched fields matter. It keeps the memory of m.Fields.
+func (p *lineParser) reset(m *Message, l *Limits, s state, watched FieldSet) {
+	fields := m.Fields
 	if cap(fields) < l.Fields {
 		fields = make([]Field, 0, l.Fields)
 	}
-	*h = Head{}
-	h.Fields = fields[:0]
-	h.Length = -1
-	h.state, h.watched = s, watched
-	h.headMax, h.targetMax, h.fieldMax = uint32(l.HeadBytes), uint32(l.TargetBytes), uint32(l.Fields)
+	*m = Message{Fields: fields[:0], Length: -1}
+	*p = lineParser{
+		state: s, watched: watched,
+		headMax: uint32(l.HeadBytes), targetMax: uint32(l.TargetBytes), fieldMax: uint32(l.Fields),
+	}
 }
 
 // view returns the part of b that may be looked at. What lies behind HeadBytes
 // has no say, so that the verdict does not depend on how much came at once.
-func (h *Head) view(b []byte) []byte { return b[:min(len(b), int(h.headMax))] }
+func (p *lineParser) view(b []byte) []byte { return b[:min(len(b), int(p.headMax))] }
 
 // refuse makes Bad, for r at offset i, the last word on this head.
-func (h *Head) refuse(r Reason, i int) Status {
-	h.state, h.Reason, h.ReasonOff = refused, r, uint32(i)
+func (p *lineParser) refuse(r Reason, i int) Status {
+	p.state, p.Reason, p.ReasonOff = refused, r, uint32(i)
 	return Bad
 }
 
 // wait notes that the head goes on in state s at offset i, which is not there
 // yet. It refuses a head that has used up its limit.
-func (h *Head) wait(s state, i int, b []byte) Status {
-	h.state, h.pos = s, uint32(i)
-	if len(b) < int(h.headMax) {
+func (p *lineParser) wait(s state, i int, b []byte) Status {
+	p.state, p.pos = s, uint32(i)
+	if len(b) < int(p.headMax) {
 		return More
 	}
 	if s == inTarget {
-		return h.refuse(LongTarget, i)
+		return p.refuse(LongTarget, i)
 	}
-	return h.refuse(LongHead, i)
+	return p.refuse(LongHead, i)
 }
 
 // verdict repeats the last word on a head that had one.
-func (h *Head) verdict() Status {
-	if h.state == refused {
+func (p *lineParser) verdict() Status {
+	if p.state == refused {
 		return Bad
 	}
 	return Done
@@ -73,22 +94,22 @@ func (h *Head) verdict() Status {
 
 // lines reads field lines and the empty line behind them (RFC 9112 5). b is
 // what view returned.
-func (h *Head) lines(b []byte) Status {
-	i, n := int(h.pos), len(h.Fields)
-	fields := h.Fields[:h.fieldMax]
+func (p *lineParser) lines(m *Message, b []byte) Status {
+	i, n := int(p.pos), len(m.Fields)
+	fields := m.Fields[:p.fieldMax]
 	f := &fields[min(n, len(fields)-1)] // the field that is being read
-	for s := h.state; ; s = atLine {
+	for s := p.state; ; s = atLine {
 		switch s {
 		case atLine:
 			if i >= len(b) {
-				return h.pause(atLine, i, n, b)
+				return p.pause(m, atLine, i, n, b)
 			}
 			if b[i] == '\r' {
 				i++
-				return h.end(i, n, b)
+				return p.end(m, i, n, b)
 			}
 			if n == len(fields) {
-				return h.refuse(ManyFields, i)
+				return p.refuse(ManyFields, i)
 			}
 			f = &fields[n]
 			f.Name.Off = uint32(i)
@@ -96,11 +117,11 @@ func (h *Head) lines(b []byte) Status {
 		case inName:
 			i = scanToken(b, i)
 			if i >= len(b) {
-				return h.pause(inName, i, n, b)
+				return p.pause(m, inName, i, n, b)
 			}
 			off := f.Name.Off
 			if b[i] != ':' || i == int(off) {
-				return h.refuse(nameFault(b[i], i == int(off)), i)
+				return p.refuse(nameFault(b[i], i == int(off)), i)
 			}
 			f.Name.Len = uint32(i) - off
 			i++
@@ -110,54 +131,54 @@ func (h *Head) lines(b []byte) Status {
 				i++
 			}
 			if i >= len(b) {
-				return h.pause(beforeValue, i, n, b)
+				return p.pause(m, beforeValue, i, n, b)
 			}
 			f.Value.Off = uint32(i)
 			fallthrough
 		case inValue:
 			i = scanValue(b, i)
 			if i >= len(b) {
-				return h.pause(inValue, i, n, b)
+				return p.pause(m, inValue, i, n, b)
 			}
 			if b[i] != '\r' {
-				return h.refuse(controlFault(b[i], BadValue), i)
+				return p.refuse(controlFault(b[i], BadValue), i)
 			}
 			i++
 			fallthrough
 		case afterValue:
 			if i >= len(b) {
-				return h.pause(afterValue, i, n, b)
+				return p.pause(m, afterValue, i, n, b)
 			}
 			if b[i] != '\n' {
-				return h.refuse(BareCR, i)
+				return p.refuse(BareCR, i)
 			}
-			if r := h.field(b, f, i-1); r != NoReason {
-				return h.refuse(r, i)
+			if r := p.field(m, b, f, i-1); r != NoReason {
+				return p.refuse(r, i)
 			}
 			i++
 			n++
 		case afterHead:
-			return h.end(i, n, b)
+			return p.end(m, i, n, b)
 		}
 	}
 }
 
 // pause is wait with n whole fields.
-func (h *Head) pause(s state, i, n int, b []byte) Status {
-	h.Fields = h.Fields[:n]
-	return h.wait(s, i, b)
+func (p *lineParser) pause(m *Message, s state, i, n int, b []byte) Status {
+	m.Fields = m.Fields[:n]
+	return p.wait(s, i, b)
 }
 
 // end reads the LF of the empty line.
-func (h *Head) end(i, n int, b []byte) Status {
+func (p *lineParser) end(m *Message, i, n int, b []byte) Status {
 	if i >= len(b) {
-		return h.pause(afterHead, i, n, b)
+		return p.pause(m, afterHead, i, n, b)
 	}
 	if b[i] != '\n' {
-		return h.refuse(BareCR, i)
+		return p.refuse(BareCR, i)
 	}
-	h.Fields = h.Fields[:n]
-	h.state, h.pos, h.HeadLen = over, uint32(i), uint32(i)+1
+	m.Fields = m.Fields[:n]
+	p.state, p.pos, m.HeadLen = over, uint32(i), uint32(i)+1
 	return Done
 }
 
@@ -186,7 +207,7 @@ func controlFault(c byte, r Reason) Reason {
 }
 
 // field completes f, whose line ends with the CR at cr, and takes note of it.
-func (h *Head) field(b []byte, f *Field, cr int) Reason {
+func (p *lineParser) field(m *Message, b []byte, f *Field, cr int) Reason {
 	end, off := cr, int(f.Value.Off)
 	for end > off && (b[end-1] == ' ' || b[end-1] == '\t') {
 		end--
@@ -199,32 +220,32 @@ func (h *Head) field(b []byte, f *Field, cr int) Reason {
 	if f.ID == Other {
 		return NoReason
 	}
-	before := h.Seen
-	h.Seen |= 1 << (f.ID & 63)
-	if !h.watched.Has(f.ID) {
+	before := m.Seen
+	m.Seen |= 1 << (f.ID & 63)
+	if !p.watched.Has(f.ID) {
 		return NoReason
 	}
-	return h.note(b, f, before)
+	return p.note(m, b, f, before)
 }
 
 // note looks at a field that has a say in how the message is read; before is
 // what was seen before it.
-func (h *Head) note(b []byte, f *Field, before FieldSet) Reason {
+func (p *lineParser) note(m *Message, b []byte, f *Field, before FieldSet) Reason {
 	again := before.Has(f.ID)
 	switch f.ID {
 	case Connection:
-		return h.options(f.Value.Of(b))
+		return p.options(m, f.Value.Of(b))
 	case ContentLength:
-		return h.length(f.Value.Of(b), again)
+		return p.length(m, f.Value.Of(b), again)
 	case TransferEncoding:
-		if h.coding = codingVerdict(f.Value.Of(b)); again {
-			h.coding = BadCoding
+		if p.coding = codingVerdict(f.Value.Of(b)); again {
+			p.coding = BadCoding
 		}
 	case Host:
 		if again {
 			return ManyHosts
 		}
-		if h.host = f.Value; f.Value.Len > 0 && !authority(f.Value.Of(b)) {
+		if p.host = f.Value; f.Value.Len > 0 && !authority(f.Value.Of(b)) {
 			return BadHost
 		}
 	}
@@ -233,7 +254,7 @@ func (h *Head) note(b []byte, f *Field, before FieldSet) Reason {
 
 // options reads one Connection field (RFC 9110 7.6.1). Empty elements are
 // ignored (RFC 9110 5.6.1).
-func (h *Head) options(v []byte) Reason {
+func (p *lineParser) options(m *Message, v []byte) Reason {
 	for i := 0; i < len(v); {
 		if c := v[i]; c == ',' || c == ' ' || c == '\t' {
 			i++
@@ -243,7 +264,7 @@ func (h *Head) options(v []byte) Reason {
 		if !listGoesOn(v, end) || end == i {
 			return BadConnection
 		}
-		if r := h.option(v[i:end]); r != NoReason {
+		if r := p.option(m, v[i:end]); r != NoReason {
 			return r
 		}
 		i = end
@@ -259,21 +280,21 @@ func listGoesOn(v []byte, i int) bool {
 	return i == len(v) || v[i] == ','
 }
 
-func (h *Head) option(name []byte) Reason {
+func (p *lineParser) option(m *Message, name []byte) Reason {
 	switch {
 	case sameFold(name, "keep-alive"):
-		h.keepAlive = true
+		p.keepAlive = true
 	case sameFold(name, "close"):
-		h.closing = true
+		p.closing = true
 	case sameFold(name, "upgrade"):
-		h.UpgradeOption = true
+		m.UpgradeOption = true
 	case sameFold(name, "te"):
-	case h.nominated == nominatedMax:
+	case p.nominated == nominatedMax:
 		return ManyNominated
 	default:
-		h.nominated++
-		h.nameBits |= nameBit(name)
-		h.Nominated = true
+		p.nominated++
+		m.nameBits |= nameBit(name)
+		m.Nominated = true
 	}
 	return NoReason
 }
@@ -285,20 +306,20 @@ func nameBit(name []byte) uint64 {
 }
 
 // persistence sets Close (RFC 9112 9.3).
-func (h *Head) persistence() {
-	h.Close = h.closing || h.Minor == 0 && !h.keepAlive
+func (p *lineParser) persistence(m *Message) {
+	m.Close = p.closing || m.Minor == 0 && !p.keepAlive
 }
 
 // Nominates reports whether a Connection field of b names the field f (RFC 9110
 // 7.6.1). Host and the fields of the framing are never nominated: without them
 // the message would be another one.
-func (h *Head) Nominates(b []byte, f Field) bool {
-	invariant.Check(h.state == over, "httpparse: Nominates before Done")
-	if !h.Nominated || h.nameBits&nameBit(f.Name.Of(b)) == 0 || essential.Has(f.ID) {
+func (m *Message) Nominates(b []byte, f Field) bool {
+	invariant.Check(m.HeadLen > 0, "httpparse: Nominates before Done")
+	if !m.Nominated || m.nameBits&nameBit(f.Name.Of(b)) == 0 || essential.Has(f.ID) {
 		return false
 	}
-	for i := range h.Fields {
-		if c := &h.Fields[i]; c.ID == Connection && hasName(c.Value.Of(b), f.Name.Of(b)) {
+	for i := range m.Fields {
+		if c := &m.Fields[i]; c.ID == Connection && hasName(c.Value.Of(b), f.Name.Of(b)) {
 			return true
 		}
 	}
@@ -309,12 +330,12 @@ var essential = SetOf(Host, ContentLength, TransferEncoding)
 
 // HasToken reports whether a comma-separated list field id holds the token (lower
 // case) in b.
-func (h *Head) HasToken(b []byte, id FieldID, token string) bool {
-	if !h.Seen.Has(id) {
+func (m *Message) HasToken(b []byte, id FieldID, token string) bool {
+	if !m.Seen.Has(id) {
 		return false
 	}
-	for i := range h.Fields {
-		if f := &h.Fields[i]; f.ID == id && hasToken(f.Value.Of(b), token) {
+	for i := range m.Fields {
+		if f := &m.Fields[i]; f.ID == id && hasToken(f.Value.Of(b), token) {
 			return true
 		}
 	}
@@ -322,9 +343,9 @@ func (h *Head) HasToken(b []byte, id FieldID, token string) bool {
 }
 
 // Find returns the first field id.
-func (h *Head) Find(id FieldID) (Field, bool) {
-	if h.Seen.Has(id) {
-		for _, f := range h.Fields {
+func (m *Message) Find(id FieldID) (Field, bool) {
+	if m.Seen.Has(id) {
+		for _, f := range m.Fields {
 			if f.ID == id {
 				return f, true
 			}

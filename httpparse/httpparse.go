@@ -106,31 +106,50 @@ const (
 	PATCH
 )
 
-// Head is what requests and responses have in common.
-type Head struct {
-	HeadLen       uint32   // bytes, with the empty line; set by Done
+// Message is the head of a request or a response, whatever protocol it came in:
+// what is known of it beside the buffer that holds its field lines. A parser
+// fills it, and it is valid once the parser has returned Done.
+type Message struct {
+	HeadLen       uint32   // bytes of the head in the buffer, the empty line included
 	Minor         uint8    // HTTP/1.Minor, as it acts: 0 or 1
 	Framing       Framing  // of the body
-	Length        int64    // bytes of the body; -1 when they cannot be told (see Response)
-	Seen          FieldSet // which known fields are there
+	Length        int64    // bytes of the body, or -1 if the head does not say (see Response)
+	Seen          FieldSet // the known fields that are present
 	Close         bool     // the sender will not keep the connection (RFC 9112 9.3)
 	Nominated     bool     // Connection names fields beside close, keep-alive, upgrade and TE
 	UpgradeOption bool     // Connection has the option upgrade
-	Fields        []Field  // valid after Done, in order
-	Reason        Reason   // set by Bad
-	ReasonOff     uint32   // where in the buffer
+	Fields        []Field  // in order
 
-	state     state
-	pos       uint32 // how far the buffer has been read
-	mark      uint32 // where the method or the target began
-	headMax   uint32
-	targetMax uint32
-	fieldMax  uint32
-	watched   FieldSet // fields that note looks at
-	host      Span     // value of Host
-	coding    Reason   // verdict on Transfer-Encoding, NoReason for chunked
-	keepAlive bool     // Connection has the option keep-alive
-	closing   bool     // Connection has the option close
-	nominated uint8    // how many names Connection has
-	nameBits  uint64   // one bit for each of them, see nameBit
+	nameBits uint64 // a bit for each name that Connection nominates, see nameBit
+}
+
+// Request is the head of a request.
+type Request struct {
+	Message
+	Method     Method
+	MethodName Span
+	Target     Span // as it came
+	// Path is what is sent on in origin-form: all of an origin-form target, "*" for
+	// asterisk-form, the path and query of an absolute-form one. The last may be
+	// empty or begin with '?': AppendPath puts in what is missing. It is empty
+	// for CONNECT.
+	Path Span
+	// Authority is the effective host: that of an absolute-form or authority-form
+	// target, else the value of Host (empty when that is, or in HTTP/1.0 when
+	// there is none).
+	Authority      Span
+	ExpectContinue bool // Expect: 100-continue, HTTP/1.1 only
+}
+
+// Response is the head of a response.
+//
+// Length is the value of Content-Length if the framing is Length, and also if
+// there is no body because the request was HEAD or the code is 304: then it may be
+// passed on. It is -1 without a Content-Length, and for 1xx and 204, which must
+// not have one (RFC 9110 8.6). A Transfer-Encoding there has no effect and must
+// not be passed on.
+type Response struct {
+	Message
+	Code   int  // 100 to 999
+	Phrase Span // reason phrase, may be empty
 }

@@ -19,23 +19,23 @@ type headCase struct {
 // parser is what the three head parsers have in common for the tests.
 type parser interface {
 	Feed(b []byte) Status
-	head() *Head
+	parts() (*Message, *lineParser)
 	describe(b []byte) string
 }
 
-func (r *Request) head() *Head  { return &r.Head }
-func (r *Response) head() *Head { return &r.Head }
-func (t *Trailers) head() *Head { return &t.Head }
+func (r *RequestParser) parts() (*Message, *lineParser)  { return &r.Message, &r.lineParser }
+func (r *ResponseParser) parts() (*Message, *lineParser) { return &r.Message, &r.lineParser }
+func (t *Trailers) parts() (*Message, *lineParser)       { return &t.Message, &t.lineParser }
 
 func newRequest(l Limits) parser {
-	r := new(Request)
+	r := new(RequestParser)
 	r.Reset(&l)
 	return r
 }
 
 func newResponse(m Method) func(Limits) parser {
 	return func(l Limits) parser {
-		r := new(Response)
+		r := new(ResponseParser)
 		r.Reset(&l, m)
 		return r
 	}
@@ -47,7 +47,7 @@ func newTrailers(l Limits) parser {
 	return t
 }
 
-func (r *Request) describe(b []byte) string {
+func (r *RequestParser) describe(b []byte) string {
 	s := fmt.Sprintf("%s %s %s", r.MethodName.Of(b), r.AppendPath(nil, b), r.Authority.Of(b))
 	if r.ExpectContinue {
 		s += " expect"
@@ -55,7 +55,7 @@ func (r *Request) describe(b []byte) string {
 	return s + r.traits()
 }
 
-func (r *Response) describe(b []byte) string {
+func (r *ResponseParser) describe(b []byte) string {
 	return fmt.Sprintf("%d %s", r.Code, r.Phrase.Of(b)) + r.traits()
 }
 
@@ -68,7 +68,7 @@ func (t *Trailers) describe(b []byte) string {
 }
 
 // traits names what is not usual in a head: HTTP/1.1, no body, keep-alive.
-func (h *Head) traits() (s string) {
+func (h *Message) traits() (s string) {
 	if h.Minor != 1 {
 		s += " 1.0"
 	}
@@ -105,8 +105,8 @@ type outcome struct {
 }
 
 func outcomeOf(p parser, st Status, b []byte) outcome {
-	h := p.head()
-	o := outcome{status: st, reason: h.Reason, off: h.ReasonOff, len: h.HeadLen}
+	h, at := p.parts()
+	o := outcome{status: st, reason: at.Reason, off: at.ReasonOff, len: h.HeadLen}
 	if st == Done {
 		o.text, o.fields = p.describe(b), h.Fields
 	}

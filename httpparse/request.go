@@ -12,30 +12,18 @@ const (
 	getSP  = 0x20544547
 )
 
-// Request parses a request head.
-type Request struct {
-	Head
-	Method     Method
-	MethodName Span
-	Target     Span // as it came
-	// Path is what goes on in origin-form: all of an origin-form target, "*" for
-	// asterisk-form, the path and query of an absolute-form one. The last may be
-	// empty or begin with '?': AppendPath puts in what is missing. It is empty
-	// for CONNECT.
-	Path Span
-	// Authority is the effective host: that of an absolute-form or authority-form
-	// target, else the value of Host (empty when that is, or in HTTP/1.0 when
-	// there is none).
-	Authority      Span
-	ExpectContinue bool // Expect: 100-continue, HTTP/1.1 only
+// RequestParser parses a request head, piece by piece, into the Request in it.
+type RequestParser struct {
+	Request
+	lineParser
 }
 
 var requestFields = SetOf(Connection, ContentLength, TransferEncoding, Host)
 
 // Reset makes r ready for a new head. It keeps the memory of Fields, which
 // grows to l.Fields the first time.
-func (r *Request) Reset(l *Limits) {
-	r.Head.reset(l, beforeLine, requestFields)
+func (r *RequestParser) Reset(l *Limits) {
+	r.lineParser.reset(&r.Message, l, beforeLine, requestFields)
 	r.Method, r.MethodName, r.Target, r.Path, r.Authority = OtherMethod, Span{}, Span{}, Span{}, Span{}
 	r.ExpectContinue = false
 }
@@ -44,7 +32,7 @@ func (r *Request) Reset(l *Limits) {
 // holds all bytes so far. Up to 4 empty lines (CRLF) before it are skipped and
 // count in HeadLen. More means no fault yet, Done sets HeadLen, Bad sets Reason
 // and ReasonOff. How the head is cut makes no difference.
-func (r *Request) Feed(b []byte) Status {
+func (r *RequestParser) Feed(b []byte) Status {
 	if r.state >= over {
 		return r.verdict()
 	}
@@ -54,14 +42,14 @@ func (r *Request) Feed(b []byte) Status {
 			return st
 		}
 	}
-	if st := r.lines(v); st != Done {
+	if st := r.lines(&r.Message, v); st != Done {
 		return st
 	}
 	return r.finish(v)
 }
 
 // line reads the request line (RFC 9112 3). Done: the fields begin at pos.
-func (r *Request) line(b []byte) Status {
+func (r *RequestParser) line(b []byte) Status {
 	i := int(r.pos)
 	switch r.state {
 	case beforeLine:
@@ -144,7 +132,7 @@ func cutPercent(b []byte, i int) bool {
 
 // method returns the index of the byte behind the method, or one that tells
 // that it is too long. It sets Method.
-func (r *Request) method(b []byte, i int) int {
+func (r *RequestParser) method(b []byte, i int) int {
 	if i == int(r.mark) && len(b)-i >= 4 && binary.LittleEndian.Uint32(b[i:]) == getSP {
 		r.Method = GET
 		return i + 3
@@ -155,7 +143,7 @@ func (r *Request) method(b []byte, i int) int {
 }
 
 // version reads "HTTP/1.x" and CRLF at i.
-func (r *Request) version(b []byte, i int) Status {
+func (r *RequestParser) version(b []byte, i int) Status {
 	if len(b)-i >= 10 && b[i+8] == '\r' && b[i+9] == '\n' {
 		switch binary.LittleEndian.Uint64(b[i:]) {
 		case http11:
@@ -198,7 +186,7 @@ func match(b []byte, pattern string) (int, Reason) {
 }
 
 // lineDone judges the target and lets the fields begin at i.
-func (r *Request) lineDone(b []byte, i int) Status {
+func (r *RequestParser) lineDone(b []byte, i int) Status {
 	if fault := r.target(b); fault != NoReason {
 		return r.refuse(fault, int(r.Target.Off))
 	}
@@ -207,7 +195,7 @@ func (r *Request) lineDone(b []byte, i int) Status {
 }
 
 // finish draws the conclusions from a whole head.
-func (r *Request) finish(b []byte) Status {
+func (r *RequestParser) finish(b []byte) Status {
 	if fault := r.frame(); fault != NoReason {
 		return r.refuse(fault, int(r.pos))
 	}
@@ -217,14 +205,14 @@ func (r *Request) finish(b []byte) Status {
 	if r.Authority.Len == 0 {
 		r.Authority = r.host
 	}
-	r.persistence()
+	r.persistence(&r.Message)
 	r.ExpectContinue = r.Minor > 0 && r.HasToken(b, Expect, "100-continue")
 	return Done
 }
 
 // frame decides how the body ends (RFC 9112 6.3).
-func (r *Request) frame() Reason {
-	if fault := r.codingFault(); fault != NoReason {
+func (r *RequestParser) frame() Reason {
+	if fault := r.codingFault(&r.Message); fault != NoReason {
 		return fault
 	}
 	switch {

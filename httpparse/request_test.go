@@ -278,7 +278,7 @@ func TestEarlyRefusal(t *testing.T) {
 		"GET /" + strings.Repeat("a", 16<<10): LongTarget,
 		get("X\x00")[:33]:                     BadName,
 	} {
-		var r Request
+		var r RequestParser
 		r.Reset(&testLimits)
 		if st := r.Feed([]byte(in)); st != Bad || r.Reason != want {
 			t.Errorf("%.20q: status %d, %v; want %v", in, st, r.Reason, want)
@@ -289,7 +289,7 @@ func TestEarlyRefusal(t *testing.T) {
 // TestVerdictStays: a parser that has spoken does not change its mind.
 func TestVerdictStays(t *testing.T) {
 	for in, want := range map[string]Status{get(""): Done, "\n": Bad} {
-		var r Request
+		var r RequestParser
 		r.Reset(&testLimits)
 		for range 3 {
 			if st := r.Feed([]byte(in)); st != want {
@@ -312,9 +312,9 @@ func TestIdempotent(t *testing.T) {
 }
 
 // parsed is the request of a head that is in order.
-func parsed(t *testing.T, in string) *Request {
+func parsed(t *testing.T, in string) *RequestParser {
 	t.Helper()
-	r := new(Request)
+	r := new(RequestParser)
 	r.Reset(&testLimits)
 	if r.Feed([]byte(in)) != Done {
 		t.Fatalf("%q: %v", in, r.Reason)
@@ -364,8 +364,8 @@ func TestHasToken(t *testing.T) {
 
 // TestMemory: Reset grows Fields once and keeps them; parsing allocates nothing.
 func TestMemory(t *testing.T) {
-	var r Request
-	var p Response
+	var r RequestParser
+	var p ResponseParser
 	var tr Trailers
 	head, reply, trailers := []byte(get("Connection: x-a, close\r\nExpect: 100-continue\r\nX-A: 1\r\n")), []byte(okHead), []byte("X-T: 1\r\n\r\n")
 	out := make([]byte, 0, 4096)
@@ -377,7 +377,7 @@ func TestMemory(t *testing.T) {
 		if r.Feed(head) != Done || p.Feed(reply) != Done || tr.Feed(trailers) != Done {
 			t.Fatal("refused")
 		}
-		out = AppendFields(out[:0], head, &r.Head, SetOf(Host))
+		out = AppendFields(out[:0], head, &r.Message, SetOf(Host))
 		out = AppendTrailers(r.AppendPath(out, head), trailers, &tr)
 		r.HasToken(head, Connection, "close")
 	}); n != 0 {

@@ -1,30 +1,23 @@
 package httpparse
 
-// Response parses a response head.
-//
-// Length is what Content-Length says, if the framing is Length; also if there
-// is no body because the request was HEAD or the code is 304: then it may be
-// passed on. It is -1 without a Content-Length, and for 1xx and 204, which must
-// not have one (RFC 9110 8.6). A Transfer-Encoding there has no effect and must
-// not be passed on.
-type Response struct {
-	Head
-	Code   int  // 100 to 999
-	Phrase Span // reason phrase, may be empty
-	method Method
+// ResponseParser parses a response head, piece by piece, into the Response in it.
+type ResponseParser struct {
+	Response
+	lineParser
+	method Method // of the request that it answers
 }
 
 var responseFields = SetOf(Connection, ContentLength, TransferEncoding)
 
 // Reset makes r ready for a new head; m is the method of the request it answers.
 // It must not be CONNECT: what follows its answer is no body.
-func (r *Response) Reset(l *Limits, m Method) {
-	r.Head.reset(l, inStatus, responseFields)
+func (r *ResponseParser) Reset(l *Limits, m Method) {
+	r.lineParser.reset(&r.Message, l, inStatus, responseFields)
 	r.Code, r.Phrase, r.method = 0, Span{}, m
 }
 
-// Feed is as Request.Feed, without empty lines before the head.
-func (r *Response) Feed(b []byte) Status {
+// Feed is as RequestParser.Feed, without empty lines before the head.
+func (r *ResponseParser) Feed(b []byte) Status {
 	if r.state >= over {
 		return r.verdict()
 	}
@@ -34,7 +27,7 @@ func (r *Response) Feed(b []byte) Status {
 			return st
 		}
 	}
-	if st := r.lines(v); st != Done {
+	if st := r.lines(&r.Message, v); st != Done {
 		return st
 	}
 	return r.finish()
@@ -43,7 +36,7 @@ func (r *Response) Feed(b []byte) Status {
 const statusPattern = "HTTP/d.d ddd"
 
 // line reads the status line (RFC 9112 4). Done: the fields begin at pos.
-func (r *Response) line(b []byte) Status {
+func (r *ResponseParser) line(b []byte) Status {
 	i := int(r.pos)
 	switch r.state {
 	case inStatus:
@@ -88,7 +81,7 @@ func (r *Response) line(b []byte) Status {
 }
 
 // status reads the version and the code.
-func (r *Response) status(b []byte) Status {
+func (r *ResponseParser) status(b []byte) Status {
 	k, fault := match(b, statusPattern)
 	switch {
 	case k >= 9 && b[5] != '1': // first: it is known before what comes behind
@@ -108,18 +101,18 @@ func (r *Response) status(b []byte) Status {
 }
 
 // finish draws the conclusions from a whole head.
-func (r *Response) finish() Status {
-	if fault := r.codingFault(); fault != NoReason {
+func (r *ResponseParser) finish() Status {
+	if fault := r.codingFault(&r.Message); fault != NoReason {
 		return r.refuse(fault, int(r.pos))
 	}
 	r.frame()
-	r.persistence()
+	r.persistence(&r.Message)
 	r.Close = r.Close || r.Framing == Close
 	return Done
 }
 
 // frame decides how the body ends (RFC 9112 6.3).
-func (r *Response) frame() {
+func (r *ResponseParser) frame() {
 	switch {
 	case r.Code < 200 || r.Code == 204:
 		r.Framing, r.Length = None, -1

@@ -116,7 +116,7 @@ func TestLengthWithoutBody(t *testing.T) {
 		{reply(""), GET, -1},
 		{reply("Transfer-Encoding: chunked\r\n"), GET, -1},
 	} {
-		var r Response
+		var r ResponseParser
 		r.Reset(&testLimits, tc.m)
 		if st := r.Feed([]byte(tc.in)); st != Done || r.Length != tc.want {
 			t.Errorf("%q: status %d, length %d, want %d", tc.in, st, r.Length, tc.want)
@@ -127,7 +127,7 @@ func TestLengthWithoutBody(t *testing.T) {
 // TestNothingBehindIsRead: what follows a head belongs to the body.
 func TestNothingBehindIsRead(t *testing.T) {
 	in := reply(cl5)
-	var r Response
+	var r ResponseParser
 	r.Reset(&testLimits, GET)
 	if st := r.Feed([]byte(in + "\x00\n\r")); st != Done || int(r.HeadLen) != len(in) {
 		t.Errorf("status %d, %v, HeadLen %d, want %d", st, r.Reason, r.HeadLen, len(in))

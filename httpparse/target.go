@@ -4,7 +4,7 @@ import "bytes"
 
 // target takes the four forms of a target apart (RFC 9112 3.2). Its bytes have
 // been judged already.
-func (r *Request) target(b []byte) Reason {
+func (r *RequestParser) target(b []byte) Reason {
 	t := r.Target.Of(b)
 	switch {
 	case r.Method == CONNECT:
@@ -22,7 +22,7 @@ func (r *Request) target(b []byte) Reason {
 }
 
 // authorityForm is uri-host ":" port, for CONNECT and nothing else.
-func (r *Request) authorityForm(t []byte) Reason {
+func (r *RequestParser) authorityForm(t []byte) Reason {
 	if !authority(t) {
 		return BadTarget
 	}
@@ -41,7 +41,7 @@ var (
 // absoluteForm is http://authority[/path][?query]. The authority is the host
 // that counts, whatever Host says (RFC 9112 3.2.2); userinfo is refused
 // (RFC 9110 4.2.4).
-func (r *Request) absoluteForm(t []byte) Reason {
+func (r *RequestParser) absoluteForm(t []byte) Reason {
 	scheme, rest, ok := bytes.Cut(t, schemeEnd)
 	switch {
 	case !ok || !isSchemeName(scheme):

@@ -2,18 +2,21 @@ package httpparse
 
 // Trailers parses a trailer section, from behind the last chunk's line to the
 // empty line that ends it. HeadLen is its length in bytes.
-type Trailers struct{ Head }
+type Trailers struct {
+	Message
+	lineParser
+}
 
 // Reset makes t ready for a new section. It keeps the memory of Fields.
-func (t *Trailers) Reset(l *Limits) { t.Head.reset(l, atLine, 0) }
+func (t *Trailers) Reset(l *Limits) { t.lineParser.reset(&t.Message, l, atLine, 0) }
 
-// Feed is as Request.Feed: b starts at the section's first byte. No field of a
+// Feed is as RequestParser.Feed: b starts at the section's first byte. No field of a
 // trailer section has a say in how the message is read.
 func (t *Trailers) Feed(b []byte) Status {
 	if t.state >= over {
 		return t.verdict()
 	}
-	return t.lines(t.view(b))
+	return t.lines(&t.Message, t.view(b))
 }
 
 // neverTrailers are the known fields that may not be sent as trailers.

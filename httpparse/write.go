@@ -6,16 +6,16 @@ import (
 	"lb/internal/invariant"
 )
 
-// AppendFields appends, as "Name: value\r\n", every field of h that is not in
-// drop and not nominated by Connection. b is the buffer that h was fed. Runs of
+// AppendFields appends, as "Name: value\r\n", every field of m that is not in
+// drop and not nominated by Connection. b is the buffer that m was fed. Runs of
 // fields that stand there in that form already are copied in one piece.
-func AppendFields(dst, b []byte, h *Head, drop FieldSet) []byte {
-	invariant.Check(h.state == over, "httpparse: AppendFields before Done")
+func AppendFields(dst, b []byte, m *Message, drop FieldSet) []byte {
+	invariant.Check(m.HeadLen > 0, "httpparse: AppendFields before Done")
 	from, to := uint32(0), uint32(0) // the run that is still to be copied
-	for i := range h.Fields {
-		f := &h.Fields[i]
+	for i := range m.Fields {
+		f := &m.Fields[i]
 		switch {
-		case f.hidden || drop.Has(f.ID) || h.Nominated && h.Nominates(b, *f):
+		case f.hidden || drop.Has(f.ID) || m.Nominated && m.Nominates(b, *f):
 			continue
 		case f.plain && f.Name.Off == to:
 			to = f.lineEnd()
@@ -32,10 +32,10 @@ func AppendFields(dst, b []byte, h *Head, drop FieldSet) []byte {
 }
 
 // Hide leaves the fields of that name, in any case, out of AppendFields, so that
-// they can be set again. b is the buffer that h was fed.
-func (h *Head) Hide(b []byte, name string) {
-	for i := range h.Fields {
-		if f := &h.Fields[i]; int(f.Name.Len) == len(name) && bytes.EqualFold(f.Name.Of(b), []byte(name)) {
+// they can be set again. b is the buffer that m was fed.
+func (m *Message) Hide(b []byte, name string) {
+	for i := range m.Fields {
+		if f := &m.Fields[i]; int(f.Name.Len) == len(name) && bytes.EqualFold(f.Name.Of(b), []byte(name)) {
 			f.hidden = true
 		}
 	}

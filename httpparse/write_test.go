@@ -32,7 +32,7 @@ func TestAppendFields(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			in := get(tc.in)
 			r := parsed(t, in)
-			got := AppendFields([]byte("before\r\n"), []byte(in), &r.Head, tc.drop)
+			got := AppendFields([]byte("before\r\n"), []byte(in), &r.Message, tc.drop)
 			if s, ok := strings.CutPrefix(string(got), "before\r\n"); !ok || s != tc.want {
 				t.Errorf("got %q, want %q", got, tc.want)
 			}
@@ -45,7 +45,7 @@ func TestMovedBuffer(t *testing.T) {
 	in := get("X-A: 1\r\nConnection: x-a\r\nX-B: 2\r\n")
 	r := parsed(t, in)
 	moved := append(make([]byte, 0, 4096), in...)
-	if got := AppendFields(nil, moved, &r.Head, SetOf(Host, Connection)); string(got) != "X-B: 2\r\n" {
+	if got := AppendFields(nil, moved, &r.Message, SetOf(Host, Connection)); string(got) != "X-B: 2\r\n" {
 		t.Errorf("got %q", got)
 	}
 }

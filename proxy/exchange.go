@@ -69,8 +69,8 @@ type exchange struct {
 	route   *route       // that sent it there; nil for none, and from Relay on
 	free    *exchange    // next in the free list
 
-	req      httpparse.Request
-	resp     httpparse.Response
+	req      httpparse.RequestParser
+	resp     httpparse.ResponseParser
 	up, down lane
 	tried    upstream.Tried
 	upgrade  string // the protocols asked for in Upgrade and passed on

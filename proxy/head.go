@@ -61,9 +61,9 @@ func (x *exchange) composeRequest() {
 		drop |= httpparse.SetOf(httpparse.MaxForwards)
 	}
 	if x.route != nil {
-		hide(&r.Head, b, set.SetRequestHeaders)
+		hide(&r.Message, b, set.SetRequestHeaders)
 	}
-	d = httpparse.AppendFields(d, b, &r.Head, drop)
+	d = httpparse.AppendFields(d, b, &r.Message, drop)
 	d = append(d, set.request...)
 	d = x.appendForwarded(d, b)
 	if x.hops >= 0 {
@@ -170,7 +170,7 @@ func (x *exchange) composeInterim(b []byte) {
 	r, ln := &x.resp, &x.down
 	ln.restart(x.p.arena, int(r.HeadLen)+len(r.Fields)+ownFields)
 	d := x.appendStatus(ln.out.B[:0], b)
-	d = httpparse.AppendFields(d, b, &r.Head, hopByHop|httpparse.SetOf(httpparse.Trailer))
+	d = httpparse.AppendFields(d, b, &r.Message, hopByHop|httpparse.SetOf(httpparse.Trailer))
 	if r.Code == 101 {
 		d = x.appendUpgrade(d, b)
 	}
@@ -192,7 +192,7 @@ func (x *exchange) composeResponse() {
 	}
 	var set []byte
 	if x.route != nil {
-		hide(&r.Head, b, x.route.SetResponseHeaders)
+		hide(&r.Message, b, x.route.SetResponseHeaders)
 		set = x.route.response
 	}
 	ln.restart(x.p.arena, int(r.HeadLen)+len(r.Fields)+len(set)+len(x.pool.cfg.Sticky)+ownFields)
@@ -201,7 +201,7 @@ func (x *exchange) composeResponse() {
 	if to != httpparse.Chunked || r.Framing != httpparse.Chunked {
 		drop |= httpparse.SetOf(httpparse.Trailer)
 	}
-	d = httpparse.AppendFields(d, b, &r.Head, drop)
+	d = httpparse.AppendFields(d, b, &r.Message, drop)
 	d = append(d, set...)
 	d = x.appendSticky(d)
 	if !r.Seen.Has(httpparse.Date) && !(x.route != nil && x.route.dated) { // RFC 9110 6.6.1

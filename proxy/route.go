@@ -160,7 +160,7 @@ func (x *exchange) hashed(h config.Hash) []byte {
 			return v
 		}
 	}
-	return c.origin(c.in.Bytes(), &x.req)
+	return c.origin(c.in.Bytes(), &x.req.Request)
 }
 
 // origin returns the address, as text, of who asks: behind proxies that are
@@ -191,7 +191,7 @@ func (c *client) origin(b []byte, r *httpparse.Request) []byte {
 }
 
 // hide takes fields out of a parsed head that are set again.
-func hide(h *httpparse.Head, b []byte, set []config.Field) {
+func hide(h *httpparse.Message, b []byte, set []config.Field) {
 	for _, f := range set {
 		h.Hide(b, f.Name)
 	}
