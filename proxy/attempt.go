@@ -1,29 +1,73 @@
 package proxy
 
-import "lb/upstream"
+import (
+	"time"
+
+	"lb/loop/tick"
+	"lb/proxy/lane"
+	"lb/upstream"
+)
+
+// choice is what an exchange goes by when it picks a backend.
+type choice struct {
+	route *route // that sent the request to pool, or nil if none did; nil from Relay on
+	pool  *pool  // that takes the request; nil before Pick and from Relay on
+	tried upstream.Tried
+	key   uint64 // Hash of what the pool hashes
+
+	sticky    [stickyMax]byte // value of the pool's cookie
+	stickyLen uint8
+
+	wait    upstream.WaitLink[*exchange]
+	waiting bool // for room, in pool.waits or pool.again
+}
+
+// reset prepares c for another exchange.
+func (c *choice) reset() {
+	c.route, c.pool = nil, nil
+	c.tried.Reset()
+}
+
+// attempt is one try at one backend.
+type attempt struct {
+	backend  *backendConn  // nil before Dial, and while a reply of lb's own is sent
+	target   *target       // or nil without an attempt
+	index    int           // of target in pool
+	asked    tick.Instant  // when the attempt began to send
+	answered time.Duration // to the head of its final response; 0 if there was none, or it is a fault
+	sent     int64         // bytes of the request that the backend took
+	received int64         // bytes of the response, head and body, that came
+	fresh    bool          // no idle conn may be used
+	blamed   bool          // a fault of this attempt has been noted
+}
+
+// answeredEarly, as a time to the first byte, says that the answer came before the
+// request was whole, so that there is none.
+const answeredEarly = 1 << 62 * time.Nanosecond
 
 // pick chooses a backend and a conn to it.
 func (x *exchange) pick() (ended bool) {
-	if x.pool.heir != nil {
+	if x.pool.successor != nil {
 		x.follow()
 	}
 	p, q := x.p, x.pool
 	if first, waited := q.queueOf(x).First(); waited && first != x || q.yields(x) {
 		return x.queue() // others were here before
 	}
-	i, why := q.Pick(upstream.Ask{Tried: &x.tried, Key: x.key, Sticky: x.sticky[:x.stickyLen]}, p.loop.Now())
+	now := p.loop.Now()
+	i, why := q.Pick(upstream.Ask{Tried: &x.tried, Key: x.key, Sticky: x.sticky[:x.stickyLen]}, now)
 	switch why {
 	case upstream.Picked:
 	case upstream.Full:
 		return x.queue()
 	default:
-		return x.fail(fault{side: lbSide, cause: noBackend})
+		return x.fail(Fault{Side: LBSide, Cause: causeNoBackend})
 	}
 	t := q.targets[i]
 	x.target, x.index = t, i
 	x.leaveQueue()
 	x.tried.Add(i)
-	x.attempts++
+	x.recordPick(t, now)
 	x.blamed = false
 	x.resp.Reset(&x.snap.limits, x.req.Method)
 	t.Slot.Attempts.Add(1)
@@ -37,12 +81,12 @@ func (x *exchange) pick() (ended bool) {
 	return x.dial()
 }
 
-// takeIdle takes a conn of t from the idle list. A request that could not be sent
-// twice is worth a look whether the conn still lives.
+// takeIdle takes a conn of t from the idle list, or returns nil if there is none. A
+// request that could not be sent twice is worth a look whether the conn still lives.
 func (x *exchange) takeIdle(t *target) *backendConn {
 	for {
 		b := x.p.takeIdle(t)
-		if b == nil || x.idempotent && x.up.whole && x.up.held {
+		if b == nil || x.idempotent && x.up.Whole && x.up.Held {
 			return b
 		}
 		n, err := b.probe()
@@ -61,16 +105,16 @@ func (x *exchange) takeIdle(t *target) *backendConn {
 func (x *exchange) dial() (ended bool) {
 	p, t := x.p, x.target
 	if len(t.addrs) == 0 {
-		return x.fail(fault{side: backendSide, cause: noConnect})
+		return x.fail(Fault{Side: BackendSide, Cause: causeNoConnect})
 	}
 	t.next = (t.next + 1) % len(t.addrs)
 	b := p.newBackend(t)
 	if err := p.loop.Dial(&b.Conn, b, &t.addrs[t.next]); err != nil {
 		b.next, p.freeBacks = p.freeBacks, b
 		if lackOf(err) {
-			return x.fail(fault{side: lbSide, cause: exhausted})
+			return x.fail(Fault{Side: LBSide, Cause: causeExhausted})
 		}
-		return x.fail(fault{side: backendSide, cause: noConnect})
+		return x.fail(Fault{Side: BackendSide, Cause: causeNoConnect})
 	}
 	p.counters.BackendConns.Add(1)
 	t.Slot.Conns.Add(1)
@@ -96,8 +140,8 @@ func (x *exchange) dropBackend() {
 	x.endAttempt()
 }
 
-// endAttempt notes the end of the attempt on the board. That it is at work no
-// more is the last it says there: see target.release.
+// endAttempt notes the end of the attempt on the board. Nothing of it is written there
+// afterwards: see target.release.
 func (x *exchange) endAttempt() {
 	if t := x.target; t != nil {
 		if x.answered > 0 {
@@ -108,24 +152,24 @@ func (x *exchange) endAttempt() {
 		t.Slot.BytesFrom.Add(uint64(x.received))
 		x.p.counters.BytesToBackend.Add(uint64(x.sent))
 		x.p.counters.BytesFromBackend.Add(uint64(x.received))
-		t.bulky = x.received > slabBytes
+		t.bulky = x.received > lane.SlabBytes
 		x.target, x.received = nil, 0
 		t.release()
 	}
 }
 
-// dialled looks how the attempt to connect ended, if it has.
+// dialled looks at how the attempt to connect ended, if it has.
 func (x *exchange) dialled() (ended bool) {
 	b := x.backend
-	if x.client.Hangup() {
-		return x.fail(fault{side: clientSide, cause: gone})
+	if x.front.Gone() {
+		return x.fail(Fault{Side: ClientSide, Cause: causeGone})
 	}
 	if !b.Writable() && !b.Hangup() {
 		x.arm()
 		return false
 	}
 	if b.DialResult() != nil {
-		return x.fail(fault{side: backendSide, cause: noConnect})
+		return x.fail(Fault{Side: BackendSide, Cause: causeNoConnect})
 	}
 	x.enter(Send)
 	return x.pump()

@@ -3,9 +3,9 @@ package proxy
 import (
 	"time"
 
-	"lb/arena"
 	"lb/loop"
 	"lb/loop/tick"
+	"lb/proxy/lane"
 	"lb/upstream"
 )
 
@@ -16,7 +16,7 @@ type backendConn struct {
 	p     *Proxy
 	x     *exchange
 	to    *target
-	in    *arena.Slab // bytes read and not yet used up
+	in    lane.Inbox
 	link  upstream.Link[*backendConn]
 	timer loop.Timer   // the deadline of an idle one
 	since tick.Instant // when it became idle
@@ -38,7 +38,7 @@ func (p *Proxy) newBackend(t *target) *backendConn {
 // Ready is called by the loop.
 func (b *backendConn) Ready() {
 	if b.x != nil {
-		b.x.client.advance()
+		b.x.front.Advance()
 		return
 	}
 	// Nothing was asked for on an idle conn: a byte would be the answer to the
@@ -64,7 +64,7 @@ func (b *backendConn) fresh() bool { return !b.Readable() && !b.PeerShut() && !b
 // take it from there any more.
 func (b *backendConn) idle() {
 	p := b.p
-	p.drop(&b.in)
+	b.in.Drop(p.arena)
 	b.x, b.since = nil, p.loop.Now()
 	if b.to.Gone {
 		b.close()
@@ -111,6 +111,12 @@ func (p *Proxy) takeIdle(t *target) *backendConn {
 	}
 }
 
+// probe reads from an idle conn: n > 0 means that bytes came which no request asked for.
+func (b *backendConn) probe() (n int, err error) {
+	n, err = b.Read(b.p.probed[:])
+	return n, err
+}
+
 // close ends b, wherever it is. Again does nothing.
 func (b *backendConn) close() {
 	p := b.p
@@ -120,8 +126,8 @@ func (b *backendConn) close() {
 	if b.to.Idle.Remove(&b.link) {
 		p.counters.BackendIdle.Sub(1)
 	}
-	p.arena.Put(b.in)
-	b.in, b.x = nil, nil
+	b.in.Release(p.arena)
+	b.x = nil
 	p.loop.Disarm(&b.timer)
 	b.Conn.Close(false)
 	p.counters.BackendConns.Sub(1)
@@ -130,7 +136,7 @@ func (b *backendConn) close() {
 
 // Panicked is called by the loop when an event of b ended in a panic.
 func (b *backendConn) Panicked(value any, stack []byte) {
-	b.p.panicked(value, stack)
+	b.p.Panicked(value, stack)
 	if b.x == nil {
 		b.close()
 	}

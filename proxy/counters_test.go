@@ -6,6 +6,7 @@ import (
 
 	"lb/board"
 	"lb/loop/looptest"
+	"lb/proxy/h1"
 )
 
 // TestCounters: what the board says after a few exchanges whose course is known.
@@ -84,7 +85,7 @@ func TestCounters(t *testing.T) {
 	if down == 0 || up == 0 {
 		t.Error("nothing went through")
 	}
-	r.pass(r.p.now.cfg.Timeouts.BackendIdle + lingerTimeout)
+	r.pass(r.p.now.cfg.Timeouts.BackendIdle + h1.LingerTimeout)
 	if left := r.leftovers(); len(left) > 0 {
 		t.Errorf("left over: %q", left)
 	}

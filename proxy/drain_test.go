@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"lb/proxy/h1"
 	"strings"
 	"testing"
 	"time"
@@ -16,20 +17,21 @@ func TestDrainAmongPipelinedRequests(t *testing.T) {
 	r.settle()
 	one := "OPTIONS * HTTP/1.1\r\nHost: a.example\r\nMax-Forwards: 0\r\nX: " + strings.Repeat("x", 1000) + "\r\n\r\n"
 	client.Send([]byte(strings.Repeat(one, 100)))
+	between := func() bool { return r.p.arena.Out() > 0 && r.p.counters.Exchanges.Load() == 0 }
 	for range 10 {
-		if c := r.p.clients; c.x == nil && c.in != nil {
+		if between() {
 			break
 		}
 		r.l.Turn(false)
 	}
-	if r.p.clients.in == nil {
+	if !between() {
 		t.Fatal("no requests are left for the next turn")
 	}
 	drained := 0
 	r.l.Post(func() { r.p.Drain(func() { drained++ }) })
 	r.pass(2 * time.Second)
 	client.Close()
-	r.pass(lingerTimeout)
+	r.pass(h1.LingerTimeout)
 	got := client.Received()
 	all, good, last := bytes.Count(got, []byte("HTTP/1.1 ")), bytes.Count(got, []byte("HTTP/1.1 200 OK")), bytes.Count(got, []byte("Connection: close"))
 	if all == 0 || good != all || last != 1 {
@@ -60,7 +62,7 @@ func TestPassedBehindADrain(t *testing.T) {
 		t.Errorf("%q, ended %v", late.Received(), late.Ended())
 	}
 	late.Close()
-	r.pass(lingerTimeout)
+	r.pass(h1.LingerTimeout)
 	if left := r.leftovers(); len(left) > 0 {
 		t.Errorf("left over: %q", left)
 	}

@@ -103,11 +103,11 @@ func (e *even) rests() bool {
 // passesOn gives a new conn to another loop if that is better, and returns true
 // if it has: fd is no longer this loop's then.
 func (p *Proxy) passesOn(fd int, peer netip.AddrPort) bool {
-	if p.passOn == nil || p.open < evenMargin || p.draining || len(p.even.others) == 0 {
+	if p.passOn == nil || p.shared.Clients < evenMargin || p.shared.Draining || len(p.even.others) == 0 {
 		return false
 	}
 	now := p.loop.Now()
-	to := p.even.choose(p.open, now)
+	to := p.even.choose(p.shared.Clients, now)
 	if to == nil || !p.passOn(to.slot, fd, peer) {
 		return false
 	}

@@ -210,18 +210,18 @@ func TestPassOn(t *testing.T) {
 	}
 	o.Board.Loop(7).ClientConns.Add(1)
 	connect(4)
-	if len(passed) != 0 || r.p.open != 4 {
+	if len(passed) != 0 || r.p.shared.Clients != 4 {
 		t.Fatalf("%v passed of the first four", passed)
 	}
 	connect(1)
-	if !slices.Equal(passed, []int{5}) || r.p.open != 4 || r.p.counters.Accepted.Load() != 4 {
-		t.Errorf("passed to %v, %d kept, %d counted; want 5, 4 and 4", passed, r.p.open, r.p.counters.Accepted.Load())
+	if !slices.Equal(passed, []int{5}) || r.p.shared.Clients != 4 || r.p.counters.Accepted.Load() != 4 {
+		t.Errorf("passed to %v, %d kept, %d counted; want 5, 4 and 4", passed, r.p.shared.Clients, r.p.counters.Accepted.Load())
 	}
 	taken, passed = false, nil
 	r.pass(time.Second) // so that it counts no more
 	connect(1)
-	if !slices.Equal(passed, []int{5}) || r.p.open != 5 {
-		t.Errorf("passed to %v, which do not want it, %d kept; want 5 and 5", passed, r.p.open)
+	if !slices.Equal(passed, []int{5}) || r.p.shared.Clients != 5 {
+		t.Errorf("passed to %v, which do not want it, %d kept; want 5 and 5", passed, r.p.shared.Clients)
 	}
 	taken, passed = true, nil
 	var peers []*looptest.Peer
@@ -235,8 +235,8 @@ func TestPassOn(t *testing.T) {
 		r.l.Post(func() { r.p.Passed(fd, from) })
 	}
 	r.settle()
-	if len(passed) != evenRests-1 || r.p.open != 6 {
-		t.Errorf("%d of %d passed on again, %d open; want all but one, and 6", len(passed), evenRests, r.p.open)
+	if len(passed) != evenRests-1 || r.p.shared.Clients != 6 {
+		t.Errorf("%d of %d passed on again, %d open; want all but one, and 6", len(passed), evenRests, r.p.shared.Clients)
 	}
 	passed = nil
 	peers[evenRests-1].Send([]byte(ask))
@@ -251,7 +251,7 @@ func TestPassOn(t *testing.T) {
 	s.Number, s.Loops, s.Slots = s.Number+1, 1, []int{2}
 	r.l.Post(func() { r.p.Reload(s) })
 	connect(1)
-	if len(passed) != 0 || r.p.open != 7 {
+	if len(passed) != 0 || r.p.shared.Clients != 7 {
 		t.Errorf("a lone loop passes on to %v", passed)
 	}
 }

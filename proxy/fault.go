@@ -5,95 +5,108 @@ import (
 
 	"lb/board"
 	"lb/httpparse"
+	"lb/proxy/front"
 	"lb/upstream"
 )
 
-// side says whose doing a fault is. Only faults of the backend count against it.
-type side uint8
+// Side is the side at fault. Only faults of the backend count against it.
+type Side uint8
 
+// The sides. noSide is that of a deadline that nobody is to blame for.
 const (
-	noSide side = iota
-	clientSide
-	backendSide
-	lbSide
+	noSide Side = iota
+	ClientSide
+	BackendSide
+	LBSide
 )
 
-// cause says what happened.
-type cause uint8
+var sideNames = [...]string{"", "client", "backend", "lb"}
+
+// String returns the name of the side in logs, empty if nobody is at fault.
+func (s Side) String() string { return sideNames[s] }
+
+// Cause is what happened.
+type Cause uint8
 
 const (
-	noCause    cause = iota
-	gone             // the client went away
-	shortBody        // the client ended inside its request
-	badRequest       // refused by the parser, with a reason
-	tooLarge         // the body is longer than the limit
-	slow             // a deadline passed
-	noConnect        // the backend could not be reached
-	reset            // the backend ended or reset the conn before its answer was whole
-	badAnswer        // what the backend sent is no answer to this request
-	noBackend        // there is none to try
-	exhausted        // lb has no descriptor, port or memory left
-	panicked         // a mistake of our own
-	cutOff           // told to stop
-	crowded          // every backend is full, and the queue too, or for too long
-	refused          // an answer whose status is to be retried
+	noCause         Cause = iota
+	causeGone             // the client went away
+	causeShortBody        // the client ended its side inside its request
+	causeBadRequest       // the parser refused the request, for Fault.Reason
+	causeTooLarge         // the body is longer than the limit
+	causeSlow             // a deadline passed
+	causeNoConnect        // the backend could not be reached
+	causeReset            // the backend ended or reset the conn before its answer was whole
+	causeBadAnswer        // the backend sent something that is no answer to this request
+	causeNoBackend        // there is none to try
+	causeExhausted        // lb has no descriptor, port or memory left
+	causePanicked         // a mistake of our own
+	causeCut              // lb stops
+	causeCrowded          // every backend is full, and the queue too, or for too long
+	causeStatus           // the answer has a status that is to be retried
 )
 
-// fault is what ended an attempt, or the exchange with it.
-type fault struct {
-	side   side
-	cause  cause
-	phase  Phase
-	reason httpparse.Reason // for badRequest
+var causeNames = [...]string{"", "gone", "short_body", "bad_request", "too_large", "slow", "no_connect", "reset",
+	"bad_answer", "no_backend", "exhausted", "panic", "cut", "crowded", "status"}
+
+// String returns the name of the cause in logs, empty for none.
+func (c Cause) String() string { return causeNames[c] }
+
+// Fault is what ended an attempt, or the exchange with it.
+type Fault struct {
+	Side   Side
+	Cause  Cause
+	Phase  Phase            // in which it happened
+	Reason httpparse.Reason // why the parser refused the request, or NoReason
 }
 
 // status is the code of the reply that lb makes for f (RFC 9110 15.5, 15.6).
-func (f fault) status() int {
-	switch f.cause {
-	case badRequest:
-		return f.reason.Status()
-	case shortBody:
+func (f Fault) status() int {
+	switch f.Cause {
+	case causeBadRequest:
+		return f.Reason.Status()
+	case causeShortBody:
 		return 400
-	case tooLarge:
+	case causeTooLarge:
 		return 413
-	case slow:
-		if f.side == clientSide {
+	case causeSlow:
+		if f.Side == ClientSide {
 			return 408
 		}
 		return 504
-	case noBackend, exhausted, crowded:
+	case causeNoBackend, causeExhausted, causeCrowded:
 		return 503
-	case panicked:
+	case causePanicked:
 		return 500
 	}
 	return 502
 }
 
 // text is the sentence in that reply.
-func (f fault) text() string {
-	switch f.cause {
-	case badRequest:
-		return f.reason.String()
-	case shortBody:
+func (f Fault) text() string {
+	switch f.Cause {
+	case causeBadRequest:
+		return f.Reason.String()
+	case causeShortBody:
 		return "the request ended before its body did"
-	case tooLarge:
+	case causeTooLarge:
 		return "the body is larger than limits.body_bytes"
-	case slow:
-		if f.side == clientSide {
+	case causeSlow:
+		if f.Side == ClientSide {
 			return "the request took too long to arrive"
 		}
 		return "the backend took too long"
-	case noConnect:
+	case causeNoConnect:
 		return "the backend cannot be reached"
-	case reset:
+	case causeReset:
 		return "the backend closed the connection before its answer was whole"
-	case badAnswer:
+	case causeBadAnswer:
 		return "the backend sent something that is no valid answer"
-	case noBackend:
+	case causeNoBackend:
 		return "no backend can take the request"
-	case crowded:
+	case causeCrowded:
 		return "all backends are busy"
-	case exhausted:
+	case causeExhausted:
 		return "no descriptors or ports left"
 	}
 	return "internal error"
@@ -107,19 +120,19 @@ const backOff = 25 * time.Millisecond
 // whose purpose is that retries do not add to the load of backends in trouble: a
 // conn from the idle list that had been closed is no sign of trouble, and a
 // refused connection is no load.
-func (x *exchange) mayRetry(f fault) bool {
+func (x *exchange) mayRetry(f Fault) bool {
 	retry := &x.snap.cfg.Retry
 	on := &retry.On
 	switch {
-	case f.side != backendSide, x.queued, int(x.attempts) > retry.Attempts:
+	case f.Side != BackendSide, x.replied, int(x.rec.Attempts) > retry.Attempts:
 		return false // not the backend's doing, too late, or too often
-	case x.sent > 0 && !(x.idempotent && x.up.held):
+	case x.sent > 0 && !(x.idempotent && x.up.Held):
 		return false // the request may have been acted on (RFC 9110 9.2.2), or is no longer here
 	case x.staleConn(f) && on.Stale:
 		return true
-	case f.cause == noConnect:
+	case f.Cause == causeNoConnect:
 		return on.Connect
-	case f.phase == Dial && !on.Connect, f.phase != Dial && !(f.cause == reset && on.Reset || f.cause == refused):
+	case f.Phase == Dial && !on.Connect, f.Phase != Dial && !(f.Cause == causeReset && on.Reset || f.Cause == causeStatus):
 		return false
 	}
 	return x.p.budget.Retry(x.p.loop.Now())
@@ -133,27 +146,24 @@ func (x *exchange) retriesStatus(code int) bool {
 
 // staleConn reports whether f is what a conn from the idle list shows when the
 // backend had closed it before the request came.
-func (x *exchange) staleConn(f fault) bool {
-	return f.cause == reset && x.backend != nil && x.backend.uses > 1 && x.received == 0
+func (x *exchange) staleConn(f Fault) bool {
+	return f.Cause == causeReset && x.backend != nil && x.backend.uses > 1 && x.received == 0
 }
 
 // blame notes f on the board, on the side whose doing it is.
-func (x *exchange) blame(f fault) {
-	switch f.side {
-	case clientSide, lbSide:
+func (x *exchange) blame(f Fault) {
+	switch f.Side {
+	case ClientSide, LBSide:
 		x.answered = 0 // how the backend would have ended is not known
-		if f.cause == gone || f.cause == shortBody {
-			x.p.counters.ClientAborts.Add(1)
-		}
-	case backendSide:
+	case BackendSide:
 		x.blameBackend(f)
 	}
 }
 
-func (x *exchange) blameBackend(f fault) {
+func (x *exchange) blameBackend(f Fault) {
 	t, now := x.target, x.p.loop.Now()
 	switch {
-	case t == nil, f.cause == refused: // noted when it came
+	case t == nil, f.Cause == causeStatus: // noted when it came
 		return
 	case x.staleConn(f):
 		upstream.IdleClosed(t.State, x.asked.Sub(x.backend.since), now)
@@ -161,21 +171,21 @@ func (x *exchange) blameBackend(f fault) {
 	}
 	x.answered = 0
 	why := board.ReasonReset
-	switch f.cause {
-	case noConnect:
+	switch f.Cause {
+	case causeNoConnect:
 		why = board.ReasonConnect
 		t.Slot.ConnectFaults.Add(1)
-	case slow:
+	case causeSlow:
 		why = board.ReasonTimeout
 		t.Slot.TimeoutFaults.Add(1)
-	case badAnswer:
+	case causeBadAnswer:
 		why = board.ReasonBadAnswer
 		t.Slot.BadAnswers.Add(1)
 	default:
 		t.Slot.ResetFaults.Add(1)
 	}
 	if !x.blamed && f.isEjecting(x) {
-		t.failed(why, 0, f.phase)
+		t.failed(why, 0, f.Phase)
 	}
 }
 
@@ -183,53 +193,57 @@ func (x *exchange) blameBackend(f fault) {
 // can bring about does not: a conn that ends in a tunnel, as after any WebSocket
 // whose client is not done, and one that ends because the client does not finish
 // its request.
-func (f fault) isEjecting(x *exchange) bool {
-	return !x.tunnel && !(f.cause == reset && f.phase == Send && !x.up.whole)
+func (f Fault) isEjecting(x *exchange) bool {
+	return !x.tunnel && !(f.Cause == causeReset && f.Phase == Send && !x.up.Whole)
 }
 
 // fail ends the attempt with f: another attempt where the rule allows it, else
 // a reply, else an aborted conn. It returns true when the exchange has ended.
-func (x *exchange) fail(f fault) (ended bool) {
-	f.phase = x.phase
+func (x *exchange) fail(f Fault) (ended bool) {
+	f.Phase = x.phase
 	x.blame(f)
-	retry := f.cause == refused || x.mayRetry(f)
+	retry := f.Cause == causeStatus || x.mayRetry(f)
 	if retry && x.staleConn(f) && x.pool.keepsClients() {
 		x.tried.Reset() // the backend is well, and the client's session is there
 	}
-	torn := x.down.o > 0 && !x.down.flushed() // a part of a 1xx is out
+	torn := x.down.Torn() // a part of a 1xx has been written
 	x.dropBackend()
 	switch {
 	case retry:
 		x.p.counters.Retries.Add(1)
-		x.up.rewind()
+		x.up.Rewind()
 		x.sent = 0
 		x.fresh = true
 		x.enter(Pick)
-		if x.attempts > 1 {
+		if x.rec.Attempts > 1 {
 			x.pause = backOff/2 + time.Duration(x.p.chance.Int64N(int64(backOff)))
 			x.arm()
 			return false
 		}
 		return x.pick()
-	case f.cause == gone || f.cause == cutOff || x.begun || torn:
+	}
+	x.rec.Fault = f
+	if f.Cause == causeGone || f.Cause == causeCut || x.begun || torn {
 		x.abort()
 		return true
 	}
-	if f.cause == crowded || f.cause == noBackend {
-		x.extra = retryAfter
+	var own []byte
+	if f.Cause == causeCrowded || f.Cause == causeNoBackend {
+		own = retryAfter
 	}
-	return x.reply(f.status(), f.text())
+	return x.reply(f.status(), f.text(), own)
 }
 
 // retryAfter is said where trying again soon may help (RFC 9110 10.2.3).
 var retryAfter = []byte("Retry-After: 1\r\n")
 
-// abort ends the client's conn inside a response, so that what it got cannot
-// be taken for a whole one: where only the end of the conn ends the body, the
-// end has to be a reset (RFC 9112 8).
+// abort ends the client's conn inside a response, so that a part of it cannot be taken
+// for the whole: where only the end of the conn ends the body, the end has to be a
+// reset (RFC 9112 8).
 func (x *exchange) abort() {
-	c := x.client
-	cut := x.begun && x.down.to == httpparse.Close && !(x.down.whole && x.down.flushed())
-	x.release()
-	c.close(cut)
+	if x.begun && x.down.To == httpparse.Close && !x.down.Done() {
+		x.end(front.Reset)
+		return
+	}
+	x.end(front.Abort)
 }

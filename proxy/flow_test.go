@@ -7,13 +7,14 @@ import (
 	"testing"
 
 	"lb/loop/looptest"
+	"lb/proxy/lane"
 )
 
 const (
 	flowBytes = 10 << 20
 	// flowHeld bounds what may be on its way when one side does not read: four
 	// socket buffers of 64 KiB and the slabs of one exchange.
-	flowHeld = 4*64<<10 + 4*(bulkBytes+headRoom)
+	flowHeld = 4*64<<10 + 4*(lane.BulkBytes+lane.HeadRoom)
 )
 
 // TestBackpressure: who stops reading stops the other side from being read, and
@@ -86,7 +87,7 @@ func TestIdleOwnsNothing(t *testing.T) {
 		}
 	}
 	r.settle()
-	if r.p.open != 1000 || r.p.arena.Out() != 0 {
-		t.Errorf("%d clients, %d slabs out; want 1000 and none", r.p.open, r.p.arena.Out())
+	if r.p.shared.Clients != 1000 || r.p.arena.Out() != 0 {
+		t.Errorf("%d clients, %d slabs out; want 1000 and none", r.p.shared.Clients, r.p.arena.Out())
 	}
 }

@@ -11,13 +11,13 @@ import (
 )
 
 // pool is a pool as this loop's proxy sees it. A reload that changes nothing of it
-// leaves it alone, else another one comes in its place: its heir.
+// leaves it alone, else another one comes in its place: its successor.
 type pool struct {
 	*upstream.Pool[*backendConn]
-	p       *Proxy
-	cfg     *config.Pool
-	targets []*target // by index
-	heir    *pool     // nil: it is in the present configuration, or none of its name is
+	p         *Proxy
+	cfg       *config.Pool
+	targets   []*target // by index
+	successor *pool     // nil: it is in the present configuration, or none of its name is
 	// waits are the exchanges for which every backend is full, first come first
 	// served. Room that this loop makes is given on at once; for that of other
 	// loops the first is asked to try now and then.
@@ -67,8 +67,8 @@ func (q *pool) isOf(cfg *config.Pool, targets []*target) bool {
 
 // newest returns the pool that is in q's place now.
 func (q *pool) newest() *pool {
-	for q.heir != nil {
-		q = q.heir
+	for q.successor != nil {
+		q = q.successor
 	}
 	return q
 }
@@ -98,7 +98,7 @@ func (q *pool) nudge() {
 	waiting := false
 	for _, list := range [...]*upstream.WaitList[*exchange]{&q.waits, &q.again} {
 		if x, ok := list.First(); ok {
-			x.client.Again()
+			x.front.Wake()
 			waiting = true
 		}
 	}

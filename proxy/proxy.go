@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
@@ -14,6 +13,9 @@ import (
 	"lb/config"
 	"lb/loop"
 	"lb/loop/tick"
+	"lb/proxy/front"
+	"lb/proxy/h1"
+	"lb/proxy/lane"
 	"lb/upstream"
 )
 
@@ -25,6 +27,9 @@ type Options struct {
 	Log      *slog.Logger
 	// Clock is the time of day for Date; nil: time.Now.
 	Clock func() time.Time
+	// Record, unless it is nil, is called on the loop at the end of every exchange.
+	// It must not block, nor keep what it is given.
+	Record func(*Record)
 	// PassOn is asked, on the loop, to give a client connection that has just been
 	// accepted to the loop in another slot, whose Proxy.Passed takes it over. True:
 	// fd is no longer the caller's; false: it stays. It does not block. nil: none
@@ -43,37 +48,36 @@ type Proxy struct {
 	secret   []byte // the board's
 	passOn   func(slot, fd int, peer netip.AddrPort) bool
 
-	now     *snapshot       // the present configuration
-	past    []*snapshot     // those from which exchanges may still pick, the oldest first
-	targets map[int]*target // of now, by ID
-	budget  upstream.Budget
-	even    even
-	judged  uint32 // counts the changes of trusted_proxies
+	now          *snapshot       // the present configuration
+	past         []*snapshot     // those from which exchanges may still pick, the oldest first
+	targets      map[int]*target // of now, by ID
+	budget       upstream.Budget
+	even         even
+	trustChanges uint32 // counts those of trusted_proxies, from 1
 
-	clients   *client // all open ones, newest first
-	working   *client // the one that is being moved on: who a panic belongs to
-	open      int
-	draining  bool
+	shared    front.Shared // with the fronts
+	h1        *h1.Server
 	drained   func() // called once when the last client has gone
-	freeConns *client
 	freeBacks *backendConn
 	freeExch  *exchange
 
 	chance *rand.Rand // for jitter
 	clock  func() time.Time
-	date   [dateBytes]byte
+	date   [dateBytes]byte // a field line
 	dateAt tick.Instant
 	trim   loop.Timer
-	turns  uint64  // of the loop, that are on the board
-	scrap  [1]byte // where a byte goes that nobody asked for
+	turns  uint64        // of the loop, that are on the board
+	record func(*Record) // Options.Record
+
+	// Memory that is used within one call.
+	out    front.Reply
+	lines  []byte // field lines
+	scrap  []byte // a body
+	probed [1]byte
 }
 
 const (
-	slabBytes = 20 << 10 // small slabs: a head with a body of 16 KiB behind it is read at once
-	headRoom  = 16 << 10 // what lb may add to a head, with the small part of a body behind it
-	bulkBytes = 64 << 10 // the least a large slab holds: how much of a long body moves at once
-	trimEvery = 10 * time.Second
-
+	trimEvery   = 10 * time.Second
 	retryWindow = 10 * time.Second
 )
 
@@ -82,7 +86,7 @@ func New(l *loop.Loop, o Options) *Proxy {
 	cfg := o.Snapshot.Config
 	p := &Proxy{
 		loop:     l,
-		arena:    arena.New(slabBytes, largeBytes(cfg)),
+		arena:    arena.New(lane.SlabBytes, largeBytes(cfg)),
 		log:      o.Log,
 		board:    o.Board,
 		slot:     o.Slot,
@@ -92,7 +96,12 @@ func New(l *loop.Loop, o Options) *Proxy {
 		budget:   newBudget(cfg),
 		chance:   rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		clock:    o.Clock,
+		record:   o.Record,
+
+		trustChanges: 1,
 	}
+	p.shared = front.Shared{Loop: l, Arena: p.arena, Counters: p.counters, Host: p}
+	p.h1 = h1.New(&p.shared)
 	if p.clock == nil {
 		p.clock = time.Now
 	}
@@ -106,7 +115,7 @@ func New(l *loop.Loop, o Options) *Proxy {
 // largeBytes is the size of large slabs: what the widest head may grow to has
 // room, and long bodies move in good parts.
 func largeBytes(cfg *config.Config) int {
-	return max(bulkBytes, cfg.Limits.HeaderBytes) + headRoom + widestRoute(cfg.Routes)
+	return lane.LargeBytes(cfg.Limits.HeaderBytes, widestRoute(cfg.Routes))
 }
 
 func newBudget(cfg *config.Config) upstream.Budget {
@@ -133,16 +142,14 @@ func (p *Proxy) Accepted(fd int, peer netip.AddrPort) {
 // take makes fd a client of this loop.
 func (p *Proxy) take(fd int, peer netip.AddrPort) {
 	p.counters.Accepted.Add(1)
-	c := p.newClient()
-	if err := p.loop.Adopt(&c.Conn, c, fd); err != nil {
+	c, err := p.h1.Open(fd, peer)
+	if err != nil {
 		p.counters.AcceptErrors.Add(1)
-		p.freeClient(c)
 		return
 	}
-	c.open(peer)
-	if p.draining {
+	if p.shared.Draining {
 		p.showOldest()
-		c.lastCall()
+		c.LastCall()
 	}
 }
 
@@ -151,30 +158,15 @@ func (p *Proxy) take(fd int, peer netip.AddrPort) {
 // the last client conn has gone.
 func (p *Proxy) Drain(done func()) {
 	p.loop.Unlisten()
-	p.draining, p.drained = true, done
-	for c := p.clients; c != nil; {
-		next := c.next
-		if c.x == nil && c.state == connOpen {
-			c.lastCall()
-		}
-		c = next
-	}
+	p.shared.Draining, p.drained = true, done
+	p.h1.Drain()
 	p.closeIdle()
-	p.ended()
+	p.Closed()
 }
 
 // Cut ends every conn at once and returns how many exchanges were cut off.
 func (p *Proxy) Cut() int {
-	cut := 0
-	for p.clients != nil {
-		c := p.clients
-		if c.x == nil {
-			c.close(false)
-			continue
-		}
-		cut++
-		c.x.fail(fault{side: lbSide, cause: cutOff})
-	}
+	cut := p.h1.Cut()
 	p.closeIdle()
 	return cut
 }
@@ -186,9 +178,9 @@ func (p *Proxy) closeIdle() {
 	})
 }
 
-// ended tells the one who drains when the last client has gone.
-func (p *Proxy) ended() {
-	if !p.draining || p.open > 0 {
+// Closed is front.Host's. It ends a drain when the last client has gone.
+func (p *Proxy) Closed() {
+	if !p.shared.Draining || p.shared.Clients > 0 {
 		return
 	}
 	p.showOldest()
@@ -198,61 +190,33 @@ func (p *Proxy) ended() {
 	}
 }
 
-// errFull says that a slab of the large size is full and nothing of it can be
-// used: the parser's limits lie below that, so it is a mistake of our own.
-var errFull = errors.New("proxy: input buffer full")
-
-// fill reads from c into *in, which it takes from the arena when it is nil and
-// gives back when nothing came. bulk asks for a large slab. n == 0 with a nil
-// error means "not ready now".
-func (p *Proxy) fill(c *loop.Conn, in **arena.Slab, bulk bool) (n int, err error) {
-	if !c.Readable() {
-		p.drop(in)
-		return 0, nil
+// checkTrust works out whether peer is trusted by the present configuration.
+func (p *Proxy) checkTrust(peer *front.Peer) {
+	peer.Checked, peer.Trusted = p.trustChanges, false
+	if trusted := p.now.cfg.TrustedProxies; len(trusted) > 0 {
+		addr, _ := netip.ParseAddr(string(peer.Address())) // not valid for a unix socket, which is in no network
+		peer.Trusted = contains(trusted, addr)
 	}
-	s := *in
-	switch {
-	case s == nil && bulk:
-		s = p.arena.GetLarge()
-	case s == nil:
-		s = p.arena.Get()
-	case len(s.Room()) == 0:
-		if s = p.makeRoom(s); s == nil {
-			return 0, errFull
+}
+
+// contains reports whether addr is in one of some networks.
+func contains(networks []netip.Prefix, addr netip.Addr) bool {
+	for _, n := range networks {
+		if n.Contains(addr) {
+			return true
 		}
 	}
-	*in = s
-	n, err = c.Read(s.Room())
-	s.W += n
-	if s.Len() == 0 {
-		p.arena.Put(s)
-		*in = nil
-	}
-	return n, err
+	return false
 }
 
-// makeRoom moves what s holds to its front, or to a large slab; nil: s is large
-// and full.
-func (p *Proxy) makeRoom(s *arena.Slab) *arena.Slab {
-	if s.R > 0 {
-		s.W = copy(s.B, s.Bytes())
-		s.R = 0
-		return s
-	}
-	if s.Large() {
-		return nil
-	}
-	large := p.arena.GetLarge()
-	large.W = copy(large.B, s.Bytes())
-	p.arena.Put(s)
-	return large
-}
-
-// drop gives *in back when it holds nothing.
-func (p *Proxy) drop(in **arena.Slab) {
-	if s := *in; s != nil && s.Len() == 0 {
-		p.arena.Put(s)
-		*in = nil
+// Panicked is front.Host's.
+func (p *Proxy) Panicked(value any, stack []byte) {
+	p.counters.Panics.Add(1)
+	p.log.Error("panic", "value", value, "stack", string(stack))
+	f := p.shared.Working
+	p.shared.Working = nil
+	if f != nil {
+		f.Abandon()
 	}
 }
 

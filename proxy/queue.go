@@ -3,12 +3,12 @@ package proxy
 // queue has x wait for room at its pool.
 func (x *exchange) queue() (ended bool) {
 	q, now := x.pool, x.p.loop.Now()
-	if !x.queuedUp {
+	if !x.waiting {
 		first := q.waits.Len()+q.again.Len() == 0
 		if !q.queueOf(x).Put(&x.wait, x) {
-			return x.fail(fault{side: lbSide, cause: crowded})
+			return x.fail(Fault{Side: LBSide, Cause: causeCrowded})
 		}
-		x.queuedUp = true
+		x.waiting = true
 		q.showWait()
 		if first { // else it is armed: who comes does not put the look off
 			x.p.loop.Arm(&q.look, q, now.Add(lookEvery))
@@ -21,8 +21,8 @@ func (x *exchange) queue() (ended bool) {
 // leaveQueue ends the wait for room, if there is one. The next in line tries at
 // once: there may be more room, or none to wait for.
 func (x *exchange) leaveQueue() {
-	if x.queuedUp {
-		x.queuedUp = false
+	if x.waiting {
+		x.waiting = false
 		x.pool.queueOf(x).Remove(&x.wait)
 		x.pool.showWait()
 		x.pool.nudge()
@@ -31,8 +31,8 @@ func (x *exchange) leaveQueue() {
 
 // tryAgain is called for events while x waits for room or for its next attempt.
 func (x *exchange) tryAgain() (ended bool) {
-	if x.client.Hangup() {
-		return x.fail(fault{side: clientSide, cause: gone})
+	if x.front.Gone() {
+		return x.fail(Fault{Side: ClientSide, Cause: causeGone})
 	}
 	if first, _ := x.pool.queueOf(x).First(); x.pause == 0 && first == x {
 		return x.pick()

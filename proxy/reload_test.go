@@ -405,7 +405,7 @@ func TestUnchangedPoolsGoOn(t *testing.T) {
 		tc.set(cfg)
 		r.reloaded(cfg)
 		after := r.p.now.pools[len(cfg.Pools)-1]
-		if (before == after) != tc.same || (before.heir == nil) != tc.same || after.cfg != &cfg.Pools[len(cfg.Pools)-1] {
+		if (before == after) != tc.same || (before.successor == nil) != tc.same || after.cfg != &cfg.Pools[len(cfg.Pools)-1] {
 			t.Errorf("%s changed: the pool is the same: %v, want %v", tc.name, before == after, tc.same)
 		}
 		for i, target := range after.targets {
@@ -424,9 +424,12 @@ func TestPanicOnAnOldConfiguration(t *testing.T) {
 		client.Send([]byte(begin))
 		r.settle()
 		r.reloaded(withBackends(1))
-		c := r.p.clients
-		c.p.working = c
-		c.Panicked("a mistake", nil)
+		r.panics, r.calls.panics = 1, true
+		if begin == ask {
+			r.servers[0].Accept().Send([]byte(answer))
+		} else {
+			client.Send([]byte("Host: a.example\r\n"))
+		}
 		r.settle()
 		r.p.counters.Panics.Sub(1)
 		if left := r.leftovers(); len(left) > 0 || !(client.Ended() || client.WasReset()) {

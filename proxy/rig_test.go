@@ -29,13 +29,15 @@ type rig struct {
 	ids      rigIDs
 	snapshot Snapshot     // the newest
 	log      bytes.Buffer // what the proxy logs
+	panics   int          // that are expected
 }
 
 // callCounter counts what a loop asks of the kernel, the waits that brought
 // nothing left out: a turn without a call has moved nothing.
 type callCounter struct {
 	*looptest.Kernel
-	n int
+	n      int
+	panics bool // at the next Read
 }
 
 func (c *callCounter) Wait(events []loop.Event, timeout time.Duration) (int, error) {
@@ -46,6 +48,10 @@ func (c *callCounter) Wait(events []loop.Event, timeout time.Duration) (int, err
 
 func (c *callCounter) Read(fd int, b []byte) (int, error) {
 	c.n++
+	if c.panics {
+		c.panics = false
+		panic("a mistake")
+	}
 	return c.Kernel.Read(fd, b)
 }
 
@@ -112,7 +118,9 @@ func newRigOn(t testing.TB, seed uint64, o Options, tiny bool) *rig {
 	k := looptest.New(seed)
 	r := &rig{k: k, calls: &callCounter{Kernel: k}, board: o.Board}
 	r.l = loop.New(r.calls, loop.Options{OnPanic: func(value any, stack []byte) {
-		t.Errorf("panic: %v\n%s", value, stack)
+		if r.panics--; r.panics < 0 {
+			t.Errorf("panic: %v\n%s", value, stack)
+		}
 	}})
 	r.ids = make(rigIDs)
 	r.ids.snapshot(o.Snapshot.Config)
@@ -130,6 +138,7 @@ func newRigOn(t testing.TB, seed uint64, o Options, tiny bool) *rig {
 	}
 	if tiny {
 		r.p.arena = arena.New(tinySlab, largeBytes(o.Snapshot.Config))
+		r.p.shared.Arena = r.p.arena
 	}
 	r.listener = k.Listen()
 	if err := r.l.Listen(r.listener, r.p); err != nil {
@@ -250,7 +259,7 @@ func (r *rig) leftovers() (all []string) {
 	note("slabs out", r.p.arena.Out())
 	note("conns of the loop", r.l.Conns())
 	note("descriptors", r.k.OpenFDs())
-	note("clients", r.p.open)
+	note("clients", r.p.shared.Clients)
 	note("timers beside that of Trim", r.l.Timers()-1)
 	for what, c := range map[string]*board.Counter{
 		"ClientConns":  &r.p.counters.ClientConns,
@@ -276,7 +285,7 @@ func (r *rig) leftovers() (all []string) {
 	note("old snapshots", len(r.p.past))
 	note("exchanges that may pick", r.p.now.picking)
 	oldest := r.snapshot.Number
-	if r.p.draining {
+	if r.p.shared.Draining {
 		oldest = 0
 	}
 	if got := r.p.counters.OldestConfig.Load(); got != oldest {

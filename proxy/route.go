@@ -9,6 +9,7 @@ import (
 
 	"lb/config"
 	"lb/httpparse"
+	"lb/proxy/lane"
 	"lb/upstream"
 )
 
@@ -72,7 +73,7 @@ func appendLine(d []byte, f config.Field) []byte {
 
 // findRoute decides which route and pool take the request.
 func (x *exchange) findRoute() {
-	s, b := x.snap, x.client.in.Bytes()
+	s, b := x.snap, x.in.Bytes()
 	x.route, x.pool = nil, s.pools[0]
 	if s.router == nil {
 		return
@@ -85,7 +86,7 @@ func (x *exchange) findRoute() {
 
 // MethodIs is for the router.
 func (x *exchange) MethodIs(name string) bool {
-	return string(x.req.MethodName.Of(x.client.in.Bytes())) == name
+	return string(x.req.MethodName.Of(x.in.Bytes())) == name
 }
 
 // HeaderIs is for the router; name is in lower case.
@@ -96,7 +97,7 @@ func (x *exchange) HeaderIs(name, value string) bool {
 
 // header returns the value of the first field with that name.
 func (x *exchange) header(name string) ([]byte, bool) {
-	b := x.client.in.Bytes()
+	b := x.in.Bytes()
 	for _, f := range x.req.Fields {
 		if int(f.Name.Len) == len(name) && bytes.EqualFold(f.Name.Of(b), []byte(name)) {
 			return f.Value.Of(b), true
@@ -110,7 +111,7 @@ func (x *exchange) cookie(name string) ([]byte, bool) {
 	if !x.req.Seen.Has(httpparse.Cookie) {
 		return nil, false
 	}
-	b := x.client.in.Bytes()
+	b := x.in.Bytes()
 	for _, f := range x.req.Fields {
 		if f.ID != httpparse.Cookie {
 			continue
@@ -143,13 +144,12 @@ func (x *exchange) prepareAsk() {
 	}
 }
 
-// hashed returns what the pool hashes of this request; without it, the address
-// of the client.
+// hashed returns the part of this request that the pool hashes, or the address of the
+// client if the request does not have it.
 func (x *exchange) hashed(h config.Hash) []byte {
-	c := x.client
 	switch h.Key {
 	case config.KeyPath:
-		path, _, _ := bytes.Cut(x.req.Path.Of(c.in.Bytes()), []byte{'?'})
+		path, _, _ := bytes.Cut(x.req.Path.Of(x.in.Bytes()), []byte{'?'})
 		return path
 	case config.KeyHeader:
 		if v, ok := x.header(h.Name); ok {
@@ -160,15 +160,15 @@ func (x *exchange) hashed(h config.Hash) []byte {
 			return v
 		}
 	}
-	return c.origin(c.in.Bytes(), &x.req.Request)
+	return x.origin()
 }
 
-// origin returns the address, as text, of who asks: behind proxies that are
+// origin returns the address, as text, of the client that asks: beyond proxies that are
 // trusted, the last one in X-Forwarded-For that is not one of them.
-func (c *client) origin(b []byte, r *httpparse.Request) []byte {
-	who := c.peer[:c.peerLen]
-	if !c.trusted {
-		return who
+func (x *exchange) origin() []byte {
+	b, r, from := x.in.Bytes(), x.req, x.peer.Address()
+	if !x.peer.Trusted {
+		return from
 	}
 	for i := len(r.Fields) - 1; i >= 0; i-- {
 		if r.Fields[i].ID != httpparse.XForwardedFor {
@@ -180,14 +180,14 @@ func (c *client) origin(b []byte, r *httpparse.Request) []byte {
 			list = list[:max(at, 0)]
 			addr, err := netip.ParseAddr(string(one))
 			if err != nil {
-				return who
+				return from
 			}
-			if who = one; !contains(c.x.snap.cfg.TrustedProxies, addr) {
-				return who
+			if from = one; !contains(x.snap.cfg.TrustedProxies, addr) {
+				return from
 			}
 		}
 	}
-	return who
+	return from
 }
 
 // hide takes fields out of a parsed head that are set again.
@@ -230,14 +230,13 @@ func redirectURI(target []byte) string {
 
 // redirect answers with the route's Location.
 func (x *exchange) redirect() (ended bool) {
-	r, c := &x.req, x.client
-	b := c.in.Bytes()
+	r := x.req
+	b := x.in.Bytes()
 	location := x.route.Redirect.Append([]byte("Location: "), string(r.Authority.Of(b)), redirectURI(r.AppendPath(nil, b)))
-	x.up.begin(r.Framing, r.Framing, r.Length)
-	c.in.Take(int(r.HeadLen))
-	if len(location) > headRoom/2 {
-		return x.reply(414, "the place to go to instead is too long to say")
+	x.up.Begin(r.Framing, r.Framing, r.Length)
+	x.in.Take(int(r.HeadLen))
+	if len(location) > lane.HeadRoom/2 {
+		return x.reply(414, "the place to go to instead is too long to say", nil)
 	}
-	x.extra = append(append(location, crlf...), x.route.response...)
-	return x.reply(x.route.Redirect.Code, "")
+	return x.reply(x.route.Redirect.Code, "", append(append(location, crlf...), x.route.response...))
 }

@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"fmt"
 	"slices"
+	"time"
 
 	"lb/config"
 	"lb/httpparse"
@@ -29,6 +31,7 @@ type snapshot struct {
 	cfg    *config.Config
 	number uint64
 	limits httpparse.Limits
+	via    [2][]byte // the Via line by HTTP/1.Minor, as received (RFC 9110 7.6.3); empty for none
 
 	// What picking needs. It is let go of when nothing picks any more: an exchange
 	// that is at its response, which may take days, goes by cfg and limits alone.
@@ -48,6 +51,11 @@ func (p *Proxy) newSnapshot(o Snapshot) (s *snapshot, targets map[int]*target) {
 		Fields:      cfg.Limits.Fields,
 		TargetBytes: cfg.Limits.TargetBytes,
 	}}
+	for minor := range s.via {
+		if cfg.Via != "" {
+			s.via[minor] = fmt.Appendf(nil, "Via: 1.%d %s\r\n", minor, cfg.Via)
+		}
+	}
 	before := p.poolsByName()
 	sameKey := p.now != nil && p.now.cfg.StickyKey == cfg.StickyKey
 	targets = make(map[int]*target)
@@ -115,7 +123,7 @@ func (p *Proxy) Reload(s Snapshot) {
 	old, before := p.now, p.poolsByName()
 	for _, q := range next.pools {
 		if from := before[q.Name]; from != nil && from != q {
-			from.heir = q
+			from.successor = q
 		}
 	}
 	p.eachTarget(func(t *target) {
@@ -131,7 +139,7 @@ func (p *Proxy) Reload(s Snapshot) {
 		}
 	}
 	if !slices.Equal(old.cfg.TrustedProxies, next.cfg.TrustedProxies) {
-		p.judged++
+		p.trustChanges++
 	}
 	if a, b := &old.cfg.Retry, &next.cfg.Retry; a.Budget != b.Budget || a.BudgetMin != b.BudgetMin {
 		p.budget = newBudget(next.cfg)
@@ -153,6 +161,7 @@ func (p *Proxy) use(s Snapshot) {
 			t.pool, t.index, t.addrs = q, j, s.Addrs[i][j]
 		}
 	}
+	p.shared.IdleTimeout = p.now.cfg.Timeouts.ClientIdle
 	p.even = newEven(p.board, p.slot, s.Slots)
 }
 
@@ -173,7 +182,7 @@ func (s *snapshot) end() { s.pools, s.routes, s.router = nil, nil, nil }
 func (p *Proxy) showOldest() {
 	oldest := p.now.number
 	switch {
-	case p.draining && p.open == 0:
+	case p.shared.Draining && p.shared.Clients == 0:
 		oldest = 0
 	case len(p.past) > 0:
 		oldest = p.past[0].number
@@ -181,11 +190,11 @@ func (p *Proxy) showOldest() {
 	p.counters.OldestConfig.Set(oldest)
 }
 
-// begin has x go by the present configuration.
-func (x *exchange) begin() {
-	x.snap, x.picks = x.p.now, true
-	x.snap.picking++
-}
+// Limits is front.Lease's.
+func (s *snapshot) Limits() *httpparse.Limits { return &s.limits }
+
+// HeadTimeout is front.Lease's.
+func (s *snapshot) HeadTimeout() time.Duration { return s.cfg.Timeouts.ClientHeader }
 
 // settle notes that x will pick no backend any more. Again does nothing.
 func (x *exchange) settle() {
@@ -226,21 +235,21 @@ func (x *exchange) follow() {
 	}
 }
 
-// giveWay has q's heir take its place. Who waits for room goes on waiting there, in
+// giveWay has q's successor take its place. Who waits for room goes on waiting there, in
 // the same order.
 func (q *pool) giveWay() {
-	heir := q.heir
+	successor := q.successor
 	most := max(q.waits.Max, q.waits.Len()+q.again.Len())
-	heir.waits.Max, heir.again.Max = most, most
+	successor.waits.Max, successor.again.Max = most, most
 	for _, list := range [...]*upstream.WaitList[*exchange]{&q.waits, &q.again} {
 		for x, ok := list.First(); ok; x, ok = list.First() {
 			list.Remove(&x.wait)
 			x.follow()
-			heir.queueOf(x).Put(&x.wait, x)
+			successor.queueOf(x).Put(&x.wait, x)
 		}
 	}
 	q.p.loop.Disarm(&q.look)
 	q.showWait()
-	heir.showWait()
-	heir.nudge()
+	successor.showWait()
+	successor.nudge()
 }

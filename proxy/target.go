@@ -13,7 +13,7 @@ import (
 // configurations have it, from when it comes into the configuration until it goes.
 type target struct {
 	upstream.Backend[*backendConn]
-	pool  *pool // the newest that had it; nil when that has an heir, which has it not
+	pool  *pool // the newest that had it; nil when that has an successor, which has it not
 	index int   // there
 	addrs []loop.Addr
 	next  int  // the address to dial next, in turn
@@ -25,7 +25,7 @@ type target struct {
 func (t *target) leave() {
 	t.Gone = true
 	t.Idle.Each(func(b *backendConn) { b.close() })
-	if t.pool.heir != nil {
+	if t.pool.successor != nil {
 		t.pool = nil
 	}
 }

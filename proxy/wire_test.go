@@ -16,6 +16,7 @@ import (
 	"lb/board"
 	"lb/config"
 	"lb/loop/looptest"
+	"lb/proxy/h1"
 )
 
 var update = flag.Bool("update", false, "rewrite what was seen in testdata/*.wire")
@@ -430,7 +431,7 @@ func (p *player) end() {
 		c.Close()
 	}
 	p.settle()
-	p.pass(lingerTimeout + time.Second)
+	p.pass(h1.LingerTimeout + time.Second)
 	if left := p.leftovers(); len(left) > 0 {
 		p.t.Errorf("cut %t, tiny %t: left over: %q, open %q", p.cut, p.tiny, left, p.k.Open())
 	}

@@ -25,7 +25,7 @@ func quote(b []byte) string {
 			fmt.Fprintf(&s, "{%d %c}", n, c)
 			b = b[n:]
 			continue
-		case bytes.HasPrefix(b, crlf):
+		case bytes.HasPrefix(b, []byte(crlf)):
 			s.WriteString("\r\n")
 			b = b[2:]
 			continue

@@ -1,0 +1,273 @@
+package h1
+
+import (
+	"time"
+
+	"lb/httpparse"
+	"lb/loop"
+	"lb/proxy/front"
+	"lb/proxy/lane"
+)
+
+// state is that of a conn. Whether an open one is idle, at a head or at an exchange
+// follows from Conn.head and Conn.x.
+type state uint8
+
+const (
+	stateFree    state = iota
+	stateOpen          // requests are read from it
+	stateClosing       // everything is written, and what still comes is thrown away
+)
+
+const (
+	pipelineTurns   = 16              // requests of one conn that may end in one turn
+	readTurns       = 8               // reads of one conn in one turn that bring nothing of a request
+	LingerTimeout   = 5 * time.Second // how long bytes that still come after the last response are thrown away
+	lingerBytesMax  = 64 << 20        // how many
+	lastCallTimeout = time.Second     // how long an idle client may take to send a last request in a drain
+)
+
+const crlf = "\r\n"
+
+// Conn is one HTTP/1 conn of a client. Between two requests it owns no buffer.
+type Conn struct {
+	loop.Conn
+	s          *Server
+	head       *head          // of the present request, or nil while the conn is idle
+	x          front.Exchange // or nil while there is none
+	in         lane.Inbox
+	next, prev *Conn // in Server.open; next alone in the free list
+	timer      loop.Timer
+	lingered   int32 // bytes thrown away while closing
+	state      state
+	peer       front.Peer
+}
+
+// Ready is called by the loop.
+func (c *Conn) Ready() {
+	if c.state == stateClosing {
+		c.linger()
+		return
+	}
+	c.Advance()
+}
+
+// Advance moves the request on, and begins the next ones, until there is something
+// to wait for.
+func (c *Conn) Advance() {
+	c.s.Working = c
+	c.advance()
+	c.s.Working = nil
+}
+
+func (c *Conn) advance() {
+	for range pipelineTurns {
+		if c.head == nil && !c.begin() {
+			return
+		}
+		if !c.step() || c.state != stateOpen {
+			return
+		}
+	}
+	c.Again()
+}
+
+// step moves the request as far as it will go now. It returns true when it has ended;
+// the conn may then be closed.
+func (c *Conn) step() (ended bool) {
+	if c.x != nil {
+		return c.x.Run()
+	}
+	switch c.readHead() {
+	case httpparse.Done:
+		return c.exchange().Run()
+	case httpparse.Bad:
+		return c.exchange().BadHead(c.head.Reason)
+	}
+	return false
+}
+
+// exchange returns the exchange of the request, which it begins if it has not begun.
+func (c *Conn) exchange() front.Exchange {
+	if c.x == nil {
+		h := c.head
+		c.x = c.s.Host.Begin(c, h.lease, &c.in, &c.peer, &h.Request, h.since)
+		h.lease = nil
+	}
+	return c.x
+}
+
+// begin begins a request when its first byte is there; otherwise c is idle. Empty
+// lines are no request (RFC 9112 2.2).
+func (c *Conn) begin() bool {
+	for range readTurns {
+		if c.in.Len() == 0 && !c.receive() {
+			return false
+		}
+		for b := c.in.Bytes(); len(b) > 1 && b[0] == '\r' && b[1] == '\n'; b = c.in.Bytes() {
+			c.in.Take(len(crlf))
+		}
+		if c.in.Len() > 0 {
+			c.beginHead()
+			return true
+		}
+	}
+	c.Again()
+	return false
+}
+
+// receive reads while there is no request. It returns false if nothing came: c is
+// then idle or closed.
+func (c *Conn) receive() bool {
+	n, err := c.Fill(false)
+	if err != nil {
+		c.close(false)
+		return false
+	}
+	if n == 0 && !c.s.Draining {
+		c.Deadline(c.s.Loop.Now().Add(c.s.IdleTimeout))
+	}
+	return n > 0
+}
+
+// readHead reads the head of a request. More means that it is to be waited for, or
+// that the client has gone.
+func (c *Conn) readHead() httpparse.Status {
+	for {
+		if st := c.head.Feed(c.in.Bytes()); st != httpparse.More {
+			return st
+		}
+		n, err := c.Fill(false)
+		if err != nil {
+			c.exchange().Gone()
+			return httpparse.More
+		}
+		if n == 0 {
+			c.Deadline(c.head.since.Add(c.head.lease.HeadTimeout()))
+			return httpparse.More
+		}
+	}
+}
+
+// LastCall gives an idle c a moment for its last request, for a drain. A client that
+// has just connected has one on the way, and any other may have: closing at once would
+// cost it that request, and it could not know whether it was executed (RFC 9112
+// 9.3.1). The answer says that the conn ends.
+func (c *Conn) LastCall() {
+	c.armLastCall()
+	if c.in.Slab != nil { // its next requests have been read, and it goes on with them at the next turn
+		return
+	}
+	n, err := c.lookForRequest()
+	switch {
+	case err != nil:
+		c.close(false)
+	case n > 0:
+		c.Advance()
+	}
+}
+
+// lookForRequest reads though no event may have come yet.
+func (c *Conn) lookForRequest() (n int, err error) {
+	a := c.s.Arena
+	n, err = c.Read(c.in.Room(a, false))
+	c.in.Put(n)
+	c.in.Drop(a)
+	c.s.Counters.BytesFromClient.Add(uint64(n))
+	return n, err
+}
+
+func (c *Conn) armLastCall() {
+	c.Deadline(c.s.Loop.Now().Add(min(lastCallTimeout, c.s.IdleTimeout)))
+}
+
+// Expired is called by the loop when the deadline has passed.
+func (c *Conn) Expired() {
+	switch {
+	case c.state == stateFree:
+	case c.head == nil:
+		c.close(false)
+	default:
+		c.s.Working = c
+		if c.expired() && c.state == stateOpen {
+			c.advance()
+		}
+		c.s.Working = nil
+	}
+}
+
+// expired is Expired for a conn with a request.
+func (c *Conn) expired() (ended bool) {
+	if c.x != nil {
+		return c.x.Expired()
+	}
+	if at := c.head.since.Add(c.head.lease.HeadTimeout()); at > c.s.Loop.Now() {
+		c.Deadline(at)
+		return false
+	}
+	return c.exchange().LateHead()
+}
+
+// close ends c, which has no exchange. It does nothing if c is closed already.
+func (c *Conn) close(reset bool) {
+	s := c.s
+	if c.state == stateFree {
+		return
+	}
+	c.in.Release(s.Arena)
+	s.Loop.Disarm(&c.timer)
+	c.Conn.Close(reset)
+	if c.prev != nil {
+		c.prev.next = c.next
+	} else {
+		s.open = c.next
+	}
+	if c.next != nil {
+		c.next.prev = c.prev
+	}
+	s.freeConn(c)
+	s.Clients--
+	s.Counters.ClientConns.Sub(1)
+	s.Host.Closed()
+}
+
+// finish ends c after a whole response. When the client may still be sending, closing
+// at once would reset the conn and could cost it the response: finish shuts our side
+// and throws away what comes, for a while (RFC 9112 9.6).
+func (c *Conn) finish(unread bool) {
+	if !unread && c.in.Slab == nil && !c.Readable() {
+		c.close(false)
+		return
+	}
+	c.in.Release(c.s.Arena)
+	c.state = stateClosing
+	if c.Conn.ShutdownWrite() != nil {
+		c.close(false)
+		return
+	}
+	c.Deadline(c.s.Loop.Now().Add(LingerTimeout))
+	c.linger()
+}
+
+// linger throws away what comes until the client has ended its side, too.
+func (c *Conn) linger() {
+	for range readTurns {
+		n, err := c.in.Fill(c.s.Arena, &c.Conn, true)
+		c.in.Release(c.s.Arena)
+		c.lingered += int32(n)
+		if err != nil || c.lingered > lingerBytesMax {
+			c.close(false)
+			return
+		}
+		if n == 0 {
+			return
+		}
+	}
+	c.Again()
+}
+
+// Panicked is called by the loop when an event of c ended in a panic.
+func (c *Conn) Panicked(value any, stack []byte) {
+	c.s.Host.Panicked(value, stack)
+	c.Abandon()
+}

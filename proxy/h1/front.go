@@ -1,0 +1,119 @@
+package h1
+
+import (
+	"strconv"
+
+	"lb/httpparse"
+	"lb/loop/tick"
+	"lb/proxy/front"
+	"lb/proxy/lane"
+)
+
+var _ front.Front = (*Conn)(nil)
+
+// Fill is front.Front's.
+func (c *Conn) Fill(bulk bool) (n int, err error) {
+	n, err = c.in.Fill(c.s.Arena, &c.Conn, bulk)
+	c.s.Counters.BytesFromClient.Add(uint64(n))
+	return n, err
+}
+
+// More is front.Front's.
+func (c *Conn) More() bool { return c.Readable() }
+
+// Flush is front.Front's.
+func (c *Conn) Flush(ln *lane.Lane, in *lane.Inbox) (n int, err error) {
+	return ln.Flush(&c.Conn, in)
+}
+
+// Deadline is front.Front's. The conn's own deadlines use the same timer.
+func (c *Conn) Deadline(at tick.Instant) { c.s.Loop.Arm(&c.timer, c, at) }
+
+// Wake is front.Front's.
+func (c *Conn) Wake() { c.Again() }
+
+// Gone is front.Front's.
+func (c *Conn) Gone() bool { return c.Hangup() }
+
+// End is front.Front's.
+func (c *Conn) End(how front.Ending) {
+	c.endHead()
+	switch how {
+	case front.Keep:
+		if c.s.Draining { // the drain began after the head: the client has not been told
+			c.armLastCall()
+		}
+	case front.Close, front.Unread:
+		c.finish(how == front.Unread)
+	default:
+		c.close(how == front.Reset)
+	}
+}
+
+// Abandon is front.Front's.
+func (c *Conn) Abandon() {
+	if c.state == stateFree {
+		return
+	}
+	c.in.Forget(c.s.Arena)
+	if c.head != nil {
+		c.exchange().Abandon()
+		c.endHead()
+	}
+	c.close(true)
+}
+
+// AppendHead is front.Front's. It decides how the body is framed: a body that only the
+// end of the backend's conn ends is chunked for the client, except for HTTP/1.0, which
+// knows no chunks (RFC 9112 6.1).
+func (c *Conn) AppendHead(d []byte, r *front.Reply) []byte {
+	r.To = r.Framing
+	if r.Framing == httpparse.Close || r.Framing == httpparse.Chunked {
+		if r.To = httpparse.Chunked; c.head.Minor == 0 {
+			r.To, r.Keep = httpparse.Close, false
+		}
+	}
+	d = append(d, "HTTP/1.1 "...)
+	d = strconv.AppendInt(d, int64(r.Code), 10)
+	d = append(d, ' ')
+	d = append(d, r.Phrase...)
+	d = append(d, crlf...)
+	if r.Message != nil {
+		drop := r.Drop
+		if r.To != httpparse.Chunked || r.Framing != httpparse.Chunked {
+			drop |= httpparse.SetOf(httpparse.Trailer)
+		}
+		d = httpparse.AppendFields(d, r.Text, r.Message, drop)
+	}
+	d = append(d, r.Lines...)
+	if r.Code >= 200 {
+		d = c.appendConnection(d, r.Keep)
+	}
+	d = append(d, r.Own...)
+	if len(r.Upgrade) > 0 {
+		d = append(d, "Connection: Upgrade\r\nUpgrade: "...)
+		d = append(d, r.Upgrade...)
+		d = append(d, crlf...)
+	}
+	switch {
+	case r.To == httpparse.Chunked:
+		d = append(d, "Transfer-Encoding: chunked\r\n"...)
+	case r.Length >= 0:
+		d = append(d, "Content-Length: "...)
+		d = strconv.AppendInt(d, r.Length, 10)
+		d = append(d, crlf...)
+	}
+	return append(d, crlf...)
+}
+
+// appendConnection appends what becomes of the conn, where the version's default is
+// another (RFC 9112 9.3).
+func (c *Conn) appendConnection(d []byte, keep bool) []byte {
+	switch {
+	case !keep:
+		return append(d, "Connection: close\r\n"...)
+	case c.head.Minor == 0:
+		return append(d, "Connection: keep-alive\r\n"...)
+	}
+	return d
+}

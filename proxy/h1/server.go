@@ -1,0 +1,115 @@
+package h1
+
+import (
+	"net/netip"
+
+	"lb/httpparse"
+	"lb/loop/tick"
+	"lb/proxy/front"
+)
+
+// Server has the HTTP/1 conns of one loop. All methods are called on that loop.
+type Server struct {
+	*front.Shared
+	open  *Conn // all conns, newest first
+	conns *Conn // free ones
+	heads *head // free ones
+}
+
+// New returns a server without conns.
+func New(s *front.Shared) *Server { return &Server{Shared: s} }
+
+// Open makes fd, which it owns from then on, a conn from peer.
+func (s *Server) Open(fd int, peer netip.AddrPort) (*Conn, error) {
+	c := s.newConn()
+	if err := s.Loop.Adopt(&c.Conn, c, fd); err != nil {
+		s.freeConn(c)
+		return nil, err
+	}
+	c.state, c.lingered = stateOpen, 0
+	c.peer.Set(peer.Addr())
+	if c.next = s.open; c.next != nil {
+		c.next.prev = c
+	}
+	s.open = c
+	s.Clients++
+	s.Counters.ClientConns.Add(1)
+	c.Deadline(s.Loop.Now().Add(s.IdleTimeout))
+	return c, nil
+}
+
+// Drain gives every idle conn a last call: see Conn.LastCall.
+func (s *Server) Drain() {
+	for c := s.open; c != nil; {
+		next := c.next
+		if c.head == nil && c.state == stateOpen {
+			c.LastCall()
+		}
+		c = next
+	}
+}
+
+// Cut ends every conn at once and returns how many requests were cut off.
+func (s *Server) Cut() (requests int) {
+	for s.open != nil {
+		c := s.open
+		if c.head == nil {
+			c.close(false)
+			continue
+		}
+		requests++
+		c.exchange().Cut()
+	}
+	return requests
+}
+
+// connBatch is how many conns are allocated at once: one object for the collector.
+const connBatch = 32
+
+func (s *Server) newConn() *Conn {
+	if s.conns == nil {
+		batch := make([]Conn, connBatch)
+		for i := range batch {
+			batch[i].s = s
+			batch[i].next, s.conns = s.conns, &batch[i]
+		}
+	}
+	c := s.conns
+	s.conns, c.next = c.next, nil
+	return c
+}
+
+func (s *Server) freeConn(c *Conn) {
+	c.state, c.prev = stateFree, nil
+	c.next, s.conns = s.conns, c
+}
+
+// head is what a conn needs for one request beside its buffer. An idle one has none.
+type head struct {
+	httpparse.RequestParser
+	lease front.Lease  // until the exchange has begun
+	since tick.Instant // when the first byte came
+	next  *head        // in the free list
+}
+
+// beginHead prepares c for a request whose first byte has come.
+func (c *Conn) beginHead() {
+	s := c.s
+	h := s.heads
+	if h == nil {
+		h = new(head)
+	} else {
+		s.heads, h.next = h.next, nil
+	}
+	h.lease, h.since = s.Host.Lease(), s.Loop.Now()
+	h.Reset(h.lease.Limits())
+	c.head = h
+}
+
+// endHead gives back what c had for its request, the bytes that it left excepted.
+func (c *Conn) endHead() {
+	s, h := c.s, c.head
+	c.head, c.x = nil, nil
+	h.next, s.heads = s.heads, h
+	c.in.Drop(s.Arena)
+}

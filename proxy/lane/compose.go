@@ -1,0 +1,176 @@
+package lane
+
+import (
+	"strconv"
+
+	"lb/arena"
+	"lb/httpparse"
+	"lb/internal/invariant"
+)
+
+// Compose turns bytes of in into output. It uses up at least some of them, or sets
+// Starved because it needs more. It may be called when nothing is pending but, at
+// most, the head in out. bad reports that the source broke the framing, by r.
+func (ln *Lane) Compose(a *arena.Arena, in *Inbox, limits *httpparse.Limits) (r httpparse.Reason, bad bool) {
+	invariant.Check(ln.data == 0 && !ln.Whole, "lane: Compose with data pending")
+	switch {
+	case ln.Flushed():
+		ln.reuse(a)
+	case ln.From == httpparse.Chunked && ln.out.W+in.Len()+limits.Fields+chunkRoom > HeadRoom+limits.HeadBytes:
+		// The head may leave no room for a trailer section after it: it goes first.
+		ln.Starved = false
+		return httpparse.NoReason, false
+	}
+	switch ln.From {
+	case httpparse.Length:
+		ln.data = int(min(int64(in.Len()), ln.left))
+		ln.left -= int64(ln.data)
+		ln.Whole = ln.left == 0
+	case httpparse.Close:
+		ln.data = in.Len()
+	case httpparse.Chunked:
+		if r, bad = ln.decode(in.Slab, limits); bad {
+			return r, true
+		}
+	}
+	ln.Taken += int64(ln.data)
+	ln.encode(a, in.Slab)
+	ln.Starved = ln.Flushed() && !ln.Whole
+	return httpparse.NoReason, false
+}
+
+// reuse empties out, which has been written.
+func (ln *Lane) reuse(a *arena.Arena) {
+	if ln.out == nil {
+		return
+	}
+	ln.Held = false
+	if ln.To != httpparse.Chunked {
+		ln.put(a)
+		return
+	}
+	ln.out.R, ln.out.W, ln.o, ln.cut = 0, 0, 0, 0
+}
+
+// decode finds the body bytes in in and moves them together at its front: data
+// bytes, behind which skip bytes are used up.
+func (ln *Lane) decode(in *arena.Slab, limits *httpparse.Limits) (httpparse.Reason, bool) {
+	at, end := in.R, in.R // the body bytes so far are in.B[at:end]
+	pos := in.R           // how far the input is used up
+	for !ln.inTrail && pos < in.W {
+		d, n, st := ln.chunks.Next(in.B[pos:in.W])
+		if st == httpparse.Bad {
+			return ln.chunks.Reason, true
+		}
+		if d.Len > 0 {
+			if src := pos + int(d.Off); end == at {
+				at, end = src, src+int(d.Len)
+			} else {
+				end += copy(in.B[end:], in.B[src:src+int(d.Len)])
+			}
+		}
+		pos += n
+		if st == httpparse.Done {
+			ln.inTrail = true
+			ln.trailers.Reset(limits)
+		}
+		if n == 0 {
+			break
+		}
+	}
+	if end > at {
+		in.R = at
+	} else {
+		in.Take(pos - in.R)
+		at, end, pos = in.R, in.R, in.R
+	}
+	ln.data, ln.skip = end-at, pos-end
+	if !ln.inTrail {
+		return 0, false
+	}
+	switch ln.trailers.Feed(in.B[pos:in.W]) {
+	case httpparse.Bad:
+		return ln.trailers.Reason, true
+	case httpparse.Done:
+		ln.Whole = true
+	}
+	return 0, false
+}
+
+// encode frames the data for the other side: chunk line, data, line end, and the
+// last chunk with the trailers where the body is whole.
+func (ln *Lane) encode(a *arena.Arena, in *arena.Slab) {
+	n, trail := ln.data, 0
+	if ln.Whole && ln.From == httpparse.Chunked {
+		trail = int(ln.trailers.HeadLen)
+	}
+	section := in.B[in.R+n+ln.skip : in.W] // the trailers, if they are here
+	ln.skip += trail
+	chunked := ln.To == httpparse.Chunked
+	copied := n > 0 && n <= copyMax && (chunked || ln.out != nil)
+	if chunked && (n > 0 || ln.Whole) || copied {
+		need := chunkRoom + trail + len(ln.trailers.Fields)
+		if copied {
+			need += n
+		}
+		ln.room(a, need)
+	}
+	if chunked && n > 0 {
+		ln.out.W = len(appendChunkLine(ln.out.B[:ln.out.W], n))
+	}
+	if copied {
+		ln.append(in.B[in.R : in.R+n])
+		in.R += n
+		ln.data = 0
+	}
+	if ln.out != nil {
+		ln.cut = ln.out.W
+	}
+	ln.Held = ln.Held && ln.data == 0
+	if chunked && n > 0 {
+		ln.append(crlf)
+	}
+	if chunked && ln.Whole {
+		ln.append(lastChunk)
+		if trail > len(crlf) {
+			ln.out.W = len(httpparse.AppendTrailers(ln.out.B[:ln.out.W], section, &ln.trailers))
+		}
+		ln.append(crlf)
+	}
+	if ln.data == 0 {
+		in.Take(ln.skip)
+		ln.skip = 0
+	}
+}
+
+// End notes that the source has ended a body framed by its conn.
+func (ln *Lane) End(a *arena.Arena) {
+	ln.Whole = true
+	if ln.To != httpparse.Chunked {
+		return
+	}
+	if ln.Flushed() {
+		ln.reuse(a)
+	}
+	ln.room(a, chunkRoom)
+	ln.append(lastChunk)
+	ln.append(crlf)
+}
+
+// chunkRoom is more than a chunk's line, the line end behind its data, and the
+// last chunk take together, in bytes.
+const chunkRoom = 64
+
+var (
+	crlf      = []byte("\r\n")
+	lastChunk = []byte("0\r\n")
+)
+
+// append appends b to out, where room has been made.
+func (ln *Lane) append(b []byte) { ln.out.W += copy(ln.out.B[ln.out.W:], b) }
+
+// appendChunkLine appends the line before n bytes of chunk data (RFC 9112 7.1).
+func appendChunkLine(dst []byte, n int) []byte {
+	dst = strconv.AppendUint(dst, uint64(n), 16)
+	return append(dst, '\r', '\n')
+}

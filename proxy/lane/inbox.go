@@ -1,0 +1,103 @@
+package lane
+
+import (
+	"errors"
+
+	"lb/arena"
+	"lb/loop"
+)
+
+// Inbox holds the bytes that were read from one side and not yet used up. It owns a
+// slab only while it holds any. The zero value is empty. It belongs to one loop.
+type Inbox struct{ Slab *arena.Slab }
+
+// errFull says that a slab of the large size is full and nothing of it can be
+// used: the limits of the parsers are below that, so it is a mistake of our own.
+var errFull = errors.New("lane: inbox full")
+
+// Len returns how many bytes it holds.
+func (in *Inbox) Len() int {
+	if in.Slab == nil {
+		return 0
+	}
+	return in.Slab.Len()
+}
+
+// Bytes returns the bytes it holds. They stay where they are until Fill or Take.
+func (in *Inbox) Bytes() []byte {
+	if in.Slab == nil {
+		return nil
+	}
+	return in.Slab.Bytes()
+}
+
+// Take uses up the first n bytes.
+func (in *Inbox) Take(n int) {
+	if in.Slab != nil {
+		in.Slab.Take(n)
+	}
+}
+
+// Fill reads from c, into a large slab if bulk asks for one and none is held. n is
+// how many bytes came: 0 with a nil error means that c is not ready now. The errors
+// are those of loop.Conn.Read.
+func (in *Inbox) Fill(a *arena.Arena, c *loop.Conn, bulk bool) (n int, err error) {
+	if !c.Readable() {
+		in.Drop(a)
+		return 0, nil
+	}
+	if in.Slab == nil && !bulk {
+		in.Slab = a.Get()
+	} else if in.Room(a, bulk) == nil {
+		return 0, errFull
+	}
+	n, err = c.Read(in.Slab.Room())
+	in.Slab.W += n
+	in.Drop(a)
+	return n, err
+}
+
+// Room returns memory to read into, which Put then makes part of the inbox. It is
+// nil if a large slab is full. bulk is as for Fill.
+func (in *Inbox) Room(a *arena.Arena, bulk bool) []byte {
+	switch s := in.Slab; {
+	case s == nil && bulk:
+		in.Slab = a.GetLarge()
+	case s == nil:
+		in.Slab = a.Get()
+	case len(s.Room()) > 0:
+	case s.R > 0:
+		s.W = copy(s.B, s.Bytes())
+		s.R = 0
+	case s.Large():
+		return nil
+	default:
+		large := a.GetLarge()
+		large.W = copy(large.B, s.Bytes())
+		a.Put(s)
+		in.Slab = large
+	}
+	return in.Slab.Room()
+}
+
+// Put notes that the first n bytes of what Room returned were filled in.
+func (in *Inbox) Put(n int) { in.Slab.W += n }
+
+// Drop gives the slab back if it holds nothing.
+func (in *Inbox) Drop(a *arena.Arena) {
+	if in.Slab != nil && in.Slab.R == in.Slab.W {
+		in.Release(a)
+	}
+}
+
+// Release gives the slab back, with what is in it.
+func (in *Inbox) Release(a *arena.Arena) {
+	a.Put(in.Slab)
+	in.Slab = nil
+}
+
+// Forget leaves the slab to the collector, after a panic: its state is unknown.
+func (in *Inbox) Forget(a *arena.Arena) {
+	a.Forget(in.Slab)
+	in.Slab = nil
+}

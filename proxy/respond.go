@@ -1,0 +1,166 @@
+package proxy
+
+import (
+	"bytes"
+	"slices"
+	"strconv"
+	"strings"
+
+	"lb/board"
+	"lb/httpparse"
+	"lb/upstream"
+)
+
+// readResponse reads the head of a response. After a final one the phase is Relay.
+func (x *exchange) readResponse() (f Fault, bad bool) {
+	b, p := x.backend, x.p
+	if b.in.Len() == 0 || x.down.Starved {
+		n, err := b.in.Fill(p.arena, &b.Conn, x.target.bulky)
+		x.received += int64(n)
+		if err != nil {
+			return Fault{Side: BackendSide, Cause: causeReset}, true
+		}
+		if n == 0 {
+			if x.up.Broken {
+				return Fault{Side: BackendSide, Cause: causeReset}, true
+			}
+			return f, false
+		}
+		x.moves++
+		x.down.Starved = false
+	}
+	switch x.resp.Feed(b.in.Bytes()) {
+	case httpparse.Bad:
+		return Fault{Side: BackendSide, Cause: causeBadAnswer}, true
+	case httpparse.More:
+		x.down.Starved = true
+		x.lookAgain(b)
+		return f, false
+	}
+	return x.respond()
+}
+
+// respond passes on the response head that has been read.
+func (x *exchange) respond() (f Fault, bad bool) {
+	b, p, r := x.backend, x.p, &x.resp
+	raw := b.in.Bytes()
+	switch {
+	case r.Code == 101:
+		if !x.switches(raw) || !x.up.Done() {
+			return Fault{Side: BackendSide, Cause: causeBadAnswer}, true
+		}
+		now := p.loop.Now()
+		x.target.succeeded(now.Sub(x.since), now)
+		x.composeInterim(raw)
+		b.in.Take(int(r.HeadLen))
+		x.openTunnel()
+	case r.Code < 200:
+		if x.req.Minor > 0 { // RFC 9110 15.2: an HTTP/1.0 client knows none
+			x.composeInterim(raw)
+			x.replied = true
+		}
+		x.expecting = false
+		b.in.Take(int(r.HeadLen))
+		r.Reset(&x.snap.limits, x.req.Method)
+		b.in.Drop(p.arena)
+		x.moves++
+		return x.flushDown()
+	case x.noteAnswer():
+		return Fault{Side: BackendSide, Cause: causeStatus}, true
+	default:
+		x.keep = x.keeps()
+		x.composeResponse()
+		b.in.Take(int(r.HeadLen))
+	}
+	x.replied = true
+	x.rec.Status = r.Code
+	x.enter(Relay)
+	if x.up.Done() {
+		x.up.Release(p.arena)
+	}
+	b.in.Drop(p.arena)
+	x.moves++
+	if !x.down.Whole && b.in.Len() > 0 {
+		if _, bad := x.down.Compose(p.arena, &b.in, &x.snap.limits); bad {
+			return Fault{Side: BackendSide, Cause: causeBadAnswer}, true
+		}
+	}
+	return x.flushDown()
+}
+
+// noteAnswer notes what the head of a final response says about its backend, and
+// returns true when the exchange is to be tried again because of its status.
+func (x *exchange) noteAnswer() (again bool) {
+	t, r, now := x.target, &x.resp, x.p.loop.Now()
+	if r.Seen.Has(httpparse.KeepAlive) {
+		x.noteIdleTime()
+	}
+	if x.pool.cfg.Eject.Enabled && slices.Contains(x.pool.cfg.Eject.OnStatus, r.Code) {
+		x.blamed = true
+		t.failed(board.ReasonStatus, uint64(r.Code), x.phase)
+	} else {
+		x.answered = answeredEarly // noted at the end, if nothing goes wrong until then
+		if x.phase == Wait {
+			x.answered = max(1, now.Sub(x.since))
+		}
+	}
+	return r.Code >= 502 && x.retriesStatus(r.Code) &&
+		x.mayRetry(Fault{Side: BackendSide, Cause: causeStatus, Phase: x.phase})
+}
+
+// noteIdleTime notes how long the backend says it keeps idle conns.
+func (x *exchange) noteIdleTime() {
+	f, _ := x.resp.Find(httpparse.KeepAlive)
+	for part := range bytes.SplitSeq(f.Value.Of(x.backend.in.Bytes()), []byte{','}) {
+		if v, ok := bytes.CutPrefix(bytes.TrimSpace(part), []byte("timeout=")); ok {
+			if n, err := strconv.Atoi(string(v)); err == nil && n >= 0 {
+				upstream.IdleTold(x.target.State, n)
+			}
+		}
+	}
+}
+
+// keeps reports whether the client's conn can go on after the final response. An
+// answer that comes before the request has ended and does not invite its rest
+// ends the conn (RFC 9112 9.3, 9.5).
+func (x *exchange) keeps() bool {
+	r := &x.resp
+	if x.req.Close || x.p.shared.Draining {
+		return false
+	}
+	return x.up.Done() || !x.up.Broken && !x.expecting && r.Code < 400 && !r.Close && r.Framing != httpparse.Close
+}
+
+// openTunnel makes the lanes carry raw bytes both ways (RFC 9110 7.8).
+func (x *exchange) openTunnel() {
+	x.tunnel = true
+	x.up.Release(x.p.arena)
+	x.up.Begin(httpparse.Close, httpparse.Close, 0)
+	x.down.Begin(httpparse.Close, httpparse.Close, 0)
+	x.p.counters.Tunnels.Add(1)
+}
+
+// nowBegun notes that the final head is on its way: from now on there is no other reply.
+func (x *exchange) nowBegun() {
+	x.begun = true
+	if x.backend != nil && !x.tunnel {
+		class := min(x.resp.Code/100, 5)
+		x.p.counters.Replies[class].Add(1)
+		x.target.Slot.Replies[class].Add(1)
+	}
+}
+
+// switches reports whether a 101 names one of the protocols that were asked for
+// (RFC 9110 7.8).
+func (x *exchange) switches(b []byte) bool {
+	f, ok := x.resp.Find(httpparse.Upgrade)
+	if !ok || x.upgrade == "" {
+		return false
+	}
+	for asked := range strings.SplitSeq(x.upgrade, ",") {
+		if strings.EqualFold(strings.TrimSpace(asked), string(f.Value.Of(b))) {
+			return true
+		}
+	}
+	return false
+}
