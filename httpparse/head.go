@@ -13,13 +13,13 @@ const (
 	inStatus                 // status line, up to the code
 	afterCode                //
 	inPhrase                 //
-	afterPhrase              // behind its CR
+	afterPhrase              // after its CR
 	atLine                   // first byte of a field line
 	inName                   //
-	beforeValue              // white space behind the colon
+	beforeValue              // white space after the colon
 	inValue                  //
-	afterValue               // behind its CR
-	afterHead                // behind the CR of the empty line
+	afterValue               // after its CR
+	afterHead                // after the CR of the empty line
 	over                     //
 	refused                  //
 )
@@ -61,18 +61,18 @@ func (p *lineParser) reset(m *Message, l *Limits, s state, watched FieldSet) {
 	}
 }
 
-// view returns the part of b that may be looked at. What lies behind HeadBytes
-// has no say, so that the verdict does not depend on how much came at once.
+// view returns the part of b that counts. Bytes beyond HeadBytes do not, so that the
+// verdict does not depend on how much came at once.
 func (p *lineParser) view(b []byte) []byte { return b[:min(len(b), int(p.headMax))] }
 
-// refuse makes Bad, for r at offset i, the last word on this head.
+// refuse makes Bad, for r at offset i, the final verdict on this head.
 func (p *lineParser) refuse(r Reason, i int) Status {
 	p.state, p.Reason, p.ReasonOff = refused, r, uint32(i)
 	return Bad
 }
 
-// wait notes that the head goes on in state s at offset i, which is not there
-// yet. It refuses a head that has used up its limit.
+// wait notes that the head goes on in state s at offset i, whose byte has not come yet.
+// It refuses a head that has used up its limit.
 func (p *lineParser) wait(s state, i int, b []byte) Status {
 	p.state, p.pos = s, uint32(i)
 	if len(b) < int(p.headMax) {
@@ -84,7 +84,7 @@ func (p *lineParser) wait(s state, i int, b []byte) Status {
 	return p.refuse(LongHead, i)
 }
 
-// verdict repeats the last word on a head that had one.
+// verdict repeats the verdict on a head that has one.
 func (p *lineParser) verdict() Status {
 	if p.state == refused {
 		return Bad
@@ -92,8 +92,8 @@ func (p *lineParser) verdict() Status {
 	return Done
 }
 
-// lines reads field lines and the empty line behind them (RFC 9112 5). b is
-// what view returned.
+// lines reads field lines and the empty line after them (RFC 9112 5). b is the result
+// of view.
 func (p *lineParser) lines(m *Message, b []byte) Status {
 	i, n := int(p.pos), len(m.Fields)
 	fields := m.Fields[:p.fieldMax]
@@ -182,7 +182,7 @@ func (p *lineParser) end(m *Message, i, n int, b []byte) Status {
 	return Done
 }
 
-// nameFault tells what is wrong with the byte c behind, or first in, a name.
+// nameFault returns what is wrong with the byte c after a name, or first in it.
 func nameFault(c byte, first bool) Reason {
 	switch {
 	case c == '\n':
@@ -198,7 +198,7 @@ func nameFault(c byte, first bool) Reason {
 	return BadName
 }
 
-// controlFault tells what is wrong with the control byte c; r if it is not LF.
+// controlFault returns what is wrong with the control byte c: r if it is not LF.
 func controlFault(c byte, r Reason) Reason {
 	if c == '\n' {
 		return BareLF
@@ -206,7 +206,7 @@ func controlFault(c byte, r Reason) Reason {
 	return r
 }
 
-// field completes f, whose line ends with the CR at cr, and takes note of it.
+// field completes f, whose line ends with the CR at cr, and notes it in m.
 func (p *lineParser) field(m *Message, b []byte, f *Field, cr int) Reason {
 	end, off := cr, int(f.Value.Off)
 	for end > off && (b[end-1] == ' ' || b[end-1] == '\t') {
@@ -228,8 +228,8 @@ func (p *lineParser) field(m *Message, b []byte, f *Field, cr int) Reason {
 	return p.note(m, b, f, before)
 }
 
-// note looks at a field that has a say in how the message is read; before is
-// what was seen before it.
+// note reads a field that decides how the message is read; before are the fields seen
+// before it.
 func (p *lineParser) note(m *Message, b []byte, f *Field, before FieldSet) Reason {
 	again := before.Has(f.ID)
 	switch f.ID {
@@ -299,8 +299,8 @@ func (p *lineParser) option(m *Message, name []byte) Reason {
 	return NoReason
 }
 
-// nameBit gives a name one of 64 bits, by its length and first letter, so that
-// most fields are seen at once not to be nominated.
+// nameBit gives a name one of 64 bits, by its length and first letter, so that most
+// fields can be seen at once not to be nominated.
 func nameBit(name []byte) uint64 {
 	return 1 << ((len(name)*7 ^ int(name[0]|0x20)) & 63)
 }

@@ -1,7 +1,7 @@
 package httpparse
 
-// Span is a range of the buffer given to Feed. It holds no pointer: it stays
-// true when the buffer moves, and the collector has nothing to follow.
+// Span is a range of the buffer given to Feed, in bytes. It holds no pointer: it stays
+// valid when the buffer moves, and the collector has nothing to follow.
 type Span struct{ Off, Len uint32 }
 
 // Of returns the bytes of the span in b, the buffer that was parsed.
@@ -10,15 +10,17 @@ func (s Span) Of(b []byte) []byte { return b[s.Off : s.Off+s.Len] }
 // Status is a parser's verdict.
 type Status uint8
 
+// The verdicts.
 const (
-	More Status = iota // no fault yet, the message is not over
-	Done               // whole
-	Bad                // refused: see Reason
+	More Status = iota // no fault yet, and more bytes are needed
+	Done               // the part that the parser reads is whole
+	Bad                // refused: the parser's Reason says why
 )
 
-// Framing tells how a body ends.
+// Framing is how a body ends (RFC 9112 6.3).
 type Framing uint8
 
+// The framings.
 const (
 	None    Framing = iota // there is no body
 	Length                 // after Content-Length bytes
@@ -33,38 +35,39 @@ type Limits struct {
 	TargetBytes int // request target
 }
 
-// FieldID names the fields that a proxy must know; all others are Other.
+// FieldID identifies a field that lb treats in its own way. All others are Other.
 type FieldID uint8
 
+// The fields, with the section that defines them: of RFC 9110 where no RFC is named.
 const (
-	Other FieldID = iota
-	Connection
-	ContentLength
-	Date
-	Expect
-	Forwarded
-	Host
-	HTTP2Settings
-	KeepAlive
-	MaxForwards
-	ProxyConnection
-	Server
-	TE
-	Trailer
-	TransferEncoding
-	Upgrade
-	Via
-	XForwardedFor
-	XForwardedHost
-	XForwardedProto
-	Cookie
-	SetCookie
-	Authorization
-	ContentType
-	ContentEncoding
-	ContentRange
-	ProxyAuthenticate
-	ProxyAuthorization
+	Other              FieldID = iota // any field not listed here
+	Connection                        // 7.6.1
+	ContentLength                     // 8.6
+	Date                              // 6.6.1
+	Expect                            // 10.1.1
+	Forwarded                         // RFC 7239
+	Host                              // 7.2
+	HTTP2Settings                     // RFC 7540 3.2.1
+	KeepAlive                         // RFC 2068 19.7.1
+	MaxForwards                       // 7.6.2
+	ProxyConnection                   // not standard; RFC 9112 C.2.2
+	Server                            // 10.2.4
+	TE                                // 10.1.4
+	Trailer                           // 6.6.2
+	TransferEncoding                  // RFC 9112 6.1
+	Upgrade                           // 7.8
+	Via                               // 7.6.3
+	XForwardedFor                     // not standard
+	XForwardedHost                    // not standard
+	XForwardedProto                   // not standard
+	Cookie                            // RFC 6265 5.4
+	SetCookie                         // RFC 6265 4.1
+	Authorization                     // 11.6.2
+	ContentType                       // 8.3
+	ContentEncoding                   // 8.4
+	ContentRange                      // 14.4
+	ProxyAuthenticate                 // 11.7.1
+	ProxyAuthorization                // 11.7.2
 	fieldIDs
 )
 
@@ -90,20 +93,22 @@ type Field struct {
 	plain       bool // stands in the buffer as "Name: value\r\n"
 }
 
-// Method names the methods that a proxy must know; all others are OtherMethod.
+// Method identifies a method that lb treats in its own way. All others are OtherMethod,
+// and are passed on by name.
 type Method uint8
 
+// The methods, with the section of RFC 9110 that defines them.
 const (
-	OtherMethod Method = iota
-	GET
-	HEAD
-	POST
-	PUT
-	DELETE
-	OPTIONS
-	TRACE
-	CONNECT
-	PATCH
+	OtherMethod Method = iota // any method not listed here
+	GET                       // 9.3.1
+	HEAD                      // 9.3.2
+	POST                      // 9.3.3
+	PUT                       // 9.3.4
+	DELETE                    // 9.3.5
+	OPTIONS                   // 9.3.7
+	TRACE                     // 9.3.8
+	CONNECT                   // 9.3.6
+	PATCH                     // RFC 5789
 )
 
 // Message is the head of a request or a response, whatever protocol it came in:

@@ -103,7 +103,7 @@ func (r *RequestParser) line(b []byte) Status {
 	return r.version(b, i)
 }
 
-// firstFault tells what is wrong with c where a method should begin.
+// firstFault returns what is wrong with c where a method should begin.
 func firstFault(c byte) Reason {
 	switch c {
 	case '\r':
@@ -114,7 +114,7 @@ func firstFault(c byte) Reason {
 	return BadMethod
 }
 
-// targetFault tells what is wrong with c behind, or first in, a target.
+// targetFault returns what is wrong with c after a target, or first in it.
 func targetFault(c byte) Reason {
 	switch c {
 	case '\r':
@@ -130,8 +130,8 @@ func cutPercent(b []byte, i int) bool {
 	return i+1 >= len(b) || i+2 == len(b) && isHex[b[i+1]]
 }
 
-// method returns the index of the byte behind the method, or one that tells
-// that it is too long. It sets Method.
+// method returns the index of the byte after the method, or a larger one than methodMax
+// allows if the method is too long. It sets Method.
 func (r *RequestParser) method(b []byte, i int) int {
 	if i == int(r.mark) && len(b)-i >= 4 && binary.LittleEndian.Uint32(b[i:]) == getSP {
 		r.Method = GET
@@ -155,7 +155,7 @@ func (r *RequestParser) version(b []byte, i int) Status {
 	}
 	k, fault := match(b[i:], "HTTP/d.d\r\n")
 	switch {
-	case k >= 9 && b[i+5] != '1': // first: it is known before what comes behind
+	case k >= 9 && b[i+5] != '1': // first: it is known before the bytes that follow
 		return r.refuse(OtherVersion, i+5)
 	case fault != NoReason:
 		return r.refuse(fault, i+k)
@@ -166,9 +166,8 @@ func (r *RequestParser) version(b []byte, i int) Status {
 	return r.lineDone(b, i+10)
 }
 
-// match compares b with a pattern in which 'd' stands for any digit. It returns
-// how many bytes are as they should be and what is wrong with the next one, if
-// it is there.
+// match compares b with a pattern in which 'd' stands for any digit. It returns how many
+// bytes match, and what is wrong with the next one if there is one.
 func match(b []byte, pattern string) (int, Reason) {
 	for k := range min(len(b), len(pattern)) {
 		c, want := b[k], pattern[k]
@@ -185,7 +184,7 @@ func match(b []byte, pattern string) (int, Reason) {
 	return min(len(b), len(pattern)), NoReason
 }
 
-// lineDone judges the target and lets the fields begin at i.
+// lineDone checks the target; the fields begin at i.
 func (r *RequestParser) lineDone(b []byte, i int) Status {
 	if fault := r.target(b); fault != NoReason {
 		return r.refuse(fault, int(r.Target.Off))

@@ -84,7 +84,7 @@ func (r *ResponseParser) line(b []byte) Status {
 func (r *ResponseParser) status(b []byte) Status {
 	k, fault := match(b, statusPattern)
 	switch {
-	case k >= 9 && b[5] != '1': // first: it is known before what comes behind
+	case k >= 9 && b[5] != '1': // first: it is known before the bytes that follow
 		return r.refuse(OtherVersion, 5)
 	case k >= 10 && b[9] == '0':
 		return r.refuse(BadStatusLine, 9)

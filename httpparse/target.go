@@ -3,7 +3,7 @@ package httpparse
 import "bytes"
 
 // target takes the four forms of a target apart (RFC 9112 3.2). Its bytes have
-// been judged already.
+// been checked already.
 func (r *RequestParser) target(b []byte) Reason {
 	t := r.Target.Of(b)
 	switch {

@@ -41,8 +41,8 @@ func (b *backendConn) Ready() {
 		b.x.front.Advance()
 		return
 	}
-	// Nothing was asked for on an idle conn: a byte would be the answer to the
-	// wrong request, and an end is an end.
+	// No request is out on an idle conn: a byte would be taken for the answer to the
+	// next one.
 	if !b.fresh() {
 		b.noteClosed()
 		b.close()
@@ -56,12 +56,12 @@ func (b *backendConn) Expired() {
 	}
 }
 
-// fresh reports whether b, from the idle list, can still be used, as far as the
-// events that have come tell.
+// fresh reports whether b, from the idle list, can still be used, judging by the events
+// that have come.
 func (b *backendConn) fresh() bool { return !b.Readable() && !b.PeerShut() && !b.Hangup() }
 
-// idle puts b, whose exchange is over, on the idle list, unless nobody would
-// take it from there any more.
+// idle puts b, whose exchange is over, on the idle list, unless b would be too old or
+// its backend gone before it is taken from there.
 func (b *backendConn) idle() {
 	p := b.p
 	b.in.Drop(p.arena)
@@ -81,18 +81,18 @@ func (b *backendConn) idle() {
 }
 
 // idleLeast is the shortest time that is worth keeping a conn for: a backend that
-// promises timeout=0 keeps none.
+// promises timeout=0 does not keep any.
 const idleLeast = time.Millisecond
 
-// noteClosed notes, on the board, that the backend closed b while it was idle:
-// other conns to it will not be used for as long.
+// noteClosed notes on the board that the backend closed b while it was idle, so that
+// other conns to it are not kept for as long.
 func (b *backendConn) noteClosed() {
 	if now := b.p.loop.Now(); b.PeerShut() || b.Hangup() {
 		upstream.IdleClosed(b.to.State, now.Sub(b.since), now)
 	}
 }
 
-// takeIdle returns a conn of t from the idle list, nil when there is none.
+// takeIdle returns a conn of t from the idle list, or nil if there is none.
 func (p *Proxy) takeIdle(t *target) *backendConn {
 	for {
 		b, ok := t.Idle.Get()
@@ -117,7 +117,7 @@ func (b *backendConn) probe() (n int, err error) {
 	return n, err
 }
 
-// close ends b, wherever it is. Again does nothing.
+// close ends b, wherever it is. It does nothing if b is closed already.
 func (b *backendConn) close() {
 	p := b.p
 	if !b.IsOpen() {

@@ -9,29 +9,29 @@ import (
 	"lb/loop/tick"
 )
 
-// Which loop a conn comes to is decided by a hash of its addresses
-// (SO_REUSEPORT). With many conns that is even enough; of few long-lived ones one
-// loop may get several times its share. So a loop that has clearly more than the
-// others passes what it accepts on to the one that has least, before anything of it
-// is read; nothing is ever paid for a request.
+// The kernel gives a new conn to a loop by a hash of its addresses (SO_REUSEPORT). That
+// is even enough for many conns; of a few long-lived ones, one loop may get several
+// times its share. So a loop that has clearly more conns than the others passes a new
+// one on to the loop that has least, before anything of it is read. Requests never pay
+// for it.
 //
-// When many come at one moment, several loops choose the same one. So that one may
-// pass on what it is given, too: then the busiest of 8 loops has 1.4 times the mean of
-// 64 conns that come at once, else up to twice, and of 32 loops nearly four times. A
-// few are passed on a second time, next to none a third.
+// When many conns come at one moment, several loops choose the same neighbour. So a conn
+// may be passed on again: then the busiest of 8 loops has 1.4 times the mean of 64 conns
+// that come at once, instead of up to twice, and of 32 loops nearly four times. A few
+// are passed on a second time, hardly any a third.
 const (
 	evenMargin = 4  // conns that a loop has more than another before it passes any on
 	evenPart   = 4  // and more than the mean by one in so many
 	evenLooks  = 16 // loops that are looked at for one conn
-	evenRests  = 16 // of the conns that others pass on here one in so many stays in any case: none is sent round for ever
+	evenKeeps  = 16 // one in so many of the conns passed on here stays, so that none circulates forever
 
-	// evenMemory is how long a conn that was passed on is counted here: until then
-	// the other loop has taken it and counts it itself.
+	// evenMemory is how long a conn that was passed on is counted here. By then the
+	// other loop has taken it and counts it itself.
 	evenMemory = 20 * time.Millisecond
 )
 
-// passTo returns which of some loops, by their conns, a conn is passed on to by
-// one that has own; -1: it stays.
+// passTo returns the index of the loop in others, which holds their counts of conns, to
+// which a loop with own conns passes a new one on, or -1 if it keeps it.
 func passTo(own int, others []int) int {
 	least, sum, loops := -1, own, len(others)+1
 	for i, n := range others {
@@ -45,11 +45,11 @@ func passTo(own int, others []int) int {
 	return least
 }
 
-// even is the other loops at work, as one loop knows them.
+// even holds the other running loops, as one loop knows them.
 type even struct {
 	others []neighbour
 	turn   int // where in others a look begins
-	given  int // conns that others passed on here
+	passed int // conns that others have passed on here
 	loads  [evenLooks]int
 }
 
@@ -57,12 +57,12 @@ type even struct {
 type neighbour struct {
 	slot   int
 	conns  *board.Counter
-	passed int          // to it, of late
+	passed int          // to it, within evenMemory
 	at     tick.Instant // when the last of them was
 }
 
-// newEven begins with the loop behind the own one, so that loops which see the same
-// do not all choose the same.
+// newEven begins with the loop after the own one, so that loops which see the same
+// counts do not all choose the same loop.
 func newEven(b *board.Board, own int, slots []int) (e even) {
 	at := max(0, slices.Index(slots, own))
 	for i := range slots {
@@ -73,8 +73,8 @@ func newEven(b *board.Board, own int, slots []int) (e even) {
 	return e
 }
 
-// choose returns the loop that takes the next conn of a loop that has own, nil for
-// this one itself. Of many loops it looks at some, others each time.
+// choose returns the loop that takes the next conn of a loop with own conns, or nil if
+// this one keeps it. Of many loops it looks at a few, different ones each time.
 func (e *even) choose(own int, now tick.Instant) *neighbour {
 	loads := e.loads[:min(len(e.others), evenLooks)]
 	e.turn = (e.turn + 1) % len(e.others)
@@ -94,14 +94,15 @@ func (e *even) choose(own int, now tick.Instant) *neighbour {
 // at returns the i-th neighbour of this look.
 func (e *even) at(i int) *neighbour { return &e.others[(e.turn+i)%len(e.others)] }
 
-// rests reports whether a conn that another loop has passed on here stays in any case.
-func (e *even) rests() bool {
-	e.given++
-	return e.given%evenRests == 0
+// keeps reports whether this loop must keep a conn that another loop passed on. One in
+// evenKeeps is always kept.
+func (e *even) keeps() bool {
+	e.passed++
+	return e.passed%evenKeeps == 0
 }
 
-// passesOn gives a new conn to another loop if that is better, and returns true
-// if it has: fd is no longer this loop's then.
+// passesOn passes a new conn on to another loop if that one has clearly fewer. It
+// reports whether it has: fd is no longer this loop's then.
 func (p *Proxy) passesOn(fd int, peer netip.AddrPort) bool {
 	if p.passOn == nil || p.shared.Clients < evenMargin || p.shared.Draining || len(p.even.others) == 0 {
 		return false
@@ -116,10 +117,10 @@ func (p *Proxy) passesOn(fd int, peer netip.AddrPort) bool {
 	return true
 }
 
-// Passed takes over a client connection that another loop has accepted, or passes it
-// on once more. In a drain its first request is still answered.
+// Passed takes over a client connection that another loop has accepted, or passes it on
+// again. In a drain its first request is still answered.
 func (p *Proxy) Passed(fd int, peer netip.AddrPort) {
-	if p.even.rests() || !p.passesOn(fd, peer) {
+	if p.even.keeps() || !p.passesOn(fd, peer) {
 		p.take(fd, peer)
 	}
 }

@@ -78,7 +78,7 @@ func (w *evenWorld) accept(delay time.Duration) {
 // take has a loop take a conn that has been passed on some times, or pass it on.
 func (w *evenWorld) take(i, passes int, delay time.Duration) {
 	var to *neighbour
-	if passes == 0 || !w.evens[i].rests() {
+	if passes == 0 || !w.evens[i].keeps() {
 		to = w.evens[i].choose(w.conns[i], w.now)
 	}
 	if to == nil {
@@ -225,7 +225,7 @@ func TestPassOn(t *testing.T) {
 	}
 	taken, passed = true, nil
 	var peers []*looptest.Peer
-	for range evenRests {
+	for range evenKeeps {
 		peers = append(peers, r.k.Connect(r.listener, rigClient))
 		fd, from, err := r.k.Accept(r.listener)
 		if err != nil || fd < 0 {
@@ -235,15 +235,15 @@ func TestPassOn(t *testing.T) {
 		r.l.Post(func() { r.p.Passed(fd, from) })
 	}
 	r.settle()
-	if len(passed) != evenRests-1 || r.p.shared.Clients != 6 {
-		t.Errorf("%d of %d passed on again, %d open; want all but one, and 6", len(passed), evenRests, r.p.shared.Clients)
+	if len(passed) != evenKeeps-1 || r.p.shared.Clients != 6 {
+		t.Errorf("%d of %d passed on again, %d open; want all but one, and 6", len(passed), evenKeeps, r.p.shared.Clients)
 	}
 	passed = nil
-	peers[evenRests-1].Send([]byte(ask))
+	peers[evenKeeps-1].Send([]byte(ask))
 	r.settle()
 	r.servers[0].Accept().Send([]byte(answer))
 	r.settle()
-	if len(peers[evenRests-1].Received()) == 0 {
+	if len(peers[evenKeeps-1].Received()) == 0 {
 		t.Error("the one that stayed is not answered")
 	}
 	r.reload(rigConfig(1)) // to a lone loop

@@ -12,7 +12,7 @@ import (
 // Side is the side at fault. Only faults of the backend count against it.
 type Side uint8
 
-// The sides. noSide is that of a deadline that nobody is to blame for.
+// The sides. A deadline that no side is to blame for has noSide.
 const (
 	noSide Side = iota
 	ClientSide
@@ -22,7 +22,7 @@ const (
 
 var sideNames = [...]string{"", "client", "backend", "lb"}
 
-// String returns the name of the side in logs, empty if nobody is at fault.
+// String returns the name of the side in logs, which is empty for noSide.
 func (s Side) String() string { return sideNames[s] }
 
 // Cause is what happened.
@@ -38,7 +38,7 @@ const (
 	causeNoConnect        // the backend could not be reached
 	causeReset            // the backend ended or reset the conn before its answer was whole
 	causeBadAnswer        // the backend sent something that is no answer to this request
-	causeNoBackend        // there is none to try
+	causeNoBackend        // no backend can be tried
 	causeExhausted        // lb has no descriptor, port or memory left
 	causePanicked         // a mistake of our own
 	causeCut              // lb stops
@@ -49,7 +49,7 @@ const (
 var causeNames = [...]string{"", "gone", "short_body", "bad_request", "too_large", "slow", "no_connect", "reset",
 	"bad_answer", "no_backend", "exhausted", "panic", "cut", "crowded", "status"}
 
-// String returns the name of the cause in logs, empty for none.
+// String returns the name of the cause in logs, which is empty for noCause.
 func (c Cause) String() string { return causeNames[c] }
 
 // Fault is what ended an attempt, or the exchange with it.
@@ -112,20 +112,19 @@ func (f Fault) text() string {
 	return "internal error"
 }
 
-// backOff is about how long the attempts after the second wait, so that clients
-// whose attempts failed together do not come again together.
+// backOff is about how long the attempts after the second wait, so that exchanges which
+// failed together do not try again together.
 const backOff = 25 * time.Millisecond
 
-// mayRetry is the whole retry rule. Two faults do not count against the budget,
-// whose purpose is that retries do not add to the load of backends in trouble: a
-// conn from the idle list that had been closed is no sign of trouble, and a
-// refused connection is no load.
+// mayRetry is the whole retry rule. The budget keeps retries from adding to the load of
+// backends in trouble. Two faults do not count against it: a conn from the idle list
+// that had been closed is no sign of trouble, and a refused connection is no load.
 func (x *exchange) mayRetry(f Fault) bool {
 	retry := &x.snap.cfg.Retry
 	on := &retry.On
 	switch {
 	case f.Side != BackendSide, x.replied, int(x.rec.Attempts) > retry.Attempts:
-		return false // not the backend's doing, too late, or too often
+		return false // not the backend's fault, too late, or too often
 	case x.sent > 0 && !(x.idempotent && x.up.Held):
 		return false // the request may have been acted on (RFC 9110 9.2.2), or is no longer here
 	case x.staleConn(f) && on.Stale:
@@ -144,13 +143,13 @@ func (x *exchange) retriesStatus(code int) bool {
 	return code == 502 && on.Status502 || code == 503 && on.Status503 || code == 504 && on.Status504
 }
 
-// staleConn reports whether f is what a conn from the idle list shows when the
-// backend had closed it before the request came.
+// staleConn reports whether f is that of a conn from the idle list which the backend had
+// closed before the request came.
 func (x *exchange) staleConn(f Fault) bool {
 	return f.Cause == causeReset && x.backend != nil && x.backend.uses > 1 && x.received == 0
 }
 
-// blame notes f on the board, on the side whose doing it is.
+// blame notes f on the board, if it is the backend's.
 func (x *exchange) blame(f Fault) {
 	switch f.Side {
 	case ClientSide, LBSide:
@@ -189,22 +188,22 @@ func (x *exchange) blameBackend(f Fault) {
 	}
 }
 
-// isEjecting reports whether f says that the backend is in trouble. What a client
-// can bring about does not: a conn that ends in a tunnel, as after any WebSocket
-// whose client is not done, and one that ends because the client does not finish
-// its request.
+// isEjecting reports whether f is a sign that the backend is in trouble. A fault that a
+// client can bring about is none: a conn that ends in a tunnel, as after any WebSocket
+// whose client is not done, and one that ends because the client does not finish its
+// request.
 func (f Fault) isEjecting(x *exchange) bool {
 	return !x.tunnel && !(f.Cause == causeReset && f.Phase == Send && !x.up.Whole)
 }
 
-// fail ends the attempt with f: another attempt where the rule allows it, else
-// a reply, else an aborted conn. It returns true when the exchange has ended.
+// fail ends the attempt with f: another attempt follows if the retry rule allows it,
+// otherwise a reply, or an abort if it is too late for one.
 func (x *exchange) fail(f Fault) (ended bool) {
 	f.Phase = x.phase
 	x.blame(f)
 	retry := f.Cause == causeStatus || x.mayRetry(f)
 	if retry && x.staleConn(f) && x.pool.keepsClients() {
-		x.tried.Reset() // the backend is well, and the client's session is there
+		x.tried.Reset() // the backend is well, and the client's session is at it
 	}
 	torn := x.down.Torn() // a part of a 1xx has been written
 	x.dropBackend()
@@ -234,7 +233,7 @@ func (x *exchange) fail(f Fault) (ended bool) {
 	return x.reply(f.status(), f.text(), own)
 }
 
-// retryAfter is said where trying again soon may help (RFC 9110 10.2.3).
+// retryAfter is sent where trying again soon may help (RFC 9110 10.2.3).
 var retryAfter = []byte("Retry-After: 1\r\n")
 
 // abort ends the client's conn inside a response, so that a part of it cannot be taken

@@ -10,20 +10,20 @@ import (
 	"lb/upstream"
 )
 
-// pool is a pool as this loop's proxy sees it. A reload that changes nothing of it
-// leaves it alone, else another one comes in its place: its successor.
+// pool is a pool as this loop's proxy sees it. A reload that changes anything of it puts
+// another one in its place: its successor.
 type pool struct {
 	*upstream.Pool[*backendConn]
 	p         *Proxy
 	cfg       *config.Pool
 	targets   []*target // by index
-	successor *pool     // nil: it is in the present configuration, or none of its name is
+	successor *pool     // or nil while it is in the present configuration, or if no pool of its name is
 	// waits are the exchanges for which every backend is full, first come first
-	// served. Room that this loop makes is given on at once; for that of other
-	// loops the first is asked to try now and then.
+	// served. Room that this loop makes goes to the first at once; for room that other
+	// loops make, the first tries again now and then.
 	waits upstream.WaitList[*exchange]
-	// again are those of them that have tried a backend already. They wait for
-	// another one to have room, which is no reason for newcomers to wait.
+	// again are those that have tried a backend already. They wait for room at another
+	// one, which is no reason for newcomers to wait.
 	again upstream.WaitList[*exchange]
 	look  loop.Timer
 
@@ -50,12 +50,12 @@ func (p *Proxy) newPool(cfg *config.Pool, targets []*target, stickyKey []byte, a
 		q.UseSticky(stickyKey)
 	}
 	q.Seed(p.chance.Uint64())
-	q.Notify(q.tell)
+	q.Notify(q.logRestored)
 	return q
 }
 
-// isOf reports whether q is what a pool of cfg with these targets would be. Who may
-// be picked, and whose turn it is, follows from nothing else.
+// isOf reports whether a pool made of cfg and these targets would be the same as q. What
+// may be picked, and whose turn it is, depends on nothing else.
 func (q *pool) isOf(cfg *config.Pool, targets []*target) bool {
 	if !slices.Equal(q.targets, targets) || !slices.Equal(q.cfg.Backends, cfg.Backends) {
 		return false
@@ -78,13 +78,13 @@ func (q *pool) keepsClients() bool {
 	return q.cfg.Sticky != "" || q.cfg.Strategy == config.HashOnKey
 }
 
-// tell logs a change of a backend's state, which over all loops is told once.
-func (q *pool) tell(c upstream.Change) {
+// logRestored logs that a backend is in use again. upstream reports that to one loop.
+func (q *pool) logRestored(c upstream.Change) {
 	q.p.log.Info("backend restored", "pool", q.Name, "backend", c.Name, "ejected_for", c.For)
 }
 
-// tellEjected logs an ejection by a fault in phase ph.
-func (q *pool) tellEjected(c upstream.Change, detail uint64, ph Phase) {
+// logEjected logs an ejection by a fault in phase ph.
+func (q *pool) logEjected(c upstream.Change, detail uint64, ph Phase) {
 	args := []any{"pool", q.Name, "backend", c.Name, "reason", c.Reason.String(), "phase", ph.String(),
 		"count", c.Count, "for", c.For}
 	if detail != 0 {
@@ -93,8 +93,8 @@ func (q *pool) tellEjected(c upstream.Change, detail uint64, ph Phase) {
 	q.p.log.Warn("backend ejected", args...)
 }
 
-// nudge has the first exchanges that wait try again, at the next turn.
-func (q *pool) nudge() {
+// wakeFirst has the first waiting exchange of each list try again at the next turn.
+func (q *pool) wakeFirst() {
 	waiting := false
 	for _, list := range [...]*upstream.WaitList[*exchange]{&q.waits, &q.again} {
 		if x, ok := list.First(); ok {
@@ -115,10 +115,10 @@ func (q *pool) queueOf(x *exchange) *upstream.WaitList[*exchange] {
 	return &q.waits
 }
 
-// showWait puts on the board since when the first of this loop waits.
+// showWait puts on the board since when the first exchange of this loop has waited.
 func (q *pool) showWait() {
 	if len(q.targets) == 0 {
-		return // nobody waits where there is nothing to wait for
+		return // without backends no exchange waits
 	}
 	since := uint64(0)
 	for _, list := range [...]*upstream.WaitList[*exchange]{&q.waits, &q.again} {
@@ -129,13 +129,13 @@ func (q *pool) showWait() {
 	q.targets[0].Slot.WaitsSince.Set(since)
 }
 
-// yieldShare is the part of timeouts.queue by which an exchange of another loop
-// must have waited longer to go first. There is no order between loops beyond
-// that: room that is left to another loop lies idle until it looks.
+// yieldShare is the part of timeouts.queue by which an exchange of another loop must
+// have waited longer to go first. There is no stricter order between loops: room that
+// is left to another loop is unused until that loop looks.
 const yieldShare = 16
 
-// yields reports whether an exchange of another loop has waited so much longer
-// than x that the room is left to it.
+// yields reports whether an exchange of another loop has waited so much longer than x
+// that x leaves it the room.
 func (q *pool) yields(x *exchange) bool {
 	if !q.limited {
 		return false
@@ -154,4 +154,4 @@ func (q *pool) yields(x *exchange) bool {
 }
 
 // Expired is called by the loop when it is time to look for room again.
-func (q *pool) Expired() { q.nudge() }
+func (q *pool) Expired() { q.wakeFirst() }

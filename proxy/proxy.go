@@ -19,21 +19,20 @@ import (
 	"lb/upstream"
 )
 
-// Options are what a proxy needs beside its loop.
+// Options configure a proxy.
 type Options struct {
 	Board    *board.Board
-	Slot     int      // of the loop on the board, where it is claimed and taken over
+	Slot     int      // of the loop on the board, where the caller has claimed it
 	Snapshot Snapshot // the configuration to begin with
 	Log      *slog.Logger
-	// Clock is the time of day for Date; nil: time.Now.
+	// Clock returns the time of day for Date; nil uses time.Now.
 	Clock func() time.Time
 	// Record, unless it is nil, is called on the loop at the end of every exchange.
-	// It must not block, nor keep what it is given.
+	// It must not block, nor keep the record.
 	Record func(*Record)
-	// PassOn is asked, on the loop, to give a client connection that has just been
-	// accepted to the loop in another slot, whose Proxy.Passed takes it over. True:
-	// fd is no longer the caller's; false: it stays. It does not block. nil: none
-	// is ever passed on.
+	// PassOn is called on the loop to hand a client connection that has just been
+	// accepted to the loop in another slot, whose Proxy.Passed takes it over. It
+	// reports whether it took fd. It must not block. nil passes no conn on.
 	PassOn func(slot, fd int, peer netip.AddrPort) bool
 }
 
@@ -112,8 +111,7 @@ func New(l *loop.Loop, o Options) *Proxy {
 	return p
 }
 
-// largeBytes is the size of large slabs: what the widest head may grow to has
-// room, and long bodies move in good parts.
+// largeBytes returns the size of large slabs under cfg: see lane.LargeBytes.
 func largeBytes(cfg *config.Config) int {
 	return lane.LargeBytes(cfg.Limits.HeaderBytes, widestRoute(cfg.Routes))
 }
@@ -122,8 +120,8 @@ func newBudget(cfg *config.Config) upstream.Budget {
 	return upstream.NewBudget(cfg.Retry.Budget, cfg.Retry.BudgetMin, retryWindow)
 }
 
-// Expired does what is due now and then: it lets go of slabs that a busy time
-// left behind, and shows how often the loop has turned.
+// Expired is called by the loop every trimEvery: it frees slabs left over from a busy
+// time, and puts the turns of the loop on the board.
 func (p *Proxy) Expired() {
 	p.arena.Trim()
 	turns := p.loop.Counters().Turns
@@ -153,9 +151,9 @@ func (p *Proxy) take(fd int, peer netip.AddrPort) {
 	}
 }
 
-// Drain stops accepting, answers what runs, and what idle clients ask within
-// lastCallTimeout, with Connection: close, and calls done once, on the loop, when
-// the last client conn has gone.
+// Drain stops accepting, answers the running requests, and the last ones that idle
+// clients send (h1.Conn.LastCall), with Connection: close. It calls done once, on the
+// loop, when the last client conn has gone.
 func (p *Proxy) Drain(done func()) {
 	p.loop.Unlisten()
 	p.shared.Draining, p.drained = true, done
@@ -171,7 +169,7 @@ func (p *Proxy) Cut() int {
 	return cut
 }
 
-// closeIdle ends the backend conns that wait for reuse.
+// closeIdle ends the idle conns to backends.
 func (p *Proxy) closeIdle() {
 	p.eachTarget(func(t *target) {
 		t.Idle.Each(func(b *backendConn) { b.close() })
@@ -220,7 +218,7 @@ func (p *Proxy) Panicked(value any, stack []byte) {
 	}
 }
 
-// lackOf reports whether err says that lb itself is out of something.
+// lackOf reports whether err means that lb itself has run out of something.
 func lackOf(err error) bool {
 	switch err {
 	case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.EADDRNOTAVAIL:

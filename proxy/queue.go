@@ -10,7 +10,7 @@ func (x *exchange) queue() (ended bool) {
 		}
 		x.waiting = true
 		q.showWait()
-		if first { // else it is armed: who comes does not put the look off
+		if first { // otherwise it is armed, and a newcomer must not put it off
 			x.p.loop.Arm(&q.look, q, now.Add(lookEvery))
 		}
 	}
@@ -18,18 +18,18 @@ func (x *exchange) queue() (ended bool) {
 	return false
 }
 
-// leaveQueue ends the wait for room, if there is one. The next in line tries at
-// once: there may be more room, or none to wait for.
+// leaveQueue ends the wait for room, if x waits. The next in line tries at once: there
+// may be more room, or nothing to wait for.
 func (x *exchange) leaveQueue() {
 	if x.waiting {
 		x.waiting = false
 		x.pool.queueOf(x).Remove(&x.wait)
 		x.pool.showWait()
-		x.pool.nudge()
+		x.pool.wakeFirst()
 	}
 }
 
-// tryAgain is called for events while x waits for room or for its next attempt.
+// tryAgain is called for events while x waits for room or for its next attempt to begin.
 func (x *exchange) tryAgain() (ended bool) {
 	if x.front.Gone() {
 		return x.fail(Fault{Side: ClientSide, Cause: causeGone})

@@ -17,14 +17,14 @@ import (
 type route struct {
 	*config.Route
 	pool     *pool  // nil for a redirect
-	host     string // the Host that set_request_headers asks for, "" for none
-	request  []byte // the field lines of set_request_headers, but Host
-	response []byte // and of set_response_headers
-	dated    bool   // with a Date in them
+	host     string // the Host that set_request_headers asks for, or empty
+	request  []byte // the field lines of set_request_headers, without Host
+	response []byte // those of set_response_headers
+	dated    bool   // with a Date among them
 }
 
-// newRoutes prepares the routes of the configuration. A router of the same routes
-// is taken over from before, which may be nil.
+// newRoutes prepares the routes of the configuration. It takes the router over from
+// before, which may be nil, if the routes are the same.
 func (s *snapshot) newRoutes(before *snapshot) {
 	for i := range s.cfg.Routes {
 		r := route{Route: &s.cfg.Routes[i]}
@@ -56,8 +56,8 @@ func (s *snapshot) newRoutes(before *snapshot) {
 	}
 }
 
-// isOurs reports whether a redirect has a field of that name in any case: it stands
-// once.
+// isOurs reports whether lb itself puts a field of that name into a redirect, so that a
+// route must not set it again.
 func isOurs(name string) bool {
 	return slices.ContainsFunc([]string{"date", "content-type", "location"}, func(own string) bool {
 		return strings.EqualFold(name, own)
@@ -71,7 +71,7 @@ func appendLine(d []byte, f config.Field) []byte {
 	return append(d, crlf...)
 }
 
-// findRoute decides which route and pool take the request.
+// findRoute finds the route and the pool that take the request.
 func (x *exchange) findRoute() {
 	s, b := x.snap, x.in.Bytes()
 	x.route, x.pool = nil, s.pools[0]
@@ -84,12 +84,12 @@ func (x *exchange) findRoute() {
 	}
 }
 
-// MethodIs is for the router.
+// MethodIs is called by the router.
 func (x *exchange) MethodIs(name string) bool {
 	return string(x.req.MethodName.Of(x.in.Bytes())) == name
 }
 
-// HeaderIs is for the router; name is in lower case.
+// HeaderIs is called by the router; name is in lower case.
 func (x *exchange) HeaderIs(name, value string) bool {
 	v, ok := x.header(name)
 	return ok && string(v) == value
@@ -127,10 +127,10 @@ func (x *exchange) cookie(name string) ([]byte, bool) {
 	return nil, false
 }
 
-// stickyMax is more than any cookie of ours has, in bytes.
+// stickyMax is the length, in bytes, of the longest cookie value that can be ours.
 const stickyMax = 64
 
-// prepareAsk works out, while the head is here, what the pick goes by.
+// prepareAsk works out what the pick goes by, while the head is in the inbox.
 func (x *exchange) prepareAsk() {
 	q := x.pool.cfg
 	x.key, x.stickyLen = 0, 0
@@ -190,14 +190,14 @@ func (x *exchange) origin() []byte {
 	return from
 }
 
-// hide takes fields out of a parsed head that are set again.
+// hide leaves the fields that set names out of a parsed head: lb sets them itself.
 func hide(h *httpparse.Message, b []byte, set []config.Field) {
 	for _, f := range set {
 		h.Hide(b, f.Name)
 	}
 }
 
-// stripped returns path without the route's prefix, where it is to be stripped.
+// stripped returns path without the route's prefix, if the route strips it.
 func (r *route) stripped(path []byte) []byte {
 	if r == nil || !r.StripPrefix || !bytes.HasPrefix(path, []byte(r.Path)) {
 		return path
@@ -219,8 +219,8 @@ func widestRoute(routes []config.Route) (most int) {
 	return most
 }
 
-// redirectURI returns what {uri} stands for. "//x" would be another host, and
-// the target of "OPTIONS *" is no path.
+// redirectURI returns the text for {uri}. "//x" would be another host, and the target of
+// "OPTIONS *" is no path.
 func redirectURI(target []byte) string {
 	if string(target) == "*" {
 		return ""

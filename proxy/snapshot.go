@@ -11,8 +11,8 @@ import (
 	"lb/upstream"
 )
 
-// Snapshot is one configuration with what a loop has to know beside it. Nobody
-// changes it once a proxy has it.
+// Snapshot is one configuration, with the facts beside it that a loop needs. It must not
+// be changed once a proxy has it.
 type Snapshot struct {
 	Config *config.Config
 	Number uint64  // of the configuration; counts from 1
@@ -20,20 +20,20 @@ type Snapshot struct {
 	// Addrs are the resolved addresses of the backends, by pool and backend;
 	// an empty list is a name that did not resolve yet.
 	Addrs [][][]loop.Addr
-	Loops int   // how many are at work
-	Place int   // which of them this one is, from 0
-	Slots []int // on the board, of all that are at work, this one's included
+	Loops int   // how many are running
+	Place int   // of this one among them, from 0
+	Slots []int // on the board, of all running loops, this one included
 }
 
-// snapshot is a configuration as exchanges go by it. The present one is
-// Proxy.now; others live as long as exchanges that began on them.
+// snapshot is a configuration as exchanges go by it. The present one is Proxy.now;
+// others live as long as the exchanges that began on them.
 type snapshot struct {
 	cfg    *config.Config
 	number uint64
 	limits httpparse.Limits
 	via    [2][]byte // the Via line by HTTP/1.Minor, as received (RFC 9110 7.6.3); empty for none
 
-	// What picking needs. It is let go of when nothing picks any more: an exchange
+	// These are needed for picking, and dropped when no exchange may pick any more: one
 	// that is at its response, which may take days, goes by cfg and limits alone.
 	pools  []*pool
 	routes []route
@@ -42,8 +42,8 @@ type snapshot struct {
 	picking int // exchanges that began on it and may still pick a backend
 }
 
-// newSnapshot prepares a configuration, with its targets by ID, and changes
-// nothing of the present one. Of that it takes over what stays the same.
+// newSnapshot prepares a configuration, with its targets by ID. It takes over the parts
+// of the present one that stay the same, and changes nothing of it.
 func (p *Proxy) newSnapshot(o Snapshot) (s *snapshot, targets map[int]*target) {
 	cfg := o.Config
 	s = &snapshot{cfg: cfg, number: o.Number, limits: httpparse.Limits{
@@ -80,7 +80,7 @@ func (p *Proxy) newSnapshot(o Snapshot) (s *snapshot, targets map[int]*target) {
 	return s, targets
 }
 
-// targetOf returns the target with that ID, a new one if it is not in use.
+// targetOf returns the target with that ID, or a new one if the ID is not in use.
 func (p *Proxy) targetOf(id int, b config.Backend) *target {
 	if t := p.targets[id]; t != nil && t.Name == b.String() {
 		return t
@@ -88,7 +88,7 @@ func (p *Proxy) targetOf(id int, b config.Backend) *target {
 	return &target{Backend: *upstream.NewBackend[*backendConn](p.board, p.slot, id, b.String())}
 }
 
-// stickyKey returns what the values of sticky cookies are made with.
+// stickyKey returns the key that the values of sticky cookies are made with.
 func (p *Proxy) stickyKey(cfg *config.Config) []byte {
 	if cfg.StickyKey != "" {
 		return []byte(cfg.StickyKey)
@@ -96,8 +96,8 @@ func (p *Proxy) stickyKey(cfg *config.Config) []byte {
 	return p.secret
 }
 
-// poolsByName returns the pools of the present configuration, and those of before
-// that it has not and from which something may still be picked.
+// poolsByName returns the pools of the present configuration, and those of earlier ones
+// that are no longer in it and may still be picked from.
 func (p *Proxy) poolsByName() map[string]*pool {
 	all := make(map[string]*pool)
 	add := func(s *snapshot) {
@@ -114,10 +114,10 @@ func (p *Proxy) poolsByName() map[string]*pool {
 	return all
 }
 
-// Reload makes s the configuration from now on. Exchanges that have begun end on
-// the one they began on, except that a backend is picked, for the first time or
-// again, from the pool as it is now, if there still is one of its name. Client
-// conns stay, and so do conns to the backends that stay, idle ones included.
+// Reload makes s the configuration from now on. Exchanges that have begun end on the one
+// that they began on, except that they pick backends from the pool as it is now, if
+// there still is one of its name. Client conns stay, and so do conns to the backends
+// that stay, idle ones included.
 func (p *Proxy) Reload(s Snapshot) {
 	next, targets := p.newSnapshot(s)
 	old, before := p.now, p.poolsByName()
@@ -135,7 +135,7 @@ func (p *Proxy) Reload(s Snapshot) {
 	p.use(s)
 	for _, q := range next.pools {
 		if from := before[q.Name]; from != nil && from != q {
-			from.giveWay()
+			from.moveWaiting()
 		}
 	}
 	if !slices.Equal(old.cfg.TrustedProxies, next.cfg.TrustedProxies) {
@@ -153,7 +153,7 @@ func (p *Proxy) Reload(s Snapshot) {
 	p.showOldest()
 }
 
-// use has all that is of the present configuration know its place there.
+// use tells every pool and target its place in the present configuration.
 func (p *Proxy) use(s Snapshot) {
 	for i, q := range p.now.pools {
 		q.cfg = &p.now.cfg.Pools[i]
@@ -174,11 +174,11 @@ func (p *Proxy) eachTarget(f func(t *target)) {
 	}
 }
 
-// end lets go of what only picking needs.
+// end drops the parts that only picking needs.
 func (s *snapshot) end() { s.pools, s.routes, s.router = nil, nil, nil }
 
-// showOldest puts on the board from which configuration on this loop may still
-// pick backends.
+// showOldest puts the oldest configuration from which this loop may still pick on the
+// board.
 func (p *Proxy) showOldest() {
 	oldest := p.now.number
 	switch {
@@ -196,7 +196,7 @@ func (s *snapshot) Limits() *httpparse.Limits { return &s.limits }
 // HeadTimeout is front.Lease's.
 func (s *snapshot) HeadTimeout() time.Duration { return s.cfg.Timeouts.ClientHeader }
 
-// settle notes that x will pick no backend any more. Again does nothing.
+// settle notes that x will not pick a backend any more. It may be called again.
 func (x *exchange) settle() {
 	if !x.picks {
 		return
@@ -210,8 +210,7 @@ func (x *exchange) settle() {
 	}
 }
 
-// follow moves x, which is about to pick, to the pool that has come in the place
-// of its own.
+// follow moves x, which is about to pick, to the pool that has taken the place of its own.
 func (x *exchange) follow() {
 	old := x.pool
 	x.pool = old.newest()
@@ -235,9 +234,8 @@ func (x *exchange) follow() {
 	}
 }
 
-// giveWay has q's successor take its place. Who waits for room goes on waiting there, in
-// the same order.
-func (q *pool) giveWay() {
+// moveWaiting moves the exchanges that wait for room to q's successor, in order.
+func (q *pool) moveWaiting() {
 	successor := q.successor
 	most := max(q.waits.Max, q.waits.Len()+q.again.Len())
 	successor.waits.Max, successor.again.Max = most, most
@@ -251,5 +249,5 @@ func (q *pool) giveWay() {
 	q.p.loop.Disarm(&q.look)
 	q.showWait()
 	successor.showWait()
-	successor.nudge()
+	successor.wakeFirst()
 }

@@ -13,15 +13,14 @@ import (
 // configurations have it, from when it comes into the configuration until it goes.
 type target struct {
 	upstream.Backend[*backendConn]
-	pool  *pool // the newest that had it; nil when that has an successor, which has it not
+	pool  *pool // the newest that had it, or nil if that has a successor without it
 	index int   // there
 	addrs []loop.Addr
 	next  int  // the address to dial next, in turn
 	bulky bool // its last response was longer than a small slab: read the next at once into a large one
 }
 
-// leave is for a target that the present configuration has no more. Its attempts
-// go on.
+// leave is called when t is no longer in the present configuration. Its attempts go on.
 func (t *target) leave() {
 	t.Gone = true
 	t.Idle.Each(func(b *backendConn) { b.close() })
@@ -30,15 +29,15 @@ func (t *target) leave() {
 	}
 }
 
-// failed notes a fault of t's in phase ph, which may eject it. If t is gone it is of no
-// interest any more, and the IDs of the others of its pool may be other backends' by
-// now, whose state is not for that pool to change.
+// failed notes a fault of t in phase ph, which may eject t. If t is gone, failed does
+// nothing: the IDs of its pool may belong to other backends by now, whose state is not
+// for that pool to change.
 func (t *target) failed(why board.Reason, detail uint64, ph Phase) {
 	if t.Gone {
 		return
 	}
 	if c, ejected := t.pool.Failed(t.index, why, detail, t.pool.p.loop.Now()); ejected {
-		t.pool.tellEjected(c, detail, ph)
+		t.pool.logEjected(c, detail, ph)
 	}
 }
 
@@ -49,9 +48,9 @@ func (t *target) succeeded(ttfb time.Duration, now tick.Instant) {
 	}
 }
 
-// release ends an attempt, and gives the room on to who waits for it. Of an attempt
-// that has ended nothing is written to the board any more: if t is gone, its ID may
-// be another backend's from here on.
+// release ends an attempt and wakes the exchange that waits for its room. It is the last
+// that an attempt writes to the board: if t is gone, its ID may belong to another
+// backend from here on.
 func (t *target) release() {
 	q := t.pool
 	if q == nil {
@@ -59,12 +58,12 @@ func (t *target) release() {
 		return
 	}
 	q.Release(t.index)
-	q.nudge()
+	q.wakeFirst()
 }
 
-// SetAddrs replaces the addresses of the backend with that ID on the board, after a
-// name was resolved again. Conns to the old ones go on until they end. It does
-// nothing if the backend is gone.
+// SetAddrs replaces the addresses of the backend with that ID on the board, after its
+// name was resolved again. Conns to the old ones go on until they end. It does nothing
+// if the backend is gone.
 func (p *Proxy) SetAddrs(id int, addrs []loop.Addr) {
 	if t := p.targets[id]; t != nil {
 		t.addrs = addrs
