@@ -144,8 +144,8 @@ func TestReserveNeverTooMany(t *testing.T) {
 					runtime.Gosched()
 					continue
 				}
-				if n := held.Add(1); n > most.Load() {
-					most.Store(n)
+				n := held.Add(1)
+				for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
 				}
 				runtime.Gosched()
 				held.Add(-1)
