@@ -1,19 +1,19 @@
-// Package arena hands out slabs: byte buffers of two sizes that belong to one
-// loop. A slab goes out when bytes come and comes back when they are gone, so
-// memory is bounded by the exchanges at work and not by the size of a body.
+// Package arena hands out slabs: byte buffers of two sizes that belong to one loop.
+// A conn gets a slab when bytes come and puts it back when they are gone, so memory
+// is bounded by the number of active exchanges and not by the size of a body.
 //
-// It knows nothing of sockets or HTTP, takes no lock and is not safe for use
-// by two loops.
+// It knows nothing of sockets or HTTP. It takes no lock: each loop has its own
+// arena.
 package arena
 
 import "lb/internal/invariant"
 
-// poison is what Put writes over a slab in builds with the tag "invariants":
-// a view kept too long shows it, and never another client's bytes.
+// poison is what Put writes over a slab in builds with the tag "invariants", so
+// that a view kept too long shows it and not another client's bytes.
 const poison = 0xDB
 
-// Slab is one buffer. The bytes B[R:W] are held, B[W:] is room. A slab has one
-// owner at a time, who gives it back with Put exactly once.
+// Slab is one buffer: B[R:W] holds bytes, B[W:] is free. A slab has one owner at a
+// time, who calls Put exactly once.
 type Slab struct {
 	B    []byte
 	R, W int
@@ -30,10 +30,11 @@ func (s *Slab) Bytes() []byte { return s.B[s.R:s.W] }
 // Len returns the number of bytes held.
 func (s *Slab) Len() int { return s.W - s.R }
 
-// Room returns the free bytes behind those held.
+// Room returns the free bytes after those held.
 func (s *Slab) Room() []byte { return s.B[s.W:] }
 
-// Take drops the first n bytes held. An emptied slab starts again at the front.
+// Take drops the first n bytes held, which must not be more than Len. When none are
+// left the slab starts again at the front.
 func (s *Slab) Take(n int) {
 	invariant.Check(n >= 0 && n <= s.Len(), "arena: Take of more than is held")
 	s.R += n
@@ -42,8 +43,8 @@ func (s *Slab) Take(n int) {
 	}
 }
 
-// Large reports whether the slab is as large as they come: of the large size, and
-// not from before it grew.
+// Large reports whether the slab has the present large size. A large slab from
+// before Grow does not.
 func (s *Slab) Large() bool { return s.large && len(s.B) >= s.owner.large.size }
 
 // Arena is the slabs of one loop.
@@ -51,14 +52,14 @@ type Arena struct {
 	small, large stack
 }
 
-// stack is the slabs of one size. The last one put is the first one handed
-// out: its bytes are still in the processor's cache.
+// stack holds the free slabs of one size. The last one put is the first one handed
+// out, because its bytes are still in the processor's cache.
 type stack struct {
 	size int // bytes of a slab
 	top  *Slab
 	free int // slabs in the stack
 	out  int // slabs handed out
-	idle int // the smallest free since the last Trim: as many were not needed
+	idle int // the smallest free since the last Trim: this many were not needed
 }
 
 // New returns an arena with slabs of smallBytes and of largeBytes.
@@ -66,8 +67,8 @@ func New(smallBytes, largeBytes int) *Arena {
 	return &Arena{small: stack{size: smallBytes}, large: stack{size: largeBytes}}
 }
 
-// Grow makes the large size at least largeBytes; it never shrinks. Slabs of the
-// size before stay with who has them, and go to the collector afterwards.
+// Grow raises the large size to largeBytes; it never shrinks. Slabs of the old size
+// stay valid, and Put leaves them to the collector.
 func (a *Arena) Grow(largeBytes int) {
 	if largeBytes > a.large.size {
 		a.large = stack{size: largeBytes, out: a.large.out}
@@ -94,7 +95,7 @@ func (a *Arena) GetLarge() *Slab {
 	return s
 }
 
-// Put takes s back; nil is allowed and does nothing.
+// Put takes s back. It does nothing if s is nil.
 func (a *Arena) Put(s *Slab) {
 	if s == nil {
 		return
@@ -114,9 +115,9 @@ func (a *Arena) Put(s *Slab) {
 	}
 }
 
-// Forget counts s as no longer out but does not take it back: after a panic
-// nobody knows who still holds a view of it, so it is left to the collector.
-// nil is allowed and does nothing.
+// Forget ends the use of s without taking it back, for use after a panic: some view
+// of s may still exist, so it is left to the collector. It does nothing if s is
+// nil.
 func (a *Arena) Forget(s *Slab) {
 	if s == nil {
 		return
@@ -125,7 +126,7 @@ func (a *Arena) Forget(s *Slab) {
 	a.sizeOf(s).out--
 }
 
-// leave ends the use of s by whoever had it.
+// leave marks s as no longer handed out.
 func (a *Arena) leave(s *Slab) {
 	invariant.Check(s.owner == a, "arena: the slab is another arena's")
 	invariant.Check(s.out, "arena: the slab is not handed out")
@@ -142,16 +143,17 @@ func (a *Arena) sizeOf(s *Slab) *stack {
 // Out returns how many slabs are handed out.
 func (a *Arena) Out() int { return a.small.out + a.large.out }
 
-// Free returns how many slabs wait to be handed out.
+// Free returns how many slabs are ready to be handed out.
 func (a *Arena) Free() int { return a.small.free + a.large.free }
 
-// Trim lets go of the slabs that were not needed since the last Trim.
+// Trim frees the slabs that were not needed since the last Trim.
 func (a *Arena) Trim() {
 	a.small.trim()
 	a.large.trim()
 }
 
-// get returns the slab on top, nil when there is none: the caller makes one.
+// get returns the slab on top, or nil if there is none and the caller must make
+// one.
 func (k *stack) get() *Slab {
 	k.out++
 	s := k.top

@@ -84,7 +84,8 @@ func TestAForgottenSlabIsNeverHandedOutAgain(t *testing.T) {
 	}
 }
 
-// No slab is ever with two owners, and the counts are true, whatever the order.
+// TestAgainstModel: no slab ever has two owners, and the counts are right, in any
+// order of calls.
 func TestAgainstModel(t *testing.T) {
 	for seed := range uint64(20) {
 		rng := rand.New(rand.NewPCG(seed, 0))
@@ -140,8 +141,8 @@ func BenchmarkGetPut(b *testing.B) {
 	}
 }
 
-// TestGrow: what comes behind is larger; slabs of before are still good, count,
-// and are not handed out again.
+// TestGrow: later large slabs have the new size. Older ones stay valid, are
+// counted, and are not handed out again.
 func TestGrow(t *testing.T) {
 	a := New(8, 16)
 	free, old, kept := a.GetLarge(), a.GetLarge(), a.GetLarge()

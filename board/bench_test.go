@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// benchShapes runs f with boards as a server has them, of few and many loops and
-// backends. next returns backend IDs without an order that the processor could
-// learn: it is a pick's way through a pool that is measured, too.
+// benchShapes runs f on boards with few and many loops and backends. next returns
+// backend IDs in an order that the processor cannot learn, because real picks are
+// like that.
 func benchShapes(b *testing.B, f func(b *testing.B, board *Board, next func() int)) {
 	for _, s := range []shape{{2, 4}, {64, 4}, {2, 1000}, {64, 1000}} {
 		b.Run(fmt.Sprintf("loops=%d/backends=%d", s.loops, s.backends), func(b *testing.B) {
@@ -30,7 +30,7 @@ func BenchmarkInFlight(b *testing.B) {
 	})
 }
 
-// BenchmarkScan is a pick that looks at all backends in their order, per pick.
+// BenchmarkScan is a pick that looks at all backends in order, per pick.
 func BenchmarkScan(b *testing.B) {
 	benchShapes(b, func(b *testing.B, board *Board, _ func() int) {
 		for b.Loop() {
@@ -52,7 +52,7 @@ func BenchmarkReserve(b *testing.B) {
 	})
 }
 
-// benchBoard returns a shared board as supervise creates one.
+// benchBoard returns a shared board as supervise creates it.
 func benchBoard(b *testing.B, s shape) *Board {
 	board, f, err := Create(Room(s.loops, s.backends))
 	if err != nil {

@@ -44,8 +44,8 @@ func TestTotals(t *testing.T) {
 	}
 }
 
-// TestTakeOver checks that a loop that begins finds its gauges at zero, and that
-// neither its counters nor other loops are touched.
+// TestTakeOver: a loop that begins finds its gauges at zero; its counters and other
+// loops are not touched.
 func TestTakeOver(t *testing.T) {
 	b := New(2, 2)
 	for i := range 2 {
@@ -72,7 +72,7 @@ func TestTakeOver(t *testing.T) {
 	}
 }
 
-// TestNewIsZero checks that nothing is counted before anything happens.
+// TestNewIsZero: nothing is counted before anything happens.
 func TestNewIsZero(t *testing.T) {
 	b := New(4, 3)
 	if got := b.Totals(); got != (LoopTotals{}) {
@@ -85,9 +85,9 @@ func TestNewIsZero(t *testing.T) {
 	}
 }
 
-// TestReadersBesideWriters has each loop write its own slot while others read
-// them all; under -race it shows that the plain load of the one writer is
-// allowed. A reader never sees a counter go back.
+// TestReadersBesideWriters: each loop writes its own slot while others read them
+// all. No reader sees a counter decrease, and -race accepts the plain load of the
+// one writer.
 func TestReadersBesideWriters(t *testing.T) {
 	const loops, rounds = 4, 20_000
 	b := New(loops, 1)
@@ -161,7 +161,8 @@ func TestNoSuchSlot(t *testing.T) {
 	}
 }
 
-// TestCountNoAlloc: counting is what every request does many times.
+// TestCountNoAlloc: counting, which every request does many times, does not
+// allocate.
 func TestCountNoAlloc(t *testing.T) {
 	b := New(1, 1)
 	l := b.Loop(0)

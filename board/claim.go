@@ -5,11 +5,11 @@ import (
 	"sync/atomic"
 )
 
-// This file is what the control plane alone does to a board: take loop slots and
-// backend IDs into use, and give them to others.
+// This file is for the control plane alone: it claims loop slots and backend IDs,
+// and prepares them for their next use.
 
-// ClaimLoop takes a loop slot, and all below it, into use. It panics when the
-// board has no room for it. The slot may be given to a loop behind it.
+// ClaimLoop claims a loop slot and all below it. It panics if the board has no room
+// for it. Afterwards a loop may run in the slot.
 func (b *Board) ClaimLoop(slot int) {
 	if uint(slot) >= uint(b.room.loops) {
 		panic(fmt.Sprintf("board: loop %d, but room for %d", slot, b.room.loops))
@@ -17,8 +17,8 @@ func (b *Board) ClaimLoop(slot int) {
 	b.raise(wordLoops, uint64(slot)+1)
 }
 
-// ClaimBackend takes a backend ID, and all below it, into use. It panics when the
-// board has no room for it. Snapshots may name the ID behind it.
+// ClaimBackend claims a backend ID and all below it. It panics if the board has no
+// room for it. Afterwards configurations may use the ID.
 func (b *Board) ClaimBackend(id int) {
 	if uint(id) >= uint(b.room.backends) {
 		panic(fmt.Sprintf("board: backend %d, but room for %d", id, b.room.backends))
@@ -26,8 +26,8 @@ func (b *Board) ClaimBackend(id int) {
 	b.raise(wordBackends, uint64(id)+1)
 }
 
-// raise makes a word of the header at least n. Two supervisors, of which one is
-// taking over from the other, may call it at once.
+// raise makes a word of the header at least n. During an upgrade two supervisors
+// may call it at the same time.
 func (b *Board) raise(word int, n uint64) {
 	for {
 		old := atomic.LoadUint64(&b.words[word])
@@ -37,9 +37,10 @@ func (b *Board) raise(word int, n uint64) {
 	}
 }
 
-// TakeOver sets the gauges of a loop slot to zero, OldestConfig included: the
-// conns and attempts of one that was killed in it are gone, its counters go on.
-// It is called before a loop begins in the slot, and when one has ended in it.
+// TakeOver sets the gauges of a loop slot to zero, including OldestConfig: the
+// conns and attempts of a loop that was killed there are gone. The other counters
+// continue. It is called before a loop starts in the slot, and after one has ended
+// there.
 func (b *Board) TakeOver(loop int) {
 	l := b.Loop(loop)
 	for _, gauge := range []*Counter{
@@ -54,8 +55,8 @@ func (b *Board) TakeOver(loop int) {
 	}
 }
 
-// OldestConfig returns the number of the oldest configuration snapshot that any
-// loop at work may still pick from, or 0 when no loop is at work.
+// OldestConfig returns the number of the oldest configuration that any active loop
+// may still pick from, or 0 if no loop is active.
 func (b *Board) OldestConfig() (oldest uint64) {
 	for i := range b.Loops() {
 		n := b.Loop(i).OldestConfig.Load()
@@ -66,8 +67,8 @@ func (b *Board) OldestConfig() (oldest uint64) {
 	return oldest
 }
 
-// Reset sets all words of a backend to zero, in all loops: its ID is given to
-// another one. No loop may pick it, or have an attempt at work at it.
+// Reset sets all words of a backend to zero, in all loops, before its ID goes to
+// another backend. No loop may pick it or have an attempt active there.
 func (b *Board) Reset(id int) {
 	for loop := range b.Loops() { // no other slot was ever written
 		slot := b.Backend(loop, id).counters()
@@ -78,8 +79,8 @@ func (b *Board) Reset(id int) {
 	b.ResetState(id)
 }
 
-// ResetState sets the state of a backend to zero, and no counter: it comes back
-// after a time in which nobody looked after it.
+// ResetState sets the state of a backend to zero but keeps its counters, for a
+// backend that returns after a time in which nothing updated its state.
 func (b *Board) ResetState(id int) {
 	words := b.State(id).words()
 	for i := range words {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestClaim: what is in use only grows, to one past the highest, and beyond it
-// nothing is given out, though there is room.
+// TestClaim: what is in use only grows, to one past the highest claim. What was not
+// claimed cannot be reached, though there is room.
 func TestClaim(t *testing.T) {
 	b, f, err := Create(8, 9)
 	if err != nil {
@@ -47,8 +47,8 @@ func panics(f func()) (did bool) {
 	return false
 }
 
-// TestClaimAtOnce: two supervisors, one at its end and one at its beginning,
-// claim at once, and loops read; nobody's claim is lost.
+// TestClaimAtOnce: during an upgrade both supervisors claim while loops read. No
+// claim is lost.
 func TestClaimAtOnce(t *testing.T) {
 	const most = 500
 	b, f, err := Create(1, most)
@@ -87,12 +87,12 @@ func TestClaimAtOnce(t *testing.T) {
 	}
 }
 
-// TestReset: every word of the one backend is zero, and none of another.
+// TestReset: all words of the one backend become zero, and no word of another.
 func TestReset(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
 		reset    func(*Board, int)
-		counters bool // are reset too
+		counters bool // are set to zero too
 	}{
 		{"Reset", (*Board).Reset, true},
 		{"ResetState", (*Board).ResetState, false},
@@ -129,8 +129,8 @@ func TestReset(t *testing.T) {
 	}
 }
 
-// TestResetBesideReaders: who reads while an ID changes hands sees old words or
-// zeros, and under -race nothing worse.
+// TestResetBesideReaders: a reader during a Reset sees old words or zeros, and
+// -race finds nothing.
 func TestResetBesideReaders(t *testing.T) {
 	const rounds = 2000
 	b := New(2, 2)
@@ -173,7 +173,7 @@ func TestOldestConfig(t *testing.T) {
 		slot      int
 		set, want uint64
 	}{
-		{2, 5, 5}, // the rest are not at work
+		{2, 5, 5}, // the other slots have no active loop
 		{0, 7, 5},
 		{3, 4, 4},
 		{2, 8, 4},
@@ -195,8 +195,8 @@ func TestOldestConfig(t *testing.T) {
 	}
 }
 
-// TestReserveBeyondTheFirst: the places of a backend are counted over loops that
-// were claimed one after another, as at a reload and an upgrade.
+// TestReserveBeyondTheFirst: places are counted over loops that were claimed one
+// after another, as at a reload or an upgrade.
 func TestReserveBeyondTheFirst(t *testing.T) {
 	b, f := create(t, 1, 2)
 	if !b.Reserve(0, 1, 2) {

@@ -7,11 +7,11 @@ import (
 )
 
 // The words of a board, in order: a header of two lines, the second of which is
-// Control; then the slots of all loops there is room for; then for each backend
-// there is room for a block: its state, and its slots in all loops. Every slot and
-// state begins on a line of its own, so no two loops write to the same line, but
-// for those of a state. A line is 128 bytes: the cache lines of arm64 machines are
-// that long, and amd64 fetches its own in pairs.
+// Control; a slot for each loop there is room for; a block for each backend there
+// is room for, which is its state and its slots in all loops. Every slot and state
+// begins on a line of its own, so that no two loops write to the same line, except
+// in a state. A line is 128 bytes: the cache line of many arm64 machines, and the
+// pair of lines that amd64 fetches together.
 const (
 	wordBytes = 8
 	lineBytes = 128
@@ -22,7 +22,7 @@ const (
 	magic = uint64(0x6472616f622d626c) // "lb-board", read as little-endian bytes
 
 	// layoutVersion goes up with every change of Loop, Backend, State, Control or
-	// the layout, so that a binary does not misread the words of an older one.
+	// the layout, so that no binary misreads the words of an older one.
 	layoutVersion = 3
 )
 
@@ -44,13 +44,14 @@ const (
 
 const secretWords = 4
 
-// Far above what anyone runs; below them no size overflows.
+// Far above real use, and low enough that no size overflows.
 const (
 	loopsMax    = 1 << 12
 	backendsMax = 1 << 20
 )
 
-// shape is how much there is room for; what is where follows from it.
+// shape is how many loops and backends there is room for. All offsets follow from
+// it.
 type shape struct{ loops, backends int }
 
 func (s shape) check() error {
@@ -69,12 +70,13 @@ func (s shape) bytes() int { return s.words() * wordBytes }
 // loopStart returns the first word of a loop's slot.
 func (s shape) loopStart(loop int) int { return headerWords + loop*lines(loopWords) }
 
-// blockWords returns how many words a backend's block takes: an odd number of lines.
+// blockWords returns how many words a backend's block takes: an odd number of
+// lines, see the package comment.
 func (s shape) blockWords() int {
 	return (lines(stateWords) + s.loops*lines(backendWords)) | lineWords
 }
 
-// blockStart returns the first word of a backend's block, which is that of its state.
+// blockStart returns the first word of a backend's block, where its state begins.
 func (s shape) blockStart(backend int) int { return s.loopStart(s.loops) + backend*s.blockWords() }
 
 // backendStart returns the first word of a backend's slot in a loop.
@@ -85,7 +87,7 @@ func (s shape) backendStart(loop, backend int) int {
 // lines rounds words up to whole lines.
 func lines(words int) int { return (words + lineWords - 1) / lineWords * lineWords }
 
-// writeHeader makes zero words a board of which nothing is in use.
+// writeHeader turns zero words into a board with nothing in use.
 func (s shape) writeHeader(words []uint64) {
 	words[wordMagic] = magic
 	words[wordVersion] = layoutVersion
@@ -98,8 +100,8 @@ func (s shape) writeHeader(words []uint64) {
 	}
 }
 
-// readHeader returns the shape of the board that begins with words, which are
-// at least a header. What others wrote is not believed before it is checked.
+// readHeader returns the shape of the board that begins with words, which hold at
+// least a header. Another process wrote them, so everything is checked.
 func readHeader(words []uint64) (shape, error) {
 	if got := words[wordMagic]; got != magic {
 		return shape{}, fmt.Errorf("board: not a board: magic %#x, want %#x", got, magic)

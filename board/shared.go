@@ -8,18 +8,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Room returns the room that a board is to be created with for a configuration
-// of that many loops and backends: enough for several times as many, since it
-// cannot grow while it is in use. Both are at least 1.
+// Room returns the room to create a board with for a configuration of this many
+// loops and backends: several times as much, because a board cannot grow while it
+// is in use. Both results are at least 1.
 func Room(loops, backends int) (loopsRoom, backendsRoom int) {
 	loopsRoom = min(max(64, 4*loops), loopsMax)
 	return loopsRoom, min(roomForBackends(loopsRoom, backends), backendsMax)
 }
 
-// Create returns a board in shared memory, of which nothing is in use, and its
-// file, which is closed on exec unless it is handed to a process, and has no name
-// that others could open. The caller closes both; the board stays usable when the
-// file is closed, but see Slots.
+// Create returns a board in shared memory with nothing in use, and its file. The
+// file is closed on exec unless it is passed to a process, and has no name under
+// which others could open it. The caller closes both. The board stays usable after
+// the file is closed, but see Slots.
 func Create(loopsRoom, backendsRoom int) (*Board, *os.File, error) {
 	room := shape{loopsRoom, backendsRoom}
 	if err := room.check(); err != nil {
@@ -39,9 +39,9 @@ func Create(loopsRoom, backendsRoom int) (*Board, *os.File, error) {
 	return b, f, nil
 }
 
-// Open maps the board in f, which another process created; it checks magic,
-// version, shape and what is in use. The caller goes on owning f and may close it
-// at once, unless the process holds slots of it, see Slots.
+// Open maps the board in f, which another process created, after checking its
+// magic, version, shape and what is in use. The caller keeps owning f and may close
+// it at once, unless the process holds slots of the board, see Slots.
 func Open(f *os.File) (*Board, error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -75,8 +75,8 @@ func shapeOf(f *os.File) (shape, error) {
 	return readHeader(mapped(mem))
 }
 
-// Close unmaps a shared board, after which neither it nor its slots may be
-// touched. It does nothing to a board on the heap, or when called again.
+// Close unmaps a shared board; afterwards neither the board nor its slots may be
+// touched. On a board on the heap, and when called again, it does nothing.
 func (b *Board) Close() error {
 	mem := b.mem
 	b.mem = nil
@@ -89,7 +89,7 @@ func (b *Board) Close() error {
 
 func mapFile(f *os.File, size int) ([]byte, error) {
 	mem, err := unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	runtime.KeepAlive(f) // not closed by the collector while it is being mapped
+	runtime.KeepAlive(f) // the collector must not close it before it is mapped
 	if err != nil {
 		return nil, fmt.Errorf("board: %w", os.NewSyscallError("mmap", err))
 	}
@@ -97,9 +97,9 @@ func mapFile(f *os.File, size int) ([]byte, error) {
 	return mem, nil
 }
 
-// unlinkedFile returns size zero bytes in a temporary file that has lost its
-// name. They are written, not only promised: a page that a full disk cannot
-// give later would be a SIGBUS in every worker.
+// unlinkedFile returns a temporary file of size zero bytes whose name is already
+// removed. The bytes are really written: if a full disk could not provide a page
+// later, every worker would get a SIGBUS.
 func unlinkedFile(size int) (*os.File, error) {
 	f, err := os.CreateTemp("", "lb-board-*")
 	if err != nil {

@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// roomForBackends returns how many backends there is to be room for. Room costs
-// address space only, of which a board takes roomBytes at most, unless the
-// configuration wants more.
+// roomForBackends returns how many backends to make room for. Room costs only
+// address space; a board takes at most roomBytes of it, unless the configuration
+// needs more.
 func roomForBackends(loopsRoom, backends int) int {
 	const roomBytes = 1 << 30
 	s := shape{loops: loopsRoom}
@@ -16,12 +16,12 @@ func roomForBackends(loopsRoom, backends int) int {
 	return max(min(1<<16, fit), 4*backends)
 }
 
-// sharedFile returns size zero bytes of memory that is a file, sealed at its
-// size: nobody who is given it can cut it short under those who have it mapped.
-// It takes memory by the page, where it has been touched.
+// sharedFile returns a memfd of size zero bytes whose size is sealed, so that
+// nobody who has the file can truncate it under the processes that map it. A page
+// takes memory only once it is touched.
 func sharedFile(size int) (*os.File, error) {
 	fd, err := unix.MemfdCreate("lb-board", unix.MFD_CLOEXEC|unix.MFD_NOEXEC_SEAL)
-	if err == unix.EINVAL { // before Linux 6.3, which knows no MFD_NOEXEC_SEAL
+	if err == unix.EINVAL { // Linux before 6.3 has no MFD_NOEXEC_SEAL
 		fd, err = unix.MemfdCreate("lb-board", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	}
 	if err != nil {
@@ -40,9 +40,9 @@ func sharedFile(size int) (*os.File, error) {
 	return f, nil
 }
 
-// advise keeps a mapping as sparse as it is. A core dump would read all of it,
-// which gives every page memory, and has no business with the secret; a huge
-// page would be given to what needs a small one. Refusals do no harm to speak of.
+// advise keeps a mapping sparse. A core dump would touch every page and would
+// contain the secret; a huge page would take memory where a small one suffices.
+// Failures are harmless.
 func advise(mem []byte) {
 	unix.Madvise(mem, unix.MADV_DONTDUMP)
 	unix.Madvise(mem, unix.MADV_NOHUGEPAGE)

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestSealed: a process that holds the file cannot cut it short under the
-// others, which would kill them with SIGBUS at their next count.
+// TestSealed: no process can truncate the file under the others, which would get a
+// SIGBUS at their next count.
 func TestSealed(t *testing.T) {
 	b, f := create(t, 1, 1)
 	if err := f.Truncate(0); err == nil {
@@ -19,8 +19,8 @@ func TestSealed(t *testing.T) {
 	b.Loop(0).Requests.Add(1)
 }
 
-// TestNothingLeft: boards that are opened, refused and closed leave neither a
-// descriptor nor a mapping.
+// TestNothingLeft: opening, refusing and closing boards leaks neither descriptors
+// nor mappings.
 func TestNothingLeft(t *testing.T) {
 	fds, maps := held(t)
 	for range 10 {
@@ -45,7 +45,7 @@ func TestNothingLeft(t *testing.T) {
 	}
 }
 
-// held returns how many descriptors and mappings of boards the process has.
+// held returns how many descriptors and mappings of boards this process has.
 func held(t *testing.T) (fds, maps int) {
 	t.Helper()
 	list, err := os.ReadDir("/proc/self/fd")
@@ -59,8 +59,8 @@ func held(t *testing.T) (fds, maps int) {
 	return len(list), strings.Count(string(text), "lb-board")
 }
 
-// TestSparse: a board takes memory for what is in use, however much there is room
-// for, also when all of that is read, reset, taken over and opened again.
+// TestSparse: a board takes memory only for what is in use, even after everything
+// in use was read, reset, taken over and opened again.
 func TestSparse(t *testing.T) {
 	const loops, backends = 2, 3
 	b, f, err := Create(Room(loops, backends))
@@ -87,7 +87,7 @@ func TestSparse(t *testing.T) {
 			b.Reserve(1, i, 5)
 		}
 	}
-	// One page for header and loops, and for each backend at most two.
+	// One page for header and loops, and at most two for each backend.
 	if got, most := allocated(t, f), int64((1+2*backends)*os.Getpagesize()); got > most {
 		t.Errorf("%d loops and %d backends take %d bytes of memory, want at most %d", loops, backends, got, most)
 	}
@@ -102,7 +102,7 @@ func TestSparse(t *testing.T) {
 	t.Logf("%d bytes of memory for 1000 backends, of %d mapped", allocated(t, f), len(b.mem))
 }
 
-// allocated returns the memory that a file takes, in bytes.
+// allocated returns how many bytes of memory a file takes.
 func allocated(t *testing.T, f *os.File) int64 {
 	t.Helper()
 	var s unix.Stat_t
@@ -112,7 +112,8 @@ func allocated(t *testing.T, f *os.File) int64 {
 	return s.Blocks * 512
 }
 
-// TestNotDumped: a core dump would touch every page of the room.
+// TestNotDumped: the mapping is left out of core dumps, which would touch every
+// page.
 func TestNotDumped(t *testing.T) {
 	_, f := create(t, 1, 1)
 	other, err := Open(f)
@@ -137,8 +138,8 @@ func TestNotDumped(t *testing.T) {
 	}
 }
 
-// TestRoom: several times what the configuration has, within a GiB of address
-// space as far as that goes, and always a board that can be made.
+// TestRoom: several times the configuration, within a GiB of address space if that
+// is enough, and always a board that can be created.
 func TestRoom(t *testing.T) {
 	for _, tc := range []struct{ loops, backends, loopsRoom, backendsLeast, backendsMost int }{
 		{1, 0, 64, 65536, 65536},

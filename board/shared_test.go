@@ -10,15 +10,15 @@ import (
 	"testing"
 )
 
-// childEnv makes the test binary the other process of the tests; it names the
+// childEnv makes the test binary run as the other process of a test. Its value is a
 // key of children and a loop slot, such as "hold 3".
 const childEnv = "LB_BOARD_TEST_CHILD"
 
-// childFD is where a started process finds its first extra file.
+// childFD is the descriptor of a started process's first extra file.
 const childFD = 3
 
-// children are what other processes do. What they return they say, then they
-// wait until their standard input ends.
+// children are what other processes do. They print the returned text, then wait
+// until their standard input ends.
 var children = map[string]func(b *Board, f *os.File, slot int) (said string, err error){
 	"count": count,
 	"hold": func(b *Board, f *os.File, slot int) (string, error) {
@@ -62,7 +62,7 @@ func child(what string, f *os.File) error {
 	return err
 }
 
-// count is the loop of a slot: it tells what it found, and counts.
+// count is the loop of a slot: it reports what it found, and counts.
 func count(b *Board, _ *os.File, slot int) (string, error) {
 	found := fmt.Sprint("found ", b.Loop(0).Requests.Load(), b.Backend(0, 2).BytesTo.Load())
 	b.TakeOver(slot)
@@ -72,7 +72,7 @@ func count(b *Board, _ *os.File, slot int) (string, error) {
 	return found, nil
 }
 
-// started is another process.
+// started is a running child process.
 type started struct {
 	t     *testing.T
 	cmd   *exec.Cmd
@@ -80,12 +80,12 @@ type started struct {
 	said  string
 }
 
-// start starts the other process and returns it when it has done what it does.
+// start starts a child process and returns after it has printed its text.
 func start(t *testing.T, f *os.File, what string, slot int) *started {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d", childEnv, what, slot),
-		"GORACE=atexit_sleep_ms=0") // or each of them takes a second to end
+		"GORACE=atexit_sleep_ms=0") // without it each of them takes a second to end
 	cmd.ExtraFiles = []*os.File{f}
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -106,7 +106,7 @@ func start(t *testing.T, f *os.File, what string, slot int) *started {
 	return &started{t, cmd, in, lines.Text()}
 }
 
-// end lets the process end of itself.
+// end lets the process end on its own.
 func (s *started) end() {
 	s.t.Helper()
 	s.stdin.Close()
@@ -115,7 +115,7 @@ func (s *started) end() {
 	}
 }
 
-// kill kills it.
+// kill kills the process.
 func (s *started) kill() {
 	s.t.Helper()
 	if err := s.cmd.Process.Kill(); err != nil {
@@ -148,8 +148,8 @@ func create(t *testing.T, loops, backends int) (*Board, *os.File) {
 	return b, f
 }
 
-// TestTwoProcesses: what one process writes the other reads, and a worker's
-// counters outlive it however it ends; its gauges go when its successor begins.
+// TestTwoProcesses: each process reads what the other writes. A worker's counters
+// outlive it however it ends; its gauges are zero once its successor begins.
 func TestTwoProcesses(t *testing.T) {
 	b, f := create(t, 2, 3)
 	b.Loop(0).Requests.Add(5)
@@ -175,7 +175,7 @@ func TestTwoProcesses(t *testing.T) {
 	successor.end()
 }
 
-// TestClaimSeen: what is claimed while another has the board open, that one may use.
+// TestClaimSeen: what one process claims, another with the board open may use.
 func TestClaimSeen(t *testing.T) {
 	b, f := create(t, 1, 1)
 	other, err := Open(f)
@@ -262,7 +262,7 @@ func TestOpenRefuses(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		size int
-		set  map[int]uint64 // words other than those of a good board
+		set  map[int]uint64 // words that differ from a good board
 		want string
 	}{
 		{"empty", 0, nil, "too few"},

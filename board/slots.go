@@ -9,25 +9,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Slots tells which loop slots of a shared board have an owner, over all
-// processes that have its file: a worker and its supervisor hold the slot, and
-// one whose holders have all ended, in whatever way, is free again. A hold is a
-// shared POSIX record lock (fcntl) on the byte of the file with the slot's number; it
-// has nothing to do with what that byte says.
+// Slots reports which loop slots of a shared board are held, over all processes
+// that have its file. A worker and its supervisor both hold the worker's slot; once
+// all holders have ended, in whatever way, it is free again. A hold is a shared
+// POSIX record lock (fcntl) on the byte of the file whose offset is the slot's
+// number; the byte itself does not matter.
 //
 // Such locks belong to a process, not to a descriptor: a process that closes ANY
-// descriptor of the board's file loses all its holds. So whoever holds slots keeps
-// the file open, and passes on f itself, never a duplicate that would be closed behind
-// it. (What a child process closes is its own: exec.Cmd's ExtraFiles do no harm.)
+// descriptor of the board's file loses all its holds. So a process that holds slots
+// keeps the file open and passes f itself on, never a duplicate that would be
+// closed later. Descriptors that a child process closes are its own: exec.Cmd's
+// ExtraFiles are safe.
 type Slots struct {
-	file *os.File // nil: a board of one process
+	file *os.File // nil: the board belongs to one process
 	room int
 }
 
-// Slots returns the owners of the board's loop slots. f is the file that the
-// board was created with or opened from; the caller goes on owning it, and closes it
-// when it needs its holds no longer. For a board on the heap f is nil: no other
-// process has slots of it. Only the control plane calls it, and a worker at its
+// Slots returns access to the holds of the board's loop slots. f is the file that
+// the board was created with or opened from; the caller keeps owning it and closes
+// it once the process needs no holds. For a board on the heap f is nil: no other
+// process has slots of it. The control plane calls Slots, and a worker at its
 // start.
 func (b *Board) Slots(f *os.File) *Slots {
 	b.file = f
@@ -35,7 +36,7 @@ func (b *Board) Slots(f *os.File) *Slots {
 }
 
 // Hold makes this process a holder of the slot, until Drop or its end. Others may
-// hold it too; holding it twice is holding it once.
+// hold it too; a second Hold by the same process changes nothing.
 func (s *Slots) Hold(slot int) error {
 	return s.fcntl(unix.F_SETLK, slot, &unix.Flock_t{Type: unix.F_RDLCK})
 }
@@ -45,10 +46,10 @@ func (s *Slots) Drop(slot int) error {
 	return s.fcntl(unix.F_SETLK, slot, &unix.Flock_t{Type: unix.F_UNLCK})
 }
 
-// Taken returns true if another process holds the slot. What this one holds it
-// does not see.
+// Taken returns true if another process holds the slot. It does not see this
+// process's own hold.
 func (s *Slots) Taken(slot int) (bool, error) {
-	lock := unix.Flock_t{Type: unix.F_WRLCK} // which any other's hold would refuse
+	lock := unix.Flock_t{Type: unix.F_WRLCK} // conflicts with any other process's hold
 	if err := s.fcntl(unix.F_GETLK, slot, &lock); err != nil {
 		return false, err
 	}

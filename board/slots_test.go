@@ -23,8 +23,8 @@ func seenTaken(t *testing.T, f *os.File, slot int) bool {
 	return other.said == "true"
 }
 
-// TestHeldUntilTheLast: a slot is taken until all of those that hold it have
-// ended, be it by SIGKILL, and no other slot is.
+// TestHeldUntilTheLast: a slot is taken until its last holder has ended, even by
+// SIGKILL, and no other slot is.
 func TestHeldUntilTheLast(t *testing.T) {
 	b, f := create(t, 2, 1)
 	slots := b.Slots(f)
@@ -44,8 +44,8 @@ func TestHeldUntilTheLast(t *testing.T) {
 	}
 }
 
-// TestHoldAndDrop: what this process holds others see, it does not see itself,
-// and neither opening the board again nor starting a process ends it.
+// TestHoldAndDrop: others see this process's hold, it does not see its own, and
+// neither opening the board again nor starting a process ends it.
 func TestHoldAndDrop(t *testing.T) {
 	b, f := create(t, 2, 1)
 	slots := b.Slots(f)

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Word is one word with several writers, in any loop, process or goroutine. It
-// is changed by atomic operations only, each of which orders all others.
+// Word is one word with several writers, in any loop, process or goroutine. All
+// access is atomic and sequentially consistent.
 type Word struct{ w uint64 }
 
 // Load returns the value.
@@ -16,59 +16,60 @@ func (w *Word) Load() uint64 { return atomic.LoadUint64(&w.w) }
 // Store replaces the value.
 func (w *Word) Store(v uint64) { atomic.StoreUint64(&w.w, v) }
 
-// Swap replaces the value and returns the one before.
+// Swap replaces the value and returns the old one.
 func (w *Word) Swap(v uint64) (old uint64) { return atomic.SwapUint64(&w.w, v) }
 
 // Add adds n and returns the sum.
 func (w *Word) Add(n uint64) (sum uint64) { return atomic.AddUint64(&w.w, n) }
 
-// CompareAndSwap replaces old by v and returns true, or false when the value is
-// not old. Of several that try, one is told true: it is the one to report.
+// CompareAndSwap replaces old by v and returns true, or returns false if the value
+// is not old. Of several callers with the same old, one gets true: it reports the
+// change.
 func (w *Word) CompareAndSwap(old, v uint64) bool { return atomic.CompareAndSwapUint64(&w.w, old, v) }
 
-// State is what all loops and the control plane know about one backend. Times
-// are CLOCK_MONOTONIC in nanoseconds, the same for all processes of the machine
-// (Wall turns one into a time of day); 0 is never. Who changes a word that says
-// which backends may be picked, and how often (Health, EjectedUntil, Admin,
-// WeightOverride, RecoveredAt), calls Board.Changed behind it.
+// State is what all loops and the control plane know about one backend. Times are
+// CLOCK_MONOTONIC in nanoseconds, the same for all processes of the machine (Wall
+// converts them); 0 is never. After changing a word that decides which backends are
+// picked, or how often (Health, EjectedUntil, Admin, WeightOverride, RecoveredAt),
+// the writer calls Board.Changed.
 type State struct {
-	// Written by the one prober, through SetHealth.
+	// Written by the only prober, through SetHealth.
 	Health       Word // Health
 	HealthSince  Word
 	HealthReason Word // Reason
-	HealthDetail Word // what goes with the reason: a status code, or 0
+	HealthDetail Word // what belongs to the reason: a status code, or 0
 
-	// Written by loops, see upstream: a CompareAndSwap of EjectedUntil decides
-	// whose ejection it is, and that one writes the rest.
+	// Written by loops, see upstream. The loop whose CompareAndSwap of EjectedUntil
+	// succeeds owns the ejection and writes the other words.
 	EjectedUntil  Word // 0: not ejected
 	EjectedSince  Word
 	EjectedReason Word // Reason
 	EjectedDetail Word
-	EjectedLast   Word // when the last ejection ended or will end; stays when it is over
-	Ejections     Word // n of the last one, which makes the next longer
+	EjectedLast   Word // when the last ejection ended or will end; kept after it is over
+	Ejections     Word // number of the last one; the next is longer
 	Faults        Word // in a row, over all loops
 
-	// Written by an operator, through SetAdmin and SetWeight.
+	// Written for an operator, through SetAdmin and SetWeight.
 	Admin          Word // Admin
-	WeightOverride Word // 1 to 65535; 0: the weight of the configuration
+	WeightOverride Word // 1 to 65535; 0: use the configured weight
 
-	RecoveredAt Word // when it came back or was added: slow start counts from here
+	RecoveredAt Word // when it recovered or was added: slow start counts from here
 
-	_ [2]Word // what follows is on a line of its own, which is written often
+	_ [2]Word // moves the words below, which are written often, to a line of their own
 
 	TTFB   Word // moving average of the time to first byte, in nanoseconds; 0: unknown
 	TTFBAt Word // when it last changed
 
-	IdleTold   Word // the idle time its Keep-Alive: timeout= promises, in nanoseconds; 0: none
-	IdleSeen   Word // the shortest idle time after which it closed, of late; 0: none
+	IdleTold   Word // idle time promised by its Keep-Alive: timeout=, in nanoseconds; 0: none
+	IdleSeen   Word // shortest idle time after which it recently closed, in nanoseconds; 0: none
 	IdleSeenAt Word
 }
 
-// Health is what active checks say about a backend.
+// Health is the result of active checks of a backend.
 type Health uint64
 
 const (
-	// Unknown: not checked, or not yet. It may be picked.
+	// Unknown: never checked, or not yet. It may be picked.
 	Unknown Health = iota
 	// Up: checks succeed.
 	Up
@@ -81,15 +82,15 @@ func (h Health) String() string { return name(healthNames, int(h)) }
 
 var healthNames = []string{"unknown", "up", "down"}
 
-// Admin is what an operator says about a backend.
+// Admin is an operator's decision about a backend.
 type Admin uint64
 
 const (
-	// Enabled: as the configuration has it.
+	// Enabled: as configured.
 	Enabled Admin = iota
-	// Draining: nothing new; what runs, and what is sticky, goes on.
+	// Draining: nothing new; running exchanges and sticky clients continue.
 	Draining
-	// Disabled: nothing new, not even what is sticky.
+	// Disabled: nothing new, not even sticky clients.
 	Disabled
 )
 
@@ -102,32 +103,34 @@ var adminNames = []string{"enabled", "draining", "disabled"}
 type Reason uint64
 
 const (
-	// ReasonNone: there is none, or not yet.
+	// ReasonNone: no change yet.
 	ReasonNone Reason = iota
-	// ReasonOK: a probe got what it expects; the detail is the status code.
+	// ReasonOK: a probe succeeded; the detail is the status code.
 	ReasonOK
-	// ReasonConnect: no connection came about.
+	// ReasonConnect: connecting failed.
 	ReasonConnect
-	// ReasonTimeout: it did not answer, or not go on, in time.
+	// ReasonTimeout: the backend did not answer or continue in time.
 	ReasonTimeout
-	// ReasonReset: the connection broke before the answer was whole.
+	// ReasonReset: the connection broke before the response was complete.
 	ReasonReset
-	// ReasonBadAnswer: what came is not HTTP.
+	// ReasonBadAnswer: the response was not HTTP.
 	ReasonBadAnswer
-	// ReasonStatus: an answer with a status that counts as a fault, the detail.
+	// ReasonStatus: a response whose status counts as a fault; the detail is the
+	// status code.
 	ReasonStatus
-	// ReasonResolve: its name has no address.
+	// ReasonResolve: the backend's name has no address.
 	ReasonResolve
 	// ReasonTime: an ejection is over.
 	ReasonTime
 )
 
-// String returns the reason as logs have it, such as "bad_answer".
+// String returns the reason as it appears in logs, such as "bad_answer".
 func (r Reason) String() string { return name(reasonNames, int(r)) }
 
 var reasonNames = []string{"none", "ok", "connect", "timeout", "reset", "bad_answer", "status", "resolve", "time"}
 
-// name returns names[i], or what i is: words on a board may be those of a newer binary.
+// name returns names[i]. A newer binary may have written other numbers; they become
+// "code_" and the number.
 func name(names []string, i int) string {
 	if uint(i) < uint(len(names)) {
 		return names[i]
@@ -135,16 +138,16 @@ func name(names []string, i int) string {
 	return fmt.Sprintf("code_%d", i)
 }
 
-// Version goes up with every change of state of any backend: what was worked
-// out from the states holds as long as the version that was read before them.
+// Version goes up with every change of any backend's state. What was computed from
+// the states is valid while Version returns what it returned before they were read.
 func (b *Board) Version() uint64 { return atomic.LoadUint64(&b.words[wordStates]) }
 
-// Changed makes Version go up. It is called behind the change.
+// Changed raises Version. Call it after the change.
 func (b *Board) Changed() { atomic.AddUint64(&b.words[wordStates], 1) }
 
-// SetHealth notes what a check found at now and returns true if that is a change
-// of state. Only the one prober of the machine calls it. A backend that was Down
-// recovers at now; one that was Unknown has always been well.
+// SetHealth records the result of a check at now and returns true if it changes the
+// state. Only the machine's one prober may call it. A backend that was Down
+// recovers at now; one that was Unknown counts as healthy all along.
 func (b *Board) SetHealth(backend int, h Health, why Reason, detail uint64, now int64) (changed bool) {
 	s := b.State(backend)
 	old := Health(s.Health.Load())
@@ -162,8 +165,8 @@ func (b *Board) SetHealth(backend int, h Health, why Reason, detail uint64, now 
 	return true
 }
 
-// SetAdmin notes what an operator wants from now on and returns true if that is
-// a change. A backend that is Enabled again recovers at now.
+// SetAdmin records an operator's decision at now and returns true if it is a
+// change. A backend that becomes Enabled again recovers at now.
 func (b *Board) SetAdmin(backend int, a Admin, now int64) (changed bool) {
 	s := b.State(backend)
 	if a == Enabled && Admin(s.Admin.Load()) != Enabled {
@@ -176,9 +179,9 @@ func (b *Board) SetAdmin(backend int, a Admin, now int64) (changed bool) {
 	return true
 }
 
-// SetWeight notes the weight an operator wants from now on, 1 to 65535, or 0 for
-// that of the configuration, and returns true if that is a change. It panics for
-// any other.
+// SetWeight overrides the weight of a backend with 1 to 65535, or returns to the
+// configured one with 0. It returns true if that is a change, and panics for any
+// other number.
 func (b *Board) SetWeight(backend, weight int) (changed bool) {
 	if uint(weight) > weightMax {
 		panic(fmt.Sprintf("board: weight %d, want 0 to %d", weight, weightMax))
@@ -192,14 +195,14 @@ func (b *Board) SetWeight(backend, weight int) (changed bool) {
 
 const weightMax = 65535
 
-// Added notes that a backend is new at now, for slow start.
+// Added records that a backend is new at now, for slow start.
 func (b *Board) Added(backend int, now int64) {
 	b.State(backend).RecoveredAt.Store(uint64(now))
 	b.Changed()
 }
 
-// InFlight returns the attempts at work at a backend, over all loops. It reads a
-// word of each loop, which lie in a row, a line from one to the next.
+// InFlight returns the active attempts at a backend, over all loops. It reads one
+// word for each loop, one line apart.
 func (b *Board) InFlight(backend int) (sum uint64) {
 	at := b.slots + backend*b.block
 	for range int(atomic.LoadUint64(&b.words[wordLoops])) {
@@ -209,17 +212,18 @@ func (b *Board) InFlight(backend int) (sum uint64) {
 	return sum
 }
 
-// reserveTries is how often Reserve looks again at a place that it and another
-// loop took, and both gave back.
+// reserveTries is how often Reserve tries again after it and another loop both
+// raised their words for the last place and both withdrew.
 const reserveTries = 3
 
-// Reserve counts an attempt of a loop at a backend, unless all loops together
-// would then have more than limit, which is at least 1; false: it is full. Only
-// that loop may call it; InFlight.Sub gives the place back.
+// Reserve counts an attempt of a loop at a backend and returns true, unless all
+// loops together would exceed limit (at least 1): then the backend is full and it
+// returns false. Only that loop may call it; InFlight.Sub releases the place.
 //
-// The own word is raised first and the sum is read behind that, so of two loops
-// that want the last place the later one sees both. Its raise must have been
-// seen by all before it reads: not the plain store of Counter.Add.
+// It raises its own word first and reads the sum afterwards, so of two loops that
+// want the last place, the later one sees both. That requires a raise that all
+// loops see before the sum is read, hence an atomic add and not the plain store of
+// Counter.Add.
 func (b *Board) Reserve(loop, backend int, limit uint64) bool {
 	own := &b.words[b.slots+backend*b.block+loop*lines(backendWords)]
 	for range reserveTries {
@@ -235,8 +239,8 @@ func (b *Board) Reserve(loop, backend int, limit uint64) bool {
 	return false
 }
 
-// Wall returns the time of day of a moment of the board, as seen at a moment
-// that is nowMono on the board's clock and now on the wall.
+// Wall converts a time of the board to a time of day. nowMono and now are the same
+// moment on the board's clock and on the wall clock.
 func Wall(moment uint64, nowMono int64, now time.Time) time.Time {
 	return now.Add(time.Duration(int64(moment) - nowMono))
 }

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestSetHealth: a change of state is told once, with its reason, and only a
-// backend that was down has recovered.
+// TestSetHealth: a change of state is reported once, with its reason, and only a
+// backend that was down recovers.
 func TestSetHealth(t *testing.T) {
 	b := New(1, 2)
 	s := b.State(1)
@@ -110,7 +110,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestInFlight adds up one backend's words of all loops and no others.
+// TestInFlight: one backend's words of all loops are added up, and no others.
 func TestInFlight(t *testing.T) {
 	for _, s := range []shape{{1, 1}, {3, 2}, {5, 40}} {
 		b := New(s.loops, s.backends)
@@ -129,8 +129,8 @@ func TestInFlight(t *testing.T) {
 	}
 }
 
-// TestReserveNeverTooMany: loops at work at once never hold more places than
-// there are, and with nobody else about the last one can be had.
+// TestReserveNeverTooMany: concurrent loops never hold more places than the limit,
+// and when no other loop competes the last place can be had.
 func TestReserveNeverTooMany(t *testing.T) {
 	const loops, limit, rounds = 4, 3, 20_000
 	b := New(loops, 2)
@@ -144,8 +144,8 @@ func TestReserveNeverTooMany(t *testing.T) {
 					runtime.Gosched()
 					continue
 				}
-				if n := held.Add(1); n > most.Load() {
-					most.Store(n)
+				n := held.Add(1)
+				for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
 				}
 				runtime.Gosched()
 				held.Add(-1)
@@ -174,7 +174,8 @@ func TestReserveNeverTooMany(t *testing.T) {
 	}
 }
 
-// TestOneReporter: of many that change a word the same way, one is told so.
+// TestOneReporter: of many that make the same change of a word, one is told that it
+// did.
 func TestOneReporter(t *testing.T) {
 	b := New(1, 1)
 	s := b.State(0)

@@ -1,8 +1,8 @@
 package board
 
-// LoopTotals is the sum of all loops' slots, field by field as in Loop. The
-// fields are read one after another while the loops go on: each is right for
-// itself, two of them need not be of the same moment.
+// LoopTotals is the sum of all loops' slots, with the fields of Loop. The loops
+// keep running while fields are read: each sum is right, but two need not be of the
+// same moment.
 type LoopTotals struct {
 	ClientConns  uint64
 	BackendConns uint64
@@ -21,11 +21,11 @@ type LoopTotals struct {
 	ClientAborts                     uint64
 	Panics                           uint64
 	Turns                            uint64
-	OldestConfig                     uint64 // of no use as a sum
+	OldestConfig                     uint64 // meaningless as a sum
 }
 
-// BackendTotals is the sum of a backend's slots over all loops, field by field
-// as in Backend, with the caveat of LoopTotals.
+// BackendTotals is the sum of a backend's slots over all loops, with the fields of
+// Backend. Two sums need not be of the same moment.
 type BackendTotals struct {
 	InFlight                                              uint64
 	Attempts                                              uint64
@@ -33,10 +33,11 @@ type BackendTotals struct {
 	ConnectFaults, ResetFaults, TimeoutFaults, BadAnswers uint64
 	Conns                                                 uint64
 	BytesFrom, BytesTo                                    uint64
-	WaitsSince                                            uint64 // of no use as a sum
+	WaitsSince                                            uint64 // meaningless as a sum
 }
 
-// Totals adds up the slots of all loops, past ones included. Any goroutine may call it.
+// Totals adds up the slots of all loops, including ended ones. Any goroutine may
+// call it.
 func (b *Board) Totals() LoopTotals {
 	var t LoopTotals
 	for i := range b.Loops() {
@@ -46,7 +47,7 @@ func (b *Board) Totals() LoopTotals {
 }
 
 // BackendTotals adds up the slots of a backend over all loops. Any goroutine may
-// call it. It panics if there is no such backend.
+// call it. It panics if the ID was never claimed.
 func (b *Board) BackendTotals(backend int) BackendTotals {
 	var t BackendTotals
 	for i := range b.Loops() {

@@ -2,10 +2,9 @@ package board
 
 import "unsafe"
 
-// This file holds every unsafe cast of the package: the words of a board seen
-// as slots, and slots seen as rows of words for adding up. The casts hold
-// because each of these structs is nothing but 64-bit words, which view_test.go
-// checks.
+// This file holds every unsafe cast of the package: words of a board seen as slots,
+// and slots seen as rows of words. They are valid because these structs consist of
+// 64-bit words only, which view_test.go checks.
 
 const (
 	loopWords    = int(unsafe.Sizeof(Loop{}) / wordBytes)
@@ -14,7 +13,7 @@ const (
 	controlWords = int(unsafe.Sizeof(Control{}) / wordBytes)
 )
 
-// loopView returns the words, of which there are at least loopWords, as a slot.
+// loopView returns the first loopWords of words as a slot.
 func loopView(words []uint64) *Loop {
 	return (*Loop)(unsafe.Pointer(&words[:loopWords][0]))
 }
@@ -59,13 +58,13 @@ func (t *BackendTotals) words() []uint64 {
 	return unsafe.Slice((*uint64)(unsafe.Pointer(t)), backendWords)
 }
 
-// mapped returns shared memory, which begins on a page, as words.
+// mapped returns shared memory as words; it is aligned because it begins on a page.
 func mapped(mem []byte) []uint64 {
 	return unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(mem))), len(mem)/wordBytes)
 }
 
-// aligned returns n zero words on the heap that begin on a line of their own.
-// The collector does not move them.
+// aligned returns n zero words on the heap, beginning on a line of their own. The
+// collector does not move them.
 func aligned(n int) []uint64 {
 	words := make([]uint64, n+lineWords)
 	past := int(uintptr(unsafe.Pointer(unsafe.SliceData(words))) % lineBytes / wordBytes)

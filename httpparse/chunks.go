@@ -4,57 +4,56 @@ import "math"
 
 const (
 	sizeDigitsMax = 16
-	sizeLineMax   = 4 << 10  // bytes of a chunk-size line, with its CRLF
-	extsMax       = 64 << 10 // bytes of extensions in a body, beside a share of its data
-	extsShare     = 16       // one byte of extension for so many of data
+	sizeLineMax   = 4 << 10  // bytes of a chunk-size line, including CRLF
+	extsMax       = 64 << 10 // bytes of extensions in a body, plus a share of its data
+	extsShare     = 16       // one byte of extensions for this many bytes of data
 )
 
-// chunkState is the place in a chunked body that the next byte belongs to.
+// chunkState says what the next byte of a chunked body should be.
 type chunkState uint8
 
 const (
-	atSize      chunkState = iota // first digit
-	inSize                        //
-	beforeExt                     // BWS before ';'
-	beforeName                    // BWS behind ';'
-	inExtName                     //
-	afterName                     // BWS before '='
-	beforeExtV                    // BWS behind '='
-	inExtToken                    //
-	inQuotes                      //
-	inEscape                      // behind a backslash
-	afterExtV                     // behind a quoted string
-	afterSize                     // behind the CR of the line
-	inData                        //
-	afterData                     // CR behind the data
-	afterDataCR                   // LF behind the data
-	chunksOver                    //
-	chunksBad                     //
+	atSize      chunkState = iota // first digit of the size
+	inSize                        // further digits, or what ends the size
+	beforeExt                     // white space (BWS) or ';'
+	beforeName                    // white space or a name, after ';'
+	inExtName                     // rest of the name
+	afterName                     // white space or '=', after a name
+	beforeExtV                    // white space or a value, after '='
+	inExtToken                    // rest of an unquoted value
+	inQuotes                      // inside a quoted value
+	inEscape                      // after a backslash in it
+	afterExtV                     // after a quoted value
+	afterSize                     // LF of the size line
+	inData                        // chunk data
+	afterData                     // CR after the data
+	afterDataCR                   // LF after the data
+	chunksOver                    // after the last chunk's line
+	chunksBad                     // refused
 )
 
 // Chunks decodes the chunked coding (RFC 9112 7.1). The zero value is ready.
 //
-// Extensions must be well-formed; they are dropped, and bounded: 4 KiB in a
-// line, and in a body 64 KiB and one byte for every 16 of data. Without that, a
-// peer could keep us busy reading and the other side waiting with next to no
-// data (CVE-2023-39326).
+// Extensions must be well-formed. They are dropped, and limited: 4 KiB in a line,
+// and in a body 64 KiB plus one byte for every 16 of data. Otherwise a peer could
+// keep lb reading and the other side waiting with next to no data (CVE-2023-39326).
 type Chunks struct {
 	Reason Reason // set by Bad
 	state  chunkState
 	line   uint16 // bytes of the size line so far
 	exts   uint64 // bytes of extensions so far
-	left   uint64 // bytes of data that the chunk still has
-	data   uint64 // bytes of data in all chunks up to this one
+	left   uint64 // bytes of data left in this chunk
+	data   uint64 // bytes of data in all chunks so far, including this one
 }
 
-// Reset makes c ready for a new body.
+// Reset prepares c for a new body.
 func (c *Chunks) Reset() { *c = Chunks{} }
 
-// Next decodes the start of b: n bytes are used up, data is the range of body
-// bytes among them (possibly empty). Call it again with b[n:] while n > 0 and
-// the status is More; More with n == 0 asks for more bytes. Done: the last
-// chunk's line is used up and the trailer section begins at b[n:], to be read by
-// a Trailers. Bad sets Reason; n is where the fault is.
+// Next decodes the start of b. It uses up n bytes; data is the range of body
+// bytes among them and may be empty. On More call Next again with b[n:], with
+// more bytes if n is 0. On Done the last chunk's line is used up, and the trailer
+// section begins at b[n:], to be read by Trailers. On Bad Reason is set, and the
+// fault is at b[n].
 func (c *Chunks) Next(b []byte) (data Span, n int, st Status) {
 	for n < len(b) && c.state < chunksOver {
 		if c.state == inData {
@@ -75,7 +74,7 @@ func (c *Chunks) Next(b []byte) (data Span, n int, st Status) {
 	return Span{}, n, More
 }
 
-// take gives out the data between from and to, as far as the chunk goes.
+// take returns the range of data between from and to, as far as the chunk goes.
 func (c *Chunks) take(from, to int) (Span, int, Status) {
 	k := min(c.left, uint64(to-from), math.MaxUint32)
 	if c.left -= k; c.left == 0 {
@@ -84,7 +83,7 @@ func (c *Chunks) take(from, to int) (Span, int, Status) {
 	return Span{uint32(from), uint32(k)}, from + int(k), More
 }
 
-// step takes one byte that is no data.
+// step reads one byte that is not data.
 func (c *Chunks) step(b byte) Reason {
 	switch c.state {
 	case atSize, inSize:
@@ -99,7 +98,7 @@ func (c *Chunks) step(b byte) Reason {
 	return c.ext(b)
 }
 
-// expect goes on to next if b is want.
+// expect moves to next if b is want, and returns r otherwise.
 func (c *Chunks) expect(b, want byte, next chunkState, r Reason) Reason {
 	if b != want {
 		return r
@@ -108,7 +107,7 @@ func (c *Chunks) expect(b, want byte, next chunkState, r Reason) Reason {
 	return NoReason
 }
 
-// size takes a byte of the size or the one behind it.
+// size reads a byte of the chunk size, or the one after it.
 func (c *Chunks) size(b byte) Reason {
 	if isHex[b] {
 		if c.state == atSize {
@@ -141,7 +140,7 @@ func hexValue(b byte) uint64 {
 	return uint64(b | 0x20 - 'a' + 10)
 }
 
-// sizeLine takes the LF that ends the line.
+// sizeLine reads the LF that ends the line.
 func (c *Chunks) sizeLine(b byte) Reason {
 	switch {
 	case b != '\n':
@@ -155,7 +154,7 @@ func (c *Chunks) sizeLine(b byte) Reason {
 	return NoReason
 }
 
-// ext takes a byte of the chunk extensions (RFC 9112 7.1.1).
+// ext reads a byte of the chunk extensions (RFC 9112 7.1.1).
 func (c *Chunks) ext(b byte) Reason {
 	if b == '\r' {
 		return c.extEnd()
@@ -174,7 +173,7 @@ func (c *Chunks) ext(b byte) Reason {
 	return NoReason
 }
 
-// extEnd takes the CR of the line, which may come behind a name or a value.
+// extEnd reads the CR of the line, which may follow a name or a value.
 func (c *Chunks) extEnd() Reason {
 	switch c.state {
 	case inExtName, inExtToken, afterExtV:
@@ -199,7 +198,7 @@ func (c *Chunks) afterExt(b byte) chunkState {
 		case space:
 			return s
 		case isToken[b]:
-			return s + 1 // inExtName, inExtToken
+			return s + 1 // inExtName or inExtToken
 		case b == '"' && s == beforeExtV:
 			return inQuotes
 		}

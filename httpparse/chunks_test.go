@@ -6,12 +6,12 @@ import (
 	"testing"
 )
 
-// chunkCase is a chunked body without its trailer section: body is the data,
-// reason why it is refused. A case with neither "rest" is used up to the end.
+// chunkCase is a chunked body without its trailer section. body is its data, reason
+// is why it is refused. A case without rest is used up completely.
 type chunkCase struct {
 	name, in, body string
 	reason         Reason
-	rest           int // bytes behind the last chunk's line
+	rest           int // bytes after the last chunk's line
 }
 
 const last = "0\r\n"
@@ -76,8 +76,8 @@ var chunkCases = []chunkCase{
 	{name: "line without an end", in: "5;" + strings.Repeat("a", 5000), reason: LongChunkLine},
 }
 
-// decode feeds in to a fresh Chunks in the pieces that end at cuts and tells
-// what came of it and how much was used up.
+// decode feeds in to a new Chunks, in pieces that end at cuts, and returns the
+// result and how many bytes were used.
 func decode(t testing.TB, in []byte, cuts ...int) (body []byte, used int, st Status, r Reason) {
 	var c Chunks
 	for _, end := range append(cuts, len(in)) {
@@ -126,7 +126,7 @@ func TestChunks(t *testing.T) {
 	}
 }
 
-// TestChunkInOneSpan: all the data that is there comes at once.
+// TestChunkInOneSpan: all available data is returned at once.
 func TestChunkInOneSpan(t *testing.T) {
 	var c Chunks
 	b := append([]byte("7fffffffffffffff\r\n"), make([]byte, 1<<16)...)
@@ -139,8 +139,8 @@ func TestChunkInOneSpan(t *testing.T) {
 	}
 }
 
-// TestManyExtensions: a body of next to no data cannot carry extensions without
-// end (CVE-2023-39326), one with data may have its share of them.
+// TestManyExtensions: a body with next to no data cannot carry extensions without
+// end (CVE-2023-39326); a body with data may have its share.
 func TestManyExtensions(t *testing.T) {
 	ext := strings.Repeat("a", 1023)
 	small := bytes.Repeat([]byte("1;"+ext+"\r\nx\r\n"), 200)
@@ -156,7 +156,7 @@ func TestManyExtensions(t *testing.T) {
 func TestChunksAgain(t *testing.T) {
 	var c Chunks
 	for range 2 {
-		for range 2 { // a verdict stays
+		for range 2 { // a verdict is final
 			if _, _, st := c.Next([]byte("x")); st != Bad || c.Reason != BadChunkSize {
 				t.Fatalf("status %d, %v", st, c.Reason)
 			}

@@ -2,9 +2,9 @@ package httpparse
 
 import "bytes"
 
-// cutElement returns the first element of a comma-separated list without the
-// white space around it, possibly empty, and what follows its comma; more tells
-// whether there was one. A comma in a quoted string counts.
+// cutElement returns the first element of a comma-separated list, possibly empty,
+// without white space around it, and the rest after its comma; more reports whether
+// there was a comma. A comma in a quoted string counts as one.
 func cutElement(v []byte) (e, rest []byte, more bool) {
 	e, rest, more = bytes.Cut(v, comma)
 	return trimOWS(e), rest, more
@@ -23,7 +23,7 @@ func trimOWS(v []byte) []byte {
 	return v
 }
 
-// hasName reports whether the list v holds the field name, in any case.
+// hasName reports whether the list v contains the field name, in any case.
 func hasName(v, name []byte) bool {
 	for more := true; more; {
 		var e []byte
@@ -35,7 +35,7 @@ func hasName(v, name []byte) bool {
 	return false
 }
 
-// hasToken reports whether the list v holds the token, which is lower case.
+// hasToken reports whether the list v contains the token, which is in lower case.
 func hasToken(v []byte, token string) bool {
 	for more := true; more; {
 		var e []byte

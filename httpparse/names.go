@@ -1,6 +1,6 @@
 package httpparse
 
-// fieldNames are the names of the known fields, by FieldID.
+// fieldNames are the usual names of the known fields.
 var fieldNames = [fieldIDs]string{
 	Connection:         "Connection",
 	ContentLength:      "Content-Length",
@@ -31,22 +31,22 @@ var fieldNames = [fieldIDs]string{
 	ProxyAuthorization: "Proxy-Authorization",
 }
 
-// String returns the field's usual name, "" for Other.
+// String returns the field's usual name, or "" for Other.
 func (id FieldID) String() string { return fieldNames[id] }
 
 const fold = 0x20 * ones
 
-// knownName is a known name in lower case, as the words that cover it: its
-// first 8 bytes (mask leaves out what a shorter name does not have), its last
-// 8, and those from 8 to 15, which matter if it is longer than 16.
+// knownName is a known name in lower case, as words of 8 bytes: the first (mask
+// covers a name shorter than that), the last, and the bytes from 8 to 15, which
+// count only if the name is longer than 16.
 type knownName struct {
 	len                    int
 	first, last, mid, mask uint64
 	id                     FieldID
 }
 
-// knownNames is a hash table without collisions: the factor in nameHash, which
-// was searched for, gives each name a place of its own.
+// knownNames is a hash table without collisions: the factor in nameHash was
+// searched for so that each name gets a place of its own.
 var knownNames = func() (t [64]knownName) {
 	for id := Connection; id < fieldIDs; id++ {
 		name := []byte(fieldNames[id])
@@ -63,13 +63,13 @@ var knownNames = func() (t [64]knownName) {
 	return t
 }()
 
-// nameHash takes the first letter and the length, which tell all known names
-// apart.
+// nameHash hashes the first letter, without case, and the length, which together
+// distinguish all known names.
 func nameHash(first byte, n int) uint32 {
 	return (uint32(n)<<8 | uint32(first|0x20)) * 0x65b675cd >> 26
 }
 
-// fieldID returns the id of the token of n bytes at i in b.
+// fieldID returns the id of the name of n bytes at b[i:].
 func fieldID(b []byte, i, n int) FieldID {
 	e := &knownNames[nameHash(b[i], n)]
 	switch {
@@ -81,7 +81,7 @@ func fieldID(b []byte, i, n int) FieldID {
 	return e.id
 }
 
-// method returns the id of a method; case matters (RFC 9110 9.1).
+// method returns the id of a method. Case matters (RFC 9110 9.1).
 func method(name []byte) Method {
 	switch string(name) {
 	case "GET":

@@ -1,51 +1,56 @@
 package httpparse
 
-// Reason says why a head, a chunk or a trailer was refused.
+// Reason says why a head, a chunk or a trailer section was refused. The verdict
+// belongs to the first byte that shows the fault.
 type Reason uint8
 
 const (
-	NoReason Reason = iota
+	NoReason Reason = iota // not refused
+
 	// Lines.
-	BareCR     // a CR without LF behind it
-	BareLF     // an LF without CR before it
-	EmptyLines // more than 4 before a request
-	LongHead   // longer than Limits.HeadBytes
+	BareCR     // a CR without an LF after it (RFC 9112 2.2)
+	BareLF     // an LF without a CR before it; RFC 9112 2.2 allows to refuse it
+	EmptyLines // more than 4 empty lines before a request (RFC 9112 2.2)
+	LongHead   // longer than Limits.HeadBytes (RFC 9110 5.4)
+
 	// Request lines and status lines.
-	BadMethod     // a byte that is no token character, or none at all
-	LongMethod    // longer than 64 bytes
-	BadTarget     // a byte outside the URI grammar, or a form the method may not have
-	BadAuthority  // of an absolute-form or authority-form target
-	OtherScheme   // absolute-form with a scheme that is not http
-	LongTarget    // longer than Limits.TargetBytes
-	BadVersion    // missing or malformed
-	OtherVersion  // not HTTP/1.x
-	BadStatusLine // no status code, or something else than a space behind it
-	BadPhrase     // a control byte in the reason phrase
+	BadMethod     // an empty method, or a byte that is no token character (RFC 9110 9.1)
+	LongMethod    // longer than 64 bytes, so no method that lb knows (RFC 9112 3)
+	BadTarget     // a byte outside the URI grammar, or a form that the method may not have (RFC 9112 3.2)
+	BadAuthority  // invalid host or port in an absolute-form or authority-form target (RFC 9112 3.2.2, 3.2.3)
+	OtherScheme   // absolute-form with another scheme than http (RFC 9110 7.4)
+	LongTarget    // longer than Limits.TargetBytes (RFC 9112 3)
+	BadVersion    // missing or malformed (RFC 9112 2.3)
+	OtherVersion  // not HTTP/1.x (RFC 9110 15.6.6)
+	BadStatusLine // no status code of three digits, or no space after it (RFC 9112 4)
+	BadPhrase     // a control byte in the reason phrase (RFC 9112 4)
+
 	// Field lines.
-	ManyFields // more than Limits.Fields
-	ObsFold    // a line that begins with white space
-	BadName    // a byte in a name that is no token character, or an empty name
-	SpaceColon // white space before the colon
-	NoColon    // a line without one
-	BadValue   // a control byte
-	// Fields.
-	NoHost        // HTTP/1.1 asks for one
-	ManyHosts     // more than one line
-	BadHost       // not uri-host [":" port]
-	BadConnection // not a list of tokens
-	ManyNominated // more than 64 names in Connection
-	BadLength     // a Content-Length that is no number below 2^63
-	ManyLengths   // several that a request may not have, or that differ
-	LengthWithTE  // Content-Length and Transfer-Encoding
-	BadCoding     // a Transfer-Encoding that is not one chunked at the end
-	OtherCoding   // an unknown transfer coding
-	CodingIn10    // Transfer-Encoding in HTTP/1.0
-	BadChunkSize  // not 1 to 16 hexadecimal digits, or above 2^63-1
-	BadChunkExt   // a malformed chunk extension
-	LongChunkLine // a chunk-size line of more than 4 KiB
-	ManyChunkExts // too many bytes of chunk extensions in one body
-	NoChunkEnd    // chunk data without CRLF behind it
-	reasons       // how many there are
+	ManyFields // more than Limits.Fields (RFC 9110 5.4)
+	ObsFold    // a line that begins with white space (RFC 9112 5.2)
+	BadName    // an empty name, or a byte that is no token character (RFC 9110 5.1)
+	SpaceColon // white space before the colon (RFC 9112 5.1)
+	NoColon    // a line without a colon (RFC 9112 5)
+	BadValue   // a control byte in a value (RFC 9110 5.5)
+
+	// Values of fields, and chunks.
+	NoHost        // missing in HTTP/1.1 (RFC 9112 3.2)
+	ManyHosts     // more than one Host line (RFC 9112 3.2)
+	BadHost       // not uri-host [":" port] (RFC 9112 3.2, RFC 9110 7.2)
+	BadConnection // not a list of tokens (RFC 9110 7.6.1)
+	ManyNominated // more than 64 names in Connection; a limit of lb
+	BadLength     // a Content-Length that is not a number below 2^63 (RFC 9110 8.6)
+	ManyLengths   // several values that differ, or any repetition in a request (RFC 9112 6.3)
+	LengthWithTE  // both Content-Length and Transfer-Encoding (RFC 9112 6.1, 6.3)
+	BadCoding     // a malformed Transfer-Encoding, or chunked not exactly once and last (RFC 9112 6.1, 6.3)
+	OtherCoding   // a transfer coding that lb does not know (RFC 9112 6.1)
+	CodingIn10    // Transfer-Encoding in HTTP/1.0 (RFC 9112 6.1)
+	BadChunkSize  // not 1 to 16 hexadecimal digits, or above 2^63-1 (RFC 9112 7.1)
+	BadChunkExt   // a malformed chunk extension (RFC 9112 7.1.1)
+	LongChunkLine // a chunk-size line longer than 4 KiB (RFC 9112 7.1.1)
+	ManyChunkExts // too many bytes of chunk extensions in one body, see Chunks (RFC 9112 7.1.1)
+	NoChunkEnd    // chunk data without a CRLF after it (RFC 9112 7.1)
+	reasons       // the number of reasons
 )
 
 var reasonTexts = [reasons]string{
@@ -91,8 +96,8 @@ var reasonTexts = [reasons]string{
 // String returns a short text for the client, such as "bare LF".
 func (r Reason) String() string { return reasonTexts[r] }
 
-// Status returns the status code for a request refused for r: 400, 414, 421,
-// 431, 501 or 505.
+// Status returns the status code for a request that was refused for r: 400, 414,
+// 421, 431, 501 or 505.
 func (r Reason) Status() int {
 	switch r {
 	case LongTarget:

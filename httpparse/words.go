@@ -5,22 +5,21 @@ import (
 	"math/bits"
 )
 
-// Bytes are judged eight at a time: a word of the buffer goes in, the top bit
-// of each byte at which a scan has to stop comes out. The lowest mark is exact;
-// a missing byte behind the buffer's end counts as NUL, and every scan stops
-// there. What a mask stops at without need ("rare" bytes) is looked up in a
-// table, which has the last word.
+// Scans read eight bytes at a time: a function takes a word of the buffer and returns
+// a mark, the top bit, in each byte where the scan must stop. Only the lowest mark is
+// exact. Bytes missing at the buffer's end count as NUL, where every scan stops. Some
+// masks also stop at rare bytes that are allowed; a table then decides.
 const (
 	ones  = 0x0101010101010101
 	highs = 0x8080808080808080
 )
 
-// valueStops marks control bytes: below 0x20, and 0x7f. It marks HTAB too.
+// valueStops marks control bytes: below 0x20, and 0x7f. HTAB is among them.
 func valueStops(w uint64) uint64 {
 	return ((w - 0x20*ones) | ((w ^ 0x7f*ones) - ones)) & ^w & highs
 }
 
-// plainStops marks what is neither letter, digit, '-' nor '.'.
+// plainStops marks everything but letters, digits, '-' and '.'.
 func plainStops(w uint64) uint64 {
 	x := w &^ highs
 	y := x | 0x20*ones
@@ -30,8 +29,8 @@ func plainStops(w uint64) uint64 {
 	return (^(letter | digit | dashDot) | w) & highs
 }
 
-// targetStops marks what may not stand in a request target, the '%' whose
-// digits must be looked at, and the rare '!', '$' and '~'.
+// targetStops marks what may not stand in a request target; '%', whose digits must
+// be checked; and '!', '$' and '~', which are allowed but rare.
 func targetStops(w uint64) uint64 {
 	x := w &^ highs
 	ok := (x + 0x5a*ones) & // above '%'
@@ -41,8 +40,7 @@ func targetStops(w uint64) uint64 {
 	return (^ok | w) & highs
 }
 
-// tail returns the bytes from i to the end of b, fewer than 8 of them, above
-// them zeros.
+// tail returns the bytes of b from i on, fewer than 8, with zeros above them.
 func tail(b []byte, i int) (w uint64) {
 	if len(b) >= 8 {
 		return binary.LittleEndian.Uint64(b[len(b)-8:]) >> (8 * uint(8-len(b)+i))
@@ -53,7 +51,7 @@ func tail(b []byte, i int) (w uint64) {
 	return w
 }
 
-// load returns the word at i, with zeros for what is behind the end of b.
+// load returns the word at i, with zeros for bytes after the end of b.
 func load(b []byte, i int) uint64 {
 	if len(b)-i >= 8 {
 		return binary.LittleEndian.Uint64(b[i:])
@@ -61,11 +59,12 @@ func load(b []byte, i int) uint64 {
 	return tail(b, i)
 }
 
-// firstMark returns the place, 0 to 7, of the lowest mark in m, which has one.
+// firstMark returns the index, 0 to 7, of the lowest mark in m, which has at least
+// one.
 func firstMark(m uint64) int { return bits.TrailingZeros64(m) >> 3 }
 
-// scanValue returns the index of the first control byte but HTAB from i on, or
-// len(b).
+// scanValue returns the index of the first control byte other than HTAB from i
+// on, or len(b).
 func scanValue(b []byte, i int) int {
 	for {
 		for ; i <= len(b)-8; i += 8 {
@@ -83,7 +82,7 @@ func scanValue(b []byte, i int) int {
 	}
 }
 
-// scanToken returns the index of the first byte from i on that is no token
+// scanToken returns the index of the first byte from i on that is not a token
 // character (RFC 9110 5.6.2), or len(b).
 func scanToken(b []byte, i int) int {
 	for {
@@ -102,8 +101,8 @@ func scanToken(b []byte, i int) int {
 	}
 }
 
-// scanPlain returns the index of the first byte from i on that is neither
-// letter, digit, '-' nor '.', or len(b).
+// scanPlain returns the index of the first byte from i on that is not a letter,
+// digit, '-' or '.', or len(b).
 func scanPlain(b []byte, i int) int {
 	for ; i <= len(b)-8; i += 8 {
 		if m := plainStops(binary.LittleEndian.Uint64(b[i : i+8 : i+8])); m != 0 {
@@ -113,9 +112,9 @@ func scanPlain(b []byte, i int) int {
 	return i + firstMark(plainStops(tail(b, i)))
 }
 
-// scanTarget returns the index of the first byte from i on that may not stand
-// in a request target, or len(b). A '%' without two hexadecimal digits stops
-// it, also when they are yet to come.
+// scanTarget returns the index of the first byte from i on that may not stand in a
+// request target, or len(b). It stops at a '%' without two hexadecimal digits, even
+// if they may still come.
 func scanTarget(b []byte, i int) int {
 	for {
 		for ; i <= len(b)-8; i += 8 {
@@ -139,7 +138,7 @@ func scanTarget(b []byte, i int) int {
 	}
 }
 
-// A class is a set of bytes.
+// class is a set of bytes.
 type class [256]bool
 
 const (
@@ -162,9 +161,9 @@ func classOf(members string) (c class) {
 	return c
 }
 
-// sameFold reports whether s is lower, without regard to case. lower has letters,
-// digits and '-' only, s has no control bytes; so setting 0x20 folds nothing
-// else together.
+// sameFold reports whether s equals lower, ignoring case. lower consists of
+// letters, digits and '-', and s has no control bytes, so setting bit 0x20 makes no
+// other bytes equal.
 func sameFold(s []byte, lower string) bool {
 	if len(s) != len(lower) {
 		return false

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// scans are the scans by word, each with what it stops at, byte by byte.
+// scans are the scans by words, each with the bytes it stops at.
 var scans = []struct {
 	name  string
 	scan  func([]byte, int) int
@@ -23,8 +23,8 @@ var scans = []struct {
 	}},
 }
 
-// TestScans: a stop byte is found at every place of every length, and no other
-// byte is one, whatever stands around it.
+// TestScans: a stop byte is found at every place in every length, no other byte
+// stops the scan, and the bytes around do not matter.
 func TestScans(t *testing.T) {
 	for _, s := range scans {
 		for c := range 256 {
@@ -45,7 +45,7 @@ func TestScans(t *testing.T) {
 	}
 }
 
-// TestScansAtRandom: words of any bytes, from any start.
+// TestScansAtRandom: random bytes, from any start.
 func TestScansAtRandom(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for range 20000 {
@@ -72,8 +72,8 @@ func isPercent(b []byte) bool {
 	return len(b) >= 3 && b[0] == '%' && isHex[b[1]] && isHex[b[2]]
 }
 
-// TestFieldIDs: each known name is known in every case, at every place of a
-// buffer, and nothing near it is.
+// TestFieldIDs: each known name is recognised in any case and at every place of a
+// buffer, and similar names are not.
 func TestFieldIDs(t *testing.T) {
 	id := func(name string, before, behind int) FieldID {
 		b := []byte(strings.Repeat("y", before) + name + strings.Repeat("y", behind))

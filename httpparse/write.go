@@ -6,12 +6,13 @@ import (
 	"lb/internal/invariant"
 )
 
-// AppendFields appends, as "Name: value\r\n", every field of m that is not in
-// drop and not nominated by Connection. b is the buffer that m was fed. Runs of
-// fields that stand there in that form already are copied in one piece.
+// AppendFields appends every field of m as "Name: value\r\n", except those in
+// drop, those that Connection nominates (RFC 9110 7.6.1) and hidden ones. b is the
+// buffer that m was parsed from. Consecutive fields that already have this form
+// are copied in one piece.
 func AppendFields(dst, b []byte, m *Message, drop FieldSet) []byte {
 	invariant.Check(m.HeadLen > 0, "httpparse: AppendFields before Done")
-	from, to := uint32(0), uint32(0) // the run that is still to be copied
+	from, to := uint32(0), uint32(0) // the run still to be copied
 	for i := range m.Fields {
 		f := &m.Fields[i]
 		switch {
@@ -31,8 +32,8 @@ func AppendFields(dst, b []byte, m *Message, drop FieldSet) []byte {
 	return append(dst, b[from:to]...)
 }
 
-// Hide leaves the fields of that name, in any case, out of AppendFields, so that
-// they can be set again. b is the buffer that m was fed.
+// Hide excludes all fields of this name, in any case, from AppendFields, so that
+// the field can be set to another value. b is the buffer that m was parsed from.
 func (m *Message) Hide(b []byte, name string) {
 	for i := range m.Fields {
 		if f := &m.Fields[i]; int(f.Name.Len) == len(name) && bytes.EqualFold(f.Name.Of(b), []byte(name)) {
@@ -41,7 +42,7 @@ func (m *Message) Hide(b []byte, name string) {
 	}
 }
 
-// lineEnd returns the offset behind the CRLF of a plain field.
+// lineEnd returns the offset after the CRLF of a plain field.
 func (f *Field) lineEnd() uint32 { return f.Value.Off + f.Value.Len + 2 }
 
 // appendField appends one field line.

@@ -40,7 +40,7 @@ func TestAppendFields(t *testing.T) {
 	}
 }
 
-// TestMovedBuffer: spans stay true in a copy of the buffer.
+// TestMovedBuffer: spans are valid in a copy of the buffer.
 func TestMovedBuffer(t *testing.T) {
 	in := get("X-A: 1\r\nConnection: x-a\r\nX-B: 2\r\n")
 	r := parsed(t, in)

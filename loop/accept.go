@@ -11,28 +11,28 @@ import (
 )
 
 const (
-	acceptsMax = 64 // taken from one listener in one turn
-	// acceptPause is how long a loop without descriptors or memory waits
-	// before it tries again, unless a conn closes first.
+	acceptsMax = 64 // most connections taken from one listener in one turn
+	// acceptPause is how long a loop without descriptors or memory stops accepting,
+	// unless a conn closes first.
 	acceptPause = 100 * time.Millisecond
 )
 
-// listener is one listening socket. How many accepts it gets in a turn grows
-// as long as they are all used, so that the usual single connection is not
-// paid for with a second call that finds nothing.
+// listener is one listening socket. Its accept budget for a turn doubles while all
+// of it is used, so that the usual single connection does not cost a second call
+// that finds nothing.
 type listener struct {
 	acceptor Acceptor
 	fd       int32
 	gen      uint32
 	watched  bool
-	ready    bool // in this turn's batch
+	ready    bool // has an event in this turn
 	spent    bool // the last budget was used up
 	budget   int
-	left     int // of budget, in this turn
+	left     int // what is left of budget in this turn
 }
 
-// Listen accepts on fd, which the loop does not own, for a, until Unlisten.
-// fd must be non-blocking.
+// Listen accepts connections on fd for a, until Unlisten or Drop. fd must be
+// non-blocking; the loop does not own it.
 func (l *Loop) Listen(fd int, a Acceptor) error {
 	s := l.slots.grow(int32(fd))
 	invariant.Check(s.conn == nil && s.listener == nil, "loop: Listen on a slot in use")
@@ -57,8 +57,8 @@ func (l *Loop) Unlisten() {
 	l.listeners = l.listeners[:0]
 }
 
-// Drop stops accepting on one listener; its descriptor stays open. It does
-// nothing if the loop does not listen on fd.
+// Drop stops accepting on one listener; its descriptor stays open. It does nothing
+// if the loop does not listen on fd.
 func (l *Loop) Drop(fd int) {
 	at := slices.IndexFunc(l.listeners, func(ln *listener) bool { return ln.fd == int32(fd) })
 	if at < 0 {
@@ -66,7 +66,7 @@ func (l *Loop) Drop(fd int) {
 	}
 	l.drop(l.listeners[at])
 	l.listeners = slices.Delete(l.listeners, at, at+1)
-	if at < l.acceptAt { // in the middle of accepting: the others keep their turn
+	if at < l.acceptAt { // called from Accepted: the later listeners keep their turn
 		l.acceptAt--
 	}
 }
@@ -80,12 +80,12 @@ func (l *Loop) drop(ln *listener) {
 	s.gen++
 }
 
-// SetConnsMax changes Options.ConnsMax, from the end of this turn on. Conns that
-// are too many stay.
+// SetConnsMax changes Options.ConnsMax from the end of this turn on. Conns above a
+// lower limit stay open.
 func (l *Loop) SetConnsMax(n int) { l.options.ConnsMax = n }
 
-// budgetAccepts sets what each listener may take in this turn, and tells
-// whether there is anything to take.
+// budgetAccepts sets how many connections each listener may take in this turn, and
+// reports whether any listener is ready.
 func (l *Loop) budgetAccepts() (any bool) {
 	for _, ln := range l.listeners {
 		switch {
@@ -103,25 +103,25 @@ func (l *Loop) budgetAccepts() (any bool) {
 	return any
 }
 
-// runAccepts takes connections while there is room. After a panic in Accepted
-// it goes on where it was.
+// runAccepts takes connections while there is room. After a panic in Accepted it is
+// called again and continues where it was.
 func (l *Loop) runAccepts() {
 	for l.acceptAt < len(l.listeners) {
 		ln := l.listeners[l.acceptAt]
 		for ln.left > 0 && l.room() && l.accept(ln) {
 		}
-		if l.acceptAt < len(l.listeners) && l.listeners[l.acceptAt] == ln { // else it was dropped meanwhile
+		if l.acceptAt < len(l.listeners) && l.listeners[l.acceptAt] == ln { // else ln was dropped meanwhile
 			l.acceptAt++
 		}
 	}
 }
 
-// room reports whether one more client may be taken.
+// room reports whether the loop may take one more client.
 func (l *Loop) room() bool {
 	return !l.starved && (l.options.ConnsMax == 0 || l.clients < l.options.ConnsMax)
 }
 
-// accept takes one connection and returns false when there is no more to get.
+// accept takes one connection, and returns false if there are no more to take now.
 func (l *Loop) accept(ln *listener) bool {
 	fd, peer, err := l.kernel.Accept(int(ln.fd))
 	switch {
@@ -140,8 +140,7 @@ func (l *Loop) accept(ln *listener) bool {
 	return true
 }
 
-// hand gives fd to a. Should a panic before it has adopted fd, recovered
-// closes it.
+// hand passes fd to a. If a panics before it adopts fd, recovered closes fd.
 func (l *Loop) hand(a Acceptor, fd int, peer netip.AddrPort) {
 	l.orphan = Event{FD: int32(fd), Gen: l.slots.grow(int32(fd)).gen}
 	l.current = a
@@ -149,8 +148,8 @@ func (l *Loop) hand(a Acceptor, fd int, peer netip.AddrPort) {
 	l.orphan.FD = -1
 }
 
-// ofOneConn tells the errors that belong to one connection, gone before it was
-// taken, from those that will come again at the next attempt.
+// ofOneConn reports whether an error of accept concerns only one connection, which
+// ended before it was taken. Any other error would come again at once.
 func ofOneConn(err error) bool {
 	switch err {
 	case unix.ECONNABORTED, unix.EPERM, unix.EPROTO, unix.ENOPROTOOPT, unix.EOPNOTSUPP,
@@ -160,8 +159,8 @@ func ofOneConn(err error) bool {
 	return false
 }
 
-// starve stops accepting until a conn closes or acceptPause has passed:
-// usually there was no descriptor left (EMFILE, ENFILE) or no memory.
+// starve stops accepting until a conn closes or acceptPause has passed. Usually
+// there was no descriptor left (EMFILE, ENFILE) or no memory.
 func (l *Loop) starve(err error) {
 	l.starved = true
 	l.counters.AcceptFaults++
@@ -171,14 +170,14 @@ func (l *Loop) starve(err error) {
 	}
 }
 
-// acceptRetry is the loop as the owner of the timer of acceptPause.
+// acceptRetry is the loop as owner of the timer for acceptPause.
 type acceptRetry Loop
 
-// Expired has the loop try to accept again.
+// Expired lets the loop accept again.
 func (r *acceptRetry) Expired() { r.starved = false }
 
-// regulate has the kernel watch the listeners exactly while there is room: a
-// level-triggered listener that is not accepted from would end every wait.
+// regulate watches the listeners while there is room and only then: a
+// level-triggered listener that is not accepted from would end every wait at once.
 func (l *Loop) regulate() {
 	room := l.room()
 	for _, ln := range l.listeners {

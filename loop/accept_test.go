@@ -16,7 +16,7 @@ func (k *fakeKernel) pending(fd, n int) {
 	}
 }
 
-// knock is a turn in which the listener is ready.
+// knock runs a turn in which the listener is ready.
 func (k *fakeKernel) knock(l *Loop, listener int) {
 	k.ready(k.of(listener, Readable))
 	l.Turn(false)
@@ -42,7 +42,7 @@ func TestAcceptBudgetGrowsWhileItIsUsedUp(t *testing.T) {
 	if k.accepts != 1 {
 		t.Errorf("%d calls for one connection", k.accepts)
 	}
-	l.Turn(false) // not ready: the budget starts again
+	l.Turn(false) // not ready: the budget is reset
 	k.pending(101, 200)
 	for turn, want := range []int{1, 2, 4, 8, 16, 32, 64, 64, 9} {
 		before := len(a.taken)
@@ -89,7 +89,7 @@ func TestListenersAreNotWatchedAtConnsMax(t *testing.T) {
 	}
 }
 
-// refuser closes what it gets.
+// refuser closes every connection that it gets.
 type refuser struct{ l *Loop }
 
 func (a refuser) Accepted(fd int, _ netip.AddrPort) {
@@ -204,7 +204,8 @@ func TestUnlistenInAccepted(t *testing.T) {
 	}
 }
 
-// TestDrop: one listener is given up, the others go on, and it may be listened on again.
+// TestDrop: one listener is dropped, the others continue, and its socket may be
+// listened on again.
 func TestDrop(t *testing.T) {
 	k := newFake(t)
 	l, a := listen(t, k, Options{})
@@ -212,7 +213,7 @@ func TestDrop(t *testing.T) {
 	l.Listen(4, b)
 	late := k.of(3, Readable)
 	l.Drop(3)
-	l.Drop(3) // again does nothing
+	l.Drop(3) // a second time does nothing
 	l.Drop(77)
 	k.pending(100, 1)
 	k.ready(late, k.of(4, Readable))
@@ -229,8 +230,8 @@ func TestDrop(t *testing.T) {
 	}
 }
 
-// TestDropInAccepted: whichever listener goes while one is accepting, that one
-// takes nothing more and the others have their turn.
+// TestDropInAccepted: if a listener is dropped while another accepts, it takes
+// nothing more and the others keep their turns.
 func TestDropInAccepted(t *testing.T) {
 	for drop, want := range map[int][3]int{3: {1, 4, 4}, 4: {4, 0, 4}, 5: {4, 4, 0}} {
 		k := newFake(t)
@@ -240,7 +241,7 @@ func TestDropInAccepted(t *testing.T) {
 			l.Listen(3+i, a)
 		}
 		all := []Event{k.of(3, Readable), k.of(4, Readable), k.of(5, Readable)}
-		for range 2 { // so that each has a budget of two, then of four
+		for range 2 { // gives each a budget of two, then of four
 			k.pending(100, 100)
 			k.ready(all...)
 			l.Turn(false)
@@ -264,7 +265,7 @@ func TestDropInAccepted(t *testing.T) {
 	}
 }
 
-// TestSetConnsMax: the limit follows at the end of the turn, either way.
+// TestSetConnsMax: a new limit, higher or lower, applies from the end of the turn.
 func TestSetConnsMax(t *testing.T) {
 	k := newFake(t)
 	l, a := listen(t, k, Options{})

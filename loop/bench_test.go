@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// BenchmarkArmLater is what every byte relayed costs the timers: a store.
+// BenchmarkArmLater is the cost of moving a deadline later, which every relayed
+// byte does: a store.
 func BenchmarkArmLater(b *testing.B) {
 	l := New(newFake(b), Options{})
 	e := &expirer{}
@@ -27,7 +28,7 @@ func BenchmarkArmDisarm(b *testing.B) {
 	}
 }
 
-// BenchmarkArmFire arms and fires 1000 timers; the time is of one.
+// BenchmarkArmFire arms and fires 1000 timers; the time is for one.
 func BenchmarkArmFire(b *testing.B) {
 	const n = 1000
 	var w wheel
@@ -47,8 +48,8 @@ func BenchmarkArmFire(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(rounds*n), "ns/timer")
 }
 
-// BenchmarkEchoRoundTrip is one message to the loop and back, over TCP on
-// loopback; both ends are on this thread.
+// BenchmarkEchoRoundTrip is one message to the loop and back, over TCP on loopback.
+// Both ends are on this thread.
 func BenchmarkEchoRoundTrip(b *testing.B) {
 	l, fd := echoPair(b)
 	text, buf := make([]byte, 128), make([]byte, 4096)
@@ -73,7 +74,7 @@ func BenchmarkEmptyTurn(b *testing.B) {
 	}
 }
 
-// onlyEvents brings the same event at every Wait, and notes nothing.
+// onlyEvents returns the same event from every Wait, and records nothing.
 type onlyEvents struct {
 	*fakeKernel
 	event Event
@@ -84,7 +85,7 @@ func (k *onlyEvents) Wait(events []Event, _ time.Duration) (int, error) {
 	return 1, nil
 }
 
-// BenchmarkPoll is a look that finds nothing.
+// BenchmarkPoll is a poll that finds nothing.
 func BenchmarkPoll(b *testing.B) {
 	k, err := NewKernel()
 	if err != nil {

@@ -9,19 +9,18 @@ import (
 	"lb/loop/tick"
 )
 
-// clockBase is a moment of this process, and clockOffset the time of the
-// machine's clock at that moment, in nanoseconds: instants of different
-// processes can be compared, on the board for one.
+// clockOffset is the machine's clock, in nanoseconds, at the moment clockBase of this
+// process. It makes instants of different processes comparable, as the board needs.
 var clockBase, clockOffset = readClock()
 
-// Monotonic returns the time of the machine's monotonic clock, the same in all
-// its processes and always above zero. It makes no system call.
+// Monotonic returns the time of the machine's monotonic clock, which all its
+// processes share; it is always above zero. It makes no system call.
 func Monotonic() tick.Instant { return clockOffset.Add(time.Since(clockBase)) }
 
-// readClock reads both clocks, several times: a process that loses the CPU between
-// the two readings would be off by as much for ever, so the closest pair counts. A
-// system without clockID (there is none that lb is built for) has instants of its
-// own, from a second on.
+// readClock reads both clocks several times and keeps the closest pair: if the
+// process lost the CPU between two readings, all later instants would be off by
+// that much. A system without clockID (none that lb is built for) gets instants of
+// its own, from one second on.
 func readClock() (base time.Time, offset tick.Instant) {
 	const readings = 8
 	closest := time.Duration(math.MaxInt64)

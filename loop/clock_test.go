@@ -5,26 +5,46 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lb/loop/tick"
 )
 
-// TestMonotonicIsTheMachines: instants are those of the system's clock, which
-// every process reads alike: what one writes on the board the others understand.
-func TestMonotonicIsTheMachines(t *testing.T) {
-	read := func() int64 {
-		var ts unix.Timespec
-		if err := unix.ClockGettime(clockID, &ts); err != nil {
-			t.Fatal(err)
-		}
-		return ts.Nano()
+// machineClock reads the clock that all processes of the machine share.
+func machineClock(t *testing.T) tick.Instant {
+	t.Helper()
+	var ts unix.Timespec
+	if err := unix.ClockGettime(clockID, &ts); err != nil {
+		t.Fatal(err)
 	}
-	// Both clocks were read one after the other at the start: between the two
-	// the process may have lost the CPU for a moment, though hardly every time.
-	const slack = int64(50 * time.Millisecond)
+	return tick.Instant(ts.Nano())
+}
+
+// TestReadClock: base and offset are the same moment, give or take the time that
+// reading them took. Instants from them are those of the machine's clock.
+func TestReadClock(t *testing.T) {
 	for range 100 {
-		before, got, after := read(), int64(Monotonic()), read()
-		if got < before-slack || got > after+slack {
-			t.Fatalf("%d is not between %d and %d", got, before, after)
+		before := machineClock(t)
+		base, offset := readClock()
+		after := machineClock(t)
+		if offset < before || offset > after {
+			t.Fatalf("offset %d is not between %d and %d", offset, before, after)
 		}
+		slack := after.Sub(before)
+		low := machineClock(t).Add(-slack)
+		got := offset.Add(time.Since(base))
+		if high := machineClock(t).Add(slack); got < low || got > high {
+			t.Fatalf("%d is not between %d and %d", got, low, high)
+		}
+	}
+}
+
+// TestMonotonicIsTheMachines: processes can compare their instants, as they must on
+// the board. How closely is TestReadClock's concern: this process may have lost the
+// CPU while it read its clocks.
+func TestMonotonicIsTheMachines(t *testing.T) {
+	before, got, after := machineClock(t), Monotonic(), machineClock(t)
+	if got < before.Add(-patience) || got > after.Add(patience) {
+		t.Errorf("%d is far from %d to %d", got, before, after)
 	}
 }
 

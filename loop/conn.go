@@ -6,33 +6,33 @@ import (
 	"lb/internal/invariant"
 )
 
-// Bits of Conn.state. No bit at all: the conn is free.
+// Bits of Conn.state. Zero means that the conn is free.
 const (
 	stateOpen   uint8 = 1 << iota
-	stateClient       // adopted: counts against ConnsMax
-	stateBatch        // in this turn's batch, Ready still to be called
-	stateAgain        // in the run list of the next turn
+	stateClient       // adopted: counts towards ConnsMax
+	stateBatch        // in this turn's batch; Ready is still to be called
+	stateAgain        // in the next turn's run list
 )
 
-// IsOpen reports whether the conn has a descriptor, connected or still dialling.
+// IsOpen reports whether the conn has a descriptor, be it connected or still dialling.
 func (c *Conn) IsOpen() bool { return c.state&stateOpen != 0 }
 
-// Readable reports whether a Read may give bytes, the end or an error.
+// Readable reports whether a Read may return bytes, the end or an error.
 func (c *Conn) Readable() bool { return c.flags&Readable != 0 }
 
-// Writable reports whether a Write may take bytes.
+// Writable reports whether a Write may accept bytes.
 func (c *Conn) Writable() bool { return c.flags&Writable != 0 }
 
-// PeerShut reports whether the peer has ended its side. What it sent before may
-// still be there to be read: Readable tells.
+// PeerShut reports whether the peer has ended its side. Bytes that it sent before
+// may still be unread, see Readable.
 func (c *Conn) PeerShut() bool { return c.flags&PeerShut != 0 }
 
 // Hangup reports whether a reset or an error has ended both directions.
 func (c *Conn) Hangup() bool { return c.flags&Hangup != 0 }
 
-// DialResult tells how Dial ended: nil for connected. It is unix.EINPROGRESS
-// while the attempt lasts, and afterwards must be asked once only, because the
-// system forgets the answer.
+// DialResult returns nil if Dial has connected, unix.EINPROGRESS while it has not
+// ended, or why it failed. Once it has ended call DialResult only once: the system
+// forgets the error.
 func (c *Conn) DialResult() error {
 	invariant.Check(c.IsOpen(), "loop: DialResult of a closed conn")
 	if c.flags&(Writable|Hangup) == 0 {
@@ -41,9 +41,9 @@ func (c *Conn) DialResult() error {
 	return c.loop.kernel.DialResult(int(c.fd))
 }
 
-// Read fills b, which is not empty. n 0 with a nil error means "not ready
-// now". The end of the peer's bytes is io.EOF, anything else that ends the
-// reading is a unix.Errno; either comes once, then Readable stays false.
+// Read reads into b, which must not be empty. n == 0 with a nil error means "not
+// ready now". The end of the peer's bytes is io.EOF, any other end is a unix.Errno.
+// Either is returned once; afterwards Readable stays false.
 func (c *Conn) Read(b []byte) (n int, err error) {
 	invariant.Check(c.IsOpen(), "loop: Read of a closed conn")
 	n, err = c.loop.kernel.Read(int(c.fd), b)
@@ -53,19 +53,19 @@ func (c *Conn) Read(b []byte) (n int, err error) {
 		c.over |= Readable
 		c.flags &^= Readable
 	case n == 0, c.flags&(PeerShut|Hangup) == 0:
-		// A short read has drained the socket, and the next byte is an edge.
-		// With PeerShut the edge of the end has come already: read on.
+		// A short read has drained the socket, and the next byte brings an edge. With
+		// PeerShut the edge of the end has already come, so keep reading.
 		c.flags &^= Readable
 	}
 	return n, err
 }
 
-// LookAgain makes the conn Readable, so that the next Read asks the system
-// though no event has come yet. It does nothing behind the end of the bytes.
+// LookAgain sets Readable, so that the next Read asks the system without waiting
+// for an event. It does nothing after the end of the bytes.
 func (c *Conn) LookAgain() { c.flags |= Readable &^ c.over }
 
-// Write takes bytes from b, which is not empty. n < len(b) with a nil error
-// means that the rest has to wait until the conn is Writable again.
+// Write writes b, which must not be empty. n < len(b) with a nil error means that
+// the rest has to wait until the conn is Writable again.
 func (c *Conn) Write(b []byte) (n int, err error) {
 	invariant.Check(c.IsOpen(), "loop: Write to a closed conn")
 	n, err = c.loop.kernel.Write(int(c.fd), b)
@@ -75,8 +75,7 @@ func (c *Conn) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
-// Writev takes bytes from x, then y, then z as Write does. Any may be empty,
-// not all.
+// Writev is Write for x, then y, then z. Any of them may be empty, but not all.
 func (c *Conn) Writev(x, y, z []byte) (n int, err error) {
 	invariant.Check(c.IsOpen(), "loop: Writev to a closed conn")
 	n, err = c.loop.kernel.Writev(int(c.fd), x, y, z)
@@ -101,7 +100,7 @@ func (c *Conn) ShutdownWrite() error {
 	return c.loop.kernel.ShutdownWrite(int(c.fd))
 }
 
-// Again has Ready called at the next turn, without an event.
+// Again schedules a call of Ready in the next turn, without an event.
 func (c *Conn) Again() {
 	invariant.Check(c.IsOpen(), "loop: Again of a closed conn")
 	if c.state&stateAgain != 0 {
@@ -111,9 +110,9 @@ func (c *Conn) Again() {
 	c.loop.again = append(c.loop.again, Event{FD: c.fd, Gen: c.gen})
 }
 
-// Close ends the conn: no further Ready, and the descriptor is closed at the
-// end of the turn, with reset in a way that the peer sees. The struct may be
-// reused at once. Closing a conn that is not open does nothing.
+// Close ends the conn: Ready is not called again, and the descriptor is closed at
+// the end of the turn. With reset the peer sees a reset instead of an end. The
+// struct may be reused at once. Closing a conn that is not open does nothing.
 func (c *Conn) Close(reset bool) {
 	if !c.IsOpen() {
 		return

@@ -11,23 +11,23 @@ import (
 	"lb/loop/tick"
 )
 
-// fakeKernel is a kernel that a test drives by hand. Its clock moves only when
-// a Wait may block and nothing is ready.
+// fakeKernel is a kernel that a test drives by hand. Its clock moves only in a Wait
+// that may block and has nothing ready.
 type fakeKernel struct {
 	t         testing.TB
 	now       tick.Instant
-	batches   [][]Event // what the next Waits bring, one each
+	batches   [][]Event // what the next Waits return, one each
 	waits     []time.Duration
 	woken     bool
 	gens      map[int]uint32 // watched conns
 	listening map[int]bool   // watched listeners
-	backlog   []any          // what Accept brings: an int for a descriptor, or an error
+	backlog   []any          // what Accept returns: an int for a descriptor, or an error
 	accepts   int            // calls of Accept
-	in        map[int][]any  // what Read brings: a string, or an error
-	room      map[int]int    // what Write still takes; not there: everything
+	in        map[int][]any  // what Read returns: a string, or an error
+	room      map[int]int    // what Write still takes; without an entry, everything
 	writeErr  error
 	watchErr  error
-	closed    map[int]bool // the value tells of a reset
+	closed    map[int]bool // the value is whether with reset
 	ended     bool
 }
 
@@ -38,10 +38,10 @@ func newFake(t testing.TB) *fakeKernel {
 	}
 }
 
-// ready has one Wait bring these events, all in one batch.
+// ready makes one Wait return these events, all in one batch.
 func (k *fakeKernel) ready(events ...Event) { k.batches = append(k.batches, events) }
 
-// of returns an event for the present use of fd.
+// of returns an event for the current use of fd.
 func (k *fakeKernel) of(fd int, f Flags) Event {
 	return Event{FD: int32(fd), Gen: k.gens[fd], Flags: f}
 }
@@ -105,7 +105,7 @@ func (k *fakeKernel) Dial(to *Addr) (int, error) {
 	if to.Path != "" {
 		return -1, unix.ENOENT
 	}
-	return int(to.IP.Port()), nil // a test chooses the descriptor
+	return int(to.IP.Port()), nil // the test chooses the descriptor
 }
 
 func (k *fakeKernel) DialResult(int) error { return k.writeErr }
@@ -155,7 +155,7 @@ func (k *fakeKernel) Close(fd int, reset bool) {
 
 func (k *fakeKernel) CloseKernel() { k.ended = true }
 
-// reuse lets the numbers of closed descriptors be given out again.
+// reuse allows the numbers of closed descriptors to be used again.
 func (k *fakeKernel) reuse() { clear(k.closed) }
 
 // part is a handler made of functions.
@@ -205,7 +205,7 @@ func (a *taker) Accepted(fd int, _ netip.AddrPort) {
 	}
 }
 
-// expirer is a timer and what it does.
+// expirer is a timer and the function that it calls.
 type expirer struct {
 	Timer
 	fired int

@@ -20,10 +20,11 @@ import (
 
 type rawConn = syscall.RawConn
 
-// patience is how long a test waits for what has to come.
+// patience is how long a test waits for what must happen.
 const patience = time.Minute
 
-// openFDs counts this process's descriptors, where the system lists them.
+// openFDs returns how many descriptors this process has open, where the system
+// lists them.
 func openFDs(t testing.TB) int {
 	for _, dir := range []string{"/proc/self/fd", "/dev/fd"} {
 		if names, err := os.ReadDir(dir); err == nil {
@@ -33,8 +34,8 @@ func openFDs(t testing.TB) int {
 	return 0
 }
 
-// wantFDs wants as many descriptors to be open as before. One that another goroutine
-// was using a moment ago is closed when that one lets go of it.
+// wantFDs waits until as many descriptors are open as before. Another goroutine
+// that was using one a moment ago may close it a little later.
 func wantFDs(t testing.TB, before int) {
 	t.Helper()
 	for end := time.Now().Add(patience); openFDs(t) != before; runtime.Gosched() {
@@ -45,9 +46,9 @@ func wantFDs(t testing.TB, before int) {
 	}
 }
 
-// TestMain counts what the tests leave behind.
+// TestMain checks that the tests leave no goroutine.
 func TestMain(m *testing.M) {
-	if ln, err := net.Listen("tcp", "127.0.0.1:0"); err == nil { // has Go open what it keeps for ever
+	if ln, err := net.Listen("tcp", "127.0.0.1:0"); err == nil { // Go opens its own poller now and never closes it
 		ln.Close()
 	}
 	goroutines := runtime.NumGoroutine()
@@ -62,7 +63,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// echo sends back what it reads, and ends when the peer does.
+// echo sends back what it reads, and ends when the peer ends.
 type echo struct {
 	part
 	buf     []byte
@@ -122,7 +123,7 @@ func startEcho(t testing.TB, address string) (l *Loop, at string) {
 	return l, at
 }
 
-// onLoop returns what f returns on the loop.
+// onLoop runs f on the loop and returns its result.
 func onLoop[T any](t testing.TB, l *Loop, f func() T) T {
 	t.Helper()
 	got := make(chan T, 1)
@@ -151,7 +152,7 @@ func TestEchoOfManyBytesOverManyConns(t *testing.T) {
 	}
 }
 
-// echoOnce sends text, ends its side, and wants it back whole.
+// echoOnce sends text, ends its side, and checks that all of it comes back.
 func echoOnce(t *testing.T, at string, text []byte) {
 	network := "tcp"
 	if at[0] == '/' {
@@ -219,7 +220,7 @@ func TestLoopDialsWithRealSockets(t *testing.T) {
 	}
 }
 
-// turnUntil turns l until ok.
+// turnUntil turns l until ok returns true.
 func turnUntil(t testing.TB, l *Loop, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !ok(); l.Turn(false) {
@@ -267,8 +268,8 @@ func TestAnEchoTurnAllocatesNothing(t *testing.T) {
 	}
 }
 
-// echoPair returns a loop to be turned by hand that echoes what is written to
-// the descriptor fd, which does not block.
+// echoPair returns a loop to be turned by hand, and a non-blocking descriptor: the
+// loop echoes what is written to it.
 func echoPair(t testing.TB) (l *Loop, fd int) {
 	t.Helper()
 	k, err := NewKernel()

@@ -5,21 +5,21 @@ import (
 	"sync/atomic"
 )
 
-// mailbox is the way into a loop for other goroutines.
+// mailbox carries functions from other goroutines into a loop.
 type mailbox struct {
-	pending atomic.Bool // something is in queue
+	pending atomic.Bool // queue is not empty
 	stopped atomic.Bool // Stop was called
 
 	mu    sync.Mutex
 	queue []func()
 	ended bool
 
-	running []func() // taken from queue, run by the loop
+	running []func() // taken from queue, being run by the loop
 	at      int      // the next of running
 }
 
-// Post has f run on the loop, in order. Any goroutine may call it. It returns
-// false, and f is not run, when the loop has ended.
+// Post queues f to run on the loop, in order. Any goroutine may call it. If the
+// loop has ended it returns false and f does not run.
 func (l *Loop) Post(f func()) bool {
 	m := &l.mail
 	m.mu.Lock()
@@ -29,7 +29,7 @@ func (l *Loop) Post(f func()) bool {
 	}
 	m.queue = append(m.queue, f)
 	m.pending.Store(true)
-	l.kernel.Wake() // under the lock: the kernel is not closed while it lasts
+	l.kernel.Wake() // under the lock, so that the kernel is not closed meanwhile
 	return true
 }
 
@@ -44,7 +44,7 @@ func (l *Loop) Stop() {
 	}
 }
 
-// take gets what was posted, ready to run. With end nothing more is let in.
+// take moves the queue to running. With end, Post accepts nothing more.
 func (m *mailbox) take(end bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

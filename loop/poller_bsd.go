@@ -11,23 +11,23 @@ import (
 	"lb/loop/tick"
 )
 
-// kqueue is the Kernel of darwin and freebsd. It reports each direction as an
-// event of its own; the loop joins them.
+// kqueue is the Kernel of darwin and freebsd. It reports each direction as an event
+// of its own; the loop combines them.
 type kqueue struct {
 	fd      int
-	woken   atomic.Bool // a Wake that Wait has not seen yet
-	gens    []uint32    // by descriptor: kqueue has no portable room for it
+	woken   atomic.Bool // a Wake that Wait has not yet seen
+	gens    []uint32    // by descriptor: kqueue has no portable field for it
 	ready   [eventsMax]unix.Kevent_t
 	changes [2]unix.Kevent_t
 	timeout unix.Timespec
 	sock    scratch
 }
 
-// wakeIdent names the event of Wake; it has nothing to do with descriptors.
+// wakeIdent names the event of Wake; it is not a descriptor.
 const wakeIdent = 1
 
-// NewKernel returns the system's kernel. It implements KernelCloser: its loop
-// closes it when it ends; without a loop, whoever made it does.
+// NewKernel returns the system's kernel. It implements KernelCloser: the loop
+// closes it at its end; without a loop the caller must.
 func NewKernel() (Kernel, error) {
 	fd, err := unix.Kqueue()
 	if err != nil {
@@ -42,7 +42,7 @@ func NewKernel() (Kernel, error) {
 	return k, nil
 }
 
-// CloseKernel gives the kernel's own descriptor back.
+// CloseKernel closes the kernel's own descriptor.
 func (k *kqueue) CloseKernel() { unix.Close(k.fd) }
 
 func (k *kqueue) Now() tick.Instant { return Monotonic() }
@@ -73,9 +73,8 @@ func (k *kqueue) Wait(events []Event, timeout time.Duration) (int, error) {
 	return out, nil
 }
 
-// flagsOf translates what kqueue reports. EV_EOF of the writing direction is
-// no Hangup by itself: what the peer sent can still be read, and a Write finds
-// out.
+// flagsOf translates what kqueue reports. EV_EOF of the writing direction alone is
+// not a Hangup: what the peer sent can still be read, and a Write will fail.
 func flagsOf(ev *unix.Kevent_t) Flags {
 	f := Writable
 	if ev.Filter == unix.EVFILT_READ {
@@ -117,8 +116,8 @@ func (k *kqueue) Unwatch(fd int) error {
 	return k.change(fd, unix.EV_DELETE, unix.EVFILT_READ)
 }
 
-// stamp notes the gen of this use of fd. Nothing is left in the queue of an
-// earlier one: closing a descriptor takes its events out.
+// stamp stores the gen of this use of fd. No events of an earlier use are left:
+// closing a descriptor removes them.
 func (k *kqueue) stamp(fd int, gen uint32) {
 	for len(k.gens) <= fd {
 		k.gens = append(k.gens, 0)

@@ -11,13 +11,12 @@ import (
 	"lb/loop/tick"
 )
 
-// epoll is the Kernel of Linux. Whatever does not block goes through
-// RawSyscall, which the Go scheduler never hears of; only a wait that may
-// block goes through Syscall.
+// epoll is the Kernel of Linux. Calls that do not block use RawSyscall, which
+// bypasses the Go scheduler; only a wait that may block uses Syscall.
 type epoll struct {
 	fd      int
 	eventFD int         // Wake writes to it
-	woken   atomic.Bool // a Wake that Wait has not seen yet
+	woken   atomic.Bool // a Wake that Wait has not yet seen
 	ready   [eventsMax]unix.EpollEvent
 	sock    scratch
 }
@@ -25,11 +24,11 @@ type epoll struct {
 const (
 	connEvents     = unix.EPOLLET | unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP
 	listenerEvents = unix.EPOLLIN
-	wakeEvents     = unix.EPOLLET | unix.EPOLLIN // an edge per write: nobody has to read it
+	wakeEvents     = unix.EPOLLET | unix.EPOLLIN // edge-triggered: each write is an event, and nobody has to read
 )
 
-// NewKernel returns the system's kernel. It implements KernelCloser: its loop
-// closes it when it ends; without a loop, whoever made it does.
+// NewKernel returns the system's kernel. It implements KernelCloser: the loop
+// closes it at its end; without a loop the caller must.
 func NewKernel() (Kernel, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -48,7 +47,7 @@ func NewKernel() (Kernel, error) {
 	return k, nil
 }
 
-// CloseKernel gives the kernel's own descriptors back.
+// CloseKernel closes the kernel's own descriptors.
 func (k *epoll) CloseKernel() {
 	unix.Close(k.fd)
 	unix.Close(k.eventFD)
@@ -88,8 +87,7 @@ func (k *epoll) wait(room int, timeout time.Duration) (int, unix.Errno) {
 	return int(n), errno
 }
 
-// milliseconds rounds up, so that a wait never ends before its time only to
-// begin again.
+// milliseconds rounds up: a wait that ended too early would only have to start again.
 func milliseconds(d time.Duration) int {
 	if d < 0 {
 		return -1
@@ -97,8 +95,8 @@ func milliseconds(d time.Duration) int {
 	return int(min((d+time.Millisecond-1)/time.Millisecond, math.MaxInt32))
 }
 
-// flagsOf translates what epoll reports. EPOLLHUP alone is no Hangup: both
-// sides have ended in order, and what the peer sent can still be read.
+// flagsOf translates what epoll reports. EPOLLHUP alone is not a Hangup: both sides
+// have ended in order, and what the peer sent can still be read.
 func flagsOf(events uint32) Flags {
 	var f Flags
 	if events&unix.EPOLLIN != 0 {
@@ -129,7 +127,7 @@ func (k *epoll) Watch(fd int, gen uint32) error {
 }
 
 func (k *epoll) WatchListener(fd int, gen uint32) error {
-	// Inherited by what is accepted; a unix socket refuses, and need not have it.
+	// Accepted sockets inherit it. A unix socket refuses, and does not need it.
 	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	return k.control(unix.EPOLL_CTL_ADD, fd, listenerEvents, gen)
 }

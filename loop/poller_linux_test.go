@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// A wait that ended before its time would begin again at once, many times over.
+// TestMillisecondsRoundUp: a wait that ended too early would start again at once,
+// many times over.
 func TestMillisecondsRoundUp(t *testing.T) {
 	for d, want := range map[time.Duration]int{
 		-1:                         -1,

@@ -1,7 +1,7 @@
 package loop
 
-// slot is the place of one descriptor. gen counts its uses: an event that
-// carries another gen is for an earlier use, and stale.
+// slot belongs to one descriptor. gen counts its uses: an event with another gen is
+// stale.
 type slot struct {
 	conn     *Conn
 	listener *listener
@@ -11,12 +11,12 @@ type slot struct {
 const slotChunk = 1024
 
 // slots is a table by descriptor. It grows by chunks that never move, so that
-// growing leaves no garbage and a *slot stays true.
+// growing leaves no garbage and a *slot stays valid.
 type slots struct {
 	chunks []*[slotChunk]slot
 }
 
-// at returns fd's slot, or nil when fd has never been used.
+// at returns fd's slot, or nil if fd has never been used.
 func (s *slots) at(fd int32) *slot {
 	if c := uint(fd) / slotChunk; c < uint(len(s.chunks)) && s.chunks[c] != nil {
 		return &s.chunks[c][uint(fd)%slotChunk]
@@ -24,7 +24,7 @@ func (s *slots) at(fd int32) *slot {
 	return nil
 }
 
-// grow returns fd's slot and makes room for it.
+// grow returns fd's slot, making room for it if necessary.
 func (s *slots) grow(fd int32) *slot {
 	c := int(fd) / slotChunk
 	for len(s.chunks) <= c {
@@ -36,7 +36,7 @@ func (s *slots) grow(fd int32) *slot {
 	return &s.chunks[c][int(fd)%slotChunk]
 }
 
-// all yields every slot in use, with its descriptor.
+// all yields every slot with a conn, and its descriptor.
 func (s *slots) all(yield func(fd int32, s *slot) bool) {
 	for c, chunk := range s.chunks {
 		if chunk == nil {

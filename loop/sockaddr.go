@@ -10,15 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sockaddr is memory for any address that can be dialled, so that no dial
-// allocates one.
+// sockaddr holds any address to dial, so that dialling does not allocate one.
 type sockaddr struct {
 	inet4 unix.SockaddrInet4
 	inet6 unix.SockaddrInet6
 	local unix.SockaddrUnix
 }
 
-// set returns to in the system's form, which is valid until the next set.
+// set returns to in the system's form, valid until the next set.
 func (s *sockaddr) set(to *Addr) (family int, sa unix.Sockaddr, err error) {
 	ip, port := to.IP.Addr().Unmap(), int(to.IP.Port())
 	switch {
@@ -36,8 +35,8 @@ func (s *sockaddr) set(to *Addr) (family int, sa unix.Sockaddr, err error) {
 	return 0, nil, unix.EDESTADDRREQ
 }
 
-// scopeOf returns the number of the interface that a link-local address
-// belongs to; without a zone it is 0.
+// scopeOf returns the number of the interface of a link-local address, or 0
+// without a zone.
 func scopeOf(zone string) (uint32, error) {
 	if zone == "" {
 		return 0, nil
@@ -52,17 +51,17 @@ func scopeOf(zone string) (uint32, error) {
 	return uint32(i.Index), nil
 }
 
-// connect begins to connect fd.
+// connect starts to connect fd.
 func connect(fd int, sa unix.Sockaddr) error {
 	switch err := unix.Connect(fd, sa); err {
-	case nil, unix.EINPROGRESS, unix.EINTR: // interrupted: it goes on without us
+	case nil, unix.EINPROGRESS, unix.EINTR: // interrupted: connecting continues in the background
 		return nil
 	default:
 		return err
 	}
 }
 
-// socketError returns and clears what went wrong on fd, nil for nothing.
+// socketError returns and clears the pending error of fd, or nil if there is none.
 func socketError(fd int) error {
 	code, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	if err != nil {
@@ -79,7 +78,8 @@ func lingerZero(fd int) {
 	unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 }
 
-// peerOf brings an IP address and port together; IPv4 in IPv6 comes unmapped.
+// peerOf combines an IP address and a port; an IPv4 address mapped to IPv6 is
+// unmapped.
 func peerOf(ip netip.Addr, port int) netip.AddrPort {
 	return netip.AddrPortFrom(ip.Unmap(), uint16(port))
 }

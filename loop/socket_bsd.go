@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// scratch is memory for system calls that take pointers: one loop makes one
-// call at a time. Accept still allocates the address.
+// scratch is memory for system calls that take pointers; one loop makes one call at
+// a time. Accept still allocates the address.
 type scratch struct {
 	to    sockaddr
 	parts [3][]byte
@@ -25,7 +25,7 @@ func (k *kqueue) Read(fd int, b []byte) (int, error) {
 		case err == nil && n == 0:
 			return 0, io.EOF
 		}
-		return few(n, err)
+		return outcome(n, err)
 	}
 }
 
@@ -33,7 +33,7 @@ func (k *kqueue) Write(fd int, b []byte) (int, error) {
 	for {
 		n, err := unix.Write(fd, b)
 		if err != unix.EINTR {
-			return few(n, err)
+			return outcome(n, err)
 		}
 	}
 }
@@ -45,20 +45,20 @@ func (k *kqueue) Writev(fd int, a, b, c []byte) (int, error) {
 			parts = append(parts, part)
 		}
 	}
-	defer clear(parts) // the bytes belong to others
+	defer clear(parts) // the bytes belong to the caller
 	if len(parts) == 0 {
 		return 0, nil
 	}
 	for {
 		n, err := writev(fd, parts)
 		if err != unix.EINTR {
-			return few(n, err)
+			return outcome(n, err)
 		}
 	}
 }
 
-// few makes "not ready now" no error, and the count of a failure 0.
-func few(n int, err error) (int, error) {
+// outcome turns "not ready now" into no error, and the count of a failure into 0.
+func outcome(n int, err error) (int, error) {
 	switch err {
 	case nil:
 		return n, nil
@@ -111,8 +111,8 @@ func (k *kqueue) Dial(to *Addr) (int, error) {
 	return fd, nil
 }
 
-// prepare sets what every new socket needs: no waiting for more bytes, and no
-// signal for a write that nobody reads.
+// prepare sets what every new socket needs: no Nagle delay, and no signal for a
+// write after the peer has gone.
 func prepare(fd int, sa unix.Sockaddr) {
 	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_NOSIGPIPE, 1)
 	if _, local := sa.(*unix.SockaddrUnix); !local {

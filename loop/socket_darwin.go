@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// accept has to make the new descriptor closed on exec in a second step, which
-// no fork may come before.
+// accept has no flags on darwin, so close-on-exec is set in a second step, and a
+// fork must not come in between.
 func accept(listener int) (int, unix.Sockaddr, error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()

@@ -15,7 +15,7 @@ func socket(family int) (int, error) {
 	return unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 }
 
-// writev takes at most three parts; x/sys does not have it for freebsd.
+// writev writes at most three parts. x/sys has no writev for freebsd.
 func writev(fd int, parts [][]byte) (int, error) {
 	var vec [3]unix.Iovec
 	for i, part := range parts {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Turn is one turn; block false does not wait. Run does nothing else; tests
-// and simulation call it themselves.
+// Turn runs one turn; it waits for events only if block is true. Run repeats it;
+// tests and simulations call it themselves.
 func (l *Loop) Turn(block bool) {
 	l.counters.Turns++
 	l.gather(block)
@@ -22,18 +22,18 @@ func (l *Loop) Turn(block bool) {
 		l.mail.take(false)
 		l.guard((*Loop).runMail)
 	}
-	l.buryDead()
+	l.reapDead()
 	l.regulate()
 	if l.budgetAccepts() {
 		l.guard((*Loop).runAccepts)
-		l.buryDead()
+		l.reapDead()
 		l.regulate()
 	}
 }
 
-// gather waits, reads the clock, and makes the batch: the events, then the
-// run list. Every conn has its new flags before the first Ready, so that a
-// handler sees what has become of other conns too.
+// gather waits, reads the clock, and fills the batch: the events, then the run
+// list. All conns get their new flags before the first Ready, so that a handler
+// also sees what happened to other conns.
 func (l *Loop) gather(block bool) {
 	n := l.wait(block)
 	l.now = l.kernel.Now()
@@ -51,7 +51,7 @@ func (l *Loop) gather(block bool) {
 		}
 	}
 	for _, use := range l.again {
-		if s := l.slots.at(use.FD); s.gen == use.Gen { // else closed since
+		if s := l.slots.at(use.FD); s.gen == use.Gen { // else closed meanwhile
 			s.conn.state &^= stateAgain
 			l.queue(s.conn)
 		}
@@ -59,7 +59,7 @@ func (l *Loop) gather(block bool) {
 	l.again = l.again[:0]
 }
 
-// queue puts c into the batch, once.
+// queue puts c into the batch, at most once.
 func (l *Loop) queue(c *Conn) {
 	if c.state&stateBatch == 0 {
 		c.state |= stateBatch
@@ -67,27 +67,26 @@ func (l *Loop) queue(c *Conn) {
 	}
 }
 
-// wait returns the number of events. The first look costs no more than a
-// system call; only when it finds nothing, and nothing else is to be done,
-// does the thread sleep.
+// wait returns the number of events. It polls first, which costs no more than a system
+// call; the thread sleeps only if that finds nothing and nothing else is to be done.
 func (l *Loop) wait(block bool) int {
-	n := l.look(0)
+	n := l.poll(0)
 	if n > 0 || !block || len(l.again) > 0 || l.mail.pending.Load() || l.mail.stopped.Load() {
 		return n
 	}
 	at := l.wheel.wakeAt()
 	if at == 0 {
-		return l.look(-1)
+		return l.poll(-1)
 	}
 	if timeout := at.Sub(l.kernel.Now()); timeout > 0 {
-		return l.look(timeout)
+		return l.poll(timeout)
 	}
 	return 0
 }
 
-// look asks the kernel for events. A kernel that cannot wait any more is the
-// end of the loop: going on would be a busy loop that does nothing.
-func (l *Loop) look(timeout time.Duration) int {
+// poll asks the kernel for events. A kernel that cannot wait ends the loop by a
+// panic, because continuing would be a busy loop that does nothing.
+func (l *Loop) poll(timeout time.Duration) int {
 	n, err := l.kernel.Wait(l.events[:], timeout)
 	if err != nil {
 		panic(fmt.Errorf("loop: wait: %w", err))
@@ -118,9 +117,9 @@ func (l *Loop) runTimers() {
 	}
 }
 
-// buryDead closes the descriptors of the conns closed in this turn. Until
-// here none of their numbers could be given to anything new.
-func (l *Loop) buryDead() {
+// reapDead closes the descriptors of the conns closed in this turn. It runs after the
+// batch, so that no number is reused while events of this turn may still refer to it.
+func (l *Loop) reapDead() {
 	if len(l.dead) == 0 {
 		return
 	}
@@ -134,9 +133,9 @@ func (l *Loop) buryDead() {
 	}
 }
 
-// guard runs a stage of the turn to its end. A stage keeps its place in the
-// loop and after a panic is entered again there: a barrier per stage costs
-// less than one per event.
+// guard runs a stage of the turn to its end. Stages keep their place in the loop,
+// so after a panic the stage is simply called again. One recover for a stage costs
+// less than one for each event.
 func (l *Loop) guard(stage func(*Loop)) {
 	for !l.try(stage) {
 	}
@@ -149,7 +148,8 @@ func (l *Loop) try(stage func(*Loop)) (done bool) {
 	return true
 }
 
-// recovered ends a panic: its owner is told, and nobody else is harmed.
+// recovered handles a panic: the owner learns of it, and the other conns are not
+// affected.
 func (l *Loop) recovered() {
 	value := recover()
 	if value == nil {
@@ -160,17 +160,17 @@ func (l *Loop) recovered() {
 	owner := l.current
 	l.current = nil
 	if l.orphan.FD >= 0 {
-		l.buryOrphan()
+		l.reapOrphan()
 	}
 	if p, ok := owner.(interface{ Panicked(any, []byte) }); ok {
-		l.tell(p.Panicked, value, stack)
+		l.notify(p.Panicked, value, stack)
 		return
 	}
 	l.report(value, stack)
 }
 
-// tell calls an owner's Panicked, which may panic itself.
-func (l *Loop) tell(panicked func(any, []byte), value any, stack []byte) {
+// notify calls an owner's Panicked, which may panic as well.
+func (l *Loop) notify(panicked func(any, []byte), value any, stack []byte) {
 	defer func() {
 		if again := recover(); again != nil {
 			l.counters.Panics++
@@ -188,8 +188,8 @@ func (l *Loop) report(value any, stack []byte) {
 	fmt.Fprintf(os.Stderr, "loop: panic: %v\n%s", value, stack)
 }
 
-// buryOrphan closes a descriptor whose acceptor panicked before adopting it.
-func (l *Loop) buryOrphan() {
+// reapOrphan closes a descriptor whose acceptor panicked before adopting it.
+func (l *Loop) reapOrphan() {
 	s := l.slots.at(l.orphan.FD)
 	if s.conn == nil && s.gen == l.orphan.Gen {
 		l.dead = append(l.dead, deadFD{fd: l.orphan.FD})

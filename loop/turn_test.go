@@ -66,7 +66,7 @@ func TestEventsForAnEarlierUseAreStale(t *testing.T) {
 	if again.called != 0 || again.Readable() {
 		t.Error("an event of the earlier use reached the later one")
 	}
-	k.ready(k.of(6, Readable), Event{FD: 70000, Flags: Readable}) // the second was never in use
+	k.ready(k.of(6, Readable), Event{FD: 70000, Flags: Readable}) // the second descriptor was never in use
 	l.Turn(true)
 	if again.called != 1 || l.Counters().StaleEvents != 3 {
 		t.Errorf("called %d times, %d stale", again.called, l.Counters().StaleEvents)
@@ -92,7 +92,7 @@ func TestAConnStructMayBeUsedAnewAtOnce(t *testing.T) {
 		t.Errorf("called %d times, flags %b, closed %v, %d conns", p.called, p.flags, k.closed, l.Conns())
 	}
 	p.Close(false)
-	p.Close(false) // of a free conn: nothing
+	p.Close(false) // closing a free conn does nothing
 	if p.IsOpen() || l.Conns() != 0 {
 		t.Error("still open")
 	}
@@ -187,7 +187,7 @@ func TestReadFlags(t *testing.T) {
 	tests := []struct {
 		name  string
 		flags Flags // of the event
-		in    any   // what the kernel's Read brings, nil for "not ready now"
+		in    any   // what the kernel's Read returns, nil for "not ready now"
 		err   error
 		want  bool // Readable afterwards
 	}{
@@ -313,8 +313,8 @@ func TestMailboxKeepsOrderAndOneTurnOfDistance(t *testing.T) {
 	}
 }
 
-// callsBetween is a kernel with something that happens right after the first
-// look of a turn: its wake-up is seen by that look.
+// callsBetween is a kernel that calls a function within the first poll of a turn,
+// so that this poll, and not the sleep, sees the wake-up.
 type callsBetween struct {
 	*fakeKernel
 	call func()
@@ -328,8 +328,8 @@ func (k *callsBetween) Wait(events []Event, timeout time.Duration) (int, error) 
 	return k.fakeKernel.Wait(events, timeout)
 }
 
-// What comes between the look and the sleep of a turn keeps it from sleeping;
-// else the fake would say that it waits for ever.
+// TestNoWakeUpIsLost: what happens between the poll and the sleep of a turn prevents
+// the sleep. Otherwise the fake kernel would report that it waits for ever.
 func TestNoWakeUpIsLost(t *testing.T) {
 	for name, call := range map[string]func(*Loop){
 		"Stop": (*Loop).Stop,
@@ -352,7 +352,7 @@ func TestTheEndOfALoop(t *testing.T) {
 	l.Post(func() { l.Stop() })
 	l.Post(func() {
 		ran++
-		l.Post(func() { // posted when Stop was called, before it took effect
+		l.Post(func() { // Stop was called but has not yet taken effect
 			ran++
 			if l.Post(func() { ran++ }) {
 				t.Error("Post is let in while the loop ends")

@@ -9,28 +9,28 @@ import (
 )
 
 const (
-	// bucketWidth is how late a timer may be, beside the turn it fires in.
+	// bucketWidth is how late a timer may fire, in addition to the length of a turn.
 	bucketWidth = 8 * time.Millisecond
-	// bucketCount buckets are the horizon of about 33 s. What is due later
-	// waits in the furthest bucket and is placed again from there.
+	// bucketCount buckets give a horizon of about 33 s. Later deadlines wait in the
+	// furthest bucket and are placed again from there.
 	bucketCount = 4096
 
 	entryNone tick.Instant = 0  // not in the wheel
 	entryDue  tick.Instant = -1 // in the due list
 )
 
-// wheel holds timers by the time at which to look at them, each in the first
-// bucket that begins at or after its deadline: so none fires early.
+// wheel holds timers by when to look at them, each in the first bucket that begins
+// at or after its deadline, so none fires early.
 type wheel struct {
 	heads   [bucketCount]*Timer
-	filled  [bucketCount / 64]uint64 // a bit per bucket that is not empty
-	summary uint64                   // a bit per word of filled that is not zero
-	pos     int64                    // number of the last bucket looked at
-	due     *Timer                   // taken out of their buckets, not yet called
+	filled  [bucketCount / 64]uint64 // one bit for each bucket: it is not empty
+	summary uint64                   // one bit for each word of filled: it is not zero
+	pos     int64                    // number of the last bucket collected
+	due     *Timer                   // taken from their buckets but not yet called
 	len     int
 }
 
-// arm sets t's deadline. Only an earlier one than the wheel looks at moves t.
+// arm sets t's deadline. t moves only if the deadline is earlier than its bucket.
 func (w *wheel) arm(t *Timer, at tick.Instant) {
 	invariant.Check(at > 0, "loop: deadline not above zero")
 	t.deadline = at
@@ -43,7 +43,7 @@ func (w *wheel) arm(t *Timer, at tick.Instant) {
 	}
 }
 
-// disarm takes t out of wherever it is.
+// disarm removes t from wherever it is.
 func (w *wheel) disarm(t *Timer) {
 	t.deadline = 0
 	if t.entry != entryNone {
@@ -92,15 +92,15 @@ func (w *wheel) unlink(t *Timer) {
 	w.len--
 }
 
-// empty notes that bucket i has no timer any more.
+// empty records that bucket i has no timers left.
 func (w *wheel) empty(i uint) {
 	if w.filled[i/64] &^= 1 << (i % 64); w.filled[i/64] == 0 {
 		w.summary &^= 1 << (i / 64)
 	}
 }
 
-// collect moves every bucket that is due at now to the due list. Only then may
-// timers be placed again: the furthest bucket may be one of those emptied here.
+// collect moves every bucket due at now to the due list. Timers are placed again
+// only afterwards, because the furthest bucket may be one that is emptied here.
 func (w *wheel) collect(now tick.Instant) {
 	last := int64(now) / int64(bucketWidth)
 	if last <= w.pos {
@@ -118,8 +118,8 @@ func (w *wheel) collect(now tick.Instant) {
 	w.pos = last
 }
 
-// pop takes out the next timer whose deadline has passed, nil when there is
-// none. Collect comes first, once per turn.
+// pop removes and returns the next timer whose deadline has passed, or nil if there
+// is none. Call collect first, once per turn.
 func (w *wheel) pop(now tick.Instant) *Timer {
 	for t := w.due; t != nil; t = w.due {
 		w.unlink(t)
@@ -132,7 +132,7 @@ func (w *wheel) pop(now tick.Instant) *Timer {
 	return nil
 }
 
-// next returns the number of the first bucket that is not empty, -1 if all are.
+// next returns the number of the first bucket that is not empty, or -1.
 func (w *wheel) next() int64 {
 	if w.summary == 0 {
 		return -1
@@ -142,8 +142,8 @@ func (w *wheel) next() int64 {
 	return w.pos + 1 + int64((i-from)%bucketCount)
 }
 
-// after returns the index of the first filled bucket at or after from, going
-// round the end; there is one.
+// after returns the index of the first filled bucket at or after from, wrapping
+// around. One must be filled.
 func (w *wheel) after(from uint) uint {
 	word := from / 64
 	if b := w.filled[word] >> (from % 64); b != 0 {
@@ -151,13 +151,13 @@ func (w *wheel) after(from uint) uint {
 	}
 	rest := w.summary &^ (1<<(word+1) - 1)
 	if rest == 0 {
-		rest = w.summary // round the end; from's own word comes last
+		rest = w.summary // wrapped around; from's own word comes last
 	}
 	word = uint(bits.TrailingZeros64(rest))
 	return word*64 + uint(bits.TrailingZeros64(w.filled[word]))
 }
 
-// wakeAt returns when the wheel must be looked at next, 0 for never.
+// wakeAt returns when the wheel must be looked at next, or 0 for never.
 func (w *wheel) wakeAt() tick.Instant {
 	if number := w.next(); number >= 0 {
 		return tick.Instant(number * int64(bucketWidth))

@@ -10,8 +10,8 @@ import (
 )
 
 // TestWheelAgainstModel drives a wheel and a plain list of deadlines with the
-// same random operations: both fire the same timers, none early, none more
-// than two buckets late.
+// same random operations. Both fire the same timers, none early, none more than
+// two buckets late.
 func TestWheelAgainstModel(t *testing.T) {
 	for seed := range uint64(50) {
 		m := &wheelModel{rng: rand.New(rand.NewPCG(seed, 1)), now: tick.Instant(seed+1) * 1e9}
@@ -52,7 +52,7 @@ func (m *wheelModel) step() string {
 	return m.checkWake()
 }
 
-// delay draws from milliseconds to beyond the horizon.
+// delay draws a delay from milliseconds to beyond the horizon.
 func (m *wheelModel) delay() time.Duration {
 	return time.Duration(m.rng.Int64N(1 << (18 + m.rng.IntN(20))))
 }
@@ -66,7 +66,7 @@ func (m *wheelModel) arm(i int) {
 	m.deadlines[i] = at
 }
 
-// pass lets d go by in one step, as a long turn does, and fires.
+// pass lets d go by in one step, as a long turn does, and fires timers.
 func (m *wheelModel) pass(d time.Duration) string {
 	m.now = m.now.Add(d)
 	m.wheel.collect(m.now)
@@ -105,7 +105,7 @@ func (m *wheelModel) index(t *Timer) int {
 	panic("not ours")
 }
 
-// checkWake tells when the wheel would let the loop sleep past a deadline.
+// checkWake returns an error text if the loop would sleep past a deadline.
 func (m *wheelModel) checkWake() string {
 	armed, wake := 0, m.wheel.wakeAt()
 	for _, at := range m.deadlines {
@@ -187,7 +187,7 @@ func TestExpiredMayArmAndDisarmItsNeighbours(t *testing.T) {
 					l.Disarm(&other.Timer)
 				}
 			}
-			l.Arm(&timers[i].Timer, timers[i], l.Now()) // due at once: but not in this turn
+			l.Arm(&timers[i].Timer, timers[i], l.Now()) // due at once, but not in this turn
 		}
 		l.Arm(&timers[i].Timer, timers[i], at)
 	}

@@ -7,26 +7,25 @@ import (
 	"lb/loop/tick"
 )
 
-// budgetBuckets is how many steps a window slides in: what a budget forgets, it
-// forgets a tenth of a window at a time.
+// budgetBuckets is in how many steps the window slides: a budget forgets a tenth of
+// its window at a time.
 const budgetBuckets = 10
 
-// Budget bounds retries to a share of the exchanges, over a sliding window, so
-// that a pool in trouble is not given a multiple of its load on top. It belongs
-// to one loop.
+// Budget bounds retries to a share of the exchanges in a sliding window, so that
+// retries do not multiply the load on a pool in trouble. It belongs to one loop.
 type Budget struct {
-	millionths int64 // the share; whole numbers make "20 % of 5" exactly 1
+	millionths int64 // the share; an integer, so that "20 % of 5" is exactly 1
 	least      int64
 	width      int64 // of a bucket, in nanoseconds
-	current    int64 // number of the newest bucket, counted from the clock's zero
+	current    int64 // number of the newest bucket, counted from clock zero
 	buckets    [budgetBuckets]budgetBucket
 	sum        budgetBucket // of all buckets
 }
 
 type budgetBucket struct{ begun, retries int64 }
 
-// NewBudget returns a budget of share (0.2: 20 %) of the exchanges begun in the
-// last window, and at least least retries per window.
+// NewBudget returns a budget of share (0.2 is 20 %) of the exchanges begun in the
+// last window, but at least least retries in each window.
 func NewBudget(share float64, least int, window time.Duration) Budget {
 	return Budget{
 		millionths: int64(math.Round(share * 1e6)),
@@ -41,7 +40,7 @@ func (b *Budget) Begin(now tick.Instant) {
 	b.sum.begun++
 }
 
-// Retry counts a retry and returns true, or returns false when the budget is spent.
+// Retry counts a retry and returns true, or returns false if the budget is spent.
 func (b *Budget) Retry(now tick.Instant) bool {
 	bucket := b.slide(now)
 	if b.sum.retries >= max(b.least, b.sum.begun*b.millionths/1e6) {

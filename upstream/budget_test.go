@@ -13,7 +13,7 @@ const (
 	window = 10 * time.Second
 )
 
-// spend begins n exchanges and returns how many retries are then allowed.
+// spend begins some exchanges and returns how many retries are then allowed.
 func spend(b *Budget, begin int, now tick.Instant) (retries int) {
 	for range begin {
 		b.Begin(now)
@@ -38,8 +38,8 @@ func TestBudgetShare(t *testing.T) {
 		{0.2, 3, 1000, 200},
 		{0.2, 0, 5, 1},
 		{0.2, 0, 4, 0},
-		{0.29, 0, 100, 29}, // 0.29*100 is below 29 in floating point
-		{0.07, 0, 100, 7},  // and 0.07*100 above 7
+		{0.29, 0, 100, 29}, // 0.29*100 is below 29 in floating point,
+		{0.07, 0, 100, 7},  // and 0.07*100 is above 7
 		{0, 0, 100, 0},
 		{0, 3, 100, 3},
 		{1, 0, 100, 100},
@@ -51,9 +51,8 @@ func TestBudgetShare(t *testing.T) {
 	}
 }
 
-// TestBudgetOverTime: a spent budget is whole again a window later, whether
-// time passed in small steps or in one, and not sooner than what it was spent
-// in is forgotten.
+// TestBudgetOverTime: a spent budget recovers within a window, in small steps of
+// time or in one, and not before the exchanges that spent it are forgotten.
 func TestBudgetOverTime(t *testing.T) {
 	for _, step := range []time.Duration{time.Millisecond, 300 * time.Millisecond, time.Second, window} {
 		b := NewBudget(0.2, 3, window)
@@ -73,7 +72,7 @@ func TestBudgetOverTime(t *testing.T) {
 	}
 }
 
-// TestBudgetAfterIdle: after a long quiet time nothing is left over of before.
+// TestBudgetAfterIdle: after a long quiet time nothing earlier counts.
 func TestBudgetAfterIdle(t *testing.T) {
 	b := NewBudget(0.2, 3, window)
 	spend(&b, 1000, second)
@@ -85,8 +84,8 @@ func TestBudgetAfterIdle(t *testing.T) {
 	}
 }
 
-// TestBudgetBound: whatever happens when, the retries of the last window less a
-// bucket never exceed the share of the last window's exchanges, or the least.
+// TestBudgetBound: in any sequence, the retries of the last window (less a bucket)
+// never exceed the share of the last window's exchanges, or the least.
 func TestBudgetBound(t *testing.T) {
 	type event struct {
 		at    tick.Instant
@@ -125,8 +124,8 @@ func TestBudgetBound(t *testing.T) {
 	}
 }
 
-// TestBudgetSteady: under a steady load in which everything fails, a share of
-// the exchanges is retried, no more and not much less.
+// TestBudgetSteady: under steady load in which everything fails, that share of the
+// exchanges is retried, no more and not much less.
 func TestBudgetSteady(t *testing.T) {
 	b := NewBudget(0.2, 3, window)
 	now, retries := second, 0

@@ -7,28 +7,28 @@ import (
 	"lb/loop/tick"
 )
 
-// Change is a change of a backend's state that this loop made; over all loops
-// it is told once.
+// Change is a backend ejected or restored by this loop. Over all loops each change
+// is reported once.
 type Change struct {
-	ID      int // of the backend
+	ID      int // the backend's ID on the board
 	Name    string
 	Ejected bool // false: restored
 	Reason  board.Reason
-	Detail  uint64        // of the reason: a status code, or 0
-	Count   int           // the ejection's number, which is how many times the first it lasts
+	Detail  uint64        // what belongs to Reason: a status code, or 0
+	Count   int           // number of the ejection; it lasts that many times the first one
 	For     time.Duration // how long the ejection lasts, or lasted
 }
 
-// forgive is the quiet time after an ejection that makes the next count one less.
+// forgive is how long a backend must stay quiet after an ejection for the next
+// ejection to count one less.
 const forgive = time.Minute
 
-// failed counts a fault of a backend, and ejects it if that is one too many.
-//
-// Its run of faults outlasts the ejection: nothing has answered since, so the
-// next fault ejects it again, and not the third. Faults that come while it is
-// out anyway are old news and do not count.
+// failed counts a fault of a backend and ejects the backend when its run of faults
+// reaches the limit. The run outlasts the ejection: nothing has answered since, so
+// after it a single fault ejects again. Faults reported during an ejection do not
+// count.
 func (r *roster) failed(i int, why board.Reason, detail uint64, now tick.Instant) (c Change, ejected bool) {
-	r.look(now)
+	r.refresh(now)
 	e := &r.entries[i]
 	s := e.state
 	if !r.eject.Enabled || s.EjectedUntil.Load() != 0 || e.tier >= disabled {
@@ -43,10 +43,11 @@ func (r *roster) failed(i int, why board.Reason, detail uint64, now tick.Instant
 	n, lasts := r.sentence(s, now)
 	until := now.Add(lasts)
 	if !s.EjectedUntil.CompareAndSwap(0, uint64(until)) {
-		return c, false // another loop was faster; it reports
+		return c, false // another loop was faster and reports it
 	}
-	// Two loops may eject two backends at once: look again behind the own mark,
-	// which the other then sees, and step back if it is one too many.
+	// Two loops may eject two backends at the same moment. So check again now that
+	// our own mark is visible to the other loop, and take the mark back if it is one
+	// too many.
 	if !r.mayEject(i, now) {
 		s.EjectedUntil.CompareAndSwap(uint64(until), 0)
 		r.board.Changed()
@@ -62,7 +63,8 @@ func (r *roster) failed(i int, why board.Reason, detail uint64, now tick.Instant
 }
 
 // sentence returns the number of a backend's next ejection and how long it lasts.
-// The number stops where the time does, so that it is forgiven in good time.
+// The number stops growing where the time does, so that quiet minutes soon lower
+// it.
 func (r *roster) sentence(s *board.State, now tick.Instant) (n int, lasts time.Duration) {
 	quiet := max(0, now.Sub(tick.Instant(s.EjectedLast.Load())))
 	before := max(0, int(s.Ejections.Load())-int(quiet/forgive))
@@ -71,8 +73,8 @@ func (r *roster) sentence(s *board.State, now tick.Instant) (n int, lasts time.D
 	return n, min(time.Duration(n)*first, most)
 }
 
-// mayEject reports whether a pool in which i counts as ejected is still fit for
-// use: not too many are ejected, and another one is left.
+// mayEject reports whether the pool can do without i: the share of ejected backends
+// stays within MaxPercent, and at least one usable backend is left.
 func (r *roster) mayEject(i int, now tick.Instant) bool {
 	ejected, left := 1, 0
 	for j := range r.entries {
@@ -90,7 +92,8 @@ func (r *roster) mayEject(i int, now tick.Instant) bool {
 	return left > 0 && ejected*100 <= r.eject.MaxPercent*len(r.entries)
 }
 
-// restore ends an ejection whose time is over; of all loops one reports it.
+// restore ends an ejection whose time is over. Only the loop whose swap succeeds
+// reports it.
 func (r *roster) restore(i int, until, now tick.Instant) {
 	e := &r.entries[i]
 	s := e.state

@@ -13,7 +13,7 @@ import (
 	"lb/loop/tick"
 )
 
-// fail reports faults of a backend and returns what the last one changed.
+// fail reports faults of a backend and returns the change by the last one.
 func fail(p *Pool[*conn], i, faults int, now tick.Instant) (c Change, ejected bool) {
 	for range faults {
 		c, ejected = p.Failed(i, board.ReasonReset, 0, now)
@@ -21,7 +21,7 @@ func fail(p *Pool[*conn], i, faults int, now tick.Instant) (c Change, ejected bo
 	return c, ejected
 }
 
-// ejectedAt returns which backends are ejected at now.
+// ejectedAt returns the backends that are ejected at now.
 func ejectedAt(shared *board.Board, now tick.Instant) (list []int) {
 	for i := range shared.Backends() {
 		if tick.Instant(shared.State(i).EjectedUntil.Load()) > now {
@@ -58,7 +58,7 @@ func TestEject(t *testing.T) {
 	}
 }
 
-// TestRestore: a backend is back when its time is over, and one pick tells so.
+// TestRestore: a backend returns when its time is over, and one pick reports it.
 func TestRestore(t *testing.T) {
 	p, shared := buildOf(config.RoundRobin, 1, 1, 1).pool()
 	var told []Change
@@ -77,9 +77,9 @@ func TestRestore(t *testing.T) {
 	}
 }
 
-// TestEjectAgain: nothing has answered since, so one fault more ejects again,
-// for longer each time up to the most; a success makes it three again, and quiet
-// minutes make it shorter again.
+// TestEjectAgain: after an ejection a single fault ejects again, each time for
+// longer up to the maximum. A success makes it three faults again, and quiet
+// minutes make it shorter.
 func TestEjectAgain(t *testing.T) {
 	p, _ := buildOf(config.RoundRobin, 1, 1, 1).pool()
 	now := start
@@ -107,7 +107,7 @@ func TestEjectAgain(t *testing.T) {
 	}
 }
 
-// TestEjectAtMost: never more than half of a pool, and never the last that is left.
+// TestEjectAtMost: never more than half of a pool, and never the last usable backend.
 func TestEjectAtMost(t *testing.T) {
 	for _, tc := range []struct {
 		states  string
@@ -122,11 +122,11 @@ func TestEjectAtMost(t *testing.T) {
 		{".....", 50, []int{0, 1}},
 		{"....", 100, []int{0, 1, 2}},
 		{"....", 0, nil},
-		{"..d", 100, []int{0}}, // 1 is the last
+		{"..d", 100, []int{0}}, // backend 1 is the last
 		{".dd", 100, nil},
 		{".xx", 100, nil},
-		{".xc", 100, []int{2}}, // so that what is sticky goes elsewhere
-		{".B", 50, []int{0}},   // the backup is there for that
+		{".xc", 100, []int{2}}, // so that sticky clients go elsewhere
+		{".B", 50, []int{0}},   // the backup takes over
 		{"..wB", 50, []int{0, 1}},
 	} {
 		set := buildOf(config.RoundRobin, equal(len(tc.states), 1)...)
@@ -152,8 +152,8 @@ func TestEjectOff(t *testing.T) {
 	}
 }
 
-// TestEjectTogether: many loops see the same faults at once. Each ejection and
-// each return is told once, and at no time is more than half of the pool out.
+// TestEjectTogether: many loops see the same faults at once. Each ejection and each
+// return is reported once, and never is more than half of the pool out.
 func TestEjectTogether(t *testing.T) {
 	const loops, backends, rounds = 4, 6, 200
 	set := buildOf(config.P2C, equal(backends, 1)...)
@@ -191,8 +191,8 @@ func TestEjectTogether(t *testing.T) {
 	}
 }
 
-// TestEjectModel: whatever faults, answers and picks come when, a run of three
-// ejects exactly when the rules allow it.
+// TestEjectModel: for any sequence of faults, answers and picks, three faults in a
+// row eject exactly when the rules allow it.
 func TestEjectModel(t *testing.T) {
 	for seed := range uint64(50) {
 		rng := rand.New(rand.NewPCG(seed, 11))

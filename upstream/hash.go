@@ -11,25 +11,25 @@ import (
 	"lb/loop/tick"
 )
 
-// hashing sends the same key to the same backend, by Maglev's table (Eisenbud
-// and others, NSDI 2016, 3.4): made from the names and weights of all backends
-// of the configuration and nothing else, so machines agree without talking, as
-// long as no operator changes a weight on one of them.
+// hashing sends the same key to the same backend, by a Maglev table (Eisenbud et
+// al., NSDI 2016, section 3.4). The table follows from the names and weights of all
+// configured backends alone, so machines agree without talking, unless an operator
+// changes a weight on one of them.
 //
-// The table does not change when a backend goes down. A key whose place belongs
-// to one that may not be picked walks on to another place, which follows from
-// the key: so only the keys of that backend move, all over the others by weight,
-// and they are back when it is.
+// The table does not change when a backend goes down. A key whose backend may not
+// be picked tries further places, which follow from the key. So only the keys of
+// that backend move, spread over the others by weight, and they return when it
+// does.
 type hashing struct {
 	table     []int32 // index of a backend
 	factor    float64 // bound of a backend's load; 0: none
-	allWeight uint64  // of the open ones
-	weights   uint64  // of the roster, that table is made from
+	allWeight uint64  // sum over the open backends
+	weights   uint64  // roster.weights that table was built from
 }
 
-// tableSizes: a table has a hundred places for each backend, so that
-// shares are right within a percent, up to the last size. There are few sizes,
-// for a pool that outgrows one of them moves nearly all of its keys.
+// tableSizes are the sizes of a table: the smallest that has 100 places for each
+// backend, so that shares are right within 1 %, or the largest. There are few sizes
+// because nearly all keys move when a pool grows out of one.
 var tableSizes = []int{65537, 200003, 1000003}
 
 const placesEach = 100
@@ -42,10 +42,10 @@ func newHashing(cfg config.Pool, r *roster) *hashing {
 	return h
 }
 
-// maglev fills a table: backends take turns by weight, and in each turn the next
-// place of a walk of their own that is still free. A walk comes by the places by
-// chance, where the paper's goes in equal steps: of two that go in steps one may
-// follow the other for long, and then many keys move when one goes.
+// maglev fills a table: backends take turns by weight, and in each turn take the
+// next free place of a pseudo-random walk of their own. The paper walks in equal
+// steps; there one walk may follow another for long, and when the first backend
+// goes, many keys move.
 func maglev(entries []entry) []int32 {
 	if len(entries) == 0 {
 		return nil
@@ -59,7 +59,7 @@ func maglev(entries []entry) []int32 {
 	walks, turns := walksOf(entries)
 	table := slices.Repeat([]int32{-1}, size)
 	for filled := range size {
-		w := &walks[filled%len(walks)] // each has a place at least
+		w := &walks[filled%len(walks)] // the first turn of each backend: all get at least one place
 		if n := filled - len(walks); n >= 0 {
 			w = &walks[turns[n%len(turns)]]
 		}
@@ -72,7 +72,7 @@ func maglev(entries []entry) []int32 {
 	return table
 }
 
-// walk is the order in which a backend comes by the places; by some again and again.
+// walk is the order in which a backend visits the places, some of them repeatedly.
 type walk struct {
 	index int32
 	name  string
@@ -85,8 +85,8 @@ func (w *walk) step(size int) int {
 	return int(at)
 }
 
-// walksOf returns the walks in the order of names, whatever that of the file,
-// and the turns that they take: places in walks.
+// walksOf returns the walks sorted by name, so that the order of the file does not
+// matter, and the turns that they take, as indexes into walks.
 func walksOf(entries []entry) (walks []walk, turns []int32) {
 	for i := range entries {
 		name := entries[i].name
@@ -110,7 +110,7 @@ func (h *hashing) renew(r *roster) {
 	}
 }
 
-// next follows the key; without one it is chance by weight.
+// next picks by the key, or by weight at random if there is none.
 func (h *hashing) next(r *roster, d draw) int {
 	key := d.key
 	if key == 0 {
@@ -130,8 +130,8 @@ func (h *hashing) next(r *roster, d draw) int {
 	return i
 }
 
-// bound returns how many attempts may be at work at a backend: its share of all
-// of them, times the factor.
+// bound returns how many attempts may be active at a backend: its share by weight
+// of all active ones, times the factor.
 func (h *hashing) bound(r *roster, i int, now tick.Instant) uint64 {
 	all := float64(r.inFlight.sum(r, now) + 1)
 	return uint64(math.Ceil(h.factor * all * float64(r.entries[i].weight) / float64(h.allWeight)))
@@ -140,9 +140,9 @@ func (h *hashing) bound(r *roster, i int, now tick.Instant) uint64 {
 // rendezvousMax is how many backends rendezvous compares.
 const rendezvousMax = 256
 
-// rendezvous is for keys that came by nothing but backends that are out, which
-// means that few are left: of those it takes the one that goes best with the
-// key, so that again only the keys of one that goes down move.
+// rendezvous picks for keys whose walk met no usable backend, which means that few
+// are left. Of those it takes the one that scores highest with the key, so that
+// again only the keys of a backend that goes down move.
 func rendezvous(r *roster, tried *Tried, key uint64) int {
 	open := r.open
 	if len(open) > rendezvousMax {
@@ -158,17 +158,17 @@ func rendezvous(r *roster, tried *Tried, key uint64) int {
 	return best
 }
 
-// inFlight is the sum of the attempts at work at all backends that are open,
-// over all loops. Adding it up reads a word of each backend and loop, so it is
-// done now and then, and this loop's own attempts are added in between.
+// inFlight is the number of active attempts at all open backends, over all loops.
+// The sum reads one word for each backend and loop, so it is renewed only now and
+// then; in between, this loop adds its own attempts.
 type inFlight struct {
 	counted bool
 	total   int64
-	next    tick.Instant // when it is added up again
+	next    tick.Instant // when the sum is renewed
 }
 
-// sumEvery bounds what adding up costs to a small share of the loop's time,
-// whatever the size of the pool: it is for each word that is read.
+// sumEvery is the time between two sums for each word that a sum reads. It keeps
+// the cost a small share of the loop's time, whatever the size of the pool.
 const sumEvery = 100 * time.Nanosecond
 
 func (f *inFlight) sum(r *roster, now tick.Instant) int64 {

@@ -11,7 +11,7 @@ import (
 )
 
 // TestHash: XXH64 with seed 0 of known texts, from the reference implementation.
-// A change of these would move every key of everyone.
+// Another result would move every key of every user.
 func TestHash(t *testing.T) {
 	for text, want := range map[string]uint64{
 		"":     0xef46db3751d8e999,
@@ -30,7 +30,7 @@ func TestHash(t *testing.T) {
 	}
 }
 
-// picks returns where some keys go.
+// picks returns the backend of each of n keys.
 func picks(t *testing.T, p *Pool[*conn], n int) []string {
 	t.Helper()
 	k, list := newKeys(17), make([]string, n)
@@ -45,7 +45,7 @@ func picks(t *testing.T, p *Pool[*conn], n int) []string {
 	return list
 }
 
-// moved returns the share of keys that go elsewhere.
+// moved returns the share of keys that changed their backend.
 func moved(before, after []string) float64 {
 	n := 0
 	for i := range before {
@@ -56,8 +56,8 @@ func moved(before, after []string) float64 {
 	return float64(n) / float64(len(before))
 }
 
-// TestHashAgrees: machines with the same backends, in any order of the file and
-// whatever their loops and seeds, send a key to the same one.
+// TestHashAgrees: machines with the same backends send a key to the same one, in
+// any order of the file, with any number of loops and any seed.
 func TestHashAgrees(t *testing.T) {
 	set := buildOf(config.HashOnKey, 3, 1, 1, 7, 2, 1, 1)
 	p, _ := set.pool()
@@ -72,9 +72,9 @@ func TestHashAgrees(t *testing.T) {
 	}
 }
 
-// TestHashMoves: when one of n backends goes from the configuration at most 1/n
-// + 2 % of the keys move; when it goes down, its own keys and no others, and they
-// come back with it.
+// TestHashMoves: if one of n backends is removed from the configuration, at most
+// 1/n + 2 % of the keys move. If it goes down, only its own keys move, and they
+// return with it.
 func TestHashMoves(t *testing.T) {
 	const n = 20_000
 	for _, weights := range [][]int{
@@ -109,8 +109,8 @@ func TestHashMoves(t *testing.T) {
 	}
 }
 
-// TestHashFewLeft: with nearly all out, keys still have a place of their own,
-// and only those of one that goes down as well move.
+// TestHashFewLeft: with nearly all backends out, each key still has its backend,
+// and only the keys of a backend that goes down move.
 func TestHashFewLeft(t *testing.T) {
 	p, shared := buildOf(config.HashOnKey, equal(1000, 1)...).pool()
 	left := []int{3, 500, 501, 999}
@@ -139,7 +139,7 @@ func TestHashFewLeft(t *testing.T) {
 	}
 }
 
-// TestHashWithoutKey: without a key it is chance, by weight.
+// TestHashWithoutKey: without a key the pick is random, by weight.
 func TestHashWithoutKey(t *testing.T) {
 	p, _ := buildOf(config.HashOnKey, 3, 1).pool()
 	counts := make([]int, 2)
@@ -153,8 +153,8 @@ func TestHashWithoutKey(t *testing.T) {
 	}
 }
 
-// TestMaglev: every backend has its share of the places within one, or nearly
-// so with weights, and none is without.
+// TestMaglev: every backend has its share of the places, exact within one without
+// weights, and none has no place.
 func TestMaglev(t *testing.T) {
 	for _, weights := range [][]int{{1}, {1, 1}, {3, 1}, {65535, 1}, {1, 2, 3, 4, 5}, equal(51, 1), equal(1000, 5)} {
 		table := maglev(entriesOf(buildOf(config.HashOnKey, weights...).Backends))
@@ -174,8 +174,8 @@ func TestMaglev(t *testing.T) {
 	}
 }
 
-// TestBoundedLoad: however the keys are, nobody has more at work than the factor
-// times the mean, rounded up; with keys that differ they keep their backends.
+// TestBoundedLoad: for any keys, no backend has more active attempts than the
+// factor times the mean, rounded up. With varied keys each keeps its backend.
 func TestBoundedLoad(t *testing.T) {
 	for _, factor := range []float64{1.1, 1.25, 2} {
 		const n, exchanges = 10, 400
@@ -192,7 +192,7 @@ func TestBoundedLoad(t *testing.T) {
 				p.Release(held[at])
 				held = slices.Delete(held, at, at+1)
 			}
-			b, why := p.Pick(Ask{Key: 77}, now) // all the same key
+			b, why := p.Pick(Ask{Key: 77}, now) // always the same key
 			if why != Picked {
 				t.Fatal(why)
 			}
@@ -228,7 +228,7 @@ func BenchmarkHash(b *testing.B) {
 	}
 }
 
-// BenchmarkMaglev is what a loop pays when it begins.
+// BenchmarkMaglev is a cost at the start of a loop.
 func BenchmarkMaglev(b *testing.B) {
 	entries := entriesOf(buildOf(config.HashOnKey, equal(1000, 1)...).Backends)
 	b.ReportAllocs()

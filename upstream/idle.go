@@ -2,24 +2,24 @@ package upstream
 
 import "lb/internal/invariant"
 
-// Link is a conn's place in an idle list, embedded in the conn. The zero value
-// is in no list.
+// Link is a conn's place in an idle list, embedded in the conn. The zero value is
+// in no list.
 type Link[C any] struct {
 	hotter, colder *Link[C]
 	list           *IdleList[C] // nil: in no list
 	conn           C
 }
 
-// IdleList holds the conns of one backend that wait for reuse, LIFO, without
-// allocation: the links are in the conns. The conn used last is the least
-// likely to have been closed by the backend meanwhile, and those that are not
-// needed stay cold and time out. The zero value is empty; it is not copied.
+// IdleList holds one backend's conns that wait for reuse, last in, first out: the
+// conn used last is the least likely to have been closed by the backend, and
+// surplus conns stay cold and time out. It never allocates, because the links are
+// in the conns. The zero value is empty; do not copy it.
 type IdleList[C any] struct {
 	hottest *Link[C]
 	n       int
 }
 
-// Put adds c, whose link is l, at the hot end. l is in no list.
+// Put adds c at the hot end. l is c's link and must be in no list.
 func (i *IdleList[C]) Put(l *Link[C], c C) {
 	invariant.Check(l.list == nil, "upstream: conn is idle already")
 	l.list, l.conn = i, c
@@ -31,7 +31,7 @@ func (i *IdleList[C]) Put(l *Link[C], c C) {
 	i.n++
 }
 
-// Get takes the hottest conn; ok is false when the list is empty.
+// Get removes and returns the hottest conn; ok is false if the list is empty.
 func (i *IdleList[C]) Get() (c C, ok bool) {
 	l := i.hottest
 	if l == nil {
@@ -41,7 +41,8 @@ func (i *IdleList[C]) Get() (c C, ok bool) {
 	return c, i.Remove(l)
 }
 
-// Remove takes the conn with link l out, wherever it is; false if it is not in the list.
+// Remove takes out the conn with link l, wherever in the list it is. It returns
+// false if the conn is not in this list.
 func (i *IdleList[C]) Remove(l *Link[C]) bool {
 	if l.list != i {
 		return false
@@ -54,12 +55,12 @@ func (i *IdleList[C]) Remove(l *Link[C]) bool {
 	if l.colder != nil {
 		l.colder.hotter = l.hotter
 	}
-	*l = Link[C]{} // keeps no conn alive
+	*l = Link[C]{} // do not keep the conn alive
 	i.n--
 	return true
 }
 
-// Len returns how many there are.
+// Len returns how many conns are in the list.
 func (i *IdleList[C]) Len() int { return i.n }
 
 // Each calls f for every conn, hottest first; f may Remove the conn it is given.

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestIdleModel compares two lists with slices under random operations: LIFO
-// order, removal from anywhere, and a conn of one list is not in the other.
+// TestIdleModel compares two lists with slices under random operations: LIFO order,
+// removal from anywhere, and no conn in both lists.
 func TestIdleModel(t *testing.T) {
 	for seed := range uint64(50) {
 		rng := rand.New(rand.NewPCG(seed, 4))
@@ -49,7 +49,7 @@ func TestIdleModel(t *testing.T) {
 	}
 }
 
-// checkIdle compares a list with its model, whose hottest is last.
+// checkIdle compares a list with its model, hottest last.
 func checkIdle(t *testing.T, list *IdleList[*conn], model []*conn) {
 	t.Helper()
 	want := slices.Clone(model)
@@ -71,7 +71,7 @@ func ids(conns []*conn) (ids []int) {
 	return ids
 }
 
-// TestIdleEachRemove: a drain goes through the list and takes conns out as it goes.
+// TestIdleEachRemove: a drain removes conns while it goes through the list.
 func TestIdleEachRemove(t *testing.T) {
 	for mask := range 1 << 5 {
 		var list IdleList[*conn]

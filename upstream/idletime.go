@@ -8,40 +8,39 @@ import (
 	"lb/loop/tick"
 )
 
-// How long an idle conn to a backend may be used is learned from the backend,
-// for all loops: from what it promises with Keep-Alive: timeout=, and from idle
-// conns that it closed. A request sent on a conn just when the backend closes it
-// is lost, or has to be sent again; so a conn is given up a while before.
+// How long an idle backend conn may be reused is learned from the backend, for all
+// loops: from its Keep-Alive: timeout= promise, and from idle conns that it closed.
+// A request sent just when the backend closes the conn is lost or has to be
+// retried, so lb gives the conn up a while earlier.
 //
-// What was promised holds until another promise. What was seen may have been a
-// restart and no timeout, so it is believed less and less: every idleDoubts the
-// time doubles, until a close is seen again within it.
+// A promise holds until the next one. A close may have been a restart instead of a
+// timeout, so it is trusted less with age: the time it stands for doubles every
+// idleDoubts, until a close within that time is seen again.
 
-// idleDoubts is after how long what was seen counts for twice as long a time.
+// idleDoubts is how long it takes for an observed close to stand for twice the
+// time.
 const idleDoubts = 10 * time.Second
 
-// idleLeast is the shortest idle time that is believed. A backend that closes a
-// conn sooner has more likely been restarted, and one that always does so would
-// have no conn reused: what it closes too soon is found out, and asked again where
-// that is allowed.
+// idleLeast is the shortest idle time that is believed. A conn closed sooner points
+// to a restart. If a backend really always closes that soon, believing it would end
+// all reuse; instead the lost requests are retried where that is allowed.
 const idleLeast = 500 * time.Millisecond
 
-// idleMargin is how long before its end an idle conn is given up, if that is not
-// more than half of its time.
+// idleMargin is how long before its end an idle conn is given up, but at most half
+// of its time.
 const idleMargin = time.Second
 
-// IdleTold notes that a backend said Keep-Alive: timeout=seconds.
+// IdleTold records that a backend sent Keep-Alive: timeout=seconds.
 func IdleTold(s *board.State, seconds int) {
 	const most = int(math.MaxInt64 / int64(time.Second))
-	told := uint64(max(1, time.Duration(min(max(0, seconds), most))*time.Second)) // 0 is "none" on the board
+	told := uint64(max(1, time.Duration(min(max(0, seconds), most))*time.Second)) // 0 means "none" on the board
 	if s.IdleTold.Load() != told {
 		s.IdleTold.Store(told)
 	}
 }
 
-// IdleClosed notes that a backend closed a conn which had been idle for age. An
-// older conn than is used would be closed by lb itself, so a close tells of a
-// time that is shorter than was believed.
+// IdleClosed records that a backend closed a conn that had been idle for age. lb
+// itself closes conns older than the believed time, so only a shorter age is news.
 func IdleClosed(s *board.State, age time.Duration, now tick.Instant) {
 	if seen := seenIdle(s, now); age < idleLeast || seen > 0 && age >= seen {
 		return
@@ -62,7 +61,8 @@ func IdleTimeout(s *board.State, limit time.Duration, now tick.Instant) time.Dur
 	return limit
 }
 
-// seenIdle returns the time after which the backend closes, as far as seen; 0: unknown.
+// seenIdle returns the idle time that observed closes stand for at now, or 0 if
+// unknown.
 func seenIdle(s *board.State, now tick.Instant) time.Duration {
 	seen := time.Duration(s.IdleSeen.Load())
 	for doubts := now.Sub(tick.Instant(s.IdleSeenAt.Load())); doubts >= idleDoubts && seen > 0; doubts -= idleDoubts {
@@ -74,5 +74,5 @@ func seenIdle(s *board.State, now tick.Instant) time.Duration {
 	return seen
 }
 
-// inTime returns when to give up what ends after d.
+// inTime returns when to give up a conn that ends after d.
 func inTime(d time.Duration) time.Duration { return d - min(idleMargin, d/2) }

@@ -38,8 +38,8 @@ func TestIdleTold(t *testing.T) {
 	}
 }
 
-// TestIdleClosed: the shortest that was seen holds, is doubted as time passes,
-// and is believed again when it is seen again.
+// TestIdleClosed: the shortest observed time holds, is trusted less with age, and
+// is trusted again when it is observed again.
 func TestIdleClosed(t *testing.T) {
 	const limit = time.Minute
 	s := board.New(1, 1).State(0)
@@ -67,7 +67,7 @@ func TestIdleClosed(t *testing.T) {
 }
 
 // TestIdleBounded: whatever a backend does, a conn is never used longer than the
-// limit, nor as long as the backend last kept one.
+// limit, and never as long as the backend last kept one.
 func TestIdleBounded(t *testing.T) {
 	for _, age := range []time.Duration{idleLeast, time.Second, 3 * time.Second} {
 		s := board.New(1, 1).State(0)
@@ -82,8 +82,8 @@ func TestIdleBounded(t *testing.T) {
 	}
 }
 
-// TestIdleForgetsRestart: after a restart, which closed conns of all ages, conns
-// are used for their whole time again within minutes.
+// TestIdleForgetsRestart: a restart closes conns of all ages; within minutes conns
+// are used for their whole time again.
 func TestIdleForgetsRestart(t *testing.T) {
 	s := board.New(1, 1).State(0)
 	for age := time.Second; age > time.Millisecond; age /= 2 {

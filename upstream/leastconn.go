@@ -2,21 +2,21 @@ package upstream
 
 import "math/bits"
 
-// leastConn picks the backend with the fewest attempts at work over all loops,
-// by weight. It reads a word of each backend and loop for every pick: exact, and
-// the one strategy whose cost grows with the pool. p2c is nearly as even.
+// leastConn picks the backend with the fewest active attempts over all loops, by
+// weight. Every pick reads one word for each backend and loop: exact, and the only
+// strategy whose cost grows with the pool. p2c is nearly as even.
 //
-// Of equals it is the turn of the one least recently used, which with weights
-// means the earliest in a time in which each pick costs a backend the inverse of
-// its weight; so an idle pool is shared out by weight, too.
+// Among equals the least recently used one is next. With weights that is measured
+// on a clock on which a pick costs a backend the inverse of its weight, so an idle
+// pool is shared by weight, too.
 type leastConn struct {
-	used []float64 // by index: when, in that time, its last pick is over
+	used []float64 // by index: when its last pick ends on that clock
 	time float64
 }
 
 func newLeastConn(backends int, at Seat) *leastConn {
 	l := &leastConn{used: make([]float64, backends)}
-	for i := range l.used { // loops begin staggered; it is next to nothing beside a pick
+	for i := range l.used { // loops begin at different backends; far below the cost of a pick
 		l.used[i] = float64((i+backends-at.Place*backends/at.Loops)%backends) * 1e-12
 	}
 	return l
@@ -50,7 +50,7 @@ func (l *leastConn) next(r *roster, d draw) int {
 	return best
 }
 
-// compare orders a/aWeight and b/bWeight: below 0 if the first is less.
+// compare orders a/aWeight and b/bWeight: -1, 0 or +1, without rounding.
 func compare(a, aWeight, b, bWeight uint64) int {
 	aHigh, aLow := bits.Mul64(a, bWeight)
 	bHigh, bLow := bits.Mul64(b, aWeight)

@@ -8,20 +8,20 @@ import (
 )
 
 // leastTime draws two backends by weight and picks the one that promises the
-// earlier answer: the moving average of its time to first byte, times the
-// attempts that would then be at work, by weight. Like p2c it looks at two
-// whatever the size of the pool.
+// earlier answer: its average time to first byte, times the attempts that would
+// then be active, by weight. Like p2c it costs two looks whatever the size of the
+// pool.
 //
-// The attempt itself counts as one at a backend of average weight, so that with
-// equal times an idle pool is shared out by weight; and of two that are as good
-// as equal it is the first, since averages of equal backends always differ a
-// little and the rest of the pool would otherwise chase the noise.
+// The new attempt counts as one at a backend of average weight, so that with equal
+// times an idle pool is shared by weight. If both promises are nearly equal the
+// first wins: averages of equal backends always differ a little, and the load would
+// otherwise chase the noise.
 type leastTime struct {
 	sampler
 	meanWeight float64
 }
 
-// noise is the ratio of two promises up to which they are as good as equal.
+// noise is the ratio up to which two promises count as equal.
 const noise = 1.25
 
 func (l *leastTime) renew(r *roster) {
@@ -42,7 +42,7 @@ func (l *leastTime) next(r *roster, d draw) int {
 		return b
 	}
 	aTime, bTime := average(r.entries[a].state, d.now), average(r.entries[b].state, d.now)
-	if aTime == 0 || bTime == 0 { // one that has not answered yet is as good as the other
+	if aTime == 0 || bTime == 0 { // no answer yet from one of them: compare loads only
 		aTime, bTime = 1, 1
 	}
 	aLoad, bLoad := r.load(a), r.load(b)
@@ -54,21 +54,21 @@ func (l *leastTime) next(r *roster, d draw) int {
 	return a
 }
 
-// weight returns what a backend weighs at now, compared with the others.
+// weight returns what a backend weighs at now, relative to the mean.
 func (l *leastTime) weight(r *roster, i int, now tick.Instant) float64 {
 	return float64(r.weight(i, now)) / (wholeShare * l.meanWeight)
 }
 
 const (
-	// averageOver is how many answers the moving average is about.
+	// averageOver is how many answers the moving average covers.
 	averageOver = 8
-	// halfLife is the time in which an average that nothing is added to halves:
-	// a backend that was slow once must be asked again to show that it is not.
+	// halfLife is the time in which an average without new answers halves: a backend
+	// that was slow once must be tried again to show that it no longer is.
 	halfLife = 10 * time.Second
 )
 
-// observe adds one time to first byte to the average. Of two loops that do so at
-// the same moment one is not counted, which an average can bear.
+// observe adds one time to first byte to the average. If two loops do so at the
+// same moment one sample is lost, which does not matter to an average.
 func observe(s *board.State, ttfb time.Duration, now tick.Instant) {
 	old, sample := s.TTFB.Load(), uint64(max(1, ttfb))
 	mean := sample
@@ -80,7 +80,7 @@ func observe(s *board.State, ttfb time.Duration, now tick.Instant) {
 	}
 }
 
-// average returns the average time to first byte in nanoseconds, 0: unknown.
+// average returns the average time to first byte in nanoseconds, or 0 if unknown.
 func average(s *board.State, now tick.Instant) float64 {
 	mean := s.TTFB.Load()
 	if mean == 0 {

@@ -7,8 +7,8 @@ import (
 	"lb/config"
 )
 
-// TestAverage: the mean follows what is observed, halves while nothing is, and a
-// backend that never answered has none.
+// TestAverage: the mean follows the samples, halves while there are none, and is
+// unknown for a backend that never answered.
 func TestAverage(t *testing.T) {
 	p, _ := buildOf(config.LeastTime, 1, 1).pool()
 	s := p.Backends[0].State
@@ -49,8 +49,8 @@ func TestAverage(t *testing.T) {
 	}
 }
 
-// TestLeastTimePrefersFast: a slow backend gets little, the more at work at the
-// fast ones the more, and again its share when it was slow long ago.
+// TestLeastTimePrefersFast: a slow backend gets little, more when the fast ones are
+// busy, and its share again once its slowness is long ago.
 func TestLeastTimePrefersFast(t *testing.T) {
 	p, shared := buildOf(config.LeastTime, 1, 1, 1).pool()
 	answer := func(times ...time.Duration) {

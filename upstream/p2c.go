@@ -1,10 +1,10 @@
 package upstream
 
-// p2c draws two backends by weight and picks the one with fewer attempts at work
-// over all loops, by weight: nearly as even as least_conn, at the cost of two
-// looks whatever the size of the pool, and loops that decide at the same time
-// from the same numbers do not all decide for the same backend. Of equals it is
-// the first, so an idle pool is shared out by weight exactly.
+// p2c (power of two choices) draws two backends by weight and picks the one with
+// fewer active attempts over all loops, by weight: nearly as even as least_conn for
+// two looks whatever the size of the pool. And loops that decide at the same moment
+// from the same numbers do not all choose the same backend. Among equals the first
+// wins, so an idle pool is shared exactly by weight.
 type p2c struct{ sampler }
 
 func (p *p2c) next(r *roster, d draw) int {
@@ -23,5 +23,5 @@ func (p *p2c) next(r *roster, d draw) int {
 	return a
 }
 
-// fullAt reports whether a backend takes no more at a load.
+// fullAt reports whether a backend with load active attempts takes no more.
 func (e *entry) fullAt(load uint64) bool { return e.limit > 0 && load >= e.limit }

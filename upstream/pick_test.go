@@ -12,7 +12,7 @@ import (
 	"lb/loop/tick"
 )
 
-// strategies are all there are.
+// strategies are all strategies.
 var strategies = []string{
 	config.RoundRobin, config.Random, config.LeastConn, config.P2C, config.LeastTime, config.HashOnKey,
 }
@@ -20,13 +20,13 @@ var strategies = []string{
 // start is when tests begin: not a round number, and well above zero.
 const start tick.Instant = 1_000_000_007_123
 
-// build is a pool for tests: settings, then the pool of one loop of one.
+// build collects a test's settings and then makes a pool for one loop.
 type build struct {
 	config.Pool
 	loops int
 }
 
-// buildOf returns the settings of a pool with some weights.
+// buildOf returns the settings for a pool with these weights.
 func buildOf(strategy string, weights ...int) *build {
 	b := &build{Pool: config.NewPool("web"), loops: 1}
 	b.Strategy = strategy
@@ -36,7 +36,7 @@ func buildOf(strategy string, weights ...int) *build {
 	return b
 }
 
-// pool returns the pool of a lone loop and its board.
+// pool returns the pool of a single loop, and its board.
 func (b *build) pool() (*Pool[*conn], *board.Board) {
 	shared := board.New(b.loops, len(b.Backends))
 	return b.on(shared, 0), shared
@@ -49,7 +49,7 @@ func (b *build) on(shared *board.Board, loop int) *Pool[*conn] {
 	return p
 }
 
-// backendsOf returns the backends of a pool in a slot, whose IDs follow each other.
+// backendsOf returns a pool's backends in a slot, with consecutive IDs.
 func backendsOf(cfg config.Pool, shared *board.Board, firstID, slot int) (list []*Backend[*conn]) {
 	for i, b := range cfg.Backends {
 		list = append(list, NewBackend[*conn](shared, slot, firstID+i, b.String()))
@@ -57,7 +57,7 @@ func backendsOf(cfg config.Pool, shared *board.Board, firstID, slot int) (list [
 	return list
 }
 
-// entriesOf returns backends as a roster has them, as far as weights go.
+// entriesOf returns backends as a roster has them, with their weights only.
 func entriesOf(backends []config.Backend) (entries []entry) {
 	for _, b := range backends {
 		entries = append(entries, entry{member: member{name: b.String()}, weight: uint64(b.Weight)})
@@ -65,21 +65,22 @@ func entriesOf(backends []config.Backend) (entries []entry) {
 	return entries
 }
 
-// each runs a test for each strategy.
+// eachStrategy runs a test for each strategy.
 func eachStrategy(t *testing.T, f func(t *testing.T, strategy string)) {
 	for _, s := range strategies {
 		t.Run(s, func(t *testing.T) { f(t, s) })
 	}
 }
 
-// keys is a source of keys; 0 is none.
+// keys is a source of keys. The key 0 means none.
 type keys struct{ *rand.Rand }
 
 func newKeys(seed uint64) keys { return keys{rand.New(rand.NewPCG(seed, 7))} }
 
 func (k keys) next() uint64 { return max(1, k.Uint64()) }
 
-// count picks n times, one after another, and returns how often which.
+// count picks n times, one after another, and returns how often each backend was
+// picked.
 func count(t *testing.T, p *Pool[*conn], n int, now tick.Instant) []int {
 	t.Helper()
 	counts, k := make([]int, len(p.Backends)), newKeys(1)
@@ -94,9 +95,9 @@ func count(t *testing.T, p *Pool[*conn], n int, now tick.Instant) []int {
 	return counts
 }
 
-// chiSquare returns how far counts are from shares by weight, as the deviation of
-// a normal distribution that is as likely (Wilson and Hilferty): above 4 it is no
-// chance, once in 30,000.
+// chiSquare returns how far counts are from their shares by weight, as the equally
+// likely deviation of a normal distribution (Wilson and Hilferty). Chance exceeds 4
+// once in 30,000 times.
 func chiSquare(counts []int, weights []float64) float64 {
 	n, sum, square, free := 0.0, 0.0, 0.0, -1.0
 	for i, c := range counts {
@@ -115,8 +116,8 @@ func chiSquare(counts []int, weights []float64) float64 {
 	return (math.Cbrt(square/free) - 1 + spread) / math.Sqrt(spread)
 }
 
-// TestSharesByWeight: 100,000 picks by each strategy pass a chi-square test
-// against the weights, at an idle pool of equally fast backends.
+// TestSharesByWeight: 100,000 picks by each strategy pass a chi-square test against
+// the weights, in an idle pool of equally fast backends.
 func TestSharesByWeight(t *testing.T) {
 	eachStrategy(t, func(t *testing.T, strategy string) {
 		for _, weights := range [][]int{{1, 1}, {3, 1}, {1, 2, 3, 4}, {7, 7, 7}, {65535, 65535}, equal(50, 2)} {
@@ -125,7 +126,7 @@ func TestSharesByWeight(t *testing.T) {
 			for _, w := range weights {
 				want = append(want, float64(w))
 			}
-			if strategy == config.HashOnKey { // keys are spread evenly over a table that is right within a place
+			if strategy == config.HashOnKey { // keys are spread evenly over a table that is exact within one place
 				for i := range want {
 					want[i] = 0
 				}
@@ -140,10 +141,10 @@ func TestSharesByWeight(t *testing.T) {
 	})
 }
 
-// serve runs a closed loop: there are always so many exchanges at work, spread
-// over all loops, and each takes a time drawn around one mean for all backends.
-// It returns how many each backend got, and the mean, over all moments, of the
-// ratio of the most that one had at work to the least.
+// serve runs a closed loop: a fixed number of exchanges is always active, spread
+// over all loops, and each takes a random time with the same mean for all backends.
+// It returns how many exchanges each backend got, and the ratio of the busiest
+// backend's active ones to the idlest's, averaged over time.
 func serve(pools []*Pool[*conn], shared *board.Board, concurrency, exchanges int) (got []float64, uneven float64) {
 	type work struct {
 		pool *Pool[*conn]
@@ -184,7 +185,7 @@ func serve(pools []*Pool[*conn], shared *board.Board, concurrency, exchanges int
 	return got, uneven / float64(exchanges)
 }
 
-// TestSharesUnderLoad: 3:1 within 2 % by each strategy, with eight loops at work.
+// TestSharesUnderLoad: 3:1 within 2 % by each strategy, with eight active loops.
 func TestSharesUnderLoad(t *testing.T) {
 	eachStrategy(t, func(t *testing.T, strategy string) {
 		for _, concurrency := range []int{1, 16, 64, 256} {
@@ -204,8 +205,8 @@ func TestSharesUnderLoad(t *testing.T) {
 	})
 }
 
-// TestEvenLoad: with eight loops and four backends, what is at work at the same
-// moment differs by 1.3 at most.
+// TestEvenLoad: with eight loops and four backends, the loads at any moment differ
+// by a factor of 1.3 at most.
 func TestEvenLoad(t *testing.T) {
 	for _, strategy := range []string{config.LeastConn, config.P2C} {
 		for _, concurrency := range []int{64, 256} {

@@ -1,13 +1,3 @@
-// Package upstream is WHERE a request goes: one loop's view of the routes, the
-// pools, their backends and idle lists, the rules of health, and the retry
-// budget. It opens no socket and knows no clock; time is an argument. What is
-// not on the board belongs to one loop.
-//
-// A Pool is of one configuration and does not change. What a reload must not
-// lose is in the Backend, which the pools of the old and the new configuration
-// share, and on the board. A pool knows its backends by index, their place in its
-// list; the board by ID, which stays the same as long as the backend is in the
-// configuration, and of which a pool may have any, in any order.
 package upstream
 
 import (
@@ -19,24 +9,24 @@ import (
 	"lb/loop/tick"
 )
 
-// Backend is what one loop knows of one backend, whatever pools of whatever
-// configurations it is in. C is the type of a backend conn.
+// Backend is what one loop knows of one backend, in whatever pools and
+// configurations it appears. C is the type of a backend conn.
 type Backend[C any] struct {
-	ID    int    // the backend's place on the board
+	ID    int    // its number on the board
 	Name  string // host:port, [v6]:port or unix:/path
 	Slot  *board.Backend
 	State *board.State
 	Idle  IdleList[C]
-	Gone  bool // no longer in the configuration: no conn of it is kept for reuse
+	Gone  bool // no longer configured: its conns are not kept for reuse
 }
 
-// NewBackend returns what a loop that begins in a slot of b knows of the backend
-// with that ID, both of which are claimed.
+// NewBackend returns the Backend for a loop in a slot of b. Slot and id must have
+// been claimed on b.
 func NewBackend[C any](b *board.Board, slot, id int, name string) *Backend[C] {
 	return &Backend[C]{ID: id, Name: name, Slot: b.Backend(slot, id), State: b.State(id)}
 }
 
-// Pool is one pool of one configuration as one loop sees it.
+// Pool is one pool of one configuration, as one loop sees it.
 type Pool[C any] struct {
 	Name     string
 	Backends []*Backend[C] // by index
@@ -44,38 +34,40 @@ type Pool[C any] struct {
 	roster roster
 }
 
-// Seat is where among all loops a pool picks.
+// Seat is a loop's place among all loops that pick from the same pool.
 type Seat struct {
-	Slot  int // of the loop on the board
-	Loops int // how many are at work
-	Place int // which of them it is, from 0: they begin staggered
+	Slot  int // the loop's slot on the board
+	Loops int // how many loops are active
+	Place int // which of them this is, from 0; each begins at another backend
 }
 
-// Ask is what an exchange asks of a pick. The zero value asks for any backend.
+// Ask is what an exchange wants of a pick. The zero value accepts any backend.
 type Ask struct {
-	Tried  *Tried // not one of these, if there is another; nil: none
-	Key    uint64 // Hash of what the pool hashes; 0: none
-	Sticky []byte // value of the pool's cookie; empty: none
+	Tried  *Tried // avoid these while there is another; may be nil
+	Key    uint64 // Hash of what the pool hashes, or 0 if it hashes nothing
+	Sticky []byte // value of the pool's cookie; may be empty
 }
 
-// Why says why there is no backend for a request.
+// Why is why Pick found no backend.
 type Why uint8
 
 const (
-	// Picked: there is one.
+	// Picked: it found one.
 	Picked Why = iota
-	// Full: each has as many attempts as it may have; it is worth waiting.
+	// Full: each usable backend has all the attempts that it may have. Waiting
+	// helps.
 	Full
-	// Down: active checks say that none works, or none that may be used.
+	// Down: active checks say that all backends are down, or all that may be used.
 	Down
-	// Drained: none may get anything new.
+	// Drained: no backend may get new exchanges.
 	Drained
 	// Empty: the pool has no backends.
 	Empty
 )
 
-// NewPool returns the pool of cfg with these backends, one for each of
-// cfg.Backends, in that order. Chance has a seed that nobody knows, see Seed.
+// NewPool returns the pool of cfg. backends holds one for each of cfg.Backends, in
+// that order. The pool's random generator is seeded randomly; Seed makes it
+// repeatable.
 func NewPool[C any](cfg config.Pool, b *board.Board, backends []*Backend[C], at Seat) *Pool[C] {
 	p := &Pool[C]{Name: cfg.Name, Backends: backends}
 	members := make([]member, len(backends))
@@ -87,9 +79,8 @@ func NewPool[C any](cfg config.Pool, b *board.Board, backends []*Backend[C], at 
 	return p
 }
 
-// GoOn has p, which comes in the place of another pool, begin where that has got
-// to: with round_robin, of which a change that comes often would else be forever
-// at the beginning.
+// GoOn lets p, which replaces the pool before, start where that one stopped.
+// Without it, frequent reloads would keep a round_robin pool at its first backends.
 func (p *Pool[C]) GoOn(before *Pool[C]) {
 	now, isTurns := p.roster.picker.(*roundRobin)
 	old, wasTurns := before.roster.picker.(*roundRobin)
@@ -99,42 +90,40 @@ func (p *Pool[C]) GoOn(before *Pool[C]) {
 	}
 }
 
-// Seed makes what is left to chance repeat itself, for tests and simulation.
+// Seed seeds the random generator, so that tests and simulations repeat.
 func (p *Pool[C]) Seed(seed uint64) { p.roster.rand.Seed(seed, uint64(p.roster.at.Place)) }
 
-// Notify has f called, on the loop, for every backend that a Pick finds to be
-// back from its ejection: once over all loops. It is called inside Pick, and
-// must not pick.
+// Notify sets f to be called for every backend whose ejection a Pick finds to be
+// over, once over all loops. It runs inside Pick, on the loop, and must not pick.
 func (p *Pool[C]) Notify(f func(Change)) { p.roster.notify = f }
 
-// Pick chooses a backend, of which it returns the index, and counts an attempt at
-// it, which Release ends. If there is none it says why.
-//
-// Of what may be used it is one that was not tried, even a backup; when all have
-// been tried, any again. Flat cost but for the strategy least_conn, and no
-// allocation; only when the first backends that it comes upon are all full does
-// it go through the whole pool for one that is not.
+// Pick chooses a backend, returns its index, and counts an attempt there, which
+// Release must end. If there is no backend it returns why. It prefers backends that
+// were not tried, even backups, and repeats one only after all have been tried. It
+// never allocates. The cost is independent of the pool's size, except for
+// least_conn and when the first choices are all full: then it searches the whole
+// pool.
 func (p *Pool[C]) Pick(ask Ask, now tick.Instant) (index int, why Why) {
 	return p.roster.pick(ask, now)
 }
 
-// Release ends an attempt at a backend that Pick chose, of this pool or of the
-// one in whose place it has come.
+// Release ends an attempt at a backend that Pick chose, from this pool or the one
+// it replaced.
 func (p *Pool[C]) Release(index int) {
 	p.Backends[index].Slot.InFlight.Sub(1)
 	p.roster.inFlight.released()
 }
 
-// Failed notes at now that an attempt ended in a fault of the backend's: not
-// one of the client's or of lb's own. It returns true and the change if this
-// one ejects the backend.
+// Failed counts a fault of a backend at now; faults of the client or of lb itself
+// do not belong here. It returns the change and true if this fault ejects the
+// backend.
 func (p *Pool[C]) Failed(index int, why board.Reason, detail uint64, now tick.Instant) (c Change, ejected bool) {
 	return p.roster.failed(index, why, detail, now)
 }
 
-// Succeeded notes at now that an attempt got a final response that is no fault,
-// whose first byte came after ttfb; 0: that says nothing about it, as when it came
-// before the request was whole.
+// Succeeded records at now that an attempt got a final response without fault. ttfb
+// is the time to its first byte, or 0 if unknown, as when the response began before
+// the request was complete.
 func (p *Pool[C]) Succeeded(index int, ttfb time.Duration, now tick.Instant) {
 	p.roster.succeeded(index)
 	if p.roster.timed && ttfb > 0 {

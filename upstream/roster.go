@@ -10,31 +10,31 @@ import (
 	"lb/loop/tick"
 )
 
-// roster is the backends of a pool as far as picking goes: which may be picked
-// now, what each of them weighs, and the strategy. What follows from the states
-// on the board is worked out when the board's version changes and not at each
-// pick, so a pick costs the same however many backends are out.
+// roster is the backends of a pool as picking sees them: which may be picked now,
+// what each weighs, and the strategy. It is recomputed when the board's version
+// changes and not at each pick, so a pick costs the same however many backends are
+// out.
 type roster struct {
 	board     *board.Board
 	at        Seat
 	entries   []entry
 	eject     config.Eject
 	slowStart time.Duration
-	timed     bool // the strategy goes by the time to first byte
+	timed     bool // the strategy uses the time to first byte
 	picker    picker
 	sticky    stickyTable
 	inFlight  inFlight
 	rand      rand.PCG
 	notify    func(Change) // may be nil
 
-	version uint64       // of the board, that what follows is worked out from
-	weights uint64       // counts the changes of weights
-	until   tick.Instant // when time alone changes something: an ejection is over
-	ramping tick.Instant // until then some backend is in slow start
-	best    tier         // of those that are open; draining or worse: none is
-	open    []int32      // index of those that may be picked, in order
-	spare   []int32      // backups that come in when all of open have been tried
-	why     Why          // when open is empty
+	version uint64       // version of the board that the fields below were computed from
+	weights uint64       // counts changes of weights
+	until   tick.Instant // when time alone changes something: an ejection ends
+	ramping tick.Instant // until then at least one backend is in slow start
+	best    tier         // tier of the open backends; draining or above: none is open
+	open    []int32      // indexes of those that may be picked, in order
+	spare   []int32      // backups, used when all of open have been tried
+	why     Why          // valid if open is empty
 	turn    int          // where the next search through open begins
 }
 
@@ -49,37 +49,37 @@ type member struct {
 // entry is one backend of a roster.
 type entry struct {
 	member
-	weight    uint64 // what it weighs now
-	given     uint64 // by the configuration
-	limit     uint64 // attempts over all loops; 0: any
+	weight    uint64 // in use now
+	given     uint64 // configured
+	limit     uint64 // attempts over all loops; 0: no limit
 	drain     bool
 	backup    bool
 	tier      tier
 	recovered tick.Instant // 0: not in slow start
 }
 
-// tier is how good a backend is: a roster opens the best that there are.
+// tier ranks backends. A roster opens only its best tier that is not empty.
 type tier uint8
 
 const (
 	primary tier = iota
 	backup
-	ejectedPrimary // if all others are out: faults alone never empty a pool
+	ejectedPrimary // used if all better ones are out: faults alone never empty a pool
 	ejectedBackup
-	draining // gets nothing new, but what is sticky goes on
-	disabled // not even that
+	draining // nothing new, but sticky clients may go on
+	disabled // not even those
 	down
 	tiers
 )
 
-// picker is one strategy and its state in this loop. None of it allocates once
-// it is made.
+// picker is one strategy with its state in this loop. It allocates only when it is
+// made.
 type picker interface {
-	// renew is called when r.open may have changed, which is not empty, or, as
-	// r.weights tells, weights have.
+	// renew is called when r.open (never empty here) or, if r.weights changed, the
+	// weights may have changed.
 	renew(r *roster)
-	// next returns the index of an open backend, or pass: try again; or none: it
-	// knows that all those that were not tried are full.
+	// next returns the index of an open backend; or pass, to be called again; or
+	// none, if it knows that all untried backends are full.
 	next(r *roster, d draw) int
 }
 
@@ -88,17 +88,17 @@ const (
 	none = -2
 )
 
-// draw is what a picker is told of the pick.
+// draw is what a picker knows about the pick.
 type draw struct {
 	tried *Tried
-	again bool // something was tried before
-	try   int  // counts the calls for one pick
+	again bool // the exchange has tried a backend before
+	try   int  // counts the calls of next for one pick
 	key   uint64
 	now   tick.Instant
 }
 
-// lookAhead is how many choices of the strategy are looked at before the pool is
-// searched through: those before may be tried, or full.
+// lookAhead is how often the strategy may choose a backend that is tried or full
+// before the whole pool is searched.
 const lookAhead = 32
 
 const never = tick.Instant(math.MaxInt64)
@@ -120,8 +120,8 @@ func (r *roster) init(cfg config.Pool, b *board.Board, members []member, at Seat
 	r.picker = newPicker(cfg, r)
 }
 
-// newPicker returns the picker of cfg.Strategy, which config has checked. All
-// strategies there are meet here.
+// newPicker returns the picker for cfg.Strategy, which config has checked. Every
+// strategy is listed here.
 func newPicker(cfg config.Pool, r *roster) picker {
 	n := len(r.entries)
 	switch cfg.Strategy {
@@ -139,17 +139,17 @@ func newPicker(cfg config.Pool, r *roster) picker {
 	return newRoundRobin(r.entries, r.at)
 }
 
-// look makes r true at now.
-func (r *roster) look(now tick.Instant) {
+// refresh recomputes what may be picked if the board changed or an ejection ended.
+func (r *roster) refresh(now tick.Instant) {
 	if now >= r.until || r.board.Version() != r.version {
 		r.renew(now)
 	}
 }
 
-// renew works out again what may be picked, and restores those whose ejection is
+// renew recomputes what may be picked, and restores backends whose ejection is
 // over.
 func (r *roster) renew(now tick.Instant) {
-	r.version = r.board.Version() // before the states: what changes now is seen the next time
+	r.version = r.board.Version() // read before the states: a change during renew is seen next time
 	r.until, r.ramping = never, 0
 	var count [tiers]int
 	weighed := false
@@ -192,8 +192,7 @@ func (r *roster) renew(now tick.Instant) {
 	}
 }
 
-// weigh makes weight what the backend weighs now, and returns true if that is
-// another than before.
+// weigh updates weight and returns true if it changed.
 func (e *entry) weigh() (changed bool) {
 	weight := e.given
 	if w := e.state.WeightOverride.Load(); w != 0 {
@@ -225,7 +224,8 @@ func (r *roster) tierOf(i int, now tick.Instant) tier {
 	return primary
 }
 
-// isEjected reports whether a backend is ejected, and restores it when that is over.
+// isEjected reports whether a backend is ejected, and restores it if its time is
+// over.
 func (r *roster) isEjected(i int, now tick.Instant) bool {
 	until := tick.Instant(r.entries[i].state.EjectedUntil.Load())
 	if until > now {
@@ -238,9 +238,9 @@ func (r *roster) isEjected(i int, now tick.Instant) bool {
 	return false
 }
 
-// pick returns the index of a backend, at which it has counted an attempt.
+// pick returns the index of a backend after counting an attempt there.
 func (r *roster) pick(ask Ask, now tick.Instant) (index int, why Why) {
-	r.look(now)
+	r.refresh(now)
 	if len(ask.Sticky) > 0 {
 		if i, ok := r.sticky.find(ask.Sticky); ok && r.stays(i) && !ask.Tried.Has(i) && r.reserve(i) {
 			return i, Picked
@@ -265,7 +265,7 @@ func (r *roster) pick(ask Ask, now tick.Instant) (index int, why Why) {
 	return r.search(d.tried)
 }
 
-// stays reports whether a client that was at a backend before may go on there.
+// stays reports whether a client with a sticky cookie may go on at this backend.
 func (r *roster) stays(i int) bool {
 	return r.entries[i].tier == draining || r.isOpen(i)
 }
@@ -273,10 +273,10 @@ func (r *roster) stays(i int) bool {
 // isOpen reports whether a backend may be picked.
 func (r *roster) isOpen(i int) bool { return r.entries[i].tier == r.best && r.best < draining }
 
-// search goes through all that are open for one that was not tried and has room,
-// then through the backups, and at last takes any that was tried. One that is
-// full is waited for: it is not out, so that backups would come in, and better
-// than one that has just failed.
+// search looks for an untried backend with room among the open ones, then among the
+// backups, then for any tried one. If it finds only full ones the exchange waits:
+// full is not down, so no backup takes over, and waiting beats a backend that just
+// failed.
 func (r *roster) search(tried *Tried) (index int, why Why) {
 	for _, list := range [...][]int32{r.open, r.spare} {
 		full := false
@@ -298,7 +298,7 @@ func (r *roster) search(tried *Tried) (index int, why Why) {
 	return r.search(nil)
 }
 
-// reserve counts an attempt at a backend, false if it is full.
+// reserve counts an attempt at a backend, or returns false if the backend is full.
 func (r *roster) reserve(i int) bool {
 	e := &r.entries[i]
 	if e.limit == 0 {
@@ -310,5 +310,5 @@ func (r *roster) reserve(i int) bool {
 	return true
 }
 
-// load returns the attempts at work at a backend, over all loops.
+// load returns the active attempts at a backend, over all loops.
 func (r *roster) load(i int) uint64 { return r.board.InFlight(r.entries[i].id) }

@@ -12,8 +12,8 @@ import (
 	"lb/loop/tick"
 )
 
-// may returns the Indexes that a pool picks of its own accord, in order, and the
-// reason when there is none. The picks are more than enough to come by all.
+// may returns the indexes that a pool picks, in order, or the reason if there is
+// none. It picks often enough to find all of them.
 func may(p *Pool[*conn], now tick.Instant) (list []int, why Why) {
 	k := newKeys(5)
 	for range 60 * len(p.Backends) {
@@ -30,9 +30,10 @@ func may(p *Pool[*conn], now tick.Instant) (list []int, why Why) {
 	return list, Picked
 }
 
-// state returns a pool with its backends in states as a word of letters says, one for each:
-// u up, d down, e ejected, w draining (wound down), x disabled, c drained by the
-// configuration; U, D, E and W the same of a backup; . as it is, B a backup.
+// state returns a pool whose backends have the states in letters, one each: u
+// up, d down, e ejected, w draining (winding down), x disabled, c drained by the
+// configuration; U, D, E and W the same for a backup; . unchanged, B an
+// unchanged backup.
 func (b *build) state(letters string) (*Pool[*conn], *board.Board) {
 	for i, l := range letters {
 		b.Backends[i].Backup = l >= 'A' && l <= 'Z'
@@ -64,7 +65,7 @@ func TestAvailable(t *testing.T) {
 		why    Why
 	}{
 		{"..", []int{0, 1}, Picked},
-		{".u", []int{0, 1}, Picked}, // not checked yet is no reason
+		{".u", []int{0, 1}, Picked}, // not checked yet: usable
 		{"d.", []int{1}, Picked},
 		{"dd", nil, Down},
 		{"e.", []int{1}, Picked},
@@ -78,7 +79,7 @@ func TestAvailable(t *testing.T) {
 		{"ce", []int{1}, Picked},
 		{".B.", []int{0, 2}, Picked},
 		{"dBd", []int{1}, Picked},
-		{"eBd", []int{1}, Picked}, // a backup that works goes before one that is ejected
+		{"eBd", []int{1}, Picked}, // a working backup goes before an ejected backend
 		{"eBu", []int{2}, Picked},
 		{"eEd", []int{0}, Picked},
 		{"dEd", []int{1}, Picked},
@@ -96,8 +97,8 @@ func TestAvailable(t *testing.T) {
 	}
 }
 
-// TestAvailableModel: under random changes of state a pick is always of the best
-// that there are, and its shares are those of the weights among them.
+// TestAvailableModel: under random changes of state, picks are always from the best
+// tier, and shared by weight within it.
 func TestAvailableModel(t *testing.T) {
 	eachStrategy(t, func(t *testing.T, strategy string) {
 		for seed := range uint64(20) {
@@ -145,7 +146,7 @@ func TestAvailableModel(t *testing.T) {
 	})
 }
 
-// modelTier says how good a backend is, 0 the best, 4 and above not to be used.
+// modelTier ranks a backend: 0 is best, 4 and above must not be used.
 func modelTier(b config.Backend, s *board.State, now tick.Instant) (tier int) {
 	if board.Health(s.Health.Load()) == board.Down || s.Admin.Load() != uint64(board.Enabled) || b.Drain {
 		return 4
@@ -159,8 +160,8 @@ func modelTier(b config.Backend, s *board.State, now tick.Instant) (tier int) {
 	return tier
 }
 
-// TestSharesOfTheRest: what is left when others are out is shared by weight, and
-// by round_robin exactly and in turns.
+// TestSharesOfTheRest: when some backends are out the rest are shared by weight; by
+// round_robin exactly, and in turns.
 func TestSharesOfTheRest(t *testing.T) {
 	eachStrategy(t, func(t *testing.T, strategy string) {
 		p, _ := buildOf(strategy, 5, 1, 3, 2, 9).state("d.e.x")
@@ -175,8 +176,8 @@ func TestSharesOfTheRest(t *testing.T) {
 	})
 }
 
-// TestTriedIsNotPickedAgain: at each strategy and size every backend is tried
-// once before any is tried again, backups last.
+// TestTriedIsNotPickedAgain: for each strategy and size every backend is tried once
+// before any is tried again, backups last.
 func TestTriedIsNotPickedAgain(t *testing.T) {
 	eachStrategy(t, func(t *testing.T, strategy string) {
 		for _, n := range []int{1, 2, 3, 10, 300} {
@@ -203,8 +204,8 @@ func TestTriedIsNotPickedAgain(t *testing.T) {
 	})
 }
 
-// TestMaxConnections: the limits of all backends are used up and never exceeded,
-// then the pool is full; a place that is given back can be had again.
+// TestMaxConnections: all limits are used up and never exceeded, then the pool is
+// full. A released place can be used again.
 func TestMaxConnections(t *testing.T) {
 	eachStrategy(t, func(t *testing.T, strategy string) {
 		for _, n := range []int{1, 2, 10, 100} {
@@ -248,8 +249,8 @@ func TestMaxConnections(t *testing.T) {
 	})
 }
 
-// TestFullIsNotDown: what is full is waited for; backups are for when others are
-// out; and a retry waits rather than go back to one that it has tried.
+// TestFullIsNotDown: an exchange waits for a full backend; backups are for when others
+// are out, and a retry waits rather than return to a backend that it has tried.
 func TestFullIsNotDown(t *testing.T) {
 	set := buildOf(config.RoundRobin, 1, 1, 1)
 	set.Backends[0].MaxConnections = 1
@@ -270,7 +271,7 @@ func TestFullIsNotDown(t *testing.T) {
 	}
 }
 
-// TestRoundRobinGoesOn: changes of state do not make round_robin begin again.
+// TestRoundRobinGoesOn: changes of state do not restart round_robin.
 func TestRoundRobinGoesOn(t *testing.T) {
 	p, shared := buildOf(config.RoundRobin, 1, 1, 1, 1).pool()
 	counts := make([]int, 4)
@@ -285,8 +286,8 @@ func TestRoundRobinGoesOn(t *testing.T) {
 	}
 }
 
-// TestPickNoAllocEver: no strategy allocates for a pick, a retry, a change of
-// state or a full pool.
+// TestPickNoAllocEver: no strategy allocates for a pick, a retry, a change of state
+// or a full pool.
 func TestPickNoAllocEver(t *testing.T) {
 	eachStrategy(t, func(t *testing.T, strategy string) {
 		set := buildOf(strategy, equal(20, 3)...)
@@ -354,7 +355,7 @@ func BenchmarkStrategies(b *testing.B) {
 	}
 }
 
-// BenchmarkRenew is what a loop pays for a change of state.
+// BenchmarkRenew is the cost of a change of state to a loop.
 func BenchmarkRenew(b *testing.B) {
 	for _, strategy := range strategies {
 		p, _ := buildOf(strategy, equal(1000, 1)...).pool()

@@ -1,26 +1,25 @@
 package upstream
 
-// sequenceMax bounds the sequence of a pool, in entries of 4 bytes; weights that
-// would be rounded to nothing add at most one entry for each backend.
+// sequenceMax bounds a pool's sequence, in entries of 4 bytes. Weights that would
+// round to nothing add at most one entry for each backend.
 const sequenceMax = 65536
 
-// roundRobin is smooth weighted round robin. nginx's rule says which backend
-// comes next from the current weights of all of them, which costs a pass over
-// the pool for each pick. Its choices repeat, with the sum of the weights as
-// their period, so they are worked out once and a pick is a step along them.
-// What may not be picked is left out of the steps: the others keep their order
-// and their shares.
+// roundRobin is smooth weighted round robin. nginx computes each choice from the
+// current weights of all backends, one pass over the pool for every pick. Its
+// choices repeat with the sum of the weights as period, so here they are computed
+// once and a pick is one step along them. Backends that may not be picked are left
+// out of the steps; the others keep their order and shares.
 //
-// Retries walk with a cursor of their own: first picks keep their exact shares
-// whatever fails, and the load of a failing backend is spread over all others
-// by weight, not put on the one that follows it in the sequence.
+// Retries use a cursor of their own: first picks keep their exact shares whatever
+// fails, and the load of a failing backend spreads over all others by weight
+// instead of hitting the one that follows it.
 type roundRobin struct {
-	sequence []int32 // index of a backend, one period
-	steps    []int32 // places in sequence, in order, of those that are open
-	first    int     // in steps, for an exchange's first pick
-	retry    int     // in steps, for its further ones
-	isOpen   []bool  // by index; only renew's
-	weights  uint64  // of the roster, that sequence is made from
+	sequence []int32 // indexes of backends, one period
+	steps    []int32 // indexes into sequence of the open backends, in order
+	first    int     // index into steps for an exchange's first pick
+	retry    int     // index into steps for its retries
+	isOpen   []bool  // by index; used by renew only
+	weights  uint64  // roster.weights that sequence was built from
 }
 
 func newRoundRobin(entries []entry, at Seat) *roundRobin {
@@ -34,7 +33,7 @@ func newRoundRobin(entries []entry, at Seat) *roundRobin {
 	return r
 }
 
-// weightsOf returns what backends weigh now.
+// weightsOf returns the weights in use now.
 func weightsOf(entries []entry) []int {
 	weights := make([]int, len(entries))
 	for i := range entries {
@@ -43,8 +42,8 @@ func weightsOf(entries []entry) []int {
 	return weights
 }
 
-// renew goes on from the same places in the sequence. In one of other weights
-// these are as far from its beginning as in the one before.
+// renew keeps both cursors at their places in the sequence; after a change of
+// weights, at the same fraction of the new one.
 func (rr *roundRobin) renew(r *roster) {
 	first, retry := rr.steps[rr.first], rr.steps[rr.retry]
 	if rr.weights != r.weights {
@@ -73,8 +72,7 @@ func (rr *roundRobin) renew(r *roster) {
 	rr.retry %= len(rr.steps)
 }
 
-// along returns the place in a sequence of a length that is as far from its
-// beginning as that of a cursor in this one.
+// along scales a cursor's place in this sequence to one of another length.
 func (rr *roundRobin) along(cursor, length int) int {
 	return int(rr.steps[cursor]) * length / len(rr.sequence)
 }
@@ -104,8 +102,8 @@ func (rr *roundRobin) step(cursor *int) int {
 	return int(index)
 }
 
-// shorten returns weights of the same proportions with a sum that is as small
-// as can be. Above sequenceMax they are rounded down, none of them to 0.
+// shorten returns weights in the same proportions with the smallest sum. If the sum
+// still exceeds sequenceMax they are rounded down, but none to 0.
 func shorten(weights []int) []int {
 	weights = divide(weights)
 	sum := total(weights)
@@ -143,20 +141,20 @@ func total(weights []int) (sum int) {
 	return sum
 }
 
-// group is the backends of one weight. Among them the rule takes turns in the
-// order of index, so only one of them is in question at each step.
+// group is the backends of one weight. They take turns by index, so each step
+// considers only one of them.
 type group struct {
-	weight, current int // current is that of the member whose turn it is
-	turns           int // taken by every member, behind those of members before turn
-	turn            int // in members
+	weight, current int // current belongs to the member whose turn it is
+	turns           int // complete turns taken by every member
+	turn            int // index into members
 	members         []int32
 }
 
-// smooth returns one period of nginx's smooth weighted round robin: at each
-// step the current weight of every backend grows by its weight, the greatest
-// (the first of equals) is chosen, and loses the sum of all weights. A step
-// looks at the distinct weights, of which few fit below sequenceMax, and not at
-// the backends.
+// smooth returns one period of nginx's smooth weighted round robin: at each step
+// the current weight of every backend grows by its weight, the greatest (first
+// among equals) is chosen, and it loses the sum of all weights. A step looks at
+// each distinct weight, of which few fit below sequenceMax, instead of at each
+// backend.
 func smooth(weights []int) []int32 {
 	groups := groupByWeight(weights)
 	sum := total(weights)
@@ -181,7 +179,7 @@ func smooth(weights []int) []int32 {
 
 func groupByWeight(weights []int) []group {
 	var groups []group
-	place := make(map[int]int) // weight to its group
+	place := make(map[int]int) // index in groups, by weight
 	for i, w := range weights {
 		g, ok := place[w]
 		if !ok {

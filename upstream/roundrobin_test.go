@@ -26,7 +26,8 @@ func poolOf(weights []int, loop, loops int) *Pool[*conn] {
 	return NewPool(cfg, shared, backendsOf(cfg, shared, 0, loop), Seat{Slot: loop, Place: loop, Loops: loops})
 }
 
-// pickOf picks and ends the attempt at once; below 0: there is none.
+// pickOf picks and ends the attempt at once. It returns a number below 0 if
+// there is none.
 func pickOf(p *Pool[*conn], tried *Tried) int {
 	b, why := p.Pick(Ask{Tried: tried}, 1)
 	if why == Picked {
@@ -46,7 +47,7 @@ func letters(p *Pool[*conn], n int) string {
 	return s.String()
 }
 
-// nginx is ngx_http_upstream_get_peer without failures, as it is written there.
+// nginx is ngx_http_upstream_get_peer without failures, written as in nginx.
 func nginx(weights []int, n int) []int32 {
 	current := make([]int, len(weights))
 	var picks []int32
@@ -105,8 +106,8 @@ func TestPickIsNginx(t *testing.T) {
 	}
 }
 
-// TestPickExact: over a cycle each backend is picked exactly as often as its
-// weight says, wherever the cycle begins, and never far from it in between.
+// TestPickExact: over a cycle each backend is picked exactly as often as its weight
+// says, wherever the cycle begins, and at no point is it far behind or ahead.
 func TestPickExact(t *testing.T) {
 	thousand := make([]int, 1000)
 	for i := range thousand {
@@ -132,8 +133,8 @@ func TestPickExact(t *testing.T) {
 	}
 }
 
-// TestPickNoRepeats: with equal weights nobody is picked twice before all others
-// have had their turn, at any number of backends.
+// TestPickNoRepeats: with equal weights no backend is picked twice before all
+// others have had their turn, for any number of backends.
 func TestPickNoRepeats(t *testing.T) {
 	for _, n := range []int{2, 3, 10, 1000} {
 		p := poolOf(equal(n, 65535), 0, 1)
@@ -145,8 +146,8 @@ func TestPickNoRepeats(t *testing.T) {
 	}
 }
 
-// TestSequenceBound: the sequence stays short whatever the weights, and every
-// backend is in it about as often as it should.
+// TestSequenceBound: the sequence is short whatever the weights, and every backend
+// is in it about as often as it should be.
 func TestSequenceBound(t *testing.T) {
 	for _, weights := range [][]int{
 		{65535, 65534},
@@ -183,7 +184,7 @@ func poolConfig(weights []int) []config.Backend {
 }
 
 // TestStagger: loops that begin together do not all begin with the same backend;
-// together their first picks are shared out as one loop's would be.
+// together their first picks are shared as those of one loop.
 func TestStagger(t *testing.T) {
 	for _, tc := range []struct {
 		weights []int
@@ -206,8 +207,8 @@ func TestStagger(t *testing.T) {
 	}
 }
 
-// TestPickTried: a backend that was tried is not picked again while there is one
-// that was not, at any number of backends, weights and tried ones.
+// TestPickTried: no tried backend is picked while there is an untried one, for any
+// number of backends, weights and tried ones.
 func TestPickTried(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
@@ -239,8 +240,8 @@ func TestPickTried(t *testing.T) {
 	}
 }
 
-// TestRetriesKeepShares: one of three backends fails every time. First picks go
-// on as if it did not, and its load is spread evenly over the two others.
+// TestRetriesKeepShares: one of three backends always fails. First picks are not
+// affected, and its load is spread evenly over the other two.
 func TestRetriesKeepShares(t *testing.T) {
 	const exchanges, failing = 3000, 1
 	p := poolOf([]int{1, 1, 1}, 0, 1)
@@ -335,7 +336,7 @@ func BenchmarkPick(b *testing.B) {
 	}
 }
 
-// BenchmarkNewPool is what a loop pays when it begins, at the worst weights.
+// BenchmarkNewPool is a cost at the start of a loop, for the worst weights.
 func BenchmarkNewPool(b *testing.B) {
 	weights := make([]int, 1000)
 	for i := range weights {

@@ -8,70 +8,71 @@ import (
 	"lb/config"
 )
 
-// Router finds the route of a request. It is not changed once it is made, so all
-// loops of a process may share one.
+// Router finds the route of a request. It is immutable, so all loops of a process
+// may share one.
 //
-// A route's host is exact, or "*.example.com" for any name below example.com at
-// any depth, or any; it is compared without regard to case, port and a dot at
-// the end. Its path is a prefix of whole segments, compared byte by byte: "/api"
-// takes /api and /api/x and not /apix; "/api/" takes /api/x and not /api; what
-// is percent-encoded in another way is another path. An exact host wins over a
-// wildcard, a longer wildcard over a shorter, and that over no host; within one
-// host the longest path wins; of routes with the same host and path it is the
-// first in the file whose methods and headers fit. A route that does not fit
-// gives way to the next best.
+// A route's host is exact; "*.example.com" for any name below example.com, at any
+// depth; or empty for any host. Case, the port and a final dot do not count. Its
+// path is a prefix of whole segments, compared byte by byte: "/api" takes /api and
+// /api/x but not /apix; "/api/" takes /api/x but not /api. Percent-encoding is not
+// decoded: another encoding is another path. An exact host wins over a wildcard, a
+// longer wildcard over a shorter one, any wildcard over no host. Within a host the
+// longest path wins; for the same host and path, the first in the file whose
+// methods and headers match. A route that does not match gives way to the next
+// best.
 //
-// It costs a pass over the host, and one over the path for each host that fits
-// until one has a route, with a look into a table at each border of a label or
-// segment. More routes do not make it longer, but those that differ only in
-// methods and headers are asked one after another.
+// A match costs one pass over the host, and one over the path for each matching
+// host until one has a route, with a table lookup at each border of a label or
+// segment. More routes do not add to it, except those that differ only in methods
+// and headers: they are tried one after another.
 type Router struct {
 	hosts  []host   // by number; 0 is any host
-	names  []place  // open table of hosts, by number
-	paths  []place  // open table of the first rules with a host and path
+	names  []place  // hash table: hosts by name
+	paths  []place  // hash table: prefixes by host and path
 	prefix []prefix // by number
-	rules  []rule   // as the routes
+	rules  []rule   // in the order of the routes
 }
 
-// host is one host of the routes, and where its paths are.
+// host is one host of the routes, with its paths.
 type host struct {
-	name    string // in lower case; a wildcard's begins with its dot
-	less    int32  // number of the next less exact one that fits all its names; -1: none
-	all     int32  // the rule for all paths; -1: none
-	longest int    // of its paths, in bytes
-	slashed bool   // some path of it ends in a slash
+	name    string // lower case; a wildcard's begins with the dot
+	less    int32  // number of the next less exact host for the same names, or -1
+	all     int32  // first rule for all paths, or -1
+	longest int    // length of its longest path, in bytes
+	slashed bool   // one of its paths ends in a slash
 }
 
-// place is a place in an open table, of a size that is a power of two.
+// place is an entry of a hash table with open addressing; the table's size is a
+// power of two.
 type place struct {
 	hash uint64
-	what int32 // number of a host, or of a prefix, + 1; 0: the place is free
+	what int32 // number of a host or prefix, + 1; 0: free
 }
 
 // prefix is one path of one host.
 type prefix struct {
 	host int32
 	path string
-	rule int32 // the first of those with this host and path
+	rule int32 // first rule with this host and path
 }
 
-// rule is what else a route asks for.
+// rule is what a route asks for besides host and path.
 type rule struct {
 	methods []string
 	headers []config.Field
-	next    int32 // the next with the same host and path, in the order of the file; -1: none
+	next    int32 // next rule with the same host and path, in file order, or -1
 }
 
-// Request is what a route may ask of a request beside its host and path.
+// Request lets a route ask for more than host and path.
 type Request interface {
 	// MethodIs reports whether the method is name.
 	MethodIs(name string) bool
-	// HeaderIs reports whether the request has a field with that name, which is in
-	// lower case, and exactly that value.
+	// HeaderIs reports whether the request has a field with exactly this value. name
+	// is in lower case.
 	HeaderIs(name, value string) bool
 }
 
-// NewRouter returns the router of some routes, which config has checked.
+// NewRouter returns the router for routes, which config has checked.
 func NewRouter(routes []config.Route) *Router {
 	size := 8
 	for size < 4*(len(routes)+1) {
@@ -83,7 +84,7 @@ func NewRouter(routes []config.Route) *Router {
 		rules: make([]rule, len(routes)),
 	}
 	t.addHost("")
-	for i, route := range slices.Backward(routes) { // so that each goes before those behind it
+	for i, route := range slices.Backward(routes) { // backwards, because add puts each route before the later ones
 		t.rules[i] = rule{methods: route.Methods, headers: route.Headers, next: -1}
 		t.add(route, int32(i))
 	}
@@ -94,8 +95,8 @@ func NewRouter(routes []config.Route) *Router {
 	return t
 }
 
-// Match returns the index of the route that takes a request, -1 if none does.
-// host is what its Host field says, and path its path, with or without a query.
+// Match returns the index of the route for a request, or -1 if there is none. host
+// is the value of its Host field; path may include the query.
 func (t *Router) Match(host, path []byte, r Request) int {
 	for number := t.findHost(bareHost(host), true); number >= 0; number = t.hosts[number].less {
 		if best := t.matchPath(number, path, r); best >= 0 {
@@ -105,7 +106,7 @@ func (t *Router) Match(host, path []byte, r Request) int {
 	return -1
 }
 
-// matchPath returns the rule of a host with the longest path that fits, or -1.
+// matchPath returns the rule of a host with the longest matching path, or -1.
 func (t *Router) matchPath(number int32, path []byte, r Request) (best int) {
 	h := &t.hosts[number]
 	best = t.fit(h.all, r)
@@ -139,7 +140,7 @@ func (t *Router) matchPath(number int32, path []byte, r Request) (best int) {
 	return best
 }
 
-// fit returns the first of the rules from number on that takes r, or -1.
+// fit returns the first rule in the list from number on that takes r, or -1.
 func (t *Router) fit(number int32, r Request) int {
 	for ; number >= 0; number = t.rules[number].next {
 		if t.rules[number].takes(r) {
@@ -164,7 +165,7 @@ func (r *rule) takes(req Request) bool {
 func (t *Router) add(route config.Route, number int32) {
 	at := t.addHost(strings.TrimPrefix(route.Host, "*"))
 	h := &t.hosts[at]
-	if route.Path == "/" || route.Path == "" { // all, even the "*" of OPTIONS
+	if route.Path == "/" || route.Path == "" { // every path, even the "*" of OPTIONS
 		t.rules[number].next, h.all = h.all, number
 		return
 	}
@@ -182,7 +183,7 @@ func (t *Router) add(route config.Route, number int32) {
 	put(t.paths, hash, len(t.prefix))
 }
 
-// addHost returns the number of a host, a new one if it has none.
+// addHost returns the number of a host, adding it if it is new.
 func (t *Router) addHost(name string) int32 {
 	hash := hostHash
 	for i := len(name) - 1; i >= 0; i-- {
@@ -196,8 +197,8 @@ func (t *Router) addHost(name string) int32 {
 	return int32(len(t.hosts) - 1)
 }
 
-// findHost returns the number of the most exact host that fits a name, or, if
-// not exact, of the most exact wildcard.
+// findHost returns the number of the most exact host for a name; unless exact is
+// set, only wildcards count.
 func (t *Router) findHost(name []byte, exact bool) int32 {
 	if len(t.hosts) == 1 {
 		return 0
@@ -214,7 +215,7 @@ func (t *Router) findHost(name []byte, exact bool) int32 {
 	return best
 }
 
-// lookHost returns the number of the host with exactly that name, or -1.
+// lookHost returns the number of the host with exactly this name, or -1.
 func (t *Router) lookHost(hash uint64, name []byte) int32 {
 	mask := len(t.names) - 1
 	for at := int(avalanche(hash)) & mask; t.names[at].what != 0; at = (at + 1) & mask {
@@ -226,7 +227,7 @@ func (t *Router) lookHost(hash uint64, name []byte) int32 {
 	return -1
 }
 
-// findPath returns the prefix of a host with exactly that path, or nil.
+// findPath returns the prefix with exactly this host and path, or nil.
 func (t *Router) findPath(hash uint64, host int32, path []byte) *prefix {
 	mask := len(t.paths) - 1
 	for at := int(avalanche(hash)) & mask; t.paths[at].what != 0; at = (at + 1) & mask {
@@ -240,7 +241,7 @@ func (t *Router) findPath(hash uint64, host int32, path []byte) *prefix {
 	return nil
 }
 
-// put puts what, which is above 0, into a table with a free place.
+// put adds what, which is above 0, to a table that is not full.
 func put(table []place, hash uint64, what int) {
 	mask := len(table) - 1
 	at := int(avalanche(hash)) & mask
@@ -250,8 +251,8 @@ func put(table []place, hash uint64, what int) {
 	table[at] = place{hash, int32(what)}
 }
 
-// Hosts are hashed from their end and paths from their start, with FNV-1a: byte
-// by byte, so that every border on the way has its hash.
+// Hosts are hashed from their end and paths from their start, byte by byte with
+// FNV-1a, so that every border on the way has its hash.
 const (
 	hostHash  uint64 = 0xcbf29ce484222325
 	hashPrime uint64 = 0x100000001b3
@@ -262,7 +263,7 @@ func hashByte(hash uint64, c byte) uint64 { return (hash ^ uint64(c)) * hashPrim
 // pathHash returns the hash of a host's empty path.
 func pathHash(host int32) uint64 { return avalanche(hostHash + uint64(host)) }
 
-// bareHost returns host without its port, brackets and the dot at its end.
+// bareHost returns host without its port, brackets and final dot.
 func bareHost(host []byte) []byte {
 	if len(host) > 0 && host[0] == '[' {
 		if end := bytes.IndexByte(host, ']'); end > 0 {

@@ -9,7 +9,7 @@ import (
 	"lb/config"
 )
 
-// request is what a route may ask of one, as "GET name=value name=value".
+// request is a request's method and fields, as "GET name=value name=value".
 type request string
 
 func (r request) MethodIs(name string) bool {
@@ -102,7 +102,7 @@ func TestRouterPath(t *testing.T) {
 		{"", "/", -1},
 		{"", "", -1},
 		{"", "*", -1},
-		{"h", "/api/v2", 5}, // the host goes before the path
+		{"h", "/api/v2", 5}, // the host counts before the path
 		{"h", "/", 4},
 		{"h", "*", 4},
 		{"h", "", 4},
@@ -115,8 +115,8 @@ func TestRouterPath(t *testing.T) {
 	}
 }
 
-// TestRouterConditions: of routes with one host and path the first that fits,
-// and what does not fit gives way: to a shorter path, then to a less exact host.
+// TestRouterConditions: of routes with the same host and path the first that
+// matches wins. If none matches, a shorter path is next, then a less exact host.
 func TestRouterConditions(t *testing.T) {
 	with := func(r config.Route, methods string, headers ...config.Field) config.Route {
 		if methods != "" {
@@ -161,7 +161,7 @@ func TestRouterEmpty(t *testing.T) {
 	}
 }
 
-// slowMatch is the rule as the doc comment of Router says it.
+// slowMatch implements the rule directly from the doc comment of Router.
 func slowMatch(routes []config.Route, host, path string, r Request) int {
 	best, bestHost, bestPath := -1, -1, -1
 	for i, route := range routes {
@@ -190,8 +190,8 @@ func slowMatch(routes []config.Route, host, path string, r Request) int {
 	return best
 }
 
-// TestRouterModel compares it with a pass over all routes, for names and paths
-// of few letters, so that nearly everything is a prefix of something.
+// TestRouterModel compares Match with a pass over all routes. Names and paths use
+// few letters, so that nearly everything is a prefix of something.
 func TestRouterModel(t *testing.T) {
 	for seed := range uint64(60) {
 		rng := rand.New(rand.NewPCG(seed, 8))
@@ -224,7 +224,7 @@ func TestRouterModel(t *testing.T) {
 	}
 }
 
-// FuzzRouter: whatever a client sends, a router answers, with a route there is.
+// FuzzRouter: for anything a client may send, Match returns an existing route or -1.
 func FuzzRouter(f *testing.F) {
 	routes := []config.Route{
 		route("a.example.com", "/api"), route("*.example.com", "/"), route("", "/img/"), route("a.example.com", "/api/v2"),
@@ -240,8 +240,8 @@ func FuzzRouter(f *testing.F) {
 	})
 }
 
-// manyRoutes returns n routes, most of them for hosts of their own and some for
-// paths of one host, and requests that they take.
+// manyRoutes returns n routes, most for hosts of their own and some for paths of
+// one host, and matching requests.
 func manyRoutes(n int) (routes []config.Route, hosts, paths [][]byte) {
 	for i := range n {
 		r := route(fmt.Sprintf("tenant-%d.example.com", i), "/api/v1")

@@ -6,19 +6,18 @@ import (
 	"lb/loop/tick"
 )
 
-// sampler draws a backend by weight at a cost that does not depend on how many
-// there are: Walker's alias method, with Vose's way to fill the columns. All
-// columns are equally wide; each belongs to one backend up to its mark, and to
-// its alias above.
+// sampler draws a backend by weight in constant time: Walker's alias method, filled
+// the way Vose does. All columns are equally wide; each belongs to one backend up
+// to its mark, and to its alias above.
 type sampler struct {
 	columns      []column // one for each open backend
-	left         []uint64 // of a weight, not yet in a column
-	small, large []int32  // columns not yet filled, and those with more than fits
+	left         []uint64 // weight not yet in a column
+	small, large []int32  // columns not yet filled; columns with more than fits
 }
 
 type column struct {
-	mark         uint32 // of 1<<32
-	index, alias int32  // index of a backend
+	mark         uint32 // in units of 1/2^32
+	index, alias int32  // of backends
 }
 
 func newSampler(backends int) sampler {
@@ -52,7 +51,7 @@ func (s *sampler) renew(r *roster) {
 	}
 }
 
-// sort puts a column where it belongs by what is left.
+// sort puts a column into small or large by what is left.
 func (s *sampler) sort(at int32, sum uint64) {
 	if s.left[at] < sum {
 		s.small = append(s.small, at)
@@ -61,7 +60,7 @@ func (s *sampler) sort(at int32, sum uint64) {
 	}
 }
 
-// draw returns the index of a backend by weight, less often in slow start.
+// draw returns the index of a backend by weight, less often during slow start.
 func (s *sampler) draw(r *roster, now tick.Instant) int {
 	i := s.drawOnce(r.rand.Uint64())
 	if now < r.ramping {
@@ -84,11 +83,11 @@ func (s *sampler) drawOnce(chance uint64) int {
 	return int(c.alias)
 }
 
-// pairTries is how often a second backend is drawn until it is another.
+// pairTries bounds how often pair draws its second backend.
 const pairTries = 4
 
-// pair draws two backends, the second one another than the first and not tried
-// if that is not too far to seek.
+// pair draws two backends. The second differs from the first and is untried, if
+// pairTries draws find such a one.
 func (s *sampler) pair(r *roster, d draw) (a, b int) {
 	a = s.draw(r, d.now)
 	for range pairTries {

@@ -2,16 +2,17 @@ package upstream
 
 import "lb/loop/tick"
 
-// A backend that has recovered, or is new, is given a growing share of its
-// weight: a tenth at once, the whole when slow_start has passed. Strategies that
-// draw or take turns pass over it with the probability of what it lacks;
-// strategies that compare loads compare them with that share of the weight.
+// A backend that is new or has recovered starts with a tenth of its weight, which
+// grows to the whole over slow_start. Strategies that draw or take turns skip it
+// with the probability of the missing share; those that compare loads use the
+// reduced weight.
 const (
 	wholeShare = 1 << 10
 	firstShare = wholeShare / 10
 )
 
-// share returns how much of its weight a backend has at now, of wholeShare.
+// share returns the part of its weight that a backend has at now, out of
+// wholeShare.
 func (r *roster) share(i int, now tick.Instant) uint64 {
 	if now >= r.ramping {
 		return wholeShare
@@ -24,17 +25,17 @@ func (r *roster) share(i int, now tick.Instant) uint64 {
 	return firstShare + uint64(float64(wholeShare-firstShare)*float64(max(0, gone))/float64(r.slowStart))
 }
 
-// weight returns what a backend weighs at now, in shares.
+// weight returns a backend's weight at now, in units of 1/wholeShare.
 func (r *roster) weight(i int, now tick.Instant) uint64 {
 	return r.entries[i].weight * r.share(i, now)
 }
 
-// admits reports whether a backend takes the turn that chance, or the strategy,
-// gives to it. Chance is any number of 32 bits.
+// admits reports whether a backend takes a turn that it was given. chance is a
+// random number of 32 bits.
 func (r *roster) admits(i int, chance uint32, now tick.Instant) bool {
 	return now >= r.ramping || uint64(chance)*wholeShare>>32 < r.share(i, now)
 }
 
-// rampTries bounds how often turns are passed on: when nearly all backends have
-// only just come back, one of them it is.
+// rampTries bounds how often a turn is passed on: if nearly all backends are in
+// slow start, one of them must take it.
 const rampTries = 16

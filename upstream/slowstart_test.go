@@ -9,7 +9,7 @@ import (
 	"lb/config"
 )
 
-// TestShare: a tenth at once, the whole at the end, and a straight line between.
+// TestShare: a tenth at first, the whole at the end, and a straight line between.
 func TestShare(t *testing.T) {
 	set := buildOf(config.RoundRobin, 1, 1)
 	set.SlowStart = 30 * time.Second
@@ -29,8 +29,8 @@ func TestShare(t *testing.T) {
 	}
 }
 
-// TestSlowStart: under each strategy a backend that recovers is given its share
-// of the picks, whichever of the ways it was out.
+// TestSlowStart: for each strategy a recovering backend gets its share of the
+// picks, in whichever way it was out.
 func TestSlowStart(t *testing.T) {
 	eachStrategy(t, func(t *testing.T, strategy string) {
 		for _, tc := range []struct {
@@ -67,8 +67,8 @@ func TestSlowStart(t *testing.T) {
 	})
 }
 
-// TestSlowStartUnderLoad: a recovered backend, which has nothing at work, does
-// not get all that comes.
+// TestSlowStartUnderLoad: a recovered backend, which has nothing active, does not
+// get everything.
 func TestSlowStartUnderLoad(t *testing.T) {
 	for _, strategy := range []string{config.LeastConn, config.P2C, config.LeastTime} {
 		set := buildOf(strategy, 1, 1, 1, 1)
@@ -82,7 +82,7 @@ func TestSlowStartUnderLoad(t *testing.T) {
 	}
 }
 
-// TestSlowStartOfAll: when all have only just come back, all of them serve.
+// TestSlowStartOfAll: when all backends have just recovered, all of them serve.
 func TestSlowStartOfAll(t *testing.T) {
 	eachStrategy(t, func(t *testing.T, strategy string) {
 		set := buildOf(strategy, equal(10, 1)...)

@@ -8,19 +8,20 @@ import (
 	"encoding/binary"
 )
 
-// stickyBytes is how much of the HMAC a cookie carries: too much to be guessed.
+// stickyBytes is how much of the HMAC a cookie carries: enough that nobody guesses
+// it.
 const stickyBytes = 16
 
-// stickyLen is the length of a cookie's value, in characters.
+// stickyLen is the length of a cookie's value in characters.
 const stickyLen = (stickyBytes*8 + 5) / 6
 
-// StickyValue returns the value of the cookie that leads back to a backend: an
-// HMAC-SHA256 of pool and backend under key, cut short. It says nothing about
-// the backend, nobody without the key can make one, and it is the same after a
-// reload, on every machine, and whatever else is in the pool.
+// StickyValue returns the value of the cookie that leads back to a backend: a
+// truncated HMAC-SHA256 of pool and backend under key. It reveals nothing about the
+// backend, cannot be made without the key, and stays the same after a reload, on
+// every machine, and whatever else is in the pool.
 func StickyValue(key []byte, pool, backend string) string {
 	mac := hmac.New(sha256.New, key)
-	var length [8]byte // so that no two pairs of names give the same text
+	var length [8]byte // so that no two pairs of names give the same input
 	binary.LittleEndian.PutUint64(length[:], uint64(len(pool)))
 	mac.Write(length[:])
 	mac.Write([]byte(pool))
@@ -28,7 +29,7 @@ func StickyValue(key []byte, pool, backend string) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:stickyBytes])
 }
 
-// UseSticky gives each backend its cookie's value, by which Pick finds it.
+// UseSticky gives each backend its cookie value, by which Pick then finds it.
 func (p *Pool[C]) UseSticky(key []byte) {
 	values := make([]string, len(p.Backends))
 	for i, b := range p.Backends {
@@ -37,7 +38,7 @@ func (p *Pool[C]) UseSticky(key []byte) {
 	p.roster.sticky = newStickyTable(values)
 }
 
-// Sticky returns the value of the cookie that leads back to a backend; "" before
+// Sticky returns the value of the cookie that leads back to a backend, or "" before
 // UseSticky.
 func (p *Pool[C]) Sticky(index int) string {
 	if p.roster.sticky.values == nil {
@@ -46,11 +47,12 @@ func (p *Pool[C]) Sticky(index int) string {
 	return p.roster.sticky.values[index]
 }
 
-// stickyTable finds a backend by its cookie's value: an open table of at least
-// twice as many places, of which the value, a random number, names the first.
+// stickyTable finds a backend by its cookie value: a hash table with open
+// addressing, at least twice as large as the pool. The value is random, so it
+// serves as its own hash.
 type stickyTable struct {
 	values []string // by index
-	places []int32  // index+1; 0: free
+	places []int32  // index + 1; 0: free
 }
 
 func newStickyTable(values []string) stickyTable {
@@ -69,8 +71,8 @@ func newStickyTable(values []string) stickyTable {
 	return t
 }
 
-// find returns the index of the backend with a value; ok is false if there is
-// none, as for a value that somebody made up.
+// find returns the index of the backend with this value; ok is false if there is
+// none, as for a made-up value.
 func (t *stickyTable) find(value []byte) (index int, ok bool) {
 	if len(value) != stickyLen || len(t.places) == 0 {
 		return 0, false
@@ -84,7 +86,7 @@ func (t *stickyTable) find(value []byte) (index int, ok bool) {
 	return 0, false
 }
 
-// place returns where in the table a value of stickyLen characters belongs.
+// place returns where the search for a value of stickyLen characters begins.
 func (t *stickyTable) place(value []byte) int {
 	return int(avalanche(binary.LittleEndian.Uint64(value)) % uint64(len(t.places)))
 }

@@ -9,7 +9,7 @@ import (
 
 var stickyKey = []byte("a key of some length")
 
-// TestStickyValue: the same for the same names and key, and for no others.
+// TestStickyValue: equal for equal names and keys, and for no others.
 func TestStickyValue(t *testing.T) {
 	want := StickyValue(stickyKey, "web", "10.0.0.1:80")
 	if len(want) != stickyLen || strings.ContainsAny(want, " ;,\"\\=+/") {
@@ -54,7 +54,8 @@ func TestStickyFind(t *testing.T) {
 	}
 }
 
-// TestStickySurvivesReload: another order, others gone and added: the same backend.
+// TestStickySurvivesReload: in another order, with others removed and added, the
+// cookie leads to the same backend.
 func TestStickySurvivesReload(t *testing.T) {
 	before := buildOf(config.RoundRobin, 1, 1, 1)
 	p, _ := before.pool()
@@ -72,22 +73,22 @@ func TestStickySurvivesReload(t *testing.T) {
 	}
 }
 
-// TestStickyPick: the cookie's backend while it may be used, another when not.
+// TestStickyPick: the cookie's backend while it may be used, else another.
 func TestStickyPick(t *testing.T) {
 	for _, tc := range []struct {
-		states string // the cookie is of the first
+		states string // the cookie is for the first backend
 		stays  bool
 	}{
 		{"..", true},
 		{"u.", true},
-		{"w.", true}, // draining is for what is new
+		{"w.", true}, // draining concerns only what is new
 		{"c.", true},
 		{"wd", true},
 		{"d.", false},
 		{"e.", false},
 		{"ee", true},
 		{"x.", false},
-		{"B.", false}, // its time as a backup is over
+		{"B.", false}, // no longer needed as a backup
 		{"Bd", true},
 	} {
 		eachStrategy(t, func(t *testing.T, strategy string) {
@@ -109,8 +110,8 @@ func TestStickyPick(t *testing.T) {
 	}
 }
 
-// TestStickyGivesWay: to another when its backend was tried, ejected while
-// draining, or is full.
+// TestStickyGivesWay: to another backend if the cookie's was tried, was ejected
+// while draining, or is full.
 func TestStickyGivesWay(t *testing.T) {
 	set := buildOf(config.RoundRobin, 1, 1)
 	set.Backends[0].MaxConnections = 1

@@ -5,16 +5,16 @@ const (
 	triedWords    = 4 // room for 256 backends without allocation
 )
 
-// Tried is the set of backends that an exchange has tried, by index. The zero
-// value is empty; it does not allocate for pools of up to 256 backends. It
-// belongs to one exchange and is not copied while it is not empty.
+// Tried is the set of backends that an exchange has tried, by index. The zero value
+// is empty. It does not allocate for pools of up to 256 backends. It belongs to one
+// exchange; do not copy it unless it is empty.
 type Tried struct {
 	few  [triedWords]uint64
-	more []uint64 // index 256 and above; kept by Reset
+	more []uint64 // for indexes from 256 on; Reset keeps the memory
 	n    int
 }
 
-// Add puts a backend into the set; again does nothing.
+// Add puts a backend into the set; a second time does nothing.
 func (t *Tried) Add(index int) {
 	word := t.word(index, true)
 	bit := uint64(1) << (index % triedWordBits)
@@ -50,8 +50,8 @@ func (t *Tried) Reset() {
 	clear(t.more)
 }
 
-// word returns the word with the bit of index, or nil where there is none yet
-// and grow is false.
+// word returns the word with the bit of index, or nil if it is missing and grow is
+// false.
 func (t *Tried) word(index int, grow bool) *uint64 {
 	i := index / triedWordBits
 	if i < triedWords {

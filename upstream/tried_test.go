@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestTried compares the set with a map under random operations, on both sides
-// of the 256 backends there is room for.
+// TestTried compares the set with a map under random operations, below and above
+// the 256 backends that need no allocation.
 func TestTried(t *testing.T) {
 	for _, backends := range []int{2, 64, 65, 256, 257, 2000} {
 		rng := rand.New(rand.NewPCG(uint64(backends), 3))

@@ -10,18 +10,19 @@ type WaitLink[X any] struct {
 	x              X
 }
 
-// WaitList holds the exchanges that wait for room at a pool, first come first
-// served, without allocation: the links are in the exchanges. One loop's waits
-// know nothing of another's, and how long one waits is the business of its own
-// timer. The zero value is empty and takes none; it is not copied.
+// WaitList holds one loop's exchanges that wait for room at a pool, first come,
+// first served. It never allocates, because the links are in the exchanges. It
+// knows nothing of other loops' lists and of time: each exchange has its own timer.
+// The zero value is empty and accepts nothing; do not copy it.
 type WaitList[X any] struct {
-	Max int // how many may wait
+	Max int // how many exchanges may wait
 
 	first, last *WaitLink[X]
 	n           int
 }
 
-// Put adds x, whose link is l, at the end; false: the list is full. l is in no list.
+// Put adds x at the end, or returns false if the list is full. l is x's link and
+// must be in no list.
 func (w *WaitList[X]) Put(l *WaitLink[X], x X) bool {
 	invariant.Check(l.list == nil, "upstream: exchange waits already")
 	if w.n >= w.Max {
@@ -38,8 +39,8 @@ func (w *WaitList[X]) Put(l *WaitLink[X], x X) bool {
 	return true
 }
 
-// First returns who has waited longest; ok is false when the list is empty. It
-// stays in the list.
+// First returns the exchange that has waited longest, and leaves it in the list; ok
+// is false if the list is empty.
 func (w *WaitList[X]) First() (x X, ok bool) {
 	if w.first == nil {
 		return x, false
@@ -47,8 +48,8 @@ func (w *WaitList[X]) First() (x X, ok bool) {
 	return w.first.x, true
 }
 
-// Remove takes the exchange with link l out, wherever it is; false if it is not
-// in the list.
+// Remove takes out the exchange with link l, wherever in the list it is. It returns
+// false if the exchange is not in this list.
 func (w *WaitList[X]) Remove(l *WaitLink[X]) bool {
 	if l.list != w {
 		return false
@@ -63,10 +64,10 @@ func (w *WaitList[X]) Remove(l *WaitLink[X]) bool {
 	} else {
 		w.last = l.earlier
 	}
-	*l = WaitLink[X]{} // keeps no exchange alive
+	*l = WaitLink[X]{} // do not keep the exchange alive
 	w.n--
 	return true
 }
 
-// Len returns how many wait.
+// Len returns how many exchanges wait.
 func (w *WaitList[X]) Len() int { return w.n }

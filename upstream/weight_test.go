@@ -9,8 +9,8 @@ import (
 	"lb/config"
 )
 
-// TestWeightOfRunTime: a weight that an operator sets counts from the next pick on
-// under each strategy, and 0 brings the one of the configuration back.
+// TestWeightOfRunTime: an operator's weight counts from the next pick on for each
+// strategy, and 0 restores the configured weight.
 func TestWeightOfRunTime(t *testing.T) {
 	eachStrategy(t, func(t *testing.T, strategy string) {
 		p, shared := buildOf(strategy, 1, 2, 1).pool()
@@ -38,7 +38,7 @@ func TestWeightOfRunTime(t *testing.T) {
 	})
 }
 
-// TestWeightOfOneThatIsOut: it counts when the backend is back.
+// TestWeightOfOneThatIsOut: the weight counts when the backend returns.
 func TestWeightOfOneThatIsOut(t *testing.T) {
 	eachStrategy(t, func(t *testing.T, strategy string) {
 		p, shared := buildOf(strategy, 1, 1).state("dd")
@@ -56,8 +56,8 @@ func TestWeightOfOneThatIsOut(t *testing.T) {
 	})
 }
 
-// TestHashMovesByWeight: with another weight the keys are as if it had been in the
-// configuration, and few of the others move.
+// TestHashMovesByWeight: after a change of weight the keys are where they would be
+// had it been configured, and few keys of the others move.
 func TestHashMovesByWeight(t *testing.T) {
 	p, shared := buildOf(config.HashOnKey, equal(10, 10)...).pool()
 	before := picks(t, p, 20_000)
@@ -74,7 +74,7 @@ func TestHashMovesByWeight(t *testing.T) {
 	}
 }
 
-// TestRoundRobinKeepsItsPlace: changes of weight that come often let nobody go short.
+// TestRoundRobinKeepsItsPlace: frequent changes of weight starve no backend.
 func TestRoundRobinKeepsItsPlace(t *testing.T) {
 	p, shared := buildOf(config.RoundRobin, equal(4, 100)...).pool()
 	counts, rng := make([]int, 4), rand.New(rand.NewPCG(1, 14))
@@ -93,8 +93,8 @@ func TestRoundRobinKeepsItsPlace(t *testing.T) {
 	}
 }
 
-// TestAnyIDs: the IDs of a pool's backends are in any order, and what others do
-// with the IDs between them is none of its business.
+// TestAnyIDs: a pool's IDs may be in any order, and what happens to the IDs between
+// them does not matter.
 func TestAnyIDs(t *testing.T) {
 	eachStrategy(t, func(t *testing.T, strategy string) {
 		set := buildOf(strategy, 1, 1, 1)
@@ -111,7 +111,7 @@ func TestAnyIDs(t *testing.T) {
 			shared.SetHealth(other, board.Down, board.ReasonConnect, 0, 1)
 			shared.Backend(0, other).InFlight.Add(100)
 		}
-		shared.Backend(0, 2).InFlight.Add(1) // another loop is at work at the second
+		shared.Backend(0, 2).InFlight.Add(1) // another loop has an attempt at the second backend
 		shared.SetHealth(9, board.Down, board.ReasonConnect, 0, 1)
 		var got []int
 		for key := uint64(1); ; key++ {
@@ -134,8 +134,8 @@ func TestAnyIDs(t *testing.T) {
 	})
 }
 
-// TestSharedBackend: two pools of two configurations count at the same backend, and
-// see each other's faults.
+// TestSharedBackend: pools of two configurations count at the same backend, and see
+// each other's faults.
 func TestSharedBackend(t *testing.T) {
 	eachStrategy(t, func(t *testing.T, strategy string) {
 		set := buildOf(strategy, 1, 1, 1)
@@ -173,8 +173,8 @@ func TestSharedBackend(t *testing.T) {
 	})
 }
 
-// TestGoOn: pools that come in each other's place, faster than each gets round, let
-// nobody go short.
+// TestGoOn: pools that replace each other before a round is complete starve no
+// backend.
 func TestGoOn(t *testing.T) {
 	counts := make([]int, 5)
 	p, shared := buildOf(config.RoundRobin, equal(5, 1)...).pool()

@@ -1,5 +1,5 @@
-// Package invariant holds the one check for our own mistakes. Built with the
-// tag "invariants" it panics; without it the check costs nothing, because On
-// is a false constant and the compiler drops the branch. Bytes from the
-// network never reach an invariant: they earn a reply or a close.
+// Package invariant checks for our own mistakes. Built with the tag "invariants" a
+// failed check panics. Without it On is a false constant, so the compiler drops the
+// check and it costs nothing. Never check bytes from the network this way: a bad
+// message gets a reply or a close.
 package invariant

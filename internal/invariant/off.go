@@ -2,8 +2,8 @@
 
 package invariant
 
-// On is true in builds with the tag "invariants".
+// On reports whether this build has the tag "invariants".
 const On = false
 
-// Check panics with what when ok is false, in builds with the tag "invariants".
+// Check panics with what if ok is false, in builds with the tag "invariants".
 func Check(bool, string) {}

@@ -11,7 +11,7 @@ import (
 	"lb/loop"
 )
 
-// TestClock: who moves it, how far, and in what order things happen.
+// TestClock: what moves the clock, how far, and in what order things happen.
 func TestClock(t *testing.T) {
 	k := New(1)
 	var events [4]loop.Event
@@ -48,7 +48,7 @@ func TestClock(t *testing.T) {
 	}
 }
 
-// TestAtOneTime: what is due at one time happens in the order it was asked for.
+// TestAtOneTime: what is due at the same time runs in the order it was asked for.
 func TestAtOneTime(t *testing.T) {
 	k := New(1)
 	var order []int
@@ -61,8 +61,7 @@ func TestAtOneTime(t *testing.T) {
 	}
 }
 
-// TestCallbacks: they run in Wait, not in the middle of a call of the loop, and
-// may answer.
+// TestCallbacks: they run in Wait, not within a call of the loop, and may send.
 func TestCallbacks(t *testing.T) {
 	k := New(1)
 	var got []string
@@ -96,7 +95,7 @@ func TestCallbacks(t *testing.T) {
 	}
 }
 
-// TestDelay: bytes come in order, in time, and the end behind them.
+// TestDelay: bytes come in order and in time, and the end after them.
 func TestDelay(t *testing.T) {
 	k := New(5)
 	k.Faults.Delay = 10 * time.Millisecond
@@ -122,8 +121,7 @@ func TestDelay(t *testing.T) {
 	}
 }
 
-// TestConnectDelay: a client that sends before its connect is through is not
-// heard before that.
+// TestConnectDelay: bytes that a client sends before it is connected come after that.
 func TestConnectDelay(t *testing.T) {
 	k := New(2)
 	k.Faults.ConnectDelay = time.Second
@@ -143,7 +141,7 @@ func TestConnectDelay(t *testing.T) {
 	}
 }
 
-// TestSameSeedSameRun: the seed alone decides, to the last line of the trace.
+// TestSameSeedSameRun: the seed alone decides, down to the last line of the trace.
 func TestSameSeedSameRun(t *testing.T) {
 	run := func(seed uint64) string {
 		var trace strings.Builder

@@ -8,7 +8,7 @@ import (
 	"lb/loop"
 )
 
-// TestEdges: one event for each change, telling what changed, and none besides.
+// TestEdges: one event for each change, saying what changed, and no other events.
 func TestEdges(t *testing.T) {
 	const r, w, shut, hup = loop.Readable, loop.Writable, loop.PeerShut, loop.Hangup
 	type step struct {
@@ -71,7 +71,7 @@ func TestEdges(t *testing.T) {
 	}
 }
 
-// TestFullState: Linux tells all that holds with every event.
+// TestFullState: as on Linux, every event reports all that holds.
 func TestFullState(t *testing.T) {
 	k := New(1)
 	k.Faults.FullState = true
@@ -82,25 +82,25 @@ func TestFullState(t *testing.T) {
 	}
 }
 
-// TestForgottenReadStalls: without a further read nothing happens any more.
+// TestForgottenReadStalls: without another read, no event comes any longer.
 func TestForgottenReadStalls(t *testing.T) {
 	k := New(1)
 	fd, p := accepted(t, k)
 	p.Send(make([]byte, 100<<10))
 	look(t, k)
-	read(t, k, fd, 64<<10) // all that was there; what follows is a change
+	read(t, k, fd, 64<<10) // everything there was: what follows is a change
 	if got := look(t, k); got != loop.Readable {
 		t.Errorf("after the buffer was emptied: %q", flagNames(got))
 	}
-	read(t, k, fd, 1<<10) // full: not drained
+	read(t, k, fd, 1<<10) // a full buffer: not drained
 	var events [1]loop.Event
 	if n, _ := k.Wait(events[:], -1); n != 0 || !k.Stalled() {
 		t.Errorf("%d events, stalled %t; want a stall", n, k.Stalled())
 	}
 }
 
-// TestCutsAreFollowedByEdges: who waits for an event after a short count, and
-// only then, gets everything through.
+// TestCutsAreFollowedByEdges: code that waits for an event after a short count, and
+// only then, moves all bytes.
 func TestCutsAreFollowedByEdges(t *testing.T) {
 	for _, f := range []Faults{
 		{CutReads: 1}, {CutWrites: 1}, {NotReady: 0.9}, {CutReads: 0.5, CutWrites: 0.5, NotReady: 0.5},
@@ -122,8 +122,8 @@ func TestCutsAreFollowedByEdges(t *testing.T) {
 	}
 }
 
-// echo answers what it reads until the end or a stall; it reads and writes on
-// only after full counts and events.
+// echo answers what it reads until the end or a stall. It reads and writes on only
+// after full counts and events.
 func echo(k *Kernel, fd int) (all []byte) {
 	var events [4]loop.Event
 	var b [256]byte
@@ -153,7 +153,7 @@ func pattern(n int) []byte {
 	return b
 }
 
-// TestCounts: cut counts are at least 1 and below what could be.
+// TestCounts: cut counts are at least 1 and less than possible.
 func TestCounts(t *testing.T) {
 	k := New(3)
 	k.Faults.CutReads, k.Faults.CutWrites = 1, 1
@@ -176,8 +176,8 @@ func TestCounts(t *testing.T) {
 	}
 }
 
-// TestBackpressure: a paused peer stops the writes, a loop that does not read
-// stops the peer's bytes; neither loses any.
+// TestBackpressure: a paused peer stops the loop's writes, and a loop that does not
+// read stops the peer's bytes. Neither loses any.
 func TestBackpressure(t *testing.T) {
 	k := New(1)
 	k.Faults.BufferMin, k.Faults.BufferMax = 1000, 1000
@@ -215,8 +215,8 @@ func TestBackpressure(t *testing.T) {
 	}
 }
 
-// TestSlowBackpressure: with bytes that take time, too, no more than the two
-// buffers is under way, and room is told once for each short write.
+// TestSlowBackpressure: even if bytes take time, no more than the two buffers hold
+// is on the way, and room is reported once for each short write.
 func TestSlowBackpressure(t *testing.T) {
 	k := New(1)
 	fd, p := accepted(t, k)
@@ -245,7 +245,7 @@ func TestSlowBackpressure(t *testing.T) {
 	}
 }
 
-// TestSpurious: events without a change come, and early ends of Wait.
+// TestSpurious: some events have no change, and some Waits end early.
 func TestSpurious(t *testing.T) {
 	k := New(1)
 	accepted(t, k)
@@ -265,7 +265,7 @@ func TestSpurious(t *testing.T) {
 }
 
 // TestClosedTellsNothing: a change before the close is not reported after it,
-// except as a stale event under Spurious, with the old gen.
+// except with Spurious as a stale event with the old gen.
 func TestClosedTellsNothing(t *testing.T) {
 	k := New(1)
 	fd, p := accepted(t, k)

@@ -12,13 +12,13 @@ import (
 
 const everything = loop.Readable | loop.Writable | loop.PeerShut | loop.Hangup
 
-// owner is told of changes at its end.
+// owner learns of changes at its end.
 type owner interface {
-	// raise is given the flags of what changed.
+	// raise passes the flags of what changed.
 	raise(loop.Flags)
 }
 
-// What a segment carries.
+// Kinds of segments.
 const (
 	someBytes  = iota
 	sideEnded  // no more bytes will come
@@ -26,15 +26,15 @@ const (
 	connBroken // a reset
 )
 
-// segment is what travels at once from one end to the other.
+// segment is what travels in one piece from one end to the other.
 type segment struct {
 	what int
 	data []byte
 }
 
-// end is one end of a connection: what its owner wrote and is not at the other
-// end yet, and what has arrived. The rules are the same for the loop's side and
-// for Peers.
+// end is one end of a connection: bytes that its owner wrote and the other end has
+// not yet received, and bytes that have arrived. The rules are the same for the
+// loop's side and for Peers.
 type end struct {
 	k     *Kernel
 	owner owner
@@ -43,7 +43,7 @@ type end struct {
 
 	queue    []byte // the send buffer: not on the wire yet
 	queueMax int
-	blocked  bool // a write took less than it was given: tell when there is room
+	blocked  bool // a write took less than it was given: raise Writable when there is room
 	shut     bool // no more writes; the end follows the queue
 	finSent  bool
 	pumping  bool
@@ -52,17 +52,17 @@ type end struct {
 	flying int          // bytes on the wire
 	lastAt tick.Instant // when the last of the wire arrives
 
-	arrived    []byte // the receive buffer
+	arrived    []byte // the receive buffer: not read yet
 	arrivedMax int
 	finSeen    bool
 	gone       bool  // both directions are over
 	broken     bool  // by a reset or an error
-	err        error // which, until it was told once
+	err        error // of broken; reported once
 	struck     bool  // broken by Faults.Reset
-	closed     bool  // the owner has let go
+	closed     bool  // by the owner
 }
 
-// join connects two ends and draws their buffers.
+// join connects two ends and draws the sizes of their buffers.
 func join(a, b *end) {
 	a.other, b.other = b, a
 	for _, e := range []*end{a, b} {
@@ -95,7 +95,7 @@ func (e *end) state() (f loop.Flags) {
 	return f
 }
 
-// add puts b into the send buffer, whatever its size, and on the way.
+// add puts b into the send buffer, whatever its size, and starts sending.
 func (e *end) add(b []byte) {
 	e.queue = append(e.queue, b...)
 	e.pump()
@@ -112,7 +112,7 @@ func (e *end) writeErr() error {
 	return nil
 }
 
-// readErr returns what a read finds when nothing has arrived: nil for "not yet".
+// readErr returns what a read finds if no bytes are left: nil means "not yet".
 func (e *end) readErr() error {
 	switch {
 	case e.finSeen:
@@ -131,7 +131,7 @@ func (e *end) takeErr() error {
 	return err
 }
 
-// take copies what has arrived into b and makes room for more.
+// take copies what has arrived into b, which makes room for more.
 func (e *end) take(b []byte) int {
 	n := copy(b, e.arrived)
 	e.arrived = e.arrived[n:]
@@ -141,13 +141,13 @@ func (e *end) take(b []byte) int {
 	return n
 }
 
-// shutdown ends e's side after what was written.
+// shutdown ends e's side after the bytes written so far.
 func (e *end) shutdown() {
 	e.shut = true
 	e.pump()
 }
 
-// close lets go of e. Unread bytes make it a reset.
+// close ends the owner's use of e. With unread bytes it is a reset.
 func (e *end) close(reset bool) {
 	e.closed = true
 	switch {
@@ -155,7 +155,7 @@ func (e *end) close(reset bool) {
 	case len(e.arrived) > 0, reset && !e.unix:
 		e.sendReset()
 	default:
-		if e.unix && e.finSent { // it was shut before; now it is closed as well
+		if e.unix && e.finSent { // it was only shut so far; now it is closed as well
 			e.launch(segment{what: bothEnded})
 		}
 		e.shutdown()
@@ -163,9 +163,9 @@ func (e *end) close(reset bool) {
 	}
 }
 
-// pump moves bytes towards the other end while there are any and they fit.
+// pump moves bytes to the other end while there are any and they fit.
 func (e *end) pump() {
-	if e.pumping { // what arrives may make room, and that ends up here again
+	if e.pumping { // arriving bytes may make room, and that calls pump again
 		return
 	}
 	e.pumping = true
@@ -174,7 +174,7 @@ func (e *end) pump() {
 	e.pumping = false
 }
 
-// step puts one segment on the wire and returns false when there is none.
+// step puts one segment on the wire, and returns false if there is none.
 func (e *end) step() bool {
 	n := min(len(e.queue), e.window())
 	switch {
@@ -195,8 +195,8 @@ func (e *end) step() bool {
 	return false
 }
 
-// window returns how many bytes the other end still takes. A closed one takes
-// them all, to answer them with a reset.
+// window returns how many bytes the other end can take. A closed end takes all of
+// them and answers with a reset.
 func (e *end) window() int {
 	if e.other.closed {
 		return math.MaxInt
@@ -204,7 +204,7 @@ func (e *end) window() int {
 	return e.other.arrivedMax - len(e.other.arrived) - e.flying
 }
 
-// send puts n bytes of the queue on the wire, or fewer when they take time.
+// send puts n bytes of the queue on the wire, or fewer if bytes take time.
 func (e *end) send(n int) {
 	if e.k.Faults.Delay > 0 && n > 1 {
 		n = 1 + e.k.rng.IntN(n)
@@ -218,7 +218,7 @@ func (e *end) send(n int) {
 	}
 }
 
-// launch puts s on the wire, behind all that is there.
+// launch puts s at the end of the wire.
 func (e *end) launch(s segment) {
 	at := max(e.k.now.Add(e.k.upTo(e.k.Faults.Delay)), e.lastAt)
 	e.lastAt = at
@@ -231,7 +231,7 @@ func (e *end) launch(s segment) {
 	e.k.at(at, e.deliver)
 }
 
-// deliver hands over the first segment of the wire.
+// deliver passes the first segment of the wire to the other end.
 func (e *end) deliver() {
 	if len(e.wire) == 0 { // the connection broke meanwhile
 		return
@@ -242,7 +242,7 @@ func (e *end) deliver() {
 	e.other.arrive(s)
 }
 
-// arrive takes a segment in.
+// arrive receives a segment.
 func (e *end) arrive(s segment) {
 	switch {
 	case e.gone:
@@ -257,31 +257,31 @@ func (e *end) arrive(s segment) {
 	case !e.closed:
 		e.arrived = append(e.arrived, s.data...)
 		e.tell(loop.Readable)
-	case !e.unix: // for a unix socket the news of the close is on its way
+	case !e.unix: // the other end of a unix socket is about to learn of the close
 		e.sendReset()
 	}
 }
 
-// sendReset ends e and resets the other end, after what is on the wire.
+// sendReset ends e, and resets the other end after what is on the wire.
 func (e *end) sendReset() {
 	e.gone, e.queue, e.arrived = true, nil, nil
 	e.launch(segment{what: connBroken})
 }
 
-// breakOff ends e because of err; what has arrived can still be read.
+// breakOff ends e with err. What has arrived can still be read.
 func (e *end) breakOff(err error) {
 	if e.gone {
 		return
 	}
 	if e.finSeen && err != nil {
-		err = unix.EPIPE // what Linux says in CLOSE_WAIT
+		err = unix.EPIPE // as Linux does in CLOSE_WAIT
 	}
 	e.gone, e.broken, e.err, e.queue = true, err != nil, err, nil
 	e.wire, e.flying = nil, 0
 	e.tell(everything)
 }
 
-// strike breaks the connection at both ends, with all that is on the wire.
+// strike breaks the connection at both ends, and everything on the wire is lost.
 func (e *end) strike() {
 	e.k.tracef("strike")
 	for _, x := range []*end{e, e.other} {

@@ -14,7 +14,7 @@ import (
 func TestEnds(t *testing.T) {
 	for _, tc := range []struct {
 		name        string
-		over        loop.Addr // zero: a client
+		over        loop.Addr // zero value: a client
 		end         func(p *Peer)
 		reads       string // of reads of one buffer each
 		firstWrite  error  // before any read
@@ -70,8 +70,8 @@ func outcome(k *Kernel, fd int) string {
 	return string(b[:n])
 }
 
-// TestCloseOfUnixSocket: the end of both sides comes at once, with bytes still
-// to read; an end in order is no hang-up.
+// TestCloseOfUnixSocket: both sides end at once while bytes are unread, and an
+// orderly end is no hang-up.
 func TestCloseOfUnixSocket(t *testing.T) {
 	k := New(1)
 	fd, p := dialed(t, k, unixPath)
@@ -85,7 +85,7 @@ func TestCloseOfUnixSocket(t *testing.T) {
 	}
 }
 
-// TestOwnEnds: what the peer sees of each way in which the loop's side ends.
+// TestOwnEnds: what the peer sees of each way that the loop's side can end.
 func TestOwnEnds(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
@@ -148,7 +148,7 @@ func TestOwnEnds(t *testing.T) {
 	}
 }
 
-// TestOwnShutdown: after it the loop's writes fail and its reads go on.
+// TestOwnShutdown: after it the loop's writes fail and its reads continue.
 func TestOwnShutdown(t *testing.T) {
 	k := New(1)
 	fd, p := accepted(t, k)
@@ -162,8 +162,8 @@ func TestOwnShutdown(t *testing.T) {
 	}
 }
 
-// TestReplyLostInReset: a close with an unread body takes away the reply that is
-// still on its way, as RFC 9112 section 9.6 warns; a shutdown first does not.
+// TestReplyLostInReset: closing with an unread body destroys the reply that is
+// still on its way, as RFC 9112 section 9.6 warns. A shutdown first prevents it.
 func TestReplyLostInReset(t *testing.T) {
 	for _, lingers := range []bool{false, true} {
 		k := New(1)
@@ -183,8 +183,8 @@ func TestReplyLostInReset(t *testing.T) {
 	}
 }
 
-// TestFaultsBreakConnections: with Reset both sides see it, with HalfClose the
-// end comes after the bytes; the test can tell.
+// TestFaultsBreakConnections: with Reset both sides see a reset, with HalfClose the
+// end comes after the bytes; the test can tell which.
 func TestFaultsBreakConnections(t *testing.T) {
 	k := New(1)
 	fd, p := accepted(t, k)

@@ -7,20 +7,20 @@ import (
 
 const (
 	bufferDefault  = 64 << 10
-	connectTimeout = 127 * time.Second // Linux with six SYNs
-	laterMax       = time.Millisecond  // for the edge that follows a cut read or write
+	connectTimeout = 127 * time.Second // Linux, with six SYNs
+	laterMax       = time.Millisecond  // until the edge that follows a cut read or write
 )
 
-// Faults says what goes wrong and how often. A chance is between 0 and 1; the
-// zero value is a kernel on which nothing goes wrong. It may be changed at any
-// time; buffer sizes are drawn when a connection is made.
+// Faults says what goes wrong and how often. A chance is between 0 and 1. With the
+// zero value nothing goes wrong. It may be changed at any time; buffer sizes are
+// drawn when a connection is made.
 type Faults struct {
-	CutReads  float64 // chance that a read gives less than it could, down to one byte
-	CutWrites float64 // the same for writes
+	CutReads  float64 // chance that a read returns less than it could, down to one byte
+	CutWrites float64 // chance that a write takes less than it could, down to one byte
 	NotReady  float64 // chance that a read or write does nothing although it could
 
-	// BufferMin and BufferMax are the range of each buffer of a connection, in
-	// bytes. 0: 64 KiB.
+	// BufferMin and BufferMax are the range of the size of each buffer of a
+	// connection, in bytes. 0 means 64 KiB.
 	BufferMin, BufferMax int
 
 	Delay        time.Duration // bytes, ends and resets take up to this long, in pieces
@@ -32,19 +32,18 @@ type Faults struct {
 	Reset     float64 // chance, per piece of bytes sent either way, that the connection breaks
 	HalfClose float64 // chance, per Peer.Send, that the peer ends its side after it
 
-	AcceptErrors float64 // chance that Accept fails: EMFILE, or ECONNABORTED and the client is gone
-	FDMax        int     // open descriptors, listeners included, above which there is EMFILE. 0: no limit
+	AcceptErrors float64 // chance that Accept fails: EMFILE, or ECONNABORTED when the client is gone
+	FDMax        int     // open descriptors, including listeners, from which on there is EMFILE. 0: no limit
 
-	// Spurious is the chance, per Wait, of an event without a change, of one for
-	// a descriptor closed since, or of a Wait that ends early.
+	// Spurious is the chance, per Wait, of an event without a change, of an event
+	// for a closed descriptor, or of an early end of the Wait.
 	Spurious  float64
-	FullState bool // events tell all that holds, as Linux does, not only what changed
-	Shuffle   bool // events come in any order
+	FullState bool // events report all that holds, as on Linux, not only what changed
+	Shuffle   bool // events come in random order
 }
 
-// Draw returns the faults of one simulated run: each knob is off for half of the
-// seeds, so that some runs have many kinds of trouble and others one alone.
-// FDMax is left at 0.
+// Draw returns the faults for one simulated run. Each knob is off for half of the
+// seeds, so that some runs have many kinds of trouble and others only one. FDMax is 0.
 func Draw(seed uint64) Faults {
 	rng := rand.New(rand.NewPCG(seed, 'f'))
 	chance := func(most float64) float64 {
@@ -67,7 +66,7 @@ func Draw(seed uint64) Faults {
 	return f
 }
 
-// chance is true in p of all cases. It draws nothing when p is 0, so that an
+// chance returns true with probability p. If p is 0 it draws nothing, so that an
 // unused knob does not change the run.
 func (k *Kernel) chance(p float64) bool { return p > 0 && k.rng.Float64() < p }
 

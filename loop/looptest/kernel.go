@@ -13,10 +13,10 @@ import (
 	"lb/loop/tick"
 )
 
-// fdFirst is the lowest descriptor given out: 0 to 2 are taken in a process.
+// fdFirst is the lowest descriptor given out; a process has 0 to 2 already.
 const fdFirst = 3
 
-// Kernel is the fake. New makes one; the zero value is of no use.
+// Kernel is the fake kernel. Make it with New.
 type Kernel struct {
 	Faults Faults
 
@@ -26,21 +26,21 @@ type Kernel struct {
 	agenda agenda
 	woken  atomic.Bool
 
-	files     []file // by descriptor, from fdFirst on
-	lowest    int    // no descriptor below it is free
-	open      int    // sockets of the loop, listeners not counted
+	files     []file // by descriptor, starting at fdFirst
+	lowest    int    // no descriptor below is free
+	open      int    // sockets of the loop, without listeners
 	listeners []*listener
 	servers   map[loop.Addr]*Server
 
-	ready   []*sock      // with changes not reported yet, in their order
-	stale   []loop.Event // for descriptors closed since
+	ready   []*sock      // with changes not reported yet, in order
+	stale   []loop.Event // for descriptors that are closed
 	stalled bool
 
 	misuses []string
 	trace   io.Writer
 }
 
-// file is what a descriptor stands for; both nil: it is free.
+// file is what a descriptor refers to; the zero value is free.
 type file struct {
 	sock     *sock
 	listener *listener
@@ -64,7 +64,7 @@ func (l *listener) add(s *sock) {
 	l.queue = append(l.queue, s)
 }
 
-// New returns a kernel without faults, whose chances are drawn from seed.
+// New returns a kernel without faults. All chances are drawn from seed.
 func New(seed uint64) *Kernel {
 	return &Kernel{
 		rng:     rand.New(rand.NewPCG(seed, 'k')),
@@ -74,8 +74,8 @@ func New(seed uint64) *Kernel {
 	}
 }
 
-// Listen returns a listening socket for Loop.Listen. It counts as the test's,
-// not as the loop's; k.Close ends it and resets what was not accepted.
+// Listen returns a listening socket for Loop.Listen. It belongs to the test and not
+// to the loop: k.Close closes it and resets connections that were not accepted.
 func (k *Kernel) Listen() (fd int) {
 	l := &listener{}
 	l.fd = k.assign(file{listener: l})
@@ -101,7 +101,7 @@ func (k *Kernel) assign(f file) (fd int) {
 	return fd
 }
 
-// full is true when there may be no further descriptor.
+// full returns true if no more descriptors may be opened.
 func (k *Kernel) full() bool {
 	return k.Faults.FDMax > 0 && k.open+len(k.listeners) >= k.Faults.FDMax
 }
@@ -112,7 +112,8 @@ func (k *Kernel) newSock(unixSocket bool) *sock {
 	return s
 }
 
-// file returns what fd stands for; the zero value is a misuse.
+// file returns what fd refers to. The zero value means that the call was a misuse,
+// which is recorded.
 func (k *Kernel) file(fd int, call string) file {
 	if fd >= fdFirst && fd-fdFirst < len(k.files) && k.files[fd-fdFirst] != (file{}) {
 		return k.files[fd-fdFirst]
@@ -137,7 +138,7 @@ func (k *Kernel) listener(fd int, call string) *listener {
 	return f.listener
 }
 
-// Watch registers a socket; what holds already is an event.
+// Watch registers a socket. Flags that already hold make its first event.
 func (k *Kernel) Watch(fd int, gen uint32) error {
 	s := k.sock(fd, "watch")
 	switch {
@@ -167,7 +168,7 @@ func (k *Kernel) WatchListener(fd int, gen uint32) error {
 	return nil
 }
 
-// Unwatch takes a listening socket out again.
+// Unwatch stops watching a listening socket.
 func (k *Kernel) Unwatch(fd int) error {
 	l := k.listener(fd, "unwatch")
 	switch {
@@ -208,7 +209,7 @@ func (k *Kernel) Accept(fd int) (int, netip.AddrPort, error) {
 	return s.fd, s.from, nil
 }
 
-// Dial begins to connect.
+// Dial starts to connect.
 func (k *Kernel) Dial(to *loop.Addr) (int, error) {
 	if k.full() {
 		return -1, unix.EMFILE
@@ -224,7 +225,7 @@ func (k *Kernel) Dial(to *loop.Addr) (int, error) {
 	return s.fd, nil
 }
 
-// DialResult returns nil when fd is connected, EINPROGRESS when that is open, or
+// DialResult returns nil if fd is connected, EINPROGRESS if that is undecided, or
 // the error, once.
 func (k *Kernel) DialResult(fd int) error {
 	s := k.sock(fd, "dial result")
@@ -237,7 +238,7 @@ func (k *Kernel) DialResult(fd int) error {
 	return s.takeErr()
 }
 
-// Read fills b.
+// Read reads into b.
 func (k *Kernel) Read(fd int, b []byte) (n int, err error) {
 	s := k.sock(fd, "read")
 	if s == nil {
@@ -252,12 +253,12 @@ func (k *Kernel) Read(fd int, b []byte) (n int, err error) {
 	return n, err
 }
 
-// Write takes bytes from b.
+// Write writes from b.
 func (k *Kernel) Write(fd int, b []byte) (n int, err error) {
 	return k.Writev(fd, b, nil, nil)
 }
 
-// Writev takes bytes from a, then b, then c.
+// Writev writes from a, then b, then c.
 func (k *Kernel) Writev(fd int, a, b, c []byte) (n int, err error) {
 	s := k.sock(fd, "write")
 	if s == nil {
@@ -283,7 +284,7 @@ func (k *Kernel) ShutdownWrite(fd int) error {
 	return s.shutdownWrite()
 }
 
-// Close gives fd back.
+// Close closes fd.
 func (k *Kernel) Close(fd int, reset bool) {
 	f := k.file(fd, "close")
 	if f == (file{}) {

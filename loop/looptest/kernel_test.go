@@ -51,7 +51,7 @@ func watch(t *testing.T, k *Kernel, fd int) {
 	}
 }
 
-// dialed returns a connection to a server at to, as accepted does.
+// dialed returns a connection to a server at to, in the state that accepted describes.
 func dialed(t *testing.T, k *Kernel, to loop.Addr) (fd int, p *Peer) {
 	t.Helper()
 	v := k.Serve(to)
@@ -66,7 +66,7 @@ func dialed(t *testing.T, k *Kernel, to loop.Addr) (fd int, p *Peer) {
 	return fd, v.Accept()
 }
 
-// look returns the flags of the one event there is, or 0.
+// look returns the flags of the only event, or 0 if there is none.
 func look(t *testing.T, k *Kernel) loop.Flags {
 	t.Helper()
 	var events [8]loop.Event
@@ -92,7 +92,8 @@ func read(t *testing.T, k *Kernel, fd, size int) string {
 	return string(b[:n])
 }
 
-// TestDescriptors: the lowest free number, and the gen of the newest watch.
+// TestDescriptors: the lowest free number is used, and events carry the gen of
+// the newest watch.
 func TestDescriptors(t *testing.T) {
 	k := New(1)
 	listener := k.Listen()
@@ -206,13 +207,13 @@ func TestAcceptErrors(t *testing.T) {
 	}
 }
 
-// TestDial: how attempts end, and when.
+// TestDial: how and when attempts end.
 func TestDial(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		to     loop.Addr
 		set    func(k *Kernel)
-		atOnce error // from Dial
+		atOnce error // returned by Dial
 		result error
 		after  time.Duration
 	}{
@@ -253,8 +254,7 @@ func TestDial(t *testing.T) {
 	}
 }
 
-// TestClosedWhileConnecting: the outcome of an attempt that was given up
-// reaches nobody.
+// TestClosedWhileConnecting: the result of an abandoned attempt is reported to nobody.
 func TestClosedWhileConnecting(t *testing.T) {
 	k := New(1)
 	v := k.Serve(backend)
@@ -266,7 +266,7 @@ func TestClosedWhileConnecting(t *testing.T) {
 	}
 }
 
-// TestMisuse: wrong use of a descriptor is noted and has no effect.
+// TestMisuse: wrong use of a descriptor is recorded and has no effect.
 func TestMisuse(t *testing.T) {
 	for name, do := range map[string]func(k *Kernel, fd int){
 		"read after close":  func(k *Kernel, fd int) { k.Close(fd, false); k.Read(fd, make([]byte, 1)) },

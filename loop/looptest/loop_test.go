@@ -17,14 +17,14 @@ import (
 
 const seeds = 200 // simulated runs of each test below
 
-// conn answers what it reads with the same bytes, as a real handler has to do
-// it: write before reading, stop when full, give the turn back.
+// conn answers with the bytes that it reads, the way a real handler must: write
+// before reading, stop when full, give the turn back.
 type conn struct {
 	loop.Conn
 	t   *testing.T
 	in  [512]byte
-	out []byte // a part of in
-	end bool   // the peer has ended; close once out is gone
+	out []byte // rest of what was read, to be written
+	end bool   // the peer has ended: close when out is empty
 }
 
 func (c *conn) Ready() {
@@ -39,7 +39,7 @@ func (c *conn) Ready() {
 	c.Again()
 }
 
-// move writes what there is, or else reads.
+// move writes what is there, or else reads.
 func (c *conn) move() (done bool, err error) {
 	if len(c.out) > 0 {
 		n, err := c.Write(c.out)
@@ -73,13 +73,13 @@ func (e *echoes) Accepted(fd int, _ netip.AddrPort) {
 	}
 }
 
-// client sends its bytes in parts, with pauses, and then ends its side.
+// client sends its bytes in parts with pauses, and then ends its side.
 type client struct {
 	*Peer
-	sent []byte // what Send took
+	sent []byte // accepted by Send
 }
 
-// start has the client act over time: n parts, the last one followed by its end.
+// start schedules the client's actions: n parts, and its end after the last one.
 func (c *client) start(k *Kernel, id int) {
 	at := time.Duration(0)
 	for part := range 1 + k.rng.IntN(4) {
@@ -96,13 +96,13 @@ func (c *client) start(k *Kernel, id int) {
 	k.After(at+k.upTo(time.Second), c.Resume)
 }
 
-// check says what is wrong with what the client got, or nothing.
+// check returns what is wrong with the bytes the client got, or nil.
 func (c *client) check() error {
 	switch {
 	case !bytes.HasPrefix(c.sent, c.Received()):
 		return errors.New("received bytes that it did not send")
 	case c.Struck():
-		return nil // then a part will do
+		return nil // then a part is enough
 	case c.WasReset():
 		return errors.New("was reset")
 	case !c.Ended() || len(c.Received()) != len(c.sent):
@@ -112,7 +112,7 @@ func (c *client) check() error {
 }
 
 // TestEcho: under all faults every client gets its own bytes back, and nothing
-// is left open.
+// stays open.
 func TestEcho(t *testing.T) {
 	for seed := range uint64(seeds) {
 		k, l, clients := echoRun(t, seed, io.Discard)
@@ -130,7 +130,7 @@ func TestEcho(t *testing.T) {
 	}
 }
 
-// TestLoopTraceRepeats: with a loop on it, too, the seed alone decides.
+// TestLoopTraceRepeats: with a loop on it, the seed alone still decides.
 func TestLoopTraceRepeats(t *testing.T) {
 	for seed := range uint64(5) {
 		var a, b strings.Builder
@@ -142,7 +142,7 @@ func TestLoopTraceRepeats(t *testing.T) {
 	}
 }
 
-// echoRun runs clients of an echo loop to their end.
+// echoRun runs an echo loop with clients until all is over.
 func echoRun(t *testing.T, seed uint64, trace io.Writer) (*Kernel, *loop.Loop, []*client) {
 	k := New(seed)
 	k.Faults = Draw(seed)
@@ -171,8 +171,8 @@ func echoRun(t *testing.T, seed uint64, trace io.Writer) (*Kernel, *loop.Loop, [
 type caller struct {
 	loop.Conn
 	t    *testing.T
-	all  []byte // what it has to say
-	out  []byte // the rest of it
+	all  []byte // what it has to send
+	out  []byte // what is left of all
 	got  []byte
 	up   bool
 	err  error // why it ended early
@@ -215,8 +215,8 @@ func (c *caller) Panicked(value any, stack []byte) {
 	c.finish()
 }
 
-// TestDials: under all faults every dial ends, and those that end well have got
-// their own bytes back from a backend that answers after a while.
+// TestDials: under all faults every dial ends, and the successful ones get their
+// own bytes back from a backend that answers after a while.
 func TestDials(t *testing.T) {
 	well := 0
 	for seed := range uint64(seeds) {
@@ -261,8 +261,7 @@ func TestDials(t *testing.T) {
 	}
 }
 
-// answer sends back all that came, a while after it came, and ends when the
-// caller has ended.
+// answer sends back what came, after a while, and ends when the caller has ended.
 func answer(p *Peer) {
 	var owed []byte
 	p.OnBytes = func(p *Peer) {

@@ -7,21 +7,21 @@ import (
 	"lb/loop"
 )
 
-// Peer is the other end of one of the loop's connections: a client from Connect
-// or what a Server was dialed by. It reads by itself whatever arrives, until
-// Pause.
+// Peer is the other end of one of the loop's connections: a client made by
+// Connect, or the end at a Server that the loop dialled. It reads whatever
+// arrives, unless paused.
 type Peer struct {
-	// OnBytes, when set, is called after bytes have arrived, once for all that
-	// came meanwhile; Recv gives them. OnEnd is called when the loop's side has
-	// ended or reset: Ended and WasReset tell. Both run from within Wait and
-	// Advance, and may use the Peer.
+	// OnBytes, if set, is called after bytes have arrived, once for all since the
+	// last call; Recv returns them. OnEnd, if set, is called when the loop's side
+	// has ended or reset; see Ended and WasReset. Both run within Wait and Advance,
+	// and may use the Peer.
 	OnBytes, OnEnd func(p *Peer)
 
 	end
 	sock     *sock
 	addr     loop.Addr
 	received []byte
-	recvAt   int // of received, how much Recv has given out
+	recvAt   int // how much of received Recv has returned
 	paused   bool
 	noticed  bool // a call of OnBytes or OnEnd is on the agenda
 	ended    bool
@@ -29,11 +29,11 @@ type Peer struct {
 	told     bool // OnEnd was called
 }
 
-// Addr returns the client's address, or that of the server that was dialed.
+// Addr returns the client's address, or the address that the loop dialled.
 func (p *Peer) Addr() loop.Addr { return p.addr }
 
-// Send sends b, which is copied; what does not fit on the way waits. It returns
-// false when the peer's side has ended or the connection is gone.
+// Send sends a copy of b; what does not fit waits. It returns false if the peer's
+// side has ended or the connection is gone.
 func (p *Peer) Send(b []byte) bool {
 	if p.shut || p.gone || p.closed {
 		return false
@@ -53,20 +53,20 @@ func (p *Peer) Recv() []byte {
 	return b
 }
 
-// Received returns all bytes that have arrived so far, those of Recv included.
-// They are the Peer's: read only.
+// Received returns all bytes that have arrived so far, including those that Recv
+// returned. Do not change them.
 func (p *Peer) Received() []byte { return p.received }
 
-// Unsent returns how many of the bytes given to Send still wait for room.
+// Unsent returns how many bytes given to Send still wait for room.
 func (p *Peer) Unsent() int { return len(p.queue) }
 
-// Close lets go of the connection: its side ends after all that was sent, and
-// bytes that still come are answered with a reset. With unread bytes (paused) it
-// is a reset itself.
+// Close closes the peer's end: its side ends after everything sent so far, and
+// bytes that still arrive are answered with a reset. With unread bytes (paused) it
+// resets at once.
 func (p *Peer) Close() { p.letGo(false) }
 
-// Reset breaks the connection: the bytes on the way still arrive, then a reset.
-// A unix socket has no such thing; there it is a Close.
+// Reset breaks the connection: bytes on the wire still arrive, then the reset. A
+// unix socket cannot be reset; there it is a Close.
 func (p *Peer) Reset() { p.letGo(true) }
 
 func (p *Peer) letGo(reset bool) {
@@ -77,7 +77,7 @@ func (p *Peer) letGo(reset bool) {
 	p.close(reset)
 }
 
-// Shut ends the peer's side after all that was sent; it still receives.
+// Shut ends the peer's side after everything sent so far. The peer still receives.
 func (p *Peer) Shut() {
 	if p.shut || p.gone || p.closed {
 		return
@@ -86,34 +86,36 @@ func (p *Peer) Shut() {
 	p.shutdown()
 }
 
-// Pause stops reading: what comes fills the buffers, then the loop's writes stop.
+// Pause stops reading: arriving bytes fill the buffers until the loop's writes stop.
 func (p *Peer) Pause() { p.paused = true }
 
-// Resume goes on reading.
+// Resume reads again.
 func (p *Peer) Resume() {
 	p.paused = false
 	p.pull()
 }
 
-// Ended is true when the loop's side has ended and all its bytes have been read.
+// Ended returns true if the loop's side has ended and all its bytes have been read.
 func (p *Peer) Ended() bool { return p.ended }
 
-// WasReset is true when a reset has come. What had arrived and was not read is lost.
+// WasReset returns true if a reset has come. What had arrived and was not read is
+// lost.
 func (p *Peer) WasReset() bool { return p.reset }
 
-// IsShut is true when the peer's side has ended: Shut, Close or Faults.HalfClose.
+// IsShut returns true if the peer's side has ended, by Shut, Close or
+// Faults.HalfClose.
 func (p *Peer) IsShut() bool { return p.shut || p.closed }
 
-// Struck is true when the connection was broken by Faults.Reset, and neither by
-// the loop nor by the test.
+// Struck returns true if Faults.Reset broke the connection, and neither the
+// loop nor the test.
 func (p *Peer) Struck() bool { return p.struck }
 
-// Accepted is true when the loop has taken the connection from its listener.
+// Accepted returns true if the loop has accepted the connection.
 func (p *Peer) Accepted() bool { return p.sock.taken }
 
 func (p *Peer) String() string { return "peer " + name(p.addr) }
 
-// raise is told of changes at the peer's end.
+// raise handles a change at the peer's end.
 func (p *Peer) raise(loop.Flags) {
 	switch {
 	case p.broken:
@@ -125,7 +127,7 @@ func (p *Peer) raise(loop.Flags) {
 	}
 }
 
-// pull reads all there is.
+// pull reads everything that has arrived.
 func (p *Peer) pull() {
 	if p.paused || p.closed {
 		return
@@ -143,7 +145,7 @@ func (p *Peer) pull() {
 	}
 }
 
-// notice has the callbacks run at the next look.
+// notice schedules the callbacks for the next Wait or Advance.
 func (p *Peer) notice() {
 	if p.noticed {
 		return
@@ -166,29 +168,29 @@ func (p *Peer) call() {
 	}
 }
 
-// Server is a place that the loop can dial.
+// Server is an address that the loop can dial.
 type Server struct {
-	// OnConnect, when set, is given each connection, from within Wait or
-	// Advance. Without it they wait for Accept.
+	// OnConnect, if set, receives each connection, within Wait or Advance. If not
+	// set, connections wait for Accept.
 	OnConnect func(p *Peer)
 
 	Refuse bool // dials are refused
-	Silent bool // dials are not answered, until they time out
+	Silent bool // dials stay unanswered until they time out
 
 	k     *Kernel
 	addr  loop.Addr
 	queue []*Peer
 }
 
-// Serve makes addr a place to dial.
+// Serve opens addr for dialling.
 func (k *Kernel) Serve(addr loop.Addr) *Server {
 	v := &Server{k: k, addr: addr}
 	k.servers[addr] = v
 	return v
 }
 
-// Close ends the place: dials are refused from now on, and connections not
-// accepted are reset. Those accepted live on.
+// Close closes the server: later dials are refused, and connections not accepted
+// are reset. Accepted ones live on.
 func (v *Server) Close() {
 	delete(v.k.servers, v.addr)
 	for p := v.Accept(); p != nil; p = v.Accept() {
@@ -196,7 +198,7 @@ func (v *Server) Close() {
 	}
 }
 
-// Accept returns the next connection, or nil.
+// Accept returns the next connection, or nil if there is none.
 func (v *Server) Accept() *Peer {
 	if len(v.queue) == 0 {
 		return nil
@@ -206,7 +208,7 @@ func (v *Server) Accept() *Peer {
 	return p
 }
 
-// welcome connects s. OnConnect follows at the next look.
+// welcome connects s. OnConnect runs in the next Wait or Advance.
 func (v *Server) welcome(s *sock) {
 	p := s.meet(v.addr)
 	v.k.at(v.k.now, func() {
@@ -218,7 +220,7 @@ func (v *Server) welcome(s *sock) {
 	})
 }
 
-// meet gives s a peer and connects the two.
+// meet makes a peer for s and connects the two.
 func (s *sock) meet(addr loop.Addr) *Peer {
 	p := &Peer{sock: s, addr: addr}
 	p.end = end{k: s.k, owner: p, unix: s.unix}
@@ -227,8 +229,8 @@ func (s *sock) meet(addr loop.Addr) *Peer {
 	return p
 }
 
-// Connect returns a client of a listening socket. from is its address; an
-// invalid one makes it the client of a unix socket. It may send at once.
+// Connect returns a client of a listening socket, with the address from; if that is
+// invalid, it is the client of a unix socket. It may send at once.
 func (k *Kernel) Connect(listener int, from netip.AddrPort) *Peer {
 	l := k.listener(listener, "connect")
 	if l == nil {
@@ -238,7 +240,7 @@ func (k *Kernel) Connect(listener int, from netip.AddrPort) *Peer {
 	s.from = from
 	p := s.meet(loop.Addr{IP: from})
 	at := k.now.Add(k.upTo(k.Faults.ConnectDelay))
-	p.lastAt = at // nothing arrives before the connection is there
+	p.lastAt = at // nothing arrives before the connection exists
 	if at == k.now {
 		l.add(s)
 	} else {

@@ -8,10 +8,9 @@ import (
 	"lb/loop"
 )
 
-// Run turns l until the condition until holds and returns true, or until nothing
-// more can happen or maxTurns turns are over and returns whether it holds then.
-// A nil until waits for the stall. Run panics when the loop has misused a
-// descriptor.
+// Run turns l until the condition until holds, nothing more can happen, or maxTurns
+// turns have run. It returns whether until holds then. A nil until waits for the
+// stall. Run panics if the loop misused a descriptor.
 func (k *Kernel) Run(l *loop.Loop, until func() bool, maxTurns int) bool {
 	if until == nil {
 		until = k.Stalled
@@ -32,18 +31,18 @@ func (k *Kernel) Run(l *loop.Loop, until func() bool, maxTurns int) bool {
 	return until()
 }
 
-// Stalled is true when the last Wait had no timeout, nothing to report and
-// nothing to wait for: a real one would never have returned.
+// Stalled returns true if the last Wait had no timeout, nothing to report and
+// nothing to wait for: a real Wait would never have returned.
 func (k *Kernel) Stalled() bool { return k.stalled }
 
-// Misuses returns what the loop did with descriptors that it must not do.
+// Misuses returns the loop's wrong uses of descriptors.
 func (k *Kernel) Misuses() []string { return k.misuses }
 
-// OpenFDs returns how many descriptors the loop's side has open, those given to
-// Loop.Listen not counted.
+// OpenFDs returns how many descriptors the loop's side has open, without the
+// listening sockets.
 func (k *Kernel) OpenFDs() int { return k.open }
 
-// Open describes each of the descriptors that OpenFDs counts, the lowest first.
+// Open describes each descriptor that OpenFDs counts, in order.
 func (k *Kernel) Open() []string {
 	var all []string
 	for _, f := range k.files {
@@ -63,8 +62,8 @@ func (s *sock) String() string {
 		flagNames(s.state()), len(s.arrived), len(s.queue))
 }
 
-// TraceTo has every call of the loop, event and fault written to w, a line
-// each; nil ends that. Two runs of one seed write the same.
+// TraceTo writes every call of the loop, event and fault to w, one a line; nil ends
+// that. Two runs of one seed write the same.
 func (k *Kernel) TraceTo(w io.Writer) { k.trace = w }
 
 func (k *Kernel) tracef(format string, args ...any) {

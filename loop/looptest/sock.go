@@ -19,8 +19,8 @@ type sock struct {
 
 	dialed bool
 	taken  bool           // accepted
-	from   netip.AddrPort // the client, of an accepted one
-	to     loop.Addr      // of a dialed one
+	from   netip.AddrPort // address of the client, if accepted
+	to     loop.Addr      // address dialled
 	peer   *Peer          // nil: not connected
 }
 
@@ -36,14 +36,14 @@ func (s *sock) raise(f loop.Flags) {
 	}
 }
 
-// watch begins to report with what holds already, as EPOLL_CTL_ADD does.
+// watch starts reporting, first the flags that already hold, as EPOLL_CTL_ADD does.
 func (s *sock) watch(gen uint32) {
 	s.watched, s.gen = true, gen
 	s.raise(s.state())
 }
 
-// event returns the flags to report and forgets the changes; 0: nothing to tell,
-// because what had changed is no longer so.
+// event returns the flags to report and forgets the changes. It returns 0 if what
+// had changed no longer holds.
 func (s *sock) event() loop.Flags {
 	state := s.state()
 	f := s.pending & state
@@ -57,8 +57,8 @@ func (s *sock) event() loop.Flags {
 	return f | state&(loop.PeerShut|loop.Hangup)
 }
 
-// later raises f in a while, after a read or write that was cut short although
-// nothing had changed.
+// later raises f after a while, following a read or write that was cut short
+// without any change.
 func (s *sock) later(f loop.Flags) {
 	s.k.After(s.k.upTo(laterMax), func() { s.raise(f) })
 }
@@ -78,7 +78,7 @@ func (s *sock) read(b []byte) (n int, err error) {
 	return s.take(b[:have]), nil
 }
 
-// write takes bytes from the parts, in their order.
+// write takes bytes from the parts, in order.
 func (s *sock) write(parts ...[]byte) (n int, err error) {
 	if err := s.writeErr(); err != nil {
 		return 0, err
@@ -107,8 +107,8 @@ func (s *sock) write(parts ...[]byte) (n int, err error) {
 	return n, nil
 }
 
-// shutdownWrite ends the loop's side. When the peer has ended too, that is a
-// change of its own.
+// shutdownWrite ends the loop's side. If the peer has ended too, that is
+// another change.
 func (s *sock) shutdownWrite() error {
 	if s.gone || s.other == nil {
 		return unix.ENOTCONN
@@ -120,13 +120,13 @@ func (s *sock) shutdownWrite() error {
 	return nil
 }
 
-// closeFD lets go of the socket; no event follows, save under Faults.Spurious.
+// closeFD closes the socket. No event follows, except with Faults.Spurious.
 func (s *sock) closeFD(reset bool) {
 	s.fd, s.watched = -1, false
 	s.close(reset)
 }
 
-// connect ends the attempt to dial, connecting to v unless v is nil.
+// connect ends the attempt to dial, with err or else connected to v.
 func (s *sock) connect(v *Server, err error) {
 	switch {
 	case s.closed:
@@ -141,7 +141,7 @@ func (s *sock) connect(v *Server, err error) {
 	s.raise(loop.Writable)
 }
 
-// begin starts to connect. A unix socket knows at once.
+// begin starts to connect. With a unix socket the result is known at once.
 func (s *sock) begin() error {
 	k := s.k
 	v, refused := k.servers[s.to], k.chance(k.Faults.Refuse)
@@ -158,8 +158,8 @@ func (s *sock) begin() error {
 	return nil
 }
 
-// answer is when the server's word on the connect comes: it may have gone
-// meanwhile, or come.
+// answer decides the attempt when the server's answer arrives: the server may have
+// opened or closed meanwhile.
 func (s *sock) answer(refused bool) {
 	v := s.k.servers[s.to]
 	if refused || v == nil || v.Refuse {
@@ -169,7 +169,7 @@ func (s *sock) answer(refused bool) {
 	s.connect(v, nil)
 }
 
-// name writes an address.
+// name formats an address.
 func name(a loop.Addr) string {
 	switch {
 	case a.Path != "":

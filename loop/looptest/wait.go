@@ -7,8 +7,8 @@ import (
 	"lb/loop/tick"
 )
 
-// Wait does what is due, then fills events. With nothing to report it moves the
-// clock to what comes next, the timeout included.
+// Wait runs what is due, then fills events. If there is nothing to report it moves
+// the clock to the next task, or to the timeout.
 func (k *Kernel) Wait(events []loop.Event, timeout time.Duration) (n int, err error) {
 	if len(events) == 0 {
 		k.misuse("wait without room for events")
@@ -42,7 +42,7 @@ func (k *Kernel) Wait(events []loop.Event, timeout time.Duration) (n int, err er
 // Wake ends the current or the next Wait. Any goroutine may call it.
 func (k *Kernel) Wake() { k.woken.Store(true) }
 
-// collect fills events: changes of sockets in their order, then listeners.
+// collect fills events: changes of sockets in order, then listeners.
 func (k *Kernel) collect(events []loop.Event) (n int) {
 	if k.Faults.Shuffle {
 		k.rng.Shuffle(len(k.ready), func(i, j int) { k.ready[i], k.ready[j] = k.ready[j], k.ready[i] })
@@ -69,8 +69,8 @@ func (k *Kernel) collect(events []loop.Event) (n int) {
 	return n
 }
 
-// surprise makes an event without a change, for any one socket. Readable may be
-// wrong then, as it is after a bad checksum; the other flags are true.
+// surprise makes an event without a change for one random socket. Readable may be
+// wrong then, as after a bad checksum; the other flags are right.
 func (k *Kernel) surprise() {
 	if len(k.files) == 0 {
 		return
