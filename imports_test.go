@@ -46,6 +46,7 @@ var owners = map[string][]string{
 	"github.com/HdrHistogram":             {"lb/bench"},
 	"github.com/fsnotify/fsnotify":        {"lb/supervise"},
 	"github.com/coreos/go-systemd":        {"lb/supervise"},
+	"github.com/cespare/xxhash":           {"lb/upstream"},
 	"golang.org/x/sys":                    {"lb/loop", "lb/loop/looptest", "lb/board", "lb/supervise", "lb/proxy", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare"},
 	"gonum.org/v1/plot":                   {"lb/bench/compare"},
 }
