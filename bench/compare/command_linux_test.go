@@ -145,7 +145,7 @@ func TestRunToTheEnd(t *testing.T) {
 			}
 		}
 	}
-	for _, suffix := range []string{".md", ".csv", "-cost.svg", "-cost.png", "-latency.svg", "-latency.png"} {
+	for _, suffix := range []string{".md", ".csv", "-summary.svg", "-cost.svg", "-latency.svg"} {
 		if info, err := os.Stat(out + suffix); err != nil || info.Size() == 0 {
 			t.Errorf("%s: %v", suffix, err)
 		}

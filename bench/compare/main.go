@@ -56,7 +56,8 @@ type options struct {
 	seconds           float64
 	out               string
 	lb, before        string
-	readme, render    string
+	render            string
+	readme, docs      string
 }
 
 // command is all but the parts of children.
@@ -71,8 +72,9 @@ func command(ctx context.Context, argv []string, stdout, stderr io.Writer) error
 	f.StringVar(&o.out, "out", "", "where results go: PREFIX for PREFIX.md, .json, .csv, -cost.svg ... (default: bench/results/DATE-COMMIT)")
 	f.StringVar(&o.lb, "lb", "", "an lb that is built already")
 	f.StringVar(&o.before, "before", "", "another lb, to be measured beside it as before-mp and before-mt")
-	f.StringVar(&o.render, "render", "", "measure nothing; make tables and plots anew from this report's JSON")
-	f.StringVar(&o.readme, "readme", "", "measure nothing; make the figures in this README anew, from the report's JSON that may follow")
+	f.StringVar(&o.render, "render", "", "measure nothing; write tables and plots again from this report's JSON")
+	f.StringVar(&o.readme, "readme", "", "measure nothing; write the figures in this README again; an argument names another report's JSON than the README does")
+	f.StringVar(&o.docs, "docs", "", "measure nothing; write the whole report to this Markdown file, from the report's JSON that is the argument")
 	if err := f.Parse(argv); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return err
@@ -80,8 +82,10 @@ func command(ctx context.Context, argv []string, stdout, stderr io.Writer) error
 		return usageError{err}
 	}
 	switch {
-	case o.readme != "" && f.NArg() <= 1:
-		return rewriteReadme(o.readme, f.Arg(0))
+	case o.docs != "" && f.NArg() != 1:
+		return usageError{errors.New("--docs needs the file of a report as argument")}
+	case (o.readme != "" || o.docs != "") && f.NArg() <= 1:
+		return publish(o.readme, o.docs, f.Arg(0))
 	case f.NArg() > 0:
 		return usageError{fmt.Errorf("nothing is known of %q", f.Arg(0))}
 	case o.render != "":
@@ -268,24 +272,31 @@ func whileParent(ctx context.Context) (context.Context, context.CancelFunc) {
 	return ctx, stop
 }
 
+// form is one file that a report is written to.
+type form struct {
+	suffix    string
+	write     func(io.Writer) error
+	published bool // kept beside the JSON of a report that README names
+}
+
+// forms returns the forms of the report for files that begin with prefix.
+func (r *Report) forms(prefix string) []form {
+	return []form{
+		{".json", r.writeJSON, true},
+		{".csv", r.writeCSV, true},
+		{".md", func(w io.Writer) error { return r.writeMarkdown(w, filepath.Base(prefix)) }, false},
+		{"-summary.svg", r.plotSummary, true},
+		{"-cost.svg", r.plotCost, true},
+		{"-latency.svg", r.plotLatency, true},
+	}
+}
+
 // save writes the report in all its forms to files that begin with prefix.
 func save(r *Report, prefix string, stderr io.Writer) error {
 	if err := os.MkdirAll(filepath.Dir(prefix), 0o755); err != nil {
 		return err
 	}
-	forms := []struct {
-		suffix string
-		write  func(io.Writer) error
-	}{
-		{".json", r.writeJSON},
-		{".csv", r.writeCSV},
-		{".md", func(w io.Writer) error { r.writeMarkdown(w); return nil }},
-		{"-cost.svg", func(w io.Writer) error { return r.plotCost(w, "svg") }},
-		{"-cost.png", func(w io.Writer) error { return r.plotCost(w, "png") }},
-		{"-latency.svg", func(w io.Writer) error { return r.plotLatency(w, "svg") }},
-		{"-latency.png", func(w io.Writer) error { return r.plotLatency(w, "png") }},
-	}
-	for _, f := range forms {
+	for _, f := range r.forms(prefix) {
 		file, err := os.Create(prefix + f.suffix)
 		if err != nil {
 			return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"math"
@@ -36,27 +37,39 @@ func (t table) String() string {
 	return b.String()
 }
 
-// writeMarkdown writes the whole report.
-func (r *Report) writeMarkdown(w io.Writer) {
-	fmt.Fprintf(w, "# lb compared, %s\n\n%s\n", day(r.Date), r.preface())
+// method is what a reader has to know of how it was measured.
+const method = `All proxies run at once. Each is measured once a round, in an order that turns from round to round, and ratios are
+taken within the rounds: what disturbs the machine for a while disturbs all.
+CPU time is that of all processes of a proxy, as the kernel charges it. On a noisy machine it moves by a few
+percent where throughput and latency move by a third, so it is the figure to compare. **direct** is the load without
+a proxy; the **byte relay** copies bytes and reads no HTTP, which is what any proxy has to pay at least. The settings
+are in ` + "`bench/compare/templates`" + `; "buffers" are nginx and HAProxy with larger ones than they have by default.
+` + "`just bench`" + ` repeats it.
+`
+
+// writeMarkdown writes the whole report. base is the path of the report's files,
+// without their ends, seen from where the text will be.
+func (r *Report) writeMarkdown(w io.Writer, base string) error {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "# lb compared, %s\n\n<!-- Written by bench/compare from %s.json; do not edit. -->\n\n%s\n%s\n", day(r.Date), base, method, r.preface())
 	if len(r.costs()) > 1 {
-		fmt.Fprintf(w, "## CPU time per request\n\n%s\n\n%s\n", costsNote, r.costs())
+		fmt.Fprintf(&b, "## CPU time per request\n\n![CPU time per request](%s-cost.svg)\n\n%s\n\n%s\n", base, costsNote, r.costs())
 	}
+	fmt.Fprintf(&b, "## Latency\n\n![Latency](%s-latency.svg)\n\n", base)
 	for i := range r.Cases {
-		r.Cases[i].writeMarkdown(w, r.Cores)
+		r.Cases[i].writeMarkdown(&b, r.Cores)
 	}
+	fmt.Fprintf(&b, "Every measurement: [JSON](%s.json), [CSV](%s.csv).\n", base, base)
+	_, err := b.WriteTo(w)
+	return err
 }
 
 // preface tells where the figures come from.
 func (r *Report) preface() string {
 	var b strings.Builder
 	m := &r.Machine
-	kind := "machine"
-	if m.Virtual {
-		kind = "virtual machine"
-	}
 	fmt.Fprintf(&b, "Commit %s, %s, on a %s with %d CPUs (%s), %.0f GiB, Linux %s, %s.\n",
-		r.Commit, r.Date, kind, m.CPUs, m.CPU, float64(m.Memory)/(1<<30), m.Kernel, m.Platform)
+		r.Commit, r.Date, m.kind(), m.CPUs, m.CPU, float64(m.Memory)/(1<<30), m.Kernel, m.Platform)
 	var versions []string
 	for _, name := range []string{"go", "nginx", "haproxy"} {
 		if v := r.Versions[name]; v != "" {
@@ -219,16 +232,23 @@ func parts(mp, mt, p *Proxy) string {
 	return fmt.Sprintf("%.2f / %.2f", ratio(mp.Rounds, p.Rounds, cpuOf).median, ratio(mt.Rounds, p.Rounds, cpuOf).median)
 }
 
-// best returns that of nginx and HAProxy, with whatever buffers, which costs
-// least; nil when there is none.
-func (c *Case) best() (best *Proxy) {
-	for _, name := range others[1:] {
-		p := c.proxy(name)
-		if p != nil && (best == nil || of(p.Rounds, cpuOf).median < of(best.Rounds, cpuOf).median) {
-			best = p
-		}
+// best returns the cheaper of nginx and HAProxy, or nil if neither took part.
+func (c *Case) best() *Proxy {
+	nginx, haproxy := c.cheapest("nginx"), c.cheapest("haproxy")
+	if nginx == nil || haproxy != nil && of(haproxy.Rounds, cpuOf).median < of(nginx.Rounds, cpuOf).median {
+		return haproxy
 	}
-	return best
+	return nginx
+}
+
+// cheapest returns the proxy of a family with the buffers that cost it the least
+// CPU time, or nil if none took part.
+func (c *Case) cheapest(program string) *Proxy {
+	p, big := c.proxy(program), c.proxy(program+bigBuffers)
+	if p == nil || big != nil && of(big.Rounds, cpuOf).median < of(p.Rounds, cpuOf).median {
+		return big
+	}
+	return p
 }
 
 // number writes x with three digits or all before the point.

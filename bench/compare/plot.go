@@ -1,236 +1,178 @@
 package main
 
 import (
-	"image/color"
+	"fmt"
 	"io"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
 
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/font"
-	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
+	"lb/bench/chart"
 )
 
-// Sizes of a plot: panels in rows, one panel for each case.
-const (
-	panelWidth  = 10 * vg.Centimeter
-	panelHeight = 6.5 * vg.Centimeter
-	columnsMax  = 3
-	margin      = 4 * vg.Millimeter
-	gap         = 7 * vg.Millimeter
-)
-
-// colors tell the targets apart, also for those who see fewer (Okabe and Ito).
-var colors = map[string]color.RGBA{
-	"direct": {0x99, 0x99, 0x99, 0xff}, "relay": {0x33, 0x33, 0x33, 0xff},
-	"lb-mp": {0xd5, 0x5e, 0x00, 0xff}, "lb-mt": {0xe6, 0x9f, 0x00, 0xff},
-	"before-mp": {0xcc, 0x79, 0xa7, 0xff}, "before-mt": {0xf0, 0xc0, 0xe0, 0xff},
-	"nginx": {0x00, 0x9e, 0x73, 0xff}, "haproxy": {0x00, 0x72, 0xb2, 0xff},
-	"nginx-big": {0x66, 0xc2, 0xa5, 0xff}, "haproxy-big": {0x56, 0xb4, 0xe9, 0xff},
+// tones are the colors of those compared. The accent is lb's.
+var tones = map[string]chart.Tone{
+	"lb-mp": chart.Accent, "lb-mt": chart.Accent, "before-mp": chart.AccentPale, "before-mt": chart.AccentPale,
+	"nginx": chart.Green, "nginx-big": chart.GreenPale, "haproxy": chart.Blue, "haproxy-big": chart.BluePale,
 }
 
-// plotCost draws CPU time per request: a bar for each proxy, its lower part
-// the time in user space.
-func (r *Report) plotCost(w io.Writer, format string) error {
-	var panels []*plot.Plot
+// plotColumns is the number of columns of the plots of all cases.
+const plotColumns = 2
+
+// plotCost draws the CPU time per request of all cases with requests, as shares
+// of that of nginx.
+func (r *Report) plotCost(w io.Writer) error {
+	var cases []*Case
 	for i := range r.Cases {
-		if c := &r.Cases[i]; !c.isIdle() {
-			p, err := c.costPanel()
-			if err != nil {
-				return err
-			}
-			panels = append(panels, p)
+		if !r.Cases[i].isIdle() {
+			cases = append(cases, &r.Cases[i])
 		}
 	}
-	return drawPanels(w, format, panels)
+	base := r.base()
+	c := costChart(cases, (*Case).withCPU, func(c *Case) *Proxy { return c.proxy(base) }, plotName(base))
+	c.Title = "CPU time per request"
+	c.Columns = plotColumns
+	return c.WriteSVG(w)
 }
 
-func (c *Case) costPanel() (*plot.Plot, error) {
-	p := panel(c.Name)
-	p.Y.Label.Text = "CPU us/request, dark: user"
-	p.Y.Min = 0
-	var names []string
-	tops := plotter.XYLabels{}
+// base returns the name of the proxy that others are drawn as shares of: the first
+// of these that took part.
+func (r *Report) base() string {
+	for _, name := range []string{"nginx", "haproxy", "relay"} {
+		if slices.ContainsFunc(r.Cases, func(c Case) bool { return c.proxy(name) != nil }) {
+			return name
+		}
+	}
+	return "lb-mp"
+}
+
+// withCPU returns all that have CPU time of their own.
+func (c *Case) withCPU() (all []*Proxy) {
 	for i := range c.Proxies {
-		proxy := &c.Proxies[i]
-		if proxy.Name == "direct" {
+		if p := &c.Proxies[i]; p.Name != "direct" {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// costChart draws the proxies that pick returns of each case. The cost of each is
+// a share of that of the case's base, so that cases of 12 us and of 700 us stand
+// on one scale. What the base stands for is said by words.
+func costChart(cases []*Case, pick func(*Case) []*Proxy, base func(*Case) *Proxy, words string) *chart.Chart {
+	c := &chart.Chart{Heads: []string{"share", "µs"}}
+	highest := 1.0
+	for _, cs := range cases {
+		b := base(cs)
+		if b == nil {
 			continue
 		}
-		cpu := of(proxy.Rounds, cpuOf).median // which is not that of user and that of system together
-		user := cpu * of(proxy.Rounds, userShareOf).median
-		at := len(names)
-		lower, err := bar(at, user, colors[proxy.Name])
-		if err != nil {
-			return nil, err
+		p := chart.Panel{Name: cs.Name, About: shortAbout(cs.About)}
+		for _, proxy := range pick(cs) {
+			share := ratio(proxy.Rounds, b.Rounds, cpuOf)
+			row := chart.Row{Name: plotName(proxy.Name), Tone: tones[proxy.Name], Strong: strings.HasPrefix(proxy.Name, "lb-"), To: share.median,
+				Figures: []string{percent(share.median), number(of(proxy.Rounds, cpuOf).median)}}
+			if share.max > share.min {
+				row.Low, row.High = share.min, share.max
+			}
+			p.Rows = append(p.Rows, row)
+			highest = max(highest, share.max)
 		}
-		upper, err := bar(at, cpu-user, pale(colors[proxy.Name]))
-		if err != nil {
-			return nil, err
-		}
-		upper.StackOn(lower)
-		p.Add(lower, upper)
-		names = append(names, shortTitle(proxy.Name))
-		tops.XYs = append(tops.XYs, plotter.XY{X: float64(at), Y: cpu})
-		tops.Labels = append(tops.Labels, number(cpu))
+		c.Panels = append(c.Panels, p)
 	}
-	if len(names) == 0 {
-		return p, nil
+	if len(c.Panels) > 0 {
+		c.Notes = []string{"Shorter is better; 100 % is " + words + ". Bars and µs are medians, whiskers span all rounds."}
+		c.Scale = shareScale(highest)
 	}
-	labels, err := plotter.NewLabels(tops)
-	if err != nil {
-		return nil, err
-	}
-	for i := range labels.TextStyle {
-		labels.TextStyle[i].XAlign = draw.XCenter
-		labels.TextStyle[i].Font = font.From(plot.DefaultFont, 8)
-	}
-	labels.Offset.Y = 2
-	p.Add(labels)
-	p.NominalX(names...)
-	p.X.Min, p.X.Max = -.6, float64(len(names))-.4
-	p.X.Tick.Label.Font.Size = 7
-	p.Y.Max *= 1.12 // room for the numbers
-	return p, nil
+	return c
 }
 
-func bar(at int, height float64, c color.Color) (*plotter.BarChart, error) {
-	b, err := plotter.NewBarChart(plotter.Values{height}, .75*vg.Centimeter)
-	if err != nil {
-		return nil, err
+// shareScale is from 0 to at least highest, with ticks of 25 % or multiples of it.
+func shareScale(highest float64) chart.Scale {
+	step := .25
+	for highest/step > 6 {
+		step *= 2
 	}
-	b.XMin, b.Color, b.LineStyle.Width = float64(at), c, 0
-	return b, nil
+	s := chart.Scale{Max: highest}
+	for i := 0; float64(i)*step <= highest; i++ {
+		at := float64(i) * step
+		s.Ticks = append(s.Ticks, chart.Tick{At: at, Label: percent(at), Mark: at == 1})
+	}
+	return s
 }
 
-// pale mixes c with white.
-func pale(c color.RGBA) color.RGBA {
-	mix := func(x uint8) uint8 { return uint8((int(x) + 255) / 2) }
-	return color.RGBA{mix(c.R), mix(c.G), mix(c.B), c.A}
+func percent(x float64) string { return fmt.Sprintf("%.0f %%", 100*x) }
+
+// plotName is the title without Markdown.
+func plotName(name string) string { return strings.Trim(title(name), "*") }
+
+// shortAbout leaves out remarks.
+func shortAbout(about string) string {
+	about, _, _ = strings.Cut(about, ";")
+	return about
 }
 
-// plotLatency draws, for each case, which share of the answers took at most
-// how long. The axis of shares is that of HdrHistogram: as far from 99 % to
-// 99.9 % as from 90 % to 99 %.
-func (r *Report) plotLatency(w io.Writer, format string) error {
-	var panels []*plot.Plot
+// plotLatency draws, for each case, how long half, 99 % and 99.9 % of the answers
+// took at most.
+func (r *Report) plotLatency(w io.Writer) error {
+	c := &chart.Chart{Title: "Latency", Columns: plotColumns}
+	lowest, highest := math.Inf(1), 0.0
 	for i := range r.Cases {
-		if c := &r.Cases[i]; c.hasCurve() {
-			p, err := c.latencyPanel()
-			if err != nil {
-				return err
-			}
-			panels = append(panels, p)
-		}
-	}
-	return drawPanels(w, format, panels)
-}
-
-func (c *Case) hasCurve() bool {
-	return slices.ContainsFunc(c.Proxies, func(p Proxy) bool { return len(p.Curve) > 0 })
-}
-
-func (c *Case) latencyPanel() (*plot.Plot, error) {
-	p := panel(c.Name)
-	p.Y.Label.Text = "latency"
-	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, durations{}
-	p.X.Tick.Marker = plot.ConstantTicks{{Value: 0, Label: "0"}, {Value: 1, Label: "90 %"}, {Value: 2, Label: "99 %"},
-		{Value: 3, Label: "99.9 %"}, {Value: 4, Label: "99.99 %"}}
-	p.Add(plotter.NewGrid())
-	for i := range c.Proxies {
-		proxy := &c.Proxies[i]
-		var points plotter.XYs
-		for _, q := range proxy.Curve {
-			if q.Micros > 0 && q.Share < 1 {
-				points = append(points, plotter.XY{X: -math.Log10(1 - q.Share), Y: q.Micros})
+		cs := &r.Cases[i]
+		p := chart.Panel{Name: cs.Name, About: shortAbout(cs.About)}
+		for i := range cs.Proxies {
+			proxy := &cs.Proxies[i]
+			row := chart.Row{Name: plotName(proxy.Name), Tone: tones[proxy.Name], Strong: strings.HasPrefix(proxy.Name, "lb-"),
+				From: proxy.within(.5), To: proxy.within(.99), Low: proxy.within(.99)}
+			row.High = max(row.Low, proxy.within(.999))
+			if row.From > 0 {
+				p.Rows = append(p.Rows, row)
+				lowest, highest = min(lowest, row.From), max(highest, row.High)
 			}
 		}
-		if len(points) == 0 {
-			continue
+		if len(p.Rows) > 0 {
+			c.Panels = append(c.Panels, p)
 		}
-		line, err := plotter.NewLine(points)
-		if err != nil {
-			return nil, err
-		}
-		line.Color, line.Width = colors[proxy.Name], 1.5
-		if proxy.Name == "direct" || proxy.Name == "relay" {
-			line.Dashes = []vg.Length{3, 2}
-		}
-		p.Add(line)
-		p.Legend.Add(strings.ReplaceAll(shortTitle(proxy.Name), "\n", " "), line)
 	}
-	p.Legend.TextStyle.Font.Size = 7.5
-	p.Legend.ThumbnailWidth = .5 * vg.Centimeter
-	p.Legend.Top = true
-	p.X.Min, p.X.Max = 0, 6.2 // the legend stands right of the lines
-	return p, nil
+	if len(c.Panels) > 0 {
+		c.Notes = []string{"Bars go from the median to 99 % of the answers, whiskers to 99.9 %; all rounds together. Further left is better."}
+		c.Scale = timeScale(lowest, highest)
+	}
+	return c.WriteSVG(w)
 }
 
-// durations are ticks at 1, 2 and 5 of each decade of microseconds.
-type durations struct{}
-
-// Ticks implements plot.Ticker.
-func (durations) Ticks(lowest, highest float64) []plot.Tick {
-	if !(lowest > 0) {
-		return nil
+// within returns in how many microseconds that share of the answers came, or 0 if
+// the curve does not say.
+func (p *Proxy) within(share float64) float64 {
+	for _, q := range p.Curve {
+		if q.Share >= share {
+			return q.Micros
+		}
 	}
-	var ticks []plot.Tick
+	return 0
+}
+
+// timeScale is logarithmic, in microseconds, with ticks at 1 and 3 of each decade,
+// the first of them at lowest or below.
+func timeScale(lowest, highest float64) chart.Scale {
+	s := chart.Scale{Min: lowest, Max: highest, Log: true}
 	for decade := math.Pow10(int(math.Floor(math.Log10(lowest)))); decade <= highest; decade *= 10 {
-		for _, n := range []float64{1, 2, 5} {
-			v := n * decade
-			label := strconv.FormatFloat(v, 'g', 4, 64) + " us"
-			if v >= 1000 {
-				label = strconv.FormatFloat(v/1000, 'g', 4, 64) + " ms"
+		for _, at := range []float64{decade, 3 * decade} {
+			if at <= lowest {
+				s.Min, s.Ticks = at, nil
 			}
-			ticks = append(ticks, plot.Tick{Value: v, Label: label})
+			if at <= highest {
+				s.Ticks = append(s.Ticks, chart.Tick{At: at, Label: roundTime(at)})
+			}
 		}
 	}
-	return ticks
+	return s
 }
 
-// panel returns an empty one.
-func panel(name string) *plot.Plot {
-	plot.DefaultFont = font.Font{Typeface: "Liberation", Variant: "Sans"}
-	p := plot.New()
-	p.BackgroundColor = color.White
-	p.Title.Text = name
-	p.Title.TextStyle.Font.Size = 11
-	p.Title.Padding = 2 * vg.Millimeter
-	p.X.Tick.Label.Font.Size, p.Y.Tick.Label.Font.Size = 8, 8
-	p.Y.Label.TextStyle.Font.Size = 8
-	return p
-}
-
-// shortTitle is the title as there is room for it below a bar.
-func shortTitle(name string) string {
-	t := strings.TrimPrefix(strings.Trim(title(name), "*"), "byte ")
-	if _, big := strings.CutSuffix(name, bigBuffers); big {
-		t = strings.ReplaceAll(strings.TrimSuffix(t, " buffers"), ", ", "\n")
+func roundTime(us float64) string {
+	if us < 1000 {
+		return strconv.FormatFloat(us, 'g', 4, 64) + " µs"
 	}
-	return t
-}
-
-// drawPanels writes panels in rows, as an image of that format.
-func drawPanels(w io.Writer, format string, panels []*plot.Plot) error {
-	columns := max(1, min(columnsMax, len(panels)))
-	rows := max(1, (len(panels)+columns-1)/columns)
-	width := vg.Length(columns)*(panelWidth+gap) - gap + 2*margin
-	height := vg.Length(rows)*(panelHeight+gap) - gap + 2*margin
-	canvas, err := draw.NewFormattedCanvas(width, height, format)
-	if err != nil {
-		return err
-	}
-	dc := draw.New(canvas)
-	dc.SetColor(color.White)
-	dc.Fill(dc.Rectangle.Path())
-	tiles := draw.Tiles{Cols: columns, Rows: rows, PadX: gap, PadY: gap,
-		PadTop: margin, PadBottom: margin, PadLeft: margin, PadRight: margin}
-	for i, p := range panels {
-		p.Draw(tiles.At(dc, i%columns, i/columns))
-	}
-	_, err = canvas.WriteTo(w)
-	return err
+	return strconv.FormatFloat(us/1000, 'g', 4, 64) + " ms"
 }

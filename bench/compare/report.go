@@ -33,6 +33,14 @@ type Machine struct {
 	Virtual  bool   `json:"virtual"`
 }
 
+// kind returns what a text calls the machine.
+func (m *Machine) kind() string {
+	if m.Virtual {
+		return "virtual machine"
+	}
+	return "machine"
+}
+
 // Case is one scenario as it was measured.
 type Case struct {
 	Name    string  `json:"name"`

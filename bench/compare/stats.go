@@ -40,7 +40,6 @@ func ratio(a, b []Round, pick func(*Round) float64) spread {
 func cpuOf(r *Round) float64        { return r.User + r.System }
 func userOf(r *Round) float64       { return r.User }
 func systemOf(r *Round) float64     { return r.System }
-func userShareOf(r *Round) float64  { return r.User / max(cpuOf(r), 1e-9) }
 func throughputOf(r *Round) float64 { return r.Throughput }
 func p50Of(r *Round) float64        { return r.P50 }
 func p99Of(r *Round) float64        { return r.P99 }
