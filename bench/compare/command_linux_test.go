@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lb/bench/report"
 )
 
 // patience is how long anything may take here, a whole run too.
@@ -134,11 +136,11 @@ func TestRunToTheEnd(t *testing.T) {
 	if code := r.wait(t); code != 0 {
 		t.Fatalf("exit code %d:\n%s", code, &r.out)
 	}
-	report, err := readReport(out + ".json")
+	kept, err := report.Read(out + ".json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range report.Cases {
+	for _, c := range kept.Cases {
 		for _, p := range c.Proxies {
 			if d := p.Rounds[0]; d.Requests == 0 || d.Errors != 0 || d.Throughput == 0 || p.Name != "direct" && (d.User+d.System == 0 || d.Memory == 0) {
 				t.Errorf("%s, %s: %+v", c.Name, p.Name, d)

@@ -7,15 +7,17 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+
+	"lb/bench/report"
 )
 
 // machineHere describes this machine, as far as it tells.
-func machineHere(cpus int) Machine {
+func machineHere(cpus int) report.Machine {
 	info, _ := os.ReadFile("/proc/cpuinfo")
 	mem, _ := os.ReadFile("/proc/meminfo")
 	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
 	kb, _ := strconv.ParseInt(strings.TrimSuffix(field(string(mem), "MemTotal"), " kB"), 10, 64)
-	return Machine{
+	return report.Machine{
 		CPU: field(string(info), "model name"), CPUs: cpus, Memory: kb << 10,
 		Kernel: strings.TrimSpace(string(kernel)), Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		Virtual: strings.Contains(" "+field(string(info), "flags")+" ", " hypervisor "),

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"time"
+
+	"lb/bench/report"
 )
 
 // settleTime is how long a proxy has to put away what it used for conns that
@@ -12,7 +14,7 @@ import (
 const settleTime = time.Second
 
 // idle measures once what each conn costs that has had one answer and rests.
-func (r *runner) idle(ctx context.Context, rg *rig, targets []target, c *Case) error {
+func (r *runner) idle(ctx context.Context, rg *rig, targets []target, c *report.Case) error {
 	n := idleMax
 	if half := int(filesMax()/2) - 1000; half < n { // HAProxy counts two descriptors for each conn
 		n = max(half, 100)
@@ -28,7 +30,7 @@ func (r *runner) idle(ctx context.Context, rg *rig, targets []target, c *Case) e
 		if err != nil {
 			return fmt.Errorf("%s: %w", t.name, err)
 		}
-		c.Proxies[i].Rounds = []Round{{Requests: int64(n), Memory: after, IdleBytes: float64(after-before) / float64(n)}}
+		c.Proxies[i].Rounds = []report.Round{{Requests: int64(n), Memory: after, IdleBytes: float64(after-before) / float64(n)}}
 	}
 	r.tell("")
 	return nil

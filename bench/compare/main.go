@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"lb/bench/report"
 )
 
 // Exit codes.
@@ -85,11 +87,11 @@ func command(ctx context.Context, argv []string, stdout, stderr io.Writer) error
 	case o.docs != "" && f.NArg() != 1:
 		return usageError{errors.New("--docs needs the file of a report as argument")}
 	case (o.readme != "" || o.docs != "") && f.NArg() <= 1:
-		return publish(o.readme, o.docs, f.Arg(0))
+		return report.Publish(o.readme, o.docs, f.Arg(0))
 	case f.NArg() > 0:
 		return usageError{fmt.Errorf("nothing is known of %q", f.Arg(0))}
 	case o.render != "":
-		r, err := readReport(o.render)
+		r, err := report.Read(o.render)
 		if err != nil {
 			return err
 		}
@@ -137,27 +139,28 @@ func compare(ctx context.Context, o options, argv []string, stdout, stderr io.Wr
 	if len(missing) > 0 {
 		fmt.Fprintf(stderr, "compare: goes on without %s; on Debian: apt-get install -y --no-install-recommends nginx-light haproxy\n", strings.Join(missing, ", "))
 	}
-	r := &Report{
+	begun := time.Now().UTC()
+	r := &report.Report{
 		Command: strings.Join(append([]string{"go run ./bench/compare"}, argv...), " "),
-		Date:    time.Now().UTC().Format(time.RFC3339), Commit: commitOf(ctx, p.module),
+		Date:    begun.Format(time.RFC3339), Commit: commitOf(ctx, p.module),
 		Machine: machineHere(len(cpus)), Versions: versionsOf(ctx, p.programs), Cores: split(cpus, 1).note(),
 		Rounds: o.rounds, Seconds: o.seconds, Missing: missing,
 	}
-	fmt.Fprintf(stdout, "%s\n", r.preface())
+	fmt.Fprintf(stdout, "%s\n", r.Preface())
 	run := runner{house: h, programs: p.programs, cpus: cpus, names: names, rounds: o.rounds,
 		time: time.Duration(o.seconds * float64(time.Second))}
 	if isTerminal(stderr) {
 		run.progress = stderr
 	}
-	err = run.run(ctx, cases, func(c *Case) {
+	err = run.run(ctx, cases, func(c *report.Case) {
 		r.Cases = append(r.Cases, *c)
-		c.writeMarkdown(stdout, r.Cores)
+		c.WriteMarkdown(stdout, r.Cores)
 	})
 	if err != nil {
 		return err
 	}
 	if o.out == "" {
-		o.out = filepath.Join(p.module, "bench", "results", day(r.Date)+"-"+strings.TrimSuffix(r.Commit, "+"))
+		o.out = filepath.Join(p.module, "bench", "results", begun.Format(time.DateOnly)+"-"+strings.TrimSuffix(r.Commit, "+"))
 	}
 	return save(r, o.out, stderr)
 }
@@ -232,7 +235,7 @@ func (p *prepared) present(names []string) (there, missing []string) {
 	for _, name := range names {
 		switch {
 		case strings.HasPrefix(name, "nginx") && p.nginx == "", strings.HasPrefix(name, "haproxy") && p.haproxy == "":
-			missing = append(missing, title(name))
+			missing = append(missing, report.Title(name))
 		case strings.HasPrefix(name, "before-") && p.before == "":
 		default:
 			there = append(there, name)
@@ -272,38 +275,10 @@ func whileParent(ctx context.Context) (context.Context, context.CancelFunc) {
 	return ctx, stop
 }
 
-// form is one file that a report is written to.
-type form struct {
-	suffix    string
-	write     func(io.Writer) error
-	published bool // kept beside the JSON of a report that README names
-}
-
-// forms returns the forms of the report for files that begin with prefix.
-func (r *Report) forms(prefix string) []form {
-	return []form{
-		{".json", r.writeJSON, true},
-		{".csv", r.writeCSV, true},
-		{".md", func(w io.Writer) error { return r.writeMarkdown(w, filepath.Base(prefix)) }, false},
-		{"-summary.svg", r.plotSummary, true},
-		{"-cost.svg", r.plotCost, true},
-		{"-latency.svg", r.plotLatency, true},
-	}
-}
-
-// save writes the report in all its forms to files that begin with prefix.
-func save(r *Report, prefix string, stderr io.Writer) error {
-	if err := os.MkdirAll(filepath.Dir(prefix), 0o755); err != nil {
+// save writes the report to files that begin with prefix, and tells where.
+func save(r *report.Report, prefix string, stderr io.Writer) error {
+	if err := r.Save(prefix); err != nil {
 		return err
-	}
-	for _, f := range r.forms(prefix) {
-		file, err := os.Create(prefix + f.suffix)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(f.write(file), file.Close()); err != nil {
-			return fmt.Errorf("%s: %w", prefix+f.suffix, err)
-		}
 	}
 	fmt.Fprintf(stderr, "compare: results are in %s.md, .json, .csv and plots\n", prefix)
 	return nil

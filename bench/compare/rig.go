@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"lb/bench"
+	"lb/bench/report"
 )
 
 //go:embed templates
@@ -173,7 +174,7 @@ func (r *rig) command(name string, port int) ([]string, error) {
 	cfg.KeepAlive = 1024 + r.setting.backends
 	cfg.FilesMax = filesMax()
 	cfg.ConnsMax = cfg.FilesMax/2 - 100
-	plain, big := strings.CutSuffix(name, bigBuffers)
+	plain, big := strings.CutSuffix(name, report.BigBuffers)
 	cfg.BigBuffers = big
 	switch plain {
 	case "relay":

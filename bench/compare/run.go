@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lb/bench"
+	"lb/bench/report"
 )
 
 // warmTime is how long each target is asked before each measurement of it. The
@@ -39,7 +40,7 @@ func (r *runner) tell(format string, args ...any) {
 }
 
 // run measures cases, each told of as soon as it is done.
-func (r *runner) run(ctx context.Context, cases []scenario, done func(*Case)) error {
+func (r *runner) run(ctx context.Context, cases []scenario, done func(*report.Case)) error {
 	var rg *rig
 	defer func() {
 		if rg != nil {
@@ -67,11 +68,11 @@ func (r *runner) run(ctx context.Context, cases []scenario, done func(*Case)) er
 }
 
 // measure runs one case on the rig.
-func (r *runner) measure(ctx context.Context, rg *rig, s scenario) (*Case, error) {
+func (r *runner) measure(ctx context.Context, rg *rig, s scenario) (*report.Case, error) {
 	targets := slices.DeleteFunc(slices.Clone(rg.targets), func(t target) bool { return slices.Contains(s.without, t.name) })
-	c := &Case{Name: s.name, About: s.about, Cores: rg.cores.note()}
+	c := &report.Case{Name: s.name, About: s.about, Cores: rg.cores.note()}
 	for _, t := range targets {
-		c.Proxies = append(c.Proxies, Proxy{Name: t.name})
+		c.Proxies = append(c.Proxies, report.Proxy{Name: t.name})
 	}
 	if s.kind == idleConns {
 		return c, r.idle(ctx, rg, targets, c)
@@ -112,7 +113,7 @@ func (r *runner) measure(ctx context.Context, rg *rig, s scenario) (*Case, error
 }
 
 // measureOnce warms t up and measures it once.
-func measureOnce(ctx context.Context, rg *rig, t target, l load) (d Round, result *bench.Result, err error) {
+func measureOnce(ctx context.Context, rg *rig, t target, l load) (d report.Round, result *bench.Result, err error) {
 	warm := l
 	warm.Requests, warm.Duration, warm.Rate, warm.Verify = 0, warmTime, 0, true
 	warmed, err := rg.put(ctx, t, warm)
@@ -147,18 +148,18 @@ func usedBy(t target) (usage, error) {
 	return used(t.pid)
 }
 
-func roundOf(r *bench.Result) Round {
+func roundOf(r *bench.Result) report.Round {
 	micros := func(q float64) float64 { return float64(r.Latency.At(q)) / 1e3 }
-	return Round{
+	return report.Round{
 		Requests: r.Answers, Errors: r.Errors.Total() + r.Backlog.Unsent, Throughput: r.Throughput,
 		P50: micros(.5), P99: micros(.99), P999: micros(.999),
 	}
 }
 
-func curveOf(l bench.Latency) []Point {
-	points := make([]Point, len(curveShares))
+func curveOf(l bench.Latency) []report.Point {
+	points := make([]report.Point, len(curveShares))
 	for i, q := range curveShares {
-		points[i] = Point{q, float64(l.At(q)) / 1e3}
+		points[i] = report.Point{Share: q, Micros: float64(l.At(q)) / 1e3}
 	}
 	return points
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"lb/bench"
+	"lb/bench/report"
 )
 
 // setting is what the proxies are started with; cases of one setting share
@@ -60,11 +61,9 @@ const (
 	seedTotal  = 100_000
 )
 
-// bigBuffers is behind the names of nginx and HAProxy with larger buffers than
-// they have by default, which takes part where bodies are long.
-const bigBuffers = "-big"
-
-var withBigBuffers = []string{"nginx" + bigBuffers, "haproxy" + bigBuffers}
+// withBigBuffers are nginx and HAProxy with larger buffers than they have by
+// default. They take part where bodies are long.
+var withBigBuffers = []string{"nginx" + report.BigBuffers, "haproxy" + report.BigBuffers}
 
 // one is the setting of most cases.
 var one = setting{workers: 1, backends: 2}

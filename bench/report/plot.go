@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"fmt"
@@ -105,7 +105,7 @@ func shareScale(highest float64) chart.Scale {
 func percent(x float64) string { return fmt.Sprintf("%.0f %%", 100*x) }
 
 // plotName is the title without Markdown.
-func plotName(name string) string { return strings.Trim(title(name), "*") }
+func plotName(name string) string { return strings.Trim(Title(name), "*") }
 
 // shortAbout leaves out remarks.
 func shortAbout(about string) string {

@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"bytes"
@@ -9,7 +9,11 @@ import (
 	"strings"
 )
 
-// titles are the names as tables have them.
+// BigBuffers ends the names of nginx and HAProxy with larger buffers than they have
+// by default.
+const BigBuffers = "-big"
+
+// titles are the names of proxies as tables have them.
 var titles = map[string]string{
 	"direct": "direct", "relay": "byte relay", "nginx": "nginx", "haproxy": "HAProxy",
 	"lb-mp": "**lb, mp**", "lb-mt": "**lb, mt**", "before-mp": "lb before, mp", "before-mt": "lb before, mt",
@@ -51,21 +55,21 @@ are in ` + "`bench/compare/templates`" + `; "buffers" are nginx and HAProxy with
 // without their ends, seen from where the text will be.
 func (r *Report) writeMarkdown(w io.Writer, base string) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "# lb compared, %s\n\n<!-- Written by bench/compare from %s.json; do not edit. -->\n\n%s\n%s\n", day(r.Date), base, method, r.preface())
+	fmt.Fprintf(&b, "# lb compared, %s\n\n<!-- Written by bench/compare from %s.json; do not edit. -->\n\n%s\n%s\n", day(r.Date), base, method, r.Preface())
 	if len(r.costs()) > 1 {
 		fmt.Fprintf(&b, "## CPU time per request\n\n![CPU time per request](%s-cost.svg)\n\n%s\n\n%s\n", base, costsNote, r.costs())
 	}
 	fmt.Fprintf(&b, "## Latency\n\n![Latency](%s-latency.svg)\n\n", base)
 	for i := range r.Cases {
-		r.Cases[i].writeMarkdown(&b, r.Cores)
+		r.Cases[i].WriteMarkdown(&b, r.Cores)
 	}
 	fmt.Fprintf(&b, "Every measurement: [JSON](%s.json), [CSV](%s.csv).\n", base, base)
 	_, err := b.WriteTo(w)
 	return err
 }
 
-// preface tells where the figures come from.
-func (r *Report) preface() string {
+// Preface says where the figures come from.
+func (r *Report) Preface() string {
 	var b strings.Builder
 	m := &r.Machine
 	fmt.Fprintf(&b, "Commit %s, %s, on a %s with %d CPUs (%s), %.0f GiB, Linux %s, %s.\n",
@@ -73,7 +77,7 @@ func (r *Report) preface() string {
 	var versions []string
 	for _, name := range []string{"go", "nginx", "haproxy"} {
 		if v := r.Versions[name]; v != "" {
-			versions = append(versions, strings.Trim(title(name), "*")+" "+v)
+			versions = append(versions, strings.Trim(Title(name), "*")+" "+v)
 		}
 	}
 	fmt.Fprintf(&b, "%s. One worker each where nothing else is said; %s.\n", strings.Join(versions, ", "), r.Cores)
@@ -84,7 +88,7 @@ func (r *Report) preface() string {
 	return b.String()
 }
 
-func title(name string) string {
+func Title(name string) string {
 	if t, ok := titles[name]; ok {
 		return t
 	}
@@ -95,7 +99,7 @@ func day(date string) string { return date[:min(len(date), len("2006-01-02"))] }
 
 // writeMarkdown writes the table of one case. usual is what need not be said of
 // cores.
-func (c *Case) writeMarkdown(w io.Writer, usual string) {
+func (c *Case) WriteMarkdown(w io.Writer, usual string) {
 	fmt.Fprintf(w, "## %s\n\n%s", c.Name, c.About)
 	if c.Rate != 0 {
 		fmt.Fprintf(w, ": %.0f requests/s", c.Rate)
@@ -106,7 +110,7 @@ func (c *Case) writeMarkdown(w io.Writer, usual string) {
 	fmt.Fprintf(w, "\n\n%s\n", c.table())
 	for i := range c.Proxies {
 		if p := &c.Proxies[i]; p.errors() > 0 {
-			fmt.Fprintf(w, "%s: **%d requests failed**\n\n", title(p.Name), p.errors())
+			fmt.Fprintf(w, "%s: **%d requests failed**\n\n", Title(p.Name), p.errors())
 		}
 	}
 }
@@ -119,13 +123,13 @@ func (c *Case) table() table {
 	head := []string{"", "req/s", "of direct", "p50", "p99", "p99.9", "CPU us/req", "user", "system", "memory"}
 	refs := c.references()
 	for _, name := range refs {
-		head = append(head, "CPU / "+title(name))
+		head = append(head, "CPU / "+Title(name))
 	}
 	t := table{head}
 	direct := c.proxy("direct")
 	for i := range c.Proxies {
 		p := &c.Proxies[i]
-		row := []string{title(p.Name), fmt.Sprintf("%.0f", of(p.Rounds, throughputOf).median), share(p, direct),
+		row := []string{Title(p.Name), fmt.Sprintf("%.0f", of(p.Rounds, throughputOf).median), share(p, direct),
 			latency(of(p.Rounds, p50Of).median), latency(of(p.Rounds, p99Of).median), latency(of(p.Rounds, p999Of).median)}
 		if p == direct {
 			row = append(row, "", "", "", "")
@@ -146,12 +150,12 @@ func (c *Case) idleTable() table {
 	refs := c.references()
 	head := []string{"", "bytes per conn", "memory"}
 	for _, name := range refs {
-		head = append(head, "/ "+title(name))
+		head = append(head, "/ "+Title(name))
 	}
 	t := table{head}
 	for i := range c.Proxies {
 		p := &c.Proxies[i]
-		row := []string{title(p.Name), fmt.Sprintf("%.0f", of(p.Rounds, idleOf).median), mebibytes(of(p.Rounds, memoryOf).median)}
+		row := []string{Title(p.Name), fmt.Sprintf("%.0f", of(p.Rounds, idleOf).median), mebibytes(of(p.Rounds, memoryOf).median)}
 		for _, name := range refs {
 			row = append(row, comparison(p, c.proxy(name), idleOf))
 		}
@@ -196,10 +200,10 @@ const costsNote = "Microseconds of the proxy's processes, and what part lb's are
 func (r *Report) costs() table {
 	head := []string{"", "lb mp / mt"}
 	for _, name := range others {
-		head = append(head, title(name))
+		head = append(head, Title(name))
 	}
 	for _, name := range references {
-		head = append(head, "of "+title(name))
+		head = append(head, "of "+Title(name))
 	}
 	t := table{append(head, "of the best proxy")}
 	for i := range r.Cases {
@@ -244,7 +248,7 @@ func (c *Case) best() *Proxy {
 // cheapest returns the proxy of a family with the buffers that cost it the least
 // CPU time, or nil if none took part.
 func (c *Case) cheapest(program string) *Proxy {
-	p, big := c.proxy(program), c.proxy(program+bigBuffers)
+	p, big := c.proxy(program), c.proxy(program+BigBuffers)
 	if p == nil || big != nil && of(big.Rounds, cpuOf).median < of(p.Rounds, cpuOf).median {
 		return big
 	}

@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // kept is a report with a bit of everything.
 func kept(t *testing.T) *Report {
 	t.Helper()
-	r, err := readReport("testdata/report.json")
+	r, err := Read("testdata/report.json")
 	if err != nil {
 		t.Fatal(err)
 	}

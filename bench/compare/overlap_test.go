@@ -1,52 +1,25 @@
 package main
 
 import (
-	"bytes"
 	"encoding/xml"
-	"errors"
-	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"lb/bench/report"
 )
 
-// plots returns the plots of a report by name.
-func (r *Report) plots() map[string]func(io.Writer) error {
-	return map[string]func(io.Writer) error{"summary": r.plotSummary, "cost": r.plotCost, "latency": r.plotLatency}
-}
-
-func TestPlots(t *testing.T) {
-	for name, plot := range kept(t).plots() {
-		var b bytes.Buffer
-		if err := plot(&b); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		golden(t, "report-"+name+".svg", b.Bytes())
-	}
-}
-
-// A run that has measured nothing yet is no reason to fail.
-func TestEmptyReport(t *testing.T) {
-	r := &Report{Cases: []Case{{Name: "small"}}}
-	if err := errors.Join(r.writeCSV(io.Discard), r.writeMarkdown(io.Discard, "r")); err != nil {
-		t.Error(err)
-	}
-	for name, plot := range r.plots() {
-		if err := plot(io.Discard); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
 // fullReport has every case and every proxy, with long figures.
-func fullReport() *Report {
-	r := &Report{}
+func fullReport() *report.Report {
+	r := &report.Report{}
 	for i, s := range scenarios() {
-		c := Case{Name: s.name, About: s.about}
+		c := report.Case{Name: s.name, About: s.about}
 		for j, name := range everybody {
 			cpu := 111.1 * float64(1+i+j)
-			p := Proxy{Name: name, Rounds: []Round{{User: cpu, System: cpu}, {User: cpu, System: 2 * cpu}}}
+			p := report.Proxy{Name: name, Rounds: []report.Round{{User: cpu, System: cpu}, {User: cpu, System: 2 * cpu}}}
 			for _, share := range []float64{0, .5, .99, .999} {
-				p.Curve = append(p.Curve, Point{Share: share, Micros: (1 + 1000*share) * float64(1+i)})
+				p.Curve = append(p.Curve, report.Point{Share: share, Micros: (1 + 1000*share) * float64(1+i)})
 			}
 			c.Proxies = append(c.Proxies, p)
 		}
@@ -150,15 +123,24 @@ func boxesOf(t *testing.T, svg []byte) (texts, bars []box, page box) {
 	return texts, bars, page
 }
 
-// Nothing that is written stands on something else or beyond the page, whatever
-// takes part, in a font as wide as they come.
+// No text overlaps another one or a bar, and none leaves the page, with all cases
+// and all proxies and in a wide font.
 func TestNothingOverlaps(t *testing.T) {
-	for name, plot := range fullReport().plots() {
-		var svg bytes.Buffer
-		if err := plot(&svg); err != nil {
+	prefix := filepath.Join(t.TempDir(), "full")
+	if err := fullReport().Save(prefix); err != nil {
+		t.Fatal(err)
+	}
+	plots, err := filepath.Glob(prefix + "-*.svg")
+	if err != nil || len(plots) != 3 {
+		t.Fatalf("plots %q, %v; want 3", plots, err)
+	}
+	for _, file := range plots {
+		svg, err := os.ReadFile(file)
+		if err != nil {
 			t.Fatal(err)
 		}
-		texts, bars, page := boxesOf(t, svg.Bytes())
+		name := filepath.Base(file)
+		texts, bars, page := boxesOf(t, svg)
 		if len(texts) < 20 || len(bars) < 10 {
 			t.Errorf("%s: %d texts and %d bars", name, len(texts), len(bars))
 		}
@@ -171,26 +153,6 @@ func TestNothingOverlaps(t *testing.T) {
 					t.Errorf("%s: %q overlaps %q: %+v, %+v", name, b.name, other.name, b, other)
 				}
 			}
-		}
-	}
-}
-
-func TestTimeScale(t *testing.T) {
-	for _, tc := range []struct {
-		lowest, highest float64
-		want            string
-	}{
-		{120, 28_000, "100 µs, 300 µs, 1 ms, 3 ms, 10 ms"},
-		{300, 1000, "300 µs, 1 ms"},
-		{5, 5, "3 µs"},
-	} {
-		s := timeScale(tc.lowest, tc.highest)
-		var labels []string
-		for _, tick := range s.Ticks {
-			labels = append(labels, tick.Label)
-		}
-		if got := strings.Join(labels, ", "); got != tc.want || s.Min != s.Ticks[0].At || s.Min > tc.lowest {
-			t.Errorf("%v to %v: from %v, %s; want %s", tc.lowest, tc.highest, s.Min, got, tc.want)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"encoding/csv"
@@ -110,8 +110,8 @@ func (c *Case) isIdle() bool {
 	return len(c.Proxies) > 0 && len(c.Proxies[0].Rounds) > 0 && c.Proxies[0].Rounds[0].IdleBytes != 0
 }
 
-// readReport reads a report's JSON.
-func readReport(file string) (*Report, error) {
+// Read reads a report's JSON.
+func Read(file string) (*Report, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"bytes"
@@ -78,7 +78,7 @@ func TestWriteDocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(os.Mkdir(filepath.Dir(docs), 0o755), os.Mkdir(filepath.Dir(report), 0o755), os.WriteFile(report, b, 0o644), publish("", docs, report)); err != nil {
+	if err := errors.Join(os.Mkdir(filepath.Dir(docs), 0o755), os.Mkdir(filepath.Dir(report), 0o755), os.WriteFile(report, b, 0o644), Publish("", docs, report)); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(docs)
@@ -108,7 +108,7 @@ func TestPublished(t *testing.T) {
 	const root = "../.."
 	file := publishedReport(t, root)
 	renew := "go run ./bench/compare --render " + file + " && go run ./bench/compare --readme README.md --docs " + docsFile + " " + file
-	r, err := readReport(filepath.Join(root, file))
+	r, err := Read(filepath.Join(root, file))
 	if err != nil {
 		t.Fatal(err)
 	}
