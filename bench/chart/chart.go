@@ -6,7 +6,7 @@ import (
 	"io"
 )
 
-// Chart is what is drawn.
+// Chart is bars in panels, all on one scale.
 type Chart struct {
 	Title   string
 	Notes   []string // lines below the title
@@ -27,14 +27,14 @@ type Panel struct {
 type Row struct {
 	Name      string
 	Tone      Tone
-	Strong    bool     // its text is bold
+	Strong    bool     // text is bold
 	From, To  float64  // the bar
 	Low, High float64  // the whisker; none if both are 0
 	Figures   []string // one for each of the heads
 }
 
-// Tone is the color of a bar. No one has to tell tones apart, since every bar has
-// its name beside it; pale ones are for a variant of the same thing.
+// Tone is the color of a bar. Readers need not tell tones apart, since every bar has
+// its name beside it. Pale tones are for variants.
 type Tone uint8
 
 // The tones.
@@ -58,7 +58,7 @@ var source string
 
 var page = template.Must(template.New("").Parse(source))
 
-// WriteSVG writes the chart. Without panels it is a title and notes.
+// WriteSVG writes the chart as SVG. A chart without panels is a title and notes.
 func (c *Chart) WriteSVG(w io.Writer) error {
 	return page.Execute(w, c.layout())
 }

@@ -26,7 +26,7 @@ const (
 	inner      = pageWidth - 2*margin
 )
 
-// scene is everything with its place, as the template writes it.
+// scene is all elements with their places, as the template writes them.
 type scene struct {
 	Width, Height float64
 	Title         string
@@ -69,7 +69,7 @@ func (s *scene) write(x, y, size float64, class, anchor, str string) {
 	}
 }
 
-// layout gives everything its place.
+// layout places all elements.
 func (c *Chart) layout() *scene {
 	s := &scene{Width: pageWidth, Title: c.Title}
 	y := float64(margin)
@@ -93,7 +93,7 @@ func (c *Chart) layout() *scene {
 	return s
 }
 
-// frame returns the frame of a column, which is the same for all but its place.
+// frame returns the frame of a column. Frames differ only in their place.
 func (c *Chart) frame(column int) *frame {
 	n := float64(max(c.Columns, 1))
 	width := (inner - (n-1)*columnGap) / n
@@ -186,8 +186,8 @@ func (s *scene) column(f *frame, panels []Panel) (bottom float64) {
 	return y - panelGap + lineHeight
 }
 
-// axis writes the labels of the scale for which there is room, first those of
-// marks, and the heads of the figures.
+// axis writes the labels of the scale, as far as they do not overlap, and the heads
+// of the figures. Marks have precedence.
 func (s *scene) axis(f *frame, y float64) {
 	var taken [][2]float64
 	label := func(t Tick) {
@@ -212,7 +212,7 @@ func (s *scene) axis(f *frame, y float64) {
 	}
 }
 
-// panel draws one whose top is at y: its heading, the grid, the rows.
+// panel draws a panel with its top at y: the heading, the grid, the rows.
 func (s *scene) panel(f *frame, p Panel, y float64) {
 	for i, l := range f.about(p) {
 		t := text{X: f.left, Y: y + lineHeight/2 + baseline, Size: smallSize, Class: "muted", S: l}
@@ -235,7 +235,7 @@ func (s *scene) panel(f *frame, p Panel, y float64) {
 	}
 }
 
-// row draws a row whose middle is at y.
+// row draws a row with its middle at y.
 func (s *scene) row(f *frame, r *Row, y float64) {
 	class := ""
 	if r.Strong {
@@ -252,7 +252,7 @@ func (s *scene) row(f *frame, r *Row, y float64) {
 	}
 }
 
-// whisker draws a line with caps, but for one that would stand at the bar's end.
+// whisker draws a line at y with caps, except at the end of the bar.
 func (s *scene) whisker(low, high, y, end float64) {
 	path := fmt.Sprintf("M%v %vH%v", low, y, high)
 	for _, x := range []float64{low, high} {

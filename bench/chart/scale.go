@@ -13,7 +13,7 @@ type Scale struct {
 type Tick struct {
 	At    float64
 	Label string
-	Mark  bool // it is what rows are compared with
+	Mark  bool // the line stands out
 }
 
 // share returns where v is: 0 for Min and below, 1 for Max and above.

@@ -29,8 +29,8 @@ const boldFactor = 1.12
 // boldWidth is textWidth for bold text.
 func boldWidth(s string, size float64) float64 { return textWidth(s, boldFactor*size) }
 
-// wrap cuts s at spaces into lines of that width, the first of them narrower. A
-// word that is too long stands in a line of its own.
+// wrap breaks s at spaces into lines that are not wider than width, and first for
+// the first line. A word that is too long gets a line of its own.
 func wrap(s string, size, first, width float64) (lines []string) {
 	line, room := "", first
 	for _, word := range strings.Fields(s) {

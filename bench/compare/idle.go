@@ -9,14 +9,14 @@ import (
 	"lb/bench/report"
 )
 
-// settleTime is how long a proxy has to put away what it used for conns that
-// have become idle.
+// settleTime is the time that a proxy has to release memory of conns that have
+// become idle.
 const settleTime = time.Second
 
-// idle measures once what each conn costs that has had one answer and rests.
+// idle measures once the memory of each conn that is idle after one answer.
 func (r *runner) idle(ctx context.Context, rg *rig, targets []target, c *report.Case) error {
 	n := idleMax
-	if half := int(filesMax()/2) - 1000; half < n { // HAProxy counts two descriptors for each conn
+	if half := int(filesMax()/2) - 1000; half < n { // HAProxy reserves two descriptors for each conn
 		n = max(half, 100)
 	}
 	c.About = fmt.Sprintf("memory of %d keep-alive conns that have had one answer", n)
@@ -36,8 +36,8 @@ func (r *runner) idle(ctx context.Context, rg *rig, targets []target, c *report.
 	return nil
 }
 
-// holdIdle opens n conns, has each answered once, and returns the memory of t
-// while they rest.
+// holdIdle opens n conns, makes one request on each, and returns the memory of t
+// while they are idle.
 func holdIdle(ctx context.Context, t target, n int) (memory int64, err error) {
 	conns := make([]net.Conn, 0, n)
 	defer func() {

@@ -10,7 +10,7 @@ import (
 	"lb/bench/report"
 )
 
-// fullReport has every case and every proxy, with long figures.
+// fullReport returns a report with every case and every proxy, and long figures.
 func fullReport() *report.Report {
 	r := &report.Report{}
 	for i, s := range scenarios() {

@@ -11,11 +11,11 @@ import (
 	"lb/bench/report"
 )
 
-// warmTime is how long each target is asked before each measurement of it. The
-// answers are checked then, not while it is measured.
+// warmTime is the time of load on a target before each measurement of it. Answers
+// are verified then, not during the measurement.
 const warmTime = 300 * time.Millisecond
 
-// saturateTime is how long the open loop's rate is looked for.
+// saturateTime is the time of load that finds the rate of the open loop.
 const saturateTime = 700 * time.Millisecond
 
 // curveShares are the points of a latency curve.
@@ -23,23 +23,23 @@ var curveShares = []float64{0, .25, .5, .75, .9, .95, .99, .995, .999, .9995, .9
 
 // runner measures cases.
 type runner struct {
-	house    *house
+	launcher *launcher
 	programs programs
 	cpus     []int
 	names    []string // of targets, in the order of the tables
 	rounds   int
 	time     time.Duration // of each measurement
-	progress io.Writer     // a terminal; nil: nobody looks
+	progress io.Writer     // a terminal, or nil
 }
 
-// tell replaces the line of progress.
+// tell replaces the line that shows the progress.
 func (r *runner) tell(format string, args ...any) {
 	if r.progress != nil {
 		fmt.Fprintf(r.progress, "\r\x1b[K"+format, args...)
 	}
 }
 
-// run measures cases, each told of as soon as it is done.
+// run measures cases and calls done after each.
 func (r *runner) run(ctx context.Context, cases []scenario, done func(*report.Case)) error {
 	var rg *rig
 	defer func() {
@@ -54,7 +54,7 @@ func (r *runner) run(ctx context.Context, cases []scenario, done func(*report.Ca
 				rg = nil
 			}
 			var err error
-			if rg, err = newRig(ctx, r.house, r.programs, r.cpus, s.setting, r.names); err != nil {
+			if rg, err = newRig(ctx, r.launcher, r.programs, r.cpus, s.setting, r.names); err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
 		}
@@ -116,7 +116,7 @@ func (r *runner) measure(ctx context.Context, rg *rig, s scenario) (*report.Case
 func measureOnce(ctx context.Context, rg *rig, t target, l load) (d report.Round, result *bench.Result, err error) {
 	warm := l
 	warm.Requests, warm.Duration, warm.Rate, warm.Verify = 0, warmTime, 0, true
-	warmed, err := rg.put(ctx, t, warm)
+	warmed, err := rg.run(ctx, t, warm)
 	if err != nil {
 		return d, nil, err
 	}
@@ -124,7 +124,7 @@ func measureOnce(ctx context.Context, rg *rig, t target, l load) (d report.Round
 	if err != nil {
 		return d, nil, err
 	}
-	if result, err = rg.put(ctx, t, l); err != nil {
+	if result, err = rg.run(ctx, t, l); err != nil {
 		return d, nil, err
 	}
 	after, err := usedBy(t)
@@ -140,7 +140,7 @@ func measureOnce(ctx context.Context, rg *rig, t target, l load) (d report.Round
 	return d, result, err
 }
 
-// usedBy returns the CPU time of a proxy so far; direct has none.
+// usedBy returns the CPU time of a proxy so far. That of direct is 0.
 func usedBy(t target) (usage, error) {
 	if t.pid == 0 {
 		return usage{}, nil
@@ -164,15 +164,15 @@ func curveOf(l bench.Latency) []report.Point {
 	return points
 }
 
-// saturation returns what the slowest of the proxies can do, in requests/s:
-// all of them are then asked for the same.
+// saturation returns the throughput of the slowest proxy in requests/s, so that all
+// can be measured at one rate.
 func (r *runner) saturation(ctx context.Context, rg *rig, targets []target, l load) (rate float64, err error) {
 	l.Duration = saturateTime
 	for _, t := range targets {
 		if t.name == "direct" && len(targets) > 1 {
 			continue
 		}
-		result, err := rg.put(ctx, t, l)
+		result, err := rg.run(ctx, t, l)
 		if err != nil {
 			return 0, err
 		}

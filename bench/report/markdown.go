@@ -20,13 +20,13 @@ var titles = map[string]string{
 	"nginx-big": "nginx, 32k buffers", "haproxy-big": "HAProxy, 128k buffers",
 }
 
-// references are what others are compared with.
+// references are the proxies that others are compared with.
 var references = []string{"relay", "nginx", "haproxy"}
 
-// others are the columns of costs beside lb.
+// others are the proxies in the columns of costs, besides lb.
 var others = []string{"relay", "nginx", "haproxy", "nginx-big", "haproxy-big"}
 
-// table is rows of cells, the first of them the heading.
+// table is rows of cells. The first row is the heading.
 type table [][]string
 
 // String writes t as Markdown: the first column left, numbers right.
@@ -41,7 +41,7 @@ func (t table) String() string {
 	return b.String()
 }
 
-// method is what a reader has to know of how it was measured.
+// method tells a reader how the figures were measured.
 const method = `All proxies run at once. Each is measured once a round, in an order that turns from round to round, and ratios are
 taken within the rounds: what disturbs the machine for a while disturbs all.
 CPU time is that of all processes of a proxy, as the kernel charges it. On a noisy machine it moves by a few
@@ -51,8 +51,8 @@ are in ` + "`bench/compare/templates`" + `; "buffers" are nginx and HAProxy with
 ` + "`just bench`" + ` repeats it.
 `
 
-// writeMarkdown writes the whole report. base is the path of the report's files,
-// without their ends, seen from where the text will be.
+// writeMarkdown writes the whole report. base is the path of the report's files as
+// seen from the text, without their suffixes.
 func (r *Report) writeMarkdown(w io.Writer, base string) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# lb compared, %s\n\n<!-- Written by bench/compare from %s.json; do not edit. -->\n\n%s\n%s\n", day(r.Date), base, method, r.Preface())
@@ -97,8 +97,8 @@ func Title(name string) string {
 
 func day(date string) string { return date[:min(len(date), len("2006-01-02"))] }
 
-// writeMarkdown writes the table of one case. usual is what need not be said of
-// cores.
+// WriteMarkdown writes the table of one case as Markdown. It says which cores were
+// used unless that is usual. Errors of w are ignored.
 func (c *Case) WriteMarkdown(w io.Writer, usual string) {
 	fmt.Fprintf(w, "## %s\n\n%s", c.Name, c.About)
 	if c.Rate != 0 {
@@ -115,7 +115,7 @@ func (c *Case) WriteMarkdown(w io.Writer, usual string) {
 	}
 }
 
-// table has one row for each of the proxies.
+// table returns one row for each proxy.
 func (c *Case) table() table {
 	if c.isIdle() {
 		return c.idleTable()
@@ -145,7 +145,7 @@ func (c *Case) table() table {
 	return t
 }
 
-// idleTable is the table of a case of memory.
+// idleTable returns the table of a case that measures memory.
 func (c *Case) idleTable() table {
 	refs := c.references()
 	head := []string{"", "bytes per conn", "memory"}
@@ -164,12 +164,12 @@ func (c *Case) idleTable() table {
 	return t
 }
 
-// references returns those of them that took part.
+// references returns the references that took part in c.
 func (c *Case) references() []string {
 	return slices.DeleteFunc(slices.Clone(references), func(name string) bool { return c.proxy(name) == nil })
 }
 
-// share is a throughput's part of direct's.
+// share returns the throughput of p as a share of direct's.
 func share(p, direct *Proxy) string {
 	if direct == nil || p == direct {
 		return ""
@@ -178,8 +178,8 @@ func share(p, direct *Proxy) string {
 	return fmt.Sprintf("%.0f %%", 100*s.median)
 }
 
-// comparison is p's part of reference's, with its range; nothing for itself
-// and for direct.
+// comparison returns the ratio of p to reference with its range, or "" if p is
+// reference or direct.
 func comparison(p, reference *Proxy, pick func(*Round) float64) string {
 	if p == reference || p.Name == "direct" {
 		return ""
@@ -196,7 +196,8 @@ func comparison(p, reference *Proxy, pick func(*Round) float64) string {
 
 const costsNote = "Microseconds of the proxy's processes, and what part lb's are of the others'; lb in mp / in mt."
 
-// costs is one row for each case with requests and both modes of lb.
+// costs returns one row for each case of requests that both modes of lb took part
+// in.
 func (r *Report) costs() table {
 	head := []string{"", "lb mp / mt"}
 	for _, name := range others {
@@ -228,7 +229,8 @@ func (r *Report) costs() table {
 	return t
 }
 
-// parts is what both modes of lb cost of what p does; p may be nil.
+// parts returns the costs of both modes of lb as shares of that of p, which may be
+// nil.
 func parts(mp, mt, p *Proxy) string {
 	if p == nil {
 		return ""
@@ -255,7 +257,7 @@ func (c *Case) cheapest(program string) *Proxy {
 	return p
 }
 
-// number writes x with three digits or all before the point.
+// number formats x with three digits, or more if the integer part has more.
 func number(x float64) string {
 	switch a := math.Abs(x); {
 	case a >= 99.95:
@@ -266,7 +268,7 @@ func number(x float64) string {
 	return fmt.Sprintf("%.2f", x)
 }
 
-// latency writes microseconds.
+// latency formats microseconds.
 func latency(us float64) string {
 	if us < 1000 {
 		return number(us) + " us"

@@ -11,7 +11,7 @@ import (
 	"lb/bench/chart"
 )
 
-// tones are the colors of those compared. The accent is lb's.
+// tones are the colors of the proxies. Those not listed are gray.
 var tones = map[string]chart.Tone{
 	"lb-mp": chart.Accent, "lb-mt": chart.Accent, "before-mp": chart.AccentPale, "before-mt": chart.AccentPale,
 	"nginx": chart.Green, "nginx-big": chart.GreenPale, "haproxy": chart.Blue, "haproxy-big": chart.BluePale,
@@ -20,8 +20,8 @@ var tones = map[string]chart.Tone{
 // plotColumns is the number of columns of the plots of all cases.
 const plotColumns = 2
 
-// plotCost draws the CPU time per request of all cases with requests, as shares
-// of that of nginx.
+// plotCost draws the CPU time per request of all cases of requests, as shares of
+// the base.
 func (r *Report) plotCost(w io.Writer) error {
 	var cases []*Case
 	for i := range r.Cases {
@@ -36,8 +36,8 @@ func (r *Report) plotCost(w io.Writer) error {
 	return c.WriteSVG(w)
 }
 
-// base returns the name of the proxy that others are drawn as shares of: the first
-// of these that took part.
+// base returns the name of the proxy that is 100 % in the plot of costs: the first
+// of nginx, HAProxy and the relay that took part.
 func (r *Report) base() string {
 	for _, name := range []string{"nginx", "haproxy", "relay"} {
 		if slices.ContainsFunc(r.Cases, func(c Case) bool { return c.proxy(name) != nil }) {
@@ -47,7 +47,7 @@ func (r *Report) base() string {
 	return "lb-mp"
 }
 
-// withCPU returns all that have CPU time of their own.
+// withCPU returns the proxies that have CPU time of their own, which direct has not.
 func (c *Case) withCPU() (all []*Proxy) {
 	for i := range c.Proxies {
 		if p := &c.Proxies[i]; p.Name != "direct" {
@@ -57,9 +57,9 @@ func (c *Case) withCPU() (all []*Proxy) {
 	return all
 }
 
-// costChart draws the proxies that pick returns of each case. The cost of each is
-// a share of that of the case's base, so that cases of 12 us and of 700 us stand
-// on one scale. What the base stands for is said by words.
+// costChart returns a chart of the proxies that pick returns of each case. Costs are
+// shares of the cost of the case's base, so that cases of 12 us and of 700 us have
+// one scale. words names the base.
 func costChart(cases []*Case, pick func(*Case) []*Proxy, base func(*Case) *Proxy, words string) *chart.Chart {
 	c := &chart.Chart{Heads: []string{"share", "µs"}}
 	highest := 1.0
@@ -88,7 +88,8 @@ func costChart(cases []*Case, pick func(*Case) []*Proxy, base func(*Case) *Proxy
 	return c
 }
 
-// shareScale is from 0 to at least highest, with ticks of 25 % or multiples of it.
+// shareScale returns a scale from 0 to highest with ticks every 25 %, or every 50 %
+// and so on if there would be too many.
 func shareScale(highest float64) chart.Scale {
 	step := .25
 	for highest/step > 6 {
@@ -104,17 +105,17 @@ func shareScale(highest float64) chart.Scale {
 
 func percent(x float64) string { return fmt.Sprintf("%.0f %%", 100*x) }
 
-// plotName is the title without Markdown.
+// plotName returns the title without Markdown.
 func plotName(name string) string { return strings.Trim(Title(name), "*") }
 
-// shortAbout leaves out remarks.
+// shortAbout returns about without the remarks after a semicolon.
 func shortAbout(about string) string {
 	about, _, _ = strings.Cut(about, ";")
 	return about
 }
 
-// plotLatency draws, for each case, how long half, 99 % and 99.9 % of the answers
-// took at most.
+// plotLatency draws the latencies of all cases at 50 %, 99 % and 99.9 % of the
+// answers.
 func (r *Report) plotLatency(w io.Writer) error {
 	c := &chart.Chart{Title: "Latency", Columns: plotColumns}
 	lowest, highest := math.Inf(1), 0.0
@@ -142,8 +143,8 @@ func (r *Report) plotLatency(w io.Writer) error {
 	return c.WriteSVG(w)
 }
 
-// within returns in how many microseconds that share of the answers came, or 0 if
-// the curve does not say.
+// within returns the microseconds within which that share of the answers came, or 0
+// if the curve does not reach it.
 func (p *Proxy) within(share float64) float64 {
 	for _, q := range p.Curve {
 		if q.Share >= share {
@@ -153,8 +154,8 @@ func (p *Proxy) within(share float64) float64 {
 	return 0
 }
 
-// timeScale is logarithmic, in microseconds, with ticks at 1 and 3 of each decade,
-// the first of them at lowest or below.
+// timeScale returns a logarithmic scale in microseconds with ticks at 1 and 3 of
+// each decade. It begins at a tick that is lowest or below.
 func timeScale(lowest, highest float64) chart.Scale {
 	s := chart.Scale{Min: lowest, Max: highest, Log: true}
 	for decade := math.Pow10(int(math.Floor(math.Log10(lowest)))); decade <= highest; decade *= 10 {

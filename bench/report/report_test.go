@@ -12,7 +12,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// kept is a report with a bit of everything.
+// kept returns a report with a bit of everything.
 func kept(t *testing.T) *Report {
 	t.Helper()
 	r, err := Read("testdata/report.json")

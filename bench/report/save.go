@@ -8,14 +8,14 @@ import (
 	"path/filepath"
 )
 
-// form is one file that a report is written to.
+// form is one of the files of a report.
 type form struct {
 	suffix    string
 	write     func(io.Writer) error
-	published bool // kept beside the JSON of a report that README names
+	published bool // kept in the repository beside the JSON
 }
 
-// forms returns the forms of the report for files that begin with prefix.
+// forms returns the files of the report, whose names begin with prefix.
 func (r *Report) forms(prefix string) []form {
 	return []form{
 		{".json", r.writeJSON, true},

@@ -19,8 +19,7 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-// A ratio is taken within each round, so that what slows a whole round down
-// does not show.
+// Ratios are taken within each round, so a slow round does not show.
 func TestRatioIsTakenRoundByRound(t *testing.T) {
 	a := []Round{{User: 1, System: 9}, {User: 20, System: 20}, {User: 10, System: 2}}
 	b := []Round{{System: 10}, {System: 50}, {User: 10}}

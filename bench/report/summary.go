@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// summary names the cases that README shows, in its own words.
+// summary lists the cases that README shows, and their names there.
 var summary = []struct{ name, words string }{
 	{"small", "128 B answers"},
 	{"kb16", "16 KiB answers"},
@@ -18,8 +18,8 @@ var summary = []struct{ name, words string }{
 }
 
 // summarized returns the proxies that README shows of a case: lb in its default
-// mode, nginx and HAProxy with the buffers that cost them least, and the relay.
-// A proxy that took no part is nil.
+// mode, nginx and HAProxy each with the cheaper of its buffer sizes, and the relay.
+// A proxy that did not take part is nil.
 func (c *Case) summarized() []*Proxy {
 	lb := c.proxy("lb-mp")
 	if lb == nil {
@@ -28,7 +28,7 @@ func (c *Case) summarized() []*Proxy {
 	return []*Proxy{lb, c.cheapest("nginx"), c.cheapest("haproxy"), c.proxy("relay")}
 }
 
-// summaryTable is a row for each case of the summary that lb took part in.
+// summaryTable returns a row for each case of the summary that lb took part in.
 func (r *Report) summaryTable() table {
 	t := table{{"CPU time per request, µs", "lb", "nginx", "HAProxy", "byte relay", "lb / nginx", "lb / HAProxy"}}
 	for _, s := range summary {
@@ -100,5 +100,5 @@ func (r *Report) readmeText(file string) string {
 	return b.String()
 }
 
-// docsFile is the whole report, seen from README's directory.
+// docsFile is the file of the whole report, seen from README's directory.
 const docsFile = "docs/benchmarks.md"
