@@ -27,7 +27,9 @@ var arrows = map[string][]string{
 	"lb/backends":           {"loop", "httpparse", "arena", "loop/tick"},
 	"lb/bench/guard":        {},
 	"lb/bench/relay":        {"loop", "arena"},
-	"lb/bench/compare":      {"bench", "bench/relay", "backends"},
+	"lb/bench/compare":      {"bench", "bench/report", "bench/relay", "backends"},
+	"lb/bench/report":       {"bench/chart"},
+	"lb/bench/chart":        {},
 	"lb/bench":              {"loop", "httpparse", "arena", "loop/tick"},
 	"lb/loop":               {"loop/tick"},
 	"lb/loop/looptest":      {"loop", "loop/tick"},
@@ -49,8 +51,8 @@ var owners = map[string][]string{
 	"github.com/HdrHistogram":             {"lb/bench"},
 	"github.com/fsnotify/fsnotify":        {"lb/supervise"},
 	"github.com/coreos/go-systemd":        {"lb/supervise"},
+	"github.com/cespare/xxhash":           {"lb/upstream"},
 	"golang.org/x/sys":                    {"lb/loop", "lb/loop/looptest", "lb/board", "lb/supervise", "lb/proxy", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare"},
-	"gonum.org/v1/plot":                   {"lb/bench/compare"},
 }
 
 // goPackage is what this test reads of `go list -json`.

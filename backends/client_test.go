@@ -21,7 +21,7 @@ import (
 	"lb/loop"
 )
 
-// client returns Go's own HTTP client, which knows nothing of our parser.
+// client returns Go's HTTP client, which is independent of our parser.
 func client(t testing.TB) *http.Client {
 	tr := &http.Transport{ExpectContinueTimeout: patience, DisableCompression: true}
 	t.Cleanup(tr.CloseIdleConnections)
@@ -170,7 +170,7 @@ func TestDelay(t *testing.T) {
 	}
 }
 
-// A client that leaves during a delay is let go at once, not at its end.
+// A conn whose client leaves during a delay is closed at once.
 func TestClientLeavesDuringDelay(t *testing.T) {
 	s := start(t, Options{})
 	c := dial(t, s)
@@ -191,8 +191,8 @@ func TestClientLeavesDuringDelay(t *testing.T) {
 	eventually(t, "the conn is gone", func() bool { return conns() == 0 })
 }
 
-// Clients that ask and do not read cost at most two slabs each, however much
-// they asked for.
+// A client that sends requests and does not read costs at most two slabs, whatever
+// it requests.
 func TestBackpressure(t *testing.T) {
 	s := start(t, Options{Addr: "unix:" + filepath.Join(t.TempDir(), "b.sock")})
 	requests := []string{
@@ -301,7 +301,7 @@ func TestWebSocketPingAndClose(t *testing.T) {
 	})
 }
 
-// get does a small GET on c with what it was given: it allocates nothing itself.
+// get makes a small GET on c, without an allocation of its own.
 func get(t testing.TB, c net.Conn, request, space []byte, want int) {
 	if _, err := c.Write(request); err != nil {
 		t.Fatal(err)
@@ -333,7 +333,7 @@ func TestNoAllocationPerExchange(t *testing.T) {
 	}
 }
 
-// counting is a kernel that counts what a small exchange may do once each.
+// counting is a kernel that counts the calls that a small exchange makes once each.
 type counting struct {
 	loop.Kernel
 	reads, writes atomic.Int64

@@ -10,29 +10,29 @@ import (
 	"lb/loop"
 )
 
-// conn is one client and the exchange it is at. An answer is written to out as
-// soon as its request's head is there and held until the body has been taken,
-// so nothing of the request needs to be kept; a long answer goes on with bytes
-// of the pattern, straight from where it lies.
+// conn is one client and its current exchange. The answer is written to out as soon
+// as the request's head is complete, and held until the body has been read. So
+// nothing of the request has to be kept. A long answer continues with bytes of the
+// pattern, which are not copied.
 type conn struct {
 	loop.Conn
 	exchange
-	*parser // nil when the conn rests or no head is to come
+	*parser // nil if the conn is idle or expects no head
 	server  *Server
 	timer   loop.Timer
-	in, out *arena.Slab // nil when the conn rests
+	in, out *arena.Slab // nil if the conn is idle
 	ws      wsEcho
 }
 
-// parser is what reads requests. Like a slab it is lent to the conns at work,
-// so that a resting conn is small.
+// parser parses requests. Like a slab it is lent to active conns, so that an idle
+// conn is small.
 type parser struct {
 	req      httpparse.RequestParser
 	chunks   httpparse.Chunks
 	trailers httpparse.Trailers
 }
 
-// Ready moves bytes until nothing moves any more or others are due.
+// Ready moves bytes until nothing moves or it is the turn of others.
 func (c *conn) Ready() {
 	if c.Hangup() {
 		c.end()
@@ -51,7 +51,7 @@ func (c *conn) Ready() {
 	c.Again()
 }
 
-// Panicked lets go of the conn. Its slabs are left to the collector.
+// Panicked drops the conn. Its slabs are left to the collector.
 func (c *conn) Panicked(value any, stack []byte) {
 	c.server.log.Error("panic", "backend", c.server.name, "value", fmt.Sprint(value), "stack", string(stack))
 	c.server.loop.Disarm(&c.timer)
@@ -61,7 +61,7 @@ func (c *conn) Panicked(value any, stack []byte) {
 	delete(c.server.conns, c)
 }
 
-// Expired ends a delay, or a conn that rests for too long.
+// Expired ends a delay, or a conn that is idle for too long.
 func (c *conn) Expired() {
 	if c.phase != phaseDelay {
 		c.end()
@@ -72,7 +72,7 @@ func (c *conn) Expired() {
 	c.Again()
 }
 
-// settle puts back what an idle conn does not need and sets its deadline.
+// settle returns empty slabs and sets the deadline of the conn.
 func (c *conn) settle() {
 	if c.in != nil && c.in.Len() == 0 {
 		c.server.slabs.Put(c.in)
@@ -96,7 +96,7 @@ func (c *conn) arm(d time.Duration) {
 	l.Arm(&c.timer, c, l.Now().Add(d))
 }
 
-// end closes the conn and gives all it has back. Nothing of c may be used after it.
+// end closes the conn and returns all it has borrowed. c must not be used after it.
 func (c *conn) end() {
 	s := c.server
 	s.loop.Disarm(&c.timer)
@@ -109,8 +109,8 @@ func (c *conn) end() {
 	s.free = append(s.free, c)
 }
 
-// flush makes one write of what is ready. blocked: the rest has to wait for the
-// client, or the conn is closed.
+// flush writes once. blocked is true if the rest has to wait for the client, or if
+// the conn is closed.
 func (c *conn) flush() (wrote, blocked bool) {
 	var head, run []byte
 	if c.out != nil {
@@ -145,7 +145,7 @@ func (c *conn) flush() (wrote, blocked bool) {
 	return n > 0, n < all && !c.Writable()
 }
 
-// write spares the vector where there is one piece.
+// write writes head and run, without writev if one of them is empty.
 func (c *conn) write(head, run []byte) (int, error) {
 	switch {
 	case len(run) == 0:
@@ -156,9 +156,9 @@ func (c *conn) write(head, run []byte) (int, error) {
 	return c.Writev(head, run, nil)
 }
 
-// shut closes the conn whose last byte is written. Where the client may still
-// be sending, it first ends only our side: bytes unread at the close would make
-// it a reset, and a reset can overtake the answer (RFC 9112 9.6).
+// shut closes the conn after its last byte is written. If the client may still be
+// sending, it ends only our side first: unread bytes would turn the close into a
+// reset, and a reset can overtake the answer (RFC 9112 9.6).
 func (c *conn) shut() {
 	if !c.refused || c.ShutdownWrite() != nil {
 		c.end()
@@ -170,7 +170,7 @@ func (c *conn) shut() {
 	c.arm(lingerTimeout)
 }
 
-// freeParser gives the parser back, if there is one.
+// freeParser returns the parser, if there is one.
 func (c *conn) freeParser() {
 	if c.parser != nil {
 		c.server.parsers = append(c.server.parsers, c.parser)
@@ -178,14 +178,14 @@ func (c *conn) freeParser() {
 	}
 }
 
-// drop lets go of what was received.
+// drop discards the received bytes.
 func (c *conn) drop() {
 	if c.in != nil {
 		c.in.Take(c.in.Len())
 	}
 }
 
-// fill reads once, if the exchange needs bytes. It is called when all is written.
+// fill reads once, if the exchange needs bytes. All must be written before.
 func (c *conn) fill() bool {
 	switch c.phase {
 	case phaseDelay, phaseAnswer, phaseLast:
@@ -196,7 +196,7 @@ func (c *conn) fill() bool {
 	}
 	c.makeRoom()
 	n, err := c.Read(c.in.Room())
-	if err != nil { // the end, too: nobody waits for an answer to half a request
+	if err != nil { // also at the end: an incomplete request gets no answer
 		c.end()
 		return false
 	}
@@ -204,7 +204,7 @@ func (c *conn) fill() bool {
 	return n > 0
 }
 
-// makeRoom makes in ready for a read of a useful size.
+// makeRoom gives in enough room for a read.
 func (c *conn) makeRoom() {
 	slabs := c.server.slabs
 	if c.in != nil && c.in.Len() == 0 {
@@ -234,8 +234,8 @@ func (c *conn) makeRoom() {
 	invariant.Check(len(c.in.Room()) > 0, "backends: more held than any parser waits for")
 }
 
-// room reports whether out has n bytes of room, at most largeBytes. When it has
-// not, it will have once it is flushed.
+// room reports whether out has n bytes of room, at most largeBytes. If not, it will
+// have them after a flush.
 func (c *conn) room(n int) bool {
 	slabs := c.server.slabs
 	if c.out != nil && c.out.Len() == 0 && len(c.out.Room()) < n {
@@ -252,10 +252,10 @@ func (c *conn) room(n int) bool {
 	return len(c.out.Room()) >= n
 }
 
-// text returns what out holds, to be appended to within the room asked for.
+// text returns the bytes in out. They may be appended to within the room asked for.
 func (c *conn) text() []byte { return c.out.B[:c.out.W] }
 
-// put takes back what text gave, longer.
+// put stores the result of an append to text.
 func (c *conn) put(b []byte) {
 	invariant.Check(&b[:1][0] == &c.out.B[0], "backends: answer longer than the room asked for")
 	c.out.W = len(b)

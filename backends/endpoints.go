@@ -9,7 +9,7 @@ import (
 	"lb/httpparse"
 )
 
-// patternPeriod is a prime, so that a block lost or doubled shows.
+// patternPeriod is a prime, so that a lost or doubled block shows.
 const patternPeriod = 251
 
 var pattern = func() []byte {
@@ -20,15 +20,15 @@ var pattern = func() []byte {
 	return b
 }()
 
-// patternFrom returns bytes of the endless pattern from offset pos on, at most
-// runBytesMax of them.
+// patternFrom returns bytes of the endless pattern from offset pos on, runBytesMax at
+// most.
 func patternFrom(pos int64) []byte {
 	b := pattern[pos%patternPeriod:]
 	return b[:min(len(b), runBytesMax)]
 }
 
-// Pattern fills dst with what /bytes and /chunked send from offset off (bytes)
-// on: the byte at i is i modulo 251.
+// Pattern fills dst with the body of /bytes and /chunked from offset off (bytes)
+// on. The byte at offset i is i modulo 251.
 func Pattern(dst []byte, off int64) {
 	for len(dst) > 0 {
 		n := copy(dst, patternFrom(off))
@@ -38,7 +38,7 @@ func Pattern(dst []byte, off int64) {
 
 const (
 	delayMax     = time.Hour
-	smallBodyMax = 4 << 10 // bytes of /bytes that are copied behind the head, for a plain write
+	smallBodyMax = 4 << 10 // bytes of /bytes that are copied after the head, so that one write suffices
 )
 
 const (
@@ -46,8 +46,8 @@ const (
 	octets    = "Content-Type: application/octet-stream\r\n"
 )
 
-// serve writes the answer to the request whose head is at the start of b, or
-// the beginning of it. out has room for the head once more and replyRoom.
+// serve writes the answer, or its beginning, to the request whose head is at the
+// start of b. out must have room for the head and replyRoom more.
 func (c *conn) serve(b []byte) {
 	if c.req.Method == httpparse.CONNECT {
 		c.close = true
@@ -83,7 +83,7 @@ func (c *conn) serve(b []byte) {
 	}
 }
 
-// hello says who answers what.
+// hello answers with the name of the backend and the request line.
 func (c *conn) hello(b []byte) {
 	t := append(c.server.text[:0], "Hello from backend "...)
 	t = append(append(t, c.server.name...), '\n')
@@ -93,7 +93,7 @@ func (c *conn) hello(b []byte) {
 	c.say(http.StatusOK, t)
 }
 
-// servePattern answers with as many bytes of the pattern as arg says.
+// servePattern answers with arg bytes of the pattern.
 func (c *conn) servePattern(arg []byte, framing httpparse.Framing) {
 	n, err := strconv.ParseUint(string(arg), 10, 63)
 	if err != nil {
@@ -118,7 +118,7 @@ func (c *conn) servePattern(arg []byte, framing httpparse.Framing) {
 	}
 }
 
-// serveDelay has the answer wait, from the end of the request on.
+// serveDelay answers after a delay of arg, which begins at the end of the request.
 func (c *conn) serveDelay(arg []byte) {
 	d, err := time.ParseDuration(string(arg))
 	if err != nil || d < 0 || d > delayMax {
@@ -129,7 +129,7 @@ func (c *conn) serveDelay(arg []byte) {
 	c.sayStatus(http.StatusOK, "waited "+d.String())
 }
 
-// serveStatus answers with the status code arg; one of 1xx goes before a 200.
+// serveStatus answers with status code arg. A 1xx is sent before a 200.
 func (c *conn) serveStatus(arg []byte) {
 	n, err := strconv.ParseUint(string(arg), 10, 16)
 	code := int(n)
@@ -146,7 +146,7 @@ func (c *conn) serveStatus(arg []byte) {
 	c.sayStatus(code, "")
 }
 
-// serveEcho has the request body come back, in its own framing.
+// serveEcho answers with the request body, in its own framing.
 func (c *conn) serveEcho() {
 	framing := c.req.Framing
 	if framing == httpparse.None {
@@ -156,7 +156,7 @@ func (c *conn) serveEcho() {
 	c.echo = c.req.Method != httpparse.HEAD
 }
 
-// serveWebSocket opens the handshake of RFC 6455 4.2.2 or says what is missing.
+// serveWebSocket answers the handshake (RFC 6455 4.2.2), or says what is missing.
 func (c *conn) serveWebSocket(b []byte) {
 	key, version := c.field(b, "Sec-WebSocket-Key"), c.field(b, "Sec-WebSocket-Version")
 	r := &c.req
@@ -176,7 +176,7 @@ func (c *conn) serveWebSocket(b []byte) {
 	c.ws, c.phase = wsEcho{}, phaseFrames
 }
 
-// field returns the value of the first field of that name, nil for none.
+// field returns the value of the first field of that name, or nil if there is none.
 func (c *conn) field(b []byte, name string) []byte {
 	for _, f := range c.req.Fields {
 		if bytes.EqualFold(f.Name.Of(b), []byte(name)) {
@@ -186,16 +186,16 @@ func (c *conn) field(b []byte, name string) []byte {
 	return nil
 }
 
-// refuse answers a request that the parser refused, in place of any answer
-// that was held, and ends the conn: where the next request begins is unknown.
+// refuse answers a request that the parser refused, in place of an answer that was
+// held. It ends the conn, because the start of the next request is unknown.
 func (c *conn) refuse(why httpparse.Reason) {
 	c.out.W -= c.held
 	c.exchange = exchange{close: true, refused: true, phase: phaseLast}
 	c.sayStatus(why.Status(), why.String())
 }
 
-// spoil ends an exchange whose request body was refused. An echo is under way:
-// it ends early, where the client can see it.
+// spoil ends an exchange whose request body was refused. An echo has already begun;
+// it ends early, so that the client notices.
 func (c *conn) spoil(why httpparse.Reason) {
 	if c.echo {
 		c.exchange = exchange{close: true, refused: true, phase: phaseLast}
@@ -207,7 +207,7 @@ func (c *conn) spoil(why httpparse.Reason) {
 // sayStatus answers with a line of text that repeats the code.
 func (c *conn) sayStatus(code int, detail string) { c.sayMore(code, plainText, detail) }
 
-// sayMore is sayStatus with other fields, of whole lines.
+// sayMore is sayStatus with other fields, which are whole lines.
 func (c *conn) sayMore(code int, fields, detail string) {
 	t := strconv.AppendInt(c.server.text[:0], int64(code), 10)
 	t = append(append(t, ' '), http.StatusText(code)...)
@@ -236,7 +236,8 @@ func (c *conn) sayWith(code int, fields string, text []byte) {
 	}
 }
 
-// putHead writes a response head. fields are whole lines; length (bytes) is for Length.
+// putHead writes a response head. fields are whole lines. length (bytes) is used
+// only if framing is Length.
 func (c *conn) putHead(code int, fields string, framing httpparse.Framing, length int64) {
 	dst := append(appendStatusLine(c.text(), code), c.server.common()...)
 	dst = append(dst, fields...)

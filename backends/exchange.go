@@ -8,12 +8,12 @@ import (
 )
 
 const (
-	roundsMax     = 8            // of moving bytes, before others have their turn
-	runBytesMax   = 128 << 10    // of the pattern, in one write
-	chunkBytes    = 64 << 10     // of one chunk of /chunked
-	replyRoom     = 1 << 10      // head and text of any answer, beside what it repeats of the request
-	chunkRoom     = 2*16 + 2 + 2 // a chunk's line and line ends
-	echoBytes     = 64 << 10     // of a body echoed in one step
+	roundsMax     = 8            // rounds of moving bytes before others have their turn
+	runBytesMax   = 128 << 10    // bytes of the pattern in one write
+	chunkBytes    = 64 << 10     // size of a chunk of /chunked
+	replyRoom     = 1 << 10      // for head and text of any answer, without repeated parts of the request
+	chunkRoom     = 2*16 + 2 + 2 // for a chunk's line and line ends
+	echoBytes     = 64 << 10     // bytes echoed in one step
 	idleTimeout   = 2 * time.Minute
 	tunnelTimeout = 2 * time.Hour // WebSocket
 	lingerTimeout = time.Second
@@ -25,32 +25,33 @@ type phase uint8
 
 const (
 	phaseHead     phase = iota // waits for a request head
-	phaseRoute                 // has one, waits for room to answer
-	phaseBody                  // takes the request body: drops or echoes it
-	phaseTrailers              // takes what follows the last chunk
-	phaseDelay                 // waits for its time
-	phaseAnswer                // writes what is left of the answer
+	phaseRoute                 // has a head, waits for room to answer
+	phaseBody                  // reads the request body, drops or echoes it
+	phaseTrailers              // reads the trailers after the last chunk
+	phaseDelay                 // waits for the end of a delay
+	phaseAnswer                // writes the rest of the answer
 	phaseFrames                // is a WebSocket
-	phaseLast                  // closes as soon as all is written
-	phaseLinger                // has ended its side, waits for the end of the client's
+	phaseLast                  // closes after all is written
+	phaseLinger                // has ended its side, waits for the client's end
 )
 
-// exchange is what one request and its answer need; the zero value awaits a head.
+// exchange is the state of one request and its answer. The zero value expects a
+// head.
 type exchange struct {
 	phase   phase
-	echo    bool // the request body goes to out
-	chunked bool // the answer's pattern goes in chunks
+	echo    bool // the request body is copied to out
+	chunked bool // the pattern is sent in chunks
 	close   bool // the conn ends with this exchange
 	refused bool // the client may still be sending
-	held    int  // last bytes of out, which wait for the end of the request body or of the delay
+	held    int  // last bytes of out, held until the end of the request body and of the delay
 	delay   time.Duration
 	owed    int64 // bytes of the request body to come, for Length
 	run     int64 // bytes of the pattern that flush may write
 	left    int64 // bytes of the pattern beyond run
-	pos     int64 // of the pattern's next byte
+	pos     int64 // offset of the pattern's next byte
 }
 
-// advance goes as far as the bytes in in and the room in out allow.
+// advance makes steps as far as the bytes in in and the room in out allow.
 func (c *conn) advance() (moved bool) {
 	for c.step() {
 		moved = true
@@ -58,7 +59,7 @@ func (c *conn) advance() (moved bool) {
 	return moved
 }
 
-// step does one thing and returns true, or false when it needs bytes, room or time.
+// step makes one step. It returns false if it needs bytes, room or time.
 func (c *conn) step() bool {
 	switch c.phase {
 	case phaseHead:
@@ -97,7 +98,7 @@ func (c *conn) takeHead() bool {
 	return true
 }
 
-// route writes the answer, or its beginning, and says what is next.
+// route writes the answer, or its beginning, and sets the next phase.
 func (c *conn) route() bool {
 	if !c.room(int(c.req.HeadLen) + replyRoom) {
 		return false
@@ -125,7 +126,7 @@ func (c *conn) route() bool {
 	return true
 }
 
-// takeBody takes what is there of the request body.
+// takeBody consumes the part of the request body that has arrived.
 func (c *conn) takeBody() bool {
 	if c.in == nil || c.in.Len() == 0 {
 		return false
@@ -196,7 +197,7 @@ func (c *conn) takeTrailers() bool {
 	return true
 }
 
-// answer lets go what was held, when its time has come.
+// answer releases the held bytes, or starts the delay before that.
 func (c *conn) answer() {
 	if c.delay > 0 {
 		c.phase = phaseDelay
@@ -206,7 +207,7 @@ func (c *conn) answer() {
 	c.held, c.phase = 0, phaseAnswer
 }
 
-// goOn cuts the next chunk off the pattern, or ends the exchange.
+// goOn begins the next chunk of the pattern, or ends the exchange.
 func (c *conn) goOn() bool {
 	if c.run > 0 {
 		return false // flush writes it

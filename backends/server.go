@@ -21,43 +21,43 @@ import (
 )
 
 const (
-	smallBytes   = 16 << 10  // slab for heads and short answers
-	largeBytes   = 128 << 10 // slab for bodies and long heads
+	smallBytes   = 16 << 10  // size of a slab for heads and short answers
+	largeBytes   = 128 << 10 // size of a slab for bodies and long heads
 	nameBytesMax = 128
 )
 
-// Options say where a server listens and what it calls itself.
+// Options are the address and the name of a server.
 type Options struct {
-	Addr     string       // "host:port" or "unix:/path"; with port 0 the system chooses one
-	Listener net.Listener // TCP or unix; when set it is taken over and Addr is not used
-	Name     string       // how the answers name the backend, visible ASCII; empty: its address
-	Log      *slog.Logger // nil: nothing is logged
+	Addr     string       // "host:port" or "unix:/path"; port 0: the system chooses one
+	Listener net.Listener // TCP or unix; if set, Start takes it over and ignores Addr
+	Name     string       // of the backend in its answers, visible ASCII; empty: its address
+	Log      *slog.Logger // nil: none
 }
 
-// Server is one loop that answers. Addr and Close may be called by any
-// goroutine; all else belongs to the loop.
+// Server is one loop that answers requests. Any goroutine may call Addr and Close;
+// the rest belongs to the loop.
 type Server struct {
 	addr, socket string // socket: path of a unix socket, removed at the end
 	name         string
 	log          *slog.Logger
 
 	loop     *loop.Loop
-	listener int // our descriptor
+	listener int // our own descriptor of it
 	slabs    *arena.Arena
 	conns    map[*conn]struct{}
-	free     []*conn   // to be reused
-	parsers  []*parser // not lent
-	text     []byte    // space to write an answer's body in
+	free     []*conn   // for reuse
+	parsers  []*parser // not lent to a conn
+	text     []byte    // space for the body of an answer
 
 	fields      []byte // the fields of every answer, with the date
 	fieldsUntil tick.Instant
 
 	closing sync.Once
-	done    chan struct{} // closed when the loop has ended and all is given back
+	done    chan struct{} // closed after the loop has ended and all is released
 }
 
-// Start listens and answers on a goroutine of its own until Close. When the
-// address is taken, errors.Is(err, syscall.EADDRINUSE) holds.
+// Start starts a server, which runs on a goroutine of its own until Close. If the
+// address is in use, errors.Is(err, syscall.EADDRINUSE) is true.
 func Start(o Options) (*Server, error) {
 	kernel, err := loop.NewKernel()
 	if err != nil {
@@ -74,8 +74,8 @@ func Start(o Options) (*Server, error) {
 	return s, nil
 }
 
-// open makes a server that has all but a goroutine. The kernel is closed by
-// the loop's end or, after an error, by the caller.
+// open makes a server without its goroutine. After an error the caller has to close
+// the kernel; otherwise the loop does at its end.
 func open(o Options, kernel loop.Kernel) (*Server, error) {
 	ln, err := o.Listener, error(nil)
 	if ln == nil {
@@ -101,7 +101,7 @@ func open(o Options, kernel loop.Kernel) (*Server, error) {
 	return s, nil
 }
 
-// setUp makes s the server of ln, which it takes over, also when it fails.
+// setUp makes s the server of ln, which it takes over even if it fails.
 func (s *Server) setUp(ln net.Listener, o Options) error {
 	s.addr = ln.Addr().String()
 	if ul, ok := ln.(*net.UnixListener); ok {
@@ -113,7 +113,7 @@ func (s *Server) setUp(ln net.Listener, o Options) error {
 	if err := errors.Join(err, ln.Close()); err != nil {
 		return err
 	}
-	if s.socket == "" { // the conns inherit it
+	if s.socket == "" { // its conns inherit the option
 		err := unix.SetsockoptInt(s.listener, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 		if err != nil {
 			return os.NewSyscallError("setsockopt", err)
@@ -131,8 +131,8 @@ func (s *Server) setUp(ln net.Listener, o Options) error {
 	return s.loop.Listen(s.listener, s)
 }
 
-// descriptorOf returns a descriptor of ln that is ours and that Go's own
-// poller, which would wake for each connection, does not watch.
+// descriptorOf returns a descriptor of ln of our own. Go's poller does not watch it;
+// it would wake for each connection.
 func descriptorOf(ln net.Listener) (fd int, err error) {
 	sc, ok := ln.(syscall.Conn)
 	if !ok {
@@ -162,8 +162,8 @@ func validName(name string) bool {
 // Addr returns where the server listens: "host:port" or "unix:/path".
 func (s *Server) Addr() string { return s.addr }
 
-// Close ends every conn and the loop, waits for that and removes a unix
-// socket's path. It may be called more than once.
+// Close ends every conn and the loop and removes the path of a unix socket. It
+// returns after that, and may be called more than once.
 func (s *Server) Close() error {
 	s.closing.Do(func() { s.loop.Post(s.stop) })
 	<-s.done
@@ -176,7 +176,7 @@ func (s *Server) run() {
 	s.release()
 }
 
-// stop ends the loop, which closes what is marked closed at the end of its turn.
+// stop ends the loop, which closes ended conns at the end of its turn.
 func (s *Server) stop() {
 	s.loop.Unlisten()
 	for c := range s.conns {
@@ -185,7 +185,7 @@ func (s *Server) stop() {
 	s.loop.Stop()
 }
 
-// release gives back what belongs to no turn.
+// release closes the listener and removes the path of a unix socket.
 func (s *Server) release() {
 	if s.listener >= 0 {
 		unix.Close(s.listener)
@@ -195,7 +195,7 @@ func (s *Server) release() {
 	}
 }
 
-// Accepted gives the connection a conn, a used one where there is one.
+// Accepted serves a new connection, with a conn of the free list if there is one.
 func (s *Server) Accepted(fd int, _ netip.AddrPort) {
 	var c *conn
 	if n := len(s.free); n > 0 {
@@ -213,7 +213,7 @@ func (s *Server) Accepted(fd int, _ netip.AddrPort) {
 	c.settle()
 }
 
-// newParser lends a parser that is ready for a head.
+// newParser returns a parser that is ready for a head.
 func (s *Server) newParser() *parser {
 	var p *parser
 	if n := len(s.parsers); n > 0 {
@@ -225,7 +225,7 @@ func (s *Server) newParser() *parser {
 	return p
 }
 
-// common returns the fields of every answer, with the date of this second.
+// common returns the fields that every answer has, with the present date.
 func (s *Server) common() []byte {
 	if now := s.loop.Now(); now >= s.fieldsUntil {
 		wall := time.Now().UTC()

@@ -15,11 +15,11 @@ import (
 	"time"
 )
 
-// patience is how long a test waits for what has to come.
+// patience is the longest that a test waits for an event that must come.
 const patience = time.Minute
 
-// start runs a server for the length of the test and checks that it leaves
-// neither a goroutine nor a descriptor behind.
+// start runs a server until the end of the test and checks that it leaves no
+// goroutine and no descriptor.
 func start(t testing.TB, o Options) *Server {
 	t.Helper()
 	if o.Addr == "" && o.Listener == nil {
@@ -45,7 +45,7 @@ func start(t testing.TB, o Options) *Server {
 	return s
 }
 
-// warmUp has Go open what it keeps for ever, its own poller.
+// warmUp makes Go open its own poller, which it keeps.
 func warmUp(t testing.TB) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -62,7 +62,7 @@ func openFiles(t testing.TB) int {
 	return len(names)
 }
 
-// eventually looks again and again until ok.
+// eventually waits until ok.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !ok(); runtime.Gosched() {
@@ -72,7 +72,8 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// dial connects to s for the length of the test, with a deadline on all it does.
+// dial connects to s until the end of the test, with a deadline on all reads and
+// writes.
 func dial(t testing.TB, s *Server) net.Conn {
 	t.Helper()
 	network, addr := "tcp", s.Addr()
@@ -160,7 +161,7 @@ func TestCloseEndsEveryConn(t *testing.T) {
 	}
 }
 
-// talk sends in, reads to the end and returns what came, with the date made fixed.
+// talk sends in and returns all that comes back, with fixed dates.
 func talk(t *testing.T, s *Server, in string) string {
 	t.Helper()
 	c := dial(t, s)
@@ -189,7 +190,7 @@ func undated(s string) string {
 const bye = "GET /status/204 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 const byeReply = "HTTP/1.1 204 No Content\r\nServer: lb-backend\r\nX-Backend: b\r\nDate: now\r\nConnection: close\r\n\r\n"
 
-// reply is an answer with text as the server b writes it.
+// reply returns an answer with text as the server b writes it.
 func reply(status, more, text string) string {
 	return "HTTP/1.1 " + status + "\r\nServer: lb-backend\r\nX-Backend: b\r\nDate: now\r\n" + plainText +
 		"Content-Length: " + strconv.Itoa(len(text)) + "\r\n" + more + "\r\n" + text
@@ -262,8 +263,8 @@ func TestWire(t *testing.T) {
 	}
 }
 
-// A chunked echo is judged by its content: where its chunks end depends on how
-// the bytes came.
+// A chunked echo is compared by content: where its chunks end depends on how the
+// bytes arrive.
 func TestWireChunkedEcho(t *testing.T) {
 	s := start(t, Options{Name: "b"})
 	got := talk(t, s, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\nX-Sum: 7\r\nContent-Length: 9\r\n\r\n"+bye)
@@ -292,8 +293,8 @@ func TestWireByteByByte(t *testing.T) {
 	}
 }
 
-// A refused request is answered and the conn closed, also when the client goes
-// on sending: the answer must not be lost in a reset.
+// A refused request is answered and the conn closed, even if the client goes on
+// sending: the answer must not be lost in a reset.
 func TestRefused(t *testing.T) {
 	s := start(t, Options{Name: "b"})
 	more := strings.Repeat("x", 1<<20)

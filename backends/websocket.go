@@ -51,21 +51,20 @@ func validKey(key []byte) bool {
 	return err == nil && n == 16
 }
 
-// wsEcho turns the frames of a client into those of the answer: the same
-// messages in the same frames, unmasked; a pong for a ping; a close for a
-// close. It passes payload on as it comes and holds no message. The zero value
-// is ready.
+// wsEcho turns the frames of a client into those of the answer: the same messages in
+// the same frames, unmasked; a pong for a ping; a close for a close. It passes
+// payload on as it arrives and holds no message. The zero value is ready.
 type wsEcho struct {
-	frame   wsFrame // whose payload is under way
-	left    int64   // bytes of that payload to come
-	message int64   // bytes of the message so far, counted by whole frames
-	open    bool    // a message has begun and its last frame has not come
-	done    bool    // a close frame was written: nothing follows, in or out
+	frame   wsFrame // the current frame
+	left    int64   // bytes of its payload still to come
+	message int64   // bytes of the message so far, with the current frame
+	open    bool    // a message has begun and its last frame has not arrived
+	done    bool    // a close frame was written; nothing follows in either direction
 }
 
 // wsFrame is the head of a frame from a client.
 type wsFrame struct {
-	first     byte // FIN, RSV and operation code, as they came
+	first     byte // FIN, RSV and operation code as received
 	headBytes int
 	length    int64 // bytes of payload
 	mask      [4]byte
@@ -75,10 +74,10 @@ func (f *wsFrame) op() byte      { return f.first & 0x0F }
 func (f *wsFrame) fin() bool     { return f.first&finBit != 0 }
 func (f *wsFrame) control() bool { return f.op() >= opClose }
 
-// feed appends to dst, within its capacity, the answer to b and returns how
-// many bytes of b it has used up. It stops when it needs more of b, more room
-// or is done. It makes progress whenever b holds a head (and a close frame's
-// payload) and dst has frameRoom plus controlBytesMax bytes of room.
+// feed appends the answer to b to dst, within its capacity, and returns the number n
+// of bytes of b that it has consumed. It stops when it is done, or needs more of b
+// or more room. It makes progress if b holds a head (with the payload, for a close
+// frame) and dst has frameRoom plus controlBytesMax bytes of room.
 func (e *wsEcho) feed(dst, b []byte) (out []byte, n int) {
 	for !e.done {
 		if e.left > 0 {
@@ -113,8 +112,8 @@ func (e *wsEcho) feed(dst, b []byte) (out []byte, n int) {
 	return dst, n
 }
 
-// parseFrame reads the head of a frame (RFC 6455 5.2) at the start of b; ok is
-// false when b is too short for it. It judges nothing.
+// parseFrame parses the head of a frame (RFC 6455 5.2) at the start of b. ok is false
+// if b is too short. The head may still have a fault.
 func parseFrame(b []byte) (f wsFrame, ok bool) {
 	if len(b) < 2 {
 		return f, false
@@ -148,8 +147,8 @@ func parseFrame(b []byte) (f wsFrame, ok bool) {
 	return f, true
 }
 
-// lengthOf returns n, or -1 when n is negative or would have fitted in a
-// shorter form: "the minimal number of bytes MUST be used" (RFC 6455 5.2).
+// lengthOf returns n, or -1 if n is negative or fits in a shorter form: "the minimal
+// number of bytes MUST be used" (RFC 6455 5.2).
 func lengthOf(n, least int64) int64 {
 	if n < least {
 		return -1
@@ -157,7 +156,7 @@ func lengthOf(n, least int64) int64 {
 	return n
 }
 
-// fault returns the close code that f earns where it stands, or 0.
+// fault returns the close code for the fault of f at this place, or 0 if it has none.
 func (e *wsEcho) fault(f *wsFrame) int {
 	switch {
 	case f.length < 0, // unmasked or not minimal (RFC 6455 5.1, 5.2)
@@ -173,7 +172,7 @@ func (e *wsEcho) fault(f *wsFrame) int {
 	return 0
 }
 
-// begin takes the head f, which has no fault, and appends the head of the frame
+// begin starts the frame f, which has no fault, and appends the head of the frame
 // that answers it, if there is one.
 func (e *wsEcho) begin(dst []byte, f wsFrame) []byte {
 	e.frame, e.left = f, f.length
@@ -191,7 +190,7 @@ func (e *wsEcho) begin(dst []byte, f wsFrame) []byte {
 	return appendFrameHead(dst, f.first, f.length)
 }
 
-// payload passes on what b holds of the frame under way and dst has room for.
+// payload copies payload of the current frame from b to dst, as far as dst has room.
 func (e *wsEcho) payload(dst, b []byte) (out []byte, used int) {
 	if int64(len(b)) > e.left {
 		b = b[:e.left]
@@ -205,8 +204,8 @@ func (e *wsEcho) payload(dst, b []byte) (out []byte, used int) {
 	return dst, len(b)
 }
 
-// shut answers a close frame: with its own code when it may be sent back
-// (RFC 6455 5.5.1, 7.4).
+// shut answers a close frame, with the same code if that may be sent back (RFC 6455
+// 5.5.1, 7.4).
 func (e *wsEcho) shut(dst, masked []byte, mask [4]byte) []byte {
 	var space [controlBytesMax + 1]byte
 	p := appendUnmasked(space[:0], masked, mask)
@@ -228,8 +227,8 @@ func (e *wsEcho) fail(dst []byte, code int) []byte {
 	return append(dst, finBit|opClose, 2, byte(code>>8), byte(code))
 }
 
-// validCloseCode reports whether a peer may send code (RFC 6455 7.4, and the
-// registry: 1012 to 1014 came later).
+// validCloseCode reports whether a peer may send code (RFC 6455 7.4; 1012 to 1014
+// are from the registry).
 func validCloseCode(code uint16) bool {
 	switch {
 	case code >= 1000 && code <= 1003, code >= 1007 && code <= 1014:
@@ -262,7 +261,7 @@ func appendUnmasked(dst, b []byte, mask [4]byte) []byte {
 	return dst
 }
 
-// turnMask turns mask to what it is n bytes of payload later.
+// turnMask turns mask so that it fits the payload n bytes later.
 func turnMask(mask *[4]byte, n int) {
 	m := *mask
 	for i := range mask {

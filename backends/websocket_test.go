@@ -67,7 +67,7 @@ var echoCases = []struct{ name, in, want string }{
 	{"close reason not UTF-8", frame(0x88, closeWith(1000)+"\xff"), bare(0x88, closeWith(1007))},
 }
 
-// echoAll feeds in, cut into pieces of size step, with room bytes of room at a
+// echoAll feeds in to a wsEcho in pieces of step bytes, with room bytes of room each
 // time, until nothing is left or nothing moves.
 func echoAll(t *testing.T, in []byte, step, room int) (out []byte) {
 	var e wsEcho

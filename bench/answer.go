@@ -2,7 +2,7 @@ package bench
 
 import "lb/httpparse"
 
-// answerLimits bound the head of an answer.
+// answerLimits bounds the head of an answer.
 var answerLimits = httpparse.Limits{HeadBytes: 64 << 10, Fields: 512, TargetBytes: 1}
 
 // answerState is the part of an answer that comes next.
@@ -14,7 +14,7 @@ const (
 	inTrailers
 )
 
-// answer is what is known of the answer that is coming in.
+// answer is the state of the answer being received.
 type answer struct {
 	state   answerState
 	framing httpparse.Framing
@@ -22,24 +22,24 @@ type answer struct {
 	code    int
 	left    int64 // bytes of the body to come, for Length
 	chunks  httpparse.Chunks
-	body    Answer // of what has come, if it is verified
+	body    Answer // length and checksum so far, if answers are verified
 }
 
-// verdict is what became of a step through the bytes of an answer.
+// verdict is the result of one step through the bytes of an answer.
 type verdict uint8
 
 const (
-	wantMore verdict = iota // the bytes do not suffice
-	stepped                 // there is more of the answer, or another interim one
+	wantMore verdict = iota // more bytes are needed
+	stepped                 // progress; the answer goes on, or an interim one is over
 	whole                   // the answer is over
-	garbage                 // it is none
+	garbage                 // not an HTTP/1.1 answer
 )
 
-// parse goes through b answer by answer and returns what is to be given again
-// in front of what comes next. It returns false when the conn was shut.
+// parse consumes b answer by answer. rest is the part that could not be used yet;
+// it has to come again before the next bytes. ok is false if the conn was shut.
 func (c *conn) parse(b []byte) (rest []byte, ok bool) {
 	for len(b) > 0 {
-		if c.n == 0 { // nobody asked; often a 408 before the server closes an idle conn
+		if c.n == 0 { // no request is outstanding; often a 408 before the server closes an idle conn
 			c.shut(false)
 			c.resume()
 			return nil, false
@@ -56,7 +56,7 @@ func (c *conn) parse(b []byte) (rest []byte, ok bool) {
 			if w := c.worker; w.stamp == 0 {
 				w.stamp = w.kernel.Now()
 			}
-			if len(b) > 0 && c.n == 1 { // more than the answer says it has
+			if len(b) > 0 && c.n == 1 { // bytes after the end of the last answer
 				c.spoil()
 				return nil, false
 			}
@@ -70,7 +70,7 @@ func (c *conn) parse(b []byte) (rest []byte, ok bool) {
 	return nil, true
 }
 
-// spoil ends a conn on which there is something other than answers.
+// spoil ends a conn whose bytes are not answers.
 func (c *conn) spoil() {
 	c.worker.failed(c.pop(), &c.worker.errors.Protocol)
 	c.shut(true)
@@ -78,8 +78,8 @@ func (c *conn) spoil() {
 	c.resume()
 }
 
-// finish counts the answer and makes ready for the next. It returns true when
-// the conn has to be closed.
+// finish counts the answer and prepares for the next one. It returns true if the
+// conn has to be closed.
 func (c *conn) finish() (closing bool) {
 	w := c.worker
 	closing = c.answer.close || w.options.NewConnPerRequest
@@ -89,7 +89,7 @@ func (c *conn) finish() (closing bool) {
 	return closing
 }
 
-// step takes n bytes from the beginning of b, which is not empty.
+// step consumes n bytes at the beginning of b, which is not empty.
 func (c *conn) step(b []byte) (n int, v verdict) {
 	switch c.answer.state {
 	case inHead:
@@ -100,7 +100,7 @@ func (c *conn) step(b []byte) (n int, v verdict) {
 	return c.takeTrailers(b)
 }
 
-// takeHead takes a whole head or nothing.
+// takeHead consumes a whole head or nothing.
 func (c *conn) takeHead(b []byte) (n int, v verdict) {
 	p, a := &c.worker.response, &c.answer
 	p.Reset(&answerLimits, c.worker.request.method)
@@ -112,7 +112,7 @@ func (c *conn) takeHead(b []byte) (n int, v verdict) {
 	}
 	n = int(p.HeadLen)
 	if p.Code < 200 {
-		if p.Code == 101 { // nobody asked for it
+		if p.Code == 101 { // an upgrade that was not requested
 			return n, garbage
 		}
 		return n, stepped
@@ -125,7 +125,7 @@ func (c *conn) takeHead(b []byte) (n int, v verdict) {
 	return n, stepped
 }
 
-// takeBody takes what there is of the body.
+// takeBody consumes the part of the body that is in b.
 func (c *conn) takeBody(b []byte) (n int, v verdict) {
 	a := &c.answer
 	switch a.framing {
@@ -151,14 +151,14 @@ func (c *conn) takeBody(b []byte) (n int, v verdict) {
 	return n, stepped
 }
 
-// note takes bytes of the body in, if anybody wants to know.
+// note adds bytes of the body to the checksum, if answers are verified.
 func (c *conn) note(b []byte) {
 	if c.worker.options.Verify {
 		c.answer.body.add(b)
 	}
 }
 
-// takeTrailers takes the whole trailer section or nothing.
+// takeTrailers consumes the whole trailer section or nothing.
 func (c *conn) takeTrailers(b []byte) (n int, v verdict) {
 	p := &c.worker.trailers
 	p.Reset(&answerLimits)

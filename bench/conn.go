@@ -12,42 +12,42 @@ import (
 	"lb/loop/tick"
 )
 
-// phase is what a conn is at.
+// phase is the state of a conn.
 type phase uint8
 
 const (
-	phaseClosed phase = iota // has no descriptor and waits to be needed
-	phasePause               // has none, and waits for a moment after a failed connect
+	phaseClosed phase = iota // has no socket and waits until it is needed
+	phasePause               // has no socket, and waits a moment after a failed connect
 	phaseDial
 	phaseOpen
-	phaseRetired // has nothing left to do
+	phaseRetired // no request is left for it
 )
 
-// conn is one client: a socket at a time, and the requests it waits for.
+// conn is one client: one socket at a time, and its outstanding requests.
 type conn struct {
 	loop.Conn
 	worker *worker
 	addr   *loop.Addr
 	phase  phase
-	fresh  bool // what it waits for has never been written
+	fresh  bool // its outstanding request has never been written
 	listed bool // in the worker's free list
 	armed  bool // timer is
 	next   *conn
 
-	// starts is a ring of the requests outstanding, the oldest at first: when
-	// each was started or, in an open loop, was meant to be. 0: not counted.
+	// starts is a ring of the outstanding requests, the oldest at index first: the
+	// time when each was started or, in an open loop, was due. 0: not counted.
 	starts   []tick.Instant
 	first, n int
-	since    tick.Instant // from when on the oldest answer is waited for
+	since    tick.Instant // when the wait for the oldest answer began
 
-	unsent int // bytes that wait to be written
-	pos    int // of them in the request
+	unsent int // bytes still to be written
+	pos    int // their offset in the request
 	answer answer
-	in     *arena.Slab // the beginning of a head; nil: nothing is held
+	in     *arena.Slab // the beginning of a head, or nil
 	timer  loop.Timer
 }
 
-// Ready goes on with whatever the conn is at.
+// Ready continues the work of the current phase.
 func (c *conn) Ready() {
 	if c.phase == phaseDial {
 		c.dialled()
@@ -67,7 +67,7 @@ func (c *conn) Panicked(value any, stack []byte) {
 	c.worker.panicked(value, stack)
 }
 
-// begin puts a closed conn of a closed loop to work.
+// begin starts a closed conn of a closed loop.
 func (c *conn) begin() {
 	w := c.worker
 	if c.n == 0 {
@@ -82,7 +82,7 @@ func (c *conn) begin() {
 	c.dial()
 }
 
-// dial begins to connect. Everything outstanding is written once that is done.
+// dial begins to connect. All outstanding requests are written after that.
 func (c *conn) dial() {
 	w := c.worker
 	c.phase = phaseDial
@@ -94,7 +94,7 @@ func (c *conn) dial() {
 	}
 }
 
-// dialled goes on when the attempt to connect has ended.
+// dialled continues after the attempt to connect.
 func (c *conn) dialled() {
 	err := c.DialResult()
 	if err == unix.EINPROGRESS {
@@ -116,8 +116,8 @@ func (c *conn) dialled() {
 	c.send()
 }
 
-// unreachable counts a failed attempt to connect. In a closed loop the next one
-// comes after a pause: the system refuses faster than anything could be served.
+// unreachable counts a failed attempt to connect. In a closed loop the next
+// attempt waits, because refusals come faster than any answer could.
 func (c *conn) unreachable() {
 	w := c.worker
 	c.shut(false)
@@ -131,8 +131,8 @@ func (c *conn) unreachable() {
 	c.armed = true
 }
 
-// fill starts as many requests of a closed loop as the conn has room for. What
-// begin has claimed starts now, unless connecting is part of it.
+// fill starts as many requests of a closed loop as the conn has room for. The
+// request that begin has claimed starts now, unless its time includes connecting.
 func (c *conn) fill(now tick.Instant) {
 	w := c.worker
 	if c.fresh && c.starts[c.first] != 0 && !w.options.NewConnPerRequest {
@@ -167,7 +167,7 @@ func (c *conn) assign(start, now tick.Instant) {
 	}
 }
 
-// push adds a request to those outstanding.
+// push adds an outstanding request.
 func (c *conn) push(start tick.Instant) {
 	invariant.Check(c.n < len(c.starts), "bench: more outstanding than there may be")
 	i := c.first + c.n
@@ -179,7 +179,7 @@ func (c *conn) push(start tick.Instant) {
 	c.worker.outstanding++
 }
 
-// pop takes the oldest request out.
+// pop removes the oldest outstanding request.
 func (c *conn) pop() (start tick.Instant) {
 	start = c.starts[c.first]
 	if c.first++; c.first == len(c.starts) {
@@ -190,15 +190,15 @@ func (c *conn) pop() (start tick.Instant) {
 	return start
 }
 
-// fail counts everything outstanding under one kind of error.
+// fail counts all outstanding requests as one kind of error.
 func (c *conn) fail(kind *int64) {
 	for c.n > 0 {
 		c.worker.failed(c.pop(), kind)
 	}
 }
 
-// arm has the timer look after the oldest answer, unless it already does:
-// Expired moves it on.
+// arm starts the timer for the oldest answer, unless it is running: then Expired
+// starts it again for the rest of the time.
 func (c *conn) arm() {
 	if !c.armed {
 		c.armed = true
@@ -206,7 +206,7 @@ func (c *conn) arm() {
 	}
 }
 
-// Expired ends a pause, or what has taken too long.
+// Expired ends a pause, or a request that has taken too long.
 func (c *conn) Expired() {
 	w := c.worker
 	c.armed = false
@@ -225,7 +225,7 @@ func (c *conn) Expired() {
 	}
 }
 
-// send writes what is to be written, as far as the socket takes it.
+// send writes the unsent bytes, as far as the socket takes them.
 func (c *conn) send() {
 	w := c.worker
 	for c.unsent > 0 && c.Writable() {
@@ -233,7 +233,7 @@ func (c *conn) send() {
 		b = b[:min(len(b), c.unsent)]
 		n, err := c.Write(b)
 		if err != nil {
-			c.unsent = 0 // there may be an answer to read all the same; reading tells how it ends
+			c.unsent = 0 // an answer may still be there to read; reading shows how the conn ended
 			return
 		}
 		w.sent(n)
@@ -242,8 +242,7 @@ func (c *conn) send() {
 	}
 }
 
-// receive reads what is there. It returns false when the conn is not the same
-// any more.
+// receive reads what is available. It returns false if the conn was shut.
 func (c *conn) receive() bool {
 	w := c.worker
 	for range readsMax {
@@ -270,8 +269,8 @@ func (c *conn) receive() bool {
 	return true
 }
 
-// take goes through the bytes that were read into the buffer or into in, and
-// keeps what cannot be used yet. It returns false as receive does.
+// take parses bytes that were read into the buffer or into c.in, and keeps the rest
+// that cannot be used yet. It returns false if the conn was shut.
 func (c *conn) take(b []byte) bool {
 	if c.in != nil {
 		c.in.W += len(b)
@@ -286,7 +285,7 @@ func (c *conn) take(b []byte) bool {
 	return c.goOn()
 }
 
-// keep holds rest, the end of what was just read, for the next read.
+// keep stores rest, the end of the bytes just read, for the next read.
 func (c *conn) keep(rest []byte) {
 	slabs, old := c.worker.slabs, c.in
 	if len(rest) == 0 {
@@ -314,7 +313,8 @@ func (c *conn) keep(rest []byte) {
 	invariant.Check(len(c.in.Room()) > 0, "bench: more held than any parser waits for")
 }
 
-// goOn follows what was read: after an answer there is room for a request.
+// goOn starts requests if an answer has made room. It returns false if the conn
+// was shut.
 func (c *conn) goOn() bool {
 	w := c.worker
 	if w.stamp == 0 {
@@ -334,7 +334,7 @@ func (c *conn) goOn() bool {
 	return true
 }
 
-// ended deals with the end of the conn, or with the error that ended it.
+// ended handles the end of the conn, or the error that ended it.
 func (c *conn) ended(err error) {
 	w := c.worker
 	if a := &c.answer; err == io.EOF && a.state == inBody && a.framing == httpparse.Close {
@@ -348,8 +348,8 @@ func (c *conn) ended(err error) {
 	c.resume()
 }
 
-// resume goes on with a conn that was just shut: with what the server left
-// unanswered when it announced its close, or with something new.
+// resume uses a conn again that was just shut: for the requests that the server
+// left unanswered when it announced its close, or for new ones.
 func (c *conn) resume() {
 	w := c.worker
 	switch {

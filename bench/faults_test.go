@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// nth answers the requests on all conns with text, and the one numbered n, from
-// 1 on, by special.
+// nth answers the requests on all conns with text, except request number n (from 1
+// on), which special answers.
 func nth(n int64, text string, special func(p *peer)) func(*peer) {
 	var count atomic.Int64
 	return func(p *peer) {
@@ -62,8 +62,8 @@ func TestVerification(t *testing.T) {
 		{"another status", say("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"), Errors{Status: 1}},
 	} {
 		url := serve(t, nth(7, ok(body), tc.special))
-		// The special request is the last of its conn: with one conn, and one more
-		// request behind it, an orderly end would look like the server's mistake.
+		// The special request is the last of its conn: with another request after
+		// it, an orderly end would count as an error of the server.
 		r := finished(t, Options{URL: url, Requests: 7, Verify: true})
 		if r.Errors != tc.want {
 			t.Errorf("%s: %+v, want %+v", tc.name, r.Errors, tc.want)
@@ -71,7 +71,7 @@ func TestVerification(t *testing.T) {
 	}
 }
 
-// TestVerificationOfTheFirst has an answer that is wrong from the start on.
+// TestVerificationOfTheFirst has answers that are wrong from the first on.
 func TestVerificationOfTheFirst(t *testing.T) {
 	url := serve(t, serveAll(ok("wrong")))
 	if r := finished(t, Options{URL: url, Requests: 10, Verify: true, Want: &Answer{Length: 5}}); r.Errors != (Errors{Verify: 10}) {
@@ -158,8 +158,8 @@ func TestNobodyListens(t *testing.T) {
 	}
 }
 
-// TestAnnouncedClose: what a server has not answered when it says that it closes
-// it has not done (RFC 9112 9.6), so it is asked again and is no error.
+// TestAnnouncedClose: requests that a server has not answered when it announces its
+// close were not processed (RFC 9112 9.6). They are sent again and are no errors.
 func TestAnnouncedClose(t *testing.T) {
 	const perConn = 3
 	url := serve(t, func(p *peer) {
@@ -180,8 +180,8 @@ func TestAnnouncedClose(t *testing.T) {
 	}
 }
 
-// TestCloseDelimited has answers that end with their conn, whatever was asked
-// behind them.
+// TestCloseDelimited has answers that end with their conn, even if further requests
+// were sent.
 func TestCloseDelimited(t *testing.T) {
 	url := serve(t, func(p *peer) {
 		p.request()
@@ -197,8 +197,8 @@ func TestCloseDelimited(t *testing.T) {
 	}
 }
 
-// TestIdleClose has a server that closes a conn nobody waits on: no request has
-// failed.
+// TestIdleClose has a server that closes a conn without outstanding requests. No
+// request has failed.
 func TestIdleClose(t *testing.T) {
 	url := serve(t, func(p *peer) {
 		p.request()
@@ -223,7 +223,7 @@ func TestEarlyAnswer(t *testing.T) {
 	}
 }
 
-// TestPieces has answers come in every possible pair of pieces, and byte by byte.
+// TestPieces has answers cut in two at every place, and byte by byte.
 func TestPieces(t *testing.T) {
 	head := "HTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nX: " + strings.Repeat("a", 50) + "\r\n"
 	chunked := head + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: y\r\n\r\n"
@@ -254,7 +254,7 @@ func TestPieces(t *testing.T) {
 	}
 }
 
-// TestLongHeads has heads longer than any slab for their beginning, in pieces.
+// TestLongHeads has heads longer than a slab, in pieces.
 func TestLongHeads(t *testing.T) {
 	line := "X: " + strings.Repeat("a", 900) + "\r\n"
 	for _, lines := range []int{1, 3, 5, 30, 60} {

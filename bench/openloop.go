@@ -4,8 +4,8 @@ import (
 	"lb/loop/tick"
 )
 
-// startOpen connects everything; the schedule begins when that is done, so
-// that no request waits for what clients have long had.
+// startOpen connects all conns. The schedule begins after that, so that no request
+// waits for a connect.
 func (w *worker) startOpen() {
 	if err := w.pacer.open(w); err != nil {
 		w.fail(err)
@@ -24,7 +24,7 @@ func (w *worker) startOpen() {
 	}
 }
 
-// settle takes in a conn whose attempt to connect has ended.
+// settle makes a conn available whose attempt to connect has ended.
 func (w *worker) settle(c *conn) {
 	if c.n < len(c.starts) {
 		w.put(c)
@@ -48,17 +48,17 @@ func (w *worker) beginOpen() {
 	w.pump(now)
 }
 
-// giveUp is the worker as the owner of the timer for its backlog.
+// giveUp is the worker as the owner of the timer that ends its backlog.
 type giveUp worker
 
-// Expired leaves out what could not be started until now.
+// Expired drops the requests that have not been started.
 func (g *giveUp) Expired() {
 	w := (*worker)(g)
 	w.schedule.giveUp()
 	w.pump(w.kernel.Now())
 }
 
-// put lists a conn that has room for a request.
+// put adds a conn with room for a request to the free list.
 func (w *worker) put(c *conn) {
 	if c.listed {
 		return
@@ -72,7 +72,8 @@ func (w *worker) put(c *conn) {
 	w.tail = c
 }
 
-// get takes the conn that was not used for the longest, nil when none is free.
+// get removes the least recently used conn from the free list. It returns nil if
+// the list is empty.
 func (w *worker) get() *conn {
 	c := w.first
 	if c != nil {
@@ -81,15 +82,15 @@ func (w *worker) get() *conn {
 	return c
 }
 
-// caughtUp follows whatever may have freed a conn or ended a request.
+// caughtUp is called after anything that may have freed a conn or ended a request.
 func (w *worker) caughtUp() {
 	if w.schedule.behind || w.schedule.next == w.schedule.end {
 		w.pump(w.kernel.Now())
 	}
 }
 
-// pump starts every request whose time has come, as far as conns are free, and
-// sees to it that the next one is thought of.
+// pump starts every request that is due, as far as conns are free. Then it arms the
+// pacer for the next request, or stops the loop if there is none.
 func (w *worker) pump(now tick.Instant) {
 	s := &w.schedule
 	s.behind = false
@@ -110,7 +111,7 @@ func (w *worker) pump(now tick.Instant) {
 	}
 }
 
-// startNext has c send the next request of the schedule.
+// startNext starts the next request of the schedule on c.
 func (w *worker) startNext(c *conn, now tick.Instant) {
 	s := &w.schedule
 	start := tick.Instant(0)

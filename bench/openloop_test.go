@@ -21,8 +21,8 @@ func atLeast(r *Result, d time.Duration) (n int64) {
 	return n
 }
 
-// staller answers at once but for one stall: from the request numbered n on,
-// nobody is answered for d.
+// staller answers at once, except for one stall: from request number n on it answers
+// nothing for d.
 func staller(n int64, d time.Duration) func(*peer) {
 	var count atomic.Int64
 	var gate sync.RWMutex
@@ -46,9 +46,8 @@ func staller(n int64, d time.Duration) func(*peer) {
 	}
 }
 
-// TestStallShows is what an open loop is for: a server that stalls for 200 ms
-// shows it in all requests that were meant to start then, whether a conn was
-// free for them or not.
+// TestStallShows is the purpose of an open loop: a stall of 200 ms shows in all
+// requests that were due during it, whether a conn was free for them or not.
 func TestStallShows(t *testing.T) {
 	const rate, conns, stall = 1000, 4, 200 * time.Millisecond
 	for _, o := range []Options{
@@ -62,8 +61,8 @@ func TestStallShows(t *testing.T) {
 		if r.Answers != 500 || r.Errors.Total() > 0 {
 			t.Fatalf("%d answers, %+v", r.Answers, r.Errors)
 		}
-		// Those meant to start in the stall's first half wait for its second half
-		// at least. Answers of other conns may overlap the stall's beginning.
+		// Requests due in the first half of the stall wait at least for its second
+		// half. Answers of other conns may overlap the start of the stall.
 		const half = stall / 2
 		want := int64(rate*half.Seconds()) - conns*int64(max(o.Pipeline, 1)) - 1
 		if n := atLeast(r, half); n < want {
@@ -78,8 +77,8 @@ func TestStallShows(t *testing.T) {
 	}
 	// A closed loop asks nothing during the stall, and hardly notices.
 	r := finished(t, Options{URL: serve(t, staller(100, stall)), Conns: conns, Requests: 500})
-	// Those under way take as long as the stall, and on a busy machine some more of
-	// the 500; at the rate of the open loop it was 95 at least.
+	// Outstanding requests take as long as the stall, and on a busy machine some
+	// more of the 500. At the rate of the open loop it was 95 at least.
 	if n := atLeast(r, stall/2); n > 10*conns {
 		t.Errorf("closed loop: %d answers took long, want about %d", n, conns)
 	}
@@ -117,8 +116,8 @@ func TestOpenLoopKeepsItsRate(t *testing.T) {
 	}
 }
 
-// TestUnsent has a server that answers nothing: what finds no conn until Timeout
-// after the end is given up, and said to be.
+// TestUnsent has a server that answers nothing. Requests without a conn are given up
+// Timeout after the end, and counted.
 func TestUnsent(t *testing.T) {
 	url := serve(t, func(p *peer) { p.wait() })
 	r := finished(t, Options{URL: url, Conns: 2, Requests: 50, Rate: 1000, Timeout: 100 * time.Millisecond})
@@ -146,7 +145,7 @@ func TestSchedule(t *testing.T) {
 	}
 }
 
-// TestSchedulesOfLoops: together they are one schedule.
+// TestSchedulesOfLoops: the schedules of all loops together are one schedule.
 func TestSchedulesOfLoops(t *testing.T) {
 	o := Options{Rate: 1000, Requests: 100, Warmup: 50 * time.Millisecond}
 	for _, loops := range []int{1, 2, 3, 7} {
@@ -171,9 +170,9 @@ func TestSchedulesOfLoops(t *testing.T) {
 	}
 }
 
-// TestPacer wants the pacer to be more precise than the loop's own timers, which
-// are late by 0 to 8 ms: with those, a quarter would be late by 2 ms at most. A busy
-// machine is slow whatever the pacer does: one good run of many is enough.
+// TestPacer wants the pacer to be more precise than the loop's own timers, which are
+// late by 0 to 8 ms; of those a quarter would be late by at most 2 ms. One good run
+// of many is enough, because a busy machine delays any pacer.
 func TestPacer(t *testing.T) {
 	url := serve(t, serveAll(ok("")))
 	quarter := time.Duration(0)

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// TimeoutDefault is how long an answer is waited for when Options say nothing.
+	// TimeoutDefault is the Timeout of Options that have none.
 	TimeoutDefault = 10 * time.Second
 
 	connsMax    = 1 << 20
@@ -16,57 +16,57 @@ const (
 	bodyMax     = 1 << 30 // bytes
 )
 
-// Options say what is asked of whom, how often and how fast. URL and at least
-// one of Requests and Duration have to be set.
+// Options describe a run: what is requested, how often and how fast. URL and at
+// least one of Requests and Duration have to be set.
 type Options struct {
-	// URL is what is asked for: http://host[:port]/path?query.
+	// URL is the target: http://host[:port]/path?query.
 	URL string
-	// Addrs are where to connect, each host:port or unix:/path; the conns take
-	// them in turn. Empty: the host of URL.
+	// Addrs are the addresses to connect to, host:port or unix:/path. The conns
+	// use them in turn. Empty: the host of URL.
 	Addrs []string
 
 	Conns    int           // open at once; 0: 1
-	Requests int64         // the run ends after so many; 0: no end
-	Duration time.Duration // the run starts nothing after it; 0: no end
+	Requests int64         // the run ends after this many; 0: no limit
+	Duration time.Duration // no request starts after it; 0: no limit
 	Rate     float64       // requests/s of an open loop; 0: a closed loop
-	Pipeline int           // requests outstanding on a conn; 0: 1
+	Pipeline int           // outstanding requests on a conn; 0: 1
 
-	Method    string  // empty: GET, or POST where there is a body
-	Fields    []Field // sent as they are, behind Host; one named Host replaces it
+	Method    string  // empty: GET, or POST if there is a body
+	Fields    []Field // sent as they are, after Host; a field named Host replaces it
 	Body      []byte  // sent with every request
-	BodyBytes int     // when there is no Body: one of so many bytes
+	BodyBytes int     // the size of a body to make, if Body is nil
 
-	// NewConnPerRequest has each request say "Connection: close" on a conn of
-	// its own. Latency then includes the connecting.
+	// NewConnPerRequest sends each request with "Connection: close" on a conn of
+	// its own. Latency then includes connecting.
 	NewConnPerRequest bool
 
-	// Verify compares every answer that has the status of a success with Want
-	// or, if that is nil, with the first of them.
+	// Verify compares every answer with a status of 2xx or 3xx with Want or, if
+	// that is nil, with the first such answer.
 	Verify bool
 	Want   *Answer
 
 	Loops   int           // threads; 0: one per CPU, no more than Conns
-	Timeout time.Duration // to connect, and for each answer; 0: TimeoutDefault
-	Warmup  time.Duration // goes before the run, in the same way, and is not counted
+	Timeout time.Duration // for connecting, and for each answer; 0: TimeoutDefault
+	Warmup  time.Duration // load of the same kind before the run, which is not counted
 
-	// Progress is called a few times a second during the run, on a goroutine of
-	// its own, and not again once Run returns. nil: nobody is told.
+	// Progress, if not nil, is called a few times a second during the run, on a
+	// goroutine of its own, and never after Run has returned.
 	Progress func(Progress)
 }
 
 // Field is one field line of the request.
 type Field struct{ Name, Value string }
 
-// Progress is how far a run is.
+// Progress is the state of a run.
 type Progress struct {
-	Elapsed  time.Duration // since the warm-up's end; below zero during the warm-up
-	Requests int64         // ended, well or not
-	Errors   int64         // of these
+	Elapsed  time.Duration // since the end of the warm-up; negative during it
+	Requests int64         // answered or failed
+	Errors   int64         // of these Requests
 	Share    float64       // of the whole run, 0 to 1
 }
 
-// withDefaults returns o with every zero that stands for something replaced,
-// or why it cannot be run.
+// withDefaults returns o with its defaults filled in, or an error if o cannot be
+// run.
 func (o Options) withDefaults() (Options, error) {
 	setZero(&o.Conns, 1)
 	setZero(&o.Pipeline, 1)
@@ -96,7 +96,7 @@ func setZero[T comparable](v *T, standard T) {
 	}
 }
 
-// check tells which number is out of its range.
+// check returns an error that names a number out of its range.
 func (o *Options) check() error {
 	for _, n := range []struct {
 		name     string
@@ -113,7 +113,7 @@ func (o *Options) check() error {
 		{"timeout", o.Timeout.Seconds(), 1e-3, 1 << 30},
 		{"warm-up", o.Warmup.Seconds(), 0, 1 << 30},
 	} {
-		if !(n.min <= n.v && n.v <= n.max) { // so written, NaN is out of range
+		if !(n.min <= n.v && n.v <= n.max) { // written this way, NaN is out of range
 			return fmt.Errorf("bench: %s: %v is out of range; use %v to %v", n.name, n.v, n.min, n.max)
 		}
 	}

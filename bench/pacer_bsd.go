@@ -4,9 +4,9 @@ package bench
 
 import "time"
 
-// pacer wakes a loop for the next request of its schedule: the loop's own
-// timers are made for timeouts, and late by milliseconds. Those of the runtime
-// are precise where it waits with kqueue.
+// pacer wakes a loop for the next request of its schedule. The loop's own timers
+// are made for timeouts and late by milliseconds; the runtime's timers are precise
+// on systems with kqueue.
 type pacer struct{ timer *time.Timer }
 
 func (p *pacer) open(w *worker) error {
@@ -15,7 +15,7 @@ func (p *pacer) open(w *worker) error {
 	return nil
 }
 
-// arm has the loop woken once, after d, which is above zero.
+// arm wakes the loop once, after d, which is above zero.
 func (p *pacer) arm(d time.Duration) { p.timer.Reset(d) }
 
 func (p *pacer) stop() {

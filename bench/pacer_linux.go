@@ -8,9 +8,9 @@ import (
 	"lb/loop"
 )
 
-// pacer wakes a loop for the next request of its schedule: the loop's own
-// timers are made for timeouts, and late by milliseconds. A timerfd is late by
-// some microseconds.
+// pacer wakes a loop for the next request of its schedule. The loop's own timers
+// are made for timeouts and late by milliseconds; a timerfd is late by some
+// microseconds.
 type pacer struct {
 	loop.Conn
 	worker *worker
@@ -24,10 +24,10 @@ func (p *pacer) open(w *worker) error {
 		return err
 	}
 	p.worker, p.fd = w, fd
-	return w.loop.Adopt(&p.Conn, p, fd) // which closes it at the end
+	return w.loop.Adopt(&p.Conn, p, fd) // the loop closes fd at its end
 }
 
-// arm has the loop woken once, after d, which is above zero.
+// arm wakes the loop once, after d, which is above zero.
 func (p *pacer) arm(d time.Duration) {
 	p.spec.Value = unix.NsecToTimespec(int64(d))
 	if err := unix.TimerfdSettime(p.fd, 0, &p.spec, nil); err != nil {
@@ -37,8 +37,8 @@ func (p *pacer) arm(d time.Duration) {
 
 func (p *pacer) stop() {}
 
-// Ready is called when the time has come. Nothing has to be read: each expiry
-// is an edge of its own.
+// Ready is called when the timer expires. The timerfd need not be read, since each
+// expiry is an edge of its own.
 func (p *pacer) Ready() { p.worker.pump(p.worker.kernel.Now()) }
 
 // Panicked ends the run.

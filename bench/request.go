@@ -15,19 +15,19 @@ import (
 	"lb/loop"
 )
 
-// blockBytes bounds the copies of a request that lie behind each other, to be
-// written in one piece. There is always one.
+// blockBytes bounds the consecutive copies of a request that one write can send.
+// There is always one copy.
 const blockBytes = 64 << 10
 
 // request is what every conn sends, prepared once.
 type request struct {
 	url    *url.URL
 	method httpparse.Method
-	len    int    // bytes of one
-	block  []byte // of one or more
+	len    int    // bytes of one request
+	block  []byte // one or more copies
 }
 
-// newRequest prepares what o asks for.
+// newRequest prepares the request that o describes.
 func newRequest(o *Options) (*request, error) {
 	u, err := parseURL(o.URL)
 	if err != nil {
@@ -48,7 +48,7 @@ func newRequest(o *Options) (*request, error) {
 	}
 	r := &request{url: u, method: httpparse.GET}
 	if method == "HEAD" {
-		r.method = httpparse.HEAD // the one whose answers have no body
+		r.method = httpparse.HEAD // its answers have no body
 	}
 	b, err := appendHead(nil, u, method, o)
 	if err != nil {
@@ -63,7 +63,7 @@ func newRequest(o *Options) (*request, error) {
 	return r, nil
 }
 
-// parseURL reads what is asked for; http:// may be left out.
+// parseURL parses the target; http:// may be left out.
 func parseURL(s string) (*url.URL, error) {
 	if !strings.Contains(s, "://") {
 		s = "http://" + s
@@ -86,7 +86,7 @@ func parseURL(s string) (*url.URL, error) {
 	return u, nil
 }
 
-// appendHead appends the request line and the fields but for Content-Length.
+// appendHead appends the request line and all fields except Content-Length.
 func appendHead(b []byte, u *url.URL, method string, o *Options) ([]byte, error) {
 	b = fmt.Appendf(b, "%s %s HTTP/1.1\r\n", method, u.RequestURI())
 	host := u.Host
@@ -121,7 +121,7 @@ func isToken(s string) bool {
 	return s != ""
 }
 
-// isValue reports whether s may stand behind a field's colon (RFC 9110 5.5).
+// isValue reports whether s may be the value of a field (RFC 9110 5.5).
 func isValue(s string) bool {
 	for _, c := range []byte(s) {
 		if c < ' ' && c != '\t' || c == 0x7f {
@@ -131,7 +131,7 @@ func isValue(s string) bool {
 	return true
 }
 
-// addresses returns where to connect.
+// addresses returns the addresses to connect to.
 func addresses(ctx context.Context, o *Options, u *url.URL) ([]loop.Addr, error) {
 	names := o.Addrs
 	if len(names) == 0 {
@@ -168,9 +168,8 @@ func address(ctx context.Context, name string) (loop.Addr, error) {
 	return loop.Addr{IP: netip.AddrPortFrom(ip, uint16(n))}, err
 }
 
-// hostIP returns the address of host. Of several it is one that somebody
-// listens on, if there is one: localhost is ::1 and 127.0.0.1, and few servers
-// are on both.
+// hostIP returns the address of host. Of several addresses it prefers one with a
+// listening server: localhost is ::1 and 127.0.0.1, and few servers listen on both.
 func hostIP(ctx context.Context, host, port string) (netip.Addr, error) {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return ip, nil

@@ -7,16 +7,16 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Result is what a run has measured, of what was started after the warm-up.
+// Result is the result of a run, of all requests started after the warm-up.
 type Result struct {
-	Requests   int64         `json:"requests"`   // ended: Answers and Errors but those of Errors.Status and Errors.Verify, which have answers
-	Answers    int64         `json:"answers"`    // whole, of any status
-	Unfinished int64         `json:"unfinished"` // under way when the run was cut off
+	Requests   int64         `json:"requests"`   // Answers, and the Errors without an answer (all but Status and Verify)
+	Answers    int64         `json:"answers"`    // complete, of any status
+	Unfinished int64         `json:"unfinished"` // outstanding when the run was cut off
 	Errors     Errors        `json:"errors"`
 	Status     Statuses      `json:"status"`
 	BytesRead  int64         `json:"bytes_read"`    // heads included
 	BytesSent  int64         `json:"bytes_written"` // heads included
-	Duration   time.Duration `json:"duration_ns"`   // from the warm-up's end to the last answer
+	Duration   time.Duration `json:"duration_ns"`   // from the end of the warm-up to the last answer
 	Throughput float64       `json:"throughput"`    // answers per second
 	Latency    Latency       `json:"latency"`       // of every answer, in ns
 	Connects   int64         `json:"connects"`      // conns opened, warm-up included
@@ -25,14 +25,14 @@ type Result struct {
 	Cut        bool          `json:"cut"`           // the context ended before the run
 }
 
-// Errors counts failed requests by kind; a request has one kind at most.
+// Errors counts failed requests by kind. A request counts once at most.
 type Errors struct {
-	Connect  int64 `json:"connect"`  // no conn: refused, unreachable, none in Timeout
-	Timeout  int64 `json:"timeout"`  // no whole answer in Timeout
-	Reset    int64 `json:"reset"`    // the conn ended or broke before the answer was whole
-	Protocol int64 `json:"protocol"` // what came is no HTTP/1.1 answer
-	Status   int64 `json:"status"`   // an answer of a status other than 2xx and 3xx
-	Verify   int64 `json:"verify"`   // an answer of another length or checksum
+	Connect  int64 `json:"connect"`  // no conn: refused, unreachable, not within Timeout
+	Timeout  int64 `json:"timeout"`  // no complete answer within Timeout
+	Reset    int64 `json:"reset"`    // the conn ended before the answer was complete
+	Protocol int64 `json:"protocol"` // the bytes received are not an HTTP/1.1 answer
+	Status   int64 `json:"status"`   // an answer with a status other than 2xx and 3xx
+	Verify   int64 `json:"verify"`   // an answer with another length or checksum
 }
 
 // Total returns the number of failed requests.
@@ -40,7 +40,7 @@ func (e *Errors) Total() int64 {
 	return e.Connect + e.Timeout + e.Reset + e.Protocol + e.Status + e.Verify
 }
 
-// answerless counts the requests that failed before their answer was whole.
+// answerless returns the number of requests that failed without a complete answer.
 func (e *Errors) answerless() int64 { return e.Connect + e.Timeout + e.Reset + e.Protocol }
 
 func (e *Errors) add(f *Errors) {
@@ -72,15 +72,15 @@ func (s *Statuses) add(byDigit *[10]int64) {
 	}
 }
 
-// Backlog tells how far the open loop fell behind for want of a free conn. It
-// hides nothing: the latency of a request that had to wait includes the wait.
+// Backlog shows how far an open loop fell behind because no conn was free. The
+// latency of a request that had to wait includes the wait.
 type Backlog struct {
-	Max    int64 `json:"max"`    // requests that waited at once, of each loop at its worst
+	Max    int64 `json:"max"`    // requests waiting at once; the sum of each loop's maximum
 	Waited int64 `json:"waited"` // requests that had to wait
-	Unsent int64 `json:"unsent"` // given up, Timeout after the end of the run
+	Unsent int64 `json:"unsent"` // given up Timeout after the end of the run
 }
 
-// add takes in what another loop has seen.
+// add adds the backlog of another loop.
 func (b *Backlog) add(f *Backlog) {
 	b.Max += f.Max
 	b.Waited += f.Waited
@@ -93,18 +93,19 @@ type CPU struct {
 	System time.Duration `json:"system_ns"`
 }
 
-// Values of a histogram: 1 ns to latencyMax with three digits. What is longer
-// counts as latencyMax.
+// A histogram holds values from 1 ns to latencyMax with three digits. Longer ones
+// count as latencyMax.
 const (
 	latencyMax    = 60 * time.Second
 	latencyDigits = 3
 )
 
-// Latency is a histogram of nanoseconds. In JSON it is its summary and, as
-// "hdr", the whole of it in HdrHistogram's compressed format in base64.
+// Latency is a histogram of nanoseconds. Its JSON is a summary and, as "hdr", the
+// whole histogram in HdrHistogram's compressed format in base64.
 type Latency struct{ *hdrhistogram.Histogram }
 
-// NewLatency returns an empty histogram that all others can be merged with.
+// NewLatency returns an empty histogram. All of them have the same range, so any two
+// can be merged.
 func NewLatency() Latency {
 	return Latency{hdrhistogram.New(1, int64(latencyMax), latencyDigits)}
 }
@@ -112,7 +113,7 @@ func NewLatency() Latency {
 // At returns the latency that the share q (0 to 1) of the answers do not exceed.
 func (l Latency) At(q float64) time.Duration { return time.Duration(l.ValueAtQuantile(100 * q)) }
 
-// latencyJSON is how Latency stands in JSON.
+// latencyJSON is the JSON form of Latency.
 type latencyJSON struct {
 	Count int64   `json:"count"`
 	Min   int64   `json:"min_ns"`

@@ -13,10 +13,10 @@ import (
 	"lb/loop/tick"
 )
 
-// batchMax is how many requests a loop takes at once from those to be done.
+// batchMax is the most requests that a loop claims at once.
 const batchMax = 64
 
-// run is what the workers of one Run share.
+// run is the state that the workers of one Run share.
 type run struct {
 	options   Options
 	request   *request
@@ -25,14 +25,14 @@ type run struct {
 	reference reference
 	cancel    context.CancelCauseFunc
 	batch     int64
-	left      atomic.Int64 // requests of a closed loop that nobody has claimed
+	left      atomic.Int64 // requests of a closed loop that no worker has claimed
 }
 
-// Run asks as o says until the run is over or ctx ends, which cuts off what is
-// under way; what was measured until then is returned without an error. An
-// error is for what cannot be run at all: requests that fail are counted. A run
-// for a duration lasts Timeout longer at most, for the answers to what it has
-// started.
+// Run sends requests as o describes until the run is over or ctx ends. The end of
+// ctx cuts off outstanding requests; Run then returns what it has measured so far,
+// without an error. It returns an error only if o cannot be run at all; failed
+// requests are counted. A run for a duration may last up to Timeout longer, for
+// the answers to requests it has started.
 func Run(ctx context.Context, o Options) (*Result, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -64,7 +64,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	return r.do(ctx)
 }
 
-// claim takes a batch of what is left to do and returns its size.
+// claim claims a batch of the requests that are left and returns its size.
 func (r *run) claim() int64 {
 	if r.options.Requests == 0 {
 		return math.MaxInt64
@@ -112,7 +112,7 @@ func (r *run) do(parent context.Context) (*Result, error) {
 	loops.Wait()
 	close(done)
 	helpers.Wait()
-	if ctx.Err() != nil && parent.Err() == nil { // a worker's doing
+	if ctx.Err() != nil && parent.Err() == nil { // a worker has cancelled ctx
 		return nil, context.Cause(ctx)
 	}
 	result := r.merge()
@@ -121,7 +121,7 @@ func (r *run) do(parent context.Context) (*Result, error) {
 	return result, nil
 }
 
-// report tells Progress how far the workers are, until done.
+// report calls Progress with the state of the workers, until done is closed.
 func (r *run) report(begun time.Time, done <-chan struct{}) {
 	ticker := time.NewTicker(publishGap)
 	defer ticker.Stop()
@@ -147,7 +147,7 @@ func (r *run) report(begun time.Time, done <-chan struct{}) {
 	}
 }
 
-// merge adds up what the workers have counted.
+// merge adds up the counts of the workers.
 func (r *run) merge() *Result {
 	out := &Result{Latency: NewLatency()}
 	from, end := r.workers[0].from, tick.Instant(0)
@@ -171,11 +171,11 @@ func (r *run) merge() *Result {
 	return out
 }
 
-// cpuTime returns what this process has used so far.
+// cpuTime returns the CPU time that this process has used so far.
 func cpuTime() CPU {
 	var u unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
-		return CPU{} // it cannot fail for oneself
+		return CPU{} // cannot fail for the own process
 	}
 	return CPU{User: time.Duration(u.Utime.Nano()), System: time.Duration(u.Stime.Nano())}
 }

@@ -159,7 +159,7 @@ func TestCut(t *testing.T) {
 		stopped := make(chan bool)
 		go func() {
 			defer close(stopped)
-			<-arrived // somebody waits for an answer that will not come
+			<-arrived // a request is outstanding and will not be answered
 			cancel()
 		}()
 		r, err := Run(ctx, Options{URL: url, Conns: 3, Requests: 1 << 40, Rate: rate, Timeout: time.Hour})
@@ -225,8 +225,8 @@ func TestResultAsJSON(t *testing.T) {
 	}
 }
 
-// TestNoAllocations compares runs of different length: what a run allocates
-// once is in both.
+// TestNoAllocations compares runs of different length: allocations made once are in
+// both.
 func TestNoAllocations(t *testing.T) {
 	url := "http://" + backend(t, "127.0.0.1:0").Addr() + "/bytes/100"
 	const more = 1_000
@@ -240,9 +240,9 @@ func TestNoAllocations(t *testing.T) {
 			runtime.ReadMemStats(&after)
 			return after.Mallocs - before.Mallocs
 		}
-		mallocs(more) // makes what the backend keeps
+		mallocs(more) // lets the backend allocate what it keeps
 		perRequest := math.Inf(1)
-		for range 5 { // the runtime has a few of its own, some of them now and then
+		for range 5 { // the runtime now and then allocates a few
 			few, many := mallocs(more), mallocs(2*more)
 			perRequest = min(perRequest, float64(int64(many-few))/more)
 		}
@@ -252,7 +252,7 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
-// BenchmarkExchange has client and backend on one machine: half of it is not ours.
+// BenchmarkExchange measures client and backend together.
 func BenchmarkExchange(b *testing.B) {
 	url := "http://" + backend(b, "127.0.0.1:0").Addr() + "/bytes/128"
 	b.ReportAllocs()

@@ -6,26 +6,26 @@ import (
 	"lb/loop/tick"
 )
 
-// schedule says when the requests of one loop are meant to start, in an open
-// loop. They are numbered from 0; those below warm are not counted.
+// schedule says when the requests of an open loop are due. They are numbered from
+// 0. Those below warm are not counted.
 type schedule struct {
 	origin tick.Instant // of request 0
 	step   float64      // ns from one to the next
-	next   int64        // number of the next to start
+	next   int64        // number of the next request to start
 	warm   int64
-	end    int64 // number behind the last
+	end    int64 // number after the last
 
-	behind   bool  // some are due and no conn is free
-	waitedTo int64 // number behind the last that is known to have waited
+	behind   bool  // requests are due and no conn is free
+	waitedTo int64 // number after the last request counted as waiting
 	backlog  Backlog
 }
 
-// at returns when request k is meant to start.
+// at returns when request k is due.
 func (s *schedule) at(k int64) tick.Instant {
 	return s.origin + tick.Instant(min(float64(k)*s.step, 1<<61))
 }
 
-// before returns how many are meant to start before t, ended or not.
+// before returns how many requests are due before t, regardless of end.
 func (s *schedule) before(t tick.Instant) int64 {
 	if t <= s.origin {
 		return 0
@@ -40,10 +40,10 @@ func (s *schedule) before(t tick.Instant) int64 {
 	return k
 }
 
-// due returns the number behind the last request whose time has come.
+// due returns the number after the last request that is due.
 func (s *schedule) due(now tick.Instant) int64 { return min(s.before(now+1), s.end) }
 
-// fallBehind notes that the requests from next to due have no conn.
+// fallBehind records that the requests from next to due have no conn.
 func (s *schedule) fallBehind(due int64) {
 	s.behind = true
 	from := max(s.next, s.warm)
@@ -57,13 +57,13 @@ func (s *schedule) fallBehind(due int64) {
 	}
 }
 
-// giveUp leaves out what has not been started.
+// giveUp drops the requests that have not been started.
 func (s *schedule) giveUp() {
 	s.backlog.Unsent += s.end - max(s.next, s.warm)
 	s.next, s.behind = s.end, false
 }
 
-// newSchedule returns the part of loop i of n in a run that begins at start.
+// newSchedule returns the share of loop i of n in a run that begins at start.
 func newSchedule(o *Options, i, n int, start tick.Instant) schedule {
 	gap := float64(time.Second) / o.Rate
 	all := schedule{origin: start, step: gap}

@@ -17,13 +17,13 @@ import (
 	"lb/backends"
 )
 
-// patience is how long a test waits for what has to come: it matters only when a
-// test fails, and a busy machine takes its time.
+// patience is the longest that a test waits for an event that must come. It is long,
+// because it matters only for a failing test and the machine may be busy.
 const patience = time.Minute
 
-// TestMain checks that no test leaves a goroutine or a descriptor behind.
+// TestMain checks that the tests leave no goroutine and no descriptor.
 func TestMain(m *testing.M) {
-	net.LookupHost("localhost")                         // what the runtime opens once and keeps
+	net.LookupHost("localhost")                         // opens descriptors that the runtime keeps
 	if ln, err := net.Listen("tcp", ":0"); err == nil { // the same
 		ln.Close()
 	}
@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// openDescriptors counts them, where the system shows them.
+// openDescriptors returns the number of open descriptors, if the system shows them.
 func openDescriptors() int {
 	all, _ := os.ReadDir("/proc/self/fd")
 	return len(all)
@@ -84,7 +84,7 @@ func backend(t testing.TB, addr string) *backends.Server {
 	return s
 }
 
-// scripted is a server that does what a test says.
+// scripted is a server with the behaviour that a test gives it.
 type scripted struct {
 	net.Listener
 	mu    sync.Mutex
@@ -92,7 +92,8 @@ type scripted struct {
 	tasks sync.WaitGroup
 }
 
-// serve runs do on every connection, which ends with it, until the test does.
+// serve runs do on every connection, until the end of the test. The connection ends
+// with do.
 func serve(t testing.TB, do func(c *peer)) (url string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -166,10 +167,10 @@ func (p *peer) say(text string) bool {
 	return err == nil
 }
 
-// reset has the connection end with a reset.
+// reset makes the connection end with a reset.
 func (p *peer) reset() { p.Conn.(*net.TCPConn).SetLinger(0) }
 
-// wait returns when the other side has ended.
+// wait waits for the end of the other side.
 func (p *peer) wait() { io.Copy(io.Discard, p.r) }
 
 // ok is an answer with a body.

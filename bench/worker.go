@@ -13,16 +13,16 @@ import (
 )
 
 const (
-	readBytes    = 128 << 10 // of the buffer that all conns of a loop read into
-	slabBytes    = 4 << 10   // for the beginning of a head
-	readsMax     = 8         // of one conn, before others have their turn
+	readBytes    = 128 << 10 // size of the buffer that all conns of a loop read into
+	slabBytes    = 4 << 10   // size of a slab for an incomplete head
+	readsMax     = 8         // reads of one conn before others have their turn
 	connectPause = 10 * time.Millisecond
-	pumpGap      = 20 * time.Microsecond // between two wake-ups of an open loop, at least
-	publishGap   = 50 * time.Millisecond // between two updates of the progress
+	pumpGap      = 20 * time.Microsecond // the least time between two wake-ups of an open loop
+	publishGap   = 50 * time.Millisecond // time between two updates of the progress
 )
 
-// worker is one loop and its share of the conns and of the counts. All of it
-// belongs to the loop's goroutine, but for shown while it runs.
+// worker is one loop with its share of the conns and of the counts. All of it but
+// shown belongs to the loop's goroutine while the loop runs.
 type worker struct {
 	run      *run
 	index    int
@@ -37,20 +37,20 @@ type worker struct {
 	trailers httpparse.Trailers
 
 	conns       []*conn
-	working     int          // of conns, not retired
-	unsettled   int          // of conns, whose first attempt to connect has not ended
+	working     int          // conns that are not retired
+	unsettled   int          // conns whose first attempt to connect has not ended
 	outstanding int          // requests
-	claimed     int64        // taken from what is left to do, and not started
-	from, until tick.Instant // what is started between is counted
-	stamp       tick.Instant // when the answers at hand were read; 0: there are none
+	claimed     int64        // requests claimed from the run and not started
+	from, until tick.Instant // requests started between them are counted
+	stamp       tick.Instant // when the answers being handled were read; 0: none yet
 	last        tick.Instant // when the last counted request ended
 	counting    bool
-	timeUp      bool // it was the duration that ended the run
+	timeUp      bool // the duration ended the run
 	ended       bool
 	wasCut      bool
 
-	schedule    schedule // of an open loop, as all below
-	first, tail *conn    // the free list: conns with room, the longest unused first
+	schedule    schedule // this and the next three are for an open loop
+	first, tail *conn    // the free list: conns with room, the least recently used first
 	pacer       pacer
 	giveUp      loop.Timer
 
@@ -64,7 +64,7 @@ type worker struct {
 	shown     struct{ requests, errors atomic.Int64 }
 }
 
-// newWorker returns the worker for every n-th of the conns from index on.
+// newWorker returns the worker for every n-th conn, from index on.
 func newWorker(r *run, index, n int) (*worker, error) {
 	kernel, err := loop.NewKernel()
 	if err != nil {
@@ -86,7 +86,7 @@ func newWorker(r *run, index, n int) (*worker, error) {
 	return w, nil
 }
 
-// start is the first thing that the loop does.
+// start is the first function that the loop runs.
 func (w *worker) start() {
 	if w.run.options.Progress != nil {
 		w.Expired()
@@ -101,7 +101,7 @@ func (w *worker) start() {
 	}
 }
 
-// begin sets the times of the run.
+// begin sets the start and the end of the run.
 func (w *worker) begin(now tick.Instant) {
 	w.from = now.Add(w.options.Warmup)
 	w.last = w.from
@@ -110,8 +110,8 @@ func (w *worker) begin(now tick.Instant) {
 	}
 }
 
-// claim takes one request of a closed loop to be started now. ok is false when
-// there is none left to start; start is 0 during the warm-up.
+// claim claims one request of a closed loop, to be started now. ok is false if none
+// is left; start is 0 during the warm-up.
 func (w *worker) claim(now tick.Instant) (start tick.Instant, ok bool) {
 	switch {
 	case now < w.from:
@@ -129,8 +129,8 @@ func (w *worker) claim(now tick.Instant) (start tick.Instant, ok bool) {
 	return now, true
 }
 
-// retired counts a conn of a closed loop that has nothing left to do. The last
-// one ends the loop.
+// retired counts a conn of a closed loop without further requests. The last one
+// stops the loop.
 func (w *worker) retired() {
 	if w.working--; w.working == 0 {
 		w.stop()
@@ -156,7 +156,7 @@ func (w *worker) sent(n int) {
 	}
 }
 
-// answered counts a whole answer that was read at stamp.
+// answered counts a complete answer that was read at stamp.
 func (w *worker) answered(start tick.Instant, a *answer) {
 	if start == 0 {
 		return
@@ -164,7 +164,7 @@ func (w *worker) answered(start tick.Instant, a *answer) {
 	w.last = w.stamp
 	w.answers++
 	w.status[a.code/100]++
-	w.latency.RecordValue(int64(min(w.stamp.Sub(start), latencyMax))) // within its range, so it cannot fail
+	w.latency.RecordValue(int64(min(w.stamp.Sub(start), latencyMax))) // within the range, so it cannot fail
 	switch {
 	case a.code < 200 || a.code >= 400:
 		w.errors.Status++
@@ -181,7 +181,7 @@ func (w *worker) failed(start tick.Instant, kind *int64) {
 	}
 }
 
-// cut ends the run where it is.
+// cut ends the run at once.
 func (w *worker) cut() {
 	if w.ended {
 		return
@@ -194,21 +194,21 @@ func (w *worker) cut() {
 		}
 	}
 	now := w.kernel.Now()
-	if w.from == 0 { // it had not even begun
+	if w.from == 0 { // the run has not begun
 		w.from = now
 	}
 	w.last, w.wasCut = max(w.from, now), true
 	w.stop()
 }
 
-// Expired shows how far the worker is.
+// Expired publishes the progress of the worker.
 func (w *worker) Expired() {
 	w.shown.requests.Store(w.answers + w.errors.answerless())
 	w.shown.errors.Store(w.errors.Total())
 	w.loop.Arm(&w.publisher, w, w.loop.Now().Add(publishGap))
 }
 
-// fail ends the whole run for an error of ours.
+// fail ends the whole run with an error that is not the server's.
 func (w *worker) fail(err error) {
 	w.run.cancel(fmt.Errorf("bench: %w", err))
 	w.stop()
@@ -218,8 +218,8 @@ func (w *worker) panicked(value any, stack []byte) {
 	w.fail(fmt.Errorf("panic: %v\n%s", value, stack))
 }
 
-// end returns when what was counted ended: a run for a duration lasts that long
-// though the last answer came before.
+// end returns when the counted part of the run ended. A run for a duration lasts
+// that long, even if the last answer came earlier.
 func (w *worker) end() tick.Instant {
 	if w.timeUp && !w.wasCut {
 		return max(w.last, w.until)

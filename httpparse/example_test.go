@@ -8,7 +8,7 @@ import (
 
 // A request head that arrives in two pieces. Spans are ranges of the buffer, which
 // holds all bytes so far each time it is fed.
-func ExampleRequest_Feed() {
+func ExampleRequestParser_Feed() {
 	limits := httpparse.Limits{HeadBytes: 8 << 10, Fields: 100, TargetBytes: 4 << 10}
 	var r httpparse.RequestParser
 	r.Reset(&limits)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
+
 	"lb/config"
 	"lb/loop/tick"
 )
@@ -90,7 +92,7 @@ func (w *walk) step(size int) int {
 func walksOf(entries []entry) (walks []walk, turns []int32) {
 	for i := range entries {
 		name := entries[i].name
-		walks = append(walks, walk{int32(i), name, hashOf(name)})
+		walks = append(walks, walk{int32(i), name, xxhash.Sum64String(name)})
 	}
 	slices.SortFunc(walks, func(a, b walk) int { return cmp.Compare(a.name, b.name) })
 	weights := make([]int, len(walks))

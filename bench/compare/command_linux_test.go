@@ -12,15 +12,17 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lb/bench/report"
 )
 
-// patience is how long anything may take here, a whole run too.
+// patience is the longest that anything may take here, even a whole run.
 const patience = 4 * time.Minute
 
-// marker is in the environment of a command under test and of all that it starts.
+// marker is in the environment of a command under test and of its children.
 const marker = "LB_COMPARE_TEST"
 
-// asCommand has the test binary be the command.
+// asCommand makes the test binary run the command.
 const asCommand = "LB_COMPARE_COMMAND"
 
 func TestMain(m *testing.M) {
@@ -41,7 +43,7 @@ func lbFile(t *testing.T) string {
 	return file
 }
 
-// run is one command under test.
+// commandRun is one command under test.
 type commandRun struct {
 	cmd    *exec.Cmd
 	out    bytes.Buffer
@@ -71,7 +73,7 @@ func startCommand(t *testing.T, argv ...string) *commandRun {
 	return r
 }
 
-// alive returns the processes of the run whose command line has part in it.
+// alive returns the processes of the run whose command line contains part.
 func (r *commandRun) alive(part string) map[int]string {
 	found := make(map[int]string)
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
@@ -88,7 +90,7 @@ func (r *commandRun) alive(part string) map[int]string {
 	return found
 }
 
-// await waits until ok, and fails the test when that takes too long.
+// await waits until ok, and fails the test if that takes too long.
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -100,8 +102,8 @@ func await(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// wantNoneLeft wants no process of the run to go on: one that was killed may take a
-// moment to be gone.
+// wantNoneLeft waits until no process of the run is left. A killed process may take
+// a moment to end.
 func (r *commandRun) wantNoneLeft(t *testing.T) {
 	t.Helper()
 	await(t, "the end of all processes", func() bool { return len(r.alive("")) == 0 })
@@ -122,7 +124,7 @@ func (r *commandRun) wait(t *testing.T) int {
 	return -1
 }
 
-// tiny is a run that is as short as it can be.
+// tiny is the flags of a run that is as short as possible.
 func tiny(t *testing.T, lb string, more ...string) []string {
 	return append([]string{"--lb", lb, "--proxies", "lb-mt,relay", "--scenario", "small", "--rounds", "2", "--seconds", "0.5",
 		"--out", filepath.Join(t.TempDir(), "out", "r")}, more...)
@@ -134,18 +136,18 @@ func TestRunToTheEnd(t *testing.T) {
 	if code := r.wait(t); code != 0 {
 		t.Fatalf("exit code %d:\n%s", code, &r.out)
 	}
-	report, err := readReport(out + ".json")
+	kept, err := report.Read(out + ".json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range report.Cases {
+	for _, c := range kept.Cases {
 		for _, p := range c.Proxies {
 			if d := p.Rounds[0]; d.Requests == 0 || d.Errors != 0 || d.Throughput == 0 || p.Name != "direct" && (d.User+d.System == 0 || d.Memory == 0) {
 				t.Errorf("%s, %s: %+v", c.Name, p.Name, d)
 			}
 		}
 	}
-	for _, suffix := range []string{".md", ".csv", "-cost.svg", "-cost.png", "-latency.svg", "-latency.png"} {
+	for _, suffix := range []string{".md", ".csv", "-summary.svg", "-cost.svg", "-latency.svg"} {
 		if info, err := os.Stat(out + suffix); err != nil || info.Size() == 0 {
 			t.Errorf("%s: %v", suffix, err)
 		}
@@ -166,7 +168,7 @@ func TestInterruptedLeavesNothing(t *testing.T) {
 	}
 }
 
-// Killed, it can do nothing any more; the kernel tells its children.
+// A killed command can do nothing; the kernel signals its children.
 func TestKilledLeavesNothing(t *testing.T) {
 	r := startCommand(t, tiny(t, lbFile(t), "--seconds", "600", "--proxies", "lb-mp,lb-mt,relay")...)
 	await(t, "load", func() bool { return len(r.alive(asLoad)) > 0 })

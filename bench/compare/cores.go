@@ -6,19 +6,19 @@ import (
 	"strings"
 )
 
-// cores says who runs where, by the numbers of CPUs.
+// cores are the CPUs of each process, by number.
 type cores struct {
 	Proxy    []int `json:"proxy"`
 	Backends []int `json:"backends"`
 	Load     []int `json:"load"`
 }
 
-// loadMax is how many cores the load gets: what it needs to be faster than any
-// proxy on one.
+// loadMax is the most cores that the load gets: enough to be faster than any proxy
+// on one core.
 const loadMax = 2
 
 // split gives the proxies as many of cpus as they have workers, and the rest to
-// backends and load. Where there is no rest they share.
+// backends and load. If there is no rest they share.
 func split(cpus []int, workers int) cores {
 	n := min(workers, len(cpus))
 	c := cores{Proxy: cpus[:n]}
@@ -34,7 +34,7 @@ func split(cpus []int, workers int) cores {
 	return c
 }
 
-// note tells what the reader of a throughput must know.
+// note says what a reader of the throughput must know about the cores.
 func (c cores) note() string {
 	s := fmt.Sprintf("proxies on core %s, backends on %s, load on %s", list(c.Proxy), list(c.Backends), list(c.Load))
 	switch {

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cpusAllowed returns the CPUs that this process may use. Those that are the
-// second thread of a core come last.
+// cpusAllowed returns the CPUs that this process may use. Second threads of a core
+// come last.
 func cpusAllowed() ([]int, error) {
 	var set unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &set); err != nil {
@@ -38,7 +38,7 @@ func secondThread(n int, set *unix.CPUSet) bool {
 	return lowest < n && set.IsSet(lowest)
 }
 
-// pin limits the calling thread, and what it starts, to cpus.
+// pin limits the calling thread, and the processes it starts, to cpus.
 func pin(cpus []int) error {
 	var set unix.CPUSet
 	for _, n := range cpus {

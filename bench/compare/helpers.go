@@ -18,14 +18,14 @@ import (
 	"lb/bench/relay"
 )
 
-// What the command starts itself again for; the first argument says so.
+// The first argument of a child that is the command itself: its part.
 const (
 	asLoad     = "as-load"
 	asBackends = "as-backends"
 	asRelay    = "as-relay"
 )
 
-// helper runs the part of a child and returns false when argv asks for none.
+// helper runs the part that argv names. asked is false if argv names none.
 func helper(ctx context.Context, argv []string) (asked bool, err error) {
 	if len(argv) == 0 {
 		return false, nil
@@ -41,7 +41,7 @@ func helper(ctx context.Context, argv []string) (asked bool, err error) {
 	return false, nil
 }
 
-// runLoad reads a load, runs it and writes the result.
+// runLoad reads a load from in, runs it and writes the result to out.
 func runLoad(ctx context.Context, in io.Reader, out io.Writer) error {
 	var l load
 	if err := json.NewDecoder(in).Decode(&l); err != nil {
@@ -50,7 +50,7 @@ func runLoad(ctx context.Context, in io.Reader, out io.Writer) error {
 	result, err := bench.Run(ctx, bench.Options{
 		URL: l.URL, Addrs: l.Addrs, Conns: l.Conns, Requests: l.Requests, Duration: l.Duration, Rate: l.Rate,
 		Fields: l.Fields, BodyBytes: l.BodyBytes, NewConnPerRequest: l.Close, Verify: l.Verify,
-		Loops: runtime.GOMAXPROCS(0), // the CPUs that we are pinned to
+		Loops: runtime.GOMAXPROCS(0), // the CPUs that this process is pinned to
 	})
 	if err != nil {
 		return err
@@ -58,8 +58,8 @@ func runLoad(ctx context.Context, in io.Reader, out io.Writer) error {
 	return json.NewEncoder(out).Encode(result)
 }
 
-// runBackends answers until ctx ends: at a port of every loopback address, or
-// on unix sockets. What is asked for is "port" or "path,path,...".
+// runBackends runs the backends until ctx ends: at one port of every loopback
+// address, or on unix sockets. argv is "port" or "path,path,...".
 func runBackends(ctx context.Context, argv []string) error {
 	if len(argv) != 1 {
 		return fmt.Errorf("%s: want a port or paths", asBackends)
@@ -83,7 +83,7 @@ func runBackends(ctx context.Context, argv []string) error {
 			return err
 		}
 		defer s.Close()
-		if err := os.Chmod(path, 0o777); err != nil { // nginx may have another user
+		if err := os.Chmod(path, 0o777); err != nil { // nginx may run as another user
 			return err
 		}
 	}
@@ -91,7 +91,7 @@ func runBackends(ctx context.Context, argv []string) error {
 	return nil
 }
 
-// runRelay relays until ctx ends: a number of loops at a port, to backends.
+// runRelay runs the relay until ctx ends. argv is its loops, port and backends.
 func runRelay(ctx context.Context, argv []string) error {
 	if len(argv) != 3 {
 		return fmt.Errorf("%s: want a number of loops, a port and backends", asRelay)
@@ -115,7 +115,7 @@ func runRelay(ctx context.Context, argv []string) error {
 	return nil
 }
 
-// listen opens a listening socket that is prepared by option.
+// listen opens a listening socket and calls option on it before it is bound.
 func listen(ctx context.Context, network, addr string, option func(fd uintptr) error) (net.Listener, error) {
 	lc := net.ListenConfig{Control: func(_, _ string, rc syscall.RawConn) (err error) {
 		if cerr := rc.Control(func(fd uintptr) { err = option(fd) }); cerr != nil {

@@ -5,16 +5,18 @@ import (
 	"fmt"
 	"net"
 	"time"
+
+	"lb/bench/report"
 )
 
-// settleTime is how long a proxy has to put away what it used for conns that
-// have become idle.
+// settleTime is the time that a proxy has to release memory of conns that have
+// become idle.
 const settleTime = time.Second
 
-// idle measures once what each conn costs that has had one answer and rests.
-func (r *runner) idle(ctx context.Context, rg *rig, targets []target, c *Case) error {
+// idle measures once the memory of each conn that is idle after one answer.
+func (r *runner) idle(ctx context.Context, rg *rig, targets []target, c *report.Case) error {
 	n := idleMax
-	if half := int(filesMax()/2) - 1000; half < n { // HAProxy counts two descriptors for each conn
+	if half := int(filesMax()/2) - 1000; half < n { // HAProxy reserves two descriptors for each conn
 		n = max(half, 100)
 	}
 	c.About = fmt.Sprintf("memory of %d keep-alive conns that have had one answer", n)
@@ -28,14 +30,14 @@ func (r *runner) idle(ctx context.Context, rg *rig, targets []target, c *Case) e
 		if err != nil {
 			return fmt.Errorf("%s: %w", t.name, err)
 		}
-		c.Proxies[i].Rounds = []Round{{Requests: int64(n), Memory: after, IdleBytes: float64(after-before) / float64(n)}}
+		c.Proxies[i].Rounds = []report.Round{{Requests: int64(n), Memory: after, IdleBytes: float64(after-before) / float64(n)}}
 	}
 	r.tell("")
 	return nil
 }
 
-// holdIdle opens n conns, has each answered once, and returns the memory of t
-// while they rest.
+// holdIdle opens n conns, makes one request on each, and returns the memory of t
+// while they are idle.
 func holdIdle(ctx context.Context, t target, n int) (memory int64, err error) {
 	conns := make([]net.Conn, 0, n)
 	defer func() {

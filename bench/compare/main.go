@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"lb/bench/report"
 )
 
 // Exit codes.
@@ -46,7 +48,7 @@ func main() {
 	os.Exit(exitFault)
 }
 
-// usageError is a flag that cannot be obeyed.
+// usageError is an error in the command line.
 type usageError struct{ error }
 
 // options are the flags.
@@ -56,10 +58,11 @@ type options struct {
 	seconds           float64
 	out               string
 	lb, before        string
-	readme, render    string
+	render            string
+	readme, docs      string
 }
 
-// command is all but the parts of children.
+// command runs the command, except for the parts of children.
 func command(ctx context.Context, argv []string, stdout, stderr io.Writer) error {
 	var o options
 	f := flag.NewFlagSet("compare", flag.ContinueOnError)
@@ -68,11 +71,12 @@ func command(ctx context.Context, argv []string, stdout, stderr io.Writer) error
 	f.StringVar(&o.proxies, "proxies", "", "comma-separated, of "+strings.Join(everybody, ", ")+" (default: all there are)")
 	f.IntVar(&o.rounds, "rounds", 3, "measurements of each, interleaved")
 	f.Float64Var(&o.seconds, "seconds", 1, "length of each measurement")
-	f.StringVar(&o.out, "out", "", "where results go: PREFIX for PREFIX.md, .json, .csv, -cost.svg ... (default: bench/results/DATE-COMMIT)")
-	f.StringVar(&o.lb, "lb", "", "an lb that is built already")
-	f.StringVar(&o.before, "before", "", "another lb, to be measured beside it as before-mp and before-mt")
-	f.StringVar(&o.render, "render", "", "measure nothing; make tables and plots anew from this report's JSON")
-	f.StringVar(&o.readme, "readme", "", "measure nothing; make the figures in this README anew, from the report's JSON that may follow")
+	f.StringVar(&o.out, "out", "", "prefix of the files with results: PREFIX.md, .json, .csv, -cost.svg ... (default: bench/results/DATE-COMMIT)")
+	f.StringVar(&o.lb, "lb", "", "the lb to measure (default: built from this module)")
+	f.StringVar(&o.before, "before", "", "another lb to measure, as before-mp and before-mt")
+	f.StringVar(&o.render, "render", "", "measure nothing; write tables and plots again from this report's JSON")
+	f.StringVar(&o.readme, "readme", "", "measure nothing; write the figures in this README again; an argument names another report's JSON than the README does")
+	f.StringVar(&o.docs, "docs", "", "measure nothing; write the whole report to this Markdown file, from the report's JSON that is the argument")
 	if err := f.Parse(argv); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return err
@@ -80,12 +84,14 @@ func command(ctx context.Context, argv []string, stdout, stderr io.Writer) error
 		return usageError{err}
 	}
 	switch {
-	case o.readme != "" && f.NArg() <= 1:
-		return rewriteReadme(o.readme, f.Arg(0))
+	case o.docs != "" && f.NArg() != 1:
+		return usageError{errors.New("--docs needs the file of a report as argument")}
+	case (o.readme != "" || o.docs != "") && f.NArg() <= 1:
+		return report.Publish(o.readme, o.docs, f.Arg(0))
 	case f.NArg() > 0:
 		return usageError{fmt.Errorf("nothing is known of %q", f.Arg(0))}
 	case o.render != "":
-		r, err := readReport(o.render)
+		r, err := report.Read(o.render)
 		if err != nil {
 			return err
 		}
@@ -94,10 +100,10 @@ func command(ctx context.Context, argv []string, stdout, stderr io.Writer) error
 	return compare(ctx, o, argv, stdout, stderr)
 }
 
-// everybody who can be measured, in the order of the tables.
+// everybody is all targets that can be measured, in the order of the tables.
 var everybody = []string{"direct", "relay", "lb-mp", "lb-mt", "before-mp", "before-mt", "nginx", "haproxy", "nginx-big", "haproxy-big"}
 
-// compare measures what o says and saves the report.
+// compare measures as o says and saves the report.
 func compare(ctx context.Context, o options, argv []string, stdout, stderr io.Writer) error {
 	cases, err := choose(o.scenario)
 	if err != nil {
@@ -117,7 +123,7 @@ func compare(ctx context.Context, o options, argv []string, stdout, stderr io.Wr
 	raiseFiles()
 	ctx, stop := whileParent(ctx)
 	defer stop()
-	h, err := newHouse()
+	h, err := newLauncher()
 	if err != nil {
 		return err
 	}
@@ -133,27 +139,28 @@ func compare(ctx context.Context, o options, argv []string, stdout, stderr io.Wr
 	if len(missing) > 0 {
 		fmt.Fprintf(stderr, "compare: goes on without %s; on Debian: apt-get install -y --no-install-recommends nginx-light haproxy\n", strings.Join(missing, ", "))
 	}
-	r := &Report{
+	begun := time.Now().UTC()
+	r := &report.Report{
 		Command: strings.Join(append([]string{"go run ./bench/compare"}, argv...), " "),
-		Date:    time.Now().UTC().Format(time.RFC3339), Commit: commitOf(ctx, p.module),
+		Date:    begun.Format(time.RFC3339), Commit: commitOf(ctx, p.module),
 		Machine: machineHere(len(cpus)), Versions: versionsOf(ctx, p.programs), Cores: split(cpus, 1).note(),
 		Rounds: o.rounds, Seconds: o.seconds, Missing: missing,
 	}
-	fmt.Fprintf(stdout, "%s\n", r.preface())
-	run := runner{house: h, programs: p.programs, cpus: cpus, names: names, rounds: o.rounds,
+	fmt.Fprintf(stdout, "%s\n", r.Preface())
+	run := runner{launcher: h, programs: p.programs, cpus: cpus, names: names, rounds: o.rounds,
 		time: time.Duration(o.seconds * float64(time.Second))}
 	if isTerminal(stderr) {
 		run.progress = stderr
 	}
-	err = run.run(ctx, cases, func(c *Case) {
+	err = run.run(ctx, cases, func(c *report.Case) {
 		r.Cases = append(r.Cases, *c)
-		c.writeMarkdown(stdout, r.Cores)
+		c.WriteMarkdown(stdout, r.Cores)
 	})
 	if err != nil {
 		return err
 	}
 	if o.out == "" {
-		o.out = filepath.Join(p.module, "bench", "results", day(r.Date)+"-"+strings.TrimSuffix(r.Commit, "+"))
+		o.out = filepath.Join(p.module, "bench", "results", begun.Format(time.DateOnly)+"-"+strings.TrimSuffix(r.Commit, "+"))
 	}
 	return save(r, o.out, stderr)
 }
@@ -167,13 +174,13 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// prepared is what a run needs beside its flags.
+// prepared is what a run needs besides its flags.
 type prepared struct {
 	programs
 	module string // its directory
 }
 
-// prepare finds the module and the programs, and builds lb into dir.
+// prepare finds the module and the programs, and builds lb into dir if needed.
 func prepare(ctx context.Context, o options, dir string, stderr io.Writer) (p prepared, err error) {
 	mod := firstLine(ctx, "go", "env", "GOMOD")
 	if filepath.Base(mod) != "go.mod" {
@@ -197,8 +204,8 @@ func prepare(ctx context.Context, o options, dir string, stderr io.Writer) (p pr
 	return p, build.Run()
 }
 
-// lookUp returns the file of a program, "" for none. Debian has these where a
-// user's PATH does not lead.
+// lookUp returns the file of a program, or "" if it is not installed. On Debian
+// the PATH of a user does not contain sbin.
 func lookUp(name string) string {
 	for _, n := range []string{name, "/usr/sbin/" + name, "/usr/local/sbin/" + name} {
 		if file, err := exec.LookPath(n); err == nil {
@@ -208,7 +215,7 @@ func lookUp(name string) string {
 	return ""
 }
 
-// chooseProxies returns the names in list, all for "", in the order of everybody.
+// chooseProxies returns the names in list in the order of everybody. "" is all.
 func chooseProxies(list string) (names []string, err error) {
 	if list == "" {
 		return everybody, nil
@@ -222,13 +229,13 @@ func chooseProxies(list string) (names []string, err error) {
 	return slices.DeleteFunc(slices.Clone(everybody), func(name string) bool { return !slices.Contains(asked, name) }), nil
 }
 
-// present divides names into those that can be measured and programs that are
-// not installed.
+// present divides names into targets that can be measured and programs that are not
+// installed.
 func (p *prepared) present(names []string) (there, missing []string) {
 	for _, name := range names {
 		switch {
 		case strings.HasPrefix(name, "nginx") && p.nginx == "", strings.HasPrefix(name, "haproxy") && p.haproxy == "":
-			missing = append(missing, title(name))
+			missing = append(missing, report.Title(name))
 		case strings.HasPrefix(name, "before-") && p.before == "":
 		default:
 			there = append(there, name)
@@ -237,7 +244,7 @@ func (p *prepared) present(names []string) (there, missing []string) {
 	return there, missing
 }
 
-// raiseFiles raises the limit of descriptors as far as it goes, for children too.
+// raiseFiles raises the limit of descriptors to its maximum, for children, too.
 func raiseFiles() {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) == nil {
@@ -246,8 +253,8 @@ func raiseFiles() {
 	}
 }
 
-// whileParent ends ctx when our parent does, if that is `go run`: a SIGTERM for
-// `go run` ends it and nobody else.
+// whileParent returns a ctx that ends when the parent process does, if that is `go
+// run`: a SIGTERM to `go run` ends only itself.
 func whileParent(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, stop := context.WithCancel(ctx)
 	self, err := os.Executable()
@@ -268,31 +275,10 @@ func whileParent(ctx context.Context) (context.Context, context.CancelFunc) {
 	return ctx, stop
 }
 
-// save writes the report in all its forms to files that begin with prefix.
-func save(r *Report, prefix string, stderr io.Writer) error {
-	if err := os.MkdirAll(filepath.Dir(prefix), 0o755); err != nil {
+// save writes the report to files that begin with prefix, and says so.
+func save(r *report.Report, prefix string, stderr io.Writer) error {
+	if err := r.Save(prefix); err != nil {
 		return err
-	}
-	forms := []struct {
-		suffix string
-		write  func(io.Writer) error
-	}{
-		{".json", r.writeJSON},
-		{".csv", r.writeCSV},
-		{".md", func(w io.Writer) error { r.writeMarkdown(w); return nil }},
-		{"-cost.svg", func(w io.Writer) error { return r.plotCost(w, "svg") }},
-		{"-cost.png", func(w io.Writer) error { return r.plotCost(w, "png") }},
-		{"-latency.svg", func(w io.Writer) error { return r.plotLatency(w, "svg") }},
-		{"-latency.png", func(w io.Writer) error { return r.plotLatency(w, "png") }},
-	}
-	for _, f := range forms {
-		file, err := os.Create(prefix + f.suffix)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(f.write(file), file.Close()); err != nil {
-			return fmt.Errorf("%s: %w", prefix+f.suffix, err)
-		}
 	}
 	fmt.Fprintf(stderr, "compare: results are in %s.md, .json, .csv and plots\n", prefix)
 	return nil

@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// stat is what is read of /proc/PID/stat. Times are in clock ticks.
+// stat is a part of /proc/PID/stat. Times are in clock ticks.
 type stat struct {
 	parent       int
 	user, system uint64
 }
 
-// parseStat reads /proc/PID/stat. The name in it may hold anything, spaces and
-// parentheses too, so fields count from the last parenthesis.
+// parseStat parses /proc/PID/stat. The name in it may contain spaces and
+// parentheses, so fields count from the last parenthesis.
 func parseStat(text string) (stat, error) {
 	i := strings.LastIndexByte(text, ')')
 	if i < 0 {
@@ -31,8 +31,8 @@ func parseStat(text string) (stat, error) {
 	return stat{parent, user, system}, errors.Join(err1, err2, err3)
 }
 
-// parsePss returns the bytes that /proc/PID/smaps_rollup calls Pss: private
-// memory, and of what is shared a fair part.
+// parsePss returns Pss of /proc/PID/smaps_rollup in bytes: private memory, and a
+// fair part of shared memory.
 func parsePss(text string) (int64, error) {
 	for line := range strings.Lines(text) {
 		if rest, ok := strings.CutPrefix(line, "Pss:"); ok {
@@ -43,7 +43,7 @@ func parsePss(text string) (int64, error) {
 	return 0, errors.New("smaps_rollup: no Pss")
 }
 
-// tree returns pid and its descendants, given everybody's parent.
+// tree returns pid and its descendants. parents has the parent of each process.
 func tree(pid int, parents map[int]int) []int {
 	children := make(map[int][]int)
 	for child, parent := range parents {
@@ -56,7 +56,7 @@ func tree(pid int, parents map[int]int) []int {
 	return all
 }
 
-// processes returns the parent of every process there is.
+// processes returns the parent of every process.
 func processes() map[int]int {
 	parents := make(map[int]int)
 	dir, err := os.ReadDir("/proc")
@@ -68,7 +68,7 @@ func processes() map[int]int {
 		if err != nil {
 			continue
 		}
-		if s, err := readStat(pid); err == nil { // else it has just ended
+		if s, err := readStat(pid); err == nil { // it may just have ended
 			parents[pid] = s.parent
 		}
 	}
@@ -99,8 +99,8 @@ func pss(pid int) (total int64, err error) {
 	return total, nil
 }
 
-// usage is CPU time of some processes: the sum to the nanosecond, and how it
-// divides, which the kernel knows in ticks only.
+// usage is the CPU time of some processes: the sum in nanoseconds, and its parts,
+// which the kernel knows in ticks only.
 type usage struct {
 	ns           int64
 	user, system uint64 // ticks
@@ -124,7 +124,7 @@ func used(pid int) (u usage, err error) {
 	return u, nil
 }
 
-// per returns the microseconds from before to u for each of n requests.
+// per returns the microseconds per request from before to u, for n requests.
 func (u usage) per(before usage, n int64) (user, system float64) {
 	total := float64(u.ns-before.ns) / 1e3 / float64(max(n, 1))
 	du, ds := float64(u.user-before.user), float64(u.system-before.system)

@@ -31,7 +31,7 @@ func TestOwnUsage(t *testing.T) {
 	}
 }
 
-// ownTime is the CPU time of this process as it is told itself.
+// ownTime returns the CPU time of this process by getrusage.
 func ownTime(t *testing.T) time.Duration {
 	t.Helper()
 	var u syscall.Rusage

@@ -15,18 +15,18 @@ import (
 	"time"
 )
 
-// stopTimeout is how long processes have to end by themselves.
+// stopTimeout is the time that processes have to end after SIGTERM.
 const stopTimeout = 3 * time.Second
 
-// house starts processes and leaves none behind: each is the head of a process
-// group, which is killed when its time is over, and is told to end should this
-// process die first. One thread starts them all and lives as long as the
-// house: what a child inherits, its CPUs and the signal at the parent's death,
-// belongs to the thread that starts it.
-type house struct {
-	dir    string // for files of the children
+// launcher starts processes and leaves none behind. Each process leads a process
+// group, which is killed at its end, and gets a SIGTERM if this process dies first.
+// One thread starts all of them and lives as long as the launcher, because a child
+// inherits its CPUs from the thread that starts it, and gets the signal at the end
+// of that thread.
+type launcher struct {
+	dir    string // for the files of the children
 	starts chan func()
-	ended  chan struct{} // closed with the starting thread
+	ended  chan struct{} // closed at the end of the starting thread
 
 	mu       sync.Mutex
 	children []*child
@@ -35,25 +35,25 @@ type house struct {
 // child is a process that was started.
 type child struct {
 	name string
-	log  string // file with what it says
+	log  string // file with its output
 	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
+	done chan struct{} // closed at its end
 }
 
-// newHouse returns a house with a directory of its own.
-func newHouse() (*house, error) {
+// newLauncher returns a launcher with a directory of its own.
+func newLauncher() (*launcher, error) {
 	dir, err := os.MkdirTemp("", "lb-compare-")
 	if err != nil {
 		return nil, err
 	}
-	// nginx answers as another user when root starts it, and its directories are in here.
+	// nginx runs as another user if root starts it, and its directories are in here.
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return nil, err
 	}
-	h := &house{dir: dir, starts: make(chan func()), ended: make(chan struct{})}
+	h := &launcher{dir: dir, starts: make(chan func()), ended: make(chan struct{})}
 	go func() {
 		defer close(h.ended)
-		runtime.LockOSThread() // never unlocked: a thread that was pinned is of no use to others
+		runtime.LockOSThread() // never unlocked: other goroutines must not run on a pinned thread
 		for start := range h.starts {
 			start()
 		}
@@ -62,7 +62,7 @@ func newHouse() (*house, error) {
 }
 
 // close ends all children and removes the directory.
-func (h *house) close() {
+func (h *launcher) close() {
 	h.stop(h.children)
 	close(h.starts)
 	<-h.ended
@@ -70,7 +70,7 @@ func (h *house) close() {
 }
 
 // launch starts cmd on cpus.
-func (h *house) launch(cmd *exec.Cmd, cpus []int) error {
+func (h *launcher) launch(cmd *exec.Cmd, cpus []int) error {
 	cmd.SysProcAttr = attributes()
 	result := make(chan error)
 	h.starts <- func() {
@@ -83,8 +83,8 @@ func (h *house) launch(cmd *exec.Cmd, cpus []int) error {
 	return <-result
 }
 
-// start runs a process until it is stopped. What it says goes to a file.
-func (h *house) start(name string, cpus []int, argv ...string) (*child, error) {
+// start starts a process that runs until stop. Its output goes to a file.
+func (h *launcher) start(name string, cpus []int, argv ...string) (*child, error) {
 	c := &child{name: name, log: filepath.Join(h.dir, name+".log"), done: make(chan struct{})}
 	log, err := os.Create(c.log)
 	if err != nil {
@@ -99,7 +99,7 @@ func (h *house) start(name string, cpus []int, argv ...string) (*child, error) {
 	go func() {
 		defer close(c.done)
 		c.cmd.Wait()
-		c.killGroup() // what the child has started and left; later its number may be another's
+		c.killGroup() // processes that the child left; later the number may belong to another group
 	}()
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -107,35 +107,35 @@ func (h *house) start(name string, cpus []int, argv ...string) (*child, error) {
 	return c, nil
 }
 
-// stop ends children: a word first, then by force, whole groups.
-func (h *house) stop(children []*child) {
+// stop ends children: with SIGTERM, and after stopTimeout by force.
+func (h *launcher) stop(children []*child) {
 	for _, c := range children {
-		c.cmd.Process.Signal(syscall.SIGTERM) // does nothing to one that was waited for
+		c.cmd.Process.Signal(syscall.SIGTERM) // does nothing to a child that has ended
 	}
 	patience := time.After(stopTimeout)
 	for _, c := range children {
 		select {
 		case <-c.done:
 		case <-patience:
-			patience = time.After(0) // for the others, too
+			patience = time.After(0) // no time for the others either
 			c.cmd.Process.Kill()
 			<-c.done
 		}
 	}
 }
 
-// killGroup kills what is left of the process group of c.
+// killGroup kills the rest of the process group of c.
 func (c *child) killGroup() { syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) }
 
-// said returns the end of what c has said, for an error.
+// said returns the end of the output of c, for an error.
 func (c *child) said() string {
 	b, _ := os.ReadFile(c.log)
 	return string(bytes.TrimSpace(b[max(0, len(b)-1000):]))
 }
 
-// output runs a process to its end and returns what it writes. When ctx ends
-// first, so does the process.
-func (h *house) output(ctx context.Context, cpus []int, stdin io.Reader, argv ...string) ([]byte, error) {
+// output runs a process to its end and returns its stdout. The end of ctx ends the
+// process.
+func (h *launcher) output(ctx context.Context, cpus []int, stdin io.Reader, argv ...string) ([]byte, error) {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr

@@ -18,19 +18,20 @@ import (
 	"time"
 
 	"lb/bench"
+	"lb/bench/report"
 )
 
 //go:embed templates
 var templateFiles embed.FS
 
-// templates are the configurations of lb, nginx and HAProxy. A backend in them
-// is "address:port" or "unix:/path", as nginx writes it.
+// templates are the configurations of lb, nginx and HAProxy. They get backends as
+// nginx writes them: "address:port" or "unix:/path".
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"haproxy": func(backend string) string { return strings.Replace(backend, "unix:", "unix@", 1) },
 	"lb":      lbBackend,
 }).ParseFS(templateFiles, "templates/*"))
 
-// lbBackend writes what stands under [[backends]].
+// lbBackend returns the keys of a backend under [[backends]].
 func lbBackend(backend string) string {
 	if path, ok := strings.CutPrefix(backend, "unix:"); ok {
 		return fmt.Sprintf("socket = %q", path)
@@ -39,7 +40,7 @@ func lbBackend(backend string) string {
 	return fmt.Sprintf("host = %q\nport = %s", host, port)
 }
 
-// proxyConfig is what the templates are filled in with.
+// proxyConfig is the data of the templates.
 type proxyConfig struct {
 	Dir       string
 	Name      string // of the proxy, for its files
@@ -47,41 +48,41 @@ type proxyConfig struct {
 	Port      int
 	Workers   int
 	Backends  []string
-	KeepAlive int // conns to backends that nginx keeps, in each worker
+	KeepAlive int // idle conns to backends that each worker of nginx keeps
 	FilesMax  uint64
-	ConnsMax  uint64 // what HAProxy can serve with FilesMax
+	ConnsMax  uint64 // conns that HAProxy can serve with FilesMax
 
-	// BigBuffers is for what is measured besides: more memory for each conn at
-	// work, and fewer system calls for long bodies. The sizes are those that
-	// cost least CPU time here, of 16 KiB to 128 KiB.
+	// BigBuffers gives nginx and HAProxy larger buffers: more memory for each
+	// active conn, and fewer system calls for long bodies. Of 16 KiB to 128 KiB
+	// each has the size that costs the least CPU time here.
 	BigBuffers bool
 }
 
-// programs are the files of what is started.
+// programs are the files of the programs that a run starts.
 type programs struct{ self, lb, before, nginx, haproxy string }
 
-// target is something to put load on.
+// target is a proxy, or the backends themselves, to put load on.
 type target struct {
 	name  string
 	host  string   // of the URL
-	addrs []string // where to connect
+	addrs []string // to connect to
 	pid   int      // of the proxy; 0 for direct
 }
 
-// rig is backends and proxies at work.
+// rig is running backends and proxies.
 type rig struct {
 	setting
 	cores    cores
-	house    *house
+	launcher *launcher
 	programs programs
 	backends []string
 	children []*child
 	targets  []target
 }
 
-// newRig starts what setting says for the proxies named.
-func newRig(ctx context.Context, h *house, p programs, cpus []int, s setting, names []string) (*rig, error) {
-	r := &rig{setting: s, cores: split(cpus, s.workers), house: h, programs: p}
+// newRig starts the backends of a setting and the proxies named.
+func newRig(ctx context.Context, h *launcher, p programs, cpus []int, s setting, names []string) (*rig, error) {
+	r := &rig{setting: s, cores: split(cpus, s.workers), launcher: h, programs: p}
 	if err := r.startBackends(ctx); err != nil {
 		r.stop()
 		return nil, err
@@ -100,15 +101,15 @@ func newRig(ctx context.Context, h *house, p programs, cpus []int, s setting, na
 	return r, nil
 }
 
-// stop ends what was started.
-func (r *rig) stop() { r.house.stop(r.children) }
+// stop ends all processes of the rig.
+func (r *rig) stop() { r.launcher.stop(r.children) }
 
-// startBackends starts one process that is all the backends.
+// startBackends starts one process for all backends.
 func (r *rig) startBackends(ctx context.Context) error {
 	var where string
 	if r.unix {
 		for i := range r.setting.backends {
-			r.backends = append(r.backends, fmt.Sprintf("unix:%s/backend%d.sock", r.house.dir, i))
+			r.backends = append(r.backends, fmt.Sprintf("unix:%s/backend%d.sock", r.launcher.dir, i))
 		}
 		where = strings.ReplaceAll(strings.Join(r.backends, ","), "unix:", "")
 	} else {
@@ -119,7 +120,7 @@ func (r *rig) startBackends(ctx context.Context) error {
 		where = strconv.Itoa(port)
 		r.backends = loopbacks(r.setting.backends, port)
 	}
-	c, err := r.house.start("backends", r.cores.Backends, r.programs.self, asBackends, where)
+	c, err := r.launcher.start("backends", r.cores.Backends, r.programs.self, asBackends, where)
 	if err != nil {
 		return err
 	}
@@ -127,7 +128,7 @@ func (r *rig) startBackends(ctx context.Context) error {
 	return r.awaitAnswer(ctx, r.direct())
 }
 
-// loopbacks returns n addresses of this machine, all with one port.
+// loopbacks returns n loopback addresses with the same port.
 func loopbacks(n, port int) []string {
 	addrs := make([]string, n)
 	for i := range addrs {
@@ -157,7 +158,7 @@ func (r *rig) startTarget(name string) (target, error) {
 	if err != nil {
 		return target{}, err
 	}
-	c, err := r.house.start(name, r.cores.Proxy, argv...)
+	c, err := r.launcher.start(name, r.cores.Proxy, argv...)
 	if err != nil {
 		return target{}, err
 	}
@@ -166,21 +167,21 @@ func (r *rig) startTarget(name string) (target, error) {
 	return target{name: name, host: addr, addrs: []string{addr}, pid: c.cmd.Process.Pid}, nil
 }
 
-// command returns how to start the proxy of that name, whose configuration it
-// writes.
+// command writes the configuration of the proxy of that name and returns the
+// command that starts it.
 func (r *rig) command(name string, port int) ([]string, error) {
-	cfg := proxyConfig{Dir: r.house.dir, Name: name, Port: port, Workers: r.workers, Backends: r.backends}
+	cfg := proxyConfig{Dir: r.launcher.dir, Name: name, Port: port, Workers: r.workers, Backends: r.backends}
 	cfg.KeepAlive = 1024 + r.setting.backends
 	cfg.FilesMax = filesMax()
 	cfg.ConnsMax = cfg.FilesMax/2 - 100
-	plain, big := strings.CutSuffix(name, bigBuffers)
+	plain, big := strings.CutSuffix(name, report.BigBuffers)
 	cfg.BigBuffers = big
 	switch plain {
 	case "relay":
 		return []string{r.programs.self, asRelay, strconv.Itoa(r.workers), strconv.Itoa(port), strings.Join(r.backends, ",")}, nil
 	case "nginx":
 		file, err := r.write("nginx.conf", name+".conf", cfg)
-		return []string{r.programs.nginx, "-e", filepath.Join(r.house.dir, name+".err"), "-c", file}, err
+		return []string{r.programs.nginx, "-e", filepath.Join(r.launcher.dir, name+".err"), "-c", file}, err
 	case "haproxy":
 		file, err := r.write("haproxy.cfg", name+".cfg", cfg)
 		return []string{r.programs.haproxy, "-db", "-f", file}, err
@@ -195,21 +196,21 @@ func (r *rig) command(name string, port int) ([]string, error) {
 	return []string{program, "serve", "-c", file}, err
 }
 
-// write fills the template in and returns the file it is now in.
+// write executes a template into a file of that name and returns its path.
 func (r *rig) write(tmpl, name string, cfg proxyConfig) (string, error) {
 	var b bytes.Buffer
 	if err := templates.ExecuteTemplate(&b, tmpl, cfg); err != nil {
 		return "", err
 	}
-	file := filepath.Join(r.house.dir, name)
+	file := filepath.Join(r.launcher.dir, name)
 	return file, os.WriteFile(file, b.Bytes(), 0o644)
 }
 
-// readyTimeout is how long a process has to answer its first request.
+// readyTimeout is the time that a process has to answer its first request.
 const readyTimeout = 30 * time.Second
 
-// awaitAnswer returns when t has answered, or why it does not: the last child
-// that was started is t's.
+// awaitAnswer waits until t answers, or returns why it does not. The child started
+// last must be that of t.
 func (r *rig) awaitAnswer(ctx context.Context, t target) error {
 	c := r.children[len(r.children)-1]
 	deadline := time.Now().Add(readyTimeout)
@@ -231,7 +232,7 @@ func (r *rig) awaitAnswer(ctx context.Context, t target) error {
 	}
 }
 
-// ask makes one request of t.
+// ask makes one request to t.
 func ask(t target) error {
 	c, err := dialTarget(t)
 	if err != nil {
@@ -274,14 +275,14 @@ func exchange(c net.Conn, host string) error {
 	return nil
 }
 
-// put puts a load on t, from a process of its own.
-func (r *rig) put(ctx context.Context, t target, l load) (*bench.Result, error) {
+// run runs a load on t, in a process of its own.
+func (r *rig) run(ctx context.Context, t target, l load) (*bench.Result, error) {
 	l.URL, l.Addrs = "http://"+t.host+l.Path, t.addrs
 	spec, err := json.Marshal(l)
 	if err != nil {
 		return nil, err
 	}
-	out, err := r.house.output(ctx, r.cores.Load, bytes.NewReader(spec), r.programs.self, asLoad)
+	out, err := r.launcher.output(ctx, r.cores.Load, bytes.NewReader(spec), r.programs.self, asLoad)
 	if err != nil {
 		return nil, fmt.Errorf("load on %s: %w", t.name, err)
 	}
@@ -292,14 +293,14 @@ func (r *rig) put(ctx context.Context, t target, l load) (*bench.Result, error) 
 	return &result, nil
 }
 
-// Ports of proxies and backends are taken from below those that the system
-// gives to outgoing conns, of which a run has many.
+// The ports of proxies and backends are below the ports that the system gives to
+// outgoing conns, of which a run has many.
 const (
 	portMin = 10_000
 	portMax = 32_000
 )
 
-// freePort returns a port that nobody listens on now, on any address.
+// freePort returns a port that no socket listens on now.
 func freePort() (port int, err error) {
 	for range 100 {
 		port = portMin + rand.IntN(portMax-portMin)
@@ -311,7 +312,7 @@ func freePort() (port int, err error) {
 	return 0, err
 }
 
-// filesMax returns how many descriptors a process may open.
+// filesMax returns the number of descriptors that a process may open.
 func filesMax() uint64 {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"lb/bench"
+	"lb/bench/report"
 )
 
-// warmTime is how long each target is asked before each measurement of it. The
-// answers are checked then, not while it is measured.
+// warmTime is the time of load on a target before each measurement of it. Answers
+// are verified then, not during the measurement.
 const warmTime = 300 * time.Millisecond
 
-// saturateTime is how long the open loop's rate is looked for.
+// saturateTime is the time of load that finds the rate of the open loop.
 const saturateTime = 700 * time.Millisecond
 
 // curveShares are the points of a latency curve.
@@ -22,24 +23,24 @@ var curveShares = []float64{0, .25, .5, .75, .9, .95, .99, .995, .999, .9995, .9
 
 // runner measures cases.
 type runner struct {
-	house    *house
+	launcher *launcher
 	programs programs
 	cpus     []int
 	names    []string // of targets, in the order of the tables
 	rounds   int
 	time     time.Duration // of each measurement
-	progress io.Writer     // a terminal; nil: nobody looks
+	progress io.Writer     // a terminal, or nil
 }
 
-// tell replaces the line of progress.
+// tell replaces the line that shows the progress.
 func (r *runner) tell(format string, args ...any) {
 	if r.progress != nil {
 		fmt.Fprintf(r.progress, "\r\x1b[K"+format, args...)
 	}
 }
 
-// run measures cases, each told of as soon as it is done.
-func (r *runner) run(ctx context.Context, cases []scenario, done func(*Case)) error {
+// run measures cases and calls done after each.
+func (r *runner) run(ctx context.Context, cases []scenario, done func(*report.Case)) error {
 	var rg *rig
 	defer func() {
 		if rg != nil {
@@ -53,7 +54,7 @@ func (r *runner) run(ctx context.Context, cases []scenario, done func(*Case)) er
 				rg = nil
 			}
 			var err error
-			if rg, err = newRig(ctx, r.house, r.programs, r.cpus, s.setting, r.names); err != nil {
+			if rg, err = newRig(ctx, r.launcher, r.programs, r.cpus, s.setting, r.names); err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
 		}
@@ -67,11 +68,11 @@ func (r *runner) run(ctx context.Context, cases []scenario, done func(*Case)) er
 }
 
 // measure runs one case on the rig.
-func (r *runner) measure(ctx context.Context, rg *rig, s scenario) (*Case, error) {
+func (r *runner) measure(ctx context.Context, rg *rig, s scenario) (*report.Case, error) {
 	targets := slices.DeleteFunc(slices.Clone(rg.targets), func(t target) bool { return slices.Contains(s.without, t.name) })
-	c := &Case{Name: s.name, About: s.about, Cores: rg.cores.note()}
+	c := &report.Case{Name: s.name, About: s.about, Cores: rg.cores.note()}
 	for _, t := range targets {
-		c.Proxies = append(c.Proxies, Proxy{Name: t.name})
+		c.Proxies = append(c.Proxies, report.Proxy{Name: t.name})
 	}
 	if s.kind == idleConns {
 		return c, r.idle(ctx, rg, targets, c)
@@ -112,10 +113,10 @@ func (r *runner) measure(ctx context.Context, rg *rig, s scenario) (*Case, error
 }
 
 // measureOnce warms t up and measures it once.
-func measureOnce(ctx context.Context, rg *rig, t target, l load) (d Round, result *bench.Result, err error) {
+func measureOnce(ctx context.Context, rg *rig, t target, l load) (d report.Round, result *bench.Result, err error) {
 	warm := l
 	warm.Requests, warm.Duration, warm.Rate, warm.Verify = 0, warmTime, 0, true
-	warmed, err := rg.put(ctx, t, warm)
+	warmed, err := rg.run(ctx, t, warm)
 	if err != nil {
 		return d, nil, err
 	}
@@ -123,7 +124,7 @@ func measureOnce(ctx context.Context, rg *rig, t target, l load) (d Round, resul
 	if err != nil {
 		return d, nil, err
 	}
-	if result, err = rg.put(ctx, t, l); err != nil {
+	if result, err = rg.run(ctx, t, l); err != nil {
 		return d, nil, err
 	}
 	after, err := usedBy(t)
@@ -139,7 +140,7 @@ func measureOnce(ctx context.Context, rg *rig, t target, l load) (d Round, resul
 	return d, result, err
 }
 
-// usedBy returns the CPU time of a proxy so far; direct has none.
+// usedBy returns the CPU time of a proxy so far. That of direct is 0.
 func usedBy(t target) (usage, error) {
 	if t.pid == 0 {
 		return usage{}, nil
@@ -147,31 +148,31 @@ func usedBy(t target) (usage, error) {
 	return used(t.pid)
 }
 
-func roundOf(r *bench.Result) Round {
+func roundOf(r *bench.Result) report.Round {
 	micros := func(q float64) float64 { return float64(r.Latency.At(q)) / 1e3 }
-	return Round{
+	return report.Round{
 		Requests: r.Answers, Errors: r.Errors.Total() + r.Backlog.Unsent, Throughput: r.Throughput,
 		P50: micros(.5), P99: micros(.99), P999: micros(.999),
 	}
 }
 
-func curveOf(l bench.Latency) []Point {
-	points := make([]Point, len(curveShares))
+func curveOf(l bench.Latency) []report.Point {
+	points := make([]report.Point, len(curveShares))
 	for i, q := range curveShares {
-		points[i] = Point{q, float64(l.At(q)) / 1e3}
+		points[i] = report.Point{Share: q, Micros: float64(l.At(q)) / 1e3}
 	}
 	return points
 }
 
-// saturation returns what the slowest of the proxies can do, in requests/s:
-// all of them are then asked for the same.
+// saturation returns the throughput of the slowest proxy in requests/s, so that all
+// can be measured at one rate.
 func (r *runner) saturation(ctx context.Context, rg *rig, targets []target, l load) (rate float64, err error) {
 	l.Duration = saturateTime
 	for _, t := range targets {
 		if t.name == "direct" && len(targets) > 1 {
 			continue
 		}
-		result, err := rg.put(ctx, t, l)
+		result, err := rg.run(ctx, t, l)
 		if err != nil {
 			return 0, err
 		}

@@ -7,38 +7,39 @@ import (
 	"time"
 
 	"lb/bench"
+	"lb/bench/report"
 )
 
-// setting is what the proxies are started with; cases of one setting share
-// their processes.
+// setting is what the proxies are started with. Cases of one setting share the
+// processes.
 type setting struct {
 	workers, backends int
 	unix              bool // the backends listen on unix sockets
-	fresh             bool // the processes have not answered much before
+	fresh             bool // the processes are new; memory is measured
 }
 
-// kind tells how a case is measured.
+// kind is how a case is measured.
 type kind uint8
 
 const (
-	closedLoop kind = iota // as much as there is to be had
-	halfRate               // an open loop at half of what the slowest proxy can do
-	idleConns              // memory of conns that rest
+	closedLoop kind = iota // the highest throughput
+	halfRate               // an open loop at half of the throughput of the slowest proxy
+	idleConns              // memory of idle conns
 )
 
-// scenario is one case: a load and the setting it meets.
+// scenario is one case: a load and its setting.
 type scenario struct {
-	group string // what --scenario selects
-	name  string // of the case; the group's unless it has several
+	group string // a name that --scenario selects
+	name  string // of the case; the group, unless that has several cases
 	about string
 	kind  kind
 	setting
 	load    load
-	without []string // proxies that have no part in it
+	without []string // proxies that do not take part
 }
 
-// load is what is asked for, as the load process reads it. URL and Addrs are
-// filled in for each proxy.
+// load describes a load, as the load process reads it. URL and Addrs differ by
+// proxy and are set for each.
 type load struct {
 	URL       string        `json:"url"`
 	Addrs     []string      `json:"addrs"`
@@ -49,7 +50,7 @@ type load struct {
 	Rate      float64       `json:"rate"`
 	BodyBytes int           `json:"body_bytes"`
 	Fields    []bench.Field `json:"fields"`
-	Close     bool          `json:"close"`  // a conn for each request
+	Close     bool          `json:"close"`  // a new conn for each request
 	Verify    bool          `json:"verify"` // length and checksum of every answer
 }
 
@@ -60,16 +61,14 @@ const (
 	seedTotal  = 100_000
 )
 
-// bigBuffers is behind the names of nginx and HAProxy with larger buffers than
-// they have by default, which takes part where bodies are long.
-const bigBuffers = "-big"
-
-var withBigBuffers = []string{"nginx" + bigBuffers, "haproxy" + bigBuffers}
+// withBigBuffers are nginx and HAProxy with larger buffers than they have by
+// default. They take part where bodies are long.
+var withBigBuffers = []string{"nginx" + report.BigBuffers, "haproxy" + report.BigBuffers}
 
 // one is the setting of most cases.
 var one = setting{workers: 1, backends: 2}
 
-// scenarios returns every case in the order in which they run.
+// scenarios returns all cases in the order in which they run.
 func scenarios() []scenario {
 	get := func(name, about, path string, conns int) scenario {
 		return scenario{group: name, name: name, about: about, setting: one, load: load{Path: path, Conns: conns}}
@@ -123,7 +122,7 @@ func scenarios() []scenario {
 	return all
 }
 
-// manyFields returns n fields such as browsers and proxies add.
+// manyFields returns n fields like those that browsers and proxies add.
 func manyFields(n int) []bench.Field {
 	fields := make([]bench.Field, n)
 	for i := range fields {
@@ -135,7 +134,7 @@ func manyFields(n int) []bench.Field {
 	return fields
 }
 
-// choose returns the cases of the groups or names in list, all for "".
+// choose returns the cases of the groups or names in list. "" is all.
 func choose(list string) ([]scenario, error) {
 	all := scenarios()
 	if list == "" {

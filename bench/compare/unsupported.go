@@ -7,8 +7,7 @@ import (
 	"syscall"
 )
 
-// errLinux is what a run meets on other systems; a report can still be
-// rendered there.
+// errLinux is the error of a run on other systems. Reports can be rendered there.
 var errLinux = errors.New("needs Linux: CPU time and memory come from /proc")
 
 func cpusAllowed() ([]int, error)      { return nil, errLinux }

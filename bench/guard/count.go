@@ -14,8 +14,8 @@ import (
 	"strings"
 )
 
-// watched are the benchmarks that are counted: those that wait for nobody.
-// runs is how often each is run under valgrind, for a few million instructions.
+// watched are the benchmarks that are counted: those that wait for nothing. runs is
+// how often each runs under valgrind, for a few million instructions.
 var watched = []struct {
 	pkg, name string
 	runs      int
@@ -37,11 +37,11 @@ var watched = []struct {
 	{"proxy", "BenchmarkExchange/many_fields", 2000},
 }
 
-// allocationRuns is enough for what is allocated once, before the first run's
-// end, to come to less than one for each.
+// allocationRuns is high enough that allocations made once, at the start, round to
+// none per run.
 const allocationRuns = "1000x"
 
-// packages are those of watched, in their order.
+// packages returns the packages of watched, in order.
 func packages() (all []string) {
 	for _, w := range watched {
 		if len(all) == 0 || all[len(all)-1] != w.pkg {
@@ -51,8 +51,8 @@ func packages() (all []string) {
 	return all
 }
 
-// benchmarks is a pattern for those of a package that are watched: others may
-// take long.
+// benchmarks returns a pattern for the watched benchmarks of a package. The others
+// may take long.
 func benchmarks(pkg string) string {
 	var names []string
 	for _, w := range watched {
@@ -63,7 +63,7 @@ func benchmarks(pkg string) string {
 	return "^(" + strings.Join(names, "|") + ")$"
 }
 
-// allocations counts those of every benchmark watched.
+// allocations counts the allocations of every watched benchmark.
 func allocations(ctx context.Context, root string) ([]Count, error) {
 	found := make(map[string]float64) // by package and name
 	for _, pkg := range packages() {
@@ -88,11 +88,11 @@ func allocations(ctx context.Context, root string) ([]Count, error) {
 	return all, nil
 }
 
-// resultLine is one line of what a benchmark says: its name, which may end in
-// the number of CPUs, and the figures.
+// resultLine matches the result of a benchmark: its name, which may end in the
+// number of CPUs, and the figures.
 var resultLine = regexp.MustCompile(`(?m)^(Benchmark\S+?)(?:-\d+)?\s+\d+\s.*?([\d.]+) allocs/op`)
 
-// parseAllocations returns the allocations of each run by benchmark.
+// parseAllocations returns the allocations per run of each benchmark.
 func parseAllocations(text string) map[string]float64 {
 	found := make(map[string]float64)
 	for _, m := range resultLine.FindAllStringSubmatch(text, -1) {
@@ -103,7 +103,7 @@ func parseAllocations(text string) map[string]float64 {
 	return found
 }
 
-// instructions counts those of every benchmark watched, into counts.
+// instructions counts the instructions of every watched benchmark, into counts.
 func instructions(ctx context.Context, root string, counts []Count) error {
 	dir, err := os.MkdirTemp("", "lb-guard-")
 	if err != nil {
@@ -132,12 +132,12 @@ func instructions(ctx context.Context, root string, counts []Count) error {
 	return nil
 }
 
-// attemptsMax is how often valgrind may fail: now and then it does not survive
-// what Go does with threads.
+// attemptsMax is how often a count is tried: now and then valgrind crashes on Go's
+// use of threads.
 const attemptsMax = 3
 
-// underValgrind returns the instructions of a test binary that runs one
-// benchmark so many times.
+// underValgrind returns the instructions of a test binary that runs one benchmark
+// runs times.
 func underValgrind(ctx context.Context, program, dir, name string, runs int) (n int64, err error) {
 	pattern := "^" + strings.ReplaceAll(name, "/", "$/^") + "$"
 	for range attemptsMax {
@@ -145,7 +145,7 @@ func underValgrind(ctx context.Context, program, dir, name string, runs int) (n 
 		cmd := exec.CommandContext(ctx, "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
 			program, "-test.run", "^$", "-test.bench", pattern, "-test.benchtime", fmt.Sprintf("%dx", runs))
 		cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &out
-		// One thread, no collection and no preemption: what comes at some time is not counted.
+		// One thread, no collection and no preemption, whose time varies.
 		cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=off", "GODEBUG=asyncpreemptoff=1")
 		if err = cmd.Run(); err == nil {
 			if n, err = parseInstructions(out.String()); err == nil {
@@ -162,7 +162,7 @@ func underValgrind(ctx context.Context, program, dir, name string, runs int) (n 
 
 var collectedLine = regexp.MustCompile(`(?m)^==\d+== Collected : (\d+)$`)
 
-// parseInstructions returns what callgrind has counted.
+// parseInstructions returns the count of callgrind.
 func parseInstructions(text string) (int64, error) {
 	m := collectedLine.FindStringSubmatch(text)
 	if m == nil {

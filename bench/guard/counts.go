@@ -12,13 +12,13 @@ const (
 	tolerance = .03
 )
 
-// Counts is what was counted, as it is kept.
+// Counts are the counts of one run, as the file keeps them.
 type Counts struct {
-	Go         string  `json:"go"` // version that the instructions are of
+	Go         string  `json:"go"` // version that the instructions were counted with
 	Benchmarks []Count `json:"benchmarks"`
 }
 
-// Count is one benchmark's.
+// Count is the counts of one benchmark.
 type Count struct {
 	Package      string  `json:"package"`
 	Name         string  `json:"name"`
@@ -26,7 +26,7 @@ type Count struct {
 	Instructions float64 `json:"instructions,omitempty"` // per run; 0: not counted
 }
 
-// readCounts reads what was kept.
+// readCounts reads kept counts.
 func readCounts(file string) (c Counts, err error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -46,7 +46,7 @@ func (c Counts) write(file string) error {
 	return os.WriteFile(file, append(b, '\n'), 0o644)
 }
 
-// find returns the count of that benchmark, nil for none.
+// find returns the count of that benchmark, or nil if there is none.
 func (c Counts) find(pkg, name string) *Count {
 	for i := range c.Benchmarks {
 		if b := &c.Benchmarks[i]; b.Package == pkg && b.Name == name {
@@ -56,8 +56,8 @@ func (c Counts) find(pkg, name string) *Count {
 	return nil
 }
 
-// compare returns a line for each benchmark of now and how many counts have
-// grown too much. What was not kept has not grown.
+// compare returns a line for each benchmark of now and the number of counts that
+// have grown too much. A benchmark that was not kept has not grown.
 func compare(kept, now Counts) (text string, grown int) {
 	var b strings.Builder
 	sameGo := kept.Go == now.Go

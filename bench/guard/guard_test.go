@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// What is kept in bench/results/guard.json still holds: no benchmark watched
-// allocates more.
+// No watched benchmark allocates more than bench/results/guard.json says.
 func TestAllocations(t *testing.T) {
 	root, err := moduleRoot(t.Context())
 	if err != nil {

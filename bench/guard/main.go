@@ -26,7 +26,7 @@ func main() {
 // run is the whole command.
 func run(ctx context.Context, argv []string, out io.Writer) error {
 	f := flag.NewFlagSet("guard", flag.ContinueOnError)
-	write := f.Bool("write", false, "keep what is counted now")
+	write := f.Bool("write", false, "keep the present counts")
 	if err := f.Parse(argv); err != nil {
 		return err
 	}

@@ -1,12 +1,12 @@
 // Package relay passes bytes between clients and backends on our own loop and
-// looks at none of them. It does what no proxy can leave out, a read and a
-// write for each piece and each direction, so its cost is the floor under lb's:
-// what lb costs more is the price of knowing HTTP.
+// looks at none of them. It does only what every proxy must do, one read and one
+// write for each piece in each direction. So its cost is the least that lb can
+// have; the rest of lb's cost is the price of HTTP.
 //
-// It reads pieces of 64 KiB, which is the usual; a proxy that reads
-// longer pieces may cost less where bodies are long.
+// It reads pieces of 64 KiB, as is usual. A proxy that reads longer pieces may cost
+// less with long bodies.
 //
-// Each client has a backend conn of its own for as long as it lives, backends
-// are taken in turn, and an end of one side's bytes is passed on as such. It
-// knows neither HTTP nor timeouts, and is for measurements only.
+// Each client has a backend conn of its own until it ends, backends are used in
+// turn, and the end of one side's bytes is passed on to the other. The relay knows
+// neither HTTP nor timeouts, and is for measurements only.
 package relay

@@ -9,10 +9,11 @@ import (
 	"lb/loop"
 )
 
-// piecesMax is how many pieces one direction moves before others have their turn.
+// piecesMax is the number of pieces that one direction moves before others have
+// their turn.
 const piecesMax = 8
 
-// pair is a client, its backend, and what lies between them.
+// pair is a client and its backend.
 type pair struct {
 	relay           *Relay
 	client, backend side
@@ -23,12 +24,12 @@ type pair struct {
 type side struct {
 	loop.Conn
 	pair  *pair
-	held  *arena.Slab // what is still to be written to this side; usually nil
-	ended bool        // its bytes have ended
-	shut  bool        // it was told that the other's bytes have ended
+	held  *arena.Slab // bytes still to be written to this side; usually nil
+	ended bool        // no more bytes come from this side
+	shut  bool        // our writing to this side is shut down
 }
 
-// newPair returns a pair that is not connected.
+// newPair returns an unconnected pair.
 func (r *Relay) newPair() *pair {
 	if n := len(r.free); n > 0 {
 		p := r.free[n-1]
@@ -40,7 +41,7 @@ func (r *Relay) newPair() *pair {
 	return p
 }
 
-// end closes both sides. Nothing of p may be used after it.
+// end closes both sides. p must not be used after it.
 func (p *pair) end(reset bool) {
 	r := p.relay
 	for _, s := range []*side{&p.client, &p.backend} {
@@ -53,7 +54,7 @@ func (p *pair) end(reset bool) {
 	r.free = append(r.free, p)
 }
 
-// Ready moves what can be moved, both ways.
+// Ready moves bytes in both directions.
 func (s *side) Ready() {
 	p := s.pair
 	if s.Hangup() {
@@ -62,7 +63,7 @@ func (s *side) Ready() {
 	}
 	if !p.up {
 		if !p.backend.Writable() {
-			return // what the client sends waits in its socket
+			return // the client's bytes wait in its socket
 		}
 		if p.backend.DialResult() != nil {
 			p.end(true)
@@ -83,7 +84,7 @@ func (s *side) Ready() {
 	}
 }
 
-// Panicked lets go of the pair; its slabs are left to the collector.
+// Panicked drops the pair. Its slabs are left to the collector.
 func (s *side) Panicked(value any, stack []byte) {
 	fmt.Fprintf(os.Stderr, "relay: panic: %v\n%s", value, stack)
 	p := s.pair
@@ -94,8 +95,8 @@ func (s *side) Panicked(value any, stack []byte) {
 	delete(p.relay.pairs, p)
 }
 
-// take writes what from has to s: first what is held, and no more is read
-// before that is gone.
+// take moves bytes from from to s. It writes the held bytes first, and reads no
+// more before they are gone.
 func (s *side) take(from *side) error {
 	for range piecesMax {
 		if s.held != nil && !s.flush() {
@@ -125,7 +126,7 @@ func (s *side) take(from *side) error {
 	return nil
 }
 
-// put writes b and holds what is not taken.
+// put writes b and holds the bytes that the socket does not take.
 func (s *side) put(b []byte) error {
 	n, err := s.Write(b)
 	if err != nil || n == len(b) {
@@ -136,7 +137,7 @@ func (s *side) put(b []byte) error {
 	return nil
 }
 
-// flush writes what is held and reports whether all of it was taken. An error of
+// flush writes the held bytes and reports whether the socket took all. An error of
 // the conn shows as Hangup, or at the next write.
 func (s *side) flush() bool {
 	if !s.Writable() {

@@ -16,34 +16,33 @@ import (
 	"lb/loop"
 )
 
-// pieceBytes is the most that one read takes, and what a side whose peer is
-// slow may hold.
+// pieceBytes is the most that one read takes, and that is held for a slow side.
 const pieceBytes = 64 << 10
 
-// Options say where a relay listens and where it passes bytes to.
+// Options are the listener and the backends of a relay.
 type Options struct {
-	Listener net.Listener // TCP or unix; it is taken over
+	Listener net.Listener // TCP or unix; Start takes it over
 	Backends []string     // "address:port" or "unix:/path", at least one
 }
 
-// Relay is one loop that passes bytes. Close may be called by any goroutine;
-// all else belongs to the loop.
+// Relay is one loop that passes bytes. Any goroutine may call Addr and Close; the
+// rest belongs to the loop.
 type Relay struct {
 	addr     string
 	loop     *loop.Loop
-	listener int // our descriptor
+	listener int // our own descriptor of it
 	backends []loop.Addr
-	next     int // of backends
+	next     int // index of the next backend
 	slabs    *arena.Arena
-	piece    [pieceBytes]byte // what was read last, until it is written
+	piece    [pieceBytes]byte // the bytes just read, until they are written
 	pairs    map[*pair]struct{}
-	free     []*pair // to be reused
+	free     []*pair // for reuse
 
 	closing sync.Once
-	done    chan struct{} // closed when the loop has ended and all is given back
+	done    chan struct{} // closed after the loop has ended and the listener is closed
 }
 
-// Start relays on a goroutine of its own until Close.
+// Start starts a relay, which runs on a goroutine of its own until Close.
 func Start(o Options) (*Relay, error) {
 	r, err := open(o)
 	if err != nil {
@@ -53,8 +52,8 @@ func Start(o Options) (*Relay, error) {
 	return r, nil
 }
 
-// open makes a relay that has all but a goroutine. The listener is closed also
-// when it fails.
+// open makes a relay without its goroutine. It closes the listener, even if it
+// fails.
 func open(o Options) (*Relay, error) {
 	addr := o.Listener.Addr().String()
 	fd, err := descriptorOf(o.Listener)
@@ -101,8 +100,8 @@ func addrOf(backend string) (loop.Addr, error) {
 	return loop.Addr{IP: ip}, err
 }
 
-// descriptorOf returns a descriptor of ln that is ours and that Go's own
-// poller, which would wake for each connection, does not watch.
+// descriptorOf returns a descriptor of ln of our own. Go's poller does not watch it;
+// it would wake for each connection.
 func descriptorOf(ln net.Listener) (fd int, err error) {
 	sc, ok := ln.(syscall.Conn)
 	if !ok {
@@ -117,7 +116,7 @@ func descriptorOf(ln net.Listener) (fd int, err error) {
 	}); cerr != nil {
 		return -1, cerr
 	}
-	if err == nil && ln.Addr().Network() == "tcp" { // the conns inherit it
+	if err == nil && ln.Addr().Network() == "tcp" { // its conns inherit the option
 		err = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	}
 	return fd, os.NewSyscallError("listener", err)
@@ -126,7 +125,7 @@ func descriptorOf(ln net.Listener) (fd int, err error) {
 // Addr returns where the relay listens: "address:port" or a path.
 func (r *Relay) Addr() string { return r.addr }
 
-// Close ends every pair and the loop and waits for that. It may be called more
+// Close ends every pair and the loop, and returns after that. It may be called more
 // than once.
 func (r *Relay) Close() error {
 	r.closing.Do(func() { r.loop.Post(r.stop) })
@@ -148,7 +147,7 @@ func (r *Relay) stop() {
 	r.loop.Stop()
 }
 
-// Accepted pairs the client with a conn to the next backend.
+// Accepted pairs a client with a conn to the next backend.
 func (r *Relay) Accepted(fd int, _ netip.AddrPort) {
 	p := r.newPair()
 	if r.loop.Adopt(&p.client.Conn, &p.client, fd) != nil {

@@ -17,7 +17,7 @@ import (
 
 const patience = time.Minute
 
-// start relays to backends and checks at the end that nothing is left.
+// start starts a relay and checks at the end of the test that nothing is left.
 func start(t *testing.T, backends ...string) *Relay {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -43,7 +43,7 @@ func start(t *testing.T, backends ...string) *Relay {
 	return r
 }
 
-// backend listens as network and gives each of its conns to serve.
+// backend listens on network and calls serve for each conn.
 func backend(t *testing.T, network, addr string, serve func(net.Conn)) string {
 	t.Helper()
 	ln, err := net.Listen(network, addr)
@@ -82,7 +82,7 @@ func dial(t *testing.T, r *Relay) *net.TCPConn {
 	return c.(*net.TCPConn)
 }
 
-// noise returns n bytes in which no piece looks like the next.
+// noise returns n bytes without a pattern.
 func noise(n int) []byte {
 	b := make([]byte, n)
 	x := uint32(1)
@@ -101,7 +101,7 @@ func TestBytesGoBothWaysAndEndsAreEnds(t *testing.T) {
 		}
 		asked, answer := noise(300<<10), noise(1<<20+7)
 		r := start(t, backend(t, network, addr, func(c net.Conn) {
-			got, err := io.ReadAll(c) // returns only when the client's end was passed on
+			got, err := io.ReadAll(c) // returns only after the client's end was passed on
 			if err != nil || !bytes.Equal(got, asked) {
 				t.Errorf("%s: the backend read %d bytes, %v; want the %d sent", network, len(got), err, len(asked))
 			}
@@ -174,7 +174,7 @@ func TestResetAndRefusalEndThePair(t *testing.T) {
 	}))
 	c := dial(t, r)
 	c.Write([]byte("x"))
-	<-arrived // else there may be no pair yet
+	<-arrived // before that there may be no pair
 	c.SetLinger(0)
 	c.Close()
 	if err := <-gone; !errors.Is(err, unix.ECONNRESET) && err != io.EOF {
@@ -188,7 +188,7 @@ func TestResetAndRefusalEndThePair(t *testing.T) {
 	refusing := ln.Addr().String()
 	ln.Close()
 	client, err := net.Dial("tcp", start(t, refusing).Addr())
-	if err == nil { // else it was ended before it was told that it is connected
+	if err == nil { // the conn may be reset before Dial returns
 		defer client.Close()
 		client.SetDeadline(time.Now().Add(patience))
 		_, err = client.Read(make([]byte, 1))
@@ -209,7 +209,7 @@ func TestCloseEndsOpenPairs(t *testing.T) {
 	}))
 	c := dial(t, r)
 	c.Write([]byte("x"))
-	<-arrived // else there may be no pair yet
+	<-arrived // before that there may be no pair
 	r.Close()
 	if _, err := c.Read(make([]byte, 1)); err == nil {
 		t.Error("the client's conn is open after Close")

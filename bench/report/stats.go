@@ -1,11 +1,11 @@
-package main
+package report
 
 import "slices"
 
-// spread is the middle of some figures and how far they lie apart.
+// spread is the median and the range of some figures.
 type spread struct{ median, min, max float64 }
 
-// spreadOf returns the spread of xs, which is the zero value when there are none.
+// spreadOf returns the spread of xs. It is zero if xs is empty.
 func spreadOf(xs []float64) spread {
 	if len(xs) == 0 {
 		return spread{}
@@ -15,7 +15,7 @@ func spreadOf(xs []float64) spread {
 	return spread{median: (xs[(n-1)/2] + xs[n/2]) / 2, min: xs[0], max: xs[n-1]}
 }
 
-// of returns the spread of what pick takes from each round.
+// of returns the spread of pick over all rounds.
 func of(rounds []Round, pick func(*Round) float64) spread {
 	xs := make([]float64, len(rounds))
 	for i := range rounds {
@@ -24,8 +24,8 @@ func of(rounds []Round, pick func(*Round) float64) spread {
 	return spreadOf(xs)
 }
 
-// ratio returns the spread of pick of a to pick of b, taken round by round;
-// rounds in which b has nothing are left out.
+// ratio returns the spread of pick of a divided by pick of b, taken round by round.
+// Rounds in which b has 0 are left out.
 func ratio(a, b []Round, pick func(*Round) float64) spread {
 	var xs []float64
 	for i := range min(len(a), len(b)) {
@@ -36,11 +36,10 @@ func ratio(a, b []Round, pick func(*Round) float64) spread {
 	return spreadOf(xs)
 }
 
-// What is picked of a round.
+// Functions to pick a figure of a round, in the units of Round.
 func cpuOf(r *Round) float64        { return r.User + r.System }
 func userOf(r *Round) float64       { return r.User }
 func systemOf(r *Round) float64     { return r.System }
-func userShareOf(r *Round) float64  { return r.User / max(cpuOf(r), 1e-9) }
 func throughputOf(r *Round) float64 { return r.Throughput }
 func p50Of(r *Round) float64        { return r.P50 }
 func p99Of(r *Round) float64        { return r.P99 }

@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"encoding/csv"
@@ -13,24 +13,32 @@ import (
 type Report struct {
 	Command  string            `json:"command"`
 	Date     string            `json:"date"`   // RFC 3339, of the start
-	Commit   string            `json:"commit"` // of lb; "+" behind it: with changes
+	Commit   string            `json:"commit"` // of lb; "+" after it: with changes
 	Machine  Machine           `json:"machine"`
 	Versions map[string]string `json:"versions"` // by program
-	Cores    string            `json:"cores"`    // who ran where, with one worker
+	Cores    string            `json:"cores"`    // which process ran where, with one worker
 	Rounds   int               `json:"rounds"`
 	Seconds  float64           `json:"seconds"` // of each measurement that is not a number of requests
 	Missing  []string          `json:"missing,omitempty"`
 	Cases    []Case            `json:"cases"`
 }
 
-// Machine is where it ran.
+// Machine is the machine of a run.
 type Machine struct {
 	CPU      string `json:"cpu"`
-	CPUs     int    `json:"cpus"` // that the run could use
+	CPUs     int    `json:"cpus"` // available to the run
 	Memory   int64  `json:"memory_bytes"`
 	Kernel   string `json:"kernel"`
 	Platform string `json:"platform"`
 	Virtual  bool   `json:"virtual"`
+}
+
+// kind returns what a text calls the machine.
+func (m *Machine) kind() string {
+	if m.Virtual {
+		return "virtual machine"
+	}
+	return "machine"
 }
 
 // Case is one scenario as it was measured.
@@ -42,7 +50,7 @@ type Case struct {
 	Proxies []Proxy `json:"proxies"`
 }
 
-// Proxy is what one of them did, round by round.
+// Proxy is the measurements of one proxy, round by round.
 type Proxy struct {
 	Name   string  `json:"name"` // direct, relay, lb-mp, lb-mt, nginx, haproxy, before-mp, before-mt
 	Rounds []Round `json:"rounds"`
@@ -51,7 +59,7 @@ type Proxy struct {
 
 // Round is one measurement.
 type Round struct {
-	Requests   int64   `json:"requests"` // that were answered
+	Requests   int64   `json:"requests"` // answered
 	Errors     int64   `json:"errors"`
 	Throughput float64 `json:"throughput"` // answers/s
 	P50        float64 `json:"p50_us"`
@@ -63,13 +71,13 @@ type Round struct {
 	IdleBytes  float64 `json:"idle_bytes,omitempty"`
 }
 
-// Point is one of a curve: the share of the answers that took at most so long.
+// Point is a point of a latency curve: Share of the answers took Micros or less.
 type Point struct {
 	Share  float64 `json:"share"`
 	Micros float64 `json:"us"`
 }
 
-// proxy returns the one of that name, nil for none.
+// proxy returns the proxy of that name, or nil if there is none.
 func (c *Case) proxy(name string) *Proxy {
 	for i := range c.Proxies {
 		if c.Proxies[i].Name == name {
@@ -79,7 +87,7 @@ func (c *Case) proxy(name string) *Proxy {
 	return nil
 }
 
-// find returns the case of that name, nil for none.
+// find returns the case of that name, or nil if there is none.
 func (r *Report) find(name string) *Case {
 	for i := range r.Cases {
 		if r.Cases[i].Name == name {
@@ -89,7 +97,7 @@ func (r *Report) find(name string) *Case {
 	return nil
 }
 
-// errors returns how many requests failed in all rounds.
+// errors returns the number of failed requests of all rounds.
 func (p *Proxy) errors() (n int64) {
 	for i := range p.Rounds {
 		n += p.Rounds[i].Errors
@@ -97,13 +105,13 @@ func (p *Proxy) errors() (n int64) {
 	return n
 }
 
-// isIdle tells a case of memory from one of requests.
+// isIdle reports whether c measures memory and not requests.
 func (c *Case) isIdle() bool {
 	return len(c.Proxies) > 0 && len(c.Proxies[0].Rounds) > 0 && c.Proxies[0].Rounds[0].IdleBytes != 0
 }
 
-// readReport reads a report's JSON.
-func readReport(file string) (*Report, error) {
+// Read reads a report's JSON.
+func Read(file string) (*Report, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
@@ -115,7 +123,7 @@ func readReport(file string) (*Report, error) {
 	return &r, nil
 }
 
-// writeJSON writes all there is.
+// writeJSON writes the whole report.
 func (r *Report) writeJSON(w io.Writer) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", " ")

@@ -1,6 +1,7 @@
-package main
+package report
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"math"
@@ -8,20 +9,24 @@ import (
 	"strings"
 )
 
-// titles are the names as tables have them.
+// BigBuffers ends the names of nginx and HAProxy with larger buffers than they have
+// by default.
+const BigBuffers = "-big"
+
+// titles are the names of proxies as tables have them.
 var titles = map[string]string{
 	"direct": "direct", "relay": "byte relay", "nginx": "nginx", "haproxy": "HAProxy",
 	"lb-mp": "**lb, mp**", "lb-mt": "**lb, mt**", "before-mp": "lb before, mp", "before-mt": "lb before, mt",
 	"nginx-big": "nginx, 32k buffers", "haproxy-big": "HAProxy, 128k buffers",
 }
 
-// references are what others are compared with.
+// references are the proxies that others are compared with.
 var references = []string{"relay", "nginx", "haproxy"}
 
-// others are the columns of costs beside lb.
+// others are the proxies in the columns of costs, besides lb.
 var others = []string{"relay", "nginx", "haproxy", "nginx-big", "haproxy-big"}
 
-// table is rows of cells, the first of them the heading.
+// table is rows of cells. The first row is the heading.
 type table [][]string
 
 // String writes t as Markdown: the first column left, numbers right.
@@ -36,31 +41,43 @@ func (t table) String() string {
 	return b.String()
 }
 
-// writeMarkdown writes the whole report.
-func (r *Report) writeMarkdown(w io.Writer) {
-	fmt.Fprintf(w, "# lb compared, %s\n\n%s\n", day(r.Date), r.preface())
+// method tells a reader how the figures were measured.
+const method = `All proxies run at once. Each is measured once a round, in an order that turns from round to round, and ratios are
+taken within the rounds: what disturbs the machine for a while disturbs all.
+CPU time is that of all processes of a proxy, as the kernel charges it. On a noisy machine it moves by a few
+percent where throughput and latency move by a third, so it is the figure to compare. **direct** is the load without
+a proxy; the **byte relay** copies bytes and reads no HTTP, which is what any proxy has to pay at least. The settings
+are in ` + "`bench/compare/templates`" + `; "buffers" are nginx and HAProxy with larger ones than they have by default.
+` + "`just bench`" + ` repeats it.
+`
+
+// writeMarkdown writes the whole report. base is the path of the report's files as
+// seen from the text, without their suffixes.
+func (r *Report) writeMarkdown(w io.Writer, base string) error {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "# lb compared, %s\n\n<!-- Written by bench/compare from %s.json; do not edit. -->\n\n%s\n%s\n", day(r.Date), base, method, r.Preface())
 	if len(r.costs()) > 1 {
-		fmt.Fprintf(w, "## CPU time per request\n\n%s\n\n%s\n", costsNote, r.costs())
+		fmt.Fprintf(&b, "## CPU time per request\n\n![CPU time per request](%s-cost.svg)\n\n%s\n\n%s\n", base, costsNote, r.costs())
 	}
+	fmt.Fprintf(&b, "## Latency\n\n![Latency](%s-latency.svg)\n\n", base)
 	for i := range r.Cases {
-		r.Cases[i].writeMarkdown(w, r.Cores)
+		r.Cases[i].WriteMarkdown(&b, r.Cores)
 	}
+	fmt.Fprintf(&b, "Every measurement: [JSON](%s.json), [CSV](%s.csv).\n", base, base)
+	_, err := b.WriteTo(w)
+	return err
 }
 
-// preface tells where the figures come from.
-func (r *Report) preface() string {
+// Preface says where the figures come from.
+func (r *Report) Preface() string {
 	var b strings.Builder
 	m := &r.Machine
-	kind := "machine"
-	if m.Virtual {
-		kind = "virtual machine"
-	}
 	fmt.Fprintf(&b, "Commit %s, %s, on a %s with %d CPUs (%s), %.0f GiB, Linux %s, %s.\n",
-		r.Commit, r.Date, kind, m.CPUs, m.CPU, float64(m.Memory)/(1<<30), m.Kernel, m.Platform)
+		r.Commit, r.Date, m.kind(), m.CPUs, m.CPU, float64(m.Memory)/(1<<30), m.Kernel, m.Platform)
 	var versions []string
 	for _, name := range []string{"go", "nginx", "haproxy"} {
 		if v := r.Versions[name]; v != "" {
-			versions = append(versions, strings.Trim(title(name), "*")+" "+v)
+			versions = append(versions, strings.Trim(Title(name), "*")+" "+v)
 		}
 	}
 	fmt.Fprintf(&b, "%s. One worker each where nothing else is said; %s.\n", strings.Join(versions, ", "), r.Cores)
@@ -71,7 +88,7 @@ func (r *Report) preface() string {
 	return b.String()
 }
 
-func title(name string) string {
+func Title(name string) string {
 	if t, ok := titles[name]; ok {
 		return t
 	}
@@ -80,9 +97,9 @@ func title(name string) string {
 
 func day(date string) string { return date[:min(len(date), len("2006-01-02"))] }
 
-// writeMarkdown writes the table of one case. usual is what need not be said of
-// cores.
-func (c *Case) writeMarkdown(w io.Writer, usual string) {
+// WriteMarkdown writes the table of one case as Markdown. It says which cores were
+// used unless that is usual. Errors of w are ignored.
+func (c *Case) WriteMarkdown(w io.Writer, usual string) {
 	fmt.Fprintf(w, "## %s\n\n%s", c.Name, c.About)
 	if c.Rate != 0 {
 		fmt.Fprintf(w, ": %.0f requests/s", c.Rate)
@@ -93,12 +110,12 @@ func (c *Case) writeMarkdown(w io.Writer, usual string) {
 	fmt.Fprintf(w, "\n\n%s\n", c.table())
 	for i := range c.Proxies {
 		if p := &c.Proxies[i]; p.errors() > 0 {
-			fmt.Fprintf(w, "%s: **%d requests failed**\n\n", title(p.Name), p.errors())
+			fmt.Fprintf(w, "%s: **%d requests failed**\n\n", Title(p.Name), p.errors())
 		}
 	}
 }
 
-// table has one row for each of the proxies.
+// table returns one row for each proxy.
 func (c *Case) table() table {
 	if c.isIdle() {
 		return c.idleTable()
@@ -106,13 +123,13 @@ func (c *Case) table() table {
 	head := []string{"", "req/s", "of direct", "p50", "p99", "p99.9", "CPU us/req", "user", "system", "memory"}
 	refs := c.references()
 	for _, name := range refs {
-		head = append(head, "CPU / "+title(name))
+		head = append(head, "CPU / "+Title(name))
 	}
 	t := table{head}
 	direct := c.proxy("direct")
 	for i := range c.Proxies {
 		p := &c.Proxies[i]
-		row := []string{title(p.Name), fmt.Sprintf("%.0f", of(p.Rounds, throughputOf).median), share(p, direct),
+		row := []string{Title(p.Name), fmt.Sprintf("%.0f", of(p.Rounds, throughputOf).median), share(p, direct),
 			latency(of(p.Rounds, p50Of).median), latency(of(p.Rounds, p99Of).median), latency(of(p.Rounds, p999Of).median)}
 		if p == direct {
 			row = append(row, "", "", "", "")
@@ -128,17 +145,17 @@ func (c *Case) table() table {
 	return t
 }
 
-// idleTable is the table of a case of memory.
+// idleTable returns the table of a case that measures memory.
 func (c *Case) idleTable() table {
 	refs := c.references()
 	head := []string{"", "bytes per conn", "memory"}
 	for _, name := range refs {
-		head = append(head, "/ "+title(name))
+		head = append(head, "/ "+Title(name))
 	}
 	t := table{head}
 	for i := range c.Proxies {
 		p := &c.Proxies[i]
-		row := []string{title(p.Name), fmt.Sprintf("%.0f", of(p.Rounds, idleOf).median), mebibytes(of(p.Rounds, memoryOf).median)}
+		row := []string{Title(p.Name), fmt.Sprintf("%.0f", of(p.Rounds, idleOf).median), mebibytes(of(p.Rounds, memoryOf).median)}
 		for _, name := range refs {
 			row = append(row, comparison(p, c.proxy(name), idleOf))
 		}
@@ -147,12 +164,12 @@ func (c *Case) idleTable() table {
 	return t
 }
 
-// references returns those of them that took part.
+// references returns the references that took part in c.
 func (c *Case) references() []string {
 	return slices.DeleteFunc(slices.Clone(references), func(name string) bool { return c.proxy(name) == nil })
 }
 
-// share is a throughput's part of direct's.
+// share returns the throughput of p as a share of direct's.
 func share(p, direct *Proxy) string {
 	if direct == nil || p == direct {
 		return ""
@@ -161,8 +178,8 @@ func share(p, direct *Proxy) string {
 	return fmt.Sprintf("%.0f %%", 100*s.median)
 }
 
-// comparison is p's part of reference's, with its range; nothing for itself
-// and for direct.
+// comparison returns the ratio of p to reference with its range, or "" if p is
+// reference or direct.
 func comparison(p, reference *Proxy, pick func(*Round) float64) string {
 	if p == reference || p.Name == "direct" {
 		return ""
@@ -179,14 +196,15 @@ func comparison(p, reference *Proxy, pick func(*Round) float64) string {
 
 const costsNote = "Microseconds of the proxy's processes, and what part lb's are of the others'; lb in mp / in mt."
 
-// costs is one row for each case with requests and both modes of lb.
+// costs returns one row for each case of requests that both modes of lb took part
+// in.
 func (r *Report) costs() table {
 	head := []string{"", "lb mp / mt"}
 	for _, name := range others {
-		head = append(head, title(name))
+		head = append(head, Title(name))
 	}
 	for _, name := range references {
-		head = append(head, "of "+title(name))
+		head = append(head, "of "+Title(name))
 	}
 	t := table{append(head, "of the best proxy")}
 	for i := range r.Cases {
@@ -211,7 +229,8 @@ func (r *Report) costs() table {
 	return t
 }
 
-// parts is what both modes of lb cost of what p does; p may be nil.
+// parts returns the costs of both modes of lb as shares of that of p, which may be
+// nil.
 func parts(mp, mt, p *Proxy) string {
 	if p == nil {
 		return ""
@@ -219,19 +238,26 @@ func parts(mp, mt, p *Proxy) string {
 	return fmt.Sprintf("%.2f / %.2f", ratio(mp.Rounds, p.Rounds, cpuOf).median, ratio(mt.Rounds, p.Rounds, cpuOf).median)
 }
 
-// best returns that of nginx and HAProxy, with whatever buffers, which costs
-// least; nil when there is none.
-func (c *Case) best() (best *Proxy) {
-	for _, name := range others[1:] {
-		p := c.proxy(name)
-		if p != nil && (best == nil || of(p.Rounds, cpuOf).median < of(best.Rounds, cpuOf).median) {
-			best = p
-		}
+// best returns the cheaper of nginx and HAProxy, or nil if neither took part.
+func (c *Case) best() *Proxy {
+	nginx, haproxy := c.cheapest("nginx"), c.cheapest("haproxy")
+	if nginx == nil || haproxy != nil && of(haproxy.Rounds, cpuOf).median < of(nginx.Rounds, cpuOf).median {
+		return haproxy
 	}
-	return best
+	return nginx
 }
 
-// number writes x with three digits or all before the point.
+// cheapest returns the proxy of a family with the buffers that cost it the least
+// CPU time, or nil if none took part.
+func (c *Case) cheapest(program string) *Proxy {
+	p, big := c.proxy(program), c.proxy(program+BigBuffers)
+	if p == nil || big != nil && of(big.Rounds, cpuOf).median < of(p.Rounds, cpuOf).median {
+		return big
+	}
+	return p
+}
+
+// number formats x with three digits, or more if the integer part has more.
 func number(x float64) string {
 	switch a := math.Abs(x); {
 	case a >= 99.95:
@@ -242,7 +268,7 @@ func number(x float64) string {
 	return fmt.Sprintf("%.2f", x)
 }
 
-// latency writes microseconds.
+// latency formats microseconds.
 func latency(us float64) string {
 	if us < 1000 {
 		return number(us) + " us"
