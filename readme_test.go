@@ -296,6 +296,34 @@ func TestReadmeCommands(t *testing.T) {
 	}
 }
 
+// TestReplies looks up every reply of lb's own that a wire transcript has.
+func TestReplies(t *testing.T) {
+	text := document(t, "docs/http.md")
+	reply := regexp.MustCompile(`(?m)^client\d*< (\d{3}) [A-Za-z ]+: (.+?)\\n`)
+	many := 0
+	for _, pattern := range []string{"proxy/testdata/*.wire", "proxy/*/testdata/*.wire"} {
+		files, err := filepath.Glob(inRoot(t, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range reply.FindAllStringSubmatch(string(b), -1) {
+				if row := "| " + m[1] + " | " + m[2] + " |"; !strings.Contains(text, row) {
+					t.Errorf("docs/http.md has no row %q, which is in %s", row, filepath.Base(file))
+				}
+				many++
+			}
+		}
+	}
+	if many < 20 {
+		t.Errorf("the transcripts have %d replies of lb's own", many)
+	}
+}
+
 // readmeMax is how many lines a user in a hurry reads.
 const readmeMax = 150
 
