@@ -28,7 +28,7 @@ const (
 	exitConfig = 2 // a flag or the configuration is not accepted
 )
 
-// commandLine is what kong reads; README.md has its table of flags.
+// commandLine is what kong reads; docs/configuration.md has its table of flags.
 type commandLine struct {
 	Serve    serveCmd    `cmd:"" help:"Balance HTTP/1.1 traffic over backends."`
 	Check    checkCmd    `cmd:"" help:"Say whether a configuration is accepted."`

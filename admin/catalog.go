@@ -10,17 +10,17 @@ import (
 // labels, each beside the word it is read from.
 
 var controlMetrics = []controlMetric{
-	control("lb_loops", "Event loops at work, each of which is a thread or a worker process; those that drain included.", prometheus.GaugeValue,
+	control("lb_loops", "Event loops that run, each of which is a thread or a worker process; those that drain included.", prometheus.GaugeValue,
 		func(b *board.Board, _ View) float64 { return float64(atWork(b)) }),
 	control("lb_start_timestamp_seconds", "When lb started, before any upgrade, in seconds since 1970.", prometheus.GaugeValue,
 		func(b *board.Board, _ View) float64 { return float64(b.Control().StartedAt.Load()) / 1e9 }),
-	control("lb_config_number", "Number of the configuration at work, counted from 1, upgrades included.", prometheus.GaugeValue,
+	control("lb_config_number", "Number of the configuration in use, counted from 1, upgrades included.", prometheus.GaugeValue,
 		func(_ *board.Board, v View) float64 { return float64(v.Number) }),
 	controlCounter("lb_reloads_total", "Configurations that were taken up after the first.",
 		func(c *board.Control) *board.Counter { return &c.Reloads }),
 	controlCounter("lb_reload_faults_total", "Reloads that were refused, or not taken up by every loop.",
 		func(c *board.Control) *board.Counter { return &c.ReloadFaults }),
-	controlCounter("lb_upgrades_total", "Upgrades that ended with the new binary at work.",
+	controlCounter("lb_upgrades_total", "Upgrades that ended with the new binary serving.",
 		func(c *board.Control) *board.Counter { return &c.Upgrades }),
 	controlCounter("lb_worker_restarts_total", "Worker processes started in the place of one that ended.",
 		func(c *board.Control) *board.Counter { return &c.WorkerRestarts }),

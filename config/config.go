@@ -42,7 +42,7 @@ type Admin struct {
 	Socket  string // path of the unix socket for commands; "": see SocketPath; SocketOff: none
 }
 
-// Timeouts: none is ever unset. DESIGN.md has the table of what each waits for.
+// Timeouts: none is ever unset. docs/design/architecture.md says what each waits for.
 type Timeouts struct {
 	ClientIdle, ClientHeader, ClientBody, ClientWrite         time.Duration
 	Connect, BackendWrite, Response, BackendBody, BackendIdle time.Duration

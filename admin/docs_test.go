@@ -1,0 +1,125 @@
+package admin
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write docs/metrics.md from the catalogue")
+
+const metricsDoc = "../docs/metrics.md"
+
+// shownMetric is one metric as docs/metrics.md lists it.
+type shownMetric struct{ name, kind, labels, help string }
+
+// TestMetricsDoc holds docs/metrics.md to the catalogue.
+func TestMetricsDoc(t *testing.T) {
+	want := metricsText(t)
+	if *update {
+		if err := os.WriteFile(metricsDoc, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(metricsDoc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Errorf("%s is not what the catalogue has; go test ./admin -run TestMetricsDoc -update", metricsDoc)
+	}
+}
+
+// metricsText returns docs/metrics.md.
+func metricsText(t *testing.T) string {
+	var b strings.Builder
+	b.WriteString("# Metrics\n\n" +
+		"<!-- Generated from admin/catalog.go: go test ./admin -run TestMetricsDoc -update -->\n\n" +
+		"`GET /metrics` on `admin.address` (127.0.0.1:9090) shows these in the text format of Prometheus, summed over all\n" +
+		"loops and workers. Counters go on over reloads, crashes of workers and upgrades.\n" +
+		"`lb_workers` is there in `mp` only.\n")
+	all := shownMetrics(t)
+	table := func(title string, belongs func(shownMetric) bool) {
+		fmt.Fprintf(&b, "\n## %s\n\n| metric | type | labels | |\n|---|---|---|---|\n", title)
+		for _, m := range all {
+			if belongs(m) {
+				fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", m.name, m.kind, m.labels, m.help)
+			}
+		}
+	}
+	perBackend := func(m shownMetric) bool { return strings.HasPrefix(m.labels, "`pool`, `backend`") }
+	table("lb as a whole", func(m shownMetric) bool { return !perBackend(m) })
+	table("Each backend", perBackend)
+	b.WriteString("\nOf the labels, `pool` is the pool's name, `default` for the backends of the top, and `backend` its address as\n" +
+		"in the configuration: `host:port`, `[v6]:port` or `unix:/path`.\n\n" +
+		"## The process\n\n" +
+		"`go_*` and `process_*` are the usual ones of the Go client library. In `mp` they are those of the supervisor.\n\n" +
+		"## Useful expressions\n\n" +
+		"```\n" +
+		"sum by (code) (rate(lb_replies_total[1m]))                                   # requests per second, by class\n" +
+		"sum by (pool, backend) (rate(lb_backend_faults_total[5m]))                   # what backends do wrong\n" +
+		"rate(lb_retries_total[5m]) / rate(lb_client_requests_total[5m])              # share that is retried\n" +
+		"lb_backend_up == 0 or lb_backend_ejected == 1                                # what is out\n" +
+		"increase(lb_reload_faults_total[10m]) > 0                                    # a file that was refused\n" +
+		"increase(lb_worker_restarts_total[10m]) > 0 or increase(lb_panics_total[10m]) > 0\n" +
+		"```\n")
+	return b.String()
+}
+
+// shownMetrics returns all metrics of lb, by name. A label with a fixed set of
+// values has them in parentheses.
+func shownMetrics(t *testing.T) (all []shownMetric) {
+	t.Helper()
+	o := options("")
+	o.Workers = func() int { return 2 }
+	families, err := newRegistry(o).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if !strings.HasPrefix(f.GetName(), "lb_") {
+			continue
+		}
+		var names []string
+		values := map[string][]string{}
+		for _, series := range f.GetMetric() {
+			for _, l := range series.GetLabel() {
+				name, value := l.GetName(), l.GetValue()
+				if values[name] == nil {
+					names = append(names, name)
+				}
+				if !slices.Contains(values[name], value) {
+					values[name] = append(values[name], value)
+				}
+			}
+		}
+		all = append(all, shownMetric{f.GetName(), strings.ToLower(f.GetType().String()), labelText(names, values), f.GetHelp()})
+	}
+	return all
+}
+
+// labelText lists labels: pool and backend first, whose values differ from one
+// configuration to another.
+func labelText(names []string, values map[string][]string) string {
+	open := []string{"pool", "backend", "version", "goversion"}
+	slices.SortStableFunc(names, func(a, b string) int {
+		rank := func(s string) int {
+			if i := slices.Index(open, s); i >= 0 {
+				return i
+			}
+			return len(open)
+		}
+		return rank(a) - rank(b)
+	})
+	texts := make([]string, len(names))
+	for i, name := range names {
+		texts[i] = "`" + name + "`"
+		if !slices.Contains(open, name) {
+			texts[i] += " (" + strings.Join(values[name], ", ") + ")"
+		}
+	}
+	return strings.Join(texts, ", ")
+}
