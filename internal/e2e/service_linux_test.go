@@ -93,7 +93,7 @@ func (s *service) launch() {
 		s.admin = testkit.FreePort(s.t)
 	}
 	s.write(s.text())
-	// A pipe of ours, not exec's: an upgrade passes it on, and nobody is to wait for its end.
+	// A pipe of ours, not exec's, whose end Exited would wait for: workers and upgrades hold it open.
 	r, w, err := os.Pipe()
 	if err != nil {
 		s.t.Fatal(err)
@@ -106,7 +106,7 @@ func (s *service) launch() {
 		cmd = exec.Command("/bin/sh", "-c", fmt.Sprintf("LISTEN_FDS=1 LISTEN_PID=$$ exec %s serve", s.exe))
 		cmd.ExtraFiles = []*os.File{s.given}
 	}
-	cmd.Dir, cmd.Stderr, cmd.Env = s.dir, w, append(environment(s.dir), s.env...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = s.dir, w, w, append(environment(s.dir), s.env...)
 	p := s.process
 	p.Process = testkit.Start(s.t, cmd)
 	s.pid = cmd.Process.Pid
