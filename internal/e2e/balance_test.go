@@ -113,8 +113,12 @@ func (b *ownProcess) start(t *testing.T, port string) (addr string) {
 	t.Helper()
 	b.Process = testkit.Start(t, exec.Command(lbExe, "backends", "--port", port))
 	testkit.Until(t, "lb backends to say where it listens", func() bool {
-		addr, _, _ = strings.Cut(strings.TrimPrefix(b.Out.String(), "backend on http://"), "/\n")
-		return addr != "" || b.GroupGone()
+		ended := b.Ended()
+		line, _, whole := strings.Cut(b.Out.String(), "/\n")
+		if whole {
+			addr = strings.TrimPrefix(line, "backend on http://")
+		}
+		return whole || ended
 	})
 	return addr
 }

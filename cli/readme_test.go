@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"fmt"
@@ -45,7 +45,7 @@ func rows(t *testing.T, section, first string) [][]string {
 
 func readme(t *testing.T) string {
 	t.Helper()
-	b, err := os.ReadFile("README.md")
+	b, err := os.ReadFile("../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func readme(t *testing.T) string {
 func example(t *testing.T) map[string]any {
 	t.Helper()
 	var tree map[string]any
-	if _, err := toml.DecodeFile("lb.toml", &tree); err != nil {
+	if _, err := toml.DecodeFile("../lb.toml", &tree); err != nil {
 		t.Fatal(err)
 	}
 	return tree
