@@ -12,69 +12,13 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"lb/admin/api"
 	"lb/config"
+	"lb/internal/testkit"
 )
-
-// fakeControl is an api.Control that notes what it is asked, and answers what the
-// test has put in.
-type fakeControl struct {
-	mu       sync.Mutex
-	asked    []string
-	status   api.Status
-	reloaded api.Reloaded
-	upgraded api.Upgraded
-	backend  api.Backend
-	err      error
-	hold     chan struct{} // Status waits for it to be closed, unless it is nil
-}
-
-func (c *fakeControl) note(format string, args ...any) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.asked = append(c.asked, fmt.Sprintf(format, args...))
-}
-
-// last returns what was asked since it was called before.
-func (c *fakeControl) last() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	out := strings.Join(c.asked, "; ")
-	c.asked = nil
-	return out
-}
-
-func (c *fakeControl) Status() api.Status {
-	c.note("status")
-	if c.hold != nil {
-		<-c.hold
-	}
-	return c.status
-}
-
-func (c *fakeControl) Reload(plan bool) (api.Reloaded, error) {
-	c.note("reload %v", plan)
-	return c.reloaded, c.err
-}
-
-func (c *fakeControl) Upgrade(binary string) (api.Upgraded, error) {
-	c.note("upgrade %q", binary)
-	return c.upgraded, c.err
-}
-
-func (c *fakeControl) Drain() error {
-	c.note("drain")
-	return c.err
-}
-
-func (c *fakeControl) SetBackend(pool, address string, action api.Action, weight int) (api.Backend, error) {
-	c.note("%s %s %s %d", action, pool, address, weight)
-	return c.backend, c.err
-}
 
 // commands serves c on a socket in a directory of its own until the test ends.
 func commands(t *testing.T, c api.Control) (path string) {
@@ -92,7 +36,7 @@ func commands(t *testing.T, c api.Control) (path string) {
 
 func closeRuntime(t *testing.T, r *Runtime) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testkit.Patience)
 	defer cancel()
 	if err := r.Close(ctx); err != nil {
 		t.Errorf("Close: %v", err)
@@ -102,8 +46,8 @@ func closeRuntime(t *testing.T, r *Runtime) {
 // TestCommands: what a client asks arrives, and what comes back is what was
 // answered, field by field.
 func TestCommands(t *testing.T) {
-	c := &fakeControl{}
-	for _, v := range []any{&c.status, &c.reloaded, &c.upgraded, &c.backend} {
+	c := &testkit.Control{}
+	for _, v := range []any{&c.Running, &c.Reloaded, &c.Upgraded, &c.Changed} {
 		fill(t, reflect.ValueOf(v).Elem(), new(int))
 	}
 	client := NewClient(commands(t, c))
@@ -112,21 +56,21 @@ func TestCommands(t *testing.T) {
 		ask        func() (got any, err error)
 		answer     any
 	}{
-		{"Status", "status", func() (any, error) { return client.Status() }, c.status},
-		{"Backends", "status", func() (any, error) { return client.Backends() }, c.status.Pools},
-		{"Reload", "reload false", func() (any, error) { return client.Reload(false) }, c.reloaded},
-		{"plan", "reload true", func() (any, error) { return client.Reload(true) }, c.reloaded},
-		{"Upgrade", `upgrade "/b i\"n"`, func() (any, error) { return client.Upgrade(`/b i"n`) }, c.upgraded},
-		{"Upgrade to the same", `upgrade ""`, func() (any, error) { return client.Upgrade("") }, c.upgraded},
+		{"Status", "status", func() (any, error) { return client.Status() }, c.Running},
+		{"Backends", "status", func() (any, error) { return client.Backends() }, c.Running.Pools},
+		{"Reload", "reload plan=false", func() (any, error) { return client.Reload(false) }, c.Reloaded},
+		{"plan", "reload plan=true", func() (any, error) { return client.Reload(true) }, c.Reloaded},
+		{"Upgrade", `upgrade "/b i\"n"`, func() (any, error) { return client.Upgrade(`/b i"n`) }, c.Upgraded},
+		{"Upgrade to the same", `upgrade ""`, func() (any, error) { return client.Upgrade("") }, c.Upgraded},
 		{"Drain", "drain", func() (any, error) { return nil, client.Drain() }, nil},
-		{"SetBackend", "drain api [::1]:80 0", func() (any, error) { return client.SetBackend("api", "[::1]:80", api.Drain, 0) }, c.backend},
-		{"weight", "weight api unix:/s 7", func() (any, error) { return client.SetBackend("api", "unix:/s", api.Weight, 7) }, c.backend},
+		{"SetBackend", "drain api [::1]:80 0", func() (any, error) { return client.SetBackend("api", "[::1]:80", api.Drain, 0) }, c.Changed},
+		{"weight", "weight api unix:/s 7", func() (any, error) { return client.SetBackend("api", "unix:/s", api.Weight, 7) }, c.Changed},
 	} {
 		got, err := tc.ask()
 		if err != nil || !reflect.DeepEqual(got, tc.answer) {
 			t.Errorf("%s: got\n%+v, %v, want\n%+v", tc.name, got, err, tc.answer)
 		}
-		if asked := c.last(); asked != tc.want {
+		if asked := c.Asked(); asked != tc.want {
 			t.Errorf("%s: asked was %s, want %s", tc.name, asked, tc.want)
 		}
 	}
@@ -173,7 +117,7 @@ func fill(t *testing.T, v reflect.Value, n *int) {
 
 // TestRefusals: lb's words come back, and the kind of the error.
 func TestRefusals(t *testing.T) {
-	c := &fakeControl{}
+	c := &testkit.Control{}
 	path := commands(t, c)
 	client := NewClient(path)
 	file := config.Errors{
@@ -189,7 +133,7 @@ func TestRefusals(t *testing.T) {
 		{api.NotFoundError("there is no pool \"apo\"; did you mean \"api\"?"), http.StatusNotFound, "there is no pool \"apo\"; did you mean \"api\"?"},
 		{fmt.Errorf("refused: %w", file), http.StatusUnprocessableEntity, "refused: " + file.Error()},
 	} {
-		c.err = tc.err
+		c.Err = tc.err
 		for name, ask := range map[string]func() error{
 			"reload":     func() error { _, err := client.Reload(false); return err },
 			"upgrade":    func() error { _, err := client.Upgrade(""); return err },
@@ -218,13 +162,13 @@ func TestRefusals(t *testing.T) {
 
 // TestReloadInPart: an error, and what was changed all the same.
 func TestReloadInPart(t *testing.T) {
-	c := &fakeControl{
-		reloaded: api.Reloaded{Number: 4, Changes: []string{"port: 1 -> 2"}},
-		err:      errors.New("loop 3 has not taken it up yet"),
+	c := &testkit.Control{
+		Reloaded: api.Reloaded{Number: 4, Changes: []string{"port: 1 -> 2"}},
+		Err:      errors.New("loop 3 has not taken it up yet"),
 	}
 	got, err := NewClient(commands(t, c)).Reload(false)
-	if err == nil || err.Error() != c.err.Error() || !reflect.DeepEqual(got, c.reloaded) {
-		t.Errorf("%+v, %v; want %+v, %v", got, err, c.reloaded, c.err)
+	if err == nil || err.Error() != c.Err.Error() || !reflect.DeepEqual(got, c.Reloaded) {
+		t.Errorf("%+v, %v; want %+v, %v", got, err, c.Reloaded, c.Err)
 	}
 }
 
@@ -236,7 +180,7 @@ func speak(t *testing.T, path, line, body string) (code int, answer string) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(patience))
+	conn.SetDeadline(time.Now().Add(testkit.Patience))
 	go fmt.Fprintf(conn, "%s HTTP/1.0\r\nContent-Length: %d\r\n\r\n%s", line, len(body), body)
 	b, err := io.ReadAll(conn)
 	if _, scanErr := fmt.Sscanf(string(b), "HTTP/1.0 %d", &code); scanErr != nil {
@@ -248,15 +192,15 @@ func speak(t *testing.T, path, line, body string) (code int, answer string) {
 
 // TestOddRequests: what is not in the form of a command does nothing.
 func TestOddRequests(t *testing.T) {
-	c := &fakeControl{}
+	c := &testkit.Control{}
 	path := commands(t, c)
 	for _, tc := range []struct {
 		line, body string
 		code       int
 		asked      string
 	}{
-		{"POST /v1/reload", "", 200, "reload false"},
-		{"POST /v1/reload", " {\"plan\": true} ", 200, "reload true"},
+		{"POST /v1/reload", "", 200, "reload plan=false"},
+		{"POST /v1/reload", " {\"plan\": true} ", 200, "reload plan=true"},
 		{"POST /v1/reload", "{\"plan\": \"yes\"}", 400, ""},
 		{"POST /v1/reload", "{\"plam\": true}", 400, ""},
 		{"POST /v1/reload", "{} {}", 400, ""},
@@ -274,7 +218,7 @@ func TestOddRequests(t *testing.T) {
 		{"GET /", "", 404, ""},
 	} {
 		code, answer := speak(t, path, tc.line, tc.body)
-		if asked := c.last(); code != tc.code || asked != tc.asked {
+		if asked := c.Asked(); code != tc.code || asked != tc.asked {
 			t.Errorf("%s %.40s: %d %.200s, asked was %q; want %d, %q", tc.line, tc.body, code, answer, asked, tc.code, tc.asked)
 		}
 	}
@@ -283,7 +227,8 @@ func TestOddRequests(t *testing.T) {
 // TestCloseAnswers: a command that runs is answered before Close returns, and
 // nothing is left of the server, its socket included.
 func TestCloseAnswers(t *testing.T) {
-	c := &fakeControl{hold: make(chan struct{}), status: api.Status{PID: 7}}
+	hold := make(chan struct{})
+	c := &testkit.Control{Hold: hold, Running: api.Status{PID: 7}}
 	path := filepath.Join(t.TempDir(), "s")
 	r := NewRuntime(c, nil)
 	l, err := r.Listen(path)
@@ -299,11 +244,11 @@ func TestCloseAnswers(t *testing.T) {
 		}
 		answered <- err
 	}()
-	waitFor(t, "the command to arrive", func() bool { return c.last() != "" })
+	testkit.Until(t, "the command to arrive", func() bool { return c.Asked() != "" })
 	closed := make(chan struct{})
 	go func() { closeRuntime(t, r); close(closed) }()
-	waitFor(t, "the socket to go", func() bool { _, err := os.Lstat(path); return err != nil })
-	close(c.hold)
+	testkit.Until(t, "the socket to go", func() bool { _, err := os.Lstat(path); return err != nil })
+	close(hold)
 	if err := <-answered; err != nil {
 		t.Error(err)
 	}
@@ -313,7 +258,7 @@ func TestCloseAnswers(t *testing.T) {
 // TestServeTwoSockets: a listener that its owner closes ends alone.
 func TestServeTwoSockets(t *testing.T) {
 	dir := t.TempDir()
-	r := NewRuntime(&fakeControl{}, nil)
+	r := NewRuntime(&testkit.Control{}, nil)
 	defer closeRuntime(t, r)
 	first, err := r.Listen(filepath.Join(dir, "first"))
 	if err != nil {

@@ -12,11 +12,8 @@ import (
 
 	"lb/board"
 	"lb/config"
+	"lb/internal/testkit"
 )
-
-// patience is how long a test waits for what must happen: it matters only when a
-// test fails, and a busy machine takes its time.
-const patience = time.Minute
 
 // options returns a board of two loops and the backends of two pools.
 func options(address string) Options {
@@ -50,7 +47,7 @@ func start(t *testing.T, o Options) (*Server, string) {
 
 func closeServer(t *testing.T, s *Server) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testkit.Patience)
 	defer cancel()
 	if err := s.Close(ctx); err != nil {
 		t.Errorf("Close: %v", err)
@@ -60,7 +57,7 @@ func closeServer(t *testing.T, s *Server) {
 // fetch makes one request on a connection of its own.
 func fetch(t *testing.T, method, url string) (resp *http.Response, body string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {
@@ -164,7 +161,7 @@ func TestServeAnotherListener(t *testing.T) {
 	s := New(options("192.0.2.1:1")) // where it would listen does not matter
 	s.Serve(ln)
 	defer closeServer(t, s)
-	waiting.SetDeadline(time.Now().Add(patience))
+	waiting.SetDeadline(time.Now().Add(testkit.Patience))
 	io.WriteString(waiting, "GET /healthz HTTP/1.0\r\n\r\n")
 	if b, err := io.ReadAll(waiting); err != nil || !strings.HasSuffix(string(b), "ok") {
 		t.Errorf("the answer is %q, %v", b, err)
@@ -216,7 +213,7 @@ func TestClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	idle := &http.Client{Timeout: patience, Transport: &http.Transport{}}
+	idle := &http.Client{Timeout: testkit.Patience, Transport: &http.Transport{}}
 	resp, err := idle.Get("http://" + addr.String() + "/healthz")
 	if err != nil {
 		t.Fatal(err)
@@ -229,7 +226,7 @@ func TestClose(t *testing.T) {
 	s.Close(ctx) // its error depends on whether the silent one was reached in time
 	idle.CloseIdleConnections()
 
-	silent.SetReadDeadline(time.Now().Add(patience))
+	silent.SetReadDeadline(time.Now().Add(testkit.Patience))
 	if n, err := silent.Read(make([]byte, 1)); err == nil || n > 0 {
 		t.Errorf("the silent connection is still open")
 	} else if ne, ok := err.(net.Error); ok && ne.Timeout() {
@@ -241,22 +238,9 @@ func TestClose(t *testing.T) {
 	} else {
 		ln.Close()
 	}
-	waitFor(t, "the goroutines to end", func() bool { return runtime.NumGoroutine() <= before })
-}
-
-// waitFor waits until ok.
-func waitFor(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(patience)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			buf := make([]byte, 1<<16)
-			t.Fatalf("waited in vain for %s\n%s", what, buf[:runtime.Stack(buf, true)])
-		}
+	if !testkit.Happens(func() bool { return runtime.NumGoroutine() <= before }) {
+		buf := make([]byte, 1<<16)
+		t.Fatalf("goroutines are left:\n%s", buf[:runtime.Stack(buf, true)])
 	}
 }
 

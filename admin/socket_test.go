@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lb/internal/testkit"
 )
 
 // TestSocketMode: nobody but the owner may open the socket, whatever the umask.
@@ -18,7 +20,7 @@ func TestSocketMode(t *testing.T) {
 	for name, mask := range map[string]int{"nothing": 0, "usual": 0o022, "all": 0o777} {
 		path := filepath.Join(dir, name)
 		old := syscall.Umask(mask) // no test of this package runs beside this one
-		l, err := NewRuntime(&fakeControl{}, nil).Listen(path)
+		l, err := NewRuntime(&testkit.Control{}, nil).Listen(path)
 		syscall.Umask(old)
 		if err != nil {
 			t.Errorf("umask %#o: %v", mask, err)
@@ -72,7 +74,7 @@ func TestSocketListen(t *testing.T) {
 		{at("file/s"), "not a directory"},
 		{at(strings.Repeat("a", 104)), "the path is "},
 	} {
-		l, err := NewRuntime(&fakeControl{}, nil).Listen(tc.path)
+		l, err := NewRuntime(&testkit.Control{}, nil).Listen(tc.path)
 		switch {
 		case err == nil:
 			l.Close()
@@ -100,7 +102,7 @@ func TestSocketListen(t *testing.T) {
 // in Linux's abstract space would be open to everybody.
 func TestSocketIsNeverAbstract(t *testing.T) {
 	t.Chdir(t.TempDir())
-	r := NewRuntime(&fakeControl{}, nil)
+	r := NewRuntime(&testkit.Control{}, nil)
 	l, err := r.Listen("@lb")
 	if err != nil {
 		t.Fatal(err)
@@ -119,9 +121,10 @@ func TestSocketIsNeverAbstract(t *testing.T) {
 func TestNoAnswer(t *testing.T) {
 	dir := t.TempDir()
 	stale(t, filepath.Join(dir, "stale"))
-	c := &fakeControl{hold: make(chan struct{})}
+	hold := make(chan struct{})
+	c := &testkit.Control{Hold: hold}
 	busy := commands(t, c)
-	defer close(c.hold)
+	defer close(hold)
 	for _, tc := range []struct {
 		path, want string
 		late       bool
@@ -131,7 +134,7 @@ func TestNoAnswer(t *testing.T) {
 		{filepath.Join(dir, strings.Repeat("a", 200)), "", false},
 		{busy, "has not answered for 20ms", true},
 	} {
-		limit := patience
+		limit := testkit.Patience
 		if tc.late {
 			limit = 20 * time.Millisecond
 		}

@@ -1,8 +1,9 @@
 package config
 
 import (
-	"os"
 	"testing"
+
+	"lb/internal/testkit"
 )
 
 // TestGlean: a file with a mistake in it still says where the socket is.
@@ -20,9 +21,7 @@ func TestGlean(t *testing.T) {
 		{"admin = { socket = \"/s\" ", "", "/s"},
 		{"[[backends]]\nsocket = \"/b\"\npid_file = \"/c\"\n", "", ""},
 	} {
-		if err := os.WriteFile(FileName, []byte(tc.src), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		testkit.WriteFile(t, FileName, tc.src)
 		for _, path := range []string{"", FileName} {
 			if c := LoadPartial(path); c.PIDFile != tc.pidFile || c.Admin.Socket != tc.socket {
 				t.Errorf("%q: pid_file %q, socket %q", tc.src, c.PIDFile, c.Admin.Socket)

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"lb/internal/testkit"
 )
 
 func TestExampleIsTheDefault(t *testing.T) {
@@ -301,16 +303,12 @@ func TestFind(t *testing.T) {
 	if err := os.Remove(FileName); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(FileName, []byte("port = 81"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testkit.WriteFile(t, FileName, "port = 81")
 	if c, err := Find(""); err != nil || c.Port != 81 || c.Source != FileName {
 		t.Errorf("with ./lb.toml: %+v, %v; want what it says", c, err)
 	}
 	other := filepath.Join(t.TempDir(), "other.toml")
-	if err := os.WriteFile(other, []byte("port = 82"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testkit.WriteFile(t, other, "port = 82")
 	if c, err := Find(other); err != nil || c.Port != 82 || c.Source != other {
 		t.Errorf("with another: %+v, %v; want what that says", c, err)
 	}

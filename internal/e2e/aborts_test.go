@@ -5,6 +5,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"lb/internal/testkit"
 )
 
 // aborts are what a client does before it leaves without a word.
@@ -38,12 +40,12 @@ func says(text string, read ...int64) func(c net.Conn) error {
 
 // leave dials, acts, and is gone.
 func leave(addr string, act func(c net.Conn) error, reset bool) error {
-	c, err := net.DialTimeout("tcp", addr, patience)
+	c, err := net.DialTimeout("tcp", addr, testkit.Patience)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(patience))
+	c.SetDeadline(time.Now().Add(testkit.Patience))
 	if reset {
 		c.(*net.TCPConn).SetLinger(0)
 	}

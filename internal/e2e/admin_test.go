@@ -8,10 +8,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"lb/internal/testkit"
 )
 
 // scraper has no conns that stay, which would count as lb's descriptors.
-var scraper = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+var scraper = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: testkit.Patience}
 
 // metrics returns what /metrics shows, by name with labels.
 func (p *process) metrics(t *testing.T) map[string]float64 {
@@ -130,8 +132,8 @@ func (p *process) untilMetrics(t *testing.T, want map[string]float64) (got map[s
 		}
 		return len(wrong) == 0
 	}
-	if !happens(look) {
-		t.Fatalf("after %v:\n%s", patience, strings.Join(wrong, "\n"))
+	if !testkit.Happens(look) {
+		t.Fatalf("after %v:\n%s", testkit.Patience, strings.Join(wrong, "\n"))
 	}
 	return got
 }

@@ -1,13 +1,14 @@
 package e2e
 
 import (
-	"bufio"
 	"fmt"
 	"net"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"lb/internal/testkit"
 )
 
 // answeredBy counts by X-Backend the answers to n GETs, one after the other. The
@@ -88,14 +89,14 @@ func hasIPv6() bool {
 
 // ownProcess is a backend that can be killed.
 type ownProcess struct {
-	cmd  *exec.Cmd
+	*testkit.Process
 	addr string
 }
 
 // startBackend runs `lb backends`, at a port that stays its own while it is away.
 func startBackend(t *testing.T) *ownProcess {
 	t.Helper()
-	b := &ownProcess{addr: freePort(t)}
+	b := &ownProcess{addr: testkit.FreePort(t)}
 	b.again(t)
 	return b
 }
@@ -104,32 +105,28 @@ func startBackend(t *testing.T) *ownProcess {
 func (b *ownProcess) again(t *testing.T) {
 	t.Helper()
 	_, port, _ := net.SplitHostPort(b.addr)
-	until(t, "a backend at "+b.addr, func() bool { return b.start(t, port) == b.addr })
+	testkit.Until(t, "a backend at "+b.addr, func() bool { return b.start(t, port) == b.addr })
 }
 
 // start returns the address, or nothing when the process cannot listen there.
 func (b *ownProcess) start(t *testing.T, port string) (addr string) {
 	t.Helper()
-	b.cmd = exec.Command(lbExe, "backends", "--port", port)
-	stdout, err := b.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.kill)
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSuffix(strings.TrimPrefix(line, "backend on http://"), "/\n")
+	b.Process = testkit.Start(t, exec.Command(lbExe, "backends", "--port", port))
+	testkit.Until(t, "lb backends to say where it listens", func() bool {
+		ended := b.Ended()
+		line, _, whole := strings.Cut(b.Out.String(), "/\n")
+		if whole {
+			addr = strings.TrimPrefix(line, "backend on http://")
+		}
+		return whole || ended
+	})
+	return addr
 }
 
 // kill returns when the process is gone; it may be called again.
 func (b *ownProcess) kill() {
-	b.cmd.Process.Kill()
-	b.cmd.Wait()
+	b.Cmd.Process.Kill()
+	<-b.Exited
 }
 
 // A backend that is killed costs no GET: neither the conns that were kept to it,

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"lb/internal/testkit"
 )
 
 // oversized are requests that exceed a limit of lb's, and how they are answered. Of
@@ -53,7 +55,7 @@ func TestClientsEjectNobody(t *testing.T) {
 				c.Close()
 			}
 		}
-		until(t, "all to end", func() bool { m := p.metrics(t); return m["lb_exchanges"] == 0 && m["lb_tunnels"] == 0 })
+		testkit.Until(t, "all to end", func() bool { m := p.metrics(t); return m["lb_exchanges"] == 0 && m["lb_tunnels"] == 0 })
 		if got := dial(t, p.addr).answeredBy(t, 40); got["a"] != 20 || got["b"] != 20 {
 			t.Errorf("answered by %v, want 20 by each", got)
 		}

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lb/internal/testkit"
 )
 
 // What a reload can change, and what it keeps.
@@ -150,7 +152,7 @@ func TestReloadChangesExchanges(t *testing.T) {
 func TestReloadChangesAddress(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		s := newService(t, mode, setup{keys: "watch = false\n", backends: to(checkedMany(t, 2)...), tables: "[timeouts]\nclient_idle = \"5m\"\n"})
-		_, s.port, _ = net.SplitHostPort(freePort(t))
+		_, s.port, _ = net.SplitHostPort(testkit.FreePort(t))
 		s.start()
 		old := s.addr
 		kept := s.send(4, 0)
@@ -168,7 +170,7 @@ func TestReloadChangesAddress(t *testing.T) {
 			t.Errorf("lb serves %s after a reload that was refused, want %s", st.Address, old)
 		}
 		for range 3 {
-			_, s.port, _ = net.SplitHostPort(freePort(t))
+			_, s.port, _ = net.SplitHostPort(testkit.FreePort(t))
 			s.reload()
 			s.addr = net.JoinHostPort("127.0.0.1", s.port)
 			if got := s.status().Address; got != s.addr {
@@ -177,7 +179,7 @@ func TestReloadChangesAddress(t *testing.T) {
 			fresh := s.send(2, 4)
 			fresh.more(t, 50)
 			fresh.wantNone(t)
-			until(t, "the old address to be refused", func() bool { return refused(old) })
+			testkit.Until(t, "the old address to be refused", func() bool { return refused(old) })
 			old = s.addr
 			kept.more(t, 20)
 		}
@@ -198,16 +200,16 @@ func TestReloadChangesAdministration(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		s := begin(t, mode, setup{admin: true, keys: "watch = false\n", backends: to(demo(t, "127.0.0.1:0", "a").Addr())})
 		old := s.admin
-		s.admin = freePort(t)
+		s.admin = testkit.FreePort(t)
 		s.reload()
 		if m := s.metrics(t); m["lb_loops"] != 2 {
 			t.Errorf("at the new address for metrics: %v", m)
 		}
-		until(t, "the old one to be refused", func() bool { return refused(old) })
+		testkit.Until(t, "the old one to be refused", func() bool { return refused(old) })
 		admin := s.admin
 		s.admin = ""
 		s.reload()
-		until(t, "metrics to be off", func() bool { return refused(admin) })
+		testkit.Until(t, "metrics to be off", func() bool { return refused(admin) })
 		s.admin = admin
 		s.reload()
 		if code := s.health(t); code != 200 {
@@ -217,7 +219,7 @@ func TestReloadChangesAdministration(t *testing.T) {
 		text := s.text()
 		s.write(strings.Replace(text, "lb.pid", "other.pid", 1))
 		s.want("reload", "--socket", s.file("lb.sock"))
-		until(t, "the pid file to be renamed", func() bool {
+		testkit.Until(t, "the pid file to be renamed", func() bool {
 			_, err := os.Stat(s.file("lb.pid"))
 			other, _ := os.ReadFile(s.file("other.pid"))
 			return os.IsNotExist(err) && strings.TrimSpace(string(other)) == fmt.Sprint(s.pid)
@@ -227,7 +229,7 @@ func TestReloadChangesAdministration(t *testing.T) {
 		s.want("reload", "--socket", s.file("other.sock"))
 		s.want("status")
 
-		until(t, "all that to be told", func() bool { return s.told("configuration reloaded") >= 5 })
+		testkit.Until(t, "all that to be told", func() bool { return s.told("configuration reloaded") >= 5 })
 		s.setup.keys += "log_level = \"error\"\n"
 		s.reload()
 		told := s.told("configuration reloaded")
@@ -238,7 +240,7 @@ func TestReloadChangesAdministration(t *testing.T) {
 		}
 		s.setup.keys = "watch = false\n"
 		s.reload()
-		until(t, "the log to speak again", func() bool { return s.told("configuration reloaded") > told })
+		testkit.Until(t, "the log to speak again", func() bool { return s.told("configuration reloaded") > told })
 	})
 }
 
@@ -270,7 +272,7 @@ func TestReloadChangesWorkers(t *testing.T) {
 		}
 		s.until("loops that are not wanted to end", func(st status) bool { return len(st.Loops) == 2 })
 		if mode == "mp" {
-			until(t, "their processes to end", func() bool { return len(s.processes(t)) == 3 })
+			testkit.Until(t, "their processes to end", func() bool { return len(s.processes(t)) == 3 })
 		}
 		s.wantCounted(w, len(chats))
 	})
@@ -372,7 +374,7 @@ func TestRemovedBackendEndsWhatRuns(t *testing.T) {
 		g, other := newGate(t, 200_000), demo(t, "127.0.0.1:0", "other").Addr()
 		s := begin(t, mode, setup{keys: "watch = false\n", backends: to(g.addr)})
 		slow := later(newClient(t), s.url("/slow"))
-		wait(t, g.began, "the request to arrive")
+		testkit.Wait(t, g.began, "the request to arrive")
 		body, post := io.Pipe()
 		req, err := http.NewRequest("POST", s.url("/"), body)
 		if err != nil {
@@ -402,7 +404,7 @@ func TestRemovedBackendEndsWhatRuns(t *testing.T) {
 		post.Close()
 		close(g.release)
 		for what, c := range map[string]<-chan lateAnswer{"the slow answer": slow, "the long request": answered} {
-			a := wait(t, c, what)
+			a := testkit.Wait(t, c, what)
 			if a.err != nil || a.status != 200 || len(a.body) < 100_000 {
 				t.Errorf("%s: %d with %d bytes, %v; want 200, whole", what, a.status, len(a.body), a.err)
 			}
@@ -439,11 +441,11 @@ func TestSocketForCommands(t *testing.T) {
 		s.setup.keys = "watch = false\nadmin.socket = \"off\"\n"
 		s.write(s.text())
 		s.want("reload", "--socket", s.file("its.sock"))
-		until(t, "the socket to be gone", func() bool { return s.lb("status").code == 1 })
+		testkit.Until(t, "the socket to be gone", func() bool { return s.lb("status").code == 1 })
 		s.setup.keys = "watch = false\n"
 		s.write(strings.Replace(s.text(), fmt.Sprintf("pid_file = %q\n", s.file("lb.pid")), "", 1))
 		s.kill(syscall.SIGHUP)
-		until(t, "the socket to be in XDG_RUNTIME_DIR", func() bool { return s.lb("status").code == 0 })
+		testkit.Until(t, "the socket to be in XDG_RUNTIME_DIR", func() bool { return s.lb("status").code == 0 })
 		begun := time.Now()
 		s.want("status")
 		if took := time.Since(begun); took > promptly && !raceOn {

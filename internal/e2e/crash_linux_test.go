@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lb/internal/testkit"
 )
 
 // procStat returns the fields of /proc/PID/stat behind the name; the first is the
@@ -76,7 +78,7 @@ func (s *service) murder(pid int) (ports []int, killed bool) {
 		s.t.Fatal(err)
 	}
 	state := ""
-	until(s.t, "it to stop", func() bool {
+	testkit.Until(s.t, "it to stop", func() bool {
 		f := procStat(pid)
 		if len(f) == 0 {
 			return true
@@ -144,7 +146,7 @@ func TestWorkersKilledUnderLoad(t *testing.T) {
 			first = append(first, s.successor(victim.Slot, victim.PID))
 		}
 		if long() {
-			wait(t, next.C, "the next kill")
+			testkit.Wait(t, next.C, "the next kill")
 		} else {
 			w.more(t, 100)
 		}
@@ -175,7 +177,7 @@ func TestWorkersKilledUnderLoad(t *testing.T) {
 // may be counted or not.
 func (s *service) wantCounted(w *traffic, lost int) {
 	s.t.Helper()
-	until(s.t, "all exchanges to end", func() bool { return s.metrics(s.t)["lb_exchanges"] == 0 })
+	testkit.Until(s.t, "all exchanges to end", func() bool { return s.metrics(s.t)["lb_exchanges"] == 0 })
 	m, whole := s.metrics(s.t), float64(w.whole.Load())
 	replies, answered := 0.0, 0.0
 	for name, v := range m {
@@ -242,11 +244,11 @@ func ejected(t *testing.T, mode string) (s *service, sick, well string) {
 	well = demo(t, "127.0.0.1:0", "well").Addr()
 	s = begin(t, mode, setup{backends: to(sick, well), admin: true, tables: "[eject]\nfaults = 1\ntime = \"1h\"\ntime_max = \"1h\"\n"})
 	client := newClient(t)
-	until(t, "the ejection", func() bool {
+	testkit.Until(t, "the ejection", func() bool {
 		tryGet(client, s.url("/"))
 		return s.status().backend(t, "default", sick).Ejected
 	})
-	until(t, "all exchanges to end", func() bool { return s.metrics(t)["lb_exchanges"] == 0 })
+	testkit.Until(t, "all exchanges to end", func() bool { return s.metrics(t)["lb_exchanges"] == 0 })
 	client.CloseIdleConnections()
 	return s, sick, well
 }
@@ -281,25 +283,25 @@ func TestSupervisorKilled(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		g := newGate(t, 1000)
 		s := newService(t, mode, setup{backends: to(g.addr), tables: "[timeouts]\ndrain = \"1s\"\n"})
-		_, s.port, _ = net.SplitHostPort(freePort(t))
+		_, s.port, _ = net.SplitHostPort(testkit.FreePort(t))
 		s.start()
 		slow := later(newClient(t), s.url("/slow"))
-		wait(t, g.began, "the request to arrive")
+		testkit.Wait(t, g.began, "the request to arrive")
 		stuck := later(newClient(t), s.url("/slow")) // longer than the drain timeout: the gate opens for one
-		wait(t, g.began, "the request to arrive")
+		testkit.Wait(t, g.began, "the request to arrive")
 		s.kill(syscall.SIGKILL)
 		s.over = true
 		killed, first := time.Now(), s.process
-		wait(t, s.exited, "it to be gone")
+		testkit.Wait(t, s.Exited, "it to be gone")
 		s.start() // at once, at the same port
 		t.Logf("another serves after %v", time.Since(killed))
 		if mode == "mp" {
 			g.release <- struct{}{}
-			if a := wait(t, anyOf(slow, stuck), "an answer"); a.status != 200 || len(a.body) != 1000 {
+			if a := testkit.Wait(t, anyOf(slow, stuck), "an answer"); a.status != 200 || len(a.body) != 1000 {
 				t.Errorf("what ran when the supervisor was killed: %d with %d bytes, %v; want 200 with 1000", a.status, len(a.body), a.err)
 			}
 		}
-		until(t, "the workers to leave", func() bool { s.reap(first); return first.groupGone() })
+		testkit.Until(t, "the workers to leave", func() bool { s.reap(first); return first.GroupGone() })
 		if took := time.Since(killed); took > promptly && !raceOn {
 			t.Errorf("the workers were gone after %v, want 1s at most", took)
 		}

@@ -12,13 +12,15 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"lb/internal/testkit"
 )
 
 // curl runs curl with args, stdin if not nil, and returns its standard output and
 // what -v says.
 func curl(t *testing.T, stdin io.Reader, args ...string) (out, verbose string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "curl", append([]string{"-q", "-sS", "-v", "--noproxy", "*"}, args...)...)
 	var stdout, stderr bytes.Buffer

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lb/internal/testkit"
 )
 
 // cpu returns the CPU time that lb's processes have used.
@@ -46,7 +48,7 @@ func (s *service) besiege(n int) *besiegers {
 				return
 			}
 			defer c.Close()
-			c.SetDeadline(time.Now().Add(3 * patience))
+			c.SetDeadline(time.Now().Add(3 * testkit.Patience))
 			resp, body, err := c.ask(lines("GET /bytes/100 HTTP/1.1", "Host: x"))
 			switch {
 			case err == nil && resp.StatusCode == 200 && len(body) == 100:
@@ -66,7 +68,7 @@ func (s *service) besiege(n int) *besiegers {
 func (b *besiegers) calm(t *testing.T) int64 {
 	t.Helper()
 	last, since := b.answered.Load(), time.Now()
-	until(t, "the siege to be calm", func() bool {
+	testkit.Until(t, "the siege to be calm", func() bool {
 		if now := b.answered.Load(); now != last {
 			last, since = now, time.Now()
 		}

@@ -6,9 +6,9 @@
 //
 // # Why the binary is built by the tests
 //
-// The test binary cannot be lb, as in package main's tests, because nobody can
-// import package main. So TestMain builds it, in the same way as the tests were
-// built: with the race detector and the tags that they have. `go test` does not
-// see that the result depends on lb's sources; TestMain lists their directories,
-// and what a test looks at is part of what `go test` caches its result by.
+// In cli's tests the test binary is lb itself. Here it is not, so that what is tested
+// is what a user starts: TestMain builds the binary as the tests were built, with the
+// race detector and the tags that they have. `go test` does not see that the result
+// depends on lb's sources. TestMain lists their directories, because `go test` keeps a
+// result only as long as what the tests looked at is unchanged.
 package e2e

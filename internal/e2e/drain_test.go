@@ -6,6 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"lb/internal/testkit"
 )
 
 // gate is a backend whose answers to /slow wait for the test.
@@ -74,20 +76,20 @@ func TestDrain(t *testing.T) {
 			t.Errorf("health is %d, want 200", code)
 		}
 		slow := later(newClient(t), p.url("/slow"))
-		wait(t, g.began, "the request to arrive")
+		testkit.Wait(t, g.began, "the request to arrive")
 
-		p.signal(t, syscall.SIGTERM)
+		p.Signal(t, syscall.SIGTERM)
 		kept.wantEnd(t)
 		if code := p.health(t); code != 503 {
 			t.Errorf("health is %d in the drain, want 503", code)
 		}
-		until(t, "conns to be refused", func() bool { return refused(p.addr) })
+		testkit.Until(t, "conns to be refused", func() bool { return refused(p.addr) })
 		half.send(t, "st: x\r\n\r\n") // it began before the signal
 		if resp, _ := half.answer(t); resp.StatusCode != 200 || !resp.Close {
 			t.Errorf("a request of which a part was there: %s, close %v; want 200 and a closed conn", resp.Status, resp.Close)
 		}
 		close(g.release)
-		if a := wait(t, slow, "the slow answer"); a.status != 200 || len(a.body) != 1000 {
+		if a := testkit.Wait(t, slow, "the slow answer"); a.status != 200 || len(a.body) != 1000 {
 			t.Errorf("the slow answer: %d with %d bytes, %v; want 200 with 1000", a.status, len(a.body), a.err)
 		}
 		fresh.Close() // a conn that never asked may be waited for
@@ -102,12 +104,12 @@ func TestSecondSignal(t *testing.T) {
 		g := newGate(t, 1000)
 		p := start(t, mode, setup{backends: to(g.addr), tables: "[timeouts]\ndrain = \"1h\"\n"})
 		slow := later(newClient(t), p.url("/slow"))
-		wait(t, g.began, "the request to arrive")
-		p.signal(t, syscall.SIGTERM)
-		until(t, "conns to be refused", func() bool { return refused(p.addr) })
-		p.signal(t, syscall.SIGTERM)
+		testkit.Wait(t, g.began, "the request to arrive")
+		p.Signal(t, syscall.SIGTERM)
+		testkit.Until(t, "conns to be refused", func() bool { return refused(p.addr) })
+		p.Signal(t, syscall.SIGTERM)
 		p.wantExit(t, 3)
-		if a := wait(t, slow, "the end of the slow answer"); a.err == nil {
+		if a := testkit.Wait(t, slow, "the end of the slow answer"); a.err == nil {
 			t.Errorf("the slow answer: %d with %d bytes, want an error", a.status, len(a.body))
 		}
 	})
@@ -142,11 +144,11 @@ func TestDrainUnderLoad(t *testing.T) {
 			}()
 		}
 		for range 10 * clients {
-			wait(t, answered, "answers")
+			testkit.Wait(t, answered, "answers")
 		}
-		p.signal(t, syscall.SIGTERM)
+		p.Signal(t, syscall.SIGTERM)
 		for range clients {
-			if a := wait(t, ends, "the clients to be refused"); a.status != 0 {
+			if a := testkit.Wait(t, ends, "the clients to be refused"); a.status != 0 {
 				t.Errorf("at the drain: %d with %d bytes, %v", a.status, len(a.body), a.err)
 			}
 		}

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"lb/internal/testkit"
 )
 
 // tries is how often something is measured before it counts as missed that a busy
@@ -50,7 +52,7 @@ func TestEvenOverLoops(t *testing.T) {
 				for range tries {
 					sum := 0.0
 					for range samples {
-						wait(t, look.C, "a tick")
+						testkit.Wait(t, look.C, "a tick")
 						var now []int64
 						for i := range inFlight {
 							now = append(now, inFlight[i].Load())

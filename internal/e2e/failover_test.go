@@ -9,12 +9,14 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lb/internal/testkit"
 )
 
 // told counts the lines of the log in which all of parts are.
 func (p *process) told(parts ...string) (n int) {
 lines:
-	for line := range strings.Lines(p.log.String()) {
+	for line := range strings.Lines(p.Log.String()) {
 		for _, part := range parts {
 			if !strings.Contains(line, part) {
 				continue lines
@@ -70,7 +72,7 @@ func TestBackendKilledUnderLoad(t *testing.T) {
 		// time others may be under way. An ejection may not be in the log yet.
 		leftAlone := func(ejections int) {
 			t.Helper()
-			until(t, "the ejection", func() bool { return p.told("backend ejected", a.addr) >= ejections })
+			testkit.Until(t, "the ejection", func() bool { return p.told("backend ejected", a.addr) >= ejections })
 			w.more(t, 50*clients)
 			n := p.faults(t, a.addr)
 			told := p.told("backend ejected", a.addr)
@@ -84,7 +86,7 @@ func TestBackendKilledUnderLoad(t *testing.T) {
 		leftAlone(2)
 		a.again(t)
 		before := byA.Load()
-		until(t, "it to be used again", func() bool { return byA.Load() > before })
+		testkit.Until(t, "it to be used again", func() bool { return byA.Load() > before })
 		w.leave()
 		t.Logf("%d requests, %v faults", w.done.Load(), p.faults(t, a.addr))
 		if n := p.told("backend ejected", b.addr); n != 0 {
@@ -121,11 +123,9 @@ func TestBackendStopped(t *testing.T) {
 			return nil
 		})
 		w.more(t, 20*clients)
-		if err := a.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
-		until(t, "the ejection", func() bool { return p.told("backend ejected", a.addr, "reason=timeout") > 0 })
-		until(t, "what was under way to end", func() bool { return p.metrics(t)[ofBackend("attempts_in_flight", a.addr)] == 0 })
+		a.Signal(t, syscall.SIGSTOP)
+		testkit.Until(t, "the ejection", func() bool { return p.told("backend ejected", a.addr, "reason=timeout") > 0 })
+		testkit.Until(t, "what was under way to end", func() bool { return p.metrics(t)[ofBackend("attempts_in_flight", a.addr)] == 0 })
 		attempts := p.metrics(t)[ofBackend("attempts_total", a.addr)]
 		w.more(t, 100*clients)
 		w.leave()
@@ -156,12 +156,12 @@ func TestChecksDecide(t *testing.T) {
 		client := dial(t, p.addr)
 		up := func(b *ownProcess) bool { return p.metrics(t)[ofBackend("up", b.addr)] == 1 }
 		a.kill()
-		until(t, "it to be down", func() bool { return !up(a) })
+		testkit.Until(t, "it to be down", func() bool { return !up(a) })
 		if got := client.answeredBy(t, 20); got[b.addr] != 20 {
 			t.Errorf("answered by %v, want all by %s", got, b.addr)
 		}
 		b.kill()
-		until(t, "the other one to be down", func() bool { return !up(b) })
+		testkit.Until(t, "the other one to be down", func() bool { return !up(b) })
 		client.send(t, lines("GET / HTTP/1.1", "Host: x"))
 		if resp, _ := client.answer(t); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
 			t.Errorf("with all down: %s, %v; want 503 with Retry-After", resp.Status, resp.Header)
@@ -170,7 +170,7 @@ func TestChecksDecide(t *testing.T) {
 			t.Errorf("%v requests met a backend that is down", n)
 		}
 		a.again(t)
-		until(t, "it to be up", func() bool { return up(a) })
+		testkit.Until(t, "it to be up", func() bool { return up(a) })
 		if got := client.answeredBy(t, 20); got[a.addr] != 20 {
 			t.Errorf("answered by %v, want all by %s", got, a.addr)
 		}
@@ -179,7 +179,7 @@ func TestChecksDecide(t *testing.T) {
 			n          int
 		}{{"backend is down", a.addr, 1}, {"backend is down", b.addr, 1}, {"backend is up", a.addr, 2}, {"backend is up", b.addr, 1}} {
 			if change.text == "backend is down" {
-				until(t, "the log to say so", func() bool { return p.told(change.text, change.addr) > 0 })
+				testkit.Until(t, "the log to say so", func() bool { return p.told(change.text, change.addr) > 0 })
 			}
 			if got := p.told(change.text, change.addr); got > change.n {
 				t.Errorf("%q is told %d times of %s, want %d", change.text, got, change.addr, change.n)
@@ -197,9 +197,9 @@ func TestSlowStart(t *testing.T) {
 			p := start(t, mode, setup{keys: fmt.Sprintf("slow_start = %q\n", slowStart), backends: to(a.addr, b.addr), admin: true, tables: checks})
 			up := func() bool { return p.metrics(t)[ofBackend("up", a.addr)] == 1 }
 			a.kill()
-			until(t, "it to be down", func() bool { return !up() })
+			testkit.Until(t, "it to be down", func() bool { return !up() })
 			a.again(t)
-			until(t, "it to be up", up)
+			testkit.Until(t, "it to be up", up)
 			return dial(t, p.addr), a.addr
 		}
 		client, addr := back("1h")
@@ -208,7 +208,7 @@ func TestSlowStart(t *testing.T) {
 		}
 		client, addr = back("500ms")
 		got := 0
-		if !happens(func() bool { got = client.answeredBy(t, 200)[addr]; return got >= 95 && got <= 105 }) {
+		if !testkit.Happens(func() bool { got = client.answeredBy(t, 200)[addr]; return got >= 95 && got <= 105 }) {
 			t.Errorf("long behind slow_start it has %d of 200 requests, want half", got)
 		}
 	})
@@ -235,7 +235,7 @@ func TestEjectOnStatus(t *testing.T) {
 			}
 			reason := regexp.MustCompile(`backend ejected.*reason=status.* status=503`)
 			if status == 503 {
-				until(t, "the log to tell of the ejection", func() bool { return reason.MatchString(p.log.String()) })
+				testkit.Until(t, "the log to tell of the ejection", func() bool { return reason.MatchString(p.Log.String()) })
 			} else if n := p.told("backend ejected"); n > 0 {
 				t.Errorf("an ejection for status %d is told", status)
 			}

@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"lb/internal/testkit"
 )
 
 // flapping is a backend that works for a while, is gone for a while, and is back at
@@ -165,7 +167,7 @@ func flap(t *testing.T, mode string, reset bool, framings []string) {
 	var list []*flapping
 	var addrs []string
 	for range 3 {
-		f := &flapping{addr: freePort(t), serve: func(c net.Conn) { answerBody(t, c) }}
+		f := &flapping{addr: testkit.FreePort(t), serve: func(c net.Conn) { answerBody(t, c) }}
 		f.up()
 		t.Cleanup(func() { f.down(reset) })
 		list, addrs = append(list, f), append(addrs, f.addr)

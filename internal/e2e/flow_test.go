@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lb/internal/testkit"
 )
 
 // A side that stops reading stops the other from being read. What is under way
@@ -61,7 +63,7 @@ func TestClientStopsReading(t *testing.T) {
 			answers = append(answers, resp)
 		}
 		for range answers {
-			wantStalled(t, wait(t, found, "the backend to be blocked"))
+			wantStalled(t, testkit.Wait(t, found, "the backend to be blocked"))
 		}
 		for _, resp := range answers {
 			if got, err := digest(resp.Body); got != want || err != nil {
@@ -107,7 +109,7 @@ func TestBackendStopsReading(t *testing.T) {
 			}()
 		}
 		for range uploads {
-			wantStalled(t, wait(t, found, "the client to be blocked"))
+			wantStalled(t, testkit.Wait(t, found, "the client to be blocked"))
 		}
 		close(goOn)
 		for _, u := range uploads {
@@ -146,7 +148,7 @@ func TestStalledClientHoldsNobodyUp(t *testing.T) {
 				}
 			}
 		}
-		p.signal(t, syscall.SIGQUIT) // what is stalled will not end
+		p.Signal(t, syscall.SIGQUIT) // what is stalled will not end
 		p.wantExit(t, 3)
 	})
 }

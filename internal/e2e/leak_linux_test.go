@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"lb/internal/testkit"
 )
 
 // trace is what lb has open and running when nothing is to be done.
@@ -25,7 +27,7 @@ const keepNothing = "[timeouts]\nbackend_idle = \"100ms\"\nresponse = \"5s\"\n"
 func (p *process) atRest(t *testing.T) trace {
 	t.Helper()
 	for _, gauge := range []string{"client_connections", "exchanges", "tunnels", "backend_idle_connections", "backend_connections"} {
-		until(t, gauge+" to be 0", func() bool { return p.metrics(t)["lb_"+gauge] == 0 })
+		testkit.Until(t, gauge+" to be 0", func() bool { return p.metrics(t)["lb_"+gauge] == 0 })
 	}
 	return trace{p.processes(t), p.descriptors(t)}
 }
@@ -35,7 +37,7 @@ func (p *process) wantTrace(t *testing.T, before trace) {
 	t.Helper()
 	p.atRest(t)
 	now := 0
-	until(t, fmt.Sprintf("%d descriptors", before.descriptors), func() bool {
+	testkit.Until(t, fmt.Sprintf("%d descriptors", before.descriptors), func() bool {
 		now = p.descriptors(t)
 		return now <= before.descriptors
 	})

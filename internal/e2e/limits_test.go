@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"lb/internal/testkit"
 )
 
 // short is a deadline that a test waits for. Behind late it can only be one of lb's
@@ -172,16 +174,16 @@ func limitConnections(t *testing.T, mode string, loops int) {
 		// Each loop has its part of the limit, and the system gives it clients by
 		// chance: only at first is it sure that some wait for either of two.
 		if left == clients || loops == 1 && left >= limit {
-			until(t, "clients up to the limit", func() bool { return served.Load() == limit })
+			testkit.Until(t, "clients up to the limit", func() bool { return served.Load() == limit })
 		}
 		select {
 		case release <- struct{}{}:
-		case <-time.After(patience):
+		case <-time.After(testkit.Patience):
 			t.Fatalf("%d clients are lost", left)
 		}
 	}
 	for range clients {
-		if err := wait(t, results, "the clients to end"); err != nil {
+		if err := testkit.Wait(t, results, "the clients to end"); err != nil {
 			t.Error(err)
 		}
 	}

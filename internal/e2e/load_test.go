@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"lb/internal/testkit"
 )
 
 // Loads of many clients, and the backends that look at what comes of them.
@@ -83,7 +85,7 @@ func gather(t *testing.T, n int, f func(client int, stop <-chan struct{}) error)
 func (w *crowd) more(t *testing.T, n int64) {
 	t.Helper()
 	want := w.done.Load() + n
-	until(t, "the clients to go on", func() bool { return w.done.Load() >= want || t.Failed() })
+	testkit.Until(t, "the clients to go on", func() bool { return w.done.Load() >= want || t.Failed() })
 }
 
 // open returns n conns that end with the test.

@@ -7,18 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime/debug"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
-	"time"
-)
 
-// patience is how long a test waits for what has to come: it matters only when a
-// test fails, and a busy machine takes its time.
-const patience = time.Minute
+	"lb/internal/testkit"
+)
 
 // lbExe is the binary, and raceOn whether it and the tests have the race detector.
 var (
@@ -147,121 +142,53 @@ func (s setup) text(mode, admin string) string {
 	return b.String() + s.tables
 }
 
-// process is an lb at work. It leads a process group, to which its workers belong.
+// process is an lb that runs.
 type process struct {
-	addr   string // host:port where it serves
-	admin  string // host:port for the operator, "" without
-	cmd    *exec.Cmd
-	log    *logged
-	exited chan struct{}
-	over   bool // the test has seen to its end
-}
-
-// logged is the standard error of a process.
-type logged struct {
-	mu      sync.Mutex
-	text    []byte
-	serving chan string // the address, once there is one
-}
-
-var servingLine = regexp.MustCompile(`msg=serving address=(\S+)`)
-
-// Write implements io.Writer.
-func (l *logged) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	before := servingLine.Match(l.text)
-	l.text = append(l.text, b...)
-	if m := servingLine.FindSubmatch(l.text); m != nil && !before {
-		l.serving <- string(m[1])
-	}
-	return len(b), nil
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return string(l.text)
+	*testkit.Process
+	addr  string // host:port where it serves
+	admin string // host:port for the operator, "" without
+	over  bool   // the test has seen to its end
 }
 
 // start runs lb with s and returns when it serves. At the end of the test it is
 // stopped, unless the test does that: see stop.
 func start(t *testing.T, mode string, s setup) *process {
 	t.Helper()
-	for range 3 { // where ports cannot be kept, somebody may take the operator's before lb does
-		p := launch(t, mode, s)
-		select {
-		case p.addr = <-p.log.serving:
-			return p
-		case <-p.exited:
-			p.over = true
-			if !strings.Contains(p.log.String(), "admin: cannot listen") {
-				t.Fatalf("lb did not begin: %s", p.log)
-			}
-		case <-time.After(patience):
-			t.Fatal("lb does not say where it serves")
-		}
-	}
-	t.Fatal("no port for the operator")
-	return nil
-}
-
-func launch(t *testing.T, mode string, s setup) *process {
-	t.Helper()
-	p := &process{log: &logged{serving: make(chan string, 1)}, exited: make(chan struct{})}
+	p := &process{}
 	if s.admin {
-		p.admin = freePort(t)
+		p.admin = testkit.FreePort(t)
 	}
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "lb.toml"), []byte(s.text(mode, p.admin)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	p.cmd = exec.Command(lbExe, "serve")
-	p.cmd.Dir, p.cmd.Stderr = dir, p.log
-	p.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", // else each exit takes a second under -race
-		"XDG_RUNTIME_DIR="+dir) // where the socket for commands is
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(p.exited)
-		p.cmd.Wait()
-	}()
+	testkit.WriteFile(t, filepath.Join(dir, "lb.toml"), s.text(mode, p.admin))
+	cmd := exec.Command(lbExe, "serve")
+	cmd.Dir, cmd.Env = dir, environment(dir)
+	p.Process = testkit.Start(t, cmd)
 	t.Cleanup(func() { p.cleanUp(t) })
+	if p.addr = p.Serving(t); p.addr == "" {
+		t.Fatal("lb did not begin")
+	}
 	return p
 }
 
-func (p *process) url(path string) string { return "http://" + p.addr + path }
+// environment is that of lb and its commands, with the socket for commands in dir.
+func environment(dir string) []string {
+	return append(os.Environ(), "XDG_RUNTIME_DIR="+dir,
+		"GORACE=atexit_sleep_ms=0") // else each exit takes a second under -race
+}
 
-// groupGone reports whether no process of the group is left, not even a zombie.
-func (p *process) groupGone() bool { return syscall.Kill(-p.cmd.Process.Pid, 0) == syscall.ESRCH }
+func (p *process) url(path string) string { return "http://" + p.addr + path }
 
 func (p *process) cleanUp(t *testing.T) {
 	if !t.Failed() && !p.over {
 		p.stop(t)
 	}
-	if t.Failed() {
-		t.Logf("standard error of lb:\n%s", p.log)
-	}
-	if !p.groupGone() {
-		syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
-	}
-	<-p.exited
 }
 
 // stop sends SIGTERM and wants all to end well.
 func (p *process) stop(t *testing.T) {
 	t.Helper()
-	p.signal(t, syscall.SIGTERM)
+	p.Signal(t, syscall.SIGTERM)
 	p.wantExit(t, 0)
-}
-
-func (p *process) signal(t *testing.T, sig os.Signal) {
-	t.Helper()
-	if err := p.cmd.Process.Signal(sig); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // wantExit waits for p to end with code. No process may be left, and no panic or
@@ -269,48 +196,13 @@ func (p *process) signal(t *testing.T, sig os.Signal) {
 func (p *process) wantExit(t *testing.T, code int) {
 	t.Helper()
 	p.over = true
-	wait(t, p.exited, "lb to end")
-	if got := p.cmd.ProcessState.ExitCode(); got != code {
+	if got := p.ExitCode(t); got != code {
 		t.Errorf("exit code %d, want %d", got, code)
 	}
-	until(t, "all processes of lb to end", p.groupGone)
+	testkit.Until(t, "all processes of lb to end", p.GroupGone)
 	for _, bad := range []string{"msg=panic", "panic:", "DATA RACE"} {
-		if strings.Contains(p.log.String(), bad) {
+		if strings.Contains(p.Log.String(), bad) {
 			t.Errorf("lb tells of a %s", bad)
 		}
 	}
-}
-
-// wait waits for c, and fails the test when that takes too long.
-func wait[T any](t *testing.T, c <-chan T, what string) (v T) {
-	t.Helper()
-	select {
-	case v = <-c:
-	case <-time.After(patience):
-		t.Fatalf("waited %v for %s", patience, what)
-	}
-	return v
-}
-
-// until waits for ok to be true.
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	if !happens(ok) {
-		t.Fatalf("waited %v for %s", patience, what)
-	}
-}
-
-// happens waits for ok to be true; false when that takes too long.
-func happens(ok func() bool) bool {
-	look := time.NewTicker(5 * time.Millisecond)
-	defer look.Stop()
-	late := time.After(patience)
-	for !ok() {
-		select {
-		case <-look.C:
-		case <-late:
-			return false
-		}
-	}
-	return true
 }

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lb/internal/testkit"
 )
 
 // gauge counts the requests at work at a backend: whose head has come, whose answer
@@ -115,7 +117,7 @@ func TestMaxConnections(t *testing.T) {
 			if err := syscall.Kill(pids[n%len(pids)], syscall.SIGKILL); err != nil {
 				t.Fatal(err)
 			}
-			until(t, "a new worker", func() bool {
+			testkit.Until(t, "a new worker", func() bool {
 				m := p.metrics(t)
 				return m["lb_workers"] == loops && m["lb_worker_restarts_total"] == float64(n+1)
 			})
@@ -123,7 +125,7 @@ func TestMaxConnections(t *testing.T) {
 		}
 		w.more(t, 10*clients)
 		for _, g := range []*gauge{ofA, ofB} {
-			until(t, "the limit to be reached", func() bool { _, most := g.seen(); return most >= limit || t.Failed() })
+			testkit.Until(t, "the limit to be reached", func() bool { _, most := g.seen(); return most >= limit || t.Failed() })
 		}
 		w.leave()
 		for _, c := range conns {
@@ -139,7 +141,7 @@ func TestMaxConnections(t *testing.T) {
 		if max := int64(kills * 4 * clients / loops); cut.Load() > max {
 			t.Errorf("%d conns were cut off by %d kills, want %d at most", cut.Load(), kills, max)
 		}
-		until(t, "nothing to be in flight", func() bool {
+		testkit.Until(t, "nothing to be in flight", func() bool {
 			m := p.metrics(t)
 			return m[ofBackend("attempts_in_flight", a)] == 0 && m[ofBackend("attempts_in_flight", b)] == 0
 		})
@@ -148,10 +150,10 @@ func TestMaxConnections(t *testing.T) {
 
 // redial is dial for any goroutine; the conn is the caller's to close.
 func redial(addr string) (*rawConn, error) {
-	c, err := net.DialTimeout("tcp", addr, patience)
+	c, err := net.DialTimeout("tcp", addr, testkit.Patience)
 	if err != nil {
 		return nil, err
 	}
-	c.SetDeadline(time.Now().Add(2 * patience))
+	c.SetDeadline(time.Now().Add(2 * testkit.Patience))
 	return newRawConn(c), nil
 }

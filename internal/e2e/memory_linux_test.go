@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lb/internal/testkit"
 )
 
 // hugeBytes is the length of a body that is far larger than lb may become.
@@ -185,7 +187,7 @@ func openIdle(addr string, n int) (conns []net.Conn, err error) {
 
 // dialFrom dials from the nth address of the loopback interface.
 func dialFrom(addr string, n int) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testkit.Patience)
 	defer cancel()
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(1+n))}}
 	return d.DialContext(ctx, "tcp", addr)
@@ -193,7 +195,7 @@ func dialFrom(addr string, n int) (net.Conn, error) {
 
 // served does one exchange on c.
 func served(c net.Conn) error {
-	c.SetDeadline(time.Now().Add(2 * patience))
+	c.SetDeadline(time.Now().Add(2 * testkit.Patience))
 	if _, err := io.WriteString(c, lines("GET / HTTP/1.1", "Host: x")); err != nil {
 		return err
 	}

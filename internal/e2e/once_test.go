@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"lb/internal/testkit"
 )
 
 // deeds counts the requests that backends have executed, by their X-ID.
@@ -106,8 +108,8 @@ func TestForgetfulBackends(t *testing.T) {
 			return nil
 		})
 		const least = 10 // of the requests have to meet a close, or the test shows little
-		until(t, "the GETs", func() bool { return got.Load() >= int64(gets) || t.Failed() })
-		until(t, "requests to meet a close", func() bool { return p.metrics(t)["lb_retries_total"] >= least || t.Failed() })
+		testkit.Until(t, "the GETs", func() bool { return got.Load() >= int64(gets) || t.Failed() })
+		testkit.Until(t, "requests to meet a close", func() bool { return p.metrics(t)["lb_retries_total"] >= least || t.Failed() })
 		w.leave()
 		posts.wantOnce(t, int(posted.Load()-failed.Load()))
 		t.Logf("%d GETs; %d POSTs, of which %d failed; %d conns closed; %v retries", got.Load(), posted.Load(), failed.Load(), closed.Load(), p.metrics(t)["lb_retries_total"])
@@ -175,7 +177,7 @@ func TestPostThenReset(t *testing.T) {
 			_, err = io.Copy(io.Discard, resp.Body)
 			return err
 		})
-		until(t, "the POSTs", func() bool { return n.Load() >= int64(posts) || t.Failed() })
+		testkit.Until(t, "the POSTs", func() bool { return n.Load() >= int64(posts) || t.Failed() })
 		w.leave()
 		t.Logf("%d POSTs, of which %d failed; %v retries", n.Load(), failed.Load(), p.metrics(t)["lb_retries_total"])
 		done.wantOnce(t, posts/2)

@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lb/internal/testkit"
 )
 
 // An operator does everything at once: reloads, other numbers of workers, upgrades,
@@ -46,7 +48,7 @@ func TestOperations(t *testing.T) {
 		t.Logf("%d right answers, %d lost on %d conns that were killed", w.whole.Load(), len(lost), len(killed))
 		s.settle()
 		s.wantCounted(w, len(lost))
-		until(t, fmt.Sprintf("%d descriptors", descriptors), func() bool { return s.descriptors(t) <= descriptors })
+		testkit.Until(t, fmt.Sprintf("%d descriptors", descriptors), func() bool { return s.descriptors(t) <= descriptors })
 		if st := s.status(); st.Config.Fault != "" || st.UpgradeFault != "" || st.State != "serving" || !s.applied(st) {
 			t.Errorf("in the end: %+v", st)
 		}
@@ -178,7 +180,7 @@ func TestReloadWithoutAWorker(t *testing.T) {
 		t.Fatal(err)
 	}
 	// It may accept what waits before it reads what it has been told.
-	until(t, "all workers to have the new configuration", func() bool {
+	testkit.Until(t, "all workers to have the new configuration", func() bool {
 		for range 20 {
 			c := dial(t, s.addr)
 			resp, _, err := c.ask("POST /1/100/length HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n" + string(bodyOf(1, 100)))
@@ -201,11 +203,11 @@ func TestOldKilledDuringUpgrade(t *testing.T) {
 			s.kill(syscall.SIGUSR2)
 			pause(delay, nil)
 			syscall.Kill(s.pid, syscall.SIGKILL) // unless it has left by itself
-			wait(t, s.exited, "it to be gone")
+			testkit.Wait(t, s.Exited, "it to be gone")
 			// Either the new one goes on, or nothing does.
-			until(t, "an end or a beginning", func() bool {
+			testkit.Until(t, "an end or a beginning", func() bool {
 				s.reap(s.process)
-				if s.groupGone() {
+				if s.GroupGone() {
 					s.over = true
 					return true
 				}

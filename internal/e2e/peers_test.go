@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"lb/backends"
+	"lb/internal/testkit"
 )
 
 // The clients and backends of the tests.
@@ -99,7 +100,7 @@ func readHead(c net.Conn) string {
 func newClient(t *testing.T) *http.Client {
 	tr := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 1000}
 	t.Cleanup(tr.CloseIdleConnections)
-	return &http.Client{Transport: tr, Timeout: 3 * patience}
+	return &http.Client{Transport: tr, Timeout: 3 * testkit.Patience}
 }
 
 // get returns the answer to a GET, whole.
@@ -141,12 +142,12 @@ type rawConn struct {
 // dial opens a conn that ends with the test, and fails what takes too long.
 func dial(t *testing.T, addr string) *rawConn {
 	t.Helper()
-	c, err := net.DialTimeout("tcp", addr, patience)
+	c, err := net.DialTimeout("tcp", addr, testkit.Patience)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(2 * patience))
+	c.SetDeadline(time.Now().Add(2 * testkit.Patience))
 	return newRawConn(c)
 }
 
@@ -189,7 +190,7 @@ func (c *rawConn) wantEnd(t *testing.T) {
 
 // refused reports whether nobody listens at addr.
 func refused(addr string) bool {
-	c, err := net.DialTimeout("tcp", addr, patience)
+	c, err := net.DialTimeout("tcp", addr, testkit.Patience)
 	if err != nil {
 		return true
 	}
@@ -249,7 +250,7 @@ func (p *pattern) writeUntilBlocked(c net.Conn, stuck time.Duration) (taken int6
 			return taken, err
 		}
 	}
-	c.SetWriteDeadline(time.Now().Add(2 * patience))
+	c.SetWriteDeadline(time.Now().Add(2 * testkit.Patience))
 	return taken, nil
 }
 

@@ -11,33 +11,11 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lb/internal/testkit"
 )
 
 // What /proc tells of lb's processes, and what else is done for Linux only.
-
-// freePort returns an address at which nobody listens but who is told of it, until
-// the end of the test, however often that one comes and goes: a socket that is bound
-// and does not listen keeps the system from giving the port to anybody who takes any,
-// and with SO_REUSEADDR on both leaves it to who asks for it by its number.
-func freePort(t *testing.T) string {
-	t.Helper()
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { syscall.Close(fd) })
-	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		t.Fatal(err)
-	}
-	at, err := syscall.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprintf("127.0.0.1:%d", at.(*syscall.SockaddrInet4).Port)
-}
 
 // stat is what a test reads of /proc/PID/stat.
 type stat struct {
@@ -63,7 +41,7 @@ func (p *process) processes(t *testing.T) (list []stat) {
 			continue // it is gone
 		}
 		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-		if group, _ := strconv.Atoi(fields[2]); group == p.cmd.Process.Pid {
+		if group, _ := strconv.Atoi(fields[2]); group == p.Cmd.Process.Pid {
 			list = append(list, stat{pid, group, fields[0] == "Z"})
 		}
 	}
@@ -74,7 +52,7 @@ func (p *process) processes(t *testing.T) (list []stat) {
 func (p *process) workers(t *testing.T) (pids []int) {
 	t.Helper()
 	for _, s := range p.processes(t) {
-		if s.pid != p.cmd.Process.Pid && !s.zombie {
+		if s.pid != p.Cmd.Process.Pid && !s.zombie {
 			pids = append(pids, s.pid)
 		}
 	}
@@ -168,14 +146,14 @@ func TestWorkerKilled(t *testing.T) {
 		if err := syscall.Kill(before[round%2], syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		until(t, "it to be gone", func() bool { // and no zombie, whose other threads may still be at work
+		testkit.Until(t, "it to be gone", func() bool { // and no zombie, whose other threads may still be at work
 			return !slices.ContainsFunc(p.processes(t), func(s stat) bool { return s.pid == before[round%2] })
 		})
 		for range 30 {
 			resp, _ := get(t, newClient(t), p.url("/"))
 			want200(t, resp, "b")
 		}
-		until(t, "a new worker", func() bool {
+		testkit.Until(t, "a new worker", func() bool {
 			m := p.metrics(t)
 			return m["lb_workers"] == 2 && m["lb_worker_restarts_total"] == float64(round+1)
 		})

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"lb/internal/testkit"
 )
 
 // limited is a setup with one backend that takes one request at once, with others
@@ -23,18 +25,18 @@ func TestQueue(t *testing.T) {
 		g := newGate(t, 1000)
 		p := start(t, mode, limited(g, time.Hour))
 		slow := later(newClient(t), p.url("/slow"))
-		wait(t, g.began, "the request to arrive")
+		testkit.Wait(t, g.began, "the request to arrive")
 		var waiting []<-chan lateAnswer
 		for range 16 { // on either loop
 			waiting = append(waiting, later(newClient(t), p.url("/")))
 		}
-		until(t, "all to wait", func() bool { return p.metrics(t)["lb_exchanges"] == 17 })
+		testkit.Until(t, "all to wait", func() bool { return p.metrics(t)["lb_exchanges"] == 17 })
 		if n := p.metrics(t)[ofBackend("attempts_in_flight", g.addr)]; n != 1 {
 			t.Errorf("%v requests at the backend, want 1", n)
 		}
 		close(g.release)
 		for _, c := range append(waiting, slow) {
-			if a := wait(t, c, "an answer"); a.status != 200 {
+			if a := testkit.Wait(t, c, "an answer"); a.status != 200 {
 				t.Errorf("status %d, %v; want 200", a.status, a.err)
 			}
 		}
@@ -48,7 +50,7 @@ func TestQueueTimeout(t *testing.T) {
 		g := newGate(t, 1000)
 		p := start(t, mode, limited(g, short))
 		slow := later(newClient(t), p.url("/slow"))
-		wait(t, g.began, "the request to arrive")
+		testkit.Wait(t, g.began, "the request to arrive")
 		begun, conns := time.Now(), open(t, p.addr, 8)
 		for _, c := range conns {
 			c.send(t, lines("GET / HTTP/1.1", "Host: x")+lines("GET / HTTP/1.1", "Host: x"))
@@ -65,7 +67,7 @@ func TestQueueTimeout(t *testing.T) {
 			}
 		}
 		close(g.release)
-		if a := wait(t, slow, "the slow answer"); a.status != 200 || len(a.body) != 1000 {
+		if a := testkit.Wait(t, slow, "the slow answer"); a.status != 200 || len(a.body) != 1000 {
 			t.Errorf("the slow answer: %d with %d bytes, %v; want 200 with 1000", a.status, len(a.body), a.err)
 		}
 	})

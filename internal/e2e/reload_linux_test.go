@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lb/internal/testkit"
 )
 
 // drawn returns some of the addresses, in any order, with any weights.
@@ -71,7 +73,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 			} else {
 				s.reload()
 			}
-			wait(t, next.C, "the next reload")
+			testkit.Wait(t, next.C, "the next reload")
 		}
 		took := time.Since(begun)
 		if st := s.status(); !s.applied(st) || st.Config.Number < number+uint64(rounds)/2 {

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"lb/internal/testkit"
 )
 
 // poolAt is the text of a pool with one backend.
@@ -89,7 +91,7 @@ func TestRouteFields(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		p := start(t, mode, setup{
 			backends: to(demo(t, "127.0.0.1:0", "default").Addr()),
-			tables:   poolAt("api", demo(t, "127.0.0.1:0", "api").Addr()) + poolAt("v2", freePort(t)) + routes,
+			tables:   poolAt("api", demo(t, "127.0.0.1:0", "api").Addr()) + poolAt("v2", testkit.FreePort(t)) + routes,
 		})
 		c := dial(t, p.addr)
 		resp, body, err := c.ask(lines("GET /api/headers HTTP/1.1", "Host: a.example.com", "X-Prefix: mine"))
@@ -170,10 +172,10 @@ func TestBackup(t *testing.T) {
 		if got := client.answeredBy(t, 10); got[b.addr] != 10 {
 			t.Errorf("answered by %v, want all by the backup, %s", got, b.addr)
 		}
-		until(t, "it to be down", func() bool { return up() == 0 })
+		testkit.Until(t, "it to be down", func() bool { return up() == 0 })
 		a.again(t)
-		until(t, "it to be up", func() bool { return up() == 1 })
-		until(t, "its ejection to be over", func() bool { return p.metrics(t)[ofBackend("ejected", a.addr)] == 0 })
+		testkit.Until(t, "it to be up", func() bool { return up() == 1 })
+		testkit.Until(t, "its ejection to be over", func() bool { return p.metrics(t)[ofBackend("ejected", a.addr)] == 0 })
 		if got := client.answeredBy(t, 20); got[a.addr] != 20 {
 			t.Errorf("answered by %v, want all by %s", got, a.addr)
 		}

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lb/internal/testkit"
 )
 
 // service is an lb as its operator has it: a file that changes, commands, a socket
@@ -57,7 +59,7 @@ func newService(t *testing.T, mode string, s setup) *service {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	v := &service{t: t, dir: dir, mode: mode, setup: s, port: "0", exe: lbExe, exits: map[int]syscall.WaitStatus{}}
-	v.calls = &http.Client{Timeout: patience, Transport: &http.Transport{
+	v.calls = &http.Client{Timeout: testkit.Patience, Transport: &http.Transport{
 		DisableKeepAlives: true, // which would count as lb's descriptors
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", v.file("lb.sock"))
@@ -78,77 +80,44 @@ func begin(t *testing.T, mode string, s setup) *service {
 // start returns when lb serves.
 func (s *service) start() {
 	s.t.Helper()
-	for range 3 { // somebody may take the port for the operator before lb does
-		if s.launch(); s.served() {
-			return
-		}
+	s.launch()
+	if s.addr = s.Serving(s.t); s.addr == "" {
+		s.t.Fatal("lb did not begin")
 	}
-	s.t.Fatal("no port for the operator")
-}
-
-// served waits until lb serves; false: it had no port for the operator.
-func (s *service) served() bool {
-	s.t.Helper()
-	select {
-	case s.addr = <-s.log.serving:
-	case <-s.exited:
-		s.over = true
-		if !strings.Contains(s.log.String(), "admin: cannot listen") {
-			s.t.Fatalf("lb did not begin: %s", s.log)
-		}
-		return false
-	case <-time.After(patience):
-		s.t.Fatal("lb does not say where it serves")
-	}
-	return true
 }
 
 func (s *service) launch() {
 	s.t.Helper()
-	s.process = &process{log: &logged{serving: make(chan string, 1)}, exited: make(chan struct{})}
+	s.process = &process{}
 	if s.setup.admin {
-		s.admin = freePort(s.t)
+		s.admin = testkit.FreePort(s.t)
 	}
 	s.write(s.text())
-	// A pipe of ours, not exec's: an upgrade passes it on, and nobody is to wait for its end.
+	// A pipe of ours, not exec's, whose end Exited would wait for: workers and upgrades hold it open.
 	r, w, err := os.Pipe()
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.cmd = exec.Command(s.exe, "serve")
+	defer w.Close()
+	cmd := exec.Command(s.exe, "serve")
 	if s.limit > 0 {
-		s.cmd = exec.Command("/bin/sh", "-c", fmt.Sprintf("ulimit -n %d && exec %s serve", s.limit, s.exe))
+		cmd = exec.Command("/bin/sh", "-c", fmt.Sprintf("ulimit -n %d && exec %s serve", s.limit, s.exe))
 	} else if s.given != nil {
-		s.cmd = exec.Command("/bin/sh", "-c", fmt.Sprintf("LISTEN_FDS=1 LISTEN_PID=$$ exec %s serve", s.exe))
-		s.cmd.ExtraFiles = []*os.File{s.given}
+		cmd = exec.Command("/bin/sh", "-c", fmt.Sprintf("LISTEN_FDS=1 LISTEN_PID=$$ exec %s serve", s.exe))
+		cmd.ExtraFiles = []*os.File{s.given}
 	}
-	s.cmd.Dir, s.cmd.Stderr, s.cmd.Env = s.dir, w, append(s.environment(), s.env...)
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	err = s.cmd.Start()
-	w.Close()
-	if err != nil {
-		r.Close()
-		s.t.Fatal(err)
-	}
+	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = s.dir, w, w, append(environment(s.dir), s.env...)
 	p := s.process
-	s.pid = p.cmd.Process.Pid
+	p.Process = testkit.Start(s.t, cmd)
+	s.pid = cmd.Process.Pid
 	copied := make(chan struct{})
 	go func() {
 		defer close(copied)
-		io.Copy(p.log, r)
+		io.Copy(&p.Log, r)
 		r.Close()
-	}()
-	go func() {
-		defer close(p.exited)
-		p.cmd.Wait()
 	}()
 	s.t.Cleanup(func() { <-copied })
 	s.t.Cleanup(func() { s.cleanUp(p) })
-}
-
-// environment is lb's, and its commands'.
-func (s *service) environment() []string {
-	return append(os.Environ(), "GORACE=atexit_sleep_ms=0", "XDG_RUNTIME_DIR="+s.dir)
 }
 
 func (s *service) file(name string) string { return filepath.Join(s.dir, name) }
@@ -195,11 +164,11 @@ func (s *service) lb(args ...string) said {
 
 // tryLB is lb for any goroutine.
 func (s *service) tryLB(args ...string) (said, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*testkit.Patience)
 	defer cancel()
 	var out, errOut bytes.Buffer
 	cmd := exec.CommandContext(ctx, lbExe, args...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = s.dir, &out, &errOut, s.environment()
+	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = s.dir, &out, &errOut, environment(s.dir)
 	begun := time.Now()
 	err := cmd.Run()
 	if _, exit := err.(*exec.ExitError); exit {
@@ -217,7 +186,7 @@ const tooBusy = "has not taken up configuration"
 func (s *service) want(args ...string) (out string) {
 	s.t.Helper()
 	var a said
-	until(s.t, "every loop to take it up", func() bool {
+	testkit.Until(s.t, "every loop to take it up", func() bool {
 		a = s.lb(args...)
 		out += a.out
 		return a.code == 0 || !strings.Contains(a.err, tooBusy)
@@ -313,7 +282,7 @@ func (s *service) status() status {
 // until waits for a status for which ok is true, and returns it.
 func (s *service) until(what string, ok func(st status) bool) (st status) {
 	s.t.Helper()
-	until(s.t, what, func() bool { st = s.status(); return ok(st) })
+	testkit.Until(s.t, what, func() bool { st = s.status(); return ok(st) })
 	return st
 }
 
@@ -344,7 +313,7 @@ func (st status) backend(t *testing.T, pool, addr string) backendStatus {
 // reap waits for the processes of p's group that have lost their parents and ended.
 func (s *service) reap(p *process) {
 	for _, z := range p.processes(s.t) {
-		if !z.zombie || z.pid == p.cmd.Process.Pid {
+		if !z.zombie || z.pid == p.Cmd.Process.Pid {
 			continue
 		}
 		var ws syscall.WaitStatus
@@ -364,11 +333,10 @@ func (s *service) alive(pid int) bool {
 func (s *service) wantExitOf(pid, code int) {
 	s.t.Helper()
 	got := code
-	if pid == s.cmd.Process.Pid {
-		wait(s.t, s.exited, "lb to end")
-		got = s.cmd.ProcessState.ExitCode()
+	if pid == s.Cmd.Process.Pid {
+		got = s.ExitCode(s.t)
 	} else {
-		until(s.t, fmt.Sprintf("process %d to end", pid), func() bool {
+		testkit.Until(s.t, fmt.Sprintf("process %d to end", pid), func() bool {
 			s.reap(s.process)
 			ws, over := s.exits[pid]
 			if over {
@@ -414,9 +382,9 @@ func (s *service) wantExit(code int) {
 // wantGone waits until no process of lb is left.
 func (s *service) wantGone() {
 	s.t.Helper()
-	until(s.t, "all processes of lb to end", func() bool { s.reap(s.process); return s.groupGone() })
+	testkit.Until(s.t, "all processes of lb to end", func() bool { s.reap(s.process); return s.GroupGone() })
 	for _, bad := range []string{"msg=panic", "panic:", "DATA RACE"} {
-		if strings.Contains(s.log.String(), bad) {
+		if strings.Contains(s.Log.String(), bad) {
 			s.t.Errorf("lb tells of a %s", bad)
 		}
 	}
@@ -431,14 +399,11 @@ func (s *service) cleanUp(p *process) {
 }
 
 func (s *service) bury(p *process) {
-	if s.t.Failed() {
-		s.t.Logf("standard error of lb:\n%s", p.log)
+	if !p.GroupGone() {
+		syscall.Kill(-p.Cmd.Process.Pid, syscall.SIGKILL)
 	}
-	if !p.groupGone() {
-		syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
-	}
-	<-p.exited
-	for deadline := time.Now().Add(patience); !p.groupGone() && time.Now().Before(deadline); pause(5*time.Millisecond, nil) {
+	<-p.Exited
+	for deadline := time.Now().Add(testkit.Patience); !p.GroupGone() && time.Now().Before(deadline); pause(5*time.Millisecond, nil) {
 		s.reap(p)
 	}
 }
@@ -453,7 +418,7 @@ func (s *service) pidFile() int {
 // untilTold waits for n lines of the log that have all parts, and wants no more.
 func (s *service) untilTold(n int, parts ...string) {
 	s.t.Helper()
-	until(s.t, fmt.Sprintf("%d lines of the log with %q", n, parts), func() bool { return s.told(parts...) >= n })
+	testkit.Until(s.t, fmt.Sprintf("%d lines of the log with %q", n, parts), func() bool { return s.told(parts...) >= n })
 	if got := s.told(parts...); got > n {
 		s.t.Errorf("%d lines of the log with %q, want %d", got, parts, n)
 	}

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"lb/internal/testkit"
 )
 
 // 64 conns that stay are spread over 8 loops: after a while, five seconds at most on a
@@ -12,13 +14,13 @@ import (
 func TestConnsAreSpread(t *testing.T) {
 	eachModeAlone(t, func(t *testing.T, mode string) {
 		const loops, kept = 8, 64
-		best := patience
+		best := testkit.Patience
 		for range 3 { // the kernel deals them out differently each time
 			s := begin(t, mode, setup{workers: loops, admin: true, backends: to(checkedMany(t, 2)...)})
 			w := s.send(kept, 0)
 			begun := time.Now()
 			var conns []int
-			until(t, "the conns to be spread", func() bool {
+			testkit.Until(t, "the conns to be spread", func() bool {
 				conns = nil
 				sum := 0
 				for _, l := range s.status().serving() {

@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lb/internal/testkit"
 )
 
 // Told to stop, by signal or by command, lb answers what takes a second and ends
@@ -33,7 +35,7 @@ func TestStopEndsWhatRuns(t *testing.T) {
 				}
 				s.until("all to run", func(st status) bool { return st.Totals.Exchanges == len(answers) })
 				tell(s)
-				until(t, "conns to be refused", func() bool { return refused(s.addr) })
+				testkit.Until(t, "conns to be refused", func() bool { return refused(s.addr) })
 				if code := s.health(t); code != 503 {
 					t.Errorf("health is %d in the drain, want 503", code)
 				}
@@ -43,7 +45,7 @@ func TestStopEndsWhatRuns(t *testing.T) {
 				pause(time.Second, nil)
 				close(release)
 				for _, c := range answers {
-					if a := wait(t, c, "an answer"); a.status != 200 || !a.close {
+					if a := testkit.Wait(t, c, "an answer"); a.status != 200 || !a.close {
 						t.Errorf("an answer that ran: %d, close %v, %v; want 200 with a close", a.status, a.close, a.err)
 					}
 				}
@@ -72,7 +74,7 @@ func TestStopCutsOff(t *testing.T) {
 				var answers []<-chan lateAnswer
 				for range running {
 					answers = append(answers, later(newClient(t), s.url("/slow")))
-					wait(t, g.began, "the request to arrive")
+					testkit.Wait(t, g.began, "the request to arrive")
 				}
 				begun := time.Now()
 				s.kill(tc.signal)
@@ -81,11 +83,11 @@ func TestStopCutsOff(t *testing.T) {
 					t.Errorf("lb left after %v, want %v", took, tc.least)
 				}
 				for _, c := range answers {
-					if a := wait(t, c, "the end of an answer"); a.err == nil {
+					if a := testkit.Wait(t, c, "the end of an answer"); a.err == nil {
 						t.Errorf("an answer that was cut off looks whole: %d with %d bytes", a.status, len(a.body))
 					}
 				}
-				until(t, "the log to tell what was cut off", func() bool { return s.told(fmt.Sprintf("cut=%d", running)) > 0 })
+				testkit.Until(t, "the log to tell what was cut off", func() bool { return s.told(fmt.Sprintf("cut=%d", running)) > 0 })
 			})
 		})
 	}

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lb/internal/testkit"
 )
 
 // manager is what systemd is to a service: it hears its notices.
@@ -67,29 +69,29 @@ func TestNotices(t *testing.T) {
 		m := newManager(t, s.file("notify.sock"))
 		s.env = []string{"NOTIFY_SOCKET=" + m.path, "WATCHDOG_USEC=1000000"}
 		s.start()
-		until(t, "READY", func() bool { return m.heard("READY=1") == 1 })
+		testkit.Until(t, "READY", func() bool { return m.heard("READY=1") == 1 })
 		s.setup.backends = s.setup.backends[:1]
 		s.reload()
-		until(t, "RELOADING, and READY again", func() bool {
+		testkit.Until(t, "RELOADING, and READY again", func() bool {
 			return m.heard("RELOADING=1", "MONOTONIC_USEC=") == 1 && m.heard("READY=1") == 2
 		})
 		s.write("nonsense")
 		s.refuses([]string{"reload"}, "lb.toml:1")
-		until(t, "READY after a reload that was refused", func() bool { return m.heard("RELOADING=1") == m.heard("READY=1")-1 })
+		testkit.Until(t, "READY after a reload that was refused", func() bool { return m.heard("RELOADING=1") == m.heard("READY=1")-1 })
 		s.write(s.text())
 		alive := m.heard("WATCHDOG=1")
-		until(t, "signs of life", func() bool { return m.heard("WATCHDOG=1") >= alive+3 })
+		testkit.Until(t, "signs of life", func() bool { return m.heard("WATCHDOG=1") >= alive+3 })
 		s.upgrade()
-		until(t, "MAINPID", func() bool { return m.heard(fmt.Sprintf("MAINPID=%d", s.pid)) > 0 })
+		testkit.Until(t, "MAINPID", func() bool { return m.heard(fmt.Sprintf("MAINPID=%d", s.pid)) > 0 })
 		alive = m.heard("WATCHDOG=1")
-		until(t, "signs of life", func() bool { return m.heard("WATCHDOG=1") >= alive+3 })
+		testkit.Until(t, "signs of life", func() bool { return m.heard("WATCHDOG=1") >= alive+3 })
 		if mode == "mp" {
 			worker := s.status().serving()[0].PID
 			if err := syscall.Kill(worker, syscall.SIGSTOP); err != nil {
 				t.Fatal(err)
 			}
 			since := time.Now()
-			until(t, "no sign of life with a loop that does not turn", func() bool { // one may be under way
+			testkit.Until(t, "no sign of life with a loop that does not turn", func() bool { // one may be under way
 				if n := m.heard("WATCHDOG=1"); n != alive {
 					alive, since = n, time.Now()
 				}
@@ -98,10 +100,10 @@ func TestNotices(t *testing.T) {
 			if err := syscall.Kill(worker, syscall.SIGCONT); err != nil {
 				t.Fatal(err)
 			}
-			until(t, "signs of life again", func() bool { return m.heard("WATCHDOG=1") > alive })
+			testkit.Until(t, "signs of life again", func() bool { return m.heard("WATCHDOG=1") > alive })
 		}
 		s.kill(syscall.SIGTERM)
-		until(t, "STOPPING", func() bool { return m.heard("STOPPING=1") == 1 })
+		testkit.Until(t, "STOPPING", func() bool { return m.heard("STOPPING=1") == 1 })
 		s.wantExit(0)
 	})
 }

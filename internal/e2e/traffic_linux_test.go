@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"lb/internal/testkit"
 )
 
 // checked is a backend that answers each request with the body that goes with it.
@@ -118,7 +120,7 @@ func (w *traffic) turn(i int, stop <-chan struct{}) error {
 			return nil
 		}
 	}
-	c.SetDeadline(time.Now().Add(2 * patience))
+	c.SetDeadline(time.Now().Add(2 * testkit.Patience))
 	l.port = c.LocalAddr().(*net.TCPAddr).Port
 	goOn, started, err := w.exchange(c, l.post)
 	if !fresh && goOn {
@@ -218,7 +220,7 @@ type chat struct {
 // talk opens one through lb at addr.
 func talk(t *testing.T, addr string) *chat {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
 	defer cancel()
 	conn, _, err := websocket.Dial(ctx, "ws://"+addr+"/ws", nil)
 	if err != nil {
@@ -230,7 +232,7 @@ func talk(t *testing.T, addr string) *chat {
 	c.crowd = gather(t, 1, func(_ int, stop <-chan struct{}) error {
 		n++
 		message := bytes.Repeat([]byte{n}, 1+rand.IntN(3000))
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), testkit.Patience)
 		defer cancel()
 		if err := conn.Write(ctx, websocket.MessageBinary, message); err != nil {
 			return fmt.Errorf("a WebSocket that was opened before: %w", err)

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lb/internal/testkit"
 )
 
 // upgrade has lb upgrade itself and waits for the new one to be at work.
@@ -79,7 +81,7 @@ func TestUpgradesUnderLoad(t *testing.T) {
 			} else {
 				s.kill(syscall.SIGUSR2)
 				s.pid = s.until("another process to serve", func(st status) bool { return st.PID != old }).PID
-				until(t, "the pid file to follow", func() bool { return s.pidFile() == s.pid })
+				testkit.Until(t, "the pid file to follow", func() bool { return s.pidFile() == s.pid })
 			}
 			w.more(t, 200)
 			s.wantExitOf(old, 0)
@@ -95,7 +97,7 @@ func TestUpgradesUnderLoad(t *testing.T) {
 			t.Errorf("%v upgrades and %v loops, want %d and 2", m["lb_upgrades_total"], m["lb_loops"], upgrades)
 		}
 		processes := map[string]int{"mt": 1, "mp": 3}[mode]
-		until(t, fmt.Sprintf("%d processes", processes), func() bool { s.reap(s.process); return len(s.processes(t)) == processes })
+		testkit.Until(t, fmt.Sprintf("%d processes", processes), func() bool { s.reap(s.process); return len(s.processes(t)) == processes })
 	})
 }
 
@@ -226,12 +228,12 @@ func (s *service) failUpgrade(binary, says string) {
 	if !strings.Contains(st.UpgradeFault, says) || st.UpgradeFault == "" {
 		s.t.Errorf("an upgrade to %s: status shows %q, want %q in it", binary, st.UpgradeFault, says)
 	}
-	until(s.t, "the log to tell that an upgrade to "+binary+" failed", func() bool { return s.told("upgrade") > told })
+	testkit.Until(s.t, "the log to tell that an upgrade to "+binary+" failed", func() bool { return s.told("upgrade") > told })
 	pids := []int{st.PID}
 	for _, l := range st.Loops {
 		pids = append(pids, l.PID)
 	}
-	until(s.t, "what the upgrade began to end", func() bool {
+	testkit.Until(s.t, "what the upgrade began to end", func() bool {
 		s.reap(s.process)
 		return !slices.ContainsFunc(s.processes(s.t), func(p stat) bool { return !slices.Contains(pids, p.pid) })
 	})
@@ -290,7 +292,7 @@ func TestUpgradeHangs(t *testing.T) {
 			t.Errorf("lb status says nothing of the upgrade:\n%s", out)
 		}
 		w.more(t, 50)
-		a := wait(t, failed, "the upgrade to fail")
+		a := testkit.Wait(t, failed, "the upgrade to fail")
 		if took := time.Since(begun); a.code != 1 || !strings.Contains(a.err, "10") || took < 9*time.Second || took > 40*time.Second {
 			t.Errorf("after %v: exit code %d and %q; want 1 and why, after 10s", took, a.code, a.err)
 		}
@@ -317,7 +319,7 @@ func TestStopDuringUpgrade(t *testing.T) {
 		if took := time.Since(begun); took > 5*time.Second {
 			t.Errorf("it took %v to stop", took)
 		}
-		wait(t, told, "the one who asked for the upgrade to hear of its end")
+		testkit.Wait(t, told, "the one who asked for the upgrade to hear of its end")
 	})
 }
 
@@ -351,7 +353,7 @@ func TestUpgradeTakesNewFile(t *testing.T) {
 func TestUpgradedStops(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		s := newService(t, mode, setup{backends: to(checked(t))})
-		_, s.port, _ = net.SplitHostPort(freePort(t))
+		_, s.port, _ = net.SplitHostPort(testkit.FreePort(t))
 		s.start()
 		first := s.pid
 		s.upgrade()

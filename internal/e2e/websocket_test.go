@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"lb/internal/testkit"
 )
 
 // wsBytesMax is the largest message of these tests.
@@ -48,7 +50,7 @@ func TestWebSocket(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		closed := make(chan websocket.StatusCode, 1)
 		p := start(t, mode, setup{backends: to(serve(t, wsEcho(closed)))})
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
 		defer cancel()
 		open := func() *websocket.Conn {
 			c, _, err := websocket.Dial(ctx, "ws://"+p.addr+"/", nil)
@@ -81,7 +83,7 @@ func TestWebSocket(t *testing.T) {
 		if err := c.Close(websocket.StatusNormalClosure, "done"); err != nil {
 			t.Errorf("the closing handshake: %v", err)
 		}
-		if code := wait(t, closed, "the backend to hear of the end"); code != websocket.StatusNormalClosure {
+		if code := testkit.Wait(t, closed, "the backend to hear of the end"); code != websocket.StatusNormalClosure {
 			t.Errorf("the backend got close status %d, want 1000", code)
 		}
 		c = open()
@@ -143,7 +145,7 @@ func TestTunnelHalfClose(t *testing.T) {
 		}
 		c.send(t, "but I do")
 		c.Close()
-		if got := wait(t, heard, "the backend to hear us"); got != "but I do" {
+		if got := testkit.Wait(t, heard, "the backend to hear us"); got != "but I do" {
 			t.Errorf("the backend heard %q behind its half-close", got)
 		}
 	})
@@ -163,7 +165,7 @@ func TestTunnelEndsWithDrain(t *testing.T) {
 			t.Fatalf("got %s", resp.Status)
 		}
 		begun := time.Now()
-		p.signal(t, syscall.SIGTERM)
+		p.Signal(t, syscall.SIGTERM)
 		p.wantExit(t, 3)
 		if took := time.Since(begun); took < 200*time.Millisecond {
 			t.Errorf("lb left after %v, want it to wait for 200ms", took)

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bytes"
@@ -49,23 +49,12 @@ func rows(t *testing.T, section, first string) [][]string {
 }
 
 // inRoot returns the path of a file of the project from here.
-func inRoot(t *testing.T, name string) string {
-	t.Helper()
-	root := "."
-	for range 3 {
-		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
-			return filepath.Join(root, name)
-		}
-		root = filepath.Join("..", root)
-	}
-	t.Fatal("there is no go.mod above")
-	return ""
-}
+func inRoot(name string) string { return filepath.Join("..", name) }
 
 // document returns the text of a file of the project.
 func document(t *testing.T, name string) string {
 	t.Helper()
-	b, err := os.ReadFile(inRoot(t, name))
+	b, err := os.ReadFile(inRoot(name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,12 +66,12 @@ func documents(t *testing.T) []string {
 	t.Helper()
 	names := []string{"README.md"}
 	for _, pattern := range []string{"docs/*.md", "docs/*/*.md"} {
-		found, err := filepath.Glob(inRoot(t, pattern))
+		found, err := filepath.Glob(inRoot(pattern))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, path := range found {
-			name, err := filepath.Rel(inRoot(t, "."), path)
+			name, err := filepath.Rel(inRoot("."), path)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -99,7 +88,7 @@ func documents(t *testing.T) []string {
 func example(t *testing.T) map[string]any {
 	t.Helper()
 	var tree map[string]any
-	if _, err := toml.DecodeFile(inRoot(t, "lb.toml"), &tree); err != nil {
+	if _, err := toml.DecodeFile(inRoot("lb.toml"), &tree); err != nil {
 		t.Fatal(err)
 	}
 	return tree
@@ -231,7 +220,7 @@ func TestReadmeExamplesAreAccepted(t *testing.T) {
 
 // TestExamples checks each file of examples as `lb check` does.
 func TestExamples(t *testing.T) {
-	files, err := filepath.Glob(inRoot(t, "examples/*.toml"))
+	files, err := filepath.Glob(inRoot("examples/*.toml"))
 	if err != nil || len(files) < 5 {
 		t.Fatalf("%v, %v; want five examples and more", files, err)
 	}
@@ -302,7 +291,7 @@ func TestReplies(t *testing.T) {
 	reply := regexp.MustCompile(`(?m)^client\d*< (\d{3}) [A-Za-z ]+: (.+?)\\n`)
 	many := 0
 	for _, pattern := range []string{"proxy/testdata/*.wire", "proxy/*/testdata/*.wire"} {
-		files, err := filepath.Glob(inRoot(t, pattern))
+		files, err := filepath.Glob(inRoot(pattern))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -346,7 +335,7 @@ func TestLinks(t *testing.T) {
 			if path != "" {
 				target = filepath.Join(filepath.Dir(name), path)
 			}
-			if _, err := os.Stat(inRoot(t, target)); err != nil {
+			if _, err := os.Stat(inRoot(target)); err != nil {
 				t.Errorf("%s: a link leads to %s, which is not there", name, target)
 			} else if anchor != "" && !slices.Contains(anchors(document(t, target)), anchor) {
 				t.Errorf("%s: %s has no heading #%s", name, target, anchor)

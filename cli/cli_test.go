@@ -1,7 +1,6 @@
-package main
+package cli
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -12,24 +11,19 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"lb/backends"
+	"lb/internal/testkit"
 )
 
 // mainEnv marks a process in which the test binary is lb itself.
 const mainEnv = "LB_TEST_MAIN"
 
-// patience is how long a test waits for what has to come: it matters only when a
-// test fails, and a busy machine takes its time.
-const patience = time.Minute
-
 func TestMain(m *testing.M) {
 	if os.Getenv(mainEnv) != "" {
-		main()
+		os.Exit(Main())
 	}
 	os.Exit(m.Run())
 }
@@ -43,12 +37,19 @@ func command(dir string, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// outcome runs lb with args in dir to its end.
+func outcome(dir string, args ...string) (exitCode int, stdout, stderr string) {
+	cmd := command(dir, args...)
+	var out, errOut bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	cmd.Run()
+	return cmd.ProcessState.ExitCode(), out.String(), errOut.String()
+}
+
 // write puts text into a file of dir.
 func write(t *testing.T, dir, name, text string) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testkit.WriteFile(t, filepath.Join(dir, name), text)
 }
 
 // taken returns an address where somebody listens until the test ends.
@@ -103,17 +104,14 @@ func TestExitCodesAndMessages(t *testing.T) {
 		{"check -c pools.toml", 0, "pools.toml: ok, 2 backends in 2 pools, 1 route, listening on 0.0.0.0:8080, mode mp, strategy round_robin\n"},
 		{"version", 0, "lb ..."},
 	} {
-		cmd := command(dir, strings.Fields(tc.args)...)
-		var out, errOut bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &out, &errOut
-		cmd.Run()
-		got := withoutLog(out.String() + errOut.String())
-		if out.Len() > 0 && cmd.ProcessState.ExitCode() != 0 {
-			t.Errorf("lb %s: %q on standard output; errors belong to standard error", tc.args, out.String())
+		code, out, errOut := outcome(dir, strings.Fields(tc.args)...)
+		got := withoutLog(out + errOut)
+		if out != "" && code != 0 {
+			t.Errorf("lb %s: %q on standard output; errors belong to standard error", tc.args, out)
 		}
 		begin, open := strings.CutSuffix(tc.want, "...")
 		same := got == tc.want || open && strings.HasPrefix(got, begin)
-		if code := cmd.ProcessState.ExitCode(); code != tc.code || !same {
+		if code != tc.code || !same {
 			t.Errorf("lb %s: exit code %d with\n%swant %d with\n%s", tc.args, code, got, tc.code, tc.want)
 		}
 		if tc.code == exitFault && strings.Count(got, "\n") != 1 {
@@ -129,93 +127,45 @@ func withoutLog(text string) string {
 	return logLine.ReplaceAllString(text, "")
 }
 
-// process is lb at work; its standard output is read line by line.
+// process is a running lb, whose standard output is read line by line.
 type process struct {
-	*exec.Cmd
-	out   *bufio.Reader
-	log   *logged
-	ended bool
-}
-
-// logged is the standard error of a process.
-type logged struct {
-	mu      sync.Mutex
-	text    []byte
-	serving chan string // the address, once there is one
-}
-
-var servingLine = regexp.MustCompile(`msg=serving address=(\S+)`)
-
-func (l *logged) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	before := servingLine.Match(l.text)
-	l.text = append(l.text, b...)
-	if m := servingLine.FindSubmatch(l.text); m != nil && !before {
-		l.serving <- string(m[1])
-	}
-	return len(b), nil
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return string(l.text)
+	*testkit.Process
+	read int // bytes of standard output
 }
 
 // start runs lb in dir until stop or the end of the test.
 func start(t *testing.T, dir string, args ...string) *process {
 	t.Helper()
-	p := &process{Cmd: command(dir, args...), log: &logged{serving: make(chan string, 1)}}
-	p.Stderr = p.log
-	pipe, err := p.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.out = bufio.NewReader(pipe)
-	if err := p.Start(); err != nil {
-		t.Fatal(err)
-	}
-	watchdog := time.AfterFunc(patience, func() { p.Process.Kill() })
-	t.Cleanup(func() {
-		watchdog.Stop()
-		if !p.ended {
-			p.Process.Kill()
-			p.Wait()
-		}
-		if t.Failed() {
-			t.Logf("standard error of lb:\n%s", p.log)
-		}
-	})
-	return p
+	return &process{Process: testkit.Start(t, command(dir, args...))}
 }
 
 // line returns the next line of standard output.
-func (p *process) line(t *testing.T) string {
+func (p *process) line(t *testing.T) (text string) {
 	t.Helper()
-	s, err := p.out.ReadString('\n')
-	if err != nil {
-		t.Fatalf("standard output ends with %q: %v", s, err)
+	whole, ended := false, false
+	testkit.Until(t, "a line of standard output", func() bool {
+		ended = p.Ended()
+		text, _, whole = strings.Cut(p.Out.String()[p.read:], "\n")
+		return whole || ended
+	})
+	if !whole {
+		t.Fatalf("standard output ends with %q", text)
 	}
-	return strings.TrimSuffix(s, "\n")
+	p.read += len(text) + 1
+	return text
 }
 
 // stop sends sig and returns the exit code.
 func (p *process) stop(t *testing.T, sig os.Signal) int {
 	t.Helper()
-	if err := p.Process.Signal(sig); err != nil {
-		t.Fatal(err)
-	}
-	io.Copy(io.Discard, p.out)
-	p.Wait()
-	p.ended = true
-	return p.ProcessState.ExitCode()
+	p.Signal(t, sig)
+	return p.ExitCode(t)
 }
 
 // get returns the answer to a request on a connection of its own.
 func get(t *testing.T, method, url, body string) (*http.Response, string) {
 	t.Helper()
-	client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: testkit.Patience, Transport: &http.Transport{DisableKeepAlives: true}}
 	req, err := http.NewRequest(method, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
@@ -350,12 +300,8 @@ func TestReloadReadsTheSameAgain(t *testing.T) {
 			}
 			p := start(t, dir, append([]string{"serve", "-b", "127.0.0.1:1"}, tc.args...)...)
 			served(t, p)
-			give := func(args ...string) (code int, stdout, stderr string) {
-				cmd := command(dir, append(args, "--socket", filepath.Join(dir, "lb.sock"))...)
-				var out, errOut bytes.Buffer
-				cmd.Stdout, cmd.Stderr = &out, &errOut
-				cmd.Run()
-				return cmd.ProcessState.ExitCode(), out.String(), errOut.String()
+			give := func(command string) (code int, stdout, stderr string) {
+				return outcome(dir, command, "--socket", filepath.Join(dir, "lb.sock"))
 			}
 			write(t, dir, file, base+"timeouts.connect = \"5s\"\n[[backends]]\nsocket = \"/x\"\n")
 			if code, out, err := give("reload"); code != 0 || !strings.Contains(out, "timeouts.connect: 3s -> 5s\n") || strings.Contains(out, "backend") {
@@ -373,10 +319,8 @@ func TestReloadReadsTheSameAgain(t *testing.T) {
 			if code, out, err := give("drain"); code != 0 {
 				t.Errorf("drain: exit code %d with %q and %q", code, out, err)
 			}
-			io.Copy(io.Discard, p.out)
-			p.Wait()
-			if p.ended = true; p.ProcessState.ExitCode() != 0 {
-				t.Errorf("exit code %d after lb drain, want 0", p.ProcessState.ExitCode())
+			if code := p.ExitCode(t); code != 0 {
+				t.Errorf("exit code %d after lb drain, want 0", code)
 			}
 		})
 	}
@@ -388,13 +332,10 @@ func TestNoLB(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "lb.toml", "pid_file = \"lb.pid\"\n")
 	for _, args := range []string{"status", "status --json", "reload", "upgrade", "drain", "backend list", "backend drain default a:1", "backend weight default a:1 2"} {
-		cmd := command(dir, strings.Fields(args)...)
-		var out, errOut bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &out, &errOut
-		cmd.Run()
+		code, out, errOut := outcome(dir, strings.Fields(args)...)
 		want := "lb: no lb answers at lb.sock: there is no such socket"
-		if code := cmd.ProcessState.ExitCode(); code != 1 || out.Len() > 0 || !strings.HasPrefix(errOut.String(), want) || strings.Count(errOut.String(), "\n") != 1 {
-			t.Errorf("lb %s: exit code %d with %q and %q, want 1 and %q", args, code, out.String(), errOut.String(), want)
+		if code != 1 || out != "" || !strings.HasPrefix(errOut, want) || strings.Count(errOut, "\n") != 1 {
+			t.Errorf("lb %s: exit code %d with %q and %q, want 1 and %q", args, code, out, errOut, want)
 		}
 	}
 }
@@ -402,13 +343,11 @@ func TestNoLB(t *testing.T) {
 // served returns the address that lb says it serves.
 func served(t *testing.T, p *process) string {
 	t.Helper()
-	select {
-	case addr := <-p.log.serving:
-		return addr
-	case <-time.After(patience):
-		t.Fatal("lb does not say where it serves")
-		return ""
+	addr := p.Serving(t)
+	if addr == "" {
+		t.Fatal("lb did not begin")
 	}
+	return addr
 }
 
 func TestBackendsAlone(t *testing.T) {

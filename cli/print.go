@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"fmt"
@@ -172,9 +172,4 @@ func grouped(n uint64) string {
 	return s
 }
 
-func amountOf(n uint64, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return grouped(n) + " " + noun
-}
+func amountOf(n uint64, noun string) string { return grouped(n) + " " + plural(n, noun) }

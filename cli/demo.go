@@ -1,25 +1,54 @@
-package main
+package cli
 
 import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/netip"
 	"strconv"
 	"syscall"
 
 	"lb/backends"
+	"lb/config"
 )
 
-// demoPorts are those that lb forwards to when it is told nothing else.
+// backendsCmd is `lb backends`.
+type backendsCmd struct {
+	Port []int  `short:"p" placeholder:"N,..." default:"9001,9002" help:"One port for each backend; 0 means any free one. Default: 9001,9002."`
+	Host string `short:"H" placeholder:"HOST" default:"127.0.0.1" help:"Name or address to listen on. Default: 127.0.0.1."`
+}
+
+// Run answers requests until a signal.
+func (b *backendsCmd) Run(std *streams) error {
+	for _, port := range b.Port {
+		if port < 0 || port > math.MaxUint16 {
+			return config.Errors{{Key: "--port", What: fmt.Sprintf("%d is out of range", port), Hint: "use 0 to 65535"}}
+		}
+	}
+	interrupted, stop := untilSignal()
+	defer stop()
+	servers, err := startBackends(b.Host, b.Port)
+	if err != nil {
+		return err
+	}
+	defer servers.close()
+	for _, addr := range servers.addrs() {
+		fmt.Fprintf(std.out, "backend on http://%s/\n", addr)
+	}
+	<-interrupted.Done()
+	return nil
+}
+
+// demoPorts are the ports of the backends that lb forwards to by default.
 var demoPorts = []int{9001, 9002}
 
 // demoServers are running demo backends.
 type demoServers []*backends.Server
 
-// startDemo starts the demo backends on demoPorts or, where one is taken, on a
-// port that is free.
+// startDemo starts the demo backends on demoPorts or, where one is taken, on a free
+// port.
 func startDemo() (demoServers, error) {
 	var out demoServers
 	for _, port := range demoPorts {
@@ -56,7 +85,7 @@ func (d demoServers) close() {
 	}
 }
 
-// addrs returns where they listen, as -b takes it.
+// addrs returns where they listen, in the form of -b.
 func (d demoServers) addrs() []string {
 	out := make([]string, len(d))
 	for i, s := range d {
@@ -65,8 +94,8 @@ func (d demoServers) addrs() []string {
 	return out
 }
 
-// printDemo tells what to curl. addr is where lb listens, adminAddr, which may
-// be nil, where its operator looks.
+// printDemo writes what to try with curl. addr is where lb listens; adminAddr is
+// where the operator's server listens, or nil if it is off.
 func printDemo(w io.Writer, servers demoServers, addr string, adminAddr net.Addr) {
 	fmt.Fprintf(w, "Demo: %s forwards to", addr)
 	for _, a := range servers.addrs() {

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bytes"
@@ -12,6 +12,7 @@ import (
 
 	"lb/backends"
 	"lb/bench"
+	"lb/internal/testkit"
 )
 
 func TestBenchCommand(t *testing.T) {
@@ -22,7 +23,7 @@ func TestBenchCommand(t *testing.T) {
 	defer s.Close()
 	dir := t.TempDir()
 	write(t, dir, "body", "some bytes")
-	nobody := unused(t)
+	nobody := testkit.RefusingAddr(t)
 	for _, tc := range []struct {
 		args string // URL and path of the backend go for $
 		code int
@@ -58,26 +59,6 @@ func TestBenchCommand(t *testing.T) {
 	}
 }
 
-// unused returns an address at which nobody listens, or will before the end of the
-// test: a socket that does not listen is bound to it.
-func unused(t *testing.T) (addr string) {
-	t.Helper()
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	syscall.CloseOnExec(fd)
-	t.Cleanup(func() { syscall.Close(fd) })
-	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		t.Fatal(err)
-	}
-	at, err := syscall.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprintf("127.0.0.1:%d", at.(*syscall.SockaddrInet4).Port)
-}
-
 func TestBenchJSON(t *testing.T) {
 	s, err := backends.Start(backends.Options{Addr: "127.0.0.1:0"})
 	if err != nil {
@@ -108,7 +89,7 @@ func TestBenchInterrupted(t *testing.T) {
 			return
 		}
 		defer c.Close()
-		c.SetDeadline(time.Now().Add(patience))
+		c.SetDeadline(time.Now().Add(testkit.Patience))
 		buf := make([]byte, 1000)
 		c.Read(buf)
 		fmt.Fprint(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
@@ -116,24 +97,16 @@ func TestBenchInterrupted(t *testing.T) {
 		asked <- true
 		c.Read(buf)
 	}()
-	cmd := command(t.TempDir(), "bench", "-c", "1", "-n", "10", ln.Addr().String())
-	var out bytes.Buffer
-	cmd.Stdout = &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	watchdog := time.AfterFunc(patience, func() { cmd.Process.Kill() })
-	defer watchdog.Stop()
-	<-asked
-	cmd.Process.Signal(syscall.SIGINT)
-	err = cmd.Wait()
+	p := start(t, t.TempDir(), "bench", "-c", "1", "-n", "10", ln.Addr().String())
+	testkit.Wait(t, asked, "the second request")
+	code := p.stop(t, syscall.SIGINT)
 	for _, want := range []string{"1 answers in ", "stopped early, with 1 requests under way", "errors   none"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("want %q in\n%s", want, out.String())
+		if !strings.Contains(p.Out.String(), want) {
+			t.Errorf("want %q in\n%s", want, p.Out.String())
 		}
 	}
-	if err != nil {
-		t.Errorf("%v, want exit code 0", err)
+	if code != 0 {
+		t.Errorf("exit code %d, want 0", code)
 	}
 }
 

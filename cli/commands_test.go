@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bytes"
@@ -16,69 +16,40 @@ import (
 	"lb/admin"
 	"lb/admin/api"
 	"lb/config"
+	"lb/internal/testkit"
 )
 
-// fakeLB is an lb that notes what it is asked, and answers what a test has put in.
-type fakeLB struct {
-	asked    []string
-	status   api.Status
-	reloaded api.Reloaded
-	upgraded api.Upgraded
-	refusal  error
-	refuses  string // the one address whose change is refused; "": refusal is for all
-}
-
-func (f *fakeLB) note(format string, args ...any) {
-	f.asked = append(f.asked, fmt.Sprintf(format, args...))
-}
-
-func (f *fakeLB) Status() api.Status { return f.status }
-
-func (f *fakeLB) Reload(plan bool) (api.Reloaded, error) {
-	f.note("reload plan=%v", plan)
-	return f.reloaded, f.refusal
-}
-
-func (f *fakeLB) Upgrade(binary string) (api.Upgraded, error) {
-	f.note("upgrade %s", binary)
-	return f.upgraded, f.refusal
-}
-
-func (f *fakeLB) Drain() error {
-	f.note("drain")
-	return f.refusal
-}
-
-func (f *fakeLB) SetBackend(pool, address string, action api.Action, weight int) (api.Backend, error) {
-	f.note("%s %s %s %d", action, pool, address, weight)
-	if f.refuses == "" || f.refuses == address {
-		if f.refusal != nil {
-			return api.Backend{}, f.refusal
-		}
-	}
-	b := api.Backend{Pool: pool, Address: address, Weight: 2, ConfiguredWeight: 2, Admin: api.Drained, InFlight: 3}
-	if action == api.Weight {
-		b.Weight, b.Admin = weight, api.Enabled
-	}
-	return b, nil
-}
-
-// serveAt has f answer on the socket at path until the test ends.
-func (f *fakeLB) serveAt(t *testing.T, path string) {
+// serveAt has lb's commands answered by c on the socket at path until the test ends.
+func serveAt(t *testing.T, c *testkit.Control, path string) {
 	t.Helper()
-	r := admin.NewRuntime(f, nil)
+	r := admin.NewRuntime(c, nil)
 	l, err := r.Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Serve(l)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), testkit.Patience)
 		defer cancel()
 		if err := r.Close(ctx); err != nil {
 			t.Error(err)
 		}
 	})
+}
+
+// changeAll answers a change of a backend, which err refuses; if refuses is not "",
+// only that of this address.
+func changeAll(err error, refuses string) func(pool, address string, action api.Action, weight int) (api.Backend, error) {
+	return func(pool, address string, action api.Action, weight int) (api.Backend, error) {
+		if err != nil && (refuses == "" || refuses == address) {
+			return api.Backend{}, err
+		}
+		b := api.Backend{Pool: pool, Address: address, Weight: 2, ConfiguredWeight: 2, Admin: api.Drained, InFlight: 3}
+		if action == api.Weight {
+			b.Weight, b.Admin = weight, api.Enabled
+		}
+		return b, nil
+	}
 }
 
 // give runs lb with args in this process.
@@ -93,8 +64,8 @@ func TestCommands(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
 	socket := filepath.Join(dir, "s")
-	f := &fakeLB{}
-	f.serveAt(t, socket)
+	f := &testkit.Control{}
+	serveAt(t, f, socket)
 	brokenFile := config.Errors{
 		{File: "/etc/lb.toml", Line: 3, Column: 8, Key: "port", What: "70000 is out of range", Hint: "use 0 to 65535"},
 		{File: "/etc/lb.toml", Line: 9, Column: 1, Key: "prot", What: "unknown key", Hint: `did you mean "port"?`},
@@ -118,17 +89,17 @@ func TestCommands(t *testing.T) {
 			err: "lb: mode: mp -> mt needs lb upgrade\n"},
 		{args: "reload", reloaded: api.Reloaded{Number: 2, Changes: []string{"port: 80 -> 81"}}, refusal: errors.New("loop 3 has not taken it up yet"),
 			asked: "reload plan=false", code: 1, out: "port: 80 -> 81\n", err: "lb: loop 3 has not taken it up yet\n"},
-		{args: "upgrade", asked: "upgrade ", out: "process 77 serves, lb v2; the one before it drains\n"},
-		{args: "upgrade --binary ./new", asked: "upgrade " + filepath.Join(dir, "new"), out: "process 77 serves, lb v2; the one before it drains\n"},
-		{args: "upgrade --binary /opt/lb", refusal: errors.New("/opt/lb: exec format error"), asked: "upgrade /opt/lb", code: 1,
+		{args: "upgrade", asked: `upgrade ""`, out: "process 77 serves, lb v2; the one before it drains\n"},
+		{args: "upgrade --binary ./new", asked: fmt.Sprintf("upgrade %q", filepath.Join(dir, "new")), out: "process 77 serves, lb v2; the one before it drains\n"},
+		{args: "upgrade --binary /opt/lb", refusal: errors.New("/opt/lb: exec format error"), asked: `upgrade "/opt/lb"`, code: 1,
 			err: "lb: /opt/lb: exec format error\n"},
 		{args: "drain", asked: "drain", out: "draining; lb leaves when what runs is answered, or timeouts.drain is over\n"},
 		{args: "backend drain default 10.0.0.1:80", asked: "drain default 10.0.0.1:80 0", out: "default 10.0.0.1:80: draining, weight 2, 3 at work\n"},
-		{args: "backend enable api a:1 unix:/s", asked: "enable api a:1 0, enable api unix:/s 0",
+		{args: "backend enable api a:1 unix:/s", asked: "enable api a:1 0; enable api unix:/s 0",
 			out: "api a:1: draining, weight 2, 3 at work\nnote: the configuration says drain = true\n" +
 				"api unix:/s: draining, weight 2, 3 at work\nnote: the configuration says drain = true\n"},
 		{args: "backend disable api a:1 b:1 c:1", refuses: "b:1", refusal: api.NotFoundError("pool api has no backend b:1"), code: 1,
-			asked: "disable api a:1 0, disable api b:1 0, disable api c:1 0",
+			asked: "disable api a:1 0; disable api b:1 0; disable api c:1 0",
 			out:   "api a:1: draining, weight 2, 3 at work\napi c:1: draining, weight 2, 3 at work\n", err: "lb: pool api has no backend b:1\n"},
 		{args: "backend weight api a:1 5", asked: "weight api a:1 5", out: "api a:1: enabled, weight 5* (2), 3 at work\n"},
 		{args: "backend weight api a:1 0", asked: "weight api a:1 0", out: "api a:1: enabled, weight 0* (2), 3 at work\n"},
@@ -139,9 +110,10 @@ func TestCommands(t *testing.T) {
 		{args: "backend paint api a:1", code: 2, err: "lb: unexpected argument paint; see lb --help\n"},
 		{args: "reload now", code: 2, err: "lb: unexpected argument now; see lb --help\n"},
 	} {
-		*f = fakeLB{reloaded: tc.reloaded, refusal: tc.refusal, refuses: tc.refuses, upgraded: api.Upgraded{PID: 77, Version: "v2"}}
+		f.Reloaded, f.Err, f.Change = tc.reloaded, tc.refusal, changeAll(tc.refusal, tc.refuses)
+		f.Upgraded = api.Upgraded{PID: 77, Version: "v2"}
 		code, out, err := give(append(strings.Fields(tc.args), "--socket", socket)...)
-		asked := strings.Join(f.asked, ", ")
+		asked := f.Asked()
 		if code != tc.code || out != tc.out || err != tc.err || asked != tc.asked {
 			t.Errorf("lb %s: exit code %d, asked %q\n%s%swant %d, %q\n%s%s", tc.args, code, asked, out, err, tc.code, tc.asked, tc.out, tc.err)
 		}
@@ -181,9 +153,9 @@ func TestCommandsFindTheSocket(t *testing.T) {
 				write(t, dir, "lb.toml", tc.file)
 			}
 			write(t, dir, "other.toml", "admin.socket = \"there\"\n")
-			f := &fakeLB{status: api.Status{Address: "192.0.2.1:80"}}
+			f := &testkit.Control{Running: api.Status{Address: "192.0.2.1:80"}}
 			if tc.socket != "" {
-				f.serveAt(t, tc.socket)
+				serveAt(t, f, tc.socket)
 			}
 			code, out, err := give(append([]string{"status"}, strings.Fields(tc.args)...)...)
 			if code != tc.code || strings.Contains(out, "192.0.2.1:80") != (code == 0) || strings.Count(err, "\n") > 1 || (err == "") != (tc.err == "") {
@@ -203,8 +175,8 @@ func TestReloadOfABrokenFile(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
 	write(t, dir, "lb.toml", "admin.socket = \"s\"\nprot = 1\n")
-	f := &fakeLB{refusal: config.Errors{{File: "/x/lb.toml", Line: 2, Column: 1, Key: "prot", What: "unknown key"}}}
-	f.serveAt(t, "s")
+	f := &testkit.Control{Err: config.Errors{{File: "/x/lb.toml", Line: 2, Column: 1, Key: "prot", What: "unknown key"}}}
+	serveAt(t, f, "s")
 	if code, out, err := give("reload"); code != 1 || out != "" || err != "/x/lb.toml:2:1: prot: unknown key\n" {
 		t.Errorf("exit code %d with %q and %q", code, out, err)
 	}
@@ -270,20 +242,20 @@ api      (none)
 
 // TestStatusJSON: a program gets everything back.
 func TestStatusJSON(t *testing.T) {
-	f, socket := &fakeLB{}, filepath.Join(t.TempDir(), "s")
-	f.status, _ = busyStatus()
-	f.serveAt(t, socket)
+	f, socket := &testkit.Control{}, filepath.Join(t.TempDir(), "s")
+	f.Running, _ = busyStatus()
+	serveAt(t, f, socket)
 	code, out, _ := give("status", "--json", "--socket", socket)
 	var got api.Status
-	if err := json.Unmarshal([]byte(out), &got); code != 0 || err != nil || !reflect.DeepEqual(got, f.status) {
-		t.Errorf("exit code %d, %v, got\n%+v, want\n%+v", code, err, got, f.status)
+	if err := json.Unmarshal([]byte(out), &got); code != 0 || err != nil || !reflect.DeepEqual(got, f.Running) {
+		t.Errorf("exit code %d, %v, got\n%+v, want\n%+v", code, err, got, f.Running)
 	}
 }
 
 func TestBackendList(t *testing.T) {
-	f, socket := &fakeLB{}, filepath.Join(t.TempDir(), "s")
-	f.status, _ = busyStatus()
-	f.serveAt(t, socket)
+	f, socket := &testkit.Control{}, filepath.Join(t.TempDir(), "s")
+	f.Running, _ = busyStatus()
+	serveAt(t, f, socket)
 	for _, tc := range []struct {
 		pool     string
 		code     int
@@ -310,11 +282,12 @@ func TestBackendList(t *testing.T) {
 func TestUpgradeFindsTheBinaryHere(t *testing.T) {
 	here := t.TempDir()
 	t.Chdir(here)
-	f, socket := &fakeLB{}, filepath.Join(t.TempDir(), "s")
-	f.serveAt(t, socket)
+	f, socket := &testkit.Control{}, filepath.Join(t.TempDir(), "s")
+	serveAt(t, f, socket)
 	give("upgrade", "--binary", "../lb-new", "--socket", socket)
 	wd, err := os.Getwd()
-	if want := "upgrade " + filepath.Join(filepath.Dir(wd), "lb-new"); err != nil || len(f.asked) != 1 || f.asked[0] != want {
-		t.Errorf("asked was %q, want %q", f.asked, want)
+	asked, want := f.Asked(), fmt.Sprintf("upgrade %q", filepath.Join(filepath.Dir(wd), "lb-new"))
+	if err != nil || asked != want {
+		t.Errorf("asked was %s, want %s", asked, want)
 	}
 }

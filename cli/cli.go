@@ -1,0 +1,145 @@
+// Package cli is the command line of lb: it reads flags, wires the packages that do
+// the work, and prints what they return. It knows nothing of sockets, processes or
+// HTTP.
+//
+// Every command is a struct of its flags with a method Run, which writes to the
+// streams it is given and returns an error, or nil for exit code 0. What an error
+// means for the exit code is decided in one place, report.
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/alecthomas/kong"
+
+	"lb/config"
+	"lb/supervise"
+)
+
+// Exit codes beside those of supervise.Serve.
+const (
+	exitFault  = 1 // it could not begin: a taken port, a missing file
+	exitConfig = 2 // a flag or the configuration is not accepted
+)
+
+// exitStatus is the error of a command that has printed everything there is to say:
+// only its exit code is left.
+type exitStatus int
+
+// Error exists for the interface; nobody prints it.
+func (e exitStatus) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// streams are what a command writes to.
+type streams struct{ out, err io.Writer }
+
+// commandLine is what kong reads; docs/configuration.md has its table of flags.
+type commandLine struct {
+	Serve    serveCmd    `cmd:"" help:"Run the load balancer: forward HTTP/1.1 requests to backends."`
+	Check    checkCmd    `cmd:"" help:"Check a configuration file."`
+	Status   statusCmd   `cmd:"" help:"Show what a running lb is doing: loops, pools, backends."`
+	Reload   reloadCmd   `cmd:"" help:"Make a running lb read its configuration again, and print what changed."`
+	Upgrade  upgradeCmd  `cmd:"" help:"Replace a running lb with another binary, without refusing or resetting a connection."`
+	Drain    drainCmd    `cmd:"" help:"Make a running lb finish its open requests and exit."`
+	Backend  backendCmd  `cmd:"" help:"List the backends of a running lb, or change one at run time."`
+	Backends backendsCmd `cmd:"" help:"Run only the demo backends."`
+	Bench    benchCmd    `cmd:"" help:"Measure how fast a URL answers."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
+}
+
+// Main is the whole command, with the arguments and streams of this process. A
+// process that lb has started as its worker becomes one here. It returns the exit
+// code.
+func Main() (exitCode int) {
+	if supervise.IsWorker() {
+		return supervise.Worker()
+	}
+	return run(os.Args[1:], os.Stdout, os.Stderr)
+}
+
+// run parses args, runs the command and returns the exit code.
+func run(args []string, stdout, stderr io.Writer) (exitCode int) {
+	parser := kong.Must(&commandLine{},
+		kong.Name("lb"),
+		kong.Description("An HTTP/1.1 load balancer. To try it: lb serve --demo"),
+		kong.Writers(stdout, stderr))
+	command, err := parser.Parse(args)
+	if err != nil {
+		supervise.ReportFault(err) // in an upgrade: the new binary may not know a flag of the old one
+		fmt.Fprintf(stderr, "lb: %v; see lb --help\n", err)
+		return exitConfig
+	}
+	if err := command.Run(&streams{stdout, stderr}); err != nil {
+		return report(stderr, err)
+	}
+	return 0
+}
+
+// report writes why a command failed, and returns its exit code.
+func report(stderr io.Writer, err error) (exitCode int) {
+	var status exitStatus
+	if errors.As(err, &status) {
+		return int(status)
+	}
+	if explain(stderr, err) {
+		return exitConfig
+	}
+	return exitFault
+}
+
+// explain writes err, a line for each mistake in a configuration, and reports
+// whether it is about a configuration.
+func explain(stderr io.Writer, err error) (ofConfig bool) {
+	var refused config.Errors
+	if !errors.As(err, &refused) {
+		fmt.Fprintf(stderr, "lb: %v\n", err)
+		return false
+	}
+	for _, e := range refused {
+		if e.File == "" {
+			fmt.Fprint(stderr, "lb: ") // with a file, the line begins with its name, for editors to find
+		}
+		fmt.Fprintln(stderr, e)
+	}
+	return true
+}
+
+// printJSON writes v for programs to read.
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// plural returns the noun for n of them.
+func plural[N int | uint64](n N, noun string) string {
+	if n == 1 {
+		return noun
+	}
+	return noun + "s"
+}
+
+// versionCmd is `lb version`.
+type versionCmd struct{}
+
+// Run prints one line.
+func (versionCmd) Run(std *streams) error {
+	fmt.Fprintln(std.out, "lb", version())
+	return nil
+}
+
+// version returns the module's version, or the commit it was built from, with the Go
+// release and the platform.
+func version() string {
+	v := "(devel)"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		v = info.Main.Version
+	}
+	return fmt.Sprintf("%s %s %s/%s", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}

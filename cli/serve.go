@@ -1,0 +1,154 @@
+package cli
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+
+	"lb/admin"
+	"lb/admin/api"
+	"lb/config"
+	"lb/supervise"
+)
+
+// configFlag is the flag for the file of a command that reads it.
+type configFlag struct {
+	Config string `short:"c" placeholder:"FILE" help:"Configuration file. Default: ./lb.toml where there is one."`
+}
+
+// serveCmd is `lb serve`. A nil flag was not given.
+type serveCmd struct {
+	Mode     *string  `short:"m" placeholder:"mp|mt" help:"Run worker processes (mp), or threads of one process (mt). Default: mp."`
+	Workers  *int     `short:"w" placeholder:"N" help:"Number of event loops; 0 means one for each CPU that lb may use. Default: 0."`
+	Port     *int     `short:"p" placeholder:"N" help:"Port to listen on; 0 means any free one. Default: 8080."`
+	Host     *string  `short:"H" placeholder:"HOST" help:"Name or address to listen on; :: means IPv6 and IPv4. Default: 0.0.0.0."`
+	Backend  []string `short:"b" sep:"none" placeholder:"HOST:PORT" xor:"backends" help:"Backend to forward to: host:port, [v6]:port or unix:/path. May be repeated; replaces the backends of the file."`
+	Strategy *string  `short:"s" placeholder:"NAME" help:"How to choose a backend: round_robin, random, least_conn, p2c, least_time or hash. Default: round_robin."`
+	configFlag
+	LogLevel *string `short:"l" placeholder:"LEVEL" help:"Log messages of this level and above: debug, info, warn or error. Default: info."`
+	PIDFile  *string `name:"pid-file" placeholder:"FILE" help:"Write the process number to this file."`
+	Demo     bool    `xor:"backends" help:"Start two demo backends in this process and forward to them."`
+}
+
+// Run serves until a signal or a command ends it.
+func (s *serveCmd) Run(std *streams) error {
+	o, cfg, servers, err := s.prepare(std)
+	defer servers.close()
+	if err != nil {
+		supervise.ReportFault(err)
+		return err
+	}
+	code, err := supervise.Serve(cfg, o)
+	if err != nil || code == 0 {
+		return err
+	}
+	return exitStatus(code)
+}
+
+// prepare starts the demo backends, if they are wanted, loads the configuration and
+// wires the packages. The servers are to be closed even after an error.
+func (s *serveCmd) prepare(std *streams) (o supervise.Options, cfg *config.Config, servers demoServers, err error) {
+	if s.Demo {
+		if servers, err = startDemo(); err != nil {
+			return o, nil, nil, err
+		}
+	}
+	load := s.loader(servers)
+	if cfg, err = load(); err != nil {
+		return o, nil, servers, err
+	}
+	log, level := supervise.NewLevelLog(std.err, cfg.LogLevel)
+	o = supervise.Options{Log: log, Level: level, Version: version(), Load: load}
+	o.Admin = func(cfg *config.Config, r supervise.Running) supervise.Admin {
+		return admin.New(adminOptions(cfg, r, log))
+	}
+	o.Runtime = func(c api.Control) supervise.Runtime { return admin.NewRuntime(c, log) }
+	if s.Demo {
+		o.Ready = func(addr string, adminAddr net.Addr) { printDemo(std.out, servers, addr, adminAddr) }
+	}
+	return o, cfg, servers, nil
+}
+
+// loader returns a function, for one goroutine at a time, that reads the
+// configuration with the flags applied. Once it has found a file, later calls read
+// the same path, wherever lb was started, and fail if the file is gone instead of
+// returning the defaults.
+func (s *serveCmd) loader(servers demoServers) func() (*config.Config, error) {
+	flags := config.Flags{
+		Mode: s.Mode, Host: s.Host, Strategy: s.Strategy, LogLevel: s.LogLevel, PIDFile: s.PIDFile,
+		Workers: s.Workers, Port: s.Port, Backends: s.Backend,
+	}
+	if s.Demo {
+		flags.Backends = servers.addrs()
+	}
+	path := s.Config
+	return func() (*config.Config, error) {
+		file, err := config.Find(path)
+		if err != nil {
+			return nil, err
+		}
+		cfg, err := file.With(flags)
+		if err != nil || file.Source == "" {
+			return cfg, err
+		}
+		if path, err = filepath.Abs(file.Source); err == nil {
+			cfg.Source = path
+		}
+		return cfg, err
+	}
+}
+
+// adminOptions lets the operator's HTTP server show what runs.
+func adminOptions(cfg *config.Config, r supervise.Running, log *slog.Logger) admin.Options {
+	o := admin.Options{
+		Address: cfg.Admin.Address,
+		Board:   r.Board,
+		View:    func() admin.View { return admin.View(r.View()) },
+		Now:     r.Now,
+		Version: version(),
+		Log:     log,
+	}
+	if r.Workers != nil {
+		o.Workers = func() int {
+			running, _ := r.Workers()
+			return running
+		}
+	}
+	return o
+}
+
+// checkCmd is `lb check`.
+type checkCmd struct{ configFlag }
+
+// Run prints that the configuration is accepted, and a summary of it.
+func (c *checkCmd) Run(std *streams) error {
+	cfg, err := config.Find(c.Config)
+	if err != nil {
+		return err
+	}
+	name := cfg.Source
+	if name == "" {
+		name = "no " + config.FileName + " here, so the defaults"
+	}
+	fmt.Fprintf(std.out, "%s: ok, %s, listening on %s, mode %s, strategy %s\n", name, summary(cfg),
+		net.JoinHostPort(cfg.Host, fmt.Sprint(cfg.Port)), cfg.Mode, cfg.Pools[0].Strategy)
+	return nil
+}
+
+// summary returns how many backends, pools and routes cfg has.
+func summary(cfg *config.Config) string {
+	backends := 0
+	for _, p := range cfg.Pools {
+		backends += len(p.Backends)
+	}
+	count := func(n int, noun string) string { return fmt.Sprintf("%d %s", n, plural(n, noun)) }
+	text := count(backends, "backend")
+	if len(cfg.Pools) > 1 {
+		text += " in " + count(len(cfg.Pools), "pool")
+	}
+	if len(cfg.Routes) > 0 {
+		text += ", " + count(len(cfg.Routes), "route")
+	}
+	return text
+}
