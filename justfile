@@ -1,4 +1,4 @@
-# What is done here often; every recipe is a plain command. `just` lists them.
+# Frequent tasks. Every recipe is a plain command; `just` lists them.
 
 _default:
     @just --list --unsorted
@@ -23,19 +23,23 @@ sim SEED="":
 fuzz NAME:
     go test -run '^$' -fuzz '^{{ NAME }}$' -fuzztime 60s "$(grep -rl --include='*_test.go' 'func {{ NAME }}(' . | head -n 1 | xargs dirname)"
 
-# lb beside a byte relay, nginx and HAProxy, some 9 minutes: just bench --scenario small --rounds 10; --help
+# lb compared with a byte relay, nginx and HAProxy, some 9 minutes: just bench --scenario small --rounds 10; --help
 bench *FLAGS:
     go run ./bench/compare {{ FLAGS }}
 
-# Go benchmarks, compared with those kept; to keep these: cp bench/results/micro.out bench/results/micro.txt
+# README's figures and docs/benchmarks.md from a report: just bench-publish bench/results/2026-11-23.json
+bench-publish REPORT:
+    go run ./bench/compare --readme README.md --docs docs/benchmarks.md {{ REPORT }}
+
+# Go benchmarks, compared with the kept ones; to keep the new ones: cp bench/results/micro.out bench/results/micro.txt
 microbench:
     go test -run '^$' -bench . -benchmem -benchtime 0.2s -count 6 ./httpparse ./arena ./upstream ./loop ./proxy > bench/results/micro.out
     go run golang.org/x/perf/cmd/benchstat@latest bench/results/micro.txt bench/results/micro.out
 
-# Allocations and instructions, which may not grow by more than 3 %: just bench-guard -write keeps them
+# Allocations and instructions, which may grow by 3 % at most: just bench-guard -write keeps the present counts
 bench-guard *FLAGS:
     go run ./bench/guard {{ FLAGS }}
 
-# The demo: two backends and lb before them
+# The demo: two backends and lb in front of them
 demo:
     go run . serve --demo

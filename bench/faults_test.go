@@ -83,6 +83,7 @@ func TestVerificationOfTheFirst(t *testing.T) {
 }
 
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	const short = 250 * time.Millisecond // long enough to connect in, on a busy machine
 	silent := func(p *peer) { p.request(); p.wait() }
 	for _, tc := range []struct {
@@ -91,13 +92,13 @@ func TestFaults(t *testing.T) {
 		o    Options
 		want Errors // of ten requests
 	}{
-		{"no answer", silent, Options{Timeout: short}, Errors{Timeout: 10}},
+		{"no answer", silent, Options{Timeout: short, Conns: 10}, Errors{Timeout: 10}},
 		{"no answer, pipelined", silent, Options{Timeout: short, Pipeline: 5}, Errors{Timeout: 10}},
 		{"no answer, at a rate", silent, Options{Timeout: short, Rate: 1000, Conns: 10}, Errors{Timeout: 10}},
 		{"half an answer", func(p *peer) { p.request(); p.say("HTTP/1.1 200 OK\r\nContent-Le"); p.wait() },
-			Options{Timeout: short}, Errors{Timeout: 10}},
+			Options{Timeout: short, Conns: 10}, Errors{Timeout: 10}},
 		{"half a body", func(p *peer) { p.request(); p.say("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n1234"); p.wait() },
-			Options{Timeout: short}, Errors{Timeout: 10}},
+			Options{Timeout: short, Conns: 10}, Errors{Timeout: 10}},
 		{"closed", func(p *peer) { p.request() }, Options{}, Errors{Reset: 10}},
 		{"closed at once", func(p *peer) {}, Options{}, Errors{Reset: 10}},
 		{"reset", func(p *peer) { p.request(); p.reset() }, Options{}, Errors{Reset: 10}},
@@ -123,6 +124,7 @@ func TestFaults(t *testing.T) {
 		{"redirects", serveAll("HTTP/1.1 301 No\r\nContent-Length: 0\r\n\r\n"), Options{}, Errors{}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			o := tc.o
 			o.URL, o.Requests = serve(t, tc.do), 10
 			r := finished(t, o)
@@ -137,6 +139,7 @@ func TestFaults(t *testing.T) {
 }
 
 func TestNobodyListens(t *testing.T) {
+	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -256,6 +259,7 @@ func TestPieces(t *testing.T) {
 
 // TestLongHeads has heads longer than a slab, in pieces.
 func TestLongHeads(t *testing.T) {
+	t.Parallel()
 	line := "X: " + strings.Repeat("a", 900) + "\r\n"
 	for _, lines := range []int{1, 3, 5, 30, 60} {
 		url := serve(t, func(p *peer) {

@@ -3,6 +3,7 @@ package bench
 import (
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -49,32 +50,37 @@ func staller(n int64, d time.Duration) func(*peer) {
 // TestStallShows is the purpose of an open loop: a stall of 200 ms shows in all
 // requests that were due during it, whether a conn was free for them or not.
 func TestStallShows(t *testing.T) {
-	const rate, conns, stall = 1000, 4, 200 * time.Millisecond
-	for _, o := range []Options{
-		{},
-		{Loops: 2},
-		{Pipeline: 3},
-		{NewConnPerRequest: true},
-	} {
-		o.URL, o.Conns, o.Rate, o.Requests = serve(t, staller(100, stall)), conns, rate, 500
-		r := finished(t, o)
-		if r.Answers != 500 || r.Errors.Total() > 0 {
-			t.Fatalf("%d answers, %+v", r.Answers, r.Errors)
+	const rate, conns, total, stall = 1000, 4, 350, 200 * time.Millisecond
+	t.Run("open", func(t *testing.T) {
+		for name, o := range map[string]Options{
+			"plain":     {},
+			"two loops": {Loops: 2},
+			"pipelined": {Pipeline: 3},
+			"new conns": {NewConnPerRequest: true},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				o.URL, o.Conns, o.Rate, o.Requests = serve(t, staller(100, stall)), conns, rate, total
+				r := finished(t, o)
+				if r.Answers != total || r.Errors.Total() > 0 {
+					t.Fatalf("%d answers, %+v", r.Answers, r.Errors)
+				}
+				// Requests due in the first half of the stall wait at least for its second
+				// half. Answers of other conns may overlap the start of the stall.
+				const half = stall / 2
+				want := int64(rate*half.Seconds()) - conns*int64(max(o.Pipeline, 1)) - 1
+				if n := atLeast(r, half); n < want {
+					t.Errorf("%d answers took %v or longer, want %d", n, half, want)
+				}
+				if r.Latency.Max() < int64(stall*9/10) {
+					t.Errorf("the longest latency is %v, in a stall of %v", time.Duration(r.Latency.Max()), stall)
+				}
+				if r.Backlog.Waited < want || r.Backlog.Max < want || r.Backlog.Unsent != 0 {
+					t.Errorf("backlog %+v, want about 190", r.Backlog)
+				}
+			})
 		}
-		// Requests due in the first half of the stall wait at least for its second
-		// half. Answers of other conns may overlap the start of the stall.
-		const half = stall / 2
-		want := int64(rate*half.Seconds()) - conns*int64(max(o.Pipeline, 1)) - 1
-		if n := atLeast(r, half); n < want {
-			t.Errorf("%+v: %d answers took %v or longer, want %d", o, n, half, want)
-		}
-		if r.Latency.Max() < int64(stall*9/10) {
-			t.Errorf("the longest latency is %v, in a stall of %v", time.Duration(r.Latency.Max()), stall)
-		}
-		if r.Backlog.Waited < want || r.Backlog.Max < want || r.Backlog.Unsent != 0 {
-			t.Errorf("backlog %+v, want about 190", r.Backlog)
-		}
-	}
+	})
 	// A closed loop asks nothing during the stall, and hardly notices.
 	r := finished(t, Options{URL: serve(t, staller(100, stall)), Conns: conns, Requests: 500})
 	// Outstanding requests take as long as the stall, and on a busy machine some
@@ -85,40 +91,45 @@ func TestStallShows(t *testing.T) {
 }
 
 func TestOpenLoopKeepsItsRate(t *testing.T) {
-	for _, o := range []Options{
+	t.Parallel()
+	for i, o := range []Options{
 		{Rate: 2000, Requests: 400},
 		{Rate: 2000, Requests: 401, Loops: 3, Conns: 10},
 		{Rate: 2000, Duration: 200 * time.Millisecond, Loops: 2, Conns: 10},
 		{Rate: 20_000, Requests: 4000, Loops: 2, Conns: 10, Pipeline: 4},
 		{Rate: 1000, Requests: 200, NewConnPerRequest: true, Conns: 10},
 	} {
-		var asked atomic.Int64
-		o.URL = serve(t, func(p *peer) {
-			for {
-				if _, more := p.request(); !more {
-					return
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			t.Parallel()
+			var asked atomic.Int64
+			o.URL = serve(t, func(p *peer) {
+				for {
+					if _, more := p.request(); !more {
+						return
+					}
+					asked.Add(1)
+					p.say(ok(""))
 				}
-				asked.Add(1)
-				p.say(ok(""))
+			})
+			want := o.Requests
+			if want == 0 {
+				want = int64(o.Rate * o.Duration.Seconds())
+			}
+			r := finished(t, o)
+			if r.Answers != want || asked.Load() != want || r.Errors.Total() > 0 {
+				t.Errorf("%d answers, %d asked, %+v; want %d", r.Answers, asked.Load(), r.Errors, want)
+			}
+			if took := time.Duration(float64(want-1) / o.Rate * 1e9); r.Duration < took {
+				t.Errorf("%d requests at %v per second in %v, want %v at least", want, o.Rate, r.Duration, took)
 			}
 		})
-		want := o.Requests
-		if want == 0 {
-			want = int64(o.Rate * o.Duration.Seconds())
-		}
-		r := finished(t, o)
-		if r.Answers != want || asked.Load() != want || r.Errors.Total() > 0 {
-			t.Errorf("%d answers, %d asked, %+v; want %d", r.Answers, asked.Load(), r.Errors, want)
-		}
-		if took := time.Duration(float64(want-1) / o.Rate * 1e9); r.Duration < took {
-			t.Errorf("%d requests at %v per second in %v, want %v at least", want, o.Rate, r.Duration, took)
-		}
 	}
 }
 
 // TestUnsent has a server that answers nothing. Requests without a conn are given up
 // Timeout after the end, and counted.
 func TestUnsent(t *testing.T) {
+	t.Parallel()
 	url := serve(t, func(p *peer) { p.wait() })
 	r := finished(t, Options{URL: url, Conns: 2, Requests: 50, Rate: 1000, Timeout: 100 * time.Millisecond})
 	if r.Requests+r.Backlog.Unsent != 50 || r.Errors.Timeout != r.Requests || r.Backlog.Unsent < 40 {

@@ -131,6 +131,9 @@ func tiny(t *testing.T, lb string, more ...string) []string {
 }
 
 func TestRunToTheEnd(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures for some 10 s")
+	}
 	out := filepath.Join(t.TempDir(), "new", "r")
 	r := startCommand(t, tiny(t, lbFile(t), "--proxies", "direct,relay,lb-mp", "--scenario", "small,rate,unix", "--rounds", "1", "--out", out)...)
 	if code := r.wait(t); code != 0 {

@@ -10,6 +10,9 @@ import (
 
 // No watched benchmark allocates more than bench/results/guard.json says.
 func TestAllocations(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and runs benchmarks of five packages")
+	}
 	root, err := moduleRoot(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -125,8 +125,9 @@ func (r *Report) plotLatency(w io.Writer) error {
 		for i := range cs.Proxies {
 			proxy := &cs.Proxies[i]
 			row := chart.Row{Name: plotName(proxy.Name), Tone: tones[proxy.Name], Strong: strings.HasPrefix(proxy.Name, "lb-"),
-				From: proxy.within(.5), To: proxy.within(.99), Low: proxy.within(.99)}
-			row.High = max(row.Low, proxy.within(.999))
+				From: proxy.within(.5)}
+			row.To = max(row.From, proxy.within(.99))
+			row.Low, row.High = row.To, max(row.To, proxy.within(.999))
 			if row.From > 0 {
 				p.Rows = append(p.Rows, row)
 				lowest, highest = min(lowest, row.From), max(highest, row.High)
