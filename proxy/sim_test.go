@@ -185,6 +185,7 @@ func (s *sim) run(t *testing.T, seed uint64) {
 	}
 	s.checkRemoved()
 	s.checkFreed()
+	s.checkRecords()
 	for _, left := range s.r.leftovers() {
 		s.errorf("left over: %s", left)
 	}
