@@ -30,7 +30,7 @@ type rig struct {
 	snapshot Snapshot     // the newest
 	log      bytes.Buffer // what the proxy logs
 	rec      *recorder
-	panics   int          // that are expected
+	panics   int // that are expected
 }
 
 // callCounter counts what a loop asks of the kernel, the waits that brought
