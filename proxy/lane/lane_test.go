@@ -295,7 +295,7 @@ func TestBadChunks(t *testing.T) {
 	for input, want := range map[string]httpparse.Reason{
 		"x\r\n":                           httpparse.BadChunkSize,
 		"5\r\nhello0\r\n\r\n":             httpparse.NoChunkEnd,
-		"0\r\n: no name\r\n\r\n":           httpparse.BadName,
+		"0\r\n: no name\r\n\r\n":          httpparse.BadName,
 		"2\r\nok\r\n10000000000000000000": httpparse.BadChunkSize,
 	} {
 		for fill := 1; fill <= len(input); fill++ {
