@@ -22,13 +22,13 @@ type rig struct {
 	s        *Server
 	listener int
 
-	how     front.Ending // how the next exchange ends
-	silent  bool         // exchanges do not answer
-	leases  int
-	begun   int
-	ends    []string // what front.Exchange was called instead of Run
-	closed  int
-	panics  int
+	how    front.Ending // how the next exchange ends
+	silent bool         // exchanges do not answer
+	leases int
+	begun  int
+	ends   []string // what front.Exchange was called instead of Run
+	closed int
+	panics int
 }
 
 var client = netip.MustParseAddrPort("192.0.2.1:1000")
