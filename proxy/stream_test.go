@@ -97,7 +97,7 @@ func (s *stream) ready() {
 	}
 }
 
-// work calls a method of the exchange as the front that a panic would be the doing of.
+// work calls a method of the exchange, with s as the front that a panic is blamed on.
 func (s *stream) work(f func() (ended bool)) {
 	shared := &s.client.p.p.shared
 	shared.Working = s
