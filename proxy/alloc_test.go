@@ -108,9 +108,14 @@ type steady struct {
 // newSteady warms up, until each backend has a conn.
 func newSteady(t testing.TB, cfg *config.Config, request, response string) *steady {
 	t.Helper()
+	return newSteadyOn(t, rigOptions(cfg), request, response)
+}
+
+func newSteadyOn(t testing.TB, o Options, request, response string) *steady {
+	t.Helper()
 	k := &bareKernel{now: 1}
 	s := &steady{k: k, l: loop.New(k, loop.Options{}), request: request, response: response}
-	s.p = New(s.l, rigOptions(cfg))
+	s.p = New(s.l, o)
 	for _, q := range s.p.now.pools {
 		q.Seed(1)
 		if q.cfg.Sticky != "" {

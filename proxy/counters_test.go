@@ -9,21 +9,21 @@ import (
 	"lb/proxy/h1"
 )
 
-// TestCounters: what the board says after a few exchanges whose course is known.
-func TestCounters(t *testing.T) {
-	r := newRig(t, 1, rigConfig(2), false)
-	const request, answer = "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno"
+const countedRequest, countedAnswer = "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno"
+
+// countedExchanges are a few exchanges whose course is known: four of client and one
+// of bad. up is how many bytes one of the first is to a backend.
+func countedExchanges(r *rig) (client, bad *looptest.Peer, up int) {
 	ask := func(client *looptest.Peer) {
-		client.Send([]byte(request))
+		client.Send([]byte(countedRequest))
 		r.settle()
 	}
-	client := r.k.Connect(r.listener, rigClient)
+	client = r.k.Connect(r.listener, rigClient)
 	ask(client)
 	first := r.servers[0].Accept()
-	up := len(first.Received())
-	first.Send([]byte(answer))
+	up = len(first.Received())
+	first.Send([]byte(countedAnswer))
 	r.settle()
-	down := len(client.Received())
 
 	r.servers[1].Refuse = true
 	ask(client) // refused by the second backend, so it goes to the first, on a new conn
@@ -41,12 +41,18 @@ func TestCounters(t *testing.T) {
 	client.Reset()
 	r.settle()
 
-	bad := r.k.Connect(r.listener, rigClient)
+	bad = r.k.Connect(r.listener, rigClient)
 	bad.Send([]byte("nonsense\r\n"))
 	r.settle()
 	bad.Close()
 	r.settle()
+	return client, bad, up
+}
 
+// TestCounters: what the board says after a few exchanges whose course is known.
+func TestCounters(t *testing.T) {
+	r := newRig(t, 1, rigConfig(2), false)
+	client, bad, up := countedExchanges(r)
 	c, a, b := r.p.counters, r.p.now.pools[0].targets[0].Slot, r.p.now.pools[0].targets[1].Slot
 	for _, tc := range []struct {
 		name string
@@ -62,7 +68,7 @@ func TestCounters(t *testing.T) {
 		{"OwnReplies 5xx", &c.OwnReplies[5], 2},
 		{"Retries", &c.Retries, 1},
 		{"ClientAborts", &c.ClientAborts, 1},
-		{"BytesFromClient", &c.BytesFromClient, 4*len(request) + len("nonsense\r\n")},
+		{"BytesFromClient", &c.BytesFromClient, 4*len(countedRequest) + len("nonsense\r\n")},
 		{"BytesToClient", &c.BytesToClient, len(client.Received()) + len(bad.Received())},
 		{"BytesToBackend", &c.BytesToBackend, 4 * up},
 		{"attempts at a", &a.Attempts, 3},
@@ -72,7 +78,7 @@ func TestCounters(t *testing.T) {
 		{"timeouts of a", &a.TimeoutFaults, 1},
 		{"resets of a", &a.ResetFaults, 0},
 		{"bytes to a", &a.BytesTo, 3 * up},
-		{"bytes from a", &a.BytesFrom, len(answer) + len("nonsense\r\n")},
+		{"bytes from a", &a.BytesFrom, len(countedAnswer) + len("nonsense\r\n")},
 		{"attempts at b", &b.Attempts, 2},
 		{"refused by b", &b.ConnectFaults, 1},
 		{"resets of b", &b.ResetFaults, 0},
@@ -82,7 +88,7 @@ func TestCounters(t *testing.T) {
 			t.Errorf("%s: %d, want %d", tc.name, got, tc.want)
 		}
 	}
-	if down == 0 || up == 0 {
+	if up == 0 || len(client.Received()) == 0 {
 		t.Error("nothing went through")
 	}
 	r.pass(r.p.now.cfg.Timeouts.BackendIdle + h1.LingerTimeout)

@@ -24,8 +24,8 @@ type Record struct {
 	Ended    tick.Instant
 
 	Peer    *front.Peer
-	Request *httpparse.Request // not valid if Fault is a refusal of the head
-	Head    []byte             // the text that Request's spans point into; nil if the head was refused
+	Request *httpparse.Request // not valid without a Head
+	Head    []byte             // the text that Request's spans point into; empty if the head was refused, or never whole
 
 	Route    *config.Route // or nil if none matched
 	Pool     string        // empty if the request was answered without one
@@ -38,7 +38,7 @@ type Record struct {
 	BytesIn int64 // of the body, from the client
 	Bytes   int64 // of the body, to the client
 
-	// Fault is what ended the exchange, if its Side is not empty: an answer that was
+	// Fault is what ended the exchange, if its Cause is not empty: an answer that was
 	// whole, and was not lb's own because of a fault, has none.
 	Fault Fault
 }

@@ -73,7 +73,11 @@ func (x *exchange) composeRequest() {
 		d = append(d, x.upgrade...)
 		d = append(d, crlf...)
 	}
-	switch r.Framing {
+	to := r.Framing
+	if to == httpparse.Close { // the body of a stream, which only its end ends
+		to = httpparse.Chunked
+	}
+	switch to {
 	case httpparse.Length:
 		d = appendNumber(append(d, "Content-Length: "...), r.Length)
 	case httpparse.Chunked:
@@ -81,7 +85,7 @@ func (x *exchange) composeRequest() {
 	}
 	d = append(d, crlf...)
 	x.up.SetHead(d)
-	x.up.Begin(r.Framing, r.Framing, r.Length)
+	x.up.Begin(r.Framing, to, r.Length)
 }
 
 // appendTarget appends the target, without the prefix that the route strips.

@@ -29,7 +29,8 @@ type rig struct {
 	ids      rigIDs
 	snapshot Snapshot     // the newest
 	log      bytes.Buffer // what the proxy logs
-	panics   int          // that are expected
+	rec      *recorder
+	panics   int // that are expected
 }
 
 // callCounter counts what a loop asks of the kernel, the waits that brought
@@ -127,7 +128,10 @@ func newRigOn(t testing.TB, seed uint64, o Options, tiny bool) *rig {
 	r.snapshot = o.Snapshot
 	r.serve(o.Snapshot)
 	o.Log = slog.New(slog.NewTextHandler(&r.log, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
+	r.rec = &recorder{t: t, live: make(map[*Record]bool)}
+	o.Record = r.rec.record
 	r.p = New(r.l, o)
+	r.rec.attach(r.p)
 	r.p.chance = rand.New(rand.NewPCG(seed, 0))
 	r.p.secret = []byte(rigSecret)
 	for _, q := range r.p.now.pools {
@@ -282,6 +286,7 @@ func (r *rig) leftovers() (all []string) {
 		note(fmt.Sprintf("InFlight of backend %d", id), int(slot.InFlight.Load()))
 		note(fmt.Sprintf("WaitsSince of backend %d", id), int(slot.WaitsSince.Load()))
 	}
+	all = append(all, r.rec.leftovers(r)...)
 	note("old snapshots", len(r.p.past))
 	note("exchanges that may pick", r.p.now.picking)
 	oldest := r.snapshot.Number

@@ -70,8 +70,12 @@ func TestSimulation(t *testing.T) {
 		t.Logf("%d requests, %d answers, %d replies of lb, %+v", len(s.requests), s.answers, s.replies, s.r.k.Faults)
 		return
 	}
+	seeds := *simSeeds
+	if testing.Short() {
+		seeds /= 4
+	}
 	var sum simResult
-	for seed := range *simSeeds {
+	for seed := range seeds {
 		s := newSim(t, seed)
 		s.run(t, seed)
 		if t.Failed() {
@@ -89,10 +93,11 @@ func TestSimulation(t *testing.T) {
 		}
 	}
 	t.Log(sum)
-	if sum.requests > 1000 && (min(sum.waits, sum.retries, sum.ejections, sum.reloads) < 100 || sum.moved < 20) {
+	const enough = 5000 // requests
+	if sum.requests > enough && (min(sum.waits, sum.retries, sum.ejections, sum.reloads) < 100 || sum.moved < 20) {
 		t.Error("few waits, retries, ejections or reloads: the simulation shows little of them")
 	}
-	if sum.requests > 1000 && sum.answers < sum.requests/2 {
+	if sum.requests > enough && sum.answers < sum.requests/2 {
 		t.Errorf("%d of %d requests were answered: the simulation shows little", sum.answers, sum.requests)
 	}
 }
@@ -185,6 +190,7 @@ func (s *sim) run(t *testing.T, seed uint64) {
 	}
 	s.checkRemoved()
 	s.checkFreed()
+	s.checkRecords()
 	for _, left := range s.r.leftovers() {
 		s.errorf("left over: %s", left)
 	}

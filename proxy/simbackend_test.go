@@ -66,6 +66,7 @@ func (b *simBackend) onHead(m *simMessage) {
 	if !b.s.mayServe(r, b.place) {
 		b.s.errorf("request %d for pool %d came to backend %d", r.id, r.pool, b.place)
 	}
+	r.at, r.wholly = b.place, false
 	b.begins()
 	if b.busy {
 		b.s.errorf("request %d came before the answer to the one before was out", r.id)
@@ -79,7 +80,7 @@ func (b *simBackend) onHead(m *simMessage) {
 	case r.expect && m.field("expect") != "":
 		b.s.after(20, func() { b.peer.Send([]byte("HTTP/1.1 100 Continue\r\n\r\n")) })
 	case len(r.body) > 0 && b.s.rng.IntN(6) == 0 && r.code < 400 && r.framing != "close":
-		b.early = true
+		b.early, r.early = true, true
 		b.answer(r, "")
 	}
 }
@@ -90,6 +91,7 @@ func (b *simBackend) onWhole(m *simMessage) {
 	if !bytes.Equal(m.body, r.body) {
 		b.s.errorf("request %d: a body of %d bytes taken for whole, want %d", r.id, len(m.body), len(r.body))
 	}
+	r.wholly = true
 	switch {
 	case r.tunnel:
 		b.raw = true

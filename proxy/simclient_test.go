@@ -153,7 +153,8 @@ func (c *simClient) onWhole(m *simMessage) {
 	if r.expect || r.tunnel {
 		c.held = nil
 	}
-	if len(m.fields["x-id"]) == 0 {
+	r.got, r.gotBody, r.gotOwn = m.code(), len(m.body), len(m.fields["x-id"]) == 0
+	if r.gotOwn {
 		c.ownReply(r, m)
 	} else {
 		c.s.answers++
@@ -202,6 +203,7 @@ func (c *simClient) endTunnel(r *simRequest) {
 	case !bytes.HasPrefix(c.echoed, got):
 		c.s.errorf("%s: not its own bytes came through its tunnel", c.name)
 	case len(got) == len(c.echoed):
+		r.got, r.gotBody = 101, len(got)
 		c.answered++
 		c.s.answers++
 	case !c.rough:

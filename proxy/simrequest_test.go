@@ -28,6 +28,12 @@ type simRequest struct {
 	tunnel  bool // asks for an upgrade instead
 
 	arrived int  // conns on which its head came to a backend
+	at      int  // the place of the last of these
+	wholly  bool // it came there with all of its body
+	got     int  // status of the final response that its client took for whole; 0 if there was none
+	gotBody int  // length of its body, in bytes
+	gotOwn  bool // it was lb's own
+	early   bool // the response began before the request was whole
 	short   bool // a backend ended its answer early, in order
 }
 

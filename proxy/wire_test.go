@@ -92,6 +92,10 @@ type player struct {
 	seen     []string // what lb itself told
 	settings string   // the config line
 	toml     string   // the lines of lb.toml
+
+	streaming bool // clients have streams instead of conns
+	narrow    bool // whose windows hold next to nothing
+	streams   []*streamClient
 }
 
 // wireConn is one conn as its far end sees it.
@@ -106,12 +110,18 @@ type wireConn struct {
 	last  string
 }
 
+// play plays a script with conns on all sides.
+func play(t *testing.T, script string, cut, tiny bool) *player {
+	p := &player{t: t, cut: cut, tiny: tiny, count: make(map[string]int)}
+	p.play(script)
+	return p
+}
+
 // play runs a script: each action, then, until nothing moves any more, what
 // follows from it. An action behind "& " comes at once with the one before.
 // Lines behind "| " are lb.toml, in which "a" is the host of the first backend;
 // later ones are for "lb: reload".
-func play(t *testing.T, script string, cut, tiny bool) *player {
-	p := &player{t: t, cut: cut, tiny: tiny, count: make(map[string]int)}
+func (p *player) play(script string) {
 	lines := strings.Split(strings.TrimSuffix(script, "\n"), "\n")
 	for i := 0; i < len(lines); i++ {
 		line, joined := lines[i], false
@@ -138,11 +148,11 @@ func play(t *testing.T, script string, cut, tiny bool) *player {
 		}
 		p.out.WriteString(line + "\n")
 		if sends && isName(who) {
-			pieces := unquote(t, text)
+			pieces := unquote(p.t, text)
 			for i+1 < len(lines) && strings.HasPrefix(lines[i+1], who+">") {
 				i++
 				p.out.WriteString(lines[i] + "\n")
-				pieces = append(pieces, unquote(t, strings.TrimPrefix(lines[i], who+">"))...)
+				pieces = append(pieces, unquote(p.t, strings.TrimPrefix(lines[i], who+">"))...)
 			}
 			p.send(who, pieces)
 		} else {
@@ -154,8 +164,10 @@ func play(t *testing.T, script string, cut, tiny bool) *player {
 		p.settle()
 		p.show()
 	}
+	for _, c := range p.streams {
+		c.got = c.messages()
+	}
 	p.end()
-	return p
 }
 
 func isName(who string) bool { return who != "" && !strings.ContainsAny(who, " :<>") }
@@ -264,9 +276,9 @@ func (p *player) connect(name string, from netip.AddrPort) *wireConn {
 
 // send has who send the pieces, in one go or byte by byte.
 func (p *player) send(who string, pieces []string) {
-	c := p.conn(who)
+	send := p.sender(who)
 	if !p.cut {
-		c.Send([]byte(strings.Join(pieces, "")))
+		send([]byte(strings.Join(pieces, "")))
 		return
 	}
 	for _, piece := range pieces {
@@ -275,10 +287,19 @@ func (p *player) send(who string, pieces []string) {
 			size = 997 // long runs of one byte, in bits
 		}
 		for part := range slices.Chunk([]byte(piece), size) {
-			c.Send(part)
+			send(part)
 			p.settle()
 		}
 	}
+}
+
+// sender returns how who sends.
+func (p *player) sender(who string) func(b []byte) bool {
+	if p.streaming && strings.HasPrefix(who, "client") {
+		c := p.streamClient(who)
+		return func(b []byte) bool { return p.l.Post(func() { c.receive(b) }) }
+	}
+	return p.conn(who).Send
 }
 
 // act does what line says.
@@ -344,6 +365,10 @@ func (p *player) place(i int, verb string) {
 
 // move has the far end of a conn do something.
 func (p *player) move(who, verb string) {
+	if p.streaming && strings.HasPrefix(who, "client") {
+		p.moveStreams(who, verb)
+		return
+	}
 	if from, ok := strings.CutPrefix(verb, "open from "); ok {
 		addr := netip.AddrPort{}
 		if from != "unix" {
@@ -430,6 +455,9 @@ func (p *player) end() {
 		c.Resume()
 		c.Close()
 	}
+	for _, c := range p.streams {
+		p.l.Post(c.leave)
+	}
 	p.settle()
 	p.pass(h1.LingerTimeout + time.Second)
 	if left := p.leftovers(); len(left) > 0 {
@@ -438,9 +466,21 @@ func (p *player) end() {
 }
 
 // summary is what every conn got, however its bytes were cut.
-func (p *player) summary() string {
-	var s strings.Builder
+func (p *player) summary() string { return summary(p.conns) }
+
+// backendConns returns the conns to backends.
+func (p *player) backendConns() (all []*wireConn) {
 	for _, c := range p.conns {
+		if c.place != "" {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+func summary(conns []*wireConn) string {
+	var s strings.Builder
+	for _, c := range conns {
 		last := c.last
 		if c.place != "" && last != "" {
 			last = "gone" // a reset means that bytes came which nobody read

@@ -1,0 +1,35 @@
+package lane
+
+import (
+	"testing"
+
+	"lb/httpparse"
+)
+
+// FuzzLane: a chunked body means the same however it is cut on its way in and out, and
+// what goes out in chunks reads as what goes out without.
+func FuzzLane(f *testing.F) {
+	for _, b := range bodies {
+		for _, fill := range []uint16{0, 1, 5} {
+			f.Add([]byte(b.input), fill, uint16(3), uint8(0))
+		}
+	}
+	f.Add([]byte("fff\r\n"+long(0xfff)+"\r\n2001\r\n"+long(0x2001)+"\r\n0\r\nA: b\r\n\r\n"), uint16(700), uint16(90), uint8(40))
+	f.Add([]byte("x\r\n"), uint16(1), uint16(1), uint8(1))
+	f.Fuzz(func(t *testing.T, input []byte, fill, take uint16, slab uint8) {
+		c := course{from: httpparse.Chunked, to: httpparse.Close, input: string(input), slab: SlabBytes, fill: len(input) + 1, take: 1 << 20}
+		raw := c.run(t)
+		c.to = httpparse.Chunked
+		c.fill, c.take, c.slab = int(fill)+1, int(take)+1, int(slab)+8
+		cut := c.run(t)
+		if raw.whole != cut.whole || raw.bad != cut.bad || raw.reason != cut.reason || raw.used != cut.used && raw.whole {
+			t.Fatalf("%+v in one go, %+v in pieces", raw, cut)
+		}
+		if !raw.whole {
+			return
+		}
+		if body, _, err := unchunk(cut.out); err != nil || body != raw.out {
+			t.Fatalf("%q in one go, %q in pieces: %v", raw.out, cut.out, err)
+		}
+	})
+}

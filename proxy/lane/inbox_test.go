@@ -1,0 +1,57 @@
+package lane
+
+import (
+	"testing"
+
+	"lb/arena"
+)
+
+// TestInbox: memory comes with the first byte and goes with the last one; what does
+// not fit moves to the front, then to a large slab, and then there is no room.
+func TestInbox(t *testing.T) {
+	a := arena.New(8, 16)
+	var in Inbox
+	put := func(s string) int {
+		n := copy(in.Room(a, false), s)
+		if n > 0 {
+			in.Put(n)
+		}
+		return n
+	}
+	check := func(want string, out int) {
+		t.Helper()
+		if string(in.Bytes()) != want || in.Len() != len(want) || a.Out() != out {
+			t.Errorf("%q, %d slabs out; want %q, %d", in.Bytes(), a.Out(), want, out)
+		}
+	}
+	in.Take(0)
+	in.Drop(a)
+	check("", 0)
+	put("12345678")
+	in.Take(3)
+	check("45678", 1)
+	if n := put("9abcdef"); n != 3 { // to the front of the same slab
+		t.Errorf("%d bytes into a slab of 8 with 5", n)
+	}
+	check("456789ab", 1)
+	if n := put("cdefghijkl"); n != 8 { // to a large slab
+		t.Errorf("%d bytes into a slab of 16 with 8", n)
+	}
+	check("456789abcdefghij", 1)
+	if room := in.Room(a, false); room != nil {
+		t.Errorf("%d bytes of room in a large slab that is full", len(room))
+	}
+	in.Drop(a)
+	in.Take(16)
+	check("", 1)
+	in.Drop(a)
+	check("", 0)
+	if room := in.Room(a, true); len(room) != 16 {
+		t.Errorf("%d bytes of room for much, want 16", len(room))
+	}
+	in.Put(0)
+	in.Release(a)
+	put("1")
+	in.Forget(a)
+	check("", 0)
+}

@@ -1,0 +1,410 @@
+package lane
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+
+	"lb/arena"
+	"lb/httpparse"
+	"lb/internal/invariant"
+)
+
+var limits = httpparse.Limits{HeadBytes: 4 << 10, Fields: 20, TargetBytes: 1 << 10}
+
+// course is one body on its way through a lane.
+type course struct {
+	from, to httpparse.Framing
+	input    string // the body, framed
+	length   int64
+	head     string
+	slab     int // bytes of small slabs
+	fill     int // bytes that come at once
+	take     int // bytes that are written at once
+}
+
+// result is what came of it.
+type result struct {
+	out    string // head and body
+	used   int    // bytes of the input
+	whole  bool
+	bad    bool
+	reason httpparse.Reason
+}
+
+// mover moves the bytes of a course as an exchange does.
+type mover struct {
+	course
+	t    testing.TB
+	a    *arena.Arena
+	in   Inbox
+	ln   Lane
+	rest string // of the input
+	out  []byte
+}
+
+// arenas are kept from test to test, by the size of their small slabs.
+var arenas = make(map[int]*arena.Arena)
+
+func (c course) mover(t testing.TB) *mover {
+	if arenas[c.slab] == nil {
+		arenas[c.slab] = arena.New(c.slab, LargeBytes(limits.HeadBytes, 0))
+	}
+	m := &mover{course: c, t: t, rest: c.input, a: arenas[c.slab]}
+	m.ln.SetHead(append(m.ln.Restart(m.a, len(c.head)), c.head...))
+	m.ln.Begin(c.from, c.to, c.length)
+	return m
+}
+
+// run moves all that there is.
+func (c course) run(t testing.TB) result {
+	m := c.mover(t)
+	r := m.run()
+	r.used = len(c.input) - len(m.rest) - m.in.Len()
+	m.release()
+	return r
+}
+
+func (m *mover) release() {
+	m.in.Release(m.a)
+	m.ln.Release(m.a)
+	if n := m.a.Out(); n != 0 {
+		m.t.Errorf("%d slabs are still out", n)
+	}
+}
+
+func (m *mover) run() (r result) {
+	for turns := 0; !m.ln.Done(); turns++ {
+		if turns > 10*(len(m.input)+10) {
+			m.t.Fatalf("%+v does not come to an end: %d bytes left, %d in the inbox, starved %t", m.course, len(m.rest), m.in.Len(), m.ln.Starved)
+		}
+		if !m.ln.Whole {
+			reason, bad := m.compose()
+			if bad || m.ln.Starved && m.rest == "" && m.from != httpparse.Close {
+				return result{out: string(m.out), bad: bad, reason: reason}
+			}
+		}
+		for !m.ln.Flushed() {
+			m.write(m.take)
+		}
+		m.in.Drop(m.a)
+	}
+	if m.ln.Claimed() != 0 || m.ln.Torn() || m.ln.BodyBytes() != m.ln.Taken {
+		m.t.Errorf("at the end %d bytes claimed, torn %t, %d bytes of %d", m.ln.Claimed(), m.ln.Torn(), m.ln.BodyBytes(), m.ln.Taken)
+	}
+	return result{out: string(m.out), whole: true}
+}
+
+// compose fills the inbox and composes.
+func (m *mover) compose() (httpparse.Reason, bool) {
+	if m.in.Len() == 0 || m.ln.Starved {
+		if m.rest == "" && m.from == httpparse.Close {
+			m.ln.End(m.a)
+			return httpparse.NoReason, false
+		}
+		n := copy(m.in.Room(m.a, m.ln.Bulk()), m.rest[:min(m.fill, len(m.rest))])
+		m.in.Put(n)
+		if m.rest = m.rest[n:]; n == 0 {
+			m.ln.Starved = true
+			return httpparse.NoReason, false
+		}
+	}
+	return m.ln.Compose(m.a, &m.in, &limits)
+}
+
+// write takes at most n of the pending bytes, as a writev may.
+func (m *mover) write(n int) {
+	before, data, after := m.ln.Pending(&m.in)
+	if len(before)+len(data)+len(after) == 0 {
+		m.t.Fatal("nothing is pending, and not all is flushed")
+	}
+	if c := m.ln.Claimed(); c < len(data) || c > m.in.Len() {
+		m.t.Fatalf("%d bytes claimed of %d, %d of them data", c, m.in.Len(), len(data))
+	}
+	all := bytes.Join([][]byte{before, data, after}, nil)
+	n = min(n, len(all))
+	m.out = append(m.out, all[:n]...)
+	left := m.ln.BodyBytes()
+	m.ln.Advance(n, &m.in)
+	if got, most := m.ln.BodyBytes()-left, int64(min(n, len(data))); got < 0 || got > most {
+		m.t.Fatalf("%d bytes written, %d more body bytes have left", n, got)
+	}
+	rest := bytes.Join(slicesOf(m.ln.Pending(&m.in)), nil)
+	if !bytes.Equal(rest, all[n:]) {
+		m.t.Fatalf("after %d of %q: %q", n, all, rest)
+	}
+}
+
+func slicesOf(a, b, c []byte) [][]byte { return [][]byte{a, b, c} }
+
+// unchunk reads a chunked body strictly as lb writes it: no extensions.
+func unchunk(s string) (body, trailers string, err error) {
+	for {
+		line, rest, ok := strings.Cut(s, "\r\n")
+		n, err := strconv.ParseUint(line, 16, 31)
+		switch {
+		case !ok || err != nil:
+			return "", "", fmt.Errorf("chunk line %q", line)
+		case n == 0:
+			trailers, ok = strings.CutSuffix(rest, "\r\n")
+			if !ok || trailers != "" && !strings.HasSuffix(trailers, "\r\n") || strings.HasPrefix(trailers, "\r\n") {
+				return "", "", fmt.Errorf("trailer section %q", rest)
+			}
+			return body, trailers, nil
+		case len(rest) < int(n)+2 || rest[n:n+2] != "\r\n":
+			return "", "", fmt.Errorf("a chunk of %d bytes in %q", n, rest)
+		}
+		body += rest[:n]
+		s = rest[n+2:]
+	}
+}
+
+// body is a whole body in one framing.
+type body struct {
+	name     string
+	from     httpparse.Framing
+	input    string
+	body     string
+	trailers string // of those, the ones that are passed on to chunks
+	surplus  int    // bytes at the end of input that are no longer the body's
+}
+
+func long(n int) string {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = 'a' + byte(i*7%26)
+	}
+	return string(b)
+}
+
+var bodies = []body{
+	{name: "none", from: httpparse.None},
+	{name: "length 0", from: httpparse.Length},
+	{name: "length", from: httpparse.Length, input: "hello", body: "hello"},
+	{name: "length, then the next head", from: httpparse.Length, input: "helloGET /", body: "hello", surplus: 5},
+	{name: "until the end, empty", from: httpparse.Close},
+	{name: "until the end", from: httpparse.Close, input: "hello", body: "hello"},
+	{name: "chunks, empty", from: httpparse.Chunked, input: "0\r\n\r\n"},
+	{name: "a chunk", from: httpparse.Chunked, input: "5\r\nhello\r\n0\r\n\r\n", body: "hello"},
+	{name: "chunks", from: httpparse.Chunked, input: "5;a=b\r\nhello\r\n00001 ;c=\"\\\"\"\r\n \r\nB\r\nbig world!!\r\n000;last\r\n\r\n", body: "hello big world!!"},
+	{name: "trailers", from: httpparse.Chunked, input: "5\r\nhello\r\n0\r\nX-Sum:  17\r\nContent-Length: 3\r\n\r\n", body: "hello", trailers: "X-Sum: 17\r\n"},
+	{name: "chunks, then the next head", from: httpparse.Chunked, input: "5\r\nhello\r\n0\r\nA: b\r\n\r\nGET /", body: "hello", trailers: "A: b\r\n", surplus: 5},
+}
+
+// goesOn are the framings that a body may go on in. Nobody asks for chunks of a body
+// whose length is known, and an empty one would not have a last chunk.
+var goesOn = map[httpparse.Framing][]httpparse.Framing{
+	httpparse.None:    {httpparse.None},
+	httpparse.Length:  {httpparse.Length, httpparse.Close},
+	httpparse.Chunked: {httpparse.Chunked, httpparse.Close},
+	httpparse.Close:   {httpparse.Chunked, httpparse.Close},
+}
+
+// courses calls f with every body, in every framing that it may go on in.
+func courses(t *testing.T, bodies []body, f func(t *testing.T, b body, c course)) {
+	for _, b := range bodies {
+		for _, to := range goesOn[b.from] {
+			t.Run(fmt.Sprintf("%s, to %d", b.name, to), func(t *testing.T) {
+				f(t, b, course{from: b.from, to: to, input: b.input, length: int64(len(b.body)), head: "HEAD\r\n\r\n"})
+			})
+		}
+	}
+}
+
+// check compares what came of a course with the body.
+func (b body) check(t *testing.T, c course, r result) {
+	t.Helper()
+	got, ok := strings.CutPrefix(r.out, c.head)
+	trailers := ""
+	var err error
+	if c.to == httpparse.Chunked {
+		if got, trailers, err = unchunk(got); trailers != b.trailers {
+			t.Errorf("trailers %q, want %q", trailers, b.trailers)
+		}
+	}
+	if !ok || err != nil || got != b.body || !r.whole || r.used != len(b.input)-b.surplus {
+		t.Errorf("%d at once, %d written at once, slabs of %d: got %.60q (%d bytes), head %t, %v, whole %t, %d bytes used; want %.60q (%d)",
+			c.fill, c.take, c.slab, got, len(got), ok, err, r.whole, r.used, b.body, len(b.body))
+	}
+}
+
+// TestFramings: each framing to each, with every way to cut input and output in two,
+// byte by byte, and with slabs that hold next to nothing.
+func TestFramings(t *testing.T) {
+	courses(t, bodies, func(t *testing.T, b body, c course) {
+		for _, slab := range []int{SlabBytes, 8} {
+			for fill := 1; fill <= len(b.input)+1; fill++ {
+				for take := 1; take <= 80; take++ {
+					c.slab, c.fill, c.take = slab, fill, take
+					b.check(t, c, c.run(t))
+				}
+			}
+		}
+	})
+}
+
+// TestLongBodies: bodies of many slabs, in pieces that do not match anything.
+func TestLongBodies(t *testing.T) {
+	const n = 3*SlabBytes + 17
+	text := long(n)
+	chunked := ""
+	for rest, size := text, 1; rest != ""; size = size*3 + 1 {
+		size = min(size, len(rest))
+		chunked += fmt.Sprintf("%x\r\n%s\r\n", size, rest[:size])
+		rest = rest[size:]
+	}
+	trailer := "X-Long: " + long(3<<10) + "\r\n"
+	courses(t, []body{
+		{name: "length", from: httpparse.Length, input: text, body: text},
+		{name: "until the end", from: httpparse.Close, input: text, body: text},
+		{name: "chunks", from: httpparse.Chunked, input: chunked + "0\r\n" + trailer + "\r\n", body: text, trailers: trailer},
+	}, func(t *testing.T, b body, c course) {
+		for _, slab := range []int{SlabBytes, 48} {
+			for _, fill := range []int{100, copyMax, copyMax + 1, 1 << 20} {
+				for _, take := range []int{1000, 1 << 20} {
+					c.slab, c.fill, c.take = slab, fill, take
+					b.check(t, c, c.run(t))
+				}
+			}
+		}
+	})
+}
+
+// TestShortBodies: a body that ends early is never taken for whole, wherever it ends.
+func TestShortBodies(t *testing.T) {
+	courses(t, bodies, func(t *testing.T, b body, c course) {
+		if b.from == httpparse.None || b.from == httpparse.Close {
+			return
+		}
+		c.slab, c.take = SlabBytes, 1<<20
+		for n := range len(b.input) - b.surplus {
+			for fill := 1; fill <= 10; fill++ {
+				c.fill, c.input = fill, b.input[:n]
+				if r := c.run(t); r.whole || r.bad {
+					t.Errorf("%q: %+v", c.input, r)
+				}
+			}
+		}
+	})
+}
+
+// TestBadChunks: what breaks the framing is told, however it is cut.
+func TestBadChunks(t *testing.T) {
+	for input, want := range map[string]httpparse.Reason{
+		"x\r\n":                           httpparse.BadChunkSize,
+		"5\r\nhello0\r\n\r\n":             httpparse.NoChunkEnd,
+		"0\r\n: no name\r\n\r\n":          httpparse.BadName,
+		"2\r\nok\r\n10000000000000000000": httpparse.BadChunkSize,
+	} {
+		for fill := 1; fill <= len(input); fill++ {
+			r := course{from: httpparse.Chunked, to: httpparse.Chunked, input: input, slab: SlabBytes, fill: fill, take: 100}.run(t)
+			if !r.bad || r.reason != want {
+				t.Errorf("%q, %d at once: bad %t, %v, want %v", input, fill, r.bad, r.reason, want)
+			}
+		}
+	}
+}
+
+// TestRewind: what has been written is written again from its first byte, as long as
+// it is held.
+func TestRewind(t *testing.T) {
+	for _, tc := range []struct {
+		body string
+		held bool
+	}{
+		{"", true},
+		{"hello", true},
+		{long(copyMax), true},
+		{long(copyMax + 1), false}, // it is written from where it was read
+		{long(2 * SlabBytes), false},
+	} {
+		m := course{from: httpparse.Length, to: httpparse.Length, input: tc.body, length: int64(len(tc.body)),
+			head: "HEAD\r\n\r\n", slab: SlabBytes, fill: 1 << 20, take: 1 << 20}.mover(t)
+		for range 3 {
+			m.run()
+			if m.ln.Held != tc.held {
+				t.Fatalf("%d bytes: held %t, want %t", len(tc.body), m.ln.Held, tc.held)
+			}
+			if !tc.held {
+				break
+			}
+			m.ln.Rewind()
+		}
+		m.release()
+		want := m.head + tc.body
+		if tc.held {
+			want = strings.Repeat(want, 3)
+		}
+		if string(m.out) != want {
+			t.Errorf("%d bytes: %d bytes written, want %d", len(tc.body), len(m.out), len(want))
+		}
+	}
+}
+
+// TestRewindInTheMiddle: an attempt may end anywhere in what it writes.
+func TestRewindInTheMiddle(t *testing.T) {
+	c := course{from: httpparse.Chunked, to: httpparse.Chunked, input: "5\r\nhello\r\n0\r\n\r\n", head: "HEAD\r\n\r\n", slab: SlabBytes, fill: 100, take: 100}
+	want := c.run(t).out
+	for n := range len(want) {
+		m := c.mover(t)
+		m.compose()
+		m.write(n)
+		if torn := n > 0; m.ln.Torn() != torn || !m.ln.Held {
+			t.Errorf("after %d bytes: torn %t, held %t", n, m.ln.Torn(), m.ln.Held)
+		}
+		m.ln.Rewind()
+		m.out = nil
+		if m.run(); string(m.out) != want {
+			t.Errorf("after %d bytes: %q, want %q", n, m.out, want)
+		}
+		m.release()
+	}
+}
+
+// TestReplyOfOwnBytes: a reply has no source, and needs no inbox.
+func TestReplyOfOwnBytes(t *testing.T) {
+	a := arena.New(SlabBytes, LargeBytes(limits.HeadBytes, 0))
+	var ln Lane
+	ln.SetHead(append(ln.Restart(a, 5), "reply"...))
+	ln.Begin(httpparse.None, httpparse.None, 0)
+	var got []byte
+	for !ln.Done() {
+		before, data, after := ln.Pending(nil)
+		if len(data)+len(after) > 0 {
+			t.Fatalf("%q and %q of no source", data, after)
+		}
+		got = append(got, before[0])
+		ln.Advance(1, nil)
+	}
+	ln.Release(a)
+	if before, data, after := ln.Pending(nil); string(got) != "reply" || len(before)+len(data)+len(after) > 0 || a.Out() != 0 {
+		t.Errorf("%q, then %q %q %q, %d slabs out", got, before, data, after, a.Out())
+	}
+}
+
+// TestMisuse: in a build with invariants, mistakes of the caller end in a panic.
+func TestMisuse(t *testing.T) {
+	if !invariant.On {
+		t.Skip("without -tags invariants nothing is checked")
+	}
+	for name, f := range map[string]func(m *mover){
+		"a second head before the first is written": func(m *mover) { m.ln.Restart(m.a, 1) },
+		"composed while data is pending": func(m *mover) {
+			m.compose()
+			m.ln.Compose(m.a, &m.in, &limits)
+		},
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: no panic", name)
+				}
+			}()
+			m := course{from: httpparse.Close, to: httpparse.Close, input: long(copyMax + 1), head: "HEAD\r\n\r\n", slab: SlabBytes, fill: 1 << 20}.mover(t)
+			defer m.release()
+			f(m)
+		}()
+	}
+}

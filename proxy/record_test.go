@@ -1,0 +1,147 @@
+package proxy
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"lb/loop/tick"
+)
+
+// Parts of scripts.
+const (
+	recordGet     = "client> GET /a?b HTTP/1.1\nclient> Host: a.example\nclient>\n"
+	recordPost    = "client> POST /a HTTP/1.1\nclient> Host: a.example\nclient> Content-Length: 10\nclient>\nclient> 12345\\\n"
+	recordUpgrade = "client> GET /a HTTP/1.1\nclient> Host: a.example\nclient> Connection: Upgrade\nclient> Upgrade: websocket\nclient>\n" +
+		"backend> HTTP/1.1 101 Switching Protocols\nbackend> Connection: Upgrade\nbackend> Upgrade: websocket\nbackend>\n"
+	recordTwo   = "| backends = [{ host = \"a\", port = 80 }, { host = \"b\", port = 80 }]\n"
+	recordRoute = "| [[pools]]\n| name = \"blue\"\n| backends = [{ host = \"a\", port = 80 }]\n| [[routes]]\n| path = \"/a\"\n| pool = \"blue\"\n"
+	recordMoved = "| backends = [{ host = \"a\", port = 80 }]\n| [[routes]]\n| path = \"/a\"\n| redirect = { to = \"/here\" }\n"
+)
+
+// recordTests are exchanges that end in one way each, as the scripts of transcripts
+// (see player.play), with what their last record says.
+var recordTests = []struct{ name, script, want string }{
+	{"whole", recordGet + "backend> HTTP/1.1 200 OK\nbackend> Content-Length: 5\nbackend>\nbackend> hello\\\n",
+		"GET /a?b a.example; default 10.0.0.1:80 attempts 1; 200 in 0 out 5; begun admitted picked dialled sending sent answered ended"},
+	{"whole, on a conn that idled", recordGet + "backend> HTTP/1.1 204 No Content\nbackend>\n" + recordPost + "client> 67890\\\n" + "backend> HTTP/1.1 204 No Content\nbackend>\n",
+		"POST /a a.example; default 10.0.0.1:80 attempts 1; 204 in 10 out 0; begun admitted picked sending sent answered ended"},
+	{"chunks", recordGet + "backend> HTTP/1.1 200 OK\nbackend> Transfer-Encoding: chunked\nbackend>\nbackend> 5\nbackend> hello\nbackend> 0\nbackend>\n",
+		"GET /a?b a.example; default 10.0.0.1:80 attempts 1; 200 in 0 out 5; begun admitted picked dialled sending sent answered ended"},
+	{"route and pool", recordRoute + recordGet + "backend> HTTP/1.1 204 No Content\nbackend>\n",
+		"GET /a?b a.example; route /a; blue a:80 attempts 1; 204 in 0 out 0; begun admitted picked dialled sending sent answered ended"},
+	{"retried", recordTwo + "a: refuse\n" + recordGet + "backend> HTTP/1.1 200 OK\nbackend> Content-Length: 2\nbackend>\nbackend> ok\\\n",
+		"GET /a?b a.example; default b:80 attempts 2; 200 in 0 out 2; begun admitted picked dialled sending sent answered ended"},
+	{"aborted", recordGet + "backend> HTTP/1.1 200 OK\nbackend> Content-Length: 5\nbackend>\nbackend> he\\\nbackend: close\n",
+		"GET /a?b a.example; default 10.0.0.1:80 attempts 1; 200 in 0 out 2; backend reset relay; begun admitted picked dialled sending sent answered ended"},
+	{"answered early", recordPost + "backend> HTTP/1.1 413 Content Too Large\nbackend> Content-Length: 4\nbackend>\nbackend> huge\\\n",
+		"POST /a a.example; default 10.0.0.1:80 attempts 1; 413 in 5 out 4; begun admitted picked dialled sending answered ended"},
+	{"client gone in its body", recordPost + "client: reset\n",
+		"POST /a a.example; default 10.0.0.1:80 attempts 1; 0 in 5 out 0; client gone send; begun admitted picked dialled sending ended"},
+	{"client gone while it waits", recordGet + "client: reset\n",
+		"GET /a?b a.example; default 10.0.0.1:80 attempts 1; 0 in 0 out 0; client gone wait; begun admitted picked dialled sending sent ended"},
+	{"short body", recordPost + "client: shut\n",
+		"POST /a a.example; default 10.0.0.1:80 attempts 1; 400 own in 5 out 55; client short_body send; begun admitted picked dialled sending answered ended"},
+	{"cut off", recordGet + "lb: cut\n",
+		"GET /a?b a.example; default 10.0.0.1:80 attempts 1; 0 in 0 out 0; lb cut wait; begun admitted picked dialled sending sent ended"},
+	{"tunnel", recordUpgrade + "client> to\\\nbackend> from it\\\nclient: shut\nbackend: close\n",
+		"GET /a a.example; default 10.0.0.1:80 attempts 1; 101 tunnel in 2 out 7; begun admitted picked dialled sending sent answered ended"},
+	{"tunnel reset", recordUpgrade + "client> to\\\nclient: reset\n",
+		"GET /a a.example; default 10.0.0.1:80 attempts 1; 101 tunnel in 2 out 0; client gone relay; begun admitted picked dialled sending sent answered ended"},
+	{"no backend", "a: refuse\n" + recordGet,
+		"GET /a?b a.example; default 10.0.0.1:80 attempts 3; 502 own in 0 out 47; backend no_connect dial; begun admitted picked dialled answered ended"},
+	{"timed out", recordGet + "wait 61s\n",
+		"GET /a?b a.example; default 10.0.0.1:80 attempts 1; 504 own in 0 out 47; backend slow wait; begun admitted picked dialled sending sent answered ended"},
+	{"redirect", recordMoved + recordGet,
+		"GET /a?b a.example; route /a; no backend; 308 own in 0 out 0; begun admitted answered ended"},
+	{"CONNECT", "client> CONNECT a.example:80 HTTP/1.1\nclient> Host: a.example:80\nclient>\n",
+		"CONNECT a.example:80 a.example:80; no backend; 501 own in 0 out 74; begun admitted answered ended"},
+	{"refused head", "client> GET /a HTTP/1.1\nclient> Host : a\nclient>\n",
+		"no head; no backend; 400 own in 0 out 57; client bad_request admit; begun admitted answered ended"},
+	{"late head", "client> GET /a HTTP/1.1\nwait 11s\n",
+		"no head; no backend; 408 own in 0 out 57; client slow admit; begun admitted answered ended"},
+	{"client gone in its head", "client> GET /a HTTP/1.1\nclient: reset\n",
+		"no head; no backend; 0 in 0 out 0; client gone admit; begun admitted ended"},
+	{"cut off in its head", "client> GET /a HTTP/1.1\nlb: cut\n",
+		"no head; no backend; 0 in 0 out 0; lb cut admit; begun admitted ended"},
+}
+
+// TestRecord: what the record says of exchanges, however they end.
+func TestRecord(t *testing.T) {
+	for _, tc := range recordTests {
+		t.Run(tc.name, func(t *testing.T) {
+			p := play(t, tc.script, false, false)
+			if n := len(p.rec.records); n == 0 {
+				t.Fatal("no record")
+			} else if got := p.rec.records[n-1].describe(); got != tc.want {
+				t.Errorf("got\n\t%s\nwant\n\t%s", got, tc.want)
+			}
+		})
+	}
+}
+
+// describe is a record without its times.
+func (k *kept) describe() string {
+	parts := []string{"no head", "no backend", fmt.Sprint(k.Status)}
+	if k.method != "" {
+		parts[0] = k.method + " " + k.target + " " + k.host
+	}
+	if k.routed {
+		parts[0] += "; route " + k.route.Path
+	}
+	if k.Attempts > 0 {
+		parts[1] = fmt.Sprintf("%s %s attempts %d", k.Pool, k.Backend, k.Attempts)
+	}
+	if k.Own {
+		parts[2] += " own"
+	}
+	if k.Tunnel {
+		parts[2] += " tunnel"
+	}
+	parts[2] += fmt.Sprintf(" in %d out %d", k.BytesIn, k.Bytes)
+	if f := k.Fault; f.Cause != noCause {
+		parts = append(parts, fmt.Sprintf("%v %v %v", f.Side, f.Cause, f.Phase))
+	}
+	var times []string
+	for i, at := range []tick.Instant{k.Begun, k.Admitted, k.Picked, k.Dialled, k.Sending, k.Sent, k.Answered, k.Ended} {
+		if at > 0 {
+			times = append(times, [...]string{"begun", "admitted", "picked", "dialled", "sending", "sent", "answered", "ended"}[i])
+		}
+	}
+	return strings.Join(append(parts, strings.Join(times, " ")), "; ")
+}
+
+// TestRecordOfPanic: an exchange that a mistake of our own ends has its record, too.
+func TestRecordOfPanic(t *testing.T) {
+	r := newRig(t, 1, rigConfig(1), false)
+	client := r.k.Connect(r.listener, rigClient)
+	client.Send([]byte(ask))
+	r.settle()
+	r.calls.panics = true
+	r.servers[0].Accept().Send([]byte(answer))
+	r.settle()
+	const want = "GET / a.example; default 10.0.0.1:80 attempts 1; 0 in 0 out 0; lb panic wait; begun admitted picked dialled sending sent ended"
+	if len(r.rec.records) != 1 || r.rec.records[0].describe() != want {
+		t.Errorf("%v, want one: %s", r.rec.records, want)
+	}
+}
+
+// TestRecordAllocations: a listener costs no allocation either.
+func TestRecordAllocations(t *testing.T) {
+	for _, tc := range exchanges {
+		records, bytes := 0, int64(0)
+		o := rigOptions(rigConfig(1))
+		o.Record = func(r *Record) {
+			records++
+			bytes += r.BytesIn + r.Bytes + int64(len(r.Request.Target.Of(r.Head)))
+		}
+		s := newSteadyOn(t, o, tc.request, tc.response)
+		before := records
+		if n := testing.AllocsPerRun(100, func() { s.exchange(); s.check(t) }); n != 0 {
+			t.Errorf("%s: %v allocations for an exchange", tc.name, n)
+		}
+		if records-before != 101 || bytes == 0 {
+			t.Errorf("%s: %d records of 101 exchanges", tc.name, records-before)
+		}
+	}
+}

@@ -1,0 +1,135 @@
+package proxy
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+
+	"lb/config"
+	"lb/httpparse"
+	"lb/loop/tick"
+	"lb/proxy/front"
+	"lb/proxy/lane"
+)
+
+// recorder checks every record of a rig as it is handed out, and keeps what is in it.
+type recorder struct {
+	front.Host
+	t       testing.TB
+	live    map[*Record]bool // of the exchanges that have begun and not ended
+	begun   int
+	records []kept
+}
+
+// kept is a record without the memory that is lent to the listener.
+type kept struct {
+	Record
+	method, target, host, peer string // empty if the head was refused
+	route                      config.Route
+	routed                     bool
+}
+
+// attach makes c see the exchanges of p, whose Options.Record is c.record.
+func (c *recorder) attach(p *Proxy) {
+	c.Host, p.shared.Host = p, c
+}
+
+// Begin is front.Host's.
+func (c *recorder) Begin(f front.Front, l front.Lease, in *lane.Inbox, peer *front.Peer, req *httpparse.Request, since tick.Instant) front.Exchange {
+	x := c.Host.Begin(f, l, in, peer, req, since)
+	c.begun++
+	c.live[&x.(*exchange).rec] = true
+	return x
+}
+
+// record is Options.Record.
+func (c *recorder) record(r *Record) {
+	if !c.live[r] {
+		c.t.Errorf("a record of no exchange that runs: %+v", *r)
+	}
+	delete(c.live, r)
+	k := kept{Record: *r, peer: string(r.Peer.Address())}
+	if len(r.Head) > 0 {
+		k.method, k.host = string(r.Request.MethodName.Of(r.Head)), string(r.Request.Authority.Of(r.Head))
+		k.target = string(r.Request.Target.Of(r.Head))
+	}
+	if r.Route != nil {
+		k.route, k.routed = *r.Route, true
+	}
+	for _, wrong := range k.check() {
+		c.t.Errorf("%s: %s", wrong, k)
+	}
+	k.Peer, k.Request, k.Head, k.Route = nil, nil, bytes.Clone(r.Head), nil
+	c.records = append(c.records, k)
+}
+
+// check returns what cannot be true of an exchange.
+func (k *kept) check() (wrong []string) {
+	isWrong := func(is bool, format string, args ...any) {
+		if is {
+			wrong = append(wrong, fmt.Sprintf(format, args...))
+		}
+	}
+	last := tick.Instant(0)
+	for i, at := range []tick.Instant{k.Begun, k.Admitted, k.Picked, k.Dialled, k.Sending, k.Sent, k.Answered, k.Ended} {
+		isWrong(at != 0 && at < last, "time %d is before an earlier one", i)
+		last = max(last, at)
+	}
+	isWrong(k.Begun == 0 || k.Admitted == 0 || k.Ended == 0, "no beginning or no end")
+	isWrong((k.Attempts > 0) != (k.Picked > 0), "picked without an attempt, or the other way round")
+	isWrong((k.Attempts > 0) != (k.Backend != ""), "a backend without an attempt, or the other way round")
+	isWrong(k.Attempts == 0 && k.Dialled+k.Sending+k.Sent > 0, "times of no attempt")
+	isWrong(k.Sent > 0 && k.Sending == 0, "sent without sending")
+	isWrong((k.Status == 0) != (k.Answered == 0), "a status without an answer, or the other way round")
+	isWrong(k.Status == 0 && k.Fault.Cause == noCause, "neither a status nor a fault")
+	isWrong(k.Status > 0 && k.Status < 200 && k.Status != 101, "an interim status")
+	isWrong(k.Tunnel != (k.Status == 101), "a tunnel without its status, or the other way round")
+	isWrong(k.Own && k.Status < 200, "an own reply without a status")
+	isWrong(!k.Own && k.Status > 0 && k.Attempts == 0, "an answer of no backend")
+	isWrong(k.Fault.Side != noSide && k.Fault.Cause == noCause, "a side without a cause")
+	isWrong((k.Fault.Reason != httpparse.NoReason) != (k.Fault.Cause == causeBadRequest), "a reason without its cause, or the other way round")
+	isWrong(k.Attempts > 0 && k.Pool == "", "a backend in no pool")
+	isWrong(k.Bytes < 0 || k.BytesIn < 0, "less than nothing")
+	isWrong(k.Attempts > 0 && k.method == "", "a backend was tried without a head")
+	if k.method != "" {
+		isWrong(!bytes.HasPrefix(bytes.TrimLeft(k.Head, crlf), []byte(k.method+" "+k.target+" HTTP/1.")), "the request is not what its head says")
+	}
+	return wrong
+}
+
+// String is for the log of a run.
+func (k kept) String() string {
+	return fmt.Sprintf("%s %s of %q at %q by %q: %d attempts, status %d, own %t, tunnel %t, %d bytes in, %d out, fault %v %v %v; times %d",
+		k.method, k.target, k.host, k.Pool, k.Backend, k.Attempts, k.Status, k.Own, k.Tunnel, k.BytesIn, k.Bytes,
+		k.Fault.Side, k.Fault.Cause, k.Fault.Phase, []tick.Instant{k.Begun, k.Admitted, k.Picked, k.Dialled, k.Sending, k.Sent, k.Answered, k.Ended})
+}
+
+// leftovers returns how the records, all together, differ from what the board says.
+func (c *recorder) leftovers(r *rig) (all []string) {
+	if c.begun != len(c.records) || len(c.live) > 0 {
+		all = append(all, fmt.Sprintf("%d exchanges, %d records, %d still running", c.begun, len(c.records), len(c.live)))
+	}
+	attempts, own, aborts := 0, [6]int{}, 0
+	for _, k := range c.records {
+		attempts += k.Attempts
+		if k.Own {
+			own[k.Status/100]++
+		}
+		if k.Fault.Side == ClientSide && (k.Fault.Cause == causeGone || k.Fault.Cause == causeShortBody) {
+			aborts++
+		}
+	}
+	var board [6]int
+	for class := range board {
+		board[class] = int(r.p.counters.OwnReplies[class].Load())
+	}
+	begun := 0
+	for id := range r.board.Backends() {
+		begun += int(r.board.Backend(r.p.slot, id).Attempts.Load())
+	}
+	if own != board || attempts != begun || aborts != int(r.p.counters.ClientAborts.Load()) {
+		all = append(all, fmt.Sprintf("records tell of %d attempts, own replies %v, %d aborts; the board of %d, %v, %d",
+			attempts, own, aborts, begun, board, r.p.counters.ClientAborts.Load()))
+	}
+	return all
+}

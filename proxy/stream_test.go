@@ -1,0 +1,250 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"strconv"
+
+	"lb/httpparse"
+	"lb/loop"
+	"lb/loop/tick"
+	"lb/proxy/front"
+	"lb/proxy/lane"
+)
+
+// stream is a front without a conn: one request and its response, in memory, as a
+// stream of HTTP/2 would be. Its head comes whole, its body as it is, and what it is
+// sent is taken as its window allows.
+type stream struct {
+	client *streamClient
+	in     lane.Inbox
+	head   httpparse.RequestParser
+	lease  front.Lease // until the exchange begins
+	since  tick.Instant
+	x      front.Exchange // or nil before and after the exchange
+	timer  loop.Timer
+
+	whole  bool   // the head is
+	body   []byte // what the exchange has not read yet
+	over   bool   // nothing will follow it
+	gone   bool   // the client has reset the stream
+	woken  bool   // ready is called at the next turn
+	flushs int    // calls of Flush, see streamWindows
+
+	replies []streamReply
+	tunnel  bool // after a 101
+	ended   bool
+	ending  front.Ending
+}
+
+// streamReply is one response, final or interim, as the stream took it.
+type streamReply struct {
+	left int    // bytes of the head that are still to come
+	head []byte // "200 OK\n", field lines
+	body []byte
+}
+
+var (
+	_ front.Front  = (*stream)(nil)
+	_ loop.Expirer = (*stream)(nil)
+)
+
+var errStreamGone = errors.New("the stream was reset")
+
+// streamWindows are how many bytes a narrow stream takes, Flush for Flush.
+var streamWindows = [...]int{0, 1, 5, 0, 300, 2, 9000}
+
+// setHead puts the head of the request, which is whole, into the inbox. framing is how
+// the body came; where it has no length it ends with io.EOF.
+func (s *stream) setHead(head []byte, framing httpparse.Framing) httpparse.Status {
+	s.head.Reset(s.lease.Limits())
+	s.put(head)
+	st := s.head.Feed(s.in.Bytes())
+	if framing == httpparse.Chunked {
+		s.head.Framing = httpparse.Close
+	}
+	s.over = framing == httpparse.None
+	s.whole = st == httpparse.Done
+	return st
+}
+
+// put puts b, which is short, into the inbox.
+func (s *stream) put(b []byte) {
+	for len(b) > 0 {
+		n := copy(s.in.Room(s.client.p.p.arena, false), b)
+		s.in.Put(n)
+		b = b[n:]
+	}
+}
+
+// begin begins the exchange.
+func (s *stream) begin() {
+	s.x = s.client.p.p.shared.Host.Begin(s, s.lease, &s.in, &s.client.peer, &s.head.Request, s.since)
+}
+
+// ready runs the exchange, which begins when the head is whole. What has come of the
+// body by then goes into the inbox with the head, if it is short.
+func (s *stream) ready() {
+	s.woken = false
+	if s.whole && s.x == nil && !s.ended {
+		n := min(len(s.body), lane.SlabBytes/2)
+		s.put(s.body[:n])
+		s.body = s.body[n:]
+		s.begin()
+	}
+	if s.x != nil {
+		s.work(s.x.Run)
+	}
+}
+
+// work calls a method of the exchange, with s as the front that a panic is blamed on.
+func (s *stream) work(f func() (ended bool)) {
+	shared := &s.client.p.p.shared
+	shared.Working = s
+	f()
+	shared.Working = nil
+}
+
+// Fill is front.Front's.
+func (s *stream) Fill(bulk bool) (n int, err error) {
+	p := s.client.p
+	switch {
+	case s.gone:
+		return 0, errStreamGone
+	case len(s.body) == 0 && s.over:
+		return 0, io.EOF
+	case len(s.body) == 0:
+		s.in.Drop(p.p.arena)
+		return 0, nil
+	}
+	n = copy(s.in.Room(p.p.arena, bulk), s.body)
+	s.in.Put(n)
+	s.body = s.body[n:]
+	p.calls.n++
+	p.p.counters.BytesFromClient.Add(uint64(n))
+	return n, nil
+}
+
+// More is front.Front's.
+func (s *stream) More() bool { return len(s.body) > 0 || s.over || s.gone }
+
+// AppendHead is front.Front's.
+func (s *stream) AppendHead(d []byte, r *front.Reply) []byte {
+	if r.To = r.Framing; r.To == httpparse.Chunked {
+		r.To = httpparse.Close
+	}
+	d = strconv.AppendInt(d, int64(r.Code), 10)
+	d = append(d, ' ')
+	d = append(d, r.Phrase...)
+	d = append(d, '\n')
+	if r.Message != nil {
+		d = httpparse.AppendFields(d, r.Text, r.Message, r.Drop|httpparse.SetOf(httpparse.Trailer))
+	}
+	d = append(append(d, r.Lines...), r.Own...)
+	if r.Length >= 0 {
+		d = append(d, "Content-Length: "...)
+		d = appendNumber(d, r.Length)
+	}
+	if n := len(s.replies); n > 0 && len(s.replies[n-1].head) == 0 {
+		s.replies = s.replies[:n-1] // it was composed, and nothing of it was sent
+	}
+	s.replies = append(s.replies, streamReply{left: len(d)})
+	if r.Code == 101 {
+		s.tunnel, s.over = true, false
+		s.client.p.l.Post(s.client.read)
+	}
+	return d
+}
+
+// Flush is front.Front's.
+func (s *stream) Flush(ln *lane.Lane, in *lane.Inbox) (n int, err error) {
+	if s.gone {
+		return 0, errStreamGone
+	}
+	window := s.window()
+	for n < window && !ln.Flushed() {
+		before, data, after := ln.Pending(in)
+		k := 0
+		for _, part := range [...][]byte{before, data, after} {
+			part = part[:min(len(part), window-n-k)]
+			s.take(part)
+			k += len(part)
+		}
+		ln.Advance(k, in)
+		n += k
+	}
+	s.client.p.calls.n++
+	return n, nil
+}
+
+// window returns how many bytes may be taken now. A window that is used up opens again
+// at the next turn.
+func (s *stream) window() int {
+	switch {
+	case s.client.paused:
+		return 0
+	case !s.client.narrow:
+		return 1 << 30
+	}
+	s.flushs++
+	s.Wake()
+	return streamWindows[s.flushs%len(streamWindows)]
+}
+
+// take takes b as the next bytes of the present reply.
+func (s *stream) take(b []byte) {
+	r := &s.replies[len(s.replies)-1]
+	n := min(len(b), r.left)
+	r.head, r.body = append(r.head, b[:n]...), append(r.body, b[n:]...)
+	r.left -= n
+}
+
+// ShutdownWrite is front.Front's.
+func (s *stream) ShutdownWrite() error { return nil }
+
+// Deadline is front.Front's.
+func (s *stream) Deadline(at tick.Instant) { s.client.p.l.Arm(&s.timer, s, at) }
+
+// Expired is called by the loop when the deadline has passed.
+func (s *stream) Expired() {
+	switch at := s.since.Add(s.lease.HeadTimeout()); {
+	case s.x != nil:
+		s.work(s.x.Expired)
+	case at > s.client.p.l.Now():
+		s.Deadline(at)
+	default:
+		s.client.reads = streamIdle
+		s.begin()
+		s.work(s.x.LateHead)
+	}
+}
+
+// Wake is front.Front's.
+func (s *stream) Wake() {
+	if !s.woken {
+		s.woken = true
+		s.client.p.l.Post(s.ready)
+	}
+}
+
+// Advance is front.Front's.
+func (s *stream) Advance() { s.ready() }
+
+// Gone is front.Front's.
+func (s *stream) Gone() bool { return s.gone }
+
+// End is front.Front's.
+func (s *stream) End(how front.Ending) {
+	s.ended, s.ending = true, how
+	s.in.Release(s.client.p.p.arena)
+	s.client.p.l.Disarm(&s.timer)
+	s.x = nil
+	s.client.streamEnded()
+}
+
+// Abandon is front.Front's.
+func (s *stream) Abandon() {
+	s.in.Forget(s.client.p.p.arena)
+	s.x.Abandon()
+	s.End(front.Reset)
+}

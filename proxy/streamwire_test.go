@@ -1,0 +1,238 @@
+package proxy
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"lb/httpparse"
+	"lb/proxy/front"
+)
+
+// Why a transcript is not played with streams.
+const (
+	onHTTP10   = "its client speaks HTTP/1.0"
+	onConn     = "about the conn of an HTTP/1 client"
+	onDrain    = "about how a drain treats the conns of HTTP/1 clients"
+	onPipeline = "about requests that come together on one conn"
+	onFraming  = "about HTTP/1 framing of the request"
+	onTrailers = "a lane to chunks takes trailers from chunks alone"
+)
+
+// notOfStreams are the transcripts that are about HTTP/1 clients.
+var notOfStreams = map[string]string{
+	"chunked-to-1.0":         onHTTP10,
+	"close-delimited-1.0":    onHTTP10,
+	"continue-1.0":           onHTTP10,
+	"keepalive-1.0":          onHTTP10,
+	"no-host-1.0":            onHTTP10,
+	"short-chunked-1.0":      onHTTP10,
+	"upgrade-1.0":            onHTTP10,
+	"via-1.0":                onHTTP10,
+	"connection-close":       onConn,
+	"idle-timeout":           onConn,
+	"linger":                 onConn,
+	"cut":                    onConn,
+	"hop-by-hop":             onConn,
+	"upgrade-h2c":            onConn,
+	"drain":                  onDrain,
+	"drain-idle":             onDrain,
+	"drain-kept":             onDrain,
+	"drain-new-client":       onDrain,
+	"drain-pipelined":        onPipeline,
+	"error-pipelined":        onPipeline,
+	"pipelining":             onPipeline,
+	"pipelining-own-replies": onPipeline,
+	"redirect-pipelined":     onPipeline,
+	"retry-pause-pipelined":  onPipeline,
+	"empty-lines":            onFraming,
+	"error-400-chunk":        onFraming,
+	"error-501":              onFraming,
+	"error-505":              onFraming,
+	"chunked-request":        onTrailers,
+}
+
+// otherChunks is the transcript that says how a long body is cut into chunks. That
+// follows from what is read at once, and streams read no chunk lines.
+const otherChunks = "chunked-both-large"
+
+// TestStreamWire plays the transcripts whose clients could as well be streams: for each
+// request a stream instead of a part of a conn. Backends must get the same, at the
+// same point of the script, and clients the same messages. So what an exchange does
+// is nothing that only HTTP/1 could ask for.
+func TestStreamWire(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.wire")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no transcripts: %v", err)
+	}
+	played, known := 0, maps.Clone(notOfStreams)
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".wire")
+		if known[name] != "" {
+			delete(known, name)
+			continue
+		}
+		played++
+		t.Run(name, func(t *testing.T) { testStreamWire(t, file, name != otherChunks) })
+	}
+	t.Logf("%d of %d transcripts", played, len(files))
+	for name := range known {
+		t.Errorf("there is no transcript %s", name)
+	}
+}
+
+func testStreamWire(t *testing.T, file string, exact bool) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := string(text)
+	whole := playStreams(t, script, false, false, false)
+	if want, got := withoutClients(script), withoutClients(whole.out.String()); got != want && exact {
+		t.Errorf("%s:\n%s", file, firstDiff(want, got))
+	}
+	want := summary(play(t, script, false, false).backendConns())
+	if got := whole.summary(); got != want {
+		t.Errorf("%s:\n%s", file, firstDiff(want, got))
+	}
+	whole.checkStreams(script)
+	if whole.together {
+		return
+	}
+	for _, how := range []struct{ cut, tiny, narrow bool }{
+		{cut: true}, {tiny: true}, {narrow: true}, {true, true, true},
+	} {
+		p := playStreams(t, script, how.cut, how.tiny, how.narrow)
+		if got := p.summary(); got != want {
+			t.Errorf("%s, %+v:\n%s", file, how, firstDiff(want, got))
+		}
+		p.checkStreams(script)
+	}
+}
+
+// playStreams is play with clients that have streams. narrow makes their windows hold
+// next to nothing.
+func playStreams(t *testing.T, script string, cut, tiny, narrow bool) *player {
+	p := &player{t: t, cut: cut, tiny: tiny, streaming: true, narrow: narrow, count: make(map[string]int)}
+	p.play(script)
+	return p
+}
+
+// withoutClients is a transcript without what clients receive.
+func withoutClients(script string) string {
+	var out strings.Builder
+	for line := range strings.Lines(script) {
+		if !strings.HasPrefix(line, "client") || !isSeen(strings.TrimSuffix(line, "\n")) {
+			out.WriteString(line)
+		}
+	}
+	return out.String()
+}
+
+// streamMessage is a response as either kind of client sees it.
+type streamMessage struct {
+	status string // "200 OK"
+	fields map[string][]string
+	body   string
+	whole  bool
+	open   bool // whether it is whole is not known yet
+}
+
+func (m streamMessage) String() string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "%s\n", m.status)
+	for _, name := range slices.Sorted(maps.Keys(m.fields)) {
+		fmt.Fprintf(&s, "%s: %q\n", name, m.fields[name])
+	}
+	return s.String() + quote([]byte(m.body)) + "\n"
+}
+
+// checkStreams compares what the streams got with what the script says of their
+// clients.
+func (p *player) checkStreams(script string) {
+	p.t.Helper()
+	for _, c := range p.streams {
+		got, want := c.got, c.expected(script)
+		for i := range max(len(got), len(want)) {
+			switch {
+			case i >= len(got):
+				p.t.Errorf("%s got no\n%v", c.name, want[i])
+			case i >= len(want):
+				p.t.Errorf("%s got beside all else\n%v", c.name, got[i])
+			case got[i].String() != want[i].String():
+				p.t.Errorf("%s got\n%vwant\n%v", c.name, got[i], want[i])
+			case got[i].whole != want[i].whole && !got[i].open:
+				p.t.Errorf("%s got as whole (%t)\n%v", c.name, got[i].whole, got[i])
+			}
+		}
+	}
+}
+
+// messages returns what the streams of c got.
+func (c *streamClient) messages() (all []streamMessage) {
+	for _, s := range c.streams {
+		all = append(all, s.messages()...)
+	}
+	return all
+}
+
+// messages returns what s got.
+func (s *stream) messages() (all []streamMessage) {
+	for i, r := range s.replies {
+		if len(r.head) == 0 {
+			continue // composed, and nothing of it was sent
+		}
+		status, fields, _ := strings.Cut(string(r.head), "\n")
+		m := streamMessage{status: status, fields: make(map[string][]string), body: string(r.body)}
+		for line := range strings.SplitSeq(strings.TrimSuffix(fields, "\r\n"), "\r\n") {
+			if name, value, ok := strings.Cut(line, ": "); ok {
+				m.fields[strings.ToLower(name)] = append(m.fields[strings.ToLower(name)], value)
+			}
+		}
+		interim := i < len(s.replies)-1
+		m.whole = interim || s.ended && s.ending <= front.Unread
+		m.open = !interim && (!s.ended || s.tunnel)
+		all = append(all, m)
+	}
+	return all
+}
+
+// expected returns what the script says that the client of that name receives.
+func (c *streamClient) expected(script string) (all []streamMessage) {
+	var raw []byte
+	for line := range strings.SplitSeq(script, "\n") {
+		if text, ok := strings.CutPrefix(line, c.name+"<"); ok {
+			raw = append(raw, strings.Join(unquote(c.p.t, text), "")...)
+		}
+	}
+	final := 0
+	add := func(m *simMessage, whole bool) {
+		for _, name := range []string{"connection", "transfer-encoding", "upgrade", "trailer"} {
+			delete(m.fields, name)
+		}
+		all = append(all, streamMessage{strings.TrimPrefix(m.start, "HTTP/1.1 "), m.fields, string(m.body), whole, false})
+	}
+	r := simReader{onHead: func(*simMessage) {}}
+	r.bodyless = func(m *simMessage) bool {
+		head := final < len(c.streams) && c.streams[final].head.Method == httpparse.HEAD
+		return m.code()/100 == 1 || m.code() == 204 || m.code() == 304 || head
+	}
+	r.onWhole = func(m *simMessage) {
+		add(m, true)
+		if m.code() >= 200 {
+			final++
+		}
+	}
+	r.feed(raw)
+	if r.wrong != nil {
+		c.p.t.Fatal(r.wrong)
+	}
+	if r.m != nil {
+		add(r.m, false)
+	}
+	return all
+}
