@@ -23,7 +23,7 @@ import (
 const (
 	answerTimeout  = 1500 * time.Millisecond
 	reloadTimeout  = 3 * time.Second
-	upgradeTimeout = 12 * time.Second
+	upgradeTimeout = api.UpgradeMax + 2*time.Second
 	answerMax      = 64 << 20 // bytes: a status of all the backends there may be
 )
 

@@ -10,14 +10,13 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"lb/config"
 )
 
 const (
-	socketMode = 0o600
-	// socketMax is the longest path of a unix socket on every system we run on, in
-	// bytes; the system's own words for a longer one are "invalid argument".
-	socketMax   = 103
-	dialTimeout = time.Second
+	socketMode  = 0o600
+	dialTimeout = time.Second // for the client, and to find out whether a socket is alive
 )
 
 var (
@@ -39,8 +38,8 @@ func (r *Runtime) Listen(path string) (*net.UnixListener, error) {
 }
 
 func listenUnix(path string) (*net.UnixListener, error) {
-	if len(path) > socketMax {
-		return nil, fmt.Errorf("the path is %d bytes long, a socket's may be %d", len(path), socketMax)
+	if len(path) > config.SocketPathMax { // the system says only "invalid argument"
+		return nil, fmt.Errorf("the path is %d bytes long, a socket's may be %d", len(path), config.SocketPathMax)
 	}
 	if err := removeStale(path); err != nil {
 		return nil, err

@@ -85,11 +85,13 @@ var limitKeys = []key[Limits]{
 	number("connections", 0, 1<<30, func(l *Limits) *int { return &l.Connections }),
 }
 
+// WeightMax is the largest weight of a backend, in the file or at run time.
+const WeightMax = 65535
+
 // Bounds of what makes sense, not of what is possible.
 const (
 	portMax    = 65535
 	workersMax = 1024
-	weightMax  = 65535
 	fieldsMax  = 4096
 )
 

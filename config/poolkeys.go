@@ -30,7 +30,7 @@ var backendKeys = []key[Backend]{
 	text("host", checkHost, func(b *Backend) *string { return &b.Host }),
 	number("port", 1, portMax, func(b *Backend) *int { return &b.Port }),
 	text("socket", checkSocket, func(b *Backend) *string { return &b.Socket }),
-	number("weight", 1, weightMax, func(b *Backend) *int { return &b.Weight }),
+	number("weight", 1, WeightMax, func(b *Backend) *int { return &b.Weight }),
 	flag("backup", func(b *Backend) *bool { return &b.Backup }),
 	flag("drain", func(b *Backend) *bool { return &b.Drain }),
 	number("max_connections", 0, connectionsMax, func(b *Backend) *int { return &b.MaxConnections }),

@@ -5,8 +5,12 @@ import (
 	"strings"
 )
 
-// SocketOff as Admin.Socket says that there is none.
+// SocketOff as Admin.Socket means that there is no socket for commands.
 const SocketOff = "off"
+
+// SocketPathMax is the length in bytes of the longest path that a unix socket can
+// have on every system lb runs on. Linux itself allows a few bytes more.
+const SocketPathMax = 103
 
 const (
 	socketName = "lb.sock"

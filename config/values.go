@@ -150,15 +150,12 @@ func checkShape(s string) *flaw {
 	return nil
 }
 
-// socketMax is the longest path of a unix socket on every system we run on, in bytes.
-const socketMax = 103
-
 func checkSocket(s string) *flaw {
 	switch {
 	case s == "":
 		return wrong("is empty", "write the path of a unix socket")
-	case len(s) > socketMax:
-		return wrong(fmt.Sprintf("is %d bytes long", len(s)), fmt.Sprintf("use a path of at most %d bytes", socketMax))
+	case len(s) > SocketPathMax:
+		return wrong(fmt.Sprintf("is %d bytes long", len(s)), fmt.Sprintf("use a path of at most %d bytes", SocketPathMax))
 	}
 	return checkPath(s)
 }

@@ -5,8 +5,12 @@ package api
 
 import "time"
 
+// UpgradeMax is how long a new process may take to serve before an upgrade is given
+// up. The client of the commands waits longer than that for an answer.
+const UpgradeMax = 10 * time.Second
+
 // Control is what an operator's commands do. Any goroutine may call it, and each
-// call answers within about a second, Upgrade within some ten. An error is for
+// call answers within about a second, Upgrade within UpgradeMax and a little. An error is for
 // the operator: one line that says what was refused and how to mend it, a
 // NotFoundError, or config.Errors for a file that is not accepted.
 type Control interface {
