@@ -16,6 +16,7 @@ import (
 // pause. Only conns of killed workers break, and in the end nothing is left of it.
 // LB_LONG=1 has 150 deeds.
 func TestOperations(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		addrs := checkedMany(t, 5)
 		quiet := setup{workers: 4, admin: true, backends: to(addrs...), tables: keepNothing}
@@ -141,6 +142,7 @@ func TestCommandsAtOnce(t *testing.T) {
 // A reload while a worker is down reaches its successor, and one while a worker does
 // not turn is answered within about a second and says which.
 func TestReloadWithoutAWorker(t *testing.T) {
+	testkit.Long(t)
 	t.Parallel()
 	s := begin(t, "mp", setup{workers: 2, keys: "watch = false\n", backends: to(checkedMany(t, 3)...)})
 	for range 3 { // so that the next one is not replaced at once
