@@ -229,6 +229,7 @@ func TestWorkerBackOff(t *testing.T) {
 
 // What is known of backends stays when a worker is killed.
 func TestKilledWorkerKeepsKnowledge(t *testing.T) {
+	testkit.Long(t)
 	t.Parallel()
 	s, sick, well := ejected(t, "mp")
 	before := s.metrics(t)

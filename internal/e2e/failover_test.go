@@ -152,6 +152,7 @@ const noHurry = "[timeouts]\nconnect = \"1h\"\nresponse = \"1h\"\nqueue = \"1h\"
 // Active checks find out what is down while nobody asks, so that no request meets
 // it, and what is up again. When all are down the answer is 503, at once.
 func TestChecksDecide(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		a, b := startBackend(t), startBackend(t)
 		p := start(t, mode, setup{backends: to(a.addr, b.addr), admin: true, tables: checks + noHurry})

@@ -198,6 +198,7 @@ func TestReloadWithoutAWorker(t *testing.T) {
 // The old process is killed while an upgrade is under way. Whoever is left serves,
 // or a restart does, and nothing holds the port.
 func TestOldKilledDuringUpgrade(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		for _, delay := range []time.Duration{0, 10 * time.Millisecond, 40 * time.Millisecond, 100 * time.Millisecond} {
 			s := begin(t, mode, setup{backends: to(checked(t)), tables: "[timeouts]\ndrain = \"1s\"\n"})

@@ -228,6 +228,7 @@ func TestFileChanges(t *testing.T) {
 // A file that is broken, in whatever way, changes nothing. lb says what is wrong and
 // where: to the one who asked for the reload, in the log, and in its status.
 func TestBrokenFile(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		addrs := checkedMany(t, 2)
 		s := begin(t, mode, setup{keys: "watch = false\n", backends: to(addrs...), admin: true}) // else it may be read, and told of, twice

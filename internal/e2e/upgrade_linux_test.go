@@ -150,6 +150,7 @@ func TestUpgradeLeavesWebSockets(t *testing.T) {
 
 // The mode changes by an upgrade, without a loss.
 func TestUpgradeChangesMode(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		s := begin(t, mode, setup{admin: true, keys: "watch = false\n", backends: to(checkedMany(t, 2)...)})
 		w := s.send(6, 4)
