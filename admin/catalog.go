@@ -6,8 +6,8 @@ import (
 	"lb/board"
 )
 
-// This file is the list of what /metrics shows from the board: names, help and
-// labels, each beside the word it is read from.
+// This file lists the metrics that are read from the board: names, help and labels,
+// each beside the word of the board that it shows.
 
 var controlMetrics = []controlMetric{
 	control("lb_loops", "Event loops that run, each of which is a thread or a worker process; those that drain included.", prometheus.GaugeValue,
@@ -26,7 +26,7 @@ var controlMetrics = []controlMetric{
 		func(c *board.Control) *board.Counter { return &c.WorkerRestarts }),
 }
 
-// atWork returns how many loop slots somebody works in.
+// atWork returns how many slots of the board have a loop.
 func atWork(b *board.Board) (n int) {
 	for i := range b.Loops() {
 		if b.Loop(i).OldestConfig.Load() != 0 {
@@ -115,7 +115,7 @@ var backendMetrics = []backendMetric{
 	},
 }
 
-// stateMetrics are read from what all loops know about a backend.
+// stateMetrics are read from the state of a backend, which all loops share.
 var stateMetrics = []stateMetric{
 	{backendDesc("lb_backend_up", "0 while active checks find the backend down, else 1: also while nothing is known, or nothing checked."), isUp},
 	{backendDesc("lb_backend_ejected", "1 while the backend is ejected for its faults, else 0."), isEjected},
@@ -130,7 +130,7 @@ func isUp(s *board.State, _ moment) float64 {
 	return 1
 }
 
-// isEjected does not wait for a loop to note that an ejection is over.
+// isEjected reads the time of an ejection, because no loop may have noticed its end yet.
 func isEjected(s *board.State, now moment) float64 {
 	if int64(s.EjectedUntil.Load()) > now.board {
 		return 1
@@ -149,7 +149,7 @@ func changedAt(s *board.State, now moment) float64 {
 	return float64(board.Wall(last, now.board, now.wall).UnixMilli()) / 1e3
 }
 
-// classes are the values of the label code, by place in a [6] of the board.
+// classes are the values of the label code, by index in a [6] of the board.
 var classes = [6]string{1: "1xx", 2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"}
 
 func control(name, help string, kind prometheus.ValueType, value func(*board.Board, View) float64) controlMetric {

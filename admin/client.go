@@ -17,27 +17,27 @@ import (
 	"lb/admin/api"
 )
 
-// How long a client waits. lb answers within a second, be it that it is busy, and
-// with what; only one that hangs is waited for any longer. A reload waits for
-// name servers and then for the loops, and names those that do not take it up.
+// How long a client waits for an answer, which is longer than a working lb needs.
+// It answers within a second, even if only to say that it is busy. A reload waits for
+// name servers, then for the loops, and names the loops that have not taken it up.
 const (
 	answerTimeout  = 1500 * time.Millisecond
 	reloadTimeout  = 3 * time.Second
-	upgradeTimeout = 12 * time.Second
-	answerMax      = 64 << 20 // bytes: a status of all the backends there may be
+	upgradeTimeout = api.UpgradeMax + 2*time.Second
+	answerMax      = 64 << 20 // bytes: enough for a status of every backend that lb can have
 )
 
-// Client gives commands to the lb that listens on a unix socket. Its methods may
-// be called by any goroutine. They return a *NoAnswerError when there is nobody
-// or nothing is heard in time, else what lb says it refused, config.Errors
-// included.
+// Client sends commands to the lb that listens on a unix socket. Any goroutine may
+// call its methods. They return a *NoAnswerError if no answer came in time. If lb
+// refused, the error has lb's words, and errors.As finds config.Errors in it if a
+// file was refused.
 type Client struct {
 	path string
 	http *http.Client
 }
 
-// NewClient returns a client for the socket at path. It holds nothing open
-// between two commands.
+// NewClient returns a client for the socket at path. It keeps no connection between
+// commands.
 func NewClient(path string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
@@ -47,12 +47,12 @@ func NewClient(path string) *Client {
 	return &Client{path, &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}, CheckRedirect: stay}}
 }
 
-// NoAnswerError is why nothing was heard from lb.
+// NoAnswerError says why there was no answer from lb.
 type NoAnswerError struct {
 	Path    string
-	Late    time.Duration // it did not answer for so long; 0: it was not reached
-	Changes bool          // what it was asked for is a change, which may still be made if it is Late
-	Err     error         // why it was not reached
+	Late    time.Duration // how long the client waited; 0: lb was not reached
+	Changes bool          // the command was a change, which lb may still make if it is Late
+	Err     error         // why lb was not reached
 }
 
 // Error returns one line for the operator.
@@ -74,10 +74,10 @@ func (e *NoAnswerError) Error() string {
 	return fmt.Sprintf("no lb answers at %s: %v", e.Path, reason(e.Err))
 }
 
-// Unwrap returns why it was not reached.
+// Unwrap returns why lb was not reached.
 func (e *NoAnswerError) Unwrap() error { return e.Err }
 
-// Reach returns nil if somebody listens on the socket, without asking anything.
+// Reach returns nil if a process listens on the socket. It asks nothing.
 func (c *Client) Reach() error {
 	conn, err := net.DialTimeout("unix", unabstract(c.path), dialTimeout)
 	if err != nil {
@@ -86,7 +86,7 @@ func (c *Client) Reach() error {
 	return conn.Close()
 }
 
-// Status asks what runs.
+// Status asks for the status of lb.
 func (c *Client) Status() (s api.Status, err error) {
 	err = c.ask("GET", "/v1/status", answerTimeout, nil, &s)
 	return s, err
@@ -99,7 +99,7 @@ func (c *Client) Backends() ([]api.Pool, error) {
 	return got.Pools, err
 }
 
-// Reload is api.Control's.
+// Reload is that of api.Control.
 func (c *Client) Reload(plan bool) (done api.Reloaded, err error) {
 	err = c.ask("POST", "/v1/reload", reloadTimeout, reloadRequest{plan}, &done)
 	var no *refusedError
@@ -109,30 +109,30 @@ func (c *Client) Reload(plan bool) (done api.Reloaded, err error) {
 	return done, err
 }
 
-// Upgrade is api.Control's.
+// Upgrade is that of api.Control.
 func (c *Client) Upgrade(binary string) (done api.Upgraded, err error) {
 	err = c.ask("POST", "/v1/upgrade", upgradeTimeout, upgradeRequest{binary}, &done)
 	return done, err
 }
 
-// Drain is api.Control's.
+// Drain is that of api.Control.
 func (c *Client) Drain() error {
 	return c.ask("POST", "/v1/drain", answerTimeout, struct{}{}, &struct{}{})
 }
 
-// SetBackend is api.Control's.
+// SetBackend is that of api.Control.
 func (c *Client) SetBackend(pool, address string, action api.Action, weight int) (b api.Backend, err error) {
 	err = c.ask("POST", "/v1/backends", answerTimeout, backendRequest{pool, address, action, weight}, &b)
 	return b, err
 }
 
-// refusedError is lb's own words.
+// refusedError is a refusal in lb's own words.
 type refusedError struct{ refusal }
 
-// Error returns them.
+// Error returns these words.
 func (e *refusedError) Error() string { return e.refusal.Error }
 
-// Unwrap returns config.Errors if a file was refused.
+// Unwrap returns config.Errors if a file was refused, else nil.
 func (e *refusedError) Unwrap() error {
 	if len(e.Errors) == 0 {
 		return nil
@@ -164,7 +164,7 @@ func (c *Client) ask(method, path string, timeout time.Duration, body, got any) 
 	if err != nil {
 		return c.noAnswer(err, method, timeout)
 	}
-	return judge(resp, text, got)
+	return readAnswer(resp, text, got)
 }
 
 func (c *Client) noAnswer(err error, method string, timeout time.Duration) error {
@@ -178,9 +178,9 @@ func (c *Client) noAnswer(err error, method string, timeout time.Duration) error
 	return &NoAnswerError{Path: c.path, Err: err}
 }
 
-// judge reads an answer. What is not in the form of an answer is of another
-// program, or of another version of this one.
-func judge(resp *http.Response, text []byte, got any) error {
+// readAnswer reads an answer into got. An answer in another form comes from another
+// program, or another version of lb.
+func readAnswer(resp *http.Response, text []byte, got any) error {
 	if resp.StatusCode == http.StatusOK {
 		if err := json.Unmarshal(text, got); err != nil {
 			return fmt.Errorf("the answer is not understood: %w", err)

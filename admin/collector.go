@@ -9,16 +9,16 @@ import (
 	"lb/board"
 )
 
-// boardCollector shows the sums over the board. Each scrape reads it again;
-// nothing is kept between two of them.
+// boardCollector exports the sums over the board. Every scrape reads the board again;
+// nothing is kept between scrapes.
 type boardCollector struct {
 	board *board.Board
 	now   func() int64 // the clock of the board
 	view  func() View
 }
 
-// shownBackend is where a backend is on the board, and its labels, which differ
-// from all others': config refuses a pool that has a backend twice.
+// shownBackend is a backend's ID on the board and its labels. No two backends have
+// the same labels, because config refuses a pool that has a backend twice.
 type shownBackend struct {
 	id         int
 	pool, name string
@@ -31,7 +31,7 @@ type loopMetric struct {
 	series []loopSeries
 }
 
-// loopSeries is the label values of one series and where its value lies.
+// loopSeries has the label values of one series, and returns its value.
 type loopSeries struct {
 	labels []string
 	value  func(*board.LoopTotals) uint64
@@ -44,20 +44,20 @@ type backendMetric struct {
 	series []backendSeries
 }
 
-// backendSeries is the label values behind pool and backend, and the value.
+// backendSeries is loopSeries with the labels that follow pool and backend.
 type backendSeries struct {
 	labels []string
 	value  func(*board.BackendTotals) uint64
 }
 
-// controlMetric is a metric of the whole, whatever runs it.
+// controlMetric is a metric of lb as a whole.
 type controlMetric struct {
 	desc  *prometheus.Desc
 	kind  prometheus.ValueType
 	value func(b *board.Board, v View) float64
 }
 
-// stateMetric is a gauge by pool and backend, of the backend's state.
+// stateMetric is a gauge by pool and backend, read from the backend's state.
 type stateMetric struct {
 	desc  *prometheus.Desc
 	value func(s *board.State, now moment) float64
@@ -69,7 +69,7 @@ type moment struct {
 	wall  time.Time
 }
 
-// backends returns those of v: exactly they are shown.
+// backends returns the backends of v, which are exactly those that are shown.
 func (v View) backends() (list []shownBackend) {
 	for i, pool := range v.Config.Pools {
 		for j, b := range pool.Backends {
@@ -127,5 +127,5 @@ func (c *boardCollector) collectBackend(out chan<- prometheus.Metric, b shownBac
 	}
 }
 
-// valid returns s as a label may hold it: a path need not be UTF-8.
+// valid returns s as a valid label, because a path need not be UTF-8.
 func valid(s string) string { return strings.ToValidUTF8(s, "\ufffd") }

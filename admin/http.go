@@ -11,24 +11,24 @@ import (
 	"time"
 )
 
-// http.Server.Shutdown sends a request away that it reads from then on, and does
-// not know a connection that Accept has just returned. That is no matter for a
-// server that ends, but one whose listener another process goes on with is not to
-// be seen to end. So this one first stops to accept, then answers who is there,
-// and only then shuts down.
+// http.Server.Shutdown refuses requests that it reads after it was called, and does
+// not know of a connection that Accept has just returned. In an upgrade another
+// process goes on with the listener, and no client should notice the end of this
+// server. So it first stops accepting, then answers every connection that it has, and
+// only then shuts down.
 
-// newcomerTimeout is how long a connection without a request is waited for then.
+// newcomerTimeout is how long close waits for the request of a new connection.
 const newcomerTimeout = 100 * time.Millisecond
 
-// httpServer is a server that no client can hold for long. Its methods may be
-// called by any goroutine.
+// httpServer is an HTTP server whose connections have timeouts for everything. Any
+// goroutine may call its methods.
 type httpServer struct {
 	http.Server
 	serving sync.WaitGroup
 
 	mu        sync.Mutex // guards what follows
 	listeners []net.Listener
-	conns     map[net.Conn]http.ConnState // those that are new or at work
+	conns     map[net.Conn]http.ConnState // those that are new or have a request
 }
 
 func newHTTP(h http.Handler, errorLog *log.Logger) *httpServer {
@@ -56,8 +56,8 @@ func (s *httpServer) note(c net.Conn, state http.ConnState) {
 	}
 }
 
-// serve begins to serve l and returns at once. Who closes l ends this, and
-// nothing else.
+// serve begins to serve l and returns at once. Closing l ends that, and leaves other
+// listeners alone.
 func (s *httpServer) serve(l net.Listener, log *slog.Logger, what string) {
 	s.mu.Lock()
 	s.listeners = append(s.listeners, l)
@@ -69,8 +69,8 @@ func (s *httpServer) serve(l net.Listener, log *slog.Logger, what string) {
 	})
 }
 
-// close closes all listeners, answers who is there until ctx is done, then cuts
-// off the rest and returns ctx's error.
+// close closes all listeners and answers the connections that there are until ctx is
+// done; then it cuts off the rest and returns ctx's error.
 func (s *httpServer) close(ctx context.Context) error {
 	s.mu.Lock()
 	for _, l := range s.listeners {
@@ -93,8 +93,8 @@ func (s *httpServer) close(ctx context.Context) error {
 	return err
 }
 
-// busy reports whether anybody has asked and not been answered, or, with newcomers,
-// has connected and not asked yet.
+// busy reports whether a request is unanswered or, with newcomers, whether a
+// connection has not sent a request yet.
 func (s *httpServer) busy(newcomers bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -13,8 +13,8 @@ import (
 // scrapesMax is how many scrapes run at once; more are answered with 503.
 const scrapesMax = 4
 
-// newRegistry returns a registry of its own with all that lb shows. In mp, the
-// Go and process metrics are those of the supervisor.
+// newRegistry returns a new registry with all metrics of lb. In mp, the Go and process
+// metrics are those of the supervisor.
 func newRegistry(o Options) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(

@@ -14,20 +14,20 @@ import (
 	"lb/config"
 )
 
-// bodyMax is how much a command may say, in bytes.
+// bodyMax is the largest body of a command, in bytes.
 const bodyMax = 64 << 10
 
-// Runtime answers commands on unix sockets: JSON over HTTP, one path for each.
-// Who may open the socket may do everything. Its methods may be called by any
-// goroutine.
+// Runtime answers commands on unix sockets: JSON over HTTP, one path for each
+// command. Everybody who may open the socket may give every command. Any goroutine
+// may call its methods.
 type Runtime struct {
 	control api.Control
 	log     *slog.Logger
 	http    *httpServer
 }
 
-// NewRuntime returns a server that passes commands on to control and serves no
-// socket yet.
+// NewRuntime returns a server that passes commands on to control. It serves no socket
+// yet. log may be nil.
 func NewRuntime(control api.Control, log *slog.Logger) *Runtime {
 	r := &Runtime{control: control, log: loggerOr(log)}
 	mux := http.NewServeMux()
@@ -41,19 +41,19 @@ func NewRuntime(control api.Control, log *slog.Logger) *Runtime {
 	return r
 }
 
-// Serve begins to serve l and returns at once. It may be called again with
-// another listener. Who closes l ends this, and nothing else.
+// Serve begins to serve l and returns at once. It may be called again with another
+// listener. Closing l ends that, and leaves other listeners alone.
 func (r *Runtime) Serve(l net.Listener) {
 	r.http.serve(l, r.log, "commands")
 }
 
-// Close closes all listeners, lets running commands end until ctx is done, then
+// Close closes all listeners and lets running commands end until ctx is done; then it
 // cuts them off and returns ctx's error.
 func (r *Runtime) Close(ctx context.Context) error {
 	return r.http.close(ctx)
 }
 
-// What goes over the socket, beside the types of api.
+// The messages on the socket, beside the types of api.
 type (
 	reloadRequest struct {
 		Plan bool `json:"plan"`
@@ -72,9 +72,9 @@ type (
 	}
 	// refusal is every answer that is not 200.
 	refusal struct {
-		Error    string        `json:"error"`              // for people, perhaps several lines
-		Errors   config.Errors `json:"errors,omitempty"`   // what is wrong in a file, one by one
-		Reloaded *api.Reloaded `json:"reloaded,omitempty"` // what a reload changed all the same
+		Error    string        `json:"error"`              // for people; may have several lines
+		Errors   config.Errors `json:"errors,omitempty"`   // the mistakes in a file, one by one
+		Reloaded *api.Reloaded `json:"reloaded,omitempty"` // what a reload has changed in spite of the error
 	}
 )
 
@@ -139,7 +139,7 @@ func (r *Runtime) drain(w http.ResponseWriter, req *http.Request) {
 	r.answer(w, struct{}{})
 }
 
-// codeOf returns the status for what Control refused.
+// codeOf returns the status code for an error of Control.
 func codeOf(err error) int {
 	var file config.Errors
 	var missing api.NotFoundError
@@ -152,8 +152,8 @@ func codeOf(err error) int {
 	return http.StatusConflict
 }
 
-// read reads the body, one JSON value, into ask; nothing at all is {}. False: it
-// is no such thing, and the client knows.
+// read reads the body, one JSON value, into ask. An empty body is {}. It returns
+// false if it has refused the body and told the client so.
 func (r *Runtime) read(w http.ResponseWriter, req *http.Request, ask any) bool {
 	d := json.NewDecoder(http.MaxBytesReader(w, req.Body, bodyMax))
 	d.DisallowUnknownFields()

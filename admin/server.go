@@ -1,7 +1,7 @@
-// Package admin is what an operator sees and turns: health and metrics on a TCP
-// port, and commands on a unix socket, over plain net/http, off the hot path. It
-// reads the board and the configuration, passes commands on to an api.Control,
-// and does not know who runs the loops. No request waits for it.
+// Package admin serves lb's operator: health and metrics on a TCP port, and commands
+// on a unix socket, over plain net/http. It reads the board and the configuration,
+// and passes commands on to an api.Control. It does not know what runs the loops, and
+// no request of a client waits for it.
 package admin
 
 import (
@@ -19,7 +19,7 @@ import (
 	"lb/config"
 )
 
-// What one client of the server can hold of it, and for how long.
+// What one client of the operator's servers can use, and for how long.
 const (
 	headerTimeout  = 5 * time.Second
 	readTimeout    = 10 * time.Second
@@ -28,32 +28,32 @@ const (
 	headerBytesMax = 16 << 10
 )
 
-// Options are what a server shows, and where.
+// Options say where a server listens and what it shows.
 type Options struct {
 	Address string // host:port; "" for off
 	Board   *board.Board
-	// View returns what is at work now; it is called for every scrape, by several
-	// goroutines at once. Every ID in it was claimed on the board before.
+	// View returns the configuration in use. It is called for every scrape, by several
+	// goroutines at once. Every ID in it is claimed on the board.
 	View    func() View
 	Version string
-	Log     *slog.Logger // nil: nothing is logged
+	Log     *slog.Logger // or nil for no log
 	// Now is the clock of the board, in nanoseconds.
 	Now func() int64
-	// Workers returns how many worker processes run; nil where there are none. It
-	// is called by several goroutines at once.
+	// Workers returns how many worker processes run. It is called by several goroutines
+	// at once. It is nil if lb runs without workers.
 	Workers func() int
 }
 
-// View is a configuration and where its backends are on the board, by pool and
-// backend. Nobody changes it.
+// View is a configuration and the IDs of its backends on the board, by pool and
+// backend. Nothing changes it.
 type View struct {
 	Config *config.Config
 	IDs    [][]int
 	Number uint64 // of the configuration, counted from 1
 }
 
-// Server answers /healthz and /metrics. Its methods may be called by any
-// goroutine, Listen and Serve once each, one after the other.
+// Server answers /healthz and /metrics. Any goroutine may call its methods, but
+// Listen and Serve only once each and one after the other.
 type Server struct {
 	address  string
 	log      *slog.Logger
@@ -80,9 +80,8 @@ func loggerOr(log *slog.Logger) *slog.Logger {
 	return log
 }
 
-// Listen opens the address and serves nothing yet; connections wait. It returns
-// nil and no error when the address is empty. An error is one line for the
-// operator.
+// Listen opens the address. Connections wait until Serve is called. It returns nil
+// and no error if the address is empty. An error is one line for the operator.
 func (s *Server) Listen() (net.Listener, error) {
 	if s.address == "" {
 		return nil, nil
@@ -95,16 +94,15 @@ func (s *Server) Listen() (net.Listener, error) {
 	return ln, nil
 }
 
-// Serve begins to serve l, which is the server's from now on, and returns at
-// once. l is from Listen, or was opened by another process. Who closes it ends
-// this.
+// Serve begins to serve l and returns at once. The server owns l from then on. l comes
+// from Listen or from another process. Closing l ends the serving.
 func (s *Server) Serve(l net.Listener) {
 	s.listener = l
 	s.http.serve(l, s.log, "admin")
 }
 
-// Close stops listening, lets running answers end until ctx is done, then cuts
-// them off and returns ctx's error. It may be called when Serve or Listen was not.
+// Close stops listening and lets running answers end until ctx is done; then it cuts
+// them off and returns ctx's error. It may be called without Serve or Listen.
 func (s *Server) Close(ctx context.Context) error {
 	err := s.http.close(ctx)
 	if s.listener != nil {
@@ -113,10 +111,10 @@ func (s *Server) Close(ctx context.Context) error {
 	return err
 }
 
-// SetDraining says what /healthz answers: 503 when draining, else 200.
+// SetDraining sets what /healthz answers: 503 if draining, else 200.
 func (s *Server) SetDraining(draining bool) { s.draining.Store(draining) }
 
-// health answers whoever decides whether to send new connections here.
+// health answers a load balancer or monitor that asks whether lb takes new connections.
 func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
@@ -130,8 +128,8 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 
 var errInUse = errors.New("address in use")
 
-// reason returns what is at the bottom of err, without the operation and the
-// address, which the caller names.
+// reason returns the cause of err without the operation and the address, which the
+// caller names.
 func reason(err error) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return errInUse

@@ -10,14 +10,13 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"lb/config"
 )
 
 const (
-	socketMode = 0o600
-	// socketMax is the longest path of a unix socket on every system we run on, in
-	// bytes; the system's own words for a longer one are "invalid argument".
-	socketMax   = 103
-	dialTimeout = time.Second
+	socketMode  = 0o600
+	dialTimeout = time.Second // for the client, and to find out whether a socket is alive
 )
 
 var (
@@ -25,11 +24,11 @@ var (
 	errNotSocket = errors.New("there is a file that is no socket")
 )
 
-// Listen opens a socket at path, with mode 0600 whatever the umask, and serves
-// nothing yet; connections wait. A socket that nobody listens on any more is
-// replaced, one that is alive, or a file, is left alone. The directory has to be
-// there. An error is one line for the operator. The path is removed when the
-// listener is closed, unless SetUnlinkOnClose(false) was called.
+// Listen opens a socket at path, with mode 0600 whatever the umask is. Connections
+// wait until Serve is called. A socket that no process listens on any longer is
+// replaced; one that is in use, and every other file, is left alone. The directory
+// must exist. An error is one line for the operator. Closing the listener removes the
+// path, unless SetUnlinkOnClose(false) was called.
 func (r *Runtime) Listen(path string) (*net.UnixListener, error) {
 	l, err := listenUnix(path)
 	if err != nil {
@@ -39,15 +38,15 @@ func (r *Runtime) Listen(path string) (*net.UnixListener, error) {
 }
 
 func listenUnix(path string) (*net.UnixListener, error) {
-	if len(path) > socketMax {
-		return nil, fmt.Errorf("the path is %d bytes long, a socket's may be %d", len(path), socketMax)
+	if len(path) > config.SocketPathMax { // the system says only "invalid argument"
+		return nil, fmt.Errorf("the path is %d bytes long, a socket's may be %d", len(path), config.SocketPathMax)
 	}
 	if err := removeStale(path); err != nil {
 		return nil, err
 	}
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		// On Linux, the mode that the socket has here is the most that its file is
-		// born with. Elsewhere this is refused, and Chmod comes a moment later.
+		// On Linux, bind gives the file no more than the mode that the socket has here.
+		// Other systems refuse this, and the file has its mode only after Chmod.
 		return c.Control(func(fd uintptr) { syscall.Fchmod(int(fd), socketMode) })
 	}}
 	l, err := lc.Listen(context.Background(), "unix", unabstract(path))
@@ -61,8 +60,7 @@ func listenUnix(path string) (*net.UnixListener, error) {
 	return l.(*net.UnixListener), nil
 }
 
-// removeStale makes room for a socket at path, if what is there is one that
-// nobody listens on.
+// removeStale removes the socket at path if no process listens on it.
 func removeStale(path string) error {
 	switch info, err := os.Lstat(path); {
 	case errors.Is(err, fs.ErrNotExist):
@@ -88,8 +86,8 @@ func removeStale(path string) error {
 	return reason(err)
 }
 
-// unabstract returns path as package net takes it for a path whatever it begins
-// with: it has "@" stand for Linux's abstract names, which have no mode.
+// unabstract returns path in a form that package net takes for a path even if it
+// begins with "@". Otherwise net would use an abstract name of Linux, which has no mode.
 func unabstract(path string) string {
 	if strings.HasPrefix(path, "@") {
 		return "./" + path

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"lb/board"
+	"lb/config"
 )
 
 // TestMetricsState: what is shown of a backend after each change; the board's
@@ -87,4 +88,19 @@ func TestMetricsStateLabels(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// TestWeightMax: the board keeps every weight that the configuration may have.
+func TestWeightMax(t *testing.T) {
+	b := board.New(1, 1)
+	b.SetWeight(0, config.WeightMax)
+	if got := b.State(0).WeightOverride.Load(); got != config.WeightMax {
+		t.Errorf("the board keeps %d, want %d", got, config.WeightMax)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("the board accepts more than the configuration does: let the two agree")
+		}
+	}()
+	b.SetWeight(0, config.WeightMax+1)
 }

@@ -193,7 +193,7 @@ func (b *Board) SetWeight(backend, weight int) (changed bool) {
 	return true
 }
 
-const weightMax = 65535
+const weightMax = 1<<16 - 1 // 16 bits; a test of admin holds it to config.WeightMax
 
 // Added records that a backend is new at now, for slow start.
 func (b *Board) Added(backend int, now int64) {

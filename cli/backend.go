@@ -112,13 +112,11 @@ type backendWeightCmd struct {
 	Weight  int    `arg:"" placeholder:"N" help:"1 to 65535, or 0 for the weight of the configuration."`
 }
 
-const weightMax = 65535
-
 // Run changes the weight of one backend.
 func (b *backendWeightCmd) Run(std *streams) error {
-	if b.Weight < 0 || b.Weight > weightMax {
+	if b.Weight < 0 || b.Weight > config.WeightMax {
 		return config.Errors{{Key: "weight", What: fmt.Sprintf("%d is out of range", b.Weight),
-			Hint: fmt.Sprintf("use 1 to %d, or 0 for the weight of the configuration", weightMax)}}
+			Hint: fmt.Sprintf("use 1 to %d, or 0 for the weight of the configuration", config.WeightMax)}}
 	}
 	return b.ask(std, func(c *admin.Client) error {
 		return b.set(std, c, b.Address, api.Weight, b.Weight)

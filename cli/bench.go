@@ -17,24 +17,24 @@ import (
 
 // benchCmd is `lb bench`.
 type benchCmd struct {
-	URL string `arg:"" help:"What to ask for; http:// may be left out."`
+	URL string `arg:"" help:"URL to request; http:// may be left out."`
 
-	Conns         int           `short:"c" default:"200" placeholder:"N" help:"Conns open at once. Default: 200."`
-	Requests      int64         `short:"n" placeholder:"N" help:"How many requests. Default: 100000, without --duration."`
-	Duration      time.Duration `short:"d" placeholder:"TIME" help:"For how long, as in 10s; with --requests, whichever ends first."`
-	Rate          float64       `short:"r" placeholder:"N" help:"Requests per second, whether answers come or not; latency counts from when each was meant to start. Default: 0, as fast as answers come."`
-	Pipeline      int           `default:"1" placeholder:"N" help:"Requests outstanding on a conn. Default: 1."`
-	Method        string        `short:"X" placeholder:"NAME" help:"Default: GET, or POST with a body."`
-	Header        []string      `short:"H" sep:"none" placeholder:"NAME: VALUE" help:"A field to send; may be repeated."`
-	BodyBytes     int           `xor:"body" placeholder:"N" help:"Send a body of so many bytes."`
-	BodyFile      string        `xor:"body" placeholder:"FILE" help:"Send the file as the body."`
+	Conns         int           `short:"c" default:"200" placeholder:"N" help:"Number of open connections. Default: 200."`
+	Requests      int64         `short:"n" placeholder:"N" help:"Number of requests. Default: 100000, or no limit with --duration."`
+	Duration      time.Duration `short:"d" placeholder:"TIME" help:"How long to measure, such as 10s. With --requests, whichever ends first."`
+	Rate          float64       `short:"r" placeholder:"N" help:"Start this many requests per second, whether answers come or not; latency counts from the planned start. Default: 0, the next request after each answer."`
+	Pipeline      int           `default:"1" placeholder:"N" help:"Requests that wait for an answer on each connection. Default: 1."`
+	Method        string        `short:"X" placeholder:"NAME" help:"Method of the requests. Default: GET, or POST with a body."`
+	Header        []string      `short:"H" sep:"none" placeholder:"NAME: VALUE" help:"Header field to send; may be repeated."`
+	BodyBytes     int           `xor:"body" placeholder:"N" help:"Send a body of this many bytes."`
+	BodyFile      string        `xor:"body" placeholder:"FILE" help:"Send this file as the body."`
 	Connect       []string      `sep:"none" placeholder:"ADDRESS" help:"Connect to host:port or unix:/path instead of the URL's host; may be repeated."`
-	Close         bool          `help:"A conn of its own for each request; latency includes the connecting."`
-	Verify        bool          `xor:"verify" help:"Compare length and checksum of every answer with the first."`
-	VerifyPattern bool          `xor:"verify" help:"Compare them with what lb backends sends for /bytes/N and /chunked/N."`
-	Timeout       time.Duration `default:"10s" placeholder:"TIME" help:"For connecting, and for each answer. Default: 10s."`
-	Warmup        time.Duration `placeholder:"TIME" help:"Do the same before, without counting. Default: 0s."`
-	Loops         int           `placeholder:"N" help:"Event loops; 0 is one per CPU that this process may use. Default: 0."`
+	Close         bool          `help:"Open a new connection for each request; latency includes the connecting."`
+	Verify        bool          `xor:"verify" help:"Compare the length and checksum of every answer with the first one."`
+	VerifyPattern bool          `xor:"verify" help:"Compare the length and checksum of every answer with what lb backends sends for /bytes/N or /chunked/N."`
+	Timeout       time.Duration `default:"10s" placeholder:"TIME" help:"Longest wait for a connection, and for each answer. Default: 10s."`
+	Warmup        time.Duration `placeholder:"TIME" help:"Send requests for this long before measuring. Default: 0s."`
+	Loops         int           `placeholder:"N" help:"Number of event loops; 0 means one for each CPU that this process may use. Default: 0."`
 	JSON          bool          `name:"json" help:"Print the result as JSON."`
 }
 
@@ -74,7 +74,7 @@ func untilSignal() (ctx context.Context, stop context.CancelFunc) {
 	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 }
 
-// options is what the flags say.
+// options returns the options that the flags stand for.
 func (b *benchCmd) options() (bench.Options, error) {
 	o := bench.Options{
 		URL: b.URL, Addrs: b.Connect, Conns: b.Conns, Requests: b.Requests, Duration: b.Duration, Rate: b.Rate,
@@ -103,7 +103,7 @@ func (b *benchCmd) options() (bench.Options, error) {
 	return o, err
 }
 
-// patternAnswer returns the body that `lb backends` has for target.
+// patternAnswer returns the answer of `lb backends` to target.
 func patternAnswer(target string) (*bench.Answer, error) {
 	path, _, _ := strings.Cut(target, "?")
 	at := strings.LastIndexByte(path, '/') + 1

@@ -13,7 +13,7 @@ import (
 
 // What `lb bench` prints for a person to read.
 
-// printResult writes what a person wants to know.
+// printResult writes a summary of the result.
 func printResult(w io.Writer, r *bench.Result) {
 	seconds := r.Duration.Seconds()
 	fmt.Fprintf(w, "%d answers in %.3f s: %.0f per second", r.Answers, seconds, r.Throughput)
@@ -48,7 +48,7 @@ type count struct {
 	n    int64
 }
 
-// printCounts writes one line with those that are not zero, if there are any.
+// printCounts writes one line with the counts that are not zero, if there are any.
 func printCounts(w io.Writer, title string, all []count) {
 	line := title
 	for _, c := range all {
@@ -83,7 +83,7 @@ func digits(v float64) string {
 	return strconv.FormatFloat(v, 'f', 0, 64)
 }
 
-// binary writes a number of bytes.
+// binary writes a number of bytes in a unit that suits it.
 func binary(n float64) string {
 	for _, unit := range []string{"B", "KiB", "MiB"} {
 		if n < 1024 {
@@ -94,10 +94,11 @@ func binary(n float64) string {
 	return digits(n) + " GiB"
 }
 
-// progressBar is one line of a terminal, written again and again.
+// progressBar is one line of a terminal that is overwritten as the run goes on. A nil
+// bar is for output that is not a terminal.
 type progressBar struct{ w io.Writer }
 
-// newProgressBar returns nil, which shows nothing, where w is no terminal.
+// newProgressBar returns a bar on w, or nil if w is not a terminal.
 func newProgressBar(w io.Writer) *progressBar {
 	f, ok := w.(*os.File)
 	if !ok {
@@ -111,7 +112,7 @@ func newProgressBar(w io.Writer) *progressBar {
 
 const barCells = 30
 
-// show draws how far the run is.
+// show draws how far the run has come.
 func (p *progressBar) show(at bench.Progress) {
 	if at.Elapsed < 0 {
 		fmt.Fprintf(p.w, "\r\x1b[Kwarming up, %.1f s", -at.Elapsed.Seconds())
@@ -122,7 +123,7 @@ func (p *progressBar) show(at bench.Progress) {
 		strings.Repeat(".", barCells-full), 100*at.Share, at.Requests, at.Errors, at.Elapsed.Seconds())
 }
 
-// clear leaves the line to others.
+// clear erases the bar.
 func (p *progressBar) clear() {
 	if p != nil {
 		fmt.Fprint(p.w, "\r\x1b[K")

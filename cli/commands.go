@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lb/admin"
+	"lb/admin/api"
 	"lb/config"
 )
 
@@ -158,7 +159,7 @@ func (u *upgradeCmd) Run(std *streams) error {
 				return err
 			}
 		}
-		defer waitingFor(std, "the new process to serve, 10s at most")()
+		defer waitingFor(std, fmt.Sprintf("the new process to serve, %v at most", api.UpgradeMax))()
 		done, err := c.Upgrade(path)
 		if err != nil {
 			return err

@@ -11,9 +11,9 @@ import (
 	"lb/admin/api"
 )
 
-// What an operator reads. Programs have `lb status --json`.
+// What the commands print for a person to read. Programs use `lb status --json`.
 
-// printStatus writes the whole of it; now is the wall's clock.
+// printStatus writes the whole status.
 func printStatus(w io.Writer, st api.Status, now time.Time) {
 	fmt.Fprintf(w, "lb %s on %s for %s: process %d, mode %s, version %s\n",
 		st.State, st.Address, age(st.Started, now), st.PID, st.Mode, st.Version)
@@ -34,7 +34,8 @@ func printStatus(w io.Writer, st api.Status, now time.Time) {
 	printBackends(w, st.Pools, now)
 }
 
-// printConfig tells of the configuration at work, and of what was refused since.
+// printConfig writes which configuration is in use, and why a later reload or upgrade
+// failed.
 func printConfig(w io.Writer, st api.Status, now time.Time) {
 	c := st.Config
 	file := "no file"
@@ -57,7 +58,7 @@ func printConfig(w io.Writer, st api.Status, now time.Time) {
 	}
 }
 
-// columns returns a writer of columns that are two blanks apart.
+// columns returns a writer that aligns columns, two blanks apart.
 func columns(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
 
 func printLoops(w io.Writer, loops []api.Loop, now time.Time) {
@@ -94,7 +95,7 @@ func printBackends(w io.Writer, pools []api.Pool, now time.Time) {
 	}
 }
 
-// printChanged tells what a backend is after a command.
+// printChanged writes the state of a backend after a command.
 func printChanged(w io.Writer, b api.Backend, action api.Action) {
 	fmt.Fprintf(w, "%s %s: %s, weight %s, %s at work\n", b.Pool, b.Address, b.Admin, weightOf(b), grouped(b.InFlight))
 	if action == api.Enable && b.Admin != api.Enabled {
@@ -102,7 +103,7 @@ func printChanged(w io.Writer, b api.Backend, action api.Action) {
 	}
 }
 
-// weightOf shows the weight at work, and that of the file if it is another.
+// weightOf returns the weight in use, with that of the file if the two differ.
 func weightOf(b api.Backend) string {
 	if b.Weight == b.ConfiguredWeight {
 		return strconv.Itoa(b.Weight)
@@ -117,7 +118,7 @@ func inFlightOf(b api.Backend) string {
 	return fmt.Sprintf("%s of %s", grouped(b.InFlight), grouped(uint64(b.MaxConnections)))
 }
 
-// stateOf tells first what keeps a backend from being used.
+// stateOf returns the state of a backend, beginning with what keeps it from being used.
 func stateOf(b api.Backend, now time.Time) string {
 	var words []string
 	if b.Admin != api.Enabled {

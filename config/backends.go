@@ -37,14 +37,14 @@ func readBackends(r *reader, p *Pool, path string, v any) {
 	p.Backends = backends
 }
 
-// mainBackend says that the backend in v is no backup.
+// mainBackend reports whether the backend in v is not a backup.
 func mainBackend(v any) bool {
 	t, ok := v.(map[string]any)
 	return !ok || t["backup"] != true
 }
 
-// readTables returns the elements of an array of tables, which is not empty:
-// [[x]], or a list of inline tables. False: it is no such thing, and r knows.
+// readTables returns the elements of a non-empty array of tables: [[x]], or a list
+// of inline tables. If v is something else, r has noted it and ok is false.
 func readTables(r *reader, path string, v any, what string) (list []any, ok bool) {
 	switch v := v.(type) {
 	case []any:
@@ -64,7 +64,7 @@ func readTables(r *reader, path string, v any, what string) (list []any, ok bool
 	return list, len(list) > 0
 }
 
-// readBackend reads the backend at path. False: it is not whole, and r knows.
+// readBackend reads the backend at path. It returns false if r has noted a flaw.
 func readBackend(r *reader, path string, v any) (Backend, bool) {
 	b, before := Backend{Weight: 1}, len(r.errs)
 	readTable(r, &b, path, v, backendKeys)
@@ -85,8 +85,8 @@ func readBackend(r *reader, path string, v any) (Backend, bool) {
 	return b, len(r.errs) == before
 }
 
-// Identity is the same for two spellings of one place, and differs between the
-// backends of a pool.
+// Identity returns a text that is the same for every spelling of a backend's
+// address, and differs between the backends of a pool.
 func Identity(b Backend) string {
 	if b.Socket != "" {
 		return b.String()
@@ -101,8 +101,8 @@ func duplicate(b Backend, where string) *flaw {
 	return wrong(fmt.Sprintf("%s is there already, %s", b, where), "remove one; weight gives a backend more requests")
 }
 
-// ParseBackend reads a backend as -b takes it: host:port, [v6]:port or
-// unix:/path. Its weight is 1. It returns an *Error without a position.
+// ParseBackend reads a backend in the form of -b: host:port, [v6]:port or
+// unix:/path. Its weight is 1. An error is an *Error without a position.
 func ParseBackend(s string) (Backend, error) {
 	b, f := parseBackend(s)
 	if f != nil {
@@ -117,7 +117,7 @@ func parseBackend(s string) (Backend, *flaw) {
 	}
 	host, port, err := net.SplitHostPort(s)
 	if err != nil || strings.Contains(s, "://") {
-		return Backend{}, wrong(fmt.Sprintf("%q is not host:port, [v6]:port or unix:/path", s), mendBackend(s))
+		return Backend{}, wrong(fmt.Sprintf("%q is not host:port, [v6]:port or unix:/path", s), hintBackend(s))
 	}
 	if f := checkPort(port, 1); f != nil {
 		return Backend{}, f
@@ -129,8 +129,8 @@ func parseBackend(s string) (Backend, *flaw) {
 	return Backend{Host: host, Port: n, Weight: 1}, nil
 }
 
-// mendBackend guesses what s was meant to be.
-func mendBackend(s string) string {
+// hintBackend returns a hint for s, by a guess at what was meant.
+func hintBackend(s string) string {
 	switch {
 	case strings.HasPrefix(s, "http://"), strings.HasPrefix(s, "https://"):
 		return "leave out the scheme"

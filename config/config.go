@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Mode says who runs the loops.
+// Mode says what runs the loops: threads or processes.
 type Mode string
 
 const (
@@ -15,34 +15,34 @@ const (
 	MP Mode = "mp" // a supervisor and worker processes with one loop each
 )
 
-// Config is a whole configuration. It is not changed once it is checked.
+// Config is a whole configuration. Nothing changes it after it has been checked.
 type Config struct {
-	Source         string // the file it came from, "" for none
+	Source         string // path of the file it came from, or ""
 	Host           string // where to listen: a name, an IPv4 or an IPv6 address ("::" is both)
 	Port           int    // 0: any free port
 	Mode           Mode
-	Workers        int            // 0: one per CPU this process may use
-	Via            string         // pseudonym in Via; "" for no Via
+	Workers        int            // 0: one for each CPU that this process may use
+	Via            string         // lb's name in the Via field; "" sends no Via
 	TrustedProxies []netip.Prefix // whose X-Forwarded-* are believed; IPv4 is never mapped into IPv6
 	LogLevel       string         // debug, info, warn or error
 	PIDFile        string         // "" for none
-	Watch          bool           // a change of Source is a reload
-	StickyKey      string         // what sticky cookies are signed with, 16 bytes at least; "": random, new with each start
+	Watch          bool           // reload when Source changes
+	StickyKey      string         // signs sticky cookies, 16 bytes at least; "": random with each start
 	Pools          []Pool         // Pools[0] is "default", from the top level of the file
-	Routes         []Route        // in the order of the file; what none takes goes to Pools[0]
+	Routes         []Route        // in the order of the file; a request that matches none goes to Pools[0]
 	Retry          Retry
 	Admin          Admin
 	Timeouts       Timeouts
 	Limits         Limits
 }
 
-// Admin is where an operator looks.
+// Admin is where lb listens for its operator.
 type Admin struct {
 	Address string // host:port; "" for off
 	Socket  string // path of the unix socket for commands; "": see SocketPath; SocketOff: none
 }
 
-// Timeouts: none is ever unset. docs/design/architecture.md says what each waits for.
+// Timeouts are never unset. docs/design/architecture.md says what each waits for.
 type Timeouts struct {
 	ClientIdle, ClientHeader, ClientBody, ClientWrite         time.Duration
 	Connect, BackendWrite, Response, BackendBody, BackendIdle time.Duration

@@ -2,7 +2,7 @@ package config
 
 import "time"
 
-// Default returns what lb does without a file and without flags.
+// Default returns the configuration of lb without a file and without flags.
 func Default() *Config {
 	pool := NewPool(DefaultPool)
 	pool.Backends = []Backend{

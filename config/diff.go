@@ -10,15 +10,15 @@ import (
 type Change struct {
 	Kind Kind
 	What Subject
-	Pool string // of a backend, and of what is set for a pool; else ""
+	Pool string // of a backend, or of a setting of a pool; else ""
 	Name string // address of a backend, name of a pool, conditions of a route, key of a setting
-	Text string // the whole of it in one line
+	Text string // the whole change in one line
 }
 
-// Kind is what happened to something.
+// Kind is what happened to a Subject.
 type Kind string
 
-// Subject is what it happened to.
+// Subject is what a Change is about.
 type Subject string
 
 // The kinds and the subjects.
@@ -36,8 +36,8 @@ const (
 // String returns the line, such as "pool api: backend 10.0.0.1:80: weight 1 -> 3".
 func (c Change) String() string { return c.Text }
 
-// Diff returns what differs between two checked configurations, in the order of
-// lb.toml, and nothing if they do the same. Where they came from does not count,
+// Diff returns the differences between two checked configurations, in the order of
+// lb.toml, or nothing if lb would do the same with both. The Source does not count,
 // nor does the order of pools and backends. Secrets are not shown.
 func Diff(old, new *Config) []Change {
 	d := differ{old: old, new: new}
@@ -45,18 +45,17 @@ func Diff(old, new *Config) []Change {
 	return d.changes
 }
 
-// differ collects changes. What is set for a pool, a backend or a route carries
-// its name.
+// differ collects changes. Those of a pool, a backend or a route carry its name.
 type differ struct {
 	old, new *Config
 	changes  []Change
-	what     Subject // OfSetting, but inside a backend or a route
-	pool     string  // which one, "" for lb's own settings
-	prefix   string  // of the lines
+	what     Subject // of the keys of a backend or a route; else ""
+	pool     string  // whose keys are compared; "" for lb's own settings
+	prefix   string  // of every line
 	name     string  // of the backend or the route
 }
 
-// diffTable compares key by key.
+// diffTable compares two tables key by key.
 func diffTable[T any](d *differ, old, new *T, path string, keys []key[T]) {
 	for _, k := range keys {
 		if k.diff != nil {
@@ -65,7 +64,7 @@ func diffTable[T any](d *differ, old, new *T, path string, keys []key[T]) {
 	}
 }
 
-// shown is how a value is compared that is what it is shown as.
+// shown compares two values by the texts that they are shown as.
 func shown[T any](text func(*T) string) func(d *differ, old, new *T, path string) {
 	return func(d *differ, old, new *T, path string) { d.setting(path, text(old), text(new)) }
 }
@@ -104,11 +103,11 @@ func (d *differ) inside(what Subject, name string) *differ {
 	return &differ{old: d.old, new: d.new, pool: d.pool, prefix: d.prefix, what: what, name: name}
 }
 
-// take adds the changes of another differ.
-func (d *differ) take(in *differ) { d.changes = append(d.changes, in.changes...) }
+// add takes over the changes of another differ.
+func (d *differ) add(in *differ) { d.changes = append(d.changes, in.changes...) }
 
-// diffPools compares pools by their names; the first is compared by the keys of
-// the top.
+// diffPools compares the pools of the same name. The keys of the first pool are
+// among those of the top.
 func diffPools(d *differ, old, new *Config, _ string) {
 	for _, p := range new.Pools[1:] {
 		in := d.inPool(p.Name)
@@ -118,13 +117,13 @@ func diffPools(d *differ, old, new *Config, _ string) {
 			d.whole(Added, OfPool, p.Name, fmt.Sprintf(" (%s)", p.Strategy))
 			diffBackends(in, &Pool{}, &p, "")
 		}
-		d.take(in)
+		d.add(in)
 	}
 	for _, p := range old.Pools[1:] {
 		if poolNamed(new, p.Name) < 0 {
 			in := d.inPool(p.Name)
 			diffBackends(in, &p, &Pool{}, "")
-			d.take(in)
+			d.add(in)
 			d.whole(Removed, OfPool, p.Name, "")
 		}
 	}
@@ -134,17 +133,17 @@ func poolNamed(c *Config, name string) int {
 	return slices.IndexFunc(c.Pools, func(p Pool) bool { return p.Name == name })
 }
 
-// diffBackends compares backends by their identity.
+// diffBackends compares the backends of the same identity.
 func diffBackends(d *differ, old, new *Pool, _ string) {
 	in := d
-	if d.pool == "" { // called for the keys of the top
+	if d.pool == "" { // the keys of the top
 		in = d.inPool(DefaultPool)
 	}
 	for _, b := range new.Backends {
 		if i := backendAt(old, b); i >= 0 {
 			inside := in.inside(OfBackend, b.String())
 			diffTable(inside, &old.Backends[i], &b, "", backendKeys)
-			in.take(inside)
+			in.add(inside)
 		} else {
 			in.whole(Added, OfBackend, b.String(), backendText(b))
 		}
@@ -155,7 +154,7 @@ func diffBackends(d *differ, old, new *Pool, _ string) {
 		}
 	}
 	if in != d {
-		d.take(in)
+		d.add(in)
 	}
 }
 
@@ -164,7 +163,7 @@ func backendAt(p *Pool, b Backend) int {
 	return slices.IndexFunc(p.Backends, func(other Backend) bool { return Identity(other) == id })
 }
 
-// backendText tells what a new backend has that is not the default.
+// backendText returns the values of a new backend that are not the defaults.
 func backendText(b Backend) string {
 	var more differ
 	usual := Backend{Host: b.Host, Port: b.Port, Socket: b.Socket, Weight: 1}
@@ -180,7 +179,7 @@ func backendText(b Backend) string {
 	return " (" + strings.Join(words, ", ") + ")"
 }
 
-// diffHealth does not compare one kind of check with another key by key.
+// diffHealth compares key by key only checks of the same kind.
 func diffHealth(d *differ, old, new *Pool, path string) {
 	if old.Health.Type == new.Health.Type {
 		diffTable(d, &old.Health, &new.Health, path, healthKeys)

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// diffRoutes compares routes by what they take: no two of a configuration take
-// the same. Their order counts among those of one host and path.
+// diffRoutes compares the routes with the same conditions, of which a configuration
+// has only one. The order of the routes of one host and path counts as well.
 func diffRoutes(d *differ, old, new *Config, _ string) {
 	for _, r := range new.Routes {
 		i := routeLike(old.Routes, r)
@@ -23,7 +23,7 @@ func diffRoutes(d *differ, old, new *Config, _ string) {
 		} else {
 			diffTable(in, &routeText{Route: was, pool: old.poolName(was)}, &routeText{Route: r, pool: new.poolName(r)}, "", routeKeys)
 		}
-		d.take(in)
+		d.add(in)
 	}
 	for _, r := range old.Routes {
 		if routeLike(new.Routes, r) < 0 {
@@ -33,8 +33,8 @@ func diffRoutes(d *differ, old, new *Config, _ string) {
 	d.routeOrder()
 }
 
-// routeOrder notes routes that have changed places with others of their host
-// and path: of those that match, the first in the file wins.
+// routeOrder notes routes that have changed places with others of their host and
+// path, because the first in the file that matches wins.
 func (d *differ) routeOrder() {
 	told := map[string]bool{}
 	for i, r := range d.new.Routes {
@@ -68,7 +68,7 @@ func (rt Route) name() string {
 	return b.String()
 }
 
-// target tells where a route leads.
+// target returns where a route leads, in words.
 func (c *Config) target(r Route) string {
 	if r.Pool < 0 {
 		return fmt.Sprintf("redirect %d to %s", r.Redirect.Code, r.Redirect.To)
@@ -83,7 +83,8 @@ func (c *Config) poolName(r Route) string {
 	return c.Pools[r.Pool].Name
 }
 
-// fields notes which fields are set again, and not to what: that may be secret.
+// fields notes the names of the fields that differ, but not their values, which may
+// be secret.
 func (d *differ) fields(key string, old, new []Field) {
 	var words []string
 	for _, f := range new {
@@ -135,7 +136,7 @@ func listText[T any](list []T) string {
 	return "[" + strings.Join(words, ", ") + "]"
 }
 
-// key returns what a pool hashes as the file has it.
+// key returns what a pool hashes, as the file spells it.
 func (h Hash) key() string {
 	if h.Name == "" {
 		return h.Key

@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// Error is one thing wrong in a configuration, and how to mend it.
+// Error is one mistake in a configuration, and what to do about it.
 type Error struct {
 	File   string `json:"file,omitempty"`   // "" for a flag
 	Line   int    `json:"line,omitempty"`   // counted from 1; 0 for a flag
 	Column int    `json:"column,omitempty"` // counted from 1, in bytes; 0 for a flag
-	Key    string `json:"key,omitempty"`    // "timeouts.connect", "backends[1].port", "--mode"; "" for a fault of syntax outside a value
+	Key    string `json:"key,omitempty"`    // "timeouts.connect", "backends[1].port", "--mode"; "" for a mistake of syntax outside a value
 	What   string `json:"what"`             // what is wrong
-	Hint   string `json:"mend,omitempty"`   // what to do about it; "" where What says it
+	Hint   string `json:"mend,omitempty"`   // what to do about it; "" if What says it
 }
 
-// Error returns one line: where, which key, what is wrong, how to mend it.
+// Error returns one line: the place, the key, what is wrong, the hint.
 func (e *Error) Error() string {
 	var b strings.Builder
 	if e.File != "" {
@@ -32,9 +32,9 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Errors is everything wrong in a configuration, in the order of the file. It
-// is never empty. Load, Find, Parse and With return it for what they read and
-// do not accept; errors.As reaches each *Error in it.
+// Errors are all mistakes in a configuration, in the order of the file. It is never
+// empty. Load, Find, Parse and With return it for what they could read but do not
+// accept; errors.As finds each *Error in it.
 type Errors []*Error
 
 // Error returns one line for each error.
@@ -66,8 +66,8 @@ func (es Errors) inOrder() Errors {
 	return es
 }
 
-// nearest returns the known word that is closest to word, "" if none is close:
-// more than half of its letters would have to change.
+// nearest returns the known word that is closest to word, or "" if more than half
+// of its letters would have to change.
 func nearest(word string, known []string) string {
 	best, least := "", len(word)/2+1
 	for _, k := range known {
@@ -78,8 +78,8 @@ func nearest(word string, known []string) string {
 	return best
 }
 
-// distance is the number of letters to insert, drop, change or swap with their
-// neighbour that makes b out of a (optimal string alignment).
+// distance returns how many letters have to be inserted, dropped, changed or swapped
+// with their neighbour to make b out of a (optimal string alignment).
 func distance(a, b string) int {
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// checkToken accepts what may name a method, a field or a cookie (RFC 9110 section 5.6.2).
+// checkToken accepts the name of a method, a field or a cookie (RFC 9110 section 5.6.2).
 func checkToken(s string) *flaw {
 	if s == "" {
 		return wrong("has an empty name", "write a name")
@@ -28,7 +28,7 @@ func checkCookie(s string) *flaw {
 	return checkToken(s)
 }
 
-// checkFieldValue accepts what RFC 9110 section 5.5 has for a value; it may be empty.
+// checkFieldValue accepts the value of a field, which may be empty (RFC 9110 section 5.5).
 func checkFieldValue(s string) *flaw {
 	if s != strings.Trim(s, " \t") {
 		return wrong("begins or ends with a blank", "remove it")
@@ -41,8 +41,7 @@ func checkFieldValue(s string) *flaw {
 	return nil
 }
 
-// What no route may set, in lower case. lb decides these itself, from what it
-// forwards and to whom.
+// Fields that no route may set, in lower case, because lb writes them itself.
 var (
 	hopNames     = []string{"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 	framingNames = []string{"content-length"}
@@ -84,7 +83,7 @@ func checkSetResponse(name string) *flaw {
 	return checkSetField(name)
 }
 
-// checkCondition accepts the name of a field that a route can look at.
+// checkCondition accepts the name of a field that a route may depend on.
 func checkCondition(name string) *flaw {
 	if strings.EqualFold(name, "host") {
 		return wrong("is not for headers", "use the key host")

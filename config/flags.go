@@ -2,15 +2,15 @@ package config
 
 import "fmt"
 
-// Flags are the settings of the command line. nil, or no backend: not given.
+// Flags are the settings of the command line. A flag that was not given is nil.
 type Flags struct {
 	Mode, Host, Strategy, LogLevel, PIDFile *string
 	Workers, Port                           *int
-	Backends                                []string // any replace all those of the file
+	Backends                                []string // if there are any, they replace those of the file
 }
 
-// With returns a copy of c in which the flags have won. It returns Errors
-// without positions for what it does not accept.
+// With returns a copy of c with the flags applied. It returns Errors without
+// positions for flags that it does not accept.
 func (c *Config) With(f Flags) (*Config, error) {
 	out := *c
 	out.Pools = append([]Pool(nil), c.Pools...)
@@ -57,7 +57,7 @@ func numberFlag(to, from *int, low, high int) *flaw {
 	return nil
 }
 
-// backendFlags reads the backends of the command line; note hears of flaws.
+// backendFlags reads the backends of the command line, and calls note for each flaw.
 func backendFlags(list []string, note func(flag string, f *flaw)) []Backend {
 	backends := make([]Backend, 0, len(list))
 	seen := map[string]int{}

@@ -17,7 +17,7 @@ var knownTables []knownTable
 type knownTable struct {
 	name   string // as a header; "" for the top
 	keys   []string
-	ofPool bool // it is [[pools]], which has most of its keys from the top
+	ofPool bool // [[pools]], which shares most of its keys with the top
 }
 
 func init() {
@@ -36,7 +36,7 @@ func init() {
 	}
 }
 
-// topKeys are the keys of the top: those of lb and those of the pool "default".
+// topKeys are the keys of the top: those of lb, and those of the pool "default".
 var topKeys = slices.Concat([]key[Config]{
 	text("host", checkListenHost, func(c *Config) *string { return &c.Host }),
 	number("port", 0, portMax, func(c *Config) *int { return &c.Port }),
@@ -85,20 +85,22 @@ var limitKeys = []key[Limits]{
 	number("connections", 0, 1<<30, func(l *Limits) *int { return &l.Connections }),
 }
 
-// Bounds of what makes sense, not of what is possible.
+// WeightMax is the largest weight of a backend, in the file or at run time.
+const WeightMax = 65535
+
+// The largest values that make sense; more would be possible.
 const (
 	portMax    = 65535
 	workersMax = 1024
-	weightMax  = 65535
 	fieldsMax  = 4096
 )
 
-// text is a key whose value is a string that check accepts.
+// text returns a key whose value is a string that check accepts.
 func text[T any, S ~string](name string, check func(string) *flaw, field func(*T) *S) key[T] {
 	return key[T]{name, func(r *reader, t *T, path string, v any) {
 		s, ok := v.(string)
 		if !ok {
-			r.refuseValue(path, wrong("must be text, not "+kind(v), mendText(v)))
+			r.refuseValue(path, wrong("must be text, not "+kind(v), hintText(v)))
 			return
 		}
 		if f := check(s); f != nil {
@@ -109,7 +111,7 @@ func text[T any, S ~string](name string, check func(string) *flaw, field func(*T
 	}, shown(func(t *T) string { return quoteText(string(*field(t))) })}
 }
 
-// secret is a text that no difference shows.
+// secret is text for a value that Diff does not show.
 func secret[T any](name string, check func(string) *flaw, field func(*T) *string) key[T] {
 	k := text(name, check, field)
 	k.diff = func(d *differ, old, new *T, path string) {
@@ -126,13 +128,13 @@ func secret[T any](name string, check func(string) *flaw, field func(*T) *string
 	return k
 }
 
-// number is a key whose value is a whole number from low to high.
+// number returns a key whose value is a whole number from low to high.
 func number[T any](name string, low, high int, field func(*T) *int) key[T] {
 	return key[T]{name, func(r *reader, t *T, path string, v any) {
 		n, ok := v.(int64)
 		switch {
 		case !ok:
-			r.refuseValue(path, wrong("must be a whole number, not "+kind(v), mendNumber(v)))
+			r.refuseValue(path, wrong("must be a whole number, not "+kind(v), hintNumber(v)))
 		case n < int64(low) || n > int64(high):
 			r.refuseValue(path, outside(n, low, high))
 		default:
@@ -141,7 +143,7 @@ func number[T any](name string, low, high int, field func(*T) *int) key[T] {
 	}, shown(func(t *T) string { return strconv.Itoa(*field(t)) })}
 }
 
-// flag is a key whose value is true or false.
+// flag returns a key whose value is true or false.
 func flag[T any](name string, field func(*T) *bool) key[T] {
 	return key[T]{name, func(r *reader, t *T, path string, v any) {
 		b, ok := v.(bool)
@@ -153,7 +155,7 @@ func flag[T any](name string, field func(*T) *bool) key[T] {
 	}, shown(func(t *T) string { return strconv.FormatBool(*field(t)) })}
 }
 
-// fraction is a key whose value is a number, and what check accepts.
+// fraction returns a key whose value is a number that check accepts.
 func fraction[T any](name string, check func(float64) *flaw, field func(*T) *float64) key[T] {
 	return key[T]{name, func(r *reader, t *T, path string, v any) {
 		n, ok := v.(float64)
@@ -161,7 +163,7 @@ func fraction[T any](name string, check func(float64) *flaw, field func(*T) *flo
 			n, ok = float64(whole), true
 		}
 		if !ok {
-			r.refuseValue(path, wrong("must be a number, not "+kind(v), mendFraction(v)))
+			r.refuseValue(path, wrong("must be a number, not "+kind(v), hintFraction(v)))
 			return
 		}
 		if f := check(n); f != nil {
@@ -172,12 +174,12 @@ func fraction[T any](name string, check func(float64) *flaw, field func(*T) *flo
 	}, shown(func(t *T) string { return fmt.Sprint(*field(t)) })}
 }
 
-// duration is a key whose value is a length of time above zero.
+// duration returns a key whose value is a length of time above zero.
 func duration[T any](name string, field func(*T) *time.Duration) key[T] {
 	return durationFrom(name, 1, field)
 }
 
-// durationFrom is a key whose value is a length of time, low at least.
+// durationFrom returns a key whose value is a length of time of at least low.
 func durationFrom[T any](name string, low time.Duration, field func(*T) *time.Duration) key[T] {
 	return key[T]{name, func(r *reader, t *T, path string, v any) {
 		d, f := parseDuration(v)
@@ -192,7 +194,7 @@ func durationFrom[T any](name string, low time.Duration, field func(*T) *time.Du
 	}, shown(func(t *T) string { return durationText(*field(t)) })}
 }
 
-// size is a key whose value is a number of bytes from low to high.
+// size returns a key whose value is a number of bytes from low to high.
 func size[T any, N int | int64](name string, low, high int64, field func(*T) *N) key[T] {
 	return key[T]{name, func(r *reader, t *T, path string, v any) {
 		n, f := parseSize(v)
@@ -208,7 +210,7 @@ func size[T any, N int | int64](name string, low, high int64, field func(*T) *N)
 	}, shown(func(t *T) string { return sizeText(int64(*field(t))) })}
 }
 
-// table is a key whose value is a table with keys of its own.
+// table returns a key whose value is a table with keys of its own.
 func table[T, U any](name string, keys []key[U], field func(*T) *U) key[T] {
 	return key[T]{name, func(r *reader, t *T, path string, v any) {
 		readTable(r, field(t), path, v, keys)
@@ -217,7 +219,7 @@ func table[T, U any](name string, keys []key[U], field func(*T) *U) key[T] {
 	}}
 }
 
-// readTrusted reads networks, and addresses, which are networks of one.
+// readTrusted reads networks; an address is a network of one.
 func readTrusted(r *reader, c *Config, path string, v any) {
 	const hint = `write an address or a network, such as "10.0.0.0/8"`
 	c.TrustedProxies = make([]netip.Prefix, 0)
@@ -231,8 +233,8 @@ func readTrusted(r *reader, c *Config, path string, v any) {
 	})
 }
 
-// readTexts calls each with every text of the list at path. mend says what to
-// write in place of something else.
+// readTexts calls each with every text of the list at path. hint says what to write
+// in place of an element that is not a text.
 func readTexts(r *reader, path string, v any, hint string, each func(at, s string)) {
 	readList(r, path, v, func(at string, v any) {
 		if s, ok := v.(string); ok {

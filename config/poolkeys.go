@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// balanceKeys are the keys of a pool, at the top for the pool "default".
+// balanceKeys are the keys of a pool. Those of the pool "default" are at the top.
 var balanceKeys = []key[Pool]{
 	text("strategy", checkStrategy, func(p *Pool) *string { return &p.Strategy }),
 	table("hash", hashKeys, func(p *Pool) *Hash { return &p.Hash }),
@@ -30,7 +30,7 @@ var backendKeys = []key[Backend]{
 	text("host", checkHost, func(b *Backend) *string { return &b.Host }),
 	number("port", 1, portMax, func(b *Backend) *int { return &b.Port }),
 	text("socket", checkSocket, func(b *Backend) *string { return &b.Socket }),
-	number("weight", 1, weightMax, func(b *Backend) *int { return &b.Weight }),
+	number("weight", 1, WeightMax, func(b *Backend) *int { return &b.Weight }),
 	flag("backup", func(b *Backend) *bool { return &b.Backup }),
 	flag("drain", func(b *Backend) *bool { return &b.Drain }),
 	number("max_connections", 0, connectionsMax, func(b *Backend) *int { return &b.MaxConnections }),
@@ -70,7 +70,7 @@ var retryKeys = []key[Retry]{
 	number("budget_min", 0, 1<<20, func(t *Retry) *int { return &t.BudgetMin }),
 }
 
-// Bounds of what makes sense.
+// The largest and smallest values that make sense.
 const (
 	connectionsMax = 1 << 30
 	streakMax      = 1000
@@ -79,7 +79,7 @@ const (
 	intervalMin    = 10 * time.Millisecond
 )
 
-// defaultPool makes keys of a pool keys of the top.
+// defaultPool turns keys of a pool into keys of the top.
 func defaultPool(keys []key[Pool]) (top []key[Config]) {
 	for _, k := range keys {
 		top = append(top, key[Config]{k.name, func(r *reader, c *Config, path string, v any) {
@@ -91,8 +91,8 @@ func defaultPool(keys []key[Pool]) (top []key[Config]) {
 	return top
 }
 
-// readPools reads [[pools]]. One that is wrong is kept for its name, so that
-// routes to it are not wrong as well.
+// readPools reads [[pools]]. A pool with a flaw is kept for its name, so that routes
+// to it are not refused as well.
 func readPools(r *reader, c *Config, path string, v any) {
 	list, ok := readTables(r, path, v, "pool")
 	if !ok {
@@ -120,8 +120,8 @@ func readPools(r *reader, c *Config, path string, v any) {
 	}
 }
 
-// finishPools leaves the pool "default" empty when the file has other pools and
-// no backend for this one: nobody who names backends wants those of Default.
+// finishPools empties the pool "default" if the file has other pools and no backend
+// for this one, because a file that names backends does not want those of Default.
 func (r *reader) finishPools() {
 	if !r.has("pools") || r.has("backends") {
 		return
@@ -132,18 +132,18 @@ func (r *reader) finishPools() {
 	}
 }
 
-// refuseHere records a flaw of the key at path if the file gives it.
+// refuseHere notes a flaw of the key at path if the file has the key.
 func (r *reader) refuseHere(path string, f *flaw) {
 	if r.has(path) {
 		r.refuse(r.at[path].key, path, f)
 	}
 }
 
-// readHashKey reads what a pool goes by: "path", "header:x-user".
+// readHashKey reads what a pool hashes: "path", "header:x-user".
 func readHashKey(r *reader, h *Hash, path string, v any) {
 	s, ok := v.(string)
 	if !ok {
-		r.refuseValue(path, wrong("must be text, not "+kind(v), mendText(v)))
+		r.refuseValue(path, wrong("must be text, not "+kind(v), hintText(v)))
 		return
 	}
 	word, name, named := strings.Cut(s, ":")
@@ -240,7 +240,7 @@ func parseStatuses(s string) (Statuses, *flaw) {
 	return Statuses{int(low), int(high)}, nil
 }
 
-// readOnStatus reads the answers that count as faults.
+// readOnStatus reads the status codes that count as faults.
 func readOnStatus(r *reader, e *Eject, path string, v any) {
 	e.OnStatus = nil
 	readList(r, path, v, func(at string, v any) {
@@ -269,7 +269,7 @@ var retryWords = []struct {
 	{"504", func(on *RetryOn) *bool { return &on.Status504 }},
 }
 
-// readRetryOn reads the faults that are retried; none is allowed.
+// readRetryOn reads the faults that are retried, which may be none.
 func readRetryOn(r *reader, t *Retry, path string, v any) {
 	t.On = RetryOn{}
 	words := make([]string, len(retryWords))
@@ -308,7 +308,7 @@ func checkPoolName(s string) *flaw {
 	return nil
 }
 
-// checkBalance accepts the bound of a loaded backend; 1 would leave no room.
+// checkBalance accepts a balance factor. 1 would leave no room.
 func checkBalance(n float64) *flaw {
 	if n != 0 && !(n > 1 && n <= balanceMax) { // so that NaN is not accepted
 		return wrong(fmt.Sprintf("%v is out of range", n), fmt.Sprintf("use more than 1, up to %d, such as 1.25, or 0 for no bound", balanceMax))

@@ -6,45 +6,45 @@ import (
 	"time"
 )
 
-// The strategies: how a pool chooses a backend. All respect weight, backup,
-// drain, max_connections and health.
+// The strategies are the ways in which a pool chooses a backend. All respect
+// weight, backup, drain, max_connections and health.
 const (
 	RoundRobin = "round_robin" // in turn, evenly spread
 	Random     = "random"
 	LeastConn  = "least_conn" // fewest exchanges in flight over all loops
-	P2C        = "p2c"        // the less loaded of two drawn at random
-	LeastTime  = "least_time" // moving average of the time to first byte, times in flight + 1
+	P2C        = "p2c"        // the less loaded of two that are drawn at random
+	LeastTime  = "least_time" // least moving average of the time to the first byte, times (in flight + 1)
 	HashOnKey  = "hash"       // the same backend for the same key
 )
 
-// DefaultPool is the name of Pools[0]. No [[pools]] may have it.
+// DefaultPool is the name of Pools[0], which no [[pools]] may have.
 const DefaultPool = "default"
 
-// Pool is a named group of backends. Pools[0] is set at the top level of the
-// file; the others take nothing from there, but begin as NewPool has it.
+// Pool is a named group of backends. The keys of Pools[0] are at the top level of
+// the file; the other pools begin with the values of NewPool.
 type Pool struct {
 	Name      string
 	Strategy  string
 	Hash      Hash          // for HashOnKey
 	Sticky    string        // name of the cookie that keeps a client at its backend; "" for none
-	SlowStart time.Duration // in which a recovered or added backend reaches its weight; 0: at once
+	SlowStart time.Duration // how long a recovered or added backend takes to reach its weight; 0: none
 	Health    Health
 	Eject     Eject
 	Backends  []Backend // Pools[0] has none if the file has [[pools]] and no [[backends]]
 }
 
-// Backend is one place to forward to: Socket, or Host and Port.
+// Backend is one server to forward to, at Socket, or at Host and Port.
 type Backend struct {
 	Host           string // a name or an IP address without brackets
 	Port           int
 	Socket         string // path of a unix socket
 	Weight         int    // 1 to 65535
-	Backup         bool   // used only while no other of the pool can be
-	Drain          bool   // gets nothing new; what runs, and what is sticky, goes on
+	Backup         bool   // used only while no other backend of the pool can be
+	Drain          bool   // no new clients; exchanges and sticky clients go on
 	MaxConnections int    // exchanges in flight over all loops; 0: unlimited
 }
 
-// String returns host:port, [v6]:port or unix:/path, as -b takes it.
+// String returns host:port, [v6]:port or unix:/path, the form of -b.
 func (b Backend) String() string {
 	if b.Socket != "" {
 		return "unix:" + b.Socket
@@ -52,8 +52,8 @@ func (b Backend) String() string {
 	return net.JoinHostPort(b.Host, strconv.Itoa(b.Port))
 }
 
-// What a pool hashes. Header and cookie have a name; a request without it
-// falls back to the client's address.
+// What a pool can hash. A header and a cookie have a name; for a request without it
+// the client's address is hashed.
 const (
 	KeyClientIP = "client_ip"
 	KeyPath     = "path" // without the query
@@ -61,64 +61,66 @@ const (
 	KeyCookie   = "cookie"
 )
 
-// Hash says what HashOnKey goes by.
+// Hash are the settings of HashOnKey.
 type Hash struct {
 	Key           string  // KeyClientIP, KeyPath, KeyHeader or KeyCookie
 	Name          string  // of the header, in lower case, or of the cookie; else ""
-	BalanceFactor float64 // bound of a backend's share of what is in flight, times the average; > 1, 0: none
+	BalanceFactor float64 // most that a backend may have in flight, as a multiple of the average, above 1; 0: no bound
 }
 
 // Kinds of active checks.
 const (
-	CheckHTTP = "http" // a request, and a status that is expected
-	CheckTCP  = "tcp"  // a connection, and nothing more
+	CheckHTTP = "http" // a request, answered with an expected status
+	CheckTCP  = "tcp"  // a connection that comes about
 )
 
-// Health is the active checking of a pool's backends.
+// Health are the settings of active checks of a pool's backends.
 type Health struct {
-	Type         string        // CheckHTTP or CheckTCP; "": no checks, and the rest means nothing
+	Type         string        // CheckHTTP or CheckTCP; "": no checks, and the rest has no meaning
 	Path         string        // with a query or without
 	Host         string        // the Host field; "": the backend's name
 	Method       string        // GET or HEAD
 	Interval     time.Duration // between probes of a backend that is up
-	IntervalDown time.Duration // and of one that is down
+	IntervalDown time.Duration // the same of a backend that is down
 	Timeout      time.Duration // of a whole probe
-	Rise         int           // good probes in a row that bring it up
-	Fall         int           // bad ones that bring it down
-	Expect       []Statuses    // what makes a probe good
+	Rise         int           // good probes in a row until a backend is up
+	Fall         int           // bad probes in a row until it is down
+	Expect       []Statuses    // status codes of a good probe
 }
 
 // Statuses is a range of status codes, both ends included.
 type Statuses struct{ Low, High int }
 
-// Eject is the passive checking: faults of exchanges take a backend out for a while.
+// Eject are the settings of passive checks: a backend with faults in its exchanges is
+// left out for a while.
 type Eject struct {
 	Enabled    bool
-	Faults     int           // in a row that eject
-	Time       time.Duration // for the first ejection; n times that for the n-th
+	Faults     int           // in a row until an ejection
+	Time       time.Duration // of the first ejection; the n-th takes n times as long
 	TimeMax    time.Duration
-	MaxPercent int   // of the pool's backends out at once; never the last one
-	OnStatus   []int // of 502, 503 and 504: those that count as faults
+	MaxPercent int   // of the pool's backends that may be ejected at once; never the last one
+	OnStatus   []int // which of 502, 503 and 504 count as faults
 }
 
-// Retry says when an exchange is tried again. What was answered never is.
+// Retry says when an exchange is tried again, which it never is once it has been
+// answered.
 type Retry struct {
-	Attempts  int // after the first; 0: none
+	Attempts  int // after the first; 0: no retries
 	On        RetryOn
 	Budget    float64 // share of the exchanges that may be retried: 0.2 is 20 %
-	BudgetMin int     // retries that are allowed whatever the share
+	BudgetMin int     // retries that are allowed whatever the share is
 }
 
-// RetryOn is the set of faults that are retried. All but Connect and Stale only
-// for idempotent methods.
+// RetryOn is the set of faults that are retried; all but Connect and Stale only for
+// idempotent methods.
 type RetryOn struct {
-	Connect                         bool // no connection came about
-	Stale                           bool // a reused connection had been closed
+	Connect                         bool // there was no connection
+	Stale                           bool // a reused connection was closed already
 	Reset                           bool // closed or reset before an answer
 	Status502, Status503, Status504 bool // answers of the backend
 }
 
-// NewPool returns a pool with every default, and no backend.
+// NewPool returns a pool with all defaults and without a backend.
 func NewPool(name string) Pool {
 	return Pool{
 		Name:     name,
@@ -134,8 +136,8 @@ func NewPool(name string) Pool {
 	}
 }
 
-// NewHealth returns checks with every default. They are off unless the file
-// has a [health] table.
+// NewHealth returns checks with all defaults. Checks are off unless the file has a
+// [health] table.
 func NewHealth() Health {
 	return Health{
 		Type:         CheckHTTP,

@@ -11,25 +11,24 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// FileName is the file that Find looks for in the working directory.
+// FileName is the name of the file that Find looks for in the working directory.
 const FileName = "lb.toml"
 
-// Find returns the configuration in the file at path. With an empty path it is
-// the one in ./lb.toml or, if there is none, Default. Errors are those of Load.
+// Find returns the configuration in the file at path. With an empty path it is that
+// of ./lb.toml, or Default if there is no such file. Errors are those of Load.
 func Find(path string) (*Config, error) {
 	if path != "" {
 		return Load(path)
 	}
-	// A link that leads nowhere is a file that cannot be read, and no reason to
-	// serve something else.
+	// A link that leads nowhere is an error, not a reason to serve the defaults.
 	if _, err := os.Lstat(FileName); errors.Is(err, fs.ErrNotExist) {
 		return Default(), nil
 	}
 	return Load(FileName)
 }
 
-// Load reads and checks the file at path. It returns an *fs.PathError for a
-// file that cannot be read, and Errors for one that is not accepted.
+// Load reads and checks the file at path. It returns an *fs.PathError if the file
+// cannot be read, and Errors if it is not accepted.
 func Load(path string) (*Config, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -38,8 +37,8 @@ func Load(path string) (*Config, error) {
 	return Parse(path, data)
 }
 
-// Parse checks data, the content of a file called name. What data does not say
-// is as in Default. It returns Errors if data is not accepted.
+// Parse checks data, the content of a file called name. Values that data does not
+// give are those of Default. It returns Errors if data is not accepted.
 func Parse(name string, data []byte) (*Config, error) {
 	src := strings.TrimPrefix(string(data), "\xef\xbb\xbf") // a byte order mark has no column
 	tree, err := decode(name, src)
@@ -60,7 +59,7 @@ func Parse(name string, data []byte) (*Config, error) {
 	return r.config, nil
 }
 
-// decode turns src into a tree of plain values; Errors if it is not TOML.
+// decode turns src into a tree of plain values. It returns Errors if src is not TOML.
 func decode(name, src string) (tree map[string]any, err error) {
 	if _, err = toml.Decode(src, &tree); err == nil {
 		return tree, nil
@@ -69,15 +68,15 @@ func decode(name, src string) (tree map[string]any, err error) {
 	if !errors.As(err, &syntax) {
 		return nil, Errors{{File: name, Line: 1, Column: 1, What: err.Error()}}
 	}
-	// Position.Start is right where Line and Col are not: after a newline in
-	// the wrong place they are those of the line before or after.
+	// Position.Start is right. After a newline in the wrong place, Line and Col are
+	// those of the line before or after.
 	start := syntax.Position.Start
 	line, column := place(src, start)
 	return nil, Errors{{File: name, Line: line, Column: column, Key: keyAt(src, start), What: syntax.Message}}
 }
 
-// keyAt returns the path of the key whose value begins at off, "" for none. What
-// stands behind off need not be TOML.
+// keyAt returns the path of the key whose value begins at off, or "" if there is
+// none. What follows off need not be TOML.
 func keyAt(src string, off int) string {
 	at, _ := findSpots(src)
 	for path, s := range at {
@@ -88,42 +87,43 @@ func keyAt(src string, off int) string {
 	return ""
 }
 
-// reader fills a Config from a decoded tree, and collects what is wrong.
+// reader fills a Config from a decoded tree, and collects the flaws.
 type reader struct {
 	file   string
 	src    string
 	at     spots
 	config *Config
-	routes []routeText // in the order of the file, until finish has put them into config
+	routes []routeText // in the order of the file; finish puts them into config
 	errs   Errors
 }
 
-// flaw says what is wrong with a value and how to mend it. nil: nothing.
+// flaw says what is wrong with a value and what to do about it. A nil flaw means that
+// nothing is wrong.
 type flaw struct{ what, hint string }
 
 func wrong(what, hint string) *flaw { return &flaw{what, hint} }
 
-// refuse records a flaw of the key at path, at an offset of the source.
+// refuse notes a flaw of the key at path, at an offset of the source.
 func (r *reader) refuse(off int, path string, f *flaw) {
 	line, column := place(r.src, off)
 	r.errs = append(r.errs, &Error{r.file, line, column, path, f.what, f.hint})
 }
 
-// refuseValue records a flaw of the value at path, if there is one.
+// refuseValue notes a flaw of the value at path, unless f is nil.
 func (r *reader) refuseValue(path string, f *flaw) {
 	if f != nil {
 		r.refuse(r.at[path].value, path, f)
 	}
 }
 
-// has says whether the file gives the key at path.
+// has reports whether the file has the key at path.
 func (r *reader) has(path string) bool {
 	_, ok := r.at[path]
 	return ok
 }
 
-// key is one known key of a table: set puts v, the value at path, into t, and
-// diff tells d what differs between the values of two tables, whose key has path.
+// key is one known key of a table. set puts v, the value at path, into t; diff adds
+// to d how the values of two tables differ.
 type key[T any] struct {
 	name string
 	set  func(r *reader, t *T, path string, v any)
@@ -134,7 +134,7 @@ type key[T any] struct {
 func readTable[T any](r *reader, t *T, path string, v any, keys []key[T]) {
 	table, ok := v.(map[string]any)
 	if !ok {
-		r.refuseValue(path, wrong("must be a table, not "+kind(v), mendTable(path)))
+		r.refuseValue(path, wrong("must be a table, not "+kind(v), hintTable(path)))
 		return
 	}
 	for name, v := range table {
@@ -157,9 +157,9 @@ func names[T any](keys []key[T]) []string {
 	return out
 }
 
-// unknown tells what to do about a key that is not among known, the keys of its
-// table. A key in the wrong table is the commonest mistake: in TOML, what
-// follows a [table] belongs to it.
+// unknown returns the flaw of a key that is not among known, the keys of its table.
+// The most common mistake is a key in the wrong table, because in TOML everything
+// after a [table] belongs to it.
 func unknown(path, name string, known []string) *flaw {
 	const what = "unknown key"
 	near := nearest(name, known)
@@ -184,7 +184,7 @@ func unknown(path, name string, known []string) *flaw {
 	return wrong(what, "known here: "+strings.Join(known, ", "))
 }
 
-// finish checks what no single key can tell.
+// finish checks what depends on more than one key.
 func (r *reader) finish() {
 	l := &r.config.Limits
 	if !r.has("limits.target_bytes") {
@@ -199,15 +199,15 @@ func (r *reader) finish() {
 	r.finishRoutes()
 }
 
-// mendTable says how to write the table at path.
-func mendTable(path string) string {
+// hintTable returns how to write the table at path.
+func hintTable(path string) string {
 	if strings.HasSuffix(path, "]") {
 		return fmt.Sprintf("write [[%s]] on a line of its own", header(path))
 	}
 	return fmt.Sprintf("write [%s] on a line of its own", header(path))
 }
 
-// header returns path without the numbers of elements, as a header has it.
+// header returns path without the numbers of elements, as it stands in a header.
 func header(path string) string {
 	for {
 		before, after, ok := strings.Cut(path, "[")

@@ -8,24 +8,24 @@ import (
 	"strings"
 )
 
-// routeText is a route as the file has it.
+// routeText is a route as it stands in the file, with its pool by name.
 type routeText struct {
 	Route
 	at   string // its path in the file
 	pool string
-	bad  bool // r knows why
+	bad  bool // the reader has noted a flaw of it
 }
 
 var routeKeys = []key[routeText]{
 	text("host", checkRouteHost, func(t *routeText) *string { return &t.Host }),
 	text("path", checkRoutePath, func(t *routeText) *string { return &t.Path }),
-	{"methods", readMethods, nil}, // it says which route it is
+	{"methods", readMethods, nil}, // a condition: it tells one route from another
 	{"headers", func(r *reader, t *routeText, path string, v any) {
 		t.Headers = readFields(r, path, v, checkCondition)
 		for i := range t.Headers {
 			t.Headers[i].Name = strings.ToLower(t.Headers[i].Name)
 		}
-	}, nil}, // like methods
+	}, nil}, // a condition as well
 	text("pool", func(string) *flaw { return nil }, func(t *routeText) *string { return &t.pool }),
 	flag("strip_prefix", func(t *routeText) *bool { return &t.StripPrefix }),
 	{"set_request_headers", func(r *reader, t *routeText, path string, v any) {
@@ -66,8 +66,8 @@ func readRoutes(r *reader, _ *Config, path string, v any) {
 	}
 }
 
-// checkTarget checks that a route leads to one place, and has no key that means
-// nothing there.
+// checkTarget checks that a route leads to exactly one pool or redirect, and has no
+// key that has no meaning there.
 func (r *reader) checkTarget(t *routeText) {
 	pool, redirect := r.has(under(t.at, "pool")), r.has(under(t.at, "redirect"))
 	switch {
@@ -122,8 +122,8 @@ func unknownPool(name string, pools []string) *flaw {
 	return wrong(what, "there are: "+strings.Join(pools, ", "))
 }
 
-// checkReachable refuses t if one of those before it, of the same host and path,
-// takes whatever t would.
+// checkReachable refuses t if one of the routes before it, which have the same host
+// and path, takes all requests that t would.
 func (r *reader) checkReachable(t routeText, before []routeText) {
 	for _, b := range before {
 		if !b.covers(t.Route) {
@@ -139,7 +139,8 @@ func (r *reader) checkReachable(t routeText, before []routeText) {
 	}
 }
 
-// covers says that rt takes every request that other takes; host and path are equal.
+// covers reports whether rt takes every request that other takes. Their hosts and
+// paths are equal.
 func (rt Route) covers(other Route) bool {
 	if len(rt.Methods) > 0 {
 		if len(other.Methods) == 0 {
@@ -180,7 +181,7 @@ func readMethods(r *reader, t *routeText, path string, v any) {
 	}
 }
 
-// readFields reads a table of fields, sorted by name. check accepts their names.
+// readFields reads a table of fields, and sorts them by name. check accepts the names.
 func readFields(r *reader, path string, v any, check func(string) *flaw) (fields []Field) {
 	table, ok := v.(map[string]any)
 	if !ok {
@@ -195,7 +196,7 @@ func readFields(r *reader, path string, v any, check func(string) *flaw) (fields
 		}
 		s, ok := v.(string)
 		if !ok {
-			r.refuseValue(at, wrong("must be text, not "+kind(v), mendText(v)))
+			r.refuseValue(at, wrong("must be text, not "+kind(v), hintText(v)))
 			continue
 		}
 		r.refuseValue(at, checkFieldValue(s))
@@ -216,7 +217,7 @@ func readFields(r *reader, path string, v any, check func(string) *flaw) (fields
 	return fields
 }
 
-// readRedirectCode reads one of the codes with a Location (RFC 9110 section 15.4).
+// readRedirectCode reads a status code that comes with a Location (RFC 9110 section 15.4).
 func readRedirectCode(r *reader, d *Redirect, path string, v any) {
 	n, ok := v.(int64)
 	if !ok || !slices.Contains([]int64{301, 302, 303, 307, 308}, n) {
@@ -226,7 +227,7 @@ func readRedirectCode(r *reader, d *Redirect, path string, v any) {
 	d.Code = int(n)
 }
 
-// checkRouteHost accepts a name, "*." and a name, or an address; all without port.
+// checkRouteHost accepts a name, "*." and a name, or an address, without a port.
 func checkRouteHost(s string) *flaw {
 	name, wild := strings.CutPrefix(s, "*.")
 	switch {
@@ -242,7 +243,7 @@ func checkRouteHost(s string) *flaw {
 	return checkShape(name)
 }
 
-// checkRoutePath accepts a prefix of paths, as it stands in a request.
+// checkRoutePath accepts a prefix of paths, escaped as in a request.
 func checkRoutePath(s string) *flaw {
 	if !strings.HasPrefix(s, "/") {
 		return wrong(fmt.Sprintf("%q does not begin with a slash", s), fmt.Sprintf("write %q", "/"+s))

@@ -2,18 +2,18 @@ package config
 
 import "strings"
 
-// Route sends some requests to a pool, or elsewhere by a redirect. Of the
-// routes that match, an exact host wins over a wildcard and that over none,
-// then the longest path, then the first in the file.
+// Route sends some requests to a pool, or answers them with a redirect. Of the
+// routes that match, an exact host wins over a wildcard, a wildcard over no host;
+// then the longest path wins, then the first route in the file.
 type Route struct {
 	Host               string   // in lower case, without port or brackets; "*.example.com": any name below; "": any
 	Path               string   // a prefix of whole segments: "/a" takes /a and /a/b, not /ab; "/": any
-	Methods            []string // any of them; none: all
-	Headers            []Field  // all of them, with exactly that value; names in lower case
+	Methods            []string // any of these; none: every method
+	Headers            []Field  // all of these, with exactly these values; names in lower case
 	Pool               int      // index in Config.Pools; -1 for a redirect
 	StripPrefix        bool     // take Path off the path before forwarding
-	SetRequestHeaders  []Field  // in place of what the client sent; names as written
-	SetResponseHeaders []Field  // in place of what the backend sent; names as written
+	SetRequestHeaders  []Field  // replace those of the client; names as written
+	SetResponseHeaders []Field  // replace those of the backend; names as written
 	Redirect           Redirect
 }
 
@@ -26,8 +26,8 @@ type Redirect struct {
 	Code int    // 301, 302, 303, 307 or 308
 }
 
-// Append adds the Location for a request to dst: host is what its Host says,
-// uri its path and query.
+// Append appends the Location for a request to dst and returns it. host is the
+// request's Host, uri its path and query.
 func (r Redirect) Append(dst []byte, host, uri string) []byte {
 	for rest := r.To; ; {
 		before, after, ok := strings.Cut(rest, "{")
@@ -37,7 +37,7 @@ func (r Redirect) Append(dst []byte, host, uri string) []byte {
 			return dst
 		case strings.HasPrefix(after, "host}"):
 			dst = append(dst, host...)
-		default: // checked: there are only the two
+		default: // checkRedirect accepts only these two
 			dst = append(dst, uri...)
 		}
 		_, rest, _ = strings.Cut(after, "}")

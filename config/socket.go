@@ -5,8 +5,12 @@ import (
 	"strings"
 )
 
-// SocketOff as Admin.Socket says that there is none.
+// SocketOff as Admin.Socket means that there is no socket for commands.
 const SocketOff = "off"
+
+// SocketPathMax is the length in bytes of the longest path that a unix socket can
+// have on every system lb runs on. Linux itself allows a few bytes more.
+const SocketPathMax = 103
 
 const (
 	socketName = "lb.sock"
@@ -14,9 +18,9 @@ const (
 	socketUnit = "/run/lb/" + socketName // of packaging/lb.service, whose pid file is given by a flag
 )
 
-// SocketPath returns where the unix socket for commands is; "" for nowhere. If
-// the configuration does not say, it is beside the PID file, in
-// $XDG_RUNTIME_DIR, or for root in /run. getenv is os.Getenv; root says that
+// SocketPath returns the path of the unix socket for commands, or "" if there is
+// none. If the configuration does not name it, it is beside the PID file, in
+// $XDG_RUNTIME_DIR, or for root in /run. getenv is os.Getenv; root reports whether
 // the process is root's.
 func SocketPath(c *Config, getenv func(string) string, root bool) string {
 	if paths := socketPlaces(c, getenv, root); len(paths) > 0 {
@@ -26,9 +30,9 @@ func SocketPath(c *Config, getenv func(string) string, root bool) string {
 }
 
 // SocketPaths returns where a command may find the socket, the likeliest place
-// first: a shell and a service do not have the same environment. Where the
-// configuration names a place there is no other, lest a command reach another
-// lb. There is none for SocketOff.
+// first; a shell and a service have different environments. If the configuration
+// names a place, there is no other, so that a command does not reach some other lb.
+// For SocketOff there is none.
 func SocketPaths(c *Config, getenv func(string) string, root bool) []string {
 	paths := socketPlaces(c, getenv, root)
 	if c.Admin.Socket == "" && c.PIDFile == "" {
@@ -37,7 +41,7 @@ func SocketPaths(c *Config, getenv func(string) string, root bool) []string {
 	return paths
 }
 
-// socketPlaces returns the places by the rules, the first to be taken first.
+// socketPlaces returns the possible places, the preferred one first.
 func socketPlaces(c *Config, getenv func(string) string, root bool) (paths []string) {
 	switch {
 	case c.Admin.Socket == SocketOff:

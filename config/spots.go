@@ -7,15 +7,14 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// The decoder knows where things stand only when they break the grammar, and
-// has one place for all elements of an array of tables. findSpots reads the
-// source once more and notes where each key and each value begins.
+// The TOML decoder reports positions only for errors of the grammar. findSpots reads
+// the source once more and notes where each key and each value begins.
 
-// spot is where a key and its value begin, as byte offsets. For an element of
-// an array both are where the element begins; for a table both are its name.
+// spot is where a key and its value begin, as byte offsets. For an element of an
+// array, both are its beginning; for a table, both are the beginning of its name.
 type spot struct{ key, value int }
 
-// spots maps paths, as under and element write them, to places.
+// spots are the spots by path, as under and element write it.
 type spots map[string]spot
 
 // under returns the path of name inside the table at path.
@@ -32,7 +31,7 @@ func under(path, name string) string {
 // element returns the path of element i of the array at path.
 func element(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }
 
-// bare says that name needs no quotes as a key of TOML.
+// bare reports whether name needs no quotes as a key of TOML.
 func bare(name string) bool {
 	for i := range len(name) {
 		if !bareByte(name[i]) {
@@ -52,9 +51,9 @@ func place(src string, off int) (line, column int) {
 	return strings.Count(before, "\n") + 1, len(before) - strings.LastIndexByte(before, '\n')
 }
 
-// findSpots reads src, which the decoder has accepted. On anything else it
-// ends, too, with spots of no meaning. twice is the path of a value given a
-// second time, which the decoder overlooks after a dotted key; "" for none.
+// findSpots reads src, which the decoder has accepted; for other texts it ends as
+// well, with meaningless spots. twice is the path of a value that is given a second
+// time, which the decoder overlooks after a dotted key, or "" if there is none.
 func findSpots(src string) (at spots, twice string) {
 	f := finder{src: src, at: spots{}, tables: map[string]int{}}
 	for f.skip(" \t\r\n"); f.off < len(src); f.skip(" \t\r\n") {
@@ -67,8 +66,8 @@ func findSpots(src string) (at spots, twice string) {
 	return f.at, f.twice
 }
 
-// finder goes over a source. Every call of a method ends: each step of a loop
-// moves off forward.
+// finder reads a source. Its methods end for every source, because each step of a
+// loop moves off forward.
 type finder struct {
 	src    string
 	off    int
@@ -78,7 +77,7 @@ type finder struct {
 	twice  string
 }
 
-// skip goes over the bytes in set and over comments.
+// skip moves past the bytes in set and past comments.
 func (f *finder) skip(set string) {
 	for f.off < len(f.src) {
 		switch c := f.src[f.off]; {
@@ -99,8 +98,8 @@ func (f *finder) skip(set string) {
 	}
 }
 
-// take goes over c if it is next.
-func (f *finder) take(c byte) bool {
+// accept moves past c if it is next, and reports whether it was.
+func (f *finder) accept(c byte) bool {
 	if f.off < len(f.src) && f.src[f.off] == c {
 		f.off++
 		return true
@@ -111,13 +110,13 @@ func (f *finder) take(c byte) bool {
 // header reads [a.b] or [[a.b]] and makes it the current table.
 func (f *finder) header() {
 	f.off++
-	array := f.take('[')
+	array := f.accept('[')
 	path := ""
 	for {
 		name, off := f.name()
 		path = under(path, name)
 		f.note(path, off)
-		last := !f.take('.')
+		last := !f.accept('.')
 		if last && array {
 			f.tables[path]++
 		}
@@ -137,7 +136,7 @@ func (f *finder) header() {
 	f.off = min(f.off, len(f.src))
 }
 
-// note puts a table's name on record unless it is there.
+// note notes where the name of a table first stands.
 func (f *finder) note(path string, off int) {
 	if _, ok := f.at[path]; !ok {
 		f.at[path] = spot{off, off}
@@ -149,7 +148,7 @@ func (f *finder) pair(path string) {
 	for {
 		name, off := f.name()
 		path = under(path, name)
-		if f.take('.') {
+		if f.accept('.') {
 			f.note(path, off)
 			continue
 		}
@@ -164,7 +163,7 @@ func (f *finder) pair(path string) {
 	}
 }
 
-// name reads one part of a key with the blanks around it, and says where it began.
+// name reads one part of a key with the blanks around it, and returns where it begins.
 func (f *finder) name() (name string, off int) {
 	f.skip(" \t")
 	off = f.off
@@ -207,7 +206,7 @@ func (f *finder) array(path string) {
 	f.off++
 	for i := 0; ; i++ {
 		f.skip(" \t\r\n,")
-		if f.off >= len(f.src) || f.take(']') {
+		if f.off >= len(f.src) || f.accept(']') {
 			return
 		}
 		at, begin := element(path, i), f.off
@@ -221,7 +220,7 @@ func (f *finder) inline(path string) {
 	f.off++
 	for {
 		f.skip(" \t\r\n,")
-		if f.off >= len(f.src) || f.take('}') {
+		if f.off >= len(f.src) || f.accept('}') {
 			return
 		}
 		f.pair(path)
@@ -248,8 +247,8 @@ func (f *finder) text() {
 	f.off = min(f.off, len(f.src))
 }
 
-// unquote returns what a quoted key stands for. The decoder knows every escape
-// there is, so it is asked.
+// unquote returns the name that a quoted key stands for. The decoder does it,
+// because it knows all escapes.
 func unquote(quoted string) string {
 	if len(quoted) >= 2 && !strings.Contains(quoted, `\`) {
 		return quoted[1 : len(quoted)-1]

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// kind names the kind of a decoded value in a sentence.
+// kind returns the kind of a decoded value, for a sentence.
 func kind(v any) string {
 	switch v.(type) {
 	case string:
@@ -30,8 +30,8 @@ func kind(v any) string {
 	return "a list"
 }
 
-// mendNumber says how to write v as a number: without quotes, if that is all.
-func mendNumber(v any) string {
+// hintNumber returns how to write v as a number: without quotes, if that is all.
+func hintNumber(v any) string {
 	if s, ok := v.(string); ok {
 		if _, err := strconv.Atoi(s); err == nil {
 			return fmt.Sprintf("write %s without quotes", s)
@@ -40,8 +40,8 @@ func mendNumber(v any) string {
 	return "write digits only, without quotes"
 }
 
-// mendFraction is mendNumber for numbers that need not be whole; it knows percentages.
-func mendFraction(v any) string {
+// hintFraction is hintNumber for numbers that need not be whole, and for percentages.
+func hintFraction(v any) string {
 	s, _ := v.(string)
 	digits, percent := strings.CutSuffix(s, "%")
 	n, err := strconv.ParseFloat(digits, 64)
@@ -54,8 +54,8 @@ func mendFraction(v any) string {
 	return fmt.Sprintf("write %v without quotes", n)
 }
 
-// mendText says how to write v as text.
-func mendText(v any) string {
+// hintText returns how to write v as text.
+func hintText(v any) string {
 	switch v.(type) {
 	case int64, float64, bool:
 		return fmt.Sprintf(`write "%v"`, v)
@@ -87,8 +87,8 @@ func checkStrategy(s string) *flaw {
 
 func checkLogLevel(s string) *flaw { return oneOf(s, "log level", "debug", "info", "warn", "error") }
 
-// checkVia accepts what RFC 9110 section 7.6.3 has for received-by: a
-// pseudonym, which is a token, or a host with a port.
+// checkVia accepts a received-by of RFC 9110 section 7.6.3: a pseudonym, which is a
+// token, or a host with a port.
 func checkVia(s string) *flaw {
 	for i := range len(s) {
 		if c := s[i]; !bareByte(c) && strings.IndexByte("!#$%&'*+.^`|~:[]", c) < 0 {
@@ -106,8 +106,8 @@ func checkPath(s string) *flaw {
 	return nil
 }
 
-// checkListenHost accepts whatever may name a place to listen; whether this
-// machine has it is for the system to say, when lb starts.
+// checkListenHost accepts every name and address. Whether this machine has it, the
+// system says when lb starts.
 func checkListenHost(s string) *flaw {
 	if s == "" {
 		return wrong("is empty", `use "0.0.0.0" for every IPv4 address, "::" for every address`)
@@ -150,20 +150,17 @@ func checkShape(s string) *flaw {
 	return nil
 }
 
-// socketMax is the longest path of a unix socket on every system we run on, in bytes.
-const socketMax = 103
-
 func checkSocket(s string) *flaw {
 	switch {
 	case s == "":
 		return wrong("is empty", "write the path of a unix socket")
-	case len(s) > socketMax:
-		return wrong(fmt.Sprintf("is %d bytes long", len(s)), fmt.Sprintf("use a path of at most %d bytes", socketMax))
+	case len(s) > SocketPathMax:
+		return wrong(fmt.Sprintf("is %d bytes long", len(s)), fmt.Sprintf("use a path of at most %d bytes", SocketPathMax))
 	}
 	return checkPath(s)
 }
 
-// checkAdminSocket accepts a path, and the words of Admin.Socket.
+// checkAdminSocket accepts a path, "" and SocketOff.
 func checkAdminSocket(s string) *flaw {
 	if s == "" || s == SocketOff {
 		return nil
@@ -171,11 +168,11 @@ func checkAdminSocket(s string) *flaw {
 	return checkSocket(s)
 }
 
-// stickyKeyMin is the least length of a key that is not to be guessed, in bytes.
+// stickyKeyMin is the least length in bytes of a key that cannot be guessed.
 const stickyKeyMin = 16
 
-// checkStickyKey accepts long texts, and "" for none. Its words do not repeat
-// the key, which is a secret.
+// checkStickyKey accepts long texts, and "" for none. Its flaw does not repeat the
+// key, which is a secret.
 func checkStickyKey(s string) *flaw {
 	if s != "" && len(s) < stickyKeyMin {
 		return wrong(fmt.Sprintf("is %d bytes long", len(s)),
@@ -203,7 +200,7 @@ func checkAddress(s string) *flaw {
 	return checkShape(host)
 }
 
-// checkPort accepts decimal ports from low up.
+// checkPort accepts a decimal port of at least low.
 func checkPort(s string, low int) *flaw {
 	if n, err := strconv.ParseUint(s, 10, 16); err != nil || int(n) < low {
 		return wrong(fmt.Sprintf("%q is not a port", s), fmt.Sprintf("use %d to %d", low, portMax))
@@ -211,8 +208,8 @@ func checkPort(s string, low int) *flaw {
 	return nil
 }
 
-// parseNetwork reads a network in CIDR form, or an address. IPv4 inside IPv6
-// becomes plain IPv4, as peers are seen.
+// parseNetwork reads a network in CIDR form, or an address. IPv4 inside IPv6 becomes
+// plain IPv4, the form in which lb has the addresses of its clients.
 func parseNetwork(s string) (netip.Prefix, *flaw) {
 	var p netip.Prefix
 	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
@@ -229,7 +226,7 @@ func parseNetwork(s string) (netip.Prefix, *flaw) {
 	return p, nil
 }
 
-// durationMax keeps sums of an instant and a timeout far from overflow.
+// durationMax is short enough that an instant plus a timeout cannot overflow.
 const durationMax = 366 * 24 * time.Hour
 
 // parseDuration reads a length of time in Go's form: "30s", "1m30s", "1h".
@@ -257,7 +254,7 @@ func parseDuration(v any) (time.Duration, *flaw) {
 	return d, nil
 }
 
-// units of sizes; larger ones first, for sizeText.
+// units are the units of sizes, larger ones first for sizeText.
 var units = []struct {
 	name  string
 	bytes int64

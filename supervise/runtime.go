@@ -110,7 +110,7 @@ func (s *server) setBackend(pool, address string, action api.Action, weight int)
 }
 
 // weightMax is the largest weight, as in package config.
-const weightMax = 65535
+const weightMax = config.WeightMax
 
 // find returns where a backend is in the configuration at work. Its error tells
 // what there is instead.

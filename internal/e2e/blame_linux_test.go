@@ -28,6 +28,7 @@ const oversizedLimits = "[limits]\nbody_bytes = 20000\nheader_bytes = \"2KiB\"\n
 // A thousand clients that leave in the middle and a thousand that ask for too much
 // are no fault of a backend, of which one alone would eject it.
 func TestClientsEjectNobody(t *testing.T) {
+	testkit.Long(t)
 	const clients = 1000
 	acts := maps.Clone(aborts)
 	acts["no answer yet"] = says("GET /delay/200ms HTTP/1.1\r\nHost: x\r\n\r\n") // who only ended its stream may still read: the backend has to answer

@@ -36,6 +36,7 @@ func tableOf(pool, addr string) string {
 // Each of these is in force once lb reload has returned, on a conn that was there
 // before: where requests go, and what becomes of them.
 func TestReloadChangesExchanges(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		a, b, fields := demo(t, "127.0.0.1:0", "a").Addr(), demo(t, "127.0.0.1:0", "b").Addr(), saysFields(t)
 		s := begin(t, mode, setup{admin: true, keys: "watch = false\n", backends: to(a, b)})
@@ -247,6 +248,7 @@ func TestReloadChangesAdministration(t *testing.T) {
 // More and fewer loops under load: no request goes missing, and a WebSocket of a
 // loop that is no longer wanted lives on.
 func TestReloadChangesWorkers(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		s := begin(t, mode, setup{workers: 2, admin: true, keys: "watch = false\n", backends: to(checkedMany(t, 2)...), tables: wsRoute(echoes(t))})
 		var chats []*chat

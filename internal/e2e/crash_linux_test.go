@@ -115,6 +115,7 @@ func (s *service) successor(slot, pid int) time.Duration {
 // the killed workers had break, and all is counted. LB_LONG=1 kills one every 500 ms
 // for 20 s.
 func TestWorkersKilledUnderLoad(t *testing.T) {
+	testkit.Long(t)
 	t.Parallel()
 	const workers, kept, fresh = 4, 12, 6
 	s := begin(t, "mp", setup{workers: workers, admin: true, backends: to(checkedMany(t, 3)...)})
@@ -200,6 +201,7 @@ func (s *service) wantCounted(w *traffic, lost int) {
 // A worker that dies again and again is replaced at once, then after 100 ms, then
 // after twice as long each time, and the log says why it died and what follows.
 func TestWorkerBackOff(t *testing.T) {
+	testkit.Long(t)
 	t.Parallel()
 	s := begin(t, "mp", setup{workers: 1, backends: to(checked(t))})
 	for n := range 5 {
@@ -227,6 +229,7 @@ func TestWorkerBackOff(t *testing.T) {
 
 // What is known of backends stays when a worker is killed.
 func TestKilledWorkerKeepsKnowledge(t *testing.T) {
+	testkit.Long(t)
 	t.Parallel()
 	s, sick, well := ejected(t, "mp")
 	before := s.metrics(t)
@@ -280,6 +283,7 @@ func (s *service) wantStillEjected(sick, well string, before map[string]float64)
 // The supervisor is killed. Its workers answer what runs and leave within the drain
 // timeout; nothing is left that holds the port; and a new lb may bind before that.
 func TestSupervisorKilled(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		g := newGate(t, 1000)
 		s := newService(t, mode, setup{backends: to(g.addr), tables: "[timeouts]\ndrain = \"1s\"\n"})

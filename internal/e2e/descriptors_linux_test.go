@@ -81,6 +81,7 @@ func (b *besiegers) calm(t *testing.T) int64 {
 // no more than it has. It does not crash, nor run in circles; and as conns end the
 // others have their turn.
 func TestDescriptorsExhausted(t *testing.T) {
+	testkit.Long(t)
 	for name, sudden := range map[string]bool{"ulimit": false, "sudden": true} {
 		t.Run(name, func(t *testing.T) {
 			eachMode(t, func(t *testing.T, mode string) {

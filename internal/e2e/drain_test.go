@@ -62,6 +62,7 @@ type lateAnswer struct {
 // At SIGTERM what runs is answered whole, idle conns are closed, nobody else is
 // taken, health turns red, and the exit code is 0.
 func TestDrain(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		g := newGate(t, 1000)
 		p := start(t, mode, setup{backends: to(g.addr), admin: true})

@@ -27,6 +27,7 @@ const emptyAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 // of the idlest, as the backends count them, on average over many looks. A machine
 // on which backends get to see late what was sent to them is looked at again.
 func TestEvenOverLoops(t *testing.T) {
+	testkit.Long(t)
 	const loops, backends, clients, samples = 8, 4, 160, 160
 	for _, strategy := range []string{"least_conn", "p2c"} {
 		t.Run(strategy, func(t *testing.T) {
@@ -87,6 +88,7 @@ func (c *rawConn) want200(text string) error {
 // requests at work needs many at once; and what goes by times needs times that are
 // long beside those of a busy machine.
 func TestWeightsOfStrategies(t *testing.T) {
+	testkit.Long(t)
 	for _, tc := range []weighed{
 		{"round_robin", "", "/", 128, 32},
 		{"random", "", "/", 128, 128},

@@ -46,6 +46,7 @@ func (p *process) faults(t *testing.T, addr string) (n float64) {
 // the end. A GET that went out on such a conn may have been executed, for all that
 // lb can see; so for no error at all "reset" has to be in retry.on.
 func TestBackendKilledUnderLoad(t *testing.T) {
+	testkit.Long(t)
 	const clients, eject = 8, 500 * time.Millisecond
 	eachMode(t, func(t *testing.T, mode string) {
 		a, b := startBackend(t), startBackend(t)
@@ -99,6 +100,7 @@ func TestBackendKilledUnderLoad(t *testing.T) {
 // timeouts.response, and as soon as it is ejected none does. That timeout is long
 // enough for the other backend to keep it on a machine that is busy.
 func TestBackendStopped(t *testing.T) {
+	testkit.Long(t)
 	const clients, response = 8, 3 * time.Second
 	eachMode(t, func(t *testing.T, mode string) {
 		a, b := startBackend(t), startBackend(t)
@@ -150,6 +152,7 @@ const noHurry = "[timeouts]\nconnect = \"1h\"\nresponse = \"1h\"\nqueue = \"1h\"
 // Active checks find out what is down while nobody asks, so that no request meets
 // it, and what is up again. When all are down the answer is 503, at once.
 func TestChecksDecide(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		a, b := startBackend(t), startBackend(t)
 		p := start(t, mode, setup{backends: to(a.addr, b.addr), admin: true, tables: checks + noHurry})
@@ -191,6 +194,7 @@ func TestChecksDecide(t *testing.T) {
 // What came back begins with a small part of its share, as long as slow_start is,
 // and has the whole of it when that is over.
 func TestSlowStart(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		back := func(slowStart string) (client *rawConn, addr string) {
 			a, b := startBackend(t), startBackend(t)

@@ -139,7 +139,7 @@ func flappingFor() time.Duration {
 	switch {
 	case os.Getenv("LB_LONG") != "":
 		return time.Minute
-	case raceOn || testing.Short():
+	case raceOn:
 		return 5 * time.Second
 	}
 	return 6 * time.Second
@@ -149,6 +149,7 @@ func flappingFor() time.Duration {
 // whole answer to that very request, to its last byte; and so with the requests
 // that backends get.
 func TestFlapping(t *testing.T) {
+	testkit.Long(t)
 	for name, tc := range map[string]struct {
 		reset    bool
 		framings []string

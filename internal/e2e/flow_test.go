@@ -33,6 +33,7 @@ type stalled struct {
 // A client that stops reading stops the backend from being read. When it goes on,
 // it gets all of the answer.
 func TestClientStopsReading(t *testing.T) {
+	testkit.Long(t)
 	eachModeAlone(t, func(t *testing.T, mode string) {
 		want, _ := digest(&pattern{size: flowBytes})
 		found := make(chan stalled, flowConns)
@@ -77,6 +78,7 @@ func TestClientStopsReading(t *testing.T) {
 // A backend that stops reading stops the client from being read. When it goes on,
 // it gets all of the request.
 func TestBackendStopsReading(t *testing.T) {
+	testkit.Long(t)
 	eachModeAlone(t, func(t *testing.T, mode string) {
 		want, _ := digest(&pattern{size: flowBytes})
 		goOn := make(chan struct{})

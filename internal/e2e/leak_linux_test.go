@@ -56,6 +56,7 @@ const abortsMemoryMax = 10 << 20
 // 1,000 clients that leave in the middle, with an end of the stream or a reset,
 // leave nothing behind, and nobody else suffers.
 func TestAbortsLeaveNothing(t *testing.T) {
+	testkit.Long(t)
 	eachModeAlone(t, func(t *testing.T, mode string) {
 		backend := demo(t, "127.0.0.1:0", "b")
 		p := start(t, mode, setup{backends: to(backend.Addr()), admin: true, tables: keepNothing})
@@ -140,6 +141,7 @@ func TestBrokenBackendsLeaveNothing(t *testing.T) {
 
 // Many clients that come and go as they should leave nothing behind.
 func TestManyConnsLeaveNothing(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		p := start(t, mode, setup{backends: to(demo(t, "127.0.0.1:0", "b").Addr()), admin: true, tables: keepNothing})
 		round := func(n int) {

@@ -20,6 +20,7 @@ const short, late = 300 * time.Millisecond, 9 * time.Second
 // The deadlines of lb.toml pass when they should, not before, and the answer says
 // whose doing it was. What closes the conn without an answer has status 0.
 func TestTimeouts(t *testing.T) {
+	testkit.Long(t)
 	silent := func(c net.Conn) { io.Copy(io.Discard, c) }
 	for _, tc := range []struct {
 		name, key string

@@ -84,6 +84,7 @@ func gauged(t *testing.T) (addr string, g *gauge) {
 // loops that all want more, also while a worker is killed every second. All who
 // wait have their turn, but those whose worker is gone.
 func TestMaxConnections(t *testing.T) {
+	testkit.Long(t)
 	const limit, clients, loops = 10, 96, 8
 	eachModeAlone(t, func(t *testing.T, mode string) {
 		a, ofA := gauged(t)

@@ -114,6 +114,7 @@ func roomForIdle(t *testing.T, mode string) int {
 
 // An idle conn, which has been served, costs lb less than 1 KiB.
 func TestIdleConns(t *testing.T) {
+	testkit.Long(t)
 	eachModeAlone(t, func(t *testing.T, mode string) {
 		n := roomForIdle(t, mode)
 		p := start(t, mode, setup{

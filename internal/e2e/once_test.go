@@ -76,9 +76,10 @@ func forgetful(t *testing.T, posts *deeds, closed *atomic.Int64) (addr string) {
 // is executed twice; one that fails has got a 502. There are many backends, so that
 // conns to each are idle for about as long.
 func TestForgetfulBackends(t *testing.T) {
+	testkit.Long(t)
 	const clients, backends = 400, 32
 	gets := 50_000
-	if raceOn || testing.Short() {
+	if raceOn {
 		gets = 5_000
 	}
 	eachModeAlone(t, func(t *testing.T, mode string) {

@@ -16,6 +16,7 @@ import (
 // pause. Only conns of killed workers break, and in the end nothing is left of it.
 // LB_LONG=1 has 150 deeds.
 func TestOperations(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		addrs := checkedMany(t, 5)
 		quiet := setup{workers: 4, admin: true, backends: to(addrs...), tables: keepNothing}
@@ -141,6 +142,7 @@ func TestCommandsAtOnce(t *testing.T) {
 // A reload while a worker is down reaches its successor, and one while a worker does
 // not turn is answered within about a second and says which.
 func TestReloadWithoutAWorker(t *testing.T) {
+	testkit.Long(t)
 	t.Parallel()
 	s := begin(t, "mp", setup{workers: 2, keys: "watch = false\n", backends: to(checkedMany(t, 3)...)})
 	for range 3 { // so that the next one is not replaced at once
@@ -196,6 +198,7 @@ func TestReloadWithoutAWorker(t *testing.T) {
 // The old process is killed while an upgrade is under way. Whoever is left serves,
 // or a restart does, and nothing holds the port.
 func TestOldKilledDuringUpgrade(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		for _, delay := range []time.Duration{0, 10 * time.Millisecond, 40 * time.Millisecond, 100 * time.Millisecond} {
 			s := begin(t, mode, setup{backends: to(checked(t)), tables: "[timeouts]\ndrain = \"1s\"\n"})

@@ -46,6 +46,7 @@ func TestQueue(t *testing.T) {
 // Who has waited for as long as timeouts.queue is sent away, is told when to try
 // again, and keeps its conn. The one at work is not disturbed.
 func TestQueueTimeout(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		g := newGate(t, 1000)
 		p := start(t, mode, limited(g, short))

@@ -33,6 +33,7 @@ const reloadMemoryMax = 12 << 20
 // through all of them, the processes stay the same, and nothing piles up. LB_LONG=1
 // has 100 in 10 s.
 func TestReloadsUnderLoad(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		addrs, ws := checkedMany(t, 6), echoes(t)
 		quiet := setup{workers: 2, admin: true, backends: to(addrs...), tables: wsRoute(ws) + keepNothing}
@@ -116,6 +117,7 @@ func (s *service) applied(st status) bool {
 
 // A change of the file is a reload, however it is made, and while requests run.
 func TestFileChanges(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		addrs := checkedMany(t, 3)
 		s := newService(t, mode, setup{backends: to(addrs...)})
@@ -226,6 +228,7 @@ func TestFileChanges(t *testing.T) {
 // A file that is broken, in whatever way, changes nothing. lb says what is wrong and
 // where: to the one who asked for the reload, in the log, and in its status.
 func TestBrokenFile(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		addrs := checkedMany(t, 2)
 		s := begin(t, mode, setup{keys: "watch = false\n", backends: to(addrs...), admin: true}) // else it may be read, and told of, twice

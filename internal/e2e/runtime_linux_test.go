@@ -3,12 +3,15 @@ package e2e
 import (
 	"strings"
 	"testing"
+
+	"lb/internal/testkit"
 )
 
 // Changes of backends at run time are in force once the command has returned. They
 // are shown as such, survive the death of all workers and an upgrade, and a reload
 // leaves them alone, unless the file has something else now; then it says so.
 func TestBackendCommands(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		a, b := demo(t, "127.0.0.1:0", "a").Addr(), demo(t, "127.0.0.1:0", "b").Addr()
 		s := begin(t, mode, setup{admin: true, keys: "watch = false\n", backends: to(a, b)})

@@ -12,6 +12,7 @@ import (
 // machine with nothing else to do, the busiest has at most one and a half times the
 // mean. The conns that are passed on are like others.
 func TestConnsAreSpread(t *testing.T) {
+	testkit.Long(t)
 	eachModeAlone(t, func(t *testing.T, mode string) {
 		const loops, kept = 8, 64
 		best := testkit.Patience

@@ -14,6 +14,7 @@ import (
 // Told to stop, by signal or by command, lb answers what takes a second and ends
 // with 0.
 func TestStopEndsWhatRuns(t *testing.T) {
+	testkit.Long(t)
 	for name, tell := range map[string]func(s *service){
 		"SIGTERM":  func(s *service) { s.kill(syscall.SIGTERM) },
 		"SIGINT":   func(s *service) { s.kill(syscall.SIGINT) },

@@ -64,6 +64,7 @@ func (m *manager) heard(lines ...string) (n int) {
 // lb tells systemd when it is ready, reloads, stops, and which process it is; and
 // shows signs of life as long as its loops turn.
 func TestNotices(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		s := newService(t, mode, setup{keys: "watch = false\n", backends: to(checkedMany(t, 2)...)})
 		m := newManager(t, s.file("notify.sock"))
@@ -111,6 +112,7 @@ func TestNotices(t *testing.T) {
 // A socket that systemd has opened is served, by all loops, and is not closed with
 // lb: who comes between two of them is answered by the second.
 func TestSocketActivation(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {

@@ -65,6 +65,7 @@ func (s *service) monotone() (want func()) {
 // Upgrade after upgrade under load: nobody is refused, no conn breaks, totals go on,
 // and each old process ends well. LB_LONG=1 has 10 of them.
 func TestUpgradesUnderLoad(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		s := begin(t, mode, setup{admin: true, backends: to(checkedMany(t, 3)...)})
 		w := s.send(8, 6)
@@ -149,6 +150,7 @@ func TestUpgradeLeavesWebSockets(t *testing.T) {
 
 // The mode changes by an upgrade, without a loss.
 func TestUpgradeChangesMode(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		s := begin(t, mode, setup{admin: true, keys: "watch = false\n", backends: to(checkedMany(t, 2)...)})
 		w := s.send(6, 4)
@@ -174,6 +176,7 @@ func TestUpgradeChangesMode(t *testing.T) {
 // An upgrade that fails, for whatever reason, leaves the old one at work, which says
 // why. Afterwards one that is good succeeds.
 func TestUpgradeFails(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		s := begin(t, mode, setup{admin: true, keys: "watch = false\n", backends: to(checkedMany(t, 2)...)})
 		w := s.send(4, 3)
@@ -272,6 +275,7 @@ func otherBoard(t *testing.T) (path string) {
 // A new binary that says nothing is given ten seconds, in which everything goes on
 // and commands are answered; then it is gone, and the old one says why.
 func TestUpgradeHangs(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		s := begin(t, mode, setup{admin: true, keys: "watch = false\n", backends: to(checkedMany(t, 2)...)})
 		w := s.send(2, 2)

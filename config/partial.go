@@ -7,9 +7,9 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// LoadPartial returns Default with what a file that is not accepted still tells about
-// where the commands' socket is: its PIDFile and Admin.Socket. path is as for
-// Find. A file that says nothing, or is not there, is no error.
+// LoadPartial returns Default with the PIDFile and the Admin.Socket of a file that
+// has mistakes elsewhere: enough to find the command socket. path is that of Find. A
+// file that has neither, or is missing, is not an error.
 func LoadPartial(path string) *Config {
 	if path == "" {
 		path = FileName
@@ -18,12 +18,12 @@ func LoadPartial(path string) *Config {
 	if err != nil {
 		return Default()
 	}
-	c := glean(string(data))
+	c := partial(string(data))
 	c.Source = path
 	return c
 }
 
-func glean(src string) *Config {
+func partial(src string) *Config {
 	c := Default()
 	src = strings.TrimPrefix(src, "\xef\xbb\xbf")
 	at, _ := findSpots(src)
@@ -36,8 +36,8 @@ func glean(src string) *Config {
 	return c
 }
 
-// textAt returns the text that is the value at path, "" if it is none. What
-// stands behind it need not be TOML.
+// textAt returns the value at path, or "" if it is not a text. What follows it need
+// not be TOML.
 func textAt(src string, at spots, path string) string {
 	s, ok := at[path]
 	if !ok || s.value >= len(src) || !strings.ContainsAny(src[s.value:s.value+1], `"'`) {

@@ -6,8 +6,8 @@ import (
 	"lb/internal/testkit"
 )
 
-// TestGlean: a file with a mistake in it still says where the socket is.
-func TestGlean(t *testing.T) {
+// TestLoadPartial: a file with a mistake in it still says where the socket is.
+func TestLoadPartial(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, tc := range []struct{ src, pidFile, socket string }{
 		{"", "", ""},
