@@ -35,6 +35,7 @@ var arrows = map[string][]string{
 	"lb/board":              {},
 	"lb/internal/e2e":       {},
 	"lb/internal/invariant": {},
+	"lb/internal/testkit":   {"admin/api"},
 }
 
 // owners is who may import what is not ours; nobody else may. Of x/sys, proxy

@@ -1,0 +1,106 @@
+// Package testkit holds the helpers that tests of several packages share: waiting,
+// a log that can be read while it is written, ports, processes, and a fake of what
+// an operator's commands do. It does not know what is tested, and nothing but tests
+// imports it.
+package testkit
+
+import (
+	"bytes"
+	"os"
+	"regexp"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Patience is how long a test waits for what has to come. It is that long because
+// it matters only when a test fails, and a busy machine takes its time.
+const Patience = time.Minute
+
+// Long skips the test under -short. It is for tests that take more than a second or
+// two, so that `go test -short ./...` stays quick.
+func Long(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes long: skipped because of -short")
+	}
+}
+
+// Wait returns what comes from c, or its zero value once c is closed. It fails the
+// test after Patience; what names the thing awaited.
+func Wait[T any](t testing.TB, c <-chan T, what string) (v T) {
+	t.Helper()
+	select {
+	case v = <-c:
+	case <-time.After(Patience):
+		t.Fatalf("waited %v for %s", Patience, what)
+	}
+	return v
+}
+
+// Until waits for ok to return true, which it calls every 5 ms. It fails the test
+// after Patience; what names the thing awaited.
+func Until(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	if !Happens(ok) {
+		t.Fatalf("waited %v for %s", Patience, what)
+	}
+}
+
+// Happens is Until for a goroutine other than the test's, which must not end the
+// test: it returns false if ok was not true within Patience.
+func Happens(ok func() bool) bool {
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	late := time.After(Patience)
+	for !ok() {
+		select {
+		case <-look.C:
+		case <-late:
+			return false
+		}
+	}
+	return true
+}
+
+// WriteFile writes text to the file at path, which only its owner may read.
+func WriteFile(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Log is a buffer that any goroutine may read while others write. The zero Log is
+// empty and ready.
+type Log struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write appends b and returns no error.
+func (l *Log) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+// String returns everything written so far.
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+var servingLine = regexp.MustCompile(`msg=serving address=(\S+)`)
+
+// Serving returns the host:port of the first line in which lb says where it serves,
+// or "" if there is none yet.
+func (l *Log) Serving() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if m := servingLine.FindSubmatch(l.text.Bytes()); m != nil {
+		return string(m[1])
+	}
+	return ""
+}
