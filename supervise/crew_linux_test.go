@@ -2,7 +2,6 @@ package supervise
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
@@ -23,6 +22,7 @@ import (
 
 	"lb/board"
 	"lb/config"
+	"lb/internal/testkit"
 	"lb/loop"
 )
 
@@ -35,26 +35,8 @@ type rig struct {
 	ls   *listeners
 	ids  map[string]int // by backend
 	last *snapshot
-	log  *syncBuffer
+	log  *testkit.Log
 	done bool
-}
-
-// syncBuffer is a log that may be read while it is written.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }
 
 // newRig starts a crew of n loops, which has to leave nothing behind. sockets is
@@ -74,7 +56,7 @@ func newRig(t *testing.T, cfg *config.Config, n, sockets int) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, cfg: cfg, ids: map[string]int{}, log: &syncBuffer{}}
+	r := &rig{t: t, cfg: cfg, ids: map[string]int{}, log: &testkit.Log{}}
 	r.common = common{
 		log:       slog.New(slog.NewTextHandler(r.log, nil)),
 		board:     b,
@@ -102,7 +84,7 @@ func newRig(t *testing.T, cfg *config.Config, n, sockets int) *rig {
 		}
 		f.Close()
 		b.Close()
-		until(t, "descriptors to be closed", func() bool { return descriptors(t) <= fds })
+		testkit.Until(t, "descriptors to be closed", func() bool { return descriptors(t) <= fds })
 		if left := childrenOf(t, os.Getpid()); len(left) > 0 {
 			t.Errorf("processes left: %v", left)
 		}
@@ -145,7 +127,7 @@ func (r *rig) apply(n int) {
 	if err := r.ls.grow(n); err != nil {
 		r.t.Fatal(err)
 	}
-	until(r.t, "all loops to take it up", func() bool {
+	testkit.Until(r.t, "all loops to take it up", func() bool {
 		err := r.crew.apply(r.next(), r.ls, n)
 		if err != nil && !strings.Contains(err.Error(), tooBusy) {
 			r.t.Fatal(err)
@@ -179,7 +161,7 @@ type conn struct {
 func newConn(t *testing.T, c net.Conn) *conn {
 	t.Helper()
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(patience))
+	c.SetDeadline(time.Now().Add(testkit.Patience))
 	return &conn{t, c, bufio.NewReader(c)}
 }
 
@@ -244,7 +226,7 @@ func TestApply(t *testing.T) {
 		}
 		close(slow.release)
 		(<-running).want(t, "late")
-		until(t, "the first configuration to be let go", func() bool { return r.board.OldestConfig() == r.last.Number })
+		testkit.Until(t, "the first configuration to be let go", func() bool { return r.board.OldestConfig() == r.last.Number })
 	})
 }
 
@@ -298,24 +280,24 @@ func TestMoreAndFewerLoops(t *testing.T) {
 		defer stop()
 		for _, n := range []int{1, 4, 2, 3, 1} {
 			r.apply(n)
-			until(t, "loops to serve", func() bool { got, _ := r.crew.running(); return got == n })
+			testkit.Until(t, "loops to serve", func() bool { got, _ := r.crew.running(); return got == n })
 			for range 20 {
 				get(r.ls.addr).want(t, "well")
 			}
 		}
-		until(t, "all to leave but the one that serves, and the first two that retired with what they have", func() bool {
+		testkit.Until(t, "all to leave but the one that serves, and the first two that retired with what they have", func() bool {
 			return r.states() == "serving retiring retiring"
 		})
 		close(slow.release)
 		for _, a := range running {
 			(<-a).want(t, "late")
 		}
-		until(t, "retiring loops to end", func() bool { return r.states() == "serving" })
+		testkit.Until(t, "retiring loops to end", func() bool { return r.states() == "serving" })
 		if n := stop(); n == 0 {
 			t.Error("nobody has asked meanwhile")
 		}
 		now := make(chan struct{})
-		if cut := r.finish(patience, now); cut != 0 {
+		if cut := r.finish(testkit.Patience, now); cut != 0 {
 			t.Errorf("%d exchanges were cut off", cut)
 		}
 	})
@@ -364,7 +346,7 @@ func TestPanicsReplaced(t *testing.T) {
 		} else {
 			kill(t, before.PID, syscall.SIGUSR1)
 		}
-		until(t, "a successor", func() bool { return r.states() == "serving retiring" })
+		testkit.Until(t, "a successor", func() bool { return r.states() == "serving retiring" })
 		after := r.crew.seats()
 		if after[0].Slot == before.Slot || after[1].Slot != before.Slot || after[0].Restarts != 1 {
 			t.Errorf("%+v became %+v", before, after)
@@ -375,7 +357,7 @@ func TestPanicsReplaced(t *testing.T) {
 		r.apply(1)
 		close(slow.release)
 		(<-a).want(t, "late")
-		until(t, "the old loop to end", func() bool { return r.states() == "serving" })
+		testkit.Until(t, "the old loop to end", func() bool { return r.states() == "serving" })
 		if got := r.board.Totals().Panics; got != panicsAtOnce {
 			t.Errorf("%d panics on the board, want %d", got, panicsAtOnce)
 		}
@@ -405,7 +387,7 @@ func TestPassOn(t *testing.T) {
 		var open []*conn
 		for i := range conns {
 			open = append(open, r.dial())
-			until(t, "the conn to be taken", func() bool { _, all := r.conns(); return all == i+1 })
+			testkit.Until(t, "the conn to be taken", func() bool { _, all := r.conns(); return all == i+1 })
 		}
 		if each, _ := r.conns(); slices.Min(each) < conns/loops/3 {
 			t.Errorf("the loops have %v conns, want some in each", each)
@@ -425,7 +407,7 @@ func TestPassOn(t *testing.T) {
 func TestPing(t *testing.T) {
 	eachMode(t, func(t *testing.T, cfg *config.Config) {
 		r := newRig(t, cfg, 2, 2)
-		if err := r.crew.ping(patience); err != nil {
+		if err := r.crew.ping(testkit.Patience); err != nil {
 			t.Fatal(err)
 		}
 		name, goOn := "loop 1 ", func() { kill(t, r.crew.seats()[1].PID, syscall.SIGCONT) }
@@ -437,7 +419,7 @@ func TestPing(t *testing.T) {
 		} else {
 			pid := r.crew.seats()[1].PID
 			kill(t, pid, syscall.SIGSTOP)
-			until(t, "the worker to stand still", func() bool { return stopped(t, pid) })
+			testkit.Until(t, "the worker to stand still", func() bool { return stopped(t, pid) })
 			name = "worker 1 "
 		}
 		err := r.crew.ping(time.Second) // in which the other one answers
@@ -445,7 +427,7 @@ func TestPing(t *testing.T) {
 			t.Errorf("a ping of one loop of two that stands still: %v", err)
 		}
 		goOn()
-		if err := r.crew.ping(patience); err != nil {
+		if err := r.crew.ping(testkit.Patience); err != nil {
 			t.Errorf("when it goes on again: %v", err)
 		}
 	})
@@ -473,7 +455,7 @@ func TestBlockingSocket(t *testing.T) {
 			}
 		}
 		block()
-		if cut := r.finish(patience, nil); cut != 0 {
+		if cut := r.finish(testkit.Patience, nil); cut != 0 {
 			t.Errorf("%d exchanges were cut off", cut)
 		}
 	})
@@ -493,7 +475,7 @@ func TestCannotBegin(t *testing.T) {
 		if c, err := startCrew(r.common, r.last, unusable, 2); err == nil || c != nil {
 			t.Fatalf("began with a socket that is closed: %v, %v", c, err)
 		}
-		until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines })
+		testkit.Until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines })
 	})
 }
 
@@ -513,7 +495,7 @@ func TestDrainAcceptsTheQueue(t *testing.T) {
 	e.drain()
 	close(busy) // the next turn drains before it would accept
 	c.want("well")
-	wait(t, e.drained, "the drain to end")
+	testkit.Wait(t, e.drained, "the drain to end")
 }
 
 // Who has connected before his loop is taken away is answered, also if the address
@@ -563,7 +545,7 @@ func (r *rig) freeze() (goOn func()) {
 	seats := r.crew.seats()
 	for _, s := range seats {
 		kill(r.t, s.PID, syscall.SIGSTOP)
-		until(r.t, "the worker to stand still", func() bool { return stopped(r.t, s.PID) })
+		testkit.Until(r.t, "the worker to stand still", func() bool { return stopped(r.t, s.PID) })
 	}
 	return func() {
 		for _, s := range seats {

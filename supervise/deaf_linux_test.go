@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lb/config"
+	"lb/internal/testkit"
 )
 
 // A socket that is deaf hears of nobody new, and who is there already is served.
@@ -40,7 +41,7 @@ func TestTurnDeaf(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	taken.SetDeadline(time.Now().Add(patience))
+	taken.SetDeadline(time.Now().Add(testkit.Patience))
 	io.WriteString(early, "are you there\n")
 	if line, err := bufio.NewReader(taken).ReadString('\n'); err != nil || line != "are you there\n" {
 		t.Errorf("heard %q, %v", line, err)
@@ -67,7 +68,7 @@ func TestReloadSamePort(t *testing.T) {
 // 127.0.0.1 may be another's elsewhere.
 func serveEverywhere(t *testing.T, cfg *config.Config) (in *inside, port string) {
 	t.Helper()
-	cfg.Host, cfg.Port = "0.0.0.0", holdPort(t)
+	cfg.Host, cfg.Port = "0.0.0.0", testkit.HoldPort(t)
 	addBackend(t, cfg, helloBackend(t, "well").URL)
 	in = serve(t, cfg, Options{})
 	_, port, err := net.SplitHostPort(in.addr)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lb/board"
+	"lb/internal/testkit"
 )
 
 // Who waits too long for the desk is told what that is doing.
@@ -24,7 +25,7 @@ func TestDeskBusy(t *testing.T) {
 		t.Errorf("%v, want what the desk is doing", err)
 	}
 	close(end)
-	wait(t, ended, "the bread")
+	testkit.Wait(t, ended, "the bread")
 	d.close()
 	if err := d.ask("nothing", func() { t.Error("it was done") }); err != errEnding {
 		t.Errorf("%v behind the end, want %v", err, errEnding)
@@ -41,7 +42,7 @@ func TestDeskTellCancelled(t *testing.T) {
 		d.tell("nothing", cancelled, func() { t.Error("it was done") })
 	}()
 	close(cancelled)
-	wait(t, ended, "tell to give up")
+	testkit.Wait(t, ended, "tell to give up")
 }
 
 // However many signals nobody has heard yet, those that end lb are kept.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lb/config"
+	"lb/internal/testkit"
 )
 
 // What runs is answered, whoever comes is refused, and health says so first.
@@ -22,11 +23,11 @@ func TestDrain(t *testing.T) {
 				in := serve(t, cfg, Options{})
 				answers := []<-chan answer{getLater(in.addr), getLater(in.addr), getLater(in.addr)}
 				for range answers {
-					wait(t, slow.began, "the request to arrive")
+					testkit.Wait(t, slow.began, "the request to arrive")
 				}
 				in.signals <- sig
-				wait(t, in.admin.red, "health to turn red")
-				until(t, "connections to be refused", func() bool { return refused(in.addr) })
+				testkit.Wait(t, in.admin.red, "health to turn red")
+				testkit.Until(t, "connections to be refused", func() bool { return refused(in.addr) })
 				close(slow.release)
 				for _, a := range answers {
 					(<-a).want(t, "late")
@@ -46,9 +47,9 @@ func TestDrainClosesIdle(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		until(t, "the conn to be accepted", func() bool { return in.running.Board.Totals().ClientConns == 1 })
+		testkit.Until(t, "the conn to be accepted", func() bool { return in.running.Board.Totals().ClientConns == 1 })
 		in.signals <- syscall.SIGTERM
-		c.SetReadDeadline(time.Now().Add(patience))
+		c.SetReadDeadline(time.Now().Add(testkit.Patience))
 		if _, err := c.Read(make([]byte, 1)); err != io.EOF {
 			t.Errorf("read from the idle conn: %v, want its end", err)
 		}
@@ -64,7 +65,7 @@ func TestDrainTimeout(t *testing.T) {
 		var log bytes.Buffer
 		in := serve(t, cfg, Options{Log: NewLog(&log, "info")})
 		a := getLater(in.addr)
-		wait(t, slow.began, "the request to arrive")
+		testkit.Wait(t, slow.began, "the request to arrive")
 		in.signals <- syscall.SIGTERM
 		in.wantExit(t, 3)
 		wantCut(t, a)
@@ -87,9 +88,9 @@ func TestSecondSignal(t *testing.T) {
 		addBackend(t, cfg, slow.URL)
 		in := serve(t, cfg, Options{})
 		a := getLater(in.addr)
-		wait(t, slow.began, "the request to arrive")
+		testkit.Wait(t, slow.began, "the request to arrive")
 		in.signals <- syscall.SIGTERM
-		wait(t, in.admin.red, "health to turn red")
+		testkit.Wait(t, in.admin.red, "health to turn red")
 		in.signals <- syscall.SIGHUP // says nothing about the end
 		in.signals <- syscall.SIGINT
 		in.wantExit(t, 3)
@@ -103,7 +104,7 @@ func TestQuit(t *testing.T) {
 		addBackend(t, cfg, slow.URL)
 		in := serve(t, cfg, Options{})
 		a := getLater(in.addr)
-		wait(t, slow.began, "the request to arrive")
+		testkit.Wait(t, slow.began, "the request to arrive")
 		in.signals <- syscall.SIGQUIT
 		in.wantExit(t, 3)
 		wantCut(t, a)
@@ -120,13 +121,13 @@ func TestRealSignals(t *testing.T) {
 				addBackend(t, cfg, slow.URL)
 				lb := startLB(t, cfg)
 				a := getLater(lb.addr)
-				wait(t, slow.began, "the request to arrive")
+				testkit.Wait(t, slow.began, "the request to arrive")
 				for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGINT} {
 					if err := syscall.Kill(target*lb.cmd.Process.Pid, sig); err != nil {
 						t.Fatal(err)
 					}
 				}
-				until(t, "connections to be refused", func() bool { return refused(lb.addr) })
+				testkit.Until(t, "connections to be refused", func() bool { return refused(lb.addr) })
 				close(slow.release)
 				(<-a).want(t, "late")
 				lb.wantExit(t, 0)
@@ -141,9 +142,9 @@ func TestRealSecondSignal(t *testing.T) {
 		addBackend(t, cfg, slow.URL)
 		lb := startLB(t, cfg)
 		a := getLater(lb.addr)
-		wait(t, slow.began, "the request to arrive")
+		testkit.Wait(t, slow.began, "the request to arrive")
 		lb.signal(t, syscall.SIGTERM)
-		until(t, "connections to be refused", func() bool { return refused(lb.addr) })
+		testkit.Until(t, "connections to be refused", func() bool { return refused(lb.addr) })
 		lb.signal(t, syscall.SIGTERM)
 		lb.wantExit(t, 3)
 		wantCut(t, a)

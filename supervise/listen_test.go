@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lb/internal/testkit"
 )
 
 func TestListenerOptions(t *testing.T) {
@@ -61,14 +63,14 @@ func TestListenersShareConnections(t *testing.T) {
 	defer ls.close()
 	const dials = 60
 	for range dials {
-		c, err := net.DialTimeout("tcp", ls.addr, patience)
+		c, err := net.DialTimeout("tcp", ls.addr, testkit.Patience)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer c.Close()
 	}
 	var got [2]int
-	until(t, "all connections", func() bool {
+	testkit.Until(t, "all connections", func() bool {
 		for i, f := range ls.files {
 			fd := int(f.Fd())
 			unix.SetNonblock(fd, true)
@@ -159,7 +161,7 @@ func wantSameOptions(t *testing.T, files []*os.File) {
 // Sockets that there are already are used, not opened again: those that were
 // configured alike, those with the same address, those of systemd.
 func TestListenGiven(t *testing.T) {
-	port := holdPort(t)
+	port := testkit.HoldPort(t)
 	old, err := listen(net.DefaultResolver, "127.0.0.1", port, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -222,7 +224,7 @@ func TestListenersDealtAtAnyTime(t *testing.T) {
 	}()
 	someDeals := func() {
 		before := deals.Load()
-		until(t, "the sockets to be dealt out", func() bool { return deals.Load() > before+1 })
+		testkit.Until(t, "the sockets to be dealt out", func() bool { return deals.Load() > before+1 })
 	}
 	for n := range 8 {
 		if err := ls.grow(1 + n); err != nil {
@@ -317,5 +319,5 @@ func TestListenNameTimeout(t *testing.T) {
 			t.Error("want an error")
 		}
 	}()
-	wait(t, ended, "the wait for the name server to end")
+	testkit.Wait(t, ended, "the wait for the name server to end")
 }

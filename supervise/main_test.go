@@ -19,19 +19,14 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"lb/admin/api"
 	"lb/config"
+	"lb/internal/testkit"
 )
 
 // serveEnv marks a process in which the test binary is lb itself; its value is
 // the configuration.
 const serveEnv = "LB_TEST_SERVE"
-
-// patience is how long a test waits for what has to come: it matters only when a
-// test fails, and a busy machine takes its time.
-const patience = time.Minute
 
 // roles are what else a process of the test binary can be, by the variable of the
 // environment that says so. One that is not returns.
@@ -83,7 +78,7 @@ func testConfig(mode config.Mode) *config.Config {
 	cfg.LogLevel = "error"
 	cfg.Admin.Address, cfg.Admin.Socket = "127.0.0.1:0", config.SocketOff
 	cfg.Pools[0].Backends = nil
-	cfg.Timeouts.Drain = patience
+	cfg.Timeouts.Drain = testkit.Patience
 	return cfg
 }
 
@@ -210,11 +205,11 @@ func begin(t *testing.T, cfg *config.Config, o Options) *inside {
 		defer close(in.done)
 		in.code, in.err = Serve(cfg, o)
 	}()
-	t.Cleanup(func() { offer(in.signals, os.Signal(syscall.SIGQUIT)); wait(t, in.done, "Serve to return") })
+	t.Cleanup(func() { offer(in.signals, os.Signal(syscall.SIGQUIT)); testkit.Wait(t, in.done, "Serve to return") })
 	select {
 	case in.addr = <-ready:
 	case <-in.done:
-	case <-time.After(patience):
+	case <-time.After(testkit.Patience):
 		t.Fatal("neither ready nor refused")
 	}
 	return in
@@ -233,7 +228,7 @@ func serve(t *testing.T, cfg *config.Config, o Options) *inside {
 // wantExit waits for Serve to return code without an error.
 func (in *inside) wantExit(t *testing.T, code int) {
 	t.Helper()
-	wait(t, in.done, "Serve to return")
+	testkit.Wait(t, in.done, "Serve to return")
 	if in.code != code || in.err != nil {
 		t.Fatalf("Serve returned %d, %v; want %d and no error", in.code, in.err, code)
 	}
@@ -275,10 +270,10 @@ func startLB(t *testing.T, cfg *config.Config) *outside {
 	}()
 	t.Cleanup(func() {
 		syscall.Kill(-lb.cmd.Process.Pid, syscall.SIGKILL)
-		wait(t, lb.exited, "lb to end")
+		testkit.Wait(t, lb.exited, "lb to end")
 	})
 	if readErr != nil {
-		wait(t, lb.exited, "lb to end")
+		testkit.Wait(t, lb.exited, "lb to end")
 		t.Fatalf("lb did not begin: %s", lb.stderr.String())
 	}
 	lb.addr = strings.TrimSpace(line)
@@ -294,34 +289,9 @@ func (lb *outside) signal(t *testing.T, sig os.Signal) {
 
 func (lb *outside) wantExit(t *testing.T, code int) {
 	t.Helper()
-	wait(t, lb.exited, "lb to end")
+	testkit.Wait(t, lb.exited, "lb to end")
 	if got := lb.cmd.ProcessState.ExitCode(); got != code {
 		t.Fatalf("exit code %d, want %d; stderr:\n%s", got, code, lb.stderr.String())
-	}
-}
-
-// wait waits for c, and fails the test when that takes too long.
-func wait(t *testing.T, c <-chan struct{}, what string) {
-	t.Helper()
-	select {
-	case <-c:
-	case <-time.After(patience):
-		t.Fatalf("waited %v for %s", patience, what)
-	}
-}
-
-// until waits for ok to be true.
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	look := time.NewTicker(5 * time.Millisecond)
-	defer look.Stop()
-	late := time.After(patience)
-	for !ok() {
-		select {
-		case <-look.C:
-		case <-late:
-			t.Fatalf("waited %v for %s", patience, what)
-		}
 	}
 }
 
@@ -335,7 +305,7 @@ type answer struct {
 func get(addr string) answer {
 	tr := &http.Transport{DisableKeepAlives: true}
 	defer tr.CloseIdleConnections()
-	client := &http.Client{Transport: tr, Timeout: patience}
+	client := &http.Client{Transport: tr, Timeout: testkit.Patience}
 	resp, err := client.Get("http://" + addr + "/")
 	if err != nil {
 		return answer{err: err}
@@ -364,33 +334,9 @@ func (a answer) want(t *testing.T, body string) {
 // busy machine a new worker may need more than that to begin.
 const tooBusy = "has not taken up configuration"
 
-// holdPort returns a port that nobody else gets at any address of IPv4 until the end
-// of the test: a socket that is bound and does not listen keeps the system from giving
-// it away, and leaves it to who asks for it by its number.
-func holdPort(t *testing.T) int {
-	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { unix.Close(fd) })
-	unix.CloseOnExec(fd)
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Bind(fd, &unix.SockaddrInet4{}); err != nil {
-		t.Fatal(err)
-	}
-	at, err := unix.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return at.(*unix.SockaddrInet4).Port
-}
-
 // refused reports whether nobody listens at addr.
 func refused(addr string) bool {
-	c, err := net.DialTimeout("tcp", addr, patience)
+	c, err := net.DialTimeout("tcp", addr, testkit.Patience)
 	if err != nil {
 		return true
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"lb/internal/testkit"
 	"lb/loop"
 )
 
@@ -32,7 +33,7 @@ func listenAsSystemd(t *testing.T, path string) *fakeSystemd {
 // next returns the lines of the next message.
 func (s *fakeSystemd) next(t *testing.T) []string {
 	t.Helper()
-	s.conn.SetReadDeadline(time.Now().Add(patience))
+	s.conn.SetReadDeadline(time.Now().Add(testkit.Patience))
 	b := make([]byte, 4096)
 	n, err := s.conn.Read(b)
 	if err != nil {
@@ -110,7 +111,7 @@ func TestNotifyNobody(t *testing.T) {
 			break
 		}
 	}
-	if took := time.Since(begun); log.Len() == 0 || took > notifyTimeout+patience/2 {
+	if took := time.Since(begun); log.Len() == 0 || took > notifyTimeout+testkit.Patience/2 {
 		t.Errorf("nobody reads: %v and the log has %q, want to give up after %v", took, log.String(), notifyTimeout)
 	}
 }

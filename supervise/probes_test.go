@@ -10,12 +10,13 @@ import (
 
 	"lb/board"
 	"lb/config"
+	"lb/internal/testkit"
 )
 
 // checkedConfig probes its backends every interval, whatever their health.
 func checkedConfig(cfg *config.Config, interval time.Duration) *config.Config {
 	h := config.NewHealth()
-	h.Path, h.Interval, h.IntervalDown, h.Timeout = "/up", interval, interval, patience
+	h.Path, h.Interval, h.IntervalDown, h.Timeout = "/up", interval, interval, testkit.Patience
 	cfg.Pools[0].Health = h
 	return cfg
 }
@@ -44,7 +45,7 @@ func newProbed(t *testing.T) *probed {
 
 func (in *inside) wantHealth(t *testing.T, id int, want board.Health) {
 	t.Helper()
-	until(t, want.String(), func() bool { return board.Health(in.running.Board.State(id).Health.Load()) == want })
+	testkit.Until(t, want.String(), func() bool { return board.Health(in.running.Board.State(id).Health.Load()) == want })
 }
 
 // A backend that answers 503 goes down on the board that all loops read, and
@@ -78,7 +79,7 @@ func TestOneProbePerInterval(t *testing.T) {
 		addBackend(t, cfg, b.URL)
 		begun := time.Now()
 		serve(t, checkedConfig(cfg, interval), Options{})
-		until(t, "probes", func() bool { return b.probes.Load() >= probes })
+		testkit.Until(t, "probes", func() bool { return b.probes.Load() >= probes })
 		// Intervals are up to a tenth shorter. A busy machine makes them longer, and
 		// probes that come late come no earlier for that. Two loops that both ask
 		// would need half of this time.
@@ -95,12 +96,12 @@ func TestChecksInDrain(t *testing.T) {
 		addBackend(t, cfg, slow.URL)
 		in := serve(t, withPool(t, cfg, b.URL), Options{})
 		a := getLater(in.addr)
-		wait(t, slow.began, "the request to arrive")
+		testkit.Wait(t, slow.began, "the request to arrive")
 		in.signals <- syscall.SIGTERM
-		wait(t, in.admin.red, "the drain")
+		testkit.Wait(t, in.admin.red, "the drain")
 		in.wantHealth(t, 1, board.Up) // behind the one backend of the pool "default"
 		before := b.probes.Load()
-		until(t, "more probes", func() bool { return b.probes.Load() > before+2 })
+		testkit.Until(t, "more probes", func() bool { return b.probes.Load() > before+2 })
 		close(slow.release)
 		(<-a).want(t, "late")
 		in.wantExit(t, 0)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"lb/config"
+	"lb/internal/testkit"
 )
 
 // These tests look into /proc for processes and descriptors.
@@ -79,7 +80,7 @@ func TestWorkerKilled(t *testing.T) {
 			t.Fatalf("worker processes: %v, want 2", before)
 		}
 		kill(t, before[0], syscall.SIGKILL)
-		until(t, "a new worker", func() bool {
+		testkit.Until(t, "a new worker", func() bool {
 			running, restarts := in.running.Workers()
 			return running == 2 && restarts == round+1
 		})
@@ -104,11 +105,11 @@ func TestWorkerKilled(t *testing.T) {
 
 // The first worker that dies is replaced at once, the next of its seat later.
 func TestBackOffIsKept(t *testing.T) {
-	log := &syncBuffer{}
+	log := &testkit.Log{}
 	in := serve(t, testConfig(config.MP), Options{Log: NewLog(log, "info")})
 	for i, delay := range []string{"restart_in=0s", "restart_in=100ms", "restart_in=200ms"} {
 		pid := 0
-		until(t, "the workers to serve", func() bool {
+		testkit.Until(t, "the workers to serve", func() bool {
 			running, restarts := in.running.Workers()
 			return running == 2 && restarts == uint64(i)
 		})
@@ -118,7 +119,7 @@ func TestBackOffIsKept(t *testing.T) {
 			}
 		}
 		kill(t, pid, syscall.SIGKILL)
-		until(t, "the death in the log", func() bool { return strings.Count(log.String(), "worker died") == i+1 })
+		testkit.Until(t, "the death in the log", func() bool { return strings.Count(log.String(), "worker died") == i+1 })
 		if !strings.Contains(log.String(), delay) {
 			t.Errorf("death %d: want %s in the log:\n%s", i, delay, log.String())
 		}
@@ -170,7 +171,7 @@ func TestAcceptQueueOutlivesWorker(t *testing.T) {
 	in := serve(t, cfg, Options{})
 	worker := childrenOf(t, os.Getpid())[0]
 	kill(t, worker, syscall.SIGSTOP)
-	until(t, "the worker to stand still", func() bool { return stopped(t, worker) })
+	testkit.Until(t, "the worker to stand still", func() bool { return stopped(t, worker) })
 	c, err := net.Dial("tcp", in.addr)
 	if err != nil {
 		t.Fatal(err)
@@ -178,7 +179,7 @@ func TestAcceptQueueOutlivesWorker(t *testing.T) {
 	defer c.Close()
 	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	kill(t, worker, syscall.SIGKILL)
-	c.SetDeadline(time.Now().Add(patience))
+	c.SetDeadline(time.Now().Add(testkit.Patience))
 	b, err := io.ReadAll(c)
 	if err != nil || !bytes.HasSuffix(b, []byte("well")) {
 		t.Fatalf("got %q, %v; want the answer", b, err)
@@ -193,10 +194,10 @@ func TestKilledWorkerLeavesNoGauge(t *testing.T) {
 	cfg.Workers = 1
 	in := serve(t, cfg, Options{})
 	a := getLater(in.addr)
-	wait(t, slow.began, "the request to arrive")
+	testkit.Wait(t, slow.began, "the request to arrive")
 	kill(t, childrenOf(t, os.Getpid())[0], syscall.SIGKILL)
 	wantCut(t, a)
-	until(t, "gauges at zero", func() bool {
+	testkit.Until(t, "gauges at zero", func() bool {
 		totals := in.running.Board.Totals()
 		return totals.ClientConns+totals.BackendConns+totals.Exchanges == 0
 	})
@@ -214,9 +215,9 @@ func TestWorkerKilledInDrain(t *testing.T) {
 	var log bytes.Buffer
 	in := serve(t, cfg, Options{Log: NewLog(&log, "info")})
 	a := getLater(in.addr)
-	wait(t, slow.began, "the request to arrive")
+	testkit.Wait(t, slow.began, "the request to arrive")
 	in.signals <- syscall.SIGTERM
-	until(t, "connections to be refused", func() bool { return refused(in.addr) })
+	testkit.Until(t, "connections to be refused", func() bool { return refused(in.addr) })
 	kill(t, childrenOf(t, os.Getpid())[0], syscall.SIGKILL)
 	wantCut(t, a)
 	in.wantExit(t, 3)
@@ -237,7 +238,7 @@ func TestReplacedWorkerHasNewAddresses(t *testing.T) {
 	names.set("127.0.0.2")
 	untilAnswered(t, in.addr, two)
 	kill(t, childrenOf(t, os.Getpid())[0], syscall.SIGKILL)
-	until(t, "a new worker", func() bool {
+	testkit.Until(t, "a new worker", func() bool {
 		running, restarts := in.running.Workers()
 		return running == 1 && restarts == 1
 	})
@@ -265,9 +266,9 @@ func TestSupervisorKilled(t *testing.T) {
 		t.Fatalf("worker processes: %v, want 2", workers)
 	}
 	a := getLater(lb.addr)
-	wait(t, slow.began, "the request to arrive")
+	testkit.Wait(t, slow.began, "the request to arrive")
 	kill(t, lb.cmd.Process.Pid, syscall.SIGKILL)
-	until(t, "connections to be refused", func() bool { return refused(lb.addr) })
+	testkit.Until(t, "connections to be refused", func() bool { return refused(lb.addr) })
 	_, port, _ := net.SplitHostPort(lb.addr)
 	cfg.Port, _ = strconv.Atoi(port)
 	second := serve(t, cfg, Options{}) // while the first one's answer still runs
@@ -275,7 +276,7 @@ func TestSupervisorKilled(t *testing.T) {
 	(<-a).want(t, "late")
 	get(second.addr).want(t, "late")
 	for _, pid := range workers {
-		until(t, "the workers to leave", func() bool { return ended(pid) })
+		testkit.Until(t, "the workers to leave", func() bool { return ended(pid) })
 	}
 }
 
@@ -293,7 +294,7 @@ func TestNothingLeft(t *testing.T) {
 	}
 	ends := map[string]func(t *testing.T, cfg *config.Config, slow *slowBackend){
 		"refused": func(t *testing.T, cfg *config.Config, _ *slowBackend) {
-			wait(t, begin(t, cfg, Options{Admin: refuse}).done, "Serve to refuse")
+			testkit.Wait(t, begin(t, cfg, Options{Admin: refuse}).done, "Serve to refuse")
 		},
 		"drained": func(t *testing.T, cfg *config.Config, _ *slowBackend) {
 			in := serve(t, cfg, Options{})
@@ -303,7 +304,7 @@ func TestNothingLeft(t *testing.T) {
 		"cut": func(t *testing.T, cfg *config.Config, slow *slowBackend) {
 			in := serve(t, cfg, Options{})
 			a := getLater(in.addr)
-			wait(t, slow.began, "the request to arrive")
+			testkit.Wait(t, slow.began, "the request to arrive")
 			in.signals <- syscall.SIGQUIT
 			in.wantExit(t, 3)
 			wantCut(t, a)
@@ -319,8 +320,8 @@ func TestNothingLeft(t *testing.T) {
 		for name, end := range ends {
 			end(t, cfg, slow)
 			slow.CloseClientConnections()
-			until(t, name+": descriptors to be closed", func() bool { return descriptors(t) <= before })
-			until(t, name+": goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines })
+			testkit.Until(t, name+": descriptors to be closed", func() bool { return descriptors(t) <= before })
+			testkit.Until(t, name+": goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines })
 			if left := childrenOf(t, os.Getpid()); len(left) > 0 {
 				t.Errorf("%s: processes left: %v", name, left)
 			}
@@ -333,7 +334,7 @@ func TestWorkerTalksNonsense(t *testing.T) {
 	p := &process{
 		o:       processOptions{heard: func() {}},
 		outbox:  newOutbox(),
-		late:    time.AfterFunc(patience, func() {}),
+		late:    time.AfterFunc(testkit.Patience, func() {}),
 		serving: make(chan struct{}),
 	}
 	for range 2 {

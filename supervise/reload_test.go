@@ -14,13 +14,13 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"lb/admin/api"
 	"lb/config"
+	"lb/internal/testkit"
 )
 
 // changed returns a copy of cfg, changed by set.
@@ -39,7 +39,7 @@ func (in *inside) reload(t *testing.T, cfg *config.Config) api.Reloaded {
 	t.Helper()
 	in.next.Store(cfg)
 	r, err := in.control.Reload(false)
-	until(t, "every loop to take it up", func() bool {
+	testkit.Until(t, "every loop to take it up", func() bool {
 		if err != nil && strings.Contains(err.Error(), tooBusy) {
 			_, err = in.control.Reload(false)
 		}
@@ -216,12 +216,12 @@ func TestReloadBrokenFile(t *testing.T) {
 		good := "host = \"127.0.0.1\"\nport = 0\nworkers = 1\nwatch = false\nlog_level = \"error\"\nmode = \"" + string(cfg.Mode) +
 			"\"\nadmin = { address = \"127.0.0.1:0\", socket = \"off\" }\n" +
 			"[[backends]]\nhost = \"127.0.0.1\"\nport = " + port + "\n"
-		writeFile(t, path, good)
+		testkit.WriteFile(t, path, good)
 		first, err := config.Load(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var log lines
+		var log testkit.Log
 		in := serve(t, first, Options{Log: NewLog(&log, "warn"), Load: func() (*config.Config, error) { return config.Load(path) }})
 		for _, tc := range []struct{ what, text, key string }{
 			{"syntax", good + "[[", ""},
@@ -231,7 +231,7 @@ func TestReloadBrokenFile(t *testing.T) {
 			{"unknown pool", good + "[[routes]]\npath = \"/x\"\npool = \"nowhere\"\n", "routes[0].pool"},
 			{"no file", "", ""},
 		} {
-			writeFile(t, path, tc.text)
+			testkit.WriteFile(t, path, tc.text)
 			if tc.text == "" {
 				os.Remove(path)
 			}
@@ -259,31 +259,6 @@ func quoted(key string) string {
 		return `""`
 	}
 	return key
-}
-
-func writeFile(t *testing.T, path, text string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// lines is a log that can be read while it is written.
-type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // Each step that can be refused leaves everything as it was, also what the steps
@@ -331,7 +306,7 @@ func TestReloadRefusedSteps(t *testing.T) {
 				}
 			})
 		}
-		until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines+2 }) // conns to the backend, one a loop
+		testkit.Until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines+2 }) // conns to the backend, one a loop
 	})
 }
 
@@ -356,8 +331,8 @@ func TestReloadAddress(t *testing.T) {
 			t.Fatalf("serves %s", st.Address)
 		}
 		get(st.Address).want(t, "a")
-		until(t, "the old address to be refused", func() bool { return refused(old.Address) })
-		until(t, "the old server of the operator to be gone", func() bool { return refused(old.AdminAddress) })
+		testkit.Until(t, "the old address to be refused", func() bool { return refused(old.Address) })
+		testkit.Until(t, "the old server of the operator to be gone", func() bool { return refused(old.AdminAddress) })
 		if refused(st.AdminAddress) || len(admins) != 2 {
 			t.Errorf("%d servers for the operator, at %s", len(admins), st.AdminAddress)
 		}
@@ -365,7 +340,7 @@ func TestReloadAddress(t *testing.T) {
 			t.Errorf("pid files %v", left)
 		}
 		in.reload(t, changed(in.next.Load(), func(c *config.Config) { c.Admin.Address = "" }))
-		until(t, "no server for the operator", func() bool { return refused(st.AdminAddress) })
+		testkit.Until(t, "no server for the operator", func() bool { return refused(st.AdminAddress) })
 		if st := in.control.Status(); st.AdminAddress != "" {
 			t.Errorf("status has one at %q", st.AdminAddress)
 		}
@@ -413,7 +388,7 @@ func TestReloadWorkers(t *testing.T) {
 		in := serve(t, cfg, Options{})
 		for _, n := range []int{4, 1, 3} {
 			in.reload(t, changed(cfg, func(c *config.Config) { c.Workers = n }))
-			until(t, fmt.Sprint(n, " loops"), func() bool {
+			testkit.Until(t, fmt.Sprint(n, " loops"), func() bool {
 				loops := in.control.Status().Loops
 				return len(loops) == n && !slices.ContainsFunc(loops, func(l api.Loop) bool { return l.State != api.LoopServing })
 			})
@@ -425,7 +400,7 @@ func TestReloadWorkers(t *testing.T) {
 }
 
 func TestReloadLogLevel(t *testing.T) {
-	var out lines
+	var out testkit.Log
 	cfg := testConfig(config.MT)
 	log, level := NewLevelLog(&out, "error")
 	in := serve(t, cfg, Options{Log: log, Level: level})
@@ -478,7 +453,7 @@ func TestReloadLeavesNothing(t *testing.T) {
 		addBackend(t, cfg, newProbed(t).URL)
 		addBackend(t, cfg, newProbed(t).URL)
 		path := filepath.Join(t.TempDir(), "lb.toml")
-		writeFile(t, path, "x")
+		testkit.WriteFile(t, path, "x")
 		cfg.Source = path
 		checkedConfig(cfg, 10*time.Millisecond)
 		in := serve(t, cfg, Options{})
@@ -490,13 +465,13 @@ func TestReloadLeavesNothing(t *testing.T) {
 		other := changed(cfg, func(c *config.Config) { c.Pools[0].Health.Interval *= 2 })
 		in.reload(t, less)
 		in.reload(t, cfg)
-		until(t, "the watch", func() bool { return in.control.Status().Config.Watching })
+		testkit.Until(t, "the watch", func() bool { return in.control.Status().Config.Watching })
 		goroutines, fds := runtime.NumGoroutine(), countDescriptors(t)
 		for i := range 99 {
 			in.reload(t, []*config.Config{less, other, cfg}[i%3])
 		}
-		until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines+8 }) // of two probes
-		until(t, "descriptors to be closed", func() bool { return countDescriptors(t) <= fds+4 })
+		testkit.Until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines+8 }) // of two probes
+		testkit.Until(t, "descriptors to be closed", func() bool { return countDescriptors(t) <= fds+4 })
 		if n := in.running.Board.Backends(); n != 2 {
 			t.Errorf("%d IDs for 2 backends", n)
 		}
@@ -523,7 +498,7 @@ func TestHangupStorm(t *testing.T) {
 		}
 		in.next.Store(changed(cfg, func(c *config.Config) { c.Timeouts.Connect = 77 * time.Second }))
 		in.signals <- syscall.SIGHUP
-		until(t, "the newest", func() bool { return in.running.View().Config.Timeouts.Connect == 77*time.Second })
+		testkit.Until(t, "the newest", func() bool { return in.running.View().Config.Timeouts.Connect == 77*time.Second })
 		if n := in.control.Status().Totals.Reloads; n > storm/10 {
 			t.Errorf("%d reloads for %d signals", n, storm)
 		}
@@ -541,7 +516,7 @@ func TestCommandsInDrain(t *testing.T) {
 		if err := in.control.Drain(); err != nil {
 			t.Fatal(err)
 		}
-		wait(t, in.admin.red, "health to turn red")
+		testkit.Wait(t, in.admin.red, "health to turn red")
 		if _, err := in.control.Reload(false); err == nil || !strings.Contains(err.Error(), "draining") {
 			t.Errorf("reload in a drain: %v", err)
 		}
@@ -583,9 +558,12 @@ func TestReloadKeepsConns(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		c.SetDeadline(time.Now().Add(patience))
+		c.SetDeadline(time.Now().Add(testkit.Patience))
 		for i := range 5 {
-			next := changed(cfg, func(c *config.Config) { c.Pools[0].Backends[0].Weight = 1 + i; c.Timeouts.ClientIdle = patience })
+			next := changed(cfg, func(c *config.Config) {
+				c.Pools[0].Backends[0].Weight = 1 + i
+				c.Timeouts.ClientIdle = testkit.Patience
+			})
 			in.reload(t, next)
 			if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 				t.Fatal(err)

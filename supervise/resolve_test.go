@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lb/config"
+	"lb/internal/testkit"
 	"lb/loop"
 )
 
@@ -42,7 +43,7 @@ func TestAddrBook(t *testing.T) {
 	}
 	step := func(what string, changed, without []string) {
 		t.Helper()
-		if got := b.note(lookUp(t.Context(), resolver, names, patience)); !slices.Equal(got, changed) {
+		if got := b.note(lookUp(t.Context(), resolver, names, testkit.Patience)); !slices.Equal(got, changed) {
 			t.Errorf("%s: changed %v, want %v", what, got, changed)
 		}
 		if got := b.addrs(bookConfig); !reflect.DeepEqual(got, want) {
@@ -125,5 +126,5 @@ func TestHungNameServer(t *testing.T) {
 		defer close(ended)
 		l.close()
 	}()
-	wait(t, ended, "the lookups to end")
+	testkit.Wait(t, ended, "the lookups to end")
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"lb/config"
+	"lb/internal/testkit"
 )
 
 func TestServes(t *testing.T) {
@@ -124,7 +125,7 @@ func TestPortTaken(t *testing.T) {
 // wantRefusal wants exit code 1 and an error of one line that is cause and says where.
 func wantRefusal(t *testing.T, in *inside, cause error, where string) {
 	t.Helper()
-	wait(t, in.done, "Serve to refuse")
+	testkit.Wait(t, in.done, "Serve to refuse")
 	if in.code != 1 || !errors.Is(in.err, cause) {
 		t.Fatalf("Serve returned %d, %v; want 1 and %v", in.code, in.err, cause)
 	}
@@ -221,7 +222,7 @@ func TestNamesChange(t *testing.T) {
 func twoBackendsOnOnePort(t *testing.T) (one, two string, port int) {
 	t.Helper()
 	var l, m net.Listener
-	until(t, "a port that is free at both", func() bool { // clients of other tests have ports of 127.0.0.2
+	testkit.Until(t, "a port that is free at both", func() bool { // clients of other tests have ports of 127.0.0.2
 		var err error
 		if l, err = net.Listen("tcp4", "127.0.0.1:0"); err != nil {
 			t.Fatal(err)
@@ -247,7 +248,7 @@ func twoBackendsOnOnePort(t *testing.T) (one, two string, port int) {
 // of two loops is a matter of one in a million.
 func untilAnswered(t *testing.T, addr, body string) {
 	t.Helper()
-	until(t, "answers by "+body, func() bool {
+	testkit.Until(t, "answers by "+body, func() bool {
 		for range 20 {
 			if get(addr).body != body {
 				return false

@@ -20,6 +20,7 @@ import (
 
 	"lb/admin/api"
 	"lb/config"
+	"lb/internal/testkit"
 )
 
 // nextEnv is what a process does, as a next in JSON, that is started to upgrade
@@ -131,7 +132,7 @@ func (in *inside) upgraded(t *testing.T) api.Upgraded {
 	}
 	t.Cleanup(func() {
 		syscall.Kill(u.PID, syscall.SIGTERM)
-		until(t, "the new process to end", func() bool { return vanished(u.PID) })
+		testkit.Until(t, "the new process to end", func() bool { return vanished(u.PID) })
 	})
 	return u
 }
@@ -190,7 +191,7 @@ func TestUpgrade(t *testing.T) {
 			if err := syscall.Kill(u.PID, syscall.SIGTERM); err != nil {
 				t.Fatal(err)
 			}
-			until(t, "the new process to end", func() bool { return vanished(u.PID) })
+			testkit.Until(t, "the new process to end", func() bool { return vanished(u.PID) })
 			if !refused(in.addr) {
 				t.Error("somebody still listens")
 			}
@@ -235,11 +236,11 @@ func TestUpgradeRefused(t *testing.T) {
 			cfg := testConfig(config.MT)
 			cfg.PIDFile, cfg.Admin.Socket = filepath.Join(t.TempDir(), "lb.pid"), filepath.Join(t.TempDir(), "lb.sock")
 			addBackend(t, cfg, helloBackend(t, "well").URL)
-			timeout := patience
+			timeout := testkit.Patience
 			if strings.Contains(tc.want, "500ms") {
 				timeout = 500 * time.Millisecond
 			}
-			var log syncBuffer
+			var log testkit.Log
 			in := serve(t, cfg, Options{Log: NewLog(&log, "error"), UpgradeTimeout: timeout})
 			get(in.addr).want(t, "well")
 			if tc.next.Config == nil {
@@ -258,7 +259,7 @@ func TestUpgradeRefused(t *testing.T) {
 			if left := childrenOf(t, os.Getpid()); len(left) > 0 {
 				t.Errorf("processes left: %v", left)
 			}
-			until(t, "descriptors to be closed", func() bool { return socketsOf(t, os.Getpid()) == before })
+			testkit.Until(t, "descriptors to be closed", func() bool { return socketsOf(t, os.Getpid()) == before })
 			if st := in.control.Status(); st.State != api.Serving || !strings.Contains(st.UpgradeFault, tc.want) {
 				t.Errorf("state %q with %q, want to go on and to tell %q", st.State, st.UpgradeFault, tc.want)
 			}
@@ -313,7 +314,7 @@ func TestEndDuringUpgrade(t *testing.T) {
 			_, err := in.control.Upgrade(hangs)
 			result <- err
 		}()
-		until(t, "the upgrade to begin", func() bool { return in.control.Status().State == api.Upgrading })
+		testkit.Until(t, "the upgrade to begin", func() bool { return in.control.Status().State == api.Upgrading })
 		if _, err := in.control.Upgrade(hangs); err == nil || !strings.Contains(err.Error(), "under way") {
 			t.Errorf("a second upgrade: %v", err)
 		}
@@ -345,8 +346,8 @@ func TestOldDiesInUpgrade(t *testing.T) {
 		upgradeTo(t, next{Config: &after, Does: killsParent})
 		lb := startLB(t, cfg)
 		lb.signal(t, syscall.SIGUSR2)
-		until(t, "the old process to be killed", func() bool { return ended(lb.cmd.Process.Pid) })
-		until(t, "the new process to write its number", func() bool {
+		testkit.Until(t, "the old process to be killed", func() bool { return ended(lb.cmd.Process.Pid) })
+		testkit.Until(t, "the new process to write its number", func() bool {
 			text, _ := os.ReadFile(cfg.PIDFile)
 			return len(text) > 0 && string(text) != fmt.Sprintln(lb.cmd.Process.Pid)
 		})
@@ -384,13 +385,13 @@ func TestUpgradeToNoLB(t *testing.T) {
 		upgradeTo(t, next{Config: &after, Does: isNoLB})
 		lb := startLB(t, cfg)
 		lb.signal(t, syscall.SIGUSR2)
-		until(t, "the program to begin", func() bool {
+		testkit.Until(t, "the program to begin", func() bool {
 			_, err := os.Stat(after.PIDFile)
 			return err == nil
 		})
 		lb.signal(t, syscall.SIGKILL)
-		until(t, "lb to end", func() bool { return ended(lb.cmd.Process.Pid) })
-		until(t, "the port to be free", func() bool { return refused(lb.addr) })
+		testkit.Until(t, "lb to end", func() bool { return ended(lb.cmd.Process.Pid) })
+		testkit.Until(t, "the port to be free", func() bool { return refused(lb.addr) })
 	})
 }
 
@@ -407,7 +408,7 @@ func TestUpgradesKeepDescriptors(t *testing.T) {
 		for round := range 4 {
 			kill(t, pid, syscall.SIGUSR2)
 			old := pid
-			until(t, "the new process to write its number", func() bool {
+			testkit.Until(t, "the new process to write its number", func() bool {
 				text, _ := os.ReadFile(cfg.PIDFile)
 				return strings.HasSuffix(string(text), "\n") && string(text) != fmt.Sprintln(old)
 			})
@@ -418,7 +419,7 @@ func TestUpgradesKeepDescriptors(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			until(t, "the old process to end", func() bool { return ended(old) })
+			testkit.Until(t, "the old process to end", func() bool { return ended(old) })
 			get(lb.addr).want(t, "well")
 			has := socketsOf(t, pid)
 			for _, worker := range childrenOf(t, pid) {
@@ -437,7 +438,7 @@ func TestUpgradesKeepDescriptors(t *testing.T) {
 			}
 		}
 		kill(t, pid, syscall.SIGTERM)
-		until(t, "the last process to end", func() bool { return ended(pid) })
+		testkit.Until(t, "the last process to end", func() bool { return ended(pid) })
 		if !refused(lb.addr) {
 			t.Error("somebody still listens")
 		}
@@ -537,14 +538,14 @@ func TestSignalWhenReplaced(t *testing.T) {
 	cfg := testConfig(config.MT)
 	slow := newSlowBackend(t)
 	addBackend(t, cfg, slow.URL)
-	var log syncBuffer
+	var log testkit.Log
 	in := serve(t, cfg, Options{Log: NewLog(&log, "info")})
 	a := getLater(in.addr)
 	<-slow.began
 	upgradeTo(t, next{Config: cfg})
 	in.upgraded(t)
 	in.signals <- syscall.SIGTERM
-	until(t, "the signal to be heard", func() bool { return strings.Contains(log.String(), "draining already") })
+	testkit.Until(t, "the signal to be heard", func() bool { return strings.Contains(log.String(), "draining already") })
 	close(slow.release)
 	(<-a).want(t, "late")
 	in.wantExit(t, 0)

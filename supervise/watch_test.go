@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"lb/config"
+	"lb/internal/testkit"
 )
 
 // watched is lb with a configuration file that is watched. What stands in
 // the file is told by its drain timeout, in seconds.
 type watched struct {
 	*inside
-	log lines
+	log testkit.Log
 }
 
 func watchedText(seconds int) string {
@@ -49,7 +50,7 @@ func (w *watched) seconds() int { return int(w.running.View().Config.Timeouts.Dr
 // not one reload more came before it.
 func (w *watched) wantTaken(t *testing.T, seconds int, number uint64) {
 	t.Helper()
-	until(t, fmt.Sprintf("the file with %d", seconds), func() bool { return w.seconds() == seconds })
+	testkit.Until(t, fmt.Sprintf("the file with %d", seconds), func() bool { return w.seconds() == seconds })
 	if got := w.running.View().Number; got != number {
 		t.Errorf("configuration %d, want %d: one reload for each change\n%s", got, number, w.log.String())
 	}
@@ -65,14 +66,14 @@ func rename(t *testing.T, from, to string) {
 // swapFile puts a new file with text in the place of the one at path.
 func swapFile(t *testing.T, path, text string) {
 	t.Helper()
-	writeFile(t, path+".new", text)
+	testkit.WriteFile(t, path+".new", text)
 	rename(t, path+".new", path)
 }
 
 // Whatever way the file is written in, it is taken up, once.
 func TestWatchWays(t *testing.T) {
 	ways := map[string]func(t *testing.T, path, text string){
-		"write in place":    writeFile,
+		"write in place":    func(t *testing.T, path, text string) { testkit.WriteFile(t, path, text) },
 		"rename into place": swapFile,
 		"truncate, and write in two steps": func(t *testing.T, path, text string) {
 			f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
@@ -90,12 +91,12 @@ func TestWatchWays(t *testing.T) {
 		},
 		"an editor's backup, and a new file": func(t *testing.T, path, text string) {
 			rename(t, path, path+"~")
-			writeFile(t, path, text)
+			testkit.WriteFile(t, path, text)
 			os.Remove(path + "~")
 		},
 		"remove, and write anew": func(t *testing.T, path, text string) {
 			os.Remove(path)
-			writeFile(t, path, text)
+			testkit.WriteFile(t, path, text)
 		},
 		"replace the directory": func(t *testing.T, path, text string) {
 			dir := filepath.Dir(path)
@@ -103,7 +104,7 @@ func TestWatchWays(t *testing.T) {
 			if err := os.Mkdir(dir, 0o700); err != nil {
 				t.Fatal(err)
 			}
-			writeFile(t, path, text)
+			testkit.WriteFile(t, path, text)
 			os.RemoveAll(dir + ".old")
 		},
 	}
@@ -115,7 +116,7 @@ func TestWatchWays(t *testing.T) {
 				t.Fatal(err)
 			}
 			path := filepath.Join(dir, "lb.toml")
-			writeFile(t, path, watchedText(1))
+			testkit.WriteFile(t, path, watchedText(1))
 			w := watchFile(t, path)
 			way(t, path, watchedText(2))
 			w.wantTaken(t, 2, 2)
@@ -134,7 +135,7 @@ func TestWatchConfigMap(t *testing.T) {
 		if err := os.Mkdir(filepath.Join(dir, version), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		writeFile(t, filepath.Join(dir, version, "lb.toml"), watchedText(seconds))
+		testkit.WriteFile(t, filepath.Join(dir, version, "lb.toml"), watchedText(seconds))
 		if err := os.Symlink(version, filepath.Join(dir, "..data_tmp")); err != nil {
 			t.Fatal(err)
 		}
@@ -158,12 +159,12 @@ func TestWatchBehindLink(t *testing.T) {
 	t.Parallel()
 	dir, other := t.TempDir(), t.TempDir()
 	real, path := filepath.Join(other, "real.toml"), filepath.Join(dir, "lb.toml")
-	writeFile(t, real, watchedText(1))
+	testkit.WriteFile(t, real, watchedText(1))
 	if err := os.Symlink(real, path); err != nil {
 		t.Fatal(err)
 	}
 	w := watchFile(t, path)
-	writeFile(t, real, watchedText(2))
+	testkit.WriteFile(t, real, watchedText(2))
 	w.wantTaken(t, 2, 2)
 	swapFile(t, path, watchedText(3)) // a file in the place of the link
 	w.wantTaken(t, 3, 3)
@@ -173,7 +174,7 @@ func TestWatchBehindLink(t *testing.T) {
 type reader struct {
 	*watcher
 	hashes chan string
-	log    lines
+	log    testkit.Log
 }
 
 // read begins to watch path, which has text in it.
@@ -194,8 +195,8 @@ func (r *reader) want(t *testing.T, text string) {
 		if hash != hashOf([]byte(text)) {
 			t.Errorf("another content was brought than %q", text)
 		}
-	case <-time.After(patience):
-		t.Fatalf("waited %v for %q to be brought", patience, text)
+	case <-time.After(testkit.Patience):
+		t.Fatalf("waited %v for %q to be brought", testkit.Patience, text)
 	}
 }
 
@@ -204,21 +205,21 @@ func (r *reader) want(t *testing.T, text string) {
 func TestWatchBetween(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lb.toml")
-	writeFile(t, path, "a")
+	testkit.WriteFile(t, path, "a")
 	r := read(t, path, "a")
 	told := func(what string, times int) {
 		t.Helper()
-		until(t, "a warning: "+what, func() bool { return strings.Count(r.log.String(), what) >= times })
+		testkit.Until(t, "a warning: "+what, func() bool { return strings.Count(r.log.String(), what) >= times })
 	}
-	writeFile(t, path, " \n")
+	testkit.WriteFile(t, path, " \n")
 	told("it is empty", 1)
 	os.Remove(path)
 	told("no such file", 1)
 	swapFile(t, path, "b") // it is never empty
 	r.want(t, "b")
-	writeFile(t, path, "")
+	testkit.WriteFile(t, path, "")
 	told("it is empty", 2)
-	writeFile(t, path, "\n")
+	testkit.WriteFile(t, path, "\n")
 	os.Chmod(path, 0o640)
 	swapFile(t, path, "c")
 	r.want(t, "c")
@@ -232,7 +233,7 @@ func TestWatchBetween(t *testing.T) {
 func TestWatchOthersBeside(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lb.toml")
-	writeFile(t, path, "a")
+	testkit.WriteFile(t, path, "a")
 	r := read(t, path, "a")
 	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -242,7 +243,7 @@ func TestWatchOthersBeside(t *testing.T) {
 		}
 	}()
 	for _, text := range []string{"b", "c"} {
-		writeFile(t, path, text)
+		testkit.WriteFile(t, path, text)
 		r.want(t, text)
 	}
 	close(end)
@@ -256,7 +257,7 @@ func TestWatchOthersBeside(t *testing.T) {
 func TestWatchNeverSettled(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lb.toml")
-	writeFile(t, path, "a")
+	testkit.WriteFile(t, path, "a")
 	r := read(t, path, "a")
 	for i := 0; len(r.hashes) == 0; i++ {
 		swapFile(t, path, fmt.Sprint("x", i)) // it is never empty
@@ -290,14 +291,14 @@ func TestFileChanged(t *testing.T) {
 func TestWatchMended(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lb.toml")
-	writeFile(t, path, watchedText(1))
+	testkit.WriteFile(t, path, watchedText(1))
 	w := watchFile(t, path)
-	writeFile(t, path, "port = 99999\n")
-	until(t, "the refusal", func() bool { return w.control.Status().Config.Fault != "" })
+	testkit.WriteFile(t, path, "port = 99999\n")
+	testkit.Until(t, "the refusal", func() bool { return w.control.Status().Config.Fault != "" })
 	if st := w.control.Status(); !strings.Contains(st.Config.Fault, "lb.toml:1:8: port") {
 		t.Errorf("fault %q", st.Config.Fault)
 	}
-	writeFile(t, path, watchedText(2))
+	testkit.WriteFile(t, path, watchedText(2))
 	w.wantTaken(t, 2, 2)
 	if st := w.control.Status(); st.Config.Fault != "" {
 		t.Errorf("fault %q of a file that was mended", st.Config.Fault)
@@ -308,19 +309,19 @@ func TestWatchMended(t *testing.T) {
 func TestWatchOff(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lb.toml")
-	writeFile(t, path, watchedText(1))
+	testkit.WriteFile(t, path, watchedText(1))
 	w := watchFile(t, path)
-	writeFile(t, path, "watch = false\n"+watchedText(2))
+	testkit.WriteFile(t, path, "watch = false\n"+watchedText(2))
 	w.wantTaken(t, 2, 2)
 	if w.control.Status().Config.Watching {
 		t.Fatal("it is watched still")
 	}
-	writeFile(t, path, watchedText(3))
+	testkit.WriteFile(t, path, watchedText(3))
 	if _, err := w.control.Reload(false); err != nil {
 		t.Fatal(err)
 	}
 	w.wantTaken(t, 3, 3) // by the command, and by nothing else
-	writeFile(t, path, watchedText(4))
+	testkit.WriteFile(t, path, watchedText(4))
 	w.wantTaken(t, 4, 4)
 }
 
@@ -328,13 +329,13 @@ func TestWatchOff(t *testing.T) {
 func TestWatchByLooking(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lb.toml")
-	writeFile(t, path, "a")
+	testkit.WriteFile(t, path, "a")
 	hashes := make(chan string, 8)
 	w := newWatcher(path, slog.New(slog.DiscardHandler), func(_ <-chan struct{}, hash string) { hashes <- hash })
 	w.start(nil)
 	defer w.close()
 	for _, text := range []string{"a", "b"} {
-		writeFile(t, path, text)
+		testkit.WriteFile(t, path, text)
 		for hash := range hashes { // perhaps once more for the first
 			if hash == hashOf([]byte(text)) {
 				break
@@ -352,8 +353,8 @@ func TestTrail(t *testing.T) {
 	for _, d := range []string{"v1", "conf", "far"} {
 		os.Mkdir(at(d), 0o700)
 	}
-	writeFile(t, at("v1", "lb.toml"), "x")
-	writeFile(t, at("conf", "plain"), "x")
+	testkit.WriteFile(t, at("v1", "lb.toml"), "x")
+	testkit.WriteFile(t, at("conf", "plain"), "x")
 	for link, target := range map[string]string{
 		at("conf", "..data"): "../v1",
 		at("conf", "map"):    "..data/lb.toml",

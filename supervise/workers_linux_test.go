@@ -14,19 +14,20 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lb/config"
+	"lb/internal/testkit"
 )
 
 // freeze stops a worker's process.
 func freeze(t *testing.T, pid int) {
 	t.Helper()
 	kill(t, pid, syscall.SIGSTOP)
-	until(t, "the worker to stand still", func() bool { return stopped(t, pid) })
+	testkit.Until(t, "the worker to stand still", func() bool { return stopped(t, pid) })
 }
 
 // serving waits until n workers serve.
 func (r *rig) serving(n int) {
 	r.t.Helper()
-	until(r.t, "the workers to serve", func() bool { got, _ := r.crew.running(); return got == n })
+	testkit.Until(r.t, "the workers to serve", func() bool { got, _ := r.crew.running(); return got == n })
 }
 
 // A worker that does not take up a snapshot is named, in bounded time; it is not
@@ -43,7 +44,7 @@ func TestApplyToFrozenWorker(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "worker 1 (pid ") || strings.Contains(err.Error(), "worker 0") {
 		t.Errorf("apply: %v; want an error that names worker 1 alone", err)
 	}
-	if took := time.Since(begun); took < applyTimeout || took > patience/2 {
+	if took := time.Since(begun); took < applyTimeout || took > testkit.Patience/2 {
 		t.Errorf("apply took %v, want about %v", took, applyTimeout)
 	}
 	r.crew.apply(r.next(), r.ls, 2)
@@ -51,7 +52,7 @@ func TestApplyToFrozenWorker(t *testing.T) {
 		t.Errorf("the oldest configuration at work is %d, want 1", got)
 	}
 	kill(t, frozen.PID, syscall.SIGCONT)
-	until(t, "the worker to take it up", func() bool { return r.board.OldestConfig() == r.last.Number })
+	testkit.Until(t, "the worker to take it up", func() bool { return r.board.OldestConfig() == r.last.Number })
 	for range 10 {
 		get(r.ls.addr).want(t, "two")
 	}
@@ -71,7 +72,7 @@ func TestApplyWhileWorkerDies(t *testing.T) {
 		t.Fatal(err)
 	}
 	kill(t, frozen, syscall.SIGKILL)
-	err := w.wait(patience, func() ([]error, error) { return w.behind(r.last.Number), nil })
+	err := w.wait(testkit.Patience, func() ([]error, error) { return w.behind(r.last.Number), nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +92,7 @@ func (r *rig) dieYoung(place, times int) {
 	s.deaths = deaths(times - 1)
 	w.mu.Unlock()
 	kill(r.t, r.crew.seats()[place].PID, syscall.SIGKILL)
-	until(r.t, "the worker to be down", func() bool { return r.crew.seats()[place].State == seatWaiting })
+	testkit.Until(r.t, "the worker to be down", func() bool { return r.crew.seats()[place].State == seatWaiting })
 }
 
 // A snapshot that comes while a seat waits to be filled again is what the next
@@ -120,7 +121,7 @@ func TestSeatThatWaitsEnds(t *testing.T) {
 		t.Errorf("states: %s", got)
 	}
 	r.dieYoung(0, 20)
-	if cut := r.finish(patience, nil); cut != 0 {
+	if cut := r.finish(testkit.Patience, nil); cut != 0 {
 		t.Errorf("%d exchanges were cut off", cut)
 	}
 }
@@ -147,7 +148,7 @@ func TestKillCostsOnlyItsOwn(t *testing.T) {
 			t.Error("a conn of the killed worker goes on")
 		}
 	}
-	until(t, "a successor", func() bool { return r.crew.seats()[0].Restarts == 1 })
+	testkit.Until(t, "a successor", func() bool { return r.crew.seats()[0].Restarts == 1 })
 	r.serving(2)
 	for _, c := range theirs[1] {
 		c.ask()
@@ -175,7 +176,7 @@ func TestRetiringWorkerKilled(t *testing.T) {
 	r.apply(1)
 	retiring := r.crew.seats()[1]
 	kill(t, retiring.PID, syscall.SIGKILL)
-	until(t, "the worker to be gone", func() bool { return r.states() == "serving" })
+	testkit.Until(t, "the worker to be gone", func() bool { return r.states() == "serving" })
 	if got := r.board.Loop(retiring.Slot).Exchanges.Load(); got != 0 {
 		t.Errorf("its slot has %d exchanges at work", got)
 	}
@@ -216,7 +217,7 @@ func TestWorkersDieWhileTheirNumberChanges(t *testing.T) {
 			t.Errorf("seed %d: %v", seed, err)
 		}
 	}
-	until(t, "the workers to serve", func() bool { return r.states() == strings.TrimSpace(strings.Repeat("serving ", n)) })
+	testkit.Until(t, "the workers to serve", func() bool { return r.states() == strings.TrimSpace(strings.Repeat("serving ", n)) })
 	for range 20 {
 		get(r.ls.addr).want(t, "well")
 	}
@@ -278,14 +279,14 @@ func TestRelay(t *testing.T) {
 		before := []uint64{accepted(0), accepted(1)}
 		client, c := tcpPair(t)
 		w.relay(tc.from, tc.slot, c)
-		until(t, name, func() bool {
+		testkit.Until(t, name, func() bool {
 			return tc.taker != 1 && accepted(0) == before[0]+1 || tc.taker != 0 && accepted(1) == before[1]+1
 		})
 		asked := newConn(t, client)
 		asked.ask()
 		asked.want("well")
 	}
-	until(t, "all to have arrived", func() bool { return from.passing.Load()+w.atWork[1].process.passing.Load() == 0 })
+	testkit.Until(t, "all to have arrived", func() bool { return from.passing.Load()+w.atWork[1].process.passing.Load() == 0 })
 }
 
 // A worker that takes nothing is not given ever more conns, and what has not
@@ -304,7 +305,7 @@ func TestRelayToFrozenWorker(t *testing.T) {
 		defer client.Close()
 		w.relay(from, to.o.slot, c)
 	}
-	until(t, "the rest to come back", func() bool {
+	testkit.Until(t, "the rest to come back", func() bool {
 		return r.board.Loop(from.o.slot).ClientConns.Load() == passesMax
 	})
 	served := 0
@@ -356,7 +357,7 @@ func TestStrandedAlone(t *testing.T) {
 	w.mu.Unlock()
 	client, c := tcpPair(t)
 	kill(t, p.pid(), syscall.SIGKILL)
-	until(t, "it to be gone", func() bool { return closed(p.exited) })
+	testkit.Until(t, "it to be gone", func() bool { return closed(p.exited) })
 	w.relay(p, p.o.slot, c)
 	asked := newConn(t, client)
 	asked.ask()
@@ -390,7 +391,7 @@ func TestPassToLeavingWorker(t *testing.T) {
 	if err := <-applied; err != nil {
 		t.Error(err)
 	}
-	until(t, "it to leave", func() bool { return closed(to.exited) })
+	testkit.Until(t, "it to leave", func() bool { return closed(to.exited) })
 	get(r.ls.addr).want(t, "well")
 }
 
@@ -446,7 +447,7 @@ func TestSlotBook(t *testing.T) {
 	theirs := []int{r.crew.seats()[0].Slot, r.crew.seats()[1].Slot}
 	book := newSlotBook(r.board, r.boardFile)
 	r.dial().ask() // one conn that stays
-	until(t, "the conn to be taken", func() bool { return r.board.Totals().ClientConns == 1 })
+	testkit.Until(t, "the conn to be taken", func() bool { return r.board.Totals().ClientConns == 1 })
 	own, err := book.take()
 	if err != nil || slices.Contains(theirs, own) {
 		t.Fatalf("slot %d, %v, want one that is not in %v", own, err, theirs)
@@ -474,10 +475,10 @@ func TestSlotBook(t *testing.T) {
 	w.mu.Lock() // as if the supervisor were gone with its workers: nobody tidies up
 	pid := w.atWork[0].process.pid()
 	kill(t, pid, syscall.SIGKILL)
-	until(t, "the worker to be gone", func() bool { return ended(pid) })
+	testkit.Until(t, "the worker to be gone", func() bool { return ended(pid) })
 	leftover := &r.board.Loop(w.atWork[0].slot).ClientConns
 	leftover.Set(7)
-	until(t, "the gauges of its slot to be set to zero", func() bool {
+	testkit.Until(t, "the gauges of its slot to be set to zero", func() bool {
 		book.reap() // it does so when the last thread of the worker has ended
 		return leftover.Load() == 0
 	})

@@ -7,6 +7,7 @@ import (
 
 	"lb/board"
 	"lb/config"
+	"lb/internal/testkit"
 )
 
 // update changes the pool of r that has checks, by a copy.
@@ -23,7 +24,7 @@ func TestUpdateKeepsStreaks(t *testing.T) {
 	status, probes, addrs := turning(t)
 	status.Store(503)
 	r := start(t, func(h *config.Health) { h.Fall, h.IntervalDown = 4, time.Second }, addrs)
-	until(t, "down", func() bool {
+	testkit.Until(t, "down", func() bool {
 		r.update(func(*config.Pool) {})
 		return r.health(1) == board.Down
 	})
@@ -37,7 +38,7 @@ func TestUpdateKeepsPace(t *testing.T) {
 	_, probes, addrs := turning(t)
 	_, others, other := turning(t)
 	r := start(t, func(h *config.Health) { h.Interval = time.Hour }, addrs)
-	until(t, "up", func() bool { return r.health(1) == board.Up })
+	testkit.Until(t, "up", func() bool { return r.health(1) == board.Up })
 	for range 20 {
 		r.update(func(*config.Pool) {})
 	}
@@ -47,7 +48,7 @@ func TestUpdateKeepsPace(t *testing.T) {
 	r.update(func(p *config.Pool) {
 		p.Backends = []config.Backend{{Host: "new", Port: 1}, p.Backends[0]}
 	})
-	until(t, "the new one to be up", func() bool { return r.health(2) == board.Up })
+	testkit.Until(t, "the new one to be up", func() bool { return r.health(2) == board.Up })
 	if n := probes.Load(); n != 1 {
 		t.Errorf("%d probes, want the first only", n)
 	}
@@ -61,7 +62,7 @@ func TestUpdateWithoutChecks(t *testing.T) {
 	status, probes, addrs := turning(t)
 	status.Store(503)
 	r := start(t, func(h *config.Health) { h.Fall, h.IntervalDown = 1, time.Hour }, addrs)
-	until(t, "down", func() bool { return r.health(1) == board.Down })
+	testkit.Until(t, "down", func() bool { return r.health(1) == board.Down })
 	version := r.board.Version()
 	r.update(func(p *config.Pool) { p.Health.Type = "" })
 	if h := r.health(1); h != board.Unknown {
@@ -75,7 +76,7 @@ func TestUpdateWithoutChecks(t *testing.T) {
 		t.Errorf("%d checkers", len(r.checkers))
 	}
 	r.update(func(p *config.Pool) { p.Health.Type = config.CheckHTTP })
-	until(t, "down again", func() bool { return r.health(1) == board.Down })
+	testkit.Until(t, "down again", func() bool { return r.health(1) == board.Down })
 	if n := probes.Load(); n != before+1 {
 		t.Errorf("%d probes behind those of the first checks, want 1", n-before)
 	}
@@ -85,13 +86,13 @@ func TestUpdateWithoutChecks(t *testing.T) {
 func TestUpdateSettings(t *testing.T) {
 	status, _, addrs := turning(t)
 	r := start(t, func(h *config.Health) { h.Interval = time.Hour }, addrs)
-	until(t, "up", func() bool { return r.health(1) == board.Up })
+	testkit.Until(t, "up", func() bool { return r.health(1) == board.Up })
 	status.Store(404)
 	r.update(func(p *config.Pool) { p.Health.Interval, p.Health.Fall = 20*time.Millisecond, 2 })
 	if h := r.health(1); h != board.Up {
 		t.Errorf("%v before any probe", h)
 	}
-	until(t, "down", func() bool { return r.health(1) == board.Down })
+	testkit.Until(t, "down", func() bool { return r.health(1) == board.Down })
 }
 
 // A thousand updates that add and remove leave no goroutine.
@@ -108,5 +109,5 @@ func TestUpdateLeavesNothing(t *testing.T) {
 			}
 		})
 	}
-	until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= before+4 }) // those of one probe
+	testkit.Until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= before+4 }) // those of one probe
 }
