@@ -3,7 +3,6 @@ package supervise
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -45,10 +44,4 @@ func (a acks) wait(timeout time.Duration, what string) (err error) {
 		late.Stop()
 	}
 	return err
-}
-
-// equal reports whether a loop that has s needs not be given other.
-func (s share) equal(other share) bool {
-	return s.Snapshot == other.Snapshot && s.Place == other.Place && s.Loops == other.Loops &&
-		slices.Equal(s.Slots, other.Slots) && slices.Equal(s.Sockets, other.Sockets)
 }

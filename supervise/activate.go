@@ -1,15 +1,12 @@
 package supervise
 
 import (
-	"errors"
 	"log/slog"
 	"net"
-	"os"
 	"slices"
 	"strconv"
 
 	"github.com/coreos/go-systemd/v22/activation"
-	"golang.org/x/sys/unix"
 
 	"lb/config"
 )
@@ -28,32 +25,6 @@ func activated(log *slog.Logger) (sets []*listeners) {
 		sets = append(sets, ls)
 	}
 	return sets
-}
-
-// activatedSet takes over f.
-func activatedSet(f *os.File) (*listeners, error) {
-	defer f.Close()
-	fd := int(f.Fd())
-	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
-	if err != nil {
-		return nil, os.NewSyscallError("getsockopt", err)
-	}
-	listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
-	if err != nil || kind != unix.SOCK_STREAM || listening == 0 {
-		return nil, errors.New("it does not listen for streams; want ListenStream and no Accept")
-	}
-	addr := boundAddr(f)
-	if !addr.IsValid() {
-		return nil, errors.New("it has no address of IPv4 or IPv6")
-	}
-	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
-		return nil, os.NewSyscallError("setsockopt TCP_NODELAY", err)
-	}
-	own, err := dupQuietly(fd)
-	if err != nil {
-		return nil, err
-	}
-	return &listeners{addr: addr.String(), shared: true, systemd: true, files: []*os.File{own}}, nil
 }
 
 // listen returns sockets for n loops at the address of cfg: those that there are

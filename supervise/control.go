@@ -179,6 +179,9 @@ func rights(oob []byte) (fds []int, err error) {
 	return fds, nil
 }
 
+// setReadDeadline is SetReadDeadline of package net, for receive.
+func (c *channel) setReadDeadline(at time.Time) { c.conn.SetReadDeadline(at) }
+
 func (c *channel) close() { c.conn.Close() }
 
 func closeAll(fds []int) {
@@ -204,4 +207,34 @@ func controlPair() (ours *channel, theirs *os.File, err error) {
 		return nil, nil, err
 	}
 	return ours, os.NewFile(uintptr(fds[1]), "control"), nil
+}
+
+// dupRaw returns a second descriptor of f, closed on exec. Unlike File.Fd it
+// never changes whether the socket blocks, which all who hold it share.
+func dupRaw(f *os.File) (fd int, err error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	ctlErr := raw.Control(func(of uintptr) { fd, err = unix.FcntlInt(of, unix.F_DUPFD_CLOEXEC, 0) })
+	if ctlErr != nil {
+		return -1, ctlErr
+	}
+	if err != nil {
+		return -1, os.NewSyscallError("dup", err)
+	}
+	return fd, nil
+}
+
+// dupAll is dupRaw for each of files: all or none.
+func dupAll(files []*os.File) (fds []int, err error) {
+	for _, f := range files {
+		fd, err := dupRaw(f)
+		if err != nil {
+			closeAll(fds)
+			return nil, err
+		}
+		fds = append(fds, fd)
+	}
+	return fds, nil
 }

@@ -49,8 +49,8 @@ func TestDescriptorsArrive(t *testing.T) {
 		{nil, strings.Repeat("y", 1<<20)},
 	} {
 		sent := make(chan error, 1)
-		go func() { sent <- a.send(report{Fault: tc.text}, tc.fds...) }()
-		var got report
+		go func() { sent <- a.send(message{Fault: tc.text}, tc.fds...) }()
+		var got message
 		fds, err := b.receive(&got)
 		if err := errors.Join(err, <-sent); err != nil || got.Fault != tc.text || len(fds) != len(tc.fds) {
 			t.Fatalf("sent %d descriptors, received %d, %v", len(tc.fds), len(fds), err)
@@ -85,7 +85,7 @@ func TestNoMessageNoDescriptors(t *testing.T) {
 			t.Fatal(err)
 		}
 		a.conn.CloseWrite()
-		if fds, err := b.receive(&report{}); err == nil || err == io.EOF || fds != nil {
+		if fds, err := b.receive(&message{}); err == nil || err == io.EOF || fds != nil {
 			t.Errorf("%s: %v, %v; want an error that is not the end, and no descriptors", name, fds, err)
 		}
 		if after := descriptors(t); after != before {

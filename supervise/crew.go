@@ -1,39 +1,13 @@
 package supervise
 
 import (
-	"io"
 	"log/slog"
 	"os"
-	"slices"
 	"time"
 
 	"lb/board"
 	"lb/config"
-	"lb/loop"
 )
-
-// snapshot is one configuration as it is given to all loops. Nobody changes it
-// once it is made. Number counts from 1 and goes on over an upgrade.
-type snapshot struct {
-	Config *config.Config
-	Number uint64
-	IDs    [][]int         // board IDs, by pool and backend
-	Addrs  [][][]loop.Addr // by pool and backend; empty: the name has no address yet
-}
-
-// withAddrs returns a copy of s in which the backend with this board ID has other
-// addresses. It has the same number: nobody has to acknowledge it.
-func (s *snapshot) withAddrs(id int, addrs []loop.Addr) *snapshot {
-	next := *s
-	next.Addrs = slices.Clone(s.Addrs)
-	for i, ids := range s.IDs {
-		if j := slices.Index(ids, id); j >= 0 {
-			next.Addrs[i] = slices.Clone(s.Addrs[i])
-			next.Addrs[i][j] = addrs
-		}
-	}
-	return &next
-}
 
 // applyTimeout is how long apply waits for the loops.
 const applyTimeout = 800 * time.Millisecond
@@ -49,7 +23,7 @@ type crew interface {
 	apply(s *snapshot, ls *listeners, n int) error
 	// setAddrs gives every loop new addresses of the backend with this board ID,
 	// which the snapshot of the next apply has to have, too.
-	setAddrs(id int, addrs []loop.Addr)
+	setAddrs(id int, addrs []Addr)
 	// seats returns every loop: those at work by their place, then those that retire.
 	seats() []seatStatus
 	// ping returns nil when every loop that serves has turned within timeout, else
@@ -108,18 +82,4 @@ func startCrew(c common, s *snapshot, ls *listeners, n int) (crew, error) {
 		return nil, err
 	}
 	return w, nil
-}
-
-// leveledLog returns a log of key=value lines on w. What level says may change.
-func leveledLog(w io.Writer, level slog.Leveler) *slog.Logger {
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
-}
-
-// setLevel sets v to debug, info, warn or error; anything else is info.
-func setLevel(v *slog.LevelVar, name string) {
-	var l slog.Level
-	if l.UnmarshalText([]byte(name)) != nil {
-		l = slog.LevelInfo
-	}
-	v.Set(l)
 }

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -23,7 +22,6 @@ import (
 	"lb/board"
 	"lb/config"
 	"lb/internal/testkit"
-	"lb/loop"
 )
 
 // rig is a crew with what it needs.
@@ -103,7 +101,7 @@ func (r *rig) next() *snapshot {
 	}
 	for _, p := range cfg.Pools {
 		var ids []int
-		var addrs [][]loop.Addr
+		var addrs [][]Addr
 		for _, b := range p.Backends {
 			id, known := r.ids[b.String()]
 			if !known {
@@ -112,7 +110,7 @@ func (r *rig) next() *snapshot {
 				r.board.ClaimBackend(id)
 			}
 			ids = append(ids, id)
-			addrs = append(addrs, []loop.Addr{{IP: netip.MustParseAddrPort(fmt.Sprintf("%s:%d", b.Host, b.Port))}})
+			addrs = append(addrs, []Addr{{IP: netip.MustParseAddrPort(fmt.Sprintf("%s:%d", b.Host, b.Port))}})
 		}
 		s.IDs, s.Addrs = append(s.IDs, ids), append(s.Addrs, addrs)
 	}
@@ -228,31 +226,6 @@ func TestApply(t *testing.T) {
 		(<-running).want(t, "late")
 		testkit.Until(t, "the first configuration to be let go", func() bool { return r.board.OldestConfig() == r.last.Number })
 	})
-}
-
-func backendsAt(t *testing.T, url string) []config.Backend {
-	t.Helper()
-	cfg := &config.Config{Pools: []config.Pool{{}}}
-	addBackend(t, cfg, url)
-	return cfg.Pools[0].Backends
-}
-
-// asking sends requests on new conns, one behind the other, until stop, which
-// returns how many there were. Every one has to be answered with body.
-func asking(t *testing.T, addr, body string) (stop func() int) {
-	var n atomic.Int64
-	end, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		for !closed(end) {
-			if a := get(addr); a.err != nil || a.status != 200 || a.body != body {
-				t.Errorf("request %d: %d %q, %v", n.Load(), a.status, a.body, a.err)
-				return
-			}
-			n.Add(1)
-		}
-	}()
-	return sync.OnceValue(func() int { close(end); <-ended; return int(n.Load()) })
 }
 
 // allHaveWork reports whether every loop that serves has an exchange at work.

@@ -74,9 +74,9 @@ func TestChoresLeaveSlots(t *testing.T) {
 	b.Loop(0).ClientConns.Set(5) // as if another process had just begun there
 	s := &server{slots: newSlotBook(b, nil)}
 	for _, busy := range []struct {
-		moving *moving
+		moving *upgrading
 		ending *ending
-	}{{moving: &moving{}}, {ending: &ending{}}} {
+	}{{moving: &upgrading{}}, {ending: &ending{}}} {
 		s.moving, s.ending = busy.moving, busy.ending
 		if s.chores(); b.Loop(0).ClientConns.Load() != 5 {
 			t.Errorf("in an upgrade %v, at the end %v: the slot is tidied", s.moving != nil, s.ending != nil)

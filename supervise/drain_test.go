@@ -75,13 +75,6 @@ func TestDrainTimeout(t *testing.T) {
 	})
 }
 
-func wantCut(t *testing.T, a <-chan answer) {
-	t.Helper()
-	if got := <-a; got.err == nil && got.status == 200 {
-		t.Errorf("got 200 %q, want an answer that was cut off", got.body)
-	}
-}
-
 func TestSecondSignal(t *testing.T) {
 	eachMode(t, func(t *testing.T, cfg *config.Config) {
 		slow := newSlowBackend(t)

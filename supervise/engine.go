@@ -49,26 +49,36 @@ type engineOptions struct {
 	Settle func(now <-chan struct{})
 }
 
-// share is what one loop is given with a snapshot: its part of the whole.
-type share struct {
-	Snapshot *snapshot
-	Place    int      // of this loop among those at work, from 0
-	Loops    int      // that are at work
-	Slots    []int    // of the loops at work, this one included
-	Sockets  []uint64 // numbers of the listening sockets; those that are new to the loop come with it
-}
-
-// forProxy returns s as the proxy takes it.
-func (s share) forProxy() proxy.Snapshot {
+// forProxy returns s as the proxy takes it: the only place where one becomes the other.
+func forProxy(s share) proxy.Snapshot {
+	addrs := make([][][]loop.Addr, len(s.Snapshot.Addrs))
+	for i, pool := range s.Snapshot.Addrs {
+		addrs[i] = make([][]loop.Addr, len(pool))
+		for j, list := range pool {
+			addrs[i][j] = forLoop(list)
+		}
+	}
 	return proxy.Snapshot{
 		Config: s.Snapshot.Config,
 		Number: s.Snapshot.Number,
 		IDs:    s.Snapshot.IDs,
-		Addrs:  s.Snapshot.Addrs,
+		Addrs:  addrs,
 		Loops:  s.Loops,
 		Place:  s.Place,
 		Slots:  s.Slots,
 	}
+}
+
+// forLoop returns addrs as the loop dials them.
+func forLoop(addrs []Addr) []loop.Addr {
+	if len(addrs) == 0 {
+		return nil
+	}
+	list := make([]loop.Addr, len(addrs))
+	for i, a := range addrs {
+		list[i] = loop.Addr(a)
+	}
+	return list
 }
 
 const (
@@ -101,7 +111,7 @@ func startEngine(o engineOptions, s share, fds []int) (*engine, error) {
 	e.proxy = proxy.New(e.loop, proxy.Options{
 		Board:    o.Board,
 		Slot:     o.Slot,
-		Snapshot: s.forProxy(),
+		Snapshot: forProxy(s),
 		Log:      o.Log,
 		PassOn:   o.PassOn,
 	})
@@ -156,7 +166,7 @@ func (e *engine) apply(s share, fds []int, done func(err error)) {
 		} else {
 			err = e.listen(s.Sockets, fds)
 		}
-		e.proxy.Reload(s.forProxy())
+		e.proxy.Reload(forProxy(s))
 		e.loop.SetConnsMax(e.connsMax(s))
 		done(err)
 	})
@@ -214,8 +224,9 @@ func (e *engine) drop(number uint64) {
 }
 
 // setAddrs gives the proxy new addresses of one backend.
-func (e *engine) setAddrs(id int, addrs []loop.Addr) {
-	e.loop.Post(func() { e.proxy.SetAddrs(id, addrs) })
+func (e *engine) setAddrs(id int, addrs []Addr) {
+	list := forLoop(addrs)
+	e.loop.Post(func() { e.proxy.SetAddrs(id, list) })
 }
 
 // ping calls done on the loop at its next turn.
@@ -332,3 +343,16 @@ func (e *engine) closeSockets() {
 		delete(e.sockets, number)
 	}
 }
+
+// passesMax is how many conns may be on their way to one loop, and from one
+// worker to the supervisor.
+const passesMax = 16
+
+// passed is a conn on its way from one loop to another.
+type passed struct {
+	fd   int // owned
+	peer netip.AddrPort
+}
+
+// close ends a conn that nobody takes.
+func (c passed) close() { unix.Close(c.fd) }

@@ -23,13 +23,14 @@ type handing struct {
 	sets     []*listeners
 	admin    net.Listener
 	runtime  *net.UnixListener
-	handover *handover
-	moving   *moving
+	contents *contents
+	upgrade  *Upgrade
+	registry *registry // that arrives
 }
 
 func newHanding(t *testing.T) *handing {
 	t.Helper()
-	h := &handing{handover: &handover{Protocol: upgradeProtocol, Number: 7, Admin: "127.0.0.1:0"}}
+	h := &handing{registry: newRegistry(), contents: &contents{Protocol: protocol, Number: 7, Admin: "127.0.0.1:0"}}
 	var err error
 	if h.board, h.file, err = board.Create(4, 16); err != nil {
 		t.Fatal(err)
@@ -48,26 +49,26 @@ func newHanding(t *testing.T) *handing {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.admin.Close() })
-	h.handover.Runtime = filepath.Join(t.TempDir(), "lb.sock")
-	if h.runtime, err = net.ListenUnix("unix", &net.UnixAddr{Name: h.handover.Runtime, Net: "unix"}); err != nil {
+	h.contents.Runtime = filepath.Join(t.TempDir(), "lb.sock")
+	if h.runtime, err = net.ListenUnix("unix", &net.UnixAddr{Name: h.contents.Runtime, Net: "unix"}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.runtime.Close() })
 	reg := newRegistry()
 	reg.Next, reg.InUse["api\x00a:1"], reg.Retired = 9, registered{ID: 4, Weight: 2}, []retired{{Key: "api\x00b:1", ID: 5, By: 6}}
-	if h.handover.Registry, err = json.Marshal(reg); err != nil {
+	if h.contents.Registry, err = json.Marshal(reg); err != nil {
 		t.Fatal(err)
 	}
-	h.moving = &moving{handover: h.handover, fds: []int{int(h.file.Fd())}}
+	h.upgrade = &Upgrade{contents: h.contents, fds: []int{int(h.file.Fd())}}
 	for _, l := range []net.Listener{h.admin, h.runtime} {
-		if err := h.moving.addListener(l); err != nil {
+		if err := h.upgrade.addListener(l); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, ls := range h.sets {
-		h.moving.addSet(ls)
+		h.upgrade.addSet(ls)
 	}
-	t.Cleanup(h.moving.closeDups)
+	t.Cleanup(h.upgrade.closeDups)
 	return h
 }
 
@@ -87,13 +88,13 @@ func (h *handing) pass(t *testing.T, fds []int) (in *inheritance, old *channel, 
 	t.Setenv(upgradeEnv, strconv.Itoa(fd))
 	sent := make(chan error, 1)
 	go func() {
-		var hello upgradeReport
+		var hello progress
 		if _, err := old.receive(&hello); err != nil || !hello.Hello {
 			t.Errorf("the new process says %+v, %v; want hello first", hello, err)
 		}
-		sent <- old.send(h.handover, fds...)
+		sent <- old.send(h.contents, fds...)
 	}()
-	in, err = inherit()
+	in, err = inherit(h.registry)
 	if sendErr := <-sent; sendErr != nil {
 		t.Fatal(sendErr)
 	}
@@ -106,14 +107,14 @@ func (h *handing) pass(t *testing.T, fds []int) (in *inheritance, old *channel, 
 // What is handed over arrives: the same sockets, the same board, every word.
 func TestHandover(t *testing.T) {
 	h := newHanding(t)
-	in, old, err := h.pass(t, h.moving.fds)
+	in, old, err := h.pass(t, h.upgrade.fds)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer in.drop()
 	defer in.close()
-	if in.number != 7 || in.registry.Next != 9 || in.registry.InUse["api\x00a:1"].ID != 4 || in.registry.Retired[0].By != 6 {
-		t.Errorf("number %d, registry %+v", in.number, in.registry)
+	if in.number != 7 || h.registry.Next != 9 || h.registry.InUse["api\x00a:1"].ID != 4 || h.registry.Retired[0].By != 6 {
+		t.Errorf("number %d, registry %+v", in.number, h.registry)
 	}
 	h.board.ClaimLoop(1)
 	h.board.Loop(1).Requests.Add(5)
@@ -136,25 +137,25 @@ func TestHandover(t *testing.T) {
 	if in.takeAdmin("127.0.0.1:9090") != nil || in.takeRuntime("/run/other.sock") != nil {
 		t.Error("a listener was given to who wants another")
 	}
-	admin, runtime := in.takeAdmin("127.0.0.1:0"), in.takeRuntime(h.handover.Runtime)
+	admin, runtime := in.takeAdmin("127.0.0.1:0"), in.takeRuntime(h.contents.Runtime)
 	if admin == nil || admin.Addr().String() != h.admin.Addr().String() {
 		t.Fatalf("admin listener %v, want that at %v", admin, h.admin.Addr())
 	}
 	defer admin.Close()
-	if runtime == nil || in.takeAdmin("127.0.0.1:0") != nil || in.takeRuntime(h.handover.Runtime) != nil {
+	if runtime == nil || in.takeAdmin("127.0.0.1:0") != nil || in.takeRuntime(h.contents.Runtime) != nil {
 		t.Fatal("want each listener once")
 	}
 
 	// The old process says go, hears that it may let go, and ends the talk.
 	talk := make(chan error, 1)
 	go func() {
-		var r upgradeReport
+		var r progress
 		_, err := old.receive(&r)
 		if err == nil && (r.Ready == nil || r.Ready.Version != "1.2.3") {
 			t.Errorf("report %+v, want to be ready", r)
 		}
 		if err == nil {
-			err = old.send(upgradeOrder{Go: true})
+			err = old.send(goOrder{Go: true})
 		}
 		if err == nil {
 			_, err = old.receive(&r)
@@ -175,13 +176,13 @@ func TestHandover(t *testing.T) {
 	}
 	h.runtime.SetUnlinkOnClose(false)
 	h.runtime.Close()
-	c, err := net.Dial("unix", h.handover.Runtime)
+	c, err := net.Dial("unix", h.contents.Runtime)
 	if err != nil {
 		t.Fatalf("the socket for commands: %v", err)
 	}
 	c.Close()
 	runtime.Close()
-	if _, err := os.Stat(h.handover.Runtime); !os.IsNotExist(err) {
+	if _, err := os.Stat(h.contents.Runtime); !os.IsNotExist(err) {
 		t.Errorf("the path of the last listener: %v, want it gone", err)
 	}
 }
@@ -195,7 +196,7 @@ func sameSocket(a, b *os.File) bool {
 func TestOldProcessGone(t *testing.T) {
 	t.Run("before ready", func(t *testing.T) {
 		h := newHanding(t)
-		in, old, err := h.pass(t, h.moving.fds)
+		in, old, err := h.pass(t, h.upgrade.fds)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -208,13 +209,13 @@ func TestOldProcessGone(t *testing.T) {
 	})
 	t.Run("before go", func(t *testing.T) {
 		h := newHanding(t)
-		in, old, err := h.pass(t, h.moving.fds)
+		in, old, err := h.pass(t, h.upgrade.fds)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer in.drop()
 		go func() {
-			old.receive(&upgradeReport{})
+			old.receive(&progress{})
 			old.close()
 		}()
 		if err := in.ready(""); err != nil {
@@ -234,7 +235,7 @@ func TestOldProcessGone(t *testing.T) {
 		}
 		old.close()
 		t.Setenv(upgradeEnv, strconv.Itoa(fd))
-		if in, err := inherit(); in != nil || err == nil || !strings.Contains(err.Error(), "is gone") {
+		if in, err := inherit(newRegistry()); in != nil || err == nil || !strings.Contains(err.Error(), "is gone") {
 			t.Errorf("%v, %v; want to be told that nobody is there", in, err)
 		}
 	})
@@ -260,29 +261,29 @@ func TestHandoverRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { f.Close() })
-		h.moving.fds[0] = int(f.Fd())
+		h.upgrade.fds[0] = int(f.Fd())
 	}
 	for name, tc := range map[string]struct {
 		spoil func(*testing.T, *handing)
 		want  string
 	}{
-		"another protocol": {func(_ *testing.T, h *handing) { h.handover.Protocol++ }, "version 2 of the handover, this binary version 1"},
-		"one too few":      {func(_ *testing.T, h *handing) { h.moving.fds = h.moving.fds[1:] }, "6 descriptors were handed over, want 7"},
-		"one too many":     {func(_ *testing.T, h *handing) { h.moving.fds = append(h.moving.fds, 0) }, "8 descriptors were handed over, want 7"},
+		"another protocol": {func(_ *testing.T, h *handing) { h.contents.Protocol++ }, "version 2 of the handover, this binary version 1"},
+		"one too few":      {func(_ *testing.T, h *handing) { h.upgrade.fds = h.upgrade.fds[1:] }, "6 descriptors were handed over, want 7"},
+		"one too many":     {func(_ *testing.T, h *handing) { h.upgrade.fds = append(h.upgrade.fds, 0) }, "8 descriptors were handed over, want 7"},
 		"another board":    {otherBoard, "board: layout version"},
-		"no board":         {func(_ *testing.T, h *handing) { h.moving.fds[0] = h.moving.fds[1] }, "board"},
-		"odd registry":     {func(_ *testing.T, h *handing) { h.handover.Registry = []byte(`{"Next":"x"}`) }, "registry"},
-		"no unix socket":   {func(_ *testing.T, h *handing) { h.moving.fds[2] = h.moving.fds[1] }, "no unix socket"},
+		"no board":         {func(_ *testing.T, h *handing) { h.upgrade.fds[0] = h.upgrade.fds[1] }, "board"},
+		"odd registry":     {func(_ *testing.T, h *handing) { h.contents.Registry = []byte(`{"Next":"x"}`) }, "registry"},
+		"no unix socket":   {func(_ *testing.T, h *handing) { h.upgrade.fds[2] = h.upgrade.fds[1] }, "no unix socket"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHanding(t)
 			tc.spoil(t, h)
 			before := openFiles(t)
-			in, old, err := h.pass(t, h.moving.fds)
+			in, old, err := h.pass(t, h.upgrade.fds)
 			if in != nil || err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Fatalf("%v, %v; want an error with %q", in, err, tc.want)
 			}
-			var r upgradeReport
+			var r progress
 			if _, rErr := old.receive(&r); rErr != nil || r.Fault != err.Error() {
 				t.Errorf("the old process hears %q, %v; want %q", r.Fault, rErr, err)
 			}
@@ -297,16 +298,16 @@ func TestHandoverRefused(t *testing.T) {
 // A variable that nobody of us has set is no reason to guess.
 func TestInheritNothing(t *testing.T) {
 	t.Setenv(upgradeEnv, "")
-	if in, err := inherit(); in != nil || err != nil {
+	if in, err := inherit(newRegistry()); in != nil || err != nil {
 		t.Errorf("%v, %v; want nothing", in, err)
 	}
 	for _, text := range []string{"x", "0", "-1", "1000000", strconv.Itoa(notASocket(t))} {
 		t.Setenv(upgradeEnv, text)
-		if in, err := inherit(); in != nil || err == nil || !strings.Contains(err.Error(), upgradeEnv) {
+		if in, err := inherit(newRegistry()); in != nil || err == nil || !strings.Contains(err.Error(), upgradeEnv) {
 			t.Errorf("%s=%s: %v, %v; want an error that names it", upgradeEnv, text, in, err)
 		}
 	}
-	ReportFault(os.ErrInvalid) // to nobody
+	reportFault(os.ErrInvalid) // to nobody
 }
 
 // notASocket returns a descriptor that its reader closes.
@@ -332,8 +333,8 @@ func TestReportFault(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv(upgradeEnv, strconv.Itoa(fd))
-	ReportFault(os.ErrInvalid)
-	var r upgradeReport
+	reportFault(os.ErrInvalid)
+	var r progress
 	if _, err := old.receive(&r); err != nil || r.Fault != os.ErrInvalid.Error() {
 		t.Errorf("%+v, %v; want the fault", r, err)
 	}

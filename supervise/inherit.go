@@ -14,54 +14,42 @@ import (
 	"lb/board"
 )
 
-// upgradeEnv marks a process that is to take the place of the one that started
-// it; its value is the number of the descriptor that both talk over.
-const upgradeEnv = "LB_UPGRADE"
+// protocol goes up when the messages change in a way that an older or a newer
+// binary would misread.
+const protocol = 1
 
-// upgradeProtocol goes up when what follows changes in a way that an older or a
-// newer binary would misread.
-const upgradeProtocol = 1
-
-// handover is what the old process tells the new one first, once that has said
-// hello: what nobody reads would hold the sockets open as long as the descriptor
-// of the channel is, in a program that knows nothing of it. With it come the
-// descriptors of the board, of the admin's and the runtime listener if they are
-// named, and of the sockets of all sets.
-type handover struct {
+// contents says what the old process hands over. It is sent only after the new
+// process has said hello: descriptors in a channel that nobody reads keep the
+// sockets open. With it come the descriptors of the board, of the admin's and the
+// runtime listener if they are named, and of the sockets of all sets.
+type contents struct {
 	Protocol int
-	Number   uint64 // of the snapshot at work
+	Number   uint64 // of the configuration in use
 	Registry json.RawMessage
-	Admin    string // configured address of the operator's server; "": there is none
-	Runtime  string // path of the socket for commands; "": there is none
-	Sets     []handedSet
+	Admin    string // configured address of the operator's server; "" if there is none
+	Runtime  string // path of the socket for commands; "" if there is none
+	Sets     []handed
 }
 
-// handedSet is one set of listening sockets.
-type handedSet struct {
-	Configured, Addr string
-	Shared, Systemd  bool
-	Sockets          int
-}
-
-// upgradeOrder is what the old process tells the new one later.
-type upgradeOrder struct {
+// goOrder is what the old process tells the new one after that.
+type goOrder struct {
 	Go bool // the new one is to take over
 }
 
-// upgradeReport is what the new process tells the old one; one field is set.
-type upgradeReport struct {
-	Hello bool         `json:",omitempty"` // the first, unless that is a fault: it is an lb, and reads on
+// progress is what the new process tells the old one; one field is set.
+type progress struct {
+	Hello bool         `json:",omitempty"` // the first, unless there is a fault: it is an lb, and reads on
 	Ready *readyReport `json:",omitempty"` // it accepts connections
 	Fault string       `json:",omitempty"` // why it cannot take over
-	Took  *tookReport  `json:",omitempty"` // it has taken over, and the old one may let go
+	Took  *tookReport  `json:",omitempty"` // it has taken over, and the old one may release
 }
 
 type readyReport struct{ Version string }
 
-// tookReport tells the old process how to let go.
+// tookReport tells the old process what to keep.
 type tookReport struct {
 	Runtime bool // the path of the socket for commands is the new one's
-	Left    bool // nobody serves the old one's sockets any more: the address is another
+	Left    bool // nobody serves the old one's sockets any longer: the address is another
 }
 
 // goTimeout is how long the old process may take to say what comes next. It is
@@ -77,8 +65,7 @@ var errOldGone = errors.New("upgrade: the lb that started this one is gone")
 type inheritance struct {
 	board     *board.Board
 	boardFile *os.File
-	registry  *registry
-	number    uint64 // of the snapshot that is at work there
+	number    uint64 // of the snapshot that is in use there
 	sets      []*listeners
 
 	control      *channel
@@ -92,14 +79,14 @@ type inheritance struct {
 
 // inherit returns what was handed over to this process; nil and no error when
 // nobody did. After an error, of which the old process has heard, this one ends.
-func inherit() (*inheritance, error) {
+func inherit(registry any) (*inheritance, error) {
 	control, err := upgradeChannel()
 	if control == nil || err != nil {
 		return nil, err
 	}
-	in, err := receiveInheritance(control)
+	in, err := receiveInheritance(control, registry)
 	if err != nil {
-		control.send(upgradeReport{Fault: err.Error()})
+		control.send(progress{Fault: err.Error()})
 		control.close()
 		return nil, err
 	}
@@ -128,21 +115,31 @@ func upgradeChannel() (*channel, error) {
 	return control, nil
 }
 
-// ReportFault tells the process that this one was to replace, if there is one,
-// why that cannot be. It is for errors before Serve.
-func ReportFault(err error) {
+// reportFault tells the process that this one was to replace, if there is one,
+// why that cannot be. It is for errors before inherit.
+func reportFault(err error) {
 	control, _ := upgradeChannel()
 	if control == nil || err == nil {
 		return
 	}
-	control.send(upgradeReport{Fault: err.Error()})
+	control.send(progress{Fault: err.Error()})
 	control.close()
 }
 
-func receiveInheritance(control *channel) (*inheritance, error) {
-	var h handover
-	control.conn.SetReadDeadline(time.Now().Add(goTimeout))
-	err := control.send(upgradeReport{Hello: true})
+// reportFault tells the process before this one, if there is one, why this one
+// cannot take over. in may be nil: the error came before inherit, or from it.
+func (in *inheritance) reportFault(err error) {
+	if in == nil {
+		reportFault(err)
+		return
+	}
+	in.control.send(progress{Fault: err.Error()})
+}
+
+func receiveInheritance(control *channel, registry any) (*inheritance, error) {
+	var h contents
+	control.setReadDeadline(time.Now().Add(goTimeout))
+	err := control.send(progress{Hello: true})
 	var fds []int
 	if err == nil {
 		fds, err = control.receive(&h)
@@ -150,17 +147,17 @@ func receiveInheritance(control *channel) (*inheritance, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errOldGone, err)
 	}
-	if h.Protocol != upgradeProtocol {
+	if h.Protocol != protocol {
 		closeAll(fds)
 		return nil, fmt.Errorf("upgrade: the lb that runs speaks version %d of the handover, this binary version %d; stop the one and start the other",
-			h.Protocol, upgradeProtocol)
+			h.Protocol, protocol)
 	}
 	if len(fds) != h.descriptors() {
 		closeAll(fds)
 		return nil, fmt.Errorf("upgrade: %d descriptors were handed over, want %d", len(fds), h.descriptors())
 	}
 	in := &inheritance{control: control, number: h.Number, adminAddress: h.Admin, runtimePath: h.Runtime}
-	if err := in.takeUp(&h, fds); err != nil {
+	if err := in.takeUp(&h, fds, registry); err != nil {
 		in.drop()
 		return nil, fmt.Errorf("upgrade: %w", err)
 	}
@@ -168,7 +165,7 @@ func receiveInheritance(control *channel) (*inheritance, error) {
 }
 
 // descriptors returns how many belong to h.
-func (h *handover) descriptors() int {
+func (h *contents) descriptors() int {
 	n := 1 // the board
 	if h.Admin != "" {
 		n++
@@ -183,7 +180,7 @@ func (h *handover) descriptors() int {
 }
 
 // takeUp makes something of every descriptor; it owns all of them.
-func (in *inheritance) takeUp(h *handover, fds []int) (err error) {
+func (in *inheritance) takeUp(h *contents, fds []int, registry any) (err error) {
 	defer func() { closeAll(fds) }()
 	next := func() int {
 		fd := fds[0]
@@ -194,8 +191,7 @@ func (in *inheritance) takeUp(h *handover, fds []int) (err error) {
 	if in.board, err = board.Open(in.boardFile); err != nil {
 		return err
 	}
-	in.registry = newRegistry()
-	if err := json.Unmarshal(h.Registry, in.registry); err != nil {
+	if err := json.Unmarshal(h.Registry, registry); err != nil {
 		return fmt.Errorf("registry: %w", err)
 	}
 	if h.Admin != "" {
@@ -215,15 +211,12 @@ func (in *inheritance) takeUp(h *handover, fds []int) (err error) {
 		}
 	}
 	for _, set := range h.Sets {
-		ls := &listeners{configured: set.Configured, addr: set.Addr, shared: set.Shared, systemd: set.Systemd}
-		in.sets = append(in.sets, ls)
-		for range set.Sockets {
-			f, err := quietly(next())
-			if err != nil {
-				return err
-			}
-			ls.files = append(ls.files, f)
+		ls, err := takeHanded(set, fds[:set.Sockets])
+		fds = fds[set.Sockets:]
+		if err != nil {
+			return err
 		}
+		in.sets = append(in.sets, ls)
 	}
 	return nil
 }
@@ -261,11 +254,11 @@ func (in *inheritance) takeRuntime(path string) *net.UnixListener {
 // when that one has decided to be replaced, or is gone, which comes to the same.
 // An error: it has not decided, and this process has to end.
 func (in *inheritance) ready(version string) error {
-	if in.control.send(upgradeReport{Ready: &readyReport{Version: version}}) != nil {
+	if in.control.send(progress{Ready: &readyReport{Version: version}}) != nil {
 		return nil // it is gone
 	}
-	var o upgradeOrder
-	in.control.conn.SetReadDeadline(time.Now().Add(goTimeout))
+	var o goOrder
+	in.control.setReadDeadline(time.Now().Add(goTimeout))
 	fds, err := in.control.receive(&o)
 	closeAll(fds)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -278,9 +271,9 @@ func (in *inheritance) ready(version string) error {
 // systemd who is to be heard from now on, or is gone. What nobody took is closed:
 // a listener that is open here would gather conns that nobody accepts.
 func (in *inheritance) took() {
-	if in.control.send(upgradeReport{Took: &tookReport{Runtime: in.taken != nil, Left: in.left}}) == nil {
-		var o upgradeOrder
-		in.control.conn.SetReadDeadline(time.Now().Add(sendTimeout))
+	if in.control.send(progress{Took: &tookReport{Runtime: in.taken != nil, Left: in.left}}) == nil {
+		var o goOrder
+		in.control.setReadDeadline(time.Now().Add(sendTimeout))
 		fds, _ := in.control.receive(&o) // there is nothing but the end
 		closeAll(fds)
 	}
@@ -288,16 +281,6 @@ func (in *inheritance) took() {
 		in.taken.SetUnlinkOnClose(true)
 	}
 	in.close()
-}
-
-// reportFault tells the process before this one, if there is one, why this one
-// cannot take over.
-func (s *server) reportFault(err error) {
-	if s.from == nil {
-		ReportFault(err)
-		return
-	}
-	s.from.control.send(upgradeReport{Fault: err.Error()})
 }
 
 // close ends the talk with the old process and closes the listeners that nobody

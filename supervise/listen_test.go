@@ -218,7 +218,7 @@ func TestListenersDealtAtAnyTime(t *testing.T) {
 	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		for ; !closed(end); deals.Add(1) {
+		for ; !isClosed(end); deals.Add(1) {
 			dealt(ls, 2)
 		}
 	}()
@@ -298,12 +298,6 @@ func TestListenAddr(t *testing.T) {
 	if _, _, err := listenAddr(t.Context(), names, "none.test"); err == nil {
 		t.Error("a name without an address: want an error")
 	}
-}
-
-type resolverFunc func(ctx context.Context, network, host string) ([]netip.Addr, error)
-
-func (f resolverFunc) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
-	return f(ctx, network, host)
 }
 
 // A name server that does not answer holds nobody up for ever.

@@ -5,14 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -62,70 +58,6 @@ func serveAsProcess(text string) (exitCode int) {
 		fmt.Fprintln(os.Stderr, err)
 	}
 	return code
-}
-
-// eachMode runs f in mt and in mp.
-func eachMode(t *testing.T, f func(t *testing.T, cfg *config.Config)) {
-	for _, mode := range []config.Mode{config.MT, config.MP} {
-		t.Run(string(mode), func(t *testing.T) { f(t, testConfig(mode)) })
-	}
-}
-
-// testConfig has two loops on a free port of 127.0.0.1 and no backend.
-func testConfig(mode config.Mode) *config.Config {
-	cfg := config.Default()
-	cfg.Mode, cfg.Host, cfg.Port, cfg.Workers = mode, "127.0.0.1", 0, 2
-	cfg.LogLevel = "error"
-	cfg.Admin.Address, cfg.Admin.Socket = "127.0.0.1:0", config.SocketOff
-	cfg.Pools[0].Backends = nil
-	cfg.Timeouts.Drain = testkit.Patience
-	return cfg
-}
-
-// addBackend adds what url, of an httptest.Server, points at, by IP address.
-func addBackend(t *testing.T, cfg *config.Config, url string) {
-	t.Helper()
-	host, port, err := net.SplitHostPort(strings.TrimPrefix(url, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := config.Backend{Host: host, Weight: 1}
-	if b.Port, err = strconv.Atoi(port); err != nil {
-		t.Fatal(err)
-	}
-	cfg.Pools[0].Backends = append(cfg.Pools[0].Backends, b)
-}
-
-// helloBackend is a backend that answers with text.
-func helloBackend(t *testing.T, text string) *httptest.Server {
-	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		io.WriteString(w, text)
-	}))
-	t.Cleanup(s.Close)
-	return s
-}
-
-// slowBackend is a backend that answers with "late" when the test says so.
-type slowBackend struct {
-	*httptest.Server
-	began   chan struct{} // gets a value for every request that has arrived
-	release chan struct{} // closed: answer
-}
-
-func newSlowBackend(t *testing.T) *slowBackend {
-	t.Helper()
-	s := &slowBackend{began: make(chan struct{}, 64), release: make(chan struct{})}
-	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.began <- struct{}{}
-		select {
-		case <-s.release:
-			io.WriteString(w, "late")
-		case <-r.Context().Done():
-		}
-	}))
-	t.Cleanup(s.Close)
-	return s
 }
 
 // inside is lb in the process of the test.
@@ -293,53 +225,4 @@ func (lb *outside) wantExit(t *testing.T, code int) {
 	if got := lb.cmd.ProcessState.ExitCode(); got != code {
 		t.Fatalf("exit code %d, want %d; stderr:\n%s", got, code, lb.stderr.String())
 	}
-}
-
-// answer is what one request on a connection of its own brought.
-type answer struct {
-	status int
-	body   string
-	err    error
-}
-
-func get(addr string) answer {
-	tr := &http.Transport{DisableKeepAlives: true}
-	defer tr.CloseIdleConnections()
-	client := &http.Client{Transport: tr, Timeout: testkit.Patience}
-	resp, err := client.Get("http://" + addr + "/")
-	if err != nil {
-		return answer{err: err}
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	return answer{resp.StatusCode, string(body), err}
-}
-
-// getLater is get on a goroutine.
-func getLater(addr string) <-chan answer {
-	c := make(chan answer, 1)
-	go func() { c <- get(addr) }()
-	return c
-}
-
-// want fails the test if a is not 200 with body.
-func (a answer) want(t *testing.T, body string) {
-	t.Helper()
-	if a.err != nil || a.status != http.StatusOK || a.body != body {
-		t.Fatalf("got %d %q, %v; want 200 %q", a.status, a.body, a.err, body)
-	}
-}
-
-// tooBusy is what lb says of a loop for which it does not wait any longer: on a
-// busy machine a new worker may need more than that to begin.
-const tooBusy = "has not taken up configuration"
-
-// refused reports whether nobody listens at addr.
-func refused(addr string) bool {
-	c, err := net.DialTimeout("tcp", addr, testkit.Patience)
-	if err != nil {
-		return true
-	}
-	c.Close()
-	return false
 }

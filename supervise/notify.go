@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
-
-	"lb/loop"
 )
 
 // notifyEnv is where systemd, or who acts for it, wants to be told.
@@ -35,10 +33,9 @@ func newNotifier(log *slog.Logger) *notifier {
 func (n *notifier) ready(status string) { n.send(daemon.SdNotifyReady, "STATUS="+status) }
 
 // reloading says that a reload has begun; ready ends it, also when it failed. The
-// time says which reload is meant.
-func (n *notifier) reloading() {
-	micros := int64(loop.Monotonic()) / int64(time.Microsecond)
-	n.send(daemon.SdNotifyReloading, fmt.Sprintf("MONOTONIC_USEC=%d", micros))
+// time of CLOCK_MONOTONIC, at, says which reload is meant.
+func (n *notifier) reloading(at time.Duration) {
+	n.send(daemon.SdNotifyReloading, fmt.Sprintf("MONOTONIC_USEC=%d", at.Microseconds()))
 }
 
 // stopping says that the drain has begun.

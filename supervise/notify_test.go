@@ -77,7 +77,7 @@ func TestNotifier(t *testing.T) {
 func TestNotifyReloading(t *testing.T) {
 	s := listenAsSystemd(t, filepath.Join(t.TempDir(), "notify"))
 	before := int64(loop.Monotonic()) / 1000
-	newNotifier(slog.New(slog.DiscardHandler)).reloading()
+	newNotifier(slog.New(slog.DiscardHandler)).reloading(time.Duration(loop.Monotonic()))
 	after := int64(loop.Monotonic()) / 1000
 	got := s.next(t)
 	if len(got) != 2 || got[0] != "RELOADING=1" {
@@ -96,7 +96,7 @@ func TestNotifyNobody(t *testing.T) {
 
 	var log strings.Builder
 	t.Setenv(notifyEnv, filepath.Join(t.TempDir(), "nobody"))
-	newNotifier(NewLog(&log, "info")).ready("")
+	newNotifier(slog.New(slog.NewTextHandler(&log, nil))).ready("")
 	if !strings.Contains(log.String(), "READY=1") {
 		t.Errorf("nobody listens: the log has %q, want what was not heard", log.String())
 	}
@@ -104,7 +104,7 @@ func TestNotifyNobody(t *testing.T) {
 	log.Reset()
 	s := listenAsSystemd(t, filepath.Join(t.TempDir(), "hung"))
 	s.conn.SetReadBuffer(1)
-	n := newNotifier(NewLog(&log, "info"))
+	n := newNotifier(slog.New(slog.NewTextHandler(&log, nil)))
 	begun := time.Now()
 	for range 1000 { // until the queue is full
 		if n.alive(); log.Len() > 0 {

@@ -4,10 +4,6 @@ import (
 	"net/netip"
 	"os"
 	"sync"
-
-	"golang.org/x/sys/unix"
-
-	"lb/loop"
 )
 
 // order is what the supervisor tells a worker; one field is set.
@@ -33,7 +29,7 @@ type startOrder struct {
 // addrsOrder is new addresses of one backend.
 type addrsOrder struct {
 	ID    int
-	Addrs []loop.Addr
+	Addrs []Addr
 }
 
 // passOrder is a client conn that another loop has accepted.
@@ -179,9 +175,6 @@ func (u *underway) end() []passed {
 	u.conns = nil
 	return conns
 }
-
-// close ends a conn that nobody takes.
-func (c passed) close() { unix.Close(c.fd) }
 
 // closed reports whether c is.
 func closed(c <-chan struct{}) bool {

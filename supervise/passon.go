@@ -1,11 +1,8 @@
 package supervise
 
 import (
-	"net/netip"
 	"os"
 	"slices"
-
-	"golang.org/x/sys/unix"
 )
 
 // Connections are divided by the system, which goes by a hash: a few that stay
@@ -14,10 +11,6 @@ import (
 // of the same process, or to the supervisor, which passes it on to another
 // worker. A conn on its way has one owner, who closes the descriptor when nobody
 // takes it, and all queues are short: a loop that is refused keeps the conn.
-
-// passesMax is how many conns may be on their way to one loop, and from one
-// worker to the supervisor.
-const passesMax = 16
 
 // socketNumbers gives listening sockets numbers, by which two processes mean the
 // same one.
@@ -47,50 +40,6 @@ func (n *socketNumbers) deal(files [][]*os.File) (numbers [][]uint64) {
 	}
 	n.known = known
 	return numbers
-}
-
-// dealt returns the files of ls for each of n loops.
-func dealt(ls *listeners, n int) (files [][]*os.File) {
-	for place := range n {
-		files = append(files, ls.dealt(place, n))
-	}
-	return files
-}
-
-// dupRaw returns a second descriptor of f, closed on exec. Unlike File.Fd it
-// never changes whether the socket blocks, which all who hold it share.
-func dupRaw(f *os.File) (fd int, err error) {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return -1, err
-	}
-	ctlErr := raw.Control(func(of uintptr) { fd, err = unix.FcntlInt(of, unix.F_DUPFD_CLOEXEC, 0) })
-	if ctlErr != nil {
-		return -1, ctlErr
-	}
-	if err != nil {
-		return -1, os.NewSyscallError("dup", err)
-	}
-	return fd, nil
-}
-
-// dupAll is dupRaw for each of files: all or none.
-func dupAll(files []*os.File) (fds []int, err error) {
-	for _, f := range files {
-		fd, err := dupRaw(f)
-		if err != nil {
-			closeAll(fds)
-			return nil, err
-		}
-		fds = append(fds, fd)
-	}
-	return fds, nil
-}
-
-// passed is a conn on its way from one loop to another.
-type passed struct {
-	fd   int // owned
-	peer netip.AddrPort
 }
 
 // newSockets returns those of files, whose numbers are wanted, that are not

@@ -83,3 +83,15 @@ func TestRemovePID(t *testing.T) {
 	}
 	removePID("") // is no file
 }
+
+// A PID file that another process has written meanwhile stays.
+func TestPIDFileOfAnother(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lb.pid")
+	if err := os.WriteFile(path, []byte("1\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	removePID(path)
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("the other's PID file is gone: %v", err)
+	}
+}

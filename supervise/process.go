@@ -5,9 +5,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"slices"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -74,11 +72,7 @@ var notForWorkers = []string{
 
 // workerEnviron returns env for a worker.
 func workerEnviron(env []string) []string {
-	env = slices.DeleteFunc(slices.Clone(env), func(pair string) bool {
-		name, _, _ := strings.Cut(pair, "=")
-		return slices.Contains(notForWorkers, name)
-	})
-	return append(env, workerEnv+"=1")
+	return append(without(env, notForWorkers...), workerEnv+"=1")
 }
 
 // startProcess starts this binary again, as a worker that begins with start.

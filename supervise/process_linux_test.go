@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -21,46 +20,6 @@ import (
 )
 
 // These tests look into /proc for processes and descriptors.
-
-// childrenOf returns the processes, zombies included, that pid has started.
-func childrenOf(t *testing.T, pid int) (children []int) {
-	t.Helper()
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		child, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", child))
-		if err != nil {
-			continue // it is gone
-		}
-		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-		if fields[1] == strconv.Itoa(pid) {
-			children = append(children, child)
-		}
-	}
-	return children
-}
-
-func descriptors(t *testing.T) int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
-}
-
-func kill(t *testing.T, pid int, sig syscall.Signal) {
-	t.Helper()
-	if err := syscall.Kill(pid, sig); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // A worker that is killed is replaced, again and again, and what it had counted
 // stays on the board.
@@ -148,19 +107,6 @@ func TestWorkerByHand(t *testing.T) {
 	if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "started by lb itself") {
 		t.Errorf("%v, %q; want exit code 1 and the reason", err, out)
 	}
-}
-
-// stopped reports whether every thread of pid stands still.
-func stopped(t *testing.T, pid int) bool {
-	t.Helper()
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
-	if err != nil || len(threads) == 0 {
-		t.Fatalf("threads of %d: %v, %v", pid, threads, err)
-	}
-	return !slices.ContainsFunc(threads, func(path string) bool {
-		stat, err := os.ReadFile(path)
-		return err != nil || !bytes.Contains(stat, []byte(") T "))
-	})
 }
 
 // A connection that a worker has not accepted is answered by its successor.
@@ -280,13 +226,6 @@ func TestSupervisorKilled(t *testing.T) {
 	}
 }
 
-// ended reports whether pid runs no more; it may be a zombie whose new parent has
-// not looked yet.
-func ended(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	return err != nil || bytes.Contains(stat, []byte(") Z "))
-}
-
 // Whatever the end, no goroutine, descriptor or process stays behind.
 func TestNothingLeft(t *testing.T) {
 	refuse := func(*config.Config, Running) Admin {
@@ -327,26 +266,4 @@ func TestNothingLeft(t *testing.T) {
 			}
 		}
 	})
-}
-
-// What a worker says twice, or too early, ends nobody but itself.
-func TestWorkerTalksNonsense(t *testing.T) {
-	p := &process{
-		o:       processOptions{heard: func() {}},
-		outbox:  newOutbox(),
-		late:    time.AfterFunc(testkit.Patience, func() {}),
-		serving: make(chan struct{}),
-	}
-	for range 2 {
-		p.hear(report{Ready: true, Applied: 7}, nil)
-		p.hear(report{Took: true}, nil)
-		p.hear(report{Pong: 9}, nil)
-		p.hear(report{Pong: 8, Applied: 6}, nil)
-		p.hear(report{Pass: &passReport{Slot: -1}}, nil)
-		p.hear(report{}, nil)
-	}
-	if !closed(p.serving) || p.passing.Load() != 0 || p.ponged.Load() != 9 || p.applied.Load() != 7 {
-		t.Errorf("serving %v, %d conns on their way, pong %d, configuration %d",
-			closed(p.serving), p.passing.Load(), p.ponged.Load(), p.applied.Load())
-	}
 }

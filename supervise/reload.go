@@ -78,7 +78,7 @@ func (s *server) reload(why string, plan bool) (api.Reloaded, error) {
 		}
 		return api.Reloaded{Plan: true, Number: s.now.Number, Changes: c.what, Notes: c.notes}, nil
 	}
-	s.notifier.reloading()
+	s.notifier.reloading(time.Duration(s.clock()))
 	defer func() { s.notifier.ready(s.headline()) }()
 	c, err := s.prepare()
 	if err != nil {
@@ -269,7 +269,7 @@ func (s *server) commit(c *change) error {
 	overruled := s.overruled(c.cfg)
 	s.take(c.given, true)
 	old := s.now
-	s.setNow(&snapshot{Config: c.cfg, Number: c.number, IDs: c.given.ids, Addrs: s.book.addrs(c.cfg)})
+	s.setNow(&snapshot{Config: c.cfg, Number: c.number, IDs: c.given.ids, Addrs: addrsOf(c.cfg, s.book.of)})
 	gone := s.listeners
 	if s.listeners = c.listeners; gone != s.listeners && !gone.systemd {
 		gone.leave()

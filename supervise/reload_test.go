@@ -466,26 +466,16 @@ func TestReloadLeavesNothing(t *testing.T) {
 		in.reload(t, less)
 		in.reload(t, cfg)
 		testkit.Until(t, "the watch", func() bool { return in.control.Status().Config.Watching })
-		goroutines, fds := runtime.NumGoroutine(), countDescriptors(t)
+		goroutines, fds := runtime.NumGoroutine(), descriptors(t)
 		for i := range 99 {
 			in.reload(t, []*config.Config{less, other, cfg}[i%3])
 		}
 		testkit.Until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines+8 }) // of two probes
-		testkit.Until(t, "descriptors to be closed", func() bool { return countDescriptors(t) <= fds+4 })
+		testkit.Until(t, "descriptors to be closed", func() bool { return descriptors(t) <= fds+4 })
 		if n := in.running.Board.Backends(); n != 2 {
 			t.Errorf("%d IDs for 2 backends", n)
 		}
 	})
-}
-
-// countDescriptors returns how many this process has open.
-func countDescriptors(t *testing.T) int {
-	t.Helper()
-	entries, err := os.ReadDir("/dev/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
 }
 
 // A storm of SIGHUPs is few reloads, the last of which sees the newest file.
@@ -538,7 +528,7 @@ func TestCommandsInDrain(t *testing.T) {
 }
 
 func TestReloadRefusedAmidUpgrade(t *testing.T) {
-	s := &server{moving: &moving{}, o: Options{Load: func() (*config.Config, error) { return nil, nil }}}
+	s := &server{moving: &upgrading{}, o: Options{Load: func() (*config.Config, error) { return nil, nil }}}
 	if err := s.refusal(); err == nil || !strings.Contains(err.Error(), "upgrade") {
 		t.Errorf("amid an upgrade: %v", err)
 	}

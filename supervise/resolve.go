@@ -6,12 +6,10 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"lb/config"
-	"lb/loop"
 )
 
 // Resolver finds the addresses of a name; *net.Resolver is one. It is called by
@@ -121,6 +119,10 @@ func (b *addrBook) note(f findings) (changed []string) {
 	return changed
 }
 
+// of returns the addresses that a name had when it was last found, or nil if it
+// never was.
+func (b *addrBook) of(name string) []netip.Addr { return b.known[name] }
+
 // without returns those of names that have no address.
 func (b *addrBook) without(names []string) (none []string) {
 	for _, name := range names {
@@ -143,39 +145,6 @@ func (b *addrBook) forget(but []string) {
 			delete(b.failed, name)
 		}
 	}
-}
-
-// addrs returns where every backend of cfg is; nobody changes it afterwards.
-func (b *addrBook) addrs(cfg *config.Config) [][][]loop.Addr {
-	pools := make([][][]loop.Addr, len(cfg.Pools))
-	for i, p := range cfg.Pools {
-		pools[i] = make([][]loop.Addr, len(p.Backends))
-		for j, be := range p.Backends {
-			pools[i][j] = b.of(be)
-		}
-	}
-	return pools
-}
-
-func (b *addrBook) of(be config.Backend) []loop.Addr {
-	if be.Socket != "" {
-		return []loop.Addr{{Path: be.Socket}}
-	}
-	if ip, err := netip.ParseAddr(be.Host); err == nil {
-		return withPort([]netip.Addr{ip}, be.Port)
-	}
-	return withPort(b.known[be.Host], be.Port)
-}
-
-func withPort(ips []netip.Addr, port int) []loop.Addr {
-	if len(ips) == 0 {
-		return nil
-	}
-	addrs := make([]loop.Addr, len(ips))
-	for i, ip := range ips {
-		addrs[i].IP = netip.AddrPortFrom(ip.Unmap(), uint16(port))
-	}
-	return addrs
 }
 
 // sameSet compares without regard to order: name servers rotate their answers.
@@ -226,7 +195,10 @@ func (l *lookups) set(names []string, missing bool) {
 	l.names, l.missing = names, missing
 	l.mu.Unlock()
 	if !same {
-		offer(l.wake, struct{}{})
+		select {
+		case l.wake <- struct{}{}:
+		default: // it has a value, which says the same
+		}
 	}
 }
 
@@ -266,50 +238,4 @@ func (l *lookups) run(ctx context.Context) {
 func (l *lookups) close() {
 	l.cancel()
 	<-l.ended
-}
-
-// resolved brings findings to the desk.
-func (s *server) resolved(cancelled <-chan struct{}, f findings) {
-	s.desk.tell("taking up addresses of names", cancelled, func() {
-		if s.ending != nil {
-			return
-		}
-		if changed := s.book.note(f); len(changed) > 0 {
-			s.readdress(changed)
-		}
-		s.book.forget(namesOf(s.now.Config)) // a reload may have come between
-		s.setLookups()
-	})
-}
-
-// setLookups has the names of the configuration at work looked up.
-func (s *server) setLookups() {
-	names := namesOf(s.now.Config)
-	s.lookups.set(names, len(s.book.without(names)) > 0)
-}
-
-// readdress gives the backends with these names their new addresses.
-func (s *server) readdress(names []string) {
-	next := *s.now
-	next.Addrs = s.book.addrs(next.Config)
-	for i, p := range next.Config.Pools {
-		for j, b := range p.Backends {
-			if isName(b) && slices.Contains(names, b.Host) {
-				s.crew.setAddrs(next.IDs[i][j], next.Addrs[i][j])
-				s.prober.SetAddrs(next.IDs[i][j], dialable(next.Addrs[i][j]))
-			}
-		}
-	}
-	s.now = &next
-	for _, name := range names {
-		s.log.Info("name has new addresses", "name", name, "addresses", joinAddrs(s.book.known[name]))
-	}
-}
-
-func joinAddrs(ips []netip.Addr) string {
-	texts := make([]string, len(ips))
-	for i, ip := range ips {
-		texts[i] = ip.Unmap().String()
-	}
-	return strings.Join(texts, ",")
 }

@@ -3,6 +3,7 @@ package supervise
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -12,7 +13,6 @@ import (
 
 	"lb/config"
 	"lb/internal/testkit"
-	"lb/loop"
 )
 
 var bookConfig = &config.Config{Pools: []config.Pool{
@@ -27,15 +27,15 @@ var bookConfig = &config.Config{Pools: []config.Pool{
 	}},
 }}
 
-func addrAt(text string) []loop.Addr { return []loop.Addr{{IP: netip.MustParseAddrPort(text)}} }
+func oneAddr(text string) []Addr { return []Addr{{IP: netip.MustParseAddrPort(text)}} }
 
 func TestAddrBook(t *testing.T) {
 	resolver := &fakeResolver{name: "app.test"}
 	var log bytes.Buffer
-	b := newAddrBook(NewLog(&log, "info"))
-	want := [][][]loop.Addr{
-		{addrAt("10.0.0.1:1"), nil, {{Path: "/run/app.sock"}}},
-		{nil, addrAt("[2001:db8::1]:4")},
+	b := newAddrBook(slog.New(slog.NewTextHandler(&log, nil)))
+	want := [][][]Addr{
+		{oneAddr("10.0.0.1:1"), nil, {{Path: "/run/app.sock"}}},
+		{nil, oneAddr("[2001:db8::1]:4")},
 	}
 	names := namesOf(bookConfig)
 	if !slices.Equal(names, []string{"app.test"}) {
@@ -46,7 +46,7 @@ func TestAddrBook(t *testing.T) {
 		if got := b.note(lookUp(t.Context(), resolver, names, testkit.Patience)); !slices.Equal(got, changed) {
 			t.Errorf("%s: changed %v, want %v", what, got, changed)
 		}
-		if got := b.addrs(bookConfig); !reflect.DeepEqual(got, want) {
+		if got := addrsOf(bookConfig, b.of); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %v, want %v", what, got, want)
 		}
 		if got := b.without(names); !slices.Equal(got, without) {
@@ -59,7 +59,7 @@ func TestAddrBook(t *testing.T) {
 		t.Errorf("%d warnings, want one for a change of state:\n%s", got, log.String())
 	}
 	resolver.set("::ffff:10.0.0.7")
-	want[0][1], want[1][0] = addrAt("10.0.0.7:2"), addrAt("10.0.0.7:3")
+	want[0][1], want[1][0] = oneAddr("10.0.0.7:2"), oneAddr("10.0.0.7:3")
 	step("known", names, nil)
 	step("the same", nil, nil)
 	resolver.addr.Store(nil)

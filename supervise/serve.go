@@ -34,7 +34,7 @@ func Serve(cfg *config.Config, o Options) (exitCode int, err error) {
 	s := newServer(o, cfg)
 	defer s.close()
 	if err := s.start(cfg); err != nil {
-		s.reportFault(err)
+		s.from.reportFault(err)
 		return exitFault, err
 	}
 	return finishCode(s.run()), nil
@@ -89,7 +89,7 @@ type server struct {
 	fault     fault // why the last reload was refused
 	upFault   fault // why the last upgrade failed
 	ending    *ending
-	moving    *moving        // an upgrade is under way
+	moving    *upgrading     // an upgrade is under way
 	closing   sync.WaitGroup // of servers that were replaced
 
 	looking  sync.RWMutex // held for reading by who looks at the board and is not the desk
@@ -135,7 +135,8 @@ func (s *server) start(cfg *config.Config) (err error) {
 	if s.limit, err = raiseDescriptorLimit(); err != nil {
 		return err
 	}
-	if s.from, err = inherit(); err != nil {
+	s.registry = newRegistry()
+	if s.from, err = inherit(s.registry); err != nil {
 		return err
 	}
 	s.takeSockets()
@@ -198,13 +199,12 @@ func (s *server) openSockets(cfg *config.Config, loops int) (err error) {
 // over, and the books that belong to it.
 func (s *server) openBoard(cfg *config.Config, loops int) (err error) {
 	if s.from != nil {
-		s.board, s.boardFile, s.registry = s.from.board, s.from.boardFile, s.from.registry
+		s.board, s.boardFile = s.from.board, s.from.boardFile
 	} else {
 		loopsRoom, backendsRoom := board.Room(loops, backends(cfg))
 		if s.board, s.boardFile, err = board.Create(loopsRoom, backendsRoom); err != nil {
 			return err
 		}
-		s.registry = newRegistry()
 		s.board.Control().StartedAt.Set(uint64(time.Now().UnixNano()))
 	}
 	s.slots = newSlotBook(s.board, s.boardFile)
@@ -233,7 +233,7 @@ func (s *server) firstSnapshot(cfg *config.Config) error {
 	}
 	s.overrules = s.overruled(cfg)
 	s.take(given, s.from != nil)
-	s.setNow(&snapshot{Config: cfg, Number: number, IDs: given.ids, Addrs: s.book.addrs(cfg)})
+	s.setNow(&snapshot{Config: cfg, Number: number, IDs: given.ids, Addrs: addrsOf(cfg, s.book.of)})
 	return nil
 }
 
@@ -320,7 +320,7 @@ func (s *server) probes(now *snapshot) health.Options {
 }
 
 // dialable returns addrs as the standard library dials them.
-func dialable(addrs []loop.Addr) []health.Addr {
+func dialable(addrs []Addr) []health.Addr {
 	out := make([]health.Addr, len(addrs))
 	for i, a := range addrs {
 		if out[i] = (health.Addr{Network: "unix", Address: a.Path}); a.Path == "" {
@@ -391,3 +391,7 @@ func (s *server) stopHelpers() {
 		s.watch = nil
 	}
 }
+
+// ReportFault tells the process that this one was to replace, if there is one,
+// why that cannot be. It is for errors before Serve.
+func ReportFault(err error) { reportFault(err) }

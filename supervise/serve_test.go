@@ -7,15 +7,15 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"lb/config"
 	"lb/internal/testkit"
@@ -102,7 +102,7 @@ func TestAddressFamilies(t *testing.T) {
 // A port that someone else has is one clear error, also when they would share it.
 func TestPortTaken(t *testing.T) {
 	shared := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		return c.Control(func(fd uintptr) { setListenerOptions(int(fd), true) })
+		return c.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
 	}}
 	for name, lc := range map[string]net.ListenConfig{"alone": {}, "shared": shared} {
 		l, err := lc.Listen(context.Background(), "tcp4", "127.0.0.1:0")
@@ -157,42 +157,12 @@ func TestPIDFileNotWritable(t *testing.T) {
 	})
 }
 
-// A PID file that another process has written meanwhile stays.
-func TestPIDFileOfAnother(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "lb.pid")
-	if err := os.WriteFile(path, []byte("1\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	removePID(path)
-	if _, err := os.Stat(path); err != nil {
-		t.Errorf("the other's PID file is gone: %v", err)
-	}
-}
-
 func TestAdminRefused(t *testing.T) {
 	eachMode(t, func(t *testing.T, cfg *config.Config) {
 		admin := &fakeAdmin{listenErr: &net.OpError{Op: "listen at", Net: "the-admin-address", Err: syscall.EADDRINUSE}}
 		in := begin(t, cfg, Options{Admin: func(*config.Config, Running) Admin { return admin }})
 		wantRefusal(t, in, syscall.EADDRINUSE, "the-admin-address")
 	})
-}
-
-// fakeResolver knows one name.
-type fakeResolver struct {
-	name string
-	addr atomic.Pointer[netip.Addr] // nil: not found
-}
-
-func (r *fakeResolver) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
-	if a := r.addr.Load(); a != nil && host == r.name {
-		return []netip.Addr{*a}, nil
-	}
-	return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
-}
-
-func (r *fakeResolver) set(text string) {
-	a := netip.MustParseAddr(text)
-	r.addr.Store(&a)
 }
 
 // A name that does not resolve is no reason not to begin, and new addresses

@@ -6,8 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -61,7 +59,7 @@ func startSuccessor(binary string) (*successor, error) {
 	go func() {
 		defer close(p.exited)
 		p.cmd.Wait()
-		control.conn.SetReadDeadline(time.Now().Add(lastWords))
+		control.setReadDeadline(time.Now().Add(lastWords))
 	}()
 	return p, nil
 }
@@ -69,33 +67,29 @@ func startSuccessor(binary string) (*successor, error) {
 // successorEnv returns environ for the new process: what systemd meant for this
 // process alone is left out.
 func successorEnv(environ []string) []string {
-	ours := []string{upgradeEnv, workerEnv, "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"}
-	env := slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
-		name, _, _ := strings.Cut(entry, "=")
-		return slices.Contains(ours, name)
-	})
+	env := without(environ, upgradeEnv, workerEnv, "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
 	return append(env, fmt.Sprintf("%s=%d", upgradeEnv, successorFD))
 }
 
 // takeOver hands h and its descriptors over, once the new process has said hello,
 // waits until it serves, and until it has taken over. Each may take timeout.
-func (p *successor) takeOver(h *handover, fds []int, timeout time.Duration) (r readyReport, t tookReport, err error) {
-	p.control.conn.SetReadDeadline(time.Now().Add(timeout))
-	if _, err = p.next(func(r upgradeReport) bool { return r.Hello }); err == nil {
+func (p *successor) takeOver(h *contents, fds []int, timeout time.Duration) (r readyReport, t tookReport, err error) {
+	p.control.setReadDeadline(time.Now().Add(timeout))
+	if _, err = p.next(func(r progress) bool { return r.Hello }); err == nil {
 		err = p.control.send(h, fds...)
 	}
-	var report upgradeReport
+	var report progress
 	if err == nil {
-		report, err = p.next(func(r upgradeReport) bool { return r.Ready != nil })
+		report, err = p.next(func(r progress) bool { return r.Ready != nil })
 	}
 	if err != nil {
 		return r, t, p.cause(err, timeout)
 	}
 	r = *report.Ready
 	p.serving.Store(true)
-	p.control.conn.SetReadDeadline(time.Now().Add(timeout))
-	if err = p.control.send(upgradeOrder{Go: true}); err == nil {
-		report, err = p.next(func(r upgradeReport) bool { return r.Took != nil })
+	p.control.setReadDeadline(time.Now().Add(timeout))
+	if err = p.control.send(goOrder{Go: true}); err == nil {
+		report, err = p.next(func(r progress) bool { return r.Took != nil })
 	}
 	if err != nil {
 		return r, t, p.cause(err, timeout)
@@ -112,7 +106,7 @@ func (r refusal) Error() string { return string(r) }
 const errUnexpected = refusal("it reports out of turn")
 
 // next returns the next report, which is the one that is expected.
-func (p *successor) next(expected func(upgradeReport) bool) (r upgradeReport, err error) {
+func (p *successor) next(expected func(progress) bool) (r progress, err error) {
 	fds, err := p.control.receive(&r)
 	closeAll(fds)
 	switch {
@@ -163,30 +157,3 @@ func (p *successor) dismiss() {
 }
 
 func (p *successor) pid() int { return p.cmd.Process.Pid }
-
-// startPath returns the path that this process was started from, which may lead
-// to another file later: to the new one after an update of the package. It has to
-// be called when the process begins. "" when it cannot be told.
-func startPath() string {
-	exe, err := os.Executable() // on Linux without symbolic links
-	if err != nil {
-		return ""
-	}
-	named, err := exec.LookPath(os.Args[0])
-	if err == nil {
-		named, err = filepath.Abs(named)
-	}
-	if err != nil || !sameFile(named, exe) {
-		return exe // who starts a process can call it as he likes
-	}
-	return named
-}
-
-func sameFile(a, b string) bool {
-	infoA, err := os.Stat(a)
-	if err != nil {
-		return false
-	}
-	infoB, err := os.Stat(b)
-	return err == nil && os.SameFile(infoA, infoB)
-}

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"lb/loop"
 )
 
 // threads are the loops of mt: goroutines of this process, each locked to a
@@ -248,7 +246,7 @@ func (t *threads) replace(place int) error {
 	return nil
 }
 
-func (t *threads) setAddrs(id int, addrs []loop.Addr) {
+func (t *threads) setAddrs(id int, addrs []Addr) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.snapshot = t.snapshot.withAddrs(id, addrs) // for those that start later

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -88,7 +89,8 @@ func serveAsNext(text string) (exitCode int) {
 		}
 		unix.Pause()
 	}
-	in, err := inherit()
+	talk := talkOf(os.Getenv(upgradeEnv))
+	in, err := inherit(newRegistry())
 	if err != nil {
 		return 98
 	}
@@ -99,7 +101,7 @@ func serveAsNext(text string) (exitCode int) {
 	if err := in.ready("next"); err != nil || n.Does == diesBehindGo {
 		return 7
 	}
-	io.Copy(io.Discard, in.control.conn) // hangs until the old process lets go
+	io.Copy(io.Discard, talk) // hangs until the old process lets go
 	return 0
 }
 
@@ -488,50 +490,6 @@ func listeningInodes(t *testing.T, pid int) map[string]bool {
 	return inodes
 }
 
-// What systemd meant for one process alone does not reach the next.
-func TestSuccessorEnv(t *testing.T) {
-	got := successorEnv([]string{
-		"PATH=/bin", "NOTIFY_SOCKET=/run/n", "WATCHDOG_USEC=5", "WATCHDOG_PID=1", "LISTEN_FDS=2",
-		"LISTEN_PID=1", "LISTEN_FDNAMES=a:b", "LB_WORKER=1", "LB_UPGRADE=9", "LISTEN_FDS_OTHER=1",
-	})
-	want := []string{"PATH=/bin", "NOTIFY_SOCKET=/run/n", "WATCHDOG_USEC=5", "LISTEN_FDS_OTHER=1", "LB_UPGRADE=3"}
-	if !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
-	}
-}
-
-// The path that lb was started from is the one that was named, links and all, as
-// long as that is the truth.
-func TestStartPath(t *testing.T) {
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	link := filepath.Join(dir, "lb")
-	if err := os.Symlink(exe, link); err != nil {
-		t.Fatal(err)
-	}
-	t.Chdir(dir)
-	t.Setenv("PATH", dir)
-	args := os.Args
-	defer func() { os.Args = args }()
-	for name, want := range map[string]string{
-		link:      link,
-		"./lb":    link,
-		"lb":      link, // through PATH
-		exe:       exe,
-		"/bin/sh": exe, // a lie
-		"missing": exe,
-		"":        exe,
-	} {
-		os.Args = []string{name}
-		if got := startPath(); got != want {
-			t.Errorf("started as %q: %s, want %s", name, got, want)
-		}
-	}
-}
-
 // A signal to end that comes while lb drains because it was replaced is the first
 // one that it gets.
 func TestSignalWhenReplaced(t *testing.T) {
@@ -549,4 +507,17 @@ func TestSignalWhenReplaced(t *testing.T) {
 	close(slow.release)
 	(<-a).want(t, "late")
 	in.wantExit(t, 0)
+}
+
+// talkOf returns a second descriptor of the channel to the old process, which is
+// the descriptor of this number.
+func talkOf(text string) *os.File {
+	fd, err := strconv.Atoi(text)
+	if err == nil {
+		fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	}
+	if err != nil {
+		return nil
+	}
+	return os.NewFile(uintptr(fd), "talk")
 }

@@ -16,8 +16,6 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
-
-	"lb/config"
 )
 
 const (
@@ -82,7 +80,12 @@ func (w *watcher) start(notices *fsnotify.Watcher) {
 }
 
 // poke has the file read again.
-func (w *watcher) poke() { offer(w.look, struct{}{}) }
+func (w *watcher) poke() {
+	select {
+	case w.look <- struct{}{}:
+	default: // it has a value, which says the same
+	}
+}
 
 func (w *watcher) close() {
 	w.cancel()
@@ -255,32 +258,4 @@ func contentHash(path string) string {
 		return ""
 	}
 	return hashOf(data)
-}
-
-// setWatch has the file of cfg watched, or not.
-func (s *server) setWatch(cfg *config.Config) {
-	path := cfg.Source
-	if !cfg.Watch || s.o.Load == nil {
-		path = ""
-	}
-	if path == s.watched {
-		return
-	}
-	if s.watch != nil {
-		s.watch.close()
-		s.watch = nil
-	}
-	if s.watched = path; path != "" {
-		s.watch = startWatch(path, s.log, s.fileChanged)
-	}
-}
-
-// fileChanged brings to the desk that the file has settled, with the hash of its
-// content. What was tried before is not tried again.
-func (s *server) fileChanged(cancelled <-chan struct{}, hash string) {
-	s.desk.tell("reloading", cancelled, func() {
-		if hash != s.seen && s.refusal() == nil {
-			s.reloadFor("file")
-		}
-	})
 }

@@ -18,10 +18,6 @@ import (
 	"lb/board"
 )
 
-// workerEnv marks a process as a worker. The configuration comes over the
-// control channel, where no other user of the machine can read it.
-const workerEnv = "LB_WORKER"
-
 // What a worker is started with, beside the standard streams. Its sockets come
 // with the first order.
 const (

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"lb/loop"
 )
 
 // workers are the loops of mp: processes with one loop each, replaced when they
@@ -259,7 +257,7 @@ func (w *workers) retire(p *process) {
 }
 
 // setAddrs tells every worker, and every later one, new addresses of a backend.
-func (w *workers) setAddrs(id int, addrs []loop.Addr) {
+func (w *workers) setAddrs(id int, addrs []Addr) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.snapshot = w.snapshot.withAddrs(id, addrs) // for those that start later

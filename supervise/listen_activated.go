@@ -1,0 +1,42 @@
+package supervise
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// activatedSet takes over f.
+func activatedSet(f *os.File) (*listeners, error) {
+	defer f.Close()
+	fd := int(f.Fd())
+	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	if err != nil {
+		return nil, os.NewSyscallError("getsockopt", err)
+	}
+	listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if err != nil || kind != unix.SOCK_STREAM || listening == 0 {
+		return nil, errors.New("it does not listen for streams; want ListenStream and no Accept")
+	}
+	addr := boundAddr(f)
+	if !addr.IsValid() {
+		return nil, errors.New("it has no address of IPv4 or IPv6")
+	}
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+		return nil, os.NewSyscallError("setsockopt TCP_NODELAY", err)
+	}
+	own, err := dupQuietly(fd)
+	if err != nil {
+		return nil, err
+	}
+	return &listeners{addr: addr.String(), shared: true, systemd: true, files: []*os.File{own}}, nil
+}
+
+// dealt returns the files of ls for each of n loops.
+func dealt(ls *listeners, n int) (files [][]*os.File) {
+	for place := range n {
+		files = append(files, ls.dealt(place, n))
+	}
+	return files
+}
