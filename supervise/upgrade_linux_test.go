@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -101,7 +100,7 @@ func serveAsNext(text string) (exitCode int) {
 	if err := in.ready("next"); err != nil || n.Does == diesBehindGo {
 		return 7
 	}
-	io.Copy(io.Discard, talk) // hangs until the old process lets go
+	awaitTalk(talk) // hangs until the old process releases it
 	return 0
 }
 
@@ -509,15 +508,23 @@ func TestSignalWhenReplaced(t *testing.T) {
 	in.wantExit(t, 0)
 }
 
-// talkOf returns a second descriptor of the channel to the old process, which is
-// the descriptor of this number.
-func talkOf(text string) *os.File {
-	fd, err := strconv.Atoi(text)
-	if err == nil {
-		fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+// talkOf returns a second descriptor of the channel to the old process, of which
+// text is the number.
+func talkOf(text string) (fd int) {
+	if fd, err := strconv.Atoi(text); err == nil {
+		if fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0); err == nil {
+			return fd
+		}
 	}
-	if err != nil {
-		return nil
+	return -1
+}
+
+// awaitTalk returns when the old process has ended the talk.
+func awaitTalk(fd int) {
+	talk := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	for {
+		if _, err := unix.Poll(talk, -1); err != unix.EINTR {
+			return
+		}
 	}
-	return os.NewFile(uintptr(fd), "talk")
 }
