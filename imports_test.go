@@ -14,28 +14,34 @@ import (
 // arrows is who may import whom, beside lb/internal/invariant, which is for
 // everybody. DESIGN.md section 1 draws it; an arrow not drawn is a question.
 var arrows = map[string][]string{
-	"lb":                    {"supervise", "admin", "admin/api", "config", "backends", "bench"},
-	"lb/supervise":          {"supervise/health", "proxy", "admin/api", "board", "config", "loop", "loop/tick"},
-	"lb/supervise/health":   {"board", "config", "loop/tick"},
-	"lb/admin":              {"admin/api", "board", "config"},
-	"lb/admin/api":          {},
-	"lb/proxy":              {"loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
-	"lb/upstream":           {"board", "config", "loop/tick"},
-	"lb/backends":           {"loop", "httpparse", "arena", "loop/tick"},
-	"lb/bench/guard":        {},
-	"lb/bench/relay":        {"loop", "arena"},
-	"lb/bench/compare":      {"bench", "bench/relay", "backends"},
-	"lb/bench":              {"loop", "httpparse", "arena", "loop/tick"},
-	"lb/loop":               {"loop/tick"},
-	"lb/loop/looptest":      {"loop", "loop/tick"},
-	"lb/loop/tick":          {},
-	"lb/config":             {},
-	"lb/arena":              {},
-	"lb/httpparse":          {},
-	"lb/board":              {},
-	"lb/internal/e2e":       {},
-	"lb/internal/invariant": {},
-	"lb/internal/testkit":   {"admin/api"},
+	"lb": {"supervise", "admin", "admin/api", "config", "backends", "bench"},
+	"lb/supervise": {"supervise/health", "proxy", "admin/api", "board", "config", "loop", "loop/tick",
+		"internal/filewatch", "internal/host", "internal/ipc", "internal/systemd"},
+	"lb/supervise/health":        {"board", "config", "loop/tick"},
+	"lb/supervise/supervisetest": {"config", "internal/testkit"},
+	"lb/admin":                   {"admin/api", "board", "config"},
+	"lb/admin/api":               {},
+	"lb/proxy":                   {"loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
+	"lb/upstream":                {"board", "config", "loop/tick"},
+	"lb/backends":                {"loop", "httpparse", "arena", "loop/tick"},
+	"lb/bench/guard":             {},
+	"lb/bench/relay":             {"loop", "arena"},
+	"lb/bench/compare":           {"bench", "bench/relay", "backends"},
+	"lb/bench":                   {"loop", "httpparse", "arena", "loop/tick"},
+	"lb/loop":                    {"loop/tick"},
+	"lb/loop/looptest":           {"loop", "loop/tick"},
+	"lb/loop/tick":               {},
+	"lb/config":                  {},
+	"lb/arena":                   {},
+	"lb/httpparse":               {},
+	"lb/board":                   {},
+	"lb/internal/e2e":            {},
+	"lb/internal/filewatch":      {},
+	"lb/internal/host":           {},
+	"lb/internal/invariant":      {},
+	"lb/internal/ipc":            {},
+	"lb/internal/systemd":        {},
+	"lb/internal/testkit":        {"admin/api"},
 }
 
 // owners is who may import what is not ours; nobody else may. Of x/sys, proxy
@@ -45,9 +51,9 @@ var owners = map[string][]string{
 	"github.com/BurntSushi/toml":          {"lb/config"},
 	"github.com/prometheus/client_golang": {"lb/admin"},
 	"github.com/HdrHistogram":             {"lb/bench"},
-	"github.com/fsnotify/fsnotify":        {"lb/supervise"},
-	"github.com/coreos/go-systemd":        {"lb/supervise"},
-	"golang.org/x/sys":                    {"lb/loop", "lb/loop/looptest", "lb/board", "lb/supervise", "lb/proxy", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare"},
+	"github.com/fsnotify/fsnotify":        {"lb/internal/filewatch"},
+	"github.com/coreos/go-systemd":        {"lb/internal/systemd"},
+	"golang.org/x/sys":                    {"lb/loop", "lb/loop/looptest", "lb/board", "lb/supervise", "lb/internal/ipc", "lb/proxy", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare"},
 	"gonum.org/v1/plot":                   {"lb/bench/compare"},
 }
 
@@ -121,10 +127,27 @@ func checkImport(t *testing.T, from, im string, allowed []string) {
 func checkDeps(t *testing.T, p goPackage) {
 	t.Helper()
 	switch p.ImportPath {
-	case "lb", "lb/admin", "lb/supervise", "lb/supervise/health", "lb/backends", "lb/bench/compare":
+	case "lb", "lb/admin", "lb/supervise", "lb/supervise/health", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare":
 	default:
 		if slices.Contains(p.Deps, "net/http") {
 			t.Errorf("%s depends on net/http, which is for the control plane", p.ImportPath)
+		}
+	}
+}
+
+// TestIPCKnowsNoOrder: processes of lb exchange messages by ipc, which must not
+// know any of them. So nothing of ours is below it, by whatever way it might come.
+func TestIPCKnowsNoOrder(t *testing.T) {
+	for _, goos := range []string{"linux", "darwin", "freebsd"} {
+		for _, p := range list(t, goos) {
+			if p.ImportPath != "lb/internal/ipc" {
+				continue
+			}
+			for _, dep := range p.Deps {
+				if strings.HasPrefix(dep, "lb/") {
+					t.Errorf("%s: %s depends on %s", goos, p.ImportPath, dep)
+				}
+			}
 		}
 	}
 }

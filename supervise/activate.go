@@ -6,9 +6,8 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/coreos/go-systemd/v22/activation"
-
 	"lb/config"
+	"lb/internal/systemd"
 )
 
 // activated returns the listening sockets that systemd has opened for this
@@ -16,7 +15,7 @@ import (
 // the process lives: systemd would not open them again. Nothing of them is left
 // in the environment.
 func activated(log *slog.Logger) (sets []*listeners) {
-	for _, f := range activation.Files(true) {
+	for _, f := range systemd.Sockets() {
 		ls, err := activatedSet(f)
 		if err != nil {
 			log.Warn("socket of systemd is of no use", "socket", f.Name(), "cause", err)

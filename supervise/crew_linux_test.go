@@ -21,7 +21,9 @@ import (
 
 	"lb/board"
 	"lb/config"
+	"lb/internal/ipc"
 	"lb/internal/testkit"
+	"lb/supervise/supervisetest"
 )
 
 // rig is a crew with what it needs.
@@ -42,14 +44,14 @@ type rig struct {
 func newRig(t *testing.T, cfg *config.Config, n, sockets int) *rig {
 	t.Helper()
 	warmUp.Do(func() { // Go has descriptors of its own, from the first use of its poller on
-		c, f, err := controlPair()
+		c, f, err := ipc.Pair()
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.close()
+		c.Close()
 		f.Close()
 	})
-	fds := descriptors(t)
+	fds := supervisetest.Descriptors(t)
 	b, f, err := board.Create(board.Room(n, 16))
 	if err != nil {
 		t.Fatal(err)
@@ -82,8 +84,8 @@ func newRig(t *testing.T, cfg *config.Config, n, sockets int) *rig {
 		}
 		f.Close()
 		b.Close()
-		testkit.Until(t, "descriptors to be closed", func() bool { return descriptors(t) <= fds })
-		if left := childrenOf(t, os.Getpid()); len(left) > 0 {
+		testkit.Until(t, "descriptors to be closed", func() bool { return supervisetest.Descriptors(t) <= fds })
+		if left := supervisetest.ChildrenOf(t, os.Getpid()); len(left) > 0 {
 			t.Errorf("processes left: %v", left)
 		}
 	})
@@ -127,7 +129,7 @@ func (r *rig) apply(n int) {
 	}
 	testkit.Until(r.t, "all loops to take it up", func() bool {
 		err := r.crew.apply(r.next(), r.ls, n)
-		if err != nil && !strings.Contains(err.Error(), tooBusy) {
+		if err != nil && !strings.Contains(err.Error(), supervisetest.TooBusy) {
 			r.t.Fatal(err)
 		}
 		return err == nil
@@ -195,14 +197,14 @@ func (c *conn) want(body string) {
 // Every loop goes by the snapshot that was applied last, the conns of clients
 // stay, and so does what is at work.
 func TestApply(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		one, two, slow := helloBackend(t, "one"), helloBackend(t, "two"), newSlowBackend(t)
-		addBackend(t, cfg, slow.URL)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		one, two, slow := supervisetest.HelloBackend(t, "one"), supervisetest.HelloBackend(t, "two"), supervisetest.NewSlowBackend(t)
+		supervisetest.AddBackend(t, cfg, slow.URL)
 		r := newRig(t, cfg, 2, 2)
-		running := getLater(r.ls.addr)
-		<-slow.began
+		running := supervisetest.GetLater(r.ls.addr)
+		<-slow.Began
 		first, second := cfg.Pools[0], cfg.Pools[0]
-		first.Backends, second.Backends = backendsAt(t, one.URL), backendsAt(t, two.URL)
+		first.Backends, second.Backends = supervisetest.BackendsAt(t, one.URL), supervisetest.BackendsAt(t, two.URL)
 		cfg.Pools = []config.Pool{first}
 		r.apply(2)
 		conns := []*conn{r.dial(), r.dial(), r.dial(), r.dial()}
@@ -217,13 +219,13 @@ func TestApply(t *testing.T) {
 				c.ask()
 				c.want(want)
 			}
-			get(r.ls.addr).want(t, want)
+			supervisetest.Get(r.ls.addr).Want(t, want)
 		}
 		if got := r.board.OldestConfig(); got != 1 {
 			t.Errorf("the oldest configuration at work is %d, want 1, of the exchange that still waits", got)
 		}
-		close(slow.release)
-		(<-running).want(t, "late")
+		close(slow.Release)
+		(<-running).Want(t, "late")
 		testkit.Until(t, "the first configuration to be let go", func() bool { return r.board.OldestConfig() == r.last.Number })
 	})
 }
@@ -238,32 +240,32 @@ func (r *rig) allHaveWork() bool {
 // Loops come and go while conns come as fast as they can, and none is lost. What
 // a loop that goes has at work stays until it ends.
 func TestMoreAndFewerLoops(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		slow := newSlowBackend(t)
-		addBackend(t, cfg, slow.URL)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		slow := supervisetest.NewSlowBackend(t)
+		supervisetest.AddBackend(t, cfg, slow.URL)
 		r := newRig(t, cfg, 3, 3)
-		var running []<-chan answer
+		var running []<-chan supervisetest.Answer
 		for !r.allHaveWork() {
-			running = append(running, getLater(r.ls.addr))
-			<-slow.began
+			running = append(running, supervisetest.GetLater(r.ls.addr))
+			<-slow.Began
 		}
-		cfg.Pools[0].Backends = backendsAt(t, helloBackend(t, "well").URL)
+		cfg.Pools[0].Backends = supervisetest.BackendsAt(t, supervisetest.HelloBackend(t, "well").URL)
 		r.apply(3)
-		stop := asking(t, r.ls.addr, "well")
+		stop := supervisetest.Asking(t, r.ls.addr, "well")
 		defer stop()
 		for _, n := range []int{1, 4, 2, 3, 1} {
 			r.apply(n)
 			testkit.Until(t, "loops to serve", func() bool { got, _ := r.crew.running(); return got == n })
 			for range 20 {
-				get(r.ls.addr).want(t, "well")
+				supervisetest.Get(r.ls.addr).Want(t, "well")
 			}
 		}
 		testkit.Until(t, "all to leave but the one that serves, and the first two that retired with what they have", func() bool {
 			return r.states() == "serving retiring retiring"
 		})
-		close(slow.release)
+		close(slow.Release)
 		for _, a := range running {
-			(<-a).want(t, "late")
+			(<-a).Want(t, "late")
 		}
 		testkit.Until(t, "retiring loops to end", func() bool { return r.states() == "serving" })
 		if n := stop(); n == 0 {
@@ -278,14 +280,14 @@ func TestMoreAndFewerLoops(t *testing.T) {
 
 // What retiring loops still do counts at the end, too.
 func TestCutOfRetiring(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		slow := newSlowBackend(t)
-		addBackend(t, cfg, slow.URL)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		slow := supervisetest.NewSlowBackend(t)
+		supervisetest.AddBackend(t, cfg, slow.URL)
 		r := newRig(t, cfg, 2, 2)
-		var running []<-chan answer
+		var running []<-chan supervisetest.Answer
 		for range 16 {
-			running = append(running, getLater(r.ls.addr))
-			<-slow.began
+			running = append(running, supervisetest.GetLater(r.ls.addr))
+			<-slow.Began
 		}
 		r.apply(1)
 		if got := r.states(); got != "serving retiring" {
@@ -295,7 +297,7 @@ func TestCutOfRetiring(t *testing.T) {
 			t.Errorf("%d exchanges were cut off, want 16", cut)
 		}
 		for _, a := range running {
-			wantCut(t, a)
+			supervisetest.WantCut(t, a)
 		}
 	})
 }
@@ -303,21 +305,21 @@ func TestCutOfRetiring(t *testing.T) {
 // A loop that panics too often is replaced by one in another slot; what it has at
 // work goes on, and nobody is refused.
 func TestPanicsReplaced(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		slow := newSlowBackend(t)
-		addBackend(t, cfg, slow.URL)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		slow := supervisetest.NewSlowBackend(t)
+		supervisetest.AddBackend(t, cfg, slow.URL)
 		r := newRig(t, cfg, 1, 1)
-		a := getLater(r.ls.addr)
-		<-slow.began
-		cfg.Pools[0].Backends = backendsAt(t, helloBackend(t, "well").URL)
+		a := supervisetest.GetLater(r.ls.addr)
+		<-slow.Began
+		cfg.Pools[0].Backends = supervisetest.BackendsAt(t, supervisetest.HelloBackend(t, "well").URL)
 		r.apply(1)
-		stop := asking(t, r.ls.addr, "well")
+		stop := supervisetest.Asking(t, r.ls.addr, "well")
 		defer stop()
 		before := r.crew.seats()[0]
 		if threads, ok := r.crew.(*threads); ok {
 			panicOften(threads.atWork[0].engine)
 		} else {
-			kill(t, before.PID, syscall.SIGUSR1)
+			supervisetest.Kill(t, before.PID, syscall.SIGUSR1)
 		}
 		testkit.Until(t, "a successor", func() bool { return r.states() == "serving retiring" })
 		after := r.crew.seats()
@@ -325,11 +327,11 @@ func TestPanicsReplaced(t *testing.T) {
 			t.Errorf("%+v became %+v", before, after)
 		}
 		for range 10 {
-			get(r.ls.addr).want(t, "well")
+			supervisetest.Get(r.ls.addr).Want(t, "well")
 		}
 		r.apply(1)
-		close(slow.release)
-		(<-a).want(t, "late")
+		close(slow.Release)
+		(<-a).Want(t, "late")
 		testkit.Until(t, "the old loop to end", func() bool { return r.states() == "serving" })
 		if got := r.board.Totals().Panics; got != panicsAtOnce {
 			t.Errorf("%d panics on the board, want %d", got, panicsAtOnce)
@@ -353,8 +355,8 @@ func (r *rig) conns() (each []int, all int) {
 // Conns that all come to one loop are passed on to the others, whole. How many is
 // for package proxy to say.
 func TestPassOn(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		addBackend(t, cfg, helloBackend(t, "well").URL)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 		const loops, conns = 4, 48
 		r := newRig(t, cfg, loops, 1) // only the first has a socket
 		var open []*conn
@@ -378,12 +380,12 @@ func TestPassOn(t *testing.T) {
 
 // Pings tell which loop does not turn.
 func TestPing(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		r := newRig(t, cfg, 2, 2)
 		if err := r.crew.ping(testkit.Patience); err != nil {
 			t.Fatal(err)
 		}
-		name, goOn := "loop 1 ", func() { kill(t, r.crew.seats()[1].PID, syscall.SIGCONT) }
+		name, goOn := "loop 1 ", func() { supervisetest.Kill(t, r.crew.seats()[1].PID, syscall.SIGCONT) }
 		if threads, ok := r.crew.(*threads); ok {
 			begun, end := make(chan struct{}), make(chan struct{})
 			threads.atWork[1].engine.loop.Post(func() { close(begun); <-end })
@@ -391,8 +393,8 @@ func TestPing(t *testing.T) {
 			goOn = func() { close(end) }
 		} else {
 			pid := r.crew.seats()[1].PID
-			kill(t, pid, syscall.SIGSTOP)
-			testkit.Until(t, "the worker to stand still", func() bool { return stopped(t, pid) })
+			supervisetest.Kill(t, pid, syscall.SIGSTOP)
+			testkit.Until(t, "the worker to stand still", func() bool { return supervisetest.Stopped(t, pid) })
 			name = "worker 1 "
 		}
 		err := r.crew.ping(time.Second) // in which the other one answers
@@ -409,8 +411,8 @@ func TestPing(t *testing.T) {
 // Somebody who holds a listening socket has made it block, for all who hold it.
 // The next apply mends that, and a drain does not hang in it.
 func TestBlockingSocket(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		addBackend(t, cfg, helloBackend(t, "well").URL)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 		r := newRig(t, cfg, 2, 2)
 		block := func() {
 			for _, f := range r.ls.files {
@@ -436,7 +438,7 @@ func TestBlockingSocket(t *testing.T) {
 
 // A crew that cannot begin leaves nothing behind; newRig looks.
 func TestCannotBegin(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		r := newRig(t, cfg, 1, 1)
 		goroutines := runtime.NumGoroutine()
 		unusable, err := listen(net.DefaultResolver, "127.0.0.1", 0, 2)
@@ -455,8 +457,8 @@ func TestCannotBegin(t *testing.T) {
 // Who has connected before the drain is answered, also if no loop has accepted
 // it yet: to close a listening socket resets what is in its queue.
 func TestDrainAcceptsTheQueue(t *testing.T) {
-	cfg := testConfig(config.MT)
-	addBackend(t, cfg, helloBackend(t, "well").URL)
+	cfg := supervisetest.Config(config.MT)
+	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 	r := newRig(t, cfg, 1, 1)
 	e := r.crew.(*threads).atWork[0].engine
 	busy, begun := make(chan struct{}), make(chan struct{})
@@ -474,8 +476,8 @@ func TestDrainAcceptsTheQueue(t *testing.T) {
 // Who has connected before his loop is taken away is answered, also if the address
 // changes with that and nobody else has the socket.
 func TestRetireAcceptsTheQueue(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		addBackend(t, cfg, helloBackend(t, "well").URL)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 		r := newRig(t, cfg, 2, 2)
 		goOn := r.freeze()
 		var conns []*conn
@@ -517,12 +519,12 @@ func (r *rig) freeze() (goOn func()) {
 	}
 	seats := r.crew.seats()
 	for _, s := range seats {
-		kill(r.t, s.PID, syscall.SIGSTOP)
-		testkit.Until(r.t, "the worker to stand still", func() bool { return stopped(r.t, s.PID) })
+		supervisetest.Kill(r.t, s.PID, syscall.SIGSTOP)
+		testkit.Until(r.t, "the worker to stand still", func() bool { return supervisetest.Stopped(r.t, s.PID) })
 	}
 	return func() {
 		for _, s := range seats {
-			kill(r.t, s.PID, syscall.SIGCONT)
+			supervisetest.Kill(r.t, s.PID, syscall.SIGCONT)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"lb/internal/ipc"
 	"lb/internal/testkit"
 )
 
@@ -56,7 +57,7 @@ func TestListenersLeave(t *testing.T) {
 	defer ls.close()
 	var loops []int // descriptors
 	for _, f := range ls.files {
-		fd, err := dupRaw(f)
+		fd, err := ipc.Dup(f)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lb/admin/api"
+	"lb/internal/systemd"
 	"lb/loop"
 	"lb/loop/tick"
 )
@@ -178,7 +179,7 @@ const (
 func (s *server) run() (cut int) {
 	chores := time.NewTicker(choreEvery)
 	defer chores.Stop()
-	watchdog, stop := ticks(watchdogEvery(s.log))
+	watchdog, stop := ticks(systemd.WatchdogEvery(s.log))
 	defer stop()
 	hup := s.signals.reload
 	again := time.NewTimer(0) // when SIGHUP is heard again
@@ -230,7 +231,7 @@ func (s *server) feedWatchdog() {
 			return
 		}
 	}
-	s.notifier.alive()
+	s.notifier.Alive()
 }
 
 // ticks returns a ticker's channel; nil, for ever silent, when every is 0.
@@ -281,7 +282,7 @@ func (s *server) drain(atOnce bool) {
 	if s.admin != nil {
 		s.admin.SetDraining(true)
 	}
-	s.notifier.stopping()
+	s.notifier.Stopping()
 	s.log.Info("draining", "timeout", s.now.Config.Timeouts.Drain, "at_once", atOnce)
 	s.finish(atOnce)
 }

@@ -1,6 +1,9 @@
 package supervise
 
-import "lb/config"
+import (
+	"lb/config"
+	"lb/internal/filewatch"
+)
 
 // setWatch has the file of cfg watched, or not.
 func (s *server) setWatch(cfg *config.Config) {
@@ -12,11 +15,11 @@ func (s *server) setWatch(cfg *config.Config) {
 		return
 	}
 	if s.watch != nil {
-		s.watch.close()
+		s.watch.Close()
 		s.watch = nil
 	}
 	if s.watched = path; path != "" {
-		s.watch = startWatch(path, s.log, s.fileChanged)
+		s.watch = filewatch.Start(path, s.log, s.fileChanged)
 	}
 }
 

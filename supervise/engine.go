@@ -13,6 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lb/board"
+	"lb/internal/host"
+	"lb/internal/ipc"
 	"lb/loop"
 	"lb/proxy"
 )
@@ -95,7 +97,7 @@ const (
 func startEngine(o engineOptions, s share, fds []int) (*engine, error) {
 	k, err := loop.NewKernel()
 	if err != nil {
-		closeAll(fds)
+		ipc.CloseAll(fds)
 		return nil, fmt.Errorf("loop %d: %w", s.Place, err)
 	}
 	e := &engine{
@@ -152,7 +154,7 @@ func (e *engine) connsMax(s share) int {
 	if e.o.Shared {
 		here = s.Loops
 	}
-	return connsMax(e.o.Limit, s.Snapshot.Config.Limits.Connections, s.Place, s.Loops, here)
+	return host.ConnsMax(e.o.Limit, s.Snapshot.Config.Limits.Connections, s.Place, s.Loops, here)
 }
 
 // apply gives the loop s between two turns, and calls done on the loop when it
@@ -162,7 +164,7 @@ func (e *engine) apply(s share, fds []int, done func(err error)) {
 	posted := e.loop.Post(func() {
 		var err error
 		if e.leaving { // it has no use for sockets any more
-			closeAll(fds)
+			ipc.CloseAll(fds)
 		} else {
 			err = e.listen(s.Sockets, fds)
 		}
@@ -171,7 +173,7 @@ func (e *engine) apply(s share, fds []int, done func(err error)) {
 		done(err)
 	})
 	if !posted {
-		closeAll(fds)
+		ipc.CloseAll(fds)
 	}
 }
 
@@ -201,7 +203,7 @@ func (e *engine) listen(sockets []uint64, fds []int) (err error) {
 			break
 		}
 	}
-	closeAll(fds)
+	ipc.CloseAll(fds)
 	return err
 }
 

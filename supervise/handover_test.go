@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lb/board"
+	"lb/internal/ipc"
 )
 
 // handing is everything that one process can hand over to another.
@@ -73,33 +74,33 @@ func newHanding(t *testing.T) *handing {
 }
 
 // pass hands h over to this very process.
-func (h *handing) pass(t *testing.T, fds []int) (in *inheritance, old *channel, err error) {
+func (h *handing) pass(t *testing.T, fds []int) (in *inheritance, old *ipc.Channel, err error) {
 	t.Helper()
-	old, theirs, err := controlPair()
+	old, theirs, err := ipc.Pair()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(old.close)
+	t.Cleanup(old.Close)
 	defer theirs.Close()
 	fd, err := unix.FcntlInt(theirs.Fd(), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv(upgradeEnv, strconv.Itoa(fd))
+	t.Setenv(ipc.UpgradeEnv, strconv.Itoa(fd))
 	sent := make(chan error, 1)
 	go func() {
 		var hello progress
-		if _, err := old.receive(&hello); err != nil || !hello.Hello {
+		if _, err := old.Receive(&hello); err != nil || !hello.Hello {
 			t.Errorf("the new process says %+v, %v; want hello first", hello, err)
 		}
-		sent <- old.send(h.contents, fds...)
+		sent <- old.Send(h.contents, fds...)
 	}()
 	in, err = inherit(h.registry)
 	if sendErr := <-sent; sendErr != nil {
 		t.Fatal(sendErr)
 	}
-	if os.Getenv(upgradeEnv) != "" {
-		t.Errorf("%s is still there, for workers to find", upgradeEnv)
+	if os.Getenv(ipc.UpgradeEnv) != "" {
+		t.Errorf("%s is still there, for workers to find", ipc.UpgradeEnv)
 	}
 	return in, old, err
 }
@@ -150,20 +151,20 @@ func TestHandover(t *testing.T) {
 	talk := make(chan error, 1)
 	go func() {
 		var r progress
-		_, err := old.receive(&r)
+		_, err := old.Receive(&r)
 		if err == nil && (r.Ready == nil || r.Ready.Version != "1.2.3") {
 			t.Errorf("report %+v, want to be ready", r)
 		}
 		if err == nil {
-			err = old.send(goOrder{Go: true})
+			err = old.Send(goOrder{Go: true})
 		}
 		if err == nil {
-			_, err = old.receive(&r)
+			_, err = old.Receive(&r)
 		}
 		if err == nil && (r.Took == nil || !r.Took.Runtime || !r.Took.Left) {
 			t.Errorf("report %+v, want to have taken the socket for commands, and left the others", r)
 		}
-		old.close()
+		old.Close()
 		talk <- err
 	}()
 	if err := in.ready("1.2.3"); err != nil {
@@ -201,7 +202,7 @@ func TestOldProcessGone(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer in.drop()
-		old.close()
+		old.Close()
 		if err := in.ready(""); err != nil {
 			t.Error(err)
 		}
@@ -215,8 +216,8 @@ func TestOldProcessGone(t *testing.T) {
 		}
 		defer in.drop()
 		go func() {
-			old.receive(&progress{})
-			old.close()
+			old.Receive(&progress{})
+			old.Close()
 		}()
 		if err := in.ready(""); err != nil {
 			t.Error(err)
@@ -224,7 +225,7 @@ func TestOldProcessGone(t *testing.T) {
 		in.took()
 	})
 	t.Run("before anything", func(t *testing.T) {
-		old, theirs, err := controlPair()
+		old, theirs, err := ipc.Pair()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -233,8 +234,8 @@ func TestOldProcessGone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		old.close()
-		t.Setenv(upgradeEnv, strconv.Itoa(fd))
+		old.Close()
+		t.Setenv(ipc.UpgradeEnv, strconv.Itoa(fd))
 		if in, err := inherit(newRegistry()); in != nil || err == nil || !strings.Contains(err.Error(), "is gone") {
 			t.Errorf("%v, %v; want to be told that nobody is there", in, err)
 		}
@@ -284,10 +285,10 @@ func TestHandoverRefused(t *testing.T) {
 				t.Fatalf("%v, %v; want an error with %q", in, err, tc.want)
 			}
 			var r progress
-			if _, rErr := old.receive(&r); rErr != nil || r.Fault != err.Error() {
+			if _, rErr := old.Receive(&r); rErr != nil || r.Fault != err.Error() {
 				t.Errorf("the old process hears %q, %v; want %q", r.Fault, rErr, err)
 			}
-			old.close()
+			old.Close()
 			if after := openFiles(t); after != before {
 				t.Errorf("%d descriptors are open, before it were %d", after, before)
 			}
@@ -297,14 +298,14 @@ func TestHandoverRefused(t *testing.T) {
 
 // A variable that nobody of us has set is no reason to guess.
 func TestInheritNothing(t *testing.T) {
-	t.Setenv(upgradeEnv, "")
+	t.Setenv(ipc.UpgradeEnv, "")
 	if in, err := inherit(newRegistry()); in != nil || err != nil {
 		t.Errorf("%v, %v; want nothing", in, err)
 	}
 	for _, text := range []string{"x", "0", "-1", "1000000", strconv.Itoa(notASocket(t))} {
-		t.Setenv(upgradeEnv, text)
-		if in, err := inherit(newRegistry()); in != nil || err == nil || !strings.Contains(err.Error(), upgradeEnv) {
-			t.Errorf("%s=%s: %v, %v; want an error that names it", upgradeEnv, text, in, err)
+		t.Setenv(ipc.UpgradeEnv, text)
+		if in, err := inherit(newRegistry()); in != nil || err == nil || !strings.Contains(err.Error(), ipc.UpgradeEnv) {
+			t.Errorf("%s=%s: %v, %v; want an error that names it", ipc.UpgradeEnv, text, in, err)
 		}
 	}
 	reportFault(os.ErrInvalid) // to nobody
@@ -322,23 +323,23 @@ func notASocket(t *testing.T) int {
 
 // A fault before Serve reaches the old process.
 func TestReportFault(t *testing.T) {
-	old, theirs, err := controlPair()
+	old, theirs, err := ipc.Pair()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer old.close()
+	defer old.Close()
 	fd, err := unix.FcntlInt(theirs.Fd(), unix.F_DUPFD_CLOEXEC, 3)
 	theirs.Close()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv(upgradeEnv, strconv.Itoa(fd))
+	t.Setenv(ipc.UpgradeEnv, strconv.Itoa(fd))
 	reportFault(os.ErrInvalid)
 	var r progress
-	if _, err := old.receive(&r); err != nil || r.Fault != os.ErrInvalid.Error() {
+	if _, err := old.Receive(&r); err != nil || r.Fault != os.ErrInvalid.Error() {
 		t.Errorf("%+v, %v; want the fault", r, err)
 	}
-	if _, err := old.receive(&r); err == nil {
+	if _, err := old.Receive(&r); err == nil {
 		t.Error("want the end behind it")
 	}
 }

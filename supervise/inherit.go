@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lb/board"
+	"lb/internal/ipc"
 )
 
 // protocol goes up when the messages change in a way that an older or a newer
@@ -68,7 +69,7 @@ type inheritance struct {
 	number    uint64 // of the snapshot that is in use there
 	sets      []*listeners
 
-	control      *channel
+	control      *ipc.Channel
 	adminAddress string
 	admin        net.Listener // nil: there is none, or it is taken
 	runtimePath  string
@@ -86,8 +87,8 @@ func inherit(registry any) (*inheritance, error) {
 	}
 	in, err := receiveInheritance(control, registry)
 	if err != nil {
-		control.send(progress{Fault: err.Error()})
-		control.close()
+		control.Send(progress{Fault: err.Error()})
+		control.Close()
 		return nil, err
 	}
 	return in, nil
@@ -95,22 +96,22 @@ func inherit(registry any) (*inheritance, error) {
 
 // upgradeChannel returns the way to the process before this one, and forgets it:
 // no other process is to find it in its environment. nil: there was none.
-func upgradeChannel() (*channel, error) {
-	text := os.Getenv(upgradeEnv)
+func upgradeChannel() (*ipc.Channel, error) {
+	text := os.Getenv(ipc.UpgradeEnv)
 	if text == "" {
 		return nil, nil
 	}
-	os.Unsetenv(upgradeEnv)
+	os.Unsetenv(ipc.UpgradeEnv)
 	fd, err := strconv.Atoi(text)
 	if err == nil && fd < 3 {
 		err = unix.EBADF
 	}
-	var control *channel
+	var control *ipc.Channel
 	if err == nil {
-		control, err = newChannel(fd)
+		control, err = ipc.New(fd)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s is set, which lb does itself in an upgrade: %w", upgradeEnv, err)
+		return nil, fmt.Errorf("%s is set, which lb does itself in an upgrade: %w", ipc.UpgradeEnv, err)
 	}
 	return control, nil
 }
@@ -122,8 +123,8 @@ func reportFault(err error) {
 	if control == nil || err == nil {
 		return
 	}
-	control.send(progress{Fault: err.Error()})
-	control.close()
+	control.Send(progress{Fault: err.Error()})
+	control.Close()
 }
 
 // reportFault tells the process before this one, if there is one, why this one
@@ -133,27 +134,27 @@ func (in *inheritance) reportFault(err error) {
 		reportFault(err)
 		return
 	}
-	in.control.send(progress{Fault: err.Error()})
+	in.control.Send(progress{Fault: err.Error()})
 }
 
-func receiveInheritance(control *channel, registry any) (*inheritance, error) {
+func receiveInheritance(control *ipc.Channel, registry any) (*inheritance, error) {
 	var h contents
-	control.setReadDeadline(time.Now().Add(goTimeout))
-	err := control.send(progress{Hello: true})
+	control.SetReadDeadline(time.Now().Add(goTimeout))
+	err := control.Send(progress{Hello: true})
 	var fds []int
 	if err == nil {
-		fds, err = control.receive(&h)
+		fds, err = control.Receive(&h)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errOldGone, err)
 	}
 	if h.Protocol != protocol {
-		closeAll(fds)
+		ipc.CloseAll(fds)
 		return nil, fmt.Errorf("upgrade: the lb that runs speaks version %d of the handover, this binary version %d; stop the one and start the other",
 			h.Protocol, protocol)
 	}
 	if len(fds) != h.descriptors() {
-		closeAll(fds)
+		ipc.CloseAll(fds)
 		return nil, fmt.Errorf("upgrade: %d descriptors were handed over, want %d", len(fds), h.descriptors())
 	}
 	in := &inheritance{control: control, number: h.Number, adminAddress: h.Admin, runtimePath: h.Runtime}
@@ -181,7 +182,7 @@ func (h *contents) descriptors() int {
 
 // takeUp makes something of every descriptor; it owns all of them.
 func (in *inheritance) takeUp(h *contents, fds []int, registry any) (err error) {
-	defer func() { closeAll(fds) }()
+	defer func() { ipc.CloseAll(fds) }()
 	next := func() int {
 		fd := fds[0]
 		fds = fds[1:]
@@ -254,13 +255,13 @@ func (in *inheritance) takeRuntime(path string) *net.UnixListener {
 // when that one has decided to be replaced, or is gone, which comes to the same.
 // An error: it has not decided, and this process has to end.
 func (in *inheritance) ready(version string) error {
-	if in.control.send(progress{Ready: &readyReport{Version: version}}) != nil {
+	if in.control.Send(progress{Ready: &readyReport{Version: version}}) != nil {
 		return nil // it is gone
 	}
 	var o goOrder
-	in.control.setReadDeadline(time.Now().Add(goTimeout))
-	fds, err := in.control.receive(&o)
-	closeAll(fds)
+	in.control.SetReadDeadline(time.Now().Add(goTimeout))
+	fds, err := in.control.Receive(&o)
+	ipc.CloseAll(fds)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return fmt.Errorf("upgrade: the lb that started this one says nothing for %v", goTimeout)
 	}
@@ -271,11 +272,11 @@ func (in *inheritance) ready(version string) error {
 // systemd who is to be heard from now on, or is gone. What nobody took is closed:
 // a listener that is open here would gather conns that nobody accepts.
 func (in *inheritance) took() {
-	if in.control.send(progress{Took: &tookReport{Runtime: in.taken != nil, Left: in.left}}) == nil {
+	if in.control.Send(progress{Took: &tookReport{Runtime: in.taken != nil, Left: in.left}}) == nil {
 		var o goOrder
-		in.control.setReadDeadline(time.Now().Add(sendTimeout))
-		fds, _ := in.control.receive(&o) // there is nothing but the end
-		closeAll(fds)
+		in.control.SetReadDeadline(time.Now().Add(ipc.SendTimeout))
+		fds, _ := in.control.Receive(&o) // there is nothing but the end
+		ipc.CloseAll(fds)
 	}
 	if in.taken != nil {
 		in.taken.SetUnlinkOnClose(true)
@@ -286,7 +287,7 @@ func (in *inheritance) took() {
 // close ends the talk with the old process and closes the listeners that nobody
 // took. It may be called again. Board and sets belong to who has started with them.
 func (in *inheritance) close() {
-	in.control.close()
+	in.control.Close()
 	in.closeListeners()
 }
 

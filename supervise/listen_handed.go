@@ -1,5 +1,7 @@
 package supervise
 
+import "lb/internal/ipc"
+
 // handed describes a set to another process, which gets the sockets as descriptors.
 type handed struct {
 	Configured, Addr string
@@ -29,7 +31,7 @@ func takeHanded(h handed, fds []int) (*listeners, error) {
 	for i, fd := range fds {
 		f, err := quietly(fd)
 		if err != nil {
-			closeAll(fds[i+1:])
+			ipc.CloseAll(fds[i+1:])
 			ls.close()
 			return nil, err
 		}

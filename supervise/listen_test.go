@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lb/internal/testkit"
+	"lb/supervise/supervisetest"
 )
 
 func TestListenerOptions(t *testing.T) {
@@ -167,7 +168,7 @@ func TestListenGiven(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer old.close()
-	names := resolverFunc(func(context.Context, string, string) ([]netip.Addr, error) {
+	names := supervisetest.ResolverFunc(func(context.Context, string, string) ([]netip.Addr, error) {
 		return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
 	})
 	for _, tc := range []struct {
@@ -218,7 +219,7 @@ func TestListenersDealtAtAnyTime(t *testing.T) {
 	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		for ; !isClosed(end); deals.Add(1) {
+		for ; !supervisetest.IsClosed(end); deals.Add(1) {
 			dealt(ls, 2)
 		}
 	}()
@@ -270,7 +271,7 @@ func TestDupQuietly(t *testing.T) {
 }
 
 func TestListenAddr(t *testing.T) {
-	names := resolverFunc(func(_ context.Context, _, host string) ([]netip.Addr, error) {
+	names := supervisetest.ResolverFunc(func(_ context.Context, _, host string) ([]netip.Addr, error) {
 		switch host {
 		case "both.test":
 			return []netip.Addr{netip.MustParseAddr("::1"), netip.MustParseAddr("127.0.0.1")}, nil
@@ -302,7 +303,7 @@ func TestListenAddr(t *testing.T) {
 
 // A name server that does not answer holds nobody up for ever.
 func TestListenNameTimeout(t *testing.T) {
-	hung := resolverFunc(func(ctx context.Context, _, _ string) ([]netip.Addr, error) {
+	hung := supervisetest.ResolverFunc(func(ctx context.Context, _, _ string) ([]netip.Addr, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	})

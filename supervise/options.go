@@ -11,6 +11,7 @@ import (
 	"lb/admin/api"
 	"lb/board"
 	"lb/config"
+	"lb/internal/host"
 )
 
 // Options are what Serve needs beside the configuration. The zero value serves,
@@ -103,7 +104,5 @@ func NewLog(w io.Writer, level string) *slog.Logger {
 
 // NewLevelLog is NewLog with a level that can be changed while the log is used.
 func NewLevelLog(w io.Writer, level string) (*slog.Logger, *slog.LevelVar) {
-	v := &slog.LevelVar{}
-	setLevel(v, level)
-	return leveledLog(w, v), v
+	return host.NewLevelLog(w, level)
 }

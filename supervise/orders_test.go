@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lb/config"
+	"lb/internal/ipc"
 )
 
 // What a worker reads is what the supervisor meant: every value of the
@@ -38,24 +39,24 @@ func TestOrdersArriveWhole(t *testing.T) {
 		{Cut: true},
 		{Ping: 7},
 	} {
-		if err := a.send(o); err != nil {
+		if err := a.Send(o); err != nil {
 			t.Fatal(err)
 		}
 		var got order
-		if fds, err := b.receive(&got); err != nil || len(fds) > 0 || !reflect.DeepEqual(got, o) {
+		if fds, err := b.Receive(&got); err != nil || len(fds) > 0 || !reflect.DeepEqual(got, o) {
 			t.Errorf("sent %+v, received %+v, %v, %v", o, got, fds, err)
 		}
 	}
-	a.close()
-	if _, err := b.receive(&order{}); err != io.EOF {
+	a.Close()
+	if _, err := b.Receive(&order{}); err != io.EOF {
 		t.Errorf("after the other end is gone: %v, want EOF", err)
 	}
 }
 
 // channels returns both ends of a channel.
-func channels(t *testing.T) (a, b *channel) {
+func channels(t *testing.T) (a, b *ipc.Channel) {
 	t.Helper()
-	a, f, err := controlPair()
+	a, f, err := ipc.Pair()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,11 +65,11 @@ func channels(t *testing.T) (a, b *channel) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b, err = newChannel(fd); err != nil {
+	if b, err = ipc.New(fd); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(a.close)
-	t.Cleanup(b.close)
+	t.Cleanup(a.Close)
+	t.Cleanup(b.Close)
 	return a, b
 }
 

@@ -11,6 +11,7 @@ import (
 	"lb/board"
 	"lb/config"
 	"lb/internal/testkit"
+	"lb/supervise/supervisetest"
 )
 
 // checkedConfig probes its backends every interval, whatever their health.
@@ -51,10 +52,10 @@ func (in *inside) wantHealth(t *testing.T, id int, want board.Health) {
 // A backend that answers 503 goes down on the board that all loops read, and
 // comes back; the one beside it stays up.
 func TestChecks(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		sick, well := newProbed(t), newProbed(t)
-		addBackend(t, cfg, sick.URL)
-		addBackend(t, cfg, well.URL)
+		supervisetest.AddBackend(t, cfg, sick.URL)
+		supervisetest.AddBackend(t, cfg, well.URL)
 		in := serve(t, checkedConfig(cfg, 20*time.Millisecond), Options{})
 		for range 2 {
 			in.wantHealth(t, 0, board.Up)
@@ -74,9 +75,9 @@ func TestChecks(t *testing.T) {
 // interval, and not two.
 func TestOneProbePerInterval(t *testing.T) {
 	const interval, probes = 100 * time.Millisecond, 31
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		b := newProbed(t)
-		addBackend(t, cfg, b.URL)
+		supervisetest.AddBackend(t, cfg, b.URL)
 		begun := time.Now()
 		serve(t, checkedConfig(cfg, interval), Options{})
 		testkit.Until(t, "probes", func() bool { return b.probes.Load() >= probes })
@@ -91,19 +92,19 @@ func TestOneProbePerInterval(t *testing.T) {
 
 // Probes go on while what runs is answered, and end with it.
 func TestChecksInDrain(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		slow, b := newSlowBackend(t), newProbed(t)
-		addBackend(t, cfg, slow.URL)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		slow, b := supervisetest.NewSlowBackend(t), newProbed(t)
+		supervisetest.AddBackend(t, cfg, slow.URL)
 		in := serve(t, withPool(t, cfg, b.URL), Options{})
-		a := getLater(in.addr)
-		testkit.Wait(t, slow.began, "the request to arrive")
+		a := supervisetest.GetLater(in.addr)
+		testkit.Wait(t, slow.Began, "the request to arrive")
 		in.signals <- syscall.SIGTERM
 		testkit.Wait(t, in.admin.red, "the drain")
 		in.wantHealth(t, 1, board.Up) // behind the one backend of the pool "default"
 		before := b.probes.Load()
 		testkit.Until(t, "more probes", func() bool { return b.probes.Load() > before+2 })
-		close(slow.release)
-		(<-a).want(t, "late")
+		close(slow.Release)
+		(<-a).Want(t, "late")
 		in.wantExit(t, 0)
 	})
 }
@@ -111,8 +112,8 @@ func TestChecksInDrain(t *testing.T) {
 // withPool adds a pool with checks, and a backend at url.
 func withPool(t *testing.T, cfg *config.Config, url string) *config.Config {
 	t.Helper()
-	other := testConfig(cfg.Mode)
-	addBackend(t, other, url)
+	other := supervisetest.Config(cfg.Mode)
+	supervisetest.AddBackend(t, other, url)
 	p := checkedConfig(other, 20*time.Millisecond).Pools[0]
 	p.Name = "checked"
 	cfg.Pools = append(cfg.Pools, p)
@@ -121,17 +122,17 @@ func withPool(t *testing.T, cfg *config.Config, url string) *config.Config {
 
 // A backend given by a name is probed at the addresses the name has.
 func TestChecksByName(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		b := newProbed(t)
-		addBackend(t, cfg, b.URL)
+		supervisetest.AddBackend(t, cfg, b.URL)
 		cfg.Pools[0].Backends[0].Host = "app.test"
-		names := &fakeResolver{name: "app.test"}
+		names := &supervisetest.FakeResolver{Name: "app.test"}
 		in := serve(t, checkedConfig(cfg, 20*time.Millisecond), Options{Resolver: names, ResolveEvery: 10 * time.Millisecond})
 		in.wantHealth(t, 0, board.Down)
 		if why := board.Reason(in.running.Board.State(0).HealthReason.Load()); why != board.ReasonResolve {
 			t.Errorf("down for %v, want resolve", why)
 		}
-		names.set("127.0.0.1")
+		names.Set("127.0.0.1")
 		in.wantHealth(t, 0, board.Up)
 	})
 }

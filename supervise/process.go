@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"lb/internal/ipc"
 )
 
 // process is one worker process as the supervisor sees it. Orders are put into
@@ -15,7 +17,7 @@ import (
 type process struct {
 	o       processOptions
 	cmd     *exec.Cmd
-	control *channel
+	control *ipc.Channel
 	outbox  *outbox
 	started time.Time
 	late    *time.Timer   // ends it when it is not ready in time
@@ -67,12 +69,12 @@ const selfExe = "/proc/self/exe"
 // of systemd, and of an upgrade.
 var notForWorkers = []string{
 	"NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID",
-	"WATCHDOG_USEC", "WATCHDOG_PID", upgradeEnv,
+	"WATCHDOG_USEC", "WATCHDOG_PID", ipc.UpgradeEnv,
 }
 
 // workerEnviron returns env for a worker.
 func workerEnviron(env []string) []string {
-	return append(without(env, notForWorkers...), workerEnv+"=1")
+	return append(ipc.Without(env, notForWorkers...), ipc.WorkerEnv+"=1")
 }
 
 // startProcess starts this binary again, as a worker that begins with start.
@@ -84,7 +86,7 @@ func startProcess(o processOptions, start outgoing) (*process, error) {
 	if _, err := os.Stat(selfExe); err == nil {
 		exe = selfExe
 	}
-	control, theirs, err := controlPair()
+	control, theirs, err := ipc.Pair()
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +100,7 @@ func startProcess(o processOptions, start outgoing) (*process, error) {
 		ExtraFiles: []*os.File{theirs, o.boardFile},
 	}
 	if err := cmd.Start(); err != nil {
-		control.close()
+		control.Close()
 		return nil, err
 	}
 	p := &process{
@@ -156,19 +158,19 @@ func (p *process) send() {
 func (p *process) sendOne(o outgoing) error {
 	if o.order.Pass != nil {
 		p.sent.put(o.conn)
-		return p.control.send(o.order, o.conn.fd)
+		return p.control.Send(o.order, o.conn.fd)
 	}
 	s := o.order.Apply
 	if o.order.Start != nil {
 		s = &o.order.Start.Share
 	}
 	if s == nil {
-		return p.control.send(o.order)
+		return p.control.Send(o.order)
 	}
-	fds, err := dupAll(newSockets(s.Sockets, p.sockets, o.files))
+	fds, err := ipc.DupAll(newSockets(s.Sockets, p.sockets, o.files))
 	if errors.Is(err, os.ErrClosed) { // all is about to end
 		if o.order.Start != nil {
-			return p.control.send(order{Cut: true})
+			return p.control.Send(order{Cut: true})
 		}
 		return nil
 	}
@@ -176,16 +178,16 @@ func (p *process) sendOne(o outgoing) error {
 		p.cmd.Process.Kill()
 		return err
 	}
-	defer closeAll(fds)
+	defer ipc.CloseAll(fds)
 	p.sockets = s.Sockets
-	return p.control.send(o.order, fds...)
+	return p.control.Send(o.order, fds...)
 }
 
 // watch reads reports until the process is gone.
 func (p *process) watch() {
 	for {
 		var r report
-		fds, err := p.control.receive(&r)
+		fds, err := p.control.Receive(&r)
 		if err != nil {
 			if err != io.EOF { // it talks nonsense, and cannot be talked to
 				p.cmd.Process.Kill()
@@ -200,7 +202,7 @@ func (p *process) watch() {
 	if !p.gone {
 		p.cut = p.o.atWork()
 	}
-	p.control.close() // who sends hears of it
+	p.control.Close() // who sends hears of it
 	unsent := p.outbox.close()
 	<-p.silent
 	p.o.stranded(append(p.sent.end(), unsent...))
@@ -230,7 +232,7 @@ func (p *process) hear(r report, fds []int) {
 	case r.Gone != nil:
 		p.gone, p.cut = true, r.Gone.Cut
 	}
-	closeAll(fds)
+	ipc.CloseAll(fds)
 	if r.Applied != 0 {
 		p.applied.Store(max(r.Applied, p.applied.Load()))
 	}

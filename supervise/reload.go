@@ -12,6 +12,8 @@ import (
 	"lb/admin/api"
 	"lb/board"
 	"lb/config"
+	"lb/internal/filewatch"
+	"lb/internal/host"
 )
 
 // A reload is made of two halves. In the first, prepare, is all that can fail;
@@ -78,8 +80,8 @@ func (s *server) reload(why string, plan bool) (api.Reloaded, error) {
 		}
 		return api.Reloaded{Plan: true, Number: s.now.Number, Changes: c.what, Notes: c.notes}, nil
 	}
-	s.notifier.reloading(time.Duration(s.clock()))
-	defer func() { s.notifier.ready(s.headline()) }()
+	s.notifier.Reloading(time.Duration(s.clock()))
+	defer func() { s.notifier.Ready(s.headline()) }()
 	c, err := s.prepare()
 	if err != nil {
 		s.refuse(why, err)
@@ -135,7 +137,7 @@ func (s *server) compare() (*change, error) {
 	if cfg.Mode != old.Mode {
 		return nil, fmt.Errorf("mode: %s -> %s is more than a reload can change; use `lb upgrade`, or restart", old.Mode, cfg.Mode)
 	}
-	c := &change{cfg: cfg, number: s.now.Number + 1, loops: loopsFor(cfg.Workers, cfg.Limits.Connections)}
+	c := &change{cfg: cfg, number: s.now.Number + 1, loops: host.LoopsFor(cfg.Workers, cfg.Limits.Connections)}
 	if room := s.board.LoopsRoom(); c.loops > room {
 		return nil, fmt.Errorf("workers: %d are more than the %d there is room for until the next restart", c.loops, room)
 	}
@@ -154,7 +156,7 @@ func (s *server) compare() (*change, error) {
 // prepare makes all ready that can fail. After an error nothing has changed.
 func (s *server) prepare() (c *change, err error) {
 	// Before it is read: if it is written between, the watcher finds another hash.
-	s.seen = contentHash(s.now.Config.Source)
+	s.seen = filewatch.HashFile(s.now.Config.Source)
 	if c, err = s.compare(); err != nil {
 		return nil, err
 	}
@@ -189,11 +191,11 @@ func (s *server) preparePID(c *change) error {
 	if path == s.pidFile {
 		return nil
 	}
-	if err := writePID(path); err != nil {
+	if err := host.WritePID(path); err != nil {
 		return err
 	}
 	c.pid = true
-	c.undo = append(c.undo, func() { removePID(path) })
+	c.undo = append(c.undo, func() { host.RemovePID(path) })
 	return nil
 }
 
@@ -286,13 +288,13 @@ func (s *server) commit(c *change) error {
 		s.swapRuntime(c.runtime)
 	}
 	if c.pid {
-		removePID(s.pidFile)
+		host.RemovePID(s.pidFile)
 		s.pidFile = c.cfg.PIDFile
 	}
 	if s.o.Level != nil {
-		setLevel(s.o.Level, c.cfg.LogLevel)
+		host.SetLevel(s.o.Level, c.cfg.LogLevel)
 	}
-	if c.cfg.Limits.Connections != old.Config.Limits.Connections || c.loops != loopsFor(old.Config.Workers, old.Config.Limits.Connections) {
+	if c.cfg.Limits.Connections != old.Config.Limits.Connections || c.loops != host.LoopsFor(old.Config.Workers, old.Config.Limits.Connections) {
 		s.warnDescriptors(c.cfg, c.loops)
 	}
 	s.setWatch(c.cfg)

@@ -7,17 +7,18 @@ import (
 
 	"lb/config"
 	"lb/internal/testkit"
+	"lb/supervise/supervisetest"
 )
 
 // An address that is served by other sockets from a reload on, as part of a wider
 // one or the other way round, is served all the time: nobody is refused or reset.
 func TestReloadSamePort(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		in, at := serveEverywhere(t, cfg)
-		stop := asking(t, "127.0.0.1:"+at, "well")
+		stop := supervisetest.Asking(t, "127.0.0.1:"+at, "well")
 		for _, host := range []string{"127.0.0.1", "0.0.0.0", "127.0.0.1", "0.0.0.0", "127.0.0.1", "0.0.0.0"} {
 			in.moveTo(t, cfg, host, at)
-			get("127.0.0.1:"+at).want(t, "well")
+			supervisetest.Get("127.0.0.1:"+at).Want(t, "well")
 		}
 		if stop() == 0 {
 			t.Error("nobody has asked")
@@ -30,7 +31,7 @@ func TestReloadSamePort(t *testing.T) {
 func serveEverywhere(t *testing.T, cfg *config.Config) (in *inside, port string) {
 	t.Helper()
 	cfg.Host, cfg.Port = "0.0.0.0", testkit.HoldPort(t)
-	addBackend(t, cfg, helloBackend(t, "well").URL)
+	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 	in = serve(t, cfg, Options{})
 	_, port, err := net.SplitHostPort(in.addr)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"lb/config"
 	"lb/internal/testkit"
+	"lb/supervise/supervisetest"
 )
 
 var bookConfig = &config.Config{Pools: []config.Pool{
@@ -30,7 +31,7 @@ var bookConfig = &config.Config{Pools: []config.Pool{
 func oneAddr(text string) []Addr { return []Addr{{IP: netip.MustParseAddrPort(text)}} }
 
 func TestAddrBook(t *testing.T) {
-	resolver := &fakeResolver{name: "app.test"}
+	resolver := &supervisetest.FakeResolver{Name: "app.test"}
 	var log bytes.Buffer
 	b := newAddrBook(slog.New(slog.NewTextHandler(&log, nil)))
 	want := [][][]Addr{
@@ -58,11 +59,11 @@ func TestAddrBook(t *testing.T) {
 	if got := strings.Count(log.String(), "does not resolve"); got != 1 {
 		t.Errorf("%d warnings, want one for a change of state:\n%s", got, log.String())
 	}
-	resolver.set("::ffff:10.0.0.7")
+	resolver.Set("::ffff:10.0.0.7")
 	want[0][1], want[1][0] = oneAddr("10.0.0.7:2"), oneAddr("10.0.0.7:3")
 	step("known", names, nil)
 	step("the same", nil, nil)
-	resolver.addr.Store(nil)
+	resolver.Addr.Store(nil)
 	step("lost", nil, nil)
 	b.forget(names)
 	step("needed still", nil, nil)
@@ -91,7 +92,7 @@ func TestSameSet(t *testing.T) {
 
 // Names are looked up often as long as one has no address.
 func TestLookupsPace(t *testing.T) {
-	l := startLookups(&fakeResolver{}, 0, func(<-chan struct{}, findings) { t.Error("looked up too soon") })
+	l := startLookups(&supervisetest.FakeResolver{}, 0, func(<-chan struct{}, findings) { t.Error("looked up too soon") })
 	defer l.close()
 	for _, tc := range []struct {
 		names   []string
@@ -113,7 +114,7 @@ func TestLookupsPace(t *testing.T) {
 // once when it is told to.
 func TestHungNameServer(t *testing.T) {
 	asked := make(chan struct{}, 8)
-	hung := resolverFunc(func(ctx context.Context, _, _ string) ([]netip.Addr, error) {
+	hung := supervisetest.ResolverFunc(func(ctx context.Context, _, _ string) ([]netip.Addr, error) {
 		asked <- struct{}{}
 		<-ctx.Done()
 		return nil, ctx.Err()

@@ -14,6 +14,7 @@ import (
 	"lb/admin/api"
 	"lb/board"
 	"lb/config"
+	"lb/supervise/supervisetest"
 )
 
 // set changes a backend of the pool "default", which has to succeed.
@@ -31,19 +32,19 @@ func (in *inside) shares(t *testing.T, n int) map[string]int {
 	t.Helper()
 	by := map[string]int{}
 	for range n {
-		a := get(in.addr)
-		if a.err != nil || a.status != http.StatusOK {
-			t.Fatalf("%d, %v", a.status, a.err)
+		a := supervisetest.Get(in.addr)
+		if a.Err != nil || a.Status != http.StatusOK {
+			t.Fatalf("%d, %v", a.Status, a.Err)
 		}
-		by[a.body]++
+		by[a.Body]++
 	}
 	return by
 }
 
 func TestSetBackend(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		addBackend(t, cfg, helloBackend(t, "a").URL)
-		addBackend(t, cfg, helloBackend(t, "b").URL)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "a").URL)
+		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "b").URL)
 		a, b := cfg.Pools[0].Backends[0].String(), cfg.Pools[0].Backends[1].String()
 		in := serve(t, cfg, Options{})
 		for _, action := range []api.Action{api.Drain, api.Disable} {
@@ -79,9 +80,9 @@ func TestSetBackend(t *testing.T) {
 // What was changed at run time outlives reloads that do not speak of it; where
 // the file changes the same, the file wins, and the reload says so.
 func TestSetBackendAndReload(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		for _, text := range []string{"a", "b", "c"} {
-			addBackend(t, cfg, helloBackend(t, text).URL)
+			supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, text).URL)
 		}
 		var addr []string
 		for _, b := range cfg.Pools[0].Backends {
@@ -134,7 +135,7 @@ func TestSetBackendAndReload(t *testing.T) {
 
 // Backends are found in any spelling, and errors tell what there is.
 func TestSetBackendFinds(t *testing.T) {
-	cfg := testConfig(config.MT)
+	cfg := supervisetest.Config(config.MT)
 	sock := filepath.Join(t.TempDir(), "app.sock")
 	cfg.Pools[0].Backends = []config.Backend{
 		{Host: "127.0.0.1", Port: 1, Weight: 1},
@@ -147,7 +148,7 @@ func TestSetBackendFinds(t *testing.T) {
 		many.Backends = append(many.Backends, config.Backend{Host: "127.0.0.1", Port: 1000 + i, Weight: 1})
 	}
 	cfg.Pools = append(cfg.Pools, many, config.NewPool("empty"))
-	in := serve(t, cfg, Options{Resolver: &fakeResolver{}})
+	in := serve(t, cfg, Options{Resolver: &supervisetest.FakeResolver{}})
 	for _, address := range []string{"127.0.0.1:1", "[2001:db8::1]:2", "[2001:0DB8:0::1]:2", "app.test:3", "APP.TEST:3", "unix:" + sock} {
 		if b := in.set(t, address, api.Drain, 0); b.Admin != api.Drained {
 			t.Errorf("%s: %+v", address, b)
@@ -182,14 +183,14 @@ func TestSetBackendFinds(t *testing.T) {
 }
 
 func TestStatus(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		probe := newProbed(t)
-		addBackend(t, cfg, probe.URL)
+		supervisetest.AddBackend(t, cfg, probe.URL)
 		cfg.Pools[0].Backends[0].MaxConnections, cfg.Pools[0].Backends[0].Weight = 50, 3
 		cfg = withPool(t, checkedConfig(cfg, 10*time.Millisecond), newProbed(t).URL)
 		begun := time.Now()
 		in := serve(t, cfg, Options{Version: "v9"})
-		get(in.addr)
+		supervisetest.Get(in.addr)
 		probe.status.Store(http.StatusServiceUnavailable)
 		in.wantHealth(t, 0, board.Down)
 		st := in.control.Status()
@@ -216,10 +217,10 @@ func TestStatus(t *testing.T) {
 
 // Commands come from many at once, with reloads and traffic between.
 func TestCommandsAtOnce(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		backends := []*httptest.Server{helloBackend(t, "a"), helloBackend(t, "b")}
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		backends := []*httptest.Server{supervisetest.HelloBackend(t, "a"), supervisetest.HelloBackend(t, "b")}
 		for _, b := range backends {
-			addBackend(t, cfg, b.URL)
+			supervisetest.AddBackend(t, cfg, b.URL)
 		}
 		in := serve(t, cfg, Options{})
 		other := changed(cfg, func(c *config.Config) { c.Pools[0].Backends[1].Weight = 2 })
@@ -250,8 +251,8 @@ func TestCommandsAtOnce(t *testing.T) {
 			return err
 		})
 		go each(func(int) error {
-			if a := get(in.addr); a.err != nil || a.status != http.StatusOK {
-				return fmt.Errorf("%d, %w", a.status, a.err)
+			if a := supervisetest.Get(in.addr); a.Err != nil || a.Status != http.StatusOK {
+				return fmt.Errorf("%d, %w", a.Status, a.Err)
 			}
 			return nil
 		})

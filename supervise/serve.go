@@ -12,6 +12,9 @@ import (
 
 	"lb/board"
 	"lb/config"
+	"lb/internal/filewatch"
+	"lb/internal/host"
+	"lb/internal/systemd"
 	"lb/loop"
 	"lb/supervise/health"
 )
@@ -66,7 +69,7 @@ type server struct {
 	program         string       // path that this process was started from
 	from            *inheritance // what the process before this one handed over; nil: there is none
 	given           []*listeners // by systemd and by the process before this one
-	notifier        *notifier
+	notifier        *systemd.Notifier
 	limit           uint64 // of descriptors
 	slots           *slotBook
 	listeners       *listeners
@@ -74,8 +77,8 @@ type server struct {
 	prober          *health.Prober
 	book            *addrBook
 	lookups         *lookups
-	watch           *watcher // nil: the file is not watched
-	admin           Admin    // nil: the address is configured off
+	watch           *filewatch.Watcher // nil: the file is not watched
+	admin           Admin              // nil: the address is configured off
 	adminListener   net.Listener
 	runtime         Runtime // nil: there is none
 	runtimeListener *net.UnixListener
@@ -115,13 +118,13 @@ func newServer(o Options, cfg *config.Config) *server {
 		resolver: o.Resolver,
 		desk:     newDesk(),
 		signals:  newIntake(o.Signals),
-		program:  startPath(),
-		seen:     contentHash(cfg.Source), // cfg was read a moment ago
+		program:  host.StartPath(),
+		seen:     filewatch.HashFile(cfg.Source), // cfg was read a moment ago
 	}
 	if s.log == nil {
 		s.log, s.o.Level = NewLevelLog(os.Stderr, cfg.LogLevel)
 	}
-	s.notifier = newNotifier(s.log)
+	s.notifier = systemd.NewNotifier(s.log)
 	if s.resolver == nil {
 		s.resolver = net.DefaultResolver
 	}
@@ -132,7 +135,7 @@ func newServer(o Options, cfg *config.Config) *server {
 // In an upgrade nothing is changed that the old process still needs before that
 // has let go, in takeOver.
 func (s *server) start(cfg *config.Config) (err error) {
-	if s.limit, err = raiseDescriptorLimit(); err != nil {
+	if s.limit, err = host.RaiseDescriptorLimit(); err != nil {
 		return err
 	}
 	s.registry = newRegistry()
@@ -140,7 +143,7 @@ func (s *server) start(cfg *config.Config) (err error) {
 		return err
 	}
 	s.takeSockets()
-	loops := loopsFor(cfg.Workers, cfg.Limits.Connections)
+	loops := host.LoopsFor(cfg.Workers, cfg.Limits.Connections)
 	if err := s.openBoard(cfg, loops); err != nil {
 		return err
 	}
@@ -249,7 +252,7 @@ func (s *server) warnDescriptors(cfg *config.Config, loops int) {
 	if cfg.Mode == config.MT {
 		here = loops
 	}
-	if room := loops * connsMax(s.limit, 0, 0, loops, here); cfg.Limits.Connections > room {
+	if room := loops * host.ConnsMax(s.limit, 0, 0, loops, here); cfg.Limits.Connections > room {
 		s.log.Warn("descriptor limit is too low for limits.connections",
 			"configured", cfg.Limits.Connections, "possible", room, "descriptors", s.limit)
 	}
@@ -290,12 +293,12 @@ func (s *server) begin(cfg *config.Config) {
 		s.runtime.Serve(s.runtimeListener)
 	}
 	s.log.Info("serving", "address", s.listeners.addr, "mode", cfg.Mode,
-		"loops", loopsFor(cfg.Workers, cfg.Limits.Connections), "number", s.now.Number)
+		"loops", host.LoopsFor(cfg.Workers, cfg.Limits.Connections), "number", s.now.Number)
 	if s.from != nil {
 		s.from.took()
-		s.notifier.isMain()
+		s.notifier.IsMain()
 	}
-	s.notifier.ready(s.headline())
+	s.notifier.Ready(s.headline())
 	if s.o.Ready != nil {
 		s.o.Ready(s.listeners.addr, adminAddr)
 	}
@@ -332,7 +335,7 @@ func dialable(addrs []Addr) []health.Addr {
 
 // writePID writes the process's number to path and makes that file ours.
 func (s *server) writePID(path string) error {
-	if err := writePID(path); err != nil {
+	if err := host.WritePID(path); err != nil {
 		return err
 	}
 	s.pidFile = path
@@ -362,7 +365,7 @@ func (s *server) close() {
 	if s.from != nil {
 		s.from.close()
 	}
-	removePID(s.pidFile)
+	host.RemovePID(s.pidFile)
 	if s.board != nil {
 		s.boardFile.Close()
 		s.closeBoard()
@@ -387,7 +390,7 @@ func (s *server) stopHelpers() {
 		s.lookups = nil
 	}
 	if s.watch != nil {
-		s.watch.close()
+		s.watch.Close()
 		s.watch = nil
 	}
 }

@@ -19,21 +19,22 @@ import (
 
 	"lb/config"
 	"lb/internal/testkit"
+	"lb/supervise/supervisetest"
 )
 
 func TestServes(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		addBackend(t, cfg, helloBackend(t, "a").URL)
-		addBackend(t, cfg, helloBackend(t, "b").URL)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "a").URL)
+		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "b").URL)
 		in := serve(t, cfg, Options{})
 		const requests = 60
 		seen := map[string]int{}
 		for range requests {
-			a := get(in.addr)
-			if a.err != nil || a.status != http.StatusOK {
-				t.Fatalf("got %d, %v; want 200", a.status, a.err)
+			a := supervisetest.Get(in.addr)
+			if a.Err != nil || a.Status != http.StatusOK {
+				t.Fatalf("got %d, %v; want 200", a.Status, a.Err)
 			}
-			seen[a.body]++
+			seen[a.Body]++
 		}
 		if len(seen) != 2 {
 			t.Errorf("answers by backend: %v, want some of each", seen)
@@ -52,7 +53,7 @@ func TestServes(t *testing.T) {
 }
 
 func TestUnixBackend(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		path := filepath.Join(t.TempDir(), "app.sock")
 		l, err := net.Listen("unix", path)
 		if err != nil {
@@ -66,12 +67,12 @@ func TestUnixBackend(t *testing.T) {
 		s.Start()
 		defer s.Close()
 		cfg.Pools[0].Backends = []config.Backend{{Socket: path, Weight: 1}}
-		get(serve(t, cfg, Options{}).addr).want(t, "by path")
+		supervisetest.Get(serve(t, cfg, Options{}).addr).Want(t, "by path")
 	})
 }
 
 func TestAddressFamilies(t *testing.T) {
-	backend := helloBackend(t, "here")
+	backend := supervisetest.HelloBackend(t, "here")
 	for _, tc := range []struct {
 		host string
 		dial []string
@@ -83,16 +84,16 @@ func TestAddressFamilies(t *testing.T) {
 		{"localhost", []string{"127.0.0.1"}},
 	} {
 		t.Run(tc.host, func(t *testing.T) {
-			eachMode(t, func(t *testing.T, cfg *config.Config) {
+			supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 				cfg.Host = tc.host
-				addBackend(t, cfg, backend.URL)
+				supervisetest.AddBackend(t, cfg, backend.URL)
 				in := serve(t, cfg, Options{})
 				host, port, err := net.SplitHostPort(in.addr)
 				if err != nil || host != tc.host {
 					t.Fatalf("served at %q, %v; want host %q", in.addr, err, tc.host)
 				}
 				for _, to := range tc.dial {
-					get(net.JoinHostPort(to, port)).want(t, "here")
+					supervisetest.Get(net.JoinHostPort(to, port)).Want(t, "here")
 				}
 			})
 		})
@@ -112,7 +113,7 @@ func TestPortTaken(t *testing.T) {
 		defer l.Close()
 		for _, host := range []string{"127.0.0.1", "0.0.0.0"} {
 			t.Run(name+" "+host, func(t *testing.T) {
-				eachMode(t, func(t *testing.T, cfg *config.Config) {
+				supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 					cfg.Host, cfg.Port = host, l.Addr().(*net.TCPAddr).Port
 					in := begin(t, cfg, Options{})
 					wantRefusal(t, in, syscall.EADDRINUSE, net.JoinHostPort(host, strconv.Itoa(cfg.Port)))
@@ -135,7 +136,7 @@ func wantRefusal(t *testing.T, in *inside, cause error, where string) {
 }
 
 func TestPIDFile(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		cfg.PIDFile = filepath.Join(t.TempDir(), "lb.pid")
 		in := serve(t, cfg, Options{})
 		b, err := os.ReadFile(cfg.PIDFile)
@@ -151,14 +152,14 @@ func TestPIDFile(t *testing.T) {
 }
 
 func TestPIDFileNotWritable(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		cfg.PIDFile = filepath.Join(t.TempDir(), "missing", "lb.pid")
 		wantRefusal(t, begin(t, cfg, Options{}), os.ErrNotExist, cfg.PIDFile)
 	})
 }
 
 func TestAdminRefused(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		admin := &fakeAdmin{listenErr: &net.OpError{Op: "listen at", Net: "the-admin-address", Err: syscall.EADDRINUSE}}
 		in := begin(t, cfg, Options{Admin: func(*config.Config, Running) Admin { return admin }})
 		wantRefusal(t, in, syscall.EADDRINUSE, "the-admin-address")
@@ -168,21 +169,21 @@ func TestAdminRefused(t *testing.T) {
 // A name that does not resolve is no reason not to begin, and new addresses
 // reach every loop; a name that is lost keeps the old ones.
 func TestNamesChange(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		one, two, port := twoBackendsOnOnePort(t)
 		cfg.Pools[0].Backends = []config.Backend{{Host: "app.test", Port: port, Weight: 1}}
-		names := &fakeResolver{name: "app.test"}
+		names := &supervisetest.FakeResolver{Name: "app.test"}
 		in := serve(t, cfg, Options{Resolver: names, ResolveEvery: 10 * time.Millisecond})
-		if a := get(in.addr); a.status < 500 {
-			t.Fatalf("before the name resolves: %d, %v; want 5xx", a.status, a.err)
+		if a := supervisetest.Get(in.addr); a.Status < 500 {
+			t.Fatalf("before the name resolves: %d, %v; want 5xx", a.Status, a.Err)
 		}
-		names.set("127.0.0.1")
+		names.Set("127.0.0.1")
 		untilAnswered(t, in.addr, one)
-		names.set("127.0.0.2")
+		names.Set("127.0.0.2")
 		untilAnswered(t, in.addr, two)
-		names.addr.Store(nil)
+		names.Addr.Store(nil)
 		for range 4 {
-			get(in.addr).want(t, two)
+			supervisetest.Get(in.addr).Want(t, two)
 		}
 	})
 }
@@ -220,7 +221,7 @@ func untilAnswered(t *testing.T, addr, body string) {
 	t.Helper()
 	testkit.Until(t, "answers by "+body, func() bool {
 		for range 20 {
-			if get(addr).body != body {
+			if supervisetest.Get(addr).Body != body {
 				return false
 			}
 		}

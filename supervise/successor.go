@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"lb/internal/ipc"
 )
 
 // successor is the process that is to take the place of this one, as this one
@@ -17,7 +19,7 @@ import (
 type successor struct {
 	binary  string
 	cmd     *exec.Cmd
-	control *channel
+	control *ipc.Channel
 	serving atomic.Bool
 	exited  chan struct{} // closed when it is gone, and reaped
 }
@@ -33,7 +35,7 @@ func startSuccessor(binary string) (*successor, error) {
 	if !filepath.IsAbs(binary) {
 		return nil, fmt.Errorf("%q is not an absolute path", binary)
 	}
-	control, theirs, err := controlPair()
+	control, theirs, err := ipc.Pair()
 	if err != nil {
 		return nil, err
 	}
@@ -53,13 +55,13 @@ func startSuccessor(binary string) (*successor, error) {
 		exited:  make(chan struct{}),
 	}
 	if err := p.cmd.Start(); err != nil {
-		control.close()
+		control.Close()
 		return nil, err
 	}
 	go func() {
 		defer close(p.exited)
 		p.cmd.Wait()
-		control.setReadDeadline(time.Now().Add(lastWords))
+		control.SetReadDeadline(time.Now().Add(lastWords))
 	}()
 	return p, nil
 }
@@ -67,16 +69,16 @@ func startSuccessor(binary string) (*successor, error) {
 // successorEnv returns environ for the new process: what systemd meant for this
 // process alone is left out.
 func successorEnv(environ []string) []string {
-	env := without(environ, upgradeEnv, workerEnv, "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
-	return append(env, fmt.Sprintf("%s=%d", upgradeEnv, successorFD))
+	env := ipc.Without(environ, ipc.UpgradeEnv, ipc.WorkerEnv, "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
+	return append(env, fmt.Sprintf("%s=%d", ipc.UpgradeEnv, successorFD))
 }
 
 // takeOver hands h and its descriptors over, once the new process has said hello,
 // waits until it serves, and until it has taken over. Each may take timeout.
 func (p *successor) takeOver(h *contents, fds []int, timeout time.Duration) (r readyReport, t tookReport, err error) {
-	p.control.setReadDeadline(time.Now().Add(timeout))
+	p.control.SetReadDeadline(time.Now().Add(timeout))
 	if _, err = p.next(func(r progress) bool { return r.Hello }); err == nil {
-		err = p.control.send(h, fds...)
+		err = p.control.Send(h, fds...)
 	}
 	var report progress
 	if err == nil {
@@ -87,8 +89,8 @@ func (p *successor) takeOver(h *contents, fds []int, timeout time.Duration) (r r
 	}
 	r = *report.Ready
 	p.serving.Store(true)
-	p.control.setReadDeadline(time.Now().Add(timeout))
-	if err = p.control.send(goOrder{Go: true}); err == nil {
+	p.control.SetReadDeadline(time.Now().Add(timeout))
+	if err = p.control.Send(goOrder{Go: true}); err == nil {
 		report, err = p.next(func(r progress) bool { return r.Took != nil })
 	}
 	if err != nil {
@@ -107,8 +109,8 @@ const errUnexpected = refusal("it reports out of turn")
 
 // next returns the next report, which is the one that is expected.
 func (p *successor) next(expected func(progress) bool) (r progress, err error) {
-	fds, err := p.control.receive(&r)
-	closeAll(fds)
+	fds, err := p.control.Receive(&r)
+	ipc.CloseAll(fds)
 	switch {
 	case err != nil:
 	case r.Fault != "":
@@ -141,7 +143,7 @@ func (p *successor) cause(err error, timeout time.Duration) error {
 // notice, drain and leave.
 func (p *successor) kill() {
 	p.cmd.Process.Kill()
-	p.control.close()
+	p.control.Close()
 	<-p.exited
 }
 
@@ -153,7 +155,7 @@ func (p *successor) dismiss() {
 		return
 	}
 	p.cmd.Process.Signal(syscall.SIGTERM)
-	p.control.close()
+	p.control.Close()
 }
 
 func (p *successor) pid() int { return p.cmd.Process.Pid }

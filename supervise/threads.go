@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"lb/internal/ipc"
 )
 
 // threads are the loops of mt: goroutines of this process, each locked to a
@@ -127,7 +129,7 @@ func (t *threads) give(th *thread, s share, files []*os.File, acks *acks, name s
 		return nil
 	}
 	fresh := newSockets(s.Sockets, th.share.Sockets, files)
-	fds, err := dupAll(fresh)
+	fds, err := ipc.DupAll(fresh)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}

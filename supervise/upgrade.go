@@ -187,4 +187,4 @@ func (u *Upgrade) LeftSockets() bool { return u.took.Left }
 
 // Release ends the talk with the new process, which waits for that before it speaks
 // to systemd.
-func (u *Upgrade) Release() { u.successor.control.close() }
+func (u *Upgrade) Release() { u.successor.control.Close() }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"lb/admin/api"
+	"lb/internal/host"
 )
 
 // upgrading is an upgrade under way.
@@ -68,11 +69,11 @@ func (s *server) endUpgrade(binary string, m *upgrading) {
 	s.moving = nil
 	if err := m.Err(); err != nil {
 		s.upgradeFailed(binary, err)
-		if err := writePID(s.pidFile); err != nil { // it may have come so far
+		if err := host.WritePID(s.pidFile); err != nil { // it may have come so far
 			s.log.Error("pid file is lost", "cause", err)
 		}
 		if s.watch != nil {
-			s.watch.poke() // a change of the file was left to the new process
+			s.watch.Poke() // a change of the file was left to the new process
 		}
 		m.done(api.Upgraded{}, err)
 		return
@@ -90,7 +91,7 @@ func (s *server) letGo(m *upgrading) {
 		s.runtimeListener.SetUnlinkOnClose(!m.TookRuntime())
 	}
 	pid, version := m.Successor()
-	s.notifier.handOver(pid)
+	s.notifier.HandOver(pid)
 	m.Release()
 	m.done(api.Upgraded{PID: pid, Version: version}, nil)
 	// Who comes from now on is the new process's. Those who are here already, the one
@@ -131,6 +132,6 @@ func (s *server) upgradeFailed(binary string, err error) {
 	s.log.Error("upgrade failed, this process goes on", "binary", binary, "cause", err)
 	s.publish()
 	if s.watch != nil {
-		s.watch.poke() // a change of the file was left to the new process
+		s.watch.Poke() // a change of the file was left to the new process
 	}
 }

@@ -20,7 +20,10 @@ import (
 
 	"lb/admin/api"
 	"lb/config"
+	"lb/internal/host"
+	"lb/internal/ipc"
 	"lb/internal/testkit"
+	"lb/supervise/supervisetest"
 )
 
 // nextEnv is what a process does, as a next in JSON, that is started to upgrade
@@ -45,7 +48,7 @@ const (
 
 func init() {
 	roles[nextEnv] = func(text string) {
-		if os.Getenv(upgradeEnv) != "" {
+		if os.Getenv(ipc.UpgradeEnv) != "" {
 			os.Exit(serveAsNext(text))
 		}
 	}
@@ -71,7 +74,7 @@ func serveAsNext(text string) (exitCode int) {
 			}
 		}
 		if n.Does == killsParent {
-			o.Resolver = resolverFunc(func(context.Context, string, string) ([]netip.Addr, error) {
+			o.Resolver = supervisetest.ResolverFunc(func(context.Context, string, string) ([]netip.Addr, error) {
 				syscall.Kill(os.Getppid(), syscall.SIGKILL)
 				return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
 			})
@@ -83,12 +86,12 @@ func serveAsNext(text string) (exitCode int) {
 		return code
 	}
 	if n.Does == isNoLB {
-		if err := writePID(n.Config.PIDFile); err != nil {
+		if err := host.WritePID(n.Config.PIDFile); err != nil {
 			return 96
 		}
 		unix.Pause()
 	}
-	talk := talkOf(os.Getenv(upgradeEnv))
+	talk := talkOf(os.Getenv(ipc.UpgradeEnv))
 	in, err := inherit(newRegistry())
 	if err != nil {
 		return 98
@@ -156,11 +159,11 @@ func TestUpgrade(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%s to %s with %d", tc.from, tc.to, tc.workers), func(t *testing.T) {
 			dir := t.TempDir()
-			cfg := testConfig(tc.from)
+			cfg := supervisetest.Config(tc.from)
 			cfg.PIDFile, cfg.Admin.Socket = filepath.Join(dir, "lb.pid"), filepath.Join(dir, "lb.sock")
-			addBackend(t, cfg, helloBackend(t, "well").URL)
+			supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 			in := serve(t, cfg, Options{})
-			stop := asking(t, in.addr, "well")
+			stop := supervisetest.Asking(t, in.addr, "well")
 			after := *cfg
 			after.Mode, after.Workers = tc.to, tc.workers
 			upgradeTo(t, next{Config: &after})
@@ -175,7 +178,7 @@ func TestUpgrade(t *testing.T) {
 			if stop() == 0 {
 				t.Error("nobody has asked")
 			}
-			get(in.addr).want(t, "well")
+			supervisetest.Get(in.addr).Want(t, "well")
 			if group, err := syscall.Getpgid(u.PID); err != nil || group != syscall.Getpgrp() {
 				t.Errorf("the new process is in group %d, %v; a terminal's signals go to %d", group, err, syscall.Getpgrp())
 			}
@@ -193,7 +196,7 @@ func TestUpgrade(t *testing.T) {
 				t.Fatal(err)
 			}
 			testkit.Until(t, "the new process to end", func() bool { return vanished(u.PID) })
-			if !refused(in.addr) {
+			if !supervisetest.Refused(in.addr) {
 				t.Error("somebody still listens")
 			}
 			if entries, _ := os.ReadDir(dir); len(entries) > 0 {
@@ -234,16 +237,16 @@ func TestUpgradeRefused(t *testing.T) {
 		"out of turn":     {"", next{Does: outOfTurn}, "out of turn"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg := testConfig(config.MT)
+			cfg := supervisetest.Config(config.MT)
 			cfg.PIDFile, cfg.Admin.Socket = filepath.Join(t.TempDir(), "lb.pid"), filepath.Join(t.TempDir(), "lb.sock")
-			addBackend(t, cfg, helloBackend(t, "well").URL)
+			supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 			timeout := testkit.Patience
 			if strings.Contains(tc.want, "500ms") {
 				timeout = 500 * time.Millisecond
 			}
 			var log testkit.Log
 			in := serve(t, cfg, Options{Log: NewLog(&log, "error"), UpgradeTimeout: timeout})
-			get(in.addr).want(t, "well")
+			supervisetest.Get(in.addr).Want(t, "well")
 			if tc.next.Config == nil {
 				after := *cfg
 				after.Admin.Address = "127.0.0.1:1" // is not the one that is handed over
@@ -252,12 +255,12 @@ func TestUpgradeRefused(t *testing.T) {
 			}
 			upgradeTo(t, tc.next)
 			before := socketsOf(t, os.Getpid())
-			stop := asking(t, in.addr, "well")
+			stop := supervisetest.Asking(t, in.addr, "well")
 			if _, err := in.control.Upgrade(tc.binary); err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Fatalf("error %v, want one with %q", err, tc.want)
 			}
 			stop()
-			if left := childrenOf(t, os.Getpid()); len(left) > 0 {
+			if left := supervisetest.ChildrenOf(t, os.Getpid()); len(left) > 0 {
 				t.Errorf("processes left: %v", left)
 			}
 			testkit.Until(t, "descriptors to be closed", func() bool { return socketsOf(t, os.Getpid()) == before })
@@ -276,7 +279,7 @@ func TestUpgradeRefused(t *testing.T) {
 				c.Close()
 			}
 			for range 8 {
-				get(in.addr).want(t, "well")
+				supervisetest.Get(in.addr).Want(t, "well")
 			}
 			if _, err := in.control.Reload(false); err != nil {
 				t.Errorf("a reload behind it: %v", err)
@@ -295,7 +298,7 @@ func elsewhere(t *testing.T) *config.Config {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	cfg := testConfig(config.MT)
+	cfg := supervisetest.Config(config.MT)
 	cfg.Port = l.Addr().(*net.TCPAddr).Port
 	return cfg
 }
@@ -307,7 +310,7 @@ func TestEndDuringUpgrade(t *testing.T) {
 	if err := os.WriteFile(hangs, []byte("#!/bin/sh\nexec sleep 1000\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		cfg.Admin.Socket = filepath.Join(t.TempDir(), "lb.sock")
 		in := serve(t, cfg, Options{})
 		result := make(chan error, 1)
@@ -327,7 +330,7 @@ func TestEndDuringUpgrade(t *testing.T) {
 		if err := <-result; err == nil {
 			t.Error("the upgrade has succeeded")
 		}
-		if left := childrenOf(t, os.Getpid()); len(left) > 0 {
+		if left := supervisetest.ChildrenOf(t, os.Getpid()); len(left) > 0 {
 			t.Errorf("processes left: %v", left)
 		}
 		if _, err := os.Stat(cfg.Admin.Socket); !os.IsNotExist(err) {
@@ -338,22 +341,22 @@ func TestEndDuringUpgrade(t *testing.T) {
 
 // If the old process dies before it has decided, the new one goes on.
 func TestOldDiesInUpgrade(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		cfg.PIDFile = filepath.Join(t.TempDir(), "lb.pid")
-		addBackend(t, cfg, helloBackend(t, "well").URL)
+		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 		after := *cfg
 		after.Pools = slices.Clone(cfg.Pools)
 		after.Pools[0].Backends = append(slices.Clone(cfg.Pools[0].Backends), config.Backend{Host: "app.test", Port: 1, Weight: 1, Drain: true})
 		upgradeTo(t, next{Config: &after, Does: killsParent})
 		lb := startLB(t, cfg)
 		lb.signal(t, syscall.SIGUSR2)
-		testkit.Until(t, "the old process to be killed", func() bool { return ended(lb.cmd.Process.Pid) })
+		testkit.Until(t, "the old process to be killed", func() bool { return supervisetest.Ended(lb.cmd.Process.Pid) })
 		testkit.Until(t, "the new process to write its number", func() bool {
 			text, _ := os.ReadFile(cfg.PIDFile)
 			return len(text) > 0 && string(text) != fmt.Sprintln(lb.cmd.Process.Pid)
 		})
 		for range 8 {
-			get(lb.addr).want(t, "well")
+			supervisetest.Get(lb.addr).Want(t, "well")
 		}
 	})
 }
@@ -363,14 +366,14 @@ func TestOldDiesInUpgrade(t *testing.T) {
 func TestUpgradeSamePort(t *testing.T) {
 	for _, hosts := range [][2]string{{"127.0.0.1", "0.0.0.0"}, {"0.0.0.0", "127.0.0.1"}} {
 		t.Run(hosts[0]+" to "+hosts[1], func(t *testing.T) {
-			cfg := testConfig(config.MP)
+			cfg := supervisetest.Config(config.MP)
 			in, port := serveEverywhere(t, cfg)
 			in.moveTo(t, cfg, hosts[0], port)
-			stop := asking(t, "127.0.0.1:"+port, "well")
+			stop := supervisetest.Asking(t, "127.0.0.1:"+port, "well")
 			upgradeTo(t, next{Config: movedTo(t, cfg, hosts[1], port)})
 			in.upgraded(t)
 			in.wantExit(t, 0)
-			if get("127.0.0.1:"+port).want(t, "well"); stop() == 0 {
+			if supervisetest.Get("127.0.0.1:"+port).Want(t, "well"); stop() == 0 {
 				t.Error("nobody has asked")
 			}
 		})
@@ -380,7 +383,7 @@ func TestUpgradeSamePort(t *testing.T) {
 // A program that knows nothing of an upgrade, and hangs, gets no socket: it would
 // hold the port longer than lb lives.
 func TestUpgradeToNoLB(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		after := *cfg
 		after.PIDFile = filepath.Join(t.TempDir(), "next.pid")
 		upgradeTo(t, next{Config: &after, Does: isNoLB})
@@ -391,23 +394,23 @@ func TestUpgradeToNoLB(t *testing.T) {
 			return err == nil
 		})
 		lb.signal(t, syscall.SIGKILL)
-		testkit.Until(t, "lb to end", func() bool { return ended(lb.cmd.Process.Pid) })
-		testkit.Until(t, "the port to be free", func() bool { return refused(lb.addr) })
+		testkit.Until(t, "lb to end", func() bool { return supervisetest.Ended(lb.cmd.Process.Pid) })
+		testkit.Until(t, "the port to be free", func() bool { return supervisetest.Refused(lb.addr) })
 	})
 }
 
 // What the first new process has open, every later one has: nothing is passed on
 // that nobody uses, to supervisors or to workers.
 func TestUpgradesKeepDescriptors(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		cfg.PIDFile = filepath.Join(t.TempDir(), "lb.pid")
-		addBackend(t, cfg, helloBackend(t, "well").URL)
+		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 		upgradeTo(t, next{Config: cfg})
 		lb := startLB(t, cfg)
 		pid := lb.cmd.Process.Pid
 		var first string
 		for round := range 4 {
-			kill(t, pid, syscall.SIGUSR2)
+			supervisetest.Kill(t, pid, syscall.SIGUSR2)
 			old := pid
 			testkit.Until(t, "the new process to write its number", func() bool {
 				text, _ := os.ReadFile(cfg.PIDFile)
@@ -420,12 +423,12 @@ func TestUpgradesKeepDescriptors(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			testkit.Until(t, "the old process to end", func() bool { return ended(old) })
-			get(lb.addr).want(t, "well")
+			testkit.Until(t, "the old process to end", func() bool { return supervisetest.Ended(old) })
+			supervisetest.Get(lb.addr).Want(t, "well")
 			has := socketsOf(t, pid)
-			for _, worker := range childrenOf(t, pid) {
+			for _, worker := range supervisetest.ChildrenOf(t, pid) {
 				has += "; worker " + socketsOf(t, worker)
-				for _, name := range []string{upgradeEnv, "LISTEN_FDS"} {
+				for _, name := range []string{ipc.UpgradeEnv, "LISTEN_FDS"} {
 					if environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", worker)); err != nil || strings.Contains(string(environ), name+"=") {
 						t.Errorf("the worker has %s in its environment, %v", name, err)
 					}
@@ -438,9 +441,9 @@ func TestUpgradesKeepDescriptors(t *testing.T) {
 				t.Errorf("upgrade %d: open are %s, behind the first were %s", round+1, has, first)
 			}
 		}
-		kill(t, pid, syscall.SIGTERM)
-		testkit.Until(t, "the last process to end", func() bool { return ended(pid) })
-		if !refused(lb.addr) {
+		supervisetest.Kill(t, pid, syscall.SIGTERM)
+		testkit.Until(t, "the last process to end", func() bool { return supervisetest.Ended(pid) })
+		if !supervisetest.Refused(lb.addr) {
 			t.Error("somebody still listens")
 		}
 	})
@@ -492,19 +495,19 @@ func listeningInodes(t *testing.T, pid int) map[string]bool {
 // A signal to end that comes while lb drains because it was replaced is the first
 // one that it gets.
 func TestSignalWhenReplaced(t *testing.T) {
-	cfg := testConfig(config.MT)
-	slow := newSlowBackend(t)
-	addBackend(t, cfg, slow.URL)
+	cfg := supervisetest.Config(config.MT)
+	slow := supervisetest.NewSlowBackend(t)
+	supervisetest.AddBackend(t, cfg, slow.URL)
 	var log testkit.Log
 	in := serve(t, cfg, Options{Log: NewLog(&log, "info")})
-	a := getLater(in.addr)
-	<-slow.began
+	a := supervisetest.GetLater(in.addr)
+	<-slow.Began
 	upgradeTo(t, next{Config: cfg})
 	in.upgraded(t)
 	in.signals <- syscall.SIGTERM
 	testkit.Until(t, "the signal to be heard", func() bool { return strings.Contains(log.String(), "draining already") })
-	close(slow.release)
-	(<-a).want(t, "late")
+	close(slow.Release)
+	(<-a).Want(t, "late")
 	in.wantExit(t, 0)
 }
 

@@ -9,7 +9,9 @@ import (
 	"testing"
 
 	"lb/config"
+	"lb/internal/filewatch"
 	"lb/internal/testkit"
+	"lb/supervise/supervisetest"
 )
 
 // watched is lb with a configuration file that is watched. What stands in
@@ -58,7 +60,7 @@ func (w *watched) wantTaken(t *testing.T, seconds int, number uint64) {
 func TestWatchWays(t *testing.T) {
 	ways := map[string]func(t *testing.T, path, text string){
 		"write in place":    func(t *testing.T, path, text string) { testkit.WriteFile(t, path, text) },
-		"rename into place": swapFile,
+		"rename into place": supervisetest.SwapFile,
 		"truncate, and write in two steps": func(t *testing.T, path, text string) {
 			f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
 			if err != nil {
@@ -74,7 +76,7 @@ func TestWatchWays(t *testing.T) {
 			}
 		},
 		"an editor's backup, and a new file": func(t *testing.T, path, text string) {
-			rename(t, path, path+"~")
+			supervisetest.Rename(t, path, path+"~")
 			testkit.WriteFile(t, path, text)
 			os.Remove(path + "~")
 		},
@@ -84,7 +86,7 @@ func TestWatchWays(t *testing.T) {
 		},
 		"replace the directory": func(t *testing.T, path, text string) {
 			dir := filepath.Dir(path)
-			rename(t, dir, dir+".old")
+			supervisetest.Rename(t, dir, dir+".old")
 			if err := os.Mkdir(dir, 0o700); err != nil {
 				t.Fatal(err)
 			}
@@ -123,7 +125,7 @@ func TestWatchConfigMap(t *testing.T) {
 		if err := os.Symlink(version, filepath.Join(dir, "..data_tmp")); err != nil {
 			t.Fatal(err)
 		}
-		rename(t, filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data"))
+		supervisetest.Rename(t, filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data"))
 	}
 	publish("..1", 1)
 	path := filepath.Join(dir, "lb.toml")
@@ -150,7 +152,7 @@ func TestWatchBehindLink(t *testing.T) {
 	w := watchFile(t, path)
 	testkit.WriteFile(t, real, watchedText(2))
 	w.wantTaken(t, 2, 2)
-	swapFile(t, path, watchedText(3)) // a file in the place of the link
+	supervisetest.SwapFile(t, path, watchedText(3)) // a file in the place of the link
 	w.wantTaken(t, 3, 3)
 }
 
@@ -158,7 +160,7 @@ func TestWatchBehindLink(t *testing.T) {
 // upgrade.
 func TestFileChanged(t *testing.T) {
 	loads := 0
-	s := &server{desk: newDesk(), log: slog.New(slog.DiscardHandler), seen: hashOf([]byte("tried"))}
+	s := &server{desk: newDesk(), log: slog.New(slog.DiscardHandler), seen: filewatch.Hash([]byte("tried"))}
 	s.o.Load = func() (*config.Config, error) { loads++; return nil, os.ErrNotExist }
 	go func() {
 		for j := range s.desk.work {

@@ -16,6 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lb/board"
+	"lb/internal/host"
+	"lb/internal/ipc"
 )
 
 // What a worker is started with, beside the standard streams. Its sockets come
@@ -34,7 +36,7 @@ const workerProcs = 2
 
 // IsWorker reports whether this process was started as a worker, and has to call
 // Worker and nothing else.
-func IsWorker() bool { return os.Getenv(workerEnv) != "" }
+func IsWorker() bool { return os.Getenv(ipc.WorkerEnv) != "" }
 
 // Worker is the whole life of a worker process. It returns the exit code when
 // the supervisor has told it to end, or is gone.
@@ -48,7 +50,7 @@ func Worker() (exitCode int) {
 
 // worker is this process in its part as a worker.
 type worker struct {
-	control *channel
+	control *ipc.Channel
 	log     *slog.Logger
 	level   *slog.LevelVar
 	slots   *board.Slots // our hold of the slot is for as long as we live
@@ -82,7 +84,7 @@ func beginWorker() (w *worker, exitCode int) {
 	// The supervisor hears signals and says what follows from them; a terminal
 	// sends them to every process of the group.
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGUSR2)
-	os.Unsetenv(workerEnv)
+	os.Unsetenv(ipc.WorkerEnv)
 	runtime.GOMAXPROCS(workerProcs)
 	w, first, fds, err := newWorker()
 	if err != nil {
@@ -93,7 +95,7 @@ func beginWorker() (w *worker, exitCode int) {
 		return nil, w.leave(0)
 	}
 	if err := w.start(first, fds); err != nil {
-		w.control.send(report{Fault: err.Error()})
+		w.control.Send(report{Fault: err.Error()})
 		w.log.Error("worker cannot begin", "cause", err)
 		return nil, exitFault
 	}
@@ -103,15 +105,15 @@ func beginWorker() (w *worker, exitCode int) {
 // newWorker reads the first order, which comes with sockets; nil: this process is
 // to end before it has begun.
 func newWorker() (w *worker, first *startOrder, fds []int, err error) {
-	control, err := newChannel(controlFD)
+	control, err := ipc.New(controlFD)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	var o order
-	if fds, err = control.receive(&o); err != nil {
+	if fds, err = control.Receive(&o); err != nil {
 		return nil, nil, nil, fmt.Errorf("control channel: %w", err)
 	}
-	log, level := NewLevelLog(os.Stderr, "")
+	log, level := host.NewLevelLog(os.Stderr, "")
 	w = &worker{
 		control:  control,
 		log:      log,
@@ -126,10 +128,10 @@ func newWorker() (w *worker, first *startOrder, fds []int, err error) {
 		return w, nil, nil, nil
 	}
 	if o.Start == nil {
-		closeAll(fds)
+		ipc.CloseAll(fds)
 		return nil, nil, nil, errors.New("control channel: the first order is not to start")
 	}
-	setLevel(level, o.Start.Share.Snapshot.Config.LogLevel)
+	host.SetLevel(level, o.Start.Share.Snapshot.Config.LogLevel)
 	w.log = log.With("worker", o.Start.Share.Place)
 	w.drain = o.Start.Share.Snapshot.Config.Timeouts.Drain
 	return w, o.Start, fds, nil
@@ -146,10 +148,10 @@ func (w *worker) start(o *startOrder, fds []int) error {
 	}
 	var limit uint64
 	if err == nil {
-		limit, err = raiseDescriptorLimit()
+		limit, err = host.RaiseDescriptorLimit()
 	}
 	if err != nil {
-		closeAll(fds)
+		ipc.CloseAll(fds)
 		return err
 	}
 	w.engine, err = startEngine(engineOptions{
@@ -166,7 +168,7 @@ func (w *worker) start(o *startOrder, fds []int) error {
 	w.sent = make(chan struct{})
 	go w.sendPasses()
 	w.broken = w.engine.ended
-	return w.control.send(report{Ready: true, Applied: o.Share.Snapshot.Number})
+	return w.control.Send(report{Ready: true, Applied: o.Share.Snapshot.Number})
 }
 
 // received is an order with its descriptors.
@@ -195,7 +197,7 @@ func (w *worker) run() (exitCode int) {
 			w.log.Error("loop has ended of itself")
 			return exitFault
 		case err := <-w.failed:
-			w.control.send(report{Fault: err.Error()})
+			w.control.Send(report{Fault: err.Error()})
 			return exitFault
 		case cut := <-w.finished:
 			return w.leave(cut)
@@ -211,7 +213,7 @@ func (w *worker) receive() <-chan received {
 		for {
 			var o received
 			var err error
-			if o.fds, err = w.control.receive(&o.order); err != nil {
+			if o.fds, err = w.control.Receive(&o.order); err != nil {
 				return
 			}
 			orders <- o
@@ -230,7 +232,7 @@ func (w *worker) obey(o received) {
 		w.take(passed{o.fds[0], o.Pass.Peer})
 		return
 	case o.Pass != nil: // there was no room for its descriptor
-		w.control.send(report{Took: true})
+		w.control.Send(report{Took: true})
 	case o.Relayed:
 		w.relays.Add(-1)
 	case o.Addrs != nil:
@@ -248,16 +250,16 @@ func (w *worker) obey(o received) {
 	case o.Ping != 0:
 		w.engine.ping(func() { w.report(report{Pong: o.Ping}) })
 	}
-	closeAll(o.fds)
+	ipc.CloseAll(o.fds)
 }
 
 // report sends r without waiting: the loop must not, nor who obeys orders. What
 // the supervisor does not take in time it would not miss.
-func (w *worker) report(r report) { go w.control.send(r) }
+func (w *worker) report(r report) { go w.control.Send(r) }
 
 // apply gives the loop its share of a new snapshot; it takes over fds.
 func (w *worker) apply(s share, fds []int) {
-	setLevel(w.level, s.Snapshot.Config.LogLevel)
+	host.SetLevel(w.level, s.Snapshot.Config.LogLevel)
 	w.drain = s.Snapshot.Config.Timeouts.Drain
 	w.engine.apply(s, fds, func(err error) {
 		if err != nil { // connections would wait for ever in a socket that is ours
@@ -271,7 +273,7 @@ func (w *worker) apply(s share, fds []int) {
 // take takes over a conn that another loop has accepted. The supervisor hears of
 // it before a byte is read: if this worker dies, others get what it does not have.
 func (w *worker) take(c passed) {
-	w.control.send(report{Took: true})
+	w.control.Send(report{Took: true})
 	if !w.engine.takeOver(c) {
 		c.close()
 	}
@@ -298,7 +300,7 @@ func (w *worker) passOn(slot, fd int, peer netip.AddrPort) bool {
 func (w *worker) sendPasses() {
 	defer close(w.sent)
 	for o := range w.outward {
-		err := w.control.send(report{Pass: &passReport{Slot: o.slot, Peer: o.peer}}, o.fd)
+		err := w.control.Send(report{Pass: &passReport{Slot: o.slot, Peer: o.peer}}, o.fd)
 		if err == nil || !w.engine.takeOver(o.passed) {
 			o.close()
 		}
@@ -362,7 +364,7 @@ func (w *worker) leave(cut int) (exitCode int) {
 		close(w.outward)
 		<-w.sent
 	}
-	if !w.orphan && w.control.send(report{Gone: &gone{Cut: cut}}) == nil {
+	if !w.orphan && w.control.Send(report{Gone: &gone{Cut: cut}}) == nil {
 		return exitDone
 	}
 	w.log.Info("worker leaves", "cut", cut)

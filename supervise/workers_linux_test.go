@@ -14,14 +14,16 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lb/config"
+	"lb/internal/ipc"
 	"lb/internal/testkit"
+	"lb/supervise/supervisetest"
 )
 
 // freeze stops a worker's process.
 func freeze(t *testing.T, pid int) {
 	t.Helper()
-	kill(t, pid, syscall.SIGSTOP)
-	testkit.Until(t, "the worker to stand still", func() bool { return stopped(t, pid) })
+	supervisetest.Kill(t, pid, syscall.SIGSTOP)
+	testkit.Until(t, "the worker to stand still", func() bool { return supervisetest.Stopped(t, pid) })
 }
 
 // serving waits until n workers serve.
@@ -33,12 +35,12 @@ func (r *rig) serving(n int) {
 // A worker that does not take up a snapshot is named, in bounded time; it is not
 // lost to it.
 func TestApplyToFrozenWorker(t *testing.T) {
-	cfg := testConfig(config.MP)
-	addBackend(t, cfg, helloBackend(t, "one").URL)
+	cfg := supervisetest.Config(config.MP)
+	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "one").URL)
 	r := newRig(t, cfg, 2, 2)
 	frozen := r.crew.seats()[1]
 	freeze(t, frozen.PID)
-	cfg.Pools[0].Backends = backendsAt(t, helloBackend(t, "two").URL)
+	cfg.Pools[0].Backends = supervisetest.BackendsAt(t, supervisetest.HelloBackend(t, "two").URL)
 	begun := time.Now()
 	err := r.crew.apply(r.next(), r.ls, 2)
 	if err == nil || !strings.Contains(err.Error(), "worker 1 (pid ") || strings.Contains(err.Error(), "worker 0") {
@@ -51,32 +53,32 @@ func TestApplyToFrozenWorker(t *testing.T) {
 	if got := r.board.OldestConfig(); got != 1 {
 		t.Errorf("the oldest configuration at work is %d, want 1", got)
 	}
-	kill(t, frozen.PID, syscall.SIGCONT)
+	supervisetest.Kill(t, frozen.PID, syscall.SIGCONT)
 	testkit.Until(t, "the worker to take it up", func() bool { return r.board.OldestConfig() == r.last.Number })
 	for range 10 {
-		get(r.ls.addr).want(t, "two")
+		supervisetest.Get(r.ls.addr).Want(t, "two")
 	}
 }
 
 // A worker that dies before it has acknowledged a snapshot does not keep apply
 // waiting longer than its successor takes, which begins with that snapshot.
 func TestApplyWhileWorkerDies(t *testing.T) {
-	cfg := testConfig(config.MP)
-	addBackend(t, cfg, helloBackend(t, "one").URL)
+	cfg := supervisetest.Config(config.MP)
+	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "one").URL)
 	r := newRig(t, cfg, 1, 1)
 	frozen := r.crew.seats()[0].PID
 	freeze(t, frozen)
-	cfg.Pools[0].Backends = backendsAt(t, helloBackend(t, "two").URL)
+	cfg.Pools[0].Backends = supervisetest.BackendsAt(t, supervisetest.HelloBackend(t, "two").URL)
 	w := r.crew.(*workers)
 	if err := w.resize(r.next(), r.ls, 1); err != nil {
 		t.Fatal(err)
 	}
-	kill(t, frozen, syscall.SIGKILL)
+	supervisetest.Kill(t, frozen, syscall.SIGKILL)
 	err := w.wait(testkit.Patience, func() ([]error, error) { return w.behind(r.last.Number), nil })
 	if err != nil {
 		t.Fatal(err)
 	}
-	get(r.ls.addr).want(t, "two")
+	supervisetest.Get(r.ls.addr).Want(t, "two")
 	if got := r.board.OldestConfig(); got != r.last.Number {
 		t.Errorf("the oldest configuration at work is %d, want %d", got, r.last.Number)
 	}
@@ -91,29 +93,29 @@ func (r *rig) dieYoung(place, times int) {
 	s := w.atWork[place]
 	s.deaths = deaths(times - 1)
 	w.mu.Unlock()
-	kill(r.t, r.crew.seats()[place].PID, syscall.SIGKILL)
+	supervisetest.Kill(r.t, r.crew.seats()[place].PID, syscall.SIGKILL)
 	testkit.Until(r.t, "the worker to be down", func() bool { return r.crew.seats()[place].State == seatWaiting })
 }
 
 // A snapshot that comes while a seat waits to be filled again is what the next
 // worker begins with; apply names the seat.
 func TestApplyWhileSeatWaits(t *testing.T) {
-	cfg := testConfig(config.MP)
-	addBackend(t, cfg, helloBackend(t, "one").URL)
+	cfg := supervisetest.Config(config.MP)
+	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "one").URL)
 	r := newRig(t, cfg, 1, 1)
 	r.dieYoung(0, 6) // 1.6 s
-	cfg.Pools[0].Backends = backendsAt(t, helloBackend(t, "two").URL)
+	cfg.Pools[0].Backends = supervisetest.BackendsAt(t, supervisetest.HelloBackend(t, "two").URL)
 	err := r.crew.apply(r.next(), r.ls, 1)
 	if err == nil || !strings.Contains(err.Error(), "worker 0 is down") || !strings.Contains(err.Error(), "killed") {
 		t.Errorf("apply: %v; want an error that names worker 0 and why it died", err)
 	}
-	get(r.ls.addr).want(t, "two") // who connects waits for the next worker
+	supervisetest.Get(r.ls.addr).Want(t, "two") // who connects waits for the next worker
 }
 
 // A seat that waits can be taken away, and lb can end meanwhile.
 func TestSeatThatWaitsEnds(t *testing.T) {
-	cfg := testConfig(config.MP)
-	addBackend(t, cfg, helloBackend(t, "well").URL)
+	cfg := supervisetest.Config(config.MP)
+	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 	r := newRig(t, cfg, 3, 3)
 	r.dieYoung(2, 20)
 	r.apply(2)
@@ -128,8 +130,8 @@ func TestSeatThatWaitsEnds(t *testing.T) {
 
 // What others have is untouched when a worker is killed.
 func TestKillCostsOnlyItsOwn(t *testing.T) {
-	cfg := testConfig(config.MP)
-	addBackend(t, cfg, helloBackend(t, "well").URL)
+	cfg := supervisetest.Config(config.MP)
+	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 	r := newRig(t, cfg, 2, 2)
 	seats := r.crew.seats()
 	conns := func(i int) int { return int(r.board.Loop(seats[i].Slot).ClientConns.Load()) }
@@ -142,7 +144,7 @@ func TestKillCostsOnlyItsOwn(t *testing.T) {
 		of := conns(1) - before
 		theirs[of] = append(theirs[of], c)
 	}
-	kill(t, seats[0].PID, syscall.SIGKILL)
+	supervisetest.Kill(t, seats[0].PID, syscall.SIGKILL)
 	for _, c := range theirs[0] {
 		if _, err := c.Read(make([]byte, 1)); err == nil {
 			t.Error("a conn of the killed worker goes on")
@@ -164,26 +166,26 @@ func TestKillCostsOnlyItsOwn(t *testing.T) {
 
 // A retiring worker that is killed gives its slot back, and is not replaced.
 func TestRetiringWorkerKilled(t *testing.T) {
-	cfg := testConfig(config.MP)
-	slow := newSlowBackend(t)
-	addBackend(t, cfg, slow.URL)
+	cfg := supervisetest.Config(config.MP)
+	slow := supervisetest.NewSlowBackend(t)
+	supervisetest.AddBackend(t, cfg, slow.URL)
 	r := newRig(t, cfg, 2, 2)
-	var running []<-chan answer
+	var running []<-chan supervisetest.Answer
 	for !r.allHaveWork() {
-		running = append(running, getLater(r.ls.addr))
-		<-slow.began
+		running = append(running, supervisetest.GetLater(r.ls.addr))
+		<-slow.Began
 	}
 	r.apply(1)
 	retiring := r.crew.seats()[1]
-	kill(t, retiring.PID, syscall.SIGKILL)
+	supervisetest.Kill(t, retiring.PID, syscall.SIGKILL)
 	testkit.Until(t, "the worker to be gone", func() bool { return r.states() == "serving" })
 	if got := r.board.Loop(retiring.Slot).Exchanges.Load(); got != 0 {
 		t.Errorf("its slot has %d exchanges at work", got)
 	}
-	close(slow.release)
+	close(slow.Release)
 	whole := 0
 	for _, a := range running {
-		if got := <-a; got.status == 200 && got.body == "late" {
+		if got := <-a; got.Status == 200 && got.Body == "late" {
 			whole++
 		}
 	}
@@ -197,8 +199,8 @@ func TestRetiringWorkerKilled(t *testing.T) {
 
 // Workers die while their number goes up and down. In the end all is in order.
 func TestWorkersDieWhileTheirNumberChanges(t *testing.T) {
-	cfg := testConfig(config.MP)
-	addBackend(t, cfg, helloBackend(t, "well").URL)
+	cfg := supervisetest.Config(config.MP)
+	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 	r := newRig(t, cfg, 2, 2)
 	seed := rand.Uint64()
 	chance := rand.New(rand.NewPCG(seed, 0))
@@ -219,7 +221,7 @@ func TestWorkersDieWhileTheirNumberChanges(t *testing.T) {
 	}
 	testkit.Until(t, "the workers to serve", func() bool { return r.states() == strings.TrimSpace(strings.Repeat("serving ", n)) })
 	for range 20 {
-		get(r.ls.addr).want(t, "well")
+		supervisetest.Get(r.ls.addr).Want(t, "well")
 	}
 }
 
@@ -244,7 +246,7 @@ func tcpPair(t *testing.T) (client net.Conn, server passed) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	fd, err := dupRaw(f)
+	fd, err := ipc.Dup(f)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,8 +259,8 @@ func tcpPair(t *testing.T) (client net.Conn, server passed) {
 // A conn that is passed on finds a loop that serves, whatever becomes of the one
 // it was meant for.
 func TestRelay(t *testing.T) {
-	cfg := testConfig(config.MP)
-	addBackend(t, cfg, helloBackend(t, "well").URL)
+	cfg := supervisetest.Config(config.MP)
+	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 	r := newRig(t, cfg, 2, 2)
 	w := r.crew.(*workers)
 	seats := r.crew.seats()
@@ -292,8 +294,8 @@ func TestRelay(t *testing.T) {
 // A worker that takes nothing is not given ever more conns, and what has not
 // reached it when it dies goes to others.
 func TestRelayToFrozenWorker(t *testing.T) {
-	cfg := testConfig(config.MP)
-	addBackend(t, cfg, helloBackend(t, "well").URL)
+	cfg := supervisetest.Config(config.MP)
+	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 	r := newRig(t, cfg, 2, 2)
 	w := r.crew.(*workers)
 	from, to := w.atWork[0].process, w.atWork[1].process
@@ -318,20 +320,20 @@ func TestRelayToFrozenWorker(t *testing.T) {
 	if served != passesMax {
 		t.Errorf("%d served by the other worker, want %d", served, passesMax)
 	}
-	kill(t, to.pid(), syscall.SIGKILL)
+	supervisetest.Kill(t, to.pid(), syscall.SIGKILL)
 	for _, c := range clients[:passesMax] {
 		asked := newConn(t, c)
 		asked.ask()
 		asked.want("well")
 	}
 	r.serving(2)
-	get(r.ls.addr).want(t, "well")
+	supervisetest.Get(r.ls.addr).Want(t, "well")
 }
 
 // A conn that did not reach a worker before it died goes to another one.
 func TestStranded(t *testing.T) {
-	cfg := testConfig(config.MP)
-	addBackend(t, cfg, helloBackend(t, "well").URL)
+	cfg := supervisetest.Config(config.MP)
+	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 	r := newRig(t, cfg, 1, 1)
 	b := newOutbox()
 	client, c := tcpPair(t)
@@ -348,15 +350,15 @@ func TestStranded(t *testing.T) {
 
 // A conn for which no worker is up waits for the next one.
 func TestStrandedAlone(t *testing.T) {
-	cfg := testConfig(config.MP)
-	addBackend(t, cfg, helloBackend(t, "well").URL)
+	cfg := supervisetest.Config(config.MP)
+	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 	r := newRig(t, cfg, 1, 1)
 	w := r.crew.(*workers)
 	w.mu.Lock()
 	p := w.atWork[0].process
 	w.mu.Unlock()
 	client, c := tcpPair(t)
-	kill(t, p.pid(), syscall.SIGKILL)
+	supervisetest.Kill(t, p.pid(), syscall.SIGKILL)
 	testkit.Until(t, "it to be gone", func() bool { return closed(p.exited) })
 	w.relay(p, p.o.slot, c)
 	asked := newConn(t, client)
@@ -366,8 +368,8 @@ func TestStrandedAlone(t *testing.T) {
 
 // What was passed to a worker before it leaves is answered by it, to the last one.
 func TestPassToLeavingWorker(t *testing.T) {
-	cfg := testConfig(config.MP)
-	addBackend(t, cfg, helloBackend(t, "well").URL)
+	cfg := supervisetest.Config(config.MP)
+	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 	r := newRig(t, cfg, 2, 2)
 	to := r.crew.(*workers).atWork[1].process
 	applied := make(chan error, 1)
@@ -392,7 +394,7 @@ func TestPassToLeavingWorker(t *testing.T) {
 		t.Error(err)
 	}
 	testkit.Until(t, "it to leave", func() bool { return closed(to.exited) })
-	get(r.ls.addr).want(t, "well")
+	supervisetest.Get(r.ls.addr).Want(t, "well")
 }
 
 // Of orders where the last says all only the last is sent.
@@ -428,9 +430,9 @@ func TestOutbox(t *testing.T) {
 // What speaks to the supervisor is not for workers.
 func TestWorkerEnviron(t *testing.T) {
 	env := []string{"PATH=/bin", "NOTIFY_SOCKET=/run/x", "LISTEN_FDS=1", "LISTEN_PID=7", "LISTEN_FDNAMES=a=b",
-		"WATCHDOG_USEC=1", "WATCHDOG_PID=7", upgradeEnv + "=3", "GOMAXPROCS=2", "LISTEN=no"}
+		"WATCHDOG_USEC=1", "WATCHDOG_PID=7", ipc.UpgradeEnv + "=3", "GOMAXPROCS=2", "LISTEN=no"}
 	got := workerEnviron(env)
-	if want := []string{"PATH=/bin", "GOMAXPROCS=2", "LISTEN=no", workerEnv + "=1"}; !slices.Equal(got, want) {
+	if want := []string{"PATH=/bin", "GOMAXPROCS=2", "LISTEN=no", ipc.WorkerEnv + "=1"}; !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 	if env[1] != "NOTIFY_SOCKET=/run/x" {
@@ -441,8 +443,8 @@ func TestWorkerEnviron(t *testing.T) {
 // A slot that a process of another lb holds is not given out, nor are its gauges
 // touched, until that process is gone.
 func TestSlotBook(t *testing.T) {
-	cfg := testConfig(config.MP)
-	addBackend(t, cfg, helloBackend(t, "well").URL)
+	cfg := supervisetest.Config(config.MP)
+	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 	r := newRig(t, cfg, 2, 2) // its workers are other processes
 	theirs := []int{r.crew.seats()[0].Slot, r.crew.seats()[1].Slot}
 	book := newSlotBook(r.board, r.boardFile)
@@ -474,8 +476,8 @@ func TestSlotBook(t *testing.T) {
 	w := r.crew.(*workers)
 	w.mu.Lock() // as if the supervisor were gone with its workers: nobody tidies up
 	pid := w.atWork[0].process.pid()
-	kill(t, pid, syscall.SIGKILL)
-	testkit.Until(t, "the worker to be gone", func() bool { return ended(pid) })
+	supervisetest.Kill(t, pid, syscall.SIGKILL)
+	testkit.Until(t, "the worker to be gone", func() bool { return supervisetest.Ended(pid) })
 	leftover := &r.board.Loop(w.atWork[0].slot).ClientConns
 	leftover.Set(7)
 	testkit.Until(t, "the gauges of its slot to be set to zero", func() bool {
@@ -488,8 +490,8 @@ func TestSlotBook(t *testing.T) {
 
 // A board that is full says so, and what was begun goes on.
 func TestNoSlotLeft(t *testing.T) {
-	cfg := testConfig(config.MT)
-	addBackend(t, cfg, helloBackend(t, "well").URL)
+	cfg := supervisetest.Config(config.MT)
+	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 	r := newRig(t, cfg, 1, 1)
 	n := r.board.LoopsRoom() + 1
 	if err := r.crew.apply(r.next(), r.ls, n); !errors.Is(err, errNoSlot) {
@@ -499,5 +501,5 @@ func TestNoSlotLeft(t *testing.T) {
 		t.Errorf("%d loops, want %d", got, n-1)
 	}
 	r.apply(1)
-	get(r.ls.addr).want(t, "well")
+	supervisetest.Get(r.ls.addr).Want(t, "well")
 }

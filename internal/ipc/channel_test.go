@@ -1,4 +1,4 @@
-package supervise
+package ipc
 
 import (
 	"errors"
@@ -14,9 +14,9 @@ import (
 type message struct{ Fault string }
 
 // pair returns both ends of a control channel.
-func pair(t *testing.T) (a, b *channel) {
+func pair(t *testing.T) (a, b *Channel) {
 	t.Helper()
-	a, f, err := controlPair()
+	a, f, err := Pair()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,18 +25,18 @@ func pair(t *testing.T) (a, b *channel) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b, err = newChannel(fd); err != nil {
+	if b, err = New(fd); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(a.close)
-	t.Cleanup(b.close)
+	t.Cleanup(a.Close)
+	t.Cleanup(b.Close)
 	return a, b
 }
 
 func TestSendToNobody(t *testing.T) {
 	a, b := pair(t)
-	b.close()
-	if err := a.send(message{Fault: "x"}); !errors.Is(err, unix.EPIPE) {
+	b.Close()
+	if err := a.Send(message{Fault: "x"}); !errors.Is(err, unix.EPIPE) {
 		t.Errorf("send to a closed end: %v, want EPIPE", err)
 	}
 }
@@ -45,7 +45,7 @@ func TestSendToNobody(t *testing.T) {
 func TestSendToHung(t *testing.T) {
 	a, _ := pair(t)
 	a.timeout = 20 * time.Millisecond
-	if err := a.send(message{Fault: strings.Repeat("x", 16<<20)}); !errors.Is(err, os.ErrDeadlineExceeded) {
+	if err := a.Send(message{Fault: strings.Repeat("x", 16<<20)}); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("send to an end that reads nothing: %v, want the deadline", err)
 	}
 }

@@ -1,4 +1,4 @@
-package supervise
+package host
 
 import (
 	"math"
@@ -14,11 +14,11 @@ const descriptorReserve = 64
 // loopDescriptors is what a loop needs for itself: poller, wake-up, listener.
 const loopDescriptors = 4
 
-// raiseDescriptorLimit raises the soft limit to the hard one and returns what is
+// RaiseDescriptorLimit raises the soft limit to the hard one and returns what is
 // in force. Package syscall does the same when a process begins, but for one
 // descriptor and where the system sets a lower bound of its own; what it cannot
 // do is no error here either.
-func raiseDescriptorLimit() (limit uint64, err error) {
+func RaiseDescriptorLimit() (limit uint64, err error) {
 	var lim syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
 		return 0, os.NewSyscallError("getrlimit", err)
@@ -33,11 +33,11 @@ func raiseDescriptorLimit() (limit uint64, err error) {
 	return uint64(lim.Cur), nil
 }
 
-// connsMax returns how many client conns loop number index of loops may have
+// ConnsMax returns how many client conns loop number index of loops may have
 // open. limit is the descriptor limit of its process, shared with here-1 other
 // loops of that process; a client conn may need a backend conn beside it.
 // configured is for all loops together, 0 for as many as the descriptors allow.
-func connsMax(limit uint64, configured, index, loops, here int) int {
+func ConnsMax(limit uint64, configured, index, loops, here int) int {
 	reserve := uint64(descriptorReserve + here*loopDescriptors)
 	room := 1
 	if limit > reserve {
@@ -53,10 +53,10 @@ func connsMax(limit uint64, configured, index, loops, here int) int {
 	return max(room, 1)
 }
 
-// loopsFor returns the number of loops: workers, or one for each CPU that this
+// LoopsFor returns the number of loops: workers, or one for each CPU that this
 // process may use, and no more than connections, if that is not 0: a loop that
 // may have none could not take what the system gives it.
-func loopsFor(workers, connections int) int {
+func LoopsFor(workers, connections int) int {
 	if workers == 0 {
 		workers = usableCPUs()
 	}

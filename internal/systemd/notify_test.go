@@ -1,4 +1,4 @@
-package supervise
+package systemd
 
 import (
 	"fmt"
@@ -48,24 +48,24 @@ func TestNotifier(t *testing.T) {
 		fmt.Sprintf("@lb-test-%d", os.Getpid()), // an abstract socket, as containers have it
 	} {
 		s := listenAsSystemd(t, path)
-		n := newNotifier(slog.New(slog.DiscardHandler))
+		n := NewNotifier(slog.New(slog.DiscardHandler))
 		for _, tc := range []struct {
 			tell func()
 			want []string
 		}{
-			{func() { n.ready("serving") }, []string{"READY=1", "STATUS=serving"}},
-			{n.alive, []string{"WATCHDOG=1"}},
-			{n.isMain, []string{fmt.Sprintf("MAINPID=%d", os.Getpid())}},
-			{n.stopping, []string{"STOPPING=1", "STATUS=draining"}},
-			{func() { n.handOver(7) }, []string{"MAINPID=7"}},
+			{func() { n.Ready("serving") }, []string{"READY=1", "STATUS=serving"}},
+			{n.Alive, []string{"WATCHDOG=1"}},
+			{n.IsMain, []string{fmt.Sprintf("MAINPID=%d", os.Getpid())}},
+			{n.Stopping, []string{"STOPPING=1", "STATUS=draining"}},
+			{func() { n.HandOver(7) }, []string{"MAINPID=7"}},
 		} {
 			tc.tell()
 			if got := s.next(t); strings.Join(got, "|") != strings.Join(tc.want, "|") {
 				t.Errorf("%q, want %q", got, tc.want)
 			}
 		}
-		n.stopping() // another process is the service now
-		newNotifier(n.log).alive()
+		n.Stopping() // another process is the service now
+		NewNotifier(n.log).Alive()
 		if got := s.next(t); got[0] != "WATCHDOG=1" {
 			t.Errorf("%q after the service was handed over, want nothing of it", got)
 		}
@@ -77,7 +77,7 @@ func TestNotifier(t *testing.T) {
 func TestNotifyReloading(t *testing.T) {
 	s := listenAsSystemd(t, filepath.Join(t.TempDir(), "notify"))
 	before := int64(loop.Monotonic()) / 1000
-	newNotifier(slog.New(slog.DiscardHandler)).reloading(time.Duration(loop.Monotonic()))
+	NewNotifier(slog.New(slog.DiscardHandler)).Reloading(time.Duration(loop.Monotonic()))
 	after := int64(loop.Monotonic()) / 1000
 	got := s.next(t)
 	if len(got) != 2 || got[0] != "RELOADING=1" {
@@ -92,11 +92,11 @@ func TestNotifyReloading(t *testing.T) {
 // Whatever is wrong with systemd, lb goes on.
 func TestNotifyNobody(t *testing.T) {
 	t.Setenv(notifyEnv, "")
-	newNotifier(nil).ready("") // nobody wants to know
+	NewNotifier(nil).Ready("") // nobody wants to know
 
 	var log strings.Builder
 	t.Setenv(notifyEnv, filepath.Join(t.TempDir(), "nobody"))
-	newNotifier(slog.New(slog.NewTextHandler(&log, nil))).ready("")
+	NewNotifier(slog.New(slog.NewTextHandler(&log, nil))).Ready("")
 	if !strings.Contains(log.String(), "READY=1") {
 		t.Errorf("nobody listens: the log has %q, want what was not heard", log.String())
 	}
@@ -104,10 +104,10 @@ func TestNotifyNobody(t *testing.T) {
 	log.Reset()
 	s := listenAsSystemd(t, filepath.Join(t.TempDir(), "hung"))
 	s.conn.SetReadBuffer(1)
-	n := newNotifier(slog.New(slog.NewTextHandler(&log, nil)))
+	n := NewNotifier(slog.New(slog.NewTextHandler(&log, nil)))
 	begun := time.Now()
 	for range 1000 { // until the queue is full
-		if n.alive(); log.Len() > 0 {
+		if n.Alive(); log.Len() > 0 {
 			break
 		}
 	}
@@ -130,7 +130,7 @@ func TestWatchdogEvery(t *testing.T) {
 	} {
 		t.Setenv("WATCHDOG_USEC", tc.micros)
 		t.Setenv("WATCHDOG_PID", tc.pid)
-		if got := watchdogEvery(slog.New(slog.DiscardHandler)); got != tc.want {
+		if got := WatchdogEvery(slog.New(slog.DiscardHandler)); got != tc.want {
 			t.Errorf("WATCHDOG_USEC=%s WATCHDOG_PID=%s: every %v, want %v", tc.micros, tc.pid, got, tc.want)
 		}
 	}

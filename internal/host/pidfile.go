@@ -1,4 +1,4 @@
-package supervise
+package host
 
 import (
 	"fmt"
@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// writePID writes the process's number to path; "" is no file. Who reads the file
+// WritePID writes the process's number to path; "" is no file. Who reads the file
 // meanwhile sees the old number or the new one.
-func writePID(path string) error {
+func WritePID(path string) error {
 	if path == "" {
 		return nil
 	}
@@ -47,9 +47,9 @@ func replaceFile(path, text string) error {
 	return err
 }
 
-// removePID removes the file at path, unless another process has put its number
+// RemovePID removes the file at path, unless another process has put its number
 // there meanwhile.
-func removePID(path string) {
+func RemovePID(path string) {
 	if path == "" {
 		return
 	}

@@ -1,4 +1,4 @@
-package supervise
+package host
 
 import (
 	"os"
@@ -32,7 +32,7 @@ func TestStartPath(t *testing.T) {
 		"":        exe,
 	} {
 		os.Args = []string{name}
-		if got := startPath(); got != want {
+		if got := StartPath(); got != want {
 			t.Errorf("started as %q: %s, want %s", name, got, want)
 		}
 	}

@@ -1,4 +1,4 @@
-package supervise
+package host
 
 import (
 	"io/fs"

@@ -1,4 +1,4 @@
-package supervise
+package host
 
 import (
 	"os"
@@ -6,10 +6,10 @@ import (
 	"path/filepath"
 )
 
-// startPath returns the path that this process was started from, which may lead
+// StartPath returns the path that this process was started from, which may lead
 // to another file later: to the new one after an update of the package. It has to
 // be called when the process begins. "" when it cannot be told.
-func startPath() string {
+func StartPath() string {
 	exe, err := os.Executable() // on Linux without symbolic links
 	if err != nil {
 		return ""

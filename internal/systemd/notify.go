@@ -1,4 +1,7 @@
-package supervise
+// Package systemd talks to systemd, or to a program that acts for it: it notifies
+// about the state of the service, feeds the watchdog, and takes the sockets of
+// socket activation. It does not know what the service does.
+package systemd
 
 import (
 	"fmt"
@@ -17,46 +20,46 @@ const notifyEnv = "NOTIFY_SOCKET"
 // notifyTimeout is how long systemd may leave a message unread.
 const notifyTimeout = time.Second
 
-// notifier tells systemd what this process is doing, sd_notify(3), in the order
+// Notifier tells systemd what this process is doing, sd_notify(3), in the order
 // of the calls, which are the desk's. Without a systemd that wants to know it
 // does nothing. It opens the socket for every message: systemd may be replaced.
-type notifier struct {
+type Notifier struct {
 	addr string // "" for nobody, or nobody any more
 	log  *slog.Logger
 }
 
-func newNotifier(log *slog.Logger) *notifier {
-	return &notifier{addr: os.Getenv(notifyEnv), log: log}
+func NewNotifier(log *slog.Logger) *Notifier {
+	return &Notifier{addr: os.Getenv(notifyEnv), log: log}
 }
 
-// ready says that what was asked for, a start or a reload, is done.
-func (n *notifier) ready(status string) { n.send(daemon.SdNotifyReady, "STATUS="+status) }
+// Ready says that what was asked for, a start or a reload, is done.
+func (n *Notifier) Ready(status string) { n.send(daemon.SdNotifyReady, "STATUS="+status) }
 
-// reloading says that a reload has begun; ready ends it, also when it failed. The
+// Reloading says that a reload has begun; ready ends it, also when it failed. The
 // time of CLOCK_MONOTONIC, at, says which reload is meant.
-func (n *notifier) reloading(at time.Duration) {
+func (n *Notifier) Reloading(at time.Duration) {
 	n.send(daemon.SdNotifyReloading, fmt.Sprintf("MONOTONIC_USEC=%d", at.Microseconds()))
 }
 
-// stopping says that the drain has begun.
-func (n *notifier) stopping() { n.send(daemon.SdNotifyStopping, "STATUS=draining") }
+// Stopping says that the drain has begun.
+func (n *Notifier) Stopping() { n.send(daemon.SdNotifyStopping, "STATUS=draining") }
 
-// alive is for the watchdog.
-func (n *notifier) alive() { n.send(daemon.SdNotifyWatchdog) }
+// Alive is for the watchdog.
+func (n *Notifier) Alive() { n.send(daemon.SdNotifyWatchdog) }
 
-// isMain says that this process is the one that matters.
-func (n *notifier) isMain() { n.send(mainPID(os.Getpid())) }
+// IsMain says that this process is the one that matters.
+func (n *Notifier) IsMain() { n.send(mainPID(os.Getpid())) }
 
-// handOver says that process pid is the one that matters from now on, and that is
+// HandOver says that process pid is the one that matters from now on, and that is
 // the last that is heard of this one.
-func (n *notifier) handOver(pid int) {
+func (n *Notifier) HandOver(pid int) {
 	n.send(mainPID(pid))
 	n.addr = ""
 }
 
 func mainPID(pid int) string { return fmt.Sprintf("MAINPID=%d", pid) }
 
-func (n *notifier) send(lines ...string) {
+func (n *Notifier) send(lines ...string) {
 	if n.addr == "" {
 		return
 	}
@@ -71,9 +74,9 @@ func (n *notifier) send(lines ...string) {
 	}
 }
 
-// watchdogEvery returns how often systemd wants to hear that this process is
+// WatchdogEvery returns how often systemd wants to hear that this process is
 // alive, which is half of what it waits for; 0: never.
-func watchdogEvery(log *slog.Logger) time.Duration {
+func WatchdogEvery(log *slog.Logger) time.Duration {
 	interval, err := daemon.SdWatchdogEnabled(false) // a successor needs to know, too
 	if err != nil {
 		log.Warn("no watchdog", "cause", err)

@@ -1,4 +1,6 @@
-package supervise
+// Package filewatch reports the content of one file whenever it has changed and has
+// been left alone for a moment. It does not know what is in the file.
+package filewatch
 
 import (
 	"bytes"
@@ -31,11 +33,11 @@ const (
 	lostEvery = 100 * time.Millisecond
 )
 
-// watcher reads the configuration file when it has changed, in whatever way:
+// Watcher reads the configuration file when it has changed, in whatever way:
 // written, renamed into place, or by a link on the way to it that leads
 // elsewhere, as Kubernetes swaps the directory of a ConfigMap. So it watches no
 // file but directories, and follows the links again whenever one of them changes.
-type watcher struct {
+type Watcher struct {
 	path   string // absolute
 	log    *slog.Logger
 	news   func(cancelled <-chan struct{}, hash string) // brings the hash of the content to the desk
@@ -52,8 +54,8 @@ type watcher struct {
 	reason  string            // why it was not taken up then; "": it was
 }
 
-// startWatch begins to watch path and reads it once.
-func startWatch(path string, log *slog.Logger, news func(<-chan struct{}, string)) *watcher {
+// Start begins to watch path and reads it once.
+func Start(path string, log *slog.Logger, news func(<-chan struct{}, string)) *Watcher {
 	w := newWatcher(path, log, news)
 	notices, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -64,35 +66,35 @@ func startWatch(path string, log *slog.Logger, news func(<-chan struct{}, string
 	return w
 }
 
-func newWatcher(path string, log *slog.Logger, news func(<-chan struct{}, string)) *watcher {
+func newWatcher(path string, log *slog.Logger, news func(<-chan struct{}, string)) *Watcher {
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs
 	}
-	return &watcher{path: path, log: log, news: news, look: make(chan struct{}, 1), ended: make(chan struct{})}
+	return &Watcher{path: path, log: log, news: news, look: make(chan struct{}, 1), ended: make(chan struct{})}
 }
 
 // start takes over notices; nil: there are none.
-func (w *watcher) start(notices *fsnotify.Watcher) {
+func (w *Watcher) start(notices *fsnotify.Watcher) {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel, w.fs = cancel, notices
 	w.follow() // before the caller goes on: what happens from now on is seen
 	go w.run(ctx)
 }
 
-// poke has the file read again.
-func (w *watcher) poke() {
+// Poke has the file read again.
+func (w *Watcher) Poke() {
 	select {
 	case w.look <- struct{}{}:
 	default: // it has a value, which says the same
 	}
 }
 
-func (w *watcher) close() {
+func (w *Watcher) Close() {
 	w.cancel()
 	<-w.ended
 }
 
-func (w *watcher) run(ctx context.Context) {
+func (w *Watcher) run(ctx context.Context) {
 	defer close(w.ended)
 	var events chan fsnotify.Event
 	var faults chan error
@@ -142,7 +144,7 @@ func (w *watcher) run(ctx context.Context) {
 	}
 }
 
-func (w *watcher) lookAfter() time.Duration {
+func (w *Watcher) lookAfter() time.Duration {
 	if w.lost {
 		return lostEvery
 	}
@@ -150,12 +152,12 @@ func (w *watcher) lookAfter() time.Duration {
 }
 
 // concerns reports whether ev may have changed the file.
-func (w *watcher) concerns(ev fsnotify.Event) bool {
+func (w *Watcher) concerns(ev fsnotify.Event) bool {
 	return slices.Contains(w.entries, ev.Name) || slices.Contains(w.dirs, ev.Name)
 }
 
 // follow finds out by which directories the file is reached now, and watches those.
-func (w *watcher) follow() {
+func (w *Watcher) follow() {
 	w.entries, w.dirs = trail(w.path)
 	if w.lost = false; w.fs == nil {
 		return
@@ -228,7 +230,7 @@ func fingerprint(path string) string {
 
 // read reads the file and brings it to the desk. An empty file, and none at all,
 // are states between two that were meant; an empty one would even be accepted.
-func (w *watcher) read(ctx context.Context) {
+func (w *Watcher) read(ctx context.Context) {
 	w.print = fingerprint(w.path)
 	data, err := os.ReadFile(w.path)
 	reason := ""
@@ -242,20 +244,20 @@ func (w *watcher) read(ctx context.Context) {
 		w.log.Warn("configuration file is not taken up as it is", "file", w.path, "cause", reason)
 	}
 	if w.reason = reason; reason == "" {
-		w.news(ctx.Done(), hashOf(data))
+		w.news(ctx.Done(), Hash(data))
 	}
 }
 
-func hashOf(data []byte) string {
+func Hash(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
 }
 
-// contentHash returns the hash of the file at path, "" for one that cannot be read.
-func contentHash(path string) string {
+// HashFile returns the hash of the file at path, "" for one that cannot be read.
+func HashFile(path string) string {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return ""
 	}
-	return hashOf(data)
+	return Hash(data)
 }

@@ -1,4 +1,4 @@
-package supervise
+package filewatch
 
 import (
 	"fmt"
@@ -11,25 +11,12 @@ import (
 	"time"
 
 	"lb/internal/testkit"
+	"lb/supervise/supervisetest"
 )
-
-func rename(t *testing.T, from, to string) {
-	t.Helper()
-	if err := os.Rename(from, to); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// swapFile puts a new file with text in the place of the one at path.
-func swapFile(t *testing.T, path, text string) {
-	t.Helper()
-	testkit.WriteFile(t, path+".new", text)
-	rename(t, path+".new", path)
-}
 
 // reader is a watcher alone, and what it brings.
 type reader struct {
-	*watcher
+	*Watcher
 	hashes chan string
 	log    testkit.Log
 }
@@ -38,8 +25,8 @@ type reader struct {
 func read(t *testing.T, path, text string) *reader {
 	t.Helper()
 	r := &reader{hashes: make(chan string, 64)}
-	r.watcher = startWatch(path, slog.New(slog.NewTextHandler(&r.log, nil)), func(_ <-chan struct{}, hash string) { r.hashes <- hash })
-	t.Cleanup(r.close)
+	r.Watcher = Start(path, slog.New(slog.NewTextHandler(&r.log, nil)), func(_ <-chan struct{}, hash string) { r.hashes <- hash })
+	t.Cleanup(r.Close)
 	r.want(t, text)
 	return r
 }
@@ -49,7 +36,7 @@ func (r *reader) want(t *testing.T, text string) {
 	t.Helper()
 	select {
 	case hash := <-r.hashes:
-		if hash != hashOf([]byte(text)) {
+		if hash != Hash([]byte(text)) {
 			t.Errorf("another content was brought than %q", text)
 		}
 	case <-time.After(testkit.Patience):
@@ -72,13 +59,13 @@ func TestWatchBetween(t *testing.T) {
 	told("it is empty", 1)
 	os.Remove(path)
 	told("no such file", 1)
-	swapFile(t, path, "b") // it is never empty
+	supervisetest.SwapFile(t, path, "b") // it is never empty
 	r.want(t, "b")
 	testkit.WriteFile(t, path, "")
 	told("it is empty", 2)
 	testkit.WriteFile(t, path, "\n")
 	os.Chmod(path, 0o640)
-	swapFile(t, path, "c")
+	supervisetest.SwapFile(t, path, "c")
 	r.want(t, "c")
 	if n := strings.Count(r.log.String(), "\n"); n != 3 {
 		t.Errorf("%d lines, want 3:\n%s", n, r.log.String())
@@ -95,7 +82,7 @@ func TestWatchOthersBeside(t *testing.T) {
 	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		for !isClosed(end) {
+		for !supervisetest.IsClosed(end) {
 			os.WriteFile(path+".log", []byte("x"), 0o600)
 		}
 	}()
@@ -117,7 +104,7 @@ func TestWatchNeverSettled(t *testing.T) {
 	testkit.WriteFile(t, path, "a")
 	r := read(t, path, "a")
 	for i := 0; len(r.hashes) == 0; i++ {
-		swapFile(t, path, fmt.Sprint("x", i)) // it is never empty
+		supervisetest.SwapFile(t, path, fmt.Sprint("x", i)) // it is never empty
 	}
 }
 
@@ -129,11 +116,11 @@ func TestWatchByLooking(t *testing.T) {
 	hashes := make(chan string, 8)
 	w := newWatcher(path, slog.New(slog.DiscardHandler), func(_ <-chan struct{}, hash string) { hashes <- hash })
 	w.start(nil)
-	defer w.close()
+	defer w.Close()
 	for _, text := range []string{"a", "b"} {
 		testkit.WriteFile(t, path, text)
 		for hash := range hashes { // perhaps once more for the first
-			if hash == hashOf([]byte(text)) {
+			if hash == Hash([]byte(text)) {
 				break
 			}
 		}

@@ -1,4 +1,4 @@
-package supervise
+package host
 
 import (
 	"runtime"
@@ -24,7 +24,7 @@ func TestConnsMax(t *testing.T) {
 		{"hardly any descriptors", 20, 0, 0, 1, 1, 1},
 		{"no limit on descriptors", ^uint64(0), 0, 0, 1, 1, 1<<31 - 1},
 	} {
-		if got := connsMax(tc.limit, tc.configured, tc.index, tc.loops, tc.all); got != tc.want {
+		if got := ConnsMax(tc.limit, tc.configured, tc.index, tc.loops, tc.all); got != tc.want {
 			t.Errorf("%s: %d, want %d", tc.name, got, tc.want)
 		}
 	}
@@ -41,7 +41,7 @@ func TestRaiseDescriptorLimit(t *testing.T) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := raiseDescriptorLimit(); err != nil || got != uint64(lim.Max) {
+	if got, err := RaiseDescriptorLimit(); err != nil || got != uint64(lim.Max) {
 		t.Errorf("raised to %d, %v; want the hard limit %d", got, err, lim.Max)
 	}
 }
@@ -52,7 +52,7 @@ func TestLoopsFor(t *testing.T) {
 		{3, 3, 3},
 		{3, 2, 2}, // a loop that may have none could not accept what it is given
 	} {
-		if got := loopsFor(tc.workers, tc.connections); got != tc.want {
+		if got := LoopsFor(tc.workers, tc.connections); got != tc.want {
 			t.Errorf("%d workers, %d connections: %d loops, want %d", tc.workers, tc.connections, got, tc.want)
 		}
 	}
@@ -61,14 +61,14 @@ func TestLoopsFor(t *testing.T) {
 // One loop per CPU is as many at the first reload, or the hundredth, as at the
 // start, although loops of mt need more of Go's threads than there are CPUs.
 func TestLoopsForGOMAXPROCS(t *testing.T) {
-	want := loopsFor(0, 0)
+	want := LoopsFor(0, 0)
 	if want < 1 || want > runtime.NumCPU() {
 		t.Errorf("%d loops for %d CPUs", want, runtime.NumCPU())
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(want + 1))
 	for _, env := range []string{"", "77"} {
 		t.Setenv("GOMAXPROCS", env)
-		if got := loopsFor(0, 0); got != want {
+		if got := LoopsFor(0, 0); got != want {
 			t.Errorf("GOMAXPROCS=%q, and %d at work: %d loops, want %d", env, want+1, got, want)
 		}
 	}

@@ -1,4 +1,4 @@
-package supervise
+package host
 
 import (
 	"os"
@@ -21,7 +21,7 @@ func TestPIDFileIsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer before.Close()
-	if err := writePID(path); err != nil {
+	if err := WritePID(path); err != nil {
 		t.Fatal(err)
 	}
 	b := make([]byte, 8)
@@ -48,7 +48,7 @@ func TestPIDFileLink(t *testing.T) {
 	if err := os.Symlink(target, link); err != nil {
 		t.Fatal(err)
 	}
-	if err := writePID(link); err != nil {
+	if err := WritePID(link); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Lstat(link); err != nil || info.Mode().Type() != os.ModeSymlink {
@@ -60,11 +60,11 @@ func TestPIDFileLink(t *testing.T) {
 }
 
 func TestPIDFileErrors(t *testing.T) {
-	err := writePID(filepath.Join(t.TempDir(), "missing", "lb.pid"))
+	err := WritePID(filepath.Join(t.TempDir(), "missing", "lb.pid"))
 	if err == nil || !strings.HasPrefix(err.Error(), "pid file: ") || !strings.Contains(err.Error(), "missing") {
 		t.Errorf("error %v, want one that names the file", err)
 	}
-	if err := writePID(""); err != nil {
+	if err := WritePID(""); err != nil {
 		t.Errorf("no file: %v, want no error", err)
 	}
 }
@@ -76,12 +76,12 @@ func TestRemovePID(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		removePID(path)
+		RemovePID(path)
 		if _, err := os.Stat(path); (err == nil) != stays {
 			t.Errorf("%q: %v, want it to stay: %v", text, err, stays)
 		}
 	}
-	removePID("") // is no file
+	RemovePID("") // is no file
 }
 
 // A PID file that another process has written meanwhile stays.
@@ -90,7 +90,7 @@ func TestPIDFileOfAnother(t *testing.T) {
 	if err := os.WriteFile(path, []byte("1\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	removePID(path)
+	RemovePID(path)
 	if _, err := os.Stat(path); err != nil {
 		t.Errorf("the other's PID file is gone: %v", err)
 	}

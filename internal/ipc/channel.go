@@ -1,4 +1,7 @@
-package supervise
+// Package ipc lets two processes of lb on one machine talk: framed messages, and
+// descriptors that travel with them, over a pair of connected sockets. It does not
+// know any message: orders and reports belong to the packages that exchange them.
+package ipc
 
 import (
 	"encoding/binary"
@@ -22,24 +25,24 @@ import (
 // that the other process is gone.
 
 const (
-	// sendTimeout is how long the other process may leave its end unread.
-	sendTimeout = 5 * time.Second
+	// SendTimeout is how long the other process may leave its end unread.
+	SendTimeout = 5 * time.Second
 	// frameBytesMax bounds what a length is believed to be.
 	frameBytesMax = 256 << 20
 	frameHeader   = 4
 	frameFDsMax   = 200
 )
 
-// channel is one end. send may be called by several goroutines, receive by one.
-type channel struct {
+// Channel is one end. send may be called by several goroutines, receive by one.
+type Channel struct {
 	conn    *net.UnixConn
 	timeout time.Duration // of a send
 	mu      sync.Mutex
 	oob     []byte // for what receive is given
 }
 
-// newChannel takes over fd, the end of a socket pair.
-func newChannel(fd int) (*channel, error) {
+// New takes over fd, the end of a socket pair.
+func New(fd int) (*Channel, error) {
 	unix.CloseOnExec(fd)
 	f := os.NewFile(uintptr(fd), "control")
 	if f == nil {
@@ -55,16 +58,16 @@ func newChannel(fd int) (*channel, error) {
 		conn.Close()
 		return nil, errors.New("control channel: not a unix socket")
 	}
-	return &channel{
+	return &Channel{
 		conn:    uc,
-		timeout: sendTimeout,
+		timeout: SendTimeout,
 		oob:     make([]byte, unix.CmsgSpace(4*frameFDsMax)),
 	}, nil
 }
 
-// send writes v with fds, which stay the caller's. After an error the stream is
+// Send writes v with fds, which stay the caller's. After an error the stream is
 // of no more use, except for an error of JSON: then nothing was sent.
-func (c *channel) send(v any, fds ...int) error {
+func (c *Channel) Send(v any, fds ...int) error {
 	text, err := json.Marshal(v)
 	if err != nil {
 		return err
@@ -85,7 +88,7 @@ func (c *channel) send(v any, fds ...int) error {
 	return c.sendFrame(text, fds)
 }
 
-func (c *channel) sendFrame(text []byte, fds []int) error {
+func (c *Channel) sendFrame(text []byte, fds []int) error {
 	frame := make([]byte, frameHeader, frameHeader+len(text))
 	binary.BigEndian.PutUint32(frame, uint32(len(text)))
 	frame = append(frame, text...)
@@ -100,13 +103,13 @@ func (c *channel) sendFrame(text []byte, fds []int) error {
 	return err
 }
 
-// receive reads one value. fds came with it and are the caller's, closed on
+// Receive reads one value. fds came with it and are the caller's, closed on
 // exec: fewer than were sent if this process had no room for more. There are none
 // with an error, which is io.EOF when the other process is gone.
-func (c *channel) receive(v any) (fds []int, err error) {
+func (c *Channel) Receive(v any) (fds []int, err error) {
 	defer func() {
 		if err != nil {
-			closeAll(fds)
+			CloseAll(fds)
 			fds = nil
 		}
 	}()
@@ -135,7 +138,7 @@ func (c *channel) receive(v any) (fds []int, err error) {
 
 // fill reads as many bytes as b has, and appends the descriptors that come with
 // them to *fds, also before an error.
-func (c *channel) fill(b []byte, fds *[]int) error {
+func (c *Channel) fill(b []byte, fds *[]int) error {
 	for at := 0; at < len(b); {
 		n, oobn, _, _, err := c.conn.ReadMsgUnix(b[at:], c.oob)
 		if got, rightsErr := rights(c.oob[:oobn]); rightsErr == nil {
@@ -171,7 +174,7 @@ func rights(oob []byte) (fds []int, err error) {
 	for i := range messages {
 		got, err := unix.ParseUnixRights(&messages[i])
 		if err != nil {
-			closeAll(fds)
+			CloseAll(fds)
 			return nil, os.NewSyscallError("recvmsg", err)
 		}
 		fds = append(fds, got...)
@@ -179,19 +182,19 @@ func rights(oob []byte) (fds []int, err error) {
 	return fds, nil
 }
 
-// setReadDeadline is SetReadDeadline of package net, for receive.
-func (c *channel) setReadDeadline(at time.Time) { c.conn.SetReadDeadline(at) }
+// SetReadDeadline is SetReadDeadline of package net, for receive.
+func (c *Channel) SetReadDeadline(at time.Time) { c.conn.SetReadDeadline(at) }
 
-func (c *channel) close() { c.conn.Close() }
+func (c *Channel) Close() { c.conn.Close() }
 
-func closeAll(fds []int) {
+func CloseAll(fds []int) {
 	for _, fd := range fds {
 		unix.Close(fd)
 	}
 }
 
-// controlPair returns our end, and the other process's to be handed over.
-func controlPair() (ours *channel, theirs *os.File, err error) {
+// Pair returns our end, and the other process's to be handed over.
+func Pair() (ours *Channel, theirs *os.File, err error) {
 	syscall.ForkLock.RLock() // darwin has no SOCK_CLOEXEC
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	if err == nil {
@@ -202,16 +205,16 @@ func controlPair() (ours *channel, theirs *os.File, err error) {
 	if err != nil {
 		return nil, nil, os.NewSyscallError("socketpair", err)
 	}
-	if ours, err = newChannel(fds[0]); err != nil {
+	if ours, err = New(fds[0]); err != nil {
 		unix.Close(fds[1])
 		return nil, nil, err
 	}
 	return ours, os.NewFile(uintptr(fds[1]), "control"), nil
 }
 
-// dupRaw returns a second descriptor of f, closed on exec. Unlike File.Fd it
+// Dup returns a second descriptor of f, closed on exec. Unlike File.Fd it
 // never changes whether the socket blocks, which all who hold it share.
-func dupRaw(f *os.File) (fd int, err error) {
+func Dup(f *os.File) (fd int, err error) {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return -1, err
@@ -226,12 +229,12 @@ func dupRaw(f *os.File) (fd int, err error) {
 	return fd, nil
 }
 
-// dupAll is dupRaw for each of files: all or none.
-func dupAll(files []*os.File) (fds []int, err error) {
+// DupAll is dupRaw for each of files: all or none.
+func DupAll(files []*os.File) (fds []int, err error) {
 	for _, f := range files {
-		fd, err := dupRaw(f)
+		fd, err := Dup(f)
 		if err != nil {
-			closeAll(fds)
+			CloseAll(fds)
 			return nil, err
 		}
 		fds = append(fds, fd)

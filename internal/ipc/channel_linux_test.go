@@ -1,4 +1,4 @@
-package supervise
+package ipc
 
 import (
 	"errors"
@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"lb/supervise/supervisetest"
 )
 
 // Descriptors arrive with the message they were sent with, in their order, however
@@ -18,7 +20,7 @@ func TestDescriptorsArrive(t *testing.T) {
 	if err := unix.Pipe2(pipes, unix.O_CLOEXEC); err != nil {
 		t.Fatal(err)
 	}
-	defer closeAll(pipes)
+	defer CloseAll(pipes)
 	inode := func(fd int) uint64 {
 		var st unix.Stat_t
 		if err := unix.Fstat(fd, &st); err != nil {
@@ -37,7 +39,7 @@ func TestDescriptorsArrive(t *testing.T) {
 		files = append(files, nullFD)
 	}
 	files = append(files, pipes[1])
-	before := descriptors(t)
+	before := supervisetest.Descriptors(t)
 	for _, tc := range []struct {
 		fds  []int
 		text string
@@ -49,9 +51,9 @@ func TestDescriptorsArrive(t *testing.T) {
 		{nil, strings.Repeat("y", 1<<20)},
 	} {
 		sent := make(chan error, 1)
-		go func() { sent <- a.send(message{Fault: tc.text}, tc.fds...) }()
+		go func() { sent <- a.Send(message{Fault: tc.text}, tc.fds...) }()
 		var got message
-		fds, err := b.receive(&got)
+		fds, err := b.Receive(&got)
 		if err := errors.Join(err, <-sent); err != nil || got.Fault != tc.text || len(fds) != len(tc.fds) {
 			t.Fatalf("sent %d descriptors, received %d, %v", len(tc.fds), len(fds), err)
 		}
@@ -63,9 +65,9 @@ func TestDescriptorsArrive(t *testing.T) {
 				t.Errorf("descriptor %d is not closed on exec: %#x, %v", i, flags, err)
 			}
 		}
-		closeAll(fds)
+		CloseAll(fds)
 	}
-	if after := descriptors(t); after != before {
+	if after := supervisetest.Descriptors(t); after != before {
 		t.Errorf("%d descriptors are open, want %d", after, before)
 	}
 }
@@ -80,15 +82,15 @@ func TestNoMessageNoDescriptors(t *testing.T) {
 		"cut in the message":     "\x00\x00\x00\x09{}",
 	} {
 		a, b := pair(t)
-		before := descriptors(t)
+		before := supervisetest.Descriptors(t)
 		if _, _, err := a.conn.WriteMsgUnix([]byte(frame), unix.UnixRights(0, 1), nil); err != nil {
 			t.Fatal(err)
 		}
 		a.conn.CloseWrite()
-		if fds, err := b.receive(&message{}); err == nil || err == io.EOF || fds != nil {
+		if fds, err := b.Receive(&message{}); err == nil || err == io.EOF || fds != nil {
 			t.Errorf("%s: %v, %v; want an error that is not the end, and no descriptors", name, fds, err)
 		}
-		if after := descriptors(t); after != before {
+		if after := supervisetest.Descriptors(t); after != before {
 			t.Errorf("%s: %d descriptors are open, want %d", name, after, before)
 		}
 	}

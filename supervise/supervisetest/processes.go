@@ -1,4 +1,4 @@
-package supervise
+package supervisetest
 
 import (
 	"bytes"
@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// childrenOf returns the processes, zombies included, that pid has started.
-func childrenOf(t *testing.T, pid int) (children []int) {
+// ChildrenOf returns the processes, zombies included, that pid has started.
+func ChildrenOf(t *testing.T, pid int) (children []int) {
 	t.Helper()
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -36,15 +36,15 @@ func childrenOf(t *testing.T, pid int) (children []int) {
 	return children
 }
 
-func kill(t *testing.T, pid int, sig syscall.Signal) {
+func Kill(t *testing.T, pid int, sig syscall.Signal) {
 	t.Helper()
 	if err := syscall.Kill(pid, sig); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// stopped reports whether every thread of pid stands still.
-func stopped(t *testing.T, pid int) bool {
+// Stopped reports whether every thread of pid stands still.
+func Stopped(t *testing.T, pid int) bool {
 	t.Helper()
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
 	if err != nil || len(threads) == 0 {
@@ -56,9 +56,9 @@ func stopped(t *testing.T, pid int) bool {
 	})
 }
 
-// ended reports whether pid runs no more; it may be a zombie whose new parent has
+// Ended reports whether pid runs no more; it may be a zombie whose new parent has
 // not looked yet.
-func ended(pid int) bool {
+func Ended(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err != nil || bytes.Contains(stat, []byte(") Z "))
 }
