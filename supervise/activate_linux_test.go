@@ -37,7 +37,7 @@ func tellGiven(address string) {
 	g.Log, g.Shared = log.String(), len(sets) > 0
 	for _, ls := range sets {
 		g.Sets = append(g.Sets, ls.addr)
-		g.Shared = g.Shared && ls.shared && ls.systemd && len(ls.files) == 1
+		g.Shared = g.Shared && ls.shared && ls.systemd && len(ls.deal(1)[0]) == 1
 	}
 	for _, entry := range os.Environ() {
 		if strings.HasPrefix(entry, "LISTEN_") {

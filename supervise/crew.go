@@ -7,6 +7,7 @@ import (
 
 	"lb/board"
 	"lb/config"
+	"lb/loop/tick"
 )
 
 // applyTimeout is how long apply waits for the loops.
@@ -66,6 +67,9 @@ type common struct {
 	slots     *slotBook
 	limit     uint64 // of descriptors, of this process
 }
+
+// clock returns the time of the clock that all loops and the board go by.
+func clock() tick.Instant { return now() }
 
 // startCrew starts n loops in the mode of s and returns when all of them serve.
 // After an error, which names the loop that could not begin, none is left.

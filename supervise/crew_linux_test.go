@@ -388,7 +388,7 @@ func TestPing(t *testing.T) {
 		name, goOn := "loop 1 ", func() { supervisetest.Kill(t, r.crew.seats()[1].PID, syscall.SIGCONT) }
 		if threads, ok := r.crew.(*threads); ok {
 			begun, end := make(chan struct{}), make(chan struct{})
-			threads.atWork[1].engine.loop.Post(func() { close(begun); <-end })
+			threads.atWork[1].engine.ping(func() { close(begun); <-end })
 			<-begun
 			goOn = func() { close(end) }
 		} else {
@@ -415,7 +415,7 @@ func TestBlockingSocket(t *testing.T) {
 		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 		r := newRig(t, cfg, 2, 2)
 		block := func() {
-			for _, f := range r.ls.files {
+			for _, f := range r.ls.deal(1)[0] {
 				if err := unix.SetNonblock(int(f.Fd()), false); err != nil {
 					t.Fatal(err)
 				}
@@ -423,7 +423,7 @@ func TestBlockingSocket(t *testing.T) {
 		}
 		block()
 		r.apply(2)
-		for _, f := range r.ls.files {
+		for _, f := range r.ls.deal(1)[0] {
 			flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0)
 			if err != nil || flags&unix.O_NONBLOCK == 0 {
 				t.Errorf("flags %#x, %v; want O_NONBLOCK", flags, err)
@@ -446,7 +446,7 @@ func TestCannotBegin(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer unusable.close()
-		unusable.files[1].Close()
+		unusable.deal(1)[0][1].Close()
 		if c, err := startCrew(r.common, r.last, unusable, 2); err == nil || c != nil {
 			t.Fatalf("began with a socket that is closed: %v, %v", c, err)
 		}
@@ -462,7 +462,7 @@ func TestDrainAcceptsTheQueue(t *testing.T) {
 	r := newRig(t, cfg, 1, 1)
 	e := r.crew.(*threads).atWork[0].engine
 	busy, begun := make(chan struct{}), make(chan struct{})
-	e.loop.Post(func() { close(begun); <-busy })
+	e.ping(func() { close(begun); <-busy })
 	<-begun
 	c := r.dial()
 	c.ask()
@@ -470,7 +470,7 @@ func TestDrainAcceptsTheQueue(t *testing.T) {
 	e.drain()
 	close(busy) // the next turn drains before it would accept
 	c.want("well")
-	testkit.Wait(t, e.drained, "the drain to end")
+	testkit.Wait(t, e.Drained(), "the drain to end")
 }
 
 // Who has connected before his loop is taken away is answered, also if the address
@@ -512,7 +512,7 @@ func (r *rig) freeze() (goOn func()) {
 		end := make(chan struct{})
 		for _, th := range threads.atWork {
 			begun := make(chan struct{})
-			th.engine.loop.Post(func() { close(begun); <-end })
+			th.engine.ping(func() { close(begun); <-end })
 			<-begun
 		}
 		return func() { close(end) }

@@ -12,7 +12,6 @@ import (
 
 	"lb/admin/api"
 	"lb/internal/systemd"
-	"lb/loop"
 	"lb/loop/tick"
 )
 
@@ -211,7 +210,7 @@ func (s *server) run() (cut int) {
 }
 
 // clock is the clock of the board.
-func (s *server) clock() tick.Instant { return loop.Monotonic() }
+func (s *server) clock() tick.Instant { return clock() }
 
 // chores are what is done now and then.
 func (s *server) chores() {

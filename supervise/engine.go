@@ -16,6 +16,7 @@ import (
 	"lb/internal/host"
 	"lb/internal/ipc"
 	"lb/loop"
+	"lb/loop/tick"
 	"lb/proxy"
 )
 
@@ -23,14 +24,14 @@ import (
 // goroutine of its own. Its methods may be called by any goroutine, those that
 // say so on the loop.
 type engine struct {
-	o       engineOptions
-	kernel  loop.Kernel
-	loop    *loop.Loop
-	proxy   *proxy.Proxy   // touched on the loop only
-	sockets map[uint64]int // the listening sockets, owned; touched on the loop only
-	leaving bool           // it drains; touched on the loop only
-	drained chan struct{}  // closed when a drain is complete
-	ended   chan struct{}  // closed when the loop has ended
+	o           engineOptions
+	kernel      loop.Kernel
+	loop        *loop.Loop
+	proxy       *proxy.Proxy   // touched on the loop only
+	sockets     map[uint64]int // the listening sockets, owned; touched on the loop only
+	leaving     bool           // it drains; touched on the loop only
+	whenDrained chan struct{}  // closed when a drain is complete
+	whenEnded   chan struct{}  // closed when the loop has ended
 
 	stopped sync.Once
 	passing atomic.Int32 // conns on their way here from other loops
@@ -101,11 +102,11 @@ func startEngine(o engineOptions, s share, fds []int) (*engine, error) {
 		return nil, fmt.Errorf("loop %d: %w", s.Place, err)
 	}
 	e := &engine{
-		o:       o,
-		kernel:  k,
-		sockets: map[uint64]int{},
-		drained: make(chan struct{}),
-		ended:   make(chan struct{}),
+		o:           o,
+		kernel:      k,
+		sockets:     map[uint64]int{},
+		whenDrained: make(chan struct{}),
+		whenEnded:   make(chan struct{}),
 	}
 	options := loopOptions(o)
 	options.ConnsMax = e.connsMax(s)
@@ -123,7 +124,7 @@ func startEngine(o engineOptions, s share, fds []int) (*engine, error) {
 		return nil, fmt.Errorf("loop %d: %w", s.Place, err)
 	}
 	go func() {
-		defer close(e.ended)
+		defer close(e.whenEnded)
 		e.loop.Run()
 	}()
 	return e, nil
@@ -273,7 +274,7 @@ func (e *engine) drain() {
 		for number := range e.sockets {
 			e.drop(number)
 		}
-		e.proxy.Drain(func() { close(e.drained) })
+		e.proxy.Drain(func() { close(e.whenDrained) })
 	})
 }
 
@@ -288,7 +289,7 @@ func (e *engine) finish(timeout time.Duration, now <-chan struct{}) (cut int) {
 		defer deadline.Stop()
 		late = deadline.C
 	}
-	drained := e.drained
+	drained := e.whenDrained
 	for settle := e.o.Settle; drained != nil; {
 		select {
 		case <-drained:
@@ -297,7 +298,7 @@ func (e *engine) finish(timeout time.Duration, now <-chan struct{}) (cut int) {
 				settle(now)
 				drained, settle = e.drainAgain(), nil
 			}
-		case <-e.ended: // of itself, which is not expected
+		case <-e.whenEnded: // of itself, which is not expected
 			drained = nil
 		case <-late:
 			cut, drained = e.cut(), nil
@@ -334,7 +335,7 @@ func (e *engine) cut() (n int) {
 // again, and returns when the loop has ended.
 func (e *engine) stop() {
 	e.loop.Stop()
-	<-e.ended
+	<-e.whenEnded
 	e.stopped.Do(e.closeSockets)
 }
 
@@ -358,3 +359,12 @@ type passed struct {
 
 // close ends a conn that nobody takes.
 func (c passed) close() { unix.Close(c.fd) }
+
+// Drained returns a channel that is closed when a drain is complete.
+func (e *engine) Drained() <-chan struct{} { return e.whenDrained }
+
+// Ended returns a channel that is closed when the loop has ended.
+func (e *engine) Ended() <-chan struct{} { return e.whenEnded }
+
+// now returns the time of the clock that all loops and the board go by.
+func now() tick.Instant { return loop.Monotonic() }

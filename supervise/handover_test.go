@@ -127,11 +127,11 @@ func TestHandover(t *testing.T) {
 		if ls.addr != was.addr || ls.configured != was.configured || ls.shared != was.shared || ls.systemd != was.systemd {
 			t.Errorf("set %d: %+v, want %+v", i, ls, was)
 		}
-		if !slices.EqualFunc(ls.files, was.files, sameSocket) {
+		if !slices.EqualFunc(files(ls), files(was), sameSocket) {
 			t.Errorf("set %d: other sockets, or in another order", i)
 		}
-		wantSameOptions(t, ls.files)
-		if err := ls.files[0].SetReadDeadline(time.Now()); err == nil {
+		wantSameOptions(t, files(ls))
+		if err := files(ls)[0].SetReadDeadline(time.Now()); err == nil {
 			t.Errorf("set %d is known to Go's poller", i)
 		}
 	}
@@ -354,3 +354,6 @@ func openFiles(t *testing.T) (n int) {
 	}
 	return n
 }
+
+// files returns all sockets of ls.
+func files(ls *listeners) []*os.File { return ls.deal(1)[0] }

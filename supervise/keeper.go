@@ -152,7 +152,7 @@ func (w *workers) lookForPanics(now time.Time) {
 	for _, s := range w.atWork {
 		tooMany := s.panics.note(now, w.board.Loop(s.slot).Panics.Load())
 		if tooMany && s.state == seatServing && !slices.Contains(w.retiring, s.predecessor) {
-			offer(s.alarm, struct{}{})
+			offer2(s.alarm, struct{}{})
 		}
 	}
 }

@@ -117,10 +117,10 @@ func (ls *listeners) grow(n int) error {
 	return nil
 }
 
-// dealt returns the sockets from which loop number place of n accepts: each
+// dealTo returns the sockets from which loop number place of n accepts: each
 // socket is dealt to one loop, those of a shared set to all. The files stay the
 // set's.
-func (ls *listeners) dealt(place, n int) (files []*os.File) {
+func (ls *listeners) dealTo(place, n int) (files []*os.File) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	if ls.shared {

@@ -33,10 +33,10 @@ func activatedSet(f *os.File) (*listeners, error) {
 	return &listeners{addr: addr.String(), shared: true, systemd: true, files: []*os.File{own}}, nil
 }
 
-// dealt returns the files of ls for each of n loops.
-func dealt(ls *listeners, n int) (files [][]*os.File) {
+// deal returns the sockets from which each of n loops accepts, see dealTo.
+func (ls *listeners) deal(n int) (files [][]*os.File) {
 	for place := range n {
-		files = append(files, ls.dealt(place, n))
+		files = append(files, ls.dealTo(place, n))
 	}
 	return files
 }

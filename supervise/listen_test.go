@@ -116,7 +116,7 @@ func TestGrowAndDeal(t *testing.T) {
 		for n := 1; n <= len(ls.files); n++ {
 			var dealt []*os.File
 			for place := range n {
-				share := ls.dealt(place, n)
+				share := ls.dealTo(place, n)
 				if len(share) == 0 {
 					t.Errorf("nothing for loop %d of %d", place, n)
 				}
@@ -125,36 +125,6 @@ func TestGrowAndDeal(t *testing.T) {
 			if !ls.shared && len(dealt) != len(ls.files) {
 				t.Errorf("%d sockets are dealt to %d loops, want %d", len(dealt), n, len(ls.files))
 			}
-		}
-	}
-}
-
-// wantSameOptions wants a connection to be treated alike whichever of files gets it.
-func wantSameOptions(t *testing.T, files []*os.File) {
-	t.Helper()
-	first := boundAddr(files[0])
-	for i, f := range files {
-		fd := int(f.Fd())
-		if got := boundAddr(f); got != first {
-			t.Errorf("socket %d is at %v, want %v", i, got, first)
-		}
-		for name, opt := range map[string][2]int{
-			"SO_ACCEPTCONN": {unix.SOL_SOCKET, unix.SO_ACCEPTCONN},
-			"SO_REUSEADDR":  {unix.SOL_SOCKET, unix.SO_REUSEADDR},
-			"TCP_NODELAY":   {unix.IPPROTO_TCP, unix.TCP_NODELAY},
-		} {
-			if v, err := unix.GetsockoptInt(fd, opt[0], opt[1]); err != nil || v == 0 {
-				t.Errorf("socket %d: %s is %d, %v; want it on", i, name, v, err)
-			}
-		}
-		if first.Addr().Is6() {
-			want, _ := unix.GetsockoptInt(int(files[0].Fd()), unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
-			if v, err := unix.GetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY); err != nil || v != want {
-				t.Errorf("socket %d: IPV6_V6ONLY is %d, %v; want %d", i, v, err, want)
-			}
-		}
-		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
-			t.Errorf("socket %d: not closed on exec, %v", i, err)
 		}
 	}
 }
@@ -220,7 +190,7 @@ func TestListenersDealtAtAnyTime(t *testing.T) {
 	go func() {
 		defer close(ended)
 		for ; !supervisetest.IsClosed(end); deals.Add(1) {
-			dealt(ls, 2)
+			ls.deal(2)
 		}
 	}()
 	someDeals := func() {

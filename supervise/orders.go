@@ -94,7 +94,7 @@ func (b *outbox) put(o outgoing) bool {
 		}
 	}
 	b.queue = append(kept, o)
-	offer(b.wake, struct{}{})
+	offer2(b.wake, struct{}{})
 	return true
 }
 
@@ -183,5 +183,13 @@ func closed(c <-chan struct{}) bool {
 		return true
 	default:
 		return false
+	}
+}
+
+// offer2 puts v into c, or drops it if c is full.
+func offer2[T any](c chan T, v T) {
+	select {
+	case c <- v:
+	default:
 	}
 }

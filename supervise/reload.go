@@ -21,6 +21,10 @@ import (
 // The second, commit, does not fail: a loop that does not answer gets the
 // configuration when it does.
 
+// reloadLookupTimeout is how long a reload looks up the names that it brings:
+// somebody waits for it. What is not found by then comes later.
+const reloadLookupTimeout = 500 * time.Millisecond
+
 // change is a configuration on its way.
 type change struct {
 	cfg    *config.Config

@@ -20,11 +20,8 @@ type Resolver interface {
 
 const (
 	lookupTimeout = 3 * time.Second // for one pass over all names
-	// reloadLookupTimeout is the same for the names that a reload brings: somebody
-	// waits for it. What is not found by then comes later.
-	reloadLookupTimeout = 500 * time.Millisecond
-	lookupsMax          = 16 // at once
-	resolveEvery        = 30 * time.Second
+	lookupsMax    = 16              // at once
+	resolveEvery  = 30 * time.Second
 	// unresolvedEvery is the same while some name has no address yet: lb is often
 	// started together with its backends.
 	unresolvedEvery = 2 * time.Second

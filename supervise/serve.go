@@ -15,15 +15,7 @@ import (
 	"lb/internal/filewatch"
 	"lb/internal/host"
 	"lb/internal/systemd"
-	"lb/loop"
 	"lb/supervise/health"
-)
-
-// Exit codes of Serve and Worker.
-const (
-	exitDone  = 0 // everything that ran was answered
-	exitFault = 1 // it could not begin, or a loop ended of itself
-	exitCut   = 3 // exchanges were cut off
 )
 
 // closeTimeout is how long an operator's request may go on at the end.
@@ -41,14 +33,6 @@ func Serve(cfg *config.Config, o Options) (exitCode int, err error) {
 		return exitFault, err
 	}
 	return finishCode(s.run()), nil
-}
-
-// finishCode returns the exit code of a process that has cut so many exchanges.
-func finishCode(cut int) int {
-	if cut > 0 {
-		return exitCut
-	}
-	return exitDone
 }
 
 // server is one call of Serve. Its fields belong to the goroutine that calls
@@ -318,7 +302,7 @@ func (s *server) probes(now *snapshot) health.Options {
 		IDs:    now.IDs,
 		Addrs:  addrs,
 		Log:    s.log,
-		Now:    loop.Monotonic,
+		Now:    clock,
 	}
 }
 

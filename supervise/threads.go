@@ -100,7 +100,7 @@ func (t *threads) deal() (acks acks, err error) {
 // dealTo is deal until one loop cannot begin.
 func (t *threads) dealTo(acks *acks) (failed *thread, err error) {
 	n := len(t.atWork)
-	files := dealt(t.sockets, n)
+	files := t.sockets.deal(n)
 	numbers := t.numbers.deal(files)
 	slots := make([]int, n)
 	for i, th := range t.atWork {
@@ -137,7 +137,7 @@ func (t *threads) give(th *thread, s share, files []*os.File, acks *acks, name s
 		return t.start(th, s, fds)
 	}
 	th.share = s
-	th.engine.apply(s, fds, acks.expect(name, th.engine.ended))
+	th.engine.apply(s, fds, acks.expect(name, th.engine.Ended()))
 	return nil
 }
 
@@ -186,8 +186,8 @@ func (t *threads) retire(th *thread) {
 	th.engine.drain()
 	t.helpers.Go(func() {
 		select {
-		case <-th.engine.drained:
-		case <-th.engine.ended: // cut off by finish
+		case <-th.engine.Drained():
+		case <-th.engine.Ended(): // cut off by finish
 		}
 		th.engine.stop()
 		t.slots.give(th.slot)
@@ -284,7 +284,7 @@ func (t *threads) ping(timeout time.Duration) error {
 	var acks acks
 	t.mu.Lock()
 	for i, th := range t.atWork {
-		done := acks.expect(fmt.Sprintf("loop %d", i), th.engine.ended)
+		done := acks.expect(fmt.Sprintf("loop %d", i), th.engine.Ended())
 		th.engine.ping(func() { done(nil) })
 	}
 	t.mu.Unlock()

@@ -167,7 +167,7 @@ func (w *worker) start(o *startOrder, fds []int) error {
 	}
 	w.sent = make(chan struct{})
 	go w.sendPasses()
-	w.broken = w.engine.ended
+	w.broken = w.engine.Ended()
 	return w.control.Send(report{Ready: true, Applied: o.Share.Snapshot.Number})
 }
 
@@ -263,7 +263,7 @@ func (w *worker) apply(s share, fds []int) {
 	w.drain = s.Snapshot.Config.Timeouts.Drain
 	w.engine.apply(s, fds, func(err error) {
 		if err != nil { // connections would wait for ever in a socket that is ours
-			offer(w.failed, err)
+			offer2(w.failed, err)
 			return
 		}
 		w.report(report{Applied: s.Snapshot.Number})
@@ -369,4 +369,19 @@ func (w *worker) leave(cut int) (exitCode int) {
 	}
 	w.log.Info("worker leaves", "cut", cut)
 	return finishCode(cut)
+}
+
+// Exit codes of Serve and Worker.
+const (
+	exitDone  = 0 // everything that ran was answered
+	exitFault = 1 // it could not begin, or a loop ended of itself
+	exitCut   = 3 // exchanges were cut off
+)
+
+// finishCode returns the exit code of a process that has cut so many exchanges.
+func finishCode(cut int) int {
+	if cut > 0 {
+		return exitCut
+	}
+	return exitDone
 }

@@ -29,6 +29,6 @@ func runWorker() (exitCode int) {
 // panicOften has the loop of e panic more often than it may.
 func panicOften(e *engine) {
 	for range panicsAtOnce {
-		e.loop.Post(func() { panic("of the test") })
+		e.ping(func() { panic("of the test") })
 	}
 }

@@ -206,7 +206,7 @@ func (w *workers) deal() {
 // worker, whether that is up or not.
 func (w *workers) shares() (shares []share, files [][]*os.File) {
 	n, slots := len(w.atWork), w.slotsAtWork()
-	files = dealt(w.sockets, n)
+	files = w.sockets.deal(n)
 	numbers := w.numbers.deal(files)
 	for place := range n {
 		shares = append(shares, share{
