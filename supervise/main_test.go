@@ -31,7 +31,7 @@ var roles = map[string]func(value string){}
 func TestMain(m *testing.M) {
 	os.Setenv("GORACE", "atexit_sleep_ms=10") // else every process built with -race takes a second to end
 	if IsWorker() {
-		os.Exit(runWorker())
+		os.Exit(Worker())
 	}
 	for env, role := range roles {
 		if value := os.Getenv(env); value != "" {
