@@ -15,9 +15,15 @@ import (
 // everybody. DESIGN.md section 1 draws it; an arrow not drawn is a question.
 var arrows = map[string][]string{
 	"lb": {"supervise", "admin", "admin/api", "config", "backends", "bench"},
-	"lb/supervise": {"supervise/health", "proxy", "admin/api", "board", "config", "loop", "loop/tick",
-		"internal/filewatch", "internal/host", "internal/ipc", "internal/systemd"},
+	"lb/supervise": {"supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/plan",
+		"internal/filewatch", "internal/host", "internal/systemd", "admin/api", "board", "config", "loop/tick"},
+	"lb/supervise/crew":          {"supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "board", "config", "loop/tick"},
+	"lb/supervise/discover":      {"config"},
+	"lb/supervise/engine":        {"supervise/plan", "internal/host", "internal/ipc", "proxy", "board", "loop", "loop/tick"},
+	"lb/supervise/handover":      {"supervise/listen", "internal/ipc", "board"},
 	"lb/supervise/health":        {"board", "config", "loop/tick"},
+	"lb/supervise/listen":        {"supervise/discover", "internal/ipc"},
+	"lb/supervise/plan":          {"config"},
 	"lb/supervise/supervisetest": {"config", "internal/testkit"},
 	"lb/admin":                   {"admin/api", "board", "config"},
 	"lb/admin/api":               {},
@@ -53,8 +59,9 @@ var owners = map[string][]string{
 	"github.com/HdrHistogram":             {"lb/bench"},
 	"github.com/fsnotify/fsnotify":        {"lb/internal/filewatch"},
 	"github.com/coreos/go-systemd":        {"lb/internal/systemd"},
-	"golang.org/x/sys":                    {"lb/loop", "lb/loop/looptest", "lb/board", "lb/supervise", "lb/internal/ipc", "lb/proxy", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare"},
-	"gonum.org/v1/plot":                   {"lb/bench/compare"},
+	"golang.org/x/sys": {"lb/loop", "lb/loop/looptest", "lb/board", "lb/internal/ipc",
+		"lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare"},
+	"gonum.org/v1/plot": {"lb/bench/compare"},
 }
 
 // goPackage is what this test reads of `go list -json`.
@@ -135,17 +142,25 @@ func checkDeps(t *testing.T, p goPackage) {
 	}
 }
 
-// TestIPCKnowsNoOrder: processes of lb exchange messages by ipc, which must not
-// know any of them. So nothing of ours is below it, by whatever way it might come.
-func TestIPCKnowsNoOrder(t *testing.T) {
+// TestRooms checks two rules that the table alone does not make plain, on every
+// system: the supervisor never touches traffic, so its desk imports neither proxy
+// nor loop (its crew's engine does); and ipc carries messages without knowing any,
+// so that nothing of ours is below it, by whatever way it might come.
+func TestRooms(t *testing.T) {
 	for _, goos := range []string{"linux", "darwin", "freebsd"} {
 		for _, p := range list(t, goos) {
-			if p.ImportPath != "lb/internal/ipc" {
-				continue
-			}
-			for _, dep := range p.Deps {
-				if strings.HasPrefix(dep, "lb/") {
-					t.Errorf("%s: %s depends on %s", goos, p.ImportPath, dep)
+			switch p.ImportPath {
+			case "lb/supervise":
+				for _, im := range []string{"lb/proxy", "lb/loop"} {
+					if slices.Contains(p.Imports, im) {
+						t.Errorf("%s: %s imports %s", goos, p.ImportPath, im)
+					}
+				}
+			case "lb/internal/ipc":
+				for _, dep := range p.Deps {
+					if strings.HasPrefix(dep, "lb/") {
+						t.Errorf("%s: %s depends on %s", goos, p.ImportPath, dep)
+					}
 				}
 			}
 		}

@@ -8,15 +8,16 @@ import (
 
 	"lb/config"
 	"lb/internal/systemd"
+	"lb/supervise/listen"
 )
 
 // activated returns the listening sockets that systemd has opened for this
 // process, each as a set from which all loops accept. They stay open as long as
 // the process lives: systemd would not open them again. Nothing of them is left
 // in the environment.
-func activated(log *slog.Logger) (sets []*listeners) {
+func activated(log *slog.Logger) (sets []*listen.Set) {
 	for _, f := range systemd.Sockets() {
-		ls, err := activatedSet(f)
+		ls, err := listen.FromSystemd(f)
 		if err != nil {
 			log.Warn("socket of systemd is of no use", "socket", f.Name(), "cause", err)
 			continue
@@ -28,10 +29,10 @@ func activated(log *slog.Logger) (sets []*listeners) {
 
 // listen returns sockets for n loops at the address of cfg: those that there are
 // already, if they fit. What it returns stays open until dropListeners.
-func (s *server) listen(cfg *config.Config, n int) (*listeners, error) {
-	ls, err := listen(s.resolver, cfg.Host, cfg.Port, n, s.sets()...)
-	if err == nil && ls.systemd && ls != s.listeners {
-		s.log.Info("listening on the socket of systemd", "address", ls.addr,
+func (s *server) listen(cfg *config.Config, n int) (*listen.Set, error) {
+	ls, err := listen.Open(s.resolver, cfg.Host, cfg.Port, n, s.sets()...)
+	if err == nil && ls.Systemd && ls != s.listeners {
+		s.log.Info("listening on the socket of systemd", "address", ls.Addr,
 			"configured", net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)))
 	}
 	return ls, err
@@ -42,38 +43,38 @@ func (s *server) listen(cfg *config.Config, n int) (*listeners, error) {
 func (s *server) takeSockets() {
 	s.given = activated(s.log)
 	if s.from != nil {
-		s.given = append(s.given, s.from.sets...)
+		s.given = append(s.given, s.from.Sets...)
 	}
 }
 
 // dropGiven closes the sets that were given and not used, but for those of
 // systemd, which a later reload may want.
 func (s *server) dropGiven() {
-	s.given = slices.DeleteFunc(s.given, func(ls *listeners) bool {
+	s.given = slices.DeleteFunc(s.given, func(ls *listen.Set) bool {
 		s.dropListeners(ls)
-		return !ls.systemd
+		return !ls.Systemd
 	})
 }
 
 // dropListeners closes ls when it is not at work and not of systemd.
-func (s *server) dropListeners(ls *listeners) {
-	if ls != s.listeners && !ls.systemd {
-		ls.close()
+func (s *server) dropListeners(ls *listen.Set) {
+	if ls != s.listeners && !ls.Systemd {
+		ls.Close()
 	}
 }
 
 // sets returns all sets of sockets that this process has open.
-func (s *server) sets() []*listeners {
+func (s *server) sets() []*listen.Set {
 	if s.listeners == nil || slices.Contains(s.given, s.listeners) {
 		return s.given
 	}
-	return append([]*listeners{s.listeners}, s.given...)
+	return append([]*listen.Set{s.listeners}, s.given...)
 }
 
 // closeSets closes all of them.
 func (s *server) closeSets() {
 	for _, ls := range s.sets() {
-		ls.close()
+		ls.Close()
 	}
 	s.listeners, s.given = nil, nil
 }

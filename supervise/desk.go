@@ -13,6 +13,7 @@ import (
 	"lb/admin/api"
 	"lb/internal/systemd"
 	"lb/loop/tick"
+	"lb/supervise/crew"
 )
 
 // The desk is the one goroutine that changes the state of the control plane.
@@ -210,12 +211,12 @@ func (s *server) run() (cut int) {
 }
 
 // clock is the clock of the board.
-func (s *server) clock() tick.Instant { return clock() }
+func (s *server) clock() tick.Instant { return crew.Now() }
 
 // chores are what is done now and then.
 func (s *server) chores() {
 	if s.ending == nil && s.moving == nil { // else another process takes free slots
-		s.slots.reap()
+		s.slots.Sweep()
 	}
 }
 
@@ -225,7 +226,7 @@ const pingTimeout = 500 * time.Millisecond
 // feedWatchdog tells systemd that all is well, if it is.
 func (s *server) feedWatchdog() {
 	if s.crew != nil { // a drain has a timeout of its own
-		if err := s.crew.ping(pingTimeout); err != nil {
+		if err := s.crew.Ping(pingTimeout); err != nil {
 			s.log.Error("not alive for the watchdog", "cause", err)
 			return
 		}
@@ -297,6 +298,6 @@ func (s *server) finish(atOnce bool) {
 	crew, timeout := s.crew, s.now.Config.Timeouts.Drain
 	s.crew, s.ending = nil, e
 	s.publish()
-	s.listeners.close() // the loops close theirs
-	go func() { e.result <- crew.finish(timeout, e.cutNow) }()
+	s.listeners.Close() // the loops close theirs
+	go func() { e.result <- crew.Finish(timeout, e.cutNow) }()
 }

@@ -1,5 +1,7 @@
 package supervise
 
+import "lb/supervise/plan"
+
 // reusable reports whether an ID that was retired by the configuration of a number
 // may be given to another backend: no loop can pick it any more, and no attempt is
 // at work.
@@ -13,9 +15,9 @@ func (s *server) reusable(id int, by uint64) bool {
 // take makes the board ready for an assignment, before any loop hears of it. new
 // says that backends without a past come to others that have one, and are
 // slow-started.
-func (s *server) take(a *assignment, new bool) {
+func (s *server) take(a *plan.Assignment, new bool) {
 	at := int64(s.clock())
-	for _, id := range a.fresh {
+	for _, id := range a.Fresh {
 		if id < s.board.Backends() { // else nobody has ever written there
 			s.board.Reset(id)
 		}
@@ -24,9 +26,9 @@ func (s *server) take(a *assignment, new bool) {
 			s.board.Added(id, at)
 		}
 	}
-	for _, id := range a.back {
+	for _, id := range a.Back {
 		s.board.ResetState(id)
 		s.board.Added(id, at)
 	}
-	s.registry = a.registry
+	s.registry = a.Registry
 }

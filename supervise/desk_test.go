@@ -9,6 +9,7 @@ import (
 
 	"lb/board"
 	"lb/internal/testkit"
+	"lb/supervise/crew"
 )
 
 // Who waits too long for the desk is told what that is doing.
@@ -72,7 +73,7 @@ func TestIntake(t *testing.T) {
 func TestChoresLeaveSlots(t *testing.T) {
 	b := board.New(1, 0)
 	b.Loop(0).ClientConns.Set(5) // as if another process had just begun there
-	s := &server{slots: newSlotBook(b, nil)}
+	s := &server{slots: crew.NewSlots(b, nil)}
 	for _, busy := range []struct {
 		moving *upgrading
 		ending *ending

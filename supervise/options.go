@@ -12,6 +12,7 @@ import (
 	"lb/board"
 	"lb/config"
 	"lb/internal/host"
+	"lb/supervise/discover"
 )
 
 // Options are what Serve needs beside the configuration. The zero value serves,
@@ -47,6 +48,10 @@ type Options struct {
 	// ResolveEvery is how often names are looked up again; 0: every 30 s.
 	ResolveEvery time.Duration
 }
+
+// Resolver finds the addresses of a name; *net.Resolver is one. It is called by
+// several goroutines at once.
+type Resolver = discover.Resolver
 
 // Admin is the operator's server as the supervisor uses it; *admin.Server is one.
 type Admin interface {

@@ -14,6 +14,9 @@ import (
 	"lb/config"
 	"lb/internal/filewatch"
 	"lb/internal/host"
+	"lb/supervise/discover"
+	"lb/supervise/listen"
+	"lb/supervise/plan"
 )
 
 // A reload is made of two halves. In the first, prepare, is all that can fail;
@@ -29,14 +32,14 @@ const reloadLookupTimeout = 500 * time.Millisecond
 type change struct {
 	cfg    *config.Config
 	number uint64
-	given  *assignment
+	given  *plan.Assignment
 	loops  int
 	what   []string // lines for the operator
 	notes  []string
 	undo   []func() // what prepare has opened, closed
 
-	listeners *listeners // the ones at work, if the address stays
-	pid       bool       // another PID file is written
+	listeners *listen.Set // the ones at work, if the address stays
+	pid       bool        // another PID file is written
 	admin     *opened[Admin, net.Listener]
 	runtime   *opened[string, *net.UnixListener]
 }
@@ -104,7 +107,7 @@ func (s *server) reload(why string, plan bool) (api.Reloaded, error) {
 
 // headline is what systemd shows.
 func (s *server) headline() string {
-	text := fmt.Sprintf("serving on %s, configuration %d", s.listeners.addr, s.now.Number)
+	text := fmt.Sprintf("serving on %s, configuration %d", s.listeners.Addr, s.now.Number)
 	if s.fault.text != "" {
 		text += ", a newer one was refused"
 	}
@@ -145,7 +148,7 @@ func (s *server) compare() (*change, error) {
 	if room := s.board.LoopsRoom(); c.loops > room {
 		return nil, fmt.Errorf("workers: %d are more than the %d there is room for until the next restart", c.loops, room)
 	}
-	if c.given, err = s.registry.assign(cfg.Pools, c.number, s.board.BackendsRoom(), s.reusable); err != nil {
+	if c.given, err = s.registry.Assign(cfg.Pools, c.number, s.board.BackendsRoom(), s.reusable); err != nil {
 		return nil, err
 	}
 	for _, d := range config.Diff(old, cfg) {
@@ -181,11 +184,11 @@ func (s *server) prepare() (c *change, err error) {
 // resolveNew looks up the names that are new, for a moment. Known ones keep what
 // they have.
 func (s *server) resolveNew(c *change) {
-	names := namesOf(c.cfg)
-	if missing := s.book.without(names); len(missing) > 0 {
-		s.book.note(lookUp(context.Background(), s.resolver, missing, reloadLookupTimeout))
+	names := discover.Names(c.cfg)
+	if missing := s.book.Without(names); len(missing) > 0 {
+		s.book.Note(discover.LookUp(context.Background(), s.resolver, missing, reloadLookupTimeout))
 	}
-	for _, name := range s.book.without(names) {
+	for _, name := range s.book.Without(names) {
 		c.notes = append(c.notes, fmt.Sprintf("%s has no address yet; it is looked up again and again", name))
 	}
 }
@@ -218,7 +221,7 @@ func (s *server) listenAdmin(cfg *config.Config, to *opened[Admin, net.Listener]
 		return nil
 	}
 	a := s.o.Admin(cfg, s.running())
-	if to.listener = s.from.takeAdmin(cfg.Admin.Address); to.listener == nil {
+	if to.listener = s.from.TakeAdmin(cfg.Admin.Address); to.listener == nil {
 		if to.listener, err = a.Listen(); err != nil {
 			return err
 		}
@@ -250,7 +253,7 @@ func (s *server) listenRuntime(cfg *config.Config, to *opened[string, *net.UnixL
 	if path == "" {
 		return nil
 	}
-	if to.listener = s.from.takeRuntime(path); to.listener == nil {
+	if to.listener = s.from.TakeRuntime(path); to.listener == nil {
 		if to.listener, err = s.runtime.Listen(path); err != nil {
 			if cfg.Admin.Socket == "" {
 				s.log.Warn("no socket for commands", "cause", err)
@@ -275,15 +278,15 @@ func (s *server) commit(c *change) error {
 	overruled := s.overruled(c.cfg)
 	s.take(c.given, true)
 	old := s.now
-	s.setNow(&snapshot{Config: c.cfg, Number: c.number, IDs: c.given.ids, Addrs: addrsOf(c.cfg, s.book.of)})
+	s.setNow(&plan.Snapshot{Config: c.cfg, Number: c.number, IDs: c.given.IDs, Addrs: plan.Addrs(c.cfg, s.book.Of)})
 	gone := s.listeners
-	if s.listeners = c.listeners; gone != s.listeners && !gone.systemd {
-		gone.leave()
+	if s.listeners = c.listeners; gone != s.listeners && !gone.Systemd {
+		gone.Leave()
 	}
-	err := s.crew.apply(s.now, c.listeners, c.loops)
+	err := s.crew.Apply(s.now, c.listeners, c.loops)
 	s.obeyFile(overruled)
 	s.prober.Update(s.probes(s.now))
-	s.book.forget(namesOf(c.cfg))
+	s.book.Forget(discover.Names(c.cfg))
 	s.setLookups()
 	if c.admin != nil {
 		s.swapAdmin(c.admin)
@@ -320,7 +323,7 @@ type overrule struct {
 func (s *server) overruled(cfg *config.Config) (list []overrule) {
 	for _, p := range cfg.Pools {
 		for _, b := range p.Backends {
-			key := registryKey(p.Name, b)
+			key := plan.Key(p.Name, b)
 			had, ok := s.registry.InUse[key]
 			if !ok {
 				continue

@@ -15,7 +15,12 @@ import (
 	"lb/internal/filewatch"
 	"lb/internal/host"
 	"lb/internal/systemd"
+	"lb/supervise/crew"
+	"lb/supervise/discover"
+	"lb/supervise/handover"
 	"lb/supervise/health"
+	"lb/supervise/listen"
+	"lb/supervise/plan"
 )
 
 // closeTimeout is how long an operator's request may go on at the end.
@@ -29,10 +34,10 @@ func Serve(cfg *config.Config, o Options) (exitCode int, err error) {
 	s := newServer(o, cfg)
 	defer s.close()
 	if err := s.start(cfg); err != nil {
-		s.from.reportFault(err)
-		return exitFault, err
+		s.from.ReportFault(err)
+		return crew.ExitFault, err
 	}
-	return finishCode(s.run()), nil
+	return crew.ExitCode(s.run()), nil
 }
 
 // server is one call of Serve. Its fields belong to the goroutine that calls
@@ -40,27 +45,27 @@ func Serve(cfg *config.Config, o Options) (exitCode int, err error) {
 type server struct {
 	o        Options
 	log      *slog.Logger
-	resolver Resolver
+	resolver discover.Resolver
 	desk     *desk // any goroutine
 	signals  *intake
 
 	// What an upgrade hands over, beside the sockets below.
 	board     *board.Board // any goroutine, until close
 	boardFile *os.File     // stays open as long as the board, see board.Slots
-	registry  *registry
-	now       *snapshot // at work; nil before start
+	registry  *plan.Registry
+	now       *plan.Snapshot // at work; nil before start
 
-	program         string       // path that this process was started from
-	from            *inheritance // what the process before this one handed over; nil: there is none
-	given           []*listeners // by systemd and by the process before this one
+	program         string                // path that this process was started from
+	from            *handover.Inheritance // what the process before this one handed over; nil: there is none
+	given           []*listen.Set         // by systemd and by the process before this one
 	notifier        *systemd.Notifier
 	limit           uint64 // of descriptors
-	slots           *slotBook
-	listeners       *listeners
-	crew            crew
+	slots           *crew.Slots
+	listeners       *listen.Set
+	crew            crew.Crew
 	prober          *health.Prober
-	book            *addrBook
-	lookups         *lookups
+	book            *discover.Book
+	lookups         *discover.Lookups
 	watch           *filewatch.Watcher // nil: the file is not watched
 	admin           Admin              // nil: the address is configured off
 	adminListener   net.Listener
@@ -83,7 +88,7 @@ type server struct {
 	unmapped bool         // the board is there no more
 	lookedAt atomic.Bool  // perhaps, by a server that was closed by force
 
-	loops  atomic.Pointer[crew]      // any goroutine: the crew, also when it has finished; nil before start
+	loops  atomic.Pointer[crew.Crew] // any goroutine: the crew, also when it has finished; nil before start
 	view   atomic.Pointer[View]      // any goroutine: the snapshot at work
 	public atomic.Pointer[published] // any goroutine: what status tells when the desk is busy
 }
@@ -122,8 +127,8 @@ func (s *server) start(cfg *config.Config) (err error) {
 	if s.limit, err = host.RaiseDescriptorLimit(); err != nil {
 		return err
 	}
-	s.registry = newRegistry()
-	if s.from, err = inherit(s.registry); err != nil {
+	s.registry = plan.NewRegistry()
+	if s.from, err = handover.Inherit(s.registry); err != nil {
 		return err
 	}
 	s.takeSockets()
@@ -156,8 +161,8 @@ func (s *server) start(cfg *config.Config) (err error) {
 			return err
 		}
 	}
-	c := common{log: s.log, board: s.board, boardFile: s.boardFile, slots: s.slots, limit: s.limit}
-	crew, err := startCrew(c, s.now, s.listeners, loops)
+	c := crew.Options{Log: s.log, Board: s.board, BoardFile: s.boardFile, Slots: s.slots, Limit: s.limit}
+	crew, err := crew.Start(c, s.now, s.listeners, loops)
 	if err != nil {
 		return err
 	}
@@ -176,7 +181,7 @@ func (s *server) openSockets(cfg *config.Config, loops int) (err error) {
 		return err
 	}
 	if s.from != nil {
-		s.from.left = !slices.Contains(s.from.sets, s.listeners)
+		s.from.Left = !slices.Contains(s.from.Sets, s.listeners)
 	}
 	s.dropGiven()
 	return nil
@@ -186,7 +191,7 @@ func (s *server) openSockets(cfg *config.Config, loops int) (err error) {
 // over, and the books that belong to it.
 func (s *server) openBoard(cfg *config.Config, loops int) (err error) {
 	if s.from != nil {
-		s.board, s.boardFile = s.from.board, s.from.boardFile
+		s.board, s.boardFile = s.from.Board, s.from.BoardFile
 	} else {
 		loopsRoom, backendsRoom := board.Room(loops, backends(cfg))
 		if s.board, s.boardFile, err = board.Create(loopsRoom, backendsRoom); err != nil {
@@ -194,7 +199,7 @@ func (s *server) openBoard(cfg *config.Config, loops int) (err error) {
 		}
 		s.board.Control().StartedAt.Set(uint64(time.Now().UnixNano()))
 	}
-	s.slots = newSlotBook(s.board, s.boardFile)
+	s.slots = crew.NewSlots(s.board, s.boardFile)
 	return nil
 }
 
@@ -208,24 +213,24 @@ func backends(cfg *config.Config) (n int) {
 
 // firstSnapshot resolves names and gives every backend its place on the board.
 func (s *server) firstSnapshot(cfg *config.Config) error {
-	s.book = newAddrBook(s.log)
-	s.book.note(lookUp(context.Background(), s.resolver, namesOf(cfg), lookupTimeout))
+	s.book = discover.NewBook(s.log)
+	s.book.Note(discover.LookUp(context.Background(), s.resolver, discover.Names(cfg), discover.Timeout))
 	number := uint64(1)
 	if s.from != nil {
-		number = s.from.number + 1
+		number = s.from.Number + 1
 	}
-	given, err := s.registry.assign(cfg.Pools, number, s.board.BackendsRoom(), s.reusable)
+	given, err := s.registry.Assign(cfg.Pools, number, s.board.BackendsRoom(), s.reusable)
 	if err != nil {
 		return err
 	}
 	s.overrules = s.overruled(cfg)
 	s.take(given, s.from != nil)
-	s.setNow(&snapshot{Config: cfg, Number: number, IDs: given.ids, Addrs: addrsOf(cfg, s.book.of)})
+	s.setNow(&plan.Snapshot{Config: cfg, Number: number, IDs: given.IDs, Addrs: plan.Addrs(cfg, s.book.Of)})
 	return nil
 }
 
 // setNow makes now the snapshot at work.
-func (s *server) setNow(now *snapshot) {
+func (s *server) setNow(now *plan.Snapshot) {
 	s.now = now
 	s.view.Store(&View{Config: now.Config, IDs: now.IDs, Number: now.Number})
 }
@@ -248,7 +253,7 @@ func (s *server) takeOver(cfg *config.Config) error {
 	if s.from == nil {
 		return nil
 	}
-	if err := s.from.ready(s.o.Version); err != nil { // returns when the old one has decided to be replaced
+	if err := s.from.Ready(s.o.Version); err != nil { // returns when the old one has decided to be replaced
 		return err
 	}
 	s.board.Control().Upgrades.Add(1)
@@ -263,7 +268,7 @@ func (s *server) takeOver(cfg *config.Config) error {
 func (s *server) begin(cfg *config.Config) {
 	s.loaded = time.Now()
 	s.prober = health.Start(s.probes(s.now))
-	s.lookups = startLookups(s.resolver, s.o.ResolveEvery, s.resolved)
+	s.lookups = discover.StartLookups(s.resolver, s.o.ResolveEvery, s.resolved)
 	s.setLookups()
 	s.obeyFile(s.overrules)
 	s.setWatch(cfg)
@@ -276,20 +281,20 @@ func (s *server) begin(cfg *config.Config) {
 	if s.runtimeListener != nil {
 		s.runtime.Serve(s.runtimeListener)
 	}
-	s.log.Info("serving", "address", s.listeners.addr, "mode", cfg.Mode,
+	s.log.Info("serving", "address", s.listeners.Addr, "mode", cfg.Mode,
 		"loops", host.LoopsFor(cfg.Workers, cfg.Limits.Connections), "number", s.now.Number)
 	if s.from != nil {
-		s.from.took()
+		s.from.Took()
 		s.notifier.IsMain()
 	}
 	s.notifier.Ready(s.headline())
 	if s.o.Ready != nil {
-		s.o.Ready(s.listeners.addr, adminAddr)
+		s.o.Ready(s.listeners.Addr, adminAddr)
 	}
 }
 
 // probes returns what the prober is to check.
-func (s *server) probes(now *snapshot) health.Options {
+func (s *server) probes(now *plan.Snapshot) health.Options {
 	addrs := make([][][]health.Addr, len(now.Addrs))
 	for i, pool := range now.Addrs {
 		for _, list := range pool {
@@ -302,12 +307,12 @@ func (s *server) probes(now *snapshot) health.Options {
 		IDs:    now.IDs,
 		Addrs:  addrs,
 		Log:    s.log,
-		Now:    clock,
+		Now:    crew.Now,
 	}
 }
 
 // dialable returns addrs as the standard library dials them.
-func dialable(addrs []Addr) []health.Addr {
+func dialable(addrs []plan.Addr) []health.Addr {
 	out := make([]health.Addr, len(addrs))
 	for i, a := range addrs {
 		if out[i] = (health.Addr{Network: "unix", Address: a.Path}); a.Path == "" {
@@ -338,7 +343,7 @@ func (s *server) close() {
 	if s.crew != nil { // start failed behind it: nothing is at work yet
 		now := make(chan struct{})
 		close(now)
-		s.crew.finish(0, now)
+		s.crew.Finish(0, now)
 	}
 	s.stopHelpers()
 	s.closing.Wait()
@@ -347,7 +352,7 @@ func (s *server) close() {
 	}
 	s.closeSets()
 	if s.from != nil {
-		s.from.close()
+		s.from.Close()
 	}
 	host.RemovePID(s.pidFile)
 	if s.board != nil {
@@ -370,7 +375,7 @@ func (s *server) closeBoard() {
 // stopHelpers ends the goroutines that bring news to the desk.
 func (s *server) stopHelpers() {
 	if s.lookups != nil {
-		s.lookups.close()
+		s.lookups.Close()
 		s.lookups = nil
 	}
 	if s.watch != nil {
@@ -381,4 +386,4 @@ func (s *server) stopHelpers() {
 
 // ReportFault tells the process that this one was to replace, if there is one,
 // why that cannot be. It is for errors before Serve.
-func ReportFault(err error) { reportFault(err) }
+func ReportFault(err error) { handover.ReportFault(err) }

@@ -110,7 +110,7 @@ func (s *server) running() Running {
 	if s.now.Config.Mode == config.MP {
 		r.Workers = func() (running int, restarts uint64) {
 			if crew := s.loops.Load(); crew != nil {
-				return (*crew).running()
+				return (*crew).Running()
 			}
 			return 0, 0
 		}

@@ -8,17 +8,19 @@ import (
 	"lb/admin/api"
 	"lb/board"
 	"lb/loop/tick"
+	"lb/supervise/crew"
+	"lb/supervise/plan"
 )
 
 // published is what status needs of the desk. Nobody changes it.
 type published struct {
-	now                   *snapshot
+	now                   *plan.Snapshot
 	address, adminAddress string
 	state                 string
 	loaded                time.Time
 	watching              bool
 	fault, upFault        fault
-	seats                 []seatStatus
+	seats                 []crew.Loop
 }
 
 // statusPatience is how long status waits for the desk. If that is busy it tells
@@ -29,7 +31,7 @@ const statusPatience = 250 * time.Millisecond
 func (s *server) publish() {
 	p := &published{
 		now:      s.now,
-		address:  s.listeners.addr,
+		address:  s.listeners.Addr,
 		state:    api.Serving,
 		loaded:   s.loaded,
 		watching: s.watch != nil,
@@ -46,10 +48,10 @@ func (s *server) publish() {
 		p.state = api.Upgrading
 	}
 	if s.crew != nil {
-		p.seats = s.crew.seats()
+		p.seats = s.crew.Loops()
 	} else if last := s.public.Load(); last != nil {
 		for _, seat := range last.seats {
-			seat.State = seatRetiring
+			seat.State = crew.Retiring
 			p.seats = append(p.seats, seat)
 		}
 	}
@@ -116,7 +118,7 @@ func (s *server) totals() api.Totals {
 	}
 }
 
-func (s *server) loopStatus(seats []seatStatus) []api.Loop {
+func (s *server) loopStatus(seats []crew.Loop) []api.Loop {
 	loops := []api.Loop{}
 	for _, seat := range seats {
 		l := s.board.Loop(seat.Slot)
@@ -136,7 +138,7 @@ func (s *server) loopStatus(seats []seatStatus) []api.Loop {
 
 // backendStatus is a backend of now, by index, at a moment of the board's clock
 // and the wall's. Any goroutine may call it.
-func (s *server) backendStatus(now *snapshot, i, j int, mono tick.Instant, wall time.Time) api.Backend {
+func (s *server) backendStatus(now *plan.Snapshot, i, j int, mono tick.Instant, wall time.Time) api.Backend {
 	cfg, id := now.Config.Pools[i].Backends[j], now.IDs[i][j]
 	state, totals := s.board.State(id), s.board.BackendTotals(id)
 	onWall := func(w *board.Word) time.Time {

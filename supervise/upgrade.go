@@ -1,190 +1,138 @@
 package supervise
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
-	"net"
 	"os"
-	"sync"
-	"syscall"
 	"time"
+
+	"lb/admin/api"
+	"lb/internal/host"
+	"lb/supervise/handover"
 )
 
-// upgradeTimeout is how long a new process may take to serve, and to take over.
-const upgradeTimeout = 10 * time.Second
-
-var errCancelled = errors.New("lb is ending")
-
-// Upgrade is an upgrade under way, as the old process sees it. Its outcome may be
-// read once Begin's news was called or Cancel has returned.
-type Upgrade struct {
-	contents  *contents
-	fds       []int      // of what is handed over; open as long as the upgrade goes on
-	dups      []*os.File // the ones of fds that belong to the upgrade
-	timeout   time.Duration
-	cancelled chan struct{}
-	ended     chan struct{} // closed when the goroutine has nothing left to do
-
-	mu        sync.Mutex
-	successor *successor // nil if it was not started
-
-	ready readyReport
-	took  tookReport
-	err   error
+// upgrading is an upgrade under way.
+type upgrading struct {
+	*handover.Upgrade
+	done func(api.Upgraded, error) // called once, on the desk
 }
 
-// Holdings is what the old process hands over. All of it stays the caller's, and
-// open until the upgrade has ended.
-type Holdings struct {
-	Number       uint64 // of the configuration
-	Registry     any    // handed over as JSON
-	Board        *os.File
-	Admin        net.Listener      // nil if there is none
-	AdminAddress string            // as configured
-	Runtime      *net.UnixListener // for commands; nil if there is none
-	RuntimePath  string
-	Sets         []*listeners
+// beginUpgrade begins to put the program at binary in the place of this one; ""
+// is the path that this one was started from. done is called on the desk: when
+// the new process has taken over and this one has begun to drain, or with the
+// reason why it goes on. Only the desk calls beginUpgrade, and goes on meanwhile.
+func (s *server) beginUpgrade(binary string, done func(api.Upgraded, error)) {
+	if binary == "" {
+		binary = s.program
+	}
+	m, err := s.newUpgrade(done)
+	if err != nil {
+		s.upgradeFailed(binary, err)
+		done(api.Upgraded{}, err)
+		return
+	}
+	s.log.Info("upgrade begins", "binary", binary)
+	s.moving = m
+	s.publish()
+	m.Begin(binary, func(cancelled <-chan struct{}) {
+		s.desk.tell("upgrading", cancelled, func() { s.endUpgrade(binary, m) })
+	})
 }
 
-// NewUpgrade prepares to hand h over to a new process, which may take timeout to
-// serve and as long again to take over; 0 is 10 s.
-func NewUpgrade(h Holdings, timeout time.Duration) (*Upgrade, error) {
-	reg, err := json.Marshal(h.Registry)
+// newUpgrade collects what is to be handed over.
+func (s *server) newUpgrade(done func(api.Upgraded, error)) (*upgrading, error) {
+	switch {
+	case os.Getpid() == 1:
+		return nil, errors.New("lb is process 1 here, with which all others end; start the container anew instead")
+	case s.moving != nil:
+		return nil, errors.New("an upgrade is under way already")
+	case s.ending != nil:
+		return nil, errEnding
+	}
+	h := handover.Holdings{
+		Number:       s.now.Number,
+		Registry:     s.registry,
+		Board:        s.boardFile,
+		Admin:        s.adminListener,
+		AdminAddress: s.now.Config.Admin.Address,
+		Runtime:      s.runtimeListener,
+		RuntimePath:  s.runtimePath,
+		Sets:         s.sets(),
+	}
+	u, err := handover.NewUpgrade(h, s.o.UpgradeTimeout)
 	if err != nil {
 		return nil, err
 	}
-	if timeout == 0 {
-		timeout = upgradeTimeout
-	}
-	u := &Upgrade{
-		contents:  &contents{Protocol: protocol, Number: h.Number, Registry: reg},
-		fds:       []int{int(h.Board.Fd())},
-		timeout:   timeout,
-		cancelled: make(chan struct{}),
-		ended:     make(chan struct{}),
-	}
-	if h.Admin != nil {
-		u.contents.Admin = h.AdminAddress
-		err = u.addListener(h.Admin)
-	}
-	if h.Runtime != nil && err == nil {
-		u.contents.Runtime = h.RuntimePath
-		err = u.addListener(h.Runtime)
-	}
-	if err != nil {
-		u.closeDups()
-		return nil, err
-	}
-	for _, ls := range h.Sets {
-		u.addSet(ls)
-	}
-	return u, nil
+	return &upgrading{u, done}, nil
 }
 
-func (u *Upgrade) addListener(l net.Listener) error {
-	c, ok := l.(syscall.Conn)
-	if !ok {
-		return fmt.Errorf("a listener of type %T cannot be handed over", l)
-	}
-	f, err := dupListener(c)
-	if err != nil {
-		return err
-	}
-	u.dups = append(u.dups, f)
-	u.fds = append(u.fds, int(f.Fd()))
-	return nil
-}
-
-func (u *Upgrade) addSet(ls *listeners) {
-	handed, fds := ls.hand()
-	u.contents.Sets = append(u.contents.Sets, handed)
-	u.fds = append(u.fds, fds...)
-}
-
-func (u *Upgrade) closeDups() {
-	for _, f := range u.dups {
-		f.Close()
-	}
-}
-
-// Begin starts the program at binary and calls news, on a goroutine, once the new
-// process has taken over or cannot. news has to return when the channel that it is
-// given is closed, which is when Cancel is called.
-func (u *Upgrade) Begin(binary string, news func(cancelled <-chan struct{})) {
-	go func() {
-		defer close(u.ended)
-		u.run(binary)
-		news(u.cancelled)
-	}()
-}
-
-// run starts the new process and returns with the outcome in u.
-func (u *Upgrade) run(binary string) {
-	defer u.closeDups()
-	p, err := u.start(binary)
-	if err != nil {
-		u.err = err
+// endUpgrade, on the desk, does what follows from the outcome.
+func (s *server) endUpgrade(binary string, m *upgrading) {
+	s.moving = nil
+	if err := m.Err(); err != nil {
+		s.upgradeFailed(binary, err)
+		if err := host.WritePID(s.pidFile); err != nil { // it may have come so far
+			s.log.Error("pid file is lost", "cause", err)
+		}
+		if s.watch != nil {
+			s.watch.Poke() // a change of the file was left to the new process
+		}
+		m.done(api.Upgraded{}, err)
 		return
 	}
-	if u.ready, u.took, u.err = p.takeOver(u.contents, u.fds, u.timeout); u.err == nil {
+	pid, version := m.Successor()
+	s.log.Info("upgraded, draining", "pid", pid, "version", version, "timeout", s.now.Config.Timeouts.Drain)
+	s.letGo(m)
+	s.finish(false)
+	s.ending.replaced = true
+}
+
+// letGo leaves to the new process what only one can have.
+func (s *server) letGo(m *upgrading) {
+	if s.runtimeListener != nil {
+		s.runtimeListener.SetUnlinkOnClose(!m.TookRuntime())
+	}
+	pid, version := m.Successor()
+	s.notifier.HandOver(pid)
+	m.Release()
+	m.done(api.Upgraded{PID: pid, Version: version}, nil)
+	// Who comes from now on is the new process's. Those who are here already, the one
+	// who asked for the upgrade among them, are answered until the end.
+	if s.runtimeListener != nil {
+		s.runtimeListener.Close()
+	}
+	if s.adminListener != nil {
+		s.adminListener.Close()
+	}
+	if m.LeftSockets() && !s.listeners.Systemd {
+		s.listeners.Leave()
+	}
+	if s.prober != nil {
+		s.prober.Close()
+		s.prober = nil
+	}
+}
+
+// cancelUpgrade ends an upgrade that is under way because this process is to end.
+// A new process that has taken over already goes on.
+func (s *server) cancelUpgrade() {
+	m := s.moving
+	if m == nil {
 		return
 	}
-	select {
-	case <-u.cancelled: // Cancel ends the process
-	default:
-		p.kill()
-	}
-}
-
-func (u *Upgrade) start(binary string) (*successor, error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	select {
-	case <-u.cancelled:
-		return nil, errCancelled
-	default:
-	}
-	p, err := startSuccessor(binary)
-	if err == nil {
-		u.successor = p
-	}
-	return p, err
-}
-
-// Cancel ends the upgrade because this process is to end, and returns when the
-// upgrade's goroutine has. A new process that serves already has conns to finish,
-// so it is told to drain. One that has taken over goes on: Err is nil then.
-func (u *Upgrade) Cancel() {
-	u.mu.Lock()
-	close(u.cancelled)
-	p := u.successor
-	u.mu.Unlock()
-	select {
-	case <-u.ended:
+	s.moving = nil
+	m.Cancel()
+	if m.Err() == nil {
+		s.letGo(m)
 		return
-	default:
 	}
-	if p != nil {
-		p.dismiss()
-	}
-	<-u.ended
+	m.done(api.Upgraded{}, errEnding)
 }
 
-// Err returns why the new process has not taken over, or nil if it has.
-func (u *Upgrade) Err() error { return u.err }
-
-// Successor returns the number and the version of the process that has taken over.
-func (u *Upgrade) Successor() (pid int, version string) { return u.successor.pid(), u.ready.Version }
-
-// TookRuntime reports whether the path of the socket for commands belongs to the
-// new process now.
-func (u *Upgrade) TookRuntime() bool { return u.took.Runtime }
-
-// LeftSockets reports whether no process serves the old one's sockets any longer,
-// because the new configuration has another address.
-func (u *Upgrade) LeftSockets() bool { return u.took.Left }
-
-// Release ends the talk with the new process, which waits for that before it speaks
-// to systemd.
-func (u *Upgrade) Release() { u.successor.control.Close() }
+func (s *server) upgradeFailed(binary string, err error) {
+	s.upFault = fault{err.Error(), time.Now()}
+	s.log.Error("upgrade failed, this process goes on", "binary", binary, "cause", err)
+	s.publish()
+	if s.watch != nil {
+		s.watch.Poke() // a change of the file was left to the new process
+	}
+}

@@ -23,6 +23,8 @@ import (
 	"lb/internal/host"
 	"lb/internal/ipc"
 	"lb/internal/testkit"
+	"lb/supervise/handover"
+	"lb/supervise/plan"
 	"lb/supervise/supervisetest"
 )
 
@@ -92,15 +94,15 @@ func serveAsNext(text string) (exitCode int) {
 		unix.Pause()
 	}
 	talk := talkOf(os.Getenv(ipc.UpgradeEnv))
-	in, err := inherit(newRegistry())
+	in, err := handover.Inherit(plan.NewRegistry())
 	if err != nil {
 		return 98
 	}
 	if n.Does == outOfTurn {
-		in.took()
+		in.Took()
 		return 97
 	}
-	if err := in.ready("next"); err != nil || n.Does == diesBehindGo {
+	if err := in.Ready("next"); err != nil || n.Does == diesBehindGo {
 		return 7
 	}
 	awaitTalk(talk) // hangs until the old process releases it

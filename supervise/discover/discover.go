@@ -1,0 +1,238 @@
+package discover
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"lb/config"
+)
+
+// Resolver finds the addresses of a name; *net.Resolver is one. It is called by
+// several goroutines at once.
+type Resolver interface {
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+}
+
+const (
+	Timeout      = 3 * time.Second // for one pass over all names
+	lookupsMax   = 16              // at once
+	resolveEvery = 30 * time.Second
+	// unresolvedEvery is the same while some name has no address yet: lb is often
+	// started together with its backends.
+	unresolvedEvery = 2 * time.Second
+)
+
+// Names returns the names that backends of cfg are given by, each once.
+func Names(cfg *config.Config) []string {
+	names := map[string]bool{}
+	for _, p := range cfg.Pools {
+		for _, b := range p.Backends {
+			if IsName(b) {
+				names[b.Host] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+func IsName(b config.Backend) bool {
+	if b.Socket != "" {
+		return false
+	}
+	_, err := netip.ParseAddr(b.Host)
+	return err != nil
+}
+
+// Findings are what one pass over names has brought.
+type Findings struct {
+	found  map[string][]netip.Addr // never empty lists
+	faults map[string]error
+}
+
+// LookUp looks every name up and takes timeout at most. When ctx is done before,
+// names may be missing from what it returns.
+func LookUp(ctx context.Context, resolver Resolver, names []string, timeout time.Duration) Findings {
+	limited, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	var mu sync.Mutex
+	f := Findings{map[string][]netip.Addr{}, map[string]error{}}
+	var all sync.WaitGroup
+	tickets := make(chan struct{}, lookupsMax)
+	for _, name := range names {
+		tickets <- struct{}{}
+		all.Go(func() {
+			ips, err := resolver.LookupNetIP(limited, "ip", name)
+			mu.Lock()
+			switch {
+			case err == nil && len(ips) > 0:
+				f.found[name] = ips
+			case ctx.Err() == nil: // else it is our doing
+				f.faults[name] = err
+			}
+			mu.Unlock()
+			<-tickets
+		})
+	}
+	all.Wait()
+	return f
+}
+
+// Book is where the names are. It belongs to the desk.
+type Book struct {
+	log    *slog.Logger
+	known  map[string][]netip.Addr // what a name had when it was last found
+	failed map[string]bool         // names whose last lookup failed
+}
+
+func NewBook(log *slog.Logger) *Book {
+	return &Book{log: log, known: map[string][]netip.Addr{}, failed: map[string]bool{}}
+}
+
+// Note takes up findings and returns the names whose addresses are not the same
+// set as before. A name that cannot be found keeps what it had. The log is told
+// of names that could be found before and now cannot, and the other way round.
+func (b *Book) Note(f Findings) (changed []string) {
+	for _, name := range slices.Sorted(maps.Keys(f.faults)) {
+		if !b.failed[name] {
+			b.failed[name] = true
+			b.log.Warn("name does not resolve", "name", name, "cause", f.faults[name])
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.found)) {
+		if b.failed[name] {
+			delete(b.failed, name)
+			b.log.Info("name resolves again", "name", name)
+		}
+		if !sameSet(f.found[name], b.known[name]) {
+			b.known[name] = f.found[name]
+			changed = append(changed, name)
+		}
+	}
+	return changed
+}
+
+// Of returns the addresses that a name had when it was last found, or nil if it
+// never was.
+func (b *Book) Of(name string) []netip.Addr { return b.known[name] }
+
+// Without returns those of names that have no address.
+func (b *Book) Without(names []string) (none []string) {
+	for _, name := range names {
+		if len(b.known[name]) == 0 {
+			none = append(none, name)
+		}
+	}
+	return none
+}
+
+// Forget drops all names but these.
+func (b *Book) Forget(but []string) {
+	for name := range b.known {
+		if !slices.Contains(but, name) {
+			delete(b.known, name)
+		}
+	}
+	for name := range b.failed {
+		if !slices.Contains(but, name) {
+			delete(b.failed, name)
+		}
+	}
+}
+
+// sameSet compares without regard to order: name servers rotate their answers.
+func sameSet(a, b []netip.Addr) bool {
+	contains := func(list []netip.Addr) func(netip.Addr) bool {
+		return func(x netip.Addr) bool { return !slices.Contains(list, x) }
+	}
+	return !slices.ContainsFunc(a, contains(b)) && !slices.ContainsFunc(b, contains(a))
+}
+
+// Lookups looks names up again and again, beside the desk.
+type Lookups struct {
+	resolver Resolver
+	every    time.Duration
+	news     func(cancelled <-chan struct{}, f Findings) // brings what was found to the desk
+	cancel   context.CancelFunc
+	wake     chan struct{} // the names are others
+	ended    chan struct{}
+
+	mu      sync.Mutex // guards what follows
+	names   []string
+	missing bool // some have no address
+}
+
+// StartLookups begins when set is called. every is 0 for what is usual.
+func StartLookups(resolver Resolver, every time.Duration, news func(<-chan struct{}, Findings)) *Lookups {
+	if every == 0 {
+		every = resolveEvery
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &Lookups{
+		resolver: resolver,
+		every:    every,
+		news:     news,
+		cancel:   cancel,
+		wake:     make(chan struct{}, 1),
+		ended:    make(chan struct{}),
+	}
+	go l.run(ctx)
+	return l
+}
+
+// Set says which names are to be looked up from now on, and whether some of them
+// have no address.
+func (l *Lookups) Set(names []string, missing bool) {
+	l.mu.Lock()
+	same := slices.Equal(names, l.names) && missing == l.missing
+	l.names, l.missing = names, missing
+	l.mu.Unlock()
+	if !same {
+		select {
+		case l.wake <- struct{}{}:
+		default: // it has a value, which says the same
+		}
+	}
+}
+
+// wants returns what to look up, and after which time; nothing: wait for others.
+func (l *Lookups) wants() (names []string, every time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.missing {
+		return l.names, min(l.every, unresolvedEvery)
+	}
+	return l.names, l.every
+}
+
+func (l *Lookups) run(ctx context.Context) {
+	defer close(l.ended)
+	for {
+		names, every := l.wants()
+		var due <-chan time.Time // never, if there is none
+		if len(names) > 0 {
+			due = time.After(every)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.wake:
+			continue
+		case <-due:
+		}
+		f := LookUp(ctx, l.resolver, names, Timeout)
+		if ctx.Err() != nil {
+			return
+		}
+		l.news(ctx.Done(), f)
+	}
+}
+
+func (l *Lookups) Close() {
+	l.cancel()
+	<-l.ended
+}

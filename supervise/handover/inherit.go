@@ -1,0 +1,317 @@
+package handover
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lb/board"
+	"lb/internal/ipc"
+	"lb/supervise/listen"
+)
+
+// protocol goes up when the messages change in a way that an older or a newer
+// binary would misread.
+const protocol = 1
+
+// contents says what the old process hands over. It is sent only after the new
+// process has said hello: descriptors in a channel that nobody reads keep the
+// sockets open. With it come the descriptors of the board, of the admin's and the
+// runtime listener if they are named, and of the sockets of all sets.
+type contents struct {
+	Protocol int
+	Number   uint64 // of the configuration in use
+	Registry json.RawMessage
+	Admin    string // configured address of the operator's server; "" if there is none
+	Runtime  string // path of the socket for commands; "" if there is none
+	Sets     []listen.Handed
+}
+
+// goOrder is what the old process tells the new one after that.
+type goOrder struct {
+	Go bool // the new one is to take over
+}
+
+// progress is what the new process tells the old one; one field is set.
+type progress struct {
+	Hello bool         `json:",omitempty"` // the first, unless there is a fault: it is an lb, and reads on
+	Ready *readyReport `json:",omitempty"` // it accepts connections
+	Fault string       `json:",omitempty"` // why it cannot take over
+	Took  *tookReport  `json:",omitempty"` // it has taken over, and the old one may release
+}
+
+type readyReport struct{ Version string }
+
+// tookReport tells the old process what to keep.
+type tookReport struct {
+	Runtime bool // the path of the socket for commands is the new one's
+	Left    bool // nobody serves the old one's sockets any longer: the address is another
+}
+
+// goTimeout is how long the old process may take to say what comes next. It is
+// more than that one gives us to be ready.
+const goTimeout = 30 * time.Second
+
+// errOldGone says that the process before this one ended before it had handed
+// anything over.
+var errOldGone = errors.New("upgrade: the lb that started this one is gone")
+
+// Inheritance is what the process before this one has handed over. The desk
+// takes it over field by field; what nobody took is closed by close.
+type Inheritance struct {
+	Board     *board.Board
+	BoardFile *os.File
+	Number    uint64 // of the snapshot that is in use there
+	Sets      []*listen.Set
+
+	control      *ipc.Channel
+	adminAddress string
+	admin        net.Listener // nil: there is none, or it is taken
+	runtimePath  string
+	runtime      *net.UnixListener // nil: there is none, or it is taken
+	taken        *net.UnixListener // runtime, once it is
+	Left         bool              // the loops accept from none of sets
+}
+
+// Inherit returns what was handed over to this process; nil and no error when
+// nobody did. After an error, of which the old process has heard, this one ends.
+func Inherit(registry any) (*Inheritance, error) {
+	control, err := upgradeChannel()
+	if control == nil || err != nil {
+		return nil, err
+	}
+	in, err := receiveInheritance(control, registry)
+	if err != nil {
+		control.Send(progress{Fault: err.Error()})
+		control.Close()
+		return nil, err
+	}
+	return in, nil
+}
+
+// upgradeChannel returns the way to the process before this one, and forgets it:
+// no other process is to find it in its environment. nil: there was none.
+func upgradeChannel() (*ipc.Channel, error) {
+	text := os.Getenv(ipc.UpgradeEnv)
+	if text == "" {
+		return nil, nil
+	}
+	os.Unsetenv(ipc.UpgradeEnv)
+	fd, err := strconv.Atoi(text)
+	if err == nil && fd < 3 {
+		err = unix.EBADF
+	}
+	var control *ipc.Channel
+	if err == nil {
+		control, err = ipc.New(fd)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s is set, which lb does itself in an upgrade: %w", ipc.UpgradeEnv, err)
+	}
+	return control, nil
+}
+
+// ReportFault tells the process that this one was to replace, if there is one,
+// why that cannot be. It is for errors before inherit.
+func ReportFault(err error) {
+	control, _ := upgradeChannel()
+	if control == nil || err == nil {
+		return
+	}
+	control.Send(progress{Fault: err.Error()})
+	control.Close()
+}
+
+// ReportFault tells the process before this one, if there is one, why this one
+// cannot take over. in may be nil: the error came before inherit, or from it.
+func (in *Inheritance) ReportFault(err error) {
+	if in == nil {
+		ReportFault(err)
+		return
+	}
+	in.control.Send(progress{Fault: err.Error()})
+}
+
+func receiveInheritance(control *ipc.Channel, registry any) (*Inheritance, error) {
+	var h contents
+	control.SetReadDeadline(time.Now().Add(goTimeout))
+	err := control.Send(progress{Hello: true})
+	var fds []int
+	if err == nil {
+		fds, err = control.Receive(&h)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errOldGone, err)
+	}
+	if h.Protocol != protocol {
+		ipc.CloseAll(fds)
+		return nil, fmt.Errorf("upgrade: the lb that runs speaks version %d of the handover, this binary version %d; stop the one and start the other",
+			h.Protocol, protocol)
+	}
+	if len(fds) != h.descriptors() {
+		ipc.CloseAll(fds)
+		return nil, fmt.Errorf("upgrade: %d descriptors were handed over, want %d", len(fds), h.descriptors())
+	}
+	in := &Inheritance{control: control, Number: h.Number, adminAddress: h.Admin, runtimePath: h.Runtime}
+	if err := in.takeUp(&h, fds, registry); err != nil {
+		in.drop()
+		return nil, fmt.Errorf("upgrade: %w", err)
+	}
+	return in, nil
+}
+
+// descriptors returns how many belong to h.
+func (h *contents) descriptors() int {
+	n := 1 // the board
+	if h.Admin != "" {
+		n++
+	}
+	if h.Runtime != "" {
+		n++
+	}
+	for _, set := range h.Sets {
+		n += set.Sockets
+	}
+	return n
+}
+
+// takeUp makes something of every descriptor; it owns all of them.
+func (in *Inheritance) takeUp(h *contents, fds []int, registry any) (err error) {
+	defer func() { ipc.CloseAll(fds) }()
+	next := func() int {
+		fd := fds[0]
+		fds = fds[1:]
+		return fd
+	}
+	in.BoardFile = os.NewFile(uintptr(next()), "board")
+	if in.Board, err = board.Open(in.BoardFile); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(h.Registry, registry); err != nil {
+		return fmt.Errorf("registry: %w", err)
+	}
+	if h.Admin != "" {
+		if in.admin, err = fileListener(next()); err != nil {
+			return err
+		}
+	}
+	if h.Runtime != "" {
+		l, err := fileListener(next())
+		if err != nil {
+			return err
+		}
+		var ok bool
+		if in.runtime, ok = l.(*net.UnixListener); !ok {
+			l.Close()
+			return errors.New("the socket for commands is no unix socket")
+		}
+	}
+	for _, set := range h.Sets {
+		ls, err := listen.Take(set, fds[:set.Sockets])
+		fds = fds[set.Sockets:]
+		if err != nil {
+			return err
+		}
+		in.Sets = append(in.Sets, ls)
+	}
+	return nil
+}
+
+// fileListener takes over fd, a listening socket.
+func fileListener(fd int) (net.Listener, error) {
+	f := os.NewFile(uintptr(fd), "listener")
+	defer f.Close()
+	return net.FileListener(f) // of a second descriptor
+}
+
+// TakeAdmin returns the listener of the operator's server if that was configured
+// to be at address; nil: a new one has to be opened.
+func (in *Inheritance) TakeAdmin(address string) net.Listener {
+	if in == nil || in.adminAddress != address {
+		return nil
+	}
+	l := in.admin
+	in.admin = nil
+	return l
+}
+
+// TakeRuntime returns the listener for commands if that is at path; nil: a new
+// one has to be opened. To close it leaves the path alone as long as the old
+// process may go on with it.
+func (in *Inheritance) TakeRuntime(path string) *net.UnixListener {
+	if in == nil || in.runtime == nil || in.runtimePath != path {
+		return nil
+	}
+	in.runtime, in.taken = nil, in.runtime
+	return in.taken
+}
+
+// Ready tells the old process that this one accepts connections, and returns
+// when that one has decided to be replaced, or is gone, which comes to the same.
+// An error: it has not decided, and this process has to end.
+func (in *Inheritance) Ready(version string) error {
+	if in.control.Send(progress{Ready: &readyReport{Version: version}}) != nil {
+		return nil // it is gone
+	}
+	var o goOrder
+	in.control.SetReadDeadline(time.Now().Add(goTimeout))
+	fds, err := in.control.Receive(&o)
+	ipc.CloseAll(fds)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("upgrade: the lb that started this one says nothing for %v", goTimeout)
+	}
+	return nil
+}
+
+// Took tells the old process that it may let go, and returns when it has told
+// systemd who is to be heard from now on, or is gone. What nobody took is closed:
+// a listener that is open here would gather conns that nobody accepts.
+func (in *Inheritance) Took() {
+	if in.control.Send(progress{Took: &tookReport{Runtime: in.taken != nil, Left: in.Left}}) == nil {
+		var o goOrder
+		in.control.SetReadDeadline(time.Now().Add(ipc.SendTimeout))
+		fds, _ := in.control.Receive(&o) // there is nothing but the end
+		ipc.CloseAll(fds)
+	}
+	if in.taken != nil {
+		in.taken.SetUnlinkOnClose(true)
+	}
+	in.Close()
+}
+
+// Close ends the talk with the old process and closes the listeners that nobody
+// took. It may be called again. Board and sets belong to who has started with them.
+func (in *Inheritance) Close() {
+	in.control.Close()
+	in.closeListeners()
+}
+
+func (in *Inheritance) closeListeners() {
+	if in.admin != nil {
+		in.admin.Close()
+	}
+	if in.runtime != nil {
+		in.runtime.Close()
+	}
+	in.admin, in.runtime = nil, nil
+}
+
+// drop closes all but the talk with the old process.
+func (in *Inheritance) drop() {
+	in.closeListeners()
+	for _, ls := range in.Sets {
+		ls.Close()
+	}
+	if in.Board != nil {
+		in.Board.Close()
+	}
+	if in.BoardFile != nil {
+		in.BoardFile.Close()
+	}
+}

@@ -1,0 +1,161 @@
+package handover
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"lb/internal/ipc"
+)
+
+// successor is the process that is to take the place of this one, as this one
+// sees it. It is a child in our process group, so that a terminal's Ctrl-C
+// reaches it, now and later, and nothing ends it when we end.
+type successor struct {
+	binary  string
+	cmd     *exec.Cmd
+	control *ipc.Channel
+	serving atomic.Bool
+	exited  chan struct{} // closed when it is gone, and reaped
+}
+
+// successorFD is where the new process finds its end of the control channel.
+const successorFD = 3
+
+// lastWords is how long what a process said before it ended is waited for.
+const lastWords = time.Second
+
+// startSuccessor starts binary with the arguments of this process.
+func startSuccessor(binary string) (*successor, error) {
+	if !filepath.IsAbs(binary) {
+		return nil, fmt.Errorf("%q is not an absolute path", binary)
+	}
+	control, theirs, err := ipc.Pair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	p := &successor{
+		binary: binary,
+		cmd: &exec.Cmd{
+			Path:       binary,
+			Args:       append([]string{binary}, os.Args[1:]...),
+			Env:        successorEnv(os.Environ()),
+			Stdin:      os.Stdin,
+			Stdout:     os.Stdout,
+			Stderr:     os.Stderr,
+			ExtraFiles: []*os.File{theirs},
+		},
+		control: control,
+		exited:  make(chan struct{}),
+	}
+	if err := p.cmd.Start(); err != nil {
+		control.Close()
+		return nil, err
+	}
+	go func() {
+		defer close(p.exited)
+		p.cmd.Wait()
+		control.SetReadDeadline(time.Now().Add(lastWords))
+	}()
+	return p, nil
+}
+
+// successorEnv returns environ for the new process: what systemd meant for this
+// process alone is left out.
+func successorEnv(environ []string) []string {
+	env := ipc.Without(environ, ipc.UpgradeEnv, ipc.WorkerEnv, "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
+	return append(env, fmt.Sprintf("%s=%d", ipc.UpgradeEnv, successorFD))
+}
+
+// takeOver hands h and its descriptors over, once the new process has said hello,
+// waits until it serves, and until it has taken over. Each may take timeout.
+func (p *successor) takeOver(h *contents, fds []int, timeout time.Duration) (r readyReport, t tookReport, err error) {
+	p.control.SetReadDeadline(time.Now().Add(timeout))
+	if _, err = p.next(func(r progress) bool { return r.Hello }); err == nil {
+		err = p.control.Send(h, fds...)
+	}
+	var report progress
+	if err == nil {
+		report, err = p.next(func(r progress) bool { return r.Ready != nil })
+	}
+	if err != nil {
+		return r, t, p.cause(err, timeout)
+	}
+	r = *report.Ready
+	p.serving.Store(true)
+	p.control.SetReadDeadline(time.Now().Add(timeout))
+	if err = p.control.Send(goOrder{Go: true}); err == nil {
+		report, err = p.next(func(r progress) bool { return r.Took != nil })
+	}
+	if err != nil {
+		return r, t, p.cause(err, timeout)
+	}
+	return r, *report.Took, nil
+}
+
+// refusal is a report of the new process that it cannot take over, or one that is
+// as good as that.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+const errUnexpected = refusal("it reports out of turn")
+
+// next returns the next report, which is the one that is expected.
+func (p *successor) next(expected func(progress) bool) (r progress, err error) {
+	fds, err := p.control.Receive(&r)
+	ipc.CloseAll(fds)
+	switch {
+	case err != nil:
+	case r.Fault != "":
+		err = refusal(r.Fault)
+	case !expected(r):
+		err = errUnexpected
+	}
+	return r, err
+}
+
+// cause tells what an error on the control channel amounts to.
+func (p *successor) cause(err error, timeout time.Duration) error {
+	if _, ok := errors.AsType[refusal](err); ok {
+		return err
+	}
+	late := time.NewTimer(lastWords) // the end of the channel comes before that of the process
+	defer late.Stop()
+	select {
+	case <-p.exited:
+		return fmt.Errorf("the new process has ended: %v", p.cmd.ProcessState)
+	case <-late.C:
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("the new process is not ready after %v", timeout)
+	}
+	return fmt.Errorf("the new process does not answer: %w", err)
+}
+
+// kill ends the process, of which nothing is left when it returns. Its workers
+// notice, drain and leave.
+func (p *successor) kill() {
+	p.cmd.Process.Kill()
+	p.control.Close()
+	<-p.exited
+}
+
+// dismiss ends the process because this one is to end, too; it may have conns to
+// finish, and has time for that.
+func (p *successor) dismiss() {
+	if !p.serving.Load() {
+		p.kill()
+		return
+	}
+	p.cmd.Process.Signal(syscall.SIGTERM)
+	p.control.Close()
+}
+
+func (p *successor) pid() int { return p.cmd.Process.Pid }
