@@ -14,7 +14,7 @@ import (
 
 // Who waits too long for the desk is told what that is doing.
 func TestDeskBusy(t *testing.T) {
-	d := newDesk()
+	d := newQueue()
 	began, end, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -36,7 +36,7 @@ func TestDeskBusy(t *testing.T) {
 
 // News that nobody can take any more does not keep its bearer.
 func TestDeskTellCancelled(t *testing.T) {
-	d := newDesk()
+	d := newQueue()
 	cancelled, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -73,7 +73,7 @@ func TestIntake(t *testing.T) {
 func TestChoresLeaveSlots(t *testing.T) {
 	b := board.New(1, 0)
 	b.Loop(0).ClientConns.Set(5) // as if another process had just begun there
-	s := &server{slots: crew.NewSlots(b, nil)}
+	s := &desk{slots: crew.NewSlots(b, nil)}
 	for _, busy := range []struct {
 		moving *upgrading
 		ending *ending

@@ -529,11 +529,11 @@ func TestCommandsInDrain(t *testing.T) {
 }
 
 func TestReloadRefusedAmidUpgrade(t *testing.T) {
-	s := &server{moving: &upgrading{}, o: Options{Load: func() (*config.Config, error) { return nil, nil }}}
+	s := &desk{moving: &upgrading{}, o: Options{Load: func() (*config.Config, error) { return nil, nil }}}
 	if err := s.refusal(); err == nil || !strings.Contains(err.Error(), "upgrade") {
 		t.Errorf("amid an upgrade: %v", err)
 	}
-	s = &server{}
+	s = &desk{}
 	if err := s.refusal(); err == nil {
 		t.Error("without a way to read the configuration")
 	}

@@ -160,16 +160,16 @@ func TestWatchBehindLink(t *testing.T) {
 // upgrade.
 func TestFileChanged(t *testing.T) {
 	loads := 0
-	s := &server{desk: newDesk(), log: slog.New(slog.DiscardHandler), seen: filewatch.Hash([]byte("tried"))}
+	s := &desk{queue: newQueue(), log: slog.New(slog.DiscardHandler), file: fileWatch{seen: filewatch.Hash([]byte("tried"))}}
 	s.o.Load = func() (*config.Config, error) { loads++; return nil, os.ErrNotExist }
 	go func() {
-		for j := range s.desk.work {
+		for j := range s.queue.work {
 			j.do()
 			close(j.done)
 		}
 	}()
-	defer close(s.desk.work)
-	s.fileChanged(nil, s.seen)
+	defer close(s.queue.work)
+	s.fileChanged(nil, s.file.seen)
 	s.moving = &upgrading{}
 	s.fileChanged(nil, "other")
 	s.moving, s.ending = nil, &ending{}

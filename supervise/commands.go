@@ -12,48 +12,48 @@ import (
 	"lb/config"
 )
 
-// control is the server as the commands of an operator see it; see api.Control.
-type control struct{ s *server }
+// commands are what an operator can have the desk do; see api.Control.
+type commands struct{ d *desk }
 
 // Reload asks the desk.
-func (c control) Reload(plan bool) (out api.Reloaded, err error) {
+func (c commands) Reload(plan bool) (out api.Reloaded, err error) {
 	what := "reloading"
 	if plan {
 		what = "comparing configurations"
 	}
-	if busy := c.s.desk.ask(what, func() { out, err = c.s.reload("command", plan) }); busy != nil {
+	if busy := c.d.queue.ask(what, func() { out, err = c.d.reload("command", plan) }); busy != nil {
 		return api.Reloaded{}, busy
 	}
 	return out, err
 }
 
 // Drain asks the desk.
-func (c control) Drain() (err error) {
-	busy := c.s.desk.ask("beginning to drain", func() {
-		if c.s.ending != nil {
+func (c commands) Drain() (err error) {
+	busy := c.d.queue.ask("beginning to drain", func() {
+		if c.d.ending != nil {
 			err = errors.New("lb is draining already")
 			return
 		}
-		c.s.drain(false)
+		c.d.drain(false)
 	})
 	return errors.Join(busy, err)
 }
 
 // SetBackend asks the desk.
-func (c control) SetBackend(pool, address string, action api.Action, weight int) (out api.Backend, err error) {
-	busy := c.s.desk.ask("changing a backend", func() { out, err = c.s.setBackend(pool, address, action, weight) })
+func (c commands) SetBackend(pool, address string, action api.Action, weight int) (out api.Backend, err error) {
+	busy := c.d.queue.ask("changing a backend", func() { out, err = c.d.setBackend(pool, address, action, weight) })
 	return out, errors.Join(busy, err)
 }
 
 // Upgrade asks the desk and waits for what comes of it.
-func (c control) Upgrade(binary string) (api.Upgraded, error) {
+func (c commands) Upgrade(binary string) (api.Upgraded, error) {
 	type outcome struct {
 		api.Upgraded
 		err error
 	}
 	result := make(chan outcome, 1)
-	busy := c.s.desk.ask("beginning an upgrade", func() {
-		c.s.beginUpgrade(binary, func(u api.Upgraded, err error) { result <- outcome{u, err} })
+	busy := c.d.queue.ask("beginning an upgrade", func() {
+		c.d.beginUpgrade(binary, func(u api.Upgraded, err error) { result <- outcome{u, err} })
 	})
 	if busy != nil {
 		return api.Upgraded{}, busy
@@ -61,7 +61,7 @@ func (c control) Upgrade(binary string) (api.Upgraded, error) {
 	select {
 	case r := <-result:
 		return r.Upgraded, r.err
-	case <-c.s.desk.closed:
+	case <-c.d.queue.closed:
 		select {
 		case r := <-result: // it came with the end
 			return r.Upgraded, r.err
@@ -73,22 +73,22 @@ func (c control) Upgrade(binary string) (api.Upgraded, error) {
 
 // setBackend changes what is on the board, where all loops see it and where it
 // outlives crashes and upgrades.
-func (s *server) setBackend(pool, address string, action api.Action, weight int) (api.Backend, error) {
-	i, j, err := s.find(pool, address)
+func (d *desk) setBackend(pool, address string, action api.Action, weight int) (api.Backend, error) {
+	i, j, err := d.find(pool, address)
 	if err != nil {
 		return api.Backend{}, err
 	}
-	cfg, id := s.now.Config.Pools[i].Backends[j], s.now.IDs[i][j]
+	cfg, id := d.now.Config.Pools[i].Backends[j], d.now.IDs[i][j]
 	var changed bool
-	switch at := int64(s.clock()); action {
+	switch at := int64(d.clock()); action {
 	case api.Drain:
-		changed = s.board.SetAdmin(id, board.Draining, at)
+		changed = d.board.SetAdmin(id, board.Draining, at)
 	case api.Disable:
-		changed = s.board.SetAdmin(id, board.Disabled, at)
+		changed = d.board.SetAdmin(id, board.Disabled, at)
 	case api.Enable:
-		changed = s.board.SetAdmin(id, board.Enabled, at)
+		changed = d.board.SetAdmin(id, board.Enabled, at)
 		if !changed && cfg.Drain {
-			return api.Backend{}, fmt.Errorf("backend %s of pool %s has drain = true in the file; take it out there", cfg, s.now.Config.Pools[i].Name)
+			return api.Backend{}, fmt.Errorf("backend %s of pool %s has drain = true in the file; take it out there", cfg, d.now.Config.Pools[i].Name)
 		}
 	case api.Weight:
 		if weight < 0 || weight > weightMax {
@@ -97,13 +97,13 @@ func (s *server) setBackend(pool, address string, action api.Action, weight int)
 		if weight == cfg.Weight { // no difference that a reload would have to mind
 			weight = 0
 		}
-		changed = s.board.SetWeight(id, weight)
+		changed = d.board.SetWeight(id, weight)
 	default:
 		return api.Backend{}, fmt.Errorf("unknown action %q; there are %s, %s, %s and %s", action, api.Drain, api.Enable, api.Disable, api.Weight)
 	}
-	out := s.backendStatus(s.now, i, j, s.clock(), time.Now())
+	out := d.backendStatus(d.now, i, j, d.clock(), time.Now())
 	if changed {
-		s.log.Info("backend changed at run time", "pool", out.Pool, "backend", out.Address,
+		d.log.Info("backend changed at run time", "pool", out.Pool, "backend", out.Address,
 			"admin", out.Admin, "weight", out.Weight)
 	}
 	return out, nil
@@ -114,8 +114,8 @@ const weightMax = 65535
 
 // find returns where a backend is in the configuration at work. Its error tells
 // what there is instead.
-func (s *server) find(pool, address string) (i, j int, err error) {
-	pools := s.now.Config.Pools
+func (d *desk) find(pool, address string) (i, j int, err error) {
+	pools := d.now.Config.Pools
 	i = slices.IndexFunc(pools, func(p config.Pool) bool { return p.Name == pool })
 	if i < 0 {
 		names := make([]string, len(pools))
