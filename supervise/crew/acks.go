@@ -12,18 +12,18 @@ type acks []ack
 type ack struct {
 	name  string
 	taken chan error      // gets one
-	ended <-chan struct{} // closed: there is none to come, nor is it missed
+	ended <-chan struct{} // closed when no answer will come, and none is missed
 }
 
-// expect returns what is to be called when the answer comes, which never waits.
+// expect returns a function to call, once, when the answer comes. It never blocks.
 func (a *acks) expect(name string, ended <-chan struct{}) func(error) {
 	taken := make(chan error, 1)
 	*a = append(*a, ack{name, taken, ended})
 	return func(err error) { taken <- err }
 }
 
-// wait returns when all answers are there, or an error that joins their errors
-// and says of those that are missing after timeout what they have not done.
+// wait returns when all answers are there, with their errors joined. Of an answer
+// that is missing after timeout the error says what its loop has not done.
 func (a acks) wait(timeout time.Duration, what string) (err error) {
 	deadline := time.Now().Add(timeout)
 	for _, one := range a {

@@ -3,21 +3,21 @@ package crew
 import "time"
 
 const (
-	// deathWindow is how long a worker has to live for its death to be the first
-	// again.
+	// deathWindow is how long a worker has to live for its death to count as the
+	// first one again.
 	deathWindow = 10 * time.Second
-	// The first death is made good at once, the second in a row after backOffMin,
-	// each further one after twice the time, backOffMax at most.
+	// The first worker that dies is replaced at once, the second in a row after
+	// backOffMin, each further one after twice the time, backOffMax at most.
 	backOffMin = 100 * time.Millisecond
 	backOffMax = 5 * time.Second
 )
 
-// deaths is how many workers of one seat died in a row, each of them young.
+// deaths counts the workers of one seat that died in a row, each of them young.
 type deaths int
 
-// note adds the death of a worker that has lived so long, and returns which of
-// the row it is. The time between two workers does not count: a row does not end
-// because its own back-off has become long.
+// note adds the death of a worker that has lived for a time, and returns how many
+// there are in the row with it. The time between two workers does not count: a row
+// does not end because its own back-off has become long.
 func (d *deaths) note(lived time.Duration) (n int) {
 	if lived >= deathWindow {
 		*d = 0

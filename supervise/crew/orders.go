@@ -9,24 +9,24 @@ import (
 	"lb/supervise/plan"
 )
 
-// order is what the supervisor tells a worker; one field is set.
+// order is a message of the supervisor to a worker. One field is set.
 type order struct {
-	Start   *startOrder `json:",omitempty"` // the first, and only once; with its sockets
+	Start   *startOrder `json:",omitempty"` // always the first order; with the sockets of its seat
 	Apply   *plan.Seat  `json:",omitempty"` // with those of its sockets that are new to the worker
 	Addrs   *addrsOrder `json:",omitempty"`
-	Pass    *passOrder  `json:",omitempty"` // with a client conn, which stays
+	Pass    *passOrder  `json:",omitempty"` // with a client conn, which stays the supervisor's until Took
 	Relayed bool        `json:",omitempty"` // a conn that the worker passed on has left the supervisor
-	Leave   bool        `json:",omitempty"` // to Leaving: no conn will be passed to the worker behind this
+	Leave   bool        `json:",omitempty"` // the answer to Leaving: no conn is passed to the worker after this
 	Retire  bool        `json:",omitempty"` // drain, without haste
 	Drain   bool        `json:",omitempty"`
-	Cut     bool        `json:",omitempty"` // end at once, also amid a drain
-	Ping    uint64      `json:",omitempty"` // the number of the Pong to answer with
+	Cut     bool        `json:",omitempty"` // end at once, also in the middle of a drain
+	Ping    uint64      `json:",omitempty"` // number of the Pong to answer with
 }
 
 // startOrder is all that a worker needs beside its descriptors.
 type startOrder struct {
-	Slot  int
-	Share plan.Seat
+	Slot int
+	Seat plan.Seat
 }
 
 // addrsOrder is new addresses of one backend.
@@ -38,12 +38,12 @@ type addrsOrder struct {
 // passOrder is a client conn that another loop has accepted.
 type passOrder struct{ Peer netip.AddrPort }
 
-// report is what a worker tells its supervisor.
+// report is a message of a worker to the supervisor.
 type report struct {
 	Ready   bool        `json:",omitempty"` // it accepts connections
 	Applied uint64      `json:",omitempty"` // number of the snapshot that its loop has taken up
 	Took    bool        `json:",omitempty"` // the next conn that was passed to it has arrived
-	Pass    *passReport `json:",omitempty"` // with a client conn that another loop is to have
+	Pass    *passReport `json:",omitempty"` // with a client conn for another loop
 	Pong    uint64      `json:",omitempty"` // the loop has turned since the Ping of this number
 	Fault   string      `json:",omitempty"` // why it could not begin or go on
 	Leaving bool        `json:",omitempty"` // it has nothing left to do, and waits for Leave
@@ -59,19 +59,19 @@ type passReport struct {
 // gone tells how many exchanges were cut off at the end.
 type gone struct{ Cut int }
 
-// outbox holds orders until they can be sent, so that nobody has to wait for a
-// worker. What it holds is bounded: of orders where the last says all, only the
-// last is kept.
+// outbox holds orders until they can be sent, so that no goroutine has to wait for a
+// worker. It is bounded: of orders of which the last says everything, it keeps only
+// the last.
 type outbox struct {
-	wake chan struct{} // has a value when there is something to do; closed with the outbox
+	wake chan struct{} // has a value when there are orders; closed with the outbox
 
 	mu      sync.Mutex
 	queue   []outgoing
-	leaving bool // no more conns are let in
+	leaving bool // no conns are let in any longer
 	closed  bool
 }
 
-// outgoing is an order with what goes along.
+// outgoing is an order and what goes with it.
 type outgoing struct {
 	order order
 	files []*os.File    // all sockets of a share, not owned
@@ -80,9 +80,9 @@ type outgoing struct {
 
 func newOutbox() *outbox { return &outbox{wake: make(chan struct{}, 1)} }
 
-// put appends o, in the place of what it makes void. It returns false when the
-// outbox is closed, or o is a conn behind Leave; what o owns is then still the
-// caller's.
+// put appends o and drops the orders that o makes void. It returns false if the
+// outbox is closed, or if o is a conn and comes after Leave: what o owns is then
+// still the caller's.
 func (b *outbox) put(o outgoing) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -101,7 +101,7 @@ func (b *outbox) put(o outgoing) bool {
 	return true
 }
 
-// voids reports whether earlier needs not be sent any more.
+// voids reports whether earlier need not be sent if o is.
 func (o order) voids(earlier order) bool {
 	switch {
 	case o.Apply != nil:
@@ -114,8 +114,8 @@ func (o order) voids(earlier order) bool {
 	return false
 }
 
-// take returns what is to be sent next.
-func (b *outbox) take() (o outgoing, ok bool) {
+// next returns what is to be sent next, and false if there is nothing.
+func (b *outbox) next() (o outgoing, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.queue) == 0 {
@@ -126,8 +126,8 @@ func (b *outbox) take() (o outgoing, ok bool) {
 	return o, true
 }
 
-// close, which is called once, lets nothing more in and returns the conns that were
-// not sent, which are the caller's.
+// close lets nothing in any longer and returns the conns that were not sent, which
+// are the caller's. It is called once.
 func (b *outbox) close() (conns []engine.Passed) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -142,22 +142,22 @@ func (b *outbox) close() (conns []engine.Passed) {
 	return conns
 }
 
-// underway holds the conns that were sent to a worker and have not arrived: one
-// that dies has not read a byte of them, and another may have them.
+// underway holds the conns that were sent to a worker and have not arrived. A worker
+// that dies has not read a byte of them, so that another may have them.
 type underway struct {
 	mu    sync.Mutex
 	conns []engine.Passed // owned, the oldest first
 }
 
-// put takes over c, before it is sent.
+// put takes c over, before it is sent.
 func (u *underway) put(c engine.Passed) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.conns = append(u.conns, c)
 }
 
-// took lets go of the oldest, which is the worker's now. False: there is none, and
-// the worker talks nonsense.
+// took closes the oldest, which is the worker's now. It returns false if there is
+// none: the worker talks nonsense.
 func (u *underway) took() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -169,8 +169,8 @@ func (u *underway) took() bool {
 	return true
 }
 
-// end returns those that have not arrived, which are the caller's. The worker is
-// gone, all that it said was heard, and nothing is sent any more.
+// end returns the conns that have not arrived, which are the caller's. It is called
+// when the worker is gone, all its reports are read and nothing more is sent.
 func (u *underway) end() []engine.Passed {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -179,7 +179,7 @@ func (u *underway) end() []engine.Passed {
 	return conns
 }
 
-// closed reports whether c is.
+// closed reports whether c is closed.
 func closed(c <-chan struct{}) bool {
 	select {
 	case <-c:

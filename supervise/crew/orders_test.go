@@ -30,7 +30,7 @@ func TestOrdersArriveWhole(t *testing.T) {
 		Sockets:  []uint64{4, 5},
 	}
 	for _, o := range []order{
-		{Start: &startOrder{Slot: 3, Share: given}},
+		{Start: &startOrder{Slot: 3, Seat: given}},
 		{Apply: &given},
 		{Addrs: &addrsOrder{ID: 12, Addrs: addrs[0][3]}},
 		{Pass: &passOrder{Peer: netip.MustParseAddrPort("[fe80::1%eth0]:2")}},

@@ -10,18 +10,18 @@ const (
 	panicLook   = time.Second
 )
 
-// panicWatch knows how often a loop has panicked of late. The zero value begins
-// with the first look.
+// panicWatch keeps how often a loop has panicked of late. The zero value begins with
+// the first look.
 type panicWatch struct{ seen []panicCount }
 
-// panicCount is how many panics there had been at a time.
+// panicCount is the total of panics at a time.
 type panicCount struct {
 	at    time.Time
 	total uint64
 }
 
-// note takes the total of panics at now, and returns true when there were too
-// many within the window before it.
+// note adds the total of panics at now, and returns true if there were too many
+// within the window before now.
 func (w *panicWatch) note(now time.Time, total uint64) bool {
 	if n := len(w.seen); n == 0 || w.seen[n-1].total != total {
 		w.seen = append(w.seen, panicCount{now, total})

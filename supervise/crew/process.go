@@ -14,27 +14,27 @@ import (
 	"lb/supervise/plan"
 )
 
-// process is one worker process as the supervisor sees it. Orders are put into
-// its outbox, and sent by a goroutine of its own.
+// process is one worker process as the supervisor sees it. Orders are put into its
+// outbox, and a goroutine of the process sends them.
 type process struct {
 	o       processOptions
 	cmd     *exec.Cmd
-	control *ipc.Channel
+	channel *ipc.Channel
 	outbox  *outbox
 	started time.Time
-	late    *time.Timer   // ends it when it is not ready in time
+	late    *time.Timer   // kills it if it is not ready in time
 	passing atomic.Int32  // conns on their way to it
-	sent    underway      // those of them that were sent
-	silent  chan struct{} // closed when nothing is sent any more
-	sockets []uint64      // that it has; touched by the sender only
+	sent    underway      // the conns of passing that were sent
+	silent  chan struct{} // closed when nothing is sent any longer
+	sockets []uint64      // numbers of those that it has; touched by the sender only
 	serving chan struct{} // closed when it accepts connections
-	exited  chan struct{} // closed when it is gone and what follows is set
+	exited  chan struct{} // closed when it is gone and the fields below are set
 	applied atomic.Uint64 // number of the snapshot that it has taken up
-	ponged  atomic.Uint64 // number of the last Ping it has answered
+	ponged  atomic.Uint64 // number of the last Ping that it has answered
 
 	fault string // why it could not begin or go on, if it said so
-	gone  bool   // it ended by the book
-	cut   int    // exchanges that were cut off at its end, however that was
+	gone  bool   // it said that it has finished
+	cut   int    // exchanges that were cut off at its end, whatever the end
 	err   error  // of exec.Cmd.Wait
 	ended time.Time
 }
@@ -44,37 +44,36 @@ type processOptions struct {
 	place     int
 	slot      int
 	boardFile *os.File
-	// exchanges returns the exchanges that the slot has at work by what the board says.
+	// exchanges returns how many exchanges are running in the slot, by the board.
 	exchanges func() int
-	// heard is called when the process has got on: it is ready, has taken up a
-	// snapshot, has answered a ping, is gone.
-	heard func()
-	// passOn takes over a conn that another worker is to have.
+	// progressed is called when the process is ready, has taken up a snapshot, has
+	// answered a ping, or is gone.
+	progressed func()
+	// passOn takes over a conn for another worker.
 	passOn func(from *process, slot int, c engine.Passed)
-	// returned takes over conns that were meant for the process, which is gone, and
-	// have not reached it.
+	// returned takes over conns that have not reached the process, which is gone.
 	returned func(conns []engine.Passed)
 }
 
 const (
-	// readyTimeout is how long a worker may take to serve, also on a machine that is
-	// busy, as when everything is started at once.
+	// readyTimeout is how long a worker may take to serve. It is long, because a
+	// machine may be busy, as when everything is started at once.
 	readyTimeout = 30 * time.Second
-	// killDelay is how long a worker may take to leave that was told to end at once.
+	// killDelay is how long a worker may take to end that was told to end at once.
 	killDelay = 2 * time.Second
 )
 
-// selfExe is this very binary, also when another file has taken its name.
+// selfExe is the binary of this process, also if another file has its name by now.
 const selfExe = "/proc/self/exe"
 
-// notForWorkers are variables of the environment that speak to the supervisor:
-// of systemd, and of an upgrade.
+// notForWorkers are variables of the environment that are meant for the supervisor,
+// by systemd or by an upgrade.
 var notForWorkers = []string{
 	"NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID",
 	"WATCHDOG_USEC", "WATCHDOG_PID", ipc.UpgradeEnv,
 }
 
-// workerEnviron returns env for a worker.
+// workerEnviron returns the environment of a worker for that of this process.
 func workerEnviron(env []string) []string {
 	return append(ipc.Without(env, notForWorkers...), ipc.WorkerEnv+"=1")
 }
@@ -108,7 +107,7 @@ func startProcess(o processOptions, start outgoing) (*process, error) {
 	p := &process{
 		o:       o,
 		cmd:     cmd,
-		control: control,
+		channel: control,
 		outbox:  newOutbox(),
 		started: time.Now(),
 		late:    time.AfterFunc(readyTimeout, func() { cmd.Process.Kill() }),
@@ -122,16 +121,17 @@ func startProcess(o processOptions, start outgoing) (*process, error) {
 	return p, nil
 }
 
-// order has o sent, some time. A process that is gone hears nothing.
+// order has o sent, at some time. A process that is gone hears nothing.
 func (p *process) order(o order) { p.outbox.put(outgoing{order: o}) }
 
-// apply has a share sent; files are all sockets of it.
+// apply has s sent. files are all sockets of s.
 func (p *process) apply(s plan.Seat, files []*os.File) {
 	p.outbox.put(outgoing{order: order{Apply: &s}, files: files})
 }
 
-// pass has a conn sent and takes it over, or returns false: the process does not
-// serve, or, unless it has to, takes no more at once.
+// pass has a conn sent and takes it over. It returns false if the process does not
+// serve, or if too many conns are on their way to it already, unless it has to take
+// this one.
 func (p *process) pass(c engine.Passed, hasTo bool) bool {
 	if !closed(p.serving) || !hasTo && p.passing.Load() >= engine.PassesMax {
 		return false
@@ -147,49 +147,49 @@ func (p *process) pass(c engine.Passed, hasTo bool) bool {
 func (p *process) send() {
 	defer close(p.silent)
 	for range p.outbox.wake {
-		for o, ok := p.outbox.take(); ok; o, ok = p.outbox.take() {
+		for o, ok := p.outbox.next(); ok; o, ok = p.outbox.next() {
 			if err := p.sendOne(o); errors.Is(err, os.ErrDeadlineExceeded) {
-				p.cmd.Process.Kill() // it would miss whatever else it is told
+				p.cmd.Process.Kill() // it would miss all further orders
 			}
 		}
 	}
 }
 
-// sendOne sends one order. Of the sockets of a share go those that are new to
-// the process, by duplicates that live no longer than this.
+// sendOne sends one order, with those sockets of a seat that are new to the process.
+// It sends duplicates, which live no longer than this call.
 func (p *process) sendOne(o outgoing) error {
 	if o.order.Pass != nil {
 		p.sent.put(o.conn)
-		return p.control.Send(o.order, o.conn.FD)
+		return p.channel.Send(o.order, o.conn.FD)
 	}
 	s := o.order.Apply
 	if o.order.Start != nil {
-		s = &o.order.Start.Share
+		s = &o.order.Start.Seat
 	}
 	if s == nil {
-		return p.control.Send(o.order)
+		return p.channel.Send(o.order)
 	}
 	fds, err := ipc.DupAll(newSockets(s.Sockets, p.sockets, o.files))
-	if errors.Is(err, os.ErrClosed) { // all is about to end
+	if errors.Is(err, os.ErrClosed) { // everything is about to end
 		if o.order.Start != nil {
-			return p.control.Send(order{Cut: true})
+			return p.channel.Send(order{Cut: true})
 		}
 		return nil
 	}
-	if err != nil { // no descriptors: rather none served than sockets that nobody accepts from
+	if err != nil { // no descriptors left: better no worker than sockets from which no loop accepts
 		p.cmd.Process.Kill()
 		return err
 	}
 	defer ipc.CloseAll(fds)
 	p.sockets = s.Sockets
-	return p.control.Send(o.order, fds...)
+	return p.channel.Send(o.order, fds...)
 }
 
 // watch reads reports until the process is gone.
 func (p *process) watch() {
 	for {
 		var r report
-		fds, err := p.control.Receive(&r)
+		fds, err := p.channel.Receive(&r)
 		if err != nil {
 			if err != io.EOF { // it talks nonsense, and cannot be talked to
 				p.cmd.Process.Kill()
@@ -204,15 +204,15 @@ func (p *process) watch() {
 	if !p.gone {
 		p.cut = p.o.exchanges()
 	}
-	p.control.Close() // who sends hears of it
+	p.channel.Close() // ends a send that waits
 	unsent := p.outbox.close()
 	<-p.silent
 	p.o.returned(append(p.sent.end(), unsent...))
 	close(p.exited)
-	p.o.heard()
+	p.o.progressed()
 }
 
-// hear takes one report, and fds.
+// hear takes one report, and takes fds over.
 func (p *process) hear(r report, fds []int) {
 	switch {
 	case r.Pass != nil && len(fds) == 1:
@@ -242,11 +242,11 @@ func (p *process) hear(r report, fds []int) {
 		p.late.Stop()
 		close(p.serving)
 	}
-	p.o.heard()
+	p.o.progressed()
 }
 
-// finish has the process drain and returns when it is gone: after timeout, or
-// when now is closed, what it still does is cut off.
+// finish has the process drain and returns when it is gone. After timeout, or when
+// now is closed, what it still does is cut off.
 func (p *process) finish(timeout time.Duration, now <-chan struct{}) {
 	p.order(order{Drain: true})
 	deadline := time.NewTimer(timeout)
@@ -278,7 +278,7 @@ func (p *process) pid() int { return p.cmd.Process.Pid }
 // serves reports whether the process accepts connections.
 func (p *process) serves() bool { return closed(p.serving) && !closed(p.exited) }
 
-// cause tells why the process is gone; call it after exited.
+// cause returns why the process is gone. Call it after exited.
 func (p *process) cause() error {
 	switch {
 	case p.fault != "":
@@ -289,5 +289,5 @@ func (p *process) cause() error {
 	return errors.New("it left without being told to")
 }
 
-// age returns how long the process lived; call it after exited.
+// age returns how long the process lived. Call it after exited.
 func (p *process) age() time.Duration { return p.ended.Sub(p.started).Round(time.Millisecond) }

@@ -10,7 +10,7 @@ import (
 // What a worker says twice, or too early, ends nobody but itself.
 func TestWorkerTalksNonsense(t *testing.T) {
 	p := &process{
-		o:       processOptions{heard: func() {}},
+		o:       processOptions{progressed: func() {}},
 		outbox:  newOutbox(),
 		late:    time.AfterFunc(testkit.Patience, func() {}),
 		serving: make(chan struct{}),

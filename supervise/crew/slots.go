@@ -8,10 +8,10 @@ import (
 	"lb/board"
 )
 
-// Slots gives out the loop slots of a board that several generations of lb
-// may share for the time of an upgrade. A slot in use is locked by the
-// supervisor that gave it out and by its worker, in any process that has the
-// board's file. Its methods may be called by several goroutines.
+// Slots claims loop slots of a board that two processes of lb may share during an
+// upgrade. A slot in use is locked in the board's file by the supervisor that has
+// claimed it and by its worker, so that every process sees it. Any goroutine may
+// call the methods.
 type Slots struct {
 	board *board.Board
 	locks *board.Slots
@@ -23,15 +23,15 @@ type Slots struct {
 // errNoSlot says that every loop slot of the board is in use.
 var errNoSlot = errors.New("no loop slot of the board is free")
 
-// NewSlots returns a book of which no slot is ours. f is the board's file,
-// which stays open as long as the book is used: closing any descriptor of it
-// would end the locks of this process.
+// NewSlots returns Slots with none claimed. f is the board's file, which has to stay
+// open as long as Slots are used: closing any descriptor of it would end the locks
+// of this process.
 func NewSlots(b *board.Board, f *os.File) *Slots {
 	return &Slots{board: b, locks: b.Slots(f), ours: map[int]bool{}}
 }
 
-// Claim returns the lowest slot that nobody uses, with its gauges at zero. It is
-// ours until give.
+// Claim returns the lowest slot that no process uses, with its gauges at zero. It is
+// ours until Release.
 func (s *Slots) Claim() (slot int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,8 +53,9 @@ func (s *Slots) Claim() (slot int, err error) {
 	return 0, errNoSlot
 }
 
-// lock locks slot, unless another process has it. The locks are shared, so two
-// that claim at once both see the other afterwards, and both look further.
+// lock locks slot, unless another process has it. The locks are shared: of two
+// processes that claim a slot at once each sees the other afterwards, and both look
+// further.
 func (s *Slots) lock(slot int) (got bool, err error) {
 	if taken, err := s.locks.Taken(slot); taken || err != nil {
 		return false, err
@@ -70,7 +71,7 @@ func (s *Slots) lock(slot int) (got bool, err error) {
 	return true, nil
 }
 
-// Release lets go of a slot whose loop has ended.
+// Release gives up a slot whose loop has ended.
 func (s *Slots) Release(slot int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,8 +80,8 @@ func (s *Slots) Release(slot int) {
 	delete(s.ours, slot)
 }
 
-// Sweep sets the gauges of slots to zero that nobody holds any more: those of
-// another generation of lb that is gone, or was killed.
+// Sweep sets the gauges to zero of slots that no process holds any longer, because
+// the lb that claimed them is gone or was killed.
 func (s *Slots) Sweep() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

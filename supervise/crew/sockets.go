@@ -5,22 +5,22 @@ import (
 	"slices"
 )
 
-// Connections are divided by the system, which goes by a hash: a few that stay
-// for long can all be with one loop. A loop that has clearly more than its share
-// passes on what it accepts (package proxy has the rule), here to another engine
-// of the same process, or to the supervisor, which passes it on to another
-// worker. A conn on its way has one owner, who closes the descriptor when nobody
-// takes it, and all queues are short: a loop that is refused keeps the conn.
+// The system divides connections by a hash, so that a few long ones can all be with
+// one loop. A loop that has clearly more than its share passes on what it accepts
+// (package proxy has the rule): to another engine of its process, or to the
+// supervisor, which passes it on to another worker. A conn on its way has one owner,
+// which closes the descriptor if no loop takes it. All queues are short: a loop that
+// is refused keeps the conn.
 
-// socketNumbers gives listening sockets numbers, by which two processes mean the
-// same one.
+// socketNumbers numbers listening sockets, so that two processes can name the same
+// one.
 type socketNumbers struct {
 	last  uint64
 	known map[*os.File]uint64
 }
 
-// deal returns the numbers of the sockets of each loop. The numbers of others
-// are forgotten.
+// deal returns the numbers of the sockets of each loop, and forgets the numbers of
+// all others.
 func (n *socketNumbers) deal(files [][]*os.File) (numbers [][]uint64) {
 	known := map[*os.File]uint64{}
 	for _, dealt := range files {
@@ -42,8 +42,8 @@ func (n *socketNumbers) deal(files [][]*os.File) (numbers [][]uint64) {
 	return numbers
 }
 
-// newSockets returns those of files, whose numbers are wanted, that are not
-// among known.
+// newSockets returns the files whose numbers are not among known. wanted are the
+// numbers of files.
 func newSockets(wanted, known []uint64, files []*os.File) (fresh []*os.File) {
 	for i, number := range wanted {
 		if !slices.Contains(known, number) {

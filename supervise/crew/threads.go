@@ -17,15 +17,15 @@ import (
 	"lb/supervise/plan"
 )
 
-// threads are the loops of mt: goroutines of this process, each locked to a
-// thread of its own.
+// threads are the loops of mt: goroutines of this process, each locked to an OS
+// thread.
 type threads struct {
 	Options
 	ending  chan struct{}
-	helpers sync.WaitGroup // the watch over panics, and who waits for a retiring loop
+	helpers sync.WaitGroup // the watch over panics, and one for each retiring loop
 	targets atomic.Pointer[map[int]*engine.Engine]
 
-	mu       sync.Mutex // guards what follows; a loop never waits for it, nor it for a loop
+	mu       sync.Mutex // guards what follows; no loop waits for it, and its holder waits for no loop
 	snapshot *plan.Snapshot
 	sockets  *listen.Set
 	numbers  socketNumbers
@@ -37,14 +37,14 @@ type threads struct {
 type thread struct {
 	slot        int
 	since       time.Time
-	engine      *engine.Engine // nil: it is not started yet
-	share       plan.Seat      // what it was given last
+	engine      *engine.Engine // nil if it is not started yet
+	seat        plan.Seat      // what it was given last
 	panics      panicWatch
 	restarts    int
-	predecessor *thread // that panicked too often; nil: none did
+	predecessor *thread // that panicked too often, or nil if none did
 }
 
-// startThreads is startCrew for mt.
+// startThreads is Start for mt.
 func startThreads(c Options, s *plan.Snapshot, ls *listen.Set, n int) (*threads, error) {
 	t := &threads{Options: c, ending: make(chan struct{})}
 	if err := t.Apply(s, ls, n); err != nil {
@@ -58,7 +58,7 @@ func startThreads(c Options, s *plan.Snapshot, ls *listen.Set, n int) (*threads,
 }
 
 func (t *threads) Apply(s *plan.Snapshot, ls *listen.Set, n int) error {
-	// One more than there are loops, so that the control plane never waits for one.
+	// One more than there are loops, so that the control plane never waits for a loop.
 	if runtime.GOMAXPROCS(0) < n+1 {
 		runtime.GOMAXPROCS(n + 1)
 	}
@@ -66,7 +66,7 @@ func (t *threads) Apply(s *plan.Snapshot, ls *listen.Set, n int) error {
 	return errors.Join(err, acks.wait(applyTimeout, fmt.Sprintf("has not taken up configuration %d", s.Number)))
 }
 
-// resize gives all loops s, with n of them at work, or fewer after an error.
+// resize gives all loops s, with n of them in use, or fewer after an error.
 func (t *threads) resize(s *plan.Snapshot, ls *listen.Set, n int) (acks acks, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -86,8 +86,8 @@ func (t *threads) resize(s *plan.Snapshot, ls *listen.Set, n int) (acks acks, er
 	return acks, errors.Join(err, dealErr)
 }
 
-// deal gives every loop its share, and starts those that are not at work yet. One
-// that cannot begin is left out, and the others share what would have been its own.
+// deal gives every loop its seat, and starts loops that do not run yet. One that
+// cannot begin is left out, and the others share its sockets.
 func (t *threads) deal() (acks acks, err error) {
 	for {
 		failed, startErr := t.dealTo(&acks)
@@ -111,7 +111,7 @@ func (t *threads) dealTo(acks *acks) (failed *thread, err error) {
 	}
 	for i, th := range t.active {
 		s := plan.Seat{Snapshot: t.snapshot, Place: i, Loops: n, Slots: slots, Sockets: numbers[i]}
-		if startErr := t.give(th, s, files[i], acks, fmt.Sprintf("loop %d", i)); startErr != nil {
+		if startErr := t.update(th, s, files[i], acks, fmt.Sprintf("loop %d", i)); startErr != nil {
 			if th.engine == nil {
 				return th, startErr
 			}
@@ -120,18 +120,18 @@ func (t *threads) dealTo(acks *acks) (failed *thread, err error) {
 	}
 	for _, th := range t.retiring {
 		s := plan.Seat{Snapshot: t.snapshot, Loops: n + 1, Slots: append(slices.Clone(slots), th.slot), Place: n}
-		t.give(th, s, nil, acks, fmt.Sprintf("the retiring loop of slot %d", th.slot))
+		t.update(th, s, nil, acks, fmt.Sprintf("the retiring loop of slot %d", th.slot))
 	}
 	t.publish()
 	return nil, err
 }
 
-// give gives one loop s, or starts it with that. files are all sockets of s.
-func (t *threads) give(th *thread, s plan.Seat, files []*os.File, acks *acks, name string) error {
-	if th.engine != nil && th.share.Equal(s) {
+// update gives one loop s, or starts it with s. files are all sockets of s.
+func (t *threads) update(th *thread, s plan.Seat, files []*os.File, acks *acks, name string) error {
+	if th.engine != nil && th.seat.Equal(s) {
 		return nil
 	}
-	fresh := newSockets(s.Sockets, th.share.Sockets, files)
+	fresh := newSockets(s.Sockets, th.seat.Sockets, files)
 	fds, err := ipc.DupAll(fresh)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -139,12 +139,12 @@ func (t *threads) give(th *thread, s plan.Seat, files []*os.File, acks *acks, na
 	if th.engine == nil {
 		return t.start(th, s, fds)
 	}
-	th.share = s
+	th.seat = s
 	th.engine.Apply(s, fds, acks.expect(name, th.engine.Ended()))
 	return nil
 }
 
-// start starts th with s; it takes over fds.
+// start starts th with s. It takes fds over.
 func (t *threads) start(th *thread, s plan.Seat, fds []int) error {
 	th.panics.note(time.Now(), t.Board.Loop(th.slot).Panics.Load())
 	e, err := engine.Start(engine.Options{
@@ -158,11 +158,11 @@ func (t *threads) start(th *thread, s plan.Seat, fds []int) error {
 	if err != nil {
 		return err
 	}
-	th.engine, th.share, th.since = e, s, time.Now()
+	th.engine, th.seat, th.since = e, s, time.Now()
 	return nil
 }
 
-// publish says which loops take conns that others pass on.
+// publish makes known which loops take conns that others pass on.
 func (t *threads) publish() {
 	targets := map[int]*engine.Engine{}
 	for _, th := range t.active {
@@ -171,7 +171,7 @@ func (t *threads) publish() {
 	t.targets.Store(&targets)
 }
 
-// passOn has the loop of slot take over a conn that another has accepted. It is
+// passOn has the loop of slot take over a conn that another loop has accepted. It is
 // called on that other loop.
 func (t *threads) passOn(slot, fd int, peer netip.AddrPort) bool {
 	targets := t.targets.Load()
@@ -182,8 +182,8 @@ func (t *threads) passOn(slot, fd int, peer netip.AddrPort) bool {
 	return e != nil && e.Pass(fd, peer)
 }
 
-// retire has a loop that is no more at work finish what it has, without haste.
-// That goes for who waits in its sockets: they may be of an address that is left.
+// retire has a loop that is no longer in use finish what it has, without haste, and
+// the conns that wait in its sockets, which may belong to an address that is left.
 func (t *threads) retire(th *thread) {
 	t.retiring = append(t.retiring, th)
 	th.engine.Drain()
@@ -226,13 +226,13 @@ func (t *threads) lookForPanics(now time.Time) {
 			if err := t.replace(i); err != nil {
 				t.Log.Error("loop cannot be replaced", "loop", i, "slot", th.slot, "cause", err)
 			}
-			return // the others at the next look: the list is another now
+			return // the others at the next look, because the list has changed
 		}
 	}
 }
 
-// replace starts a loop in a new slot with the sockets of the loop at a place,
-// and has that one retire.
+// replace starts a loop in a new slot with the sockets of the loop at place, and has
+// that loop retire.
 func (t *threads) replace(place int) error {
 	slot, err := t.Slots.Claim()
 	if err != nil {
@@ -254,7 +254,7 @@ func (t *threads) replace(place int) error {
 func (t *threads) SetAddrs(id int, addrs []plan.Addr) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.snapshot = t.snapshot.WithAddrs(id, addrs) // for those that start later
+	t.snapshot = t.snapshot.WithAddrs(id, addrs) // for loops that start later
 	for _, th := range t.all() {
 		th.engine.SetAddrs(id, addrs)
 	}

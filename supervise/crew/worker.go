@@ -22,15 +22,15 @@ import (
 	"lb/supervise/plan"
 )
 
-// What a worker is started with, beside the standard streams. Its sockets come
-// with the first order.
+// The descriptors that a worker is started with, beside the standard streams. Its
+// sockets come with the first order.
 const (
-	controlFD = 3 + iota
+	channelFD = 3 + iota
 	boardFD
 )
 
 // settleTimeout is how long a worker that has drained waits for its supervisor to
-// say that no more conns are on their way to it.
+// say that no conn is on its way to it any longer.
 const settleTimeout = time.Second
 
 // workerProcs is GOMAXPROCS in a worker: one for the loop, one for the rest.
@@ -40,8 +40,8 @@ const workerProcs = 2
 // Worker and nothing else.
 func IsWorker() bool { return os.Getenv(ipc.WorkerEnv) != "" }
 
-// Worker is the whole life of a worker process. It returns the exit code when
-// the supervisor has told it to end, or is gone.
+// Worker is the whole life of a worker process. It returns the exit code once the
+// supervisor has told it to end, or is gone.
 func Worker() (exitCode int) {
 	w, exitCode := beginWorker()
 	if w == nil {
@@ -50,28 +50,28 @@ func Worker() (exitCode int) {
 	return w.run()
 }
 
-// worker is this process in its part as a worker.
+// worker is the state of a worker process, in that process.
 type worker struct {
-	control *ipc.Channel
+	channel *ipc.Channel
 	log     *slog.Logger
 	level   *slog.LevelVar
-	slots   *board.Slots // our hold of the slot is for as long as we live
+	slots   *board.Slots // holds the slot as long as the process lives
 	engine  *engine.Engine
 	drain   time.Duration // how long a drain may take by the newest configuration
 
 	orphan   bool            // the supervisor is gone
-	broken   <-chan struct{} // the loop has ended of itself; nil once that is what we want
+	broken   <-chan struct{} // closed when the loop has ended unasked; nil once it is to end
 	failed   chan error      // why this worker cannot go on
-	cutNow   func()          // nil: it does not drain
-	deadline *time.Timer     // of the drain; nil: it has none
-	finished chan int        // how many exchanges were cut off
+	cutNow   func()          // nil while it does not drain
+	deadline *time.Timer     // of the drain, or nil if it has none
+	finished chan int        // gets the number of exchanges that were cut off
 
 	alone    chan struct{} // closed when the supervisor is gone
-	mayLeave chan struct{} // closed when it passes no more conns to us
+	mayLeave chan struct{} // closed when the supervisor passes no conn to us any longer
 
-	outward chan outwardPass // conns that other loops are to have
-	sent    chan struct{}    // closed when all of these are with the supervisor; nil: nothing serves
-	relays  atomic.Int32     // of these, not yet taken from us
+	outward chan outwardPass // conns for other loops
+	sent    chan struct{}    // closed when the supervisor has all of these; nil before the loop serves
+	relays  atomic.Int32     // how many of these the supervisor has not taken yet
 }
 
 // outwardPass is a conn for the loop of a slot.
@@ -80,11 +80,11 @@ type outwardPass struct {
 	engine.Passed
 }
 
-// beginWorker begins to serve and says so. It returns nil when it cannot, or is
-// not to.
+// beginWorker begins to serve and says so. It returns nil and the exit code if it
+// cannot, or if the supervisor does not want it any longer.
 func beginWorker() (w *worker, exitCode int) {
-	// The supervisor hears signals and says what follows from them; a terminal
-	// sends them to every process of the group.
+	// The supervisor obeys signals. A terminal sends them to every process of the
+	// group.
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGUSR2)
 	os.Unsetenv(ipc.WorkerEnv)
 	runtime.GOMAXPROCS(workerProcs)
@@ -97,17 +97,17 @@ func beginWorker() (w *worker, exitCode int) {
 		return nil, w.leave(0)
 	}
 	if err := w.start(first, fds); err != nil {
-		w.control.Send(report{Fault: err.Error()})
+		w.channel.Send(report{Fault: err.Error()})
 		w.log.Error("worker cannot begin", "cause", err)
 		return nil, ExitFault
 	}
 	return w, exitDone
 }
 
-// newWorker reads the first order, which comes with sockets; nil: this process is
-// to end before it has begun.
+// newWorker reads the first order, which comes with sockets. first is nil if this
+// process is to end before it has begun.
 func newWorker() (w *worker, first *startOrder, fds []int, err error) {
-	control, err := ipc.New(controlFD)
+	control, err := ipc.New(channelFD)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -117,7 +117,7 @@ func newWorker() (w *worker, first *startOrder, fds []int, err error) {
 	}
 	log, level := host.NewLevelLog(os.Stderr, "")
 	w = &worker{
-		control:  control,
+		channel:  control,
 		log:      log,
 		level:    level,
 		failed:   make(chan error, 1),
@@ -133,16 +133,16 @@ func newWorker() (w *worker, first *startOrder, fds []int, err error) {
 		ipc.CloseAll(fds)
 		return nil, nil, nil, errors.New("control channel: the first order is not to start")
 	}
-	host.SetLevel(level, o.Start.Share.Snapshot.Config.LogLevel)
-	w.log = log.With("worker", o.Start.Share.Place)
-	w.drain = o.Start.Share.Snapshot.Config.Timeouts.Drain
+	host.SetLevel(level, o.Start.Seat.Snapshot.Config.LogLevel)
+	w.log = log.With("worker", o.Start.Seat.Place)
+	w.drain = o.Start.Seat.Snapshot.Config.Timeouts.Drain
 	return w, o.Start, fds, nil
 }
 
-// start begins to serve on the sockets fds, which it takes over, and says so.
+// start begins to serve on the sockets fds, which it takes over, and reports that.
 func (w *worker) start(o *startOrder, fds []int) error {
 	unix.CloseOnExec(boardFD)
-	f := os.NewFile(boardFD, "board") // never closed: that would end the hold
+	f := os.NewFile(boardFD, "board") // never closed, because that would give up the slot
 	b, err := board.Open(f)
 	if err == nil {
 		w.slots = b.Slots(f)
@@ -163,14 +163,14 @@ func (w *worker) start(o *startOrder, fds []int) error {
 		Limit:  limit,
 		PassOn: w.passOn,
 		Settle: w.settle,
-	}, o.Share, fds)
+	}, o.Seat, fds)
 	if err != nil {
 		return err
 	}
 	w.sent = make(chan struct{})
 	go w.sendPasses()
 	w.broken = w.engine.Ended()
-	return w.control.Send(report{Ready: true, Applied: o.Share.Snapshot.Number})
+	return w.channel.Send(report{Ready: true, Applied: o.Seat.Snapshot.Number})
 }
 
 // received is an order with its descriptors.
@@ -199,7 +199,7 @@ func (w *worker) run() (exitCode int) {
 			w.log.Error("loop has ended of itself")
 			return ExitFault
 		case err := <-w.failed:
-			w.control.Send(report{Fault: err.Error()})
+			w.channel.Send(report{Fault: err.Error()})
 			return ExitFault
 		case cut := <-w.finished:
 			return w.leave(cut)
@@ -207,7 +207,7 @@ func (w *worker) run() (exitCode int) {
 	}
 }
 
-// receive returns the orders; the channel is closed when the supervisor is gone.
+// receive returns the orders in a channel that is closed when the supervisor is gone.
 func (w *worker) receive() <-chan received {
 	orders := make(chan received)
 	go func() {
@@ -215,7 +215,7 @@ func (w *worker) receive() <-chan received {
 		for {
 			var o received
 			var err error
-			if o.fds, err = w.control.Receive(&o.order); err != nil {
+			if o.fds, err = w.channel.Receive(&o.order); err != nil {
 				return
 			}
 			orders <- o
@@ -224,17 +224,17 @@ func (w *worker) receive() <-chan received {
 	return orders
 }
 
-// obey does what one order says; its descriptors have owners afterwards.
+// obey does what one order says, and takes its descriptors over.
 func (w *worker) obey(o received) {
 	switch {
 	case o.Apply != nil:
 		w.apply(*o.Apply, o.fds)
 		return
 	case o.Pass != nil && len(o.fds) == 1:
-		w.take(engine.Passed{FD: o.fds[0], Peer: o.Pass.Peer})
+		w.takeOver(engine.Passed{FD: o.fds[0], Peer: o.Pass.Peer})
 		return
 	case o.Pass != nil: // there was no room for its descriptor
-		w.control.Send(report{Took: true})
+		w.channel.Send(report{Took: true})
 	case o.Relayed:
 		w.relays.Add(-1)
 	case o.Addrs != nil:
@@ -255,16 +255,16 @@ func (w *worker) obey(o received) {
 	ipc.CloseAll(o.fds)
 }
 
-// report sends r without waiting: the loop must not, nor who obeys orders. What
-// the supervisor does not take in time it would not miss.
-func (w *worker) report(r report) { go w.control.Send(r) }
+// report sends r from its own goroutine, because neither the loop nor the order
+// reader may block. A late report is dropped; none is essential.
+func (w *worker) report(r report) { go w.channel.Send(r) }
 
-// apply gives the loop its share of a new snapshot; it takes over fds.
+// apply gives the loop its seat in a new snapshot. It takes fds over.
 func (w *worker) apply(s plan.Seat, fds []int) {
 	host.SetLevel(w.level, s.Snapshot.Config.LogLevel)
 	w.drain = s.Snapshot.Config.Timeouts.Drain
 	w.engine.Apply(s, fds, func(err error) {
-		if err != nil { // connections would wait for ever in a socket that is ours
+		if err != nil { // connections would wait for ever in our socket
 			offer(w.failed, err)
 			return
 		}
@@ -272,17 +272,17 @@ func (w *worker) apply(s plan.Seat, fds []int) {
 	})
 }
 
-// take takes over a conn that another loop has accepted. The supervisor hears of
-// it before a byte is read: if this worker dies, others get what it does not have.
-func (w *worker) take(c engine.Passed) {
-	w.control.Send(report{Took: true})
+// takeOver takes over a conn that another loop has accepted. It reports that before a
+// byte is read: if this worker dies, others get the conns that it has not taken.
+func (w *worker) takeOver(c engine.Passed) {
+	w.channel.Send(report{Took: true})
 	if !w.engine.TakeOver(c) {
 		c.Close()
 	}
 }
 
-// passOn has the loop of slot take over a conn that ours has accepted. It is
-// called on the loop.
+// passOn has the loop of slot take over a conn that our loop has accepted. It is
+// called on our loop.
 func (w *worker) passOn(slot, fd int, peer netip.AddrPort) bool {
 	if w.relays.Load() >= engine.PassesMax {
 		return false
@@ -297,12 +297,12 @@ func (w *worker) passOn(slot, fd int, peer netip.AddrPort) bool {
 	}
 }
 
-// sendPasses hands conns that others are to have to the supervisor. What it does
+// sendPasses hands conns for other loops to the supervisor. What the supervisor does
 // not take stays here.
 func (w *worker) sendPasses() {
 	defer close(w.sent)
 	for o := range w.outward {
-		err := w.control.Send(report{Pass: &passReport{Slot: o.slot, Peer: o.Peer}}, o.FD)
+		err := w.channel.Send(report{Pass: &passReport{Slot: o.slot, Peer: o.Peer}}, o.FD)
 		if err == nil || !w.engine.TakeOver(o.Passed) {
 			o.Close()
 		}
@@ -312,9 +312,9 @@ func (w *worker) sendPasses() {
 	}
 }
 
-// settle returns when no conn is on its way any more, from here or to here: those
-// that come meanwhile are with the loop then. It gives up when now is closed, or
-// the supervisor is gone or says nothing.
+// settle returns when no conn is on its way from here or to here any longer: the
+// loop has those that came meanwhile. It gives up when now is closed, and when the
+// supervisor is gone or silent.
 func (w *worker) settle(now <-chan struct{}) {
 	late := time.NewTimer(settleTimeout)
 	defer late.Stop()
@@ -339,8 +339,8 @@ func (w *worker) settle(now <-chan struct{}) {
 	}
 }
 
-// end begins to drain; it may be called again. The connections that wait to be
-// accepted are ours, too.
+// end begins to drain, also the connections that wait to be accepted. It may be
+// called again.
 func (w *worker) end() {
 	if w.cutNow != nil {
 		return
@@ -352,35 +352,35 @@ func (w *worker) end() {
 	go func() { w.finished <- w.engine.Finish(-1, now) }()
 }
 
-// hurry sets a deadline to the drain.
+// hurry gives the drain a deadline.
 func (w *worker) hurry() {
 	if w.deadline == nil {
 		w.deadline = time.AfterFunc(w.drain, w.cutNow)
 	}
 }
 
-// leave tells who is there to hear it how many exchanges were cut off. The loop
-// has ended.
+// leave reports how many exchanges were cut off, to the log if the supervisor is
+// gone. The loop has ended.
 func (w *worker) leave(cut int) (exitCode int) {
 	if w.sent != nil {
 		close(w.outward)
 		<-w.sent
 	}
-	if !w.orphan && w.control.Send(report{Gone: &gone{Cut: cut}}) == nil {
+	if !w.orphan && w.channel.Send(report{Gone: &gone{Cut: cut}}) == nil {
 		return exitDone
 	}
 	w.log.Info("worker leaves", "cut", cut)
 	return ExitCode(cut)
 }
 
-// Exit codes of Serve and Worker.
+// Exit codes of a supervisor and of a worker.
 const (
 	exitDone  = 0 // everything that ran was answered
-	ExitFault = 1 // it could not begin, or a loop ended of itself
+	ExitFault = 1 // it could not begin, or a loop ended unasked
 	exitCut   = 3 // exchanges were cut off
 )
 
-// ExitCode returns the exit code of a process that has cut so many exchanges.
+// ExitCode returns the exit code of a process that has cut off so many exchanges.
 func ExitCode(cut int) int {
 	if cut > 0 {
 		return exitCut

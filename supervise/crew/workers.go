@@ -19,38 +19,21 @@ import (
 type workers struct {
 	Options
 	keepers  sync.WaitGroup // one for each seat
-	watchers sync.WaitGroup // the watch over panics, and who waits for a retiring worker
+	watchers sync.WaitGroup // the watch over panics, and one for each retiring worker
 
-	mu       sync.Mutex // guards what follows and the seats; nobody waits for a worker under it
+	mu       sync.Mutex // guards what follows and the keepers; nobody waits for a worker while holding it
 	ending   chan struct{}
-	news     chan struct{} // closed, and made again, when a worker has got on
+	news     chan struct{} // closed, and made again, when a worker has made progress
 	snapshot *plan.Snapshot
 	sockets  *listen.Set
 	numbers  socketNumbers
 	pings    uint64
 	active   []*keeper // by place
 	retiring []*process
-	unplaced []engine.Passed // conns for which no worker is up; the next one has them
+	unplaced []engine.Passed // conns for which no worker is up; the next one gets them
 }
 
-// keeper is the place of one worker. Its slot on the board and its sockets stay
-// when a worker dies and is replaced. The mutex of workers guards it.
-type keeper struct {
-	place       int
-	slot        int
-	process     *process  // nil: it died, or was not started yet
-	share       plan.Seat // what the process was given last
-	state       State
-	left        chan struct{} // closed: it has no keeper any more
-	alarm       chan struct{} // has a value when its worker panics too often
-	deaths      deaths
-	fault       error // why the last worker died; nil: none did
-	panics      panicWatch
-	restarts    int
-	predecessor *process // that panicked too often; nil: none did
-}
-
-// startWorkers is startCrew for mp.
+// startWorkers is Start for mp.
 func startWorkers(c Options, s *plan.Snapshot, ls *listen.Set, n int) (*workers, error) {
 	w := &workers{Options: c, ending: make(chan struct{}), news: make(chan struct{})}
 	err := w.resize(s, ls, n)
@@ -67,14 +50,14 @@ func startWorkers(c Options, s *plan.Snapshot, ls *listen.Set, n int) (*workers,
 	return w, nil
 }
 
-// begun returns what the start waits for; fatal is set when a worker has died.
+// begun returns what the start waits for. fatal is set if a worker has died.
 func (w *workers) begun() (missing []error, fatal error) {
-	for _, s := range w.active {
+	for _, k := range w.active {
 		switch {
-		case s.fault != nil:
-			return nil, fmt.Errorf("worker %d: %w", s.place, s.fault)
-		case s.state != Serving:
-			missing = append(missing, fmt.Errorf("worker %d does not serve after %v", s.place, readyTimeout))
+		case k.fault != nil:
+			return nil, fmt.Errorf("worker %d: %w", k.place, k.fault)
+		case k.state != Serving:
+			missing = append(missing, fmt.Errorf("worker %d does not serve after %v", k.place, readyTimeout))
 		}
 	}
 	return missing, nil
@@ -86,17 +69,17 @@ func (w *workers) Apply(s *plan.Snapshot, ls *listen.Set, n int) error {
 }
 
 // behind returns which workers have not taken up the snapshot of this number.
-// A successor has begun with the newest one.
+// The next worker of a seat begins with the newest one.
 func (w *workers) behind(number uint64) (missing []error) {
-	for _, s := range w.active {
-		switch p := s.process; {
-		case p == nil && s.fault != nil:
-			missing = append(missing, fmt.Errorf("worker %d is down, and waits to be started again: %w", s.place, s.fault))
+	for _, k := range w.active {
+		switch p := k.process; {
+		case p == nil && k.fault != nil:
+			missing = append(missing, fmt.Errorf("worker %d is down, and waits to be started again: %w", k.place, k.fault))
 		case p == nil:
-			missing = append(missing, fmt.Errorf("worker %d is not started after %v", s.place, applyTimeout))
+			missing = append(missing, fmt.Errorf("worker %d is not started after %v", k.place, applyTimeout))
 		case p.applied.Load() < number:
 			missing = append(missing, fmt.Errorf("worker %d (pid %d, %s) has not taken up configuration %d after %v",
-				s.place, p.pid(), s.state, number, applyTimeout))
+				k.place, p.pid(), k.state, number, applyTimeout))
 		}
 	}
 	for _, p := range w.retiring {
@@ -108,8 +91,8 @@ func (w *workers) behind(number uint64) (missing []error) {
 	return missing
 }
 
-// wait returns when nothing is missing any more, or what still is after timeout,
-// or at once what is fatal. look is called with the mutex held.
+// wait returns when nothing is missing, with what is missing after timeout, or at
+// once with what is fatal. look is called with the mutex held.
 func (w *workers) wait(timeout time.Duration, look func() (missing []error, fatal error)) error {
 	late := time.NewTimer(timeout)
 	defer late.Stop()
@@ -129,13 +112,13 @@ func (w *workers) wait(timeout time.Duration, look func() (missing []error, fata
 	}
 }
 
-// heard is called when a worker has got on.
-func (w *workers) heard() {
+// progressed is called when a worker has made progress.
+func (w *workers) progressed() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, s := range w.active {
-		if s.process != nil && s.process.serves() {
-			s.state = Serving
+	for _, k := range w.active {
+		if k.process != nil && k.process.serves() {
+			k.state = Serving
 		}
 	}
 	for len(w.unplaced) > 0 && w.passToAny(w.unplaced[0]) {
@@ -144,13 +127,13 @@ func (w *workers) heard() {
 	w.tell()
 }
 
-// tell has all who wait look again.
+// tell has every wait look again.
 func (w *workers) tell() {
 	close(w.news)
 	w.news = make(chan struct{})
 }
 
-// resize gives all workers s, with n of them at work, or fewer after an error.
+// resize gives all workers s, with n of them in use, or fewer after an error.
 func (w *workers) resize(s *plan.Snapshot, ls *listen.Set, n int) (err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -160,12 +143,12 @@ func (w *workers) resize(s *plan.Snapshot, ls *listen.Set, n int) (err error) {
 	var come []*keeper
 	for len(w.active) < n && err == nil {
 		var one *keeper
-		if one, err = w.newSeat(len(w.active)); err == nil {
+		if one, err = w.newKeeper(len(w.active)); err == nil {
 			w.active, come = append(w.active, one), append(come, one)
 		}
 	}
 	for _, one := range leave {
-		w.leave(one)
+		w.dismiss(one)
 	}
 	w.deal()
 	for _, one := range come {
@@ -174,29 +157,29 @@ func (w *workers) resize(s *plan.Snapshot, ls *listen.Set, n int) (err error) {
 	return err
 }
 
-func (w *workers) newSeat(place int) (*keeper, error) {
+func (w *workers) newKeeper(place int) (*keeper, error) {
 	slot, err := w.Slots.Claim()
 	if err != nil {
 		return nil, fmt.Errorf("worker %d: %w", place, err)
 	}
-	s := &keeper{
-		place: place,
-		slot:  slot,
-		state: Starting,
-		left:  make(chan struct{}),
-		alarm: make(chan struct{}, 1),
+	k := &keeper{
+		place:     place,
+		slot:      slot,
+		state:     Starting,
+		dismissed: make(chan struct{}),
+		alarm:     make(chan struct{}, 1),
 	}
-	s.panics.note(time.Now(), w.Board.Loop(slot).Panics.Load())
-	return s, nil
+	k.panics.note(time.Now(), w.Board.Loop(slot).Panics.Load())
+	return k, nil
 }
 
-// deal gives every worker that is up its share of the snapshot.
+// deal gives every worker that is up its seat in the newest snapshot.
 func (w *workers) deal() {
-	shares, files := w.shares()
-	for i, s := range w.active {
-		if s.process != nil && !s.share.Equal(shares[i]) {
-			s.share = shares[i]
-			s.process.apply(shares[i], files[i])
+	seats, files := w.seats()
+	for i, k := range w.active {
+		if k.process != nil && !k.seat.Equal(seats[i]) {
+			k.seat = seats[i]
+			k.process.apply(seats[i], files[i])
 		}
 	}
 	n, slots := len(w.active), w.activeSlots()
@@ -206,14 +189,14 @@ func (w *workers) deal() {
 	}
 }
 
-// shares returns what the workers are to be given, by place. Every socket has its
-// worker, whether that is up or not.
-func (w *workers) shares() (shares []plan.Seat, files [][]*os.File) {
+// seats returns what the workers are to be given, by place. Every socket has its
+// worker, whether the worker is up or not.
+func (w *workers) seats() (seats []plan.Seat, files [][]*os.File) {
 	n, slots := len(w.active), w.activeSlots()
 	files = w.sockets.Deal(n)
 	numbers := w.numbers.deal(files)
 	for place := range n {
-		shares = append(shares, plan.Seat{
+		seats = append(seats, plan.Seat{
 			Snapshot: w.snapshot,
 			Place:    place,
 			Loops:    n,
@@ -221,29 +204,29 @@ func (w *workers) shares() (shares []plan.Seat, files [][]*os.File) {
 			Sockets:  numbers[place],
 		})
 	}
-	return shares, files
+	return seats, files
 }
 
 func (w *workers) activeSlots() []int {
 	slots := make([]int, len(w.active))
-	for i, s := range w.active {
-		slots[i] = s.slot
+	for i, k := range w.active {
+		slots[i] = k.slot
 	}
 	return slots
 }
 
-// leave takes a seat away. Its worker finishes what it has, without haste, and
-// who waits in its sockets: they may be of an address that is left.
-func (w *workers) leave(s *keeper) {
-	close(s.left)
-	if s.process == nil {
-		w.Slots.Release(s.slot)
+// dismiss takes a seat away. Its worker finishes what it has, without haste, and
+// the conns that wait in its sockets, which may belong to an address that is left.
+func (w *workers) dismiss(k *keeper) {
+	close(k.dismissed)
+	if k.process == nil {
+		w.Slots.Release(k.slot)
 		return
 	}
-	w.retire(s.process)
+	w.retire(k.process)
 }
 
-// retire has a worker that has no seat any more finish what it has.
+// retire has a worker that no longer has a seat finish what it has.
 func (w *workers) retire(p *process) {
 	w.retiring = append(w.retiring, p)
 	p.order(order{Retire: true})
@@ -264,7 +247,7 @@ func (w *workers) retire(p *process) {
 func (w *workers) SetAddrs(id int, addrs []plan.Addr) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.snapshot = w.snapshot.WithAddrs(id, addrs) // for those that start later
+	w.snapshot = w.snapshot.WithAddrs(id, addrs) // for workers that start later
 	for _, p := range w.processes() {
 		p.order(order{Addrs: &addrsOrder{ID: id, Addrs: addrs}})
 	}
@@ -272,25 +255,25 @@ func (w *workers) SetAddrs(id int, addrs []plan.Addr) {
 
 // processes returns every process that is up.
 func (w *workers) processes() (list []*process) {
-	for _, s := range w.active {
-		if s.process != nil {
-			list = append(list, s.process)
+	for _, k := range w.active {
+		if k.process != nil {
+			list = append(list, k.process)
 		}
 	}
 	return append(list, w.retiring...)
 }
 
-// relay passes a conn that one worker has accepted on to the worker of slot. If
-// that takes none it goes back.
+// relay passes a conn that one worker has accepted on to the worker of slot, or
+// back if that worker takes none.
 func (w *workers) relay(from *process, slot int, c engine.Passed) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	back := false
-	for _, s := range w.active {
-		if s.slot == slot && s.process != nil && s.process.pass(c, false) {
+	for _, k := range w.active {
+		if k.slot == slot && k.process != nil && k.process.pass(c, false) {
 			return
 		}
-		back = back || s.process == from // else it retires, and waits for its last clients already
+		back = back || k.process == from // else it retires, and waits for its last clients only
 	}
 	if back && from.pass(c, true) || w.passToAny(c) || from.pass(c, true) {
 		return
@@ -298,7 +281,7 @@ func (w *workers) relay(from *process, slot int, c engine.Passed) {
 	w.place(c)
 }
 
-// comeBack finds new takers for conns that did not reach a worker.
+// comeBack places conns that did not reach a worker.
 func (w *workers) comeBack(conns []engine.Passed) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -318,13 +301,13 @@ func (w *workers) place(c engine.Passed) {
 	}
 }
 
-// passToAny passes c on to the worker with the fewest conns that takes it. False:
-// none does.
+// passToAny passes c on to the worker with the fewest conns that takes it, and
+// returns false if no worker does.
 func (w *workers) passToAny(c engine.Passed) bool {
-	conns := func(s *keeper) uint64 { return w.Board.Loop(s.slot).ClientConns.Load() }
+	conns := func(k *keeper) uint64 { return w.Board.Loop(k.slot).ClientConns.Load() }
 	byConns := slices.SortedFunc(slices.Values(w.active), func(a, b *keeper) int { return cmp.Compare(conns(a), conns(b)) })
-	for _, s := range byConns {
-		if s.process != nil && s.process.pass(c, true) {
+	for _, k := range byConns {
+		if k.process != nil && k.process.pass(c, true) {
 			return true
 		}
 	}
@@ -334,10 +317,10 @@ func (w *workers) passToAny(c engine.Passed) bool {
 func (w *workers) Loops() (list []Loop) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, s := range w.active {
-		one := Loop{Slot: s.slot, Restarts: s.restarts, State: s.state}
-		if s.process != nil {
-			one.PID, one.Since = s.process.pid(), s.process.started
+	for _, k := range w.active {
+		one := Loop{Slot: k.slot, Restarts: k.restarts, State: k.state}
+		if k.process != nil {
+			one.PID, one.Since = k.process.pid(), k.process.started
 		}
 		list = append(list, one)
 	}
@@ -351,10 +334,10 @@ func (w *workers) Ping(timeout time.Duration) error {
 	w.mu.Lock()
 	w.pings++
 	number, asked := w.pings, map[*process]int{}
-	for _, s := range w.active {
-		if s.state == Serving {
-			asked[s.process] = s.place
-			s.process.order(order{Ping: number})
+	for _, k := range w.active {
+		if k.state == Serving {
+			asked[k.process] = k.place
+			k.process.order(order{Ping: number})
 		}
 	}
 	w.mu.Unlock()
@@ -371,8 +354,8 @@ func (w *workers) Ping(timeout time.Duration) error {
 func (w *workers) Running() (n int, restarts uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, s := range w.active {
-		if s.state == Serving {
+	for _, k := range w.active {
+		if k.state == Serving {
 			n++
 		}
 	}
@@ -386,8 +369,8 @@ func (w *workers) Finish(timeout time.Duration, now <-chan struct{}) (cut int) {
 		w.place(c)
 	}
 	w.unplaced = nil
-	for _, s := range w.active {
-		close(s.left)
+	for _, k := range w.active {
+		close(k.dismissed)
 	}
 	w.mu.Unlock()
 	w.keepers.Wait()
@@ -403,12 +386,12 @@ func (w *workers) Finish(timeout time.Duration, now <-chan struct{}) (cut int) {
 	w.watchers.Wait()
 	for _, p := range all {
 		cut += p.cut
-		if !p.gone && !slices.Contains(retiring, p) { // else it is told already
+		if !p.gone && !slices.Contains(retiring, p) { // else it is in the log already
 			w.logDeath(p)
 		}
 	}
-	for _, s := range w.active {
-		w.Slots.Release(s.slot)
+	for _, k := range w.active {
+		w.Slots.Release(k.slot)
 	}
 	return cut
 }

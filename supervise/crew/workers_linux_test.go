@@ -411,7 +411,7 @@ func TestOutbox(t *testing.T) {
 		b.put(outgoing{order: o})
 	}
 	var got []order
-	for o, ok := b.take(); ok; o, ok = b.take() {
+	for o, ok := b.next(); ok; o, ok = b.next() {
 		got = append(got, o.order)
 	}
 	want := []order{start, pass, apply(2), pass, addrs(2), {Ping: 2}, twoOfThree, {Drain: true}}

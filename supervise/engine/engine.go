@@ -1,3 +1,6 @@
+// Package engine is one event loop with its proxy and its listening sockets, which it
+// runs on a goroutine of its own. It does not know whether it is a thread among others
+// or alone in a worker process, and who gives it a new configuration.
 package engine
 
 import (
@@ -21,9 +24,8 @@ import (
 	"lb/supervise/plan"
 )
 
-// Engine is one loop with its proxy and its listening sockets, running on a
-// goroutine of its own. Its methods may be called by any goroutine, those that
-// say so on the loop.
+// Engine is one loop with its proxy and its listening sockets. Any goroutine may call
+// its exported methods.
 type Engine struct {
 	o           Options
 	kernel      loop.Kernel
@@ -36,8 +38,8 @@ type Engine struct {
 
 	stopped sync.Once
 	passing atomic.Int32 // conns on their way here from other loops
-	passMu  sync.Mutex   // orders what is passed to this loop before its drain
-	closed  bool         // to conns from other loops
+	passMu  sync.Mutex   // held to pass a conn, and to set closed: what was passed comes before the drain
+	closed  bool         // it takes no more conns from other loops
 }
 
 // Options say what an engine runs.
@@ -48,12 +50,13 @@ type Options struct {
 	Limit  uint64 // of descriptors, of this process
 	Shared bool   // all loops run in this process
 	PassOn func(slot, fd int, peer netip.AddrPort) bool
-	// Settle is called when a drain is complete, before the loop ends; it returns
-	// when nobody calls takeOver any more, or now is closed. nil: nobody does.
+	// Settle is called when a drain is complete, before the loop ends. It returns when
+	// TakeOver will not be called any longer, or when now is closed. It is nil if
+	// TakeOver is never called.
 	Settle func(now <-chan struct{})
 }
 
-// forProxy returns s as the proxy takes it: the only place where one becomes the other.
+// forProxy returns s as the proxy takes it. No other place knows both types.
 func forProxy(s plan.Seat) proxy.Snapshot {
 	addrs := make([][][]loop.Addr, len(s.Snapshot.Addrs))
 	for i, pool := range s.Snapshot.Addrs {
@@ -86,16 +89,16 @@ func forLoop(addrs []plan.Addr) []loop.Addr {
 }
 
 const (
-	// acceptFaultEvery is the least time between two log lines of a loop that
-	// cannot accept: it tries again many times a second.
+	// acceptFaultEvery is the least time between two log lines of a loop that cannot
+	// accept. It tries again many times a second.
 	acceptFaultEvery = 10 * time.Second
-	// queueMax is how many connections a drain takes from one socket: more than
-	// any system lets wait. Another lb may accept from it at the same time.
+	// queueMax is how many connections a drain takes from one socket. That is more
+	// than any system lets wait, and a bound, because another lb may serve the socket.
 	queueMax = 1 << 16
 )
 
-// Start returns when connections are accepted. fds are the sockets of s in
-// their order; the engine owns them from now on, whatever is returned.
+// Start returns an engine that accepts connections. fds are the sockets of s in their
+// order; Start takes them over, whatever it returns.
 func Start(o Options, s plan.Seat, fds []int) (*Engine, error) {
 	k, err := loop.NewKernel()
 	if err != nil {
@@ -131,7 +134,7 @@ func Start(o Options, s plan.Seat, fds []int) (*Engine, error) {
 	return e, nil
 }
 
-// loopOptions has the loop's troubles counted and logged.
+// loopOptions counts and logs the faults of the loop.
 func loopOptions(o Options) loop.Options {
 	counters := o.Board.Loop(o.Slot)
 	var told time.Time
@@ -159,13 +162,13 @@ func (e *Engine) connsMax(s plan.Seat) int {
 	return host.ConnsMax(e.o.Limit, s.Snapshot.Config.Limits.Connections, s.Place, s.Loops, here)
 }
 
-// Apply gives the loop s between two turns, and calls done on the loop when it
-// has taken all of it up, or with an error when it could not listen. fds are those
-// sockets of s that are new to it, in their order; the engine owns them from now on.
+// Apply gives the loop s between two turns, and calls done on the loop when it has
+// taken s up, with an error if it could not listen. fds are those sockets of s that
+// are new to the loop, in their order; Apply takes them over.
 func (e *Engine) Apply(s plan.Seat, fds []int, done func(err error)) {
 	posted := e.loop.Post(func() {
 		var err error
-		if e.leaving { // it has no use for sockets any more
+		if e.leaving { // it has no use for sockets any longer
 			ipc.CloseAll(fds)
 		} else {
 			err = e.listen(s.Sockets, fds)
@@ -179,8 +182,8 @@ func (e *Engine) Apply(s plan.Seat, fds []int, done func(err error)) {
 	}
 }
 
-// listen makes sockets those that connections are accepted from, on the loop. Of
-// those that are new, fds are the descriptors, which it takes over.
+// listen accepts connections from sockets, and from no others. fds are the
+// descriptors of those that are new; listen takes them over. It runs on the loop.
 func (e *Engine) listen(sockets []uint64, fds []int) (err error) {
 	for number := range e.sockets {
 		if !slices.Contains(sockets, number) {
@@ -196,7 +199,7 @@ func (e *Engine) listen(sockets []uint64, fds []int) (err error) {
 			fd, fds = fds[0], fds[1:]
 			e.sockets[number] = fd
 		}
-		// For all who hold the socket; any of them may have made it block.
+		// This goes for all processes that hold the socket; any of them may have made it block.
 		err = os.NewSyscallError("fcntl", unix.SetNonblock(fd, true))
 		if err == nil && !known {
 			err = e.loop.Listen(fd, e.proxy)
@@ -209,8 +212,8 @@ func (e *Engine) listen(sockets []uint64, fds []int) (err error) {
 	return err
 }
 
-// drop lets go of a listening socket, on the loop. To close the last descriptor
-// of a socket resets what is in its queue, so that is accepted first.
+// drop closes a listening socket. It accepts what is in the queue first, because
+// closing the last descriptor of a socket resets that. It runs on the loop.
 func (e *Engine) drop(number uint64) {
 	fd := e.sockets[number]
 	delete(e.sockets, number)
@@ -236,8 +239,8 @@ func (e *Engine) SetAddrs(id int, addrs []plan.Addr) {
 // Ping calls done on the loop at its next turn.
 func (e *Engine) Ping(done func()) { e.loop.Post(done) }
 
-// Pass hands the loop a conn that another one has accepted, and returns false,
-// with the conn still the caller's, when it takes none.
+// Pass hands the loop a conn that another loop has accepted. It returns false, and
+// the conn stays the caller's, if the loop drains or PassesMax are on their way.
 func (e *Engine) Pass(fd int, peer netip.AddrPort) bool {
 	e.passMu.Lock()
 	defer e.passMu.Unlock()
@@ -255,14 +258,14 @@ func (e *Engine) Pass(fd int, peer netip.AddrPort) bool {
 	return posted
 }
 
-// TakeOver hands the loop a conn that it cannot refuse, and returns false, with
-// the conn still the caller's, when the loop has ended.
+// TakeOver hands the loop a conn that it cannot refuse. It returns false, and the
+// conn stays the caller's, if the loop has ended.
 func (e *Engine) TakeOver(c Passed) bool {
 	return e.loop.Post(func() { e.proxy.Passed(c.FD, c.Peer) })
 }
 
-// Drain begins to drain; drained is closed when that is complete. The connections
-// that wait to be accepted are ours, too. It may be called again.
+// Drain begins to drain, also the connections that wait to be accepted; see Drained.
+// It may be called again.
 func (e *Engine) Drain() {
 	e.passMu.Lock()
 	e.closed = true
@@ -279,9 +282,9 @@ func (e *Engine) Drain() {
 	})
 }
 
-// Finish drains the engine, if it does not already, and ends its loop. What still
-// runs after timeout, below zero for ever, or when now is closed, is cut off; it
-// returns how many exchanges that were.
+// Finish drains the engine, unless that has begun, and ends its loop. What still runs
+// after timeout (never, if that is below zero), or when now is closed, is cut off. It
+// returns how many exchanges were cut off.
 func (e *Engine) Finish(timeout time.Duration, now <-chan struct{}) (cut int) {
 	e.Drain()
 	var late <-chan time.Time
@@ -299,7 +302,7 @@ func (e *Engine) Finish(timeout time.Duration, now <-chan struct{}) (cut int) {
 				settle(now)
 				drained, settle = e.drainAgain(), nil
 			}
-		case <-e.whenEnded: // of itself, which is not expected
+		case <-e.whenEnded: // unasked, which is not expected
 			drained = nil
 		case <-late:
 			cut, drained = e.cut(), nil
@@ -311,8 +314,8 @@ func (e *Engine) Finish(timeout time.Duration, now <-chan struct{}) (cut int) {
 	return cut
 }
 
-// drainAgain returns what is closed when those have gone, too, who came by takeOver
-// in the drain.
+// drainAgain returns a channel that is closed when the conns that came by TakeOver
+// in the drain have ended, too.
 func (e *Engine) drainAgain() chan struct{} {
 	done := make(chan struct{})
 	e.loop.Post(func() { e.proxy.Drain(func() { close(done) }) })
@@ -327,39 +330,26 @@ func (e *Engine) cut() (n int) {
 		n = e.proxy.Cut()
 	})
 	if posted {
-		<-done // what was posted runs, at the end of the loop at the latest
+		<-done // every posted function runs, at the end of the loop at the latest
 	}
 	return n
 }
 
-// Stop ends the loop; a conn that is still open goes with it. It may be called
-// again, and returns when the loop has ended.
+// Stop ends the loop, and conns that are still open, and returns when the loop has
+// ended. It may be called again.
 func (e *Engine) Stop() {
 	e.loop.Stop()
 	<-e.whenEnded
 	e.stopped.Do(e.closeSockets)
 }
 
-// closeSockets runs when the loop is not at work.
+// closeSockets runs when the loop does not.
 func (e *Engine) closeSockets() {
 	for number, fd := range e.sockets {
 		unix.Close(fd)
 		delete(e.sockets, number)
 	}
 }
-
-// PassesMax is how many conns may be on their way to one loop, and from one
-// worker to the supervisor.
-const PassesMax = 16
-
-// Passed is a conn on its way from one loop to another.
-type Passed struct {
-	FD   int // owned
-	Peer netip.AddrPort
-}
-
-// Close ends a conn that nobody takes.
-func (c Passed) Close() { unix.Close(c.FD) }
 
 // Drained returns a channel that is closed when a drain is complete.
 func (e *Engine) Drained() <-chan struct{} { return e.whenDrained }

@@ -1,3 +1,15 @@
+// Package handover replaces a running lb by a new process: sockets, board and
+// registry change hands, and either process can fail at any step without harm. It
+// does not know what the registry says, nor when an upgrade is due.
+//
+// Step by step: the old process starts the new one, which says hello, and hands over
+// sockets, board and registry. The new one starts its loops on the same sockets and
+// reports that it is ready; both accept from now on. The old one says go; the new one
+// writes the PID file, begins to answer the operator on the same two listeners, and
+// reports that it has taken over. The old one tells systemd which process is the main
+// one now, ends the talk, for which the new one waits, and drains. Whatever goes wrong
+// before that last report, the new process is ended and the old one goes on. A socket
+// that is handed over is only ever closed, never shut down: that would end it for both.
 package handover
 
 import (
@@ -33,56 +45,58 @@ type contents struct {
 	Sets     []listen.Handed
 }
 
-// goOrder is what the old process tells the new one after that.
+// goOrder is what the old process says once the new one is ready.
 type goOrder struct {
 	Go bool // the new one is to take over
 }
 
-// progress is what the new process tells the old one; one field is set.
+// progress is a report of the new process to the old one. One field is set.
 type progress struct {
 	Hello bool         `json:",omitempty"` // the first, unless there is a fault: it is an lb, and reads on
 	Ready *readyReport `json:",omitempty"` // it accepts connections
 	Fault string       `json:",omitempty"` // why it cannot take over
-	Took  *tookReport  `json:",omitempty"` // it has taken over, and the old one may release
+	Took  *tookReport  `json:",omitempty"` // it has taken over, and the old one may let go
 }
 
 type readyReport struct{ Version string }
 
-// tookReport tells the old process what to keep.
+// tookReport tells the old process what it no longer has to tidy up.
 type tookReport struct {
 	Runtime bool // the path of the socket for commands is the new one's
 	Left    bool // nobody serves the old one's sockets any longer: the address is another
 }
 
-// goTimeout is how long the old process may take to say what comes next. It is
-// more than that one gives us to be ready.
+// goTimeout is how long the old process may take to say what comes next. It is more
+// than the old process gives this one to be ready.
 const goTimeout = 30 * time.Second
 
-// errOldGone says that the process before this one ended before it had handed
+// errOldGone means that the process before this one ended before it had handed
 // anything over.
 var errOldGone = errors.New("upgrade: the lb that started this one is gone")
 
-// Inheritance is what the process before this one has handed over. The desk
-// takes it over field by field; what nobody took is closed by close.
+// Inheritance is what the process before this one has handed over. Its receiver takes
+// over the board and the sets, and by the Take methods the listeners; Close closes
+// listeners that were not taken.
 type Inheritance struct {
 	Board     *board.Board
 	BoardFile *os.File
-	Number    uint64 // of the snapshot that is in use there
+	Number    uint64 // of the configuration that the old process uses
 	Sets      []*listen.Set
 
-	control      *ipc.Channel
+	talk         *ipc.Channel
 	adminAddress string
-	admin        net.Listener // nil: there is none, or it is taken
+	admin        net.Listener // nil if there is none, or it is taken
 	runtimePath  string
-	runtime      *net.UnixListener // nil: there is none, or it is taken
-	taken        *net.UnixListener // runtime, once it is
-	Left         bool              // the loops accept from none of sets
+	runtime      *net.UnixListener // nil if there is none, or it is taken
+	taken        *net.UnixListener // what runtime was, once it is taken
+	Left         bool              // set by the receiver if its loops accept from none of Sets
 }
 
-// Inherit returns what was handed over to this process; nil and no error when
-// nobody did. After an error, of which the old process has heard, this one ends.
+// Inherit returns what was handed over to this process, and reads the registry into
+// registry. It returns nil and no error if no process is to be replaced. An error was
+// reported to the old process, and this one has to end.
 func Inherit(registry any) (*Inheritance, error) {
-	control, err := upgradeChannel()
+	control, err := talkFromEnv()
 	if control == nil || err != nil {
 		return nil, err
 	}
@@ -95,9 +109,9 @@ func Inherit(registry any) (*Inheritance, error) {
 	return in, nil
 }
 
-// upgradeChannel returns the way to the process before this one, and forgets it:
-// no other process is to find it in its environment. nil: there was none.
-func upgradeChannel() (*ipc.Channel, error) {
+// talkFromEnv returns the channel to the process before this one, or nil if there is
+// none. It removes it from the environment, where workers would find it.
+func talkFromEnv() (*ipc.Channel, error) {
 	text := os.Getenv(ipc.UpgradeEnv)
 	if text == "" {
 		return nil, nil
@@ -117,10 +131,10 @@ func upgradeChannel() (*ipc.Channel, error) {
 	return control, nil
 }
 
-// ReportFault tells the process that this one was to replace, if there is one,
-// why that cannot be. It is for errors before inherit.
+// ReportFault tells the process that this one was to replace, if there is one, why
+// that cannot be. It is for errors before Inherit.
 func ReportFault(err error) {
-	control, _ := upgradeChannel()
+	control, _ := talkFromEnv()
 	if control == nil || err == nil {
 		return
 	}
@@ -128,14 +142,14 @@ func ReportFault(err error) {
 	control.Close()
 }
 
-// ReportFault tells the process before this one, if there is one, why this one
-// cannot take over. in may be nil: the error came before inherit, or from it.
+// ReportFault tells the old process why this one cannot take over. in is nil if the
+// error came before Inherit or from it: then it is the function ReportFault.
 func (in *Inheritance) ReportFault(err error) {
 	if in == nil {
 		ReportFault(err)
 		return
 	}
-	in.control.Send(progress{Fault: err.Error()})
+	in.talk.Send(progress{Fault: err.Error()})
 }
 
 func receiveInheritance(control *ipc.Channel, registry any) (*Inheritance, error) {
@@ -158,15 +172,15 @@ func receiveInheritance(control *ipc.Channel, registry any) (*Inheritance, error
 		ipc.CloseAll(fds)
 		return nil, fmt.Errorf("upgrade: %d descriptors were handed over, want %d", len(fds), h.descriptors())
 	}
-	in := &Inheritance{control: control, Number: h.Number, adminAddress: h.Admin, runtimePath: h.Runtime}
-	if err := in.takeUp(&h, fds, registry); err != nil {
+	in := &Inheritance{talk: control, Number: h.Number, adminAddress: h.Admin, runtimePath: h.Runtime}
+	if err := in.receive(&h, fds, registry); err != nil {
 		in.drop()
 		return nil, fmt.Errorf("upgrade: %w", err)
 	}
 	return in, nil
 }
 
-// descriptors returns how many belong to h.
+// descriptors returns how many descriptors belong to h.
 func (h *contents) descriptors() int {
 	n := 1 // the board
 	if h.Admin != "" {
@@ -181,8 +195,8 @@ func (h *contents) descriptors() int {
 	return n
 }
 
-// takeUp makes something of every descriptor; it owns all of them.
-func (in *Inheritance) takeUp(h *contents, fds []int, registry any) (err error) {
+// receive fills in from h and its descriptors, and takes fds over.
+func (in *Inheritance) receive(h *contents, fds []int, registry any) (err error) {
 	defer func() { ipc.CloseAll(fds) }()
 	next := func() int {
 		fd := fds[0]
@@ -223,15 +237,15 @@ func (in *Inheritance) takeUp(h *contents, fds []int, registry any) (err error) 
 	return nil
 }
 
-// fileListener takes over fd, a listening socket.
+// fileListener takes fd, a listening socket, over.
 func fileListener(fd int) (net.Listener, error) {
 	f := os.NewFile(uintptr(fd), "listener")
 	defer f.Close()
 	return net.FileListener(f) // of a second descriptor
 }
 
-// TakeAdmin returns the listener of the operator's server if that was configured
-// to be at address; nil: a new one has to be opened.
+// TakeAdmin returns the listener of the operator's server, or nil if none was handed
+// over that was configured to be at address. in may be nil.
 func (in *Inheritance) TakeAdmin(address string) net.Listener {
 	if in == nil || in.adminAddress != address {
 		return nil
@@ -241,9 +255,9 @@ func (in *Inheritance) TakeAdmin(address string) net.Listener {
 	return l
 }
 
-// TakeRuntime returns the listener for commands if that is at path; nil: a new
-// one has to be opened. To close it leaves the path alone as long as the old
-// process may go on with it.
+// TakeRuntime returns the listener for commands, or nil if none at path was handed
+// over. Closing it leaves the path alone as long as the old process may go on with
+// it. in may be nil.
 func (in *Inheritance) TakeRuntime(path string) *net.UnixListener {
 	if in == nil || in.runtime == nil || in.runtimePath != path {
 		return nil
@@ -252,16 +266,16 @@ func (in *Inheritance) TakeRuntime(path string) *net.UnixListener {
 	return in.taken
 }
 
-// Ready tells the old process that this one accepts connections, and returns
-// when that one has decided to be replaced, or is gone, which comes to the same.
-// An error: it has not decided, and this process has to end.
+// Ready tells the old process that this one accepts connections, and returns when the
+// old one has decided to be replaced, or is gone, which comes to the same. After an
+// error it has not decided, and this process has to end.
 func (in *Inheritance) Ready(version string) error {
-	if in.control.Send(progress{Ready: &readyReport{Version: version}}) != nil {
+	if in.talk.Send(progress{Ready: &readyReport{Version: version}}) != nil {
 		return nil // it is gone
 	}
 	var o goOrder
-	in.control.SetReadDeadline(time.Now().Add(goTimeout))
-	fds, err := in.control.Receive(&o)
+	in.talk.SetReadDeadline(time.Now().Add(goTimeout))
+	fds, err := in.talk.Receive(&o)
 	ipc.CloseAll(fds)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return fmt.Errorf("upgrade: the lb that started this one says nothing for %v", goTimeout)
@@ -269,14 +283,14 @@ func (in *Inheritance) Ready(version string) error {
 	return nil
 }
 
-// Took tells the old process that it may let go, and returns when it has told
-// systemd who is to be heard from now on, or is gone. What nobody took is closed:
-// a listener that is open here would gather conns that nobody accepts.
+// Took tells the old process that it may let go, and returns when the old one has
+// told systemd which process is the main one now, or is gone. It closes what was not
+// taken: a listener that stays open would gather conns that nobody accepts.
 func (in *Inheritance) Took() {
-	if in.control.Send(progress{Took: &tookReport{Runtime: in.taken != nil, Left: in.Left}}) == nil {
+	if in.talk.Send(progress{Took: &tookReport{Runtime: in.taken != nil, Left: in.Left}}) == nil {
 		var o goOrder
-		in.control.SetReadDeadline(time.Now().Add(ipc.SendTimeout))
-		fds, _ := in.control.Receive(&o) // there is nothing but the end
+		in.talk.SetReadDeadline(time.Now().Add(ipc.SendTimeout))
+		fds, _ := in.talk.Receive(&o) // nothing but the end comes
 		ipc.CloseAll(fds)
 	}
 	if in.taken != nil {
@@ -285,10 +299,10 @@ func (in *Inheritance) Took() {
 	in.Close()
 }
 
-// Close ends the talk with the old process and closes the listeners that nobody
-// took. It may be called again. Board and sets belong to who has started with them.
+// Close ends the talk with the old process and closes the listeners that were not
+// taken. It may be called again. Board and Sets stay open.
 func (in *Inheritance) Close() {
-	in.control.Close()
+	in.talk.Close()
 	in.closeListeners()
 }
 
@@ -302,7 +316,7 @@ func (in *Inheritance) closeListeners() {
 	in.admin, in.runtime = nil, nil
 }
 
-// drop closes all but the talk with the old process.
+// drop closes everything but the talk with the old process.
 func (in *Inheritance) drop() {
 	in.closeListeners()
 	for _, ls := range in.Sets {

@@ -13,21 +13,22 @@ import (
 	"lb/internal/ipc"
 )
 
-// successor is the process that is to take the place of this one, as this one
-// sees it. It is a child in our process group, so that a terminal's Ctrl-C
-// reaches it, now and later, and nothing ends it when we end.
+// successor is the process that is to replace this one, as this one sees it. It is a
+// child in our process group, so that a terminal's Ctrl-C reaches it, now and later,
+// and nothing ends it when we end.
 type successor struct {
 	binary  string
 	cmd     *exec.Cmd
-	control *ipc.Channel
+	talk    *ipc.Channel
 	serving atomic.Bool
 	exited  chan struct{} // closed when it is gone, and reaped
 }
 
-// successorFD is where the new process finds its end of the control channel.
+// successorFD is the descriptor of the new process's end of the channel.
 const successorFD = 3
 
-// lastWords is how long what a process said before it ended is waited for.
+// lastWords is how long this process waits for reports that another sent before it
+// ended.
 const lastWords = time.Second
 
 // startSuccessor starts binary with the arguments of this process.
@@ -51,8 +52,8 @@ func startSuccessor(binary string) (*successor, error) {
 			Stderr:     os.Stderr,
 			ExtraFiles: []*os.File{theirs},
 		},
-		control: control,
-		exited:  make(chan struct{}),
+		talk:   control,
+		exited: make(chan struct{}),
 	}
 	if err := p.cmd.Start(); err != nil {
 		control.Close()
@@ -66,19 +67,20 @@ func startSuccessor(binary string) (*successor, error) {
 	return p, nil
 }
 
-// successorEnv returns environ for the new process: what systemd meant for this
-// process alone is left out.
+// successorEnv returns environ for the new process, without what systemd meant for
+// this process alone.
 func successorEnv(environ []string) []string {
 	env := ipc.Without(environ, ipc.UpgradeEnv, ipc.WorkerEnv, "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
 	return append(env, fmt.Sprintf("%s=%d", ipc.UpgradeEnv, successorFD))
 }
 
-// takeOver hands h and its descriptors over, once the new process has said hello,
-// waits until it serves, and until it has taken over. Each may take timeout.
+// takeOver hands h and its descriptors over once the new process has said hello, waits
+// until it serves, says go, and waits until it has taken over. Each wait may take
+// timeout.
 func (p *successor) takeOver(h *contents, fds []int, timeout time.Duration) (r readyReport, t tookReport, err error) {
-	p.control.SetReadDeadline(time.Now().Add(timeout))
+	p.talk.SetReadDeadline(time.Now().Add(timeout))
 	if _, err = p.next(func(r progress) bool { return r.Hello }); err == nil {
-		err = p.control.Send(h, fds...)
+		err = p.talk.Send(h, fds...)
 	}
 	var report progress
 	if err == nil {
@@ -89,8 +91,8 @@ func (p *successor) takeOver(h *contents, fds []int, timeout time.Duration) (r r
 	}
 	r = *report.Ready
 	p.serving.Store(true)
-	p.control.SetReadDeadline(time.Now().Add(timeout))
-	if err = p.control.Send(goOrder{Go: true}); err == nil {
+	p.talk.SetReadDeadline(time.Now().Add(timeout))
+	if err = p.talk.Send(goOrder{Go: true}); err == nil {
 		report, err = p.next(func(r progress) bool { return r.Took != nil })
 	}
 	if err != nil {
@@ -99,17 +101,17 @@ func (p *successor) takeOver(h *contents, fds []int, timeout time.Duration) (r r
 	return r, *report.Took, nil
 }
 
-// refusal is a report of the new process that it cannot take over, or one that is
-// as good as that.
+// refusal is a report of the new process that it cannot take over, or that makes no
+// sense.
 type refusal string
 
 func (r refusal) Error() string { return string(r) }
 
 const errUnexpected = refusal("it reports out of turn")
 
-// next returns the next report, which is the one that is expected.
+// next returns the next report. It is an error if that is not the expected one.
 func (p *successor) next(expected func(progress) bool) (r progress, err error) {
-	fds, err := p.control.Receive(&r)
+	fds, err := p.talk.Receive(&r)
 	ipc.CloseAll(fds)
 	switch {
 	case err != nil:
@@ -121,12 +123,12 @@ func (p *successor) next(expected func(progress) bool) (r progress, err error) {
 	return r, err
 }
 
-// cause tells what an error on the control channel amounts to.
+// cause returns what an error on the channel means.
 func (p *successor) cause(err error, timeout time.Duration) error {
 	if _, ok := errors.AsType[refusal](err); ok {
 		return err
 	}
-	late := time.NewTimer(lastWords) // the end of the channel comes before that of the process
+	late := time.NewTimer(lastWords) // the channel ends before the process does
 	defer late.Stop()
 	select {
 	case <-p.exited:
@@ -139,23 +141,23 @@ func (p *successor) cause(err error, timeout time.Duration) error {
 	return fmt.Errorf("the new process does not answer: %w", err)
 }
 
-// kill ends the process, of which nothing is left when it returns. Its workers
-// notice, drain and leave.
+// kill ends the process and returns when nothing is left of it. Its workers notice
+// that, drain and leave.
 func (p *successor) kill() {
 	p.cmd.Process.Kill()
-	p.control.Close()
+	p.talk.Close()
 	<-p.exited
 }
 
-// dismiss ends the process because this one is to end, too; it may have conns to
-// finish, and has time for that.
+// dismiss ends the process because this one is to end, too. A process that serves has
+// conns to finish, and is given the time.
 func (p *successor) dismiss() {
 	if !p.serving.Load() {
 		p.kill()
 		return
 	}
 	p.cmd.Process.Signal(syscall.SIGTERM)
-	p.control.Close()
+	p.talk.Close()
 }
 
 func (p *successor) pid() int { return p.cmd.Process.Pid }

@@ -189,4 +189,4 @@ func (u *Upgrade) LeftSockets() bool { return u.took.Left }
 
 // Release ends the talk with the new process, which waits for that before it speaks
 // to systemd.
-func (u *Upgrade) Release() { u.successor.control.Close() }
+func (u *Upgrade) Release() { u.successor.talk.Close() }
