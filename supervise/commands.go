@@ -15,7 +15,7 @@ import (
 // commands are what an operator can have the desk do; see api.Control.
 type commands struct{ d *desk }
 
-// Reload asks the desk.
+// Reload has the desk reload, or with plan compare configurations.
 func (c commands) Reload(plan bool) (out api.Reloaded, err error) {
 	what := "reloading"
 	if plan {
@@ -27,7 +27,7 @@ func (c commands) Reload(plan bool) (out api.Reloaded, err error) {
 	return out, err
 }
 
-// Drain asks the desk.
+// Drain has the desk begin to drain.
 func (c commands) Drain() (err error) {
 	busy := c.d.queue.ask("beginning to drain", func() {
 		if c.d.ending != nil {
@@ -39,13 +39,13 @@ func (c commands) Drain() (err error) {
 	return errors.Join(busy, err)
 }
 
-// SetBackend asks the desk.
+// SetBackend has the desk change a backend.
 func (c commands) SetBackend(pool, address string, action api.Action, weight int) (out api.Backend, err error) {
 	busy := c.d.queue.ask("changing a backend", func() { out, err = c.d.setBackend(pool, address, action, weight) })
 	return out, errors.Join(busy, err)
 }
 
-// Upgrade asks the desk and waits for what comes of it.
+// Upgrade has the desk begin an upgrade, and waits for its outcome.
 func (c commands) Upgrade(binary string) (api.Upgraded, error) {
 	type outcome struct {
 		api.Upgraded
@@ -63,7 +63,7 @@ func (c commands) Upgrade(binary string) (api.Upgraded, error) {
 		return r.Upgraded, r.err
 	case <-c.d.queue.closed:
 		select {
-		case r := <-result: // it came with the end
+		case r := <-result: // it came together with the end
 			return r.Upgraded, r.err
 		default:
 			return api.Upgraded{}, errEnding
@@ -71,8 +71,8 @@ func (c commands) Upgrade(binary string) (api.Upgraded, error) {
 	}
 }
 
-// setBackend changes what is on the board, where all loops see it and where it
-// outlives crashes and upgrades.
+// setBackend changes the board, where all loops see it and where it outlives crashes
+// and upgrades.
 func (d *desk) setBackend(pool, address string, action api.Action, weight int) (api.Backend, error) {
 	i, j, err := d.find(pool, address)
 	if err != nil {
@@ -94,7 +94,7 @@ func (d *desk) setBackend(pool, address string, action api.Action, weight int) (
 		if weight < 0 || weight > weightMax {
 			return api.Backend{}, fmt.Errorf("weight %d is out of range; use 1 to %d, or 0 for what the file says", weight, weightMax)
 		}
-		if weight == cfg.Weight { // no difference that a reload would have to mind
+		if weight == cfg.Weight { // no difference, so a reload has nothing to overwrite
 			weight = 0
 		}
 		changed = d.board.SetWeight(id, weight)
@@ -112,7 +112,7 @@ func (d *desk) setBackend(pool, address string, action api.Action, weight int) (
 // weightMax is the largest weight, as in package config.
 const weightMax = 65535
 
-// find returns where a backend is in the configuration at work. Its error tells
+// find returns the indexes of a backend in the configuration in use. Its error lists
 // what there is instead.
 func (d *desk) find(pool, address string) (i, j int, err error) {
 	pools := d.now.Config.Pools

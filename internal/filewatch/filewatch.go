@@ -24,37 +24,39 @@ const (
 	// settleTime is how long the file has to be left alone before it is read:
 	// editors and tools write in several steps.
 	settleTime = 200 * time.Millisecond
-	// settleMax is when it is read though it is not left alone.
+	// settleMax is when it is read even if it is not left alone.
 	settleMax = 2 * time.Second
-	// lookEvery is how often the file is looked at without having heard anything:
-	// some file systems tell nothing, and there may be no more watches to be had.
+	// lookEvery is how often the file is looked at without a notice: some file systems
+	// give none, and the system may have no watch left.
 	lookEvery = 2 * time.Second
-	// lostEvery is the same while a directory is missing that is to be watched.
+	// lostEvery is the same while a directory that is to be watched is missing.
 	lostEvery = 100 * time.Millisecond
 )
 
-// Watcher reads the configuration file when it has changed, in whatever way:
-// written, renamed into place, or by a link on the way to it that leads
-// elsewhere, as Kubernetes swaps the directory of a ConfigMap. So it watches no
-// file but directories, and follows the links again whenever one of them changes.
+// Watcher reads a file when it has changed, in whatever way: written, renamed into
+// place, or reached by a link that leads elsewhere now, as Kubernetes swaps the
+// directory of a ConfigMap. So it watches directories, not the file, and follows the
+// links again whenever one of the directories changes.
 type Watcher struct {
 	path   string // absolute
 	log    *slog.Logger
-	news   func(cancelled <-chan struct{}, hash string) // brings the hash of the content to the desk
+	news   func(cancelled <-chan struct{}, hash string) // see Start
 	cancel context.CancelFunc
-	look   chan struct{} // look again
+	look   chan struct{} // has a value to read the file again
 	ended  chan struct{}
 
 	// The rest belongs to run.
-	fs      *fsnotify.Watcher // nil: no more were to be had
+	fs      *fsnotify.Watcher // nil if the system has none left
 	entries []string          // the file and the links to it
-	dirs    []string          // they are in, which are watched
-	lost    bool              // not all of dirs are
-	print   string            // of the file when it was read last
-	reason  string            // why it was not taken up then; "": it was
+	dirs    []string          // that they are in, which are watched
+	lost    bool              // not all of dirs are watched
+	print   string            // fingerprint of the file when it was read last
+	reason  string            // why news was not called then, or "" if it was
 }
 
-// Start begins to watch path and reads it once.
+// Start begins to watch the file at path and reads it once. It calls news with the Hash
+// of the content each time the file has settled. news has to return when cancelled is
+// closed, which is when Close is called.
 func Start(path string, log *slog.Logger, news func(<-chan struct{}, string)) *Watcher {
 	w := newWatcher(path, log, news)
 	notices, err := fsnotify.NewWatcher()
@@ -73,11 +75,11 @@ func newWatcher(path string, log *slog.Logger, news func(<-chan struct{}, string
 	return &Watcher{path: path, log: log, news: news, look: make(chan struct{}, 1), ended: make(chan struct{})}
 }
 
-// start takes over notices; nil: there are none.
+// start takes notices over, which are nil if there are none.
 func (w *Watcher) start(notices *fsnotify.Watcher) {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel, w.fs = cancel, notices
-	w.follow() // before the caller goes on: what happens from now on is seen
+	w.follow() // before the caller goes on, so that later changes are seen
 	go w.run(ctx)
 }
 
@@ -104,12 +106,12 @@ func (w *Watcher) run(ctx context.Context) {
 	}
 	settled := time.NewTimer(0) // read once to begin with
 	defer settled.Stop()
-	var since time.Time // of the first event that is waited out; zero: none is
+	var since time.Time // of the first event since the last read; zero if there is none
 	stir := func() {
 		if since.IsZero() {
 			since = time.Now()
 		}
-		if left := settleMax - time.Since(since); left > 0 { // else it is due, and not put off again
+		if left := settleMax - time.Since(since); left > 0 { // else a read is due, and not put off again
 			settled.Reset(min(settleTime, left))
 		}
 	}
@@ -120,7 +122,7 @@ func (w *Watcher) run(ctx context.Context) {
 			every.Stop()
 			return
 		case ev, open := <-events:
-			if !open { // it has given up
+			if !open { // the notices have ended
 				events, faults = nil, nil
 			} else if w.concerns(ev) {
 				w.follow()
@@ -156,7 +158,7 @@ func (w *Watcher) concerns(ev fsnotify.Event) bool {
 	return slices.Contains(w.entries, ev.Name) || slices.Contains(w.dirs, ev.Name)
 }
 
-// follow finds out by which directories the file is reached now, and watches those.
+// follow finds out through which directories the path leads now, and watches those.
 func (w *Watcher) follow() {
 	w.entries, w.dirs = trail(w.path)
 	if w.lost = false; w.fs == nil {
@@ -168,8 +170,7 @@ func (w *Watcher) follow() {
 		}
 	}
 	for _, dir := range w.dirs {
-		// Again also where it is watched already: another directory may have its
-		// name by now.
+		// Also if it is watched already: another directory may have its name by now.
 		if w.fs.Add(dir) != nil {
 			w.lost = true
 		}
@@ -179,8 +180,8 @@ func (w *Watcher) follow() {
 // linksMax is how many links are followed, as the kernel does.
 const linksMax = 40
 
-// trail returns the entries of directories that decide which file path, which is
-// absolute, is: the links on the way, and the file; and the directories they are in.
+// trail returns the entries that decide which file an absolute path leads to, which are
+// the links on the way and the file, and the directories that these are in.
 func trail(path string) (entries, dirs []string) {
 	rest := strings.Split(strings.Trim(filepath.Clean(path), "/"), "/")
 	at := "/"
@@ -215,7 +216,7 @@ func trail(path string) (entries, dirs []string) {
 	return entries, dirs
 }
 
-// fingerprint is another whenever the file is likely to be.
+// fingerprint changes whenever the file is likely to have changed.
 func fingerprint(path string) string {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -228,8 +229,8 @@ func fingerprint(path string) string {
 	return print
 }
 
-// read reads the file and brings it to the desk. An empty file, and none at all,
-// are states between two that were meant; an empty one would even be accepted.
+// read reads the file and calls news. It ignores an empty file, and none at all, which
+// are states between two that were meant. An empty one would even be accepted.
 func (w *Watcher) read(ctx context.Context) {
 	w.print = fingerprint(w.path)
 	data, err := os.ReadFile(w.path)
@@ -253,7 +254,7 @@ func Hash(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// HashFile returns the hash of the file at path, "" for one that cannot be read.
+// HashFile returns the Hash of the file at path, or "" if it cannot be read.
 func HashFile(path string) string {
 	data, err := os.ReadFile(path)
 	if err != nil {

@@ -7,17 +7,17 @@ import (
 	"syscall"
 )
 
-// descriptorReserve is what a process keeps for what is not traffic: standard
-// streams, listeners, board, control channel, admin conns, files of the resolver.
+// descriptorReserve is how many descriptors a process keeps for everything but traffic:
+// standard streams, listeners, board, channels, admin conns, files of the resolver.
 const descriptorReserve = 64
 
-// loopDescriptors is what a loop needs for itself: poller, wake-up, listener.
+// loopDescriptors is how many a loop needs for itself: poller, wake-up, listener.
 const loopDescriptors = 4
 
-// RaiseDescriptorLimit raises the soft limit to the hard one and returns what is
-// in force. Package syscall does the same when a process begins, but for one
-// descriptor and where the system sets a lower bound of its own; what it cannot
-// do is no error here either.
+// RaiseDescriptorLimit raises the soft limit on descriptors to the hard one and returns
+// the limit in force. Package syscall does the same when a process begins, except for
+// one descriptor and where the system has a lower bound of its own. A limit that cannot
+// be raised is no error.
 func RaiseDescriptorLimit() (limit uint64, err error) {
 	var lim syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
@@ -34,9 +34,9 @@ func RaiseDescriptorLimit() (limit uint64, err error) {
 }
 
 // ConnsMax returns how many client conns loop number index of loops may have
-// open. limit is the descriptor limit of its process, shared with here-1 other
-// loops of that process; a client conn may need a backend conn beside it.
-// configured is for all loops together, 0 for as many as the descriptors allow.
+// open. limit is the descriptor limit of its process, which has here loops; a client
+// conn may need a backend conn beside it. configured is for all loops together, 0 for
+// as many as the descriptors allow.
 func ConnsMax(limit uint64, configured, index, loops, here int) int {
 	reserve := uint64(descriptorReserve + here*loopDescriptors)
 	room := 1
@@ -53,9 +53,9 @@ func ConnsMax(limit uint64, configured, index, loops, here int) int {
 	return max(room, 1)
 }
 
-// LoopsFor returns the number of loops: workers, or one for each CPU that this
-// process may use, and no more than connections, if that is not 0: a loop that
-// may have none could not take what the system gives it.
+// LoopsFor returns the number of loops: workers, or for 0 one for each CPU that this
+// process may use, and no more than connections, if that is not 0, because a loop that
+// may have no conn could not take what the system gives it.
 func LoopsFor(workers, connections int) int {
 	if workers == 0 {
 		workers = usableCPUs()
@@ -66,8 +66,8 @@ func LoopsFor(workers, connections int) int {
 	return workers
 }
 
-// usableCPUs asks Go, which knows affinity, and the cgroup. It does not ask
-// GOMAXPROCS, which says how Go should run, and which threads raises for its loops.
+// usableCPUs goes by package runtime, which knows affinity, and by the cgroup. It does
+// not go by GOMAXPROCS, which is about how Go runs, and which the loops of mt raise.
 func usableCPUs() int {
 	cpus := runtime.NumCPU()
 	if quota := cpuQuota(os.DirFS("/")); quota > 0 {

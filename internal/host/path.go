@@ -6,9 +6,9 @@ import (
 	"path/filepath"
 )
 
-// StartPath returns the path that this process was started from, which may lead
-// to another file later: to the new one after an update of the package. It has to
-// be called when the process begins. "" when it cannot be told.
+// StartPath returns the path that this process was started from, or "" if that cannot
+// be found out. After an update of the package the new file is at that path. Call it
+// when the process begins.
 func StartPath() string {
 	exe, err := os.Executable() // on Linux without symbolic links
 	if err != nil {
@@ -19,7 +19,7 @@ func StartPath() string {
 		named, err = filepath.Abs(named)
 	}
 	if err != nil || !sameFile(named, exe) {
-		return exe // who starts a process can call it as he likes
+		return exe // the parent process is free to give any name
 	}
 	return named
 }

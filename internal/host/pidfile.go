@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// WritePID writes the process's number to path; "" is no file. Who reads the file
-// meanwhile sees the old number or the new one.
+// WritePID writes the number of this process to the file at path, or to none if path is
+// "". A reader sees the old number or the new one, never a part.
 func WritePID(path string) error {
 	if path == "" {
 		return nil
@@ -20,16 +20,16 @@ func WritePID(path string) error {
 	return nil
 }
 
-// replaceFile puts a file with text in the place of path. What is no plain file,
-// such as /dev/null, and a file in a directory where no other can be made, are
-// written as they are.
+// replaceFile puts a file with text in the place of path. It writes to the file itself
+// if that is no plain file, such as /dev/null, or if no other file can be made in its
+// directory.
 func replaceFile(path, text string) error {
 	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
 		return os.WriteFile(path, []byte(text), 0o644)
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
-		return os.WriteFile(path, []byte(text), 0o644) // whose error names path
+		return os.WriteFile(path, []byte(text), 0o644) // its error names path
 	}
 	_, err = f.WriteString(text)
 	if err == nil {
@@ -47,8 +47,8 @@ func replaceFile(path, text string) error {
 	return err
 }
 
-// RemovePID removes the file at path, unless another process has put its number
-// there meanwhile.
+// RemovePID removes the file at path, unless it has the number of another process by
+// now. "" is no file.
 func RemovePID(path string) {
 	if path == "" {
 		return

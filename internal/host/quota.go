@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// cpuQuota returns how many CPUs the quota of this process's cgroup amounts to,
-// rounded up; 0: no quota, or none that can be read. root is the root of the
-// file system. Go knows the quota too, but never takes it for less than two.
+// cpuQuota returns how many CPUs the quota of this process's cgroup amounts to, rounded
+// up, or 0 if there is none that can be read. root is the root of the file system. Go
+// knows the quota too, but never takes it for less than two.
 func cpuQuota(root fs.FS) (cpus int) {
 	groups, _ := fs.ReadFile(root, "proc/self/cgroup")
 	for line := range strings.Lines(string(groups)) {
@@ -18,8 +18,8 @@ func cpuQuota(root fs.FS) (cpus int) {
 			continue
 		}
 		for _, mount := range cgroupMounts(parts[1]) {
-			// Every group above has a say as well. In a container the path may be
-			// that of the host, and only the top is there.
+			// Every group above limits it as well. In a container the path may be the
+			// host's, and only the top exists.
 			for dir := path.Clean("/" + parts[2]); ; dir = path.Dir(dir) {
 				if n := quotaIn(root, path.Join(mount, dir)); n > 0 && (cpus == 0 || n < cpus) {
 					cpus = n
@@ -33,8 +33,8 @@ func cpuQuota(root fs.FS) (cpus int) {
 	return cpus
 }
 
-// cgroupMounts returns where the hierarchy of controllers usually is; "" is the
-// one of cgroup version 2.
+// cgroupMounts returns where the hierarchy of controllers usually is mounted; "" is that
+// of cgroup version 2.
 func cgroupMounts(controllers string) []string {
 	const top = "sys/fs/cgroup"
 	for c := range strings.SplitSeq(controllers, ",") {
@@ -48,7 +48,7 @@ func cgroupMounts(controllers string) []string {
 	return nil
 }
 
-// quotaIn returns the CPUs that the group in dir is worth, 0 for no bound.
+// quotaIn returns how many CPUs the group in dir may use, or 0 if it has no quota.
 func quotaIn(root fs.FS, dir string) int {
 	b, err := fs.ReadFile(root, dir+"/cpu.max") // version 2: both numbers
 	if err != nil {
@@ -60,7 +60,7 @@ func quotaIn(root fs.FS, dir string) int {
 	if len(fields) != 2 {
 		return 0
 	}
-	quota, _ := strconv.ParseInt(fields[0], 10, 64) // "max", or -1: none
+	quota, _ := strconv.ParseInt(fields[0], 10, 64) // "max" or -1 for none
 	period, _ := strconv.ParseInt(fields[1], 10, 64)
 	if quota <= 0 || period <= 0 {
 		return 0

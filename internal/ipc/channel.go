@@ -18,30 +18,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Processes of lb talk over a pair of connected sockets, in frames: four bytes
-// of length, then a JSON value. Descriptors travel with a frame's first byte. A
-// frame without a value brings descriptors only, for the next one that has a
-// value: a system call takes no more than some 250. The end of the stream says
+// A frame is four bytes of length, then a JSON value. Descriptors travel with a frame's
+// first byte. A frame without a value brings descriptors for the next one that has a
+// value, because a system call takes no more than some 250. The end of the stream means
 // that the other process is gone.
 
 const (
 	// SendTimeout is how long the other process may leave its end unread.
 	SendTimeout = 5 * time.Second
-	// frameBytesMax bounds what a length is believed to be.
+	// frameBytesMax is the greatest length that is believed.
 	frameBytesMax = 256 << 20
 	frameHeader   = 4
 	frameFDsMax   = 200
 )
 
-// Channel is one end. send may be called by several goroutines, receive by one.
+// Channel is one end of the pair. Several goroutines may call Send, one may call
+// Receive.
 type Channel struct {
 	conn    *net.UnixConn
 	timeout time.Duration // of a send
 	mu      sync.Mutex
-	oob     []byte // for what receive is given
+	oob     []byte // for the control messages that Receive gets
 }
 
-// New takes over fd, the end of a socket pair.
+// New returns a channel over fd, the end of a socket pair, and takes fd over.
 func New(fd int) (*Channel, error) {
 	unix.CloseOnExec(fd)
 	f := os.NewFile(uintptr(fd), "control")
@@ -65,8 +65,9 @@ func New(fd int) (*Channel, error) {
 	}, nil
 }
 
-// Send writes v with fds, which stay the caller's. After an error the stream is
-// of no more use, except for an error of JSON: then nothing was sent.
+// Send writes v as JSON, with fds, which stay the caller's. It waits SendTimeout at
+// most. After an error the channel is of no use any longer, unless the error is about
+// JSON: then nothing was sent.
 func (c *Channel) Send(v any, fds ...int) error {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -103,9 +104,9 @@ func (c *Channel) sendFrame(text []byte, fds []int) error {
 	return err
 }
 
-// Receive reads one value. fds came with it and are the caller's, closed on
-// exec: fewer than were sent if this process had no room for more. There are none
-// with an error, which is io.EOF when the other process is gone.
+// Receive reads one value into v. fds came with it; they are the caller's, closed on
+// exec, and fewer than were sent if this process had no room for more. There are none
+// with an error, which is io.EOF if the other process is gone.
 func (c *Channel) Receive(v any) (fds []int, err error) {
 	defer func() {
 		if err != nil {
@@ -136,8 +137,8 @@ func (c *Channel) Receive(v any) (fds []int, err error) {
 	}
 }
 
-// fill reads as many bytes as b has, and appends the descriptors that come with
-// them to *fds, also before an error.
+// fill fills b, and appends the descriptors that come along to *fds, also before an
+// error.
 func (c *Channel) fill(b []byte, fds *[]int) error {
 	for at := 0; at < len(b); {
 		n, oobn, _, _, err := c.conn.ReadMsgUnix(b[at:], c.oob)
@@ -157,7 +158,7 @@ func (c *Channel) fill(b []byte, fds *[]int) error {
 	return nil
 }
 
-// eof is the end of the stream behind so many bytes of what was to be read.
+// eof returns the error for a stream that ends after so many bytes of a frame.
 func eof(at int) error {
 	if at > 0 {
 		return io.ErrUnexpectedEOF
@@ -182,18 +183,20 @@ func rights(oob []byte) (fds []int, err error) {
 	return fds, nil
 }
 
-// SetReadDeadline is SetReadDeadline of package net, for receive.
+// SetReadDeadline has Receive fail with os.ErrDeadlineExceeded at that time.
 func (c *Channel) SetReadDeadline(at time.Time) { c.conn.SetReadDeadline(at) }
 
+// Close closes this end.
 func (c *Channel) Close() { c.conn.Close() }
 
+// CloseAll closes descriptors.
 func CloseAll(fds []int) {
 	for _, fd := range fds {
 		unix.Close(fd)
 	}
 }
 
-// Pair returns our end, and the other process's to be handed over.
+// Pair returns a channel, and its other end for another process.
 func Pair() (ours *Channel, theirs *os.File, err error) {
 	syscall.ForkLock.RLock() // darwin has no SOCK_CLOEXEC
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
@@ -212,8 +215,8 @@ func Pair() (ours *Channel, theirs *os.File, err error) {
 	return ours, os.NewFile(uintptr(fds[1]), "control"), nil
 }
 
-// Dup returns a second descriptor of f, closed on exec. Unlike File.Fd it
-// never changes whether the socket blocks, which all who hold it share.
+// Dup returns a second descriptor of f, closed on exec. Unlike File.Fd it never changes
+// whether the socket blocks, which all processes that hold it share.
 func Dup(f *os.File) (fd int, err error) {
 	raw, err := f.SyscallConn()
 	if err != nil {
@@ -229,7 +232,7 @@ func Dup(f *os.File) (fd int, err error) {
 	return fd, nil
 }
 
-// DupAll is dupRaw for each of files: all or none.
+// DupAll is Dup for each of files. After an error there are no descriptors.
 func DupAll(files []*os.File) (fds []int, err error) {
 	for _, f := range files {
 		fd, err := Dup(f)

@@ -14,17 +14,17 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// notifyEnv is where systemd, or who acts for it, wants to be told.
+// notifyEnv is the variable that names the socket of systemd.
 const notifyEnv = "NOTIFY_SOCKET"
 
 // notifyTimeout is how long systemd may leave a message unread.
 const notifyTimeout = time.Second
 
-// Notifier tells systemd what this process is doing, sd_notify(3), in the order
-// of the calls, which are the desk's. Without a systemd that wants to know it
-// does nothing. It opens the socket for every message: systemd may be replaced.
+// Notifier tells systemd what this process is doing, sd_notify(3), in the order of the
+// calls, which come from one goroutine. Without systemd it does nothing. It opens the
+// socket for every message, because systemd may be replaced.
 type Notifier struct {
-	addr string // "" for nobody, or nobody any more
+	addr string // "" if there is no systemd, or no longer for this process
 	log  *slog.Logger
 }
 
@@ -35,8 +35,8 @@ func NewNotifier(log *slog.Logger) *Notifier {
 // Ready says that what was asked for, a start or a reload, is done.
 func (n *Notifier) Ready(status string) { n.send(daemon.SdNotifyReady, "STATUS="+status) }
 
-// Reloading says that a reload has begun; ready ends it, also when it failed. The
-// time of CLOCK_MONOTONIC, at, says which reload is meant.
+// Reloading says that a reload has begun, at a time of CLOCK_MONOTONIC, by which systemd
+// tells reloads apart. Ready ends it, also if it failed.
 func (n *Notifier) Reloading(at time.Duration) {
 	n.send(daemon.SdNotifyReloading, fmt.Sprintf("MONOTONIC_USEC=%d", at.Microseconds()))
 }
@@ -44,14 +44,14 @@ func (n *Notifier) Reloading(at time.Duration) {
 // Stopping says that the drain has begun.
 func (n *Notifier) Stopping() { n.send(daemon.SdNotifyStopping, "STATUS=draining") }
 
-// Alive is for the watchdog.
+// Alive says to the watchdog that all is well.
 func (n *Notifier) Alive() { n.send(daemon.SdNotifyWatchdog) }
 
-// IsMain says that this process is the one that matters.
+// IsMain says that this is the main process of the service.
 func (n *Notifier) IsMain() { n.send(mainPID(os.Getpid())) }
 
-// HandOver says that process pid is the one that matters from now on, and that is
-// the last that is heard of this one.
+// HandOver says that process pid is the main one from now on. It is the last message of
+// this process.
 func (n *Notifier) HandOver(pid int) {
 	n.send(mainPID(pid))
 	n.addr = ""
@@ -74,10 +74,10 @@ func (n *Notifier) send(lines ...string) {
 	}
 }
 
-// WatchdogEvery returns how often systemd wants to hear that this process is
-// alive, which is half of what it waits for; 0: never.
+// WatchdogEvery returns how often to call Alive, which is half of the time that systemd
+// waits, or 0 if there is no watchdog.
 func WatchdogEvery(log *slog.Logger) time.Duration {
-	interval, err := daemon.SdWatchdogEnabled(false) // a successor needs to know, too
+	interval, err := daemon.SdWatchdogEnabled(false) // a new process after an upgrade needs it, too
 	if err != nil {
 		log.Warn("no watchdog", "cause", err)
 	}

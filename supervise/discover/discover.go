@@ -1,3 +1,5 @@
+// Package discover finds the addresses of names, and looks for new ones again and again.
+// It does not know what is at the addresses, and who is to use them.
 package discover
 
 import (
@@ -12,22 +14,23 @@ import (
 	"lb/config"
 )
 
-// Resolver finds the addresses of a name; *net.Resolver is one. It is called by
-// several goroutines at once.
+// Resolver finds the addresses of a name; *net.Resolver is one. Several goroutines call
+// it at once.
 type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
 const (
-	Timeout      = 3 * time.Second // for one pass over all names
-	lookupsMax   = 16              // at once
+	// Timeout is how long one pass over all names may take.
+	Timeout      = 3 * time.Second
+	lookupsMax   = 16 // at once
 	resolveEvery = 30 * time.Second
 	// unresolvedEvery is the same while some name has no address yet: lb is often
 	// started together with its backends.
 	unresolvedEvery = 2 * time.Second
 )
 
-// Names returns the names that backends of cfg are given by, each once.
+// Names returns the names by which cfg gives backends, sorted, each once.
 func Names(cfg *config.Config) []string {
 	names := map[string]bool{}
 	for _, p := range cfg.Pools {
@@ -48,14 +51,14 @@ func IsName(b config.Backend) bool {
 	return err != nil
 }
 
-// Findings are what one pass over names has brought.
+// Findings are the results of one pass over names.
 type Findings struct {
 	found  map[string][]netip.Addr // never empty lists
 	faults map[string]error
 }
 
-// LookUp looks every name up and takes timeout at most. When ctx is done before,
-// names may be missing from what it returns.
+// LookUp looks every name up, in timeout at most. If ctx is done before that, names may
+// be missing from the result.
 func LookUp(ctx context.Context, resolver Resolver, names []string, timeout time.Duration) Findings {
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -82,7 +85,7 @@ func LookUp(ctx context.Context, resolver Resolver, names []string, timeout time
 	return f
 }
 
-// Book is where the names are. It belongs to the desk.
+// Book keeps the addresses of names. It belongs to one goroutine.
 type Book struct {
 	log    *slog.Logger
 	known  map[string][]netip.Addr // what a name had when it was last found
@@ -93,9 +96,9 @@ func NewBook(log *slog.Logger) *Book {
 	return &Book{log: log, known: map[string][]netip.Addr{}, failed: map[string]bool{}}
 }
 
-// Note takes up findings and returns the names whose addresses are not the same
-// set as before. A name that cannot be found keeps what it had. The log is told
-// of names that could be found before and now cannot, and the other way round.
+// Note enters findings and returns the names whose addresses are another set than
+// before. A name that is not found keeps its addresses. The log gets a line when a name
+// ceases to resolve, and when it resolves again.
 func (b *Book) Note(f Findings) (changed []string) {
 	for _, name := range slices.Sorted(maps.Keys(f.faults)) {
 		if !b.failed[name] {
@@ -120,7 +123,7 @@ func (b *Book) Note(f Findings) (changed []string) {
 // never was.
 func (b *Book) Of(name string) []netip.Addr { return b.known[name] }
 
-// Without returns those of names that have no address.
+// Without returns the names that have no address.
 func (b *Book) Without(names []string) (none []string) {
 	for _, name := range names {
 		if len(b.known[name]) == 0 {
@@ -130,7 +133,7 @@ func (b *Book) Without(names []string) (none []string) {
 	return none
 }
 
-// Forget drops all names but these.
+// Forget drops all names except those in but.
 func (b *Book) Forget(but []string) {
 	for name := range b.known {
 		if !slices.Contains(but, name) {
@@ -144,7 +147,7 @@ func (b *Book) Forget(but []string) {
 	}
 }
 
-// sameSet compares without regard to order: name servers rotate their answers.
+// sameSet compares without regard to order, because name servers rotate their answers.
 func sameSet(a, b []netip.Addr) bool {
 	contains := func(list []netip.Addr) func(netip.Addr) bool {
 		return func(x netip.Addr) bool { return !slices.Contains(list, x) }
@@ -152,21 +155,23 @@ func sameSet(a, b []netip.Addr) bool {
 	return !slices.ContainsFunc(a, contains(b)) && !slices.ContainsFunc(b, contains(a))
 }
 
-// Lookups looks names up again and again, beside the desk.
+// Lookups looks names up again and again, on its own goroutine.
 type Lookups struct {
 	resolver Resolver
 	every    time.Duration
-	news     func(cancelled <-chan struct{}, f Findings) // brings what was found to the desk
+	news     func(cancelled <-chan struct{}, f Findings) // see StartLookups
 	cancel   context.CancelFunc
-	wake     chan struct{} // the names are others
+	wake     chan struct{} // has a value when the names have changed
 	ended    chan struct{}
 
 	mu      sync.Mutex // guards what follows
 	names   []string
-	missing bool // some have no address
+	missing bool // some names have no address
 }
 
-// StartLookups begins when set is called. every is 0 for what is usual.
+// StartLookups begins to look names up once Set is called, every so often; 0 is every
+// 30 s. It calls news with the results. news has to return when cancelled is closed,
+// which is when Close is called.
 func StartLookups(resolver Resolver, every time.Duration, news func(<-chan struct{}, Findings)) *Lookups {
 	if every == 0 {
 		every = resolveEvery
@@ -184,8 +189,8 @@ func StartLookups(resolver Resolver, every time.Duration, news func(<-chan struc
 	return l
 }
 
-// Set says which names are to be looked up from now on, and whether some of them
-// have no address.
+// Set sets the names to look up from now on. missing says that some of them have no
+// address, which has all looked up more often.
 func (l *Lookups) Set(names []string, missing bool) {
 	l.mu.Lock()
 	same := slices.Equal(names, l.names) && missing == l.missing
@@ -199,7 +204,7 @@ func (l *Lookups) Set(names []string, missing bool) {
 	}
 }
 
-// wants returns what to look up, and after which time; nothing: wait for others.
+// wants returns the names to look up and after which time.
 func (l *Lookups) wants() (names []string, every time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -213,7 +218,7 @@ func (l *Lookups) run(ctx context.Context) {
 	defer close(l.ended)
 	for {
 		names, every := l.wants()
-		var due <-chan time.Time // never, if there is none
+		var due <-chan time.Time // never, without names
 		if len(names) > 0 {
 			due = time.After(every)
 		}

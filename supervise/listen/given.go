@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// FromSystemd takes over f.
+// FromSystemd takes f, a socket that systemd has opened, over and returns it as a
+// shared set. It is an error if f does not listen for streams of IP.
 func FromSystemd(f *os.File) (*Set, error) {
 	defer f.Close()
 	fd := int(f.Fd())
@@ -33,7 +34,8 @@ func FromSystemd(f *os.File) (*Set, error) {
 	return &Set{Addr: addr.String(), Shared: true, Systemd: true, files: []*os.File{own}}, nil
 }
 
-// Deal returns the sockets from which each of n loops accepts, see dealTo.
+// Deal returns the sockets from which each of n loops accepts. Each socket is dealt to
+// one loop, that of a shared set to all. The files stay the set's.
 func (ls *Set) Deal(n int) (files [][]*os.File) {
 	for place := range n {
 		files = append(files, ls.dealTo(place, n))

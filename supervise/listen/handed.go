@@ -2,7 +2,7 @@ package listen
 
 import "lb/internal/ipc"
 
-// Handed describes a set to another process, which gets the sockets as descriptors.
+// Handed describes a set to another process, which gets its sockets as descriptors.
 type Handed struct {
 	Configured, Addr string
 	Shared, Systemd  bool
@@ -24,8 +24,8 @@ func (ls *Set) Hand() (h Handed, fds []int) {
 	}, fds
 }
 
-// Take returns the set that another process has handed over, and takes fds
-// over, also if there is an error.
+// Take returns the set that another process has handed over. It takes fds over, even if
+// it fails.
 func Take(h Handed, fds []int) (*Set, error) {
 	ls := &Set{Configured: h.Configured, Addr: h.Addr, Shared: h.Shared, Systemd: h.Systemd}
 	for i, fd := range fds {

@@ -1,3 +1,5 @@
+// Package listen opens the listening sockets of traffic, keeps them in sets and deals
+// them out among loops. It does not know loops or workers, and accepts nothing.
 package listen
 
 import (
@@ -16,40 +18,40 @@ import (
 	"lb/supervise/discover"
 )
 
-// Set are the listening sockets of one address. There is one for each
-// loop, with an accept queue of its own; after the number of loops went down
-// there are more, which are dealt out among the loops that are left. A socket
-// with SO_REUSEPORT is never closed as long as its address is served: what is in
-// its queue, and what the system was about to put there, would be reset.
+// Set is the listening sockets of one address: one for each loop, with an accept queue
+// of its own. After the number of loops went down there are more, which are dealt out
+// among the loops that are left. A socket with SO_REUSEPORT is never closed while its
+// address is served: what is in its queue, and what the system is about to put there,
+// would be reset.
 //
-// A shared set has one socket, from which all loops accept: that of systemd, and
-// any on a system that does not divide connections among sockets.
+// A shared set has one socket, from which all loops accept. Systemd's is shared, and
+// every set on a system that does not divide connections among sockets.
 //
-// The files are closed on exec, and unknown to Go's poller. Who accepts from one
-// makes it non-blocking, for all who hold it, and nobody makes it blocking again.
+// The files are closed on exec, and Go's poller does not know them. A loop that accepts
+// from a socket makes it non-blocking, for all processes that hold it, and none makes
+// it block again.
 type Set struct {
-	Configured string // host:port of the configuration; "" when systemd opened it
-	Addr       string // host:port as served: a port of 0 in the configuration is the real one here
+	Configured string // host:port of the configuration, or "" if systemd opened it
+	Addr       string // host:port as served, with the real port for a configured port of 0
 	Shared     bool
 	Systemd    bool // systemd opened it, and would not open it again
 
-	// Who replaces a worker that died deals the sockets out, also while others
-	// are opened or all are closed. The owner, who does that, reads files without mu.
+	// Any goroutine may deal the sockets out, also while the set's owner opens more or
+	// closes all. Only the owner changes files, so it reads them without mu.
 	mu    sync.Mutex
 	files []*os.File
 }
 
-// Open returns sockets of host and port for n loops. host is a name or an
-// address without brackets; "" and "::" are every address of both families. Port
-// 0 is one that is free. given are sets that there are already: those at work,
-// those of the lb before this one, of systemd. One that fits is returned itself,
-// with sockets for n loops; all of them go on belonging to the caller. If systemd
-// has given one socket, that is used whatever its address.
+// Open returns sockets of host and port for n loops. host is a name or an address
+// without brackets; "" and "::" are every address of both families. Port 0 is any
+// free one. given are the sets that are open already: in use, handed over, or from
+// systemd; they stay the caller's. If one of them fits, Open returns that, with sockets
+// for n loops. The only socket that systemd has given fits whatever its address.
 //
-// Others may have set SO_REUSEPORT on the same port, and the system would then
-// divide the connections among them and us without a word. So a socket without
-// it looks first, unless the port is that of a given set; two of us that start
-// within the same microseconds are not told apart by that.
+// If another program has SO_REUSEPORT on the same port, the system would divide the
+// connections among that and us without a word. So Open first tries a socket without
+// it, unless a given set has the port. That does not tell apart two lbs that start
+// within the same microseconds.
 func Open(resolver discover.Resolver, host string, port, n int, given ...*Set) (*Set, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), discover.Timeout)
 	defer cancel()
@@ -106,8 +108,8 @@ func (ls *Set) Grow(n int) error {
 		}
 		more = append(more, f)
 	}
-	// The system sends connections to a socket from here on, so all that can go
-	// wrong is behind us.
+	// From here on the system sends connections to the sockets, so everything that can
+	// go wrong comes before.
 	for _, f := range more {
 		if err := unix.Listen(int(f.Fd()), backlogMax); err != nil {
 			return giveUp(os.NewSyscallError("listen", err))
@@ -119,9 +121,8 @@ func (ls *Set) Grow(n int) error {
 	return nil
 }
 
-// dealTo returns the sockets from which loop number place of n accepts: each
-// socket is dealt to one loop, those of a shared set to all. The files stay the
-// set's.
+// dealTo returns the sockets from which loop number place of n accepts. Each socket is
+// dealt to one loop, that of a shared set to all. The files stay the set's.
 func (ls *Set) dealTo(place, n int) (files []*os.File) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
@@ -134,7 +135,7 @@ func (ls *Set) dealTo(place, n int) (files []*os.File) {
 	return files
 }
 
-// Close closes every socket for this process; it may be called again.
+// Close closes every socket, for this process. It may be called again.
 func (ls *Set) Close() {
 	for _, f := range ls.files {
 		f.Close()
@@ -144,17 +145,17 @@ func (ls *Set) Close() {
 	ls.files = nil
 }
 
-// Leave is close when the loops are about to let go of their descriptors, too, and
-// other sockets serve the address, or nobody. The last to close a socket has to be
-// one who takes what is in its queue first, and nothing more must come behind that.
+// Leave is Close for an address that other sockets serve from now on, or none. The
+// loops close their descriptors next, and before that accept what is in the queues;
+// nothing may be queued after that.
 func (ls *Set) Leave() {
 	for _, f := range ls.files {
-		stopQueueing(f) // else a moment is left, in which few come
+		stopQueueing(f) // if it fails, a few connections may come in that moment
 	}
 	ls.Close()
 }
 
-// boundTo returns the one of sets that has the address ip and port; nil: none.
+// boundTo returns the set with the address ip and port, or nil if there is none.
 func boundTo(sets []*Set, network, ip string, port int) *Set {
 	want, err := netip.ParseAddrPort(net.JoinHostPort(ip, strconv.Itoa(port)))
 	if network == "tcp" { // every address of both families
@@ -170,9 +171,9 @@ func boundTo(sets []*Set, network, ip string, port int) *Set {
 	return sets[i]
 }
 
-// ofSystemd returns the set of systemd that is meant for the port: the only one,
-// or one for all addresses of this machine, which systemd opens for both families
-// when it is told a port. nil: none.
+// ofSystemd returns the set of systemd that is meant for the port, or nil if there is
+// none: systemd's only set, or one for all addresses, which systemd opens for both
+// families when it is told a port alone.
 func ofSystemd(sets []*Set, port int) *Set {
 	var theirs []*Set
 	for _, ls := range sets {
@@ -196,7 +197,7 @@ func portOf(sets []*Set, port int) bool {
 	return slices.ContainsFunc(sets, func(ls *Set) bool { return int(ls.bound().Port()) == port })
 }
 
-// bound returns the address that the sockets have; the zero value for a closed set.
+// bound returns the address of the sockets, or the zero value for a closed set.
 func (ls *Set) bound() netip.AddrPort {
 	if len(ls.files) == 0 {
 		return netip.AddrPort{}
@@ -204,7 +205,7 @@ func (ls *Set) bound() netip.AddrPort {
 	return boundAddr(ls.files[0])
 }
 
-// boundAddr returns the address of the socket f; the zero value when that is no
+// boundAddr returns the address of the socket f, or the zero value if that is no
 // internet address.
 func boundAddr(f *os.File) netip.AddrPort {
 	sa, err := unix.Getsockname(int(f.Fd()))
@@ -232,9 +233,8 @@ func zoneName(index uint32) string {
 	return strconv.Itoa(int(index))
 }
 
-// listenAddr returns the network and address to listen on, in the words of
-// package net. Of a name's addresses it takes the first IPv4 one, as net.Listen
-// does.
+// listenAddr returns the network and address to listen on, in the words of package
+// net. Of a name's addresses it returns the first IPv4 one, as net.Listen does.
 func listenAddr(ctx context.Context, resolver discover.Resolver, host string) (network, ip string, err error) {
 	if host == "" || host == "::" {
 		return "tcp", host, nil // both families
@@ -267,8 +267,8 @@ func firstAddr(addrs []netip.Addr) (netip.Addr, error) {
 	return addrs[0], nil
 }
 
-// openListener opens the first listening socket of an address and returns the
-// port it is bound to. known says that the port is one of ours already.
+// openListener opens the first listening socket of an address and returns the port it
+// is bound to. known says that a given set has the port.
 func openListener(ctx context.Context, network, ip string, port int, known bool) (*os.File, int, error) {
 	if port != 0 && !known {
 		probe, err := netListen(ctx, network, ip, port, false)

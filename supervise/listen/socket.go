@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// backlogMax is more than any system allows; each takes what it does allow.
+// backlogMax is more than any system allows; each cuts it to what it does allow.
 const backlogMax = 1<<16 - 1
 
 // netListen opens a listening socket; its error names the address. Package net
@@ -42,8 +42,8 @@ func setListenerOptions(fd int, shared bool) error {
 	return os.NewSyscallError("setsockopt TCP_NODELAY", err)
 }
 
-// bindLike returns a socket with the address of the listening socket f, which
-// does not listen yet: a socket that nobody accepts from must get no connections.
+// bindLike returns a socket with the address of the listening socket f. It does not
+// listen yet, because it must get no connections before a loop accepts them.
 func bindLike(f *os.File) (*os.File, error) {
 	sa, err := unix.Getsockname(int(f.Fd()))
 	if err != nil {
@@ -66,7 +66,7 @@ func bindLike(f *os.File) (*os.File, error) {
 		unix.Close(fd)
 		return nil, err
 	}
-	return os.NewFile(uintptr(fd), "listener"), nil // it is blocking, so Go's poller leaves it alone
+	return os.NewFile(uintptr(fd), "listener"), nil // it blocks, so Go's poller leaves it alone
 }
 
 // setUpLike gives fd the options and the address sa of like.
@@ -89,9 +89,9 @@ func setUpLike(fd, like, family int, sa unix.Sockaddr) error {
 	return os.NewSyscallError("bind", unix.Bind(fd, sa))
 }
 
-// DupListener returns the socket of l in a file without ties to Go's poller. l
-// stays the caller's. Do not use (*net.TCPListener).File for it: Fd of what that
-// returns makes the socket blocking, for all who accept from it.
+// DupListener returns the socket of l in a file that Go's poller does not know. l stays
+// the caller's. Do not use (*net.TCPListener).File for that: Fd of its result makes the
+// socket block, for every process that accepts from it.
 func DupListener(l syscall.Conn) (f *os.File, err error) {
 	raw, err := l.SyscallConn()
 	if err != nil {
@@ -104,11 +104,11 @@ func DupListener(l syscall.Conn) (f *os.File, err error) {
 	return f, err
 }
 
-// dupQuietly returns a second descriptor of the socket fd in a file of which Go's
-// poller does not know: it would wake up for every connection. Package os gives
-// it every descriptor that is non-blocking, and that cannot be changed here
-// without those who accept from the socket feeling it. So the file is made of a
-// descriptor that is none of the poller's, and gets the socket afterwards.
+// dupQuietly returns a second descriptor of the socket fd in a file that Go's poller
+// does not know; the poller would wake up for every connection. Package os gives it
+// every non-blocking descriptor, and whether the socket blocks cannot be changed here
+// without the processes that accept from it feeling it. So the file is made of another
+// descriptor, which becomes the socket afterwards.
 func dupQuietly(fd int) (*os.File, error) {
 	var pair [2]int
 	syscall.ForkLock.RLock()
@@ -126,8 +126,8 @@ func dupQuietly(fd int) (*os.File, error) {
 	return f, nil
 }
 
-// quietly takes over fd, a socket, and returns it in a file of which Go's poller
-// does not know.
+// quietly takes fd, a socket, over and returns it in a file that Go's poller does not
+// know.
 func quietly(fd int) (*os.File, error) {
 	defer unix.Close(fd)
 	return dupQuietly(fd)

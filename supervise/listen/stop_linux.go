@@ -6,10 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stopQueueing has the system ignore who wants to connect to the listening socket f
-// from now on, as if the packet were lost: it comes again a second later, and then
-// finds the socket that serves the address then, or none. Handshakes that have
-// begun end well. It is for all who hold the socket and cannot be taken back.
+// stopQueueing has the system drop the packets of clients that want to connect to the
+// listening socket f. A client sends its packet again a second later, and reaches the
+// socket that serves the address by then, or none. Handshakes that have begun end well.
+// It goes for all processes that hold the socket and cannot be undone.
 func stopQueueing(f *os.File) error {
 	const flags, syn, ack = 13, 0x02, 0x10 // offset in the header of TCP, RFC 9293 section 3.1
 	program := []unix.SockFilter{

@@ -4,6 +4,6 @@ package listen
 
 import "os"
 
-// stopQueueing does nothing: who connects in the moment in which a socket is closed is
-// reset.
+// stopQueueing does nothing: a client that connects in the moment in which the socket
+// is closed is reset.
 func stopQueueing(*os.File) error { return nil }

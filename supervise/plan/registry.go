@@ -8,21 +8,20 @@ import (
 	"lb/config"
 )
 
-// Registry is which ID on the board a backend has. It is kept over reloads and,
-// as JSON, over upgrades, so that what the board knows of a backend stays with
-// it wherever it stands in the file. A registry is not changed once it is in
-// use: assign returns another.
+// Registry keeps which ID on the board each backend has, over reloads and, as JSON,
+// over upgrades. So the words of the board stay with a backend wherever it stands in
+// the file. A Registry does not change once it is in use: Assign returns another.
 type Registry struct {
-	// Next is the least ID that no backend was ever given.
+	// Next is the lowest ID that was never given to a backend.
 	Next int
-	// InUse is the backends of the configuration at work, by registryKey.
+	// InUse is the backends of the configuration in use, by Key.
 	InUse map[string]Registered
-	// Retired is those that are in it no more, the longest gone first.
+	// Retired is the backends that are no longer in it, the longest gone first.
 	Retired []Retired
 }
 
-// Registered is a backend with an ID. What the file said of it is kept for the
-// next reload, which has to know what the file has changed since.
+// Registered is a backend with an ID. It keeps what the file said of the backend,
+// because the next reload has to know what the file has changed.
 type Registered struct {
 	ID     int
 	Weight int
@@ -33,34 +32,35 @@ type Registered struct {
 type Retired struct {
 	Key string
 	ID  int
-	By  uint64 // number of the configuration that had the backend no more
+	By  uint64 // number of the configuration that dropped the backend
 }
 
-// retiredKept is how many retired IDs are not given to other backends as long as
-// there are fresh ones: a backend that comes and goes keeps its counters.
+// retiredKept is how many retired IDs are not given to other backends as long as there
+// are fresh ones, so that a backend that comes and goes keeps its counters.
 const retiredKept = 256
 
 func NewRegistry() *Registry { return &Registry{InUse: map[string]Registered{}} }
 
-// Key is the same for a backend as long as its pool and its address are.
+// Key identifies a backend by its pool and its address.
 func Key(pool string, b config.Backend) string {
 	return pool + "\x00" + config.Identity(b)
 }
 
-// Assignment is what a configuration has, or would have, on the board.
+// Assignment is the IDs that a configuration has, or would have, on the board.
 type Assignment struct {
 	Registry *Registry
 	IDs      [][]int // by pool and backend
 	Back     []int   // IDs of backends that were retired
-	Fresh    []int   // IDs of backends that are new; another may have had them
+	Fresh    []int   // IDs of new backends; others may have had them before
 }
 
-// Assign gives every backend of pools an ID below room: the one it has, or had,
-// or a fresh one, or one that another backend had and that reusable allows.
-// number is that of the configuration. It fails when there is none left.
+// Assign gives every backend of pools an ID below room: the one that it has or had, or
+// a fresh one, or one that another backend had and that reusable allows; by is the
+// number of the configuration that dropped that backend. number is that of the
+// configuration of pools. It is an error if no ID is left. r does not change.
 func (r *Registry) Assign(pools []config.Pool, number uint64, room int, reusable func(id int, by uint64) bool) (*Assignment, error) {
 	a := &Assignment{Registry: &Registry{Next: r.Next, InUse: map[string]Registered{}}}
-	old := maps.Clone(r.InUse) // those that are not in pools remain
+	old := maps.Clone(r.InUse) // backends that are not in pools remain
 	gone := map[string]int{}   // IDs of the retired, by key
 	for _, t := range r.Retired {
 		gone[t.Key] = t.ID
@@ -103,8 +103,8 @@ func (r *Registry) Assign(pools []config.Pool, number uint64, room int, reusable
 	return a, nil
 }
 
-// retire returns the retired without those that are back, and behind them what
-// the configuration with this number has no more.
+// retire returns the retired backends, without those that are back and with those that
+// the configuration of this number drops.
 func (r *Registry) retire(old map[string]Registered, number uint64, back []int) []Retired {
 	list := make([]Retired, 0, len(r.Retired)+len(old))
 	for _, t := range r.Retired {
@@ -118,8 +118,8 @@ func (r *Registry) retire(old map[string]Registered, number uint64, back []int) 
 	return list
 }
 
-// claim takes an ID for a backend that has none: a fresh one as long as few are
-// retired, else the one that has been retired longest and may be used again.
+// claim returns an ID for a backend that has none: a fresh one as long as few are
+// retired, else the reusable one that has been retired longest.
 func (r *Registry) claim(room int, reusable func(id int, by uint64) bool) (id int, ok bool) {
 	if len(r.Retired) <= retiredKept {
 		if id, ok := r.fresh(room, reusable); ok {
@@ -135,8 +135,8 @@ func (r *Registry) claim(room int, reusable func(id int, by uint64) bool) (id in
 	return r.fresh(room, reusable)
 }
 
-// fresh takes an ID that no backend was given. What is left of an upgrade that
-// failed late may still be at work there; such an ID is passed over.
+// fresh returns an ID that was never given to a backend. It passes over an ID at which
+// the rest of an upgrade that failed late is still active.
 func (r *Registry) fresh(room int, reusable func(id int, by uint64) bool) (id int, ok bool) {
 	for r.Next < room {
 		r.Next++

@@ -1,3 +1,6 @@
+// Package plan is a configuration as loops go by it: with a number, the IDs of its
+// backends on the board and their addresses, and the seat of each loop. It knows
+// neither loops nor processes, and nothing of how a plan reaches them.
 package plan
 
 import (
