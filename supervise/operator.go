@@ -200,8 +200,8 @@ func (o *operator) setDraining() {
 	}
 }
 
-// leavePath says whether the path of the socket for commands stays when the
-// listener is closed, because the new process uses it.
+// leavePath sets whether the path of the socket for commands stays when its listener
+// is closed, because the new process uses it.
 func (o *operator) leavePath(stays bool) {
 	if o.runtimeListener != nil {
 		o.runtimeListener.SetUnlinkOnClose(!stays)

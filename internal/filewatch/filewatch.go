@@ -91,6 +91,7 @@ func (w *Watcher) Poke() {
 	}
 }
 
+// Close ends the watch.
 func (w *Watcher) Close() {
 	w.cancel()
 	<-w.ended
@@ -249,6 +250,7 @@ func (w *Watcher) read(ctx context.Context) {
 	}
 }
 
+// Hash returns a text that differs for different data.
 func Hash(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])

@@ -28,6 +28,8 @@ type Notifier struct {
 	log  *slog.Logger
 }
 
+// NewNotifier returns a Notifier to the systemd that the environment names, if any. log
+// gets what could not be sent.
 func NewNotifier(log *slog.Logger) *Notifier {
 	return &Notifier{addr: os.Getenv(notifyEnv), log: log}
 }

@@ -57,6 +57,7 @@ func startThreads(c Options, s *plan.Snapshot, ls *listen.Set, n int) (*threads,
 	return t, nil
 }
 
+// Apply implements Crew.
 func (t *threads) Apply(s *plan.Snapshot, ls *listen.Set, n int) error {
 	// One more than there are loops, so that the control plane never waits for a loop.
 	if runtime.GOMAXPROCS(0) < n+1 {
@@ -251,6 +252,7 @@ func (t *threads) replace(place int) error {
 	return nil
 }
 
+// SetAddrs implements Crew.
 func (t *threads) SetAddrs(id int, addrs []plan.Addr) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -263,6 +265,7 @@ func (t *threads) SetAddrs(id int, addrs []plan.Addr) {
 // all returns every loop that was started.
 func (t *threads) all() []*thread { return slices.Concat(t.active, t.retiring) }
 
+// Loops implements Crew.
 func (t *threads) Loops() []Loop {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -283,6 +286,7 @@ func (t *threads) Loops() []Loop {
 	return list
 }
 
+// Ping implements Crew.
 func (t *threads) Ping(timeout time.Duration) error {
 	var acks acks
 	t.mu.Lock()
@@ -294,6 +298,7 @@ func (t *threads) Ping(timeout time.Duration) error {
 	return acks.wait(timeout, "does not turn")
 }
 
+// Running implements Crew.
 func (t *threads) Running() (n int, restarts uint64) {
 	if targets := t.targets.Load(); targets != nil {
 		n = len(*targets)
@@ -301,6 +306,7 @@ func (t *threads) Running() (n int, restarts uint64) {
 	return n, t.Board.Control().WorkerRestarts.Load()
 }
 
+// Finish implements Crew.
 func (t *threads) Finish(timeout time.Duration, now <-chan struct{}) (cut int) {
 	t.mu.Lock()
 	close(t.ending)

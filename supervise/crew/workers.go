@@ -63,6 +63,7 @@ func (w *workers) begun() (missing []error, fatal error) {
 	return missing, nil
 }
 
+// Apply implements Crew.
 func (w *workers) Apply(s *plan.Snapshot, ls *listen.Set, n int) error {
 	err := w.resize(s, ls, n)
 	return errors.Join(err, w.wait(applyTimeout, func() ([]error, error) { return w.behind(s.Number), nil }))
@@ -314,6 +315,7 @@ func (w *workers) passToAny(c engine.Passed) bool {
 	return false
 }
 
+// Loops implements Crew.
 func (w *workers) Loops() (list []Loop) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -330,6 +332,7 @@ func (w *workers) Loops() (list []Loop) {
 	return list
 }
 
+// Ping implements Crew.
 func (w *workers) Ping(timeout time.Duration) error {
 	w.mu.Lock()
 	w.pings++
@@ -351,6 +354,7 @@ func (w *workers) Ping(timeout time.Duration) error {
 	})
 }
 
+// Running implements Crew.
 func (w *workers) Running() (n int, restarts uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -362,6 +366,7 @@ func (w *workers) Running() (n int, restarts uint64) {
 	return n, w.Board.Control().WorkerRestarts.Load()
 }
 
+// Finish implements Crew.
 func (w *workers) Finish(timeout time.Duration, now <-chan struct{}) (cut int) {
 	w.mu.Lock()
 	close(w.ending)

@@ -1,5 +1,5 @@
 // Package discover finds the addresses of names, and looks for new ones again and again.
-// It does not know what is at the addresses, and who is to use them.
+// It does not know what is at the addresses, nor what they are for.
 package discover
 
 import (
@@ -43,6 +43,7 @@ func Names(cfg *config.Config) []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
+// IsName reports whether b is given by a name, not by an IP address or a path.
 func IsName(b config.Backend) bool {
 	if b.Socket != "" {
 		return false
@@ -92,6 +93,7 @@ type Book struct {
 	failed map[string]bool         // names whose last lookup failed
 }
 
+// NewBook returns a Book without names, which logs to log.
 func NewBook(log *slog.Logger) *Book {
 	return &Book{log: log, known: map[string][]netip.Addr{}, failed: map[string]bool{}}
 }
@@ -237,6 +239,7 @@ func (l *Lookups) run(ctx context.Context) {
 	}
 }
 
+// Close ends the lookups.
 func (l *Lookups) Close() {
 	l.cancel()
 	<-l.ended

@@ -1,6 +1,6 @@
 // Package engine is one event loop with its proxy and its listening sockets, which it
 // runs on a goroutine of its own. It does not know whether it is a thread among others
-// or alone in a worker process, and who gives it a new configuration.
+// or alone in a worker process, nor where a new configuration comes from.
 package engine
 
 import (
@@ -39,7 +39,7 @@ type Engine struct {
 	stopped sync.Once
 	passing atomic.Int32 // conns on their way here from other loops
 	passMu  sync.Mutex   // held to pass a conn, and to set closed: what was passed comes before the drain
-	closed  bool         // it takes no more conns from other loops
+	closed  bool         // conns from other loops are refused
 }
 
 // Options say what an engine runs.

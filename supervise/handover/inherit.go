@@ -1,15 +1,3 @@
-// Package handover replaces a running lb by a new process: sockets, board and
-// registry change hands, and either process can fail at any step without harm. It
-// does not know what the registry says, nor when an upgrade is due.
-//
-// Step by step: the old process starts the new one, which says hello, and hands over
-// sockets, board and registry. The new one starts its loops on the same sockets and
-// reports that it is ready; both accept from now on. The old one says go; the new one
-// writes the PID file, begins to answer the operator on the same two listeners, and
-// reports that it has taken over. The old one tells systemd which process is the main
-// one now, ends the talk, for which the new one waits, and drains. Whatever goes wrong
-// before that last report, the new process is ended and the old one goes on. A socket
-// that is handed over is only ever closed, never shut down: that would end it for both.
 package handover
 
 import (

@@ -105,6 +105,7 @@ func (p *successor) takeOver(h *contents, fds []int, timeout time.Duration) (r r
 // sense.
 type refusal string
 
+// Error returns the reason.
 func (r refusal) Error() string { return string(r) }
 
 const errUnexpected = refusal("it reports out of turn")

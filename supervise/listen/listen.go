@@ -1,5 +1,11 @@
 // Package listen opens the listening sockets of traffic, keeps them in sets and deals
 // them out among loops. It does not know loops or workers, and accepts nothing.
+//
+// # Why sockets that are handed over never change whether they block
+//
+// That is a property of the socket, not of the descriptor: a process that changes it changes
+// it for the other, and a loop that accepts from a blocking socket stands still. Package os
+// does it silently, in Fd of what net.Listener.File returns; DupListener avoids that.
 package listen
 
 import (

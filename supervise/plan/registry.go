@@ -39,6 +39,7 @@ type Retired struct {
 // are fresh ones, so that a backend that comes and goes keeps its counters.
 const retiredKept = 256
 
+// NewRegistry returns a Registry without backends.
 func NewRegistry() *Registry { return &Registry{InUse: map[string]Registered{}} }
 
 // Key identifies a backend by its pool and its address.

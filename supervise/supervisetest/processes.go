@@ -36,6 +36,7 @@ func ChildrenOf(t *testing.T, pid int) (children []int) {
 	return children
 }
 
+// Kill sends sig to process pid.
 func Kill(t *testing.T, pid int, sig syscall.Signal) {
 	t.Helper()
 	if err := syscall.Kill(pid, sig); err != nil {

@@ -70,6 +70,7 @@ type SlowBackend struct {
 	Release chan struct{} // closed: answer
 }
 
+// NewSlowBackend returns a SlowBackend that ends with the test.
 func NewSlowBackend(t *testing.T) *SlowBackend {
 	t.Helper()
 	s := &SlowBackend{Began: make(chan struct{}, 64), Release: make(chan struct{})}
@@ -92,6 +93,7 @@ type Answer struct {
 	Err    error
 }
 
+// Get sends one request to addr on a connection of its own.
 func Get(addr string) Answer {
 	tr := &http.Transport{DisableKeepAlives: true}
 	defer tr.CloseIdleConnections()
@@ -134,6 +136,7 @@ func Refused(addr string) bool {
 	return false
 }
 
+// WantCut fails the test if the answer is a whole 200.
 func WantCut(t *testing.T, a <-chan Answer) {
 	t.Helper()
 	if got := <-a; got.Err == nil && got.Status == 200 {
@@ -141,6 +144,7 @@ func WantCut(t *testing.T, a <-chan Answer) {
 	}
 }
 
+// BackendsAt returns the backend at url, see AddBackend.
 func BackendsAt(t *testing.T, url string) []config.Backend {
 	t.Helper()
 	cfg := &config.Config{Pools: []config.Pool{{}}}
@@ -148,7 +152,7 @@ func BackendsAt(t *testing.T, url string) []config.Backend {
 	return cfg.Pools[0].Backends
 }
 
-// Asking sends requests on new conns, one behind the other, until stop, which
+// Asking sends requests on new conns, one after the other, until stop, which
 // returns how many there were. Every one has to be answered with body.
 func Asking(t *testing.T, addr, body string) (stop func() int) {
 	var n atomic.Int64
@@ -166,8 +170,10 @@ func Asking(t *testing.T, addr, body string) (stop func() int) {
 	return sync.OnceValue(func() int { close(end); <-ended; return int(n.Load()) })
 }
 
+// ResolverFunc is a function as a resolver of names.
 type ResolverFunc func(ctx context.Context, network, host string) ([]netip.Addr, error)
 
+// LookupNetIP calls f.
 func (f ResolverFunc) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
 	return f(ctx, network, host)
 }
@@ -175,9 +181,10 @@ func (f ResolverFunc) LookupNetIP(ctx context.Context, network, host string) ([]
 // FakeResolver knows one name.
 type FakeResolver struct {
 	Name string
-	Addr atomic.Pointer[netip.Addr] // nil: not found
+	Addr atomic.Pointer[netip.Addr] // nil if it is not found
 }
 
+// LookupNetIP returns the address of the one name, if it has one.
 func (r *FakeResolver) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
 	if a := r.Addr.Load(); a != nil && host == r.Name {
 		return []netip.Addr{*a}, nil
@@ -185,6 +192,7 @@ func (r *FakeResolver) LookupNetIP(_ context.Context, _, host string) ([]netip.A
 	return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 }
 
+// Set gives the name another address.
 func (r *FakeResolver) Set(text string) {
 	a := netip.MustParseAddr(text)
 	r.Addr.Store(&a)
@@ -210,6 +218,7 @@ func IsClosed(c <-chan struct{}) bool {
 	}
 }
 
+// Rename renames a file.
 func Rename(t *testing.T, from, to string) {
 	t.Helper()
 	if err := os.Rename(from, to); err != nil {
