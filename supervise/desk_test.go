@@ -34,7 +34,7 @@ func TestDeskBusy(t *testing.T) {
 	d.tell("nothing", nil, func() { t.Error("it was done") })
 }
 
-// News that nobody can take any more does not keep its bearer.
+// News that nobody can take any longer does not keep its bearer.
 func TestDeskTellCancelled(t *testing.T) {
 	d := newQueue()
 	cancelled, ended := make(chan struct{}), make(chan struct{})

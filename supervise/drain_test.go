@@ -14,7 +14,7 @@ import (
 	"lb/supervise/supervisetest"
 )
 
-// What runs is answered, whoever comes is refused, and health says so first.
+// What runs is answered, new clients are refused, and health says so first.
 func TestDrain(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(sig.String(), func(t *testing.T) {

@@ -71,8 +71,8 @@ func TestChecks(t *testing.T) {
 	})
 }
 
-// Two loops, or two workers, are one who asks: a backend sees a probe for each
-// interval, and not two.
+// Two loops, or two workers, probe once: a backend sees one probe for each interval,
+// and not two.
 func TestOneProbePerInterval(t *testing.T) {
 	const interval, probes = 100 * time.Millisecond, 31
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {

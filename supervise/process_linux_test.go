@@ -153,7 +153,7 @@ func TestKilledWorkerLeavesNoGauge(t *testing.T) {
 	in.wantExit(t, 0)
 }
 
-// Exchanges of a worker that dies amid a drain count as cut off, and the log
+// Exchanges of a worker that dies in a drain count as cut off, and the log
 // says why.
 func TestWorkerKilledInDrain(t *testing.T) {
 	cfg := supervisetest.Config(config.MP)

@@ -447,8 +447,8 @@ func TestReloadNames(t *testing.T) {
 	})
 }
 
-// Hundred reloads that add and remove leave nothing behind: no goroutine, no
-// descriptor, no checker, no watch, and no more IDs than there were backends.
+// A hundred reloads that add and remove leave nothing behind: no goroutine, descriptor,
+// checker or watch, and as many IDs as there were backends.
 func TestReloadLeavesNothing(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		supervisetest.AddBackend(t, cfg, newProbed(t).URL)

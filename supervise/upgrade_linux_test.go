@@ -143,12 +143,11 @@ func (in *inside) upgraded(t *testing.T) api.Upgraded {
 	return u
 }
 
-// vanished reports whether there is no process pid any more, not even one that has
-// ended and was not reaped.
+// vanished reports whether process pid is gone, and reaped.
 func vanished(pid int) bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
 
-// An upgrade into the same mode or the other, with less loops or more: whoever
-// asks meanwhile is answered, and afterwards the new process is alone.
+// An upgrade into the same mode or the other, with fewer loops or more: clients are
+// answered meanwhile, and afterwards the new process is alone.
 func TestUpgrade(t *testing.T) {
 	for _, tc := range []struct {
 		from, to config.Mode
@@ -238,58 +237,62 @@ func TestUpgradeRefused(t *testing.T) {
 		"hangs behind go": {"", next{Does: hangsBehindGo}, "not ready after 500ms"},
 		"out of turn":     {"", next{Does: outOfTurn}, "out of turn"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			cfg := supervisetest.Config(config.MT)
-			cfg.PIDFile, cfg.Admin.Socket = filepath.Join(t.TempDir(), "lb.pid"), filepath.Join(t.TempDir(), "lb.sock")
-			supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
-			timeout := testkit.Patience
-			if strings.Contains(tc.want, "500ms") {
-				timeout = 500 * time.Millisecond
-			}
-			var log testkit.Log
-			in := serve(t, cfg, Options{Log: NewLog(&log, "error"), UpgradeTimeout: timeout})
-			supervisetest.Get(in.addr).Want(t, "well")
-			if tc.next.Config == nil {
-				after := *cfg
-				after.Admin.Address = "127.0.0.1:1" // is not the one that is handed over
-				after.Workers = 4
-				tc.next.Config = &after
-			}
-			upgradeTo(t, tc.next)
-			before := socketsOf(t, os.Getpid())
-			stop := supervisetest.Asking(t, in.addr, "well")
-			if _, err := in.control.Upgrade(tc.binary); err == nil || !strings.Contains(err.Error(), tc.want) {
-				t.Fatalf("error %v, want one with %q", err, tc.want)
-			}
-			stop()
-			if left := supervisetest.ChildrenOf(t, os.Getpid()); len(left) > 0 {
-				t.Errorf("processes left: %v", left)
-			}
-			testkit.Until(t, "descriptors to be closed", func() bool { return socketsOf(t, os.Getpid()) == before })
-			if st := in.control.Status(); st.State != api.Serving || !strings.Contains(st.UpgradeFault, tc.want) {
-				t.Errorf("state %q with %q, want to go on and to tell %q", st.State, st.UpgradeFault, tc.want)
-			}
-			if !strings.Contains(log.String(), "upgrade failed") {
-				t.Errorf("the log says nothing: %s", log.String())
-			}
-			if text, err := os.ReadFile(cfg.PIDFile); err != nil || string(text) != fmt.Sprintln(os.Getpid()) {
-				t.Errorf("the PID file has %q, %v; want this process", text, err)
-			}
-			if c, err := net.Dial("unix", cfg.Admin.Socket); err != nil {
-				t.Errorf("the socket for commands: %v", err)
-			} else {
-				c.Close()
-			}
-			for range 8 {
-				supervisetest.Get(in.addr).Want(t, "well")
-			}
-			if _, err := in.control.Reload(false); err != nil {
-				t.Errorf("a reload behind it: %v", err)
-			}
-			in.signals <- syscall.SIGTERM
-			in.wantExit(t, 0)
-		})
+		t.Run(name, func(t *testing.T) { refuseUpgrade(t, tc.binary, tc.next, tc.want) })
 	}
+}
+
+// refuseUpgrade upgrades to binary, which is refused because of want and changes
+// nothing.
+func refuseUpgrade(t *testing.T, binary string, next next, want string) {
+	cfg := supervisetest.Config(config.MT)
+	cfg.PIDFile, cfg.Admin.Socket = filepath.Join(t.TempDir(), "lb.pid"), filepath.Join(t.TempDir(), "lb.sock")
+	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
+	timeout := testkit.Patience
+	if strings.Contains(want, "500ms") {
+		timeout = 500 * time.Millisecond
+	}
+	var log testkit.Log
+	in := serve(t, cfg, Options{Log: NewLog(&log, "error"), UpgradeTimeout: timeout})
+	supervisetest.Get(in.addr).Want(t, "well")
+	if next.Config == nil {
+		after := *cfg
+		after.Admin.Address = "127.0.0.1:1" // is not the one that is handed over
+		after.Workers = 4
+		next.Config = &after
+	}
+	upgradeTo(t, next)
+	before := socketsOf(t, os.Getpid())
+	stop := supervisetest.Asking(t, in.addr, "well")
+	if _, err := in.control.Upgrade(binary); err == nil || !strings.Contains(err.Error(), want) {
+		t.Fatalf("error %v, want one with %q", err, want)
+	}
+	stop()
+	if left := supervisetest.ChildrenOf(t, os.Getpid()); len(left) > 0 {
+		t.Errorf("processes left: %v", left)
+	}
+	testkit.Until(t, "descriptors to be closed", func() bool { return socketsOf(t, os.Getpid()) == before })
+	if st := in.control.Status(); st.State != api.Serving || !strings.Contains(st.UpgradeFault, want) {
+		t.Errorf("state %q with %q, want to go on and to tell %q", st.State, st.UpgradeFault, want)
+	}
+	if !strings.Contains(log.String(), "upgrade failed") {
+		t.Errorf("the log says nothing: %s", log.String())
+	}
+	if text, err := os.ReadFile(cfg.PIDFile); err != nil || string(text) != fmt.Sprintln(os.Getpid()) {
+		t.Errorf("the PID file has %q, %v; want this process", text, err)
+	}
+	if c, err := net.Dial("unix", cfg.Admin.Socket); err != nil {
+		t.Errorf("the socket for commands: %v", err)
+	} else {
+		c.Close()
+	}
+	for range 8 {
+		supervisetest.Get(in.addr).Want(t, "well")
+	}
+	if _, err := in.control.Reload(false); err != nil {
+		t.Errorf("a reload behind it: %v", err)
+	}
+	in.signals <- syscall.SIGTERM
+	in.wantExit(t, 0)
 }
 
 // elsewhere is a configuration that cannot be served: somebody else has the port.
@@ -363,8 +366,8 @@ func TestOldDiesInUpgrade(t *testing.T) {
 	})
 }
 
-// The new process may find another address in the file: what it leaves gets no
-// more connections, and who is served at both is served all the time.
+// The new process may find another address in the file: the one that it leaves gets no
+// connections any longer, and clients of both are served all the time.
 func TestUpgradeSamePort(t *testing.T) {
 	for _, hosts := range [][2]string{{"127.0.0.1", "0.0.0.0"}, {"0.0.0.0", "127.0.0.1"}} {
 		t.Run(hosts[0]+" to "+hosts[1], func(t *testing.T) {

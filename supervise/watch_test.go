@@ -156,7 +156,7 @@ func TestWatchBehindLink(t *testing.T) {
 	w.wantTaken(t, 3, 3)
 }
 
-// The desk does not try again what it has tried, and waits for nobody amid an
+// The desk does not try again what it has tried, and waits for nobody during an
 // upgrade.
 func TestFileChanged(t *testing.T) {
 	loads := 0

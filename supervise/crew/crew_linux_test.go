@@ -196,8 +196,8 @@ func (c *conn) want(body string) {
 	}
 }
 
-// Every loop goes by the snapshot that was applied last, the conns of clients
-// stay, and so does what is at work.
+// Every loop goes by the snapshot that was applied last. The conns of clients stay, and
+// so does what is running.
 func TestApply(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		one, two, slow := supervisetest.HelloBackend(t, "one"), supervisetest.HelloBackend(t, "two"), supervisetest.NewSlowBackend(t)
@@ -232,7 +232,7 @@ func TestApply(t *testing.T) {
 	})
 }
 
-// allHaveWork reports whether every loop that serves has an exchange at work.
+// allHaveWork reports whether an exchange is running in every loop that serves.
 func (r *rig) allHaveWork() bool {
 	return !slices.ContainsFunc(r.crew.Loops(), func(s Loop) bool {
 		return s.State == Serving && r.Board.Loop(s.Slot).Exchanges.Load() == 0
@@ -240,7 +240,7 @@ func (r *rig) allHaveWork() bool {
 }
 
 // Loops come and go while conns come as fast as they can, and none is lost. What
-// a loop that goes has at work stays until it ends.
+// is running in a loop that goes stays until it ends.
 func TestMoreAndFewerLoops(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		slow := supervisetest.NewSlowBackend(t)
@@ -304,8 +304,8 @@ func TestCutOfRetiring(t *testing.T) {
 	})
 }
 
-// A loop that panics too often is replaced by one in another slot; what it has at
-// work goes on, and nobody is refused.
+// A loop that panics too often is replaced by one in another slot. What it has running
+// goes on, and no client is refused.
 func TestPanicsReplaced(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		slow := supervisetest.NewSlowBackend(t)
@@ -410,8 +410,8 @@ func TestPing(t *testing.T) {
 	})
 }
 
-// Somebody who holds a listening socket has made it block, for all who hold it.
-// The next apply mends that, and a drain does not hang in it.
+// Another process has made a listening socket block, for all processes that hold it.
+// The next Apply mends that, and a drain does not hang in it.
 func TestBlockingSocket(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)

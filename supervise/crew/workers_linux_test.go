@@ -333,7 +333,7 @@ func TestRelayToFrozenWorker(t *testing.T) {
 }
 
 // A conn that did not reach a worker before it died goes to another one.
-func TestStranded(t *testing.T) {
+func TestComeBack(t *testing.T) {
 	cfg := supervisetest.Config(config.MP)
 	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 	r := newRig(t, cfg, 1, 1)
@@ -351,7 +351,7 @@ func TestStranded(t *testing.T) {
 }
 
 // A conn for which no worker is up waits for the next one.
-func TestStrandedAlone(t *testing.T) {
+func TestUnplacedAlone(t *testing.T) {
 	cfg := supervisetest.Config(config.MP)
 	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 	r := newRig(t, cfg, 1, 1)

@@ -150,26 +150,7 @@ func TestHandover(t *testing.T) {
 		t.Fatal("want each listener once")
 	}
 
-	// The old process says go, hears that it may let go, and ends the talk.
-	talk := make(chan error, 1)
-	go func() {
-		var r progress
-		_, err := old.Receive(&r)
-		if err == nil && (r.Ready == nil || r.Ready.Version != "1.2.3") {
-			t.Errorf("report %+v, want to be ready", r)
-		}
-		if err == nil {
-			err = old.Send(goOrder{Go: true})
-		}
-		if err == nil {
-			_, err = old.Receive(&r)
-		}
-		if err == nil && (r.Took == nil || !r.Took.Runtime || !r.Took.Left) {
-			t.Errorf("report %+v, want to have taken the socket for commands, and left the others", r)
-		}
-		old.Close()
-		talk <- err
-	}()
+	talk := letGo(t, old)
 	if err := in.Ready("1.2.3"); err != nil {
 		t.Fatal(err)
 	}
@@ -189,6 +170,30 @@ func TestHandover(t *testing.T) {
 	if _, err := os.Stat(h.contents.Runtime); !os.IsNotExist(err) {
 		t.Errorf("the path of the last listener: %v, want it gone", err)
 	}
+}
+
+// letGo is the old process: it says go, hears that it may let go, and ends the talk.
+func letGo(t *testing.T, old *ipc.Channel) <-chan error {
+	talk := make(chan error, 1)
+	go func() {
+		var r progress
+		_, err := old.Receive(&r)
+		if err == nil && (r.Ready == nil || r.Ready.Version != "1.2.3") {
+			t.Errorf("report %+v, want to be ready", r)
+		}
+		if err == nil {
+			err = old.Send(goOrder{Go: true})
+		}
+		if err == nil {
+			_, err = old.Receive(&r)
+		}
+		if err == nil && (r.Took == nil || !r.Took.Runtime || !r.Took.Left) {
+			t.Errorf("report %+v, want to have taken the socket for commands, and left the others", r)
+		}
+		old.Close()
+		talk <- err
+	}()
+	return talk
 }
 
 func sameSocket(a, b *os.File) bool {

@@ -148,7 +148,7 @@ func TestDownAfterFall(t *testing.T) {
 // One backend that says nothing and one that refuses hold up nobody.
 func TestHangingBackendBlocksNobody(t *testing.T) {
 	_, probes, well := turning(t)
-	r := start(t, func(h *config.Health) { h.Fall = 1 }, []Addr{deaf(t)}, well, []Addr{refusing(t)})
+	r := start(t, func(h *config.Health) { h.Fall = 1 }, []Addr{silentAddr(t)}, well, []Addr{refusing(t)})
 	testkit.Until(t, "one up, one down", func() bool { return r.health(2) == board.Up && r.health(3) == board.Down })
 	testkit.Until(t, "ten probes", func() bool { return probes.Load() >= 10 })
 	if h := r.health(1); h != board.Unknown {
@@ -210,7 +210,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	r.Close()
 	silent := rawBackend(t, "", true)
 	before := runtime.NumGoroutine()
-	r = start(t, func(h *config.Health) { h.Timeout = time.Hour }, well, []Addr{deaf(t)}, []Addr{silent}, []Addr{refusing(t)}, nil)
+	r = start(t, func(h *config.Health) { h.Timeout = time.Hour }, well, []Addr{silentAddr(t)}, []Addr{silent}, []Addr{refusing(t)}, nil)
 	testkit.Until(t, "probes", func() bool { return probes.Load() > 3 })
 	closed := make(chan struct{})
 	go func() { defer close(closed); r.Close() }()

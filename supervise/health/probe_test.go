@@ -67,8 +67,8 @@ func refusing(t *testing.T) Addr {
 	return Addr{"tcp", fmt.Sprintf("127.0.0.1:%d", at.(*syscall.SockaddrInet4).Port)}
 }
 
-// deaf is an address that takes connections into its queue and never accepts.
-func deaf(t *testing.T) Addr {
+// silentAddr is an address that takes connections into its queue and never accepts.
+func silentAddr(t *testing.T) Addr {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -226,7 +226,7 @@ func TestProbeIsCancelled(t *testing.T) {
 	h := config.NewHealth()
 	h.Timeout = time.Hour
 	done := make(chan result, 1)
-	addr := deaf(t)
+	addr := silentAddr(t)
 	go func() { done <- probe(ctx, &h, "x", []Addr{addr}) }()
 	cancel()
 	select {

@@ -42,7 +42,7 @@ func TestUpdateKeepsPace(t *testing.T) {
 	for range 20 {
 		r.update(func(*config.Pool) {})
 	}
-	// A backend that comes now is probed behind whatever the updates brought.
+	// A backend that comes now is probed after whatever the updates brought.
 	r.o.IDs = [][]int{{0}, {2, 1}}
 	r.o.Addrs = [][][]Addr{r.o.Addrs[0], {other, addrs}}
 	r.update(func(p *config.Pool) {
@@ -57,7 +57,7 @@ func TestUpdateKeepsPace(t *testing.T) {
 	}
 }
 
-// A backend that is checked no more is neither probed nor down.
+// A backend that is no longer checked is neither probed nor down.
 func TestUpdateWithoutChecks(t *testing.T) {
 	status, probes, addrs := turning(t)
 	status.Store(503)
@@ -100,7 +100,7 @@ func TestUpdateLeavesNothing(t *testing.T) {
 	_, _, addrs := turning(t)
 	r := start(t, nil, addrs)
 	before := runtime.NumGoroutine()
-	r.o.IDs, r.o.Addrs = [][]int{{0}, {1, 2}}, [][][]Addr{r.o.Addrs[0], {addrs, {deaf(t)}}}
+	r.o.IDs, r.o.Addrs = [][]int{{0}, {1, 2}}, [][][]Addr{r.o.Addrs[0], {addrs, {silentAddr(t)}}}
 	for i := range 1000 {
 		r.update(func(p *config.Pool) {
 			p.Backends = p.Backends[:1:1]

@@ -209,8 +209,8 @@ func TestListenersDealtAtAnyTime(t *testing.T) {
 	<-ended
 }
 
-// What is done to a descriptor here is not felt by others who accept from the
-// same socket, and Go's poller does not learn of it.
+// What is done to a descriptor here is not felt by other processes that accept from
+// the same socket, and Go's poller does not learn of it.
 func TestDupQuietly(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

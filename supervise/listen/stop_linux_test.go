@@ -14,8 +14,8 @@ import (
 	"lb/internal/testkit"
 )
 
-// A socket that is deaf hears of nobody new, and who is there already is served.
-func TestTurnDeaf(t *testing.T) {
+// A socket that has stopped queueing gets no new conns, and serves those it has.
+func TestStopQueueing(t *testing.T) {
 	l, err := netListen(t.Context(), "tcp4", "127.0.0.1", 0, false)
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +47,7 @@ func TestTurnDeaf(t *testing.T) {
 	}
 }
 
-// The sockets of an address that is left are deaf before the loops take what is
+// The sockets of an address that is left stop queueing before the loops take what is
 // in their queues.
 func TestListenersLeave(t *testing.T) {
 	ls, err := Open(net.DefaultResolver, "127.0.0.1", 0, 2)
@@ -76,7 +76,7 @@ func TestListenersLeave(t *testing.T) {
 	wantSilence(t, ls.Addr)
 }
 
-// wantSilence fails the test when who connects to addr is taken, refused or reset.
+// wantSilence fails the test if a conn to addr is accepted, refused or reset.
 func wantSilence(t *testing.T, addr string) {
 	t.Helper()
 	c, err := net.DialTimeout("tcp", addr, 50*time.Millisecond)

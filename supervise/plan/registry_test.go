@@ -24,7 +24,7 @@ type book struct {
 	*Registry
 	number uint64
 	oldest uint64       // configuration that a loop may pick from
-	busy   map[int]bool // IDs with attempts at work
+	busy   map[int]bool // IDs with attempts that are running
 }
 
 func newBook() *book { return &book{Registry: NewRegistry(), oldest: 1 << 60, busy: map[int]bool{}} }
@@ -84,8 +84,8 @@ func TestRegistryUnchangedByPlan(t *testing.T) {
 	}
 }
 
-// An ID goes to another backend only when no loop can pick the old one and
-// nothing is at work there, and when all are in use the refusal says so.
+// An ID goes to another backend only when no loop can pick the old one and no attempt
+// at it is running. If all are in use the refusal says so.
 func TestRegistryReuse(t *testing.T) {
 	b := newBook()
 	b.assign(t, 2, poolOfHosts("p", "a", "b"))
@@ -112,7 +112,7 @@ func TestRegistryReuse(t *testing.T) {
 	}
 }
 
-// An ID that was never given, but where something is at work, is passed over.
+// An ID that was never given, but at which an attempt is running, is passed over.
 func TestRegistryLeftovers(t *testing.T) {
 	b := newBook()
 	b.busy[1] = true
@@ -127,7 +127,7 @@ func TestRegistryChurn(t *testing.T) {
 	b := newBook()
 	highest := 0
 	for i := range 5000 {
-		b.oldest = b.number // the loops are one reload behind
+		b.oldest = b.number // the loops lag by one reload
 		a := b.assign(t, 1<<16, poolOfHosts("p", "stays", fmt.Sprint("pod-", i), fmt.Sprint("pod-", i+1), fmt.Sprint("pod-", i+2)))
 		if a.IDs[0][0] != 0 {
 			t.Fatalf("the one that stays has ID %d", a.IDs[0][0])
