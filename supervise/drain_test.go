@@ -41,6 +41,7 @@ func TestDrain(t *testing.T) {
 
 // A conn on which nothing runs is closed, not waited for.
 func TestDrainClosesIdle(t *testing.T) {
+	testkit.Long(t)
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		in := serve(t, cfg, Options{})
 		c, err := net.Dial("tcp", in.addr)

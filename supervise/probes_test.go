@@ -74,6 +74,7 @@ func TestChecks(t *testing.T) {
 // Two loops, or two workers, probe once: a backend sees one probe for each interval,
 // and not two.
 func TestOneProbePerInterval(t *testing.T) {
+	testkit.Long(t)
 	const interval, probes = 100 * time.Millisecond, 31
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		b := newProbed(t)

@@ -195,6 +195,7 @@ func TestReplacedWorkerHasNewAddresses(t *testing.T) {
 
 // A worker that hangs is ended by force.
 func TestHungWorker(t *testing.T) {
+	testkit.Long(t)
 	cfg := supervisetest.Config(config.MP)
 	in := serve(t, cfg, Options{})
 	supervisetest.Kill(t, supervisetest.ChildrenOf(t, os.Getpid())[0], syscall.SIGSTOP)

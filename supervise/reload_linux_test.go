@@ -13,6 +13,7 @@ import (
 // An address that is served by other sockets from a reload on, as part of a wider
 // one or the other way round, is served all the time: nobody is refused or reset.
 func TestReloadSamePort(t *testing.T) {
+	testkit.Long(t)
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		in, at := serveEverywhere(t, cfg)
 		stop := supervisetest.Asking(t, "127.0.0.1:"+at, "well")

@@ -413,6 +413,7 @@ func TestReloadLogLevel(t *testing.T) {
 
 // One that cannot resolve in time is no reason to wait for, nor to refuse.
 func TestReloadNames(t *testing.T) {
+	testkit.Long(t)
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		port := supervisetest.HelloBackend(t, "a").Listener.Addr().(*net.TCPAddr).Port
 		names := &supervisetest.FakeResolver{Name: "app.test"}
@@ -450,6 +451,7 @@ func TestReloadNames(t *testing.T) {
 // A hundred reloads that add and remove leave nothing behind: no goroutine, descriptor,
 // checker or watch, and as many IDs as there were backends.
 func TestReloadLeavesNothing(t *testing.T) {
+	testkit.Long(t)
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		supervisetest.AddBackend(t, cfg, newProbed(t).URL)
 		supervisetest.AddBackend(t, cfg, newProbed(t).URL)
@@ -481,6 +483,7 @@ func TestReloadLeavesNothing(t *testing.T) {
 
 // A storm of SIGHUPs is few reloads, the last of which sees the newest file.
 func TestHangupStorm(t *testing.T) {
+	testkit.Long(t)
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		in := serve(t, cfg, Options{})
 		const storm = 500

@@ -209,6 +209,7 @@ func TestUpgrade(t *testing.T) {
 
 // A process that cannot take the place of this one leaves it as it was.
 func TestUpgradeRefused(t *testing.T) {
+	testkit.Long(t)
 	dir := t.TempDir()
 	script := func(name, text string, mode os.FileMode) string {
 		path := filepath.Join(dir, name)
@@ -407,6 +408,7 @@ func TestUpgradeToNoLB(t *testing.T) {
 // What the first new process has open, every later one has: nothing is passed on
 // that nobody uses, to supervisors or to workers.
 func TestUpgradesKeepDescriptors(t *testing.T) {
+	testkit.Long(t)
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		cfg.PIDFile = filepath.Join(t.TempDir(), "lb.pid")
 		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)

@@ -58,6 +58,7 @@ func (w *watched) wantTaken(t *testing.T, seconds int, number uint64) {
 
 // Whatever way the file is written in, it is taken up, once.
 func TestWatchWays(t *testing.T) {
+	testkit.Long(t)
 	ways := map[string]func(t *testing.T, path, text string){
 		"write in place":    func(t *testing.T, path, text string) { testkit.WriteFile(t, path, text) },
 		"rename into place": supervisetest.SwapFile,
@@ -114,6 +115,7 @@ func TestWatchWays(t *testing.T) {
 
 // A ConfigMap is a directory of links through ..data, a link that is replaced.
 func TestWatchConfigMap(t *testing.T) {
+	testkit.Long(t)
 	t.Parallel()
 	dir := t.TempDir()
 	publish := func(version string, seconds int) {
@@ -142,6 +144,7 @@ func TestWatchConfigMap(t *testing.T) {
 
 // The link may be in one directory and the file in another, which is written to.
 func TestWatchBehindLink(t *testing.T) {
+	testkit.Long(t)
 	t.Parallel()
 	dir, other := t.TempDir(), t.TempDir()
 	real, path := filepath.Join(other, "real.toml"), filepath.Join(dir, "lb.toml")
@@ -181,6 +184,7 @@ func TestFileChanged(t *testing.T) {
 
 // A bad file that is mended is taken up, as is one that a command has refused.
 func TestWatchMended(t *testing.T) {
+	testkit.Long(t)
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lb.toml")
 	testkit.WriteFile(t, path, watchedText(1))
@@ -199,6 +203,7 @@ func TestWatchMended(t *testing.T) {
 
 // watch = false ends it, and true begins it again.
 func TestWatchOff(t *testing.T) {
+	testkit.Long(t)
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lb.toml")
 	testkit.WriteFile(t, path, watchedText(1))

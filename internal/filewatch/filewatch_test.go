@@ -47,6 +47,7 @@ func (r *reader) want(t *testing.T, text string) {
 // An empty file, and none, are what stands between two contents. The log is told
 // once of each.
 func TestWatchBetween(t *testing.T) {
+	testkit.Long(t)
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lb.toml")
 	testkit.WriteFile(t, path, "a")
@@ -110,6 +111,7 @@ func TestWatchNeverSettled(t *testing.T) {
 
 // Without any watches to be had, the file is looked at now and then.
 func TestWatchByLooking(t *testing.T) {
+	testkit.Long(t)
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lb.toml")
 	testkit.WriteFile(t, path, "a")

@@ -91,6 +91,7 @@ func TestNotifyReloading(t *testing.T) {
 
 // Whatever is wrong with systemd, lb goes on.
 func TestNotifyNobody(t *testing.T) {
+	testkit.Long(t)
 	t.Setenv(notifyEnv, "")
 	NewNotifier(nil).Ready("") // nobody wants to know
 

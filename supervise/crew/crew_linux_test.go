@@ -307,6 +307,7 @@ func TestCutOfRetiring(t *testing.T) {
 // A loop that panics too often is replaced by one in another slot. What it has running
 // goes on, and no client is refused.
 func TestPanicsReplaced(t *testing.T) {
+	testkit.Long(t)
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		slow := supervisetest.NewSlowBackend(t)
 		supervisetest.AddBackend(t, cfg, slow.URL)
@@ -382,6 +383,7 @@ func TestPassOn(t *testing.T) {
 
 // Pings tell which loop does not turn.
 func TestPing(t *testing.T) {
+	testkit.Long(t)
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		r := newRig(t, cfg, 2, 2)
 		if err := r.crew.Ping(testkit.Patience); err != nil {
@@ -478,6 +480,7 @@ func TestDrainAcceptsTheQueue(t *testing.T) {
 // Who has connected before his loop is taken away is answered, also if the address
 // changes with that and nobody else has the socket.
 func TestRetireAcceptsTheQueue(t *testing.T) {
+	testkit.Long(t)
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 		r := newRig(t, cfg, 2, 2)

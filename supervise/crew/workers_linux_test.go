@@ -37,6 +37,7 @@ func (r *rig) serving(n int) {
 // A worker that does not take up a snapshot is named, in bounded time; it is not
 // lost to it.
 func TestApplyToFrozenWorker(t *testing.T) {
+	testkit.Long(t)
 	cfg := supervisetest.Config(config.MP)
 	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "one").URL)
 	r := newRig(t, cfg, 2, 2)
@@ -102,6 +103,7 @@ func (r *rig) dieYoung(place, times int) {
 // A snapshot that comes while a seat waits to be filled again is what the next
 // worker begins with; apply names the seat.
 func TestApplyWhileSeatWaits(t *testing.T) {
+	testkit.Long(t)
 	cfg := supervisetest.Config(config.MP)
 	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "one").URL)
 	r := newRig(t, cfg, 1, 1)
@@ -201,6 +203,7 @@ func TestRetiringWorkerKilled(t *testing.T) {
 
 // Workers die while their number goes up and down. In the end all is in order.
 func TestWorkersDieWhileTheirNumberChanges(t *testing.T) {
+	testkit.Long(t)
 	cfg := supervisetest.Config(config.MP)
 	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 	r := newRig(t, cfg, 2, 2)

@@ -224,6 +224,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 
 // A thousand backends are all probed within moments.
 func TestManyBackends(t *testing.T) {
+	testkit.Long(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ func (r *rig) update(set func(p *config.Pool)) {
 // Whatever else changes, and however often, a backend whose checks stay goes on
 // with its streak.
 func TestUpdateKeepsStreaks(t *testing.T) {
+	testkit.Long(t)
 	status, probes, addrs := turning(t)
 	status.Store(503)
 	r := start(t, func(h *config.Health) { h.Fall, h.IntervalDown = 4, time.Second }, addrs)

@@ -273,6 +273,7 @@ func TestListenAddr(t *testing.T) {
 
 // A name server that does not answer holds nobody up for ever.
 func TestListenNameTimeout(t *testing.T) {
+	testkit.Long(t)
 	hung := supervisetest.ResolverFunc(func(ctx context.Context, _, _ string) ([]netip.Addr, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
