@@ -108,7 +108,7 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// checkImport judges one import of one package.
+// checkImport checks one import of one package.
 func checkImport(t *testing.T, from, im string, allowed []string) {
 	t.Helper()
 	first, _, dotted := strings.Cut(im, "/")

@@ -118,7 +118,7 @@ func TestRealSignals(t *testing.T) {
 				a := supervisetest.GetLater(lb.addr)
 				testkit.Wait(t, slow.Began, "the request to arrive")
 				for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGINT} {
-					if err := syscall.Kill(target*lb.cmd.Process.Pid, sig); err != nil {
+					if err := syscall.Kill(target*lb.pid(), sig); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -138,9 +138,9 @@ func TestRealSecondSignal(t *testing.T) {
 		lb := startLB(t, cfg)
 		a := supervisetest.GetLater(lb.addr)
 		testkit.Wait(t, slow.Began, "the request to arrive")
-		lb.signal(t, syscall.SIGTERM)
+		lb.process.Signal(t, syscall.SIGTERM)
 		testkit.Until(t, "connections to be refused", func() bool { return supervisetest.Refused(lb.addr) })
-		lb.signal(t, syscall.SIGTERM)
+		lb.process.Signal(t, syscall.SIGTERM)
 		lb.wantExit(t, 3)
 		supervisetest.WantCut(t, a)
 	})

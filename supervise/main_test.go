@@ -1,7 +1,6 @@
 package supervise
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 	"lb/admin/api"
 	"lb/config"
 	"lb/internal/testkit"
+	"lb/supervise/supervisetest"
 )
 
 // serveEnv marks a process in which the test binary is lb itself; its value is
@@ -168,10 +168,8 @@ func (in *inside) wantExit(t *testing.T, code int) {
 
 // outside is lb in a process of its own, which leads a process group.
 type outside struct {
-	addr   string
-	cmd    *exec.Cmd
-	stderr strings.Builder // to be read when exited is closed
-	exited chan struct{}
+	process *testkit.Process
+	addr    string
 }
 
 func startLB(t *testing.T, cfg *config.Config) *outside {
@@ -184,45 +182,25 @@ func startLB(t *testing.T, cfg *config.Config) *outside {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lb := &outside{cmd: exec.Command(exe), exited: make(chan struct{})}
-	lb.cmd.Env = append(os.Environ(), serveEnv+"="+string(text))
-	lb.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	lb.cmd.Stderr = &lb.stderr
-	stdout, err := lb.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := lb.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	line, readErr := bufio.NewReader(stdout).ReadString('\n')
-	go func() {
-		defer close(lb.exited)
-		lb.cmd.Wait()
-	}()
-	t.Cleanup(func() {
-		syscall.Kill(-lb.cmd.Process.Pid, syscall.SIGKILL)
-		testkit.Wait(t, lb.exited, "lb to end")
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), serveEnv+"="+string(text))
+	lb := &outside{process: testkit.Start(t, cmd)}
+	testkit.Until(t, "lb to say where it serves", func() bool {
+		line, _, whole := strings.Cut(lb.process.Out.String(), "\n")
+		if !whole && supervisetest.IsClosed(lb.process.Exited) {
+			t.Fatalf("lb did not begin: %s", lb.process.Log.String())
+		}
+		lb.addr = line
+		return whole
 	})
-	if readErr != nil {
-		testkit.Wait(t, lb.exited, "lb to end")
-		t.Fatalf("lb did not begin: %s", lb.stderr.String())
-	}
-	lb.addr = strings.TrimSpace(line)
 	return lb
 }
 
-func (lb *outside) signal(t *testing.T, sig os.Signal) {
-	t.Helper()
-	if err := lb.cmd.Process.Signal(sig); err != nil {
-		t.Fatal(err)
-	}
-}
+func (lb *outside) pid() int { return lb.process.Process.Pid }
 
 func (lb *outside) wantExit(t *testing.T, code int) {
 	t.Helper()
-	testkit.Wait(t, lb.exited, "lb to end")
-	if got := lb.cmd.ProcessState.ExitCode(); got != code {
-		t.Fatalf("exit code %d, want %d; stderr:\n%s", got, code, lb.stderr.String())
+	if got := lb.process.ExitCode(t); got != code {
+		t.Fatalf("exit code %d, want %d; stderr:\n%s", got, code, lb.process.Log.String())
 	}
 }

@@ -210,13 +210,13 @@ func TestSupervisorKilled(t *testing.T) {
 	slow := supervisetest.NewSlowBackend(t)
 	supervisetest.AddBackend(t, cfg, slow.URL)
 	lb := startLB(t, cfg)
-	workers := supervisetest.ChildrenOf(t, lb.cmd.Process.Pid)
+	workers := supervisetest.ChildrenOf(t, lb.pid())
 	if len(workers) != 2 {
 		t.Fatalf("worker processes: %v, want 2", workers)
 	}
 	a := supervisetest.GetLater(lb.addr)
 	testkit.Wait(t, slow.Began, "the request to arrive")
-	supervisetest.Kill(t, lb.cmd.Process.Pid, syscall.SIGKILL)
+	supervisetest.Kill(t, lb.pid(), syscall.SIGKILL)
 	testkit.Until(t, "connections to be refused", func() bool { return supervisetest.Refused(lb.addr) })
 	_, port, _ := net.SplitHostPort(lb.addr)
 	cfg.Port, _ = strconv.Atoi(port)

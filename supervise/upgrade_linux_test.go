@@ -355,11 +355,11 @@ func TestOldDiesInUpgrade(t *testing.T) {
 		after.Pools[0].Backends = append(slices.Clone(cfg.Pools[0].Backends), config.Backend{Host: "app.test", Port: 1, Weight: 1, Drain: true})
 		upgradeTo(t, next{Config: &after, Does: killsParent})
 		lb := startLB(t, cfg)
-		lb.signal(t, syscall.SIGUSR2)
-		testkit.Until(t, "the old process to be killed", func() bool { return supervisetest.Ended(lb.cmd.Process.Pid) })
+		lb.process.Signal(t, syscall.SIGUSR2)
+		testkit.Until(t, "the old process to be killed", func() bool { return supervisetest.Ended(lb.pid()) })
 		testkit.Until(t, "the new process to write its number", func() bool {
 			text, _ := os.ReadFile(cfg.PIDFile)
-			return len(text) > 0 && string(text) != fmt.Sprintln(lb.cmd.Process.Pid)
+			return len(text) > 0 && string(text) != fmt.Sprintln(lb.pid())
 		})
 		for range 8 {
 			supervisetest.Get(lb.addr).Want(t, "well")
@@ -394,13 +394,13 @@ func TestUpgradeToNoLB(t *testing.T) {
 		after.PIDFile = filepath.Join(t.TempDir(), "next.pid")
 		upgradeTo(t, next{Config: &after, Does: isNoLB})
 		lb := startLB(t, cfg)
-		lb.signal(t, syscall.SIGUSR2)
+		lb.process.Signal(t, syscall.SIGUSR2)
 		testkit.Until(t, "the program to begin", func() bool {
 			_, err := os.Stat(after.PIDFile)
 			return err == nil
 		})
-		lb.signal(t, syscall.SIGKILL)
-		testkit.Until(t, "lb to end", func() bool { return supervisetest.Ended(lb.cmd.Process.Pid) })
+		lb.process.Signal(t, syscall.SIGKILL)
+		testkit.Until(t, "lb to end", func() bool { return supervisetest.Ended(lb.pid()) })
 		testkit.Until(t, "the port to be free", func() bool { return supervisetest.Refused(lb.addr) })
 	})
 }
@@ -414,7 +414,7 @@ func TestUpgradesKeepDescriptors(t *testing.T) {
 		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 		upgradeTo(t, next{Config: cfg})
 		lb := startLB(t, cfg)
-		pid := lb.cmd.Process.Pid
+		pid := lb.pid()
 		var first string
 		for round := range 4 {
 			supervisetest.Kill(t, pid, syscall.SIGUSR2)
