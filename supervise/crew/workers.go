@@ -66,12 +66,12 @@ func (w *workers) begun() (missing []error, fatal error) {
 // Apply implements Crew.
 func (w *workers) Apply(s *plan.Snapshot, ls *listen.Set, n int) error {
 	err := w.resize(s, ls, n)
-	return errors.Join(err, w.wait(applyTimeout, func() ([]error, error) { return w.behind(s.Number), nil }))
+	return errors.Join(err, w.wait(applyTimeout, func() ([]error, error) { return w.lagging(s.Number), nil }))
 }
 
-// behind returns which workers have not taken up the snapshot of this number.
+// lagging returns which workers have not taken up the snapshot of this number.
 // The next worker of a seat begins with the newest one.
-func (w *workers) behind(number uint64) (missing []error) {
+func (w *workers) lagging(number uint64) (missing []error) {
 	for _, k := range w.active {
 		switch p := k.process; {
 		case p == nil && k.fault != nil:

@@ -77,7 +77,7 @@ func TestApplyWhileWorkerDies(t *testing.T) {
 		t.Fatal(err)
 	}
 	supervisetest.Kill(t, frozen, syscall.SIGKILL)
-	err := w.wait(testkit.Patience, func() ([]error, error) { return w.behind(r.last.Number), nil })
+	err := w.wait(testkit.Patience, func() ([]error, error) { return w.lagging(r.last.Number), nil })
 	if err != nil {
 		t.Fatal(err)
 	}
