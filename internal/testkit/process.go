@@ -71,19 +71,24 @@ func (p *Process) GroupGone() bool {
 	return syscall.Kill(-p.Process.Pid, 0) == syscall.ESRCH
 }
 
+// Ended reports whether Exited is closed.
+func (p *Process) Ended() bool {
+	select {
+	case <-p.Exited:
+		return true
+	default:
+		return false
+	}
+}
+
 // Serving waits until lb says where it serves and returns the host:port, or "" if
 // it ended before.
 func (p *Process) Serving(t testing.TB) (addr string) {
 	t.Helper()
 	Until(t, "lb to say where it serves", func() bool {
-		select {
-		case <-p.Exited: // a line before the end is in the log now
-			addr = p.Log.Serving()
-			return true
-		default:
-			addr = p.Log.Serving()
-			return addr != ""
-		}
+		ended := p.Ended() // before the log is read, which is complete then
+		addr = p.Log.Serving()
+		return addr != "" || ended
 	})
 	return addr
 }

@@ -89,9 +89,7 @@ func TestProcessGroupIsKilled(t *testing.T) {
 	t.Run("start", func(t *testing.T) {
 		p = Start(t, exec.Command("/bin/sh", "-c", "sleep 1000 & sleep 1000"))
 	})
-	select {
-	case <-p.Exited: // only after every process that has its output open
-	default:
+	if !p.Ended() { // which waits for every process that has its output open
 		t.Error("the group lives on")
 	}
 }
