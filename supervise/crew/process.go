@@ -87,7 +87,7 @@ func startProcess(o processOptions, start outgoing) (*process, error) {
 	if _, err := os.Stat(selfExe); err == nil {
 		exe = selfExe
 	}
-	control, theirs, err := ipc.Pair()
+	channel, theirs, err := ipc.Pair()
 	if err != nil {
 		return nil, err
 	}
@@ -101,13 +101,13 @@ func startProcess(o processOptions, start outgoing) (*process, error) {
 		ExtraFiles: []*os.File{theirs, o.boardFile},
 	}
 	if err := cmd.Start(); err != nil {
-		control.Close()
+		channel.Close()
 		return nil, err
 	}
 	p := &process{
 		o:       o,
 		cmd:     cmd,
-		channel: control,
+		channel: channel,
 		outbox:  newOutbox(),
 		started: time.Now(),
 		late:    time.AfterFunc(readyTimeout, func() { cmd.Process.Kill() }),

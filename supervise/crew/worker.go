@@ -107,17 +107,17 @@ func beginWorker() (w *worker, exitCode int) {
 // newWorker reads the first order, which comes with sockets. first is nil if this
 // process is to end before it has begun.
 func newWorker() (w *worker, first *startOrder, fds []int, err error) {
-	control, err := ipc.New(channelFD)
+	channel, err := ipc.New(channelFD)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	var o order
-	if fds, err = control.Receive(&o); err != nil {
+	if fds, err = channel.Receive(&o); err != nil {
 		return nil, nil, nil, fmt.Errorf("control channel: %w", err)
 	}
 	log, level := host.NewLevelLog(os.Stderr, "")
 	w = &worker{
-		channel:  control,
+		channel:  channel,
 		log:      log,
 		level:    level,
 		failed:   make(chan error, 1),

@@ -84,14 +84,14 @@ type Inheritance struct {
 // registry. It returns nil and no error if no process is to be replaced. An error was
 // reported to the old process, and this one has to end.
 func Inherit(registry any) (*Inheritance, error) {
-	control, err := talkFromEnv()
-	if control == nil || err != nil {
+	talk, err := talkFromEnv()
+	if talk == nil || err != nil {
 		return nil, err
 	}
-	in, err := receiveInheritance(control, registry)
+	in, err := receiveInheritance(talk, registry)
 	if err != nil {
-		control.Send(progress{Fault: err.Error()})
-		control.Close()
+		talk.Send(progress{Fault: err.Error()})
+		talk.Close()
 		return nil, err
 	}
 	return in, nil
@@ -109,25 +109,25 @@ func talkFromEnv() (*ipc.Channel, error) {
 	if err == nil && fd < 3 {
 		err = unix.EBADF
 	}
-	var control *ipc.Channel
+	var talk *ipc.Channel
 	if err == nil {
-		control, err = ipc.New(fd)
+		talk, err = ipc.New(fd)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s is set, which lb does itself in an upgrade: %w", ipc.UpgradeEnv, err)
 	}
-	return control, nil
+	return talk, nil
 }
 
 // ReportFault tells the process that this one was to replace, if there is one, why
 // that cannot be. It is for errors before Inherit.
 func ReportFault(err error) {
-	control, _ := talkFromEnv()
-	if control == nil || err == nil {
+	talk, _ := talkFromEnv()
+	if talk == nil || err == nil {
 		return
 	}
-	control.Send(progress{Fault: err.Error()})
-	control.Close()
+	talk.Send(progress{Fault: err.Error()})
+	talk.Close()
 }
 
 // ReportFault tells the old process why this one cannot take over. in is nil if the
@@ -140,13 +140,13 @@ func (in *Inheritance) ReportFault(err error) {
 	in.talk.Send(progress{Fault: err.Error()})
 }
 
-func receiveInheritance(control *ipc.Channel, registry any) (*Inheritance, error) {
+func receiveInheritance(talk *ipc.Channel, registry any) (*Inheritance, error) {
 	var h contents
-	control.SetReadDeadline(time.Now().Add(goTimeout))
-	err := control.Send(progress{Hello: true})
+	talk.SetReadDeadline(time.Now().Add(goTimeout))
+	err := talk.Send(progress{Hello: true})
 	var fds []int
 	if err == nil {
-		fds, err = control.Receive(&h)
+		fds, err = talk.Receive(&h)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errOldGone, err)
@@ -160,7 +160,7 @@ func receiveInheritance(control *ipc.Channel, registry any) (*Inheritance, error
 		ipc.CloseAll(fds)
 		return nil, fmt.Errorf("upgrade: %d descriptors were handed over, want %d", len(fds), h.descriptors())
 	}
-	in := &Inheritance{talk: control, Number: h.Number, adminAddress: h.Admin, runtimePath: h.Runtime}
+	in := &Inheritance{talk: talk, Number: h.Number, adminAddress: h.Admin, runtimePath: h.Runtime}
 	if err := in.receive(&h, fds, registry); err != nil {
 		in.drop()
 		return nil, fmt.Errorf("upgrade: %w", err)

@@ -36,7 +36,7 @@ func startSuccessor(binary string) (*successor, error) {
 	if !filepath.IsAbs(binary) {
 		return nil, fmt.Errorf("%q is not an absolute path", binary)
 	}
-	control, theirs, err := ipc.Pair()
+	talk, theirs, err := ipc.Pair()
 	if err != nil {
 		return nil, err
 	}
@@ -52,17 +52,17 @@ func startSuccessor(binary string) (*successor, error) {
 			Stderr:     os.Stderr,
 			ExtraFiles: []*os.File{theirs},
 		},
-		talk:   control,
+		talk:   talk,
 		exited: make(chan struct{}),
 	}
 	if err := p.cmd.Start(); err != nil {
-		control.Close()
+		talk.Close()
 		return nil, err
 	}
 	go func() {
 		defer close(p.exited)
 		p.cmd.Wait()
-		control.SetReadDeadline(time.Now().Add(lastWords))
+		talk.SetReadDeadline(time.Now().Add(lastWords))
 	}()
 	return p, nil
 }
