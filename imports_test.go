@@ -14,10 +14,21 @@ import (
 // arrows is who may import whom, beside lb/internal/invariant, which is for
 // everybody. docs/design/architecture.md draws it; an arrow not drawn is a question.
 var arrows = map[string][]string{
-	"lb":                    {"cli"},
-	"lb/cli":                {"supervise", "admin", "admin/api", "config", "backends", "bench"},
-	"lb/supervise":          {"supervise/health", "proxy", "admin/api", "board", "config", "loop", "loop/tick"},
-	"lb/supervise/health":   {"board", "config", "loop/tick"},
+	"lb":     {"cli"},
+	"lb/cli": {"supervise", "admin", "admin/api", "config", "backends", "bench"},
+
+	// The rooms of supervise.
+	"lb/supervise": {"supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/plan",
+		"internal/filewatch", "internal/host", "internal/systemd", "admin/api", "board", "config", "loop/tick"},
+	"lb/supervise/crew":          {"supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "board", "config", "loop/tick"},
+	"lb/supervise/discover":      {"config"},
+	"lb/supervise/engine":        {"supervise/plan", "internal/host", "internal/ipc", "proxy", "board", "loop", "loop/tick"},
+	"lb/supervise/handover":      {"supervise/listen", "internal/ipc", "board"},
+	"lb/supervise/health":        {"board", "config", "loop/tick"},
+	"lb/supervise/listen":        {"supervise/discover", "internal/ipc"},
+	"lb/supervise/plan":          {"config"},
+	"lb/supervise/supervisetest": {"config", "internal/testkit"},
+
 	"lb/admin":              {"admin/api", "board", "config"},
 	"lb/admin/api":          {},
 	"lb/proxy":              {"proxy/front", "proxy/h1", "proxy/lane", "loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
@@ -40,7 +51,11 @@ var arrows = map[string][]string{
 	"lb/httpparse":          {},
 	"lb/board":              {},
 	"lb/internal/e2e":       {},
+	"lb/internal/filewatch": {},
+	"lb/internal/host":      {},
 	"lb/internal/invariant": {},
+	"lb/internal/ipc":       {},
+	"lb/internal/systemd":   {},
 	"lb/internal/testkit":   {"admin/api"},
 }
 
@@ -51,10 +66,11 @@ var owners = map[string][]string{
 	"github.com/BurntSushi/toml":          {"lb/config"},
 	"github.com/prometheus/client_golang": {"lb/admin"},
 	"github.com/HdrHistogram":             {"lb/bench"},
-	"github.com/fsnotify/fsnotify":        {"lb/supervise"},
-	"github.com/coreos/go-systemd":        {"lb/supervise"},
+	"github.com/fsnotify/fsnotify":        {"lb/internal/filewatch"},
 	"github.com/cespare/xxhash":           {"lb/upstream"},
-	"golang.org/x/sys":                    {"lb/loop", "lb/loop/looptest", "lb/board", "lb/supervise", "lb/proxy", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare"},
+	"github.com/coreos/go-systemd":        {"lb/internal/systemd"},
+	"golang.org/x/sys": {"lb/loop", "lb/loop/looptest", "lb/board", "lb/internal/ipc",
+		"lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare"},
 }
 
 // goPackage is what this test reads of `go list -json`.
@@ -101,7 +117,7 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// checkImport judges one import of one package.
+// checkImport checks one import of one package.
 func checkImport(t *testing.T, from, im string, allowed []string) {
 	t.Helper()
 	first, _, dotted := strings.Cut(im, "/")
@@ -127,10 +143,35 @@ func checkImport(t *testing.T, from, im string, allowed []string) {
 func checkDeps(t *testing.T, p goPackage) {
 	t.Helper()
 	switch p.ImportPath {
-	case "lb", "lb/cli", "lb/admin", "lb/supervise", "lb/supervise/health", "lb/backends", "lb/bench/compare":
+	case "lb", "lb/cli", "lb/admin", "lb/supervise", "lb/supervise/health", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare":
 	default:
 		if slices.Contains(p.Deps, "net/http") {
 			t.Errorf("%s depends on net/http, which is for the control plane", p.ImportPath)
+		}
+	}
+}
+
+// TestRooms checks two rules that the table alone does not make plain, on every
+// system: the supervisor never touches traffic, so its desk imports neither proxy
+// nor loop (its crew's engine does); and ipc carries messages without knowing any,
+// so that nothing of ours is below it, by whatever way it might come.
+func TestRooms(t *testing.T) {
+	for _, goos := range []string{"linux", "darwin", "freebsd"} {
+		for _, p := range list(t, goos) {
+			switch p.ImportPath {
+			case "lb/supervise":
+				for _, im := range []string{"lb/proxy", "lb/loop"} {
+					if slices.Contains(p.Imports, im) {
+						t.Errorf("%s: %s imports %s", goos, p.ImportPath, im)
+					}
+				}
+			case "lb/internal/ipc":
+				for _, dep := range p.Deps {
+					if strings.HasPrefix(dep, "lb/") {
+						t.Errorf("%s: %s depends on %s", goos, p.ImportPath, dep)
+					}
+				}
+			}
 		}
 	}
 }

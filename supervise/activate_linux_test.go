@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"lb/supervise/listen"
 )
 
 // activatedEnv marks a process that tells what systemd has given it.
@@ -36,8 +38,8 @@ func tellGiven(address string) {
 	sets := activated(NewLog(&log, "info"))
 	g.Log, g.Shared = log.String(), len(sets) > 0
 	for _, ls := range sets {
-		g.Sets = append(g.Sets, ls.addr)
-		g.Shared = g.Shared && ls.shared && ls.systemd && len(ls.files) == 1
+		g.Sets = append(g.Sets, ls.Addr)
+		g.Shared = g.Shared && ls.Shared && ls.Systemd && len(ls.Deal(1)[0]) == 1
 	}
 	for _, entry := range os.Environ() {
 		if strings.HasPrefix(entry, "LISTEN_") {
@@ -52,11 +54,11 @@ func tellGiven(address string) {
 	host, port, _ := net.SplitHostPort(address)
 	var number int
 	fmt.Sscan(port, &number)
-	ls, err := listen(net.DefaultResolver, host, number, 3, sets...)
+	ls, err := listen.Open(net.DefaultResolver, host, number, 3, sets...)
 	if err != nil {
 		g.Serves = err.Error()
 	} else {
-		g.Serves = ls.addr
+		g.Serves = ls.Addr
 	}
 	json.NewEncoder(os.Stdout).Encode(g)
 	os.Exit(0)

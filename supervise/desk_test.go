@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"lb/board"
+	"lb/internal/testkit"
+	"lb/supervise/crew"
 )
 
 // Who waits too long for the desk is told what that is doing.
 func TestDeskBusy(t *testing.T) {
-	d := newDesk()
+	d := newQueue()
 	began, end, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -24,7 +26,7 @@ func TestDeskBusy(t *testing.T) {
 		t.Errorf("%v, want what the desk is doing", err)
 	}
 	close(end)
-	wait(t, ended, "the bread")
+	testkit.Wait(t, ended, "the bread")
 	d.close()
 	if err := d.ask("nothing", func() { t.Error("it was done") }); err != errEnding {
 		t.Errorf("%v behind the end, want %v", err, errEnding)
@@ -32,16 +34,16 @@ func TestDeskBusy(t *testing.T) {
 	d.tell("nothing", nil, func() { t.Error("it was done") })
 }
 
-// News that nobody can take any more does not keep its bearer.
+// News that nobody can take any longer does not keep its bearer.
 func TestDeskTellCancelled(t *testing.T) {
-	d := newDesk()
+	d := newQueue()
 	cancelled, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
 		d.tell("nothing", cancelled, func() { t.Error("it was done") })
 	}()
 	close(cancelled)
-	wait(t, ended, "tell to give up")
+	testkit.Wait(t, ended, "tell to give up")
 }
 
 // However many signals nobody has heard yet, those that end lb are kept.
@@ -71,11 +73,11 @@ func TestIntake(t *testing.T) {
 func TestChoresLeaveSlots(t *testing.T) {
 	b := board.New(1, 0)
 	b.Loop(0).ClientConns.Set(5) // as if another process had just begun there
-	s := &server{slots: newSlotBook(b, nil)}
+	s := &desk{slots: crew.NewSlots(b, nil)}
 	for _, busy := range []struct {
-		moving *moving
+		moving *upgrading
 		ending *ending
-	}{{moving: &moving{}}, {ending: &ending{}}} {
+	}{{moving: &upgrading{}}, {ending: &ending{}}} {
 		s.moving, s.ending = busy.moving, busy.ending
 		if s.chores(); b.Loop(0).ClientConns.Load() != 5 {
 			t.Errorf("in an upgrade %v, at the end %v: the slot is tidied", s.moving != nil, s.ending != nil)

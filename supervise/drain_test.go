@@ -10,26 +10,28 @@ import (
 	"time"
 
 	"lb/config"
+	"lb/internal/testkit"
+	"lb/supervise/supervisetest"
 )
 
-// What runs is answered, whoever comes is refused, and health says so first.
+// What runs is answered, new clients are refused, and health says so first.
 func TestDrain(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(sig.String(), func(t *testing.T) {
-			eachMode(t, func(t *testing.T, cfg *config.Config) {
-				slow := newSlowBackend(t)
-				addBackend(t, cfg, slow.URL)
+			supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+				slow := supervisetest.NewSlowBackend(t)
+				supervisetest.AddBackend(t, cfg, slow.URL)
 				in := serve(t, cfg, Options{})
-				answers := []<-chan answer{getLater(in.addr), getLater(in.addr), getLater(in.addr)}
+				answers := []<-chan supervisetest.Answer{supervisetest.GetLater(in.addr), supervisetest.GetLater(in.addr), supervisetest.GetLater(in.addr)}
 				for range answers {
-					wait(t, slow.began, "the request to arrive")
+					testkit.Wait(t, slow.Began, "the request to arrive")
 				}
 				in.signals <- sig
-				wait(t, in.admin.red, "health to turn red")
-				until(t, "connections to be refused", func() bool { return refused(in.addr) })
-				close(slow.release)
+				testkit.Wait(t, in.admin.red, "health to turn red")
+				testkit.Until(t, "connections to be refused", func() bool { return supervisetest.Refused(in.addr) })
+				close(slow.Release)
 				for _, a := range answers {
-					(<-a).want(t, "late")
+					(<-a).Want(t, "late")
 				}
 				in.wantExit(t, 0)
 			})
@@ -39,16 +41,17 @@ func TestDrain(t *testing.T) {
 
 // A conn on which nothing runs is closed, not waited for.
 func TestDrainClosesIdle(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	testkit.Long(t)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		in := serve(t, cfg, Options{})
 		c, err := net.Dial("tcp", in.addr)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		until(t, "the conn to be accepted", func() bool { return in.running.Board.Totals().ClientConns == 1 })
+		testkit.Until(t, "the conn to be accepted", func() bool { return in.running.Board.Totals().ClientConns == 1 })
 		in.signals <- syscall.SIGTERM
-		c.SetReadDeadline(time.Now().Add(patience))
+		c.SetReadDeadline(time.Now().Add(testkit.Patience))
 		if _, err := c.Read(make([]byte, 1)); err != io.EOF {
 			t.Errorf("read from the idle conn: %v, want its end", err)
 		}
@@ -57,56 +60,49 @@ func TestDrainClosesIdle(t *testing.T) {
 }
 
 func TestDrainTimeout(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		slow := newSlowBackend(t)
-		addBackend(t, cfg, slow.URL)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		slow := supervisetest.NewSlowBackend(t)
+		supervisetest.AddBackend(t, cfg, slow.URL)
 		cfg.Timeouts.Drain = 50 * time.Millisecond
 		var log bytes.Buffer
 		in := serve(t, cfg, Options{Log: NewLog(&log, "info")})
-		a := getLater(in.addr)
-		wait(t, slow.began, "the request to arrive")
+		a := supervisetest.GetLater(in.addr)
+		testkit.Wait(t, slow.Began, "the request to arrive")
 		in.signals <- syscall.SIGTERM
 		in.wantExit(t, 3)
-		wantCut(t, a)
+		supervisetest.WantCut(t, a)
 		if !strings.Contains(log.String(), "cut=1") {
 			t.Errorf("want cut=1 in the log:\n%s", log.String())
 		}
 	})
 }
 
-func wantCut(t *testing.T, a <-chan answer) {
-	t.Helper()
-	if got := <-a; got.err == nil && got.status == 200 {
-		t.Errorf("got 200 %q, want an answer that was cut off", got.body)
-	}
-}
-
 func TestSecondSignal(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		slow := newSlowBackend(t)
-		addBackend(t, cfg, slow.URL)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		slow := supervisetest.NewSlowBackend(t)
+		supervisetest.AddBackend(t, cfg, slow.URL)
 		in := serve(t, cfg, Options{})
-		a := getLater(in.addr)
-		wait(t, slow.began, "the request to arrive")
+		a := supervisetest.GetLater(in.addr)
+		testkit.Wait(t, slow.Began, "the request to arrive")
 		in.signals <- syscall.SIGTERM
-		wait(t, in.admin.red, "health to turn red")
+		testkit.Wait(t, in.admin.red, "health to turn red")
 		in.signals <- syscall.SIGHUP // says nothing about the end
 		in.signals <- syscall.SIGINT
 		in.wantExit(t, 3)
-		wantCut(t, a)
+		supervisetest.WantCut(t, a)
 	})
 }
 
 func TestQuit(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		slow := newSlowBackend(t)
-		addBackend(t, cfg, slow.URL)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		slow := supervisetest.NewSlowBackend(t)
+		supervisetest.AddBackend(t, cfg, slow.URL)
 		in := serve(t, cfg, Options{})
-		a := getLater(in.addr)
-		wait(t, slow.began, "the request to arrive")
+		a := supervisetest.GetLater(in.addr)
+		testkit.Wait(t, slow.Began, "the request to arrive")
 		in.signals <- syscall.SIGQUIT
 		in.wantExit(t, 3)
-		wantCut(t, a)
+		supervisetest.WantCut(t, a)
 	})
 }
 
@@ -115,20 +111,20 @@ func TestQuit(t *testing.T) {
 func TestRealSignals(t *testing.T) {
 	for name, target := range map[string]int{"process": 1, "group": -1} {
 		t.Run(name, func(t *testing.T) {
-			eachMode(t, func(t *testing.T, cfg *config.Config) {
-				slow := newSlowBackend(t)
-				addBackend(t, cfg, slow.URL)
+			supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+				slow := supervisetest.NewSlowBackend(t)
+				supervisetest.AddBackend(t, cfg, slow.URL)
 				lb := startLB(t, cfg)
-				a := getLater(lb.addr)
-				wait(t, slow.began, "the request to arrive")
+				a := supervisetest.GetLater(lb.addr)
+				testkit.Wait(t, slow.Began, "the request to arrive")
 				for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGINT} {
-					if err := syscall.Kill(target*lb.cmd.Process.Pid, sig); err != nil {
+					if err := syscall.Kill(target*lb.pid(), sig); err != nil {
 						t.Fatal(err)
 					}
 				}
-				until(t, "connections to be refused", func() bool { return refused(lb.addr) })
-				close(slow.release)
-				(<-a).want(t, "late")
+				testkit.Until(t, "connections to be refused", func() bool { return supervisetest.Refused(lb.addr) })
+				close(slow.Release)
+				(<-a).Want(t, "late")
 				lb.wantExit(t, 0)
 			})
 		})
@@ -136,35 +132,35 @@ func TestRealSignals(t *testing.T) {
 }
 
 func TestRealSecondSignal(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		slow := newSlowBackend(t)
-		addBackend(t, cfg, slow.URL)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		slow := supervisetest.NewSlowBackend(t)
+		supervisetest.AddBackend(t, cfg, slow.URL)
 		lb := startLB(t, cfg)
-		a := getLater(lb.addr)
-		wait(t, slow.began, "the request to arrive")
-		lb.signal(t, syscall.SIGTERM)
-		until(t, "connections to be refused", func() bool { return refused(lb.addr) })
-		lb.signal(t, syscall.SIGTERM)
+		a := supervisetest.GetLater(lb.addr)
+		testkit.Wait(t, slow.Began, "the request to arrive")
+		lb.process.Signal(t, syscall.SIGTERM)
+		testkit.Until(t, "connections to be refused", func() bool { return supervisetest.Refused(lb.addr) })
+		lb.process.Signal(t, syscall.SIGTERM)
 		lb.wantExit(t, 3)
-		wantCut(t, a)
+		supervisetest.WantCut(t, a)
 	})
 }
 
 // While connections come as fast as they can, a drain answers a request whole
 // or not at all.
 func TestDrainUnderLoad(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		body := strings.Repeat("well", 64<<10)
-		addBackend(t, cfg, helloBackend(t, body).URL)
+		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, body).URL)
 		in := serve(t, cfg, Options{})
 		const clients = 8
 		answered := make(chan struct{}, clients)
-		last := make(chan answer, clients)
+		last := make(chan supervisetest.Answer, clients)
 		for range clients {
 			go func() {
 				for {
-					a := get(in.addr)
-					if a.err != nil || a.body != body {
+					a := supervisetest.Get(in.addr)
+					if a.Err != nil || a.Body != body {
 						last <- a
 						return
 					}
@@ -180,8 +176,8 @@ func TestDrainUnderLoad(t *testing.T) {
 		}
 		in.signals <- syscall.SIGTERM
 		for range clients {
-			if a := <-last; a.status != 0 {
-				t.Errorf("at the drain: %d with %d bytes, %v", a.status, len(a.body), a.err)
+			if a := <-last; a.Status != 0 {
+				t.Errorf("at the drain: %d with %d bytes, %v", a.Status, len(a.Body), a.Err)
 			}
 		}
 		in.wantExit(t, 0)

@@ -1,37 +1,28 @@
 package supervise
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"lb/admin/api"
 	"lb/config"
+	"lb/internal/testkit"
+	"lb/supervise/supervisetest"
 )
 
 // serveEnv marks a process in which the test binary is lb itself; its value is
 // the configuration.
 const serveEnv = "LB_TEST_SERVE"
-
-// patience is how long a test waits for what has to come: it matters only when a
-// test fails, and a busy machine takes its time.
-const patience = time.Minute
 
 // roles are what else a process of the test binary can be, by the variable of the
 // environment that says so. One that is not returns.
@@ -40,7 +31,7 @@ var roles = map[string]func(value string){}
 func TestMain(m *testing.M) {
 	os.Setenv("GORACE", "atexit_sleep_ms=10") // else every process built with -race takes a second to end
 	if IsWorker() {
-		os.Exit(runWorker())
+		os.Exit(Worker())
 	}
 	for env, role := range roles {
 		if value := os.Getenv(env); value != "" {
@@ -67,70 +58,6 @@ func serveAsProcess(text string) (exitCode int) {
 		fmt.Fprintln(os.Stderr, err)
 	}
 	return code
-}
-
-// eachMode runs f in mt and in mp.
-func eachMode(t *testing.T, f func(t *testing.T, cfg *config.Config)) {
-	for _, mode := range []config.Mode{config.MT, config.MP} {
-		t.Run(string(mode), func(t *testing.T) { f(t, testConfig(mode)) })
-	}
-}
-
-// testConfig has two loops on a free port of 127.0.0.1 and no backend.
-func testConfig(mode config.Mode) *config.Config {
-	cfg := config.Default()
-	cfg.Mode, cfg.Host, cfg.Port, cfg.Workers = mode, "127.0.0.1", 0, 2
-	cfg.LogLevel = "error"
-	cfg.Admin.Address, cfg.Admin.Socket = "127.0.0.1:0", config.SocketOff
-	cfg.Pools[0].Backends = nil
-	cfg.Timeouts.Drain = patience
-	return cfg
-}
-
-// addBackend adds what url, of an httptest.Server, points at, by IP address.
-func addBackend(t *testing.T, cfg *config.Config, url string) {
-	t.Helper()
-	host, port, err := net.SplitHostPort(strings.TrimPrefix(url, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := config.Backend{Host: host, Weight: 1}
-	if b.Port, err = strconv.Atoi(port); err != nil {
-		t.Fatal(err)
-	}
-	cfg.Pools[0].Backends = append(cfg.Pools[0].Backends, b)
-}
-
-// helloBackend is a backend that answers with text.
-func helloBackend(t *testing.T, text string) *httptest.Server {
-	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		io.WriteString(w, text)
-	}))
-	t.Cleanup(s.Close)
-	return s
-}
-
-// slowBackend is a backend that answers with "late" when the test says so.
-type slowBackend struct {
-	*httptest.Server
-	began   chan struct{} // gets a value for every request that has arrived
-	release chan struct{} // closed: answer
-}
-
-func newSlowBackend(t *testing.T) *slowBackend {
-	t.Helper()
-	s := &slowBackend{began: make(chan struct{}, 64), release: make(chan struct{})}
-	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.began <- struct{}{}
-		select {
-		case <-s.release:
-			io.WriteString(w, "late")
-		case <-r.Context().Done():
-		}
-	}))
-	t.Cleanup(s.Close)
-	return s
 }
 
 // inside is lb in the process of the test.
@@ -210,11 +137,11 @@ func begin(t *testing.T, cfg *config.Config, o Options) *inside {
 		defer close(in.done)
 		in.code, in.err = Serve(cfg, o)
 	}()
-	t.Cleanup(func() { offer(in.signals, os.Signal(syscall.SIGQUIT)); wait(t, in.done, "Serve to return") })
+	t.Cleanup(func() { offer(in.signals, os.Signal(syscall.SIGQUIT)); testkit.Wait(t, in.done, "Serve to return") })
 	select {
 	case in.addr = <-ready:
 	case <-in.done:
-	case <-time.After(patience):
+	case <-time.After(testkit.Patience):
 		t.Fatal("neither ready nor refused")
 	}
 	return in
@@ -233,7 +160,7 @@ func serve(t *testing.T, cfg *config.Config, o Options) *inside {
 // wantExit waits for Serve to return code without an error.
 func (in *inside) wantExit(t *testing.T, code int) {
 	t.Helper()
-	wait(t, in.done, "Serve to return")
+	testkit.Wait(t, in.done, "Serve to return")
 	if in.code != code || in.err != nil {
 		t.Fatalf("Serve returned %d, %v; want %d and no error", in.code, in.err, code)
 	}
@@ -241,10 +168,8 @@ func (in *inside) wantExit(t *testing.T, code int) {
 
 // outside is lb in a process of its own, which leads a process group.
 type outside struct {
-	addr   string
-	cmd    *exec.Cmd
-	stderr strings.Builder // to be read when exited is closed
-	exited chan struct{}
+	process *testkit.Process
+	addr    string
 }
 
 func startLB(t *testing.T, cfg *config.Config) *outside {
@@ -257,143 +182,25 @@ func startLB(t *testing.T, cfg *config.Config) *outside {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lb := &outside{cmd: exec.Command(exe), exited: make(chan struct{})}
-	lb.cmd.Env = append(os.Environ(), serveEnv+"="+string(text))
-	lb.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	lb.cmd.Stderr = &lb.stderr
-	stdout, err := lb.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := lb.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	line, readErr := bufio.NewReader(stdout).ReadString('\n')
-	go func() {
-		defer close(lb.exited)
-		lb.cmd.Wait()
-	}()
-	t.Cleanup(func() {
-		syscall.Kill(-lb.cmd.Process.Pid, syscall.SIGKILL)
-		wait(t, lb.exited, "lb to end")
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), serveEnv+"="+string(text))
+	lb := &outside{process: testkit.Start(t, cmd)}
+	testkit.Until(t, "lb to say where it serves", func() bool {
+		line, _, whole := strings.Cut(lb.process.Out.String(), "\n")
+		if !whole && supervisetest.IsClosed(lb.process.Exited) {
+			t.Fatalf("lb did not begin: %s", lb.process.Log.String())
+		}
+		lb.addr = line
+		return whole
 	})
-	if readErr != nil {
-		wait(t, lb.exited, "lb to end")
-		t.Fatalf("lb did not begin: %s", lb.stderr.String())
-	}
-	lb.addr = strings.TrimSpace(line)
 	return lb
 }
 
-func (lb *outside) signal(t *testing.T, sig os.Signal) {
-	t.Helper()
-	if err := lb.cmd.Process.Signal(sig); err != nil {
-		t.Fatal(err)
-	}
-}
+func (lb *outside) pid() int { return lb.process.Process.Pid }
 
 func (lb *outside) wantExit(t *testing.T, code int) {
 	t.Helper()
-	wait(t, lb.exited, "lb to end")
-	if got := lb.cmd.ProcessState.ExitCode(); got != code {
-		t.Fatalf("exit code %d, want %d; stderr:\n%s", got, code, lb.stderr.String())
+	if got := lb.process.ExitCode(t); got != code {
+		t.Fatalf("exit code %d, want %d; stderr:\n%s", got, code, lb.process.Log.String())
 	}
-}
-
-// wait waits for c, and fails the test when that takes too long.
-func wait(t *testing.T, c <-chan struct{}, what string) {
-	t.Helper()
-	select {
-	case <-c:
-	case <-time.After(patience):
-		t.Fatalf("waited %v for %s", patience, what)
-	}
-}
-
-// until waits for ok to be true.
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	look := time.NewTicker(5 * time.Millisecond)
-	defer look.Stop()
-	late := time.After(patience)
-	for !ok() {
-		select {
-		case <-look.C:
-		case <-late:
-			t.Fatalf("waited %v for %s", patience, what)
-		}
-	}
-}
-
-// answer is what one request on a connection of its own brought.
-type answer struct {
-	status int
-	body   string
-	err    error
-}
-
-func get(addr string) answer {
-	tr := &http.Transport{DisableKeepAlives: true}
-	defer tr.CloseIdleConnections()
-	client := &http.Client{Transport: tr, Timeout: patience}
-	resp, err := client.Get("http://" + addr + "/")
-	if err != nil {
-		return answer{err: err}
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	return answer{resp.StatusCode, string(body), err}
-}
-
-// getLater is get on a goroutine.
-func getLater(addr string) <-chan answer {
-	c := make(chan answer, 1)
-	go func() { c <- get(addr) }()
-	return c
-}
-
-// want fails the test if a is not 200 with body.
-func (a answer) want(t *testing.T, body string) {
-	t.Helper()
-	if a.err != nil || a.status != http.StatusOK || a.body != body {
-		t.Fatalf("got %d %q, %v; want 200 %q", a.status, a.body, a.err, body)
-	}
-}
-
-// tooBusy is what lb says of a loop for which it does not wait any longer: on a
-// busy machine a new worker may need more than that to begin.
-const tooBusy = "has not taken up configuration"
-
-// holdPort returns a port that nobody else gets at any address of IPv4 until the end
-// of the test: a socket that is bound and does not listen keeps the system from giving
-// it away, and leaves it to who asks for it by its number.
-func holdPort(t *testing.T) int {
-	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { unix.Close(fd) })
-	unix.CloseOnExec(fd)
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Bind(fd, &unix.SockaddrInet4{}); err != nil {
-		t.Fatal(err)
-	}
-	at, err := unix.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return at.(*unix.SockaddrInet4).Port
-}
-
-// refused reports whether nobody listens at addr.
-func refused(addr string) bool {
-	c, err := net.DialTimeout("tcp", addr, patience)
-	if err != nil {
-		return true
-	}
-	c.Close()
-	return false
 }

@@ -10,12 +10,14 @@ import (
 
 	"lb/board"
 	"lb/config"
+	"lb/internal/testkit"
+	"lb/supervise/supervisetest"
 )
 
 // checkedConfig probes its backends every interval, whatever their health.
 func checkedConfig(cfg *config.Config, interval time.Duration) *config.Config {
 	h := config.NewHealth()
-	h.Path, h.Interval, h.IntervalDown, h.Timeout = "/up", interval, interval, patience
+	h.Path, h.Interval, h.IntervalDown, h.Timeout = "/up", interval, interval, testkit.Patience
 	cfg.Pools[0].Health = h
 	return cfg
 }
@@ -44,16 +46,16 @@ func newProbed(t *testing.T) *probed {
 
 func (in *inside) wantHealth(t *testing.T, id int, want board.Health) {
 	t.Helper()
-	until(t, want.String(), func() bool { return board.Health(in.running.Board.State(id).Health.Load()) == want })
+	testkit.Until(t, want.String(), func() bool { return board.Health(in.running.Board.State(id).Health.Load()) == want })
 }
 
 // A backend that answers 503 goes down on the board that all loops read, and
 // comes back; the one beside it stays up.
 func TestChecks(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		sick, well := newProbed(t), newProbed(t)
-		addBackend(t, cfg, sick.URL)
-		addBackend(t, cfg, well.URL)
+		supervisetest.AddBackend(t, cfg, sick.URL)
+		supervisetest.AddBackend(t, cfg, well.URL)
 		in := serve(t, checkedConfig(cfg, 20*time.Millisecond), Options{})
 		for range 2 {
 			in.wantHealth(t, 0, board.Up)
@@ -69,16 +71,17 @@ func TestChecks(t *testing.T) {
 	})
 }
 
-// Two loops, or two workers, are one who asks: a backend sees a probe for each
-// interval, and not two.
+// Two loops, or two workers, probe once: a backend sees one probe for each interval,
+// and not two.
 func TestOneProbePerInterval(t *testing.T) {
+	testkit.Long(t)
 	const interval, probes = 100 * time.Millisecond, 31
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		b := newProbed(t)
-		addBackend(t, cfg, b.URL)
+		supervisetest.AddBackend(t, cfg, b.URL)
 		begun := time.Now()
 		serve(t, checkedConfig(cfg, interval), Options{})
-		until(t, "probes", func() bool { return b.probes.Load() >= probes })
+		testkit.Until(t, "probes", func() bool { return b.probes.Load() >= probes })
 		// Intervals are up to a tenth shorter. A busy machine makes them longer, and
 		// probes that come late come no earlier for that. Two loops that both ask
 		// would need half of this time.
@@ -90,19 +93,19 @@ func TestOneProbePerInterval(t *testing.T) {
 
 // Probes go on while what runs is answered, and end with it.
 func TestChecksInDrain(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		slow, b := newSlowBackend(t), newProbed(t)
-		addBackend(t, cfg, slow.URL)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		slow, b := supervisetest.NewSlowBackend(t), newProbed(t)
+		supervisetest.AddBackend(t, cfg, slow.URL)
 		in := serve(t, withPool(t, cfg, b.URL), Options{})
-		a := getLater(in.addr)
-		wait(t, slow.began, "the request to arrive")
+		a := supervisetest.GetLater(in.addr)
+		testkit.Wait(t, slow.Began, "the request to arrive")
 		in.signals <- syscall.SIGTERM
-		wait(t, in.admin.red, "the drain")
+		testkit.Wait(t, in.admin.red, "the drain")
 		in.wantHealth(t, 1, board.Up) // behind the one backend of the pool "default"
 		before := b.probes.Load()
-		until(t, "more probes", func() bool { return b.probes.Load() > before+2 })
-		close(slow.release)
-		(<-a).want(t, "late")
+		testkit.Until(t, "more probes", func() bool { return b.probes.Load() > before+2 })
+		close(slow.Release)
+		(<-a).Want(t, "late")
 		in.wantExit(t, 0)
 	})
 }
@@ -110,8 +113,8 @@ func TestChecksInDrain(t *testing.T) {
 // withPool adds a pool with checks, and a backend at url.
 func withPool(t *testing.T, cfg *config.Config, url string) *config.Config {
 	t.Helper()
-	other := testConfig(cfg.Mode)
-	addBackend(t, other, url)
+	other := supervisetest.Config(cfg.Mode)
+	supervisetest.AddBackend(t, other, url)
 	p := checkedConfig(other, 20*time.Millisecond).Pools[0]
 	p.Name = "checked"
 	cfg.Pools = append(cfg.Pools, p)
@@ -120,17 +123,17 @@ func withPool(t *testing.T, cfg *config.Config, url string) *config.Config {
 
 // A backend given by a name is probed at the addresses the name has.
 func TestChecksByName(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		b := newProbed(t)
-		addBackend(t, cfg, b.URL)
+		supervisetest.AddBackend(t, cfg, b.URL)
 		cfg.Pools[0].Backends[0].Host = "app.test"
-		names := &fakeResolver{name: "app.test"}
+		names := &supervisetest.FakeResolver{Name: "app.test"}
 		in := serve(t, checkedConfig(cfg, 20*time.Millisecond), Options{Resolver: names, ResolveEvery: 10 * time.Millisecond})
 		in.wantHealth(t, 0, board.Down)
 		if why := board.Reason(in.running.Board.State(0).HealthReason.Load()); why != board.ReasonResolve {
 			t.Errorf("down for %v, want resolve", why)
 		}
-		names.set("127.0.0.1")
+		names.Set("127.0.0.1")
 		in.wantHealth(t, 0, board.Up)
 	})
 }

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -17,79 +16,42 @@ import (
 	"time"
 
 	"lb/config"
+	"lb/internal/ipc"
+	"lb/internal/testkit"
+	"lb/supervise/supervisetest"
 )
 
 // These tests look into /proc for processes and descriptors.
 
-// childrenOf returns the processes, zombies included, that pid has started.
-func childrenOf(t *testing.T, pid int) (children []int) {
-	t.Helper()
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		child, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", child))
-		if err != nil {
-			continue // it is gone
-		}
-		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-		if fields[1] == strconv.Itoa(pid) {
-			children = append(children, child)
-		}
-	}
-	return children
-}
-
-func descriptors(t *testing.T) int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
-}
-
-func kill(t *testing.T, pid int, sig syscall.Signal) {
-	t.Helper()
-	if err := syscall.Kill(pid, sig); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // A worker that is killed is replaced, again and again, and what it had counted
 // stays on the board.
 func TestWorkerKilled(t *testing.T) {
-	cfg := testConfig(config.MP)
-	addBackend(t, cfg, helloBackend(t, "well").URL)
+	cfg := supervisetest.Config(config.MP)
+	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 	var log bytes.Buffer
 	in := serve(t, cfg, Options{Log: NewLog(&log, "info")})
 	var requests uint64
 	for round := range uint64(3) {
 		for range 10 {
-			get(in.addr).want(t, "well")
+			supervisetest.Get(in.addr).Want(t, "well")
 			requests++
 		}
-		before := childrenOf(t, os.Getpid())
+		before := supervisetest.ChildrenOf(t, os.Getpid())
 		if len(before) != 2 {
 			t.Fatalf("worker processes: %v, want 2", before)
 		}
-		kill(t, before[0], syscall.SIGKILL)
-		until(t, "a new worker", func() bool {
+		supervisetest.Kill(t, before[0], syscall.SIGKILL)
+		testkit.Until(t, "a new worker", func() bool {
 			running, restarts := in.running.Workers()
 			return running == 2 && restarts == round+1
 		})
-		after := childrenOf(t, os.Getpid())
+		after := supervisetest.ChildrenOf(t, os.Getpid())
 		if len(after) != 2 || slices.Contains(after, before[0]) || !slices.Contains(after, before[1]) {
 			t.Fatalf("worker processes: %v after %v and a kill of %d", after, before, before[0])
 		}
 	}
 	for range 10 {
-		get(in.addr).want(t, "well")
+		supervisetest.Get(in.addr).Want(t, "well")
 		requests++
 	}
 	if got := in.running.Board.Totals().Requests; got != requests {
@@ -104,26 +66,26 @@ func TestWorkerKilled(t *testing.T) {
 
 // The first worker that dies is replaced at once, the next of its seat later.
 func TestBackOffIsKept(t *testing.T) {
-	log := &syncBuffer{}
-	in := serve(t, testConfig(config.MP), Options{Log: NewLog(log, "info")})
+	log := &testkit.Log{}
+	in := serve(t, supervisetest.Config(config.MP), Options{Log: NewLog(log, "info")})
 	for i, delay := range []string{"restart_in=0s", "restart_in=100ms", "restart_in=200ms"} {
 		pid := 0
-		until(t, "the workers to serve", func() bool {
+		testkit.Until(t, "the workers to serve", func() bool {
 			running, restarts := in.running.Workers()
 			return running == 2 && restarts == uint64(i)
 		})
-		for _, child := range childrenOf(t, os.Getpid()) {
+		for _, child := range supervisetest.ChildrenOf(t, os.Getpid()) {
 			if place(t, child) == "0" {
 				pid = child
 			}
 		}
-		kill(t, pid, syscall.SIGKILL)
-		until(t, "the death in the log", func() bool { return strings.Count(log.String(), "worker died") == i+1 })
+		supervisetest.Kill(t, pid, syscall.SIGKILL)
+		testkit.Until(t, "the death in the log", func() bool { return strings.Count(log.String(), "worker died") == i+1 })
 		if !strings.Contains(log.String(), delay) {
 			t.Errorf("death %d: want %s in the log:\n%s", i, delay, log.String())
 		}
 	}
-	if refused(in.addr) {
+	if supervisetest.Refused(in.addr) {
 		t.Error("connections are refused")
 	}
 }
@@ -142,43 +104,30 @@ func place(t *testing.T, pid int) string {
 // A worker that nobody started says so.
 func TestWorkerByHand(t *testing.T) {
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), workerEnv+"=1")
+	cmd.Env = append(os.Environ(), ipc.WorkerEnv+"=1")
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "started by lb itself") {
 		t.Errorf("%v, %q; want exit code 1 and the reason", err, out)
 	}
 }
 
-// stopped reports whether every thread of pid stands still.
-func stopped(t *testing.T, pid int) bool {
-	t.Helper()
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
-	if err != nil || len(threads) == 0 {
-		t.Fatalf("threads of %d: %v, %v", pid, threads, err)
-	}
-	return !slices.ContainsFunc(threads, func(path string) bool {
-		stat, err := os.ReadFile(path)
-		return err != nil || !bytes.Contains(stat, []byte(") T "))
-	})
-}
-
 // A connection that a worker has not accepted is answered by its successor.
 func TestAcceptQueueOutlivesWorker(t *testing.T) {
-	cfg := testConfig(config.MP)
+	cfg := supervisetest.Config(config.MP)
 	cfg.Workers = 1
-	addBackend(t, cfg, helloBackend(t, "well").URL)
+	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 	in := serve(t, cfg, Options{})
-	worker := childrenOf(t, os.Getpid())[0]
-	kill(t, worker, syscall.SIGSTOP)
-	until(t, "the worker to stand still", func() bool { return stopped(t, worker) })
+	worker := supervisetest.ChildrenOf(t, os.Getpid())[0]
+	supervisetest.Kill(t, worker, syscall.SIGSTOP)
+	testkit.Until(t, "the worker to stand still", func() bool { return supervisetest.Stopped(t, worker) })
 	c, err := net.Dial("tcp", in.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
 	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-	kill(t, worker, syscall.SIGKILL)
-	c.SetDeadline(time.Now().Add(patience))
+	supervisetest.Kill(t, worker, syscall.SIGKILL)
+	c.SetDeadline(time.Now().Add(testkit.Patience))
 	b, err := io.ReadAll(c)
 	if err != nil || !bytes.HasSuffix(b, []byte("well")) {
 		t.Fatalf("got %q, %v; want the answer", b, err)
@@ -187,16 +136,16 @@ func TestAcceptQueueOutlivesWorker(t *testing.T) {
 
 // Gauges of a worker that was killed do not stay on the board.
 func TestKilledWorkerLeavesNoGauge(t *testing.T) {
-	cfg := testConfig(config.MP)
-	slow := newSlowBackend(t)
-	addBackend(t, cfg, slow.URL)
+	cfg := supervisetest.Config(config.MP)
+	slow := supervisetest.NewSlowBackend(t)
+	supervisetest.AddBackend(t, cfg, slow.URL)
 	cfg.Workers = 1
 	in := serve(t, cfg, Options{})
-	a := getLater(in.addr)
-	wait(t, slow.began, "the request to arrive")
-	kill(t, childrenOf(t, os.Getpid())[0], syscall.SIGKILL)
-	wantCut(t, a)
-	until(t, "gauges at zero", func() bool {
+	a := supervisetest.GetLater(in.addr)
+	testkit.Wait(t, slow.Began, "the request to arrive")
+	supervisetest.Kill(t, supervisetest.ChildrenOf(t, os.Getpid())[0], syscall.SIGKILL)
+	supervisetest.WantCut(t, a)
+	testkit.Until(t, "gauges at zero", func() bool {
 		totals := in.running.Board.Totals()
 		return totals.ClientConns+totals.BackendConns+totals.Exchanges == 0
 	})
@@ -204,21 +153,21 @@ func TestKilledWorkerLeavesNoGauge(t *testing.T) {
 	in.wantExit(t, 0)
 }
 
-// Exchanges of a worker that dies amid a drain count as cut off, and the log
+// Exchanges of a worker that dies in a drain count as cut off, and the log
 // says why.
 func TestWorkerKilledInDrain(t *testing.T) {
-	cfg := testConfig(config.MP)
-	slow := newSlowBackend(t)
-	addBackend(t, cfg, slow.URL)
+	cfg := supervisetest.Config(config.MP)
+	slow := supervisetest.NewSlowBackend(t)
+	supervisetest.AddBackend(t, cfg, slow.URL)
 	cfg.Workers = 1
 	var log bytes.Buffer
 	in := serve(t, cfg, Options{Log: NewLog(&log, "info")})
-	a := getLater(in.addr)
-	wait(t, slow.began, "the request to arrive")
+	a := supervisetest.GetLater(in.addr)
+	testkit.Wait(t, slow.Began, "the request to arrive")
 	in.signals <- syscall.SIGTERM
-	until(t, "connections to be refused", func() bool { return refused(in.addr) })
-	kill(t, childrenOf(t, os.Getpid())[0], syscall.SIGKILL)
-	wantCut(t, a)
+	testkit.Until(t, "connections to be refused", func() bool { return supervisetest.Refused(in.addr) })
+	supervisetest.Kill(t, supervisetest.ChildrenOf(t, os.Getpid())[0], syscall.SIGKILL)
+	supervisetest.WantCut(t, a)
 	in.wantExit(t, 3)
 	if got := strings.Count(log.String(), `msg="worker died" worker=0`); got != 1 || !strings.Contains(log.String(), "signal: killed") {
 		t.Errorf("the log tells %d times that the worker died, want once and why:\n%s", got, log.String())
@@ -228,27 +177,28 @@ func TestWorkerKilledInDrain(t *testing.T) {
 // A worker that comes later has the addresses that a name has by then.
 func TestReplacedWorkerHasNewAddresses(t *testing.T) {
 	_, two, port := twoBackendsOnOnePort(t)
-	cfg := testConfig(config.MP)
+	cfg := supervisetest.Config(config.MP)
 	cfg.Workers = 1
 	cfg.Pools[0].Backends = []config.Backend{{Host: "app.test", Port: port, Weight: 1}}
-	names := &fakeResolver{name: "app.test"}
-	names.set("127.0.0.1")
+	names := &supervisetest.FakeResolver{Name: "app.test"}
+	names.Set("127.0.0.1")
 	in := serve(t, cfg, Options{Resolver: names, ResolveEvery: 10 * time.Millisecond})
-	names.set("127.0.0.2")
+	names.Set("127.0.0.2")
 	untilAnswered(t, in.addr, two)
-	kill(t, childrenOf(t, os.Getpid())[0], syscall.SIGKILL)
-	until(t, "a new worker", func() bool {
+	supervisetest.Kill(t, supervisetest.ChildrenOf(t, os.Getpid())[0], syscall.SIGKILL)
+	testkit.Until(t, "a new worker", func() bool {
 		running, restarts := in.running.Workers()
 		return running == 1 && restarts == 1
 	})
-	get(in.addr).want(t, two)
+	supervisetest.Get(in.addr).Want(t, two)
 }
 
 // A worker that hangs is ended by force.
 func TestHungWorker(t *testing.T) {
-	cfg := testConfig(config.MP)
+	testkit.Long(t)
+	cfg := supervisetest.Config(config.MP)
 	in := serve(t, cfg, Options{})
-	kill(t, childrenOf(t, os.Getpid())[0], syscall.SIGSTOP)
+	supervisetest.Kill(t, supervisetest.ChildrenOf(t, os.Getpid())[0], syscall.SIGSTOP)
 	in.signals <- syscall.SIGQUIT
 	in.wantExit(t, 0)
 }
@@ -256,34 +206,27 @@ func TestHungWorker(t *testing.T) {
 // When the supervisor is killed its workers answer what runs, leave, and free
 // the port.
 func TestSupervisorKilled(t *testing.T) {
-	cfg := testConfig(config.MP)
-	slow := newSlowBackend(t)
-	addBackend(t, cfg, slow.URL)
+	cfg := supervisetest.Config(config.MP)
+	slow := supervisetest.NewSlowBackend(t)
+	supervisetest.AddBackend(t, cfg, slow.URL)
 	lb := startLB(t, cfg)
-	workers := childrenOf(t, lb.cmd.Process.Pid)
+	workers := supervisetest.ChildrenOf(t, lb.pid())
 	if len(workers) != 2 {
 		t.Fatalf("worker processes: %v, want 2", workers)
 	}
-	a := getLater(lb.addr)
-	wait(t, slow.began, "the request to arrive")
-	kill(t, lb.cmd.Process.Pid, syscall.SIGKILL)
-	until(t, "connections to be refused", func() bool { return refused(lb.addr) })
+	a := supervisetest.GetLater(lb.addr)
+	testkit.Wait(t, slow.Began, "the request to arrive")
+	supervisetest.Kill(t, lb.pid(), syscall.SIGKILL)
+	testkit.Until(t, "connections to be refused", func() bool { return supervisetest.Refused(lb.addr) })
 	_, port, _ := net.SplitHostPort(lb.addr)
 	cfg.Port, _ = strconv.Atoi(port)
 	second := serve(t, cfg, Options{}) // while the first one's answer still runs
-	close(slow.release)
-	(<-a).want(t, "late")
-	get(second.addr).want(t, "late")
+	close(slow.Release)
+	(<-a).Want(t, "late")
+	supervisetest.Get(second.addr).Want(t, "late")
 	for _, pid := range workers {
-		until(t, "the workers to leave", func() bool { return ended(pid) })
+		testkit.Until(t, "the workers to leave", func() bool { return supervisetest.Ended(pid) })
 	}
-}
-
-// ended reports whether pid runs no more; it may be a zombie whose new parent has
-// not looked yet.
-func ended(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	return err != nil || bytes.Contains(stat, []byte(") Z "))
 }
 
 // Whatever the end, no goroutine, descriptor or process stays behind.
@@ -291,61 +234,39 @@ func TestNothingLeft(t *testing.T) {
 	refuse := func(*config.Config, Running) Admin {
 		return &fakeAdmin{red: make(chan struct{}), listenErr: syscall.EADDRINUSE}
 	}
-	ends := map[string]func(t *testing.T, cfg *config.Config, slow *slowBackend){
-		"refused": func(t *testing.T, cfg *config.Config, _ *slowBackend) {
-			wait(t, begin(t, cfg, Options{Admin: refuse}).done, "Serve to refuse")
+	ends := map[string]func(t *testing.T, cfg *config.Config, slow *supervisetest.SlowBackend){
+		"refused": func(t *testing.T, cfg *config.Config, _ *supervisetest.SlowBackend) {
+			testkit.Wait(t, begin(t, cfg, Options{Admin: refuse}).done, "Serve to refuse")
 		},
-		"drained": func(t *testing.T, cfg *config.Config, _ *slowBackend) {
+		"drained": func(t *testing.T, cfg *config.Config, _ *supervisetest.SlowBackend) {
 			in := serve(t, cfg, Options{})
 			in.signals <- syscall.SIGTERM
 			in.wantExit(t, 0)
 		},
-		"cut": func(t *testing.T, cfg *config.Config, slow *slowBackend) {
+		"cut": func(t *testing.T, cfg *config.Config, slow *supervisetest.SlowBackend) {
 			in := serve(t, cfg, Options{})
-			a := getLater(in.addr)
-			wait(t, slow.began, "the request to arrive")
+			a := supervisetest.GetLater(in.addr)
+			testkit.Wait(t, slow.Began, "the request to arrive")
 			in.signals <- syscall.SIGQUIT
 			in.wantExit(t, 3)
-			wantCut(t, a)
+			supervisetest.WantCut(t, a)
 		},
 	}
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		slow := newSlowBackend(t)
-		addBackend(t, cfg, slow.URL)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		slow := supervisetest.NewSlowBackend(t)
+		supervisetest.AddBackend(t, cfg, slow.URL)
 		cfg.Pools[0].Backends = append(cfg.Pools[0].Backends, config.Backend{Host: "localhost", Port: 1, Weight: 1})
 		checkedConfig(cfg, 10*time.Millisecond).Pools[0].Health.Type = config.CheckTCP // no requests, which slow would count
 		ends["refused"](t, cfg, slow)                                                  // once to begin with: Go has descriptors of its own
-		before, goroutines := descriptors(t), runtime.NumGoroutine()
+		before, goroutines := supervisetest.Descriptors(t), runtime.NumGoroutine()
 		for name, end := range ends {
 			end(t, cfg, slow)
 			slow.CloseClientConnections()
-			until(t, name+": descriptors to be closed", func() bool { return descriptors(t) <= before })
-			until(t, name+": goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines })
-			if left := childrenOf(t, os.Getpid()); len(left) > 0 {
+			testkit.Until(t, name+": descriptors to be closed", func() bool { return supervisetest.Descriptors(t) <= before })
+			testkit.Until(t, name+": goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines })
+			if left := supervisetest.ChildrenOf(t, os.Getpid()); len(left) > 0 {
 				t.Errorf("%s: processes left: %v", name, left)
 			}
 		}
 	})
-}
-
-// What a worker says twice, or too early, ends nobody but itself.
-func TestWorkerTalksNonsense(t *testing.T) {
-	p := &process{
-		o:       processOptions{heard: func() {}},
-		outbox:  newOutbox(),
-		late:    time.AfterFunc(patience, func() {}),
-		serving: make(chan struct{}),
-	}
-	for range 2 {
-		p.hear(report{Ready: true, Applied: 7}, nil)
-		p.hear(report{Took: true}, nil)
-		p.hear(report{Pong: 9}, nil)
-		p.hear(report{Pong: 8, Applied: 6}, nil)
-		p.hear(report{Pass: &passReport{Slot: -1}}, nil)
-		p.hear(report{}, nil)
-	}
-	if !closed(p.serving) || p.passing.Load() != 0 || p.ponged.Load() != 9 || p.applied.Load() != 7 {
-		t.Errorf("serving %v, %d conns on their way, pong %d, configuration %d",
-			closed(p.serving), p.passing.Load(), p.ponged.Load(), p.applied.Load())
-	}
 }

@@ -1,327 +1,242 @@
 package supervise
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 	"time"
 
 	"lb/admin/api"
 	"lb/board"
 	"lb/config"
+	"lb/internal/host"
+	"lb/supervise/listen"
+	"lb/supervise/plan"
 )
 
-// A reload is made of two halves. In the first, prepare, is all that can fail;
-// it changes nothing, and what it opens is closed again when a later step fails.
-// The second, commit, does not fail: a loop that does not answer gets the
-// configuration when it does.
+// A reload has two halves. The first, prepare, holds everything that can fail; it
+// changes nothing, and what it opens is closed again if a later step fails. The
+// second, commit, does not fail: a loop that does not answer gets the configuration
+// when it does.
 
-// change is a configuration on its way.
+// reloadLookupTimeout is how long a reload looks up the names that it brings,
+// because somebody waits for it. Names that are not found by then come later.
+const reloadLookupTimeout = 500 * time.Millisecond
+
+// change is a configuration that is about to be used.
 type change struct {
-	cfg    *config.Config
-	number uint64
-	given  *assignment
-	loops  int
-	what   []string // lines for the operator
-	notes  []string
-	undo   []func() // what prepare has opened, closed
+	cfg      *config.Config
+	number   uint64
+	assigned *plan.Assignment
+	loops    int
+	what     []string // lines for the operator
+	notes    []string
+	undo     []func() // closes what prepare has opened
 
-	listeners *listeners // the ones at work, if the address stays
-	pid       bool       // another PID file is written
-	admin     *opened[Admin, net.Listener]
-	runtime   *opened[string, *net.UnixListener]
+	sockets *listen.Set // those in use if the address stays
+	pid     bool        // another PID file is written
+	admin   *opened[Admin, net.Listener]
+	runtime *opened[string, *net.UnixListener]
 }
 
-// opened is a server, or where it is, and its listener; neither is set when the
-// new configuration has none.
-type opened[S any, L net.Listener] struct {
-	at       S
-	listener L
-	any      bool
-}
-
-// refusal is why there can be no reload now; nil: there can.
-func (s *server) refusal() error {
+// refusal returns why there can be no reload now, or nil if there can.
+func (d *desk) refusal() error {
 	switch {
-	case s.ending != nil:
+	case d.ending != nil:
 		return errors.New("lb is draining and takes no new configuration")
-	case s.moving != nil:
+	case d.moving != nil:
 		return errors.New("an upgrade is under way; the new process reads the configuration by itself")
-	case s.o.Load == nil:
+	case d.o.Load == nil:
 		return errors.New("this lb cannot read its configuration again")
 	}
 	return nil
 }
 
-// reloadFor is a reload that nobody waits for; why it was made goes to the log.
-func (s *server) reloadFor(why string) {
-	if err := s.refusal(); err != nil {
-		s.log.Warn("reload refused", "by", why, "cause", err)
+// reloadFor is a reload that nobody waits for; why goes to the log.
+func (d *desk) reloadFor(why string) {
+	if err := d.refusal(); err != nil {
+		d.log.Warn("reload refused", "by", why, "cause", err)
 		return
 	}
-	s.reload(why, false)
+	d.reload(why, false)
 }
 
-// reload reads the configuration again and puts it to work, or with plan only
-// says what would change. See api.Control.
-func (s *server) reload(why string, plan bool) (api.Reloaded, error) {
-	if err := s.refusal(); err != nil {
+// reload reads the configuration again and uses it, or with planOnly returns what
+// would change. See api.Control.
+func (d *desk) reload(why string, planOnly bool) (api.Reloaded, error) {
+	if err := d.refusal(); err != nil {
 		return api.Reloaded{}, err
 	}
-	if plan {
-		c, err := s.compare()
+	if planOnly {
+		c, err := d.compare()
 		if err != nil {
 			return api.Reloaded{}, err
 		}
-		return api.Reloaded{Plan: true, Number: s.now.Number, Changes: c.what, Notes: c.notes}, nil
+		return api.Reloaded{Plan: true, Number: d.now.Number, Changes: c.what, Notes: c.notes}, nil
 	}
-	s.notifier.reloading()
-	defer func() { s.notifier.ready(s.headline()) }()
-	c, err := s.prepare()
+	d.notifier.Reloading(time.Duration(d.clock()))
+	defer func() { d.notifier.Ready(d.headline()) }()
+	c, err := d.prepare()
 	if err != nil {
-		s.refuse(why, err)
+		d.refuse(why, err)
 		return api.Reloaded{}, err
 	}
-	err = s.commit(c)
-	s.log.Info("configuration reloaded", "number", c.number, "changes", len(c.what), "by", why)
+	err = d.commit(c)
+	d.log.Info("configuration reloaded", "number", c.number, "changes", len(c.what), "by", why)
 	if err != nil {
-		s.board.Control().ReloadFaults.Add(1)
-		s.fault = fault{err.Error(), time.Now()}
-		s.log.Error("not every loop has taken up the configuration", "number", c.number, "cause", err)
+		d.board.Control().ReloadFaults.Add(1)
+		d.outcome.reloadFailed(err)
+		d.log.Error("not every loop has taken up the configuration", "number", c.number, "cause", err)
 	}
-	s.publish()
+	d.publish()
 	return api.Reloaded{Number: c.number, Changes: c.what, Notes: c.notes}, err
 }
 
 // headline is what systemd shows.
-func (s *server) headline() string {
-	text := fmt.Sprintf("serving on %s, configuration %d", s.listeners.addr, s.now.Number)
-	if s.fault.text != "" {
+func (d *desk) headline() string {
+	text := fmt.Sprintf("serving on %s, configuration %d", d.ports.inUse.Addr, d.now.Number)
+	if d.outcome.reload.text != "" {
 		text += ", a newer one was refused"
 	}
 	return text
 }
 
 // refuse notes why a configuration was not taken up.
-func (s *server) refuse(why string, err error) {
-	s.board.Control().ReloadFaults.Add(1)
-	s.fault = fault{err.Error(), time.Now()}
+func (d *desk) refuse(why string, err error) {
+	d.board.Control().ReloadFaults.Add(1)
+	d.outcome.reloadFailed(err)
 	var list config.Errors
 	if !errors.As(err, &list) {
-		s.log.Error("configuration refused, the old one goes on", "by", why, "cause", err)
+		d.log.Error("configuration refused, the old one goes on", "by", why, "cause", err)
 	}
 	for _, e := range list {
 		cause := e.What
 		if e.Hint != "" {
 			cause += "; " + e.Hint
 		}
-		s.log.Error("configuration refused, the old one goes on", "by", why,
+		d.log.Error("configuration refused, the old one goes on", "by", why,
 			"file", e.File, "line", e.Line, "key", e.Key, "cause", cause)
 	}
-	s.publish()
+	d.publish()
 }
 
-// compare reads the configuration and works out what it changes. Nothing is
-// touched, not even names are looked up.
-func (s *server) compare() (*change, error) {
-	cfg, err := s.o.Load()
+// compare reads the configuration and works out what it changes. It touches
+// nothing, and does not even look names up.
+func (d *desk) compare() (*change, error) {
+	cfg, err := d.o.Load()
 	if err != nil {
 		return nil, err
 	}
-	old := s.now.Config
+	old := d.now.Config
 	if cfg.Mode != old.Mode {
 		return nil, fmt.Errorf("mode: %s -> %s is more than a reload can change; use `lb upgrade`, or restart", old.Mode, cfg.Mode)
 	}
-	c := &change{cfg: cfg, number: s.now.Number + 1, loops: loopsFor(cfg.Workers, cfg.Limits.Connections)}
-	if room := s.board.LoopsRoom(); c.loops > room {
+	c := &change{cfg: cfg, number: d.now.Number + 1, loops: host.LoopsFor(cfg.Workers, cfg.Limits.Connections)}
+	if room := d.board.LoopsRoom(); c.loops > room {
 		return nil, fmt.Errorf("workers: %d are more than the %d there is room for until the next restart", c.loops, room)
 	}
-	if c.given, err = s.registry.assign(cfg.Pools, c.number, s.board.BackendsRoom(), s.reusable); err != nil {
+	if c.assigned, err = d.registry.Assign(cfg.Pools, c.number, d.board.BackendsRoom(), d.reusable); err != nil {
 		return nil, err
 	}
-	for _, d := range config.Diff(old, cfg) {
-		c.what = append(c.what, d.String())
+	for _, line := range config.Diff(old, cfg) {
+		c.what = append(c.what, line.String())
 	}
-	for _, o := range s.overruled(cfg) {
+	for _, o := range d.overruled(cfg) {
 		c.notes = append(c.notes, o.note)
 	}
 	return c, nil
 }
 
-// prepare makes all ready that can fail. After an error nothing has changed.
-func (s *server) prepare() (c *change, err error) {
-	// Before it is read: if it is written between, the watcher finds another hash.
-	s.seen = contentHash(s.now.Config.Source)
-	if c, err = s.compare(); err != nil {
+// prepare makes ready what can fail. After an error nothing has changed.
+func (d *desk) prepare() (c *change, err error) {
+	// Before the file is read: if it is written in between, the watcher finds
+	// another hash.
+	d.file.try(d.now.Config.Source)
+	if c, err = d.compare(); err != nil {
 		return nil, err
 	}
-	s.resolveNew(c)
-	// Sockets for traffic come last: the system puts connections into their queues
-	// at once, and nobody accepts those before commit.
-	for _, step := range []func(*change) error{s.preparePID, s.prepareAdmin, s.prepareRuntime, s.prepareListeners} {
-		if err := step(c); err != nil {
-			for _, undo := range c.undo {
-				undo()
-			}
-			return nil, err
+	for _, name := range d.names.find(c.cfg, reloadLookupTimeout) {
+		c.notes = append(c.notes, fmt.Sprintf("%s has no address yet; it is looked up again and again", name))
+	}
+	if err := d.openFor(c); err != nil {
+		for _, undo := range c.undo {
+			undo()
 		}
+		return nil, err
 	}
 	return c, nil
 }
 
-// resolveNew looks up the names that are new, for a moment. Known ones keep what
-// they have.
-func (s *server) resolveNew(c *change) {
-	names := namesOf(c.cfg)
-	if missing := s.book.without(names); len(missing) > 0 {
-		s.book.note(lookUp(context.Background(), s.resolver, missing, reloadLookupTimeout))
+// openFor opens what c needs. Sockets for traffic come last: the system puts
+// connections into their queues at once, and no loop accepts those before commit.
+func (d *desk) openFor(c *change) (err error) {
+	if path := c.cfg.PIDFile; path != d.pidFile {
+		if err := host.WritePID(path); err != nil {
+			return err
+		}
+		c.pid = true
+		c.undo = append(c.undo, func() { host.RemovePID(path) })
 	}
-	for _, name := range s.book.without(names) {
-		c.notes = append(c.notes, fmt.Sprintf("%s has no address yet; it is looked up again and again", name))
-	}
-}
-
-func (s *server) preparePID(c *change) error {
-	path := c.cfg.PIDFile
-	if path == s.pidFile {
-		return nil
-	}
-	if err := writePID(path); err != nil {
+	if c.admin, err = d.operator.prepareAdmin(c.cfg, d.now.Config, &c.undo); err != nil {
 		return err
 	}
-	c.pid = true
-	c.undo = append(c.undo, func() { removePID(path) })
-	return nil
-}
-
-func (s *server) prepareAdmin(c *change) error {
-	if s.o.Admin == nil || c.cfg.Admin.Address == s.now.Config.Admin.Address {
-		return nil
+	if c.runtime, err = d.operator.prepareRuntime(c.cfg, &c.undo); err != nil {
+		return err
 	}
-	c.admin = &opened[Admin, net.Listener]{}
-	return s.listenAdmin(c.cfg, c.admin, &c.undo)
-}
-
-// listenAdmin makes a server for the address of cfg, if there is one, that
-// listens and does not serve yet.
-func (s *server) listenAdmin(cfg *config.Config, to *opened[Admin, net.Listener], undo *[]func()) (err error) {
-	if cfg.Admin.Address == "" {
-		return nil
-	}
-	a := s.o.Admin(cfg, s.running())
-	if to.listener = s.from.takeAdmin(cfg.Admin.Address); to.listener == nil {
-		if to.listener, err = a.Listen(); err != nil {
-			return err
-		}
-	}
-	to.at, to.any = a, true
-	*undo = append(*undo, func() { to.listener.Close() })
-	return nil
-}
-
-// prepareRuntime opens the socket for commands at its new path, also if that
-// could not be done before.
-func (s *server) prepareRuntime(c *change) error {
-	path := socketPath(c.cfg)
-	if s.runtime == nil || path == s.runtimePath {
-		return nil
-	}
-	c.runtime = &opened[string, *net.UnixListener]{}
-	return s.listenRuntime(c.cfg, c.runtime, &c.undo)
-}
-
-func socketPath(cfg *config.Config) string {
-	return config.SocketPath(cfg, os.Getenv, os.Geteuid() == 0)
-}
-
-// listenRuntime opens the socket for commands, if there is to be one. If nobody
-// has asked for it by name, lb does without.
-func (s *server) listenRuntime(cfg *config.Config, to *opened[string, *net.UnixListener], undo *[]func()) (err error) {
-	path := socketPath(cfg)
-	if path == "" {
-		return nil
-	}
-	if to.listener = s.from.takeRuntime(path); to.listener == nil {
-		if to.listener, err = s.runtime.Listen(path); err != nil {
-			if cfg.Admin.Socket == "" {
-				s.log.Warn("no socket for commands", "cause", err)
-				return nil
-			}
-			return err
-		}
-	}
-	to.at, to.any = path, true
-	*undo = append(*undo, func() { to.listener.Close() })
-	return nil
-}
-
-// prepareListeners opens what the address and the number of loops take.
-func (s *server) prepareListeners(c *change) (err error) {
-	c.listeners, err = s.listen(c.cfg, c.loops)
+	c.sockets, err = d.ports.prepare(c.cfg, c.loops)
 	return err
 }
 
-// commit puts c to work. The error names the loops that have not taken it up yet.
-func (s *server) commit(c *change) error {
-	overruled := s.overruled(c.cfg)
-	s.take(c.given, true)
-	old := s.now
-	s.setNow(&snapshot{Config: c.cfg, Number: c.number, IDs: c.given.ids, Addrs: s.book.addrs(c.cfg)})
-	gone := s.listeners
-	if s.listeners = c.listeners; gone != s.listeners && !gone.systemd {
-		gone.leave()
-	}
-	err := s.crew.apply(s.now, c.listeners, c.loops)
-	s.obeyFile(overruled)
-	s.prober.Update(s.probes(s.now))
-	s.book.forget(namesOf(c.cfg))
-	s.setLookups()
-	if c.admin != nil {
-		s.swapAdmin(c.admin)
-	}
-	if c.runtime != nil {
-		s.swapRuntime(c.runtime)
-	}
+// commit uses c. The error names the loops that have not taken it up yet.
+func (d *desk) commit(c *change) error {
+	overruled := d.overruled(c.cfg)
+	d.assign(c.assigned, true)
+	old := d.now.Config
+	d.setNow(&plan.Snapshot{Config: c.cfg, Number: c.number, IDs: c.assigned.IDs, Addrs: d.names.addrs(c.cfg)})
+	d.ports.swap(c.sockets)
+	err := d.crew.Apply(d.now, c.sockets, c.loops)
+	d.obeyFile(overruled)
+	d.prober.Update(d.probes(d.now))
+	d.names.follow(c.cfg)
+	d.operator.swap(c.admin, c.runtime)
 	if c.pid {
-		removePID(s.pidFile)
-		s.pidFile = c.cfg.PIDFile
+		host.RemovePID(d.pidFile)
+		d.pidFile = c.cfg.PIDFile
 	}
-	if s.o.Level != nil {
-		setLevel(s.o.Level, c.cfg.LogLevel)
+	if d.o.Level != nil {
+		host.SetLevel(d.o.Level, c.cfg.LogLevel)
 	}
-	if c.cfg.Limits.Connections != old.Config.Limits.Connections || c.loops != loopsFor(old.Config.Workers, old.Config.Limits.Connections) {
-		s.warnDescriptors(c.cfg, c.loops)
+	if c.cfg.Limits.Connections != old.Limits.Connections || c.loops != host.LoopsFor(old.Workers, old.Limits.Connections) {
+		d.warnDescriptors(c.cfg, c.loops)
 	}
-	s.setWatch(c.cfg)
-	s.loaded, s.fault = time.Now(), fault{}
-	s.board.Control().Reloads.Add(1)
+	d.watchFile(c.cfg)
+	d.outcome.taken()
+	d.board.Control().Reloads.Add(1)
 	return err
 }
 
-// overrule is a change made at run time that the file takes back: its value for
-// that backend is another than it was.
+// overrule is a change made at run time that the file takes back, because it has
+// another value for that backend than it had.
 type overrule struct {
 	id            int
 	weight, admin bool
 	note          string
 }
 
-// overruled returns what of the run-time changes cfg takes back, when it comes
-// behind the configuration of the registry at work.
-func (s *server) overruled(cfg *config.Config) (list []overrule) {
+// overruled returns which changes made at run time cfg takes back if it comes
+// after the configuration in use.
+func (d *desk) overruled(cfg *config.Config) (list []overrule) {
 	for _, p := range cfg.Pools {
 		for _, b := range p.Backends {
-			key := registryKey(p.Name, b)
-			had, ok := s.registry.InUse[key]
+			key := plan.Key(p.Name, b)
+			had, ok := d.registry.InUse[key]
 			if !ok {
 				continue
 			}
 			o := overrule{id: had.ID}
 			var notes []string
-			state := s.board.State(had.ID)
+			state := d.board.State(had.ID)
 			if w := state.WeightOverride.Load(); w != 0 && had.Weight != b.Weight {
 				o.weight = true
 				notes = append(notes, fmt.Sprintf("weight %d is overwritten by the file's %d", w, b.Weight))
@@ -340,14 +255,14 @@ func (s *server) overruled(cfg *config.Config) (list []overrule) {
 }
 
 // obeyFile takes run-time changes back.
-func (s *server) obeyFile(list []overrule) {
+func (d *desk) obeyFile(list []overrule) {
 	for _, o := range list {
 		if o.weight {
-			s.board.SetWeight(o.id, 0)
+			d.board.SetWeight(o.id, 0)
 		}
 		if o.admin {
-			s.board.SetAdmin(o.id, board.Enabled, int64(s.clock()))
+			d.board.SetAdmin(o.id, board.Enabled, int64(d.clock()))
 		}
-		s.log.Info("run-time change is overwritten by the file", "note", o.note)
+		d.log.Info("run-time change is overwritten by the file", "note", o.note)
 	}
 }

@@ -14,13 +14,14 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"lb/admin/api"
 	"lb/config"
+	"lb/internal/testkit"
+	"lb/supervise/supervisetest"
 )
 
 // changed returns a copy of cfg, changed by set.
@@ -39,11 +40,11 @@ func (in *inside) reload(t *testing.T, cfg *config.Config) api.Reloaded {
 	t.Helper()
 	in.next.Store(cfg)
 	r, err := in.control.Reload(false)
-	until(t, "every loop to take it up", func() bool {
-		if err != nil && strings.Contains(err.Error(), tooBusy) {
+	testkit.Until(t, "every loop to take it up", func() bool {
+		if err != nil && strings.Contains(err.Error(), supervisetest.TooBusy) {
 			_, err = in.control.Reload(false)
 		}
-		return err == nil || !strings.Contains(err.Error(), tooBusy)
+		return err == nil || !strings.Contains(err.Error(), supervisetest.TooBusy)
 	})
 	if err != nil {
 		t.Fatalf("reload: %v", err)
@@ -78,19 +79,19 @@ func (in *inside) wantRefused(t *testing.T, cfg *config.Config, why string) {
 func (in *inside) ids() []int { return in.running.View().IDs[0] }
 
 func TestReload(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		addBackend(t, cfg, helloBackend(t, "a").URL)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "a").URL)
 		in := serve(t, cfg, Options{Version: "v1"})
-		get(in.addr).want(t, "a")
+		supervisetest.Get(in.addr).Want(t, "a")
 		a := in.ids()[0]
 		next := changed(cfg, func(c *config.Config) { c.Pools[0].Backends = nil })
-		addBackend(t, next, helloBackend(t, "b").URL)
+		supervisetest.AddBackend(t, next, supervisetest.HelloBackend(t, "b").URL)
 		r := in.reload(t, next)
 		if r.Number != 2 || len(r.Changes) != 2 {
 			t.Errorf("reloaded: %+v, want number 2 and 2 changes", r)
 		}
 		for range 10 {
-			get(in.addr).want(t, "b")
+			supervisetest.Get(in.addr).Want(t, "b")
 		}
 		if b := in.ids()[0]; b == a {
 			t.Error("another backend has the ID of the first")
@@ -118,12 +119,12 @@ func TestReload(t *testing.T) {
 
 // What the board knows stays with a backend wherever it stands in the file.
 func TestReloadKeepsState(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		addBackend(t, cfg, helloBackend(t, "a").URL)
-		addBackend(t, cfg, helloBackend(t, "b").URL)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "a").URL)
+		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "b").URL)
 		in := serve(t, cfg, Options{})
 		for range 4 {
-			get(in.addr)
+			supervisetest.Get(in.addr)
 		}
 		a, b := in.ids()[0], in.ids()[1]
 		in.running.Board.State(b).EjectedUntil.Store(1 << 62)
@@ -137,7 +138,7 @@ func TestReloadKeepsState(t *testing.T) {
 			t.Errorf("IDs %v, want %v", in.ids(), []int{b, a})
 		}
 		for range 4 {
-			get(in.addr).want(t, "a")
+			supervisetest.Get(in.addr).Want(t, "a")
 		}
 		if got := in.running.Board.BackendTotals(a).Attempts; got != attempts+4 {
 			t.Errorf("%d attempts, want %d", got, attempts+4)
@@ -150,8 +151,8 @@ func TestReloadKeepsState(t *testing.T) {
 
 // A plan tells the same as the reload, and changes nothing.
 func TestReloadPlan(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		addBackend(t, cfg, helloBackend(t, "a").URL)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "a").URL)
 		in := serve(t, cfg, Options{})
 		if _, err := in.control.SetBackend("default", cfg.Pools[0].Backends[0].String(), api.Weight, 9); err != nil {
 			t.Fatal(err)
@@ -160,7 +161,7 @@ func TestReloadPlan(t *testing.T) {
 			c.Pools[0].Backends[0].Weight = 3
 			c.Workers, c.Timeouts.Connect = 3, time.Minute
 		})
-		addBackend(t, next, helloBackend(t, "b").URL)
+		supervisetest.AddBackend(t, next, supervisetest.HelloBackend(t, "b").URL)
 		in.next.Store(next)
 		before := in.control.Status()
 		plan, err := in.control.Reload(true)
@@ -172,7 +173,7 @@ func TestReloadPlan(t *testing.T) {
 			after.Totals.Reloads != before.Totals.Reloads {
 			t.Errorf("after a plan: %+v", after)
 		}
-		get(in.addr).want(t, "a")
+		supervisetest.Get(in.addr).Want(t, "a")
 		if n := in.running.Board.Backends(); n != 1 {
 			t.Errorf("%d IDs are claimed", n)
 		}
@@ -191,12 +192,12 @@ func TestReloadPlan(t *testing.T) {
 }
 
 func TestReloadOtherMode(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		addBackend(t, cfg, helloBackend(t, "a").URL)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "a").URL)
 		in := serve(t, cfg, Options{})
 		other := map[config.Mode]config.Mode{config.MT: config.MP, config.MP: config.MT}[cfg.Mode]
 		in.wantRefused(t, changed(cfg, func(c *config.Config) { c.Mode = other }), "lb upgrade")
-		get(in.addr).want(t, "a")
+		supervisetest.Get(in.addr).Want(t, "a")
 		if r := in.reload(t, cfg); r.Number != 2 {
 			t.Errorf("a good one behind it: %+v", r)
 		}
@@ -209,19 +210,19 @@ func TestReloadOtherMode(t *testing.T) {
 // A file that is broken in whatever way changes nothing; the log and the error
 // say where and what.
 func TestReloadBrokenFile(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		backend := helloBackend(t, "a")
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		backend := supervisetest.HelloBackend(t, "a")
 		_, port, _ := net.SplitHostPort(backend.Listener.Addr().String())
 		path := filepath.Join(t.TempDir(), "lb.toml")
 		good := "host = \"127.0.0.1\"\nport = 0\nworkers = 1\nwatch = false\nlog_level = \"error\"\nmode = \"" + string(cfg.Mode) +
 			"\"\nadmin = { address = \"127.0.0.1:0\", socket = \"off\" }\n" +
 			"[[backends]]\nhost = \"127.0.0.1\"\nport = " + port + "\n"
-		writeFile(t, path, good)
+		testkit.WriteFile(t, path, good)
 		first, err := config.Load(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var log lines
+		var log testkit.Log
 		in := serve(t, first, Options{Log: NewLog(&log, "warn"), Load: func() (*config.Config, error) { return config.Load(path) }})
 		for _, tc := range []struct{ what, text, key string }{
 			{"syntax", good + "[[", ""},
@@ -231,7 +232,7 @@ func TestReloadBrokenFile(t *testing.T) {
 			{"unknown pool", good + "[[routes]]\npath = \"/x\"\npool = \"nowhere\"\n", "routes[0].pool"},
 			{"no file", "", ""},
 		} {
-			writeFile(t, path, tc.text)
+			testkit.WriteFile(t, path, tc.text)
 			if tc.text == "" {
 				os.Remove(path)
 			}
@@ -246,7 +247,7 @@ func TestReloadBrokenFile(t *testing.T) {
 			if got := log.String(); len(list) > 0 && !strings.Contains(got, fmt.Sprintf("file=%s line=%d key=%s", path, list[0].Line, quoted(tc.key))) {
 				t.Errorf("%s: log:\n%s", tc.what, got)
 			}
-			get(in.addr).want(t, "a")
+			supervisetest.Get(in.addr).Want(t, "a")
 			if st := in.control.Status(); st.Config.Fault != err.Error() || st.Config.Number != 1 {
 				t.Errorf("%s: status %+v", tc.what, st.Config)
 			}
@@ -261,39 +262,14 @@ func quoted(key string) string {
 	return key
 }
 
-func writeFile(t *testing.T, path, text string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// lines is a log that can be read while it is written.
-type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // Each step that can be refused leaves everything as it was, also what the steps
 // before it had opened.
 func TestReloadRefusedSteps(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		dir := t.TempDir()
 		cfg.PIDFile = filepath.Join(dir, "lb.pid")
 		cfg.Admin.Socket = filepath.Join(dir, "lb.sock")
-		addBackend(t, cfg, helloBackend(t, "a").URL)
+		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "a").URL)
 		taken, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -321,7 +297,7 @@ func TestReloadRefusedSteps(t *testing.T) {
 		} {
 			t.Run(tc.what, func(t *testing.T) {
 				in.wantRefused(t, changed(cfg, func(c *config.Config) { everything(c); tc.set(c) }), tc.why)
-				get(in.addr).want(t, "a")
+				supervisetest.Get(in.addr).Want(t, "a")
 				left, err := filepath.Glob(filepath.Join(dir, "*"))
 				if want := []string{cfg.PIDFile, cfg.Admin.Socket}; err != nil || !slices.Equal(left, want) {
 					t.Errorf("files %v, %v; want %v", left, err, want)
@@ -331,14 +307,14 @@ func TestReloadRefusedSteps(t *testing.T) {
 				}
 			})
 		}
-		until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines+2 }) // conns to the backend, one a loop
+		testkit.Until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines+2 }) // conns to the backend, one a loop
 	})
 }
 
 // A new address is served, and the old one no more.
 func TestReloadAddress(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		addBackend(t, cfg, helloBackend(t, "a").URL)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "a").URL)
 		dir := t.TempDir()
 		cfg.PIDFile = filepath.Join(dir, "lb.pid")
 		var admins []*fakeAdmin
@@ -355,17 +331,17 @@ func TestReloadAddress(t *testing.T) {
 		if err != nil || host != "127.0.0.2" {
 			t.Fatalf("serves %s", st.Address)
 		}
-		get(st.Address).want(t, "a")
-		until(t, "the old address to be refused", func() bool { return refused(old.Address) })
-		until(t, "the old server of the operator to be gone", func() bool { return refused(old.AdminAddress) })
-		if refused(st.AdminAddress) || len(admins) != 2 {
+		supervisetest.Get(st.Address).Want(t, "a")
+		testkit.Until(t, "the old address to be refused", func() bool { return supervisetest.Refused(old.Address) })
+		testkit.Until(t, "the old server of the operator to be gone", func() bool { return supervisetest.Refused(old.AdminAddress) })
+		if supervisetest.Refused(st.AdminAddress) || len(admins) != 2 {
 			t.Errorf("%d servers for the operator, at %s", len(admins), st.AdminAddress)
 		}
 		if left, _ := filepath.Glob(filepath.Join(dir, "*")); !slices.Equal(left, []string{filepath.Join(dir, "other.pid")}) {
 			t.Errorf("pid files %v", left)
 		}
 		in.reload(t, changed(in.next.Load(), func(c *config.Config) { c.Admin.Address = "" }))
-		until(t, "no server for the operator", func() bool { return refused(st.AdminAddress) })
+		testkit.Until(t, "no server for the operator", func() bool { return supervisetest.Refused(st.AdminAddress) })
 		if st := in.control.Status(); st.AdminAddress != "" {
 			t.Errorf("status has one at %q", st.AdminAddress)
 		}
@@ -376,7 +352,7 @@ func TestReloadAddress(t *testing.T) {
 
 // The socket for commands moves while a command is running.
 func TestReloadSocket(t *testing.T) {
-	cfg := testConfig(config.MT)
+	cfg := supervisetest.Config(config.MT)
 	dir := t.TempDir()
 	cfg.Admin.Socket = filepath.Join(dir, "a.sock")
 	in := serve(t, cfg, Options{})
@@ -408,25 +384,25 @@ func TestReloadSocket(t *testing.T) {
 }
 
 func TestReloadWorkers(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		addBackend(t, cfg, helloBackend(t, "a").URL)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "a").URL)
 		in := serve(t, cfg, Options{})
 		for _, n := range []int{4, 1, 3} {
 			in.reload(t, changed(cfg, func(c *config.Config) { c.Workers = n }))
-			until(t, fmt.Sprint(n, " loops"), func() bool {
+			testkit.Until(t, fmt.Sprint(n, " loops"), func() bool {
 				loops := in.control.Status().Loops
 				return len(loops) == n && !slices.ContainsFunc(loops, func(l api.Loop) bool { return l.State != api.LoopServing })
 			})
 			for range 4 * n {
-				get(in.addr).want(t, "a")
+				supervisetest.Get(in.addr).Want(t, "a")
 			}
 		}
 	})
 }
 
 func TestReloadLogLevel(t *testing.T) {
-	var out lines
-	cfg := testConfig(config.MT)
+	var out testkit.Log
+	cfg := supervisetest.Config(config.MT)
 	log, level := NewLevelLog(&out, "error")
 	in := serve(t, cfg, Options{Log: log, Level: level})
 	in.reload(t, changed(cfg, func(c *config.Config) { c.LogLevel = "debug" }))
@@ -437,12 +413,13 @@ func TestReloadLogLevel(t *testing.T) {
 
 // One that cannot resolve in time is no reason to wait for, nor to refuse.
 func TestReloadNames(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		port := helloBackend(t, "a").Listener.Addr().(*net.TCPAddr).Port
-		names := &fakeResolver{name: "app.test"}
-		names.set("127.0.0.1")
+	testkit.Long(t)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		port := supervisetest.HelloBackend(t, "a").Listener.Addr().(*net.TCPAddr).Port
+		names := &supervisetest.FakeResolver{Name: "app.test"}
+		names.Set("127.0.0.1")
 		answer := make(chan struct{})
-		resolver := resolverFunc(func(ctx context.Context, network, host string) ([]netip.Addr, error) {
+		resolver := supervisetest.ResolverFunc(func(ctx context.Context, network, host string) ([]netip.Addr, error) {
 			if host == "late.test" {
 				select {
 				case <-answer:
@@ -462,7 +439,7 @@ func TestReloadNames(t *testing.T) {
 		if r := in.reload(t, at("app.test")); len(r.Notes) != 0 {
 			t.Errorf("notes %q", r.Notes)
 		}
-		get(in.addr).want(t, "a")
+		supervisetest.Get(in.addr).Want(t, "a")
 		if r := in.reload(t, at("late.test")); len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "late.test") {
 			t.Errorf("notes %q, want the name without address", r.Notes)
 		}
@@ -471,14 +448,15 @@ func TestReloadNames(t *testing.T) {
 	})
 }
 
-// Hundred reloads that add and remove leave nothing behind: no goroutine, no
-// descriptor, no checker, no watch, and no more IDs than there were backends.
+// A hundred reloads that add and remove leave nothing behind: no goroutine, descriptor,
+// checker or watch, and as many IDs as there were backends.
 func TestReloadLeavesNothing(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		addBackend(t, cfg, newProbed(t).URL)
-		addBackend(t, cfg, newProbed(t).URL)
+	testkit.Long(t)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		supervisetest.AddBackend(t, cfg, newProbed(t).URL)
+		supervisetest.AddBackend(t, cfg, newProbed(t).URL)
 		path := filepath.Join(t.TempDir(), "lb.toml")
-		writeFile(t, path, "x")
+		testkit.WriteFile(t, path, "x")
 		cfg.Source = path
 		checkedConfig(cfg, 10*time.Millisecond)
 		in := serve(t, cfg, Options{})
@@ -490,32 +468,23 @@ func TestReloadLeavesNothing(t *testing.T) {
 		other := changed(cfg, func(c *config.Config) { c.Pools[0].Health.Interval *= 2 })
 		in.reload(t, less)
 		in.reload(t, cfg)
-		until(t, "the watch", func() bool { return in.control.Status().Config.Watching })
-		goroutines, fds := runtime.NumGoroutine(), countDescriptors(t)
+		testkit.Until(t, "the watch", func() bool { return in.control.Status().Config.Watching })
+		goroutines, fds := runtime.NumGoroutine(), supervisetest.Descriptors(t)
 		for i := range 99 {
 			in.reload(t, []*config.Config{less, other, cfg}[i%3])
 		}
-		until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines+8 }) // of two probes
-		until(t, "descriptors to be closed", func() bool { return countDescriptors(t) <= fds+4 })
+		testkit.Until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines+8 }) // of two probes
+		testkit.Until(t, "descriptors to be closed", func() bool { return supervisetest.Descriptors(t) <= fds+4 })
 		if n := in.running.Board.Backends(); n != 2 {
 			t.Errorf("%d IDs for 2 backends", n)
 		}
 	})
 }
 
-// countDescriptors returns how many this process has open.
-func countDescriptors(t *testing.T) int {
-	t.Helper()
-	entries, err := os.ReadDir("/dev/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
-}
-
 // A storm of SIGHUPs is few reloads, the last of which sees the newest file.
 func TestHangupStorm(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	testkit.Long(t)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		in := serve(t, cfg, Options{})
 		const storm = 500
 		for range storm {
@@ -523,7 +492,7 @@ func TestHangupStorm(t *testing.T) {
 		}
 		in.next.Store(changed(cfg, func(c *config.Config) { c.Timeouts.Connect = 77 * time.Second }))
 		in.signals <- syscall.SIGHUP
-		until(t, "the newest", func() bool { return in.running.View().Config.Timeouts.Connect == 77*time.Second })
+		testkit.Until(t, "the newest", func() bool { return in.running.View().Config.Timeouts.Connect == 77*time.Second })
 		if n := in.control.Status().Totals.Reloads; n > storm/10 {
 			t.Errorf("%d reloads for %d signals", n, storm)
 		}
@@ -532,16 +501,16 @@ func TestHangupStorm(t *testing.T) {
 
 // In a drain nothing new is taken, and status goes on.
 func TestCommandsInDrain(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		slow := newSlowBackend(t)
-		addBackend(t, cfg, slow.URL)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		slow := supervisetest.NewSlowBackend(t)
+		supervisetest.AddBackend(t, cfg, slow.URL)
 		in := serve(t, cfg, Options{})
-		a := getLater(in.addr)
-		<-slow.began
+		a := supervisetest.GetLater(in.addr)
+		<-slow.Began
 		if err := in.control.Drain(); err != nil {
 			t.Fatal(err)
 		}
-		wait(t, in.admin.red, "health to turn red")
+		testkit.Wait(t, in.admin.red, "health to turn red")
 		if _, err := in.control.Reload(false); err == nil || !strings.Contains(err.Error(), "draining") {
 			t.Errorf("reload in a drain: %v", err)
 		}
@@ -556,18 +525,18 @@ func TestCommandsInDrain(t *testing.T) {
 		if st.State != api.Draining || len(st.Loops) != 2 || st.Loops[0].State != api.LoopRetiring || st.Totals.Exchanges != 1 {
 			t.Errorf("status: %+v", st)
 		}
-		close(slow.release)
-		(<-a).want(t, "late")
+		close(slow.Release)
+		(<-a).Want(t, "late")
 		in.wantExit(t, 0)
 	})
 }
 
 func TestReloadRefusedAmidUpgrade(t *testing.T) {
-	s := &server{moving: &moving{}, o: Options{Load: func() (*config.Config, error) { return nil, nil }}}
+	s := &desk{moving: &upgrading{}, o: Options{Load: func() (*config.Config, error) { return nil, nil }}}
 	if err := s.refusal(); err == nil || !strings.Contains(err.Error(), "upgrade") {
 		t.Errorf("amid an upgrade: %v", err)
 	}
-	s = &server{}
+	s = &desk{}
 	if err := s.refusal(); err == nil {
 		t.Error("without a way to read the configuration")
 	}
@@ -575,17 +544,20 @@ func TestReloadRefusedAmidUpgrade(t *testing.T) {
 
 // A conn that was there before a reload is there after it.
 func TestReloadKeepsConns(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		addBackend(t, cfg, helloBackend(t, "a").URL)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "a").URL)
 		in := serve(t, cfg, Options{})
 		c, err := net.Dial("tcp", in.addr)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		c.SetDeadline(time.Now().Add(patience))
+		c.SetDeadline(time.Now().Add(testkit.Patience))
 		for i := range 5 {
-			next := changed(cfg, func(c *config.Config) { c.Pools[0].Backends[0].Weight = 1 + i; c.Timeouts.ClientIdle = patience })
+			next := changed(cfg, func(c *config.Config) {
+				c.Pools[0].Backends[0].Weight = 1 + i
+				c.Timeouts.ClientIdle = testkit.Patience
+			})
 			in.reload(t, next)
 			if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 				t.Fatal(err)

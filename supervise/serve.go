@@ -2,307 +2,227 @@ package supervise
 
 import (
 	"context"
-	"log/slog"
 	"net"
 	"os"
 	"slices"
-	"sync"
-	"sync/atomic"
-	"time"
 
-	"lb/board"
 	"lb/config"
-	"lb/loop"
+	"lb/internal/host"
+	"lb/internal/systemd"
+	"lb/supervise/crew"
+	"lb/supervise/discover"
+	"lb/supervise/handover"
 	"lb/supervise/health"
+	"lb/supervise/plan"
 )
 
-// Exit codes of Serve and Worker.
-const (
-	exitDone  = 0 // everything that ran was answered
-	exitFault = 1 // it could not begin, or a loop ended of itself
-	exitCut   = 3 // exchanges were cut off
-)
-
-// closeTimeout is how long an operator's request may go on at the end.
-const closeTimeout = time.Second
-
-// Serve runs cfg's loops until a signal or a command ends them, and leaves
+// Serve runs the loops of cfg until a signal or a command ends them, and leaves
 // nothing behind: no process, goroutine, descriptor or file. exitCode is for the
-// process: 0 when everything that ran was answered, 3 when something was cut off,
-// 1 with an error of one line when lb could not begin.
+// process: 0 if everything that ran was answered, 3 if something was cut off, 1
+// with an error of one line if lb could not begin.
 func Serve(cfg *config.Config, o Options) (exitCode int, err error) {
-	s := newServer(o, cfg)
-	defer s.close()
-	if err := s.start(cfg); err != nil {
-		s.reportFault(err)
-		return exitFault, err
+	d := newDesk(o, cfg)
+	defer d.close()
+	if err := d.start(cfg); err != nil {
+		d.from.ReportFault(err)
+		return crew.ExitFault, err
 	}
-	return finishCode(s.run()), nil
+	return crew.ExitCode(d.run()), nil
 }
 
-// finishCode returns the exit code of a process that has cut so many exchanges.
-func finishCode(cut int) int {
-	if cut > 0 {
-		return exitCut
+// ReportFault tells the process that this one was to replace, if there is one,
+// why that cannot be. It is for errors before Serve.
+func ReportFault(err error) { handover.ReportFault(err) }
+
+// newDesk returns a desk that has not started, but hears signals.
+func newDesk(o Options, cfg *config.Config) *desk {
+	d := &desk{
+		o:       o,
+		log:     o.Log,
+		queue:   newQueue(),
+		signals: newIntake(o.Signals),
+		program: host.StartPath(),
 	}
-	return exitDone
+	if d.log == nil {
+		d.log, d.o.Level = NewLevelLog(os.Stderr, cfg.LogLevel)
+	}
+	resolver := o.Resolver
+	if resolver == nil {
+		resolver = net.DefaultResolver
+	}
+	d.notifier = systemd.NewNotifier(d.log)
+	d.ports = ports{log: d.log, resolver: resolver}
+	d.names = newNames(resolver, d.log)
+	d.operator.log = d.log
+	if o.Admin != nil {
+		d.operator.makeAdmin = func(cfg *config.Config) Admin { return o.Admin(cfg, d.running()) }
+	}
+	d.file = fileWatch{log: d.log, news: d.fileChanged}
+	d.file.try(cfg.Source) // cfg was read a moment ago
+	return d
 }
 
-// server is one call of Serve. Its fields belong to the goroutine that calls
-// start, run and close: the desk. What another may look at is said there.
-type server struct {
-	o        Options
-	log      *slog.Logger
-	resolver Resolver
-	desk     *desk // any goroutine
-	signals  *intake
-
-	// What an upgrade hands over, beside the sockets below.
-	board     *board.Board // any goroutine, until close
-	boardFile *os.File     // stays open as long as the board, see board.Slots
-	registry  *registry
-	now       *snapshot // at work; nil before start
-
-	program         string       // path that this process was started from
-	from            *inheritance // what the process before this one handed over; nil: there is none
-	given           []*listeners // by systemd and by the process before this one
-	notifier        *notifier
-	limit           uint64 // of descriptors
-	slots           *slotBook
-	listeners       *listeners
-	crew            crew
-	prober          *health.Prober
-	book            *addrBook
-	lookups         *lookups
-	watch           *watcher // nil: the file is not watched
-	admin           Admin    // nil: the address is configured off
-	adminListener   net.Listener
-	runtime         Runtime // nil: there is none
-	runtimeListener *net.UnixListener
-	runtimePath     string // that the listener is bound to; "": there is none
-	pidFile         string // that is ours; ""
-
-	watched   string // path that is watched; "": none
-	seen      string // hash of the file's content that was tried last
-	overrules []overrule
-	loaded    time.Time
-	fault     fault // why the last reload was refused
-	upFault   fault // why the last upgrade failed
-	ending    *ending
-	moving    *moving        // an upgrade is under way
-	closing   sync.WaitGroup // of servers that were replaced
-
-	looking  sync.RWMutex // held for reading by who looks at the board and is not the desk
-	unmapped bool         // the board is there no more
-	lookedAt atomic.Bool  // perhaps, by a server that was closed by force
-
-	loops  atomic.Pointer[crew]      // any goroutine: the crew, also when it has finished; nil before start
-	view   atomic.Pointer[View]      // any goroutine: the snapshot at work
-	public atomic.Pointer[published] // any goroutine: what status tells when the desk is busy
-}
-
-// fault is something that was refused.
-type fault struct {
-	text string // "": nothing was
-	at   time.Time
-}
-
-// newServer returns a server that has not started, but hears signals.
-func newServer(o Options, cfg *config.Config) *server {
-	s := &server{
-		o:        o,
-		log:      o.Log,
-		resolver: o.Resolver,
-		desk:     newDesk(),
-		signals:  newIntake(o.Signals),
-		program:  startPath(),
-		seen:     contentHash(cfg.Source), // cfg was read a moment ago
-	}
-	if s.log == nil {
-		s.log, s.o.Level = NewLevelLog(os.Stderr, cfg.LogLevel)
-	}
-	s.notifier = newNotifier(s.log)
-	if s.resolver == nil {
-		s.resolver = net.DefaultResolver
-	}
-	return s
-}
-
-// start brings everything up; what it took before an error is let go by close.
-// In an upgrade nothing is changed that the old process still needs before that
-// has let go, in takeOver.
-func (s *server) start(cfg *config.Config) (err error) {
-	if s.limit, err = raiseDescriptorLimit(); err != nil {
+// start brings everything up. What it has taken before an error is released by
+// close. In an upgrade it changes nothing that the old process still needs, until
+// that has let go, in takeOver.
+func (d *desk) start(cfg *config.Config) (err error) {
+	if d.limit, err = host.RaiseDescriptorLimit(); err != nil {
 		return err
 	}
-	if s.from, err = inherit(); err != nil {
+	if err := d.inherit(); err != nil {
 		return err
 	}
-	s.takeSockets()
-	loops := loopsFor(cfg.Workers, cfg.Limits.Connections)
-	if err := s.openBoard(cfg, loops); err != nil {
+	loops := host.LoopsFor(cfg.Workers, cfg.Limits.Connections)
+	if err := d.openBoard(cfg, loops); err != nil {
 		return err
 	}
-	if s.from == nil { // else the port is ours already, and the file not yet
-		if err := s.openSockets(cfg, loops); err != nil {
+	if d.from == nil { // else the port is ours already, and the PID file not yet
+		if err := d.ports.open(cfg, loops); err != nil {
 			return err
 		}
-		if err := s.writePID(cfg.PIDFile); err != nil {
+		if err := d.writePID(cfg.PIDFile); err != nil {
 			return err
 		}
 	}
-	if err := s.firstSnapshot(cfg); err != nil {
+	if err := d.firstSnapshot(cfg); err != nil {
 		return err
 	}
-	s.warnDescriptors(cfg, loops)
-	if err := s.openAdmin(cfg); err != nil {
-		return err
-	}
-	if err := s.openRuntime(cfg); err != nil {
+	d.warnDescriptors(cfg, loops)
+	if err := d.operator.open(cfg, d.makeRuntime()); err != nil {
 		return err
 	}
 	// In an upgrade the system puts connections into new sockets from here on, and
-	// the loops accept beside the old ones, so what can be refused is behind us.
-	if s.from != nil {
-		if err := s.openSockets(cfg, loops); err != nil {
+	// the loops accept beside the old ones, so everything that can be refused comes
+	// before.
+	if d.from != nil {
+		if err := d.ports.open(cfg, loops); err != nil {
 			return err
 		}
+		d.from.Left = !slices.Contains(d.from.Sets, d.ports.inUse)
 	}
-	c := common{log: s.log, board: s.board, boardFile: s.boardFile, slots: s.slots, limit: s.limit}
-	crew, err := startCrew(c, s.now, s.listeners, loops)
+	o := crew.Options{Log: d.log, Board: d.board, BoardFile: d.boardFile, Slots: d.slots, Limit: d.limit}
+	crew, err := crew.Start(o, d.now, d.ports.inUse, loops)
 	if err != nil {
 		return err
 	}
-	s.crew = crew
-	s.loops.Store(&crew)
-	if err := s.takeOver(cfg); err != nil {
+	d.crew = crew
+	d.loops.Store(&crew)
+	if err := d.takeOver(cfg); err != nil {
 		return err
 	}
-	s.begin(cfg)
+	d.begin(cfg)
 	return nil
 }
 
-// openSockets makes ready what the loops accept from.
-func (s *server) openSockets(cfg *config.Config, loops int) (err error) {
-	if s.listeners, err = s.listen(cfg, loops); err != nil {
+// inherit takes what systemd and the process before this one hand over.
+func (d *desk) inherit() (err error) {
+	d.registry = plan.NewRegistry()
+	if d.from, err = handover.Inherit(d.registry); err != nil {
 		return err
 	}
-	if s.from != nil {
-		s.from.left = !slices.Contains(s.from.sets, s.listeners)
-	}
-	s.dropGiven()
-	return nil
-}
-
-// openBoard makes a board with room to grow, or takes the one that was handed
-// over, and the books that belong to it.
-func (s *server) openBoard(cfg *config.Config, loops int) (err error) {
-	if s.from != nil {
-		s.board, s.boardFile, s.registry = s.from.board, s.from.boardFile, s.from.registry
+	d.operator.from = d.from
+	if d.from == nil {
+		d.ports.take(nil)
 	} else {
-		loopsRoom, backendsRoom := board.Room(loops, backends(cfg))
-		if s.board, s.boardFile, err = board.Create(loopsRoom, backendsRoom); err != nil {
-			return err
-		}
-		s.registry = newRegistry()
-		s.board.Control().StartedAt.Set(uint64(time.Now().UnixNano()))
+		d.ports.take(d.from.Sets)
 	}
-	s.slots = newSlotBook(s.board, s.boardFile)
 	return nil
 }
 
-// backends returns how many there are over all pools.
-func backends(cfg *config.Config) (n int) {
-	for _, p := range cfg.Pools {
-		n += len(p.Backends)
+// makeRuntime returns what makes the server for commands, or nil if there is none.
+func (d *desk) makeRuntime() func() Runtime {
+	if d.o.Runtime == nil {
+		return nil
 	}
-	return n
+	return func() Runtime { return d.o.Runtime(commands{d}) }
 }
 
 // firstSnapshot resolves names and gives every backend its place on the board.
-func (s *server) firstSnapshot(cfg *config.Config) error {
-	s.book = newAddrBook(s.log)
-	s.book.note(lookUp(context.Background(), s.resolver, namesOf(cfg), lookupTimeout))
+func (d *desk) firstSnapshot(cfg *config.Config) error {
+	d.names.find(cfg, discover.Timeout)
 	number := uint64(1)
-	if s.from != nil {
-		number = s.from.number + 1
+	if d.from != nil {
+		number = d.from.Number + 1
 	}
-	given, err := s.registry.assign(cfg.Pools, number, s.board.BackendsRoom(), s.reusable)
+	assigned, err := d.registry.Assign(cfg.Pools, number, d.board.BackendsRoom(), d.reusable)
 	if err != nil {
 		return err
 	}
-	s.overrules = s.overruled(cfg)
-	s.take(given, s.from != nil)
-	s.setNow(&snapshot{Config: cfg, Number: number, IDs: given.ids, Addrs: s.book.addrs(cfg)})
+	d.overrules = d.overruled(cfg)
+	d.assign(assigned, d.from != nil)
+	d.setNow(&plan.Snapshot{Config: cfg, Number: number, IDs: assigned.IDs, Addrs: d.names.addrs(cfg)})
 	return nil
 }
 
-// setNow makes now the snapshot at work.
-func (s *server) setNow(now *snapshot) {
-	s.now = now
-	s.view.Store(&View{Config: now.Config, IDs: now.IDs, Number: now.Number})
+// setNow makes now the snapshot in use.
+func (d *desk) setNow(now *plan.Snapshot) {
+	d.now = now
+	d.view.Store(&View{Config: now.Config, IDs: now.IDs, Number: now.Number})
 }
 
-// warnDescriptors tells when limits.connections is more than there can be.
-func (s *server) warnDescriptors(cfg *config.Config, loops int) {
+// warnDescriptors logs a warning if limits.connections is more than there can be.
+func (d *desk) warnDescriptors(cfg *config.Config, loops int) {
 	here := 1 // loops that share the descriptors of one process
 	if cfg.Mode == config.MT {
 		here = loops
 	}
-	if room := loops * connsMax(s.limit, 0, 0, loops, here); cfg.Limits.Connections > room {
-		s.log.Warn("descriptor limit is too low for limits.connections",
-			"configured", cfg.Limits.Connections, "possible", room, "descriptors", s.limit)
+	if room := loops * host.ConnsMax(d.limit, 0, 0, loops, here); cfg.Limits.Connections > room {
+		d.log.Warn("descriptor limit is too low for limits.connections",
+			"configured", cfg.Limits.Connections, "possible", room, "descriptors", d.limit)
 	}
 }
 
 // takeOver has the old process, if there is one, let go of what only one of the
 // two can have.
-func (s *server) takeOver(cfg *config.Config) error {
-	if s.from == nil {
+func (d *desk) takeOver(cfg *config.Config) error {
+	if d.from == nil {
 		return nil
 	}
-	if err := s.from.ready(s.o.Version); err != nil { // returns when the old one has decided to be replaced
+	if err := d.from.Ready(d.o.Version); err != nil { // returns when the old process has decided to be replaced
 		return err
 	}
-	s.board.Control().Upgrades.Add(1)
-	if err := s.writePID(cfg.PIDFile); err != nil {
-		s.log.Error("upgrade goes on without a pid file", "cause", err)
+	d.board.Control().Upgrades.Add(1)
+	if err := d.writePID(cfg.PIDFile); err != nil {
+		d.log.Error("upgrade goes on without a pid file", "cause", err)
 	}
 	return nil
 }
 
 // begin makes public what start has brought up, and starts what goes on beside
 // the loops.
-func (s *server) begin(cfg *config.Config) {
-	s.loaded = time.Now()
-	s.prober = health.Start(s.probes(s.now))
-	s.lookups = startLookups(s.resolver, s.o.ResolveEvery, s.resolved)
-	s.setLookups()
-	s.obeyFile(s.overrules)
-	s.setWatch(cfg)
-	s.publish()
-	var adminAddr net.Addr
-	if s.admin != nil {
-		adminAddr = s.adminListener.Addr()
-		s.admin.Serve(s.adminListener)
+func (d *desk) begin(cfg *config.Config) {
+	d.outcome.taken()
+	d.prober = health.Start(d.probes(d.now))
+	d.names.begin(d.o.ResolveEvery, d.resolved)
+	d.names.follow(cfg)
+	d.obeyFile(d.overrules)
+	d.watchFile(cfg)
+	d.publish()
+	adminAddr := d.operator.address()
+	d.operator.serve()
+	d.log.Info("serving", "address", d.ports.inUse.Addr, "mode", cfg.Mode,
+		"loops", host.LoopsFor(cfg.Workers, cfg.Limits.Connections), "number", d.now.Number)
+	if d.from != nil {
+		d.from.Took()
+		d.notifier.IsMain()
 	}
-	if s.runtimeListener != nil {
-		s.runtime.Serve(s.runtimeListener)
-	}
-	s.log.Info("serving", "address", s.listeners.addr, "mode", cfg.Mode,
-		"loops", loopsFor(cfg.Workers, cfg.Limits.Connections), "number", s.now.Number)
-	if s.from != nil {
-		s.from.took()
-		s.notifier.isMain()
-	}
-	s.notifier.ready(s.headline())
-	if s.o.Ready != nil {
-		s.o.Ready(s.listeners.addr, adminAddr)
+	d.notifier.Ready(d.headline())
+	if d.o.Ready != nil {
+		d.o.Ready(d.ports.inUse.Addr, adminAddr)
 	}
 }
 
+// watchFile has the file of cfg watched, unless that is switched off or of no use.
+func (d *desk) watchFile(cfg *config.Config) {
+	path := cfg.Source
+	if !cfg.Watch || d.o.Load == nil {
+		path = ""
+	}
+	d.file.set(path)
+}
+
 // probes returns what the prober is to check.
-func (s *server) probes(now *snapshot) health.Options {
+func (d *desk) probes(now *plan.Snapshot) health.Options {
 	addrs := make([][][]health.Addr, len(now.Addrs))
 	for i, pool := range now.Addrs {
 		for _, list := range pool {
@@ -311,16 +231,16 @@ func (s *server) probes(now *snapshot) health.Options {
 	}
 	return health.Options{
 		Config: now.Config,
-		Board:  s.board,
+		Board:  d.board,
 		IDs:    now.IDs,
 		Addrs:  addrs,
-		Log:    s.log,
-		Now:    loop.Monotonic,
+		Log:    d.log,
+		Now:    d.clock,
 	}
 }
 
 // dialable returns addrs as the standard library dials them.
-func dialable(addrs []loop.Addr) []health.Addr {
+func dialable(addrs []plan.Addr) []health.Addr {
 	out := make([]health.Addr, len(addrs))
 	for i, a := range addrs {
 		if out[i] = (health.Addr{Network: "unix", Address: a.Path}); a.Path == "" {
@@ -331,63 +251,63 @@ func dialable(addrs []loop.Addr) []health.Addr {
 }
 
 // writePID writes the process's number to path and makes that file ours.
-func (s *server) writePID(path string) error {
-	if err := writePID(path); err != nil {
+func (d *desk) writePID(path string) error {
+	if err := host.WritePID(path); err != nil {
 		return err
 	}
-	s.pidFile = path
+	d.pidFile = path
 	return nil
 }
 
-// close lets go of what start took, as far as that came.
-func (s *server) close() {
-	s.desk.close()
-	s.cancelUpgrade()
-	s.signals.close()
+// close releases what start has taken, however far that came.
+func (d *desk) close() {
+	d.queue.close()
+	d.cancelUpgrade()
+	d.signals.close()
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	s.closeRuntime(ctx)
-	s.closeAdmin(ctx)
-	if s.crew != nil { // start failed behind it: nothing is at work yet
+	d.operator.close(ctx)
+	if d.crew != nil { // start failed after it: nothing is running yet
 		now := make(chan struct{})
 		close(now)
-		s.crew.finish(0, now)
+		d.crew.Finish(0, now)
 	}
-	s.stopHelpers()
-	s.closing.Wait()
-	if s.prober != nil {
-		s.prober.Close()
+	d.stopHelpers()
+	d.operator.wait()
+	if d.prober != nil {
+		d.prober.Close()
 	}
-	s.closeSets()
-	if s.from != nil {
-		s.from.close()
+	d.ports.close()
+	if d.from != nil {
+		d.from.Close()
 	}
-	removePID(s.pidFile)
-	if s.board != nil {
-		s.boardFile.Close()
-		s.closeBoard()
-	}
-}
-
-// closeBoard unmaps the board when nobody looks at it any more; else the end of
-// the process does.
-func (s *server) closeBoard() {
-	s.looking.Lock()
-	defer s.looking.Unlock()
-	if !s.lookedAt.Load() {
-		s.board.Close()
-		s.unmapped = true
+	host.RemovePID(d.pidFile)
+	if d.board != nil {
+		d.boardFile.Close()
+		d.closeBoard()
 	}
 }
 
 // stopHelpers ends the goroutines that bring news to the desk.
-func (s *server) stopHelpers() {
-	if s.lookups != nil {
-		s.lookups.close()
-		s.lookups = nil
+func (d *desk) stopHelpers() {
+	d.names.stop()
+	d.file.stop()
+}
+
+// running returns what the operator's server can look at.
+func (d *desk) running() Running {
+	r := Running{
+		Board: d.board,
+		Now:   func() int64 { return int64(d.clock()) },
+		View:  func() View { return *d.view.Load() },
 	}
-	if s.watch != nil {
-		s.watch.close()
-		s.watch = nil
+	if d.now.Config.Mode == config.MP {
+		r.Workers = func() (running int, restarts uint64) {
+			if crew := d.loops.Load(); crew != nil {
+				return (*crew).Running()
+			}
+			return 0, 0
+		}
 	}
+	return r
 }

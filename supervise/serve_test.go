@@ -7,32 +7,34 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"lb/config"
+	"lb/internal/testkit"
+	"lb/supervise/supervisetest"
 )
 
 func TestServes(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
-		addBackend(t, cfg, helloBackend(t, "a").URL)
-		addBackend(t, cfg, helloBackend(t, "b").URL)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "a").URL)
+		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "b").URL)
 		in := serve(t, cfg, Options{})
 		const requests = 60
 		seen := map[string]int{}
 		for range requests {
-			a := get(in.addr)
-			if a.err != nil || a.status != http.StatusOK {
-				t.Fatalf("got %d, %v; want 200", a.status, a.err)
+			a := supervisetest.Get(in.addr)
+			if a.Err != nil || a.Status != http.StatusOK {
+				t.Fatalf("got %d, %v; want 200", a.Status, a.Err)
 			}
-			seen[a.body]++
+			seen[a.Body]++
 		}
 		if len(seen) != 2 {
 			t.Errorf("answers by backend: %v, want some of each", seen)
@@ -51,7 +53,7 @@ func TestServes(t *testing.T) {
 }
 
 func TestUnixBackend(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		path := filepath.Join(t.TempDir(), "app.sock")
 		l, err := net.Listen("unix", path)
 		if err != nil {
@@ -65,12 +67,12 @@ func TestUnixBackend(t *testing.T) {
 		s.Start()
 		defer s.Close()
 		cfg.Pools[0].Backends = []config.Backend{{Socket: path, Weight: 1}}
-		get(serve(t, cfg, Options{}).addr).want(t, "by path")
+		supervisetest.Get(serve(t, cfg, Options{}).addr).Want(t, "by path")
 	})
 }
 
 func TestAddressFamilies(t *testing.T) {
-	backend := helloBackend(t, "here")
+	backend := supervisetest.HelloBackend(t, "here")
 	for _, tc := range []struct {
 		host string
 		dial []string
@@ -82,16 +84,16 @@ func TestAddressFamilies(t *testing.T) {
 		{"localhost", []string{"127.0.0.1"}},
 	} {
 		t.Run(tc.host, func(t *testing.T) {
-			eachMode(t, func(t *testing.T, cfg *config.Config) {
+			supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 				cfg.Host = tc.host
-				addBackend(t, cfg, backend.URL)
+				supervisetest.AddBackend(t, cfg, backend.URL)
 				in := serve(t, cfg, Options{})
 				host, port, err := net.SplitHostPort(in.addr)
 				if err != nil || host != tc.host {
 					t.Fatalf("served at %q, %v; want host %q", in.addr, err, tc.host)
 				}
 				for _, to := range tc.dial {
-					get(net.JoinHostPort(to, port)).want(t, "here")
+					supervisetest.Get(net.JoinHostPort(to, port)).Want(t, "here")
 				}
 			})
 		})
@@ -101,7 +103,7 @@ func TestAddressFamilies(t *testing.T) {
 // A port that someone else has is one clear error, also when they would share it.
 func TestPortTaken(t *testing.T) {
 	shared := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		return c.Control(func(fd uintptr) { setListenerOptions(int(fd), true) })
+		return c.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
 	}}
 	for name, lc := range map[string]net.ListenConfig{"alone": {}, "shared": shared} {
 		l, err := lc.Listen(context.Background(), "tcp4", "127.0.0.1:0")
@@ -111,7 +113,7 @@ func TestPortTaken(t *testing.T) {
 		defer l.Close()
 		for _, host := range []string{"127.0.0.1", "0.0.0.0"} {
 			t.Run(name+" "+host, func(t *testing.T) {
-				eachMode(t, func(t *testing.T, cfg *config.Config) {
+				supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 					cfg.Host, cfg.Port = host, l.Addr().(*net.TCPAddr).Port
 					in := begin(t, cfg, Options{})
 					wantRefusal(t, in, syscall.EADDRINUSE, net.JoinHostPort(host, strconv.Itoa(cfg.Port)))
@@ -124,7 +126,7 @@ func TestPortTaken(t *testing.T) {
 // wantRefusal wants exit code 1 and an error of one line that is cause and says where.
 func wantRefusal(t *testing.T, in *inside, cause error, where string) {
 	t.Helper()
-	wait(t, in.done, "Serve to refuse")
+	testkit.Wait(t, in.done, "Serve to refuse")
 	if in.code != 1 || !errors.Is(in.err, cause) {
 		t.Fatalf("Serve returned %d, %v; want 1 and %v", in.code, in.err, cause)
 	}
@@ -134,7 +136,7 @@ func wantRefusal(t *testing.T, in *inside, cause error, where string) {
 }
 
 func TestPIDFile(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		cfg.PIDFile = filepath.Join(t.TempDir(), "lb.pid")
 		in := serve(t, cfg, Options{})
 		b, err := os.ReadFile(cfg.PIDFile)
@@ -150,68 +152,38 @@ func TestPIDFile(t *testing.T) {
 }
 
 func TestPIDFileNotWritable(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		cfg.PIDFile = filepath.Join(t.TempDir(), "missing", "lb.pid")
 		wantRefusal(t, begin(t, cfg, Options{}), os.ErrNotExist, cfg.PIDFile)
 	})
 }
 
-// A PID file that another process has written meanwhile stays.
-func TestPIDFileOfAnother(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "lb.pid")
-	if err := os.WriteFile(path, []byte("1\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	removePID(path)
-	if _, err := os.Stat(path); err != nil {
-		t.Errorf("the other's PID file is gone: %v", err)
-	}
-}
-
 func TestAdminRefused(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		admin := &fakeAdmin{listenErr: &net.OpError{Op: "listen at", Net: "the-admin-address", Err: syscall.EADDRINUSE}}
 		in := begin(t, cfg, Options{Admin: func(*config.Config, Running) Admin { return admin }})
 		wantRefusal(t, in, syscall.EADDRINUSE, "the-admin-address")
 	})
 }
 
-// fakeResolver knows one name.
-type fakeResolver struct {
-	name string
-	addr atomic.Pointer[netip.Addr] // nil: not found
-}
-
-func (r *fakeResolver) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
-	if a := r.addr.Load(); a != nil && host == r.name {
-		return []netip.Addr{*a}, nil
-	}
-	return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
-}
-
-func (r *fakeResolver) set(text string) {
-	a := netip.MustParseAddr(text)
-	r.addr.Store(&a)
-}
-
 // A name that does not resolve is no reason not to begin, and new addresses
 // reach every loop; a name that is lost keeps the old ones.
 func TestNamesChange(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		one, two, port := twoBackendsOnOnePort(t)
 		cfg.Pools[0].Backends = []config.Backend{{Host: "app.test", Port: port, Weight: 1}}
-		names := &fakeResolver{name: "app.test"}
+		names := &supervisetest.FakeResolver{Name: "app.test"}
 		in := serve(t, cfg, Options{Resolver: names, ResolveEvery: 10 * time.Millisecond})
-		if a := get(in.addr); a.status < 500 {
-			t.Fatalf("before the name resolves: %d, %v; want 5xx", a.status, a.err)
+		if a := supervisetest.Get(in.addr); a.Status < 500 {
+			t.Fatalf("before the name resolves: %d, %v; want 5xx", a.Status, a.Err)
 		}
-		names.set("127.0.0.1")
+		names.Set("127.0.0.1")
 		untilAnswered(t, in.addr, one)
-		names.set("127.0.0.2")
+		names.Set("127.0.0.2")
 		untilAnswered(t, in.addr, two)
-		names.addr.Store(nil)
+		names.Addr.Store(nil)
 		for range 4 {
-			get(in.addr).want(t, two)
+			supervisetest.Get(in.addr).Want(t, two)
 		}
 	})
 }
@@ -221,7 +193,7 @@ func TestNamesChange(t *testing.T) {
 func twoBackendsOnOnePort(t *testing.T) (one, two string, port int) {
 	t.Helper()
 	var l, m net.Listener
-	until(t, "a port that is free at both", func() bool { // clients of other tests have ports of 127.0.0.2
+	testkit.Until(t, "a port that is free at both", func() bool { // clients of other tests have ports of 127.0.0.2
 		var err error
 		if l, err = net.Listen("tcp4", "127.0.0.1:0"); err != nil {
 			t.Fatal(err)
@@ -247,9 +219,9 @@ func twoBackendsOnOnePort(t *testing.T) (one, two string, port int) {
 // of two loops is a matter of one in a million.
 func untilAnswered(t *testing.T, addr, body string) {
 	t.Helper()
-	until(t, "answers by "+body, func() bool {
+	testkit.Until(t, "answers by "+body, func() bool {
 		for range 20 {
-			if get(addr).body != body {
+			if supervisetest.Get(addr).Body != body {
 				return false
 			}
 		}

@@ -8,98 +8,97 @@ import (
 	"lb/admin/api"
 	"lb/board"
 	"lb/loop/tick"
+	"lb/supervise/crew"
+	"lb/supervise/plan"
 )
 
-// published is what status needs of the desk. Nobody changes it.
+// published is what status needs of the desk. It does not change once it is made.
 type published struct {
-	now                   *snapshot
+	now                   *plan.Snapshot
 	address, adminAddress string
 	state                 string
-	loaded                time.Time
 	watching              bool
-	fault, upFault        fault
-	seats                 []seatStatus
+	outcome               outcome
+	loops                 []crew.Loop
 }
 
-// statusPatience is how long status waits for the desk. If that is busy it tells
-// what was so a moment before: somebody wants to know what is going on.
+// statusPatience is how long status waits for the desk. If the desk is busy, status
+// shows what was published last: somebody wants to know what is going on.
 const statusPatience = 250 * time.Millisecond
 
 // publish makes public what the desk knows.
-func (s *server) publish() {
+func (d *desk) publish() {
 	p := &published{
-		now:      s.now,
-		address:  s.listeners.addr,
+		now:      d.now,
+		address:  d.ports.inUse.Addr,
 		state:    api.Serving,
-		loaded:   s.loaded,
-		watching: s.watch != nil,
-		fault:    s.fault,
-		upFault:  s.upFault,
+		watching: d.file.watcher != nil,
+		outcome:  d.outcome,
 	}
-	if s.admin != nil {
-		p.adminAddress = s.adminListener.Addr().String()
+	if at := d.operator.address(); at != nil {
+		p.adminAddress = at.String()
 	}
 	switch {
-	case s.ending != nil:
+	case d.ending != nil:
 		p.state = api.Draining
-	case s.moving != nil:
+	case d.moving != nil:
 		p.state = api.Upgrading
 	}
-	if s.crew != nil {
-		p.seats = s.crew.seats()
-	} else if last := s.public.Load(); last != nil {
-		for _, seat := range last.seats {
-			seat.State = seatRetiring
-			p.seats = append(p.seats, seat)
+	if d.crew != nil {
+		p.loops = d.crew.Loops()
+	} else if last := d.public.Load(); last != nil {
+		for _, l := range last.loops {
+			l.State = crew.Retiring
+			p.loops = append(p.loops, l)
 		}
 	}
-	s.public.Store(p)
+	d.public.Store(p)
 }
 
-// Status works whatever the desk is doing.
-func (c control) Status() api.Status {
-	s := c.s
-	s.desk.askWithin(statusPatience, "telling status", s.publish)
-	p := s.public.Load()
-	s.looking.RLock()
-	defer s.looking.RUnlock()
-	if s.unmapped {
-		return api.Status{Version: s.o.Version, PID: os.Getpid(), State: api.Draining} // the very end of it
+// Status returns what lb is doing, whatever the desk is busy with.
+func (c commands) Status() api.Status {
+	d := c.d
+	d.queue.askWithin(statusPatience, "telling status", d.publish)
+	p := d.public.Load()
+	d.looking.RLock()
+	defer d.looking.RUnlock()
+	if d.unmapped {
+		return api.Status{Version: d.o.Version, PID: os.Getpid(), State: api.Draining} // the very end
 	}
-	mono, wall := s.clock(), time.Now()
+	mono, wall := d.clock(), time.Now()
 	st := api.Status{
-		Version:      s.o.Version,
+		Version:      d.o.Version,
 		PID:          os.Getpid(),
 		State:        p.state,
 		Mode:         string(p.now.Config.Mode),
 		Address:      p.address,
 		AdminAddress: p.adminAddress,
-		Started:      time.Unix(0, int64(s.board.Control().StartedAt.Load())),
+		Started:      time.Unix(0, int64(d.board.Control().StartedAt.Load())),
 		Config: api.ConfigStatus{
 			File:     p.now.Config.Source,
 			Number:   p.now.Number,
-			Loaded:   p.loaded,
+			Loaded:   p.outcome.loaded,
 			Watching: p.watching,
-			Fault:    p.fault.text,
-			FaultAt:  p.fault.at,
+			Fault:    p.outcome.reload.text,
+			FaultAt:  p.outcome.reload.at,
 		},
-		UpgradeFault:   p.upFault.text,
-		UpgradeFaultAt: p.upFault.at,
-		Totals:         s.totals(),
-		Loops:          s.loopStatus(p.seats),
+		UpgradeFault:   p.outcome.upgrade.text,
+		UpgradeFaultAt: p.outcome.upgrade.at,
+		Totals:         d.totals(),
+		Loops:          d.loopStatus(p.loops),
 	}
 	for i, pool := range p.now.Config.Pools {
 		out := api.Pool{Name: pool.Name, Strategy: pool.Strategy, Backends: []api.Backend{}}
 		for j := range pool.Backends {
-			out.Backends = append(out.Backends, s.backendStatus(p.now, i, j, mono, wall))
+			out.Backends = append(out.Backends, d.backendStatus(p.now, i, j, mono, wall))
 		}
 		st.Pools = append(st.Pools, out)
 	}
 	return st
 }
 
-func (s *server) totals() api.Totals {
-	t, c := s.board.Totals(), s.board.Control()
+func (d *desk) totals() api.Totals {
+	t, c := d.board.Totals(), d.board.Control()
 	return api.Totals{
 		ClientConns:    t.ClientConns,
 		BackendConns:   t.BackendConns,
@@ -116,29 +115,29 @@ func (s *server) totals() api.Totals {
 	}
 }
 
-func (s *server) loopStatus(seats []seatStatus) []api.Loop {
-	loops := []api.Loop{}
-	for _, seat := range seats {
-		l := s.board.Loop(seat.Slot)
-		loops = append(loops, api.Loop{
-			Slot:      seat.Slot,
-			PID:       seat.PID,
-			State:     string(seat.State),
-			Since:     seat.Since,
-			Restarts:  seat.Restarts,
+func (d *desk) loopStatus(loops []crew.Loop) []api.Loop {
+	out := []api.Loop{}
+	for _, one := range loops {
+		l := d.board.Loop(one.Slot)
+		out = append(out, api.Loop{
+			Slot:      one.Slot,
+			PID:       one.PID,
+			State:     string(one.State),
+			Since:     one.Since,
+			Restarts:  one.Restarts,
 			Conns:     l.ClientConns.Load(),
 			Exchanges: l.Exchanges.Load(),
 			Requests:  l.Requests.Load(),
 		})
 	}
-	return loops
+	return out
 }
 
-// backendStatus is a backend of now, by index, at a moment of the board's clock
-// and the wall's. Any goroutine may call it.
-func (s *server) backendStatus(now *snapshot, i, j int, mono tick.Instant, wall time.Time) api.Backend {
+// backendStatus returns the status of a backend of now, by index, at a moment of
+// the board's clock and the wall's. Any goroutine may call it.
+func (d *desk) backendStatus(now *plan.Snapshot, i, j int, mono tick.Instant, wall time.Time) api.Backend {
 	cfg, id := now.Config.Pools[i].Backends[j], now.IDs[i][j]
-	state, totals := s.board.State(id), s.board.BackendTotals(id)
+	state, totals := d.board.State(id), d.board.BackendTotals(id)
 	onWall := func(w *board.Word) time.Time {
 		if at := w.Load(); at != 0 {
 			return board.Wall(at, int64(mono), wall)
@@ -182,11 +181,11 @@ func reasonText(reason, detail *board.Word) string {
 	if why == board.ReasonNone {
 		return ""
 	}
-	if d := detail.Load(); d != 0 {
+	if n := detail.Load(); n != 0 {
 		if why == board.ReasonOK {
 			why = board.ReasonStatus
 		}
-		return fmt.Sprintf("%v %d", why, d)
+		return fmt.Sprintf("%v %d", why, n)
 	}
 	return why.String()
 }

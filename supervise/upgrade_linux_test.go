@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,6 +20,12 @@ import (
 
 	"lb/admin/api"
 	"lb/config"
+	"lb/internal/host"
+	"lb/internal/ipc"
+	"lb/internal/testkit"
+	"lb/supervise/handover"
+	"lb/supervise/plan"
+	"lb/supervise/supervisetest"
 )
 
 // nextEnv is what a process does, as a next in JSON, that is started to upgrade
@@ -44,7 +50,7 @@ const (
 
 func init() {
 	roles[nextEnv] = func(text string) {
-		if os.Getenv(upgradeEnv) != "" {
+		if os.Getenv(ipc.UpgradeEnv) != "" {
 			os.Exit(serveAsNext(text))
 		}
 	}
@@ -70,7 +76,7 @@ func serveAsNext(text string) (exitCode int) {
 			}
 		}
 		if n.Does == killsParent {
-			o.Resolver = resolverFunc(func(context.Context, string, string) ([]netip.Addr, error) {
+			o.Resolver = supervisetest.ResolverFunc(func(context.Context, string, string) ([]netip.Addr, error) {
 				syscall.Kill(os.Getppid(), syscall.SIGKILL)
 				return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
 			})
@@ -82,23 +88,24 @@ func serveAsNext(text string) (exitCode int) {
 		return code
 	}
 	if n.Does == isNoLB {
-		if err := writePID(n.Config.PIDFile); err != nil {
+		if err := host.WritePID(n.Config.PIDFile); err != nil {
 			return 96
 		}
 		unix.Pause()
 	}
-	in, err := inherit()
+	talk := talkOf(os.Getenv(ipc.UpgradeEnv))
+	in, err := handover.Inherit(plan.NewRegistry())
 	if err != nil {
 		return 98
 	}
 	if n.Does == outOfTurn {
-		in.took()
+		in.Took()
 		return 97
 	}
-	if err := in.ready("next"); err != nil || n.Does == diesBehindGo {
+	if err := in.Ready("next"); err != nil || n.Does == diesBehindGo {
 		return 7
 	}
-	io.Copy(io.Discard, in.control.conn) // hangs until the old process lets go
+	awaitTalk(talk) // hangs until the old process releases it
 	return 0
 }
 
@@ -131,17 +138,16 @@ func (in *inside) upgraded(t *testing.T) api.Upgraded {
 	}
 	t.Cleanup(func() {
 		syscall.Kill(u.PID, syscall.SIGTERM)
-		until(t, "the new process to end", func() bool { return vanished(u.PID) })
+		testkit.Until(t, "the new process to end", func() bool { return vanished(u.PID) })
 	})
 	return u
 }
 
-// vanished reports whether there is no process pid any more, not even one that has
-// ended and was not reaped.
+// vanished reports whether process pid is gone, and reaped.
 func vanished(pid int) bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
 
-// An upgrade into the same mode or the other, with less loops or more: whoever
-// asks meanwhile is answered, and afterwards the new process is alone.
+// An upgrade into the same mode or the other, with fewer loops or more: clients are
+// answered meanwhile, and afterwards the new process is alone.
 func TestUpgrade(t *testing.T) {
 	for _, tc := range []struct {
 		from, to config.Mode
@@ -154,11 +160,11 @@ func TestUpgrade(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%s to %s with %d", tc.from, tc.to, tc.workers), func(t *testing.T) {
 			dir := t.TempDir()
-			cfg := testConfig(tc.from)
+			cfg := supervisetest.Config(tc.from)
 			cfg.PIDFile, cfg.Admin.Socket = filepath.Join(dir, "lb.pid"), filepath.Join(dir, "lb.sock")
-			addBackend(t, cfg, helloBackend(t, "well").URL)
+			supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 			in := serve(t, cfg, Options{})
-			stop := asking(t, in.addr, "well")
+			stop := supervisetest.Asking(t, in.addr, "well")
 			after := *cfg
 			after.Mode, after.Workers = tc.to, tc.workers
 			upgradeTo(t, next{Config: &after})
@@ -173,7 +179,7 @@ func TestUpgrade(t *testing.T) {
 			if stop() == 0 {
 				t.Error("nobody has asked")
 			}
-			get(in.addr).want(t, "well")
+			supervisetest.Get(in.addr).Want(t, "well")
 			if group, err := syscall.Getpgid(u.PID); err != nil || group != syscall.Getpgrp() {
 				t.Errorf("the new process is in group %d, %v; a terminal's signals go to %d", group, err, syscall.Getpgrp())
 			}
@@ -190,8 +196,8 @@ func TestUpgrade(t *testing.T) {
 			if err := syscall.Kill(u.PID, syscall.SIGTERM); err != nil {
 				t.Fatal(err)
 			}
-			until(t, "the new process to end", func() bool { return vanished(u.PID) })
-			if !refused(in.addr) {
+			testkit.Until(t, "the new process to end", func() bool { return vanished(u.PID) })
+			if !supervisetest.Refused(in.addr) {
 				t.Error("somebody still listens")
 			}
 			if entries, _ := os.ReadDir(dir); len(entries) > 0 {
@@ -203,6 +209,7 @@ func TestUpgrade(t *testing.T) {
 
 // A process that cannot take the place of this one leaves it as it was.
 func TestUpgradeRefused(t *testing.T) {
+	testkit.Long(t)
 	dir := t.TempDir()
 	script := func(name, text string, mode os.FileMode) string {
 		path := filepath.Join(dir, name)
@@ -231,58 +238,62 @@ func TestUpgradeRefused(t *testing.T) {
 		"hangs behind go": {"", next{Does: hangsBehindGo}, "not ready after 500ms"},
 		"out of turn":     {"", next{Does: outOfTurn}, "out of turn"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			cfg := testConfig(config.MT)
-			cfg.PIDFile, cfg.Admin.Socket = filepath.Join(t.TempDir(), "lb.pid"), filepath.Join(t.TempDir(), "lb.sock")
-			addBackend(t, cfg, helloBackend(t, "well").URL)
-			timeout := patience
-			if strings.Contains(tc.want, "500ms") {
-				timeout = 500 * time.Millisecond
-			}
-			var log syncBuffer
-			in := serve(t, cfg, Options{Log: NewLog(&log, "error"), UpgradeTimeout: timeout})
-			get(in.addr).want(t, "well")
-			if tc.next.Config == nil {
-				after := *cfg
-				after.Admin.Address = "127.0.0.1:1" // is not the one that is handed over
-				after.Workers = 4
-				tc.next.Config = &after
-			}
-			upgradeTo(t, tc.next)
-			before := socketsOf(t, os.Getpid())
-			stop := asking(t, in.addr, "well")
-			if _, err := in.control.Upgrade(tc.binary); err == nil || !strings.Contains(err.Error(), tc.want) {
-				t.Fatalf("error %v, want one with %q", err, tc.want)
-			}
-			stop()
-			if left := childrenOf(t, os.Getpid()); len(left) > 0 {
-				t.Errorf("processes left: %v", left)
-			}
-			until(t, "descriptors to be closed", func() bool { return socketsOf(t, os.Getpid()) == before })
-			if st := in.control.Status(); st.State != api.Serving || !strings.Contains(st.UpgradeFault, tc.want) {
-				t.Errorf("state %q with %q, want to go on and to tell %q", st.State, st.UpgradeFault, tc.want)
-			}
-			if !strings.Contains(log.String(), "upgrade failed") {
-				t.Errorf("the log says nothing: %s", log.String())
-			}
-			if text, err := os.ReadFile(cfg.PIDFile); err != nil || string(text) != fmt.Sprintln(os.Getpid()) {
-				t.Errorf("the PID file has %q, %v; want this process", text, err)
-			}
-			if c, err := net.Dial("unix", cfg.Admin.Socket); err != nil {
-				t.Errorf("the socket for commands: %v", err)
-			} else {
-				c.Close()
-			}
-			for range 8 {
-				get(in.addr).want(t, "well")
-			}
-			if _, err := in.control.Reload(false); err != nil {
-				t.Errorf("a reload behind it: %v", err)
-			}
-			in.signals <- syscall.SIGTERM
-			in.wantExit(t, 0)
-		})
+		t.Run(name, func(t *testing.T) { refuseUpgrade(t, tc.binary, tc.next, tc.want) })
 	}
+}
+
+// refuseUpgrade upgrades to binary, which is refused because of want and changes
+// nothing.
+func refuseUpgrade(t *testing.T, binary string, next next, want string) {
+	cfg := supervisetest.Config(config.MT)
+	cfg.PIDFile, cfg.Admin.Socket = filepath.Join(t.TempDir(), "lb.pid"), filepath.Join(t.TempDir(), "lb.sock")
+	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
+	timeout := testkit.Patience
+	if strings.Contains(want, "500ms") {
+		timeout = 500 * time.Millisecond
+	}
+	var log testkit.Log
+	in := serve(t, cfg, Options{Log: NewLog(&log, "error"), UpgradeTimeout: timeout})
+	supervisetest.Get(in.addr).Want(t, "well")
+	if next.Config == nil {
+		after := *cfg
+		after.Admin.Address = "127.0.0.1:1" // is not the one that is handed over
+		after.Workers = 4
+		next.Config = &after
+	}
+	upgradeTo(t, next)
+	before := socketsOf(t, os.Getpid())
+	stop := supervisetest.Asking(t, in.addr, "well")
+	if _, err := in.control.Upgrade(binary); err == nil || !strings.Contains(err.Error(), want) {
+		t.Fatalf("error %v, want one with %q", err, want)
+	}
+	stop()
+	if left := supervisetest.ChildrenOf(t, os.Getpid()); len(left) > 0 {
+		t.Errorf("processes left: %v", left)
+	}
+	testkit.Until(t, "descriptors to be closed", func() bool { return socketsOf(t, os.Getpid()) == before })
+	if st := in.control.Status(); st.State != api.Serving || !strings.Contains(st.UpgradeFault, want) {
+		t.Errorf("state %q with %q, want to go on and to tell %q", st.State, st.UpgradeFault, want)
+	}
+	if !strings.Contains(log.String(), "upgrade failed") {
+		t.Errorf("the log says nothing: %s", log.String())
+	}
+	if text, err := os.ReadFile(cfg.PIDFile); err != nil || string(text) != fmt.Sprintln(os.Getpid()) {
+		t.Errorf("the PID file has %q, %v; want this process", text, err)
+	}
+	if c, err := net.Dial("unix", cfg.Admin.Socket); err != nil {
+		t.Errorf("the socket for commands: %v", err)
+	} else {
+		c.Close()
+	}
+	for range 8 {
+		supervisetest.Get(in.addr).Want(t, "well")
+	}
+	if _, err := in.control.Reload(false); err != nil {
+		t.Errorf("a reload behind it: %v", err)
+	}
+	in.signals <- syscall.SIGTERM
+	in.wantExit(t, 0)
 }
 
 // elsewhere is a configuration that cannot be served: somebody else has the port.
@@ -293,7 +304,7 @@ func elsewhere(t *testing.T) *config.Config {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	cfg := testConfig(config.MT)
+	cfg := supervisetest.Config(config.MT)
 	cfg.Port = l.Addr().(*net.TCPAddr).Port
 	return cfg
 }
@@ -305,7 +316,7 @@ func TestEndDuringUpgrade(t *testing.T) {
 	if err := os.WriteFile(hangs, []byte("#!/bin/sh\nexec sleep 1000\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		cfg.Admin.Socket = filepath.Join(t.TempDir(), "lb.sock")
 		in := serve(t, cfg, Options{})
 		result := make(chan error, 1)
@@ -313,7 +324,7 @@ func TestEndDuringUpgrade(t *testing.T) {
 			_, err := in.control.Upgrade(hangs)
 			result <- err
 		}()
-		until(t, "the upgrade to begin", func() bool { return in.control.Status().State == api.Upgrading })
+		testkit.Until(t, "the upgrade to begin", func() bool { return in.control.Status().State == api.Upgrading })
 		if _, err := in.control.Upgrade(hangs); err == nil || !strings.Contains(err.Error(), "under way") {
 			t.Errorf("a second upgrade: %v", err)
 		}
@@ -325,7 +336,7 @@ func TestEndDuringUpgrade(t *testing.T) {
 		if err := <-result; err == nil {
 			t.Error("the upgrade has succeeded")
 		}
-		if left := childrenOf(t, os.Getpid()); len(left) > 0 {
+		if left := supervisetest.ChildrenOf(t, os.Getpid()); len(left) > 0 {
 			t.Errorf("processes left: %v", left)
 		}
 		if _, err := os.Stat(cfg.Admin.Socket); !os.IsNotExist(err) {
@@ -336,39 +347,39 @@ func TestEndDuringUpgrade(t *testing.T) {
 
 // If the old process dies before it has decided, the new one goes on.
 func TestOldDiesInUpgrade(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		cfg.PIDFile = filepath.Join(t.TempDir(), "lb.pid")
-		addBackend(t, cfg, helloBackend(t, "well").URL)
+		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 		after := *cfg
 		after.Pools = slices.Clone(cfg.Pools)
 		after.Pools[0].Backends = append(slices.Clone(cfg.Pools[0].Backends), config.Backend{Host: "app.test", Port: 1, Weight: 1, Drain: true})
 		upgradeTo(t, next{Config: &after, Does: killsParent})
 		lb := startLB(t, cfg)
-		lb.signal(t, syscall.SIGUSR2)
-		until(t, "the old process to be killed", func() bool { return ended(lb.cmd.Process.Pid) })
-		until(t, "the new process to write its number", func() bool {
+		lb.process.Signal(t, syscall.SIGUSR2)
+		testkit.Until(t, "the old process to be killed", func() bool { return supervisetest.Ended(lb.pid()) })
+		testkit.Until(t, "the new process to write its number", func() bool {
 			text, _ := os.ReadFile(cfg.PIDFile)
-			return len(text) > 0 && string(text) != fmt.Sprintln(lb.cmd.Process.Pid)
+			return len(text) > 0 && string(text) != fmt.Sprintln(lb.pid())
 		})
 		for range 8 {
-			get(lb.addr).want(t, "well")
+			supervisetest.Get(lb.addr).Want(t, "well")
 		}
 	})
 }
 
-// The new process may find another address in the file: what it leaves gets no
-// more connections, and who is served at both is served all the time.
+// The new process may find another address in the file: the one that it leaves gets no
+// connections any longer, and clients of both are served all the time.
 func TestUpgradeSamePort(t *testing.T) {
 	for _, hosts := range [][2]string{{"127.0.0.1", "0.0.0.0"}, {"0.0.0.0", "127.0.0.1"}} {
 		t.Run(hosts[0]+" to "+hosts[1], func(t *testing.T) {
-			cfg := testConfig(config.MP)
+			cfg := supervisetest.Config(config.MP)
 			in, port := serveEverywhere(t, cfg)
 			in.moveTo(t, cfg, hosts[0], port)
-			stop := asking(t, "127.0.0.1:"+port, "well")
+			stop := supervisetest.Asking(t, "127.0.0.1:"+port, "well")
 			upgradeTo(t, next{Config: movedTo(t, cfg, hosts[1], port)})
 			in.upgraded(t)
 			in.wantExit(t, 0)
-			if get("127.0.0.1:"+port).want(t, "well"); stop() == 0 {
+			if supervisetest.Get("127.0.0.1:"+port).Want(t, "well"); stop() == 0 {
 				t.Error("nobody has asked")
 			}
 		})
@@ -378,36 +389,37 @@ func TestUpgradeSamePort(t *testing.T) {
 // A program that knows nothing of an upgrade, and hangs, gets no socket: it would
 // hold the port longer than lb lives.
 func TestUpgradeToNoLB(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		after := *cfg
 		after.PIDFile = filepath.Join(t.TempDir(), "next.pid")
 		upgradeTo(t, next{Config: &after, Does: isNoLB})
 		lb := startLB(t, cfg)
-		lb.signal(t, syscall.SIGUSR2)
-		until(t, "the program to begin", func() bool {
+		lb.process.Signal(t, syscall.SIGUSR2)
+		testkit.Until(t, "the program to begin", func() bool {
 			_, err := os.Stat(after.PIDFile)
 			return err == nil
 		})
-		lb.signal(t, syscall.SIGKILL)
-		until(t, "lb to end", func() bool { return ended(lb.cmd.Process.Pid) })
-		until(t, "the port to be free", func() bool { return refused(lb.addr) })
+		lb.process.Signal(t, syscall.SIGKILL)
+		testkit.Until(t, "lb to end", func() bool { return supervisetest.Ended(lb.pid()) })
+		testkit.Until(t, "the port to be free", func() bool { return supervisetest.Refused(lb.addr) })
 	})
 }
 
 // What the first new process has open, every later one has: nothing is passed on
 // that nobody uses, to supervisors or to workers.
 func TestUpgradesKeepDescriptors(t *testing.T) {
-	eachMode(t, func(t *testing.T, cfg *config.Config) {
+	testkit.Long(t)
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		cfg.PIDFile = filepath.Join(t.TempDir(), "lb.pid")
-		addBackend(t, cfg, helloBackend(t, "well").URL)
+		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 		upgradeTo(t, next{Config: cfg})
 		lb := startLB(t, cfg)
-		pid := lb.cmd.Process.Pid
+		pid := lb.pid()
 		var first string
 		for round := range 4 {
-			kill(t, pid, syscall.SIGUSR2)
+			supervisetest.Kill(t, pid, syscall.SIGUSR2)
 			old := pid
-			until(t, "the new process to write its number", func() bool {
+			testkit.Until(t, "the new process to write its number", func() bool {
 				text, _ := os.ReadFile(cfg.PIDFile)
 				return strings.HasSuffix(string(text), "\n") && string(text) != fmt.Sprintln(old)
 			})
@@ -418,12 +430,12 @@ func TestUpgradesKeepDescriptors(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			until(t, "the old process to end", func() bool { return ended(old) })
-			get(lb.addr).want(t, "well")
+			testkit.Until(t, "the old process to end", func() bool { return supervisetest.Ended(old) })
+			supervisetest.Get(lb.addr).Want(t, "well")
 			has := socketsOf(t, pid)
-			for _, worker := range childrenOf(t, pid) {
+			for _, worker := range supervisetest.ChildrenOf(t, pid) {
 				has += "; worker " + socketsOf(t, worker)
-				for _, name := range []string{upgradeEnv, "LISTEN_FDS"} {
+				for _, name := range []string{ipc.UpgradeEnv, "LISTEN_FDS"} {
 					if environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", worker)); err != nil || strings.Contains(string(environ), name+"=") {
 						t.Errorf("the worker has %s in its environment, %v", name, err)
 					}
@@ -436,9 +448,9 @@ func TestUpgradesKeepDescriptors(t *testing.T) {
 				t.Errorf("upgrade %d: open are %s, behind the first were %s", round+1, has, first)
 			}
 		}
-		kill(t, pid, syscall.SIGTERM)
-		until(t, "the last process to end", func() bool { return ended(pid) })
-		if !refused(lb.addr) {
+		supervisetest.Kill(t, pid, syscall.SIGTERM)
+		testkit.Until(t, "the last process to end", func() bool { return supervisetest.Ended(pid) })
+		if !supervisetest.Refused(lb.addr) {
 			t.Error("somebody still listens")
 		}
 	})
@@ -487,65 +499,42 @@ func listeningInodes(t *testing.T, pid int) map[string]bool {
 	return inodes
 }
 
-// What systemd meant for one process alone does not reach the next.
-func TestSuccessorEnv(t *testing.T) {
-	got := successorEnv([]string{
-		"PATH=/bin", "NOTIFY_SOCKET=/run/n", "WATCHDOG_USEC=5", "WATCHDOG_PID=1", "LISTEN_FDS=2",
-		"LISTEN_PID=1", "LISTEN_FDNAMES=a:b", "LB_WORKER=1", "LB_UPGRADE=9", "LISTEN_FDS_OTHER=1",
-	})
-	want := []string{"PATH=/bin", "NOTIFY_SOCKET=/run/n", "WATCHDOG_USEC=5", "LISTEN_FDS_OTHER=1", "LB_UPGRADE=3"}
-	if !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
-	}
-}
-
-// The path that lb was started from is the one that was named, links and all, as
-// long as that is the truth.
-func TestStartPath(t *testing.T) {
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	link := filepath.Join(dir, "lb")
-	if err := os.Symlink(exe, link); err != nil {
-		t.Fatal(err)
-	}
-	t.Chdir(dir)
-	t.Setenv("PATH", dir)
-	args := os.Args
-	defer func() { os.Args = args }()
-	for name, want := range map[string]string{
-		link:      link,
-		"./lb":    link,
-		"lb":      link, // through PATH
-		exe:       exe,
-		"/bin/sh": exe, // a lie
-		"missing": exe,
-		"":        exe,
-	} {
-		os.Args = []string{name}
-		if got := startPath(); got != want {
-			t.Errorf("started as %q: %s, want %s", name, got, want)
-		}
-	}
-}
-
 // A signal to end that comes while lb drains because it was replaced is the first
 // one that it gets.
 func TestSignalWhenReplaced(t *testing.T) {
-	cfg := testConfig(config.MT)
-	slow := newSlowBackend(t)
-	addBackend(t, cfg, slow.URL)
-	var log syncBuffer
+	cfg := supervisetest.Config(config.MT)
+	slow := supervisetest.NewSlowBackend(t)
+	supervisetest.AddBackend(t, cfg, slow.URL)
+	var log testkit.Log
 	in := serve(t, cfg, Options{Log: NewLog(&log, "info")})
-	a := getLater(in.addr)
-	<-slow.began
+	a := supervisetest.GetLater(in.addr)
+	<-slow.Began
 	upgradeTo(t, next{Config: cfg})
 	in.upgraded(t)
 	in.signals <- syscall.SIGTERM
-	until(t, "the signal to be heard", func() bool { return strings.Contains(log.String(), "draining already") })
-	close(slow.release)
-	(<-a).want(t, "late")
+	testkit.Until(t, "the signal to be heard", func() bool { return strings.Contains(log.String(), "draining already") })
+	close(slow.Release)
+	(<-a).Want(t, "late")
 	in.wantExit(t, 0)
+}
+
+// talkOf returns a second descriptor of the channel to the old process, of which
+// text is the number.
+func talkOf(text string) (fd int) {
+	if fd, err := strconv.Atoi(text); err == nil {
+		if fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0); err == nil {
+			return fd
+		}
+	}
+	return -1
+}
+
+// awaitTalk returns when the old process has ended the talk.
+func awaitTalk(fd int) {
+	talk := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	for {
+		if _, err := unix.Poll(talk, -1); err != unix.EINTR {
+			return
+		}
+	}
 }

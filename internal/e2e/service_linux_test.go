@@ -177,9 +177,9 @@ func (s *service) tryLB(args ...string) (said, error) {
 	return said{out.String(), errOut.String(), cmd.ProcessState.ExitCode(), time.Since(begun)}, err
 }
 
-// tooBusy is what lb says of a loop for which it does not wait any longer: on a busy
+// TooBusy is what lb says of a loop for which it does not wait any longer: on a busy
 // machine a new worker may need more than that to begin.
-const tooBusy = "has not taken up configuration"
+const TooBusy = "has not taken up configuration"
 
 // want runs a command that has to do what it is told, and returns its output. A reload
 // is asked for again while loops are too busy for it.
@@ -189,7 +189,7 @@ func (s *service) want(args ...string) (out string) {
 	testkit.Until(s.t, "every loop to take it up", func() bool {
 		a = s.lb(args...)
 		out += a.out
-		return a.code == 0 || !strings.Contains(a.err, tooBusy)
+		return a.code == 0 || !strings.Contains(a.err, TooBusy)
 	})
 	if a.code != 0 || a.err != "" && !strings.HasPrefix(a.err, "lb: waiting for ") {
 		s.t.Fatalf("lb %s: exit code %d, %q on standard error, want 0 and nothing", strings.Join(args, " "), a.code, a.err)

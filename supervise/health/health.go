@@ -1,14 +1,14 @@
-// Package health probes backends: the active checks of a machine, made once for
-// each backend whatever the number of loops, by the process that runs them (mt)
-// or the supervisor (mp). What it finds goes to the board, and each change of
-// state to the log. It does not know who reads the board.
+// Package health probes backends: the active checks of a machine, made once for each
+// backend whatever the number of loops, by the process that runs them (mt) or by the
+// supervisor (mp). It writes its findings to the board, and each change of state to the
+// log. It does not know which loops read the board.
 //
 // # Why every probe has its own connection
 //
-// A kept connection would spare a handshake per interval, and go on saying that
-// all is well when the backend's accept queue is full or its listener is gone,
-// which is what new requests will meet. With intervals of seconds the price is
-// nothing; a pool of thousands checked many times a second would change our mind.
+// A kept connection would spare a handshake per interval, and would still say that all
+// is well when the backend's accept queue is full or its listener is gone, which new
+// requests will meet. With intervals of seconds the price is nothing; a pool of
+// thousands that is checked many times a second would change our mind.
 package health
 
 import (
@@ -28,7 +28,7 @@ import (
 // Addr is where a backend is: a network and an address, as net.Dial takes them.
 type Addr struct{ Network, Address string }
 
-// Options say what to check.
+// Options are what to check.
 type Options struct {
 	Config *config.Config
 	Board  *board.Board
@@ -39,9 +39,8 @@ type Options struct {
 	Now func() tick.Instant
 }
 
-// Prober checks the backends of the pools that have checks, each on a goroutine
-// of its own, so that none waits for another. Its methods are called by one
-// goroutine at a time.
+// Prober checks the backends of the pools that have checks, each on a goroutine of its
+// own, so that none waits for another. One goroutine at a time may call its methods.
 type Prober struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -49,7 +48,7 @@ type Prober struct {
 	checkers map[int]*checker // by ID
 }
 
-// Start begins to check: the first probes are made at once, a little apart.
+// Start begins to check. The first probes are made at once, a little apart.
 func Start(o Options) *Prober {
 	p := &Prober{checkers: map[int]*checker{}}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
@@ -57,11 +56,11 @@ func Start(o Options) *Prober {
 	return p
 }
 
-// Update checks what o says from now on. A backend that is checked as it was
-// before goes on undisturbed, with its streak and its pace; one that is checked
-// otherwise begins again from the health it has; one that is checked no more is of
-// unknown health. Board, Log and Now are those of Start. When Update returns,
-// nobody touches the board for a backend that is not in o.
+// Update checks what o says from now on. A backend whose check is the same goes on
+// undisturbed, with its streak and its pace. One whose check has changed begins again
+// from the health that it has. The health of one that is no longer checked is unknown.
+// Board, Log and Now are those of Start. Once Update has returned, no goroutine touches
+// the board for a backend that is not in o.
 func (p *Prober) Update(o Options) {
 	old := p.checkers
 	p.checkers = map[int]*checker{}
@@ -88,7 +87,7 @@ func (p *Prober) Update(o Options) {
 		c.cancel()
 	}
 	for _, c := range old {
-		<-c.ended // before another begins, or its ID is another's
+		<-c.ended // before another begins, or another backend gets its ID
 	}
 	p.forget(&o)
 	for i, c := range added {
@@ -97,8 +96,8 @@ func (p *Prober) Update(o Options) {
 	}
 }
 
-// forget takes back what checks have found of backends that have none now: nobody
-// would ever bring up one that was down.
+// forget resets the health of backends that have no check now: one that is down would
+// never come up.
 func (p *Prober) forget(o *Options) {
 	for i := range o.Config.Pools {
 		if o.Config.Pools[i].Health.Type != "" {
@@ -120,21 +119,21 @@ func (p *Prober) begin(c *checker, wait time.Duration) {
 	})
 }
 
-// SetAddrs gives the next probes of a backend, by its ID, new addresses.
+// SetAddrs gives later probes of the backend with this ID new addresses.
 func (p *Prober) SetAddrs(id int, addrs []Addr) {
 	if c := p.checkers[id]; c != nil {
 		c.addrs.Store(&addrs)
 	}
 }
 
-// Close ends the checks. What they last found stays on the board, which is not
-// touched any more when Close returns.
+// Close ends the checks. Their last findings stay on the board, which no check touches
+// any longer once Close has returned.
 func (p *Prober) Close() {
 	p.cancel()
 	p.running.Wait()
 }
 
-// checker checks one backend; it belongs to one goroutine, but for addrs.
+// checker checks one backend. It belongs to one goroutine, except for addrs.
 type checker struct {
 	cfg   config.Health
 	name  string // of pool and backend, as the log has them
@@ -150,10 +149,10 @@ type checker struct {
 
 	pace   pace
 	streak streak
-	ours   bool // the last probe failed for want of something of ours, and the log knows
+	ours   bool // the last probe failed because this machine lacks something, which was logged
 }
 
-// newChecker returns a checker for a backend by index.
+// newChecker returns a checker for the backend at an index.
 func newChecker(o *Options, pool, backend int) *checker {
 	p := &o.Config.Pools[pool]
 	b := p.Backends[backend]
@@ -171,7 +170,7 @@ func newChecker(o *Options, pool, backend int) *checker {
 		streak: streak{
 			rise: p.Health.Rise,
 			fall: p.Health.Fall,
-			// Not always unknown: the board may be older than this process.
+			// Not always unknown, because the board may be older than this process.
 			health: board.Health(o.Board.State(id).Health.Load()),
 		},
 	}
@@ -179,7 +178,7 @@ func newChecker(o *Options, pool, backend int) *checker {
 	return c
 }
 
-// checks reports whether c checks a backend of p, by index, as p says.
+// checks reports whether c checks the backend of p at an index as p says.
 func (c *checker) checks(p *config.Pool, backend int) bool {
 	return reflect.DeepEqual(c.cfg, p.Health) && c.name == nameOf(p, backend) &&
 		c.host == hostOf(p.Health, p.Backends[backend])
@@ -211,7 +210,7 @@ func (c *checker) run(ctx context.Context, wait time.Duration) {
 		begun := c.now()
 		r := probe(ctx, &c.cfg, c.host, *c.addrs.Load())
 		if ctx.Err() != nil {
-			return // it was ended by us, and has found nothing
+			return // the probe was cancelled, and has found nothing
 		}
 		now := c.now()
 		c.note(r, now)
@@ -219,7 +218,7 @@ func (c *checker) run(ctx context.Context, wait time.Duration) {
 	}
 }
 
-// note judges a probe made at now: the board and the log hear of a change.
+// note enters the result of a probe made at now. A change goes to the board and the log.
 func (c *checker) note(r result, now tick.Instant) {
 	if r.ours {
 		if !c.ours {

@@ -9,13 +9,13 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"lb/board"
 	"lb/config"
+	"lb/internal/testkit"
 	"lb/loop/tick"
 )
 
@@ -24,31 +24,13 @@ type rig struct {
 	*Prober
 	o     Options // of the last Update
 	board *board.Board
-	log   lines
-}
-
-// lines is a log that can be read while it is written.
-type lines struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	log   testkit.Log
 }
 
 func start(t *testing.T, set func(*config.Health), addrs ...[]Addr) *rig {
 	t.Helper()
 	h := config.NewHealth()
-	h.Interval, h.IntervalDown, h.Timeout = 20*time.Millisecond, 20*time.Millisecond, patience
+	h.Interval, h.IntervalDown, h.Timeout = 20*time.Millisecond, 20*time.Millisecond, testkit.Patience
 	if set != nil {
 		set(&h)
 	}
@@ -85,20 +67,6 @@ func ids(first, n int) []int {
 
 func (r *rig) health(id int) board.Health { return board.Health(r.board.State(id).Health.Load()) }
 
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	look := time.NewTicker(time.Millisecond)
-	defer look.Stop()
-	late := time.After(patience)
-	for !ok() {
-		select {
-		case <-look.C:
-		case <-late:
-			t.Fatalf("waited %v for %s", patience, what)
-		}
-	}
-}
-
 // turning is a backend whose status the test sets.
 func turning(t *testing.T) (status, probes *atomic.Int64, addrs []Addr) {
 	t.Helper()
@@ -116,25 +84,25 @@ func TestBackendGoesDownAndUp(t *testing.T) {
 	status, probes, addrs := turning(t)
 	r := start(t, func(h *config.Health) { h.Rise, h.Fall = 2, 3 }, addrs)
 	state := r.board.State(1)
-	until(t, "up", func() bool { return r.health(1) == board.Up })
+	testkit.Until(t, "up", func() bool { return r.health(1) == board.Up })
 	if why, detail := board.Reason(state.HealthReason.Load()), state.HealthDetail.Load(); why != board.ReasonOK || detail != 200 {
 		t.Errorf("up for %v %d, want ok 200", why, detail)
 	}
 
 	status.Store(503)
-	until(t, "down", func() bool { return r.health(1) == board.Down })
+	testkit.Until(t, "down", func() bool { return r.health(1) == board.Down })
 	if why, detail := board.Reason(state.HealthReason.Load()), state.HealthDetail.Load(); why != board.ReasonStatus || detail != 503 {
 		t.Errorf("down for %v %d, want status 503", why, detail)
 	}
 	down := state.HealthSince.Load()
 
 	status.Store(200)
-	until(t, "up", func() bool { return r.health(1) == board.Up })
+	testkit.Until(t, "up", func() bool { return r.health(1) == board.Up })
 	if since, recovered := state.HealthSince.Load(), state.RecoveredAt.Load(); since <= down || recovered != since {
 		t.Errorf("down since %d, up since %d, recovered at %d", down, since, recovered)
 	}
 	before := probes.Load()
-	until(t, "ten more probes", func() bool { return probes.Load() > before+10 })
+	testkit.Until(t, "ten more probes", func() bool { return probes.Load() > before+10 })
 	r.Close()
 	want := []string{
 		`INFO msg="backend is up" pool=api backend=b:1 cause="status 200" since=`,
@@ -169,9 +137,9 @@ func TestDownAfterFall(t *testing.T) {
 	}))
 	t.Cleanup(s.Close)
 	r := start(t, func(h *config.Health) { h.Fall, h.IntervalDown = 4, time.Hour }, []Addr{{"tcp", s.Listener.Addr().String()}})
-	until(t, "up", func() bool { return r.health(1) == board.Up })
+	testkit.Until(t, "up", func() bool { return r.health(1) == board.Up })
 	close(up)
-	until(t, "down", func() bool { return r.health(1) == board.Down })
+	testkit.Until(t, "down", func() bool { return r.health(1) == board.Down })
 	if n := bad.Load(); n != 4 {
 		t.Errorf("down after %d bad probes, want 4", n)
 	}
@@ -180,9 +148,9 @@ func TestDownAfterFall(t *testing.T) {
 // One backend that says nothing and one that refuses hold up nobody.
 func TestHangingBackendBlocksNobody(t *testing.T) {
 	_, probes, well := turning(t)
-	r := start(t, func(h *config.Health) { h.Fall = 1 }, []Addr{deaf(t)}, well, []Addr{refusing(t)})
-	until(t, "one up, one down", func() bool { return r.health(2) == board.Up && r.health(3) == board.Down })
-	until(t, "ten probes", func() bool { return probes.Load() >= 10 })
+	r := start(t, func(h *config.Health) { h.Fall = 1 }, []Addr{silentAddr(t)}, well, []Addr{refusing(t)})
+	testkit.Until(t, "one up, one down", func() bool { return r.health(2) == board.Up && r.health(3) == board.Down })
+	testkit.Until(t, "ten probes", func() bool { return probes.Load() >= 10 })
 	if h := r.health(1); h != board.Unknown {
 		t.Errorf("the one that hangs is %v before its timeout", h)
 	}
@@ -191,13 +159,13 @@ func TestHangingBackendBlocksNobody(t *testing.T) {
 func TestSetAddrs(t *testing.T) {
 	_, _, addrs := turning(t)
 	r := start(t, func(h *config.Health) { h.Fall, h.Rise = 1, 1 }, nil)
-	until(t, "down", func() bool { return r.health(1) == board.Down })
+	testkit.Until(t, "down", func() bool { return r.health(1) == board.Down })
 	if why := board.Reason(r.board.State(1).HealthReason.Load()); why != board.ReasonResolve {
 		t.Errorf("down for %v, want resolve", why)
 	}
 	r.SetAddrs(1, addrs)
 	r.SetAddrs(0, addrs) // is not checked
-	until(t, "up", func() bool { return r.health(1) == board.Up })
+	testkit.Until(t, "up", func() bool { return r.health(1) == board.Up })
 }
 
 // What an older prober found counts on: a bad probe does not begin from nothing.
@@ -220,7 +188,7 @@ func TestHealthOnBoardIsTakenUp(t *testing.T) {
 // What this machine lacks changes no state, and is logged once.
 func TestOursChangesNothing(t *testing.T) {
 	b := board.New(1, 1)
-	var log lines
+	var log testkit.Log
 	cfg := &config.Config{Pools: []config.Pool{{Health: config.Health{Rise: 1, Fall: 1}, Backends: []config.Backend{{Host: "b", Port: 1}}}}}
 	c := newChecker(&Options{Config: cfg, Board: b, IDs: [][]int{{0}}, Addrs: [][][]Addr{{nil}}, Log: slog.New(slog.NewTextHandler(&log, nil))}, 0, 0)
 	for range 5 {
@@ -238,24 +206,25 @@ func TestOursChangesNothing(t *testing.T) {
 func TestCloseLeavesNothing(t *testing.T) {
 	_, probes, well := turning(t)
 	r := start(t, nil, well) // once to begin with: the backend has goroutines of its own
-	until(t, "a probe", func() bool { return probes.Load() > 0 })
+	testkit.Until(t, "a probe", func() bool { return probes.Load() > 0 })
 	r.Close()
 	silent := rawBackend(t, "", true)
 	before := runtime.NumGoroutine()
-	r = start(t, func(h *config.Health) { h.Timeout = time.Hour }, well, []Addr{deaf(t)}, []Addr{silent}, []Addr{refusing(t)}, nil)
-	until(t, "probes", func() bool { return probes.Load() > 3 })
+	r = start(t, func(h *config.Health) { h.Timeout = time.Hour }, well, []Addr{silentAddr(t)}, []Addr{silent}, []Addr{refusing(t)}, nil)
+	testkit.Until(t, "probes", func() bool { return probes.Load() > 3 })
 	closed := make(chan struct{})
 	go func() { defer close(closed); r.Close() }()
 	select {
 	case <-closed:
-	case <-time.After(patience):
+	case <-time.After(testkit.Patience):
 		t.Fatal("Close waits for a probe")
 	}
-	until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= before+1 }) // one waits in silent
+	testkit.Until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= before+1 }) // one waits in silent
 }
 
 // A thousand backends are all probed within moments.
 func TestManyBackends(t *testing.T) {
+	testkit.Long(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -272,6 +241,6 @@ func TestManyBackends(t *testing.T) {
 		h.Interval = time.Hour
 	}, addrs...)
 	for i := range addrs {
-		until(t, fmt.Sprintf("backend %d to be up", i), func() bool { return r.health(1+i) == board.Up })
+		testkit.Until(t, fmt.Sprintf("backend %d to be up", i), func() bool { return r.health(1+i) == board.Up })
 	}
 }

@@ -19,21 +19,21 @@ import (
 const (
 	userAgent = "lb-health"
 	headMax   = 64 << 10 // bytes of an answer's head
-	bodyMax   = 64 << 10 // bytes of its body that are read; more are not waited for
+	bodyMax   = 64 << 10 // bytes of its body that are read
 	causeMax  = 200      // bytes of a cause in the log
 )
 
 // result is what one probe found.
 type result struct {
 	good   bool
-	ours   bool // it failed for want of something of ours, which says nothing about the backend
+	ours   bool // this machine lacks something, which says nothing about the backend
 	why    board.Reason
 	detail uint64 // a status code, or 0
 	cause  string // the same in words
 }
 
-// probe checks a backend once. Every probe has a connection of its own: a
-// backend that no longer accepts is not well, whatever an old one says.
+// probe checks a backend once. Every probe has a connection of its own, because a
+// backend that no longer accepts is not well, whatever an old connection says.
 func probe(ctx context.Context, h *config.Health, host string, addrs []Addr) result {
 	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
 	defer cancel()
@@ -51,8 +51,8 @@ func probe(ctx context.Context, h *config.Health, host string, addrs []Addr) res
 	return exchange(ctx, conn, h, host)
 }
 
-// dial connects to the first address that answers. Each may take an even share
-// of the time that is left, so that one that swallows everything hides no other.
+// dial connects to the first address that answers. Each may take an even share of the
+// time that is left, so that one that does not answer leaves time for the others.
 func dial(ctx context.Context, addrs []Addr) (conn net.Conn, err error) {
 	deadline, _ := ctx.Deadline()
 	for i, a := range addrs {
@@ -64,7 +64,7 @@ func dial(ctx context.Context, addrs []Addr) (conn net.Conn, err error) {
 	return nil, err
 }
 
-// exchange sends the request and judges the answer. Redirects are not followed.
+// exchange sends the request and checks the answer. It follows no redirect.
 func exchange(ctx context.Context, conn net.Conn, h *config.Health, host string) result {
 	t := http.Transport{
 		DialContext:            func(context.Context, string, string) (net.Conn, error) { return conn, nil },
@@ -103,7 +103,7 @@ func expected(list []config.Statuses, code int) bool {
 	return false
 }
 
-// ranges writes list as the configuration has it.
+// ranges returns list as it is written in the configuration.
 func ranges(list []config.Statuses) string {
 	parts := make([]string, len(list))
 	for i, s := range list {
@@ -114,8 +114,8 @@ func ranges(list []config.Statuses) string {
 	return strings.Join(parts, ", ")
 }
 
-// failed makes a result of err, which ended a probe in phase. why is what it is
-// when err is neither a timeout nor a broken connection.
+// failed returns the result for err, which ended a probe in phase. why is the reason if
+// err is neither a timeout nor a broken connection.
 func failed(phase string, err error, why board.Reason, timeout time.Duration) result {
 	r := result{why: why, ours: oneOf(err, ourErrors)}
 	text := strings.TrimPrefix(err.Error(), "net/http: HTTP/1.x transport connection broken: ")
@@ -134,7 +134,7 @@ func failed(phase string, err error, why board.Reason, timeout time.Duration) re
 	return r
 }
 
-// ourErrors are those of a machine that has no descriptor, port or memory left.
+// ourErrors are the errors of a machine that has no descriptor, port or memory left.
 var ourErrors = []error{
 	syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL,
 }

@@ -15,9 +15,8 @@ import (
 
 	"lb/board"
 	"lb/config"
+	"lb/internal/testkit"
 )
-
-const patience = time.Minute
 
 // rawBackend answers every connection with answer, once it has read a head,
 // and keeps it open until the test ends if hold says so.
@@ -68,8 +67,8 @@ func refusing(t *testing.T) Addr {
 	return Addr{"tcp", fmt.Sprintf("127.0.0.1:%d", at.(*syscall.SockaddrInet4).Port)}
 }
 
-// deaf is an address that takes connections into its queue and never accepts.
-func deaf(t *testing.T) Addr {
+// silentAddr is an address that takes connections into its queue and never accepts.
+func silentAddr(t *testing.T) Addr {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -123,14 +122,14 @@ func TestProbeAnswers(t *testing.T) {
 		{"tcp takes any", "", true, func(h *config.Health) { h.Type = config.CheckTCP }, true, board.ReasonOK, 0, "connected"},
 	} {
 		h := config.NewHealth()
-		h.Timeout = patience
+		h.Timeout = testkit.Patience
 		if tc.set != nil {
 			tc.set(&h)
 		}
 		addrs := []Addr{rawBackend(t, tc.answer, tc.hold)}
 		r := probe(t.Context(), &h, "x", addrs)
 		// On a busy machine less than it should may have come in so short a time.
-		for strings.HasSuffix(tc.cause, "after ") && !strings.HasPrefix(r.cause, tc.cause) && h.Timeout < patience {
+		for strings.HasSuffix(tc.cause, "after ") && !strings.HasPrefix(r.cause, tc.cause) && h.Timeout < testkit.Patience {
 			h.Timeout *= 2
 			r = probe(t.Context(), &h, "x", addrs)
 		}
@@ -160,7 +159,7 @@ func TestProbeConnects(t *testing.T) {
 	} {
 		for _, kind := range []string{config.CheckHTTP, config.CheckTCP} {
 			h := config.NewHealth()
-			h.Type, h.Timeout = kind, patience
+			h.Type, h.Timeout = kind, testkit.Patience
 			want := tc.cause
 			if kind == config.CheckTCP && tc.why == board.ReasonOK {
 				want = "connected"
@@ -197,7 +196,7 @@ func TestProbeRequest(t *testing.T) {
 			"HEAD //x/%2e Host:www.example.com UA:lb-health close:true fields:2"},
 	} {
 		h := config.NewHealth()
-		h.Host, h.Method, h.Path, h.Timeout = tc.host, tc.method, tc.path, patience
+		h.Host, h.Method, h.Path, h.Timeout = tc.host, tc.method, tc.path, testkit.Patience
 		r := probe(t.Context(), &h, hostOf(h, tc.backend), []Addr{{"unix", l.Addr().String()}})
 		if !r.good {
 			t.Fatalf("%+v", r)
@@ -227,7 +226,7 @@ func TestProbeIsCancelled(t *testing.T) {
 	h := config.NewHealth()
 	h.Timeout = time.Hour
 	done := make(chan result, 1)
-	addr := deaf(t)
+	addr := silentAddr(t)
 	go func() { done <- probe(ctx, &h, "x", []Addr{addr}) }()
 	cancel()
 	select {
@@ -235,7 +234,7 @@ func TestProbeIsCancelled(t *testing.T) {
 		if r.good {
 			t.Errorf("%+v of a backend that says nothing", r)
 		}
-	case <-time.After(patience):
+	case <-time.After(testkit.Patience):
 		t.Fatal("the probe goes on")
 	}
 }

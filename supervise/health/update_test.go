@@ -7,6 +7,7 @@ import (
 
 	"lb/board"
 	"lb/config"
+	"lb/internal/testkit"
 )
 
 // update changes the pool of r that has checks, by a copy.
@@ -20,10 +21,11 @@ func (r *rig) update(set func(p *config.Pool)) {
 // Whatever else changes, and however often, a backend whose checks stay goes on
 // with its streak.
 func TestUpdateKeepsStreaks(t *testing.T) {
+	testkit.Long(t)
 	status, probes, addrs := turning(t)
 	status.Store(503)
 	r := start(t, func(h *config.Health) { h.Fall, h.IntervalDown = 4, time.Second }, addrs)
-	until(t, "down", func() bool {
+	testkit.Until(t, "down", func() bool {
 		r.update(func(*config.Pool) {})
 		return r.health(1) == board.Down
 	})
@@ -37,17 +39,17 @@ func TestUpdateKeepsPace(t *testing.T) {
 	_, probes, addrs := turning(t)
 	_, others, other := turning(t)
 	r := start(t, func(h *config.Health) { h.Interval = time.Hour }, addrs)
-	until(t, "up", func() bool { return r.health(1) == board.Up })
+	testkit.Until(t, "up", func() bool { return r.health(1) == board.Up })
 	for range 20 {
 		r.update(func(*config.Pool) {})
 	}
-	// A backend that comes now is probed behind whatever the updates brought.
+	// A backend that comes now is probed after whatever the updates brought.
 	r.o.IDs = [][]int{{0}, {2, 1}}
 	r.o.Addrs = [][][]Addr{r.o.Addrs[0], {other, addrs}}
 	r.update(func(p *config.Pool) {
 		p.Backends = []config.Backend{{Host: "new", Port: 1}, p.Backends[0]}
 	})
-	until(t, "the new one to be up", func() bool { return r.health(2) == board.Up })
+	testkit.Until(t, "the new one to be up", func() bool { return r.health(2) == board.Up })
 	if n := probes.Load(); n != 1 {
 		t.Errorf("%d probes, want the first only", n)
 	}
@@ -56,12 +58,12 @@ func TestUpdateKeepsPace(t *testing.T) {
 	}
 }
 
-// A backend that is checked no more is neither probed nor down.
+// A backend that is no longer checked is neither probed nor down.
 func TestUpdateWithoutChecks(t *testing.T) {
 	status, probes, addrs := turning(t)
 	status.Store(503)
 	r := start(t, func(h *config.Health) { h.Fall, h.IntervalDown = 1, time.Hour }, addrs)
-	until(t, "down", func() bool { return r.health(1) == board.Down })
+	testkit.Until(t, "down", func() bool { return r.health(1) == board.Down })
 	version := r.board.Version()
 	r.update(func(p *config.Pool) { p.Health.Type = "" })
 	if h := r.health(1); h != board.Unknown {
@@ -75,7 +77,7 @@ func TestUpdateWithoutChecks(t *testing.T) {
 		t.Errorf("%d checkers", len(r.checkers))
 	}
 	r.update(func(p *config.Pool) { p.Health.Type = config.CheckHTTP })
-	until(t, "down again", func() bool { return r.health(1) == board.Down })
+	testkit.Until(t, "down again", func() bool { return r.health(1) == board.Down })
 	if n := probes.Load(); n != before+1 {
 		t.Errorf("%d probes behind those of the first checks, want 1", n-before)
 	}
@@ -85,13 +87,13 @@ func TestUpdateWithoutChecks(t *testing.T) {
 func TestUpdateSettings(t *testing.T) {
 	status, _, addrs := turning(t)
 	r := start(t, func(h *config.Health) { h.Interval = time.Hour }, addrs)
-	until(t, "up", func() bool { return r.health(1) == board.Up })
+	testkit.Until(t, "up", func() bool { return r.health(1) == board.Up })
 	status.Store(404)
 	r.update(func(p *config.Pool) { p.Health.Interval, p.Health.Fall = 20*time.Millisecond, 2 })
 	if h := r.health(1); h != board.Up {
 		t.Errorf("%v before any probe", h)
 	}
-	until(t, "down", func() bool { return r.health(1) == board.Down })
+	testkit.Until(t, "down", func() bool { return r.health(1) == board.Down })
 }
 
 // A thousand updates that add and remove leave no goroutine.
@@ -99,7 +101,7 @@ func TestUpdateLeavesNothing(t *testing.T) {
 	_, _, addrs := turning(t)
 	r := start(t, nil, addrs)
 	before := runtime.NumGoroutine()
-	r.o.IDs, r.o.Addrs = [][]int{{0}, {1, 2}}, [][][]Addr{r.o.Addrs[0], {addrs, {deaf(t)}}}
+	r.o.IDs, r.o.Addrs = [][]int{{0}, {1, 2}}, [][][]Addr{r.o.Addrs[0], {addrs, {silentAddr(t)}}}
 	for i := range 1000 {
 		r.update(func(p *config.Pool) {
 			p.Backends = p.Backends[:1:1]
@@ -108,5 +110,5 @@ func TestUpdateLeavesNothing(t *testing.T) {
 			}
 		})
 	}
-	until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= before+4 }) // those of one probe
+	testkit.Until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= before+4 }) // those of one probe
 }

@@ -1,0 +1,175 @@
+package filewatch
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"lb/internal/testkit"
+	"lb/supervise/supervisetest"
+)
+
+// reader is a watcher alone, and what it brings.
+type reader struct {
+	*Watcher
+	hashes chan string
+	log    testkit.Log
+}
+
+// read begins to watch path, which has text in it.
+func read(t *testing.T, path, text string) *reader {
+	t.Helper()
+	r := &reader{hashes: make(chan string, 64)}
+	r.Watcher = Start(path, slog.New(slog.NewTextHandler(&r.log, nil)), func(_ <-chan struct{}, hash string) { r.hashes <- hash })
+	t.Cleanup(r.Close)
+	r.want(t, text)
+	return r
+}
+
+// want waits for text to be brought, and wants nothing else before it.
+func (r *reader) want(t *testing.T, text string) {
+	t.Helper()
+	select {
+	case hash := <-r.hashes:
+		if hash != Hash([]byte(text)) {
+			t.Errorf("another content was brought than %q", text)
+		}
+	case <-time.After(testkit.Patience):
+		t.Fatalf("waited %v for %q to be brought", testkit.Patience, text)
+	}
+}
+
+// An empty file, and none, are what stands between two contents. The log is told
+// once of each.
+func TestWatchBetween(t *testing.T) {
+	testkit.Long(t)
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "lb.toml")
+	testkit.WriteFile(t, path, "a")
+	r := read(t, path, "a")
+	told := func(what string, times int) {
+		t.Helper()
+		testkit.Until(t, "a warning: "+what, func() bool { return strings.Count(r.log.String(), what) >= times })
+	}
+	testkit.WriteFile(t, path, " \n")
+	told("it is empty", 1)
+	os.Remove(path)
+	told("no such file", 1)
+	supervisetest.SwapFile(t, path, "b") // it is never empty
+	r.want(t, "b")
+	testkit.WriteFile(t, path, "")
+	told("it is empty", 2)
+	testkit.WriteFile(t, path, "\n")
+	os.Chmod(path, 0o640)
+	supervisetest.SwapFile(t, path, "c")
+	r.want(t, "c")
+	if n := strings.Count(r.log.String(), "\n"); n != 3 {
+		t.Errorf("%d lines, want 3:\n%s", n, r.log.String())
+	}
+}
+
+// Files beside it do not have it read, however often they are written, nor do
+// they put off its reading.
+func TestWatchOthersBeside(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "lb.toml")
+	testkit.WriteFile(t, path, "a")
+	r := read(t, path, "a")
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for !supervisetest.IsClosed(end) {
+			os.WriteFile(path+".log", []byte("x"), 0o600)
+		}
+	}()
+	for _, text := range []string{"b", "c"} {
+		testkit.WriteFile(t, path, text)
+		r.want(t, text)
+	}
+	close(end)
+	<-ended
+	if len(r.hashes) != 0 {
+		t.Error("it was read once more")
+	}
+}
+
+// A file that is never left alone is read all the same.
+func TestWatchNeverSettled(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "lb.toml")
+	testkit.WriteFile(t, path, "a")
+	r := read(t, path, "a")
+	for i := 0; len(r.hashes) == 0; i++ {
+		supervisetest.SwapFile(t, path, fmt.Sprint("x", i)) // it is never empty
+	}
+}
+
+// Without any watches to be had, the file is looked at now and then.
+func TestWatchByLooking(t *testing.T) {
+	testkit.Long(t)
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "lb.toml")
+	testkit.WriteFile(t, path, "a")
+	hashes := make(chan string, 8)
+	w := newWatcher(path, slog.New(slog.DiscardHandler), func(_ <-chan struct{}, hash string) { hashes <- hash })
+	w.start(nil)
+	defer w.Close()
+	for _, text := range []string{"a", "b"} {
+		testkit.WriteFile(t, path, text)
+		for hash := range hashes { // perhaps once more for the first
+			if hash == Hash([]byte(text)) {
+				break
+			}
+		}
+	}
+}
+
+func TestTrail(t *testing.T) {
+	dir := t.TempDir()
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
+	at := func(names ...string) string { return filepath.Join(append([]string{dir}, names...)...) }
+	for _, d := range []string{"v1", "conf", "far"} {
+		os.Mkdir(at(d), 0o700)
+	}
+	testkit.WriteFile(t, at("v1", "lb.toml"), "x")
+	testkit.WriteFile(t, at("conf", "plain"), "x")
+	for link, target := range map[string]string{
+		at("conf", "..data"): "../v1",
+		at("conf", "map"):    "..data/lb.toml",
+		at("far", "abs"):     at("conf", "map"),
+		at("far", "nowhere"): "missing/x",
+		at("far", "loop"):    "loop",
+		at("near"):           "far",
+	} {
+		if err := os.Symlink(target, link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tc := range []struct {
+		path          string
+		entries, dirs []string
+	}{
+		{at("conf", "plain"), []string{at("conf", "plain")}, []string{at("conf")}},
+		{at("conf", "missing"), []string{at("conf", "missing")}, []string{at("conf")}},
+		{at("gone", "x"), []string{at("gone")}, []string{dir}},
+		{at("conf", "map"), []string{at("conf", "map"), at("conf", "..data"), at("v1", "lb.toml")}, []string{at("conf"), at("v1")}},
+		{at("near", "abs"), []string{at("near"), at("far", "abs"), at("conf", "map"), at("conf", "..data"), at("v1", "lb.toml")},
+			[]string{dir, at("far"), at("conf"), at("v1")}},
+		{at("far", "nowhere"), []string{at("far", "nowhere"), at("far", "missing")}, []string{at("far")}},
+	} {
+		entries, dirs := trail(tc.path)
+		if !slices.Equal(entries, tc.entries) || !slices.Equal(dirs, tc.dirs) {
+			t.Errorf("%s:\n%q in %q, want\n%q in %q", tc.path, entries, dirs, tc.entries, tc.dirs)
+		}
+	}
+	if entries, dirs := trail(at("far", "loop")); len(entries) == 0 || !slices.Equal(dirs, []string{at("far")}) {
+		t.Errorf("a link to itself: %q in %q", entries, dirs)
+	}
+}

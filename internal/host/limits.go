@@ -1,0 +1,77 @@
+package host
+
+import (
+	"math"
+	"os"
+	"runtime"
+	"syscall"
+)
+
+// descriptorReserve is how many descriptors a process keeps for everything but traffic:
+// standard streams, listeners, board, channels, admin conns, files of the resolver.
+const descriptorReserve = 64
+
+// loopDescriptors is how many a loop needs for itself: poller, wake-up, listener.
+const loopDescriptors = 4
+
+// RaiseDescriptorLimit raises the soft limit on descriptors to the hard one and returns
+// the limit in force. Package syscall does the same when a process begins, except for
+// one descriptor and where the system has a lower bound of its own. A limit that cannot
+// be raised is no error.
+func RaiseDescriptorLimit() (limit uint64, err error) {
+	var lim syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
+		return 0, os.NewSyscallError("getrlimit", err)
+	}
+	if lim.Cur < lim.Max-1 {
+		raised := lim
+		raised.Cur = lim.Max
+		if syscall.Setrlimit(syscall.RLIMIT_NOFILE, &raised) == nil {
+			lim = raised
+		}
+	}
+	return uint64(lim.Cur), nil
+}
+
+// ConnsMax returns how many client conns loop number index of loops may have
+// open. limit is the descriptor limit of its process, which has here loops; a client
+// conn may need a backend conn beside it. configured is for all loops together, 0 for
+// as many as the descriptors allow.
+func ConnsMax(limit uint64, configured, index, loops, here int) int {
+	reserve := uint64(descriptorReserve + here*loopDescriptors)
+	room := 1
+	if limit > reserve {
+		room = int(min((limit-reserve)/2/uint64(here), math.MaxInt32))
+	}
+	if configured > 0 {
+		share := configured / loops
+		if index < configured%loops {
+			share++
+		}
+		room = min(room, share)
+	}
+	return max(room, 1)
+}
+
+// LoopsFor returns the number of loops: workers, or for 0 one for each CPU that this
+// process may use, and no more than connections, if that is not 0, because a loop that
+// may have no conn could not take what the system gives it.
+func LoopsFor(workers, connections int) int {
+	if workers == 0 {
+		workers = usableCPUs()
+	}
+	if connections > 0 {
+		workers = min(workers, connections)
+	}
+	return workers
+}
+
+// usableCPUs goes by package runtime, which knows affinity, and by the cgroup. It does
+// not go by GOMAXPROCS, which is about how Go runs, and which the loops of mt raise.
+func usableCPUs() int {
+	cpus := runtime.NumCPU()
+	if quota := cpuQuota(os.DirFS("/")); quota > 0 {
+		cpus = min(cpus, quota)
+	}
+	return cpus
+}

@@ -1,0 +1,75 @@
+package supervise
+
+import (
+	"time"
+
+	"lb/board"
+	"lb/config"
+	"lb/supervise/crew"
+	"lb/supervise/plan"
+)
+
+// openBoard makes a board with room to grow, or takes over the one that was handed
+// over, and the record of slots that belongs to it.
+func (d *desk) openBoard(cfg *config.Config, loops int) (err error) {
+	if d.from != nil {
+		d.board, d.boardFile = d.from.Board, d.from.BoardFile
+	} else {
+		loopsRoom, backendsRoom := board.Room(loops, backends(cfg))
+		if d.board, d.boardFile, err = board.Create(loopsRoom, backendsRoom); err != nil {
+			return err
+		}
+		d.board.Control().StartedAt.Set(uint64(time.Now().UnixNano()))
+	}
+	d.slots = crew.NewSlots(d.board, d.boardFile)
+	return nil
+}
+
+// backends returns how many backends all pools have together.
+func backends(cfg *config.Config) (n int) {
+	for _, p := range cfg.Pools {
+		n += len(p.Backends)
+	}
+	return n
+}
+
+// reusable reports whether the board ID of a backend that configuration by has
+// dropped may be given to another backend: no loop can pick the old one any longer,
+// and no attempt at it is running.
+func (d *desk) reusable(id int, by uint64) bool {
+	if id >= d.board.Backends() {
+		return true // the ID was never in use
+	}
+	return d.board.OldestConfig() >= by && d.board.InFlight(id) == 0
+}
+
+// assign makes the board ready for a, before any loop hears of it. slowStart says
+// that new backends join others that are warm.
+func (d *desk) assign(a *plan.Assignment, slowStart bool) {
+	at := int64(d.clock())
+	for _, id := range a.Fresh {
+		if id < d.board.Backends() { // else the ID was never in use
+			d.board.Reset(id)
+		}
+		d.board.ClaimBackend(id)
+		if slowStart {
+			d.board.Added(id, at)
+		}
+	}
+	for _, id := range a.Back {
+		d.board.ResetState(id)
+		d.board.Added(id, at)
+	}
+	d.registry = a.Registry
+}
+
+// closeBoard unmaps the board when no other goroutine looks at it any longer. If
+// one might, the end of the process unmaps it.
+func (d *desk) closeBoard() {
+	d.looking.Lock()
+	defer d.looking.Unlock()
+	if !d.operator.forced.Load() {
+		d.board.Close()
+		d.unmapped = true
+	}
+}

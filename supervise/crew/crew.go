@@ -1,0 +1,94 @@
+package crew
+
+import (
+	"log/slog"
+	"os"
+	"time"
+
+	"lb/board"
+	"lb/config"
+	"lb/loop/tick"
+	"lb/supervise/engine"
+	"lb/supervise/listen"
+	"lb/supervise/plan"
+)
+
+// applyTimeout is how long Apply waits for the loops.
+const applyTimeout = 800 * time.Millisecond
+
+// Crew is the loops of either mode. Only one goroutine, the desk, calls its methods,
+// except Running, which any goroutine may call.
+type Crew interface {
+	// Apply gives every loop s, starts and retires loops until n are in use, and
+	// gives them the sockets of ls. There must be at least n sockets, unless ls is
+	// shared; they stay the caller's, and open until the next Apply or Finish. Apply
+	// returns when all loops have acknowledged s, or after applyTimeout with an error
+	// that names those that have not; these get s when they turn again.
+	Apply(s *plan.Snapshot, ls *listen.Set, n int) error
+	// SetAddrs gives every loop new addresses of the backend with this board ID. The
+	// snapshot of the next Apply has to have them, too.
+	SetAddrs(id int, addrs []plan.Addr)
+	// Loops returns every loop: those in use by their place, then those that retire.
+	Loops() []Loop
+	// Ping returns nil if every loop that serves turns within timeout, else an error
+	// that names those that do not.
+	Ping(timeout time.Duration) error
+	// Running returns how many loops serve, and how many worker processes were
+	// replaced since the first start. Any goroutine may call it.
+	Running() (n int, restarts uint64)
+	// Finish drains all loops, retiring ones included, and returns when they have
+	// ended. It is the last call. After timeout, or when now is closed, what still
+	// runs is cut off. It returns how many exchanges were cut off, those of workers
+	// that died meanwhile included.
+	Finish(timeout time.Duration, now <-chan struct{}) (cut int)
+}
+
+// State is what a loop is doing.
+type State string
+
+// The states; their text is what an operator sees.
+const (
+	Serving  State = "serving"
+	Starting State = "starting" // its worker process does not serve yet
+	Waiting  State = "waiting"  // its worker died, and the next one is not due yet
+	Retiring State = "retiring" // it finishes what it has, and takes nothing new
+)
+
+// Loop is one loop as an operator sees it.
+type Loop struct {
+	Slot     int       // on the board
+	PID      int       // of its process, 0 while it has none; in mt that of this process
+	Since    time.Time // when its process or thread began; the zero time if it has none
+	Restarts int       // how often its worker was replaced
+	State    State
+}
+
+// Options are what a crew of either mode needs. All of it stays the caller's.
+type Options struct {
+	Log       *slog.Logger
+	Board     *board.Board
+	BoardFile *os.File
+	Slots     *Slots
+	Limit     uint64 // of descriptors, of this process
+}
+
+// Now returns the time of the clock that all loops and the board go by.
+func Now() tick.Instant { return engine.Now() }
+
+// Start starts n loops in the mode of s, on the sockets of ls (see Crew.Apply), and
+// returns when all of them serve. After an error, which names the loop that could not
+// begin, none is left.
+func Start(c Options, s *plan.Snapshot, ls *listen.Set, n int) (Crew, error) {
+	if s.Config.Mode == config.MT {
+		t, err := startThreads(c, s, ls, n)
+		if err != nil {
+			return nil, err
+		}
+		return t, nil
+	}
+	w, err := startWorkers(c, s, ls, n)
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
+}

@@ -1,6 +1,0 @@
-package supervise
-
-import "golang.org/x/sys/unix"
-
-// dup2 makes to, which is open, another descriptor of what from is, closed on exec.
-func dup2(from, to int) error { return unix.Dup3(from, to, unix.O_CLOEXEC) }

@@ -1,0 +1,223 @@
+package supervise
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"lb/config"
+	"lb/internal/filewatch"
+	"lb/internal/testkit"
+	"lb/supervise/supervisetest"
+)
+
+// watched is lb with a configuration file that is watched. What stands in
+// the file is told by its drain timeout, in seconds.
+type watched struct {
+	*inside
+	log testkit.Log
+}
+
+func watchedText(seconds int) string {
+	return fmt.Sprintf("mode = \"mt\"\nhost = \"127.0.0.1\"\nport = 0\nworkers = 1\nlog_level = \"error\"\n"+
+		"admin = { address = \"127.0.0.1:0\", socket = \"off\" }\n[timeouts]\ndrain = \"%ds\"\n", seconds)
+}
+
+// watchFile begins with the file at path.
+func watchFile(t *testing.T, path string) *watched {
+	t.Helper()
+	cfg, err := config.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &watched{}
+	w.inside = serve(t, cfg, Options{
+		Log:  NewLog(&w.log, "warn"),
+		Load: func() (*config.Config, error) { return config.Load(path) },
+	})
+	if !w.control.Status().Config.Watching {
+		t.Fatal("the file is not watched")
+	}
+	return w
+}
+
+func (w *watched) seconds() int { return int(w.running.View().Config.Timeouts.Drain.Seconds()) }
+
+// wantTaken waits for the file that says seconds, as configuration of a number:
+// not one reload more came before it.
+func (w *watched) wantTaken(t *testing.T, seconds int, number uint64) {
+	t.Helper()
+	testkit.Until(t, fmt.Sprintf("the file with %d", seconds), func() bool { return w.seconds() == seconds })
+	if got := w.running.View().Number; got != number {
+		t.Errorf("configuration %d, want %d: one reload for each change\n%s", got, number, w.log.String())
+	}
+}
+
+// Whatever way the file is written in, it is taken up, once.
+func TestWatchWays(t *testing.T) {
+	testkit.Long(t)
+	ways := map[string]func(t *testing.T, path, text string){
+		"write in place":    func(t *testing.T, path, text string) { testkit.WriteFile(t, path, text) },
+		"rename into place": supervisetest.SwapFile,
+		"truncate, and write in two steps": func(t *testing.T, path, text string) {
+			f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			half := strings.LastIndex(text, "\"") // within quotes, for a machine so slow that it is read
+			for _, part := range []string{text[:half], text[half:]} {
+				if _, err := f.WriteString(part); err != nil {
+					t.Fatal(err)
+				}
+				f.Sync()
+			}
+		},
+		"an editor's backup, and a new file": func(t *testing.T, path, text string) {
+			supervisetest.Rename(t, path, path+"~")
+			testkit.WriteFile(t, path, text)
+			os.Remove(path + "~")
+		},
+		"remove, and write anew": func(t *testing.T, path, text string) {
+			os.Remove(path)
+			testkit.WriteFile(t, path, text)
+		},
+		"replace the directory": func(t *testing.T, path, text string) {
+			dir := filepath.Dir(path)
+			supervisetest.Rename(t, dir, dir+".old")
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			testkit.WriteFile(t, path, text)
+			os.RemoveAll(dir + ".old")
+		},
+	}
+	for name, way := range ways {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "etc")
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(dir, "lb.toml")
+			testkit.WriteFile(t, path, watchedText(1))
+			w := watchFile(t, path)
+			way(t, path, watchedText(2))
+			w.wantTaken(t, 2, 2)
+			way(t, path, watchedText(3))
+			w.wantTaken(t, 3, 3)
+		})
+	}
+}
+
+// A ConfigMap is a directory of links through ..data, a link that is replaced.
+func TestWatchConfigMap(t *testing.T) {
+	testkit.Long(t)
+	t.Parallel()
+	dir := t.TempDir()
+	publish := func(version string, seconds int) {
+		t.Helper()
+		if err := os.Mkdir(filepath.Join(dir, version), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		testkit.WriteFile(t, filepath.Join(dir, version, "lb.toml"), watchedText(seconds))
+		if err := os.Symlink(version, filepath.Join(dir, "..data_tmp")); err != nil {
+			t.Fatal(err)
+		}
+		supervisetest.Rename(t, filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data"))
+	}
+	publish("..1", 1)
+	path := filepath.Join(dir, "lb.toml")
+	if err := os.Symlink(filepath.Join("..data", "lb.toml"), path); err != nil {
+		t.Fatal(err)
+	}
+	w := watchFile(t, path)
+	for n := 2; n <= 4; n++ {
+		publish(fmt.Sprint("..", n), n)
+		os.RemoveAll(filepath.Join(dir, fmt.Sprint("..", n-1)))
+		w.wantTaken(t, n, uint64(n))
+	}
+}
+
+// The link may be in one directory and the file in another, which is written to.
+func TestWatchBehindLink(t *testing.T) {
+	testkit.Long(t)
+	t.Parallel()
+	dir, other := t.TempDir(), t.TempDir()
+	real, path := filepath.Join(other, "real.toml"), filepath.Join(dir, "lb.toml")
+	testkit.WriteFile(t, real, watchedText(1))
+	if err := os.Symlink(real, path); err != nil {
+		t.Fatal(err)
+	}
+	w := watchFile(t, path)
+	testkit.WriteFile(t, real, watchedText(2))
+	w.wantTaken(t, 2, 2)
+	supervisetest.SwapFile(t, path, watchedText(3)) // a file in the place of the link
+	w.wantTaken(t, 3, 3)
+}
+
+// The desk does not try again what it has tried, and waits for nobody during an
+// upgrade.
+func TestFileChanged(t *testing.T) {
+	loads := 0
+	s := &desk{queue: newQueue(), log: slog.New(slog.DiscardHandler), file: fileWatch{seen: filewatch.Hash([]byte("tried"))}}
+	s.o.Load = func() (*config.Config, error) { loads++; return nil, os.ErrNotExist }
+	go func() {
+		for j := range s.queue.work {
+			j.do()
+			close(j.done)
+		}
+	}()
+	defer close(s.queue.work)
+	s.fileChanged(nil, s.file.seen)
+	s.moving = &upgrading{}
+	s.fileChanged(nil, "other")
+	s.moving, s.ending = nil, &ending{}
+	s.fileChanged(nil, "other")
+	if loads != 0 {
+		t.Errorf("the configuration was read %d times", loads)
+	}
+}
+
+// A bad file that is mended is taken up, as is one that a command has refused.
+func TestWatchMended(t *testing.T) {
+	testkit.Long(t)
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "lb.toml")
+	testkit.WriteFile(t, path, watchedText(1))
+	w := watchFile(t, path)
+	testkit.WriteFile(t, path, "port = 99999\n")
+	testkit.Until(t, "the refusal", func() bool { return w.control.Status().Config.Fault != "" })
+	if st := w.control.Status(); !strings.Contains(st.Config.Fault, "lb.toml:1:8: port") {
+		t.Errorf("fault %q", st.Config.Fault)
+	}
+	testkit.WriteFile(t, path, watchedText(2))
+	w.wantTaken(t, 2, 2)
+	if st := w.control.Status(); st.Config.Fault != "" {
+		t.Errorf("fault %q of a file that was mended", st.Config.Fault)
+	}
+}
+
+// watch = false ends it, and true begins it again.
+func TestWatchOff(t *testing.T) {
+	testkit.Long(t)
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "lb.toml")
+	testkit.WriteFile(t, path, watchedText(1))
+	w := watchFile(t, path)
+	testkit.WriteFile(t, path, "watch = false\n"+watchedText(2))
+	w.wantTaken(t, 2, 2)
+	if w.control.Status().Config.Watching {
+		t.Fatal("it is watched still")
+	}
+	testkit.WriteFile(t, path, watchedText(3))
+	if _, err := w.control.Reload(false); err != nil {
+		t.Fatal(err)
+	}
+	w.wantTaken(t, 3, 3) // by the command, and by nothing else
+	testkit.WriteFile(t, path, watchedText(4))
+	w.wantTaken(t, 4, 4)
+}

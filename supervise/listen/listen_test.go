@@ -1,0 +1,289 @@
+package listen
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lb/internal/testkit"
+	"lb/supervise/supervisetest"
+)
+
+func TestListenerOptions(t *testing.T) {
+	ls, err := Open(net.DefaultResolver, "127.0.0.1", 0, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ls.Close()
+	if len(ls.files) != 3 {
+		t.Fatalf("%d sockets, want 3", len(ls.files))
+	}
+	for i, f := range ls.files {
+		fd := int(f.Fd())
+		for name, opt := range map[string][2]int{
+			"SO_ACCEPTCONN": {unix.SOL_SOCKET, unix.SO_ACCEPTCONN},
+			"SO_REUSEADDR":  {unix.SOL_SOCKET, unix.SO_REUSEADDR},
+			"SO_REUSEPORT":  {unix.SOL_SOCKET, reusePort},
+			"TCP_NODELAY":   {unix.IPPROTO_TCP, unix.TCP_NODELAY},
+		} {
+			if v, err := unix.GetsockoptInt(fd, opt[0], opt[1]); err != nil || v == 0 {
+				t.Errorf("socket %d: %s is %d, %v; want it on", i, name, v, err)
+			}
+		}
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+			t.Errorf("socket %d: not closed on exec, %v", i, err)
+		}
+		sa, err := unix.Getsockname(fd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in4 := sa.(*unix.SockaddrInet4)
+		if got := netip.AddrPortFrom(netip.AddrFrom4(in4.Addr), uint16(in4.Port)).String(); got != ls.Addr {
+			t.Errorf("socket %d is at %s, want %s", i, got, ls.Addr)
+		}
+	}
+}
+
+// Every socket has an accept queue of its own, and all of them get connections.
+func TestListenersShareConnections(t *testing.T) {
+	if !reusePortBalances {
+		t.Skip("this system gives all connections to one of the sockets that share a port")
+	}
+	ls, err := Open(net.DefaultResolver, "127.0.0.1", 0, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ls.Close()
+	const dials = 60
+	for range dials {
+		c, err := net.DialTimeout("tcp", ls.Addr, testkit.Patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	var got [2]int
+	testkit.Until(t, "all connections", func() bool {
+		for i, f := range ls.files {
+			fd := int(f.Fd())
+			unix.SetNonblock(fd, true)
+			for {
+				c, _, err := unix.Accept(fd)
+				if err != nil {
+					break
+				}
+				unix.Close(c)
+				got[i]++
+			}
+		}
+		return got[0]+got[1] == dials
+	})
+	if got[0] == 0 || got[1] == 0 { // by chance: below 1e-17
+		t.Errorf("connections by socket: %v, want some at each", got)
+	}
+}
+
+// More loops get more sockets; those that there are stay, and less loops share
+// them all.
+func TestGrowAndDeal(t *testing.T) {
+	for _, host := range []string{"127.0.0.1", "::1", "::", "0.0.0.0"} {
+		ls, err := Open(net.DefaultResolver, host, 0, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ls.Close()
+		before := slices.Clone(ls.files)
+		for _, n := range []int{4, 3, 1} {
+			if err := ls.Grow(n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !slices.Equal(ls.files[:len(before)], before) {
+			t.Error("sockets were exchanged")
+		}
+		if reusePortBalances && len(ls.files) != 4 {
+			t.Errorf("%s: %d sockets, want 4", host, len(ls.files))
+		}
+		supervisetest.WantSameOptions(t, ls.files)
+		for n := 1; n <= len(ls.files); n++ {
+			var dealt []*os.File
+			for place := range n {
+				share := ls.dealTo(place, n)
+				if len(share) == 0 {
+					t.Errorf("nothing for loop %d of %d", place, n)
+				}
+				dealt = append(dealt, share...)
+			}
+			if !ls.Shared && len(dealt) != len(ls.files) {
+				t.Errorf("%d sockets are dealt to %d loops, want %d", len(dealt), n, len(ls.files))
+			}
+		}
+	}
+}
+
+// Sockets that there are already are used, not opened again: those that were
+// configured alike, those with the same address, those of systemd.
+func TestListenGiven(t *testing.T) {
+	port := testkit.HoldPort(t)
+	old, err := Open(net.DefaultResolver, "127.0.0.1", port, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	names := supervisetest.ResolverFunc(func(context.Context, string, string) ([]netip.Addr, error) {
+		return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
+	})
+	for _, tc := range []struct {
+		host string
+		port int
+	}{{"127.0.0.1", port}, {"app.test", port}, {"::ffff:127.0.0.1", port}} {
+		ls, err := Open(names, tc.host, tc.port, 3, &Set{}, old)
+		if err != nil || ls != old {
+			t.Errorf("%s port %d: %v, %v; want the sockets that there are", tc.host, tc.port, ls, err)
+		}
+	}
+	if reusePortBalances && len(old.files) != 3 {
+		t.Errorf("%d sockets for 3 loops", len(old.files))
+	}
+	anyPort, err := Open(names, "127.0.0.1", 0, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer anyPort.Close()
+	if ls, err := Open(names, "127.0.0.1", 0, 1, old, anyPort); err != nil || ls != anyPort {
+		t.Errorf("port 0: %v, %v; want the sockets that were opened for it", ls, err)
+	}
+	// Another address of a port of ours is no one else's.
+	all, err := Open(names, "0.0.0.0", port, 1, old)
+	if err != nil || all == old {
+		t.Fatalf("%v, %v; want sockets of their own for every address", all, err)
+	}
+	all.Close()
+	if _, err := Open(names, "0.0.0.0", port, 1); !errors.Is(err, unix.EADDRINUSE) {
+		t.Errorf("error %v, want the port to be taken when nobody says whose it is", err)
+	}
+	if other, err := Open(names, "127.0.0.1", 0, 1, &Set{Configured: "127.0.0.1:1"}); err != nil {
+		t.Error(err)
+	} else {
+		other.Close()
+	}
+}
+
+// A worker may be replaced, for which the sockets are dealt out, while others are
+// opened and while all are closed.
+func TestListenersDealtAtAnyTime(t *testing.T) {
+	ls, err := Open(net.DefaultResolver, "127.0.0.1", 0, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ls.Close()
+	var deals atomic.Int64
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for ; !supervisetest.IsClosed(end); deals.Add(1) {
+			ls.Deal(2)
+		}
+	}()
+	someDeals := func() {
+		before := deals.Load()
+		testkit.Until(t, "the sockets to be dealt out", func() bool { return deals.Load() > before+1 })
+	}
+	for n := range 8 {
+		if err := ls.Grow(1 + n); err != nil {
+			t.Error(err)
+		}
+		someDeals()
+	}
+	ls.Close()
+	someDeals()
+	close(end)
+	<-ended
+}
+
+// What is done to a descriptor here is not felt by other processes that accept from
+// the same socket, and Go's poller does not learn of it.
+func TestDupQuietly(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	f, err := DupListener(l.(*net.TCPListener))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0)
+	if err != nil || flags&unix.O_NONBLOCK == 0 {
+		t.Errorf("flags %#x, %v; the other descriptor would block", flags, err)
+	}
+	if flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+		t.Errorf("descriptor flags %#x, %v; want it closed on exec", flags, err)
+	}
+	if err := f.SetReadDeadline(time.Now()); !errors.Is(err, os.ErrNoDeadline) {
+		t.Errorf("a deadline can be set (%v), so Go's poller knows it", err)
+	}
+	if got, want := boundAddr(f).String(), l.Addr().String(); got != want {
+		t.Errorf("it is the socket at %s, want %s", got, want)
+	}
+	if _, err := dupQuietly(-1); err == nil {
+		t.Error("no descriptor: want an error")
+	}
+}
+
+func TestListenAddr(t *testing.T) {
+	names := supervisetest.ResolverFunc(func(_ context.Context, _, host string) ([]netip.Addr, error) {
+		switch host {
+		case "both.test":
+			return []netip.Addr{netip.MustParseAddr("::1"), netip.MustParseAddr("127.0.0.1")}, nil
+		case "six.test":
+			return []netip.Addr{netip.MustParseAddr("2001:db8::1")}, nil
+		}
+		return nil, &net.DNSError{Err: "no such host", Name: host}
+	})
+	for _, tc := range []struct{ host, network, ip string }{
+		{"", "tcp", ""},
+		{"::", "tcp", "::"},
+		{"0.0.0.0", "tcp4", "0.0.0.0"},
+		{"127.0.0.1", "tcp4", "127.0.0.1"},
+		{"::ffff:127.0.0.1", "tcp4", "127.0.0.1"},
+		{"::1", "tcp6", "::1"},
+		{"fe80::1%eth0", "tcp6", "fe80::1%eth0"},
+		{"both.test", "tcp4", "127.0.0.1"},
+		{"six.test", "tcp6", "2001:db8::1"},
+	} {
+		network, ip, err := listenAddr(t.Context(), names, tc.host)
+		if err != nil || network != tc.network || ip != tc.ip {
+			t.Errorf("%q: %s %s, %v; want %s %s", tc.host, network, ip, err, tc.network, tc.ip)
+		}
+	}
+	if _, _, err := listenAddr(t.Context(), names, "none.test"); err == nil {
+		t.Error("a name without an address: want an error")
+	}
+}
+
+// A name server that does not answer holds nobody up for ever.
+func TestListenNameTimeout(t *testing.T) {
+	testkit.Long(t)
+	hung := supervisetest.ResolverFunc(func(ctx context.Context, _, _ string) ([]netip.Addr, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if _, err := Open(hung, "app.test", 0, 1); err == nil {
+			t.Error("want an error")
+		}
+	}()
+	testkit.Wait(t, ended, "the wait for the name server to end")
+}

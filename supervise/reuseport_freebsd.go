@@ -1,8 +1,0 @@
-package supervise
-
-import "golang.org/x/sys/unix"
-
-const (
-	reusePort         = unix.SO_REUSEPORT_LB
-	reusePortBalances = true
-)
