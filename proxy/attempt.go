@@ -5,6 +5,7 @@ import (
 
 	"lb/loop/tick"
 	"lb/proxy/lane"
+	"lb/proxy/record"
 	"lb/upstream"
 )
 
@@ -61,7 +62,7 @@ func (x *exchange) pick() (ended bool) {
 	case upstream.Full:
 		return x.queue()
 	default:
-		return x.fail(Fault{Side: LBSide, Cause: causeNoBackend})
+		return x.fail(record.ByLB(record.CauseNoBackend))
 	}
 	t := q.targets[i]
 	x.target, x.index = t, i
@@ -105,16 +106,16 @@ func (x *exchange) takeIdle(t *target) *backendConn {
 func (x *exchange) dial() (ended bool) {
 	p, t := x.p, x.target
 	if len(t.addrs) == 0 {
-		return x.fail(Fault{Side: BackendSide, Cause: causeNoConnect})
+		return x.fail(record.ByBackend(record.CauseNoConnect))
 	}
 	t.next = (t.next + 1) % len(t.addrs)
 	b := p.newBackend(t)
 	if err := p.loop.Dial(&b.Conn, b, &t.addrs[t.next]); err != nil {
 		b.next, p.freeBacks = p.freeBacks, b
 		if lackOf(err) {
-			return x.fail(Fault{Side: LBSide, Cause: causeExhausted})
+			return x.fail(record.ByLB(record.CauseExhausted))
 		}
-		return x.fail(Fault{Side: BackendSide, Cause: causeNoConnect})
+		return x.fail(record.ByBackend(record.CauseNoConnect))
 	}
 	p.counters.BackendConns.Add(1)
 	t.Slot.Conns.Add(1)
@@ -162,14 +163,14 @@ func (x *exchange) endAttempt() {
 func (x *exchange) dialled() (ended bool) {
 	b := x.backend
 	if x.front.Gone() {
-		return x.fail(Fault{Side: ClientSide, Cause: causeGone})
+		return x.fail(record.ByClient(record.CauseGone))
 	}
 	if !b.Writable() && !b.Hangup() {
 		x.arm()
 		return false
 	}
 	if b.DialResult() != nil {
-		return x.fail(Fault{Side: BackendSide, Cause: causeNoConnect})
+		return x.fail(record.ByBackend(record.CauseNoConnect))
 	}
 	x.enter(Send)
 	return x.pump()

@@ -31,7 +31,7 @@
 // exchange.pump, which moves bytes both ways until nothing moves any more.
 //
 // A new client conn may be passed on to another loop before anything of it is read:
-// see even.go.
+// see package spread.
 //
 // # Faults
 //

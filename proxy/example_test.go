@@ -10,6 +10,7 @@ import (
 	"lb/loop"
 	"lb/loop/looptest"
 	"lb/proxy"
+	"lb/proxy/record"
 )
 
 // A proxy on one loop, between clients and a backend that are simulated: no socket is
@@ -37,7 +38,7 @@ func Example() {
 			IDs: [][]int{{0}}, Addrs: [][][]loop.Addr{{{address}}}, // by pool and backend
 		},
 		Log: slog.New(slog.DiscardHandler),
-		Record: func(r *proxy.Record) {
+		Record: func(r *record.Record) {
 			head := "-"
 			if len(r.Head) > 0 {
 				head = fmt.Sprintf("%s %s", r.Request.MethodName.Of(r.Head), r.Request.Target.Of(r.Head))

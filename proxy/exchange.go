@@ -10,25 +10,21 @@ import (
 	"lb/loop/tick"
 	"lb/proxy/front"
 	"lb/proxy/lane"
+	"lb/proxy/record"
 )
 
-// Phase is the phase of an exchange.
-type Phase uint8
-
-// The phases, in order. The states of a client conn before them, idle and head, are
-// its front's.
+// The phases of an exchange; package record says what each is.
 const (
-	Admit Phase = iota // the head is whole, and nothing has been decided yet
-	Pick               // a backend is being chosen
-	Dial               // a new conn to it is being made
-	Send               // the request is being written
-	Wait               // the request is written, the response head is awaited
-	Relay              // the response is being written, and perhaps the rest of the request; after a 101, bytes both ways
-	phases
+	Admit = record.Admit
+	Pick  = record.Pick
+	Dial  = record.Dial
+	Send  = record.Send
+	Wait  = record.Wait
+	Relay = record.Relay
 )
 
 // next holds the phases that may follow each phase.
-var next = [phases]uint8{
+var next = [record.Phases]uint8{
 	Admit: 1<<Pick | 1<<Relay,
 	Pick:  1<<Pick | 1<<Dial | 1<<Send | 1<<Relay,
 	Dial:  1<<Send | 1<<Pick | 1<<Relay,
@@ -36,11 +32,6 @@ var next = [phases]uint8{
 	Wait:  1<<Relay | 1<<Pick,
 	Relay: 1 << Relay, // a reply of lb's own instead of a response that turned out bad
 }
-
-var phaseNames = [phases]string{"admit", "pick", "dial", "send", "wait", "relay"}
-
-// String returns the name of the phase in logs.
-func (ph Phase) String() string { return phaseNames[ph] }
 
 // pumpTurns is how often bytes are moved each way for one event, before the other
 // events of the turn are handled.
@@ -59,13 +50,13 @@ type exchange struct {
 
 	choice
 	attempt
-	rec Record
+	rec record.Record
 
 	resp     httpparse.ResponseParser
 	up, down lane.Lane
 	upgrade  string // the protocols asked for in Upgrade and passed on
 
-	phase Phase
+	phase record.Phase
 	since tick.Instant  // when the phase began
 	pause time.Duration // in Pick: before the next attempt
 	moves uint32        // counts what moved
@@ -142,7 +133,7 @@ func (x *exchange) end(how front.Ending) {
 }
 
 // enter changes the phase. The deadline follows from it: see arm.
-func (x *exchange) enter(ph Phase) {
+func (x *exchange) enter(ph record.Phase) {
 	invariant.Check(next[x.phase]&(1<<ph) != 0, "proxy: phase may not follow")
 	x.phase, x.since = ph, x.p.loop.Now()
 	x.up.Progress, x.down.Progress = x.since, x.since
@@ -167,19 +158,19 @@ func (x *exchange) Run() (ended bool) {
 
 // BadHead is front.Exchange's.
 func (x *exchange) BadHead(r httpparse.Reason) (ended bool) {
-	return x.fail(Fault{Side: ClientSide, Cause: causeBadRequest, Reason: r})
+	return x.fail(record.Fault{Side: record.ClientSide, Cause: record.CauseBadRequest, Reason: r})
 }
 
 // LateHead is front.Exchange's.
 func (x *exchange) LateHead() (ended bool) {
-	return x.fail(Fault{Side: ClientSide, Cause: causeSlow})
+	return x.fail(record.ByClient(record.CauseSlow))
 }
 
 // Gone is front.Exchange's.
-func (x *exchange) Gone() { x.fail(Fault{Side: ClientSide, Cause: causeGone}) }
+func (x *exchange) Gone() { x.fail(record.ByClient(record.CauseGone)) }
 
 // Cut is front.Exchange's.
-func (x *exchange) Cut() { x.fail(Fault{Side: LBSide, Cause: causeCut}) }
+func (x *exchange) Cut() { x.fail(record.ByLB(record.CauseCut)) }
 
 // Abandon is front.Exchange's.
 func (x *exchange) Abandon() {
@@ -189,7 +180,7 @@ func (x *exchange) Abandon() {
 	if b := x.backend; b != nil {
 		b.in.Forget(a)
 	}
-	x.rec.Fault = Fault{Side: LBSide, Cause: causePanicked, Phase: x.phase}
+	x.rec.Fault = record.Fault{Side: record.LBSide, Cause: record.CausePanicked, Phase: x.phase}
 	x.release()
 }
 
@@ -210,7 +201,7 @@ func (x *exchange) admit() (ended bool) {
 		return x.reply(501, "lb forwards to its own backends and opens no tunnels", nil)
 	}
 	if limit := x.snap.cfg.Limits.BodyBytes; limit > 0 && r.Length > limit && r.Framing == httpparse.Length {
-		return x.fail(Fault{Side: ClientSide, Cause: causeTooLarge})
+		return x.fail(record.ByClient(record.CauseTooLarge))
 	}
 	if (r.Method == httpparse.OPTIONS || r.Method == httpparse.TRACE) && r.Seen.Has(httpparse.MaxForwards) {
 		if ended, answered := x.countHop(); answered {
@@ -328,38 +319,38 @@ func (x *exchange) reusable() bool {
 
 // owes returns which side has to move for the exchange to go on, since when, and how
 // long that may take.
-func (x *exchange) owes() (s Side, from tick.Instant, limit time.Duration) {
+func (x *exchange) owes() (s record.Side, from tick.Instant, limit time.Duration) {
 	t := &x.snap.cfg.Timeouts
 	switch x.phase {
 	case Pick:
 		if x.pause > 0 {
-			return noSide, x.since, x.pause
+			return record.NoSide, x.since, x.pause
 		}
-		return LBSide, x.since, t.Queue
+		return record.LBSide, x.since, t.Queue
 	case Dial:
-		return BackendSide, x.since, t.Connect
+		return record.BackendSide, x.since, t.Connect
 	case Wait:
 		if !x.down.Flushed() {
-			return ClientSide, x.down.Progress, t.ClientWrite
+			return record.ClientSide, x.down.Progress, t.ClientWrite
 		}
-		return BackendSide, x.since, t.Response
+		return record.BackendSide, x.since, t.Response
 	case Relay:
 		switch {
 		case x.tunnel:
-			return ClientSide, max(x.up.Progress, x.down.Progress), t.TunnelIdle
+			return record.ClientSide, max(x.up.Progress, x.down.Progress), t.TunnelIdle
 		case !x.down.Flushed():
-			return ClientSide, x.down.Progress, t.ClientWrite
+			return record.ClientSide, x.down.Progress, t.ClientWrite
 		case !x.down.Whole:
-			return BackendSide, x.down.Progress, t.BackendBody
+			return record.BackendSide, x.down.Progress, t.BackendBody
 		}
 	}
 	switch {
 	case !x.up.Flushed():
-		return BackendSide, x.up.Progress, t.BackendWrite
+		return record.BackendSide, x.up.Progress, t.BackendWrite
 	case x.expecting: // neither the backend nor the client has to move first: nobody's fault
-		return noSide, x.since, t.Response
+		return record.NoSide, x.since, t.Response
 	}
-	return ClientSide, x.up.Progress, t.ClientBody
+	return record.ClientSide, x.up.Progress, t.ClientBody
 }
 
 // arm sets the deadline to that of what the exchange waits for now.
@@ -380,7 +371,7 @@ func (x *exchange) Expired() (ended bool) {
 		x.pause = 0
 		return x.pick()
 	case x.phase == Pick:
-		return x.fail(Fault{Side: LBSide, Cause: causeCrowded})
+		return x.fail(record.ByLB(record.CauseCrowded))
 	}
-	return x.fail(Fault{Side: s, Cause: causeSlow})
+	return x.fail(record.Fault{Side: s, Cause: record.CauseSlow})
 }

@@ -7,6 +7,7 @@ import (
 
 	"lb/config"
 	"lb/loop"
+	"lb/proxy/record"
 	"lb/upstream"
 )
 
@@ -84,7 +85,7 @@ func (q *pool) logRestored(c upstream.Change) {
 }
 
 // logEjected logs an ejection by a fault in phase ph.
-func (q *pool) logEjected(c upstream.Change, detail uint64, ph Phase) {
+func (q *pool) logEjected(c upstream.Change, detail uint64, ph record.Phase) {
 	args := []any{"pool", q.Name, "backend", c.Name, "reason", c.Reason.String(), "phase", ph.String(),
 		"count", c.Count, "for", c.For}
 	if detail != 0 {

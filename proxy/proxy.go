@@ -16,6 +16,8 @@ import (
 	"lb/proxy/front"
 	"lb/proxy/h1"
 	"lb/proxy/lane"
+	"lb/proxy/record"
+	"lb/proxy/spread"
 	"lb/upstream"
 )
 
@@ -29,7 +31,7 @@ type Options struct {
 	Clock func() time.Time
 	// Record, unless it is nil, is called on the loop at the end of every exchange.
 	// It must not block, nor keep the record.
-	Record func(*Record)
+	Record func(*record.Record)
 	// PassOn is called on the loop to hand a client connection that has just been
 	// accepted to the loop in another slot, whose Proxy.Passed takes it over. It
 	// reports whether it took fd. It must not block. nil passes no conn on.
@@ -51,7 +53,7 @@ type Proxy struct {
 	past         []*snapshot     // those from which exchanges may still pick, the oldest first
 	targets      map[int]*target // of now, by ID
 	budget       upstream.Budget
-	even         even
+	others       spread.Loops
 	trustChanges uint32 // counts those of trusted_proxies, from 1
 
 	shared    front.Shared // with the fronts
@@ -65,8 +67,8 @@ type Proxy struct {
 	date   [dateBytes]byte // a field line
 	dateAt tick.Instant
 	trim   loop.Timer
-	turns  uint64        // of the loop, that are on the board
-	record func(*Record) // Options.Record
+	turns  uint64               // of the loop, that are on the board
+	record func(*record.Record) // Options.Record
 
 	// Memory that is used within one call.
 	out    front.Reply
@@ -133,6 +135,29 @@ func (p *Proxy) Expired() {
 // Accepted takes over a client connection, or passes it on to another loop.
 func (p *Proxy) Accepted(fd int, peer netip.AddrPort) {
 	if !p.passesOn(fd, peer) {
+		p.take(fd, peer)
+	}
+}
+
+// passesOn passes a new conn on to another loop if that one has clearly fewer. It
+// reports whether it has: fd is no longer this loop's then.
+func (p *Proxy) passesOn(fd int, peer netip.AddrPort) bool {
+	if p.passOn == nil || p.shared.Draining {
+		return false
+	}
+	now := p.loop.Now()
+	to := p.others.Choose(p.shared.Clients, now)
+	if to == nil || !p.passOn(to.Slot, fd, peer) {
+		return false
+	}
+	to.Passed(now)
+	return true
+}
+
+// Passed takes over a client connection that another loop has accepted, or passes it on
+// again. In a drain its first request is still answered.
+func (p *Proxy) Passed(fd int, peer netip.AddrPort) {
+	if p.others.Keeps() || !p.passesOn(fd, peer) {
 		p.take(fd, peer)
 	}
 }

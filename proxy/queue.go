@@ -1,12 +1,14 @@
 package proxy
 
+import "lb/proxy/record"
+
 // queue has x wait for room at its pool.
 func (x *exchange) queue() (ended bool) {
 	q, now := x.pool, x.p.loop.Now()
 	if !x.waiting {
 		first := q.waits.Len()+q.again.Len() == 0
 		if !q.queueOf(x).Put(&x.wait, x) {
-			return x.fail(Fault{Side: LBSide, Cause: causeCrowded})
+			return x.fail(record.ByLB(record.CauseCrowded))
 		}
 		x.waiting = true
 		q.showWait()
@@ -32,7 +34,7 @@ func (x *exchange) leaveQueue() {
 // tryAgain is called for events while x waits for room or for its next attempt to begin.
 func (x *exchange) tryAgain() (ended bool) {
 	if x.front.Gone() {
-		return x.fail(Fault{Side: ClientSide, Cause: causeGone})
+		return x.fail(record.ByClient(record.CauseGone))
 	}
 	if first, _ := x.pool.queueOf(x).First(); x.pause == 0 && first == x {
 		return x.pick()

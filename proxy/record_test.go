@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"lb/loop/tick"
+	"lb/proxy/record"
 )
 
 // Parts of scripts.
@@ -99,7 +100,7 @@ func (k *kept) describe() string {
 		parts[2] += " tunnel"
 	}
 	parts[2] += fmt.Sprintf(" in %d out %d", k.BytesIn, k.Bytes)
-	if f := k.Fault; f.Cause != noCause {
+	if f := k.Fault; f.Cause != record.NoCause {
 		parts = append(parts, fmt.Sprintf("%v %v %v", f.Side, f.Cause, f.Phase))
 	}
 	var times []string
@@ -131,7 +132,7 @@ func TestRecordAllocations(t *testing.T) {
 	for _, tc := range exchanges {
 		records, bytes := 0, int64(0)
 		o := rigOptions(rigConfig(1))
-		o.Record = func(r *Record) {
+		o.Record = func(r *record.Record) {
 			records++
 			bytes += r.BytesIn + r.Bytes + int64(len(r.Request.Target.Of(r.Head)))
 		}

@@ -10,20 +10,21 @@ import (
 	"lb/loop/tick"
 	"lb/proxy/front"
 	"lb/proxy/lane"
+	"lb/proxy/record"
 )
 
 // recorder checks every record of a rig as it is handed out, and keeps what is in it.
 type recorder struct {
 	front.Host
 	t       testing.TB
-	live    map[*Record]bool // of the exchanges that have begun and not ended
+	live    map[*record.Record]bool // of the exchanges that have begun and not ended
 	begun   int
 	records []kept
 }
 
 // kept is a record without the memory that is lent to the listener.
 type kept struct {
-	Record
+	record.Record
 	method, target, host, peer string // empty if the head was refused
 	route                      config.Route
 	routed                     bool
@@ -43,7 +44,7 @@ func (c *recorder) Begin(f front.Front, l front.Lease, in *lane.Inbox, peer *fro
 }
 
 // record is Options.Record.
-func (c *recorder) record(r *Record) {
+func (c *recorder) record(r *record.Record) {
 	if !c.live[r] {
 		c.t.Errorf("a record of no exchange that runs: %+v", *r)
 	}
@@ -81,13 +82,13 @@ func (k *kept) check() (wrong []string) {
 	isWrong(k.Attempts == 0 && k.Dialled+k.Sending+k.Sent > 0, "times of no attempt")
 	isWrong(k.Sent > 0 && k.Sending == 0, "sent without sending")
 	isWrong((k.Status == 0) != (k.Answered == 0), "a status without an answer, or the other way round")
-	isWrong(k.Status == 0 && k.Fault.Cause == noCause, "neither a status nor a fault")
+	isWrong(k.Status == 0 && k.Fault.Cause == record.NoCause, "neither a status nor a fault")
 	isWrong(k.Status > 0 && k.Status < 200 && k.Status != 101, "an interim status")
 	isWrong(k.Tunnel != (k.Status == 101), "a tunnel without its status, or the other way round")
 	isWrong(k.Own && k.Status < 200, "an own reply without a status")
 	isWrong(!k.Own && k.Status > 0 && k.Attempts == 0, "an answer of no backend")
-	isWrong(k.Fault.Side != noSide && k.Fault.Cause == noCause, "a side without a cause")
-	isWrong((k.Fault.Reason != httpparse.NoReason) != (k.Fault.Cause == causeBadRequest), "a reason without its cause, or the other way round")
+	isWrong(k.Fault.Side != record.NoSide && k.Fault.Cause == record.NoCause, "a side without a cause")
+	isWrong((k.Fault.Reason != httpparse.NoReason) != (k.Fault.Cause == record.CauseBadRequest), "a reason without its cause, or the other way round")
 	isWrong(k.Attempts > 0 && k.Pool == "", "a backend in no pool")
 	isWrong(k.Bytes < 0 || k.BytesIn < 0, "less than nothing")
 	isWrong(k.Attempts > 0 && k.method == "", "a backend was tried without a head")
@@ -115,7 +116,7 @@ func (c *recorder) leftovers(r *rig) (all []string) {
 		if k.Own {
 			own[k.Status/100]++
 		}
-		if k.Fault.Side == ClientSide && (k.Fault.Cause == causeGone || k.Fault.Cause == causeShortBody) {
+		if k.Fault.Side == record.ClientSide && (k.Fault.Cause == record.CauseGone || k.Fault.Cause == record.CauseShortBody) {
 			aborts++
 		}
 	}

@@ -5,6 +5,7 @@ import (
 
 	"lb/httpparse"
 	"lb/proxy/lane"
+	"lb/proxy/record"
 )
 
 // pump moves bytes both ways until there is something to wait for, the exchange
@@ -13,10 +14,10 @@ import (
 // ends here, as edges ask for.
 func (x *exchange) pump() (ended bool) {
 	if x.front.Gone() {
-		return x.fail(Fault{Side: ClientSide, Cause: causeGone})
+		return x.fail(record.ByClient(record.CauseGone))
 	}
 	if b := x.backend; x.tunnel && b.Hangup() && !b.Readable() {
-		return x.fail(Fault{Side: BackendSide, Cause: causeReset})
+		return x.fail(record.ByBackend(record.CauseReset))
 	}
 	for range pumpTurns {
 		before := x.moves
@@ -55,7 +56,7 @@ func (x *exchange) over() bool {
 }
 
 // pumpUp moves bytes from the client to the backend.
-func (x *exchange) pumpUp() (f Fault, bad bool) {
+func (x *exchange) pumpUp() (f record.Fault, bad bool) {
 	up := &x.up
 	if up.Flushed() && !up.Whole {
 		if f, bad = x.takeUp(); bad {
@@ -77,7 +78,7 @@ func (x *exchange) pumpUp() (f Fault, bad bool) {
 	x.in.Drop(x.p.arena)
 	if x.tunnel {
 		if x.backend.ShutdownWrite() != nil {
-			return Fault{Side: BackendSide, Cause: causeReset}, true
+			return record.ByBackend(record.CauseReset), true
 		}
 		return f, false
 	}
@@ -92,9 +93,9 @@ func (x *exchange) pumpUp() (f Fault, bad bool) {
 
 // refusedUp is called when the backend takes no more of the request. It may
 // have answered before it stopped reading; that answer still counts.
-func (x *exchange) refusedUp() (f Fault, bad bool) {
+func (x *exchange) refusedUp() (f record.Fault, bad bool) {
 	if x.tunnel {
-		return Fault{Side: BackendSide, Cause: causeReset}, true
+		return record.ByBackend(record.CauseReset), true
 	}
 	x.up.Broken = true
 	x.backend.LookAgain() // the event of its answer may still be on its way
@@ -104,7 +105,7 @@ func (x *exchange) refusedUp() (f Fault, bad bool) {
 
 // takeUp reads more of the request's body, unless some is there, and composes output
 // of it.
-func (x *exchange) takeUp() (f Fault, bad bool) {
+func (x *exchange) takeUp() (f record.Fault, bad bool) {
 	up, a := &x.up, x.p.arena
 	if x.in.Len() == 0 || up.Starved {
 		n, err := x.front.Fill(up.Bulk())
@@ -113,9 +114,9 @@ func (x *exchange) takeUp() (f Fault, bad bool) {
 			up.End(a)
 			return f, false
 		case err == io.EOF:
-			return Fault{Side: ClientSide, Cause: causeShortBody}, true
+			return record.ByClient(record.CauseShortBody), true
 		case err != nil:
-			return Fault{Side: ClientSide, Cause: causeGone}, true
+			return record.ByClient(record.CauseGone), true
 		case n == 0:
 			return f, false
 		}
@@ -123,19 +124,19 @@ func (x *exchange) takeUp() (f Fault, bad bool) {
 		x.expecting = false
 	}
 	if reason, bad := up.Compose(a, x.in, &x.snap.limits); bad {
-		return Fault{Side: ClientSide, Cause: causeBadRequest, Reason: reason}, true
+		return record.Fault{Side: record.ClientSide, Cause: record.CauseBadRequest, Reason: reason}, true
 	}
 	if up.Starved && x.front.More() { // see lookAgain
 		x.moves++
 	}
 	if limit := x.snap.cfg.Limits.BodyBytes; limit > 0 && up.Taken > limit && !x.tunnel {
-		return Fault{Side: ClientSide, Cause: causeTooLarge}, true
+		return record.ByClient(record.CauseTooLarge), true
 	}
 	return f, false
 }
 
 // pumpDown moves bytes from the backend to the client.
-func (x *exchange) pumpDown() (f Fault, bad bool) {
+func (x *exchange) pumpDown() (f record.Fault, bad bool) {
 	if f, bad = x.flushDown(); bad || !x.down.Flushed() {
 		return f, bad
 	}
@@ -154,7 +155,7 @@ func (x *exchange) pumpDown() (f Fault, bad bool) {
 }
 
 // flushDown writes the pending bytes to the client.
-func (x *exchange) flushDown() (f Fault, bad bool) {
+func (x *exchange) flushDown() (f record.Fault, bad bool) {
 	down := &x.down
 	if down.Flushed() {
 		return f, false
@@ -173,7 +174,7 @@ func (x *exchange) flushDown() (f Fault, bad bool) {
 		}
 	}
 	if err != nil {
-		return Fault{Side: ClientSide, Cause: causeGone}, true
+		return record.ByClient(record.CauseGone), true
 	}
 	if b == nil || !down.Flushed() {
 		return f, false
@@ -185,7 +186,7 @@ func (x *exchange) flushDown() (f Fault, bad bool) {
 
 // takeDown reads more of the response's body, unless some is there, and composes output
 // of it.
-func (x *exchange) takeDown() (f Fault, bad bool) {
+func (x *exchange) takeDown() (f record.Fault, bad bool) {
 	down, b, p := &x.down, x.backend, x.p
 	if b.in.Len() == 0 || down.Starved {
 		n, err := b.in.Fill(p.arena, &b.Conn, down.Bulk())
@@ -195,18 +196,18 @@ func (x *exchange) takeDown() (f Fault, bad bool) {
 			down.End(p.arena)
 			x.moves++
 			if x.tunnel && x.front.ShutdownWrite() != nil {
-				return Fault{Side: ClientSide, Cause: causeGone}, true
+				return record.ByClient(record.CauseGone), true
 			}
 			return f, false
 		case err != nil:
-			return Fault{Side: BackendSide, Cause: causeReset}, true
+			return record.ByBackend(record.CauseReset), true
 		case n == 0:
 			return f, false
 		}
 		x.moved(down)
 	}
 	if _, bad := down.Compose(p.arena, &b.in, &x.snap.limits); bad {
-		return Fault{Side: BackendSide, Cause: causeBadAnswer}, true
+		return record.ByBackend(record.CauseBadAnswer), true
 	}
 	x.lookAgain(b)
 	return f, false

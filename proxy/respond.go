@@ -8,21 +8,22 @@ import (
 
 	"lb/board"
 	"lb/httpparse"
+	"lb/proxy/record"
 	"lb/upstream"
 )
 
 // readResponse reads the head of a response. After a final one the phase is Relay.
-func (x *exchange) readResponse() (f Fault, bad bool) {
+func (x *exchange) readResponse() (f record.Fault, bad bool) {
 	b, p := x.backend, x.p
 	if b.in.Len() == 0 || x.down.Starved {
 		n, err := b.in.Fill(p.arena, &b.Conn, x.target.bulky)
 		x.received += int64(n)
 		if err != nil {
-			return Fault{Side: BackendSide, Cause: causeReset}, true
+			return record.ByBackend(record.CauseReset), true
 		}
 		if n == 0 {
 			if x.up.Broken {
-				return Fault{Side: BackendSide, Cause: causeReset}, true
+				return record.ByBackend(record.CauseReset), true
 			}
 			return f, false
 		}
@@ -31,7 +32,7 @@ func (x *exchange) readResponse() (f Fault, bad bool) {
 	}
 	switch x.resp.Feed(b.in.Bytes()) {
 	case httpparse.Bad:
-		return Fault{Side: BackendSide, Cause: causeBadAnswer}, true
+		return record.ByBackend(record.CauseBadAnswer), true
 	case httpparse.More:
 		x.down.Starved = true
 		x.lookAgain(b)
@@ -41,13 +42,13 @@ func (x *exchange) readResponse() (f Fault, bad bool) {
 }
 
 // respond passes on the response head that has been read.
-func (x *exchange) respond() (f Fault, bad bool) {
+func (x *exchange) respond() (f record.Fault, bad bool) {
 	b, p, r := x.backend, x.p, &x.resp
 	raw := b.in.Bytes()
 	switch {
 	case r.Code == 101:
 		if !x.switches(raw) || !x.up.Done() {
-			return Fault{Side: BackendSide, Cause: causeBadAnswer}, true
+			return record.ByBackend(record.CauseBadAnswer), true
 		}
 		now := p.loop.Now()
 		x.target.succeeded(now.Sub(x.since), now)
@@ -66,7 +67,7 @@ func (x *exchange) respond() (f Fault, bad bool) {
 		x.moves++
 		return x.flushDown()
 	case x.noteAnswer():
-		return Fault{Side: BackendSide, Cause: causeStatus}, true
+		return record.ByBackend(record.CauseStatus), true
 	default:
 		x.keep = x.keeps()
 		x.composeResponse()
@@ -82,7 +83,7 @@ func (x *exchange) respond() (f Fault, bad bool) {
 	x.moves++
 	if !x.down.Whole && b.in.Len() > 0 {
 		if _, bad := x.down.Compose(p.arena, &b.in, &x.snap.limits); bad {
-			return Fault{Side: BackendSide, Cause: causeBadAnswer}, true
+			return record.ByBackend(record.CauseBadAnswer), true
 		}
 	}
 	return x.flushDown()
@@ -105,7 +106,7 @@ func (x *exchange) noteAnswer() (again bool) {
 		}
 	}
 	return r.Code >= 502 && x.retriesStatus(r.Code) &&
-		x.mayRetry(Fault{Side: BackendSide, Cause: causeStatus, Phase: x.phase})
+		x.mayRetry(record.Fault{Side: record.BackendSide, Cause: record.CauseStatus, Phase: x.phase})
 }
 
 // noteIdleTime notes how long the backend says it keeps idle conns.

@@ -14,6 +14,7 @@ import (
 	"lb/config"
 	"lb/loop"
 	"lb/loop/looptest"
+	"lb/proxy/record"
 )
 
 // rig is a real loop and a real proxy on the fake kernel.
@@ -128,7 +129,7 @@ func newRigOn(t testing.TB, seed uint64, o Options, tiny bool) *rig {
 	r.snapshot = o.Snapshot
 	r.serve(o.Snapshot)
 	o.Log = slog.New(slog.NewTextHandler(&r.log, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
-	r.rec = &recorder{t: t, live: make(map[*Record]bool)}
+	r.rec = &recorder{t: t, live: make(map[*record.Record]bool)}
 	o.Record = r.rec.record
 	r.p = New(r.l, o)
 	r.rec.attach(r.p)

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"lb/proxy/record"
 	"strconv"
 	"strings"
 )
@@ -50,7 +51,7 @@ func (s *sim) checkRecord(r *simRequest, k *kept) {
 	}
 	wrong(k.Bytes != int64(r.gotBody), "not its bytes")
 	wrong(!s.isAt(k.Backend, r.at), "another backend")
-	wrong(k.Fault.Cause != noCause && !r.early, "a fault, though the answer was whole")
+	wrong(k.Fault.Cause != record.NoCause && !r.early, "a fault, though the answer was whole")
 }
 
 // isAt reports whether name is that of the backend at a place.

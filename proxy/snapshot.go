@@ -8,6 +8,7 @@ import (
 	"lb/config"
 	"lb/httpparse"
 	"lb/loop"
+	"lb/proxy/spread"
 	"lb/upstream"
 )
 
@@ -162,7 +163,7 @@ func (p *Proxy) use(s Snapshot) {
 		}
 	}
 	p.shared.IdleTimeout = p.now.cfg.Timeouts.ClientIdle
-	p.even = newEven(p.board, p.slot, s.Slots)
+	p.others = spread.New(p.board, p.slot, s.Slots)
 }
 
 // eachTarget calls f for every backend of the present configuration.

@@ -6,6 +6,7 @@ import (
 	"lb/board"
 	"lb/loop"
 	"lb/loop/tick"
+	"lb/proxy/record"
 	"lb/upstream"
 )
 
@@ -32,7 +33,7 @@ func (t *target) leave() {
 // failed notes a fault of t in phase ph, which may eject t. If t is gone, failed does
 // nothing: the IDs of its pool may belong to other backends by now, whose state is not
 // for that pool to change.
-func (t *target) failed(why board.Reason, detail uint64, ph Phase) {
+func (t *target) failed(why board.Reason, detail uint64, ph record.Phase) {
 	if t.Gone {
 		return
 	}

@@ -1,15 +1,13 @@
-package proxy
+package spread
 
 import (
 	"cmp"
 	"math/rand/v2"
-	"net/netip"
 	"slices"
 	"testing"
 	"time"
 
 	"lb/board"
-	"lb/loop/looptest"
 	"lb/loop/tick"
 )
 
@@ -47,7 +45,7 @@ type evenWorld struct {
 	now    tick.Instant
 	slots  []int
 	board  *board.Board
-	evens  []even
+	evens  []Loops
 	conns  []int
 	onWay  []onWay
 	passed int // times that a conn was
@@ -65,7 +63,7 @@ func newEvenWorld(seed uint64, loops int) *evenWorld {
 		w.slots = append(w.slots, 2*i+1)
 	}
 	for _, slot := range w.slots {
-		w.evens = append(w.evens, newEven(w.board, slot, w.slots))
+		w.evens = append(w.evens, New(w.board, slot, w.slots))
 	}
 	return w
 }
@@ -77,18 +75,18 @@ func (w *evenWorld) accept(delay time.Duration) {
 
 // take has a loop take a conn that has been passed on some times, or pass it on.
 func (w *evenWorld) take(i, passes int, delay time.Duration) {
-	var to *neighbour
-	if passes == 0 || !w.evens[i].keeps() {
-		to = w.evens[i].choose(w.conns[i], w.now)
+	var to *Loop
+	if passes == 0 || !w.evens[i].Keeps() {
+		to = w.evens[i].Choose(w.conns[i], w.now)
 	}
 	if to == nil {
 		w.add(i, 1)
 		return
 	}
-	to.passed, to.at = to.passed+1, w.now
+	to.Passed(w.now)
 	w.passed++
 	w.passes = max(w.passes, passes+1)
-	w.onWay = append(w.onWay, onWay{slices.Index(w.slots, to.slot), passes + 1, w.now.Add(time.Duration(w.rng.Int64N(int64(delay) + 1)))})
+	w.onWay = append(w.onWay, onWay{slices.Index(w.slots, to.Slot), passes + 1, w.now.Add(time.Duration(w.rng.Int64N(int64(delay) + 1)))})
 }
 
 func (w *evenWorld) add(i, n int) {
@@ -186,114 +184,12 @@ func TestEvenLeavesTheCommonCase(t *testing.T) {
 	}
 }
 
-// TestPassOn: what is passed on is no longer this loop's, what is not wanted there
-// stays, and what comes from another loop may be passed on again, but not for ever.
-func TestPassOn(t *testing.T) {
-	var passed []int
-	taken := true
-	o := rigOptions(rigConfig(1))
-	o.Board = board.New(8, rigBackendsMax)
-	o.Slot, o.Snapshot.Loops, o.Snapshot.Slots = 2, 3, []int{2, 5, 7}
-	o.PassOn = func(slot, fd int, peer netip.AddrPort) bool {
-		if peer != rigClient {
-			t.Errorf("from %v", peer)
-		}
-		passed = append(passed, slot)
-		return taken
-	}
-	r := newRigOn(t, 1, o, false)
-	connect := func(n int) {
-		for range n {
-			r.k.Connect(r.listener, rigClient)
-		}
-		r.settle()
-	}
-	o.Board.Loop(7).ClientConns.Add(1)
-	connect(4)
-	if len(passed) != 0 || r.p.shared.Clients != 4 {
-		t.Fatalf("%v passed of the first four", passed)
-	}
-	connect(1)
-	if !slices.Equal(passed, []int{5}) || r.p.shared.Clients != 4 || r.p.counters.Accepted.Load() != 4 {
-		t.Errorf("passed to %v, %d kept, %d counted; want 5, 4 and 4", passed, r.p.shared.Clients, r.p.counters.Accepted.Load())
-	}
-	taken, passed = false, nil
-	r.pass(time.Second) // so that it counts no more
-	connect(1)
-	if !slices.Equal(passed, []int{5}) || r.p.shared.Clients != 5 {
-		t.Errorf("passed to %v, which do not want it, %d kept; want 5 and 5", passed, r.p.shared.Clients)
-	}
-	taken, passed = true, nil
-	var peers []*looptest.Peer
-	for range evenKeeps {
-		peers = append(peers, r.k.Connect(r.listener, rigClient))
-		fd, from, err := r.k.Accept(r.listener)
-		if err != nil || fd < 0 {
-			t.Fatal(fd, err)
-		}
-		r.pass(time.Second) // so that those before count no more
-		r.l.Post(func() { r.p.Passed(fd, from) })
-	}
-	r.settle()
-	if len(passed) != evenKeeps-1 || r.p.shared.Clients != 6 {
-		t.Errorf("%d of %d passed on again, %d open; want all but one, and 6", len(passed), evenKeeps, r.p.shared.Clients)
-	}
-	passed = nil
-	peers[evenKeeps-1].Send([]byte(ask))
-	r.settle()
-	r.servers[0].Accept().Send([]byte(answer))
-	r.settle()
-	if len(peers[evenKeeps-1].Received()) == 0 {
-		t.Error("the one that stayed is not answered")
-	}
-	r.reload(rigConfig(1)) // to a lone loop
-	s := r.snapshot
-	s.Number, s.Loops, s.Slots = s.Number+1, 1, []int{2}
-	r.l.Post(func() { r.p.Reload(s) })
-	connect(1)
-	if len(passed) != 0 || r.p.shared.Clients != 7 {
-		t.Errorf("a lone loop passes on to %v", passed)
-	}
-}
-
-// TestPassedInADrain: a conn that another loop passes on to one that drains is
-// answered, as those are that it had accepted itself just before.
-func TestPassedInADrain(t *testing.T) {
-	for _, asks := range []bool{true, false} {
-		r := newRig(t, 1, rigConfig(1), false)
-		stays := r.k.Connect(r.listener, rigClient)
-		stays.Send([]byte(ask))
-		fd, _, _ := r.k.Accept(r.listener)
-		r.l.Post(func() { r.p.Passed(fd, rigClient) })
-		r.settle()
-		drained := 0
-		r.l.Post(func() { r.p.Drain(func() { drained++ }) })
-		r.settle()
-		late := r.k.Connect(r.listener, rigClient)
-		fd, _, _ = r.k.Accept(r.listener)
-		r.l.Post(func() { r.p.Passed(fd, rigClient) })
-		r.settle()
-		stayed := r.servers[0].Accept()
-		if asks {
-			late.Send([]byte(ask))
-			r.settle()
-			r.servers[0].Accept().Send([]byte(answer))
-			r.settle()
-		}
-		stayed.Send([]byte(answer))
-		r.pass(2 * time.Second)
-		if !stays.Ended() || !late.Ended() || (len(late.Received()) > 0) != asks || drained != 1 || r.oldest() != 0 {
-			t.Errorf("asks %v: %q, ended %v and %v, drained %d times, oldest %d", asks, late.Received(), stays.Ended(), late.Ended(), drained, r.oldest())
-		}
-	}
-}
-
 func BenchmarkEven(b *testing.B) {
 	w := newEvenWorld(1, 64)
 	for i := range w.slots {
 		w.add(i, 100)
 	}
 	for b.Loop() {
-		w.evens[0].choose(w.conns[0], w.now)
+		w.evens[0].Choose(w.conns[0], w.now)
 	}
 }

@@ -1,0 +1,114 @@
+package proxy
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"lb/board"
+	"lb/loop/looptest"
+	"lb/proxy/spread"
+)
+
+// TestPassOn: what is passed on is no longer this loop's, what is not wanted there
+// stays, and what comes from another loop may be passed on again, but not for ever.
+func TestPassOn(t *testing.T) {
+	var passed []int
+	taken := true
+	o := rigOptions(rigConfig(1))
+	o.Board = board.New(8, rigBackendsMax)
+	o.Slot, o.Snapshot.Loops, o.Snapshot.Slots = 2, 3, []int{2, 5, 7}
+	o.PassOn = func(slot, fd int, peer netip.AddrPort) bool {
+		if peer != rigClient {
+			t.Errorf("from %v", peer)
+		}
+		passed = append(passed, slot)
+		return taken
+	}
+	r := newRigOn(t, 1, o, false)
+	connect := func(n int) {
+		for range n {
+			r.k.Connect(r.listener, rigClient)
+		}
+		r.settle()
+	}
+	o.Board.Loop(7).ClientConns.Add(1)
+	connect(4)
+	if len(passed) != 0 || r.p.shared.Clients != 4 {
+		t.Fatalf("%v passed of the first four", passed)
+	}
+	connect(1)
+	if !slices.Equal(passed, []int{5}) || r.p.shared.Clients != 4 || r.p.counters.Accepted.Load() != 4 {
+		t.Errorf("passed to %v, %d kept, %d counted; want 5, 4 and 4", passed, r.p.shared.Clients, r.p.counters.Accepted.Load())
+	}
+	taken, passed = false, nil
+	r.pass(time.Second) // so that it counts no more
+	connect(1)
+	if !slices.Equal(passed, []int{5}) || r.p.shared.Clients != 5 {
+		t.Errorf("passed to %v, which do not want it, %d kept; want 5 and 5", passed, r.p.shared.Clients)
+	}
+	taken, passed = true, nil
+	var peers []*looptest.Peer
+	for range spread.KeepsOne {
+		peers = append(peers, r.k.Connect(r.listener, rigClient))
+		fd, from, err := r.k.Accept(r.listener)
+		if err != nil || fd < 0 {
+			t.Fatal(fd, err)
+		}
+		r.pass(time.Second) // so that those before count no more
+		r.l.Post(func() { r.p.Passed(fd, from) })
+	}
+	r.settle()
+	if len(passed) != spread.KeepsOne-1 || r.p.shared.Clients != 6 {
+		t.Errorf("%d of %d passed on again, %d open; want all but one, and 6", len(passed), spread.KeepsOne, r.p.shared.Clients)
+	}
+	passed = nil
+	peers[spread.KeepsOne-1].Send([]byte(ask))
+	r.settle()
+	r.servers[0].Accept().Send([]byte(answer))
+	r.settle()
+	if len(peers[spread.KeepsOne-1].Received()) == 0 {
+		t.Error("the one that stayed is not answered")
+	}
+	r.reload(rigConfig(1)) // to a lone loop
+	s := r.snapshot
+	s.Number, s.Loops, s.Slots = s.Number+1, 1, []int{2}
+	r.l.Post(func() { r.p.Reload(s) })
+	connect(1)
+	if len(passed) != 0 || r.p.shared.Clients != 7 {
+		t.Errorf("a lone loop passes on to %v", passed)
+	}
+}
+
+// TestPassedInADrain: a conn that another loop passes on to one that drains is
+// answered, as those are that it had accepted itself just before.
+func TestPassedInADrain(t *testing.T) {
+	for _, asks := range []bool{true, false} {
+		r := newRig(t, 1, rigConfig(1), false)
+		stays := r.k.Connect(r.listener, rigClient)
+		stays.Send([]byte(ask))
+		fd, _, _ := r.k.Accept(r.listener)
+		r.l.Post(func() { r.p.Passed(fd, rigClient) })
+		r.settle()
+		drained := 0
+		r.l.Post(func() { r.p.Drain(func() { drained++ }) })
+		r.settle()
+		late := r.k.Connect(r.listener, rigClient)
+		fd, _, _ = r.k.Accept(r.listener)
+		r.l.Post(func() { r.p.Passed(fd, rigClient) })
+		r.settle()
+		stayed := r.servers[0].Accept()
+		if asks {
+			late.Send([]byte(ask))
+			r.settle()
+			r.servers[0].Accept().Send([]byte(answer))
+			r.settle()
+		}
+		stayed.Send([]byte(answer))
+		r.pass(2 * time.Second)
+		if !stays.Ended() || !late.Ended() || (len(late.Received()) > 0) != asks || drained != 1 || r.oldest() != 0 {
+			t.Errorf("asks %v: %q, ended %v and %v, drained %d times, oldest %d", asks, late.Received(), stays.Ended(), late.Ended(), drained, r.oldest())
+		}
+	}
+}
