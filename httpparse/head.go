@@ -50,15 +50,17 @@ type lineParser struct {
 // reset makes p and m ready for a new head that begins in state s and in which
 // the watched fields matter. It keeps the memory of m.Fields.
 func (p *lineParser) reset(m *Message, l *Limits, s state, watched FieldSet) {
-	fields := m.Fields
-	if cap(fields) < l.Fields {
-		fields = make([]Field, 0, l.Fields)
+	if cap(m.Fields) < l.Fields {
+		m.Fields = make([]Field, 0, l.Fields)
 	}
-	*m = Message{Fields: fields[:0], Length: -1}
-	*p = lineParser{
-		state: s, watched: watched,
-		headMax: uint32(l.HeadBytes), targetMax: uint32(l.TargetBytes), fieldMax: uint32(l.Fields),
-	}
+	// One by one: assigning a whole Message would write its pointer again.
+	m.Fields = m.Fields[:0]
+	m.HeadLen, m.Minor, m.Framing, m.Length = 0, 0, None, -1
+	m.Seen, m.nameBits = 0, 0
+	m.Close, m.Nominated, m.UpgradeOption = false, false, false
+	*p = lineParser{}
+	p.state, p.watched = s, watched
+	p.headMax, p.targetMax, p.fieldMax = uint32(l.HeadBytes), uint32(l.TargetBytes), uint32(l.Fields)
 }
 
 // view returns the part of b that counts. Bytes beyond HeadBytes do not, so that the

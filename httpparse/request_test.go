@@ -2,6 +2,7 @@ package httpparse
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -387,5 +388,32 @@ func TestMemory(t *testing.T) {
 	first := &r.Fields[:1][0]
 	if r.Reset(&small); &r.Fields[:1][0] != first {
 		t.Error("Reset for fewer fields took new memory")
+	}
+}
+
+// TestReset checks that a parser which has read a head with everything in it is, once
+// reset, as one that has read nothing.
+func TestReset(t *testing.T) {
+	limits := Limits{HeadBytes: 1 << 10, Fields: 10, TargetBytes: 100}
+	var used, fresh RequestParser
+	used.Reset(&limits)
+	in := "POST http://h/p HTTP/1.0\r\nHost: h\r\nConnection: close, keep-alive, upgrade, x-a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+	if used.Feed([]byte(in)) != Done {
+		t.Fatal(used.Reason)
+	}
+	used.Reset(&limits)
+	fresh.Reset(&limits)
+	if !reflect.DeepEqual(used, fresh) {
+		t.Errorf("%+v, want %+v", used, fresh)
+	}
+	var usedResponse, freshResponse ResponseParser
+	usedResponse.Reset(&limits, HEAD)
+	if usedResponse.Feed([]byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\nConnection: close, x-a\r\n\r\n")) != Bad {
+		t.Fatal("a coding that is not chunked alone is not refused")
+	}
+	usedResponse.Reset(&limits, GET)
+	freshResponse.Reset(&limits, GET)
+	if !reflect.DeepEqual(usedResponse, freshResponse) {
+		t.Errorf("%+v, want %+v", usedResponse, freshResponse)
 	}
 }

@@ -60,7 +60,7 @@ type exchange struct {
 	since tick.Instant  // when the phase began
 	pause time.Duration // in Pick: before the next attempt
 	moves uint32        // counts what moved
-	hops  int64         // Max-Forwards of an OPTIONS or TRACE, or -1 if there is none
+	hops  int64         // Max-Forwards to pass on, or -1 if there is none
 
 	idempotent bool
 	expecting  bool // the client may hold back the body until a 100
@@ -137,7 +137,7 @@ func (x *exchange) enter(ph record.Phase) {
 	invariant.Check(next[x.phase]&(1<<ph) != 0, "proxy: phase may not follow")
 	x.phase, x.since = ph, x.p.loop.Now()
 	x.up.Progress, x.down.Progress = x.since, x.since
-	x.recordPhase(ph)
+	x.recordPhase()
 	if ph == Relay {
 		x.settle()
 	}
@@ -248,7 +248,7 @@ func (x *exchange) countHop() (ended, answered bool) {
 	case err != nil && !errors.Is(err, strconv.ErrRange):
 		return x.reply(400, "Max-Forwards is no number", nil), true
 	case n > 0:
-		x.hops = int64(n)
+		x.hops = int64(n) - 1
 		return false, false
 	}
 	x.up.Begin(x.req.Framing, x.req.Framing, x.req.Length)

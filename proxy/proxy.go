@@ -12,11 +12,11 @@ import (
 	"lb/board"
 	"lb/config"
 	"lb/loop"
-	"lb/loop/tick"
 	"lb/proxy/front"
 	"lb/proxy/h1"
 	"lb/proxy/lane"
 	"lb/proxy/record"
+	"lb/proxy/rewrite"
 	"lb/proxy/spread"
 	"lb/upstream"
 )
@@ -63,14 +63,13 @@ type Proxy struct {
 	freeExch  *exchange
 
 	chance *rand.Rand // for jitter
-	clock  func() time.Time
-	date   [dateBytes]byte // a field line
-	dateAt tick.Instant
+	date   rewrite.Date
 	trim   loop.Timer
 	turns  uint64               // of the loop, that are on the board
 	record func(*record.Record) // Options.Record
 
 	// Memory that is used within one call.
+	ask    rewrite.Request
 	out    front.Reply
 	lines  []byte // field lines
 	scrap  []byte // a body
@@ -96,16 +95,16 @@ func New(l *loop.Loop, o Options) *Proxy {
 		passOn:   o.PassOn,
 		budget:   newBudget(cfg),
 		chance:   rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
-		clock:    o.Clock,
 		record:   o.Record,
 
 		trustChanges: 1,
 	}
 	p.shared = front.Shared{Loop: l, Arena: p.arena, Counters: p.counters, Host: p}
 	p.h1 = h1.New(&p.shared)
-	if p.clock == nil {
-		p.clock = time.Now
+	if o.Clock == nil {
+		o.Clock = time.Now
 	}
+	p.date = rewrite.NewDate(o.Clock)
 	p.now, p.targets = p.newSnapshot(o.Snapshot)
 	p.use(o.Snapshot)
 	p.showOldest()
@@ -115,7 +114,7 @@ func New(l *loop.Loop, o Options) *Proxy {
 
 // largeBytes returns the size of large slabs under cfg: see lane.LargeBytes.
 func largeBytes(cfg *config.Config) int {
-	return lane.LargeBytes(cfg.Limits.HeaderBytes, widestRoute(cfg.Routes))
+	return lane.LargeBytes(cfg.Limits.HeaderBytes, rewrite.RoutesBytes(cfg.Routes))
 }
 
 func newBudget(cfg *config.Config) upstream.Budget {
@@ -218,18 +217,8 @@ func (p *Proxy) checkTrust(peer *front.Peer) {
 	peer.Checked, peer.Trusted = p.trustChanges, false
 	if trusted := p.now.cfg.TrustedProxies; len(trusted) > 0 {
 		addr, _ := netip.ParseAddr(string(peer.Address())) // not valid for a unix socket, which is in no network
-		peer.Trusted = contains(trusted, addr)
+		peer.Trusted = rewrite.Contains(trusted, addr)
 	}
-}
-
-// contains reports whether addr is in one of some networks.
-func contains(networks []netip.Prefix, addr netip.Addr) bool {
-	for _, n := range networks {
-		if n.Contains(addr) {
-			return true
-		}
-	}
-	return false
 }
 
 // Panicked is front.Host's.

@@ -9,19 +9,23 @@ import (
 // next one.
 const keptHeadMax = 8 << 10
 
-// beginRecord makes x.rec the record of x, whose first byte came at since. Like all that
-// fills in what only Options.Record reads, it costs next to nothing without that.
+// The record functions note what only Options.Record reads. Without it they are no more
+// than a branch: the compiler puts the test into their callers.
+
+// beginRecord makes x.rec the record of x, whose first byte came at since.
 func (x *exchange) beginRecord(since tick.Instant) {
-	r := &x.rec
-	if x.p.record == nil {
-		r.Status, r.Own, r.Attempts, r.Fault = 0, false, 0, record.Fault{}
-		return
+	x.rec.Status, x.rec.Own, x.rec.Attempts, x.rec.Fault = 0, false, 0, record.Fault{}
+	if x.p.record != nil {
+		x.clearRecord(since)
 	}
-	head := r.Head[:0]
+}
+
+func (x *exchange) clearRecord(since tick.Instant) {
+	head := x.rec.Head[:0]
 	if cap(head) > keptHeadMax {
 		head = nil
 	}
-	*r = record.Record{Begun: since, Admitted: x.since, Peer: x.peer, Request: x.req, Head: head}
+	x.rec = record.Record{Begun: since, Admitted: x.since, Peer: x.peer, Request: x.req, Head: head}
 }
 
 // recordHead copies the head, which is whole and still in the inbox.
@@ -33,24 +37,30 @@ func (x *exchange) recordHead() {
 
 // recordRoute notes the route and the pool that were found.
 func (x *exchange) recordRoute() {
-	if x.p.record == nil {
-		return
+	if x.p.record != nil {
+		x.noteRoute()
 	}
+}
+
+func (x *exchange) noteRoute() {
 	if x.route != nil {
-		x.rec.Route = x.route.Route
+		x.rec.Route = x.route.Config
 	}
 	if x.pool != nil {
 		x.rec.Pool = x.pool.Name
 	}
 }
 
-// recordPhase notes that phase ph has begun.
-func (x *exchange) recordPhase(ph record.Phase) {
-	if x.p.record == nil {
-		return
+// recordPhase notes that the phase has begun.
+func (x *exchange) recordPhase() {
+	if x.p.record != nil {
+		x.notePhase()
 	}
+}
+
+func (x *exchange) notePhase() {
 	r, now := &x.rec, x.since
-	switch ph {
+	switch x.phase {
 	case Dial:
 		r.Dialled = now
 	case Send:
@@ -64,11 +74,14 @@ func (x *exchange) recordPhase(ph record.Phase) {
 
 // recordPick notes that t was chosen at now.
 func (x *exchange) recordPick(t *target, now tick.Instant) {
-	r := &x.rec
-	r.Attempts++
-	if x.p.record == nil {
-		return
+	x.rec.Attempts++
+	if x.p.record != nil {
+		x.notePick(t, now)
 	}
+}
+
+func (x *exchange) notePick(t *target, now tick.Instant) {
+	r := &x.rec
 	r.Pool, r.Backend, r.Picked = x.pool.Name, t.Name, now
 	r.Dialled, r.Sending, r.Sent = 0, 0, 0
 }

@@ -2,10 +2,10 @@ package proxy
 
 import (
 	"strconv"
-	"time"
 
 	"lb/httpparse"
 	"lb/proxy/front"
+	"lb/proxy/rewrite"
 )
 
 const crlf = "\r\n"
@@ -16,13 +16,13 @@ func (x *exchange) composeInterim(b []byte) {
 	out := &x.p.out
 	*out = front.Reply{
 		Code: r.Code, Phrase: r.Phrase.Of(b),
-		Message: &r.Message, Text: b, Drop: hopByHop,
+		Message: &r.Message, Text: b, Drop: rewrite.HopByHop,
 		Framing: httpparse.None, Length: -1,
 	}
 	if r.Code == 101 {
 		out.Upgrade = x.upgradeOf(b)
 	}
-	d := ln.Restart(x.p.arena, int(r.HeadLen)+len(r.Fields)+ownFields)
+	d := ln.Restart(x.p.arena, int(r.HeadLen)+len(r.Fields)+rewrite.OwnBytes)
 	ln.SetHead(x.front.AppendHead(d, out))
 	x.p.counters.Replies[1].Add(1)
 }
@@ -34,13 +34,13 @@ func (x *exchange) composeResponse() {
 	b := x.backend.in.Bytes()
 	out := &x.p.out // one by one: a composite literal is made apart and copied
 	out.Code, out.Phrase = r.Code, r.Phrase.Of(b)
-	out.Message, out.Text, out.Drop = &r.Message, b, hopByHop
+	out.Message, out.Text, out.Drop = &r.Message, b, rewrite.HopByHop
 	out.Lines, out.Own, out.Upgrade = x.addedLines(b), nil, nil
 	out.Framing, out.Length, out.Keep = r.Framing, r.Length, x.keep
 	if r.Code == 426 && r.Seen.Has(httpparse.Upgrade) { // RFC 9110 15.5.22: it must say to what
 		out.Upgrade = x.upgradeOf(b)
 	}
-	d := ln.Restart(x.p.arena, int(r.HeadLen)+len(r.Fields)+len(out.Lines)+ownFields)
+	d := ln.Restart(x.p.arena, int(r.HeadLen)+len(r.Fields)+len(out.Lines)+rewrite.OwnBytes)
 	ln.SetHead(x.front.AppendHead(d, out))
 	x.keep = out.Keep
 	ln.Begin(r.Framing, out.To, r.Length)
@@ -53,18 +53,18 @@ func (x *exchange) addedLines(b []byte) []byte {
 	r, p := &x.resp, x.p
 	var date []byte
 	if !r.Seen.Has(httpparse.Date) { // RFC 9110 6.6.1
-		date = p.today()
+		date = p.date.Line(p.loop.Now())
 	}
 	if x.route == nil && x.pool.cfg.Sticky == "" {
 		return date
 	}
 	d := p.lines[:0]
+	dated := false
 	if x.route != nil {
-		hide(&r.Message, b, x.route.SetResponseHeaders)
-		d = append(d, x.route.response...)
+		d, dated = x.route.AppendLines(d, b, &r.Message)
 	}
 	d = x.appendSticky(d)
-	if x.route == nil || !x.route.dated {
+	if !dated {
 		d = append(d, date...)
 	}
 	p.lines = d
@@ -93,8 +93,8 @@ func (x *exchange) upgradeOf(b []byte) []byte {
 
 // composeReply composes a whole response of lb's own, with the field lines own.
 func (x *exchange) composeReply(code int, text string, own []byte) {
-	ln, p, phrase := &x.down, x.p, phraseOf(code)
-	p.lines = append(append(p.lines[:0], p.today()...), "Content-Type: text/plain\r\n"...)
+	ln, p, phrase := &x.down, x.p, rewrite.Phrase(code)
+	p.lines = append(append(p.lines[:0], p.date.Line(p.loop.Now())...), "Content-Type: text/plain\r\n"...)
 	out := &p.out
 	*out = front.Reply{
 		Code: code, Phrase: phrase, Lines: p.lines, Own: own,
@@ -111,61 +111,9 @@ func (x *exchange) composeReply(code int, text string, own []byte) {
 		body = nil
 	}
 	ln.Release(p.arena)
-	d := x.front.AppendHead(ln.Restart(p.arena, ownFields+len(out.Lines)+len(own)+len(body)), out)
+	d := x.front.AppendHead(ln.Restart(p.arena, rewrite.OwnBytes+len(out.Lines)+len(own)+len(body)), out)
 	ln.SetHead(append(d, body...))
 	x.keep = out.Keep
 	ln.Begin(httpparse.None, out.To, 0)
 	x.rec.Bytes = int64(len(body))
-}
-
-const (
-	datePrefix = "Date: "
-	dateFormat = "Mon, 02 Jan 2006 15:04:05 GMT" // RFC 9110 5.6.7
-	dateBytes  = len(datePrefix) + len(dateFormat) + len("\r\n")
-)
-
-// today returns the time of day as a Date field line, at most a second old.
-func (p *Proxy) today() []byte {
-	if now := p.loop.Now(); p.dateAt == 0 || now.Sub(p.dateAt) >= time.Second {
-		d := p.clock().UTC().AppendFormat(append(p.date[:0], datePrefix...), dateFormat)
-		_ = append(d, crlf...)
-		p.dateAt = now
-	}
-	return p.date[:]
-}
-
-// phrases are those of the replies that lb makes itself.
-var phrases = [...]struct {
-	code   int
-	phrase []byte
-}{
-	{200, []byte("OK")},
-	{301, []byte("Moved Permanently")},
-	{302, []byte("Found")},
-	{303, []byte("See Other")},
-	{307, []byte("Temporary Redirect")},
-	{308, []byte("Permanent Redirect")},
-	{400, []byte("Bad Request")},
-	{408, []byte("Request Timeout")},
-	{413, []byte("Content Too Large")},
-	{414, []byte("URI Too Long")},
-	{421, []byte("Misdirected Request")},
-	{431, []byte("Request Header Fields Too Large")},
-	{501, []byte("Not Implemented")},
-	{502, []byte("Bad Gateway")},
-	{503, []byte("Service Unavailable")},
-	{504, []byte("Gateway Timeout")},
-	{505, []byte("HTTP Version Not Supported")},
-}
-
-var otherPhrase = []byte("Internal Server Error")
-
-// phraseOf returns the reason phrase of a reply of lb's own.
-func phraseOf(code int) []byte {
-	for i := range phrases {
-		if phrases[i].code == code {
-			return phrases[i].phrase
-		}
-	}
-	return otherPhrase
 }

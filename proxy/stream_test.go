@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"strconv"
 
@@ -142,8 +143,7 @@ func (s *stream) AppendHead(d []byte, r *front.Reply) []byte {
 	}
 	d = append(append(d, r.Lines...), r.Own...)
 	if r.Length >= 0 {
-		d = append(d, "Content-Length: "...)
-		d = appendNumber(d, r.Length)
+		d = fmt.Appendf(d, "Content-Length: %d\r\n", r.Length)
 	}
 	if n := len(s.replies); n > 0 && len(s.replies[n-1].head) == 0 {
 		s.replies = s.replies[:n-1] // it was composed, and nothing of it was sent

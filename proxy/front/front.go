@@ -26,10 +26,14 @@ type Front interface {
 
 	// AppendHead appends the head of a response: status, fields and framing. It sets
 	// r.To, and clears r.Keep if the framing leaves no way to go on after this response.
+	// A head may be thrown away before any of it is flushed, when the backend's body
+	// turns out bad: AppendHead is then called again, for lb's own reply. So it must not
+	// change what the client has to know (a dynamic table of HPACK) until Flush.
 	AppendHead(dst []byte, r *Reply) []byte
 
 	// Flush writes the pending bytes of ln, whose source is in; in is nil for a reply
 	// of lb's own. n is how many bytes were taken. An error is the end of the client.
+	// The first bytes are those of the last AppendHead, the others are of the body.
 	Flush(ln *lane.Lane, in *lane.Inbox) (n int, err error)
 
 	// ShutdownWrite ends the bytes to the client, in a tunnel.

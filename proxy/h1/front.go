@@ -13,8 +13,9 @@ var _ front.Front = (*Conn)(nil)
 
 // Fill is front.Front's.
 func (c *Conn) Fill(bulk bool) (n int, err error) {
-	n, err = c.in.Fill(c.s.Arena, &c.Conn, bulk)
-	c.s.Counters.BytesFromClient.Add(uint64(n))
+	if n, err = c.in.Fill(c.s.Arena, &c.Conn, bulk); n > 0 {
+		c.s.Counters.BytesFromClient.Add(uint64(n))
+	}
 	return n, err
 }
 
@@ -74,8 +75,7 @@ func (c *Conn) AppendHead(d []byte, r *front.Reply) []byte {
 		}
 	}
 	d = append(d, "HTTP/1.1 "...)
-	d = strconv.AppendInt(d, int64(r.Code), 10)
-	d = append(d, ' ')
+	d = append(d, byte('0'+r.Code/100%10), byte('0'+r.Code/10%10), byte('0'+r.Code%10), ' ')
 	d = append(d, r.Phrase...)
 	d = append(d, crlf...)
 	if r.Message != nil {

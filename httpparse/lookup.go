@@ -1,0 +1,35 @@
+package httpparse
+
+import "bytes"
+
+// Lookup returns the value of the first field of that name, in any case. b is the buffer
+// that m was parsed from, and the value is a part of it.
+func (m *Message) Lookup(b []byte, name string) (value []byte, ok bool) {
+	for i := range m.Fields {
+		if f := &m.Fields[i]; int(f.Name.Len) == len(name) && bytes.EqualFold(f.Name.Of(b), []byte(name)) {
+			return f.Value.Of(b), true
+		}
+	}
+	return nil, false
+}
+
+// LookupCookie returns the value of the first cookie of that name (RFC 6265 5.4). b is the
+// buffer that m was parsed from, and the value is a part of it.
+func (m *Message) LookupCookie(b []byte, name string) (value []byte, ok bool) {
+	if !m.Seen.Has(Cookie) {
+		return nil, false
+	}
+	for i := range m.Fields {
+		if m.Fields[i].ID != Cookie {
+			continue
+		}
+		for rest := m.Fields[i].Value.Of(b); len(rest) > 0; {
+			var pair []byte
+			pair, rest, _ = bytes.Cut(rest, []byte{';'})
+			if n, v, ok := bytes.Cut(bytes.TrimSpace(pair), []byte{'='}); ok && string(n) == name {
+				return v, true
+			}
+		}
+	}
+	return nil, false
+}
