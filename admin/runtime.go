@@ -18,7 +18,7 @@ import (
 const bodyMax = 64 << 10
 
 // Runtime answers commands on unix sockets: JSON over HTTP, one path for each
-// command. Everybody who may open the socket may give every command. Any goroutine
+// command. A process that may open the socket may give every command. Any goroutine
 // may call its methods.
 type Runtime struct {
 	control api.Control

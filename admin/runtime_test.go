@@ -43,8 +43,7 @@ func closeRuntime(t *testing.T, r *Runtime) {
 	}
 }
 
-// TestCommands: what a client asks arrives, and what comes back is what was
-// answered, field by field.
+// TestCommands: every command arrives, and the answers come back, field by field.
 func TestCommands(t *testing.T) {
 	c := &testkit.Control{}
 	for _, v := range []any{&c.Running, &c.Reloaded, &c.Upgraded, &c.Changed} {
@@ -78,8 +77,8 @@ func TestCommands(t *testing.T) {
 
 var snake = regexp.MustCompile(`^[a-z]+(_[a-z]+)*(,omit(empty|zero))?$`)
 
-// fill puts a value that is not zero into every field of v, and looks at the
-// names that the fields have outside.
+// fill puts a value that is not zero into every field of v, and checks the names of the
+// fields in JSON.
 func fill(t *testing.T, v reflect.Value, n *int) {
 	*n++
 	switch v.Interface().(type) {
@@ -115,7 +114,7 @@ func fill(t *testing.T, v reflect.Value, n *int) {
 	}
 }
 
-// TestRefusals: lb's words come back, and the kind of the error.
+// TestRefusals: the words of lb come back, and the kind of the error.
 func TestRefusals(t *testing.T) {
 	c := &testkit.Control{}
 	path := commands(t, c)
@@ -160,7 +159,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestReloadInPart: an error, and what was changed all the same.
+// TestReloadInPart: the error comes back, and what was changed in spite of it.
 func TestReloadInPart(t *testing.T) {
 	c := &testkit.Control{
 		Reloaded: api.Reloaded{Number: 4, Changes: []string{"port: 1 -> 2"}},
@@ -190,7 +189,7 @@ func speak(t *testing.T, path, line, body string) (code int, answer string) {
 	return code, answer
 }
 
-// TestOddRequests: what is not in the form of a command does nothing.
+// TestOddRequests: a request that is not a command does nothing.
 func TestOddRequests(t *testing.T) {
 	c := &testkit.Control{}
 	path := commands(t, c)
@@ -224,8 +223,8 @@ func TestOddRequests(t *testing.T) {
 	}
 }
 
-// TestCloseAnswers: a command that runs is answered before Close returns, and
-// nothing is left of the server, its socket included.
+// TestCloseAnswers: Close returns after a running command is answered, and leaves
+// nothing of the server, not even its socket.
 func TestCloseAnswers(t *testing.T) {
 	hold := make(chan struct{})
 	c := &testkit.Control{Hold: hold, Running: api.Status{PID: 7}}
@@ -255,7 +254,7 @@ func TestCloseAnswers(t *testing.T) {
 	<-closed
 }
 
-// TestServeTwoSockets: a listener that its owner closes ends alone.
+// TestServeTwoSockets: closing one listener leaves the other alone.
 func TestServeTwoSockets(t *testing.T) {
 	dir := t.TempDir()
 	r := NewRuntime(&testkit.Control{}, nil)

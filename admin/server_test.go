@@ -197,7 +197,7 @@ func TestListenErrors(t *testing.T) {
 }
 
 // TestClose: a server with an idle connection and one that never says a word
-// ends, and leaves neither goroutine nor port behind.
+// ends, and leaves no goroutine and no open port.
 func TestClose(t *testing.T) {
 	before := runtime.NumGoroutine()
 	s := New(options("127.0.0.1:0"))

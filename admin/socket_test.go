@@ -14,7 +14,7 @@ import (
 	"lb/internal/testkit"
 )
 
-// TestSocketMode: nobody but the owner may open the socket, whatever the umask.
+// TestSocketMode: only the owner may open the socket, whatever the umask is.
 func TestSocketMode(t *testing.T) {
 	dir := t.TempDir()
 	for name, mask := range map[string]int{"nothing": 0, "usual": 0o022, "all": 0o777} {
@@ -37,7 +37,7 @@ func TestSocketMode(t *testing.T) {
 	}
 }
 
-// stale leaves a socket behind at path, as a process does that is killed.
+// stale leaves a socket at path, as a killed process does.
 func stale(t *testing.T, path string) {
 	t.Helper()
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
@@ -99,7 +99,7 @@ func TestSocketListen(t *testing.T) {
 }
 
 // TestSocketIsNeverAbstract: a name that begins with "@" is a file as well. One
-// in Linux's abstract space would be open to everybody.
+// in Linux's abstract space would be open to every user.
 func TestSocketIsNeverAbstract(t *testing.T) {
 	t.Chdir(t.TempDir())
 	r := NewRuntime(&testkit.Control{}, nil)
@@ -117,7 +117,7 @@ func TestSocketIsNeverAbstract(t *testing.T) {
 	}
 }
 
-// TestNoAnswer: why nothing was heard, and what to do about it, in one line.
+// TestNoAnswer: one line says why there was no answer, and what to do about it.
 func TestNoAnswer(t *testing.T) {
 	dir := t.TempDir()
 	stale(t, filepath.Join(dir, "stale"))
@@ -150,8 +150,7 @@ func TestNoAnswer(t *testing.T) {
 	}
 }
 
-// TestStrangers: an answer of something that is not lb is an error, and not taken
-// for a word of lb.
+// TestStrangers: an answer that does not come from lb is an error.
 func TestStrangers(t *testing.T) {
 	for _, answer := range []string{
 		"",

@@ -32,7 +32,7 @@ const (
 // only its exit code is left.
 type exitStatus int
 
-// Error exists for the interface; nobody prints it.
+// Error makes exitStatus an error. It is not printed.
 func (e exitStatus) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // streams are what a command writes to.

@@ -52,7 +52,7 @@ func write(t *testing.T, dir, name, text string) {
 	testkit.WriteFile(t, filepath.Join(dir, name), text)
 }
 
-// taken returns an address where somebody listens until the test ends.
+// taken returns the address of a listener that is open until the test ends.
 func taken(t *testing.T) (addr string, port int) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -182,8 +182,8 @@ func get(t *testing.T, method, url, body string) (*http.Response, string) {
 	return resp, string(got)
 }
 
-// TestDemo follows what `lb serve --demo` prints. Its usual ports are taken, as
-// far as they were free, so that it has to find others.
+// TestDemo runs the commands that `lb serve --demo` prints. The usual ports of the demo
+// are taken, so that it has to find others.
 func TestDemo(t *testing.T) {
 	var busy []string
 	for _, port := range demoPorts {
@@ -222,7 +222,7 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// follow does what curl would with args and judges the answer.
+// follow makes the request that curl would make with args, and checks the answer.
 func follow(t *testing.T, args []string) {
 	t.Helper()
 	url, method, body, status := args[len(args)-1], "GET", "", 200
@@ -277,9 +277,9 @@ func TestFlagsWinOverFile(t *testing.T) {
 	}
 }
 
-// TestReloadReadsTheSameAgain: the file of the start, wherever it was named from,
-// with the flags of the start; and one that is gone is refused, not replaced by
-// defaults. A file that was not there at the start may come later.
+// TestReloadReadsTheSameAgain: a reload reads the file of the start, wherever lb was
+// started, with the flags of the start. A missing file is refused, not replaced by the
+// defaults. A file that did not exist at the start may come later.
 func TestReloadReadsTheSameAgain(t *testing.T) {
 	const base = "mode = \"mt\"\nhost = \"127.0.0.1\"\nport = 0\nworkers = 1\nadmin.address = \"\"\nwatch = false\n"
 	for _, tc := range []struct {
@@ -326,8 +326,8 @@ func TestReloadReadsTheSameAgain(t *testing.T) {
 	}
 }
 
-// TestNoLB: a command that finds none says where it has looked, and looks nowhere
-// else when the file has a place.
+// TestNoLB: a command that finds no lb says where it has looked, and looks nowhere else
+// if the file names a place.
 func TestNoLB(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "lb.toml", "pid_file = \"lb.pid\"\n")

@@ -13,8 +13,8 @@ import (
 	"lb/config"
 )
 
-// The commands to a running lb. Their exit code is 1 whatever the reason for the
-// failure: nobody answers, or lb refuses.
+// The commands to a running lb. When they fail their exit code is 1, whether there is
+// no answer or lb refuses.
 
 // target says which lb a command is for.
 type target struct {
@@ -38,7 +38,7 @@ func (to *target) ask(std *streams, command func(*admin.Client) error) error {
 	return exitStatus(exitFault)
 }
 
-// client returns a client for the first socket at which somebody listens.
+// client returns a client for the first socket at which a process listens.
 func (to *target) client(std *streams) (*admin.Client, error) {
 	paths, err := to.socketPaths(std)
 	if err != nil {

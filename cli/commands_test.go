@@ -59,7 +59,7 @@ func give(args ...string) (exitCode int, stdout, stderr string) {
 	return code, out.String(), errOut.String()
 }
 
-// TestCommands: what is asked for arrives, and what is printed.
+// TestCommands checks what arrives at lb, and what is printed.
 func TestCommands(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
@@ -120,7 +120,7 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// TestCommandsFindTheSocket: as the configuration has it, even if that is broken.
+// TestCommandsFindTheSocket: the configuration says where, even if it is broken.
 func TestCommandsFindTheSocket(t *testing.T) {
 	for _, tc := range []struct {
 		name, file string
@@ -170,7 +170,7 @@ func TestCommandsFindTheSocket(t *testing.T) {
 	}
 }
 
-// TestReloadOfABrokenFile: what is wrong is said once, by lb.
+// TestReloadOfABrokenFile: mistakes are printed once, in the words of lb.
 func TestReloadOfABrokenFile(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
@@ -182,7 +182,7 @@ func TestReloadOfABrokenFile(t *testing.T) {
 	}
 }
 
-// busyStatus is what lb says in a bad hour, at noon.
+// busyStatus returns the status of an lb in trouble, at noon.
 func busyStatus() (st api.Status, noon time.Time) {
 	noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 	ago := func(d time.Duration) time.Time { return noon.Add(-d) }
@@ -277,8 +277,8 @@ func TestBackendList(t *testing.T) {
 	}
 }
 
-// TestUpgradeFindsTheBinaryHere: a path is meant from where the operator is, who
-// may be elsewhere than lb.
+// TestUpgradeFindsTheBinaryHere: a relative path starts at the directory of the command,
+// not at that of lb.
 func TestUpgradeFindsTheBinaryHere(t *testing.T) {
 	here := t.TempDir()
 	t.Chdir(here)

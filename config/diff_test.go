@@ -177,7 +177,7 @@ route /api: set_response_headers: X-C added
 	}
 }
 
-// TestDiffTells: what a program reads of a change, beside the line.
+// TestDiffTells checks the fields of a Change beside its line.
 func TestDiffTells(t *testing.T) {
 	changes := Diff(parsed(t, diffBase), parsed(t, strings.NewReplacer("10.0.1.1", "10.0.1.2", `name = "www"`, "name = \"www\"\nstrategy = \"p2c\"",
 		`path = "/api"`, `path = "/v2"`, "[[routes]]\nhost", "[retry]\nattempts = 1\n[[routes]]\nhost").Replace(diffBase)))
@@ -265,7 +265,8 @@ func eachLeaf(v reflect.Value, path string, f func(path string, v reflect.Value)
 	}
 }
 
-// change gives v another value, a list one element less. False: an empty list.
+// change gives v another value, and a list one element less. It returns false for an
+// empty list.
 func change(t *testing.T, path string, v reflect.Value) bool {
 	switch v.Kind() {
 	case reflect.String:

@@ -29,7 +29,7 @@ func TestExampleIsTheDefault(t *testing.T) {
 	}
 }
 
-// TestExampleHasEveryKey: what has no default is there as a comment, "#key = value".
+// TestExampleHasEveryKey: keys without a default are comments, "#key = value".
 func TestExampleHasEveryKey(t *testing.T) {
 	file, err := os.ReadFile("../lb.toml")
 	if err != nil {

@@ -12,10 +12,10 @@ import (
 	"lb/internal/testkit"
 )
 
-// scraper has no conns that stay, which would count as lb's descriptors.
+// scraper keeps no conns, because they would count as lb's descriptors.
 var scraper = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: testkit.Patience}
 
-// metrics returns what /metrics shows, by name with labels.
+// metrics returns the values of /metrics, by name with labels.
 func (p *process) metrics(t *testing.T) map[string]float64 {
 	t.Helper()
 	all, err := scrape(p.admin)
@@ -59,8 +59,8 @@ func (p *process) health(t *testing.T) int {
 	return resp.StatusCode
 }
 
-// After a load of many clients /metrics has what the clients have counted, over
-// all loops, by status class and by backend.
+// After a load of many clients /metrics shows what the clients have counted: the sum
+// over all loops, by status class and by backend.
 func TestMetrics(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		a, b := demo(t, "127.0.0.1:0", "a"), demo(t, "127.0.0.1:0", "b")
@@ -139,7 +139,7 @@ func (p *process) untilMetrics(t *testing.T, want map[string]float64) (got map[s
 }
 
 // sumOf returns the metric of that name, or the sum of those that have the name and
-// labels behind it, and whether there is any.
+// labels after it, and whether there is any.
 func sumOf(all map[string]float64, name string) (sum float64, ok bool) {
 	for of, v := range all {
 		if of == name || strings.HasPrefix(of, name+"{") {

@@ -25,8 +25,8 @@ func (c *rawConn) answeredBy(t *testing.T, n int) map[string]int {
 	return counts
 }
 
-// Weights of 3 and 1 are dealt out exactly, over whatever conns the requests come.
-// Loops begin at different places, so each may be off by what a period has left.
+// Weights of 3 and 1 are kept exactly, over whatever conns the requests come. Loops
+// begin at different places, so each may be off by a part of a period.
 func TestWeights(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		heavy, light := demo(t, "127.0.0.1:0", "heavy"), demo(t, "127.0.0.1:0", "light")
@@ -93,7 +93,7 @@ type ownProcess struct {
 	addr string
 }
 
-// startBackend runs `lb backends`, at a port that stays its own while it is away.
+// startBackend runs `lb backends`, at a port that is held for it while it is down.
 func startBackend(t *testing.T) *ownProcess {
 	t.Helper()
 	b := &ownProcess{addr: testkit.FreePort(t)}
@@ -101,14 +101,14 @@ func startBackend(t *testing.T) *ownProcess {
 	return b
 }
 
-// again starts a backend at its address, which a client's conn may have for a moment.
+// again starts a backend at its address, which a client's conn may occupy for a moment.
 func (b *ownProcess) again(t *testing.T) {
 	t.Helper()
 	_, port, _ := net.SplitHostPort(b.addr)
 	testkit.Until(t, "a backend at "+b.addr, func() bool { return b.start(t, port) == b.addr })
 }
 
-// start returns the address, or nothing when the process cannot listen there.
+// start returns the address, or "" if the process cannot listen there.
 func (b *ownProcess) start(t *testing.T, port string) (addr string) {
 	t.Helper()
 	b.Process = testkit.Start(t, exec.Command(lbExe, "backends", "--port", port))
@@ -123,7 +123,7 @@ func (b *ownProcess) start(t *testing.T, port string) (addr string) {
 	return addr
 }
 
-// kill returns when the process is gone; it may be called again.
+// kill kills the process and waits for its end. It may be called again.
 func (b *ownProcess) kill() {
 	b.Cmd.Process.Kill()
 	<-b.Exited

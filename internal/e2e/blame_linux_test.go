@@ -11,8 +11,8 @@ import (
 	"lb/internal/testkit"
 )
 
-// oversized are requests that exceed a limit of lb's, and how they are answered. Of
-// the chunked one a part is at the backend by then.
+// oversized are requests that exceed a limit of lb, and how lb answers them. A part of
+// the chunked one is at the backend by then.
 var oversized = map[string]struct {
 	text   string
 	status int
@@ -31,7 +31,7 @@ func TestClientsEjectNobody(t *testing.T) {
 	testkit.Long(t)
 	const clients = 1000
 	acts := maps.Clone(aborts)
-	acts["no answer yet"] = says("GET /delay/200ms HTTP/1.1\r\nHost: x\r\n\r\n") // who only ended its stream may still read: the backend has to answer
+	acts["no answer yet"] = says("GET /delay/200ms HTTP/1.1\r\nHost: x\r\n\r\n") // a client that has only ended its stream may still read: the backend has to answer
 	eachModeAlone(t, func(t *testing.T, mode string) {
 		a, b := demo(t, "127.0.0.1:0", "a"), demo(t, "127.0.0.1:0", "b")
 		p := start(t, mode, setup{backends: to(a.Addr(), b.Addr()), admin: true, tables: oversizedLimits + "[eject]\nfaults = 1\ntime = \"1h\"\ntime_max = \"1h\"\n"})
@@ -69,8 +69,8 @@ func TestClientsEjectNobody(t *testing.T) {
 	})
 }
 
-// Answers of any status are no fault as long as nobody says so, and neither are
-// those of lb's own.
+// Answers of any status are no faults unless eject.on_status names them, and neither
+// are lb's own.
 func TestAnswersEjectNobody(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		a, b := demo(t, "127.0.0.1:0", "a"), demo(t, "127.0.0.1:0", "b")

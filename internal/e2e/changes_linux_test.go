@@ -15,7 +15,7 @@ import (
 	"lb/internal/testkit"
 )
 
-// What a reload can change, and what it keeps.
+// These tests show what a reload changes, and what it keeps.
 
 // saysFields is a backend that answers with the fields of the request.
 func saysFields(t *testing.T) (addr string) {
@@ -33,8 +33,8 @@ func tableOf(pool, addr string) string {
 	return fmt.Sprintf("[[pools]]\nname = %q\n[[pools.backends]]\nhost = %q\nport = %s\n", pool, host, port)
 }
 
-// Each of these is in force once lb reload has returned, on a conn that was there
-// before: where requests go, and what becomes of them.
+// Each of these changes is in force once lb reload has returned, also for conns that
+// were open before: where requests go, and how they are answered.
 func TestReloadChangesExchanges(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
@@ -148,8 +148,8 @@ func TestReloadChangesExchanges(t *testing.T) {
 	})
 }
 
-// The address changes: the new one is served when lb reload returns, the old one is
-// refused, and conns from there go on. A port that another has refuses the reload.
+// The address changes: the new one is served when lb reload returns, the old one
+// refuses conns, and its open conns go on. If the port is taken, the reload is refused.
 func TestReloadChangesAddress(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		s := newService(t, mode, setup{keys: "watch = false\n", backends: to(checkedMany(t, 2)...), tables: "[timeouts]\nclient_idle = \"5m\"\n"})
@@ -195,8 +195,8 @@ func TestReloadChangesAddress(t *testing.T) {
 	})
 }
 
-// What is the operator's changes, too: the address for metrics, the pid file, the
-// socket for commands, the level of the log.
+// A reload also changes what the operator uses: the address for metrics, the pid file,
+// the socket for commands, the level of the log.
 func TestReloadChangesAdministration(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		s := begin(t, mode, setup{admin: true, keys: "watch = false\n", backends: to(demo(t, "127.0.0.1:0", "a").Addr())})
@@ -245,8 +245,8 @@ func TestReloadChangesAdministration(t *testing.T) {
 	})
 }
 
-// More and fewer loops under load: no request goes missing, and a WebSocket of a
-// loop that is no longer wanted lives on.
+// The number of loops grows and shrinks under load: no request is lost, and a
+// WebSocket of a loop that is no longer wanted lives on.
 func TestReloadChangesWorkers(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
@@ -280,7 +280,7 @@ func TestReloadChangesWorkers(t *testing.T) {
 	})
 }
 
-// The mode does not change by a reload, and lb says how it does.
+// A reload does not change the mode, and lb says what does.
 func TestReloadRefusesMode(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		s := begin(t, mode, setup{keys: "watch = false\n", backends: to(checked(t))})
@@ -297,8 +297,8 @@ func TestReloadRefusesMode(t *testing.T) {
 	})
 }
 
-// What lb knows of a backend that stays is kept, wherever in the file it is now: that
-// it is ejected, what is counted, what runs, and whose cookie leads to it.
+// lb keeps what it knows of a backend that stays, even at another place in the file:
+// its ejection, its counters, its exchanges, and the cookies that lead to it.
 func TestReloadKeepsKnowledge(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		s, sick, well := ejected(t, mode)
@@ -326,7 +326,7 @@ func TestReloadKeepsKnowledge(t *testing.T) {
 	})
 }
 
-// A cookie of before leads to its backend after reloads and an upgrade.
+// A cookie still leads to its backend after reloads and an upgrade.
 func TestCookieSurvives(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		var addrs []string
@@ -414,8 +414,8 @@ func TestRemovedBackendEndsWhatRuns(t *testing.T) {
 	})
 }
 
-// Without a pid file the socket for commands is in XDG_RUNTIME_DIR; it is for its
-// owner alone, and what a killed lb left there is replaced.
+// Without a pid file the socket for commands is in XDG_RUNTIME_DIR. Only its owner may
+// open it, and the socket of a killed lb is replaced.
 func TestSocketForCommands(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		s := newService(t, mode, setup{keys: "watch = false\n", backends: to(checked(t))})

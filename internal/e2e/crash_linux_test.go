@@ -16,7 +16,7 @@ import (
 	"lb/internal/testkit"
 )
 
-// procStat returns the fields of /proc/PID/stat behind the name; the first is the
+// procStat returns the fields of /proc/PID/stat after the name; the first is the
 // state.
 func procStat(pid int) []string {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -58,8 +58,7 @@ func clientPorts(t *testing.T, pid int, addr string) (ports []int) {
 	return ports
 }
 
-// stopped reports whether every thread of a process stands still: one that does not
-// may accept.
+// stopped reports whether every thread of a process is stopped. A running one may accept.
 func stopped(pid int) bool {
 	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	return err == nil && !slices.ContainsFunc(threads, func(e os.DirEntry) bool {
@@ -68,8 +67,8 @@ func stopped(pid int) bool {
 	})
 }
 
-// murder kills a worker and returns the ports of the clients that it had. It is
-// stopped first: what it has then is what it dies with. One that has left has none.
+// murder kills a worker and returns the ports of its clients. The worker is stopped
+// first, so that it gets no others before it dies.
 func (s *service) murder(pid int) (ports []int, killed bool) {
 	s.t.Helper()
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err == syscall.ESRCH {
@@ -111,9 +110,8 @@ func (s *service) successor(slot, pid int) time.Duration {
 	return time.Since(begun)
 }
 
-// Workers are killed one after the other. Nobody's conn is refused, only those that
-// the killed workers had break, and all is counted. LB_LONG=1 kills one every 500 ms
-// for 20 s.
+// Workers are killed one after the other. No conn is refused, only the conns of killed
+// workers break, and every request is counted. LB_LONG=1 kills one every 500 ms for 20 s.
 func TestWorkersKilledUnderLoad(t *testing.T) {
 	testkit.Long(t)
 	t.Parallel()
@@ -174,8 +172,8 @@ func TestWorkersKilledUnderLoad(t *testing.T) {
 	}
 }
 
-// wantCounted compares what lb has counted with what the clients have; lost requests
-// may be counted or not.
+// wantCounted compares lb's counters with those of the clients. Lost requests may be
+// counted or not.
 func (s *service) wantCounted(w *traffic, lost int) {
 	s.t.Helper()
 	testkit.Until(s.t, "all exchanges to end", func() bool { return s.metrics(s.t)["lb_exchanges"] == 0 })
@@ -198,8 +196,8 @@ func (s *service) wantCounted(w *traffic, lost int) {
 	}
 }
 
-// A worker that dies again and again is replaced at once, then after 100 ms, then
-// after twice as long each time, and the log says why it died and what follows.
+// A worker that dies again and again is replaced at once, then after 100 ms, then after
+// twice as long each time. The log says why it died and when the next one starts.
 func TestWorkerBackOff(t *testing.T) {
 	testkit.Long(t)
 	t.Parallel()
@@ -227,7 +225,7 @@ func TestWorkerBackOff(t *testing.T) {
 	}
 }
 
-// What is known of backends stays when a worker is killed.
+// What lb knows of backends stays when a worker is killed.
 func TestKilledWorkerKeepsKnowledge(t *testing.T) {
 	testkit.Long(t)
 	t.Parallel()
@@ -256,7 +254,7 @@ func ejected(t *testing.T, mode string) (s *service, sick, well string) {
 	return s, sick, well
 }
 
-// wantStillEjected wants nothing to be forgotten since before.
+// wantStillEjected checks that lb still knows what it knew before.
 func (s *service) wantStillEjected(sick, well string, before map[string]float64) {
 	s.t.Helper()
 	if b := s.status().backend(s.t, "default", sick); !b.Ejected {

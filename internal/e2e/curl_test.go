@@ -16,8 +16,8 @@ import (
 	"lb/internal/testkit"
 )
 
-// curl runs curl with args, stdin if not nil, and returns its standard output and
-// what -v says.
+// curl runs curl with args, and with stdin unless that is nil. It returns the standard
+// output and that of -v.
 func curl(t *testing.T, stdin io.Reader, args ...string) (out, verbose string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
@@ -31,8 +31,8 @@ func curl(t *testing.T, stdin io.Reader, args ...string) (out, verbose string) {
 	return stdout.String(), strings.ReplaceAll(stderr.String(), "\r", "")
 }
 
-// told answers with what it was asked: method, framing and the body's digest. The
-// body is read, as its first step, which has net/http send a 100 if one is due.
+// told answers with a description of the request: method, framing and the digest of
+// the body. It reads the body first, which makes net/http send a 100 if one is due.
 func told(w http.ResponseWriter, r *http.Request) {
 	sum, err := digest(r.Body)
 	text := fmt.Sprintf("%s %s length=%d te=%v err=%v %s", r.Method, r.Proto, r.ContentLength, r.TransferEncoding, err, sum)

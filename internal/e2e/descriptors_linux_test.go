@@ -77,9 +77,9 @@ func (b *besiegers) calm(t *testing.T) int64 {
 	return last
 }
 
-// 1,000 clients come to an lb that may have 256 descriptors, or that finds there are
-// no more than it has. It does not crash, nor run in circles; and as conns end the
-// others have their turn.
+// 1,000 clients come to an lb whose limit is 256 descriptors from the start, or becomes
+// that low while it runs. It does not crash or spin, and serves the waiting clients as
+// conns end.
 func TestDescriptorsExhausted(t *testing.T) {
 	testkit.Long(t)
 	for name, sudden := range map[string]bool{"ulimit": false, "sudden": true} {

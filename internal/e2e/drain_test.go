@@ -17,7 +17,8 @@ type gate struct {
 	release chan struct{} // closed: answer
 }
 
-// newGate answers /slow with size bytes, half of them before the wait.
+// newGate returns a backend that answers /slow with size bytes, half of them before the
+// wait.
 func newGate(t *testing.T, size int) *gate {
 	t.Helper()
 	g := &gate{began: make(chan struct{}, 64), release: make(chan struct{})}
@@ -38,7 +39,7 @@ func newGate(t *testing.T, size int) *gate {
 	return g
 }
 
-// later is get on a goroutine; a failed one has status 0.
+// later is get on a goroutine. A request that failed has status 0.
 func later(client *http.Client, url string) <-chan lateAnswer {
 	c := make(chan lateAnswer, 1)
 	go func() {
@@ -59,8 +60,8 @@ type lateAnswer struct {
 	err    error
 }
 
-// At SIGTERM what runs is answered whole, idle conns are closed, nobody else is
-// taken, health turns red, and the exit code is 0.
+// After SIGTERM running requests are answered whole, idle conns are closed, new conns
+// are refused, health turns red, and the exit code is 0.
 func TestDrain(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
@@ -98,8 +99,8 @@ func TestDrain(t *testing.T) {
 	})
 }
 
-// A second SIGTERM does not wait for anything, also where the drain would take an
-// hour, and the exit code says that something was cut off.
+// A second SIGTERM ends the drain at once, even one that may take an hour, and the
+// exit code says that something was cut off.
 func TestSecondSignal(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		g := newGate(t, 1000)

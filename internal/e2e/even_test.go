@@ -16,16 +16,16 @@ import (
 	"lb/internal/testkit"
 )
 
-// tries is how often something is measured before it counts as missed that a busy
-// machine may spoil, but not bring about.
+// tries is how often a test measures something that a busy machine can spoil, but not
+// bring about.
 const tries = 8
 
 const emptyAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
-// Eight loops, each of which has an eighth of the clients, share four backends out
-// as if they were one: at any moment the busiest has at most 1.3 times the requests
-// of the idlest, as the backends count them, on average over many looks. A machine
-// on which backends get to see late what was sent to them is looked at again.
+// Eight loops, each with an eighth of the clients, share four backends as evenly as one
+// loop would: the busiest backend has at most 1.3 times the requests of the idlest, as
+// the backends count them, on average over many looks. On a busy machine the backends
+// count late, and the test measures again.
 func TestEvenOverLoops(t *testing.T) {
 	testkit.Long(t)
 	const loops, backends, clients, samples = 8, 4, 160, 160
@@ -83,10 +83,10 @@ func (c *rawConn) want200(text string) error {
 	return err
 }
 
-// Weights of 3 and 1 are kept within 2 % by every strategy, over all loops. What
-// goes by chance, or by keys, needs many requests for that; what goes by the
-// requests at work needs many at once; and what goes by times needs times that are
-// long beside those of a busy machine.
+// Every strategy keeps weights of 3 and 1 within 2 %, over all loops. Strategies that
+// choose at random or by keys need many requests for that; those that count requests in
+// flight need many at once; and least_time needs answers that take long compared with
+// the delays of a busy machine.
 func TestWeightsOfStrategies(t *testing.T) {
 	testkit.Long(t)
 	for _, tc := range []weighed{
@@ -118,8 +118,8 @@ func TestWeightsOfStrategies(t *testing.T) {
 	}
 }
 
-// weighed is a strategy, and the requests that show its shares: clients at once
-// with so many each.
+// weighed is a strategy and the load that shows its shares: the number of clients, and
+// of requests of each.
 type weighed struct {
 	strategy, keys, path string
 	clients, each        int

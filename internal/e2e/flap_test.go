@@ -19,9 +19,9 @@ import (
 	"lb/internal/testkit"
 )
 
-// flapping is a backend that works for a while, is gone for a while, and is back at
-// its address. It goes as a process does that is killed: nobody listens any more
-// and all conns are reset, or ended, wherever they are.
+// flapping is a backend that is up for a while, down for a while, and up again at its
+// address. It goes down like a killed process: its listener is closed, and all conns
+// are reset, or ended, wherever they are.
 type flapping struct {
 	addr  string
 	serve func(c net.Conn)
@@ -31,7 +31,7 @@ type flapping struct {
 	all   sync.WaitGroup
 }
 
-// up listens at the address, which a client's conn may have for a moment.
+// up listens at the address, which a client's conn may occupy for a moment.
 func (f *flapping) up() {
 	var err error
 	for f.ln, err = net.Listen("tcp", f.addr); err != nil; f.ln, err = net.Listen("tcp", f.addr) {
@@ -56,7 +56,7 @@ func (f *flapping) up() {
 	})
 }
 
-// keep returns false when f is down.
+// keep returns false if f is down.
 func (f *flapping) keep(c net.Conn) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -72,7 +72,7 @@ func (f *flapping) forget(c net.Conn) {
 	delete(f.conns, c)
 }
 
-// down returns when nothing of it is left; it may be called again.
+// down returns when all goroutines of f have ended. It may be called again.
 func (f *flapping) down(reset bool) {
 	f.ln.Close()
 	f.mu.Lock()
@@ -87,7 +87,7 @@ func (f *flapping) down(reset bool) {
 	f.all.Wait()
 }
 
-// bodyOf returns the body that goes with an ID and a size, and with no other.
+// bodyOf returns a body that differs for every ID and size.
 func bodyOf(id uint64, size int) []byte {
 	b := make([]byte, size)
 	var seed [32]byte
@@ -96,8 +96,8 @@ func bodyOf(id uint64, size int) []byte {
 	return b
 }
 
-// answerBody answers GET /ID/SIZE/FRAMING with the body that goes with it, and a
-// POST to there with its own body, if that is the right one.
+// answerBody answers GET /ID/SIZE/FRAMING with bodyOf, and a POST to there with its own
+// body if that is the right one.
 func answerBody(t *testing.T, c net.Conn) {
 	in := bufio.NewReader(c)
 	for {
@@ -145,9 +145,9 @@ func flappingFor() time.Duration {
 	return 6 * time.Second
 }
 
-// Backends come and go while they answer. What looks like a whole answer is the
-// whole answer to that very request, to its last byte; and so with the requests
-// that backends get.
+// Backends come and go while they answer. An answer that looks whole is the whole
+// answer to that very request, to its last byte. The same holds for the requests that
+// backends get.
 func TestFlapping(t *testing.T) {
 	testkit.Long(t)
 	for name, tc := range map[string]struct {
@@ -218,8 +218,8 @@ type asked struct {
 	framing string
 }
 
-// by returns the status of an answer that was the right one, or lb's own; 0 for one
-// that was seen to be cut off; and an error for one that was wrong.
+// by returns the status of an answer that was right, or lb's own; 0 if the client could
+// see that the answer was cut off; and an error if the answer was wrong.
 func (a asked) by(client *http.Client, p *process, post bool) (status int, err error) {
 	method, body := "GET", io.Reader(nil)
 	if post {

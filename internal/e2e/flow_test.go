@@ -12,9 +12,9 @@ import (
 	"lb/internal/testkit"
 )
 
-// A side that stops reading stops the other from being read. What is under way
-// then lies in socket buffers and in a slab of lb's; to keep the former small the
-// tests set those of the peers; lb's the system may let grow to some 30 MiB.
+// A side that stops reading makes lb stop reading from the other. The bytes in between
+// are in socket buffers and in a slab. The tests set the buffers of the peers small;
+// the system may let lb's own grow to some 30 MiB.
 const (
 	flowBytes     = 96 << 20
 	flowBufBytes  = 64 << 10
@@ -24,14 +24,14 @@ const (
 	flowMemoryMax = 4 << 20                // how much lb may grow meanwhile
 )
 
-// stalled is what a sender found when its other side had stopped reading.
+// stalled is what a sender has measured after the other side had stopped reading.
 type stalled struct {
 	taken int64
 	err   error
 }
 
-// A client that stops reading stops the backend from being read. When it goes on,
-// it gets all of the answer.
+// If a client stops reading, lb stops reading from the backend. When the client goes
+// on, it gets all of the answer.
 func TestClientStopsReading(t *testing.T) {
 	testkit.Long(t)
 	eachModeAlone(t, func(t *testing.T, mode string) {
@@ -75,8 +75,8 @@ func TestClientStopsReading(t *testing.T) {
 	})
 }
 
-// A backend that stops reading stops the client from being read. When it goes on,
-// it gets all of the request.
+// If a backend stops reading, lb stops reading from the client. When the backend goes
+// on, it gets all of the request.
 func TestBackendStopsReading(t *testing.T) {
 	testkit.Long(t)
 	eachModeAlone(t, func(t *testing.T, mode string) {
@@ -134,8 +134,7 @@ func wantStalled(t *testing.T, s stalled) {
 	t.Logf("%d KiB under way", s.taken>>10)
 }
 
-// A client that stops reading stops only itself: others of the same loop are
-// served as ever.
+// A client that stops reading holds up no other client of the same loop.
 func TestStalledClientHoldsNobodyUp(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		p := start(t, mode, setup{backends: to(demo(t, "127.0.0.1:0", "b").Addr())})

@@ -12,18 +12,17 @@ import (
 	"lb/internal/testkit"
 )
 
-// trace is what lb has open and running when nothing is to be done.
+// trace is what lb has open and running while it has nothing to do.
 type trace struct {
 	processes   []stat
 	descriptors int
 }
 
-// keepNothing has conns to backends closed soon when nobody uses them. A client
-// that has asked and then ended its stream may still read: lb finds out when the
-// answer comes, or does not. Nobody else may have to wait for so long.
+// keepNothing makes lb close idle conns to backends soon. A client that has ended its
+// stream after a request may still read, which lb only learns when it answers.
 const keepNothing = "[timeouts]\nbackend_idle = \"100ms\"\nresponse = \"5s\"\n"
 
-// atRest waits until lb has no conns and no exchanges, and returns what it has then.
+// atRest waits until lb has no conns and no exchanges, and returns its trace then.
 func (p *process) atRest(t *testing.T) trace {
 	t.Helper()
 	for _, gauge := range []string{"client_connections", "exchanges", "tunnels", "backend_idle_connections", "backend_connections"} {
@@ -32,7 +31,7 @@ func (p *process) atRest(t *testing.T) trace {
 	return trace{p.processes(t), p.descriptors(t)}
 }
 
-// wantTrace wants lb to come back to what it had open and running before.
+// wantTrace waits until lb has no more open and running than before.
 func (p *process) wantTrace(t *testing.T, before trace) {
 	t.Helper()
 	p.atRest(t)
@@ -49,12 +48,12 @@ func (p *process) wantTrace(t *testing.T, before trace) {
 	}
 }
 
-// abortsMemoryMax is how many bytes lb may grow by for another 1,000 of them: what
-// Go's collector lets lie, but not a slab of each.
+// abortsMemoryMax is how many bytes lb may grow by after another 1,000 aborts: garbage
+// that Go has not collected yet, but not a slab for each.
 const abortsMemoryMax = 10 << 20
 
 // 1,000 clients that leave in the middle, with an end of the stream or a reset,
-// leave nothing behind, and nobody else suffers.
+// leave nothing behind, and other clients are served.
 func TestAbortsLeaveNothing(t *testing.T) {
 	testkit.Long(t)
 	eachModeAlone(t, func(t *testing.T, mode string) {

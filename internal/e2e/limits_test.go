@@ -13,12 +13,12 @@ import (
 	"lb/internal/testkit"
 )
 
-// short is a deadline that a test waits for. Behind late it can only be one of lb's
-// own that has passed, of which these tests meet none below ten seconds.
+// short is a timeout that a test waits for. After late, some other timeout must have
+// passed; the others are ten seconds at least.
 const short, late = 300 * time.Millisecond, 9 * time.Second
 
-// The deadlines of lb.toml pass when they should, not before, and the answer says
-// whose doing it was. What closes the conn without an answer has status 0.
+// The timeouts of lb.toml pass when they should, not before, and the answer says which
+// side was late. Where the conn is closed without an answer, the status is 0.
 func TestTimeouts(t *testing.T) {
 	testkit.Long(t)
 	silent := func(c net.Conn) { io.Copy(io.Discard, c) }
@@ -77,7 +77,7 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-// drip sends text again and again until it is told to stop.
+// drip sends text again and again until stop is closed.
 func drip(c net.Conn, text string) (stop func()) {
 	end := make(chan struct{})
 	done := make(chan struct{})
@@ -137,8 +137,7 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// Above the limit a client is not served until another one leaves, and then it is:
-// nobody is lost.
+// Above the limit a client is served only after another one has left, but then it is.
 func TestConnectionLimit(t *testing.T) {
 	for _, loops := range []int{1, 2} {
 		t.Run(fmt.Sprintf("%d loops", loops), func(t *testing.T) {

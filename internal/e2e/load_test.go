@@ -13,10 +13,10 @@ import (
 	"lb/internal/testkit"
 )
 
-// Loads of many clients, and the backends that look at what comes of them.
+// Loads of many clients, and backends that check what arrives.
 
-// requests is a backend that reads a request, body and all, and has f answer it;
-// false closes the conn.
+// requests is a backend that reads each request with its body and calls f to answer it.
+// It closes the conn if f returns false.
 func requests(t *testing.T, f func(c net.Conn, r *http.Request, body []byte) (goOn bool)) (addr string) {
 	t.Helper()
 	return script(t, func(c net.Conn) {
@@ -34,8 +34,8 @@ func requests(t *testing.T, f func(c net.Conn, r *http.Request, body []byte) (go
 	})
 }
 
-// pause waits for d, which is a client's or a backend's own slowness and nothing
-// that a test waits for. It returns false when stop is closed before.
+// pause waits for d: the slowness of a client or a backend, not something that a test
+// depends on. It returns false if stop is closed before.
 func pause(d time.Duration, stop <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -47,7 +47,7 @@ func pause(d time.Duration, stop <-chan struct{}) bool {
 	}
 }
 
-// crowd is a number of clients that do the same again and again.
+// crowd is a number of clients that call one function again and again.
 type crowd struct {
 	done  atomic.Int64 // how often
 	stop  chan struct{}
@@ -55,8 +55,8 @@ type crowd struct {
 	leave func()
 }
 
-// gather has n clients call f until they are told to leave, at the latest when the
-// test ends. An error fails the test and is that client's last call.
+// gather makes n clients call f until leave is called, at the latest when the test
+// ends. An error fails the test and ends the client.
 func gather(t *testing.T, n int, f func(client int, stop <-chan struct{}) error) *crowd {
 	t.Helper()
 	w := &crowd{stop: make(chan struct{})}
@@ -81,7 +81,7 @@ func gather(t *testing.T, n int, f func(client int, stop <-chan struct{}) error)
 	return w
 }
 
-// more waits until n more calls have come to an end.
+// more waits until n more calls have ended.
 func (w *crowd) more(t *testing.T, n int64) {
 	t.Helper()
 	want := w.done.Load() + n

@@ -15,7 +15,8 @@ import (
 	"lb/internal/testkit"
 )
 
-// lbExe is the binary, and raceOn whether it and the tests have the race detector.
+// lbExe is the path of the binary. raceOn reports whether it and the tests are built
+// with the race detector.
 var (
 	lbExe  string
 	raceOn bool
@@ -37,7 +38,7 @@ func runAll(m *testing.M) (exitCode int) {
 	return m.Run()
 }
 
-// build makes lbExe as the tests were made.
+// build builds lbExe with the flags that the tests were built with.
 func build() error {
 	args := []string{"build", "-o", lbExe}
 	info, _ := debug.ReadBuildInfo()
@@ -81,8 +82,8 @@ func eachMode(t *testing.T, f func(t *testing.T, mode string)) {
 	}
 }
 
-// eachModeAlone is eachMode for what measures or needs most of the machine: one
-// after the other, with no test beside it.
+// eachModeAlone is eachMode for tests that measure, or need most of the machine: they
+// run one after the other, with no other test beside them.
 func eachModeAlone(t *testing.T, f func(t *testing.T, mode string)) {
 	for _, mode := range []string{"mt", "mp"} {
 		t.Run(mode, func(t *testing.T) { f(t, mode) })
@@ -104,7 +105,7 @@ func to(addrs ...string) (list []backend) {
 	return list
 }
 
-// setup is what a test wants in lb.toml.
+// setup is the content of lb.toml for a test.
 type setup struct {
 	host     string // "": 127.0.0.1
 	workers  int    // 0: two
@@ -114,7 +115,7 @@ type setup struct {
 	admin    bool   // on a free port
 }
 
-// text returns the lb.toml; admin is an address or empty.
+// text returns the lb.toml. admin is the operator's address, or "" for none.
 func (s setup) text(mode, admin string) string {
 	var b strings.Builder
 	host := s.host
@@ -147,7 +148,7 @@ type process struct {
 	*testkit.Process
 	addr  string // host:port where it serves
 	admin string // host:port for the operator, "" without
-	over  bool   // the test has seen to its end
+	over  bool   // the test has ended it
 }
 
 // start runs lb with s and returns when it serves. At the end of the test it is
@@ -184,15 +185,15 @@ func (p *process) cleanUp(t *testing.T) {
 	}
 }
 
-// stop sends SIGTERM and wants all to end well.
+// stop sends SIGTERM and checks that lb ends well.
 func (p *process) stop(t *testing.T) {
 	t.Helper()
 	p.Signal(t, syscall.SIGTERM)
 	p.wantExit(t, 0)
 }
 
-// wantExit waits for p to end with code. No process may be left, and no panic or
-// data race may have been told of.
+// wantExit checks that p ends with code, that no process is left, and that the log has
+// no panic or data race.
 func (p *process) wantExit(t *testing.T, code int) {
 	t.Helper()
 	p.over = true

@@ -15,9 +15,9 @@ import (
 	"lb/internal/testkit"
 )
 
-// gauge counts the requests at work at a backend: whose head has come, whose answer
-// has not begun, and whose conn still stands. Those of a worker that is killed end
-// with its conns, which may be long before the backend would look.
+// gauge counts the running requests of a backend: their heads have come, their answers
+// have not begun, and their conns are open. The requests of a killed worker end with
+// its conns, perhaps long before the backend would notice.
 type gauge struct {
 	mu   sync.Mutex
 	at   map[net.Conn]struct{}
@@ -47,14 +47,14 @@ func (g *gauge) leave(c net.Conn) {
 	delete(g.at, c)
 }
 
-// seen returns the requests so far, and the most at once.
+// seen returns the number of requests so far, and the most that ran at once.
 func (g *gauge) seen() (all, most int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.all, g.most
 }
 
-// over reports whether the other side has closed c, which nobody reads now.
+// over reports whether the other side has closed c. No goroutine may read c meanwhile.
 func over(t *testing.T, c net.Conn) (gone bool) {
 	raw, err := c.(*net.TCPConn).SyscallConn()
 	if err != nil {
@@ -68,7 +68,7 @@ func over(t *testing.T, c net.Conn) (gone bool) {
 	return gone || err != nil
 }
 
-// gauged is a backend that takes its time, and its gauge.
+// gauged is a slow backend with a gauge.
 func gauged(t *testing.T) (addr string, g *gauge) {
 	g = &gauge{at: map[net.Conn]struct{}{}}
 	return requests(t, func(c net.Conn, _ *http.Request, _ []byte) bool {
@@ -80,9 +80,9 @@ func gauged(t *testing.T) (addr string, g *gauge) {
 	}), g
 }
 
-// No backend ever has more requests at work than max_connections, over eight
-// loops that all want more, also while a worker is killed every second. All who
-// wait have their turn, but those whose worker is gone.
+// No backend ever has more running requests than max_connections, over eight loops that
+// all want more, also while a worker is killed every second. All waiting requests have
+// their turn, except those of killed workers.
 func TestMaxConnections(t *testing.T) {
 	testkit.Long(t)
 	const limit, clients, loops = 10, 96, 8

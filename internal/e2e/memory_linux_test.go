@@ -27,7 +27,7 @@ func hugeBytes() int64 {
 // hugeMemoryMax is how many bytes lb may grow by while such a body passes.
 const hugeMemoryMax = 8 << 20
 
-// digestOfHuge is of the pattern with hugeBytes.
+// digestOfHuge is the digest of hugeBytes bytes of the pattern.
 var digestOfHuge = sync.OnceValue(func() string {
 	sum, _ := digest(&pattern{size: hugeBytes()})
 	return sum
@@ -85,10 +85,10 @@ const (
 	ofLoopback  = 4       // source addresses, against a lack of ports
 )
 
-// roomForIdle returns how many idle conns can be held: the test needs a descriptor
-// for each, and so does lb, which in mt keeps a second one in reserve for each, in
-// one process. What the system makes of SO_REUSEPORT is even only on average, and
-// each loop has its own limit: some room is left.
+// roomForIdle returns how many idle conns the descriptor limit allows. The test needs a
+// descriptor for each, and so does lb, which in mt reserves a second one for each in the
+// same process. Some room is left, because SO_REUSEPORT spreads conns evenly only on
+// average and each loop has its own limit.
 func roomForIdle(t *testing.T, mode string) int {
 	t.Helper()
 	var limit syscall.Rlimit
@@ -150,8 +150,8 @@ func TestIdleConns(t *testing.T) {
 	})
 }
 
-// openIdle opens n conns, each of which has been answered once; also with an error
-// the conns are the caller's to close.
+// openIdle opens n conns, each of which has been answered once. The caller closes the
+// conns, even after an error.
 func openIdle(addr string, n int) (conns []net.Conn, err error) {
 	const dialers = 16
 	numbers := make(chan int, n)

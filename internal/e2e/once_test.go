@@ -16,7 +16,7 @@ import (
 	"lb/internal/testkit"
 )
 
-// deeds counts the requests that backends have executed, by their X-ID.
+// deeds counts how often backends have executed each request, by X-ID.
 type deeds struct {
 	mu sync.Mutex
 	by map[string]int
@@ -30,8 +30,8 @@ func (d *deeds) add(r *http.Request) {
 	d.by[r.Header.Get("X-ID")]++
 }
 
-// wantOnce wants each of the executed requests to have been executed once, and
-// least of them at all.
+// wantOnce checks that no request was executed twice, and that at least least were
+// executed.
 func (d *deeds) wantOnce(t *testing.T, least int) {
 	t.Helper()
 	d.mu.Lock()
@@ -46,8 +46,8 @@ func (d *deeds) wantOnce(t *testing.T, least int) {
 	}
 }
 
-// forgetful is a backend that closes a conn when nothing came for 5 to 50 ms
-// behind an answer, and does not say so before.
+// forgetful is a backend that closes a conn without notice after 5 to 50 ms without a
+// request.
 func forgetful(t *testing.T, posts *deeds, closed *atomic.Int64) (addr string) {
 	return script(t, func(c net.Conn) {
 		in := bufio.NewReader(c)
@@ -71,10 +71,10 @@ func forgetful(t *testing.T, posts *deeds, closed *atomic.Int64) (addr string) {
 	})
 }
 
-// Backends close idle conns after 5 to 50 ms without telling, so that again and
-// again a request meets the close on its way. No GET of 50,000 fails, and no POST
-// is executed twice; one that fails has got a 502. There are many backends, so that
-// conns to each are idle for about as long.
+// Backends close idle conns without notice after 5 to 50 ms, so that again and again a
+// request and a close cross. None of 50,000 GETs fails, and no POST is executed twice;
+// a POST that fails gets a 502. There are many backends, so that conns are idle for
+// about as long.
 func TestForgetfulBackends(t *testing.T) {
 	testkit.Long(t)
 	const clients, backends = 400, 32
@@ -117,8 +117,8 @@ func TestForgetfulBackends(t *testing.T) {
 	})
 }
 
-// Backends read a POST whole, or a part of it, and reset the conn. Whatever may be
-// retried, it has been executed at most once, over all of them.
+// Backends read a POST, or a part of it, and reset the conn. Whatever lb retries, each
+// POST is executed at most once over all backends.
 func TestPostThenReset(t *testing.T) {
 	const clients = 16
 	posts := 2_000
@@ -163,7 +163,7 @@ func TestPostThenReset(t *testing.T) {
 			}
 			req.Header.Set("X-ID", fmt.Sprint(n.Add(1)))
 			resp, err := client.Do(req)
-			if err != nil { // lb may close the conn behind a 502 that comes before the end of the body
+			if err != nil { // lb may close the conn after a 502 that comes before the end of the body
 				failed.Add(1)
 				return nil
 			}
@@ -171,7 +171,7 @@ func TestPostThenReset(t *testing.T) {
 			if resp.StatusCode != 200 && resp.StatusCode != 502 {
 				return fmt.Errorf("a POST was answered with %s", resp.Status)
 			}
-			if resp.StatusCode == 502 { // and what is behind its head may be lost in the same way
+			if resp.StatusCode == 502 { // and what follows its head may be lost in the same way
 				failed.Add(1)
 				return nil
 			}

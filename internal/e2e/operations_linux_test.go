@@ -11,10 +11,9 @@ import (
 	"lb/internal/testkit"
 )
 
-// An operator does everything at once: reloads, other numbers of workers, upgrades,
-// changes at run time, broken files, killed workers, in any order and without a
-// pause. Only conns of killed workers break, and in the end nothing is left of it.
-// LB_LONG=1 has 150 deeds.
+// An operator does everything in any order and without a pause: reloads, other numbers
+// of workers, upgrades, changes at run time, broken files, killed workers. Only conns of
+// killed workers break, and in the end no trace is left. LB_LONG=1 does 150 such steps.
 func TestOperations(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
@@ -61,7 +60,7 @@ func TestOperations(t *testing.T) {
 	})
 }
 
-// operate does n deeds, one after the other, and notes the ports of the clients whose
+// operate does n steps, one after the other, and notes the ports of the clients whose
 // worker it has killed.
 func (s *service) operate(addrs []string, n int, killed map[int]int) {
 	s.t.Helper()
@@ -103,7 +102,7 @@ func (s *service) operate(addrs []string, n int, killed map[int]int) {
 	}
 }
 
-// settle waits until lb has nothing to do, and only the processes that it needs.
+// settle waits until lb has nothing to do and only the processes that it needs.
 func (s *service) settle() {
 	s.t.Helper()
 	s.until("old loops and processes to end", func(st status) bool {
@@ -114,8 +113,7 @@ func (s *service) settle() {
 	s.atRest(s.t)
 }
 
-// Many commands at the same time are all answered, and none sees half of another's
-// work.
+// Many commands at the same time are all answered, and none sees another one half done.
 func TestCommandsAtOnce(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		a, b := demo(t, "127.0.0.1:0", "a").Addr(), demo(t, "127.0.0.1:0", "b").Addr()
@@ -139,8 +137,8 @@ func TestCommandsAtOnce(t *testing.T) {
 	})
 }
 
-// A reload while a worker is down reaches its successor, and one while a worker does
-// not turn is answered within about a second and says which.
+// A reload while a worker is down reaches its successor. A reload while a worker hangs
+// is answered within about a second and names the worker.
 func TestReloadWithoutAWorker(t *testing.T) {
 	testkit.Long(t)
 	t.Parallel()
@@ -181,7 +179,7 @@ func TestReloadWithoutAWorker(t *testing.T) {
 	if err := syscall.Kill(stopped.PID, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	// It may accept what waits before it reads what it has been told.
+	// It may accept waiting conns before it reads the order.
 	testkit.Until(t, "all workers to have the new configuration", func() bool {
 		for range 20 {
 			c := dial(t, s.addr)
@@ -195,8 +193,8 @@ func TestReloadWithoutAWorker(t *testing.T) {
 	})
 }
 
-// The old process is killed while an upgrade is under way. Whoever is left serves,
-// or a restart does, and nothing holds the port.
+// The old process is killed during an upgrade. The new process serves, or one that is
+// started then, and nothing holds the port.
 func TestOldKilledDuringUpgrade(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {

@@ -84,8 +84,8 @@ func script(t *testing.T, f func(c net.Conn)) (addr string) {
 	return ln.Addr().String()
 }
 
-// readHead reads from c up to the end of a head and no further; "" is for one that
-// does not come whole.
+// readHead reads from c up to the end of a head and no further. It returns "" if the
+// head does not come whole.
 func readHead(c net.Conn) string {
 	var head []byte
 	for one := make([]byte, 1); !bytes.HasSuffix(head, []byte("\r\n\r\n")); head = append(head, one...) {
@@ -103,7 +103,7 @@ func newClient(t *testing.T) *http.Client {
 	return &http.Client{Transport: tr, Timeout: 3 * testkit.Patience}
 }
 
-// get returns the answer to a GET, whole.
+// get returns the whole answer to a GET.
 func get(t *testing.T, c *http.Client, url string) (*http.Response, string) {
 	t.Helper()
 	resp, body, err := tryGet(c, url)
@@ -124,7 +124,7 @@ func tryGet(c *http.Client, url string) (*http.Response, string, error) {
 	return resp, string(body), err
 }
 
-// want200 wants an answer from the backend of that name; "" is any.
+// want200 checks that the answer is 200 and from the backend with this name; "" is any.
 func want200(t *testing.T, resp *http.Response, name string) {
 	t.Helper()
 	if got := resp.Header.Get("X-Backend"); resp.StatusCode != 200 || name != "" && got != name {
@@ -139,7 +139,7 @@ type rawConn struct {
 	in *bufio.Reader
 }
 
-// dial opens a conn that ends with the test, and fails what takes too long.
+// dial opens a conn with a deadline that ends with the test.
 func dial(t *testing.T, addr string) *rawConn {
 	t.Helper()
 	c, err := net.DialTimeout("tcp", addr, testkit.Patience)
@@ -180,7 +180,7 @@ func (c *rawConn) try() (resp *http.Response, body string, err error) {
 	return resp, string(b), err
 }
 
-// wantEnd wants the end of the stream, and nothing before it.
+// wantEnd checks that the stream ends, and that nothing comes before.
 func (c *rawConn) wantEnd(t *testing.T) {
 	t.Helper()
 	if b, err := c.in.ReadByte(); err != io.EOF {
@@ -188,7 +188,7 @@ func (c *rawConn) wantEnd(t *testing.T) {
 	}
 }
 
-// refused reports whether nobody listens at addr.
+// refused reports whether no process listens at addr.
 func refused(addr string) bool {
 	c, err := net.DialTimeout("tcp", addr, testkit.Patience)
 	if err != nil {
@@ -198,8 +198,8 @@ func refused(addr string) bool {
 	return false
 }
 
-// block is what long bodies repeat. Its length is a prime, so a slab that is lost,
-// doubled or in the wrong place does not fit.
+// block is what long bodies repeat. Its length is a prime number, so that a lost,
+// doubled or misplaced slab shows.
 var block = sync.OnceValue(func() []byte {
 	b := make([]byte, 1048583)
 	rand.NewChaCha8([32]byte{}).Read(b)
@@ -209,7 +209,7 @@ var block = sync.OnceValue(func() []byte {
 // pattern reads size bytes of block after block.
 type pattern struct{ off, size int64 }
 
-// next returns bytes that follow, at most limit; none at the end.
+// next returns the following bytes, at most limit, or none at the end.
 func (p *pattern) next(limit int) []byte {
 	b := block()[p.off%int64(len(block())):]
 	b = b[:min(int64(len(b)), int64(limit), p.size-p.off)]
@@ -235,8 +235,8 @@ func (p *pattern) WriteTo(w io.Writer) (n int64, err error) {
 	return n, err
 }
 
-// writeUntilBlocked writes p's bytes to c until c takes none for as long as stuck,
-// or there are no more. It returns how many c took; p goes on behind them.
+// writeUntilBlocked writes p's bytes to c until c takes none for as long as stuck, or
+// all are written. It returns how many c took; p goes on after them.
 func (p *pattern) writeUntilBlocked(c net.Conn, stuck time.Duration) (taken int64, err error) {
 	for p.off < p.size {
 		at := p.off
@@ -264,5 +264,5 @@ func digest(r io.Reader) (string, error) {
 // onlyReader hides WriteTo, which would choose the size of the pieces.
 type onlyReader struct{ io.Reader }
 
-// lines makes a head of its lines.
+// lines returns a head of these lines.
 func lines(text ...string) string { return strings.Join(text, "\r\n") + "\r\n\r\n" }

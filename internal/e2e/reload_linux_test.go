@@ -14,7 +14,7 @@ import (
 	"lb/internal/testkit"
 )
 
-// drawn returns some of the addresses, in any order, with any weights.
+// drawn returns some of the addresses in random order, with random weights.
 func drawn(addrs []string) (list []backend) {
 	addrs = slices.Clone(addrs)
 	rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
@@ -24,14 +24,13 @@ func drawn(addrs []string) (list []backend) {
 	return list
 }
 
-// reloadMemoryMax is how many bytes lb may grow by in 100 reloads: what Go's
-// collector lets lie, but not a snapshot of each with what belongs to it.
+// reloadMemoryMax is how many bytes lb may grow by in 100 reloads: garbage that Go has
+// not collected yet, but not the configuration of each.
 const reloadMemoryMax = 12 << 20
 
-// Reload after reload adds, removes and reweights backends, at times a pool and a
-// route, too. No request goes missing or wrong, a WebSocket opened before lives
-// through all of them, the processes stay the same, and nothing piles up. LB_LONG=1
-// has 100 in 10 s.
+// Reload after reload adds, removes and reweights backends, and at times a pool and a
+// route. No request is lost or answered wrongly, a WebSocket lives through all of them,
+// the processes stay the same, and nothing piles up. LB_LONG=1 does 100 in 10 s.
 func TestReloadsUnderLoad(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
@@ -115,7 +114,7 @@ func (s *service) applied(st status) bool {
 	return true
 }
 
-// A change of the file is a reload, however it is made, and while requests run.
+// lb reloads when the file changes, however that is done, and while requests run.
 func TestFileChanges(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
@@ -225,13 +224,13 @@ func TestFileChanges(t *testing.T) {
 	})
 }
 
-// A file that is broken, in whatever way, changes nothing. lb says what is wrong and
-// where: to the one who asked for the reload, in the log, and in its status.
+// A broken file changes nothing. lb says what is wrong and where: in the answer to the
+// command, in the log, and in its status.
 func TestBrokenFile(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		addrs := checkedMany(t, 2)
-		s := begin(t, mode, setup{keys: "watch = false\n", backends: to(addrs...), admin: true}) // else it may be read, and told of, twice
+		s := begin(t, mode, setup{keys: "watch = false\n", backends: to(addrs...), admin: true}) // else it may be read, and reported, twice
 		w := s.send(4, 2)
 		w.more(t, 20)
 		good := s.text()
@@ -279,8 +278,8 @@ func TestBrokenFile(t *testing.T) {
 	})
 }
 
-// What lb reload prints and what its --plan printed before is the same, a line for
-// each backend and each route, and the plan changes nothing.
+// lb reload prints what lb reload --plan has printed before, a line for each backend and
+// each route. The plan changes nothing.
 func TestPlan(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		a, b, c := demo(t, "127.0.0.1:0", "a"), demo(t, "127.0.0.1:0", "b"), demo(t, "127.0.0.1:0", "c")

@@ -10,13 +10,13 @@ import (
 	"lb/internal/testkit"
 )
 
-// poolAt is the text of a pool with one backend.
+// poolAt returns the tables of a pool with one backend.
 func poolAt(name, addr string) string {
 	host, port, _ := net.SplitHostPort(addr)
 	return fmt.Sprintf("[[pools]]\nname = %q\n[[pools.backends]]\nhost = %q\nport = %s\n", name, host, port)
 }
 
-// repeater is a backend that says who was asked for what.
+// repeater is a backend that answers with its name and the request.
 func repeater(t *testing.T, name string) (addr string) {
 	return serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Backend", name)
@@ -48,8 +48,8 @@ host = "old.example.com"
 redirect = { to = "https://www.{host}{uri}", code = 301 }
 `
 
-// Requests go where their host, path, method and fields say, as the routes say;
-// what no route takes goes to the backends at the top.
+// Routes send requests to pools by host, path, method and fields. A request that no
+// route takes goes to the backends at the top.
 func TestRoutes(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		p := start(t, mode, setup{
@@ -85,8 +85,8 @@ func TestRoutes(t *testing.T) {
 	})
 }
 
-// What a route sets is set in the place of what was there, and a redirect is an
-// answer of lb's own, which needs no backend.
+// A route replaces the fields that it sets. A redirect is an answer of lb's own, which
+// needs no backend.
 func TestRouteFields(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		p := start(t, mode, setup{
@@ -114,8 +114,8 @@ func TestRouteFields(t *testing.T) {
 	})
 }
 
-// A client with a sticky cookie stays at its backend, over all loops, and goes
-// elsewhere, with another cookie, when that is gone. Nobody can make one up.
+// A client with a sticky cookie stays at its backend, over all loops. When that is gone
+// the client gets another one and another cookie. Cookies cannot be forged.
 func TestSticky(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		a, b := startBackend(t), startBackend(t)
@@ -158,7 +158,7 @@ func TestSticky(t *testing.T) {
 	})
 }
 
-// Backups take nothing as long as another backend can be used.
+// Backups get no requests while another backend can be used.
 func TestBackup(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		a, b := startBackend(t), startBackend(t)
@@ -182,7 +182,7 @@ func TestBackup(t *testing.T) {
 	})
 }
 
-// What drains gets nothing new.
+// A backend that drains gets no new requests.
 func TestDrainingBackend(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		a, b := demo(t, "127.0.0.1:0", "a"), demo(t, "127.0.0.1:0", "b")
@@ -193,7 +193,7 @@ func TestDrainingBackend(t *testing.T) {
 	})
 }
 
-// An answer that retry.on names is not the client's: another backend is asked.
+// A client does not get an answer whose status retry.on names: another backend is tried.
 func TestRetryOnStatus(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		sick := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) })

@@ -7,9 +7,9 @@ import (
 	"lb/internal/testkit"
 )
 
-// Changes of backends at run time are in force once the command has returned. They
-// are shown as such, survive the death of all workers and an upgrade, and a reload
-// leaves them alone, unless the file has something else now; then it says so.
+// Changes of backends at run time are in force once the command has returned. Status
+// shows them as such. They survive the death of all workers and an upgrade, and a reload
+// keeps them unless it changes the backend; then it says so.
 func TestBackendCommands(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
@@ -82,7 +82,7 @@ func TestBackendCommands(t *testing.T) {
 	})
 }
 
-// Commands that ask for what there is not are refused, at once, with a reason.
+// Commands about something that does not exist are refused at once, with a reason.
 func TestCommandsRefuse(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		a := demo(t, "127.0.0.1:0", "a").Addr()
@@ -107,8 +107,8 @@ func TestCommandsRefuse(t *testing.T) {
 	})
 }
 
-// A backend that is drained finishes what it has and is not forgotten by its cookies;
-// one that is disabled is.
+// A drained backend finishes what it has, and sticky clients still reach it; they do
+// not reach a disabled one.
 func TestDrainAndDisable(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		a, b := demo(t, "127.0.0.1:0", "a").Addr(), demo(t, "127.0.0.1:0", "b").Addr()

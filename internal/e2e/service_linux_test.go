@@ -24,10 +24,10 @@ import (
 	"lb/internal/testkit"
 )
 
-// service is an lb as its operator has it: a file that changes, commands, a socket
-// for them, and processes that follow each other. All files are in a directory of
-// its own. The embedded process is the one that the test has started; those that
-// an upgrade starts stay in its group.
+// service is an lb with all that its operator uses: a file that changes, commands and
+// their socket, and upgrades. All files are in a directory of its own. The embedded
+// process is the one that the test has started; processes that an upgrade starts stay in
+// its group.
 type service struct {
 	*process
 	t     *testing.T
@@ -44,10 +44,11 @@ type service struct {
 	calls *http.Client // to the socket for commands
 }
 
-// adopt makes this process the parent of what lb leaves behind, to wait for it.
+// adopt makes this process the parent of the processes that lb leaves behind, so that it
+// can wait for them.
 var adopt = sync.OnceValue(func() error { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) })
 
-// newService has its directory and its lb.toml, and does not run yet.
+// newService returns a service that does not run yet.
 func newService(t *testing.T, mode string, s setup) *service {
 	t.Helper()
 	if err := adopt(); err != nil {
@@ -145,7 +146,7 @@ func (s *service) writeAs(name, text string) {
 	}
 }
 
-// said is what a command said.
+// said is the outcome of a command.
 type said struct {
 	out, err string
 	code     int
@@ -177,19 +178,19 @@ func (s *service) tryLB(args ...string) (said, error) {
 	return said{out.String(), errOut.String(), cmd.ProcessState.ExitCode(), time.Since(begun)}, err
 }
 
-// TooBusy is what lb says of a loop for which it does not wait any longer: on a busy
-// machine a new worker may need more than that to begin.
-const TooBusy = "has not taken up configuration"
+// tooBusy is in lb's error about a loop that did not answer in time. On a busy machine a
+// new worker may need longer than that to begin.
+const tooBusy = "has not taken up configuration"
 
-// want runs a command that has to do what it is told, and returns its output. A reload
-// is asked for again while loops are too busy for it.
+// want runs a command that has to succeed, and returns its output. It repeats a reload
+// while loops are too busy for it.
 func (s *service) want(args ...string) (out string) {
 	s.t.Helper()
 	var a said
 	testkit.Until(s.t, "every loop to take it up", func() bool {
 		a = s.lb(args...)
 		out += a.out
-		return a.code == 0 || !strings.Contains(a.err, TooBusy)
+		return a.code == 0 || !strings.Contains(a.err, tooBusy)
 	})
 	if a.code != 0 || a.err != "" && !strings.HasPrefix(a.err, "lb: waiting for ") {
 		s.t.Fatalf("lb %s: exit code %d, %q on standard error, want 0 and nothing", strings.Join(args, " "), a.code, a.err)
@@ -197,8 +198,7 @@ func (s *service) want(args ...string) (out string) {
 	return out
 }
 
-// refuses runs a command that has to be refused, for a reason in which all of parts
-// are.
+// refuses runs a command that has to be refused, for a reason that contains all of parts.
 func (s *service) refuses(args []string, parts ...string) {
 	s.t.Helper()
 	a := s.lb(args...)
@@ -212,8 +212,8 @@ func (s *service) refuses(args []string, parts ...string) {
 	}
 }
 
-// reload writes lb.toml for the setup and has lb read it. It returns what lb says
-// that changed.
+// reload writes lb.toml for the setup and makes lb read it. It returns the output of lb
+// reload.
 func (s *service) reload() string {
 	s.t.Helper()
 	s.write(s.text())
@@ -256,7 +256,7 @@ type backendStatus struct {
 	Attempts         uint64
 }
 
-// tryStatus is what `lb status --json` shows, without a process for it. Any
+// tryStatus returns what `lb status --json` prints, without starting a process. Any
 // goroutine may call it.
 func (s *service) tryStatus() (st status, err error) {
 	resp, err := s.calls.Get("http://lb/v1/status")
@@ -286,7 +286,7 @@ func (s *service) until(what string, ok func(st status) bool) (st status) {
 	return st
 }
 
-// serving returns the loops that are at work.
+// serving returns the loops that serve.
 func (st status) serving() (list []loopStatus) {
 	for _, l := range st.Loops {
 		if l.State == "serving" {
@@ -328,8 +328,8 @@ func (s *service) alive(pid int) bool {
 	return slices.ContainsFunc(s.processes(s.t), func(p stat) bool { return p.pid == pid && !p.zombie })
 }
 
-// wantExitOf waits for a supervisor to end with code. What an old one has started
-// may have been waited for by that: then only its end is seen.
+// wantExitOf waits for a supervisor to end with code. If its parent, an older supervisor,
+// has already waited for it, the code is not known and only its end is checked.
 func (s *service) wantExitOf(pid, code int) {
 	s.t.Helper()
 	got := code
@@ -358,15 +358,15 @@ func (s *service) kill(sig syscall.Signal) {
 	}
 }
 
-// stop sends SIGTERM and wants all to end well.
+// stop sends SIGTERM and checks that lb ends well.
 func (s *service) stop() {
 	s.t.Helper()
 	s.kill(syscall.SIGTERM)
 	s.wantExit(0)
 }
 
-// wantExit waits for the supervisor to end with code. No process may be left, nor
-// the files of one, and no panic or data race may have been told of.
+// wantExit checks that the supervisor ends with code, that no process and no file of one
+// is left, and that the log has no panic or data race.
 func (s *service) wantExit(code int) {
 	s.t.Helper()
 	s.over = true
@@ -390,15 +390,15 @@ func (s *service) wantGone() {
 	}
 }
 
-// cleanUp is for p, behind which there may be others.
+// cleanUp stops p, and processes that have followed it.
 func (s *service) cleanUp(p *process) {
-	defer s.bury(p) // also when the stop fails
+	defer s.killAll(p) // also when the stop fails
 	if !s.t.Failed() && !p.over {
 		s.stop()
 	}
 }
 
-func (s *service) bury(p *process) {
+func (s *service) killAll(p *process) {
 	if !p.GroupGone() {
 		syscall.Kill(-p.Cmd.Process.Pid, syscall.SIGKILL)
 	}
@@ -408,14 +408,14 @@ func (s *service) bury(p *process) {
 	}
 }
 
-// pidFile returns what the pid file says.
+// pidFile returns the process number in the pid file, or 0.
 func (s *service) pidFile() int {
 	text, _ := os.ReadFile(s.file("lb.pid"))
 	pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
 	return pid
 }
 
-// untilTold waits for n lines of the log that have all parts, and wants no more.
+// untilTold waits for n lines of the log that contain all parts. More are an error.
 func (s *service) untilTold(n int, parts ...string) {
 	s.t.Helper()
 	testkit.Until(s.t, fmt.Sprintf("%d lines of the log with %q", n, parts), func() bool { return s.told(parts...) >= n })
@@ -424,12 +424,12 @@ func (s *service) untilTold(n int, parts ...string) {
 	}
 }
 
-// promptly is how long a busy machine may take for what an idle one does within a
+// promptly is how long a busy machine may take for something that takes an idle one a
 // second or two.
 const promptly = 10 * time.Second
 
-// writeProgram writes a program. No other process may have it open for writing when
-// it is started, such as one that is being forked.
+// writeProgram writes a program while no process is being forked, because a child that
+// still has the file open for writing would keep it from being started.
 func writeProgram(t *testing.T, path, text string, mode os.FileMode) {
 	t.Helper()
 	syscall.ForkLock.RLock()
@@ -439,5 +439,5 @@ func writeProgram(t *testing.T, path, text string, mode os.FileMode) {
 	}
 }
 
-// long reports whether the tests are to take their time.
+// long reports whether LB_LONG asks for much longer tests.
 func long() bool { return os.Getenv("LB_LONG") != "" }

@@ -8,9 +8,9 @@ import (
 	"lb/internal/testkit"
 )
 
-// 64 conns that stay are spread over 8 loops: after a while, five seconds at most on a
-// machine with nothing else to do, the busiest has at most one and a half times the
-// mean. The conns that are passed on are like others.
+// 64 long-lived conns are spread over 8 loops: after a while, at most five seconds on an
+// idle machine, the busiest loop has at most one and a half times the mean. Conns that
+// were handed over work like others.
 func TestConnsAreSpread(t *testing.T) {
 	testkit.Long(t)
 	eachModeAlone(t, func(t *testing.T, mode string) {

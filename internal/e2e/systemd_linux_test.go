@@ -12,7 +12,7 @@ import (
 	"lb/internal/testkit"
 )
 
-// manager is what systemd is to a service: it hears its notices.
+// manager receives the notices of a service, as systemd does.
 type manager struct {
 	mu      sync.Mutex
 	notices []string
@@ -44,8 +44,8 @@ func newManager(t *testing.T, path string) *manager {
 	return m
 }
 
-// heard counts the notices that have each of lines, or a line that begins with it
-// when it ends with "=".
+// heard counts the notices with all of lines. A line that ends with "=" stands for any
+// that begins with it.
 func (m *manager) heard(lines ...string) (n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -61,8 +61,8 @@ func (m *manager) heard(lines ...string) (n int) {
 	return n
 }
 
-// lb tells systemd when it is ready, reloads, stops, and which process it is; and
-// shows signs of life as long as its loops turn.
+// lb notifies systemd when it is ready, reloads and stops, and which process it is, and
+// pings the watchdog as long as its loops turn.
 func TestNotices(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
@@ -109,8 +109,8 @@ func TestNotices(t *testing.T) {
 	})
 }
 
-// A socket that systemd has opened is served, by all loops, and is not closed with
-// lb: who comes between two of them is answered by the second.
+// A socket that systemd has opened is served by all loops, and stays open when lb ends:
+// a client that comes then is answered by the next lb.
 func TestSocketActivation(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {

@@ -20,13 +20,13 @@ import (
 	"lb/internal/testkit"
 )
 
-// checked is a backend that answers each request with the body that goes with it.
+// checked is a backend that answers each request with bodyOf.
 func checked(t *testing.T) (addr string) {
 	t.Helper()
 	return script(t, func(c net.Conn) { answerBody(t, c) })
 }
 
-// checkedMany returns the addresses of n of them.
+// checkedMany returns the addresses of n checked backends.
 func checkedMany(t *testing.T, n int) (addrs []string) {
 	t.Helper()
 	for range n {
@@ -35,9 +35,9 @@ func checkedMany(t *testing.T, n int) (addrs []string) {
 	return addrs
 }
 
-// traffic is clients that ask checked backends, on conns that they keep and on conns
-// that are for one request, and look at every byte of what they get. What is wrong
-// fails the test at once; what goes missing is kept for the test to judge.
+// traffic is a crowd that sends requests to checked backends, on conns that it keeps and
+// on conns for one request, and compares every byte of the answers. A wrong answer fails
+// the test at once; missing answers are kept for the test to look at.
 type traffic struct {
 	*crowd
 	addr  func() string
@@ -59,7 +59,7 @@ type loss struct {
 	err   error
 }
 
-// lossKind says how far a request came.
+// lossKind says how far a request had come.
 type lossKind string
 
 const (
@@ -72,8 +72,8 @@ func (l loss) String() string {
 	return fmt.Sprintf("%s at %v (port %d, fresh %v, POST %v): %v", l.how, l.at.UTC().Format("15:04:05.000"), l.port, l.fresh, l.post, l.err)
 }
 
-// send has so many clients keep their conns, and so many not. addr is where lb
-// serves; it may change.
+// send starts clients that keep their conns, and clients that do not. addr returns where
+// lb serves, which may change.
 func send(t *testing.T, addr func() string, kept, fresh int) *traffic {
 	t.Helper()
 	w := &traffic{addr: addr, conns: make([]*rawConn, kept)}
@@ -82,8 +82,7 @@ func send(t *testing.T, addr func() string, kept, fresh int) *traffic {
 	return w
 }
 
-// end returns when all clients have left, and their conns are closed; it may be
-// called again.
+// end waits until all clients have left and closes their conns. It may be called again.
 func (w *traffic) end() {
 	w.leave()
 	for i, c := range w.conns {
@@ -151,14 +150,14 @@ func (w *traffic) lose(l loss) {
 	w.losses = append(w.losses, l)
 }
 
-// lost returns what went missing so far.
+// lost returns the requests without an answer so far.
 func (w *traffic) lost() []loss {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.losses)
 }
 
-// wantNone wants nothing to have gone missing, at the end of the traffic.
+// wantNone ends the traffic and checks that every request was answered.
 func (w *traffic) wantNone(t *testing.T) {
 	t.Helper()
 	w.end()
@@ -173,13 +172,12 @@ func (w *traffic) wantNone(t *testing.T) {
 	t.Logf("%d right answers", w.whole.Load())
 }
 
-// wrongAnswer is one that looks whole and is not the one to the request, or one of
-// lb's own.
+// wrongAnswer is an answer that looks whole and is not the right one, or one of lb's own.
 type wrongAnswer string
 
 func (e wrongAnswer) Error() string { return string(e) }
 
-// exchange does one on c. started: a byte of the answer came.
+// exchange does one exchange on c. started reports whether a byte of the answer came.
 func (w *traffic) exchange(c *rawConn, post bool) (goOn, started bool, err error) {
 	id, size := w.id.Add(1), []int{0, 100, 5_000, 70_000}[rand.IntN(4)]
 	framing := []string{"length", "chunked"}[rand.IntN(2)]
@@ -211,13 +209,13 @@ func (w *traffic) exchange(c *rawConn, post bool) (goOn, started bool, err error
 	return !resp.Close, true, nil
 }
 
-// chat is a WebSocket on which a message comes back at once, again and again.
+// chat is a WebSocket whose messages come back at once, again and again.
 type chat struct {
 	*crowd
 	conn *websocket.Conn
 }
 
-// talk opens one through lb at addr.
+// talk opens a chat through lb at addr.
 func talk(t *testing.T, addr string) *chat {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
@@ -248,7 +246,7 @@ func talk(t *testing.T, addr string) *chat {
 	return c
 }
 
-// hangUp wants messages to have come back up to now.
+// hangUp ends the chat and checks that messages came back until now.
 func (c *chat) hangUp(t *testing.T) {
 	t.Helper()
 	c.more(t, 3)

@@ -15,7 +15,7 @@ import (
 	"lb/internal/testkit"
 )
 
-// upgrade has lb upgrade itself and waits for the new one to be at work.
+// upgrade makes lb upgrade itself and waits until the new process serves.
 func (s *service) upgrade(flags ...string) {
 	s.t.Helper()
 	old := s.pid
@@ -29,8 +29,8 @@ func (s *service) upgrade(flags ...string) {
 	}
 }
 
-// monotone looks at lb's counters again and again. The returned function ends that,
-// and wants none of them to have fallen, and every look to have been answered.
+// monotone reads lb's counters again and again. The returned function ends that, and
+// checks that none of them has fallen and that every scrape was answered.
 func (s *service) monotone() (want func()) {
 	s.t.Helper()
 	admin, last := s.admin, map[string]float64{}
@@ -62,8 +62,8 @@ func (s *service) monotone() (want func()) {
 	}
 }
 
-// Upgrade after upgrade under load: nobody is refused, no conn breaks, totals go on,
-// and each old process ends well. LB_LONG=1 has 10 of them.
+// Upgrade after upgrade under load: no conn is refused or broken, totals go on, and each
+// old process ends well. LB_LONG=1 does 10 of them.
 func TestUpgradesUnderLoad(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
@@ -102,7 +102,7 @@ func TestUpgradesUnderLoad(t *testing.T) {
 	})
 }
 
-// What is known of backends, and what was changed at run time, stays over an upgrade.
+// What lb knows of backends, and what was changed at run time, stays over an upgrade.
 func TestUpgradeKeepsKnowledge(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		s, sick, well := ejected(t, mode)
@@ -121,8 +121,8 @@ func TestUpgradeKeepsKnowledge(t *testing.T) {
 	})
 }
 
-// A WebSocket lives on in the old process, which leaves when it has ended; the new
-// one takes everything else.
+// A WebSocket lives on in the old process, which ends after it; the new process serves
+// everything else.
 func TestUpgradeLeavesWebSockets(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		s := begin(t, mode, setup{admin: true, backends: to(checked(t)), tables: wsRoute(echoes(t))})
@@ -173,8 +173,8 @@ func TestUpgradeChangesMode(t *testing.T) {
 	})
 }
 
-// An upgrade that fails, for whatever reason, leaves the old one at work, which says
-// why. Afterwards one that is good succeeds.
+// If an upgrade fails, for whatever reason, the old process goes on serving and says
+// why. A later upgrade to a good binary succeeds.
 func TestUpgradeFails(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
@@ -218,8 +218,8 @@ func TestUpgradeFails(t *testing.T) {
 	})
 }
 
-// failUpgrade wants an upgrade to be refused with a text in which says is, and
-// nothing to be changed by it.
+// failUpgrade checks that an upgrade is refused with a text that contains says, and that
+// it changes nothing.
 func (s *service) failUpgrade(binary, says string) {
 	s.t.Helper()
 	before, told := s.status(), s.told("upgrade")
@@ -242,7 +242,7 @@ func (s *service) failUpgrade(binary, says string) {
 	})
 }
 
-// otherBoard builds an lb whose board is laid out in another version.
+// otherBoard builds an lb whose board has another layout version.
 func otherBoard(t *testing.T) (path string) {
 	t.Helper()
 	root, err := filepath.Abs("../..")
@@ -272,8 +272,8 @@ func otherBoard(t *testing.T) (path string) {
 	return path
 }
 
-// A new binary that says nothing is given ten seconds, in which everything goes on
-// and commands are answered; then it is gone, and the old one says why.
+// A new binary that hangs is given ten seconds, in which everything goes on and commands
+// are answered; then it is killed, and the old process says why.
 func TestUpgradeHangs(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
@@ -309,7 +309,7 @@ func TestUpgradeHangs(t *testing.T) {
 	})
 }
 
-// An lb that was told to stop while an upgrade hangs stops.
+// lb stops on a signal while an upgrade hangs.
 func TestStopDuringUpgrade(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		s := begin(t, mode, setup{backends: to(checked(t))})
@@ -327,8 +327,8 @@ func TestStopDuringUpgrade(t *testing.T) {
 	})
 }
 
-// The binary that is upgraded to is the one at the path that lb was started from,
-// though another file has come there since.
+// An upgrade starts the binary at the path that lb was started from, even if that is
+// another file now.
 func TestUpgradeTakesNewFile(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		s := newService(t, mode, setup{backends: to(checked(t))})

@@ -7,13 +7,13 @@ import (
 )
 
 // HoldPort returns a TCP port that is kept for the test until it ends: the system
-// gives it to nobody who asks for any free port, and a listener that asks for it by
-// number gets it, at any IPv4 address, as often as it likes. Until then connections
-// are refused.
+// does not hand it out as a free port, but a listener that asks for it by number gets
+// it, at any IPv4 address and any number of times. While none listens, connections are
+// refused.
 //
-// This works by a socket that is bound and does not listen. With SO_REUSEADDR,
-// which Go sets on listeners, it is in nobody's way. Only Linux lets a listener at
-// 0.0.0.0 have the port as well.
+// A socket that is bound and does not listen holds the port. With SO_REUSEADDR, which
+// Go sets on listeners, it does not keep others from listening. Only on Linux may they
+// listen at 0.0.0.0 as well.
 func HoldPort(t testing.TB) (port int) {
 	t.Helper()
 	return bind(t, [4]byte{}, true)
@@ -26,8 +26,7 @@ func FreePort(t testing.TB) (addr string) {
 }
 
 // RefusingAddr returns an address, 127.0.0.1:port, that refuses connections until
-// the test ends: a socket that does not listen is bound to it, and nobody else can
-// listen there.
+// the test ends: a socket that does not listen is bound to it, and no other can be.
 func RefusingAddr(t testing.TB) (addr string) {
 	t.Helper()
 	return fmt.Sprintf("127.0.0.1:%d", bind(t, [4]byte{127, 0, 0, 1}, false))
