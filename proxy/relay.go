@@ -97,7 +97,7 @@ func (x *exchange) refusedUp() (f Fault, bad bool) {
 		return Fault{Side: BackendSide, Cause: causeReset}, true
 	}
 	x.up.Broken = true
-	x.backend.LookAgain() // the event of its answer may still be on its way
+	x.backend.AssumeReadable() // the event of its answer may still be on its way
 	x.moves++
 	return f, false
 }
