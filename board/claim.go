@@ -67,21 +67,21 @@ func (b *Board) OldestConfig() (oldest uint64) {
 	return oldest
 }
 
-// Reset sets all words of a backend to zero, in all loops, before its ID goes to
+// Clear sets all words of a backend to zero, in all loops, before its ID goes to
 // another backend. No loop may pick it or have an attempt active there.
-func (b *Board) Reset(id int) {
+func (b *Board) Clear(id int) {
 	for loop := range b.Loops() { // no other slot was ever written
 		slot := b.Backend(loop, id).counters()
 		for i := range slot {
 			slot[i].Set(0)
 		}
 	}
-	b.ResetState(id)
+	b.ClearState(id)
 }
 
-// ResetState sets the state of a backend to zero but keeps its counters, for a
+// ClearState sets the state of a backend to zero but keeps its counters, for a
 // backend that returns after a time in which nothing updated its state.
-func (b *Board) ResetState(id int) {
+func (b *Board) ClearState(id int) {
 	words := b.State(id).words()
 	for i := range words {
 		words[i].Store(0)

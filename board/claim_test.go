@@ -87,15 +87,15 @@ func TestClaimAtOnce(t *testing.T) {
 	}
 }
 
-// TestReset: all words of the one backend become zero, and no word of another.
-func TestReset(t *testing.T) {
+// TestClear: all words of the one backend become zero, and no word of another.
+func TestClear(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
-		reset    func(*Board, int)
+		clear    func(*Board, int)
 		counters bool // are set to zero too
 	}{
-		{"Reset", (*Board).Reset, true},
-		{"ResetState", (*Board).ResetState, false},
+		{"Clear", (*Board).Clear, true},
+		{"ClearState", (*Board).ClearState, false},
 	} {
 		b := New(3, 3)
 		for id := range 3 {
@@ -108,7 +108,7 @@ func TestReset(t *testing.T) {
 		}
 		fill(b.Loop(1).counters(), 20)
 		version, loops, want := b.Version(), b.Totals(), b.BackendTotals(0)
-		tc.reset(b, 1)
+		tc.clear(b, 1)
 		if b.Version() == version {
 			t.Errorf("%s: the loops do not hear of the state's change", tc.name)
 		}
@@ -129,9 +129,9 @@ func TestReset(t *testing.T) {
 	}
 }
 
-// TestResetBesideReaders: a reader during a Reset sees old words or zeros, and
+// TestClearBesideReaders: a reader during a Clear sees old words or zeros, and
 // -race finds nothing.
-func TestResetBesideReaders(t *testing.T) {
+func TestClearBesideReaders(t *testing.T) {
 	const rounds = 2000
 	b := New(2, 2)
 	var done atomic.Bool
@@ -141,7 +141,7 @@ func TestResetBesideReaders(t *testing.T) {
 		for range rounds {
 			b.Backend(1, 0).Attempts.Add(3)
 			b.State(0).Faults.Store(3)
-			b.Reset(0)
+			b.Clear(0)
 		}
 	})
 	wait.Go(func() {

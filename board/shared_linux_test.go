@@ -60,7 +60,7 @@ func held(t *testing.T) (fds, maps int) {
 }
 
 // TestSparse: a board takes memory only for what is in use, even after everything
-// in use was read, reset, taken over and opened again.
+// in use was read, cleared, taken over and opened again.
 func TestSparse(t *testing.T) {
 	const loops, backends = 2, 3
 	b, f, err := Create(Room(loops, backends))
@@ -83,7 +83,7 @@ func TestSparse(t *testing.T) {
 		_, _, _ = b.Totals(), b.OldestConfig(), b.Secret()
 		for i := range backends {
 			_ = b.BackendTotals(i)
-			b.Reset(i)
+			b.Clear(i)
 			b.Reserve(1, i, 5)
 		}
 	}

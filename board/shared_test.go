@@ -25,8 +25,8 @@ var children = map[string]func(b *Board, f *os.File, slot int) (said string, err
 		return "holds", b.Slots(f).Hold(slot)
 	},
 	"ask": func(b *Board, f *os.File, slot int) (string, error) {
-		taken, err := b.Slots(f).Taken(slot)
-		return fmt.Sprint(taken), err
+		held, err := b.Slots(f).Held(slot)
+		return fmt.Sprint(held), err
 	},
 }
 

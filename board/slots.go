@@ -46,9 +46,9 @@ func (s *Slots) Drop(slot int) error {
 	return s.fcntl(unix.F_SETLK, slot, &unix.Flock_t{Type: unix.F_UNLCK})
 }
 
-// Taken returns true if another process holds the slot. It does not see this
+// Held returns true if another process holds the slot. It does not see this
 // process's own hold.
-func (s *Slots) Taken(slot int) (bool, error) {
+func (s *Slots) Held(slot int) (bool, error) {
 	lock := unix.Flock_t{Type: unix.F_WRLCK} // conflicts with any other process's hold
 	if err := s.fcntl(unix.F_GETLK, slot, &lock); err != nil {
 		return false, err

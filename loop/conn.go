@@ -60,9 +60,9 @@ func (c *Conn) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
-// LookAgain sets Readable, so that the next Read asks the system without waiting
-// for an event. It does nothing after the end of the bytes.
-func (c *Conn) LookAgain() { c.flags |= Readable &^ c.over }
+// AssumeReadable sets Readable, so that the next Read asks the system without
+// waiting for an event. It does nothing after the end of the bytes.
+func (c *Conn) AssumeReadable() { c.flags |= Readable &^ c.over }
 
 // Write writes b, which must not be empty. n < len(b) with a nil error means that
 // the rest has to wait until the conn is Writable again.

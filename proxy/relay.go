@@ -98,7 +98,7 @@ func (x *exchange) refusedUp() (f record.Fault, bad bool) {
 		return record.ByBackend(record.CauseReset), true
 	}
 	x.up.Broken = true
-	x.backend.LookAgain() // the event of its answer may still be on its way
+	x.backend.AssumeReadable() // the event of its answer may still be on its way
 	x.moves++
 	return f, false
 }

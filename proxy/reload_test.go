@@ -133,7 +133,7 @@ func TestReusedID(t *testing.T) {
 	if r.board.InFlight(0) != 0 {
 		t.Fatal("the tunnel is still in flight")
 	}
-	r.board.Reset(0)
+	r.board.Clear(0)
 	third := withBackends(1, 2)
 	r.ids[[2]string{config.DefaultPool, third.Pools[0].Backends[1].String()}] = 0
 	r.reloaded(third)
@@ -176,7 +176,7 @@ func TestGonePoolLeavesIDsAlone(t *testing.T) {
 	if r.oldest() != 2 || r.board.InFlight(other) != 0 {
 		t.Fatalf("oldest %d, %d in flight; want 2 and none", r.oldest(), r.board.InFlight(other))
 	}
-	r.board.Reset(other)
+	r.board.Clear(other)
 	state := r.board.State(other)
 	until := uint64(r.l.Now().Add(time.Second))
 	state.EjectedUntil.Store(until)

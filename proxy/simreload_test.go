@@ -70,7 +70,7 @@ type simFreed struct {
 func (s *sim) comeBack(cfg *config.Config) {
 	for place, i := range s.poolOf {
 		if s.gone[place] > 0 && s.at(s.in(cfg, i), place) != nil {
-			s.r.board.ResetState(place)
+			s.r.board.ClearState(place)
 			delete(s.gone, place)
 			delete(s.freed, place)
 		}

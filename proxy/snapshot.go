@@ -73,7 +73,7 @@ func (p *Proxy) newSnapshot(o Snapshot) (s *snapshot, targets map[int]*target) {
 		}
 		q := p.newPool(&cfg.Pools[i], members, p.stickyKey(cfg), upstream.Seat{Slot: p.slot, Loops: max(1, o.Loops), Place: o.Place})
 		if from != nil {
-			q.GoOn(from.Pool)
+			q.ContinueFrom(from.Pool)
 		}
 		s.pools = append(s.pools, q)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -35,6 +36,7 @@ func init() { roles[activatedEnv] = tellGiven }
 func tellGiven(address string) {
 	var g given
 	var log bytes.Buffer
+	files, _ := strconv.Atoi(os.Getenv("LISTEN_FDS")) // activated unsets it
 	sets := activated(NewLog(&log, "info"))
 	g.Log, g.Shared = log.String(), len(sets) > 0
 	for _, ls := range sets {
@@ -46,7 +48,7 @@ func tellGiven(address string) {
 			g.Listen = append(g.Listen, entry)
 		}
 	}
-	for fd := 3; fd < 3+3; fd++ {
+	for fd := 3; fd < 3+files; fd++ {
 		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
 			g.Open = append(g.Open, fd)
 		}

@@ -49,7 +49,7 @@ func (d *desk) assign(a *plan.Assignment, slowStart bool) {
 	at := int64(d.clock())
 	for _, id := range a.Fresh {
 		if id < d.board.Backends() { // else the ID was never in use
-			d.board.Reset(id)
+			d.board.Clear(id)
 		}
 		d.board.ClaimBackend(id)
 		if slowStart {
@@ -57,7 +57,7 @@ func (d *desk) assign(a *plan.Assignment, slowStart bool) {
 		}
 	}
 	for _, id := range a.Back {
-		d.board.ResetState(id)
+		d.board.ClearState(id)
 		d.board.Added(id, at)
 	}
 	d.registry = a.Registry

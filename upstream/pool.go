@@ -79,9 +79,9 @@ func NewPool[C any](cfg config.Pool, b *board.Board, backends []*Backend[C], at 
 	return p
 }
 
-// GoOn lets p, which replaces the pool before, start where that one stopped.
+// ContinueFrom lets p, which replaces the pool before, start where before stopped.
 // Without it, frequent reloads would keep a round_robin pool at its first backends.
-func (p *Pool[C]) GoOn(before *Pool[C]) {
+func (p *Pool[C]) ContinueFrom(before *Pool[C]) {
 	now, isTurns := p.roster.picker.(*roundRobin)
 	old, wasTurns := before.roster.picker.(*roundRobin)
 	if isTurns && wasTurns && len(now.steps) > 0 && len(old.steps) > 0 {

@@ -173,15 +173,15 @@ func TestSharedBackend(t *testing.T) {
 	})
 }
 
-// TestGoOn: pools that replace each other before a round is complete starve no
-// backend.
-func TestGoOn(t *testing.T) {
+// TestContinueFrom: pools that replace each other before a round is complete starve
+// no backend.
+func TestContinueFrom(t *testing.T) {
 	counts := make([]int, 5)
 	p, shared := buildOf(config.RoundRobin, equal(5, 1)...).pool()
 	for i := range 1000 {
 		set := buildOf(config.RoundRobin, equal(5, 1+i%7)...)
 		q := set.on(shared, 0)
-		q.GoOn(p)
+		q.ContinueFrom(p)
 		p = q
 		for range 2 {
 			i, _ := p.Pick(Ask{}, start)
@@ -193,9 +193,9 @@ func TestGoOn(t *testing.T) {
 		t.Errorf("%v, want %v", counts, want)
 	}
 	none, _ := buildOf(config.RoundRobin).pool()
-	none.GoOn(p)
-	p.GoOn(none)
+	none.ContinueFrom(p)
+	p.ContinueFrom(none)
 	other, _ := buildOf(config.P2C, 1).pool()
-	other.GoOn(p)
-	p.GoOn(other)
+	other.ContinueFrom(p)
+	p.ContinueFrom(other)
 }

@@ -33,114 +33,153 @@ func tableOf(pool, addr string) string {
 	return fmt.Sprintf("[[pools]]\nname = %q\n[[pools.backends]]\nhost = %q\nport = %s\n", pool, host, port)
 }
 
-// Each of these changes is in force once lb reload has returned, also for conns that
-// were open before: where requests go, and how they are answered.
+// changed is an lb whose configuration changes under one conn, and its backends: the
+// demo's a and b, and one that answers with the fields of the request.
+type changed struct {
+	*service
+	a, b, fields string // addresses
+	c            *rawConn
+}
+
+// exchange sends text and returns the answer. The conn is another one afterwards if
+// the answer ends it.
+func (s *changed) exchange(text string) (*http.Response, string) {
+	s.t.Helper()
+	resp, body, err := s.c.ask(text)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if resp.Close {
+		s.c = dial(s.t, s.addr)
+	}
+	return resp, body
+}
+
+// by sends text n times and returns how often each of the demo's backends answered.
+func (s *changed) by(n int, text string) map[string]int {
+	s.t.Helper()
+	got := map[string]int{}
+	for range n {
+		resp, _ := s.exchange(text)
+		got[resp.Header.Get("X-Backend")]++
+	}
+	return got
+}
+
+// gives returns a check that text is answered with the status want.
+func (s *changed) gives(want int, text string) func(what string) {
+	return func(what string) {
+		s.t.Helper()
+		if resp, _ := s.exchange(text); resp.StatusCode != want {
+			s.t.Errorf("%s: %s, want %d", what, resp.Status, want)
+		}
+	}
+}
+
+// shares returns a check that n plain requests are shared as in want, give or take one.
+func (s *changed) shares(n int, want map[string]int) func(what string) {
+	return func(what string) {
+		s.t.Helper()
+		got := s.by(n, plainRequest)
+		for _, name := range []string{"a", "b"} {
+			if got[name] < want[name]-1 || got[name] > want[name]+1 {
+				s.t.Errorf("%s: answered by %v, want %v", what, got, want)
+			}
+		}
+	}
+}
+
+// has returns a check of whether part is in the answer's body.
+func (s *changed) has(part string, want bool, text string) func(what string) {
+	return func(what string) {
+		s.t.Helper()
+		if _, body := s.exchange(text); strings.Contains(body, part) != want {
+			s.t.Errorf("%s: %q, want %q in it: %v", what, body, part, want)
+		}
+	}
+}
+
+// The requests of TestReloadChangesExchanges.
+var (
+	plainRequest     = lines("GET / HTTP/1.1", "Host: x")
+	longRequest      = lines("GET / HTTP/1.1", "Host: x", "X-Long: "+strings.Repeat("x", 70<<10))
+	postRequest      = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 200\r\n\r\n" + strings.Repeat("x", 200)
+	keyedRequest     = lines("GET / HTTP/1.1", "Host: x", "X-User: 17")
+	forwardedRequest = lines("GET / HTTP/1.1", "Host: x", "X-Forwarded-For: 192.0.2.1")
+)
+
+// changeStep is a configuration, and what has to be so with it.
+type changeStep struct {
+	what     string
+	backends []backend
+	keys     string
+	tables   string
+	check    func(what string)
+}
+
+// poolSteps change where requests go.
+func (s *changed) poolSteps() []changeStep {
+	a, b := s.a, s.b
+	return []changeStep{
+		{"as at first", to(a, b), "", "", s.shares(40, map[string]int{"a": 20, "b": 20})},
+		{"weights", []backend{{addr: a, weight: 3}, {addr: b}}, "", "", s.shares(40, map[string]int{"a": 30, "b": 10})},
+		{"a backend less", to(b), "", "", s.shares(10, map[string]int{"b": 10})},
+		{"another one instead", to(a), "", "", s.shares(10, map[string]int{"a": 10})},
+		{"backup", []backend{{addr: a, keys: "backup = true\n"}, {addr: b}}, "", "", s.shares(10, map[string]int{"b": 10})},
+		{"drain", []backend{{addr: a, keys: "drain = true\n"}, {addr: b}}, "", "", s.shares(10, map[string]int{"b": 10})},
+		{"and no drain", to(a, b), "", "", s.shares(40, map[string]int{"a": 20, "b": 20})},
+		{"strategy", to(a, b), "strategy = \"hash\"\n", "[hash]\nkey = \"header:X-User\"\n", func(what string) {
+			if got := s.by(20, keyedRequest); len(got) != 1 {
+				s.t.Errorf("%s: one key was answered by %v", what, got)
+			}
+		}},
+	}
+}
+
+// requestSteps change what becomes of requests.
+func (s *changed) requestSteps() []changeStep {
+	a, b, fields := s.a, s.b, s.fields
+	return []changeStep{
+		{"a route to a pool", to(a), "", tableOf("api", b) + "[[routes]]\npath = \"/headers\"\npool = \"api\"\n", func(what string) {
+			if got := s.by(4, lines("GET /headers HTTP/1.1", "Host: x")); got["b"] != 4 {
+				s.t.Errorf("%s: answered by %v, want b", what, got)
+			}
+			s.shares(4, map[string]int{"a": 4})(what)
+		}},
+		{"a redirect", to(a), "", "[[routes]]\npath = \"/\"\nredirect = { to = \"https://x{uri}\", code = 308 }\n", s.gives(308, plainRequest)},
+		{"no routes", to(a), "", "", s.gives(200, plainRequest)},
+		{"body_bytes", to(a), "", "[limits]\nbody_bytes = 100\n", s.gives(413, postRequest)},
+		{"and no such limit", to(a), "", "", s.gives(200, postRequest)},
+		{"header_bytes as before", to(a), "", "", s.gives(431, longRequest)},
+		{"larger header_bytes", to(a), "", "[limits]\nheader_bytes = \"128KiB\"\n", s.gives(200, longRequest)},
+		{"smaller header_bytes", to(a), "", "", s.gives(431, longRequest)},
+		{"response timeout", to(a), "", "[timeouts]\nresponse = \"100ms\"\n", s.gives(504, lines("GET /delay/2s HTTP/1.1", "Host: x"))},
+		{"and a longer one", to(a), "", "", s.gives(200, lines("GET /delay/300ms HTTP/1.1", "Host: x"))},
+		{"via", to(fields), "via = \"here\"\n", "", s.has("here", true, plainRequest)},
+		{"no via", to(fields), "via = \"\"\n", "", s.has("Via:", false, plainRequest)},
+		{"nobody is trusted", to(fields), "", "", s.has("192.0.2.1", false, forwardedRequest)},
+		{"trusted_proxies", to(fields), "trusted_proxies = [\"127.0.0.0/8\"]\n", "", s.has("192.0.2.1", true, forwardedRequest)},
+		{"health checks", to("127.0.0.1:1", a), "", checks, func(what string) {
+			s.until("a backend to be down", func(st status) bool { return st.backend(s.t, "default", "127.0.0.1:1").Health == "down" })
+			s.shares(10, map[string]int{"a": 10})(what)
+		}},
+		{"and none", to(a), "", "", func(what string) {
+			if h := s.status().backend(s.t, "default", a).Health; h == "down" {
+				s.t.Errorf("%s: health is %s", what, h)
+			}
+		}},
+	}
+}
+
+// TestReloadChangesExchanges: once lb reload has returned, where requests go and what
+// becomes of them is as the new configuration says, also on a conn that is older.
 func TestReloadChangesExchanges(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
-		a, b, fields := demo(t, "127.0.0.1:0", "a").Addr(), demo(t, "127.0.0.1:0", "b").Addr(), saysFields(t)
-		s := begin(t, mode, setup{admin: true, keys: "watch = false\n", backends: to(a, b)})
-		c := dial(t, s.addr)
-		ask := func(text string) (*http.Response, string) {
-			t.Helper()
-			resp, body, err := c.ask(text)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if resp.Close {
-				c = dial(t, s.addr)
-			}
-			return resp, body
-		}
-		by := func(n int, text string) map[string]int {
-			t.Helper()
-			got := map[string]int{}
-			for range n {
-				resp, _ := ask(text)
-				got[resp.Header.Get("X-Backend")]++
-			}
-			return got
-		}
-		plain := lines("GET / HTTP/1.1", "Host: x")
-		gives := func(want int, text string) func(string) {
-			return func(what string) {
-				t.Helper()
-				if resp, _ := ask(text); resp.StatusCode != want {
-					t.Errorf("%s: %s, want %d", what, resp.Status, want)
-				}
-			}
-		}
-		shares := func(n int, want map[string]int, text string) func(string) {
-			return func(what string) {
-				t.Helper()
-				got := by(n, text)
-				for _, name := range []string{"a", "b"} {
-					if got[name] < want[name]-1 || got[name] > want[name]+1 {
-						t.Errorf("%s: answered by %v, want %v", what, got, want)
-					}
-				}
-			}
-		}
-		has := func(part string, want bool, text string) func(string) {
-			return func(what string) {
-				t.Helper()
-				if _, body := ask(text); strings.Contains(body, part) != want {
-					t.Errorf("%s: %q, want %q in it: %v", what, body, part, want)
-				}
-			}
-		}
-		long := lines("GET / HTTP/1.1", "Host: x", "X-Long: "+strings.Repeat("x", 70<<10))
-		post := "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 200\r\n\r\n" + strings.Repeat("x", 200)
-		keyed := lines("GET / HTTP/1.1", "Host: x", "X-User: 17")
-		forwarded := lines("GET / HTTP/1.1", "Host: x", "X-Forwarded-For: 192.0.2.1")
-		for _, step := range []struct {
-			what     string
-			backends []backend
-			keys     string
-			tables   string
-			check    func(what string)
-		}{
-			{"as at first", to(a, b), "", "", shares(40, map[string]int{"a": 20, "b": 20}, plain)},
-			{"weights", []backend{{addr: a, weight: 3}, {addr: b}}, "", "", shares(40, map[string]int{"a": 30, "b": 10}, plain)},
-			{"a backend less", to(b), "", "", shares(10, map[string]int{"b": 10}, plain)},
-			{"another one instead", to(a), "", "", shares(10, map[string]int{"a": 10}, plain)},
-			{"backup", []backend{{addr: a, keys: "backup = true\n"}, {addr: b}}, "", "", shares(10, map[string]int{"b": 10}, plain)},
-			{"drain", []backend{{addr: a, keys: "drain = true\n"}, {addr: b}}, "", "", shares(10, map[string]int{"b": 10}, plain)},
-			{"and no drain", to(a, b), "", "", shares(40, map[string]int{"a": 20, "b": 20}, plain)},
-			{"strategy", to(a, b), "strategy = \"hash\"\n", "[hash]\nkey = \"header:X-User\"\n", func(what string) {
-				if got := by(20, keyed); len(got) != 1 {
-					t.Errorf("%s: one key was answered by %v", what, got)
-				}
-			}},
-			{"a route to a pool", to(a), "", tableOf("api", b) + "[[routes]]\npath = \"/headers\"\npool = \"api\"\n", func(what string) {
-				if got := by(4, lines("GET /headers HTTP/1.1", "Host: x")); got["b"] != 4 {
-					t.Errorf("%s: answered by %v, want b", what, got)
-				}
-				shares(4, map[string]int{"a": 4}, plain)(what)
-			}},
-			{"a redirect", to(a), "", "[[routes]]\npath = \"/\"\nredirect = { to = \"https://x{uri}\", code = 308 }\n", gives(308, plain)},
-			{"no routes", to(a), "", "", gives(200, plain)},
-			{"body_bytes", to(a), "", "[limits]\nbody_bytes = 100\n", gives(413, post)},
-			{"and no such limit", to(a), "", "", gives(200, post)},
-			{"header_bytes as before", to(a), "", "", gives(431, long)},
-			{"larger header_bytes", to(a), "", "[limits]\nheader_bytes = \"128KiB\"\n", gives(200, long)},
-			{"smaller header_bytes", to(a), "", "", gives(431, long)},
-			{"response timeout", to(a), "", "[timeouts]\nresponse = \"100ms\"\n", gives(504, lines("GET /delay/2s HTTP/1.1", "Host: x"))},
-			{"and a longer one", to(a), "", "", gives(200, lines("GET /delay/300ms HTTP/1.1", "Host: x"))},
-			{"via", to(fields), "via = \"here\"\n", "", has("here", true, plain)},
-			{"no via", to(fields), "via = \"\"\n", "", has("Via:", false, plain)},
-			{"nobody is trusted", to(fields), "", "", has("192.0.2.1", false, forwarded)},
-			{"trusted_proxies", to(fields), "trusted_proxies = [\"127.0.0.0/8\"]\n", "", has("192.0.2.1", true, forwarded)},
-			{"health checks", to("127.0.0.1:1", a), "", checks, func(what string) {
-				s.until("a backend to be down", func(st status) bool { return st.backend(t, "default", "127.0.0.1:1").Health == "down" })
-				shares(10, map[string]int{"a": 10}, plain)(what)
-			}},
-			{"and none", to(a), "", "", func(what string) {
-				if h := s.status().backend(t, "default", a).Health; h == "down" {
-					t.Errorf("%s: health is %s", what, h)
-				}
-			}},
-		} {
+		s := &changed{a: demo(t, "127.0.0.1:0", "a").Addr(), b: demo(t, "127.0.0.1:0", "b").Addr(), fields: saysFields(t)}
+		s.service = begin(t, mode, setup{admin: true, keys: "watch = false\n", backends: to(s.a, s.b)})
+		s.c = dial(t, s.addr)
+		for _, step := range slices.Concat(s.poolSteps(), s.requestSteps()) {
 			s.setup.backends, s.setup.keys, s.setup.tables = step.backends, "watch = false\n"+step.keys, step.tables
 			s.reload()
 			step.check(step.what)

@@ -114,7 +114,86 @@ func (s *service) applied(st status) bool {
 	return true
 }
 
-// lb reloads when the file changes, however that is done, and while requests run.
+// The ways of TestFileChanges use these to put files and links below s.dir.
+
+func (s *service) overwrite(name, text string) {
+	s.t.Helper()
+	testkit.WriteFile(s.t, s.file(name), text)
+}
+
+func (s *service) rename(from, to string) {
+	s.t.Helper()
+	if err := os.Rename(s.file(from), s.file(to)); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// link makes name a symbolic link to to, in one step.
+func (s *service) link(to, name string) {
+	s.t.Helper()
+	os.Remove(s.file("link"))
+	if err := os.Symlink(to, s.file("link")); err != nil {
+		s.t.Fatal(err)
+	}
+	s.rename("link", name)
+}
+
+func (s *service) mkdir(name string) {
+	s.t.Helper()
+	if err := os.Mkdir(s.file(name), 0o700); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// swap makes ..data a link to the new directory at, in which lb.toml has text, and
+// removes the directory before, if there is one: as a ConfigMap is changed.
+func (s *service) swap(before, at, text string) {
+	s.t.Helper()
+	s.mkdir(at)
+	s.overwrite(at+"/lb.toml", text)
+	s.link(at, "..data")
+	if before != "" {
+		os.RemoveAll(s.file(before))
+	}
+}
+
+// fileWays are the ways in which a file is changed, in the order of TestFileChanges.
+var fileWays = []struct {
+	name   string
+	change func(s *service, text string)
+}{
+	{"rename", (*service).write},
+	{"truncate and write", func(s *service, text string) {
+		s.overwrite("lb.toml", "")
+		f, err := os.OpenFile(s.file("lb.toml"), os.O_WRONLY, 0)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		defer f.Close()
+		half := strings.LastIndex(text, "\"") // within quotes: lb refuses this half, should it read it
+		f.WriteString(text[:half])
+		pause(30*time.Millisecond, nil) // as a slow editor does
+		f.WriteString(text[half:])
+	}},
+	{"backup and write", func(s *service, text string) {
+		s.rename("lb.toml", "lb.toml~")
+		s.overwrite("lb.toml", text)
+	}},
+	{"remove and write", func(s *service, text string) {
+		os.Remove(s.file("lb.toml"))
+		s.overwrite("lb.toml", text)
+	}},
+	{"a symlink in its place", func(s *service, text string) { // as a ConfigMap has it: lb.toml -> ..data/lb.toml, ..data -> ..1
+		s.swap("", "..1", text)
+		s.link("..data/lb.toml", "lb.toml")
+	}},
+	{"a swap of what it leads to", func(s *service, text string) { s.swap("..1", "..2", text) }},
+	{"another swap", func(s *service, text string) { s.swap("..2", "..3", text) }},
+	{"a write to where it leads", func(s *service, text string) { s.overwrite("..3/lb.toml", text) }},
+}
+
+// TestFileChanges: a change of the file is a reload, however it is made, and while
+// requests run.
 func TestFileChanges(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
@@ -123,81 +202,11 @@ func TestFileChanges(t *testing.T) {
 		s.start()
 		w := s.send(4, 2)
 		w.more(t, 20)
-		write := func(name, text string) {
-			t.Helper()
-			if err := os.WriteFile(s.file(name), []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		rename := func(from, to string) {
-			t.Helper()
-			if err := os.Rename(s.file(from), s.file(to)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		link := func(to, name string) {
-			t.Helper()
-			os.Remove(s.file("link"))
-			if err := os.Symlink(to, s.file("link")); err != nil {
-				t.Fatal(err)
-			}
-			rename("link", name)
-		}
-		mkdir := func(name string) {
-			t.Helper()
-			if err := os.Mkdir(s.file(name), 0o700); err != nil {
-				t.Fatal(err)
-			}
-		}
-		for _, way := range []struct {
-			name   string
-			change func(text string)
-		}{
-			{"rename", func(text string) { s.write(text) }},
-			{"truncate and write", func(text string) {
-				write("lb.toml", "")
-				f, err := os.OpenFile(s.file("lb.toml"), os.O_WRONLY, 0)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer f.Close()
-				half := strings.LastIndex(text, "\"") // within quotes, for a machine so slow that it is read
-				f.WriteString(text[:half])
-				pause(30*time.Millisecond, nil) // as a slow editor does
-				f.WriteString(text[half:])
-			}},
-			{"backup and write", func(text string) {
-				rename("lb.toml", "lb.toml~")
-				write("lb.toml", text)
-			}},
-			{"remove and write", func(text string) {
-				os.Remove(s.file("lb.toml"))
-				write("lb.toml", text)
-			}},
-			{"a symlink in its place", func(text string) { // as a ConfigMap has it: lb.toml -> ..data/lb.toml, ..data -> ..1
-				mkdir("..1")
-				write("..1/lb.toml", text)
-				link("..1", "..data")
-				link("..data/lb.toml", "lb.toml")
-			}},
-			{"a swap of what it leads to", func(text string) {
-				mkdir("..2")
-				write("..2/lb.toml", text)
-				link("..2", "..data")
-				os.RemoveAll(s.file("..1"))
-			}},
-			{"another swap", func(text string) {
-				mkdir("..3")
-				write("..3/lb.toml", text)
-				link("..3", "..data")
-				os.RemoveAll(s.file("..2"))
-			}},
-			{"a write to where it leads", func(text string) { write("..3/lb.toml", text) }},
-		} {
+		for _, way := range fileWays {
 			for s.applied(s.status()) {
 				s.setup.backends = drawn(addrs)
 			}
-			way.change(s.text())
+			way.change(s, s.text())
 			s.until(way.name+" to be seen", s.applied)
 		}
 		st := s.status()

@@ -7,49 +7,56 @@ import (
 	"lb/internal/testkit"
 )
 
-// Changes of backends at run time are in force once the command has returned. Status
-// shows them as such. They survive the death of all workers and an upgrade, and a reload
-// keeps them unless it changes the backend; then it says so.
+// wantShares wants requests of one conn to be shared by the backends a and b of the
+// demo, give or take one.
+func (s *service) wantShares(when string, a, b int) {
+	s.t.Helper()
+	c := dial(s.t, s.addr)
+	defer c.Close()
+	got := c.answeredBy(s.t, a+b)
+	if got["a"] < a-1 || got["a"] > a+1 || got["b"] < b-1 || got["b"] > b+1 {
+		s.t.Errorf("%s: answered by %v, want %d by a and %d by b", when, got, a, b)
+	}
+}
+
+// wantShown wants lb to show the backend at addr like this. runtime says that it was
+// changed at run time.
+func (s *service) wantShown(when, addr, admin string, weight int, runtime bool) {
+	s.t.Helper()
+	if got := s.status().backend(s.t, "default", addr); got.Admin != admin || got.Weight != weight || got.Runtime != runtime {
+		s.t.Errorf("%s: %+v, want %s, weight %d, at run time: %v", when, got, admin, weight, runtime)
+	}
+	if list := s.want("backend", "list"); !strings.Contains(list, addr) {
+		s.t.Errorf("%s: no %s in the list:\n%s", when, addr, list)
+	}
+}
+
+// TestBackendCommands: a change of a backend at run time holds once the command has
+// returned. It is shown as such and survives the death of all workers and an upgrade.
+// A reload leaves it alone, unless the file says something else by then; lb reload
+// tells that.
 func TestBackendCommands(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		a, b := demo(t, "127.0.0.1:0", "a").Addr(), demo(t, "127.0.0.1:0", "b").Addr()
 		s := begin(t, mode, setup{admin: true, keys: "watch = false\n", backends: to(a, b)})
-		shares := func(when string, wantA, wantB int) {
-			t.Helper()
-			c := dial(t, s.addr)
-			defer c.Close()
-			got := c.answeredBy(t, wantA+wantB)
-			if got["a"] < wantA-1 || got["a"] > wantA+1 || got["b"] < wantB-1 || got["b"] > wantB+1 {
-				t.Errorf("%s: answered by %v, want %d by a and %d by b", when, got, wantA, wantB)
-			}
-		}
-		shown := func(when, addr, admin string, weight int, runtime bool) {
-			t.Helper()
-			if got := s.status().backend(t, "default", addr); got.Admin != admin || got.Weight != weight || got.Runtime != runtime {
-				t.Errorf("%s: %+v, want %s, weight %d, at run time: %v", when, got, admin, weight, runtime)
-			}
-			if list := s.want("backend", "list"); !strings.Contains(list, addr) {
-				t.Errorf("%s: no %s in the list:\n%s", when, addr, list)
-			}
-		}
 		s.want("backend", "weight", "default", a, "4")
-		shown("weight", a, "enabled", 4, true)
-		shares("weight", 40, 10)
+		s.wantShown("weight", a, "enabled", 4, true)
+		s.wantShares("weight", 40, 10)
 		s.want("backend", "drain", "default", b)
-		shown("drain", b, "draining", 1, true)
-		shares("drain", 20, 0)
+		s.wantShown("drain", b, "draining", 1, true)
+		s.wantShares("drain", 20, 0)
 		s.want("backend", "enable", "default", b)
-		shown("enable", b, "enabled", 1, false)
-		shares("enable", 40, 10)
+		s.wantShown("enable", b, "enabled", 1, false)
+		s.wantShares("enable", 40, 10)
 		s.want("backend", "disable", "default", a)
-		shown("disable", a, "disabled", 4, true)
-		shares("disable", 0, 20)
+		s.wantShown("disable", a, "disabled", 4, true)
+		s.wantShares("disable", 0, 20)
 
 		kept := func(when string) {
 			t.Helper()
-			shown(when, a, "disabled", 4, true)
-			shares(when, 0, 10)
+			s.wantShown(when, a, "disabled", 4, true)
+			s.wantShares(when, 0, 10)
 		}
 		if mode == "mp" {
 			for _, l := range s.status().serving() {
@@ -68,17 +75,17 @@ func TestBackendCommands(t *testing.T) {
 		kept("a reload that leaves it alone")
 		s.want("backend", "enable", "default", a)
 		s.want("backend", "weight", "default", a, "4")
-		shares("enabled again", 40, 10)
+		s.wantShares("enabled again", 40, 10)
 		s.setup.backends = []backend{{addr: a, weight: 2}, {addr: b}}
 		if out := s.reload(); strings.Count(out, a) < 2 || !strings.Contains(out, "run") {
 			t.Errorf("a reload that overwrites a weight says %q, want it to say so", out)
 		}
-		shown("a reload that overwrites", a, "enabled", 2, false)
-		shares("a reload that overwrites", 20, 10)
+		s.wantShown("a reload that overwrites", a, "enabled", 2, false)
+		s.wantShares("a reload that overwrites", 20, 10)
 
 		s.want("backend", "weight", "default", a, "6")
 		s.want("backend", "weight", "default", a, "2") // what the file says
-		shown("the weight of the file", a, "enabled", 2, false)
+		s.wantShown("the weight of the file", a, "enabled", 2, false)
 	})
 }
 

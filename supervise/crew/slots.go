@@ -57,14 +57,14 @@ func (s *Slots) Claim() (slot int, err error) {
 // processes that claim a slot at once each sees the other afterwards, and both look
 // further.
 func (s *Slots) lock(slot int) (got bool, err error) {
-	if taken, err := s.locks.Taken(slot); taken || err != nil {
+	if held, err := s.locks.Held(slot); held || err != nil {
 		return false, err
 	}
 	if err := s.locks.Hold(slot); err != nil {
 		return false, err
 	}
-	taken, err := s.locks.Taken(slot)
-	if taken || err != nil {
+	held, err := s.locks.Held(slot)
+	if held || err != nil {
 		s.locks.Drop(slot)
 		return false, err
 	}
@@ -89,7 +89,7 @@ func (s *Slots) Sweep() {
 		if s.ours[slot] {
 			continue
 		}
-		if taken, err := s.locks.Taken(slot); err == nil && !taken {
+		if held, err := s.locks.Held(slot); err == nil && !held {
 			s.board.TakeOver(slot)
 		}
 	}
