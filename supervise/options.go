@@ -42,7 +42,7 @@ type Options struct {
 	// Signals replaces the process's signals (for tests); nil uses the process's own.
 	// It must not be closed.
 	Signals <-chan os.Signal
-	// UpgradeTimeout is how long a new process may take to serve; 0 is 10 s.
+	// UpgradeTimeout is how long a new process may take to serve; 0 is api.UpgradeMax.
 	UpgradeTimeout time.Duration
 	// ResolveEvery is how often names are looked up again; 0 is every 30 s.
 	ResolveEvery time.Duration
