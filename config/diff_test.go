@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"lb/config/tomlfile"
 )
 
 // parsed returns the configuration in src.
@@ -260,7 +262,7 @@ func eachLeaf(v reflect.Value, path string, f func(path string, v reflect.Value)
 		}
 	case v.Kind() == reflect.Slice:
 		for i := range v.Len() {
-			eachLeaf(v.Index(i), element(path, i), f)
+			eachLeaf(v.Index(i), tomlfile.Element(path, i), f)
 		}
 		f(path, v)
 	default:

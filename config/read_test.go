@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"lb/config/tomlfile"
 	"lb/internal/testkit"
 )
 
@@ -43,17 +44,16 @@ func TestExampleHasEveryKey(t *testing.T) {
 	if !reflect.DeepEqual(c.Pools[0].Health, NewHealth()) {
 		t.Errorf("[health] of lb.toml is %+v, the default is %+v", c.Pools[0].Health, NewHealth())
 	}
-	at, _ := findSpots(src)
+	read := tomlfile.New([]byte(src))
 	for _, table := range knownTables {
 		prefix := strings.Trim(table.name, "[]")
 		if strings.HasPrefix(table.name, "[[") {
-			prefix = element(prefix, 0)
+			prefix = tomlfile.Element(prefix, 0)
 		}
 		for _, name := range table.keys {
-			path := under(prefix, name)
-			_, first := at[path]
-			_, second := at[strings.Replace(path, "[0]", "[1]", 1)]
-			if !first && !second && path != "backends[0].socket" {
+			path := tomlfile.Under(prefix, name)
+			second := strings.Replace(path, "[0]", "[1]", 1)
+			if !read.Has(path) && !read.Has(second) && path != "backends[0].socket" {
 				t.Errorf("lb.toml has no %s", path)
 			}
 		}
