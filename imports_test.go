@@ -50,7 +50,9 @@ var arrows = map[string][]string{
 	"lb/loop":               {"loop/tick"},
 	"lb/loop/looptest":      {"loop", "loop/tick"},
 	"lb/loop/tick":          {},
-	"lb/config":             {},
+	"lb/config":             {"config/tomlfile", "config/value"},
+	"lb/config/tomlfile":    {},
+	"lb/config/value":       {},
 	"lb/arena":              {},
 	"lb/httpparse":          {},
 	"lb/board":              {},
@@ -67,7 +69,7 @@ var arrows = map[string][]string{
 // takes the names of errors.
 var owners = map[string][]string{
 	"github.com/alecthomas/kong":          {"lb/cli"},
-	"github.com/BurntSushi/toml":          {"lb/config"},
+	"github.com/BurntSushi/toml":          {"lb/config/tomlfile"},
 	"github.com/prometheus/client_golang": {"lb/admin"},
 	"github.com/HdrHistogram":             {"lb/bench"},
 	"github.com/fsnotify/fsnotify":        {"lb/internal/filewatch"},

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"lb/config/tomlfile"
+	"lb/config/value"
 )
 
 // readBackends reads [[backends]], or a list of inline tables.
@@ -18,12 +21,12 @@ func readBackends(r *reader, p *Pool, path string, v any) {
 	backends := make([]Backend, 0, len(list))
 	first := map[string]int{} // line by identity
 	for i, v := range list {
-		at := element(path, i)
+		at := tomlfile.Element(path, i)
 		b, ok := readBackend(r, at, v)
 		if !ok {
 			continue
 		}
-		line, _ := place(r.src, r.at[at].value)
+		line, _ := r.file.Value(at)
 		if n, twice := first[Identity(b)]; twice {
 			r.refuseValue(at, duplicate(b, fmt.Sprintf("in line %d", n)))
 			continue
@@ -32,7 +35,7 @@ func readBackends(r *reader, p *Pool, path string, v any) {
 		backends = append(backends, b)
 	}
 	if len(backends) == len(list) && !slices.ContainsFunc(list, mainBackend) {
-		r.refuseValue(path, wrong("are all backups", "leave out backup = true for one of them"))
+		r.refuseValue(path, value.Wrong("are all backups", "leave out backup = true for one of them"))
 	}
 	p.Backends = backends
 }
@@ -43,27 +46,6 @@ func mainBackend(v any) bool {
 	return !ok || t["backup"] != true
 }
 
-// readTables returns the elements of a non-empty array of tables: [[x]], or a list
-// of inline tables. If v is something else, r has noted it and ok is false.
-func readTables(r *reader, path string, v any, what string) (list []any, ok bool) {
-	switch v := v.(type) {
-	case []any:
-		list = v
-	case []map[string]any:
-		for _, t := range v {
-			list = append(list, t)
-		}
-	default:
-		r.refuseValue(path, wrong("must be a list of tables, not "+kind(v),
-			fmt.Sprintf("write [[%s]], once for each %s", header(path), what)))
-		return nil, false
-	}
-	if len(list) == 0 {
-		r.refuseValue(path, wrong("is empty", fmt.Sprintf("name at least one %s", what)))
-	}
-	return list, len(list) > 0
-}
-
 // readBackend reads the backend at path. It returns false if r has noted a flaw.
 func readBackend(r *reader, path string, v any) (Backend, bool) {
 	b, before := Backend{Weight: 1}, len(r.errs)
@@ -71,16 +53,17 @@ func readBackend(r *reader, path string, v any) (Backend, bool) {
 	if len(r.errs) > before {
 		return b, false
 	}
-	host, port, socket := r.has(under(path, "host")), r.has(under(path, "port")), r.has(under(path, "socket"))
+	has := func(name string) bool { return r.file.Has(tomlfile.Under(path, name)) }
+	host, port, socket := has("host"), has("port"), has("socket")
 	switch {
 	case socket && (host || port):
-		r.refuseValue(path, wrong("has both a socket and a host or port", "keep one of the two"))
+		r.refuseValue(path, value.Wrong("has both a socket and a host or port", "keep one of the two"))
 	case !socket && !host && !port:
-		r.refuseValue(path, wrong("says not where it is", "add host and port, or socket"))
+		r.refuseValue(path, value.Wrong("says not where it is", "add host and port, or socket"))
 	case !socket && !host:
-		r.refuseValue(path, wrong("has no host", `add host = "127.0.0.1" or another`))
+		r.refuseValue(path, value.Wrong("has no host", `add host = "127.0.0.1" or another`))
 	case !socket && !port:
-		r.refuseValue(path, wrong("has no port", "add port = 80 or another"))
+		r.refuseValue(path, value.Wrong("has no port", "add port = 80 or another"))
 	}
 	return b, len(r.errs) == before
 }
@@ -97,8 +80,8 @@ func Identity(b Backend) string {
 	return strings.ToLower(b.String())
 }
 
-func duplicate(b Backend, where string) *flaw {
-	return wrong(fmt.Sprintf("%s is there already, %s", b, where), "remove one; weight gives a backend more requests")
+func duplicate(b Backend, where string) *value.Flaw {
+	return value.Wrong(fmt.Sprintf("%s is there already, %s", b, where), "remove one; weight gives a backend more requests")
 }
 
 // ParseBackend reads a backend in the form of -b: host:port, [v6]:port or
@@ -111,18 +94,18 @@ func ParseBackend(s string) (Backend, error) {
 	return b, nil
 }
 
-func parseBackend(s string) (Backend, *flaw) {
+func parseBackend(s string) (Backend, *value.Flaw) {
 	if path, ok := strings.CutPrefix(s, "unix:"); ok {
-		return Backend{Socket: path, Weight: 1}, checkSocket(path)
+		return Backend{Socket: path, Weight: 1}, value.CheckSocket(path)
 	}
 	host, port, err := net.SplitHostPort(s)
 	if err != nil || strings.Contains(s, "://") {
-		return Backend{}, wrong(fmt.Sprintf("%q is not host:port, [v6]:port or unix:/path", s), hintBackend(s))
+		return Backend{}, value.Wrong(fmt.Sprintf("%q is not host:port, [v6]:port or unix:/path", s), hintBackend(s))
 	}
-	if f := checkPort(port, 1); f != nil {
+	if f := value.CheckPort(port, 1); f != nil {
 		return Backend{}, f
 	}
-	if f := checkHost(host); f != nil {
+	if f := value.CheckHost(host); f != nil {
 		return Backend{}, f
 	}
 	n, _ := strconv.Atoi(port)

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"lb/config/tomlfile"
+	"lb/config/value"
 )
 
 // Change is one difference between two configurations.
@@ -59,7 +62,7 @@ type differ struct {
 func diffTable[T any](d *differ, old, new *T, path string, keys []key[T]) {
 	for _, k := range keys {
 		if k.diff != nil {
-			k.diff(d, old, new, under(path, k.name))
+			k.diff(d, old, new, tomlfile.Under(path, k.name))
 		}
 	}
 }
@@ -193,7 +196,7 @@ func healthText(h Health) string {
 	case "":
 		return "off"
 	case CheckTCP:
-		return "tcp every " + durationText(h.Interval)
+		return "tcp every " + value.DurationText(h.Interval)
 	}
-	return fmt.Sprintf("%s %s every %s", h.Method, h.Path, durationText(h.Interval))
+	return fmt.Sprintf("%s %s every %s", h.Method, h.Path, value.DurationText(h.Interval))
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"lb/config/tomlfile"
 )
 
 // parsed returns the configuration in src.
@@ -61,12 +63,12 @@ host = "old.example.com"
 redirect = { to = "/new" }
 `
 
-func TestDiff(t *testing.T) {
-	for _, tc := range []struct{ name, old, new, want string }{
-		{"nothing", "", "", ""},
-		{"another spelling of the default", "", "port = 8080\ntimeouts.client_idle = \"1m\"\n", ""},
+// differences are pairs of files, and what Diff says of each.
+var differences = []struct{ name, old, new, want string }{
+	{"nothing", "", "", ""},
+	{"another spelling of the default", "", "port = 8080\ntimeouts.client_idle = \"1m\"\n", ""},
 
-		{"settings", "", `
+	{"settings", "", `
 port = 80
 mode = "mt"
 via = ""
@@ -111,32 +113,32 @@ limits.header_bytes: 64KiB -> 128KiB
 limits.body_bytes: 0 -> 1000
 `},
 
-		{"a secret", "", "sticky_key = \"0123456789abcdef\"\n", "sticky_key: none -> set\n"},
-		{"another secret", "sticky_key = \"0123456789abcdef\"\n", "sticky_key = \"fedcba9876543210\"\n", "sticky_key: set -> another\n"},
-		{"no secret", "sticky_key = \"0123456789abcdef\"\n", "", "sticky_key: set -> none\n"},
+	{"a secret", "", "sticky_key = \"0123456789abcdef\"\n", "sticky_key: none -> set\n"},
+	{"another secret", "sticky_key = \"0123456789abcdef\"\n", "sticky_key = \"fedcba9876543210\"\n", "sticky_key: set -> another\n"},
+	{"no secret", "sticky_key = \"0123456789abcdef\"\n", "", "sticky_key: set -> none\n"},
 
-		{"the backends of the default", "", "[[backends]]\nhost = \"127.0.0.1\"\nport = 9002\nweight = 3\ndrain = true\n" +
-			"[[backends]]\nhost = \"a\"\nport = 1\nweight = 2\nbackup = true\n[[backends]]\nsocket = \"/s\"\n",
-			`backend 127.0.0.1:9002: weight 1 -> 3
+	{"the backends of the default", "", "[[backends]]\nhost = \"127.0.0.1\"\nport = 9002\nweight = 3\ndrain = true\n" +
+		"[[backends]]\nhost = \"a\"\nport = 1\nweight = 2\nbackup = true\n[[backends]]\nsocket = \"/s\"\n",
+		`backend 127.0.0.1:9002: weight 1 -> 3
 backend 127.0.0.1:9002: drain false -> true
 backend a:1 added (weight 2, backup true)
 backend unix:/s added
 backend 127.0.0.1:9001 removed
 `},
-		{"the order of backends", "backends = [{ socket = \"/a\" }, { socket = \"/b\" }]\n", "backends = [{ socket = \"/b\" }, { socket = \"/a\" }]\n", ""},
-		{"the spelling of a backend", "backends = [{ host = \"::1\", port = 1 }]\n", "backends = [{ host = \"0::1\", port = 1, max_connections = 5 }]\n",
-			"backend [0::1]:1: host ::1 -> 0::1\nbackend [0::1]:1: max_connections 0 -> 5\n"},
+	{"the order of backends", "backends = [{ socket = \"/a\" }, { socket = \"/b\" }]\n", "backends = [{ socket = \"/b\" }, { socket = \"/a\" }]\n", ""},
+	{"the spelling of a backend", "backends = [{ host = \"::1\", port = 1 }]\n", "backends = [{ host = \"0::1\", port = 1, max_connections = 5 }]\n",
+		"backend [0::1]:1: host ::1 -> 0::1\nbackend [0::1]:1: max_connections 0 -> 5\n"},
 
-		{"nothing of much", diffBase, diffBase, ""},
-		{"a pool", diffBase, strings.Replace(diffBase, `host = "10.0.1.1"`, `host = "10.0.1.2"`, 1),
-			"pool api: backend 10.0.1.2:80 added\npool api: backend 10.0.1.1:80 removed\n"},
-		{"a pool's settings", diffBase, strings.Replace(diffBase, `name = "www"`, "name = \"www\"\nstrategy = \"p2c\"\nhealth = { type = \"tcp\" }", 1),
-			"pool www: strategy: round_robin -> p2c\npool www: health: off -> tcp every 5s\n"},
-		{"checks", diffBase, strings.Replace(diffBase, `path = "/h"`, "expect = \"200-299, 404\"\ninterval = \"10s\"", 1),
-			"health.path: /h -> /\nhealth.interval: 5s -> 10s\nhealth.expect: 200-399 -> 200-299,404\n"},
-		{"no checks", diffBase, strings.Replace(diffBase, "[health]\npath = \"/h\"", "", 1), "health: GET /h every 5s -> off\n"},
-		{"another name for a pool", diffBase, strings.ReplaceAll(diffBase, `"www"`, `"web"`),
-			`pool web added (round_robin)
+	{"nothing of much", diffBase, diffBase, ""},
+	{"a pool", diffBase, strings.Replace(diffBase, `host = "10.0.1.1"`, `host = "10.0.1.2"`, 1),
+		"pool api: backend 10.0.1.2:80 added\npool api: backend 10.0.1.1:80 removed\n"},
+	{"a pool's settings", diffBase, strings.Replace(diffBase, `name = "www"`, "name = \"www\"\nstrategy = \"p2c\"\nhealth = { type = \"tcp\" }", 1),
+		"pool www: strategy: round_robin -> p2c\npool www: health: off -> tcp every 5s\n"},
+	{"checks", diffBase, strings.Replace(diffBase, `path = "/h"`, "expect = \"200-299, 404\"\ninterval = \"10s\"", 1),
+		"health.path: /h -> /\nhealth.interval: 5s -> 10s\nhealth.expect: 200-399 -> 200-299,404\n"},
+	{"no checks", diffBase, strings.Replace(diffBase, "[health]\npath = \"/h\"", "", 1), "health: GET /h every 5s -> off\n"},
+	{"another name for a pool", diffBase, strings.ReplaceAll(diffBase, `"www"`, `"web"`),
+		`pool web added (round_robin)
 pool web: backend unix:/run/www added
 pool www: backend unix:/run/www removed
 pool www removed
@@ -144,33 +146,36 @@ route /www GET,HEAD x-beta=yes: pool www -> web
 route /www: pool www -> web
 `},
 
-		{"a route", diffBase, strings.Replace(diffBase, `path = "/api"`, "path = \"/v2\"\nhost = \"*.example.com\"", 1),
-			"route *.example.com/v2 added (pool api)\nroute /api removed\n"},
-		{"what a route does", diffBase, strings.Replace(diffBase, `pool = "api"
+	{"a route", diffBase, strings.Replace(diffBase, `path = "/api"`, "path = \"/v2\"\nhost = \"*.example.com\"", 1),
+		"route *.example.com/v2 added (pool api)\nroute /api removed\n"},
+	{"what a route does", diffBase, strings.Replace(diffBase, `pool = "api"
 set_request_headers = { Authorization = "hidden", X-A = "1" }`, `pool = "default"
 strip_prefix = true
 set_request_headers = { Authorization = "secret", X-B = "1" }
 set_response_headers = { X-C = "3" }`, 1),
-			`route /api: pool api -> default
+		`route /api: pool api -> default
 route /api: strip_prefix false -> true
 route /api: set_request_headers: Authorization changed, X-B added, X-A removed
 route /api: set_response_headers: X-C added
 `},
-		{"a redirect", diffBase, strings.Replace(diffBase, `{ to = "/new" }`, `{ to = "/newer", code = 301 }`, 1),
-			"route old.example.com/: redirect.to /new -> /newer\nroute old.example.com/: redirect.code 308 -> 301\n"},
-		{"a redirect no more", diffBase, strings.Replace(diffBase, `redirect = { to = "/new" }`, `pool = "www"`, 1),
-			"route old.example.com/: leads to redirect 308 to /new -> pool www\n"},
-		{"conditions", diffBase, strings.Replace(diffBase, `["GET", "HEAD"]`, `["HEAD"]`, 1),
-			"route /www HEAD x-beta=yes added (pool www)\nroute /www GET,HEAD x-beta=yes removed\n"},
-		{"the spelling of conditions", diffBase, strings.Replace(diffBase, `["GET", "HEAD"]`, `["HEAD", "GET"]`, 1), ""},
-		{"the order of routes that both match",
-			"[[routes]]\nmethods = [\"GET\"]\npool = \"default\"\n[[routes]]\nheaders = { a = \"b\" }\npool = \"default\"\n",
-			"[[routes]]\nheaders = { a = \"b\" }\npool = \"default\"\n[[routes]]\nmethods = [\"GET\"]\npool = \"default\"\n",
-			"route /: now / a=b comes before / GET\n"},
-		{"the order of routes of two paths",
-			"[[routes]]\npath = \"/a\"\npool = \"default\"\n[[routes]]\npath = \"/b\"\npool = \"default\"\n",
-			"[[routes]]\npath = \"/b\"\npool = \"default\"\n[[routes]]\npath = \"/a\"\npool = \"default\"\n", ""},
-	} {
+	{"a redirect", diffBase, strings.Replace(diffBase, `{ to = "/new" }`, `{ to = "/newer", code = 301 }`, 1),
+		"route old.example.com/: redirect.to /new -> /newer\nroute old.example.com/: redirect.code 308 -> 301\n"},
+	{"a redirect no more", diffBase, strings.Replace(diffBase, `redirect = { to = "/new" }`, `pool = "www"`, 1),
+		"route old.example.com/: leads to redirect 308 to /new -> pool www\n"},
+	{"conditions", diffBase, strings.Replace(diffBase, `["GET", "HEAD"]`, `["HEAD"]`, 1),
+		"route /www HEAD x-beta=yes added (pool www)\nroute /www GET,HEAD x-beta=yes removed\n"},
+	{"the spelling of conditions", diffBase, strings.Replace(diffBase, `["GET", "HEAD"]`, `["HEAD", "GET"]`, 1), ""},
+	{"the order of routes that both match",
+		"[[routes]]\nmethods = [\"GET\"]\npool = \"default\"\n[[routes]]\nheaders = { a = \"b\" }\npool = \"default\"\n",
+		"[[routes]]\nheaders = { a = \"b\" }\npool = \"default\"\n[[routes]]\nmethods = [\"GET\"]\npool = \"default\"\n",
+		"route /: now / a=b comes before / GET\n"},
+	{"the order of routes of two paths",
+		"[[routes]]\npath = \"/a\"\npool = \"default\"\n[[routes]]\npath = \"/b\"\npool = \"default\"\n",
+		"[[routes]]\npath = \"/b\"\npool = \"default\"\n[[routes]]\npath = \"/a\"\npool = \"default\"\n", ""},
+}
+
+func TestDiff(t *testing.T) {
+	for _, tc := range differences {
 		if got := lines(Diff(parsed(t, tc.old), parsed(t, tc.new))); got != tc.want {
 			t.Errorf("%s:\n%swant\n%s", tc.name, got, tc.want)
 		}
@@ -257,7 +262,7 @@ func eachLeaf(v reflect.Value, path string, f func(path string, v reflect.Value)
 		}
 	case v.Kind() == reflect.Slice:
 		for i := range v.Len() {
-			eachLeaf(v.Index(i), element(path, i), f)
+			eachLeaf(v.Index(i), tomlfile.Element(path, i), f)
 		}
 		f(path, v)
 	default:

@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
+
+	"lb/config/value"
 )
 
 // diffRoutes compares the routes with the same conditions, of which a configuration
@@ -63,7 +64,7 @@ func (rt Route) name() string {
 		b.WriteString(" " + strings.Join(slices.Sorted(slices.Values(rt.Methods)), ","))
 	}
 	for _, f := range rt.Headers {
-		b.WriteString(" " + f.Name + "=" + quoteText(f.Value))
+		b.WriteString(" " + f.Name + "=" + value.QuoteText(f.Value))
 	}
 	return b.String()
 }
@@ -106,36 +107,6 @@ func (d *differ) fields(key string, old, new []Field) {
 	}
 }
 
-// How values are written in a line.
-
-// quoteText returns s as it is, in quotes if it is empty or would not be one word.
-func quoteText(s string) string {
-	if s == "" || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c == '"' || c >= 0x7f }) {
-		return fmt.Sprintf("%q", s)
-	}
-	return s
-}
-
-// durationText returns d without the zeros of Duration.String: 1h, not 1h0m0s.
-func durationText(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
-}
-
-func listText[T any](list []T) string {
-	words := make([]string, len(list))
-	for i, v := range list {
-		words[i] = fmt.Sprint(v)
-	}
-	return "[" + strings.Join(words, ", ") + "]"
-}
-
 // key returns what a pool hashes, as the file spells it.
 func (h Hash) key() string {
 	if h.Name == "" {
@@ -151,7 +122,7 @@ func expectText(list []Statuses) string {
 			words[i] = fmt.Sprint(s.Low)
 		}
 	}
-	return quoteText(strings.Join(words, ","))
+	return value.QuoteText(strings.Join(words, ","))
 }
 
 func retryOnWords(on RetryOn) (words []string) {

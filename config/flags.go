@@ -1,6 +1,10 @@
 package config
 
-import "fmt"
+import (
+	"fmt"
+
+	"lb/config/value"
+)
 
 // Flags are the settings of the command line. A flag that was not given is nil.
 type Flags struct {
@@ -15,18 +19,18 @@ func (c *Config) With(f Flags) (*Config, error) {
 	out := *c
 	out.Pools = append([]Pool(nil), c.Pools...)
 	var errs Errors
-	note := func(flag string, f *flaw) {
+	note := func(flag string, f *value.Flaw) {
 		if f != nil {
 			errs = append(errs, flagError(flag, f))
 		}
 	}
 	note("--mode", textFlag(&out.Mode, f.Mode, checkMode))
 	note("--workers", numberFlag(&out.Workers, f.Workers, 0, workersMax))
-	note("--port", numberFlag(&out.Port, f.Port, 0, portMax))
-	note("--host", textFlag(&out.Host, f.Host, checkListenHost))
+	note("--port", numberFlag(&out.Port, f.Port, 0, value.PortMax))
+	note("--host", textFlag(&out.Host, f.Host, value.CheckListenHost))
 	note("--strategy", textFlag(&out.Pools[0].Strategy, f.Strategy, checkStrategy))
 	note("--log-level", textFlag(&out.LogLevel, f.LogLevel, checkLogLevel))
-	note("--pid-file", textFlag(&out.PIDFile, f.PIDFile, checkPath))
+	note("--pid-file", textFlag(&out.PIDFile, f.PIDFile, value.CheckFile))
 	if len(f.Backends) > 0 {
 		out.Pools[0].Backends = backendFlags(f.Backends, note)
 	}
@@ -36,9 +40,11 @@ func (c *Config) With(f Flags) (*Config, error) {
 	return &out, nil
 }
 
-func flagError(flag string, f *flaw) *Error { return &Error{Key: flag, What: f.what, Hint: f.hint} }
+func flagError(flag string, f *value.Flaw) *Error {
+	return &Error{Key: flag, What: f.What, Hint: f.Hint}
+}
 
-func textFlag[S ~string](to *S, from *string, check func(string) *flaw) *flaw {
+func textFlag[S ~string](to *S, from *string, check func(string) *value.Flaw) *value.Flaw {
 	if from == nil {
 		return nil
 	}
@@ -46,19 +52,15 @@ func textFlag[S ~string](to *S, from *string, check func(string) *flaw) *flaw {
 	return check(*from)
 }
 
-func numberFlag(to, from *int, low, high int) *flaw {
-	switch {
-	case from == nil:
-		return nil
-	case *from < low || *from > high:
-		return outside(int64(*from), low, high)
+func numberFlag(to, from *int, low, high int) (f *value.Flaw) {
+	if from != nil {
+		*to, f = value.ParseInt(int64(*from), low, high)
 	}
-	*to = *from
-	return nil
+	return f
 }
 
 // backendFlags reads the backends of the command line, and calls note for each flaw.
-func backendFlags(list []string, note func(flag string, f *flaw)) []Backend {
+func backendFlags(list []string, note func(flag string, f *value.Flaw)) []Backend {
 	backends := make([]Backend, 0, len(list))
 	seen := map[string]int{}
 	for i, s := range list {

@@ -1,11 +1,11 @@
 package config
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 	"time"
+
+	"lb/config/value"
 )
 
 // The keys of lb.toml, table by table. Flags use the same checks.
@@ -38,16 +38,16 @@ func init() {
 
 // topKeys are the keys of the top: those of lb, and those of the pool "default".
 var topKeys = slices.Concat([]key[Config]{
-	text("host", checkListenHost, func(c *Config) *string { return &c.Host }),
-	number("port", 0, portMax, func(c *Config) *int { return &c.Port }),
+	text("host", value.CheckListenHost, func(c *Config) *string { return &c.Host }),
+	number("port", 0, value.PortMax, func(c *Config) *int { return &c.Port }),
 	text("mode", checkMode, func(c *Config) *Mode { return &c.Mode }),
 	number("workers", 0, workersMax, func(c *Config) *int { return &c.Workers }),
-	text("via", checkVia, func(c *Config) *string { return &c.Via }),
-	{"trusted_proxies", readTrusted, shown(func(c *Config) string { return listText(c.TrustedProxies) })},
+	text("via", value.CheckVia, func(c *Config) *string { return &c.Via }),
+	{"trusted_proxies", readTrusted, shown(func(c *Config) string { return value.ListText(c.TrustedProxies) })},
 	text("log_level", checkLogLevel, func(c *Config) *string { return &c.LogLevel }),
-	text("pid_file", checkPath, func(c *Config) *string { return &c.PIDFile }),
+	text("pid_file", value.CheckFile, func(c *Config) *string { return &c.PIDFile }),
 	flag("watch", func(c *Config) *bool { return &c.Watch }),
-	secret("sticky_key", checkStickyKey, func(c *Config) *string { return &c.StickyKey }),
+	secret("sticky_key", value.CheckSecret, func(c *Config) *string { return &c.StickyKey }),
 }, defaultPool(balanceKeys), []key[Config]{
 	{"pools", readPools, diffPools},
 	{"routes", readRoutes, diffRoutes},
@@ -58,7 +58,7 @@ var topKeys = slices.Concat([]key[Config]{
 })
 
 var adminKeys = []key[Admin]{
-	text("address", checkAddress, func(a *Admin) *string { return &a.Address }),
+	text("address", value.CheckAddress, func(a *Admin) *string { return &a.Address }),
 	text("socket", checkAdminSocket, func(a *Admin) *string { return &a.Socket }),
 }
 
@@ -90,133 +90,14 @@ const WeightMax = 65535
 
 // The largest values that make sense; more would be possible.
 const (
-	portMax    = 65535
 	workersMax = 1024
 	fieldsMax  = 4096
 )
 
-// text returns a key whose value is a string that check accepts.
-func text[T any, S ~string](name string, check func(string) *flaw, field func(*T) *S) key[T] {
-	return key[T]{name, func(r *reader, t *T, path string, v any) {
-		s, ok := v.(string)
-		if !ok {
-			r.refuseValue(path, wrong("must be text, not "+kind(v), hintText(v)))
-			return
-		}
-		if f := check(s); f != nil {
-			r.refuseValue(path, f)
-			return
-		}
-		*field(t) = S(s)
-	}, shown(func(t *T) string { return quoteText(string(*field(t))) })}
-}
+func checkMode(s string) *value.Flaw { return value.OneOf(s, "mode", string(MP), string(MT)) }
 
-// secret is text for a value that Diff does not show.
-func secret[T any](name string, check func(string) *flaw, field func(*T) *string) key[T] {
-	k := text(name, check, field)
-	k.diff = func(d *differ, old, new *T, path string) {
-		switch from, to := *field(old), *field(new); {
-		case from == to:
-		case from == "":
-			d.setting(path, "none", "set")
-		case to == "":
-			d.setting(path, "set", "none")
-		default:
-			d.setting(path, "set", "another")
-		}
-	}
-	return k
-}
-
-// number returns a key whose value is a whole number from low to high.
-func number[T any](name string, low, high int, field func(*T) *int) key[T] {
-	return key[T]{name, func(r *reader, t *T, path string, v any) {
-		n, ok := v.(int64)
-		switch {
-		case !ok:
-			r.refuseValue(path, wrong("must be a whole number, not "+kind(v), hintNumber(v)))
-		case n < int64(low) || n > int64(high):
-			r.refuseValue(path, outside(n, low, high))
-		default:
-			*field(t) = int(n)
-		}
-	}, shown(func(t *T) string { return strconv.Itoa(*field(t)) })}
-}
-
-// flag returns a key whose value is true or false.
-func flag[T any](name string, field func(*T) *bool) key[T] {
-	return key[T]{name, func(r *reader, t *T, path string, v any) {
-		b, ok := v.(bool)
-		if !ok {
-			r.refuseValue(path, wrong("must be true or false, not "+kind(v), "write it without quotes"))
-			return
-		}
-		*field(t) = b
-	}, shown(func(t *T) string { return strconv.FormatBool(*field(t)) })}
-}
-
-// fraction returns a key whose value is a number that check accepts.
-func fraction[T any](name string, check func(float64) *flaw, field func(*T) *float64) key[T] {
-	return key[T]{name, func(r *reader, t *T, path string, v any) {
-		n, ok := v.(float64)
-		if whole, is := v.(int64); is {
-			n, ok = float64(whole), true
-		}
-		if !ok {
-			r.refuseValue(path, wrong("must be a number, not "+kind(v), hintFraction(v)))
-			return
-		}
-		if f := check(n); f != nil {
-			r.refuseValue(path, f)
-			return
-		}
-		*field(t) = n
-	}, shown(func(t *T) string { return fmt.Sprint(*field(t)) })}
-}
-
-// duration returns a key whose value is a length of time above zero.
-func duration[T any](name string, field func(*T) *time.Duration) key[T] {
-	return durationFrom(name, 1, field)
-}
-
-// durationFrom returns a key whose value is a length of time of at least low.
-func durationFrom[T any](name string, low time.Duration, field func(*T) *time.Duration) key[T] {
-	return key[T]{name, func(r *reader, t *T, path string, v any) {
-		d, f := parseDuration(v)
-		switch {
-		case f != nil:
-			r.refuseValue(path, f)
-		case d < low:
-			r.refuseValue(path, wrong(fmt.Sprintf("%q is too short", v), fmt.Sprintf("use at least %q", low)))
-		default:
-			*field(t) = d
-		}
-	}, shown(func(t *T) string { return durationText(*field(t)) })}
-}
-
-// size returns a key whose value is a number of bytes from low to high.
-func size[T any, N int | int64](name string, low, high int64, field func(*T) *N) key[T] {
-	return key[T]{name, func(r *reader, t *T, path string, v any) {
-		n, f := parseSize(v)
-		switch {
-		case f != nil:
-			r.refuseValue(path, f)
-		case n < low || n > high:
-			r.refuseValue(path, wrong(fmt.Sprintf("%v is out of range", v),
-				fmt.Sprintf("use %s to %s", sizeText(low), sizeText(high))))
-		default:
-			*field(t) = N(n)
-		}
-	}, shown(func(t *T) string { return sizeText(int64(*field(t))) })}
-}
-
-// table returns a key whose value is a table with keys of its own.
-func table[T, U any](name string, keys []key[U], field func(*T) *U) key[T] {
-	return key[T]{name, func(r *reader, t *T, path string, v any) {
-		readTable(r, field(t), path, v, keys)
-	}, func(d *differ, old, new *T, path string) {
-		diffTable(d, field(old), field(new), path, keys)
-	}}
+func checkLogLevel(s string) *value.Flaw {
+	return value.OneOf(s, "log level", "debug", "info", "warn", "error")
 }
 
 // readTrusted reads networks; an address is a network of one.
@@ -224,35 +105,11 @@ func readTrusted(r *reader, c *Config, path string, v any) {
 	const hint = `write an address or a network, such as "10.0.0.0/8"`
 	c.TrustedProxies = make([]netip.Prefix, 0)
 	readTexts(r, path, v, hint, func(at, s string) {
-		p, f := parseNetwork(s)
+		p, f := value.ParseNetwork(s)
 		if f != nil {
 			r.refuseValue(at, f)
 			return
 		}
 		c.TrustedProxies = append(c.TrustedProxies, p)
 	})
-}
-
-// readTexts calls each with every text of the list at path. hint says what to write
-// in place of an element that is not a text.
-func readTexts(r *reader, path string, v any, hint string, each func(at, s string)) {
-	readList(r, path, v, func(at string, v any) {
-		if s, ok := v.(string); ok {
-			each(at, s)
-		} else {
-			r.refuseValue(at, wrong("must be text, not "+kind(v), hint))
-		}
-	})
-}
-
-// readList calls each with every element of the list at path.
-func readList(r *reader, path string, v any, each func(at string, v any)) {
-	list, ok := v.([]any)
-	if !ok {
-		r.refuseValue(path, wrong("must be a list, not "+kind(v), "write [ ... ] around it"))
-		return
-	}
-	for i, v := range list {
-		each(element(path, i), v)
-	}
 }

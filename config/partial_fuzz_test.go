@@ -9,7 +9,7 @@ func FuzzLoadPartial(f *testing.F) {
 		f.Add(src)
 	}
 	f.Fuzz(func(t *testing.T, src string) {
-		got := partial(src)
+		got := partial([]byte(src))
 		if c, err := Parse("", []byte(src)); err == nil && (c.PIDFile != got.PIDFile || c.Admin.Socket != got.Admin.Socket) {
 			t.Errorf("%q: %q and %q, want %q and %q", src, got.PIDFile, got.Admin.Socket, c.PIDFile, c.Admin.Socket)
 		}

@@ -2,19 +2,21 @@ package config
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"lb/config/tomlfile"
+	"lb/config/value"
 )
 
 // balanceKeys are the keys of a pool. Those of the pool "default" are at the top.
 var balanceKeys = []key[Pool]{
 	text("strategy", checkStrategy, func(p *Pool) *string { return &p.Strategy }),
 	table("hash", hashKeys, func(p *Pool) *Hash { return &p.Hash }),
-	text("sticky", checkCookie, func(p *Pool) *string { return &p.Sticky }),
-	{"slow_start", readSlowStart, shown(func(p *Pool) string { return durationText(p.SlowStart) })},
+	text("sticky", value.CheckCookie, func(p *Pool) *string { return &p.Sticky }),
+	{"slow_start", readSlowStart, shown(func(p *Pool) string { return value.DurationText(p.SlowStart) })},
 	{"health", readHealth, diffHealth},
 	{"eject", readEject, func(d *differ, old, new *Pool, path string) {
 		diffTable(d, &old.Eject, &new.Eject, path, ejectKeys)
@@ -27,9 +29,9 @@ var poolKeys = append([]key[Pool]{
 }, balanceKeys...)
 
 var backendKeys = []key[Backend]{
-	text("host", checkHost, func(b *Backend) *string { return &b.Host }),
-	number("port", 1, portMax, func(b *Backend) *int { return &b.Port }),
-	text("socket", checkSocket, func(b *Backend) *string { return &b.Socket }),
+	text("host", value.CheckHost, func(b *Backend) *string { return &b.Host }),
+	number("port", 1, value.PortMax, func(b *Backend) *int { return &b.Port }),
+	text("socket", value.CheckSocket, func(b *Backend) *string { return &b.Socket }),
 	number("weight", 1, WeightMax, func(b *Backend) *int { return &b.Weight }),
 	flag("backup", func(b *Backend) *bool { return &b.Backup }),
 	flag("drain", func(b *Backend) *bool { return &b.Drain }),
@@ -43,8 +45,8 @@ var hashKeys = []key[Hash]{
 
 var healthKeys = []key[Health]{
 	text("type", checkCheck, func(h *Health) *string { return &h.Type }),
-	text("path", checkProbePath, func(h *Health) *string { return &h.Path }),
-	text("host", checkProbeHost, func(h *Health) *string { return &h.Host }),
+	text("path", value.CheckTarget, func(h *Health) *string { return &h.Path }),
+	text("host", value.CheckHostField, func(h *Health) *string { return &h.Host }),
 	text("method", checkProbeMethod, func(h *Health) *string { return &h.Method }),
 	durationFrom("interval", intervalMin, func(h *Health) *time.Duration { return &h.Interval }),
 	durationFrom("interval_down", intervalMin, func(h *Health) *time.Duration { return &h.IntervalDown }),
@@ -60,13 +62,13 @@ var ejectKeys = []key[Eject]{
 	durationFrom("time", time.Millisecond, func(e *Eject) *time.Duration { return &e.Time }),
 	durationFrom("time_max", time.Millisecond, func(e *Eject) *time.Duration { return &e.TimeMax }),
 	number("max_percent", 1, 100, func(e *Eject) *int { return &e.MaxPercent }),
-	{"on_status", readOnStatus, shown(func(e *Eject) string { return listText(e.OnStatus) })},
+	{"on_status", readOnStatus, shown(func(e *Eject) string { return value.ListText(e.OnStatus) })},
 }
 
 var retryKeys = []key[Retry]{
 	number("attempts", 0, attemptsMax, func(t *Retry) *int { return &t.Attempts }),
-	{"on", readRetryOn, shown(func(t *Retry) string { return listText(retryOnWords(t.On)) })},
-	fraction("budget", checkShare, func(t *Retry) *float64 { return &t.Budget }),
+	{"on", readRetryOn, shown(func(t *Retry) string { return value.ListText(retryOnWords(t.On)) })},
+	fraction("budget", value.CheckShare, func(t *Retry) *float64 { return &t.Budget }),
 	number("budget_min", 0, 1<<20, func(t *Retry) *int { return &t.BudgetMin }),
 }
 
@@ -100,22 +102,22 @@ func readPools(r *reader, c *Config, path string, v any) {
 	}
 	first := map[string]int{} // line by name
 	for i, v := range list {
-		at, p := element(path, i), NewPool("")
+		at, p := tomlfile.Element(path, i), NewPool("")
 		readTable(r, &p, at, v, poolKeys)
 		c.Pools = append(c.Pools, p)
-		line, _ := place(r.src, r.at[at].value)
+		line, _ := r.file.Value(at)
 		_, isTable := v.(map[string]any)
 		switch n, twice := first[p.Name]; {
 		case !isTable:
-		case !r.has(under(at, "name")):
-			r.refuseValue(at, wrong("has no name", `add name = "api" or another, for routes to refer to`))
+		case !r.file.Has(tomlfile.Under(at, "name")):
+			r.refuseValue(at, value.Wrong("has no name", `add name = "api" or another, for routes to refer to`))
 		case twice:
-			r.refuseValue(under(at, "name"), wrong(fmt.Sprintf("there is a pool %q already, in line %d", p.Name, n), "give it another name"))
+			r.refuseValue(tomlfile.Under(at, "name"), value.Wrong(fmt.Sprintf("there is a pool %q already, in line %d", p.Name, n), "give it another name"))
 		case p.Name != "":
 			first[p.Name] = line
 		}
-		if isTable && !r.has(under(at, "backends")) {
-			r.refuseValue(at, wrong("has no backend", "write [[pools.backends]] below it, once for each backend"))
+		if isTable && !r.file.Has(tomlfile.Under(at, "backends")) {
+			r.refuseValue(at, value.Wrong("has no backend", "write [[pools.backends]] below it, once for each backend"))
 		}
 	}
 }
@@ -123,39 +125,32 @@ func readPools(r *reader, c *Config, path string, v any) {
 // finishPools empties the pool "default" if the file has other pools and no backend
 // for this one, because a file that names backends does not want those of Default.
 func (r *reader) finishPools() {
-	if !r.has("pools") || r.has("backends") {
+	if !r.file.Has("pools") || r.file.Has("backends") {
 		return
 	}
 	r.config.Pools[0].Backends = nil
 	for _, k := range balanceKeys {
-		r.refuseHere(k.name, wrong(`is for the pool "default", which has no backend here`, "write it below [[pools]], or add [[backends]]"))
-	}
-}
-
-// refuseHere notes a flaw of the key at path if the file has the key.
-func (r *reader) refuseHere(path string, f *flaw) {
-	if r.has(path) {
-		r.refuse(r.at[path].key, path, f)
+		r.refuseHere(k.name, value.Wrong(`is for the pool "default", which has no backend here`, "write it below [[pools]], or add [[backends]]"))
 	}
 }
 
 // readHashKey reads what a pool hashes: "path", "header:x-user".
 func readHashKey(r *reader, h *Hash, path string, v any) {
-	s, ok := v.(string)
-	if !ok {
-		r.refuseValue(path, wrong("must be text, not "+kind(v), hintText(v)))
+	s, f := value.ParseText(v)
+	if f != nil {
+		r.refuseValue(path, f)
 		return
 	}
 	word, name, named := strings.Cut(s, ":")
 	switch {
 	case !named && (word == KeyClientIP || word == KeyPath):
 	case named && (word == KeyHeader || word == KeyCookie):
-		if f := checkToken(name); f != nil {
+		if f := value.CheckToken(name); f != nil {
 			r.refuseValue(path, f)
 			return
 		}
 	default:
-		r.refuseValue(path, wrong(fmt.Sprintf("there is no key %q", s), `use "client_ip", "path", "header:NAME" or "cookie:NAME"`))
+		r.refuseValue(path, value.Wrong(fmt.Sprintf("there is no key %q", s), `use "client_ip", "path", "header:NAME" or "cookie:NAME"`))
 		return
 	}
 	if word == KeyHeader {
@@ -170,9 +165,9 @@ func readSlowStart(r *reader, p *Pool, path string, v any) {
 		p.SlowStart = 0
 		return
 	}
-	d, f := parseDuration(v)
-	if f != nil && strings.HasPrefix(f.hint, "no timeout") {
-		f.hint = `use "0s" for no slow start`
+	d, f := value.ParseDuration(v, 1)
+	if f != nil && strings.HasPrefix(f.Hint, "no timeout") {
+		f.Hint = `use "0s" for no slow start`
 	}
 	r.refuseValue(path, f)
 	p.SlowStart = d
@@ -185,7 +180,7 @@ func readHealth(r *reader, p *Pool, path string, v any) {
 		return
 	}
 	for _, name := range []string{"path", "host", "method", "expect"} {
-		r.refuseHere(under(path, name), wrong(`is not used by type = "tcp"`, `use type = "http", or remove it`))
+		r.refuseHere(tomlfile.Under(path, name), value.Wrong(`is not used by type = "tcp"`, `use type = "http", or remove it`))
 	}
 	p.Health.Path, p.Health.Method, p.Health.Expect = "", "", nil
 }
@@ -193,11 +188,11 @@ func readHealth(r *reader, p *Pool, path string, v any) {
 func readEject(r *reader, p *Pool, path string, v any) {
 	e := &p.Eject
 	readTable(r, e, path, v, ejectKeys)
-	if !r.has(under(path, "time_max")) {
+	if !r.file.Has(tomlfile.Under(path, "time_max")) {
 		e.TimeMax = max(e.TimeMax, e.Time)
 	}
 	if e.TimeMax < e.Time {
-		r.refuseValue(under(path, "time_max"), wrong(fmt.Sprintf("%v is less than time (%v)", e.TimeMax, e.Time), "make it longer, or time shorter"))
+		r.refuseValue(tomlfile.Under(path, "time_max"), value.Wrong(fmt.Sprintf("%v is less than time (%v)", e.TimeMax, e.Time), "make it longer, or time shorter"))
 	}
 }
 
@@ -208,36 +203,18 @@ func readExpect(r *reader, h *Health, path string, v any) {
 	}
 	s, ok := v.(string)
 	if !ok {
-		r.refuseValue(path, wrong("must be text, not "+kind(v), `write codes and ranges in one text, such as "200-299, 404"`))
+		r.refuseValue(path, value.WrongKind(v, "text", `write codes and ranges in one text, such as "200-299, 404"`))
 		return
 	}
 	h.Expect = nil
 	for part := range strings.SplitSeq(s, ",") {
-		c, f := parseStatuses(strings.TrimSpace(part))
+		low, high, f := value.ParseStatuses(strings.TrimSpace(part))
 		if f != nil {
 			r.refuseValue(path, f)
 			return
 		}
-		h.Expect = append(h.Expect, c)
+		h.Expect = append(h.Expect, Statuses{low, high})
 	}
-}
-
-func parseStatuses(s string) (Statuses, *flaw) {
-	from, to, ranged := strings.Cut(s, "-")
-	if !ranged {
-		to = from
-	}
-	low, err1 := strconv.ParseUint(strings.TrimSpace(from), 10, 16)
-	high, err2 := strconv.ParseUint(strings.TrimSpace(to), 10, 16)
-	switch {
-	case err1 != nil || err2 != nil:
-		return Statuses{}, wrong(fmt.Sprintf("%q is neither a status code nor a range", s), `write codes and ranges, such as "200-299, 404"`)
-	case low < 200 || high > 599: // 1xx never ends an exchange
-		return Statuses{}, wrong(fmt.Sprintf("%q is out of range", s), "use 200 to 599")
-	case low > high:
-		return Statuses{}, wrong(fmt.Sprintf("%q is the wrong way round", s), fmt.Sprintf(`write "%d-%d"`, high, low))
-	}
-	return Statuses{int(low), int(high)}, nil
 }
 
 // readOnStatus reads the status codes that count as faults.
@@ -247,9 +224,9 @@ func readOnStatus(r *reader, e *Eject, path string, v any) {
 		n, ok := v.(int64)
 		switch {
 		case !ok || n < 502 || n > 504:
-			r.refuseValue(at, wrong(fmt.Sprintf("%v cannot eject a backend", v), "use 502, 503 and 504"))
+			r.refuseValue(at, value.Wrong(fmt.Sprintf("%v cannot eject a backend", v), "use 502, 503 and 504"))
 		case slices.Contains(e.OnStatus, int(n)):
-			r.refuseValue(at, wrong(fmt.Sprintf("%d is there already", n), "remove one"))
+			r.refuseValue(at, value.Wrong(fmt.Sprintf("%d is there already", n), "remove one"))
 		default:
 			e.OnStatus = append(e.OnStatus, int(n))
 		}
@@ -280,49 +257,40 @@ func readRetryOn(r *reader, t *Retry, path string, v any) {
 		i := slices.Index(words, s)
 		switch {
 		case i < 0:
-			r.refuseValue(at, oneOf(s, "fault", words...))
+			r.refuseValue(at, value.OneOf(s, "fault", words...))
 		case *retryWords[i].field(&t.On):
-			r.refuseValue(at, wrong(fmt.Sprintf("%q is there already", s), "remove one"))
+			r.refuseValue(at, value.Wrong(fmt.Sprintf("%q is there already", s), "remove one"))
 		default:
 			*retryWords[i].field(&t.On) = true
 		}
 	})
 }
 
-func checkCheck(s string) *flaw { return oneOf(s, "kind of check", CheckHTTP, CheckTCP) }
+func checkCheck(s string) *value.Flaw { return value.OneOf(s, "kind of check", CheckHTTP, CheckTCP) }
 
-func checkProbeMethod(s string) *flaw { return oneOf(s, "method for checks", "GET", "HEAD") }
+func checkProbeMethod(s string) *value.Flaw {
+	return value.OneOf(s, "method for checks", "GET", "HEAD")
+}
 
-func checkPoolName(s string) *flaw {
+func checkPoolName(s string) *value.Flaw {
 	switch {
 	case s == "":
-		return wrong("is empty", "write a name")
+		return value.Wrong("is empty", "write a name")
 	case s == DefaultPool:
-		return wrong(`"default" is the pool of the top-level backends`, "give it another name")
+		return value.Wrong(`"default" is the pool of the top-level backends`, "give it another name")
 	}
 	for i := range len(s) {
-		if c := s[i]; !bareByte(c) && c != '.' {
-			return wrong(fmt.Sprintf("%q is no name for a pool", s), "use letters, digits, hyphens, underscores and dots")
+		if c := s[i]; !value.NameByte(c) && c != '.' {
+			return value.Wrong(fmt.Sprintf("%q is no name for a pool", s), "use letters, digits, hyphens, underscores and dots")
 		}
 	}
 	return nil
 }
 
 // checkBalance accepts a balance factor. 1 would leave no room.
-func checkBalance(n float64) *flaw {
+func checkBalance(n float64) *value.Flaw {
 	if n != 0 && !(n > 1 && n <= balanceMax) { // so that NaN is not accepted
-		return wrong(fmt.Sprintf("%v is out of range", n), fmt.Sprintf("use more than 1, up to %d, such as 1.25, or 0 for no bound", balanceMax))
+		return value.Wrong(fmt.Sprintf("%v is out of range", n), fmt.Sprintf("use more than 1, up to %d, such as 1.25, or 0 for no bound", balanceMax))
 	}
 	return nil
-}
-
-func checkShare(n float64) *flaw {
-	if n >= 0 && n <= 1 {
-		return nil
-	}
-	hint := "use 0 to 1, such as 0.2 for 20 %"
-	if n > 1 && n <= 100 {
-		hint = fmt.Sprintf("write %v for %v %%", math.Round(n*1e4)/1e6, n)
-	}
-	return wrong(fmt.Sprintf("%v is out of range", n), hint)
 }

@@ -4,6 +4,8 @@ import (
 	"net"
 	"strconv"
 	"time"
+
+	"lb/config/value"
 )
 
 // The strategies are the ways in which a pool chooses a backend. All respect
@@ -16,6 +18,10 @@ const (
 	LeastTime  = "least_time" // least moving average of the time to the first byte, times (in flight + 1)
 	HashOnKey  = "hash"       // the same backend for the same key
 )
+
+func checkStrategy(s string) *value.Flaw {
+	return value.OneOf(s, "strategy", RoundRobin, Random, LeastConn, P2C, LeastTime, HashOnKey)
+}
 
 // DefaultPool is the name of Pools[0], which no [[pools]] may have.
 const DefaultPool = "default"

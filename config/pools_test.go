@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-func TestParsePools(t *testing.T) {
-	c, err := Parse("f", []byte(`
+// poolsFile has every key of a pool, and three pools.
+const poolsFile = `
 strategy = "hash"
 sticky = "lb_at"
 slow_start = "30s"
@@ -50,7 +50,10 @@ name = "b"
 hash.key = "cookie:SID"
 health.expect = 204
 backends = [{ socket = "/b" }]
-`))
+`
+
+func TestParsePools(t *testing.T) {
+	c, err := Parse("f", []byte(poolsFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,92 +108,98 @@ func TestDefaultPoolIsEmptyBesideOthers(t *testing.T) {
 	}
 }
 
+const (
+	oneBackend = "[[backends]]\nhost = \"a\"\nport = 1\n"
+	onePool    = "[[pools]]\nname = \"a\"\nbackends = [{ socket = \"/a\" }]\n"
+)
+
+// poolRefusals are refusals of pools, checks, ejection and retries.
+var poolRefusals = []struct{ src, want string }{
+	// Keys.
+	{oneBackend + "backup = 1\n", `4:10: backends[0].backup: must be true or false, not a number; write it without quotes`},
+	{oneBackend + "drain = \"true\"\n", `4:9: backends[0].drain: must be true or false, not text; write it without quotes`},
+	{oneBackend + "max_connections = -1\n", `4:19: backends[0].max_connections: -1 is out of range; use 0 to 1073741824`},
+	{oneBackend + "max_conections = 1\n", `4:1: backends[0].max_conections: unknown key; did you mean "max_connections"?`},
+	{oneBackend + "sticky = \"a\"\n", `4:1: backends[0].sticky: unknown key; "sticky" belongs to the top, above the first [table]`},
+	{onePool + "[[pools.backends]]\nsticky = \"a\"\n", "4:3: Key 'pools.backends' was already created and cannot be used as an array."},
+	{"[[pools]]\nname = \"a\"\n[[pools.backends]]\nsocket = \"/a\"\nsticky = \"a\"\n",
+		`5:1: pools[0].backends[0].sticky: unknown key; "sticky" belongs to [[pools]], above its first [pools.table]`},
+	{onePool + "route = 1\n", `4:1: pools[0].route: unknown key; known here: name, strategy, hash, sticky, slow_start, health, eject, backends`},
+	{"[health]\nintervall = \"1s\"\n", `2:1: health.intervall: unknown key; did you mean "interval"?`},
+	{"[eject]\nbudget = 1\n", `2:1: eject.budget: unknown key; "budget" belongs to [retry]`},
+	{"[pools]\nname = \"a\"\n", `1:2: pools: must be a list of tables, not a table; write [[pools]], once for each pool`},
+	{"pools = [1]\n", `1:10: pools[0]: must be a table, not a number; write [[pools]] on a line of its own`},
+	{"[[pools]]\nname = \"a\"\nbackends = 1\n",
+		`3:12: pools[0].backends: must be a list of tables, not a number; write [[pools.backends]], once for each backend`},
+	{onePool + "health = 1\n", `4:10: pools[0].health: must be a table, not a number; write [pools.health] on a line of its own`},
+
+	// Pools.
+	{"[[pools]]\nbackends = [{ socket = \"/a\" }]\n",
+		`1:3: pools[0]: has no name; add name = "api" or another, for routes to refer to`},
+	{"[[pools]]\nname = \"a\"\n", `1:3: pools[0]: has no backend; write [[pools.backends]] below it, once for each backend`},
+	{"[[pools]]\nname = \"\"\nbackends = [{ socket = \"/a\" }]\n", `2:8: pools[0].name: is empty; write a name`},
+	{"[[pools]]\nname = \"a b\"\nbackends = [{ socket = \"/a\" }]\n",
+		`2:8: pools[0].name: "a b" is no name for a pool; use letters, digits, hyphens, underscores and dots`},
+	{"[[pools]]\nname = \"default\"\nbackends = [{ socket = \"/a\" }]\n",
+		`2:8: pools[0].name: "default" is the pool of the top-level backends; give it another name`},
+	{onePool + onePool, `5:8: pools[1].name: there is a pool "a" already, in line 1; give it another name`},
+	{"sticky = \"s\"\n" + onePool,
+		`1:1: sticky: is for the pool "default", which has no backend here; write it below [[pools]], or add [[backends]]`},
+	{"[[backends]]\nsocket = \"/a\"\nbackup = true\n",
+		`1:3: backends: are all backups; leave out backup = true for one of them`},
+	{"[[pools]]\nname = \"a\"\nbackends = [{ socket = \"/a\" }, { socket = \"/a\" }]\n",
+		`3:32: pools[0].backends[1]: unix:/a is there already, in line 3; remove one; weight gives a backend more requests`},
+
+	// Balancing.
+	{"[hash]\nkey = \"ip\"\n", `2:7: hash.key: there is no key "ip"; use "client_ip", "path", "header:NAME" or "cookie:NAME"`},
+	{"[hash]\nkey = \"path:x\"\n", `2:7: hash.key: there is no key "path:x"; use "client_ip", "path", "header:NAME" or "cookie:NAME"`},
+	{"[hash]\nkey = \"header:\"\n", `2:7: hash.key: has an empty name; write a name`},
+	{"[hash]\nkey = \"cookie:a;b\"\n", `2:7: hash.key: ";" cannot stand in a name; use letters, digits and hyphens`},
+	{"[hash]\nkey = 1\n", `2:7: hash.key: must be text, not a number; write "1"`},
+	{"[hash]\nbalance_factor = 1\n", `2:18: hash.balance_factor: 1 is out of range; use more than 1, up to 100, such as 1.25, or 0 for no bound`},
+	{"[hash]\nbalance_factor = nan\n", `2:18: hash.balance_factor: NaN is out of range; use more than 1, up to 100, such as 1.25, or 0 for no bound`},
+	{"[hash]\nbalance_factor = \"2\"\n", `2:18: hash.balance_factor: must be a number, not text; write 2 without quotes`},
+	{"sticky = \"a b\"\n", `1:10: sticky: " " cannot stand in a name; use letters, digits and hyphens`},
+	{"slow_start = \"-1s\"\n", `1:14: slow_start: "-1s" is not above zero; use "0s" for no slow start`},
+	{"slow_start = 30\n", `1:14: slow_start: 30 has no unit; write "30s"`},
+
+	// Checks.
+	{"[health]\ntype = \"udp\"\n", `2:8: health.type: there is no kind of check "udp"; use "http", "tcp"`},
+	{"[health]\nmethod = \"POST\"\n", `2:10: health.method: there is no method for checks "POST"; use "GET", "HEAD"`},
+	{"[health]\npath = \"up\"\n", `2:8: health.path: "up" does not begin with a slash; write "/up"`},
+	{"[health]\npath = \"/a b\"\n", `2:8: health.path: "/a b" is no path; write it as in a URL, with %20 for a space`},
+	{"[health]\npath = \"/%zz\"\n", `2:8: health.path: "/%zz" is no path; write it as in a URL, with %20 for a space`},
+	{"[health]\nhost = \"a/b\"\n", `2:8: health.host: "a/b" cannot stand in a Host field; write a name, with :port if need be`},
+	{"[health]\ninterval = \"1ms\"\n", `2:12: health.interval: "1ms" is too short; use at least "10ms"`},
+	{"[health]\ninterval_down = \"0s\"\n",
+		`2:17: health.interval_down: "0s" is not above zero; no timeout can be turned off; use a long one`},
+	{"[health]\nrise = 0\n", `2:8: health.rise: 0 is out of range; use 1 to 1000`},
+	{"[health]\nexpect = \"2xx\"\n", `2:10: health.expect: "2xx" is neither a status code nor a range; write codes and ranges, such as "200-299, 404"`},
+	{"[health]\nexpect = \"200,\"\n", `2:10: health.expect: "" is neither a status code nor a range; write codes and ranges, such as "200-299, 404"`},
+	{"[health]\nexpect = \"100-200\"\n", `2:10: health.expect: "100-200" is out of range; use 200 to 599`},
+	{"[health]\nexpect = \"299-200\"\n", `2:10: health.expect: "299-200" is the wrong way round; write "200-299"`},
+	{"[health]\nexpect = [200]\n", `2:10: health.expect: must be text, not a list; write codes and ranges in one text, such as "200-299, 404"`},
+	{"[health]\ntype = \"tcp\"\nexpect = 200\n", `3:1: health.expect: is not used by type = "tcp"; use type = "http", or remove it`},
+
+	// Ejection and retries.
+	{"[eject]\nfaults = 0\n", `2:10: eject.faults: 0 is out of range; use 1 to 1000`},
+	{"[eject]\nmax_percent = 101\n", `2:15: eject.max_percent: 101 is out of range; use 1 to 100`},
+	{"[eject]\ntime_max = \"1s\"\n", `2:12: eject.time_max: 1s is less than time (10s); make it longer, or time shorter`},
+	{"[eject]\non_status = [500]\n", `2:14: eject.on_status[0]: 500 cannot eject a backend; use 502, 503 and 504`},
+	{"[eject]\non_status = [502, 502]\n", `2:19: eject.on_status[1]: 502 is there already; remove one`},
+	{"[eject]\non_status = 502\n", `2:13: eject.on_status: must be a list, not a number; write [ ... ] around it`},
+	{"[retry]\nattempts = 101\n", `2:12: retry.attempts: 101 is out of range; use 0 to 100`},
+	{"[retry]\non = [\"timeout\"]\n",
+		`2:7: retry.on[0]: there is no fault "timeout"; use "connect", "stale", "reset", "502", "503", "504"`},
+	{"[retry]\non = [\"reset\", \"reset\"]\n", `2:16: retry.on[1]: "reset" is there already; remove one`},
+	{"[retry]\non = [502]\n", `2:7: retry.on[0]: must be text, not a number; use words in quotes, such as "connect"`},
+	{"[retry]\nbudget = 20\n", `2:10: retry.budget: 20 is out of range; write 0.2 for 20 %`},
+	{"[retry]\nbudget = -0.1\n", `2:10: retry.budget: -0.1 is out of range; use 0 to 1, such as 0.2 for 20 %`},
+	{"[retry]\nbudget = \"20%\"\n", `2:10: retry.budget: must be a number, not text; write 0.2 without quotes`},
+}
+
 func TestPoolErrors(t *testing.T) {
-	const backend = "[[backends]]\nhost = \"a\"\nport = 1\n"
-	const pool = "[[pools]]\nname = \"a\"\nbackends = [{ socket = \"/a\" }]\n"
-	for _, tc := range []struct{ src, want string }{
-		// Keys.
-		{backend + "backup = 1\n", `4:10: backends[0].backup: must be true or false, not a number; write it without quotes`},
-		{backend + "drain = \"true\"\n", `4:9: backends[0].drain: must be true or false, not text; write it without quotes`},
-		{backend + "max_connections = -1\n", `4:19: backends[0].max_connections: -1 is out of range; use 0 to 1073741824`},
-		{backend + "max_conections = 1\n", `4:1: backends[0].max_conections: unknown key; did you mean "max_connections"?`},
-		{backend + "sticky = \"a\"\n", `4:1: backends[0].sticky: unknown key; "sticky" belongs to the top, above the first [table]`},
-		{pool + "[[pools.backends]]\nsticky = \"a\"\n", "4:3: Key 'pools.backends' was already created and cannot be used as an array."},
-		{"[[pools]]\nname = \"a\"\n[[pools.backends]]\nsocket = \"/a\"\nsticky = \"a\"\n",
-			`5:1: pools[0].backends[0].sticky: unknown key; "sticky" belongs to [[pools]], above its first [pools.table]`},
-		{pool + "route = 1\n", `4:1: pools[0].route: unknown key; known here: name, strategy, hash, sticky, slow_start, health, eject, backends`},
-		{"[health]\nintervall = \"1s\"\n", `2:1: health.intervall: unknown key; did you mean "interval"?`},
-		{"[eject]\nbudget = 1\n", `2:1: eject.budget: unknown key; "budget" belongs to [retry]`},
-		{"[pools]\nname = \"a\"\n", `1:2: pools: must be a list of tables, not a table; write [[pools]], once for each pool`},
-		{"pools = [1]\n", `1:10: pools[0]: must be a table, not a number; write [[pools]] on a line of its own`},
-		{"[[pools]]\nname = \"a\"\nbackends = 1\n",
-			`3:12: pools[0].backends: must be a list of tables, not a number; write [[pools.backends]], once for each backend`},
-		{pool + "health = 1\n", `4:10: pools[0].health: must be a table, not a number; write [pools.health] on a line of its own`},
-
-		// Pools.
-		{"[[pools]]\nbackends = [{ socket = \"/a\" }]\n",
-			`1:3: pools[0]: has no name; add name = "api" or another, for routes to refer to`},
-		{"[[pools]]\nname = \"a\"\n", `1:3: pools[0]: has no backend; write [[pools.backends]] below it, once for each backend`},
-		{"[[pools]]\nname = \"\"\nbackends = [{ socket = \"/a\" }]\n", `2:8: pools[0].name: is empty; write a name`},
-		{"[[pools]]\nname = \"a b\"\nbackends = [{ socket = \"/a\" }]\n",
-			`2:8: pools[0].name: "a b" is no name for a pool; use letters, digits, hyphens, underscores and dots`},
-		{"[[pools]]\nname = \"default\"\nbackends = [{ socket = \"/a\" }]\n",
-			`2:8: pools[0].name: "default" is the pool of the top-level backends; give it another name`},
-		{pool + pool, `5:8: pools[1].name: there is a pool "a" already, in line 1; give it another name`},
-		{"sticky = \"s\"\n" + pool,
-			`1:1: sticky: is for the pool "default", which has no backend here; write it below [[pools]], or add [[backends]]`},
-		{"[[backends]]\nsocket = \"/a\"\nbackup = true\n",
-			`1:3: backends: are all backups; leave out backup = true for one of them`},
-		{"[[pools]]\nname = \"a\"\nbackends = [{ socket = \"/a\" }, { socket = \"/a\" }]\n",
-			`3:32: pools[0].backends[1]: unix:/a is there already, in line 3; remove one; weight gives a backend more requests`},
-
-		// Balancing.
-		{"[hash]\nkey = \"ip\"\n", `2:7: hash.key: there is no key "ip"; use "client_ip", "path", "header:NAME" or "cookie:NAME"`},
-		{"[hash]\nkey = \"path:x\"\n", `2:7: hash.key: there is no key "path:x"; use "client_ip", "path", "header:NAME" or "cookie:NAME"`},
-		{"[hash]\nkey = \"header:\"\n", `2:7: hash.key: has an empty name; write a name`},
-		{"[hash]\nkey = \"cookie:a;b\"\n", `2:7: hash.key: ";" cannot stand in a name; use letters, digits and hyphens`},
-		{"[hash]\nkey = 1\n", `2:7: hash.key: must be text, not a number; write "1"`},
-		{"[hash]\nbalance_factor = 1\n", `2:18: hash.balance_factor: 1 is out of range; use more than 1, up to 100, such as 1.25, or 0 for no bound`},
-		{"[hash]\nbalance_factor = nan\n", `2:18: hash.balance_factor: NaN is out of range; use more than 1, up to 100, such as 1.25, or 0 for no bound`},
-		{"[hash]\nbalance_factor = \"2\"\n", `2:18: hash.balance_factor: must be a number, not text; write 2 without quotes`},
-		{"sticky = \"a b\"\n", `1:10: sticky: " " cannot stand in a name; use letters, digits and hyphens`},
-		{"slow_start = \"-1s\"\n", `1:14: slow_start: "-1s" is not above zero; use "0s" for no slow start`},
-		{"slow_start = 30\n", `1:14: slow_start: 30 has no unit; write "30s"`},
-
-		// Checks.
-		{"[health]\ntype = \"udp\"\n", `2:8: health.type: there is no kind of check "udp"; use "http", "tcp"`},
-		{"[health]\nmethod = \"POST\"\n", `2:10: health.method: there is no method for checks "POST"; use "GET", "HEAD"`},
-		{"[health]\npath = \"up\"\n", `2:8: health.path: "up" does not begin with a slash; write "/up"`},
-		{"[health]\npath = \"/a b\"\n", `2:8: health.path: "/a b" is no path; write it as in a URL, with %20 for a space`},
-		{"[health]\npath = \"/%zz\"\n", `2:8: health.path: "/%zz" is no path; write it as in a URL, with %20 for a space`},
-		{"[health]\nhost = \"a/b\"\n", `2:8: health.host: "a/b" cannot stand in a Host field; write a name, with :port if need be`},
-		{"[health]\ninterval = \"1ms\"\n", `2:12: health.interval: "1ms" is too short; use at least "10ms"`},
-		{"[health]\ninterval_down = \"0s\"\n",
-			`2:17: health.interval_down: "0s" is not above zero; no timeout can be turned off; use a long one`},
-		{"[health]\nrise = 0\n", `2:8: health.rise: 0 is out of range; use 1 to 1000`},
-		{"[health]\nexpect = \"2xx\"\n", `2:10: health.expect: "2xx" is neither a status code nor a range; write codes and ranges, such as "200-299, 404"`},
-		{"[health]\nexpect = \"200,\"\n", `2:10: health.expect: "" is neither a status code nor a range; write codes and ranges, such as "200-299, 404"`},
-		{"[health]\nexpect = \"100-200\"\n", `2:10: health.expect: "100-200" is out of range; use 200 to 599`},
-		{"[health]\nexpect = \"299-200\"\n", `2:10: health.expect: "299-200" is the wrong way round; write "200-299"`},
-		{"[health]\nexpect = [200]\n", `2:10: health.expect: must be text, not a list; write codes and ranges in one text, such as "200-299, 404"`},
-		{"[health]\ntype = \"tcp\"\nexpect = 200\n", `3:1: health.expect: is not used by type = "tcp"; use type = "http", or remove it`},
-
-		// Ejection and retries.
-		{"[eject]\nfaults = 0\n", `2:10: eject.faults: 0 is out of range; use 1 to 1000`},
-		{"[eject]\nmax_percent = 101\n", `2:15: eject.max_percent: 101 is out of range; use 1 to 100`},
-		{"[eject]\ntime_max = \"1s\"\n", `2:12: eject.time_max: 1s is less than time (10s); make it longer, or time shorter`},
-		{"[eject]\non_status = [500]\n", `2:14: eject.on_status[0]: 500 cannot eject a backend; use 502, 503 and 504`},
-		{"[eject]\non_status = [502, 502]\n", `2:19: eject.on_status[1]: 502 is there already; remove one`},
-		{"[eject]\non_status = 502\n", `2:13: eject.on_status: must be a list, not a number; write [ ... ] around it`},
-		{"[retry]\nattempts = 101\n", `2:12: retry.attempts: 101 is out of range; use 0 to 100`},
-		{"[retry]\non = [\"timeout\"]\n",
-			`2:7: retry.on[0]: there is no fault "timeout"; use "connect", "stale", "reset", "502", "503", "504"`},
-		{"[retry]\non = [\"reset\", \"reset\"]\n", `2:16: retry.on[1]: "reset" is there already; remove one`},
-		{"[retry]\non = [502]\n", `2:7: retry.on[0]: must be text, not a number; use words in quotes, such as "connect"`},
-		{"[retry]\nbudget = 20\n", `2:10: retry.budget: 20 is out of range; write 0.2 for 20 %`},
-		{"[retry]\nbudget = -0.1\n", `2:10: retry.budget: -0.1 is out of range; use 0 to 1, such as 0.2 for 20 %`},
-		{"[retry]\nbudget = \"20%\"\n", `2:10: retry.budget: must be a number, not text; write 0.2 without quotes`},
-	} {
+	for _, tc := range poolRefusals {
 		checkError(t, tc.src, tc.want)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"lb/config/tomlfile"
 	"lb/internal/testkit"
 )
 
@@ -43,17 +44,16 @@ func TestExampleHasEveryKey(t *testing.T) {
 	if !reflect.DeepEqual(c.Pools[0].Health, NewHealth()) {
 		t.Errorf("[health] of lb.toml is %+v, the default is %+v", c.Pools[0].Health, NewHealth())
 	}
-	at, _ := findSpots(src)
+	read := tomlfile.New([]byte(src))
 	for _, table := range knownTables {
 		prefix := strings.Trim(table.name, "[]")
 		if strings.HasPrefix(table.name, "[[") {
-			prefix = element(prefix, 0)
+			prefix = tomlfile.Element(prefix, 0)
 		}
 		for _, name := range table.keys {
-			path := under(prefix, name)
-			_, first := at[path]
-			_, second := at[strings.Replace(path, "[0]", "[1]", 1)]
-			if !first && !second && path != "backends[0].socket" {
+			path := tomlfile.Under(prefix, name)
+			second := strings.Replace(path, "[0]", "[1]", 1)
+			if !read.Has(path) && !read.Has(second) && path != "backends[0].socket" {
 				t.Errorf("lb.toml has no %s", path)
 			}
 		}
@@ -144,131 +144,131 @@ func TestParseKeepsDefaults(t *testing.T) {
 	}
 }
 
+// refusals are files that are wrong in one point each, and what Parse says of each.
+var refusals = []struct{ src, want string }{
+	// Syntax: the words are the library's, the place is ours.
+	{"port = 1\nport = 2\n", "2:1: Key 'port' has already been defined."},
+	{"port = \n", "1:8: port: expected value but found '\\n' instead"},
+	{"[[backends]]\n[[backends]]\nport = 99999999999999999999\n", "3:8: backends[1].port: 99999999999999999999 is out of range for int64"},
+	{"limits = { body_bytes = 08 }\n", "1:25: limits.body_bytes: Invalid integer \"08\": cannot have leading zeroes"},
+	{"[[backends]\n", "1:11: expected end of table array name delimiter ']', but got '\\n' instead"},
+	{"host = \"a\n", "1:10: strings cannot contain newlines"},
+	{"\n\nhost", "3:4: unexpected EOF; expected key separator '='"},
+	{"admin.address = \"\"\nadmin = 3\n", "2:1: admin: is given twice; keep one of the two"},
+
+	// Keys that are not there, or not here.
+	{"prot = 80\n", `1:1: prot: unknown key; did you mean "port"?`},
+	{"  Host = \"a\"\n", `1:3: Host: unknown key; did you mean "host"?`},
+	{"backend = 1\n", `1:1: backend: unknown key; did you mean "backends"?`},
+	{"[timeouts]\n\"client_idel\" = \"1s\"\n", `2:1: timeouts.client_idel: unknown key; did you mean "client_idle"?`},
+	{"\n[timeout]\nconnect = \"1s\"\n", `2:2: timeout: unknown key; did you mean "timeouts"?`},
+	{"limits = { feilds = 3 }\n", `1:12: limits.feilds: unknown key; did you mean "fields"?`},
+	{"[[backends]]\nhost = \"a\"\nport = 1\n\n[[backends]]\nhost = \"b\"\nport = 1\nwieght = 2\n",
+		`8:1: backends[1].wieght: unknown key; did you mean "weight"?`},
+	{"[[backends]]\nhost = \"a\"\nport = 1\nmode = \"mt\"\n",
+		`4:1: backends[0].mode: unknown key; "mode" belongs to the top, above the first [table]`},
+	{"connect = \"1s\"\n", `1:1: connect: unknown key; "connect" belongs to [timeouts]`},
+	{"[admin]\nqzjxv_zzk = 1\n", `2:1: admin.qzjxv_zzk: unknown key; known here: address, socket`},
+	{"\"a b\" = 1\n", `1:1: "a b": unknown key; known here: host, port, mode, workers, via, trusted_proxies, log_level, pid_file, ` +
+		`watch, sticky_key, strategy, hash, sticky, slow_start, health, eject, backends, pools, routes, retry, admin, timeouts, limits`},
+
+	// Values of the wrong kind.
+	{"host = 1\n", `1:8: host: must be text, not a number; write "1"`},
+	{"host = [\"a\"]\n", `1:8: host: must be text, not a list; write it in quotes`},
+	{"pid_file = true\n", `1:12: pid_file: must be text, not true or false; write "true"`},
+	{"log_level = 1979-05-27\n", `1:13: log_level: must be text, not a date; write it in quotes`},
+	{"port = \"80\"\n", `1:8: port: must be a whole number, not text; write 80 without quotes`},
+	{"port = 80.5\n", `1:8: port: must be a whole number, not a fraction; write digits only, without quotes`},
+	{"trusted_proxies = \"::1\"\n", `1:19: trusted_proxies: must be a list, not text; write [ ... ] around it`},
+	{"trusted_proxies = [\n  \"::1\", # this host\n  7,\n]\n",
+		`3:3: trusted_proxies[1]: must be text, not a number; write an address or a network, such as "10.0.0.0/8"`},
+	{"timeouts = \"1s\"\n", `1:12: timeouts: must be a table, not text; write [timeouts] on a line of its own`},
+	{"[[limits]]\nfields = 1\n", `1:3: limits: must be a table, not a list; write [limits] on a line of its own`},
+	{"backends = 1\n", `1:12: backends: must be a list of tables, not a number; write [[backends]], once for each backend`},
+	{"[backends]\nport = 1\n", `1:2: backends: must be a list of tables, not a table; write [[backends]], once for each backend`},
+	{"backends = [1]\n", `1:13: backends[0]: must be a table, not a number; write [[backends]] on a line of its own`},
+	{"limits.body_bytes = 1.5\n", `1:21: limits.body_bytes: must be a size, not a fraction; write bytes, or text such as "64KiB"`},
+
+	// Values out of the question.
+	{"host = \"\"\n", `1:8: host: is empty; use "0.0.0.0" for every IPv4 address, "::" for every address`},
+	{"host = \"[::]\"\n", `1:8: host: has brackets; write "::"`},
+	{"host = \"a:80\"\n", `1:8: host: has a port in it; write "a", and 80 as the port`},
+	{"host = \"a b\"\n", `1:8: host: "a b" is neither a name nor an IP address; write one of them`},
+	{"port = 65536\n", `1:8: port: 65536 is out of range; use 0 to 65535`},
+	{"port = -1\n", `1:8: port: -1 is out of range; use 0 to 65535`},
+	{"mode = \"fast\"\n", `1:8: mode: there is no mode "fast"; use "mp", "mt"`},
+	{"workers = -1\n", `1:11: workers: -1 is out of range; use 0 to 1024`},
+	{"strategy = \"fastest\"\n", `1:12: strategy: there is no strategy "fastest"; ` +
+		`use "round_robin", "random", "least_conn", "p2c", "least_time", "hash"`},
+	{"log_level = \"loud\"\n", `1:13: log_level: there is no log level "loud"; use "debug", "info", "warn", "error"`},
+	{"via = \"a, b\"\n", `1:7: via: "a, b" cannot stand in a Via field; use letters, digits and hyphens, or "" for no Via`},
+	{"pid_file = \"a\\u0000b\"\n", `1:12: pid_file: has a zero byte in it; write a path`},
+	{"trusted_proxies = [\"a\"]\n",
+		`1:20: trusted_proxies[0]: "a" is neither an address nor a network; write one such as "10.0.0.0/8"`},
+	{"trusted_proxies = [\"10.1.0.0/8\"]\n",
+		`1:20: trusted_proxies[0]: "10.1.0.0/8" has bits set beyond its length; write "10.0.0.0/8"`},
+	{"admin.address = \"9090\"\n",
+		`1:17: admin.address: "9090" is not host:port; write host:port, such as "127.0.0.1:9090", or "" for off`},
+	{"admin.socket = \"a\\u0000b\"\n", `1:16: admin.socket: has a zero byte in it; write a path`},
+	{"admin.socket = \"" + strings.Repeat("a", 104) + "\"\n", `1:16: admin.socket: is 104 bytes long; use a path of at most 103 bytes`},
+	{"watch = \"on\"\n", `1:9: watch: must be true or false, not text; write it without quotes`},
+	{"sticky_key = \"0123456789abcde\"\n", `1:14: sticky_key: is 15 bytes long; use at least 16, such as what "openssl rand -hex 16" prints`},
+	{"admin.address = \"a:b\"\n", `1:17: admin.address: "b" is not a port; use 0 to 65535`},
+	{"admin.address = \"a b:1\"\n", `1:17: admin.address: "a b" is neither a name nor an IP address; write one of them`},
+
+	// Lengths of time.
+	{"[timeouts]\nconnect = 30\n", `2:11: timeouts.connect: 30 has no unit; write "30s"`},
+	{"[timeouts]\nconnect = 1.5\n", `2:11: timeouts.connect: 1.5 has no unit; write "30s"`},
+	{"[timeouts]\nconnect = \"30\"\n", `2:11: timeouts.connect: "30" has no unit; write "30s"`},
+	{"[timeouts]\nconnect = \"inf\"\n",
+		`2:11: timeouts.connect: "inf" is not a length of time; write a number and ms, s, m or h, such as "30s"`},
+	{"[timeouts]\nconnect = \"soon\"\n",
+		`2:11: timeouts.connect: "soon" is not a length of time; write a number and ms, s, m or h, such as "30s"`},
+	{"[timeouts]\nconnect = \"0s\"\n",
+		`2:11: timeouts.connect: "0s" is not above zero; no timeout can be turned off; use a long one`},
+	{"[timeouts]\nconnect = \"-1s\"\n",
+		`2:11: timeouts.connect: "-1s" is not above zero; no timeout can be turned off; use a long one`},
+	{"[timeouts]\nconnect = \"9000h\"\n", `2:11: timeouts.connect: "9000h" is more than a year; use at most "8784h"`},
+
+	// Sizes.
+	{"[limits]\nheader_bytes = 1023\n", `2:16: limits.header_bytes: 1023 is out of range; use 1KiB to 1MiB`},
+	{"[limits]\nheader_bytes = \"2MiB\"\n", `2:16: limits.header_bytes: 2MiB is out of range; use 1KiB to 1MiB`},
+	{"[limits]\nheader_bytes = \"64K\"\n", `2:16: limits.header_bytes: there is no unit "K"; write "64KiB", or MiB or GiB`},
+	{"[limits]\nheader_bytes = \"big\"\n",
+		`2:16: limits.header_bytes: "big" is not a size; write bytes, or a number and KiB, MiB or GiB, such as "64KiB"`},
+	{"[limits]\nbody_bytes = \"9999999999999GiB\"\n", `2:14: limits.body_bytes: "9999999999999GiB" is out of range; use a smaller size`},
+	{"[limits]\nbody_bytes = -1\n", `2:14: limits.body_bytes: -1 is out of range; use 0 to 4294967296GiB`},
+	{"[limits]\nfields = 0\n", `2:10: limits.fields: 0 is out of range; use 1 to 4096`},
+	{"[limits]\nconnections = -1\n", `2:15: limits.connections: -1 is out of range; use 0 to 1073741824`},
+	{"[limits]\ntarget_bytes = 65536\n", `2:16: limits.target_bytes: 65536 bytes must be less than header_bytes (65536), ` +
+		`which include the target; make it smaller, or header_bytes larger`},
+
+	// Backends.
+	{"backends = []\n", `1:12: backends: is empty; name at least one backend`},
+	{"[[backends]]\n", `1:3: backends[0]: says not where it is; add host and port, or socket`},
+	{"[[backends]]\nport = 1\n", `1:3: backends[0]: has no host; add host = "127.0.0.1" or another`},
+	{"[[backends]]\nhost = \"a\"\n", `1:3: backends[0]: has no port; add port = 80 or another`},
+	{"[[backends]]\nsocket = \"/a\"\nport = 1\n", `1:3: backends[0]: has both a socket and a host or port; keep one of the two`},
+	{"[[backends]]\nsocket = \"\"\n", `2:10: backends[0].socket: is empty; write the path of a unix socket`},
+	{"[[backends]]\nsocket = \"" + strings.Repeat("a", 104) + "\"\n",
+		`2:10: backends[0].socket: is 104 bytes long; use a path of at most 103 bytes`},
+	{"[[backends]]\nhost = \"\"\nport = 1\n", `2:8: backends[0].host: is empty; write a name or an IP address`},
+	{"[[backends]]\nhost = \"1.2.3.999\"\nport = 1\n",
+		`2:8: backends[0].host: "1.2.3.999" is not an IP address; write four numbers from 0 to 255, or a name`},
+	{"[[backends]]\nhost = \"a\"\nport = 0\n", `3:8: backends[0].port: 0 is out of range; use 1 to 65535`},
+	{"[[backends]]\nhost = \"a\"\nport = 1\nweight = 0\n", `4:10: backends[0].weight: 0 is out of range; use 1 to 65535`},
+	{"[[backends]]\nhost = \"a\"\nport = 1\n[[backends]]\nport = 1\nhost = \"A\"\n",
+		`4:3: backends[1]: A:1 is there already, in line 1; remove one; weight gives a backend more requests`},
+	{"backends = [\n  { host = \"::1\", port = 1 },\n  { host = \"0:0::1\", port = 1 },\n]\n",
+		`3:3: backends[1]: [0:0::1]:1 is there already, in line 2; remove one; weight gives a backend more requests`},
+	{"[[backends]]\nsocket = \"/a\"\n[[backends]]\nsocket = \"/a\"\n",
+		`3:3: backends[1]: unix:/a is there already, in line 1; remove one; weight gives a backend more requests`},
+}
+
 // TestErrors has every refusal with its place. Each file is wrong in one point.
 func TestErrors(t *testing.T) {
-	for _, tc := range []struct{ src, want string }{
-		// Syntax: the words are the library's, the place is ours.
-		{"port = 1\nport = 2\n", "2:1: Key 'port' has already been defined."},
-		{"port = \n", "1:8: port: expected value but found '\\n' instead"},
-		{"[[backends]]\n[[backends]]\nport = 99999999999999999999\n", "3:8: backends[1].port: 99999999999999999999 is out of range for int64"},
-		{"limits = { body_bytes = 08 }\n", "1:25: limits.body_bytes: Invalid integer \"08\": cannot have leading zeroes"},
-		{"[[backends]\n", "1:11: expected end of table array name delimiter ']', but got '\\n' instead"},
-		{"host = \"a\n", "1:10: strings cannot contain newlines"},
-		{"\n\nhost", "3:4: unexpected EOF; expected key separator '='"},
-		{"admin.address = \"\"\nadmin = 3\n", "2:1: admin: is given twice; keep one of the two"},
-
-		// Keys that are not there, or not here.
-		{"prot = 80\n", `1:1: prot: unknown key; did you mean "port"?`},
-		{"  Host = \"a\"\n", `1:3: Host: unknown key; did you mean "host"?`},
-		{"backend = 1\n", `1:1: backend: unknown key; did you mean "backends"?`},
-		{"[timeouts]\n\"client_idel\" = \"1s\"\n", `2:1: timeouts.client_idel: unknown key; did you mean "client_idle"?`},
-		{"\n[timeout]\nconnect = \"1s\"\n", `2:2: timeout: unknown key; did you mean "timeouts"?`},
-		{"limits = { feilds = 3 }\n", `1:12: limits.feilds: unknown key; did you mean "fields"?`},
-		{"[[backends]]\nhost = \"a\"\nport = 1\n\n[[backends]]\nhost = \"b\"\nport = 1\nwieght = 2\n",
-			`8:1: backends[1].wieght: unknown key; did you mean "weight"?`},
-		{"[[backends]]\nhost = \"a\"\nport = 1\nmode = \"mt\"\n",
-			`4:1: backends[0].mode: unknown key; "mode" belongs to the top, above the first [table]`},
-		{"connect = \"1s\"\n", `1:1: connect: unknown key; "connect" belongs to [timeouts]`},
-		{"[admin]\nqzjxv_zzk = 1\n", `2:1: admin.qzjxv_zzk: unknown key; known here: address, socket`},
-		{"\"a b\" = 1\n", `1:1: "a b": unknown key; known here: host, port, mode, workers, via, trusted_proxies, log_level, pid_file, ` +
-			`watch, sticky_key, strategy, hash, sticky, slow_start, health, eject, backends, pools, routes, retry, admin, timeouts, limits`},
-
-		// Values of the wrong kind.
-		{"host = 1\n", `1:8: host: must be text, not a number; write "1"`},
-		{"host = [\"a\"]\n", `1:8: host: must be text, not a list; write it in quotes`},
-		{"pid_file = true\n", `1:12: pid_file: must be text, not true or false; write "true"`},
-		{"log_level = 1979-05-27\n", `1:13: log_level: must be text, not a date; write it in quotes`},
-		{"port = \"80\"\n", `1:8: port: must be a whole number, not text; write 80 without quotes`},
-		{"port = 80.5\n", `1:8: port: must be a whole number, not a fraction; write digits only, without quotes`},
-		{"trusted_proxies = \"::1\"\n", `1:19: trusted_proxies: must be a list, not text; write [ ... ] around it`},
-		{"trusted_proxies = [\n  \"::1\", # this host\n  7,\n]\n",
-			`3:3: trusted_proxies[1]: must be text, not a number; write an address or a network, such as "10.0.0.0/8"`},
-		{"timeouts = \"1s\"\n", `1:12: timeouts: must be a table, not text; write [timeouts] on a line of its own`},
-		{"[[limits]]\nfields = 1\n", `1:3: limits: must be a table, not a list; write [limits] on a line of its own`},
-		{"backends = 1\n", `1:12: backends: must be a list of tables, not a number; write [[backends]], once for each backend`},
-		{"[backends]\nport = 1\n", `1:2: backends: must be a list of tables, not a table; write [[backends]], once for each backend`},
-		{"backends = [1]\n", `1:13: backends[0]: must be a table, not a number; write [[backends]] on a line of its own`},
-		{"limits.body_bytes = 1.5\n", `1:21: limits.body_bytes: must be a size, not a fraction; write bytes, or text such as "64KiB"`},
-
-		// Values out of the question.
-		{"host = \"\"\n", `1:8: host: is empty; use "0.0.0.0" for every IPv4 address, "::" for every address`},
-		{"host = \"[::]\"\n", `1:8: host: has brackets; write "::"`},
-		{"host = \"a:80\"\n", `1:8: host: has a port in it; write "a", and 80 as the port`},
-		{"host = \"a b\"\n", `1:8: host: "a b" is neither a name nor an IP address; write one of them`},
-		{"port = 65536\n", `1:8: port: 65536 is out of range; use 0 to 65535`},
-		{"port = -1\n", `1:8: port: -1 is out of range; use 0 to 65535`},
-		{"mode = \"fast\"\n", `1:8: mode: there is no mode "fast"; use "mp", "mt"`},
-		{"workers = -1\n", `1:11: workers: -1 is out of range; use 0 to 1024`},
-		{"strategy = \"fastest\"\n", `1:12: strategy: there is no strategy "fastest"; ` +
-			`use "round_robin", "random", "least_conn", "p2c", "least_time", "hash"`},
-		{"log_level = \"loud\"\n", `1:13: log_level: there is no log level "loud"; use "debug", "info", "warn", "error"`},
-		{"via = \"a, b\"\n", `1:7: via: "a, b" cannot stand in a Via field; use letters, digits and hyphens, or "" for no Via`},
-		{"pid_file = \"a\\u0000b\"\n", `1:12: pid_file: has a zero byte in it; write a path`},
-		{"trusted_proxies = [\"a\"]\n",
-			`1:20: trusted_proxies[0]: "a" is neither an address nor a network; write one such as "10.0.0.0/8"`},
-		{"trusted_proxies = [\"10.1.0.0/8\"]\n",
-			`1:20: trusted_proxies[0]: "10.1.0.0/8" has bits set beyond its length; write "10.0.0.0/8"`},
-		{"admin.address = \"9090\"\n",
-			`1:17: admin.address: "9090" is not host:port; write host:port, such as "127.0.0.1:9090", or "" for off`},
-		{"admin.socket = \"a\\u0000b\"\n", `1:16: admin.socket: has a zero byte in it; write a path`},
-		{"admin.socket = \"" + strings.Repeat("a", 104) + "\"\n", `1:16: admin.socket: is 104 bytes long; use a path of at most 103 bytes`},
-		{"watch = \"on\"\n", `1:9: watch: must be true or false, not text; write it without quotes`},
-		{"sticky_key = \"0123456789abcde\"\n", `1:14: sticky_key: is 15 bytes long; use at least 16, such as what "openssl rand -hex 16" prints`},
-		{"admin.address = \"a:b\"\n", `1:17: admin.address: "b" is not a port; use 0 to 65535`},
-		{"admin.address = \"a b:1\"\n", `1:17: admin.address: "a b" is neither a name nor an IP address; write one of them`},
-
-		// Lengths of time.
-		{"[timeouts]\nconnect = 30\n", `2:11: timeouts.connect: 30 has no unit; write "30s"`},
-		{"[timeouts]\nconnect = 1.5\n", `2:11: timeouts.connect: 1.5 has no unit; write "30s"`},
-		{"[timeouts]\nconnect = \"30\"\n", `2:11: timeouts.connect: "30" has no unit; write "30s"`},
-		{"[timeouts]\nconnect = \"inf\"\n",
-			`2:11: timeouts.connect: "inf" is not a length of time; write a number and ms, s, m or h, such as "30s"`},
-		{"[timeouts]\nconnect = \"soon\"\n",
-			`2:11: timeouts.connect: "soon" is not a length of time; write a number and ms, s, m or h, such as "30s"`},
-		{"[timeouts]\nconnect = \"0s\"\n",
-			`2:11: timeouts.connect: "0s" is not above zero; no timeout can be turned off; use a long one`},
-		{"[timeouts]\nconnect = \"-1s\"\n",
-			`2:11: timeouts.connect: "-1s" is not above zero; no timeout can be turned off; use a long one`},
-		{"[timeouts]\nconnect = \"9000h\"\n", `2:11: timeouts.connect: "9000h" is more than a year; use at most "8784h"`},
-
-		// Sizes.
-		{"[limits]\nheader_bytes = 1023\n", `2:16: limits.header_bytes: 1023 is out of range; use 1KiB to 1MiB`},
-		{"[limits]\nheader_bytes = \"2MiB\"\n", `2:16: limits.header_bytes: 2MiB is out of range; use 1KiB to 1MiB`},
-		{"[limits]\nheader_bytes = \"64K\"\n", `2:16: limits.header_bytes: there is no unit "K"; write "64KiB", or MiB or GiB`},
-		{"[limits]\nheader_bytes = \"big\"\n",
-			`2:16: limits.header_bytes: "big" is not a size; write bytes, or a number and KiB, MiB or GiB, such as "64KiB"`},
-		{"[limits]\nbody_bytes = \"9999999999999GiB\"\n", `2:14: limits.body_bytes: "9999999999999GiB" is out of range; use a smaller size`},
-		{"[limits]\nbody_bytes = -1\n", `2:14: limits.body_bytes: -1 is out of range; use 0 to 4294967296GiB`},
-		{"[limits]\nfields = 0\n", `2:10: limits.fields: 0 is out of range; use 1 to 4096`},
-		{"[limits]\nconnections = -1\n", `2:15: limits.connections: -1 is out of range; use 0 to 1073741824`},
-		{"[limits]\ntarget_bytes = 65536\n", `2:16: limits.target_bytes: 65536 bytes must be less than header_bytes (65536), ` +
-			`which include the target; make it smaller, or header_bytes larger`},
-
-		// Backends.
-		{"backends = []\n", `1:12: backends: is empty; name at least one backend`},
-		{"[[backends]]\n", `1:3: backends[0]: says not where it is; add host and port, or socket`},
-		{"[[backends]]\nport = 1\n", `1:3: backends[0]: has no host; add host = "127.0.0.1" or another`},
-		{"[[backends]]\nhost = \"a\"\n", `1:3: backends[0]: has no port; add port = 80 or another`},
-		{"[[backends]]\nsocket = \"/a\"\nport = 1\n", `1:3: backends[0]: has both a socket and a host or port; keep one of the two`},
-		{"[[backends]]\nsocket = \"\"\n", `2:10: backends[0].socket: is empty; write the path of a unix socket`},
-		{"[[backends]]\nsocket = \"" + strings.Repeat("a", 104) + "\"\n",
-			`2:10: backends[0].socket: is 104 bytes long; use a path of at most 103 bytes`},
-		{"[[backends]]\nhost = \"\"\nport = 1\n", `2:8: backends[0].host: is empty; write a name or an IP address`},
-		{"[[backends]]\nhost = \"1.2.3.999\"\nport = 1\n",
-			`2:8: backends[0].host: "1.2.3.999" is not an IP address; write four numbers from 0 to 255, or a name`},
-		{"[[backends]]\nhost = \"a\"\nport = 0\n", `3:8: backends[0].port: 0 is out of range; use 1 to 65535`},
-		{"[[backends]]\nhost = \"a\"\nport = 1\nweight = 0\n", `4:10: backends[0].weight: 0 is out of range; use 1 to 65535`},
-		{"[[backends]]\nhost = \"a\"\nport = 1\n[[backends]]\nport = 1\nhost = \"A\"\n",
-			`4:3: backends[1]: A:1 is there already, in line 1; remove one; weight gives a backend more requests`},
-		{"backends = [\n  { host = \"::1\", port = 1 },\n  { host = \"0:0::1\", port = 1 },\n]\n",
-			`3:3: backends[1]: [0:0::1]:1 is there already, in line 2; remove one; weight gives a backend more requests`},
-		{"[[backends]]\nsocket = \"/a\"\n[[backends]]\nsocket = \"/a\"\n",
-			`3:3: backends[1]: unix:/a is there already, in line 1; remove one; weight gives a backend more requests`},
-	} {
-		_, err := Parse("f", []byte(tc.src))
-		if err == nil || err.Error() != "f:"+tc.want {
-			t.Errorf("%q:\n got %v\nwant f:%s", tc.src, err, tc.want)
-		}
+	for _, tc := range refusals {
+		checkError(t, tc.src, tc.want)
 	}
 }
 

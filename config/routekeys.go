@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"lb/config/tomlfile"
+	"lb/config/value"
 )
 
 // routeText is a route as it stands in the file, with its pool by name.
@@ -17,8 +20,8 @@ type routeText struct {
 }
 
 var routeKeys = []key[routeText]{
-	text("host", checkRouteHost, func(t *routeText) *string { return &t.Host }),
-	text("path", checkRoutePath, func(t *routeText) *string { return &t.Path }),
+	text("host", value.CheckHostPattern, func(t *routeText) *string { return &t.Host }),
+	text("path", value.CheckPathPrefix, func(t *routeText) *string { return &t.Path }),
 	{"methods", readMethods, nil}, // a condition: it tells one route from another
 	{"headers", func(r *reader, t *routeText, path string, v any) {
 		t.Headers = readFields(r, path, v, checkCondition)
@@ -26,7 +29,7 @@ var routeKeys = []key[routeText]{
 			t.Headers[i].Name = strings.ToLower(t.Headers[i].Name)
 		}
 	}, nil}, // a condition as well
-	text("pool", func(string) *flaw { return nil }, func(t *routeText) *string { return &t.pool }),
+	text("pool", func(string) *value.Flaw { return nil }, func(t *routeText) *string { return &t.pool }),
 	flag("strip_prefix", func(t *routeText) *bool { return &t.StripPrefix }),
 	{"set_request_headers", func(r *reader, t *routeText, path string, v any) {
 		t.SetRequestHeaders = readFields(r, path, v, checkSetRequest)
@@ -54,7 +57,7 @@ func readRoutes(r *reader, _ *Config, path string, v any) {
 		return
 	}
 	for i, v := range list {
-		t := routeText{at: element(path, i), Route: Route{Path: "/", Redirect: Redirect{Code: 308}}}
+		t := routeText{at: tomlfile.Element(path, i), Route: Route{Path: "/", Redirect: Redirect{Code: 308}}}
 		before := len(r.errs)
 		readTable(r, &t, t.at, v, routeKeys)
 		t.Host = strings.ToLower(t.Host)
@@ -69,23 +72,23 @@ func readRoutes(r *reader, _ *Config, path string, v any) {
 // checkTarget checks that a route leads to exactly one pool or redirect, and has no
 // key that has no meaning there.
 func (r *reader) checkTarget(t *routeText) {
-	pool, redirect := r.has(under(t.at, "pool")), r.has(under(t.at, "redirect"))
+	pool, redirect := r.file.Has(tomlfile.Under(t.at, "pool")), r.file.Has(tomlfile.Under(t.at, "redirect"))
 	switch {
 	case pool && redirect:
-		r.refuseValue(t.at, wrong("has both a pool and a redirect", "keep one of the two"))
+		r.refuseValue(t.at, value.Wrong("has both a pool and a redirect", "keep one of the two"))
 	case !pool && !redirect:
-		r.refuseValue(t.at, wrong("leads nowhere", `add pool = "default" or another, or a redirect`))
+		r.refuseValue(t.at, value.Wrong("leads nowhere", `add pool = "default" or another, or a redirect`))
 	case redirect && t.Redirect.To == "":
-		r.refuseValue(under(t.at, "redirect"), wrong("says not where to", `add to = "https://{host}{uri}" or another`))
+		r.refuseValue(tomlfile.Under(t.at, "redirect"), value.Wrong("says not where to", `add to = "https://{host}{uri}" or another`))
 	case t.StripPrefix && t.Path == "/" && !redirect:
-		r.refuseValue(under(t.at, "strip_prefix"), wrong("has no path to take off", `add path = "/api" or another`))
+		r.refuseValue(tomlfile.Under(t.at, "strip_prefix"), value.Wrong("has no path to take off", `add path = "/api" or another`))
 	}
 	if !redirect {
 		t.Redirect = Redirect{}
 		return
 	}
 	for _, name := range []string{"strip_prefix", "set_request_headers"} {
-		r.refuseHere(under(t.at, name), wrong("means nothing here: a redirect reaches no backend", "remove it, or the redirect"))
+		r.refuseHere(tomlfile.Under(t.at, name), value.Wrong("means nothing here: a redirect reaches no backend", "remove it, or the redirect"))
 	}
 }
 
@@ -104,7 +107,7 @@ func (r *reader) finishRoutes() {
 		t.Pool = -1
 		if t.Redirect.To == "" {
 			if t.Pool = slices.Index(pools, t.pool); t.Pool < 0 {
-				r.refuseValue(under(t.at, "pool"), unknownPool(t.pool, pools))
+				r.refuseValue(tomlfile.Under(t.at, "pool"), unknownPool(t.pool, pools))
 			}
 		}
 		place := t.Host + t.Path
@@ -114,12 +117,12 @@ func (r *reader) finishRoutes() {
 	}
 }
 
-func unknownPool(name string, pools []string) *flaw {
+func unknownPool(name string, pools []string) *value.Flaw {
 	what := fmt.Sprintf("there is no pool %q", name)
-	if near := nearest(name, pools); near != "" {
-		return wrong(what, fmt.Sprintf("did you mean %q?", near))
+	if near := value.Nearest(name, pools); near != "" {
+		return value.Wrong(what, fmt.Sprintf("did you mean %q?", near))
 	}
-	return wrong(what, "there are: "+strings.Join(pools, ", "))
+	return value.Wrong(what, "there are: "+strings.Join(pools, ", "))
 }
 
 // checkReachable refuses t if one of the routes before it, which have the same host
@@ -129,11 +132,11 @@ func (r *reader) checkReachable(t routeText, before []routeText) {
 		if !b.covers(t.Route) {
 			continue
 		}
-		line, _ := place(r.src, r.at[b.at].value)
+		line, _ := r.file.Value(b.at)
 		if t.covers(b.Route) {
-			r.refuseValue(t.at, wrong(fmt.Sprintf("takes the same requests as the route in line %d", line), "remove one"))
+			r.refuseValue(t.at, value.Wrong(fmt.Sprintf("takes the same requests as the route in line %d", line), "remove one"))
 		} else {
-			r.refuseValue(t.at, wrong(fmt.Sprintf("is never reached: the route in line %d takes all of its requests", line), "write this one first"))
+			r.refuseValue(t.at, value.Wrong(fmt.Sprintf("is never reached: the route in line %d takes all of its requests", line), "write this one first"))
 		}
 		return
 	}
@@ -164,42 +167,42 @@ func (rt Route) covers(other Route) bool {
 func readMethods(r *reader, t *routeText, path string, v any) {
 	t.Methods = nil
 	readTexts(r, path, v, `write a method in quotes, such as "GET"`, func(at, s string) {
-		f := checkToken(s)
+		f := value.CheckToken(s)
 		switch {
 		case f != nil:
 			r.refuseValue(at, f)
 		case s != strings.ToUpper(s):
-			r.refuseValue(at, wrong(fmt.Sprintf("there is no method %q", s), fmt.Sprintf("write %q", strings.ToUpper(s))))
+			r.refuseValue(at, value.Wrong(fmt.Sprintf("there is no method %q", s), fmt.Sprintf("write %q", strings.ToUpper(s))))
 		case slices.Contains(t.Methods, s):
-			r.refuseValue(at, wrong(fmt.Sprintf("%q is there already", s), "remove one"))
+			r.refuseValue(at, value.Wrong(fmt.Sprintf("%q is there already", s), "remove one"))
 		default:
 			t.Methods = append(t.Methods, s)
 		}
 	})
 	if list, ok := v.([]any); ok && len(list) == 0 {
-		r.refuseValue(path, wrong("is empty", "name at least one method, or leave it out for all"))
+		r.refuseValue(path, value.Wrong("is empty", "name at least one method, or leave it out for all"))
 	}
 }
 
 // readFields reads a table of fields, and sorts them by name. check accepts the names.
-func readFields(r *reader, path string, v any, check func(string) *flaw) (fields []Field) {
+func readFields(r *reader, path string, v any, check func(string) *value.Flaw) (fields []Field) {
 	table, ok := v.(map[string]any)
 	if !ok {
-		r.refuseValue(path, wrong("must be a table, not "+kind(v), `write { "X-Name" = "value" }`))
+		r.refuseValue(path, value.WrongKind(v, "a table", `write { "X-Name" = "value" }`))
 		return nil
 	}
 	for name, v := range table {
-		at := under(path, name)
+		at := tomlfile.Under(path, name)
 		if f := check(name); f != nil {
-			r.refuse(r.at[at].key, at, f)
+			r.refuseKey(at, f)
 			continue
 		}
-		s, ok := v.(string)
-		if !ok {
-			r.refuseValue(at, wrong("must be text, not "+kind(v), hintText(v)))
+		s, f := value.ParseText(v)
+		if f != nil {
+			r.refuseValue(at, f)
 			continue
 		}
-		r.refuseValue(at, checkFieldValue(s))
+		r.refuseValue(at, value.CheckFieldValue(s))
 		fields = append(fields, Field{name, s})
 	}
 	slices.SortFunc(fields, func(a, b Field) int {
@@ -210,8 +213,8 @@ func readFields(r *reader, path string, v any, check func(string) *flaw) (fields
 	})
 	for i := range fields[min(1, len(fields)):] {
 		if name := fields[i+1].Name; strings.EqualFold(fields[i].Name, name) {
-			at := under(path, name)
-			r.refuse(r.at[at].key, at, wrong(fmt.Sprintf("is the same field as %s", fields[i].Name), "keep one of the two"))
+			at := tomlfile.Under(path, name)
+			r.refuseKey(at, value.Wrong(fmt.Sprintf("is the same field as %s", fields[i].Name), "keep one of the two"))
 		}
 	}
 	return fields
@@ -221,60 +224,25 @@ func readFields(r *reader, path string, v any, check func(string) *flaw) (fields
 func readRedirectCode(r *reader, d *Redirect, path string, v any) {
 	n, ok := v.(int64)
 	if !ok || !slices.Contains([]int64{301, 302, 303, 307, 308}, n) {
-		r.refuseValue(path, wrong(fmt.Sprintf("%v is no code of a redirect", v), "use 301, 302, 303, 307 or 308"))
+		r.refuseValue(path, value.Wrong(fmt.Sprintf("%v is no code of a redirect", v), "use 301, 302, 303, 307 or 308"))
 		return
 	}
 	d.Code = int(n)
 }
 
-// checkRouteHost accepts a name, "*." and a name, or an address, without a port.
-func checkRouteHost(s string) *flaw {
-	name, wild := strings.CutPrefix(s, "*.")
-	switch {
-	case s == "", s == "*":
-		return wrong(fmt.Sprintf("%q is no host", s), "leave it out for every host")
-	case strings.Contains(name, "*"), wild && name == "":
-		return wrong(fmt.Sprintf("%q has its star in the wrong place", s), `write a name, or "*.example.com" for all names below one`)
-	case strings.HasSuffix(name, "."):
-		return wrong("ends in a dot", fmt.Sprintf("write %q", strings.TrimRight(s, ".")))
-	case strings.HasPrefix(name, "."), strings.Contains(name, ".."):
-		return wrong(fmt.Sprintf("%q has an empty part", s), "write a name")
-	}
-	return checkShape(name)
-}
-
-// checkRoutePath accepts a prefix of paths, escaped as in a request.
-func checkRoutePath(s string) *flaw {
-	if !strings.HasPrefix(s, "/") {
-		return wrong(fmt.Sprintf("%q does not begin with a slash", s), fmt.Sprintf("write %q", "/"+s))
-	}
-	if i := strings.IndexFunc(s, func(c rune) bool { return c <= ' ' || c >= 0x7f }); i >= 0 {
-		return wrong(fmt.Sprintf("%q cannot stand in a path", s[i:i+1]), "write it as in a URL, with %20 for a space")
-	}
-	if i := strings.IndexAny(s, "?#*"); i >= 0 {
-		return wrong(fmt.Sprintf("has a %q in it", s[i:i+1]), "write the beginning of a path, without a query")
-	}
-	for part := range strings.SplitSeq(s, "/") {
-		if part == "." || part == ".." {
-			return wrong(fmt.Sprintf("%q has a part %q", s, part), "write it without")
-		}
-	}
-	return nil
-}
-
 // checkRedirect accepts a URL or a path, with {host} and {uri} in it.
-func checkRedirect(s string) *flaw {
+func checkRedirect(s string) *value.Flaw {
 	const hint = `write a URL or a path, such as "https://{host}{uri}"`
 	filled := strings.NewReplacer("{host}", "", "{uri}", "").Replace(s)
 	if strings.ContainsAny(filled, "{}") {
-		return wrong("has a brace that is not of {host} or {uri}", hint)
+		return value.Wrong("has a brace that is not of {host} or {uri}", hint)
 	}
 	u, err := url.Parse(strings.NewReplacer("{host}", "h", "{uri}", "/u").Replace(s))
 	absolute := err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
 	inside := err == nil && u.Scheme == "" && u.Host == "" && strings.HasPrefix(u.Path, "/")
 	visible := !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c >= 0x7f })
 	if !visible || !absolute && !inside {
-		return wrong(fmt.Sprintf("%q is no place to redirect to", s), hint)
+		return value.Wrong(fmt.Sprintf("%q is no place to redirect to", s), hint)
 	}
 	return nil
 }

@@ -3,20 +3,30 @@ package config
 import (
 	"path/filepath"
 	"strings"
+
+	"lb/config/value"
 )
 
 // SocketOff as Admin.Socket means that there is no socket for commands.
 const SocketOff = "off"
 
 // SocketPathMax is the length in bytes of the longest path that a unix socket can
-// have on every system lb runs on. Linux itself allows a few bytes more.
-const SocketPathMax = 103
+// have on every system lb runs on.
+const SocketPathMax = value.SocketPathMax
 
 const (
 	socketName = "lb.sock"
 	socketRoot = "/run/" + socketName
 	socketUnit = "/run/lb/" + socketName // of packaging/lb.service, whose pid file is given by a flag
 )
+
+// checkAdminSocket accepts a path, "" and SocketOff.
+func checkAdminSocket(s string) *value.Flaw {
+	if s == "" || s == SocketOff {
+		return nil
+	}
+	return value.CheckSocket(s)
+}
 
 // SocketPath returns the path of the unix socket for commands, or "" if there is
 // none. If the configuration does not name it, it is beside the PID file, in

@@ -1,7 +1,6 @@
-package config
+package tomlfile
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -14,48 +13,11 @@ import (
 // array, both are its beginning; for a table, both are the beginning of its name.
 type spot struct{ key, value int }
 
-// spots are the spots by path, as under and element write it.
-type spots map[string]spot
-
-// under returns the path of name inside the table at path.
-func under(path, name string) string {
-	if !bare(name) {
-		name = strconv.Quote(name)
-	}
-	if path == "" {
-		return name
-	}
-	return path + "." + name
-}
-
-// element returns the path of element i of the array at path.
-func element(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }
-
-// bare reports whether name needs no quotes as a key of TOML.
-func bare(name string) bool {
-	for i := range len(name) {
-		if !bareByte(name[i]) {
-			return false
-		}
-	}
-	return name != ""
-}
-
-func bareByte(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
-}
-
-// place turns an offset into a line and a column, both counted from 1.
-func place(src string, off int) (line, column int) {
-	before := src[:max(0, min(off, len(src)))] // the decoder may say -1
-	return strings.Count(before, "\n") + 1, len(before) - strings.LastIndexByte(before, '\n')
-}
-
-// findSpots reads src, which the decoder has accepted; for other texts it ends as
-// well, with meaningless spots. twice is the path of a value that is given a second
-// time, which the decoder overlooks after a dotted key, or "" if there is none.
-func findSpots(src string) (at spots, twice string) {
-	f := finder{src: src, at: spots{}, tables: map[string]int{}}
+// findSpots returns the spots in src by path. Where src is not TOML, they may have no
+// meaning. twice is the path of a value that is given a second time, or "" if there is
+// none.
+func findSpots(src string) (at map[string]spot, twice string) {
+	f := finder{src: src, at: map[string]spot{}, tables: map[string]int{}}
 	for f.skip(" \t\r\n"); f.off < len(src); f.skip(" \t\r\n") {
 		if f.src[f.off] == '[' {
 			f.header()
@@ -66,14 +28,14 @@ func findSpots(src string) (at spots, twice string) {
 	return f.at, f.twice
 }
 
-// finder reads a source. Its methods end for every source, because each step of a
+// finder reads a file. Its methods end for every text, because each step of a
 // loop moves off forward.
 type finder struct {
 	src    string
 	off    int
 	table  string         // the path of the table that the last header opened
 	tables map[string]int // how many elements an array of tables has so far
-	at     spots
+	at     map[string]spot
 	twice  string
 }
 
@@ -114,14 +76,14 @@ func (f *finder) header() {
 	path := ""
 	for {
 		name, off := f.name()
-		path = under(path, name)
+		path = Under(path, name)
 		f.note(path, off)
 		last := !f.accept('.')
 		if last && array {
 			f.tables[path]++
 		}
 		if n := f.tables[path]; n > 0 {
-			path = element(path, n-1)
+			path = Element(path, n-1)
 			f.note(path, off)
 		}
 		if last {
@@ -147,7 +109,7 @@ func (f *finder) note(path string, off int) {
 func (f *finder) pair(path string) {
 	for {
 		name, off := f.name()
-		path = under(path, name)
+		path = Under(path, name)
 		if f.accept('.') {
 			f.note(path, off)
 			continue
@@ -209,7 +171,7 @@ func (f *finder) array(path string) {
 		if f.off >= len(f.src) || f.accept(']') {
 			return
 		}
-		at, begin := element(path, i), f.off
+		at, begin := Element(path, i), f.off
 		f.at[at] = spot{begin, begin}
 		f.value(at)
 		f.off = max(f.off, begin+1)
