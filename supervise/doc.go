@@ -3,6 +3,10 @@
 // upgrades. Its rooms do the work: plan, discover, listen, crew with engine, handover
 // and health. It does not know what a request is, and never touches a byte of traffic.
 //
+// Other goroutines bring commands, a changed file or addresses of names to the desk as
+// functions: queue.ask and queue.tell. The file becomes the configuration in compare, and
+// at the start in start: whatever else may say which backends there are belongs there.
+//
 // # Why one goroutine has all the state
 //
 // Signals, commands, a changed file, new addresses and upgrades all change the same few
