@@ -16,46 +16,46 @@ import (
 // that exchange, from Host.Begin until End or Exchange.Abandon has returned.
 type Front interface {
 	// Fill reads more of the request's body, or of a tunnel, into the inbox, into a
-	// large slab if bulk asks for one. n is how many bytes came: 0 with a nil error
-	// means none now. io.EOF is the end of what the client sends, any other error
-	// the end of the client.
+	// large slab if bulk asks for one. n is the number of bytes read: 0 with a nil
+	// error means that none are there now. io.EOF is the end of the client's bytes, any
+	// other error the end of the client.
 	Fill(bulk bool) (n int, err error)
 
-	// More reports whether Fill may bring something though no event has come.
+	// More reports whether Fill may read something although no event has come.
 	More() bool
 
 	// AppendHead appends the head of a response: status, fields and framing. It sets
 	// r.To, and clears r.Keep if the framing leaves no way to go on after this response.
-	// A head may be thrown away before any of it is flushed, when the backend's body
-	// turns out bad: AppendHead is then called again, for lb's own reply. So it must not
-	// change what the client has to know (a dynamic table of HPACK) until Flush.
+	// If the backend's body turns out bad before the head is flushed, the head is thrown
+	// away and AppendHead is called again, for lb's own reply. So it must leave state
+	// that the client shares (HPACK's dynamic table) to Flush.
 	AppendHead(dst []byte, r *Reply) []byte
 
-	// Flush writes the pending bytes of ln, whose source is in; in is nil for a reply
-	// of lb's own. n is how many bytes were taken. An error is the end of the client.
-	// The first bytes are those of the last AppendHead, the others are of the body.
+	// Flush writes the pending bytes of ln: first those of the last AppendHead, then
+	// those of the body. in is the inbox that ln reads from, or nil for lb's own reply.
+	// n is the number of bytes taken. An error is the end of the client.
 	Flush(ln *lane.Lane, in *lane.Inbox) (n int, err error)
 
 	// ShutdownWrite ends the bytes to the client, in a tunnel.
 	ShutdownWrite() error
 
-	// Deadline has Exchange.Expired called at that time, unless it is moved again.
+	// Deadline makes Exchange.Expired be called at the given time. The next call moves it.
 	Deadline(at tick.Instant)
 
-	// Wake has Exchange.Run called at the next turn of the loop, without an event.
+	// Wake makes Exchange.Run be called in the loop's next turn, without an event.
 	Wake()
 
 	// Advance runs the exchange now, because its backend has an event, and then the
 	// requests that follow on the same conn.
 	Advance()
 
-	// Gone reports whether the client has gone: nothing can be read or written.
+	// Gone reports whether the client has gone, so that nothing can be read or written.
 	Gone() bool
 
-	// End ends the exchange, which has let go of everything.
+	// End ends the exchange, which has released everything that it held.
 	End(how Ending)
 
-	// Abandon ends the client and its exchange, if there is one, after a panic while
+	// Abandon ends the client, and its exchange if there is one, after a panic while
 	// the front was advanced. It calls Exchange.Abandon.
 	Abandon()
 }
@@ -63,8 +63,7 @@ type Front interface {
 // Ending is how an exchange leaves its client.
 type Ending uint8
 
-// The endings. An HTTP/1 front does this to its conn; one of HTTP/2 does it to its
-// stream.
+// The endings. An HTTP/1 front applies them to its conn, an HTTP/2 front to its stream.
 const (
 	Keep   Ending = iota // the response is whole, and the next request may come
 	Close                // the response is whole, and no other will follow
@@ -73,11 +72,11 @@ const (
 	Reset                // the response is not whole, and only a reset can show that (RFC 9112 8)
 )
 
-// Exchange is one request and its response. Its methods are called on its loop by its
-// front. Those that return ended report that the exchange is over: it has called
-// Front.End, and the front may begin the next.
+// Exchange is one request and its response. Its front calls its methods, on its loop.
+// A method that returns ended reports whether the exchange is over: the exchange has
+// then called Front.End, and the front may begin the next one.
 type Exchange interface {
-	// Run moves the exchange as far as it will go now, after an event.
+	// Run moves the exchange as far as possible now, after an event.
 	Run() (ended bool)
 
 	// Expired is called when the deadline has passed.
@@ -92,33 +91,32 @@ type Exchange interface {
 	// Gone ends an exchange whose client went away before the head was whole.
 	Gone()
 
-	// Cut ends the exchange at once: lb stops.
+	// Cut ends the exchange at once, because lb stops.
 	Cut()
 
 	// Abandon ends the exchange after a panic. It does not call the front.
 	Abandon()
 }
 
-// Lease is the configuration that a request goes by, from the first byte of its head
-// to the end of its exchange, whatever is loaded meanwhile. Host.Begin takes it over,
-// so every lease ends in an exchange.
+// Lease is the configuration of one request, from the first byte of its head to the end
+// of its exchange, whatever is loaded meanwhile. Host.Begin takes it over, so every
+// lease ends in an exchange.
 type Lease interface {
-	// Limits are those of the head.
+	// Limits returns the limits of the head.
 	Limits() *httpparse.Limits
 
-	// HeadTimeout is how long the head may take from its first byte on.
+	// HeadTimeout returns how long the head may take from its first byte on.
 	HeadTimeout() time.Duration
 }
 
 // Host is the proxy of a loop, as its fronts see it.
 type Host interface {
-	// Lease returns the present configuration, for a request of which the first byte
-	// has come.
+	// Lease returns the present configuration, for a request whose first byte has come.
 	Lease() Lease
 
 	// Begin begins the exchange of a request. The front lends in, peer and req until
-	// the exchange ends: the head of req is at the front of in. since is when its
-	// first byte came.
+	// the exchange ends; the head of req is at the start of in. since is when the first
+	// byte of the head came.
 	Begin(f Front, l Lease, in *lane.Inbox, peer *Peer, req *httpparse.Request, since tick.Instant) Exchange
 
 	// Panicked logs and counts a panic, and abandons Shared.Working.
@@ -128,7 +126,7 @@ type Host interface {
 	Closed()
 }
 
-// Shared is what the proxy of a loop and its fronts have in common. Only that loop
+// Shared is the state that the proxy of a loop shares with its fronts. Only that loop
 // may touch it.
 type Shared struct {
 	Loop     *loop.Loop
@@ -137,18 +135,18 @@ type Shared struct {
 	Host     Host
 
 	IdleTimeout time.Duration // how long a client may idle, by the present configuration
-	Draining    bool          // no new requests: fronts end their conns when they may
+	Draining    bool          // no new requests: fronts end their conns as soon as they may
 	Clients     int           // open client conns
-	Working     Front         // the one being advanced, or nil: a panic is its doing
+	Working     Front         // the front being advanced, or nil; a panic is blamed on it
 }
 
 // peerTextBytes is the length of the longest address as text.
 const peerTextBytes = len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255")
 
-// Peer is who is at the other end of a client conn.
+// Peer is the other end of a client conn.
 type Peer struct {
-	// Checked is the count of changes of trusted_proxies at which Trusted was worked
-	// out, or 0 if it was not yet. The host counts from 1.
+	// Checked is the version of trusted_proxies that Trusted was computed from, or 0
+	// before that. The host counts versions from 1.
 	Checked uint32
 	Trusted bool // the address is in trusted_proxies
 
@@ -156,8 +154,8 @@ type Peer struct {
 	text [peerTextBytes]byte
 }
 
-// Set makes p the peer at addr, not yet checked. An addr that is not valid is that of
-// a unix socket.
+// Set makes p the peer at addr, not yet checked. An invalid addr stands for a unix
+// socket.
 func (p *Peer) Set(addr netip.Addr) {
 	p.Checked, p.Trusted, p.len = 0, false, 0
 	if addr.IsValid() {
@@ -165,7 +163,7 @@ func (p *Peer) Set(addr netip.Addr) {
 	}
 }
 
-// Address returns the IP address as text, empty for a unix socket. It is p's memory.
+// Address returns the IP address as text, or nothing for a unix socket. It is p's memory.
 func (p *Peer) Address() []byte { return p.text[:p.len] }
 
 // Scheme returns the scheme of the conn's URLs.

@@ -2,10 +2,10 @@ package record
 
 import "lb/httpparse"
 
-// Side is the side at fault. Only faults of the backend count against it.
+// Side is the side at fault. Only a backend's faults count against that backend.
 type Side uint8
 
-// The sides. A deadline that no side is to blame for has NoSide.
+// The sides. NoSide is for a deadline that passed through no side's fault.
 const (
 	NoSide Side = iota
 	ClientSide
@@ -18,49 +18,50 @@ var sideNames = [...]string{"", "client", "backend", "lb"}
 // String returns the name of the side in logs, which is empty for NoSide.
 func (s Side) String() string { return sideNames[s] }
 
-// Cause is what happened.
+// Cause is the kind of a fault.
 type Cause uint8
 
 // The causes.
 const (
 	NoCause         Cause = iota
 	CauseGone             // the client went away
-	CauseShortBody        // the client ended its side inside its request
-	CauseBadRequest       // the parser refused the request, for Fault.Reason
+	CauseShortBody        // the client ended its side before its request was whole
+	CauseBadRequest       // the parser refused the request; Fault.Reason says why
 	CauseTooLarge         // the body is longer than the limit
 	CauseSlow             // a deadline passed
 	CauseNoConnect        // the backend could not be reached
 	CauseReset            // the backend ended or reset the conn before its answer was whole
-	CauseBadAnswer        // the backend sent something that is no answer to this request
+	CauseBadAnswer        // the backend sent something that does not answer this request
 	CauseNoBackend        // no backend can be tried
 	CauseExhausted        // lb has no descriptor, port or memory left
-	CausePanicked         // a mistake of our own
-	CauseCut              // lb stops
-	CauseCrowded          // every backend is full, and the queue too, or for too long
+	CausePanicked         // a panic: a bug in lb
+	CauseCut              // lb is stopping
+	CauseCrowded          // every backend is full, and the queue is full too or the wait in it was too long
 	CauseStatus           // the answer has a status that is to be retried
 )
 
+// CauseNames are the names of the causes in logs, by Cause.
 var CauseNames = [...]string{"", "gone", "short_body", "bad_request", "too_large", "slow", "no_connect", "reset",
 	"bad_answer", "no_backend", "exhausted", "panic", "cut", "crowded", "status"}
 
 // String returns the name of the cause in logs, which is empty for NoCause.
 func (c Cause) String() string { return CauseNames[c] }
 
-// Fault is what ended an attempt, or the exchange with it.
+// Fault is the failure that ended an attempt, or the whole exchange.
 type Fault struct {
 	Side   Side
 	Cause  Cause
-	Phase  Phase            // in which it happened
+	Phase  Phase            // the phase in which it happened
 	Reason httpparse.Reason // why the parser refused the request, or NoReason
 }
 
-// ByClient returns the fault of a client.
+// ByClient returns a fault of the client.
 func ByClient(c Cause) Fault { return Fault{Side: ClientSide, Cause: c} }
 
-// ByBackend returns the fault of a backend.
+// ByBackend returns a fault of the backend.
 func ByBackend(c Cause) Fault { return Fault{Side: BackendSide, Cause: c} }
 
-// ByLB returns a fault of lb's own.
+// ByLB returns a fault of lb itself.
 func ByLB(c Cause) Fault { return Fault{Side: LBSide, Cause: c} }
 
 // Status returns the code of the reply that lb makes for f (RFC 9110 15.5, 15.6).
@@ -85,7 +86,7 @@ func (f Fault) Status() int {
 	return 502
 }
 
-// Text returns the sentence in that reply.
+// Text returns the text of that reply: one sentence.
 func (f Fault) Text() string {
 	switch f.Cause {
 	case CauseBadRequest:

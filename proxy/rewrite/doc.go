@@ -1,5 +1,5 @@
-// Package rewrite is what lb changes in messages: which fields are not passed on, which
-// are set by routes, and which lb adds. docs/http.md says the same for users. It knows
-// messages, and neither conns nor backends; lengths and framing of responses are the
-// front's.
+// Package rewrite changes messages: it leaves out the fields that are not passed on, sets
+// the fields of routes, and adds lb's own. docs/http.md describes this for users. The
+// package knows neither conns nor backends; fronts decide the lengths and framing of
+// responses.
 package rewrite

@@ -16,10 +16,10 @@ const (
 type Date struct {
 	clock func() time.Time
 	line  [dateBytes]byte
-	at    tick.Instant // when line was made; 0: never
+	at    tick.Instant // when line was made, or 0 before that
 }
 
-// NewDate returns a Date by clock, which returns the time of day.
+// NewDate returns a Date that asks clock for the time of day.
 func NewDate(clock func() time.Time) Date { return Date{clock: clock} }
 
 // Line returns the line at now (RFC 9110 6.6.1). It is valid until the next call.
@@ -32,7 +32,7 @@ func (d *Date) Line(now tick.Instant) []byte {
 	return d.line[:]
 }
 
-// phrases are those of the replies that lb makes itself.
+// phrases are the reason phrases of the replies that lb makes itself.
 var phrases = [...]struct {
 	code   int
 	phrase []byte
@@ -58,7 +58,7 @@ var phrases = [...]struct {
 
 var otherPhrase = []byte("Internal Server Error")
 
-// Phrase returns the reason phrase of a reply of lb's own.
+// Phrase returns the reason phrase of lb's own reply with this code.
 func Phrase(code int) []byte {
 	for i := range phrases {
 		if phrases[i].code == code {

@@ -12,38 +12,37 @@ import (
 // crlf ends a line.
 const crlf = "\r\n"
 
-// HopByHop are the fields that are not passed on, in either direction: those about the
-// conn that they came on (RFC 9110 7.6.1), and those about framing, which are written
-// again.
+// HopByHop are the fields that are not passed on in either direction: fields about the
+// conn (RFC 9110 7.6.1), and fields about framing, which lb writes itself.
 var HopByHop = httpparse.SetOf(httpparse.Connection, httpparse.KeepAlive, httpparse.ProxyConnection,
 	httpparse.TE, httpparse.TransferEncoding, httpparse.ContentLength, httpparse.Upgrade, httpparse.HTTP2Settings)
 
-// The fields of a request that are not passed on. A stranger's word on where a request
-// came from is dropped; from a trusted proxy only the list of addresses is written
-// again, to be added to.
+// The fields of a request that are not passed on. A stranger's fields about where the
+// request came from are dropped; from a trusted proxy only X-Forwarded-For is, because lb
+// writes it again with one more address.
 var (
 	fromTrusted  = HopByHop | httpparse.SetOf(httpparse.Host, httpparse.XForwardedFor)
 	fromStranger = fromTrusted | httpparse.SetOf(httpparse.XForwardedHost, httpparse.XForwardedProto, httpparse.Forwarded)
 )
 
-// OwnBytes bounds what lb itself adds to a head, beside copies of what is in it and the
-// lines of routes: field names, a length, an address, a Date.
+// OwnBytes bounds what lb itself adds to a head: field names, a length, an address, a
+// Date. It does not cover copies from the message, or the lines of routes.
 const OwnBytes = 512
 
-// Request is a request as it came, and what lb knows beside it.
+// Request is a request as it came, and the other facts that its new head depends on.
 type Request struct {
 	Message *httpparse.Request
-	Text    []byte // with the head at its front
+	Text    []byte // begins with the head
 	Peer    *front.Peer
 	Route   *Route // or nil
 	Via     []byte // the field line that lb adds (RFC 9110 7.6.3), or empty
 	Hops    int64  // Max-Forwards to pass on, or -1 if there is none (RFC 9110 7.6.2)
 
-	Upgrade string            // the protocols asked for in Upgrade and passed on; set by AppendHead
-	Framing httpparse.Framing // of the body as it goes on; set by AppendHead
+	Upgrade string            // the protocols of Upgrade that are passed on, or empty; set by AppendHead
+	Framing httpparse.Framing // of the body as it is sent; set by AppendHead
 }
 
-// HeadBytes bounds what AppendHead appends.
+// HeadBytes returns an upper bound, in bytes, of what AppendHead appends.
 func (r *Request) HeadBytes() int {
 	m := r.Message
 	n := int(m.HeadLen) + len(m.Fields) + 2*int(m.Authority.Len) + len(r.Via) + OwnBytes
@@ -86,7 +85,7 @@ func (r *Request) AppendHead(d []byte) []byte {
 	switch r.Framing = m.Framing; r.Framing {
 	case httpparse.Length:
 		d = appendNumber(append(d, "Content-Length: "...), m.Length)
-	case httpparse.Close: // the body of a stream, which only its end ends
+	case httpparse.Close: // the body of a stream that has no length
 		r.Framing = httpparse.Chunked
 		fallthrough
 	case httpparse.Chunked:
@@ -119,13 +118,13 @@ func (r *Request) appendTarget(d []byte) []byte {
 		return r.Message.AppendPath(d, r.Text)
 	}
 	path := bytes.TrimPrefix(r.Message.Path.Of(r.Text), []byte(r.Route.Config.Path))
-	for len(path) > 0 && path[0] == '/' { // "//x" would be read as a host by some
+	for len(path) > 0 && path[0] == '/' { // some backends would read "//x" as a host
 		path = path[1:]
 	}
 	return append(append(d, '/'), path...)
 }
 
-// appendForwarded appends the fields that name the client to the backend.
+// appendForwarded appends the fields that name the client for the backend.
 func (r *Request) appendForwarded(d []byte) []byte {
 	from := r.Peer.Address()
 	if r.Peer.Trusted {
@@ -147,14 +146,14 @@ func (r *Request) appendForwarded(d []byte) []byte {
 	return d
 }
 
-// appendForwardedOn is appendForwarded for a trusted client: its own word on where the
-// request came from is passed on, and it is added to the list of addresses.
+// appendForwardedOn is appendForwarded for a trusted client: its fields about where the
+// request came from are passed on, and its address is added to the list.
 func (r *Request) appendForwardedOn(d []byte) []byte {
 	from := r.Peer.Address()
-	told := r.passes(httpparse.XForwardedFor)
-	if told || len(from) > 0 {
+	listed := r.passes(httpparse.XForwardedFor)
+	if listed || len(from) > 0 {
 		d = append(d, "X-Forwarded-For: "...)
-		if told {
+		if listed {
 			for _, f := range r.Message.Fields {
 				if f.ID == httpparse.XForwardedFor && f.Value.Len > 0 {
 					d = append(append(d, f.Value.Of(r.Text)...), ", "...)
@@ -177,14 +176,15 @@ func (r *Request) appendForwardedOn(d []byte) []byte {
 	return d
 }
 
-// passes reports whether the request has the field id, in a form that is passed on.
+// passes reports whether the request has the field id and it is passed on.
 func (r *Request) passes(id httpparse.FieldID) bool {
 	f, ok := r.Message.Find(id)
 	return ok && !r.Message.Nominates(r.Text, f)
 }
 
-// Origin returns the address, as text, of the client that asks: beyond proxies in trusted,
-// the last one in X-Forwarded-For that is not one of them. It is empty for a unix socket.
+// Origin returns the address, as text, of the client that a request began at: the peer's
+// or, if that is trusted, the last one in X-Forwarded-For that is not in trusted. It is
+// empty for a unix socket.
 func (r *Request) Origin(trusted []netip.Prefix) []byte {
 	m, from := r.Message, r.Peer.Address()
 	if !r.Peer.Trusted {
@@ -210,7 +210,7 @@ func (r *Request) Origin(trusted []netip.Prefix) []byte {
 	return from
 }
 
-// Contains reports whether addr is in one of some networks.
+// Contains reports whether addr is in one of the networks.
 func Contains(networks []netip.Prefix, addr netip.Addr) bool {
 	for _, n := range networks {
 		if n.Contains(addr) {
@@ -220,10 +220,10 @@ func Contains(networks []netip.Prefix, addr netip.Addr) bool {
 	return false
 }
 
-// upgradeAsked returns the protocols that the client asks to change to, or "" if it does
-// not, or not in a way that is passed on: h2c would turn the conn into one whose
-// requests lb does not see, and after a body that is still to come there is no telling
-// where the other protocol begins.
+// upgradeAsked returns the protocols that the client asks to change to, or "" if it asks
+// for none, or in a way that is not passed on: h2c would hide the conn's later requests
+// from lb, and after a body that is still to come lb could not know where the other
+// protocol begins.
 func (r *Request) upgradeAsked() string {
 	m, b := r.Message, r.Text
 	if m.Minor == 0 || m.Framing != httpparse.None || !m.UpgradeOption || !m.Seen.Has(httpparse.Upgrade) || m.HasToken(b, httpparse.Upgrade, "h2c") {
@@ -236,7 +236,7 @@ func (r *Request) upgradeAsked() string {
 		case asked != "":
 			asked += ", " + string(value) // several lines are one list (RFC 9110 5.3)
 		case string(value) == "websocket":
-			asked = "websocket" // nearly always, and without an allocation
+			asked = "websocket" // the usual case, without an allocation
 		default:
 			asked = string(value)
 		}
@@ -244,7 +244,7 @@ func (r *Request) upgradeAsked() string {
 	return asked
 }
 
-// appendNumber appends n and the end of the line.
+// appendNumber appends n and a line end.
 func appendNumber(d []byte, n int64) []byte {
 	return append(strconv.AppendInt(d, n, 10), crlf...)
 }

@@ -9,14 +9,14 @@ import (
 	"lb/httpparse"
 )
 
-// Route is what a route changes in messages, as text that is ready to be appended.
+// Route holds the changes that a route makes in messages, as text ready to be appended.
 type Route struct {
 	Config *config.Route
 
-	host     string // the Host that set_request_headers asks for, or empty
+	host     string // the Host of set_request_headers, or empty
 	request  []byte // the field lines of set_request_headers, without Host
-	response []byte // those of set_response_headers
-	dated    bool   // with a Date among them
+	response []byte // the field lines of set_response_headers
+	dated    bool   // a Date is among them
 }
 
 // NewRoute prepares the changes of cfg.
@@ -39,8 +39,8 @@ func NewRoute(cfg *config.Route) Route {
 	return r
 }
 
-// isOurs reports whether lb itself puts a field of that name into a redirect, so that a
-// route must not set it again.
+// isOurs reports whether lb itself puts a field of this name into a redirect. A route
+// must not set it again.
 func isOurs(name string) bool {
 	return slices.ContainsFunc([]string{"date", "content-type", "location"}, func(own string) bool {
 		return strings.EqualFold(name, own)
@@ -54,23 +54,23 @@ func appendLine(d []byte, f config.Field) []byte {
 	return append(d, crlf...)
 }
 
-// hide leaves the fields that set names out of a parsed head: lb sets them itself.
+// hide leaves the fields named in set out of a parsed head, because lb sets them itself.
 func hide(m *httpparse.Message, b []byte, set []config.Field) {
 	for _, f := range set {
 		m.Hide(b, f.Name)
 	}
 }
 
-// AppendLines appends the field lines that the route sets in the response m, whose fields
-// of these names it hides. dated reports that a Date is among them. b is the buffer that
-// m was parsed from.
+// AppendLines appends the field lines that the route sets in the response m, and hides
+// m's own fields of these names. dated reports whether a Date is among them. b is the
+// buffer that m was parsed from.
 func (r *Route) AppendLines(d, b []byte, m *httpparse.Message) (lines []byte, dated bool) {
 	hide(m, b, r.Config.SetResponseHeaders)
 	return append(d, r.response...), r.dated
 }
 
 // AppendRedirect appends the field lines of the route's redirect of the request m.
-// where is the length of the first of them, which says where to go to. b is the buffer
+// where is the length of the first one, Location, without its line end. b is the buffer
 // that m was parsed from.
 func (r *Route) AppendRedirect(d, b []byte, m *httpparse.Request) (lines []byte, where int) {
 	before := len(d)
@@ -79,8 +79,8 @@ func (r *Route) AppendRedirect(d, b []byte, m *httpparse.Request) (lines []byte,
 	return append(append(d, crlf...), r.response...), where
 }
 
-// uri returns the text for {uri}. "//x" would be another host, and the target of
-// "OPTIONS *" is no path.
+// uri returns the text for {uri}: a path with one slash at its start, because "//x" would
+// be another host, or nothing for "OPTIONS *", whose target is no path.
 func uri(target []byte) string {
 	if string(target) == "*" {
 		return ""
@@ -88,7 +88,7 @@ func uri(target []byte) string {
 	return "/" + string(bytes.TrimLeft(target, "/"))
 }
 
-// RoutesBytes returns the most bytes that one of routes adds to a head.
+// RoutesBytes returns the most bytes that any one of routes adds to a head.
 func RoutesBytes(routes []config.Route) (most int) {
 	for i := range routes {
 		for _, set := range [...][]config.Field{routes[i].SetRequestHeaders, routes[i].SetResponseHeaders} {

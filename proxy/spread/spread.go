@@ -1,16 +1,15 @@
-// Package spread decides which loop a new conn of a client goes to, so that no loop has
-// far more conns than the others. It does not know what a conn is.
+// Package spread decides which loop serves a client's new conn, so that no loop has far
+// more conns than the others. It does not know what a conn is.
 //
 // The kernel gives a new conn to a loop by a hash of its addresses (SO_REUSEPORT). That
-// is even enough for many conns; of a few long-lived ones, one loop may get several
-// times its share. So a loop that has clearly more conns than the others passes a new
-// one on to the loop that has least, before anything of it is read. Requests never pay
-// for it.
+// spreads many conns evenly; of a few long-lived ones, one loop may get several times its
+// share. So a loop with clearly more conns than the others passes a new one on to the
+// loop with the fewest, before anything is read from it. Requests pay nothing for this.
 //
-// When many conns come at one moment, several loops choose the same neighbour. So a conn
-// may be passed on again: then the busiest of 8 loops has 1.4 times the mean of 64 conns
-// that come at once, instead of up to twice, and of 32 loops nearly four times. A few
-// are passed on a second time, hardly any a third.
+// When many conns come at once, several loops choose the same neighbour, so a conn may be
+// passed on again. If 64 conns come at once, the busiest of 8 loops then has 1.4 times the
+// mean; otherwise it could have 2 times, and the busiest of 32 loops nearly 4 times. Few
+// conns are passed on a second time, hardly any a third.
 package spread
 
 import (
@@ -21,22 +20,22 @@ import (
 	"lb/loop/tick"
 )
 
-// KeepsOne is the number of conns passed on to a loop of which it always keeps one, so
-// that none circulates forever.
+// KeepsOne is the number of conns passed on to a loop of which it must keep one, so that
+// none circulates forever.
 const KeepsOne = 16
 
 const (
-	margin = 4  // conns that a loop has more than another before it passes any on
-	part   = 4  // and more than the mean by one in so many
-	looks  = 16 // loops that are looked at for one conn
+	margin = 4  // how many more conns than another loop a loop must have to pass one on
+	part   = 4  // and it must have more than the mean by one in this many
+	looks  = 16 // how many loops are compared for one conn
 
-	// memory is how long a conn that was passed on is counted here. By then the
-	// other loop has taken it and counts it itself.
+	// memory is how long a conn that was passed on is counted here. After that the
+	// other loop has taken it and counts it.
 	memory = 20 * time.Millisecond
 )
 
-// passTo returns the index of the loop in others, which holds their counts of conns, to
-// which a loop with own conns passes a new one on, or -1 if it keeps it.
+// passTo returns the index of the loop that gets a new conn, or -1 if this loop, which
+// has own conns, keeps it. others are the counts of the other loops.
 func passTo(own int, others []int) int {
 	least, sum, loops := -1, own, len(others)+1
 	for i, n := range others {
@@ -50,11 +49,11 @@ func passTo(own int, others []int) int {
 	return least
 }
 
-// Loops are the other running loops, as one loop knows them. It may use them alone.
+// Loops are the other running loops, as one loop sees them. Only that loop may use them.
 type Loops struct {
 	others []Loop
-	turn   int // where in others a look begins
-	passed int // conns that others have passed on here
+	turn   int // index in others at which the next comparison begins
+	passed int // conns that other loops have passed on to this one
 	loads  [looks]int
 }
 
@@ -62,12 +61,12 @@ type Loops struct {
 type Loop struct {
 	Slot   int // on the board
 	conns  *board.Counter
-	passed int          // to it, within memory
-	at     tick.Instant // when the last of them was
+	passed int          // conns passed on to it within memory
+	at     tick.Instant // when the last of them was passed on
 }
 
-// New returns the loops in slots on b, without the one in slot own. It begins with the
-// loop after that one, so that loops which see the same counts do not all choose the same.
+// New returns the loops in slots on b except slot own. They begin with the loop after
+// own, so that loops which see the same counts do not all choose the same one.
 func New(b *board.Board, own int, slots []int) (e Loops) {
 	at := max(0, slices.Index(slots, own))
 	for i := range slots {
@@ -78,8 +77,8 @@ func New(b *board.Board, own int, slots []int) (e Loops) {
 	return e
 }
 
-// Choose returns the loop that takes the next conn of this loop, which has own conns, or
-// nil if this one keeps it. Of many loops it looks at a few, different ones each time.
+// Choose returns the loop that gets the next conn, or nil if this loop, which has own
+// conns, keeps it. Of many loops it compares a few, different ones each time.
 func (e *Loops) Choose(own int, now tick.Instant) *Loop {
 	if own < margin || len(e.others) == 0 {
 		return nil
@@ -99,10 +98,10 @@ func (e *Loops) Choose(own int, now tick.Instant) *Loop {
 	return nil
 }
 
-// at returns the i-th loop of this look.
+// at returns the i-th loop of this comparison.
 func (e *Loops) at(i int) *Loop { return &e.others[(e.turn+i)%len(e.others)] }
 
-// Passed notes at now that a conn was passed on to l.
+// Passed notes that a conn was passed on to l at now.
 func (l *Loop) Passed(now tick.Instant) {
 	l.passed++
 	l.at = now

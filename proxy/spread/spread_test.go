@@ -24,10 +24,10 @@ func TestPassTo(t *testing.T) {
 		{5, []int{1, 1, 1}, 0},
 		{9, []int{5}, 0},
 		{9, []int{6}, -1},   // within the margin
-		{12, []int{9}, -1},  // too
-		{15, []int{10}, -1}, // 12.5 is the mean: within a quarter
+		{12, []int{9}, -1},  // within the margin as well
+		{15, []int{10}, -1}, // the mean is 12.5: within a quarter of it
 		{17, []int{10}, 0},
-		{10, []int{10, 10, 3}, -1}, // the one that has little gets by from all that comes
+		{10, []int{10, 10, 3}, -1}, // new conns fill the loop with few soon enough
 		{12, []int{8, 8, 8, 7}, 3},
 		{1000, []int{800, 900}, -1},
 		{1200, []int{800, 700}, 1},
@@ -38,8 +38,8 @@ func TestPassTo(t *testing.T) {
 	}
 }
 
-// evenWorld is some loops that accept what a hash gives them. They are told of
-// each other by the board alone, and what is passed on takes a while.
+// evenWorld is a set of loops that accept the conns that a hash gives them. They know of
+// each other from the board alone, and a conn passed on is a while on its way.
 type evenWorld struct {
 	rng    *rand.Rand
 	now    tick.Instant
@@ -48,8 +48,8 @@ type evenWorld struct {
 	evens  []Loops
 	conns  []int
 	onWay  []onWay
-	passed int // times that a conn was
-	passes int // the most that one was
+	passed int // how often a conn was passed on
+	passes int // the most that one conn was passed on
 }
 
 type onWay struct {
@@ -68,12 +68,12 @@ func newEvenWorld(seed uint64, loops int) *evenWorld {
 	return w
 }
 
-// accept has a loop, as the hash wants it, take a conn.
+// accept makes a loop, chosen as a hash would, take a conn.
 func (w *evenWorld) accept(delay time.Duration) {
 	w.take(w.rng.IntN(len(w.slots)), 0, delay)
 }
 
-// take has a loop take a conn that has been passed on some times, or pass it on.
+// take makes loop i take a conn that has been passed on passes times, or pass it on.
 func (w *evenWorld) take(i, passes int, delay time.Duration) {
 	var to *Loop
 	if passes == 0 || !w.evens[i].Keeps() {
@@ -94,7 +94,7 @@ func (w *evenWorld) add(i, n int) {
 	w.board.Loop(w.slots[i]).ClientConns.Add(uint64(n))
 }
 
-// wait lets time pass, in which what is on its way comes, one after another.
+// wait lets d pass. Conns that are on their way arrive meanwhile, one after another.
 func (w *evenWorld) wait(d, delay time.Duration) {
 	end := w.now.Add(d)
 	for len(w.onWay) > 0 {
@@ -110,9 +110,9 @@ func (w *evenWorld) wait(d, delay time.Duration) {
 	w.now = end
 }
 
-// TestEven: 64 long-lived conns over 8 loops: the busiest has 1.5 times the mean at
-// most (issue 3), whether they come one by one or in a burst, and though what is
-// passed on takes its time, or all at one and the same moment.
+// TestEven: of 64 long-lived conns over 8 loops, the busiest has at most 1.5 times the
+// mean (issue 3), whether they come one by one, in a burst or all at once, and however
+// long a conn that was passed on takes to arrive.
 func TestEven(t *testing.T) {
 	for _, tc := range []struct {
 		name         string
@@ -153,8 +153,8 @@ func TestEven(t *testing.T) {
 	}
 }
 
-// TestEvenLeavesTheCommonCase: with many conns that come and go the hash is even
-// enough, and next to nothing is passed on.
+// TestEvenLeavesTheCommonCase: with many conns that come and go the hash is even enough,
+// and hardly any conn is passed on.
 func TestEvenLeavesTheCommonCase(t *testing.T) {
 	for _, tc := range []struct {
 		name                string
@@ -168,7 +168,7 @@ func TestEvenLeavesTheCommonCase(t *testing.T) {
 		for open := 0; w.passed+open < accepts; {
 			w.accept(100 * time.Microsecond)
 			w.wait(100*time.Microsecond, 100*time.Microsecond)
-			if open++; open > tc.conns { // any one goes
+			if open++; open > tc.conns { // a random one ends
 				n := w.rng.IntN(tc.conns)
 				for i := range w.conns {
 					if n -= w.conns[i]; n < 0 && w.conns[i] > 0 {
