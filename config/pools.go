@@ -19,9 +19,12 @@ const (
 	HashOnKey  = "hash"       // the same backend for the same key
 )
 
-func checkStrategy(s string) *value.Flaw {
-	return value.OneOf(s, "strategy", RoundRobin, Random, LeastConn, P2C, LeastTime, HashOnKey)
+// Strategies returns all of them, in the order in which users read them.
+func Strategies() []string {
+	return []string{RoundRobin, Random, LeastConn, P2C, LeastTime, HashOnKey}
 }
+
+func checkStrategy(s string) *value.Flaw { return value.OneOf(s, "strategy", Strategies()...) }
 
 // DefaultPool is the name of Pools[0], which no [[pools]] may have.
 const DefaultPool = "default"

@@ -56,7 +56,8 @@ type Proxy struct {
 	others       spread.Loops
 	trustChanges uint32 // counts those of trusted_proxies, from 1
 
-	shared    front.Shared // with the fronts
+	shared    front.Shared // with the servers and their fronts
+	servers   []front.Server
 	h1        *h1.Server
 	drained   func() // called once when the last client has gone
 	freeBacks *backendConn
@@ -101,6 +102,7 @@ func New(l *loop.Loop, o Options) *Proxy {
 	}
 	p.shared = front.Shared{Loop: l, Arena: p.arena, Counters: p.counters, Host: p}
 	p.h1 = h1.New(&p.shared)
+	p.servers = []front.Server{p.h1}
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
@@ -181,14 +183,19 @@ func (p *Proxy) take(fd int, peer netip.AddrPort) {
 func (p *Proxy) Drain(done func()) {
 	p.loop.Unlisten()
 	p.shared.Draining, p.drained = true, done
-	p.h1.Drain()
+	for _, s := range p.servers {
+		s.Drain()
+	}
 	p.closeIdle()
 	p.Closed()
 }
 
 // Cut ends every conn at once and returns how many exchanges were cut off.
 func (p *Proxy) Cut() int {
-	cut := p.h1.Cut()
+	cut := 0
+	for _, s := range p.servers {
+		cut += s.Cut()
+	}
 	p.closeIdle()
 	return cut
 }

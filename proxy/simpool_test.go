@@ -70,7 +70,7 @@ func (s *sim) drawConfig(first bool) *config.Config {
 }
 
 func (s *sim) drawPool(p *config.Pool) {
-	strategies := []string{config.RoundRobin, config.Random, config.LeastConn, config.P2C, config.LeastTime, config.HashOnKey}
+	strategies := config.Strategies()
 	p.Strategy = strategies[s.rng.IntN(len(strategies))]
 	if s.rng.IntN(2) == 0 {
 		p.Hash = config.Hash{Key: config.KeyHeader, Name: "x-id", BalanceFactor: 1.5}

@@ -13,9 +13,7 @@ import (
 )
 
 // strategies are all strategies.
-var strategies = []string{
-	config.RoundRobin, config.Random, config.LeastConn, config.P2C, config.LeastTime, config.HashOnKey,
-}
+var strategies = config.Strategies()
 
 // start is when tests begin: not a round number, and well above zero.
 const start tick.Instant = 1_000_000_007_123

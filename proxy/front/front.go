@@ -126,6 +126,15 @@ type Host interface {
 	Closed()
 }
 
+// Server has the conns of one protocol of a loop. The proxy of the loop accepts them.
+type Server interface {
+	// Drain gives every idle conn a moment for a last request. Shared.Draining is set.
+	Drain()
+
+	// Cut ends every conn at once and returns how many requests it cut off.
+	Cut() (requests int)
+}
+
 // Shared is the state that the proxy of a loop shares with its fronts. Only that loop
 // may touch it.
 type Shared struct {
