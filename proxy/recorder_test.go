@@ -35,7 +35,7 @@ func (c *recorder) attach(p *Proxy) {
 	c.Host, p.shared.Host = p, c
 }
 
-// Begin is front.Host's.
+// Begin implements front.Host.
 func (c *recorder) Begin(f front.Front, l front.Lease, in *lane.Inbox, peer *front.Peer, req *httpparse.Request, since tick.Instant) front.Exchange {
 	x := c.Host.Begin(f, l, in, peer, req, since)
 	c.begun++

@@ -106,7 +106,7 @@ func (s *stream) work(f func() (ended bool)) {
 	shared.Working = nil
 }
 
-// Fill is front.Front's.
+// Fill implements front.Front.
 func (s *stream) Fill(bulk bool) (n int, err error) {
 	p := s.client.p
 	switch {
@@ -126,10 +126,10 @@ func (s *stream) Fill(bulk bool) (n int, err error) {
 	return n, nil
 }
 
-// More is front.Front's.
+// More implements front.Front.
 func (s *stream) More() bool { return len(s.body) > 0 || s.over || s.gone }
 
-// AppendHead is front.Front's.
+// AppendHead implements front.Front.
 func (s *stream) AppendHead(d []byte, r *front.Reply) []byte {
 	if r.To = r.Framing; r.To == httpparse.Chunked {
 		r.To = httpparse.Close
@@ -156,7 +156,7 @@ func (s *stream) AppendHead(d []byte, r *front.Reply) []byte {
 	return d
 }
 
-// Flush is front.Front's.
+// Flush implements front.Front.
 func (s *stream) Flush(ln *lane.Lane, in *lane.Inbox) (n int, err error) {
 	if s.gone {
 		return 0, errStreamGone
@@ -199,10 +199,10 @@ func (s *stream) take(b []byte) {
 	r.left -= n
 }
 
-// ShutdownWrite is front.Front's.
+// ShutdownWrite implements front.Front.
 func (s *stream) ShutdownWrite() error { return nil }
 
-// Deadline is front.Front's.
+// Deadline implements front.Front.
 func (s *stream) Deadline(at tick.Instant) { s.client.p.l.Arm(&s.timer, s, at) }
 
 // Expired is called by the loop when the deadline has passed.
@@ -219,7 +219,7 @@ func (s *stream) Expired() {
 	}
 }
 
-// Wake is front.Front's.
+// Wake implements front.Front.
 func (s *stream) Wake() {
 	if !s.woken {
 		s.woken = true
@@ -227,13 +227,13 @@ func (s *stream) Wake() {
 	}
 }
 
-// Advance is front.Front's.
+// Advance implements front.Front.
 func (s *stream) Advance() { s.ready() }
 
-// Gone is front.Front's.
+// Gone implements front.Front.
 func (s *stream) Gone() bool { return s.gone }
 
-// End is front.Front's.
+// End implements front.Front.
 func (s *stream) End(how front.Ending) {
 	s.ended, s.ending = true, how
 	s.in.Release(s.client.p.p.arena)
@@ -242,7 +242,7 @@ func (s *stream) End(how front.Ending) {
 	s.client.streamEnded()
 }
 
-// Abandon is front.Front's.
+// Abandon implements front.Front.
 func (s *stream) Abandon() {
 	s.in.Forget(s.client.p.p.arena)
 	s.x.Abandon()
