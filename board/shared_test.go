@@ -148,8 +148,8 @@ func create(t *testing.T, loops, backends int) (*Board, *os.File) {
 	return b, f
 }
 
-// TestTwoProcesses: each process reads what the other writes. A worker's counters outlive
-// it however it ends; its gauges are zero once its successor begins.
+// TestTwoProcesses: each process reads the counts that the other writes. A worker's
+// counters outlive it however it ends; its gauges are zero once its successor begins.
 func TestTwoProcesses(t *testing.T) {
 	b, f := create(t, 2, 3)
 	b.Loop(0).Requests.Add(5)

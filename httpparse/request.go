@@ -193,7 +193,7 @@ func (r *RequestParser) lineDone(b []byte, i int) Status {
 	return Done
 }
 
-// finish checks the head as a whole and sets what follows from all of it.
+// finish checks the head as a whole and sets the fields that depend on all of it.
 func (r *RequestParser) finish(b []byte) Status {
 	if fault := r.frame(); fault != NoReason {
 		return r.refuse(fault, int(r.pos))

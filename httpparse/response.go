@@ -100,7 +100,7 @@ func (r *ResponseParser) status(b []byte) Status {
 	return Done
 }
 
-// finish checks the head as a whole and sets what follows from all of it.
+// finish checks the head as a whole and sets the fields that depend on all of it.
 func (r *ResponseParser) finish() Status {
 	if fault := r.codingFault(&r.Message); fault != NoReason {
 		return r.refuse(fault, int(r.pos))

@@ -51,7 +51,7 @@ func TestBackpressure(t *testing.T) {
 	}
 }
 
-// checkHeld checks how many bytes from has sent while to does not read, and then all of them.
+// checkHeld checks how many bytes lb took while to did not read, and then that all arrive.
 func checkHeld(t *testing.T, r *rig, from, to *looptest.Peer, want int) {
 	t.Helper()
 	if gone := want - from.Unsent(); gone > flowHeld {

@@ -41,7 +41,7 @@ const openTunnel = "GET /ws HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade\r
 func TestOldestConfig(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
-		begin string // what the client sends
+		begin string // sent by the client
 		more  string // sent after the reload; until then the exchange holds on
 		reply string // of the backend; until then the exchange holds on
 	}{

@@ -203,7 +203,7 @@ func (r *rig) serve(s Snapshot) {
 	}
 }
 
-// onConnect returns a function that gives conns to a place to welcome, or nil if there is none.
+// onConnect returns a function that gives a place's conns to welcome, or nil without welcome.
 func (r *rig) onConnect(place int) func(p *looptest.Peer) {
 	if r.welcome == nil {
 		return nil
@@ -253,7 +253,7 @@ func (r *rig) pass(d time.Duration) {
 	r.settle()
 }
 
-// leftovers reports what is not at zero although no conn should be open.
+// leftovers names the counts that are not zero although no conn should be open.
 func (r *rig) leftovers() (all []string) {
 	note := func(what string, n int) {
 		if n != 0 {

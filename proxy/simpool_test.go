@@ -104,10 +104,10 @@ func (s *sim) check(place int, h board.Health) {
 	s.r.board.SetHealth(place, h, board.ReasonTimeout, 0, int64(s.r.l.Now()))
 }
 
-// begins notes that a backend is serving a request, and checks that this is not one too many:
-// by lb's count and, if bytes take no time, by the backend's own. The second check comes
-// after all bytes that have arrived by now have been read, because lb closes conns after its
-// writes.
+// begins notes that a backend is serving a request, and checks that this is not one too
+// many: by lb's count and, if bytes take no time, by the backend's own. The second check
+// comes after all bytes that have arrived by now have been read, because lb closes conns
+// after its writes.
 func (b *simBackend) begins() {
 	s := b.s
 	b.working = true

@@ -146,7 +146,7 @@ func (s *stream) AppendHead(d []byte, r *front.Reply) []byte {
 		d = fmt.Appendf(d, "Content-Length: %d\r\n", r.Length)
 	}
 	if n := len(s.replies); n > 0 && len(s.replies[n-1].head) == 0 {
-		s.replies = s.replies[:n-1] // it was composed, but nothing of it was sent
+		s.replies = s.replies[:n-1] // it was composed, but no byte of it was sent
 	}
 	s.replies = append(s.replies, streamReply{left: len(d)})
 	if r.Code == 101 {
@@ -177,8 +177,8 @@ func (s *stream) Flush(ln *lane.Lane, in *lane.Inbox) (n int, err error) {
 	return n, nil
 }
 
-// window returns how many bytes may be taken now. A window that is used up opens again in the
-// next turn.
+// window returns how many bytes may be taken now. A window that is used up opens again in
+// the next turn.
 func (s *stream) window() int {
 	switch {
 	case s.client.paused:

@@ -228,7 +228,7 @@ func neutralRequest(head []byte) (out []byte) {
 	return out
 }
 
-// shut ends what the client sends.
+// shut ends the bytes from the client.
 func (c *streamClient) shut() {
 	s := c.last()
 	switch {

@@ -57,7 +57,7 @@ var notOfStreams = map[string]string{
 }
 
 // otherChunks is the transcript that shows how a long body is cut into chunks. The cuts
-// depend on what is read at once, and streams read no chunk lines.
+// depend on how much is read at once, and streams read no chunk lines.
 const otherChunks = "chunked-both-large"
 
 // TestStreamWire plays the transcripts whose clients could as well be streams, with a stream
@@ -183,7 +183,7 @@ func (c *streamClient) messages() (all []streamMessage) {
 func (s *stream) messages() (all []streamMessage) {
 	for i, r := range s.replies {
 		if len(r.head) == 0 {
-			continue // composed, but nothing of it was sent
+			continue // composed, but no byte of it was sent
 		}
 		status, fields, _ := strings.Cut(string(r.head), "\n")
 		m := streamMessage{status: status, fields: make(map[string][]string), body: string(r.body)}

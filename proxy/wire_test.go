@@ -21,10 +21,10 @@ import (
 
 var update = flag.Bool("update", false, "rewrite what was seen in testdata/*.wire")
 
-// TestWire plays every transcript of testdata. lb must do exactly what the file says, byte
-// for byte and in that order. The script is then played again with every byte sent alone, and
-// with slabs that hold next to nothing. Each conn must carry the same bytes then, whatever
-// the sizes of chunks.
+// TestWire plays every transcript of testdata. lb's actions must be those of the file, byte
+// for byte and in that order. Then the script is played again with every byte sent alone,
+// and with slabs that hold next to nothing. Each conn must carry the same bytes then,
+// whatever the sizes of chunks.
 func TestWire(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.wire")
 	if err != nil || len(files) == 0 {

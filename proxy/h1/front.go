@@ -64,8 +64,8 @@ func (c *Conn) Abandon() {
 	c.close(true)
 }
 
-// AppendHead implements front.Front. It decides how the body is framed: a body that ends with
-// the backend's conn is chunked for the client, except for HTTP/1.0, which knows no
+// AppendHead implements front.Front. It decides how the body is framed: a body that ends
+// with the backend's conn is chunked for the client, except for HTTP/1.0, which knows no
 // chunks (RFC 9112 6.1).
 func (c *Conn) AppendHead(d []byte, r *front.Reply) []byte {
 	r.To = r.Framing

@@ -84,7 +84,8 @@ func (s *Server) freeConn(c *Conn) {
 	c.next, s.conns = s.conns, c
 }
 
-// head is the state that a conn has for one request, beside its buffer, and not while idle.
+// head is the state that a conn needs for one request, beside its buffer. An idle conn has
+// none.
 type head struct {
 	httpparse.RequestParser
 	lease front.Lease  // until the exchange has begun
@@ -106,7 +107,7 @@ func (c *Conn) beginHead() {
 	c.head = h
 }
 
-// endHead releases what c had for its request. Bytes that the request left stay.
+// endHead releases what c had for its request. Bytes after the request stay.
 func (c *Conn) endHead() {
 	s, h := c.s, c.head
 	c.head, c.x = nil, nil

@@ -76,7 +76,7 @@ func (ln *Lane) Flushed() bool {
 // Done reports whether the whole body has been written.
 func (ln *Lane) Done() bool { return ln.Whole && ln.Flushed() }
 
-// Torn reports whether what was composed has been written, but only in part.
+// Torn reports whether the composed bytes have been written in part, but not all of them.
 func (ln *Lane) Torn() bool { return ln.o > 0 && !ln.Flushed() }
 
 // Claimed returns how many bytes at the start of the source's inbox this lane still
