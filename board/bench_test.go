@@ -5,9 +5,8 @@ import (
 	"testing"
 )
 
-// benchShapes runs f on boards with few and many loops and backends. next returns
-// backend IDs in an order that the processor cannot learn, because real picks are
-// like that.
+// benchShapes runs f on boards with few and many loops and backends. next returns backend
+// IDs in an order that the processor cannot predict, as in real picks.
 func benchShapes(b *testing.B, f func(b *testing.B, board *Board, next func() int)) {
 	for _, s := range []shape{{2, 4}, {64, 4}, {2, 1000}, {64, 1000}} {
 		b.Run(fmt.Sprintf("loops=%d/backends=%d", s.loops, s.backends), func(b *testing.B) {
@@ -30,7 +29,7 @@ func BenchmarkInFlight(b *testing.B) {
 	})
 }
 
-// BenchmarkScan is a pick that looks at all backends in order, per pick.
+// BenchmarkScan measures a pick that looks at all backends in order.
 func BenchmarkScan(b *testing.B) {
 	benchShapes(b, func(b *testing.B, board *Board, _ func() int) {
 		for b.Loop() {

@@ -44,8 +44,8 @@ func TestTotals(t *testing.T) {
 	}
 }
 
-// TestTakeOver: a loop that begins finds its gauges at zero; its counters and other
-// loops are not touched.
+// TestTakeOver: a loop that begins finds its gauges at zero. Its counters, and all words
+// of other loops, stay.
 func TestTakeOver(t *testing.T) {
 	b := New(2, 2)
 	for i := range 2 {
@@ -72,7 +72,7 @@ func TestTakeOver(t *testing.T) {
 	}
 }
 
-// TestNewIsZero: nothing is counted before anything happens.
+// TestNewIsZero: all counts of a new board are zero.
 func TestNewIsZero(t *testing.T) {
 	b := New(4, 3)
 	if got := b.Totals(); got != (LoopTotals{}) {
@@ -85,9 +85,8 @@ func TestNewIsZero(t *testing.T) {
 	}
 }
 
-// TestReadersBesideWriters: each loop writes its own slot while others read them
-// all. No reader sees a counter decrease, and -race accepts the plain load of the
-// one writer.
+// TestReadersBesideWriters: each loop writes its own slot while others read them all. No
+// reader sees a counter decrease, and -race accepts the plain load of the one writer.
 func TestReadersBesideWriters(t *testing.T) {
 	const loops, rounds = 4, 20_000
 	b := New(loops, 1)

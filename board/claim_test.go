@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestClaim: what is in use only grows, to one past the highest claim. What was not
-// claimed cannot be reached, though there is room.
+// TestClaim: the range in use only grows, to one past the highest claim. A place that
+// was not claimed cannot be reached, though there is room for it.
 func TestClaim(t *testing.T) {
 	b, f, err := Create(8, 9)
 	if err != nil {
@@ -47,8 +47,8 @@ func panics(f func()) (did bool) {
 	return false
 }
 
-// TestClaimAtOnce: during an upgrade both supervisors claim while loops read. No
-// claim is lost.
+// TestClaimAtOnce: during an upgrade both supervisors claim while loops read. No claim is
+// lost.
 func TestClaimAtOnce(t *testing.T) {
 	const most = 500
 	b, f, err := Create(1, most)
@@ -87,12 +87,12 @@ func TestClaimAtOnce(t *testing.T) {
 	}
 }
 
-// TestClear: all words of the one backend become zero, and no word of another.
+// TestClear: all words of one backend become zero, and no word of any other.
 func TestClear(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
 		clear    func(*Board, int)
-		counters bool // are set to zero too
+		counters bool // become zero too
 	}{
 		{"Clear", (*Board).Clear, true},
 		{"ClearState", (*Board).ClearState, false},
@@ -173,7 +173,7 @@ func TestOldestConfig(t *testing.T) {
 		slot      int
 		set, want uint64
 	}{
-		{2, 5, 5}, // the other slots have no active loop
+		{2, 5, 5}, // the other slots have no running loop
 		{0, 7, 5},
 		{3, 4, 4},
 		{2, 8, 4},
@@ -189,14 +189,14 @@ func TestOldestConfig(t *testing.T) {
 	}
 	b.Loop(1).OldestConfig.Set(3)
 	b.Loop(2).OldestConfig.Set(6)
-	b.TakeOver(1) // it was killed
+	b.TakeOver(1) // the worker was killed
 	if got := b.OldestConfig(); got != 6 {
 		t.Errorf("%d, want 6: who was killed holds no snapshot", got)
 	}
 }
 
-// TestReserveBeyondTheFirst: places are counted over loops that were claimed one
-// after another, as at a reload or an upgrade.
+// TestReserveBeyondTheFirst: places are counted over loops that were claimed at different
+// times, as at a reload or an upgrade.
 func TestReserveBeyondTheFirst(t *testing.T) {
 	b, f := create(t, 1, 2)
 	if !b.Reserve(0, 1, 2) {

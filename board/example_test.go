@@ -30,7 +30,7 @@ func Example() {
 	}
 	b.Backend(1, 0).InFlight.Sub(1)
 
-	// Readers add the slots up.
+	// Readers add up the slots.
 	fmt.Println(b.Totals().Requests, "requests")
 	fmt.Println(b.BackendTotals(0).Attempts, "attempts, of which active:", b.InFlight(0))
 

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestSealed: no process can truncate the file under the others, which would get a
-// SIGBUS at their next count.
+// TestSealed: no process can truncate the file. The others would get a SIGBUS at their
+// next count.
 func TestSealed(t *testing.T) {
 	b, f := create(t, 1, 1)
 	if err := f.Truncate(0); err == nil {
@@ -45,7 +45,7 @@ func TestNothingLeft(t *testing.T) {
 	}
 }
 
-// held returns how many descriptors and mappings of boards this process has.
+// held returns the number of this process's descriptors and mappings of boards.
 func held(t *testing.T) (fds, maps int) {
 	t.Helper()
 	list, err := os.ReadDir("/proc/self/fd")
@@ -59,8 +59,8 @@ func held(t *testing.T) (fds, maps int) {
 	return len(list), strings.Count(string(text), "lb-board")
 }
 
-// TestSparse: a board takes memory only for what is in use, even after everything
-// in use was read, cleared, taken over and opened again.
+// TestSparse: a board takes memory only for the part in use, even after all of that was
+// read, cleared, taken over and opened again.
 func TestSparse(t *testing.T) {
 	const loops, backends = 2, 3
 	b, f, err := Create(Room(loops, backends))
@@ -87,7 +87,7 @@ func TestSparse(t *testing.T) {
 			b.Reserve(1, i, 5)
 		}
 	}
-	// One page for header and loops, and at most two for each backend.
+	// One page for the header and the loops, and at most two for each backend.
 	if got, most := allocated(t, f), int64((1+2*backends)*os.Getpagesize()); got > most {
 		t.Errorf("%d loops and %d backends take %d bytes of memory, want at most %d", loops, backends, got, most)
 	}
@@ -102,7 +102,7 @@ func TestSparse(t *testing.T) {
 	t.Logf("%d bytes of memory for 1000 backends, of %d mapped", allocated(t, f), len(b.mem))
 }
 
-// allocated returns how many bytes of memory a file takes.
+// allocated returns how much memory a file takes, in bytes.
 func allocated(t *testing.T, f *os.File) int64 {
 	t.Helper()
 	var s unix.Stat_t
@@ -112,8 +112,7 @@ func allocated(t *testing.T, f *os.File) int64 {
 	return s.Blocks * 512
 }
 
-// TestNotDumped: the mapping is left out of core dumps, which would touch every
-// page.
+// TestNotDumped: the mapping is left out of core dumps, which would touch every page.
 func TestNotDumped(t *testing.T) {
 	_, f := create(t, 1, 1)
 	other, err := Open(f)
@@ -138,8 +137,8 @@ func TestNotDumped(t *testing.T) {
 	}
 }
 
-// TestRoom: several times the configuration, within a GiB of address space if that
-// is enough, and always a board that can be created.
+// TestRoom: there is room for several times the configuration, within a GiB of address
+// space if that is enough; and such a board can always be created.
 func TestRoom(t *testing.T) {
 	for _, tc := range []struct{ loops, backends, loopsRoom, backendsLeast, backendsMost int }{
 		{1, 0, 64, 65536, 65536},

@@ -10,15 +10,15 @@ import (
 	"testing"
 )
 
-// childEnv makes the test binary run as the other process of a test. Its value is a
-// key of children and a loop slot, such as "hold 3".
+// childEnv makes the test binary run as the other process of a test. Its value is a key
+// of children and a loop slot, such as "hold 3".
 const childEnv = "LB_BOARD_TEST_CHILD"
 
-// childFD is the descriptor of a started process's first extra file.
+// childFD is the descriptor of the first extra file of a child process.
 const childFD = 3
 
-// children are what other processes do. They print the returned text, then wait
-// until their standard input ends.
+// children are the actions of the other processes. A child prints the text that its
+// action returns, then waits until its standard input ends.
 var children = map[string]func(b *Board, f *os.File, slot int) (said string, err error){
 	"count": count,
 	"hold": func(b *Board, f *os.File, slot int) (string, error) {
@@ -31,8 +31,8 @@ var children = map[string]func(b *Board, f *os.File, slot int) (said string, err
 }
 
 func TestMain(m *testing.M) {
-	if what := os.Getenv(childEnv); what != "" {
-		if err := child(what, os.NewFile(childFD, "board")); err != nil {
+	if action := os.Getenv(childEnv); action != "" {
+		if err := child(action, os.NewFile(childFD, "board")); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func child(what string, f *os.File) error {
+func child(action string, f *os.File) error {
 	defer f.Close()
 	b, err := Open(f)
 	if err != nil {
@@ -50,7 +50,7 @@ func child(what string, f *os.File) error {
 	defer b.Close()
 	var name string
 	var slot int
-	if _, err := fmt.Sscan(what, &name, &slot); err != nil {
+	if _, err := fmt.Sscan(action, &name, &slot); err != nil {
 		return err
 	}
 	said, err := children[name](b, f, slot)
@@ -62,7 +62,7 @@ func child(what string, f *os.File) error {
 	return err
 }
 
-// count is the loop of a slot: it reports what it found, and counts.
+// count acts as the loop of a slot: it reports the counts that it found, and counts.
 func count(b *Board, _ *os.File, slot int) (string, error) {
 	found := fmt.Sprint("found ", b.Loop(0).Requests.Load(), b.Backend(0, 2).BytesTo.Load())
 	b.TakeOver(slot)
@@ -81,11 +81,11 @@ type started struct {
 }
 
 // start starts a child process and returns after it has printed its text.
-func start(t *testing.T, f *os.File, what string, slot int) *started {
+func start(t *testing.T, f *os.File, action string, slot int) *started {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d", childEnv, what, slot),
-		"GORACE=atexit_sleep_ms=0") // without it each of them takes a second to end
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d", childEnv, action, slot),
+		"GORACE=atexit_sleep_ms=0") // otherwise each of them takes a second to end
 	cmd.ExtraFiles = []*os.File{f}
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -106,7 +106,7 @@ func start(t *testing.T, f *os.File, what string, slot int) *started {
 	return &started{t, cmd, in, lines.Text()}
 }
 
-// end lets the process end on its own.
+// end makes the process end on its own.
 func (s *started) end() {
 	s.t.Helper()
 	s.stdin.Close()
@@ -148,8 +148,8 @@ func create(t *testing.T, loops, backends int) (*Board, *os.File) {
 	return b, f
 }
 
-// TestTwoProcesses: each process reads what the other writes. A worker's counters
-// outlive it however it ends; its gauges are zero once its successor begins.
+// TestTwoProcesses: each process reads the counts that the other writes. A worker's
+// counters outlive it however it ends; its gauges are zero once its successor begins.
 func TestTwoProcesses(t *testing.T) {
 	b, f := create(t, 2, 3)
 	b.Loop(0).Requests.Add(5)
@@ -175,7 +175,7 @@ func TestTwoProcesses(t *testing.T) {
 	successor.end()
 }
 
-// TestClaimSeen: what one process claims, another with the board open may use.
+// TestClaimSeen: a claim of one process counts for another that has the board open.
 func TestClaimSeen(t *testing.T) {
 	b, f := create(t, 1, 1)
 	other, err := Open(f)
@@ -221,12 +221,12 @@ func TestOpenSeesCreate(t *testing.T) {
 	}
 }
 
-// TestUnlinkedFile: the file of systems without memfd is shared memory too, and
-// leaves no name behind.
+// TestUnlinkedFile: the file of systems without memfd is shared memory too, and its name
+// is removed.
 func TestUnlinkedFile(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
-	s := shape{20, 50} // more than is written at once
+	s := shape{20, 50} // more bytes than are written at once
 	f, err := unlinkedFile(s.bytes())
 	if err != nil {
 		t.Fatal(err)

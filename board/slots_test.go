@@ -15,7 +15,7 @@ func slotHeld(t *testing.T, s *Slots, slot int) bool {
 	return got
 }
 
-// seenHeld returns what another process sees.
+// seenHeld returns Held as another process sees it.
 func seenHeld(t *testing.T, f *os.File, slot int) bool {
 	t.Helper()
 	other := start(t, f, "ask", slot)
@@ -23,8 +23,8 @@ func seenHeld(t *testing.T, f *os.File, slot int) bool {
 	return other.said == "true"
 }
 
-// TestHeldUntilTheLast: a slot is held until its last holder has ended, even by
-// SIGKILL, and no other slot is.
+// TestHeldUntilTheLast: a slot is held until its last holder has ended, even by SIGKILL.
+// No other slot is held.
 func TestHeldUntilTheLast(t *testing.T) {
 	b, f := create(t, 2, 1)
 	slots := b.Slots(f)
@@ -44,8 +44,8 @@ func TestHeldUntilTheLast(t *testing.T) {
 	}
 }
 
-// TestHoldAndDrop: others see this process's hold, it does not see its own, and
-// neither opening the board again nor starting a process ends it.
+// TestHoldAndDrop: others see this process's hold, but it does not see its own. Neither
+// opening the board again nor starting a process ends the hold.
 func TestHoldAndDrop(t *testing.T) {
 	b, f := create(t, 2, 1)
 	slots := b.Slots(f)
@@ -82,7 +82,7 @@ func TestHoldAndDrop(t *testing.T) {
 	}
 }
 
-// TestSlotsOfTheHeap: a board of one process has slots that no other process holds.
+// TestSlotsOfTheHeap: no other process holds the slots of a one-process board.
 func TestSlotsOfTheHeap(t *testing.T) {
 	slots := New(2, 1).Slots(nil)
 	if err := slots.Hold(1); err != nil {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestSetHealth: a change of state is reported once, with its reason, and only a
-// backend that was down recovers.
+// TestSetHealth: a change of state is reported once, with its reason, and only a backend
+// that was down recovers.
 func TestSetHealth(t *testing.T) {
 	b := New(1, 2)
 	s := b.State(1)
@@ -110,7 +110,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestInFlight: one backend's words of all loops are added up, and no others.
+// TestInFlight: the words of one backend are added up over all loops, and no others.
 func TestInFlight(t *testing.T) {
 	for _, s := range []shape{{1, 1}, {3, 2}, {5, 40}} {
 		b := New(s.loops, s.backends)
@@ -129,8 +129,8 @@ func TestInFlight(t *testing.T) {
 	}
 }
 
-// TestReserveNeverTooMany: concurrent loops never hold more places than the limit,
-// and when no other loop competes the last place can be had.
+// TestReserveNeverTooMany: concurrent loops never hold more places than the limit. A loop
+// without competitors can get the last place.
 func TestReserveNeverTooMany(t *testing.T) {
 	const loops, limit, rounds = 4, 3, 20_000
 	b := New(loops, 2)
@@ -174,25 +174,25 @@ func TestReserveNeverTooMany(t *testing.T) {
 	}
 }
 
-// TestOneReporter: of many that make the same change of a word, one is told that it
-// did.
+// TestOneReporter: of many loops that make the same change of a word, only one learns
+// that it made it.
 func TestOneReporter(t *testing.T) {
 	b := New(1, 1)
 	s := b.State(0)
-	var told atomic.Int64
+	var made atomic.Int64
 	var wait sync.WaitGroup
 	for range 8 {
 		wait.Go(func() {
 			for i := range uint64(1000) {
 				if s.EjectedUntil.CompareAndSwap(i, i+1) {
-					told.Add(1)
+					made.Add(1)
 				}
 			}
 		})
 	}
 	wait.Wait()
-	if got := s.EjectedUntil.Load(); got != uint64(told.Load()) {
-		t.Errorf("%d changes were told of, %d happened", told.Load(), got)
+	if got := s.EjectedUntil.Load(); got != uint64(made.Load()) {
+		t.Errorf("%d changes were told of, %d happened", made.Load(), got)
 	}
 }
 

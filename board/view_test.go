@@ -8,8 +8,8 @@ import (
 	"unsafe"
 )
 
-// TestSlotsAreWords checks what the casts in view.go rely on: structs of words
-// only, and totals with the same fields in the same places.
+// TestSlotsAreWords checks the conditions of the casts in view.go: the structs have words
+// only, and totals have the same fields in the same places.
 func TestSlotsAreWords(t *testing.T) {
 	for _, tc := range []struct {
 		slot, totals any
@@ -44,7 +44,7 @@ func TestSlotsAreWords(t *testing.T) {
 			t.Errorf("a %s has %d bytes, want %d", name, size, wordBytes)
 		}
 	}
-	// Words that are written often share no line with those that every loop reads.
+	// Words that are written often are on other lines than those that every loop reads.
 	if at := unsafe.Offsetof(State{}.TTFB); at != lineBytes {
 		t.Errorf("TTFB is %d bytes into a state, want it on the second line", at)
 	}
@@ -75,8 +75,8 @@ func wordsOf(t *testing.T, typ reflect.Type) string {
 	return strings.Join(list, " ")
 }
 
-// TestLayoutVersion fails if a slot changes and layoutVersion does not: a new
-// binary would misread the board of an old one.
+// TestLayoutVersion fails if a slot changes but layoutVersion does not: a new binary would
+// misread an old one's board.
 func TestLayoutVersion(t *testing.T) {
 	const version3 = "0:ClientConns 1:BackendConns 2:BackendIdle 3:Exchanges 4:Tunnels 5:Accepted " +
 		"6:AcceptErrors 7:Requests 8:Replies[6] 14:OwnReplies[6] 20:BytesFromClient 21:BytesToClient " +
@@ -99,8 +99,8 @@ func TestLayoutVersion(t *testing.T) {
 	}
 }
 
-// TestOddLines: the same word of neighbouring backends is an odd number of lines
-// apart, so that over many backends it uses every set of a cache.
+// TestOddLines: the same word of neighbouring backends is an odd number of lines apart, so
+// that over many backends it uses every set of a cache.
 func TestOddLines(t *testing.T) {
 	for loops := 1; loops <= loopsMax; loops++ {
 		words := shape{loops: loops}.blockWords()

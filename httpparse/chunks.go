@@ -9,12 +9,12 @@ const (
 	extsShare     = 16       // one byte of extensions for this many bytes of data
 )
 
-// chunkState says what the next byte of a chunked body should be.
+// chunkState is the place of the next byte in a chunked body.
 type chunkState uint8
 
 const (
 	atSize      chunkState = iota // first digit of the size
-	inSize                        // further digits, or what ends the size
+	inSize                        // further digits, or the byte that ends the size
 	beforeExt                     // white space (BWS) or ';'
 	beforeName                    // white space or a name, after ';'
 	inExtName                     // rest of the name
@@ -34,8 +34,8 @@ const (
 
 // Chunks decodes the chunked coding (RFC 9112 7.1). The zero value is ready.
 //
-// Extensions must be well-formed. They are dropped, and limited: 4 KiB in a line,
-// and in a body 64 KiB plus one byte for every 16 of data. Otherwise a peer could
+// Extensions must be well-formed. They are dropped, and limited to 4 KiB in a line,
+// and in a body to 64 KiB plus one byte for every 16 of data. Otherwise a peer could
 // keep lb reading and the other side waiting with next to no data (CVE-2023-39326).
 type Chunks struct {
 	Reason Reason // set by Bad
@@ -49,11 +49,10 @@ type Chunks struct {
 // Reset prepares c for a new body.
 func (c *Chunks) Reset() { *c = Chunks{} }
 
-// Next decodes the start of b. It uses up n bytes; data is the range of body
-// bytes among them and may be empty. On More call Next again with b[n:], with
-// more bytes if n is 0. On Done the last chunk's line is used up, and the trailer
-// section begins at b[n:], to be read by Trailers. On Bad Reason is set, and the
-// fault is at b[n].
+// Next decodes the start of b. It uses up n bytes; data is the range of body bytes among
+// them and may be empty. After More call Next again with b[n:], and with more bytes if n
+// is 0. After Done the last chunk's line is used up, and the trailer section begins at
+// b[n:], to be read by Trailers. After Bad the fault is at b[n], and Reason is set.
 func (c *Chunks) Next(b []byte) (data Span, n int, st Status) {
 	for n < len(b) && c.state < chunksOver {
 		if c.state == inData {
@@ -74,7 +73,7 @@ func (c *Chunks) Next(b []byte) (data Span, n int, st Status) {
 	return Span{}, n, More
 }
 
-// take returns the range of data between from and to, as far as the chunk goes.
+// take returns the range of data between from and to, up to the end of the chunk.
 func (c *Chunks) take(from, to int) (Span, int, Status) {
 	k := min(c.left, uint64(to-from), math.MaxUint32)
 	if c.left -= k; c.left == 0 {
@@ -107,7 +106,7 @@ func (c *Chunks) expect(b, want byte, next chunkState, r Reason) Reason {
 	return NoReason
 }
 
-// size reads a byte of the chunk size, or the one after it.
+// size reads a byte of the chunk size, or the byte after it.
 func (c *Chunks) size(b byte) Reason {
 	if isHex[b] {
 		if c.state == atSize {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// chunkCase is a chunked body without its trailer section. body is its data, reason
-// is why it is refused. A case without rest is used up completely.
+// chunkCase is a chunked body without its trailer section. body is its data; reason is
+// why it is refused. Without a rest, all of in is used up.
 type chunkCase struct {
 	name, in, body string
 	reason         Reason
@@ -24,7 +24,7 @@ var chunkCases = []chunkCase{
 	{name: "leading zeros", in: "0000000000000005\r\nhello\r\n" + last, body: "hello"},
 	{name: "hexadecimal in both cases", in: "0A\r\n0123456789\r\n0b\r\n0123456789a\r\n" + last, body: "01234567890123456789a"},
 	{name: "look-alikes in the data", in: "8\r\n\r\n0\r\n\r\n5\r\n" + last, body: "\r\n0\r\n\r\n5"},
-	{name: "trailer section behind", in: "1\r\nx\r\n0\r\nX-T: 1\r\n\r\n", body: "x", rest: 10},
+	{name: "trailer section after", in: "1\r\nx\r\n0\r\nX-T: 1\r\n\r\n", body: "x", rest: 10},
 	{name: "extensions", in: "5;a=b;c;d=\"e;f\"\r\nhello\r\n0;last\r\n", body: "hello"},
 	{name: "extension with white space", in: "5 ;\ta = b ; c\t; d = \"e\\\"\\\\\t\x80\" ;e\r\nhello\r\n" + last, body: "hello"},
 	{name: "empty quotes", in: "5;a=\"\"\r\nhello\r\n" + last, body: "hello"},
@@ -40,20 +40,20 @@ var chunkCases = []chunkCase{
 	{name: "letter", in: "g\r\n", reason: BadChunkSize},
 	{name: "underscore", in: "1_0\r\n", reason: BadChunkSize},
 	{name: "two sizes", in: "5 5\r\nhello\r\n", reason: BadChunkExt},
-	{name: "space behind", in: "5 \r\nhello\r\n", reason: BadChunkExt},
-	{name: "NUL behind", in: "5\x00\r\nhello\r\n", reason: BadChunkSize},
+	{name: "space after", in: "5 \r\nhello\r\n", reason: BadChunkExt},
+	{name: "NUL after", in: "5\x00\r\nhello\r\n", reason: BadChunkSize},
 	{name: "17 digits", in: "00000000000000005\r\nhello\r\n", reason: BadChunkSize},
 	{name: "2^64+5", in: "10000000000000005\r\nhello\r\n", reason: BadChunkSize},
 	{name: "2^64-1", in: "ffffffffffffffff\r\nhello\r\n", reason: BadChunkSize},
 	{name: "2^63", in: "8000000000000000\r\nhello\r\n", reason: BadChunkSize},
-	{name: "LF behind the size", in: "5\nhello\r\n", reason: BareLF},
+	{name: "LF after the size", in: "5\nhello\r\n", reason: BareLF},
 	{name: "LF in place of a size", in: "\nhello\r\n", reason: BareLF},
 	{name: "last chunk by LFs", in: "5\r\nhello\r\n0\n\n", reason: BareLF},
-	{name: "CR behind the size", in: "5\rhello\r\n", reason: BareCR},
-	{name: "no CRLF behind the data", in: "5\r\nhello0\r\n\r\n", reason: NoChunkEnd},
+	{name: "CR after the size", in: "5\rhello\r\n", reason: BareCR},
+	{name: "no CRLF after the data", in: "5\r\nhello0\r\n\r\n", reason: NoChunkEnd},
 	{name: "more data than size", in: "5\r\nhelloXX\r\n", reason: NoChunkEnd},
-	{name: "LF behind the data", in: "5\r\nhello\n0\r\n", reason: NoChunkEnd},
-	{name: "CR X behind the data", in: "5\r\nhello\rX0\r\n", reason: NoChunkEnd},
+	{name: "LF after the data", in: "5\r\nhello\n0\r\n", reason: NoChunkEnd},
+	{name: "CR X after the data", in: "5\r\nhello\rX0\r\n", reason: NoChunkEnd},
 
 	{name: "no semicolon", in: "5 a=b\r\nhello\r\n", reason: BadChunkExt},
 	{name: "no name", in: "5;\r\nhello\r\n", reason: BadChunkExt},
@@ -64,8 +64,8 @@ var chunkCases = []chunkCase{
 	{name: "quoted name", in: "5;\"a\"\r\nhello\r\n", reason: BadChunkExt},
 	{name: "space at the end", in: "5;a \r\nhello\r\n", reason: BadChunkExt},
 	{name: "open quote", in: "5;a=\"x\r\nhello\r\n", reason: BadChunkExt},
-	{name: "CR behind a backslash", in: "5;a=\"\\\r\nhello\r\n", reason: BadChunkExt},
-	{name: "junk behind a quote", in: "5;a=\"x\"y\r\nhello\r\n", reason: BadChunkExt},
+	{name: "CR after a backslash", in: "5;a=\"\\\r\nhello\r\n", reason: BadChunkExt},
+	{name: "junk after a quote", in: "5;a=\"x\"y\r\nhello\r\n", reason: BadChunkExt},
 	{name: "NUL in quotes", in: "5;a=\"\x00\"\r\nhello\r\n", reason: BadChunkExt},
 	{name: "NUL in a name", in: "5;a\x00\r\nhello\r\n", reason: BadChunkExt},
 	{name: "obs-text in a name", in: "5;\x80\r\nhello\r\n", reason: BadChunkExt},
@@ -76,8 +76,8 @@ var chunkCases = []chunkCase{
 	{name: "line without an end", in: "5;" + strings.Repeat("a", 5000), reason: LongChunkLine},
 }
 
-// decode feeds in to a new Chunks, in pieces that end at cuts, and returns the
-// result and how many bytes were used.
+// decode feeds in to a new Chunks, in pieces that end at cuts, and returns the result
+// and the number of bytes used.
 func decode(t testing.TB, in []byte, cuts ...int) (body []byte, used int, st Status, r Reason) {
 	var c Chunks
 	for _, end := range append(cuts, len(in)) {
@@ -139,8 +139,8 @@ func TestChunkInOneSpan(t *testing.T) {
 	}
 }
 
-// TestManyExtensions: a body with next to no data cannot carry extensions without
-// end (CVE-2023-39326); a body with data may have its share.
+// TestManyExtensions: a body with next to no data cannot carry endless extensions
+// (CVE-2023-39326); a body with data may carry its share.
 func TestManyExtensions(t *testing.T) {
 	ext := strings.Repeat("a", 1023)
 	small := bytes.Repeat([]byte("1;"+ext+"\r\nx\r\n"), 200)
@@ -166,7 +166,7 @@ func TestChunksAgain(t *testing.T) {
 			t.Fatalf("status %d, n %d", st, n)
 		}
 		if _, n, st := c.Next([]byte("\r\n")); st != Done || n != 0 {
-			t.Fatalf("behind Done: status %d, n %d", st, n)
+			t.Fatalf("after Done: status %d, n %d", st, n)
 		}
 		c.Reset()
 	}

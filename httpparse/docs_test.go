@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestReasonsDoc holds the table of lb's own replies to the reasons: what a client
-// is refused for stands there with its status.
+// TestReasonsDoc compares the table of lb's own replies with the reasons: each reason to
+// refuse a request stands there with its status.
 func TestReasonsDoc(t *testing.T) {
 	b, err := os.ReadFile("../docs/http.md")
 	if err != nil {

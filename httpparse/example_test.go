@@ -6,8 +6,8 @@ import (
 	"lb/httpparse"
 )
 
-// A request head that arrives in two pieces. Spans are ranges of the buffer, which
-// holds all bytes so far each time it is fed.
+// A request head that arrives in two pieces. Spans are ranges of the buffer, which is
+// fed with all bytes so far each time.
 func ExampleRequestParser_Feed() {
 	limits := httpparse.Limits{HeadBytes: 8 << 10, Fields: 100, TargetBytes: 4 << 10}
 	var r httpparse.RequestParser

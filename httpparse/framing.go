@@ -5,9 +5,9 @@ import (
 	"math"
 )
 
-// length reads one Content-Length field (RFC 9110 8.6); again is not the
-// first. A request may have one value only. In a response the same value may
-// come again, on lines of its own or in a list (RFC 9112 6.3).
+// length reads one Content-Length field (RFC 9110 8.6); again means that it is not the
+// first. A request may have only one value. A response may repeat the same value, on
+// lines of its own or in a list (RFC 9112 6.3).
 func (p *lineParser) length(m *Message, v []byte, again bool) Reason {
 	if p.watched.Has(Host) { // a request
 		if again {
@@ -40,7 +40,7 @@ func lengthVerdict(n, first int64) Reason {
 	return NoReason
 }
 
-// number returns the value of 1*DIGIT, -1 for anything else or above 2^63-1.
+// number returns the value of 1*DIGIT, or -1 for anything else or above 2^63-1.
 func number(v []byte) int64 {
 	if len(v) == 0 {
 		return -1
@@ -56,10 +56,10 @@ func number(v []byte) int64 {
 	return n
 }
 
-// codingVerdict returns NoReason for a Transfer-Encoding of chunked alone,
-// OtherCoding for a list of codings that is in order but has unknown ones, and
-// BadCoding for the rest: chunked twice or not at the end, no tokens, empty
-// elements (RFC 9112 6.1). Parameters are BadCoding: no coding we know has any.
+// codingVerdict returns NoReason for a Transfer-Encoding of chunked alone, OtherCoding
+// for a well-formed list with unknown codings, and BadCoding for the rest: chunked twice
+// or not at the end, no tokens, empty elements (RFC 9112 6.1), or parameters, which no
+// coding known to lb has.
 func codingVerdict(v []byte) Reason {
 	if sameFold(v, "chunked") {
 		return NoReason
@@ -76,7 +76,7 @@ func codingVerdict(v []byte) Reason {
 	return OtherCoding
 }
 
-// codingFault returns why the Transfer-Encoding of m cannot be, if there is one.
+// codingFault returns the reason to refuse the Transfer-Encoding of m, or NoReason.
 func (p *lineParser) codingFault(m *Message) Reason {
 	switch {
 	case !m.Seen.Has(TransferEncoding):
@@ -92,8 +92,8 @@ func (p *lineParser) codingFault(m *Message) Reason {
 const authorityMax = 512 // bytes
 
 // authority reports whether s is uri-host [ ":" port ] with a host that is not
-// empty (RFC 9110 7.2, RFC 3986 3.2). A comma, which a reg-name may have, is
-// left out: it is a list of hosts to others.
+// empty (RFC 9110 7.2, RFC 3986 3.2). A comma, which a reg-name may have, is refused:
+// other parsers read it as a list of hosts.
 func authority(s []byte) bool {
 	if len(s) > authorityMax {
 		return false
@@ -102,7 +102,7 @@ func authority(s []byte) bool {
 	return end > 0 && (end == len(s) || s[end] == ':' && isPort(s[end+1:]))
 }
 
-// hostEnd returns the length of the host that s begins with, 0 if there is none.
+// hostEnd returns the length of the host that s begins with, or 0 if there is none.
 func hostEnd(s []byte) int {
 	if len(s) > 0 && s[0] == '[' {
 		end := bytes.IndexByte(s, ']')

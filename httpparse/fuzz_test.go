@@ -29,10 +29,10 @@ func sameHowever(t *testing.T, fresh func(Limits) parser, in []byte, cut uint) o
 	return whole
 }
 
-// rewritten are the fields that are rewritten, or that net/http takes out.
+// rewritten are the fields that lb writes itself, or that net/http takes out.
 var rewritten = SetOf(Host, Connection, ContentLength, TransferEncoding, Trailer)
 
-// kept returns the fields of h that a rewritten message has, as net/http names them.
+// kept returns the fields of h that a rewritten message has, under net/http's names.
 func kept(h *Message, b []byte) http.Header {
 	m := http.Header{}
 	for _, f := range h.Fields {

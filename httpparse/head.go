@@ -2,7 +2,7 @@ package httpparse
 
 import "lb/internal/invariant"
 
-// state is the place in a head that the next byte belongs to.
+// state is the place of the next byte in a head.
 type state uint8
 
 const (
@@ -26,9 +26,9 @@ const (
 
 const nominatedMax = 64
 
-// lineParser is the part of a parser that requests and responses share: its place
-// in the buffer and what it needs only until the head is whole. The message that
-// it fills is handed to it call by call.
+// lineParser is the part of a parser that requests and responses share: its place in the
+// buffer and the state that it needs until the head is whole. Each call is given the
+// message to fill.
 type lineParser struct {
 	Reason    Reason // set by Bad
 	ReasonOff uint32 // offset in the buffer of the byte that was refused
@@ -39,16 +39,16 @@ type lineParser struct {
 	headMax   uint32
 	targetMax uint32
 	fieldMax  uint32
-	watched   FieldSet // fields that note looks at
+	watched   FieldSet // fields that note reads
 	host      Span     // value of Host
-	coding    Reason   // verdict on Transfer-Encoding, NoReason for chunked
+	coding    Reason   // verdict on Transfer-Encoding; NoReason for chunked
 	keepAlive bool     // Connection has the option keep-alive
 	closing   bool     // Connection has the option close
 	nominated uint8    // how many names Connection has
 }
 
-// reset makes p and m ready for a new head that begins in state s and in which
-// the watched fields matter. It keeps the memory of m.Fields.
+// reset prepares p and m for a new head that begins in state s. The watched fields decide
+// how the message is read. The memory of m.Fields is kept.
 func (p *lineParser) reset(m *Message, l *Limits, s state, watched FieldSet) {
 	if cap(m.Fields) < l.Fields {
 		m.Fields = make([]Field, 0, l.Fields)
@@ -63,18 +63,18 @@ func (p *lineParser) reset(m *Message, l *Limits, s state, watched FieldSet) {
 	p.headMax, p.targetMax, p.fieldMax = uint32(l.HeadBytes), uint32(l.TargetBytes), uint32(l.Fields)
 }
 
-// view returns the part of b that counts. Bytes beyond HeadBytes do not, so that the
+// view returns the part of b within HeadBytes. Bytes after it do not count, so that the
 // verdict does not depend on how much came at once.
 func (p *lineParser) view(b []byte) []byte { return b[:min(len(b), int(p.headMax))] }
 
-// refuse makes Bad, for r at offset i, the final verdict on this head.
+// refuse makes Bad the final verdict on this head, for r at offset i.
 func (p *lineParser) refuse(r Reason, i int) Status {
 	p.state, p.Reason, p.ReasonOff = refused, r, uint32(i)
 	return Bad
 }
 
 // wait notes that the head goes on in state s at offset i, whose byte has not come yet.
-// It refuses a head that has used up its limit.
+// It refuses a head that has reached its limit.
 func (p *lineParser) wait(s state, i int, b []byte) Status {
 	p.state, p.pos = s, uint32(i)
 	if len(b) < int(p.headMax) {
@@ -165,7 +165,7 @@ func (p *lineParser) lines(m *Message, b []byte) Status {
 	}
 }
 
-// pause is wait with n whole fields.
+// pause is wait after n whole fields.
 func (p *lineParser) pause(m *Message, s state, i, n int, b []byte) Status {
 	m.Fields = m.Fields[:n]
 	return p.wait(s, i, b)
@@ -184,7 +184,7 @@ func (p *lineParser) end(m *Message, i, n int, b []byte) Status {
 	return Done
 }
 
-// nameFault returns what is wrong with the byte c after a name, or first in it.
+// nameFault returns the reason to refuse the byte c after a name, or first in one.
 func nameFault(c byte, first bool) Reason {
 	switch {
 	case c == '\n':
@@ -200,7 +200,7 @@ func nameFault(c byte, first bool) Reason {
 	return BadName
 }
 
-// controlFault returns what is wrong with the control byte c: r if it is not LF.
+// controlFault returns the reason to refuse the control byte c: BareLF for LF, otherwise r.
 func controlFault(c byte, r Reason) Reason {
 	if c == '\n' {
 		return BareLF
@@ -230,8 +230,8 @@ func (p *lineParser) field(m *Message, b []byte, f *Field, cr int) Reason {
 	return p.note(m, b, f, before)
 }
 
-// note reads a field that decides how the message is read; before are the fields seen
-// before it.
+// note reads a field that decides how the message is read. before are the fields before
+// it.
 func (p *lineParser) note(m *Message, b []byte, f *Field, before FieldSet) Reason {
 	again := before.Has(f.ID)
 	switch f.ID {
@@ -301,8 +301,8 @@ func (p *lineParser) option(m *Message, name []byte) Reason {
 	return NoReason
 }
 
-// nameBit gives a name one of 64 bits, by its length and first letter, so that most
-// fields can be seen at once not to be nominated.
+// nameBit gives a name one of 64 bits, by its length and first letter. Most fields that
+// are not nominated are recognised by it alone.
 func nameBit(name []byte) uint64 {
 	return 1 << ((len(name)*7 ^ int(name[0]|0x20)) & 63)
 }
@@ -312,9 +312,8 @@ func (p *lineParser) persistence(m *Message) {
 	m.Close = p.closing || m.Minor == 0 && !p.keepAlive
 }
 
-// Nominates reports whether a Connection field of b names the field f (RFC 9110
-// 7.6.1). Host and the fields of the framing are never nominated: without them
-// the message would be another one.
+// Nominates reports whether a Connection field of b names the field f (RFC 9110 7.6.1).
+// Host and the framing fields are never nominated: the message would change without them.
 func (m *Message) Nominates(b []byte, f Field) bool {
 	invariant.Check(m.HeadLen > 0, "httpparse: Nominates before Done")
 	if !m.Nominated || m.nameBits&nameBit(f.Name.Of(b)) == 0 || essential.Has(f.ID) {
@@ -330,8 +329,8 @@ func (m *Message) Nominates(b []byte, f Field) bool {
 
 var essential = SetOf(Host, ContentLength, TransferEncoding)
 
-// HasToken reports whether a comma-separated list field id holds the token (lower
-// case) in b.
+// HasToken reports whether a comma-separated list field id contains the token, which is
+// in lower case. b is the buffer that m was parsed from.
 func (m *Message) HasToken(b []byte, id FieldID, token string) bool {
 	if !m.Seen.Has(id) {
 		return false
@@ -344,7 +343,7 @@ func (m *Message) HasToken(b []byte, id FieldID, token string) bool {
 	return false
 }
 
-// Find returns the first field id.
+// Find returns the first field with this id, and reports whether there is one.
 func (m *Message) Find(id FieldID) (Field, bool) {
 	if m.Seen.Has(id) {
 		for _, f := range m.Fields {

@@ -111,12 +111,11 @@ const (
 	PATCH                     // RFC 5789
 )
 
-// Message is the head of a request or a response, whatever protocol it came in:
-// what is known of it beside the buffer that holds its field lines. A parser
-// fills it, and it is valid once the parser has returned Done.
+// Message is the parsed head of a request or a response, whatever its protocol. The
+// buffer still holds its field lines. It is valid once a parser has returned Done.
 type Message struct {
-	HeadLen       uint32   // bytes of the head in the buffer, the empty line included
-	Minor         uint8    // HTTP/1.Minor, as it acts: 0 or 1
+	HeadLen       uint32   // bytes of the head in the buffer, including the empty line
+	Minor         uint8    // the x of HTTP/1.x, where more than 1 counts as 1
 	Framing       Framing  // of the body
 	Length        int64    // bytes of the body, or -1 if the head does not say (see Response)
 	Seen          FieldSet // the known fields that are present
@@ -134,25 +133,24 @@ type Request struct {
 	Method     Method
 	MethodName Span
 	Target     Span // as it came
-	// Path is what is sent on in origin-form: all of an origin-form target, "*" for
-	// asterisk-form, the path and query of an absolute-form one. The last may be
-	// empty or begin with '?': AppendPath puts in what is missing. It is empty
-	// for CONNECT.
+	// Path is the target to send on: all of an origin-form target, "*" for
+	// asterisk-form, the path and query of an absolute-form one. The last may be empty
+	// or begin with '?'; AppendPath adds the "/". Path is empty for CONNECT.
 	Path Span
 	// Authority is the effective host: that of an absolute-form or authority-form
-	// target, else the value of Host (empty when that is, or in HTTP/1.0 when
-	// there is none).
+	// target, otherwise the value of Host. It is empty if Host is, or if an HTTP/1.0
+	// request has none.
 	Authority      Span
 	ExpectContinue bool // Expect: 100-continue, HTTP/1.1 only
 }
 
 // Response is the head of a response.
 //
-// Length is the value of Content-Length if the framing is Length, and also if
-// there is no body because the request was HEAD or the code is 304: then it may be
-// passed on. It is -1 without a Content-Length, and for 1xx and 204, which must
-// not have one (RFC 9110 8.6). A Transfer-Encoding there has no effect and must
-// not be passed on.
+// Length is the value of Content-Length if the framing is Length. It is also set if
+// there is no body because the request was HEAD or the code is 304; it may then be
+// passed on. It is -1 without a Content-Length, and for 1xx and 204, which must not have
+// one (RFC 9110 8.6). A Transfer-Encoding of these has no effect and must not be passed
+// on.
 type Response struct {
 	Message
 	Code   int  // 100 to 999

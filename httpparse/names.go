@@ -36,17 +36,17 @@ func (id FieldID) String() string { return fieldNames[id] }
 
 const fold = 0x20 * ones
 
-// knownName is a known name in lower case, as words of 8 bytes: the first (mask
-// covers a name shorter than that), the last, and the bytes from 8 to 15, which
-// count only if the name is longer than 16.
+// knownName is a known name in lower case, as words of 8 bytes: the first (mask covers a
+// shorter name), the last, and bytes 8 to 15, which count only if the name is longer
+// than 16.
 type knownName struct {
 	len                    int
 	first, last, mid, mask uint64
 	id                     FieldID
 }
 
-// knownNames is a hash table without collisions: the factor in nameHash was
-// searched for so that each name gets a place of its own.
+// knownNames is a hash table without collisions: the factor in nameHash was chosen by
+// search so that each name has a place of its own.
 var knownNames = func() (t [64]knownName) {
 	for id := Connection; id < fieldIDs; id++ {
 		name := []byte(fieldNames[id])

@@ -10,13 +10,13 @@ import (
 
 var testLimits = Limits{HeadBytes: 64 << 10, Fields: 128, TargetBytes: 16 << 10}
 
-// headCase is one head as raw bytes. want is what describe tells of it, or
-// "refused: " and the reason.
+// headCase is one head as raw bytes. want is describe's text for it, or "refused: " and
+// the reason.
 type headCase struct {
 	name, in, want string
 }
 
-// parser is what the three head parsers have in common for the tests.
+// parser is the part of the three head parsers that tests use.
 type parser interface {
 	Feed(b []byte) Status
 	parts() (*Message, *lineParser)
@@ -67,7 +67,7 @@ func (t *Trailers) describe(b []byte) string {
 	return strings.Join(s, " ")
 }
 
-// traits names what is not usual in a head: HTTP/1.1, no body, keep-alive.
+// traits names the unusual traits of a head. HTTP/1.1, no body and keep-alive are usual.
 func (h *Message) traits() (s string) {
 	if h.Minor != 1 {
 		s += " 1.0"
@@ -94,7 +94,7 @@ func (h *Message) traits() (s string) {
 	return s
 }
 
-// outcome is all that a parser says of a head.
+// outcome is everything that a parser reports about a head.
 type outcome struct {
 	status Status
 	reason Reason
@@ -125,8 +125,8 @@ func (o outcome) equal(p outcome) bool {
 		o.text == p.text && slices.Equal(o.fields, p.fields)
 }
 
-// feed feeds in to a fresh parser: all that is before each cut, in a buffer of
-// its own each time, and then the whole.
+// feed feeds in to a fresh parser: the bytes before each cut, in a new buffer each time,
+// and then all of them.
 func feed(fresh func(Limits) parser, l Limits, in []byte, cuts ...int) outcome {
 	p := fresh(l)
 	for _, cut := range cuts {
@@ -138,7 +138,7 @@ func feed(fresh func(Limits) parser, l Limits, in []byte, cuts ...int) outcome {
 	return outcomeOf(p, p.Feed(in), in)
 }
 
-// everyByte are the cuts that feed n bytes one by one.
+// everyByte returns the cuts that feed n bytes one by one.
 func everyByte(n int) []int {
 	cuts := make([]int, n)
 	for i := range cuts {

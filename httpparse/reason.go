@@ -9,7 +9,7 @@ const (
 
 	// Lines.
 	BareCR     // a CR without an LF after it (RFC 9112 2.2)
-	BareLF     // an LF without a CR before it; RFC 9112 2.2 allows to refuse it
+	BareLF     // an LF without a CR before it; RFC 9112 2.2 allows refusing it
 	EmptyLines // more than 4 empty lines before a request (RFC 9112 2.2)
 	LongHead   // longer than Limits.HeadBytes (RFC 9110 5.4)
 

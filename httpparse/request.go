@@ -28,10 +28,10 @@ func (r *RequestParser) Reset(l *Limits) {
 	r.ExpectContinue = false
 }
 
-// Feed goes on from where it stopped; b starts at the head's first byte and
-// holds all bytes so far. Up to 4 empty lines (CRLF) before it are skipped and
-// count in HeadLen. More means no fault yet, Done sets HeadLen, Bad sets Reason
-// and ReasonOff. How the head is cut makes no difference.
+// Feed goes on from where it stopped; b starts at the head's first byte and holds all
+// bytes so far. Up to 4 empty lines (CRLF) before the head are skipped and count in
+// HeadLen. More means no fault yet, Done sets HeadLen, Bad sets Reason and ReasonOff.
+// It makes no difference how the head is cut.
 func (r *RequestParser) Feed(b []byte) Status {
 	if r.state >= over {
 		return r.verdict()
@@ -48,7 +48,7 @@ func (r *RequestParser) Feed(b []byte) Status {
 	return r.finish(v)
 }
 
-// line reads the request line (RFC 9112 3). Done: the fields begin at pos.
+// line reads the request line (RFC 9112 3). On Done the fields begin at pos.
 func (r *RequestParser) line(b []byte) Status {
 	i := int(r.pos)
 	switch r.state {
@@ -103,7 +103,7 @@ func (r *RequestParser) line(b []byte) Status {
 	return r.version(b, i)
 }
 
-// firstFault returns what is wrong with c where a method should begin.
+// firstFault returns the reason to refuse c where a method should begin.
 func firstFault(c byte) Reason {
 	switch c {
 	case '\r':
@@ -114,24 +114,24 @@ func firstFault(c byte) Reason {
 	return BadMethod
 }
 
-// targetFault returns what is wrong with c after a target, or first in it.
+// targetFault returns the reason to refuse c after a target, or first in one.
 func targetFault(c byte) Reason {
 	switch c {
 	case '\r':
-		return BadVersion // there is none
+		return BadVersion // no version
 	case '\n':
 		return BareLF
 	}
 	return BadTarget
 }
 
-// cutPercent reports whether the pct-encoding at i may still become a whole one.
+// cutPercent reports whether the pct-encoding at i is valid so far, but not whole.
 func cutPercent(b []byte, i int) bool {
 	return i+1 >= len(b) || i+2 == len(b) && isHex[b[i+1]]
 }
 
-// method returns the index of the byte after the method, or a larger one than methodMax
-// allows if the method is too long. It sets Method.
+// method sets Method and returns the index of the byte after it. The index of a method
+// that is too long is more than methodMax beyond the mark.
 func (r *RequestParser) method(b []byte, i int) int {
 	if i == int(r.mark) && len(b)-i >= 4 && binary.LittleEndian.Uint32(b[i:]) == getSP {
 		r.Method = GET
@@ -155,7 +155,7 @@ func (r *RequestParser) version(b []byte, i int) Status {
 	}
 	k, fault := match(b[i:], "HTTP/d.d\r\n")
 	switch {
-	case k >= 9 && b[i+5] != '1': // first: it is known before the bytes that follow
+	case k >= 9 && b[i+5] != '1': // checked first, because it is known before the later bytes
 		return r.refuse(OtherVersion, i+5)
 	case fault != NoReason:
 		return r.refuse(fault, i+k)
@@ -167,7 +167,7 @@ func (r *RequestParser) version(b []byte, i int) Status {
 }
 
 // match compares b with a pattern in which 'd' stands for any digit. It returns how many
-// bytes match, and what is wrong with the next one if there is one.
+// bytes match, and the reason to refuse the next one, or NoReason.
 func match(b []byte, pattern string) (int, Reason) {
 	for k := range min(len(b), len(pattern)) {
 		c, want := b[k], pattern[k]
@@ -193,7 +193,7 @@ func (r *RequestParser) lineDone(b []byte, i int) Status {
 	return Done
 }
 
-// finish draws the conclusions from a whole head.
+// finish checks the head as a whole and sets the fields that depend on all of it.
 func (r *RequestParser) finish(b []byte) Status {
 	if fault := r.frame(); fault != NoReason {
 		return r.refuse(fault, int(r.pos))
@@ -225,7 +225,7 @@ func (r *RequestParser) frame() Reason {
 	return NoReason
 }
 
-// Idempotent reports whether the method is (RFC 9110 9.2.2).
+// Idempotent reports whether the method is idempotent (RFC 9110 9.2.2).
 func (r *Request) Idempotent() bool {
 	switch r.Method {
 	case GET, HEAD, PUT, DELETE, OPTIONS, TRACE:

@@ -9,13 +9,13 @@ import (
 
 const host = "Host: h1.test\r\n"
 
-// get is a GET with these lines behind Host.
+// get is a GET with these lines after Host.
 func get(fields string) string { return "GET / HTTP/1.1\r\n" + host + fields + "\r\n" }
 
 // line is a request with this request line.
 func line(l string) string { return l + "\r\n" + host + "\r\n" }
 
-// post is a POST with these lines behind Host.
+// post is a POST with these lines after Host.
 func post(fields string) string { return "POST / HTTP/1.1\r\n" + host + fields + "\r\n" }
 
 const (
@@ -39,30 +39,30 @@ var requestLineCases = []headCase{
 	{"obs-text in the method", line("G\xc9T / HTTP/1.1"), "refused: invalid method"},
 	{"no method", line(" / HTTP/1.1"), "refused: invalid method"},
 	{"method alone", line("GET"), "refused: invalid method"},
-	{"LF behind the method", "GET\n", "refused: bare LF"},
+	{"LF after the method", "GET\n", "refused: bare LF"},
 	{"TLS ClientHello", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "refused: invalid method"},
 	{"NUL first", "\x00", "refused: invalid method"},
 
 	{"two spaces before the target", line("GET  / HTTP/1.1"), "refused: invalid request target"},
-	{"two spaces behind the target", line("GET /  HTTP/1.1"), "refused: invalid HTTP version"},
+	{"two spaces after the target", line("GET /  HTTP/1.1"), "refused: invalid HTTP version"},
 	{"tab before the target", line("GET\t/ HTTP/1.1"), "refused: invalid method"},
-	{"tab behind the target", line("GET /\tHTTP/1.1"), "refused: invalid request target"},
+	{"tab after the target", line("GET /\tHTTP/1.1"), "refused: invalid request target"},
 	{"space in the target", line("GET /a b HTTP/1.1"), "refused: invalid HTTP version"},
 	{"space at the end", line("GET / HTTP/1.1 "), "refused: invalid HTTP version"},
-	{"vertical tab behind the target", line("GET /\vHTTP/1.1"), "refused: invalid request target"},
+	{"vertical tab after the target", line("GET /\vHTTP/1.1"), "refused: invalid request target"},
 
 	{"one empty line", "\r\n" + get(""), getSeen},
 	{"four empty lines", "\r\n\r\n\r\n\r\n" + get(""), getSeen},
 	{"five empty lines", "\r\n\r\n\r\n\r\n\r\n" + get(""), "refused: too many empty lines before the request"},
 	{"bare LF as empty line", "\n" + get(""), "refused: bare LF"},
-	{"LF behind an empty line", "\r\n\n" + get(""), "refused: bare LF"},
+	{"LF after an empty line", "\r\n\n" + get(""), "refused: bare LF"},
 	{"bare CR before the request", "\rGET / HTTP/1.1\r\n\r\n", "refused: bare CR"},
 	{"space line before the request", " \r\n" + get(""), "refused: invalid method"},
 
 	{"bare LF throughout", "GET / HTTP/1.1\nHost: h1.test\n\n", "refused: bare LF"},
 	{"bare CR in the request line", "GET / HTTP/1.1\rX-Injected: 1\r\n" + host + "\r\n", "refused: bare CR"},
 	{"CR CR LF", "GET / HTTP/1.1\r\r\n" + host + "\r\n", "refused: bare CR"},
-	{"LF behind the target", "GET /\n", "refused: bare LF"},
+	{"LF after the target", "GET /\n", "refused: bare LF"},
 
 	{"1.0", line("GET / HTTP/1.0"), "GET / h1.test 1.0 close"},
 	{"1.0 without Host", "GET / HTTP/1.0\r\n\r\n", "GET /  1.0 close"},
@@ -81,7 +81,7 @@ var requestLineCases = []headCase{
 	{"2.0 and junk", line("GET / HTTP/2.0x"), "refused: invalid HTTP version"},
 	{"lower case", line("GET / http/1.1"), "refused: invalid HTTP version"},
 	{"other protocol", line("GET / RTSP/1.0"), "refused: invalid HTTP version"},
-	{"NUL behind the version", line("GET / HTTP/1.1\x00"), "refused: invalid HTTP version"},
+	{"NUL after the version", line("GET / HTTP/1.1\x00"), "refused: invalid HTTP version"},
 	{"no version", line("GET /"), "refused: invalid HTTP version"},
 	{"empty version", line("GET / "), "refused: invalid HTTP version"},
 }
@@ -182,7 +182,7 @@ var requestFramingCases = []headCase{
 	{"list of the same", post("Content-Length: 5, 5\r\n"), "refused: invalid Content-Length"},
 	{"two lines that differ", post("Content-Length: 5\r\nCONTENT-LENGTH: 6\r\n"), "refused: more than one Content-Length"},
 	{"two equal lines", post("Content-Length: 5\r\nContent-Length: 5\r\n"), "refused: more than one Content-Length"},
-	{"behind a bare CR", post("X-A: a\rContent-Length: 5\r\n"), "refused: bare CR"},
+	{"after a bare CR", post("X-A: a\rContent-Length: 5\r\n"), "refused: bare CR"},
 	{"space before the colon", post("Content-Length : 5\r\n"), "refused: space before the colon of a header line"},
 
 	{"chunked", post("Transfer-Encoding: chunked\r\n"), postSeen + " chunked"},
@@ -199,7 +199,7 @@ var requestFramingCases = []headCase{
 	{"two lines, gzip", post("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n"), "refused: invalid Transfer-Encoding"},
 	{"no coding", post("Transfer-Encoding:\r\n"), "refused: invalid Transfer-Encoding"},
 	{"only a comma", post("Transfer-Encoding: ,\r\n"), "refused: invalid Transfer-Encoding"},
-	{"comma behind", post("Transfer-Encoding: chunked,\r\n"), "refused: invalid Transfer-Encoding"},
+	{"comma after", post("Transfer-Encoding: chunked,\r\n"), "refused: invalid Transfer-Encoding"},
 	{"comma before", post("Transfer-Encoding: ,chunked\r\n"), "refused: invalid Transfer-Encoding"},
 	{"vertical tab", post("Transfer-Encoding: \vchunked\r\n"), "refused: control character in a header value"},
 	{"control byte", post("Transfer-Encoding: chunked\x11\r\n"), "refused: control character in a header value"},
@@ -209,7 +209,7 @@ var requestFramingCases = []headCase{
 	{"encoded word", post("Transfer-Encoding: =?utf-8?B?Y2h1bmtlZA==?=\r\n"), "refused: invalid Transfer-Encoding"},
 	{"obs-text", post("Transfer-Encoding: chunked\xa0\r\n"), "refused: invalid Transfer-Encoding"},
 	{"with Content-Length", post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"), "refused: Content-Length with Transfer-Encoding"},
-	{"with Content-Length behind", post("Transfer-Encoding: gzip\r\nContent-Length: 0\r\n"), "refused: Content-Length with Transfer-Encoding"},
+	{"with Content-Length after", post("Transfer-Encoding: gzip\r\nContent-Length: 0\r\n"), "refused: Content-Length with Transfer-Encoding"},
 	{"in 1.0", "POST / HTTP/1.0\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n", "refused: Transfer-Encoding in HTTP/1.0"},
 	{"name with a space", post("Transfer Encoding: chunked\r\n"), "refused: space before the colon of a header line"},
 	{"near miss of the name", post("Transfer_Encoding: chunked\r\n"), postSeen},
@@ -217,8 +217,8 @@ var requestFramingCases = []headCase{
 
 func TestRequestFraming(t *testing.T) { checkHeads(t, newRequest, requestFramingCases) }
 
-// TestLimits: a head may be as large as its limits and no larger, whether or
-// not its end has come, and what is behind the head does not count.
+// TestLimits: a head may be as large as its limits and no larger, whether or not its end
+// has come; bytes after the head do not count.
 func TestLimits(t *testing.T) {
 	l := Limits{HeadBytes: 96, Fields: 3, TargetBytes: 20}
 	target := func(n int, end string) string { return "/" + strings.Repeat("a", n-1-len(end)) + end }
@@ -227,19 +227,19 @@ func TestLimits(t *testing.T) {
 		{"target of the limit", line("GET " + target(20, "") + " HTTP/1.1"), "GET " + target(20, "") + " h1.test"},
 		{"target above the limit", line("GET " + target(21, "") + " HTTP/1.1"), "refused: request target too long"},
 		{"target without an end", "GET " + target(200, ""), "refused: request target too long"},
-		{"bad byte behind the limit", "GET " + target(22, "<"), "refused: request target too long"},
+		{"bad byte after the limit", "GET " + target(22, "<"), "refused: request target too long"},
 		{"bad byte before the limit", "GET " + target(20, "<"), "refused: invalid request target"},
 		{"percent within the limit", line("GET " + target(20, "%20") + " HTTP/1.1"), "GET " + target(20, "%20") + " h1.test"},
 		{"percent one over the limit", line("GET " + target(21, "%20") + " HTTP/1.1"), "refused: request target too long"},
 		{"percent two over the limit", line("GET " + target(22, "%20") + " HTTP/1.1"), "refused: request target too long"},
-		{"percent behind the limit", line("GET " + target(23, "%20") + " HTTP/1.1"), "refused: request target too long"},
+		{"percent after the limit", line("GET " + target(23, "%20") + " HTTP/1.1"), "refused: request target too long"},
 		{"fields of the limit", get("A: 1\r\nB: 2\r\n"), getSeen},
 		{"fields above the limit", get("A: 1\r\nB: 2\r\nC: 3\r\n"), "refused: too many header fields"},
 		{"head of the limit", get("X: " + strings.Repeat("v", room) + "\r\n"), getSeen},
-		{"the next request behind it", get("X: "+strings.Repeat("v", room)+"\r\n") + "GET", getSeen},
+		{"the next request after it", get("X: "+strings.Repeat("v", room)+"\r\n") + "GET", getSeen},
 		{"head above the limit", get("X: " + strings.Repeat("v", room+1) + "\r\n"), "refused: header section too large"},
 		{"head without an end", "GET / HTTP/1.1\r\nX: " + strings.Repeat("v", 200), "refused: header section too large"},
-		{"fault behind the limit", get("X: " + strings.Repeat("v", room+9) + "\x00\r\n"), "refused: header section too large"},
+		{"fault after the limit", get("X: " + strings.Repeat("v", room+9) + "\x00\r\n"), "refused: header section too large"},
 	} {
 		t.Run(tc.name, func(t *testing.T) { checkHead(t, newRequest, l, tc) })
 	}
@@ -267,7 +267,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// TestEarlyRefusal: what can be told from few bytes is told at once.
+// TestEarlyRefusal: a fault that a few bytes show is reported at once.
 func TestEarlyRefusal(t *testing.T) {
 	for in, want := range map[string]Reason{
 		"\x16":                                BadMethod,
@@ -287,7 +287,7 @@ func TestEarlyRefusal(t *testing.T) {
 	}
 }
 
-// TestVerdictStays: a parser that has spoken does not change its mind.
+// TestVerdictStays: a verdict is final.
 func TestVerdictStays(t *testing.T) {
 	for in, want := range map[string]Status{get(""): Done, "\n": Bad} {
 		var r RequestParser
@@ -312,7 +312,7 @@ func TestIdempotent(t *testing.T) {
 	}
 }
 
-// parsed is the request of a head that is in order.
+// parsed returns the parsed request of a valid head.
 func parsed(t *testing.T, in string) *RequestParser {
 	t.Helper()
 	r := new(RequestParser)
@@ -391,8 +391,8 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// TestReset checks that a parser which has read a head with everything in it is, once
-// reset, as one that has read nothing.
+// TestReset: after Reset, a parser that has read a head with everything in it is like one
+// that has read nothing.
 func TestReset(t *testing.T) {
 	limits := Limits{HeadBytes: 1 << 10, Fields: 10, TargetBytes: 100}
 	var used, fresh RequestParser

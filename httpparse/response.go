@@ -9,8 +9,8 @@ type ResponseParser struct {
 
 var responseFields = SetOf(Connection, ContentLength, TransferEncoding)
 
-// Reset makes r ready for a new head; m is the method of the request it answers.
-// It must not be CONNECT: what follows its answer is no body.
+// Reset makes r ready for a new head; m is the method of the request that it answers.
+// m must not be CONNECT: the bytes after its answer are no body.
 func (r *ResponseParser) Reset(l *Limits, m Method) {
 	r.lineParser.reset(&r.Message, l, inStatus, responseFields)
 	r.Code, r.Phrase, r.method = 0, Span{}, m
@@ -35,7 +35,7 @@ func (r *ResponseParser) Feed(b []byte) Status {
 
 const statusPattern = "HTTP/d.d ddd"
 
-// line reads the status line (RFC 9112 4). Done: the fields begin at pos.
+// line reads the status line (RFC 9112 4). On Done the fields begin at pos.
 func (r *ResponseParser) line(b []byte) Status {
 	i := int(r.pos)
 	switch r.state {
@@ -84,7 +84,7 @@ func (r *ResponseParser) line(b []byte) Status {
 func (r *ResponseParser) status(b []byte) Status {
 	k, fault := match(b, statusPattern)
 	switch {
-	case k >= 9 && b[5] != '1': // first: it is known before the bytes that follow
+	case k >= 9 && b[5] != '1': // checked first, because it is known before the later bytes
 		return r.refuse(OtherVersion, 5)
 	case k >= 10 && b[9] == '0':
 		return r.refuse(BadStatusLine, 9)
@@ -100,7 +100,7 @@ func (r *ResponseParser) status(b []byte) Status {
 	return Done
 }
 
-// finish draws the conclusions from a whole head.
+// finish checks the head as a whole and sets the fields that depend on all of it.
 func (r *ResponseParser) finish() Status {
 	if fault := r.codingFault(&r.Message); fault != NoReason {
 		return r.refuse(fault, int(r.pos))

@@ -28,17 +28,17 @@ var statusLineCases = []headCase{
 	{"sign", "HTTP/1.1 +20 OK\r\n\r\n", "refused: invalid status line"},
 	{"no code", "HTTP/1.1\r\n\r\n", "refused: invalid HTTP version"},
 	{"two spaces", "HTTP/1.1  200 OK\r\n\r\n", "refused: invalid status line"},
-	{"tab behind the code", "HTTP/1.1 200\tOK\r\n\r\n", "refused: invalid status line"},
+	{"tab after the code", "HTTP/1.1 200\tOK\r\n\r\n", "refused: invalid status line"},
 	{"garbage", "this is no response\r\n\r\n", "refused: invalid HTTP version"},
 	{"binary garbage", "\x00\x01\x02", "refused: invalid HTTP version"},
 	{"lower case", "http/1.1 200 OK\r\n\r\n", "refused: invalid HTTP version"},
 	{"ICY", "ICY 200 OK\r\n\r\n", "refused: invalid HTTP version"},
 	{"empty line first", "\r\nHTTP/1.1 200 OK\r\n\r\n", "refused: invalid HTTP version"},
 	{"LF first", "\nHTTP/1.1 200 OK\r\n\r\n", "refused: bare LF"},
-	{"LF behind the code", "HTTP/1.1 200\n\n", "refused: bare LF"},
-	{"LF behind the phrase", "HTTP/1.1 200 OK\n\n", "refused: bare LF"},
+	{"LF after the code", "HTTP/1.1 200\n\n", "refused: bare LF"},
+	{"LF after the phrase", "HTTP/1.1 200 OK\n\n", "refused: bare LF"},
 	{"CR in the phrase", "HTTP/1.1 200 O\rK\r\n\r\n", "refused: bare CR"},
-	{"CR behind the code", "HTTP/1.1 200\rX\r\n\r\n", "refused: bare CR"},
+	{"CR after the code", "HTTP/1.1 200\rX\r\n\r\n", "refused: bare CR"},
 	{"NUL in the phrase", "HTTP/1.1 200 O\x00K\r\n\r\n", "refused: invalid reason phrase"},
 	{"DEL in the phrase", "HTTP/1.1 200 O\x7fK\r\n\r\n", "refused: invalid reason phrase"},
 }
@@ -100,7 +100,7 @@ func TestResponseToHEAD(t *testing.T) {
 	})
 }
 
-// TestLengthWithoutBody: -1 tells that there is no Content-Length to pass on.
+// TestLengthWithoutBody: -1 means that there is no Content-Length to pass on.
 func TestLengthWithoutBody(t *testing.T) {
 	for _, tc := range []struct {
 		in   string
@@ -124,8 +124,8 @@ func TestLengthWithoutBody(t *testing.T) {
 	}
 }
 
-// TestNothingBehindIsRead: what follows a head belongs to the body.
-func TestNothingBehindIsRead(t *testing.T) {
+// TestNothingAfterHeadIsRead: the bytes after a head belong to the body.
+func TestNothingAfterHeadIsRead(t *testing.T) {
 	in := reply(cl5)
 	var r ResponseParser
 	r.Reset(&testLimits, GET)

@@ -2,8 +2,8 @@ package httpparse
 
 import "bytes"
 
-// target takes the four forms of a target apart (RFC 9112 3.2). Its bytes have
-// been checked already.
+// target distinguishes the four forms of a target (RFC 9112 3.2). The bytes have been
+// checked already.
 func (r *RequestParser) target(b []byte) Reason {
 	t := r.Target.Of(b)
 	switch {
@@ -21,7 +21,7 @@ func (r *RequestParser) target(b []byte) Reason {
 	return NoReason
 }
 
-// authorityForm is uri-host ":" port, for CONNECT and nothing else.
+// authorityForm reads uri-host ":" port, the form of CONNECT and of no other method.
 func (r *RequestParser) authorityForm(t []byte) Reason {
 	if !authority(t) {
 		return BadTarget
@@ -38,9 +38,8 @@ var (
 	pathStarts = "/?"
 )
 
-// absoluteForm is http://authority[/path][?query]. The authority is the host
-// that counts, whatever Host says (RFC 9112 3.2.2); userinfo is refused
-// (RFC 9110 4.2.4).
+// absoluteForm reads http://authority[/path][?query]. Its authority counts, whatever
+// Host says (RFC 9112 3.2.2). Userinfo is refused (RFC 9110 4.2.4).
 func (r *RequestParser) absoluteForm(t []byte) Reason {
 	scheme, rest, ok := bytes.Cut(t, schemeEnd)
 	switch {
@@ -73,9 +72,9 @@ func isSchemeName(s []byte) bool {
 }
 
 // AppendPath appends the target for the next request line, in origin-form or
-// asterisk-form: Path, with "/" before it or in its place where an absolute-form
-// target had no path, and "*" if it was that of an OPTIONS without a query too
-// (RFC 9112 3.2.4). It must not be asked for CONNECT.
+// asterisk-form. That is Path, with "/" added if an absolute-form target had no path; such
+// a target of an OPTIONS without a query becomes "*" (RFC 9112 3.2.4). AppendPath must
+// not be called for CONNECT.
 func (r *Request) AppendPath(dst, b []byte) []byte {
 	path := r.Path.Of(b)
 	switch {

@@ -45,7 +45,7 @@ var targetCases = []headCase{
 	{"userinfo", line("GET http://user:pw@h2.test/ HTTP/1.1"), "refused: invalid authority in the request target"},
 	{"at in the path", line("GET http://h2.test/@ HTTP/1.1"), "GET /@ h2.test"},
 	{"empty authority", line("GET http:///abs HTTP/1.1"), "refused: invalid authority in the request target"},
-	{"nothing behind the scheme", line("GET http:// HTTP/1.1"), "refused: invalid authority in the request target"},
+	{"nothing after the scheme", line("GET http:// HTTP/1.1"), "refused: invalid authority in the request target"},
 	{"port alone", line("GET http://:80/ HTTP/1.1"), "refused: invalid authority in the request target"},
 	{"bad port", line("GET http://h2.test:8x/ HTTP/1.1"), "refused: invalid authority in the request target"},
 	{"https", line("GET https://h2.test/ HTTP/1.1"), "refused: scheme not served here"},

@@ -1,7 +1,7 @@
 package httpparse
 
-// Trailers parses a trailer section, from behind the last chunk's line to the
-// empty line that ends it. HeadLen is its length in bytes.
+// Trailers parses a trailer section, from the end of the last chunk's line to the empty
+// line that ends the section. HeadLen is its length in bytes.
 type Trailers struct {
 	Message
 	lineParser
@@ -10,8 +10,8 @@ type Trailers struct {
 // Reset makes t ready for a new section. It keeps the memory of Fields.
 func (t *Trailers) Reset(l *Limits) { t.lineParser.reset(&t.Message, l, atLine, 0) }
 
-// Feed is as RequestParser.Feed: b starts at the section's first byte. No field of a
-// trailer section has a say in how the message is read.
+// Feed is as RequestParser.Feed: b starts at the section's first byte. Trailer fields do
+// not affect how the message is read.
 func (t *Trailers) Feed(b []byte) Status {
 	if t.state >= over {
 		return t.verdict()
@@ -29,15 +29,15 @@ var neverTrailers = func() (s FieldSet) {
 	return s
 }()
 
-// notTrailers are the others (RFC 9110 6.5.1): request modifiers, control data
-// of a response, authentication, cookies; in lower case.
+// notTrailers are the other fields that may not be trailers (RFC 9110 6.5.1): request
+// modifiers, control data of a response, authentication, cookies; in lower case.
 var notTrailers = []string{
 	"accept-ranges", "age", "authentication-info", "cache-control", "clear-site-data",
 	"cookie2", "expires", "http2-settings", "location", "pragma", "range", "retry-after",
 	"set-cookie2", "strict-transport-security", "vary", "warning", "www-authenticate",
 }
 
-// notTrailerPrefixes begin the names of families of such fields.
+// notTrailerPrefixes begin the names of whole families of such fields.
 var notTrailerPrefixes = []string{
 	"access-control-", "authorization", "content-", "if-", "proxy-", "x-forwarded-",
 }

@@ -36,8 +36,8 @@ func TestTrailers(t *testing.T) {
 	}
 }
 
-// TestAppendTrailers: fields that a recipient might merge into the head, or act
-// upon, are not passed on.
+// TestAppendTrailers: fields are not passed on if a recipient might merge them into the
+// head, or act upon them.
 func TestAppendTrailers(t *testing.T) {
 	for _, name := range []string{
 		"Transfer-Encoding", "Content-Length", "Host", "Connection", "Keep-Alive", "Proxy-Connection",
@@ -60,7 +60,7 @@ func TestAppendTrailers(t *testing.T) {
 	}
 }
 
-// sentTrailers is what AppendTrailers makes of these lines.
+// sentTrailers returns the output of AppendTrailers for these lines.
 func sentTrailers(t *testing.T, lines string) string {
 	var tr Trailers
 	tr.Reset(&testLimits)

@@ -29,7 +29,7 @@ func plainStops(w uint64) uint64 {
 	return (^(letter | digit | dashDot) | w) & highs
 }
 
-// targetStops marks what may not stand in a request target; '%', whose digits must
+// targetStops marks bytes that may not stand in a request target; '%', whose digits must
 // be checked; and '!', '$' and '~', which are allowed but rare.
 func targetStops(w uint64) uint64 {
 	x := w &^ highs
@@ -113,8 +113,8 @@ func scanPlain(b []byte, i int) int {
 }
 
 // scanTarget returns the index of the first byte from i on that may not stand in a
-// request target, or len(b). It stops at a '%' without two hexadecimal digits, even
-// if they may still come.
+// request target, or len(b). It stops at a '%' without two hexadecimal digits, even if
+// they are still to come.
 func scanTarget(b []byte, i int) int {
 	for {
 		for ; i <= len(b)-8; i += 8 {

@@ -75,8 +75,8 @@ func isPercent(b []byte) bool {
 // TestFieldIDs: each known name is recognised in any case and at every place of a
 // buffer, and similar names are not.
 func TestFieldIDs(t *testing.T) {
-	id := func(name string, before, behind int) FieldID {
-		b := []byte(strings.Repeat("y", before) + name + strings.Repeat("y", behind))
+	id := func(name string, before, after int) FieldID {
+		b := []byte(strings.Repeat("y", before) + name + strings.Repeat("y", after))
 		return fieldID(b[:len(b):len(b)], before, len(name))
 	}
 	for want := Connection; want < fieldIDs; want++ {

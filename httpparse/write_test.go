@@ -19,7 +19,7 @@ func TestAppendFields(t *testing.T) {
 		{"rewritten in the middle", "X-A: 1\r\nX-B:\t 2 \r\nX-C: 3\r\n", host + "X-A: 1\r\nX-B: 2\r\nX-C: 3\r\n", 0},
 		{"no space", "X-A:1\r\nX-B: 2\r\n", "X-A: 1\r\nX-B: 2\r\n", SetOf(Host)},
 		{"tab for the space", "X-A:\t1\r\n", "X-A: 1\r\n", SetOf(Host)},
-		{"space behind", "X-A: 1 \r\n", "X-A: 1\r\n", SetOf(Host)},
+		{"space after", "X-A: 1 \r\n", "X-A: 1\r\n", SetOf(Host)},
 		{"empty values", "X-A:\r\nX-B: \r\nX-C:  \r\n", "X-A: \r\nX-B: \r\nX-C: \r\n", SetOf(Host)},
 		{"nominated", "Connection: x-hop, close,x-two\r\nX-HOP: 1\r\nX-Stay: 1\r\nX-Hope: 1\r\nX-Two: 1\r\nX-hop: 2\r\n",
 			"X-Stay: 1\r\nX-Hope: 1\r\n", SetOf(Host, Connection)},
@@ -40,7 +40,7 @@ func TestAppendFields(t *testing.T) {
 	}
 }
 
-// TestMovedBuffer: spans are valid in a copy of the buffer.
+// TestMovedBuffer: spans stay valid in a copy of the buffer.
 func TestMovedBuffer(t *testing.T) {
 	in := get("X-A: 1\r\nConnection: x-a\r\nX-B: 2\r\n")
 	r := parsed(t, in)

@@ -14,13 +14,13 @@ import (
 	"lb/upstream"
 )
 
-// bareKernel is a kernel for one client and backends that allocates nothing and
-// does no work worth measuring: what the far ends send is put into in, what is
-// sent to them is counted.
+// bareKernel is a kernel for one client and its backends. It allocates nothing and does no
+// work worth measuring: bytes from the far ends are put into in, and bytes to them are
+// counted.
 type bareKernel struct {
 	now    tick.Instant
 	socks  [bareSocks]bareSock
-	open   int // descriptors given out, the listener included
+	open   int // descriptors in use, including the listener
 	events [bareSocks]loop.Event
 	queued int
 }
@@ -94,18 +94,18 @@ func (k *bareKernel) Writev(fd int, a, b, c []byte) (int, error) {
 func (k *bareKernel) ShutdownWrite(int) error { return unix.ENOTCONN }
 func (k *bareKernel) Close(int, bool)         {}
 
-// steady is a proxy through which the same exchange goes again and again, over
-// one conn each way.
+// steady is a proxy that runs the same exchange again and again, over one conn to each
+// side.
 type steady struct {
 	k                 *bareKernel
 	l                 *loop.Loop
 	p                 *Proxy
 	request, response string
-	up, down          int // bytes that lb sends for one exchange, either way
+	up, down          int // bytes that lb sends for one exchange, to the backend and to the client
 	conns             int // to backends
 }
 
-// newSteady warms up, until each backend has a conn.
+// newSteady warms the proxy up, until each backend has a conn.
 func newSteady(t testing.TB, cfg *config.Config, request, response string) *steady {
 	t.Helper()
 	return newSteadyOn(t, rigOptions(cfg), request, response)
@@ -127,7 +127,7 @@ func newSteadyOn(t testing.TB, o Options, request, response string) *steady {
 	}
 	k.tell(bareListener, loop.Readable)
 	s.l.Turn(false)
-	for range 50 { // how much is read at once depends on the response before
+	for range 50 { // the response before decides how much is read at once
 		s.exchange()
 	}
 	s.up, s.down = s.sunk()
@@ -136,7 +136,7 @@ func newSteadyOn(t testing.TB, o Options, request, response string) *steady {
 	return s
 }
 
-// exchange has the request come and, when it has gone on, the response.
+// exchange sends the request to lb and, when lb has passed it on, the response.
 func (s *steady) exchange() {
 	for i := range s.k.socks {
 		s.k.socks[i].sunk = 0
@@ -150,7 +150,7 @@ func (s *steady) exchange() {
 	}
 }
 
-// sunk returns how many bytes the last exchange sent either way.
+// sunk returns the bytes that lb sent in the last exchange, either way.
 func (s *steady) sunk() (up, down int) {
 	for fd := bareBackend; fd < s.k.open; fd++ {
 		up += s.k.socks[fd].sunk
@@ -158,7 +158,7 @@ func (s *steady) sunk() (up, down int) {
 	return up, s.k.socks[bareClient].sunk
 }
 
-// send has in come at fd, all of it, and turns until nothing is left to do.
+// send makes in arrive at fd and turns the loop until nothing is left to do.
 func (s *steady) send(fd int, in string) {
 	s.k.socks[fd].in = in
 	s.k.tell(fd, loop.Readable)
@@ -167,7 +167,7 @@ func (s *steady) send(fd int, in string) {
 	}
 }
 
-// check reports whether the last exchange was like those before.
+// check fails the test if the last exchange was not like those before.
 func (s *steady) check(t testing.TB) {
 	t.Helper()
 	if up, down := s.sunk(); up != s.up || down != s.down || up == 0 || down == 0 {
@@ -178,7 +178,7 @@ func (s *steady) check(t testing.TB) {
 	}
 }
 
-// exchanges are what is measured and must not allocate.
+// exchanges are the exchanges that are measured and must not allocate.
 var exchanges = []struct {
 	name, request, response string
 	bytes                   int64 // of the bodies
@@ -200,8 +200,8 @@ var exchanges = []struct {
 
 const get = "GET /some/path?and=query HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n"
 
-// TestAllocations: in steady state a whole exchange allocates nothing, from the
-// first event to the last write.
+// TestAllocations: in steady state a whole exchange allocates nothing, from the first event
+// to the last write.
 func TestAllocations(t *testing.T) {
 	for _, tc := range exchanges {
 		s := newSteady(t, rigConfig(1), tc.request, tc.response)
@@ -211,8 +211,8 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-// TestBalancingAllocations: nor does it with any strategy, with affinity or behind
-// routes.
+// TestBalancingAllocations: an exchange allocates nothing with any strategy either, nor
+// with affinity or routes.
 func TestBalancingAllocations(t *testing.T) {
 	cookie := upstream.StickyValue([]byte(rigSecret), config.DefaultPool, rigConfig(1).Pools[0].Backends[0].String())
 	request := get[:len(get)-2] + "X-User: anna\r\nCookie: a=b; lb_at=" + cookie + "\r\n\r\n"

@@ -27,17 +27,17 @@ func twoLoops(t *testing.T, cfg *config.Config) (a, b *rig) {
 	return a, newRigOn(t, 1, o, false)
 }
 
-// TestRoomOfAnotherLoop: max_connections is for all loops together, and room that
-// one of them makes is found by another (issue 4: per backend over all loops),
-// however fast its own queue grows meanwhile.
+// TestRoomOfAnotherLoop: max_connections is for all loops together (issue 4: per backend
+// over all loops). One loop finds the room that another one makes, however fast its own
+// queue grows meanwhile.
 func TestRoomOfAnotherLoop(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
-		more  int           // clients that come to the queue of the second loop
-		every time.Duration // and how far from each other
+		more  int           // clients that join the queue of the second loop
+		every time.Duration // the time between two of them
 	}{
 		{"alone", 1, 20 * time.Millisecond},
-		{"behind others", 3, 10 * time.Millisecond},
+		{"after others", 3, 10 * time.Millisecond},
 		{"while the queue grows", 30, time.Millisecond},
 	} {
 		cfg := rigConfig(1)
@@ -71,7 +71,7 @@ func TestRoomOfAnotherLoop(t *testing.T) {
 	}
 }
 
-// TestEjectedByAnotherLoop: an ejection is for all loops, and one of them tells.
+// TestEjectedByAnotherLoop: an ejection is for all loops, and one of them logs it.
 func TestEjectedByAnotherLoop(t *testing.T) {
 	cfg := rigConfig(2)
 	cfg.Retry.Attempts = 0
@@ -91,13 +91,13 @@ func TestEjectedByAnotherLoop(t *testing.T) {
 			t.Errorf("%d attempts at a backend that is ejected", n)
 		}
 	}
-	if told := (a.log.Len() > 0) != (b.log.Len() > 0); !told {
+	if logged := (a.log.Len() > 0) != (b.log.Len() > 0); !logged {
 		t.Errorf("want one loop to tell, got %q and %q", a.log.String(), b.log.String())
 	}
 }
 
-// TestSlowStart: a backend that has recovered gets a tenth of its share at once
-// and all of it when slow_start is over (issue 4: ramps a recovered backend up).
+// TestSlowStart: a backend that has recovered gets a tenth of its share at once, and all of
+// it when slow_start is over (issue 4: ramps a recovered backend up).
 func TestSlowStart(t *testing.T) {
 	for _, strategy := range []string{config.RoundRobin, config.Random, config.P2C, config.LeastTime} {
 		cfg := rigConfig(2)
@@ -113,12 +113,12 @@ func TestSlowStart(t *testing.T) {
 		r.board.SetHealth(0, board.Up, board.ReasonOK, 0, int64(r.l.Now()))
 		for _, tc := range []struct {
 			wait      time.Duration
-			low, high int // of a thousand
+			low, high int // requests of a thousand
 		}{
 			{time.Millisecond, 50, 150},   // 0.1 of 1.1
 			{15 * time.Second, 300, 420},  // 0.55 of 1.55
-			{15 * time.Second, 440, 560},  // all
-			{100 * time.Second, 440, 560}, // for good
+			{15 * time.Second, 440, 560},  // all of its share
+			{100 * time.Second, 440, 560}, // from then on
 		} {
 			r.pass(tc.wait)
 			if n := share(r); n < tc.low || n > tc.high {
@@ -128,7 +128,7 @@ func TestSlowStart(t *testing.T) {
 	}
 }
 
-// share returns how many of a thousand requests come to the first backend.
+// share returns how many of a thousand requests arrive at the first backend.
 func share(r *rig) int {
 	before := r.p.now.pools[0].targets[0].Slot.Attempts.Load()
 	client := r.k.Connect(r.listener, rigClient)
@@ -139,7 +139,7 @@ func share(r *rig) int {
 	return int(r.p.now.pools[0].targets[0].Slot.Attempts.Load() - before)
 }
 
-// answerAll answers whatever comes, and ends when the other side does.
+// answerAll answers all bytes that arrive, and ends when the other side does.
 func answerAll(p *looptest.Peer) {
 	p.OnBytes = func(p *looptest.Peer) {
 		p.Recv()
@@ -148,9 +148,9 @@ func answerAll(p *looptest.Peer) {
 	p.OnEnd = (*looptest.Peer).Close
 }
 
-// TestNobodyEjectedByClients: a thousand clients that leave, and a thousand whose
-// requests are too long, eject nobody (issue 4).
-func TestNobodyEjectedByClients(t *testing.T) {
+// TestClientsEjectNoBackend: a thousand clients that leave, and a thousand whose requests
+// are too long, eject no backend (issue 4).
+func TestClientsEjectNoBackend(t *testing.T) {
 	cfg := rigConfig(4)
 	cfg.Limits.BodyBytes = 5
 	r := newRig(t, 1, cfg, false)

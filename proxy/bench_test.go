@@ -8,8 +8,8 @@ import (
 	"lb/config"
 )
 
-// BenchmarkExchange is what lb itself costs: a whole exchange over conns that
-// are kept, on a kernel that does nothing. Bytes are those of the bodies.
+// BenchmarkExchange measures lb itself: a whole exchange over conns that are kept, on a
+// kernel that does nothing. Bytes are those of the bodies.
 func BenchmarkExchange(b *testing.B) {
 	for _, tc := range exchanges {
 		b.Run(tc.name, func(b *testing.B) {
@@ -26,8 +26,8 @@ func BenchmarkExchange(b *testing.B) {
 	}
 }
 
-// BenchmarkRoutes is the same with many routes, of which every request takes
-// another one: 10,000 may cost twice what 10 cost, at most.
+// BenchmarkRoutes is BenchmarkExchange with many routes, each request taking another one.
+// 10,000 routes may cost at most twice as much as 10.
 func BenchmarkRoutes(b *testing.B) {
 	for _, n := range []int{0, 10, 10_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -56,6 +56,6 @@ func BenchmarkRoutes(b *testing.B) {
 	}
 }
 
-// routeHost and routePath are those of route i, of one length.
+// routeHost and routePath are the host and path of route i, all equally long.
 func routeHost(i int) string { return fmt.Sprintf("h%04d.example", i%1000) }
 func routePath(i int) string { return fmt.Sprintf("/app%05d", i) }

@@ -11,8 +11,8 @@ import (
 
 const countedRequest, countedAnswer = "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno"
 
-// countedExchanges are a few exchanges whose course is known: four of client and one
-// of bad. up is how many bytes one of the first is to a backend.
+// countedExchanges runs a few exchanges with known outcomes: four of client and one of bad.
+// up is the number of bytes to a backend for one of client's.
 func countedExchanges(r *rig) (client, bad *looptest.Peer, up int) {
 	ask := func(client *looptest.Peer) {
 		client.Send([]byte(countedRequest))
@@ -30,7 +30,7 @@ func countedExchanges(r *rig) (client, bad *looptest.Peer, up int) {
 	r.servers[0].Accept().Send([]byte("nonsense\r\n"))
 	r.settle() // 502
 
-	ask(client)                                         // to the first again, on the conn that is idle
+	ask(client)                                         // to the first again, on its idle conn
 	r.pass(r.p.now.cfg.Timeouts.Response + time.Second) // 504
 
 	r.servers[1].Refuse = false
@@ -49,7 +49,7 @@ func countedExchanges(r *rig) (client, bad *looptest.Peer, up int) {
 	return client, bad, up
 }
 
-// TestCounters: what the board says after a few exchanges whose course is known.
+// TestCounters: the counters of the board after a few exchanges with known outcomes.
 func TestCounters(t *testing.T) {
 	r := newRig(t, 1, rigConfig(2), false)
 	client, bad, up := countedExchanges(r)

@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-// TestDrainAmongPipelinedRequests: a drain that begins when a client's next requests
-// have been read, with more behind them, loses no byte of them: what is answered is
-// what was asked.
+// TestDrainAmongPipelinedRequests: a drain that begins after some pipelined requests have
+// been read, with more of them unread, loses no byte: the answers belong to the requests.
 func TestDrainAmongPipelinedRequests(t *testing.T) {
 	r := newRig(t, 1, rigConfig(1), false)
 	client := r.k.Connect(r.listener, rigClient)
@@ -42,9 +41,9 @@ func TestDrainAmongPipelinedRequests(t *testing.T) {
 	}
 }
 
-// TestPassedBehindADrain: who comes from another loop when the last client has gone
-// is answered, and may pick a backend, which the board shows again until it has gone.
-func TestPassedBehindADrain(t *testing.T) {
+// TestPassedAfterADrain: a client that another loop passes on after the last client has
+// gone is answered and may pick a backend. The board shows it until it has gone.
+func TestPassedAfterADrain(t *testing.T) {
 	r := newRig(t, 1, rigConfig(1), false)
 	r.l.Post(func() { r.p.Drain(func() {}) })
 	r.settle()

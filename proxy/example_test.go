@@ -13,8 +13,8 @@ import (
 	"lb/proxy/record"
 )
 
-// A proxy on one loop, between clients and a backend that are simulated: no socket is
-// opened, and no time passes. On a real kernel nothing but the loop's kernel differs.
+// A proxy on one loop between simulated clients and a simulated backend: no socket is
+// opened, and no time passes. A real proxy differs only in the loop's kernel.
 func Example() {
 	cfg, err := config.Parse("lb.toml", []byte(`backends = [{ host = "10.0.0.1", port = 80 }]`))
 	if err != nil {

@@ -12,13 +12,13 @@ import (
 
 const (
 	flowBytes = 10 << 20
-	// flowHeld bounds what may be on its way when one side does not read: four
-	// socket buffers of 64 KiB and the slabs of one exchange.
+	// flowHeld bounds the bytes on their way when one side does not read: four socket
+	// buffers of 64 KiB and the slabs of one exchange.
 	flowHeld = 4*64<<10 + 4*(lane.BulkBytes+lane.HeadRoom)
 )
 
-// TestBackpressure: who stops reading stops the other side from being read, and
-// nothing piles up in between; when it reads on, every byte comes.
+// TestBackpressure: if one side stops reading, lb stops reading the other, and nothing
+// piles up in between. When the side reads again, every byte arrives.
 func TestBackpressure(t *testing.T) {
 	body := bytes.Repeat([]byte("0123456789abcdef"), flowBytes/16)
 	for _, framing := range []string{fmt.Sprintf("Content-Length: %d", len(body)), "Transfer-Encoding: chunked"} {
@@ -51,7 +51,7 @@ func TestBackpressure(t *testing.T) {
 	}
 }
 
-// checkHeld looks how much left from before to reads on.
+// checkHeld checks how many bytes lb took while to did not read, and then that all arrive.
 func checkHeld(t *testing.T, r *rig, from, to *looptest.Peer, want int) {
 	t.Helper()
 	if gone := want - from.Unsent(); gone > flowHeld {

@@ -11,8 +11,9 @@ import (
 	"lb/proxy/spread"
 )
 
-// TestPassOn: what is passed on is no longer this loop's, what is not wanted there
-// stays, and what comes from another loop may be passed on again, but not for ever.
+// TestPassOn: a conn that was passed on no longer belongs to this loop; a conn that the
+// other loop refuses stays; and a conn from another loop may be passed on again, but not
+// forever.
 func TestPassOn(t *testing.T) {
 	var passed []int
 	taken := true
@@ -43,7 +44,7 @@ func TestPassOn(t *testing.T) {
 		t.Errorf("passed to %v, %d kept, %d counted; want 5, 4 and 4", passed, r.p.shared.Clients, r.p.counters.Accepted.Load())
 	}
 	taken, passed = false, nil
-	r.pass(time.Second) // so that it counts no more
+	r.pass(time.Second) // until it is no longer counted
 	connect(1)
 	if !slices.Equal(passed, []int{5}) || r.p.shared.Clients != 5 {
 		t.Errorf("passed to %v, which do not want it, %d kept; want 5 and 5", passed, r.p.shared.Clients)
@@ -56,7 +57,7 @@ func TestPassOn(t *testing.T) {
 		if err != nil || fd < 0 {
 			t.Fatal(fd, err)
 		}
-		r.pass(time.Second) // so that those before count no more
+		r.pass(time.Second) // until those before are no longer counted
 		r.l.Post(func() { r.p.Passed(fd, from) })
 	}
 	r.settle()
@@ -71,7 +72,7 @@ func TestPassOn(t *testing.T) {
 	if len(peers[spread.KeepsOne-1].Received()) == 0 {
 		t.Error("the one that stayed is not answered")
 	}
-	r.reload(rigConfig(1)) // to a lone loop
+	r.reload(rigConfig(1)) // to a single loop
 	s := r.snapshot
 	s.Number, s.Loops, s.Slots = s.Number+1, 1, []int{2}
 	r.l.Post(func() { r.p.Reload(s) })
@@ -81,8 +82,8 @@ func TestPassOn(t *testing.T) {
 	}
 }
 
-// TestPassedInADrain: a conn that another loop passes on to one that drains is
-// answered, as those are that it had accepted itself just before.
+// TestPassedInADrain: a conn that another loop passes on to a draining loop is answered,
+// like those that the loop had accepted itself just before.
 func TestPassedInADrain(t *testing.T) {
 	for _, asks := range []bool{true, false} {
 		r := newRig(t, 1, rigConfig(1), false)

@@ -20,8 +20,8 @@ const (
 	recordMoved = "| backends = [{ host = \"a\", port = 80 }]\n| [[routes]]\n| path = \"/a\"\n| redirect = { to = \"/here\" }\n"
 )
 
-// recordTests are exchanges that end in one way each, as the scripts of transcripts
-// (see player.play), with what their last record says.
+// recordTests are exchanges that each end in a different way, as scripts of transcripts
+// (see player.play), with the last record of each.
 var recordTests = []struct{ name, script, want string }{
 	{"whole", recordGet + "backend> HTTP/1.1 200 OK\nbackend> Content-Length: 5\nbackend>\nbackend> hello\\\n",
 		"GET /a?b a.example; default 10.0.0.1:80 attempts 1; 200 in 0 out 5; begun admitted picked dialled sending sent answered ended"},
@@ -67,7 +67,7 @@ var recordTests = []struct{ name, script, want string }{
 		"no head; no backend; 0 in 0 out 0; lb cut admit; begun admitted ended"},
 }
 
-// TestRecord: what the record says of exchanges, however they end.
+// TestRecord: the records of exchanges, however they end.
 func TestRecord(t *testing.T) {
 	for _, tc := range recordTests {
 		t.Run(tc.name, func(t *testing.T) {
@@ -81,7 +81,7 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// describe is a record without its times.
+// describe returns a record as text, without its times.
 func (k *kept) describe() string {
 	parts := []string{"no head", "no backend", fmt.Sprint(k.Status)}
 	if k.method != "" {
@@ -112,7 +112,7 @@ func (k *kept) describe() string {
 	return strings.Join(append(parts, strings.Join(times, " ")), "; ")
 }
 
-// TestRecordOfPanic: an exchange that a mistake of our own ends has its record, too.
+// TestRecordOfPanic: an exchange that ends in a panic, a bug of lb, has its record too.
 func TestRecordOfPanic(t *testing.T) {
 	r := newRig(t, 1, rigConfig(1), false)
 	client := r.k.Connect(r.listener, rigClient)
@@ -127,7 +127,7 @@ func TestRecordOfPanic(t *testing.T) {
 	}
 }
 
-// TestRecordAllocations: a listener costs no allocation either.
+// TestRecordAllocations: an exchange with a listener allocates nothing either.
 func TestRecordAllocations(t *testing.T) {
 	for _, tc := range exchanges {
 		records, bytes := 0, int64(0)

@@ -13,7 +13,7 @@ import (
 	"lb/proxy/record"
 )
 
-// recorder checks every record of a rig as it is handed out, and keeps what is in it.
+// recorder checks every record of a rig as it is handed out, and keeps a copy.
 type recorder struct {
 	front.Host
 	t       testing.TB
@@ -22,7 +22,7 @@ type recorder struct {
 	records []kept
 }
 
-// kept is a record without the memory that is lent to the listener.
+// kept is a record without the memory that the listener only borrows.
 type kept struct {
 	record.Record
 	method, target, host, peer string // empty if the head was refused
@@ -30,12 +30,12 @@ type kept struct {
 	routed                     bool
 }
 
-// attach makes c see the exchanges of p, whose Options.Record is c.record.
+// attach makes c see the exchanges of p. The Options.Record of p is c.record.
 func (c *recorder) attach(p *Proxy) {
 	c.Host, p.shared.Host = p, c
 }
 
-// Begin is front.Host's.
+// Begin implements front.Host.
 func (c *recorder) Begin(f front.Front, l front.Lease, in *lane.Inbox, peer *front.Peer, req *httpparse.Request, since tick.Instant) front.Exchange {
 	x := c.Host.Begin(f, l, in, peer, req, since)
 	c.begun++
@@ -64,7 +64,7 @@ func (c *recorder) record(r *record.Record) {
 	c.records = append(c.records, k)
 }
 
-// check returns what cannot be true of an exchange.
+// check returns the contradictions in a record.
 func (k *kept) check() (wrong []string) {
 	isWrong := func(is bool, format string, args ...any) {
 		if is {
@@ -105,7 +105,7 @@ func (k kept) String() string {
 		k.Fault.Side, k.Fault.Cause, k.Fault.Phase, []tick.Instant{k.Begun, k.Admitted, k.Picked, k.Dialled, k.Sending, k.Sent, k.Answered, k.Ended})
 }
 
-// leftovers returns how the records, all together, differ from what the board says.
+// leftovers returns how the records as a whole differ from the board.
 func (c *recorder) leftovers(r *rig) (all []string) {
 	if c.begun != len(c.records) || len(c.live) > 0 {
 		all = append(all, fmt.Sprintf("%d exchanges, %d records, %d still running", c.begun, len(c.records), len(c.live)))

@@ -25,26 +25,25 @@ func withBackends(places ...int) *config.Config {
 	return cfg
 }
 
-// reloaded is reload, and all that follows from it at once.
+// reloaded reloads and lets everything happen that follows at once.
 func (r *rig) reloaded(cfg *config.Config) {
 	r.reload(cfg)
 	r.settle()
 }
 
-// oldest returns what the board says about old configurations.
+// oldest returns the oldest configuration in use, as the board has it.
 func (r *rig) oldest() uint64 { return r.board.OldestConfig() }
 
 const openTunnel = "GET /ws HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 
-// TestOldestConfig: an exchange holds the configuration that it began on back as
-// long as it may pick a backend, and no longer: not while its response is on its
-// way, and not behind a 101.
+// TestOldestConfig: an exchange holds back the configuration that it began with as long as
+// it may pick a backend, but not while its response is on its way, and not after a 101.
 func TestOldestConfig(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
-		begin string // what the client sends
-		more  string // what it sends behind the reload, until which it holds on
-		reply string // of the backend; until this is there it holds on
+		begin string // sent by the client
+		more  string // sent after the reload; until then the exchange holds on
+		reply string // of the backend; until then the exchange holds on
 	}{
 		{"a head that is not whole", "GET / HTTP/1.1\r\n", "Host: a.example\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe"},
 		{"no answer yet", ask, "", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe"},
@@ -79,8 +78,8 @@ func TestOldestConfig(t *testing.T) {
 	}
 }
 
-// TestOldestInOrder: configurations are held back one by one, whatever order their
-// exchanges end in, and what picking needs is let go of at once.
+// TestOldestInOrder: configurations are held back one by one, in whatever order their
+// exchanges end, and the parts that picking needs are released at once.
 func TestOldestInOrder(t *testing.T) {
 	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {1, 2, 0}} {
 		r := newRig(t, 1, withBackends(0), false)
@@ -108,9 +107,9 @@ func TestOldestInOrder(t *testing.T) {
 	}
 }
 
-// TestReusedID: the ID of a backend that is gone is given to another as soon as it
-// may be (issue 3, design: OldestConfig past the removal, and nothing in flight);
-// the one that is gone writes nothing there any more, and its conns are not used.
+// TestReusedID: the ID of a backend that is gone is given to another as soon as possible
+// (issue 3, design: OldestConfig past the removal, and nothing in flight). From then on
+// the old backend writes nothing there, and its conns are not used.
 func TestReusedID(t *testing.T) {
 	r := newRig(t, 1, withBackends(0), false)
 	stays, idle := r.k.Connect(r.listener, rigClient), r.k.Connect(r.listener, rigClient)
@@ -158,8 +157,8 @@ func TestReusedID(t *testing.T) {
 	}
 }
 
-// TestGonePoolLeavesIDsAlone: when an attempt of a pool that is gone ends in a fault,
-// the state of another one's backend that has an ID of that pool by now stays as it is.
+// TestGonePoolLeavesIDsAlone: an attempt of a pool that is gone ends in a fault, when
+// another pool's backend already has the ID. That backend's state stays as it is.
 func TestGonePoolLeavesIDsAlone(t *testing.T) {
 	cfg := withBackends(0)
 	api := config.NewPool("api")
@@ -189,9 +188,9 @@ func TestGonePoolLeavesIDsAlone(t *testing.T) {
 	}
 }
 
-// TestWaitersMove: who waits for room goes on in the same order at the pool as it is
-// now, even when all that they wait for is gone, and those that have tried a
-// backend know it again by another index.
+// TestWaitersMove: exchanges that wait for room go on in the same order in the pool's
+// present form, even if all backends that they wait for are gone. An exchange that has
+// tried a backend recognises it at its new index.
 func TestWaitersMove(t *testing.T) {
 	limited := func(limit int, places ...int) *config.Config {
 		cfg := withBackends(places...)
@@ -225,8 +224,8 @@ func TestWaitersMove(t *testing.T) {
 	}
 }
 
-// TestWaitersOfAnEmptyPool: when all backends of a pool go, as in a file with
-// [[pools]] alone, who waits is told so.
+// TestWaitersOfAnEmptyPool: when all backends of a pool go, as in a file with [[pools]]
+// alone, waiting exchanges are answered at once.
 func TestWaitersOfAnEmptyPool(t *testing.T) {
 	cfg := withBackends(0)
 	cfg.Pools[0].Backends[0].MaxConnections = 1
@@ -251,8 +250,8 @@ func TestWaitersOfAnEmptyPool(t *testing.T) {
 	}
 }
 
-// TestWaitsOverLoops: a loop whose waiting exchange was moved shows its wait at the
-// pool's new first backend, and leaves nothing behind at the old one.
+// TestWaitsOverLoops: a loop whose waiting exchange was moved shows its wait at the pool's
+// new first backend, and no longer at the old one.
 func TestWaitsOverLoops(t *testing.T) {
 	limited := func(places ...int) *config.Config {
 		cfg := withBackends(places...)
@@ -294,7 +293,7 @@ func TestWaitsOverLoops(t *testing.T) {
 	}
 }
 
-// TestAddedBackendStartsSlowly: slow start is for backends that a reload adds, too.
+// TestAddedBackendStartsSlowly: slow start also applies to backends that a reload adds.
 func TestAddedBackendStartsSlowly(t *testing.T) {
 	slow := func(places ...int) *config.Config {
 		cfg := withBackends(places...)
@@ -322,8 +321,8 @@ func TestAddedBackendStartsSlowly(t *testing.T) {
 	}
 }
 
-// TestReloadKeepsTheBudget: retries that were spent stay spent, unless the budget
-// itself is another.
+// TestReloadKeepsTheBudget: retries that were spent stay spent, unless the budget itself
+// changes.
 func TestReloadKeepsTheBudget(t *testing.T) {
 	for _, tc := range []struct {
 		set  func(r *config.Retry)
@@ -346,8 +345,8 @@ func TestReloadKeepsTheBudget(t *testing.T) {
 	}
 }
 
-// TestSetAddrs: new addresses are dialled from then on; for a backend that is gone
-// they mean nothing.
+// TestSetAddrs: new addresses are dialled from then on. For a backend that is gone they
+// have no effect.
 func TestSetAddrs(t *testing.T) {
 	r := newRig(t, 1, withBackends(0), false)
 	r.reloaded(withBackends(1)) // ID 1
@@ -362,9 +361,9 @@ func TestSetAddrs(t *testing.T) {
 	}
 }
 
-// TestUnchangedPoolsGoOn: a pool of which nothing has changed is the same behind a
-// reload, however its place, its routes and all other settings have; a change of
-// anything of it makes another.
+// TestUnchangedPoolsGoOn: an unchanged pool stays the same object after a reload, whatever
+// happens to its place, its routes and all other settings. Any change of the pool itself
+// makes a new one.
 func TestUnchangedPoolsGoOn(t *testing.T) {
 	base := func() *config.Config {
 		cfg := withBackends(0, 1)
@@ -416,7 +415,7 @@ func TestUnchangedPoolsGoOn(t *testing.T) {
 	}
 }
 
-// TestPanicOnAnOldConfiguration: it costs its exchange, and holds nothing back.
+// TestPanicOnAnOldConfiguration: the panic costs its exchange, and holds nothing back.
 func TestPanicOnAnOldConfiguration(t *testing.T) {
 	for _, begin := range []string{"GET / HTTP/1.1\r\n", ask} {
 		r := newRig(t, 1, withBackends(0), false)
@@ -438,7 +437,7 @@ func TestPanicOnAnOldConfiguration(t *testing.T) {
 	}
 }
 
-// TestReloadAllocations: an exchange allocates nothing behind reloads, either.
+// TestReloadAllocations: an exchange allocates nothing after reloads either.
 func TestReloadAllocations(t *testing.T) {
 	cfg := func(backends int) *config.Config {
 		cfg := rigConfig(backends)
@@ -462,8 +461,8 @@ func TestReloadAllocations(t *testing.T) {
 	}
 }
 
-// TestManyReloads: nothing grows with the number of reloads, while tunnels of all
-// of them stay open.
+// TestManyReloads: nothing grows with the number of reloads, while tunnels from all of them
+// stay open.
 func TestManyReloads(t *testing.T) {
 	r := newRig(t, 1, withBackends(0, 1), false)
 	r.onEveryConnect(func(_ int, p *looptest.Peer) {
@@ -498,7 +497,7 @@ func TestManyReloads(t *testing.T) {
 	}
 }
 
-// BenchmarkReload is for how long a reload stops a loop, when all of a pool changes.
+// BenchmarkReload measures how long a reload stops a loop when all of a pool changes.
 func BenchmarkReload(b *testing.B) {
 	for _, strategy := range []string{config.RoundRobin, config.HashOnKey} {
 		for _, n := range []int{10, 1000, 10_000} {

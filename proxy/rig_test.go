@@ -29,13 +29,13 @@ type rig struct {
 	welcome  func(place int, p *looptest.Peer)
 	ids      rigIDs
 	snapshot Snapshot     // the newest
-	log      bytes.Buffer // what the proxy logs
+	log      bytes.Buffer // the log of the proxy
 	rec      *recorder
-	panics   int // that are expected
+	panics   int // the number of panics expected
 }
 
-// callCounter counts what a loop asks of the kernel, the waits that brought
-// nothing left out: a turn without a call has moved nothing.
+// callCounter counts the kernel calls of a loop, except waits that returned nothing: a turn
+// without a call has moved nothing.
 type callCounter struct {
 	*looptest.Kernel
 	n      int
@@ -67,8 +67,8 @@ func (c *callCounter) Write(fd int, b []byte) (int, error) {
 	return c.Kernel.Write(fd, b)
 }
 
-// tinySlab is a small slab, in bytes, that holds next to nothing, so that every
-// path for "full" is taken.
+// tinySlab is the size of a tiny small slab, in bytes. It holds next to nothing, so that
+// every path for "full" is taken.
 const tinySlab = 48
 
 const (
@@ -98,7 +98,7 @@ func rigConfig(backends int) *config.Config {
 	return cfg
 }
 
-// rigAddr is the address of a backend, which is an IP address or the letter of a
+// rigAddr is the address of a backend, whose host is an IP address or the letter of a
 // place: "a" is rigBackend(0).
 func rigAddr(b config.Backend) loop.Addr {
 	if len(b.Host) == 1 {
@@ -107,8 +107,8 @@ func rigAddr(b config.Backend) loop.Addr {
 	return loop.Addr{IP: netip.AddrPortFrom(netip.MustParseAddr(b.Host), uint16(b.Port))}
 }
 
-// newRig listens, and serves at the place of every backend. tiny makes the
-// small slabs tinySlab long.
+// newRig returns a rig that listens, with a server at the place of every backend. tiny
+// makes small slabs tinySlab bytes long.
 func newRig(t testing.TB, seed uint64, cfg *config.Config, tiny bool) *rig {
 	t.Helper()
 	return newRigOn(t, seed, rigOptions(cfg), tiny)
@@ -159,7 +159,7 @@ func withoutTime(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// rigOptions are those of the only loop of a board of its own.
+// rigOptions are the options of the only loop of a board of its own.
 func rigOptions(cfg *config.Config) Options {
 	return Options{
 		Board:    board.New(1, rigBackendsMax),
@@ -169,8 +169,7 @@ func rigOptions(cfg *config.Config) Options {
 	}
 }
 
-// rigIDs are the IDs of backends, by pool and name, in the order in which they
-// were first seen.
+// rigIDs are the IDs of backends by pool and name, in the order of their first use.
 type rigIDs map[[2]string]int
 
 // snapshot is the first snapshot of cfg for the only loop.
@@ -191,7 +190,7 @@ func (ids rigIDs) snapshot(cfg *config.Config) Snapshot {
 	return s
 }
 
-// serve serves at the place of every backend of s, and those before.
+// serve starts servers for all backends of s that have none yet.
 func (r *rig) serve(s Snapshot) {
 	for _, pool := range s.Addrs {
 		for _, addrs := range pool {
@@ -204,7 +203,7 @@ func (r *rig) serve(s Snapshot) {
 	}
 }
 
-// onConnect has welcome given the conns to a place, where there is one.
+// onConnect returns a function that gives a place's conns to welcome, or nil without welcome.
 func (r *rig) onConnect(place int) func(p *looptest.Peer) {
 	if r.welcome == nil {
 		return nil
@@ -212,7 +211,7 @@ func (r *rig) onConnect(place int) func(p *looptest.Peer) {
 	return func(p *looptest.Peer) { r.welcome(place, p) }
 }
 
-// onEveryConnect gives f the conns to all places, of backends to come, too.
+// onEveryConnect gives f the conns to all places, including those of backends still to come.
 func (r *rig) onEveryConnect(f func(place int, p *looptest.Peer)) {
 	r.welcome = f
 	for i, v := range r.servers {
@@ -231,7 +230,7 @@ func (r *rig) reload(cfg *config.Config) {
 	r.l.Post(func() { r.p.Reload(s) })
 }
 
-// settle turns the loop, without letting time pass, until nothing moves.
+// settle turns the loop until nothing moves. No time passes.
 func (r *rig) settle() {
 	for quiet := 0; quiet < 3; quiet++ {
 		before := r.calls.n
@@ -241,7 +240,7 @@ func (r *rig) settle() {
 	}
 }
 
-// pass lets time pass, with all that happens meanwhile.
+// pass lets time pass, and everything happen that is due by then.
 func (r *rig) pass(d time.Duration) {
 	over := false
 	r.k.After(d, func() {
@@ -254,7 +253,7 @@ func (r *rig) pass(d time.Duration) {
 	r.settle()
 }
 
-// leftovers says what is not at zero though no conn should be open any more.
+// leftovers names the counts that are not zero although no conn should be open.
 func (r *rig) leftovers() (all []string) {
 	note := func(what string, n int) {
 		if n != 0 {

@@ -20,46 +20,45 @@ var (
 	simSeed  = flag.Int64("seed", -1, "the one seed that TestSimulation runs, with its trace on standard error")
 )
 
-// sim is one run of many clients and several pools through a real proxy on a real
-// loop, all decided by the seed: what the pools are like, too.
+// sim is one run of many clients and several pools through a real proxy on a real loop. The
+// seed decides everything, including the pools.
 //
-// Half of the runs are calm: reads and writes are cut, bytes take their time,
-// buffers are small, peers are slow, but nobody does anything wrong. Then every
-// request has to be answered, and before any timeout: one that helps out would
-// hide an edge that was missed. In the others conns break, backends refuse,
-// stall and lie, clients leave: then what looks like a whole answer has to be
-// the right one, all else has to be visible to the client, and when the faults
-// stop everybody must come to an end. No backend ever has more in work than it may,
-// and no request comes to another pool.
+// Half of the runs are calm: reads and writes are cut, bytes take their time, buffers are
+// small, peers are slow, but no peer does anything wrong. Then every request must be
+// answered, and before any timeout: a timeout that helps out would hide a missed edge. In
+// the other runs conns break, backends refuse, stall and lie, clients leave. Then an answer
+// that looks whole must be the right one, the client must be able to see everything else,
+// and when the faults stop every exchange must come to an end. No backend ever serves more
+// requests than it may, and no request arrives at another pool.
 //
-// In many runs, calm ones too, the configuration changes while all this goes on.
+// In many runs, calm ones too, the configuration changes meanwhile.
 type sim struct {
 	r        *rig
 	rng      *rand.Rand
 	rough    bool
 	faulty   bool // the kernel itself breaks conns or ends sides
-	closed   bool // the listening socket is
+	closed   bool // the listening socket is closed
 	reloads  bool // the configuration changes now and then
 	sizeMax  int
 	requests []*simRequest
 	clients  []*simClient
-	answers  int            // of backends, whole and right
-	replies  int            // of lb itself
-	pools    []config.Pool  // that there may be, with all backends that they may have
+	answers  int            // from backends, whole and right
+	replies  int            // from lb itself
+	pools    []config.Pool  // all pools that a configuration may have, with all their backends
 	poolOf   []int          // index in pools, by place
-	eras     []simEra       // the configurations, in their order
-	removed  map[int]uint64 // places that are in no pool: how many attempts there were then
-	grace    map[int]int    // by place: what was in flight when its limit became less
-	gone     map[int]uint64 // places that are in no pool: the configuration that was the first without
+	eras     []simEra       // the configurations, in order
+	removed  map[int]uint64 // places removed from their pool: the number of attempts until then
+	grace    map[int]int    // by place: requests in flight when its limit became less
+	gone     map[int]uint64 // places in no pool: the number of the first configuration without them
 	freed    map[int]simFreed
 	begun    tick.Instant
 	waits    int            // requests that were seen to wait for room
 	moved    int            // of these, seen in the middle of a reload
-	working  [simPlaces]int // requests that each backend has in work
+	working  [simPlaces]int // requests that each backend is serving
 	wrong    []string
 }
 
-// simResult adds up over seeds.
+// simResult adds up the runs of many seeds.
 type simResult struct{ requests, answers, replies, waits, retries, ejections, reloads, moved int }
 
 func TestSimulation(t *testing.T) {
@@ -117,7 +116,7 @@ func newSim(t *testing.T, seed uint64) *sim {
 		}
 	}
 	if faults.BufferMin > 0 && faults.BufferMin < 4<<10 {
-		s.sizeMax = 2 << 10 // more would take its time, on both clocks
+		s.sizeMax = 2 << 10 // more would take too long, on both clocks
 	}
 	s.drawPools()
 	cfg := s.drawConfig(true)
@@ -131,8 +130,8 @@ func newSim(t *testing.T, seed uint64) *sim {
 
 const (
 	simFaultTime = 4 * time.Second  // when the faults stop
-	simCalmTime  = 30 * time.Second // what all of a calm run may take
-	simEndTime   = 4 * time.Minute  // when, at the latest, timeouts have ended all that is stuck
+	simCalmTime  = 30 * time.Second // the longest that a calm run may take
+	simEndTime   = 4 * time.Minute  // the time by which timeouts have ended everything that is stuck
 )
 
 func (s *sim) run(t *testing.T, seed uint64) {
@@ -199,7 +198,7 @@ func (s *sim) run(t *testing.T, seed uint64) {
 	}
 }
 
-// upsetBackends has backends refuse and be silent for a while.
+// upsetBackends makes backends refuse and be silent for a while.
 func (s *sim) upsetBackends() {
 	for i, v := range s.r.servers {
 		if s.rng.IntN(3) == 0 {
@@ -248,7 +247,7 @@ func (s *sim) turn(d time.Duration) {
 	s.r.k.Run(s.r.l, func() bool { return over }, 1_000_000)
 }
 
-// finish waits until every client is done, no longer than d.
+// finish waits until every client is done, but no longer than d.
 func (s *sim) finish(when string, d time.Duration) {
 	end := s.r.l.Now().Add(d)
 	s.r.k.Run(s.r.l, func() bool { return s.settled() || s.r.l.Now() > end }, 1_000_000)

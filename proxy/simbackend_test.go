@@ -14,8 +14,8 @@ type simBackend struct {
 	peer  *looptest.Peer
 	r     simReader
 	busy  bool // an answer is owed or on its way
-	early bool // it has begun before the request was whole
-	raw   bool // behind a 101
+	early bool // the answer began before the request was whole
+	raw   bool // after a 101
 
 	answering bool // bytes of an answer may be out
 
@@ -48,7 +48,7 @@ func (b *simBackend) onBytes(got []byte) {
 	}
 }
 
-// requestOf finds the request that a head belongs to.
+// requestOf returns the request that a head belongs to.
 func (b *simBackend) requestOf(m *simMessage) *simRequest {
 	id, err := strconv.Atoi(m.field("x-id"))
 	if err != nil || id >= len(b.s.requests) {
@@ -85,7 +85,7 @@ func (b *simBackend) onHead(m *simMessage) {
 	}
 }
 
-// onWhole acts on a request.
+// onWhole acts on a whole request.
 func (b *simBackend) onWhole(m *simMessage) {
 	r := b.requestOf(m)
 	if !bytes.Equal(m.body, r.body) {
@@ -106,7 +106,7 @@ func (b *simBackend) onWhole(m *simMessage) {
 	}
 }
 
-// answer sends the answer to r after a while, or what a bad backend sends.
+// answer sends the answer to r after a while, or the bytes of a bad backend.
 func (b *simBackend) answer(r *simRequest, sum string) {
 	s := b.s
 	out, closes := s.response(r, sum)
@@ -127,7 +127,7 @@ func (b *simBackend) answer(r *simRequest, sum string) {
 	})
 }
 
-// leave closes a conn without a word, perhaps just as a request comes.
+// leave closes a conn between two answers, perhaps just as a request arrives.
 func (b *simBackend) leave() {
 	if !b.answering {
 		b.ends()
@@ -135,22 +135,22 @@ func (b *simBackend) leave() {
 	}
 }
 
-// misbehave does one of the things that backends do.
+// misbehave does one of the wrong things that backends do.
 func (b *simBackend) misbehave(r *simRequest, out []byte) {
 	s, k := b.s, b.peer
 	cut := out[:s.rng.IntN(len(out))]
 	switch s.rng.IntN(6) {
-	case 0: // a short answer, and the end: without a framing nobody can tell
+	case 0: // a short answer, and the end: without a framing it looks whole
 		r.short = true
 		s.inParts(cut, k, func() { b.ends(); k.Close() })
 	case 1:
 		s.inParts(cut, k, func() { b.ends(); k.Reset() })
 	case 2: // a short answer, and no end
 		s.inParts(cut, k, func() {})
-	case 3: // nothing at all
-	case 4: // more behind the answer
+	case 3: // no byte at all
+	case 4: // more after the answer
 		if r.framing == "close" {
-			return // it would be part of it
+			return // it would be part of the answer
 		}
 		b.surplus(out)
 	case 5:
@@ -158,9 +158,9 @@ func (b *simBackend) misbehave(r *simRequest, out []byte) {
 	}
 }
 
-// surplus sends another answer behind the answer. Where it may arrive later than
-// the answer it could just as well be that to the next request, and nobody can
-// tell; what comes then had better be no answer at all.
+// surplus sends another answer after the answer. If that may arrive later than the answer,
+// it could as well answer the next request; lb cannot know. The surplus is then no valid
+// answer.
 func (b *simBackend) surplus(out []byte) {
 	more := "HTTP/1.1 200 OK\r\nX-Id: none\r\nContent-Length: 4\r\n\r\nevil"
 	if f := &b.s.r.k.Faults; f.CutReads+f.NotReady > 0 || f.Delay > 0 || f.BufferMin > 0 {
@@ -171,9 +171,8 @@ func (b *simBackend) surplus(out []byte) {
 	b.busy, b.answering = false, false
 }
 
-// response composes an answer; closes reports whether the conn has to end behind
-// it. One that comes early, without sum, does not end it: the client would be cut
-// off in its request.
+// response composes an answer; closes reports whether the conn must end after it. An early
+// answer, without sum, does not end the conn: the client would be cut off in its request.
 func (s *sim) response(r *simRequest, sum string) (b []byte, closes bool) {
 	version := "HTTP/1.1"
 	if sum != "" && r.framing != "chunked" && s.rng.IntN(6) == 0 {

@@ -20,18 +20,18 @@ type simClient struct {
 	requests  []*simRequest
 	pipelined bool
 	sent      int  // requests sent, at least in part
-	answered  int  // final responses that came whole
-	rough     bool // it came in a rough time
-	quits     bool // it stops sending, or leaves, in the middle: nothing is promised to it
-	leaves    bool // it closes when all is answered
-	stopped   bool // it has left something out, and sends nothing more
-	sending   bool // parts of what was sent are still to come
+	answered  int  // final responses that arrived whole
+	rough     bool // it began in a rough time
+	quits     bool // it stops sending, or leaves, in the middle; it is promised nothing
+	leaves    bool // it closes when all its requests are answered
+	stopped   bool // it has left bytes out, and sends nothing more
+	sending   bool // parts of a message are still to be sent
 	ended     bool
-	held      []byte // a body that waits for its 100, or what waits for its 101
-	echoed    []byte // what it sent into a tunnel
+	held      []byte // a body that waits for its 100, or tunnel bytes that wait for their 101
+	echoed    []byte // the bytes that it sent into a tunnel
 }
 
-// connect draws a client and has it begin.
+// connect draws a client and makes it begin.
 func (s *sim) connect() {
 	c := &simClient{s: s, rough: s.rough, name: fmt.Sprintf("client %d", len(s.clients)), leaves: s.rng.IntN(3) > 0}
 	s.clients = append(s.clients, c)
@@ -65,7 +65,7 @@ func (s *sim) connect() {
 	c.next()
 }
 
-// next sends what may be sent now: all requests, or one.
+// next sends the requests that may be sent now: all of them, or one.
 func (c *simClient) next() {
 	var b []byte
 	for !c.sending && c.sent < len(c.requests) && (c.pipelined || c.sent == c.answered) {
@@ -87,7 +87,7 @@ func (c *simClient) next() {
 	}
 }
 
-// send sends b in parts, over a while. Who quits may leave some out.
+// send sends b in parts, over a while. A client that quits may leave some out.
 func (c *simClient) send(b []byte) {
 	if c.quits && c.s.rng.IntN(2) == 0 {
 		b, c.stopped = b[:c.s.rng.IntN(len(b))], true
@@ -99,7 +99,7 @@ func (c *simClient) send(b []byte) {
 		case c.sent < len(c.requests) || c.held != nil:
 			c.next() // the answer may have been faster
 		case c.echoed != nil, c.s.rng.IntN(6) == 0:
-			c.peer.Shut() // who ends its side behind whole requests still gets the answers
+			c.peer.Shut() // a client that ends its side after whole requests still gets the answers
 		}
 	})
 }
@@ -111,8 +111,8 @@ func (c *simClient) request() *simRequest {
 	return nil
 }
 
-// halfHEAD reports whether lb may have replied to a HEAD of which it had not seen
-// enough to know that it was one.
+// halfHEAD reports whether lb may have replied to a HEAD before it had read enough to know
+// the method.
 func (c *simClient) halfHEAD() bool {
 	return (c.quits || c.s.faulty) && c.answered > 0 && c.requests[c.answered-1].method == "HEAD"
 }
@@ -169,7 +169,7 @@ func (c *simClient) onWhole(m *simMessage) {
 	}
 }
 
-// ownReply is for what lb says itself: an error, when there is a reason.
+// ownReply checks a reply of lb's own: it is an error, and there is a reason for it.
 func (c *simClient) ownReply(r *simRequest, m *simMessage) {
 	c.s.replies++
 	allowed := []int{502, 503, 504}
@@ -196,7 +196,7 @@ func (c *simClient) onEnd() {
 	c.peer.Close()
 }
 
-// endTunnel checks what came through a tunnel.
+// endTunnel checks the bytes that came through a tunnel.
 func (c *simClient) endTunnel(r *simRequest) {
 	got := c.r.m.body
 	switch {
@@ -211,14 +211,14 @@ func (c *simClient) endTunnel(r *simRequest) {
 	}
 }
 
-// done reports whether the client has got all that it can get.
+// done reports whether the client has received everything that it can.
 func (c *simClient) done() bool {
 	return c.ended || c.peer.WasReset() || c.answered == len(c.requests) && c.r.part != simRaw ||
 		c.quits && c.peer.IsShut()
 }
 
 // checkResponse compares a response of a backend with the request.
-func (s *sim) checkResponse(who string, r *simRequest, m *simMessage) {
+func (s *sim) checkResponse(name string, r *simRequest, m *simMessage) {
 	want := simBytes(r.id, r.size)
 	if r.method == "HEAD" {
 		want = nil
@@ -226,27 +226,27 @@ func (s *sim) checkResponse(who string, r *simRequest, m *simMessage) {
 	length := m.field("content-length")
 	switch {
 	case m.field("x-id") != strconv.Itoa(r.id):
-		s.errorf("%s: request %d got the answer to %q", who, r.id, m.field("x-id"))
+		s.errorf("%s: request %d got the answer to %q", name, r.id, m.field("x-id"))
 	case m.code() != r.code:
-		s.errorf("%s: request %d: %q, want %d", who, r.id, m.start, r.code)
+		s.errorf("%s: request %d: %q, want %d", name, r.id, m.start, r.code)
 	case !bytes.Equal(m.body, want) && !((r.short || s.faulty) && r.framing == "close" && bytes.HasPrefix(want, m.body)):
-		s.errorf("%s: request %d, %s, %s, taken for whole: %d bytes, want %d", who, r.id, r.method, r.framing, len(m.body), len(want))
+		s.errorf("%s: request %d, %s, %s, taken for whole: %d bytes, want %d", name, r.id, r.method, r.framing, len(m.body), len(want))
 	case m.field("x-sum") != "" && m.field("x-sum") != simSum(r.body):
-		s.errorf("%s: request %d came to the backend as something else", who, r.id)
+		s.errorf("%s: request %d came to the backend as something else", name, r.id)
 	case r.method == "HEAD" && r.framing == "length" && length != strconv.Itoa(r.size):
-		s.errorf("%s: request %d: Content-Length %q to HEAD, want %d", who, r.id, length, r.size)
+		s.errorf("%s: request %d: Content-Length %q to HEAD, want %d", name, r.id, length, r.size)
 	case len(m.fields["date"]) != 1 || len(m.fields["x-hop"]) != 0 || len(m.fields["keep-alive"]) != 0:
-		s.errorf("%s: request %d: fields %v", who, r.id, m.fields)
+		s.errorf("%s: request %d: fields %v", name, r.id, m.fields)
 	case !s.maySet(r, len(m.fields["set-cookie"])):
-		s.errorf("%s: request %d: cookies %q", who, r.id, m.fields["set-cookie"])
+		s.errorf("%s: request %d: cookies %q", name, r.id, m.fields["set-cookie"])
 	case r.minor == 0 && len(m.fields["transfer-encoding"]) > 0:
-		s.errorf("%s: chunks to HTTP/1.0", who)
+		s.errorf("%s: chunks to HTTP/1.0", name)
 	case len(m.trailers["x-tail"]) != len(m.fields["trailer"]):
-		s.errorf("%s: request %d: Trailer %v, trailers %v", who, r.id, m.fields["trailer"], m.trailers)
+		s.errorf("%s: request %d: Trailer %v, trailers %v", name, r.id, m.fields["trailer"], m.trailers)
 	}
 }
 
-// describe says where the clients stand that are not done.
+// describe returns the state of the clients that are not done.
 func (s *sim) describe() string {
 	var all []string
 	for _, c := range s.clients {

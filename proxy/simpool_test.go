@@ -14,12 +14,12 @@ const (
 	simPlaces   = 4 + 3*(simPoolsMax-1) // backends, at most
 )
 
-// simHost is the host whose requests come to a pool; that of the pool "default" is
-// in no route.
+// simHost is the host whose requests are for a pool. The host of the pool "default" is in no
+// route.
 func simHost(pool int) string { return fmt.Sprintf("pool%d.example", pool) }
 
-// drawPools draws the pools that there may be, with their backends. The number of
-// a backend's place is that on the board.
+// drawPools draws all pools that configurations may have, with their backends. The number of
+// a backend's place is its ID on the board.
 func (s *sim) drawPools() {
 	s.pools = rigConfig(1 + s.rng.IntN(4)).Pools
 	for range s.pools[0].Backends {
@@ -36,8 +36,8 @@ func (s *sim) drawPools() {
 	}
 }
 
-// drawConfig draws a configuration: which pools there are, with their strategies,
-// limits and rules; the first one has all of them.
+// drawConfig draws a configuration: its pools, with their strategies, limits and rules. The
+// first one has all pools.
 func (s *sim) drawConfig(first bool) *config.Config {
 	cfg := config.Default()
 	cfg.Pools = nil
@@ -64,7 +64,7 @@ func (s *sim) drawConfig(first bool) *config.Config {
 		cfg.Retry.Budget = 1
 	}
 	if !s.rough {
-		cfg.Timeouts.Queue = time.Minute // a timeout would hide who was forgotten
+		cfg.Timeouts.Queue = time.Minute // a timeout would hide a forgotten exchange
 	}
 	return cfg
 }
@@ -96,7 +96,7 @@ func (s *sim) drawPool(p *config.Pool) {
 	}
 }
 
-// check has the active checks find a backend up or down, if there still is one.
+// check makes the active checks find a backend up or down, if the backend still exists.
 func (s *sim) check(place int, h board.Health) {
 	if _, gone := s.gone[place]; gone {
 		return
@@ -104,10 +104,10 @@ func (s *sim) check(place int, h board.Health) {
 	s.r.board.SetHealth(place, h, board.ReasonTimeout, 0, int64(s.r.l.Now()))
 }
 
-// begins notes that a backend has a request in work, and looks whether that is
-// one too many: as lb counts them, and, where bytes take no time, as the backend
-// does. It looks when all that has come by now has been read: lb closes conns
-// behind what it writes.
+// begins notes that a backend is serving a request, and checks that this is not one too
+// many: by lb's count and, if bytes take no time, by the backend's own. The second check
+// comes after all bytes that have arrived by now have been read, because lb closes conns
+// after its writes.
 func (b *simBackend) begins() {
 	s := b.s
 	b.working = true
@@ -129,7 +129,7 @@ func (b *simBackend) begins() {
 	})
 }
 
-// ends notes that it is done with it, or that the conn is gone.
+// ends notes that the backend is done with the request, or that the conn is gone.
 func (b *simBackend) ends() {
 	if b.working {
 		b.working = false
@@ -137,9 +137,9 @@ func (b *simBackend) ends() {
 	}
 }
 
-// freePlaces waits until nothing holds a place at a backend: some clients that
-// count as done have left a request behind. A tunnel half of which is gone would
-// hold its place for an hour.
+// freePlaces waits until nothing holds a place at a backend: some clients that count as done
+// have left a request unfinished. Half-closed tunnels are reset, because each would hold its
+// place for an hour.
 func (s *sim) freePlaces() {
 	for _, c := range s.clients {
 		if r := c.request(); r != nil && r.tunnel {
@@ -161,7 +161,7 @@ func (s *sim) freePlaces() {
 	}
 }
 
-// countWaits looks who waits for room, now and then; a good moment for a reload.
+// countWaits counts the waiting exchanges now and then, a good moment for a reload.
 func (s *sim) countWaits() {
 	waits := 0
 	for _, q := range s.r.p.now.pools {

@@ -28,8 +28,8 @@ func (m *simMessage) code() int {
 	return n
 }
 
-// simReader reads messages as strictly as lb has to write them. It is not lb's
-// own parser: what that gets wrong both ways would not show.
+// simReader reads messages as strictly as lb has to write them. It is not lb's own parser,
+// whose mistakes would not show if they were the same both ways.
 type simReader struct {
 	// bodyless reports whether the message has no body whatever its fields say.
 	bodyless func(m *simMessage) bool
@@ -38,13 +38,13 @@ type simReader struct {
 	request  bool
 
 	buf   []byte
-	m     *simMessage // nil: between two messages
+	m     *simMessage // or nil between two messages
 	part  simPart
 	left  int // of a body with a length, or of a chunk and its line end
 	wrong error
 }
 
-// simPart is what the reader reads.
+// simPart is the part of a message that the reader reads.
 type simPart int
 
 const (
@@ -54,7 +54,7 @@ const (
 	simChunk
 	simTrailers
 	simUntilEnd
-	simRaw // behind a 101
+	simRaw // after a 101
 )
 
 // feed reads b.
@@ -64,8 +64,8 @@ func (r *simReader) feed(b []byte) {
 	}
 }
 
-// end is told that the bytes have ended in order. A body until the end is whole
-// then; inside can tell what was cut off.
+// end notes that the bytes have ended in order, which makes a body until the end whole.
+// Otherwise inside reports whether a message was cut off.
 func (r *simReader) end() {
 	if r.part == simUntilEnd && r.wrong == nil {
 		r.whole()
@@ -87,7 +87,7 @@ func (r *simReader) take(n int) []byte {
 	return b
 }
 
-// line takes a line without its end; ok is false when it is not there yet.
+// line takes a line, without its end. ok is false if the line is not whole yet.
 func (r *simReader) line() (line string, ok bool) {
 	at := bytes.Index(r.buf, []byte("\r\n"))
 	if at < 0 {
@@ -96,7 +96,7 @@ func (r *simReader) line() (line string, ok bool) {
 	return string(r.take(at + 2)[:at]), true
 }
 
-// step reads one part and returns false when it takes more bytes.
+// step reads one part and returns false if it needs more bytes.
 func (r *simReader) step() bool {
 	switch r.part {
 	case simHead:

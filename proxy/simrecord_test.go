@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// checkRecords compares the records of a run with what clients and backends saw.
+// checkRecords compares the records of a run with the view of clients and backends.
 func (s *sim) checkRecords() {
 	records := make(map[int]*kept)
 	for i := range s.r.rec.records {
@@ -29,7 +29,7 @@ func (s *sim) checkRecords() {
 	}
 }
 
-// checkRecord compares the record of one request with what is known of it.
+// checkRecord compares the record of one request with the known facts.
 func (s *sim) checkRecord(r *simRequest, k *kept) {
 	wrong := func(is bool, what string) {
 		if is {

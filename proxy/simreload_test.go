@@ -9,13 +9,13 @@ import (
 	"lb/loop/tick"
 )
 
-// simEra is one configuration and when it began.
+// simEra is one configuration and the time at which it began.
 type simEra struct {
 	since tick.Instant
 	cfg   *config.Config
 }
 
-// reload gives lb another configuration, and now and then a weight of run time.
+// reload loads another configuration into lb, and now and then sets a weight at run time.
 func (s *sim) reload() {
 	if place, weight := s.rng.IntN(len(s.poolOf)), s.rng.IntN(5); s.rng.IntN(3) == 0 && s.gone[place] == 0 {
 		s.r.board.SetWeight(place, weight)
@@ -34,7 +34,7 @@ func (s *sim) reload() {
 	s.r.l.Post(func() { s.note(cfg) })
 }
 
-// note notes what the checks of a new configuration need.
+// note notes the facts that the checks of a new configuration need.
 func (s *sim) note(cfg *config.Config) {
 	s.removed, s.grace = make(map[int]uint64), make(map[int]int)
 	for place, i := range s.poolOf {
@@ -45,13 +45,13 @@ func (s *sim) note(cfg *config.Config) {
 		switch b := s.at(pool, place); {
 		case b != nil:
 			s.grace[place] = max(s.working[place], int(s.r.board.InFlight(place)))
-		case pool != nil: // without its pool, what runs may still come there
+		case pool != nil: // if its pool is gone, running exchanges may still arrive there
 			s.removed[place] = s.r.board.Backend(0, place).Attempts.Load()
 		}
 	}
 }
 
-// checkRemoved looks whether an attempt began at a backend that a reload had removed.
+// checkRemoved checks that no attempt began at a backend that a reload had removed.
 func (s *sim) checkRemoved() {
 	for place, before := range s.removed {
 		if n := s.r.board.Backend(0, place).Attempts.Load() - before; n != 0 {
@@ -60,13 +60,13 @@ func (s *sim) checkRemoved() {
 	}
 }
 
-// simFreed is what the board says of an ID that could be another backend's by now.
+// simFreed is the board's state of an ID that may be another backend's by now.
 type simFreed struct {
 	state board.State
 	slot  board.Backend
 }
 
-// comeBack readies the backends that a new configuration has again.
+// comeBack prepares the backends that a new configuration has again.
 func (s *sim) comeBack(cfg *config.Config) {
 	for place, i := range s.poolOf {
 		if s.gone[place] > 0 && s.at(s.in(cfg, i), place) != nil {
@@ -77,8 +77,8 @@ func (s *sim) comeBack(cfg *config.Config) {
 	}
 }
 
-// checkFreed looks whether anything was written at an ID that could be another
-// backend's by now, and which those are. As that one's they are ejected for a moment.
+// checkFreed checks that nothing was written at IDs that may be another backend's by now,
+// and finds further such IDs. It ejects each for a moment, as the other backend might be.
 func (s *sim) checkFreed() {
 	b := s.r.board
 	for place, by := range s.gone {
@@ -94,7 +94,7 @@ func (s *sim) checkFreed() {
 	}
 }
 
-// in returns pool number i as cfg has it, nil if it has not.
+// in returns pool number i as cfg has it, or nil if cfg does not have it.
 func (s *sim) in(cfg *config.Config, i int) *config.Pool {
 	at := slices.IndexFunc(cfg.Pools, func(p config.Pool) bool { return p.Name == s.pools[i].Name })
 	if at < 0 {
@@ -103,7 +103,7 @@ func (s *sim) in(cfg *config.Config, i int) *config.Pool {
 	return &cfg.Pools[at]
 }
 
-// at returns the backend at a place, nil if pool, which may be nil, has it not.
+// at returns the backend at a place, or nil if pool does not have it. pool may be nil.
 func (s *sim) at(pool *config.Pool, place int) *config.Backend {
 	if pool == nil {
 		return nil
@@ -115,8 +115,8 @@ func (s *sim) at(pool *config.Pool, place int) *config.Backend {
 	return &pool.Backends[at]
 }
 
-// limit returns how many requests a backend may have in work; 0: any. When a reload
-// has just made it less, or the backend is gone, those of before may still be there.
+// limit returns how many requests a backend may serve at once, or 0 for any number. After a
+// reload that lowered the limit or removed the backend, earlier requests may still run.
 func (s *sim) limit(place int) int {
 	b := s.at(s.in(s.eras[len(s.eras)-1].cfg, s.poolOf[place]), place)
 	if b == nil || b.MaxConnections == 0 {
@@ -128,7 +128,7 @@ func (s *sim) limit(place int) int {
 	return max(b.MaxConnections, s.grace[place])
 }
 
-// some reports whether f is true for a configuration since then.
+// some reports whether f is true for a configuration in use since then.
 func (s *sim) some(since tick.Instant, f func(cfg *config.Config) bool) bool {
 	for i := len(s.eras) - 1; i >= 0; i-- {
 		if f(s.eras[i].cfg) {
@@ -141,7 +141,7 @@ func (s *sim) some(since tick.Instant, f func(cfg *config.Config) bool) bool {
 	return false
 }
 
-// routed returns the number of the pool that takes a request by cfg.
+// routed returns the number of the pool that takes a request under cfg.
 func (s *sim) routed(r *simRequest, cfg *config.Config) int {
 	if s.in(cfg, r.pool) == nil {
 		return 0
@@ -149,14 +149,14 @@ func (s *sim) routed(r *simRequest, cfg *config.Config) int {
 	return r.pool
 }
 
-// mayServe reports whether a request may come to a place: it is, or was since the
-// request began, in the pool that takes it.
+// mayServe reports whether a request may arrive at a place: the place is in the pool that
+// takes the request, or was at some time since the request began.
 func (s *sim) mayServe(r *simRequest, place int) bool {
 	return s.some(r.begun, func(cfg *config.Config) bool { return s.routed(r, cfg) == s.poolOf[place] }) &&
 		s.some(r.begun, func(cfg *config.Config) bool { return s.at(s.in(cfg, s.poolOf[place]), place) != nil })
 }
 
-// maySet reports whether an answer may set so many cookies.
+// maySet reports whether an answer may set this number of cookies.
 func (s *sim) maySet(r *simRequest, cookies int) bool {
 	return s.some(r.begun, func(cfg *config.Config) bool {
 		taker := s.routed(r, cfg)

@@ -10,34 +10,34 @@ import (
 	"lb/loop/tick"
 )
 
-// simRequest is one request of a simulated client. All that its answer has to
-// be is in it, so that its client can tell its own answer from any other.
+// simRequest is one request of a simulated client. It determines the answer, so that the
+// client can recognise its own answer.
 type simRequest struct {
 	id      int
-	pool    int          // in sim.pools
+	pool    int          // index in sim.pools
 	begun   tick.Instant // when its client began to send it
 	method  string
 	minor   int // of HTTP/1.x
 	body    []byte
 	chunked bool
-	expect  bool // waits for a 100 before it sends the body
-	last    bool // says Connection: close
+	expect  bool // the client waits for a 100 before it sends the body
+	last    bool // with Connection: close
 	code    int  // of the answer
 	size    int  // of its body, in bytes
 	framing string
-	tunnel  bool // asks for an upgrade instead
+	tunnel  bool // an upgrade to a tunnel
 
-	arrived int  // conns on which its head came to a backend
+	arrived int  // conns on which its head arrived at a backend
 	at      int  // the place of the last of these
-	wholly  bool // it came there with all of its body
-	got     int  // status of the final response that its client took for whole; 0 if there was none
+	wholly  bool // its whole body arrived there
+	got     int  // status of the final response that the client took for whole, or 0 if there was none
 	gotBody int  // length of its body, in bytes
-	gotOwn  bool // it was lb's own
+	gotOwn  bool // the response was lb's own
 	early   bool // the response began before the request was whole
 	short   bool // a backend ended its answer early, in order
 }
 
-// simBytes are n bytes that belong to id alone.
+// simBytes returns n bytes that belong to id alone.
 func simBytes(id, n int) []byte {
 	b := make([]byte, n)
 	x := uint32(id)*2654435761 + 1
@@ -84,7 +84,7 @@ func (s *sim) size() int {
 	return s.rng.IntN(300)
 }
 
-// head and payload are what the client sends.
+// head and payload return the bytes that the client sends.
 func (r *simRequest) head() []byte {
 	b := fmt.Appendf(nil, "%s /%d HTTP/1.%d\r\nHost: %s\r\nX-Id: %d\r\n", r.method, r.id, r.minor, simHost(r.pool), r.id)
 	b = append(b, "Connection: x-hop\r\nX-Hop: not for backends\r\n"...)
@@ -123,7 +123,7 @@ func (s *sim) chunks(body []byte, trailers string) (b []byte) {
 	return append(b, "0\r\n"+trailers+"\r\n"...)
 }
 
-// inParts sends b in some parts, over a while, and then calls then.
+// inParts sends b in a few parts, over a while, and then calls then.
 func (s *sim) inParts(b []byte, to *looptest.Peer, then func()) {
 	if len(b) == 0 {
 		s.after(20, then)
@@ -143,7 +143,7 @@ func (s *sim) inParts(b []byte, to *looptest.Peer, then func()) {
 	})
 }
 
-// after has f run within so many milliseconds.
+// after runs f within most milliseconds.
 func (s *sim) after(most int, f func()) {
 	s.r.k.After(time.Duration(s.rng.IntN(most*1000+1))*time.Microsecond, f)
 }

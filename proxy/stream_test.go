@@ -13,9 +13,9 @@ import (
 	"lb/proxy/lane"
 )
 
-// stream is a front without a conn: one request and its response, in memory, as a
-// stream of HTTP/2 would be. Its head comes whole, its body as it is, and what it is
-// sent is taken as its window allows.
+// stream is a front without a conn: one request and its response, in memory, as a stream of
+// HTTP/2 would be. Its head arrives whole and its body unframed; it takes bytes as its
+// window allows.
 type stream struct {
 	client *streamClient
 	in     lane.Inbox
@@ -25,9 +25,9 @@ type stream struct {
 	x      front.Exchange // or nil before and after the exchange
 	timer  loop.Timer
 
-	whole  bool   // the head is
-	body   []byte // what the exchange has not read yet
-	over   bool   // nothing will follow it
+	whole  bool   // the head is whole
+	body   []byte // bytes that the exchange has not read yet
+	over   bool   // body has the last bytes
 	gone   bool   // the client has reset the stream
 	woken  bool   // ready is called at the next turn
 	flushs int    // calls of Flush, see streamWindows
@@ -52,11 +52,11 @@ var (
 
 var errStreamGone = errors.New("the stream was reset")
 
-// streamWindows are how many bytes a narrow stream takes, Flush for Flush.
+// streamWindows are the bytes that a narrow stream takes, call by call of Flush.
 var streamWindows = [...]int{0, 1, 5, 0, 300, 2, 9000}
 
-// setHead puts the head of the request, which is whole, into the inbox. framing is how
-// the body came; where it has no length it ends with io.EOF.
+// setHead puts the head of the request, which is whole, into the inbox. framing is how the
+// body was framed; a body without a length ends with io.EOF.
 func (s *stream) setHead(head []byte, framing httpparse.Framing) httpparse.Status {
 	s.head.Reset(s.lease.Limits())
 	s.put(head)
@@ -83,8 +83,8 @@ func (s *stream) begin() {
 	s.x = s.client.p.p.shared.Host.Begin(s, s.lease, &s.in, &s.client.peer, &s.head.Request, s.since)
 }
 
-// ready runs the exchange, which begins when the head is whole. What has come of the
-// body by then goes into the inbox with the head, if it is short.
+// ready runs the exchange. It begins the exchange when the head is whole; the part of the
+// body that has arrived by then goes into the inbox after the head, if it is short.
 func (s *stream) ready() {
 	s.woken = false
 	if s.whole && s.x == nil && !s.ended {
@@ -98,7 +98,7 @@ func (s *stream) ready() {
 	}
 }
 
-// work calls a method of the exchange, with s as the front that a panic is blamed on.
+// work calls a method of the exchange. A panic in it is blamed on s, the front.
 func (s *stream) work(f func() (ended bool)) {
 	shared := &s.client.p.p.shared
 	shared.Working = s
@@ -106,7 +106,7 @@ func (s *stream) work(f func() (ended bool)) {
 	shared.Working = nil
 }
 
-// Fill is front.Front's.
+// Fill implements front.Front.
 func (s *stream) Fill(bulk bool) (n int, err error) {
 	p := s.client.p
 	switch {
@@ -126,10 +126,10 @@ func (s *stream) Fill(bulk bool) (n int, err error) {
 	return n, nil
 }
 
-// More is front.Front's.
+// More implements front.Front.
 func (s *stream) More() bool { return len(s.body) > 0 || s.over || s.gone }
 
-// AppendHead is front.Front's.
+// AppendHead implements front.Front.
 func (s *stream) AppendHead(d []byte, r *front.Reply) []byte {
 	if r.To = r.Framing; r.To == httpparse.Chunked {
 		r.To = httpparse.Close
@@ -146,7 +146,7 @@ func (s *stream) AppendHead(d []byte, r *front.Reply) []byte {
 		d = fmt.Appendf(d, "Content-Length: %d\r\n", r.Length)
 	}
 	if n := len(s.replies); n > 0 && len(s.replies[n-1].head) == 0 {
-		s.replies = s.replies[:n-1] // it was composed, and nothing of it was sent
+		s.replies = s.replies[:n-1] // it was composed, but no byte of it was sent
 	}
 	s.replies = append(s.replies, streamReply{left: len(d)})
 	if r.Code == 101 {
@@ -156,7 +156,7 @@ func (s *stream) AppendHead(d []byte, r *front.Reply) []byte {
 	return d
 }
 
-// Flush is front.Front's.
+// Flush implements front.Front.
 func (s *stream) Flush(ln *lane.Lane, in *lane.Inbox) (n int, err error) {
 	if s.gone {
 		return 0, errStreamGone
@@ -177,8 +177,8 @@ func (s *stream) Flush(ln *lane.Lane, in *lane.Inbox) (n int, err error) {
 	return n, nil
 }
 
-// window returns how many bytes may be taken now. A window that is used up opens again
-// at the next turn.
+// window returns how many bytes may be taken now. A window that is used up opens again in
+// the next turn.
 func (s *stream) window() int {
 	switch {
 	case s.client.paused:
@@ -199,10 +199,10 @@ func (s *stream) take(b []byte) {
 	r.left -= n
 }
 
-// ShutdownWrite is front.Front's.
+// ShutdownWrite implements front.Front.
 func (s *stream) ShutdownWrite() error { return nil }
 
-// Deadline is front.Front's.
+// Deadline implements front.Front.
 func (s *stream) Deadline(at tick.Instant) { s.client.p.l.Arm(&s.timer, s, at) }
 
 // Expired is called by the loop when the deadline has passed.
@@ -219,7 +219,7 @@ func (s *stream) Expired() {
 	}
 }
 
-// Wake is front.Front's.
+// Wake implements front.Front.
 func (s *stream) Wake() {
 	if !s.woken {
 		s.woken = true
@@ -227,13 +227,13 @@ func (s *stream) Wake() {
 	}
 }
 
-// Advance is front.Front's.
+// Advance implements front.Front.
 func (s *stream) Advance() { s.ready() }
 
-// Gone is front.Front's.
+// Gone implements front.Front.
 func (s *stream) Gone() bool { return s.gone }
 
-// End is front.Front's.
+// End implements front.Front.
 func (s *stream) End(how front.Ending) {
 	s.ended, s.ending = true, how
 	s.in.Release(s.client.p.p.arena)
@@ -242,7 +242,7 @@ func (s *stream) End(how front.Ending) {
 	s.client.streamEnded()
 }
 
-// Abandon is front.Front's.
+// Abandon implements front.Front.
 func (s *stream) Abandon() {
 	s.in.Forget(s.client.p.p.arena)
 	s.x.Abandon()

@@ -9,9 +9,9 @@ import (
 	"lb/proxy/front"
 )
 
-// streamClient plays the client of a transcript with a stream for each request: the
-// bytes that it would send on its conn are taken apart, and each request becomes one,
-// when the one before has ended.
+// streamClient plays the client of a transcript with a stream for each request. It takes
+// apart the bytes that the client would send on its conn; each request becomes a stream when
+// the one before has ended.
 type streamClient struct {
 	p      *player
 	name   string
@@ -21,9 +21,9 @@ type streamClient struct {
 	closed bool
 
 	streams  []*stream
-	got      []streamMessage // at the end of the script
+	got      []streamMessage // set at the end of the script
 	reads    streamPart
-	buf      []byte // what was sent and not yet taken apart
+	buf      []byte // bytes sent and not yet taken apart
 	head     httpparse.RequestParser
 	left     int64 // of a body with a length, in bytes
 	chunks   httpparse.Chunks
@@ -50,7 +50,7 @@ func (p *player) openStreams(name string, from netip.AddrPort) *streamClient {
 	return c
 }
 
-// streamClient returns the client of that name, which is made when it is first named.
+// streamClient returns the client with this name, and makes it the first time.
 func (p *player) streamClient(name string) *streamClient {
 	for _, c := range p.streams {
 		if c.name == name {
@@ -60,14 +60,14 @@ func (p *player) streamClient(name string) *streamClient {
 	return p.openStreams(name, rigClient)
 }
 
-// moveStreams has a client do something, at the next turn, as an event would.
-func (p *player) moveStreams(who, verb string) {
+// moveStreams makes a client do something, in the next turn, as an event would.
+func (p *player) moveStreams(name, verb string) {
 	if from, ok := strings.CutPrefix(verb, "open from "); ok {
 		addr, _ := netip.ParseAddrPort(from) // not valid for "unix"
-		p.openStreams(who, addr)
+		p.openStreams(name, addr)
 		return
 	}
-	c := p.streamClient(who)
+	c := p.streamClient(name)
 	switch verb {
 	case "open":
 	case "shut":
@@ -80,7 +80,7 @@ func (p *player) moveStreams(who, verb string) {
 		c.paused = verb == "pause"
 		p.l.Post(c.wake)
 	default:
-		p.t.Fatalf("%s cannot %q", who, verb)
+		p.t.Fatalf("%s cannot %q", name, verb)
 	}
 }
 
@@ -92,20 +92,20 @@ func (c *streamClient) last() *stream {
 	return c.streams[len(c.streams)-1]
 }
 
-// wake runs what waits for a window or for an event.
+// wake runs a stream that waits for a window or for an event.
 func (c *streamClient) wake() {
 	if s := c.last(); s != nil {
 		s.ready()
 	}
 }
 
-// receive takes b apart.
+// receive takes the bytes b apart.
 func (c *streamClient) receive(b []byte) {
 	c.buf = append(c.buf, b...)
 	c.read()
 }
 
-// read takes apart what was sent, and runs the stream that it is for.
+// read takes the bytes sent apart, and runs the stream that they are for.
 func (c *streamClient) read() {
 	for len(c.buf) > 0 && c.step() {
 	}
@@ -114,7 +114,7 @@ func (c *streamClient) read() {
 	}
 }
 
-// step takes a part of what was sent, and returns false when it takes more to go on.
+// step takes a part of the bytes sent. It returns false if it needs more of them.
 func (c *streamClient) step() bool {
 	s := c.last()
 	switch c.reads {
@@ -154,7 +154,7 @@ func (c *streamClient) step() bool {
 	return true
 }
 
-// give gives the stream the first n bytes of buf as a part of its body, and its end.
+// give gives the stream the first n bytes of buf as a part of its body; over ends the body.
 func (c *streamClient) give(n int, over bool) {
 	s := c.last()
 	s.body = append(s.body, c.buf[:n]...)
@@ -209,8 +209,8 @@ func (c *streamClient) readChunks() bool {
 	return n > 0
 }
 
-// neutralRequest returns a head without the fields that only a conn of HTTP/1 has. An
-// Upgrade stays: it is how a stream would ask for a tunnel (RFC 8441 4).
+// neutralRequest returns a head without the fields that only a conn of HTTP/1 has. Upgrade
+// stays: it stands for a stream's way to ask for a tunnel (RFC 8441 4).
 func neutralRequest(head []byte) (out []byte) {
 	upgrade := bytes.Contains(bytes.ToLower(head), []byte("\r\nupgrade:"))
 	for line := range bytes.SplitAfterSeq(head, []byte("\r\n")) {
@@ -228,7 +228,7 @@ func neutralRequest(head []byte) (out []byte) {
 	return out
 }
 
-// shut ends what the client sends.
+// shut ends the bytes from the client.
 func (c *streamClient) shut() {
 	s := c.last()
 	switch {
@@ -240,7 +240,7 @@ func (c *streamClient) shut() {
 	}
 }
 
-// end ends what the client sends into a tunnel, and any other stream at once.
+// end ends the client's bytes in a tunnel, and any other stream at once.
 func (c *streamClient) end() {
 	if s := c.last(); s != nil && s.tunnel {
 		c.shut()

@@ -13,7 +13,7 @@ import (
 	"lb/proxy/front"
 )
 
-// Why a transcript is not played with streams.
+// The reasons not to play a transcript with streams.
 const (
 	onHTTP10   = "its client speaks HTTP/1.0"
 	onConn     = "about the conn of an HTTP/1 client"
@@ -56,14 +56,14 @@ var notOfStreams = map[string]string{
 	"chunked-request":        onTrailers,
 }
 
-// otherChunks is the transcript that says how a long body is cut into chunks. That
-// follows from what is read at once, and streams read no chunk lines.
+// otherChunks is the transcript that shows how a long body is cut into chunks. The cuts
+// depend on how much is read at once, and streams read no chunk lines.
 const otherChunks = "chunked-both-large"
 
-// TestStreamWire plays the transcripts whose clients could as well be streams: for each
-// request a stream instead of a part of a conn. Backends must get the same, at the
-// same point of the script, and clients the same messages. So what an exchange does
-// is nothing that only HTTP/1 could ask for.
+// TestStreamWire plays the transcripts whose clients could as well be streams, with a stream
+// for each request instead of a part of a conn. Backends must get the same bytes at the same
+// point of the script, and clients the same messages: an exchange asks its front for nothing
+// that only HTTP/1 has.
 func TestStreamWire(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.wire")
 	if err != nil || len(files) == 0 {
@@ -114,15 +114,15 @@ func testStreamWire(t *testing.T, file string, exact bool) {
 	}
 }
 
-// playStreams is play with clients that have streams. narrow makes their windows hold
-// next to nothing.
+// playStreams is play with streams for clients. narrow makes their windows hold next to
+// nothing.
 func playStreams(t *testing.T, script string, cut, tiny, narrow bool) *player {
 	p := &player{t: t, cut: cut, tiny: tiny, streaming: true, narrow: narrow, count: make(map[string]int)}
 	p.play(script)
 	return p
 }
 
-// withoutClients is a transcript without what clients receive.
+// withoutClients returns a transcript without the lines that clients receive.
 func withoutClients(script string) string {
 	var out strings.Builder
 	for line := range strings.Lines(script) {
@@ -133,13 +133,13 @@ func withoutClients(script string) string {
 	return out.String()
 }
 
-// streamMessage is a response as either kind of client sees it.
+// streamMessage is a response as both kinds of client see it.
 type streamMessage struct {
 	status string // "200 OK"
 	fields map[string][]string
 	body   string
 	whole  bool
-	open   bool // whether it is whole is not known yet
+	open   bool // it is not known yet whether it is whole
 }
 
 func (m streamMessage) String() string {
@@ -151,8 +151,7 @@ func (m streamMessage) String() string {
 	return s.String() + quote([]byte(m.body)) + "\n"
 }
 
-// checkStreams compares what the streams got with what the script says of their
-// clients.
+// checkStreams compares the messages that the streams got with the script.
 func (p *player) checkStreams(script string) {
 	p.t.Helper()
 	for _, c := range p.streams {
@@ -172,7 +171,7 @@ func (p *player) checkStreams(script string) {
 	}
 }
 
-// messages returns what the streams of c got.
+// messages returns the messages that the streams of c got.
 func (c *streamClient) messages() (all []streamMessage) {
 	for _, s := range c.streams {
 		all = append(all, s.messages()...)
@@ -180,11 +179,11 @@ func (c *streamClient) messages() (all []streamMessage) {
 	return all
 }
 
-// messages returns what s got.
+// messages returns the messages that s got.
 func (s *stream) messages() (all []streamMessage) {
 	for i, r := range s.replies {
 		if len(r.head) == 0 {
-			continue // composed, and nothing of it was sent
+			continue // composed, but no byte of it was sent
 		}
 		status, fields, _ := strings.Cut(string(r.head), "\n")
 		m := streamMessage{status: status, fields: make(map[string][]string), body: string(r.body)}
@@ -201,7 +200,7 @@ func (s *stream) messages() (all []streamMessage) {
 	return all
 }
 
-// expected returns what the script says that the client of that name receives.
+// expected returns the messages that the client with this name receives in the script.
 func (c *streamClient) expected(script string) (all []streamMessage) {
 	var raw []byte
 	for line := range strings.SplitSeq(script, "\n") {

@@ -21,10 +21,10 @@ import (
 
 var update = flag.Bool("update", false, "rewrite what was seen in testdata/*.wire")
 
-// TestWire plays every transcript of testdata. What lb does must be what the
-// file says, byte for byte and in that order. Then the same script is played
-// again with every byte sent alone, and with slabs that hold next to nothing:
-// each conn must carry the same bytes, chunks counted by what is in them.
+// TestWire plays every transcript of testdata. lb's actions must be those of the file, byte
+// for byte and in that order. Then the script is played again with every byte sent alone,
+// and with slabs that hold next to nothing. Each conn must carry the same bytes then,
+// whatever the sizes of chunks.
 func TestWire(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.wire")
 	if err != nil || len(files) == 0 {
@@ -64,7 +64,7 @@ func testWire(t *testing.T, file string) {
 	}
 }
 
-// firstDiff shows where two texts begin to differ.
+// firstDiff shows where two texts first differ.
 func firstDiff(want, got string) string {
 	w, g := strings.Split(want, "\n"), strings.Split(got, "\n")
 	i := 0
@@ -77,24 +77,24 @@ func firstDiff(want, got string) string {
 	return fmt.Sprintf("from line %d\nwant\n\t%s\ngot\n\t%s", i+1, part(w), part(g))
 }
 
-// player plays one script and writes it down again, with what was seen.
+// player plays one script and writes it down again, with the events that it saw.
 type player struct {
 	*rig
 	t    *testing.T
 	cut  bool
 	tiny bool
-	// together: what lb does depends on what comes at once, so that the script
-	// is not played in other ways.
+	// together means that lb's actions depend on which bytes arrive at once, so that the
+	// script is not played in other ways.
 	together bool
 	out      strings.Builder
-	conns    []*wireConn // in the order in which they came to be
+	conns    []*wireConn // in the order in which they began
 	count    map[string]int
-	seen     []string // what lb itself told
+	seen     []string // events that lb itself reported
 	settings string   // the config line
 	toml     string   // the lines of lb.toml
 
 	streaming bool // clients have streams instead of conns
-	narrow    bool // whose windows hold next to nothing
+	narrow    bool // their windows hold next to nothing
 	streams   []*streamClient
 }
 
@@ -103,10 +103,10 @@ type wireConn struct {
 	*looptest.Peer
 	name  string
 	place string // of a backend conn: its backend
-	shown int    // how much of what it received is in the transcript
-	ended bool   // so is its end
+	shown int    // how many of its bytes are in the transcript
+	ended bool   // its end is in the transcript
 	reset bool
-	told  bool // so is its beginning
+	begun bool // its beginning is in the transcript
 	last  string
 }
 
@@ -117,10 +117,10 @@ func play(t *testing.T, script string, cut, tiny bool) *player {
 	return p
 }
 
-// play runs a script: each action, then, until nothing moves any more, what
-// follows from it. An action behind "& " comes at once with the one before.
-// Lines behind "| " are lb.toml, in which "a" is the host of the first backend;
-// later ones are for "lb: reload".
+// play runs a script: each action and then, until nothing moves any more, its effects. An
+// action after "& " comes at once with the one before. Lines after "| " are lb.toml, in
+// which "a" is the host of the first backend; lines after the first action are for
+// "lb: reload".
 func (p *player) play(script string) {
 	lines := strings.Split(strings.TrimSuffix(script, "\n"), "\n")
 	for i := 0; i < len(lines); i++ {
@@ -128,7 +128,7 @@ func (p *player) play(script string) {
 		if line, joined = strings.CutPrefix(line, "& "); joined {
 			p.out.WriteString("& ")
 		}
-		who, text, sends := strings.Cut(line, ">")
+		name, text, sends := strings.Cut(line, ">")
 		switch {
 		case line == "", strings.HasPrefix(line, "#"):
 			p.out.WriteString(line + "\n")
@@ -147,19 +147,19 @@ func (p *player) play(script string) {
 			p.start()
 		}
 		p.out.WriteString(line + "\n")
-		if sends && isName(who) {
+		if sends && isName(name) {
 			pieces := unquote(p.t, text)
-			for i+1 < len(lines) && strings.HasPrefix(lines[i+1], who+">") {
+			for i+1 < len(lines) && strings.HasPrefix(lines[i+1], name+">") {
 				i++
 				p.out.WriteString(lines[i] + "\n")
-				pieces = append(pieces, unquote(p.t, strings.TrimPrefix(lines[i], who+">"))...)
+				pieces = append(pieces, unquote(p.t, strings.TrimPrefix(lines[i], name+">"))...)
 			}
-			p.send(who, pieces)
+			p.send(name, pieces)
 		} else {
 			p.act(line)
 		}
 		if next := i + 1; next < len(lines) && strings.HasPrefix(lines[next], "& ") {
-			continue // at once with this
+			continue // at once with this line
 		}
 		p.settle()
 		p.show()
@@ -170,17 +170,17 @@ func (p *player) play(script string) {
 	p.end()
 }
 
-func isName(who string) bool { return who != "" && !strings.ContainsAny(who, " :<>") }
+func isName(name string) bool { return name != "" && !strings.ContainsAny(name, " :<>") }
 
-// isSeen tells what was written down from what is to be done.
+// isSeen reports whether a line is an event that was seen, and no action.
 func isSeen(line string) bool {
-	if who, _, ok := strings.Cut(line, "<"); ok && isName(who) {
+	if name, _, ok := strings.Cut(line, "<"); ok && isName(name) {
 		return true
 	}
-	_, what, _ := strings.Cut(line, ": ")
-	return slices.Contains([]string{"ended", "was reset", "drained"}, what) ||
-		strings.HasPrefix(what, "opened at ") || strings.HasPrefix(what, "told to cut, ") ||
-		strings.HasPrefix(what, "logs ")
+	_, event, _ := strings.Cut(line, ": ")
+	return slices.Contains([]string{"ended", "was reset", "drained"}, event) ||
+		strings.HasPrefix(event, "opened at ") || strings.HasPrefix(event, "told to cut, ") ||
+		strings.HasPrefix(event, "logs ")
 }
 
 // start makes the rig.
@@ -227,7 +227,7 @@ func (p *player) start() {
 	p.onEveryConnect(func(place int, peer *looptest.Peer) { p.opened("backend", placeName(place), peer) })
 }
 
-// parse reads the lines of lb.toml that stand in the script since the last time.
+// parse reads the lines of lb.toml since the last time.
 func (p *player) parse() *config.Config {
 	cfg, err := config.Parse("lb.toml", []byte(p.toml))
 	if err != nil {
@@ -252,7 +252,7 @@ func (p *player) opened(kind, place string, peer *looptest.Peer) *wireConn {
 	return c
 }
 
-// conn returns the conn of that name. A client is made when it is first named.
+// conn returns the conn with this name. A client is made when it is first named.
 func (p *player) conn(name string) *wireConn {
 	for _, c := range p.conns {
 		if c.name == name {
@@ -274,9 +274,9 @@ func (p *player) connect(name string, from netip.AddrPort) *wireConn {
 	return c
 }
 
-// send has who send the pieces, in one go or byte by byte.
-func (p *player) send(who string, pieces []string) {
-	send := p.sender(who)
+// send sends the pieces from the conn with this name, in one go or byte by byte.
+func (p *player) send(name string, pieces []string) {
+	send := p.sender(name)
 	if !p.cut {
 		send([]byte(strings.Join(pieces, "")))
 		return
@@ -284,7 +284,7 @@ func (p *player) send(who string, pieces []string) {
 	for _, piece := range pieces {
 		size := 1
 		if len(piece) >= runMin {
-			size = 997 // long runs of one byte, in bits
+			size = 997 // long runs of one byte, in parts
 		}
 		for part := range slices.Chunk([]byte(piece), size) {
 			send(part)
@@ -293,16 +293,16 @@ func (p *player) send(who string, pieces []string) {
 	}
 }
 
-// sender returns how who sends.
-func (p *player) sender(who string) func(b []byte) bool {
-	if p.streaming && strings.HasPrefix(who, "client") {
-		c := p.streamClient(who)
+// sender returns the function that sends from the conn or client with this name.
+func (p *player) sender(name string) func(b []byte) bool {
+	if p.streaming && strings.HasPrefix(name, "client") {
+		c := p.streamClient(name)
 		return func(b []byte) bool { return p.l.Post(func() { c.receive(b) }) }
 	}
-	return p.conn(who).Send
+	return p.conn(name).Send
 }
 
-// act does what line says.
+// act performs the action of a line.
 func (p *player) act(line string) {
 	if d, ok := strings.CutPrefix(line, "wait "); ok {
 		wait, err := time.ParseDuration(d)
@@ -312,18 +312,18 @@ func (p *player) act(line string) {
 		p.pass(wait)
 		return
 	}
-	who, verb, _ := strings.Cut(line, ": ")
+	name, verb, _ := strings.Cut(line, ": ")
 	switch {
-	case who == "lb":
+	case name == "lb":
 		p.command(verb)
-	case len(who) == 1:
-		p.place(int(who[0]-'a'), verb)
+	case len(name) == 1:
+		p.place(int(name[0]-'a'), verb)
 	default:
-		p.move(who, verb)
+		p.move(name, verb)
 	}
 }
 
-// command tells lb something.
+// command gives lb a command.
 func (p *player) command(verb string) {
 	switch verb {
 	case "drain":
@@ -337,7 +337,7 @@ func (p *player) command(verb string) {
 	}
 }
 
-// check has the active checks find a backend up or down.
+// check makes the active checks find a backend up or down.
 func (p *player) check(i int, h board.Health, why board.Reason) {
 	p.board.SetHealth(i, h, why, 0, int64(p.l.Now()))
 }
@@ -363,10 +363,10 @@ func (p *player) place(i int, verb string) {
 	}
 }
 
-// move has the far end of a conn do something.
-func (p *player) move(who, verb string) {
-	if p.streaming && strings.HasPrefix(who, "client") {
-		p.moveStreams(who, verb)
+// move makes the far end of a conn do something.
+func (p *player) move(name, verb string) {
+	if p.streaming && strings.HasPrefix(name, "client") {
+		p.moveStreams(name, verb)
 		return
 	}
 	if from, ok := strings.CutPrefix(verb, "open from "); ok {
@@ -374,10 +374,10 @@ func (p *player) move(who, verb string) {
 		if from != "unix" {
 			addr = netip.MustParseAddrPort(from)
 		}
-		p.connect(who, addr)
+		p.connect(name, addr)
 		return
 	}
-	c := p.conn(who)
+	c := p.conn(name)
 	switch verb {
 	case "open":
 	case "shut":
@@ -391,11 +391,11 @@ func (p *player) move(who, verb string) {
 	case "resume":
 		c.Resume()
 	default:
-		p.t.Fatalf("%s cannot %q", who, verb)
+		p.t.Fatalf("%s cannot %q", name, verb)
 	}
 }
 
-// show writes down what is new: backends first, then clients.
+// show writes down new events: backends first, then clients.
 func (p *player) show() {
 	for _, kind := range []string{"backend", "client"} {
 		for _, c := range p.conns {
@@ -415,10 +415,10 @@ func (p *player) show() {
 }
 
 func (c *wireConn) show(out *strings.Builder) {
-	if c.place != "" && !c.told {
+	if c.place != "" && !c.begun {
 		fmt.Fprintf(out, "%s: opened at %s\n", c.name, c.place)
 	}
-	c.told = true
+	c.begun = true
 	if b := c.Received()[c.shown:]; len(b) > 0 {
 		c.shown += len(b)
 		for line := range strings.SplitAfterSeq(quote(b), "\r\n") {
@@ -445,7 +445,7 @@ func (c *wireConn) show(out *strings.Builder) {
 	}
 }
 
-// end has everybody go, and looks whether anything is left.
+// end makes all peers go, and checks that nothing is left.
 func (p *player) end() {
 	for _, s := range p.servers {
 		s.Refuse, s.Silent = true, false
@@ -465,7 +465,7 @@ func (p *player) end() {
 	}
 }
 
-// summary is what every conn got, however its bytes were cut.
+// summary returns the bytes that each conn got, however they were cut.
 func (p *player) summary() string { return summary(p.conns) }
 
 // backendConns returns the conns to backends.
@@ -483,15 +483,15 @@ func summary(conns []*wireConn) string {
 	for _, c := range conns {
 		last := c.last
 		if c.place != "" && last != "" {
-			last = "gone" // a reset means that bytes came which nobody read
+			last = "gone" // a reset means that bytes came that the backend did not read
 		}
 		fmt.Fprintf(&s, "%s at %s, %s\n%s\n", c.name, c.place, last, quote(merge(c.Received())))
 	}
 	return s.String()
 }
 
-// merge puts chunks of chunked bodies together: how many there are says how the
-// bytes came, and nothing else.
+// merge joins the chunks of chunked bodies: their number depends only on how the bytes
+// arrived.
 func merge(b []byte) []byte {
 	const mark = "\r\nTransfer-Encoding: chunked\r\n"
 	var out, body []byte

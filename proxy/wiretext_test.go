@@ -8,11 +8,11 @@ import (
 	"testing"
 )
 
-// runMin is the least that is written as a run, in bytes.
+// runMin is the length, in bytes, from which a run is written as a count.
 const runMin = 100
 
-// quote makes b readable: CRLF stays, what cannot be seen is escaped, and long
-// runs of a byte are counted, as in {70000 x}.
+// quote makes b readable: CRLF stays, invisible bytes are escaped, and long runs of a byte
+// are counted, as in {70000 x}.
 func quote(b []byte) string {
 	var s strings.Builder
 	for len(b) > 0 {
@@ -45,8 +45,8 @@ func quote(b []byte) string {
 	return s.String()
 }
 
-// unquote is the reverse, for one line and its end: a line that ends in a
-// backslash has none. The pieces are parts of the line: text, or a run.
+// unquote is the reverse of quote, for one line and its end. A line that ends in a backslash
+// has no end. The pieces are the parts of the line: text, or a run.
 func unquote(t *testing.T, text string) (pieces []string) {
 	text = strings.TrimPrefix(text, " ")
 	var s strings.Builder
@@ -62,12 +62,12 @@ func unquote(t *testing.T, text string) (pieces []string) {
 		}
 		if text[0] == '{' {
 			run, rest, _ := strings.Cut(text[1:], "}")
-			count, what, _ := strings.Cut(run, " ")
+			count, char, _ := strings.Cut(run, " ")
 			n, err := strconv.Atoi(count)
-			if err != nil || len(what) != 1 {
+			if err != nil || len(char) != 1 {
 				t.Fatalf("%q is no run", text)
 			}
-			pieces = append(pieces, s.String(), strings.Repeat(what, n))
+			pieces = append(pieces, s.String(), strings.Repeat(char, n))
 			s.Reset()
 			text = rest
 			continue

@@ -14,14 +14,14 @@ import (
 	"lb/supervise/supervisetest"
 )
 
-// reader is a watcher alone, and what it brings.
+// reader is one watcher, and the contents that it reports.
 type reader struct {
 	*Watcher
 	hashes chan string
 	log    testkit.Log
 }
 
-// read begins to watch path, which has text in it.
+// read begins to watch path, which contains text.
 func read(t *testing.T, path, text string) *reader {
 	t.Helper()
 	r := &reader{hashes: make(chan string, 64)}
@@ -31,7 +31,7 @@ func read(t *testing.T, path, text string) *reader {
 	return r
 }
 
-// want waits for text to be brought, and wants nothing else before it.
+// want waits for text to be reported, and for no other content before it.
 func (r *reader) want(t *testing.T, text string) {
 	t.Helper()
 	select {
@@ -44,26 +44,26 @@ func (r *reader) want(t *testing.T, text string) {
 	}
 }
 
-// An empty file, and none, are what stands between two contents. The log is told
-// once of each.
+// A file that is empty or missing for a while is no new content. Each time is logged
+// once.
 func TestWatchBetween(t *testing.T) {
 	testkit.Long(t)
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lb.toml")
 	testkit.WriteFile(t, path, "a")
 	r := read(t, path, "a")
-	told := func(what string, times int) {
+	logged := func(text string, times int) {
 		t.Helper()
-		testkit.Until(t, "a warning: "+what, func() bool { return strings.Count(r.log.String(), what) >= times })
+		testkit.Until(t, "a warning: "+text, func() bool { return strings.Count(r.log.String(), text) >= times })
 	}
 	testkit.WriteFile(t, path, " \n")
-	told("it is empty", 1)
+	logged("it is empty", 1)
 	os.Remove(path)
-	told("no such file", 1)
+	logged("no such file", 1)
 	supervisetest.SwapFile(t, path, "b") // it is never empty
 	r.want(t, "b")
 	testkit.WriteFile(t, path, "")
-	told("it is empty", 2)
+	logged("it is empty", 2)
 	testkit.WriteFile(t, path, "\n")
 	os.Chmod(path, 0o640)
 	supervisetest.SwapFile(t, path, "c")
@@ -73,8 +73,8 @@ func TestWatchBetween(t *testing.T) {
 	}
 }
 
-// Files beside it do not have it read, however often they are written, nor do
-// they put off its reading.
+// Writes to files beside the watched one neither cause a read of it nor delay one,
+// however many there are.
 func TestWatchOthersBeside(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lb.toml")
@@ -98,7 +98,7 @@ func TestWatchOthersBeside(t *testing.T) {
 	}
 }
 
-// A file that is never left alone is read all the same.
+// A file that changes all the time is read all the same.
 func TestWatchNeverSettled(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lb.toml")
@@ -109,7 +109,7 @@ func TestWatchNeverSettled(t *testing.T) {
 	}
 }
 
-// Without any watches to be had, the file is looked at now and then.
+// Without watches from the system, the file is looked at now and then.
 func TestWatchByLooking(t *testing.T) {
 	testkit.Long(t)
 	t.Parallel()
@@ -121,7 +121,7 @@ func TestWatchByLooking(t *testing.T) {
 	defer w.Close()
 	for _, text := range []string{"a", "b"} {
 		testkit.WriteFile(t, path, text)
-		for hash := range hashes { // perhaps once more for the first
+		for hash := range hashes { // the first content may be reported twice
 			if hash == Hash([]byte(text)) {
 				break
 			}

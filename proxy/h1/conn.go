@@ -9,21 +9,21 @@ import (
 	"lb/proxy/lane"
 )
 
-// state is that of a conn. Whether an open one is idle, at a head or at an exchange
-// follows from Conn.head and Conn.x.
+// state is the state of a conn. Conn.head and Conn.x say whether an open conn is idle,
+// reads a head or has an exchange.
 type state uint8
 
 const (
 	stateFree    state = iota
 	stateOpen          // requests are read from it
-	stateClosing       // everything is written, and what still comes is thrown away
+	stateClosing       // everything is written; bytes that still come are thrown away
 )
 
 const (
 	pipelineTurns   = 16              // requests of one conn that may end in one turn
-	readTurns       = 8               // reads of one conn in one turn that bring nothing of a request
-	LingerTimeout   = 5 * time.Second // how long bytes that still come after the last response are thrown away
-	lingerBytesMax  = 64 << 20        // how many
+	readTurns       = 8               // reads of one conn in one turn that may bring no byte of a request
+	LingerTimeout   = 5 * time.Second // how long bytes are thrown away after the last response
+	lingerBytesMax  = 64 << 20        // and how many of them
 	lastCallTimeout = time.Second     // how long an idle client may take to send a last request in a drain
 )
 
@@ -52,8 +52,7 @@ func (c *Conn) Ready() {
 	c.Advance()
 }
 
-// Advance moves the request on, and begins the next ones, until there is something
-// to wait for.
+// Advance serves the present request and the next ones until it has to wait.
 func (c *Conn) Advance() {
 	c.s.Working = c
 	c.advance()
@@ -72,8 +71,8 @@ func (c *Conn) advance() {
 	c.Again()
 }
 
-// step moves the request as far as it will go now. It returns true when it has ended;
-// the conn may then be closed.
+// step moves the request as far as possible now. It returns true when the request has
+// ended; the conn may then be closed.
 func (c *Conn) step() (ended bool) {
 	if c.x != nil {
 		return c.x.Run()
@@ -87,7 +86,7 @@ func (c *Conn) step() (ended bool) {
 	return false
 }
 
-// exchange returns the exchange of the request, which it begins if it has not begun.
+// exchange returns the exchange of the request, and begins it if it has not begun.
 func (c *Conn) exchange() front.Exchange {
 	if c.x == nil {
 		h := c.head
@@ -97,7 +96,7 @@ func (c *Conn) exchange() front.Exchange {
 	return c.x
 }
 
-// begin begins a request when its first byte is there; otherwise c is idle. Empty
+// begin begins a request if its first byte has come, and otherwise returns false. Empty
 // lines are no request (RFC 9112 2.2).
 func (c *Conn) begin() bool {
 	for range readTurns {
@@ -116,8 +115,8 @@ func (c *Conn) begin() bool {
 	return false
 }
 
-// receive reads while there is no request. It returns false if nothing came: c is
-// then idle or closed.
+// receive reads while there is no request. It returns false if nothing came; c is then
+// idle or closed.
 func (c *Conn) receive() bool {
 	n, err := c.Fill(false)
 	if err != nil {
@@ -130,7 +129,7 @@ func (c *Conn) receive() bool {
 	return n > 0
 }
 
-// readHead reads the head of a request. More means that it is to be waited for, or
+// readHead reads the head of a request. More means that the rest is still to come, or
 // that the client has gone.
 func (c *Conn) readHead() httpparse.Status {
 	for {
@@ -149,13 +148,13 @@ func (c *Conn) readHead() httpparse.Status {
 	}
 }
 
-// LastCall gives an idle c a moment for its last request, for a drain. A client that
-// has just connected has one on the way, and any other may have: closing at once would
-// cost it that request, and it could not know whether it was executed (RFC 9112
-// 9.3.1). The answer says that the conn ends.
+// LastCall gives an idle c a moment to send a last request, in a drain. A client that
+// has just connected is sending one, and any other client may be: closing at once would
+// cost the client that request, and it could not know whether lb executed it (RFC 9112
+// 9.3.1). The answer says that the conn closes.
 func (c *Conn) LastCall() {
 	c.armLastCall()
-	if c.in.Slab != nil { // its next requests have been read, and it goes on with them at the next turn
+	if c.in.Slab != nil { // its next requests have been read; it goes on with them in the next turn
 		return
 	}
 	n, err := c.lookForRequest()
@@ -167,7 +166,7 @@ func (c *Conn) LastCall() {
 	}
 }
 
-// lookForRequest reads though no event may have come yet.
+// lookForRequest reads although perhaps no event has come yet.
 func (c *Conn) lookForRequest() (n int, err error) {
 	a := c.s.Arena
 	n, err = c.Read(c.in.Room(a, false))
@@ -208,7 +207,7 @@ func (c *Conn) expired() (ended bool) {
 	return c.exchange().LateHead()
 }
 
-// close ends c, which has no exchange. It does nothing if c is closed already.
+// close ends c, which has no exchange. It does nothing if c is already closed.
 func (c *Conn) close(reset bool) {
 	s := c.s
 	if c.state == stateFree {
@@ -231,9 +230,9 @@ func (c *Conn) close(reset bool) {
 	s.Host.Closed()
 }
 
-// finish ends c after a whole response. When the client may still be sending, closing
-// at once would reset the conn and could cost it the response: finish shuts our side
-// and throws away what comes, for a while (RFC 9112 9.6).
+// finish ends c after a whole response. If the client may still be sending, closing at
+// once would reset the conn and could cost the client the response. So finish shuts lb's
+// side and throws bytes away for a while (RFC 9112 9.6).
 func (c *Conn) finish(unread bool) {
 	if !unread && c.in.Slab == nil && !c.Readable() {
 		c.close(false)
@@ -249,7 +248,7 @@ func (c *Conn) finish(unread bool) {
 	c.linger()
 }
 
-// linger throws away what comes until the client has ended its side, too.
+// linger throws bytes away until the client has ended its side, too.
 func (c *Conn) linger() {
 	for range readTurns {
 		n, err := c.in.Fill(c.s.Arena, &c.Conn, true)

@@ -10,7 +10,7 @@ import (
 	"lb/proxy/front"
 )
 
-// TestEndings: what becomes of the conn.
+// TestEndings: the conn after each ending.
 func TestEndings(t *testing.T) {
 	for _, tc := range []struct {
 		how          front.Ending
@@ -40,7 +40,7 @@ func TestEndings(t *testing.T) {
 	}
 }
 
-// TestCloseAtOnce: without a byte unread there is nothing to linger for.
+// TestCloseAtOnce: a conn with no unread byte does not linger.
 func TestCloseAtOnce(t *testing.T) {
 	r := newRig(t)
 	r.how = front.Close
@@ -51,7 +51,7 @@ func TestCloseAtOnce(t *testing.T) {
 	r.check(t)
 }
 
-// TestLingerBytes: a client that never ends is cut off by what it sends, too.
+// TestLingerBytes: a client that never ends is also cut off by the bytes that it sends.
 func TestLingerBytes(t *testing.T) {
 	r := newRig(t)
 	r.how = front.Unread
@@ -68,11 +68,11 @@ func TestLingerBytes(t *testing.T) {
 	r.check(t)
 }
 
-// slack is more than a timer may be late.
+// slack is longer than any timer is late.
 const slack = 200 * time.Millisecond
 
-// TestLastCall: an idle client has a moment for a request in a drain, whether it has
-// been answered before or not.
+// TestLastCall: in a drain an idle client has a moment to send a request, whether or
+// not it has been answered before.
 func TestLastCall(t *testing.T) {
 	for _, before := range []string{"", request} {
 		r := newRig(t)
@@ -92,7 +92,7 @@ func TestLastCall(t *testing.T) {
 }
 
 // TestLastRequest: a request whose event has not been seen when the drain begins is
-// answered, and told that the conn ends.
+// answered, and the answer says that the conn closes.
 func TestLastRequest(t *testing.T) {
 	r := newRig(t)
 	p := r.connect("")
@@ -110,8 +110,8 @@ func TestLastRequest(t *testing.T) {
 	r.check(t)
 }
 
-// TestLastCallToTheGone: a client that has ended, unseen, is closed by the drain.
-func TestLastCallToTheGone(t *testing.T) {
+// TestLastCallToGoneClient: the drain closes a client that has ended, unseen.
+func TestLastCallToGoneClient(t *testing.T) {
 	r := newRig(t)
 	p := r.connect("")
 	p.Close()
@@ -125,7 +125,7 @@ func TestLastCallToTheGone(t *testing.T) {
 	r.check(t)
 }
 
-// TestCut: conns that are idle or linger end without a word, the others through their
+// TestCut: idle and lingering conns end without a reply, the others through their
 // exchanges, which are counted.
 func TestCut(t *testing.T) {
 	r := newRig(t)

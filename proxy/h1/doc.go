@@ -8,11 +8,11 @@
 //
 //	idle      no request has begun. The conn owns no buffer and no parser; it is
 //	          watched and has a deadline.
-//	head      the first byte has come; the head is read and parsed as it comes, by the
-//	          configuration of its first byte. One deadline for all of it: progress
-//	          does not extend it.
+//	head      the first byte has come. The head is read and parsed as it arrives, by
+//	          the configuration of its first byte. It has one deadline, which
+//	          progress does not extend.
 //	exchange  the head is whole, or was refused, and an exchange answers it.
-//	closing   everything is written. Our side is shut, and bytes that still come are
+//	closing   everything is written. lb's side is shut, and bytes that still come are
 //	          thrown away for a while, so that no reset costs the client its last
 //	          response (RFC 9112 9.6).
 package h1

@@ -11,7 +11,7 @@ import (
 
 var _ front.Front = (*Conn)(nil)
 
-// Fill is front.Front's.
+// Fill implements front.Front.
 func (c *Conn) Fill(bulk bool) (n int, err error) {
 	if n, err = c.in.Fill(c.s.Arena, &c.Conn, bulk); n > 0 {
 		c.s.Counters.BytesFromClient.Add(uint64(n))
@@ -19,29 +19,29 @@ func (c *Conn) Fill(bulk bool) (n int, err error) {
 	return n, err
 }
 
-// More is front.Front's.
+// More implements front.Front.
 func (c *Conn) More() bool { return c.Readable() }
 
-// Flush is front.Front's.
+// Flush implements front.Front.
 func (c *Conn) Flush(ln *lane.Lane, in *lane.Inbox) (n int, err error) {
 	return ln.Flush(&c.Conn, in)
 }
 
-// Deadline is front.Front's. The conn's own deadlines use the same timer.
+// Deadline implements front.Front. The conn's own deadlines use the same timer.
 func (c *Conn) Deadline(at tick.Instant) { c.s.Loop.Arm(&c.timer, c, at) }
 
-// Wake is front.Front's.
+// Wake implements front.Front.
 func (c *Conn) Wake() { c.Again() }
 
-// Gone is front.Front's.
+// Gone implements front.Front.
 func (c *Conn) Gone() bool { return c.Hangup() }
 
-// End is front.Front's.
+// End implements front.Front.
 func (c *Conn) End(how front.Ending) {
 	c.endHead()
 	switch how {
 	case front.Keep:
-		if c.s.Draining { // the drain began after the head: the client has not been told
+		if c.s.Draining { // the drain began after the head, so the response does not say that the conn closes
 			c.armLastCall()
 		}
 	case front.Close, front.Unread:
@@ -51,7 +51,7 @@ func (c *Conn) End(how front.Ending) {
 	}
 }
 
-// Abandon is front.Front's.
+// Abandon implements front.Front.
 func (c *Conn) Abandon() {
 	if c.state == stateFree {
 		return
@@ -64,9 +64,9 @@ func (c *Conn) Abandon() {
 	c.close(true)
 }
 
-// AppendHead is front.Front's. It decides how the body is framed: a body that only the
-// end of the backend's conn ends is chunked for the client, except for HTTP/1.0, which
-// knows no chunks (RFC 9112 6.1).
+// AppendHead implements front.Front. It decides how the body is framed: a body that ends
+// with the backend's conn is chunked for the client, except for HTTP/1.0, which knows no
+// chunks (RFC 9112 6.1).
 func (c *Conn) AppendHead(d []byte, r *front.Reply) []byte {
 	r.To = r.Framing
 	if r.Framing == httpparse.Close || r.Framing == httpparse.Chunked {
@@ -106,8 +106,8 @@ func (c *Conn) AppendHead(d []byte, r *front.Reply) []byte {
 	return append(d, crlf...)
 }
 
-// appendConnection appends what becomes of the conn, where the version's default is
-// another (RFC 9112 9.3).
+// appendConnection says whether the conn stays open, unless that is the default of the
+// client's HTTP version (RFC 9112 9.3).
 func (c *Conn) appendConnection(d []byte, keep bool) []byte {
 	switch {
 	case !keep:

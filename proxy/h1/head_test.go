@@ -9,15 +9,15 @@ import (
 
 var limits = httpparse.Limits{HeadBytes: 4 << 10, Fields: 20, TargetBytes: 1 << 10}
 
-// TestAppendHead: how a response is framed, and what is said of the conn, by the
-// version of the request.
+// TestAppendHead: the framing of a response and its Connection field, by the version of
+// the request.
 func TestAppendHead(t *testing.T) {
 	const none, length, chunked, closing = httpparse.None, httpparse.Length, httpparse.Chunked, httpparse.Close
 	for _, tc := range []struct {
 		name   string
 		minor  uint8
 		reply  front.Reply
-		fields string // of the message, or "" without one
+		fields string // of the message, or "" if there is none
 		want   string
 		to     httpparse.Framing
 		keep   bool

@@ -15,7 +15,7 @@ import (
 	"lb/proxy/lane"
 )
 
-// rig is a server on a fake kernel whose host answers every request itself.
+// rig is a server on a fake kernel. Its host answers every request itself.
 type rig struct {
 	k        *looptest.Kernel
 	l        *loop.Loop
@@ -26,7 +26,7 @@ type rig struct {
 	silent bool         // exchanges do not answer
 	leases int
 	begun  int
-	ends   []string // what front.Exchange was called instead of Run
+	ends   []string // the methods of front.Exchange that were called instead of Run
 	closed int
 	panics int
 }
@@ -49,7 +49,7 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-// Accepted is loop.Acceptor's.
+// Accepted implements loop.Acceptor.
 func (r *rig) Accepted(fd int, peer netip.AddrPort) { r.s.Open(fd, peer) }
 
 // connect returns a client that has sent b.
@@ -79,7 +79,7 @@ func (r *rig) pass(d time.Duration) {
 	r.turn()
 }
 
-// check looks whether all that was begun has ended.
+// check reports everything that was begun and has not ended.
 func (r *rig) check(t *testing.T) {
 	t.Helper()
 	if r.leases != r.begun || r.s.Clients != 0 || r.l.Conns() != 0 || r.s.Arena.Out() != 0 || r.l.Timers() != 0 || r.s.open != nil {
@@ -96,25 +96,25 @@ type lease struct{}
 func (lease) Limits() *httpparse.Limits  { return &limits }
 func (lease) HeadTimeout() time.Duration { return 10 * time.Second }
 
-// Lease is front.Host's.
+// Lease implements front.Host.
 func (r *rig) Lease() front.Lease {
 	r.leases++
 	return lease{}
 }
 
-// Panicked is front.Host's.
+// Panicked implements front.Host.
 func (r *rig) Panicked(any, []byte) { r.panics++ }
 
-// Closed is front.Host's.
+// Closed implements front.Host.
 func (r *rig) Closed() { r.closed++ }
 
-// Begin is front.Host's.
+// Begin implements front.Host.
 func (r *rig) Begin(f front.Front, l front.Lease, in *lane.Inbox, peer *front.Peer, req *httpparse.Request, since tick.Instant) front.Exchange {
 	r.begun++
 	return &exchange{r, f, in, req}
 }
 
-// exchange answers with 204, and ends as its rig says.
+// exchange answers with 204, and ends in the way that its rig says.
 type exchange struct {
 	r   *rig
 	f   front.Front

@@ -12,14 +12,14 @@ import (
 type Server struct {
 	*front.Shared
 	open  *Conn // all conns, newest first
-	conns *Conn // free ones
-	heads *head // free ones
+	conns *Conn // free conns
+	heads *head // free heads
 }
 
 // New returns a server without conns.
 func New(s *front.Shared) *Server { return &Server{Shared: s} }
 
-// Open makes fd, which it owns from then on, a conn from peer.
+// Open makes fd a conn from peer. It owns fd from then on.
 func (s *Server) Open(fd int, peer netip.AddrPort) (*Conn, error) {
 	c := s.newConn()
 	if err := s.Loop.Adopt(&c.Conn, c, fd); err != nil {
@@ -63,7 +63,7 @@ func (s *Server) Cut() (requests int) {
 	return requests
 }
 
-// connBatch is how many conns are allocated at once: one object for the collector.
+// connBatch is how many conns are allocated at once, as one object for the collector.
 const connBatch = 32
 
 func (s *Server) newConn() *Conn {
@@ -84,7 +84,8 @@ func (s *Server) freeConn(c *Conn) {
 	c.next, s.conns = s.conns, c
 }
 
-// head is what a conn needs for one request beside its buffer. An idle one has none.
+// head is the state that a conn needs for one request, beside its buffer. An idle conn has
+// none.
 type head struct {
 	httpparse.RequestParser
 	lease front.Lease  // until the exchange has begun
@@ -106,7 +107,7 @@ func (c *Conn) beginHead() {
 	c.head = h
 }
 
-// endHead gives back what c had for its request, the bytes that it left excepted.
+// endHead releases what c had for its request. Bytes after the request stay.
 func (c *Conn) endHead() {
 	s, h := c.s, c.head
 	c.head, c.x = nil, nil

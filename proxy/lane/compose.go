@@ -9,15 +9,15 @@ import (
 )
 
 // Compose turns bytes of in into output. It uses up at least some of them, or sets
-// Starved because it needs more. It may be called when nothing is pending but, at
-// most, the head in out. bad reports that the source broke the framing, by r.
+// Starved because it needs more. It may be called when nothing is pending except the
+// head in out. bad reports that the source broke the framing; r is the reason.
 func (ln *Lane) Compose(a *arena.Arena, in *Inbox, limits *httpparse.Limits) (r httpparse.Reason, bad bool) {
 	invariant.Check(ln.data == 0 && !ln.Whole, "lane: Compose with data pending")
 	switch {
 	case ln.Flushed():
 		ln.reuse(a)
 	case ln.From == httpparse.Chunked && ln.out.W+in.Len()+limits.Fields+chunkRoom > HeadRoom+limits.HeadBytes:
-		// The head may leave no room for a trailer section after it: it goes first.
+		// The head may leave no room for a trailer section after it, so it is written first.
 		ln.Starved = false
 		return httpparse.NoReason, false
 	}
@@ -39,7 +39,7 @@ func (ln *Lane) Compose(a *arena.Arena, in *Inbox, limits *httpparse.Limits) (r 
 	return httpparse.NoReason, false
 }
 
-// reuse empties out, which has been written.
+// reuse empties out, all of which has been written.
 func (ln *Lane) reuse(a *arena.Arena) {
 	if ln.out == nil {
 		return
@@ -52,11 +52,11 @@ func (ln *Lane) reuse(a *arena.Arena) {
 	ln.out.R, ln.out.W, ln.o, ln.cut = 0, 0, 0, 0
 }
 
-// decode finds the body bytes in in and moves them together at its front: data
-// bytes, behind which skip bytes are used up.
+// decode finds the body bytes in in and moves them together at its start: data bytes,
+// and after them skip bytes that are used up.
 func (ln *Lane) decode(in *arena.Slab, limits *httpparse.Limits) (httpparse.Reason, bool) {
 	at, end := in.R, in.R // the body bytes so far are in.B[at:end]
-	pos := in.R           // how far the input is used up
+	pos := in.R           // the input before pos is used up
 	for !ln.inTrail && pos < in.W {
 		d, n, st := ln.chunks.Next(in.B[pos:in.W])
 		if st == httpparse.Bad {
@@ -97,14 +97,14 @@ func (ln *Lane) decode(in *arena.Slab, limits *httpparse.Limits) (httpparse.Reas
 	return 0, false
 }
 
-// encode frames the data for the other side: chunk line, data, line end, and the
-// last chunk with the trailers where the body is whole.
+// encode frames the data for the other side: chunk line, data and line end, and, at
+// the end of the body, the last chunk with the trailers.
 func (ln *Lane) encode(a *arena.Arena, in *arena.Slab) {
 	n, trail := ln.data, 0
 	if ln.Whole && ln.From == httpparse.Chunked {
 		trail = int(ln.trailers.HeadLen)
 	}
-	section := in.B[in.R+n+ln.skip : in.W] // the trailers, if they are here
+	section := in.B[in.R+n+ln.skip : in.W] // the trailers, if they have come
 	ln.skip += trail
 	chunked := ln.To == httpparse.Chunked
 	copied := n > 0 && n <= copyMax && (chunked || ln.out != nil)
@@ -143,7 +143,7 @@ func (ln *Lane) encode(a *arena.Arena, in *arena.Slab) {
 	}
 }
 
-// End notes that the source has ended a body framed by its conn.
+// End notes that the source has ended, and with it a body that its conn frames.
 func (ln *Lane) End(a *arena.Arena) {
 	ln.Whole = true
 	if ln.To != httpparse.Chunked {
@@ -157,8 +157,8 @@ func (ln *Lane) End(a *arena.Arena) {
 	ln.append(crlf)
 }
 
-// chunkRoom is more than a chunk's line, the line end behind its data, and the
-// last chunk take together, in bytes.
+// chunkRoom is more, in bytes, than a chunk line, the line end after its data and the
+// last chunk take together.
 const chunkRoom = 64
 
 var (
@@ -166,7 +166,7 @@ var (
 	lastChunk = []byte("0\r\n")
 )
 
-// append appends b to out, where room has been made.
+// append appends b to out, which has room for it.
 func (ln *Lane) append(b []byte) { ln.out.W += copy(ln.out.B[ln.out.W:], b) }
 
 // appendChunkLine appends the line before n bytes of chunk data (RFC 9112 7.1).

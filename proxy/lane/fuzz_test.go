@@ -6,8 +6,8 @@ import (
 	"lb/httpparse"
 )
 
-// FuzzLane: a chunked body means the same however it is cut on its way in and out, and
-// what goes out in chunks reads as what goes out without.
+// FuzzLane: a chunked body comes out the same however its input and output are cut, and
+// whether it goes out in chunks or not.
 func FuzzLane(f *testing.F) {
 	for _, b := range bodies {
 		for _, fill := range []uint16{0, 1, 5} {

@@ -8,14 +8,14 @@ import (
 )
 
 // Inbox holds the bytes that were read from one side and not yet used up. It owns a
-// slab only while it holds any. The zero value is empty. It belongs to one loop.
+// slab only while it holds bytes. The zero value is empty. It belongs to one loop.
 type Inbox struct{ Slab *arena.Slab }
 
-// errFull says that a slab of the large size is full and nothing of it can be
-// used: the limits of the parsers are below that, so it is a mistake of our own.
+// errFull means that a large slab is full and nothing in it can be used. The limits of
+// the parsers are lower, so it is a bug in lb.
 var errFull = errors.New("lane: inbox full")
 
-// Len returns how many bytes it holds.
+// Len returns the number of bytes held.
 func (in *Inbox) Len() int {
 	if in.Slab == nil {
 		return 0
@@ -23,7 +23,7 @@ func (in *Inbox) Len() int {
 	return in.Slab.Len()
 }
 
-// Bytes returns the bytes it holds. They stay where they are until Fill or Take.
+// Bytes returns the bytes held. They stay in place until Fill or Take.
 func (in *Inbox) Bytes() []byte {
 	if in.Slab == nil {
 		return nil
@@ -38,9 +38,9 @@ func (in *Inbox) Take(n int) {
 	}
 }
 
-// Fill reads from c, into a large slab if bulk asks for one and none is held. n is
-// how many bytes came: 0 with a nil error means that c is not ready now. The errors
-// are those of loop.Conn.Read.
+// Fill reads from c, into a large slab if bulk asks for one and no slab is held. n is
+// the number of bytes read: 0 with a nil error means that c is not ready now. The
+// errors are those of loop.Conn.Read.
 func (in *Inbox) Fill(a *arena.Arena, c *loop.Conn, bulk bool) (n int, err error) {
 	if !c.Readable() {
 		in.Drop(a)
@@ -57,8 +57,8 @@ func (in *Inbox) Fill(a *arena.Arena, c *loop.Conn, bulk bool) (n int, err error
 	return n, err
 }
 
-// Room returns memory to read into, which Put then makes part of the inbox. It is
-// nil if a large slab is full. bulk is as for Fill.
+// Room returns memory to read into, or nil if a large slab is full. Put then makes the
+// memory part of the inbox. bulk is as for Fill.
 func (in *Inbox) Room(a *arena.Arena, bulk bool) []byte {
 	switch s := in.Slab; {
 	case s == nil && bulk:
@@ -80,23 +80,23 @@ func (in *Inbox) Room(a *arena.Arena, bulk bool) []byte {
 	return in.Slab.Room()
 }
 
-// Put notes that the first n bytes of what Room returned were filled in.
+// Put notes that the first n bytes of Room's memory have been filled.
 func (in *Inbox) Put(n int) { in.Slab.W += n }
 
-// Drop gives the slab back if it holds nothing.
+// Drop puts the slab back if it is empty.
 func (in *Inbox) Drop(a *arena.Arena) {
 	if in.Slab != nil && in.Slab.R == in.Slab.W {
 		in.Release(a)
 	}
 }
 
-// Release gives the slab back, with what is in it.
+// Release puts the slab back, with its bytes.
 func (in *Inbox) Release(a *arena.Arena) {
 	a.Put(in.Slab)
 	in.Slab = nil
 }
 
-// Forget leaves the slab to the collector, after a panic: its state is unknown.
+// Forget leaves the slab to the garbage collector after a panic: its state is unknown.
 func (in *Inbox) Forget(a *arena.Arena) {
 	a.Forget(in.Slab)
 	in.Slab = nil

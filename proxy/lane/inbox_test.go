@@ -6,8 +6,8 @@ import (
 	"lb/arena"
 )
 
-// TestInbox: memory comes with the first byte and goes with the last one; what does
-// not fit moves to the front, then to a large slab, and then there is no room.
+// TestInbox: the slab comes with the first byte and goes with the last. Bytes that do
+// not fit move to the front of the slab, then to a large one; then there is no room.
 func TestInbox(t *testing.T) {
 	a := arena.New(8, 16)
 	var in Inbox

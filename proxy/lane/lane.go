@@ -10,26 +10,26 @@ import (
 
 // Sizes of slabs, in bytes.
 const (
-	SlabBytes = 20 << 10 // of a small one: a head with a body of 16 KiB after it is read at once
-	HeadRoom  = 16 << 10 // what lb may add to a head, with the small part of a body after it
-	BulkBytes = 64 << 10 // the least that a large one holds: how much of a long body moves at once
+	SlabBytes = 20 << 10 // of a small one: one read holds a head and a body of 16 KiB after it
+	HeadRoom  = 16 << 10 // for lb's additions to a head, and the small part of a body after it
+	BulkBytes = 64 << 10 // of a large one at least: how much of a long body moves at once
 )
 
-// LargeBytes returns the size of large slabs for heads of up to headMax bytes to
-// which up to added bytes are added beside HeadRoom: the widest head has room in
-// one, and long bodies move in good parts.
+// LargeBytes returns the size of large slabs, in bytes, for heads of up to headMax bytes
+// to which lb adds up to added bytes beside HeadRoom. One slab has room for the longest
+// head, and long bodies move in large parts.
 func LargeBytes(headMax, added int) int {
 	return max(BulkBytes, headMax) + HeadRoom + added
 }
 
-// copyMax is the largest part of a body, in bytes, that is copied after the head
-// or the chunk line before it: one write of one buffer. A larger part is written
-// from where it was read, with a writev.
+// copyMax is the largest part of a body, in bytes, that is copied after the head or the
+// chunk line before it, so that one buffer is written. A larger part is written from
+// where it was read, with a writev.
 const copyMax = 8 << 10
 
-// Lane is one direction of bytes within an exchange: the head that lb composed,
-// then the body as it comes, in the framing of the other side. The zero value is
-// an empty lane. It belongs to one loop.
+// Lane is one direction of bytes within an exchange: the head that lb composed, then
+// the body in the framing of the other side. The zero value is an empty lane. It belongs
+// to one loop.
 //
 // The bytes to write are out.B[o:cut], then data bytes from the front of the
 // source's inbox, then out.B[cut:out.W]; without data, all of out.B[o:out.W].
@@ -38,15 +38,15 @@ type Lane struct {
 	Progress tick.Instant // when bytes last moved
 	Taken    int64        // body bytes read so far
 	Whole    bool         // the end of the body has been read; nothing more will be composed
-	Held     bool         // out still holds all that was written, from its first byte
-	Starved  bool         // the source's inbox does not hold enough to go on
+	Held     bool         // out still holds everything that was written, from the first byte on
+	Starved  bool         // the source's inbox holds too little to go on
 	Broken   bool         // the other side takes no more bytes
 
 	out  *arena.Slab // heads, chunk lines, small parts of bodies; nil when not needed
 	o    int         // next byte of out to write
 	cut  int         // offset in out at which the data belongs
 	data int         // bytes of the source's inbox to be written as they are
-	skip int         // bytes of the inbox after data that are used up already
+	skip int         // bytes of the inbox after data that are already used up
 
 	left     int64 // for Length: body bytes still to be read
 	chunks   httpparse.Chunks
@@ -54,9 +54,9 @@ type Lane struct {
 	inTrail  bool // the trailer section has begun
 }
 
-// Begin sets the lane to a body that comes framed by from and goes on framed by to,
-// after the head that SetHead has put in out. length is that of the body, in bytes,
-// if from is Length.
+// Begin prepares the lane for a body that comes in the framing from and is sent in the
+// framing to, after the head that SetHead has put in out. length is the length of the
+// body in bytes, if from is Length.
 func (ln *Lane) Begin(from, to httpparse.Framing, length int64) {
 	ln.From, ln.To = from, to
 	ln.left, ln.Taken = length, 0
@@ -76,26 +76,26 @@ func (ln *Lane) Flushed() bool {
 // Done reports whether the whole body has been written.
 func (ln *Lane) Done() bool { return ln.Whole && ln.Flushed() }
 
-// Torn reports whether a part of what was composed has been written, and a part has not.
+// Torn reports whether the composed bytes have been written in part, but not all of them.
 func (ln *Lane) Torn() bool { return ln.o > 0 && !ln.Flushed() }
 
-// Claimed returns how many bytes at the front of the source's inbox are this lane's:
-// still to be written, or used up with those.
+// Claimed returns how many bytes at the start of the source's inbox this lane still
+// needs: bytes to be written, and bytes that are used up together with them.
 func (ln *Lane) Claimed() int { return ln.data + ln.skip }
 
-// BodyBytes returns how many bytes of the body have left the inbox. Of these, a
-// conn that was cut may still hold back up to a slab.
+// BodyBytes returns how many bytes of the body have left the inbox. If the conn was
+// cut, up to a slab of them may not have been written.
 func (ln *Lane) BodyBytes() int64 { return ln.Taken - int64(ln.data) }
 
-// Rewind prepares for another attempt. It may be called while out still holds all
-// that was written (Held), or when nothing was.
+// Rewind prepares for another attempt. It may be called while out still holds
+// everything that was written (Held), or when nothing was written.
 func (ln *Lane) Rewind() {
 	ln.o = 0
 	ln.Broken = false
 }
 
-// Pending returns the bytes to write, in order: own bytes, a view of the source's
-// inbox, own bytes. Any may be empty. They stay valid until Advance.
+// Pending returns the bytes to write, in order: own bytes, a view of the source's inbox,
+// own bytes. Each may be empty. They stay valid until Advance.
 func (ln *Lane) Pending(in *Inbox) (before, data, after []byte) {
 	switch {
 	case ln.data == 0 && ln.out == nil:
@@ -111,8 +111,8 @@ func (ln *Lane) Pending(in *Inbox) (before, data, after []byte) {
 	return ln.out.B[min(ln.o, ln.cut):ln.cut], data, ln.out.B[max(ln.o, ln.cut):ln.out.W]
 }
 
-// Flush writes the pending bytes to dst; in is the source's inbox, which may be
-// nil if the lane carries only own bytes. It returns how many bytes dst took.
+// Flush writes the pending bytes to dst. in is the source's inbox, or nil if the lane
+// has only own bytes. It returns the number of bytes that dst took.
 func (ln *Lane) Flush(dst *loop.Conn, in *Inbox) (n int, err error) {
 	for !ln.Flushed() && dst.Writable() {
 		var k int
@@ -156,14 +156,14 @@ func (ln *Lane) Advance(k int, in *Inbox) {
 	}
 }
 
-// Bulk reports whether much of the body is still to come, so that it is worth
-// reading into a large slab.
+// Bulk reports whether enough of the body is still to come that a large slab is worth
+// its memory.
 func (ln *Lane) Bulk() bool {
 	return ln.From == httpparse.Length && ln.left > SlabBytes || ln.From != httpparse.Length && ln.Taken > SlabBytes
 }
 
-// room makes sure that out has room for n more bytes. A large slab always has it:
-// its size follows from the limits of the configuration, see LargeBytes.
+// room makes sure that out has room for n more bytes. A large slab always has it: its
+// size follows from the limits of the configuration (see LargeBytes).
 func (ln *Lane) room(a *arena.Arena, n int) {
 	if ln.out == nil {
 		ln.out, ln.o, ln.cut = a.Get(), 0, 0
@@ -177,8 +177,8 @@ func (ln *Lane) room(a *arena.Arena, n int) {
 	invariant.Check(len(ln.out.Room()) >= n, "lane: no room in a large slab")
 }
 
-// Restart empties out, all of which has been written, and makes room for a head of
-// n bytes, which the caller appends to the empty slice returned and hands to SetHead.
+// Restart empties out, all of which has been written, and makes room for a head of n
+// bytes. The caller appends the head to the empty slice returned, for SetHead.
 func (ln *Lane) Restart(a *arena.Arena, n int) []byte {
 	invariant.Check(ln.Flushed(), "lane: Restart with bytes pending")
 	if ln.out != nil {
@@ -188,13 +188,13 @@ func (ln *Lane) Restart(a *arena.Arena, n int) []byte {
 	return ln.out.B[:0]
 }
 
-// SetHead makes head, which was appended to what Restart returned, the bytes to write.
+// SetHead makes head, which was appended to Restart's slice, the bytes to write.
 func (ln *Lane) SetHead(head []byte) {
 	ln.out.W = len(head)
 	ln.cut = ln.out.W
 }
 
-// Release gives the lane's memory back and drops what is pending.
+// Release puts the lane's memory back and drops the pending bytes.
 func (ln *Lane) Release(a *arena.Arena) {
 	if ln.out != nil {
 		ln.put(a)
@@ -202,13 +202,14 @@ func (ln *Lane) Release(a *arena.Arena) {
 	ln.data, ln.skip = 0, 0
 }
 
-// put gives out back.
+// put gives out back to a.
 func (ln *Lane) put(a *arena.Arena) {
 	a.Put(ln.out)
 	ln.out, ln.o, ln.cut = nil, 0, 0
 }
 
-// Forget leaves the lane's memory to the collector, after a panic: its state is unknown.
+// Forget leaves the lane's memory to the garbage collector after a panic: its state is
+// unknown.
 func (ln *Lane) Forget(a *arena.Arena) {
 	a.Forget(ln.out)
 	ln.out = nil

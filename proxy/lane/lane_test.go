@@ -25,7 +25,7 @@ type course struct {
 	take     int // bytes that are written at once
 }
 
-// result is what came of it.
+// result is the outcome of a course.
 type result struct {
 	out    string // head and body
 	used   int    // bytes of the input
@@ -34,14 +34,14 @@ type result struct {
 	reason httpparse.Reason
 }
 
-// mover moves the bytes of a course as an exchange does.
+// mover moves the bytes of a course as an exchange would.
 type mover struct {
 	course
 	t    testing.TB
 	a    *arena.Arena
 	in   Inbox
 	ln   Lane
-	rest string // of the input
+	rest string // of the input, still to come
 	out  []byte
 }
 
@@ -58,7 +58,7 @@ func (c course) mover(t testing.TB) *mover {
 	return m
 }
 
-// run moves all that there is.
+// run moves all bytes of a course.
 func (c course) run(t testing.TB) result {
 	m := c.mover(t)
 	r := m.run()
@@ -139,7 +139,7 @@ func (m *mover) write(n int) {
 
 func slicesOf(a, b, c []byte) [][]byte { return [][]byte{a, b, c} }
 
-// unchunk reads a chunked body strictly as lb writes it: no extensions.
+// unchunk reads a chunked body in the form that lb writes: strict, without extensions.
 func unchunk(s string) (body, trailers string, err error) {
 	for {
 		line, rest, ok := strings.Cut(s, "\r\n")
@@ -167,8 +167,8 @@ type body struct {
 	from     httpparse.Framing
 	input    string
 	body     string
-	trailers string // of those, the ones that are passed on to chunks
-	surplus  int    // bytes at the end of input that are no longer the body's
+	trailers string // the trailers that are passed on if the body goes out in chunks
+	surplus  int    // bytes at the end of input that follow the body
 }
 
 func long(n int) string {
@@ -193,8 +193,8 @@ var bodies = []body{
 	{name: "chunks, then the next head", from: httpparse.Chunked, input: "5\r\nhello\r\n0\r\nA: b\r\n\r\nGET /", body: "hello", trailers: "A: b\r\n", surplus: 5},
 }
 
-// goesOn are the framings that a body may go on in. Nobody asks for chunks of a body
-// whose length is known, and an empty one would not have a last chunk.
+// goesOn are the framings that a body may be sent in. No caller asks for chunks of a
+// body whose length is known, and an empty one would not have a last chunk.
 var goesOn = map[httpparse.Framing][]httpparse.Framing{
 	httpparse.None:    {httpparse.None},
 	httpparse.Length:  {httpparse.Length, httpparse.Close},
@@ -202,7 +202,7 @@ var goesOn = map[httpparse.Framing][]httpparse.Framing{
 	httpparse.Close:   {httpparse.Chunked, httpparse.Close},
 }
 
-// courses calls f with every body, in every framing that it may go on in.
+// courses calls f with every body, in every framing that it may be sent in.
 func courses(t *testing.T, bodies []body, f func(t *testing.T, b body, c course)) {
 	for _, b := range bodies {
 		for _, to := range goesOn[b.from] {
@@ -213,7 +213,7 @@ func courses(t *testing.T, bodies []body, f func(t *testing.T, b body, c course)
 	}
 }
 
-// check compares what came of a course with the body.
+// check compares the outcome of a course with the body.
 func (b body) check(t *testing.T, c course, r result) {
 	t.Helper()
 	got, ok := strings.CutPrefix(r.out, c.head)
@@ -230,7 +230,7 @@ func (b body) check(t *testing.T, c course, r result) {
 	}
 }
 
-// TestFramings: each framing to each, with every way to cut input and output in two,
+// TestFramings: each framing to each, with input and output cut in two at every byte,
 // byte by byte, and with slabs that hold next to nothing.
 func TestFramings(t *testing.T) {
 	courses(t, bodies, func(t *testing.T, b body, c course) {
@@ -245,7 +245,7 @@ func TestFramings(t *testing.T) {
 	})
 }
 
-// TestLongBodies: bodies of many slabs, in pieces that do not match anything.
+// TestLongBodies: bodies of many slabs, in pieces that match no other size.
 func TestLongBodies(t *testing.T) {
 	const n = 3*SlabBytes + 17
 	text := long(n)
@@ -272,7 +272,7 @@ func TestLongBodies(t *testing.T) {
 	})
 }
 
-// TestShortBodies: a body that ends early is never taken for whole, wherever it ends.
+// TestShortBodies: a body that ends early never counts as whole, wherever it ends.
 func TestShortBodies(t *testing.T) {
 	courses(t, bodies, func(t *testing.T, b body, c course) {
 		if b.from == httpparse.None || b.from == httpparse.Close {
@@ -290,7 +290,7 @@ func TestShortBodies(t *testing.T) {
 	})
 }
 
-// TestBadChunks: what breaks the framing is told, however it is cut.
+// TestBadChunks: broken framing is reported, however the input is cut.
 func TestBadChunks(t *testing.T) {
 	for input, want := range map[string]httpparse.Reason{
 		"x\r\n":                           httpparse.BadChunkSize,
@@ -307,8 +307,8 @@ func TestBadChunks(t *testing.T) {
 	}
 }
 
-// TestRewind: what has been written is written again from its first byte, as long as
-// it is held.
+// TestRewind: bytes that were written are written again from the first one on, as long
+// as they are held.
 func TestRewind(t *testing.T) {
 	for _, tc := range []struct {
 		body string
@@ -317,7 +317,7 @@ func TestRewind(t *testing.T) {
 		{"", true},
 		{"hello", true},
 		{long(copyMax), true},
-		{long(copyMax + 1), false}, // it is written from where it was read
+		{long(copyMax + 1), false}, // written from where it was read
 		{long(2 * SlabBytes), false},
 	} {
 		m := course{from: httpparse.Length, to: httpparse.Length, input: tc.body, length: int64(len(tc.body)),
@@ -343,7 +343,7 @@ func TestRewind(t *testing.T) {
 	}
 }
 
-// TestRewindInTheMiddle: an attempt may end anywhere in what it writes.
+// TestRewindInTheMiddle: an attempt may end after any byte that it writes.
 func TestRewindInTheMiddle(t *testing.T) {
 	c := course{from: httpparse.Chunked, to: httpparse.Chunked, input: "5\r\nhello\r\n0\r\n\r\n", head: "HEAD\r\n\r\n", slab: SlabBytes, fill: 100, take: 100}
 	want := c.run(t).out

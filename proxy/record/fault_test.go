@@ -1,0 +1,66 @@
+package record
+
+import (
+	"testing"
+
+	"lb/httpparse"
+)
+
+// TestCauses: each cause has a name of its own, and can be answered whichever side is at
+// fault.
+func TestCauses(t *testing.T) {
+	if len(CauseNames) != int(CauseStatus)+1 {
+		t.Fatalf("%d names of %d causes", len(CauseNames), CauseStatus+1)
+	}
+	seen := make(map[string]Cause)
+	for c := NoCause + 1; c <= CauseStatus; c++ {
+		name := c.String()
+		if other, ok := seen[name]; ok || name == "" {
+			t.Errorf("cause %d has the name %q, as cause %d", c, name, other)
+		}
+		seen[name] = c
+		for _, f := range []Fault{ByClient(c), ByBackend(c), ByLB(c), {Cause: c}} {
+			if c == CauseBadRequest {
+				f.Reason = httpparse.BareCR
+			}
+			if status := f.Status(); status < 400 || status > 599 {
+				t.Errorf("%s by %q: status %d", name, f.Side, status)
+			}
+			if f.Text() == "" {
+				t.Errorf("%s by %q: no text", name, f.Side)
+			}
+		}
+	}
+}
+
+// TestSlow: a slow client gets another answer than the client of a slow backend (RFC 9110
+// 15.5.9, 15.6.5).
+func TestSlow(t *testing.T) {
+	client, backend := ByClient(CauseSlow), ByBackend(CauseSlow)
+	if client.Status() != 408 || backend.Status() != 504 || client.Text() == backend.Text() {
+		t.Errorf("%d %q and %d %q", client.Status(), client.Text(), backend.Status(), backend.Text())
+	}
+}
+
+// TestBadRequest: the parser's reason decides the answer.
+func TestBadRequest(t *testing.T) {
+	f := ByClient(CauseBadRequest)
+	f.Reason = httpparse.LongTarget
+	if f.Status() != f.Reason.Status() || f.Text() != f.Reason.String() {
+		t.Errorf("%d %q for %v", f.Status(), f.Text(), f.Reason)
+	}
+}
+
+// TestNames: sides and phases have names for logs, except for no side.
+func TestNames(t *testing.T) {
+	for s := NoSide; s <= LBSide; s++ {
+		if (s.String() == "") != (s == NoSide) {
+			t.Errorf("side %d has the name %q", s, s)
+		}
+	}
+	for ph := range Phases {
+		if ph.String() == "" {
+			t.Errorf("phase %d has no name", ph)
+		}
+	}
+}

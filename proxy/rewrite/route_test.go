@@ -1,0 +1,83 @@
+package rewrite
+
+import (
+	"testing"
+
+	"lb/config"
+	"lb/httpparse"
+)
+
+// TestNewRoute: Host is set apart from the other request fields, and a redirect keeps the
+// fields that lb writes itself.
+func TestNewRoute(t *testing.T) {
+	set := []config.Field{{Name: "content-type", Value: "c"}, {Name: "DATE", Value: "d"}, {Name: "Host", Value: "h"}, {Name: "Location", Value: "l"}, {Name: "X", Value: ""}}
+	lines := "content-type: c\r\nDATE: d\r\nHost: h\r\nLocation: l\r\nX: \r\n"
+	for _, tc := range []struct {
+		name                    string
+		cfg                     config.Route
+		host, request, response string
+		dated                   bool
+	}{
+		{"nothing", config.Route{}, "", "", "", false},
+		{"request", config.Route{SetRequestHeaders: set}, "h", "content-type: c\r\nDATE: d\r\nLocation: l\r\nX: \r\n", "", false},
+		{"response", config.Route{SetResponseHeaders: set}, "", "", lines, true},
+		{"response without Date", config.Route{SetResponseHeaders: set[3:]}, "", "", "Location: l\r\nX: \r\n", false},
+		{"redirect", config.Route{Pool: -1, SetResponseHeaders: set}, "", "", "Host: h\r\nX: \r\n", false},
+	} {
+		r := NewRoute(&tc.cfg)
+		if r.host != tc.host || string(r.request) != tc.request || string(r.response) != tc.response || r.dated != tc.dated {
+			t.Errorf("%s: host %q, request %q, response %q, dated %t", tc.name, r.host, r.request, r.response, r.dated)
+		}
+		if n, most := max(len(r.request)+len(r.host), len(r.response)), RoutesBytes([]config.Route{{}, tc.cfg}); n > most {
+			t.Errorf("%s: adds %d bytes, RoutesBytes says %d", tc.name, n, most)
+		}
+	}
+}
+
+// TestAppendLines: the lines of the route replace the fields of the response.
+func TestAppendLines(t *testing.T) {
+	for _, tc := range []struct {
+		set         []config.Field
+		want, field string // field is the value of X-A that is left
+		dated       bool
+	}{
+		{nil, "before ", "1", false},
+		{[]config.Field{{Name: "x-a", Value: "2"}}, "before x-a: 2\r\n", "", false},
+		{[]config.Field{{Name: "Date", Value: "d"}, {Name: "X-B", Value: "2"}}, "before Date: d\r\nX-B: 2\r\n", "1", true},
+	} {
+		r := NewRoute(&config.Route{SetResponseHeaders: tc.set})
+		m, text := parseResponse(t, "X-A: 1\r\n")
+		lines, dated := r.AppendLines([]byte("before "), text, m)
+		if string(lines) != tc.want || dated != tc.dated {
+			t.Errorf("%v: %q, dated %t; want %q, %t", tc.set, lines, dated, tc.want, tc.dated)
+		}
+		left := ""
+		if tc.field != "" {
+			left = "X-A: " + tc.field + "\r\n"
+		}
+		if got := string(httpparse.AppendFields(nil, text, m, 0)); got != left {
+			t.Errorf("%v: the response keeps %q, want %q", tc.set, got, left)
+		}
+	}
+}
+
+// TestAppendRedirect: where counts the Location line alone, and {uri} never begins with two
+// slashes.
+func TestAppendRedirect(t *testing.T) {
+	for _, tc := range []struct {
+		name, to, line, want string
+	}{
+		{"no placeholders", "/new", "GET /old?q HTTP/1.1", "Location: /new"},
+		{"both placeholders", "https://{host}{uri}", "GET /a?b=c HTTP/1.1", "Location: https://a:80/a?b=c"},
+		{"two slashes first", "{uri}", "GET //evil.example/x HTTP/1.1", "Location: /evil.example/x"},
+		{"asterisk", "https://{host}{uri}", "OPTIONS * HTTP/1.1", "Location: https://a:80"},
+		{"absolute form", "https://{host}{uri}", "GET http://b HTTP/1.1", "Location: https://b/"},
+	} {
+		r := NewRoute(&config.Route{Pool: -1, Redirect: config.Redirect{To: tc.to, Code: 308}, SetResponseHeaders: []config.Field{{Name: "X", Value: "y"}}})
+		head := tc.line + "\r\nHost: a:80\r\n\r\n"
+		got, where := r.AppendRedirect([]byte("before "), []byte(head), parse(t, head))
+		if want := "before " + tc.want + "\r\nX: y\r\n"; string(got) != want || where != len(tc.want) {
+			t.Errorf("%s: %q, where %d; want %q, %d", tc.name, got, where, want, len(tc.want))
+		}
+	}
+}
