@@ -92,8 +92,8 @@ func (p *Proxy) Begin(f front.Front, l front.Lease, in *lane.Inbox, peer *front.
 	}
 	x.front, x.in, x.peer, x.req = f, in, peer, req
 	x.snap, x.picks = l.(*snapshot), true
-	if peer.Checked != p.trustChanges {
-		p.checkTrust(peer)
+	if peer.Checked != x.snap.trust {
+		x.snap.check(peer)
 	}
 	x.phase, x.since = Admit, p.loop.Now()
 	x.beginRecord(since)
