@@ -1,7 +1,7 @@
 package httpparse
 
-// Trailers parses a trailer section, from behind the last chunk's line to the
-// empty line that ends it. HeadLen is its length in bytes.
+// Trailers parses a trailer section, which begins after the line of the last chunk and
+// ends with an empty line. HeadLen is its length in bytes.
 type Trailers struct {
 	Message
 	lineParser
@@ -11,7 +11,7 @@ type Trailers struct {
 func (t *Trailers) Reset(l *Limits) { t.lineParser.reset(&t.Message, l, atLine, 0) }
 
 // Feed is as RequestParser.Feed: b starts at the section's first byte. No field of a
-// trailer section has a say in how the message is read.
+// trailer section changes how the message is read.
 func (t *Trailers) Feed(b []byte) Status {
 	if t.state >= over {
 		return t.verdict()

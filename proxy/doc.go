@@ -27,7 +27,9 @@
 // out the exchange's Record, once.
 //
 // Two lanes carry the bytes, up to the backend and down to the client; see package
-// lane. Package rewrite says what is changed in a head on its way. Events are edges: they come once. So every event, whatever it is, ends in
+// lane. Package rewrite says what is changed in a head on its way.
+//
+// Events are edges: they come once. So every event, whatever it is, ends in
 // exchange.pump, which moves bytes both ways until nothing moves any more.
 //
 // A new client conn may be passed on to another loop before anything of it is read:

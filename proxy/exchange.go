@@ -38,7 +38,7 @@ var next = [record.Phases]uint8{
 const pumpTurns = 8
 
 // exchange is one request and its response, over all attempts. It belongs to one
-// front, and names no conn of a client.
+// front, and knows nothing of the client's conn.
 type exchange struct {
 	p     *Proxy
 	front front.Front        // nil once the exchange has ended
@@ -213,7 +213,7 @@ func (x *exchange) admit() (ended bool) {
 	if x.pool == nil {
 		return x.redirect()
 	}
-	x.prepareAsk()
+	x.prepareChoice()
 	x.composeRequest()
 	x.expecting = x.waitsFor100()
 	x.in.Take(int(r.HeadLen))

@@ -68,11 +68,11 @@ type Proxy struct {
 	record func(*record.Record) // Options.Record
 
 	// Memory that is used within one call.
-	ask    rewrite.Request
-	out    front.Reply
-	lines  []byte // field lines
-	scrap  []byte // a body
-	probed [1]byte
+	request rewrite.Request
+	out     front.Reply
+	lines   []byte // field lines
+	scrap   []byte // a body
+	probed  [1]byte
 }
 
 const (

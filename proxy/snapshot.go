@@ -35,7 +35,7 @@ type snapshot struct {
 	cfg    *config.Config
 	number uint64
 	limits httpparse.Limits
-	trust  uint32    // counts the changes of trusted_proxies up to this one, from 1
+	trust  uint32    // numbers cfg.TrustedProxies, from 1: see front.Peer
 	via    [2][]byte // the Via line by HTTP/1.Minor, as received (RFC 9110 7.6.3); empty for none
 
 	// These are needed for picking, and dropped when no exchange may pick any more: one

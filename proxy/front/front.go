@@ -145,10 +145,10 @@ type Shared struct {
 // peerTextBytes is the length of the longest address as text.
 const peerTextBytes = len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255")
 
-// Peer is who is at the other end of a client conn.
+// Peer is the client at the other end of a conn.
 type Peer struct {
-	// Checked is the count of changes of trusted_proxies at which Trusted was worked
-	// out, or 0 if it was not yet. The host counts from 1.
+	// Checked numbers the trusted_proxies by which Trusted was worked out, or is 0 if it
+	// was not yet. It is the host's: requests of one conn may go by different ones.
 	Checked uint32
 	Trusted bool // the address is in trusted_proxies
 

@@ -15,7 +15,7 @@ type Reply struct {
 	Drop    httpparse.FieldSet
 
 	// Lines and Own are more field lines, each "Name: value\r\n". Own are those that
-	// only one kind of reply has, such as Location.
+	// only one kind of reply has, such as Location; HTTP/1 writes Connection before them.
 	Lines, Own []byte
 
 	Upgrade []byte // what to change to, in a 101 or 426; else empty

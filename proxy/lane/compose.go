@@ -53,7 +53,7 @@ func (ln *Lane) reuse(a *arena.Arena) {
 }
 
 // decode finds the body bytes in in and moves them together at its front: data
-// bytes, behind which skip bytes are used up.
+// bytes, and after them skip bytes that are used up.
 func (ln *Lane) decode(in *arena.Slab, limits *httpparse.Limits) (httpparse.Reason, bool) {
 	at, end := in.R, in.R // the body bytes so far are in.B[at:end]
 	pos := in.R           // how far the input is used up
@@ -157,8 +157,8 @@ func (ln *Lane) End(a *arena.Arena) {
 	ln.append(crlf)
 }
 
-// chunkRoom is more than a chunk's line, the line end behind its data, and the
-// last chunk take together, in bytes.
+// chunkRoom is more than a chunk's line, the line end after its data and the last
+// chunk take together, in bytes.
 const chunkRoom = 64
 
 var (

@@ -40,11 +40,11 @@ const (
 	CauseStatus           // the answer has a status that is to be retried
 )
 
-var CauseNames = [...]string{"", "gone", "short_body", "bad_request", "too_large", "slow", "no_connect", "reset",
+var causeNames = [...]string{"", "gone", "short_body", "bad_request", "too_large", "slow", "no_connect", "reset",
 	"bad_answer", "no_backend", "exhausted", "panic", "cut", "crowded", "status"}
 
 // String returns the name of the cause in logs, which is empty for NoCause.
-func (c Cause) String() string { return CauseNames[c] }
+func (c Cause) String() string { return causeNames[c] }
 
 // Fault is what ended an attempt, or the exchange with it.
 type Fault struct {

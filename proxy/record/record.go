@@ -1,7 +1,7 @@
-// Package record is what is known of an exchange when it has ended: who asked, what was
-// answered, how long each part took, and the fault, if there was one. It is the seam for
+// Package record holds what is known of an exchange when it has ended: the client, the
+// answer, how long each part took, and the fault, if there was one. It is the seam for
 // everything that listens to exchanges: logs, histograms, traces. It does not know how an
-// exchange runs, nor who listens.
+// exchange runs, nor what becomes of its record.
 package record
 
 import (
