@@ -211,7 +211,7 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-// TestBalancingAllocations: nor does it with any strategy, with affinity or behind
+// TestBalancingAllocations: nor does it with any strategy, with affinity or after
 // routes.
 func TestBalancingAllocations(t *testing.T) {
 	cookie := upstream.StickyValue([]byte(rigSecret), config.DefaultPool, rigConfig(1).Pools[0].Backends[0].String())

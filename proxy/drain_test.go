@@ -9,7 +9,7 @@ import (
 )
 
 // TestDrainAmongPipelinedRequests: a drain that begins when a client's next requests
-// have been read, with more behind them, loses no byte of them: what is answered is
+// have been read, with more after them, loses no byte of them: what is answered is
 // what was asked.
 func TestDrainAmongPipelinedRequests(t *testing.T) {
 	r := newRig(t, 1, rigConfig(1), false)

@@ -43,7 +43,7 @@ func TestPassOn(t *testing.T) {
 		t.Errorf("passed to %v, %d kept, %d counted; want 5, 4 and 4", passed, r.p.shared.Clients, r.p.counters.Accepted.Load())
 	}
 	taken, passed = false, nil
-	r.pass(time.Second) // so that it counts no more
+	r.pass(time.Second) // so that it no longer counts
 	connect(1)
 	if !slices.Equal(passed, []int{5}) || r.p.shared.Clients != 5 {
 		t.Errorf("passed to %v, which do not want it, %d kept; want 5 and 5", passed, r.p.shared.Clients)
@@ -56,7 +56,7 @@ func TestPassOn(t *testing.T) {
 		if err != nil || fd < 0 {
 			t.Fatal(fd, err)
 		}
-		r.pass(time.Second) // so that those before count no more
+		r.pass(time.Second) // so that those before no longer count
 		r.l.Post(func() { r.p.Passed(fd, from) })
 	}
 	r.settle()

@@ -209,7 +209,7 @@ func (p *Proxy) Closed() {
 	}
 }
 
-// Panicked is front.Host's.
+// Panicked is front.Host's. The loop calls it too, after a panic while it accepted a conn.
 func (p *Proxy) Panicked(value any, stack []byte) {
 	p.counters.Panics.Add(1)
 	p.log.Error("panic", "value", value, "stack", string(stack))

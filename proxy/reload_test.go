@@ -39,12 +39,12 @@ const openTunnel = "GET /ws HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade\r
 
 // TestOldestConfig: an exchange holds the configuration that it began on back as
 // long as it may pick a backend, and no longer: not while its response is on its
-// way, and not behind a 101.
+// way, and not after a 101.
 func TestOldestConfig(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
 		begin string // what the client sends
-		more  string // what it sends behind the reload, until which it holds on
+		more  string // what it sends after the reload, until which it holds on
 		reply string // of the backend; until this is there it holds on
 	}{
 		{"a head that is not whole", "GET / HTTP/1.1\r\n", "Host: a.example\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe"},
@@ -363,7 +363,7 @@ func TestSetAddrs(t *testing.T) {
 	}
 }
 
-// TestUnchangedPoolsGoOn: a pool of which nothing has changed is the same behind a
+// TestUnchangedPoolsGoOn: a pool of which nothing has changed is the same after a
 // reload, however its place, its routes and all other settings have; a change of
 // anything of it makes another.
 func TestUnchangedPoolsGoOn(t *testing.T) {
@@ -472,7 +472,7 @@ func TestPanicOnAnOldConfiguration(t *testing.T) {
 	}
 }
 
-// TestReloadAllocations: an exchange allocates nothing behind reloads, either.
+// TestReloadAllocations: an exchange allocates nothing after reloads, either.
 func TestReloadAllocations(t *testing.T) {
 	cfg := func(backends int) *config.Config {
 		cfg := rigConfig(backends)

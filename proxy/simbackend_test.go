@@ -15,7 +15,7 @@ type simBackend struct {
 	r     simReader
 	busy  bool // an answer is owed or on its way
 	early bool // it has begun before the request was whole
-	raw   bool // behind a 101
+	raw   bool // after a 101
 
 	answering bool // bytes of an answer may be out
 
@@ -148,7 +148,7 @@ func (b *simBackend) misbehave(r *simRequest, out []byte) {
 	case 2: // a short answer, and no end
 		s.inParts(cut, k, func() {})
 	case 3: // nothing at all
-	case 4: // more behind the answer
+	case 4: // more after the answer
 		if r.framing == "close" {
 			return // it would be part of it
 		}
@@ -158,7 +158,7 @@ func (b *simBackend) misbehave(r *simRequest, out []byte) {
 	}
 }
 
-// surplus sends another answer behind the answer. Where it may arrive later than
+// surplus sends another answer after the answer. Where it may arrive later than
 // the answer it could just as well be that to the next request, and nobody can
 // tell; what comes then had better be no answer at all.
 func (b *simBackend) surplus(out []byte) {
@@ -171,7 +171,7 @@ func (b *simBackend) surplus(out []byte) {
 	b.busy, b.answering = false, false
 }
 
-// response composes an answer; closes reports whether the conn has to end behind
+// response composes an answer; closes reports whether the conn has to end after
 // it. One that comes early, without sum, does not end it: the client would be cut
 // off in its request.
 func (s *sim) response(r *simRequest, sum string) (b []byte, closes bool) {

@@ -99,7 +99,7 @@ func (c *simClient) send(b []byte) {
 		case c.sent < len(c.requests) || c.held != nil:
 			c.next() // the answer may have been faster
 		case c.echoed != nil, c.s.rng.IntN(6) == 0:
-			c.peer.Shut() // who ends its side behind whole requests still gets the answers
+			c.peer.Shut() // who ends its side after whole requests still gets the answers
 		}
 	})
 }

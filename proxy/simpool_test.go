@@ -107,7 +107,7 @@ func (s *sim) check(place int, h board.Health) {
 // begins notes that a backend has a request in work, and looks whether that is
 // one too many: as lb counts them, and, where bytes take no time, as the backend
 // does. It looks when all that has come by now has been read: lb closes conns
-// behind what it writes.
+// after what it writes.
 func (b *simBackend) begins() {
 	s := b.s
 	b.working = true

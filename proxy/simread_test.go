@@ -54,7 +54,7 @@ const (
 	simChunk
 	simTrailers
 	simUntilEnd
-	simRaw // behind a 101
+	simRaw // after a 101
 )
 
 // feed reads b.

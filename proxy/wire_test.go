@@ -118,8 +118,8 @@ func play(t *testing.T, script string, cut, tiny bool) *player {
 }
 
 // play runs a script: each action, then, until nothing moves any more, what
-// follows from it. An action behind "& " comes at once with the one before.
-// Lines behind "| " are lb.toml, in which "a" is the host of the first backend;
+// follows from it. An action after "& " comes at once with the one before.
+// Lines after "| " are lb.toml, in which "a" is the host of the first backend;
 // later ones are for "lb: reload".
 func (p *player) play(script string) {
 	lines := strings.Split(strings.TrimSuffix(script, "\n"), "\n")
