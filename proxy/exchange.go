@@ -38,7 +38,7 @@ var next = [record.Phases]uint8{
 const pumpTurns = 8
 
 // exchange is one request and its response, over all attempts. It belongs to one
-// front, and names no conn of a client.
+// front, and knows nothing of the client's conn.
 type exchange struct {
 	p     *Proxy
 	front front.Front        // nil once the exchange has ended
@@ -92,8 +92,8 @@ func (p *Proxy) Begin(f front.Front, l front.Lease, in *lane.Inbox, peer *front.
 	}
 	x.front, x.in, x.peer, x.req = f, in, peer, req
 	x.snap, x.picks = l.(*snapshot), true
-	if peer.Checked != p.trustChanges {
-		p.checkTrust(peer)
+	if peer.Checked != x.snap.trust {
+		x.snap.check(peer)
 	}
 	x.phase, x.since = Admit, p.loop.Now()
 	x.beginRecord(since)
@@ -213,7 +213,7 @@ func (x *exchange) admit() (ended bool) {
 	if x.pool == nil {
 		return x.redirect()
 	}
-	x.prepareAsk()
+	x.prepareChoice()
 	x.composeRequest()
 	x.expecting = x.waitsFor100()
 	x.in.Take(int(r.HeadLen))

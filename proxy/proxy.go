@@ -49,12 +49,11 @@ type Proxy struct {
 	secret   []byte // the board's
 	passOn   func(slot, fd int, peer netip.AddrPort) bool
 
-	now          *snapshot       // the present configuration
-	past         []*snapshot     // those from which exchanges may still pick, the oldest first
-	targets      map[int]*target // of now, by ID
-	budget       upstream.Budget
-	others       spread.Loops
-	trustChanges uint32 // counts those of trusted_proxies, from 1
+	now     *snapshot       // the present configuration
+	past    []*snapshot     // those from which exchanges may still pick, the oldest first
+	targets map[int]*target // of now, by ID
+	budget  upstream.Budget
+	others  spread.Loops
 
 	shared    front.Shared // with the servers and their fronts
 	servers   []front.Server
@@ -70,11 +69,11 @@ type Proxy struct {
 	record func(*record.Record) // Options.Record
 
 	// Memory that is used within one call.
-	ask    rewrite.Request
-	out    front.Reply
-	lines  []byte // field lines
-	scrap  []byte // a body
-	probed [1]byte
+	request rewrite.Request
+	out     front.Reply
+	lines   []byte // field lines
+	scrap   []byte // a body
+	probed  [1]byte
 }
 
 const (
@@ -97,8 +96,6 @@ func New(l *loop.Loop, o Options) *Proxy {
 		budget:   newBudget(cfg),
 		chance:   rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		record:   o.Record,
-
-		trustChanges: 1,
 	}
 	p.shared = front.Shared{Loop: l, Arena: p.arena, Counters: p.counters, Host: p}
 	p.h1 = h1.New(&p.shared)
@@ -219,16 +216,7 @@ func (p *Proxy) Closed() {
 	}
 }
 
-// checkTrust works out whether peer is trusted by the present configuration.
-func (p *Proxy) checkTrust(peer *front.Peer) {
-	peer.Checked, peer.Trusted = p.trustChanges, false
-	if trusted := p.now.cfg.TrustedProxies; len(trusted) > 0 {
-		addr, _ := netip.ParseAddr(string(peer.Address())) // not valid for a unix socket, which is in no network
-		peer.Trusted = rewrite.Contains(trusted, addr)
-	}
-}
-
-// Panicked is front.Host's.
+// Panicked is front.Host's. The loop calls it too, after a panic while it accepted a conn.
 func (p *Proxy) Panicked(value any, stack []byte) {
 	p.counters.Panics.Add(1)
 	p.log.Error("panic", "value", value, "stack", string(stack))

@@ -90,6 +90,9 @@ func (x *exchange) notePick(t *target, now tick.Instant) {
 // exchange is counted from it.
 func (x *exchange) handOut() {
 	r, p := &x.rec, x.p
+	if r.Ended > 0 {
+		return // the listener has panicked, and x is released again
+	}
 	if r.Own {
 		p.counters.OwnReplies[r.Status/100].Add(1)
 		p.counters.Replies[r.Status/100].Add(1)

@@ -127,7 +127,31 @@ func TestRecordOfPanic(t *testing.T) {
 	}
 }
 
-// TestRecordAllocations: an exchange with a listener allocates nothing either.
+// TestRecordThatPanics: a listener that panics costs its exchange and the client's conn,
+// and is not called again for it.
+func TestRecordThatPanics(t *testing.T) {
+	r := newRig(t, 1, rigConfig(1), false)
+	calls := 0
+	r.p.record = func(*record.Record) {
+		calls++
+		panic("a mistake")
+	}
+	r.rec.begun--
+	client := r.k.Connect(r.listener, rigClient)
+	client.Send([]byte("TRACE / HTTP/1.1\r\nHost: a.example\r\nMax-Forwards: 0\r\n\r\n"))
+	r.settle()
+	r.p.counters.Panics.Sub(1)
+	if n := r.p.counters.OwnReplies[5].Load(); calls != 1 || n != 1 || !client.WasReset() {
+		t.Errorf("%d calls, %d replies, reset: %t", calls, n, client.WasReset())
+	}
+	r.p.counters.OwnReplies[5].Sub(1)
+	clear(r.rec.live)
+	if left := r.leftovers(); len(left) > 0 {
+		t.Errorf("left over: %q", left)
+	}
+}
+
+// TestRecordAllocations: a listener costs no allocation either.
 func TestRecordAllocations(t *testing.T) {
 	for _, tc := range exchanges {
 		records, bytes := 0, int64(0)

@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -415,7 +416,40 @@ func TestUnchangedPoolsGoOn(t *testing.T) {
 	}
 }
 
-// TestPanicOnAnOldConfiguration: the panic costs its exchange, and holds nothing back.
+// TestTrustIsThatOfTheFirstByte: whether a client is trusted is decided by the
+// configuration that its request goes by, and again for the next request.
+func TestTrustIsThatOfTheFirstByte(t *testing.T) {
+	config := func(trusted bool) *config.Config {
+		cfg := withBackends(0)
+		if trusted {
+			cfg.TrustedProxies = []netip.Prefix{netip.PrefixFrom(rigClient.Addr(), 24)}
+		}
+		return cfg
+	}
+	forwarded := map[bool]string{false: "X-Forwarded-For: 192.0.2.1\r\n", true: "X-Forwarded-For: 198.51.100.7, 192.0.2.1\r\n"}
+	const more = "Host: a.example\r\nX-Forwarded-For: 198.51.100.7\r\n\r\n"
+	for _, trusted := range []bool{false, true} {
+		r := newRig(t, 1, config(trusted), false)
+		client := r.k.Connect(r.listener, rigClient)
+		client.Send([]byte("GET / HTTP/1.1\r\n"))
+		r.settle()
+		r.reloaded(config(!trusted))
+		client.Send([]byte(more))
+		r.settle()
+		backend := r.servers[0].Accept()
+		if got := string(backend.Recv()); !strings.Contains(got, forwarded[trusted]) {
+			t.Errorf("trusted before the reload: %t; the request that began before it: %q", trusted, got)
+		}
+		backend.Send([]byte(answer))
+		client.Send([]byte("GET / HTTP/1.1\r\n" + more))
+		r.settle()
+		if got := string(backend.Recv()); !strings.Contains(got, forwarded[!trusted]) {
+			t.Errorf("trusted before the reload: %t; the request after it: %q", trusted, got)
+		}
+	}
+}
+
+// TestPanicOnAnOldConfiguration: it costs its exchange, and holds nothing back.
 func TestPanicOnAnOldConfiguration(t *testing.T) {
 	for _, begin := range []string{"GET / HTTP/1.1\r\n", ask} {
 		r := newRig(t, 1, withBackends(0), false)

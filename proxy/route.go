@@ -62,8 +62,8 @@ func (x *exchange) HeaderIs(name, value string) bool {
 // stickyMax is the length, in bytes, of the longest cookie value that can be ours.
 const stickyMax = 64
 
-// prepareAsk works out what the pick goes by, while the head is in the inbox.
-func (x *exchange) prepareAsk() {
+// prepareChoice works out what the pick goes by, while the head is in the inbox.
+func (x *exchange) prepareChoice() {
 	q := x.pool.cfg
 	x.key, x.stickyLen = 0, 0
 	if q.Strategy == config.HashOnKey {
@@ -92,12 +92,12 @@ func (x *exchange) hashed(h config.Hash) []byte {
 			return v
 		}
 	}
-	return x.ask().Origin(x.snap.cfg.TrustedProxies)
+	return x.request().Origin(x.snap.cfg.TrustedProxies)
 }
 
-// ask returns the request as it came. It is valid until the next call on this loop.
-func (x *exchange) ask() *rewrite.Request {
-	r := &x.p.ask
+// request returns the request as it came. It is valid until the next call on this loop.
+func (x *exchange) request() *rewrite.Request {
+	r := &x.p.request
 	r.Message, r.Text, r.Peer, r.Route = x.req, x.in.Bytes(), x.peer, nil
 	if x.route != nil {
 		r.Route = &x.route.Route
@@ -109,7 +109,7 @@ func (x *exchange) ask() *rewrite.Request {
 // composeRequest composes the request head for the backend, from the parsed head at the
 // front of the inbox, and begins the lane.
 func (x *exchange) composeRequest() {
-	r := x.ask()
+	r := x.request()
 	x.up.SetHead(r.AppendHead(x.up.Restart(x.p.arena, r.HeadBytes())))
 	x.up.Begin(x.req.Framing, r.Framing, x.req.Length)
 	x.upgrade = r.Upgrade

@@ -2,12 +2,15 @@ package proxy
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
 	"lb/config"
 	"lb/httpparse"
 	"lb/loop"
+	"lb/proxy/front"
+	"lb/proxy/rewrite"
 	"lb/proxy/spread"
 	"lb/upstream"
 )
@@ -32,6 +35,7 @@ type snapshot struct {
 	cfg    *config.Config
 	number uint64
 	limits httpparse.Limits
+	trust  uint32    // numbers cfg.TrustedProxies, from 1: see front.Peer
 	via    [2][]byte // the Via line by HTTP/1.Minor, as received (RFC 9110 7.6.3); empty for none
 
 	// These are needed for picking, and dropped when no exchange may pick any more: one
@@ -47,7 +51,7 @@ type snapshot struct {
 // of the present one that stay the same, and changes nothing of it.
 func (p *Proxy) newSnapshot(o Snapshot) (s *snapshot, targets map[int]*target) {
 	cfg := o.Config
-	s = &snapshot{cfg: cfg, number: o.Number, limits: httpparse.Limits{
+	s = &snapshot{cfg: cfg, number: o.Number, trust: 1, limits: httpparse.Limits{
 		HeadBytes:   cfg.Limits.HeaderBytes,
 		Fields:      cfg.Limits.Fields,
 		TargetBytes: cfg.Limits.TargetBytes,
@@ -139,8 +143,8 @@ func (p *Proxy) Reload(s Snapshot) {
 			from.moveWaiting()
 		}
 	}
-	if !slices.Equal(old.cfg.TrustedProxies, next.cfg.TrustedProxies) {
-		p.trustChanges++
+	if next.trust = old.trust; !slices.Equal(old.cfg.TrustedProxies, next.cfg.TrustedProxies) {
+		next.trust++
 	}
 	if a, b := &old.cfg.Retry, &next.cfg.Retry; a.Budget != b.Budget || a.BudgetMin != b.BudgetMin {
 		p.budget = newBudget(next.cfg)
@@ -196,6 +200,15 @@ func (s *snapshot) Limits() *httpparse.Limits { return &s.limits }
 
 // HeadTimeout is front.Lease's.
 func (s *snapshot) HeadTimeout() time.Duration { return s.cfg.Timeouts.ClientHeader }
+
+// check works out whether peer is trusted by s.
+func (s *snapshot) check(peer *front.Peer) {
+	peer.Checked, peer.Trusted = s.trust, false
+	if trusted := s.cfg.TrustedProxies; len(trusted) > 0 {
+		addr, _ := netip.ParseAddr(string(peer.Address())) // not valid for a unix socket, which is in no network
+		peer.Trusted = rewrite.Contains(trusted, addr)
+	}
+}
 
 // settle notes that x will not pick a backend any more. It may be called again.
 func (x *exchange) settle() {

@@ -40,12 +40,12 @@ const (
 	CauseStatus           // the answer has a status that is to be retried
 )
 
-// CauseNames are the names of the causes in logs, by Cause.
-var CauseNames = [...]string{"", "gone", "short_body", "bad_request", "too_large", "slow", "no_connect", "reset",
+// causeNames are the names of the causes in logs, by Cause.
+var causeNames = [...]string{"", "gone", "short_body", "bad_request", "too_large", "slow", "no_connect", "reset",
 	"bad_answer", "no_backend", "exhausted", "panic", "cut", "crowded", "status"}
 
 // String returns the name of the cause in logs, which is empty for NoCause.
-func (c Cause) String() string { return CauseNames[c] }
+func (c Cause) String() string { return causeNames[c] }
 
 // Fault is the failure that ended an attempt, or the whole exchange.
 type Fault struct {

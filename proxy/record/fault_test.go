@@ -9,8 +9,8 @@ import (
 // TestCauses: each cause has a name of its own, and can be answered whichever side is at
 // fault.
 func TestCauses(t *testing.T) {
-	if len(CauseNames) != int(CauseStatus)+1 {
-		t.Fatalf("%d names of %d causes", len(CauseNames), CauseStatus+1)
+	if len(causeNames) != int(CauseStatus)+1 {
+		t.Fatalf("%d names of %d causes", len(causeNames), CauseStatus+1)
 	}
 	seen := make(map[string]Cause)
 	for c := NoCause + 1; c <= CauseStatus; c++ {
