@@ -72,6 +72,23 @@ func TestDescriptorsArrive(t *testing.T) {
 	}
 }
 
+// A message that has arrived whole was sent, even if the other process reads it and
+// ends at once: its last report would be lost with an error.
+func TestReaderEndsAtOnce(t *testing.T) {
+	for range 500 {
+		a, b := pair(t)
+		go func() {
+			fds, _ := b.Receive(&message{})
+			b.Close()
+			CloseAll(fds)
+		}()
+		if err := a.Send(message{Fault: "x"}, 0); err != nil {
+			t.Fatalf("a message that was read: %v", err)
+		}
+		a.Close()
+	}
+}
+
 // What does not make a message leaves no descriptor behind.
 func TestNoMessageNoDescriptors(t *testing.T) {
 	for name, frame := range map[string]string{
