@@ -26,7 +26,7 @@ type order struct {
 // startOrder is all that a worker needs beside its descriptors.
 type startOrder struct {
 	Slot int
-	Seat plan.Seat
+	Seat plan.Seat `json:"Share"` // the name in older binaries: without /proc, a worker is started from a file that may be newer or older
 }
 
 // addrsOrder is new addresses of one backend.
