@@ -98,7 +98,6 @@ func (d *desk) start(cfg *config.Config) (err error) {
 		if err := d.ports.open(cfg, loops); err != nil {
 			return err
 		}
-		d.from.Left = !slices.Contains(d.from.Sets, d.ports.inUse)
 	}
 	o := crew.Options{Log: d.log, Board: d.board, BoardFile: d.boardFile, Slots: d.slots, Limit: d.limit}
 	crew, err := crew.Start(o, d.now, d.ports.inUse, loops)
@@ -203,7 +202,7 @@ func (d *desk) begin(cfg *config.Config) {
 	d.log.Info("serving", "address", d.ports.inUse.Addr, "mode", cfg.Mode,
 		"loops", host.LoopsFor(cfg.Workers, cfg.Limits.Connections), "number", d.now.Number)
 	if d.from != nil {
-		d.from.Took()
+		d.from.Took(!slices.Contains(d.from.Sets, d.ports.inUse))
 		d.notifier.IsMain()
 	}
 	d.notifier.Ready(d.headline())

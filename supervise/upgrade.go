@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"cmp"
 	"errors"
 	"os"
 
@@ -57,7 +58,7 @@ func (d *desk) newUpgrade(done func(api.Upgraded, error)) (*upgrading, error) {
 		RuntimePath:  d.operator.runtimePath,
 		Sets:         d.ports.all(),
 	}
-	u, err := handover.NewUpgrade(h, d.o.UpgradeTimeout)
+	u, err := handover.NewUpgrade(h, cmp.Or(d.o.UpgradeTimeout, api.UpgradeMax))
 	if err != nil {
 		return nil, err
 	}

@@ -99,7 +99,7 @@ func serveAsNext(text string) (exitCode int) {
 		return 98
 	}
 	if n.Does == outOfTurn {
-		in.Took()
+		in.Took(false)
 		return 97
 	}
 	if err := in.Ready("next"); err != nil || n.Does == diesBehindGo {

@@ -154,8 +154,7 @@ func TestHandover(t *testing.T) {
 	if err := in.Ready("1.2.3"); err != nil {
 		t.Fatal(err)
 	}
-	in.Left = true
-	in.Took()
+	in.Took(true)
 	if err := <-talk; err != nil {
 		t.Error(err)
 	}
@@ -214,7 +213,7 @@ func TestOldProcessGone(t *testing.T) {
 		if err := in.Ready(""); err != nil {
 			t.Error(err)
 		}
-		in.Took()
+		in.Took(false)
 	})
 	t.Run("before go", func(t *testing.T) {
 		h := newHanding(t)
@@ -230,7 +229,7 @@ func TestOldProcessGone(t *testing.T) {
 		if err := in.Ready(""); err != nil {
 			t.Error(err)
 		}
-		in.Took()
+		in.Took(false)
 	})
 	t.Run("before anything", func(t *testing.T) {
 		old, theirs, err := ipc.Pair()

@@ -13,9 +13,6 @@ import (
 	"lb/supervise/listen"
 )
 
-// upgradeTimeout is how long a new process may take to serve, and to take over.
-const upgradeTimeout = 10 * time.Second
-
 var errCancelled = errors.New("lb is ending")
 
 // Upgrade is an upgrade under way, as the old process sees it. Its outcome may be
@@ -50,14 +47,11 @@ type Holdings struct {
 }
 
 // NewUpgrade prepares to hand h over to a new process, which may take timeout to
-// serve and as long again to take over; 0 is 10 s.
+// serve and as long again to take over.
 func NewUpgrade(h Holdings, timeout time.Duration) (*Upgrade, error) {
 	reg, err := json.Marshal(h.Registry)
 	if err != nil {
 		return nil, err
-	}
-	if timeout == 0 {
-		timeout = upgradeTimeout
 	}
 	u := &Upgrade{
 		contents:  &contents{Protocol: protocol, Number: h.Number, Registry: reg},
