@@ -13,6 +13,7 @@ import (
 	"lb/config"
 	"lb/internal/host"
 	"lb/supervise/discover"
+	"lb/supervise/plan"
 )
 
 // Options are what Serve needs beside the configuration. The zero value serves,
@@ -42,7 +43,7 @@ type Options struct {
 	// Signals replaces the process's signals (for tests); nil uses the process's own.
 	// It must not be closed.
 	Signals <-chan os.Signal
-	// UpgradeTimeout is how long a new process may take to serve; 0 is 10 s.
+	// UpgradeTimeout is how long a new process may take to serve; 0 is api.UpgradeMax.
 	UpgradeTimeout time.Duration
 	// ResolveEvery is how often names are looked up again; 0 is every 30 s.
 	ResolveEvery time.Duration
@@ -85,18 +86,12 @@ type Runtime interface {
 type Running struct {
 	Board *board.Board
 	Now   func() int64 // the clock of the board, in nanoseconds
-	// View returns the configuration in use. Any goroutine may call it.
-	View func() View
+	// View returns the snapshot in use, which must not be changed. Any goroutine may
+	// call it.
+	View func() *plan.Snapshot
 	// Workers returns how many worker processes serve, and how many were replaced since
 	// the first start. It is nil in mt. Any goroutine may call it.
 	Workers func() (running int, restarts uint64)
-}
-
-// View is a configuration in use. It must not be changed.
-type View struct {
-	Config *config.Config
-	IDs    [][]int // on the board, of every backend of every pool
-	Number uint64  // of the configuration, counted from 1 over reloads and upgrades
 }
 
 // NewLog returns a log of key=value lines on w. level is debug, info, warn or

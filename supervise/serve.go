@@ -156,7 +156,7 @@ func (d *desk) firstSnapshot(cfg *config.Config) error {
 // setNow makes now the snapshot in use.
 func (d *desk) setNow(now *plan.Snapshot) {
 	d.now = now
-	d.view.Store(&View{Config: now.Config, IDs: now.IDs, Number: now.Number})
+	d.view.Store(now)
 }
 
 // warnDescriptors logs a warning if limits.connections is more than there can be.
@@ -298,7 +298,7 @@ func (d *desk) running() Running {
 	r := Running{
 		Board: d.board,
 		Now:   func() int64 { return int64(d.clock()) },
-		View:  func() View { return *d.view.Load() },
+		View:  d.view.Load,
 	}
 	if d.now.Config.Mode == config.MP {
 		r.Workers = func() (running int, restarts uint64) {
