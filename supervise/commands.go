@@ -91,8 +91,8 @@ func (d *desk) setBackend(pool, address string, action api.Action, weight int) (
 			return api.Backend{}, fmt.Errorf("backend %s of pool %s has drain = true in the file; take it out there", cfg, d.now.Config.Pools[i].Name)
 		}
 	case api.Weight:
-		if weight < 0 || weight > weightMax {
-			return api.Backend{}, fmt.Errorf("weight %d is out of range; use 1 to %d, or 0 for what the file says", weight, weightMax)
+		if weight < 0 || weight > config.WeightMax {
+			return api.Backend{}, fmt.Errorf("weight %d is out of range; use 1 to %d, or 0 for what the file says", weight, config.WeightMax)
 		}
 		if weight == cfg.Weight { // no difference, so a reload has nothing to overwrite
 			weight = 0
@@ -108,9 +108,6 @@ func (d *desk) setBackend(pool, address string, action api.Action, weight int) (
 	}
 	return out, nil
 }
-
-// weightMax is the largest weight, as in package config.
-const weightMax = config.WeightMax
 
 // find returns the indexes of a backend in the configuration in use. Its error lists
 // what there is instead.

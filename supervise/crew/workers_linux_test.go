@@ -455,11 +455,11 @@ func TestSlotBook(t *testing.T) {
 	book := NewSlots(r.Board, r.BoardFile)
 	r.dial().ask() // one conn that stays
 	testkit.Until(t, "the conn to be taken", func() bool { return r.Board.Totals().ClientConns == 1 })
-	own, err := book.Claim()
+	own, err := book.claim()
 	if err != nil || slices.Contains(theirs, own) {
 		t.Fatalf("slot %d, %v, want one that is not in %v", own, err, theirs)
 	}
-	other, err := book.Claim()
+	other, err := book.claim()
 	if err != nil || other == own || slices.Contains(theirs, other) {
 		t.Fatalf("slot %d, %v, want one that is not in %v", other, err, append(theirs, own))
 	}
@@ -469,15 +469,15 @@ func TestSlotBook(t *testing.T) {
 	if got := r.Board.Totals().ClientConns; got != 6 {
 		t.Errorf("%d conns after slots of those who live were left alone, want 6", got)
 	}
-	book.Release(own)
+	book.release(own)
 	if got := gauge.Load(); got != 0 {
 		t.Errorf("%d conns in a slot that was given back", got)
 	}
-	if again, err := book.Claim(); err != nil || again != own {
+	if again, err := book.claim(); err != nil || again != own {
 		t.Errorf("slot %d, %v, want %d again", again, err, own)
 	}
-	book.Release(own)
-	book.Release(other)
+	book.release(own)
+	book.release(other)
 	w := r.crew.(*workers)
 	w.mu.Lock() // as if the supervisor were gone with its workers: nobody tidies up
 	pid := w.active[0].process.pid()
