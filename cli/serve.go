@@ -104,7 +104,10 @@ func adminOptions(cfg *config.Config, r supervise.Running, log *slog.Logger) adm
 	o := admin.Options{
 		Address: cfg.Admin.Address,
 		Board:   r.Board,
-		View:    func() admin.View { return admin.View(r.View()) },
+		View: func() admin.View {
+			now := r.View()
+			return admin.View{Config: now.Config, IDs: now.IDs, Number: now.Number}
+		},
 		Now:     r.Now,
 		Version: version(),
 		Log:     log,

@@ -17,7 +17,7 @@ import (
 	"lb/supervise/listen"
 )
 
-// activatedEnv marks a process that tells what systemd has given it.
+// activatedEnv marks a process that prints what systemd has given it.
 const activatedEnv = "LB_TEST_ACTIVATED"
 
 // given is what it tells.

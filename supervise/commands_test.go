@@ -133,7 +133,7 @@ func TestSetBackendAndReload(t *testing.T) {
 	})
 }
 
-// Backends are found in any spelling, and errors tell what there is.
+// Backends are found in any spelling, and errors list what there is.
 func TestSetBackendFinds(t *testing.T) {
 	cfg := supervisetest.Config(config.MT)
 	sock := filepath.Join(t.TempDir(), "app.sock")

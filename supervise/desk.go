@@ -54,9 +54,9 @@ type desk struct {
 	looking  sync.RWMutex // held for reading by goroutines other than the desk that look at the board
 	unmapped bool         // the board is gone
 
-	loops  atomic.Pointer[crew.Crew] // any goroutine: the crew, also after it has finished; nil before start
-	view   atomic.Pointer[View]      // any goroutine: the snapshot in use
-	public atomic.Pointer[published] // any goroutine: what status tells while the desk is busy
+	loops  atomic.Pointer[crew.Crew]     // any goroutine: the crew, also after it has finished; nil before start
+	view   atomic.Pointer[plan.Snapshot] // any goroutine: now, for the operator's server
+	public atomic.Pointer[published]     // any goroutine: what status tells while the desk is busy
 }
 
 const (

@@ -12,7 +12,7 @@ import (
 	"lb/supervise/crew"
 )
 
-// Who waits too long for the desk is told what that is doing.
+// A caller that waits too long for the desk is told what the desk is doing.
 func TestDeskBusy(t *testing.T) {
 	d := newQueue()
 	began, end, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
@@ -29,7 +29,7 @@ func TestDeskBusy(t *testing.T) {
 	testkit.Wait(t, ended, "the bread")
 	d.close()
 	if err := d.ask("nothing", func() { t.Error("it was done") }); err != errEnding {
-		t.Errorf("%v behind the end, want %v", err, errEnding)
+		t.Errorf("%v after the end, want %v", err, errEnding)
 	}
 	d.tell("nothing", nil, func() { t.Error("it was done") })
 }
@@ -69,7 +69,7 @@ func TestIntake(t *testing.T) {
 	}
 }
 
-// Who is being replaced, or ends, leaves the slots of the board to others.
+// A process that is being replaced, or ends, leaves the slots of the board to others.
 func TestChoresLeaveSlots(t *testing.T) {
 	b := board.New(1, 0)
 	b.Loop(0).ClientConns.Set(5) // as if another process had just begun there

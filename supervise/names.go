@@ -83,7 +83,7 @@ func (d *desk) readdress(names []string) {
 			}
 		}
 	}
-	d.now = &next
+	d.setNow(&next)
 	for _, name := range names {
 		d.log.Info("name has new addresses", "name", name, "addresses", joinAddrs(d.names.book.Of(name)))
 	}

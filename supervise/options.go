@@ -13,6 +13,7 @@ import (
 	"lb/config"
 	"lb/internal/host"
 	"lb/supervise/discover"
+	"lb/supervise/plan"
 )
 
 // Options are what Serve needs beside the configuration. The zero value serves,
@@ -85,18 +86,12 @@ type Runtime interface {
 type Running struct {
 	Board *board.Board
 	Now   func() int64 // the clock of the board, in nanoseconds
-	// View returns the configuration in use. Any goroutine may call it.
-	View func() View
+	// View returns the snapshot in use, which must not be changed. Any goroutine may
+	// call it.
+	View func() *plan.Snapshot
 	// Workers returns how many worker processes serve, and how many were replaced since
 	// the first start. It is nil in mt. Any goroutine may call it.
 	Workers func() (running int, restarts uint64)
-}
-
-// View is a configuration in use. It must not be changed.
-type View struct {
-	Config *config.Config
-	IDs    [][]int // on the board, of every backend of every pool
-	Number uint64  // of the configuration, counted from 1 over reloads and upgrades
 }
 
 // NewLog returns a log of key=value lines on w. level is debug, info, warn or

@@ -101,7 +101,7 @@ func TestChecksInDrain(t *testing.T) {
 		testkit.Wait(t, slow.Began, "the request to arrive")
 		in.signals <- syscall.SIGTERM
 		testkit.Wait(t, in.admin.red, "the drain")
-		in.wantHealth(t, 1, board.Up) // behind the one backend of the pool "default"
+		in.wantHealth(t, 1, board.Up) // after the one backend of the pool "default"
 		before := b.probes.Load()
 		testkit.Until(t, "more probes", func() bool { return b.probes.Load() > before+2 })
 		close(slow.Release)

@@ -149,7 +149,7 @@ func TestReloadKeepsState(t *testing.T) {
 	})
 }
 
-// A plan tells the same as the reload, and changes nothing.
+// A plan says the same as the reload, and changes nothing.
 func TestReloadPlan(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "a").URL)
@@ -199,7 +199,7 @@ func TestReloadOtherMode(t *testing.T) {
 		in.wantRefused(t, changed(cfg, func(c *config.Config) { c.Mode = other }), "lb upgrade")
 		supervisetest.Get(in.addr).Want(t, "a")
 		if r := in.reload(t, cfg); r.Number != 2 {
-			t.Errorf("a good one behind it: %+v", r)
+			t.Errorf("a good one after it: %+v", r)
 		}
 		if st := in.control.Status(); st.Config.Fault != "" {
 			t.Errorf("the fault stays: %q", st.Config.Fault)
@@ -311,7 +311,7 @@ func TestReloadRefusedSteps(t *testing.T) {
 	})
 }
 
-// A new address is served, and the old one no more.
+// A new address is served, and the old one no longer.
 func TestReloadAddress(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "a").URL)
@@ -469,12 +469,12 @@ func TestReloadLeavesNothing(t *testing.T) {
 		in.reload(t, less)
 		in.reload(t, cfg)
 		testkit.Until(t, "the watch", func() bool { return in.control.Status().Config.Watching })
-		goroutines, fds := runtime.NumGoroutine(), supervisetest.Descriptors(t)
+		goroutines, fds := runtime.NumGoroutine(), testkit.Descriptors(t)
 		for i := range 99 {
 			in.reload(t, []*config.Config{less, other, cfg}[i%3])
 		}
 		testkit.Until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines+8 }) // of two probes
-		testkit.Until(t, "descriptors to be closed", func() bool { return supervisetest.Descriptors(t) <= fds+4 })
+		testkit.Until(t, "descriptors to be closed", func() bool { return testkit.Descriptors(t) <= fds+4 })
 		if n := in.running.Board.Backends(); n != 2 {
 			t.Errorf("%d IDs for 2 backends", n)
 		}

@@ -98,7 +98,6 @@ func (d *desk) start(cfg *config.Config) (err error) {
 		if err := d.ports.open(cfg, loops); err != nil {
 			return err
 		}
-		d.from.Left = !slices.Contains(d.from.Sets, d.ports.inUse)
 	}
 	o := crew.Options{Log: d.log, Board: d.board, BoardFile: d.boardFile, Slots: d.slots, Limit: d.limit}
 	crew, err := crew.Start(o, d.now, d.ports.inUse, loops)
@@ -157,7 +156,7 @@ func (d *desk) firstSnapshot(cfg *config.Config) error {
 // setNow makes now the snapshot in use.
 func (d *desk) setNow(now *plan.Snapshot) {
 	d.now = now
-	d.view.Store(&View{Config: now.Config, IDs: now.IDs, Number: now.Number})
+	d.view.Store(now)
 }
 
 // warnDescriptors logs a warning if limits.connections is more than there can be.
@@ -203,7 +202,7 @@ func (d *desk) begin(cfg *config.Config) {
 	d.log.Info("serving", "address", d.ports.inUse.Addr, "mode", cfg.Mode,
 		"loops", host.LoopsFor(cfg.Workers, cfg.Limits.Connections), "number", d.now.Number)
 	if d.from != nil {
-		d.from.Took()
+		d.from.Took(!slices.Contains(d.from.Sets, d.ports.inUse))
 		d.notifier.IsMain()
 	}
 	d.notifier.Ready(d.headline())
@@ -299,7 +298,7 @@ func (d *desk) running() Running {
 	r := Running{
 		Board: d.board,
 		Now:   func() int64 { return int64(d.clock()) },
-		View:  func() View { return *d.view.Load() },
+		View:  d.view.Load,
 	}
 	if d.now.Config.Mode == config.MP {
 		r.Workers = func() (running int, restarts uint64) {

@@ -39,13 +39,13 @@ type next struct {
 }
 
 const (
-	servesWell    = ""
-	killsParent   = "kills its parent before it is ready"
-	diesBehindGo  = "dies when it is to take over"
-	hangsBehindGo = "hangs when it is to take over"
-	noAdmin       = "cannot open the address of the operator's server"
-	outOfTurn     = "reports that it has taken over, and is not ready"
-	isNoLB        = "writes its number to the PID file, says nothing and hangs"
+	servesWell   = ""
+	killsParent  = "kills its parent before it is ready"
+	diesAfterGo  = "dies when it is to take over"
+	hangsAfterGo = "hangs when it is to take over"
+	noAdmin      = "cannot open the address of the operator's server"
+	outOfTurn    = "reports that it has taken over, and is not ready"
+	isNoLB       = "writes its number to the PID file, says nothing and hangs"
 )
 
 func init() {
@@ -99,10 +99,10 @@ func serveAsNext(text string) (exitCode int) {
 		return 98
 	}
 	if n.Does == outOfTurn {
-		in.Took()
+		in.Took(false)
 		return 97
 	}
-	if err := in.Ready("next"); err != nil || n.Does == diesBehindGo {
+	if err := in.Ready("next"); err != nil || n.Does == diesAfterGo {
 		return 7
 	}
 	awaitTalk(talk) // hangs until the old process releases it
@@ -233,10 +233,10 @@ func TestUpgradeRefused(t *testing.T) {
 		"taken port":     {"", next{Config: elsewhere(t)}, "address already in use"},
 		// Those of the operator, and two of the four that the loops are to have: what
 		// the system would put into more would be reset.
-		"no admin":        {"", next{Does: noAdmin}, "no admin here; 4 sockets listen"},
-		"dies behind go":  {"", next{Does: diesBehindGo}, "exit status 7"},
-		"hangs behind go": {"", next{Does: hangsBehindGo}, "not ready after 500ms"},
-		"out of turn":     {"", next{Does: outOfTurn}, "out of turn"},
+		"no admin":       {"", next{Does: noAdmin}, "no admin here; 4 sockets listen"},
+		"dies after go":  {"", next{Does: diesAfterGo}, "exit status 7"},
+		"hangs after go": {"", next{Does: hangsAfterGo}, "not ready after 500ms"},
+		"out of turn":    {"", next{Does: outOfTurn}, "out of turn"},
 	} {
 		t.Run(name, func(t *testing.T) { refuseUpgrade(t, tc.binary, tc.next, tc.want) })
 	}
@@ -290,7 +290,7 @@ func refuseUpgrade(t *testing.T, binary string, next next, want string) {
 		supervisetest.Get(in.addr).Want(t, "well")
 	}
 	if _, err := in.control.Reload(false); err != nil {
-		t.Errorf("a reload behind it: %v", err)
+		t.Errorf("a reload after it: %v", err)
 	}
 	in.signals <- syscall.SIGTERM
 	in.wantExit(t, 0)
@@ -445,7 +445,7 @@ func TestUpgradesKeepDescriptors(t *testing.T) {
 				first = has
 			}
 			if has != first {
-				t.Errorf("upgrade %d: open are %s, behind the first were %s", round+1, has, first)
+				t.Errorf("upgrade %d: open are %s, after the first were %s", round+1, has, first)
 			}
 		}
 		supervisetest.Kill(t, pid, syscall.SIGTERM)
@@ -456,7 +456,7 @@ func TestUpgradesKeepDescriptors(t *testing.T) {
 	})
 }
 
-// socketsOf tells what kinds of descriptors pid has open, and how many of each.
+// socketsOf returns what kinds of descriptors pid has open, and how many of each.
 // Conns and the like come and go, so only what stays is counted.
 func socketsOf(t *testing.T, pid int) string {
 	t.Helper()

@@ -24,7 +24,7 @@ const (
 	// settleTime is how long the file has to be left alone before it is read:
 	// editors and tools write in several steps.
 	settleTime = 200 * time.Millisecond
-	// settleMax is when it is read even if it is not left alone.
+	// settleMax is how long a file that is not left alone can put the read off.
 	settleMax = 2 * time.Second
 	// lookEvery is how often the file is looked at without a notice: some file systems
 	// give none, and the system may have no watch left.
@@ -230,8 +230,8 @@ func fingerprint(path string) string {
 	return print
 }
 
-// read reads the file and calls news. It ignores an empty file, and none at all, which
-// are states between two that were meant. An empty one would even be accepted.
+// read reads the file and calls news. It ignores a file that is empty or missing: that
+// is a moment between two versions, and an empty file would even be accepted.
 func (w *Watcher) read(ctx context.Context) {
 	w.print = fingerprint(w.path)
 	data, err := os.ReadFile(w.path)

@@ -69,7 +69,7 @@ func TestLoopsForGOMAXPROCS(t *testing.T) {
 	for _, env := range []string{"", "77"} {
 		t.Setenv("GOMAXPROCS", env)
 		if got := LoopsFor(0, 0); got != want {
-			t.Errorf("GOMAXPROCS=%q, and %d at work: %d loops, want %d", env, want+1, got, want)
+			t.Errorf("GOMAXPROCS=%q, and %d running: %d loops, want %d", env, want+1, got, want)
 		}
 	}
 }

@@ -6,7 +6,7 @@ import (
 )
 
 // NewLevelLog returns a log of key=value lines on w, and its level, which may be
-// changed while the log is used. See setLevel for level.
+// changed while the log is used. See SetLevel for level.
 func NewLevelLog(w io.Writer, level string) (*slog.Logger, *slog.LevelVar) {
 	v := &slog.LevelVar{}
 	SetLevel(v, level)

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Who reads the PID file while it is rewritten finds a whole number, and
+// A reader of the PID file while it is rewritten finds a whole number, and
 // nothing is left beside it.
 func TestPIDFileIsReplaced(t *testing.T) {
 	dir := t.TempDir()
@@ -26,7 +26,7 @@ func TestPIDFileIsReplaced(t *testing.T) {
 	}
 	b := make([]byte, 8)
 	if n, _ := before.Read(b); string(b[:n]) != "1\n" {
-		t.Errorf("who had the old file open reads %q, want its 1", b[:n])
+		t.Errorf("a reader that had the old file open reads %q, want its 1", b[:n])
 	}
 	text, err := os.ReadFile(path)
 	if want := strconv.Itoa(os.Getpid()) + "\n"; err != nil || string(text) != want {
@@ -34,7 +34,7 @@ func TestPIDFileIsReplaced(t *testing.T) {
 	}
 	info, err := os.Stat(path)
 	if err != nil || info.Mode().Perm() != 0o644 {
-		t.Errorf("mode %v, %v; want 0644, for who watches lb", info.Mode(), err)
+		t.Errorf("mode %v, %v; want 0644, for programs that watch lb", info.Mode(), err)
 	}
 	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
 		t.Errorf("in the directory: %v, want the file alone", entries)

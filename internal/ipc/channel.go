@@ -98,7 +98,9 @@ func (c *Channel) sendFrame(text []byte, fds []int) error {
 		if err != nil {
 			return err
 		}
-		frame = frame[n:]
+		if frame = frame[n:]; len(frame) == 0 {
+			return nil // writing nothing fails if the reader has gone with what it was sent
+		}
 	}
 	_, err := c.conn.Write(frame) // all of it, or an error
 	return err

@@ -1,6 +1,6 @@
 // Package testkit holds the helpers that tests of several packages share: waiting,
-// a log that can be read while it is written, ports, processes, and a fake of what
-// an operator's commands do. It does not know what is tested, and nothing but tests
+// a log that can be read while it is written, files, ports, processes, and a fake of
+// what an operator's commands do. It does not know what is tested, and nothing but tests
 // imports it.
 package testkit
 
@@ -68,6 +68,41 @@ func WriteFile(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Rename renames a file.
+func Rename(t testing.TB, from, to string) {
+	t.Helper()
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// SwapFile puts a new file with text in the place of the one at path.
+func SwapFile(t testing.TB, path, text string) {
+	t.Helper()
+	WriteFile(t, path+".new", text)
+	Rename(t, path+".new", path)
+}
+
+// Descriptors returns how many this process has open.
+func Descriptors(t testing.TB) int {
+	t.Helper()
+	entries, err := os.ReadDir("/dev/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// IsClosed reports whether c is closed.
+func IsClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -53,7 +53,7 @@ func newRig(t *testing.T, cfg *config.Config, n, sockets int) *rig {
 		c.Close()
 		f.Close()
 	})
-	fds := supervisetest.Descriptors(t)
+	fds := testkit.Descriptors(t)
 	b, f, err := board.Create(board.Room(n, 16))
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +86,7 @@ func newRig(t *testing.T, cfg *config.Config, n, sockets int) *rig {
 		}
 		f.Close()
 		b.Close()
-		testkit.Until(t, "descriptors to be closed", func() bool { return supervisetest.Descriptors(t) <= fds })
+		testkit.Until(t, "descriptors to be closed", func() bool { return testkit.Descriptors(t) <= fds })
 		if left := supervisetest.ChildrenOf(t, os.Getpid()); len(left) > 0 {
 			t.Errorf("processes left: %v", left)
 		}
@@ -224,7 +224,7 @@ func TestApply(t *testing.T) {
 			supervisetest.Get(r.ls.Addr).Want(t, want)
 		}
 		if got := r.Board.OldestConfig(); got != 1 {
-			t.Errorf("the oldest configuration at work is %d, want 1, of the exchange that still waits", got)
+			t.Errorf("the oldest configuration in use is %d, want 1, of the exchange that still waits", got)
 		}
 		close(slow.Release)
 		(<-running).Want(t, "late")
@@ -381,7 +381,7 @@ func TestPassOn(t *testing.T) {
 	})
 }
 
-// Pings tell which loop does not turn.
+// Ping names the loops that do not turn.
 func TestPing(t *testing.T) {
 	testkit.Long(t)
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
@@ -458,7 +458,7 @@ func TestCannotBegin(t *testing.T) {
 	})
 }
 
-// Who has connected before the drain is answered, also if no loop has accepted
+// A client that has connected before the drain is answered, also if no loop has accepted
 // it yet: to close a listening socket resets what is in its queue.
 func TestDrainAcceptsTheQueue(t *testing.T) {
 	cfg := supervisetest.Config(config.MT)
@@ -477,7 +477,7 @@ func TestDrainAcceptsTheQueue(t *testing.T) {
 	testkit.Wait(t, e.Drained(), "the drain to end")
 }
 
-// Who has connected before his loop is taken away is answered, also if the address
+// A client that has connected before its loop is taken away is answered, also if the address
 // changes with that and nobody else has the socket.
 func TestRetireAcceptsTheQueue(t *testing.T) {
 	testkit.Long(t)

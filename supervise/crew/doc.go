@@ -1,7 +1,7 @@
 // Package crew runs the loops: threads of one process (mt), or worker processes with
-// one loop each (mp), which it starts, replaces and retires. It also is the life of a
-// worker process. It does not know why a configuration changes, where it comes from,
-// or what an operator asks for.
+// one loop each (mp), which it starts, replaces and retires. It is also what a worker
+// process runs. It does not know why a configuration changes, where it comes from, or what
+// an operator asks for.
 //
 // # Why a worker is started with its sockets, and not with an address
 //

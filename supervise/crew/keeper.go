@@ -211,13 +211,13 @@ func (w *workers) startBeside(k *keeper) (*process, error) {
 	if closed(k.dismissed) {
 		return nil, nil
 	}
-	slot, err := w.Slots.Claim()
+	slot, err := w.Slots.claim()
 	if err != nil {
 		return nil, err
 	}
 	p, _, err := w.start(k, slot)
 	if err != nil {
-		w.Slots.Release(slot)
+		w.Slots.release(slot)
 		return nil, err
 	}
 	return p, nil

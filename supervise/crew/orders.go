@@ -26,7 +26,9 @@ type order struct {
 // startOrder is all that a worker needs beside its descriptors.
 type startOrder struct {
 	Slot int
-	Seat plan.Seat
+	// Seat has the name that older binaries know: where there is no /proc, a worker is
+	// started from a file that an update may have replaced.
+	Seat plan.Seat `json:"Share"`
 }
 
 // addrsOrder is new addresses of one backend.
@@ -74,7 +76,7 @@ type outbox struct {
 // outgoing is an order and what goes with it.
 type outgoing struct {
 	order order
-	files []*os.File    // all sockets of a share, not owned
+	files []*os.File    // all sockets of a seat, not owned
 	conn  engine.Passed // of Pass, owned
 }
 

@@ -1,6 +1,7 @@
 package crew
 
 import (
+	"encoding/json"
 	"io"
 	"net/netip"
 	"reflect"
@@ -12,6 +13,23 @@ import (
 	"lb/internal/ipc"
 	"lb/supervise/plan"
 )
+
+// The text of an order does not change with the names in this package: without /proc
+// a supervisor starts its workers from a file that an update may have replaced.
+func TestStartOrderText(t *testing.T) {
+	text, err := json.Marshal(order{Start: &startOrder{Slot: 3, Seat: plan.Seat{
+		Snapshot: &plan.Snapshot{Number: 2, IDs: [][]int{{5, 6}}, Addrs: [][][]plan.Addr{{addrAt("10.0.0.1:1"), {{Path: "/s"}}}}},
+		Place:    1,
+		Loops:    2,
+		Slots:    []int{3, 4},
+		Sockets:  []uint64{7},
+	}}})
+	want := `{"Start":{"Slot":3,"Share":{"Snapshot":{"Config":null,"Number":2,"IDs":[[5,6]],` +
+		`"Addrs":[[[{"IP":"10.0.0.1:1","Path":""}],[{"IP":"","Path":"/s"}]]]},"Place":1,"Loops":2,"Slots":[3,4],"Sockets":[7]}}}`
+	if err != nil || string(text) != want {
+		t.Errorf("got  %s, %v\nwant %s", text, err, want)
+	}
+}
 
 // What a worker reads is what the supervisor meant: every value of the
 // configuration, and addresses of each kind.

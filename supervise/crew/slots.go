@@ -30,9 +30,9 @@ func NewSlots(b *board.Board, f *os.File) *Slots {
 	return &Slots{board: b, locks: b.Slots(f), ours: map[int]bool{}}
 }
 
-// Claim returns the lowest slot that no process uses, with its gauges at zero. It is
-// ours until Release.
-func (s *Slots) Claim() (slot int, err error) {
+// claim returns the lowest slot that no process uses, with its gauges at zero. It is
+// ours until release.
+func (s *Slots) claim() (slot int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for slot := range s.board.LoopsRoom() {
@@ -71,8 +71,8 @@ func (s *Slots) lock(slot int) (got bool, err error) {
 	return true, nil
 }
 
-// Release gives up a slot whose loop has ended.
-func (s *Slots) Release(slot int) {
+// release gives up a slot whose loop has ended.
+func (s *Slots) release(slot int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.board.TakeOver(slot)

@@ -76,7 +76,7 @@ func (t *threads) resize(s *plan.Snapshot, ls *listen.Set, n int) (acks acks, er
 	t.active = slices.Clone(t.active[:len(t.active)-len(leave)])
 	for len(t.active) < n && err == nil {
 		var slot int
-		if slot, err = t.Slots.Claim(); err == nil {
+		if slot, err = t.Slots.claim(); err == nil {
 			t.active = append(t.active, &thread{slot: slot})
 		}
 	}
@@ -96,7 +96,7 @@ func (t *threads) deal() (acks acks, err error) {
 		if failed == nil {
 			return acks, err
 		}
-		t.Slots.Release(failed.slot)
+		t.Slots.release(failed.slot)
 		t.active = slices.DeleteFunc(t.active, func(th *thread) bool { return th == failed })
 	}
 }
@@ -194,7 +194,7 @@ func (t *threads) retire(th *thread) {
 		case <-th.engine.Ended(): // cut off by finish
 		}
 		th.engine.Stop()
-		t.Slots.Release(th.slot)
+		t.Slots.release(th.slot)
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		t.retiring = slices.DeleteFunc(t.retiring, func(other *thread) bool { return other == th })
@@ -235,7 +235,7 @@ func (t *threads) lookForPanics(now time.Time) {
 // replace starts a loop in a new slot with the sockets of the loop at place, and has
 // that loop retire.
 func (t *threads) replace(place int) error {
-	slot, err := t.Slots.Claim()
+	slot, err := t.Slots.claim()
 	if err != nil {
 		return err
 	}
@@ -320,7 +320,7 @@ func (t *threads) Finish(timeout time.Duration, now <-chan struct{}) (cut int) {
 	running.Wait()
 	t.helpers.Wait()
 	for _, th := range all[:len(all)-retiring] {
-		t.Slots.Release(th.slot)
+		t.Slots.release(th.slot)
 	}
 	return int(total.Load())
 }

@@ -159,7 +159,7 @@ func (w *workers) resize(s *plan.Snapshot, ls *listen.Set, n int) (err error) {
 }
 
 func (w *workers) newKeeper(place int) (*keeper, error) {
-	slot, err := w.Slots.Claim()
+	slot, err := w.Slots.claim()
 	if err != nil {
 		return nil, fmt.Errorf("worker %d: %w", place, err)
 	}
@@ -221,7 +221,7 @@ func (w *workers) activeSlots() []int {
 func (w *workers) dismiss(k *keeper) {
 	close(k.dismissed)
 	if k.process == nil {
-		w.Slots.Release(k.slot)
+		w.Slots.release(k.slot)
 		return
 	}
 	w.retire(k.process)
@@ -236,7 +236,7 @@ func (w *workers) retire(p *process) {
 		if !p.gone {
 			w.logDeath(p, "retiring", true)
 		}
-		w.Slots.Release(p.o.slot)
+		w.Slots.release(p.o.slot)
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.retiring = slices.DeleteFunc(w.retiring, func(other *process) bool { return other == p })
@@ -396,7 +396,7 @@ func (w *workers) Finish(timeout time.Duration, now <-chan struct{}) (cut int) {
 		}
 	}
 	for _, k := range w.active {
-		w.Slots.Release(k.slot)
+		w.Slots.release(k.slot)
 	}
 	return cut
 }

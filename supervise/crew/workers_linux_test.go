@@ -54,7 +54,7 @@ func TestApplyToFrozenWorker(t *testing.T) {
 	}
 	r.crew.Apply(r.next(), r.ls, 2)
 	if got := r.Board.OldestConfig(); got != 1 {
-		t.Errorf("the oldest configuration at work is %d, want 1", got)
+		t.Errorf("the oldest configuration in use is %d, want 1", got)
 	}
 	supervisetest.Kill(t, frozen.PID, syscall.SIGCONT)
 	testkit.Until(t, "the worker to take it up", func() bool { return r.Board.OldestConfig() == r.last.Number })
@@ -83,7 +83,7 @@ func TestApplyWhileWorkerDies(t *testing.T) {
 	}
 	supervisetest.Get(r.ls.Addr).Want(t, "two")
 	if got := r.Board.OldestConfig(); got != r.last.Number {
-		t.Errorf("the oldest configuration at work is %d, want %d", got, r.last.Number)
+		t.Errorf("the oldest configuration in use is %d, want %d", got, r.last.Number)
 	}
 }
 
@@ -113,7 +113,7 @@ func TestApplyWhileSeatWaits(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "worker 0 is down") || !strings.Contains(err.Error(), "killed") {
 		t.Errorf("apply: %v; want an error that names worker 0 and why it died", err)
 	}
-	supervisetest.Get(r.ls.Addr).Want(t, "two") // who connects waits for the next worker
+	supervisetest.Get(r.ls.Addr).Want(t, "two") // a client that connects waits for the next worker
 }
 
 // A seat that waits can be taken away, and lb can end meanwhile.
@@ -184,7 +184,7 @@ func TestRetiringWorkerKilled(t *testing.T) {
 	supervisetest.Kill(t, retiring.PID, syscall.SIGKILL)
 	testkit.Until(t, "the worker to be gone", func() bool { return r.states() == "serving" })
 	if got := r.Board.Loop(retiring.Slot).Exchanges.Load(); got != 0 {
-		t.Errorf("its slot has %d exchanges at work", got)
+		t.Errorf("its slot has %d exchanges running", got)
 	}
 	close(slow.Release)
 	whole := 0
@@ -277,11 +277,11 @@ func TestRelay(t *testing.T) {
 		slot  int
 		taker int // -1: either
 	}{
-		"to the loop it is meant for":             {from, seats[1].Slot, 1},
-		"to a slot that nobody has: back":         {from, 63, 0},
-		"the same, from one that serves no more":  {retired, 63, -1},
-		"from one that serves no more":            {retired, seats[1].Slot, 1},
-		"back to itself, if that is what it says": {from, seats[0].Slot, 0},
+		"to the loop it is meant for":              {from, seats[1].Slot, 1},
+		"to a slot that nobody has: back":          {from, 63, 0},
+		"the same, from one that no longer serves": {retired, 63, -1},
+		"from one that no longer serves":           {retired, seats[1].Slot, 1},
+		"back to itself, if that is what it says":  {from, seats[0].Slot, 0},
 	} {
 		before := []uint64{accepted(0), accepted(1)}
 		client, c := tcpPair(t)
@@ -455,11 +455,11 @@ func TestSlotBook(t *testing.T) {
 	book := NewSlots(r.Board, r.BoardFile)
 	r.dial().ask() // one conn that stays
 	testkit.Until(t, "the conn to be taken", func() bool { return r.Board.Totals().ClientConns == 1 })
-	own, err := book.Claim()
+	own, err := book.claim()
 	if err != nil || slices.Contains(theirs, own) {
 		t.Fatalf("slot %d, %v, want one that is not in %v", own, err, theirs)
 	}
-	other, err := book.Claim()
+	other, err := book.claim()
 	if err != nil || other == own || slices.Contains(theirs, other) {
 		t.Fatalf("slot %d, %v, want one that is not in %v", other, err, append(theirs, own))
 	}
@@ -467,17 +467,17 @@ func TestSlotBook(t *testing.T) {
 	gauge.Add(5)
 	book.Sweep()
 	if got := r.Board.Totals().ClientConns; got != 6 {
-		t.Errorf("%d conns after slots of those who live were left alone, want 6", got)
+		t.Errorf("%d conns after slots of live workers were left alone, want 6", got)
 	}
-	book.Release(own)
+	book.release(own)
 	if got := gauge.Load(); got != 0 {
 		t.Errorf("%d conns in a slot that was given back", got)
 	}
-	if again, err := book.Claim(); err != nil || again != own {
+	if again, err := book.claim(); err != nil || again != own {
 		t.Errorf("slot %d, %v, want %d again", again, err, own)
 	}
-	book.Release(own)
-	book.Release(other)
+	book.release(own)
+	book.release(other)
 	w := r.crew.(*workers)
 	w.mu.Lock() // as if the supervisor were gone with its workers: nobody tidies up
 	pid := w.active[0].process.pid()

@@ -166,6 +166,7 @@ func (e *Engine) connsMax(s plan.Seat) int {
 // taken s up, with an error if it could not listen. fds are those sockets of s that
 // are new to the loop, in their order; Apply takes them over.
 func (e *Engine) Apply(s plan.Seat, fds []int, done func(err error)) {
+	next := forProxy(s) // here, so that the loop does not stand still for it
 	posted := e.loop.Post(func() {
 		var err error
 		if e.leaving { // it has no use for sockets any longer
@@ -173,7 +174,7 @@ func (e *Engine) Apply(s plan.Seat, fds []int, done func(err error)) {
 		} else {
 			err = e.listen(s.Sockets, fds)
 		}
-		e.proxy.Reload(forProxy(s))
+		e.proxy.Reload(next)
 		e.loop.SetConnsMax(e.connsMax(s))
 		done(err)
 	})

@@ -139,7 +139,7 @@ func TestHandover(t *testing.T) {
 		}
 	}
 	if in.TakeAdmin("127.0.0.1:9090") != nil || in.TakeRuntime("/run/other.sock") != nil {
-		t.Error("a listener was given to who wants another")
+		t.Error("a listener was given to a caller that wants another")
 	}
 	admin, runtime := in.TakeAdmin("127.0.0.1:0"), in.TakeRuntime(h.contents.Runtime)
 	if admin == nil || admin.Addr().String() != h.admin.Addr().String() {
@@ -154,8 +154,7 @@ func TestHandover(t *testing.T) {
 	if err := in.Ready("1.2.3"); err != nil {
 		t.Fatal(err)
 	}
-	in.Left = true
-	in.Took()
+	in.Took(true)
 	if err := <-talk; err != nil {
 		t.Error(err)
 	}
@@ -214,7 +213,7 @@ func TestOldProcessGone(t *testing.T) {
 		if err := in.Ready(""); err != nil {
 			t.Error(err)
 		}
-		in.Took()
+		in.Took(false)
 	})
 	t.Run("before go", func(t *testing.T) {
 		h := newHanding(t)
@@ -230,7 +229,7 @@ func TestOldProcessGone(t *testing.T) {
 		if err := in.Ready(""); err != nil {
 			t.Error(err)
 		}
-		in.Took()
+		in.Took(false)
 	})
 	t.Run("before anything", func(t *testing.T) {
 		old, theirs, err := ipc.Pair()
@@ -348,7 +347,7 @@ func TestReportFault(t *testing.T) {
 		t.Errorf("%+v, %v; want the fault", r, err)
 	}
 	if _, err := old.Receive(&r); err == nil {
-		t.Error("want the end behind it")
+		t.Error("want the end after it")
 	}
 }
 

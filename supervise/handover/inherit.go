@@ -62,9 +62,9 @@ const goTimeout = 30 * time.Second
 // anything over.
 var errOldGone = errors.New("upgrade: the lb that started this one is gone")
 
-// Inheritance is what the process before this one has handed over. Its receiver takes
-// over the board and the sets, and by the Take methods the listeners; Close closes
-// listeners that were not taken.
+// Inheritance is what the process before this one has handed over. Board and Sets belong
+// to the caller of Inherit. The listeners do once a Take method has returned them; Close
+// closes the others.
 type Inheritance struct {
 	Board     *board.Board
 	BoardFile *os.File
@@ -77,7 +77,6 @@ type Inheritance struct {
 	runtimePath  string
 	runtime      *net.UnixListener // nil if there is none, or it is taken
 	taken        *net.UnixListener // what runtime was, once it is taken
-	Left         bool              // set by the receiver if its loops accept from none of Sets
 }
 
 // Inherit returns what was handed over to this process, and reads the registry into
@@ -272,10 +271,11 @@ func (in *Inheritance) Ready(version string) error {
 }
 
 // Took tells the old process that it may let go, and returns when the old one has
-// told systemd which process is the main one now, or is gone. It closes what was not
-// taken: a listener that stays open would gather conns that nobody accepts.
-func (in *Inheritance) Took() {
-	if in.talk.Send(progress{Took: &tookReport{Runtime: in.taken != nil, Left: in.Left}}) == nil {
+// told systemd which process is the main one now, or is gone. left says that this process
+// accepts from none of Sets. Took closes what was not taken: a listener that stays open
+// would gather conns that nobody accepts.
+func (in *Inheritance) Took(left bool) {
+	if in.talk.Send(progress{Took: &tookReport{Runtime: in.taken != nil, Left: left}}) == nil {
 		var o goOrder
 		in.talk.SetReadDeadline(time.Now().Add(ipc.SendTimeout))
 		fds, _ := in.talk.Receive(&o) // nothing but the end comes

@@ -79,7 +79,7 @@ func TestUpdateWithoutChecks(t *testing.T) {
 	r.update(func(p *config.Pool) { p.Health.Type = config.CheckHTTP })
 	testkit.Until(t, "down again", func() bool { return r.health(1) == board.Down })
 	if n := probes.Load(); n != before+1 {
-		t.Errorf("%d probes behind those of the first checks, want 1", n-before)
+		t.Errorf("%d probes after those of the first checks, want 1", n-before)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // Registry keeps which ID on the board each backend has, over reloads and, as JSON,
-// over upgrades. So the words of the board stay with a backend wherever it stands in
+// over upgrades, so that a backend keeps its counters and its health when it moves in
 // the file. A Registry does not change once it is in use: Assign returns another.
 type Registry struct {
 	// Next is the lowest ID that was never given to a backend.

@@ -102,7 +102,7 @@ func TestRegistryReuse(t *testing.T) {
 	b.oldest = 1
 	refused("an exchange that began on configuration 1 may still pick b")
 	b.oldest, b.busy[1] = 2, true
-	refused("an attempt is at work at b")
+	refused("an attempt is running at b")
 	b.busy[1] = false
 	if a := b.assign(t, 2, poolOfHosts("p", "a", "c")); !reflect.DeepEqual(a.IDs, [][]int{{0, 1}}) || !reflect.DeepEqual(a.Fresh, []int{1}) {
 		t.Errorf("ids %v, fresh %v; want c in the place of b", a.IDs, a.Fresh)
