@@ -86,7 +86,7 @@ func (f Fault) Status() int {
 	return 502
 }
 
-// Text returns the text of that reply: one sentence.
+// Text returns the text of that reply.
 func (f Fault) Text() string {
 	switch f.Cause {
 	case CauseBadRequest:

@@ -67,39 +67,39 @@ type Loop struct {
 
 // New returns the loops in slots on b except slot own. They begin with the loop after
 // own, so that loops which see the same counts do not all choose the same one.
-func New(b *board.Board, own int, slots []int) (e Loops) {
+func New(b *board.Board, own int, slots []int) (ls Loops) {
 	at := max(0, slices.Index(slots, own))
 	for i := range slots {
 		if slot := slots[(at+i)%len(slots)]; slot != own {
-			e.others = append(e.others, Loop{Slot: slot, conns: &b.Loop(slot).ClientConns})
+			ls.others = append(ls.others, Loop{Slot: slot, conns: &b.Loop(slot).ClientConns})
 		}
 	}
-	return e
+	return ls
 }
 
 // Choose returns the loop that gets the next conn, or nil if this loop, which has own
 // conns, keeps it. Of many loops it compares a few, different ones each time.
-func (e *Loops) Choose(own int, now tick.Instant) *Loop {
-	if own < margin || len(e.others) == 0 {
+func (ls *Loops) Choose(own int, now tick.Instant) *Loop {
+	if own < margin || len(ls.others) == 0 {
 		return nil
 	}
-	loads := e.loads[:min(len(e.others), looks)]
-	e.turn = (e.turn + 1) % len(e.others)
+	loads := ls.loads[:min(len(ls.others), looks)]
+	ls.turn = (ls.turn + 1) % len(ls.others)
 	for i := range loads {
-		o := e.at(i)
+		o := ls.at(i)
 		if now.Sub(o.at) > memory {
 			o.passed = 0
 		}
 		loads[i] = int(o.conns.Load()) + o.passed
 	}
 	if i := passTo(own, loads); i >= 0 {
-		return e.at(i)
+		return ls.at(i)
 	}
 	return nil
 }
 
 // at returns the i-th loop of this comparison.
-func (e *Loops) at(i int) *Loop { return &e.others[(e.turn+i)%len(e.others)] }
+func (ls *Loops) at(i int) *Loop { return &ls.others[(ls.turn+i)%len(ls.others)] }
 
 // Passed notes that a conn was passed on to l at now.
 func (l *Loop) Passed(now tick.Instant) {
@@ -109,7 +109,7 @@ func (l *Loop) Passed(now tick.Instant) {
 
 // Keeps reports whether this loop must keep a conn that another loop passed on. One in
 // KeepsOne is always kept.
-func (e *Loops) Keeps() bool {
-	e.passed++
-	return e.passed%KeepsOne == 0
+func (ls *Loops) Keeps() bool {
+	ls.passed++
+	return ls.passed%KeepsOne == 0
 }

@@ -38,14 +38,14 @@ func TestPassTo(t *testing.T) {
 	}
 }
 
-// evenWorld is a set of loops that accept the conns that a hash gives them. They know of
+// world is a set of loops that accept the conns that a hash gives them. They know of
 // each other from the board alone, and a conn passed on is a while on its way.
-type evenWorld struct {
+type world struct {
 	rng    *rand.Rand
 	now    tick.Instant
 	slots  []int
 	board  *board.Board
-	evens  []Loops
+	loops  []Loops
 	conns  []int
 	onWay  []onWay
 	passed int // how often a conn was passed on
@@ -57,27 +57,27 @@ type onWay struct {
 	at         tick.Instant
 }
 
-func newEvenWorld(seed uint64, loops int) *evenWorld {
-	w := &evenWorld{rng: rand.New(rand.NewPCG(seed, 'e')), now: 1, board: board.New(2*loops, 0), conns: make([]int, loops)}
+func newWorld(seed uint64, loops int) *world {
+	w := &world{rng: rand.New(rand.NewPCG(seed, 'e')), now: 1, board: board.New(2*loops, 0), conns: make([]int, loops)}
 	for i := range loops {
 		w.slots = append(w.slots, 2*i+1)
 	}
 	for _, slot := range w.slots {
-		w.evens = append(w.evens, New(w.board, slot, w.slots))
+		w.loops = append(w.loops, New(w.board, slot, w.slots))
 	}
 	return w
 }
 
 // accept makes a loop, chosen as a hash would, take a conn.
-func (w *evenWorld) accept(delay time.Duration) {
+func (w *world) accept(delay time.Duration) {
 	w.take(w.rng.IntN(len(w.slots)), 0, delay)
 }
 
 // take makes loop i take a conn that has been passed on passes times, or pass it on.
-func (w *evenWorld) take(i, passes int, delay time.Duration) {
+func (w *world) take(i, passes int, delay time.Duration) {
 	var to *Loop
-	if passes == 0 || !w.evens[i].Keeps() {
-		to = w.evens[i].Choose(w.conns[i], w.now)
+	if passes == 0 || !w.loops[i].Keeps() {
+		to = w.loops[i].Choose(w.conns[i], w.now)
 	}
 	if to == nil {
 		w.add(i, 1)
@@ -89,13 +89,13 @@ func (w *evenWorld) take(i, passes int, delay time.Duration) {
 	w.onWay = append(w.onWay, onWay{slices.Index(w.slots, to.Slot), passes + 1, w.now.Add(time.Duration(w.rng.Int64N(int64(delay) + 1)))})
 }
 
-func (w *evenWorld) add(i, n int) {
+func (w *world) add(i, n int) {
 	w.conns[i] += n
 	w.board.Loop(w.slots[i]).ClientConns.Add(uint64(n))
 }
 
 // wait lets d pass. Conns that are on their way arrive meanwhile, one after another.
-func (w *evenWorld) wait(d, delay time.Duration) {
+func (w *world) wait(d, delay time.Duration) {
 	end := w.now.Add(d)
 	for len(w.onWay) > 0 {
 		o := slices.MinFunc(w.onWay, func(a, b onWay) int { return cmp.Compare(a.at, b.at) })
@@ -110,10 +110,10 @@ func (w *evenWorld) wait(d, delay time.Duration) {
 	w.now = end
 }
 
-// TestEven: of 64 long-lived conns over 8 loops, the busiest has at most 1.5 times the
+// TestSpread: of 64 long-lived conns over 8 loops, the busiest has at most 1.5 times the
 // mean (issue 3), whether they come one by one, in a burst or all at once, and however
 // long a conn that was passed on takes to arrive.
-func TestEven(t *testing.T) {
+func TestSpread(t *testing.T) {
 	for _, tc := range []struct {
 		name         string
 		loops, conns int
@@ -131,7 +131,7 @@ func TestEven(t *testing.T) {
 	} {
 		worst, passed, passes := 0.0, 0, 0
 		for seed := range uint64(200) {
-			w := newEvenWorld(seed, tc.loops)
+			w := newWorld(seed, tc.loops)
 			for range tc.conns {
 				w.accept(tc.delay)
 				w.wait(tc.every, tc.delay)
@@ -153,9 +153,9 @@ func TestEven(t *testing.T) {
 	}
 }
 
-// TestEvenLeavesTheCommonCase: with many conns that come and go the hash is even enough,
+// TestCommonCaseIsLeftAlone: with many conns that come and go the hash is even enough,
 // and hardly any conn is passed on.
-func TestEvenLeavesTheCommonCase(t *testing.T) {
+func TestCommonCaseIsLeftAlone(t *testing.T) {
 	for _, tc := range []struct {
 		name                string
 		loops, conns, least int
@@ -163,7 +163,7 @@ func TestEvenLeavesTheCommonCase(t *testing.T) {
 		{"a conn for each request, few at once", 8, 8, 0},
 		{"many conns", 8, 4000, 3900},
 	} {
-		w := newEvenWorld(1, tc.loops)
+		w := newWorld(1, tc.loops)
 		const accepts = 20_000
 		for open := 0; w.passed+open < accepts; {
 			w.accept(100 * time.Microsecond)
@@ -185,11 +185,11 @@ func TestEvenLeavesTheCommonCase(t *testing.T) {
 }
 
 func BenchmarkEven(b *testing.B) {
-	w := newEvenWorld(1, 64)
+	w := newWorld(1, 64)
 	for i := range w.slots {
 		w.add(i, 100)
 	}
 	for b.Loop() {
-		w.evens[0].Choose(w.conns[0], w.now)
+		w.loops[0].Choose(w.conns[0], w.now)
 	}
 }
