@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"lb/internal/testkit"
 )
 
 // TestSealed: no process can truncate the file under the others, which would get a
@@ -48,15 +50,11 @@ func TestNothingLeft(t *testing.T) {
 // held returns how many descriptors and mappings of boards this process has.
 func held(t *testing.T) (fds, maps int) {
 	t.Helper()
-	list, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
 	text, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return len(list), strings.Count(string(text), "lb-board")
+	return testkit.OpenFDs(), strings.Count(string(text), "lb-board")
 }
 
 // TestSparse: a board takes memory only for what is in use, even after everything

@@ -258,11 +258,11 @@ func TestNothingLeft(t *testing.T) {
 		cfg.Pools[0].Backends = append(cfg.Pools[0].Backends, config.Backend{Host: "localhost", Port: 1, Weight: 1})
 		checkedConfig(cfg, 10*time.Millisecond).Pools[0].Health.Type = config.CheckTCP // no requests, which slow would count
 		ends["refused"](t, cfg, slow)                                                  // once to begin with: Go has descriptors of its own
-		before, goroutines := supervisetest.Descriptors(t), runtime.NumGoroutine()
+		before, goroutines := testkit.OpenFDs(), runtime.NumGoroutine()
 		for name, end := range ends {
 			end(t, cfg, slow)
 			slow.CloseClientConnections()
-			testkit.Until(t, name+": descriptors to be closed", func() bool { return supervisetest.Descriptors(t) <= before })
+			testkit.Until(t, name+": descriptors to be closed", func() bool { return testkit.OpenFDs() <= before })
 			testkit.Until(t, name+": goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines })
 			if left := supervisetest.ChildrenOf(t, os.Getpid()); len(left) > 0 {
 				t.Errorf("%s: processes left: %v", name, left)

@@ -469,12 +469,12 @@ func TestReloadLeavesNothing(t *testing.T) {
 		in.reload(t, less)
 		in.reload(t, cfg)
 		testkit.Until(t, "the watch", func() bool { return in.control.Status().Config.Watching })
-		goroutines, fds := runtime.NumGoroutine(), supervisetest.Descriptors(t)
+		goroutines, fds := runtime.NumGoroutine(), testkit.OpenFDs()
 		for i := range 99 {
 			in.reload(t, []*config.Config{less, other, cfg}[i%3])
 		}
 		testkit.Until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines+8 }) // of two probes
-		testkit.Until(t, "descriptors to be closed", func() bool { return supervisetest.Descriptors(t) <= fds+4 })
+		testkit.Until(t, "descriptors to be closed", func() bool { return testkit.OpenFDs() <= fds+4 })
 		if n := in.running.Board.Backends(); n != 2 {
 			t.Errorf("%d IDs for 2 backends", n)
 		}

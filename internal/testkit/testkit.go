@@ -71,6 +71,20 @@ func WriteFile(t testing.TB, path, text string) {
 	}
 }
 
+// OpenFDs returns how many descriptors this process has open, or 0 if the system does
+// not list them.
+func OpenFDs() int {
+	names, _ := os.ReadDir("/dev/fd")
+	return len(names)
+}
+
+// Panics reports whether f ends in a panic.
+func Panics(f func()) (did bool) {
+	defer func() { did = recover() != nil }()
+	f()
+	return false
+}
+
 // Log is a buffer that any goroutine may read while others write. The zero Log is
 // empty and ready.
 type Log struct {

@@ -53,7 +53,7 @@ func newRig(t *testing.T, cfg *config.Config, n, sockets int) *rig {
 		c.Close()
 		f.Close()
 	})
-	fds := supervisetest.Descriptors(t)
+	fds := testkit.OpenFDs()
 	b, f, err := board.Create(board.Room(n, 16))
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +86,7 @@ func newRig(t *testing.T, cfg *config.Config, n, sockets int) *rig {
 		}
 		f.Close()
 		b.Close()
-		testkit.Until(t, "descriptors to be closed", func() bool { return supervisetest.Descriptors(t) <= fds })
+		testkit.Until(t, "descriptors to be closed", func() bool { return testkit.OpenFDs() <= fds })
 		if left := supervisetest.ChildrenOf(t, os.Getpid()); len(left) > 0 {
 			t.Errorf("processes left: %v", left)
 		}

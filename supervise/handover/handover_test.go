@@ -15,6 +15,7 @@ import (
 
 	"lb/board"
 	"lb/internal/ipc"
+	"lb/internal/testkit"
 	"lb/supervise/listen"
 	"lb/supervise/plan"
 	"lb/supervise/supervisetest"
@@ -287,7 +288,7 @@ func TestHandoverRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newHanding(t)
 			tc.spoil(t, h)
-			before := openFiles(t)
+			before := testkit.OpenFDs()
 			in, old, err := h.pass(t, h.upgrade.fds)
 			if in != nil || err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Fatalf("%v, %v; want an error with %q", in, err, tc.want)
@@ -297,7 +298,7 @@ func TestHandoverRefused(t *testing.T) {
 				t.Errorf("the old process hears %q, %v; want %q", r.Fault, rErr, err)
 			}
 			old.Close()
-			if after := openFiles(t); after != before {
+			if after := testkit.OpenFDs(); after != before {
 				t.Errorf("%d descriptors are open, before it were %d", after, before)
 			}
 		})
@@ -350,17 +351,6 @@ func TestReportFault(t *testing.T) {
 	if _, err := old.Receive(&r); err == nil {
 		t.Error("want the end behind it")
 	}
-}
-
-// openFiles returns how many descriptors this process has open.
-func openFiles(t *testing.T) (n int) {
-	t.Helper()
-	for fd := range 256 {
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil {
-			n++
-		}
-	}
-	return n
 }
 
 // files returns all sockets of ls.

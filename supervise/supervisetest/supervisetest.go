@@ -198,16 +198,6 @@ func (r *FakeResolver) Set(text string) {
 	r.Addr.Store(&a)
 }
 
-// Descriptors returns how many this process has open.
-func Descriptors(t *testing.T) int {
-	t.Helper()
-	entries, err := os.ReadDir("/dev/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
-}
-
 // IsClosed reports whether c is closed.
 func IsClosed(c <-chan struct{}) bool {
 	select {
