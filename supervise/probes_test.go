@@ -94,11 +94,9 @@ func TestOneProbePerInterval(t *testing.T) {
 // Probes go on while what runs is answered, and end with it.
 func TestChecksInDrain(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
-		slow, b := supervisetest.NewSlowBackend(t), newProbed(t)
-		supervisetest.AddBackend(t, cfg, slow.URL)
+		slow, b := supervisetest.AddSlowBackend(t, cfg), newProbed(t)
 		in := serve(t, withPool(t, cfg, b.URL), Options{})
-		a := supervisetest.GetLater(in.addr)
-		testkit.Wait(t, slow.Began, "the request to arrive")
+		a := slow.GetLater(t, in.addr)
 		in.signals <- syscall.SIGTERM
 		testkit.Wait(t, in.admin.red, "the drain")
 		in.wantHealth(t, 1, board.Up) // behind the one backend of the pool "default"

@@ -137,12 +137,10 @@ func TestAcceptQueueOutlivesWorker(t *testing.T) {
 // Gauges of a worker that was killed do not stay on the board.
 func TestKilledWorkerLeavesNoGauge(t *testing.T) {
 	cfg := supervisetest.Config(config.MP)
-	slow := supervisetest.NewSlowBackend(t)
-	supervisetest.AddBackend(t, cfg, slow.URL)
+	slow := supervisetest.AddSlowBackend(t, cfg)
 	cfg.Workers = 1
 	in := serve(t, cfg, Options{})
-	a := supervisetest.GetLater(in.addr)
-	testkit.Wait(t, slow.Began, "the request to arrive")
+	a := slow.GetLater(t, in.addr)
 	supervisetest.Kill(t, supervisetest.ChildrenOf(t, os.Getpid())[0], syscall.SIGKILL)
 	supervisetest.WantCut(t, a)
 	testkit.Until(t, "gauges at zero", func() bool {
@@ -157,13 +155,11 @@ func TestKilledWorkerLeavesNoGauge(t *testing.T) {
 // says why.
 func TestWorkerKilledInDrain(t *testing.T) {
 	cfg := supervisetest.Config(config.MP)
-	slow := supervisetest.NewSlowBackend(t)
-	supervisetest.AddBackend(t, cfg, slow.URL)
+	slow := supervisetest.AddSlowBackend(t, cfg)
 	cfg.Workers = 1
 	var log bytes.Buffer
 	in := serve(t, cfg, Options{Log: NewLog(&log, "info")})
-	a := supervisetest.GetLater(in.addr)
-	testkit.Wait(t, slow.Began, "the request to arrive")
+	a := slow.GetLater(t, in.addr)
 	in.signals <- syscall.SIGTERM
 	testkit.Until(t, "connections to be refused", func() bool { return supervisetest.Refused(in.addr) })
 	supervisetest.Kill(t, supervisetest.ChildrenOf(t, os.Getpid())[0], syscall.SIGKILL)
@@ -207,15 +203,13 @@ func TestHungWorker(t *testing.T) {
 // the port.
 func TestSupervisorKilled(t *testing.T) {
 	cfg := supervisetest.Config(config.MP)
-	slow := supervisetest.NewSlowBackend(t)
-	supervisetest.AddBackend(t, cfg, slow.URL)
+	slow := supervisetest.AddSlowBackend(t, cfg)
 	lb := startLB(t, cfg)
 	workers := supervisetest.ChildrenOf(t, lb.pid())
 	if len(workers) != 2 {
 		t.Fatalf("worker processes: %v, want 2", workers)
 	}
-	a := supervisetest.GetLater(lb.addr)
-	testkit.Wait(t, slow.Began, "the request to arrive")
+	a := slow.GetLater(t, lb.addr)
 	supervisetest.Kill(t, lb.pid(), syscall.SIGKILL)
 	testkit.Until(t, "connections to be refused", func() bool { return supervisetest.Refused(lb.addr) })
 	_, port, _ := net.SplitHostPort(lb.addr)
@@ -245,16 +239,14 @@ func TestNothingLeft(t *testing.T) {
 		},
 		"cut": func(t *testing.T, cfg *config.Config, slow *supervisetest.SlowBackend) {
 			in := serve(t, cfg, Options{})
-			a := supervisetest.GetLater(in.addr)
-			testkit.Wait(t, slow.Began, "the request to arrive")
+			a := slow.GetLater(t, in.addr)
 			in.signals <- syscall.SIGQUIT
 			in.wantExit(t, 3)
 			supervisetest.WantCut(t, a)
 		},
 	}
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
-		slow := supervisetest.NewSlowBackend(t)
-		supervisetest.AddBackend(t, cfg, slow.URL)
+		slow := supervisetest.AddSlowBackend(t, cfg)
 		cfg.Pools[0].Backends = append(cfg.Pools[0].Backends, config.Backend{Host: "localhost", Port: 1, Weight: 1})
 		checkedConfig(cfg, 10*time.Millisecond).Pools[0].Health.Type = config.CheckTCP // no requests, which slow would count
 		ends["refused"](t, cfg, slow)                                                  // once to begin with: Go has descriptors of its own

@@ -502,11 +502,9 @@ func TestHangupStorm(t *testing.T) {
 // In a drain nothing new is taken, and status goes on.
 func TestCommandsInDrain(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
-		slow := supervisetest.NewSlowBackend(t)
-		supervisetest.AddBackend(t, cfg, slow.URL)
+		slow := supervisetest.AddSlowBackend(t, cfg)
 		in := serve(t, cfg, Options{})
-		a := supervisetest.GetLater(in.addr)
-		<-slow.Began
+		a := slow.GetLater(t, in.addr)
 		if err := in.control.Drain(); err != nil {
 			t.Fatal(err)
 		}

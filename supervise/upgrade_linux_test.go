@@ -503,12 +503,10 @@ func listeningInodes(t *testing.T, pid int) map[string]bool {
 // one that it gets.
 func TestSignalWhenReplaced(t *testing.T) {
 	cfg := supervisetest.Config(config.MT)
-	slow := supervisetest.NewSlowBackend(t)
-	supervisetest.AddBackend(t, cfg, slow.URL)
+	slow := supervisetest.AddSlowBackend(t, cfg)
 	var log testkit.Log
 	in := serve(t, cfg, Options{Log: NewLog(&log, "info")})
-	a := supervisetest.GetLater(in.addr)
-	<-slow.Began
+	a := slow.GetLater(t, in.addr)
 	upgradeTo(t, next{Config: cfg})
 	in.upgraded(t)
 	in.signals <- syscall.SIGTERM

@@ -200,11 +200,9 @@ func (c *conn) want(body string) {
 // so does what is running.
 func TestApply(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
-		one, two, slow := supervisetest.HelloBackend(t, "one"), supervisetest.HelloBackend(t, "two"), supervisetest.NewSlowBackend(t)
-		supervisetest.AddBackend(t, cfg, slow.URL)
+		one, two, slow := supervisetest.HelloBackend(t, "one"), supervisetest.HelloBackend(t, "two"), supervisetest.AddSlowBackend(t, cfg)
 		r := newRig(t, cfg, 2, 2)
-		running := supervisetest.GetLater(r.ls.Addr)
-		<-slow.Began
+		running := slow.GetLater(t, r.ls.Addr)
 		first, second := cfg.Pools[0], cfg.Pools[0]
 		first.Backends, second.Backends = supervisetest.BackendsAt(t, one.URL), supervisetest.BackendsAt(t, two.URL)
 		cfg.Pools = []config.Pool{first}
@@ -243,13 +241,11 @@ func (r *rig) allHaveWork() bool {
 // is running in a loop that goes stays until it ends.
 func TestMoreAndFewerLoops(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
-		slow := supervisetest.NewSlowBackend(t)
-		supervisetest.AddBackend(t, cfg, slow.URL)
+		slow := supervisetest.AddSlowBackend(t, cfg)
 		r := newRig(t, cfg, 3, 3)
 		var running []<-chan supervisetest.Answer
 		for !r.allHaveWork() {
-			running = append(running, supervisetest.GetLater(r.ls.Addr))
-			<-slow.Began
+			running = append(running, slow.GetLater(t, r.ls.Addr))
 		}
 		cfg.Pools[0].Backends = supervisetest.BackendsAt(t, supervisetest.HelloBackend(t, "well").URL)
 		r.apply(3)
@@ -283,13 +279,11 @@ func TestMoreAndFewerLoops(t *testing.T) {
 // What retiring loops still do counts at the end, too.
 func TestCutOfRetiring(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
-		slow := supervisetest.NewSlowBackend(t)
-		supervisetest.AddBackend(t, cfg, slow.URL)
+		slow := supervisetest.AddSlowBackend(t, cfg)
 		r := newRig(t, cfg, 2, 2)
 		var running []<-chan supervisetest.Answer
 		for range 16 {
-			running = append(running, supervisetest.GetLater(r.ls.Addr))
-			<-slow.Began
+			running = append(running, slow.GetLater(t, r.ls.Addr))
 		}
 		r.apply(1)
 		if got := r.states(); got != "serving retiring" {
@@ -309,11 +303,9 @@ func TestCutOfRetiring(t *testing.T) {
 func TestPanicsReplaced(t *testing.T) {
 	testkit.Long(t)
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
-		slow := supervisetest.NewSlowBackend(t)
-		supervisetest.AddBackend(t, cfg, slow.URL)
+		slow := supervisetest.AddSlowBackend(t, cfg)
 		r := newRig(t, cfg, 1, 1)
-		a := supervisetest.GetLater(r.ls.Addr)
-		<-slow.Began
+		a := slow.GetLater(t, r.ls.Addr)
 		cfg.Pools[0].Backends = supervisetest.BackendsAt(t, supervisetest.HelloBackend(t, "well").URL)
 		r.apply(1)
 		stop := supervisetest.Asking(t, r.ls.Addr, "well")

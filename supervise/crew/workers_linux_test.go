@@ -171,13 +171,11 @@ func TestKillCostsOnlyItsOwn(t *testing.T) {
 // A retiring worker that is killed gives its slot back, and is not replaced.
 func TestRetiringWorkerKilled(t *testing.T) {
 	cfg := supervisetest.Config(config.MP)
-	slow := supervisetest.NewSlowBackend(t)
-	supervisetest.AddBackend(t, cfg, slow.URL)
+	slow := supervisetest.AddSlowBackend(t, cfg)
 	r := newRig(t, cfg, 2, 2)
 	var running []<-chan supervisetest.Answer
 	for !r.allHaveWork() {
-		running = append(running, supervisetest.GetLater(r.ls.Addr))
-		<-slow.Began
+		running = append(running, slow.GetLater(t, r.ls.Addr))
 	}
 	r.apply(1)
 	retiring := r.crew.Loops()[1]
