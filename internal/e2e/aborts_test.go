@@ -23,7 +23,7 @@ var aborts = map[string]func(c net.Conn) error{
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\x82", 100),
 }
 
-// says returns what sends text and, if it is to, reads so many bytes of an answer.
+// says returns an act that sends text and reads that many bytes of an answer.
 func says(text string, read ...int64) func(c net.Conn) error {
 	return func(c net.Conn) error {
 		if _, err := io.WriteString(c, text); err != nil {
@@ -38,7 +38,7 @@ func says(text string, read ...int64) func(c net.Conn) error {
 	}
 }
 
-// leave dials, acts, and is gone.
+// leave dials, acts and closes the conn.
 func leave(addr string, act func(c net.Conn) error, reset bool) error {
 	c, err := net.DialTimeout("tcp", addr, testkit.Patience)
 	if err != nil {

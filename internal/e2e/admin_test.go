@@ -12,7 +12,7 @@ import (
 	"lb/internal/testkit"
 )
 
-// scraper has no conns that stay, which would count as lb's descriptors.
+// scraper keeps no conns, because they would count among lb's descriptors.
 var scraper = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: testkit.Patience}
 
 // metrics returns what /metrics shows, by name with labels.
@@ -139,7 +139,7 @@ func (p *process) untilMetrics(t *testing.T, want map[string]float64) (got map[s
 }
 
 // sumOf returns the metric of that name, or the sum of those that have the name and
-// labels behind it, and whether there is any.
+// labels after it, and whether there is any.
 func sumOf(all map[string]float64, name string) (sum float64, ok bool) {
 	for of, v := range all {
 		if of == name || strings.HasPrefix(of, name+"{") {

@@ -25,8 +25,8 @@ func (c *rawConn) answeredBy(t *testing.T, n int) map[string]int {
 	return counts
 }
 
-// Weights of 3 and 1 are dealt out exactly, over whatever conns the requests come.
-// Loops begin at different places, so each may be off by what a period has left.
+// Weights of 3 and 1 are kept exactly, on whatever conns the requests come. Loops begin
+// at different places of the period, so each may be off by part of one.
 func TestWeights(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		heavy, light := demo(t, "127.0.0.1:0", "heavy"), demo(t, "127.0.0.1:0", "light")
@@ -93,7 +93,7 @@ type ownProcess struct {
 	addr string
 }
 
-// startBackend runs `lb backends`, at a port that stays its own while it is away.
+// startBackend runs `lb backends`, at a port that stays its own while it is down.
 func startBackend(t *testing.T) *ownProcess {
 	t.Helper()
 	b := &ownProcess{addr: testkit.FreePort(t)}
@@ -108,7 +108,7 @@ func (b *ownProcess) again(t *testing.T) {
 	testkit.Until(t, "a backend at "+b.addr, func() bool { return b.start(t, port) == b.addr })
 }
 
-// start returns the address, or nothing when the process cannot listen there.
+// start returns the address, or "" if the process cannot listen there.
 func (b *ownProcess) start(t *testing.T, port string) (addr string) {
 	t.Helper()
 	b.Process = testkit.Start(t, exec.Command(lbExe, "backends", "--port", port))

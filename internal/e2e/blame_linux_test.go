@@ -11,8 +11,8 @@ import (
 	"lb/internal/testkit"
 )
 
-// oversized are requests that exceed a limit of lb's, and how they are answered. Of
-// the chunked one a part is at the backend by then.
+// oversized are requests that exceed one of lb's limits, and how they are answered. A
+// part of the chunked one is at the backend by then.
 var oversized = map[string]struct {
 	text   string
 	status int
@@ -25,13 +25,13 @@ var oversized = map[string]struct {
 
 const oversizedLimits = "[limits]\nbody_bytes = 20000\nheader_bytes = \"2KiB\"\ntarget_bytes = 500\n"
 
-// A thousand clients that leave in the middle and a thousand that ask for too much
-// are no fault of a backend, of which one alone would eject it.
+// A thousand clients that leave in the middle and a thousand that ask for too much count
+// as no fault of a backend. A single fault would eject it.
 func TestClientsEjectNobody(t *testing.T) {
 	testkit.Long(t)
 	const clients = 1000
 	acts := maps.Clone(aborts)
-	acts["no answer yet"] = says("GET /delay/200ms HTTP/1.1\r\nHost: x\r\n\r\n") // who only ended its stream may still read: the backend has to answer
+	acts["no answer yet"] = says("GET /delay/200ms HTTP/1.1\r\nHost: x\r\n\r\n") // the client may still read after it has ended its stream: the backend has to answer
 	eachModeAlone(t, func(t *testing.T, mode string) {
 		a, b := demo(t, "127.0.0.1:0", "a"), demo(t, "127.0.0.1:0", "b")
 		p := start(t, mode, setup{backends: to(a.Addr(), b.Addr()), admin: true, tables: oversizedLimits + "[eject]\nfaults = 1\ntime = \"1h\"\ntime_max = \"1h\"\n"})
@@ -49,7 +49,7 @@ func TestClientsEjectNobody(t *testing.T) {
 		for what, tc := range oversized {
 			for range clients / len(oversized) {
 				c := dial(t, p.addr)
-				go c.Write([]byte(tc.text)) // all of it may not be taken
+				go c.Write([]byte(tc.text)) // lb may not read all of it
 				if resp, _, err := c.try(); err != nil || resp.StatusCode != tc.status {
 					t.Fatalf("%s: %v, %v; want %d", what, resp, err, tc.status)
 				}
@@ -69,8 +69,8 @@ func TestClientsEjectNobody(t *testing.T) {
 	})
 }
 
-// Answers of any status are no fault as long as nobody says so, and neither are
-// those of lb's own.
+// Answers of any status are no fault unless the configuration says so, and lb's own
+// answers never are.
 func TestAnswersEjectNobody(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		a, b := demo(t, "127.0.0.1:0", "a"), demo(t, "127.0.0.1:0", "b")

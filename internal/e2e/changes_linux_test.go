@@ -108,7 +108,7 @@ var (
 	forwardedRequest = lines("GET / HTTP/1.1", "Host: x", "X-Forwarded-For: 192.0.2.1")
 )
 
-// changeStep is a configuration, and what has to be so with it.
+// changeStep is a configuration and a check of what it brings about.
 type changeStep struct {
 	what     string
 	backends []backend
@@ -187,8 +187,8 @@ func TestReloadChangesExchanges(t *testing.T) {
 	})
 }
 
-// The address changes: the new one is served when lb reload returns, the old one is
-// refused, and conns from there go on. A port that another has refuses the reload.
+// The address changes: when lb reload returns the new one is served and the old one
+// refuses conns; those that it had stay. A port that is taken refuses the reload.
 func TestReloadChangesAddress(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		s := newService(t, mode, setup{keys: "watch = false\n", backends: to(checkedMany(t, 2)...), tables: "[timeouts]\nclient_idle = \"5m\"\n"})
@@ -234,8 +234,8 @@ func TestReloadChangesAddress(t *testing.T) {
 	})
 }
 
-// What is the operator's changes, too: the address for metrics, the pid file, the
-// socket for commands, the level of the log.
+// The operator's side changes as well: the address for metrics, the pid file, the socket
+// for commands, the level of the log.
 func TestReloadChangesAdministration(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		s := begin(t, mode, setup{admin: true, keys: "watch = false\n", backends: to(demo(t, "127.0.0.1:0", "a").Addr())})
@@ -284,8 +284,8 @@ func TestReloadChangesAdministration(t *testing.T) {
 	})
 }
 
-// More and fewer loops under load: no request goes missing, and a WebSocket of a
-// loop that is no longer wanted lives on.
+// More and fewer loops under load: no request goes missing, and a WebSocket stays open
+// though its loop retires.
 func TestReloadChangesWorkers(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
@@ -319,7 +319,7 @@ func TestReloadChangesWorkers(t *testing.T) {
 	})
 }
 
-// The mode does not change by a reload, and lb says how it does.
+// A reload does not change the mode, and lb says what does.
 func TestReloadRefusesMode(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		s := begin(t, mode, setup{keys: "watch = false\n", backends: to(checked(t))})
@@ -336,8 +336,8 @@ func TestReloadRefusesMode(t *testing.T) {
 	})
 }
 
-// What lb knows of a backend that stays is kept, wherever in the file it is now: that
-// it is ejected, what is counted, what runs, and whose cookie leads to it.
+// What lb knows of a backend that stays is kept, at whatever place in the file: its
+// ejection, counts, running exchanges and cookies.
 func TestReloadKeepsKnowledge(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		s, sick, well := ejected(t, mode)
@@ -349,7 +349,7 @@ func TestReloadKeepsKnowledge(t *testing.T) {
 		}
 		s.wantStillEjected(sick, well, before)
 		before = s.metrics(t)
-		s.setup.backends = to(well, more) // without it, and with it again
+		s.setup.backends = to(well, more) // sick leaves and comes back
 		s.reload()
 		if _, shown := s.metrics(t)[ofBackend("attempts_total", sick)]; shown {
 			t.Error("metrics show a backend that the file has no more")
@@ -365,7 +365,7 @@ func TestReloadKeepsKnowledge(t *testing.T) {
 	})
 }
 
-// A cookie of before leads to its backend after reloads and an upgrade.
+// An old cookie leads to its backend after reloads and an upgrade.
 func TestCookieSurvives(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		var addrs []string
@@ -408,7 +408,7 @@ func TestCookieSurvives(t *testing.T) {
 	})
 }
 
-// A backend is removed while it answers: the answer comes whole, and nothing new
+// A backend is removed while it answers: the answer comes whole, and no new request
 // goes there.
 func TestRemovedBackendEndsWhatRuns(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
@@ -453,8 +453,8 @@ func TestRemovedBackendEndsWhatRuns(t *testing.T) {
 	})
 }
 
-// Without a pid file the socket for commands is in XDG_RUNTIME_DIR; it is for its
-// owner alone, and what a killed lb left there is replaced.
+// Without a pid file the socket for commands is in XDG_RUNTIME_DIR. Only its owner may
+// use it, and a socket that a killed lb has left there is replaced.
 func TestSocketForCommands(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		s := newService(t, mode, setup{keys: "watch = false\n", backends: to(checked(t))})

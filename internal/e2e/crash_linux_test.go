@@ -16,8 +16,7 @@ import (
 	"lb/internal/testkit"
 )
 
-// procStat returns the fields of /proc/PID/stat behind the name; the first is the
-// state.
+// procStat returns the fields of /proc/PID/stat after the name; the first is the state.
 func procStat(pid int) []string {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -58,8 +57,8 @@ func clientPorts(t *testing.T, pid int, addr string) (ports []int) {
 	return ports
 }
 
-// stopped reports whether every thread of a process stands still: one that does not
-// may accept.
+// stopped reports whether every thread of a process has stopped: one that still runs may
+// accept conns.
 func stopped(pid int) bool {
 	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	return err == nil && !slices.ContainsFunc(threads, func(e os.DirEntry) bool {
@@ -68,9 +67,9 @@ func stopped(pid int) bool {
 	})
 }
 
-// murder kills a worker and returns the ports of the clients that it had. It is
-// stopped first: what it has then is what it dies with. One that has left has none.
-func (s *service) murder(pid int) (ports []int, killed bool) {
+// killWorker kills a worker and returns the ports of its clients, or none if it has left
+// by itself. It stops the worker first, so that the clients are those it dies with.
+func (s *service) killWorker(pid int) (ports []int, killed bool) {
 	s.t.Helper()
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err == syscall.ESRCH {
 		return nil, false
@@ -100,8 +99,8 @@ func (s *service) murder(pid int) (ports []int, killed bool) {
 	return ports, true
 }
 
-// successor waits for another process than pid to serve at the slot, and returns
-// how long that took.
+// successor waits for a process other than pid to serve at the slot, and returns how
+// long that took.
 func (s *service) successor(slot, pid int) time.Duration {
 	s.t.Helper()
 	begun := time.Now()
@@ -111,9 +110,8 @@ func (s *service) successor(slot, pid int) time.Duration {
 	return time.Since(begun)
 }
 
-// Workers are killed one after the other. Nobody's conn is refused, only those that
-// the killed workers had break, and all is counted. LB_LONG=1 kills one every 500 ms
-// for 20 s.
+// Workers are killed one after the other. No conn is refused, only those of the killed
+// workers break, and all is counted. LB_LONG=1 kills one every 500 ms for 20 s.
 func TestWorkersKilledUnderLoad(t *testing.T) {
 	testkit.Long(t)
 	t.Parallel()
@@ -136,7 +134,7 @@ func TestWorkersKilledUnderLoad(t *testing.T) {
 			victim = list[i]
 		}
 		seat = (victim.Slot + 1) % workers
-		ports, dead := s.murder(victim.PID)
+		ports, dead := s.killWorker(victim.PID)
 		if !dead {
 			continue // it was dead already, and that was not noticed yet
 		}
@@ -174,8 +172,8 @@ func TestWorkersKilledUnderLoad(t *testing.T) {
 	}
 }
 
-// wantCounted compares what lb has counted with what the clients have; lost requests
-// may be counted or not.
+// wantCounted compares what lb has counted with what the clients have counted; lost
+// requests may be counted or not.
 func (s *service) wantCounted(w *traffic, lost int) {
 	s.t.Helper()
 	testkit.Until(s.t, "all exchanges to end", func() bool { return s.metrics(s.t)["lb_exchanges"] == 0 })
@@ -198,8 +196,8 @@ func (s *service) wantCounted(w *traffic, lost int) {
 	}
 }
 
-// A worker that dies again and again is replaced at once, then after 100 ms, then
-// after twice as long each time, and the log says why it died and what follows.
+// A worker that dies again and again is replaced at once, then after 100 ms, then after
+// twice as long each time. The log says why it died, and when the next one starts.
 func TestWorkerBackOff(t *testing.T) {
 	testkit.Long(t)
 	t.Parallel()
@@ -227,14 +225,14 @@ func TestWorkerBackOff(t *testing.T) {
 	}
 }
 
-// What is known of backends stays when a worker is killed.
+// What lb knows of its backends stays when a worker is killed.
 func TestKilledWorkerKeepsKnowledge(t *testing.T) {
 	testkit.Long(t)
 	t.Parallel()
 	s, sick, well := ejected(t, "mp")
 	before := s.metrics(t)
 	for _, l := range s.status().serving() {
-		s.murder(l.PID)
+		s.killWorker(l.PID)
 		s.successor(l.Slot, l.PID)
 	}
 	s.wantStillEjected(sick, well, before)
@@ -280,8 +278,8 @@ func (s *service) wantStillEjected(sick, well string, before map[string]float64)
 	}
 }
 
-// The supervisor is killed. Its workers answer what runs and leave within the drain
-// timeout; nothing is left that holds the port; and a new lb may bind before that.
+// The supervisor is killed. Its workers answer what runs and end within the drain
+// timeout, after which no process holds the port. A new lb may bind it before that.
 func TestSupervisorKilled(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {

@@ -31,8 +31,8 @@ func curl(t *testing.T, stdin io.Reader, args ...string) (out, verbose string) {
 	return stdout.String(), strings.ReplaceAll(stderr.String(), "\r", "")
 }
 
-// told answers with what it was asked: method, framing and the body's digest. The
-// body is read, as its first step, which has net/http send a 100 if one is due.
+// told answers with what the request says: method, framing and the body's digest. It
+// reads the body first, so that net/http sends a 100 if one is due.
 func told(w http.ResponseWriter, r *http.Request) {
 	sum, err := digest(r.Body)
 	text := fmt.Sprintf("%s %s length=%d te=%v err=%v %s", r.Method, r.Proto, r.ContentLength, r.TransferEncoding, err, sum)

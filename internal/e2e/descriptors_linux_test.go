@@ -29,11 +29,11 @@ func (s *service) cpu() (used time.Duration) {
 	return used
 }
 
-// besiegers are clients that come at once, ask, and keep their conns until they are
-// told to go.
+// besiegers are clients that come at once, send a request each, and keep their conns
+// until the test ends them.
 type besiegers struct {
 	answered atomic.Int64
-	sorry    atomic.Int64 // of them 503, for lb cannot dial, or a closed conn, for it cannot take it
+	sorry    atomic.Int64 // 503, because lb cannot dial, or a closed conn, because it cannot accept it
 	goHome   chan struct{}
 	all      sync.WaitGroup
 }
@@ -77,9 +77,8 @@ func (b *besiegers) calm(t *testing.T) int64 {
 	return last
 }
 
-// 1,000 clients come to an lb that may have 256 descriptors, or that finds there are
-// no more than it has. It does not crash, nor run in circles; and as conns end the
-// others have their turn.
+// 1,000 clients come to an lb that may have 256 descriptors, or that finds none left. It
+// neither crashes nor spins, and the other clients are served as conns end.
 func TestDescriptorsExhausted(t *testing.T) {
 	testkit.Long(t)
 	for name, sudden := range map[string]bool{"ulimit": false, "sudden": true} {

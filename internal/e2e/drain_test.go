@@ -38,7 +38,7 @@ func newGate(t *testing.T, size int) *gate {
 	return g
 }
 
-// later is get on a goroutine; a failed one has status 0.
+// later is get on a goroutine; the status of a failed request is 0.
 func later(client *http.Client, url string) <-chan lateAnswer {
 	c := make(chan lateAnswer, 1)
 	go func() {
@@ -59,8 +59,8 @@ type lateAnswer struct {
 	err    error
 }
 
-// At SIGTERM what runs is answered whole, idle conns are closed, nobody else is
-// taken, health turns red, and the exit code is 0.
+// At SIGTERM running requests are answered whole, idle conns are closed, new ones are
+// refused, health turns red, and the exit code is 0.
 func TestDrain(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
@@ -85,7 +85,7 @@ func TestDrain(t *testing.T) {
 			t.Errorf("health is %d in the drain, want 503", code)
 		}
 		testkit.Until(t, "conns to be refused", func() bool { return refused(p.addr) })
-		half.send(t, "st: x\r\n\r\n") // it began before the signal
+		half.send(t, "st: x\r\n\r\n") // its request began before the signal
 		if resp, _ := half.answer(t); resp.StatusCode != 200 || !resp.Close {
 			t.Errorf("a request of which a part was there: %s, close %v; want 200 and a closed conn", resp.Status, resp.Close)
 		}
@@ -93,13 +93,13 @@ func TestDrain(t *testing.T) {
 		if a := testkit.Wait(t, slow, "the slow answer"); a.status != 200 || len(a.body) != 1000 {
 			t.Errorf("the slow answer: %d with %d bytes, %v; want 200 with 1000", a.status, len(a.body), a.err)
 		}
-		fresh.Close() // a conn that never asked may be waited for
+		fresh.Close() // lb may wait for a conn that has not sent a request yet
 		p.wantExit(t, 0)
 	})
 }
 
-// A second SIGTERM does not wait for anything, also where the drain would take an
-// hour, and the exit code says that something was cut off.
+// A second SIGTERM ends lb at once, even if the drain would take an hour, and the exit
+// code says that something was cut off.
 func TestSecondSignal(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		g := newGate(t, 1000)
@@ -116,8 +116,8 @@ func TestSecondSignal(t *testing.T) {
 	})
 }
 
-// A stop at full load: every request is answered whole or its conn is
-// refused or closed before a byte of an answer.
+// A stop under full load: every request is answered whole, or its conn is refused or
+// closed before the first byte of an answer.
 func TestDrainUnderLoad(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		backend := demo(t, "127.0.0.1:0", "b")

@@ -16,16 +16,16 @@ import (
 	"lb/internal/testkit"
 )
 
-// tries is how often something is measured before it counts as missed that a busy
-// machine may spoil, but not bring about.
+// tries is how often a test measures before a result counts as bad. A busy machine can
+// spoil a result, but it cannot produce a good one.
 const tries = 8
 
 const emptyAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
-// Eight loops, each of which has an eighth of the clients, share four backends out
-// as if they were one: at any moment the busiest has at most 1.3 times the requests
-// of the idlest, as the backends count them, on average over many looks. A machine
-// on which backends get to see late what was sent to them is looked at again.
+// Eight loops, each with an eighth of the clients, use four backends as one loop would:
+// on average over many looks, the busiest backend has at most 1.3 times the requests of
+// the idlest, as the backends count them. Where backends see late what was sent to them,
+// because the machine is busy, the test measures again.
 func TestEvenOverLoops(t *testing.T) {
 	testkit.Long(t)
 	const loops, backends, clients, samples = 8, 4, 160, 160
@@ -83,10 +83,10 @@ func (c *rawConn) want200(text string) error {
 	return err
 }
 
-// Weights of 3 and 1 are kept within 2 % by every strategy, over all loops. What
-// goes by chance, or by keys, needs many requests for that; what goes by the
-// requests at work needs many at once; and what goes by times needs times that are
-// long beside those of a busy machine.
+// Every strategy keeps weights of 3 and 1 within 2 %, over all loops. Strategies that go
+// by chance or by keys need many requests for that; those that go by running requests
+// need many at once; and those that go by times need times that are long compared with
+// the delays of a busy machine.
 func TestWeightsOfStrategies(t *testing.T) {
 	testkit.Long(t)
 	for _, tc := range []weighed{
@@ -101,7 +101,7 @@ func TestWeightsOfStrategies(t *testing.T) {
 			eachModeAlone(t, func(t *testing.T, mode string) {
 				const want = 0.75
 				within := 0.02
-				if raceOn { // and with it a busy machine: a look at a part
+				if raceOn { // the detector keeps the machine busy: check a part only
 					tc.each, within = 16, 0.05
 				}
 				share := 0.0
@@ -118,8 +118,8 @@ func TestWeightsOfStrategies(t *testing.T) {
 	}
 }
 
-// weighed is a strategy, and the requests that show its shares: clients at once
-// with so many each.
+// weighed is a strategy and the requests that show its shares: how many clients at once,
+// and how many requests each.
 type weighed struct {
 	strategy, keys, path string
 	clients, each        int
@@ -137,7 +137,7 @@ func (w *weighed) shareOfHeavy(t *testing.T, mode string) float64 {
 	var all sync.WaitGroup
 	for i, c := range open(t, p.addr, w.clients) {
 		all.Go(func() {
-			pause(rand.N(60*time.Millisecond), nil) // one behind the other: a burst of all takes a backend with more of it longer
+			pause(rand.N(60*time.Millisecond), nil) // not all at once: in a burst, the backend with more of the requests takes longer
 			for n := range w.each {
 				resp, _, err := c.ask(lines("GET "+w.path+" HTTP/1.1", "Host: x", fmt.Sprintf("X-Key: %d-%d", i, n)))
 				if err != nil || resp.StatusCode != 200 {

@@ -13,7 +13,7 @@ import (
 	"lb/internal/testkit"
 )
 
-// told counts the lines of the log in which all of parts are.
+// told counts the lines of the log that contain all of parts.
 func (p *process) told(parts ...string) (n int) {
 lines:
 	for line := range strings.Lines(p.Log.String()) {
@@ -27,7 +27,7 @@ lines:
 	return n
 }
 
-// faults returns how many faults of the backend are counted, of all causes.
+// faults returns how many faults of the backend are counted, over all causes.
 func (p *process) faults(t *testing.T, addr string) (n float64) {
 	t.Helper()
 	for name, v := range p.metrics(t) {
@@ -38,13 +38,13 @@ func (p *process) faults(t *testing.T, addr string) (n float64) {
 	return n
 }
 
-// A backend is killed under a load of GETs. No client sees it; after three faults,
-// and those of requests that were under way at the same time, it is left alone;
-// and when it works again it is used again as soon as its ejection is over.
+// A backend is killed under a load of GETs. No client notices. After three faults, and
+// those of requests that were under way at that time, the backend is ejected, and once it
+// works again it is used as soon as its ejection is over.
 //
-// While a process dies its system still accepts conns for it, and resets them in
-// the end. A GET that went out on such a conn may have been executed, for all that
-// lb can see; so for no error at all "reset" has to be in retry.on.
+// While a process dies its system still accepts conns for it, and resets them in the end.
+// As far as lb can see, a GET on such a conn may have been executed, so "reset" has to be
+// in retry.on if no error is to reach a client.
 func TestBackendKilledUnderLoad(t *testing.T) {
 	testkit.Long(t)
 	const clients, eject = 8, 500 * time.Millisecond
@@ -69,7 +69,7 @@ func TestBackendKilledUnderLoad(t *testing.T) {
 			pause(2*time.Millisecond, stop)
 			return nil
 		})
-		// Three faults eject it for the first time, one is enough later on, and each
+		// Three faults eject it for the first time, one is enough later, and each
 		// time others may be under way. An ejection may not be in the log yet.
 		leftAlone := func(ejections int) {
 			t.Helper()
@@ -96,9 +96,9 @@ func TestBackendKilledUnderLoad(t *testing.T) {
 	})
 }
 
-// A backend is stopped, which its conns do not show. A request waits until
-// timeouts.response, and as soon as it is ejected none does. That timeout is long
-// enough for the other backend to keep it on a machine that is busy.
+// A backend is stopped, which its conns do not show. Requests wait for timeouts.response
+// until the backend is ejected. That timeout is long enough for the other backend to keep
+// it on a busy machine.
 func TestBackendStopped(t *testing.T) {
 	testkit.Long(t)
 	const clients, response = 8, 3 * time.Second
@@ -135,22 +135,22 @@ func TestBackendStopped(t *testing.T) {
 			t.Errorf("%v requests more went to the ejected backend", now-attempts)
 		}
 		t.Logf("%d of %d requests were answered with 504", late.Load(), w.done.Load())
-		// All clients wait when the first two faults come, and those two may come again before the third.
+		// All clients wait when the first two faults come, and both may be repeated before the third.
 		if n := late.Load(); n < 3 || n > clients+2 || other.Load() != 0 {
 			t.Errorf("%d requests got a 504 and %d another error, want 3 to %d, and 0", n, other.Load(), clients+2)
 		}
 	})
 }
 
-// checks come often, and are not the ones to find fault with a busy machine.
+// checks come often, but their timeout is too long for a busy machine to fail them.
 const checks = "[health]\npath = \"/healthz\"\ninterval = \"50ms\"\ninterval_down = \"50ms\"\ntimeout = \"1m\"\n"
 
-// noHurry are timeouts that no test lives to see: what is answered under them was
-// answered without waiting for one.
+// noHurry are timeouts that are longer than any test: an answer under them did not wait
+// for a timeout.
 const noHurry = "[timeouts]\nconnect = \"1h\"\nresponse = \"1h\"\nqueue = \"1h\"\n"
 
-// Active checks find out what is down while nobody asks, so that no request meets
-// it, and what is up again. When all are down the answer is 503, at once.
+// Active checks find backends that are down while there are no requests, so that none
+// goes there, and find them up again. When all are down the answer is 503, at once.
 func TestChecksDecide(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
@@ -191,8 +191,8 @@ func TestChecksDecide(t *testing.T) {
 	})
 }
 
-// What came back begins with a small part of its share, as long as slow_start is,
-// and has the whole of it when that is over.
+// A backend that comes back begins with a small part of its share, and has all of it
+// after slow_start.
 func TestSlowStart(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
@@ -218,8 +218,8 @@ func TestSlowStart(t *testing.T) {
 	})
 }
 
-// An answer that eject.on_status names is a fault, which does not change what the
-// client gets; others are not.
+// An answer whose status is in eject.on_status is a fault; the client gets it all the
+// same. Other answers are none.
 func TestEjectOnStatus(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		for _, status := range []int{500, 503} {

@@ -19,9 +19,9 @@ import (
 	"lb/internal/testkit"
 )
 
-// flapping is a backend that works for a while, is gone for a while, and is back at
-// its address. It goes as a process does that is killed: nobody listens any more
-// and all conns are reset, or ended, wherever they are.
+// flapping is a backend that works for a while, is down for a while, and is then back at
+// its address. It goes down like a killed process: it no longer listens, and all conns are
+// reset or ended, wherever they are in an exchange.
 type flapping struct {
 	addr  string
 	serve func(c net.Conn)
@@ -72,7 +72,7 @@ func (f *flapping) forget(c net.Conn) {
 	delete(f.conns, c)
 }
 
-// down returns when nothing of it is left; it may be called again.
+// down returns when no conn or goroutine of f is left; it may be called again.
 func (f *flapping) down(reset bool) {
 	f.ln.Close()
 	f.mu.Lock()
@@ -87,7 +87,7 @@ func (f *flapping) down(reset bool) {
 	f.all.Wait()
 }
 
-// bodyOf returns the body that goes with an ID and a size, and with no other.
+// bodyOf returns the body for an ID and a size; no other ID or size has the same.
 func bodyOf(id uint64, size int) []byte {
 	b := make([]byte, size)
 	var seed [32]byte
@@ -96,8 +96,8 @@ func bodyOf(id uint64, size int) []byte {
 	return b
 }
 
-// answerBody answers GET /ID/SIZE/FRAMING with the body that goes with it, and a
-// POST to there with its own body, if that is the right one.
+// answerBody answers GET /ID/SIZE/FRAMING with the body for it, and a POST to that path
+// with the request's own body, if that is the right one.
 func answerBody(t *testing.T, c net.Conn) {
 	in := bufio.NewReader(c)
 	for {
@@ -145,9 +145,9 @@ func flappingFor() time.Duration {
 	return 6 * time.Second
 }
 
-// Backends come and go while they answer. What looks like a whole answer is the
-// whole answer to that very request, to its last byte; and so with the requests
-// that backends get.
+// Backends come and go while they answer. What looks like a whole answer is the whole
+// answer to that very request, to its last byte. The same holds for the requests that
+// backends get.
 func TestFlapping(t *testing.T) {
 	testkit.Long(t)
 	for name, tc := range map[string]struct {
@@ -155,7 +155,7 @@ func TestFlapping(t *testing.T) {
 		framings []string
 	}{
 		"reset": {true, []string{"length", "chunked", "close"}},
-		"end":   {false, []string{"length", "chunked"}}, // an answer up to the close could not be told from a part of it
+		"end":   {false, []string{"length", "chunked"}}, // a part of an answer up to the close would look whole
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachMode(t, func(t *testing.T, mode string) { flap(t, mode, tc.reset, tc.framings) })
@@ -218,8 +218,8 @@ type asked struct {
 	framing string
 }
 
-// by returns the status of an answer that was the right one, or lb's own; 0 for one
-// that was seen to be cut off; and an error for one that was wrong.
+// by returns the status of an answer that is the right one or lb's own, 0 for one that
+// is visibly cut off, and an error for a wrong one.
 func (a asked) by(client *http.Client, p *process, post bool) (status int, err error) {
 	method, body := "GET", io.Reader(nil)
 	if post {

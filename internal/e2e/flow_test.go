@@ -12,26 +12,26 @@ import (
 	"lb/internal/testkit"
 )
 
-// A side that stops reading stops the other from being read. What is under way
-// then lies in socket buffers and in a slab of lb's; to keep the former small the
-// tests set those of the peers; lb's the system may let grow to some 30 MiB.
+// When one side stops reading, lb stops reading the other. The bytes that are under way
+// then are in socket buffers and in a slab of lb's. The tests keep the peers' buffers
+// small; the system may let lb's grow to some 30 MiB.
 const (
 	flowBytes     = 96 << 20
 	flowBufBytes  = 64 << 10
 	flowConns     = 3                      // at once
-	blocked       = 500 * time.Millisecond // for so long a side takes no byte
-	underWayMax   = 48 << 20               // of flowBytes
+	blocked       = 500 * time.Millisecond // how long a side takes no byte
+	underWayMax   = 48 << 20               // bytes, of flowBytes
 	flowMemoryMax = 4 << 20                // how much lb may grow meanwhile
 )
 
-// stalled is what a sender found when its other side had stopped reading.
+// stalled is what a sender found after the other side had stopped reading.
 type stalled struct {
 	taken int64
 	err   error
 }
 
-// A client that stops reading stops the backend from being read. When it goes on,
-// it gets all of the answer.
+// When a client stops reading, lb stops reading the backend. Once the client reads again,
+// it gets the rest of the answer.
 func TestClientStopsReading(t *testing.T) {
 	testkit.Long(t)
 	eachModeAlone(t, func(t *testing.T, mode string) {
@@ -75,8 +75,8 @@ func TestClientStopsReading(t *testing.T) {
 	})
 }
 
-// A backend that stops reading stops the client from being read. When it goes on,
-// it gets all of the request.
+// When a backend stops reading, lb stops reading the client. Once the backend reads again,
+// it gets the rest of the request.
 func TestBackendStopsReading(t *testing.T) {
 	testkit.Long(t)
 	eachModeAlone(t, func(t *testing.T, mode string) {
@@ -134,8 +134,8 @@ func wantStalled(t *testing.T, s stalled) {
 	t.Logf("%d KiB under way", s.taken>>10)
 }
 
-// A client that stops reading stops only itself: others of the same loop are
-// served as ever.
+// A client that stops reading stalls only itself: other clients of the same loop are
+// served as before.
 func TestStalledClientHoldsNobodyUp(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		p := start(t, mode, setup{backends: to(demo(t, "127.0.0.1:0", "b").Addr())})

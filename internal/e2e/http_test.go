@@ -52,7 +52,7 @@ func TestConnsAreReused(t *testing.T) {
 	})
 }
 
-// Every client gets its own bytes back, whatever the others do, in either framing.
+// Every client gets its own bytes back, whatever other clients do, in either framing.
 func TestConcurrentClients(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		p := start(t, mode, setup{backends: to(serve(t, echo), serve(t, echo))})
@@ -158,8 +158,8 @@ func TestEarlyHints(t *testing.T) {
 	})
 }
 
-// What one side has sent reaches the other at once: each piece is sent only when
-// the one before it has arrived, in both directions of one exchange.
+// What one side sends reaches the other at once: each piece is sent only after the piece
+// before it has arrived, in both directions of one exchange.
 func TestStreaming(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		p := start(t, mode, setup{backends: to(serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -200,8 +200,7 @@ func TestStreaming(t *testing.T) {
 	})
 }
 
-// A backend that breaks off in the middle looks broken to the client, in either
-// framing.
+// An answer that a backend breaks off looks broken to the client, in either framing.
 func TestShortAnswerLooksShort(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		p := start(t, mode, setup{backends: to(serve(t, func(w http.ResponseWriter, r *http.Request) {

@@ -12,15 +12,15 @@ import (
 	"lb/internal/testkit"
 )
 
-// trace is what lb has open and running when nothing is to be done.
+// trace is what lb has open and running while it is idle.
 type trace struct {
 	processes   []stat
 	descriptors int
 }
 
-// keepNothing has conns to backends closed soon when nobody uses them. A client
-// that has asked and then ended its stream may still read: lb finds out when the
-// answer comes, or does not. Nobody else may have to wait for so long.
+// keepNothing makes lb close idle conns to backends soon. The response timeout is for
+// clients that have sent a request and ended their stream: they may still read, and lb
+// finds out only when the answer comes or is late. No other request may take that long.
 const keepNothing = "[timeouts]\nbackend_idle = \"100ms\"\nresponse = \"5s\"\n"
 
 // atRest waits until lb has no conns and no exchanges, and returns what it has then.
@@ -49,12 +49,12 @@ func (p *process) wantTrace(t *testing.T, before trace) {
 	}
 }
 
-// abortsMemoryMax is how many bytes lb may grow by for another 1,000 of them: what
-// Go's collector lets lie, but not a slab of each.
+// abortsMemoryMax is how many bytes lb may grow by for another 1,000 clients that leave:
+// room for garbage that Go has not collected yet, but not for a slab of each client.
 const abortsMemoryMax = 10 << 20
 
-// 1,000 clients that leave in the middle, with an end of the stream or a reset,
-// leave nothing behind, and nobody else suffers.
+// After 1,000 clients that leave in the middle, with an end of the stream or a reset,
+// nothing of them is left in lb, and other clients are served.
 func TestAbortsLeaveNothing(t *testing.T) {
 	testkit.Long(t)
 	eachModeAlone(t, func(t *testing.T, mode string) {
@@ -78,7 +78,7 @@ func TestAbortsLeaveNothing(t *testing.T) {
 			}
 		}
 		const clients = 1000
-		round(clients / len(aborts)) // slabs and the like, for so many at once, are kept for a while
+		round(clients / len(aborts)) // lb keeps slabs and the like, for that many at once, for a while
 		before := p.atRest(t)
 		memory := p.memory(t)
 		round(clients/len(aborts) + 1)
@@ -94,7 +94,7 @@ func TestAbortsLeaveNothing(t *testing.T) {
 	})
 }
 
-// Backends that break off, anywhere in an answer, leave nothing behind either. A
+// After backends that break off, anywhere in an answer, nothing is left in lb either. A
 // client gets an answer of lb's, or one that does not look whole.
 func TestBrokenBackendsLeaveNothing(t *testing.T) {
 	answers := []string{
@@ -139,7 +139,7 @@ func TestBrokenBackendsLeaveNothing(t *testing.T) {
 	})
 }
 
-// Many clients that come and go as they should leave nothing behind.
+// After many clients that come and go as they should, nothing of them is left in lb.
 func TestManyConnsLeaveNothing(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {

@@ -13,12 +13,12 @@ import (
 	"lb/internal/testkit"
 )
 
-// short is a deadline that a test waits for. Behind late it can only be one of lb's
-// own that has passed, of which these tests meet none below ten seconds.
+// short is a deadline that a test waits for. If more than late has passed, it was one of
+// lb's defaults instead, and none that these tests meet is below ten seconds.
 const short, late = 300 * time.Millisecond, 9 * time.Second
 
-// The deadlines of lb.toml pass when they should, not before, and the answer says
-// whose doing it was. What closes the conn without an answer has status 0.
+// The deadlines of lb.toml pass when they should, not before, and the answer says which
+// side was late. Status 0 stands for a conn that is closed without an answer.
 func TestTimeouts(t *testing.T) {
 	testkit.Long(t)
 	silent := func(c net.Conn) { io.Copy(io.Discard, c) }
@@ -49,7 +49,7 @@ func TestTimeouts(t *testing.T) {
 					backends: to(script(t, tc.backend)),
 					tables:   fmt.Sprintf("[timeouts]\n%s = %q\n", tc.key, short),
 				})
-				begun := time.Now() // before the conn is there: its time may begin with it
+				begun := time.Now() // before the dial, because the deadline may count from the accept
 				c := dial(t, p.addr)
 				c.send(t, tc.send)
 				if tc.drip != "" {
@@ -66,7 +66,7 @@ func TestTimeouts(t *testing.T) {
 				if status == 200 && err == nil {
 					t.Errorf("a part of an answer, %q, looks whole", body)
 				}
-				if tc.status != 504 { // which is not the client's doing: its conn goes on
+				if tc.status != 504 { // a 504 is not the client's doing, and keeps its conn
 					io.Copy(io.Discard, c.in) // up to the end of the conn
 				}
 				if took := time.Since(begun); took < short || took > late {
@@ -77,7 +77,7 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-// drip sends text again and again until it is told to stop.
+// drip sends text again and again until stop is called.
 func drip(c net.Conn, text string) (stop func()) {
 	end := make(chan struct{})
 	done := make(chan struct{})
@@ -137,8 +137,8 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// Above the limit a client is not served until another one leaves, and then it is:
-// nobody is lost.
+// Above the limit a client waits until another one leaves, and is served then: no client
+// is lost.
 func TestConnectionLimit(t *testing.T) {
 	for _, loops := range []int{1, 2} {
 		t.Run(fmt.Sprintf("%d loops", loops), func(t *testing.T) {

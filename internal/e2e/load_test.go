@@ -13,7 +13,7 @@ import (
 	"lb/internal/testkit"
 )
 
-// Loads of many clients, and the backends that look at what comes of them.
+// Loads of many clients, and backends that check what arrives.
 
 // requests is a backend that reads a request, body and all, and has f answer it;
 // false closes the conn.
@@ -34,8 +34,8 @@ func requests(t *testing.T, f func(c net.Conn, r *http.Request, body []byte) (go
 	})
 }
 
-// pause waits for d, which is a client's or a backend's own slowness and nothing
-// that a test waits for. It returns false when stop is closed before.
+// pause waits for d and stands for a slow client or backend; no test uses it to wait for
+// something to happen. It returns false if stop is closed before.
 func pause(d time.Duration, stop <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -55,8 +55,8 @@ type crowd struct {
 	leave func()
 }
 
-// gather has n clients call f until they are told to leave, at the latest when the
-// test ends. An error fails the test and is that client's last call.
+// gather has n clients call f until leave is called, at the latest when the test ends. An
+// error fails the test and ends that client.
 func gather(t *testing.T, n int, f func(client int, stop <-chan struct{}) error) *crowd {
 	t.Helper()
 	w := &crowd{stop: make(chan struct{})}

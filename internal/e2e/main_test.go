@@ -70,7 +70,7 @@ func lookAtSources(root string) error {
 	})
 }
 
-// eachMode runs f in mt and in mp, beside other tests.
+// eachMode runs f in mt and in mp, in parallel with other tests.
 func eachMode(t *testing.T, f func(t *testing.T, mode string)) {
 	t.Parallel()
 	for _, mode := range []string{"mt", "mp"} {
@@ -81,8 +81,8 @@ func eachMode(t *testing.T, f func(t *testing.T, mode string)) {
 	}
 }
 
-// eachModeAlone is eachMode for what measures or needs most of the machine: one
-// after the other, with no test beside it.
+// eachModeAlone is eachMode for tests that measure or need most of the machine: the modes
+// run one after the other, with no other test at the same time.
 func eachModeAlone(t *testing.T, f func(t *testing.T, mode string)) {
 	for _, mode := range []string{"mt", "mp"} {
 		t.Run(mode, func(t *testing.T) { f(t, mode) })
@@ -147,7 +147,7 @@ type process struct {
 	*testkit.Process
 	addr  string // host:port where it serves
 	admin string // host:port for the operator, "" without
-	over  bool   // the test has seen to its end
+	over  bool   // the test itself has ended it
 }
 
 // start runs lb with s and returns when it serves. At the end of the test it is
@@ -191,8 +191,8 @@ func (p *process) stop(t *testing.T) {
 	p.wantExit(t, 0)
 }
 
-// wantExit waits for p to end with code. No process may be left, and no panic or
-// data race may have been told of.
+// wantExit waits for p to end with code. No process may be left, and the log may show no
+// panic or data race.
 func (p *process) wantExit(t *testing.T, code int) {
 	t.Helper()
 	p.over = true

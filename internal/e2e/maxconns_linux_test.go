@@ -15,9 +15,9 @@ import (
 	"lb/internal/testkit"
 )
 
-// gauge counts the requests at work at a backend: whose head has come, whose answer
-// has not begun, and whose conn still stands. Those of a worker that is killed end
-// with its conns, which may be long before the backend would look.
+// gauge counts the running requests of a backend: the head has come, the answer has not
+// begun, and the conn is open. Requests of a killed worker end with its conns, which may
+// be long before the backend would notice.
 type gauge struct {
 	mu   sync.Mutex
 	at   map[net.Conn]struct{}
@@ -54,7 +54,7 @@ func (g *gauge) seen() (all, most int) {
 	return g.all, g.most
 }
 
-// over reports whether the other side has closed c, which nobody reads now.
+// over reports whether the other side has closed c. No other goroutine may read c now.
 func over(t *testing.T, c net.Conn) (gone bool) {
 	raw, err := c.(*net.TCPConn).SyscallConn()
 	if err != nil {
@@ -80,9 +80,9 @@ func gauged(t *testing.T) (addr string, g *gauge) {
 	}), g
 }
 
-// No backend ever has more requests at work than max_connections, over eight
-// loops that all want more, also while a worker is killed every second. All who
-// wait have their turn, but those whose worker is gone.
+// No backend ever has more running requests than max_connections, though eight loops all
+// want more, and even while a worker is killed every second. Every request that waits has
+// its turn, except those of a killed worker.
 func TestMaxConnections(t *testing.T) {
 	testkit.Long(t)
 	const limit, clients, loops = 10, 96, 8

@@ -85,10 +85,10 @@ const (
 	ofLoopback  = 4       // source addresses, against a lack of ports
 )
 
-// roomForIdle returns how many idle conns can be held: the test needs a descriptor
-// for each, and so does lb, which in mt keeps a second one in reserve for each, in
-// one process. What the system makes of SO_REUSEPORT is even only on average, and
-// each loop has its own limit: some room is left.
+// roomForIdle returns how many idle conns can be held: the test needs a descriptor for
+// each, and so does lb, which in mt keeps a second one in reserve for each, in one
+// process. SO_REUSEPORT spreads conns evenly only on average and each loop has its own
+// limit, so some room is left.
 func roomForIdle(t *testing.T, mode string) int {
 	t.Helper()
 	var limit syscall.Rlimit

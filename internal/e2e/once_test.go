@@ -30,8 +30,7 @@ func (d *deeds) add(r *http.Request) {
 	d.by[r.Header.Get("X-ID")]++
 }
 
-// wantOnce wants each of the executed requests to have been executed once, and
-// least of them at all.
+// wantOnce wants at least least requests to have been executed, and each of them once.
 func (d *deeds) wantOnce(t *testing.T, least int) {
 	t.Helper()
 	d.mu.Lock()
@@ -46,8 +45,8 @@ func (d *deeds) wantOnce(t *testing.T, least int) {
 	}
 }
 
-// forgetful is a backend that closes a conn when nothing came for 5 to 50 ms
-// behind an answer, and does not say so before.
+// forgetful is a backend that closes a conn without notice when nothing has come for 5 to
+// 50 ms after an answer.
 func forgetful(t *testing.T, posts *deeds, closed *atomic.Int64) (addr string) {
 	return script(t, func(c net.Conn) {
 		in := bufio.NewReader(c)
@@ -71,10 +70,10 @@ func forgetful(t *testing.T, posts *deeds, closed *atomic.Int64) (addr string) {
 	})
 }
 
-// Backends close idle conns after 5 to 50 ms without telling, so that again and
-// again a request meets the close on its way. No GET of 50,000 fails, and no POST
-// is executed twice; one that fails has got a 502. There are many backends, so that
-// conns to each are idle for about as long.
+// Backends close idle conns after 5 to 50 ms without notice, so that again and again a
+// request and the close cross. None of 50,000 GETs fails, and no POST is executed twice;
+// one that fails gets a 502. There are many backends, so that conns to each are idle for
+// about that long.
 func TestForgetfulBackends(t *testing.T) {
 	testkit.Long(t)
 	const clients, backends = 400, 32
@@ -117,8 +116,8 @@ func TestForgetfulBackends(t *testing.T) {
 	})
 }
 
-// Backends read a POST whole, or a part of it, and reset the conn. Whatever may be
-// retried, it has been executed at most once, over all of them.
+// Backends read a POST, whole or in part, and reset the conn. Whatever lb retries, each
+// POST is executed at most once, over all backends.
 func TestPostThenReset(t *testing.T) {
 	const clients = 16
 	posts := 2_000
@@ -163,7 +162,7 @@ func TestPostThenReset(t *testing.T) {
 			}
 			req.Header.Set("X-ID", fmt.Sprint(n.Add(1)))
 			resp, err := client.Do(req)
-			if err != nil { // lb may close the conn behind a 502 that comes before the end of the body
+			if err != nil { // lb may close the conn after a 502 that comes before the end of the body
 				failed.Add(1)
 				return nil
 			}
@@ -171,7 +170,7 @@ func TestPostThenReset(t *testing.T) {
 			if resp.StatusCode != 200 && resp.StatusCode != 502 {
 				return fmt.Errorf("a POST was answered with %s", resp.Status)
 			}
-			if resp.StatusCode == 502 { // and what is behind its head may be lost in the same way
+			if resp.StatusCode == 502 { // and the bytes after its head may be lost in the same way
 				failed.Add(1)
 				return nil
 			}

@@ -11,17 +11,17 @@ import (
 	"lb/internal/testkit"
 )
 
-// An operator does everything at once: reloads, other numbers of workers, upgrades,
-// changes at run time, broken files, killed workers, in any order and without a
-// pause. Only conns of killed workers break, and in the end nothing is left of it.
-// LB_LONG=1 has 150 deeds.
+// An operator does everything, in any order and without a pause: reloads, other numbers
+// of workers, upgrades, changes at run time, broken files, killed workers. Only conns of
+// killed workers break, and in the end lb has open what it had before. LB_LONG=1 has 150
+// deeds.
 func TestOperations(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		addrs := checkedMany(t, 5)
 		quiet := setup{workers: 4, admin: true, backends: to(addrs...), tables: keepNothing}
 		s := begin(t, mode, quiet)
-		s.operate(addrs, 3, map[int]int{}) // what is made once is made
+		s.operate(addrs, 3, map[int]int{}) // lb has made now what it makes only once
 		s.setup = quiet
 		s.reload()
 		s.settle()
@@ -61,8 +61,8 @@ func TestOperations(t *testing.T) {
 	})
 }
 
-// operate does n deeds, one after the other, and notes the ports of the clients whose
-// worker it has killed.
+// operate does n deeds, one after the other, and notes the ports of the clients of
+// workers that it has killed.
 func (s *service) operate(addrs []string, n int, killed map[int]int) {
 	s.t.Helper()
 	for i := range n {
@@ -94,7 +94,7 @@ func (s *service) operate(addrs []string, n int, killed map[int]int) {
 			}
 		case 7:
 			if list := s.status().serving(); s.mode == "mp" && len(list) > 0 {
-				ports, _ := s.murder(list[rand.IntN(len(list))].PID)
+				ports, _ := s.killWorker(list[rand.IntN(len(list))].PID)
 				for _, port := range ports {
 					killed[port]++
 				}
@@ -114,8 +114,8 @@ func (s *service) settle() {
 	s.atRest(s.t)
 }
 
-// Many commands at the same time are all answered, and none sees half of another's
-// work.
+// Many commands at the same time are all answered, and none sees another's work half
+// done.
 func TestCommandsAtOnce(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		a, b := demo(t, "127.0.0.1:0", "a").Addr(), demo(t, "127.0.0.1:0", "b").Addr()
@@ -139,19 +139,19 @@ func TestCommandsAtOnce(t *testing.T) {
 	})
 }
 
-// A reload while a worker is down reaches its successor, and one while a worker does
-// not turn is answered within about a second and says which.
+// A reload while a worker is down reaches its successor. A reload while a worker hangs is
+// answered within about a second, and names that worker.
 func TestReloadWithoutAWorker(t *testing.T) {
 	testkit.Long(t)
 	t.Parallel()
 	s := begin(t, "mp", setup{workers: 2, keys: "watch = false\n", backends: to(checkedMany(t, 3)...)})
 	for range 3 { // so that the next one is not replaced at once
 		l := s.status().serving()[0]
-		s.murder(l.PID)
+		s.killWorker(l.PID)
 		s.successor(l.Slot, l.PID)
 	}
 	l := s.status().serving()[0]
-	s.murder(l.PID)
+	s.killWorker(l.PID)
 	s.setup.backends = s.setup.backends[:2]
 	s.setup.tables = "[limits]\nbody_bytes = 50\n"
 	s.write(s.text())
@@ -181,7 +181,7 @@ func TestReloadWithoutAWorker(t *testing.T) {
 	if err := syscall.Kill(stopped.PID, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	// It may accept what waits before it reads what it has been told.
+	// It may accept waiting conns before it reads its orders.
 	testkit.Until(t, "all workers to have the new configuration", func() bool {
 		for range 20 {
 			c := dial(t, s.addr)
@@ -195,8 +195,8 @@ func TestReloadWithoutAWorker(t *testing.T) {
 	})
 }
 
-// The old process is killed while an upgrade is under way. Whoever is left serves,
-// or a restart does, and nothing holds the port.
+// The old process is killed while an upgrade is under way. The new process serves, or
+// both are gone and nothing holds the port, so that a restart serves.
 func TestOldKilledDuringUpgrade(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
@@ -207,7 +207,7 @@ func TestOldKilledDuringUpgrade(t *testing.T) {
 			pause(delay, nil)
 			syscall.Kill(s.pid, syscall.SIGKILL) // unless it has left by itself
 			testkit.Wait(t, s.Exited, "it to be gone")
-			// Either the new one goes on, or nothing does.
+			// Either the new one goes on, or none does.
 			testkit.Until(t, "an end or a beginning", func() bool {
 				s.reap(s.process)
 				if s.GroupGone() {

@@ -84,7 +84,7 @@ func script(t *testing.T, f func(c net.Conn)) (addr string) {
 	return ln.Addr().String()
 }
 
-// readHead reads from c up to the end of a head and no further; "" is for one that
+// readHead reads from c up to the end of a head and no further. It returns "" if the head
 // does not come whole.
 func readHead(c net.Conn) string {
 	var head []byte
@@ -124,7 +124,7 @@ func tryGet(c *http.Client, url string) (*http.Response, string, error) {
 	return resp, string(body), err
 }
 
-// want200 wants an answer from the backend of that name; "" is any.
+// want200 wants an answer from the backend of that name, or from any if it is "".
 func want200(t *testing.T, resp *http.Response, name string) {
 	t.Helper()
 	if got := resp.Header.Get("X-Backend"); resp.StatusCode != 200 || name != "" && got != name {
@@ -198,8 +198,8 @@ func refused(addr string) bool {
 	return false
 }
 
-// block is what long bodies repeat. Its length is a prime, so a slab that is lost,
-// doubled or in the wrong place does not fit.
+// block is what long bodies repeat. Its length is a prime, so that a slab that is lost,
+// doubled or in the wrong place shows.
 var block = sync.OnceValue(func() []byte {
 	b := make([]byte, 1048583)
 	rand.NewChaCha8([32]byte{}).Read(b)
@@ -209,7 +209,7 @@ var block = sync.OnceValue(func() []byte {
 // pattern reads size bytes of block after block.
 type pattern struct{ off, size int64 }
 
-// next returns bytes that follow, at most limit; none at the end.
+// next returns the bytes that follow, at most limit, or none at the end.
 func (p *pattern) next(limit int) []byte {
 	b := block()[p.off%int64(len(block())):]
 	b = b[:min(int64(len(b)), int64(limit), p.size-p.off)]
@@ -235,8 +235,8 @@ func (p *pattern) WriteTo(w io.Writer) (n int64, err error) {
 	return n, err
 }
 
-// writeUntilBlocked writes p's bytes to c until c takes none for as long as stuck,
-// or there are no more. It returns how many c took; p goes on behind them.
+// writeUntilBlocked writes p's bytes to c until c takes none for as long as stuck, or p
+// has ended. It returns how many c took; p goes on after them.
 func (p *pattern) writeUntilBlocked(c net.Conn, stuck time.Duration) (taken int64, err error) {
 	for p.off < p.size {
 		at := p.off
@@ -261,7 +261,7 @@ func digest(r io.Reader) (string, error) {
 	return fmt.Sprintf("%s of %d bytes", hex.EncodeToString(h.Sum(nil)), n), err
 }
 
-// onlyReader hides WriteTo, which would choose the size of the pieces.
+// onlyReader hides WriteTo, with which the reader would choose the size of the pieces.
 type onlyReader struct{ io.Reader }
 
 // lines makes a head of its lines.

@@ -15,7 +15,7 @@ import (
 	"lb/internal/testkit"
 )
 
-// What /proc tells of lb's processes, and what else is done for Linux only.
+// What /proc says of lb's processes, and other tests for Linux only.
 
 // stat is what a test reads of /proc/PID/stat.
 type stat struct {
@@ -72,7 +72,7 @@ func (p *process) descriptors(t *testing.T) (n int) {
 	return n
 }
 
-// memory returns the bytes that lb's processes hold, what they share counted once.
+// memory returns the bytes that lb's processes hold; what they share counts once.
 func (p *process) memory(t *testing.T) int64 {
 	t.Helper()
 	n, err := pss(p.processes(t))
@@ -98,9 +98,9 @@ func pss(list []stat) (bytes int64, err error) {
 	return bytes, nil
 }
 
-// watchMemory looks at the memory again and again until the returned function is
-// called, which fails the test when it grew by more than max bytes. What the race
-// detector needs of it is not lb's: with it, the growth is only logged.
+// watchMemory looks at the memory again and again until the returned function is called,
+// which fails the test if the memory grew by more than max bytes. The race detector needs
+// memory of its own; with it, the growth is only logged.
 func (p *process) watchMemory(t *testing.T) (wantGrowth func(max int64)) {
 	t.Helper()
 	base := p.memory(t)
@@ -133,8 +133,8 @@ func (p *process) watchMemory(t *testing.T) (wantGrowth func(max int64)) {
 	}
 }
 
-// A worker that is killed takes its own conns with it and nothing else: requests
-// on new conns are answered all the time, and there is a new worker soon.
+// With a killed worker its own conns end and nothing else: requests on new conns are
+// always answered, and there is a new worker soon.
 func TestWorkerKilled(t *testing.T) {
 	t.Parallel()
 	p := start(t, "mp", setup{backends: to(demo(t, "127.0.0.1:0", "b").Addr()), admin: true})
@@ -146,7 +146,7 @@ func TestWorkerKilled(t *testing.T) {
 		if err := syscall.Kill(before[round%2], syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		testkit.Until(t, "it to be gone", func() bool { // and no zombie, whose other threads may still be at work
+		testkit.Until(t, "it to be gone", func() bool { // the main thread of a zombie has ended, but others may still run
 			return !slices.ContainsFunc(p.processes(t), func(s stat) bool { return s.pid == before[round%2] })
 		})
 		for range 30 {

@@ -8,8 +8,8 @@ import (
 	"lb/internal/testkit"
 )
 
-// limited is a setup with one backend that takes one request at once, with others
-// waiting for as long as they may.
+// limited is a setup with one backend that takes one request at a time, while others wait
+// for as long as they may.
 func limited(g *gate, queue time.Duration) setup {
 	return setup{
 		backends: []backend{{addr: g.addr, keys: "max_connections = 1\n"}},
@@ -18,8 +18,8 @@ func limited(g *gate, queue time.Duration) setup {
 	}
 }
 
-// Who finds the backend full waits, and has its answer as soon as there is room,
-// be it on another loop.
+// A request that finds the backend full waits, and is answered as soon as there is room,
+// even if another loop made it.
 func TestQueue(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		g := newGate(t, 1000)
@@ -43,8 +43,8 @@ func TestQueue(t *testing.T) {
 	})
 }
 
-// Who has waited for as long as timeouts.queue is sent away, is told when to try
-// again, and keeps its conn. The one at work is not disturbed.
+// A request that has waited for timeouts.queue is refused with a time to try again, and
+// its client keeps the conn. The running request is not affected.
 func TestQueueTimeout(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {

@@ -24,21 +24,20 @@ func drawn(addrs []string) (list []backend) {
 	return list
 }
 
-// reloadMemoryMax is how many bytes lb may grow by in 100 reloads: what Go's
-// collector lets lie, but not a snapshot of each with what belongs to it.
+// reloadMemoryMax is how many bytes lb may grow by in 100 reloads: room for garbage that
+// Go has not collected yet, but not for a snapshot of each reload.
 const reloadMemoryMax = 12 << 20
 
-// Reload after reload adds, removes and reweights backends, at times a pool and a
-// route, too. No request goes missing or wrong, a WebSocket opened before lives
-// through all of them, the processes stay the same, and nothing piles up. LB_LONG=1
-// has 100 in 10 s.
+// Reload after reload adds, removes and reweights backends, and at times a pool and a
+// route. No request goes missing or wrong, a WebSocket stays open through all of them, the
+// processes stay the same, and nothing piles up. LB_LONG=1 has 100 reloads in 10 s.
 func TestReloadsUnderLoad(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		addrs, ws := checkedMany(t, 6), echoes(t)
 		quiet := setup{workers: 2, admin: true, backends: to(addrs...), tables: wsRoute(ws) + keepNothing}
 		s := begin(t, mode, quiet)
-		for range 10 { // what is made once is made
+		for range 10 { // lb has made now what it makes only once
 			s.setup.backends = drawn(addrs)
 			s.reload()
 		}
@@ -95,7 +94,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 	})
 }
 
-// with returns the sum of two.
+// with returns the sum of w and other.
 func (w *traffic) with(other *traffic) *traffic {
 	sum := &traffic{}
 	sum.whole.Store(w.whole.Load() + other.whole.Load())
@@ -234,13 +233,13 @@ func TestFileChanges(t *testing.T) {
 	})
 }
 
-// A file that is broken, in whatever way, changes nothing. lb says what is wrong and
-// where: to the one who asked for the reload, in the log, and in its status.
+// A broken file changes nothing, in whatever way it is broken. lb says what is wrong and
+// where: in the answer to lb reload, in the log, and in its status.
 func TestBrokenFile(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		addrs := checkedMany(t, 2)
-		s := begin(t, mode, setup{keys: "watch = false\n", backends: to(addrs...), admin: true}) // else it may be read, and told of, twice
+		s := begin(t, mode, setup{keys: "watch = false\n", backends: to(addrs...), admin: true}) // else lb may read the file, and log about it, twice
 		w := s.send(4, 2)
 		w.more(t, 20)
 		good := s.text()
@@ -288,8 +287,8 @@ func TestBrokenFile(t *testing.T) {
 	})
 }
 
-// What lb reload prints and what its --plan printed before is the same, a line for
-// each backend and each route, and the plan changes nothing.
+// lb reload prints what its --plan has printed before, a line for each backend and each
+// route, and the plan changes nothing.
 func TestPlan(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		a, b, c := demo(t, "127.0.0.1:0", "a"), demo(t, "127.0.0.1:0", "b"), demo(t, "127.0.0.1:0", "c")

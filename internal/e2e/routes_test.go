@@ -16,7 +16,7 @@ func poolAt(name, addr string) string {
 	return fmt.Sprintf("[[pools]]\nname = %q\n[[pools.backends]]\nhost = %q\nport = %s\n", name, host, port)
 }
 
-// repeater is a backend that says who was asked for what.
+// repeater is a backend that answers with its name and the request that it got.
 func repeater(t *testing.T, name string) (addr string) {
 	return serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Backend", name)
@@ -48,8 +48,8 @@ host = "old.example.com"
 redirect = { to = "https://www.{host}{uri}", code = 301 }
 `
 
-// Requests go where their host, path, method and fields say, as the routes say;
-// what no route takes goes to the backends at the top.
+// Requests go where the routes say, by host, path, method and fields. A request that no
+// route takes goes to the backends at the top of the file.
 func TestRoutes(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		p := start(t, mode, setup{
@@ -85,8 +85,8 @@ func TestRoutes(t *testing.T) {
 	})
 }
 
-// What a route sets is set in the place of what was there, and a redirect is an
-// answer of lb's own, which needs no backend.
+// Fields that a route sets replace those of the message, and lb answers a redirect by
+// itself, without a backend.
 func TestRouteFields(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		p := start(t, mode, setup{
@@ -114,8 +114,8 @@ func TestRouteFields(t *testing.T) {
 	})
 }
 
-// A client with a sticky cookie stays at its backend, over all loops, and goes
-// elsewhere, with another cookie, when that is gone. Nobody can make one up.
+// A client with a sticky cookie stays at its backend, over all loops. When that is gone it
+// goes to another one and gets another cookie. Nobody can forge a cookie.
 func TestSticky(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		a, b := startBackend(t), startBackend(t)
@@ -158,7 +158,7 @@ func TestSticky(t *testing.T) {
 	})
 }
 
-// Backups take nothing as long as another backend can be used.
+// Backups get no requests as long as another backend can be used.
 func TestBackup(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		a, b := startBackend(t), startBackend(t)
@@ -182,7 +182,7 @@ func TestBackup(t *testing.T) {
 	})
 }
 
-// What drains gets nothing new.
+// A draining backend gets no new requests.
 func TestDrainingBackend(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		a, b := demo(t, "127.0.0.1:0", "a"), demo(t, "127.0.0.1:0", "b")
@@ -193,7 +193,8 @@ func TestDrainingBackend(t *testing.T) {
 	})
 }
 
-// An answer that retry.on names is not the client's: another backend is asked.
+// An answer whose status is in retry.on does not reach the client: lb tries another
+// backend.
 func TestRetryOnStatus(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		sick := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) })

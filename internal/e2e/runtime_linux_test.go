@@ -60,7 +60,7 @@ func TestBackendCommands(t *testing.T) {
 		}
 		if mode == "mp" {
 			for _, l := range s.status().serving() {
-				s.murder(l.PID)
+				s.killWorker(l.PID)
 				s.successor(l.Slot, l.PID)
 			}
 			kept("all workers killed")
@@ -89,7 +89,8 @@ func TestBackendCommands(t *testing.T) {
 	})
 }
 
-// Commands that ask for what there is not are refused, at once, with a reason.
+// Commands about pools, backends or sockets that do not exist are refused at once, with a
+// reason.
 func TestCommandsRefuse(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		a := demo(t, "127.0.0.1:0", "a").Addr()
@@ -114,8 +115,8 @@ func TestCommandsRefuse(t *testing.T) {
 	})
 }
 
-// A backend that is drained finishes what it has and is not forgotten by its cookies;
-// one that is disabled is.
+// A backend that drains finishes what it has, and its cookies still lead to it; those of
+// one that is disabled do not.
 func TestDrainAndDisable(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		a, b := demo(t, "127.0.0.1:0", "a").Addr(), demo(t, "127.0.0.1:0", "b").Addr()

@@ -25,9 +25,9 @@ import (
 )
 
 // service is an lb as its operator has it: a file that changes, commands, a socket
-// for them, and processes that follow each other. All files are in a directory of
-// its own. The embedded process is the one that the test has started; those that
-// an upgrade starts stay in its group.
+// for them, and processes that replace each other. All files are in a directory of its
+// own. The embedded process is the one that the test has started; processes that an
+// upgrade starts stay in its group.
 type service struct {
 	*process
 	t     *testing.T
@@ -44,10 +44,10 @@ type service struct {
 	calls *http.Client // to the socket for commands
 }
 
-// adopt makes this process the parent of what lb leaves behind, to wait for it.
+// adopt makes this process the parent of the processes that lb leaves, to wait for them.
 var adopt = sync.OnceValue(func() error { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) })
 
-// newService has its directory and its lb.toml, and does not run yet.
+// newService returns a service that has its directory and lb.toml, but does not run yet.
 func newService(t *testing.T, mode string, s setup) *service {
 	t.Helper()
 	if err := adopt(); err != nil {
@@ -181,8 +181,8 @@ func (s *service) tryLB(args ...string) (said, error) {
 // machine a new worker may need more than that to begin.
 const TooBusy = "has not taken up configuration"
 
-// want runs a command that has to do what it is told, and returns its output. A reload
-// is asked for again while loops are too busy for it.
+// want runs a command that has to succeed, and returns its output. A reload is repeated
+// while loops are too busy for it.
 func (s *service) want(args ...string) (out string) {
 	s.t.Helper()
 	var a said
@@ -197,8 +197,7 @@ func (s *service) want(args ...string) (out string) {
 	return out
 }
 
-// refuses runs a command that has to be refused, for a reason in which all of parts
-// are.
+// refuses runs a command that has to be refused, for a reason that contains all of parts.
 func (s *service) refuses(args []string, parts ...string) {
 	s.t.Helper()
 	a := s.lb(args...)
@@ -212,8 +211,8 @@ func (s *service) refuses(args []string, parts ...string) {
 	}
 }
 
-// reload writes lb.toml for the setup and has lb read it. It returns what lb says
-// that changed.
+// reload writes lb.toml for the setup and has lb read it. It returns what has changed, in
+// the words of lb.
 func (s *service) reload() string {
 	s.t.Helper()
 	s.write(s.text())
@@ -256,7 +255,7 @@ type backendStatus struct {
 	Attempts         uint64
 }
 
-// tryStatus is what `lb status --json` shows, without a process for it. Any
+// tryStatus returns what `lb status --json` shows, without starting a process. Any
 // goroutine may call it.
 func (s *service) tryStatus() (st status, err error) {
 	resp, err := s.calls.Get("http://lb/v1/status")
@@ -286,7 +285,7 @@ func (s *service) until(what string, ok func(st status) bool) (st status) {
 	return st
 }
 
-// serving returns the loops that are at work.
+// serving returns the loops that serve.
 func (st status) serving() (list []loopStatus) {
 	for _, l := range st.Loops {
 		if l.State == "serving" {
@@ -310,7 +309,7 @@ func (st status) backend(t *testing.T, pool, addr string) backendStatus {
 	return backendStatus{}
 }
 
-// reap waits for the processes of p's group that have lost their parents and ended.
+// reap collects the processes of p's group that have lost their parents and ended.
 func (s *service) reap(p *process) {
 	for _, z := range p.processes(s.t) {
 		if !z.zombie || z.pid == p.Cmd.Process.Pid {
@@ -328,8 +327,8 @@ func (s *service) alive(pid int) bool {
 	return slices.ContainsFunc(s.processes(s.t), func(p stat) bool { return p.pid == pid && !p.zombie })
 }
 
-// wantExitOf waits for a supervisor to end with code. What an old one has started
-// may have been waited for by that: then only its end is seen.
+// wantExitOf waits for a supervisor to end with code. If its parent, an older supervisor,
+// has collected it already, only its end is seen, not its code.
 func (s *service) wantExitOf(pid, code int) {
 	s.t.Helper()
 	got := code
@@ -365,8 +364,8 @@ func (s *service) stop() {
 	s.wantExit(0)
 }
 
-// wantExit waits for the supervisor to end with code. No process may be left, nor
-// the files of one, and no panic or data race may have been told of.
+// wantExit waits for the supervisor to end with code. No process and no file of one may be
+// left, and the log may show no panic or data race.
 func (s *service) wantExit(code int) {
 	s.t.Helper()
 	s.over = true
@@ -390,22 +389,24 @@ func (s *service) wantGone() {
 	}
 }
 
-// cleanUp is for p, behind which there may be others.
+// cleanUp ends p and the processes that upgrades have put in its place.
 func (s *service) cleanUp(p *process) {
-	defer s.bury(p) // also when the stop fails
+	defer s.killGroup(p) // even if the stop fails
 	if !s.t.Failed() && !p.over {
 		s.stop()
 	}
 }
 
-func (s *service) bury(p *process) {
+// killGroup kills whatever is left of p's group and waits until all of it is gone.
+func (s *service) killGroup(p *process) {
 	if !p.GroupGone() {
 		syscall.Kill(-p.Cmd.Process.Pid, syscall.SIGKILL)
 	}
 	<-p.Exited
-	for deadline := time.Now().Add(testkit.Patience); !p.GroupGone() && time.Now().Before(deadline); pause(5*time.Millisecond, nil) {
+	testkit.Happens(func() bool {
 		s.reap(p)
-	}
+		return p.GroupGone()
+	})
 }
 
 // pidFile returns what the pid file says.
@@ -415,7 +416,7 @@ func (s *service) pidFile() int {
 	return pid
 }
 
-// untilTold waits for n lines of the log that have all parts, and wants no more.
+// untilTold waits for n lines of the log that contain all parts, and wants exactly n.
 func (s *service) untilTold(n int, parts ...string) {
 	s.t.Helper()
 	testkit.Until(s.t, fmt.Sprintf("%d lines of the log with %q", n, parts), func() bool { return s.told(parts...) >= n })
@@ -424,12 +425,12 @@ func (s *service) untilTold(n int, parts ...string) {
 	}
 }
 
-// promptly is how long a busy machine may take for what an idle one does within a
+// promptly is how long a busy machine may take for what an idle machine does within a
 // second or two.
 const promptly = 10 * time.Second
 
-// writeProgram writes a program. No other process may have it open for writing when
-// it is started, such as one that is being forked.
+// writeProgram writes a program. It cannot be started while any process has it open for
+// writing, not even a child that is just being forked.
 func writeProgram(t *testing.T, path, text string, mode os.FileMode) {
 	t.Helper()
 	syscall.ForkLock.RLock()
@@ -439,5 +440,5 @@ func writeProgram(t *testing.T, path, text string, mode os.FileMode) {
 	}
 }
 
-// long reports whether the tests are to take their time.
+// long reports whether the tests run at full length.
 func long() bool { return os.Getenv("LB_LONG") != "" }

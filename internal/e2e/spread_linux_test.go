@@ -8,9 +8,9 @@ import (
 	"lb/internal/testkit"
 )
 
-// 64 conns that stay are spread over 8 loops: after a while, five seconds at most on a
-// machine with nothing else to do, the busiest has at most one and a half times the
-// mean. The conns that are passed on are like others.
+// 64 conns that stay open are spread over 8 loops: after a while, five seconds at most on
+// an idle machine, the busiest loop has at most one and a half times the mean. Conns that
+// were passed on work like others.
 func TestConnsAreSpread(t *testing.T) {
 	testkit.Long(t)
 	eachModeAlone(t, func(t *testing.T, mode string) {

@@ -11,8 +11,8 @@ import (
 	"lb/internal/testkit"
 )
 
-// Told to stop, by signal or by command, lb answers what takes a second and ends
-// with 0.
+// After a signal or a command to stop, lb answers requests that take a second and ends
+// with exit code 0.
 func TestStopEndsWhatRuns(t *testing.T) {
 	testkit.Long(t)
 	for name, tell := range map[string]func(s *service){
@@ -56,8 +56,8 @@ func TestStopEndsWhatRuns(t *testing.T) {
 	}
 }
 
-// What the drain timeout cuts off is counted, and the exit code tells of it; so with
-// SIGQUIT, which waits for nothing.
+// Exchanges that the drain timeout cuts off are counted, and the exit code says so. The
+// same holds for SIGQUIT, which does not wait at all.
 func TestStopCutsOff(t *testing.T) {
 	for name, tc := range map[string]struct {
 		signal syscall.Signal
@@ -94,8 +94,8 @@ func TestStopCutsOff(t *testing.T) {
 	}
 }
 
-// A file is no reason not to stop: a drain while the file is broken, and one of an lb
-// that has reloaded and upgraded.
+// lb drains whatever its file says: while the file is broken, and after a reload and an
+// upgrade.
 func TestStopAfterAll(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		s := begin(t, mode, setup{admin: true, backends: to(checkedMany(t, 2)...)})

@@ -12,7 +12,7 @@ import (
 	"lb/internal/testkit"
 )
 
-// manager is what systemd is to a service: it hears its notices.
+// manager stands for systemd: it receives the notices of a service.
 type manager struct {
 	mu      sync.Mutex
 	notices []string
@@ -44,8 +44,8 @@ func newManager(t *testing.T, path string) *manager {
 	return m
 }
 
-// heard counts the notices that have each of lines, or a line that begins with it
-// when it ends with "=".
+// heard counts the notices that have every line of lines. One that ends with "=" stands
+// for a line that begins with it.
 func (m *manager) heard(lines ...string) (n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -61,8 +61,8 @@ func (m *manager) heard(lines ...string) (n int) {
 	return n
 }
 
-// lb tells systemd when it is ready, reloads, stops, and which process it is; and
-// shows signs of life as long as its loops turn.
+// lb notifies systemd of its start, reloads, end and main process, and sends signs of life
+// as long as its loops turn.
 func TestNotices(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
@@ -109,8 +109,8 @@ func TestNotices(t *testing.T) {
 	})
 }
 
-// A socket that systemd has opened is served, by all loops, and is not closed with
-// lb: who comes between two of them is answered by the second.
+// All loops serve a socket that systemd has opened. It stays open when lb ends: a client
+// that comes between two runs of lb is answered by the second.
 func TestSocketActivation(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {

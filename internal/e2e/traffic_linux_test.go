@@ -20,7 +20,7 @@ import (
 	"lb/internal/testkit"
 )
 
-// checked is a backend that answers each request with the body that goes with it.
+// checked is a backend that answers each request with the body for its path.
 func checked(t *testing.T) (addr string) {
 	t.Helper()
 	return script(t, func(c net.Conn) { answerBody(t, c) })
@@ -35,9 +35,9 @@ func checkedMany(t *testing.T, n int) (addrs []string) {
 	return addrs
 }
 
-// traffic is clients that ask checked backends, on conns that they keep and on conns
-// that are for one request, and look at every byte of what they get. What is wrong
-// fails the test at once; what goes missing is kept for the test to judge.
+// traffic is clients that send requests to checked backends, on conns that they keep and
+// on conns for one request, and look at every byte of the answers. A wrong answer fails
+// the test at once; missing ones are kept for the test to check.
 type traffic struct {
 	*crowd
 	addr  func() string
@@ -64,7 +64,7 @@ type lossKind string
 
 const (
 	refusedConn lossKind = "refused" // no conn
-	staleConn   lossKind = "stale"   // on a conn that has had an answer; not a byte of another
+	staleConn   lossKind = "stale"   // on a conn that has had an answer before, without a byte of this one
 	cutConn     lossKind = "cut"     // on a new conn, or within an answer
 )
 
@@ -72,8 +72,8 @@ func (l loss) String() string {
 	return fmt.Sprintf("%s at %v (port %d, fresh %v, POST %v): %v", l.how, l.at.UTC().Format("15:04:05.000"), l.port, l.fresh, l.post, l.err)
 }
 
-// send has so many clients keep their conns, and so many not. addr is where lb
-// serves; it may change.
+// send starts kept clients that keep their conns, and fresh ones that do not. addr
+// returns where lb serves, which may change.
 func send(t *testing.T, addr func() string, kept, fresh int) *traffic {
 	t.Helper()
 	w := &traffic{addr: addr, conns: make([]*rawConn, kept)}
@@ -94,7 +94,7 @@ func (w *traffic) end() {
 	}
 }
 
-// send has clients ask s.
+// send starts clients that send requests to s.
 func (s *service) send(kept, fresh int) *traffic {
 	s.t.Helper()
 	addr := s.addr
@@ -173,13 +173,13 @@ func (w *traffic) wantNone(t *testing.T) {
 	t.Logf("%d right answers", w.whole.Load())
 }
 
-// wrongAnswer is one that looks whole and is not the one to the request, or one of
-// lb's own.
+// wrongAnswer is an answer that looks whole but is not the one to the request, or an
+// answer of lb's own.
 type wrongAnswer string
 
 func (e wrongAnswer) Error() string { return string(e) }
 
-// exchange does one on c. started: a byte of the answer came.
+// exchange does one exchange on c. started says that a byte of the answer came.
 func (w *traffic) exchange(c *rawConn, post bool) (goOn, started bool, err error) {
 	id, size := w.id.Add(1), []int{0, 100, 5_000, 70_000}[rand.IntN(4)]
 	framing := []string{"length", "chunked"}[rand.IntN(2)]
@@ -211,13 +211,13 @@ func (w *traffic) exchange(c *rawConn, post bool) (goOn, started bool, err error
 	return !resp.Close, true, nil
 }
 
-// chat is a WebSocket on which a message comes back at once, again and again.
+// chat is a WebSocket on which the backend returns every message at once.
 type chat struct {
 	*crowd
 	conn *websocket.Conn
 }
 
-// talk opens one through lb at addr.
+// talk opens a chat through lb at addr.
 func talk(t *testing.T, addr string) *chat {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
@@ -248,7 +248,7 @@ func talk(t *testing.T, addr string) *chat {
 	return c
 }
 
-// hangUp wants messages to have come back up to now.
+// hangUp ends the chat; all messages have to have come back up to now.
 func (c *chat) hangUp(t *testing.T) {
 	t.Helper()
 	c.more(t, 3)

@@ -15,7 +15,7 @@ import (
 	"lb/internal/testkit"
 )
 
-// upgrade has lb upgrade itself and waits for the new one to be at work.
+// upgrade has lb upgrade itself and waits for the new process to serve.
 func (s *service) upgrade(flags ...string) {
 	s.t.Helper()
 	old := s.pid
@@ -29,8 +29,8 @@ func (s *service) upgrade(flags ...string) {
 	}
 }
 
-// monotone looks at lb's counters again and again. The returned function ends that,
-// and wants none of them to have fallen, and every look to have been answered.
+// monotone reads lb's counters again and again. The returned function ends that; it wants
+// every read to have been answered, and no counter to have fallen.
 func (s *service) monotone() (want func()) {
 	s.t.Helper()
 	admin, last := s.admin, map[string]float64{}
@@ -62,8 +62,8 @@ func (s *service) monotone() (want func()) {
 	}
 }
 
-// Upgrade after upgrade under load: nobody is refused, no conn breaks, totals go on,
-// and each old process ends well. LB_LONG=1 has 10 of them.
+// Upgrade after upgrade under load: no client is refused, no conn breaks, totals go on,
+// and each old process ends well. LB_LONG=1 has 10 upgrades.
 func TestUpgradesUnderLoad(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
@@ -102,7 +102,7 @@ func TestUpgradesUnderLoad(t *testing.T) {
 	})
 }
 
-// What is known of backends, and what was changed at run time, stays over an upgrade.
+// What lb knows of its backends, and changes at run time, stay over an upgrade.
 func TestUpgradeKeepsKnowledge(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		s, sick, well := ejected(t, mode)
@@ -121,8 +121,8 @@ func TestUpgradeKeepsKnowledge(t *testing.T) {
 	})
 }
 
-// A WebSocket lives on in the old process, which leaves when it has ended; the new
-// one takes everything else.
+// A WebSocket stays open in the old process, which ends with it. The new process serves
+// everything else.
 func TestUpgradeLeavesWebSockets(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		s := begin(t, mode, setup{admin: true, backends: to(checked(t)), tables: wsRoute(echoes(t))})
@@ -136,7 +136,7 @@ func TestUpgradeLeavesWebSockets(t *testing.T) {
 		if !s.alive(old) {
 			t.Error("the old process has left, and the WebSocket lives")
 		}
-		s.setup.backends = to(checkedMany(t, 2)...) // reloads are for the new one
+		s.setup.backends = to(checkedMany(t, 2)...) // only the new process reloads
 		s.reload()
 		w.more(t, 50)
 		if n := s.metrics(t)["lb_tunnels"]; n != 1 {
@@ -148,7 +148,7 @@ func TestUpgradeLeavesWebSockets(t *testing.T) {
 	})
 }
 
-// The mode changes by an upgrade, without a loss.
+// An upgrade changes the mode, and no request is lost.
 func TestUpgradeChangesMode(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
@@ -173,8 +173,8 @@ func TestUpgradeChangesMode(t *testing.T) {
 	})
 }
 
-// An upgrade that fails, for whatever reason, leaves the old one at work, which says
-// why. Afterwards one that is good succeeds.
+// After an upgrade that fails, for whatever reason, the old process serves and says why. A
+// good upgrade succeeds afterwards.
 func TestUpgradeFails(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
@@ -202,7 +202,7 @@ func TestUpgradeFails(t *testing.T) {
 			s.failUpgrade(path, tc.says)
 			w.more(t, 20)
 		}
-		s.write(s.text() + "[timeouts]\nresponze = \"1s\"\n") // the new one does not accept it
+		s.write(s.text() + "[timeouts]\nresponze = \"1s\"\n") // the new process refuses it
 		s.failUpgrade(lbExe, "responze")
 		s.write(s.text())
 		if long() {
@@ -218,8 +218,8 @@ func TestUpgradeFails(t *testing.T) {
 	})
 }
 
-// failUpgrade wants an upgrade to be refused with a text in which says is, and
-// nothing to be changed by it.
+// failUpgrade wants an upgrade to be refused with a text that contains says, and to
+// change nothing.
 func (s *service) failUpgrade(binary, says string) {
 	s.t.Helper()
 	before, told := s.status(), s.told("upgrade")
@@ -242,7 +242,7 @@ func (s *service) failUpgrade(binary, says string) {
 	})
 }
 
-// otherBoard builds an lb whose board is laid out in another version.
+// otherBoard builds an lb whose board has another version of the layout.
 func otherBoard(t *testing.T) (path string) {
 	t.Helper()
 	root, err := filepath.Abs("../..")
@@ -272,8 +272,8 @@ func otherBoard(t *testing.T) (path string) {
 	return path
 }
 
-// A new binary that says nothing is given ten seconds, in which everything goes on
-// and commands are answered; then it is gone, and the old one says why.
+// A new binary that reports nothing has ten seconds, in which traffic goes on and commands
+// are answered. Then lb ends it, and the old process says why.
 func TestUpgradeHangs(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
@@ -309,7 +309,7 @@ func TestUpgradeHangs(t *testing.T) {
 	})
 }
 
-// An lb that was told to stop while an upgrade hangs stops.
+// lb stops when it has to, even while an upgrade hangs.
 func TestStopDuringUpgrade(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		s := begin(t, mode, setup{backends: to(checked(t))})
@@ -327,8 +327,8 @@ func TestStopDuringUpgrade(t *testing.T) {
 	})
 }
 
-// The binary that is upgraded to is the one at the path that lb was started from,
-// though another file has come there since.
+// An upgrade starts the binary at the path that lb was started from, even if that is
+// another file by now.
 func TestUpgradeTakesNewFile(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		s := newService(t, mode, setup{backends: to(checked(t))})
@@ -352,8 +352,8 @@ func TestUpgradeTakesNewFile(t *testing.T) {
 	})
 }
 
-// Signals and files of an upgraded lb: SIGTERM to the process that the pid file
-// names drains it, and the port is free then.
+// Signals and files after an upgrade: SIGTERM to the process in the pid file drains lb,
+// and the port is free afterwards.
 func TestUpgradedStops(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		s := newService(t, mode, setup{backends: to(checked(t))})

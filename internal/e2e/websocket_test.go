@@ -98,7 +98,7 @@ func TestWebSocket(t *testing.T) {
 
 const upgradeRequest = "GET /chat HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: shout\r\n\r\n"
 
-// shout is a backend of a protocol of its own: behind the 101 it runs f.
+// shout is a backend of a protocol of its own: after the 101 it runs f.
 func shout(t *testing.T, f func(c *net.TCPConn)) (addr string) {
 	return script(t, func(c net.Conn) {
 		if strings.Contains(readHead(c), "Upgrade: shout\r\n") {
@@ -108,7 +108,8 @@ func shout(t *testing.T, f func(c *net.TCPConn)) (addr string) {
 	})
 }
 
-// Behind an upgrade, either side may end its direction and still be sent to.
+// After an upgrade to another protocol, either side may end its direction and still
+// receive.
 func TestTunnelHalfClose(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		p := start(t, mode, setup{backends: to(shout(t, func(c *net.TCPConn) {
@@ -151,8 +152,8 @@ func TestTunnelHalfClose(t *testing.T) {
 	})
 }
 
-// SIGTERM does not wait for a WebSocket longer than the drain timeout says, and
-// says that it cut one off.
+// SIGTERM waits for a WebSocket no longer than the drain timeout; lb says that it was cut
+// off.
 func TestTunnelEndsWithDrain(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		p := start(t, mode, setup{
