@@ -35,7 +35,7 @@ func TestMetricsValues(t *testing.T) {
 	_, url := start(t, o)
 
 	for _, tc := range []struct{ name, kind, samples string }{
-		{"lb_loops", "gauge", "lb_loops 1"}, // nobody is at work in the other slot
+		{"lb_loops", "gauge", "lb_loops 1"}, // the other slot has no loop
 		{"lb_config_number", "gauge", "lb_config_number 7"},
 		{"lb_start_timestamp_seconds", "gauge", "lb_start_timestamp_seconds 1.7000000005e+09"},
 		{"lb_reloads_total", "counter", "lb_reloads_total 2"},

@@ -43,8 +43,8 @@ func closeRuntime(t *testing.T, r *Runtime) {
 	}
 }
 
-// TestCommands: what a client asks arrives, and what comes back is what was
-// answered, field by field.
+// TestCommands: a command arrives as it was sent, and the answer comes back, field by
+// field.
 func TestCommands(t *testing.T) {
 	c := &testkit.Control{}
 	for _, v := range []any{&c.Running, &c.Reloaded, &c.Upgraded, &c.Changed} {
@@ -115,7 +115,7 @@ func fill(t *testing.T, v reflect.Value, n *int) {
 	}
 }
 
-// TestRefusals: lb's words come back, and the kind of the error.
+// TestRefusals: the text and the kind of an error come back.
 func TestRefusals(t *testing.T) {
 	c := &testkit.Control{}
 	path := commands(t, c)
@@ -160,7 +160,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestReloadInPart: an error, and what was changed all the same.
+// TestReloadInPart: an error comes back together with what was changed nevertheless.
 func TestReloadInPart(t *testing.T) {
 	c := &testkit.Control{
 		Reloaded: api.Reloaded{Number: 4, Changes: []string{"port: 1 -> 2"}},
@@ -190,7 +190,7 @@ func speak(t *testing.T, path, line, body string) (code int, answer string) {
 	return code, answer
 }
 
-// TestOddRequests: what is not in the form of a command does nothing.
+// TestOddRequests: a request that is not in the form of a command changes nothing.
 func TestOddRequests(t *testing.T) {
 	c := &testkit.Control{}
 	path := commands(t, c)

@@ -19,7 +19,7 @@ func TestSocketMode(t *testing.T) {
 	dir := t.TempDir()
 	for name, mask := range map[string]int{"nothing": 0, "usual": 0o022, "all": 0o777} {
 		path := filepath.Join(dir, name)
-		old := syscall.Umask(mask) // no test of this package runs beside this one
+		old := syscall.Umask(mask) // no other test of this package runs at the same time
 		l, err := NewRuntime(&testkit.Control{}, nil).Listen(path)
 		syscall.Umask(old)
 		if err != nil {
@@ -37,7 +37,7 @@ func TestSocketMode(t *testing.T) {
 	}
 }
 
-// stale leaves a socket behind at path, as a process does that is killed.
+// stale leaves a socket at path, as a killed process does.
 func stale(t *testing.T, path string) {
 	t.Helper()
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
@@ -117,7 +117,7 @@ func TestSocketIsNeverAbstract(t *testing.T) {
 	}
 }
 
-// TestNoAnswer: why nothing was heard, and what to do about it, in one line.
+// TestNoAnswer: one line says why there was no answer, and what to do about it.
 func TestNoAnswer(t *testing.T) {
 	dir := t.TempDir()
 	stale(t, filepath.Join(dir, "stale"))
@@ -150,8 +150,8 @@ func TestNoAnswer(t *testing.T) {
 	}
 }
 
-// TestStrangers: an answer of something that is not lb is an error, and not taken
-// for a word of lb.
+// TestStrangers: the answer of another program is an error, and is not taken for one of
+// lb's.
 func TestStrangers(t *testing.T) {
 	for _, answer := range []string{
 		"",

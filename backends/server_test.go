@@ -123,7 +123,7 @@ func TestCloseEndsEveryConn(t *testing.T) {
 	resting, waiting, busy := dial(t, s), dial(t, s), dial(t, s)
 	io.WriteString(waiting, "GET /delay/1h HTTP/1.1\r\nHost: a\r\n\r\n")
 	io.WriteString(busy, "GET /bytes/1000000000000 HTTP/1.1\r\nHost: a\r\n\r\n")
-	testkit.Until(t, "all conns at work", func() bool {
+	testkit.Until(t, "all conns to be in use", func() bool {
 		phases := map[phase]int{}
 		onLoop(t, s, func() {
 			for c := range s.conns {

@@ -174,7 +174,7 @@ func TestReserveNeverTooMany(t *testing.T) {
 	}
 }
 
-// TestOneReporter: of many that make the same change of a word, one is told that it
+// TestOneReporter: of many that make the same change of a word, one learns that it
 // did.
 func TestOneReporter(t *testing.T) {
 	b := New(1, 1)

@@ -52,7 +52,7 @@ func write(t *testing.T, dir, name, text string) {
 	testkit.WriteFile(t, filepath.Join(dir, name), text)
 }
 
-// taken returns an address where somebody listens until the test ends.
+// taken returns an address that is taken until the test ends.
 func taken(t *testing.T) (addr string, port int) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -222,7 +222,7 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// follow does what curl would with args and judges the answer.
+// follow does what curl would do with args, and checks the answer.
 func follow(t *testing.T, args []string) {
 	t.Helper()
 	url, method, body, status := args[len(args)-1], "GET", "", 200

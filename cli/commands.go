@@ -13,8 +13,8 @@ import (
 	"lb/config"
 )
 
-// The commands to a running lb. Their exit code is 1 whatever the reason for the
-// failure: nobody answers, or lb refuses.
+// The commands to a running lb. Their exit code is 1 for every failure: no answer, or a
+// refusal.
 
 // target says which lb a command is for.
 type target struct {

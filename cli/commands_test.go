@@ -59,7 +59,7 @@ func give(args ...string) (exitCode int, stdout, stderr string) {
 	return code, out.String(), errOut.String()
 }
 
-// TestCommands: what is asked for arrives, and what is printed.
+// TestCommands: the command that arrives at lb, and what is printed.
 func TestCommands(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
@@ -277,8 +277,8 @@ func TestBackendList(t *testing.T) {
 	}
 }
 
-// TestUpgradeFindsTheBinaryHere: a path is meant from where the operator is, who
-// may be elsewhere than lb.
+// TestUpgradeFindsTheBinaryHere: a relative path begins at the operator's directory, which
+// may be another one than lb's.
 func TestUpgradeFindsTheBinaryHere(t *testing.T) {
 	here := t.TempDir()
 	t.Chdir(here)

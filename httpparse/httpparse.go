@@ -112,7 +112,7 @@ const (
 )
 
 // Message is the head of a request or a response, whatever protocol it came in:
-// what is known of it beside the buffer that holds its field lines. A parser
+// what is known of it besides the buffer that holds its field lines. A parser
 // fills it, and it is valid once the parser has returned Done.
 type Message struct {
 	HeadLen       uint32   // bytes of the head in the buffer, the empty line included

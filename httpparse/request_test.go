@@ -8,13 +8,13 @@ import (
 
 const host = "Host: h1.test\r\n"
 
-// get is a GET with these lines behind Host.
+// get is a GET with these lines after Host.
 func get(fields string) string { return "GET / HTTP/1.1\r\n" + host + fields + "\r\n" }
 
 // line is a request with this request line.
 func line(l string) string { return l + "\r\n" + host + "\r\n" }
 
-// post is a POST with these lines behind Host.
+// post is a POST with these lines after Host.
 func post(fields string) string { return "POST / HTTP/1.1\r\n" + host + fields + "\r\n" }
 
 const (
@@ -217,7 +217,7 @@ var requestFramingCases = []headCase{
 func TestRequestFraming(t *testing.T) { checkHeads(t, newRequest, requestFramingCases) }
 
 // TestLimits: a head may be as large as its limits and no larger, whether or
-// not its end has come, and what is behind the head does not count.
+// not its end has come, and the bytes after the head do not count.
 func TestLimits(t *testing.T) {
 	l := Limits{HeadBytes: 96, Fields: 3, TargetBytes: 20}
 	target := func(n int, end string) string { return "/" + strings.Repeat("a", n-1-len(end)) + end }
@@ -266,7 +266,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// TestEarlyRefusal: what can be told from few bytes is told at once.
+// TestEarlyRefusal: a fault that shows in the first bytes is refused at once.
 func TestEarlyRefusal(t *testing.T) {
 	for in, want := range map[string]Reason{
 		"\x16":                                BadMethod,

@@ -1,6 +1,6 @@
 package httpparse
 
-// Trailers parses a trailer section, from behind the last chunk's line to the
+// Trailers parses a trailer section, from after the last chunk's line to the
 // empty line that ends it. HeadLen is its length in bytes.
 type Trailers struct {
 	Message

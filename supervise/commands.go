@@ -63,7 +63,7 @@ func (c commands) Upgrade(binary string) (api.Upgraded, error) {
 		return r.Upgraded, r.err
 	case <-c.d.queue.closed:
 		select {
-		case r := <-result: // it came together with the end
+		case r := <-result: // it came at the same time as the end
 			return r.Upgraded, r.err
 		default:
 			return api.Upgraded{}, errEnding
@@ -91,10 +91,10 @@ func (d *desk) setBackend(pool, address string, action api.Action, weight int) (
 			return api.Backend{}, fmt.Errorf("backend %s of pool %s has drain = true in the file; take it out there", cfg, d.now.Config.Pools[i].Name)
 		}
 	case api.Weight:
-		if weight < 0 || weight > weightMax {
-			return api.Backend{}, fmt.Errorf("weight %d is out of range; use 1 to %d, or 0 for what the file says", weight, weightMax)
+		if weight < 0 || weight > config.WeightMax {
+			return api.Backend{}, fmt.Errorf("weight %d is out of range; use 1 to %d, or 0 for what the file says", weight, config.WeightMax)
 		}
-		if weight == cfg.Weight { // no difference, so a reload has nothing to overwrite
+		if weight == cfg.Weight { // the same as in the file, so a reload has nothing to overwrite
 			weight = 0
 		}
 		changed = d.board.SetWeight(id, weight)
@@ -108,9 +108,6 @@ func (d *desk) setBackend(pool, address string, action api.Action, weight int) (
 	}
 	return out, nil
 }
-
-// weightMax is the largest weight, as in package config.
-const weightMax = config.WeightMax
 
 // find returns the indexes of a backend in the configuration in use. Its error lists
 // what there is instead.

@@ -12,7 +12,7 @@ import (
 	"lb/supervise/crew"
 )
 
-// Who waits too long for the desk is told what that is doing.
+// A caller that waits too long for the desk gets an error that says what the desk is doing.
 func TestDeskBusy(t *testing.T) {
 	d := newQueue()
 	began, end, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
@@ -34,7 +34,7 @@ func TestDeskBusy(t *testing.T) {
 	d.tell("nothing", nil, func() { t.Error("it was done") })
 }
 
-// News that nobody can take any longer does not keep its bearer.
+// A goroutine with news for a desk that takes no more does not wait.
 func TestDeskTellCancelled(t *testing.T) {
 	d := newQueue()
 	cancelled, ended := make(chan struct{}), make(chan struct{})
@@ -46,7 +46,7 @@ func TestDeskTellCancelled(t *testing.T) {
 	testkit.Wait(t, ended, "tell to give up")
 }
 
-// However many signals nobody has heard yet, those that end lb are kept.
+// Signals that end lb are kept, however many signals wait.
 func TestIntake(t *testing.T) {
 	signals := make(chan os.Signal)
 	in := newIntake(signals)
@@ -69,7 +69,7 @@ func TestIntake(t *testing.T) {
 	}
 }
 
-// Who is being replaced, or ends, leaves the slots of the board to others.
+// While it is being replaced, or ends, lb leaves the slots of the board to other processes.
 func TestChoresLeaveSlots(t *testing.T) {
 	b := board.New(1, 0)
 	b.Loop(0).ClientConns.Set(5) // as if another process had just begun there

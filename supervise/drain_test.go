@@ -14,7 +14,7 @@ import (
 	"lb/supervise/supervisetest"
 )
 
-// What runs is answered, new clients are refused, and health says so first.
+// Running requests are answered, new clients are refused, and health turns red first.
 func TestDrain(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(sig.String(), func(t *testing.T) {
@@ -38,7 +38,7 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// A conn on which nothing runs is closed, not waited for.
+// A drain closes conns without a request and does not wait for them.
 func TestDrainClosesIdle(t *testing.T) {
 	testkit.Long(t)
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
@@ -81,7 +81,7 @@ func TestSecondSignal(t *testing.T) {
 		a := slow.GetLater(t, in.addr)
 		in.signals <- syscall.SIGTERM
 		testkit.Wait(t, in.admin.red, "health to turn red")
-		in.signals <- syscall.SIGHUP // says nothing about the end
+		in.signals <- syscall.SIGHUP // changes nothing about the end
 		in.signals <- syscall.SIGINT
 		in.wantExit(t, 3)
 		supervisetest.WantCut(t, a)

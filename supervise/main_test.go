@@ -74,7 +74,7 @@ type inside struct {
 	next atomic.Pointer[config.Config] // what a reload finds
 }
 
-// fakeAdmin is an operator's server that only remembers.
+// fakeAdmin is an operator's server that only records its calls.
 type fakeAdmin struct {
 	red       chan struct{} // closed when health turned red
 	listenErr error

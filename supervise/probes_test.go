@@ -49,8 +49,8 @@ func (in *inside) wantHealth(t *testing.T, id int, want board.Health) {
 	testkit.Until(t, want.String(), func() bool { return board.Health(in.running.Board.State(id).Health.Load()) == want })
 }
 
-// A backend that answers 503 goes down on the board that all loops read, and
-// comes back; the one beside it stays up.
+// A backend that answers 503 goes down on the board that all loops read, and comes back.
+// Another backend stays up.
 func TestChecks(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		sick, well := newProbed(t), newProbed(t)
@@ -71,8 +71,8 @@ func TestChecks(t *testing.T) {
 	})
 }
 
-// Two loops, or two workers, probe once: a backend sees one probe for each interval,
-// and not two.
+// Two loops, or two workers, probe together: a backend sees one probe for each interval,
+// not two.
 func TestOneProbePerInterval(t *testing.T) {
 	testkit.Long(t)
 	const interval, probes = 100 * time.Millisecond, 31
@@ -91,7 +91,7 @@ func TestOneProbePerInterval(t *testing.T) {
 	})
 }
 
-// Probes go on while what runs is answered, and end with it.
+// Probes go on while running exchanges are answered, and end with the last one.
 func TestChecksInDrain(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		slow, b := supervisetest.AddSlowBackend(t, cfg), newProbed(t)
@@ -99,7 +99,7 @@ func TestChecksInDrain(t *testing.T) {
 		a := slow.GetLater(t, in.addr)
 		in.signals <- syscall.SIGTERM
 		testkit.Wait(t, in.admin.red, "the drain")
-		in.wantHealth(t, 1, board.Up) // behind the one backend of the pool "default"
+		in.wantHealth(t, 1, board.Up) // after the one backend of the pool "default"
 		before := b.probes.Load()
 		testkit.Until(t, "more probes", func() bool { return b.probes.Load() > before+2 })
 		close(slow.Release)

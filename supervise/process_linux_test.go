@@ -23,8 +23,7 @@ import (
 
 // These tests look into /proc for processes and descriptors.
 
-// A worker that is killed is replaced, again and again, and what it had counted
-// stays on the board.
+// A worker that is killed is replaced, again and again, and its counts stay on the board.
 func TestWorkerKilled(t *testing.T) {
 	cfg := supervisetest.Config(config.MP)
 	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
@@ -90,7 +89,7 @@ func TestBackOffIsKept(t *testing.T) {
 	}
 }
 
-// place returns which worker a process is, by its arguments.
+// place returns the place of a worker process, which is in its arguments.
 func place(t *testing.T, pid int) string {
 	t.Helper()
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
@@ -170,7 +169,7 @@ func TestWorkerKilledInDrain(t *testing.T) {
 	}
 }
 
-// A worker that comes later has the addresses that a name has by then.
+// A later worker has the addresses that a name has by then.
 func TestReplacedWorkerHasNewAddresses(t *testing.T) {
 	_, two, port := twoBackendsOnOnePort(t)
 	cfg := supervisetest.Config(config.MP)
@@ -223,7 +222,7 @@ func TestSupervisorKilled(t *testing.T) {
 	}
 }
 
-// Whatever the end, no goroutine, descriptor or process stays behind.
+// However lb ends, no goroutine, descriptor or process is left.
 func TestNothingLeft(t *testing.T) {
 	refuse := func(*config.Config, Running) Admin {
 		return &fakeAdmin{red: make(chan struct{}), listenErr: syscall.EADDRINUSE}

@@ -24,7 +24,7 @@ const (
 	// settleTime is how long the file has to be left alone before it is read:
 	// editors and tools write in several steps.
 	settleTime = 200 * time.Millisecond
-	// settleMax is when it is read even if it is not left alone.
+	// settleMax is after how long it is read even if it is not left alone.
 	settleMax = 2 * time.Second
 	// lookEvery is how often the file is looked at without a notice: some file systems
 	// give none, and the system may have no watch left.
@@ -171,7 +171,7 @@ func (w *Watcher) follow() {
 		}
 	}
 	for _, dir := range w.dirs {
-		// Also if it is watched already: another directory may have its name by now.
+		// Even if it is watched already: another directory may have its name by now.
 		if w.fs.Add(dir) != nil {
 			w.lost = true
 		}
@@ -230,8 +230,8 @@ func fingerprint(path string) string {
 	return print
 }
 
-// read reads the file and calls news. It ignores an empty file, and none at all, which
-// are states between two that were meant. An empty one would even be accepted.
+// read reads the file and calls news. It ignores an empty or missing file, because that is
+// a state between two contents. An empty file would even be accepted.
 func (w *Watcher) read(ctx context.Context) {
 	w.print = fingerprint(w.path)
 	data, err := os.ReadFile(w.path)

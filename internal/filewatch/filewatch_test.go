@@ -14,7 +14,7 @@ import (
 	"lb/supervise/supervisetest"
 )
 
-// reader is a watcher alone, and what it brings.
+// reader is a watcher alone, and the contents that it reports.
 type reader struct {
 	*Watcher
 	hashes chan string
@@ -31,7 +31,7 @@ func read(t *testing.T, path, text string) *reader {
 	return r
 }
 
-// want waits for text to be brought, and wants nothing else before it.
+// want waits for text to be reported, and wants no other content before it.
 func (r *reader) want(t *testing.T, text string) {
 	t.Helper()
 	select {
@@ -44,8 +44,7 @@ func (r *reader) want(t *testing.T, text string) {
 	}
 }
 
-// An empty file, and none, are what stands between two contents. The log is told
-// once of each.
+// An empty file and a missing one are states between two contents. Each is logged once.
 func TestWatchBetween(t *testing.T) {
 	testkit.Long(t)
 	t.Parallel()
@@ -73,8 +72,8 @@ func TestWatchBetween(t *testing.T) {
 	}
 }
 
-// Files beside it do not have it read, however often they are written, nor do
-// they put off its reading.
+// Other files in the directory neither cause nor delay a read, however often they are
+// written.
 func TestWatchOthersBeside(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lb.toml")
@@ -98,7 +97,7 @@ func TestWatchOthersBeside(t *testing.T) {
 	}
 }
 
-// A file that is never left alone is read all the same.
+// A file that is never left alone is read nevertheless.
 func TestWatchNeverSettled(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lb.toml")
@@ -109,7 +108,7 @@ func TestWatchNeverSettled(t *testing.T) {
 	}
 }
 
-// Without any watches to be had, the file is looked at now and then.
+// If the system has no watches left, the file is looked at now and then.
 func TestWatchByLooking(t *testing.T) {
 	testkit.Long(t)
 	t.Parallel()

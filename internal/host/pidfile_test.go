@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Who reads the PID file while it is rewritten finds a whole number, and
-// nothing is left beside it.
+// A reader of the PID file finds a whole number even while it is rewritten, and no other
+// file is left in its directory.
 func TestPIDFileIsReplaced(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "lb.pid")
@@ -41,7 +41,7 @@ func TestPIDFileIsReplaced(t *testing.T) {
 	}
 }
 
-// What is no plain file is not replaced by one.
+// A path that is no plain file is not replaced by one.
 func TestPIDFileLink(t *testing.T) {
 	dir := t.TempDir()
 	link, target := filepath.Join(dir, "link"), filepath.Join(dir, "target")

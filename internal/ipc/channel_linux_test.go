@@ -72,7 +72,7 @@ func TestDescriptorsArrive(t *testing.T) {
 	}
 }
 
-// What does not make a message leaves no descriptor behind.
+// Bytes that make no message leave no descriptor open.
 func TestNoMessageNoDescriptors(t *testing.T) {
 	for name, frame := range map[string]string{
 		"not what was asked for": "\x00\x00\x00\x02[]",

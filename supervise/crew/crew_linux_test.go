@@ -41,8 +41,8 @@ type rig struct {
 	done bool
 }
 
-// newRig starts a crew of n loops, which has to leave nothing behind. sockets is
-// how many listening sockets there are.
+// newRig starts a crew of n loops on that many sockets. At the end of the test nothing of
+// it may be left.
 func newRig(t *testing.T, cfg *config.Config, n, sockets int) *rig {
 	t.Helper()
 	warmUp.Do(func() { // Go has descriptors of its own, from the first use of its poller on
@@ -122,8 +122,8 @@ func (r *rig) next() *plan.Snapshot {
 	return s
 }
 
-// apply gives the crew r.cfg with n loops, which have to take it up. It is given again
-// while they are too busy for it.
+// apply gives the crew r.cfg with n loops, which have to take it up. It tries again while
+// they are too busy.
 func (r *rig) apply(n int) {
 	r.t.Helper()
 	if err := r.ls.Grow(n); err != nil {
@@ -153,7 +153,7 @@ func (r *rig) states() string {
 	return strings.Join(list, " ")
 }
 
-// conn is a client conn that stays.
+// conn is a client conn that stays open.
 type conn struct {
 	t *testing.T
 	net.Conn
@@ -196,8 +196,8 @@ func (c *conn) want(body string) {
 	}
 }
 
-// Every loop goes by the snapshot that was applied last. The conns of clients stay, and
-// so does what is running.
+// Every loop uses the snapshot that was applied last. The conns of clients and running
+// exchanges stay.
 func TestApply(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		one, two, slow := supervisetest.HelloBackend(t, "one"), supervisetest.HelloBackend(t, "two"), supervisetest.AddSlowBackend(t, cfg)
@@ -237,8 +237,8 @@ func (r *rig) allHaveWork() bool {
 	})
 }
 
-// Loops come and go while conns come as fast as they can, and none is lost. What
-// is running in a loop that goes stays until it ends.
+// Loops come and go while conns come as fast as they can, and none is lost. Exchanges in a
+// loop that goes run to their end.
 func TestMoreAndFewerLoops(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		slow := supervisetest.AddSlowBackend(t, cfg)
@@ -276,7 +276,7 @@ func TestMoreAndFewerLoops(t *testing.T) {
 	})
 }
 
-// What retiring loops still do counts at the end, too.
+// Exchanges in retiring loops count at the end, too.
 func TestCutOfRetiring(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		slow := supervisetest.AddSlowBackend(t, cfg)
@@ -298,8 +298,8 @@ func TestCutOfRetiring(t *testing.T) {
 	})
 }
 
-// A loop that panics too often is replaced by one in another slot. What it has running
-// goes on, and no client is refused.
+// A loop that panics too often is replaced by one in another slot. Its exchanges go on,
+// and no client is refused.
 func TestPanicsReplaced(t *testing.T) {
 	testkit.Long(t)
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
@@ -347,8 +347,8 @@ func (r *rig) conns() (each []int, all int) {
 	return each, all
 }
 
-// Conns that all come to one loop are passed on to the others, whole. How many is
-// for package proxy to say.
+// Conns that all come to one loop are passed on to the others and work there. Package
+// proxy decides how many.
 func TestPassOn(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
@@ -373,7 +373,7 @@ func TestPassOn(t *testing.T) {
 	})
 }
 
-// Pings tell which loop does not turn.
+// Pings find the loop that does not turn.
 func TestPing(t *testing.T) {
 	testkit.Long(t)
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
@@ -432,7 +432,7 @@ func TestBlockingSocket(t *testing.T) {
 	})
 }
 
-// A crew that cannot begin leaves nothing behind; newRig looks.
+// Nothing is left of a crew that cannot begin; newRig checks that.
 func TestCannotBegin(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		r := newRig(t, cfg, 1, 1)
@@ -450,8 +450,8 @@ func TestCannotBegin(t *testing.T) {
 	})
 }
 
-// Who has connected before the drain is answered, also if no loop has accepted
-// it yet: to close a listening socket resets what is in its queue.
+// A client that has connected before the drain is answered even if no loop has accepted it
+// yet, although closing a listening socket resets the conns in its queue.
 func TestDrainAcceptsTheQueue(t *testing.T) {
 	cfg := supervisetest.Config(config.MT)
 	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
@@ -469,8 +469,8 @@ func TestDrainAcceptsTheQueue(t *testing.T) {
 	testkit.Wait(t, e.Drained(), "the drain to end")
 }
 
-// Who has connected before his loop is taken away is answered, also if the address
-// changes with that and nobody else has the socket.
+// A client that has connected before its loop retires is answered, even if the address
+// changes at the same time and no other loop has the socket.
 func TestRetireAcceptsTheQueue(t *testing.T) {
 	testkit.Long(t)
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {

@@ -13,8 +13,8 @@ import (
 	"lb/supervise/plan"
 )
 
-// What a worker reads is what the supervisor meant: every value of the
-// configuration, and addresses of each kind.
+// A worker reads what the supervisor wrote: every value of the configuration, and
+// addresses of each kind.
 func TestOrdersArriveWhole(t *testing.T) {
 	cfg := config.Default()
 	cfg.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}

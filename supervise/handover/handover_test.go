@@ -109,7 +109,7 @@ func (h *handing) pass(t *testing.T, fds []int) (in *Inheritance, old *ipc.Chann
 	return in, old, err
 }
 
-// What is handed over arrives: the same sockets, the same board, every word.
+// Everything that is handed over arrives: the same sockets, the same board, every word.
 func TestHandover(t *testing.T) {
 	h := newHanding(t)
 	in, old, err := h.pass(t, h.upgrade.fds)
@@ -173,7 +173,7 @@ func TestHandover(t *testing.T) {
 	}
 }
 
-// letGo is the old process: it says go, hears that it may let go, and ends the talk.
+// letGo plays the old process: it says go, hears that it may let go, and ends the talk.
 func letGo(t *testing.T, old *ipc.Channel) <-chan error {
 	talk := make(chan error, 1)
 	go func() {
@@ -251,8 +251,8 @@ func TestOldProcessGone(t *testing.T) {
 	})
 }
 
-// What cannot be taken over is refused with the reason, which the old process
-// hears too, and every descriptor of it is closed.
+// The new process refuses what it cannot take over. The old process hears the reason, too,
+// and every descriptor is closed.
 func TestHandoverRefused(t *testing.T) {
 	otherBoard := func(t *testing.T, h *handing) {
 		// The version is the second word. A mapping of one's own does not change the
@@ -305,7 +305,7 @@ func TestHandoverRefused(t *testing.T) {
 	}
 }
 
-// A variable that nobody of us has set is no reason to guess.
+// A variable that lb has not set is refused: lb does not guess.
 func TestInheritNothing(t *testing.T) {
 	t.Setenv(ipc.UpgradeEnv, "")
 	if in, err := Inherit(plan.NewRegistry()); in != nil || err != nil {
