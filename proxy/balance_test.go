@@ -27,9 +27,8 @@ func twoLoops(t *testing.T, cfg *config.Config) (a, b *rig) {
 	return a, newRigOn(t, 1, o, false)
 }
 
-// TestRoomOfAnotherLoop: max_connections is for all loops together, and room that
-// one of them makes is found by another (issue 4: per backend over all loops),
-// however fast its own queue grows meanwhile.
+// TestRoomOfAnotherLoop: max_connections is for all loops together, and a loop finds the
+// room that another one makes, however fast its own queue grows meanwhile.
 func TestRoomOfAnotherLoop(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
@@ -97,7 +96,7 @@ func TestEjectedByAnotherLoop(t *testing.T) {
 }
 
 // TestSlowStart: a backend that has recovered gets a tenth of its share at once
-// and all of it when slow_start is over (issue 4: ramps a recovered backend up).
+// and all of it when slow_start is over.
 func TestSlowStart(t *testing.T) {
 	for _, strategy := range []string{config.RoundRobin, config.Random, config.P2C, config.LeastTime} {
 		cfg := rigConfig(2)
@@ -149,7 +148,7 @@ func answerAll(p *looptest.Peer) {
 }
 
 // TestNobodyEjectedByClients: a thousand clients that leave, and a thousand whose
-// requests are too long, eject nobody (issue 4).
+// requests are too long, eject no backend.
 func TestNobodyEjectedByClients(t *testing.T) {
 	cfg := rigConfig(4)
 	cfg.Limits.BodyBytes = 5

@@ -113,8 +113,8 @@ func (w *evenWorld) wait(d, delay time.Duration) {
 }
 
 // TestEven: 64 long-lived conns over 8 loops: the busiest has 1.5 times the mean at
-// most (issue 3), whether they come one by one or in a burst, and though what is
-// passed on takes its time, or all at one and the same moment.
+// most, whether they come one by one or in a burst, and even if conns that are passed on
+// take their time or all arrive at the same moment.
 func TestEven(t *testing.T) {
 	for _, tc := range []struct {
 		name         string

@@ -108,9 +108,9 @@ func TestOldestInOrder(t *testing.T) {
 	}
 }
 
-// TestReusedID: the ID of a backend that is gone is given to another as soon as it
-// may be (issue 3, design: OldestConfig past the removal, and nothing in flight);
-// the one that is gone writes nothing there any more, and its conns are not used.
+// TestReusedID: the ID of a backend that is gone goes to another one as soon as
+// OldestConfig is past the removal and nothing is in flight. Nothing of the old backend is
+// written there any longer, and its conns are not used.
 func TestReusedID(t *testing.T) {
 	r := newRig(t, 1, withBackends(0), false)
 	stays, idle := r.k.Connect(r.listener, rigClient), r.k.Connect(r.listener, rigClient)
@@ -362,9 +362,8 @@ func TestSetAddrs(t *testing.T) {
 	}
 }
 
-// TestUnchangedPoolsGoOn: a pool of which nothing has changed is the same behind a
-// reload, however its place, its routes and all other settings have; a change of
-// anything of it makes another.
+// TestUnchangedPoolsGoOn: a pool without a change is the same pool after a reload, even if
+// its place, its routes and all other settings change. Any change of it makes another.
 func TestUnchangedPoolsGoOn(t *testing.T) {
 	base := func() *config.Config {
 		cfg := withBackends(0, 1)
