@@ -11,7 +11,6 @@ import (
 	"lb/config"
 	"lb/internal/filewatch"
 	"lb/internal/testkit"
-	"lb/supervise/supervisetest"
 )
 
 // watched is lb with a configuration file that it watches. The drain timeout in the file,
@@ -59,10 +58,10 @@ func (w *watched) wantTaken(t *testing.T, seconds int, number uint64) {
 // The file is taken up once, in whatever way it is written.
 func TestWatchWays(t *testing.T) {
 	testkit.Long(t)
-	ways := map[string]func(t *testing.T, path, text string){
-		"write in place":    func(t *testing.T, path, text string) { testkit.WriteFile(t, path, text) },
-		"rename into place": supervisetest.SwapFile,
-		"truncate, and write in two steps": func(t *testing.T, path, text string) {
+	ways := map[string]func(t testing.TB, path, text string){
+		"write in place":    testkit.WriteFile,
+		"rename into place": testkit.SwapFile,
+		"truncate, and write in two steps": func(t testing.TB, path, text string) {
 			f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
 			if err != nil {
 				t.Fatal(err)
@@ -76,18 +75,18 @@ func TestWatchWays(t *testing.T) {
 				f.Sync()
 			}
 		},
-		"an editor's backup, and a new file": func(t *testing.T, path, text string) {
-			supervisetest.Rename(t, path, path+"~")
+		"an editor's backup, and a new file": func(t testing.TB, path, text string) {
+			testkit.Rename(t, path, path+"~")
 			testkit.WriteFile(t, path, text)
 			os.Remove(path + "~")
 		},
-		"remove, and write anew": func(t *testing.T, path, text string) {
+		"remove, and write again": func(t testing.TB, path, text string) {
 			os.Remove(path)
 			testkit.WriteFile(t, path, text)
 		},
-		"replace the directory": func(t *testing.T, path, text string) {
+		"replace the directory": func(t testing.TB, path, text string) {
 			dir := filepath.Dir(path)
-			supervisetest.Rename(t, dir, dir+".old")
+			testkit.Rename(t, dir, dir+".old")
 			if err := os.Mkdir(dir, 0o700); err != nil {
 				t.Fatal(err)
 			}
@@ -127,7 +126,7 @@ func TestWatchConfigMap(t *testing.T) {
 		if err := os.Symlink(version, filepath.Join(dir, "..data_tmp")); err != nil {
 			t.Fatal(err)
 		}
-		supervisetest.Rename(t, filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data"))
+		testkit.Rename(t, filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data"))
 	}
 	publish("..1", 1)
 	path := filepath.Join(dir, "lb.toml")
@@ -155,7 +154,7 @@ func TestWatchBehindLink(t *testing.T) {
 	w := watchFile(t, path)
 	testkit.WriteFile(t, real, watchedText(2))
 	w.wantTaken(t, 2, 2)
-	supervisetest.SwapFile(t, path, watchedText(3)) // a file in the place of the link
+	testkit.SwapFile(t, path, watchedText(3)) // a file in the place of the link
 	w.wantTaken(t, 3, 3)
 }
 

@@ -17,7 +17,6 @@ import (
 	"lb/admin/api"
 	"lb/config"
 	"lb/internal/testkit"
-	"lb/supervise/supervisetest"
 )
 
 // serveEnv marks a process in which the test binary is lb itself; its value is
@@ -187,7 +186,7 @@ func startLB(t *testing.T, cfg *config.Config) *outside {
 	lb := &outside{process: testkit.Start(t, cmd)}
 	testkit.Until(t, "lb to say where it serves", func() bool {
 		line, _, whole := strings.Cut(lb.process.Out.String(), "\n")
-		if !whole && supervisetest.IsClosed(lb.process.Exited) {
+		if !whole && testkit.IsClosed(lb.process.Exited) {
 			t.Fatalf("lb did not begin: %s", lb.process.Log.String())
 		}
 		lb.addr = line

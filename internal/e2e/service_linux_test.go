@@ -136,13 +136,7 @@ func (s *service) write(text string) {
 
 func (s *service) writeAs(name, text string) {
 	s.t.Helper()
-	err := os.WriteFile(s.file("new"), []byte(text), 0o600)
-	if err == nil {
-		err = os.Rename(s.file("new"), s.file(name))
-	}
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	testkit.SwapFile(s.t, s.file(name), text)
 }
 
 // said is what a command said.

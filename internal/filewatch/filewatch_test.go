@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"lb/internal/testkit"
-	"lb/supervise/supervisetest"
 )
 
 // reader is a watcher alone, and the contents that it reports.
@@ -59,13 +58,13 @@ func TestWatchBetween(t *testing.T) {
 	told("it is empty", 1)
 	os.Remove(path)
 	told("no such file", 1)
-	supervisetest.SwapFile(t, path, "b") // it is never empty
+	testkit.SwapFile(t, path, "b") // it is never empty
 	r.want(t, "b")
 	testkit.WriteFile(t, path, "")
 	told("it is empty", 2)
 	testkit.WriteFile(t, path, "\n")
 	os.Chmod(path, 0o640)
-	supervisetest.SwapFile(t, path, "c")
+	testkit.SwapFile(t, path, "c")
 	r.want(t, "c")
 	if n := strings.Count(r.log.String(), "\n"); n != 3 {
 		t.Errorf("%d lines, want 3:\n%s", n, r.log.String())
@@ -82,7 +81,7 @@ func TestWatchOthersBeside(t *testing.T) {
 	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		for !supervisetest.IsClosed(end) {
+		for !testkit.IsClosed(end) {
 			os.WriteFile(path+".log", []byte("x"), 0o600)
 		}
 	}()
@@ -99,12 +98,13 @@ func TestWatchOthersBeside(t *testing.T) {
 
 // A file that is never left alone is read nevertheless.
 func TestWatchNeverSettled(t *testing.T) {
+	testkit.Long(t)
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lb.toml")
 	testkit.WriteFile(t, path, "a")
 	r := read(t, path, "a")
 	for i := 0; len(r.hashes) == 0; i++ {
-		supervisetest.SwapFile(t, path, fmt.Sprint("x", i)) // it is never empty
+		testkit.SwapFile(t, path, fmt.Sprint("x", i)) // it is never empty
 	}
 }
 

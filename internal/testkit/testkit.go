@@ -71,6 +71,31 @@ func WriteFile(t testing.TB, path, text string) {
 	}
 }
 
+// Rename renames a file.
+func Rename(t testing.TB, from, to string) {
+	t.Helper()
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// SwapFile puts a new file with text in the place of the one at path, in one step.
+func SwapFile(t testing.TB, path, text string) {
+	t.Helper()
+	WriteFile(t, path+".new", text)
+	Rename(t, path+".new", path)
+}
+
+// IsClosed reports whether c is closed. It takes a value from c if there is one.
+func IsClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
 // OpenFDs returns how many descriptors this process has open, or 0 if the system does
 // not list them.
 func OpenFDs() int {

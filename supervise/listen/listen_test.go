@@ -188,7 +188,7 @@ func TestListenersDealtAtAnyTime(t *testing.T) {
 	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		for ; !supervisetest.IsClosed(end); deals.Add(1) {
+		for ; !testkit.IsClosed(end); deals.Add(1) {
 			ls.Deal(2)
 		}
 	}()

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -168,7 +167,7 @@ func Asking(t *testing.T, addr, body string) (stop func() int) {
 	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		for !IsClosed(end) {
+		for !testkit.IsClosed(end) {
 			if a := Get(addr); a.Err != nil || a.Status != 200 || a.Body != body {
 				t.Errorf("request %d: %d %q, %v", n.Load(), a.Status, a.Body, a.Err)
 				return
@@ -205,29 +204,4 @@ func (r *FakeResolver) LookupNetIP(_ context.Context, _, host string) ([]netip.A
 func (r *FakeResolver) Set(text string) {
 	a := netip.MustParseAddr(text)
 	r.Addr.Store(&a)
-}
-
-// IsClosed reports whether c is closed.
-func IsClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
-}
-
-// Rename renames a file.
-func Rename(t *testing.T, from, to string) {
-	t.Helper()
-	if err := os.Rename(from, to); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// SwapFile puts a new file with text in the place of the one at path.
-func SwapFile(t *testing.T, path, text string) {
-	t.Helper()
-	testkit.WriteFile(t, path+".new", text)
-	Rename(t, path+".new", path)
 }
