@@ -11,8 +11,9 @@ import (
 	"testing"
 )
 
-// arrows is who may import whom, beside lb/internal/invariant, which is for
-// everybody. docs/design/architecture.md draws it; an arrow not drawn is a question.
+// arrows has the packages of lb that each package may import, besides
+// lb/internal/invariant, which every package may import. docs/design/architecture.md
+// draws it.
 var arrows = map[string][]string{
 	"lb":     {"cli"},
 	"lb/cli": {"supervise", "admin", "admin/api", "config", "backends", "bench"},
@@ -65,8 +66,8 @@ var arrows = map[string][]string{
 	"lb/internal/testkit":   {"admin/api"},
 }
 
-// owners is who may import what is not ours; nobody else may. Of x/sys, proxy
-// takes the names of errors.
+// owners has, for each module of others, the packages that may import it. proxy uses
+// x/sys for the names of errors only.
 var owners = map[string][]string{
 	"github.com/alecthomas/kong":          {"lb/cli"},
 	"github.com/BurntSushi/toml":          {"lb/config/tomlfile"},
@@ -145,7 +146,7 @@ func checkImport(t *testing.T, from, im string, allowed []string) {
 	}
 }
 
-// checkDeps keeps net/http out of the data plane, by whatever way it might come.
+// checkDeps keeps net/http out of the data plane, indirect imports included.
 func checkDeps(t *testing.T, p goPackage) {
 	t.Helper()
 	switch p.ImportPath {
@@ -159,8 +160,8 @@ func checkDeps(t *testing.T, p goPackage) {
 
 // TestRooms checks two rules that the table alone does not make plain, on every
 // system: the supervisor never touches traffic, so its desk imports neither proxy
-// nor loop (its crew's engine does); and ipc carries messages without knowing any,
-// so that nothing of ours is below it, by whatever way it might come.
+// nor loop (its crew's engine does); and ipc carries messages without knowing any, so it
+// depends on no package of lb, not even indirectly.
 func TestRooms(t *testing.T) {
 	for _, goos := range []string{"linux", "darwin", "freebsd"} {
 		for _, p := range list(t, goos) {

@@ -11,7 +11,7 @@ import (
 
 var controlMetrics = []controlMetric{
 	control("lb_loops", "Event loops that run, each of which is a thread or a worker process; those that drain included.", prometheus.GaugeValue,
-		func(b *board.Board, _ View) float64 { return float64(atWork(b)) }),
+		func(b *board.Board, _ View) float64 { return float64(loopsRunning(b)) }),
 	control("lb_start_timestamp_seconds", "When lb started, before any upgrade, in seconds since 1970.", prometheus.GaugeValue,
 		func(b *board.Board, _ View) float64 { return float64(b.Control().StartedAt.Load()) / 1e9 }),
 	control("lb_config_number", "Number of the configuration in use, counted from 1, upgrades included.", prometheus.GaugeValue,
@@ -26,8 +26,8 @@ var controlMetrics = []controlMetric{
 		func(c *board.Control) *board.Counter { return &c.WorkerRestarts }),
 }
 
-// atWork returns how many slots of the board have a loop.
-func atWork(b *board.Board) (n int) {
+// loopsRunning returns how many slots of the board have a loop.
+func loopsRunning(b *board.Board) (n int) {
 	for i := range b.Loops() {
 		if b.Loop(i).OldestConfig.Load() != 0 {
 			n++

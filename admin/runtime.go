@@ -53,7 +53,7 @@ func (r *Runtime) Close(ctx context.Context) error {
 	return r.http.close(ctx)
 }
 
-// The messages on the socket, beside the types of api.
+// The messages on the socket, besides the types of api.
 type (
 	reloadRequest struct {
 		Plan bool `json:"plan"`

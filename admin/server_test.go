@@ -201,7 +201,7 @@ func TestListenErrors(t *testing.T) {
 func TestClose(t *testing.T) {
 	before := runtime.NumGoroutine()
 	s := New(options("127.0.0.1:0"))
-	s.http.ReadHeaderTimeout, s.http.ReadTimeout = time.Hour, time.Hour // not they, but Close ends the silent one
+	s.http.ReadHeaderTimeout, s.http.ReadTimeout = time.Hour, time.Hour // so that Close, and not a timeout, ends the silent one
 	listener, err := s.Listen()
 	if err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@ func TestSocketMode(t *testing.T) {
 	dir := t.TempDir()
 	for name, mask := range map[string]int{"nothing": 0, "usual": 0o022, "all": 0o777} {
 		path := filepath.Join(dir, name)
-		old := syscall.Umask(mask) // no test of this package runs beside this one
+		old := syscall.Umask(mask) // no other test of this package runs at the same time
 		l, err := NewRuntime(&testkit.Control{}, nil).Listen(path)
 		syscall.Umask(old)
 		if err != nil {

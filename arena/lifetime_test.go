@@ -2,7 +2,11 @@
 
 package arena
 
-import "testing"
+import (
+	"testing"
+
+	"lb/internal/testkit"
+)
 
 func TestWrongLifetimesAreLoud(t *testing.T) {
 	a, b := New(8, 16), New(8, 16)
@@ -16,7 +20,7 @@ func TestWrongLifetimesAreLoud(t *testing.T) {
 		"Put twice":               func() { x := a.Get(); a.Put(x); a.Put(x) },
 		"Put after Forget":        func() { x := a.Get(); a.Forget(x); a.Put(x) },
 	} {
-		if !panics(wrong) {
+		if !testkit.Panics(wrong) {
 			t.Errorf("%s goes unnoticed", name)
 		}
 	}
@@ -26,10 +30,4 @@ func TestWrongLifetimesAreLoud(t *testing.T) {
 			t.Fatalf("a view shows %q after Put", view)
 		}
 	}
-}
-
-func panics(f func()) (did bool) {
-	defer func() { did = recover() != nil }()
-	f()
-	return false
 }

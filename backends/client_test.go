@@ -18,14 +18,15 @@ import (
 
 	"github.com/coder/websocket"
 
+	"lb/internal/testkit"
 	"lb/loop"
 )
 
 // client returns Go's HTTP client, which is independent of our parser.
 func client(t testing.TB) *http.Client {
-	tr := &http.Transport{ExpectContinueTimeout: patience, DisableCompression: true}
+	tr := &http.Transport{ExpectContinueTimeout: testkit.Patience, DisableCompression: true}
 	t.Cleanup(tr.CloseIdleConnections)
-	return &http.Client{Transport: tr, Timeout: 6 * patience}
+	return &http.Client{Transport: tr, Timeout: 6 * testkit.Patience}
 }
 
 func patternHash(n int64) []byte {
@@ -148,7 +149,7 @@ func TestFieldsOfEveryAnswer(t *testing.T) {
 		io.Copy(io.Discard, resp.Body)
 		resp.Body.Close()
 		date, err := http.ParseTime(resp.Header.Get("Date"))
-		if age := time.Since(date); err != nil || age < -time.Second || age > patience {
+		if age := time.Since(date); err != nil || age < -time.Second || age > testkit.Patience {
 			t.Errorf("%s: Date %q", path, resp.Header.Get("Date"))
 		}
 		if resp.Header.Get("Server") != "lb-backend" || resp.Header.Get("X-Backend") != "blue" {
@@ -165,7 +166,7 @@ func TestDelay(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	if d := time.Since(began); d < 100*time.Millisecond || d > patience {
+	if d := time.Since(began); d < 100*time.Millisecond || d > testkit.Patience {
 		t.Errorf("answered after %v, want 100ms", d)
 	}
 }
@@ -185,10 +186,10 @@ func TestClientLeavesDuringDelay(t *testing.T) {
 		})
 		return n
 	}
-	eventually(t, "the delay begins", func() bool { return conns() == 1 })
+	testkit.Until(t, "the delay begins", func() bool { return conns() == 1 })
 	c.(*net.TCPConn).SetLinger(0)
 	c.Close()
-	eventually(t, "the conn is gone", func() bool { return conns() == 0 })
+	testkit.Until(t, "the conn is gone", func() bool { return conns() == 0 })
 }
 
 // A client that sends requests and does not read costs at most two slabs, whatever
@@ -211,7 +212,7 @@ func TestBackpressure(t *testing.T) {
 			io.Copy(c, &patternReader{n: 1 << 30})
 		}()
 	}
-	eventually(t, "every conn waits for its client", func() bool {
+	testkit.Until(t, "every conn waits for its client", func() bool {
 		blocked := 0
 		onLoop(t, s, func() {
 			for c := range s.conns {
@@ -231,7 +232,7 @@ func TestBackpressure(t *testing.T) {
 
 func dialWebSocket(t *testing.T, s *Server) (context.Context, *websocket.Conn) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testkit.Patience)
 	t.Cleanup(cancel)
 	c, _, err := websocket.Dial(ctx, "ws://"+s.Addr()+"/ws", &websocket.DialOptions{HTTPClient: client(t)})
 	if err != nil {
@@ -295,7 +296,7 @@ func TestWebSocketPingAndClose(t *testing.T) {
 		t.Errorf("close: %v", err)
 	}
 	<-rest.Done()
-	eventually(t, "the conn is gone", func() (gone bool) {
+	testkit.Until(t, "the conn is gone", func() (gone bool) {
 		onLoop(t, s, func() { gone = len(s.conns) == 0 })
 		return gone
 	})

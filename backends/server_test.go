@@ -13,10 +13,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
-)
 
-// patience is the longest that a test waits for an event that must come.
-const patience = time.Minute
+	"lb/internal/testkit"
+)
 
 // start runs a server until the end of the test and checks that it leaves no
 // goroutine and no descriptor.
@@ -26,7 +25,7 @@ func start(t testing.TB, o Options) *Server {
 		o.Addr = "127.0.0.1:0"
 	}
 	warmUp(t)
-	goroutines, files := runtime.NumGoroutine(), openFiles(t)
+	goroutines, files := runtime.NumGoroutine(), testkit.OpenFDs()
 	s, err := Start(o)
 	if err != nil {
 		t.Fatal(err)
@@ -38,8 +37,8 @@ func start(t testing.TB, o Options) *Server {
 		if n := s.slabs.Out(); n != 0 {
 			t.Errorf("%d slabs not put back", n)
 		}
-		eventually(t, "goroutines and descriptors as before", func() bool {
-			return runtime.NumGoroutine() <= goroutines && openFiles(t) <= files
+		testkit.Until(t, "goroutines and descriptors as before", func() bool {
+			return runtime.NumGoroutine() <= goroutines && testkit.OpenFDs() <= files
 		})
 	})
 	return s
@@ -52,24 +51,6 @@ func warmUp(t testing.TB) {
 		t.Fatal(err)
 	}
 	ln.Close()
-}
-
-func openFiles(t testing.TB) int {
-	names, err := os.ReadDir("/dev/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(names)
-}
-
-// eventually waits until ok.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !ok(); runtime.Gosched() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not in time: %s", what)
-		}
-	}
 }
 
 // dial connects to s until the end of the test, with a deadline on all reads and
@@ -85,7 +66,7 @@ func dial(t testing.TB, s *Server) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(patience))
+	c.SetDeadline(time.Now().Add(testkit.Patience))
 	return c
 }
 
@@ -108,11 +89,11 @@ func TestStart(t *testing.T) {
 		}
 	})
 	t.Run("bad name", func(t *testing.T) {
-		before := openFiles(t)
+		before := testkit.OpenFDs()
 		if _, err := Start(Options{Addr: "127.0.0.1:0", Name: "a\r\nb"}); err == nil {
 			t.Error("no error")
 		}
-		eventually(t, "descriptors as before", func() bool { return openFiles(t) <= before })
+		testkit.Until(t, "descriptors as before", func() bool { return testkit.OpenFDs() <= before })
 	})
 	t.Run("listener taken over", func(t *testing.T) {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -142,7 +123,7 @@ func TestCloseEndsEveryConn(t *testing.T) {
 	resting, waiting, busy := dial(t, s), dial(t, s), dial(t, s)
 	io.WriteString(waiting, "GET /delay/1h HTTP/1.1\r\nHost: a\r\n\r\n")
 	io.WriteString(busy, "GET /bytes/1000000000000 HTTP/1.1\r\nHost: a\r\n\r\n")
-	eventually(t, "all conns at work", func() bool {
+	testkit.Until(t, "all conns to be in use", func() bool {
 		phases := map[phase]int{}
 		onLoop(t, s, func() {
 			for c := range s.conns {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"lb/internal/testkit"
 	"lb/loop/tick"
 )
 
@@ -187,7 +188,7 @@ func TestSchedulesOfLoops(t *testing.T) {
 func TestPacer(t *testing.T) {
 	url := serve(t, serveAll(ok("")))
 	quarter := time.Duration(0)
-	for end := time.Now().Add(patience); time.Now().Before(end); {
+	for end := time.Now().Add(testkit.Patience); time.Now().Before(end); {
 		r := finished(t, Options{URL: url, Conns: 4, Rate: 500, Requests: 200})
 		if quarter = r.Latency.At(.25); quarter <= time.Millisecond {
 			return

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"lb/backends"
+	"lb/internal/testkit"
 )
 
 // pattern is what the demo backends send.
@@ -184,7 +185,7 @@ func TestCut(t *testing.T) {
 // TestProgress ends a long run after two reports with new requests.
 func TestProgress(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
 	defer cancel()
 	var last Progress
 	news := 0

@@ -12,14 +12,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"lb/backends"
+	"lb/internal/testkit"
 )
-
-// patience is the longest that a test waits for an event that must come. It is long,
-// because it matters only for a failing test and the machine may be busy.
-const patience = time.Minute
 
 // TestMain checks that the tests leave no goroutine and no descriptor.
 func TestMain(m *testing.M) {
@@ -27,29 +23,20 @@ func TestMain(m *testing.M) {
 	if ln, err := net.Listen("tcp", ":0"); err == nil { // the same
 		ln.Close()
 	}
-	goroutines, descriptors := runtime.NumGoroutine(), openDescriptors()
+	goroutines, descriptors := runtime.NumGoroutine(), testkit.OpenFDs()
 	code := m.Run()
-	for end := time.Now().Add(patience); runtime.NumGoroutine() > goroutines || openDescriptors() > descriptors; {
-		if runtime.Gosched(); time.Now().After(end) {
-			fmt.Fprintf(os.Stderr, "left behind: %d goroutines, %d descriptors\n",
-				runtime.NumGoroutine()-goroutines, openDescriptors()-descriptors)
-			code = 1
-			break
-		}
+	if !testkit.Happens(func() bool { return runtime.NumGoroutine() <= goroutines && testkit.OpenFDs() <= descriptors }) {
+		fmt.Fprintf(os.Stderr, "left over: %d goroutines, %d descriptors\n",
+			runtime.NumGoroutine()-goroutines, testkit.OpenFDs()-descriptors)
+		code = 1
 	}
 	os.Exit(code)
-}
-
-// openDescriptors returns the number of open descriptors, if the system shows them.
-func openDescriptors() int {
-	all, _ := os.ReadDir("/proc/self/fd")
-	return len(all)
 }
 
 // finished is Run with a limit on the time.
 func finished(t testing.TB, o Options) *Result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
 	defer cancel()
 	r, err := Run(ctx, o)
 	if err != nil {

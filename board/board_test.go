@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"lb/internal/testkit"
 )
 
 // fill puts base+1, base+2, ... into the counters.
@@ -150,12 +152,9 @@ func TestNoSuchSlot(t *testing.T) {
 		"a board of -1 backend": func() { New(1, -1) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			defer func() {
-				if recover() == nil {
-					t.Error("no panic; a slot of someone else would be given out")
-				}
-			}()
-			f()
+			if !testkit.Panics(f) {
+				t.Error("no panic; a slot of someone else would be given out")
+			}
 		})
 	}
 }

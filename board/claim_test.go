@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"lb/internal/testkit"
 )
 
 // TestClaim: the range in use only grows, to one past the highest claim. A place that
@@ -31,24 +33,18 @@ func TestClaim(t *testing.T) {
 			"backend":         func() { b.Backend(0, b.Backends()) },
 			"loop of backend": func() { b.Backend(b.Loops(), 0) },
 		} {
-			if !panics(f) {
+			if !testkit.Panics(f) {
 				t.Errorf("step %d: a %s beyond what is claimed was given out", i, name)
 			}
 		}
 	}
-	if !panics(func() { b.ClaimLoop(8) }) || !panics(func() { b.ClaimBackend(9) }) {
+	if !testkit.Panics(func() { b.ClaimLoop(8) }) || !testkit.Panics(func() { b.ClaimBackend(9) }) {
 		t.Error("claimed what there is no room for")
 	}
 }
 
-func panics(f func()) (did bool) {
-	defer func() { did = recover() != nil }()
-	f()
-	return false
-}
-
-// TestClaimAtOnce: during an upgrade both supervisors claim while loops read. No claim is
-// lost.
+// TestClaimAtOnce: during an upgrade both supervisors claim while loops read. No
+// claim is lost.
 func TestClaimAtOnce(t *testing.T) {
 	const most = 500
 	b, f, err := Create(1, most)

@@ -8,7 +8,7 @@
 //
 // # Room and use
 //
-// The problem: a reload adds backends, an upgrade runs a second set of loops beside
+// The problem: a reload adds backends, an upgrade runs a second set of loops besides
 // the first, and memory that several processes have mapped cannot move or grow. The
 // choice: a board is created far larger than its configuration (Room), and sparse.
 // ClaimLoop and ClaimBackend raise two words of the header that say how much is in

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"lb/internal/testkit"
 )
 
 // TestSealed: no process can truncate the file. The others would get a SIGBUS at their
@@ -48,15 +50,11 @@ func TestNothingLeft(t *testing.T) {
 // held returns the number of this process's descriptors and mappings of boards.
 func held(t *testing.T) (fds, maps int) {
 	t.Helper()
-	list, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
 	text, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return len(list), strings.Count(string(text), "lb-board")
+	return testkit.OpenFDs(), strings.Count(string(text), "lb-board")
 }
 
 // TestSparse: a board takes memory only for the part in use, even after all of that was

@@ -22,7 +22,7 @@ import (
 	"lb/supervise"
 )
 
-// Exit codes beside those of supervise.Serve.
+// Exit codes besides those of supervise.Serve.
 const (
 	exitFault  = 1 // it could not begin: a taken port, a missing file
 	exitConfig = 2 // a flag or the configuration is not accepted

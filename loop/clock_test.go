@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"lb/internal/testkit"
 	"lb/loop/tick"
 )
 
@@ -43,7 +44,7 @@ func TestReadClock(t *testing.T) {
 // CPU while it read its clocks.
 func TestMonotonicIsTheMachines(t *testing.T) {
 	before, got, after := machineClock(t), Monotonic(), machineClock(t)
-	if got < before.Add(-patience) || got > after.Add(patience) {
+	if got < before.Add(-testkit.Patience) || got > after.Add(testkit.Patience) {
 		t.Errorf("%d is far from %d to %d", got, before, after)
 	}
 }

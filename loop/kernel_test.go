@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lb/internal/testkit"
 )
 
 // rig is the system's kernel, for a test.
@@ -21,7 +23,7 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	before := openFDs(t)
+	before := testkit.OpenFDs()
 	k, err := NewKernel()
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +40,7 @@ func (r *rig) until(fd int, want Flags) Event {
 	r.t.Helper()
 	var got Flags
 	buf := make([]Event, 16)
-	for end := r.k.Now().Add(patience); r.k.Now() < end; {
+	for end := r.k.Now().Add(testkit.Patience); r.k.Now() < end; {
 		n, err := r.k.Wait(buf, time.Second)
 		if err != nil {
 			r.t.Fatal(err)
@@ -84,11 +86,11 @@ func (r *rig) accept(listener int) (int, netip.AddrPort) {
 func (r *rig) pair() (fd int, peer *net.TCPConn) {
 	r.t.Helper()
 	listener, addr := r.listen("127.0.0.1:0")
-	c, err := net.DialTimeout("tcp", addr, patience)
+	c, err := net.DialTimeout("tcp", addr, testkit.Patience)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	c.SetDeadline(time.Now().Add(patience))
+	c.SetDeadline(time.Now().Add(testkit.Patience))
 	fd, _ = r.accept(listener)
 	unix.Close(listener)
 	if err := r.k.Watch(fd, 1); err != nil {

@@ -16,33 +16,18 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lb/internal/testkit"
 )
 
 type rawConn = syscall.RawConn
-
-// patience is how long a test waits for what must happen.
-const patience = time.Minute
-
-// openFDs returns how many descriptors this process has open, where the system
-// lists them.
-func openFDs(t testing.TB) int {
-	for _, dir := range []string{"/proc/self/fd", "/dev/fd"} {
-		if names, err := os.ReadDir(dir); err == nil {
-			return len(names)
-		}
-	}
-	return 0
-}
 
 // wantFDs waits until as many descriptors are open as before. Another goroutine
 // that was using one a moment ago may close it a little later.
 func wantFDs(t testing.TB, before int) {
 	t.Helper()
-	for end := time.Now().Add(patience); openFDs(t) != before; runtime.Gosched() {
-		if time.Now().After(end) {
-			t.Errorf("%d descriptors open, %d before", openFDs(t), before)
-			return
-		}
+	if !testkit.Happens(func() bool { return testkit.OpenFDs() == before }) {
+		t.Errorf("%d descriptors open, %d before", testkit.OpenFDs(), before)
 	}
 }
 
@@ -53,12 +38,9 @@ func TestMain(m *testing.M) {
 	}
 	goroutines := runtime.NumGoroutine()
 	code := m.Run()
-	for end := time.Now().Add(patience); runtime.NumGoroutine() > goroutines; runtime.Gosched() {
-		if time.Now().After(end) {
-			println("goroutines left behind:", runtime.NumGoroutine()-goroutines)
-			code = 1
-			break
-		}
+	if !testkit.Happens(func() bool { return runtime.NumGoroutine() <= goroutines }) {
+		println("goroutines left over:", runtime.NumGoroutine()-goroutines)
+		code = 1
 	}
 	os.Exit(code)
 }
@@ -102,7 +84,7 @@ func (a echoes) Accepted(fd int, _ netip.AddrPort) {
 // startEcho runs an echo loop on address until the test ends.
 func startEcho(t testing.TB, address string) (l *Loop, at string) {
 	t.Helper()
-	before := openFDs(t)
+	before := testkit.OpenFDs()
 	k, err := NewKernel()
 	if err != nil {
 		t.Fatal(err)
@@ -141,11 +123,7 @@ func TestEchoOfManyBytesOverManyConns(t *testing.T) {
 			wg.Go(func() { echoOnce(t, at, bytes.Repeat([]byte{byte('a' + i)}, 1<<20)) })
 		}
 		wg.Wait()
-		for end := time.Now().Add(patience); onLoop(t, l, l.Conns) > 0; {
-			if time.Now().After(end) {
-				t.Fatal("conns stay open after their peers have gone")
-			}
-		}
+		testkit.Until(t, "the conns to close after their peers", func() bool { return onLoop(t, l, l.Conns) == 0 })
 		if c := onLoop(t, l, l.Counters); c.Accepted != 8 || c.Panics != 0 {
 			t.Errorf("%+v", c)
 		}
@@ -158,13 +136,13 @@ func echoOnce(t *testing.T, at string, text []byte) {
 	if at[0] == '/' {
 		network = "unix"
 	}
-	c, err := net.DialTimeout(network, at, patience)
+	c, err := net.DialTimeout(network, at, testkit.Patience)
 	if err != nil {
 		t.Error(err)
 		return
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(patience))
+	c.SetDeadline(time.Now().Add(testkit.Patience))
 	go func() {
 		c.Write(text)
 		c.(interface{ CloseWrite() error }).CloseWrite()
@@ -181,7 +159,7 @@ func TestStopClosesEveryConn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(patience))
+	c.SetDeadline(time.Now().Add(testkit.Patience))
 	c.Write([]byte("x"))
 	if _, err := c.Read(make([]byte, 1)); err != nil {
 		t.Fatal(err)
@@ -223,7 +201,7 @@ func TestLoopDialsWithRealSockets(t *testing.T) {
 // turnUntil turns l until ok returns true.
 func turnUntil(t testing.TB, l *Loop, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !ok(); l.Turn(false) {
+	for end := time.Now().Add(testkit.Patience); !ok(); l.Turn(false) {
 		if time.Now().After(end) {
 			t.Fatal("it does not happen")
 		}

@@ -2,10 +2,11 @@ package proxy
 
 import (
 	"bytes"
-	"lb/proxy/h1"
 	"strings"
 	"testing"
 	"time"
+
+	"lb/proxy/h1"
 )
 
 // TestDrainAmongPipelinedRequests: a drain that begins after some pipelined requests have

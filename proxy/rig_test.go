@@ -242,14 +242,7 @@ func (r *rig) settle() {
 
 // pass lets time pass, and everything happen that is due by then.
 func (r *rig) pass(d time.Duration) {
-	over := false
-	r.k.After(d, func() {
-		over = true
-		r.k.Wake()
-	})
-	for !over {
-		r.l.Turn(true)
-	}
+	r.k.Pass(r.l, d)
 	r.settle()
 }
 

@@ -20,7 +20,7 @@ import (
 // activatedEnv marks a process that prints what systemd has given it.
 const activatedEnv = "LB_TEST_ACTIVATED"
 
-// given is what it tells.
+// given is the report of such a process.
 type given struct {
 	Sets   []string // addresses
 	Shared bool
@@ -66,7 +66,7 @@ func tellGiven(address string) {
 	os.Exit(0)
 }
 
-// askGiven starts a process as systemd does, with files, and returns what it tells.
+// askGiven starts a process as systemd does, with files, and returns its report.
 func askGiven(t *testing.T, address string, files ...*os.File) (g given) {
 	t.Helper()
 	cmd := exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$0"`, os.Args[0])
@@ -102,8 +102,8 @@ func listening(t *testing.T, network, address string) (*os.File, string) {
 	return f, l.Addr().String()
 }
 
-// A socket of systemd is served if it has the configured address or is the only
-// one; if there are several, none of them fits and the address is free, it is opened.
+// A socket of systemd is served if it has the configured address or is the only one. If
+// there are several and none of them fits, the address is opened, if it is free.
 func TestActivated(t *testing.T) {
 	one, addrOne := listening(t, "tcp", "127.0.0.1:0")
 	two, addrTwo := listening(t, "tcp", "127.0.0.1:0")
@@ -132,7 +132,7 @@ func TestActivated(t *testing.T) {
 	}
 }
 
-// What is no use is said, and is not in the way of what is.
+// Sockets that are of no use are logged, and do not keep lb from serving the others.
 func TestActivatedOdd(t *testing.T) {
 	one, addr := listening(t, "tcp", "127.0.0.1:0")
 	unixSocket, _ := listening(t, "unix", t.TempDir()+"/s")
@@ -173,7 +173,7 @@ func TestUnits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The program has to be there, and is not here.
+		// systemd-analyze wants the program to exist.
 		text = bytes.ReplaceAll(text, []byte("/usr/local/bin/lb"), []byte(os.Args[0]))
 		paths = append(paths, dir+"/"+name)
 		if err := os.WriteFile(paths[len(paths)-1], text, 0o644); err != nil {

@@ -64,7 +64,7 @@ func (d *desk) assign(a *plan.Assignment, slowStart bool) {
 }
 
 // closeBoard unmaps the board when no other goroutine looks at it any longer. If
-// one might, the end of the process unmaps it.
+// one might, it is unmapped with the end of the process.
 func (d *desk) closeBoard() {
 	d.looking.Lock()
 	defer d.looking.Unlock()

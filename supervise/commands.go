@@ -63,7 +63,7 @@ func (c commands) Upgrade(binary string) (api.Upgraded, error) {
 		return r.Upgraded, r.err
 	case <-c.d.queue.closed:
 		select {
-		case r := <-result: // it came together with the end
+		case r := <-result: // it came at the same time as the end
 			return r.Upgraded, r.err
 		default:
 			return api.Upgraded{}, errEnding
@@ -94,7 +94,7 @@ func (d *desk) setBackend(pool, address string, action api.Action, weight int) (
 		if weight < 0 || weight > config.WeightMax {
 			return api.Backend{}, fmt.Errorf("weight %d is out of range; use 1 to %d, or 0 for what the file says", weight, config.WeightMax)
 		}
-		if weight == cfg.Weight { // no difference, so a reload has nothing to overwrite
+		if weight == cfg.Weight { // the same as in the file, so a reload has nothing to overwrite
 			weight = 0
 		}
 		changed = d.board.SetWeight(id, weight)

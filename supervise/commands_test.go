@@ -27,7 +27,7 @@ func (in *inside) set(t *testing.T, address string, action api.Action, weight in
 	return b
 }
 
-// shares returns how many of n requests were answered by whom.
+// shares returns how many of n requests each backend answered.
 func (in *inside) shares(t *testing.T, n int) map[string]int {
 	t.Helper()
 	by := map[string]int{}
@@ -68,7 +68,7 @@ func TestSetBackend(t *testing.T) {
 		if by := in.shares(t, 100); by["b"] < 80 {
 			t.Errorf("weights 1 and 9: answers by %v", by)
 		}
-		for _, weight := range []int{0, 1} { // what the file says, in either way
+		for _, weight := range []int{0, 1} { // both mean what the file says
 			in.set(t, b, api.Weight, 9)
 			if got := in.set(t, b, api.Weight, weight); got.Weight != 1 || got.Runtime {
 				t.Errorf("weight %d: %+v", weight, got)
@@ -77,8 +77,8 @@ func TestSetBackend(t *testing.T) {
 	})
 }
 
-// What was changed at run time outlives reloads that do not speak of it; where
-// the file changes the same, the file wins, and the reload says so.
+// Changes at run time outlive reloads that do not touch the same thing. If the file
+// changes it too, the file wins, and the reload says so.
 func TestSetBackendAndReload(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		for _, text := range []string{"a", "b", "c"} {
@@ -121,7 +121,7 @@ func TestSetBackendAndReload(t *testing.T) {
 			!strings.Contains(r.Notes[1], addr[0]+", changed at run time: weight 5 is overwritten by the file's 3") {
 			t.Errorf("notes %q", r.Notes)
 		}
-		// drain = true is the file's word, which no command takes back.
+		// No command takes back a drain = true of the file.
 		if _, err := in.control.SetBackend("default", addr[1], api.Enable, 0); err == nil || !strings.Contains(err.Error(), "drain = true") {
 			t.Errorf("enable: %v", err)
 		}
@@ -215,7 +215,7 @@ func TestStatus(t *testing.T) {
 	})
 }
 
-// Commands come from many at once, with reloads and traffic between.
+// Many clients send commands at once, between reloads and traffic.
 func TestCommandsAtOnce(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		backends := []*httptest.Server{supervisetest.HelloBackend(t, "a"), supervisetest.HelloBackend(t, "b")}

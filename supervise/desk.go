@@ -27,7 +27,7 @@ type desk struct {
 	signals *intake
 	program string // path that this process was started from
 
-	// What an upgrade hands over, beside the sockets of ports.
+	// What an upgrade hands over, besides the sockets of ports.
 	board     *board.Board // any goroutine, until close
 	boardFile *os.File     // open as long as the board, see board.Slots
 	registry  *plan.Registry
@@ -61,9 +61,9 @@ type desk struct {
 
 const (
 	// hupEvery is the least time between two reloads by signal: the first signal of
-	// a storm is obeyed at once, all others together after this time.
+	// a storm makes a reload at once, all others together make one after this time.
 	hupEvery = 200 * time.Millisecond
-	// choreEvery is how often the desk looks for something to tidy.
+	// choreEvery is how often the desk looks for something to tidy up.
 	choreEvery = time.Second
 )
 
@@ -106,7 +106,7 @@ func (d *desk) run() (cut int) {
 // clock returns the time of the clock that the board goes by.
 func (d *desk) clock() tick.Instant { return crew.Now() }
 
-// chores does what is to be done now and then.
+// chores does the work that comes now and then.
 func (d *desk) chores() {
 	if d.ending == nil && d.moving == nil { // else another process takes free slots
 		d.slots.Sweep()
@@ -139,7 +139,7 @@ func ticks(every time.Duration) (c <-chan time.Time, stop func()) {
 // ending is lb on its way out.
 type ending struct {
 	atOnce   bool
-	replaced bool          // a new process has taken over, and nobody has told this one to end
+	replaced bool          // a new process has taken over, and no signal has asked for an end
 	cutNow   chan struct{} // closed to cut off what still runs
 	result   chan int      // gets the number of exchanges that were cut off
 }
@@ -153,7 +153,7 @@ func (d *desk) ended() <-chan int {
 	return d.ending.result
 }
 
-// end obeys a signal that ends lb: the first drains, the next cuts.
+// end handles a signal that ends lb: the first drains, the next cuts off.
 func (d *desk) end(sig os.Signal) {
 	switch {
 	case d.ending == nil:

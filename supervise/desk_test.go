@@ -34,7 +34,7 @@ func TestDeskBusy(t *testing.T) {
 	d.tell("nothing", nil, func() { t.Error("it was done") })
 }
 
-// News that nobody can take any longer does not keep its bearer.
+// A goroutine with news for a desk that takes no more does not wait.
 func TestDeskTellCancelled(t *testing.T) {
 	d := newQueue()
 	cancelled, ended := make(chan struct{}), make(chan struct{})
@@ -46,7 +46,7 @@ func TestDeskTellCancelled(t *testing.T) {
 	testkit.Wait(t, ended, "tell to give up")
 }
 
-// However many signals nobody has heard yet, those that end lb are kept.
+// Signals that end lb are kept, however many signals wait.
 func TestIntake(t *testing.T) {
 	signals := make(chan os.Signal)
 	in := newIntake(signals)

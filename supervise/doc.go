@@ -13,9 +13,9 @@
 // things, some of them at once. They reach the desk as functions, one at a time, so that
 // a reload never sees half of another one. The price is that they wait for each other: a
 // step of the desk takes a second and a half at worst (names that do not resolve, then a
-// loop that does not answer), and a caller that waits too long is told what for. Status
-// does not wait: it shows what was published last. What takes longer, an upgrade or a
-// drain, goes on beside the desk.
+// loop that does not answer), and a caller that waits too long gets an error that says what
+// for. Status does not wait: it shows what was published last. An upgrade or a drain takes
+// longer, and runs on goroutines of its own.
 //
 // # Why a reload cannot half fail
 //

@@ -14,13 +14,12 @@ import (
 	"lb/supervise/supervisetest"
 )
 
-// What runs is answered, new clients are refused, and health says so first.
+// Running requests are answered, new clients are refused, and health turns red first.
 func TestDrain(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(sig.String(), func(t *testing.T) {
 			supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
-				slow := supervisetest.NewSlowBackend(t)
-				supervisetest.AddBackend(t, cfg, slow.URL)
+				slow := supervisetest.AddSlowBackend(t, cfg)
 				in := serve(t, cfg, Options{})
 				answers := []<-chan supervisetest.Answer{supervisetest.GetLater(in.addr), supervisetest.GetLater(in.addr), supervisetest.GetLater(in.addr)}
 				for range answers {
@@ -39,7 +38,7 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// A conn on which nothing runs is closed, not waited for.
+// A drain closes conns without a request and does not wait for them.
 func TestDrainClosesIdle(t *testing.T) {
 	testkit.Long(t)
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
@@ -61,13 +60,11 @@ func TestDrainClosesIdle(t *testing.T) {
 
 func TestDrainTimeout(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
-		slow := supervisetest.NewSlowBackend(t)
-		supervisetest.AddBackend(t, cfg, slow.URL)
+		slow := supervisetest.AddSlowBackend(t, cfg)
 		cfg.Timeouts.Drain = 50 * time.Millisecond
 		var log bytes.Buffer
 		in := serve(t, cfg, Options{Log: NewLog(&log, "info")})
-		a := supervisetest.GetLater(in.addr)
-		testkit.Wait(t, slow.Began, "the request to arrive")
+		a := slow.GetLater(t, in.addr)
 		in.signals <- syscall.SIGTERM
 		in.wantExit(t, 3)
 		supervisetest.WantCut(t, a)
@@ -79,14 +76,12 @@ func TestDrainTimeout(t *testing.T) {
 
 func TestSecondSignal(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
-		slow := supervisetest.NewSlowBackend(t)
-		supervisetest.AddBackend(t, cfg, slow.URL)
+		slow := supervisetest.AddSlowBackend(t, cfg)
 		in := serve(t, cfg, Options{})
-		a := supervisetest.GetLater(in.addr)
-		testkit.Wait(t, slow.Began, "the request to arrive")
+		a := slow.GetLater(t, in.addr)
 		in.signals <- syscall.SIGTERM
 		testkit.Wait(t, in.admin.red, "health to turn red")
-		in.signals <- syscall.SIGHUP // says nothing about the end
+		in.signals <- syscall.SIGHUP // changes nothing about the end
 		in.signals <- syscall.SIGINT
 		in.wantExit(t, 3)
 		supervisetest.WantCut(t, a)
@@ -95,11 +90,9 @@ func TestSecondSignal(t *testing.T) {
 
 func TestQuit(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
-		slow := supervisetest.NewSlowBackend(t)
-		supervisetest.AddBackend(t, cfg, slow.URL)
+		slow := supervisetest.AddSlowBackend(t, cfg)
 		in := serve(t, cfg, Options{})
-		a := supervisetest.GetLater(in.addr)
-		testkit.Wait(t, slow.Began, "the request to arrive")
+		a := slow.GetLater(t, in.addr)
 		in.signals <- syscall.SIGQUIT
 		in.wantExit(t, 3)
 		supervisetest.WantCut(t, a)
@@ -112,11 +105,9 @@ func TestRealSignals(t *testing.T) {
 	for name, target := range map[string]int{"process": 1, "group": -1} {
 		t.Run(name, func(t *testing.T) {
 			supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
-				slow := supervisetest.NewSlowBackend(t)
-				supervisetest.AddBackend(t, cfg, slow.URL)
+				slow := supervisetest.AddSlowBackend(t, cfg)
 				lb := startLB(t, cfg)
-				a := supervisetest.GetLater(lb.addr)
-				testkit.Wait(t, slow.Began, "the request to arrive")
+				a := slow.GetLater(t, lb.addr)
 				for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGINT} {
 					if err := syscall.Kill(target*lb.pid(), sig); err != nil {
 						t.Fatal(err)
@@ -133,11 +124,9 @@ func TestRealSignals(t *testing.T) {
 
 func TestRealSecondSignal(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
-		slow := supervisetest.NewSlowBackend(t)
-		supervisetest.AddBackend(t, cfg, slow.URL)
+		slow := supervisetest.AddSlowBackend(t, cfg)
 		lb := startLB(t, cfg)
-		a := supervisetest.GetLater(lb.addr)
-		testkit.Wait(t, slow.Began, "the request to arrive")
+		a := slow.GetLater(t, lb.addr)
 		lb.process.Signal(t, syscall.SIGTERM)
 		testkit.Until(t, "connections to be refused", func() bool { return supervisetest.Refused(lb.addr) })
 		lb.process.Signal(t, syscall.SIGTERM)

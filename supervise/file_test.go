@@ -13,8 +13,8 @@ import (
 	"lb/internal/testkit"
 )
 
-// watched is lb with a configuration file that is watched. What stands in
-// the file is told by its drain timeout, in seconds.
+// watched is lb with a configuration file that it watches. The drain timeout in the file,
+// in seconds, tells one content from another.
 type watched struct {
 	*inside
 	log testkit.Log
@@ -45,8 +45,8 @@ func watchFile(t *testing.T, path string) *watched {
 
 func (w *watched) seconds() int { return int(w.running.View().Config.Timeouts.Drain.Seconds()) }
 
-// wantTaken waits for the file that says seconds, as configuration of a number:
-// not one reload more came before it.
+// wantTaken waits for the file with that many seconds to be in use, as the configuration
+// with this number: no other reload came before it.
 func (w *watched) wantTaken(t *testing.T, seconds int, number uint64) {
 	t.Helper()
 	testkit.Until(t, fmt.Sprintf("the file with %d", seconds), func() bool { return w.seconds() == seconds })
@@ -55,7 +55,7 @@ func (w *watched) wantTaken(t *testing.T, seconds int, number uint64) {
 	}
 }
 
-// Whatever way the file is written in, it is taken up, once.
+// The file is taken up once, in whatever way it is written.
 func TestWatchWays(t *testing.T) {
 	testkit.Long(t)
 	ways := map[string]func(t testing.TB, path, text string){
@@ -67,7 +67,7 @@ func TestWatchWays(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer f.Close()
-			half := strings.LastIndex(text, "\"") // within quotes, for a machine so slow that it is read
+			half := strings.LastIndex(text, "\"") // within quotes: lb refuses this half, should it read it
 			for _, part := range []string{text[:half], text[half:]} {
 				if _, err := f.WriteString(part); err != nil {
 					t.Fatal(err)
@@ -141,7 +141,7 @@ func TestWatchConfigMap(t *testing.T) {
 	}
 }
 
-// The link may be in one directory and the file in another, which is written to.
+// The link is in one directory, and the file, which changes, in another.
 func TestWatchBehindLink(t *testing.T) {
 	testkit.Long(t)
 	t.Parallel()
@@ -181,7 +181,7 @@ func TestFileChanged(t *testing.T) {
 	}
 }
 
-// A bad file that is mended is taken up, as is one that a command has refused.
+// A bad file is taken up once it is correct, also if a command has refused it before.
 func TestWatchMended(t *testing.T) {
 	testkit.Long(t)
 	t.Parallel()
@@ -216,7 +216,7 @@ func TestWatchOff(t *testing.T) {
 	if _, err := w.control.Reload(false); err != nil {
 		t.Fatal(err)
 	}
-	w.wantTaken(t, 3, 3) // by the command, and by nothing else
+	w.wantTaken(t, 3, 3) // only the command made a reload
 	testkit.WriteFile(t, path, watchedText(4))
 	w.wantTaken(t, 4, 4)
 }

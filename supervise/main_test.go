@@ -73,7 +73,7 @@ type inside struct {
 	next atomic.Pointer[config.Config] // what a reload finds
 }
 
-// fakeAdmin is an operator's server that only remembers.
+// fakeAdmin is an operator's server that only records its calls.
 type fakeAdmin struct {
 	red       chan struct{} // closed when health turned red
 	listenErr error
@@ -186,7 +186,7 @@ func startLB(t *testing.T, cfg *config.Config) *outside {
 	lb := &outside{process: testkit.Start(t, cmd)}
 	testkit.Until(t, "lb to say where it serves", func() bool {
 		line, _, whole := strings.Cut(lb.process.Out.String(), "\n")
-		if !whole && lb.process.Ended() {
+		if !whole && testkit.IsClosed(lb.process.Exited) {
 			t.Fatalf("lb did not begin: %s", lb.process.Log.String())
 		}
 		lb.addr = line

@@ -16,14 +16,14 @@ import (
 	"lb/supervise/plan"
 )
 
-// Options are what Serve needs beside the configuration. The zero value serves,
+// Options are what Serve needs besides the configuration. The zero value serves,
 // but cannot reload and takes no commands.
 type Options struct {
 	// Log gets all log lines; nil uses NewLog on standard error at the configured
 	// level. A log made with NewLevelLog comes with its Level, which a reload sets.
 	Log   *slog.Logger
 	Level *slog.LevelVar // nil leaves the level as it is
-	// Version is shown by status and told in an upgrade.
+	// Version is shown by status, and sent to the old process in an upgrade.
 	Version string
 	// Ready is called once traffic is served, with host:port as served: with the real
 	// port for a configured port of 0. adminAddr is nil without an operator's server.

@@ -77,7 +77,7 @@ func (p *ports) swap(next *listen.Set) {
 	}
 }
 
-// leave leaves the address of set, unless systemd has opened it.
+// leave stops serving the address of set, unless systemd has opened it.
 func leave(set *listen.Set) {
 	if !set.Systemd {
 		set.Leave()

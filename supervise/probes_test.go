@@ -49,8 +49,8 @@ func (in *inside) wantHealth(t *testing.T, id int, want board.Health) {
 	testkit.Until(t, want.String(), func() bool { return board.Health(in.running.Board.State(id).Health.Load()) == want })
 }
 
-// A backend that answers 503 goes down on the board that all loops read, and
-// comes back; the one beside it stays up.
+// A backend that answers 503 goes down on the board that all loops read, and comes back.
+// Another backend stays up.
 func TestChecks(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		sick, well := newProbed(t), newProbed(t)
@@ -71,8 +71,8 @@ func TestChecks(t *testing.T) {
 	})
 }
 
-// Two loops, or two workers, probe once: a backend sees one probe for each interval,
-// and not two.
+// Two loops, or two workers, probe together: a backend sees one probe for each interval,
+// not two.
 func TestOneProbePerInterval(t *testing.T) {
 	testkit.Long(t)
 	const interval, probes = 100 * time.Millisecond, 31
@@ -91,14 +91,12 @@ func TestOneProbePerInterval(t *testing.T) {
 	})
 }
 
-// Probes go on while what runs is answered, and end with it.
+// Probes go on while running exchanges are answered, and end with the last one.
 func TestChecksInDrain(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
-		slow, b := supervisetest.NewSlowBackend(t), newProbed(t)
-		supervisetest.AddBackend(t, cfg, slow.URL)
+		slow, b := supervisetest.AddSlowBackend(t, cfg), newProbed(t)
 		in := serve(t, withPool(t, cfg, b.URL), Options{})
-		a := supervisetest.GetLater(in.addr)
-		testkit.Wait(t, slow.Began, "the request to arrive")
+		a := slow.GetLater(t, in.addr)
 		in.signals <- syscall.SIGTERM
 		testkit.Wait(t, in.admin.red, "the drain")
 		in.wantHealth(t, 1, board.Up) // after the one backend of the pool "default"

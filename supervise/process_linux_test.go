@@ -23,8 +23,7 @@ import (
 
 // These tests look into /proc for processes and descriptors.
 
-// A worker that is killed is replaced, again and again, and what it had counted
-// stays on the board.
+// A worker that is killed is replaced, again and again, and its counts stay on the board.
 func TestWorkerKilled(t *testing.T) {
 	cfg := supervisetest.Config(config.MP)
 	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
@@ -90,7 +89,7 @@ func TestBackOffIsKept(t *testing.T) {
 	}
 }
 
-// place returns which worker a process is, by its arguments.
+// place returns the place of a worker process, which is in its arguments.
 func place(t *testing.T, pid int) string {
 	t.Helper()
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
@@ -137,12 +136,10 @@ func TestAcceptQueueOutlivesWorker(t *testing.T) {
 // Gauges of a worker that was killed do not stay on the board.
 func TestKilledWorkerLeavesNoGauge(t *testing.T) {
 	cfg := supervisetest.Config(config.MP)
-	slow := supervisetest.NewSlowBackend(t)
-	supervisetest.AddBackend(t, cfg, slow.URL)
+	slow := supervisetest.AddSlowBackend(t, cfg)
 	cfg.Workers = 1
 	in := serve(t, cfg, Options{})
-	a := supervisetest.GetLater(in.addr)
-	testkit.Wait(t, slow.Began, "the request to arrive")
+	a := slow.GetLater(t, in.addr)
 	supervisetest.Kill(t, supervisetest.ChildrenOf(t, os.Getpid())[0], syscall.SIGKILL)
 	supervisetest.WantCut(t, a)
 	testkit.Until(t, "gauges at zero", func() bool {
@@ -157,13 +154,11 @@ func TestKilledWorkerLeavesNoGauge(t *testing.T) {
 // says why.
 func TestWorkerKilledInDrain(t *testing.T) {
 	cfg := supervisetest.Config(config.MP)
-	slow := supervisetest.NewSlowBackend(t)
-	supervisetest.AddBackend(t, cfg, slow.URL)
+	slow := supervisetest.AddSlowBackend(t, cfg)
 	cfg.Workers = 1
 	var log bytes.Buffer
 	in := serve(t, cfg, Options{Log: NewLog(&log, "info")})
-	a := supervisetest.GetLater(in.addr)
-	testkit.Wait(t, slow.Began, "the request to arrive")
+	a := slow.GetLater(t, in.addr)
 	in.signals <- syscall.SIGTERM
 	testkit.Until(t, "connections to be refused", func() bool { return supervisetest.Refused(in.addr) })
 	supervisetest.Kill(t, supervisetest.ChildrenOf(t, os.Getpid())[0], syscall.SIGKILL)
@@ -174,7 +169,7 @@ func TestWorkerKilledInDrain(t *testing.T) {
 	}
 }
 
-// A worker that comes later has the addresses that a name has by then.
+// A later worker has the addresses that a name has by then.
 func TestReplacedWorkerHasNewAddresses(t *testing.T) {
 	_, two, port := twoBackendsOnOnePort(t)
 	cfg := supervisetest.Config(config.MP)
@@ -207,15 +202,13 @@ func TestHungWorker(t *testing.T) {
 // the port.
 func TestSupervisorKilled(t *testing.T) {
 	cfg := supervisetest.Config(config.MP)
-	slow := supervisetest.NewSlowBackend(t)
-	supervisetest.AddBackend(t, cfg, slow.URL)
+	slow := supervisetest.AddSlowBackend(t, cfg)
 	lb := startLB(t, cfg)
 	workers := supervisetest.ChildrenOf(t, lb.pid())
 	if len(workers) != 2 {
 		t.Fatalf("worker processes: %v, want 2", workers)
 	}
-	a := supervisetest.GetLater(lb.addr)
-	testkit.Wait(t, slow.Began, "the request to arrive")
+	a := slow.GetLater(t, lb.addr)
 	supervisetest.Kill(t, lb.pid(), syscall.SIGKILL)
 	testkit.Until(t, "connections to be refused", func() bool { return supervisetest.Refused(lb.addr) })
 	_, port, _ := net.SplitHostPort(lb.addr)
@@ -229,7 +222,7 @@ func TestSupervisorKilled(t *testing.T) {
 	}
 }
 
-// Whatever the end, no goroutine, descriptor or process stays behind.
+// However lb ends, no goroutine, descriptor or process is left.
 func TestNothingLeft(t *testing.T) {
 	refuse := func(*config.Config, Running) Admin {
 		return &fakeAdmin{red: make(chan struct{}), listenErr: syscall.EADDRINUSE}
@@ -245,24 +238,22 @@ func TestNothingLeft(t *testing.T) {
 		},
 		"cut": func(t *testing.T, cfg *config.Config, slow *supervisetest.SlowBackend) {
 			in := serve(t, cfg, Options{})
-			a := supervisetest.GetLater(in.addr)
-			testkit.Wait(t, slow.Began, "the request to arrive")
+			a := slow.GetLater(t, in.addr)
 			in.signals <- syscall.SIGQUIT
 			in.wantExit(t, 3)
 			supervisetest.WantCut(t, a)
 		},
 	}
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
-		slow := supervisetest.NewSlowBackend(t)
-		supervisetest.AddBackend(t, cfg, slow.URL)
+		slow := supervisetest.AddSlowBackend(t, cfg)
 		cfg.Pools[0].Backends = append(cfg.Pools[0].Backends, config.Backend{Host: "localhost", Port: 1, Weight: 1})
 		checkedConfig(cfg, 10*time.Millisecond).Pools[0].Health.Type = config.CheckTCP // no requests, which slow would count
 		ends["refused"](t, cfg, slow)                                                  // once to begin with: Go has descriptors of its own
-		before, goroutines := testkit.Descriptors(t), runtime.NumGoroutine()
+		before, goroutines := testkit.OpenFDs(), runtime.NumGoroutine()
 		for name, end := range ends {
 			end(t, cfg, slow)
 			slow.CloseClientConnections()
-			testkit.Until(t, name+": descriptors to be closed", func() bool { return testkit.Descriptors(t) <= before })
+			testkit.Until(t, name+": descriptors to be closed", func() bool { return testkit.OpenFDs() <= before })
 			testkit.Until(t, name+": goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines })
 			if left := supervisetest.ChildrenOf(t, os.Getpid()); len(left) > 0 {
 				t.Errorf("%s: processes left: %v", name, left)

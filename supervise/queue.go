@@ -24,7 +24,7 @@ type job struct {
 	done chan struct{}
 }
 
-// task is what the desk is doing, and since when.
+// task is the work of the desk, and since when.
 type task struct {
 	what  string
 	since time.Time
@@ -65,15 +65,15 @@ func (q *queue) busy() error {
 	return fmt.Errorf("lb is busy %s, since %v; try again", t.what, time.Since(t.since).Round(time.Millisecond))
 }
 
-// tell is ask for news, whose bearer has no deadline. It returns when f has
-// returned, or when cancelled is closed or the desk takes no more work.
+// tell is ask for a goroutine that brings news and has no deadline. It returns when f has
+// returned, when cancelled is closed, or when the desk takes no more work.
 func (q *queue) tell(what string, cancelled <-chan struct{}, f func()) {
 	j := job{what, f, make(chan struct{})}
 	select {
 	case q.work <- j:
 		select {
 		case <-j.done:
-		case <-cancelled: // perhaps by f itself, or by what the desk does after it
+		case <-cancelled: // perhaps by f itself, or by a later step of the desk
 		}
 	case <-cancelled:
 	case <-q.closed:

@@ -20,8 +20,8 @@ import (
 // second, commit, does not fail: a loop that does not answer gets the configuration
 // when it does.
 
-// reloadLookupTimeout is how long a reload looks up the names that it brings,
-// because somebody waits for it. Names that are not found by then come later.
+// reloadLookupTimeout is how long a reload looks up new names. It is short because an
+// operator waits; names that are not found by then are looked up later.
 const reloadLookupTimeout = 500 * time.Millisecond
 
 // change is a configuration that is about to be used.
@@ -53,7 +53,7 @@ func (d *desk) refusal() error {
 	return nil
 }
 
-// reloadFor is a reload that nobody waits for; why goes to the log.
+// reloadFor is a reload without a caller that waits; why goes to the log.
 func (d *desk) reloadFor(why string) {
 	if err := d.refusal(); err != nil {
 		d.log.Warn("reload refused", "by", why, "cause", err)
@@ -93,7 +93,7 @@ func (d *desk) reload(why string, planOnly bool) (api.Reloaded, error) {
 	return api.Reloaded{Number: c.number, Changes: c.what, Notes: c.notes}, err
 }
 
-// headline is what systemd shows.
+// headline is the text that systemd shows.
 func (d *desk) headline() string {
 	text := fmt.Sprintf("serving on %s, configuration %d", d.ports.inUse.Addr, d.now.Number)
 	if d.outcome.reload.text != "" {
@@ -148,7 +148,7 @@ func (d *desk) compare() (*change, error) {
 	return c, nil
 }
 
-// prepare makes ready what can fail. After an error nothing has changed.
+// prepare makes ready everything that can fail. After an error nothing has changed.
 func (d *desk) prepare() (c *change, err error) {
 	// Before the file is read: if it is written in between, the watcher finds
 	// another hash.
@@ -224,8 +224,8 @@ type overrule struct {
 	note          string
 }
 
-// overruled returns which changes made at run time cfg takes back if it comes
-// after the configuration in use.
+// overruled returns the changes made at run time that cfg takes back if it comes after
+// the configuration in use.
 func (d *desk) overruled(cfg *config.Config) (list []overrule) {
 	for _, p := range cfg.Pools {
 		for _, b := range p.Backends {

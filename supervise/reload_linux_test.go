@@ -10,8 +10,8 @@ import (
 	"lb/supervise/supervisetest"
 )
 
-// An address that is served by other sockets from a reload on, as part of a wider
-// one or the other way round, is served all the time: nobody is refused or reset.
+// When a reload makes an address part of a wider one, or the other way round, other
+// sockets serve it, and no client is refused or reset meanwhile.
 func TestReloadSamePort(t *testing.T) {
 	testkit.Long(t)
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
@@ -27,8 +27,8 @@ func TestReloadSamePort(t *testing.T) {
 	})
 }
 
-// serveEverywhere is serve at a port that nobody has or gets at any address. That of
-// 127.0.0.1 may be another's elsewhere.
+// serveEverywhere is serve at a port that is free at every address. A port that is free at
+// 127.0.0.1 may be taken at another address.
 func serveEverywhere(t *testing.T, cfg *config.Config) (in *inside, port string) {
 	t.Helper()
 	cfg.Host, cfg.Port = "0.0.0.0", testkit.HoldPort(t)

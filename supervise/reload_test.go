@@ -35,7 +35,7 @@ func changed(cfg *config.Config, set func(c *config.Config)) *config.Config {
 	return &c
 }
 
-// reload has in take up cfg; again, while loops are too busy for it.
+// reload has in take up cfg. It tries again while loops are too busy.
 func (in *inside) reload(t *testing.T, cfg *config.Config) api.Reloaded {
 	t.Helper()
 	in.next.Store(cfg)
@@ -117,7 +117,7 @@ func TestReload(t *testing.T) {
 	})
 }
 
-// What the board knows stays with a backend wherever it stands in the file.
+// The words of the board stay with a backend wherever it is in the file.
 func TestReloadKeepsState(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "a").URL)
@@ -207,8 +207,8 @@ func TestReloadOtherMode(t *testing.T) {
 	})
 }
 
-// A file that is broken in whatever way changes nothing; the log and the error
-// say where and what.
+// A broken file changes nothing, in whatever way it is broken. The log and the error say
+// what is wrong and where.
 func TestReloadBrokenFile(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		backend := supervisetest.HelloBackend(t, "a")
@@ -262,8 +262,7 @@ func quoted(key string) string {
 	return key
 }
 
-// Each step that can be refused leaves everything as it was, also what the steps
-// before it had opened.
+// A refused step leaves everything as it was, and what earlier steps have opened is closed.
 func TestReloadRefusedSteps(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		dir := t.TempDir()
@@ -277,7 +276,7 @@ func TestReloadRefusedSteps(t *testing.T) {
 		defer taken.Close()
 		in := serve(t, cfg, Options{})
 		goroutines := runtime.NumGoroutine()
-		everything := func(c *config.Config) { // that is prepared before the sockets for traffic
+		everything := func(c *config.Config) { // changes everything that is prepared before the sockets for traffic
 			c.PIDFile = filepath.Join(dir, "other.pid")
 			c.Admin.Address = "127.0.0.2:0"
 			c.Admin.Socket = filepath.Join(dir, "other.sock")
@@ -307,7 +306,7 @@ func TestReloadRefusedSteps(t *testing.T) {
 				}
 			})
 		}
-		testkit.Until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines+2 }) // conns to the backend, one a loop
+		testkit.Until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines+2 }) // one conn to the backend for each loop
 	})
 }
 
@@ -411,7 +410,7 @@ func TestReloadLogLevel(t *testing.T) {
 	}
 }
 
-// One that cannot resolve in time is no reason to wait for, nor to refuse.
+// A name that does not resolve in time neither delays a reload nor refuses it.
 func TestReloadNames(t *testing.T) {
 	testkit.Long(t)
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
@@ -448,8 +447,8 @@ func TestReloadNames(t *testing.T) {
 	})
 }
 
-// A hundred reloads that add and remove leave nothing behind: no goroutine, descriptor,
-// checker or watch, and as many IDs as there were backends.
+// After a hundred reloads that add and remove backends no goroutine, descriptor, checker or
+// watch is left over, and there are as many IDs as there were backends.
 func TestReloadLeavesNothing(t *testing.T) {
 	testkit.Long(t)
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
@@ -469,19 +468,19 @@ func TestReloadLeavesNothing(t *testing.T) {
 		in.reload(t, less)
 		in.reload(t, cfg)
 		testkit.Until(t, "the watch", func() bool { return in.control.Status().Config.Watching })
-		goroutines, fds := runtime.NumGoroutine(), testkit.Descriptors(t)
+		goroutines, fds := runtime.NumGoroutine(), testkit.OpenFDs()
 		for i := range 99 {
 			in.reload(t, []*config.Config{less, other, cfg}[i%3])
 		}
 		testkit.Until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines+8 }) // of two probes
-		testkit.Until(t, "descriptors to be closed", func() bool { return testkit.Descriptors(t) <= fds+4 })
+		testkit.Until(t, "descriptors to be closed", func() bool { return testkit.OpenFDs() <= fds+4 })
 		if n := in.running.Board.Backends(); n != 2 {
 			t.Errorf("%d IDs for 2 backends", n)
 		}
 	})
 }
 
-// A storm of SIGHUPs is few reloads, the last of which sees the newest file.
+// A storm of SIGHUPs makes few reloads, and the last one sees the newest file.
 func TestHangupStorm(t *testing.T) {
 	testkit.Long(t)
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
@@ -499,14 +498,12 @@ func TestHangupStorm(t *testing.T) {
 	})
 }
 
-// In a drain nothing new is taken, and status goes on.
+// In a drain reloads and changes are refused, and status still works.
 func TestCommandsInDrain(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
-		slow := supervisetest.NewSlowBackend(t)
-		supervisetest.AddBackend(t, cfg, slow.URL)
+		slow := supervisetest.AddSlowBackend(t, cfg)
 		in := serve(t, cfg, Options{})
-		a := supervisetest.GetLater(in.addr)
-		<-slow.Began
+		a := slow.GetLater(t, in.addr)
 		if err := in.control.Drain(); err != nil {
 			t.Fatal(err)
 		}
@@ -542,7 +539,7 @@ func TestReloadRefusedAmidUpgrade(t *testing.T) {
 	}
 }
 
-// A conn that was there before a reload is there after it.
+// A conn stays open over a reload.
 func TestReloadKeepsConns(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "a").URL)

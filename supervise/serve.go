@@ -16,8 +16,8 @@ import (
 	"lb/supervise/plan"
 )
 
-// Serve runs the loops of cfg until a signal or a command ends them, and leaves
-// nothing behind: no process, goroutine, descriptor or file. exitCode is for the
+// Serve runs the loops of cfg until a signal or a command ends them. It leaves no process,
+// goroutine, descriptor or file. exitCode is for the
 // process: 0 if everything that ran was answered, 3 if something was cut off, 1
 // with an error of one line if lb could not begin.
 func Serve(cfg *config.Config, o Options) (exitCode int, err error) {
@@ -91,8 +91,8 @@ func (d *desk) start(cfg *config.Config) (err error) {
 	if err := d.operator.open(cfg, d.makeRuntime()); err != nil {
 		return err
 	}
-	// In an upgrade the system puts connections into new sockets from here on, and
-	// the loops accept beside the old ones, so everything that can be refused comes
+	// In an upgrade the system puts connections into new sockets from here on, and new
+	// and old loops accept at the same time, so everything that can be refused comes
 	// before.
 	if d.from != nil {
 		if err := d.ports.open(cfg, loops); err != nil {
@@ -187,8 +187,8 @@ func (d *desk) takeOver(cfg *config.Config) error {
 	return nil
 }
 
-// begin makes public what start has brought up, and starts what goes on beside
-// the loops.
+// begin makes public what start has brought up, and starts the goroutines that help the
+// desk.
 func (d *desk) begin(cfg *config.Config) {
 	d.outcome.taken()
 	d.prober = health.Start(d.probes(d.now))

@@ -100,7 +100,7 @@ func TestAddressFamilies(t *testing.T) {
 	}
 }
 
-// A port that someone else has is one clear error, also when they would share it.
+// A port of another program is one clear error, even if that program would share it.
 func TestPortTaken(t *testing.T) {
 	shared := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
@@ -166,8 +166,8 @@ func TestAdminRefused(t *testing.T) {
 	})
 }
 
-// A name that does not resolve is no reason not to begin, and new addresses
-// reach every loop; a name that is lost keeps the old ones.
+// lb begins even if a name does not resolve, and new addresses reach every loop. A name
+// that no longer resolves keeps the old ones.
 func TestNamesChange(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		one, two, port := twoBackendsOnOnePort(t)
@@ -215,8 +215,8 @@ func twoBackendsOnOnePort(t *testing.T) (one, two string, port int) {
 	return "one", "two", port
 }
 
-// untilAnswered waits until 20 requests in a row get body: that they all come to one
-// of two loops is a matter of one in a million.
+// untilAnswered waits until 20 requests in a row get body. That all of them come to the
+// same of two loops has a chance of one in a million.
 func untilAnswered(t *testing.T, addr, body string) {
 	t.Helper()
 	testkit.Until(t, "answers by "+body, func() bool {

@@ -31,7 +31,7 @@ func newIntake(from <-chan os.Signal) *intake {
 	forget := func() {}
 	if from == nil {
 		c := make(chan os.Signal, 64)
-		// SIGPIPE too: a log that nobody reads any longer is no reason to die.
+		// SIGPIPE too: lb does not die because its log is no longer read.
 		signal.Notify(c, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT,
 			syscall.SIGHUP, syscall.SIGUSR2, syscall.SIGPIPE)
 		from, forget = c, func() { signal.Stop(c) }

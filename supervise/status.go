@@ -22,8 +22,8 @@ type published struct {
 	loops                 []crew.Loop
 }
 
-// statusPatience is how long status waits for the desk. If the desk is busy, status
-// shows what was published last: somebody wants to know what is going on.
+// statusPatience is how long status waits for the desk. If the desk is busy, status shows
+// what was published last, because an operator wants to know now what is going on.
 const statusPatience = 250 * time.Millisecond
 
 // publish makes public what the desk knows.
@@ -175,7 +175,7 @@ func (d *desk) backendStatus(now *plan.Snapshot, i, j int, mono tick.Instant, wa
 	return b
 }
 
-// reasonText returns such as "timeout" or "status 503", "" for none.
+// reasonText returns a text such as "timeout" or "status 503", or "" if there is none.
 func reasonText(reason, detail *board.Word) string {
 	why := board.Reason(reason.Load())
 	if why == board.ReasonNone {

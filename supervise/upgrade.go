@@ -19,7 +19,7 @@ type upgrading struct {
 // beginUpgrade begins to replace this process by the program at binary, or by the
 // one at the path that this process was started from if binary is "". It calls done
 // on the desk: when the new process has taken over and this one has begun to drain,
-// or with the reason why this one goes on. The desk goes on meanwhile.
+// or with the reason why this one goes on. The desk works meanwhile.
 func (d *desk) beginUpgrade(binary string, done func(api.Upgraded, error)) {
 	if binary == "" {
 		binary = d.program
@@ -65,7 +65,7 @@ func (d *desk) newUpgrade(done func(api.Upgraded, error)) (*upgrading, error) {
 	return &upgrading{u, done}, nil
 }
 
-// endUpgrade does what follows from the outcome of m; it runs on the desk.
+// endUpgrade acts on the outcome of m; it runs on the desk.
 func (d *desk) endUpgrade(binary string, m *upgrading) {
 	d.moving = nil
 	if err := m.Err(); err != nil {

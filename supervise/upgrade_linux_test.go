@@ -28,8 +28,7 @@ import (
 	"lb/supervise/supervisetest"
 )
 
-// nextEnv is what a process does, as a next in JSON, that is started to upgrade
-// one of these tests.
+// nextEnv marks a process to which a test upgrades. Its value is a next in JSON.
 const nextEnv = "LB_TEST_NEXT"
 
 // next is the program that a test upgrades to.
@@ -119,7 +118,7 @@ func listenersOpen() (n int) {
 	return n
 }
 
-// upgradeTo has processes that are started from now on be n.
+// upgradeTo makes processes that are started from now on behave as n.
 func upgradeTo(t *testing.T, n next) {
 	t.Helper()
 	text, err := json.Marshal(n)
@@ -129,7 +128,7 @@ func upgradeTo(t *testing.T, n next) {
 	t.Setenv(nextEnv, string(text))
 }
 
-// upgraded upgrades in, and has the new process end with the test.
+// upgraded upgrades in; the new process ends with the test.
 func (in *inside) upgraded(t *testing.T) api.Upgraded {
 	t.Helper()
 	u, err := in.control.Upgrade("")
@@ -207,7 +206,7 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// A process that cannot take the place of this one leaves it as it was.
+// A new process that cannot take over leaves the old one as it was.
 func TestUpgradeRefused(t *testing.T) {
 	testkit.Long(t)
 	dir := t.TempDir()
@@ -296,7 +295,7 @@ func refuseUpgrade(t *testing.T, binary string, next next, want string) {
 	in.wantExit(t, 0)
 }
 
-// elsewhere is a configuration that cannot be served: somebody else has the port.
+// elsewhere is a configuration that cannot be served, because its port is taken.
 func elsewhere(t *testing.T) *config.Config {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -309,8 +308,8 @@ func elsewhere(t *testing.T) *config.Config {
 	return cfg
 }
 
-// While an upgrade is under way there is no other, and no reload; and lb can be
-// ended, which ends both.
+// While an upgrade is under way another one, and a reload, are refused. lb can be ended,
+// which ends both processes.
 func TestEndDuringUpgrade(t *testing.T) {
 	hangs := filepath.Join(t.TempDir(), "hangs")
 	if err := os.WriteFile(hangs, []byte("#!/bin/sh\nexec sleep 1000\n"), 0o700); err != nil {
@@ -367,8 +366,8 @@ func TestOldDiesInUpgrade(t *testing.T) {
 	})
 }
 
-// The new process may find another address in the file: the one that it leaves gets no
-// connections any longer, and clients of both are served all the time.
+// If the new process finds another address in the file, the old one gets no connections
+// any longer. Clients of both are served all the time.
 func TestUpgradeSamePort(t *testing.T) {
 	for _, hosts := range [][2]string{{"127.0.0.1", "0.0.0.0"}, {"0.0.0.0", "127.0.0.1"}} {
 		t.Run(hosts[0]+" to "+hosts[1], func(t *testing.T) {
@@ -386,8 +385,8 @@ func TestUpgradeSamePort(t *testing.T) {
 	}
 }
 
-// A program that knows nothing of an upgrade, and hangs, gets no socket: it would
-// hold the port longer than lb lives.
+// A program that does not know lb's upgrades, and hangs, gets no socket: it could hold the
+// port for longer than lb runs.
 func TestUpgradeToNoLB(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		after := *cfg
@@ -405,8 +404,8 @@ func TestUpgradeToNoLB(t *testing.T) {
 	})
 }
 
-// What the first new process has open, every later one has: nothing is passed on
-// that nobody uses, to supervisors or to workers.
+// Every later process has the same descriptors open as the first new one: neither
+// supervisors nor workers inherit any that they do not use.
 func TestUpgradesKeepDescriptors(t *testing.T) {
 	testkit.Long(t)
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
@@ -499,16 +498,14 @@ func listeningInodes(t *testing.T, pid int) map[string]bool {
 	return inodes
 }
 
-// A signal to end that comes while lb drains because it was replaced is the first
-// one that it gets.
+// A signal to end that comes while lb drains because it was replaced counts as the first
+// one.
 func TestSignalWhenReplaced(t *testing.T) {
 	cfg := supervisetest.Config(config.MT)
-	slow := supervisetest.NewSlowBackend(t)
-	supervisetest.AddBackend(t, cfg, slow.URL)
+	slow := supervisetest.AddSlowBackend(t, cfg)
 	var log testkit.Log
 	in := serve(t, cfg, Options{Log: NewLog(&log, "info")})
-	a := supervisetest.GetLater(in.addr)
-	<-slow.Began
+	a := slow.GetLater(t, in.addr)
 	upgradeTo(t, next{Config: cfg})
 	in.upgraded(t)
 	in.signals <- syscall.SIGTERM

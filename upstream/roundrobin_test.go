@@ -107,7 +107,7 @@ func TestPickIsNginx(t *testing.T) {
 }
 
 // TestPickExact: over a cycle each backend is picked exactly as often as its weight
-// says, wherever the cycle begins, and at no point is it far behind or ahead.
+// says, wherever the cycle begins, and at no point does it lag or lead by much.
 func TestPickExact(t *testing.T) {
 	thousand := make([]int, 1000)
 	for i := range thousand {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"lb/bench/report"
+	"lb/internal/testkit"
 )
 
 // patience is the longest that anything may take here, even a whole run.
@@ -131,9 +132,7 @@ func tiny(t *testing.T, lb string, more ...string) []string {
 }
 
 func TestRunToTheEnd(t *testing.T) {
-	if testing.Short() {
-		t.Skip("measures for some 10 s")
-	}
+	testkit.Long(t)
 	out := filepath.Join(t.TempDir(), "new", "r")
 	r := startCommand(t, tiny(t, lbFile(t), "--proxies", "direct,relay,lb-mp", "--scenario", "small,rate,unix", "--rounds", "1", "--out", out)...)
 	if code := r.wait(t); code != 0 {
@@ -159,6 +158,7 @@ func TestRunToTheEnd(t *testing.T) {
 }
 
 func TestInterruptedLeavesNothing(t *testing.T) {
+	testkit.Long(t)
 	lb := lbFile(t)
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		r := startCommand(t, tiny(t, lb, "--seconds", "600", "--proxies", "lb-mp,lb-mt,relay")...)

@@ -6,13 +6,13 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"lb/internal/testkit"
 )
 
 // No watched benchmark allocates more than bench/results/guard.json says.
 func TestAllocations(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds and runs benchmarks of five packages")
-	}
+	testkit.Long(t)
 	root, err := moduleRoot(t.Context())
 	if err != nil {
 		t.Fatal(err)

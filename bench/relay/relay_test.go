@@ -7,15 +7,14 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-const patience = time.Minute
+	"lb/internal/testkit"
+)
 
 // start starts a relay and checks at the end of the test that nothing is left.
 func start(t *testing.T, backends ...string) *Relay {
@@ -60,7 +59,7 @@ func backend(t *testing.T, network, addr string, serve func(net.Conn)) string {
 			}
 			all.Go(func() {
 				defer c.Close()
-				c.SetDeadline(time.Now().Add(patience))
+				c.SetDeadline(time.Now().Add(testkit.Patience))
 				serve(c)
 			})
 		}
@@ -78,7 +77,7 @@ func dial(t *testing.T, r *Relay) *net.TCPConn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(patience))
+	c.SetDeadline(time.Now().Add(testkit.Patience))
 	return c.(*net.TCPConn)
 }
 
@@ -190,7 +189,7 @@ func TestResetAndRefusalEndThePair(t *testing.T) {
 	client, err := net.Dial("tcp", start(t, refusing).Addr())
 	if err == nil { // the conn may be reset before Dial returns
 		defer client.Close()
-		client.SetDeadline(time.Now().Add(patience))
+		client.SetDeadline(time.Now().Add(testkit.Patience))
 		_, err = client.Read(make([]byte, 1))
 	}
 	if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
@@ -200,7 +199,7 @@ func TestResetAndRefusalEndThePair(t *testing.T) {
 
 func TestCloseEndsOpenPairs(t *testing.T) {
 	arrived, read := make(chan struct{}), make(chan struct{})
-	before := descriptors(t)
+	before := testkit.OpenFDs()
 	r := start(t, backend(t, "tcp", "127.0.0.1:0", func(c net.Conn) {
 		c.Read(make([]byte, 1))
 		close(arrived)
@@ -216,24 +215,9 @@ func TestCloseEndsOpenPairs(t *testing.T) {
 	}
 	<-read
 	c.Close()
-	after := 0
-	for end := time.Now().Add(patience); ; runtime.Gosched() { // the backend closes its conn a moment later
-		if after = descriptors(t); after <= before+1 { // the backend's listener
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%d descriptors after Close, %d before", after, before)
-		}
-	}
-}
-
-func descriptors(t *testing.T) int {
-	t.Helper()
-	all, err := os.ReadDir("/dev/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(all)
+	testkit.Until(t, "no descriptor more than before, but the backend's listener", func() bool { // it closes its conn a moment later
+		return testkit.OpenFDs() <= before+1
+	})
 }
 
 func TestStartRefuses(t *testing.T) {

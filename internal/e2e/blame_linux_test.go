@@ -25,8 +25,8 @@ var oversized = map[string]struct {
 
 const oversizedLimits = "[limits]\nbody_bytes = 20000\nheader_bytes = \"2KiB\"\ntarget_bytes = 500\n"
 
-// A thousand clients that leave in the middle and a thousand that ask for too much
-// are no fault of a backend, of which one alone would eject it.
+// A thousand clients that leave in the middle and a thousand that ask for too much count
+// as no fault of a backend. A single fault would eject it.
 func TestClientsEjectNobody(t *testing.T) {
 	testkit.Long(t)
 	const clients = 1000
@@ -49,7 +49,7 @@ func TestClientsEjectNobody(t *testing.T) {
 		for what, tc := range oversized {
 			for range clients / len(oversized) {
 				c := dial(t, p.addr)
-				go c.Write([]byte(tc.text)) // all of it may not be taken
+				go c.Write([]byte(tc.text)) // lb may not read all of it
 				if resp, _, err := c.try(); err != nil || resp.StatusCode != tc.status {
 					t.Fatalf("%s: %v, %v; want %d", what, resp, err, tc.status)
 				}

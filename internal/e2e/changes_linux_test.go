@@ -108,7 +108,7 @@ var (
 	forwardedRequest = lines("GET / HTTP/1.1", "Host: x", "X-Forwarded-For: 192.0.2.1")
 )
 
-// changeStep is a configuration, and what has to be so with it.
+// changeStep is a configuration and a check of what it brings about.
 type changeStep struct {
 	what     string
 	backends []backend
@@ -349,7 +349,7 @@ func TestReloadKeepsKnowledge(t *testing.T) {
 		}
 		s.wantStillEjected(sick, well, before)
 		before = s.metrics(t)
-		s.setup.backends = to(well, more) // without it, and with it again
+		s.setup.backends = to(well, more) // sick leaves and comes back
 		s.reload()
 		if _, shown := s.metrics(t)[ofBackend("attempts_total", sick)]; shown {
 			t.Error("metrics show a backend that the file has no more")
@@ -408,7 +408,7 @@ func TestCookieSurvives(t *testing.T) {
 	})
 }
 
-// A backend is removed while it answers: the answer comes whole, and nothing new
+// A backend is removed while it answers: the answer comes whole, and no new request
 // goes there.
 func TestRemovedBackendEndsWhatRuns(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {

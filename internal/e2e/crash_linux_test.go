@@ -67,9 +67,9 @@ func stopped(pid int) bool {
 	})
 }
 
-// murder kills a worker and returns the ports of its clients. The worker is stopped
-// first, so that it gets no others before it dies.
-func (s *service) murder(pid int) (ports []int, killed bool) {
+// killWorker kills a worker and returns the ports of its clients, or none if it has left
+// by itself. It stops the worker first, so that the clients are those it dies with.
+func (s *service) killWorker(pid int) (ports []int, killed bool) {
 	s.t.Helper()
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err == syscall.ESRCH {
 		return nil, false
@@ -99,8 +99,8 @@ func (s *service) murder(pid int) (ports []int, killed bool) {
 	return ports, true
 }
 
-// successor waits for another process than pid to serve at the slot, and returns
-// how long that took.
+// successor waits for a process other than pid to serve at the slot, and returns how
+// long that took.
 func (s *service) successor(slot, pid int) time.Duration {
 	s.t.Helper()
 	begun := time.Now()
@@ -134,7 +134,7 @@ func TestWorkersKilledUnderLoad(t *testing.T) {
 			victim = list[i]
 		}
 		seat = (victim.Slot + 1) % workers
-		ports, dead := s.murder(victim.PID)
+		ports, dead := s.killWorker(victim.PID)
 		if !dead {
 			continue // it was dead already, and that was not noticed yet
 		}
@@ -232,7 +232,7 @@ func TestKilledWorkerKeepsKnowledge(t *testing.T) {
 	s, sick, well := ejected(t, "mp")
 	before := s.metrics(t)
 	for _, l := range s.status().serving() {
-		s.murder(l.PID)
+		s.killWorker(l.PID)
 		s.successor(l.Slot, l.PID)
 	}
 	s.wantStillEjected(sick, well, before)
@@ -278,8 +278,8 @@ func (s *service) wantStillEjected(sick, well string, before map[string]float64)
 	}
 }
 
-// The supervisor is killed. Its workers answer what runs and leave within the drain
-// timeout; nothing is left that holds the port; and a new lb may bind before that.
+// The supervisor is killed. Its workers answer what runs and end within the drain
+// timeout, after which no process holds the port. A new lb may bind it before that.
 func TestSupervisorKilled(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {

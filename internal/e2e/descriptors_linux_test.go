@@ -29,11 +29,11 @@ func (s *service) cpu() (used time.Duration) {
 	return used
 }
 
-// besiegers are clients that come at once, ask, and keep their conns until they are
-// told to go.
+// besiegers are clients that come at once, send a request each, and keep their conns
+// until the test ends them.
 type besiegers struct {
 	answered atomic.Int64
-	sorry    atomic.Int64 // of them 503, for lb cannot dial, or a closed conn, for it cannot take it
+	sorry    atomic.Int64 // 503, because lb cannot dial, or a closed conn, because it cannot accept it
 	goHome   chan struct{}
 	all      sync.WaitGroup
 }

@@ -86,7 +86,7 @@ func TestDrain(t *testing.T) {
 			t.Errorf("health is %d in the drain, want 503", code)
 		}
 		testkit.Until(t, "conns to be refused", func() bool { return refused(p.addr) })
-		half.send(t, "st: x\r\n\r\n") // it began before the signal
+		half.send(t, "st: x\r\n\r\n") // its request began before the signal
 		if resp, _ := half.answer(t); resp.StatusCode != 200 || !resp.Close {
 			t.Errorf("a request of which a part was there: %s, close %v; want 200 and a closed conn", resp.Status, resp.Close)
 		}
@@ -94,7 +94,7 @@ func TestDrain(t *testing.T) {
 		if a := testkit.Wait(t, slow, "the slow answer"); a.status != 200 || len(a.body) != 1000 {
 			t.Errorf("the slow answer: %d with %d bytes, %v; want 200 with 1000", a.status, len(a.body), a.err)
 		}
-		fresh.Close() // a conn that never asked may be waited for
+		fresh.Close() // lb may wait for a conn that has not sent a request yet
 		p.wantExit(t, 0)
 	})
 }
@@ -117,8 +117,8 @@ func TestSecondSignal(t *testing.T) {
 	})
 }
 
-// A stop at full load: every request is answered whole or its conn is
-// refused or closed before a byte of an answer.
+// A stop under full load: every request is answered whole, or its conn is refused or
+// closed before the first byte of an answer.
 func TestDrainUnderLoad(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		backend := demo(t, "127.0.0.1:0", "b")

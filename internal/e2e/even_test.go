@@ -101,7 +101,7 @@ func TestWeightsOfStrategies(t *testing.T) {
 			eachModeAlone(t, func(t *testing.T, mode string) {
 				const want = 0.75
 				within := 0.02
-				if raceOn { // and with it a busy machine: a look at a part
+				if raceOn { // the detector keeps the machine busy: check a part only
 					tc.each, within = 16, 0.05
 				}
 				share := 0.0
@@ -137,7 +137,7 @@ func (w *weighed) shareOfHeavy(t *testing.T, mode string) float64 {
 	var all sync.WaitGroup
 	for i, c := range open(t, p.addr, w.clients) {
 		all.Go(func() {
-			pause(rand.N(60*time.Millisecond), nil) // one behind the other: a burst of all takes a backend with more of it longer
+			pause(rand.N(60*time.Millisecond), nil) // not all at once: in a burst, the backend with more of the requests takes longer
 			for n := range w.each {
 				resp, _, err := c.ask(lines("GET "+w.path+" HTTP/1.1", "Host: x", fmt.Sprintf("X-Key: %d-%d", i, n)))
 				if err != nil || resp.StatusCode != 200 {

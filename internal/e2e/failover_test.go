@@ -69,7 +69,7 @@ func TestBackendKilledUnderLoad(t *testing.T) {
 			pause(2*time.Millisecond, stop)
 			return nil
 		})
-		// Three faults eject it for the first time, one is enough later on, and each
+		// Three faults eject it for the first time, one is enough later, and each
 		// time others may be under way. An ejection may not be in the log yet.
 		leftAlone := func(ejections int) {
 			t.Helper()
@@ -135,7 +135,7 @@ func TestBackendStopped(t *testing.T) {
 			t.Errorf("%v requests more went to the ejected backend", now-attempts)
 		}
 		t.Logf("%d of %d requests were answered with 504", late.Load(), w.done.Load())
-		// All clients wait when the first two faults come, and those two may come again before the third.
+		// All clients wait when the first two faults come, and both may be repeated before the third.
 		if n := late.Load(); n < 3 || n > clients+2 || other.Load() != 0 {
 			t.Errorf("%d requests got a 504 and %d another error, want 3 to %d, and 0", n, other.Load(), clients+2)
 		}

@@ -155,7 +155,7 @@ func TestFlapping(t *testing.T) {
 		framings []string
 	}{
 		"reset": {true, []string{"length", "chunked", "close"}},
-		"end":   {false, []string{"length", "chunked"}}, // an answer up to the close could not be told from a part of it
+		"end":   {false, []string{"length", "chunked"}}, // a part of an answer up to the close would look whole
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachMode(t, func(t *testing.T, mode string) { flap(t, mode, tc.reset, tc.framings) })

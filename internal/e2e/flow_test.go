@@ -19,8 +19,8 @@ const (
 	flowBytes     = 96 << 20
 	flowBufBytes  = 64 << 10
 	flowConns     = 3                      // at once
-	blocked       = 500 * time.Millisecond // for so long a side takes no byte
-	underWayMax   = 48 << 20               // of flowBytes
+	blocked       = 500 * time.Millisecond // how long a side takes no byte
+	underWayMax   = 48 << 20               // bytes, of flowBytes
 	flowMemoryMax = 4 << 20                // how much lb may grow meanwhile
 )
 

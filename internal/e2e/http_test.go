@@ -200,8 +200,7 @@ func TestStreaming(t *testing.T) {
 	})
 }
 
-// A backend that breaks off in the middle looks broken to the client, in either
-// framing.
+// An answer that a backend breaks off looks broken to the client, in either framing.
 func TestShortAnswerLooksShort(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		p := start(t, mode, setup{backends: to(serve(t, func(w http.ResponseWriter, r *http.Request) {

@@ -77,7 +77,7 @@ func TestAbortsLeaveNothing(t *testing.T) {
 			}
 		}
 		const clients = 1000
-		round(clients / len(aborts)) // slabs and the like, for so many at once, are kept for a while
+		round(clients / len(aborts)) // lb keeps slabs and the like, for that many at once, for a while
 		before := p.atRest(t)
 		memory := p.memory(t)
 		round(clients/len(aborts) + 1)
@@ -93,7 +93,7 @@ func TestAbortsLeaveNothing(t *testing.T) {
 	})
 }
 
-// Backends that break off, anywhere in an answer, leave nothing behind either. A
+// After backends that break off, anywhere in an answer, nothing is left in lb either. A
 // client gets an answer of lb's, or one that does not look whole.
 func TestBrokenBackendsLeaveNothing(t *testing.T) {
 	answers := []string{
@@ -138,7 +138,7 @@ func TestBrokenBackendsLeaveNothing(t *testing.T) {
 	})
 }
 
-// Many clients that come and go as they should leave nothing behind.
+// After many clients that come and go as they should, nothing of them is left in lb.
 func TestManyConnsLeaveNothing(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {

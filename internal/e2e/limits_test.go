@@ -49,7 +49,7 @@ func TestTimeouts(t *testing.T) {
 					backends: to(script(t, tc.backend)),
 					tables:   fmt.Sprintf("[timeouts]\n%s = %q\n", tc.key, short),
 				})
-				begun := time.Now() // before the conn is there: its time may begin with it
+				begun := time.Now() // before the dial, because the deadline may count from the accept
 				c := dial(t, p.addr)
 				c.send(t, tc.send)
 				if tc.drip != "" {
@@ -66,7 +66,7 @@ func TestTimeouts(t *testing.T) {
 				if status == 200 && err == nil {
 					t.Errorf("a part of an answer, %q, looks whole", body)
 				}
-				if tc.status != 504 { // which is not the client's doing: its conn goes on
+				if tc.status != 504 { // a 504 is not the client's doing, and keeps its conn
 					io.Copy(io.Discard, c.in) // up to the end of the conn
 				}
 				if took := time.Since(begun); took < short || took > late {

@@ -71,7 +71,7 @@ func lookAtSources(root string) error {
 	})
 }
 
-// eachMode runs f in mt and in mp, beside other tests.
+// eachMode runs f in mt and in mp, in parallel with other tests.
 func eachMode(t *testing.T, f func(t *testing.T, mode string)) {
 	t.Parallel()
 	for _, mode := range []string{"mt", "mp"} {

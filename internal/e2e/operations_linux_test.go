@@ -20,7 +20,7 @@ func TestOperations(t *testing.T) {
 		addrs := checkedMany(t, 5)
 		quiet := setup{workers: 4, admin: true, backends: to(addrs...), tables: keepNothing}
 		s := begin(t, mode, quiet)
-		s.operate(addrs, 3, map[int]int{}) // what is made once is made
+		s.operate(addrs, 3, map[int]int{}) // lb has made now what it makes only once
 		s.setup = quiet
 		s.reload()
 		s.settle()
@@ -93,7 +93,7 @@ func (s *service) operate(addrs []string, n int, killed map[int]int) {
 			}
 		case 7:
 			if list := s.status().serving(); s.mode == "mp" && len(list) > 0 {
-				ports, _ := s.murder(list[rand.IntN(len(list))].PID)
+				ports, _ := s.killWorker(list[rand.IntN(len(list))].PID)
 				for _, port := range ports {
 					killed[port]++
 				}
@@ -145,11 +145,11 @@ func TestReloadWithoutAWorker(t *testing.T) {
 	s := begin(t, "mp", setup{workers: 2, keys: "watch = false\n", backends: to(checkedMany(t, 3)...)})
 	for range 3 { // so that the next one is not replaced at once
 		l := s.status().serving()[0]
-		s.murder(l.PID)
+		s.killWorker(l.PID)
 		s.successor(l.Slot, l.PID)
 	}
 	l := s.status().serving()[0]
-	s.murder(l.PID)
+	s.killWorker(l.PID)
 	s.setup.backends = s.setup.backends[:2]
 	s.setup.tables = "[limits]\nbody_bytes = 50\n"
 	s.write(s.text())
@@ -205,7 +205,7 @@ func TestOldKilledDuringUpgrade(t *testing.T) {
 			pause(delay, nil)
 			syscall.Kill(s.pid, syscall.SIGKILL) // unless it has left by itself
 			testkit.Wait(t, s.Exited, "it to be gone")
-			// Either the new one goes on, or nothing does.
+			// Either the new one goes on, or none does.
 			testkit.Until(t, "an end or a beginning", func() bool {
 				s.reap(s.process)
 				if s.GroupGone() {

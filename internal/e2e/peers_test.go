@@ -261,7 +261,7 @@ func digest(r io.Reader) (string, error) {
 	return fmt.Sprintf("%s of %d bytes", hex.EncodeToString(h.Sum(nil)), n), err
 }
 
-// onlyReader hides WriteTo, which would choose the size of the pieces.
+// onlyReader hides WriteTo, with which the reader would choose the size of the pieces.
 type onlyReader struct{ io.Reader }
 
 // lines returns a head of these lines.

@@ -133,8 +133,8 @@ func (p *process) watchMemory(t *testing.T) (wantGrowth func(max int64)) {
 	}
 }
 
-// A worker that is killed takes its own conns with it and nothing else: requests
-// on new conns are answered all the time, and there is a new worker soon.
+// With a killed worker its own conns end and nothing else: requests on new conns are
+// always answered, and there is a new worker soon.
 func TestWorkerKilled(t *testing.T) {
 	t.Parallel()
 	p := start(t, "mp", setup{backends: to(demo(t, "127.0.0.1:0", "b").Addr()), admin: true})

@@ -8,8 +8,8 @@ import (
 	"lb/internal/testkit"
 )
 
-// limited is a setup with one backend that takes one request at once, with others
-// waiting for as long as they may.
+// limited is a setup with one backend that takes one request at a time, while others wait
+// for as long as they may.
 func limited(g *gate, queue time.Duration) setup {
 	return setup{
 		backends: []backend{{addr: g.addr, keys: "max_connections = 1\n"}},

@@ -37,7 +37,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 		addrs, ws := checkedMany(t, 6), echoes(t)
 		quiet := setup{workers: 2, admin: true, backends: to(addrs...), tables: wsRoute(ws) + keepNothing}
 		s := begin(t, mode, quiet)
-		for range 10 { // what is made once is made
+		for range 10 { // lb has made now what it makes only once
 			s.setup.backends = drawn(addrs)
 			s.reload()
 		}
@@ -94,7 +94,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 	})
 }
 
-// with returns the sum of two.
+// with returns the sum of w and other.
 func (w *traffic) with(other *traffic) *traffic {
 	sum := &traffic{}
 	sum.whole.Store(w.whole.Load() + other.whole.Load())
@@ -121,13 +121,6 @@ func (s *service) overwrite(name, text string) {
 	testkit.WriteFile(s.t, s.file(name), text)
 }
 
-func (s *service) rename(from, to string) {
-	s.t.Helper()
-	if err := os.Rename(s.file(from), s.file(to)); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
 // link makes name a symbolic link to to, in one step.
 func (s *service) link(to, name string) {
 	s.t.Helper()
@@ -135,7 +128,7 @@ func (s *service) link(to, name string) {
 	if err := os.Symlink(to, s.file("link")); err != nil {
 		s.t.Fatal(err)
 	}
-	s.rename("link", name)
+	testkit.Rename(s.t, s.file("link"), s.file(name))
 }
 
 func (s *service) mkdir(name string) {
@@ -176,7 +169,7 @@ var fileWays = []struct {
 		f.WriteString(text[half:])
 	}},
 	{"backup and write", func(s *service, text string) {
-		s.rename("lb.toml", "lb.toml~")
+		testkit.Rename(s.t, s.file("lb.toml"), s.file("lb.toml~"))
 		s.overwrite("lb.toml", text)
 	}},
 	{"remove and write", func(s *service, text string) {

@@ -60,7 +60,7 @@ func TestBackendCommands(t *testing.T) {
 		}
 		if mode == "mp" {
 			for _, l := range s.status().serving() {
-				s.murder(l.PID)
+				s.killWorker(l.PID)
 				s.successor(l.Slot, l.PID)
 			}
 			kept("all workers killed")

@@ -137,13 +137,7 @@ func (s *service) write(text string) {
 
 func (s *service) writeAs(name, text string) {
 	s.t.Helper()
-	err := os.WriteFile(s.file("new"), []byte(text), 0o600)
-	if err == nil {
-		err = os.Rename(s.file("new"), s.file(name))
-	}
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	testkit.SwapFile(s.t, s.file(name), text)
 }
 
 // said is the outcome of a command.
@@ -310,7 +304,7 @@ func (st status) backend(t *testing.T, pool, addr string) backendStatus {
 	return backendStatus{}
 }
 
-// reap waits for the processes of p's group that have lost their parents and ended.
+// reap collects the processes of p's group that have lost their parents and ended.
 func (s *service) reap(p *process) {
 	for _, z := range p.processes(s.t) {
 		if !z.zombie || z.pid == p.Cmd.Process.Pid {
@@ -390,22 +384,24 @@ func (s *service) wantGone() {
 	}
 }
 
-// cleanUp stops p, and processes that have followed it.
+// cleanUp ends p and the processes that upgrades have put in its place.
 func (s *service) cleanUp(p *process) {
-	defer s.killAll(p) // also when the stop fails
+	defer s.killGroup(p) // even if the stop fails
 	if !s.t.Failed() && !p.over {
 		s.stop()
 	}
 }
 
-func (s *service) killAll(p *process) {
+// killGroup kills whatever is left of p's group and waits until all of it is gone.
+func (s *service) killGroup(p *process) {
 	if !p.GroupGone() {
 		syscall.Kill(-p.Cmd.Process.Pid, syscall.SIGKILL)
 	}
 	<-p.Exited
-	for deadline := time.Now().Add(testkit.Patience); !p.GroupGone() && time.Now().Before(deadline); pause(5*time.Millisecond, nil) {
+	testkit.Happens(func() bool {
 		s.reap(p)
-	}
+		return p.GroupGone()
+	})
 }
 
 // pidFile returns the process number in the pid file, or 0.

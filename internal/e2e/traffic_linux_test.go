@@ -64,7 +64,7 @@ type lossKind string
 
 const (
 	refusedConn lossKind = "refused" // no conn
-	staleConn   lossKind = "stale"   // on a conn that has had an answer; not a byte of another
+	staleConn   lossKind = "stale"   // on a conn that has had an answer before, without a byte of this one
 	cutConn     lossKind = "cut"     // on a new conn, or within an answer
 )
 
@@ -93,7 +93,7 @@ func (w *traffic) end() {
 	}
 }
 
-// send has clients ask s.
+// send starts clients that send requests to s.
 func (s *service) send(kept, fresh int) *traffic {
 	s.t.Helper()
 	addr := s.addr

@@ -137,7 +137,7 @@ func TestUpgradeLeavesWebSockets(t *testing.T) {
 		if !s.alive(old) {
 			t.Error("the old process has left, and the WebSocket lives")
 		}
-		s.setup.backends = to(checkedMany(t, 2)...) // reloads are for the new one
+		s.setup.backends = to(checkedMany(t, 2)...) // only the new process reloads
 		s.reload()
 		w.more(t, 50)
 		if n := s.metrics(t)["lb_tunnels"]; n != 1 {
@@ -149,7 +149,7 @@ func TestUpgradeLeavesWebSockets(t *testing.T) {
 	})
 }
 
-// The mode changes by an upgrade, without a loss.
+// An upgrade changes the mode, and no request is lost.
 func TestUpgradeChangesMode(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
@@ -203,7 +203,7 @@ func TestUpgradeFails(t *testing.T) {
 			s.failUpgrade(path, tc.says)
 			w.more(t, 20)
 		}
-		s.write(s.text() + "[timeouts]\nresponze = \"1s\"\n") // the new one does not accept it
+		s.write(s.text() + "[timeouts]\nresponze = \"1s\"\n") // the new process refuses it
 		s.failUpgrade(lbExe, "responze")
 		s.write(s.text())
 		if long() {
@@ -353,8 +353,8 @@ func TestUpgradeTakesNewFile(t *testing.T) {
 	})
 }
 
-// Signals and files of an upgraded lb: SIGTERM to the process that the pid file
-// names drains it, and the port is free then.
+// Signals and files after an upgrade: SIGTERM to the process in the pid file drains lb,
+// and the port is free afterwards.
 func TestUpgradedStops(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		s := newService(t, mode, setup{backends: to(checked(t))})

@@ -171,7 +171,7 @@ func (w *Watcher) follow() {
 		}
 	}
 	for _, dir := range w.dirs {
-		// Also if it is watched already: another directory may have its name by now.
+		// Even if it is watched already: another directory may have its name by now.
 		if w.fs.Add(dir) != nil {
 			w.lost = true
 		}

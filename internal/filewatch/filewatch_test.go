@@ -99,6 +99,7 @@ func TestWatchOthersBeside(t *testing.T) {
 
 // A file that changes all the time is read all the same.
 func TestWatchNeverSettled(t *testing.T) {
+	testkit.Long(t)
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "lb.toml")
 	testkit.WriteFile(t, path, "a")

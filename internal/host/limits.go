@@ -15,7 +15,7 @@ const descriptorReserve = 64
 const loopDescriptors = 4
 
 // RaiseDescriptorLimit raises the soft limit on descriptors to the hard one and returns
-// the limit in force. Package syscall does the same when a process begins, except for
+// the limit that holds then. Package syscall does the same when a process begins, except for
 // one descriptor and where the system has a lower bound of its own. A limit that cannot
 // be raised is no error.
 func RaiseDescriptorLimit() (limit uint64, err error) {
@@ -35,8 +35,8 @@ func RaiseDescriptorLimit() (limit uint64, err error) {
 
 // ConnsMax returns how many client conns loop number index of loops may have
 // open. limit is the descriptor limit of its process, which has here loops; a client
-// conn may need a backend conn beside it. configured is for all loops together, 0 for
-// as many as the descriptors allow.
+// conn may need a backend conn as well. configured is for all loops together, 0 for as
+// many as the descriptors allow.
 func ConnsMax(limit uint64, configured, index, loops, here int) int {
 	reserve := uint64(descriptorReserve + here*loopDescriptors)
 	room := 1

@@ -50,7 +50,7 @@ func TestLoopsFor(t *testing.T) {
 	for _, tc := range []struct{ workers, connections, want int }{
 		{3, 0, 3},
 		{3, 3, 3},
-		{3, 2, 2}, // a loop that may have none could not accept what it is given
+		{3, 2, 2}, // a loop that may have none could not accept conns that it gets
 	} {
 		if got := LoopsFor(tc.workers, tc.connections); got != tc.want {
 			t.Errorf("%d workers, %d connections: %d loops, want %d", tc.workers, tc.connections, got, tc.want)
@@ -58,8 +58,8 @@ func TestLoopsFor(t *testing.T) {
 	}
 }
 
-// One loop per CPU is as many at the first reload, or the hundredth, as at the
-// start, although loops of mt need more of Go's threads than there are CPUs.
+// One loop per CPU means the same number at the start and at every reload, although loops
+// of mt need more of Go's threads than there are CPUs.
 func TestLoopsForGOMAXPROCS(t *testing.T) {
 	want := LoopsFor(0, 0)
 	if want < 1 || want > runtime.NumCPU() {

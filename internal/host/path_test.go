@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// The path that lb was started from is the one that was named, links and all, as
-// long as that is the truth.
+// The path that lb was started from is the one that was named, with its links, if the
+// parent process named the right one.
 func TestStartPath(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {

@@ -41,7 +41,7 @@ func TestPIDFileIsReplaced(t *testing.T) {
 	}
 }
 
-// What is no plain file is not replaced by one.
+// A path that is no plain file is not replaced by one.
 func TestPIDFileLink(t *testing.T) {
 	dir := t.TempDir()
 	link, target := filepath.Join(dir, "link"), filepath.Join(dir, "target")

@@ -39,7 +39,7 @@ func TestDescriptorsArrive(t *testing.T) {
 		files = append(files, nullFD)
 	}
 	files = append(files, pipes[1])
-	before := testkit.Descriptors(t)
+	before := testkit.OpenFDs()
 	for _, tc := range []struct {
 		fds  []int
 		text string
@@ -67,7 +67,7 @@ func TestDescriptorsArrive(t *testing.T) {
 		}
 		CloseAll(fds)
 	}
-	if after := testkit.Descriptors(t); after != before {
+	if after := testkit.OpenFDs(); after != before {
 		t.Errorf("%d descriptors are open, want %d", after, before)
 	}
 }
@@ -99,7 +99,7 @@ func TestNoMessageNoDescriptors(t *testing.T) {
 		"cut in the message":     "\x00\x00\x00\x09{}",
 	} {
 		a, b := pair(t)
-		before := testkit.Descriptors(t)
+		before := testkit.OpenFDs()
 		if _, _, err := a.conn.WriteMsgUnix([]byte(frame), unix.UnixRights(0, 1), nil); err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +107,7 @@ func TestNoMessageNoDescriptors(t *testing.T) {
 		if fds, err := b.Receive(&message{}); err == nil || err == io.EOF || fds != nil {
 			t.Errorf("%s: %v, %v; want an error that is not the end, and no descriptors", name, fds, err)
 		}
-		if after := testkit.Descriptors(t); after != before {
+		if after := testkit.OpenFDs(); after != before {
 			t.Errorf("%s: %d descriptors are open, want %d", name, after, before)
 		}
 	}

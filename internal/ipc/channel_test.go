@@ -41,7 +41,7 @@ func TestSendToNobody(t *testing.T) {
 	}
 }
 
-// A process that reads nothing holds the sender up for a bounded time.
+// A process that reads nothing delays the sender for a bounded time.
 func TestSendToHung(t *testing.T) {
 	a, _ := pair(t)
 	a.timeout = 20 * time.Millisecond

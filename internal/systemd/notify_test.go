@@ -15,7 +15,7 @@ import (
 	"lb/loop"
 )
 
-// fakeSystemd hears what systemd would be told.
+// fakeSystemd receives what systemd would receive.
 type fakeSystemd struct{ conn *net.UnixConn }
 
 // listenAsSystemd has this process think that it is a service.
@@ -72,8 +72,8 @@ func TestNotifier(t *testing.T) {
 	}
 }
 
-// The time of a reload is that of CLOCK_MONOTONIC, in microseconds, and lies
-// before the reload's end: that is how systemd tells which READY is meant.
+// The time of a reload is that of CLOCK_MONOTONIC, in microseconds, and comes before the
+// reload's end: by it systemd knows which READY is meant.
 func TestNotifyReloading(t *testing.T) {
 	s := listenAsSystemd(t, filepath.Join(t.TempDir(), "notify"))
 	before := int64(loop.Monotonic()) / 1000
@@ -89,7 +89,7 @@ func TestNotifyReloading(t *testing.T) {
 	}
 }
 
-// Whatever is wrong with systemd, lb goes on.
+// lb goes on whatever is wrong with systemd.
 func TestNotifyNobody(t *testing.T) {
 	testkit.Long(t)
 	t.Setenv(notifyEnv, "")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -51,6 +52,29 @@ func TestFreePort(t *testing.T) {
 		}
 		c.Close()
 		l.Close()
+	}
+}
+
+func TestOpenFDs(t *testing.T) {
+	net.Dial("tcp", RefusingAddr(t)) // Go's poller opens descriptors that it keeps
+	before := OpenFDs()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := OpenFDs(); got != before+2 {
+		t.Errorf("%d descriptors with a pipe, %d without", got, before)
+	}
+	r.Close()
+	w.Close()
+	if got := OpenFDs(); got != before {
+		t.Errorf("%d descriptors after the pipe, %d before", got, before)
+	}
+}
+
+func TestPanics(t *testing.T) {
+	if Panics(func() {}) || !Panics(func() { panic("x") }) {
+		t.Error("Panics says the opposite")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"lb/loop"
 )
@@ -29,6 +30,18 @@ func (k *Kernel) Run(l *loop.Loop, until func() bool, maxTurns int) bool {
 		}
 	}
 	return until()
+}
+
+// Pass turns l until d has passed on the fake clock, with all that happens meanwhile.
+func (k *Kernel) Pass(l *loop.Loop, d time.Duration) {
+	over := false
+	k.After(d, func() {
+		over = true
+		k.Wake()
+	})
+	for !over {
+		l.Turn(true)
+	}
 }
 
 // Stalled returns true if the last Wait had no timeout, nothing to report and

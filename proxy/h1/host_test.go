@@ -68,14 +68,7 @@ func (r *rig) turn() {
 
 // pass lets time pass.
 func (r *rig) pass(d time.Duration) {
-	over := false
-	r.k.After(d, func() {
-		over = true
-		r.k.Wake()
-	})
-	for !over {
-		r.l.Turn(true)
-	}
+	r.k.Pass(r.l, d)
 	r.turn()
 }
 

@@ -10,6 +10,7 @@ import (
 	"lb/arena"
 	"lb/httpparse"
 	"lb/internal/invariant"
+	"lb/internal/testkit"
 )
 
 var limits = httpparse.Limits{HeadBytes: 4 << 10, Fields: 20, TargetBytes: 1 << 10}
@@ -396,15 +397,10 @@ func TestMisuse(t *testing.T) {
 			m.ln.Compose(m.a, &m.in, &limits)
 		},
 	} {
-		func() {
-			defer func() {
-				if recover() == nil {
-					t.Errorf("%s: no panic", name)
-				}
-			}()
-			m := course{from: httpparse.Close, to: httpparse.Close, input: long(copyMax + 1), head: "HEAD\r\n\r\n", slab: SlabBytes, fill: 1 << 20}.mover(t)
-			defer m.release()
-			f(m)
-		}()
+		m := course{from: httpparse.Close, to: httpparse.Close, input: long(copyMax + 1), head: "HEAD\r\n\r\n", slab: SlabBytes, fill: 1 << 20}.mover(t)
+		if !testkit.Panics(func() { f(m) }) {
+			t.Errorf("%s: no panic", name)
+		}
+		m.release()
 	}
 }

@@ -8,7 +8,7 @@ import (
 func TestBackOff(t *testing.T) {
 	for n, want := range []time.Duration{
 		0,
-		0, // the first is made good at once
+		0, // the first is replaced at once
 		100 * time.Millisecond,
 		200 * time.Millisecond,
 		400 * time.Millisecond,

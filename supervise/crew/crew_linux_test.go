@@ -41,8 +41,8 @@ type rig struct {
 	done bool
 }
 
-// newRig starts a crew of n loops, which has to leave nothing behind. sockets is
-// how many listening sockets there are.
+// newRig starts a crew of n loops on that many sockets. At the end of the test nothing of
+// it may be left.
 func newRig(t *testing.T, cfg *config.Config, n, sockets int) *rig {
 	t.Helper()
 	warmUp.Do(func() { // Go has descriptors of its own, from the first use of its poller on
@@ -53,7 +53,7 @@ func newRig(t *testing.T, cfg *config.Config, n, sockets int) *rig {
 		c.Close()
 		f.Close()
 	})
-	fds := testkit.Descriptors(t)
+	fds := testkit.OpenFDs()
 	b, f, err := board.Create(board.Room(n, 16))
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +86,7 @@ func newRig(t *testing.T, cfg *config.Config, n, sockets int) *rig {
 		}
 		f.Close()
 		b.Close()
-		testkit.Until(t, "descriptors to be closed", func() bool { return testkit.Descriptors(t) <= fds })
+		testkit.Until(t, "descriptors to be closed", func() bool { return testkit.OpenFDs() <= fds })
 		if left := supervisetest.ChildrenOf(t, os.Getpid()); len(left) > 0 {
 			t.Errorf("processes left: %v", left)
 		}
@@ -122,8 +122,8 @@ func (r *rig) next() *plan.Snapshot {
 	return s
 }
 
-// apply gives the crew r.cfg with n loops, which have to take it up. It is given again
-// while they are too busy for it.
+// apply gives the crew r.cfg with n loops, which have to take it up. It tries again while
+// they are too busy.
 func (r *rig) apply(n int) {
 	r.t.Helper()
 	if err := r.ls.Grow(n); err != nil {
@@ -153,7 +153,7 @@ func (r *rig) states() string {
 	return strings.Join(list, " ")
 }
 
-// conn is a client conn that stays.
+// conn is a client conn that stays open.
 type conn struct {
 	t *testing.T
 	net.Conn
@@ -196,15 +196,13 @@ func (c *conn) want(body string) {
 	}
 }
 
-// Every loop goes by the snapshot that was applied last. The conns of clients stay, and
-// so does what is running.
+// Every loop uses the snapshot that was applied last. The conns of clients and running
+// exchanges stay.
 func TestApply(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
-		one, two, slow := supervisetest.HelloBackend(t, "one"), supervisetest.HelloBackend(t, "two"), supervisetest.NewSlowBackend(t)
-		supervisetest.AddBackend(t, cfg, slow.URL)
+		one, two, slow := supervisetest.HelloBackend(t, "one"), supervisetest.HelloBackend(t, "two"), supervisetest.AddSlowBackend(t, cfg)
 		r := newRig(t, cfg, 2, 2)
-		running := supervisetest.GetLater(r.ls.Addr)
-		<-slow.Began
+		running := slow.GetLater(t, r.ls.Addr)
 		first, second := cfg.Pools[0], cfg.Pools[0]
 		first.Backends, second.Backends = supervisetest.BackendsAt(t, one.URL), supervisetest.BackendsAt(t, two.URL)
 		cfg.Pools = []config.Pool{first}
@@ -239,17 +237,15 @@ func (r *rig) allHaveWork() bool {
 	})
 }
 
-// Loops come and go while conns come as fast as they can, and none is lost. What
-// is running in a loop that goes stays until it ends.
+// Loops come and go while conns come as fast as they can, and none is lost. Exchanges in a
+// loop that goes run to their end.
 func TestMoreAndFewerLoops(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
-		slow := supervisetest.NewSlowBackend(t)
-		supervisetest.AddBackend(t, cfg, slow.URL)
+		slow := supervisetest.AddSlowBackend(t, cfg)
 		r := newRig(t, cfg, 3, 3)
 		var running []<-chan supervisetest.Answer
 		for !r.allHaveWork() {
-			running = append(running, supervisetest.GetLater(r.ls.Addr))
-			<-slow.Began
+			running = append(running, slow.GetLater(t, r.ls.Addr))
 		}
 		cfg.Pools[0].Backends = supervisetest.BackendsAt(t, supervisetest.HelloBackend(t, "well").URL)
 		r.apply(3)
@@ -280,16 +276,14 @@ func TestMoreAndFewerLoops(t *testing.T) {
 	})
 }
 
-// What retiring loops still do counts at the end, too.
+// Exchanges in retiring loops count at the end, too.
 func TestCutOfRetiring(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
-		slow := supervisetest.NewSlowBackend(t)
-		supervisetest.AddBackend(t, cfg, slow.URL)
+		slow := supervisetest.AddSlowBackend(t, cfg)
 		r := newRig(t, cfg, 2, 2)
 		var running []<-chan supervisetest.Answer
 		for range 16 {
-			running = append(running, supervisetest.GetLater(r.ls.Addr))
-			<-slow.Began
+			running = append(running, slow.GetLater(t, r.ls.Addr))
 		}
 		r.apply(1)
 		if got := r.states(); got != "serving retiring" {
@@ -304,16 +298,14 @@ func TestCutOfRetiring(t *testing.T) {
 	})
 }
 
-// A loop that panics too often is replaced by one in another slot. What it has running
-// goes on, and no client is refused.
+// A loop that panics too often is replaced by one in another slot. Its exchanges go on,
+// and no client is refused.
 func TestPanicsReplaced(t *testing.T) {
 	testkit.Long(t)
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
-		slow := supervisetest.NewSlowBackend(t)
-		supervisetest.AddBackend(t, cfg, slow.URL)
+		slow := supervisetest.AddSlowBackend(t, cfg)
 		r := newRig(t, cfg, 1, 1)
-		a := supervisetest.GetLater(r.ls.Addr)
-		<-slow.Began
+		a := slow.GetLater(t, r.ls.Addr)
 		cfg.Pools[0].Backends = supervisetest.BackendsAt(t, supervisetest.HelloBackend(t, "well").URL)
 		r.apply(1)
 		stop := supervisetest.Asking(t, r.ls.Addr, "well")
@@ -355,8 +347,8 @@ func (r *rig) conns() (each []int, all int) {
 	return each, all
 }
 
-// Conns that all come to one loop are passed on to the others, whole. How many is
-// for package proxy to say.
+// Conns that all come to one loop are passed on to the others and work there. Package
+// proxy decides how many.
 func TestPassOn(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
@@ -440,7 +432,7 @@ func TestBlockingSocket(t *testing.T) {
 	})
 }
 
-// A crew that cannot begin leaves nothing behind; newRig looks.
+// Nothing is left of a crew that cannot begin; newRig checks that.
 func TestCannotBegin(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		r := newRig(t, cfg, 1, 1)

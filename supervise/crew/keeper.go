@@ -25,7 +25,7 @@ type keeper struct {
 	predecessor *process // that panicked too often, or nil if none did
 }
 
-// keep starts a worker for k, and another whenever that is gone, until the seat is
+// keep starts a worker for k, and another one whenever it is gone, until the seat is
 // taken away.
 func (w *workers) keep(k *keeper) {
 	for {
@@ -122,7 +122,7 @@ func (w *workers) reap(k *keeper, p *process) (delay time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if closed(k.dismissed) {
-		return 0 // retire sees to the process
+		return 0 // retire waits for the process
 	}
 	delay = backOff(k.deaths.note(p.age()))
 	w.logDeath(p, "restart_in", delay)

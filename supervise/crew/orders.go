@@ -23,7 +23,7 @@ type order struct {
 	Ping    uint64      `json:",omitempty"` // number of the Pong to answer with
 }
 
-// startOrder is all that a worker needs beside its descriptors.
+// startOrder is all that a worker needs besides its descriptors.
 type startOrder struct {
 	Slot int
 	// Seat has the name that older binaries know: where there is no /proc, a worker is
@@ -58,7 +58,7 @@ type passReport struct {
 	Peer netip.AddrPort
 }
 
-// gone tells how many exchanges were cut off at the end.
+// gone says how many exchanges were cut off at the end.
 type gone struct{ Cut int }
 
 // outbox holds orders until they can be sent, so that no goroutine has to wait for a

@@ -59,7 +59,7 @@ const (
 	// readyTimeout is how long a worker may take to serve. It is long, because a
 	// machine may be busy, as when everything is started at once.
 	readyTimeout = 30 * time.Second
-	// killDelay is how long a worker may take to end that was told to end at once.
+	// killDelay is how long a worker may take to end after an order to end at once.
 	killDelay = 2 * time.Second
 )
 
@@ -121,7 +121,7 @@ func startProcess(o processOptions, start outgoing) (*process, error) {
 	return p, nil
 }
 
-// order has o sent, at some time. A process that is gone hears nothing.
+// order has o sent, at some time, unless the process is gone by then.
 func (p *process) order(o order) { p.outbox.put(outgoing{order: o}) }
 
 // apply has s sent. files are all sockets of s.
@@ -191,7 +191,7 @@ func (p *process) watch() {
 		var r report
 		fds, err := p.channel.Receive(&r)
 		if err != nil {
-			if err != io.EOF { // it talks nonsense, and cannot be talked to
+			if err != io.EOF { // its messages make no sense, so orders are of no use either
 				p.cmd.Process.Kill()
 			}
 			break

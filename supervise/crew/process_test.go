@@ -7,7 +7,7 @@ import (
 	"lb/internal/testkit"
 )
 
-// What a worker says twice, or too early, ends nobody but itself.
+// A worker that reports something twice, or too early, ends only itself.
 func TestWorkerTalksNonsense(t *testing.T) {
 	p := &process{
 		o:       processOptions{progressed: func() {}},

@@ -21,7 +21,7 @@ type workers struct {
 	keepers  sync.WaitGroup // one for each seat
 	watchers sync.WaitGroup // the watch over panics, and one for each retiring worker
 
-	mu       sync.Mutex // guards what follows and the keepers; nobody waits for a worker while holding it
+	mu       sync.Mutex // guards what follows and the keepers; its holder waits for no worker
 	ending   chan struct{}
 	news     chan struct{} // closed, and made again, when a worker has made progress
 	snapshot *plan.Snapshot
@@ -69,8 +69,8 @@ func (w *workers) Apply(s *plan.Snapshot, ls *listen.Set, n int) error {
 	return errors.Join(err, w.wait(applyTimeout, func() ([]error, error) { return w.lagging(s.Number), nil }))
 }
 
-// lagging returns which workers have not taken up the snapshot of this number.
-// The next worker of a seat begins with the newest one.
+// lagging returns the workers that have not taken up the snapshot of this number. The
+// next worker of a seat begins with the newest one.
 func (w *workers) lagging(number uint64) (missing []error) {
 	for _, k := range w.active {
 		switch p := k.process; {
@@ -128,7 +128,7 @@ func (w *workers) progressed() {
 	w.tell()
 }
 
-// tell has every wait look again.
+// tell makes every wait look again.
 func (w *workers) tell() {
 	close(w.news)
 	w.news = make(chan struct{})
@@ -274,7 +274,7 @@ func (w *workers) relay(from *process, slot int, c engine.Passed) {
 		if k.slot == slot && k.process != nil && k.process.pass(c, false) {
 			return
 		}
-		back = back || k.process == from // else it retires, and waits for its last clients only
+		back = back || k.process == from // a retiring worker takes no conn back
 	}
 	if back && from.pass(c, true) || w.passToAny(c) || from.pass(c, true) {
 		return

@@ -34,8 +34,8 @@ func (r *rig) serving(n int) {
 	testkit.Until(r.t, "the workers to serve", func() bool { got, _ := r.crew.Running(); return got == n })
 }
 
-// A worker that does not take up a snapshot is named, in bounded time; it is not
-// lost to it.
+// A worker that does not take up a snapshot is named, in bounded time, and takes it up
+// later.
 func TestApplyToFrozenWorker(t *testing.T) {
 	testkit.Long(t)
 	cfg := supervisetest.Config(config.MP)
@@ -63,8 +63,8 @@ func TestApplyToFrozenWorker(t *testing.T) {
 	}
 }
 
-// A worker that dies before it has acknowledged a snapshot does not keep apply
-// waiting longer than its successor takes, which begins with that snapshot.
+// If a worker dies before it has acknowledged a snapshot, apply waits for its successor,
+// which begins with that snapshot, and no longer.
 func TestApplyWhileWorkerDies(t *testing.T) {
 	cfg := supervisetest.Config(config.MP)
 	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "one").URL)
@@ -87,8 +87,8 @@ func TestApplyWhileWorkerDies(t *testing.T) {
 	}
 }
 
-// dieYoung has the worker at a place die for as often within a short time that
-// its successor has to wait.
+// dieYoung kills the worker at a place n times within a short time, so that the next one
+// has to wait.
 func (r *rig) dieYoung(place, times int) {
 	r.t.Helper()
 	w := r.crew.(*workers)
@@ -100,8 +100,8 @@ func (r *rig) dieYoung(place, times int) {
 	testkit.Until(r.t, "the worker to be down", func() bool { return r.crew.Loops()[place].State == Waiting })
 }
 
-// A snapshot that comes while a seat waits to be filled again is what the next
-// worker begins with; apply names the seat.
+// If a snapshot comes while a seat waits for its next worker, that worker begins with it,
+// and apply names the seat.
 func TestApplyWhileSeatWaits(t *testing.T) {
 	testkit.Long(t)
 	cfg := supervisetest.Config(config.MP)
@@ -116,7 +116,7 @@ func TestApplyWhileSeatWaits(t *testing.T) {
 	supervisetest.Get(r.ls.Addr).Want(t, "two") // a client that connects waits for the next worker
 }
 
-// A seat that waits can be taken away, and lb can end meanwhile.
+// A seat that waits for a worker can be taken away, and lb can end.
 func TestSeatThatWaitsEnds(t *testing.T) {
 	cfg := supervisetest.Config(config.MP)
 	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
@@ -132,7 +132,7 @@ func TestSeatThatWaitsEnds(t *testing.T) {
 	}
 }
 
-// What others have is untouched when a worker is killed.
+// The conns of other workers stay when a worker is killed.
 func TestKillCostsOnlyItsOwn(t *testing.T) {
 	cfg := supervisetest.Config(config.MP)
 	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
@@ -171,13 +171,11 @@ func TestKillCostsOnlyItsOwn(t *testing.T) {
 // A retiring worker that is killed gives its slot back, and is not replaced.
 func TestRetiringWorkerKilled(t *testing.T) {
 	cfg := supervisetest.Config(config.MP)
-	slow := supervisetest.NewSlowBackend(t)
-	supervisetest.AddBackend(t, cfg, slow.URL)
+	slow := supervisetest.AddSlowBackend(t, cfg)
 	r := newRig(t, cfg, 2, 2)
 	var running []<-chan supervisetest.Answer
 	for !r.allHaveWork() {
-		running = append(running, supervisetest.GetLater(r.ls.Addr))
-		<-slow.Began
+		running = append(running, slow.GetLater(t, r.ls.Addr))
 	}
 	r.apply(1)
 	retiring := r.crew.Loops()[1]
@@ -261,8 +259,8 @@ func tcpPair(t *testing.T) (client net.Conn, server engine.Passed) {
 	return client, engine.Passed{FD: fd, Peer: netip.MustParseAddrPort(c.RemoteAddr().String())}
 }
 
-// A conn that is passed on finds a loop that serves, whatever becomes of the one
-// it was meant for.
+// A conn that is passed on reaches a loop that serves, whatever happens to the loop that it
+// was meant for.
 func TestRelay(t *testing.T) {
 	cfg := supervisetest.Config(config.MP)
 	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
@@ -296,8 +294,8 @@ func TestRelay(t *testing.T) {
 	testkit.Until(t, "all to have arrived", func() bool { return from.passing.Load()+w.active[1].process.passing.Load() == 0 })
 }
 
-// A worker that takes nothing is not given ever more conns, and what has not
-// reached it when it dies goes to others.
+// A worker that takes no conns gets only a bounded number of them, and those that have not
+// reached it when it dies go to other workers.
 func TestRelayToFrozenWorker(t *testing.T) {
 	cfg := supervisetest.Config(config.MP)
 	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
@@ -371,7 +369,7 @@ func TestUnplacedAlone(t *testing.T) {
 	asked.want("well")
 }
 
-// What was passed to a worker before it leaves is answered by it, to the last one.
+// A worker answers every conn that was passed to it before it leaves.
 func TestPassToLeavingWorker(t *testing.T) {
 	cfg := supervisetest.Config(config.MP)
 	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
@@ -402,7 +400,7 @@ func TestPassToLeavingWorker(t *testing.T) {
 	supervisetest.Get(r.ls.Addr).Want(t, "well")
 }
 
-// Of orders where the last says all only the last is sent.
+// Of orders that make each other void only the last is sent.
 func TestOutbox(t *testing.T) {
 	b := newOutbox()
 	apply := func(number uint64) order { return order{Apply: &plan.Seat{Snapshot: &plan.Snapshot{Number: number}}} }
@@ -432,7 +430,7 @@ func TestOutbox(t *testing.T) {
 	}
 }
 
-// What speaks to the supervisor is not for workers.
+// Variables that are meant for the supervisor do not reach workers.
 func TestWorkerEnviron(t *testing.T) {
 	env := []string{"PATH=/bin", "NOTIFY_SOCKET=/run/x", "LISTEN_FDS=1", "LISTEN_PID=7", "LISTEN_FDNAMES=a=b",
 		"WATCHDOG_USEC=1", "WATCHDOG_PID=7", ipc.UpgradeEnv + "=3", "GOMAXPROCS=2", "LISTEN=no"}
@@ -445,15 +443,15 @@ func TestWorkerEnviron(t *testing.T) {
 	}
 }
 
-// A slot that a process of another lb holds is not given out, nor are its gauges
-// touched, until that process is gone.
+// A slot that a process of another lb holds is neither given out nor are its gauges
+// changed until that process is gone.
 func TestSlotBook(t *testing.T) {
 	cfg := supervisetest.Config(config.MP)
 	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 	r := newRig(t, cfg, 2, 2) // its workers are other processes
 	theirs := []int{r.crew.Loops()[0].Slot, r.crew.Loops()[1].Slot}
 	book := NewSlots(r.Board, r.BoardFile)
-	r.dial().ask() // one conn that stays
+	r.dial().ask() // its conn stays open
 	testkit.Until(t, "the conn to be taken", func() bool { return r.Board.Totals().ClientConns == 1 })
 	own, err := book.claim()
 	if err != nil || slices.Contains(theirs, own) {
@@ -479,7 +477,7 @@ func TestSlotBook(t *testing.T) {
 	book.release(own)
 	book.release(other)
 	w := r.crew.(*workers)
-	w.mu.Lock() // as if the supervisor were gone with its workers: nobody tidies up
+	w.mu.Lock() // as if the supervisor were gone with its workers: no process tidies up
 	pid := w.active[0].process.pid()
 	supervisetest.Kill(t, pid, syscall.SIGKILL)
 	testkit.Until(t, "the worker to be gone", func() bool { return supervisetest.Ended(pid) })
@@ -493,7 +491,7 @@ func TestSlotBook(t *testing.T) {
 	r.serving(2)
 }
 
-// A board that is full says so, and what was begun goes on.
+// A full board is an error that says so, and running workers go on.
 func TestNoSlotLeft(t *testing.T) {
 	cfg := supervisetest.Config(config.MT)
 	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)

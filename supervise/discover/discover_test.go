@@ -111,8 +111,7 @@ func TestLookupsPace(t *testing.T) {
 	}
 }
 
-// A name server that does not answer holds up nobody: what waits for it ends at
-// once when it is told to.
+// A lookup at a name server that does not answer ends at once when it is cancelled.
 func TestHungNameServer(t *testing.T) {
 	asked := make(chan struct{}, 8)
 	hung := supervisetest.ResolverFunc(func(ctx context.Context, _, _ string) ([]netip.Addr, error) {

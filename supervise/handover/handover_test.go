@@ -15,6 +15,7 @@ import (
 
 	"lb/board"
 	"lb/internal/ipc"
+	"lb/internal/testkit"
 	"lb/supervise/listen"
 	"lb/supervise/plan"
 	"lb/supervise/supervisetest"
@@ -108,7 +109,7 @@ func (h *handing) pass(t *testing.T, fds []int) (in *Inheritance, old *ipc.Chann
 	return in, old, err
 }
 
-// What is handed over arrives: the same sockets, the same board, every word.
+// Everything that is handed over arrives: the same sockets, the same board, every word.
 func TestHandover(t *testing.T) {
 	h := newHanding(t)
 	in, old, err := h.pass(t, h.upgrade.fds)
@@ -171,7 +172,7 @@ func TestHandover(t *testing.T) {
 	}
 }
 
-// letGo is the old process: it says go, hears that it may let go, and ends the talk.
+// letGo plays the old process: it says go, hears that it may let go, and ends the talk.
 func letGo(t *testing.T, old *ipc.Channel) <-chan error {
 	talk := make(chan error, 1)
 	go func() {
@@ -249,8 +250,8 @@ func TestOldProcessGone(t *testing.T) {
 	})
 }
 
-// What cannot be taken over is refused with the reason, which the old process
-// hears too, and every descriptor of it is closed.
+// The new process refuses what it cannot take over. The old process hears the reason, too,
+// and every descriptor is closed.
 func TestHandoverRefused(t *testing.T) {
 	otherBoard := func(t *testing.T, h *handing) {
 		// The version is the second word. A mapping of one's own does not change the
@@ -286,7 +287,7 @@ func TestHandoverRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newHanding(t)
 			tc.spoil(t, h)
-			before := openFiles(t)
+			before := testkit.OpenFDs()
 			in, old, err := h.pass(t, h.upgrade.fds)
 			if in != nil || err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Fatalf("%v, %v; want an error with %q", in, err, tc.want)
@@ -296,14 +297,14 @@ func TestHandoverRefused(t *testing.T) {
 				t.Errorf("the old process hears %q, %v; want %q", r.Fault, rErr, err)
 			}
 			old.Close()
-			if after := openFiles(t); after != before {
+			if after := testkit.OpenFDs(); after != before {
 				t.Errorf("%d descriptors are open, before it were %d", after, before)
 			}
 		})
 	}
 }
 
-// A variable that nobody of us has set is no reason to guess.
+// A variable that lb has not set is refused: lb does not guess.
 func TestInheritNothing(t *testing.T) {
 	t.Setenv(ipc.UpgradeEnv, "")
 	if in, err := Inherit(plan.NewRegistry()); in != nil || err != nil {
@@ -349,17 +350,6 @@ func TestReportFault(t *testing.T) {
 	if _, err := old.Receive(&r); err == nil {
 		t.Error("want the end after it")
 	}
-}
-
-// openFiles returns how many descriptors this process has open.
-func openFiles(t *testing.T) (n int) {
-	t.Helper()
-	for fd := range 256 {
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil {
-			n++
-		}
-	}
-	return n
 }
 
 // files returns all sockets of ls.

@@ -124,7 +124,7 @@ func (p *successor) next(expected func(progress) bool) (r progress, err error) {
 	return r, err
 }
 
-// cause returns what an error on the channel means.
+// cause returns the reason for an error on the channel.
 func (p *successor) cause(err error, timeout time.Duration) error {
 	if _, ok := errors.AsType[refusal](err); ok {
 		return err

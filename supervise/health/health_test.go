@@ -145,7 +145,7 @@ func TestDownAfterFall(t *testing.T) {
 	}
 }
 
-// One backend that says nothing and one that refuses hold up nobody.
+// Backends that are silent or refuse do not delay the checks of others.
 func TestHangingBackendBlocksNobody(t *testing.T) {
 	_, probes, well := turning(t)
 	r := start(t, func(h *config.Health) { h.Fall = 1 }, []Addr{silentAddr(t)}, well, []Addr{refusing(t)})
@@ -168,7 +168,7 @@ func TestSetAddrs(t *testing.T) {
 	testkit.Until(t, "up", func() bool { return r.health(1) == board.Up })
 }
 
-// What an older prober found counts on: a bad probe does not begin from nothing.
+// A prober begins with the health that an older one has found.
 func TestHealthOnBoardIsTakenUp(t *testing.T) {
 	b := board.New(1, 1)
 	b.SetHealth(0, board.Down, board.ReasonStatus, 503, 7)
@@ -185,7 +185,8 @@ func TestHealthOnBoardIsTakenUp(t *testing.T) {
 	}
 }
 
-// What this machine lacks changes no state, and is logged once.
+// A probe that fails because this machine lacks something changes no state, and is logged
+// once.
 func TestOursChangesNothing(t *testing.T) {
 	b := board.New(1, 1)
 	var log testkit.Log

@@ -48,8 +48,8 @@ func rawBackend(t *testing.T, answer string, hold bool) Addr {
 	return Addr{"tcp", l.Addr().String()}
 }
 
-// refusing is an address at which nobody listens, or will before the end of the
-// test: a socket that does not listen is bound to it.
+// refusing is an address that refuses connections until the end of the test: a socket that
+// does not listen is bound to it.
 func refusing(t *testing.T) Addr {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
@@ -128,7 +128,7 @@ func TestProbeAnswers(t *testing.T) {
 		}
 		addrs := []Addr{rawBackend(t, tc.answer, tc.hold)}
 		r := probe(t.Context(), &h, "x", addrs)
-		// On a busy machine less than it should may have come in so short a time.
+		// On a busy machine, less than usual may have arrived in so short a time.
 		for strings.HasSuffix(tc.cause, "after ") && !strings.HasPrefix(r.cause, tc.cause) && h.Timeout < testkit.Patience {
 			h.Timeout *= 2
 			r = probe(t.Context(), &h, "x", addrs)
@@ -207,7 +207,7 @@ func TestProbeRequest(t *testing.T) {
 	}
 }
 
-// What this machine lacks says nothing about the backend.
+// A lack of this machine says nothing about the backend.
 func TestOursIsNoVerdict(t *testing.T) {
 	for _, err := range ourErrors {
 		wrapped := &net.OpError{Op: "dial", Err: fmt.Errorf("socket: %w", err)}
@@ -220,7 +220,7 @@ func TestOursIsNoVerdict(t *testing.T) {
 	}
 }
 
-// A probe that Close ends returns at once.
+// Close ends a running probe at once.
 func TestProbeIsCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	h := config.NewHealth()

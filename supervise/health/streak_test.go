@@ -8,8 +8,8 @@ import (
 	"lb/loop/tick"
 )
 
-// Probes are g (good) and b (bad); after each: ? unknown, U up, D down. A change
-// is reported by the probe that makes it, and no other.
+// Probes are g (good) and b (bad); after each: ? unknown, U up, D down. Only the probe that
+// makes a change reports it.
 func TestStreak(t *testing.T) {
 	for _, tc := range []struct {
 		name       string

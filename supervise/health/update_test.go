@@ -18,8 +18,7 @@ func (r *rig) update(set func(p *config.Pool)) {
 	r.Update(r.o)
 }
 
-// Whatever else changes, and however often, a backend whose checks stay goes on
-// with its streak.
+// A backend whose checks stay keeps its streak, whatever else changes and however often.
 func TestUpdateKeepsStreaks(t *testing.T) {
 	testkit.Long(t)
 	status, probes, addrs := turning(t)
@@ -34,7 +33,7 @@ func TestUpdateKeepsStreaks(t *testing.T) {
 	}
 }
 
-// Nor is it probed once more for each Update.
+// An Update makes no additional probe.
 func TestUpdateKeepsPace(t *testing.T) {
 	_, probes, addrs := turning(t)
 	_, others, other := turning(t)
@@ -43,7 +42,7 @@ func TestUpdateKeepsPace(t *testing.T) {
 	for range 20 {
 		r.update(func(*config.Pool) {})
 	}
-	// A backend that comes now is probed after whatever the updates brought.
+	// A new backend is probed after all the updates.
 	r.o.IDs = [][]int{{0}, {2, 1}}
 	r.o.Addrs = [][][]Addr{r.o.Addrs[0], {other, addrs}}
 	r.update(func(p *config.Pool) {
@@ -83,7 +82,7 @@ func TestUpdateWithoutChecks(t *testing.T) {
 	}
 }
 
-// Other settings count from the health there is.
+// Other settings count from the present health.
 func TestUpdateSettings(t *testing.T) {
 	status, _, addrs := turning(t)
 	r := start(t, func(h *config.Health) { h.Interval = time.Hour }, addrs)

@@ -91,8 +91,7 @@ func TestListenersShareConnections(t *testing.T) {
 	}
 }
 
-// More loops get more sockets; those that there are stay, and less loops share
-// them all.
+// More loops get more sockets, and the old ones stay. Fewer loops share all of them.
 func TestGrowAndDeal(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "::1", "::", "0.0.0.0"} {
 		ls, err := Open(net.DefaultResolver, host, 0, 2)
@@ -129,8 +128,8 @@ func TestGrowAndDeal(t *testing.T) {
 	}
 }
 
-// Sockets that there are already are used, not opened again: those that were
-// configured alike, those with the same address, those of systemd.
+// Open sockets are used, not opened again: those with the same configuration or the same
+// address, and those of systemd.
 func TestListenGiven(t *testing.T) {
 	port := testkit.HoldPort(t)
 	old, err := Open(net.DefaultResolver, "127.0.0.1", port, 1)
@@ -161,7 +160,7 @@ func TestListenGiven(t *testing.T) {
 	if ls, err := Open(names, "127.0.0.1", 0, 1, old, anyPort); err != nil || ls != anyPort {
 		t.Errorf("port 0: %v, %v; want the sockets that were opened for it", ls, err)
 	}
-	// Another address of a port of ours is no one else's.
+	// Another address of one of our ports is not taken by another program.
 	all, err := Open(names, "0.0.0.0", port, 1, old)
 	if err != nil || all == old {
 		t.Fatalf("%v, %v; want sockets of their own for every address", all, err)
@@ -177,8 +176,8 @@ func TestListenGiven(t *testing.T) {
 	}
 }
 
-// A worker may be replaced, for which the sockets are dealt out, while others are
-// opened and while all are closed.
+// Sockets may be dealt out for a worker's successor while others are opened, and while all
+// are closed.
 func TestListenersDealtAtAnyTime(t *testing.T) {
 	ls, err := Open(net.DefaultResolver, "127.0.0.1", 0, 1)
 	if err != nil {
@@ -209,8 +208,8 @@ func TestListenersDealtAtAnyTime(t *testing.T) {
 	<-ended
 }
 
-// What is done to a descriptor here is not felt by other processes that accept from
-// the same socket, and Go's poller does not learn of it.
+// Nothing that is done to a descriptor here affects other processes that accept from the
+// same socket, and Go's poller does not know the descriptor.
 func TestDupQuietly(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -271,7 +270,7 @@ func TestListenAddr(t *testing.T) {
 	}
 }
 
-// A name server that does not answer holds nobody up for ever.
+// Open does not wait for ever for a name server that does not answer.
 func TestListenNameTimeout(t *testing.T) {
 	testkit.Long(t)
 	hung := supervisetest.ResolverFunc(func(ctx context.Context, _, _ string) ([]netip.Addr, error) {

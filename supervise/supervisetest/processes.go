@@ -57,8 +57,8 @@ func Stopped(t *testing.T, pid int) bool {
 	})
 }
 
-// Ended reports whether pid runs no more; it may be a zombie whose new parent has
-// not looked yet.
+// Ended reports whether pid no longer runs; it may be a zombie that its new parent has not
+// collected yet.
 func Ended(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err != nil || bytes.Contains(stat, []byte(") Z "))

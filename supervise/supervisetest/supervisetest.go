@@ -69,8 +69,8 @@ type SlowBackend struct {
 	Release chan struct{} // closed: answer
 }
 
-// NewSlowBackend returns a SlowBackend that ends with the test.
-func NewSlowBackend(t *testing.T) *SlowBackend {
+// AddSlowBackend adds a SlowBackend that ends with the test to the first pool.
+func AddSlowBackend(t *testing.T, cfg *config.Config) *SlowBackend {
 	t.Helper()
 	s := &SlowBackend{Began: make(chan struct{}, 64), Release: make(chan struct{})}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -82,7 +82,16 @@ func NewSlowBackend(t *testing.T) *SlowBackend {
 		}
 	}))
 	t.Cleanup(s.Close)
+	AddBackend(t, cfg, s.URL)
 	return s
+}
+
+// GetLater is the function GetLater, but returns only once the request has arrived at s.
+func (s *SlowBackend) GetLater(t *testing.T, addr string) <-chan Answer {
+	t.Helper()
+	a := GetLater(addr)
+	testkit.Wait(t, s.Began, "the request to arrive")
+	return a
 }
 
 // Answer is what one request on a connection of its own brought.
