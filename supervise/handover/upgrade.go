@@ -150,7 +150,7 @@ func (u *Upgrade) start(binary string) (*successor, error) {
 
 // Cancel ends the upgrade because this process is to end, and returns when the
 // upgrade's goroutine has. A new process that serves already has conns to finish,
-// so it is told to drain. One that has taken over goes on: Err is nil then.
+// so it drains. One that has taken over goes on: Err is nil then.
 func (u *Upgrade) Cancel() {
 	u.mu.Lock()
 	close(u.cancelled)

@@ -179,7 +179,7 @@ func boundTo(sets []*Set, network, ip string, port int) *Set {
 
 // ofSystemd returns the set of systemd that is meant for the port, or nil if there is
 // none: systemd's only set, or one for all addresses, which systemd opens for both
-// families when it is told a port alone.
+// families for a port alone.
 func ofSystemd(sets []*Set, port int) *Set {
 	var theirs []*Set
 	for _, ls := range sets {
