@@ -12,7 +12,7 @@ import (
 	"lb/supervise/crew"
 )
 
-// A caller that waits too long for the desk is told what the desk is doing.
+// The error for a caller that waits too long for the desk names what the desk is doing.
 func TestDeskBusy(t *testing.T) {
 	d := newQueue()
 	began, end, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
