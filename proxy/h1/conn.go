@@ -9,8 +9,8 @@ import (
 	"lb/proxy/lane"
 )
 
-// state is the state of a conn. Conn.head and Conn.x say whether an open conn is idle,
-// reads a head or has an exchange.
+// state is the state of a conn. Conn.req says whether an open conn is idle, reads a head
+// or has an exchange.
 type state uint8
 
 const (
@@ -33,8 +33,7 @@ const crlf = "\r\n"
 type Conn struct {
 	loop.Conn
 	s          *Server
-	head       *head          // of the present request, or nil while the conn is idle
-	x          front.Exchange // or nil while there is none
+	req        *request // the present one, or nil while the conn is idle
 	in         lane.Inbox
 	next, prev *Conn // in Server.open; next alone in the free list
 	timer      loop.Timer
@@ -61,7 +60,7 @@ func (c *Conn) Advance() {
 
 func (c *Conn) advance() {
 	for range pipelineTurns {
-		if c.head == nil && !c.begin() {
+		if c.req == nil && !c.begin() {
 			return
 		}
 		if !c.step() || c.state != stateOpen {
@@ -74,26 +73,26 @@ func (c *Conn) advance() {
 // step moves the request as far as possible now. It returns true when the request has
 // ended; the conn may then be closed.
 func (c *Conn) step() (ended bool) {
-	if c.x != nil {
-		return c.x.Run()
+	if c.req.x != nil {
+		return c.req.x.Run()
 	}
 	switch c.readHead() {
 	case httpparse.Done:
 		return c.exchange().Run()
 	case httpparse.Bad:
-		return c.exchange().BadHead(c.head.Reason)
+		return c.exchange().BadHead(c.req.Reason)
 	}
 	return false
 }
 
 // exchange returns the exchange of the request, and begins it if it has not begun.
 func (c *Conn) exchange() front.Exchange {
-	if c.x == nil {
-		h := c.head
-		c.x = c.s.Host.Begin(c, h.lease, &c.in, &c.peer, &h.Request, h.since)
-		h.lease = nil
+	r := c.req
+	if r.x == nil {
+		r.x = c.s.Host.Begin(c, r.lease, &c.in, &c.peer, &r.Request, r.since)
+		r.lease = nil
 	}
-	return c.x
+	return r.x
 }
 
 // begin begins a request if its first byte has come, and otherwise returns false. Empty
@@ -107,7 +106,7 @@ func (c *Conn) begin() bool {
 			c.in.Take(len(crlf))
 		}
 		if c.in.Len() > 0 {
-			c.beginHead()
+			c.beginRequest()
 			return true
 		}
 	}
@@ -133,7 +132,7 @@ func (c *Conn) receive() bool {
 // that the client has gone.
 func (c *Conn) readHead() httpparse.Status {
 	for {
-		if st := c.head.Feed(c.in.Bytes()); st != httpparse.More {
+		if st := c.req.Feed(c.in.Bytes()); st != httpparse.More {
 			return st
 		}
 		n, err := c.Fill(false)
@@ -142,7 +141,7 @@ func (c *Conn) readHead() httpparse.Status {
 			return httpparse.More
 		}
 		if n == 0 {
-			c.Deadline(c.head.since.Add(c.head.lease.HeadTimeout()))
+			c.Deadline(c.req.since.Add(c.req.lease.HeadTimeout()))
 			return httpparse.More
 		}
 	}
@@ -184,7 +183,7 @@ func (c *Conn) armLastCall() {
 func (c *Conn) Expired() {
 	switch {
 	case c.state == stateFree:
-	case c.head == nil:
+	case c.req == nil:
 		c.close(false)
 	default:
 		c.s.Working = c
@@ -197,10 +196,10 @@ func (c *Conn) Expired() {
 
 // expired is Expired for a conn with a request.
 func (c *Conn) expired() (ended bool) {
-	if c.x != nil {
-		return c.x.Expired()
+	if c.req.x != nil {
+		return c.req.x.Expired()
 	}
-	if at := c.head.since.Add(c.head.lease.HeadTimeout()); at > c.s.Loop.Now() {
+	if at := c.req.since.Add(c.req.lease.HeadTimeout()); at > c.s.Loop.Now() {
 		c.Deadline(at)
 		return false
 	}

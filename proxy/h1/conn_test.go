@@ -26,7 +26,7 @@ func TestEndings(t *testing.T) {
 	} {
 		r := newRig(t)
 		r.how = tc.how
-		p := r.connect(request + request)
+		p := r.connect(ask + ask)
 		got := bytes.Count(p.Received(), []byte("HTTP/1.1 204"))
 		if p.Ended() != tc.ended || p.WasReset() != tc.reset || got != tc.answers || (r.s.Clients == 1) != tc.open {
 			t.Errorf("ending %d: ended %t, reset %t, %d answers, %d clients", tc.how, p.Ended(), p.WasReset(), got, r.s.Clients)
@@ -44,7 +44,7 @@ func TestEndings(t *testing.T) {
 func TestCloseAtOnce(t *testing.T) {
 	r := newRig(t)
 	r.how = front.Close
-	p := r.connect(request)
+	p := r.connect(ask)
 	if !p.Ended() || p.WasReset() {
 		t.Errorf("ended %t, reset %t", p.Ended(), p.WasReset())
 	}
@@ -55,7 +55,7 @@ func TestCloseAtOnce(t *testing.T) {
 func TestLingerBytes(t *testing.T) {
 	r := newRig(t)
 	r.how = front.Unread
-	p := r.connect(request)
+	p := r.connect(ask)
 	some := bytes.Repeat([]byte{'x'}, 1<<20)
 	sent := 0
 	for ; r.s.Clients > 0 && sent <= 2*lingerBytesMax; sent += len(some) {
@@ -74,7 +74,7 @@ const slack = 200 * time.Millisecond
 // TestLastCall: in a drain an idle client has a moment to send a request, whether or
 // not it has been answered before.
 func TestLastCall(t *testing.T) {
-	for _, before := range []string{"", request} {
+	for _, before := range []string{"", ask} {
 		r := newRig(t)
 		p := r.connect(before)
 		r.s.Draining = true
@@ -96,7 +96,7 @@ func TestLastCall(t *testing.T) {
 func TestLastRequest(t *testing.T) {
 	r := newRig(t)
 	p := r.connect("")
-	p.Send([]byte(request))
+	p.Send([]byte(ask))
 	r.k.Advance(time.Millisecond)
 	r.s.Draining = true
 	r.s.Drain()
@@ -129,11 +129,11 @@ func TestLastCallToGoneClient(t *testing.T) {
 // exchanges, which are counted.
 func TestCut(t *testing.T) {
 	r := newRig(t)
-	idle, head := r.connect(request), r.connect("GET / HT")
+	idle, head := r.connect(ask), r.connect("GET / HT")
 	r.how = front.Unread
-	lingers := r.connect(request)
+	lingers := r.connect(ask)
 	r.silent = true
-	waits := r.connect(request)
+	waits := r.connect(ask)
 	if n := r.s.Cut(); n != 2 {
 		t.Errorf("%d requests were cut off, want 2", n)
 	}
@@ -175,7 +175,7 @@ func TestHeads(t *testing.T) {
 func TestAbandon(t *testing.T) {
 	r := newRig(t)
 	r.silent = true
-	ps := []interface{ WasReset() bool }{r.connect(""), r.connect("GET / HT"), r.connect(request)}
+	ps := []interface{ WasReset() bool }{r.connect(""), r.connect("GET / HT"), r.connect(ask)}
 	for c := r.s.open; c != nil; c = r.s.open {
 		c.Panicked("a mistake", nil)
 	}

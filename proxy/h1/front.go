@@ -38,7 +38,7 @@ func (c *Conn) Gone() bool { return c.Hangup() }
 
 // End implements front.Front.
 func (c *Conn) End(how front.Ending) {
-	c.endHead()
+	c.endRequest()
 	switch how {
 	case front.Keep:
 		if c.s.Draining { // the drain began after the head, so the response does not say that the conn closes
@@ -57,9 +57,9 @@ func (c *Conn) Abandon() {
 		return
 	}
 	c.in.Forget(c.s.Arena)
-	if c.head != nil {
+	if c.req != nil {
 		c.exchange().Abandon()
-		c.endHead()
+		c.endRequest()
 	}
 	c.close(true)
 }
@@ -70,7 +70,7 @@ func (c *Conn) Abandon() {
 func (c *Conn) AppendHead(d []byte, r *front.Reply) []byte {
 	r.To = r.Framing
 	if r.Framing == httpparse.Close || r.Framing == httpparse.Chunked {
-		if r.To = httpparse.Chunked; c.head.Minor == 0 {
+		if r.To = httpparse.Chunked; c.req.Minor == 0 {
 			r.To, r.Keep = httpparse.Close, false
 		}
 	}
@@ -112,7 +112,7 @@ func (c *Conn) appendConnection(d []byte, keep bool) []byte {
 	switch {
 	case !keep:
 		return append(d, "Connection: close\r\n"...)
-	case c.head.Minor == 0:
+	case c.req.Minor == 0:
 		return append(d, "Connection: keep-alive\r\n"...)
 	}
 	return d

@@ -58,8 +58,8 @@ func TestAppendHead(t *testing.T) {
 		{"426 at the end", 0, front.Reply{Code: 426, Framing: length, Length: 0, Upgrade: []byte("TLS/1.0")}, "",
 			"HTTP/1.1 426 P\r\nConnection: close\r\nConnection: Upgrade\r\nUpgrade: TLS/1.0\r\nContent-Length: 0\r\n\r\n", length, false},
 	} {
-		c := &Conn{head: new(head)}
-		c.head.Minor = tc.minor
+		c := &Conn{req: new(request)}
+		c.req.Minor = tc.minor
 		r := tc.reply
 		r.Phrase = []byte("P")
 		if tc.fields != "" {

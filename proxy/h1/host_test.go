@@ -33,7 +33,7 @@ type rig struct {
 
 var client = netip.MustParseAddrPort("192.0.2.1:1000")
 
-const request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+const ask = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 func newRig(t *testing.T) *rig {
 	r := &rig{k: looptest.New(1)}

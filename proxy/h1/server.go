@@ -11,9 +11,9 @@ import (
 // Server has the HTTP/1 conns of one loop. All methods are called on that loop.
 type Server struct {
 	*front.Shared
-	open  *Conn // all conns, newest first
-	conns *Conn // free conns
-	heads *head // free heads
+	open     *Conn    // all conns, newest first
+	conns    *Conn    // free conns
+	requests *request // free requests
 }
 
 // New returns a server without conns.
@@ -42,7 +42,7 @@ func (s *Server) Open(fd int, peer netip.AddrPort) (*Conn, error) {
 func (s *Server) Drain() {
 	for c := s.open; c != nil; {
 		next := c.next
-		if c.head == nil && c.state == stateOpen {
+		if c.req == nil && c.state == stateOpen {
 			c.LastCall()
 		}
 		c = next
@@ -53,7 +53,7 @@ func (s *Server) Drain() {
 func (s *Server) Cut() (requests int) {
 	for s.open != nil {
 		c := s.open
-		if c.head == nil {
+		if c.req == nil {
 			c.close(false)
 			continue
 		}
@@ -84,33 +84,34 @@ func (s *Server) freeConn(c *Conn) {
 	c.next, s.conns = s.conns, c
 }
 
-// head is the state that a conn needs for one request, beside its buffer. An idle conn has
+// request is the state that a conn needs for one request, beside its buffer. An idle conn has
 // none.
-type head struct {
+type request struct {
 	httpparse.RequestParser
-	lease front.Lease  // until the exchange has begun
-	since tick.Instant // when the first byte came
-	next  *head        // in the free list
+	lease front.Lease    // until the exchange has begun
+	since tick.Instant   // when the first byte came
+	x     front.Exchange // or nil while the head is read
+	next  *request       // in the free list
 }
 
-// beginHead prepares c for a request whose first byte has come.
-func (c *Conn) beginHead() {
+// beginRequest prepares c for a request whose first byte has come.
+func (c *Conn) beginRequest() {
 	s := c.s
-	h := s.heads
-	if h == nil {
-		h = new(head)
+	r := s.requests
+	if r == nil {
+		r = new(request)
 	} else {
-		s.heads, h.next = h.next, nil
+		s.requests, r.next = r.next, nil
 	}
-	h.lease, h.since = s.Host.Lease(), s.Loop.Now()
-	h.Reset(h.lease.Limits())
-	c.head = h
+	r.lease, r.since = s.Host.Lease(), s.Loop.Now()
+	r.Reset(r.lease.Limits())
+	c.req = r
 }
 
-// endHead releases what c had for its request. Bytes after the request stay.
-func (c *Conn) endHead() {
-	s, h := c.s, c.head
-	c.head, c.x = nil, nil
-	h.next, s.heads = s.heads, h
+// endRequest releases what c had for its request. Bytes after the request stay.
+func (c *Conn) endRequest() {
+	s, r := c.s, c.req
+	c.req, r.x = nil, nil
+	r.next, s.requests = s.requests, r
 	c.in.Drop(s.Arena)
 }
