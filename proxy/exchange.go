@@ -74,15 +74,15 @@ type exchange struct {
 var _ front.Exchange = (*exchange)(nil)
 
 // Lease returns the present configuration for a request whose first byte has come. It
-// is front.Host's.
+// implements front.Host.
 func (p *Proxy) Lease() front.Lease {
 	p.now.picking++
 	p.counters.Exchanges.Add(1)
 	return p.now
 }
 
-// Begin begins the exchange of a request whose first byte came at since. It is
-// front.Host's.
+// Begin begins the exchange of a request whose first byte came at since. It implements
+// front.Host.
 func (p *Proxy) Begin(f front.Front, l front.Lease, in *lane.Inbox, peer *front.Peer, req *httpparse.Request, since tick.Instant) front.Exchange {
 	x := p.freeExch
 	if x == nil {
@@ -143,7 +143,7 @@ func (x *exchange) enter(ph record.Phase) {
 	}
 }
 
-// Run is front.Exchange's.
+// Run implements front.Exchange.
 func (x *exchange) Run() (ended bool) {
 	switch x.phase {
 	case Admit:
@@ -156,23 +156,23 @@ func (x *exchange) Run() (ended bool) {
 	return x.pump()
 }
 
-// BadHead is front.Exchange's.
+// BadHead implements front.Exchange.
 func (x *exchange) BadHead(r httpparse.Reason) (ended bool) {
 	return x.fail(record.Fault{Side: record.ClientSide, Cause: record.CauseBadRequest, Reason: r})
 }
 
-// LateHead is front.Exchange's.
+// LateHead implements front.Exchange.
 func (x *exchange) LateHead() (ended bool) {
 	return x.fail(record.ByClient(record.CauseSlow))
 }
 
-// Gone is front.Exchange's.
+// Gone implements front.Exchange.
 func (x *exchange) Gone() { x.fail(record.ByClient(record.CauseGone)) }
 
-// Cut is front.Exchange's.
+// Cut implements front.Exchange.
 func (x *exchange) Cut() { x.fail(record.ByLB(record.CauseCut)) }
 
-// Abandon is front.Exchange's.
+// Abandon implements front.Exchange.
 func (x *exchange) Abandon() {
 	a := x.p.arena
 	x.up.Forget(a)
@@ -359,7 +359,7 @@ func (x *exchange) arm() {
 	x.front.Deadline(from.Add(limit))
 }
 
-// Expired is front.Exchange's.
+// Expired implements front.Exchange.
 func (x *exchange) Expired() (ended bool) {
 	s, from, limit := x.owes()
 	if at := from.Add(limit); at > x.p.loop.Now() {

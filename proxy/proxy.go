@@ -204,7 +204,7 @@ func (p *Proxy) closeIdle() {
 	})
 }
 
-// Closed is front.Host's. It ends a drain when the last client has gone.
+// Closed implements front.Host. It ends a drain when the last client has gone.
 func (p *Proxy) Closed() {
 	if !p.shared.Draining || p.shared.Clients > 0 {
 		return
@@ -216,7 +216,7 @@ func (p *Proxy) Closed() {
 	}
 }
 
-// Panicked is front.Host's. The loop calls it too, after a panic while it accepted a conn.
+// Panicked implements front.Host. The loop calls it too, after a panic while it accepted a conn.
 func (p *Proxy) Panicked(value any, stack []byte) {
 	p.counters.Panics.Add(1)
 	p.log.Error("panic", "value", value, "stack", string(stack))

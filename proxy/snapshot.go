@@ -195,10 +195,10 @@ func (p *Proxy) showOldest() {
 	p.counters.OldestConfig.Set(oldest)
 }
 
-// Limits is front.Lease's.
+// Limits implements front.Lease.
 func (s *snapshot) Limits() *httpparse.Limits { return &s.limits }
 
-// HeadTimeout is front.Lease's.
+// HeadTimeout implements front.Lease.
 func (s *snapshot) HeadTimeout() time.Duration { return s.cfg.Timeouts.ClientHeader }
 
 // check works out whether peer is trusted by s.
