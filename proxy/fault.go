@@ -105,19 +105,8 @@ func (x *exchange) fail(f record.Fault) (ended bool) {
 	}
 	torn := x.down.Torn() // a part of a 1xx has been written
 	x.dropBackend()
-	switch {
-	case retry:
-		x.p.counters.Retries.Add(1)
-		x.up.Rewind()
-		x.sent = 0
-		x.fresh = true
-		x.enter(Pick)
-		if x.rec.Attempts > 1 {
-			x.pause = backOff/2 + time.Duration(x.p.chance.Int64N(int64(backOff)))
-			x.arm()
-			return false
-		}
-		return x.pick()
+	if retry {
+		return x.retry()
 	}
 	x.rec.Fault = f
 	if f.Cause == record.CauseGone || f.Cause == record.CauseCut || x.begun || torn {
@@ -129,6 +118,21 @@ func (x *exchange) fail(f record.Fault) (ended bool) {
 		own = retryAfter
 	}
 	return x.reply(f.Status(), f.Text(), own)
+}
+
+// retry begins another attempt: at once if it is the second, else after a pause.
+func (x *exchange) retry() (ended bool) {
+	x.p.counters.Retries.Add(1)
+	x.up.Rewind()
+	x.sent = 0
+	x.fresh = true
+	x.enter(Pick)
+	if x.rec.Attempts > 1 {
+		x.pause = backOff/2 + time.Duration(x.p.chance.Int64N(int64(backOff)))
+		x.arm()
+		return false
+	}
+	return x.pick()
 }
 
 // retryAfter is sent where trying again soon may help (RFC 9110 10.2.3).

@@ -89,8 +89,8 @@ func (d *desk) release(m *upgrading) {
 	pid, version := m.Successor()
 	d.notifier.HandOver(pid)
 	m.Release()
+	d.operator.stopListening() // first: a command that follows the answer is the new process's
 	m.done(api.Upgraded{PID: pid, Version: version}, nil)
-	d.operator.stopListening()
 	if m.LeftSockets() {
 		leave(d.ports.inUse)
 	}

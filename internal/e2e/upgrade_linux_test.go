@@ -20,9 +20,8 @@ func (s *service) upgrade(flags ...string) {
 	s.t.Helper()
 	old := s.pid
 	out := s.want(append([]string{"upgrade"}, flags...)...)
-	// The old process may answer a moment longer: it accepts until its command is answered.
-	s.pid = s.until("another process to serve", func(st status) bool { return st.PID != old }).PID
-	if !strings.Contains(out, fmt.Sprint(s.pid)) {
+	s.pid = s.status().PID
+	if s.pid == old || !strings.Contains(out, fmt.Sprint(s.pid)) {
 		s.t.Fatalf("lb upgrade says %q; process %d serves, before it was %d", out, s.pid, old)
 	}
 	if got := s.pidFile(); got != s.pid {
