@@ -70,6 +70,8 @@ func TestAppendRedirect(t *testing.T) {
 		{"no placeholders", "/new", "GET /old?q HTTP/1.1", "Location: /new"},
 		{"both placeholders", "https://{host}{uri}", "GET /a?b=c HTTP/1.1", "Location: https://a:80/a?b=c"},
 		{"two slashes first", "{uri}", "GET //evil.example/x HTTP/1.1", "Location: /evil.example/x"},
+		{"a backslash, which browsers read as a slash", "{uri}", "GET /\\evil.example/x HTTP/1.1", "Location: /%5Cevil.example/x"},
+		{"what no URI has", "{uri}", "GET /\xc3\xa9?\"<|>%zz%41% HTTP/1.1", "Location: /%C3%A9?%22%3C%7C%3E%25zz%41%25"},
 		{"asterisk", "https://{host}{uri}", "OPTIONS * HTTP/1.1", "Location: https://a:80"},
 		{"absolute form", "https://{host}{uri}", "GET http://b HTTP/1.1", "Location: https://b/"},
 	} {
