@@ -41,33 +41,36 @@ func (p *lineParser) oddName(c byte, i int, f *Field) state {
 	return refused
 }
 
-// oddValue returns how to go on with the control byte at i in the value of f, and the
-// number of whole fields.
-func (p *lineParser) oddValue(m *Message, b []byte, f *Field, i, n int) (state, int) {
+// oddValue returns how to go on with the control byte at i in the value of f: the state,
+// the offset and the number of whole fields.
+func (p *lineParser) oddValue(m *Message, b []byte, f *Field, i, n int) (state, int, int) {
 	c := b[i]
 	switch {
 	case !p.answer || c == 0:
 		p.refuse(controlFault(c, BadValue), i)
-		return refused, n
+		return refused, i, n
 	case c != '\n':
 		b[i] = ' ' // net/http, for one, takes no control bytes
 		if i == int(f.Value.Off) {
-			return beforeValue, n
+			return beforeValue, i + 1, n
 		}
-		return inValue, n
+		return inValue, i + 1, n
 	}
 	if r := p.field(m, b, f, i); r != NoReason {
 		p.refuse(r, i)
-		return refused, n
+		return refused, i, n
 	}
 	f.plain = false
-	return atLine, n + 1
+	return atLine, i + 1, n + 1
 }
 
-// afterBlanks returns how to go on, and where, with the byte at i after white space: the
-// colon of f in state beforeColon, or more of its value in state inFold.
+// afterBlanks returns how to go on, and where, after the white space at i: with the colon
+// of f in state beforeColon, or with more of its value in state inFold.
 func (p *lineParser) afterBlanks(s state, b []byte, i int, f *Field) (state, int) {
+	i = skipBlanks(b, i)
 	switch {
+	case i >= len(b):
+		return s, i
 	case s == inFold:
 		f.join(b, i)
 		return inValue, i

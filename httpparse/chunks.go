@@ -25,6 +25,7 @@ const (
 	inQuotes                      // inside a quoted value
 	inEscape                      // after a backslash in it
 	afterExtV                     // after a quoted value
+	inExts                        // extensions of an answer, which may be malformed
 	afterSize                     // LF of the size line
 	inData                        // chunk data
 	afterData                     // CR after the data
@@ -39,9 +40,10 @@ const (
 // and in a body to 64 KiB plus one byte for every 16 of data. Otherwise a peer could
 // keep lb reading and the other side waiting with next to no data (CVE-2023-39326).
 //
-// In an answer, white space may end a size line, and LF alone may end the line of a size
-// without extensions, or follow the data. An LF in an extension stays refused: parsers that
-// skip extensions have disagreed about where such a line ends.
+// In an answer, white space may follow a size, extensions may be anything up to CRLF, and LF
+// alone may end the line of a size without extensions, or follow the data. An LF in an
+// extension stays refused: parsers that skip extensions have disagreed about where such a
+// line ends.
 type Chunks struct {
 	Reason Reason // set by Bad
 	state  chunkState
@@ -190,20 +192,14 @@ func (c *Chunks) ext(b byte) Reason {
 	return NoReason
 }
 
-// extEnd reads the CR of the line, which may follow a name or a value, and in an answer
-// white space after these.
+// extEnd reads the CR of the line, which may follow a name or a value.
 func (c *Chunks) extEnd() Reason {
 	switch c.state {
-	case inExtName, inExtToken, afterExtV:
-	case beforeExt, afterName:
-		if !c.answer {
-			return BadChunkExt
-		}
-	default:
-		return BadChunkExt
+	case inExtName, inExtToken, afterExtV, inExts:
+		c.state = afterSize
+		return NoReason
 	}
-	c.state = afterSize
-	return NoReason
+	return BadChunkExt
 }
 
 // afterExt returns the state that b leads to in an extension, or chunksBad.
@@ -212,6 +208,10 @@ func (c *Chunks) afterExt(b byte) chunkState {
 	switch s := c.state; s {
 	case inQuotes:
 		return inString(b)
+	case inExts:
+		if b >= 0x20 && b != 0x7f || b == '\t' {
+			return inExts
+		}
 	case inEscape:
 		if b >= 0x20 && b != 0x7f || b == '\t' {
 			return inQuotes
@@ -244,6 +244,8 @@ func (c *Chunks) afterExt(b byte) chunkState {
 			return afterName
 		case space:
 			return beforeExt
+		case b == ';' && c.answer:
+			return inExts
 		case b == ';':
 			return beforeName
 		case b == '=' && s == afterName:

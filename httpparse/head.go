@@ -109,13 +109,14 @@ func (p *lineParser) lines(m *Message, b []byte) Status {
 	fields := m.Fields[:p.fieldMax]
 	f := &fields[min(n, len(fields)-1)] // the field that is being read
 	for s := p.state; ; {
+		if i >= len(b) {
+			return p.pause(m, s, i, n, b)
+		}
 		switch s {
 		case atLine:
-			if i >= len(b) {
-				return p.pause(m, atLine, i, n, b)
-			}
 			if b[i] <= ' ' {
 				if s, i, n = p.blankLine(b[i], i, fields, n); s != inName {
+					f = &fields[min(n, len(fields)-1)]
 					continue
 				}
 			}
@@ -126,16 +127,12 @@ func (p *lineParser) lines(m *Message, b []byte) Status {
 			f.Name.Off = uint32(i)
 			fallthrough
 		case inName:
-			i = scanToken(b, i)
-			if i >= len(b) {
+			if i = scanToken(b, i); i >= len(b) {
 				return p.pause(m, inName, i, n, b)
 			}
-			off := f.Name.Off
-			f.Name.Len = uint32(i) - off
-			if b[i] != ':' || i == int(off) {
-				if s = p.oddName(b[i], i, f); s == refused {
-					return Bad
-				}
+			f.Name.Len = uint32(i) - f.Name.Off
+			if b[i] != ':' || f.Name.Len == 0 {
+				s = p.oddName(b[i], i, f)
 				continue
 			}
 			i++
@@ -147,15 +144,11 @@ func (p *lineParser) lines(m *Message, b []byte) Status {
 			f.Value.Off = uint32(i)
 			fallthrough
 		case inValue:
-			i = scanValue(b, i)
-			if i >= len(b) {
+			if i = scanValue(b, i); i >= len(b) {
 				return p.pause(m, inValue, i, n, b)
 			}
 			if b[i] != '\r' {
-				if s, n = p.oddValue(m, b, f, i, n); s == refused {
-					return Bad
-				}
-				i++
+				s, i, n = p.oddValue(m, b, f, i, n)
 				continue
 			}
 			i++
@@ -170,19 +163,13 @@ func (p *lineParser) lines(m *Message, b []byte) Status {
 			if r := p.field(m, b, f, i-1); r != NoReason {
 				return p.refuse(r, i)
 			}
-			i++
-			n++
-			s = atLine
+			s, i, n = atLine, i+1, n+1
 		case afterHead:
 			return p.end(m, i, n, b)
-		default: // inFold, beforeColon
-			if i = skipBlanks(b, i); i >= len(b) {
-				return p.pause(m, s, i, n, b)
-			}
-			f = &fields[n]
-			if s, i = p.afterBlanks(s, b, i, f); s == refused {
-				return Bad
-			}
+		case inFold, beforeColon:
+			s, i = p.afterBlanks(s, b, i, f)
+		case refused:
+			return Bad
 		}
 	}
 }
@@ -204,9 +191,6 @@ func (p *lineParser) pause(m *Message, s state, i, n int, b []byte) Status {
 
 // end reads the LF of the empty line.
 func (p *lineParser) end(m *Message, i, n int, b []byte) Status {
-	if i >= len(b) {
-		return p.pause(m, afterHead, i, n, b)
-	}
 	if b[i] != '\n' {
 		return p.refuse(BareCR, i)
 	}
