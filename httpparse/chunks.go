@@ -93,8 +93,10 @@ func (c *Chunks) take(from, to int) (Span, int, Status) {
 // step reads one byte that is not data.
 func (c *Chunks) step(b byte) Reason {
 	switch c.state {
-	case atSize, inSize, padded:
+	case atSize, inSize:
 		return c.size(b)
+	case padded:
+		return c.pad(b)
 	case afterData:
 		if b == '\n' && c.answer {
 			c.state = atSize
@@ -120,7 +122,7 @@ func (c *Chunks) expect(b, want byte, next chunkState, r Reason) Reason {
 
 // size reads a byte of the chunk size, or the byte after it.
 func (c *Chunks) size(b byte) Reason {
-	if isHex[b] && c.state != padded {
+	if isHex[b] {
 		if c.state == atSize {
 			c.state, c.line, c.left = inSize, 0, 0
 		}
@@ -131,23 +133,38 @@ func (c *Chunks) size(b byte) Reason {
 		return NoReason
 	}
 	switch {
-	case b == '\n' && (c.state == atSize || !c.answer):
-		return BareLF
 	case c.state == atSize:
-		return BadChunkSize
-	case b == '\n':
-		return c.sizeLine(b)
+		return controlFault(b, BadChunkSize)
 	case b == '\r':
 		c.state = afterSize
 		return NoReason
-	case (b == ' ' || b == '\t') && c.answer: // counts as no extension: some servers fill all sizes up
+	case c.answer:
+		return c.pad(b)
+	case b == '\n':
+		return BareLF
+	case b == ';' || b == ' ' || b == '\t':
+		return c.ext(b)
+	}
+	return BadChunkSize
+}
+
+// pad reads a byte after the size in an answer, other than a CR right after it. White space
+// counts as no extension: some servers fill all sizes up to one width.
+func (c *Chunks) pad(b byte) Reason {
+	switch b {
+	case '\n':
+		return c.sizeLine(b)
+	case '\r':
+		c.state = afterSize
+		return NoReason
+	case ';':
+		return c.ext(b)
+	case ' ', '\t':
+		c.state = padded
 		if c.line++; c.line > sizeLineMax-2 {
 			return LongChunkLine
 		}
-		c.state = padded
 		return NoReason
-	case b == ';' || b == ' ' || b == '\t' || c.state == padded:
-		return c.ext(b)
 	}
 	return BadChunkSize
 }

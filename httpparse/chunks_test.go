@@ -93,9 +93,9 @@ var oddChunkCases = []chunkCase{
 	{name: "padded line of 4 KiB", in: "5" + strings.Repeat(" ", 4093) + "\r\nhello\r\n" + last, body: "hello"},
 
 	{name: "space before the size", in: " 5\r\nhello\r\n", reason: BadChunkSize},
-	{name: "two sizes", in: "5 5\r\nhello\r\n", reason: BadChunkExt},
-	{name: "NUL after a space", in: "5 \x00\r\nhello\r\n", reason: BadChunkExt},
-	{name: "no semicolon", in: "5 a=b\r\nhello\r\n", reason: BadChunkExt},
+	{name: "two sizes", in: "5 5\r\nhello\r\n", reason: BadChunkSize},
+	{name: "NUL after a space", in: "5 \x00\r\nhello\r\n", reason: BadChunkSize},
+	{name: "no semicolon", in: "5 a=b\r\nhello\r\n", reason: BadChunkSize},
 	{name: "NUL in an extension", in: "5;a\x00\r\nhello\r\n", reason: BadChunkExt},
 	{name: "CR X in an extension", in: "5;a\rXb\r\nhello\r\n", reason: BareCR},
 	{name: "extension above 4 KiB", in: "5;" + strings.Repeat("a", 4093) + "\r\nhello\r\n", reason: LongChunkLine},

@@ -103,53 +103,67 @@ func (p *lineParser) verdict() Status {
 }
 
 // lines reads field lines and the empty line after them (RFC 9112 5). b is the result
-// of view. What an answer alone may have is in answer.go.
+// of view.
 func (p *lineParser) lines(m *Message, b []byte) Status {
+	for {
+		if st := p.plainLines(m, b); st != odd {
+			return st
+		}
+		if st := p.oddByte(m, b); st != odd {
+			return st
+		}
+	}
+}
+
+// plainLines is lines, up to a byte that a request may not have.
+func (p *lineParser) plainLines(m *Message, b []byte) Status {
 	i, n := int(p.pos), len(m.Fields)
 	fields := m.Fields[:p.fieldMax]
 	f := &fields[min(n, len(fields)-1)] // the field that is being read
-	for s := p.state; ; {
-		if i >= len(b) {
-			return p.pause(m, s, i, n, b)
-		}
+	for s := p.state; ; s = atLine {
 		switch s {
 		case atLine:
-			if b[i] <= ' ' {
-				if s, i, n = p.blankLine(b[i], i, fields, n); s != inName {
-					f = &fields[min(n, len(fields)-1)]
-					continue
-				}
+			if i >= len(b) {
+				return p.pause(m, atLine, i, n, b)
 			}
-			if n == len(fields) {
-				return p.refuse(ManyFields, i)
+			if b[i] == '\r' {
+				i++
+				return p.end(m, i, n, b)
+			}
+			if n == len(fields) || b[i] <= ' ' {
+				return p.stop(m, atLine, i, n)
 			}
 			f = &fields[n]
 			f.Name.Off = uint32(i)
 			fallthrough
 		case inName:
-			if i = scanToken(b, i); i >= len(b) {
+			i = scanToken(b, i)
+			if i >= len(b) {
 				return p.pause(m, inName, i, n, b)
 			}
-			f.Name.Len = uint32(i) - f.Name.Off
-			if b[i] != ':' || f.Name.Len == 0 {
-				s = p.oddName(b[i], i, f)
-				continue
+			off := f.Name.Off
+			if b[i] != ':' || i == int(off) {
+				return p.stop(m, inName, i, n)
 			}
+			f.Name.Len = uint32(i) - off
 			i++
 			fallthrough
 		case beforeValue:
-			if i = skipBlanks(b, i); i >= len(b) {
+			for i < len(b) && (b[i] == ' ' || b[i] == '\t') {
+				i++
+			}
+			if i >= len(b) {
 				return p.pause(m, beforeValue, i, n, b)
 			}
 			f.Value.Off = uint32(i)
 			fallthrough
 		case inValue:
-			if i = scanValue(b, i); i >= len(b) {
+			i = scanValue(b, i)
+			if i >= len(b) {
 				return p.pause(m, inValue, i, n, b)
 			}
 			if b[i] != '\r' {
-				s, i, n = p.oddValue(m, b, f, i, n)
-				continue
+				return p.stop(m, inValue, i, n)
 			}
 			i++
 			fallthrough
@@ -163,15 +177,21 @@ func (p *lineParser) lines(m *Message, b []byte) Status {
 			if r := p.field(m, b, f, i-1); r != NoReason {
 				return p.refuse(r, i)
 			}
-			s, i, n = atLine, i+1, n+1
+			i++
+			n++
 		case afterHead:
 			return p.end(m, i, n, b)
-		case inFold, beforeColon:
-			s, i = p.afterBlanks(s, b, i, f)
-		case refused:
-			return Bad
+		default: // inFold, beforeColon
+			return odd
 		}
 	}
+}
+
+// stop notes that a byte at i in state s, after n whole fields, is one for oddByte.
+func (p *lineParser) stop(m *Message, s state, i, n int) Status {
+	m.Fields = m.Fields[:n]
+	p.state, p.pos = s, uint32(i)
+	return odd
 }
 
 // skipBlanks returns the index of the first byte from i on that is no space or tab, or
@@ -191,6 +211,9 @@ func (p *lineParser) pause(m *Message, s state, i, n int, b []byte) Status {
 
 // end reads the LF of the empty line.
 func (p *lineParser) end(m *Message, i, n int, b []byte) Status {
+	if i >= len(b) {
+		return p.pause(m, afterHead, i, n, b)
+	}
 	if b[i] != '\n' {
 		return p.refuse(BareCR, i)
 	}
