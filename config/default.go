@@ -13,7 +13,6 @@ func Default() *Config {
 		Host:     "0.0.0.0",
 		Port:     8080,
 		Mode:     MP,
-		Via:      "lb",
 		LogLevel: "info",
 		Watch:    true,
 		Pools:    []Pool{pool},
@@ -25,7 +24,7 @@ func Default() *Config {
 		},
 		Admin: Admin{Address: "127.0.0.1:9090"},
 		Timeouts: Timeouts{
-			ClientIdle:   60 * time.Second,
+			ClientIdle:   75 * time.Second,
 			ClientHeader: 10 * time.Second,
 			ClientBody:   30 * time.Second,
 			ClientWrite:  30 * time.Second,

@@ -66,12 +66,12 @@ redirect = { to = "/new" }
 // differences are pairs of files, and what Diff says of each.
 var differences = []struct{ name, old, new, want string }{
 	{"nothing", "", "", ""},
-	{"another spelling of the default", "", "port = 8080\ntimeouts.client_idle = \"1m\"\n", ""},
+	{"another spelling of the default", "", "port = 8080\ntimeouts.client_idle = \"1m15s\"\n", ""},
 
 	{"settings", "", `
 port = 80
 mode = "mt"
-via = ""
+via = "x"
 trusted_proxies = ["10.0.0.0/8", "::1"]
 watch = false
 strategy = "hash"
@@ -95,7 +95,7 @@ header_bytes = "128KiB"
 body_bytes = 1000
 `, `port: 8080 -> 80
 mode: mp -> mt
-via: lb -> ""
+via: "" -> x
 trusted_proxies: [] -> [10.0.0.0/8, ::1/128]
 watch: true -> false
 strategy: round_robin -> hash

@@ -89,6 +89,7 @@ func rigBackend(i int) loop.Addr {
 // rigConfig is the default configuration with some backends.
 func rigConfig(backends int) *config.Config {
 	cfg := config.Default()
+	cfg.Via = "lb" // not the default: every request shows it
 	cfg.Pools[0].Backends = nil
 	for i := range backends {
 		to := rigBackend(i).IP

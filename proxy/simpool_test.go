@@ -40,6 +40,7 @@ func (s *sim) drawPools() {
 // first one has all pools.
 func (s *sim) drawConfig(first bool) *config.Config {
 	cfg := config.Default()
+	cfg.Via = "lb"
 	cfg.Pools = nil
 	for i, pool := range s.pools {
 		if !first && i > 0 && s.rng.IntN(4) == 0 {

@@ -187,6 +187,7 @@ func isSeen(line string) bool {
 func (p *player) start() {
 	backends, waits, faults := 1, waitsMax, looptest.Faults{}
 	cfg := config.Default()
+	cfg.Via = "lb" // not the default: every request shows it
 	for _, setting := range strings.Fields(strings.TrimPrefix(p.settings, "config ")) {
 		key, value, _ := strings.Cut(setting, "=")
 		number, _ := strconv.Atoi(value)
@@ -232,6 +233,9 @@ func (p *player) parse() *config.Config {
 	cfg, err := config.Parse("lb.toml", []byte(p.toml))
 	if err != nil {
 		p.t.Fatal(err)
+	}
+	if !strings.Contains(p.toml, "via =") {
+		cfg.Via = "lb"
 	}
 	p.toml = ""
 	return cfg

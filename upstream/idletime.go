@@ -32,8 +32,8 @@ const idleMargin = time.Second
 
 // IdleTold records that a backend sent Keep-Alive: timeout=seconds.
 func IdleTold(s *board.State, seconds int) {
-	const most = int(math.MaxInt64 / int64(time.Second))
-	told := uint64(max(1, time.Duration(min(max(0, seconds), most))*time.Second)) // 0 means "none" on the board
+	const most = math.MaxInt64 / int64(time.Second)
+	told := uint64(max(1, time.Duration(min(max(0, int64(seconds)), most))*time.Second)) // 0 means "none" on the board
 	if s.IdleTold.Load() != told {
 		s.IdleTold.Store(told)
 	}
