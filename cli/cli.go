@@ -134,12 +134,19 @@ func (versionCmd) Run(std *streams) error {
 	return nil
 }
 
-// version returns the module's version, or the commit it was built from, with the Go
-// release and the platform.
+// release is the version that `just build` stamps, because go build leaves it out where it
+// finds no repository (a tarball, -buildvcs=false). It is empty in other builds.
+var release string
+
+// version returns the release, else the module's version or the commit it was built
+// from, with the Go release and the platform.
 func version() string {
 	v := "(devel)"
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		v = info.Main.Version
+	}
+	if release != "" {
+		v = release
 	}
 	return fmt.Sprintf("%s %s %s/%s", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
