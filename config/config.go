@@ -15,6 +15,16 @@ const (
 	MP Mode = "mp" // a supervisor and worker processes with one loop each
 )
 
+// Paths says which route takes a request whose path can be read in several ways, such as
+// "//a", "/b/../a" or "/%61": as it came, in its normal form, and as a lenient server does.
+type Paths string
+
+const (
+	PathsReject    Paths = "reject"    // none, if the readings choose different routes
+	PathsNormalize Paths = "normalize" // the route for the normal form
+	PathsRaw       Paths = "raw"       // the route for the path as it came
+)
+
 // Config is a whole configuration. Nothing changes it after it has been checked.
 type Config struct {
 	Source         string // path of the file it came from, or ""
@@ -27,6 +37,7 @@ type Config struct {
 	LogLevel       string         // debug, info, warn or error
 	PIDFile        string         // "" for none
 	Watch          bool           // reload when Source changes
+	Paths          Paths          // how routes read a path that can be read in several ways
 	StickyKey      string         // signs sticky cookies, 16 bytes at least; "": random with each start
 	Pools          []Pool         // Pools[0] is "default", from the top level of the file
 	Routes         []Route        // in the order of the file; a request that matches none goes to Pools[0]

@@ -14,6 +14,7 @@ func Default() *Config {
 		Port:     8080,
 		Mode:     MP,
 		LogLevel: "info",
+		Paths:    PathsReject,
 		Watch:    true,
 		Pools:    []Pool{pool},
 		Retry: Retry{

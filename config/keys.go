@@ -45,6 +45,7 @@ var topKeys = slices.Concat([]key[Config]{
 	text("via", value.CheckVia, func(c *Config) *string { return &c.Via }),
 	{"trusted_proxies", readTrusted, shown(func(c *Config) string { return value.ListText(c.TrustedProxies) })},
 	text("log_level", checkLogLevel, func(c *Config) *string { return &c.LogLevel }),
+	text("paths", checkPaths, func(c *Config) *Paths { return &c.Paths }),
 	text("pid_file", value.CheckFile, func(c *Config) *string { return &c.PIDFile }),
 	flag("watch", func(c *Config) *bool { return &c.Watch }),
 	secret("sticky_key", value.CheckSecret, func(c *Config) *string { return &c.StickyKey }),
@@ -95,6 +96,10 @@ const (
 )
 
 func checkMode(s string) *value.Flaw { return value.OneOf(s, "mode", string(MP), string(MT)) }
+
+func checkPaths(s string) *value.Flaw {
+	return value.OneOf(s, "way to read paths", string(PathsReject), string(PathsNormalize), string(PathsRaw))
+}
 
 func checkLogLevel(s string) *value.Flaw {
 	return value.OneOf(s, "log level", "debug", "info", "warn", "error")

@@ -13,6 +13,18 @@ func (m *Message) Lookup(b []byte, name string) (value []byte, ok bool) {
 	return nil, false
 }
 
+// HasLine reports whether a field line of that name, in any case, has exactly that value. b
+// is the buffer that m was parsed from.
+func (m *Message) HasLine(b []byte, name, value string) bool {
+	for i := range m.Fields {
+		f := &m.Fields[i]
+		if int(f.Name.Len) == len(name) && string(f.Value.Of(b)) == value && !f.hidden && bytes.EqualFold(f.Name.Of(b), []byte(name)) {
+			return true
+		}
+	}
+	return false
+}
+
 // LookupCookie returns the value of the first cookie of that name (RFC 6265 5.4). b is the
 // buffer that m was parsed from, and the value is a part of it.
 func (m *Message) LookupCookie(b []byte, name string) (value []byte, ok bool) {

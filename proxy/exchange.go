@@ -208,8 +208,11 @@ func (x *exchange) admit() (ended bool) {
 			return ended
 		}
 	}
-	x.findRoute()
+	f := x.findRoute()
 	x.recordRoute()
+	if f.Cause != record.NoCause {
+		return x.unrouted(f)
+	}
 	if x.pool == nil {
 		return x.redirect()
 	}

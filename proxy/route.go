@@ -3,10 +3,15 @@ package proxy
 import (
 	"bytes"
 	"reflect"
+	"slices"
+	"strconv"
+	"strings"
 
 	"lb/config"
 	"lb/proxy/lane"
+	"lb/proxy/record"
 	"lb/proxy/rewrite"
+	routing "lb/proxy/route"
 	"lb/upstream"
 )
 
@@ -28,35 +33,65 @@ func (s *snapshot) newRoutes(before *snapshot) {
 	}
 	switch {
 	case len(s.routes) == 0:
-	case before != nil && reflect.DeepEqual(before.cfg.Routes, s.cfg.Routes):
+	case before != nil && before.cfg.Paths == s.cfg.Paths && reflect.DeepEqual(before.cfg.Routes, s.cfg.Routes):
 		s.router = before.router
 	default:
-		s.router = upstream.NewRouter(s.cfg.Routes)
+		s.router = routing.NewRouter(s.cfg.Routes, s.cfg.Paths)
 	}
 }
 
-// findRoute finds the route and the pool that take the request.
-func (x *exchange) findRoute() {
-	s, b := x.snap, x.in.Bytes()
+// findRoute finds the route and the pool that take the request. It returns the reason why
+// none does, or an empty fault.
+func (x *exchange) findRoute() (f record.Fault) {
+	s, b, r := x.snap, x.in.Bytes(), x.req
 	x.route, x.pool = nil, s.pools[0]
 	if s.router == nil {
-		return
+		return f
 	}
-	if i := s.router.Match(x.req.Authority.Of(b), x.req.Path.Of(b), x); i >= 0 {
+	path := r.Path.Of(b)
+	x.p.scrap = slices.Grow(x.p.scrap[:0], len(path))
+	i, ok := s.router.Choose(r.Authority.Of(b), path, x, x.p.scrap)
+	switch {
+	case !ok:
+		return record.ByClient(record.CauseAmbiguous)
+	case i >= 0:
 		x.route = &s.routes[i]
 		x.pool = x.route.pool
+		if !x.route.Strips(x.p.scrap, path) {
+			return record.ByClient(record.CauseAmbiguous)
+		}
+	case len(x.pool.targets) == 0:
+		x.pool = nil
+		return record.ByClient(record.CauseNoRoute)
 	}
+	return f
 }
 
-// MethodIs is called by the router.
+// hostShown is the length of the longest host that a reply names, in bytes.
+const hostShown = 255
+
+// unrouted answers a request that no route takes, because of f.
+func (x *exchange) unrouted(f record.Fault) (ended bool) {
+	r := x.req
+	text := f.Text()
+	if host := r.Authority.Of(x.in.Bytes()); f.Cause == record.CauseNoRoute && len(host) <= hostShown {
+		text = "no route takes this path of the host " + strconv.Quote(string(host))
+	}
+	x.up.Begin(r.Framing, r.Framing, r.Length)
+	x.in.Take(int(r.HeadLen))
+	f.Phase, x.rec.Fault = x.phase, f
+	return x.reply(f.Status(), text, nil)
+}
+
+// MethodIs is called by the router. Case does not count, because some backends do not
+// count it either.
 func (x *exchange) MethodIs(name string) bool {
-	return string(x.req.MethodName.Of(x.in.Bytes())) == name
+	return strings.EqualFold(name, string(x.req.MethodName.Of(x.in.Bytes())))
 }
 
 // HeaderIs is called by the router; name is in lower case.
 func (x *exchange) HeaderIs(name, value string) bool {
-	v, ok := x.req.Lookup(x.in.Bytes(), name)
-	return ok && string(v) == value
+	return x.req.HasLine(x.in.Bytes(), name, value)
 }
 
 // stickyMax is the length, in bytes, of the longest cookie value that can be ours.

@@ -11,6 +11,7 @@ import (
 	"lb/loop"
 	"lb/proxy/front"
 	"lb/proxy/rewrite"
+	routing "lb/proxy/route"
 	"lb/proxy/spread"
 	"lb/upstream"
 )
@@ -42,7 +43,7 @@ type snapshot struct {
 	// that is at its response, which may take days, goes by cfg and limits alone.
 	pools  []*pool
 	routes []route
-	router *upstream.Router // nil without routes
+	router *routing.Router // nil without routes
 
 	picking int // exchanges that began on it and may still pick a backend
 }

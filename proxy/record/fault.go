@@ -37,12 +37,14 @@ const (
 	CausePanicked         // a panic: a bug in lb
 	CauseCut              // lb is stopping
 	CauseCrowded          // every backend is full, and the queue is full too or the wait in it was too long
+	CauseNoRoute          // no route takes the request, and there is no default pool
+	CauseAmbiguous        // the target can be read in several ways that choose different routes
 	CauseStatus           // the answer has a status that is to be retried
 )
 
 // causeNames are the names of the causes in logs, by Cause.
 var causeNames = [...]string{"", "gone", "short_body", "bad_request", "too_large", "slow", "no_connect", "reset",
-	"bad_answer", "no_backend", "exhausted", "panic", "cut", "crowded", "status"}
+	"bad_answer", "no_backend", "exhausted", "panic", "cut", "crowded", "no_route", "ambiguous", "status"}
 
 // String returns the name of the cause in logs, which is empty for NoCause.
 func (c Cause) String() string { return causeNames[c] }
@@ -69,8 +71,10 @@ func (f Fault) Status() int {
 	switch f.Cause {
 	case CauseBadRequest:
 		return f.Reason.Status()
-	case CauseShortBody:
+	case CauseShortBody, CauseAmbiguous:
 		return 400
+	case CauseNoRoute:
+		return 404
 	case CauseTooLarge:
 		return 413
 	case CauseSlow:
@@ -110,6 +114,10 @@ func (f Fault) Text() string {
 		return "no backend can take the request"
 	case CauseCrowded:
 		return "all backends are busy"
+	case CauseNoRoute:
+		return "no route takes this host and path"
+	case CauseAmbiguous:
+		return "servers read this path in different ways"
 	case CauseExhausted:
 		return "no descriptors or ports left"
 	}

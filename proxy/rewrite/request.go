@@ -117,7 +117,7 @@ func (r *Request) appendTarget(d []byte) []byte {
 	if r.Route == nil || !r.Route.Config.StripPrefix {
 		return r.Message.AppendPath(d, r.Text)
 	}
-	path := bytes.TrimPrefix(r.Message.Path.Of(r.Text), []byte(r.Route.Config.Path))
+	path, _ := r.Route.strip(nil, r.Message.Path.Of(r.Text))
 	for len(path) > 0 && path[0] == '/' { // some backends would read "//x" as a host
 		path = path[1:]
 	}
