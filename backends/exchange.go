@@ -119,7 +119,7 @@ func (c *conn) route() bool {
 		c.held = c.out.W - before
 	}
 	c.owed = c.req.Length
-	c.chunks.Reset()
+	c.chunks.Reset(false)
 	if c.req.Framing == httpparse.None || c.req.Framing == httpparse.Length && c.owed == 0 {
 		c.answer()
 	}
@@ -165,7 +165,7 @@ func (c *conn) takeChunk(b []byte) bool {
 	}
 	c.in.Take(n)
 	if status == httpparse.Done {
-		c.trailers.Reset(&limits)
+		c.trailers.Reset(&limits, false)
 		c.phase = phaseTrailers
 		return true
 	}

@@ -161,7 +161,7 @@ func (c *conn) note(b []byte) {
 // takeTrailers consumes the whole trailer section or nothing.
 func (c *conn) takeTrailers(b []byte) (n int, v verdict) {
 	p := &c.worker.trailers
-	p.Reset(&answerLimits)
+	p.Reset(&answerLimits, false)
 	switch p.Feed(b) {
 	case httpparse.More:
 		return 0, wantMore

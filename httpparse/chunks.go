@@ -15,6 +15,7 @@ type chunkState uint8
 const (
 	atSize      chunkState = iota // first digit of the size
 	inSize                        // further digits, or the byte that ends the size
+	padded                        // white space after the size, in an answer
 	beforeExt                     // white space (BWS) or ';'
 	beforeName                    // white space or a name, after ';'
 	inExtName                     // rest of the name
@@ -37,17 +38,22 @@ const (
 // Extensions must be well-formed. They are dropped, and limited to 4 KiB in a line,
 // and in a body to 64 KiB plus one byte for every 16 of data. Otherwise a peer could
 // keep lb reading and the other side waiting with next to no data (CVE-2023-39326).
+//
+// In an answer, white space may end a size line, and LF alone may end the line of a size
+// without extensions, or follow the data. An LF in an extension stays refused: parsers that
+// skip extensions have disagreed about where such a line ends.
 type Chunks struct {
 	Reason Reason // set by Bad
 	state  chunkState
+	answer bool
 	line   uint16 // bytes of the size line so far
 	exts   uint64 // bytes of extensions so far
 	left   uint64 // bytes of data left in this chunk
 	data   uint64 // bytes of data in all chunks so far, including this one
 }
 
-// Reset prepares c for a new body.
-func (c *Chunks) Reset() { *c = Chunks{} }
+// Reset prepares c for a new body, of a request or of an answer.
+func (c *Chunks) Reset(answer bool) { *c = Chunks{answer: answer} }
 
 // Next decodes the start of b. It uses up n bytes; data is the range of body bytes among
 // them and may be empty. After More call Next again with b[n:], and with more bytes if n
@@ -85,9 +91,13 @@ func (c *Chunks) take(from, to int) (Span, int, Status) {
 // step reads one byte that is not data.
 func (c *Chunks) step(b byte) Reason {
 	switch c.state {
-	case atSize, inSize:
+	case atSize, inSize, padded:
 		return c.size(b)
 	case afterData:
+		if b == '\n' && c.answer {
+			c.state = atSize
+			return NoReason
+		}
 		return c.expect(b, '\r', afterDataCR, NoChunkEnd)
 	case afterDataCR:
 		return c.expect(b, '\n', atSize, NoChunkEnd)
@@ -108,7 +118,7 @@ func (c *Chunks) expect(b, want byte, next chunkState, r Reason) Reason {
 
 // size reads a byte of the chunk size, or the byte after it.
 func (c *Chunks) size(b byte) Reason {
-	if isHex[b] {
+	if isHex[b] && c.state != padded {
 		if c.state == atSize {
 			c.state, c.line, c.left = inSize, 0, 0
 		}
@@ -119,14 +129,22 @@ func (c *Chunks) size(b byte) Reason {
 		return NoReason
 	}
 	switch {
-	case b == '\n':
+	case b == '\n' && (c.state == atSize || !c.answer):
 		return BareLF
 	case c.state == atSize:
 		return BadChunkSize
+	case b == '\n':
+		return c.sizeLine(b)
 	case b == '\r':
 		c.state = afterSize
 		return NoReason
-	case b == ';' || b == ' ' || b == '\t':
+	case (b == ' ' || b == '\t') && c.answer: // counts as no extension: some servers fill all sizes up
+		if c.line++; c.line > sizeLineMax-2 {
+			return LongChunkLine
+		}
+		c.state = padded
+		return NoReason
+	case b == ';' || b == ' ' || b == '\t' || c.state == padded:
 		return c.ext(b)
 	}
 	return BadChunkSize
@@ -172,14 +190,20 @@ func (c *Chunks) ext(b byte) Reason {
 	return NoReason
 }
 
-// extEnd reads the CR of the line, which may follow a name or a value.
+// extEnd reads the CR of the line, which may follow a name or a value, and in an answer
+// white space after these.
 func (c *Chunks) extEnd() Reason {
 	switch c.state {
 	case inExtName, inExtToken, afterExtV:
-		c.state = afterSize
-		return NoReason
+	case beforeExt, afterName:
+		if !c.answer {
+			return BadChunkExt
+		}
+	default:
+		return BadChunkExt
 	}
-	return BadChunkExt
+	c.state = afterSize
+	return NoReason
 }
 
 // afterExt returns the state that b leads to in an extension, or chunksBad.
@@ -214,7 +238,7 @@ func (c *Chunks) afterExt(b byte) chunkState {
 		case b == ';':
 			return beforeName
 		}
-	case inSize, beforeExt, afterName, afterExtV:
+	case inSize, padded, beforeExt, afterName, afterExtV:
 		switch {
 		case space && s == afterName:
 			return afterName

@@ -76,10 +76,42 @@ var chunkCases = []chunkCase{
 	{name: "line without an end", in: "5;" + strings.Repeat("a", 5000), reason: LongChunkLine},
 }
 
+// oddChunkCases are bodies that an answer alone may have, and their neighbours that are
+// refused there, too.
+var oddChunkCases = []chunkCase{
+	{name: "padded", in: "5   \r\nhello\r\n6 \t \r\n world\r\n0   \r\n", body: "hello world"},
+	{name: "padded before an extension", in: "5  ;a=b \r\nhello\r\n0 ; c\r\n", body: "hello"},
+	{name: "space after an extension", in: "5;a \r\nhello\r\n0;a=\"b\"\t\r\n", body: "hello"},
+	{name: "LF after the size", in: "5\nhello\r\n0\n", body: "hello"},
+	{name: "LF after padding", in: "5 \nhello\r\n0\t\n", body: "hello"},
+	{name: "LF after the data", in: "5\r\nhello\n0\r\n", body: "hello"},
+	{name: "LF throughout", in: "5\nhello\n6\n world\n0\n", body: "hello world"},
+	{name: "LF as data", in: "1\n\n\n0\n", body: "\n"},
+	{name: "padded line of 4 KiB", in: "5" + strings.Repeat(" ", 4093) + "\r\nhello\r\n" + last, body: "hello"},
+
+	{name: "space before the size", in: " 5\r\nhello\r\n", reason: BadChunkSize},
+	{name: "two sizes", in: "5 5\r\nhello\r\n", reason: BadChunkExt},
+	{name: "NUL after a space", in: "5 \x00\r\nhello\r\n", reason: BadChunkExt},
+	{name: "no name", in: "5 ;\r\nhello\r\n", reason: BadChunkExt},
+	{name: "no value", in: "5;a= \r\nhello\r\n", reason: BadChunkExt},
+	{name: "LF in place of a size", in: "5\r\nhello\r\n\n", reason: BareLF},
+	{name: "LF after an extension", in: "5;a\nhello\r\n", reason: BareLF},
+	{name: "LF after an extension and a space", in: "5;a \nhello\r\n", reason: BareLF},
+	{name: "LF in quotes", in: "2;a=\"\n\"\r\n", reason: BareLF},
+	{name: "LF after a semicolon", in: "2;\nxx\r\n", reason: BareLF},
+	{name: "CR after a space", in: "5 \rhello\r\n", reason: BareCR},
+	{name: "CR CR LF", in: "5\r\r\nhello\r\n", reason: BareCR},
+	{name: "no line end after the data", in: "5\nhello0\n\n", reason: NoChunkEnd},
+	{name: "CR X after the data", in: "5\nhello\rX0\n", reason: NoChunkEnd},
+	{name: "LF CR LF after the data", in: "5\r\nhello\n\r\n", reason: BadChunkSize},
+	{name: "padded line above 4 KiB", in: "5" + strings.Repeat(" ", 4094) + "\r\nhello\r\n", reason: LongChunkLine},
+}
+
 // decode feeds in to a new Chunks, in pieces that end at cuts, and returns the result
 // and the number of bytes used.
-func decode(t testing.TB, in []byte, cuts ...int) (body []byte, used int, st Status, r Reason) {
+func decode(t testing.TB, answer bool, in []byte, cuts ...int) (body []byte, used int, st Status, r Reason) {
 	var c Chunks
+	c.Reset(answer)
 	for _, end := range append(cuts, len(in)) {
 		for {
 			b := in[used:end:end]
@@ -103,8 +135,32 @@ func decode(t testing.TB, in []byte, cuts ...int) (body []byte, used int, st Sta
 	return body, used, More, c.Reason
 }
 
-func TestChunks(t *testing.T) {
-	for _, tc := range chunkCases {
+func TestChunks(t *testing.T) { checkChunks(t, chunkCases, false) }
+
+func TestOddChunks(t *testing.T) {
+	checkChunks(t, oddChunkCases, true)
+	for _, tc := range oddChunkCases { // none of them is for requests
+		if _, _, st, _ := decode(t, false, []byte(tc.in)); st != Bad {
+			t.Errorf("%s: status %d in a request", tc.name, st)
+		}
+	}
+	for _, tc := range chunkCases { // what a request may have, an answer may have
+		if body, _, st, r := decode(t, true, []byte(tc.in)); tc.reason == NoReason && (st != Done || string(body) != tc.body) {
+			t.Errorf("%s: %v in an answer", tc.name, r)
+		}
+	}
+}
+
+// TestPaddingIsNoExtension: white space after sizes is not limited as extensions are.
+func TestPaddingIsNoExtension(t *testing.T) {
+	in := append(bytes.Repeat([]byte("1       \r\nx\r\n"), 2*extsMax), "0\r\n"...)
+	if _, _, st, r := decode(t, true, in); st != Done {
+		t.Errorf("status %d, %v", st, r)
+	}
+}
+
+func checkChunks(t *testing.T, cases []chunkCase, answer bool) {
+	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
 			in := []byte(tc.in)
 			cuts := [][]int{nil, everyByte(len(in))}
@@ -112,7 +168,7 @@ func TestChunks(t *testing.T) {
 				cuts = append(cuts, []int{cut})
 			}
 			for _, cut := range cuts {
-				body, used, st, r := decode(t, in, cut...)
+				body, used, st, r := decode(t, answer, in, cut...)
 				switch {
 				case tc.reason != NoReason:
 					if st != Bad || r != tc.reason {
@@ -144,11 +200,11 @@ func TestChunkInOneSpan(t *testing.T) {
 func TestManyExtensions(t *testing.T) {
 	ext := strings.Repeat("a", 1023)
 	small := bytes.Repeat([]byte("1;"+ext+"\r\nx\r\n"), 200)
-	if _, used, st, r := decode(t, small); st != Bad || r != ManyChunkExts || used > extsMax+1<<12 {
+	if _, used, st, r := decode(t, false, small); st != Bad || r != ManyChunkExts || used > extsMax+1<<12 {
 		t.Errorf("bytes: status %d, %v after %d", st, r, used)
 	}
 	large := bytes.Repeat([]byte("8000;"+ext+"\r\n"+strings.Repeat("x", 1<<15)+"\r\n"), 200)
-	if _, _, st, r := decode(t, large); st != More {
+	if _, _, st, r := decode(t, false, large); st != More {
 		t.Errorf("chunks of 32 KiB: status %d, %v", st, r)
 	}
 }
@@ -161,14 +217,14 @@ func TestChunksAgain(t *testing.T) {
 				t.Fatalf("status %d, %v", st, c.Reason)
 			}
 		}
-		c.Reset()
+		c.Reset(false)
 		if _, n, st := c.Next([]byte("0\r\n\r\n")); st != Done || n != 3 {
 			t.Fatalf("status %d, n %d", st, n)
 		}
 		if _, n, st := c.Next([]byte("\r\n")); st != Done || n != 0 {
 			t.Fatalf("after Done: status %d, n %d", st, n)
 		}
-		c.Reset()
+		c.Reset(false)
 	}
 }
 

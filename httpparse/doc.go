@@ -1,7 +1,11 @@
 // Package httpparse reads and writes HTTP/1.1 messages: bytes in, spans and a
 // verdict out. It knows no sockets, clocks or configuration, and allocates only the
-// Fields of a new parser. It is as strict as RFC 9112 asks: whatever is ambiguous
-// is refused, and nothing is repaired.
+// Fields of a new parser.
+//
+// A request is an attacker's choice, and is read as strictly as RFC 9112 asks: whatever two
+// parsers could read in two ways is refused, and nothing is repaired. An answer comes from
+// the operator's own backend. It is taken wherever RFC 9112 gives it one meaning, since it is
+// written again before it goes on; see answer.go.
 //
 // # How a head is read
 //
@@ -17,16 +21,23 @@
 //   - Two equal Content-Length lines, or "5, 5", are refused in a request: no client needs
 //     them, and the backend may choose the other one. Backends do send them, so a response
 //     may repeat a value.
-//   - Content-Length with Transfer-Encoding is refused in both directions, although RFC 9112
-//     6.3 lets the latter win: it is the mark of a smuggled request.
+//   - Content-Length with Transfer-Encoding is refused in a request, although RFC 9112 6.3
+//     lets the latter win: it is the mark of a smuggled request. In an answer it wins, and
+//     the conn ends, as it does after each answer with odd framing.
 //   - A Transfer-Encoding is one line that says chunked, or names an unknown coding (501).
-//     Parameters, empty elements and quotes are malformed (400).
+//     Parameters, empty elements and quotes are malformed (400). In an answer, chunked may be
+//     repeated, and empty elements and identity say nothing. After chunked there may be no
+//     other coding, and none is decoded.
+//   - A fold in a field that decides how the message is read (Connection, Content-Length,
+//     Transfer-Encoding) is refused in an answer, too.
 //   - Chunk extensions must be well-formed although they are dropped: parsers that skip them
 //     have disagreed about where the line ends.
-//   - '[' and ']' may stand in a target, against RFC 3986: browsers send them in queries. No
-//     other byte outside the grammar may.
+//   - A target may have every byte but control bytes, space and '#', against RFC 3986:
+//     browsers leave some of the others as they are in queries, and curl sends all that is
+//     typed. No parser takes them for the end of a target. Bytes from 0x80 on are taken as
+//     nginx, Apache and Go take them; HAProxy refuses them.
 //   - A comma in Host is refused although a reg-name may have one: a list of two hosts looks
 //     the same.
-//   - "close" or "keep-alive" does not count beside malformed elements of Connection: the
-//     whole field is refused.
+//   - A malformed element of Connection is ignored, and the conn ends after the message. It
+//     nominates nothing: only a token can be a field's name.
 package httpparse

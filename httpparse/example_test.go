@@ -54,7 +54,7 @@ func ExampleChunks() {
 
 	limits := httpparse.Limits{HeadBytes: 8 << 10, Fields: 100, TargetBytes: 4 << 10}
 	var t httpparse.Trailers
-	t.Reset(&limits)
+	t.Reset(&limits, false)
 	fmt.Println(t.Feed(in) == httpparse.Done, len(t.Fields))
 	// Output:
 	// hello, world

@@ -9,7 +9,7 @@ import (
 // first. A request may have only one value. A response may repeat the same value, on
 // lines of its own or in a list (RFC 9112 6.3).
 func (p *lineParser) length(m *Message, v []byte, again bool) Reason {
-	if p.watched.Has(Host) { // a request
+	if !p.answer {
 		if again {
 			return ManyLengths
 		}

@@ -6,16 +6,20 @@ import "lb/internal/invariant"
 type state uint8
 
 const (
-	beforeLine  state = iota // empty lines before a request line
+	beforeLine  state = iota // empty lines before a request line or a status line
 	inMethod                 // request line
 	inTarget                 //
 	inVersion                //
-	inStatus                 // status line, up to the code
+	inStatus                 // status line, up to the space after the version
+	beforeCode               // white space before the code
+	inCode                   //
 	afterCode                //
 	inPhrase                 //
 	afterPhrase              // after its CR
 	atLine                   // first byte of a field line
+	inFold                   // white space that continues the field before, in an answer
 	inName                   //
+	beforeColon              // white space before the colon, in an answer
 	beforeValue              // white space after the colon
 	inValue                  //
 	afterValue               // after its CR
@@ -39,17 +43,21 @@ type lineParser struct {
 	headMax   uint32
 	targetMax uint32
 	fieldMax  uint32
+	folds     uint32   // lines that continued a field
 	watched   FieldSet // fields that note reads
 	host      Span     // value of Host
-	coding    Reason   // verdict on Transfer-Encoding; NoReason for chunked
+	answer    bool     // the message is an answer's, and is read more tolerantly
+	chunked   bool     // Transfer-Encoding says chunked; answers only
+	coding    Reason   // verdict on Transfer-Encoding; NoReason for chunked, or for none
 	keepAlive bool     // Connection has the option keep-alive
 	closing   bool     // Connection has the option close
 	nominated uint8    // how many names Connection has
 }
 
 // reset prepares p and m for a new head that begins in state s. The watched fields decide
-// how the message is read. The memory of m.Fields is kept.
-func (p *lineParser) reset(m *Message, l *Limits, s state, watched FieldSet) {
+// how the message is read; answer says that it is an answer's. The memory of m.Fields is
+// kept.
+func (p *lineParser) reset(m *Message, l *Limits, s state, watched FieldSet, answer bool) {
 	if cap(m.Fields) < l.Fields {
 		m.Fields = make([]Field, 0, l.Fields)
 	}
@@ -59,7 +67,7 @@ func (p *lineParser) reset(m *Message, l *Limits, s state, watched FieldSet) {
 	m.Seen, m.nameBits = 0, 0
 	m.Close, m.Nominated, m.UpgradeOption = false, false, false
 	*p = lineParser{}
-	p.state, p.watched = s, watched
+	p.state, p.watched, p.answer = s, watched, answer
 	p.headMax, p.targetMax, p.fieldMax = uint32(l.HeadBytes), uint32(l.TargetBytes), uint32(l.Fields)
 }
 
@@ -95,20 +103,21 @@ func (p *lineParser) verdict() Status {
 }
 
 // lines reads field lines and the empty line after them (RFC 9112 5). b is the result
-// of view.
+// of view. What an answer alone may have is in answer.go.
 func (p *lineParser) lines(m *Message, b []byte) Status {
 	i, n := int(p.pos), len(m.Fields)
 	fields := m.Fields[:p.fieldMax]
 	f := &fields[min(n, len(fields)-1)] // the field that is being read
-	for s := p.state; ; s = atLine {
+	for s := p.state; ; {
 		switch s {
 		case atLine:
 			if i >= len(b) {
 				return p.pause(m, atLine, i, n, b)
 			}
-			if b[i] == '\r' {
-				i++
-				return p.end(m, i, n, b)
+			if b[i] <= ' ' {
+				if s, i, n = p.blankLine(b[i], i, fields, n); s != inName {
+					continue
+				}
 			}
 			if n == len(fields) {
 				return p.refuse(ManyFields, i)
@@ -122,17 +131,17 @@ func (p *lineParser) lines(m *Message, b []byte) Status {
 				return p.pause(m, inName, i, n, b)
 			}
 			off := f.Name.Off
-			if b[i] != ':' || i == int(off) {
-				return p.refuse(nameFault(b[i], i == int(off)), i)
-			}
 			f.Name.Len = uint32(i) - off
+			if b[i] != ':' || i == int(off) {
+				if s = p.oddName(b[i], i, f); s == refused {
+					return Bad
+				}
+				continue
+			}
 			i++
 			fallthrough
 		case beforeValue:
-			for i < len(b) && (b[i] == ' ' || b[i] == '\t') {
-				i++
-			}
-			if i >= len(b) {
+			if i = skipBlanks(b, i); i >= len(b) {
 				return p.pause(m, beforeValue, i, n, b)
 			}
 			f.Value.Off = uint32(i)
@@ -143,7 +152,11 @@ func (p *lineParser) lines(m *Message, b []byte) Status {
 				return p.pause(m, inValue, i, n, b)
 			}
 			if b[i] != '\r' {
-				return p.refuse(controlFault(b[i], BadValue), i)
+				if s, n = p.oddValue(m, b, f, i, n); s == refused {
+					return Bad
+				}
+				i++
+				continue
 			}
 			i++
 			fallthrough
@@ -159,10 +172,28 @@ func (p *lineParser) lines(m *Message, b []byte) Status {
 			}
 			i++
 			n++
+			s = atLine
 		case afterHead:
 			return p.end(m, i, n, b)
+		default: // inFold, beforeColon
+			if i = skipBlanks(b, i); i >= len(b) {
+				return p.pause(m, s, i, n, b)
+			}
+			f = &fields[n]
+			if s, i = p.afterBlanks(s, b, i, f); s == refused {
+				return Bad
+			}
 		}
 	}
+}
+
+// skipBlanks returns the index of the first byte from i on that is no space or tab, or
+// len(b).
+func skipBlanks(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\t') {
+		i++
+	}
+	return i
 }
 
 // pause is wait after n whole fields.
@@ -227,6 +258,9 @@ func (p *lineParser) field(m *Message, b []byte, f *Field, cr int) Reason {
 	if !p.watched.Has(f.ID) {
 		return NoReason
 	}
+	if b[colon] != ':' { // a space before it
+		p.closing = true
+	}
 	return p.note(m, b, f, before)
 }
 
@@ -240,6 +274,10 @@ func (p *lineParser) note(m *Message, b []byte, f *Field, before FieldSet) Reaso
 	case ContentLength:
 		return p.length(m, f.Value.Of(b), again)
 	case TransferEncoding:
+		if p.answer {
+			p.codings(f.Value.Of(b))
+			return NoReason
+		}
 		if p.coding = codingVerdict(f.Value.Of(b)); again {
 			p.coding = BadCoding
 		}
@@ -254,8 +292,9 @@ func (p *lineParser) note(m *Message, b []byte, f *Field, before FieldSet) Reaso
 	return NoReason
 }
 
-// options reads one Connection field (RFC 9110 7.6.1). Empty elements are
-// ignored (RFC 9110 5.6.1).
+// options reads one Connection field (RFC 9110 7.6.1). Empty elements are ignored (RFC
+// 9110 5.6.1). So is one that is no token, such as "close;": it nominates nothing, and the
+// conn ends with the message, since that may be what the sender meant.
 func (p *lineParser) options(m *Message, v []byte) Reason {
 	for i := 0; i < len(v); {
 		if c := v[i]; c == ',' || c == ' ' || c == '\t' {
@@ -264,7 +303,11 @@ func (p *lineParser) options(m *Message, v []byte) Reason {
 		}
 		end := scanToken(v, i)
 		if !listGoesOn(v, end) || end == i {
-			return BadConnection
+			p.closing = true
+			for i < len(v) && v[i] != ',' {
+				i++
+			}
+			continue
 		}
 		if r := p.option(m, v[i:end]); r != NoReason {
 			return r
@@ -276,9 +319,7 @@ func (p *lineParser) options(m *Message, v []byte) Reason {
 
 // listGoesOn reports whether a comma or the end follows the element that ends at i.
 func listGoesOn(v []byte, i int) bool {
-	for i < len(v) && (v[i] == ' ' || v[i] == '\t') {
-		i++
-	}
+	i = skipBlanks(v, i)
 	return i == len(v) || v[i] == ','
 }
 

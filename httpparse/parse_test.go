@@ -43,7 +43,13 @@ func newResponse(m Method) func(Limits) parser {
 
 func newTrailers(l Limits) parser {
 	t := new(Trailers)
-	t.Reset(&l)
+	t.Reset(&l, false)
+	return t
+}
+
+func newAnswerTrailers(l Limits) parser {
+	t := new(Trailers)
+	t.Reset(&l, true)
 	return t
 }
 
@@ -126,16 +132,17 @@ func (o outcome) equal(p outcome) bool {
 }
 
 // feed feeds in to a fresh parser: the bytes before each cut, in a new buffer each time,
-// and then all of them.
+// and then all of them. A buffer begins as the parser left the one before.
 func feed(fresh func(Limits) parser, l Limits, in []byte, cuts ...int) outcome {
 	p := fresh(l)
-	for _, cut := range cuts {
-		part := bytes.Clone(in[:cut])
-		if st := p.Feed(part[:cut:cut]); st != More {
-			return outcomeOf(p, st, part)
+	var buf []byte
+	for _, cut := range append(cuts, len(in)) {
+		buf = append(bytes.Clone(buf), in[len(buf):cut]...)
+		if st := p.Feed(buf[:cut:cut]); st != More || cut == len(in) {
+			return outcomeOf(p, st, buf)
 		}
 	}
-	return outcomeOf(p, p.Feed(in), in)
+	panic("no verdict at the last cut")
 }
 
 // everyByte returns the cuts that feed n bytes one by one.

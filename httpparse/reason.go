@@ -9,40 +9,39 @@ const (
 
 	// Lines.
 	BareCR     // a CR without an LF after it (RFC 9112 2.2)
-	BareLF     // an LF without a CR before it; RFC 9112 2.2 allows refusing it
+	BareLF     // an LF without a CR before it; RFC 9112 2.2 allows refusing it, as requests are
 	EmptyLines // more than 4 empty lines before a request (RFC 9112 2.2)
 	LongHead   // longer than Limits.HeadBytes (RFC 9110 5.4)
 
 	// Request lines and status lines.
 	BadMethod     // an empty method, or a byte that is no token character (RFC 9110 9.1)
 	LongMethod    // longer than 64 bytes, so no method that lb knows (RFC 9112 3)
-	BadTarget     // a byte outside the URI grammar, or a form that the method may not have (RFC 9112 3.2)
+	BadTarget     // a control byte or '#', or a form that the method may not have (RFC 9112 3.2)
 	BadAuthority  // invalid host or port in an absolute-form or authority-form target (RFC 9112 3.2.2, 3.2.3)
 	OtherScheme   // absolute-form with another scheme than http (RFC 9110 7.4)
 	LongTarget    // longer than Limits.TargetBytes (RFC 9112 3)
 	BadVersion    // missing or malformed (RFC 9112 2.3)
 	OtherVersion  // not HTTP/1.x (RFC 9110 15.6.6)
-	BadStatusLine // no status code of three digits, or no space after it (RFC 9112 4)
-	BadPhrase     // a control byte in the reason phrase (RFC 9112 4)
+	BadStatusLine // no status code from 100 to 999, or no white space after it (RFC 9112 4)
+	BadPhrase     // a NUL in the reason phrase (RFC 9112 4)
 
 	// Field lines.
 	ManyFields // more than Limits.Fields (RFC 9110 5.4)
-	ObsFold    // a line that begins with white space (RFC 9112 5.2)
+	ObsFold    // a line that begins with white space, where it may not (RFC 9112 5.2)
 	BadName    // an empty name, or a byte that is no token character (RFC 9110 5.1)
 	SpaceColon // white space before the colon (RFC 9112 5.1)
 	NoColon    // a line without a colon (RFC 9112 5)
-	BadValue   // a control byte in a value (RFC 9110 5.5)
+	BadValue   // a control byte in a value, in an answer a NUL (RFC 9110 5.5)
 
 	// Values of fields, and chunks.
 	NoHost        // missing in HTTP/1.1 (RFC 9112 3.2)
 	ManyHosts     // more than one Host line (RFC 9112 3.2)
 	BadHost       // not uri-host [":" port] (RFC 9112 3.2, RFC 9110 7.2)
-	BadConnection // not a list of tokens (RFC 9110 7.6.1)
 	ManyNominated // more than 64 names in Connection; a limit of lb
 	BadLength     // a Content-Length that is not a number below 2^63 (RFC 9110 8.6)
 	ManyLengths   // several values that differ, or any repetition in a request (RFC 9112 6.3)
 	LengthWithTE  // both Content-Length and Transfer-Encoding (RFC 9112 6.1, 6.3)
-	BadCoding     // a malformed Transfer-Encoding, or chunked not exactly once and last (RFC 9112 6.1, 6.3)
+	BadCoding     // a malformed Transfer-Encoding, or chunked not once and last (RFC 9112 6.1, 6.3)
 	OtherCoding   // a transfer coding that lb does not know (RFC 9112 6.1)
 	CodingIn10    // Transfer-Encoding in HTTP/1.0 (RFC 9112 6.1)
 	BadChunkSize  // not 1 to 16 hexadecimal digits, or above 2^63-1 (RFC 9112 7.1)
@@ -78,7 +77,6 @@ var reasonTexts = [reasons]string{
 	NoHost:        "Host missing",
 	ManyHosts:     "more than one Host",
 	BadHost:       "invalid Host",
-	BadConnection: "invalid Connection",
 	ManyNominated: "too many names in Connection",
 	BadLength:     "invalid Content-Length",
 	ManyLengths:   "more than one Content-Length",

@@ -23,7 +23,7 @@ var requestFields = SetOf(Connection, ContentLength, TransferEncoding, Host)
 // Reset makes r ready for a new head. It keeps the memory of Fields, which
 // grows to l.Fields the first time.
 func (r *RequestParser) Reset(l *Limits) {
-	r.lineParser.reset(&r.Message, l, beforeLine, requestFields)
+	r.lineParser.reset(&r.Message, l, beforeLine, requestFields, false)
 	r.Method, r.MethodName, r.Target, r.Path, r.Authority = OtherMethod, Span{}, Span{}, Span{}, Span{}
 	r.ExpectContinue = false
 }
@@ -88,7 +88,7 @@ func (r *RequestParser) line(b []byte) Status {
 	case inTarget:
 		window := b[:min(len(b), int(r.mark+r.targetMax)+1)]
 		i = scanTarget(window, i)
-		if i >= len(window) || b[i] == '%' && cutPercent(window, i) {
+		if i >= len(window) {
 			if len(window) > int(r.mark+r.targetMax) {
 				return r.refuse(LongTarget, i)
 			}
@@ -125,11 +125,6 @@ func targetFault(c byte) Reason {
 	return BadTarget
 }
 
-// cutPercent reports whether the pct-encoding at i is valid so far, but not whole.
-func cutPercent(b []byte, i int) bool {
-	return i+1 >= len(b) || i+2 == len(b) && isHex[b[i+1]]
-}
-
 // method sets Method and returns the index of the byte after it. The index of a method
 // that is too long is more than methodMax beyond the mark.
 func (r *RequestParser) method(b []byte, i int) int {
@@ -153,7 +148,7 @@ func (r *RequestParser) version(b []byte, i int) Status {
 			return r.lineDone(b, i+10)
 		}
 	}
-	k, fault := match(b[i:], "HTTP/d.d\r\n")
+	k, fault := match(b[i:], "HTTP/d.d\r\n", false)
 	switch {
 	case k >= 9 && b[i+5] != '1': // checked first, because it is known before the later bytes
 		return r.refuse(OtherVersion, i+5)
@@ -166,13 +161,15 @@ func (r *RequestParser) version(b []byte, i int) Status {
 	return r.lineDone(b, i+10)
 }
 
-// match compares b with a pattern in which 'd' stands for any digit. It returns how many
-// bytes match, and the reason to refuse the next one, or NoReason.
-func match(b []byte, pattern string) (int, Reason) {
+// match compares b with a pattern in which 'd' stands for any digit, and a capital, with
+// fold, for the small letter, too. It returns how many bytes match, and the reason to refuse
+// the next one, or NoReason.
+func match(b []byte, pattern string, fold bool) (int, Reason) {
 	for k := range min(len(b), len(pattern)) {
 		c, want := b[k], pattern[k]
 		switch {
 		case want != 'd' && c == want, want == 'd' && '0' <= c && c <= '9':
+		case fold && 'A' <= want && want <= 'Z' && c == want|0x20:
 		case want == '\n':
 			return k, BareCR
 		case c == '\n':

@@ -5,28 +5,46 @@ import (
 	"testing"
 )
 
+// everyTarget is a path of all bytes that a target may have.
+var everyTarget = func() string {
+	b := []byte{'/'}
+	for c := 0x21; c < 0x100; c++ {
+		if c != '#' && c != 0x7f {
+			b = append(b, byte(c))
+		}
+	}
+	return string(b)
+}()
+
 var targetCases = []headCase{
 	{"all of pchar", line("GET /!$&'()*+,;=:@-._~/a%2Fb%7e?/?:@!$&'()*+,;= HTTP/1.1"), "GET /!$&'()*+,;=:@-._~/a%2Fb%7e?/?:@!$&'()*+,;= h1.test"},
 	{"dot segments", line("GET /a/../b/./c//d/..//e/. HTTP/1.1"), "GET /a/../b/./c//d/..//e/. h1.test"},
 	{"two slashes first", line("GET //a HTTP/1.1"), "GET //a h1.test"},
 	{"brackets, which browsers send", line("GET /?a[]=1 HTTP/1.1"), "GET /?a[]=1 h1.test"},
 	{"NUL encoded", line("GET /%00 HTTP/1.1"), "GET /%00 h1.test"},
-	{"percent at the end", line("GET /a% HTTP/1.1"), "refused: invalid request target"},
-	{"percent and one digit", line("GET /a%2 HTTP/1.1"), "refused: invalid request target"},
-	{"percent and no digits", line("GET /a%zz HTTP/1.1"), "refused: invalid request target"},
-	{"percent twice", line("GET /%%20 HTTP/1.1"), "refused: invalid request target"},
+	{"percent at the end", line("GET /a% HTTP/1.1"), "GET /a% h1.test"},
+	{"percent and one digit", line("GET /a%2 HTTP/1.1"), "GET /a%2 h1.test"},
+	{"percent and no digits", line("GET /a%zz HTTP/1.1"), "GET /a%zz h1.test"},
+	{"percent twice", line("GET /%%20 HTTP/1.1"), "GET /%%20 h1.test"},
 	{"fragment", line("GET /a#frag HTTP/1.1"), "refused: invalid request target"},
-	{"quote", line("GET /\" HTTP/1.1"), "refused: invalid request target"},
-	{"less", line("GET /aaaaaaaaaa< HTTP/1.1"), "refused: invalid request target"},
-	{"greater", line("GET /> HTTP/1.1"), "refused: invalid request target"},
-	{"backslash", line("GET /\\ HTTP/1.1"), "refused: invalid request target"},
-	{"caret", line("GET /^ HTTP/1.1"), "refused: invalid request target"},
-	{"backtick", line("GET /` HTTP/1.1"), "refused: invalid request target"},
-	{"braces", line("GET /{a} HTTP/1.1"), "refused: invalid request target"},
-	{"bar", line("GET /a|b HTTP/1.1"), "refused: invalid request target"},
+	{"quote", line("GET /\" HTTP/1.1"), "GET /\" h1.test"},
+	{"less", line("GET /aaaaaaaaaa< HTTP/1.1"), "GET /aaaaaaaaaa< h1.test"},
+	{"greater", line("GET /> HTTP/1.1"), "GET /> h1.test"},
+	{"backslash", line("GET /\\ HTTP/1.1"), "GET /\\ h1.test"},
+	{"caret", line("GET /^ HTTP/1.1"), "GET /^ h1.test"},
+	{"backtick", line("GET /` HTTP/1.1"), "GET /` h1.test"},
+	{"braces", line("GET /{a} HTTP/1.1"), "GET /{a} h1.test"},
+	{"bar", line("GET /a|b HTTP/1.1"), "GET /a|b h1.test"},
 	{"NUL", line("GET /a\x00b HTTP/1.1"), "refused: invalid request target"},
 	{"DEL", line("GET /a\x7fb HTTP/1.1"), "refused: invalid request target"},
-	{"not ASCII", line("GET /\xc3\xa9 HTTP/1.1"), "refused: invalid request target"},
+	{"not ASCII", line("GET /\xc3\xa9 HTTP/1.1"), "GET /\xc3\xa9 h1.test"},
+	{"fragment in a query", line("GET /a?b|c#d HTTP/1.1"), "refused: invalid request target"},
+	{"tab", line("GET /a\tb HTTP/1.1"), "refused: invalid request target"},
+	{"vertical tab", line("GET /a\vb HTTP/1.1"), "refused: invalid request target"},
+	{"escape", line("GET /a\x1bb HTTP/1.1"), "refused: invalid request target"},
+	{"every byte", line("GET " + everyTarget + " HTTP/1.1"), "GET " + everyTarget + " h1.test"},
+	{"every byte in a query", line("GET /?" + everyTarget + " HTTP/1.1"), "GET /?" + everyTarget + " h1.test"},
+	{"every byte, absolute", line("GET http://h2.test" + everyTarget + " HTTP/1.1"), "GET " + everyTarget + " h2.test"},
 	{"no slash", line("GET a HTTP/1.1"), "refused: invalid request target"},
 	{"query alone", line("GET ?a HTTP/1.1"), "refused: invalid request target"},
 
@@ -46,6 +64,8 @@ var targetCases = []headCase{
 	{"at in the path", line("GET http://h2.test/@ HTTP/1.1"), "GET /@ h2.test"},
 	{"empty authority", line("GET http:///abs HTTP/1.1"), "refused: invalid authority in the request target"},
 	{"nothing after the scheme", line("GET http:// HTTP/1.1"), "refused: invalid authority in the request target"},
+	{"backslash after the host", line("GET http://h2.test\\a HTTP/1.1"), "refused: invalid authority in the request target"},
+	{"bar in the host", line("GET http://h2|test/ HTTP/1.1"), "refused: invalid authority in the request target"},
 	{"port alone", line("GET http://:80/ HTTP/1.1"), "refused: invalid authority in the request target"},
 	{"bad port", line("GET http://h2.test:8x/ HTTP/1.1"), "refused: invalid authority in the request target"},
 	{"https", line("GET https://h2.test/ HTTP/1.1"), "refused: scheme not served here"},
@@ -63,6 +83,26 @@ var targetCases = []headCase{
 	{"CONNECT without a port", line("CONNECT h2.test HTTP/1.1"), "refused: invalid request target"},
 	{"CONNECT with an empty port", line("CONNECT h2.test: HTTP/1.1"), "refused: invalid request target"},
 	{"CONNECT with a URI", line("CONNECT http://h2.test:80 HTTP/1.1"), "refused: invalid request target"},
+}
+
+// TestAppendURI: what RFC 3986 has stays, all else is encoded; the result stays as it is.
+func TestAppendURI(t *testing.T) {
+	for in, want := range map[string]string{
+		"/a%2fb/;=@?x[]=1&y=%41":  "/a%2fb/;=@?x[]=1&y=%41",
+		"/|^`{}\\\"<>":            "/%7C%5E%60%7B%7D%5C%22%3C%3E",
+		"/%":                      "/%25",
+		"/%2?%zz%%20":             "/%252?%25zz%25%20",
+		"/\xc3\xa9\x80\xff":       "/%C3%A9%80%FF",
+		"/#\r\n and more\x00\x7f": "/%23%0D%0A%20and%20more%00%7F",
+	} {
+		got := AppendURI([]byte("x"), []byte(in))
+		if string(got) != "x"+want || string(AppendURI(nil, got)) != string(got) {
+			t.Errorf("%q: got %q, want %q", in, got[1:], want)
+		}
+	}
+	if u := AppendURI(nil, []byte(everyTarget)); feed(newRequest, testLimits, []byte(line("GET "+string(u)+" HTTP/1.1"))).status != Done {
+		t.Errorf("%q is no target", u)
+	}
 }
 
 func TestTargets(t *testing.T) { checkHeads(t, newRequest, targetCases) }

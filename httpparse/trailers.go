@@ -7,11 +7,14 @@ type Trailers struct {
 	lineParser
 }
 
-// Reset makes t ready for a new section. It keeps the memory of Fields.
-func (t *Trailers) Reset(l *Limits) { t.lineParser.reset(&t.Message, l, atLine, 0) }
+// Reset makes t ready for a new section, which is read as tolerantly as a
+// ResponseParser reads if it is an answer's. Reset keeps the memory of Fields.
+func (t *Trailers) Reset(l *Limits, answer bool) {
+	t.lineParser.reset(&t.Message, l, atLine, 0, answer)
+}
 
-// Feed is as RequestParser.Feed: b starts at the section's first byte. Trailer fields do
-// not affect how the message is read.
+// Feed is as RequestParser.Feed, or for an answer as ResponseParser.Feed: b starts at the
+// section's first byte. Trailer fields do not affect how the message is read.
 func (t *Trailers) Feed(b []byte) Status {
 	if t.state >= over {
 		return t.verdict()
@@ -19,53 +22,58 @@ func (t *Trailers) Feed(b []byte) Status {
 	return t.lines(&t.Message, t.view(b))
 }
 
-// neverTrailers are the known fields that may not be sent as trailers.
+// neverTrailers are the known fields that may not be sent as trailers: those about framing,
+// the conn and the way of a message, credentials, and the three that say how the content is
+// to be read (RFC 9110 6.5.1).
 var neverTrailers = func() (s FieldSet) {
 	for id := Connection; id < fieldIDs; id++ {
-		if id != Server {
+		if id != Server && id != Date {
 			s |= 1 << id
 		}
 	}
 	return s
 }()
 
-// notTrailers are the other fields that may not be trailers (RFC 9110 6.5.1): request
-// modifiers, control data of a response, authentication, cookies; in lower case.
+// notTrailers are the other fields that may not be trailers: credentials, and where the
+// client is; in lower case.
 var notTrailers = []string{
-	"accept-ranges", "age", "authentication-info", "cache-control", "clear-site-data",
-	"cookie2", "expires", "http2-settings", "location", "pragma", "range", "retry-after",
-	"set-cookie2", "strict-transport-security", "vary", "warning", "www-authenticate",
+	"authentication-info", "cookie2", "set-cookie2", "www-authenticate", "x-real-ip",
 }
 
 // notTrailerPrefixes begin the names of whole families of such fields.
-var notTrailerPrefixes = []string{
-	"access-control-", "authorization", "content-", "if-", "proxy-", "x-forwarded-",
-}
+var notTrailerPrefixes = []string{"proxy-", "x-forwarded-", "x-original-"}
 
-// mayTrail reports whether a field of this name and id may be sent as a trailer.
-func mayTrail(name []byte, id FieldID) bool {
-	if neverTrailers.Has(id) {
-		return false
+const notTrailerMax = 24 // bytes: no name or prefix above is longer
+
+// mayTrail reports whether a field of this name may be sent as a trailer. An underscore
+// counts as a dash: many applications read both as one.
+func mayTrail(name []byte) bool {
+	var buf [notTrailerMax]byte
+	dashed := buf[:copy(buf[:], name)]
+	for i, c := range dashed {
+		if c == '_' {
+			dashed[i] = '-'
+		}
 	}
 	for _, p := range notTrailerPrefixes {
-		if len(name) >= len(p) && sameFold(name[:len(p)], p) {
+		if len(dashed) >= len(p) && sameFold(dashed[:len(p)], p) {
 			return false
 		}
 	}
 	for _, n := range notTrailers {
-		if sameFold(name, n) {
+		if len(name) == len(n) && sameFold(dashed, n) {
 			return false
 		}
 	}
-	return true
+	return len(name) > len(dashed) || !neverTrailers.Has(fieldID(dashed, 0, len(dashed)))
 }
 
-// AppendTrailers appends, as "Name: value\r\n", the fields of t that may be sent
-// as trailers: not those for framing, routing, authentication, content or the
-// connection (RFC 9110 6.5.1). b is the buffer that t was fed.
+// AppendTrailers appends, as "Name: value\r\n", the fields of t that may be sent as
+// trailers: not those for framing, routing, credentials or the connection (RFC 9110 6.5.1).
+// b is the buffer that t was fed.
 func AppendTrailers(dst, b []byte, t *Trailers) []byte {
 	for i := range t.Fields {
-		if f := &t.Fields[i]; mayTrail(f.Name.Of(b), f.ID) {
+		if f := &t.Fields[i]; mayTrail(f.Name.Of(b)) {
 			dst = appendField(dst, b, f)
 		}
 	}

@@ -29,15 +29,10 @@ func plainStops(w uint64) uint64 {
 	return (^(letter | digit | dashDot) | w) & highs
 }
 
-// targetStops marks bytes that may not stand in a request target; '%', whose digits must
-// be checked; and '!', '$' and '~', which are allowed but rare.
+// targetStops marks bytes that may not stand in a request target: control bytes, space
+// and '#'.
 func targetStops(w uint64) uint64 {
-	x := w &^ highs
-	ok := (x + 0x5a*ones) & // above '%'
-		(((x | 0x62*ones) ^ 0x7e*ones) + 0x7f*ones) & // not < > \ ^ | ~
-		((x ^ 0x60*ones) + 0x7f*ones) &^ // not `
-		(x + 0x05*ones) // below '{'
-	return (^ok | w) & highs
+	return ((w - 0x21*ones) | ((w ^ 0x7f*ones) - ones) | ((w ^ '#'*ones) - ones)) & ^w & highs
 }
 
 // tail returns the bytes of b from i on, fewer than 8, with zeros above them.
@@ -113,29 +108,14 @@ func scanPlain(b []byte, i int) int {
 }
 
 // scanTarget returns the index of the first byte from i on that may not stand in a
-// request target, or len(b). It stops at a '%' without two hexadecimal digits, even if
-// they are still to come.
+// request target, or len(b).
 func scanTarget(b []byte, i int) int {
-	for {
-		for ; i <= len(b)-8; i += 8 {
-			if m := targetStops(binary.LittleEndian.Uint64(b[i : i+8 : i+8])); m != 0 {
-				i += firstMark(m)
-				goto stop
-			}
-		}
-		i += firstMark(targetStops(tail(b, i)))
-	stop:
-		switch {
-		case i >= len(b):
-			return i
-		case isTarget[b[i]]:
-			i++
-		case b[i] == '%' && i+2 < len(b) && isHex[b[i+1]] && isHex[b[i+2]]:
-			i += 3
-		default:
-			return i
+	for ; i <= len(b)-8; i += 8 {
+		if m := targetStops(binary.LittleEndian.Uint64(b[i : i+8 : i+8])); m != 0 {
+			return i + firstMark(m)
 		}
 	}
+	return i + firstMark(targetStops(tail(b, i)))
 }
 
 // class is a set of bytes.
@@ -149,7 +129,7 @@ const (
 var (
 	isToken   = classOf(alnum + "!#$%&'*+-.^_`|~")
 	isHex     = classOf("0123456789ABCDEFabcdef")
-	isTarget  = classOf(unreserved + "!$&'()*+,;=:@/?[]") // without '%'
+	isURI     = classOf(unreserved + "!$&'()*+,;=:@/?[]") // without '%'
 	isRegName = classOf(unreserved + "!$&'()*+;=")        // without '%' and ','
 	isScheme  = classOf(alnum + "+-.")
 )

@@ -87,6 +87,7 @@ func (p *Proxy) Begin(f front.Front, l front.Lease, in *lane.Inbox, peer *front.
 	x := p.freeExch
 	if x == nil {
 		x = &exchange{p: p}
+		x.down.Answer = true
 	} else {
 		p.freeExch, x.free = x.free, nil
 	}

@@ -22,7 +22,7 @@ func (x *exchange) composeInterim(b []byte) {
 	if r.Code == 101 {
 		out.Upgrade = x.upgradeOf(b)
 	}
-	d := ln.Restart(x.p.arena, int(r.HeadLen)+len(r.Fields)+rewrite.OwnBytes)
+	d := ln.Restart(x.p.arena, int(r.HeadLen)+2*len(r.Fields)+rewrite.OwnBytes)
 	ln.SetHead(x.front.AppendHead(d, out))
 	x.p.counters.Replies[1].Add(1)
 }
@@ -40,7 +40,7 @@ func (x *exchange) composeResponse() {
 	if r.Code == 426 && r.Seen.Has(httpparse.Upgrade) { // RFC 9110 15.5.22: it must say to what
 		out.Upgrade = x.upgradeOf(b)
 	}
-	d := ln.Restart(x.p.arena, int(r.HeadLen)+len(r.Fields)+len(out.Lines)+rewrite.OwnBytes)
+	d := ln.Restart(x.p.arena, int(r.HeadLen)+2*len(r.Fields)+len(out.Lines)+rewrite.OwnBytes)
 	ln.SetHead(x.front.AppendHead(d, out))
 	x.keep = out.Keep
 	ln.Begin(r.Framing, out.To, r.Length)

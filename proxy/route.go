@@ -49,7 +49,7 @@ func (x *exchange) findRoute() (f record.Fault) {
 		return f
 	}
 	path := r.Path.Of(b)
-	x.p.scrap = slices.Grow(x.p.scrap[:0], len(path))
+	x.p.scrap = slices.Grow(x.p.scrap[:0], 3*len(path))
 	i, ok := s.router.Choose(r.Authority.Of(b), path, x, x.p.scrap)
 	switch {
 	case !ok:

@@ -185,7 +185,7 @@ func (c *streamClient) readHead() bool {
 		}
 	default:
 		c.reads = streamChunks
-		c.chunks.Reset()
+		c.chunks.Reset(false)
 	}
 	if s.setHead(neutralRequest(raw), c.head.Framing) != httpparse.Done {
 		c.p.t.Errorf("a stream refuses %q", raw)
@@ -204,7 +204,7 @@ func (c *streamClient) readChunks() bool {
 	c.buf = rest
 	if st == httpparse.Done {
 		c.reads = streamTrailers
-		c.trailers.Reset(&httpparse.Limits{HeadBytes: 1 << 16, Fields: 100, TargetBytes: 1 << 16})
+		c.trailers.Reset(&httpparse.Limits{HeadBytes: 1 << 16, Fields: 100, TargetBytes: 1 << 16}, false)
 	}
 	return n > 0
 }

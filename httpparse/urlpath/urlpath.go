@@ -14,11 +14,17 @@ const (
 )
 
 // special has the bytes of a path after which some server may read another path.
-var special = [256]uint8{'/': slash, '.': dot, '%': percent, ';': odd, '\\': odd, '?': end}
+var special = func() (t [256]uint8) {
+	t['/'], t['.'], t['%'], t[';'], t['\\'], t['?'] = slash, dot, percent, odd, odd, end
+	for c := 0x80; c < len(t); c++ { // the same as its escape
+		t[c] = odd
+	}
+	return t
+}()
 
 // IsPlain reports whether every server reads path as it stands: it has no empty segment,
-// no dot segment, no escape that could be written in another way, and neither a ";" nor a
-// "\". path may end with a query.
+// no dot segment, no escape that could be written in another way, no byte that should be
+// escaped, and neither a ";" nor a "\". path may end with a query.
 func IsPlain(path []byte) bool {
 	before := byte(0) // the last byte, if it was a slash
 	for i, c := range path {
@@ -88,8 +94,9 @@ func isLenient(c byte) bool { return c > ' ' && c < 0x7f && c != '/' && !isUnres
 
 // AppendNormal appends the normal form of path, without its query: escapes of unreserved
 // characters and of "/" are decoded, empty segments are left out, and dot segments are
-// resolved (RFC 3986 6.2.2), as nginx does for its locations. A path that begins with no
-// slash is appended as it is. It appends no more bytes than path has.
+// resolved (RFC 3986 6.2.2), as nginx does for its locations. Bytes beyond ASCII are escaped:
+// what is appended may be three times as long as path. A path that begins with no slash is
+// appended as it is.
 func AppendNormal(dst, path []byte) []byte { return appendForm(dst, cut(path), normal) }
 
 // AppendForward is AppendNormal for a path that is sent on: an escaped "/" stays escaped,
@@ -102,8 +109,7 @@ const roundsMax = 3
 // AppendLenient appends path as the most lenient servers read it: beyond the normal form,
 // "\" is "/", a segment ends at ";" (parameters, which Tomcat and Jetty leave out), a
 // path ends at an escaped "?", "#" or NUL, and all escapes of visible ASCII are decoded, even
-// nested ones. It appends no more
-// bytes than path has.
+// nested ones.
 func AppendLenient(dst, path []byte) []byte {
 	start := len(dst)
 	dst = appendForm(dst, cut(path), lenient)
@@ -176,6 +182,8 @@ func appendForm(dst, path []byte, f form) []byte {
 			i = len(path)
 		case c == ';' && !escaped && f >= lenient:
 			i = skipParameters(path, i)
+		case c >= 0x80:
+			dst = append(dst, '%', digits[c>>4], digits[c&15])
 		default:
 			dst = append(dst, c)
 		}

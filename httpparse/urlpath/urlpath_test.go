@@ -22,6 +22,7 @@ func TestForms(t *testing.T) {
 		{"/a/%2e%2e/b", "/b", "/b"},
 		{"/a%2f..%2fb", "/b", "/b"},
 		{"/a%c3%a4", "/a%C3%A4", "/a%C3%A4"},
+		{"/caf\xc3\xa9/.", "/caf%C3%A9/", "/caf%C3%A9/"},
 		{"/a%", "/a%", "/a%"},
 		{"/a%zz%4", "/a%zz%4", "/a%zz%4"},
 		{"/a\\..\\b", "/a\\..\\b", "/b"},
@@ -98,14 +99,15 @@ func FuzzForms(f *testing.F) {
 		if IsPlain([]byte(path)) && (!bytes.Equal(normal, raw) || !bytes.Equal(lenient, raw)) {
 			t.Errorf("%q is plain, and its forms are %q and %q", path, normal, lenient)
 		}
-		if len(normal) > len(raw) || len(lenient) > len(raw) {
+		if len(normal) > 3*len(raw) || len(lenient) > 3*len(raw) {
 			t.Errorf("%q: longer forms %q, %q", path, normal, lenient)
 		}
 		if again := AppendNormal(nil, bytes.ReplaceAll(normal, []byte{'?'}, nil)); !bytes.Contains(raw, []byte{'%'}) && !bytes.Equal(again, normal) {
 			t.Errorf("%q: %q, then %q", path, normal, again)
 		}
-		apart := appendForm(nil, raw, lenient0)
-		place := append([]byte(nil), raw...)
+		first := appendForm(nil, raw, lenient0)
+		apart := appendForm(nil, first, lenient0)
+		place := append([]byte(nil), first...)
 		if place = appendForm(place[:0], place, lenient0); !bytes.Equal(apart, place) {
 			t.Errorf("%q: %q apart, %q in place", path, apart, place)
 		}

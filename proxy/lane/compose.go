@@ -16,7 +16,7 @@ func (ln *Lane) Compose(a *arena.Arena, in *Inbox, limits *httpparse.Limits) (r 
 	switch {
 	case ln.Flushed():
 		ln.reuse(a)
-	case ln.From == httpparse.Chunked && ln.out.W+in.Len()+limits.Fields+chunkRoom > HeadRoom+limits.HeadBytes:
+	case ln.From == httpparse.Chunked && ln.out.W+in.Len()+2*limits.Fields+chunkRoom > HeadRoom+limits.HeadBytes:
 		// The head may leave no room for a trailer section after it, so it is written first.
 		ln.Starved = false
 		return httpparse.NoReason, false
@@ -72,7 +72,7 @@ func (ln *Lane) decode(in *arena.Slab, limits *httpparse.Limits) (httpparse.Reas
 		pos += n
 		if st == httpparse.Done {
 			ln.inTrail = true
-			ln.trailers.Reset(limits)
+			ln.trailers.Reset(limits, ln.Answer)
 		}
 		if n == 0 {
 			break
@@ -109,7 +109,7 @@ func (ln *Lane) encode(a *arena.Arena, in *arena.Slab) {
 	chunked := ln.To == httpparse.Chunked
 	copied := n > 0 && n <= copyMax && (chunked || ln.out != nil)
 	if chunked && (n > 0 || ln.Whole) || copied {
-		need := chunkRoom + trail + len(ln.trailers.Fields)
+		need := chunkRoom + trail + 2*len(ln.trailers.Fields)
 		if copied {
 			need += n
 		}

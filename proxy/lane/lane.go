@@ -11,7 +11,7 @@ import (
 // Sizes of slabs, in bytes.
 const (
 	SlabBytes = 20 << 10 // of a small one: one read holds a head and a body of 16 KiB after it
-	HeadRoom  = 16 << 10 // for lb's additions to a head, and the small part of a body after it
+	HeadRoom  = 17 << 10 // for lb's additions to a head, two bytes a field among them, and a small part of a body
 	BulkBytes = 64 << 10 // of a large one at least: how much of a long body moves at once
 )
 
@@ -41,6 +41,7 @@ type Lane struct {
 	Held     bool         // out still holds everything that was written, from the first byte on
 	Starved  bool         // the source's inbox holds too little to go on
 	Broken   bool         // the other side takes no more bytes
+	Answer   bool         // the body is an answer's: its chunks are read more tolerantly; set once
 
 	out  *arena.Slab // heads, chunk lines, small parts of bodies; nil when not needed
 	o    int         // next byte of out to write
@@ -64,7 +65,7 @@ func (ln *Lane) Begin(from, to httpparse.Framing, length int64) {
 	ln.Whole = from == httpparse.None || from == httpparse.Length && length == 0
 	ln.Held = true
 	if from == httpparse.Chunked {
-		ln.chunks.Reset()
+		ln.chunks.Reset(ln.Answer)
 	}
 }
 

@@ -129,7 +129,7 @@ func uri(target []byte) string {
 	if string(target) == "*" {
 		return ""
 	}
-	return "/" + string(bytes.TrimLeft(target, "/\\"))
+	return string(httpparse.AppendURI([]byte{'/'}, bytes.TrimLeft(target, "/")))
 }
 
 // RoutesBytes returns the most bytes that any one of routes adds to a head.

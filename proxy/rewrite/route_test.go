@@ -64,7 +64,7 @@ func TestAppendLines(t *testing.T) {
 // TestURI: no target becomes the name of another host.
 func TestURI(t *testing.T) {
 	for target, want := range map[string]string{
-		"/a?b": "/a?b", "//a": "/a", "/\\a": "/a", "/\\/a\\": "/a\\", "*": "", "?a": "/?a", "/": "/",
+		"/a?b": "/a?b", "//a": "/a", "/\\a": "/%5Ca", "*": "", "?a": "/?a", "/": "/",
 	} {
 		if got := uri([]byte(target)); got != want {
 			t.Errorf("%s: %s, want %s", target, got, want)
@@ -83,6 +83,8 @@ func TestAppendRedirect(t *testing.T) {
 		{"http keeps the port", "http://{host}/x", "GET / HTTP/1.1", "Location: http://a:80/x"},
 		{"two slashes first", "{uri}", "GET //evil.example/x HTTP/1.1", "Location: /evil.example/x"},
 		{"address", "https://{host}{uri}", "GET http://[::1]:8080/a HTTP/1.1", "Location: https://[::1]/a"},
+		{"a backslash, which browsers read as a slash", "{uri}", "GET /\\evil.example/x HTTP/1.1", "Location: /%5Cevil.example/x"},
+		{"what no URI has", "{uri}", "GET /\xc3\xa9?\"<|>%zz%41% HTTP/1.1", "Location: /%C3%A9?%22%3C%7C%3E%25zz%41%25"},
 		{"asterisk", "https://{host}{uri}", "OPTIONS * HTTP/1.1", "Location: https://a"},
 		{"absolute form", "https://{host}{uri}", "GET http://b HTTP/1.1", "Location: https://b/"},
 	} {

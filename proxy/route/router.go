@@ -114,7 +114,7 @@ const None = -1
 // can be read in several ways, which choose different routes, and the route that it
 // normally means is one that refuses that: servers would disagree on who the request is
 // for. host is the value of its Host field; path may include the query. scratch is
-// overwritten; with len(path) bytes of room nothing is allocated.
+// overwritten; with room for three times the path nothing is allocated.
 func (t *Router) Choose(host, path []byte, r Request, scratch []byte) (index int, ok bool) {
 	raw := t.match(host, path, r)
 	if t.raw || urlpath.IsPlain(path) {
