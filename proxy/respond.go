@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"lb/board"
 	"lb/httpparse"
@@ -50,8 +51,7 @@ func (x *exchange) respond() (f record.Fault, bad bool) {
 		if !x.switches(raw) || !x.up.Done() {
 			return record.ByBackend(record.CauseBadAnswer), true
 		}
-		now := p.loop.Now()
-		x.target.succeeded(now.Sub(x.since), now)
+		x.target.succeeded(x.firstByte()&^answeredEarly, p.loop.Now())
 		x.composeInterim(raw)
 		b.in.Take(int(r.HeadLen))
 		x.openTunnel()
@@ -92,7 +92,7 @@ func (x *exchange) respond() (f record.Fault, bad bool) {
 // noteAnswer notes what the head of a final response says about its backend, and
 // returns true when the exchange is to be tried again because of its status.
 func (x *exchange) noteAnswer() (again bool) {
-	t, r, now := x.target, &x.resp, x.p.loop.Now()
+	t, r := x.target, &x.resp
 	if r.Seen.Has(httpparse.KeepAlive) {
 		x.noteIdleTime()
 	}
@@ -100,13 +100,19 @@ func (x *exchange) noteAnswer() (again bool) {
 		x.blamed = true
 		t.failed(board.ReasonStatus, uint64(r.Code), x.phase)
 	} else {
-		x.answered = answeredEarly // noted at the end, if nothing goes wrong until then
-		if x.phase == Wait {
-			x.answered = max(1, now.Sub(x.since))
-		}
+		x.answered = x.firstByte() // noted at the end, if nothing goes wrong until then
 	}
 	return r.Code >= 502 && x.retriesStatus(r.Code) &&
 		x.mayRetry(record.Fault{Side: record.BackendSide, Cause: record.CauseStatus, Phase: x.phase})
+}
+
+// firstByte returns how long the answer has taken, or answeredEarly if that is unknown:
+// lb itself may have stood still meanwhile.
+func (x *exchange) firstByte() time.Duration {
+	if x.phase != Wait || x.p.loop.StoodStill(x.since) {
+		return answeredEarly
+	}
+	return max(1, x.p.loop.Now().Sub(x.since))
 }
 
 // noteIdleTime notes how long the backend says it keeps idle conns.

@@ -31,7 +31,8 @@ var (
 // and when the faults stop every exchange must come to an end. No backend ever serves more
 // requests than it may, and no request arrives at another pool.
 //
-// In many runs, calm ones too, the configuration changes meanwhile.
+// In many runs, calm ones too, the configuration changes meanwhile, or the loop stands still
+// for longer than most timeouts.
 type sim struct {
 	r        *rig
 	rng      *rand.Rand
@@ -129,9 +130,10 @@ func newSim(t *testing.T, seed uint64) *sim {
 }
 
 const (
-	simFaultTime = 4 * time.Second  // when the faults stop
-	simCalmTime  = 30 * time.Second // the longest that a calm run may take
-	simEndTime   = 4 * time.Minute  // the time by which timeouts have ended everything that is stuck
+	simFaultTime  = 4 * time.Second // when the faults stop
+	simStandstill = 90 * time.Second
+	simCalmTime   = 30 * time.Second // the longest that a calm run may take after that
+	simEndTime    = 4 * time.Minute  // the time by which timeouts have ended everything that is stuck
 )
 
 func (s *sim) run(t *testing.T, seed uint64) {
@@ -153,6 +155,9 @@ func (s *sim) run(t *testing.T, seed uint64) {
 		for range 1 + s.rng.IntN(20) {
 			s.after(within, s.reload)
 		}
+	}
+	if s.rng.IntN(4) == 0 {
+		s.after(1500, func() { s.r.k.Advance(simStandstill) })
 	}
 	drained := 0
 	if drains {

@@ -129,7 +129,7 @@ func (b *simBackend) answer(r *simRequest, sum string) {
 
 // leave closes a conn between two answers, perhaps just as a request arrives.
 func (b *simBackend) leave() {
-	if !b.answering {
+	if b.s.rough && !b.answering { // else it is calm by now
 		b.ends()
 		b.peer.Close()
 	}

@@ -200,6 +200,8 @@ func (p *player) start() {
 			waits = number
 		case "buffers":
 			faults.BufferMin, faults.BufferMax = number, number
+		case "connect_ms":
+			faults.ConnectDelay = time.Duration(number) * time.Millisecond
 		case "via":
 			cfg.Via = value
 		case "trusted":
@@ -327,8 +329,16 @@ func (p *player) act(line string) {
 	}
 }
 
-// command gives lb a command.
+// command gives lb a command, or stops it for a while.
 func (p *player) command(verb string) {
+	if d, ok := strings.CutPrefix(verb, "stand still "); ok {
+		stop, err := time.ParseDuration(d)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		p.k.Advance(stop)
+		return
+	}
 	switch verb {
 	case "drain":
 		p.l.Post(func() { p.p.Drain(func() { p.seen = append(p.seen, "lb: drained") }) })
