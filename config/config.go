@@ -27,6 +27,7 @@ type Config struct {
 	LogLevel       string         // debug, info, warn or error
 	PIDFile        string         // "" for none
 	Watch          bool           // reload when Source changes
+	AbortOnClose   bool           // a request ends with its client: see docs/configuration.md
 	StickyKey      string         // signs sticky cookies, 16 bytes at least; "": random with each start
 	Pools          []Pool         // Pools[0] is "default", from the top level of the file
 	Routes         []Route        // in the order of the file; a request that matches none goes to Pools[0]
@@ -46,7 +47,7 @@ type Admin struct {
 type Timeouts struct {
 	ClientIdle, ClientHeader, ClientBody, ClientWrite         time.Duration
 	Connect, BackendWrite, Response, BackendBody, BackendIdle time.Duration
-	TunnelIdle, Queue, Drain                                  time.Duration
+	TunnelIdle, TunnelHalfClosed, Queue, Drain                time.Duration
 }
 
 // Limits bound what one client can ask for.

@@ -142,7 +142,8 @@ func (x *exchange) dropBackend() {
 }
 
 // endAttempt notes the end of the attempt on the board. Nothing of it is written there
-// afterwards: see target.release.
+// afterwards, see target.release; bytes that still move in a tunnel count for the loop
+// alone.
 func (x *exchange) endAttempt() {
 	if t := x.target; t != nil {
 		if x.answered > 0 {
@@ -151,12 +152,13 @@ func (x *exchange) endAttempt() {
 		}
 		t.Slot.BytesTo.Add(uint64(x.sent))
 		t.Slot.BytesFrom.Add(uint64(x.received))
-		x.p.counters.BytesToBackend.Add(uint64(x.sent))
-		x.p.counters.BytesFromBackend.Add(uint64(x.received))
 		t.bulky = x.received > lane.SlabBytes
-		x.target, x.received = nil, 0
+		x.target = nil
 		t.release()
 	}
+	x.p.counters.BytesToBackend.Add(uint64(x.sent))
+	x.p.counters.BytesFromBackend.Add(uint64(x.received))
+	x.sent, x.received = 0, 0
 }
 
 // dialled looks at how the attempt to connect ended, if it has.

@@ -68,6 +68,7 @@ type exchange struct {
 	begun      bool // a byte of the final head has been written
 	keep       bool // the client's conn goes on after this exchange
 	tunnel     bool // after a 101
+	opening    bool // in a tunnel: the request is not whole yet
 	picks      bool // may still pick a backend: it counts in snap.picking
 }
 
@@ -102,7 +103,7 @@ func (p *Proxy) Begin(f front.Front, l front.Lease, in *lane.Inbox, peer *front.
 	x.up.Whole, x.up.Broken, x.up.Starved = false, false, false
 	x.down.Whole, x.down.Starved = false, false
 	x.idempotent, x.expecting, x.replied = false, false, false
-	x.begun, x.keep, x.tunnel = false, false, false
+	x.begun, x.keep, x.tunnel, x.opening = false, false, false, false
 	x.up.Taken, x.down.Taken, x.pause = 0, 0, 0
 	return x
 }
@@ -116,9 +117,7 @@ func (x *exchange) release() {
 	x.up.Release(p.arena)
 	x.down.Release(p.arena)
 	x.in.Drop(p.arena)
-	if x.tunnel {
-		p.counters.Tunnels.Sub(1)
-	}
+	x.closeTunnel()
 	x.settle()
 	x.front, x.snap = nil, nil
 	x.free, p.freeExch = p.freeExch, x
@@ -268,6 +267,7 @@ func (x *exchange) reply(code int, text string, own []byte) (ended bool) {
 	up := &x.up
 	x.leaveQueue()
 	x.dropBackend()
+	x.closeTunnel()
 	x.keep = up.Whole && !x.req.Close && !x.p.shared.Draining
 	if up.Whole {
 		x.in.Take(up.Claimed())
@@ -336,8 +336,13 @@ func (x *exchange) owes() (s record.Side, from tick.Instant, limit time.Duration
 		return record.BackendSide, x.since, t.Response
 	case Relay:
 		switch {
+		case x.opening: // the client owes the rest of its request, or the backend does not take it
 		case x.tunnel:
-			return record.ClientSide, max(x.up.Progress, x.down.Progress), t.TunnelIdle
+			limit = t.TunnelIdle
+			if x.halfClosed() {
+				limit = min(limit, t.TunnelHalfClosed)
+			}
+			return record.ClientSide, max(x.up.Progress, x.down.Progress), limit
 		case !x.down.Flushed():
 			return record.ClientSide, x.down.Progress, t.ClientWrite
 		case !x.down.Whole:

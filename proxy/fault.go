@@ -124,7 +124,6 @@ func (x *exchange) fail(f record.Fault) (ended bool) {
 func (x *exchange) retry() (ended bool) {
 	x.p.counters.Retries.Add(1)
 	x.up.Rewind()
-	x.sent = 0
 	x.fresh = true
 	x.enter(Pick)
 	if x.rec.Attempts > 1 {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"slices"
 	"strconv"
-	"strings"
 
 	"lb/board"
 	"lb/httpparse"
@@ -47,11 +46,9 @@ func (x *exchange) respond() (f record.Fault, bad bool) {
 	raw := b.in.Bytes()
 	switch {
 	case r.Code == 101:
-		if !x.switches(raw) || !x.up.Done() {
+		if x.up.Broken || !x.switches(raw) {
 			return record.ByBackend(record.CauseBadAnswer), true
 		}
-		now := p.loop.Now()
-		x.target.succeeded(now.Sub(x.since), now)
 		x.composeInterim(raw)
 		b.in.Take(int(r.HeadLen))
 		x.openTunnel()
@@ -132,15 +129,6 @@ func (x *exchange) keeps() bool {
 	return x.up.Done() || !x.up.Broken && !x.expecting && r.Code < 400 && !r.Close && r.Framing != httpparse.Close
 }
 
-// openTunnel makes the lanes carry raw bytes both ways (RFC 9110 7.8).
-func (x *exchange) openTunnel() {
-	x.tunnel = true
-	x.up.Release(x.p.arena)
-	x.up.Begin(httpparse.Close, httpparse.Close, 0)
-	x.down.Begin(httpparse.Close, httpparse.Close, 0)
-	x.p.counters.Tunnels.Add(1)
-}
-
 // nowBegun notes that the final head is on its way: from now on there is no other reply.
 func (x *exchange) nowBegun() {
 	x.begun = true
@@ -149,19 +137,4 @@ func (x *exchange) nowBegun() {
 		x.p.counters.Replies[class].Add(1)
 		x.target.Slot.Replies[class].Add(1)
 	}
-}
-
-// switches reports whether a 101 names one of the protocols that were asked for
-// (RFC 9110 7.8).
-func (x *exchange) switches(b []byte) bool {
-	f, ok := x.resp.Find(httpparse.Upgrade)
-	if !ok || x.upgrade == "" {
-		return false
-	}
-	for asked := range strings.SplitSeq(x.upgrade, ",") {
-		if strings.EqualFold(strings.TrimSpace(asked), string(f.Value.Of(b))) {
-			return true
-		}
-	}
-	return false
 }

@@ -63,6 +63,7 @@ func (s *sim) drawConfig(first bool) *config.Config {
 	if s.rng.IntN(2) == 0 {
 		cfg.Retry.Budget = 1
 	}
+	cfg.AbortOnClose = s.aborts
 	if !s.rough {
 		cfg.Timeouts.Queue = time.Minute // a timeout would hide a forgotten exchange
 	}
@@ -138,14 +139,8 @@ func (b *simBackend) ends() {
 }
 
 // freePlaces waits until nothing holds a place at a backend: some clients that count as done
-// have left a request unfinished. Half-closed tunnels are reset, because each would hold its
-// place for an hour.
+// have left a request unfinished.
 func (s *sim) freePlaces() {
-	for _, c := range s.clients {
-		if r := c.request(); r != nil && r.tunnel {
-			c.peer.Reset()
-		}
-	}
 	end := s.r.l.Now().Add(simEndTime)
 	idle := func() bool {
 		for i := range s.r.servers {

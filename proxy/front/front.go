@@ -52,6 +52,10 @@ type Front interface {
 	// Gone reports whether the client has gone, so that nothing can be read or written.
 	Gone() bool
 
+	// Shut reports whether the client has ended its side, as a client that closes does,
+	// and one that still reads. Bytes that it sent before may be unread.
+	Shut() bool
+
 	// End ends the exchange, which has released everything that it held.
 	End(how Ending)
 
