@@ -103,13 +103,14 @@ func (x *exchange) fail(f record.Fault) (ended bool) {
 	if retry && x.staleConn(f) && x.pool.keepsClients() {
 		x.tried.Reset() // the backend is well, and the client's session is at it
 	}
-	torn := x.down.Torn() // a part of a 1xx has been written
+	// A part of a 1xx has been written, or the client takes nothing of what it should.
+	stuck := x.down.Torn() || !x.down.Flushed() && f.Side == record.ClientSide && f.Cause == record.CauseSlow
 	x.dropBackend()
 	if retry {
 		return x.retry()
 	}
 	x.rec.Fault = f
-	if f.Cause == record.CauseGone || f.Cause == record.CauseCut || x.begun || torn {
+	if f.Cause == record.CauseGone || f.Cause == record.CauseCut || x.begun || stuck {
 		x.abort()
 		return true
 	}

@@ -50,6 +50,7 @@ var notOfStreams = map[string]string{
 	"error-pipelined":        onPipeline,
 	"pipelining":             onPipeline,
 	"pipelining-own-replies": onPipeline,
+	"pipelining-never-reads": onPipeline,
 	"redirect-pipelined":     onPipeline,
 	"retry-pause-pipelined":  onPipeline,
 	"empty-lines":            onFraming,
