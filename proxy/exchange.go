@@ -289,6 +289,7 @@ func (x *exchange) finish() (ended bool) {
 	if b := x.backend; b != nil && sentAll && !x.tunnel && x.reusable() {
 		x.backend = nil
 		x.endAttempt()
+		b.bare = x.resp.Framing == httpparse.None
 		b.idle()
 	}
 	switch {

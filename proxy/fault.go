@@ -42,9 +42,12 @@ func (x *exchange) retriesStatus(code int) bool {
 }
 
 // staleConn reports whether f is that of a conn from the idle list which the backend had
-// closed before the request came.
+// closed before the request came, or on which the end of an earlier answer came late: the
+// first bytes are no status line.
 func (x *exchange) staleConn(f record.Fault) bool {
-	return f.Cause == record.CauseReset && x.backend != nil && x.backend.uses > 1 && x.received == 0
+	b := x.backend
+	return b != nil && b.uses > 1 && (f.Cause == record.CauseReset && x.received == 0 ||
+		f.Cause == record.CauseBadAnswer && x.resp.Code == 0 && x.received == int64(b.in.Len()))
 }
 
 // blame notes f on the board, if it is the backend's.
@@ -63,7 +66,9 @@ func (x *exchange) blameBackend(f record.Fault) {
 	case t == nil, f.Cause == record.CauseStatus: // noted when it came
 		return
 	case x.staleConn(f):
-		upstream.IdleClosed(t.State, x.asked.Sub(x.backend.since), now)
+		if f.Cause == record.CauseReset {
+			upstream.IdleClosed(t.State, x.asked.Sub(x.backend.since), now)
+		}
 		return
 	}
 	x.answered = 0

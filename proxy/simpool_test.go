@@ -79,6 +79,7 @@ func (s *sim) drawPool(p *config.Pool) {
 	if s.rng.IntN(3) == 0 {
 		p.Sticky = "at"
 	}
+	p.Reuse = []string{config.ReuseAlways, config.ReuseSafe, config.ReuseSafe, config.ReuseNever}[s.rng.IntN(4)]
 	if s.rng.IntN(3) == 0 {
 		p.SlowStart = time.Second
 	}

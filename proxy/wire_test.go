@@ -233,6 +233,11 @@ func (p *player) parse() *config.Config {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	for i := range cfg.Pools {
+		if !strings.Contains(p.toml, "reuse = ") { // their time stands still, and no conn would rest
+			cfg.Pools[i].Reuse = config.ReuseAlways
+		}
+	}
 	p.toml = ""
 	return cfg
 }
