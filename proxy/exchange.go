@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"errors"
-	"strconv"
 	"time"
 
 	"lb/httpparse"
@@ -11,6 +9,7 @@ import (
 	"lb/proxy/front"
 	"lb/proxy/lane"
 	"lb/proxy/record"
+	"lb/proxy/rewrite"
 )
 
 // The phases of an exchange; package record says what each is.
@@ -22,16 +21,6 @@ const (
 	Wait  = record.Wait
 	Relay = record.Relay
 )
-
-// next holds the phases that may follow each phase.
-var next = [record.Phases]uint8{
-	Admit: 1<<Pick | 1<<Relay,
-	Pick:  1<<Pick | 1<<Dial | 1<<Send | 1<<Relay,
-	Dial:  1<<Send | 1<<Pick | 1<<Relay,
-	Send:  1<<Wait | 1<<Relay | 1<<Pick,
-	Wait:  1<<Relay | 1<<Pick,
-	Relay: 1 << Relay, // a reply of lb's own instead of a response that turned out bad
-}
 
 // pumpTurns is how often bytes are moved each way for one event, before the other
 // events of the turn are handled.
@@ -133,7 +122,7 @@ func (x *exchange) end(how front.Ending) {
 
 // enter changes the phase. The deadline follows from it: see arm.
 func (x *exchange) enter(ph record.Phase) {
-	invariant.Check(next[x.phase]&(1<<ph) != 0, "proxy: phase may not follow")
+	invariant.Check(ph.MayFollow(x.phase), "proxy: phase may not follow")
 	x.phase, x.since = ph, x.p.loop.Now()
 	x.up.Progress, x.down.Progress = x.since, x.since
 	x.recordPhase()
@@ -240,14 +229,12 @@ func (x *exchange) waitsFor100() bool {
 
 // countHop obeys Max-Forwards (RFC 9110 7.6.2).
 func (x *exchange) countHop() (ended, answered bool) {
-	b := x.in.Bytes()
-	f, _ := x.req.Find(httpparse.MaxForwards)
-	n, err := strconv.ParseUint(string(f.Value.Of(b)), 10, 62) // above that it is the greatest
+	n, ok := rewrite.Hops(x.req, x.in.Bytes())
 	switch {
-	case err != nil && !errors.Is(err, strconv.ErrRange):
+	case !ok:
 		return x.reply(400, "Max-Forwards is no number", nil), true
 	case n > 0:
-		x.hops = int64(n) - 1
+		x.hops = n - 1
 		return false, false
 	}
 	x.up.Begin(x.req.Framing, x.req.Framing, x.req.Length)

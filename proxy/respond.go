@@ -1,9 +1,7 @@
 package proxy
 
 import (
-	"bytes"
 	"slices"
-	"strconv"
 
 	"lb/board"
 	"lb/httpparse"
@@ -91,7 +89,8 @@ func (x *exchange) respond() (f record.Fault, bad bool) {
 func (x *exchange) noteAnswer() (again bool) {
 	t, r, now := x.target, &x.resp, x.p.loop.Now()
 	if r.Seen.Has(httpparse.KeepAlive) {
-		x.noteIdleTime()
+		f, _ := r.Find(httpparse.KeepAlive)
+		upstream.IdlePromised(t.State, f.Value.Of(x.backend.in.Bytes()))
 	}
 	if x.pool.cfg.Eject.Enabled && slices.Contains(x.pool.cfg.Eject.OnStatus, r.Code) {
 		x.blamed = true
@@ -104,18 +103,6 @@ func (x *exchange) noteAnswer() (again bool) {
 	}
 	return r.Code >= 502 && x.retriesStatus(r.Code) &&
 		x.mayRetry(record.Fault{Side: record.BackendSide, Cause: record.CauseStatus, Phase: x.phase})
-}
-
-// noteIdleTime notes how long the backend says it keeps idle conns.
-func (x *exchange) noteIdleTime() {
-	f, _ := x.resp.Find(httpparse.KeepAlive)
-	for part := range bytes.SplitSeq(f.Value.Of(x.backend.in.Bytes()), []byte{','}) {
-		if v, ok := bytes.CutPrefix(bytes.TrimSpace(part), []byte("timeout=")); ok {
-			if n, err := strconv.Atoi(string(v)); err == nil && n >= 0 {
-				upstream.IdleTold(x.target.State, n)
-			}
-		}
-	}
 }
 
 // keeps reports whether the client's conn can go on after the final response. An
