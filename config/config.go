@@ -38,6 +38,7 @@ type Config struct {
 	PIDFile        string         // "" for none
 	Watch          bool           // reload when Source changes
 	Paths          Paths          // how routes read a path that can be read in several ways
+	AbortOnClose   bool           // a request ends with its client: see docs/configuration.md
 	StickyKey      string         // signs sticky cookies, 16 bytes at least; "": random with each start
 	Pools          []Pool         // Pools[0] is "default", from the top level of the file
 	Routes         []Route        // in the order of the file; a request that matches none goes to Pools[0]
@@ -57,7 +58,7 @@ type Admin struct {
 type Timeouts struct {
 	ClientIdle, ClientHeader, ClientBody, ClientWrite         time.Duration
 	Connect, BackendWrite, Response, BackendBody, BackendIdle time.Duration
-	TunnelIdle, Queue, Drain                                  time.Duration
+	TunnelIdle, TunnelHalfClosed, Queue, Drain                time.Duration
 }
 
 // Limits bound what one client can ask for.

@@ -17,6 +17,8 @@ func Default() *Config {
 		Paths:    PathsReject,
 		Watch:    true,
 		Pools:    []Pool{pool},
+
+		AbortOnClose: true,
 		Retry: Retry{
 			Attempts:  2,
 			On:        RetryOn{Connect: true, Stale: true},
@@ -37,6 +39,8 @@ func Default() *Config {
 			TunnelIdle:   time.Hour,
 			Queue:        5 * time.Second,
 			Drain:        30 * time.Second,
+
+			TunnelHalfClosed: 30 * time.Second,
 		},
 		Limits: Limits{
 			HeaderBytes: 64 << 10,

@@ -74,8 +74,10 @@ mode = "mt"
 via = "x"
 trusted_proxies = ["10.0.0.0/8", "::1"]
 watch = false
+abort_on_close = false
 strategy = "hash"
 sticky = "c"
+reuse = "always"
 slow_start = "1m30s"
 [hash]
 key = "header:x-user"
@@ -90,6 +92,7 @@ socket = "off"
 [timeouts]
 connect = "5s"
 drain = "2h"
+tunnel_half_closed = "1m"
 [limits]
 header_bytes = "128KiB"
 body_bytes = 1000
@@ -98,9 +101,11 @@ mode: mp -> mt
 via: "" -> x
 trusted_proxies: [] -> [10.0.0.0/8, ::1/128]
 watch: true -> false
+abort_on_close: true -> false
 strategy: round_robin -> hash
 hash.key: client_ip -> header:x-user
 sticky: "" -> c
+reuse: safe -> always
 slow_start: 0s -> 1m30s
 eject.time: 10s -> 1m
 eject.on_status: [] -> [503]
@@ -108,6 +113,7 @@ retry.on: [connect, stale] -> [connect, 502]
 retry.budget: 0.2 -> 0.5
 admin.socket: "" -> off
 timeouts.connect: 3s -> 5s
+timeouts.tunnel_half_closed: 30s -> 1m
 timeouts.drain: 30s -> 2h
 limits.header_bytes: 64KiB -> 128KiB
 limits.body_bytes: 0 -> 1000

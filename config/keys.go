@@ -48,6 +48,7 @@ var topKeys = slices.Concat([]key[Config]{
 	text("paths", checkPaths, func(c *Config) *Paths { return &c.Paths }),
 	text("pid_file", value.CheckFile, func(c *Config) *string { return &c.PIDFile }),
 	flag("watch", func(c *Config) *bool { return &c.Watch }),
+	flag("abort_on_close", func(c *Config) *bool { return &c.AbortOnClose }),
 	secret("sticky_key", value.CheckSecret, func(c *Config) *string { return &c.StickyKey }),
 }, defaultPool(balanceKeys), []key[Config]{
 	{"pools", readPools, diffPools},
@@ -74,6 +75,7 @@ var timeoutKeys = []key[Timeouts]{
 	duration("backend_body", func(t *Timeouts) *time.Duration { return &t.BackendBody }),
 	duration("backend_idle", func(t *Timeouts) *time.Duration { return &t.BackendIdle }),
 	duration("tunnel_idle", func(t *Timeouts) *time.Duration { return &t.TunnelIdle }),
+	duration("tunnel_half_closed", func(t *Timeouts) *time.Duration { return &t.TunnelHalfClosed }),
 	duration("queue", func(t *Timeouts) *time.Duration { return &t.Queue }),
 	duration("drain", func(t *Timeouts) *time.Duration { return &t.Drain }),
 }

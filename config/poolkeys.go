@@ -16,6 +16,7 @@ var balanceKeys = []key[Pool]{
 	text("strategy", checkStrategy, func(p *Pool) *string { return &p.Strategy }),
 	table("hash", hashKeys, func(p *Pool) *Hash { return &p.Hash }),
 	text("sticky", value.CheckCookie, func(p *Pool) *string { return &p.Sticky }),
+	text("reuse", checkReuse, func(p *Pool) *string { return &p.Reuse }),
 	{"slow_start", readSlowStart, shown(func(p *Pool) string { return value.DurationText(p.SlowStart) })},
 	{"health", readHealth, diffHealth},
 	{"eject", readEject, func(d *differ, old, new *Pool, path string) {

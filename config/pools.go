@@ -26,6 +26,17 @@ func Strategies() []string {
 
 func checkStrategy(s string) *value.Flaw { return value.OneOf(s, "strategy", Strategies()...) }
 
+// Reuse says which request may go over a conn to a backend that carried another one.
+const (
+	ReuseAlways = "always" // any
+	ReuseSafe   = "safe"   // any, but a request of another client only after the conn has rested
+	ReuseNever  = "never"  // none
+)
+
+func checkReuse(s string) *value.Flaw {
+	return value.OneOf(s, "reuse", ReuseSafe, ReuseAlways, ReuseNever)
+}
+
 // DefaultPool is the name of Pools[0], which no [[pools]] may have.
 const DefaultPool = "default"
 
@@ -36,6 +47,7 @@ type Pool struct {
 	Strategy  string
 	Hash      Hash          // for HashOnKey
 	Sticky    string        // name of the cookie that keeps a client at its backend; "" for none
+	Reuse     string        // ReuseAlways, ReuseSafe or ReuseNever
 	SlowStart time.Duration // how long a recovered or added backend takes to reach its weight; 0: none
 	Health    Health
 	Eject     Eject
@@ -135,6 +147,7 @@ func NewPool(name string) Pool {
 		Name:     name,
 		Strategy: RoundRobin,
 		Hash:     Hash{Key: KeyClientIP},
+		Reuse:    ReuseSafe,
 		Eject: Eject{
 			Enabled:    true,
 			Faults:     3,

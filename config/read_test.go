@@ -82,6 +82,7 @@ log_level = "debug"
 pid_file = "/run/lb.pid"
 watch = false
 paths = "raw"
+abort_on_close = true
 sticky_key = "0123456789abcdef"
 backends = [{ host = "app", port = 1, weight = 7 }, { host = "::1", port = 2 }, { socket = "/run/app.sock" }]
 admin.address = ""
@@ -97,6 +98,7 @@ response = "7s"
 backend_body = "8s"
 backend_idle = "9s"
 tunnel_idle = "10s"
+tunnel_half_closed = "10.5s"
 queue = "11s"
 drain = "1m0.5s"
 [limits]
@@ -115,7 +117,7 @@ connections = 9
 			netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"),
 			netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("192.0.2.0/24"),
 		},
-		LogLevel: "debug", PIDFile: "/run/lb.pid", Paths: PathsRaw, StickyKey: "0123456789abcdef",
+		LogLevel: "debug", PIDFile: "/run/lb.pid", Paths: PathsRaw, AbortOnClose: true, StickyKey: "0123456789abcdef",
 		Admin: Admin{Socket: "/run/lb/commands"},
 		Pools: []Pool{poolOf(DefaultPool,
 			Backend{Host: "app", Port: 1, Weight: 7}, Backend{Host: "::1", Port: 2, Weight: 1}, Backend{Socket: "/run/app.sock", Weight: 1},
@@ -123,7 +125,7 @@ connections = 9
 		Retry: Default().Retry,
 		Timeouts: Timeouts{
 			1 * time.Second, 2 * time.Second, 3 * time.Second, 4 * time.Second, 5 * time.Second, 6 * time.Second,
-			7 * time.Second, 8 * time.Second, 9 * time.Second, 10 * time.Second, 11 * time.Second, 60500 * time.Millisecond,
+			7 * time.Second, 8 * time.Second, 9 * time.Second, 10 * time.Second, 10500 * time.Millisecond, 11 * time.Second, 60500 * time.Millisecond,
 		},
 		Limits: Limits{HeaderBytes: 2048, Fields: 5, TargetBytes: 1024, BodyBytes: 3 << 30, Connections: 9},
 	}
@@ -171,7 +173,7 @@ var refusals = []struct{ src, want string }{
 	{"connect = \"1s\"\n", `1:1: connect: unknown key; "connect" belongs to [timeouts]`},
 	{"[admin]\nqzjxv_zzk = 1\n", `2:1: admin.qzjxv_zzk: unknown key; known here: address, socket`},
 	{"\"a b\" = 1\n", `1:1: "a b": unknown key; known here: host, port, mode, workers, via, trusted_proxies, log_level, paths, pid_file, ` +
-		`watch, sticky_key, strategy, hash, sticky, slow_start, health, eject, backends, pools, routes, retry, admin, timeouts, limits`},
+		`watch, abort_on_close, sticky_key, strategy, hash, sticky, reuse, slow_start, health, eject, backends, pools, routes, retry, admin, timeouts, limits`},
 
 	// Values of the wrong kind.
 	{"host = 1\n", `1:8: host: must be text, not a number; write "1"`},

@@ -3,6 +3,7 @@ package proxy
 import (
 	"time"
 
+	"lb/config"
 	"lb/loop/tick"
 	"lb/proxy/lane"
 	"lb/proxy/record"
@@ -82,21 +83,35 @@ func (x *exchange) pick() (ended bool) {
 	return x.dial()
 }
 
-// takeIdle takes a conn of t from the idle list, or returns nil if there is none. A
-// request that could not be sent twice is worth a look whether the conn still lives.
+// rest is how long a conn is idle before another client's request may use it, with
+// reuse = "safe", and anybody's if its last answer had no body: what a backend sends by
+// mistake after a whole answer comes at once, or within the round trip of a network.
+const rest = 3 * time.Millisecond
+
+// takeIdle takes a conn of t from the idle list, or returns nil if there is none that x may
+// use. A request that could not be sent twice is worth a look whether the conn still lives.
 func (x *exchange) takeIdle(t *target) *backendConn {
+	p := x.p
+	now := p.loop.Now()
 	for {
-		b := x.p.takeIdle(t)
-		if b == nil || x.idempotent && x.up.Whole && x.up.Held {
-			return b
+		b, ok := t.Idle.Hottest()
+		if ok && !b.bare && (x.pool.cfg.Reuse == config.ReuseAlways || b.last == x.peer.Serial) {
+			t.Idle.Remove(&b.link)
+		} else if rested, has := t.Idle.GetRested(now.Add(-rest)); has {
+			b = rested
+		} else {
+			if most := x.pool.cfg.Backends[x.index].MaxConnections; ok && most > 0 && int(t.Slot.Conns.Load()) >= most {
+				b.end(true) // a backend for so few may have room for no other conn
+			}
+			return nil
 		}
-		n, err := b.probe()
-		if n == 0 && err == nil {
+		p.counters.BackendIdle.Sub(1)
+		switch {
+		case !b.fresh():
+			b.noteClosed()
+		case now.Sub(b.since) >= p.idleLimit(t, now):
+		case !b.bare && x.idempotent && x.up.Whole && x.up.Held || b.silent():
 			return b
-		}
-		if err != nil {
-			now := x.p.loop.Now()
-			upstream.IdleClosed(t.State, now.Sub(b.since), now)
 		}
 		b.close()
 	}
@@ -129,6 +144,7 @@ func (x *exchange) dial() (ended bool) {
 func (x *exchange) attach(b *backendConn) {
 	b.x, x.backend = x, b
 	b.uses++
+	b.last = x.peer.Serial
 	x.asked = x.p.loop.Now()
 }
 
@@ -142,7 +158,8 @@ func (x *exchange) dropBackend() {
 }
 
 // endAttempt notes the end of the attempt on the board. Nothing of it is written there
-// afterwards: see target.release.
+// afterwards, see target.release; bytes that still move in a tunnel count for the loop
+// alone.
 func (x *exchange) endAttempt() {
 	if t := x.target; t != nil {
 		if x.answered > 0 {
@@ -151,12 +168,13 @@ func (x *exchange) endAttempt() {
 		}
 		t.Slot.BytesTo.Add(uint64(x.sent))
 		t.Slot.BytesFrom.Add(uint64(x.received))
-		x.p.counters.BytesToBackend.Add(uint64(x.sent))
-		x.p.counters.BytesFromBackend.Add(uint64(x.received))
 		t.bulky = x.received > lane.SlabBytes
-		x.target, x.received = nil, 0
+		x.target = nil
 		t.release()
 	}
+	x.p.counters.BytesToBackend.Add(uint64(x.sent))
+	x.p.counters.BytesFromBackend.Add(uint64(x.received))
+	x.sent, x.received = 0, 0
 }
 
 // dialled looks at how the attempt to connect ended, if it has.

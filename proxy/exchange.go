@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"errors"
-	"strconv"
 	"time"
 
 	"lb/httpparse"
@@ -11,6 +9,7 @@ import (
 	"lb/proxy/front"
 	"lb/proxy/lane"
 	"lb/proxy/record"
+	"lb/proxy/rewrite"
 )
 
 // The phases of an exchange; package record says what each is.
@@ -22,16 +21,6 @@ const (
 	Wait  = record.Wait
 	Relay = record.Relay
 )
-
-// next holds the phases that may follow each phase.
-var next = [record.Phases]uint8{
-	Admit: 1<<Pick | 1<<Relay,
-	Pick:  1<<Pick | 1<<Dial | 1<<Send | 1<<Relay,
-	Dial:  1<<Send | 1<<Pick | 1<<Relay,
-	Send:  1<<Wait | 1<<Relay | 1<<Pick,
-	Wait:  1<<Relay | 1<<Pick,
-	Relay: 1 << Relay, // a reply of lb's own instead of a response that turned out bad
-}
 
 // pumpTurns is how often bytes are moved each way for one event, before the other
 // events of the turn are handled.
@@ -68,6 +57,7 @@ type exchange struct {
 	begun      bool // a byte of the final head has been written
 	keep       bool // the client's conn goes on after this exchange
 	tunnel     bool // after a 101
+	opening    bool // in a tunnel: the request is not whole yet
 	picks      bool // may still pick a backend: it counts in snap.picking
 }
 
@@ -103,7 +93,7 @@ func (p *Proxy) Begin(f front.Front, l front.Lease, in *lane.Inbox, peer *front.
 	x.up.Whole, x.up.Broken, x.up.Starved = false, false, false
 	x.down.Whole, x.down.Starved = false, false
 	x.idempotent, x.expecting, x.replied = false, false, false
-	x.begun, x.keep, x.tunnel = false, false, false
+	x.begun, x.keep, x.tunnel, x.opening = false, false, false, false
 	x.up.Taken, x.down.Taken, x.pause = 0, 0, 0
 	return x
 }
@@ -117,9 +107,7 @@ func (x *exchange) release() {
 	x.up.Release(p.arena)
 	x.down.Release(p.arena)
 	x.in.Drop(p.arena)
-	if x.tunnel {
-		p.counters.Tunnels.Sub(1)
-	}
+	x.closeTunnel()
 	x.settle()
 	x.front, x.snap = nil, nil
 	x.free, p.freeExch = p.freeExch, x
@@ -135,7 +123,7 @@ func (x *exchange) end(how front.Ending) {
 
 // enter changes the phase. The deadline follows from it: see arm.
 func (x *exchange) enter(ph record.Phase) {
-	invariant.Check(next[x.phase]&(1<<ph) != 0, "proxy: phase may not follow")
+	invariant.Check(ph.MayFollow(x.phase), "proxy: phase may not follow")
 	x.phase, x.since = ph, x.p.loop.Now()
 	x.up.Progress, x.down.Progress = x.since, x.since
 	x.recordPhase()
@@ -245,14 +233,12 @@ func (x *exchange) waitsFor100() bool {
 
 // countHop obeys Max-Forwards (RFC 9110 7.6.2).
 func (x *exchange) countHop() (ended, answered bool) {
-	b := x.in.Bytes()
-	f, _ := x.req.Find(httpparse.MaxForwards)
-	n, err := strconv.ParseUint(string(f.Value.Of(b)), 10, 62) // above that it is the greatest
+	n, ok := rewrite.Hops(x.req, x.in.Bytes())
 	switch {
-	case err != nil && !errors.Is(err, strconv.ErrRange):
+	case !ok:
 		return x.reply(400, "Max-Forwards is no number", nil), true
 	case n > 0:
-		x.hops = int64(n) - 1
+		x.hops = n - 1
 		return false, false
 	}
 	x.up.Begin(x.req.Framing, x.req.Framing, x.req.Length)
@@ -272,6 +258,7 @@ func (x *exchange) reply(code int, text string, own []byte) (ended bool) {
 	up := &x.up
 	x.leaveQueue()
 	x.dropBackend()
+	x.closeTunnel()
 	x.keep = up.Whole && !x.req.Close && !x.p.shared.Draining
 	if up.Whole {
 		x.in.Take(up.Claimed())
@@ -293,6 +280,7 @@ func (x *exchange) finish() (ended bool) {
 	if b := x.backend; b != nil && sentAll && !x.tunnel && x.reusable() {
 		x.backend = nil
 		x.endAttempt()
+		b.bare = x.resp.Framing == httpparse.None
 		b.idle()
 	}
 	switch {
@@ -340,8 +328,13 @@ func (x *exchange) owes() (s record.Side, from tick.Instant, limit time.Duration
 		return record.BackendSide, x.since, t.Response
 	case Relay:
 		switch {
+		case x.opening: // the client owes the rest of its request, or the backend does not take it
 		case x.tunnel:
-			return record.ClientSide, max(x.up.Progress, x.down.Progress), t.TunnelIdle
+			limit = t.TunnelIdle
+			if x.halfClosed() {
+				limit = min(limit, t.TunnelHalfClosed)
+			}
+			return record.ClientSide, max(x.up.Progress, x.down.Progress), limit
 		case !x.down.Flushed():
 			return record.ClientSide, x.down.Progress, t.ClientWrite
 		case !x.down.Whole:

@@ -42,9 +42,12 @@ func (x *exchange) retriesStatus(code int) bool {
 }
 
 // staleConn reports whether f is that of a conn from the idle list which the backend had
-// closed before the request came.
+// closed before the request came, or on which the end of an earlier answer came late: the
+// first bytes are no status line.
 func (x *exchange) staleConn(f record.Fault) bool {
-	return f.Cause == record.CauseReset && x.backend != nil && x.backend.uses > 1 && x.received == 0
+	b := x.backend
+	return b != nil && b.uses > 1 && (f.Cause == record.CauseReset && x.received == 0 ||
+		f.Cause == record.CauseBadAnswer && x.resp.Code == 0 && x.received == int64(b.in.Len()))
 }
 
 // blame notes f on the board, if it is the backend's.
@@ -63,7 +66,9 @@ func (x *exchange) blameBackend(f record.Fault) {
 	case t == nil, f.Cause == record.CauseStatus: // noted when it came
 		return
 	case x.staleConn(f):
-		upstream.IdleClosed(t.State, x.asked.Sub(x.backend.since), now)
+		if f.Cause == record.CauseReset {
+			upstream.IdleClosed(t.State, x.asked.Sub(x.backend.since), now)
+		}
 		return
 	}
 	x.answered = 0
@@ -103,13 +108,14 @@ func (x *exchange) fail(f record.Fault) (ended bool) {
 	if retry && x.staleConn(f) && x.pool.keepsClients() {
 		x.tried.Reset() // the backend is well, and the client's session is at it
 	}
-	torn := x.down.Torn() // a part of a 1xx has been written
+	// A part of a 1xx has been written, or the client takes nothing of what it should.
+	stuck := x.down.Torn() || !x.down.Flushed() && f.Side == record.ClientSide && f.Cause == record.CauseSlow
 	x.dropBackend()
 	if retry {
 		return x.retry()
 	}
 	x.rec.Fault = f
-	if f.Cause == record.CauseGone || f.Cause == record.CauseCut || x.begun || torn {
+	if f.Cause == record.CauseGone || f.Cause == record.CauseCut || x.begun || stuck {
 		x.abort()
 		return true
 	}
@@ -124,7 +130,6 @@ func (x *exchange) fail(f record.Fault) (ended bool) {
 func (x *exchange) retry() (ended bool) {
 	x.p.counters.Retries.Add(1)
 	x.up.Rewind()
-	x.sent = 0
 	x.fresh = true
 	x.enter(Pick)
 	if x.rec.Attempts > 1 {

@@ -54,21 +54,7 @@ func (x *exchange) noteRoute() {
 // recordPhase notes that the phase has begun.
 func (x *exchange) recordPhase() {
 	if x.p.record != nil {
-		x.notePhase()
-	}
-}
-
-func (x *exchange) notePhase() {
-	r, now := &x.rec, x.since
-	switch x.phase {
-	case Dial:
-		r.Dialled = now
-	case Send:
-		r.Sending = now
-	case Wait:
-		r.Sent = now
-	case Relay:
-		r.Answered = now
+		x.rec.Enter(x.phase, x.since)
 	}
 }
 

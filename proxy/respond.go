@@ -1,10 +1,7 @@
 package proxy
 
 import (
-	"bytes"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"lb/board"
@@ -48,10 +45,9 @@ func (x *exchange) respond() (f record.Fault, bad bool) {
 	raw := b.in.Bytes()
 	switch {
 	case r.Code == 101:
-		if !x.switches(raw) || !x.up.Done() {
+		if x.up.Broken || !x.switches(raw) {
 			return record.ByBackend(record.CauseBadAnswer), true
 		}
-		x.target.succeeded(x.firstByte()&^answeredEarly, p.loop.Now())
 		x.composeInterim(raw)
 		b.in.Take(int(r.HeadLen))
 		x.openTunnel()
@@ -94,7 +90,8 @@ func (x *exchange) respond() (f record.Fault, bad bool) {
 func (x *exchange) noteAnswer() (again bool) {
 	t, r := x.target, &x.resp
 	if r.Seen.Has(httpparse.KeepAlive) {
-		x.noteIdleTime()
+		f, _ := r.Find(httpparse.KeepAlive)
+		upstream.IdlePromised(t.State, f.Value.Of(x.backend.in.Bytes()))
 	}
 	if x.pool.cfg.Eject.Enabled && slices.Contains(x.pool.cfg.Eject.OnStatus, r.Code) {
 		x.blamed = true
@@ -115,18 +112,6 @@ func (x *exchange) firstByte() time.Duration {
 	return max(1, x.p.loop.Now().Sub(x.since))
 }
 
-// noteIdleTime notes how long the backend says it keeps idle conns.
-func (x *exchange) noteIdleTime() {
-	f, _ := x.resp.Find(httpparse.KeepAlive)
-	for part := range bytes.SplitSeq(f.Value.Of(x.backend.in.Bytes()), []byte{','}) {
-		if v, ok := bytes.CutPrefix(bytes.TrimSpace(part), []byte("timeout=")); ok {
-			if n, err := strconv.Atoi(string(v)); err == nil && n >= 0 {
-				upstream.IdleTold(x.target.State, n)
-			}
-		}
-	}
-}
-
 // keeps reports whether the client's conn can go on after the final response. An
 // answer that comes before the request has ended and does not invite its rest
 // ends the conn (RFC 9112 9.3, 9.5).
@@ -138,15 +123,6 @@ func (x *exchange) keeps() bool {
 	return x.up.Done() || !x.up.Broken && !x.expecting && r.Code < 400 && !r.Close && r.Framing != httpparse.Close
 }
 
-// openTunnel makes the lanes carry raw bytes both ways (RFC 9110 7.8).
-func (x *exchange) openTunnel() {
-	x.tunnel = true
-	x.up.Release(x.p.arena)
-	x.up.Begin(httpparse.Close, httpparse.Close, 0)
-	x.down.Begin(httpparse.Close, httpparse.Close, 0)
-	x.p.counters.Tunnels.Add(1)
-}
-
 // nowBegun notes that the final head is on its way: from now on there is no other reply.
 func (x *exchange) nowBegun() {
 	x.begun = true
@@ -155,19 +131,4 @@ func (x *exchange) nowBegun() {
 		x.p.counters.Replies[class].Add(1)
 		x.target.Slot.Replies[class].Add(1)
 	}
-}
-
-// switches reports whether a 101 names one of the protocols that were asked for
-// (RFC 9110 7.8).
-func (x *exchange) switches(b []byte) bool {
-	f, ok := x.resp.Find(httpparse.Upgrade)
-	if !ok || x.upgrade == "" {
-		return false
-	}
-	for asked := range strings.SplitSeq(x.upgrade, ",") {
-		if strings.EqualFold(strings.TrimSpace(asked), string(f.Value.Of(b))) {
-			return true
-		}
-	}
-	return false
 }

@@ -90,7 +90,7 @@ func rigBackend(i int) loop.Addr {
 func rigConfig(backends int) *config.Config {
 	cfg := config.Default()
 	cfg.Via = "lb" // not the default: every request shows it
-	cfg.Pools[0].Backends = nil
+	cfg.Pools[0].Backends, cfg.Pools[0].Reuse = nil, config.ReuseAlways
 	for i := range backends {
 		to := rigBackend(i).IP
 		cfg.Pools[0].Backends = append(cfg.Pools[0].Backends,

@@ -40,6 +40,8 @@ type sim struct {
 	faulty   bool // the kernel itself breaks conns or ends sides
 	closed   bool // the listening socket is closed
 	reloads  bool // the configuration changes now and then
+	aborts   bool // abort_on_close
+	left     int  // requests whose clients left them in a queue
 	sizeMax  int
 	requests []*simRequest
 	clients  []*simClient
@@ -60,7 +62,7 @@ type sim struct {
 }
 
 // simResult adds up the runs of many seeds.
-type simResult struct{ requests, answers, replies, waits, retries, ejections, reloads, moved int }
+type simResult struct{ requests, answers, replies, waits, retries, ejections, reloads, moved, left int }
 
 func TestSimulation(t *testing.T) {
 	if *simSeed >= 0 {
@@ -88,14 +90,15 @@ func TestSimulation(t *testing.T) {
 		sum.retries += int(s.r.p.counters.Retries.Load())
 		sum.reloads += len(s.eras) - 1
 		sum.moved += s.moved
+		sum.left += s.left
 		for i := range s.r.servers {
 			sum.ejections += int(min(1, s.r.board.State(i).Ejections.Load()))
 		}
 	}
 	t.Log(sum)
 	const enough = 5000 // requests
-	if sum.requests > enough && (min(sum.waits, sum.retries, sum.ejections, sum.reloads) < 100 || sum.moved < 20) {
-		t.Error("few waits, retries, ejections or reloads: the simulation shows little of them")
+	if sum.requests > enough && (min(sum.waits, sum.retries, sum.reloads) < 100 || min(sum.ejections, sum.moved) < 20 || sum.left < 2) {
+		t.Error("few waits, retries, ejections, reloads or clients that leave: the simulation shows little of them")
 	}
 	if sum.requests > enough && sum.answers < sum.requests/2 {
 		t.Errorf("%d of %d requests were answered: the simulation shows little", sum.answers, sum.requests)
@@ -119,6 +122,7 @@ func newSim(t *testing.T, seed uint64) *sim {
 	if faults.BufferMin > 0 && faults.BufferMin < 4<<10 {
 		s.sizeMax = 2 << 10 // more would take too long, on both clocks
 	}
+	s.aborts = s.rng.IntN(2) == 0
 	s.drawPools()
 	cfg := s.drawConfig(true)
 	s.r = newRig(t, seed, cfg, s.rng.IntN(4) == 0)
@@ -277,6 +281,6 @@ func (s *sim) settled() bool {
 
 // String is for the log of a run.
 func (r simResult) String() string {
-	return fmt.Sprintf("%d requests, %d answers, %d replies of lb, %d waits, %d retries, %d backends ejected, %d reloads, %d waits through one",
-		r.requests, r.answers, r.replies, r.waits, r.retries, r.ejections, r.reloads, r.moved)
+	return fmt.Sprintf("%d requests, %d answers, %d replies of lb, %d waits, %d retries, %d backends ejected, %d reloads, %d waits through one, %d left in a queue",
+		r.requests, r.answers, r.replies, r.waits, r.retries, r.ejections, r.reloads, r.moved, r.left)
 }

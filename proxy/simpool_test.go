@@ -64,6 +64,7 @@ func (s *sim) drawConfig(first bool) *config.Config {
 	if s.rng.IntN(2) == 0 {
 		cfg.Retry.Budget = 1
 	}
+	cfg.AbortOnClose = s.aborts
 	if !s.rough {
 		cfg.Timeouts.Queue = time.Minute // a timeout would hide a forgotten exchange
 	}
@@ -79,6 +80,7 @@ func (s *sim) drawPool(p *config.Pool) {
 	if s.rng.IntN(3) == 0 {
 		p.Sticky = "at"
 	}
+	p.Reuse = []string{config.ReuseAlways, config.ReuseSafe, config.ReuseSafe, config.ReuseNever}[s.rng.IntN(4)]
 	if s.rng.IntN(3) == 0 {
 		p.SlowStart = time.Second
 	}
@@ -139,14 +141,8 @@ func (b *simBackend) ends() {
 }
 
 // freePlaces waits until nothing holds a place at a backend: some clients that count as done
-// have left a request unfinished. Half-closed tunnels are reset, because each would hold its
-// place for an hour.
+// have left a request unfinished.
 func (s *sim) freePlaces() {
-	for _, c := range s.clients {
-		if r := c.request(); r != nil && r.tunnel {
-			c.peer.Reset()
-		}
-	}
 	end := s.r.l.Now().Add(simEndTime)
 	idle := func() bool {
 		for i := range s.r.servers {

@@ -239,6 +239,11 @@ func (p *player) parse() *config.Config {
 	if !strings.Contains(p.toml, "via =") {
 		cfg.Via = "lb"
 	}
+	for i := range cfg.Pools {
+		if !strings.Contains(p.toml, "reuse = ") { // their time stands still, and no conn would rest
+			cfg.Pools[i].Reuse = config.ReuseAlways
+		}
+	}
 	p.toml = ""
 	return cfg
 }

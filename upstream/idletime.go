@@ -1,7 +1,9 @@
 package upstream
 
 import (
+	"bytes"
 	"math"
+	"strconv"
 	"time"
 
 	"lb/board"
@@ -29,6 +31,17 @@ const idleLeast = 500 * time.Millisecond
 // idleMargin is how long before its end an idle conn is given up, but at most half
 // of its time.
 const idleMargin = time.Second
+
+// IdlePromised records what the Keep-Alive of a backend's answer, keepAlive, says.
+func IdlePromised(s *board.State, keepAlive []byte) {
+	for part := range bytes.SplitSeq(keepAlive, []byte{','}) {
+		if v, ok := bytes.CutPrefix(bytes.TrimSpace(part), []byte("timeout=")); ok {
+			if n, err := strconv.Atoi(string(v)); err == nil && n >= 0 {
+				IdleTold(s, n)
+			}
+		}
+	}
+}
 
 // IdleTold records that a backend sent Keep-Alive: timeout=seconds.
 func IdleTold(s *board.State, seconds int) {

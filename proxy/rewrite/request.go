@@ -222,11 +222,10 @@ func Contains(networks []netip.Prefix, addr netip.Addr) bool {
 
 // upgradeAsked returns the protocols that the client asks to change to, or "" if it asks
 // for none, or in a way that is not passed on: h2c would hide the conn's later requests
-// from lb, and after a body that is still to come lb could not know where the other
-// protocol begins.
+// from lb, and a body that ends with the client's bytes leaves none for a tunnel.
 func (r *Request) upgradeAsked() string {
 	m, b := r.Message, r.Text
-	if m.Minor == 0 || m.Framing != httpparse.None || !m.UpgradeOption || !m.Seen.Has(httpparse.Upgrade) || m.HasToken(b, httpparse.Upgrade, "h2c") {
+	if m.Minor == 0 || m.Framing == httpparse.Close || !m.UpgradeOption || !m.Seen.Has(httpparse.Upgrade) || m.HasToken(b, httpparse.Upgrade, "h2c") {
 		return ""
 	}
 	asked := ""

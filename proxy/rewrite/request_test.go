@@ -72,7 +72,7 @@ var requestCases = []requestCase{
 	{name: "upgrade without the option", in: get("Upgrade: websocket\r\n"), want: sent("", "")},
 	{name: "the option without upgrade", in: get("Connection: upgrade\r\n"), want: sent("", "")},
 	{name: "upgrade with a body", in: get("Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n"),
-		want: sent("", "Content-Length: 1\r\n"), framing: httpparse.Length},
+		want: sent("", "Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n"), framing: httpparse.Length, upgrade: "websocket"},
 }
 
 func TestAppendHead(t *testing.T) {
