@@ -145,6 +145,9 @@ func New(k Kernel, o Options) *Loop {
 // Now returns the time that was read at the start of this turn.
 func (l *Loop) Now() tick.Instant { return l.now }
 
+// Clock reads the clock, for what must not be as old as the turn.
+func (l *Loop) Clock() tick.Instant { return l.kernel.Now() }
+
 // Conns returns the number of open conns, without listeners.
 func (l *Loop) Conns() int { return l.conns }
 

@@ -68,7 +68,7 @@ func (b *backendConn) fresh() bool { return !b.Readable() && !b.PeerShut() && !b
 func (b *backendConn) idle() {
 	p := b.p
 	b.in.Drop(p.arena)
-	b.x, b.since = nil, p.loop.Now()
+	b.x, b.since = nil, p.loop.Clock() // a turn may be longer than a rest
 	limit := p.idleLimit(b.to, b.since)
 	if b.to.Gone || b.to.pool.cfg.Reuse == config.ReuseNever || limit < idleLeast {
 		b.close()

@@ -162,9 +162,8 @@ type Peer struct {
 	// Checked is the version of trusted_proxies that Trusted was computed from, or 0
 	// before that. The host counts versions from 1.
 	Checked uint32
-	Trusted bool // the address is in trusted_proxies
-
-	Serial uint32 // of this conn among those of the loop
+	Serial  uint32 // of this conn among those of the loop
+	Trusted bool   // the address is in trusted_proxies
 
 	len  uint8
 	text [peerTextBytes]byte
