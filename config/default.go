@@ -19,7 +19,7 @@ func Default() *Config {
 		Pools:    []Pool{pool},
 		Retry: Retry{
 			Attempts:  2,
-			On:        RetryOn{Connect: true, Stale: true},
+			On:        RetryOn{Connect: true, Stale: true, Timeout: true},
 			Budget:    0.2,
 			BudgetMin: 3,
 		},

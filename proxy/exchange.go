@@ -23,16 +23,6 @@ const (
 	Relay = record.Relay
 )
 
-// next holds the phases that may follow each phase.
-var next = [record.Phases]uint8{
-	Admit: 1<<Pick | 1<<Relay,
-	Pick:  1<<Pick | 1<<Dial | 1<<Send | 1<<Relay,
-	Dial:  1<<Send | 1<<Pick | 1<<Relay,
-	Send:  1<<Wait | 1<<Relay | 1<<Pick,
-	Wait:  1<<Relay | 1<<Pick,
-	Relay: 1 << Relay, // a reply of lb's own instead of a response that turned out bad
-}
-
 // pumpTurns is how often bytes are moved each way for one event, before the other
 // events of the turn are handled.
 const pumpTurns = 8
@@ -58,7 +48,7 @@ type exchange struct {
 
 	phase record.Phase
 	since tick.Instant  // when the phase began
-	pause time.Duration // in Pick: before the next attempt
+	pause time.Duration // in Pick: before the next attempt; in Dial, without a conn: before the next knock
 	moves uint32        // counts what moved
 	hops  int64         // Max-Forwards to pass on, or -1 if there is none
 
@@ -68,6 +58,7 @@ type exchange struct {
 	begun      bool // a byte of the final head has been written
 	keep       bool // the client's conn goes on after this exchange
 	tunnel     bool // after a 101
+	accused    bool // a bad answer has been counted against a backend
 	picks      bool // may still pick a backend: it counts in snap.picking
 }
 
@@ -102,7 +93,7 @@ func (p *Proxy) Begin(f front.Front, l front.Lease, in *lane.Inbox, peer *front.
 	x.up.Whole, x.up.Broken, x.up.Starved = false, false, false
 	x.down.Whole, x.down.Starved = false, false
 	x.idempotent, x.expecting, x.replied = false, false, false
-	x.begun, x.keep, x.tunnel = false, false, false
+	x.begun, x.keep, x.tunnel, x.accused = false, false, false, false
 	x.up.Taken, x.down.Taken, x.pause = 0, 0, 0
 	return x
 }
@@ -134,7 +125,7 @@ func (x *exchange) end(how front.Ending) {
 
 // enter changes the phase. The deadline follows from it: see arm.
 func (x *exchange) enter(ph record.Phase) {
-	invariant.Check(next[x.phase]&(1<<ph) != 0, "proxy: phase may not follow")
+	invariant.Check(x.phase.MayPrecede(ph), "proxy: phase may not follow")
 	x.phase, x.since = ph, x.p.loop.Now()
 	x.up.Progress, x.down.Progress = x.since, x.since
 	x.recordPhase()
@@ -328,6 +319,9 @@ func (x *exchange) owes() (s record.Side, from tick.Instant, limit time.Duration
 		}
 		return record.LBSide, x.since, t.Queue
 	case Dial:
+		if x.backend == nil {
+			return record.LBSide, x.since, min(x.pause, t.Connect)
+		}
 		return record.BackendSide, x.since, t.Connect
 	case Wait:
 		if !x.down.Flushed() {
@@ -363,10 +357,18 @@ func (x *exchange) arm() {
 func (x *exchange) Expired() (ended bool) {
 	s, from, limit := x.owes()
 	if at := from.Add(limit); at > x.p.loop.Now() {
+		if x.leaves() {
+			x.dropBackend()
+			return x.retry()
+		}
 		x.front.Deadline(at)
 		return false
 	}
 	switch {
+	case x.phase == Dial && x.backend == nil && limit < x.snap.cfg.Timeouts.Connect:
+		return x.dial()
+	case x.phase == Dial && x.backend == nil:
+		return x.fail(record.ByLB(record.CauseCrowded))
 	case x.phase == Pick && x.pause > 0:
 		x.pause = 0
 		return x.pick()

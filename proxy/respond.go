@@ -9,6 +9,7 @@ import (
 	"lb/board"
 	"lb/httpparse"
 	"lb/proxy/record"
+	"lb/proxy/retry"
 	"lb/upstream"
 )
 
@@ -92,20 +93,20 @@ func (x *exchange) respond() (f record.Fault, bad bool) {
 // noteAnswer notes what the head of a final response says about its backend, and
 // returns true when the exchange is to be tried again because of its status.
 func (x *exchange) noteAnswer() (again bool) {
-	t, r, now := x.target, &x.resp, x.p.loop.Now()
+	r, now := &x.resp, x.p.loop.Now()
 	if r.Seen.Has(httpparse.KeepAlive) {
 		x.noteIdleTime()
 	}
 	if x.pool.cfg.Eject.Enabled && slices.Contains(x.pool.cfg.Eject.OnStatus, r.Code) {
 		x.blamed = true
-		t.failed(board.ReasonStatus, uint64(r.Code), x.phase)
+		x.accuse(board.ReasonStatus, uint64(r.Code), x.phase)
 	} else {
 		x.answered = answeredEarly // noted at the end, if nothing goes wrong until then
 		if x.phase == Wait {
 			x.answered = max(1, now.Sub(x.since))
 		}
 	}
-	return r.Code >= 502 && x.retriesStatus(r.Code) &&
+	return r.Code >= 502 && retry.OnStatus(&x.snap.cfg.Retry.On, r.Code) &&
 		x.mayRetry(record.Fault{Side: record.BackendSide, Cause: record.CauseStatus, Phase: x.phase})
 }
 
