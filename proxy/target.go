@@ -48,18 +48,21 @@ func (t *target) isOut() bool {
 }
 
 // evacuate has the exchanges that wait at backends which are out look for another one, in
-// this turn: their deadlines pass. It is called when the board has changed.
-func (p *Proxy) evacuate() {
+// this turn: their deadlines pass. It is called when the board has changed, and again while
+// it returns true: an event may come first and set a new deadline.
+func (p *Proxy) evacuate() (again bool) {
 	out := false
 	p.eachTarget(func(t *target) { out = out || t.Slot.InFlight.Load() > 0 && t.isOut() })
 	if !out {
-		return
+		return false
 	}
 	p.loop.Each(func(h loop.Handler) {
 		if b, ok := h.(*backendConn); ok && b.x != nil && b.x.phase != Relay && b.to.isOut() {
 			b.x.front.Deadline(p.loop.Now())
+			again = true
 		}
 	})
+	return again
 }
 
 // isBusy reports whether an exchange may wait at a backend.

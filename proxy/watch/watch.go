@@ -19,11 +19,14 @@ type Watch struct {
 	Loop    *loop.Loop
 	Board   *board.Board
 	Busy    func() bool // reports whether to go on
-	Changed func()      // is called when the version has changed
+	// Changed is called when the version has changed. While it returns true, it is called
+	// each time.
+	Changed func() (again bool)
 
 	timer   loop.Timer
 	version uint64
 	on      bool
+	again   bool
 }
 
 // Begin has w look from now on, until the loop is no longer busy. It may be called again.
@@ -44,8 +47,8 @@ func (w *Watch) Expired() {
 		return
 	}
 	w.Loop.Arm(&w.timer, w, w.Loop.Now().Add(Every))
-	if v := w.Board.Version(); v != w.version {
+	if v := w.Board.Version(); v != w.version || w.again {
 		w.version = v
-		w.Changed()
+		w.again = w.Changed()
 	}
 }
