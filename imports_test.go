@@ -25,7 +25,7 @@ var arrows = map[string][]string{
 	"lb/supervise/discover":      {"config"},
 	"lb/supervise/engine":        {"supervise/plan", "internal/host", "internal/ipc", "proxy", "board", "loop", "loop/tick"},
 	"lb/supervise/handover":      {"supervise/listen", "internal/ipc", "board"},
-	"lb/supervise/health":        {"board", "config", "loop/tick"},
+	"lb/supervise/health":        {"upstream", "board", "config", "loop/tick"},
 	"lb/supervise/listen":        {"supervise/discover", "internal/ipc"},
 	"lb/supervise/plan":          {"config"},
 	"lb/supervise/supervisetest": {"config", "internal/testkit"},

@@ -29,9 +29,9 @@ func (r *roster) condemned(e *entry, f Fault) bool {
 	if f.Own {
 		return s.Refusals.Add(1) >= limit
 	}
-	several := addBit(&s.Clients, f.Client) && addBit(&s.Targets, f.Target)
+	clients, targets := addBit(&s.Clients, f.Client), addBit(&s.Targets, f.Target)
 	most := r.mostlyBad(e, f)
-	return run >= limit && (several || most)
+	return run >= limit && (clients && targets || most)
 }
 
 // addBit adds the bit of hash to a set and reports whether the set has several. Two

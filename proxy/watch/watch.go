@@ -16,9 +16,9 @@ const Every = 100 * time.Millisecond
 // Watch looks at the board's version while the loop has something to do. It belongs to that
 // loop.
 type Watch struct {
-	Loop    *loop.Loop
-	Board   *board.Board
-	Busy    func() bool // reports whether to go on
+	Loop  *loop.Loop
+	Board *board.Board
+	Busy  func() bool // reports whether to go on
 	// Changed is called when the version has changed. While it returns true, it is called
 	// each time.
 	Changed func() (again bool)
