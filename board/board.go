@@ -151,6 +151,20 @@ type Loop struct {
 	OldestConfig Counter
 }
 
+// CountFault counts a fault of the backend. Only the owner of the slot may call it.
+func (s *Backend) CountFault(why Reason) {
+	switch why {
+	case ReasonConnect:
+		s.ConnectFaults.Add(1)
+	case ReasonTimeout:
+		s.TimeoutFaults.Add(1)
+	case ReasonBadAnswer:
+		s.BadAnswers.Add(1)
+	default:
+		s.ResetFaults.Add(1)
+	}
+}
+
 // Backend is the slot of one backend in one loop.
 type Backend struct {
 	InFlight                                              Counter // gauge: active attempts

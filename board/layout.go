@@ -23,7 +23,7 @@ const (
 
 	// layoutVersion goes up with every change of Loop, Backend, State, Control or
 	// the layout, so that no binary misreads the words of an older one.
-	layoutVersion = 3
+	layoutVersion = 4
 )
 
 // The words of the header.

@@ -21,7 +21,7 @@ func Default() *Config {
 		AbortOnClose: true,
 		Retry: Retry{
 			Attempts:  2,
-			On:        RetryOn{Connect: true, Stale: true},
+			On:        RetryOn{Connect: true, Stale: true, Timeout: true},
 			Budget:    0.2,
 			BudgetMin: 3,
 		},

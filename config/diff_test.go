@@ -109,7 +109,7 @@ reuse: safe -> always
 slow_start: 0s -> 1m30s
 eject.time: 10s -> 1m
 eject.on_status: [] -> [503]
-retry.on: [connect, stale] -> [connect, 502]
+retry.on: [connect, stale, timeout] -> [connect, 502]
 retry.budget: 0.2 -> 0.5
 admin.socket: "" -> off
 timeouts.connect: 3s -> 5s

@@ -241,6 +241,7 @@ var retryWords = []struct {
 }{
 	{"connect", func(on *RetryOn) *bool { return &on.Connect }},
 	{"stale", func(on *RetryOn) *bool { return &on.Stale }},
+	{"timeout", func(on *RetryOn) *bool { return &on.Timeout }},
 	{"reset", func(on *RetryOn) *bool { return &on.Reset }},
 	{"502", func(on *RetryOn) *bool { return &on.Status502 }},
 	{"503", func(on *RetryOn) *bool { return &on.Status503 }},

@@ -137,6 +137,7 @@ type Retry struct {
 type RetryOn struct {
 	Connect                         bool // there was no connection
 	Stale                           bool // a reused connection was closed already
+	Timeout                         bool // no answer in time
 	Reset                           bool // closed or reset before an answer
 	Status502, Status503, Status504 bool // answers of the backend
 }

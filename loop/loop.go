@@ -202,6 +202,14 @@ func (l *Loop) release(c *Conn) {
 	}
 }
 
+// Each calls f for the handler of every open conn, in no order. f must not open or
+// close one. It looks at every slot: it is for rare events.
+func (l *Loop) Each(f func(Handler)) {
+	for _, s := range l.slots.all {
+		f(s.conn.handler)
+	}
+}
+
 // Arm sets t to expire at the deadline at, which must be above zero; then o is
 // called. An armed timer gets the new deadline.
 func (l *Loop) Arm(t *Timer, o Expirer, at tick.Instant) {

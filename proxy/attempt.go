@@ -3,10 +3,13 @@ package proxy
 import (
 	"time"
 
+	"golang.org/x/sys/unix"
 	"lb/config"
+
 	"lb/loop/tick"
 	"lb/proxy/lane"
 	"lb/proxy/record"
+	"lb/proxy/retry"
 	"lb/upstream"
 )
 
@@ -16,6 +19,9 @@ type choice struct {
 	pool  *pool  // that takes the request; nil before Pick and from Relay on
 	tried upstream.Tried
 	key   uint64 // Hash of what the pool hashes
+
+	client uint64 // Hash of the client's address, if its peer is trusted
+	about  uint64 // Hash of the path
 
 	sticky    [stickyMax]byte // value of the pool's cookie
 	stickyLen uint8
@@ -40,6 +46,7 @@ type attempt struct {
 	sent     int64         // bytes of the request that the backend took
 	received int64         // bytes of the response, head and body, that came
 	fresh    bool          // no idle conn may be used
+	knocks   uint8         // how often a unix socket had no room for the conn
 	blamed   bool          // a fault of this attempt has been noted
 }
 
@@ -53,7 +60,7 @@ func (x *exchange) pick() (ended bool) {
 		x.follow()
 	}
 	p, q := x.p, x.pool
-	if first, waited := q.queueOf(x).First(); waited && first != x || q.yields(x) {
+	if first, waited := q.queueOf(x).First(); waited && first != x || q.Yields(x.since, x.snap.cfg.Timeouts.Queue) {
 		return x.queue() // others were here before
 	}
 	now := p.loop.Now()
@@ -70,7 +77,7 @@ func (x *exchange) pick() (ended bool) {
 	x.leaveQueue()
 	x.tried.Add(i)
 	x.recordPick(t, now)
-	x.blamed = false
+	x.blamed, x.knocks = false, 0
 	x.resp.Reset(&x.snap.limits, x.req.Method)
 	t.Slot.Attempts.Add(1)
 	if !x.fresh {
@@ -127,6 +134,9 @@ func (x *exchange) dial() (ended bool) {
 	b := p.newBackend(t)
 	if err := p.loop.Dial(&b.Conn, b, &t.addrs[t.next]); err != nil {
 		b.next, p.freeBacks = p.freeBacks, b
+		if err == unix.EAGAIN {
+			return x.knock()
+		}
 		if lackOf(err) {
 			return x.fail(record.ByLB(record.CauseExhausted))
 		}
@@ -135,7 +145,22 @@ func (x *exchange) dial() (ended bool) {
 	p.counters.BackendConns.Add(1)
 	t.Slot.Conns.Add(1)
 	x.attach(b)
-	x.enter(Dial)
+	if x.phase != Dial {
+		x.enter(Dial)
+	}
+	x.pause = 0
+	x.arm()
+	return false
+}
+
+// knock waits a moment before it dials again: the accept queue of a unix socket is full,
+// which is neither a refusal nor a backend's fault.
+func (x *exchange) knock() (ended bool) {
+	if x.phase != Dial {
+		x.enter(Dial)
+	}
+	x.pause = x.p.loop.Now().Sub(x.since) + retry.Knock(x.knocks, x.p.chance)
+	x.knocks++
 	x.arm()
 	return false
 }
@@ -145,6 +170,7 @@ func (x *exchange) attach(b *backendConn) {
 	b.x, x.backend = x, b
 	b.uses++
 	b.last = x.peer.Serial
+	x.p.watch.Begin()
 	x.asked = x.p.loop.Now()
 }
 
@@ -183,7 +209,7 @@ func (x *exchange) dialled() (ended bool) {
 	if x.front.Gone() {
 		return x.fail(record.ByClient(record.CauseGone))
 	}
-	if !b.Writable() && !b.Hangup() {
+	if b == nil || !b.Writable() && !b.Hangup() {
 		x.arm()
 		return false
 	}

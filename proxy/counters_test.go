@@ -51,7 +51,9 @@ func countedExchanges(r *rig) (client, bad *looptest.Peer, up int) {
 
 // TestCounters: the counters of the board after a few exchanges with known outcomes.
 func TestCounters(t *testing.T) {
-	r := newRig(t, 1, rigConfig(2), false)
+	cfg := rigConfig(2)
+	cfg.Retry.On.Timeout = false
+	r := newRig(t, 1, cfg, false)
 	client, bad, up := countedExchanges(r)
 	c, a, b := r.p.counters, r.p.now.pools[0].targets[0].Slot, r.p.now.pools[0].targets[1].Slot
 	for _, tc := range []struct {

@@ -47,7 +47,7 @@ type exchange struct {
 
 	phase record.Phase
 	since tick.Instant  // when the phase began
-	pause time.Duration // in Pick: before the next attempt
+	pause time.Duration // in Pick: before the next attempt; in Dial, without a conn: before the next knock
 	moves uint32        // counts what moved
 	hops  int64         // Max-Forwards to pass on, or -1 if there is none
 
@@ -58,6 +58,7 @@ type exchange struct {
 	keep       bool // the client's conn goes on after this exchange
 	tunnel     bool // after a 101
 	opening    bool // in a tunnel: the request is not whole yet
+	accused    bool // a bad answer has been counted against a backend
 	picks      bool // may still pick a backend: it counts in snap.picking
 }
 
@@ -93,7 +94,7 @@ func (p *Proxy) Begin(f front.Front, l front.Lease, in *lane.Inbox, peer *front.
 	x.up.Whole, x.up.Broken, x.up.Starved = false, false, false
 	x.down.Whole, x.down.Starved = false, false
 	x.idempotent, x.expecting, x.replied = false, false, false
-	x.begun, x.keep, x.tunnel, x.opening = false, false, false, false
+	x.begun, x.keep, x.tunnel, x.opening, x.accused = false, false, false, false, false
 	x.up.Taken, x.down.Taken, x.pause = 0, 0, 0
 	return x
 }
@@ -320,6 +321,9 @@ func (x *exchange) owes() (s record.Side, from tick.Instant, limit time.Duration
 		}
 		return record.LBSide, x.since, t.Queue
 	case Dial:
+		if x.backend == nil {
+			return record.LBSide, x.since, min(x.pause, t.Connect)
+		}
 		return record.BackendSide, x.since, t.Connect
 	case Wait:
 		if !x.down.Flushed() {
@@ -360,10 +364,18 @@ func (x *exchange) arm() {
 func (x *exchange) Expired() (ended bool) {
 	s, from, limit := x.owes()
 	if at := from.Add(limit); at > x.p.loop.Now() {
+		if x.leaves() {
+			x.dropBackend()
+			return x.retry()
+		}
 		x.front.Deadline(at)
 		return false
 	}
 	switch {
+	case x.phase == Dial && x.backend == nil && limit < x.snap.cfg.Timeouts.Connect:
+		return x.dial()
+	case x.phase == Dial && x.backend == nil:
+		return x.fail(record.ByLB(record.CauseCrowded))
 	case x.phase == Pick && x.pause > 0:
 		x.pause = 0
 		return x.pick()

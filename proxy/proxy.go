@@ -18,6 +18,7 @@ import (
 	"lb/proxy/record"
 	"lb/proxy/rewrite"
 	"lb/proxy/spread"
+	"lb/proxy/watch"
 	"lb/upstream"
 )
 
@@ -54,6 +55,7 @@ type Proxy struct {
 	targets map[int]*target // of now, by ID
 	budget  upstream.Budget
 	others  spread.Loops
+	watch   watch.Watch
 
 	shared    front.Shared // with the servers and their fronts
 	servers   []front.Server
@@ -98,6 +100,7 @@ func New(l *loop.Loop, o Options) *Proxy {
 		record:   o.Record,
 	}
 	p.shared = front.Shared{Loop: l, Arena: p.arena, Counters: p.counters, Host: p}
+	p.watch = watch.Watch{Loop: l, Board: p.board, Busy: p.isBusy, Changed: p.evacuate}
 	p.h1 = h1.New(&p.shared)
 	p.servers = []front.Server{p.h1}
 	if o.Clock == nil {

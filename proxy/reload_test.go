@@ -13,6 +13,7 @@ import (
 	"lb/config"
 	"lb/loop"
 	"lb/loop/looptest"
+	"lb/proxy/watch"
 )
 
 // withBackends returns the default configuration with the backends at some places.
@@ -465,6 +466,7 @@ func TestPanicOnAnOldConfiguration(t *testing.T) {
 		}
 		r.settle()
 		r.p.counters.Panics.Sub(1)
+		r.pass(2 * watch.Every)
 		if left := r.leftovers(); len(left) > 0 || !(client.Ended() || client.WasReset()) {
 			t.Errorf("left over: %q", left)
 		}

@@ -7,6 +7,7 @@ import (
 	"lb/board"
 	"lb/httpparse"
 	"lb/proxy/record"
+	"lb/proxy/retry"
 	"lb/upstream"
 )
 
@@ -95,11 +96,11 @@ func (x *exchange) noteAnswer() (again bool) {
 	}
 	if x.pool.cfg.Eject.Enabled && slices.Contains(x.pool.cfg.Eject.OnStatus, r.Code) {
 		x.blamed = true
-		t.failed(board.ReasonStatus, uint64(r.Code), x.phase)
+		x.accuse(board.ReasonStatus, uint64(r.Code), x.phase)
 	} else {
 		x.answered = x.firstByte() // noted at the end, if nothing goes wrong until then
 	}
-	return r.Code >= 502 && x.retriesStatus(r.Code) &&
+	return r.Code >= 502 && retry.OnStatus(&x.snap.cfg.Retry.On, r.Code) &&
 		x.mayRetry(record.Fault{Side: record.BackendSide, Cause: record.CauseStatus, Phase: x.phase})
 }
 

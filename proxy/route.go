@@ -101,6 +101,12 @@ const stickyMax = 64
 func (x *exchange) prepareChoice() {
 	q := x.pool.cfg
 	x.key, x.stickyLen = 0, 0
+	if q.Eject.Enabled {
+		x.about = upstream.Hash(x.path())
+		if x.peer.Trusted {
+			x.client = upstream.Hash(x.request().Origin(x.snap.cfg.TrustedProxies))
+		}
+	}
 	if q.Strategy == config.HashOnKey {
 		x.key = upstream.Hash(x.hashed(q.Hash))
 	}
@@ -116,8 +122,7 @@ func (x *exchange) prepareChoice() {
 func (x *exchange) hashed(h config.Hash) []byte {
 	switch h.Key {
 	case config.KeyPath:
-		path, _, _ := bytes.Cut(x.req.Path.Of(x.in.Bytes()), []byte{'?'})
-		return path
+		return x.path()
 	case config.KeyHeader:
 		if v, ok := x.req.Lookup(x.in.Bytes(), h.Name); ok {
 			return v
@@ -128,6 +133,12 @@ func (x *exchange) hashed(h config.Hash) []byte {
 		}
 	}
 	return x.request().Origin(x.snap.cfg.TrustedProxies)
+}
+
+// path returns the path of the request, without its query.
+func (x *exchange) path() []byte {
+	path, _, _ := bytes.Cut(x.req.Path.Of(x.in.Bytes()), []byte{'?'})
+	return path
 }
 
 // request returns the request as it came. It is valid until the next call on this loop.

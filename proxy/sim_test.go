@@ -58,6 +58,8 @@ type sim struct {
 	waits    int            // requests that were seen to wait for room
 	moved    int            // of these, seen in the middle of a reload
 	working  [simPlaces]int // requests that each backend is serving
+	frozen   [simPlaces]bool
+	stuck    map[*exchange]int // at a backend that is out: how often in a row they were seen there
 	wrong    []string
 }
 
@@ -144,7 +146,7 @@ func (s *sim) run(t *testing.T, seed uint64) {
 	drains := s.rough && s.rng.IntN(6) == 0
 	s.begun = s.r.l.Now()
 	s.countWaits()
-	for range 4 + s.rng.IntN(8) {
+	for range 4 + s.rng.IntN(12) {
 		s.after(1000, func() {
 			if !s.closed {
 				s.connect()
@@ -222,6 +224,12 @@ func (s *sim) upsetBackends() {
 				s.after(1000, func() { v.Silent = false })
 			})
 		}
+		if s.rng.IntN(4) == 0 {
+			s.after(1000, func() {
+				s.frozen[i] = true
+				s.after(2500, func() { s.frozen[i] = false })
+			})
+		}
 		if s.rng.IntN(6) == 0 {
 			s.after(1000, func() {
 				s.check(i, board.Down)
@@ -236,7 +244,7 @@ func (s *sim) peace() {
 	buffers := looptest.Faults{BufferMin: s.r.k.Faults.BufferMin, BufferMax: s.r.k.Faults.BufferMax}
 	s.r.k.Faults = buffers
 	for i, v := range s.r.servers {
-		v.Refuse, v.Silent = false, false
+		v.Refuse, v.Silent, s.frozen[i] = false, false, false
 		if board.Health(s.r.board.State(i).Health.Load()) == board.Down {
 			s.check(i, board.Up)
 		}

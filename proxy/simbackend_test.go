@@ -121,6 +121,10 @@ func (b *simBackend) upgrade(r *simRequest) {
 // answer sends the answer to r after a while, or the bytes of a bad backend.
 func (b *simBackend) answer(r *simRequest, sum string) {
 	s := b.s
+	if s.frozen[b.place] {
+		s.after(100, func() { b.answer(r, sum) })
+		return
+	}
 	out, closes := s.response(r, sum)
 	b.answering = true
 	if s.rough && s.rng.IntN(5) == 0 {

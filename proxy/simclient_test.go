@@ -50,7 +50,8 @@ func (s *sim) connect() {
 		s.makeTunnel(last)
 	}
 	c.r = simReader{onHead: c.onHead, onWhole: c.onWhole, bodyless: c.bodyless}
-	c.peer = s.r.k.Connect(s.r.listener, netip.AddrPortFrom(rigClient.Addr(), uint16(1000+len(s.clients))))
+	from := netip.AddrFrom4([4]byte{192, 0, 2, byte(1 + len(s.clients)%4)})
+	c.peer = s.r.k.Connect(s.r.listener, netip.AddrPortFrom(from, uint16(1000+len(s.clients))))
 	c.peer.OnBytes = func(p *looptest.Peer) { c.r.feed(p.Recv()) }
 	c.peer.OnEnd = func(*looptest.Peer) { c.onEnd() }
 	if s.rng.IntN(3) == 0 {

@@ -7,6 +7,7 @@ import (
 
 	"lb/board"
 	"lb/config"
+	"lb/loop"
 )
 
 const (
@@ -65,6 +66,9 @@ func (s *sim) drawConfig(first bool) *config.Config {
 		cfg.Retry.Budget = 1
 	}
 	cfg.AbortOnClose = s.aborts
+	if s.rough && s.rng.IntN(2) == 0 {
+		cfg.Timeouts.Response = time.Duration(200+s.rng.IntN(1500)) * time.Millisecond
+	}
 	if !s.rough {
 		cfg.Timeouts.Queue = time.Minute // a timeout would hide a forgotten exchange
 	}
@@ -88,7 +92,7 @@ func (s *sim) drawPool(p *config.Pool) {
 		p.Eject.OnStatus = []int{503}
 	}
 	p.Eject.Time = time.Duration(1+s.rng.IntN(1000)) * time.Millisecond
-	p.Eject.MaxPercent, p.Eject.Faults = 50+50*s.rng.IntN(2), 1+s.rng.IntN(3)
+	p.Eject.MaxPercent, p.Eject.Faults = 50+50*s.rng.IntN(2), 1+s.rng.IntN(2)
 	limited := s.rng.IntN(2) == 0
 	for i := range p.Backends {
 		p.Backends[i].Weight = 1 + s.rng.IntN(3)
@@ -166,10 +170,33 @@ func (s *sim) countWaits() {
 	}
 	s.waits += waits
 	s.checkFreed()
+	s.checkStuck()
 	if s.reloads && waits > 0 && s.rng.IntN(3) == 0 {
 		s.reload()
 	}
 	if s.r.l.Now() < s.begun.Add(simFaultTime) {
 		s.r.k.After(50*time.Millisecond, s.countWaits)
 	}
+}
+
+// checkStuck checks that an exchange which may be asked elsewhere does not go on waiting at
+// a backend that is out.
+func (s *sim) checkStuck() {
+	const most = 5 // times in a row: longer than watch.Every
+	before := s.stuck
+	s.stuck = make(map[*exchange]int)
+	s.r.l.Each(func(h loop.Handler) {
+		b, ok := h.(*backendConn)
+		if !ok || b.x == nil || !b.to.isOut() {
+			return
+		}
+		x := b.x
+		if x.phase != Wait || !x.idempotent || !x.up.Held || x.received > 0 || x.replied || !x.snap.cfg.Retry.On.Timeout ||
+			x.rec.Attempts > x.snap.cfg.Retry.Attempts || !x.pool.Other(&x.tried, s.r.l.Now()) {
+			return
+		}
+		if s.stuck[x] = before[x] + 1; s.stuck[x] > most {
+			s.errorf("a request waits at %s, which is out", b.to.Name)
+		}
+	})
 }

@@ -80,7 +80,26 @@ type Record struct {
 	Fault Fault
 }
 
-// Enter notes that the phase ph began at now.
+// keptHeadMax bounds, in bytes, the memory for a head that a record keeps for the next
+// exchange.
+const keptHeadMax = 8 << 10
+
+// Begin makes r the record of an exchange whose first byte came at begun.
+func (r *Record) Begin(begun, admitted tick.Instant, peer *front.Peer, req *httpparse.Request) {
+	head := r.Head[:0]
+	if cap(head) > keptHeadMax {
+		head = nil
+	}
+	*r = Record{Begun: begun, Admitted: admitted, Peer: peer, Request: req, Head: head}
+}
+
+// Pick notes that a backend was chosen at now.
+func (r *Record) Pick(pool, backend string, now tick.Instant) {
+	r.Pool, r.Backend, r.Picked = pool, backend, now
+	r.Dialled, r.Sending, r.Sent = 0, 0, 0
+}
+
+// Enter notes that a phase began at now.
 func (r *Record) Enter(ph Phase, now tick.Instant) {
 	switch ph {
 	case Dial:

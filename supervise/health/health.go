@@ -23,6 +23,7 @@ import (
 	"lb/board"
 	"lb/config"
 	"lb/loop/tick"
+	"lb/upstream"
 )
 
 // Addr is where a backend is: a network and an address, as net.Dial takes them.
@@ -136,6 +137,7 @@ func (p *Prober) Close() {
 // checker checks one backend. It belongs to one goroutine, except for addrs.
 type checker struct {
 	cfg   config.Health
+	eject config.Eject
 	name  string // of pool and backend, as the log has them
 	host  string // the Host field
 	id    int    // its place on the board
@@ -159,6 +161,7 @@ func newChecker(o *Options, pool, backend int) *checker {
 	id := o.IDs[pool][backend]
 	c := &checker{
 		cfg:   p.Health,
+		eject: p.Eject,
 		name:  nameOf(p, backend),
 		host:  hostOf(p.Health, b),
 		id:    id,
@@ -180,7 +183,7 @@ func newChecker(o *Options, pool, backend int) *checker {
 
 // checks reports whether c checks the backend of p at an index as p says.
 func (c *checker) checks(p *config.Pool, backend int) bool {
-	return reflect.DeepEqual(c.cfg, p.Health) && c.name == nameOf(p, backend) &&
+	return reflect.DeepEqual(c.cfg, p.Health) && reflect.DeepEqual(c.eject, p.Eject) && c.name == nameOf(p, backend) &&
 		c.host == hostOf(p.Health, p.Backends[backend])
 }
 
@@ -197,10 +200,12 @@ func hostOf(h config.Health, b config.Backend) string {
 	return b.String()
 }
 
-// run probes until ctx is done.
+// run probes until ctx is done. It looks at the board at the pace of a backend that is
+// down, and probes an ejected one at that pace, so that it is soon back.
 func (c *checker) run(ctx context.Context, wait time.Duration) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
+	var due tick.Instant
 	for {
 		select {
 		case <-ctx.Done():
@@ -208,13 +213,28 @@ func (c *checker) run(ctx context.Context, wait time.Duration) {
 		case <-timer.C:
 		}
 		begun := c.now()
+		if begun < due && c.board.State(c.id).EjectedUntil.Load() == 0 {
+			timer.Reset(min(due.Sub(begun), c.pace.down))
+			continue
+		}
 		r := probe(ctx, &c.cfg, c.host, *c.addrs.Load())
 		if ctx.Err() != nil {
 			return // the probe was cancelled, and has found nothing
 		}
 		now := c.now()
 		c.note(r, now)
-		timer.Reset(c.pace.next(c.streak.health, begun, rand.Float64()).Sub(now))
+		if r.good {
+			c.restore(begun, now)
+		}
+		due = c.pace.next(c.streak.health, begun, rand.Float64())
+		timer.Reset(min(due.Sub(now), c.pace.down))
+	}
+}
+
+// restore ends an ejection if a probe that has passed may do so.
+func (c *checker) restore(begun, now tick.Instant) {
+	if out, ended := upstream.Passed(c.board, c.id, &c.eject, begun, now); ended {
+		c.log.Info("backend restored", "cause", "a check passes", "ejected_for", out)
 	}
 }
 

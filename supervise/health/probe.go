@@ -57,11 +57,32 @@ func dial(ctx context.Context, addrs []Addr) (conn net.Conn, err error) {
 	deadline, _ := ctx.Deadline()
 	for i, a := range addrs {
 		d := net.Dialer{Timeout: time.Until(deadline) / time.Duration(len(addrs)-i), KeepAlive: -1}
-		if conn, err = d.DialContext(ctx, a.Network, a.Address); err == nil {
+		if conn, err = knock(ctx, &d, a); err == nil {
 			return conn, nil
 		}
 	}
 	return nil, err
+}
+
+// knockEvery is how soon a unix socket is tried again whose accept queue is full.
+const knockEvery = 20 * time.Millisecond
+
+// knock connects to a. A unix socket whose accept queue is full says so at once (EAGAIN),
+// where TCP would wait for room, so knock waits.
+func knock(ctx context.Context, d *net.Dialer, a Addr) (conn net.Conn, err error) {
+	ctx, cancel := context.WithTimeout(ctx, d.Timeout)
+	defer cancel()
+	for {
+		conn, err = d.DialContext(ctx, a.Network, a.Address)
+		if !errors.Is(err, syscall.EAGAIN) {
+			return conn, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(knockEvery):
+		}
+	}
 }
 
 // exchange sends the request and checks the answer. It follows no redirect.
