@@ -196,6 +196,7 @@ func (x *exchange) admit() (ended bool) {
 	p.counters.Requests.Add(1)
 	p.budget.Begin(p.loop.Now())
 	x.recordHead()
+	r.HideForged(x.in.Bytes(), x.peer.Trusted, x.snap.guarded)
 	x.idempotent = r.Idempotent()
 	if r.Method == httpparse.CONNECT {
 		return x.reply(501, "lb forwards to its own backends and opens no tunnels", nil)

@@ -29,9 +29,9 @@ func (s *snapshot) newRoutes(before *snapshot) {
 	switch {
 	case len(s.routes) == 0:
 	case before != nil && reflect.DeepEqual(before.cfg.Routes, s.cfg.Routes):
-		s.router = before.router
+		s.router, s.guarded = before.router, before.guarded
 	default:
-		s.router = upstream.NewRouter(s.cfg.Routes)
+		s.router, s.guarded = upstream.NewRouter(s.cfg.Routes), rewrite.Guarded(s.cfg.Routes)
 	}
 }
 

@@ -37,6 +37,7 @@ var notOfStreams = map[string]string{
 	"idle-timeout":           onConn,
 	"linger":                 onConn,
 	"cut":                    onConn,
+	"forwarded-nominated":    onConn,
 	"hop-by-hop":             onConn,
 	"upgrade-h2c":            onConn,
 	"drain":                  onDrain,

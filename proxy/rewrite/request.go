@@ -17,13 +17,9 @@ const crlf = "\r\n"
 var HopByHop = httpparse.SetOf(httpparse.Connection, httpparse.KeepAlive, httpparse.ProxyConnection,
 	httpparse.TE, httpparse.TransferEncoding, httpparse.ContentLength, httpparse.Upgrade, httpparse.HTTP2Settings)
 
-// The fields of a request that are not passed on. A stranger's fields about where the
-// request came from are dropped; from a trusted proxy only X-Forwarded-For is, because lb
-// writes it again with one more address.
-var (
-	fromTrusted  = HopByHop | httpparse.SetOf(httpparse.Host, httpparse.XForwardedFor)
-	fromStranger = fromTrusted | httpparse.SetOf(httpparse.XForwardedHost, httpparse.XForwardedProto, httpparse.Forwarded)
-)
+// notPassedOn are the fields of a request that are not passed on. lb writes Host and
+// X-Forwarded-For again. What is not believed is hidden in the message already.
+var notPassedOn = HopByHop | httpparse.SetOf(httpparse.Host, httpparse.XForwardedFor)
 
 // OwnBytes bounds what lb itself adds to a head: field names, a length, an address, a
 // Date. It does not cover copies from the message, or the lines of routes.
@@ -96,10 +92,7 @@ func (r *Request) AppendHead(d []byte) []byte {
 
 // dropped returns the fields that are not passed on.
 func (r *Request) dropped() httpparse.FieldSet {
-	m, drop := r.Message, fromStranger
-	if r.Peer.Trusted {
-		drop = fromTrusted
-	}
+	m, drop := r.Message, notPassedOn
 	if m.Minor == 0 {
 		drop |= httpparse.SetOf(httpparse.Expect) // RFC 9110 10.1.1
 	}
@@ -150,7 +143,7 @@ func (r *Request) appendForwarded(d []byte) []byte {
 // request came from are passed on, and its address is added to the list.
 func (r *Request) appendForwardedOn(d []byte) []byte {
 	from := r.Peer.Address()
-	listed := r.passes(httpparse.XForwardedFor)
+	_, listed := r.Message.Find(httpparse.XForwardedFor)
 	if listed || len(from) > 0 {
 		d = append(d, "X-Forwarded-For: "...)
 		if listed {
@@ -167,19 +160,13 @@ func (r *Request) appendForwardedOn(d []byte) []byte {
 		}
 		d = append(d, crlf...)
 	}
-	if !r.passes(httpparse.XForwardedProto) {
+	if _, ok := r.Message.Find(httpparse.XForwardedProto); !ok {
 		d = append(append(append(d, "X-Forwarded-Proto: "...), r.Peer.Scheme()...), crlf...)
 	}
-	if r.Message.Authority.Len > 0 && !r.passes(httpparse.XForwardedHost) {
+	if _, ok := r.Message.Find(httpparse.XForwardedHost); !ok && r.Message.Authority.Len > 0 {
 		d = append(append(append(d, "X-Forwarded-Host: "...), r.Message.Authority.Of(r.Text)...), crlf...)
 	}
 	return d
-}
-
-// passes reports whether the request has the field id and it is passed on.
-func (r *Request) passes(id httpparse.FieldID) bool {
-	f, ok := r.Message.Find(id)
-	return ok && !r.Message.Nominates(r.Text, f)
 }
 
 // Origin returns the address, as text, of the client that a request began at: the peer's

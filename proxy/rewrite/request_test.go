@@ -81,10 +81,11 @@ func TestAppendHead(t *testing.T) {
 	}
 }
 
-// check compares the head that r makes of the case's request with the case.
+// check compares the head that r makes of the case's request, after HideForged, with the case.
 func (tc requestCase) check(t *testing.T, r *Request) {
 	t.Helper()
 	r.Message, r.Text = parse(t, tc.in), []byte(tc.in)
+	r.Message.HideForged(r.Text, r.Peer.Trusted, nil)
 	bound := r.HeadBytes()
 	got, ok := strings.CutPrefix(string(r.AppendHead([]byte("before "))), "before ")
 	if got != tc.want || !ok || r.Upgrade != tc.upgrade || r.Framing != tc.framing {
@@ -129,8 +130,8 @@ func TestAppendForwarded(t *testing.T) {
 		{"trusted, host alone", "192.0.2.1", true, host, host, "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\n"},
 		{"trusted, lists", "192.0.2.1", true, "X-Forwarded-For: 1.1.1.1, 2.2.2.2\r\nX-Forwarded-For:\r\nX-Forwarded-For: 3.3.3.3\r\n", "",
 			"X-Forwarded-For: 1.1.1.1, 2.2.2.2, 3.3.3.3, 192.0.2.1\r\n" + ours},
-		{"trusted, nominated", "192.0.2.1", true, "Connection: X-Forwarded-For, X-Forwarded-Proto\r\nX-Forwarded-For: 1.1.1.1\r\n" + proto, "",
-			"X-Forwarded-For: 192.0.2.1\r\n" + ours},
+		{"trusted, nominated", "192.0.2.1", true, "Connection: X-Forwarded-For, X-Forwarded-Proto\r\nX-Forwarded-For: 1.1.1.1\r\n" + proto + "X-Real-IP: 1.1.1.1\r\n",
+			proto + "X-Real-IP: 1.1.1.1\r\n", "X-Forwarded-For: 1.1.1.1, 192.0.2.1\r\nX-Forwarded-Host: a\r\n"},
 		{"trusted unix", "", true, "", "", ours},
 		{"trusted unix, list", "", true, "X-Forwarded-For: 1.1.1.1\r\n", "", "X-Forwarded-For: 1.1.1.1, unknown\r\n" + ours},
 	} {
