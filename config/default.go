@@ -10,13 +10,14 @@ func Default() *Config {
 		{Host: "127.0.0.1", Port: 9002, Weight: 1},
 	}
 	return &Config{
-		Host:     "0.0.0.0",
-		Port:     8080,
-		Mode:     MP,
-		Via:      "lb",
-		LogLevel: "info",
-		Watch:    true,
-		Pools:    []Pool{pool},
+		Host:       "0.0.0.0",
+		Port:       8080,
+		Mode:       MP,
+		Via:        "lb",
+		EarlyHints: true,
+		LogLevel:   "info",
+		Watch:      true,
+		Pools:      []Pool{pool},
 		Retry: Retry{
 			Attempts:  2,
 			On:        RetryOn{Connect: true, Stale: true},

@@ -153,6 +153,42 @@ func (m *Message) HideForged(b []byte, trusted bool, g *Guarded) {
 	}
 }
 
+// Withheld are the names of trailers that are not passed on although others might be. The
+// zero value has those that no message passes on: claims, and aliases of claims and of
+// framing fields.
+type Withheld struct {
+	guarded   *Guarded
+	nominated []byte // the names in Connection, or nil if there are none
+}
+
+// NewWithheld returns the names of trailers that the message m with guarded fields withholds:
+// the guarded fields and their aliases, and what its Connection nominates. b is the buffer
+// that m was parsed from. It allocates only if fields are nominated.
+func NewWithheld(b []byte, m *Message, g *Guarded) Withheld {
+	w := Withheld{guarded: g}
+	if !m.Nominated {
+		return w
+	}
+	for i := range m.Fields {
+		if f := &m.Fields[i]; f.ID == Connection {
+			w.nominated = append(append(w.nominated, f.Value.Of(b)...), ',')
+		}
+	}
+	return w
+}
+
+// Hide hides the trailers in t that are withheld. b is the buffer that t was fed.
+func (w *Withheld) Hide(b []byte, t *Trailers) {
+	for i := range t.Fields {
+		f := &t.Fields[i]
+		name := f.Name.Of(b)
+		guarded, alias := w.guarded.has(name)
+		if guarded || alias || Claims.Has(f.ID) || ownAlias(name) || w.nominated != nil && hasName(w.nominated, name) {
+			f.hidden = true
+		}
+	}
+}
+
 // nameStops marks everything but letters, digits and '-'.
 func nameStops(w uint64) uint64 {
 	x := w &^ highs

@@ -65,7 +65,7 @@ func mayTrail(name []byte, id FieldID) bool {
 // connection (RFC 9110 6.5.1). b is the buffer that t was fed.
 func AppendTrailers(dst, b []byte, t *Trailers) []byte {
 	for i := range t.Fields {
-		if f := &t.Fields[i]; mayTrail(f.Name.Of(b), f.ID) {
+		if f := &t.Fields[i]; !f.hidden && mayTrail(f.Name.Of(b), f.ID) {
 			dst = appendField(dst, b, f)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"reflect"
 
 	"lb/config"
+	"lb/httpparse"
 	"lb/proxy/lane"
 	"lb/proxy/rewrite"
 	"lb/upstream"
@@ -66,6 +67,7 @@ const stickyMax = 64
 func (x *exchange) prepareChoice() {
 	q := x.pool.cfg
 	x.key, x.stickyLen = 0, 0
+	x.secure = x.request().Secure()
 	if q.Strategy == config.HashOnKey {
 		x.key = upstream.Hash(x.hashed(q.Hash))
 	}
@@ -92,7 +94,7 @@ func (x *exchange) hashed(h config.Hash) []byte {
 			return v
 		}
 	}
-	return x.request().Origin(x.snap.cfg.TrustedProxies)
+	return x.request().Origin()
 }
 
 // request returns the request as it came. It is valid until the next call on this loop.
@@ -103,6 +105,7 @@ func (x *exchange) request() *rewrite.Request {
 		r.Route = &x.route.Route
 	}
 	r.Via, r.Hops = x.snap.via[x.req.Minor], x.hops
+	r.Trusted, r.Forwarded = x.snap.cfg.TrustedProxies, x.snap.cfg.Forwarded
 	return r
 }
 
@@ -112,7 +115,10 @@ func (x *exchange) composeRequest() {
 	r := x.request()
 	x.up.SetHead(r.AppendHead(x.up.Restart(x.p.arena, r.HeadBytes())))
 	x.up.Begin(x.req.Framing, r.Framing, x.req.Length)
-	x.upgrade = r.Upgrade
+	x.upgrade, x.hostAt, x.hostLen = r.Upgrade, r.HostAt, 0
+	if r.Framing == httpparse.Chunked {
+		x.up.Withheld = httpparse.NewWithheld(r.Text, &x.req.Message, x.snap.guarded)
+	}
 }
 
 // redirect answers with the route's Location.

@@ -30,6 +30,7 @@ var notOfStreams = map[string]string{
 	"continue-1.0":           onHTTP10,
 	"keepalive-1.0":          onHTTP10,
 	"no-host-1.0":            onHTTP10,
+	"no-host-retry":          onHTTP10,
 	"short-chunked-1.0":      onHTTP10,
 	"upgrade-1.0":            onHTTP10,
 	"via-1.0":                onHTTP10,
@@ -39,6 +40,7 @@ var notOfStreams = map[string]string{
 	"cut":                    onConn,
 	"forwarded-nominated":    onConn,
 	"hop-by-hop":             onConn,
+	"te-trailers":            onConn,
 	"upgrade-h2c":            onConn,
 	"drain":                  onDrain,
 	"drain-idle":             onDrain,
@@ -55,6 +57,7 @@ var notOfStreams = map[string]string{
 	"error-501":              onFraming,
 	"error-505":              onFraming,
 	"chunked-request":        onTrailers,
+	"trailers-withheld":      onTrailers,
 }
 
 // otherChunks is the transcript that shows how a long body is cut into chunks. The cuts
