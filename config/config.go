@@ -34,6 +34,8 @@ type Config struct {
 	Workers        int            // 0: one for each CPU that this process may use
 	Via            string         // lb's name in the Via field; "" sends no Via
 	TrustedProxies []netip.Prefix // whose X-Forwarded-* are believed; IPv4 is never mapped into IPv6
+	Forwarded      bool           // send RFC 7239's Forwarded beside X-Forwarded-*
+	EarlyHints     bool           // pass on 103 (Early Hints)
 	LogLevel       string         // debug, info, warn or error
 	PIDFile        string         // "" for none
 	Watch          bool           // reload when Source changes

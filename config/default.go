@@ -19,6 +19,7 @@ func Default() *Config {
 		Pools:    []Pool{pool},
 
 		AbortOnClose: true,
+		EarlyHints:   true,
 		Retry: Retry{
 			Attempts:  2,
 			On:        RetryOn{Connect: true, Stale: true, Timeout: true},

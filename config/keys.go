@@ -44,6 +44,8 @@ var topKeys = slices.Concat([]key[Config]{
 	number("workers", 0, workersMax, func(c *Config) *int { return &c.Workers }),
 	text("via", value.CheckVia, func(c *Config) *string { return &c.Via }),
 	{"trusted_proxies", readTrusted, shown(func(c *Config) string { return value.ListText(c.TrustedProxies) })},
+	flag("forwarded", func(c *Config) *bool { return &c.Forwarded }),
+	flag("early_hints", func(c *Config) *bool { return &c.EarlyHints }),
 	text("log_level", checkLogLevel, func(c *Config) *string { return &c.LogLevel }),
 	text("paths", checkPaths, func(c *Config) *Paths { return &c.Paths }),
 	text("pid_file", value.CheckFile, func(c *Config) *string { return &c.PIDFile }),

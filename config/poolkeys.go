@@ -135,6 +135,27 @@ func (r *reader) finishPools() {
 	}
 }
 
+// checkSticky refuses a cookie that two pools would set: a client of both would lose its
+// backend in one with each answer of the other. Browsers tell names apart by case.
+func (r *reader) checkSticky() {
+	first := map[string]string{} // where a name stands
+	for i, p := range r.config.Pools {
+		at := "sticky"
+		if i > 0 {
+			at = tomlfile.Under(tomlfile.Element("pools", i-1), "sticky")
+		}
+		if p.Sticky == "" {
+			continue
+		}
+		if before, twice := first[p.Sticky]; twice {
+			line, _ := r.file.Value(before)
+			r.refuseValue(at, value.Wrong(fmt.Sprintf("%q is the cookie of another pool already, in line %d", p.Sticky, line), "give each pool a cookie of its own"))
+			continue
+		}
+		first[p.Sticky] = at
+	}
+}
+
 // readHashKey reads what a pool hashes: "path", "header:x-user".
 func readHashKey(r *reader, h *Hash, path string, v any) {
 	s, f := value.ParseText(v)

@@ -73,6 +73,15 @@ func (b Backend) String() string {
 	return net.JoinHostPort(b.Host, strconv.Itoa(b.Port))
 }
 
+// HostField returns the value of Host in a request that lb itself begins, or that has no
+// other. A unix socket has no name of its own.
+func (b Backend) HostField() string {
+	if b.Socket != "" {
+		return "localhost"
+	}
+	return b.String()
+}
+
 // What a pool can hash. A header and a cookie have a name; for a request without it
 // the client's address is hashed.
 const (

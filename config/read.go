@@ -163,6 +163,7 @@ func (r *reader) finish() {
 			"make it smaller, or header_bytes larger"))
 	}
 	r.finishPools()
+	r.checkSticky()
 	r.finishRoutes()
 }
 

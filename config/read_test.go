@@ -78,6 +78,8 @@ workers = 3
 strategy = "round_robin"
 via = ""
 trusted_proxies = ["10.0.0.0/8", "192.0.2.1", "::1", "::ffff:192.0.2.0/120"]
+forwarded = true
+early_hints = false
 log_level = "debug"
 pid_file = "/run/lb.pid"
 watch = false
@@ -117,7 +119,7 @@ connections = 9
 			netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"),
 			netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("192.0.2.0/24"),
 		},
-		LogLevel: "debug", PIDFile: "/run/lb.pid", Paths: PathsRaw, AbortOnClose: true, StickyKey: "0123456789abcdef",
+		LogLevel: "debug", PIDFile: "/run/lb.pid", Paths: PathsRaw, AbortOnClose: true, Forwarded: true, StickyKey: "0123456789abcdef",
 		Admin: Admin{Socket: "/run/lb/commands"},
 		Pools: []Pool{poolOf(DefaultPool,
 			Backend{Host: "app", Port: 1, Weight: 7}, Backend{Host: "::1", Port: 2, Weight: 1}, Backend{Socket: "/run/app.sock", Weight: 1},
@@ -172,7 +174,7 @@ var refusals = []struct{ src, want string }{
 		`4:1: backends[0].mode: unknown key; "mode" belongs to the top, above the first [table]`},
 	{"connect = \"1s\"\n", `1:1: connect: unknown key; "connect" belongs to [timeouts]`},
 	{"[admin]\nqzjxv_zzk = 1\n", `2:1: admin.qzjxv_zzk: unknown key; known here: address, socket`},
-	{"\"a b\" = 1\n", `1:1: "a b": unknown key; known here: host, port, mode, workers, via, trusted_proxies, log_level, paths, pid_file, ` +
+	{"\"a b\" = 1\n", `1:1: "a b": unknown key; known here: host, port, mode, workers, via, trusted_proxies, forwarded, early_hints, log_level, paths, pid_file, ` +
 		`watch, abort_on_close, sticky_key, strategy, hash, sticky, reuse, slow_start, health, eject, backends, pools, routes, retry, admin, timeouts, limits`},
 
 	// Values of the wrong kind.

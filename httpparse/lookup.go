@@ -2,11 +2,12 @@ package httpparse
 
 import "bytes"
 
-// Lookup returns the value of the first field of that name, in any case. b is the buffer
+// Lookup returns the value of the first field of that name, in any case, that is not
+// hidden. b is the buffer
 // that m was parsed from, and the value is a part of it.
 func (m *Message) Lookup(b []byte, name string) (value []byte, ok bool) {
 	for i := range m.Fields {
-		if f := &m.Fields[i]; int(f.Name.Len) == len(name) && bytes.EqualFold(f.Name.Of(b), []byte(name)) {
+		if f := &m.Fields[i]; int(f.Name.Len) == len(name) && !f.hidden && bytes.EqualFold(f.Name.Of(b), []byte(name)) {
 			return f.Value.Of(b), true
 		}
 	}
@@ -32,7 +33,7 @@ func (m *Message) LookupCookie(b []byte, name string) (value []byte, ok bool) {
 		return nil, false
 	}
 	for i := range m.Fields {
-		if m.Fields[i].ID != Cookie {
+		if m.Fields[i].ID != Cookie || m.Fields[i].hidden {
 			continue
 		}
 		for rest := m.Fields[i].Value.Of(b); len(rest) > 0; {

@@ -73,7 +73,7 @@ func mayTrail(name []byte) bool {
 // b is the buffer that t was fed.
 func AppendTrailers(dst, b []byte, t *Trailers) []byte {
 	for i := range t.Fields {
-		if f := &t.Fields[i]; mayTrail(f.Name.Of(b)) {
+		if f := &t.Fields[i]; !f.hidden && mayTrail(f.Name.Of(b)) {
 			dst = appendField(dst, b, f)
 		}
 	}

@@ -25,6 +25,7 @@ type choice struct {
 
 	sticky    [stickyMax]byte // value of the pool's cookie
 	stickyLen uint8
+	secure    bool // the client's side is https
 
 	wait    upstream.WaitLink[*exchange]
 	waiting bool // for room, in pool.waits or pool.again
@@ -77,6 +78,11 @@ func (x *exchange) pick() (ended bool) {
 	x.leaveQueue()
 	x.tried.Add(i)
 	x.recordPick(t, now)
+	if x.hostAt > 0 {
+		host := q.cfg.Backends[i].HostField()
+		x.up.Splice(p.arena, x.hostAt, x.hostLen, host)
+		x.hostLen = len(host)
+	}
 	x.blamed, x.knocks = false, 0
 	x.resp.Reset(&x.snap.limits, x.req.Method)
 	t.Slot.Attempts.Add(1)

@@ -51,6 +51,8 @@ type exchange struct {
 	moves uint32        // counts what moved
 	hops  int64         // Max-Forwards to pass on, or -1 if there is none
 
+	hostAt, hostLen int // in the head: the name of the backend as Host; hostAt is 0 if there is another
+
 	idempotent bool
 	expecting  bool // the client may hold back the body until a 100
 	replied    bool // a byte of a response has been composed for the client
@@ -186,6 +188,7 @@ func (x *exchange) admit() (ended bool) {
 	p.counters.Requests.Add(1)
 	p.budget.Begin(p.loop.Now())
 	x.recordHead()
+	r.HideForged(x.in.Bytes(), x.peer.Trusted, x.snap.guarded)
 	x.idempotent = r.Idempotent()
 	if r.Method == httpparse.CONNECT {
 		return x.reply(501, "lb forwards to its own backends and opens no tunnels", nil)
@@ -225,7 +228,7 @@ func (x *exchange) admit() (ended bool) {
 // passed on.
 func (x *exchange) waitsFor100() bool {
 	r, b := x.req, x.in.Bytes()
-	if !r.ExpectContinue || r.Framing == httpparse.None || len(b) > int(r.HeadLen) {
+	if !r.ExpectContinue || r.Length == 0 || len(b) > int(r.HeadLen) {
 		return false
 	}
 	f, _ := r.Find(httpparse.Expect)

@@ -44,6 +44,9 @@ func (x *exchange) composeResponse() {
 	ln.SetHead(x.front.AppendHead(d, out))
 	x.keep = out.Keep
 	ln.Begin(r.Framing, out.To, r.Length)
+	if r.Framing == httpparse.Chunked {
+		ln.Withheld = httpparse.NewWithheld(b, &r.Message, nil)
+	}
 }
 
 // addedLines returns the field lines that lb adds to the response in b: those of the
@@ -52,7 +55,7 @@ func (x *exchange) composeResponse() {
 func (x *exchange) addedLines(b []byte) []byte {
 	r, p := &x.resp, x.p
 	var date []byte
-	if !r.Seen.Has(httpparse.Date) { // RFC 9110 6.6.1
+	if !r.Seen.Has(httpparse.Date) || r.Nominated && x.dateNominated(b) { // RFC 9110 6.6.1
 		date = p.date.Line(p.loop.Now())
 	}
 	if x.route == nil && x.pool.cfg.Sticky == "" {
@@ -71,6 +74,13 @@ func (x *exchange) addedLines(b []byte) []byte {
 	return d
 }
 
+// dateNominated reports whether the Date of the response in b does not go on, because its
+// Connection names it.
+func (x *exchange) dateNominated(b []byte) bool {
+	f, ok := x.resp.Find(httpparse.Date)
+	return ok && x.resp.Nominates(b, f)
+}
+
 // appendSticky appends the cookie that leads back to this backend, if the pool has one
 // and the client does not have it yet.
 func (x *exchange) appendSticky(d []byte) []byte {
@@ -82,7 +92,11 @@ func (x *exchange) appendSticky(d []byte) []byte {
 	d = append(d, name...)
 	d = append(d, '=')
 	d = append(d, value...)
-	return append(d, "; Path=/; HttpOnly; SameSite=Lax\r\n"...)
+	d = append(d, "; Path=/; HttpOnly; SameSite=Lax"...)
+	if x.secure {
+		d = append(d, "; Secure"...)
+	}
+	return append(d, crlf...)
 }
 
 // upgradeOf returns the Upgrade of the response in b.

@@ -53,7 +53,7 @@ func (x *exchange) respond() (f record.Fault, bad bool) {
 		b.in.Take(int(r.HeadLen))
 		x.openTunnel()
 	case r.Code < 200:
-		if x.req.Minor > 0 { // RFC 9110 15.2: an HTTP/1.0 client knows none
+		if x.req.Minor > 0 && (r.Code != 103 || x.snap.cfg.EarlyHints) { // RFC 9110 15.2: an HTTP/1.0 client knows none
 			x.composeInterim(raw)
 			x.replied = true
 		}

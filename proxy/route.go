@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"lb/config"
+	"lb/httpparse"
 	"lb/proxy/lane"
 	"lb/proxy/record"
 	"lb/proxy/rewrite"
@@ -34,8 +35,9 @@ func (s *snapshot) newRoutes(before *snapshot) {
 	switch {
 	case len(s.routes) == 0:
 	case before != nil && before.cfg.Paths == s.cfg.Paths && reflect.DeepEqual(before.cfg.Routes, s.cfg.Routes):
-		s.router = before.router
+		s.router, s.guarded = before.router, before.guarded
 	default:
+		s.guarded = rewrite.Guarded(s.cfg.Routes)
 		s.router = routing.NewRouter(s.cfg.Routes, s.cfg.Paths)
 	}
 }
@@ -104,9 +106,10 @@ func (x *exchange) prepareChoice() {
 	if q.Eject.Enabled {
 		x.about = upstream.Hash(x.path())
 		if x.peer.Trusted {
-			x.client = upstream.Hash(x.request().Origin(x.snap.cfg.TrustedProxies))
+			x.client = upstream.Hash(x.request().Origin())
 		}
 	}
+	x.secure = x.request().Secure()
 	if q.Strategy == config.HashOnKey {
 		x.key = upstream.Hash(x.hashed(q.Hash))
 	}
@@ -132,7 +135,7 @@ func (x *exchange) hashed(h config.Hash) []byte {
 			return v
 		}
 	}
-	return x.request().Origin(x.snap.cfg.TrustedProxies)
+	return x.request().Origin()
 }
 
 // path returns the path of the request, without its query.
@@ -149,6 +152,7 @@ func (x *exchange) request() *rewrite.Request {
 		r.Route = &x.route.Route
 	}
 	r.Via, r.Hops = x.snap.via[x.req.Minor], x.hops
+	r.Trusted, r.Forwarded = x.snap.cfg.TrustedProxies, x.snap.cfg.Forwarded
 	return r
 }
 
@@ -158,7 +162,10 @@ func (x *exchange) composeRequest() {
 	r := x.request()
 	x.up.SetHead(r.AppendHead(x.up.Restart(x.p.arena, r.HeadBytes())))
 	x.up.Begin(x.req.Framing, r.Framing, x.req.Length)
-	x.upgrade = r.Upgrade
+	x.upgrade, x.hostAt, x.hostLen = r.Upgrade, r.HostAt, 0
+	if r.Framing == httpparse.Chunked {
+		x.up.Withheld = httpparse.NewWithheld(r.Text, &x.req.Message, x.snap.guarded)
+	}
 }
 
 // redirect answers with the route's Location.

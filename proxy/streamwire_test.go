@@ -30,6 +30,7 @@ var notOfStreams = map[string]string{
 	"continue-1.0":           onHTTP10,
 	"keepalive-1.0":          onHTTP10,
 	"no-host-1.0":            onHTTP10,
+	"no-host-retry":          onHTTP10,
 	"short-chunked-1.0":      onHTTP10,
 	"upgrade-1.0":            onHTTP10,
 	"via-1.0":                onHTTP10,
@@ -38,7 +39,9 @@ var notOfStreams = map[string]string{
 	"linger":                 onConn,
 	"cut":                    onConn,
 	"standstill-write":       onConn,
+	"forwarded-nominated":    onConn,
 	"hop-by-hop":             onConn,
+	"te-trailers":            onConn,
 	"upgrade-h2c":            onConn,
 	"upgrade-before-body":    onConn,
 	"upgrade-body-limit":     onConn,
@@ -62,6 +65,7 @@ var notOfStreams = map[string]string{
 	"error-501":              onFraming,
 	"error-505":              onFraming,
 	"chunked-request":        onTrailers,
+	"trailers-withheld":      onTrailers,
 }
 
 // otherChunks is the transcript that shows how a long body is cut into chunks. The cuts

@@ -132,6 +132,22 @@ func uri(target []byte) string {
 	return string(httpparse.AppendURI([]byte{'/'}, bytes.TrimLeft(target, "/")))
 }
 
+// Guarded returns the fields that routes set in requests or match, or nil if there are none.
+func Guarded(routes []config.Route) *httpparse.Guarded {
+	var names []string
+	for i := range routes {
+		for _, fields := range [...][]config.Field{routes[i].SetRequestHeaders, routes[i].Headers} {
+			for _, f := range fields {
+				names = append(names, f.Name)
+			}
+		}
+	}
+	if names == nil {
+		return nil
+	}
+	return httpparse.NewGuarded(names)
+}
+
 // RoutesBytes returns the most bytes that any one of routes adds to a head.
 func RoutesBytes(routes []config.Route) (most int) {
 	for i := range routes {

@@ -189,15 +189,12 @@ func (c *checker) checks(p *config.Pool, backend int) bool {
 
 func nameOf(p *config.Pool, backend int) string { return p.Name + " " + p.Backends[backend].String() }
 
-// hostOf returns the Host field of probes. A unix socket has no name of its own.
+// hostOf returns the Host field of probes.
 func hostOf(h config.Health, b config.Backend) string {
-	switch {
-	case h.Host != "":
+	if h.Host != "" {
 		return h.Host
-	case b.Socket != "":
-		return "localhost"
 	}
-	return b.String()
+	return b.HostField()
 }
 
 // run probes until ctx is done. It looks at the board at the pace of a backend that is
