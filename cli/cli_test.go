@@ -99,7 +99,7 @@ func TestExitCodesAndMessages(t *testing.T) {
 		{"serv", 2, "lb: unexpected argument serv..."},
 		{"", 2, "lb: expected one of ..."},
 		{"--help", 0, "Usage: lb <command>..."},
-		{"check", 0, "no lb.toml here, so the defaults: ok, 2 backends, listening on 0.0.0.0:8080, mode mp, strategy round_robin\n"},
+		{"check", 1, "lb: there is no lb.toml here, so nothing was checked; write lb check -c FILE\n"},
 		{"check -c quiet.toml", 0, "quiet.toml: ok, 1 backend, listening on 0.0.0.0:8080, mode mp, strategy round_robin\n"},
 		{"check -c pools.toml", 0, "pools.toml: ok, 2 backends in 2 pools, 1 route, listening on 0.0.0.0:8080, mode mp, strategy round_robin\n"},
 		{"version", 0, "lb ..."},
