@@ -67,7 +67,7 @@ func TestExitCodesAndMessages(t *testing.T) {
 	addr, port := taken(t)
 	dir := t.TempDir()
 	write(t, dir, "bad.toml", "port = 80\n[timeouts]\nconect = \"3s\"\nqueue = 5\n")
-	write(t, dir, "admin.toml", fmt.Sprintf("host = \"127.0.0.1\"\nport = 0\nadmin.address = %q\n", addr))
+	write(t, dir, "admin.toml", fmt.Sprintf("host = \"127.0.0.1\"\nport = 0\nadmin.address = %q\nbackends = [{ socket = \"/a\" }]\n", addr))
 	write(t, dir, "pools.toml", "[[pools]]\nname = \"a\"\nbackends = [{ socket = \"/a\" }, { socket = \"/b\" }]\n[[routes]]\npool = \"a\"\n")
 	write(t, dir, "quiet.toml", "admin.address = \"\"\n[[backends]]\nsocket = \"/a\"\n")
 	const misspelt = "bad.toml:3:1: timeouts.conect: unknown key; did you mean \"connect\"?\n" +

@@ -22,7 +22,7 @@ type watched struct {
 
 func watchedText(seconds int) string {
 	return fmt.Sprintf("mode = \"mt\"\nhost = \"127.0.0.1\"\nport = 0\nworkers = 1\nlog_level = \"error\"\n"+
-		"admin = { address = \"127.0.0.1:0\", socket = \"off\" }\n[timeouts]\ndrain = \"%ds\"\n", seconds)
+		"admin = { address = \"127.0.0.1:0\", socket = \"off\" }\nbackends = [{ socket = \"/a\" }]\n[timeouts]\ndrain = \"%ds\"\n", seconds)
 }
 
 // watchFile begins with the file at path.
@@ -162,7 +162,7 @@ func TestWatchBehindLink(t *testing.T) {
 // upgrade.
 func TestFileChanged(t *testing.T) {
 	loads := 0
-	s := &desk{queue: newQueue(), log: slog.New(slog.DiscardHandler), file: fileWatch{seen: filewatch.Hash([]byte("tried"))}}
+	s := &desk{queue: newQueue(), log: slog.New(slog.DiscardHandler), file: fileWatch{seen: "tried"}}
 	s.o.Load = func() (*config.Config, error) { loads++; return nil, os.ErrNotExist }
 	go func() {
 		for j := range s.queue.work {
@@ -171,11 +171,11 @@ func TestFileChanged(t *testing.T) {
 		}
 	}()
 	defer close(s.queue.work)
-	s.fileChanged(nil, s.file.seen)
+	s.fileChanged(nil, filewatch.News{Hash: "tried", Swapped: true})
 	s.moving = &upgrading{}
-	s.fileChanged(nil, "other")
+	s.fileChanged(nil, filewatch.News{Hash: "other"})
 	s.moving, s.ending = nil, &ending{}
-	s.fileChanged(nil, "other")
+	s.fileChanged(nil, filewatch.News{Hash: "other"})
 	if loads != 0 {
 		t.Errorf("the configuration was read %d times", loads)
 	}

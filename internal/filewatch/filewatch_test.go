@@ -1,12 +1,15 @@
 package filewatch
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,18 +19,25 @@ import (
 // reader is one watcher, and the contents that it reports.
 type reader struct {
 	*Watcher
-	hashes chan string
-	log    testkit.Log
+	hashes  chan string
+	swapped atomic.Bool // of what was reported last
+	log     testkit.Log
 }
 
 // read begins to watch path, which contains text.
 func read(t *testing.T, path, text string) *reader {
 	t.Helper()
 	r := &reader{hashes: make(chan string, 64)}
-	r.Watcher = Start(path, slog.New(slog.NewTextHandler(&r.log, nil)), func(_ <-chan struct{}, hash string) { r.hashes <- hash })
+	r.Watcher = Start(path, slog.New(slog.NewTextHandler(&r.log, nil)), func(_ <-chan struct{}, n News) { r.hashes <- n.Hash; r.swapped.Store(n.Swapped) })
 	t.Cleanup(r.Close)
 	r.want(t, text)
 	return r
+}
+
+// hashOf returns the Hash of a Content with this text.
+func hashOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
 }
 
 // want waits for text to be reported, and for no other content before it.
@@ -35,7 +45,7 @@ func (r *reader) want(t *testing.T, text string) {
 	t.Helper()
 	select {
 	case hash := <-r.hashes:
-		if hash != Hash([]byte(text)) {
+		if hash != hashOf(text) {
 			t.Errorf("another content was brought than %q", text)
 		}
 	case <-time.After(testkit.Patience):
@@ -116,13 +126,13 @@ func TestWatchByLooking(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lb.toml")
 	testkit.WriteFile(t, path, "a")
 	hashes := make(chan string, 8)
-	w := newWatcher(path, slog.New(slog.DiscardHandler), func(_ <-chan struct{}, hash string) { hashes <- hash })
+	w := newWatcher(path, slog.New(slog.DiscardHandler), func(_ <-chan struct{}, n News) { hashes <- n.Hash })
 	w.start(nil)
 	defer w.Close()
 	for _, text := range []string{"a", "b"} {
 		testkit.WriteFile(t, path, text)
 		for hash := range hashes { // the first content may be reported twice
-			if hash == Hash([]byte(text)) {
+			if hash == hashOf(text) {
 				break
 			}
 		}
