@@ -68,8 +68,9 @@ type Watcher struct {
 	log    *slog.Logger
 	news   func(cancelled <-chan struct{}, n News) // see Start
 	cancel context.CancelFunc
-	look   chan struct{} // has a value to read the file again
+	poked  chan struct{} // has a value to read the file again
 	ended  chan struct{}
+	look   func(path string) (Content, error) // Look
 
 	// The rest belongs to run.
 	notices *notices // nil if the system has none left
@@ -108,7 +109,7 @@ func newWatcher(path string, log *slog.Logger, news func(<-chan struct{}, News))
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs
 	}
-	return &Watcher{path: path, log: log, news: news, look: make(chan struct{}, 1), ended: make(chan struct{})}
+	return &Watcher{path: path, log: log, news: news, poked: make(chan struct{}, 1), ended: make(chan struct{}), look: Look}
 }
 
 // start takes n over, which is nil if there are no notices.
@@ -122,7 +123,7 @@ func (w *Watcher) start(n *notices) {
 // Poke has the file read again.
 func (w *Watcher) Poke() {
 	select {
-	case w.look <- struct{}{}:
+	case w.poked <- struct{}{}:
 	default: // it has a value, which says the same
 	}
 }
@@ -157,7 +158,7 @@ func (w *Watcher) run(ctx context.Context) {
 				}
 				w.stir(settled)
 			}
-		case <-w.look:
+		case <-w.poked:
 			w.stir(settled)
 		case <-every.C:
 			w.follow()
@@ -232,7 +233,7 @@ func (w *Watcher) follow() {
 // that is empty or missing is ignored: that is a moment between two versions.
 func (w *Watcher) read(ctx context.Context) (again time.Duration) {
 	w.print = printOf(w.path)
-	c, err := Look(w.path)
+	c, err := w.look(w.path)
 	again = w.unfinished(c, err)
 	if again > 0 {
 		if !w.warned && !w.since.IsZero() && time.Since(w.since) > writingWarn {

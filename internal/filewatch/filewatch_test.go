@@ -3,13 +3,16 @@ package filewatch
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -51,6 +54,80 @@ func (r *reader) want(t *testing.T, text string) {
 	case <-time.After(testkit.Patience):
 		t.Fatalf("waited %v for %q to be brought", testkit.Patience, text)
 	}
+}
+
+// A rename and another link bring a whole file; what is written in place may be a part of
+// one.
+func TestWatchSwapped(t *testing.T) {
+	testkit.Long(t)
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "lb.toml")
+	testkit.WriteFile(t, path, "a")
+	r := read(t, path, "a")
+	for i, tc := range []struct {
+		name    string
+		swapped bool
+		way     func(t testing.TB, path, text string)
+	}{
+		{"write in place", false, testkit.WriteFile},
+		{"rename", true, testkit.SwapFile},
+		{"a backup, and a new file", false, func(t testing.TB, path, text string) {
+			testkit.Rename(t, path, path+"~")
+			testkit.WriteFile(t, path, text)
+		}},
+		{"a link in its place", true, func(t testing.TB, path, text string) {
+			testkit.WriteFile(t, path+".1", text)
+			os.Remove(path)
+			if err := os.Symlink("lb.toml.1", path); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"a write to where it leads", false, func(t testing.TB, path, text string) { testkit.WriteFile(t, path+".1", text) }},
+		{"a link that leads elsewhere", true, func(t testing.TB, path, text string) {
+			testkit.WriteFile(t, path+".2", text)
+			if err := os.Symlink("lb.toml.2", path+".new"); err != nil {
+				t.Fatal(err)
+			}
+			testkit.Rename(t, path+".new", path)
+		}},
+	} {
+		text := fmt.Sprint("text ", i)
+		tc.way(t, path, text)
+		r.want(t, text)
+		if r.swapped.Load() != tc.swapped && runtime.GOOS == "linux" {
+			t.Errorf("%s: swapped is %v", tc.name, !tc.swapped)
+		}
+	}
+}
+
+// A pipe that took the place of the file is not waited for, and neither it nor a
+// directory is content.
+func TestWatchNoFile(t *testing.T) {
+	testkit.Long(t)
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "lb.toml")
+	testkit.WriteFile(t, path, "a")
+	r := read(t, path, "a")
+	os.Remove(path)
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Until(t, "a warning about the pipe", func() bool { return strings.Contains(r.log.String(), "it is a pipe or a device") })
+	if _, err := Look(path); !errors.Is(err, ErrNoFile) || IsFile(path) {
+		t.Errorf("of a pipe: %v", err)
+	}
+	os.Remove(path)
+	if !IsFile(path) {
+		t.Error("a file that is missing cannot come back")
+	}
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Until(t, "a warning about the directory", func() bool { return strings.Contains(r.log.String(), "is a directory") })
+	os.Remove(path)
+	testkit.SwapFile(t, path, "b")
+	r.want(t, "b")
 }
 
 // A file that is empty or missing for a while is no new content. Each time is logged
