@@ -71,7 +71,8 @@ var arrows = map[string][]string{
 }
 
 // owners has, for each module of others, the packages that may import it. proxy uses
-// x/sys for the names of errors only.
+// x/sys for the names of errors only, internal/filewatch for the leases and the notices
+// of Linux, which fsnotify does not have.
 var owners = map[string][]string{
 	"github.com/alecthomas/kong":          {"lb/cli"},
 	"github.com/BurntSushi/toml":          {"lb/config/tomlfile"},
@@ -81,7 +82,7 @@ var owners = map[string][]string{
 	"github.com/cespare/xxhash":           {"lb/upstream"},
 	"github.com/coreos/go-systemd":        {"lb/internal/systemd"},
 	"golang.org/x/sys": {"lb/loop", "lb/loop/looptest", "lb/board", "lb/internal/ipc",
-		"lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare"},
+		"lb/internal/filewatch", "lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare"},
 }
 
 // goPackage is what this test reads of `go list -json`.

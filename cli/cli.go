@@ -100,11 +100,15 @@ func explain(stderr io.Writer, err error) (ofConfig bool) {
 		fmt.Fprintf(stderr, "lb: %v\n", err)
 		return false
 	}
-	for _, e := range refused {
+	shown, more := refused.Shown()
+	for _, e := range shown {
 		if e.File == "" {
 			fmt.Fprint(stderr, "lb: ") // with a file, the line begins with its name, for editors to find
 		}
 		fmt.Fprintln(stderr, e)
+	}
+	if more > 0 {
+		fmt.Fprintf(stderr, "lb: and %d more\n", more)
 	}
 	return true
 }

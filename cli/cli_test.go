@@ -67,7 +67,7 @@ func TestExitCodesAndMessages(t *testing.T) {
 	addr, port := taken(t)
 	dir := t.TempDir()
 	write(t, dir, "bad.toml", "port = 80\n[timeouts]\nconect = \"3s\"\nqueue = 5\n")
-	write(t, dir, "admin.toml", fmt.Sprintf("host = \"127.0.0.1\"\nport = 0\nadmin.address = %q\n", addr))
+	write(t, dir, "admin.toml", fmt.Sprintf("host = \"127.0.0.1\"\nport = 0\nadmin.address = %q\nbackends = [{ socket = \"/a\" }]\n", addr))
 	write(t, dir, "pools.toml", "[[pools]]\nname = \"a\"\nbackends = [{ socket = \"/a\" }, { socket = \"/b\" }]\n[[routes]]\npool = \"a\"\n")
 	write(t, dir, "quiet.toml", "admin.address = \"\"\n[[backends]]\nsocket = \"/a\"\n")
 	const misspelt = "bad.toml:3:1: timeouts.conect: unknown key; did you mean \"connect\"?\n" +
@@ -99,7 +99,7 @@ func TestExitCodesAndMessages(t *testing.T) {
 		{"serv", 2, "lb: unexpected argument serv..."},
 		{"", 2, "lb: expected one of ..."},
 		{"--help", 0, "Usage: lb <command>..."},
-		{"check", 0, "no lb.toml here, so the defaults: ok, 2 backends, listening on 0.0.0.0:8080, mode mp, strategy round_robin\n"},
+		{"check", 1, "lb: there is no lb.toml here, so nothing was checked; write lb check -c FILE\n"},
 		{"check -c quiet.toml", 0, "quiet.toml: ok, 1 backend, listening on 0.0.0.0:8080, mode mp, strategy round_robin\n"},
 		{"check -c pools.toml", 0, "pools.toml: ok, 2 backends in 2 pools, 1 route, listening on 0.0.0.0:8080, mode mp, strategy round_robin\n"},
 		{"version", 0, "lb ..."},

@@ -70,7 +70,8 @@ func (to *target) socketPaths(std *streams) ([]string, error) {
 	if to.Socket != "" {
 		return []string{to.Socket}, nil
 	}
-	cfg, err := config.Find(to.Config)
+	elsewhere := config.Flags{Backends: []string{"127.0.0.1:1"}} // lb may have its backends from flags
+	cfg, err := config.Find(to.Config, elsewhere)
 	if err != nil {
 		var mistakes config.Errors
 		if !errors.As(err, &mistakes) {

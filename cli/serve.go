@@ -84,15 +84,11 @@ func (s *serveCmd) loader(servers demoServers) func() (*config.Config, error) {
 	}
 	path := s.Config
 	return func() (*config.Config, error) {
-		file, err := config.Find(path)
-		if err != nil {
-			return nil, err
-		}
-		cfg, err := file.With(flags)
-		if err != nil || file.Source == "" {
+		cfg, err := config.Find(path, flags)
+		if err != nil || cfg.Source == "" {
 			return cfg, err
 		}
-		if path, err = filepath.Abs(file.Source); err == nil {
+		if path, err = filepath.Abs(cfg.Source); err == nil {
 			cfg.Source = path
 		}
 		return cfg, err
@@ -126,15 +122,14 @@ type checkCmd struct{ configFlag }
 
 // Run prints that the configuration is accepted, and a summary of it.
 func (c *checkCmd) Run(std *streams) error {
-	cfg, err := config.Find(c.Config)
+	cfg, err := config.Find(c.Config, config.Flags{})
 	if err != nil {
 		return err
 	}
-	name := cfg.Source
-	if name == "" {
-		name = "no " + config.FileName + " here, so the defaults"
+	if cfg.Source == "" {
+		return fmt.Errorf("there is no %s here, so nothing was checked; write lb check -c FILE", config.FileName)
 	}
-	fmt.Fprintf(std.out, "%s: ok, %s, listening on %s, mode %s, strategy %s\n", name, summary(cfg),
+	fmt.Fprintf(std.out, "%s: ok, %s, listening on %s, mode %s, strategy %s\n", cfg.Source, summary(cfg),
 		net.JoinHostPort(cfg.Host, fmt.Sprint(cfg.Port)), cfg.Mode, cfg.Pools[0].Strategy)
 	return nil
 }

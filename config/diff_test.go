@@ -10,10 +10,10 @@ import (
 	"lb/config/tomlfile"
 )
 
-// parsed returns the configuration in src.
+// parsed returns the configuration in src, which need not have backends.
 func parsed(t *testing.T, src string) *Config {
 	t.Helper()
-	c, err := Parse("f", []byte(src))
+	c, err := parse("f", []byte(src), true)
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, src)
 	}
@@ -123,7 +123,7 @@ limits.body_bytes: 0 -> 1000
 	{"another secret", "sticky_key = \"0123456789abcdef\"\n", "sticky_key = \"fedcba9876543210\"\n", "sticky_key: set -> another\n"},
 	{"no secret", "sticky_key = \"0123456789abcdef\"\n", "", "sticky_key: set -> none\n"},
 
-	{"the backends of the default", "", "[[backends]]\nhost = \"127.0.0.1\"\nport = 9002\nweight = 3\ndrain = true\n" +
+	{"other backends", "[[backends]]\nhost = \"127.0.0.1\"\nport = 9001\n[[backends]]\nhost = \"127.0.0.1\"\nport = 9002\n", "[[backends]]\nhost = \"127.0.0.1\"\nport = 9002\nweight = 3\ndrain = true\n" +
 		"[[backends]]\nhost = \"a\"\nport = 1\nweight = 2\nbackup = true\n[[backends]]\nsocket = \"/s\"\n",
 		`backend 127.0.0.1:9002: weight 1 -> 3
 backend 127.0.0.1:9002: drain false -> true

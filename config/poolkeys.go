@@ -123,13 +123,12 @@ func readPools(r *reader, c *Config, path string, v any) {
 	}
 }
 
-// finishPools empties the pool "default" if the file has other pools and no backend
-// for this one, because a file that names backends does not want those of Default.
+// finishPools refuses keys of the pool "default" in a file with other pools and no
+// backend for this one.
 func (r *reader) finishPools() {
-	if !r.file.Has("pools") || r.file.Has("backends") {
+	if !r.file.Has("pools") || r.backends {
 		return
 	}
-	r.config.Pools[0].Backends = nil
 	for _, k := range balanceKeys {
 		r.refuseHere(k.name, value.Wrong(`is for the pool "default", which has no backend here`, "write it below [[pools]], or add [[backends]]"))
 	}

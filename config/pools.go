@@ -51,7 +51,7 @@ type Pool struct {
 	SlowStart time.Duration // how long a recovered or added backend takes to reach its weight; 0: none
 	Health    Health
 	Eject     Eject
-	Backends  []Backend // Pools[0] has none if the file has [[pools]] and no [[backends]]
+	Backends  []Backend // Pools[0] has none if neither the file nor a flag names one
 }
 
 // Backend is one server to forward to, at Socket, or at Host and Port.

@@ -95,7 +95,7 @@ func TestHashKeys(t *testing.T) {
 		"client_ip": {Key: KeyClientIP}, "path": {Key: KeyPath},
 		"header:X-A": {Key: KeyHeader, Name: "x-a"}, "cookie:A": {Key: KeyCookie, Name: "A"},
 	} {
-		c, err := Parse("f", []byte("strategy = \"hash\"\nhash.key = \""+in+"\"\n"))
+		c, err := Parse("f", []byte("strategy = \"hash\"\nhash.key = \""+in+"\"\n"+oneBackend))
 		if err != nil || c.Pools[0].Hash != want {
 			t.Errorf("%s: %+v, %v; want %+v", in, c.Pools[0].Hash, err, want)
 		}

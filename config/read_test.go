@@ -137,15 +137,50 @@ connections = 9
 }
 
 func TestParseKeepsDefaults(t *testing.T) {
-	for _, src := range []string{"", "\xef\xbb\xbf# a byte order mark", "port = 8080\r\n[timeouts]\r\n"} {
-		c, err := Parse("", []byte(src))
+	const backends = "[[backends]]\nhost = \"127.0.0.1\"\nport = 9001\n[[backends]]\nhost = \"127.0.0.1\"\nport = 9002\n"
+	for _, src := range []string{"", "\xef\xbb\xbf# a byte order mark\n", "port = 8080\r\n[timeouts]\r\n"} {
+		c, err := Parse("", []byte(src+backends))
 		if err != nil || !reflect.DeepEqual(c, Default()) {
 			t.Errorf("%q: %+v, %v; want the default", src, c, err)
 		}
 	}
-	c, err := Parse("", []byte("limits.header_bytes = 2048"))
+	c, err := Parse("", []byte("limits.header_bytes = 2048\n"+backends))
 	if err != nil || c.Limits.TargetBytes != 1024 {
 		t.Errorf("a small head: %+v, %v; want a target of half of it", c, err)
+	}
+}
+
+// A file that leads nowhere, as one is that was emptied or cut off, is refused, unless
+// flags have the backends. The backends of Default are for no file at all.
+func TestFileLeadsNowhere(t *testing.T) {
+	const mend = `; add [[backends]] with a host and a port, or [[routes]] with a redirect`
+	const redirect = "[[routes]]\nhost = \"old.test\"\nredirect.to = \"https://{host}{uri}\"\n"
+	const toEmpty = `routes[0].pool: the pool "default" has no backend here; add [[backends]], or name another pool`
+	for _, tc := range []struct{ src, want string }{
+		{"", "1:1: is empty" + mend},
+		{" \n\t\r\n", "1:1: is empty" + mend},
+		{"\xef\xbb\xbf", "1:1: is empty" + mend},
+		{"# [[backends]]\n# host = \"a\"", "1:1: is empty" + mend},
+		{"port = 80\n", "1:1: leads to no backend and no redirect" + mend},
+		{"[timeouts]\n[health]\n", "1:1: leads to no backend and no redirect" + mend},
+		{"[[routes]]\n" + toDefault, "2:8: " + toEmpty},
+		{redirect + "[[routes]]\n" + toDefault, "5:8: routes[1]" + toEmpty[len("routes[0]"):]},
+		{"[[routes]]\n" + toDefault + onePool, "2:8: " + toEmpty},
+		{redirect, ""},
+		{onePool, ""},
+		{oneBackend, ""},
+	} {
+		if tc.want != "" {
+			checkError(t, tc.src, tc.want)
+		} else if _, err := Parse("f", []byte(tc.src)); err != nil {
+			t.Errorf("%q: %v", tc.src, err)
+		}
+		path := filepath.Join(t.TempDir(), FileName)
+		testkit.WriteFile(t, path, tc.src)
+		c, err := Find(path, Flags{Backends: []string{"a:1"}})
+		if err != nil || len(c.Pools[0].Backends) != 1 {
+			t.Errorf("%q with a backend by flag: %+v, %v", tc.src, c, err)
+		}
 	}
 }
 
@@ -296,29 +331,29 @@ func TestErrorsComeTogetherAndInOrder(t *testing.T) {
 
 func TestFind(t *testing.T) {
 	t.Chdir(t.TempDir())
-	if c, err := Find(""); err != nil || !reflect.DeepEqual(c, Default()) {
+	if c, err := Find("", Flags{}); err != nil || !reflect.DeepEqual(c, Default()) {
 		t.Errorf("without a file: %+v, %v; want the default", c, err)
 	}
 	if err := os.Symlink("nowhere", FileName); err != nil {
 		t.Fatal(err)
 	}
-	if c, err := Find(""); !errors.Is(err, fs.ErrNotExist) {
+	if c, err := Find("", Flags{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("with a link that leads nowhere: %+v, %v; want an error", c, err)
 	}
 	if err := os.Remove(FileName); err != nil {
 		t.Fatal(err)
 	}
-	testkit.WriteFile(t, FileName, "port = 81")
-	if c, err := Find(""); err != nil || c.Port != 81 || c.Source != FileName {
+	testkit.WriteFile(t, FileName, "port = 81\n"+oneBackend)
+	if c, err := Find("", Flags{}); err != nil || c.Port != 81 || c.Source != FileName {
 		t.Errorf("with ./lb.toml: %+v, %v; want what it says", c, err)
 	}
 	other := filepath.Join(t.TempDir(), "other.toml")
-	testkit.WriteFile(t, other, "port = 82")
-	if c, err := Find(other); err != nil || c.Port != 82 || c.Source != other {
+	testkit.WriteFile(t, other, "port = 82\n"+oneBackend)
+	if c, err := Find(other, Flags{}); err != nil || c.Port != 82 || c.Source != other {
 		t.Errorf("with another: %+v, %v; want what that says", c, err)
 	}
 	var path *fs.PathError
-	if _, err := Find("missing.toml"); !errors.As(err, &path) {
+	if _, err := Find("missing.toml", Flags{}); !errors.As(err, &path) {
 		t.Errorf("with one that is missing: %v, want an *fs.PathError", err)
 	}
 }

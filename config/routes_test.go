@@ -178,7 +178,7 @@ func TestRoutesBesideEachOther(t *testing.T) {
 		{`path = "/a"`, `path = "/a/"`, `path = "/b"`, ``},
 		{``, `host = "a"`, `host = "*.a"`},
 	} {
-		src := "[[routes]]\npool = \"default\"\n" + strings.Join(routes, "\n[[routes]]\npool = \"default\"\n") + "\n"
+		src := "[[routes]]\npool = \"default\"\n" + strings.Join(routes, "\n[[routes]]\npool = \"default\"\n") + "\n" + oneBackend
 		if c, err := Parse("f", []byte(src)); err != nil || len(c.Routes) != len(routes) {
 			t.Errorf("%q: %v, want %d routes", src, err, len(routes))
 		}

@@ -85,7 +85,7 @@ func (d *desk) run() (cut int) {
 		case sig := <-d.signals.end:
 			d.end(sig)
 		case <-hup:
-			d.queue.run("reloading", func() { d.reloadFor("signal") })
+			d.queue.run("reloading", func() { d.reloadFor(bySignal) })
 			hup = nil
 			again.Reset(hupEvery)
 		case <-again.C:

@@ -230,6 +230,9 @@ func TestReloadBrokenFile(t *testing.T) {
 			{"wrong type", "via = 2\n" + good, "via"},
 			{"bad port", strings.Replace(good, "port = 0", "port = 99999", 1), "port"},
 			{"unknown pool", good + "[[routes]]\npath = \"/x\"\npool = \"nowhere\"\n", "routes[0].pool"},
+			{"empty", " \n", ""},
+			{"comments", "# " + strings.ReplaceAll(good, "\n", "\n# "), ""},
+			{"cut off", good[:strings.Index(good, "[[backends]]")], ""},
 			{"no file", "", ""},
 		} {
 			testkit.WriteFile(t, path, tc.text)

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"lb/config"
+	"lb/internal/filewatch"
 	"lb/internal/host"
 	"lb/internal/systemd"
 	"lb/supervise/crew"
@@ -58,7 +59,9 @@ func newDesk(o Options, cfg *config.Config) *desk {
 		d.operator.makeAdmin = func(cfg *config.Config) Admin { return o.Admin(cfg, d.running()) }
 	}
 	d.file = fileWatch{log: d.log, news: d.fileChanged}
-	d.file.try(cfg.Source) // cfg was read a moment ago
+	if c, err := filewatch.Look(cfg.Source); err == nil { // cfg was read a moment ago
+		d.file.tried(c.Hash)
+	}
 	return d
 }
 
@@ -214,7 +217,7 @@ func (d *desk) begin(cfg *config.Config) {
 // watchFile has the file of cfg watched, unless that is switched off or of no use.
 func (d *desk) watchFile(cfg *config.Config) {
 	path := cfg.Source
-	if !cfg.Watch || d.o.Load == nil {
+	if !cfg.Watch || d.o.Load == nil || !filewatch.IsFile(path) {
 		path = ""
 	}
 	d.file.set(path)
