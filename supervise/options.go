@@ -101,6 +101,13 @@ func NewLog(w io.Writer, level string) *slog.Logger {
 	return log
 }
 
+// NewLogQueue returns a writer for the log and everything else that this process writes,
+// which never waits for w. A broken pipe ends the process no longer.
+func NewLogQueue(w io.Writer) *host.LogQueue {
+	ignorePipes()
+	return host.NewLogQueue(w)
+}
+
 // NewLevelLog is NewLog with a level that can be changed while the log is used.
 func NewLevelLog(w io.Writer, level string) (*slog.Logger, *slog.LevelVar) {
 	return host.NewLevelLog(w, level)
