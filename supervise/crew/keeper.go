@@ -104,6 +104,7 @@ func (w *workers) start(k *keeper, slot int) (*process, plan.Seat, error) {
 		place:      k.place,
 		slot:       slot,
 		boardFile:  w.BoardFile,
+		program:    w.Program,
 		exchanges:  func() int { return int(counters.Exchanges.Load()) },
 		progressed: w.progressed,
 		passOn:     w.relay,

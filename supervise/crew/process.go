@@ -44,6 +44,7 @@ type processOptions struct {
 	place     int
 	slot      int
 	boardFile *os.File
+	program   string // path of this binary, where there is no selfExe
 	// exchanges returns how many exchanges are running in the slot, by the board.
 	exchanges func() int
 	// progressed is called when the process is ready, has taken up a snapshot, has
@@ -80,12 +81,9 @@ func workerEnviron(env []string) []string {
 
 // startProcess starts this binary again, as a worker that begins with start.
 func startProcess(o processOptions, start outgoing) (*process, error) {
-	exe, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	if _, err := os.Stat(selfExe); err == nil {
-		exe = selfExe
+	exe := selfExe
+	if _, err := os.Stat(selfExe); err != nil {
+		exe = o.program
 	}
 	channel, theirs, err := ipc.Pair()
 	if err != nil {

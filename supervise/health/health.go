@@ -150,6 +150,7 @@ type checker struct {
 	pace   pace
 	streak streak
 	ours   bool // the last probe failed because this machine lacks something, which was logged
+	stood  int  // probes in a row that do not count because this process stood still
 }
 
 // newChecker returns a checker for the backend at an index.
@@ -208,14 +209,30 @@ func (c *checker) run(ctx context.Context, wait time.Duration) {
 		case <-timer.C:
 		}
 		begun := c.now()
+		stop := watch(c.cfg.Timeout)
 		r := probe(ctx, &c.cfg, c.host, *c.addrs.Load())
+		stood := stop()
 		if ctx.Err() != nil {
 			return // the probe was cancelled, and has found nothing
+		}
+		if c.again(r, stood) {
+			timer.Reset(0)
+			continue
 		}
 		now := c.now()
 		c.note(r, now)
 		timer.Reset(c.pace.next(c.streak.health, begun, rand.Float64()).Sub(now))
 	}
+}
+
+// again reports whether a probe does not count because this process stood still.
+func (c *checker) again(r result, stood bool) bool {
+	if r.good || !stood || c.stood == againMax {
+		c.stood = 0
+		return false
+	}
+	c.stood++
+	return true
 }
 
 // note enters the result of a probe made at now. A change goes to the board and the log.
