@@ -98,7 +98,12 @@ func startProcess(o processOptions, start outgoing) (*process, error) {
 		Stderr:     os.Stderr,
 		ExtraFiles: []*os.File{theirs, o.boardFile},
 	}
-	if err := cmd.Start(); err != nil {
+	workerPIDs.Lock()
+	if err = cmd.Start(); err == nil {
+		workerPIDs.running[cmd.Process.Pid] = true
+	}
+	workerPIDs.Unlock()
+	if err != nil {
 		channel.Close()
 		return nil, err
 	}
@@ -197,6 +202,9 @@ func (p *process) watch() {
 		p.hear(r, fds)
 	}
 	p.err = p.cmd.Wait()
+	workerPIDs.Lock()
+	delete(workerPIDs.running, p.pid())
+	workerPIDs.Unlock()
 	p.ended = time.Now()
 	p.late.Stop()
 	if !p.gone {
