@@ -109,7 +109,7 @@ func TestApplyWhileSeatWaits(t *testing.T) {
 	r := newRig(t, cfg, 2, 2)
 	r.dieYoung(0, 20) // 5 s
 	cfg.Pools[0].Backends = supervisetest.BackendsAt(t, supervisetest.HelloBackend(t, "two").URL)
-	err := r.crew.Apply(r.next(), r.ls, 1)
+	err := r.crew.Apply(r.next(), r.ls, 2)
 	if err == nil || !strings.Contains(err.Error(), "worker 0 is down") || !strings.Contains(err.Error(), "killed") {
 		t.Errorf("apply: %v; want an error that names worker 0 and why it died", err)
 	}
