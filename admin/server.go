@@ -11,9 +11,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"lb/board"
 	"lb/config"
@@ -26,6 +29,8 @@ const (
 	writeTimeout   = 30 * time.Second
 	idleTimeout    = 60 * time.Second
 	headerBytesMax = 16 << 10
+	connsMax       = 32 // at once, of metrics and health
+	callsMax       = 16 // at once, of commands
 )
 
 // Options say where a server listens and what it shows.
@@ -69,7 +74,7 @@ func New(o Options) *Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.health)
 	mux.Handle("GET /metrics", metricsHandler(newRegistry(o), errorLog))
-	s.http = newHTTP(mux, errorLog)
+	s.http = newHTTP(mux, connsMax, errorLog)
 	return s
 }
 
@@ -81,17 +86,39 @@ func loggerOr(log *slog.Logger) *slog.Logger {
 }
 
 // Listen opens the address. Connections wait until Serve is called. It returns nil
-// and no error if the address is empty. An error is one line for the operator.
-func (s *Server) Listen() (net.Listener, error) {
+// and no error if the address is empty. An error is one line for the operator. old is
+// the address of a listener of this process, or nil: the new one may have its port.
+func (s *Server) Listen(old net.Addr) (net.Listener, error) {
 	if s.address == "" {
 		return nil, nil
 	}
-	ln, err := net.Listen("tcp", s.address)
+	ln, err := listenBeside(s.address, old)
 	if err != nil {
 		return nil, fmt.Errorf("admin: cannot listen on %s: %w (set [admin] address)", s.address, reason(err))
 	}
 	s.listener = ln
 	return ln, nil
+}
+
+// listenBeside opens address, which may share its port with old, so that a server can move
+// from one address of the machine to all of them. Both sockets need SO_REUSEPORT for that,
+// with which the system would also let two lbs share a port. So that is tried without first.
+func listenBeside(address string, old net.Addr) (net.Listener, error) {
+	_, port, _ := net.SplitHostPort(address)
+	if was, ok := old.(*net.TCPAddr); !ok || strconv.Itoa(was.Port) != port {
+		ln, err := net.Listen("tcp", address)
+		if err != nil || port == "0" {
+			return ln, err
+		}
+		ln.Close()
+	}
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
+		ctlErr := c.Control(func(fd uintptr) {
+			err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+		})
+		return errors.Join(ctlErr, err)
+	}}
+	return lc.Listen(context.Background(), "tcp", address)
 }
 
 // Serve begins to serve l and returns at once. The server owns l from then on. l comes

@@ -36,7 +36,10 @@ type exitStatus int
 func (e exitStatus) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // streams are what a command writes to.
-type streams struct{ out, err io.Writer }
+type streams struct {
+	out, err io.Writer
+	flush    []func() // called when everything is written
+}
 
 // commandLine is what kong reads; docs/configuration.md has its table of flags.
 type commandLine struct {
@@ -74,10 +77,14 @@ func run(args []string, stdout, stderr io.Writer) (exitCode int) {
 		fmt.Fprintf(stderr, "lb: %v; see lb --help\n", err)
 		return exitConfig
 	}
-	if err := command.Run(&streams{stdout, stderr}); err != nil {
-		return report(stderr, err)
+	std := &streams{out: stdout, err: stderr}
+	if err := command.Run(std); err != nil {
+		exitCode = report(std.err, err)
 	}
-	return 0
+	for _, flush := range std.flush {
+		flush()
+	}
+	return exitCode
 }
 
 // report writes why a command failed, and returns its exit code.

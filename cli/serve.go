@@ -2,9 +2,11 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"path/filepath"
+	"time"
 
 	"lb/admin"
 	"lb/admin/api"
@@ -16,6 +18,9 @@ import (
 type configFlag struct {
 	Config string `short:"c" placeholder:"FILE" help:"Configuration file. Default: ./lb.toml where there is one."`
 }
+
+// flushTimeout is how long the end of lb waits for a stream that is not read.
+const flushTimeout = time.Second
 
 // serveCmd is `lb serve`. A nil flag was not given.
 type serveCmd struct {
@@ -33,6 +38,7 @@ type serveCmd struct {
 
 // Run serves until a signal or a command ends it.
 func (s *serveCmd) Run(std *streams) error {
+	std.queue()
 	o, cfg, servers, err := s.prepare(std)
 	defer servers.close()
 	if err != nil {
@@ -44,6 +50,16 @@ func (s *serveCmd) Run(std *streams) error {
 		return err
 	}
 	return exitStatus(code)
+}
+
+// queue has everything that follows written by goroutines, which wait for a reader in the
+// place of lb.
+func (std *streams) queue() {
+	for _, w := range []*io.Writer{&std.out, &std.err} {
+		q := supervise.NewLogQueue(*w)
+		*w = q
+		std.flush = append(std.flush, func() { q.Flush(flushTimeout) })
+	}
 }
 
 // prepare starts the demo backends, if they are wanted, loads the configuration and

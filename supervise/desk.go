@@ -108,8 +108,12 @@ func (d *desk) clock() tick.Instant { return crew.Now() }
 
 // chores does the work that comes now and then.
 func (d *desk) chores() {
-	if d.ending == nil && d.moving == nil { // else another process takes free slots
+	if os.Getpid() == 1 {
+		crew.ReapOrphans()
+	}
+	if d.ending == nil && d.moving == nil { // else another process takes free slots, and the socket
 		d.slots.Sweep()
+		d.operator.mendRuntime()
 	}
 }
 

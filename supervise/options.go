@@ -56,8 +56,9 @@ type Resolver = discover.Resolver
 // Admin is the operator's server as the supervisor uses it; *admin.Server is one.
 type Admin interface {
 	// Listen opens the configured address and serves nothing yet. It returns nil and no
-	// error if the configuration has none. An error is one line for the operator.
-	Listen() (net.Listener, error)
+	// error if the configuration has none. An error is one line for the operator. old is
+	// where this process listens until then, with the same port perhaps, or nil.
+	Listen(old net.Addr) (net.Listener, error)
 	// Serve begins to serve l, which it takes over, and returns at once. l is from
 	// Listen, or was opened by the process before this one.
 	Serve(l net.Listener)
@@ -99,6 +100,13 @@ type Running struct {
 func NewLog(w io.Writer, level string) *slog.Logger {
 	log, _ := NewLevelLog(w, level)
 	return log
+}
+
+// NewLogQueue returns a writer for the log and everything else that this process writes,
+// which never waits for w. A broken pipe ends the process no longer.
+func NewLogQueue(w io.Writer) *host.LogQueue {
+	ignorePipes()
+	return host.NewLogQueue(w)
 }
 
 // NewLevelLog is NewLog with a level that can be changed while the log is used.

@@ -385,6 +385,40 @@ func TestReloadSocket(t *testing.T) {
 	}
 }
 
+// The socket for commands comes back when it was deleted. What another program has put at its
+// path stays.
+func TestSocketComesBack(t *testing.T) {
+	cfg := supervisetest.Config(config.MT)
+	cfg.Admin.Socket = filepath.Join(t.TempDir(), "a.sock")
+	log := &testkit.Log{}
+	in := serve(t, cfg, Options{Log: NewLog(log, "info")})
+	alive := func() bool {
+		c, err := net.Dial("unix", cfg.Admin.Socket)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	}
+	for range 2 {
+		if err := os.Remove(cfg.Admin.Socket); err != nil {
+			t.Fatal(err)
+		}
+		testkit.Until(t, "the socket", alive)
+	}
+	other, err := net.Listen("unix", cfg.Admin.Socket+".other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	testkit.Rename(t, cfg.Admin.Socket+".other", cfg.Admin.Socket)
+	testkit.Until(t, "a word in the log", func() bool { return strings.Contains(log.String(), "another file is there") })
+	in.signals <- syscall.SIGTERM
+	in.wantExit(t, 0)
+	if !alive() {
+		t.Error("the socket of another program is gone")
+	}
+}
+
 func TestReloadWorkers(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "a").URL)

@@ -79,11 +79,11 @@ func (d *desk) start(cfg *config.Config) (err error) {
 	if err := d.openBoard(cfg, loops); err != nil {
 		return err
 	}
-	if d.from == nil { // else the port is ours already, and the PID file not yet
+	if d.from == nil { // else the port is ours already
 		if err := d.ports.open(cfg, loops); err != nil {
 			return err
 		}
-		if err := d.writePID(cfg.PIDFile); err != nil {
+		if err := host.CheckPID(cfg.PIDFile); err != nil {
 			return err
 		}
 	}
@@ -102,13 +102,19 @@ func (d *desk) start(cfg *config.Config) (err error) {
 			return err
 		}
 	}
-	o := crew.Options{Log: d.log, Board: d.board, BoardFile: d.boardFile, Slots: d.slots, Limit: d.limit}
+	o := crew.Options{Log: d.log, Board: d.board, BoardFile: d.boardFile, Slots: d.slots,
+		Limit: d.limit, Program: d.program}
 	crew, err := crew.Start(o, d.now, d.ports.inUse, loops)
 	if err != nil {
 		return err
 	}
 	d.crew = crew
 	d.loops.Store(&crew)
+	if d.from == nil { // last: a start that fails leaves the file of another lb alone
+		if err := d.writePID(cfg.PIDFile); err != nil {
+			return err
+		}
+	}
 	if err := d.takeOver(cfg); err != nil {
 		return err
 	}

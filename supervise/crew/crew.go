@@ -70,6 +70,7 @@ type Options struct {
 	BoardFile *os.File
 	Slots     *Slots
 	Limit     uint64 // of descriptors, of this process
+	Program   string // path of this binary, for workers where there is no /proc
 }
 
 // Now returns the time of the clock that all loops and the board go by.

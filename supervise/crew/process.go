@@ -44,6 +44,7 @@ type processOptions struct {
 	place     int
 	slot      int
 	boardFile *os.File
+	program   string // path of this binary, where there is no selfExe
 	// exchanges returns how many exchanges are running in the slot, by the board.
 	exchanges func() int
 	// progressed is called when the process is ready, has taken up a snapshot, has
@@ -80,12 +81,9 @@ func workerEnviron(env []string) []string {
 
 // startProcess starts this binary again, as a worker that begins with start.
 func startProcess(o processOptions, start outgoing) (*process, error) {
-	exe, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	if _, err := os.Stat(selfExe); err == nil {
-		exe = selfExe
+	exe := selfExe
+	if _, err := os.Stat(selfExe); err != nil {
+		exe = o.program
 	}
 	channel, theirs, err := ipc.Pair()
 	if err != nil {
@@ -100,7 +98,12 @@ func startProcess(o processOptions, start outgoing) (*process, error) {
 		Stderr:     os.Stderr,
 		ExtraFiles: []*os.File{theirs, o.boardFile},
 	}
-	if err := cmd.Start(); err != nil {
+	workerPIDs.Lock()
+	if err = cmd.Start(); err == nil {
+		workerPIDs.running[cmd.Process.Pid] = true
+	}
+	workerPIDs.Unlock()
+	if err != nil {
 		channel.Close()
 		return nil, err
 	}
@@ -199,6 +202,9 @@ func (p *process) watch() {
 		p.hear(r, fds)
 	}
 	p.err = p.cmd.Wait()
+	workerPIDs.Lock()
+	delete(workerPIDs.running, p.pid())
+	workerPIDs.Unlock()
 	p.ended = time.Now()
 	p.late.Stop()
 	if !p.gone {

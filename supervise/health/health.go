@@ -152,6 +152,7 @@ type checker struct {
 	pace   pace
 	streak streak
 	ours   bool // the last probe failed because this machine lacks something, which was logged
+	stood  int  // probes in a row that do not count because this process stood still
 }
 
 // newChecker returns a checker for the backend at an index.
@@ -214,9 +215,15 @@ func (c *checker) run(ctx context.Context, wait time.Duration) {
 			timer.Reset(min(due.Sub(begun), c.pace.down))
 			continue
 		}
+		stop := watch(c.cfg.Timeout)
 		r := probe(ctx, &c.cfg, c.host, *c.addrs.Load())
+		stood := stop()
 		if ctx.Err() != nil {
 			return // the probe was cancelled, and has found nothing
+		}
+		if c.again(r, stood) {
+			timer.Reset(0)
+			continue
 		}
 		now := c.now()
 		c.note(r, now)
@@ -233,6 +240,16 @@ func (c *checker) restore(begun, now tick.Instant) {
 	if out, ended := upstream.Passed(c.board, c.id, &c.eject, begun, now); ended {
 		c.log.Info("backend restored", "cause", "a check passes", "ejected_for", out)
 	}
+}
+
+// again reports whether a probe does not count because this process stood still.
+func (c *checker) again(r result, stood bool) bool {
+	if r.good || !stood || c.stood == againMax {
+		c.stood = 0
+		return false
+	}
+	c.stood++
+	return true
 }
 
 // note enters the result of a probe made at now. A change goes to the board and the log.
