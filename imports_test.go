@@ -19,7 +19,7 @@ var arrows = map[string][]string{
 	"lb/cli": {"supervise", "admin", "admin/api", "config", "backends", "bench"},
 
 	// The rooms of supervise.
-	"lb/supervise": {"supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/plan",
+	"lb/supervise": {"supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan",
 		"internal/filewatch", "internal/host", "internal/systemd", "admin/api", "board", "config", "loop/tick"},
 	"lb/supervise/crew":          {"supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "board", "config", "loop/tick"},
 	"lb/supervise/discover":      {"config"},
@@ -27,16 +27,18 @@ var arrows = map[string][]string{
 	"lb/supervise/handover":      {"supervise/listen", "internal/ipc", "board"},
 	"lb/supervise/health":        {"board", "config", "loop/tick"},
 	"lb/supervise/listen":        {"supervise/discover", "internal/ipc"},
+	"lb/supervise/notice":        {"supervise/plan", "proxy/record", "httpparse", "board", "loop/tick"},
 	"lb/supervise/plan":          {"config"},
 	"lb/supervise/supervisetest": {"config", "internal/testkit"},
 
 	"lb/admin":     {"admin/api", "board", "config"},
 	"lb/admin/api": {},
-	"lb/proxy": {"proxy/front", "proxy/h1", "proxy/lane", "proxy/record", "proxy/rewrite", "proxy/spread",
+	"lb/proxy": {"proxy/front", "proxy/h1", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/spread",
 		"loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
 	"lb/proxy/front":        {"proxy/lane", "loop", "httpparse", "arena", "board", "loop/tick"},
 	"lb/proxy/h1":           {"proxy/front", "proxy/lane", "loop", "httpparse", "loop/tick"},
 	"lb/proxy/lane":         {"loop", "httpparse", "arena", "loop/tick"},
+	"lb/proxy/ownreply":     {"proxy/front", "proxy/lane", "proxy/record", "board", "loop/tick"},
 	"lb/proxy/record":       {"proxy/front", "httpparse", "config", "loop/tick"},
 	"lb/proxy/rewrite":      {"proxy/front", "httpparse", "config", "loop/tick"},
 	"lb/proxy/spread":       {"board", "loop/tick"},

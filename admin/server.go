@@ -42,6 +42,19 @@ type Options struct {
 	// Workers returns how many worker processes run. It is called by several goroutines
 	// at once. It is nil if lb runs without workers.
 	Workers func() int
+	// Processes returns the processes of lb: this one, and its workers. It is called by
+	// several goroutines at once. It is nil if lb runs without workers.
+	Processes func() []Process
+	// LastReload returns whether the last reload was taken up, and when the
+	// configuration in use was. It is called by several goroutines at once. nil shows
+	// neither.
+	LastReload func() (ok bool, loaded time.Time)
+}
+
+// Process is one process of lb.
+type Process struct {
+	Name string // "supervisor", "worker 1"
+	PID  int
 }
 
 // View is a configuration and the IDs of its backends on the board, by pool and

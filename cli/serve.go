@@ -112,6 +112,15 @@ func adminOptions(cfg *config.Config, r supervise.Running, log *slog.Logger) adm
 		Version: version(),
 		Log:     log,
 	}
+	o.LastReload = r.LastReload
+	if r.Processes != nil {
+		o.Processes = func() (list []admin.Process) {
+			for _, p := range r.Processes() {
+				list = append(list, admin.Process(p))
+			}
+			return list
+		}
+	}
 	if r.Workers != nil {
 		o.Workers = func() int {
 			running, _ := r.Workers()

@@ -67,7 +67,7 @@ func (x *exchange) blameBackend(f record.Fault) {
 		return
 	}
 	x.answered = 0
-	why := board.ReasonReset
+	why, detail := board.ReasonReset, uint16(f.Errno)
 	switch f.Cause {
 	case record.CauseNoConnect:
 		why = board.ReasonConnect
@@ -76,11 +76,12 @@ func (x *exchange) blameBackend(f record.Fault) {
 		why = board.ReasonTimeout
 		t.Slot.TimeoutFaults.Add(1)
 	case record.CauseBadAnswer:
-		why = board.ReasonBadAnswer
+		why, detail = board.ReasonBadAnswer, uint16(f.Reason)
 		t.Slot.BadAnswers.Add(1)
 	default:
 		t.Slot.ResetFaults.Add(1)
 	}
+	t.State.NoteFault(why, uint8(f.Phase), detail, int64(now))
 	if !x.blamed && x.isEjecting(f) {
 		t.failed(why, 0, f.Phase)
 	}

@@ -116,7 +116,7 @@ func (q *pool) queueOf(x *exchange) *upstream.WaitList[*exchange] {
 	return &q.waits
 }
 
-// showWait puts on the board since when the first exchange of this loop has waited.
+// showWait puts on the board how many exchanges of this loop wait, and since when the first.
 func (q *pool) showWait() {
 	if len(q.targets) == 0 {
 		return // without backends no exchange waits
@@ -128,6 +128,7 @@ func (q *pool) showWait() {
 		}
 	}
 	q.targets[0].Slot.WaitsSince.Set(since)
+	q.targets[0].Slot.Queued.Set(uint64(q.waits.Len() + q.again.Len()))
 }
 
 // yieldShare is the part of timeouts.queue by which an exchange of another loop must

@@ -19,7 +19,7 @@ func (x *exchange) readResponse() (f record.Fault, bad bool) {
 		n, err := b.in.Fill(p.arena, &b.Conn, x.target.bulky)
 		x.received += int64(n)
 		if err != nil {
-			return record.ByBackend(record.CauseReset), true
+			return record.ByError(record.CauseReset, err), true
 		}
 		if n == 0 {
 			if x.up.Broken {
@@ -32,7 +32,7 @@ func (x *exchange) readResponse() (f record.Fault, bad bool) {
 	}
 	switch x.resp.Feed(b.in.Bytes()) {
 	case httpparse.Bad:
-		return record.ByBackend(record.CauseBadAnswer), true
+		return record.Fault{Side: record.BackendSide, Cause: record.CauseBadAnswer, Reason: x.resp.Reason}, true
 	case httpparse.More:
 		x.down.Starved = true
 		x.lookAgain(b)
@@ -96,7 +96,8 @@ func (x *exchange) noteAnswer() (again bool) {
 	if r.Seen.Has(httpparse.KeepAlive) {
 		x.noteIdleTime()
 	}
-	if x.pool.cfg.Eject.Enabled && slices.Contains(x.pool.cfg.Eject.OnStatus, r.Code) {
+	counts := x.pool.cfg.Eject.Enabled && slices.Contains(x.pool.cfg.Eject.OnStatus, r.Code)
+	if counts {
 		x.blamed = true
 		t.failed(board.ReasonStatus, uint64(r.Code), x.phase)
 	} else {
@@ -105,8 +106,13 @@ func (x *exchange) noteAnswer() (again bool) {
 			x.answered = max(1, now.Sub(x.since))
 		}
 	}
-	return r.Code >= 502 && x.retriesStatus(r.Code) &&
+	again = r.Code >= 502 && x.retriesStatus(r.Code) &&
 		x.mayRetry(record.Fault{Side: record.BackendSide, Cause: record.CauseStatus, Phase: x.phase})
+	if counts || again {
+		t.State.StatusFaults.Add(1)
+		t.State.NoteFault(board.ReasonStatus, uint8(x.phase), uint16(r.Code), int64(now))
+	}
+	return again
 }
 
 // noteIdleTime notes how long the backend says it keeps idle conns.
@@ -147,7 +153,7 @@ func (x *exchange) nowBegun() {
 	if x.backend != nil && !x.tunnel {
 		class := min(x.resp.Code/100, 5)
 		x.p.counters.Replies[class].Add(1)
-		x.target.Slot.Replies[class].Add(1)
+		x.target.Slot.Answered(class)
 	}
 }
 

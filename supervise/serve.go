@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"time"
 
 	"lb/config"
 	"lb/internal/host"
@@ -13,6 +14,7 @@ import (
 	"lb/supervise/discover"
 	"lb/supervise/handover"
 	"lb/supervise/health"
+	"lb/supervise/notice"
 	"lb/supervise/plan"
 )
 
@@ -192,6 +194,7 @@ func (d *desk) takeOver(cfg *config.Config) error {
 func (d *desk) begin(cfg *config.Config) {
 	d.outcome.taken()
 	d.prober = health.Start(d.probes(d.now))
+	d.notices = notice.Start(notice.Options{Board: d.board, View: d.view.Load, Log: d.log, Now: d.clock})
 	d.names.begin(d.o.ResolveEvery, d.resolved)
 	d.names.follow(cfg)
 	d.obeyFile(d.overrules)
@@ -272,6 +275,7 @@ func (d *desk) close() {
 		d.crew.Finish(0, now)
 	}
 	d.stopHelpers()
+	d.notices.Close()
 	d.operator.wait()
 	if d.prober != nil {
 		d.prober.Close()
@@ -299,6 +303,10 @@ func (d *desk) running() Running {
 		Board: d.board,
 		Now:   func() int64 { return int64(d.clock()) },
 		View:  d.view.Load,
+		LastReload: func() (ok bool, loaded time.Time) {
+			p := d.public.Load() // no server serves before it is there
+			return p.outcome.reload.text == "", p.outcome.loaded
+		},
 	}
 	if d.now.Config.Mode == config.MP {
 		r.Workers = func() (running int, restarts uint64) {
@@ -307,6 +315,7 @@ func (d *desk) running() Running {
 			}
 			return 0, 0
 		}
+		r.Processes = d.processes
 	}
 	return r
 }
