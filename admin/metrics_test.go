@@ -20,27 +20,7 @@ import (
 // TestMetricsValues puts a number of its own on every word of the board, spread
 // over two loops, and reads them all back over a socket.
 func TestMetricsValues(t *testing.T) {
-	o := options("127.0.0.1:0")
-	o.Workers = func() int { return 2 }
-	c := o.Board.Control()
-	for i, word := range []*board.Counter{&c.Reloads, &c.ReloadFaults, &c.Upgrades, &c.WorkerRestarts} {
-		word.Add(uint64(2 + i))
-	}
-	c.StartedAt.Set(1_700_000_000_500_000_000)
-	o.Board.Loop(1).OldestConfig.Set(6)
-	for loop, sign := range []uint64{1, 2} {
-		count(o.Board.Loop(loop), sign)
-		for backend := range o.Board.Backends() {
-			countBackend(o.Board.Backend(loop, backend), sign*uint64(1+backend))
-		}
-	}
-	for id, n := range []uint64{1, 2, 3} {
-		o.Board.State(id).Own[0].Add(1000 * n)
-		o.Board.State(id).Own[1].Add(2000 * n)
-	}
-	o.LastReload = func() (bool, time.Time) { return false, time.UnixMilli(1_700_000_000_500) }
-	_, url := start(t, o)
-
+	_, url := start(t, counted())
 	for _, tc := range []struct{ name, kind, samples string }{
 		{"lb_loops", "gauge", "lb_loops 1"}, // the other slot has no loop
 		{"lb_config_number", "gauge", "lb_config_number 7"},
@@ -96,6 +76,30 @@ lb_bytes_total{direction="out",side="backend"} 1212`},
 			t.Errorf("%s: %v", tc.name, err)
 		}
 	}
+}
+
+// counted returns options with a number of its own on every word of the board.
+func counted() Options {
+	o := options("127.0.0.1:0")
+	o.Workers = func() int { return 2 }
+	c := o.Board.Control()
+	for i, word := range []*board.Counter{&c.Reloads, &c.ReloadFaults, &c.Upgrades, &c.WorkerRestarts} {
+		word.Add(uint64(2 + i))
+	}
+	c.StartedAt.Set(1_700_000_000_500_000_000)
+	o.Board.Loop(1).OldestConfig.Set(6)
+	for loop, sign := range []uint64{1, 2} {
+		count(o.Board.Loop(loop), sign)
+		for backend := range o.Board.Backends() {
+			countBackend(o.Board.Backend(loop, backend), sign*uint64(1+backend))
+		}
+	}
+	for id, n := range []uint64{1, 2, 3} {
+		o.Board.State(id).Own[0].Add(1000 * n)
+		o.Board.State(id).Own[1].Add(2000 * n)
+	}
+	o.LastReload = func() (bool, time.Time) { return false, time.UnixMilli(1_700_000_000_500) }
+	return o
 }
 
 // count puts 100*sign, 200*sign and so on and a little more on each word, so

@@ -139,14 +139,9 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 	w.Write([]byte("ok"))
 }
 
-var errInUse = errors.New("address in use")
-
 // reason returns the cause of err without the operation and the address, which the
 // caller names.
 func reason(err error) error {
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return errInUse
-	}
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
 		return errno

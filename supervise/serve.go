@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"lb/config"
@@ -80,7 +81,7 @@ func (d *desk) start(cfg *config.Config) (err error) {
 	}
 	if d.from == nil { // else the port is ours already, and the PID file not yet
 		if err := d.ports.open(cfg, loops); err != nil {
-			return err
+			return withMend(err, cfg.Port)
 		}
 		if err := d.writePID(cfg.PIDFile); err != nil {
 			return err
@@ -91,6 +92,9 @@ func (d *desk) start(cfg *config.Config) (err error) {
 	}
 	d.warnDescriptors(cfg, loops)
 	if err := d.operator.open(cfg, d.makeRuntime()); err != nil {
+		if strings.HasPrefix(err.Error(), "admin: ") { // and not the socket for commands
+			err = withMend(err, portOf(cfg.Admin.Address))
+		}
 		return err
 	}
 	// In an upgrade the system puts connections into new sockets from here on, and new
@@ -98,7 +102,7 @@ func (d *desk) start(cfg *config.Config) (err error) {
 	// before.
 	if d.from != nil {
 		if err := d.ports.open(cfg, loops); err != nil {
-			return err
+			return withMend(err, cfg.Port)
 		}
 	}
 	o := crew.Options{Log: d.log, Board: d.board, BoardFile: d.boardFile, Slots: d.slots, Limit: d.limit}
@@ -202,8 +206,7 @@ func (d *desk) begin(cfg *config.Config) {
 	d.publish()
 	adminAddr := d.operator.address()
 	d.operator.serve()
-	d.log.Info("serving", "address", d.ports.inUse.Addr, "mode", cfg.Mode,
-		"loops", host.LoopsFor(cfg.Workers, cfg.Limits.Connections), "number", d.now.Number)
+	d.welcome(cfg, host.LoopsFor(cfg.Workers, cfg.Limits.Connections))
 	if d.from != nil {
 		d.from.Took(!slices.Contains(d.from.Sets, d.ports.inUse))
 		d.notifier.IsMain()
