@@ -79,6 +79,13 @@ var loopMetrics = []loopMetric{
 		func(t *board.LoopTotals) uint64 { return t.Turns }),
 }
 
+var backendFaults = backendDesc("lb_backend_faults_total",
+	"Attempts that failed by the backend's doing, by cause: not connected, reset, too late, an answer that is not HTTP, or one whose status counts as a fault.",
+	"cause")
+
+// statusCause is the cause of backendFaults that is read from the state of the backend.
+const statusCause = "status"
+
 var backendMetrics = []backendMetric{
 	backendOne("lb_backend_attempts_in_flight", "Attempts at a backend that have not ended.", prometheus.GaugeValue,
 		func(t *board.BackendTotals) uint64 { return t.InFlight }),
@@ -90,9 +97,7 @@ var backendMetrics = []backendMetric{
 	backendOne("lb_backend_connects_total", "Connections dialled to a backend.", prometheus.CounterValue,
 		func(t *board.BackendTotals) uint64 { return t.Conns }),
 	{
-		desc: backendDesc("lb_backend_faults_total",
-			"Attempts that failed by the backend's doing, by cause: not connected, reset, too late, or an answer that is not HTTP.",
-			"cause"),
+		desc: backendFaults, // and statusCause, which is a word of the state
 		kind: prometheus.CounterValue,
 		series: []backendSeries{
 			{[]string{"connect"}, func(t *board.BackendTotals) uint64 { return t.ConnectFaults }},

@@ -171,6 +171,7 @@ func (c *boardCollector) collectBackend(out chan<- prometheus.Metric, b shownBac
 		}
 	}
 	state := c.board.State(b.id)
+	out <- prometheus.MustNewConstMetric(backendFaults, prometheus.CounterValue, float64(state.StatusFaults.Load()), b.pool, b.name, statusCause)
 	for _, m := range stateMetrics {
 		out <- prometheus.MustNewConstMetric(m.desc, prometheus.GaugeValue, m.value(state, now), b.pool, b.name)
 	}

@@ -66,7 +66,7 @@ lb_bytes_total{direction="out",side="backend"} 1212`},
 				byBackend("lb_requests_total", `code="5xx"`, 15)},
 		{"lb_backend_faults_total", "counter",
 			byBackend("lb_backend_faults_total", `cause="connect"`, 4) + byBackend("lb_backend_faults_total", `cause="reset"`, 5) +
-				byBackend("lb_backend_faults_total", `cause="timeout"`, 6) + byBackend("lb_backend_faults_total", `cause="bad_answer"`, 7)},
+				byBackend("lb_backend_faults_total", `cause="timeout"`, 6) + byBackend("lb_backend_faults_total", `cause="bad_answer"`, 7) + byBackend("lb_backend_faults_total", `cause="status"`, 100)},
 		{"lb_backend_bytes_total", "counter",
 			byBackend("lb_backend_bytes_total", `direction="in"`, 8) + byBackend("lb_backend_bytes_total", `direction="out"`, 9)},
 	} {
@@ -95,6 +95,7 @@ func counted() Options {
 		}
 	}
 	for id, n := range []uint64{1, 2, 3} {
+		o.Board.State(id).StatusFaults.Add(300 * n)
 		o.Board.State(id).Own[0].Add(1000 * n)
 		o.Board.State(id).Own[1].Add(2000 * n)
 	}

@@ -177,7 +177,7 @@ func (d *desk) backendStatus(now *plan.Snapshot, i, j int, mono tick.Instant, wa
 		InFlight:         totals.InFlight,
 		Attempts:         totals.Attempts,
 		Requests:         totals.Requests(),
-		Faults:           totals.ConnectFaults + totals.ResetFaults + totals.TimeoutFaults + totals.BadAnswers,
+		Faults:           totals.ConnectFaults + totals.ResetFaults + totals.TimeoutFaults + totals.BadAnswers + state.StatusFaults.Load(),
 	}
 	if f, any := state.LastFault(); any {
 		b.LastFault = notice.Words(f)
