@@ -47,6 +47,19 @@ type Options struct {
 	// Workers returns how many worker processes run. It is called by several goroutines
 	// at once. It is nil if lb runs without workers.
 	Workers func() int
+	// Processes returns the processes of lb: this one, and its workers. It is called by
+	// several goroutines at once. It is nil if lb runs without workers.
+	Processes func() []Process
+	// LastReload returns whether the last reload was taken up, and when the
+	// configuration in use was. It is called by several goroutines at once. nil shows
+	// neither.
+	LastReload func() (ok bool, loaded time.Time)
+}
+
+// Process is one process of lb.
+type Process struct {
+	Name string // "supervisor", "worker 1"
+	PID  int
 }
 
 // View is a configuration and the IDs of its backends on the board, by pool and
@@ -153,14 +166,9 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 	w.Write([]byte("ok"))
 }
 
-var errInUse = errors.New("address in use")
-
 // reason returns the cause of err without the operation and the address, which the
 // caller names.
 func reason(err error) error {
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return errInUse
-	}
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
 		return errno

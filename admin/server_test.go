@@ -175,7 +175,7 @@ func TestListenErrors(t *testing.T) {
 	}
 	defer taken.Close()
 	for _, tc := range []struct{ address, want string }{
-		{taken.Addr().String(), ": address in use ("},
+		{taken.Addr().String(), ": address already in use ("},
 		{"127.0.0.1:99999", ""},
 		{"127.0.0.1", ""},
 		{"192.0.2.1:0", ""}, // TEST-NET-1, no address of this machine

@@ -70,6 +70,12 @@ type State struct {
 	Clients  Word // whom the other faults of the run hit, as bits by hash
 	Targets  Word // what these requests asked for, as bits by hash
 	Recent   Word // which of the last answers were bad
+	// Written by loops, on faults only.
+	LastFaults [len(FaultReasons)]Word // see NoteFault
+	// Own, in the state of the backend that was its pool's first at the time, are replies
+	// that lb made itself for the pool: [0] 4xx, [1] 5xx.
+	Own          [2]Word
+	StatusFaults Word // answers whose status counts as a fault, or was asked for again
 }
 
 // Health is the result of active checks of a backend.

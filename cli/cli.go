@@ -43,16 +43,21 @@ type streams struct {
 
 // commandLine is what kong reads; docs/configuration.md has its table of flags.
 type commandLine struct {
-	Serve    serveCmd    `cmd:"" help:"Run the load balancer: forward HTTP/1.1 requests to backends."`
-	Check    checkCmd    `cmd:"" help:"Check a configuration file."`
-	Status   statusCmd   `cmd:"" help:"Show what a running lb is doing: loops, pools, backends."`
-	Reload   reloadCmd   `cmd:"" help:"Make a running lb read its configuration again, and print what changed."`
-	Upgrade  upgradeCmd  `cmd:"" help:"Replace a running lb with another binary, without refusing or resetting a connection."`
-	Drain    drainCmd    `cmd:"" help:"Make a running lb finish its open requests and exit."`
-	Backend  backendCmd  `cmd:"" help:"List the backends of a running lb, or change one at run time."`
-	Backends backendsCmd `cmd:"" help:"Run only the demo backends."`
-	Bench    benchCmd    `cmd:"" help:"Measure how fast a URL answers."`
-	Version  versionCmd  `cmd:"" help:"Print the version."`
+	Serve   serveCmd    `cmd:"" help:"Run the load balancer: forward HTTP/1.1 requests to backends."`
+	Check   checkCmd    `cmd:"" help:"Check a configuration file."`
+	Status  statusCmd   `cmd:"" help:"Show what a running lb is doing: loops, pools, backends."`
+	Reload  reloadCmd   `cmd:"" help:"Make a running lb read its configuration again, and print what changed."`
+	Upgrade upgradeCmd  `cmd:"" help:"Replace a running lb with another binary, without refusing or resetting a connection."`
+	Drain   drainCmd    `cmd:"" help:"Make a running lb finish its open requests and exit."`
+	Backend backendCmd  `cmd:"" help:"List the backends of a running lb, or change one at run time."`
+	Demo    backendsCmd `cmd:"" name:"demo-backends" help:"Run only the demo backends."`
+	Bench   benchCmd    `cmd:"" help:"Measure how fast a URL answers."`
+	Version versionCmd  `cmd:"" help:"Print the version."`
+	Help    helpCmd     `cmd:"" help:"Show the commands, or what one of them does."`
+
+	Backends backendsCmd `cmd:"" hidden:"" help:"The former name of demo-backends."`
+
+	ShowVersion showVersion `name:"version" help:"Print the version."`
 }
 
 // Main is the whole command, with the arguments and streams of this process. A
@@ -143,6 +148,26 @@ type versionCmd struct{}
 func (versionCmd) Run(std *streams) error {
 	fmt.Fprintln(std.out, "lb", version())
 	return nil
+}
+
+// showVersion is `lb --version`.
+type showVersion bool
+
+// BeforeReset prints the version and ends; kong calls it before it misses a command.
+func (showVersion) BeforeReset(app *kong.Kong) error {
+	fmt.Fprintln(app.Stdout, "lb", version())
+	app.Exit(0)
+	return nil
+}
+
+// helpCmd is `lb help`.
+type helpCmd struct {
+	Command []string `arg:"" optional:"" help:"The command, such as serve, or backend drain."`
+}
+
+// Run prints what --help does.
+func (h *helpCmd) Run(std *streams) error {
+	return exitStatus(run(append(h.Command, "--help"), std.out, std.err))
 }
 
 // release is the version that `just build` stamps, because go build leaves it out where it

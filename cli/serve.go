@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
@@ -32,6 +33,7 @@ type serveCmd struct {
 	Strategy *string  `short:"s" placeholder:"NAME" help:"How to choose a backend: round_robin, random, least_conn, p2c, least_time or hash. Default: round_robin."`
 	configFlag
 	LogLevel *string `short:"l" placeholder:"LEVEL" help:"Log messages of this level and above: debug, info, warn or error. Default: info."`
+	Admin    *string `placeholder:"HOST:PORT" help:"Where /healthz and /metrics are; an empty text is nowhere. Default: 127.0.0.1:9090."`
 	PIDFile  *string `name:"pid-file" placeholder:"FILE" help:"Write the process number to this file."`
 	Demo     bool    `xor:"backends" help:"Start two demo backends in this process and forward to them."`
 }
@@ -92,7 +94,7 @@ func (s *serveCmd) prepare(std *streams) (o supervise.Options, cfg *config.Confi
 // returning the defaults.
 func (s *serveCmd) loader(servers demoServers) func() (*config.Config, error) {
 	flags := config.Flags{
-		Mode: s.Mode, Host: s.Host, Strategy: s.Strategy, LogLevel: s.LogLevel, PIDFile: s.PIDFile,
+		Mode: s.Mode, Host: s.Host, Strategy: s.Strategy, LogLevel: s.LogLevel, PIDFile: s.PIDFile, Admin: s.Admin,
 		Workers: s.Workers, Port: s.Port, Backends: s.Backend,
 	}
 	if s.Demo {
@@ -124,6 +126,15 @@ func adminOptions(cfg *config.Config, r supervise.Running, log *slog.Logger) adm
 		Version: version(),
 		Log:     log,
 	}
+	o.LastReload = r.LastReload
+	if r.Processes != nil {
+		o.Processes = func() (list []admin.Process) {
+			for _, p := range r.Processes() {
+				list = append(list, admin.Process(p))
+			}
+			return list
+		}
+	}
 	if r.Workers != nil {
 		o.Workers = func() int {
 			running, _ := r.Workers()
@@ -134,11 +145,17 @@ func adminOptions(cfg *config.Config, r supervise.Running, log *slog.Logger) adm
 }
 
 // checkCmd is `lb check`.
-type checkCmd struct{ configFlag }
+type checkCmd struct {
+	File string `arg:"" optional:"" help:"The file; as -c."`
+	configFlag
+}
 
 // Run prints that the configuration is accepted, and a summary of it.
 func (c *checkCmd) Run(std *streams) error {
-	cfg, err := config.Find(c.Config, config.Flags{})
+	if c.File != "" && c.Config != "" {
+		return config.Errors{{Key: "--config", What: fmt.Sprintf("two files, %q and %q", c.File, c.Config), Hint: "check one at a time"}}
+	}
+	cfg, err := config.Find(cmp.Or(c.File, c.Config), config.Flags{})
 	if err != nil {
 		return err
 	}

@@ -146,7 +146,7 @@ func (x *exchange) dial() (ended bool) {
 		if lackOf(err) {
 			return x.fail(record.ByLB(record.CauseExhausted))
 		}
-		return x.fail(record.ByBackend(record.CauseNoConnect))
+		return x.fail(record.ByError(record.CauseNoConnect, err))
 	}
 	p.counters.BackendConns.Add(1)
 	t.Slot.Conns.Add(1)
@@ -219,8 +219,8 @@ func (x *exchange) dialled() (ended bool) {
 		x.arm()
 		return false
 	}
-	if b.DialResult() != nil {
-		return x.fail(record.ByBackend(record.CauseNoConnect))
+	if err := b.DialResult(); err != nil {
+		return x.fail(record.ByError(record.CauseNoConnect, err))
 	}
 	x.enter(Send)
 	return x.pump()

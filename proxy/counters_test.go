@@ -75,7 +75,7 @@ func TestCounters(t *testing.T) {
 		{"BytesToBackend", &c.BytesToBackend, 4 * up},
 		{"attempts at a", &a.Attempts, 3},
 		{"conns to a", &a.Conns, 2},
-		{"replies of a", &a.Replies[4], 1},
+		{"replies of a", &a.Replies[4-2], 1},
 		{"bad answers of a", &a.BadAnswers, 1},
 		{"timeouts of a", &a.TimeoutFaults, 1},
 		{"resets of a", &a.ResetFaults, 0},
@@ -84,11 +84,16 @@ func TestCounters(t *testing.T) {
 		{"attempts at b", &b.Attempts, 2},
 		{"refused by b", &b.ConnectFaults, 1},
 		{"resets of b", &b.ResetFaults, 0},
-		{"replies of b", &b.Replies[2], 1},
+		{"replies of b", &b.Replies[2-2], 1},
+		{"own 5xx of no pool", &c.PoolLess[5], 0},
+		{"own 4xx of no pool", &c.PoolLess[4], 1},
 	} {
 		if got := int(tc.got.Load()); got != tc.want {
 			t.Errorf("%s: %d, want %d", tc.name, got, tc.want)
 		}
+	}
+	if n := r.p.now.pools[0].targets[0].State.Own[5-4].Load(); n != 2 {
+		t.Errorf("own 5xx of the pool: %d, want 2", n)
 	}
 	if up == 0 || len(client.Received()) == 0 {
 		t.Error("nothing went through")

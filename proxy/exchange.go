@@ -93,7 +93,7 @@ func (p *Proxy) Begin(f front.Front, l front.Lease, in *lane.Inbox, peer *front.
 	x.beginRecord(since)
 	x.choice.reset()
 	x.sent, x.received, x.fresh, x.hops = 0, 0, false, -1
-	x.up.Whole, x.up.Broken, x.up.Starved = false, false, false
+	x.up.Whole, x.up.Broken, x.up.Starved, x.up.Held = false, false, false, false
 	x.down.Whole, x.down.Starved = false, false
 	x.idempotent, x.expecting, x.replied = false, false, false
 	x.begun, x.keep, x.tunnel, x.opening, x.accused = false, false, false, false, false
@@ -261,6 +261,7 @@ var allow = []byte("Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n")
 func (x *exchange) reply(code int, text string, own []byte) (ended bool) {
 	up := &x.up
 	x.leaveQueue()
+	x.noteReply(code, text)
 	x.dropBackend()
 	x.closeTunnel()
 	x.keep = up.Whole && !x.req.Close && !x.p.shared.Draining

@@ -66,8 +66,12 @@ func (x *exchange) blameBackend(f record.Fault) {
 		return
 	}
 	x.answered = 0
-	why := retry.Reason(f)
+	why, detail := retry.Reason(f), uint16(f.Errno)
+	if why == board.ReasonBadAnswer {
+		detail = uint16(f.Reason)
+	}
 	t.Slot.CountFault(why)
+	t.State.NoteFault(why, uint8(f.Phase), detail, int64(now))
 	if !x.blamed && x.isEjecting(f) {
 		x.accuse(why, 0, f.Phase)
 	}

@@ -112,7 +112,7 @@ func (q *pool) queueOf(x *exchange) *upstream.WaitList[*exchange] {
 	return &q.waits
 }
 
-// showWait puts on the board since when the first exchange of this loop has waited.
+// showWait puts on the board how many exchanges of this loop wait, and since when the first.
 func (q *pool) showWait() {
 	since := tick.Instant(0)
 	for _, list := range [...]*upstream.WaitList[*exchange]{&q.waits, &q.again} {
@@ -120,7 +120,7 @@ func (q *pool) showWait() {
 			since = x.since
 		}
 	}
-	q.ShowWait(since)
+	q.ShowWait(q.waits.Len()+q.again.Len(), since)
 }
 
 // Expired is called by the loop when it is time to look for room again.

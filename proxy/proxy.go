@@ -47,6 +47,7 @@ type Proxy struct {
 	board    *board.Board
 	slot     int // on the board
 	counters *board.Loop
+	refusals *board.Refusals
 	secret   []byte // the board's
 	passOn   func(slot, fd int, peer netip.AddrPort) bool
 
@@ -93,6 +94,7 @@ func New(l *loop.Loop, o Options) *Proxy {
 		board:    o.Board,
 		slot:     o.Slot,
 		counters: o.Board.Loop(o.Slot),
+		refusals: o.Board.Refusals(o.Slot),
 		secret:   o.Board.Secret(),
 		passOn:   o.PassOn,
 		budget:   newBudget(cfg),

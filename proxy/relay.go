@@ -205,7 +205,7 @@ func (x *exchange) takeDown() (f record.Fault, bad bool) {
 			}
 			return f, false
 		case err != nil:
-			return record.ByBackend(record.CauseReset), true
+			return record.ByError(record.CauseReset, err), true
 		case n == 0:
 			return f, false
 		}

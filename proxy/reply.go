@@ -5,6 +5,7 @@ import (
 
 	"lb/httpparse"
 	"lb/proxy/front"
+	"lb/proxy/ownreply"
 	"lb/proxy/rewrite"
 )
 
@@ -130,4 +131,14 @@ func (x *exchange) composeReply(code int, text string, own []byte) {
 	x.keep = out.Keep
 	ln.Begin(httpparse.None, out.To, 0)
 	x.rec.Bytes = int64(len(body))
+}
+
+// noteReply counts a reply of lb's own, and notes for the operator whose it is.
+func (x *exchange) noteReply(code int, text string) {
+	r := ownreply.Reply{Now: x.p.loop.Now(), Code: code, Text: text, Fault: x.rec.Fault,
+		Peer: x.peer, In: x.in, Up: &x.up, Early: x.phase == Admit, Sent: x.sent > 0}
+	if q := x.pool; q != nil && len(q.targets) > 0 {
+		r.Pool = q.targets[0].State
+	}
+	ownreply.Note(x.p.counters, x.p.refusals, &r)
 }

@@ -18,7 +18,7 @@ func (x *exchange) readResponse() (f record.Fault, bad bool) {
 		n, err := b.in.Fill(p.arena, &b.Conn, x.target.bulky)
 		x.received += int64(n)
 		if err != nil {
-			return record.ByBackend(record.CauseReset), true
+			return record.ByError(record.CauseReset, err), true
 		}
 		if n == 0 {
 			if x.up.Broken {
@@ -31,7 +31,7 @@ func (x *exchange) readResponse() (f record.Fault, bad bool) {
 	}
 	switch x.resp.Feed(b.in.Bytes()) {
 	case httpparse.Bad:
-		return record.ByBackend(record.CauseBadAnswer), true
+		return record.Fault{Side: record.BackendSide, Cause: record.CauseBadAnswer, Reason: x.resp.Reason}, true
 	case httpparse.More:
 		x.down.Starved = true
 		x.lookAgain(b)
@@ -94,14 +94,20 @@ func (x *exchange) noteAnswer() (again bool) {
 		f, _ := r.Find(httpparse.KeepAlive)
 		upstream.IdlePromised(t.State, f.Value.Of(x.backend.in.Bytes()))
 	}
-	if x.pool.cfg.Eject.Enabled && slices.Contains(x.pool.cfg.Eject.OnStatus, r.Code) {
+	counts := x.pool.cfg.Eject.Enabled && slices.Contains(x.pool.cfg.Eject.OnStatus, r.Code)
+	if counts {
 		x.blamed = true
 		x.accuse(board.ReasonStatus, uint64(r.Code), x.phase)
 	} else {
 		x.answered = x.firstByte() // noted at the end, if nothing goes wrong until then
 	}
-	return r.Code >= 502 && retry.OnStatus(&x.snap.cfg.Retry.On, r.Code) &&
+	again = r.Code >= 502 && retry.OnStatus(&x.snap.cfg.Retry.On, r.Code) &&
 		x.mayRetry(record.Fault{Side: record.BackendSide, Cause: record.CauseStatus, Phase: x.phase})
+	if counts || again {
+		t.State.StatusFaults.Add(1)
+		t.State.NoteFault(board.ReasonStatus, uint8(x.phase), uint16(r.Code), int64(x.p.loop.Now()))
+	}
+	return again
 }
 
 // firstByte returns how long the answer has taken, or answeredEarly if that is unknown:
@@ -130,6 +136,6 @@ func (x *exchange) nowBegun() {
 	if x.backend != nil && !x.tunnel {
 		class := min(x.resp.Code/100, 5)
 		x.p.counters.Replies[class].Add(1)
-		x.target.Slot.Replies[class].Add(1)
+		x.target.Slot.Answered(class)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"lb/supervise/crew"
 	"lb/supervise/handover"
 	"lb/supervise/health"
+	"lb/supervise/notice"
 	"lb/supervise/plan"
 )
 
@@ -39,8 +40,9 @@ type desk struct {
 	slots     *crew.Slots
 	crew      crew.Crew
 	prober    *health.Prober
-	pidFile   string     // path of the one that this process has written, or ""
-	overrules []overrule // by the configuration of the start; obeyed in begin
+	notices   *notice.Notices // nil before begin
+	pidFile   string          // path of the one that this process has written, or ""
+	overrules []overrule      // by the configuration of the start; obeyed in begin
 
 	ports    ports
 	names    names

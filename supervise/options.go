@@ -93,6 +93,18 @@ type Running struct {
 	// Workers returns how many worker processes serve, and how many were replaced since
 	// the first start. It is nil in mt. Any goroutine may call it.
 	Workers func() (running int, restarts uint64)
+	// Processes returns the supervisor and the worker processes that live. It is nil in
+	// mt. Any goroutine may call it.
+	Processes func() []Process
+	// LastReload returns whether the last reload was taken up, and when the
+	// configuration in use was. Any goroutine may call it.
+	LastReload func() (ok bool, loaded time.Time)
+}
+
+// Process is one process of lb.
+type Process struct {
+	Name string // "supervisor" or "worker 1"
+	PID  int
 }
 
 // NewLog returns a log of key=value lines on w. level is debug, info, warn or

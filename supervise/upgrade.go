@@ -102,6 +102,7 @@ func (d *desk) release(m *upgrading) {
 		d.prober.Close()
 		d.prober = nil
 	}
+	d.notices.Close() // the new process reads the same board
 }
 
 // cancelUpgrade ends an upgrade that is under way because this process is to end.

@@ -82,8 +82,7 @@ func (r *roster) mostlyBad(e *entry, f Fault) bool {
 // loops.
 func (r *roster) goodAnswers(id int) (sum uint64) {
 	for loop := range r.board.Loops() {
-		replies := &r.board.Backend(loop, id).Replies
-		sum += replies[2].Load() + replies[3].Load() + replies[4].Load()
+		sum += r.board.Backend(loop, id).Good()
 	}
 	return sum
 }

@@ -44,7 +44,7 @@ func TestCondemned(t *testing.T) {
 		"bad answers do not help one": {100, []Fault{bad("a", "/"), bad("a", "/"), refused}, 0},
 	} {
 		p, shared := buildOf(config.RoundRobin, 1, 1, 1).pool()
-		shared.Backend(0, 1).Replies[2].Add(uint64(tc.good))
+		shared.Backend(0, 1).Replies[2-2].Add(uint64(tc.good))
 		at := 0
 		for i, f := range tc.faults {
 			if _, ejected := p.Failed(1, f, start); ejected && at == 0 {
@@ -66,14 +66,14 @@ func TestRecentAnswers(t *testing.T) {
 	p := set.on(shared, 0)
 	odd := bad("a", "/odd")
 	for n := range 50 {
-		shared.Backend(n%2, 1).Replies[2].Add(1)
+		shared.Backend(n%2, 1).Answered(2)
 		if _, ejected := p.Failed(1, odd, start); ejected {
 			t.Fatalf("ejected after %d answers, half of them good", n)
 		}
 	}
 	odd.Begun = true
 	for n := 1; ; n++ {
-		shared.Backend(0, 1).Replies[2].Add(1) // the broken one
+		shared.Backend(0, 1).Answered(2) // the broken one
 		if _, ejected := p.Failed(1, odd, start); ejected {
 			if n > 2 {
 				t.Errorf("ejected after %d more", n)

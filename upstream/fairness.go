@@ -6,11 +6,13 @@ import (
 	"lb/loop/tick"
 )
 
-// ShowWait puts on the board since when an exchange has waited for room in this loop; 0:
-// none waits.
-func (p *Pool[C]) ShowWait(since tick.Instant) {
+// ShowWait puts on the board how many exchanges wait for room in this loop, and since when
+// the first one has; 0: none waits.
+func (p *Pool[C]) ShowWait(queued int, since tick.Instant) {
 	if len(p.Backends) > 0 { // without backends no exchange waits
-		p.Backends[0].Slot.WaitsSince.Set(uint64(since))
+		slot := p.Backends[0].Slot
+		slot.WaitsSince.Set(uint64(since))
+		slot.Queued.Set(uint64(queued))
 	}
 }
 

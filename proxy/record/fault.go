@@ -1,6 +1,10 @@
 package record
 
-import "lb/httpparse"
+import (
+	"syscall"
+
+	"lb/httpparse"
+)
 
 // Side is the side at fault. Only a backend's faults count against that backend.
 type Side uint8
@@ -54,7 +58,8 @@ type Fault struct {
 	Side   Side
 	Cause  Cause
 	Phase  Phase            // the phase in which it happened
-	Reason httpparse.Reason // why the parser refused the request, or NoReason
+	Reason httpparse.Reason // why the parser refused the request or the answer, or NoReason
+	Errno  syscall.Errno    // how connecting or reading failed; 0 for the end of the conn, and if it is not known
 }
 
 // ByClient returns a fault of the client.
@@ -63,8 +68,20 @@ func ByClient(c Cause) Fault { return Fault{Side: ClientSide, Cause: c} }
 // ByBackend returns a fault of the backend.
 func ByBackend(c Cause) Fault { return Fault{Side: BackendSide, Cause: c} }
 
+// ByError returns a fault of the backend for which a system call returned err.
+func ByError(c Cause, err error) Fault {
+	errno, _ := err.(syscall.Errno)
+	return Fault{Side: BackendSide, Cause: c, Errno: errno}
+}
+
 // ByLB returns a fault of lb itself.
 func ByLB(c Cause) Fault { return Fault{Side: LBSide, Cause: c} }
+
+// Kind returns a number for the kind of request that lb answers with code because of f,
+// to count it by. Its lowest 16 bits are code.
+func (f Fault) Kind(code int) uint64 {
+	return uint64(code) | uint64(f.Cause)<<16 | uint64(f.Reason)<<24
+}
 
 // Status returns the code of the reply that lb makes for f (RFC 9110 15.5, 15.6).
 func (f Fault) Status() int {

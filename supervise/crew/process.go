@@ -74,6 +74,9 @@ var notForWorkers = []string{
 	"WATCHDOG_USEC", "WATCHDOG_PID", ipc.UpgradeEnv,
 }
 
+// workerName is what lists of processes show of a worker.
+func workerName(place int) string { return "lb: worker " + strconv.Itoa(place) }
+
 // workerEnviron returns the environment of a worker for that of this process.
 func workerEnviron(env []string) []string {
 	return append(ipc.Without(env, notForWorkers...), ipc.WorkerEnv+"=1")
@@ -92,7 +95,7 @@ func startProcess(o processOptions, start outgoing) (*process, error) {
 	defer theirs.Close()
 	cmd := &exec.Cmd{
 		Path:       exe,
-		Args:       []string{os.Args[0], "worker", strconv.Itoa(o.place)}, // for lists of processes only
+		Args:       []string{workerName(o.place)}, // for lists of processes only
 		Env:        workerEnviron(os.Environ()),
 		Stdout:     os.Stdout,
 		Stderr:     os.Stderr,

@@ -142,6 +142,7 @@ func newWorker() (w *worker, first *startOrder, fds []int, err error) {
 	}
 	host.SetLevel(level, o.Start.Seat.Snapshot.Config.LogLevel)
 	w.log = log.With("worker", o.Start.Seat.Place)
+	os.WriteFile("/proc/self/comm", []byte(workerName(o.Start.Seat.Place)), 0) // for ps without arguments; Linux alone has it
 	w.drain = o.Start.Seat.Snapshot.Config.Timeouts.Drain
 	return w, o.Start, fds, nil
 }

@@ -354,7 +354,7 @@ func (w *workers) Loops() (list []Loop) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, k := range w.active {
-		one := Loop{Slot: k.slot, Restarts: k.restarts, State: k.state}
+		one := Loop{Slot: k.slot, Place: k.place, Restarts: k.restarts, State: k.state}
 		if k.process != nil {
 			one.PID, one.Since = k.process.pid(), k.process.started
 		}
