@@ -19,26 +19,31 @@ var arrows = map[string][]string{
 	"lb/cli": {"supervise", "admin", "admin/api", "config", "backends", "bench"},
 
 	// The rooms of supervise.
-	"lb/supervise": {"supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/plan",
+	"lb/supervise": {"supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan",
 		"internal/filewatch", "internal/host", "internal/systemd", "admin/api", "board", "config", "loop/tick"},
 	"lb/supervise/crew":          {"supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "board", "config", "loop/tick"},
 	"lb/supervise/discover":      {"config"},
 	"lb/supervise/engine":        {"supervise/plan", "internal/host", "internal/ipc", "proxy", "board", "loop", "loop/tick"},
 	"lb/supervise/handover":      {"supervise/listen", "internal/ipc", "board"},
-	"lb/supervise/health":        {"board", "config", "loop/tick"},
+	"lb/supervise/health":        {"upstream", "board", "config", "loop/tick"},
 	"lb/supervise/listen":        {"supervise/discover", "internal/ipc"},
+	"lb/supervise/notice":        {"supervise/plan", "proxy/record", "httpparse", "board", "loop/tick"},
 	"lb/supervise/plan":          {"config"},
 	"lb/supervise/supervisetest": {"config", "internal/testkit"},
 
 	"lb/admin":     {"admin/api", "board", "config"},
 	"lb/admin/api": {},
-	"lb/proxy": {"proxy/front", "proxy/h1", "proxy/lane", "proxy/record", "proxy/rewrite", "proxy/spread",
+	"lb/proxy": {"proxy/front", "proxy/h1", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/spread", "proxy/watch",
 		"loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
 	"lb/proxy/front":        {"proxy/lane", "loop", "httpparse", "arena", "board", "loop/tick"},
 	"lb/proxy/h1":           {"proxy/front", "proxy/lane", "loop", "httpparse", "loop/tick"},
 	"lb/proxy/lane":         {"loop", "httpparse", "arena", "loop/tick"},
+	"lb/proxy/ownreply":     {"proxy/front", "proxy/lane", "proxy/record", "board", "loop/tick"},
 	"lb/proxy/record":       {"proxy/front", "httpparse", "config", "loop/tick"},
-	"lb/proxy/rewrite":      {"proxy/front", "httpparse", "config", "loop/tick"},
+	"lb/proxy/rewrite":      {"proxy/front", "httpparse", "httpparse/urlpath", "config", "loop/tick"},
+	"lb/proxy/route":        {"httpparse/urlpath", "config"},
+	"lb/proxy/retry":        {"proxy/record", "board", "config"},
+	"lb/proxy/watch":        {"loop", "board"},
 	"lb/proxy/spread":       {"board", "loop/tick"},
 	"lb/upstream":           {"board", "config", "loop/tick"},
 	"lb/backends":           {"loop", "httpparse", "arena", "loop/tick"},
@@ -51,11 +56,12 @@ var arrows = map[string][]string{
 	"lb/loop":               {"loop/tick"},
 	"lb/loop/looptest":      {"loop", "loop/tick"},
 	"lb/loop/tick":          {},
-	"lb/config":             {"config/tomlfile", "config/value"},
+	"lb/config":             {"config/tomlfile", "config/value", "httpparse/urlpath"},
 	"lb/config/tomlfile":    {},
 	"lb/config/value":       {},
 	"lb/arena":              {},
 	"lb/httpparse":          {},
+	"lb/httpparse/urlpath":  {},
 	"lb/board":              {},
 	"lb/internal/e2e":       {},
 	"lb/internal/filewatch": {},
@@ -67,7 +73,8 @@ var arrows = map[string][]string{
 }
 
 // owners has, for each module of others, the packages that may import it. proxy uses
-// x/sys for the names of errors only.
+// x/sys for the names of errors only, internal/filewatch for the leases and the notices
+// of Linux, which fsnotify does not have.
 var owners = map[string][]string{
 	"github.com/alecthomas/kong":          {"lb/cli"},
 	"github.com/BurntSushi/toml":          {"lb/config/tomlfile"},
@@ -77,7 +84,7 @@ var owners = map[string][]string{
 	"github.com/cespare/xxhash":           {"lb/upstream"},
 	"github.com/coreos/go-systemd":        {"lb/internal/systemd"},
 	"golang.org/x/sys": {"lb/loop", "lb/loop/looptest", "lb/board", "lb/internal/ipc",
-		"lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare"},
+		"lb/internal/filewatch", "lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare", "lb/admin", "lb/cli"},
 }
 
 // goPackage is what this test reads of `go list -json`.

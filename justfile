@@ -3,9 +3,9 @@
 _default:
     @just --list --unsorted
 
-# The binary, ./lb
+# The binary, ./lb: static, without paths of this machine, with its version
 build:
-    go build -o lb .
+    CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X lb/cli.release=$(git describe --tags --always --dirty 2>/dev/null)" -o lb .
 
 # All tests
 test:

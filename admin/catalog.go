@@ -57,9 +57,6 @@ var loopMetrics = []loopMetric{
 	loopByClass("lb_replies_total",
 		"Responses sent to clients, lb's own included, by status class.",
 		func(t *board.LoopTotals) *[6]uint64 { return &t.Replies }),
-	loopByClass("lb_own_replies_total",
-		"Responses that lb made itself, mostly errors, by status class.",
-		func(t *board.LoopTotals) *[6]uint64 { return &t.OwnReplies }),
 	{
 		desc: prometheus.NewDesc("lb_bytes_total",
 			"Bytes received by lb (in) and sent by it (out), by the side they were exchanged with.",
@@ -82,20 +79,25 @@ var loopMetrics = []loopMetric{
 		func(t *board.LoopTotals) uint64 { return t.Turns }),
 }
 
+var backendFaults = backendDesc("lb_backend_faults_total",
+	"Attempts that failed by the backend's doing, by cause: not connected, reset, too late, an answer that is not HTTP, or one whose status counts as a fault.",
+	"cause")
+
+// statusCause is the cause of backendFaults that is read from the state of the backend.
+const statusCause = "status"
+
 var backendMetrics = []backendMetric{
 	backendOne("lb_backend_attempts_in_flight", "Attempts at a backend that have not ended.", prometheus.GaugeValue,
 		func(t *board.BackendTotals) uint64 { return t.InFlight }),
 	backendOne("lb_backend_attempts_total", "Attempts at a backend, retries included.", prometheus.CounterValue,
 		func(t *board.BackendTotals) uint64 { return t.Attempts }),
 	backendByClass("lb_requests_total",
-		"Requests that a backend answered, by the status class of its final response.",
-		func(t *board.BackendTotals) *[6]uint64 { return &t.Replies }),
+		"Requests that a backend answered, by the status class of its final response; retries and lb's own replies are left out.",
+		func(t *board.BackendTotals) *[4]uint64 { return &t.Replies }),
 	backendOne("lb_backend_connects_total", "Connections dialled to a backend.", prometheus.CounterValue,
 		func(t *board.BackendTotals) uint64 { return t.Conns }),
 	{
-		desc: backendDesc("lb_backend_faults_total",
-			"Attempts that failed by the backend's doing, by cause: not connected, reset, too late, or an answer that is not HTTP.",
-			"cause"),
+		desc: backendFaults, // and statusCause, which is a word of the state
 		kind: prometheus.CounterValue,
 		series: []backendSeries{
 			{[]string{"connect"}, func(t *board.BackendTotals) uint64 { return t.ConnectFaults }},
@@ -115,6 +117,27 @@ var backendMetrics = []backendMetric{
 	},
 }
 
+// poolMetrics are added up over the backends of each pool.
+var poolMetrics = []poolMetric{
+	{
+		desc: poolDesc("lb_own_replies_total",
+			"Responses that lb made itself, mostly errors, by status class and pool; the pool is empty where none was chosen.", "code"),
+		kind: prometheus.CounterValue,
+		series: []poolSeries{
+			{[]string{"4xx"}, func(s *board.State, _ *board.BackendTotals) uint64 { return s.Own[0].Load() }},
+			{[]string{"5xx"}, func(s *board.State, _ *board.BackendTotals) uint64 { return s.Own[1].Load() }},
+		},
+		poolless: func(t *board.LoopTotals) *[6]uint64 { return &t.PoolLess },
+	},
+	{
+		desc: poolDesc("lb_queued_requests", "Requests that wait for room at a backend of the pool."),
+		kind: prometheus.GaugeValue,
+		series: []poolSeries{
+			{nil, func(_ *board.State, t *board.BackendTotals) uint64 { return t.Queued }},
+		},
+	},
+}
+
 // stateMetrics are read from the state of a backend, which all loops share.
 var stateMetrics = []stateMetric{
 	{backendDesc("lb_backend_up", "0 while active checks find the backend down, else 1: also while nothing is known, or nothing checked."), isUp},
@@ -129,6 +152,13 @@ func isUp(s *board.State, _ moment) float64 {
 	}
 	return 1
 }
+
+// adminStates are the values of the label state, each with the state that it stands for.
+var adminStates = map[string]board.Admin{"enabled": board.Enabled, "draining": board.Draining, "disabled": board.Disabled}
+
+const adminStateHelp = "1 for what an operator or the configuration has decided about the backend, 0 for the other states: enabled, draining (no new clients) or disabled."
+
+var adminState = backendDesc("lb_backend_admin_state", adminStateHelp, "state")
 
 // isEjected reads the time of an ejection, because no loop may have noticed its end yet.
 func isEjected(s *board.State, now moment) float64 {
@@ -182,14 +212,19 @@ func backendDesc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(name, help, append([]string{"pool", "backend"}, labels...), nil)
 }
 
+func poolDesc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(name, help, append([]string{"pool"}, labels...), nil)
+}
+
 func backendOne(name, help string, kind prometheus.ValueType, value func(*board.BackendTotals) uint64) backendMetric {
 	return backendMetric{backendDesc(name, help), kind, []backendSeries{{nil, value}}}
 }
 
-func backendByClass(name, help string, row func(*board.BackendTotals) *[6]uint64) backendMetric {
+// backendByClass has no series for 1xx, which are no final responses.
+func backendByClass(name, help string, row func(*board.BackendTotals) *[4]uint64) backendMetric {
 	m := backendMetric{desc: backendDesc(name, help, "code"), kind: prometheus.CounterValue}
-	for class := 1; class < len(classes); class++ {
-		value := func(t *board.BackendTotals) uint64 { return row(t)[class] }
+	for class := 2; class < len(classes); class++ {
+		value := func(t *board.BackendTotals) uint64 { return row(t)[class-2] }
 		m.series = append(m.series, backendSeries{[]string{classes[class]}, value})
 	}
 	return m

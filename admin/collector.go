@@ -22,6 +22,7 @@ type boardCollector struct {
 type shownBackend struct {
 	id         int
 	pool, name string
+	drain      bool // by the configuration
 }
 
 // loopMetric is a metric without a backend label.
@@ -50,6 +51,21 @@ type backendSeries struct {
 	value  func(*board.BackendTotals) uint64
 }
 
+// poolMetric is a metric by pool.
+type poolMetric struct {
+	desc   *prometheus.Desc
+	kind   prometheus.ValueType
+	series []poolSeries
+	// poolless returns what belongs to no pool, by status class; nil for nothing.
+	poolless func(*board.LoopTotals) *[6]uint64
+}
+
+// poolSeries has the labels that follow pool, and returns the part of one backend.
+type poolSeries struct {
+	labels []string
+	value  func(*board.State, *board.BackendTotals) uint64
+}
+
 // controlMetric is a metric of lb as a whole.
 type controlMetric struct {
 	desc  *prometheus.Desc
@@ -73,7 +89,7 @@ type moment struct {
 func (v View) backends() (list []shownBackend) {
 	for i, pool := range v.Config.Pools {
 		for j, b := range pool.Backends {
-			list = append(list, shownBackend{v.IDs[i][j], valid(pool.Name), valid(b.String())})
+			list = append(list, shownBackend{v.IDs[i][j], valid(pool.Name), valid(b.String()), b.Drain})
 		}
 	}
 	return list
@@ -93,6 +109,10 @@ func (c *boardCollector) Describe(out chan<- *prometheus.Desc) {
 	for _, m := range stateMetrics {
 		out <- m.desc
 	}
+	for _, m := range poolMetrics {
+		out <- m.desc
+	}
+	out <- adminState
 }
 
 // Collect implements prometheus.Collector.
@@ -111,6 +131,35 @@ func (c *boardCollector) Collect(out chan<- prometheus.Metric) {
 	for _, b := range view.backends() {
 		c.collectBackend(out, b, now)
 	}
+	for _, m := range poolMetrics {
+		c.collectPools(out, m, view)
+		if m.poolless == nil {
+			continue
+		}
+		for class := 1; class < len(classes); class++ {
+			out <- prometheus.MustNewConstMetric(m.desc, m.kind, float64(m.poolless(&totals)[class]), "", classes[class])
+		}
+	}
+}
+
+// collectPools adds m up for each pool that has backends.
+func (c *boardCollector) collectPools(out chan<- prometheus.Metric, m poolMetric, v View) {
+	for i, pool := range v.Config.Pools {
+		if len(pool.Backends) == 0 {
+			continue
+		}
+		sums := make([]uint64, len(m.series))
+		for _, id := range v.IDs[i] {
+			totals := c.board.BackendTotals(id)
+			for k, s := range m.series {
+				sums[k] += s.value(c.board.State(id), &totals)
+			}
+		}
+		for k, s := range m.series {
+			labels := append([]string{valid(pool.Name)}, s.labels...)
+			out <- prometheus.MustNewConstMetric(m.desc, m.kind, float64(sums[k]), labels...)
+		}
+	}
 }
 
 func (c *boardCollector) collectBackend(out chan<- prometheus.Metric, b shownBackend, now moment) {
@@ -122,8 +171,20 @@ func (c *boardCollector) collectBackend(out chan<- prometheus.Metric, b shownBac
 		}
 	}
 	state := c.board.State(b.id)
+	out <- prometheus.MustNewConstMetric(backendFaults, prometheus.CounterValue, float64(state.StatusFaults.Load()), b.pool, b.name, statusCause)
 	for _, m := range stateMetrics {
 		out <- prometheus.MustNewConstMetric(m.desc, prometheus.GaugeValue, m.value(state, now), b.pool, b.name)
+	}
+	decided := board.Admin(state.Admin.Load())
+	if decided == board.Enabled && b.drain {
+		decided = board.Draining
+	}
+	for name, one := range adminStates {
+		is := 0.0
+		if one == decided {
+			is = 1
+		}
+		out <- prometheus.MustNewConstMetric(adminState, prometheus.GaugeValue, is, b.pool, b.name, name)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 var update = flag.Bool("update", false, "write docs/metrics.md from the catalogue")
@@ -56,14 +57,17 @@ func metricsText(t *testing.T) string {
 	b.WriteString("\nOf the labels, `pool` is the pool's name, `default` for the backends of the top, and `backend` its address as\n" +
 		"in the configuration: `host:port`, `[v6]:port` or `unix:/path`.\n\n" +
 		"## The process\n\n" +
-		"`go_*` and `process_*` are the usual ones of the Go client library. In `mp` they are those of the supervisor.\n\n" +
+		"`go_*` and `process_*` are the usual ones of the Go client library. In `mp` those of `go_*` are the supervisor's, and\n" +
+		"`process_*` has a label on Linux: `process=\"supervisor\"`, `process=\"worker 0\"`, numbered as in the log and in `ps`.\n\n" +
 		"## Useful expressions\n\n" +
 		"```\n" +
 		"sum by (code) (rate(lb_replies_total[1m]))                                   # requests per second, by class\n" +
 		"sum by (pool, backend) (rate(lb_backend_faults_total[5m]))                   # what backends do wrong\n" +
 		"rate(lb_retries_total[5m]) / rate(lb_client_requests_total[5m])              # share that is retried\n" +
 		"lb_backend_up == 0 or lb_backend_ejected == 1                                # what is out\n" +
-		"increase(lb_reload_faults_total[10m]) > 0                                    # a file that was refused\n" +
+		"sum by (pool, code) (rate(lb_own_replies_total[5m]))                         # what lb answers itself\n" +
+		"lb_config_last_reload_successful == 0                                        # the file in place was refused\n" +
+		"lb_queued_requests > 0                                                       # every backend of a pool is full\n" +
 		"increase(lb_worker_restarts_total[10m]) > 0 or increase(lb_panics_total[10m]) > 0\n" +
 		"```\n")
 	return b.String()
@@ -75,6 +79,7 @@ func shownMetrics(t *testing.T) (all []shownMetric) {
 	t.Helper()
 	o := options("")
 	o.Workers = func() int { return 2 }
+	o.LastReload = func() (bool, time.Time) { return true, time.Time{} }
 	families, err := newRegistry(o).Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -28,11 +28,21 @@ type httpServer struct {
 
 	mu        sync.Mutex // guards what follows
 	listeners []net.Listener
-	conns     map[net.Conn]http.ConnState // those that are new or have a request
+	conns     map[net.Conn]connState
+	connsMax  int    // more are not served
+	changes   uint64 // of states
 }
 
-func newHTTP(h http.Handler, errorLog *log.Logger) *httpServer {
-	s := &httpServer{conns: map[net.Conn]http.ConnState{}}
+// connState is what a connection does, and since which change.
+type connState struct {
+	http.ConnState
+	since uint64
+}
+
+// newHTTP returns a server of connsMax connections at most. They count among the
+// descriptors that host keeps back from the loops of mt.
+func newHTTP(h http.Handler, connsMax int, errorLog *log.Logger) *httpServer {
+	s := &httpServer{conns: map[net.Conn]connState{}, connsMax: connsMax}
 	s.Server = http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: headerTimeout,
@@ -49,11 +59,37 @@ func newHTTP(h http.Handler, errorLog *log.Logger) *httpServer {
 func (s *httpServer) note(c net.Conn, state http.ConnState) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if state == http.StateNew || state == http.StateActive {
-		s.conns[c] = state
-	} else {
+	s.changes++
+	switch state {
+	case http.StateClosed, http.StateHijacked:
 		delete(s.conns, c)
+		return
+	case http.StateNew:
+		if len(s.conns) >= s.connsMax && !s.makeRoom() {
+			c.Close()
+			return
+		}
 	}
+	if _, known := s.conns[c]; known || state == http.StateNew { // else it was closed to make room
+		s.conns[c] = connState{state, s.changes}
+	}
+}
+
+// makeRoom closes the connection that has been without a request for the longest time. It
+// returns false if all of them have one.
+func (s *httpServer) makeRoom() bool {
+	var oldest net.Conn
+	for c, state := range s.conns {
+		if state.ConnState != http.StateActive && (oldest == nil || state.since < s.conns[oldest].since) {
+			oldest = c
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	oldest.Close()
+	delete(s.conns, oldest)
+	return true
 }
 
 // serve begins to serve l and returns at once. Closing l ends that, and leaves other
@@ -99,7 +135,7 @@ func (s *httpServer) busy(newcomers bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, state := range s.conns {
-		if newcomers || state == http.StateActive {
+		if newcomers && state.ConnState == http.StateNew || state.ConnState == http.StateActive {
 			return true
 		}
 	}

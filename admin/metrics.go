@@ -4,6 +4,7 @@ import (
 	"log"
 	"net/http"
 	"runtime"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -13,16 +14,23 @@ import (
 // scrapesMax is how many scrapes run at once; more are answered with 503.
 const scrapesMax = 4
 
-// newRegistry returns a new registry with all metrics of lb. In mp, the Go and process
-// metrics are those of the supervisor.
+// newRegistry returns a new registry with all metrics of lb. In mp, the Go metrics are
+// those of the supervisor.
 func newRegistry(o Options) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
 		&boardCollector{o.Board, o.Now, o.View},
 		buildInfo(o.Version),
 		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
+	if o.Processes != nil && runtime.GOOS == "linux" { // elsewhere the library shows its own process, whatever the PID
+		r.MustRegister(processes(o.Processes))
+	} else {
+		r.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	}
+	if o.LastReload != nil {
+		r.MustRegister(lastReload(o.LastReload)...)
+	}
 	if o.Workers != nil {
 		r.MustRegister(workersRunning(o.Workers))
 	}
@@ -51,4 +59,40 @@ func workersRunning(running func() int) prometheus.Collector {
 		Name: "lb_workers",
 		Help: "Worker processes that run.",
 	}, func() float64 { return float64(running()) })
+}
+
+// processes shows the usual metrics of each process, with a label. It describes nothing,
+// because which processes there are changes.
+type processes func() []Process
+
+// Describe implements prometheus.Collector.
+func (processes) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (list processes) Collect(out chan<- prometheus.Metric) {
+	for _, p := range list() {
+		o := collectors.ProcessCollectorOpts{PidFn: func() (int, error) { return p.PID, nil }}
+		prometheus.WrapCollectorWith(prometheus.Labels{"process": p.Name}, collectors.NewProcessCollector(o)).Collect(out)
+	}
+}
+
+func lastReload(last func() (ok bool, loaded time.Time)) []prometheus.Collector {
+	return []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "lb_config_last_reload_successful",
+			Help: "1 if the last reload was taken up by every loop, or there was none yet; 0 if it was refused.",
+		}, func() float64 {
+			if ok, _ := last(); ok {
+				return 1
+			}
+			return 0
+		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "lb_config_last_reload_success_timestamp_seconds",
+			Help: "When the configuration in use was taken up, in seconds since 1970.",
+		}, func() float64 {
+			_, loaded := last()
+			return float64(loaded.UnixMilli()) / 1e3
+		}),
+	}
 }

@@ -2,12 +2,14 @@ package admin
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -18,26 +20,13 @@ import (
 // TestMetricsValues puts a number of its own on every word of the board, spread
 // over two loops, and reads them all back over a socket.
 func TestMetricsValues(t *testing.T) {
-	o := options("127.0.0.1:0")
-	o.Workers = func() int { return 2 }
-	c := o.Board.Control()
-	for i, word := range []*board.Counter{&c.Reloads, &c.ReloadFaults, &c.Upgrades, &c.WorkerRestarts} {
-		word.Add(uint64(2 + i))
-	}
-	c.StartedAt.Set(1_700_000_000_500_000_000)
-	o.Board.Loop(1).OldestConfig.Set(6)
-	for loop, sign := range []uint64{1, 2} {
-		count(o.Board.Loop(loop), sign)
-		for backend := range o.Board.Backends() {
-			countBackend(o.Board.Backend(loop, backend), sign*uint64(1+backend))
-		}
-	}
-	_, url := start(t, o)
-
+	_, url := start(t, counted())
 	for _, tc := range []struct{ name, kind, samples string }{
 		{"lb_loops", "gauge", "lb_loops 1"}, // the other slot has no loop
 		{"lb_config_number", "gauge", "lb_config_number 7"},
 		{"lb_start_timestamp_seconds", "gauge", "lb_start_timestamp_seconds 1.7000000005e+09"},
+		{"lb_config_last_reload_successful", "gauge", "lb_config_last_reload_successful 0"},
+		{"lb_config_last_reload_success_timestamp_seconds", "gauge", "lb_config_last_reload_success_timestamp_seconds 1.7000000005e+09"},
 		{"lb_reloads_total", "counter", "lb_reloads_total 2"},
 		{"lb_reload_faults_total", "counter", "lb_reload_faults_total 3"},
 		{"lb_upgrades_total", "counter", "lb_upgrades_total 4"},
@@ -56,7 +45,13 @@ func TestMetricsValues(t *testing.T) {
 		{"lb_panics_total", "counter", "lb_panics_total 333"},
 		{"lb_loop_turns_total", "counter", "lb_loop_turns_total 336"},
 		{"lb_replies_total", "counter", byClass("lb_replies_total{", 600)},
-		{"lb_own_replies_total", "counter", byClass("lb_own_replies_total{", 900)},
+		{"lb_own_replies_total", "counter", byClassIn("lb_own_replies_total{", "", 1200) + `
+lb_own_replies_total{code="4xx",pool="api"} 3000
+lb_own_replies_total{code="5xx",pool="api"} 6000
+lb_own_replies_total{code="4xx",pool="default"} 3000
+lb_own_replies_total{code="5xx",pool="default"} 6000
+`},
+		{"lb_queued_requests", "gauge", "lb_queued_requests{pool=\"api\"} 90\nlb_queued_requests{pool=\"default\"} 90"},
 		{"lb_bytes_total", "counter", `
 lb_bytes_total{direction="in",side="client"} 1203
 lb_bytes_total{direction="out",side="client"} 1206
@@ -66,12 +61,12 @@ lb_bytes_total{direction="out",side="backend"} 1212`},
 		{"lb_backend_attempts_total", "counter", byBackend("lb_backend_attempts_total", "", 2)},
 		{"lb_backend_connects_total", "counter", byBackend("lb_backend_connects_total", "", 3)},
 		{"lb_requests_total", "counter",
-			byBackend("lb_requests_total", `code="1xx"`, 11) + byBackend("lb_requests_total", `code="2xx"`, 12) +
+			byBackend("lb_requests_total", `code="2xx"`, 12) +
 				byBackend("lb_requests_total", `code="3xx"`, 13) + byBackend("lb_requests_total", `code="4xx"`, 14) +
 				byBackend("lb_requests_total", `code="5xx"`, 15)},
 		{"lb_backend_faults_total", "counter",
 			byBackend("lb_backend_faults_total", `cause="connect"`, 4) + byBackend("lb_backend_faults_total", `cause="reset"`, 5) +
-				byBackend("lb_backend_faults_total", `cause="timeout"`, 6) + byBackend("lb_backend_faults_total", `cause="bad_answer"`, 7)},
+				byBackend("lb_backend_faults_total", `cause="timeout"`, 6) + byBackend("lb_backend_faults_total", `cause="bad_answer"`, 7) + byBackend("lb_backend_faults_total", `cause="status"`, 100)},
 		{"lb_backend_bytes_total", "counter",
 			byBackend("lb_backend_bytes_total", `direction="in"`, 8) + byBackend("lb_backend_bytes_total", `direction="out"`, 9)},
 	} {
@@ -81,6 +76,31 @@ lb_bytes_total{direction="out",side="backend"} 1212`},
 			t.Errorf("%s: %v", tc.name, err)
 		}
 	}
+}
+
+// counted returns options with a number of its own on every word of the board.
+func counted() Options {
+	o := options("127.0.0.1:0")
+	o.Workers = func() int { return 2 }
+	c := o.Board.Control()
+	for i, word := range []*board.Counter{&c.Reloads, &c.ReloadFaults, &c.Upgrades, &c.WorkerRestarts} {
+		word.Add(uint64(2 + i))
+	}
+	c.StartedAt.Set(1_700_000_000_500_000_000)
+	o.Board.Loop(1).OldestConfig.Set(6)
+	for loop, sign := range []uint64{1, 2} {
+		count(o.Board.Loop(loop), sign)
+		for backend := range o.Board.Backends() {
+			countBackend(o.Board.Backend(loop, backend), sign*uint64(1+backend))
+		}
+	}
+	for id, n := range []uint64{1, 2, 3} {
+		o.Board.State(id).StatusFaults.Add(300 * n)
+		o.Board.State(id).Own[0].Add(1000 * n)
+		o.Board.State(id).Own[1].Add(2000 * n)
+	}
+	o.LastReload = func() (bool, time.Time) { return false, time.UnixMilli(1_700_000_000_500) }
+	return o
 }
 
 // count puts 100*sign, 200*sign and so on and a little more on each word, so
@@ -95,6 +115,7 @@ func count(l *board.Loop, sign uint64) {
 	for class := range l.Replies {
 		l.Replies[class].Add(sign * uint64(200+class))
 		l.OwnReplies[class].Add(sign * uint64(300+class))
+		l.PoolLess[class].Add(sign * uint64(400+class))
 	}
 	for i, c := range []*board.Counter{&l.BytesFromClient, &l.BytesToClient, &l.BytesFromBackend, &l.BytesToBackend} {
 		c.Add(sign * uint64(400+i+1))
@@ -104,13 +125,18 @@ func count(l *board.Loop, sign uint64) {
 func countBackend(s *board.Backend, sign uint64) {
 	for i, c := range []*board.Counter{
 		&s.InFlight, &s.Attempts, &s.Conns, &s.ConnectFaults, &s.ResetFaults,
-		&s.TimeoutFaults, &s.BadAnswers, &s.BytesFrom, &s.BytesTo,
+		&s.TimeoutFaults, &s.BadAnswers, &s.BytesFrom, &s.BytesTo, &s.Queued,
 	} {
 		c.Add(sign * uint64(i+1))
 	}
 	for class := range s.Replies {
-		s.Replies[class].Add(sign * uint64(10+class))
+		s.Replies[class].Add(sign * uint64(12+class))
 	}
+}
+
+// byClassIn is byClass with a label for the pool.
+func byClassIn(start, pool string, base int) string {
+	return strings.ReplaceAll(byClass(start, base), "\"}", "\",pool=\""+pool+"\"}")
 }
 
 // byClass returns the samples of the five classes whose sums are base plus three
@@ -155,6 +181,8 @@ func helpOf(t *testing.T, url, name string) string {
 func TestMetricsLint(t *testing.T) {
 	o := options("")
 	o.Workers = func() int { return 0 }
+	o.LastReload = func() (bool, time.Time) { return true, time.Time{} }
+	o.Processes = func() []Process { return []Process{{"supervisor", os.Getpid()}} }
 	problems, err := testutil.GatherAndLint(newRegistry(o))
 	if err != nil {
 		t.Fatal(err)
@@ -331,5 +359,59 @@ func TestScrapeBesideReloads(t *testing.T) {
 			IDs:    [][]int{{id}},
 			Number: uint64(n),
 		})
+	}
+}
+
+// TestMetricsOfProcesses: in mp every process has the usual metrics, with its name as a
+// label, and a process that is gone costs nothing but its own.
+func TestMetricsOfProcesses(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the library reads other processes on Linux only")
+	}
+	o := options("")
+	o.Processes = func() []Process {
+		return []Process{{"supervisor", os.Getpid()}, {"worker 0", os.Getppid()}, {"worker 1", 1 << 22}}
+	}
+	families, err := newRegistry(o).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string][]string{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if l.GetName() == "process" {
+					got[f.GetName()] = append(got[f.GetName()], l.GetValue())
+				}
+			}
+		}
+	}
+	for _, name := range []string{"process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"} {
+		if want := []string{"supervisor", "worker 0"}; !slices.Equal(got[name], want) {
+			t.Errorf("%s is that of %q, want %q", name, got[name], want)
+		}
+	}
+}
+
+// TestMetricsAdminState: one of the three states is 1, by the board or by the file.
+func TestMetricsAdminState(t *testing.T) {
+	o := options("")
+	o.View().Config.Pools[0].Backends[1].Drain = true
+	o.Board.SetAdmin(2, board.Disabled, 1)
+	var want strings.Builder
+	want.WriteString("# HELP lb_backend_admin_state " + adminStateHelp + "\n# TYPE lb_backend_admin_state gauge\n")
+	for _, b := range []struct{ pool, name, state string }{
+		{"default", "10.0.0.1:9001", "enabled"}, {"default", "unix:/run/app.sock", "draining"}, {"api", "[::1]:80", "disabled"},
+	} {
+		for state := range adminStates {
+			is := 0
+			if state == b.state {
+				is = 1
+			}
+			fmt.Fprintf(&want, "lb_backend_admin_state{backend=%q,pool=%q,state=%q} %d\n", b.name, b.pool, state, is)
+		}
+	}
+	if err := testutil.GatherAndCompare(newRegistry(o), strings.NewReader(want.String()), "lb_backend_admin_state"); err != nil {
+		t.Error(err)
 	}
 }

@@ -37,7 +37,7 @@ func NewRuntime(control api.Control, log *slog.Logger) *Runtime {
 	mux.HandleFunc("POST /v1/reload", r.reload)
 	mux.HandleFunc("POST /v1/upgrade", r.upgrade)
 	mux.HandleFunc("POST /v1/drain", r.drain)
-	r.http = newHTTP(mux, slog.NewLogLogger(r.log.Handler(), slog.LevelWarn))
+	r.http = newHTTP(mux, callsMax, slog.NewLogLogger(r.log.Handler(), slog.LevelWarn))
 	return r
 }
 

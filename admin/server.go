@@ -11,9 +11,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"lb/board"
 	"lb/config"
@@ -26,6 +29,8 @@ const (
 	writeTimeout   = 30 * time.Second
 	idleTimeout    = 60 * time.Second
 	headerBytesMax = 16 << 10
+	connsMax       = 32 // at once, of metrics and health
+	callsMax       = 16 // at once, of commands
 )
 
 // Options say where a server listens and what it shows.
@@ -42,6 +47,19 @@ type Options struct {
 	// Workers returns how many worker processes run. It is called by several goroutines
 	// at once. It is nil if lb runs without workers.
 	Workers func() int
+	// Processes returns the processes of lb: this one, and its workers. It is called by
+	// several goroutines at once. It is nil if lb runs without workers.
+	Processes func() []Process
+	// LastReload returns whether the last reload was taken up, and when the
+	// configuration in use was. It is called by several goroutines at once. nil shows
+	// neither.
+	LastReload func() (ok bool, loaded time.Time)
+}
+
+// Process is one process of lb.
+type Process struct {
+	Name string // "supervisor", "worker 1"
+	PID  int
 }
 
 // View is a configuration and the IDs of its backends on the board, by pool and
@@ -69,7 +87,7 @@ func New(o Options) *Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.health)
 	mux.Handle("GET /metrics", metricsHandler(newRegistry(o), errorLog))
-	s.http = newHTTP(mux, errorLog)
+	s.http = newHTTP(mux, connsMax, errorLog)
 	return s
 }
 
@@ -81,17 +99,39 @@ func loggerOr(log *slog.Logger) *slog.Logger {
 }
 
 // Listen opens the address. Connections wait until Serve is called. It returns nil
-// and no error if the address is empty. An error is one line for the operator.
-func (s *Server) Listen() (net.Listener, error) {
+// and no error if the address is empty. An error is one line for the operator. old is
+// the address of a listener of this process, or nil: the new one may have its port.
+func (s *Server) Listen(old net.Addr) (net.Listener, error) {
 	if s.address == "" {
 		return nil, nil
 	}
-	ln, err := net.Listen("tcp", s.address)
+	ln, err := listenBeside(s.address, old)
 	if err != nil {
 		return nil, fmt.Errorf("admin: cannot listen on %s: %w (set [admin] address)", s.address, reason(err))
 	}
 	s.listener = ln
 	return ln, nil
+}
+
+// listenBeside opens address, which may share its port with old, so that a server can move
+// from one address of the machine to all of them. Both sockets need SO_REUSEPORT for that,
+// with which the system would also let two lbs share a port. So that is tried without first.
+func listenBeside(address string, old net.Addr) (net.Listener, error) {
+	_, port, _ := net.SplitHostPort(address)
+	if was, ok := old.(*net.TCPAddr); !ok || strconv.Itoa(was.Port) != port {
+		ln, err := net.Listen("tcp", address)
+		if err != nil || port == "0" {
+			return ln, err
+		}
+		ln.Close()
+	}
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
+		ctlErr := c.Control(func(fd uintptr) {
+			err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+		})
+		return errors.Join(ctlErr, err)
+	}}
+	return lc.Listen(context.Background(), "tcp", address)
 }
 
 // Serve begins to serve l and returns at once. The server owns l from then on. l comes
@@ -126,14 +166,9 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 	w.Write([]byte("ok"))
 }
 
-var errInUse = errors.New("address in use")
-
 // reason returns the cause of err without the operation and the address, which the
 // caller names.
 func reason(err error) error {
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return errInUse
-	}
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
 		return errno

@@ -36,7 +36,7 @@ func options(address string) Options {
 func start(t *testing.T, o Options) (*Server, string) {
 	t.Helper()
 	s := New(o)
-	ln, err := s.Listen()
+	ln, err := s.Listen(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestDraining(t *testing.T) {
 // TestOff: an empty address opens nothing, and Close has nothing to do.
 func TestOff(t *testing.T) {
 	s := New(options(""))
-	if ln, err := s.Listen(); ln != nil || err != nil {
+	if ln, err := s.Listen(nil); ln != nil || err != nil {
 		t.Errorf("Listen: %v, %v, want nothing", ln, err)
 	}
 	closeServer(t, s)
@@ -134,7 +134,7 @@ func TestOff(t *testing.T) {
 // TestNeverServed: Close lets go of what Listen opened.
 func TestNeverServed(t *testing.T) {
 	s := New(options("127.0.0.1:0"))
-	ln, err := s.Listen()
+	ln, err := s.Listen(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,12 +175,12 @@ func TestListenErrors(t *testing.T) {
 	}
 	defer taken.Close()
 	for _, tc := range []struct{ address, want string }{
-		{taken.Addr().String(), ": address in use ("},
+		{taken.Addr().String(), ": address already in use ("},
 		{"127.0.0.1:99999", ""},
 		{"127.0.0.1", ""},
 		{"192.0.2.1:0", ""}, // TEST-NET-1, no address of this machine
 	} {
-		ln, err := New(options(tc.address)).Listen()
+		ln, err := New(options(tc.address)).Listen(nil)
 		if err == nil {
 			t.Errorf("%s: listens on %v", tc.address, ln.Addr())
 			continue
@@ -202,7 +202,7 @@ func TestClose(t *testing.T) {
 	before := runtime.NumGoroutine()
 	s := New(options("127.0.0.1:0"))
 	s.http.ReadHeaderTimeout, s.http.ReadTimeout = time.Hour, time.Hour // so that Close, and not a timeout, ends the silent one
-	listener, err := s.Listen()
+	listener, err := s.Listen(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,5 +254,111 @@ func TestNoTimeoutUnset(t *testing.T) {
 		if d <= 0 {
 			t.Errorf("%s is unset", name)
 		}
+	}
+}
+
+// However many connections there are, a new one is answered: the oldest that has no request
+// makes room. Those that have one stay.
+func TestConnsAreBounded(t *testing.T) {
+	s, url := start(t, options("127.0.0.1:0"))
+	addr := strings.TrimPrefix(url, "http://")
+	var held []net.Conn
+	for range 3 * connsMax {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		held = append(held, c)
+	}
+	if resp, _ := fetch(t, "GET", url+"/healthz"); resp.StatusCode != 200 {
+		t.Errorf("health is %d", resp.StatusCode)
+	}
+	s.http.mu.Lock()
+	n := len(s.http.conns)
+	s.http.mu.Unlock()
+	if n > connsMax {
+		t.Errorf("%d connections are held, want %d at most", n, connsMax)
+	}
+	held[0].SetReadDeadline(time.Now().Add(testkit.Patience))
+	if _, err := held[0].Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the oldest: %v, want it closed", err)
+	}
+}
+
+// With as many requests as there may be connections, another one is refused.
+func TestConnsAllBusy(t *testing.T) {
+	release := make(chan struct{})
+	s := newHTTP(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { <-release }), 2, nil)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.serve(l, loggerOr(nil), "test")
+	done := make(chan error, 2)
+	for range 2 {
+		go func() {
+			resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(must(http.NewRequest("GET", "http://"+l.Addr().String(), nil)))
+			if err == nil {
+				resp.Body.Close()
+			}
+			done <- err
+		}()
+	}
+	testkit.Until(t, "both to run", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		active := 0
+		for _, c := range s.conns {
+			if c.ConnState == http.StateActive {
+				active++
+			}
+		}
+		return active == 2
+	})
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetReadDeadline(time.Now().Add(testkit.Patience))
+	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("a third connection: %v, want it closed", err)
+	}
+	close(release)
+	for range 2 {
+		if err := testkit.Wait(t, done, "an answer"); err != nil {
+			t.Errorf("a request that ran: %v", err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
+	defer cancel()
+	s.close(ctx)
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// The address moves from one of the machine to all of them and back, on the same port,
+// while both are open. Another lb's port is taken.
+func TestListenBeside(t *testing.T) {
+	first := must(New(options(testkit.FreePort(t))).Listen(nil))
+	defer func() { first.Close() }()
+	_, port, _ := net.SplitHostPort(first.Addr().String())
+	for _, host := range []string{"0.0.0.0", "127.0.0.1", "", "127.0.0.1"} {
+		next, err := New(options(net.JoinHostPort(host, port))).Listen(first.Addr())
+		if err != nil {
+			t.Fatalf("to %q: %v", host, err)
+		}
+		first.Close()
+		first = next
+	}
+	if l, err := New(options("127.0.0.1:" + port)).Listen(nil); err == nil {
+		l.Close()
+		t.Error("two lbs listen on the same address")
 	}
 }

@@ -67,6 +67,13 @@ func (b *Board) Loop(loop int) *Loop {
 	return loopView(b.words[b.room.loopStart(loop):])
 }
 
+// Refusals returns the refusals of a loop, valid as long as the board. It panics if the
+// slot was never claimed.
+func (b *Board) Refusals(loop int) *Refusals {
+	b.checkLoop(loop)
+	return refusalsView(b.words[b.room.refusalsStart(loop):])
+}
+
 // Backend returns the slot of a backend in a loop, valid as long as the board. It
 // panics if either was never claimed.
 func (b *Board) Backend(loop, backend int) *Backend {
@@ -137,6 +144,7 @@ type Loop struct {
 	Requests                         Counter    // complete request heads
 	Replies                          [6]Counter // to clients, by status class: [1] 1xx ... [5] 5xx; includes OwnReplies
 	OwnReplies                       [6]Counter // by status class, made by lb itself
+	PoolLess                         [6]Counter // the part of OwnReplies for which no pool was chosen
 	BytesFromClient, BytesToClient   Counter
 	BytesFromBackend, BytesToBackend Counter
 	Retries                          Counter
@@ -151,16 +159,43 @@ type Loop struct {
 	OldestConfig Counter
 }
 
+// CountFault counts a fault of the backend. Only the owner of the slot may call it.
+func (s *Backend) CountFault(why Reason) {
+	switch why {
+	case ReasonConnect:
+		s.ConnectFaults.Add(1)
+	case ReasonTimeout:
+		s.TimeoutFaults.Add(1)
+	case ReasonBadAnswer:
+		s.BadAnswers.Add(1)
+	default:
+		s.ResetFaults.Add(1)
+	}
+}
+
 // Backend is the slot of one backend in one loop.
 type Backend struct {
 	InFlight                                              Counter // gauge: active attempts
 	Attempts                                              Counter
-	Replies                                               [6]Counter // final responses by status class
+	Replies                                               [4]Counter // final responses by status class, from 2xx on; see Answered
 	ConnectFaults, ResetFaults, TimeoutFaults, BadAnswers Counter
 	Conns                                                 Counter // connections dialled
 	BytesFrom, BytesTo                                    Counter
 
+	// Queued, in the slot of a pool's first backend, is how many exchanges of this loop
+	// wait for room in the pool. A gauge.
+	Queued Counter
+	_      Counter
+
 	// WaitsSince, in the slot of a pool's first backend, is when the exchange that
 	// waits longest for room in the pool began to wait in this loop; 0: none waits.
 	WaitsSince Counter
+}
+
+// Answered counts a final response by its status class, 2 to 5.
+func (s *Backend) Answered(class int) { s.Replies[max(class, 2)-2].Add(1) }
+
+// Good returns how many final responses below 500 were counted.
+func (s *Backend) Good() uint64 {
+	return s.Replies[2-2].Load() + s.Replies[3-2].Load() + s.Replies[4-2].Load()
 }

@@ -69,6 +69,7 @@ func TestTakeOver(t *testing.T) {
 	}
 	wantBackend.InFlight = b.Backend(1, 1).InFlight.Load()
 	wantBackend.WaitsSince = b.Backend(1, 1).WaitsSince.Load()
+	wantBackend.Queued = b.Backend(1, 1).Queued.Load()
 	if got := b.BackendTotals(1); got != wantBackend {
 		t.Errorf("after TakeOver: %+v\nwant %+v", got, wantBackend)
 	}

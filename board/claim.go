@@ -52,6 +52,7 @@ func (b *Board) TakeOver(loop int) {
 		slot := b.Backend(loop, i)
 		slot.InFlight.Set(0)
 		slot.WaitsSince.Set(0)
+		slot.Queued.Set(0)
 	}
 }
 

@@ -7,8 +7,8 @@ import (
 )
 
 // The words of a board, in order: a header of two lines, the second of which is
-// Control; a slot for each loop there is room for; a block for each backend there
-// is room for, which is its state and its slots in all loops. Every slot and state
+// Control; a slot and the refusals for each loop there is room for; a block for each
+// backend there is room for, which is its state and its slots in all loops. Every slot and state
 // begins on a line of its own, so that no two loops write to the same line, except
 // in a state. A line is 128 bytes: the cache line of many arm64 machines, and the
 // pair of lines that amd64 fetches together.
@@ -21,9 +21,9 @@ const (
 const (
 	magic = uint64(0x6472616f622d626c) // "lb-board", read as little-endian bytes
 
-	// layoutVersion goes up with every change of Loop, Backend, State, Control or
+	// layoutVersion goes up with every change of Loop, Refusals, Backend, State, Control or
 	// the layout, so that no binary misreads the words of an older one.
-	layoutVersion = 3
+	layoutVersion = 4
 )
 
 // The words of the header.
@@ -68,7 +68,12 @@ func (s shape) words() int { return s.blockStart(s.backends) }
 func (s shape) bytes() int { return s.words() * wordBytes }
 
 // loopStart returns the first word of a loop's slot.
-func (s shape) loopStart(loop int) int { return headerWords + loop*lines(loopWords) }
+func (s shape) loopStart(loop int) int {
+	return headerWords + loop*(lines(loopWords)+lines(refusalsWords))
+}
+
+// refusalsStart returns the first word of a loop's refusals.
+func (s shape) refusalsStart(loop int) int { return s.loopStart(loop) + lines(loopWords) }
 
 // blockWords returns how many words a backend's block takes: an odd number of
 // lines, see the package comment.

@@ -147,7 +147,7 @@ func TestRoom(t *testing.T) {
 		{64, 4, 256, 30_000, 33_000},
 		{256, 4, 1024, 8_000, 8_200},
 		{256, 4000, 1024, 16_000, 16_000},
-		{loopsMax, 1, loopsMax, 2000, 2100},
+		{loopsMax, 1, loopsMax, 1950, 2050},
 		{1, backendsMax, 64, backendsMax, backendsMax},
 	} {
 		loops, backends := Room(tc.loops, tc.backends)

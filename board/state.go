@@ -63,6 +63,19 @@ type State struct {
 	IdleTold   Word // idle time promised by its Keep-Alive: timeout=, in nanoseconds; 0: none
 	IdleSeen   Word // shortest idle time after which it recently closed, in nanoseconds; 0: none
 	IdleSeenAt Word
+
+	// Written by loops, at faults alone, see upstream. All but Recent belong to the run
+	// of Faults.
+	Refusals Word // faults of the run that no request can have caused
+	Clients  Word // whom the other faults of the run hit, as bits by hash
+	Targets  Word // what these requests asked for, as bits by hash
+	Recent   Word // which of the last answers were bad
+	// Written by loops, on faults only.
+	LastFaults [len(FaultReasons)]Word // see NoteFault
+	// Own, in the state of the backend that was its pool's first at the time, are replies
+	// that lb made itself for the pool: [0] 4xx, [1] 5xx.
+	Own          [2]Word
+	StatusFaults Word // answers whose status counts as a fault, or was asked for again
 }
 
 // Health is the result of active checks of a backend.

@@ -15,6 +15,7 @@ type LoopTotals struct {
 	Requests                         uint64
 	Replies                          [6]uint64
 	OwnReplies                       [6]uint64
+	PoolLess                         [6]uint64
 	BytesFromClient, BytesToClient   uint64
 	BytesFromBackend, BytesToBackend uint64
 	Retries                          uint64
@@ -29,10 +30,12 @@ type LoopTotals struct {
 type BackendTotals struct {
 	InFlight                                              uint64
 	Attempts                                              uint64
-	Replies                                               [6]uint64
+	Replies                                               [4]uint64
 	ConnectFaults, ResetFaults, TimeoutFaults, BadAnswers uint64
 	Conns                                                 uint64
 	BytesFrom, BytesTo                                    uint64
+	Queued                                                uint64
+	_                                                     uint64
 	WaitsSince                                            uint64 // meaningless as a sum
 }
 
@@ -60,4 +63,12 @@ func addUp(sums []uint64, counters []Counter) {
 	for i := range sums {
 		sums[i] += counters[i].Load()
 	}
+}
+
+// Requests returns how many requests the backend has answered.
+func (t *BackendTotals) Requests() (n uint64) {
+	for _, k := range t.Replies {
+		n += k
+	}
+	return n
 }

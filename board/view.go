@@ -11,6 +11,8 @@ const (
 	backendWords = int(unsafe.Sizeof(Backend{}) / wordBytes)
 	stateWords   = int(unsafe.Sizeof(State{}) / wordBytes)
 	controlWords = int(unsafe.Sizeof(Control{}) / wordBytes)
+
+	refusalsWords = int(unsafe.Sizeof(Refusals{}) / wordBytes)
 )
 
 // loopView returns the first loopWords of words as a slot.
@@ -21,6 +23,11 @@ func loopView(words []uint64) *Loop {
 // backendView is loopView for a backend's slot.
 func backendView(words []uint64) *Backend {
 	return (*Backend)(unsafe.Pointer(&words[:backendWords][0]))
+}
+
+// refusalsView is loopView for a loop's refusals.
+func refusalsView(words []uint64) *Refusals {
+	return (*Refusals)(unsafe.Pointer(&words[:refusalsWords][0]))
 }
 
 // stateView is loopView for a backend's state.

@@ -23,6 +23,7 @@ type backendCmd struct {
 // backendListCmd is `lb backend list`.
 type backendListCmd struct {
 	target
+	paper
 	Pool string `arg:"" optional:"" help:"Name of a pool. Default: all."`
 }
 
@@ -38,7 +39,7 @@ func (b *backendListCmd) Run(std *streams) error {
 				return err
 			}
 		}
-		printBackends(std.out, pools, time.Now())
+		printBackends(b.page(std.out), pools, time.Now())
 		return nil
 	})
 }
@@ -66,7 +67,7 @@ type inPool struct {
 func (in *inPool) set(std *streams, c *admin.Client, address string, action api.Action, weight int) error {
 	got, err := c.SetBackend(in.Pool, address, action, weight)
 	if err == nil {
-		printChanged(std.out, got, action)
+		printChanged(page{w: std.out}, got, action)
 	}
 	return err
 }

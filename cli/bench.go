@@ -31,7 +31,7 @@ type benchCmd struct {
 	Connect       []string      `sep:"none" placeholder:"ADDRESS" help:"Connect to host:port or unix:/path instead of the URL's host; may be repeated."`
 	Close         bool          `help:"Open a new connection for each request; latency includes the connecting."`
 	Verify        bool          `xor:"verify" help:"Compare the length and checksum of every answer with the first one."`
-	VerifyPattern bool          `xor:"verify" help:"Compare the length and checksum of every answer with what lb backends sends for /bytes/N or /chunked/N."`
+	VerifyPattern bool          `xor:"verify" help:"Compare the length and checksum of every answer with what lb demo-backends sends for /bytes/N or /chunked/N."`
 	Timeout       time.Duration `default:"10s" placeholder:"TIME" help:"Longest wait for a connection, and for each answer. Default: 10s."`
 	Warmup        time.Duration `placeholder:"TIME" help:"Send requests for this long before measuring. Default: 0s."`
 	Loops         int           `placeholder:"N" help:"Number of event loops; 0 means one for each CPU that this process may use. Default: 0."`
@@ -103,7 +103,7 @@ func (b *benchCmd) options() (bench.Options, error) {
 	return o, err
 }
 
-// patternAnswer returns the answer of `lb backends` to target.
+// patternAnswer returns the answer of `lb demo-backends` to target.
 func patternAnswer(target string) (*bench.Answer, error) {
 	path, _, _ := strings.Cut(target, "?")
 	at := strings.LastIndexByte(path, '/') + 1

@@ -36,20 +36,28 @@ type exitStatus int
 func (e exitStatus) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // streams are what a command writes to.
-type streams struct{ out, err io.Writer }
+type streams struct {
+	out, err io.Writer
+	flush    []func() // called when everything is written
+}
 
 // commandLine is what kong reads; docs/configuration.md has its table of flags.
 type commandLine struct {
-	Serve    serveCmd    `cmd:"" help:"Run the load balancer: forward HTTP/1.1 requests to backends."`
-	Check    checkCmd    `cmd:"" help:"Check a configuration file."`
-	Status   statusCmd   `cmd:"" help:"Show what a running lb is doing: loops, pools, backends."`
-	Reload   reloadCmd   `cmd:"" help:"Make a running lb read its configuration again, and print what changed."`
-	Upgrade  upgradeCmd  `cmd:"" help:"Replace a running lb with another binary, without refusing or resetting a connection."`
-	Drain    drainCmd    `cmd:"" help:"Make a running lb finish its open requests and exit."`
-	Backend  backendCmd  `cmd:"" help:"List the backends of a running lb, or change one at run time."`
-	Backends backendsCmd `cmd:"" help:"Run only the demo backends."`
-	Bench    benchCmd    `cmd:"" help:"Measure how fast a URL answers."`
-	Version  versionCmd  `cmd:"" help:"Print the version."`
+	Serve   serveCmd    `cmd:"" help:"Run the load balancer: forward HTTP/1.1 requests to backends."`
+	Check   checkCmd    `cmd:"" help:"Check a configuration file."`
+	Status  statusCmd   `cmd:"" help:"Show what a running lb is doing: loops, pools, backends."`
+	Reload  reloadCmd   `cmd:"" help:"Make a running lb read its configuration again, and print what changed."`
+	Upgrade upgradeCmd  `cmd:"" help:"Replace a running lb with another binary, without refusing or resetting a connection."`
+	Drain   drainCmd    `cmd:"" help:"Make a running lb finish its open requests and exit."`
+	Backend backendCmd  `cmd:"" help:"List the backends of a running lb, or change one at run time."`
+	Demo    backendsCmd `cmd:"" name:"demo-backends" help:"Run only the demo backends."`
+	Bench   benchCmd    `cmd:"" help:"Measure how fast a URL answers."`
+	Version versionCmd  `cmd:"" help:"Print the version."`
+	Help    helpCmd     `cmd:"" help:"Show the commands, or what one of them does."`
+
+	Backends backendsCmd `cmd:"" hidden:"" help:"The former name of demo-backends."`
+
+	ShowVersion showVersion `name:"version" help:"Print the version."`
 }
 
 // Main is the whole command, with the arguments and streams of this process. A
@@ -74,10 +82,14 @@ func run(args []string, stdout, stderr io.Writer) (exitCode int) {
 		fmt.Fprintf(stderr, "lb: %v; see lb --help\n", err)
 		return exitConfig
 	}
-	if err := command.Run(&streams{stdout, stderr}); err != nil {
-		return report(stderr, err)
+	std := &streams{out: stdout, err: stderr}
+	if err := command.Run(std); err != nil {
+		exitCode = report(std.err, err)
 	}
-	return 0
+	for _, flush := range std.flush {
+		flush()
+	}
+	return exitCode
 }
 
 // report writes why a command failed, and returns its exit code.
@@ -100,11 +112,15 @@ func explain(stderr io.Writer, err error) (ofConfig bool) {
 		fmt.Fprintf(stderr, "lb: %v\n", err)
 		return false
 	}
-	for _, e := range refused {
+	shown, more := refused.Shown()
+	for _, e := range shown {
 		if e.File == "" {
 			fmt.Fprint(stderr, "lb: ") // with a file, the line begins with its name, for editors to find
 		}
 		fmt.Fprintln(stderr, e)
+	}
+	if more > 0 {
+		fmt.Fprintf(stderr, "lb: and %d more\n", more)
 	}
 	return true
 }
@@ -134,12 +150,39 @@ func (versionCmd) Run(std *streams) error {
 	return nil
 }
 
-// version returns the module's version, or the commit it was built from, with the Go
-// release and the platform.
+// showVersion is `lb --version`.
+type showVersion bool
+
+// BeforeReset prints the version and ends; kong calls it before it misses a command.
+func (showVersion) BeforeReset(app *kong.Kong) error {
+	fmt.Fprintln(app.Stdout, "lb", version())
+	app.Exit(0)
+	return nil
+}
+
+// helpCmd is `lb help`.
+type helpCmd struct {
+	Command []string `arg:"" optional:"" help:"The command, such as serve, or backend drain."`
+}
+
+// Run prints what --help does.
+func (h *helpCmd) Run(std *streams) error {
+	return exitStatus(run(append(h.Command, "--help"), std.out, std.err))
+}
+
+// release is the version that `just build` stamps, because go build leaves it out where it
+// finds no repository (a tarball, -buildvcs=false). It is empty in other builds.
+var release string
+
+// version returns the release, else the module's version or the commit it was built
+// from, with the Go release and the platform.
 func version() string {
 	v := "(devel)"
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		v = info.Main.Version
+	}
+	if release != "" {
+		v = release
 	}
 	return fmt.Sprintf("%s %s %s/%s", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

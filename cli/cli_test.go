@@ -67,7 +67,7 @@ func TestExitCodesAndMessages(t *testing.T) {
 	addr, port := taken(t)
 	dir := t.TempDir()
 	write(t, dir, "bad.toml", "port = 80\n[timeouts]\nconect = \"3s\"\nqueue = 5\n")
-	write(t, dir, "admin.toml", fmt.Sprintf("host = \"127.0.0.1\"\nport = 0\nadmin.address = %q\n", addr))
+	write(t, dir, "admin.toml", fmt.Sprintf("host = \"127.0.0.1\"\nport = 0\nadmin.address = %q\nbackends = [{ socket = \"/a\" }]\n", addr))
 	write(t, dir, "pools.toml", "[[pools]]\nname = \"a\"\nbackends = [{ socket = \"/a\" }, { socket = \"/b\" }]\n[[routes]]\npool = \"a\"\n")
 	write(t, dir, "quiet.toml", "admin.address = \"\"\n[[backends]]\nsocket = \"/a\"\n")
 	const misspelt = "bad.toml:3:1: timeouts.conect: unknown key; did you mean \"connect\"?\n" +
@@ -85,6 +85,7 @@ func TestExitCodesAndMessages(t *testing.T) {
 		{fmt.Sprintf("serve -c quiet.toml -H 127.0.0.1 -p %d", port), 1, "lb: listen tcp4 " + addr + ": ..."},
 		{fmt.Sprintf("serve -c quiet.toml -m mt -H 127.0.0.1 -p %d", port), 1, "lb: listen tcp4 " + addr + ": ..."},
 		{"serve -c admin.toml", 1, "lb: admin: cannot listen on " + addr + ": ..."},
+		{fmt.Sprintf("demo-backends --port %d", port), 1, "lb: backends: listen tcp " + addr + ": ..."},
 		{fmt.Sprintf("backends --port %d", port), 1, "lb: backends: listen tcp " + addr + ": ..."},
 		{"backends --port 9001,70000", 2, "lb: --port: 70000 is out of range; use 0 to 65535\n"},
 		{"serve -c quiet.toml -p 0 -H 192.0.2.1", 1, "lb: listen tcp4 192.0.2.1:0: ..."}, // TEST-NET-1, RFC 5737
@@ -99,10 +100,19 @@ func TestExitCodesAndMessages(t *testing.T) {
 		{"serv", 2, "lb: unexpected argument serv..."},
 		{"", 2, "lb: expected one of ..."},
 		{"--help", 0, "Usage: lb <command>..."},
-		{"check", 0, "no lb.toml here, so the defaults: ok, 2 backends, listening on 0.0.0.0:8080, mode mp, strategy round_robin\n"},
+		{"check", 1, "lb: there is no lb.toml here, so nothing was checked; write lb check -c FILE\n"},
 		{"check -c quiet.toml", 0, "quiet.toml: ok, 1 backend, listening on 0.0.0.0:8080, mode mp, strategy round_robin\n"},
 		{"check -c pools.toml", 0, "pools.toml: ok, 2 backends in 2 pools, 1 route, listening on 0.0.0.0:8080, mode mp, strategy round_robin\n"},
+		{"check quiet.toml", 0, "quiet.toml: ok, 1 backend, listening on 0.0.0.0:8080, mode mp, strategy round_robin\n"},
+		{"check bad.toml", 2, misspelt},
+		{"check quiet.toml -c bad.toml", 2, "lb: --config: two files, \"quiet.toml\" and \"bad.toml\"; check one at a time\n"},
+		{"serve --admin nowhere", 2, "lb: --admin: ..."},
 		{"version", 0, "lb ..."},
+		{"--version", 0, "lb ..."},
+		{"help", 0, "Usage: lb <command>..."},
+		{"help serve", 0, "Usage: lb serve..."},
+		{"help backend drain", 0, "Usage: lb backend drain..."},
+		{"help nothing", 2, "lb: unexpected argument nothing..."},
 	} {
 		code, out, errOut := outcome(dir, strings.Fields(tc.args)...)
 		got := withoutLog(out + errOut)
@@ -351,7 +361,7 @@ func served(t *testing.T, p *process) string {
 }
 
 func TestBackendsAlone(t *testing.T) {
-	p := start(t, t.TempDir(), "backends", "--port", "0,0")
+	p := start(t, t.TempDir(), "demo-backends", "--port", "0,0")
 	seen := map[string]bool{}
 	for range 2 {
 		url := p.line(t)[len("backend on "):]

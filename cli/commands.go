@@ -70,7 +70,8 @@ func (to *target) socketPaths(std *streams) ([]string, error) {
 	if to.Socket != "" {
 		return []string{to.Socket}, nil
 	}
-	cfg, err := config.Find(to.Config)
+	elsewhere := config.Flags{Backends: []string{"127.0.0.1:1"}} // lb may have its backends from flags
+	cfg, err := config.Find(to.Config, elsewhere)
 	if err != nil {
 		var mistakes config.Errors
 		if !errors.As(err, &mistakes) {
@@ -99,7 +100,9 @@ func waitingFor(std *streams, what string) (stop func() bool) {
 // statusCmd is `lb status`.
 type statusCmd struct {
 	target
-	JSON bool `help:"Print everything as JSON."`
+	paper
+	JSON     bool `xor:"shape" help:"Print everything as JSON."`
+	Problems bool `xor:"shape" help:"Print only what is not well; the exit code is 1 if anything is not."`
 }
 
 // Run prints the status of lb.
@@ -112,7 +115,10 @@ func (s *statusCmd) Run(std *streams) error {
 		if s.JSON {
 			return printJSON(std.out, st)
 		}
-		printStatus(std.out, st, time.Now())
+		if s.Problems {
+			return printProblems(s.page(std.out), st, time.Now())
+		}
+		printStatus(s.page(std.out), st, time.Now())
 		return nil
 	})
 }

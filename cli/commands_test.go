@@ -5,13 +5,17 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"lb/admin"
 	"lb/admin/api"
@@ -199,8 +203,8 @@ func busyStatus() (st api.Status, noon time.Time) {
 		},
 		Pools: []api.Pool{
 			{Name: "default", Strategy: "p2c", Backends: []api.Backend{
-				{Address: "10.0.0.1:80", Weight: 3, ConfiguredWeight: 3, Admin: api.Enabled, Health: "up", Since: ago(3 * time.Hour), InFlight: 7, Attempts: 1200000, Faults: 2},
-				{Address: "10.0.0.2:80", Weight: 5, ConfiguredWeight: 1, Runtime: true, Admin: api.Disabled, Health: "unknown", MaxConnections: 1000, InFlight: 2, Attempts: 30000},
+				{Address: "10.0.0.1:80", Weight: 3, ConfiguredWeight: 3, Admin: api.Enabled, Health: "up", Since: ago(3 * time.Hour), InFlight: 7, Attempts: 1200002, Requests: 1200000, Faults: 2, LastFault: "connection refused", LastFaultAt: ago(5 * time.Second)},
+				{Address: "10.0.0.2:80", Weight: 5, ConfiguredWeight: 1, Runtime: true, Admin: api.Disabled, Health: "unknown", MaxConnections: 1000, InFlight: 2, Attempts: 30000, Requests: 30000},
 				{Address: "10.0.0.3:80", Weight: 1, ConfiguredWeight: 1, Admin: api.Drained, Health: "down", Since: ago(5 * time.Second), HealthReason: "status 503"},
 				{Address: "unix:/run/app.sock", Weight: 1, ConfiguredWeight: 1, Admin: api.Enabled, Backup: true, Health: "unknown", Ejected: true, EjectedReason: "connect", EjectedUntil: noon.Add(8 * time.Second)},
 			}},
@@ -209,34 +213,109 @@ func busyStatus() (st api.Status, noon time.Time) {
 	}, noon
 }
 
+var updateGolden = flag.Bool("update", false, "write cli/testdata")
+
+// TestStatusText: what `lb status` prints, at the widths of terminals, without and with
+// colours, is what testdata has.
 func TestStatusText(t *testing.T) {
-	const want = `lb serving on 0.0.0.0:8080 for 2d1h: process 41, mode mp, version v1.2 go1.26
-config    number 4, /etc/lb.toml (watched), loaded 1h2m ago
-          LAST RELOAD REFUSED 1m30s ago:
-          /etc/lb.toml:3:1: prot: unknown key; did you mean "port"?
-          /etc/lb.toml:4:1: x: unknown key
-upgrade   LAST ONE FAILED 1h0m ago: /opt/lb: it ended at once with exit code 2
-now       9 requests at work, 1 tunnel; connections: 1,200 of clients, 64 to backends
-so far    1,234,567 requests, 12 retried; answers: 2xx 1,230,000 3xx 7 4xx 4,000 5xx 560
-          3 reloads (1 refused), 1 upgrade, 2 worker restarts, 1 panic
-
-LOOP  PROCESS  STATE    FOR   RESTARTS  CONNS  AT WORK  REQUESTS
-0     42       serving  2d1h  0         1,200  9        1,234,567
-1     -        waiting  -     2         0      0        0
-
-POOL     BACKEND             WEIGHT  AT WORK     REQUESTS   FAULTS  STATE
-default  10.0.0.1:80         3       7           1,200,000  2       up for 3h0m
-default  10.0.0.2:80         5* (1)  2 of 1,000  30,000     0       disabled*, not checked
-default  10.0.0.3:80         1       0           0          0       draining, down for 5s: status 503
-default  unix:/run/app.sock  1       0           0          0       ejected for 8s more: connect, not checked, backup
-api      (none)
-* changed at run time, and not what the configuration says
-`
 	st, noon := busyStatus()
+	for _, tc := range []struct {
+		name string
+		page page
+	}{
+		{"status.txt", page{}},
+		{"status-80.txt", page{width: 80}},
+		{"status-80-colour.txt", page{width: 80, colour: true}},
+		{"status-120.txt", page{width: 120}},
+		{"status-120-colour.txt", page{width: 120, colour: true}},
+	} {
+		var got strings.Builder
+		tc.page.w = &got
+		printStatus(tc.page, st, noon)
+		file := filepath.Join("testdata", tc.name)
+		if *updateGolden {
+			if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil || got.String() != string(want) {
+			t.Errorf("%s: %v, got\n%s\nwant\n%s", tc.name, err, got.String(), want)
+		}
+		for line := range strings.Lines(colours.ReplaceAllString(got.String(), "")) {
+			if n := utf8.RuneCountInString(strings.TrimRight(line, "\n")); tc.page.width > 0 && n > tc.page.width {
+				t.Errorf("%s: %d columns: %s", tc.name, n, line)
+			}
+		}
+	}
+}
+
+var colours = regexp.MustCompile("\x1b\\[[0-9]*m")
+
+// TestStatusOfLongNames: names that are too long for the terminal are cut in the middle,
+// and the line stays within it.
+func TestStatusOfLongNames(t *testing.T) {
 	var got strings.Builder
-	printStatus(&got, st, noon)
+	printBackends(page{w: &got, width: 60}, []api.Pool{{Name: "a-pool-with-a-very-long-name", Backends: []api.Backend{
+		{Address: "[2001:db8:1234:5678:9abc:def0:1234:5678]:8080", Weight: 1, ConfiguredWeight: 1, Admin: api.Enabled, Health: "up"},
+	}}}, time.Time{})
+	const want = "POOL          BACKEND       WEIGHT  AT WORK  REQUESTS  FAULTS  STATE\n" +
+		"a-pool…-name  [2001:…:8080  1       0        0         0       up\n"
 	if got.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", got.String(), want)
+	}
+}
+
+// TestEmptyDefaultPool: a pool "default" without backends is none that an operator knows of.
+func TestEmptyDefaultPool(t *testing.T) {
+	var got strings.Builder
+	printBackends(page{w: &got}, []api.Pool{{Name: "default"}, {Name: "api", Backends: []api.Backend{{Address: "a:1"}}}}, time.Time{})
+	if strings.Contains(got.String(), "default") || !strings.Contains(got.String(), "api") {
+		t.Errorf("got\n%s", got.String())
+	}
+}
+
+// TestProblems: what is not well, and nothing else; the exit code says whether anything is.
+func TestProblems(t *testing.T) {
+	busy, noon := busyStatus()
+	well := busy
+	well.Config.Fault, well.UpgradeFault, well.Loops = "", "", busy.Loops[:1]
+	well.Pools = []api.Pool{{Name: "default", Backends: slices.Clone(busy.Pools[0].Backends[:2])}}
+	well.Pools[0].Backends[0].LastFault = ""
+	lone := well
+	lone.Pools = []api.Pool{{Name: "default", Backends: busy.Pools[0].Backends[1:2]}}
+	for _, tc := range []struct {
+		name string
+		st   api.Status
+		want string
+		err  error
+	}{
+		{"well", well, "no problems\n", nil},
+		{"nothing is in use", lone, "pool default: none of its backends is in use\n", exitStatus(1)},
+		{"busy", busy, `configuration: the last reload was refused 1m30s ago: /etc/lb.toml:3:1: prot: unknown key; did you mean "port"?
+/etc/lb.toml:4:1: x: unknown key
+upgrade: the last one failed 1h0m ago: /opt/lb: it ended at once with exit code 2
+loop 1: its worker died, and will be started again; 2 restarts
+backend 10.0.0.1:80 of pool default: failed 5s ago: connection refused
+backend 10.0.0.3:80 of pool default: draining, down for 5s: status 503
+backend unix:/run/app.sock of pool default: ejected for 8s more: connect, not checked, backup
+`, exitStatus(1)},
+	} {
+		var got strings.Builder
+		if err := printProblems(page{w: &got}, tc.st, noon); err != tc.err || got.String() != tc.want {
+			t.Errorf("%s: %v with\n%s\nwant %v with\n%s", tc.name, err, got.String(), tc.err, tc.want)
+		}
+	}
+}
+
+// TestPaper: colours are for terminals, and for those who ask.
+func TestPaper(t *testing.T) {
+	t.Setenv("NO_COLOR", "")
+	for flag, want := range map[string]bool{"auto": false, "always": true, "never": false} {
+		p := paper{Color: flag}
+		if got := p.page(&strings.Builder{}); got.colour != want || got.width != 0 {
+			t.Errorf("--color %s: %+v", flag, got)
+		}
 	}
 }
 

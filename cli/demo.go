@@ -14,7 +14,7 @@ import (
 	"lb/config"
 )
 
-// backendsCmd is `lb backends`.
+// backendsCmd is `lb demo-backends`.
 type backendsCmd struct {
 	Port []int  `short:"p" placeholder:"N,..." default:"9001,9002" help:"One port for each backend; 0 means any free one. Default: 9001,9002."`
 	Host string `short:"H" placeholder:"HOST" default:"127.0.0.1" help:"Name or address to listen on. Default: 127.0.0.1."`

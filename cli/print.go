@@ -2,41 +2,40 @@ package cli
 
 import (
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"lb/admin/api"
+	"lb/config"
 )
 
 // What the commands print for a person to read. Programs use `lb status --json`.
 
 // printStatus writes the whole status.
-func printStatus(w io.Writer, st api.Status, now time.Time) {
-	fmt.Fprintf(w, "lb %s on %s for %s: process %d, mode %s, version %s\n",
-		st.State, st.Address, age(st.Started, now), st.PID, st.Mode, st.Version)
-	printConfig(w, st, now)
+func printStatus(p page, st api.Status, now time.Time) {
+	p.line("lb ", fmt.Sprintf("%s on %s for %s: process %d, mode %s, version %s",
+		st.State, st.Address, age(st.Started, now), st.PID, st.Mode, st.Version))
+	printConfig(p, st, now)
 	t := st.Totals
-	fmt.Fprintf(w, "now       %s at work, %s; connections: %s of clients, %s to backends\n",
-		amountOf(t.Exchanges, "request"), amountOf(t.Tunnels, "tunnel"), grouped(t.ClientConns), grouped(t.BackendConns))
-	fmt.Fprintf(w, "so far    %s, %s retried; answers:", amountOf(t.Requests, "request"), grouped(t.Retries))
+	p.line("now       ", fmt.Sprintf("%s at work, %s; connections: %s of clients, %s to backends",
+		amountOf(t.Exchanges, "request"), amountOf(t.Tunnels, "tunnel"), grouped(t.ClientConns), grouped(t.BackendConns)))
+	answers := ""
 	for class := 2; class < len(t.Replies); class++ {
-		fmt.Fprintf(w, " %dxx %s", class, grouped(t.Replies[class]))
+		answers += fmt.Sprintf(" %dxx %s", class, grouped(t.Replies[class]))
 	}
-	fmt.Fprintln(w)
-	fmt.Fprintf(w, "          %s (%s refused), %s, %s, %s\n", amountOf(t.Reloads, "reload"), grouped(t.ReloadFaults),
-		amountOf(t.Upgrades, "upgrade"), amountOf(t.WorkerRestarts, "worker restart"), amountOf(t.Panics, "panic"))
-	fmt.Fprintln(w)
-	printLoops(w, st.Loops, now)
-	fmt.Fprintln(w)
-	printBackends(w, st.Pools, now)
+	p.line("so far    ", fmt.Sprintf("%s, %s retried; answers:%s", amountOf(t.Requests, "request"), grouped(t.Retries), answers))
+	p.line("          ", fmt.Sprintf("%s (%s refused), %s, %s, %s", amountOf(t.Reloads, "reload"), grouped(t.ReloadFaults),
+		amountOf(t.Upgrades, "upgrade"), amountOf(t.WorkerRestarts, "worker restart"), amountOf(t.Panics, "panic")))
+	fmt.Fprintln(p.w)
+	printLoops(p, st.Loops, now)
+	fmt.Fprintln(p.w)
+	printBackends(p, st.Pools, now)
 }
 
 // printConfig writes which configuration is in use, and why a later reload or upgrade
 // failed.
-func printConfig(w io.Writer, st api.Status, now time.Time) {
+func printConfig(p page, st api.Status, now time.Time) {
 	c := st.Config
 	file := "no file"
 	if c.File != "" {
@@ -46,60 +45,110 @@ func printConfig(w io.Writer, st api.Status, now time.Time) {
 	if c.Watching {
 		watched = "watched"
 	}
-	fmt.Fprintf(w, "config    number %d, %s (%s), loaded %s ago\n", c.Number, file, watched, age(c.Loaded, now))
+	p.line("config    ", fmt.Sprintf("number %d, %s (%s), loaded %s ago", c.Number, file, watched, age(c.Loaded, now)))
 	if c.Fault != "" {
-		fmt.Fprintf(w, "          LAST RELOAD REFUSED %s ago:\n", age(c.FaultAt, now))
+		p.lineIn("          ", fmt.Sprintf("LAST RELOAD REFUSED %s ago:", age(c.FaultAt, now)), red)
 		for line := range strings.Lines(c.Fault) {
-			fmt.Fprintf(w, "          %s\n", strings.TrimRight(line, "\n"))
+			p.lineIn("          ", strings.TrimRight(line, "\n"), red)
 		}
 	}
 	if st.UpgradeFault != "" {
-		fmt.Fprintf(w, "upgrade   LAST ONE FAILED %s ago: %s\n", age(st.UpgradeFaultAt, now), st.UpgradeFault)
+		p.lineIn("upgrade   ", fmt.Sprintf("LAST ONE FAILED %s ago: %s", age(st.UpgradeFaultAt, now), st.UpgradeFault), red)
 	}
 }
 
-// columns returns a writer that aligns columns, two blanks apart.
-func columns(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
-
-func printLoops(w io.Writer, loops []api.Loop, now time.Time) {
-	t := columns(w)
-	defer t.Flush()
-	fmt.Fprintln(t, "LOOP\tPROCESS\tSTATE\tFOR\tRESTARTS\tCONNS\tAT WORK\tREQUESTS")
+func printLoops(p page, loops []api.Loop, now time.Time) {
+	rows := [][]cell{cells("LOOP", "PROCESS", "STATE", "FOR", "RESTARTS", "CONNS", "AT WORK", "REQUESTS")}
 	for _, l := range loops {
 		process := "-"
 		if l.PID != 0 {
 			process = strconv.Itoa(l.PID)
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", l.Slot, process, l.State, age(l.Since, now),
-			l.Restarts, grouped(l.Conns), grouped(l.Exchanges), grouped(l.Requests))
+		row := cells(strconv.Itoa(l.Slot), process, l.State, age(l.Since, now), strconv.Itoa(l.Restarts),
+			grouped(l.Conns), grouped(l.Exchanges), grouped(l.Requests))
+		if l.State == api.LoopWaiting {
+			row[2].tint = red
+		}
+		rows = append(rows, row)
+	}
+	p.table(rows)
+}
+
+// The columns of a table of backends that may be cut.
+const (
+	poolColumn    = 0
+	backendColumn = 1
+)
+
+// printBackends writes a table, with the whole state of each backend where there is room;
+// else what is not well follows below. Every backend that has failed has its last fault.
+func printBackends(p page, pools []api.Pool, now time.Time) {
+	table := func(state func(api.Backend, time.Time) string) [][]cell {
+		rows := [][]cell{cells("POOL", "BACKEND", "WEIGHT", "AT WORK", "REQUESTS", "FAULTS", "STATE")}
+		for _, pool := range pools {
+			if len(pool.Backends) == 0 && (pool.Name != config.DefaultPool || len(pools) == 1) {
+				rows = append(rows, cells(pool.Name, "(none)"))
+			}
+			for _, b := range pool.Backends {
+				row := cells(pool.Name, b.Address, weightOf(b), inFlightOf(b), grouped(b.Requests), grouped(b.Faults), state(b, now))
+				row[len(row)-1].tint = tintOf(b)
+				rows = append(rows, row)
+			}
+		}
+		return rows
+	}
+	rows := table(stateOf)
+	whole := p.fits(rows)
+	if !whole {
+		rows = table(stateWord)
+	}
+	p.table(rows, backendColumn, poolColumn)
+	printBelow(p, pools, whole, now)
+}
+
+// printBelow writes what a table of backends has no room for; whole says that their states
+// stand in it.
+func printBelow(p page, pools []api.Pool, whole bool, now time.Time) {
+	changed := false
+	for _, pool := range pools {
+		for _, b := range pool.Backends {
+			changed = changed || b.Runtime
+			if !whole && tintOf(b) == red {
+				p.lineIn(fmt.Sprintf("! %s %s: ", pool.Name, b.Address), stateOf(b, now), red)
+			}
+		}
+	}
+	for _, pool := range pools {
+		for _, b := range pool.Backends {
+			if b.LastFault != "" {
+				p.line(fmt.Sprintf("last fault of %s %s: ", pool.Name, b.Address), fmt.Sprintf("%s, %s ago", b.LastFault, age(b.LastFaultAt, now)))
+			}
+		}
+	}
+	if changed {
+		p.line("* ", "changed at run time, and not what the configuration says")
 	}
 }
 
-func printBackends(w io.Writer, pools []api.Pool, now time.Time) {
-	t := columns(w)
-	fmt.Fprintln(t, "POOL\tBACKEND\tWEIGHT\tAT WORK\tREQUESTS\tFAULTS\tSTATE")
-	changed := false
-	for _, p := range pools {
-		if len(p.Backends) == 0 {
-			fmt.Fprintf(t, "%s\t(none)\n", p.Name)
-		}
-		for _, b := range p.Backends {
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", p.Name, b.Address, weightOf(b),
-				inFlightOf(b), grouped(b.Attempts), grouped(b.Faults), stateOf(b, now))
-			changed = changed || b.Runtime
-		}
+// tintOf returns red for a backend that is not used because of its faults, yellow for one
+// that is not used because somebody wants so.
+func tintOf(b api.Backend) tint {
+	switch {
+	case b.Health == "down", b.Ejected:
+		return red
+	case b.Admin != api.Enabled:
+		return yellow
+	case b.Health == "up":
+		return green
 	}
-	t.Flush()
-	if changed {
-		fmt.Fprintln(w, "* changed at run time, and not what the configuration says")
-	}
+	return plain
 }
 
 // printChanged writes the state of a backend after a command.
-func printChanged(w io.Writer, b api.Backend, action api.Action) {
-	fmt.Fprintf(w, "%s %s: %s, weight %s, %s at work\n", b.Pool, b.Address, b.Admin, weightOf(b), grouped(b.InFlight))
+func printChanged(p page, b api.Backend, action api.Action) {
+	fmt.Fprintf(p.w, "%s %s: %s, weight %s, %s at work\n", b.Pool, b.Address, b.Admin, weightOf(b), grouped(b.InFlight))
 	if action == api.Enable && b.Admin != api.Enabled {
-		fmt.Fprintln(w, "note: the configuration says drain = true")
+		fmt.Fprintln(p.w, "note: the configuration says drain = true")
 	}
 }
 
@@ -122,11 +171,7 @@ func inFlightOf(b api.Backend) string {
 func stateOf(b api.Backend, now time.Time) string {
 	var words []string
 	if b.Admin != api.Enabled {
-		word := b.Admin
-		if b.Runtime {
-			word += "*"
-		}
-		words = append(words, word)
+		words = append(words, adminWord(b))
 	}
 	if b.Ejected {
 		words = append(words, strings.TrimSuffix("ejected for "+age(now, b.EjectedUntil)+" more: "+b.EjectedReason, ": "))
@@ -145,6 +190,26 @@ func stateOf(b api.Backend, now time.Time) string {
 		words = append(words, "backup")
 	}
 	return strings.Join(words, ", ")
+}
+
+// stateWord returns the first of stateOf, in a word.
+func stateWord(b api.Backend, _ time.Time) string {
+	switch {
+	case b.Admin != api.Enabled:
+		return adminWord(b)
+	case b.Ejected:
+		return "ejected"
+	case b.Health == "unknown":
+		return "-"
+	}
+	return b.Health
+}
+
+func adminWord(b api.Backend) string {
+	if b.Runtime {
+		return b.Admin + "*"
+	}
+	return b.Admin
 }
 
 // age returns the time from one moment to another in its two largest units.

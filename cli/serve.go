@@ -1,10 +1,13 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"path/filepath"
+	"time"
 
 	"lb/admin"
 	"lb/admin/api"
@@ -17,6 +20,9 @@ type configFlag struct {
 	Config string `short:"c" placeholder:"FILE" help:"Configuration file. Default: ./lb.toml where there is one."`
 }
 
+// flushTimeout is how long the end of lb waits for a stream that is not read.
+const flushTimeout = time.Second
+
 // serveCmd is `lb serve`. A nil flag was not given.
 type serveCmd struct {
 	Mode     *string  `short:"m" placeholder:"mp|mt" help:"Run worker processes (mp), or threads of one process (mt). Default: mp."`
@@ -27,12 +33,14 @@ type serveCmd struct {
 	Strategy *string  `short:"s" placeholder:"NAME" help:"How to choose a backend: round_robin, random, least_conn, p2c, least_time or hash. Default: round_robin."`
 	configFlag
 	LogLevel *string `short:"l" placeholder:"LEVEL" help:"Log messages of this level and above: debug, info, warn or error. Default: info."`
+	Admin    *string `placeholder:"HOST:PORT" help:"Where /healthz and /metrics are; an empty text is nowhere. Default: 127.0.0.1:9090."`
 	PIDFile  *string `name:"pid-file" placeholder:"FILE" help:"Write the process number to this file."`
 	Demo     bool    `xor:"backends" help:"Start two demo backends in this process and forward to them."`
 }
 
 // Run serves until a signal or a command ends it.
 func (s *serveCmd) Run(std *streams) error {
+	std.queue()
 	o, cfg, servers, err := s.prepare(std)
 	defer servers.close()
 	if err != nil {
@@ -44,6 +52,16 @@ func (s *serveCmd) Run(std *streams) error {
 		return err
 	}
 	return exitStatus(code)
+}
+
+// queue has everything that follows written by goroutines, which wait for a reader in the
+// place of lb.
+func (std *streams) queue() {
+	for _, w := range []*io.Writer{&std.out, &std.err} {
+		q := supervise.NewLogQueue(*w)
+		*w = q
+		std.flush = append(std.flush, func() { q.Flush(flushTimeout) })
+	}
 }
 
 // prepare starts the demo backends, if they are wanted, loads the configuration and
@@ -76,7 +94,7 @@ func (s *serveCmd) prepare(std *streams) (o supervise.Options, cfg *config.Confi
 // returning the defaults.
 func (s *serveCmd) loader(servers demoServers) func() (*config.Config, error) {
 	flags := config.Flags{
-		Mode: s.Mode, Host: s.Host, Strategy: s.Strategy, LogLevel: s.LogLevel, PIDFile: s.PIDFile,
+		Mode: s.Mode, Host: s.Host, Strategy: s.Strategy, LogLevel: s.LogLevel, PIDFile: s.PIDFile, Admin: s.Admin,
 		Workers: s.Workers, Port: s.Port, Backends: s.Backend,
 	}
 	if s.Demo {
@@ -84,15 +102,11 @@ func (s *serveCmd) loader(servers demoServers) func() (*config.Config, error) {
 	}
 	path := s.Config
 	return func() (*config.Config, error) {
-		file, err := config.Find(path)
-		if err != nil {
-			return nil, err
-		}
-		cfg, err := file.With(flags)
-		if err != nil || file.Source == "" {
+		cfg, err := config.Find(path, flags)
+		if err != nil || cfg.Source == "" {
 			return cfg, err
 		}
-		if path, err = filepath.Abs(file.Source); err == nil {
+		if path, err = filepath.Abs(cfg.Source); err == nil {
 			cfg.Source = path
 		}
 		return cfg, err
@@ -112,6 +126,15 @@ func adminOptions(cfg *config.Config, r supervise.Running, log *slog.Logger) adm
 		Version: version(),
 		Log:     log,
 	}
+	o.LastReload = r.LastReload
+	if r.Processes != nil {
+		o.Processes = func() (list []admin.Process) {
+			for _, p := range r.Processes() {
+				list = append(list, admin.Process(p))
+			}
+			return list
+		}
+	}
 	if r.Workers != nil {
 		o.Workers = func() int {
 			running, _ := r.Workers()
@@ -122,19 +145,24 @@ func adminOptions(cfg *config.Config, r supervise.Running, log *slog.Logger) adm
 }
 
 // checkCmd is `lb check`.
-type checkCmd struct{ configFlag }
+type checkCmd struct {
+	File string `arg:"" optional:"" help:"The file; as -c."`
+	configFlag
+}
 
 // Run prints that the configuration is accepted, and a summary of it.
 func (c *checkCmd) Run(std *streams) error {
-	cfg, err := config.Find(c.Config)
+	if c.File != "" && c.Config != "" {
+		return config.Errors{{Key: "--config", What: fmt.Sprintf("two files, %q and %q", c.File, c.Config), Hint: "check one at a time"}}
+	}
+	cfg, err := config.Find(cmp.Or(c.File, c.Config), config.Flags{})
 	if err != nil {
 		return err
 	}
-	name := cfg.Source
-	if name == "" {
-		name = "no " + config.FileName + " here, so the defaults"
+	if cfg.Source == "" {
+		return fmt.Errorf("there is no %s here, so nothing was checked; write lb check -c FILE", config.FileName)
 	}
-	fmt.Fprintf(std.out, "%s: ok, %s, listening on %s, mode %s, strategy %s\n", name, summary(cfg),
+	fmt.Fprintf(std.out, "%s: ok, %s, listening on %s, mode %s, strategy %s\n", cfg.Source, summary(cfg),
 		net.JoinHostPort(cfg.Host, fmt.Sprint(cfg.Port)), cfg.Mode, cfg.Pools[0].Strategy)
 	return nil
 }

@@ -15,6 +15,16 @@ const (
 	MP Mode = "mp" // a supervisor and worker processes with one loop each
 )
 
+// Paths says which route takes a request whose path can be read in several ways, such as
+// "//a", "/b/../a" or "/%61": as it came, in its normal form, and as a lenient server does.
+type Paths string
+
+const (
+	PathsReject    Paths = "reject"    // none, if the readings choose different routes
+	PathsNormalize Paths = "normalize" // the route for the normal form
+	PathsRaw       Paths = "raw"       // the route for the path as it came
+)
+
 // Config is a whole configuration. Nothing changes it after it has been checked.
 type Config struct {
 	Source         string // path of the file it came from, or ""
@@ -24,9 +34,13 @@ type Config struct {
 	Workers        int            // 0: one for each CPU that this process may use
 	Via            string         // lb's name in the Via field; "" sends no Via
 	TrustedProxies []netip.Prefix // whose X-Forwarded-* are believed; IPv4 is never mapped into IPv6
+	Forwarded      bool           // send RFC 7239's Forwarded beside X-Forwarded-*
+	EarlyHints     bool           // pass on 103 (Early Hints)
 	LogLevel       string         // debug, info, warn or error
 	PIDFile        string         // "" for none
 	Watch          bool           // reload when Source changes
+	Paths          Paths          // how routes read a path that can be read in several ways
+	AbortOnClose   bool           // a request ends with its client: see docs/configuration.md
 	StickyKey      string         // signs sticky cookies, 16 bytes at least; "": random with each start
 	Pools          []Pool         // Pools[0] is "default", from the top level of the file
 	Routes         []Route        // in the order of the file; a request that matches none goes to Pools[0]
@@ -46,7 +60,7 @@ type Admin struct {
 type Timeouts struct {
 	ClientIdle, ClientHeader, ClientBody, ClientWrite         time.Duration
 	Connect, BackendWrite, Response, BackendBody, BackendIdle time.Duration
-	TunnelIdle, Queue, Drain                                  time.Duration
+	TunnelIdle, TunnelHalfClosed, Queue, Drain                time.Duration
 }
 
 // Limits bound what one client can ask for.

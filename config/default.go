@@ -13,19 +13,22 @@ func Default() *Config {
 		Host:     "0.0.0.0",
 		Port:     8080,
 		Mode:     MP,
-		Via:      "lb",
 		LogLevel: "info",
+		Paths:    PathsReject,
 		Watch:    true,
 		Pools:    []Pool{pool},
+
+		AbortOnClose: true,
+		EarlyHints:   true,
 		Retry: Retry{
 			Attempts:  2,
-			On:        RetryOn{Connect: true, Stale: true},
+			On:        RetryOn{Connect: true, Stale: true, Timeout: true},
 			Budget:    0.2,
 			BudgetMin: 3,
 		},
 		Admin: Admin{Address: "127.0.0.1:9090"},
 		Timeouts: Timeouts{
-			ClientIdle:   60 * time.Second,
+			ClientIdle:   75 * time.Second,
 			ClientHeader: 10 * time.Second,
 			ClientBody:   30 * time.Second,
 			ClientWrite:  30 * time.Second,
@@ -37,6 +40,8 @@ func Default() *Config {
 			TunnelIdle:   time.Hour,
 			Queue:        5 * time.Second,
 			Drain:        30 * time.Second,
+
+			TunnelHalfClosed: 30 * time.Second,
 		},
 		Limits: Limits{
 			HeaderBytes: 64 << 10,

@@ -10,10 +10,10 @@ import (
 	"lb/config/tomlfile"
 )
 
-// parsed returns the configuration in src.
+// parsed returns the configuration in src, which need not have backends.
 func parsed(t *testing.T, src string) *Config {
 	t.Helper()
-	c, err := Parse("f", []byte(src))
+	c, err := parse("f", []byte(src), true)
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, src)
 	}
@@ -66,16 +66,18 @@ redirect = { to = "/new" }
 // differences are pairs of files, and what Diff says of each.
 var differences = []struct{ name, old, new, want string }{
 	{"nothing", "", "", ""},
-	{"another spelling of the default", "", "port = 8080\ntimeouts.client_idle = \"1m\"\n", ""},
+	{"another spelling of the default", "", "port = 8080\ntimeouts.client_idle = \"1m15s\"\n", ""},
 
 	{"settings", "", `
 port = 80
 mode = "mt"
-via = ""
+via = "x"
 trusted_proxies = ["10.0.0.0/8", "::1"]
 watch = false
+abort_on_close = false
 strategy = "hash"
 sticky = "c"
+reuse = "always"
 slow_start = "1m30s"
 [hash]
 key = "header:x-user"
@@ -90,24 +92,28 @@ socket = "off"
 [timeouts]
 connect = "5s"
 drain = "2h"
+tunnel_half_closed = "1m"
 [limits]
 header_bytes = "128KiB"
 body_bytes = 1000
 `, `port: 8080 -> 80
 mode: mp -> mt
-via: lb -> ""
+via: "" -> x
 trusted_proxies: [] -> [10.0.0.0/8, ::1/128]
 watch: true -> false
+abort_on_close: true -> false
 strategy: round_robin -> hash
 hash.key: client_ip -> header:x-user
 sticky: "" -> c
+reuse: safe -> always
 slow_start: 0s -> 1m30s
 eject.time: 10s -> 1m
 eject.on_status: [] -> [503]
-retry.on: [connect, stale] -> [connect, 502]
+retry.on: [connect, stale, timeout] -> [connect, 502]
 retry.budget: 0.2 -> 0.5
 admin.socket: "" -> off
 timeouts.connect: 3s -> 5s
+timeouts.tunnel_half_closed: 30s -> 1m
 timeouts.drain: 30s -> 2h
 limits.header_bytes: 64KiB -> 128KiB
 limits.body_bytes: 0 -> 1000
@@ -117,7 +123,7 @@ limits.body_bytes: 0 -> 1000
 	{"another secret", "sticky_key = \"0123456789abcdef\"\n", "sticky_key = \"fedcba9876543210\"\n", "sticky_key: set -> another\n"},
 	{"no secret", "sticky_key = \"0123456789abcdef\"\n", "", "sticky_key: set -> none\n"},
 
-	{"the backends of the default", "", "[[backends]]\nhost = \"127.0.0.1\"\nport = 9002\nweight = 3\ndrain = true\n" +
+	{"other backends", "[[backends]]\nhost = \"127.0.0.1\"\nport = 9001\n[[backends]]\nhost = \"127.0.0.1\"\nport = 9002\n", "[[backends]]\nhost = \"127.0.0.1\"\nport = 9002\nweight = 3\ndrain = true\n" +
 		"[[backends]]\nhost = \"a\"\nport = 1\nweight = 2\nbackup = true\n[[backends]]\nsocket = \"/s\"\n",
 		`backend 127.0.0.1:9002: weight 1 -> 3
 backend 127.0.0.1:9002: drain false -> true

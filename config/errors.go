@@ -37,11 +37,24 @@ func (e *Error) Error() string {
 // accept; errors.As finds each *Error in it.
 type Errors []*Error
 
-// Error returns one line for each error.
+// errorsShown is how many errors a list shows: a file of another kind has thousands.
+const errorsShown = 10
+
+// Shown returns the errors to show, and how many more there are.
+func (es Errors) Shown() (first Errors, more int) {
+	first = es[:min(len(es), errorsShown)]
+	return first, len(es) - len(first)
+}
+
+// Error returns one line for each error that is shown, and one for the others.
 func (es Errors) Error() string {
-	lines := make([]string, len(es))
-	for i, e := range es {
+	shown, more := es.Shown()
+	lines := make([]string, len(shown))
+	for i, e := range shown {
 		lines[i] = e.Error()
+	}
+	if more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(lines, "\n")
 }

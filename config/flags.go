@@ -8,9 +8,9 @@ import (
 
 // Flags are the settings of the command line. A flag that was not given is nil.
 type Flags struct {
-	Mode, Host, Strategy, LogLevel, PIDFile *string
-	Workers, Port                           *int
-	Backends                                []string // if there are any, they replace those of the file
+	Mode, Host, Strategy, LogLevel, PIDFile, Admin *string
+	Workers, Port                                  *int
+	Backends                                       []string // if there are any, they replace those of the file
 }
 
 // With returns a copy of c with the flags applied. It returns Errors without
@@ -30,6 +30,7 @@ func (c *Config) With(f Flags) (*Config, error) {
 	note("--host", textFlag(&out.Host, f.Host, value.CheckListenHost))
 	note("--strategy", textFlag(&out.Pools[0].Strategy, f.Strategy, checkStrategy))
 	note("--log-level", textFlag(&out.LogLevel, f.LogLevel, checkLogLevel))
+	note("--admin", textFlag(&out.Admin.Address, f.Admin, value.CheckAddress))
 	note("--pid-file", textFlag(&out.PIDFile, f.PIDFile, value.CheckFile))
 	if len(f.Backends) > 0 {
 		out.Pools[0].Backends = backendFlags(f.Backends, note)

@@ -44,9 +44,13 @@ var topKeys = slices.Concat([]key[Config]{
 	number("workers", 0, workersMax, func(c *Config) *int { return &c.Workers }),
 	text("via", value.CheckVia, func(c *Config) *string { return &c.Via }),
 	{"trusted_proxies", readTrusted, shown(func(c *Config) string { return value.ListText(c.TrustedProxies) })},
+	flag("forwarded", func(c *Config) *bool { return &c.Forwarded }),
+	flag("early_hints", func(c *Config) *bool { return &c.EarlyHints }),
 	text("log_level", checkLogLevel, func(c *Config) *string { return &c.LogLevel }),
+	text("paths", checkPaths, func(c *Config) *Paths { return &c.Paths }),
 	text("pid_file", value.CheckFile, func(c *Config) *string { return &c.PIDFile }),
 	flag("watch", func(c *Config) *bool { return &c.Watch }),
+	flag("abort_on_close", func(c *Config) *bool { return &c.AbortOnClose }),
 	secret("sticky_key", value.CheckSecret, func(c *Config) *string { return &c.StickyKey }),
 }, defaultPool(balanceKeys), []key[Config]{
 	{"pools", readPools, diffPools},
@@ -73,6 +77,7 @@ var timeoutKeys = []key[Timeouts]{
 	duration("backend_body", func(t *Timeouts) *time.Duration { return &t.BackendBody }),
 	duration("backend_idle", func(t *Timeouts) *time.Duration { return &t.BackendIdle }),
 	duration("tunnel_idle", func(t *Timeouts) *time.Duration { return &t.TunnelIdle }),
+	duration("tunnel_half_closed", func(t *Timeouts) *time.Duration { return &t.TunnelHalfClosed }),
 	duration("queue", func(t *Timeouts) *time.Duration { return &t.Queue }),
 	duration("drain", func(t *Timeouts) *time.Duration { return &t.Drain }),
 }
@@ -95,6 +100,10 @@ const (
 )
 
 func checkMode(s string) *value.Flaw { return value.OneOf(s, "mode", string(MP), string(MT)) }
+
+func checkPaths(s string) *value.Flaw {
+	return value.OneOf(s, "way to read paths", string(PathsReject), string(PathsNormalize), string(PathsRaw))
+}
 
 func checkLogLevel(s string) *value.Flaw {
 	return value.OneOf(s, "log level", "debug", "info", "warn", "error")

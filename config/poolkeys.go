@@ -16,6 +16,7 @@ var balanceKeys = []key[Pool]{
 	text("strategy", checkStrategy, func(p *Pool) *string { return &p.Strategy }),
 	table("hash", hashKeys, func(p *Pool) *Hash { return &p.Hash }),
 	text("sticky", value.CheckCookie, func(p *Pool) *string { return &p.Sticky }),
+	text("reuse", checkReuse, func(p *Pool) *string { return &p.Reuse }),
 	{"slow_start", readSlowStart, shown(func(p *Pool) string { return value.DurationText(p.SlowStart) })},
 	{"health", readHealth, diffHealth},
 	{"eject", readEject, func(d *differ, old, new *Pool, path string) {
@@ -122,15 +123,35 @@ func readPools(r *reader, c *Config, path string, v any) {
 	}
 }
 
-// finishPools empties the pool "default" if the file has other pools and no backend
-// for this one, because a file that names backends does not want those of Default.
+// finishPools refuses keys of the pool "default" in a file with other pools and no
+// backend for this one.
 func (r *reader) finishPools() {
-	if !r.file.Has("pools") || r.file.Has("backends") {
+	if !r.file.Has("pools") || r.backends {
 		return
 	}
-	r.config.Pools[0].Backends = nil
 	for _, k := range balanceKeys {
 		r.refuseHere(k.name, value.Wrong(`is for the pool "default", which has no backend here`, "write it below [[pools]], or add [[backends]]"))
+	}
+}
+
+// checkSticky refuses a cookie that two pools would set: a client of both would lose its
+// backend in one with each answer of the other. Browsers tell names apart by case.
+func (r *reader) checkSticky() {
+	first := map[string]string{} // where a name stands
+	for i, p := range r.config.Pools {
+		at := "sticky"
+		if i > 0 {
+			at = tomlfile.Under(tomlfile.Element("pools", i-1), "sticky")
+		}
+		if p.Sticky == "" {
+			continue
+		}
+		if before, twice := first[p.Sticky]; twice {
+			line, _ := r.file.Value(before)
+			r.refuseValue(at, value.Wrong(fmt.Sprintf("%q is the cookie of another pool already, in line %d", p.Sticky, line), "give each pool a cookie of its own"))
+			continue
+		}
+		first[p.Sticky] = at
 	}
 }
 
@@ -240,6 +261,7 @@ var retryWords = []struct {
 }{
 	{"connect", func(on *RetryOn) *bool { return &on.Connect }},
 	{"stale", func(on *RetryOn) *bool { return &on.Stale }},
+	{"timeout", func(on *RetryOn) *bool { return &on.Timeout }},
 	{"reset", func(on *RetryOn) *bool { return &on.Reset }},
 	{"502", func(on *RetryOn) *bool { return &on.Status502 }},
 	{"503", func(on *RetryOn) *bool { return &on.Status503 }},

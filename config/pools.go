@@ -26,6 +26,17 @@ func Strategies() []string {
 
 func checkStrategy(s string) *value.Flaw { return value.OneOf(s, "strategy", Strategies()...) }
 
+// Reuse says which request may go over a conn to a backend that carried another one.
+const (
+	ReuseAlways = "always" // any
+	ReuseSafe   = "safe"   // any, but a request of another client only after the conn has rested
+	ReuseNever  = "never"  // none
+)
+
+func checkReuse(s string) *value.Flaw {
+	return value.OneOf(s, "reuse", ReuseSafe, ReuseAlways, ReuseNever)
+}
+
 // DefaultPool is the name of Pools[0], which no [[pools]] may have.
 const DefaultPool = "default"
 
@@ -36,10 +47,11 @@ type Pool struct {
 	Strategy  string
 	Hash      Hash          // for HashOnKey
 	Sticky    string        // name of the cookie that keeps a client at its backend; "" for none
+	Reuse     string        // ReuseAlways, ReuseSafe or ReuseNever
 	SlowStart time.Duration // how long a recovered or added backend takes to reach its weight; 0: none
 	Health    Health
 	Eject     Eject
-	Backends  []Backend // Pools[0] has none if the file has [[pools]] and no [[backends]]
+	Backends  []Backend // Pools[0] has none if neither the file nor a flag names one
 }
 
 // Backend is one server to forward to, at Socket, or at Host and Port.
@@ -59,6 +71,15 @@ func (b Backend) String() string {
 		return "unix:" + b.Socket
 	}
 	return net.JoinHostPort(b.Host, strconv.Itoa(b.Port))
+}
+
+// HostField returns the value of Host in a request that lb itself begins, or that has no
+// other. A unix socket has no name of its own.
+func (b Backend) HostField() string {
+	if b.Socket != "" {
+		return "localhost"
+	}
+	return b.String()
 }
 
 // What a pool can hash. A header and a cookie have a name; for a request without it
@@ -125,6 +146,7 @@ type Retry struct {
 type RetryOn struct {
 	Connect                         bool // there was no connection
 	Stale                           bool // a reused connection was closed already
+	Timeout                         bool // no answer in time
 	Reset                           bool // closed or reset before an answer
 	Status502, Status503, Status504 bool // answers of the backend
 }
@@ -135,6 +157,7 @@ func NewPool(name string) Pool {
 		Name:     name,
 		Strategy: RoundRobin,
 		Hash:     Hash{Key: KeyClientIP},
+		Reuse:    ReuseSafe,
 		Eject: Eject{
 			Enabled:    true,
 			Faults:     3,

@@ -10,6 +10,7 @@ import (
 const poolsFile = `
 strategy = "hash"
 sticky = "lb_at"
+reuse = "never"
 slow_start = "30s"
 hash = { key = "header:X-User", balance_factor = 1.25 }
 eject = { enabled = false, faults = 5, time = "1s", time_max = "1m", max_percent = 20, on_status = [504, 502] }
@@ -58,7 +59,7 @@ func TestParsePools(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := Pool{
-		Name: "default", Strategy: HashOnKey, Sticky: "lb_at", SlowStart: 30 * time.Second,
+		Name: "default", Strategy: HashOnKey, Sticky: "lb_at", Reuse: ReuseNever, SlowStart: 30 * time.Second,
 		Hash: Hash{Key: KeyHeader, Name: "x-user", BalanceFactor: 1.25},
 		Health: Health{
 			Type: CheckHTTP, Path: "/up?full=1", Host: "app.example:8080", Method: "HEAD",
@@ -94,7 +95,7 @@ func TestHashKeys(t *testing.T) {
 		"client_ip": {Key: KeyClientIP}, "path": {Key: KeyPath},
 		"header:X-A": {Key: KeyHeader, Name: "x-a"}, "cookie:A": {Key: KeyCookie, Name: "A"},
 	} {
-		c, err := Parse("f", []byte("strategy = \"hash\"\nhash.key = \""+in+"\"\n"))
+		c, err := Parse("f", []byte("strategy = \"hash\"\nhash.key = \""+in+"\"\n"+oneBackend))
 		if err != nil || c.Pools[0].Hash != want {
 			t.Errorf("%s: %+v, %v; want %+v", in, c.Pools[0].Hash, err, want)
 		}
@@ -124,7 +125,7 @@ var poolRefusals = []struct{ src, want string }{
 	{onePool + "[[pools.backends]]\nsticky = \"a\"\n", "4:3: Key 'pools.backends' was already created and cannot be used as an array."},
 	{"[[pools]]\nname = \"a\"\n[[pools.backends]]\nsocket = \"/a\"\nsticky = \"a\"\n",
 		`5:1: pools[0].backends[0].sticky: unknown key; "sticky" belongs to [[pools]], above its first [pools.table]`},
-	{onePool + "route = 1\n", `4:1: pools[0].route: unknown key; known here: name, strategy, hash, sticky, slow_start, health, eject, backends`},
+	{onePool + "redirect_to = 1\n", `4:1: pools[0].redirect_to: unknown key; known here: name, strategy, hash, sticky, reuse, slow_start, health, eject, backends`},
 	{"[health]\nintervall = \"1s\"\n", `2:1: health.intervall: unknown key; did you mean "interval"?`},
 	{"[eject]\nbudget = 1\n", `2:1: eject.budget: unknown key; "budget" belongs to [retry]`},
 	{"[pools]\nname = \"a\"\n", `1:2: pools: must be a list of tables, not a table; write [[pools]], once for each pool`},
@@ -160,6 +161,7 @@ var poolRefusals = []struct{ src, want string }{
 	{"[hash]\nbalance_factor = nan\n", `2:18: hash.balance_factor: NaN is out of range; use more than 1, up to 100, such as 1.25, or 0 for no bound`},
 	{"[hash]\nbalance_factor = \"2\"\n", `2:18: hash.balance_factor: must be a number, not text; write 2 without quotes`},
 	{"sticky = \"a b\"\n", `1:10: sticky: " " cannot stand in a name; use letters, digits and hyphens`},
+	{"reuse = \"sometimes\"\n", `1:9: reuse: there is no reuse "sometimes"; use "safe", "always", "never"`},
 	{"slow_start = \"-1s\"\n", `1:14: slow_start: "-1s" is not above zero; use "0s" for no slow start`},
 	{"slow_start = 30\n", `1:14: slow_start: 30 has no unit; write "30s"`},
 
@@ -189,8 +191,8 @@ var poolRefusals = []struct{ src, want string }{
 	{"[eject]\non_status = [502, 502]\n", `2:19: eject.on_status[1]: 502 is there already; remove one`},
 	{"[eject]\non_status = 502\n", `2:13: eject.on_status: must be a list, not a number; write [ ... ] around it`},
 	{"[retry]\nattempts = 101\n", `2:12: retry.attempts: 101 is out of range; use 0 to 100`},
-	{"[retry]\non = [\"timeout\"]\n",
-		`2:7: retry.on[0]: there is no fault "timeout"; use "connect", "stale", "reset", "502", "503", "504"`},
+	{"[retry]\non = [\"slow\"]\n",
+		`2:7: retry.on[0]: there is no fault "slow"; use "connect", "stale", "timeout", "reset", "502", "503", "504"`},
 	{"[retry]\non = [\"reset\", \"reset\"]\n", `2:16: retry.on[1]: "reset" is there already; remove one`},
 	{"[retry]\non = [502]\n", `2:7: retry.on[0]: must be text, not a number; use words in quotes, such as "connect"`},
 	{"[retry]\nbudget = 20\n", `2:10: retry.budget: 20 is out of range; write 0.2 for 20 %`},

@@ -15,17 +15,26 @@ import (
 // FileName is the name of the file that Find looks for in the working directory.
 const FileName = "lb.toml"
 
-// Find returns the configuration in the file at path. With an empty path it is that
-// of ./lb.toml, or Default if there is no such file. Errors are those of Load.
-func Find(path string) (*Config, error) {
-	if path != "" {
-		return Load(path)
+// Find returns the configuration in the file at path with the flags applied. With an
+// empty path it is that of ./lb.toml, or of Default if there is no such file. Errors are
+// those of Load.
+func Find(path string, f Flags) (*Config, error) {
+	if path == "" {
+		// A link that leads nowhere is an error, not a reason to serve the defaults.
+		if _, err := os.Lstat(FileName); errors.Is(err, fs.ErrNotExist) {
+			return Default().With(f)
+		}
+		path = FileName
 	}
-	// A link that leads nowhere is an error, not a reason to serve the defaults.
-	if _, err := os.Lstat(FileName); errors.Is(err, fs.ErrNotExist) {
-		return Default(), nil
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
 	}
-	return Load(FileName)
+	c, err := parse(path, data, len(f.Backends) > 0)
+	if err != nil {
+		return nil, err
+	}
+	return c.With(f)
 }
 
 // Load reads and checks the file at path. It returns an *fs.PathError if the file
@@ -39,15 +48,20 @@ func Load(path string) (*Config, error) {
 }
 
 // Parse checks data, the content of a file called name. Values that data does not
-// give are those of Default. It returns Errors if data is not accepted.
-func Parse(name string, data []byte) (*Config, error) {
+// give are those of Default, but for the backends: a file that leads to none, and to no
+// redirect either, is not accepted. It returns Errors if data is not accepted.
+func Parse(name string, data []byte) (*Config, error) { return parse(name, data, false) }
+
+// parse is Parse. backends says that the pool "default" will get its backends from flags.
+func parse(name string, data []byte, backends bool) (*Config, error) {
 	file := tomlfile.New(data)
 	tree, bad := file.Decode()
 	if bad != nil {
 		return nil, Errors{{File: name, Line: bad.Line, Column: bad.Column, Key: bad.Key, What: bad.Message}}
 	}
-	r := reader{name: name, file: file, config: Default()}
+	r := reader{name: name, file: file, config: Default(), backends: backends || file.Has("backends")}
 	r.config.Source = name
+	r.config.Pools[0].Backends = nil
 	if path := file.Twice(); path != "" {
 		r.refuseKey(path, value.Wrong("is given twice", "keep one of the two"))
 	}
@@ -66,6 +80,8 @@ type reader struct {
 	config *Config
 	routes []routeText // in the order of the file; finish puts them into config
 	errs   Errors
+
+	backends bool // the pool "default" has backends, from the file or from flags
 }
 
 // refuseKey notes a flaw of the key at path.
@@ -163,7 +179,35 @@ func (r *reader) finish() {
 			"make it smaller, or header_bytes larger"))
 	}
 	r.finishPools()
+	r.checkSticky()
 	r.finishRoutes()
+	if len(r.errs) == 0 { // else a mistake may be the reason
+		r.checkLeads()
+	}
+}
+
+// checkLeads refuses a file that leads to no backend and no redirect, as one is that was
+// emptied or cut off, and routes to a pool "default" that has no backend.
+func (r *reader) checkLeads() {
+	if r.backends {
+		return
+	}
+	leads := len(r.config.Pools) > 1
+	for i, t := range r.config.Routes {
+		if t.Pool == 0 {
+			r.refuseValue(tomlfile.Under(r.routes[i].at, "pool"), value.Wrong(
+				`the pool "default" has no backend here`, "add [[backends]], or name another pool"))
+		}
+		leads = leads || t.Redirect.To != ""
+	}
+	if leads || len(r.errs) > 0 {
+		return
+	}
+	what := "leads to no backend and no redirect"
+	if r.file.Empty() {
+		what = "is empty"
+	}
+	r.refuseValue("", value.Wrong(what, "add [[backends]] with a host and a port, or [[routes]] with a redirect"))
 }
 
 // hintTable returns how to write the table at path.

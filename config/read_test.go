@@ -78,9 +78,13 @@ workers = 3
 strategy = "round_robin"
 via = ""
 trusted_proxies = ["10.0.0.0/8", "192.0.2.1", "::1", "::ffff:192.0.2.0/120"]
+forwarded = true
+early_hints = false
 log_level = "debug"
 pid_file = "/run/lb.pid"
 watch = false
+paths = "raw"
+abort_on_close = true
 sticky_key = "0123456789abcdef"
 backends = [{ host = "app", port = 1, weight = 7 }, { host = "::1", port = 2 }, { socket = "/run/app.sock" }]
 admin.address = ""
@@ -96,6 +100,7 @@ response = "7s"
 backend_body = "8s"
 backend_idle = "9s"
 tunnel_idle = "10s"
+tunnel_half_closed = "10.5s"
 queue = "11s"
 drain = "1m0.5s"
 [limits]
@@ -114,7 +119,7 @@ connections = 9
 			netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"),
 			netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("192.0.2.0/24"),
 		},
-		LogLevel: "debug", PIDFile: "/run/lb.pid", StickyKey: "0123456789abcdef",
+		LogLevel: "debug", PIDFile: "/run/lb.pid", Paths: PathsRaw, AbortOnClose: true, Forwarded: true, StickyKey: "0123456789abcdef",
 		Admin: Admin{Socket: "/run/lb/commands"},
 		Pools: []Pool{poolOf(DefaultPool,
 			Backend{Host: "app", Port: 1, Weight: 7}, Backend{Host: "::1", Port: 2, Weight: 1}, Backend{Socket: "/run/app.sock", Weight: 1},
@@ -122,7 +127,7 @@ connections = 9
 		Retry: Default().Retry,
 		Timeouts: Timeouts{
 			1 * time.Second, 2 * time.Second, 3 * time.Second, 4 * time.Second, 5 * time.Second, 6 * time.Second,
-			7 * time.Second, 8 * time.Second, 9 * time.Second, 10 * time.Second, 11 * time.Second, 60500 * time.Millisecond,
+			7 * time.Second, 8 * time.Second, 9 * time.Second, 10 * time.Second, 10500 * time.Millisecond, 11 * time.Second, 60500 * time.Millisecond,
 		},
 		Limits: Limits{HeaderBytes: 2048, Fields: 5, TargetBytes: 1024, BodyBytes: 3 << 30, Connections: 9},
 	}
@@ -132,15 +137,50 @@ connections = 9
 }
 
 func TestParseKeepsDefaults(t *testing.T) {
-	for _, src := range []string{"", "\xef\xbb\xbf# a byte order mark", "port = 8080\r\n[timeouts]\r\n"} {
-		c, err := Parse("", []byte(src))
+	const backends = "[[backends]]\nhost = \"127.0.0.1\"\nport = 9001\n[[backends]]\nhost = \"127.0.0.1\"\nport = 9002\n"
+	for _, src := range []string{"", "\xef\xbb\xbf# a byte order mark\n", "port = 8080\r\n[timeouts]\r\n"} {
+		c, err := Parse("", []byte(src+backends))
 		if err != nil || !reflect.DeepEqual(c, Default()) {
 			t.Errorf("%q: %+v, %v; want the default", src, c, err)
 		}
 	}
-	c, err := Parse("", []byte("limits.header_bytes = 2048"))
+	c, err := Parse("", []byte("limits.header_bytes = 2048\n"+backends))
 	if err != nil || c.Limits.TargetBytes != 1024 {
 		t.Errorf("a small head: %+v, %v; want a target of half of it", c, err)
+	}
+}
+
+// A file that leads nowhere, as one is that was emptied or cut off, is refused, unless
+// flags have the backends. The backends of Default are for no file at all.
+func TestFileLeadsNowhere(t *testing.T) {
+	const mend = `; add [[backends]] with a host and a port, or [[routes]] with a redirect`
+	const redirect = "[[routes]]\nhost = \"old.test\"\nredirect.to = \"https://{host}{uri}\"\n"
+	const toEmpty = `routes[0].pool: the pool "default" has no backend here; add [[backends]], or name another pool`
+	for _, tc := range []struct{ src, want string }{
+		{"", "1:1: is empty" + mend},
+		{" \n\t\r\n", "1:1: is empty" + mend},
+		{"\xef\xbb\xbf", "1:1: is empty" + mend},
+		{"# [[backends]]\n# host = \"a\"", "1:1: is empty" + mend},
+		{"port = 80\n", "1:1: leads to no backend and no redirect" + mend},
+		{"[timeouts]\n[health]\n", "1:1: leads to no backend and no redirect" + mend},
+		{"[[routes]]\n" + toDefault, "2:8: " + toEmpty},
+		{redirect + "[[routes]]\n" + toDefault, "5:8: routes[1]" + toEmpty[len("routes[0]"):]},
+		{"[[routes]]\n" + toDefault + onePool, "2:8: " + toEmpty},
+		{redirect, ""},
+		{onePool, ""},
+		{oneBackend, ""},
+	} {
+		if tc.want != "" {
+			checkError(t, tc.src, tc.want)
+		} else if _, err := Parse("f", []byte(tc.src)); err != nil {
+			t.Errorf("%q: %v", tc.src, err)
+		}
+		path := filepath.Join(t.TempDir(), FileName)
+		testkit.WriteFile(t, path, tc.src)
+		c, err := Find(path, Flags{Backends: []string{"a:1"}})
+		if err != nil || len(c.Pools[0].Backends) != 1 {
+			t.Errorf("%q with a backend by flag: %+v, %v", tc.src, c, err)
+		}
 	}
 }
 
@@ -169,8 +209,8 @@ var refusals = []struct{ src, want string }{
 		`4:1: backends[0].mode: unknown key; "mode" belongs to the top, above the first [table]`},
 	{"connect = \"1s\"\n", `1:1: connect: unknown key; "connect" belongs to [timeouts]`},
 	{"[admin]\nqzjxv_zzk = 1\n", `2:1: admin.qzjxv_zzk: unknown key; known here: address, socket`},
-	{"\"a b\" = 1\n", `1:1: "a b": unknown key; known here: host, port, mode, workers, via, trusted_proxies, log_level, pid_file, ` +
-		`watch, sticky_key, strategy, hash, sticky, slow_start, health, eject, backends, pools, routes, retry, admin, timeouts, limits`},
+	{"\"a b\" = 1\n", `1:1: "a b": unknown key; known here: host, port, mode, workers, via, trusted_proxies, forwarded, early_hints, log_level, paths, pid_file, ` +
+		`watch, abort_on_close, sticky_key, strategy, hash, sticky, reuse, slow_start, health, eject, backends, pools, routes, retry, admin, timeouts, limits`},
 
 	// Values of the wrong kind.
 	{"host = 1\n", `1:8: host: must be text, not a number; write "1"`},
@@ -291,29 +331,29 @@ func TestErrorsComeTogetherAndInOrder(t *testing.T) {
 
 func TestFind(t *testing.T) {
 	t.Chdir(t.TempDir())
-	if c, err := Find(""); err != nil || !reflect.DeepEqual(c, Default()) {
+	if c, err := Find("", Flags{}); err != nil || !reflect.DeepEqual(c, Default()) {
 		t.Errorf("without a file: %+v, %v; want the default", c, err)
 	}
 	if err := os.Symlink("nowhere", FileName); err != nil {
 		t.Fatal(err)
 	}
-	if c, err := Find(""); !errors.Is(err, fs.ErrNotExist) {
+	if c, err := Find("", Flags{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("with a link that leads nowhere: %+v, %v; want an error", c, err)
 	}
 	if err := os.Remove(FileName); err != nil {
 		t.Fatal(err)
 	}
-	testkit.WriteFile(t, FileName, "port = 81")
-	if c, err := Find(""); err != nil || c.Port != 81 || c.Source != FileName {
+	testkit.WriteFile(t, FileName, "port = 81\n"+oneBackend)
+	if c, err := Find("", Flags{}); err != nil || c.Port != 81 || c.Source != FileName {
 		t.Errorf("with ./lb.toml: %+v, %v; want what it says", c, err)
 	}
 	other := filepath.Join(t.TempDir(), "other.toml")
-	testkit.WriteFile(t, other, "port = 82")
-	if c, err := Find(other); err != nil || c.Port != 82 || c.Source != other {
+	testkit.WriteFile(t, other, "port = 82\n"+oneBackend)
+	if c, err := Find(other, Flags{}); err != nil || c.Port != 82 || c.Source != other {
 		t.Errorf("with another: %+v, %v; want what that says", c, err)
 	}
 	var path *fs.PathError
-	if _, err := Find("missing.toml"); !errors.As(err, &path) {
+	if _, err := Find("missing.toml", Flags{}); !errors.As(err, &path) {
 		t.Errorf("with one that is missing: %v, want an *fs.PathError", err)
 	}
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"lb/config/tomlfile"
 	"lb/config/value"
+	"lb/httpparse/urlpath"
 )
 
 // routeText is a route as it stands in the file, with its pool by name.
@@ -30,6 +32,7 @@ var routeKeys = []key[routeText]{
 		}
 	}, nil}, // a condition as well
 	text("pool", func(string) *value.Flaw { return nil }, func(t *routeText) *string { return &t.pool }),
+	text("paths", checkPaths, func(t *routeText) *Paths { return &t.Paths }),
 	flag("strip_prefix", func(t *routeText) *bool { return &t.StripPrefix }),
 	{"set_request_headers", func(r *reader, t *routeText, path string, v any) {
 		t.SetRequestHeaders = readFields(r, path, v, checkSetRequest)
@@ -110,10 +113,21 @@ func (r *reader) finishRoutes() {
 				r.refuseValue(tomlfile.Under(t.at, "pool"), unknownPool(t.pool, pools))
 			}
 		}
+		r.checkSpelling(&t)
 		place := t.Host + t.Path
 		r.checkReachable(t, seen[place])
 		seen[place] = append(seen[place], t)
 		r.config.Routes = append(r.config.Routes, t.Route)
+	}
+}
+
+// checkSpelling refuses a path that only one of the ways to read paths would find.
+func (r *reader) checkSpelling(t *routeText) {
+	if cmp.Or(t.Paths, r.config.Paths) == PathsRaw {
+		return
+	}
+	if plain := string(urlpath.AppendLenient(nil, []byte(t.Path))); plain != t.Path {
+		r.refuseValue(tomlfile.Under(t.at, "path"), value.Wrong(fmt.Sprintf("%q is another spelling of %q", t.Path, plain), fmt.Sprintf(`write %q, or add paths = "raw"`, plain)))
 	}
 }
 

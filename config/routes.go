@@ -11,6 +11,7 @@ type Route struct {
 	Methods            []string // any of these; none: every method
 	Headers            []Field  // all of these, with exactly these values; names in lower case
 	Pool               int      // index in Config.Pools; -1 for a redirect
+	Paths              Paths    // "": as Config.Paths
 	StripPrefix        bool     // take Path off the path before forwarding
 	SetRequestHeaders  []Field  // replace those of the client; names as written
 	SetResponseHeaders []Field  // replace those of the backend; names as written

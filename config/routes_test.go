@@ -95,6 +95,9 @@ var routeRefusals = []struct{ src, want string }{
 		`3:1: routes[0].strip_prefix: means nothing here: a redirect reaches no backend; remove it, or the redirect`},
 	{"[[routes]]\nredirect.to = \"/\"\nset_request_headers.A = \"\"\n",
 		`3:1: routes[0].set_request_headers: means nothing here: a redirect reaches no backend; remove it, or the redirect`},
+	{"[[routes]]\npath = \"//a/%7eb\"\n" + toDefault,
+		`2:8: routes[0].path: "//a/%7eb" is another spelling of "/a/~b"; write "/a/~b", or add paths = "raw"`},
+	{"[[routes]]\npaths = \"rwa\"\n" + toDefault, `2:9: routes[0].paths: there is no way to read paths "rwa"; use "reject", "normalize", "raw"`},
 	{"[[routes]]\nstrip_prefix = true\n" + toDefault,
 		`2:16: routes[0].strip_prefix: has no path to take off; add path = "/api" or another`},
 
@@ -175,7 +178,7 @@ func TestRoutesBesideEachOther(t *testing.T) {
 		{`path = "/a"`, `path = "/a/"`, `path = "/b"`, ``},
 		{``, `host = "a"`, `host = "*.a"`},
 	} {
-		src := "[[routes]]\npool = \"default\"\n" + strings.Join(routes, "\n[[routes]]\npool = \"default\"\n") + "\n"
+		src := "[[routes]]\npool = \"default\"\n" + strings.Join(routes, "\n[[routes]]\npool = \"default\"\n") + "\n" + oneBackend
 		if c, err := Parse("f", []byte(src)); err != nil || len(c.Routes) != len(routes) {
 			t.Errorf("%q: %v, want %d routes", src, err, len(routes))
 		}

@@ -64,7 +64,7 @@ func (p *lineParser) reset(m *Message, l *Limits, s state, watched FieldSet, ans
 	// One by one: assigning a whole Message would write its pointer again.
 	m.Fields = m.Fields[:0]
 	m.HeadLen, m.Minor, m.Framing, m.Length = 0, 0, None, -1
-	m.Seen, m.nameBits = 0, 0
+	m.Seen, m.nameBits, m.odd = 0, 0, false
 	m.Close, m.Nominated, m.UpgradeOption = false, false, false
 	*p = lineParser{}
 	p.state, p.watched, p.answer = s, watched, answer
@@ -137,11 +137,13 @@ func (p *lineParser) plainLines(m *Message, b []byte) Status {
 			f.Name.Off = uint32(i)
 			fallthrough
 		case inName:
-			i = scanToken(b, i)
-			if i >= len(b) {
-				return p.pause(m, inName, i, n, b)
-			}
 			off := f.Name.Off
+			if i = scanName(b, i); i >= len(b) || b[i] != ':' || i == int(off) {
+				m.odd = m.odd || i < len(b)
+				if i = scanToken(b, i); i >= len(b) {
+					return p.pause(m, inName, i, n, b)
+				}
+			}
 			if b[i] != ':' || i == int(off) {
 				return p.stop(m, inName, i, n)
 			}
@@ -258,7 +260,10 @@ func (p *lineParser) field(m *Message, b []byte, f *Field, cr int) Reason {
 	f.plain = end == cr && off == colon+2 && b[off-1] == ' '
 	f.ID = fieldID(b, int(f.Name.Off), int(f.Name.Len))
 	if f.ID == Other {
-		return NoReason
+		if !mayClaim(b, int(f.Name.Off)) || !isClaim(f.Name.Of(b)) {
+			return NoReason
+		}
+		f.ID = Claim
 	}
 	before := m.Seen
 	m.Seen |= 1 << (f.ID & 63)
@@ -362,6 +367,7 @@ func (p *lineParser) persistence(m *Message) {
 
 // Nominates reports whether a Connection field of b names the field f (RFC 9110 7.6.1).
 // Host and the framing fields are never nominated: the message would change without them.
+// Nor are Claims: a client behind a trusted proxy would erase what that proxy says of it.
 func (m *Message) Nominates(b []byte, f Field) bool {
 	invariant.Check(m.HeadLen > 0, "httpparse: Nominates before Done")
 	if !m.Nominated || m.nameBits&nameBit(f.Name.Of(b)) == 0 || essential.Has(f.ID) {
@@ -375,7 +381,7 @@ func (m *Message) Nominates(b []byte, f Field) bool {
 	return false
 }
 
-var essential = SetOf(Host, ContentLength, TransferEncoding)
+var essential = SetOf(Host, ContentLength, TransferEncoding) | Claims
 
 // HasToken reports whether a comma-separated list field id contains the token, which is
 // in lower case. b is the buffer that m was parsed from.
@@ -384,18 +390,19 @@ func (m *Message) HasToken(b []byte, id FieldID, token string) bool {
 		return false
 	}
 	for i := range m.Fields {
-		if f := &m.Fields[i]; f.ID == id && hasToken(f.Value.Of(b), token) {
+		if f := &m.Fields[i]; f.ID == id && !f.hidden && hasToken(f.Value.Of(b), token) {
 			return true
 		}
 	}
 	return false
 }
 
-// Find returns the first field with this id, and reports whether there is one.
+// Find returns the first field with this id that is not hidden, and reports whether there
+// is one.
 func (m *Message) Find(id FieldID) (Field, bool) {
 	if m.Seen.Has(id) {
 		for _, f := range m.Fields {
-			if f.ID == id {
+			if f.ID == id && !f.hidden {
 				return f, true
 			}
 		}

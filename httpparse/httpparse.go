@@ -68,6 +68,7 @@ const (
 	ContentRange                      // 14.4
 	ProxyAuthenticate                 // 11.7.1
 	ProxyAuthorization                // 11.7.2
+	Claim                             // any other field of Claims, such as X-Real-IP
 	fieldIDs
 )
 
@@ -89,7 +90,7 @@ func (s FieldSet) Has(id FieldID) bool { return s>>(id&63)&1 != 0 }
 type Field struct {
 	Name, Value Span
 	ID          FieldID
-	hidden      bool // left out of AppendFields, see Hide
+	hidden      bool // as if it were not there, see Hide and HideForged
 	plain       bool // stands in the buffer as "Name: value\r\n"
 }
 
@@ -125,6 +126,7 @@ type Message struct {
 	Fields        []Field  // in order
 
 	nameBits uint64 // a bit for each name that Connection nominates, see nameBit
+	odd      bool   // a field's name may have other bytes than letters, digits and hyphens
 }
 
 // Request is the head of a request.

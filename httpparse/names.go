@@ -31,7 +31,7 @@ var fieldNames = [fieldIDs]string{
 	ProxyAuthorization: "Proxy-Authorization",
 }
 
-// String returns the field's usual name, or "" for Other.
+// String returns the field's usual name, or "" for Other and Claim.
 func (id FieldID) String() string { return fieldNames[id] }
 
 const fold = 0x20 * ones
@@ -48,7 +48,7 @@ type knownName struct {
 // knownNames is a hash table without collisions: the factor in nameHash was chosen by
 // search so that each name has a place of its own.
 var knownNames = func() (t [64]knownName) {
-	for id := Connection; id < fieldIDs; id++ {
+	for id := Connection; id < Claim; id++ {
 		name := []byte(fieldNames[id])
 		e := knownName{len: len(name), id: id, mask: 1<<(8*uint(len(name))) - 1}
 		e.first = (load(name, 0) | fold) & e.mask
@@ -75,7 +75,8 @@ func nameHash(first byte, n int) uint32 {
 	return (uint32(n)<<8 | uint32(first|0x20)) * 0x65b675cd >> 26
 }
 
-// fieldID returns the id of the name of n bytes at b[i:].
+// fieldID returns the id of the name of n bytes at b[i:], or Other also for a Claim: see
+// isClaim.
 func fieldID(b []byte, i, n int) FieldID {
 	e := &knownNames[nameHash(b[i], n)]
 	switch {

@@ -92,7 +92,13 @@ var reasonTexts = [reasons]string{
 }
 
 // String returns a short text for the client, such as "bare LF".
-func (r Reason) String() string { return reasonTexts[r] }
+// Another binary may have written r on the board.
+func (r Reason) String() string {
+	if r >= reasons {
+		return "unknown fault"
+	}
+	return reasonTexts[r]
+}
 
 // Status returns the status code for a request that was refused for r: 400, 414,
 // 421, 431, 501 or 505.

@@ -75,7 +75,7 @@ func TestFieldIDs(t *testing.T) {
 		b := []byte(strings.Repeat("y", before) + name + strings.Repeat("y", after))
 		return fieldID(b[:len(b):len(b)], before, len(name))
 	}
-	for want := Connection; want < fieldIDs; want++ {
+	for want := Connection; want < Claim; want++ {
 		name := want.String()
 		for _, s := range []string{name, strings.ToLower(name), strings.ToUpper(name)} {
 			for k := range 20 {

@@ -32,8 +32,9 @@ func AppendFields(dst, b []byte, m *Message, drop FieldSet) []byte {
 	return append(dst, b[from:to]...)
 }
 
-// Hide excludes all fields of this name, in any case, from AppendFields, so that
-// the field can be set to another value. b is the buffer that m was parsed from.
+// Hide hides all fields of this name, in any case, so that the field can be set to another
+// value: AppendFields, Find and the other methods pass over hidden fields. b is the buffer
+// that m was parsed from.
 func (m *Message) Hide(b []byte, name string) {
 	for i := range m.Fields {
 		if f := &m.Fields[i]; int(f.Name.Len) == len(name) && bytes.EqualFold(f.Name.Of(b), []byte(name)) {

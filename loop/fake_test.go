@@ -27,7 +27,8 @@ type fakeKernel struct {
 	room      map[int]int    // what Write still takes; without an entry, everything
 	writeErr  error
 	watchErr  error
-	closed    map[int]bool // the value is whether with reset
+	closed    map[int]bool  // the value is whether with reset
+	stop      time.Duration // how long the next Wait that returns nothing stands still
 	ended     bool
 }
 
@@ -40,6 +41,12 @@ func newFake(t testing.TB) *fakeKernel {
 
 // ready makes one Wait return these events, all in one batch.
 func (k *fakeKernel) ready(events ...Event) { k.batches = append(k.batches, events) }
+
+// stops makes one Wait return nothing, d later, as a stop signal does.
+func (k *fakeKernel) stops(d time.Duration) {
+	k.ready()
+	k.stop = d
+}
 
 // of returns an event for the current use of fd.
 func (k *fakeKernel) of(fd int, f Flags) Event {
@@ -54,6 +61,9 @@ func (k *fakeKernel) Wait(events []Event, timeout time.Duration) (int, error) {
 	case len(k.batches) > 0:
 		n := copy(events, k.batches[0])
 		k.batches = k.batches[1:]
+		if n == 0 && timeout != 0 {
+			k.now, k.stop = k.now.Add(k.stop), 0
+		}
 		return n, nil
 	case timeout < 0 && !k.woken:
 		k.t.Fatal("the loop would wait for ever")

@@ -5,6 +5,10 @@
 // A turn: wait, read the clock once, run what is ready within its budget, fire timers,
 // run the mailbox, close what was closed, and last accept, only below the limit.
 //
+// A deadline is judged by a clock that was read before the events were asked for: what
+// came in time is handled first, however long the thread, the process or the machine
+// stood still. So no peer is blamed for that: see verdict.
+//
 // The readiness of a socket is kept as flags: edges from the kernel set them, a
 // short Read or Write clears them. So a handler that leaves bytes unread or
 // unwritten must arrange to come back, by Again or by another conn's event.
@@ -44,7 +48,9 @@ type Acceptor interface {
 
 // Expirer receives a timer's expiry.
 type Expirer interface {
-	// Expired is called, on the loop, in the first turn at or after the deadline.
+	// Expired is called, on the loop, after the deadline, as soon as all that came
+	// before the deadline has been handled. A standstill of the process moves it by
+	// at most as long again, and by a second at most.
 	Expired()
 }
 
@@ -110,6 +116,8 @@ type Loop struct {
 	wheel  wheel
 	mail   mailbox
 
+	verdict verdict
+
 	listeners []*listener
 	acceptAt  int
 	starved   bool // accepting failed for lack of descriptors or memory
@@ -136,6 +144,9 @@ func New(k Kernel, o Options) *Loop {
 
 // Now returns the time that was read at the start of this turn.
 func (l *Loop) Now() tick.Instant { return l.now }
+
+// Clock reads the clock, for what must not be as old as the turn.
+func (l *Loop) Clock() tick.Instant { return l.kernel.Now() }
 
 // Conns returns the number of open conns, without listeners.
 func (l *Loop) Conns() int { return l.conns }
@@ -188,6 +199,14 @@ func (l *Loop) release(c *Conn) {
 	l.conns--
 	if c.state&stateClient != 0 {
 		l.clients--
+	}
+}
+
+// Each calls f for the handler of every open conn, in no order. f must not open or
+// close one. It looks at every slot: it is for rare events.
+func (l *Loop) Each(f func(Handler)) {
+	for _, s := range l.slots.all {
+		f(s.conn.handler)
 	}
 }
 

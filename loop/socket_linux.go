@@ -67,7 +67,8 @@ func (k *epoll) Writev(fd int, a, b, c []byte) (int, error) {
 	vec := k.sock.vec[:0]
 	for _, part := range [...][]byte{a, b, c} {
 		if len(part) > 0 {
-			vec = append(vec, unix.Iovec{Base: unsafe.SliceData(part), Len: uint64(len(part))})
+			vec = append(vec, unix.Iovec{Base: unsafe.SliceData(part)})
+			vec[len(vec)-1].SetLen(len(part))
 		}
 	}
 	if len(vec) == 0 {

@@ -15,8 +15,10 @@ func (l *Loop) Turn(block bool) {
 	if len(l.batch) > 0 {
 		l.guard((*Loop).runBatch)
 	}
-	if l.wheel.collect(l.now); l.wheel.due != nil {
-		l.guard((*Loop).runTimers)
+	if l.now >= l.verdict.hold {
+		if l.wheel.collect(l.verdict.read); l.wheel.due != nil {
+			l.guard((*Loop).runTimers)
+		}
 	}
 	if l.mail.pending.Load() {
 		l.mail.take(false)
@@ -35,8 +37,10 @@ func (l *Loop) Turn(block bool) {
 // list. All conns get their new flags before the first Ready, so that a handler
 // also sees what happened to other conns.
 func (l *Loop) gather(block bool) {
+	asked := l.now
 	n := l.wait(block)
 	l.now = l.kernel.Now()
+	l.prepare(n, asked)
 	l.batch, l.at = l.batch[:0], 0
 	for _, ev := range l.events[:n] {
 		s := l.slots.at(ev.FD)
@@ -70,15 +74,19 @@ func (l *Loop) queue(c *Conn) {
 // wait returns the number of events. It polls first, which costs no more than a system
 // call; the thread sleeps only if that finds nothing and nothing else is to be done.
 func (l *Loop) wait(block bool) int {
+	l.verdict.due = l.now
 	n := l.poll(0)
 	if n > 0 || !block || len(l.again) > 0 || l.mail.pending.Load() || l.mail.stopped.Load() {
 		return n
 	}
 	at := l.wheel.wakeAt()
 	if at == 0 {
+		l.verdict.due = 0
 		return l.poll(-1)
 	}
+	at = max(at, l.verdict.hold)
 	if timeout := at.Sub(l.kernel.Now()); timeout > 0 {
+		l.verdict.due = at
 		return l.poll(timeout)
 	}
 	return 0
@@ -111,7 +119,7 @@ func (l *Loop) runBatch() {
 }
 
 func (l *Loop) runTimers() {
-	for t := l.wheel.pop(l.now); t != nil; t = l.wheel.pop(l.now) {
+	for t := l.wheel.pop(l.verdict.read); t != nil; t = l.wheel.pop(l.verdict.read) {
 		l.current = t.owner
 		t.owner.Expired()
 	}

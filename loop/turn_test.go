@@ -135,13 +135,13 @@ func TestAPanicCostsOneConnOnly(t *testing.T) {
 	a, b, c := adopt(t, l, 5), adopt(t, l, 6), adopt(t, l, 7)
 	a.ready = func() { panic("in Ready") }
 	b.ready = func() { b.Close(false); panic("after Close") }
-	k.ready(k.of(5, Readable), k.of(6, Readable), k.of(7, Readable))
-
 	other := &expirer{}
 	bad := &expirer{do: func() { panic("in Expired") }}
 	l.Arm(&bad.Timer, bad, l.Now())
 	l.Arm(&other.Timer, other, l.Now())
-	k.now = k.now.Add(time.Second)
+	k.now = k.now.Add(bucketWidth)
+	l.Turn(false) // reads the clock by which the timers are judged
+	k.ready(k.of(5, Readable), k.of(6, Readable), k.of(7, Readable))
 	ran := false
 	l.Post(func() { panic("in a posted function") })
 	l.Post(func() { ran = true })

@@ -139,7 +139,7 @@ func TestTimersOnTheLoop(t *testing.T) {
 		if late := l.Now().Sub(start) - d; late < 0 || late > 2*bucketWidth {
 			t.Errorf("%v: late by %v", d, late)
 		}
-		if l.Timers() != 0 || len(k.waits) > 2+2*int(d/(bucketCount*bucketWidth)+2) {
+		if l.Timers() != 0 || len(k.waits) > 3+3*int(d/(bucketCount*bucketWidth)+2) {
 			t.Errorf("%v: %d timers left, %d waits", d, l.Timers(), len(k.waits))
 		}
 	}
@@ -203,9 +203,11 @@ func TestExpiredMayArmAndDisarmItsNeighbours(t *testing.T) {
 	if sum() != 1 || l.Timers() != 1 {
 		t.Errorf("%d fired in one turn, %d armed, want 1 and 1", sum(), l.Timers())
 	}
-	l.Turn(true)
+	for range 3 { // until the next bucket, and until the clock that was read there counts
+		l.Turn(true)
+	}
 	if sum() != 2 {
-		t.Errorf("%d fired after the next turn", sum())
+		t.Errorf("%d fired after the next turns", sum())
 	}
 }
 

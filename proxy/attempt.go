@@ -3,9 +3,13 @@ package proxy
 import (
 	"time"
 
+	"golang.org/x/sys/unix"
+	"lb/config"
+
 	"lb/loop/tick"
 	"lb/proxy/lane"
 	"lb/proxy/record"
+	"lb/proxy/retry"
 	"lb/upstream"
 )
 
@@ -16,8 +20,12 @@ type choice struct {
 	tried upstream.Tried
 	key   uint64 // Hash of what the pool hashes
 
+	client uint64 // Hash of the client's address, if its peer is trusted
+	about  uint64 // Hash of the path
+
 	sticky    [stickyMax]byte // value of the pool's cookie
 	stickyLen uint8
+	secure    bool // the client's side is https
 
 	wait    upstream.WaitLink[*exchange]
 	waiting bool // for room, in pool.waits or pool.again
@@ -39,6 +47,7 @@ type attempt struct {
 	sent     int64         // bytes of the request that the backend took
 	received int64         // bytes of the response, head and body, that came
 	fresh    bool          // no idle conn may be used
+	knocks   uint8         // how often a unix socket had no room for the conn
 	blamed   bool          // a fault of this attempt has been noted
 }
 
@@ -52,7 +61,7 @@ func (x *exchange) pick() (ended bool) {
 		x.follow()
 	}
 	p, q := x.p, x.pool
-	if first, waited := q.queueOf(x).First(); waited && first != x || q.yields(x) {
+	if first, waited := q.queueOf(x).First(); waited && first != x || q.Yields(x.since, x.snap.cfg.Timeouts.Queue) {
 		return x.queue() // others were here before
 	}
 	now := p.loop.Now()
@@ -69,7 +78,12 @@ func (x *exchange) pick() (ended bool) {
 	x.leaveQueue()
 	x.tried.Add(i)
 	x.recordPick(t, now)
-	x.blamed = false
+	if x.hostAt > 0 {
+		host := q.cfg.Backends[i].HostField()
+		x.up.Splice(p.arena, x.hostAt, x.hostLen, host)
+		x.hostLen = len(host)
+	}
+	x.blamed, x.knocks = false, 0
 	x.resp.Reset(&x.snap.limits, x.req.Method)
 	t.Slot.Attempts.Add(1)
 	if !x.fresh {
@@ -82,21 +96,35 @@ func (x *exchange) pick() (ended bool) {
 	return x.dial()
 }
 
-// takeIdle takes a conn of t from the idle list, or returns nil if there is none. A
-// request that could not be sent twice is worth a look whether the conn still lives.
+// rest is how long a conn is idle before another client's request may use it, with
+// reuse = "safe", and anybody's if its last answer had no body: what a backend sends by
+// mistake after a whole answer comes at once, or within the round trip of a network.
+const rest = 3 * time.Millisecond
+
+// takeIdle takes a conn of t from the idle list, or returns nil if there is none that x may
+// use. A request that could not be sent twice is worth a look whether the conn still lives.
 func (x *exchange) takeIdle(t *target) *backendConn {
+	p := x.p
+	now := p.loop.Now()
 	for {
-		b := x.p.takeIdle(t)
-		if b == nil || x.idempotent && x.up.Whole && x.up.Held {
-			return b
+		b, ok := t.Idle.Hottest()
+		if ok && !b.bare && (x.pool.cfg.Reuse == config.ReuseAlways || b.last == x.peer.Serial) {
+			t.Idle.Remove(&b.link)
+		} else if rested, has := t.Idle.GetRested(now.Add(-rest)); has {
+			b = rested
+		} else {
+			if most := x.pool.cfg.Backends[x.index].MaxConnections; ok && most > 0 && int(t.Slot.Conns.Load()) >= most {
+				b.end(true) // a backend for so few may have room for no other conn
+			}
+			return nil
 		}
-		n, err := b.probe()
-		if n == 0 && err == nil {
+		p.counters.BackendIdle.Sub(1)
+		switch {
+		case !b.fresh():
+			b.noteClosed()
+		case now.Sub(b.since) >= p.idleLimit(t, now):
+		case !b.bare && x.idempotent && x.up.Whole && x.up.Held || b.silent():
 			return b
-		}
-		if err != nil {
-			now := x.p.loop.Now()
-			upstream.IdleClosed(t.State, now.Sub(b.since), now)
 		}
 		b.close()
 	}
@@ -112,15 +140,33 @@ func (x *exchange) dial() (ended bool) {
 	b := p.newBackend(t)
 	if err := p.loop.Dial(&b.Conn, b, &t.addrs[t.next]); err != nil {
 		b.next, p.freeBacks = p.freeBacks, b
+		if err == unix.EAGAIN {
+			return x.knock()
+		}
 		if lackOf(err) {
 			return x.fail(record.ByLB(record.CauseExhausted))
 		}
-		return x.fail(record.ByBackend(record.CauseNoConnect))
+		return x.fail(record.ByError(record.CauseNoConnect, err))
 	}
 	p.counters.BackendConns.Add(1)
 	t.Slot.Conns.Add(1)
 	x.attach(b)
-	x.enter(Dial)
+	if x.phase != Dial {
+		x.enter(Dial)
+	}
+	x.pause = 0
+	x.arm()
+	return false
+}
+
+// knock waits a moment before it dials again: the accept queue of a unix socket is full,
+// which is neither a refusal nor a backend's fault.
+func (x *exchange) knock() (ended bool) {
+	if x.phase != Dial {
+		x.enter(Dial)
+	}
+	x.pause = x.p.loop.Now().Sub(x.since) + retry.Knock(x.knocks, x.p.chance)
+	x.knocks++
 	x.arm()
 	return false
 }
@@ -129,6 +175,8 @@ func (x *exchange) dial() (ended bool) {
 func (x *exchange) attach(b *backendConn) {
 	b.x, x.backend = x, b
 	b.uses++
+	b.last = x.peer.Serial
+	x.p.watch.Begin()
 	x.asked = x.p.loop.Now()
 }
 
@@ -142,7 +190,8 @@ func (x *exchange) dropBackend() {
 }
 
 // endAttempt notes the end of the attempt on the board. Nothing of it is written there
-// afterwards: see target.release.
+// afterwards, see target.release; bytes that still move in a tunnel count for the loop
+// alone.
 func (x *exchange) endAttempt() {
 	if t := x.target; t != nil {
 		if x.answered > 0 {
@@ -151,12 +200,13 @@ func (x *exchange) endAttempt() {
 		}
 		t.Slot.BytesTo.Add(uint64(x.sent))
 		t.Slot.BytesFrom.Add(uint64(x.received))
-		x.p.counters.BytesToBackend.Add(uint64(x.sent))
-		x.p.counters.BytesFromBackend.Add(uint64(x.received))
 		t.bulky = x.received > lane.SlabBytes
-		x.target, x.received = nil, 0
+		x.target = nil
 		t.release()
 	}
+	x.p.counters.BytesToBackend.Add(uint64(x.sent))
+	x.p.counters.BytesFromBackend.Add(uint64(x.received))
+	x.sent, x.received = 0, 0
 }
 
 // dialled looks at how the attempt to connect ended, if it has.
@@ -165,12 +215,12 @@ func (x *exchange) dialled() (ended bool) {
 	if x.front.Gone() {
 		return x.fail(record.ByClient(record.CauseGone))
 	}
-	if !b.Writable() && !b.Hangup() {
+	if b == nil || !b.Writable() && !b.Hangup() {
 		x.arm()
 		return false
 	}
-	if b.DialResult() != nil {
-		return x.fail(record.ByBackend(record.CauseNoConnect))
+	if err := b.DialResult(); err != nil {
+		return x.fail(record.ByError(record.CauseNoConnect, err))
 	}
 	x.enter(Send)
 	return x.pump()

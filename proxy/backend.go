@@ -3,6 +3,7 @@ package proxy
 import (
 	"time"
 
+	"lb/config"
 	"lb/loop"
 	"lb/loop/tick"
 	"lb/proxy/lane"
@@ -22,6 +23,8 @@ type backendConn struct {
 	since tick.Instant // when it became idle
 	next  *backendConn // in the free list
 	uses  int          // exchanges, the present one included
+	last  uint32       // the client of the last of them: Peer.Serial
+	bare  bool         // its answer had no body, whatever the backend may have sent
 }
 
 func (p *Proxy) newBackend(t *target) *backendConn {
@@ -65,17 +68,13 @@ func (b *backendConn) fresh() bool { return !b.Readable() && !b.PeerShut() && !b
 func (b *backendConn) idle() {
 	p := b.p
 	b.in.Drop(p.arena)
-	b.x, b.since = nil, p.loop.Now()
-	if b.to.Gone {
-		b.close()
-		return
-	}
+	b.x, b.since = nil, p.loop.Clock() // a turn may be longer than a rest
 	limit := p.idleLimit(b.to, b.since)
-	if limit < idleLeast {
+	if b.to.Gone || b.to.pool.cfg.Reuse == config.ReuseNever || limit < idleLeast {
 		b.close()
 		return
 	}
-	b.to.Idle.Put(&b.link, b)
+	b.to.Idle.Put(&b.link, b, b.since)
 	p.counters.BackendIdle.Add(1)
 	p.loop.Arm(&b.timer, b, b.since.Add(limit))
 }
@@ -92,33 +91,25 @@ func (b *backendConn) noteClosed() {
 	}
 }
 
-// takeIdle returns a conn of t from the idle list, or nil if there is none.
-func (p *Proxy) takeIdle(t *target) *backendConn {
-	for {
-		b, ok := t.Idle.Get()
-		if !ok {
-			return nil
-		}
-		p.counters.BackendIdle.Sub(1)
-		now := p.loop.Now()
-		switch {
-		case !b.fresh():
-			b.noteClosed()
-		case now.Sub(b.since) < p.idleLimit(t, now):
-			return b
-		}
-		b.close()
+// silent reports whether b, from the idle list, is open and nothing has come on it, by
+// asking the system: a byte would be one that no request has asked for.
+func (b *backendConn) silent() bool {
+	n, err := b.probe()
+	if err != nil {
+		now := b.p.loop.Now()
+		upstream.IdleClosed(b.to.State, now.Sub(b.since), now)
 	}
+	return n == 0 && err == nil
 }
 
-// probe reads from an idle conn: n > 0 means that bytes came which no request asked for.
-func (b *backendConn) probe() (n int, err error) {
-	n, err = b.Read(b.p.probed[:])
-	return n, err
-}
+// probe reads a byte.
+func (b *backendConn) probe() (n int, err error) { return b.Read(b.p.probed[:]) }
 
 // close ends b, wherever it is. It does nothing if b is closed already.
-func (b *backendConn) close() {
+func (b *backendConn) close() { b.end(false) }
+
+// end is close, by a reset if that is asked for: then the system keeps no port for b.
+func (b *backendConn) end(reset bool) {
 	p := b.p
 	if !b.IsOpen() {
 		return
@@ -129,7 +120,7 @@ func (b *backendConn) close() {
 	b.in.Release(p.arena)
 	b.x = nil
 	p.loop.Disarm(&b.timer)
-	b.Conn.Close(false)
+	b.Conn.Close(reset)
 	p.counters.BackendConns.Sub(1)
 	b.next, p.freeBacks = p.freeBacks, b
 }

@@ -51,7 +51,9 @@ func countedExchanges(r *rig) (client, bad *looptest.Peer, up int) {
 
 // TestCounters: the counters of the board after a few exchanges with known outcomes.
 func TestCounters(t *testing.T) {
-	r := newRig(t, 1, rigConfig(2), false)
+	cfg := rigConfig(2)
+	cfg.Retry.On.Timeout = false
+	r := newRig(t, 1, cfg, false)
 	client, bad, up := countedExchanges(r)
 	c, a, b := r.p.counters, r.p.now.pools[0].targets[0].Slot, r.p.now.pools[0].targets[1].Slot
 	for _, tc := range []struct {
@@ -73,7 +75,7 @@ func TestCounters(t *testing.T) {
 		{"BytesToBackend", &c.BytesToBackend, 4 * up},
 		{"attempts at a", &a.Attempts, 3},
 		{"conns to a", &a.Conns, 2},
-		{"replies of a", &a.Replies[4], 1},
+		{"replies of a", &a.Replies[4-2], 1},
 		{"bad answers of a", &a.BadAnswers, 1},
 		{"timeouts of a", &a.TimeoutFaults, 1},
 		{"resets of a", &a.ResetFaults, 0},
@@ -82,11 +84,16 @@ func TestCounters(t *testing.T) {
 		{"attempts at b", &b.Attempts, 2},
 		{"refused by b", &b.ConnectFaults, 1},
 		{"resets of b", &b.ResetFaults, 0},
-		{"replies of b", &b.Replies[2], 1},
+		{"replies of b", &b.Replies[2-2], 1},
+		{"own 5xx of no pool", &c.PoolLess[5], 0},
+		{"own 4xx of no pool", &c.PoolLess[4], 1},
 	} {
 		if got := int(tc.got.Load()); got != tc.want {
 			t.Errorf("%s: %d, want %d", tc.name, got, tc.want)
 		}
+	}
+	if n := r.p.now.pools[0].targets[0].State.Own[5-4].Load(); n != 2 {
+		t.Errorf("own 5xx of the pool: %d, want 2", n)
 	}
 	if up == 0 || len(client.Received()) == 0 {
 		t.Error("nothing went through")

@@ -11,8 +11,8 @@
 //	Admit  routes, limits and Max-Forwards decide how the request is answered. A head
 //	       that was refused is answered at once; nothing of it reaches a backend.
 //	Pick   upstream chooses a backend; a conn comes from its idle list, the last used
-//	       first, or is dialled. While all are full the exchange waits in its pool's
-//	       queue, first come first served. The pool is always the newest of its name,
+//	       first, or is dialled: see takeIdle. While all are full the exchange waits in
+//	       its pool's queue, first come first served, unless its client ends its side. The pool is always the newest of its name,
 //	       see below.
 //	Dial   the conn is on its way.
 //	Send   head and body are written. The head is lb's own, composed from the parsed
@@ -20,7 +20,8 @@
 //	Wait   the request is written, the response head is awaited. 1xx heads are passed
 //	       on as they come.
 //	Relay  the response is written as it comes; the rest of the request too, if the
-//	       backend answered early. After a 101, raw bytes both ways.
+//	       backend answered early. After a 101, raw bytes both ways, those of the
+//	       client once its request is whole: see tunnel.go.
 //
 // Then each side is settled on its own: the backend's conn is kept or closed, and the
 // front hears how the exchange ended (front.Ending). Whatever the end, release hands

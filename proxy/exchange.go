@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"errors"
-	"strconv"
 	"time"
 
 	"lb/httpparse"
@@ -11,6 +9,7 @@ import (
 	"lb/proxy/front"
 	"lb/proxy/lane"
 	"lb/proxy/record"
+	"lb/proxy/rewrite"
 )
 
 // The phases of an exchange; package record says what each is.
@@ -22,16 +21,6 @@ const (
 	Wait  = record.Wait
 	Relay = record.Relay
 )
-
-// next holds the phases that may follow each phase.
-var next = [record.Phases]uint8{
-	Admit: 1<<Pick | 1<<Relay,
-	Pick:  1<<Pick | 1<<Dial | 1<<Send | 1<<Relay,
-	Dial:  1<<Send | 1<<Pick | 1<<Relay,
-	Send:  1<<Wait | 1<<Relay | 1<<Pick,
-	Wait:  1<<Relay | 1<<Pick,
-	Relay: 1 << Relay, // a reply of lb's own instead of a response that turned out bad
-}
 
 // pumpTurns is how often bytes are moved each way for one event, before the other
 // events of the turn are handled.
@@ -58,9 +47,11 @@ type exchange struct {
 
 	phase record.Phase
 	since tick.Instant  // when the phase began
-	pause time.Duration // in Pick: before the next attempt
+	pause time.Duration // in Pick: before the next attempt; in Dial, without a conn: before the next knock
 	moves uint32        // counts what moved
 	hops  int64         // Max-Forwards to pass on, or -1 if there is none
+
+	hostAt, hostLen int // in the head: the name of the backend as Host; hostAt is 0 if there is another
 
 	idempotent bool
 	expecting  bool // the client may hold back the body until a 100
@@ -68,6 +59,8 @@ type exchange struct {
 	begun      bool // a byte of the final head has been written
 	keep       bool // the client's conn goes on after this exchange
 	tunnel     bool // after a 101
+	opening    bool // in a tunnel: the request is not whole yet
+	accused    bool // a bad answer has been counted against a backend
 	picks      bool // may still pick a backend: it counts in snap.picking
 }
 
@@ -100,10 +93,10 @@ func (p *Proxy) Begin(f front.Front, l front.Lease, in *lane.Inbox, peer *front.
 	x.beginRecord(since)
 	x.choice.reset()
 	x.sent, x.received, x.fresh, x.hops = 0, 0, false, -1
-	x.up.Whole, x.up.Broken, x.up.Starved = false, false, false
+	x.up.Whole, x.up.Broken, x.up.Starved, x.up.Held = false, false, false, false
 	x.down.Whole, x.down.Starved = false, false
 	x.idempotent, x.expecting, x.replied = false, false, false
-	x.begun, x.keep, x.tunnel = false, false, false
+	x.begun, x.keep, x.tunnel, x.opening, x.accused = false, false, false, false, false
 	x.up.Taken, x.down.Taken, x.pause = 0, 0, 0
 	return x
 }
@@ -117,9 +110,7 @@ func (x *exchange) release() {
 	x.up.Release(p.arena)
 	x.down.Release(p.arena)
 	x.in.Drop(p.arena)
-	if x.tunnel {
-		p.counters.Tunnels.Sub(1)
-	}
+	x.closeTunnel()
 	x.settle()
 	x.front, x.snap = nil, nil
 	x.free, p.freeExch = p.freeExch, x
@@ -135,7 +126,7 @@ func (x *exchange) end(how front.Ending) {
 
 // enter changes the phase. The deadline follows from it: see arm.
 func (x *exchange) enter(ph record.Phase) {
-	invariant.Check(next[x.phase]&(1<<ph) != 0, "proxy: phase may not follow")
+	invariant.Check(ph.MayFollow(x.phase), "proxy: phase may not follow")
 	x.phase, x.since = ph, x.p.loop.Now()
 	x.up.Progress, x.down.Progress = x.since, x.since
 	x.recordPhase()
@@ -197,6 +188,7 @@ func (x *exchange) admit() (ended bool) {
 	p.counters.Requests.Add(1)
 	p.budget.Begin(p.loop.Now())
 	x.recordHead()
+	r.HideForged(x.in.Bytes(), x.peer.Trusted, x.snap.guarded)
 	x.idempotent = r.Idempotent()
 	if r.Method == httpparse.CONNECT {
 		return x.reply(501, "lb forwards to its own backends and opens no tunnels", nil)
@@ -209,8 +201,11 @@ func (x *exchange) admit() (ended bool) {
 			return ended
 		}
 	}
-	x.findRoute()
+	f := x.findRoute()
 	x.recordRoute()
+	if f.Cause != record.NoCause {
+		return x.unrouted(f)
+	}
 	if x.pool == nil {
 		return x.redirect()
 	}
@@ -233,7 +228,7 @@ func (x *exchange) admit() (ended bool) {
 // passed on.
 func (x *exchange) waitsFor100() bool {
 	r, b := x.req, x.in.Bytes()
-	if !r.ExpectContinue || r.Framing == httpparse.None || len(b) > int(r.HeadLen) {
+	if !r.ExpectContinue || r.Length == 0 || len(b) > int(r.HeadLen) {
 		return false
 	}
 	f, _ := r.Find(httpparse.Expect)
@@ -242,14 +237,12 @@ func (x *exchange) waitsFor100() bool {
 
 // countHop obeys Max-Forwards (RFC 9110 7.6.2).
 func (x *exchange) countHop() (ended, answered bool) {
-	b := x.in.Bytes()
-	f, _ := x.req.Find(httpparse.MaxForwards)
-	n, err := strconv.ParseUint(string(f.Value.Of(b)), 10, 62) // above that it is the greatest
+	n, ok := rewrite.Hops(x.req, x.in.Bytes())
 	switch {
-	case err != nil && !errors.Is(err, strconv.ErrRange):
+	case !ok:
 		return x.reply(400, "Max-Forwards is no number", nil), true
 	case n > 0:
-		x.hops = int64(n) - 1
+		x.hops = n - 1
 		return false, false
 	}
 	x.up.Begin(x.req.Framing, x.req.Framing, x.req.Length)
@@ -268,7 +261,9 @@ var allow = []byte("Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n")
 func (x *exchange) reply(code int, text string, own []byte) (ended bool) {
 	up := &x.up
 	x.leaveQueue()
+	x.noteReply(code, text)
 	x.dropBackend()
+	x.closeTunnel()
 	x.keep = up.Whole && !x.req.Close && !x.p.shared.Draining
 	if up.Whole {
 		x.in.Take(up.Claimed())
@@ -290,6 +285,7 @@ func (x *exchange) finish() (ended bool) {
 	if b := x.backend; b != nil && sentAll && !x.tunnel && x.reusable() {
 		x.backend = nil
 		x.endAttempt()
+		b.bare = x.resp.Framing == httpparse.None
 		b.idle()
 	}
 	switch {
@@ -329,6 +325,9 @@ func (x *exchange) owes() (s record.Side, from tick.Instant, limit time.Duration
 		}
 		return record.LBSide, x.since, t.Queue
 	case Dial:
+		if x.backend == nil {
+			return record.LBSide, x.since, min(x.pause, t.Connect)
+		}
 		return record.BackendSide, x.since, t.Connect
 	case Wait:
 		if !x.down.Flushed() {
@@ -337,8 +336,13 @@ func (x *exchange) owes() (s record.Side, from tick.Instant, limit time.Duration
 		return record.BackendSide, x.since, t.Response
 	case Relay:
 		switch {
+		case x.opening: // the client owes the rest of its request, or the backend does not take it
 		case x.tunnel:
-			return record.ClientSide, max(x.up.Progress, x.down.Progress), t.TunnelIdle
+			limit = t.TunnelIdle
+			if x.halfClosed() {
+				limit = min(limit, t.TunnelHalfClosed)
+			}
+			return record.ClientSide, max(x.up.Progress, x.down.Progress), limit
 		case !x.down.Flushed():
 			return record.ClientSide, x.down.Progress, t.ClientWrite
 		case !x.down.Whole:
@@ -364,10 +368,18 @@ func (x *exchange) arm() {
 func (x *exchange) Expired() (ended bool) {
 	s, from, limit := x.owes()
 	if at := from.Add(limit); at > x.p.loop.Now() {
+		if x.leaves() {
+			x.dropBackend()
+			return x.retry()
+		}
 		x.front.Deadline(at)
 		return false
 	}
 	switch {
+	case x.phase == Dial && x.backend == nil && limit < x.snap.cfg.Timeouts.Connect:
+		return x.dial()
+	case x.phase == Dial && x.backend == nil:
+		return x.fail(record.ByLB(record.CauseCrowded))
 	case x.phase == Pick && x.pause > 0:
 		x.pause = 0
 		return x.pick()

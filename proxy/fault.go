@@ -1,50 +1,47 @@
 package proxy
 
 import (
-	"time"
-
 	"lb/board"
 	"lb/httpparse"
 	"lb/proxy/front"
 	"lb/proxy/record"
+	"lb/proxy/retry"
 	"lb/upstream"
 )
 
-// backOff is about how long the attempts after the second wait, so that exchanges which
-// failed together do not try again together.
-const backOff = 25 * time.Millisecond
-
-// mayRetry is the whole retry rule. The budget keeps retries from adding to the load of
-// backends in trouble. Two faults do not count against it: a conn from the idle list
-// that had been closed is no sign of trouble, and a refused connection is no load.
+// mayRetry reports whether another attempt follows f: see package retry. The budget keeps
+// retries from adding to the load of backends in trouble. It does not keep back what
+// waited at a backend that is out now, which gets nothing in its place, nor what has not
+// sent a byte; both count, so that others are kept back for them.
 func (x *exchange) mayRetry(f record.Fault) bool {
-	retry := &x.snap.cfg.Retry
-	on := &retry.On
-	switch {
-	case f.Side != record.BackendSide, x.replied, int(x.rec.Attempts) > retry.Attempts:
-		return false // not the backend's fault, too late, or too often
-	case x.sent > 0 && !(x.idempotent && x.up.Held):
-		return false // the request may have been acted on (RFC 9110 9.2.2), or is no longer here
-	case x.staleConn(f) && on.Stale:
-		return true
-	case f.Cause == record.CauseNoConnect:
-		return on.Connect
-	case f.Phase == Dial && !on.Connect, f.Phase != Dial && !(f.Cause == record.CauseReset && on.Reset || f.Cause == record.CauseStatus):
+	now := x.p.loop.Now()
+	switch retry.Judge(&x.snap.cfg.Retry, retry.Case{
+		Fault: f, Attempts: int(x.rec.Attempts), Replied: x.replied, Stale: x.staleConn(f),
+		Sent: x.sent > 0, Twice: x.idempotent && x.up.Held,
+	}) {
+	case retry.No:
 		return false
+	case retry.Free:
+		return true
+	case retry.Elsewhere:
+		if !x.pool.Other(&x.tried, now) {
+			return false
+		}
+		if x.sent == 0 || x.target.isOut() {
+			x.p.budget.Spend(now)
+			return true
+		}
 	}
-	return x.p.budget.Retry(x.p.loop.Now())
-}
-
-// retriesStatus reports whether an answer with that status is to be asked for again.
-func (x *exchange) retriesStatus(code int) bool {
-	on := &x.snap.cfg.Retry.On
-	return code == 502 && on.Status502 || code == 503 && on.Status503 || code == 504 && on.Status504
+	return x.p.budget.Retry(now)
 }
 
 // staleConn reports whether f is that of a conn from the idle list which the backend had
-// closed before the request came.
+// closed before the request came, or on which the end of an earlier answer came late: the
+// first bytes are no status line.
 func (x *exchange) staleConn(f record.Fault) bool {
-	return f.Cause == record.CauseReset && x.backend != nil && x.backend.uses > 1 && x.received == 0
+	b := x.backend
+	return b != nil && b.uses > 1 && (f.Cause == record.CauseReset && x.received == 0 ||
+		f.Cause == record.CauseBadAnswer && x.resp.Code == 0 && x.received == int64(b.in.Len()))
 }
 
 // blame notes f on the board, if it is the backend's.
@@ -63,27 +60,36 @@ func (x *exchange) blameBackend(f record.Fault) {
 	case t == nil, f.Cause == record.CauseStatus: // noted when it came
 		return
 	case x.staleConn(f):
-		upstream.IdleClosed(t.State, x.asked.Sub(x.backend.since), now)
+		if f.Cause == record.CauseReset {
+			upstream.IdleClosed(t.State, x.asked.Sub(x.backend.since), now)
+		}
 		return
 	}
 	x.answered = 0
-	why := board.ReasonReset
-	switch f.Cause {
-	case record.CauseNoConnect:
-		why = board.ReasonConnect
-		t.Slot.ConnectFaults.Add(1)
-	case record.CauseSlow:
-		why = board.ReasonTimeout
-		t.Slot.TimeoutFaults.Add(1)
-	case record.CauseBadAnswer:
-		why = board.ReasonBadAnswer
-		t.Slot.BadAnswers.Add(1)
-	default:
-		t.Slot.ResetFaults.Add(1)
+	why, detail := retry.Reason(f), uint16(f.Errno)
+	if why == board.ReasonBadAnswer {
+		detail = uint16(f.Reason)
 	}
+	t.Slot.CountFault(why)
+	t.State.NoteFault(why, uint8(f.Phase), detail, int64(now))
 	if !x.blamed && x.isEjecting(f) {
-		t.failed(why, 0, f.Phase)
+		x.accuse(why, 0, f.Phase)
 	}
+}
+
+// accuse counts a fault against the backend. A request that brings a bad answer at one
+// backend after the other counts at the first alone.
+func (x *exchange) accuse(why board.Reason, detail uint64, ph record.Phase) {
+	own := why == board.ReasonConnect || ph == Dial
+	if !own && x.accused {
+		return
+	}
+	x.accused = x.accused || !own
+	client := x.client
+	if !x.peer.Trusted {
+		client = upstream.Hash(x.peer.Address())
+	}
+	x.target.failed(upstream.Fault{Why: why, Detail: detail, Own: own, Client: client, Target: x.about, Begun: x.begun}, ph)
 }
 
 // isEjecting reports whether f is a sign that the backend is in trouble. A fault that a
@@ -99,17 +105,18 @@ func (x *exchange) isEjecting(f record.Fault) bool {
 func (x *exchange) fail(f record.Fault) (ended bool) {
 	f.Phase = x.phase
 	x.blame(f)
-	retry := f.Cause == record.CauseStatus || x.mayRetry(f)
-	if retry && x.staleConn(f) && x.pool.keepsClients() {
+	again := f.Cause == record.CauseStatus || x.mayRetry(f)
+	if again && x.staleConn(f) && x.pool.keepsClients() {
 		x.tried.Reset() // the backend is well, and the client's session is at it
 	}
-	torn := x.down.Torn() // a part of a 1xx has been written
+	// A part of a 1xx has been written, or the client takes nothing of what it should.
+	stuck := x.down.Torn() || !x.down.Flushed() && f.Side == record.ClientSide && f.Cause == record.CauseSlow
 	x.dropBackend()
-	if retry {
+	if again {
 		return x.retry()
 	}
 	x.rec.Fault = f
-	if f.Cause == record.CauseGone || f.Cause == record.CauseCut || x.begun || torn {
+	if f.Cause == record.CauseGone || f.Cause == record.CauseCut || x.begun || stuck {
 		x.abort()
 		return true
 	}
@@ -124,15 +131,22 @@ func (x *exchange) fail(f record.Fault) (ended bool) {
 func (x *exchange) retry() (ended bool) {
 	x.p.counters.Retries.Add(1)
 	x.up.Rewind()
-	x.sent = 0
 	x.fresh = true
 	x.enter(Pick)
 	if x.rec.Attempts > 1 {
-		x.pause = backOff/2 + time.Duration(x.p.chance.Int64N(int64(backOff)))
+		x.pause = retry.Pause(x.p.chance)
 		x.arm()
 		return false
 	}
 	return x.pick()
+}
+
+// leaves reports whether x, which waits, is asked elsewhere now: its backend has been
+// ejected or found down, and nothing of an answer has come.
+func (x *exchange) leaves() bool {
+	return (x.phase == Dial || x.phase == Send || x.phase == Wait) && x.received == 0 &&
+		x.target.isOut() && x.pool.Other(&x.tried, x.p.loop.Now()) &&
+		x.mayRetry(record.Fault{Side: record.BackendSide, Cause: record.CauseSlow, Phase: x.phase})
 }
 
 // retryAfter is sent where trying again soon may help (RFC 9110 10.2.3).

@@ -7,6 +7,7 @@ import (
 
 	"lb/config"
 	"lb/loop"
+	"lb/loop/tick"
 	"lb/proxy/record"
 	"lb/upstream"
 )
@@ -27,8 +28,6 @@ type pool struct {
 	// one, which is no reason for newcomers to wait.
 	again upstream.WaitList[*exchange]
 	look  loop.Timer
-
-	limited bool // a backend has max_connections
 }
 
 const (
@@ -44,9 +43,6 @@ func (p *Proxy) newPool(cfg *config.Pool, targets []*target, stickyKey []byte, a
 	}
 	q := &pool{p: p, cfg: cfg, targets: targets, Pool: upstream.NewPool(*cfg, p.board, backends, at)}
 	q.waits.Max, q.again.Max = waitsMax, waitsMax
-	for _, b := range cfg.Backends {
-		q.limited = q.limited || b.MaxConnections > 0
-	}
 	if cfg.Sticky != "" {
 		q.UseSticky(stickyKey)
 	}
@@ -116,42 +112,15 @@ func (q *pool) queueOf(x *exchange) *upstream.WaitList[*exchange] {
 	return &q.waits
 }
 
-// showWait puts on the board since when the first exchange of this loop has waited.
+// showWait puts on the board how many exchanges of this loop wait, and since when the first.
 func (q *pool) showWait() {
-	if len(q.targets) == 0 {
-		return // without backends no exchange waits
-	}
-	since := uint64(0)
+	since := tick.Instant(0)
 	for _, list := range [...]*upstream.WaitList[*exchange]{&q.waits, &q.again} {
-		if x, ok := list.First(); ok && (since == 0 || uint64(x.since) < since) {
-			since = uint64(x.since)
+		if x, ok := list.First(); ok && (since == 0 || x.since < since) {
+			since = x.since
 		}
 	}
-	q.targets[0].Slot.WaitsSince.Set(since)
-}
-
-// yieldShare is the part of timeouts.queue by which an exchange of another loop must
-// have waited longer to go first. There is no stricter order between loops: room that
-// is left to another loop is unused until that loop looks.
-const yieldShare = 16
-
-// yields reports whether an exchange of another loop has waited so much longer than x
-// that x leaves it the room.
-func (q *pool) yields(x *exchange) bool {
-	if !q.limited {
-		return false
-	}
-	b, first := q.p.board, q.targets[0].ID
-	longer := x.since.Sub(0) - x.snap.cfg.Timeouts.Queue/yieldShare
-	for i := range b.Loops() {
-		if i == q.p.slot {
-			continue
-		}
-		if w := b.Backend(i, first).WaitsSince.Load(); w != 0 && time.Duration(w) < longer {
-			return true
-		}
-	}
-	return false
+	q.ShowWait(q.waits.Len()+q.again.Len(), since)
 }
 
 // Expired is called by the loop when it is time to look for room again.

@@ -18,6 +18,7 @@ import (
 	"lb/proxy/record"
 	"lb/proxy/rewrite"
 	"lb/proxy/spread"
+	"lb/proxy/watch"
 	"lb/upstream"
 )
 
@@ -46,6 +47,7 @@ type Proxy struct {
 	board    *board.Board
 	slot     int // on the board
 	counters *board.Loop
+	refusals *board.Refusals
 	secret   []byte // the board's
 	passOn   func(slot, fd int, peer netip.AddrPort) bool
 
@@ -54,6 +56,7 @@ type Proxy struct {
 	targets map[int]*target // of now, by ID
 	budget  upstream.Budget
 	others  spread.Loops
+	watch   watch.Watch
 
 	shared    front.Shared // with the servers and their fronts
 	servers   []front.Server
@@ -91,6 +94,7 @@ func New(l *loop.Loop, o Options) *Proxy {
 		board:    o.Board,
 		slot:     o.Slot,
 		counters: o.Board.Loop(o.Slot),
+		refusals: o.Board.Refusals(o.Slot),
 		secret:   o.Board.Secret(),
 		passOn:   o.PassOn,
 		budget:   newBudget(cfg),
@@ -98,6 +102,7 @@ func New(l *loop.Loop, o Options) *Proxy {
 		record:   o.Record,
 	}
 	p.shared = front.Shared{Loop: l, Arena: p.arena, Counters: p.counters, Host: p}
+	p.watch = watch.Watch{Loop: l, Board: p.board, Busy: p.isBusy, Changed: p.evacuate}
 	p.h1 = h1.New(&p.shared)
 	p.servers = []front.Server{p.h1}
 	if o.Clock == nil {

@@ -5,10 +5,6 @@ import (
 	"lb/proxy/record"
 )
 
-// keptHeadMax bounds, in bytes, the memory for a head that an exchange keeps for the
-// next one.
-const keptHeadMax = 8 << 10
-
 // The record functions note what only Options.Record reads. Without it they are no more
 // than a branch: the compiler puts the test into their callers.
 
@@ -16,16 +12,8 @@ const keptHeadMax = 8 << 10
 func (x *exchange) beginRecord(since tick.Instant) {
 	x.rec.Status, x.rec.Own, x.rec.Attempts, x.rec.Fault = 0, false, 0, record.Fault{}
 	if x.p.record != nil {
-		x.clearRecord(since)
+		x.rec.Begin(since, x.since, x.peer, x.req)
 	}
-}
-
-func (x *exchange) clearRecord(since tick.Instant) {
-	head := x.rec.Head[:0]
-	if cap(head) > keptHeadMax {
-		head = nil
-	}
-	x.rec = record.Record{Begun: since, Admitted: x.since, Peer: x.peer, Request: x.req, Head: head}
 }
 
 // recordHead copies the head, which is whole and still in the inbox.
@@ -54,21 +42,7 @@ func (x *exchange) noteRoute() {
 // recordPhase notes that the phase has begun.
 func (x *exchange) recordPhase() {
 	if x.p.record != nil {
-		x.notePhase()
-	}
-}
-
-func (x *exchange) notePhase() {
-	r, now := &x.rec, x.since
-	switch x.phase {
-	case Dial:
-		r.Dialled = now
-	case Send:
-		r.Sending = now
-	case Wait:
-		r.Sent = now
-	case Relay:
-		r.Answered = now
+		x.rec.Enter(x.phase, x.since)
 	}
 }
 
@@ -76,14 +50,8 @@ func (x *exchange) notePhase() {
 func (x *exchange) recordPick(t *target, now tick.Instant) {
 	x.rec.Attempts++
 	if x.p.record != nil {
-		x.notePick(t, now)
+		x.rec.Pick(x.pool.Name, t.Name, now)
 	}
-}
-
-func (x *exchange) notePick(t *target, now tick.Instant) {
-	r := &x.rec
-	r.Pool, r.Backend, r.Picked = x.pool.Name, t.Name, now
-	r.Dialled, r.Sending, r.Sent = 0, 0, 0
 }
 
 // handOut completes the record and hands it out. What is counted once for each

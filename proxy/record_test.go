@@ -25,7 +25,7 @@ const (
 var recordTests = []struct{ name, script, want string }{
 	{"whole", recordGet + "backend> HTTP/1.1 200 OK\nbackend> Content-Length: 5\nbackend>\nbackend> hello\\\n",
 		"GET /a?b a.example; default 10.0.0.1:80 attempts 1; 200 in 0 out 5; begun admitted picked dialled sending sent answered ended"},
-	{"whole, on a conn that idled", recordGet + "backend> HTTP/1.1 204 No Content\nbackend>\n" + recordPost + "client> 67890\\\n" + "backend> HTTP/1.1 204 No Content\nbackend>\n",
+	{"whole, on a conn that idled", recordGet + "backend> HTTP/1.1 200 OK\nbackend> Content-Length: 0\nbackend>\n" + recordPost + "client> 67890\\\n" + "backend> HTTP/1.1 204 No Content\nbackend>\n",
 		"POST /a a.example; default 10.0.0.1:80 attempts 1; 204 in 10 out 0; begun admitted picked sending sent answered ended"},
 	{"chunks", recordGet + "backend> HTTP/1.1 200 OK\nbackend> Transfer-Encoding: chunked\nbackend>\nbackend> 5\nbackend> hello\nbackend> 0\nbackend>\n",
 		"GET /a?b a.example; default 10.0.0.1:80 attempts 1; 200 in 0 out 5; begun admitted picked dialled sending sent answered ended"},

@@ -13,10 +13,10 @@ import (
 // move after the request head: every event that brings bytes or makes room
 // ends here, as edges ask for.
 func (x *exchange) pump() (ended bool) {
-	if x.front.Gone() {
+	if x.front.Gone() && (x.phase != Wait || x.snap.cfg.AbortOnClose) {
 		return x.fail(record.ByClient(record.CauseGone))
 	}
-	if b := x.backend; x.tunnel && b.Hangup() && !b.Readable() {
+	if x.tunnel && x.lookAtTunnel() {
 		return x.fail(record.ByBackend(record.CauseReset))
 	}
 	for range pumpTurns {
@@ -76,6 +76,11 @@ func (x *exchange) pumpUp() (f record.Fault, bad bool) {
 		return f, false
 	}
 	x.in.Drop(x.p.arena)
+	if x.opening {
+		x.joinTunnel()
+		x.moves++
+		return f, false
+	}
 	if x.tunnel {
 		if x.backend.ShutdownWrite() != nil {
 			return record.ByBackend(record.CauseReset), true
@@ -129,7 +134,7 @@ func (x *exchange) takeUp() (f record.Fault, bad bool) {
 	if up.Starved && x.front.More() { // see lookAgain
 		x.moves++
 	}
-	if limit := x.snap.cfg.Limits.BodyBytes; limit > 0 && up.Taken > limit && !x.tunnel {
+	if limit := x.snap.cfg.Limits.BodyBytes; limit > 0 && up.Taken > limit && x.tunnel == x.opening {
 		return record.ByClient(record.CauseTooLarge), true
 	}
 	return f, false
@@ -200,7 +205,7 @@ func (x *exchange) takeDown() (f record.Fault, bad bool) {
 			}
 			return f, false
 		case err != nil:
-			return record.ByBackend(record.CauseReset), true
+			return record.ByError(record.CauseReset, err), true
 		case n == 0:
 			return f, false
 		}

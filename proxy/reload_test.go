@@ -13,6 +13,7 @@ import (
 	"lb/config"
 	"lb/loop"
 	"lb/loop/looptest"
+	"lb/proxy/watch"
 )
 
 // withBackends returns the default configuration with the backends at some places.
@@ -149,9 +150,9 @@ func TestReusedID(t *testing.T) {
 		r.settle()
 	}
 	slot := r.board.Backend(0, 0)
-	if slot.Attempts.Load() != 2 || slot.Conns.Load() != 1 || slot.Replies[2].Load() != 2 {
+	if slot.Attempts.Load() != 2 || slot.Conns.Load() != 1 || slot.Replies[0].Load() != 2 {
 		t.Errorf("%d attempts, %d conns, %d replies at the new one, want 2, 1 and 2",
-			slot.Attempts.Load(), slot.Conns.Load(), slot.Replies[2].Load())
+			slot.Attempts.Load(), slot.Conns.Load(), slot.Replies[0].Load())
 	}
 	if got := bytes.Count(idle.Received(), []byte("200 OK")); got != 5 {
 		t.Errorf("%d answers, want 5", got)
@@ -465,6 +466,7 @@ func TestPanicOnAnOldConfiguration(t *testing.T) {
 		}
 		r.settle()
 		r.p.counters.Panics.Sub(1)
+		r.pass(2 * watch.Every)
 		if left := r.leftovers(); len(left) > 0 || !(client.Ended() || client.WasReset()) {
 			t.Errorf("left over: %q", left)
 		}

@@ -5,6 +5,7 @@ import (
 
 	"lb/httpparse"
 	"lb/proxy/front"
+	"lb/proxy/ownreply"
 	"lb/proxy/rewrite"
 )
 
@@ -44,6 +45,9 @@ func (x *exchange) composeResponse() {
 	ln.SetHead(x.front.AppendHead(d, out))
 	x.keep = out.Keep
 	ln.Begin(r.Framing, out.To, r.Length)
+	if r.Framing == httpparse.Chunked {
+		ln.Withheld = httpparse.NewWithheld(b, &r.Message, nil)
+	}
 }
 
 // addedLines returns the field lines that lb adds to the response in b: those of the
@@ -52,7 +56,7 @@ func (x *exchange) composeResponse() {
 func (x *exchange) addedLines(b []byte) []byte {
 	r, p := &x.resp, x.p
 	var date []byte
-	if !r.Seen.Has(httpparse.Date) { // RFC 9110 6.6.1
+	if !r.Seen.Has(httpparse.Date) || r.Nominated && x.dateNominated(b) { // RFC 9110 6.6.1
 		date = p.date.Line(p.loop.Now())
 	}
 	if x.route == nil && x.pool.cfg.Sticky == "" {
@@ -71,6 +75,13 @@ func (x *exchange) addedLines(b []byte) []byte {
 	return d
 }
 
+// dateNominated reports whether the Date of the response in b does not go on, because its
+// Connection names it.
+func (x *exchange) dateNominated(b []byte) bool {
+	f, ok := x.resp.Find(httpparse.Date)
+	return ok && x.resp.Nominates(b, f)
+}
+
 // appendSticky appends the cookie that leads back to this backend, if the pool has one
 // and the client does not have it yet.
 func (x *exchange) appendSticky(d []byte) []byte {
@@ -82,7 +93,11 @@ func (x *exchange) appendSticky(d []byte) []byte {
 	d = append(d, name...)
 	d = append(d, '=')
 	d = append(d, value...)
-	return append(d, "; Path=/; HttpOnly; SameSite=Lax\r\n"...)
+	d = append(d, "; Path=/; HttpOnly; SameSite=Lax"...)
+	if x.secure {
+		d = append(d, "; Secure"...)
+	}
+	return append(d, crlf...)
 }
 
 // upgradeOf returns the Upgrade of the response in b.
@@ -116,4 +131,14 @@ func (x *exchange) composeReply(code int, text string, own []byte) {
 	x.keep = out.Keep
 	ln.Begin(httpparse.None, out.To, 0)
 	x.rec.Bytes = int64(len(body))
+}
+
+// noteReply counts a reply of lb's own, and notes for the operator whose it is.
+func (x *exchange) noteReply(code int, text string) {
+	r := ownreply.Reply{Now: x.p.loop.Now(), Code: code, Text: text, Fault: x.rec.Fault,
+		Peer: x.peer, In: x.in, Up: &x.up, Early: x.phase == Admit, Sent: x.sent > 0}
+	if q := x.pool; q != nil && len(q.targets) > 0 {
+		r.Pool = q.targets[0].State
+	}
+	ownreply.Note(x.p.counters, x.p.refusals, &r)
 }

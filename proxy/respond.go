@@ -1,14 +1,13 @@
 package proxy
 
 import (
-	"bytes"
 	"slices"
-	"strconv"
-	"strings"
+	"time"
 
 	"lb/board"
 	"lb/httpparse"
 	"lb/proxy/record"
+	"lb/proxy/retry"
 	"lb/upstream"
 )
 
@@ -19,7 +18,7 @@ func (x *exchange) readResponse() (f record.Fault, bad bool) {
 		n, err := b.in.Fill(p.arena, &b.Conn, x.target.bulky)
 		x.received += int64(n)
 		if err != nil {
-			return record.ByBackend(record.CauseReset), true
+			return record.ByError(record.CauseReset, err), true
 		}
 		if n == 0 {
 			if x.up.Broken {
@@ -32,7 +31,7 @@ func (x *exchange) readResponse() (f record.Fault, bad bool) {
 	}
 	switch x.resp.Feed(b.in.Bytes()) {
 	case httpparse.Bad:
-		return record.ByBackend(record.CauseBadAnswer), true
+		return record.Fault{Side: record.BackendSide, Cause: record.CauseBadAnswer, Reason: x.resp.Reason}, true
 	case httpparse.More:
 		x.down.Starved = true
 		x.lookAgain(b)
@@ -47,16 +46,14 @@ func (x *exchange) respond() (f record.Fault, bad bool) {
 	raw := b.in.Bytes()
 	switch {
 	case r.Code == 101:
-		if !x.switches(raw) || !x.up.Done() {
+		if x.up.Broken || !x.switches(raw) {
 			return record.ByBackend(record.CauseBadAnswer), true
 		}
-		now := p.loop.Now()
-		x.target.succeeded(now.Sub(x.since), now)
 		x.composeInterim(raw)
 		b.in.Take(int(r.HeadLen))
 		x.openTunnel()
 	case r.Code < 200:
-		if x.req.Minor > 0 { // RFC 9110 15.2: an HTTP/1.0 client knows none
+		if x.req.Minor > 0 && (r.Code != 103 || x.snap.cfg.EarlyHints) { // RFC 9110 15.2: an HTTP/1.0 client knows none
 			x.composeInterim(raw)
 			x.replied = true
 		}
@@ -92,33 +89,34 @@ func (x *exchange) respond() (f record.Fault, bad bool) {
 // noteAnswer notes what the head of a final response says about its backend, and
 // returns true when the exchange is to be tried again because of its status.
 func (x *exchange) noteAnswer() (again bool) {
-	t, r, now := x.target, &x.resp, x.p.loop.Now()
+	t, r := x.target, &x.resp
 	if r.Seen.Has(httpparse.KeepAlive) {
-		x.noteIdleTime()
+		f, _ := r.Find(httpparse.KeepAlive)
+		upstream.IdlePromised(t.State, f.Value.Of(x.backend.in.Bytes()))
 	}
-	if x.pool.cfg.Eject.Enabled && slices.Contains(x.pool.cfg.Eject.OnStatus, r.Code) {
+	counts := x.pool.cfg.Eject.Enabled && slices.Contains(x.pool.cfg.Eject.OnStatus, r.Code)
+	if counts {
 		x.blamed = true
-		t.failed(board.ReasonStatus, uint64(r.Code), x.phase)
+		x.accuse(board.ReasonStatus, uint64(r.Code), x.phase)
 	} else {
-		x.answered = answeredEarly // noted at the end, if nothing goes wrong until then
-		if x.phase == Wait {
-			x.answered = max(1, now.Sub(x.since))
-		}
+		x.answered = x.firstByte() // noted at the end, if nothing goes wrong until then
 	}
-	return r.Code >= 502 && x.retriesStatus(r.Code) &&
+	again = r.Code >= 502 && retry.OnStatus(&x.snap.cfg.Retry.On, r.Code) &&
 		x.mayRetry(record.Fault{Side: record.BackendSide, Cause: record.CauseStatus, Phase: x.phase})
+	if counts || again {
+		t.State.StatusFaults.Add(1)
+		t.State.NoteFault(board.ReasonStatus, uint8(x.phase), uint16(r.Code), int64(x.p.loop.Now()))
+	}
+	return again
 }
 
-// noteIdleTime notes how long the backend says it keeps idle conns.
-func (x *exchange) noteIdleTime() {
-	f, _ := x.resp.Find(httpparse.KeepAlive)
-	for part := range bytes.SplitSeq(f.Value.Of(x.backend.in.Bytes()), []byte{','}) {
-		if v, ok := bytes.CutPrefix(bytes.TrimSpace(part), []byte("timeout=")); ok {
-			if n, err := strconv.Atoi(string(v)); err == nil && n >= 0 {
-				upstream.IdleTold(x.target.State, n)
-			}
-		}
+// firstByte returns how long the answer has taken, or answeredEarly if that is unknown:
+// lb itself may have stood still meanwhile.
+func (x *exchange) firstByte() time.Duration {
+	if x.phase != Wait || x.p.loop.StoodStill(x.since) {
+		return answeredEarly
 	}
+	return max(1, x.p.loop.Now().Sub(x.since))
 }
 
 // keeps reports whether the client's conn can go on after the final response. An
@@ -132,36 +130,12 @@ func (x *exchange) keeps() bool {
 	return x.up.Done() || !x.up.Broken && !x.expecting && r.Code < 400 && !r.Close && r.Framing != httpparse.Close
 }
 
-// openTunnel makes the lanes carry raw bytes both ways (RFC 9110 7.8).
-func (x *exchange) openTunnel() {
-	x.tunnel = true
-	x.up.Release(x.p.arena)
-	x.up.Begin(httpparse.Close, httpparse.Close, 0)
-	x.down.Begin(httpparse.Close, httpparse.Close, 0)
-	x.p.counters.Tunnels.Add(1)
-}
-
 // nowBegun notes that the final head is on its way: from now on there is no other reply.
 func (x *exchange) nowBegun() {
 	x.begun = true
 	if x.backend != nil && !x.tunnel {
 		class := min(x.resp.Code/100, 5)
 		x.p.counters.Replies[class].Add(1)
-		x.target.Slot.Replies[class].Add(1)
+		x.target.Slot.Answered(class)
 	}
-}
-
-// switches reports whether a 101 names one of the protocols that were asked for
-// (RFC 9110 7.8).
-func (x *exchange) switches(b []byte) bool {
-	f, ok := x.resp.Find(httpparse.Upgrade)
-	if !ok || x.upgrade == "" {
-		return false
-	}
-	for asked := range strings.SplitSeq(x.upgrade, ",") {
-		if strings.EqualFold(strings.TrimSpace(asked), string(f.Value.Of(b))) {
-			return true
-		}
-	}
-	return false
 }

@@ -89,7 +89,8 @@ func rigBackend(i int) loop.Addr {
 // rigConfig is the default configuration with some backends.
 func rigConfig(backends int) *config.Config {
 	cfg := config.Default()
-	cfg.Pools[0].Backends = nil
+	cfg.Via = "lb" // not the default: every request shows it
+	cfg.Pools[0].Backends, cfg.Pools[0].Reuse = nil, config.ReuseAlways
 	for i := range backends {
 		to := rigBackend(i).IP
 		cfg.Pools[0].Backends = append(cfg.Pools[0].Backends,

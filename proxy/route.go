@@ -3,10 +3,16 @@ package proxy
 import (
 	"bytes"
 	"reflect"
+	"slices"
+	"strconv"
+	"strings"
 
 	"lb/config"
+	"lb/httpparse"
 	"lb/proxy/lane"
+	"lb/proxy/record"
 	"lb/proxy/rewrite"
+	routing "lb/proxy/route"
 	"lb/upstream"
 )
 
@@ -28,35 +34,66 @@ func (s *snapshot) newRoutes(before *snapshot) {
 	}
 	switch {
 	case len(s.routes) == 0:
-	case before != nil && reflect.DeepEqual(before.cfg.Routes, s.cfg.Routes):
-		s.router = before.router
+	case before != nil && before.cfg.Paths == s.cfg.Paths && reflect.DeepEqual(before.cfg.Routes, s.cfg.Routes):
+		s.router, s.guarded = before.router, before.guarded
 	default:
-		s.router = upstream.NewRouter(s.cfg.Routes)
+		s.guarded = rewrite.Guarded(s.cfg.Routes)
+		s.router = routing.NewRouter(s.cfg.Routes, s.cfg.Paths)
 	}
 }
 
-// findRoute finds the route and the pool that take the request.
-func (x *exchange) findRoute() {
-	s, b := x.snap, x.in.Bytes()
+// findRoute finds the route and the pool that take the request. It returns the reason why
+// none does, or an empty fault.
+func (x *exchange) findRoute() (f record.Fault) {
+	s, b, r := x.snap, x.in.Bytes(), x.req
 	x.route, x.pool = nil, s.pools[0]
 	if s.router == nil {
-		return
+		return f
 	}
-	if i := s.router.Match(x.req.Authority.Of(b), x.req.Path.Of(b), x); i >= 0 {
+	path := r.Path.Of(b)
+	x.p.scrap = slices.Grow(x.p.scrap[:0], 3*len(path))
+	i, ok := s.router.Choose(r.Authority.Of(b), path, x, x.p.scrap)
+	switch {
+	case !ok:
+		return record.ByClient(record.CauseAmbiguous)
+	case i >= 0:
 		x.route = &s.routes[i]
 		x.pool = x.route.pool
+		if !x.route.Strips(x.p.scrap, path) {
+			return record.ByClient(record.CauseAmbiguous)
+		}
+	case len(x.pool.targets) == 0:
+		x.pool = nil
+		return record.ByClient(record.CauseNoRoute)
 	}
+	return f
 }
 
-// MethodIs is called by the router.
+// hostShown is the length of the longest host that a reply names, in bytes.
+const hostShown = 255
+
+// unrouted answers a request that no route takes, because of f.
+func (x *exchange) unrouted(f record.Fault) (ended bool) {
+	r := x.req
+	text := f.Text()
+	if host := r.Authority.Of(x.in.Bytes()); f.Cause == record.CauseNoRoute && len(host) <= hostShown {
+		text = "no route takes this path of the host " + strconv.Quote(string(host))
+	}
+	x.up.Begin(r.Framing, r.Framing, r.Length)
+	x.in.Take(int(r.HeadLen))
+	f.Phase, x.rec.Fault = x.phase, f
+	return x.reply(f.Status(), text, nil)
+}
+
+// MethodIs is called by the router. Case does not count, because some backends do not
+// count it either.
 func (x *exchange) MethodIs(name string) bool {
-	return string(x.req.MethodName.Of(x.in.Bytes())) == name
+	return strings.EqualFold(name, string(x.req.MethodName.Of(x.in.Bytes())))
 }
 
 // HeaderIs is called by the router; name is in lower case.
 func (x *exchange) HeaderIs(name, value string) bool {
-	v, ok := x.req.Lookup(x.in.Bytes(), name)
-	return ok && string(v) == value
+	return x.req.HasLine(x.in.Bytes(), name, value)
 }
 
 // stickyMax is the length, in bytes, of the longest cookie value that can be ours.
@@ -66,6 +103,13 @@ const stickyMax = 64
 func (x *exchange) prepareChoice() {
 	q := x.pool.cfg
 	x.key, x.stickyLen = 0, 0
+	if q.Eject.Enabled {
+		x.about = upstream.Hash(x.path())
+		if x.peer.Trusted {
+			x.client = upstream.Hash(x.request().Origin())
+		}
+	}
+	x.secure = x.request().Secure()
 	if q.Strategy == config.HashOnKey {
 		x.key = upstream.Hash(x.hashed(q.Hash))
 	}
@@ -81,8 +125,7 @@ func (x *exchange) prepareChoice() {
 func (x *exchange) hashed(h config.Hash) []byte {
 	switch h.Key {
 	case config.KeyPath:
-		path, _, _ := bytes.Cut(x.req.Path.Of(x.in.Bytes()), []byte{'?'})
-		return path
+		return x.path()
 	case config.KeyHeader:
 		if v, ok := x.req.Lookup(x.in.Bytes(), h.Name); ok {
 			return v
@@ -92,7 +135,13 @@ func (x *exchange) hashed(h config.Hash) []byte {
 			return v
 		}
 	}
-	return x.request().Origin(x.snap.cfg.TrustedProxies)
+	return x.request().Origin()
+}
+
+// path returns the path of the request, without its query.
+func (x *exchange) path() []byte {
+	path, _, _ := bytes.Cut(x.req.Path.Of(x.in.Bytes()), []byte{'?'})
+	return path
 }
 
 // request returns the request as it came. It is valid until the next call on this loop.
@@ -103,6 +152,7 @@ func (x *exchange) request() *rewrite.Request {
 		r.Route = &x.route.Route
 	}
 	r.Via, r.Hops = x.snap.via[x.req.Minor], x.hops
+	r.Trusted, r.Forwarded = x.snap.cfg.TrustedProxies, x.snap.cfg.Forwarded
 	return r
 }
 
@@ -112,7 +162,10 @@ func (x *exchange) composeRequest() {
 	r := x.request()
 	x.up.SetHead(r.AppendHead(x.up.Restart(x.p.arena, r.HeadBytes())))
 	x.up.Begin(x.req.Framing, r.Framing, x.req.Length)
-	x.upgrade = r.Upgrade
+	x.upgrade, x.hostAt, x.hostLen = r.Upgrade, r.HostAt, 0
+	if r.Framing == httpparse.Chunked {
+		x.up.Withheld = httpparse.NewWithheld(r.Text, &x.req.Message, x.snap.guarded)
+	}
 }
 
 // redirect answers with the route's Location.

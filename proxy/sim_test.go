@@ -31,7 +31,8 @@ var (
 // and when the faults stop every exchange must come to an end. No backend ever serves more
 // requests than it may, and no request arrives at another pool.
 //
-// In many runs, calm ones too, the configuration changes meanwhile.
+// In many runs, calm ones too, the configuration changes meanwhile, or the loop stands still
+// for longer than most timeouts.
 type sim struct {
 	r        *rig
 	rng      *rand.Rand
@@ -39,6 +40,8 @@ type sim struct {
 	faulty   bool // the kernel itself breaks conns or ends sides
 	closed   bool // the listening socket is closed
 	reloads  bool // the configuration changes now and then
+	aborts   bool // abort_on_close
+	left     int  // requests whose clients left them in a queue
 	sizeMax  int
 	requests []*simRequest
 	clients  []*simClient
@@ -55,11 +58,13 @@ type sim struct {
 	waits    int            // requests that were seen to wait for room
 	moved    int            // of these, seen in the middle of a reload
 	working  [simPlaces]int // requests that each backend is serving
+	frozen   [simPlaces]bool
+	stuck    map[*exchange]int // at a backend that is out: how often in a row they were seen there
 	wrong    []string
 }
 
 // simResult adds up the runs of many seeds.
-type simResult struct{ requests, answers, replies, waits, retries, ejections, reloads, moved int }
+type simResult struct{ requests, answers, replies, waits, retries, ejections, reloads, moved, left int }
 
 func TestSimulation(t *testing.T) {
 	if *simSeed >= 0 {
@@ -87,14 +92,15 @@ func TestSimulation(t *testing.T) {
 		sum.retries += int(s.r.p.counters.Retries.Load())
 		sum.reloads += len(s.eras) - 1
 		sum.moved += s.moved
+		sum.left += s.left
 		for i := range s.r.servers {
 			sum.ejections += int(min(1, s.r.board.State(i).Ejections.Load()))
 		}
 	}
 	t.Log(sum)
 	const enough = 5000 // requests
-	if sum.requests > enough && (min(sum.waits, sum.retries, sum.ejections, sum.reloads) < 100 || sum.moved < 20) {
-		t.Error("few waits, retries, ejections or reloads: the simulation shows little of them")
+	if sum.requests > enough && (min(sum.waits, sum.retries, sum.reloads) < 100 || min(sum.ejections, sum.moved) < 20 || sum.left < 2) {
+		t.Error("few waits, retries, ejections, reloads or clients that leave: the simulation shows little of them")
 	}
 	if sum.requests > enough && sum.answers < sum.requests/2 {
 		t.Errorf("%d of %d requests were answered: the simulation shows little", sum.answers, sum.requests)
@@ -118,6 +124,7 @@ func newSim(t *testing.T, seed uint64) *sim {
 	if faults.BufferMin > 0 && faults.BufferMin < 4<<10 {
 		s.sizeMax = 2 << 10 // more would take too long, on both clocks
 	}
+	s.aborts = s.rng.IntN(2) == 0
 	s.drawPools()
 	cfg := s.drawConfig(true)
 	s.r = newRig(t, seed, cfg, s.rng.IntN(4) == 0)
@@ -129,16 +136,17 @@ func newSim(t *testing.T, seed uint64) *sim {
 }
 
 const (
-	simFaultTime = 4 * time.Second  // when the faults stop
-	simCalmTime  = 30 * time.Second // the longest that a calm run may take
-	simEndTime   = 4 * time.Minute  // the time by which timeouts have ended everything that is stuck
+	simFaultTime  = 4 * time.Second // when the faults stop
+	simStandstill = 90 * time.Second
+	simCalmTime   = 30 * time.Second // the longest that a calm run may take after that
+	simEndTime    = 4 * time.Minute  // the time by which timeouts have ended everything that is stuck
 )
 
 func (s *sim) run(t *testing.T, seed uint64) {
 	drains := s.rough && s.rng.IntN(6) == 0
 	s.begun = s.r.l.Now()
 	s.countWaits()
-	for range 4 + s.rng.IntN(8) {
+	for range 4 + s.rng.IntN(12) {
 		s.after(1000, func() {
 			if !s.closed {
 				s.connect()
@@ -153,6 +161,9 @@ func (s *sim) run(t *testing.T, seed uint64) {
 		for range 1 + s.rng.IntN(20) {
 			s.after(within, s.reload)
 		}
+	}
+	if s.rng.IntN(4) == 0 {
+		s.after(1500, func() { s.r.k.Advance(simStandstill) })
 	}
 	drained := 0
 	if drains {
@@ -213,6 +224,12 @@ func (s *sim) upsetBackends() {
 				s.after(1000, func() { v.Silent = false })
 			})
 		}
+		if s.rng.IntN(4) == 0 {
+			s.after(1000, func() {
+				s.frozen[i] = true
+				s.after(2500, func() { s.frozen[i] = false })
+			})
+		}
 		if s.rng.IntN(6) == 0 {
 			s.after(1000, func() {
 				s.check(i, board.Down)
@@ -227,7 +244,7 @@ func (s *sim) peace() {
 	buffers := looptest.Faults{BufferMin: s.r.k.Faults.BufferMin, BufferMax: s.r.k.Faults.BufferMax}
 	s.r.k.Faults = buffers
 	for i, v := range s.r.servers {
-		v.Refuse, v.Silent = false, false
+		v.Refuse, v.Silent, s.frozen[i] = false, false, false
 		if board.Health(s.r.board.State(i).Health.Load()) == board.Down {
 			s.check(i, board.Up)
 		}
@@ -272,6 +289,6 @@ func (s *sim) settled() bool {
 
 // String is for the log of a run.
 func (r simResult) String() string {
-	return fmt.Sprintf("%d requests, %d answers, %d replies of lb, %d waits, %d retries, %d backends ejected, %d reloads, %d waits through one",
-		r.requests, r.answers, r.replies, r.waits, r.retries, r.ejections, r.reloads, r.moved)
+	return fmt.Sprintf("%d requests, %d answers, %d replies of lb, %d waits, %d retries, %d backends ejected, %d reloads, %d waits through one, %d left in a queue",
+		r.requests, r.answers, r.replies, r.waits, r.retries, r.ejections, r.reloads, r.moved, r.left)
 }

@@ -63,6 +63,9 @@ func (b *simBackend) onHead(m *simMessage) {
 	if r.arrived++; r.arrived > 1 && r.method == "POST" {
 		b.s.errorf("request %d, a POST, was sent %d times", r.id, r.arrived)
 	}
+	if r.left {
+		b.s.errorf("request %d was sent after its client had left", r.id)
+	}
 	if !b.s.mayServe(r, b.place) {
 		b.s.errorf("request %d for pool %d came to backend %d", r.id, r.pool, b.place)
 	}
@@ -76,6 +79,9 @@ func (b *simBackend) onHead(m *simMessage) {
 	}
 	b.busy, b.early = true, false
 	switch {
+	case r.tunnel && len(r.body) > 0 && b.s.rng.IntN(2) == 0:
+		b.early = true
+		b.upgrade(r)
 	case r.tunnel:
 	case r.expect && m.field("expect") != "":
 		b.s.after(20, func() { b.peer.Send([]byte("HTTP/1.1 100 Continue\r\n\r\n")) })
@@ -94,8 +100,9 @@ func (b *simBackend) onWhole(m *simMessage) {
 	r.wholly = true
 	switch {
 	case r.tunnel:
-		b.raw = true
-		b.peer.Send([]byte("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: WebSocket\r\nX-Id: " + strconv.Itoa(r.id) + "\r\n\r\n"))
+		if b.raw = true; !b.early {
+			b.upgrade(r)
+		}
 		rest := b.r.buf
 		b.r.buf = nil
 		if len(rest) > 0 {
@@ -106,9 +113,18 @@ func (b *simBackend) onWhole(m *simMessage) {
 	}
 }
 
+// upgrade sends a 101.
+func (b *simBackend) upgrade(r *simRequest) {
+	b.peer.Send([]byte("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: WebSocket\r\nX-Id: " + strconv.Itoa(r.id) + "\r\n\r\n"))
+}
+
 // answer sends the answer to r after a while, or the bytes of a bad backend.
 func (b *simBackend) answer(r *simRequest, sum string) {
 	s := b.s
+	if s.frozen[b.place] {
+		s.after(100, func() { b.answer(r, sum) })
+		return
+	}
 	out, closes := s.response(r, sum)
 	b.answering = true
 	if s.rough && s.rng.IntN(5) == 0 {
@@ -129,7 +145,7 @@ func (b *simBackend) answer(r *simRequest, sum string) {
 
 // leave closes a conn between two answers, perhaps just as a request arrives.
 func (b *simBackend) leave() {
-	if !b.answering {
+	if b.s.rough && !b.answering { // else it is calm by now
 		b.ends()
 		b.peer.Close()
 	}

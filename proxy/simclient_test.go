@@ -27,7 +27,8 @@ type simClient struct {
 	stopped   bool // it has left bytes out, and sends nothing more
 	sending   bool // parts of a message are still to be sent
 	ended     bool
-	held      []byte // a body that waits for its 100, or tunnel bytes that wait for their 101
+	held      []byte // a body that waits for its 100, or tunnel bytes that wait for their 101 and the body before them
+	opened    bool   // the 101 has come
 	echoed    []byte // the bytes that it sent into a tunnel
 }
 
@@ -46,10 +47,11 @@ func (s *sim) connect() {
 	last := c.requests[count-1]
 	last.last = s.rng.IntN(3) == 0
 	if minor == 1 && s.rng.IntN(8) == 0 {
-		*last = simRequest{id: last.id, pool: last.pool, method: "GET", minor: 1, code: 101, tunnel: true}
+		s.makeTunnel(last)
 	}
 	c.r = simReader{onHead: c.onHead, onWhole: c.onWhole, bodyless: c.bodyless}
-	c.peer = s.r.k.Connect(s.r.listener, netip.AddrPortFrom(rigClient.Addr(), uint16(1000+len(s.clients))))
+	from := netip.AddrFrom4([4]byte{192, 0, 2, byte(1 + len(s.clients)%4)})
+	c.peer = s.r.k.Connect(s.r.listener, netip.AddrPortFrom(from, uint16(1000+len(s.clients))))
 	c.peer.OnBytes = func(p *looptest.Peer) { c.r.feed(p.Recv()) }
 	c.peer.OnEnd = func(*looptest.Peer) { c.onEnd() }
 	if s.rng.IntN(3) == 0 {
@@ -76,6 +78,7 @@ func (c *simClient) next() {
 		switch body := c.s.payload(r); {
 		case r.tunnel:
 			c.held = append([]byte{'.'}, simBytes(r.id, c.s.size())...)
+			b = append(b, body...)
 		case r.expect:
 			c.held = body
 		default:
@@ -96,6 +99,8 @@ func (c *simClient) send(b []byte) {
 	c.s.inParts(b, c.peer, func() {
 		c.sending = c.stopped
 		switch {
+		case c.opened && c.held != nil:
+			c.enterTunnel()
 		case c.sent < len(c.requests) || c.held != nil:
 			c.next() // the answer may have been faster
 		case c.echoed != nil, c.s.rng.IntN(6) == 0:
@@ -127,9 +132,26 @@ func (c *simClient) onHead(m *simMessage) {
 		c.s.errorf("%s got a response that it did not ask for: %q", c.name, m.start)
 	}
 	if m.code() == 101 {
-		c.echoed, c.held = c.held, nil
-		c.send(c.echoed)
+		if c.opened = true; !c.sending {
+			c.enterTunnel()
+		}
 	}
+}
+
+// enterTunnel sends the bytes of the tunnel.
+func (c *simClient) enterTunnel() {
+	c.echoed, c.held = c.held, nil
+	c.send(c.echoed)
+}
+
+// leftInQueue reports whether lb may have taken c for gone, and notes that.
+func (c *simClient) leftInQueue() bool {
+	if !c.s.aborts || !c.peer.IsShut() {
+		return false
+	}
+	r := c.requests[c.answered]
+	r.left = true
+	return true
 }
 
 // onWhole checks a response.
@@ -190,7 +212,7 @@ func (c *simClient) onEnd() {
 	if !c.peer.WasReset() {
 		c.r.end()
 	}
-	if !c.rough && c.answered < len(c.requests) {
+	if !c.rough && c.answered < len(c.requests) && !c.leftInQueue() {
 		c.s.errorf("%s: its conn ended behind %d of %d answers, reset %t", c.name, c.answered, len(c.requests), c.peer.WasReset())
 	}
 	c.peer.Close()

@@ -7,6 +7,7 @@ import (
 
 	"lb/board"
 	"lb/config"
+	"lb/loop"
 )
 
 const (
@@ -40,6 +41,7 @@ func (s *sim) drawPools() {
 // first one has all pools.
 func (s *sim) drawConfig(first bool) *config.Config {
 	cfg := config.Default()
+	cfg.Via = "lb"
 	cfg.Pools = nil
 	for i, pool := range s.pools {
 		if !first && i > 0 && s.rng.IntN(4) == 0 {
@@ -63,6 +65,10 @@ func (s *sim) drawConfig(first bool) *config.Config {
 	if s.rng.IntN(2) == 0 {
 		cfg.Retry.Budget = 1
 	}
+	cfg.AbortOnClose = s.aborts
+	if s.rough && s.rng.IntN(2) == 0 {
+		cfg.Timeouts.Response = time.Duration(200+s.rng.IntN(1500)) * time.Millisecond
+	}
 	if !s.rough {
 		cfg.Timeouts.Queue = time.Minute // a timeout would hide a forgotten exchange
 	}
@@ -78,6 +84,7 @@ func (s *sim) drawPool(p *config.Pool) {
 	if s.rng.IntN(3) == 0 {
 		p.Sticky = "at"
 	}
+	p.Reuse = []string{config.ReuseAlways, config.ReuseSafe, config.ReuseSafe, config.ReuseNever}[s.rng.IntN(4)]
 	if s.rng.IntN(3) == 0 {
 		p.SlowStart = time.Second
 	}
@@ -85,7 +92,7 @@ func (s *sim) drawPool(p *config.Pool) {
 		p.Eject.OnStatus = []int{503}
 	}
 	p.Eject.Time = time.Duration(1+s.rng.IntN(1000)) * time.Millisecond
-	p.Eject.MaxPercent, p.Eject.Faults = 50+50*s.rng.IntN(2), 1+s.rng.IntN(3)
+	p.Eject.MaxPercent, p.Eject.Faults = 50+50*s.rng.IntN(2), 1+s.rng.IntN(2)
 	limited := s.rng.IntN(2) == 0
 	for i := range p.Backends {
 		p.Backends[i].Weight = 1 + s.rng.IntN(3)
@@ -138,14 +145,8 @@ func (b *simBackend) ends() {
 }
 
 // freePlaces waits until nothing holds a place at a backend: some clients that count as done
-// have left a request unfinished. Half-closed tunnels are reset, because each would hold its
-// place for an hour.
+// have left a request unfinished.
 func (s *sim) freePlaces() {
-	for _, c := range s.clients {
-		if r := c.request(); r != nil && r.tunnel {
-			c.peer.Reset()
-		}
-	}
 	end := s.r.l.Now().Add(simEndTime)
 	idle := func() bool {
 		for i := range s.r.servers {
@@ -169,10 +170,33 @@ func (s *sim) countWaits() {
 	}
 	s.waits += waits
 	s.checkFreed()
+	s.checkStuck()
 	if s.reloads && waits > 0 && s.rng.IntN(3) == 0 {
 		s.reload()
 	}
 	if s.r.l.Now() < s.begun.Add(simFaultTime) {
 		s.r.k.After(50*time.Millisecond, s.countWaits)
 	}
+}
+
+// checkStuck checks that an exchange which may be asked elsewhere does not go on waiting at
+// a backend that is out.
+func (s *sim) checkStuck() {
+	const most = 5 // times in a row: longer than watch.Every
+	before := s.stuck
+	s.stuck = make(map[*exchange]int)
+	s.r.l.Each(func(h loop.Handler) {
+		b, ok := h.(*backendConn)
+		if !ok || b.x == nil || !b.to.isOut() {
+			return
+		}
+		x := b.x
+		if x.phase != Wait || !x.idempotent || !x.up.Held || x.received > 0 || x.replied || !x.snap.cfg.Retry.On.Timeout ||
+			x.rec.Attempts > x.snap.cfg.Retry.Attempts || !x.pool.Other(&x.tried, s.r.l.Now()) {
+			return
+		}
+		if s.stuck[x] = before[x] + 1; s.stuck[x] > most {
+			s.errorf("a request waits at %s, which is out", b.to.Name)
+		}
+	})
 }

@@ -40,6 +40,10 @@ func (s *sim) checkRecord(r *simRequest, k *kept) {
 	wrong(k.method != r.method || k.host != simHost(r.pool), "another request")
 	wrong(k.Attempts < r.arrived, "fewer attempts than conns on which it came")
 	wrong(r.wholly && !k.Tunnel && k.BytesIn != int64(len(r.body)), "not its bytes in")
+	if k.Fault.Cause == record.CauseGone && k.Fault.Phase == record.Pick {
+		s.left++
+	}
+	wrong(r.left && (k.Fault.Cause != record.CauseGone || k.Fault.Phase != record.Pick), "it did not wait for room")
 	switch {
 	case r.got == 0:
 		return

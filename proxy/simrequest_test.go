@@ -34,7 +34,16 @@ type simRequest struct {
 	gotBody int  // length of its body, in bytes
 	gotOwn  bool // the response was lb's own
 	early   bool // the response began before the request was whole
+	left    bool // its client ended its side, and lb dropped it
 	short   bool // a backend ended its answer early, in order
+}
+
+// makeTunnel makes r an upgrade, with a body or without one.
+func (s *sim) makeTunnel(r *simRequest) {
+	*r = simRequest{id: r.id, pool: r.pool, method: "GET", minor: 1, code: 101, tunnel: true}
+	if s.rng.IntN(2) == 0 {
+		r.method, r.body, r.chunked = "POST", simBytes(-r.id, s.size()), s.rng.IntN(2) == 0
+	}
 }
 
 // simBytes returns n bytes that belong to id alone.

@@ -11,6 +11,7 @@ import (
 	"lb/loop"
 	"lb/proxy/front"
 	"lb/proxy/rewrite"
+	routing "lb/proxy/route"
 	"lb/proxy/spread"
 	"lb/upstream"
 )
@@ -35,14 +36,16 @@ type snapshot struct {
 	cfg    *config.Config
 	number uint64
 	limits httpparse.Limits
-	trust  uint32    // numbers cfg.TrustedProxies, from 1: see front.Peer
-	via    [2][]byte // the Via line by HTTP/1.Minor, as received (RFC 9110 7.6.3); empty for none
+	trust  uint32 // numbers cfg.TrustedProxies, from 1: see front.Peer
+	// guarded are the fields that its routes set or match.
+	guarded *httpparse.Guarded
+	via     [2][]byte // the Via line by HTTP/1.Minor, as received (RFC 9110 7.6.3); empty for none
 
 	// These are needed for picking, and dropped when no exchange may pick any more: one
 	// that is at its response, which may take days, goes by cfg and limits alone.
 	pools  []*pool
 	routes []route
-	router *upstream.Router // nil without routes
+	router *routing.Router // nil without routes
 
 	picking int // exchanges that began on it and may still pick a backend
 }

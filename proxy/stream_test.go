@@ -233,6 +233,9 @@ func (s *stream) Advance() { s.ready() }
 // Gone implements front.Front.
 func (s *stream) Gone() bool { return s.gone }
 
+// Shut implements front.Front: a stream that ends is a whole request.
+func (s *stream) Shut() bool { return false }
+
 // End implements front.Front.
 func (s *stream) End(how front.Ending) {
 	s.ended, s.ending = true, how

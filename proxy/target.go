@@ -3,7 +3,6 @@ package proxy
 import (
 	"time"
 
-	"lb/board"
 	"lb/loop"
 	"lb/loop/tick"
 	"lb/proxy/record"
@@ -33,14 +32,41 @@ func (t *target) leave() {
 // failed notes a fault of t in phase ph, which may eject t. If t is gone, failed does
 // nothing: the IDs of its pool may belong to other backends by now, whose state is not
 // for that pool to change.
-func (t *target) failed(why board.Reason, detail uint64, ph record.Phase) {
+func (t *target) failed(f upstream.Fault, ph record.Phase) {
 	if t.Gone {
 		return
 	}
-	if c, ejected := t.pool.Failed(t.index, why, detail, t.pool.p.loop.Now()); ejected {
-		t.pool.logEjected(c, detail, ph)
+	if c, ejected := t.pool.Failed(t.index, f, t.pool.p.loop.Now()); ejected {
+		t.pool.logEjected(c, f.Detail, ph)
+		t.pool.p.evacuate()
 	}
 }
+
+// isOut reports whether t is down or ejected, and others take its place.
+func (t *target) isOut() bool {
+	return !t.Gone && t.pool.Out(t.index, t.pool.p.loop.Now())
+}
+
+// evacuate has the exchanges that wait at backends which are out look for another one, in
+// this turn: their deadlines pass. It is called when the board has changed, and again while
+// it returns true: an event may come first and set a new deadline.
+func (p *Proxy) evacuate() (again bool) {
+	out := false
+	p.eachTarget(func(t *target) { out = out || t.Slot.InFlight.Load() > 0 && t.isOut() })
+	if !out {
+		return false
+	}
+	p.loop.Each(func(h loop.Handler) {
+		if b, ok := h.(*backendConn); ok && b.x != nil && b.x.phase != Relay && b.to.isOut() {
+			b.x.front.Deadline(p.loop.Now())
+			again = true
+		}
+	})
+	return again
+}
+
+// isBusy reports whether an exchange may wait at a backend.
+func (p *Proxy) isBusy() bool { return p.counters.Exchanges.Load() > p.counters.Tunnels.Load() }
 
 // succeeded notes at now that an attempt was answered; see upstream.Pool.Succeeded.
 func (t *target) succeeded(ttfb time.Duration, now tick.Instant) {

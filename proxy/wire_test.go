@@ -187,6 +187,7 @@ func isSeen(line string) bool {
 func (p *player) start() {
 	backends, waits, faults := 1, waitsMax, looptest.Faults{}
 	cfg := config.Default()
+	cfg.Via = "lb" // not the default: every request shows it
 	for _, setting := range strings.Fields(strings.TrimPrefix(p.settings, "config ")) {
 		key, value, _ := strings.Cut(setting, "=")
 		number, _ := strconv.Atoi(value)
@@ -199,6 +200,8 @@ func (p *player) start() {
 			waits = number
 		case "buffers":
 			faults.BufferMin, faults.BufferMax = number, number
+		case "connect_ms":
+			faults.ConnectDelay = time.Duration(number) * time.Millisecond
 		case "via":
 			cfg.Via = value
 		case "trusted":
@@ -232,6 +235,14 @@ func (p *player) parse() *config.Config {
 	cfg, err := config.Parse("lb.toml", []byte(p.toml))
 	if err != nil {
 		p.t.Fatal(err)
+	}
+	if !strings.Contains(p.toml, "via =") {
+		cfg.Via = "lb"
+	}
+	for i := range cfg.Pools {
+		if !strings.Contains(p.toml, "reuse = ") { // their time stands still, and no conn would rest
+			cfg.Pools[i].Reuse = config.ReuseAlways
+		}
 	}
 	p.toml = ""
 	return cfg
@@ -323,8 +334,16 @@ func (p *player) act(line string) {
 	}
 }
 
-// command gives lb a command.
+// command gives lb a command, or stops it for a while.
 func (p *player) command(verb string) {
+	if d, ok := strings.CutPrefix(verb, "stand still "); ok {
+		stop, err := time.ParseDuration(d)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		p.k.Advance(stop)
+		return
+	}
 	switch verb {
 	case "drain":
 		p.l.Post(func() { p.p.Drain(func() { p.seen = append(p.seen, "lb: drained") }) })

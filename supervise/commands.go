@@ -21,7 +21,7 @@ func (c commands) Reload(plan bool) (out api.Reloaded, err error) {
 	if plan {
 		what = "comparing configurations"
 	}
-	if busy := c.d.queue.ask(what, func() { out, err = c.d.reload("command", plan) }); busy != nil {
+	if busy := c.d.queue.ask(what, func() { out, err = c.d.reload(byCommand, plan) }); busy != nil {
 		return api.Reloaded{}, busy
 	}
 	return out, err

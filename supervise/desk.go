@@ -15,6 +15,7 @@ import (
 	"lb/supervise/crew"
 	"lb/supervise/handover"
 	"lb/supervise/health"
+	"lb/supervise/notice"
 	"lb/supervise/plan"
 )
 
@@ -39,8 +40,9 @@ type desk struct {
 	slots     *crew.Slots
 	crew      crew.Crew
 	prober    *health.Prober
-	pidFile   string     // path of the one that this process has written, or ""
-	overrules []overrule // by the configuration of the start; obeyed in begin
+	notices   *notice.Notices // nil before begin
+	pidFile   string          // path of the one that this process has written, or ""
+	overrules []overrule      // by the configuration of the start; obeyed in begin
 
 	ports    ports
 	names    names
@@ -85,7 +87,7 @@ func (d *desk) run() (cut int) {
 		case sig := <-d.signals.end:
 			d.end(sig)
 		case <-hup:
-			d.queue.run("reloading", func() { d.reloadFor("signal") })
+			d.queue.run("reloading", func() { d.reloadFor(bySignal) })
 			hup = nil
 			again.Reset(hupEvery)
 		case <-again.C:
@@ -108,8 +110,12 @@ func (d *desk) clock() tick.Instant { return crew.Now() }
 
 // chores does the work that comes now and then.
 func (d *desk) chores() {
-	if d.ending == nil && d.moving == nil { // else another process takes free slots
+	if os.Getpid() == 1 {
+		crew.ReapOrphans()
+	}
+	if d.ending == nil && d.moving == nil { // else another process takes free slots, and the socket
 		d.slots.Sweep()
+		d.operator.mendRuntime()
 	}
 }
 

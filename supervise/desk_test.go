@@ -52,7 +52,6 @@ func TestIntake(t *testing.T) {
 	in := newIntake(signals)
 	for range 1000 {
 		signals <- syscall.SIGHUP
-		signals <- syscall.SIGPIPE
 		signals <- syscall.SIGUSR2
 	}
 	signals <- syscall.SIGTERM

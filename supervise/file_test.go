@@ -6,11 +6,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"lb/config"
 	"lb/internal/filewatch"
 	"lb/internal/testkit"
+	"lb/supervise/supervisetest"
 )
 
 // watched is lb with a configuration file that it watches. The drain timeout in the file,
@@ -22,7 +24,7 @@ type watched struct {
 
 func watchedText(seconds int) string {
 	return fmt.Sprintf("mode = \"mt\"\nhost = \"127.0.0.1\"\nport = 0\nworkers = 1\nlog_level = \"error\"\n"+
-		"admin = { address = \"127.0.0.1:0\", socket = \"off\" }\n[timeouts]\ndrain = \"%ds\"\n", seconds)
+		"admin = { address = \"127.0.0.1:0\", socket = \"off\" }\nbackends = [{ socket = \"/a\" }]\n[timeouts]\ndrain = \"%ds\"\n", seconds)
 }
 
 // watchFile begins with the file at path.
@@ -162,7 +164,7 @@ func TestWatchBehindLink(t *testing.T) {
 // upgrade.
 func TestFileChanged(t *testing.T) {
 	loads := 0
-	s := &desk{queue: newQueue(), log: slog.New(slog.DiscardHandler), file: fileWatch{seen: filewatch.Hash([]byte("tried"))}}
+	s := &desk{queue: newQueue(), log: slog.New(slog.DiscardHandler), file: fileWatch{seen: "tried"}}
 	s.o.Load = func() (*config.Config, error) { loads++; return nil, os.ErrNotExist }
 	go func() {
 		for j := range s.queue.work {
@@ -171,11 +173,11 @@ func TestFileChanged(t *testing.T) {
 		}
 	}()
 	defer close(s.queue.work)
-	s.fileChanged(nil, s.file.seen)
+	s.fileChanged(nil, filewatch.News{Hash: "tried", Swapped: true})
 	s.moving = &upgrading{}
-	s.fileChanged(nil, "other")
+	s.fileChanged(nil, filewatch.News{Hash: "other"})
 	s.moving, s.ending = nil, &ending{}
-	s.fileChanged(nil, "other")
+	s.fileChanged(nil, filewatch.News{Hash: "other"})
 	if loads != 0 {
 		t.Errorf("the configuration was read %d times", loads)
 	}
@@ -219,4 +221,86 @@ func TestWatchOff(t *testing.T) {
 	w.wantTaken(t, 3, 3) // only the command made a reload
 	testkit.WriteFile(t, path, watchedText(4))
 	w.wantTaken(t, 4, 4)
+}
+
+// servicesText is a file with n backends and n-1 routes.
+func servicesText(n int) string {
+	text := watchedText(n)
+	for i := range n {
+		text += fmt.Sprintf("[[pools]]\nname = \"p%d\"\nbackends = [{ socket = \"/p%d\" }]\n", i, i)
+	}
+	for i := range n - 1 {
+		text += fmt.Sprintf("[[routes]]\npath = \"/%d\"\npool = \"p%d\"\n", i, i)
+	}
+	return text
+}
+
+// A file that was written in place and has lost more than half of its backends or routes
+// may be cut off: it waits for an operator's word, or for a rename.
+func TestWatchDoubts(t *testing.T) {
+	testkit.Long(t)
+	t.Parallel()
+	for name, take := range map[string]func(t *testing.T, w *watched, path, text string){
+		"rename": func(t *testing.T, _ *watched, path, text string) { testkit.SwapFile(t, path, text) },
+		"command": func(t *testing.T, w *watched, _, _ string) {
+			if _, err := w.control.Reload(false); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"signal": func(_ *testing.T, w *watched, _, _ string) { w.signals <- syscall.SIGHUP },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "lb.toml")
+			testkit.WriteFile(t, path, servicesText(8))
+			w := watchFile(t, path)
+			testkit.WriteFile(t, path, servicesText(4)) // 5 backends of 9, 3 routes of 7: fewer than half
+			testkit.Until(t, "the doubt", func() bool { return strings.Contains(w.control.Status().Config.Fault, "3 of 7 routes") })
+			if n := w.seconds(); n != 8 {
+				t.Errorf("the file with %d was taken up", n)
+			}
+			if log := w.log.String(); strings.Count(log, "level=WARN msg=\"configuration not taken up") != 1 || !strings.Contains(log, "lb reload or SIGHUP") {
+				t.Errorf("want one warning that says what to do:\n%s", log)
+			}
+			take(t, w, path, servicesText(4))
+			w.wantTaken(t, 4, 2)
+			if st := w.control.Status(); st.Config.Fault != "" {
+				t.Errorf("fault %q of a file that was taken up", st.Config.Fault)
+			}
+			testkit.WriteFile(t, path, servicesText(3)) // 4 of 5, 2 of 3
+			w.wantTaken(t, 3, 3)
+		})
+	}
+}
+
+// What was read from a pipe stays: it cannot be read again, and a reload says so instead
+// of waiting for it.
+func TestReloadPipe(t *testing.T) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		path := filepath.Join(t.TempDir(), "pipe")
+		if err := syscall.Mkfifo(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		backend := supervisetest.HelloBackend(t, "a")
+		cfg = changed(cfg, func(c *config.Config) { c.Source, c.Watch = path, true })
+		supervisetest.AddBackend(t, cfg, backend.URL)
+		var log testkit.Log
+		in := serve(t, cfg, Options{Log: NewLog(&log, "warn"), Load: func() (*config.Config, error) { return config.Load(path) }})
+		if in.control.Status().Config.Watching {
+			t.Error("a pipe is watched")
+		}
+		const why = "cannot be read again"
+		for _, plan := range []bool{false, true} {
+			if _, err := in.control.Reload(plan); err == nil || !strings.Contains(err.Error(), why) {
+				t.Errorf("reload: %v", err)
+			}
+		}
+		before := in.control.Status().Totals.ReloadFaults
+		in.signals <- syscall.SIGHUP
+		testkit.Until(t, "the refusal", func() bool { return in.control.Status().Totals.ReloadFaults > before })
+		if _, err := in.control.Upgrade(""); err == nil || !strings.Contains(err.Error(), why) {
+			t.Errorf("upgrade: %v", err)
+		}
+		supervisetest.Get(in.addr).Want(t, "a")
+	})
 }

@@ -80,7 +80,7 @@ type fakeAdmin struct {
 	serving   net.Listener
 }
 
-func (a *fakeAdmin) Listen() (net.Listener, error) {
+func (a *fakeAdmin) Listen(net.Addr) (net.Listener, error) {
 	if a.listenErr != nil {
 		return nil, a.listenErr
 	}

@@ -2,6 +2,8 @@ package supervise
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -28,6 +30,8 @@ type operator struct {
 	runtime         Runtime           // nil before open, and if there is never one
 	runtimeListener *net.UnixListener // nil if there is no socket
 	runtimePath     string            // that runtimeListener is bound to, or ""
+	runtimeFile     fs.FileInfo       // what was at the path when it was bound, or nil
+	lost            bool              // the socket is gone and cannot be made again, which was logged
 
 	closing sync.WaitGroup // for servers that were replaced
 	forced  atomic.Bool    // a server was closed by force: what it was answering may still look at the board
@@ -81,7 +85,7 @@ func (o *operator) listenAdmin(cfg *config.Config, to *opened[Admin, net.Listene
 	}
 	a := o.makeAdmin(cfg)
 	if to.listener = o.from.TakeAdmin(cfg.Admin.Address); to.listener == nil {
-		if to.listener, err = a.Listen(); err != nil {
+		if to.listener, err = a.Listen(o.address()); err != nil {
 			return err
 		}
 	}
@@ -133,10 +137,47 @@ func (o *operator) setAdmin(a *opened[Admin, net.Listener]) {
 }
 
 func (o *operator) setRuntime(r *opened[string, *net.UnixListener]) {
-	o.runtimeListener, o.runtimePath = nil, ""
+	o.runtimeListener, o.runtimePath, o.runtimeFile, o.lost = nil, "", nil, false
 	if r.any {
 		o.runtimeListener, o.runtimePath = r.listener, r.at
+		o.runtimeFile, _ = os.Lstat(r.at)
 	}
+}
+
+// mendRuntime opens the socket for commands again if its path is gone, which a program
+// that tidies up may have caused. What another program has put there stays.
+func (o *operator) mendRuntime() {
+	if o.runtimeListener == nil || o.runtimeFile == nil {
+		return
+	}
+	info, err := os.Lstat(o.runtimePath)
+	if err == nil && os.SameFile(info, o.runtimeFile) || err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	var l *net.UnixListener
+	if err != nil {
+		l, err = o.runtime.Listen(o.runtimePath)
+	} else {
+		err = errors.New("another file is there")
+	}
+	if err != nil {
+		if !o.lost {
+			o.log.Warn("socket for commands is gone", "path", o.runtimePath, "cause", err)
+		}
+		o.lost = true
+		return
+	}
+	o.log.Warn("socket for commands was gone, and is there again", "path", o.runtimePath)
+	o.swapRuntime(&opened[string, *net.UnixListener]{at: o.runtimePath, listener: l, any: true})
+}
+
+// closeRuntime stops listening for commands. The path goes with it only if it is ours.
+func (o *operator) closeRuntime() {
+	info, err := os.Lstat(o.runtimePath)
+	if err != nil || o.runtimeFile == nil || !os.SameFile(info, o.runtimeFile) {
+		o.runtimeListener.SetUnlinkOnClose(false)
+	}
+	o.runtimeListener.Close()
 }
 
 // serve has both servers serve.
@@ -177,7 +218,7 @@ func (o *operator) swapAdmin(a *opened[Admin, net.Listener]) {
 // them may wait for the end of this reload.
 func (o *operator) swapRuntime(r *opened[string, *net.UnixListener]) {
 	if o.runtimeListener != nil {
-		o.runtimeListener.Close()
+		o.closeRuntime()
 	}
 	if o.setRuntime(r); o.runtimeListener != nil {
 		o.runtime.Serve(o.runtimeListener)
@@ -212,7 +253,7 @@ func (o *operator) leavePath(stays bool) {
 // asked for the upgrade among them, are answered until the end.
 func (o *operator) stopListening() {
 	if o.runtimeListener != nil {
-		o.runtimeListener.Close()
+		o.closeRuntime()
 	}
 	if o.adminListener != nil {
 		o.adminListener.Close()
@@ -222,7 +263,7 @@ func (o *operator) stopListening() {
 // close ends both servers, by force when ctx is done.
 func (o *operator) close(ctx context.Context) {
 	if o.runtimeListener != nil {
-		o.runtimeListener.Close()
+		o.closeRuntime()
 		o.runtimeListener = nil
 	}
 	if o.runtime != nil {

@@ -56,8 +56,9 @@ type Resolver = discover.Resolver
 // Admin is the operator's server as the supervisor uses it; *admin.Server is one.
 type Admin interface {
 	// Listen opens the configured address and serves nothing yet. It returns nil and no
-	// error if the configuration has none. An error is one line for the operator.
-	Listen() (net.Listener, error)
+	// error if the configuration has none. An error is one line for the operator. old is
+	// where this process listens until then, with the same port perhaps, or nil.
+	Listen(old net.Addr) (net.Listener, error)
 	// Serve begins to serve l, which it takes over, and returns at once. l is from
 	// Listen, or was opened by the process before this one.
 	Serve(l net.Listener)
@@ -92,6 +93,18 @@ type Running struct {
 	// Workers returns how many worker processes serve, and how many were replaced since
 	// the first start. It is nil in mt. Any goroutine may call it.
 	Workers func() (running int, restarts uint64)
+	// Processes returns the supervisor and the worker processes that live. It is nil in
+	// mt. Any goroutine may call it.
+	Processes func() []Process
+	// LastReload returns whether the last reload was taken up, and when the
+	// configuration in use was. Any goroutine may call it.
+	LastReload func() (ok bool, loaded time.Time)
+}
+
+// Process is one process of lb.
+type Process struct {
+	Name string // "supervisor" or "worker 1"
+	PID  int
 }
 
 // NewLog returns a log of key=value lines on w. level is debug, info, warn or
@@ -99,6 +112,13 @@ type Running struct {
 func NewLog(w io.Writer, level string) *slog.Logger {
 	log, _ := NewLevelLog(w, level)
 	return log
+}
+
+// NewLogQueue returns a writer for the log and everything else that this process writes,
+// which never waits for w. A broken pipe ends the process no longer.
+func NewLogQueue(w io.Writer) *host.LogQueue {
+	ignorePipes()
+	return host.NewLogQueue(w)
 }
 
 // NewLevelLog is NewLog with a level that can be changed while the log is used.

@@ -17,7 +17,7 @@ type ports struct {
 	log      *slog.Logger
 	resolver discover.Resolver
 	inUse    *listen.Set   // nil before start
-	given    []*listen.Set // by systemd and by the process before this one
+	given    []*listen.Set // by systemd, in one set, and by the process before this one
 }
 
 // activated returns the listening sockets that systemd has opened for this
@@ -39,7 +39,19 @@ func activated(log *slog.Logger) (sets []*listen.Set) {
 // take finds the sockets that this process was given: by systemd, and by the
 // process before it, which handed over inherited.
 func (p *ports) take(inherited []*listen.Set) {
-	p.given = append(activated(p.log), inherited...)
+	theirs := activated(p.log)
+	var others []*listen.Set
+	for _, set := range inherited {
+		if set.Systemd {
+			theirs = append(theirs, set)
+		} else {
+			others = append(others, set)
+		}
+	}
+	if len(theirs) > 1 {
+		theirs = []*listen.Set{listen.Join(theirs)}
+	}
+	p.given = append(theirs, others...)
 }
 
 // prepare returns sockets for n loops at the address of cfg: sockets that are open

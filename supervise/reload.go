@@ -53,23 +53,27 @@ func (d *desk) refusal() error {
 	return nil
 }
 
-// reloadFor is a reload without a caller that waits; why goes to the log.
-func (d *desk) reloadFor(why string) {
+// reloadFor is a reload without a caller that waits.
+func (d *desk) reloadFor(by trigger) {
 	if err := d.refusal(); err != nil {
-		d.log.Warn("reload refused", "by", why, "cause", err)
+		d.log.Warn("reload refused", "by", by, "cause", err)
 		return
 	}
-	d.reload(why, false)
+	d.reload(by, false)
 }
 
 // reload reads the configuration again and uses it, or with planOnly returns what
 // would change. See api.Control.
-func (d *desk) reload(why string, planOnly bool) (api.Reloaded, error) {
+func (d *desk) reload(by trigger, planOnly bool) (api.Reloaded, error) {
 	if err := d.refusal(); err != nil {
 		return api.Reloaded{}, err
 	}
 	if planOnly {
-		c, err := d.compare()
+		cfg, _, err := d.load()
+		if err != nil {
+			return api.Reloaded{}, err
+		}
+		c, err := d.compare(cfg)
 		if err != nil {
 			return api.Reloaded{}, err
 		}
@@ -77,13 +81,13 @@ func (d *desk) reload(why string, planOnly bool) (api.Reloaded, error) {
 	}
 	d.notifier.Reloading(time.Duration(d.clock()))
 	defer func() { d.notifier.Ready(d.headline()) }()
-	c, err := d.prepare()
+	c, err := d.prepare(by)
 	if err != nil {
-		d.refuse(why, err)
+		d.refuse(by, err)
 		return api.Reloaded{}, err
 	}
 	err = d.commit(c)
-	d.log.Info("configuration reloaded", "number", c.number, "changes", len(c.what), "by", why)
+	d.log.Info("configuration reloaded", "number", c.number, "changes", len(c.what), "by", by)
 	if err != nil {
 		d.board.Control().ReloadFaults.Add(1)
 		d.outcome.reloadFailed(err)
@@ -103,31 +107,35 @@ func (d *desk) headline() string {
 }
 
 // refuse notes why a configuration was not taken up.
-func (d *desk) refuse(why string, err error) {
+func (d *desk) refuse(by trigger, err error) {
 	d.board.Control().ReloadFaults.Add(1)
 	d.outcome.reloadFailed(err)
 	var list config.Errors
-	if !errors.As(err, &list) {
-		d.log.Error("configuration refused, the old one goes on", "by", why, "cause", err)
+	switch {
+	case errors.As(err, &list):
+	case errors.Is(err, errDoubted):
+		d.log.Warn("configuration not taken up, the old one goes on", "by", by, "cause", err)
+	default:
+		d.log.Error("configuration refused, the old one goes on", "by", by, "cause", err)
 	}
-	for _, e := range list {
+	shown, more := list.Shown()
+	for _, e := range shown {
 		cause := e.What
 		if e.Hint != "" {
 			cause += "; " + e.Hint
 		}
-		d.log.Error("configuration refused, the old one goes on", "by", why,
+		d.log.Error("configuration refused, the old one goes on", "by", by,
 			"file", e.File, "line", e.Line, "key", e.Key, "cause", cause)
+	}
+	if more > 0 {
+		d.log.Error("configuration refused, the old one goes on", "by", by, "cause", fmt.Sprintf("and %d more mistakes", more))
 	}
 	d.publish()
 }
 
-// compare reads the configuration and works out what it changes. It touches
-// nothing, and does not even look names up.
-func (d *desk) compare() (*change, error) {
-	cfg, err := d.o.Load()
-	if err != nil {
-		return nil, err
-	}
+// compare works out what cfg changes. It touches nothing, and does not even look names
+// up.
+func (d *desk) compare(cfg *config.Config) (_ *change, err error) {
 	old := d.now.Config
 	if cfg.Mode != old.Mode {
 		return nil, fmt.Errorf("mode: %s -> %s is more than a reload can change; use `lb upgrade`, or restart", old.Mode, cfg.Mode)
@@ -149,12 +157,20 @@ func (d *desk) compare() (*change, error) {
 }
 
 // prepare makes ready everything that can fail. After an error nothing has changed.
-func (d *desk) prepare() (c *change, err error) {
-	// Before the file is read: if it is written in between, the watcher finds
-	// another hash.
-	d.file.try(d.now.Config.Source)
-	if c, err = d.compare(); err != nil {
+func (d *desk) prepare(by trigger) (c *change, err error) {
+	cfg, hash, err := d.load()
+	d.file.tried(hash)
+	if err != nil {
 		return nil, err
+	}
+	if c, err = d.compare(cfg); err != nil {
+		return nil, err
+	}
+	if by == byWriting {
+		if err := doubt(d.now.Config, cfg); err != nil {
+			d.file.doubted = true
+			return nil, err
+		}
 	}
 	for _, name := range d.names.find(c.cfg, reloadLookupTimeout) {
 		c.notes = append(c.notes, fmt.Sprintf("%s has no address yet; it is looked up again and again", name))

@@ -230,6 +230,9 @@ func TestReloadBrokenFile(t *testing.T) {
 			{"wrong type", "via = 2\n" + good, "via"},
 			{"bad port", strings.Replace(good, "port = 0", "port = 99999", 1), "port"},
 			{"unknown pool", good + "[[routes]]\npath = \"/x\"\npool = \"nowhere\"\n", "routes[0].pool"},
+			{"empty", " \n", ""},
+			{"comments", "# " + strings.ReplaceAll(good, "\n", "\n# "), ""},
+			{"cut off", good[:strings.Index(good, "[[backends]]")], ""},
 			{"no file", "", ""},
 		} {
 			testkit.WriteFile(t, path, tc.text)
@@ -379,6 +382,40 @@ func TestReloadSocket(t *testing.T) {
 	in.wantExit(t, 0)
 	if got := sockets(); len(got) != 0 {
 		t.Errorf("left: %v", got)
+	}
+}
+
+// The socket for commands comes back when it was deleted. What another program has put at its
+// path stays.
+func TestSocketComesBack(t *testing.T) {
+	cfg := supervisetest.Config(config.MT)
+	cfg.Admin.Socket = filepath.Join(t.TempDir(), "a.sock")
+	log := &testkit.Log{}
+	in := serve(t, cfg, Options{Log: NewLog(log, "info")})
+	alive := func() bool {
+		c, err := net.Dial("unix", cfg.Admin.Socket)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	}
+	for range 2 {
+		if err := os.Remove(cfg.Admin.Socket); err != nil {
+			t.Fatal(err)
+		}
+		testkit.Until(t, "the socket", alive)
+	}
+	other, err := net.Listen("unix", cfg.Admin.Socket+".other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	testkit.Rename(t, cfg.Admin.Socket+".other", cfg.Admin.Socket)
+	testkit.Until(t, "a word in the log", func() bool { return strings.Contains(log.String(), "another file is there") })
+	in.signals <- syscall.SIGTERM
+	in.wantExit(t, 0)
+	if !alive() {
+		t.Error("the socket of another program is gone")
 	}
 }
 

@@ -5,14 +5,18 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
+	"time"
 
 	"lb/config"
+	"lb/internal/filewatch"
 	"lb/internal/host"
 	"lb/internal/systemd"
 	"lb/supervise/crew"
 	"lb/supervise/discover"
 	"lb/supervise/handover"
 	"lb/supervise/health"
+	"lb/supervise/notice"
 	"lb/supervise/plan"
 )
 
@@ -58,7 +62,9 @@ func newDesk(o Options, cfg *config.Config) *desk {
 		d.operator.makeAdmin = func(cfg *config.Config) Admin { return o.Admin(cfg, d.running()) }
 	}
 	d.file = fileWatch{log: d.log, news: d.fileChanged}
-	d.file.try(cfg.Source) // cfg was read a moment ago
+	if c, err := filewatch.Look(cfg.Source); err == nil { // cfg was read a moment ago
+		d.file.tried(c.Hash)
+	}
 	return d
 }
 
@@ -76,11 +82,11 @@ func (d *desk) start(cfg *config.Config) (err error) {
 	if err := d.openBoard(cfg, loops); err != nil {
 		return err
 	}
-	if d.from == nil { // else the port is ours already, and the PID file not yet
+	if d.from == nil { // else the port is ours already
 		if err := d.ports.open(cfg, loops); err != nil {
-			return err
+			return withMend(err, cfg.Port)
 		}
-		if err := d.writePID(cfg.PIDFile); err != nil {
+		if err := host.CheckPID(cfg.PIDFile); err != nil {
 			return err
 		}
 	}
@@ -89,6 +95,9 @@ func (d *desk) start(cfg *config.Config) (err error) {
 	}
 	d.warnDescriptors(cfg, loops)
 	if err := d.operator.open(cfg, d.makeRuntime()); err != nil {
+		if strings.HasPrefix(err.Error(), "admin: ") { // and not the socket for commands
+			err = withMend(err, portOf(cfg.Admin.Address))
+		}
 		return err
 	}
 	// In an upgrade the system puts connections into new sockets from here on, and new
@@ -96,16 +105,22 @@ func (d *desk) start(cfg *config.Config) (err error) {
 	// before.
 	if d.from != nil {
 		if err := d.ports.open(cfg, loops); err != nil {
-			return err
+			return withMend(err, cfg.Port)
 		}
 	}
-	o := crew.Options{Log: d.log, Board: d.board, BoardFile: d.boardFile, Slots: d.slots, Limit: d.limit}
+	o := crew.Options{Log: d.log, Board: d.board, BoardFile: d.boardFile, Slots: d.slots,
+		Limit: d.limit, Program: d.program}
 	crew, err := crew.Start(o, d.now, d.ports.inUse, loops)
 	if err != nil {
 		return err
 	}
 	d.crew = crew
 	d.loops.Store(&crew)
+	if d.from == nil { // last: a start that fails leaves the file of another lb alone
+		if err := d.writePID(cfg.PIDFile); err != nil {
+			return err
+		}
+	}
 	if err := d.takeOver(cfg); err != nil {
 		return err
 	}
@@ -192,6 +207,7 @@ func (d *desk) takeOver(cfg *config.Config) error {
 func (d *desk) begin(cfg *config.Config) {
 	d.outcome.taken()
 	d.prober = health.Start(d.probes(d.now))
+	d.notices = notice.Start(notice.Options{Board: d.board, View: d.view.Load, Log: d.log, Now: d.clock})
 	d.names.begin(d.o.ResolveEvery, d.resolved)
 	d.names.follow(cfg)
 	d.obeyFile(d.overrules)
@@ -199,8 +215,7 @@ func (d *desk) begin(cfg *config.Config) {
 	d.publish()
 	adminAddr := d.operator.address()
 	d.operator.serve()
-	d.log.Info("serving", "address", d.ports.inUse.Addr, "mode", cfg.Mode,
-		"loops", host.LoopsFor(cfg.Workers, cfg.Limits.Connections), "number", d.now.Number)
+	d.welcome(cfg, host.LoopsFor(cfg.Workers, cfg.Limits.Connections))
 	if d.from != nil {
 		d.from.Took(!slices.Contains(d.from.Sets, d.ports.inUse))
 		d.notifier.IsMain()
@@ -214,7 +229,7 @@ func (d *desk) begin(cfg *config.Config) {
 // watchFile has the file of cfg watched, unless that is switched off or of no use.
 func (d *desk) watchFile(cfg *config.Config) {
 	path := cfg.Source
-	if !cfg.Watch || d.o.Load == nil {
+	if !cfg.Watch || d.o.Load == nil || !filewatch.IsFile(path) {
 		path = ""
 	}
 	d.file.set(path)
@@ -272,6 +287,7 @@ func (d *desk) close() {
 		d.crew.Finish(0, now)
 	}
 	d.stopHelpers()
+	d.notices.Close()
 	d.operator.wait()
 	if d.prober != nil {
 		d.prober.Close()
@@ -299,6 +315,10 @@ func (d *desk) running() Running {
 		Board: d.board,
 		Now:   func() int64 { return int64(d.clock()) },
 		View:  d.view.Load,
+		LastReload: func() (ok bool, loaded time.Time) {
+			p := d.public.Load() // no server serves before it is there
+			return p.outcome.reload.text == "", p.outcome.loaded
+		},
 	}
 	if d.now.Config.Mode == config.MP {
 		r.Workers = func() (running int, restarts uint64) {
@@ -307,6 +327,7 @@ func (d *desk) running() Running {
 			}
 			return 0, 0
 		}
+		r.Processes = d.processes
 	}
 	return r
 }

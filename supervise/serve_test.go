@@ -151,6 +151,19 @@ func TestPIDFile(t *testing.T) {
 	})
 }
 
+// A start that fails leaves the PID file of the lb that runs alone.
+func TestPIDFileOfFailedStart(t *testing.T) {
+	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
+		cfg.PIDFile = filepath.Join(t.TempDir(), "lb.pid")
+		testkit.WriteFile(t, cfg.PIDFile, strconv.Itoa(os.Getpid())+"\n")
+		admin := &fakeAdmin{listenErr: syscall.EADDRINUSE}
+		wantRefusal(t, begin(t, cfg, Options{Admin: func(*config.Config, Running) Admin { return admin }}), syscall.EADDRINUSE, "")
+		if _, err := os.Stat(cfg.PIDFile); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestPIDFileNotWritable(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		cfg.PIDFile = filepath.Join(t.TempDir(), "missing", "lb.pid")

@@ -31,9 +31,8 @@ func newIntake(from <-chan os.Signal) *intake {
 	forget := func() {}
 	if from == nil {
 		c := make(chan os.Signal, 64)
-		// SIGPIPE too: lb does not die because its log is no longer read.
-		signal.Notify(c, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT,
-			syscall.SIGHUP, syscall.SIGUSR2, syscall.SIGPIPE)
+		signal.Notify(c, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR2)
+		ignorePipes()
 		from, forget = c, func() { signal.Stop(c) }
 	}
 	done, ended := make(chan struct{}), make(chan struct{})
@@ -52,9 +51,12 @@ func newIntake(from <-chan os.Signal) *intake {
 	return in
 }
 
+// ignorePipes sees to it that lb does not die because its log is no longer read, neither
+// now nor when it writes its last lines.
+func ignorePipes() { signal.Ignore(syscall.SIGPIPE) }
+
 func (in *intake) sort(sig os.Signal) {
 	switch sig {
-	case syscall.SIGPIPE:
 	case syscall.SIGHUP:
 		offer(in.reload, struct{}{})
 	case syscall.SIGUSR2:

@@ -9,6 +9,7 @@ import (
 	"lb/board"
 	"lb/loop/tick"
 	"lb/supervise/crew"
+	"lb/supervise/notice"
 	"lb/supervise/plan"
 )
 
@@ -53,6 +54,22 @@ func (d *desk) publish() {
 		}
 	}
 	d.public.Store(p)
+}
+
+// processes returns the processes of lb in mp. Any goroutine may call it.
+func (d *desk) processes() []Process {
+	d.queue.askWithin(statusPatience, "listing processes", d.publish)
+	list := []Process{{"supervisor", os.Getpid()}}
+	for _, l := range d.public.Load().loops {
+		if l.PID != 0 {
+			name := fmt.Sprintf("worker %d", l.Place) // as in the log and in ps
+			if l.State == crew.Retiring {
+				name = fmt.Sprintf("retiring worker, loop %d", l.Slot)
+			}
+			list = append(list, Process{name, l.PID})
+		}
+	}
+	return list
 }
 
 // Status returns what lb is doing, whatever the desk is busy with.
@@ -159,7 +176,12 @@ func (d *desk) backendStatus(now *plan.Snapshot, i, j int, mono tick.Instant, wa
 		Since:            onWall(&state.HealthSince),
 		InFlight:         totals.InFlight,
 		Attempts:         totals.Attempts,
-		Faults:           totals.ConnectFaults + totals.ResetFaults + totals.TimeoutFaults + totals.BadAnswers,
+		Requests:         totals.Requests(),
+		Faults:           totals.ConnectFaults + totals.ResetFaults + totals.TimeoutFaults + totals.BadAnswers + state.StatusFaults.Load(),
+	}
+	if f, any := state.LastFault(); any {
+		b.LastFault = notice.Words(f)
+		b.LastFaultAt = board.Wall(uint64(f.At), int64(mono), wall)
 	}
 	if weight != 0 {
 		b.Weight = weight

@@ -3,9 +3,11 @@ package supervise
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"os"
 
 	"lb/admin/api"
+	"lb/internal/filewatch"
 	"lb/internal/host"
 	"lb/supervise/handover"
 )
@@ -47,6 +49,8 @@ func (d *desk) newUpgrade(done func(api.Upgraded, error)) (*upgrading, error) {
 		return nil, errors.New("an upgrade is under way already")
 	case d.ending != nil:
 		return nil, errEnding
+	case !filewatch.IsFile(d.now.Config.Source):
+		return nil, fmt.Errorf("%s cannot be read again by a new process; start lb with a file", d.now.Config.Source)
 	}
 	h := handover.Holdings{
 		Number:       d.now.Number,
@@ -98,6 +102,7 @@ func (d *desk) release(m *upgrading) {
 		d.prober.Close()
 		d.prober = nil
 	}
+	d.notices.Close() // the new process reads the same board
 }
 
 // cancelUpgrade ends an upgrade that is under way because this process is to end.

@@ -42,13 +42,18 @@ func (b *Budget) Begin(now tick.Instant) {
 
 // Retry counts a retry and returns true, or returns false if the budget is spent.
 func (b *Budget) Retry(now tick.Instant) bool {
-	bucket := b.slide(now)
+	b.slide(now)
 	if b.sum.retries >= max(b.least, b.sum.begun*b.millionths/1e6) {
 		return false
 	}
-	bucket.retries++
-	b.sum.retries++
+	b.Spend(now)
 	return true
+}
+
+// Spend counts a retry that no budget may refuse.
+func (b *Budget) Spend(now tick.Instant) {
+	b.slide(now).retries++
+	b.sum.retries++
 }
 
 // slide forgets what is older than the window and returns the newest bucket.

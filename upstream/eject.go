@@ -24,20 +24,17 @@ type Change struct {
 const forgive = time.Minute
 
 // failed counts a fault of a backend and ejects the backend when its run of faults
-// reaches the limit. The run outlasts the ejection: nothing has answered since, so
-// after it a single fault ejects again. Faults reported during an ejection do not
-// count.
-func (r *roster) failed(i int, why board.Reason, detail uint64, now tick.Instant) (c Change, ejected bool) {
+// reaches the limit and condemns it. The run outlasts the ejection: nothing has
+// answered since, so after it a single fault ejects again. Faults reported during an
+// ejection do not count.
+func (r *roster) failed(i int, f Fault, now tick.Instant) (c Change, ejected bool) {
 	r.refresh(now)
 	e := &r.entries[i]
 	s := e.state
 	if !r.eject.Enabled || s.EjectedUntil.Load() != 0 || e.tier >= disabled {
 		return c, false
 	}
-	if s.Faults.Add(1) < uint64(r.eject.Faults) {
-		return c, false
-	}
-	if !r.mayEject(i, now) {
+	if !r.condemned(e, f) || !r.mayEject(i, now) {
 		return c, false
 	}
 	n, lasts := r.sentence(s, now)
@@ -54,12 +51,12 @@ func (r *roster) failed(i int, why board.Reason, detail uint64, now tick.Instant
 		return c, false
 	}
 	s.EjectedSince.Store(uint64(now))
-	s.EjectedReason.Store(uint64(why))
-	s.EjectedDetail.Store(detail)
+	s.EjectedReason.Store(uint64(f.Why))
+	s.EjectedDetail.Store(f.Detail)
 	s.EjectedLast.Store(uint64(until))
 	s.Ejections.Store(uint64(n))
 	r.board.Changed()
-	return Change{ID: e.id, Name: e.name, Ejected: true, Reason: why, Detail: detail, Count: n, For: lasts}, true
+	return Change{ID: e.id, Name: e.name, Ejected: true, Reason: f.Why, Detail: f.Detail, Count: n, For: lasts}, true
 }
 
 // sentence returns the number of a backend's next ejection and how long it lasts.
@@ -112,5 +109,8 @@ func (r *roster) restore(i int, until, now tick.Instant) {
 func (r *roster) succeeded(i int) {
 	if s := r.entries[i].state; s.Faults.Load() != 0 {
 		s.Faults.Store(0)
+		s.Refusals.Store(0)
+		s.Clients.Store(0)
+		s.Targets.Store(0)
 	}
 }

@@ -16,7 +16,7 @@ import (
 // fail reports faults of a backend and returns the change by the last one.
 func fail(p *Pool[*conn], i, faults int, now tick.Instant) (c Change, ejected bool) {
 	for range faults {
-		c, ejected = p.Failed(i, board.ReasonReset, 0, now)
+		c, ejected = p.Failed(i, Fault{Why: board.ReasonReset, Detail: 0}, now)
 	}
 	return c, ejected
 }
@@ -40,7 +40,7 @@ func TestEject(t *testing.T) {
 	if _, ejected := fail(p, 1, 2, start); ejected {
 		t.Fatal("two faults behind a success eject")
 	}
-	got, ejected := p.Failed(1, board.ReasonStatus, 503, start)
+	got, ejected := p.Failed(1, Fault{Why: board.ReasonStatus, Detail: 503}, start)
 	want := Change{ID: 1, Name: "10.0.0.1:80", Ejected: true, Reason: board.ReasonStatus, Detail: 503,
 		Count: 1, For: 10 * time.Second}
 	if !ejected || got != want {
@@ -170,7 +170,7 @@ func TestEjectTogether(t *testing.T) {
 				rng := rand.New(rand.NewPCG(uint64(round), uint64(loop)))
 				for range 30 {
 					b, _ := p.Pick(Ask{}, now)
-					if _, ejected := p.Failed(rng.IntN(backends), board.ReasonConnect, 0, now); ejected {
+					if _, ejected := p.Failed(rng.IntN(backends), Fault{Why: board.ReasonConnect, Detail: 0}, now); ejected {
 						ejections.Add(1)
 					}
 					p.Release(b)

@@ -36,7 +36,7 @@ func Example() {
 		pool.Release(i)
 		if i == 0 {
 			pool.Succeeded(i, 5*time.Millisecond, now)
-		} else if c, ejected := pool.Failed(i, board.ReasonConnect, 0, now); ejected {
+		} else if c, ejected := pool.Failed(i, upstream.Fault{Why: board.ReasonConnect, Own: true}, now); ejected {
 			fmt.Println(c.Name, "is ejected for", c.For)
 		}
 	}

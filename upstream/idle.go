@@ -1,6 +1,9 @@
 package upstream
 
-import "lb/internal/invariant"
+import (
+	"lb/internal/invariant"
+	"lb/loop/tick"
+)
 
 // Link is a conn's place in an idle list, embedded in the conn. The zero value is
 // in no list.
@@ -8,6 +11,7 @@ type Link[C any] struct {
 	hotter, colder *Link[C]
 	list           *IdleList[C] // nil: in no list
 	conn           C
+	since          tick.Instant // when it was put there
 }
 
 // IdleList holds one backend's conns that wait for reuse, last in, first out: the
@@ -15,30 +19,51 @@ type Link[C any] struct {
 // surplus conns stay cold and time out. It never allocates, because the links are
 // in the conns. The zero value is empty; do not copy it.
 type IdleList[C any] struct {
-	hottest *Link[C]
-	n       int
+	hottest, coldest *Link[C]
+	rested           *Link[C] // the hottest that the last GetRested had found rested; colder ones are, too
+	n                int
 }
 
-// Put adds c at the hot end. l is c's link and must be in no list.
-func (i *IdleList[C]) Put(l *Link[C], c C) {
+// Put adds c at the hot end, at now, which is no earlier than the times before. l is c's
+// link and must be in no list.
+func (i *IdleList[C]) Put(l *Link[C], c C, now tick.Instant) {
 	invariant.Check(l.list == nil, "upstream: conn is idle already")
-	l.list, l.conn = i, c
+	l.list, l.conn, l.since = i, c, now
 	l.colder = i.hottest
 	if l.colder != nil {
 		l.colder.hotter = l
+	} else {
+		i.coldest = l
 	}
 	i.hottest = l
 	i.n++
 }
 
-// Get removes and returns the hottest conn; ok is false if the list is empty.
-func (i *IdleList[C]) Get() (c C, ok bool) {
-	l := i.hottest
-	if l == nil {
+// Hottest returns the hottest conn, which stays in the list; ok is false if the list is
+// empty.
+func (i *IdleList[C]) Hottest() (c C, ok bool) {
+	if i.hottest == nil {
 		return c, false
 	}
-	c = l.conn
-	return c, i.Remove(l)
+	return i.hottest.conn, true
+}
+
+// GetRested removes and returns the hottest of the conns that were put at by or before;
+// ok is false if there is none. by must not be earlier than at the call before. On
+// average it looks at each conn once, however many there are.
+func (i *IdleList[C]) GetRested(by tick.Instant) (c C, ok bool) {
+	next := i.coldest
+	if i.rested != nil {
+		next = i.rested.hotter
+	}
+	for next != nil && next.since <= by {
+		i.rested, next = next, next.hotter
+	}
+	if i.rested == nil {
+		return c, false
+	}
+	c = i.rested.conn
+	return c, i.Remove(i.rested)
 }
 
 // Remove takes out the conn with link l, wherever in the list it is. It returns
@@ -54,6 +79,11 @@ func (i *IdleList[C]) Remove(l *Link[C]) bool {
 	}
 	if l.colder != nil {
 		l.colder.hotter = l.hotter
+	} else {
+		i.coldest = l.hotter
+	}
+	if i.rested == l {
+		i.rested = l.colder
 	}
 	*l = Link[C]{} // do not keep the conn alive
 	i.n--

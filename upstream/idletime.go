@@ -1,7 +1,9 @@
 package upstream
 
 import (
+	"bytes"
 	"math"
+	"strconv"
 	"time"
 
 	"lb/board"
@@ -30,10 +32,21 @@ const idleLeast = 500 * time.Millisecond
 // of its time.
 const idleMargin = time.Second
 
+// IdlePromised records what the Keep-Alive of a backend's answer, keepAlive, says.
+func IdlePromised(s *board.State, keepAlive []byte) {
+	for part := range bytes.SplitSeq(keepAlive, []byte{','}) {
+		if v, ok := bytes.CutPrefix(bytes.TrimSpace(part), []byte("timeout=")); ok {
+			if n, err := strconv.Atoi(string(v)); err == nil && n >= 0 {
+				IdleTold(s, n)
+			}
+		}
+	}
+}
+
 // IdleTold records that a backend sent Keep-Alive: timeout=seconds.
 func IdleTold(s *board.State, seconds int) {
-	const most = int(math.MaxInt64 / int64(time.Second))
-	told := uint64(max(1, time.Duration(min(max(0, seconds), most))*time.Second)) // 0 means "none" on the board
+	const most = math.MaxInt64 / int64(time.Second)
+	told := uint64(max(1, time.Duration(min(max(0, int64(seconds)), most))*time.Second)) // 0 means "none" on the board
 	if s.IdleTold.Load() != told {
 		s.IdleTold.Store(told)
 	}

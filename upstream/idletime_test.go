@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ func TestIdleTold(t *testing.T) {
 		{60, 59 * time.Second},
 		{61, limit},
 		{75, limit},
-		{1 << 62, limit},
+		{math.MaxInt, limit},
 	} {
 		s := board.New(1, 1).State(0)
 		if got := IdleTimeout(s, limit, start); got != limit {

@@ -117,8 +117,30 @@ func (p *Pool[C]) Release(index int) {
 // Failed counts a fault of a backend at now; faults of the client or of lb itself
 // do not belong here. It returns the change and true if this fault ejects the
 // backend.
-func (p *Pool[C]) Failed(index int, why board.Reason, detail uint64, now tick.Instant) (c Change, ejected bool) {
-	return p.roster.failed(index, why, detail, now)
+func (p *Pool[C]) Failed(index int, f Fault, now tick.Instant) (c Change, ejected bool) {
+	return p.roster.failed(index, f, now)
+}
+
+// Out reports whether a backend is down or ejected, and others take its place.
+func (p *Pool[C]) Out(index int, now tick.Instant) bool {
+	r := &p.roster
+	r.refresh(now)
+	t := r.entries[index].tier
+	return len(r.open) > 0 && t != r.best && (t >= ejectedPrimary && t < draining || t == down)
+}
+
+// Other reports whether there is a backend for another attempt that is not in tried.
+func (p *Pool[C]) Other(tried *Tried, now tick.Instant) bool {
+	r := &p.roster
+	r.refresh(now)
+	for _, list := range [...][]int32{r.open, r.spare} {
+		for _, i := range list {
+			if !tried.Has(int(i)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Succeeded records at now that an attempt got a final response without fault. ttfb

@@ -21,6 +21,7 @@ type roster struct {
 	eject     config.Eject
 	slowStart time.Duration
 	timed     bool // the strategy uses the time to first byte
+	limited   bool // a backend has a limit
 	picker    picker
 	sticky    stickyTable
 	inFlight  inFlight
@@ -115,6 +116,7 @@ func (r *roster) init(cfg config.Pool, b *board.Board, members []member, at Seat
 			limit: uint64(max(0, backend.MaxConnections)), drain: backend.Drain, backup: backend.Backup,
 		}
 		e.weigh()
+		r.limited = r.limited || e.limit > 0
 		r.entries = append(r.entries, e)
 	}
 	r.picker = newPicker(cfg, r)

@@ -313,7 +313,7 @@ func TestPickNoAllocEver(t *testing.T) {
 				}
 			}
 			for _, b := range held {
-				p.Failed(b, board.ReasonReset, 0, now)
+				p.Failed(b, Fault{Why: board.ReasonReset, Detail: 0}, now)
 				p.Succeeded(b, time.Millisecond, now)
 				p.Release(b)
 			}

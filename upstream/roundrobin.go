@@ -112,7 +112,7 @@ func shorten(weights []int) []int {
 	}
 	scaled := make([]int, len(weights))
 	for i, w := range weights {
-		scaled[i] = max(1, w*sequenceMax/sum)
+		scaled[i] = max(1, int(int64(w)*sequenceMax/int64(sum)))
 	}
 	return divide(scaled)
 }

@@ -164,7 +164,7 @@ func TestSharedBackend(t *testing.T) {
 		fail(p, 0, 2, start)
 		p.Succeeded(0, 0, start)
 		fail(p, 0, 2, start)
-		if c, ejected := p.Failed(0, board.ReasonReset, 0, start); !ejected || c.ID != 0 {
+		if c, ejected := p.Failed(0, Fault{Why: board.ReasonReset, Detail: 0}, start); !ejected || c.ID != 0 {
 			t.Fatal("not ejected")
 		}
 		if !slices.Equal(ejectedAt(shared, start), []int{0}) || !q.roster.isEjected(1, start) {

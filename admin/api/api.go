@@ -167,5 +167,8 @@ type Backend struct {
 	EjectedUntil     time.Time `json:"ejected_until,omitzero"`
 	InFlight         uint64    `json:"in_flight"`
 	Attempts         uint64    `json:"attempts"`
-	Faults           uint64    `json:"faults"` // failed attempts that were the backend's fault
+	Requests         uint64    `json:"requests"` // that it answered
+	Faults           uint64    `json:"faults"`   // failed attempts that were the backend's fault
+	LastFault        string    `json:"last_fault,omitempty"`
+	LastFaultAt      time.Time `json:"last_fault_at,omitzero"`
 }

@@ -70,6 +70,9 @@ func (f *File) Has(path string) bool {
 	return ok
 }
 
+// Empty reports whether the file has no key and no table: nothing, or comments alone.
+func (f *File) Empty() bool { return len(f.at) == 0 }
+
 // Key returns the line and the column, counted from 1, in which the key at path
 // begins, or the beginning of the file if it has no such key.
 func (f *File) Key(path string) (line, column int) { return f.place(f.at[path].key) }

@@ -93,7 +93,7 @@ type ownProcess struct {
 	addr string
 }
 
-// startBackend runs `lb backends`, at a port that is held for it while it is down.
+// startBackend runs `lb demo-backends`, at a port that is held for it while it is down.
 func startBackend(t *testing.T) *ownProcess {
 	t.Helper()
 	b := &ownProcess{addr: testkit.FreePort(t)}
@@ -111,8 +111,8 @@ func (b *ownProcess) again(t *testing.T) {
 // start returns the address, or "" if the process cannot listen there.
 func (b *ownProcess) start(t *testing.T, port string) (addr string) {
 	t.Helper()
-	b.Process = testkit.Start(t, exec.Command(lbExe, "backends", "--port", port))
-	testkit.Until(t, "lb backends to say where it listens", func() bool {
+	b.Process = testkit.Start(t, exec.Command(lbExe, "demo-backends", "--port", port))
+	testkit.Until(t, "lb demo-backends to say where it listens", func() bool {
 		ended := b.Ended()
 		line, _, whole := strings.Cut(b.Out.String(), "/\n")
 		if whole {

@@ -42,6 +42,21 @@ type service struct {
 	pid   int      // of the supervisor now
 	exits map[int]syscall.WaitStatus
 	calls *http.Client // to the socket for commands
+
+	unread sync.Mutex // while it is locked, what lb writes is not read
+	stream int        // the end of the pipe into which lb writes; it does not block
+}
+
+// patient begins to read only while the mutex is free.
+type patient struct {
+	io.Reader
+	unread *sync.Mutex
+}
+
+func (p patient) Read(b []byte) (int, error) {
+	p.unread.Lock()
+	p.unread.Unlock()
+	return p.Reader.Read(b)
 }
 
 // adopt makes this process the parent of the processes that lb leaves behind, so that it
@@ -112,12 +127,18 @@ func (s *service) launch() {
 	p.Process = testkit.Start(s.t, cmd)
 	s.pid = cmd.Process.Pid
 	copied := make(chan struct{})
+	stream, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", w.Fd()), unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.stream = stream
 	go func() {
 		defer close(copied)
-		io.Copy(&p.Log, r)
+		io.Copy(&p.Log, patient{r, &s.unread})
 		r.Close()
 	}()
 	s.t.Cleanup(func() { <-copied })
+	s.t.Cleanup(func() { unix.Close(stream) }) // first: it keeps the pipe open
 	s.t.Cleanup(func() { s.cleanUp(p) })
 }
 

@@ -1,37 +1,63 @@
-// Package filewatch reports the content of one file whenever it has changed and has
-// been left alone for a moment. It does not know what is in the file.
+// Package filewatch reports the content of one file whenever it has changed, is closed
+// and has been left alone for a moment. It does not know what is in the file.
 package filewatch
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
-	"io/fs"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
-	"syscall"
 	"time"
-
-	"github.com/fsnotify/fsnotify"
 )
 
 const (
 	// settleTime is how long the file has to be left alone before it is read:
 	// editors and tools write in several steps.
 	settleTime = 200 * time.Millisecond
+	// settleAppended is the same of a file that is opened and closed again and again, as
+	// a script appends to one.
+	settleAppended = time.Second
 	// settleMax is how long a file that is not left alone can put the read off.
 	settleMax = 2 * time.Second
+	// appendedMax is settleMax of a file that is opened and closed again and again.
+	appendedMax = 10 * time.Second
 	// lookEvery is how often the file is looked at without a notice: some file systems
 	// give none, and the system may have no watch left.
 	lookEvery = 2 * time.Second
 	// lostEvery is the same while a directory that is to be watched is missing.
 	lostEvery = 100 * time.Millisecond
+	// writingEvery is how often a file is looked at that a process has open for writing.
+	writingEvery = 200 * time.Millisecond
+	// writingMax is how long a file that was written counts as open without a notice that
+	// it was closed, where the system does not say.
+	writingMax = 30 * time.Second
+	// writingWarn is how long a file may be open for writing without a word about it.
+	writingWarn = 10 * time.Second
 )
+
+// News is a content that the file has now.
+type News struct {
+	Hash string // as that of Content
+	// Swapped reports whether another file has come into the place of the one before, by
+	// a rename or by a link: so it is no part of a file that is yet to be written.
+	Swapped bool
+}
+
+// sign is what a notice says of an entry of a directory.
+type sign int
+
+const (
+	stirred  sign = iota // something has happened
+	created              // it is new, or has another name now
+	changing             // it is being written
+	written              // a process that could write it has closed it
+	moved                // it came from another name
+)
+
+// ignored is the path of notices that are about nothing that is watched.
+const ignored = "."
 
 // Watcher reads a file when it has changed, in whatever way: written, renamed into
 // place, or reached by a link that leads elsewhere now, as Kubernetes swaps the
@@ -40,26 +66,37 @@ const (
 type Watcher struct {
 	path   string // absolute
 	log    *slog.Logger
-	news   func(cancelled <-chan struct{}, hash string) // see Start
+	news   func(cancelled <-chan struct{}, n News) // see Start
 	cancel context.CancelFunc
-	look   chan struct{} // has a value to read the file again
+	poked  chan struct{} // has a value to read the file again
 	ended  chan struct{}
+	look   func(path string) (Content, error) // Look
 
 	// The rest belongs to run.
-	fs      *fsnotify.Watcher // nil if the system has none left
-	entries []string          // the file and the links to it
-	dirs    []string          // that they are in, which are watched
-	lost    bool              // not all of dirs are watched
-	print   string            // fingerprint of the file when it was read last
-	reason  string            // why news was not called then, or "" if it was
+	notices *notices // nil if the system has none left
+	entries []string // the file and the links to it
+	dirs    []string // that they are in, which are watched
+	lost    bool     // not all of dirs are watched
+
+	print  string    // fingerprint of the file when it was looked at last
+	file   string    // which file was reported last, or "" if none was
+	reason string    // why news was not called then, or "" if it was
+	since  time.Time // of the first change since the last report; zero if there is none
+	latest time.Time // of the latest change
+	warned bool      // that it is open for writing
+
+	touched bool // written in place, and not moved there, since the last report
+	writing bool // written, and not closed, as far as notices tell
+	unseen  bool // the latest change came without a notice
+	closes  int  // how often it was closed after writing, since the last report
 }
 
-// Start begins to watch the file at path and reads it once. It calls news with the Hash
-// of the content each time the file has settled. news has to return when cancelled is
-// closed, which is when Close is called.
-func Start(path string, log *slog.Logger, news func(<-chan struct{}, string)) *Watcher {
+// Start begins to watch the file at path and reads it once. It calls news each time the
+// file has settled. news has to return when cancelled is closed, which is when Close is
+// called.
+func Start(path string, log *slog.Logger, news func(cancelled <-chan struct{}, n News)) *Watcher {
 	w := newWatcher(path, log, news)
-	notices, err := fsnotify.NewWatcher()
+	notices, err := newNotices()
 	if err != nil {
 		log.Warn("file is not watched, but looked at now and then", "file", w.path, "every", lookEvery, "cause", err)
 		notices = nil
@@ -68,17 +105,17 @@ func Start(path string, log *slog.Logger, news func(<-chan struct{}, string)) *W
 	return w
 }
 
-func newWatcher(path string, log *slog.Logger, news func(<-chan struct{}, string)) *Watcher {
+func newWatcher(path string, log *slog.Logger, news func(<-chan struct{}, News)) *Watcher {
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs
 	}
-	return &Watcher{path: path, log: log, news: news, look: make(chan struct{}, 1), ended: make(chan struct{})}
+	return &Watcher{path: path, log: log, news: news, poked: make(chan struct{}, 1), ended: make(chan struct{}), look: Look}
 }
 
-// start takes notices over, which are nil if there are none.
-func (w *Watcher) start(notices *fsnotify.Watcher) {
+// start takes n over, which is nil if there are no notices.
+func (w *Watcher) start(n *notices) {
 	ctx, cancel := context.WithCancel(context.Background())
-	w.cancel, w.fs = cancel, notices
+	w.cancel, w.notices = cancel, n
 	w.follow() // before the caller goes on, so that later changes are seen
 	go w.run(ctx)
 }
@@ -86,7 +123,7 @@ func (w *Watcher) start(notices *fsnotify.Watcher) {
 // Poke has the file read again.
 func (w *Watcher) Poke() {
 	select {
-	case w.look <- struct{}{}:
+	case w.poked <- struct{}{}:
 	default: // it has a value, which says the same
 	}
 }
@@ -99,51 +136,57 @@ func (w *Watcher) Close() {
 
 func (w *Watcher) run(ctx context.Context) {
 	defer close(w.ended)
-	var events chan fsnotify.Event
-	var faults chan error
-	if w.fs != nil {
-		defer w.fs.Close()
-		events, faults = w.fs.Events, w.fs.Errors
+	var events chan event
+	if w.notices != nil {
+		defer w.notices.close()
+		events = w.notices.events
 	}
 	settled := time.NewTimer(0) // read once to begin with
 	defer settled.Stop()
-	var since time.Time // of the first event since the last read; zero if there is none
-	stir := func() {
-		if since.IsZero() {
-			since = time.Now()
-		}
-		if left := settleMax - time.Since(since); left > 0 { // else a read is due, and not put off again
-			settled.Reset(min(settleTime, left))
-		}
-	}
+	every := time.NewTimer(w.lookAfter())
+	defer every.Stop()
 	for {
-		every := time.NewTimer(w.lookAfter())
 		select {
 		case <-ctx.Done():
-			every.Stop()
 			return
 		case ev, open := <-events:
 			if !open { // the notices have ended
-				events, faults = nil, nil
+				events = nil
 			} else if w.concerns(ev) {
-				w.follow()
-				stir()
+				if w.follow(); w.lost {
+					every.Reset(w.lookAfter())
+				}
+				w.stir(settled)
 			}
-		case <-faults: // events were lost
-			w.follow()
-			stir()
-		case <-w.look:
-			stir()
+		case <-w.poked:
+			w.stir(settled)
 		case <-every.C:
 			w.follow()
-			if since.IsZero() && fingerprint(w.path) != w.print {
-				stir()
+			every.Reset(w.lookAfter())
+			if print := printOf(w.path); print != w.print {
+				w.print, w.unseen = print, true
+				w.stir(settled)
 			}
 		case <-settled.C:
-			since = time.Time{}
-			w.read(ctx)
+			if wait := w.read(ctx); wait > 0 {
+				settled.Reset(wait)
+			}
 		}
-		every.Stop()
+	}
+}
+
+// stir puts the read off, because the file may have changed.
+func (w *Watcher) stir(settled *time.Timer) {
+	w.latest = time.Now()
+	if w.since.IsZero() {
+		w.since = w.latest
+	}
+	wait, most := settleTime, settleMax
+	if w.closes > 1 {
+		wait, most = settleAppended, appendedMax
+	}
+	if left := most - time.Since(w.since); left > 0 { // else a read is due, and not put off again
+		settled.Reset(min(wait, left))
 	}
 }
 
@@ -154,113 +197,87 @@ func (w *Watcher) lookAfter() time.Duration {
 	return lookEvery
 }
 
-// concerns reports whether ev may have changed the file.
-func (w *Watcher) concerns(ev fsnotify.Event) bool {
-	return slices.Contains(w.entries, ev.Name) || slices.Contains(w.dirs, ev.Name)
+// concerns reports whether ev may have changed the file, and notes what it says of it.
+func (w *Watcher) concerns(ev event) bool {
+	path, what := w.notices.explain(ev)
+	if path == "" { // others were lost
+		w.unseen = true
+		return true
+	}
+	if !slices.Contains(w.entries, path) {
+		return slices.Contains(w.dirs, path)
+	}
+	w.unseen = false
+	switch what {
+	case created:
+		info, err := os.Lstat(path)
+		w.touched = err == nil && info.Mode().IsRegular() // else a link, which came at once
+	case changing:
+		w.touched, w.writing = true, true
+	case written:
+		w.touched, w.writing = true, false
+		w.closes++
+	case moved:
+		w.touched, w.writing, w.closes = false, false, 0
+	}
+	return true
 }
 
 // follow finds out through which directories the path leads now, and watches those.
 func (w *Watcher) follow() {
 	w.entries, w.dirs = trail(w.path)
-	if w.lost = false; w.fs == nil {
-		return
-	}
-	for _, dir := range w.fs.WatchList() {
-		if !slices.Contains(w.dirs, dir) {
-			w.fs.Remove(dir)
-		}
-	}
-	for _, dir := range w.dirs {
-		// Even if it is watched already: another directory may have its name by now.
-		if w.fs.Add(dir) != nil {
-			w.lost = true
-		}
-	}
+	w.lost = w.notices != nil && !w.notices.follow(w.dirs)
 }
 
-// linksMax is how many links are followed, as the kernel does.
-const linksMax = 40
-
-// trail returns the entries that decide which file an absolute path leads to, which are
-// the links on the way and the file, and the directories that these are in.
-func trail(path string) (entries, dirs []string) {
-	rest := strings.Split(strings.Trim(filepath.Clean(path), "/"), "/")
-	at := "/"
-	for links := 0; len(rest) > 0; {
-		next := filepath.Join(at, rest[0])
-		rest = rest[1:]
-		info, err := os.Lstat(next)
-		link := err == nil && info.Mode()&fs.ModeSymlink != 0
-		if link || err != nil || len(rest) == 0 {
-			entries = append(entries, next)
-			if !slices.Contains(dirs, at) {
-				dirs = append(dirs, at)
-			}
+// read reads the file and calls news, or returns after which time to try again. A file
+// that is empty or missing is ignored: that is a moment between two versions.
+func (w *Watcher) read(ctx context.Context) (again time.Duration) {
+	w.print = printOf(w.path)
+	c, err := w.look(w.path)
+	again = w.unfinished(c, err)
+	if again > 0 {
+		if !w.warned && !w.since.IsZero() && time.Since(w.since) > writingWarn {
+			w.warned = true
+			w.log.Warn("configuration file is not taken up yet: "+ErrWriting.Error(), "file", w.path, "since", w.since.Format(time.RFC3339))
 		}
-		target := ""
-		if link {
-			target, err = os.Readlink(next)
-			links++
-		}
-		if err != nil || links > linksMax {
-			break
-		}
-		if !link {
-			at = next
-			continue
-		}
-		if filepath.IsAbs(target) {
-			at = "/"
-		}
-		rest = append(strings.Split(strings.Trim(filepath.Clean(target), "/"), "/"), rest...)
+		return again
 	}
-	return entries, dirs
-}
-
-// fingerprint changes whenever the file is likely to have changed.
-func fingerprint(path string) string {
-	info, err := os.Stat(path)
-	if err != nil {
-		return ""
-	}
-	print := fmt.Sprint(info.Size(), info.ModTime().UnixNano(), info.Mode())
-	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
-		print += fmt.Sprint("", sys.Dev, sys.Ino)
-	}
-	return print
-}
-
-// read reads the file and calls news. It ignores a file that is empty or missing: that
-// is a moment between two versions, and an empty file would even be accepted.
-func (w *Watcher) read(ctx context.Context) {
-	w.print = fingerprint(w.path)
-	data, err := os.ReadFile(w.path)
 	reason := ""
 	switch {
 	case err != nil:
 		reason = err.Error()
-	case len(bytes.TrimSpace(data)) == 0:
+	case c.empty:
 		reason = "it is empty"
 	}
 	if reason != "" && reason != w.reason {
 		w.log.Warn("configuration file is not taken up as it is", "file", w.path, "cause", reason)
 	}
-	if w.reason = reason; reason == "" {
-		w.news(ctx.Done(), Hash(data))
+	w.reason, w.since, w.warned, w.unseen, w.closes = reason, time.Time{}, false, false, 0
+	if reason != "" {
+		return 0
 	}
+	swapped := c.file != w.file && w.file != "" && !w.touched
+	w.file, w.touched = c.file, false
+	w.news(ctx.Done(), News{c.Hash, swapped})
+	return 0
 }
 
-// Hash returns a text that differs for different data.
-func Hash(data []byte) string {
-	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:])
-}
-
-// HashFile returns the Hash of the file at path, or "" if it cannot be read.
-func HashFile(path string) string {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return ""
+// unfinished returns after which time to look again at a file that may be half written,
+// or 0 if it is none.
+func (w *Watcher) unfinished(c Content, err error) time.Duration {
+	if w.since.IsZero() {
+		w.since, w.latest = time.Now(), time.Now()
 	}
-	return Hash(data)
+	rest := time.Since(w.latest)
+	switch {
+	case errors.Is(err, ErrWriting):
+		return writingEvery
+	case err != nil, c.Whole:
+		return 0
+	case w.writing && rest < writingMax: // the notice that it was closed is to come
+		return writingEvery
+	case w.unseen && rest < lookEvery+settleTime: // so that a look has found it unchanged
+		return writingEvery
+	}
+	return 0
 }

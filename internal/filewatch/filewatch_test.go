@@ -1,12 +1,18 @@
 package filewatch
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -16,18 +22,25 @@ import (
 // reader is one watcher, and the contents that it reports.
 type reader struct {
 	*Watcher
-	hashes chan string
-	log    testkit.Log
+	hashes  chan string
+	swapped atomic.Bool // of what was reported last
+	log     testkit.Log
 }
 
 // read begins to watch path, which contains text.
 func read(t *testing.T, path, text string) *reader {
 	t.Helper()
 	r := &reader{hashes: make(chan string, 64)}
-	r.Watcher = Start(path, slog.New(slog.NewTextHandler(&r.log, nil)), func(_ <-chan struct{}, hash string) { r.hashes <- hash })
+	r.Watcher = Start(path, slog.New(slog.NewTextHandler(&r.log, nil)), func(_ <-chan struct{}, n News) { r.hashes <- n.Hash; r.swapped.Store(n.Swapped) })
 	t.Cleanup(r.Close)
 	r.want(t, text)
 	return r
+}
+
+// hashOf returns the Hash of a Content with this text.
+func hashOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
 }
 
 // want waits for text to be reported, and for no other content before it.
@@ -35,12 +48,86 @@ func (r *reader) want(t *testing.T, text string) {
 	t.Helper()
 	select {
 	case hash := <-r.hashes:
-		if hash != Hash([]byte(text)) {
+		if hash != hashOf(text) {
 			t.Errorf("another content was brought than %q", text)
 		}
 	case <-time.After(testkit.Patience):
 		t.Fatalf("waited %v for %q to be brought", testkit.Patience, text)
 	}
+}
+
+// A rename and another link bring a whole file; what is written in place may be a part of
+// one.
+func TestWatchSwapped(t *testing.T) {
+	testkit.Long(t)
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "lb.toml")
+	testkit.WriteFile(t, path, "a")
+	r := read(t, path, "a")
+	for i, tc := range []struct {
+		name    string
+		swapped bool
+		way     func(t testing.TB, path, text string)
+	}{
+		{"write in place", false, testkit.WriteFile},
+		{"rename", true, testkit.SwapFile},
+		{"a backup, and a new file", false, func(t testing.TB, path, text string) {
+			testkit.Rename(t, path, path+"~")
+			testkit.WriteFile(t, path, text)
+		}},
+		{"a link in its place", true, func(t testing.TB, path, text string) {
+			testkit.WriteFile(t, path+".1", text)
+			os.Remove(path)
+			if err := os.Symlink("lb.toml.1", path); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"a write to where it leads", false, func(t testing.TB, path, text string) { testkit.WriteFile(t, path+".1", text) }},
+		{"a link that leads elsewhere", true, func(t testing.TB, path, text string) {
+			testkit.WriteFile(t, path+".2", text)
+			if err := os.Symlink("lb.toml.2", path+".new"); err != nil {
+				t.Fatal(err)
+			}
+			testkit.Rename(t, path+".new", path)
+		}},
+	} {
+		text := fmt.Sprint("text ", i)
+		tc.way(t, path, text)
+		r.want(t, text)
+		if r.swapped.Load() != tc.swapped && runtime.GOOS == "linux" {
+			t.Errorf("%s: swapped is %v", tc.name, !tc.swapped)
+		}
+	}
+}
+
+// A pipe that took the place of the file is not waited for, and neither it nor a
+// directory is content.
+func TestWatchNoFile(t *testing.T) {
+	testkit.Long(t)
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "lb.toml")
+	testkit.WriteFile(t, path, "a")
+	r := read(t, path, "a")
+	os.Remove(path)
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Until(t, "a warning about the pipe", func() bool { return strings.Contains(r.log.String(), "it is a pipe or a device") })
+	if _, err := Look(path); !errors.Is(err, ErrNoFile) || IsFile(path) {
+		t.Errorf("of a pipe: %v", err)
+	}
+	os.Remove(path)
+	if !IsFile(path) {
+		t.Error("a file that is missing cannot come back")
+	}
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Until(t, "a warning about the directory", func() bool { return strings.Contains(r.log.String(), "is a directory") })
+	os.Remove(path)
+	testkit.SwapFile(t, path, "b")
+	r.want(t, "b")
 }
 
 // A file that is empty or missing for a while is no new content. Each time is logged
@@ -116,13 +203,13 @@ func TestWatchByLooking(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lb.toml")
 	testkit.WriteFile(t, path, "a")
 	hashes := make(chan string, 8)
-	w := newWatcher(path, slog.New(slog.DiscardHandler), func(_ <-chan struct{}, hash string) { hashes <- hash })
+	w := newWatcher(path, slog.New(slog.DiscardHandler), func(_ <-chan struct{}, n News) { hashes <- n.Hash })
 	w.start(nil)
 	defer w.Close()
 	for _, text := range []string{"a", "b"} {
 		testkit.WriteFile(t, path, text)
 		for hash := range hashes { // the first content may be reported twice
-			if hash == Hash([]byte(text)) {
+			if hash == hashOf(text) {
 				break
 			}
 		}

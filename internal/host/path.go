@@ -10,15 +10,15 @@ import (
 // be found out. After an update of the package the new file is at that path. Call it
 // when the process begins.
 func StartPath() string {
-	exe, err := os.Executable() // on Linux without symbolic links
-	if err != nil {
-		return ""
-	}
 	named, err := exec.LookPath(os.Args[0])
 	if err == nil {
 		named, err = filepath.Abs(named)
 	}
-	if err != nil || !sameFile(named, exe) {
+	if err != nil {
+		named = ""
+	}
+	exe, err := os.Executable() // on Linux without symbolic links; it needs /proc there
+	if err == nil && !sameFile(named, exe) {
 		return exe // the parent process is free to give any name
 	}
 	return named

@@ -2,11 +2,16 @@ package host
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 )
+
+// written has the fs.FileInfo of each PID file that this process has written, by path.
+var written sync.Map
 
 // WritePID writes the number of this process to the file at path, or to none if path is
 // "". A reader sees the old number or the new one, never a part.
@@ -17,7 +22,25 @@ func WritePID(path string) error {
 	if err := replaceFile(path, strconv.Itoa(os.Getpid())+"\n"); err != nil {
 		return fmt.Errorf("pid file: %w", err)
 	}
+	if info, err := os.Stat(path); err == nil {
+		written.Store(path, info)
+	}
 	return nil
+}
+
+// CheckPID returns the error that WritePID would return, as far as can be seen without
+// changing the file, which may be that of another lb.
+func CheckPID(path string) error {
+	if path == "" {
+		return nil
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err == nil {
+		os.Remove(f.Name())
+	} else if f, err = os.OpenFile(path, os.O_WRONLY, 0); err != nil {
+		return fmt.Errorf("pid file: %w", err)
+	}
+	return f.Close()
 }
 
 // replaceFile puts a file with text in the place of path. It writes to the file itself
@@ -47,10 +70,15 @@ func replaceFile(path, text string) error {
 	return err
 }
 
-// RemovePID removes the file at path, unless it has the number of another process by
-// now. "" is no file.
+// RemovePID removes the file at path, unless it is that of another process by now. "" is
+// no file. The number alone does not tell: in another container it may be the same.
 func RemovePID(path string) {
-	if path == "" {
+	ours, ok := written.LoadAndDelete(path)
+	if !ok {
+		return
+	}
+	info, err := os.Stat(path)
+	if err != nil || !os.SameFile(info, ours.(fs.FileInfo)) {
 		return
 	}
 	b, err := os.ReadFile(path)

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -69,19 +70,52 @@ func TestPIDFileErrors(t *testing.T) {
 	}
 }
 
-// The file of another process stays.
+// The file of another process stays, also if its number is the same, as in another
+// container.
 func TestRemovePID(t *testing.T) {
-	for text, stays := range map[string]bool{strconv.Itoa(os.Getpid()) + "\n": false, "1\n": true} {
+	own := strconv.Itoa(os.Getpid()) + "\n"
+	for name, tc := range map[string]struct {
+		write func(path string) error
+		stays bool
+	}{
+		"ours":                  {func(string) error { return nil }, false},
+		"another number":        {func(path string) error { return os.WriteFile(path, []byte("1\n"), 0o600) }, true},
+		"another file":          {func(path string) error { return replaceFile(path, "1\n") }, true},
+		"another of our number": {func(path string) error { return replaceFile(path, own) }, true},
+	} {
 		path := filepath.Join(t.TempDir(), "lb.pid")
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		if err := errors.Join(WritePID(path), tc.write(path)); err != nil {
 			t.Fatal(err)
 		}
 		RemovePID(path)
-		if _, err := os.Stat(path); (err == nil) != stays {
-			t.Errorf("%q: %v, want it to stay: %v", text, err, stays)
+		if _, err := os.Stat(path); (err == nil) != tc.stays {
+			t.Errorf("%s: %v, want it to stay: %v", name, err, tc.stays)
 		}
 	}
 	RemovePID("") // is no file
+}
+
+// The check changes nothing, and says what would go wrong.
+func TestCheckPID(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "lb.pid")
+	if err := replaceFile(path, "1\n"); err != nil {
+		t.Fatal(err)
+	}
+	for _, good := range []string{"", path, filepath.Join(dir, "new")} {
+		if err := CheckPID(good); err != nil {
+			t.Errorf("%q: %v", good, err)
+		}
+	}
+	if err := CheckPID(filepath.Join(dir, "missing", "lb.pid")); err == nil {
+		t.Error("no error for a directory that is missing")
+	}
+	if list, _ := os.ReadDir(dir); len(list) != 1 {
+		t.Errorf("left: %v", list)
+	}
+	if text, _ := os.ReadFile(path); string(text) != "1\n" {
+		t.Errorf("the file has %q", text)
+	}
 }
 
 // A PID file that another process has written meanwhile stays.

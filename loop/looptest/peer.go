@@ -176,6 +176,7 @@ type Server struct {
 
 	Refuse bool // dials are refused
 	Silent bool // dials stay unanswered until they time out
+	Full   bool // of a unix socket: its accept queue has no room
 
 	k     *Kernel
 	addr  loop.Addr

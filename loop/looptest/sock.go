@@ -148,6 +148,8 @@ func (s *sock) begin() error {
 	switch {
 	case s.unix && (refused || v == nil || v.Refuse):
 		return unix.ECONNREFUSED
+	case s.unix && v.Full:
+		return unix.EAGAIN
 	case s.unix:
 		v.welcome(s)
 	case k.chance(k.Faults.TimeOut), v != nil && v.Silent:

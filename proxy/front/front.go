@@ -52,6 +52,10 @@ type Front interface {
 	// Gone reports whether the client has gone, so that nothing can be read or written.
 	Gone() bool
 
+	// Shut reports whether the client has ended its side, as a client that closes does,
+	// and one that still reads. Bytes that it sent before may be unread.
+	Shut() bool
+
 	// End ends the exchange, which has released everything that it held.
 	End(how Ending)
 
@@ -146,6 +150,7 @@ type Shared struct {
 	IdleTimeout time.Duration // how long a client may idle, by the present configuration
 	Draining    bool          // no new requests: fronts end their conns as soon as they may
 	Clients     int           // open client conns
+	Serial      uint32        // of the newest client: see Peer
 	Working     Front         // the front being advanced, or nil; a panic is blamed on it
 }
 
@@ -157,7 +162,8 @@ type Peer struct {
 	// Checked is the version of trusted_proxies that Trusted was computed from, or 0
 	// before that. The host counts versions from 1.
 	Checked uint32
-	Trusted bool // the address is in trusted_proxies
+	Serial  uint32 // of this conn among those of the loop
+	Trusted bool   // the address is in trusted_proxies
 
 	len  uint8
 	text [peerTextBytes]byte

@@ -5,6 +5,7 @@ import (
 
 	"lb/httpparse"
 	"lb/loop"
+	"lb/loop/tick"
 	"lb/proxy/front"
 	"lb/proxy/lane"
 )
@@ -20,11 +21,18 @@ const (
 )
 
 const (
-	pipelineTurns   = 16              // requests of one conn that may end in one turn
-	readTurns       = 8               // reads of one conn in one turn that may bring no byte of a request
-	LingerTimeout   = 5 * time.Second // how long bytes are thrown away after the last response
-	lingerBytesMax  = 64 << 20        // and how many of them
-	lastCallTimeout = time.Second     // how long an idle client may take to send a last request in a drain
+	pipelineTurns   = 16          // requests of one conn that may end in one turn
+	readTurns       = 8           // reads of one conn in one turn that may bring no byte of a request
+	lastCallTimeout = time.Second // how long an idle client may take to send a last request in a drain
+)
+
+// How long, and how many, bytes are thrown away after the last response. Many a client
+// sends its whole body before it reads, so all of a large upload has to fit in; it costs
+// lb one copy, and no more than the same client sending a request that is taken.
+const (
+	LingerTimeout  = 5 * time.Second  // without a byte
+	LingerMax      = 30 * time.Second // in all
+	lingerBytesMax = 256 << 20
 )
 
 const crlf = "\r\n"
@@ -40,6 +48,7 @@ type Conn struct {
 	lingered   int32 // bytes thrown away while closing
 	state      state
 	peer       front.Peer
+	lingerEnd  tick.Instant // when to stop throwing away
 }
 
 // Ready is called by the loop.
@@ -243,8 +252,14 @@ func (c *Conn) finish(unread bool) {
 		c.close(false)
 		return
 	}
-	c.Deadline(c.s.Loop.Now().Add(LingerTimeout))
+	c.lingerEnd = c.s.Loop.Now().Add(LingerMax)
+	c.lingerOn()
 	c.linger()
+}
+
+// lingerOn gives the client LingerTimeout for its next byte.
+func (c *Conn) lingerOn() {
+	c.Deadline(min(c.s.Loop.Now().Add(LingerTimeout), c.lingerEnd))
 }
 
 // linger throws bytes away until the client has ended its side, too.
@@ -260,6 +275,7 @@ func (c *Conn) linger() {
 		if n == 0 {
 			return
 		}
+		c.lingerOn()
 	}
 	c.Again()
 }

@@ -13,6 +13,6 @@
 //	          progress does not extend.
 //	exchange  the head is whole, or was refused, and an exchange answers it.
 //	closing   everything is written. lb's side is shut, and bytes that still come are
-//	          thrown away for a while, so that no reset costs the client its last
-//	          response (RFC 9112 9.6).
+//	          thrown away as long as they come, within bounds, so that no reset costs
+//	          the client its last response (RFC 9112 9.6).
 package h1

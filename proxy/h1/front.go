@@ -36,6 +36,9 @@ func (c *Conn) Wake() { c.Again() }
 // Gone implements front.Front.
 func (c *Conn) Gone() bool { return c.Hangup() }
 
+// Shut implements front.Front.
+func (c *Conn) Shut() bool { return c.PeerShut() }
+
 // End implements front.Front.
 func (c *Conn) End(how front.Ending) {
 	c.endRequest()

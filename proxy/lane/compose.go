@@ -133,6 +133,7 @@ func (ln *Lane) encode(a *arena.Arena, in *arena.Slab) {
 	if chunked && ln.Whole {
 		ln.append(lastChunk)
 		if trail > len(crlf) {
+			ln.Withheld.Hide(section, &ln.trailers)
 			ln.out.W = len(httpparse.AppendTrailers(ln.out.B[:ln.out.W], section, &ln.trailers))
 		}
 		ln.append(crlf)

@@ -49,6 +49,9 @@ type Lane struct {
 	data int         // bytes of the source's inbox to be written as they are
 	skip int         // bytes of the inbox after data that are already used up
 
+	// Withheld are the trailers that are not passed on; set with Begin for chunks.
+	Withheld httpparse.Withheld
+
 	left     int64 // for Length: body bytes still to be read
 	chunks   httpparse.Chunks
 	trailers httpparse.Trailers
@@ -193,6 +196,18 @@ func (ln *Lane) Restart(a *arena.Arena, n int) []byte {
 func (ln *Lane) SetHead(head []byte) {
 	ln.out.W = len(head)
 	ln.cut = ln.out.W
+}
+
+// Splice replaces the n bytes at an offset of the head by text. Nothing may have been
+// written.
+func (ln *Lane) Splice(a *arena.Arena, at, n int, text string) {
+	invariant.Check(ln.o == 0 && at+n <= ln.cut, "lane: Splice after a part of the head")
+	ln.room(a, len(text))
+	out := ln.out
+	more := copy(out.B[at+len(text):], out.B[at+n:out.W])
+	copy(out.B[at:], text)
+	ln.cut += len(text) - n
+	out.W = at + len(text) + more
 }
 
 // Release puts the lane's memory back and drops the pending bytes.

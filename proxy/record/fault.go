@@ -1,6 +1,10 @@
 package record
 
-import "lb/httpparse"
+import (
+	"syscall"
+
+	"lb/httpparse"
+)
 
 // Side is the side at fault. Only a backend's faults count against that backend.
 type Side uint8
@@ -37,12 +41,14 @@ const (
 	CausePanicked         // a panic: a bug in lb
 	CauseCut              // lb is stopping
 	CauseCrowded          // every backend is full, and the queue is full too or the wait in it was too long
+	CauseNoRoute          // no route takes the request, and there is no default pool
+	CauseAmbiguous        // the target can be read in several ways that choose different routes
 	CauseStatus           // the answer has a status that is to be retried
 )
 
 // causeNames are the names of the causes in logs, by Cause.
 var causeNames = [...]string{"", "gone", "short_body", "bad_request", "too_large", "slow", "no_connect", "reset",
-	"bad_answer", "no_backend", "exhausted", "panic", "cut", "crowded", "status"}
+	"bad_answer", "no_backend", "exhausted", "panic", "cut", "crowded", "no_route", "ambiguous", "status"}
 
 // String returns the name of the cause in logs, which is empty for NoCause.
 func (c Cause) String() string { return causeNames[c] }
@@ -52,7 +58,8 @@ type Fault struct {
 	Side   Side
 	Cause  Cause
 	Phase  Phase            // the phase in which it happened
-	Reason httpparse.Reason // why the parser refused the request, or NoReason
+	Reason httpparse.Reason // why the parser refused the request or the answer, or NoReason
+	Errno  syscall.Errno    // how connecting or reading failed; 0 for the end of the conn, and if it is not known
 }
 
 // ByClient returns a fault of the client.
@@ -61,16 +68,30 @@ func ByClient(c Cause) Fault { return Fault{Side: ClientSide, Cause: c} }
 // ByBackend returns a fault of the backend.
 func ByBackend(c Cause) Fault { return Fault{Side: BackendSide, Cause: c} }
 
+// ByError returns a fault of the backend for which a system call returned err.
+func ByError(c Cause, err error) Fault {
+	errno, _ := err.(syscall.Errno)
+	return Fault{Side: BackendSide, Cause: c, Errno: errno}
+}
+
 // ByLB returns a fault of lb itself.
 func ByLB(c Cause) Fault { return Fault{Side: LBSide, Cause: c} }
+
+// Kind returns a number for the kind of request that lb answers with code because of f,
+// to count it by. Its lowest 16 bits are code.
+func (f Fault) Kind(code int) uint64 {
+	return uint64(code) | uint64(f.Cause)<<16 | uint64(f.Reason)<<24
+}
 
 // Status returns the code of the reply that lb makes for f (RFC 9110 15.5, 15.6).
 func (f Fault) Status() int {
 	switch f.Cause {
 	case CauseBadRequest:
 		return f.Reason.Status()
-	case CauseShortBody:
+	case CauseShortBody, CauseAmbiguous:
 		return 400
+	case CauseNoRoute:
+		return 404
 	case CauseTooLarge:
 		return 413
 	case CauseSlow:
@@ -110,6 +131,10 @@ func (f Fault) Text() string {
 		return "no backend can take the request"
 	case CauseCrowded:
 		return "all backends are busy"
+	case CauseNoRoute:
+		return "no route takes this host and path"
+	case CauseAmbiguous:
+		return "servers read this path in different ways"
 	case CauseExhausted:
 		return "no descriptors or ports left"
 	}

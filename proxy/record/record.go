@@ -31,6 +31,19 @@ var phaseNames = [Phases]string{"admit", "pick", "dial", "send", "wait", "relay"
 // String returns the name of the phase in logs.
 func (ph Phase) String() string { return phaseNames[ph] }
 
+// next holds the phases that may follow each phase.
+var next = [Phases]uint8{
+	Admit: 1<<Pick | 1<<Relay,
+	Pick:  1<<Pick | 1<<Dial | 1<<Send | 1<<Relay,
+	Dial:  1<<Send | 1<<Pick | 1<<Relay,
+	Send:  1<<Wait | 1<<Relay | 1<<Pick,
+	Wait:  1<<Relay | 1<<Pick,
+	Relay: 1 << Relay, // a reply of lb's own instead of a response that turned out bad
+}
+
+// MayFollow reports whether an exchange may pass from the phase before to ph.
+func (ph Phase) MayFollow(before Phase) bool { return next[before]&(1<<ph) != 0 }
+
 // Record holds the facts about an exchange that has ended, however it ended. Its fields
 // are filled as things happen, and proxy.Options.Record gets it once. It and everything
 // it points to are valid only during that call.
@@ -65,4 +78,37 @@ type Record struct {
 	// Fault ended the exchange. Its Cause is NoCause if the answer was whole and was not
 	// lb's own reply to a fault.
 	Fault Fault
+}
+
+// keptHeadMax bounds, in bytes, the memory for a head that a record keeps for the next
+// exchange.
+const keptHeadMax = 8 << 10
+
+// Begin makes r the record of an exchange whose first byte came at begun.
+func (r *Record) Begin(begun, admitted tick.Instant, peer *front.Peer, req *httpparse.Request) {
+	head := r.Head[:0]
+	if cap(head) > keptHeadMax {
+		head = nil
+	}
+	*r = Record{Begun: begun, Admitted: admitted, Peer: peer, Request: req, Head: head}
+}
+
+// Pick notes that a backend was chosen at now.
+func (r *Record) Pick(pool, backend string, now tick.Instant) {
+	r.Pool, r.Backend, r.Picked = pool, backend, now
+	r.Dialled, r.Sending, r.Sent = 0, 0, 0
+}
+
+// Enter notes that a phase began at now.
+func (r *Record) Enter(ph Phase, now tick.Instant) {
+	switch ph {
+	case Dial:
+		r.Dialled = now
+	case Send:
+		r.Sending = now
+	case Wait:
+		r.Sent = now
+	case Relay:
+		r.Answered = now
+	}
 }

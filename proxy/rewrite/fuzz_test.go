@@ -68,6 +68,7 @@ func fuzzRequest(in []byte, options uint8) (r *Request, target string) {
 	if has(fuzzStream) && p.Framing == httpparse.Chunked {
 		p.Framing = httpparse.Close
 	}
+	p.HideForged(in, r.Peer.Trusted, httpparse.NewGuarded([]string{"X-A"}))
 	target = string(p.AppendPath(nil, in))
 	if rest, ok := strings.CutPrefix(target, "/api"); ok && has(fuzzRouted) {
 		r.Route, target = &fuzzRoute, "/"+strings.TrimLeft(rest, "/")

@@ -44,6 +44,7 @@ var phrases = [...]struct {
 	{307, []byte("Temporary Redirect")},
 	{308, []byte("Permanent Redirect")},
 	{400, []byte("Bad Request")},
+	{404, []byte("Not Found")},
 	{408, []byte("Request Timeout")},
 	{413, []byte("Content Too Large")},
 	{414, []byte("URI Too Long")},

@@ -1,7 +1,6 @@
 package rewrite
 
 import (
-	"bytes"
 	"net/netip"
 	"strconv"
 
@@ -17,17 +16,13 @@ const crlf = "\r\n"
 var HopByHop = httpparse.SetOf(httpparse.Connection, httpparse.KeepAlive, httpparse.ProxyConnection,
 	httpparse.TE, httpparse.TransferEncoding, httpparse.ContentLength, httpparse.Upgrade, httpparse.HTTP2Settings)
 
-// The fields of a request that are not passed on. A stranger's fields about where the
-// request came from are dropped; from a trusted proxy only X-Forwarded-For is, because lb
-// writes it again with one more address.
-var (
-	fromTrusted  = HopByHop | httpparse.SetOf(httpparse.Host, httpparse.XForwardedFor)
-	fromStranger = fromTrusted | httpparse.SetOf(httpparse.XForwardedHost, httpparse.XForwardedProto, httpparse.Forwarded)
-)
+// notPassedOn are the fields of a request that are not passed on. lb writes Host and
+// X-Forwarded-For again. What is not believed is hidden in the message already.
+var notPassedOn = HopByHop | httpparse.SetOf(httpparse.Host, httpparse.XForwardedFor)
 
-// OwnBytes bounds what lb itself adds to a head: field names, a length, an address, a
+// OwnBytes bounds what lb itself adds to a head: field names, a length, addresses, a
 // Date. It does not cover copies from the message, or the lines of routes.
-const OwnBytes = 512
+const OwnBytes = 1 << 10
 
 // Request is a request as it came, and the other facts that its new head depends on.
 type Request struct {
@@ -38,14 +33,23 @@ type Request struct {
 	Via     []byte // the field line that lb adds (RFC 9110 7.6.3), or empty
 	Hops    int64  // Max-Forwards to pass on, or -1 if there is none (RFC 9110 7.6.2)
 
+	Trusted   []netip.Prefix // the networks of trusted proxies
+	Forwarded bool           // write RFC 7239's field as well
+
 	Upgrade string            // the protocols of Upgrade that are passed on, or empty; set by AppendHead
 	Framing httpparse.Framing // of the body as it is sent; set by AppendHead
+	// HostAt is where in the head the name of the backend belongs, as the value of Host, if
+	// neither the client nor the route has one; otherwise 0. Set by AppendHead, which
+	// appends to an empty slice then.
+	HostAt int
+
+	origin [len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255")]byte // memory of Origin
 }
 
 // HeadBytes returns an upper bound, in bytes, of what AppendHead appends.
 func (r *Request) HeadBytes() int {
 	m := r.Message
-	n := int(m.HeadLen) + len(m.Fields) + 2*int(m.Authority.Len) + len(r.Via) + OwnBytes
+	n := int(m.HeadLen) + len(m.Fields) + 3*int(m.Authority.Len) + len(r.Via) + OwnBytes
 	if r.Route != nil {
 		n += len(r.Route.host) + len(r.Route.request)
 	}
@@ -59,9 +63,13 @@ func (r *Request) AppendHead(d []byte) []byte {
 	d = append(d, ' ')
 	d = r.appendTarget(d)
 	d = append(d, " HTTP/1.1\r\nHost: "...)
-	if r.Route != nil && r.Route.host != "" {
+	r.HostAt = 0
+	switch {
+	case r.Route != nil && r.Route.host != "":
 		d = append(d, r.Route.host...)
-	} else {
+	case m.Authority.Len == 0 && !m.Seen.Has(httpparse.Host):
+		r.HostAt = len(d)
+	default:
 		d = append(d, m.Authority.Of(b)...)
 	}
 	d = append(d, crlf...)
@@ -72,16 +80,13 @@ func (r *Request) AppendHead(d []byte) []byte {
 	if r.Route != nil {
 		d = append(d, r.Route.request...)
 	}
-	d = r.appendForwarded(d)
+	d = r.appendOrigin(d)
 	if r.Hops >= 0 {
 		d = appendNumber(append(d, "Max-Forwards: "...), r.Hops)
 	}
 	d = append(d, r.Via...)
-	if r.Upgrade = r.upgradeAsked(); r.Upgrade != "" {
-		d = append(d, "Connection: Upgrade\r\nUpgrade: "...)
-		d = append(d, r.Upgrade...)
-		d = append(d, crlf...)
-	}
+	r.Upgrade = r.upgradeAsked()
+	d = r.appendConnection(d)
 	switch r.Framing = m.Framing; r.Framing {
 	case httpparse.Length:
 		d = appendNumber(append(d, "Content-Length: "...), m.Length)
@@ -94,17 +99,34 @@ func (r *Request) AppendHead(d []byte) []byte {
 	return append(d, crlf...)
 }
 
+// appendConnection appends the fields about the conn that go on: Upgrade, and TE with trailers
+// alone (RFC 9110 10.1.4). An HTTP/1.0 client cannot get trailers.
+func (r *Request) appendConnection(d []byte) []byte {
+	trailers := r.Message.Minor > 0 && r.Message.HasToken(r.Text, httpparse.TE, "trailers")
+	switch {
+	case trailers && r.Upgrade != "":
+		d = append(d, "TE: trailers\r\nConnection: TE, Upgrade\r\n"...)
+	case trailers:
+		return append(d, "TE: trailers\r\nConnection: TE\r\n"...)
+	case r.Upgrade != "":
+		d = append(d, "Connection: Upgrade\r\n"...)
+	default:
+		return d
+	}
+	return append(append(append(d, "Upgrade: "...), r.Upgrade...), crlf...)
+}
+
 // dropped returns the fields that are not passed on.
 func (r *Request) dropped() httpparse.FieldSet {
-	m, drop := r.Message, fromStranger
-	if r.Peer.Trusted {
-		drop = fromTrusted
-	}
-	if m.Minor == 0 {
-		drop |= httpparse.SetOf(httpparse.Expect) // RFC 9110 10.1.1
+	m, drop := r.Message, notPassedOn
+	if m.Minor == 0 || m.ExpectContinue && m.Length == 0 { // no body: RFC 9110 10.1.1
+		drop |= httpparse.SetOf(httpparse.Expect)
 	}
 	if m.Framing != httpparse.Chunked {
 		drop |= httpparse.SetOf(httpparse.Trailer)
+	}
+	if r.Forwarded {
+		drop |= httpparse.SetOf(httpparse.Forwarded)
 	}
 	if r.Hops >= 0 {
 		drop |= httpparse.SetOf(httpparse.MaxForwards)
@@ -117,116 +139,19 @@ func (r *Request) appendTarget(d []byte) []byte {
 	if r.Route == nil || !r.Route.Config.StripPrefix {
 		return r.Message.AppendPath(d, r.Text)
 	}
-	path := bytes.TrimPrefix(r.Message.Path.Of(r.Text), []byte(r.Route.Config.Path))
+	path, _ := r.Route.strip(nil, r.Message.Path.Of(r.Text))
 	for len(path) > 0 && path[0] == '/' { // some backends would read "//x" as a host
 		path = path[1:]
 	}
 	return append(append(d, '/'), path...)
 }
 
-// appendForwarded appends the fields that name the client for the backend.
-func (r *Request) appendForwarded(d []byte) []byte {
-	from := r.Peer.Address()
-	if r.Peer.Trusted {
-		return r.appendForwardedOn(d)
-	}
-	if len(from) > 0 {
-		d = append(d, "X-Forwarded-For: "...)
-		d = append(d, from...)
-		d = append(d, crlf...)
-	}
-	d = append(d, "X-Forwarded-Proto: "...)
-	d = append(d, r.Peer.Scheme()...)
-	d = append(d, crlf...)
-	if r.Message.Authority.Len > 0 {
-		d = append(d, "X-Forwarded-Host: "...)
-		d = append(d, r.Message.Authority.Of(r.Text)...)
-		d = append(d, crlf...)
-	}
-	return d
-}
-
-// appendForwardedOn is appendForwarded for a trusted client: its fields about where the
-// request came from are passed on, and its address is added to the list.
-func (r *Request) appendForwardedOn(d []byte) []byte {
-	from := r.Peer.Address()
-	listed := r.passes(httpparse.XForwardedFor)
-	if listed || len(from) > 0 {
-		d = append(d, "X-Forwarded-For: "...)
-		if listed {
-			for _, f := range r.Message.Fields {
-				if f.ID == httpparse.XForwardedFor && f.Value.Len > 0 {
-					d = append(append(d, f.Value.Of(r.Text)...), ", "...)
-				}
-			}
-		}
-		if len(from) > 0 {
-			d = append(d, from...)
-		} else {
-			d = append(d, "unknown"...)
-		}
-		d = append(d, crlf...)
-	}
-	if !r.passes(httpparse.XForwardedProto) {
-		d = append(append(append(d, "X-Forwarded-Proto: "...), r.Peer.Scheme()...), crlf...)
-	}
-	if r.Message.Authority.Len > 0 && !r.passes(httpparse.XForwardedHost) {
-		d = append(append(append(d, "X-Forwarded-Host: "...), r.Message.Authority.Of(r.Text)...), crlf...)
-	}
-	return d
-}
-
-// passes reports whether the request has the field id and it is passed on.
-func (r *Request) passes(id httpparse.FieldID) bool {
-	f, ok := r.Message.Find(id)
-	return ok && !r.Message.Nominates(r.Text, f)
-}
-
-// Origin returns the address, as text, of the client that a request began at: the peer's
-// or, if that is trusted, the last one in X-Forwarded-For that is not in trusted. It is
-// empty for a unix socket.
-func (r *Request) Origin(trusted []netip.Prefix) []byte {
-	m, from := r.Message, r.Peer.Address()
-	if !r.Peer.Trusted {
-		return from
-	}
-	for i := len(m.Fields) - 1; i >= 0; i-- {
-		if m.Fields[i].ID != httpparse.XForwardedFor {
-			continue
-		}
-		for list := m.Fields[i].Value.Of(r.Text); len(list) > 0; {
-			at := bytes.LastIndexByte(list, ',')
-			one := bytes.TrimSpace(list[at+1:])
-			list = list[:max(at, 0)]
-			addr, err := netip.ParseAddr(string(one))
-			if err != nil {
-				return from
-			}
-			if from = one; !Contains(trusted, addr) {
-				return from
-			}
-		}
-	}
-	return from
-}
-
-// Contains reports whether addr is in one of the networks.
-func Contains(networks []netip.Prefix, addr netip.Addr) bool {
-	for _, n := range networks {
-		if n.Contains(addr) {
-			return true
-		}
-	}
-	return false
-}
-
 // upgradeAsked returns the protocols that the client asks to change to, or "" if it asks
 // for none, or in a way that is not passed on: h2c would hide the conn's later requests
-// from lb, and after a body that is still to come lb could not know where the other
-// protocol begins.
+// from lb, and a body that ends with the client's bytes leaves none for a tunnel.
 func (r *Request) upgradeAsked() string {
 	m, b := r.Message, r.Text
-	if m.Minor == 0 || m.Framing != httpparse.None || !m.UpgradeOption || !m.Seen.Has(httpparse.Upgrade) || m.HasToken(b, httpparse.Upgrade, "h2c") {
+	if m.Minor == 0 || m.Framing == httpparse.Close || !m.UpgradeOption || !m.Seen.Has(httpparse.Upgrade) || m.HasToken(b, httpparse.Upgrade, "h2c") {
 		return ""
 	}
 	asked := ""

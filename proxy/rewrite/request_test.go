@@ -38,7 +38,7 @@ var requestCases = []requestCase{
 	{name: "white space", in: get("A:b\r\nC: \t d \r\n"), want: sent("A: b\r\nC: d\r\n", "")},
 	{name: "forgeries", in: get("A: b\r\n" + forgeries), want: sent("A: b\r\n", "")},
 	{name: "hop by hop", in: get("Connection: close, X-Hop, TE\r\nKeep-Alive: 1\r\nProxy-Connection: x\r\nTE: trailers\r\nX-Hop: 1\r\nHTTP2-Settings: A\r\nA: b\r\n"),
-		want: sent("A: b\r\n", "")},
+		want: sent("A: b\r\n", "TE: trailers\r\nConnection: TE\r\n")},
 	{name: "absolute form", in: "GET http://b:81?q HTTP/1.1\r\nHost: a\r\n\r\n",
 		want: "GET /?q HTTP/1.1\r\nHost: b:81\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: b:81\r\n\r\n"},
 	{name: "asterisk", in: "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", want: "OPTIONS * HTTP/1.1\r\nHost: a\r\n" + forwarded + "\r\n"},
@@ -72,7 +72,7 @@ var requestCases = []requestCase{
 	{name: "upgrade without the option", in: get("Upgrade: websocket\r\n"), want: sent("", "")},
 	{name: "the option without upgrade", in: get("Connection: upgrade\r\n"), want: sent("", "")},
 	{name: "upgrade with a body", in: get("Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n"),
-		want: sent("", "Content-Length: 1\r\n"), framing: httpparse.Length},
+		want: sent("", "Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n"), framing: httpparse.Length, upgrade: "websocket"},
 }
 
 func TestAppendHead(t *testing.T) {
@@ -81,10 +81,11 @@ func TestAppendHead(t *testing.T) {
 	}
 }
 
-// check compares the head that r makes of the case's request with the case.
+// check compares the head that r makes of the case's request, after HideForged, with the case.
 func (tc requestCase) check(t *testing.T, r *Request) {
 	t.Helper()
 	r.Message, r.Text = parse(t, tc.in), []byte(tc.in)
+	r.Message.HideForged(r.Text, r.Peer.Trusted, nil)
 	bound := r.HeadBytes()
 	got, ok := strings.CutPrefix(string(r.AppendHead([]byte("before "))), "before ")
 	if got != tc.want || !ok || r.Upgrade != tc.upgrade || r.Framing != tc.framing {
@@ -129,8 +130,8 @@ func TestAppendForwarded(t *testing.T) {
 		{"trusted, host alone", "192.0.2.1", true, host, host, "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\n"},
 		{"trusted, lists", "192.0.2.1", true, "X-Forwarded-For: 1.1.1.1, 2.2.2.2\r\nX-Forwarded-For:\r\nX-Forwarded-For: 3.3.3.3\r\n", "",
 			"X-Forwarded-For: 1.1.1.1, 2.2.2.2, 3.3.3.3, 192.0.2.1\r\n" + ours},
-		{"trusted, nominated", "192.0.2.1", true, "Connection: X-Forwarded-For, X-Forwarded-Proto\r\nX-Forwarded-For: 1.1.1.1\r\n" + proto, "",
-			"X-Forwarded-For: 192.0.2.1\r\n" + ours},
+		{"trusted, nominated", "192.0.2.1", true, "Connection: X-Forwarded-For, X-Forwarded-Proto\r\nX-Forwarded-For: 1.1.1.1\r\n" + proto + "X-Real-IP: 1.1.1.1\r\n",
+			proto + "X-Real-IP: 1.1.1.1\r\n", "X-Forwarded-For: 1.1.1.1, 192.0.2.1\r\nX-Forwarded-Host: a\r\n"},
 		{"trusted unix", "", true, "", "", ours},
 		{"trusted unix, list", "", true, "X-Forwarded-For: 1.1.1.1\r\n", "", "X-Forwarded-For: 1.1.1.1, unknown\r\n" + ours},
 	} {
@@ -207,12 +208,22 @@ func TestOrigin(t *testing.T) {
 		{"all trusted", "10.0.0.1", true, "X-Forwarded-For: 10.0.0.3, 10.0.0.2\r\n", "10.0.0.3"},
 		{"IPv6", "2001:db8::1", true, "X-Forwarded-For: fe80::1\r\n", "fe80::1"},
 		{"unknown last", "10.0.0.1", true, "X-Forwarded-For: 1.1.1.1, unknown\r\n", "10.0.0.1"},
-		{"with a port", "10.0.0.1", true, "X-Forwarded-For: 1.1.1.1:80, 10.0.0.2\r\n", "10.0.0.2"},
+		{"no address in between", "10.0.0.1", true, "X-Forwarded-For: 1.1.1.1, unknown, 10.0.0.2\r\n", "10.0.0.2"},
+		{"with ports", "10.0.0.1", true, "X-Forwarded-For: 1.1.1.1:80, 10.0.0.2:99\r\n", "1.1.1.1"},
+		{"IPv6 with ports", "10.0.0.1", true, "X-Forwarded-For: [2001:DB9::1]:80, [2001:db8::1]:99\r\n", "2001:db9::1"},
+		{"mapped", "10.0.0.1", true, "X-Forwarded-For: ::ffff:1.1.1.1, ::ffff:10.0.0.2\r\n", "1.1.1.1"},
+		{"empty elements", "10.0.0.1", true, "X-Forwarded-For: ,1.1.1.1,,\r\n", "1.1.1.1"},
+		{"Forwarded", "10.0.0.1", true, "Forwarded: for=2.2.2.2, For=\"[2001:db9::1]:80\";proto=https\r\nForwarded: for=10.0.0.3:1\r\n", "2001:db9::1"},
+		{"both", "10.0.0.1", true, "Forwarded: for=2.2.2.2\r\nX-Forwarded-For: 1.1.1.1\r\n", "1.1.1.1"},
+		{"Forwarded, hidden", "10.0.0.1", true, "Forwarded: for=2.2.2.2, for=_a;proto=http\r\n", "10.0.0.1"},
+		{"Forwarded, without for", "10.0.0.1", true, "Forwarded: for=2.2.2.2, proto=http\r\n", "10.0.0.1"},
+		{"Forwarded, open quotes", "10.0.0.1", true, "Forwarded: for=2.2.2.2, for=\"\r\n", "10.0.0.1"},
+		{"Forwarded of a stranger", "192.0.2.1", false, "Forwarded: for=2.2.2.2\r\n", "192.0.2.1"},
 		{"unix, trusted", "", true, "X-Forwarded-For: 1.1.1.1\r\n", "1.1.1.1"},
 	} {
 		in := get(tc.fields)
-		r := Request{Message: parse(t, in), Text: []byte(in), Peer: newPeer(tc.peer, tc.trusted)}
-		if got := string(r.Origin(networks)); got != tc.want {
+		r := Request{Message: parse(t, in), Text: []byte(in), Peer: newPeer(tc.peer, tc.trusted), Trusted: networks}
+		if got := string(r.Origin()); got != tc.want {
 			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"lb/config"
 	"lb/httpparse"
+	"lb/httpparse/urlpath"
 )
 
 // Route holds the changes that a route makes in messages, as text ready to be appended.
@@ -14,6 +15,7 @@ type Route struct {
 	Config *config.Route
 
 	host     string // the Host of set_request_headers, or empty
+	prefix   []byte // the path of the route, without a slash at its end
 	request  []byte // the field lines of set_request_headers, without Host
 	response []byte // the field lines of set_response_headers
 	dated    bool   // a Date is among them
@@ -21,7 +23,7 @@ type Route struct {
 
 // NewRoute prepares the changes of cfg.
 func NewRoute(cfg *config.Route) Route {
-	r := Route{Config: cfg}
+	r := Route{Config: cfg, prefix: []byte(strings.TrimSuffix(cfg.Path, "/"))}
 	for _, f := range cfg.SetRequestHeaders {
 		if strings.EqualFold(f.Name, "host") {
 			r.host = f.Value
@@ -37,6 +39,36 @@ func NewRoute(cfg *config.Route) Route {
 		r.dated = r.dated || strings.EqualFold(f.Name, "date")
 	}
 	return r
+}
+
+// Strips reports whether the route can take its prefix off path, if it is to: for every
+// server the rest stays below the prefix. path may include the query; scratch is
+// overwritten.
+func (r *Route) Strips(scratch, path []byte) bool {
+	if !r.Config.StripPrefix || urlpath.IsPlain(path) {
+		return true
+	}
+	if rest, ok := bytes.CutPrefix(path, r.prefix); ok {
+		return !urlpath.Climbs(scratch, rest)
+	}
+	rest, ok := r.strip(scratch, path)
+	return ok && !urlpath.Climbs(nil, rest)
+}
+
+// strip returns path without the route's prefix, which is a part of path or of scratch. ok
+// is false if the prefix is not found in it.
+func (r *Route) strip(scratch, path []byte) (rest []byte, ok bool) {
+	if rest, ok = bytes.CutPrefix(path, r.prefix); ok {
+		return rest, true
+	}
+	plain := urlpath.AppendForward(scratch[:0], path) // the prefix is there in another spelling
+	if rest, ok = bytes.CutPrefix(plain, r.prefix); !ok {
+		return nil, false
+	}
+	if i := bytes.IndexByte(path, '?'); i >= 0 {
+		rest = append(rest, path[i:]...)
+	}
+	return rest, true
 }
 
 // isOurs reports whether lb itself puts a field of this name into a redirect. A route
@@ -74,18 +106,46 @@ func (r *Route) AppendLines(d, b []byte, m *httpparse.Message) (lines []byte, da
 // that m was parsed from.
 func (r *Route) AppendRedirect(d, b []byte, m *httpparse.Request) (lines []byte, where int) {
 	before := len(d)
-	d = r.Config.Redirect.Append(append(d, "Location: "...), string(m.Authority.Of(b)), uri(m.AppendPath(nil, b)))
+	host := m.Authority.Of(b)
+	if strings.HasPrefix(r.Config.Redirect.To, "https:") {
+		host = withoutPort(host) // the port is that of http
+	}
+	d = r.Config.Redirect.Append(append(d, "Location: "...), string(host), uri(m.AppendPath(nil, b)))
 	where = len(d) - before
 	return append(append(d, crlf...), r.response...), where
 }
 
-// uri returns the text for {uri}: a path with one slash at its start, because "//x" would
+// withoutPort returns host without a port.
+func withoutPort(host []byte) []byte {
+	if i := bytes.LastIndexByte(host, ':'); i >= 0 && bytes.IndexByte(host[i:], ']') < 0 {
+		return host[:i]
+	}
+	return host
+}
+
+// uri returns the text for {uri}: a path with one slash at its start, because "//x" and "/\\x" would
 // be another host, or nothing for "OPTIONS *", whose target is no path.
 func uri(target []byte) string {
 	if string(target) == "*" {
 		return ""
 	}
 	return string(httpparse.AppendURI([]byte{'/'}, bytes.TrimLeft(target, "/")))
+}
+
+// Guarded returns the fields that routes set in requests or match, or nil if there are none.
+func Guarded(routes []config.Route) *httpparse.Guarded {
+	var names []string
+	for i := range routes {
+		for _, fields := range [...][]config.Field{routes[i].SetRequestHeaders, routes[i].Headers} {
+			for _, f := range fields {
+				names = append(names, f.Name)
+			}
+		}
+	}
+	if names == nil {
+		return nil
+	}
+	return httpparse.NewGuarded(names)
 }
 
 // RoutesBytes returns the most bytes that any one of routes adds to a head.

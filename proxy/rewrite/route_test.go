@@ -61,6 +61,17 @@ func TestAppendLines(t *testing.T) {
 	}
 }
 
+// TestURI: no target becomes the name of another host.
+func TestURI(t *testing.T) {
+	for target, want := range map[string]string{
+		"/a?b": "/a?b", "//a": "/a", "/\\a": "/%5Ca", "*": "", "?a": "/?a", "/": "/",
+	} {
+		if got := uri([]byte(target)); got != want {
+			t.Errorf("%s: %s, want %s", target, got, want)
+		}
+	}
+}
+
 // TestAppendRedirect: where counts the Location line alone, and {uri} never begins with two
 // slashes.
 func TestAppendRedirect(t *testing.T) {
@@ -68,11 +79,13 @@ func TestAppendRedirect(t *testing.T) {
 		name, to, line, want string
 	}{
 		{"no placeholders", "/new", "GET /old?q HTTP/1.1", "Location: /new"},
-		{"both placeholders", "https://{host}{uri}", "GET /a?b=c HTTP/1.1", "Location: https://a:80/a?b=c"},
+		{"both placeholders", "https://{host}{uri}", "GET /a?b=c HTTP/1.1", "Location: https://a/a?b=c"},
+		{"http keeps the port", "http://{host}/x", "GET / HTTP/1.1", "Location: http://a:80/x"},
 		{"two slashes first", "{uri}", "GET //evil.example/x HTTP/1.1", "Location: /evil.example/x"},
+		{"address", "https://{host}{uri}", "GET http://[::1]:8080/a HTTP/1.1", "Location: https://[::1]/a"},
 		{"a backslash, which browsers read as a slash", "{uri}", "GET /\\evil.example/x HTTP/1.1", "Location: /%5Cevil.example/x"},
 		{"what no URI has", "{uri}", "GET /\xc3\xa9?\"<|>%zz%41% HTTP/1.1", "Location: /%C3%A9?%22%3C%7C%3E%25zz%41%25"},
-		{"asterisk", "https://{host}{uri}", "OPTIONS * HTTP/1.1", "Location: https://a:80"},
+		{"asterisk", "https://{host}{uri}", "OPTIONS * HTTP/1.1", "Location: https://a"},
 		{"absolute form", "https://{host}{uri}", "GET http://b HTTP/1.1", "Location: https://b/"},
 	} {
 		r := NewRoute(&config.Route{Pool: -1, Redirect: config.Redirect{To: tc.to, Code: 308}, SetResponseHeaders: []config.Field{{Name: "X", Value: "y"}}})

@@ -27,21 +27,25 @@ func TestBackOff(t *testing.T) {
 	}
 }
 
-// A row of deaths goes on as long as the workers die within ten seconds.
+// A row of deaths goes on as long as the workers die within ten seconds and serve nothing.
 func TestDeaths(t *testing.T) {
 	var d deaths
 	for i, tc := range []struct {
-		lived time.Duration
-		want  int
+		lived  time.Duration
+		served bool
+		want   int
 	}{
-		{time.Hour, 1},
-		{9 * time.Second, 2},
-		{0, 3},
-		{time.Millisecond, 4},
-		{10 * time.Second, 1},
-		{time.Millisecond, 2},
+		{time.Hour, false, 1},
+		{9 * time.Second, false, 2},
+		{0, false, 3},
+		{time.Millisecond, false, 4},
+		{10 * time.Second, false, 1},
+		{time.Millisecond, false, 2},
+		{time.Millisecond, true, 0},
+		{time.Millisecond, true, 0},
+		{time.Millisecond, false, 1},
 	} {
-		if got := d.note(tc.lived); got != tc.want {
+		if got := d.note(tc.lived, tc.served); got != tc.want {
 			t.Errorf("death %d, after a life of %v: counts as number %d, want %d", i, tc.lived, got, tc.want)
 		}
 	}

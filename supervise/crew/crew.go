@@ -57,6 +57,7 @@ const (
 // Loop is one loop as an operator sees it.
 type Loop struct {
 	Slot     int       // on the board
+	Place    int       // among those in use, from 0 on; no meaning for one that retires
 	PID      int       // of its process, 0 while it has none; in mt that of this process
 	Since    time.Time // when its process or thread began; the zero time if it has none
 	Restarts int       // how often its worker was replaced
@@ -70,6 +71,7 @@ type Options struct {
 	BoardFile *os.File
 	Slots     *Slots
 	Limit     uint64 // of descriptors, of this process
+	Program   string // path of this binary, for workers where there is no /proc
 }
 
 // Now returns the time of the clock that all loops and the board go by.

@@ -9,8 +9,10 @@
 // it, the queue would die with the worker, and the connections in it would be reset. So
 // the supervisor opens one socket per loop and keeps it: a worker that dies loses the conns
 // that it had accepted, and the next one goes on with the same queue and the same slot of
-// the board. The price is that the queue fills while nobody empties it, which is why a
-// worker is replaced at once.
+// the board. The price is that the queue fills while no worker empties it, which is why a
+// worker that has served is replaced at once, and why another worker serves its sockets
+// until the successor does. Only a worker that dies before it has served a request is
+// replaced later each time.
 //
 // # How a worker notices that its supervisor is gone
 //

@@ -21,9 +21,13 @@ type keeper struct {
 	deaths      deaths
 	fault       error // why the last worker died, or nil if none did
 	panics      panicWatch
+	requests    uint64 // that were counted in the slot when the process was started
 	restarts    int
 	predecessor *process // that panicked too often, or nil if none did
 }
+
+// orphaned reports whether the worker of k is down, or its successor does not serve yet.
+func (k *keeper) orphaned() bool { return k.fault != nil && k.state != Serving }
 
 // keep starts a worker for k, and another one whenever it is gone, until the seat is
 // taken away.
@@ -80,6 +84,7 @@ func (w *workers) spawn(k *keeper) (*process, error) {
 		return nil, err
 	}
 	k.process, k.seat, k.state = p, seat, Starting
+	k.requests = w.Board.Loop(k.slot).Requests.Load()
 	if k.fault != nil {
 		k.restarts++
 		w.Board.Control().WorkerRestarts.Add(1)
@@ -104,6 +109,7 @@ func (w *workers) start(k *keeper, slot int) (*process, plan.Seat, error) {
 		place:      k.place,
 		slot:       slot,
 		boardFile:  w.BoardFile,
+		program:    w.Program,
 		exchanges:  func() int { return int(counters.Exchanges.Load()) },
 		progressed: w.progressed,
 		passOn:     w.relay,
@@ -124,12 +130,27 @@ func (w *workers) reap(k *keeper, p *process) (delay time.Duration) {
 	if closed(k.dismissed) {
 		return 0 // retire waits for the process
 	}
-	delay = backOff(k.deaths.note(p.age()))
+	k.process, k.state, k.fault = nil, Waiting, p.cause()
+	served := w.Board.Loop(k.slot).Requests.Load() != k.requests
+	delay = w.delay(backOff(k.deaths.note(p.age(), served)), closed(p.serving))
 	w.logDeath(p, "restart_in", delay)
 	w.Board.TakeOver(k.slot)
-	k.process, k.state, k.fault = nil, Waiting, p.cause()
+	w.deal() // others serve its sockets until the next one does
 	w.tell()
 	return delay
+}
+
+// delay returns how long to wait before the next worker of a seat: less than its back-off if
+// no worker serves. ready says that the last one did.
+func (w *workers) delay(backOff time.Duration, ready bool) time.Duration {
+	lives := func(k *keeper) bool { return k.state == Serving }
+	switch {
+	case slices.ContainsFunc(w.active, lives):
+		return backOff
+	case ready:
+		return 0
+	}
+	return min(backOff, backOffMin)
 }
 
 // logDeath logs why a process, which has exited, is gone.
@@ -142,9 +163,10 @@ func (w *workers) logDeath(p *process, more ...any) {
 func (w *workers) cannotSpawn(k *keeper, err error) (delay time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delay = backOff(k.deaths.note(0))
-	w.Log.Error("worker cannot be started", "worker", k.place, "cause", err, "restart_in", delay)
 	k.state, k.fault = Waiting, err
+	delay = w.delay(backOff(k.deaths.note(0, false)), false)
+	w.Log.Error("worker cannot be started", "worker", k.place, "cause", err, "restart_in", delay)
+	w.deal()
 	w.tell()
 	return delay
 }
@@ -226,6 +248,7 @@ func (w *workers) startBeside(k *keeper) (*process, error) {
 // install gives k the process p in the place of old.
 func (w *workers) install(k *keeper, p, old *process) {
 	k.process, k.slot, k.predecessor = p, p.o.slot, old
+	k.requests = w.Board.Loop(k.slot).Requests.Load()
 	k.panics = panicWatch{}
 	k.panics.note(time.Now(), w.Board.Loop(k.slot).Panics.Load())
 	k.restarts++

@@ -44,6 +44,7 @@ type processOptions struct {
 	place     int
 	slot      int
 	boardFile *os.File
+	program   string // path of this binary, where there is no selfExe
 	// exchanges returns how many exchanges are running in the slot, by the board.
 	exchanges func() int
 	// progressed is called when the process is ready, has taken up a snapshot, has
@@ -73,6 +74,9 @@ var notForWorkers = []string{
 	"WATCHDOG_USEC", "WATCHDOG_PID", ipc.UpgradeEnv,
 }
 
+// workerName is what lists of processes show of a worker.
+func workerName(place int) string { return "lb: worker " + strconv.Itoa(place) }
+
 // workerEnviron returns the environment of a worker for that of this process.
 func workerEnviron(env []string) []string {
 	return append(ipc.Without(env, notForWorkers...), ipc.WorkerEnv+"=1")
@@ -80,12 +84,9 @@ func workerEnviron(env []string) []string {
 
 // startProcess starts this binary again, as a worker that begins with start.
 func startProcess(o processOptions, start outgoing) (*process, error) {
-	exe, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	if _, err := os.Stat(selfExe); err == nil {
-		exe = selfExe
+	exe := selfExe
+	if _, err := os.Stat(selfExe); err != nil {
+		exe = o.program
 	}
 	channel, theirs, err := ipc.Pair()
 	if err != nil {
@@ -94,13 +95,18 @@ func startProcess(o processOptions, start outgoing) (*process, error) {
 	defer theirs.Close()
 	cmd := &exec.Cmd{
 		Path:       exe,
-		Args:       []string{os.Args[0], "worker", strconv.Itoa(o.place)}, // for lists of processes only
+		Args:       []string{workerName(o.place)}, // for lists of processes only
 		Env:        workerEnviron(os.Environ()),
 		Stdout:     os.Stdout,
 		Stderr:     os.Stderr,
 		ExtraFiles: []*os.File{theirs, o.boardFile},
 	}
-	if err := cmd.Start(); err != nil {
+	workerPIDs.Lock()
+	if err = cmd.Start(); err == nil {
+		workerPIDs.running[cmd.Process.Pid] = true
+	}
+	workerPIDs.Unlock()
+	if err != nil {
 		channel.Close()
 		return nil, err
 	}
@@ -199,6 +205,9 @@ func (p *process) watch() {
 		p.hear(r, fds)
 	}
 	p.err = p.cmd.Wait()
+	workerPIDs.Lock()
+	delete(workerPIDs.running, p.pid())
+	workerPIDs.Unlock()
 	p.ended = time.Now()
 	p.late.Stop()
 	if !p.gone {

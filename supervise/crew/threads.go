@@ -277,6 +277,7 @@ func (t *threads) Loops() []Loop {
 		}
 		list = append(list, Loop{
 			Slot:     th.slot,
+			Place:    i,
 			PID:      os.Getpid(),
 			Since:    th.since,
 			Restarts: th.restarts,

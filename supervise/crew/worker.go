@@ -33,6 +33,9 @@ const (
 // say that no conn is on its way to it any longer.
 const settleTimeout = time.Second
 
+// flushTimeout is how long the end of a worker waits for standard error to be read.
+const flushTimeout = 250 * time.Millisecond
+
 // workerProcs is GOMAXPROCS in a worker: one for the loop, one for the rest.
 const workerProcs = 2
 
@@ -43,6 +46,7 @@ func IsWorker() bool { return os.Getenv(ipc.WorkerEnv) != "" }
 // Worker is the whole life of a worker process. It returns the exit code once the
 // supervisor has told it to end, or is gone.
 func Worker() (exitCode int) {
+	defer streams.Flush(flushTimeout)
 	w, exitCode := beginWorker()
 	if w == nil {
 		return exitCode
@@ -90,7 +94,7 @@ func beginWorker() (w *worker, exitCode int) {
 	runtime.GOMAXPROCS(workerProcs)
 	w, first, fds, err := newWorker()
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "lb: a worker is started by lb itself: %v\n", err)
+		fmt.Fprintf(streams, "lb: a worker is started by lb itself: %v\n", err)
 		return nil, ExitFault
 	}
 	if first == nil {
@@ -104,6 +108,9 @@ func beginWorker() (w *worker, exitCode int) {
 	return w, exitDone
 }
 
+// streams is what this process logs to. A loop never waits for standard error to be read.
+var streams = host.NewLogQueue(os.Stderr)
+
 // newWorker reads the first order, which comes with sockets. first is nil if this
 // process is to end before it has begun.
 func newWorker() (w *worker, first *startOrder, fds []int, err error) {
@@ -115,7 +122,7 @@ func newWorker() (w *worker, first *startOrder, fds []int, err error) {
 	if fds, err = channel.Receive(&o); err != nil {
 		return nil, nil, nil, fmt.Errorf("control channel: %w", err)
 	}
-	log, level := host.NewLevelLog(os.Stderr, "")
+	log, level := host.NewLevelLog(streams, "")
 	w = &worker{
 		channel:  channel,
 		log:      log,
@@ -135,6 +142,7 @@ func newWorker() (w *worker, first *startOrder, fds []int, err error) {
 	}
 	host.SetLevel(level, o.Start.Seat.Snapshot.Config.LogLevel)
 	w.log = log.With("worker", o.Start.Seat.Place)
+	os.WriteFile("/proc/self/comm", []byte(workerName(o.Start.Seat.Place)), 0) // for ps without arguments; Linux alone has it
 	w.drain = o.Start.Seat.Snapshot.Config.Timeouts.Drain
 	return w, o.Start, fds, nil
 }

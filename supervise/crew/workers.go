@@ -117,10 +117,15 @@ func (w *workers) wait(timeout time.Duration, look func() (missing []error, fata
 func (w *workers) progressed() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	back := false
 	for _, k := range w.active {
 		if k.process != nil && k.process.serves() {
+			back = back || k.orphaned()
 			k.state = Serving
 		}
+	}
+	if back {
+		w.deal() // those who served its sockets leave them to it
 	}
 	for len(w.unplaced) > 0 && w.passToAny(w.unplaced[0]) {
 		w.unplaced = w.unplaced[1:]
@@ -190,11 +195,11 @@ func (w *workers) deal() {
 	}
 }
 
-// seats returns what the workers are to be given, by place. Every socket has its
-// worker, whether the worker is up or not.
+// seats returns what the workers are to be given, by place. Every socket has its worker,
+// whether the worker is up or not, and another one while it is not.
 func (w *workers) seats() (seats []plan.Seat, files [][]*os.File) {
 	n, slots := len(w.active), w.activeSlots()
-	files = w.sockets.Deal(n)
+	files = w.adopt(w.sockets.Deal(n))
 	numbers := w.numbers.deal(files)
 	for place := range n {
 		seats = append(seats, plan.Seat{
@@ -206,6 +211,35 @@ func (w *workers) seats() (seats []plan.Seat, files [][]*os.File) {
 		})
 	}
 	return seats, files
+}
+
+// adopt adds the sockets of each worker that is down to those of one that serves: what the
+// system puts into their queues meanwhile does not wait. Seats whose first worker is not
+// up yet are left out, because that will not take long.
+func (w *workers) adopt(files [][]*os.File) [][]*os.File {
+	var living []int
+	for place, k := range w.active {
+		if k.state == Serving {
+			living = append(living, place)
+		}
+	}
+	if len(living) == 0 {
+		return files
+	}
+	for place, k := range w.active {
+		if !k.orphaned() {
+			continue
+		}
+		heir := living[place%len(living)]
+		own := slices.Clone(files[heir]) // of a shared set, all have the same list
+		for _, f := range files[place] {
+			if !slices.Contains(own, f) {
+				own = append(own, f)
+			}
+		}
+		files[heir] = own
+	}
+	return files
 }
 
 func (w *workers) activeSlots() []int {
@@ -320,7 +354,7 @@ func (w *workers) Loops() (list []Loop) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, k := range w.active {
-		one := Loop{Slot: k.slot, Restarts: k.restarts, State: k.state}
+		one := Loop{Slot: k.slot, Place: k.place, Restarts: k.restarts, State: k.state}
 		if k.process != nil {
 			one.PID, one.Since = k.process.pid(), k.process.started
 		}

@@ -101,19 +101,30 @@ func (r *rig) dieYoung(place, times int) {
 }
 
 // If a snapshot comes while a seat waits for its next worker, that worker begins with it,
-// and apply names the seat.
+// and apply names the seat. The other worker serves its socket meanwhile.
 func TestApplyWhileSeatWaits(t *testing.T) {
 	testkit.Long(t)
 	cfg := supervisetest.Config(config.MP)
 	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "one").URL)
-	r := newRig(t, cfg, 1, 1)
-	r.dieYoung(0, 6) // 1.6 s
+	r := newRig(t, cfg, 2, 2)
+	r.dieYoung(0, 20) // 5 s
 	cfg.Pools[0].Backends = supervisetest.BackendsAt(t, supervisetest.HelloBackend(t, "two").URL)
-	err := r.crew.Apply(r.next(), r.ls, 1)
+	err := r.crew.Apply(r.next(), r.ls, 2)
 	if err == nil || !strings.Contains(err.Error(), "worker 0 is down") || !strings.Contains(err.Error(), "killed") {
 		t.Errorf("apply: %v; want an error that names worker 0 and why it died", err)
 	}
-	supervisetest.Get(r.ls.Addr).Want(t, "two") // a client that connects waits for the next worker
+	conns := r.Board.Loop(r.crew.Loops()[1].Slot).Accepted.Load()
+	const asked = 40 // the system gives the socket of worker 0 some of them
+	for range asked {
+		supervisetest.Get(r.ls.Addr).Want(t, "two")
+	}
+	if got := r.Board.Loop(r.crew.Loops()[1].Slot).Accepted.Load() - conns; got != asked || r.states() != "waiting serving" {
+		t.Errorf("worker 1 has accepted %d of %d, %s; want all of them while worker 0 is down", got, asked, r.states())
+	}
+	testkit.Until(t, "the successor", func() bool { return r.states() == "serving serving" })
+	for r.Board.Loop(r.crew.Loops()[0].Slot).Accepted.Load() == 0 {
+		supervisetest.Get(r.ls.Addr).Want(t, "two")
+	}
 }
 
 // A seat that waits for a worker can be taken away, and lb can end.

@@ -23,6 +23,7 @@ import (
 	"lb/board"
 	"lb/config"
 	"lb/loop/tick"
+	"lb/upstream"
 )
 
 // Addr is where a backend is: a network and an address, as net.Dial takes them.
@@ -136,6 +137,7 @@ func (p *Prober) Close() {
 // checker checks one backend. It belongs to one goroutine, except for addrs.
 type checker struct {
 	cfg   config.Health
+	eject config.Eject
 	name  string // of pool and backend, as the log has them
 	host  string // the Host field
 	id    int    // its place on the board
@@ -150,6 +152,7 @@ type checker struct {
 	pace   pace
 	streak streak
 	ours   bool // the last probe failed because this machine lacks something, which was logged
+	stood  int  // probes in a row that do not count because this process stood still
 }
 
 // newChecker returns a checker for the backend at an index.
@@ -159,6 +162,7 @@ func newChecker(o *Options, pool, backend int) *checker {
 	id := o.IDs[pool][backend]
 	c := &checker{
 		cfg:   p.Health,
+		eject: p.Eject,
 		name:  nameOf(p, backend),
 		host:  hostOf(p.Health, b),
 		id:    id,
@@ -180,27 +184,26 @@ func newChecker(o *Options, pool, backend int) *checker {
 
 // checks reports whether c checks the backend of p at an index as p says.
 func (c *checker) checks(p *config.Pool, backend int) bool {
-	return reflect.DeepEqual(c.cfg, p.Health) && c.name == nameOf(p, backend) &&
+	return reflect.DeepEqual(c.cfg, p.Health) && reflect.DeepEqual(c.eject, p.Eject) && c.name == nameOf(p, backend) &&
 		c.host == hostOf(p.Health, p.Backends[backend])
 }
 
 func nameOf(p *config.Pool, backend int) string { return p.Name + " " + p.Backends[backend].String() }
 
-// hostOf returns the Host field of probes. A unix socket has no name of its own.
+// hostOf returns the Host field of probes.
 func hostOf(h config.Health, b config.Backend) string {
-	switch {
-	case h.Host != "":
+	if h.Host != "" {
 		return h.Host
-	case b.Socket != "":
-		return "localhost"
 	}
-	return b.String()
+	return b.HostField()
 }
 
-// run probes until ctx is done.
+// run probes until ctx is done. It looks at the board at the pace of a backend that is
+// down, and probes an ejected one at that pace, so that it is soon back.
 func (c *checker) run(ctx context.Context, wait time.Duration) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
+	var due tick.Instant
 	for {
 		select {
 		case <-ctx.Done():
@@ -208,14 +211,45 @@ func (c *checker) run(ctx context.Context, wait time.Duration) {
 		case <-timer.C:
 		}
 		begun := c.now()
+		if begun < due && c.board.State(c.id).EjectedUntil.Load() == 0 {
+			timer.Reset(min(due.Sub(begun), c.pace.down))
+			continue
+		}
+		stop := watch(c.cfg.Timeout)
 		r := probe(ctx, &c.cfg, c.host, *c.addrs.Load())
+		stood := stop()
 		if ctx.Err() != nil {
 			return // the probe was cancelled, and has found nothing
 		}
+		if c.again(r, stood) {
+			timer.Reset(0)
+			continue
+		}
 		now := c.now()
 		c.note(r, now)
-		timer.Reset(c.pace.next(c.streak.health, begun, rand.Float64()).Sub(now))
+		if r.good {
+			c.restore(begun, now)
+		}
+		due = c.pace.next(c.streak.health, begun, rand.Float64())
+		timer.Reset(min(due.Sub(now), c.pace.down))
 	}
+}
+
+// restore ends an ejection if a probe that has passed may do so.
+func (c *checker) restore(begun, now tick.Instant) {
+	if out, ended := upstream.Passed(c.board, c.id, &c.eject, begun, now); ended {
+		c.log.Info("backend restored", "cause", "a check passes", "ejected_for", out)
+	}
+}
+
+// again reports whether a probe does not count because this process stood still.
+func (c *checker) again(r result, stood bool) bool {
+	if r.good || !stood || c.stood == againMax {
+		c.stood = 0
+		return false
+	}
+	c.stood++
+	return true
 }
 
 // note enters the result of a probe made at now. A change goes to the board and the log.

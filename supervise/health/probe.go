@@ -1,13 +1,14 @@
 package health
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -18,8 +19,7 @@ import (
 
 const (
 	userAgent = "lb-health"
-	headMax   = 64 << 10 // bytes of an answer's head
-	bodyMax   = 64 << 10 // bytes of its body that are read
+	headMax   = 64 << 10 // bytes of an answer's head, and of those before it
 	causeMax  = 200      // bytes of a cause in the log
 )
 
@@ -57,41 +57,103 @@ func dial(ctx context.Context, addrs []Addr) (conn net.Conn, err error) {
 	deadline, _ := ctx.Deadline()
 	for i, a := range addrs {
 		d := net.Dialer{Timeout: time.Until(deadline) / time.Duration(len(addrs)-i), KeepAlive: -1}
-		if conn, err = d.DialContext(ctx, a.Network, a.Address); err == nil {
+		if conn, err = knock(ctx, &d, a); err == nil {
 			return conn, nil
 		}
 	}
 	return nil, err
 }
 
-// exchange sends the request and checks the answer. It follows no redirect.
+// knockEvery is how soon a unix socket is tried again whose accept queue is full.
+const knockEvery = 20 * time.Millisecond
+
+// knock connects to a. A unix socket whose accept queue is full says so at once (EAGAIN),
+// where TCP would wait for room, so knock waits.
+func knock(ctx context.Context, d *net.Dialer, a Addr) (conn net.Conn, err error) {
+	ctx, cancel := context.WithTimeout(ctx, d.Timeout)
+	defer cancel()
+	for {
+		conn, err = d.DialContext(ctx, a.Network, a.Address)
+		if !errors.Is(err, syscall.EAGAIN) {
+			return conn, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(knockEvery):
+		}
+	}
+}
+
+// exchange sends the request and checks the head of the answer. It follows no redirect.
 func exchange(ctx context.Context, conn net.Conn, h *config.Health, host string) result {
-	t := http.Transport{
-		DialContext:            func(context.Context, string, string) (net.Conn, error) { return conn, nil },
-		DisableKeepAlives:      true,
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: headMax,
-	}
-	req, err := http.NewRequestWithContext(ctx, h.Method, "http://backend"+h.Path, nil)
+	defer context.AfterFunc(ctx, func() { conn.SetDeadline(longAgo) })()
+	request := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: %s\r\nConnection: close\r\n\r\n",
+		h.Method, h.Path, host, userAgent)
+	// An answer may be there even if the request can no longer be written.
+	_, sendErr := io.WriteString(conn, request)
+	status, err := readHead(conn)
 	if err != nil {
-		return failed("request", err, board.ReasonBadAnswer, h.Timeout)
-	}
-	req.Host = host
-	req.Header.Set("User-Agent", userAgent)
-	resp, err := t.RoundTrip(req)
-	if err != nil {
+		if sendErr != nil && ctx.Err() == nil {
+			err = sendErr
+		}
 		return failed("response", err, board.ReasonBadAnswer, h.Timeout)
 	}
-	defer resp.Body.Close()
-	if !expected(h.Expect, resp.StatusCode) {
-		return result{why: board.ReasonStatus, detail: uint64(resp.StatusCode),
-			cause: fmt.Sprintf("status %d, want %s", resp.StatusCode, ranges(h.Expect))}
+	if !expected(h.Expect, status) {
+		return result{why: board.ReasonStatus, detail: uint64(status),
+			cause: fmt.Sprintf("status %d, want %s", status, ranges(h.Expect))}
 	}
-	if _, err := io.CopyN(io.Discard, resp.Body, bodyMax); err != nil && err != io.EOF {
-		return failed("body", err, board.ReasonReset, h.Timeout)
+	return result{good: true, why: board.ReasonOK, detail: uint64(status), cause: fmt.Sprintf("status %d", status)}
+}
+
+// longAgo ends what reads and writes.
+var longAgo = time.Unix(1, 0)
+
+// readHead reads an answer up to the end of its head, and returns its status. How the body
+// ends is of no interest, and neither is a field: the answer goes to no client.
+func readHead(from io.Reader) (status int, err error) {
+	limited := &io.LimitedReader{R: from, N: headMax}
+	r := bufio.NewReader(limited)
+	line := func() (string, error) {
+		text, err := r.ReadString('\n')
+		if err == io.EOF && limited.N == 0 {
+			err = fmt.Errorf("the head is longer than %d bytes", headMax)
+		}
+		return strings.TrimRight(text, "\r\n"), err
 	}
-	return result{good: true, why: board.ReasonOK, detail: uint64(resp.StatusCode),
-		cause: fmt.Sprintf("status %d", resp.StatusCode)}
+	for {
+		first, err := line()
+		for first == "" && err == nil { // empty lines before an answer
+			first, err = line()
+		}
+		if err != nil {
+			return 0, err
+		}
+		if status = statusOf(first); status == 0 {
+			return 0, fmt.Errorf("malformed HTTP response %q", first)
+		}
+		for field := first; field != ""; {
+			if field, err = line(); err != nil {
+				return 0, err
+			}
+		}
+		if status >= 200 || status == 101 {
+			return status, nil
+		}
+	}
+}
+
+// statusOf returns the status code of a status line, or 0 if that is none.
+func statusOf(line string) int {
+	version, rest, _ := strings.Cut(line, " ")
+	if len(version) < 5 || !strings.EqualFold(version[:5], "HTTP/") {
+		return 0
+	}
+	code, _, _ := strings.Cut(strings.TrimLeft(rest, " "), " ")
+	if n, err := strconv.Atoi(code); err == nil && len(code) == 3 && n >= 100 {
+		return n
+	}
+	return 0
 }
 
 func expected(list []config.Statuses, code int) bool {
@@ -118,7 +180,7 @@ func ranges(list []config.Statuses) string {
 // err is neither a timeout nor a broken connection.
 func failed(phase string, err error, why board.Reason, timeout time.Duration) result {
 	r := result{why: why, ours: oneOf(err, ourErrors)}
-	text := strings.TrimPrefix(err.Error(), "net/http: HTTP/1.x transport connection broken: ")
+	text := err.Error()
 	var errno syscall.Errno
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):

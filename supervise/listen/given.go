@@ -3,6 +3,7 @@ package listen
 import (
 	"errors"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,6 +33,20 @@ func FromSystemd(f *os.File) (*Set, error) {
 		return nil, err
 	}
 	return &Set{Addr: addr.String(), Shared: true, Systemd: true, files: []*os.File{own}}, nil
+}
+
+// Join returns one shared set of the sockets of sets, all of systemd, which it takes over:
+// whatever systemd has opened is served, because connections would wait in it for ever
+// otherwise.
+func Join(sets []*Set) *Set {
+	all := &Set{Shared: true, Systemd: true}
+	var addrs []string
+	for _, ls := range sets {
+		all.files = append(all.files, ls.files...)
+		addrs = append(addrs, ls.Addr)
+	}
+	all.Addr = strings.Join(addrs, ",")
+	return all
 }
 
 // Deal returns the sockets from which each of n loops accepts. Each socket is dealt to

@@ -30,15 +30,16 @@ import (
 // address is served: what is in its queue, and what the system is about to put there,
 // would be reset.
 //
-// A shared set has one socket, from which all loops accept. Systemd's is shared, and
-// every set on a system that does not divide connections among sockets.
+// From a socket of a shared set all loops accept. Systemd's are one shared set, whatever
+// their addresses, and so is every set, of one socket, on a system that does not divide
+// connections among sockets.
 //
 // The files are closed on exec, and Go's poller does not know them. A loop that accepts
 // from a socket makes it non-blocking, for all processes that hold it, and none makes
 // it block again.
 type Set struct {
 	Configured string // host:port of the configuration, or "" if systemd opened it
-	Addr       string // host:port as served, with the real port for a configured port of 0
+	Addr       string // host:port as served, with the real port for a configured port of 0; of systemd's a list
 	Shared     bool
 	Systemd    bool // systemd opened it, and would not open it again
 
@@ -52,7 +53,7 @@ type Set struct {
 // without brackets; "" and "::" are every address of both families. Port 0 is any
 // free one. given are the sets that are open already: in use, handed over, or from
 // systemd; they stay the caller's. If one of them fits, Open returns that, with sockets
-// for n loops. The only socket that systemd has given fits whatever its address.
+// for n loops. What systemd has given fits whatever its address.
 //
 // If another program has SO_REUSEPORT on the same port, the system would divide the
 // connections among that and us without a word. So Open first tries a socket without
@@ -74,8 +75,8 @@ func Open(resolver discover.Resolver, host string, port, n int, given ...*Set) (
 	if ls := boundTo(given, network, ip, port); ls != nil {
 		return ls, ls.Grow(n)
 	}
-	if ls := ofSystemd(given, port); ls != nil {
-		return ls, nil
+	if i := slices.IndexFunc(given, func(ls *Set) bool { return ls.Systemd }); i >= 0 {
+		return given[i], nil
 	}
 	f, bound, err := openListener(ctx, network, ip, port, portOf(given, port))
 	if err != nil {
@@ -170,45 +171,29 @@ func boundTo(sets []*Set, network, ip string, port int) *Set {
 	if err != nil || port == 0 {
 		return nil
 	}
-	i := slices.IndexFunc(sets, func(ls *Set) bool { return ls.bound() == want })
+	i := slices.IndexFunc(sets, func(ls *Set) bool { return slices.Contains(ls.bound(), want) })
 	if i < 0 {
 		return nil
 	}
 	return sets[i]
 }
 
-// ofSystemd returns the set of systemd that is meant for the port, or nil if there is
-// none: systemd's only set, or one for all addresses, which systemd opens for both
-// families for a port alone.
-func ofSystemd(sets []*Set, port int) *Set {
-	var theirs []*Set
-	for _, ls := range sets {
-		if ls.Systemd {
-			theirs = append(theirs, ls)
-		}
-	}
-	if len(theirs) == 1 {
-		return theirs[0]
-	}
-	for _, ls := range theirs {
-		if at := ls.bound(); int(at.Port()) == port && at.Addr().IsUnspecified() {
-			return ls
-		}
-	}
-	return nil
-}
-
 // portOf reports whether one of sets has the port.
 func portOf(sets []*Set, port int) bool {
-	return slices.ContainsFunc(sets, func(ls *Set) bool { return int(ls.bound().Port()) == port })
+	at := func(a netip.AddrPort) bool { return int(a.Port()) == port }
+	return slices.ContainsFunc(sets, func(ls *Set) bool { return slices.ContainsFunc(ls.bound(), at) })
 }
 
-// bound returns the address of the sockets, or the zero value for a closed set.
-func (ls *Set) bound() netip.AddrPort {
-	if len(ls.files) == 0 {
-		return netip.AddrPort{}
+// bound returns the addresses of the sockets: one, unless systemd has opened them.
+func (ls *Set) bound() (addrs []netip.AddrPort) {
+	files := ls.files
+	if !ls.Systemd {
+		files = files[:min(1, len(files))]
 	}
-	return boundAddr(ls.files[0])
+	for _, f := range files {
+		addrs = append(addrs, boundAddr(f))
+	}
+	return addrs
 }
 
 // boundAddr returns the address of the socket f, or the zero value if that is no

@@ -1,11 +1,15 @@
-package upstream
+// Package route finds the route of a request. It does no I/O, and knows neither pools nor
+// what a route does.
+package route
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 	"strings"
 
 	"lb/config"
+	"lb/httpparse/urlpath"
 )
 
 // Router finds the route of a request. It is immutable, so all loops of a process
@@ -14,12 +18,11 @@ import (
 // A route's host is exact; "*.example.com" for any name below example.com, at any
 // depth; or empty for any host. Case, the port and a final dot do not count. Its
 // path is a prefix of whole segments, compared byte by byte: "/api" takes /api and
-// /api/x but not /apix; "/api/" takes /api/x but not /api. Percent-encoding is not
-// decoded: another encoding is another path. An exact host wins over a wildcard, a
-// longer wildcard over a shorter one, any wildcard over no host. Within a host the
-// longest path wins; for the same host and path, the first in the file whose
-// methods and headers match. A route that does not match gives way to the next
-// best.
+// /api/x but not /apix; "/api/" takes /api/x but not /api. Choose says which spelling
+// of the request's path is compared. An exact host wins over a wildcard, a longer
+// wildcard over a shorter one, any wildcard over no host. Within a host the longest
+// path wins; for the same host and path, the first in the file whose methods and
+// headers match. A route that does not match gives way to the next best.
 //
 // A match costs one pass over the host, and one over the path for each matching
 // host until one has a route, with a table lookup at each border of a label or
@@ -31,6 +34,9 @@ type Router struct {
 	paths  []place  // hash table: prefixes by host and path
 	prefix []prefix // by number
 	rules  []rule   // in the order of the routes
+
+	readings config.Paths // of a request that no route takes
+	raw      bool         // no route reads a path in another way than it came
 }
 
 // host is one host of the routes, with its paths.
@@ -60,20 +66,22 @@ type prefix struct {
 type rule struct {
 	methods []string
 	headers []config.Field
+	paths   config.Paths
 	next    int32 // next rule with the same host and path, in file order, or -1
 }
 
 // Request lets a route ask for more than host and path.
 type Request interface {
-	// MethodIs reports whether the method is name.
+	// MethodIs reports whether the method is name, in upper or lower case.
 	MethodIs(name string) bool
-	// HeaderIs reports whether the request has a field with exactly this value. name
-	// is in lower case.
+	// HeaderIs reports whether one of the request's field lines has exactly this value.
+	// name is in lower case.
 	HeaderIs(name, value string) bool
 }
 
-// NewRouter returns the router for routes, which config has checked.
-func NewRouter(routes []config.Route) *Router {
+// NewRouter returns the router for routes, which config has checked. paths is the reading
+// of a route that names none, and of a request that no route takes.
+func NewRouter(routes []config.Route, paths config.Paths) *Router {
 	size := 8
 	for size < 4*(len(routes)+1) {
 		size *= 2
@@ -82,10 +90,14 @@ func NewRouter(routes []config.Route) *Router {
 		names: make([]place, size),
 		paths: make([]place, size),
 		rules: make([]rule, len(routes)),
+
+		readings: paths,
+		raw:      paths == config.PathsRaw,
 	}
 	t.addHost("")
 	for i, route := range slices.Backward(routes) { // backwards, because add puts each route before the later ones
-		t.rules[i] = rule{methods: route.Methods, headers: route.Headers, next: -1}
+		t.rules[i] = rule{methods: route.Methods, headers: route.Headers, paths: cmp.Or(route.Paths, paths), next: -1}
+		t.raw = t.raw && t.rules[i].paths == config.PathsRaw
 		t.add(route, int32(i))
 	}
 	for i := 1; i < len(t.hosts); i++ {
@@ -95,15 +107,48 @@ func NewRouter(routes []config.Route) *Router {
 	return t
 }
 
-// Match returns the index of the route for a request, or -1 if there is none. host
-// is the value of its Host field; path may include the query.
-func (t *Router) Match(host, path []byte, r Request) int {
+// None is the index of a request that no route takes.
+const None = -1
+
+// Choose returns the index of the route for a request, or None. ok is false if its path
+// can be read in several ways, which choose different routes, and the route that it
+// normally means is one that refuses that: servers would disagree on who the request is
+// for. host is the value of its Host field; path may include the query. scratch is
+// overwritten; with room for three times the path nothing is allocated.
+func (t *Router) Choose(host, path []byte, r Request, scratch []byte) (index int, ok bool) {
+	raw := t.match(host, path, r)
+	if t.raw || urlpath.IsPlain(path) {
+		return raw, true
+	}
+	normal := t.match(host, urlpath.AppendNormal(scratch[:0], path), r)
+	lenient := t.match(host, urlpath.AppendLenient(scratch[:0], path), r)
+	switch {
+	case raw == normal && raw == lenient:
+		return raw, true
+	case t.pathsOf(normal) == config.PathsReject, t.pathsOf(lenient) == config.PathsReject:
+		return None, false
+	case t.pathsOf(normal) == config.PathsNormalize:
+		return normal, true
+	}
+	return raw, true
+}
+
+// pathsOf returns how the paths of the route are read; number may be None.
+func (t *Router) pathsOf(number int) config.Paths {
+	if number == None {
+		return t.readings
+	}
+	return t.rules[number].paths
+}
+
+// match returns the index of the route for a request with exactly this path, or None.
+func (t *Router) match(host, path []byte, r Request) int {
 	for number := t.findHost(bareHost(host), true); number >= 0; number = t.hosts[number].less {
 		if best := t.matchPath(number, path, r); best >= 0 {
 			return best
 		}
 	}
-	return -1
+	return None
 }
 
 // matchPath returns the rule of a host with the longest matching path, or -1.
@@ -218,7 +263,7 @@ func (t *Router) findHost(name []byte, exact bool) int32 {
 // lookHost returns the number of the host with exactly this name, or -1.
 func (t *Router) lookHost(hash uint64, name []byte) int32 {
 	mask := len(t.names) - 1
-	for at := int(avalanche(hash)) & mask; t.names[at].what != 0; at = (at + 1) & mask {
+	for at := int(spread(hash)) & mask; t.names[at].what != 0; at = (at + 1) & mask {
 		number := t.names[at].what - 1
 		if t.names[at].hash == hash && equalFold(name, t.hosts[number].name) {
 			return number
@@ -230,7 +275,7 @@ func (t *Router) lookHost(hash uint64, name []byte) int32 {
 // findPath returns the prefix with exactly this host and path, or nil.
 func (t *Router) findPath(hash uint64, host int32, path []byte) *prefix {
 	mask := len(t.paths) - 1
-	for at := int(avalanche(hash)) & mask; t.paths[at].what != 0; at = (at + 1) & mask {
+	for at := int(spread(hash)) & mask; t.paths[at].what != 0; at = (at + 1) & mask {
 		if t.paths[at].hash != hash {
 			continue
 		}
@@ -244,7 +289,7 @@ func (t *Router) findPath(hash uint64, host int32, path []byte) *prefix {
 // put adds what, which is above 0, to a table that is not full.
 func put(table []place, hash uint64, what int) {
 	mask := len(table) - 1
-	at := int(avalanche(hash)) & mask
+	at := int(spread(hash)) & mask
 	for table[at].what != 0 {
 		at = (at + 1) & mask
 	}
@@ -260,8 +305,14 @@ const (
 
 func hashByte(hash uint64, c byte) uint64 { return (hash ^ uint64(c)) * hashPrime }
 
+// spread makes the low bits of a hash depend on its high ones.
+func spread(hash uint64) uint64 {
+	hash = (hash ^ hash>>32) * hashPrime
+	return hash ^ hash>>29
+}
+
 // pathHash returns the hash of a host's empty path.
-func pathHash(host int32) uint64 { return avalanche(hostHash + uint64(host)) }
+func pathHash(host int32) uint64 { return spread(hostHash + uint64(host)) }
 
 // bareHost returns host without its port, brackets and final dot.
 func bareHost(host []byte) []byte {

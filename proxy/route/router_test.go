@@ -1,4 +1,4 @@
-package upstream
+package route
 
 import (
 	"fmt"
@@ -32,7 +32,7 @@ func TestRouterHost(t *testing.T) {
 		4: route("::1", "/"),
 		5: route("10.0.0.1", "/"),
 		6: route("*.a.example.com", "/"),
-	})
+	}, config.PathsReject)
 	for host, want := range map[string]int{
 		"a.example.com":       0,
 		"A.Example.COM":       0,
@@ -58,7 +58,7 @@ func TestRouterHost(t *testing.T) {
 		"[":                   -1,
 		":80":                 -1,
 	} {
-		if got := router.Match([]byte(host), []byte("/x"), request("GET")); got != want {
+		if got := router.match([]byte(host), []byte("/x"), request("GET")); got != want {
 			t.Errorf("host %q: route %d, want %d", host, got, want)
 		}
 	}
@@ -72,7 +72,7 @@ func TestRouterPath(t *testing.T) {
 		3: route("", "/a/b/c"),
 		4: route("h", "/"),
 		5: route("h", "/api"),
-	})
+	}, config.PathsReject)
 	for _, tc := range []struct {
 		host, path string
 		want       int
@@ -109,7 +109,7 @@ func TestRouterPath(t *testing.T) {
 		{"h", "/img/x", 4},
 		{"other", "/img/x", 2},
 	} {
-		if got := router.Match([]byte(tc.host), []byte(tc.path), request("GET")); got != tc.want {
+		if got := router.match([]byte(tc.host), []byte(tc.path), request("GET")); got != tc.want {
 			t.Errorf("host %q, path %q: route %d, want %d", tc.host, tc.path, got, tc.want)
 		}
 	}
@@ -133,7 +133,7 @@ func TestRouterConditions(t *testing.T) {
 		4: with(route("*.x", "/"), "DELETE"),
 		5: with(route("", "/api"), "DELETE HEAD"),
 		6: with(route("", "/"), "HEAD"),
-	})
+	}, config.PathsReject)
 	for _, tc := range []struct {
 		path, request string
 		want          int
@@ -149,14 +149,14 @@ func TestRouterConditions(t *testing.T) {
 		{"/", "HEAD", 6},
 		{"/", "GET v=1", -1},
 	} {
-		if got := router.Match([]byte("a.x"), []byte(tc.path), request(tc.request)); got != tc.want {
+		if got := router.match([]byte("a.x"), []byte(tc.path), request(tc.request)); got != tc.want {
 			t.Errorf("%s of %s: route %d, want %d", tc.request, tc.path, got, tc.want)
 		}
 	}
 }
 
 func TestRouterEmpty(t *testing.T) {
-	if got := NewRouter(nil).Match([]byte("a.example"), []byte("/"), request("GET")); got != -1 {
+	if got := NewRouter(nil, config.PathsReject).match([]byte("a.example"), []byte("/"), request("GET")); got != -1 {
 		t.Errorf("route %d of none", got)
 	}
 }
@@ -190,7 +190,7 @@ func slowMatch(routes []config.Route, host, path string, r Request) int {
 	return best
 }
 
-// TestRouterModel compares Match with a pass over all routes. Names and paths use
+// TestRouterModel compares match with a pass over all routes. Names and paths use
 // few letters, so that nearly everything is a prefix of something.
 func TestRouterModel(t *testing.T) {
 	for seed := range uint64(60) {
@@ -213,10 +213,10 @@ func TestRouterModel(t *testing.T) {
 			}
 			routes = append(routes, r)
 		}
-		router := NewRouter(routes)
+		router := NewRouter(routes, config.PathsReject)
 		for range 400 {
 			host, path, req := name(), path(), request(pick("GET", "POST"))
-			got, want := router.Match([]byte(host), []byte(path), req), slowMatch(routes, host, path, req)
+			got, want := router.match([]byte(host), []byte(path), req), slowMatch(routes, host, path, req)
 			if got != want {
 				t.Fatalf("seed %d: %s %s%s: route %d, want %d of %+v", seed, req, host, path, got, want, routes)
 			}
@@ -224,18 +224,20 @@ func TestRouterModel(t *testing.T) {
 	}
 }
 
-// FuzzRouter: for anything a client may send, Match returns an existing route or -1.
+// FuzzRouter: for anything a client may send, Choose returns an existing route or -1.
 func FuzzRouter(f *testing.F) {
 	routes := []config.Route{
 		route("a.example.com", "/api"), route("*.example.com", "/"), route("", "/img/"), route("a.example.com", "/api/v2"),
 	}
-	router := NewRouter(routes)
+	router := NewRouter(routes, config.PathsReject)
 	f.Add("a.example.com:80", "/api/v2?x")
 	f.Add("[::1", "*")
 	f.Add(".example.com.", "//")
+	f.Add("a.example.com", "/x/%2e%2E/..;a/%2fapi\\x?")
 	f.Fuzz(func(t *testing.T, host, path string) {
-		if got := router.Match([]byte(host), []byte(path), request("GET")); got < -1 || got >= len(routes) {
-			t.Errorf("route %d", got)
+		got, ok := router.Choose([]byte(host), []byte(path), request("GET"), nil)
+		if got < None || got >= len(routes) || !ok && got != None {
+			t.Errorf("route %d, %v", got, ok)
 		}
 	})
 }
@@ -260,11 +262,11 @@ func manyRoutes(n int) (routes []config.Route, hosts, paths [][]byte) {
 
 func TestRouterNoAlloc(t *testing.T) {
 	routes, hosts, paths := manyRoutes(100)
-	router := NewRouter(routes)
+	router := NewRouter(routes, config.PathsReject)
 	req := Request(request("GET"))
 	allocs := testing.AllocsPerRun(10, func() {
 		for i := range hosts {
-			if got := router.Match(hosts[i], paths[i], req); got != i {
+			if got := router.match(hosts[i], paths[i], req); got != i {
 				t.Fatalf("%s%s: route %d, want %d", hosts[i], paths[i], got, i)
 			}
 		}
@@ -277,13 +279,13 @@ func TestRouterNoAlloc(t *testing.T) {
 func BenchmarkRouter(b *testing.B) {
 	for _, n := range []int{10, 100, 10_000} {
 		routes, hosts, paths := manyRoutes(n)
-		router := NewRouter(routes)
+		router := NewRouter(routes, config.PathsReject)
 		req := Request(request("GET"))
 		b.Run(fmt.Sprintf("routes=%d", n), func(b *testing.B) {
 			b.ReportAllocs()
 			i := 0
 			for b.Loop() {
-				router.Match(hosts[i], paths[i], req)
+				router.match(hosts[i], paths[i], req)
 				if i += 7; i >= n {
 					i -= n
 				}
@@ -292,7 +294,7 @@ func BenchmarkRouter(b *testing.B) {
 		b.Run(fmt.Sprintf("routes=%d/none", n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				router.Match([]byte("other.example.org"), paths[0], req)
+				router.match([]byte("other.example.org"), paths[0], req)
 			}
 		})
 	}

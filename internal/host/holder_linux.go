@@ -1,0 +1,69 @@
+package host
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// PortHolder returns which process listens on a TCP port of this machine, as in
+// "process 41 (nginx)". It returns "" if no process does, or if none that this process
+// may look at.
+func PortHolder(port int) string {
+	root := os.DirFS("/proc")
+	inodes := listening(root, port)
+	if len(inodes) == 0 {
+		return ""
+	}
+	processes, _ := fs.Glob(root, "[0-9]*")
+	for _, dir := range processes {
+		if holds(dir, inodes) {
+			name, _ := fs.ReadFile(root, dir+"/comm")
+			return fmt.Sprintf("process %s (%s)", dir, bytes.TrimSpace(name))
+		}
+	}
+	return ""
+}
+
+// listenState is how /proc/net/tcp writes the state of a listening socket.
+const listenState = "0A"
+
+// listening returns the sockets that listen on port, as the links in fd directories name
+// them.
+func listening(root fs.FS, port int) map[string]bool {
+	sockets := map[string]bool{}
+	for _, name := range []string{"net/tcp", "net/tcp6"} {
+		f, err := root.Open(name)
+		if err != nil {
+			continue
+		}
+		for s := bufio.NewScanner(f); s.Scan(); {
+			field := strings.Fields(s.Text()) // sl local remote state queues timer retransmits uid timeout inode
+			if len(field) < 10 || field[3] != listenState {
+				continue
+			}
+			_, hex, _ := strings.Cut(field[1], ":")
+			if n, err := strconv.ParseUint(hex, 16, 16); err == nil && int(n) == port {
+				sockets["socket:["+field[9]+"]"] = true
+			}
+		}
+		f.Close()
+	}
+	return sockets
+}
+
+// holds reports whether the process with that directory in /proc has one of the sockets.
+func holds(dir string, sockets map[string]bool) bool {
+	path := "/proc/" + dir + "/fd"
+	entries, _ := os.ReadDir(path) // of another user's process it is an error
+	for _, e := range entries {
+		if to, err := os.Readlink(path + "/" + e.Name()); err == nil && sockets[to] {
+			return true
+		}
+	}
+	return false
+}

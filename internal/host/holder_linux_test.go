@@ -1,0 +1,31 @@
+package host
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"testing"
+
+	"lb/internal/testkit"
+)
+
+// TestPortHolder: a port that this process listens on, by IPv4 and by IPv6, and one that no
+// process does.
+func TestPortHolder(t *testing.T) {
+	for _, addr := range []string{"127.0.0.1:0", "[::1]:0"} {
+		ln, err := net.Listen("tcp", addr)
+		if err != nil {
+			t.Log(err)
+			continue
+		}
+		want := fmt.Sprintf("process %d (", os.Getpid())
+		if got := PortHolder(ln.Addr().(*net.TCPAddr).Port); !strings.HasPrefix(got, want) || strings.Contains(got, "\n") {
+			t.Errorf("%s: %q, want %q", addr, got, want)
+		}
+		ln.Close()
+	}
+	if got := PortHolder(testkit.HoldPort(t)); got != "" { // bound, and does not listen
+		t.Errorf("a port without a listener is held by %q", got)
+	}
+}

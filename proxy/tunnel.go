@@ -1,0 +1,57 @@
+package proxy
+
+import (
+	"lb/httpparse"
+	"lb/proxy/rewrite"
+)
+
+// A tunnel begins with the head of a 101 (RFC 9110 7.8). From there on the backend's bytes
+// are passed on as they are; the client's are when its request is whole, since a client
+// may not change the protocol inside a message: until then the tunnel is opening.
+
+// switches reports whether the 101 in b names one of the protocols that were asked for.
+func (x *exchange) switches(b []byte) bool {
+	f, ok := x.resp.Find(httpparse.Upgrade)
+	return ok && rewrite.Switches(x.upgrade, f.Value.Of(b))
+}
+
+// openTunnel makes the lanes carry raw bytes.
+func (x *exchange) openTunnel() {
+	x.target.succeeded(x.firstByte()&^answeredEarly, x.p.loop.Now())
+	x.tunnel, x.opening, x.expecting = true, true, false
+	x.down.Begin(httpparse.Close, httpparse.Close, 0)
+	x.p.counters.Tunnels.Add(1)
+	if x.up.Done() {
+		x.joinTunnel()
+	}
+}
+
+// joinTunnel makes the bytes of the client, whose request has been sent, the tunnel's.
+func (x *exchange) joinTunnel() {
+	x.opening = false
+	x.up.Release(x.p.arena)
+	x.up.Begin(httpparse.Close, httpparse.Close, 0)
+}
+
+// lookAtTunnel reports whether the backend has reset its conn. A backend that has ended
+// its side has room for another request, however long the client takes to end its own.
+func (x *exchange) lookAtTunnel() (reset bool) {
+	b := x.backend
+	if b.PeerShut() {
+		x.endAttempt()
+	}
+	return b.Hangup() && !b.Readable()
+}
+
+// halfClosed reports whether a side of the tunnel has ended.
+func (x *exchange) halfClosed() bool {
+	return x.up.Whole || x.down.Whole || x.front.Shut() || x.backend.PeerShut()
+}
+
+// closeTunnel ends the tunnel, if x is one.
+func (x *exchange) closeTunnel() {
+	if x.tunnel {
+		x.tunnel, x.opening = false, false
+		x.p.counters.Tunnels.Sub(1)
+	}
+}
