@@ -10,8 +10,18 @@ package httpparse
 // oddByte that plainLines goes on.
 const odd Status = Bad + 1
 
-// oddByte reads the byte at which plainLines stopped, or refuses it. More and Done are as
-// for lines.
+// oddLines goes on where plainLines stopped.
+func (p *lineParser) oddLines(m *Message, b []byte) Status {
+	st := odd
+	for st == odd {
+		if st = p.oddByte(m, b); st == odd {
+			st = p.plainLines(m, b)
+		}
+	}
+	return st
+}
+
+// oddByte reads the byte at which plainLines stopped, or refuses it.
 func (p *lineParser) oddByte(m *Message, b []byte) Status {
 	i, n := int(p.pos), len(m.Fields)
 	fields := m.Fields[:p.fieldMax]

@@ -102,20 +102,8 @@ func (p *lineParser) verdict() Status {
 	return Done
 }
 
-// lines reads field lines and the empty line after them (RFC 9112 5). b is the result
-// of view.
-func (p *lineParser) lines(m *Message, b []byte) Status {
-	for {
-		if st := p.plainLines(m, b); st != odd {
-			return st
-		}
-		if st := p.oddByte(m, b); st != odd {
-			return st
-		}
-	}
-}
-
-// plainLines is lines, up to a byte that a request may not have.
+// plainLines reads field lines and the empty line after them (RFC 9112 5). b is the result
+// of view. The verdict is odd at a byte that a request may not have: see oddLines.
 func (p *lineParser) plainLines(m *Message, b []byte) Status {
 	i, n := int(p.pos), len(m.Fields)
 	fields := m.Fields[:p.fieldMax]

@@ -42,7 +42,11 @@ func (r *RequestParser) Feed(b []byte) Status {
 			return st
 		}
 	}
-	if st := r.lines(&r.Message, v); st != Done {
+	st := r.plainLines(&r.Message, v)
+	if st == odd {
+		st = r.oddLines(&r.Message, v)
+	}
+	if st != Done {
 		return st
 	}
 	return r.finish(v)

@@ -30,7 +30,11 @@ func (r *ResponseParser) Feed(b []byte) Status {
 			return st
 		}
 	}
-	if st := r.lines(&r.Message, v); st != Done {
+	st := r.plainLines(&r.Message, v)
+	if st == odd {
+		st = r.oddLines(&r.Message, v)
+	}
+	if st != Done {
 		return st
 	}
 	return r.finish()

@@ -19,7 +19,12 @@ func (t *Trailers) Feed(b []byte) Status {
 	if t.state >= over {
 		return t.verdict()
 	}
-	return t.lines(&t.Message, t.view(b))
+	v := t.view(b)
+	st := t.plainLines(&t.Message, v)
+	if st == odd {
+		st = t.oddLines(&t.Message, v)
+	}
+	return st
 }
 
 // neverTrailers are the known fields that may not be sent as trailers: those about framing,
