@@ -21,9 +21,10 @@ type course struct {
 	input    string // the body, framed
 	length   int64
 	head     string
-	slab     int // bytes of small slabs
-	fill     int // bytes that come at once
-	take     int // bytes that are written at once
+	slab     int  // bytes of small slabs
+	fill     int  // bytes that come at once
+	take     int  // bytes that are written at once
+	answer   bool // the body is that of an answer
 }
 
 // result is the outcome of a course.
@@ -55,6 +56,7 @@ func (c course) mover(t testing.TB) *mover {
 	}
 	m := &mover{course: c, t: t, rest: c.input, a: arenas[c.slab]}
 	m.ln.SetHead(append(m.ln.Restart(m.a, len(c.head)), c.head...))
+	m.ln.Answer = c.answer
 	m.ln.Begin(c.from, c.to, c.length)
 	return m
 }
