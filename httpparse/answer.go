@@ -6,76 +6,89 @@ package httpparse
 // control bytes in values (RFC 9110 5.5), which become spaces. Nothing here is reached by a
 // well-formed answer, and a request is refused for all of it.
 
-// blankLine returns how to go on with a field line whose first byte, at i, is a control
-// byte or a space: the state, the offset and the number of whole fields. inName leads to
-// the refusal.
-func (p *lineParser) blankLine(c byte, i int, fields []Field, n int) (state, int, int) {
+// odd is an internal verdict: of plainLines that oddByte has to look at the next byte, of
+// oddByte that plainLines goes on.
+const odd Status = Bad + 1
+
+// oddByte reads the byte at which plainLines stopped, or refuses it. More and Done are as
+// for lines.
+func (p *lineParser) oddByte(m *Message, b []byte) Status {
+	i, n := int(p.pos), len(m.Fields)
+	fields := m.Fields[:p.fieldMax]
+	f := &fields[min(n, len(fields)-1)]
+	switch p.state {
+	case atLine:
+		return p.oddLine(m, b, i, n)
+	case inName:
+		return p.oddName(m, b, f, i, n)
+	case inValue:
+		return p.oddValue(m, b, f, i, n)
+	}
+	if i = skipBlanks(b, i); i >= len(b) {
+		return p.pause(m, p.state, i, n, b)
+	}
+	if p.state == inFold {
+		f.join(b, i)
+		return p.stop(m, inValue, i, n)
+	}
+	if b[i] != ':' {
+		return p.refuse(SpaceColon, i)
+	}
+	return p.stop(m, beforeValue, i+1, n)
+}
+
+// oddLine reads the first byte of a line: an LF, which ends the head, or white space, which
+// continues field n-1.
+func (p *lineParser) oddLine(m *Message, b []byte, i, n int) Status {
+	blank := b[i] == ' ' || b[i] == '\t'
 	switch {
-	case c == '\r':
-		return afterHead, i + 1, n
-	case !p.answer:
-	case c == '\n':
-		return afterHead, i, n
+	case p.answer && b[i] == '\n':
+		return p.end(m, i, n, b)
+	case n == int(p.fieldMax) && !blank:
+		return p.refuse(ManyFields, i)
+	case !p.answer || !blank || n == 0:
+		return p.refuse(nameFault(b[i], true), i)
+	}
+	// A fold counts as a field line, as joining costs time. And no recipient should have to
+	// unfold a field to know where the message ends.
+	if p.folds++; n+int(p.folds) > int(p.fieldMax) || p.watched.Has(m.Fields[n-1].ID) {
+		return p.refuse(ObsFold, i)
+	}
+	return p.stop(m, inFold, i, n-1)
+}
+
+// oddName reads the byte at i that ends the name of f and is no colon.
+func (p *lineParser) oddName(m *Message, b []byte, f *Field, i, n int) Status {
+	first := i == int(f.Name.Off)
+	switch c := b[i]; {
+	case !p.answer || first:
 	case c == ' ' || c == '\t':
-		// A fold counts as a field line, as joining costs time. No recipient should have to
-		// unfold a field to know where the message ends.
-		if p.folds++; n > 0 && n+int(p.folds) <= len(fields) && !p.watched.Has(fields[n-1].ID) {
-			return inFold, i, n - 1
-		}
+		f.Name.Len = uint32(i) - f.Name.Off
+		return p.stop(m, beforeColon, i, n)
+	case c == '\n': // the end of the line, as well
+		return p.refuse(NoColon, i)
 	}
-	return inName, i, n
+	return p.refuse(nameFault(b[i], first), i)
 }
 
-// oddName returns how to go on with the byte c at i, which ends the name of f and is no
-// colon, or comes in place of a name.
-func (p *lineParser) oddName(c byte, i int, f *Field) state {
-	if p.answer && f.Name.Len > 0 {
-		switch c {
-		case ' ', '\t':
-			return beforeColon
-		case '\n':
-			c = '\r' // the end of the line, as well
-		}
-	}
-	p.refuse(nameFault(c, f.Name.Len == 0), i)
-	return refused
-}
-
-// oddValue returns how to go on with the control byte at i in the value of f, and the
-// number of whole fields.
-func (p *lineParser) oddValue(m *Message, b []byte, f *Field, i, n int) (state, int) {
+// oddValue reads the control byte at i in the value of f. An LF ends the line.
+func (p *lineParser) oddValue(m *Message, b []byte, f *Field, i, n int) Status {
 	c := b[i]
 	switch {
 	case !p.answer || c == 0:
-		p.refuse(controlFault(c, BadValue), i)
-		return refused, n
+		return p.refuse(controlFault(c, BadValue), i)
 	case c != '\n':
 		b[i] = ' ' // net/http, for one, takes no control bytes
 		if i == int(f.Value.Off) {
-			return beforeValue, n
+			return p.stop(m, beforeValue, i+1, n)
 		}
-		return inValue, n
+		return p.stop(m, inValue, i+1, n)
 	}
 	if r := p.field(m, b, f, i); r != NoReason {
-		p.refuse(r, i)
-		return refused, n
+		return p.refuse(r, i)
 	}
 	f.plain = false
-	return atLine, n + 1
-}
-
-// afterBlanks returns how to go on, and where, with the byte at i after white space: the
-// colon of f in state beforeColon, or more of its value in state inFold.
-func (p *lineParser) afterBlanks(s state, b []byte, i int, f *Field) (state, int) {
-	switch {
-	case s == inFold:
-		f.join(b, i)
-		return inValue, i
-	case b[i] != ':':
-		p.refuse(SpaceColon, i)
-		return refused, i
-	}
-	return beforeValue, i + 1
+	return p.stop(m, atLine, i+1, n+1)
 }
 
 // join moves the value of f up to the byte at i, which continues it, with one space

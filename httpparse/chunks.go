@@ -25,6 +25,7 @@ const (
 	inQuotes                      // inside a quoted value
 	inEscape                      // after a backslash in it
 	afterExtV                     // after a quoted value
+	inExts                        // extensions of an answer, which may be malformed
 	afterSize                     // LF of the size line
 	inData                        // chunk data
 	afterData                     // CR after the data
@@ -39,9 +40,10 @@ const (
 // and in a body to 64 KiB plus one byte for every 16 of data. Otherwise a peer could
 // keep lb reading and the other side waiting with next to no data (CVE-2023-39326).
 //
-// In an answer, white space may end a size line, and LF alone may end the line of a size
-// without extensions, or follow the data. An LF in an extension stays refused: parsers that
-// skip extensions have disagreed about where such a line ends.
+// In an answer, white space may follow a size, extensions may be anything up to CRLF, and LF
+// alone may end the line of a size without extensions, or follow the data. An LF in an
+// extension stays refused: parsers that skip extensions have disagreed about where such a
+// line ends.
 type Chunks struct {
 	Reason Reason // set by Bad
 	state  chunkState
@@ -91,8 +93,10 @@ func (c *Chunks) take(from, to int) (Span, int, Status) {
 // step reads one byte that is not data.
 func (c *Chunks) step(b byte) Reason {
 	switch c.state {
-	case atSize, inSize, padded:
+	case atSize, inSize:
 		return c.size(b)
+	case padded:
+		return c.pad(b)
 	case afterData:
 		if b == '\n' && c.answer {
 			c.state = atSize
@@ -118,7 +122,7 @@ func (c *Chunks) expect(b, want byte, next chunkState, r Reason) Reason {
 
 // size reads a byte of the chunk size, or the byte after it.
 func (c *Chunks) size(b byte) Reason {
-	if isHex[b] && c.state != padded {
+	if isHex[b] {
 		if c.state == atSize {
 			c.state, c.line, c.left = inSize, 0, 0
 		}
@@ -129,23 +133,38 @@ func (c *Chunks) size(b byte) Reason {
 		return NoReason
 	}
 	switch {
-	case b == '\n' && (c.state == atSize || !c.answer):
-		return BareLF
 	case c.state == atSize:
-		return BadChunkSize
-	case b == '\n':
-		return c.sizeLine(b)
+		return controlFault(b, BadChunkSize)
 	case b == '\r':
 		c.state = afterSize
 		return NoReason
-	case (b == ' ' || b == '\t') && c.answer: // counts as no extension: some servers fill all sizes up
+	case c.answer:
+		return c.pad(b)
+	case b == '\n':
+		return BareLF
+	case b == ';' || b == ' ' || b == '\t':
+		return c.ext(b)
+	}
+	return BadChunkSize
+}
+
+// pad reads a byte after the size in an answer, other than a CR right after it. White space
+// counts as no extension: some servers fill all sizes up to one width.
+func (c *Chunks) pad(b byte) Reason {
+	switch b {
+	case '\n':
+		return c.sizeLine(b)
+	case '\r':
+		c.state = afterSize
+		return NoReason
+	case ';':
+		return c.ext(b)
+	case ' ', '\t':
+		c.state = padded
 		if c.line++; c.line > sizeLineMax-2 {
 			return LongChunkLine
 		}
-		c.state = padded
 		return NoReason
-	case b == ';' || b == ' ' || b == '\t' || c.state == padded:
-		return c.ext(b)
 	}
 	return BadChunkSize
 }
@@ -190,20 +209,14 @@ func (c *Chunks) ext(b byte) Reason {
 	return NoReason
 }
 
-// extEnd reads the CR of the line, which may follow a name or a value, and in an answer
-// white space after these.
+// extEnd reads the CR of the line, which may follow a name or a value.
 func (c *Chunks) extEnd() Reason {
 	switch c.state {
-	case inExtName, inExtToken, afterExtV:
-	case beforeExt, afterName:
-		if !c.answer {
-			return BadChunkExt
-		}
-	default:
-		return BadChunkExt
+	case inExtName, inExtToken, afterExtV, inExts:
+		c.state = afterSize
+		return NoReason
 	}
-	c.state = afterSize
-	return NoReason
+	return BadChunkExt
 }
 
 // afterExt returns the state that b leads to in an extension, or chunksBad.
@@ -212,6 +225,10 @@ func (c *Chunks) afterExt(b byte) chunkState {
 	switch s := c.state; s {
 	case inQuotes:
 		return inString(b)
+	case inExts:
+		if b >= 0x20 && b != 0x7f || b == '\t' {
+			return inExts
+		}
 	case inEscape:
 		if b >= 0x20 && b != 0x7f || b == '\t' {
 			return inQuotes
@@ -244,6 +261,8 @@ func (c *Chunks) afterExt(b byte) chunkState {
 			return afterName
 		case space:
 			return beforeExt
+		case b == ';' && c.answer:
+			return inExts
 		case b == ';':
 			return beforeName
 		case b == '=' && s == afterName:

@@ -103,24 +103,35 @@ func (p *lineParser) verdict() Status {
 }
 
 // lines reads field lines and the empty line after them (RFC 9112 5). b is the result
-// of view. What an answer alone may have is in answer.go.
+// of view.
 func (p *lineParser) lines(m *Message, b []byte) Status {
+	for {
+		if st := p.plainLines(m, b); st != odd {
+			return st
+		}
+		if st := p.oddByte(m, b); st != odd {
+			return st
+		}
+	}
+}
+
+// plainLines is lines, up to a byte that a request may not have.
+func (p *lineParser) plainLines(m *Message, b []byte) Status {
 	i, n := int(p.pos), len(m.Fields)
 	fields := m.Fields[:p.fieldMax]
 	f := &fields[min(n, len(fields)-1)] // the field that is being read
-	for s := p.state; ; {
+	for s := p.state; ; s = atLine {
 		switch s {
 		case atLine:
 			if i >= len(b) {
 				return p.pause(m, atLine, i, n, b)
 			}
-			if b[i] <= ' ' {
-				if s, i, n = p.blankLine(b[i], i, fields, n); s != inName {
-					continue
-				}
+			if b[i] == '\r' {
+				i++
+				return p.end(m, i, n, b)
 			}
-			if n == len(fields) {
-				return p.refuse(ManyFields, i)
+			if n == len(fields) || b[i] <= ' ' {
+				return p.stop(m, atLine, i, n)
 			}
 			f = &fields[n]
 			f.Name.Off = uint32(i)
@@ -133,17 +144,17 @@ func (p *lineParser) lines(m *Message, b []byte) Status {
 					return p.pause(m, inName, i, n, b)
 				}
 			}
-			f.Name.Len = uint32(i) - off
 			if b[i] != ':' || i == int(off) {
-				if s = p.oddName(b[i], i, f); s == refused {
-					return Bad
-				}
-				continue
+				return p.stop(m, inName, i, n)
 			}
+			f.Name.Len = uint32(i) - off
 			i++
 			fallthrough
 		case beforeValue:
-			if i = skipBlanks(b, i); i >= len(b) {
+			for i < len(b) && (b[i] == ' ' || b[i] == '\t') {
+				i++
+			}
+			if i >= len(b) {
 				return p.pause(m, beforeValue, i, n, b)
 			}
 			f.Value.Off = uint32(i)
@@ -154,11 +165,7 @@ func (p *lineParser) lines(m *Message, b []byte) Status {
 				return p.pause(m, inValue, i, n, b)
 			}
 			if b[i] != '\r' {
-				if s, n = p.oddValue(m, b, f, i, n); s == refused {
-					return Bad
-				}
-				i++
-				continue
+				return p.stop(m, inValue, i, n)
 			}
 			i++
 			fallthrough
@@ -174,19 +181,19 @@ func (p *lineParser) lines(m *Message, b []byte) Status {
 			}
 			i++
 			n++
-			s = atLine
 		case afterHead:
 			return p.end(m, i, n, b)
 		default: // inFold, beforeColon
-			if i = skipBlanks(b, i); i >= len(b) {
-				return p.pause(m, s, i, n, b)
-			}
-			f = &fields[n]
-			if s, i = p.afterBlanks(s, b, i, f); s == refused {
-				return Bad
-			}
+			return odd
 		}
 	}
+}
+
+// stop notes that a byte at i in state s, after n whole fields, is one for oddByte.
+func (p *lineParser) stop(m *Message, s state, i, n int) Status {
+	m.Fields = m.Fields[:n]
+	p.state, p.pos = s, uint32(i)
+	return odd
 }
 
 // skipBlanks returns the index of the first byte from i on that is no space or tab, or

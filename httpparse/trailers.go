@@ -34,16 +34,12 @@ var neverTrailers = func() (s FieldSet) {
 	return s
 }()
 
-// notTrailers are the other fields that may not be trailers: credentials, and where the
-// client is; in lower case.
-var notTrailers = []string{
-	"authentication-info", "cookie2", "set-cookie2", "www-authenticate", "x-real-ip",
-}
+// notTrailers are other credentials, in lower case. Claims may not be trailers either.
+var notTrailers = []string{"authentication-info", "cookie2", "set-cookie2", "www-authenticate"}
 
-// notTrailerPrefixes begin the names of whole families of such fields.
-var notTrailerPrefixes = []string{"proxy-", "x-forwarded-", "x-original-"}
+const proxyFields = "proxy-" // begins the names of credentials for a proxy, and of other fields about it
 
-const notTrailerMax = 24 // bytes: no name or prefix above is longer
+const notTrailerMax = 32 // bytes: no name that may not trail is longer
 
 // mayTrail reports whether a field of this name may be sent as a trailer. An underscore
 // counts as a dash: many applications read both as one.
@@ -55,17 +51,15 @@ func mayTrail(name []byte) bool {
 			dashed[i] = '-'
 		}
 	}
-	for _, p := range notTrailerPrefixes {
-		if len(dashed) >= len(p) && sameFold(dashed[:len(p)], p) {
-			return false
-		}
-	}
 	for _, n := range notTrailers {
-		if len(name) == len(n) && sameFold(dashed, n) {
+		if sameFold(dashed, n) {
 			return false
 		}
 	}
-	return len(name) > len(dashed) || !neverTrailers.Has(fieldID(dashed, 0, len(dashed)))
+	if len(dashed) > len(proxyFields) && sameFold(dashed[:len(proxyFields)], proxyFields) {
+		return false
+	}
+	return !isClaim(dashed) && !neverTrailers.Has(fieldID(dashed, 0, len(dashed)))
 }
 
 // AppendTrailers appends, as "Name: value\r\n", the fields of t that may be sent as
