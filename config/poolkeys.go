@@ -168,7 +168,7 @@ func readSlowStart(r *reader, p *Pool, path string, v any) {
 	if f != nil && strings.HasPrefix(f.Hint, "no timeout") {
 		f.Hint = `use "0s" for no slow start`
 	}
-	r.refuseValue(path, f)
+	r.refuse(path, v, f)
 	p.SlowStart = d
 }
 
