@@ -34,6 +34,18 @@ func text[T any, S ~string](name string, check func(string) *value.Flaw, field f
 	}, func(s S) string { return value.QuoteText(string(s)) })
 }
 
+// socket returns a key whose value is the path of a unix socket, with unix: before it or
+// without, that check accepts.
+func socket[T any](name string, check func(string) *value.Flaw, field func(*T) *string) key[T] {
+	return single(name, field, func(v any) (string, *value.Flaw) {
+		s, f := value.ParseText(v)
+		if s = value.TrimUnix(s); f == nil {
+			f = check(s)
+		}
+		return s, f
+	}, value.QuoteText)
+}
+
 // secret is text for a value that Diff does not show.
 func secret[T any](name string, check func(string) *value.Flaw, field func(*T) *string) key[T] {
 	k := text(name, check, field)

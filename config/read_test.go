@@ -227,7 +227,7 @@ var refusals = []struct{ src, want string }{
 	// Values out of the question.
 	{"host = \"\"\n", `1:8: host: is empty; use "0.0.0.0" for every IPv4 address, "::" for every address`},
 	{"host = \"[::]\"\n", `1:8: host: has brackets; write "::"`},
-	{"host = \"a:80\"\n", `1:8: host: has a port in it; write "a", and 80 as the port`},
+	{"host = \"a:80\"\n", `1:8: host: has a port in it; write host = "a" and port = 80`},
 	{"host = \"a b\"\n", `1:8: host: "a b" is neither a name nor an IP address; write one of them`},
 	{"port = 65536\n", `1:8: port: 65536 is out of range; use 0 to 65535`},
 	{"port = -1\n", `1:8: port: -1 is out of range; use 0 to 65535`},

@@ -12,8 +12,8 @@ type Route struct {
 	Headers            []Field  // all of these, with exactly these values; names in lower case
 	Pool               int      // index in Config.Pools; -1 for a redirect
 	StripPrefix        bool     // take Path off the path before forwarding
-	SetRequestHeaders  []Field  // replace those of the client; names as written
-	SetResponseHeaders []Field  // replace those of the backend; names as written
+	SetRequestHeaders  []Field  // replace those of the client, or with "" remove them; names as written
+	SetResponseHeaders []Field  // replace those of the backend, or with "" remove them; names as written
 	Redirect           Redirect
 }
 
