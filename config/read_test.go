@@ -187,12 +187,12 @@ func TestFileLeadsNowhere(t *testing.T) {
 // refusals are files that are wrong in one point each, and what Parse says of each.
 var refusals = []struct{ src, want string }{
 	// Syntax: the words are the library's, the place is ours.
-	{"port = 1\nport = 2\n", "2:1: Key 'port' has already been defined."},
-	{"port = \n", "1:8: port: expected value but found '\\n' instead"},
+	{"port = 1\nport = 2\n", "2:1: Key 'port' has already been defined; keep one of the two"},
+	{"port = \n", "1:8: port: expected value but found '\\n' instead; write a value after port ="},
 	{"[[backends]]\n[[backends]]\nport = 99999999999999999999\n", "3:8: backends[1].port: 99999999999999999999 is out of range for int64"},
 	{"limits = { body_bytes = 08 }\n", "1:25: limits.body_bytes: Invalid integer \"08\": cannot have leading zeroes"},
-	{"[[backends]\n", "1:11: expected end of table array name delimiter ']', but got '\\n' instead"},
-	{"host = \"a\n", "1:10: strings cannot contain newlines"},
+	{"[[backends]\n", "1:11: expected end of table array name delimiter ']', but got '\\n' instead; a bracket is missing: [[backends]]"},
+	{"host = \"a\n", "1:10: strings cannot contain newlines; a quote is missing at the end"},
 	{"\n\nhost", "3:4: unexpected EOF; expected key separator '='"},
 	{"admin.address = \"\"\nadmin = 3\n", "2:1: admin: is given twice; keep one of the two"},
 
@@ -214,12 +214,12 @@ var refusals = []struct{ src, want string }{
 
 	// Values of the wrong kind.
 	{"host = 1\n", `1:8: host: must be text, not a number; write "1"`},
-	{"host = [\"a\"]\n", `1:8: host: must be text, not a list; write it in quotes`},
-	{"pid_file = true\n", `1:12: pid_file: must be text, not true or false; write "true"`},
+	{"host = [\"a\"]\n", `1:8: host: must be text, not a list; write "a", without brackets`},
+	{"pid_file = true\n", `1:12: pid_file: must be text, not true or false; write a path, such as "/run/lb.pid"`},
 	{"log_level = 1979-05-27\n", `1:13: log_level: must be text, not a date; write it in quotes`},
 	{"port = \"80\"\n", `1:8: port: must be a whole number, not text; write 80 without quotes`},
 	{"port = 80.5\n", `1:8: port: must be a whole number, not a fraction; write digits only, without quotes`},
-	{"trusted_proxies = \"::1\"\n", `1:19: trusted_proxies: must be a list, not text; write [ ... ] around it`},
+	{"trusted_proxies = \"::1\"\n", `1:19: trusted_proxies: must be a list, not text; write ["::1"]`},
 	{"trusted_proxies = [\n  \"::1\", # this host\n  7,\n]\n",
 		`3:3: trusted_proxies[1]: must be text, not a number; write an address or a network, such as "10.0.0.0/8"`},
 	{"timeouts = \"1s\"\n", `1:12: timeouts: must be a table, not text; write [timeouts] on a line of its own`},
@@ -232,12 +232,12 @@ var refusals = []struct{ src, want string }{
 	// Values out of the question.
 	{"host = \"\"\n", `1:8: host: is empty; use "0.0.0.0" for every IPv4 address, "::" for every address`},
 	{"host = \"[::]\"\n", `1:8: host: has brackets; write "::"`},
-	{"host = \"a:80\"\n", `1:8: host: has a port in it; write "a", and 80 as the port`},
+	{"host = \"a:80\"\n", `1:8: host: has a port in it; write host = "a" and port = 80`},
 	{"host = \"a b\"\n", `1:8: host: "a b" is neither a name nor an IP address; write one of them`},
 	{"port = 65536\n", `1:8: port: 65536 is out of range; use 0 to 65535`},
 	{"port = -1\n", `1:8: port: -1 is out of range; use 0 to 65535`},
 	{"mode = \"fast\"\n", `1:8: mode: there is no mode "fast"; use "mp", "mt"`},
-	{"workers = -1\n", `1:11: workers: -1 is out of range; use 0 to 1024`},
+	{"workers = -1\n", `1:11: workers: -1 is out of range; 0 is one per CPU`},
 	{"strategy = \"fastest\"\n", `1:12: strategy: there is no strategy "fastest"; ` +
 		`use "round_robin", "random", "least_conn", "p2c", "least_time", "hash"`},
 	{"log_level = \"loud\"\n", `1:13: log_level: there is no log level "loud"; use "debug", "info", "warn", "error"`},
@@ -251,35 +251,35 @@ var refusals = []struct{ src, want string }{
 		`1:17: admin.address: "9090" is not host:port; write host:port, such as "127.0.0.1:9090", or "" for off`},
 	{"admin.socket = \"a\\u0000b\"\n", `1:16: admin.socket: has a zero byte in it; write a path`},
 	{"admin.socket = \"" + strings.Repeat("a", 104) + "\"\n", `1:16: admin.socket: is 104 bytes long; use a path of at most 103 bytes`},
-	{"watch = \"on\"\n", `1:9: watch: must be true or false, not text; write it without quotes`},
+	{"watch = \"on\"\n", `1:9: watch: must be true or false, not text; write true, without quotes`},
 	{"sticky_key = \"0123456789abcde\"\n", `1:14: sticky_key: is 15 bytes long; use at least 16, such as what "openssl rand -hex 16" prints`},
 	{"admin.address = \"a:b\"\n", `1:17: admin.address: "b" is not a port; use 0 to 65535`},
 	{"admin.address = \"a b:1\"\n", `1:17: admin.address: "a b" is neither a name nor an IP address; write one of them`},
 
 	// Lengths of time.
 	{"[timeouts]\nconnect = 30\n", `2:11: timeouts.connect: 30 has no unit; write "30s"`},
-	{"[timeouts]\nconnect = 1.5\n", `2:11: timeouts.connect: 1.5 has no unit; write "30s"`},
+	{"[timeouts]\nconnect = 1.5\n", `2:11: timeouts.connect: 1.5 has no unit; write "1.5s"`},
 	{"[timeouts]\nconnect = \"30\"\n", `2:11: timeouts.connect: "30" has no unit; write "30s"`},
 	{"[timeouts]\nconnect = \"inf\"\n",
 		`2:11: timeouts.connect: "inf" is not a length of time; write a number and ms, s, m or h, such as "30s"`},
 	{"[timeouts]\nconnect = \"soon\"\n",
 		`2:11: timeouts.connect: "soon" is not a length of time; write a number and ms, s, m or h, such as "30s"`},
 	{"[timeouts]\nconnect = \"0s\"\n",
-		`2:11: timeouts.connect: "0s" is not above zero; no timeout can be turned off; use a long one`},
+		`2:11: timeouts.connect: "0s" is not above zero; no timeout can be turned off; use a long one, such as "24h"`},
 	{"[timeouts]\nconnect = \"-1s\"\n",
-		`2:11: timeouts.connect: "-1s" is not above zero; no timeout can be turned off; use a long one`},
+		`2:11: timeouts.connect: "-1s" is not above zero; no timeout can be turned off; use a long one, such as "24h"`},
 	{"[timeouts]\nconnect = \"9000h\"\n", `2:11: timeouts.connect: "9000h" is more than a year; use at most "8784h"`},
 
 	// Sizes.
 	{"[limits]\nheader_bytes = 1023\n", `2:16: limits.header_bytes: 1023 is out of range; use 1KiB to 1MiB`},
 	{"[limits]\nheader_bytes = \"2MiB\"\n", `2:16: limits.header_bytes: 2MiB is out of range; use 1KiB to 1MiB`},
-	{"[limits]\nheader_bytes = \"64K\"\n", `2:16: limits.header_bytes: there is no unit "K"; write "64KiB", or MiB or GiB`},
+	{"[limits]\nheader_bytes = \"64K\"\n", `2:16: limits.header_bytes: there is no unit "K"; write "64KiB"`},
 	{"[limits]\nheader_bytes = \"big\"\n",
 		`2:16: limits.header_bytes: "big" is not a size; write bytes, or a number and KiB, MiB or GiB, such as "64KiB"`},
 	{"[limits]\nbody_bytes = \"9999999999999GiB\"\n", `2:14: limits.body_bytes: "9999999999999GiB" is out of range; use a smaller size`},
-	{"[limits]\nbody_bytes = -1\n", `2:14: limits.body_bytes: -1 is out of range; use 0 to 4294967296GiB`},
+	{"[limits]\nbody_bytes = -1\n", `2:14: limits.body_bytes: -1 is out of range; 0 is unlimited`},
 	{"[limits]\nfields = 0\n", `2:10: limits.fields: 0 is out of range; use 1 to 4096`},
-	{"[limits]\nconnections = -1\n", `2:15: limits.connections: -1 is out of range; use 0 to 1073741824`},
+	{"[limits]\nconnections = -1\n", `2:15: limits.connections: -1 is out of range; 0 is what the descriptor limit allows`},
 	{"[limits]\ntarget_bytes = 65536\n", `2:16: limits.target_bytes: 65536 bytes must be less than header_bytes (65536), ` +
 		`which include the target; make it smaller, or header_bytes larger`},
 
