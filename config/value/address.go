@@ -83,7 +83,7 @@ func CheckAddress(s string) *Flaw {
 	if s == "" {
 		return nil
 	}
-	const hint = `write host:port, such as "127.0.0.1:9090", or "" for off`
+	const hint = `write host:port, such as "127.0.0.1:9900", or "" for off`
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
 		return Wrong(fmt.Sprintf("%q is not host:port", s), hint)
