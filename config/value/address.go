@@ -126,7 +126,7 @@ func CheckAddress(s string) *Flaw {
 	if s == "" {
 		return nil
 	}
-	const hint = `write host:port, such as "127.0.0.1:9090", or "" for off`
+	const hint = `write host:port, such as "127.0.0.1:9900", or "" for off`
 	if u, ok := parseURL(s); ok && u.port != "" {
 		return Wrong("is a URL", fmt.Sprintf("write %q", net.JoinHostPort(u.host, u.port)))
 	}
