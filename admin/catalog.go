@@ -71,6 +71,8 @@ var loopMetrics = []loopMetric{
 	},
 	loopCounter("lb_retries_total", "Attempts that followed a failed attempt at the same request.",
 		func(t *board.LoopTotals) uint64 { return t.Retries }),
+	loopCounter("lb_unrouted_requests_total", "Requests answered with 404, because no route takes them and the default pool has no backends.",
+		func(t *board.LoopTotals) uint64 { return t.Unrouted }),
 	loopCounter("lb_client_aborts_total", "Requests whose client went away before its answer was complete.",
 		func(t *board.LoopTotals) uint64 { return t.ClientAborts }),
 	loopCounter("lb_panics_total", "Panics caught in an event loop; each cost one connection.",

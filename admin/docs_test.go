@@ -39,7 +39,7 @@ func metricsText(t *testing.T) string {
 	var b strings.Builder
 	b.WriteString("# Metrics\n\n" +
 		"<!-- Generated from admin/catalog.go: go test ./admin -run TestMetricsDoc -update -->\n\n" +
-		"`GET /metrics` on `admin.address` (127.0.0.1:9090) shows these in the text format of Prometheus, summed over all\n" +
+		"`GET /metrics` on `admin.address` (127.0.0.1:9900) shows these in the text format of Prometheus, summed over all\n" +
 		"loops and workers. Counters go on over reloads, crashes of workers and upgrades.\n" +
 		"`lb_workers` is there in `mp` only.\n")
 	all := shownMetrics(t)

@@ -41,6 +41,7 @@ func TestMetricsValues(t *testing.T) {
 		{"lb_accept_errors_total", "counter", "lb_accept_errors_total 321"},
 		{"lb_client_requests_total", "counter", "lb_client_requests_total 324"},
 		{"lb_retries_total", "counter", "lb_retries_total 327"},
+		{"lb_unrouted_requests_total", "counter", "lb_unrouted_requests_total 339"},
 		{"lb_client_aborts_total", "counter", "lb_client_aborts_total 330"},
 		{"lb_panics_total", "counter", "lb_panics_total 333"},
 		{"lb_loop_turns_total", "counter", "lb_loop_turns_total 336"},
@@ -108,7 +109,7 @@ func counted() Options {
 func count(l *board.Loop, sign uint64) {
 	for i, c := range []*board.Counter{
 		&l.ClientConns, &l.BackendConns, &l.BackendIdle, &l.Exchanges, &l.Tunnels, &l.Accepted,
-		&l.AcceptErrors, &l.Requests, &l.Retries, &l.ClientAborts, &l.Panics, &l.Turns,
+		&l.AcceptErrors, &l.Requests, &l.Retries, &l.ClientAborts, &l.Panics, &l.Turns, &l.Unrouted,
 	} {
 		c.Add(sign * uint64(100+i+1))
 	}

@@ -1,6 +1,7 @@
-// Package arena hands out slabs: byte buffers of two sizes that belong to one loop.
-// A conn gets a slab when bytes come and puts it back when they are gone, so memory
-// is bounded by the number of active exchanges and not by the size of a body.
+// Package arena hands out slabs: byte buffers that belong to one loop. A conn gets a
+// small or a large one when bytes come and puts it back when they are gone, so memory
+// is bounded by the number of active exchanges and not by the size of a body. Bytes
+// that have to wait move to a slab that fits them: see Fit.
 //
 // It knows nothing of sockets or HTTP. It takes no lock: each loop has its own
 // arena.
@@ -20,9 +21,21 @@ type Slab struct {
 
 	next  *Slab
 	owner *Arena
-	large bool
+	kind  kind
 	out   bool // handed out and not yet put back
 }
+
+// kind is the stack that a slab belongs to.
+type kind uint8
+
+const (
+	kindSmall kind = iota
+	kindLarge
+	kindStep // of the first step; those of the others follow
+)
+
+// steps are the sizes of the slabs for bytes that wait, in bytes.
+var steps = [...]int{512, 2 << 10, 8 << 10, 32 << 10}
 
 // Bytes returns the bytes held; the view is valid until Put.
 func (s *Slab) Bytes() []byte { return s.B[s.R:s.W] }
@@ -45,11 +58,15 @@ func (s *Slab) Take(n int) {
 
 // Large reports whether the slab has the present large size. A large slab from
 // before Grow does not.
-func (s *Slab) Large() bool { return s.large && len(s.B) >= s.owner.large.size }
+func (s *Slab) Large() bool { return s.kind == kindLarge && len(s.B) >= s.owner.large.size }
+
+// Fitted reports whether the slab comes from Fit.
+func (s *Slab) Fitted() bool { return s.kind >= kindStep }
 
 // Arena is the slabs of one loop.
 type Arena struct {
 	small, large stack
+	steps        [len(steps)]stack
 }
 
 // stack holds the free slabs of one size. The last one put is the first one handed
@@ -64,7 +81,11 @@ type stack struct {
 
 // New returns an arena with slabs of smallBytes and of largeBytes.
 func New(smallBytes, largeBytes int) *Arena {
-	return &Arena{small: stack{size: smallBytes}, large: stack{size: largeBytes}}
+	a := &Arena{small: stack{size: smallBytes}, large: stack{size: largeBytes}}
+	for i, size := range steps {
+		a.steps[i].size = size
+	}
+	return a
 }
 
 // Grow raises the large size to largeBytes; it never shrinks. Slabs of the old size
@@ -89,9 +110,32 @@ func (a *Arena) Get() *Slab {
 func (a *Arena) GetLarge() *Slab {
 	s := a.large.get()
 	if s == nil {
-		s = &Slab{B: make([]byte, a.large.size), owner: a, large: true}
+		s = &Slab{B: make([]byte, a.large.size), owner: a, kind: kindLarge}
 	}
 	s.out = true
+	return s
+}
+
+// Fit returns a slab with the bytes of s that is at most half as long, and puts s back;
+// or s if there is no such slab. Call it when the bytes may have to wait for long.
+func (a *Arena) Fit(s *Slab) *Slab {
+	for i := range a.steps {
+		k := &a.steps[i]
+		if 2*k.size > len(s.B) {
+			break
+		}
+		if s.Len() > k.size {
+			continue
+		}
+		fit := k.get()
+		if fit == nil {
+			fit = &Slab{B: make([]byte, k.size), owner: a, kind: kindStep + kind(i)}
+		}
+		fit.out = true
+		fit.W = copy(fit.B, s.Bytes())
+		a.Put(s)
+		return fit
+	}
 	return s
 }
 
@@ -134,22 +178,45 @@ func (a *Arena) leave(s *Slab) {
 }
 
 func (a *Arena) sizeOf(s *Slab) *stack {
-	if s.large {
+	switch s.kind {
+	case kindSmall:
+		return &a.small
+	case kindLarge:
 		return &a.large
 	}
-	return &a.small
+	return &a.steps[s.kind-kindStep]
+}
+
+// all returns every stack.
+func (a *Arena) all() [2 + len(steps)]*stack {
+	all := [2 + len(steps)]*stack{&a.small, &a.large}
+	for i := range a.steps {
+		all[2+i] = &a.steps[i]
+	}
+	return all
 }
 
 // Out returns how many slabs are handed out.
-func (a *Arena) Out() int { return a.small.out + a.large.out }
+func (a *Arena) Out() (n int) {
+	for _, k := range a.all() {
+		n += k.out
+	}
+	return n
+}
 
 // Free returns how many slabs are ready to be handed out.
-func (a *Arena) Free() int { return a.small.free + a.large.free }
+func (a *Arena) Free() (n int) {
+	for _, k := range a.all() {
+		n += k.free
+	}
+	return n
+}
 
 // Trim frees the slabs that were not needed since the last Trim.
 func (a *Arena) Trim() {
-	a.small.trim()
-	a.large.trim()
+	for _, k := range a.all() {
+		k.trim()
+	}
 }
 
 // get returns the slab on top, or nil if there is none and the caller must make

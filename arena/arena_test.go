@@ -73,6 +73,36 @@ func TestTrimKeepsWhatWasNeeded(t *testing.T) {
 	a.Put(s)
 }
 
+// TestFit: bytes move to the smallest slab that holds them, if that is at most half as
+// long; the slab from before is free.
+func TestFit(t *testing.T) {
+	for _, tc := range []struct{ held, want int }{
+		{0, 512}, {512, 512}, {513, 2 << 10}, {8 << 10, 8 << 10}, {8<<10 + 1, 20 << 10}, {20 << 10, 20 << 10},
+	} {
+		a := New(20<<10, 80<<10)
+		s := a.Get()
+		if s.W = tc.held; tc.held > 0 && tc.held < len(s.B) { // not at the front
+			s.W++
+			s.B[tc.held] = 'x'
+			s.Take(1)
+		}
+		fit := a.Fit(s)
+		if len(fit.B) != tc.want || fit.Len() != tc.held || fit.Fitted() != (tc.want < 20<<10) || a.Out() != 1 {
+			t.Errorf("%d bytes: a slab of %d with %d, %d out; want %d", tc.held, len(fit.B), fit.Len(), a.Out(), tc.want)
+		}
+		if b := fit.Bytes(); tc.held > 0 && tc.held < 20<<10 && b[len(b)-1] != 'x' {
+			t.Errorf("%d bytes: they are others now", tc.held)
+		}
+		if a.Fit(fit) != fit {
+			t.Errorf("%d bytes: they do not fit where they fit", tc.held)
+		}
+		a.Put(fit)
+		if a.Out() != 0 || a.Free() != 1+min(1, (20<<10)/tc.want-1) {
+			t.Errorf("%d bytes: %d out, %d free", tc.held, a.Out(), a.Free())
+		}
+	}
+}
+
 func TestAForgottenSlabIsNeverHandedOutAgain(t *testing.T) {
 	a := New(8, 16)
 	small, large := a.Get(), a.GetLarge()
@@ -89,11 +119,11 @@ func TestAForgottenSlabIsNeverHandedOutAgain(t *testing.T) {
 func TestAgainstModel(t *testing.T) {
 	for seed := range uint64(20) {
 		rng := rand.New(rand.NewPCG(seed, 0))
-		a := New(8, 16)
+		a := New(8, 2<<10)
 		var out []*Slab
 		owned := map[*Slab]bool{}
 		for range 1000 {
-			switch op := rng.IntN(8); {
+			switch op := rng.IntN(9); {
 			case op < 4 || len(out) == 0:
 				get := a.Get
 				if op == 0 {
@@ -107,6 +137,13 @@ func TestAgainstModel(t *testing.T) {
 				out = append(out, s)
 			case op == 4:
 				a.Trim()
+			case op == 8:
+				i := rng.IntN(len(out))
+				delete(owned, out[i])
+				if out[i] = a.Fit(out[i]); owned[out[i]] {
+					t.Fatalf("seed %d: Fit returns a slab that is handed out", seed)
+				}
+				owned[out[i]] = true
 			default:
 				i := rng.IntN(len(out))
 				delete(owned, out[i])

@@ -148,6 +148,7 @@ type Loop struct {
 	BytesFromClient, BytesToClient   Counter
 	BytesFromBackend, BytesToBackend Counter
 	Retries                          Counter
+	Unrouted                         Counter // requests that no route takes, without a default pool
 	ClientAborts                     Counter // the client went away during an exchange
 	Panics                           Counter
 	Turns                            Counter

@@ -19,6 +19,7 @@ type LoopTotals struct {
 	BytesFromClient, BytesToClient   uint64
 	BytesFromBackend, BytesToBackend uint64
 	Retries                          uint64
+	Unrouted                         uint64
 	ClientAborts                     uint64
 	Panics                           uint64
 	Turns                            uint64

@@ -81,7 +81,7 @@ func wordsOf(t *testing.T, typ reflect.Type) string {
 func TestLayoutVersion(t *testing.T) {
 	const version4 = "0:ClientConns 1:BackendConns 2:BackendIdle 3:Exchanges 4:Tunnels 5:Accepted " +
 		"6:AcceptErrors 7:Requests 8:Replies[6] 14:OwnReplies[6] 20:PoolLess[6] 26:BytesFromClient 27:BytesToClient " +
-		"28:BytesFromBackend 29:BytesToBackend 30:Retries 31:ClientAborts 32:Panics 33:Turns 34:OldestConfig\n" +
+		"28:BytesFromBackend 29:BytesToBackend 30:Retries 31:Unrouted 32:ClientAborts 33:Panics 34:Turns 35:OldestConfig\n" +
 		"0:InFlight 1:Attempts 2:Replies[4] 6:ConnectFaults 7:ResetFaults 8:TimeoutFaults " +
 		"9:BadAnswers 10:Conns 11:BytesFrom 12:BytesTo 13:Queued 14:_ 15:WaitsSince\n" +
 		"0:Health 1:HealthSince 2:HealthReason 3:HealthDetail 4:EjectedUntil 5:EjectedSince 6:EjectedReason " +

@@ -118,6 +118,7 @@ func explain(stderr io.Writer, err error) (ofConfig bool) {
 			fmt.Fprint(stderr, "lb: ") // with a file, the line begins with its name, for editors to find
 		}
 		fmt.Fprintln(stderr, e)
+		printSource(stderr, e)
 	}
 	if more > 0 {
 		fmt.Fprintf(stderr, "lb: and %d more\n", more)

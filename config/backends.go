@@ -95,7 +95,7 @@ func ParseBackend(s string) (Backend, error) {
 }
 
 func parseBackend(s string) (Backend, *value.Flaw) {
-	if path, ok := strings.CutPrefix(s, "unix:"); ok {
+	if path := value.TrimUnix(s); path != s {
 		return Backend{Socket: path, Weight: 1}, value.CheckSocket(path)
 	}
 	host, port, err := net.SplitHostPort(s)
@@ -115,8 +115,14 @@ func parseBackend(s string) (Backend, *value.Flaw) {
 // hintBackend returns a hint for s, by a guess at what was meant.
 func hintBackend(s string) string {
 	switch {
-	case strings.HasPrefix(s, "http://"), strings.HasPrefix(s, "https://"):
-		return "leave out the scheme"
+	case strings.HasPrefix(s, "https://"):
+		return "lb speaks no TLS to backends yet: write host:port of one that speaks http"
+	case strings.HasPrefix(s, "http://"):
+		at, _, _ := strings.Cut(strings.TrimPrefix(s, "http://"), "/")
+		if _, _, err := net.SplitHostPort(at); err != nil {
+			at += ":80"
+		}
+		return fmt.Sprintf("write %q", at)
 	case strings.HasPrefix(s, "/"):
 		return fmt.Sprintf(`write "unix:%s"`, s)
 	case strings.Count(s, ":") > 1:

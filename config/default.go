@@ -26,7 +26,7 @@ func Default() *Config {
 			Budget:    0.2,
 			BudgetMin: 3,
 		},
-		Admin: Admin{Address: "127.0.0.1:9090"},
+		Admin: Admin{Address: "127.0.0.1:9900"},
 		Timeouts: Timeouts{
 			ClientIdle:   75 * time.Second,
 			ClientHeader: 10 * time.Second,

@@ -63,7 +63,7 @@ var topKeys = slices.Concat([]key[Config]{
 
 var adminKeys = []key[Admin]{
 	text("address", value.CheckAddress, func(a *Admin) *string { return &a.Address }),
-	text("socket", checkAdminSocket, func(a *Admin) *string { return &a.Socket }),
+	socket("socket", checkAdminSocket, func(a *Admin) *string { return &a.Socket }),
 }
 
 var timeoutKeys = []key[Timeouts]{

@@ -16,7 +16,7 @@ func single[T, V any](name string, field func(*T) *V, parse func(v any) (V, *val
 	return key[T]{name, func(r *reader, t *T, path string, v any) {
 		got, f := parse(v)
 		if f != nil {
-			r.refuseValue(path, f)
+			r.refuse(path, v, f)
 			return
 		}
 		*field(t) = got
@@ -32,6 +32,18 @@ func text[T any, S ~string](name string, check func(string) *value.Flaw, field f
 		}
 		return S(s), f
 	}, func(s S) string { return value.QuoteText(string(s)) })
+}
+
+// socket returns a key whose value is the path of a unix socket, with unix: before it or
+// without, that check accepts.
+func socket[T any](name string, check func(string) *value.Flaw, field func(*T) *string) key[T] {
+	return single(name, field, func(v any) (string, *value.Flaw) {
+		s, f := value.ParseText(v)
+		if s = value.TrimUnix(s); f == nil {
+			f = check(s)
+		}
+		return s, f
+	}, value.QuoteText)
 }
 
 // secret is text for a value that Diff does not show.
@@ -115,7 +127,7 @@ func readTexts(r *reader, path string, v any, hint string, each func(at, s strin
 func readList(r *reader, path string, v any, each func(at string, v any)) {
 	list, ok := v.([]any)
 	if !ok {
-		r.refuseValue(path, value.WrongKind(v, "a list", "write [ ... ] around it"))
+		r.refuse(path, v, value.WrongKind(v, "a list", "write [ ... ] around it"))
 		return
 	}
 	for i, v := range list {
@@ -134,7 +146,7 @@ func readTables(r *reader, path string, v any, what string) (list []any, ok bool
 			list = append(list, t)
 		}
 	default:
-		r.refuseValue(path, value.WrongKind(v, "a list of tables",
+		r.refuse(path, v, value.WrongKind(v, "a list of tables",
 			fmt.Sprintf("write [[%s]], once for each %s", tomlfile.Header(path), what)))
 		return nil, false
 	}

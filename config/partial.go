@@ -29,7 +29,7 @@ func partial(data []byte) *Config {
 	if s := f.Text("pid_file"); value.CheckFile(s) == nil {
 		c.PIDFile = s
 	}
-	if s := f.Text("admin.socket"); checkAdminSocket(s) == nil {
+	if s := value.TrimUnix(f.Text("admin.socket")); checkAdminSocket(s) == nil {
 		c.Admin.Socket = s
 	}
 	return c

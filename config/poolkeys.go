@@ -32,7 +32,7 @@ var poolKeys = append([]key[Pool]{
 var backendKeys = []key[Backend]{
 	text("host", value.CheckHost, func(b *Backend) *string { return &b.Host }),
 	number("port", 1, value.PortMax, func(b *Backend) *int { return &b.Port }),
-	text("socket", value.CheckSocket, func(b *Backend) *string { return &b.Socket }),
+	socket("socket", value.CheckSocket, func(b *Backend) *string { return &b.Socket }),
 	number("weight", 1, WeightMax, func(b *Backend) *int { return &b.Weight }),
 	flag("backup", func(b *Backend) *bool { return &b.Backup }),
 	flag("drain", func(b *Backend) *bool { return &b.Drain }),
@@ -190,7 +190,7 @@ func readSlowStart(r *reader, p *Pool, path string, v any) {
 	if f != nil && strings.HasPrefix(f.Hint, "no timeout") {
 		f.Hint = `use "0s" for no slow start`
 	}
-	r.refuseValue(path, f)
+	r.refuse(path, v, f)
 	p.SlowStart = d
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"lb/config/hints"
 	"lb/config/tomlfile"
 	"lb/config/value"
 )
@@ -57,7 +58,7 @@ func parse(name string, data []byte, backends bool) (*Config, error) {
 	file := tomlfile.New(data)
 	tree, bad := file.Decode()
 	if bad != nil {
-		return nil, Errors{{File: name, Line: bad.Line, Column: bad.Column, Key: bad.Key, What: bad.Message}}
+		return nil, Errors{notTOML(name, string(data), bad)}
 	}
 	r := reader{name: name, file: file, config: Default(), backends: backends || file.Has("backends")}
 	r.config.Source = name
@@ -71,6 +72,19 @@ func parse(name string, data []byte, backends bool) (*Config, error) {
 		return nil, r.errs.inOrder()
 	}
 	return r.config, nil
+}
+
+// notTOML returns what to do about a file that the decoder does not take.
+func notTOML(name, src string, bad *tomlfile.Mistake) *Error {
+	e := &Error{File: name, Line: bad.Line, Column: bad.Column, Key: bad.Key, What: strings.TrimSuffix(bad.Message, ".")}
+	if format := hints.Format(name, src); format != "" {
+		e.Key, e.What = "", "this looks like "+format
+		e.Hint = "lb reads TOML: port = 8080, and below [[backends]] a host and a port; lb.toml has every key"
+		return e
+	}
+	lines := strings.Split(src, "\n")
+	e.Hint = hints.Syntax(lines[min(bad.Line, len(lines))-1], bad.Message)
+	return e
 }
 
 // reader fills a Config from a decoded file, and collects the flaws.
@@ -98,6 +112,16 @@ func (r *reader) refuseValue(path string, f *value.Flaw) {
 	}
 }
 
+// refuse is refuseValue for v, the value at path, with a better hint if there is one.
+func (r *reader) refuse(path string, v any, f *value.Flaw) {
+	if f != nil {
+		if hint := hints.Value(tomlfile.Header(path), v); hint != "" {
+			f = value.Wrong(f.What, hint)
+		}
+		r.refuseValue(path, f)
+	}
+}
+
 // refuseHere notes a flaw of the key at path if the file has the key.
 func (r *reader) refuseHere(path string, f *value.Flaw) {
 	if r.file.Has(path) {
@@ -117,14 +141,14 @@ type key[T any] struct {
 func readTable[T any](r *reader, t *T, path string, v any, keys []key[T]) {
 	table, ok := v.(map[string]any)
 	if !ok {
-		r.refuseValue(path, value.WrongKind(v, "a table", hintTable(path)))
+		r.refuse(path, v, value.WrongKind(v, "a table", hintTable(path)))
 		return
 	}
 	for name, v := range table {
 		at := tomlfile.Under(path, name)
 		i := slices.IndexFunc(keys, func(k key[T]) bool { return k.name == name })
 		if i < 0 {
-			r.refuseKey(at, unknown(at, name, names(keys)))
+			r.refuseKey(at, unknown(path, name, v, names(keys)))
 			continue
 		}
 		keys[i].set(r, t, at, v)
@@ -140,31 +164,49 @@ func names[T any](keys []key[T]) []string {
 	return out
 }
 
-// unknown returns the flaw of a key that is not among known, the keys of its table.
-// The most common mistake is a key in the wrong table, because in TOML everything
-// after a [table] belongs to it.
-func unknown(path, name string, known []string) *value.Flaw {
+// unknown returns the flaw of a key that is not among known, the keys of the table at
+// path; v is its value. The most common mistake is a key in the wrong table, because in
+// TOML everything after a [table] belongs to it.
+func unknown(path, name string, v any, known []string) *value.Flaw {
 	const what = "unknown key"
+	table := tomlfile.Header(path)
+	if hint := hints.Word(table, name, v); hint != "" {
+		return value.Wrong(what, hint)
+	}
 	near := value.Nearest(name, known)
 	if near != "" && value.Distance(name, near) == 1 {
 		return value.Wrong(what, fmt.Sprintf("did you mean %q?", near))
 	}
-	for _, t := range knownTables {
-		switch {
-		case !slices.Contains(t.keys, name):
-		case t.ofPool && strings.HasPrefix(path, "pools["):
-			return value.Wrong(what, fmt.Sprintf("%q belongs to [[pools]], above its first [pools.table]", name))
-		case t.ofPool:
-		case t.name == "":
-			return value.Wrong(what, fmt.Sprintf("%q belongs to the top, above the first [table]", name))
-		default:
-			return value.Wrong(what, fmt.Sprintf("%q belongs to %s", name, t.name))
+	if hints.Moves(table, name) {
+		if home := home(path, name); home != "" {
+			return value.Wrong(what, fmt.Sprintf("%q belongs to %s", name, home))
 		}
+	}
+	if hint := hints.AnyWord(name); hint != "" {
+		return value.Wrong(what, hint)
 	}
 	if near != "" {
 		return value.Wrong(what, fmt.Sprintf("did you mean %q?", near))
 	}
 	return value.Wrong(what, "known here: "+strings.Join(known, ", "))
+}
+
+// home returns the place of the key called name, which is not in the table at path, or ""
+// if there is none.
+func home(path, name string) string {
+	for _, t := range knownTables {
+		switch {
+		case !slices.Contains(t.keys, name):
+		case t.ofPool && strings.HasPrefix(path, "pools["):
+			return "[[pools]], above its first [pools.table]"
+		case t.ofPool:
+		case t.name == "":
+			return "the top, above the first [table]"
+		default:
+			return t.name
+		}
+	}
+	return ""
 }
 
 // finish checks what depends on more than one key.

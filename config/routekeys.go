@@ -35,12 +35,12 @@ var routeKeys = []key[routeText]{
 	text("paths", checkPaths, func(t *routeText) *Paths { return &t.Paths }),
 	flag("strip_prefix", func(t *routeText) *bool { return &t.StripPrefix }),
 	{"set_request_headers", func(r *reader, t *routeText, path string, v any) {
-		t.SetRequestHeaders = readFields(r, path, v, checkSetRequest)
+		t.SetRequestHeaders = readSetFields(r, path, v, checkSetRequest)
 	}, func(d *differ, old, new *routeText, path string) {
 		d.fields(path, old.SetRequestHeaders, new.SetRequestHeaders)
 	}},
 	{"set_response_headers", func(r *reader, t *routeText, path string, v any) {
-		t.SetResponseHeaders = readFields(r, path, v, checkSetResponse)
+		t.SetResponseHeaders = readSetFields(r, path, v, checkSetResponse)
 	}, func(d *differ, old, new *routeText, path string) {
 		d.fields(path, old.SetResponseHeaders, new.SetResponseHeaders)
 	}},

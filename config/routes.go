@@ -13,8 +13,8 @@ type Route struct {
 	Pool               int      // index in Config.Pools; -1 for a redirect
 	Paths              Paths    // "": as Config.Paths
 	StripPrefix        bool     // take Path off the path before forwarding
-	SetRequestHeaders  []Field  // replace those of the client; names as written
-	SetResponseHeaders []Field  // replace those of the backend; names as written
+	SetRequestHeaders  []Field  // replace those of the client, or with "" remove them; names as written
+	SetResponseHeaders []Field  // replace those of the backend, or with "" remove them; names as written
 	Redirect           Redirect
 }
 

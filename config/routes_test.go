@@ -107,7 +107,7 @@ var routeRefusals = []struct{ src, want string }{
 		`2:8: routes[0].host: "a.*.b" has its star in the wrong place; write a name, or "*.example.com" for all names below one`},
 	{"[[routes]]\nhost = \"a.b.\"\n" + toDefault, `2:8: routes[0].host: ends in a dot; write "a.b"`},
 	{"[[routes]]\nhost = \"a..b\"\n" + toDefault, `2:8: routes[0].host: "a..b" has an empty part; write a name`},
-	{"[[routes]]\nhost = \"a:80\"\n" + toDefault, `2:8: routes[0].host: has a port in it; write "a", and 80 as the port`},
+	{"[[routes]]\nhost = \"a:80\"\n" + toDefault, `2:8: routes[0].host: has a port in it; write host = "a"; a route takes every scheme and port`},
 	{"[[routes]]\npath = \"api\"\n" + toDefault, `2:8: routes[0].path: "api" does not begin with a slash; write "/api"`},
 	{"[[routes]]\npath = \"/a b\"\n" + toDefault, `2:8: routes[0].path: " " cannot stand in a path; write it as in a URL, with %20 for a space`},
 	{"[[routes]]\npath = \"/a?b\"\n" + toDefault, `2:8: routes[0].path: has a "?" in it; write the beginning of a path, without a query`},

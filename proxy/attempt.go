@@ -113,7 +113,8 @@ func (x *exchange) takeIdle(t *target) *backendConn {
 		} else if rested, has := t.Idle.GetRested(now.Add(-rest)); has {
 			b = rested
 		} else {
-			if most := x.pool.cfg.Backends[x.index].MaxConnections; ok && most > 0 && int(t.Slot.Conns.Load()) >= most {
+			most := x.pool.cfg.Backends[x.index].MaxConnections
+			if ok && most > 0 && int(t.Slot.InFlight.Load())+t.Idle.Len() > most {
 				b.end(true) // a backend for so few may have room for no other conn
 			}
 			return nil

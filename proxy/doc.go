@@ -41,10 +41,14 @@
 // # Faults
 //
 // A Fault ends an attempt: it says which side is to blame, for what, in which phase.
-// mayRetry is the whole retry rule. The first byte composed for the client is the point
+// Package retry has the whole retry rule. The first byte composed for the client is the point
 // of no return for another attempt; the final head is the point of no return for a
 // reply of lb's own. After that a fault aborts the client's side, in a way that cannot
 // be taken for the end of a whole response.
+//
+// What waits at a backend that is ejected or found down is asked elsewhere: evacuate lets
+// its deadline pass, and Expired finds that it may leave. The loop that ejects does so at
+// once; package watch has the others notice.
 //
 // # Deadlines
 //

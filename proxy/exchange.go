@@ -245,12 +245,10 @@ func (x *exchange) countHop() (ended, answered bool) {
 		x.hops = n - 1
 		return false, false
 	}
-	x.up.Begin(x.req.Framing, x.req.Framing, x.req.Length)
-	x.in.Take(int(x.req.HeadLen))
 	if x.req.Method == httpparse.OPTIONS {
-		return x.reply(200, "", allow), true
+		return x.replyHere(200, "", allow), true
 	}
-	return x.reply(501, "TRACE ends here by Max-Forwards, and lb does not reflect requests", nil), true
+	return x.replyHere(501, "TRACE ends here by Max-Forwards, and lb does not reflect requests", nil), true
 }
 
 // allow answers an OPTIONS that ends here.
@@ -259,9 +257,22 @@ var allow = []byte("Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n")
 // reply answers with a response of lb's own, with the field lines own. The client's
 // conn goes on only if it is certain where its next request begins.
 func (x *exchange) reply(code int, text string, own []byte) (ended bool) {
+	x.noteReply(code, text)
+	return x.sendReply(code, text, own)
+}
+
+// replyHere is reply for a request whose head is good: the conn may stay after its body.
+func (x *exchange) replyHere(code int, text string, own []byte) (ended bool) {
+	r := x.req
+	x.noteReply(code, text)
+	x.up.Begin(r.Framing, r.Framing, r.Length)
+	x.in.Take(int(r.HeadLen))
+	return x.sendReply(code, text, own)
+}
+
+func (x *exchange) sendReply(code int, text string, own []byte) (ended bool) {
 	up := &x.up
 	x.leaveQueue()
-	x.noteReply(code, text)
 	x.dropBackend()
 	x.closeTunnel()
 	x.keep = up.Whole && !x.req.Close && !x.p.shared.Draining

@@ -74,15 +74,15 @@ const hostShown = 255
 
 // unrouted answers a request that no route takes, because of f.
 func (x *exchange) unrouted(f record.Fault) (ended bool) {
-	r := x.req
 	text := f.Text()
-	if host := r.Authority.Of(x.in.Bytes()); f.Cause == record.CauseNoRoute && len(host) <= hostShown {
+	if host := x.req.Authority.Of(x.in.Bytes()); f.Cause == record.CauseNoRoute && len(host) <= hostShown {
 		text = "no route takes this path of the host " + strconv.Quote(string(host))
 	}
-	x.up.Begin(r.Framing, r.Framing, r.Length)
-	x.in.Take(int(r.HeadLen))
+	if f.Cause == record.CauseNoRoute {
+		x.p.counters.Unrouted.Add(1)
+	}
 	f.Phase, x.rec.Fault = x.phase, f
-	return x.reply(f.Status(), text, nil)
+	return x.replyHere(f.Status(), text, nil)
 }
 
 // MethodIs is called by the router. Case does not count, because some backends do not
@@ -170,12 +170,9 @@ func (x *exchange) composeRequest() {
 
 // redirect answers with the route's Location.
 func (x *exchange) redirect() (ended bool) {
-	r := x.req
-	lines, where := x.route.AppendRedirect(nil, x.in.Bytes(), r)
-	x.up.Begin(r.Framing, r.Framing, r.Length)
-	x.in.Take(int(r.HeadLen))
+	lines, where := x.route.AppendRedirect(nil, x.in.Bytes(), x.req)
 	if where > lane.HeadRoom/2 {
-		return x.reply(414, "the place to go to instead is too long to say", nil)
+		return x.replyHere(414, "the place to go to instead is too long to say", nil)
 	}
-	return x.reply(x.route.Config.Redirect.Code, "", lines)
+	return x.replyHere(x.route.Config.Redirect.Code, "", lines)
 }

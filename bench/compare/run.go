@@ -74,8 +74,15 @@ func (r *runner) measure(ctx context.Context, rg *rig, s scenario) (*report.Case
 	for _, t := range targets {
 		c.Proxies = append(c.Proxies, report.Proxy{Name: t.name})
 	}
-	if s.kind == idleConns {
-		return c, r.idle(ctx, rg, targets, c)
+	if s.kind == heldConns {
+		return c, r.memory(ctx, targets, c, holds[s.hold])
+	}
+	if s.beside > 0 {
+		stop, err := beside(ctx, targets, s.beside, holds["readers"])
+		if err != nil {
+			return nil, err
+		}
+		defer stop()
 	}
 	l := s.load
 	if l.Requests == 0 {

@@ -14,8 +14,8 @@ import (
 // processes.
 type setting struct {
 	workers, backends int
-	unix              bool // the backends listen on unix sockets
-	fresh             bool // the processes are new; memory is measured
+	unix              bool   // the backends listen on unix sockets
+	fresh             string // not empty: the processes are new, for the case of that name
 }
 
 // kind is how a case is measured.
@@ -24,7 +24,7 @@ type kind uint8
 const (
 	closedLoop kind = iota // the highest throughput
 	halfRate               // an open loop at half of the throughput of the slowest proxy
-	idleConns              // memory of idle conns
+	heldConns              // memory of conns that are held
 )
 
 // scenario is one case: a load and its setting.
@@ -36,6 +36,8 @@ type scenario struct {
 	setting
 	load    load
 	without []string // proxies that do not take part
+	hold    string   // of heldConns: what the conns do, a name in holds
+	beside  int      // slow readers beside the load
 }
 
 // load describes a load, as the load process reads it. URL and Addrs differ by
@@ -57,6 +59,8 @@ type load struct {
 const (
 	connsUsual = 64
 	idleMax    = 10_000
+	heldMax    = 500
+	besideMany = 200
 	seedConns  = 200
 	seedTotal  = 100_000
 )
@@ -86,8 +90,8 @@ func scenarios() []scenario {
 	overUnix.unix = true
 	rate := get("rate", "128 B answers, 64 conns, open loop at half of what the slowest proxy can do", "/bytes/128", connsUsual)
 	rate.kind = halfRate
-	idle := get("idle", "memory of idle keep-alive conns", "/bytes/128", idleMax)
-	idle.kind, idle.fresh, idle.without = idleConns, true, []string{"direct", "relay"}
+	slow := get("beside", "128 B answers, 64 conns, beside 200 clients that do not read their answers of 100 MB", "/bytes/128", connsUsual)
+	slow.beside, slow.fresh, slow.without = besideMany, slow.group, []string{"direct", "relay"}
 
 	all := []scenario{
 		seed,
@@ -101,7 +105,12 @@ func scenarios() []scenario {
 		get("chunked", "16 KiB answers in chunks, 64 conns", "/chunked/16384", connsUsual),
 		rate,
 		overUnix,
-		idle,
+		slow,
+	}
+	for _, name := range []string{"idle", "readers", "heads", "refused"} {
+		s := get("held", holds[name].about, "", 0)
+		s.name, s.hold, s.kind, s.fresh, s.without = name, name, heldConns, name, []string{"direct", "relay"}
+		all = append(all, s)
 	}
 	for _, n := range []int{1, 2} {
 		s := get("scale", fmt.Sprintf("128 B answers, 64 conns, workers: %d", n), "/bytes/128", connsUsual)

@@ -29,13 +29,47 @@ func CheckListenHost(s string) *Flaw {
 	if s == "" {
 		return Wrong("is empty", `use "0.0.0.0" for every IPv4 address, "::" for every address`)
 	}
+	if u, ok := parseURL(s); ok {
+		return Wrong("is a URL", "write "+u.keys())
+	}
 	return checkShape(s)
+}
+
+// location is what stands in a URL that was written in the place of a host.
+type location struct{ scheme, host, port string }
+
+// parseURL splits a URL. The host of one may be empty.
+func parseURL(s string) (u location, ok bool) {
+	scheme, rest, ok := strings.Cut(s, "://")
+	if !ok {
+		return u, false
+	}
+	rest, _, _ = strings.Cut(rest, "/")
+	host, port, err := net.SplitHostPort(rest)
+	if err != nil {
+		host, port = strings.Trim(rest, "[]:"), ""
+	}
+	return location{strings.ToLower(scheme), host, port}, true
+}
+
+// keys returns the host and the port, if there is one, as keys.
+func (u location) keys() string {
+	text := fmt.Sprintf("host = %q", u.host)
+	if u.port != "" {
+		text += " and port = " + u.port
+	}
+	return text
 }
 
 // CheckHost accepts a name or an IP address to connect to.
 func CheckHost(s string) *Flaw {
 	if s == "" {
 		return Wrong("is empty", "write a name or an IP address")
+	}
+	if u, ok := parseURL(s); ok && u.scheme == "https" {
+		return Wrong("is a URL", "lb speaks no TLS to backends yet: write host and port of one that speaks http")
+	} else if ok {
+		return Wrong("is a URL", "write "+u.keys()+"; backends are asked over http")
 	}
 	if f := checkShape(s); f != nil {
 		return f
@@ -57,7 +91,7 @@ func checkShape(s string) *Flaw {
 		return Wrong("has brackets", fmt.Sprintf("write %q", strings.TrimSuffix(inner, "]")))
 	}
 	if host, port, err := net.SplitHostPort(s); err == nil {
-		return Wrong("has a port in it", fmt.Sprintf("write %q, and %s as the port", host, port))
+		return Wrong("has a port in it", "write "+location{host: host, port: port}.keys())
 	}
 	for i := range len(s) {
 		if c := s[i]; !NameByte(c) && c != '.' {
@@ -65,6 +99,15 @@ func checkShape(s string) *Flaw {
 		}
 	}
 	return nil
+}
+
+// TrimUnix returns the path of a unix socket that may be written as -b has it: unix:/path.
+func TrimUnix(s string) string {
+	path, ok := strings.CutPrefix(s, "unix:")
+	if ok && strings.HasPrefix(path, "//") { // unix:///path
+		path = "/" + strings.TrimLeft(path, "/")
+	}
+	return path
 }
 
 // CheckSocket accepts a path that a unix socket can have.
@@ -83,7 +126,10 @@ func CheckAddress(s string) *Flaw {
 	if s == "" {
 		return nil
 	}
-	const hint = `write host:port, such as "127.0.0.1:9090", or "" for off`
+	const hint = `write host:port, such as "127.0.0.1:9900", or "" for off`
+	if u, ok := parseURL(s); ok && u.port != "" {
+		return Wrong("is a URL", fmt.Sprintf("write %q", net.JoinHostPort(u.host, u.port)))
+	}
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
 		return Wrong(fmt.Sprintf("%q is not host:port", s), hint)

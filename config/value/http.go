@@ -2,6 +2,7 @@ package value
 
 import (
 	"fmt"
+	"net"
 	"net/url"
 	"strconv"
 	"strings"
@@ -66,6 +67,9 @@ func CheckTarget(s string) *Flaw {
 
 // CheckHostField accepts the value of a Host field, and "" for none.
 func CheckHostField(s string) *Flaw {
+	if u, ok := parseURL(s); ok {
+		return Wrong("is a URL", fmt.Sprintf("write %q", u.host))
+	}
 	for i := range len(s) {
 		if c := s[i]; !NameByte(c) && strings.IndexByte(".:[]", c) < 0 {
 			return Wrong(fmt.Sprintf("%q cannot stand in a Host field", s), "write a name, with :port if need be")
@@ -76,7 +80,14 @@ func CheckHostField(s string) *Flaw {
 
 // CheckHostPattern accepts a name, "*." and a name, or an address, without a port.
 func CheckHostPattern(s string) *Flaw {
+	const anyPort = "; a route takes every scheme and port"
+	if u, ok := parseURL(s); ok {
+		return Wrong("is a URL", fmt.Sprintf("write host = %q", u.host)+anyPort)
+	}
 	name, wild := strings.CutPrefix(s, "*.")
+	if host, _, err := net.SplitHostPort(name); err == nil {
+		return Wrong("has a port in it", fmt.Sprintf("write host = %q", strings.TrimSuffix(s, name)+host)+anyPort)
+	}
 	switch {
 	case s == "", s == "*":
 		return Wrong(fmt.Sprintf("%q is no host", s), "leave it out for every host")

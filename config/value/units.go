@@ -3,6 +3,7 @@ package value
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,27 +17,78 @@ const durationMax = 366 * 24 * time.Hour
 func ParseDuration(v any, low time.Duration) (time.Duration, *Flaw) {
 	s, ok := v.(string)
 	if !ok {
-		hint := `write "30s"`
-		if n, isInt := v.(int64); isInt && n > 0 {
-			hint = fmt.Sprintf(`write "%ds"`, n)
-		}
-		return 0, Wrong(fmt.Sprintf("%v has no unit", v), hint)
+		return 0, Wrong(fmt.Sprintf("%v has no unit", v), hintSeconds(v))
 	}
 	d, err := time.ParseDuration(s)
-	if strings.Trim(s, "0123456789.") == "" && s != "" && err != nil {
-		return 0, Wrong(fmt.Sprintf("%q has no unit", s), fmt.Sprintf(`write "%ss"`, s))
+	if n, isNumber := number(s); isNumber && err != nil {
+		return 0, Wrong(fmt.Sprintf("%q has no unit", s), hintSeconds(n))
 	}
 	switch {
 	case err != nil:
-		return 0, Wrong(fmt.Sprintf("%q is not a length of time", s), `write a number and ms, s, m or h, such as "30s"`)
+		return 0, Wrong(fmt.Sprintf("%q is not a length of time", s), hintDuration(s))
 	case d <= 0:
-		return 0, Wrong(fmt.Sprintf("%q is not above zero", s), "no timeout can be turned off; use a long one")
+		return 0, Wrong(fmt.Sprintf("%q is not above zero", s), `no timeout can be turned off; use a long one, such as "24h"`)
 	case d > durationMax:
 		return 0, Wrong(fmt.Sprintf("%q is more than a year", s), `use at most "8784h"`)
 	case d < low:
 		return 0, Wrong(fmt.Sprintf("%q is too short", s), fmt.Sprintf("use at least %q", low))
 	}
 	return d, nil
+}
+
+// number returns the number that s is, whole or not.
+func number(s string) (v any, ok bool) {
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return n, true
+	}
+	n, err := strconv.ParseFloat(s, 64)
+	return n, err == nil && strings.Trim(s, "0123456789.") == ""
+}
+
+// hintSeconds returns how to write a number without a unit. It is seconds, but for a large
+// one, which may be milliseconds, as HAProxy has them.
+func hintSeconds(v any) string {
+	switch n := v.(type) {
+	case int64:
+		if n >= 1000 {
+			return fmt.Sprintf(`write "%dms" or "%ds"`, n, n)
+		}
+		if n > 0 {
+			return fmt.Sprintf(`write "%ds"`, n)
+		}
+	case float64:
+		if n > 0 && n < 1000 {
+			return fmt.Sprintf(`write "%vs"`, n)
+		}
+	}
+	return `write a number and ms, s, m or h, such as "30s"`
+}
+
+// longUnits are units of time as people write them.
+var longUnits = []struct {
+	unit  time.Duration
+	names []string
+}{
+	{time.Millisecond, []string{"ms", "msec", "msecs", "millisecond", "milliseconds", "millis"}},
+	{time.Second, []string{"s", "sec", "secs", "second", "seconds"}},
+	{time.Minute, []string{"m", "min", "mins", "minute", "minutes"}},
+	{time.Hour, []string{"h", "hr", "hrs", "hour", "hours"}},
+	{24 * time.Hour, []string{"d", "day", "days"}},
+}
+
+// hintDuration returns how to write s, a number and a unit in other words, as a length of
+// time.
+func hintDuration(s string) string {
+	digits := s[:len(s)-len(strings.TrimLeft(s, "0123456789"))]
+	unit := strings.ToLower(strings.TrimSpace(s[len(digits):]))
+	if n, err := strconv.ParseInt(digits, 10, 32); err == nil {
+		for _, u := range longUnits {
+			if d := time.Duration(n) * u.unit; slices.Contains(u.names, unit) && d > 0 && d <= durationMax && d/u.unit == time.Duration(n) {
+				return fmt.Sprintf("write %q", DurationText(d))
+			}
+		}
+	}
+	return `write a number and ms, s, m or h, such as "30s"`
 }
 
 // DurationText returns d without the zeros of Duration.String: 1h, not 1h0m0s.
@@ -51,22 +103,34 @@ func DurationText(d time.Duration) string {
 	return s
 }
 
-// units are the units of sizes, larger ones first for SizeText.
+// units are the units of sizes, larger ones first for SizeText, and what people write for
+// them, in lower case.
 var units = []struct {
-	name  string
-	bytes int64
-}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}
+	name   string
+	bytes  int64
+	others []string
+}{
+	{"GiB", 1 << 30, []string{"g", "gb", "gib"}},
+	{"MiB", 1 << 20, []string{"m", "mb", "mib"}},
+	{"KiB", 1 << 10, []string{"k", "kb", "kib"}},
+	{"B", 1, []string{"b", "", "byte", "bytes"}},
+}
 
 // ParseSize reads a number of bytes from low to high: 65536, "65536", "64KiB" or
 // "64 KiB".
 func ParseSize(v any, low, high int64) (int64, *Flaw) {
 	n, f := parseBytes(v)
-	if f == nil && (n < low || n > high) {
+	switch {
+	case f != nil && f.Hint == "" && n >= low && n <= high: // it has another unit
+		f.Hint = fmt.Sprintf("write %q", SizeText(n))
+	case f != nil && f.Hint == "" || f == nil && (n < low || n > high):
 		f = Wrong(fmt.Sprintf("%v is out of range", v), fmt.Sprintf("use %s to %s", SizeText(low), SizeText(high)))
 	}
 	return n, f
 }
 
+// parseBytes returns a number of bytes, also if the flaw is only that its unit is not one
+// of ours. That flaw has no hint.
 func parseBytes(v any) (int64, *Flaw) {
 	if n, ok := v.(int64); ok {
 		return n, nil
@@ -76,21 +140,29 @@ func parseBytes(v any) (int64, *Flaw) {
 		return 0, WrongKind(v, "a size", `write bytes, or text such as "64KiB"`)
 	}
 	digits := strings.TrimRight(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
-	n, err := strconv.ParseInt(strings.TrimRight(digits, " "), 10, 64)
-	if err != nil {
+	unit := s[len(digits):]
+	n, err := strconv.ParseFloat(strings.TrimRight(digits, " "), 64)
+	if err != nil || n != n {
 		return 0, Wrong(fmt.Sprintf("%q is not a size", s), `write bytes, or a number and KiB, MiB or GiB, such as "64KiB"`)
 	}
-	unit := s[len(digits):]
 	for _, u := range units {
-		if unit != u.name && (unit != "" || u.bytes != 1) {
+		if !slices.Contains(u.others, strings.ToLower(unit)) {
 			continue
 		}
-		if n > math.MaxInt64/u.bytes || n < math.MinInt64/u.bytes {
+		bytes := n * float64(u.bytes)
+		if math.Abs(bytes) >= 1<<62 {
 			return 0, Wrong(fmt.Sprintf("%q is out of range", s), "use a smaller size")
 		}
-		return n * u.bytes, nil
+		whole := bytes == math.Trunc(bytes) && !strings.Contains(digits, ".")
+		switch {
+		case whole && (unit == u.name || unit == "" && u.bytes == 1):
+			return int64(bytes), nil
+		case whole:
+			return int64(bytes), Wrong(fmt.Sprintf("there is no unit %q", unit), "")
+		}
+		return int64(bytes), Wrong(fmt.Sprintf("%q is no whole number", s), "")
 	}
-	return 0, Wrong(fmt.Sprintf("there is no unit %q", unit), fmt.Sprintf(`write "%dKiB", or MiB or GiB`, n))
+	return 0, Wrong(fmt.Sprintf("there is no unit %q", unit), "write B, KiB, MiB or GiB")
 }
 
 // SizeText returns n bytes in the largest unit that keeps it whole.

@@ -56,19 +56,36 @@ func ParseText(v any) (string, *Flaw) {
 // hintText returns how to write v as text.
 func hintText(v any) string {
 	switch v.(type) {
-	case int64, float64, bool:
+	case int64, float64:
 		return fmt.Sprintf(`write "%v"`, v)
+	case time.Time:
+		return "write it in quotes"
 	}
-	return "write it in quotes"
+	return "write one text in quotes"
 }
 
 // ParseBool accepts true and false.
 func ParseBool(v any) (bool, *Flaw) {
 	b, ok := v.(bool)
 	if !ok {
-		return false, WrongKind(v, "true or false", "write it without quotes")
+		return false, WrongKind(v, "true or false", hintBool(v))
 	}
 	return b, nil
+}
+
+// hintBool returns which of the two v means.
+func hintBool(v any) string {
+	hint := ", without quotes"
+	if _, text := v.(string); !text {
+		hint = ""
+	}
+	switch strings.ToLower(fmt.Sprint(v)) {
+	case "true", "on", "yes", "1", "enabled":
+		return "write true" + hint
+	case "false", "off", "no", "0", "disabled", "none", "":
+		return "write false" + hint
+	}
+	return "write true or false" + hint
 }
 
 // ParseInt accepts whole numbers from low to high.

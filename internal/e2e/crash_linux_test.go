@@ -196,12 +196,13 @@ func (s *service) wantCounted(w *traffic, lost int) {
 	}
 }
 
-// A worker that dies again and again is replaced at once, then after 100 ms, then after
-// twice as long each time. The log says why it died and when the next one starts.
+// A worker that dies again and again before it has served a request is replaced at once,
+// then after 100 ms, then after twice as long each time. The log says why it died and when
+// the next one starts. The other worker serves its socket meanwhile.
 func TestWorkerBackOff(t *testing.T) {
 	testkit.Long(t)
 	t.Parallel()
-	s := begin(t, "mp", setup{workers: 1, backends: to(checked(t))})
+	s := begin(t, "mp", setup{workers: 2, backends: to(checked(t))})
 	for n := range 5 {
 		l, begun := s.status().serving()[0], time.Now()
 		if err := syscall.Kill(l.PID, syscall.SIGKILL); err != nil {
@@ -219,10 +220,34 @@ func TestWorkerBackOff(t *testing.T) {
 		}
 		s.untilTold(1, "worker died", fmt.Sprintf("pid=%d ", l.PID), "killed", fmt.Sprintf("restart_in=%v", least))
 	}
-	resp, _, err := tryGet(newClient(t), s.url("/1/100/length"))
-	if err != nil || resp.StatusCode != 200 {
-		t.Errorf("afterwards: %v, %v", resp, err)
+	l := s.status().serving()[0]
+	if err := syscall.Kill(l.PID, syscall.SIGKILL); err != nil { // the next one starts after 1.6 s
+		t.Fatal(err)
 	}
+	s.until("the death", func(st status) bool { return len(st.serving()) == 1 })
+	for range 40 { // some conns are for the socket of the worker that is down
+		resp, _, err := tryGet(newClient(t), s.url("/1/100/length"))
+		if err != nil || resp.StatusCode != 200 {
+			t.Fatalf("while a worker is down: %v, %v", resp, err)
+		}
+	}
+	if n := len(s.status().serving()); n != 1 && !raceOn {
+		t.Errorf("the requests have waited: %d workers serve", n)
+	}
+}
+
+// A lone worker that dies is replaced at once, each time.
+func TestLoneWorkerKilled(t *testing.T) {
+	t.Parallel()
+	s := begin(t, "mp", setup{workers: 1, backends: to(checked(t))})
+	for range 4 {
+		l := s.status().serving()[0]
+		if err := syscall.Kill(l.PID, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		s.successor(l.Slot, l.PID)
+	}
+	s.untilTold(4, "worker died", "killed", "restart_in=0s")
 }
 
 // What lb knows of backends stays when a worker is killed.

@@ -1,6 +1,10 @@
 package e2e
 
 import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -53,4 +57,53 @@ func (s *service) fillStream() (readOn func()) {
 		}
 	}
 	return readOn
+}
+
+// Standard error is a pipe whose reader is gone: lb lives, and its exit code is that of its
+// work.
+func TestLogHasNoReader(t *testing.T) {
+	eachMode(t, func(t *testing.T, mode string) {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		dir, addr := t.TempDir(), testkit.FreePort(t)
+		testkit.WriteFile(t, filepath.Join(dir, "lb.toml"), setup{backends: to(checked(t))}.text(mode, ""))
+		cmd := exec.Command(lbExe, "serve", "--port", addr[strings.LastIndexByte(addr, ':')+1:])
+		cmd.Dir, cmd.Env, cmd.Stderr = dir, environment(dir), w
+		p := &process{Process: testkit.Start(t, cmd), addr: addr}
+		w.Close()
+		testkit.Until(t, "lb to serve", func() bool { return !refused(addr) })
+		r.Close()
+		for range 3 {
+			p.Signal(t, syscall.SIGHUP)
+			resp, _ := get(t, newClient(t), p.url("/1/100/length"))
+			if resp.Body.Close(); resp.StatusCode != 200 {
+				t.Errorf("status %d", resp.StatusCode)
+			}
+		}
+		p.stop(t)
+	})
+}
+
+// The address of metrics moves on its port, and back.
+func TestAdminMoves(t *testing.T) {
+	eachMode(t, func(t *testing.T, mode string) {
+		s := begin(t, mode, setup{admin: true, keys: "watch = false\n", backends: to(checked(t))})
+		_, port, _ := net.SplitHostPort(s.admin)
+		for _, host := range []string{"0.0.0.0", "127.0.0.1", "", "127.0.0.1"} {
+			s.admin = net.JoinHostPort(host, port)
+			s.reload()
+			s.admin = net.JoinHostPort("127.0.0.1", port)
+			if code := s.health(t); code != 200 {
+				t.Errorf("at %q: health is %d", host, code)
+			}
+		}
+		s.upgrade()
+		if code := s.health(t); code != 200 {
+			t.Errorf("after an upgrade: health is %d", code)
+		}
+		s.stop()
+	})
 }

@@ -216,3 +216,20 @@ func TestRetryOnStatus(t *testing.T) {
 		}
 	})
 }
+
+// TestUnknownHost: without a default pool, a host that no route takes is not found.
+func TestUnknownHost(t *testing.T) {
+	eachMode(t, func(t *testing.T, mode string) {
+		p := start(t, mode, setup{
+			tables: poolAt("a", repeater(t, "a")) + "[[routes]]\nhost = \"a.example\"\npool = \"a\"\n",
+		})
+		c := dial(t, p.addr)
+		resp, body, err := c.ask("GET / HTTP/1.1\r\nHost: b.example\r\n\r\n")
+		if err != nil || resp.StatusCode != http.StatusNotFound || !strings.Contains(body, `"b.example"`) || resp.Header.Get("Retry-After") != "" {
+			t.Errorf("an unknown host: %v %q (%v)", resp, body, err)
+		}
+		if resp, body, err := c.ask("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n"); err != nil || resp.StatusCode != http.StatusOK {
+			t.Errorf("a known host after it: %v %q (%v)", resp, body, err)
+		}
+	})
+}

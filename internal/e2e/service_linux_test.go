@@ -38,8 +38,8 @@ type service struct {
 	exe   string // what is started, and what an upgrade starts
 	limit int    // of descriptors; 0: as it is
 	env   []string
-	given *os.File // a listening socket, as systemd gives it; or nil
-	pid   int      // of the supervisor now
+	given []*os.File // listening sockets, as systemd gives them
+	pid   int        // of the supervisor now
 	exits map[int]syscall.WaitStatus
 	calls *http.Client // to the socket for commands
 
@@ -55,6 +55,7 @@ type patient struct {
 
 func (p patient) Read(b []byte) (int, error) {
 	p.unread.Lock()
+	//lint:ignore SA2001 a read that waits must not hold it
 	p.unread.Unlock()
 	return p.Reader.Read(b)
 }
@@ -119,8 +120,8 @@ func (s *service) launch() {
 	if s.limit > 0 {
 		cmd = exec.Command("/bin/sh", "-c", fmt.Sprintf("ulimit -n %d && exec %s serve", s.limit, s.exe))
 	} else if s.given != nil {
-		cmd = exec.Command("/bin/sh", "-c", fmt.Sprintf("LISTEN_FDS=1 LISTEN_PID=$$ exec %s serve", s.exe))
-		cmd.ExtraFiles = []*os.File{s.given}
+		cmd = exec.Command("/bin/sh", "-c", fmt.Sprintf("LISTEN_FDS=%d LISTEN_PID=$$ exec %s serve", len(s.given), s.exe))
+		cmd.ExtraFiles = s.given
 	}
 	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = s.dir, w, w, append(environment(s.dir), s.env...)
 	p := s.process

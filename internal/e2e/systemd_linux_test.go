@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -121,10 +122,7 @@ func TestSocketActivation(t *testing.T) {
 		defer ln.Close()
 		s := newService(t, mode, setup{keys: "watch = false\n", backends: to(checkedMany(t, 2)...)})
 		_, s.port, _ = net.SplitHostPort(ln.Addr().String())
-		if s.given, err = ln.(*net.TCPListener).File(); err != nil {
-			t.Fatal(err)
-		}
-		defer s.given.Close()
+		s.given = filesOf(t, ln)
 		s.start()
 		if s.addr != ln.Addr().String() {
 			t.Fatalf("lb serves %s, want %s, which it was given", s.addr, ln.Addr())
@@ -146,5 +144,53 @@ func TestSocketActivation(t *testing.T) {
 		if resp, body := between.answer(t); resp.StatusCode != 200 || body != string(bodyOf(1, 100)) {
 			t.Errorf("a conn from between: %s", resp.Status)
 		}
+	})
+}
+
+// filesOf returns listening sockets as files.
+func filesOf(t *testing.T, listeners ...net.Listener) (files []*os.File) {
+	t.Helper()
+	for _, l := range listeners {
+		f, err := l.(*net.TCPListener).File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		files = append(files, f)
+	}
+	return files
+}
+
+// Of several sockets of systemd all are served, before and after a reload and an upgrade.
+func TestSocketsOfSystemd(t *testing.T) {
+	eachMode(t, func(t *testing.T, mode string) {
+		var listeners []net.Listener
+		for range 3 {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			listeners = append(listeners, l)
+		}
+		s := newService(t, mode, setup{keys: "watch = false\n", backends: to(checked(t))})
+		s.given = filesOf(t, listeners...)
+		s.start()
+		wantAll := func() {
+			t.Helper()
+			for _, l := range listeners {
+				resp, _ := get(t, newClient(t), "http://"+l.Addr().String()+"/1/100/length")
+				if resp.Body.Close(); resp.StatusCode != 200 {
+					t.Errorf("%v: status %d", l.Addr(), resp.StatusCode)
+				}
+			}
+		}
+		wantAll()
+		s.setup.workers = 3
+		s.reload()
+		wantAll()
+		s.upgrade()
+		wantAll()
+		s.stop()
 	})
 }

@@ -140,6 +140,9 @@ func (c *Conn) receive() bool {
 // readHead reads the head of a request. More means that the rest is still to come, or
 // that the client has gone.
 func (c *Conn) readHead() httpparse.Status {
+	if c.req.Fields == nil && !c.resume() {
+		return httpparse.More
+	}
 	for {
 		if st := c.req.Feed(c.in.Bytes()); st != httpparse.More {
 			return st
@@ -150,6 +153,7 @@ func (c *Conn) readHead() httpparse.Status {
 			return httpparse.More
 		}
 		if n == 0 {
+			c.rest()
 			c.Deadline(c.req.since.Add(c.req.lease.HeadTimeout()))
 			return httpparse.More
 		}

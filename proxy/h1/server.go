@@ -11,9 +11,10 @@ import (
 // Server has the HTTP/1 conns of one loop. All methods are called on that loop.
 type Server struct {
 	*front.Shared
-	open     *Conn    // all conns, newest first
-	conns    *Conn    // free conns
-	requests *request // free requests
+	open     *Conn               // all conns, newest first
+	conns    *Conn               // free conns
+	requests *request            // free requests
+	fields   [][]httpparse.Field // free memory for the fields of requests
 }
 
 // New returns a server without conns.
@@ -106,8 +107,45 @@ func (c *Conn) beginRequest() {
 		s.requests, r.next = r.next, nil
 	}
 	r.lease, r.since = s.Host.Lease(), s.Loop.Now()
+	if r.Fields == nil {
+		r.Fields = s.takeFields()
+	}
 	r.Reset(r.lease.Limits())
 	c.req = r
+}
+
+// parseAgainMax is the length, in bytes, of a begun head that is parsed again from its
+// start when more of it comes: that takes no longer than the read.
+const parseAgainMax = 1 << 10
+
+// rest gives back what a request does not need while a client owes the rest of its head.
+func (c *Conn) rest() {
+	c.in.Rest(c.s.Arena)
+	if r := c.req; c.in.Len() <= parseAgainMax && r.Fields != nil {
+		c.s.fields = append(c.s.fields, r.Fields[:0])
+		r.Fields = nil
+	}
+}
+
+// resume ends the rest of a request if more of its head has come.
+func (c *Conn) resume() bool {
+	if !c.Readable() {
+		return false
+	}
+	c.req.Fields = c.s.takeFields()
+	c.req.Reset(c.req.lease.Limits())
+	return true
+}
+
+// takeFields returns free memory for fields, or nil if there is none.
+func (s *Server) takeFields() []httpparse.Field {
+	n := len(s.fields) - 1
+	if n < 0 {
+		return nil
+	}
+	f := s.fields[n]
+	s.fields = s.fields[:n]
+	return f
 }
 
 // endRequest releases what c had for its request. Bytes after the request stay.

@@ -60,6 +60,9 @@ func (in *Inbox) Fill(a *arena.Arena, c *loop.Conn, bulk bool) (n int, err error
 // Room returns memory to read into, or nil if a large slab is full. Put then makes the
 // memory part of the inbox. bulk is as for Fill.
 func (in *Inbox) Room(a *arena.Arena, bulk bool) []byte {
+	if in.Slab != nil && in.Slab.Fitted() {
+		in.widen(a, bulk)
+	}
 	switch s := in.Slab; {
 	case s == nil && bulk:
 		in.Slab = a.GetLarge()
@@ -78,6 +81,26 @@ func (in *Inbox) Room(a *arena.Arena, bulk bool) []byte {
 		in.Slab = large
 	}
 	return in.Slab.Room()
+}
+
+// Rest moves the bytes to a slab that fits them. Call it when they may wait for long:
+// views of them end.
+func (in *Inbox) Rest(a *arena.Arena) {
+	if in.Slab != nil {
+		in.Slab = a.Fit(in.Slab)
+	}
+}
+
+// widen takes the bytes back from a slab that fits them to one with room.
+func (in *Inbox) widen(a *arena.Arena, bulk bool) {
+	fitted, wide := in.Slab, a.Get()
+	if bulk || fitted.Len() > len(wide.B)/2 {
+		a.Put(wide)
+		wide = a.GetLarge()
+	}
+	wide.W = copy(wide.B, fitted.Bytes())
+	a.Put(fitted)
+	in.Slab = wide
 }
 
 // Put notes that the first n bytes of Room's memory have been filled.

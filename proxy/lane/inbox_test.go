@@ -55,3 +55,40 @@ func TestInbox(t *testing.T) {
 	in.Forget(a)
 	check("", 0)
 }
+
+// TestInboxRest: bytes that wait lie in a slab that fits them. When more come they move to
+// one with room, and they stay the same.
+func TestInboxRest(t *testing.T) {
+	for _, tc := range []struct {
+		held  int
+		bulk  bool
+		rests int // size of the slab at rest
+		room  int
+	}{
+		{0, false, 0, 4096},
+		{100, false, 512, 4096 - 100},
+		{100, true, 512, 16384 - 100},
+		{2000, false, 2048, 4096 - 2000},
+		{2100, false, 4096, 4096 - 2100},
+		{4096, false, 4096, 16384 - 4096},
+		{8000, false, 8192, 16384 - 8000},
+	} {
+		a := arena.New(4096, 16384)
+		var in Inbox
+		for held := 0; held < tc.held; held = in.Len() {
+			in.Put(copy(in.Room(a, false), long(tc.held)[held:]))
+		}
+		in.Rest(a)
+		size := 0
+		if in.Slab != nil {
+			size = len(in.Slab.B)
+		}
+		if size != tc.rests || string(in.Bytes()) != long(tc.held) {
+			t.Errorf("%d bytes rest in a slab of %d, want %d", tc.held, size, tc.rests)
+		}
+		if room := len(in.Room(a, tc.bulk)); room != tc.room || string(in.Bytes()) != long(tc.held) || a.Out() != 1 {
+			t.Errorf("%d bytes, then room for %d, %d slabs out; want %d and 1", tc.held, room, a.Out(), tc.room)
+		}
+		in.Release(a)
+	}
+}

@@ -36,7 +36,7 @@ func NewRoute(cfg *config.Route) Route {
 			continue
 		}
 		r.response = appendLine(r.response, f)
-		r.dated = r.dated || strings.EqualFold(f.Name, "date")
+		r.dated = r.dated || f.Value != "" && strings.EqualFold(f.Name, "date")
 	}
 	return r
 }
@@ -79,7 +79,11 @@ func isOurs(name string) bool {
 	})
 }
 
+// appendLine appends f as a line, or nothing for a field that is only to be removed.
 func appendLine(d []byte, f config.Field) []byte {
+	if f.Value == "" {
+		return d
+	}
 	d = append(d, f.Name...)
 	d = append(d, ": "...)
 	d = append(d, f.Value...)

@@ -8,10 +8,10 @@ import (
 )
 
 // TestNewRoute: Host is set apart from the other request fields, and a redirect keeps the
-// fields that lb writes itself.
+// fields that lb writes itself. A field with an empty value is only removed.
 func TestNewRoute(t *testing.T) {
 	set := []config.Field{{Name: "content-type", Value: "c"}, {Name: "DATE", Value: "d"}, {Name: "Host", Value: "h"}, {Name: "Location", Value: "l"}, {Name: "X", Value: ""}}
-	lines := "content-type: c\r\nDATE: d\r\nHost: h\r\nLocation: l\r\nX: \r\n"
+	lines := "content-type: c\r\nDATE: d\r\nHost: h\r\nLocation: l\r\n"
 	for _, tc := range []struct {
 		name                    string
 		cfg                     config.Route
@@ -19,10 +19,10 @@ func TestNewRoute(t *testing.T) {
 		dated                   bool
 	}{
 		{"nothing", config.Route{}, "", "", "", false},
-		{"request", config.Route{SetRequestHeaders: set}, "h", "content-type: c\r\nDATE: d\r\nLocation: l\r\nX: \r\n", "", false},
+		{"request", config.Route{SetRequestHeaders: set}, "h", "content-type: c\r\nDATE: d\r\nLocation: l\r\n", "", false},
 		{"response", config.Route{SetResponseHeaders: set}, "", "", lines, true},
-		{"response without Date", config.Route{SetResponseHeaders: set[3:]}, "", "", "Location: l\r\nX: \r\n", false},
-		{"redirect", config.Route{Pool: -1, SetResponseHeaders: set}, "", "", "Host: h\r\nX: \r\n", false},
+		{"response without Date", config.Route{SetResponseHeaders: set[3:]}, "", "", "Location: l\r\n", false},
+		{"redirect", config.Route{Pool: -1, SetResponseHeaders: set}, "", "", "Host: h\r\n", false},
 	} {
 		r := NewRoute(&tc.cfg)
 		if r.host != tc.host || string(r.request) != tc.request || string(r.response) != tc.response || r.dated != tc.dated {
@@ -43,6 +43,7 @@ func TestAppendLines(t *testing.T) {
 	}{
 		{nil, "before ", "1", false},
 		{[]config.Field{{Name: "x-a", Value: "2"}}, "before x-a: 2\r\n", "", false},
+		{[]config.Field{{Name: "x-a", Value: ""}, {Name: "date", Value: ""}}, "before ", "", false},
 		{[]config.Field{{Name: "Date", Value: "d"}, {Name: "X-B", Value: "2"}}, "before Date: d\r\nX-B: 2\r\n", "1", true},
 	} {
 		r := NewRoute(&config.Route{SetResponseHeaders: tc.set})

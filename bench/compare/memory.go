@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"lb/bench/report"
+)
+
+// settleTime is the time that a proxy has to release memory of conns that have
+// become idle.
+const settleTime = time.Second
+
+// held is what the clients of a case do with their conns, and keep doing.
+type held struct {
+	about string
+	conns int // at most
+	begin func(c net.Conn, host string) error
+}
+
+// bigHead is more, in bytes, than any of the proxies takes as a head by default.
+const bigHead = 100_000
+
+// holds are the cases of memory by name: patient clients, slow ones and hostile ones.
+var holds = map[string]held{
+	"idle":    {"keep-alive conns that have had one answer", idleMax, exchange},
+	"readers": {"clients that do not read their answers of 100 MB", heldMax, askAndWait},
+	"heads":   {"clients that stop in the middle of a head", heldMax, func(c net.Conn, host string) error { return say(c, halfHead, host) }},
+	"refused": {"clients whose heads of 100 kB were refused, and that do not leave", heldMax, func(c net.Conn, host string) error {
+		say(c, halfHead+"X: %s", host, strings.Repeat("x", bigHead)) // the answer may come before the end
+		return nil
+	}},
+}
+
+const halfHead = "GET /bytes/1 HTTP/1.1\r\nHost: %s\r\n"
+
+// say writes without waiting for an answer.
+func say(c net.Conn, format string, args ...any) error {
+	c.SetDeadline(time.Now().Add(readyTimeout))
+	_, err := fmt.Fprintf(c, format, args...)
+	return err
+}
+
+// askAndWait asks for a long answer and reads its first bytes.
+func askAndWait(c net.Conn, host string) error {
+	if err := say(c, "GET /bytes/100000000 HTTP/1.1\r\nHost: %s\r\n\r\n", host); err != nil {
+		return err
+	}
+	_, err := io.ReadFull(c, make([]byte, 100))
+	return err
+}
+
+// memory measures once how much memory each conn costs that does what h says.
+func (r *runner) memory(ctx context.Context, targets []target, c *report.Case, h held) error {
+	n := h.conns
+	if half := int(filesMax()/2) - 1000; half < n { // HAProxy reserves two descriptors for each conn
+		n = max(half, 100)
+	}
+	c.About = fmt.Sprintf("memory of %d %s", n, h.about)
+	for i, t := range targets {
+		r.tell("%s: %s", c.Name, t.name)
+		before, err := pss(t.pid)
+		if err != nil {
+			return err
+		}
+		conns, err := hold(ctx, t, n, h)
+		var after int64
+		if err == nil {
+			err = rest(ctx)
+		}
+		if err == nil {
+			after, err = pss(t.pid)
+		}
+		closeAll(conns)
+		if err != nil {
+			return err
+		}
+		c.Proxies[i].Rounds = []report.Round{{Requests: int64(n), Memory: after, IdleBytes: float64(after-before) / float64(n)}}
+	}
+	r.tell("")
+	return nil
+}
+
+// rest waits for settleTime.
+func rest(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(settleTime):
+		return nil
+	}
+}
+
+// hold opens n conns to t that do what h says. They are returned with an error too.
+func hold(ctx context.Context, t target, n int, h held) (conns []net.Conn, err error) {
+	for range n {
+		if ctx.Err() != nil {
+			return conns, ctx.Err()
+		}
+		c, err := dialTarget(t)
+		if err != nil {
+			return conns, fmt.Errorf("conn %d: %w", len(conns)+1, err)
+		}
+		conns = append(conns, c)
+		if err := h.begin(c, t.host); err != nil {
+			return conns, fmt.Errorf("conn %d: %w", len(conns), err)
+		}
+	}
+	return conns, nil
+}
+
+func closeAll(conns []net.Conn) {
+	for _, c := range conns {
+		c.Close()
+	}
+}
+
+// beside holds conns to every target, for a load beside them. stop closes them.
+func beside(ctx context.Context, targets []target, n int, h held) (stop func(), err error) {
+	var all []net.Conn
+	stop = func() { closeAll(all) }
+	for _, t := range targets {
+		conns, err := hold(ctx, t, n, h)
+		all = append(all, conns...)
+		if err != nil {
+			stop()
+			return nil, fmt.Errorf("%s: %w", t.name, err)
+		}
+	}
+	return stop, nil
+}
