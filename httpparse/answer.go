@@ -37,11 +37,11 @@ func (p *lineParser) oddByte(m *Message, b []byte) Status {
 	if i = skipBlanks(b, i); i >= len(b) {
 		return p.pause(m, p.state, i, n, b)
 	}
-	if p.state == inFold {
+	switch {
+	case p.state == inFold:
 		f.join(b, i)
 		return p.stop(m, inValue, i, n)
-	}
-	if b[i] != ':' {
+	case b[i] != ':':
 		return p.refuse(SpaceColon, i)
 	}
 	return p.stop(m, beforeValue, i+1, n)

@@ -26,16 +26,14 @@
 //     the conn ends, as it does after each answer with odd framing.
 //   - A Transfer-Encoding is one line that says chunked, or names an unknown coding (501).
 //     Parameters, empty elements and quotes are malformed (400). In an answer, chunked may be
-//     repeated, and empty elements and identity say nothing. After chunked there may be no
-//     other coding, and none is decoded.
+//     repeated, empty elements and identity say nothing, and nothing may follow chunked.
 //   - A fold in a field that decides how the message is read (Connection, Content-Length,
 //     Transfer-Encoding) is refused in an answer, too.
 //   - Chunk extensions must be well-formed although they are dropped: parsers that skip them
 //     have disagreed about where the line ends.
 //   - A target may have every byte but control bytes, space and '#', against RFC 3986:
-//     browsers leave some of the others as they are in queries, and curl sends all that is
-//     typed. No parser takes them for the end of a target. Bytes from 0x80 on are taken as
-//     nginx, Apache and Go take them; HAProxy refuses them.
+//     browsers and curl send them, and no parser takes them for the end of a target. Bytes
+//     from 0x80 on are taken as nginx and Go take them; HAProxy refuses them.
 //   - A comma in Host is refused although a reg-name may have one: a list of two hosts looks
 //     the same.
 //   - A malformed element of Connection is ignored, and the conn ends after the message. It

@@ -115,8 +115,7 @@ func (p *lineParser) plainLines(m *Message, b []byte) Status {
 				return p.pause(m, atLine, i, n, b)
 			}
 			if b[i] == '\r' {
-				i++
-				return p.end(m, i, n, b)
+				return p.end(m, i+1, n, b)
 			}
 			if n == len(fields) || b[i] <= ' ' {
 				return p.stop(m, atLine, i, n)
@@ -139,10 +138,7 @@ func (p *lineParser) plainLines(m *Message, b []byte) Status {
 			i++
 			fallthrough
 		case beforeValue:
-			for i < len(b) && (b[i] == ' ' || b[i] == '\t') {
-				i++
-			}
-			if i >= len(b) {
+			if i = skipBlanks(b, i); i >= len(b) {
 				return p.pause(m, beforeValue, i, n, b)
 			}
 			f.Value.Off = uint32(i)

@@ -85,19 +85,3 @@ func (r *Request) AppendPath(dst, b []byte) []byte {
 	}
 	return append(dst, path...)
 }
-
-// AppendURI appends target as a URI has it (RFC 3986): bytes that browsers send although
-// the grammar does not have them, and a '%' that begins no escape, are percent-encoded. A
-// backslash is among them, which browsers read as a slash.
-func AppendURI(dst, target []byte) []byte {
-	for i, c := range target {
-		if isURI[c] || c == '%' && i+2 < len(target) && isHex[target[i+1]] && isHex[target[i+2]] {
-			dst = append(dst, c)
-			continue
-		}
-		dst = append(dst, '%', upperHex[c>>4], upperHex[c&15])
-	}
-	return dst
-}
-
-const upperHex = "0123456789ABCDEF"

@@ -20,11 +20,10 @@ func (t *Trailers) Feed(b []byte) Status {
 		return t.verdict()
 	}
 	v := t.view(b)
-	st := t.plainLines(&t.Message, v)
-	if st == odd {
-		st = t.oddLines(&t.Message, v)
+	if st := t.plainLines(&t.Message, v); st != odd {
+		return st
 	}
-	return st
+	return t.oddLines(&t.Message, v)
 }
 
 // neverTrailers are the known fields that may not be sent as trailers: those about framing,
@@ -41,8 +40,6 @@ var neverTrailers = func() (s FieldSet) {
 
 // notTrailers are other credentials, in lower case. Claims may not be trailers either.
 var notTrailers = []string{"authentication-info", "cookie2", "set-cookie2", "www-authenticate"}
-
-const proxyFields = "proxy-" // begins the names of credentials for a proxy, and of other fields about it
 
 const notTrailerMax = 32 // bytes: no name that may not trail is longer
 
@@ -61,15 +58,14 @@ func mayTrail(name []byte) bool {
 			return false
 		}
 	}
-	if len(dashed) > len(proxyFields) && sameFold(dashed[:len(proxyFields)], proxyFields) {
+	if n := len("proxy-"); len(dashed) > n && sameFold(dashed[:n], "proxy-") { // credentials for a proxy, and the like
 		return false
 	}
 	return !isClaim(dashed) && !neverTrailers.Has(fieldID(dashed, 0, len(dashed)))
 }
 
 // AppendTrailers appends, as "Name: value\r\n", the fields of t that may be sent as
-// trailers: not those for framing, routing, credentials or the connection (RFC 9110 6.5.1).
-// b is the buffer that t was fed.
+// trailers (RFC 9110 6.5.1). b is the buffer that t was fed.
 func AppendTrailers(dst, b []byte, t *Trailers) []byte {
 	for i := range t.Fields {
 		if f := &t.Fields[i]; !f.hidden && mayTrail(f.Name.Of(b)) {

@@ -129,8 +129,7 @@ const (
 var (
 	isToken   = classOf(alnum + "!#$%&'*+-.^_`|~")
 	isHex     = classOf("0123456789ABCDEFabcdef")
-	isURI     = classOf(unreserved + "!$&'()*+,;=:@/?[]") // without '%'
-	isRegName = classOf(unreserved + "!$&'()*+;=")        // without '%' and ','
+	isRegName = classOf(unreserved + "!$&'()*+;=") // without '%' and ','
 	isScheme  = classOf(alnum + "+-.")
 )
 

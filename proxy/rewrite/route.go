@@ -133,7 +133,7 @@ func uri(target []byte) string {
 	if string(target) == "*" {
 		return ""
 	}
-	return string(httpparse.AppendURI([]byte{'/'}, bytes.TrimLeft(target, "/")))
+	return string(urlpath.AppendURI([]byte{'/'}, bytes.TrimLeft(target, "/")))
 }
 
 // Guarded returns the fields that routes set in requests or match, or nil if there are none.
