@@ -76,6 +76,7 @@ func parse(name string, data []byte, backends bool) (*Config, error) {
 
 // notTOML returns what to do about a file that the decoder does not take.
 func notTOML(name, src string, bad *tomlfile.Mistake) *Error {
+	src = strings.TrimPrefix(src, "\xef\xbb\xbf")
 	e := &Error{File: name, Line: bad.Line, Column: bad.Column, Key: bad.Key, What: strings.TrimSuffix(bad.Message, ".")}
 	if format := hints.Format(name, src); format != "" {
 		e.Key, e.What = "", "this looks like "+format

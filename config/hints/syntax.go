@@ -67,7 +67,9 @@ var (
 	blank   = regexp.MustCompile(`^([\w.-]+)\s+([^\s=]\S*?);?$`)
 	pair    = regexp.MustCompile(`^([\w."-]+)\s*=\s*(.*)$`)
 	leading = regexp.MustCompile(`^-?0+\d+$`)
-	twice   = regexp.MustCompile(`^Key '(.*)' has already been defined`)
+	// A number and m alone is a length of time.
+	bareSize = regexp.MustCompile(`^(\d+)((?i:[kg]|[kmg](?:b|ib)))$`)
+	twice    = regexp.MustCompile(`^Key '(.*)' has already been defined`)
 )
 
 // Syntax returns what to do about a mistake of syntax in a line of the file, or "" if
@@ -166,6 +168,9 @@ func quoted(value string) string {
 		return strconv.Itoa(n)
 	case strings.ContainsAny(value[:1], `"'[{`):
 		return value
+	}
+	if m := bareSize.FindStringSubmatch(value); m != nil {
+		return strconv.Quote(m[1] + strings.ToUpper(m[2][:1]) + "iB")
 	}
 	if _, err := strconv.ParseFloat(value, 64); err == nil && strings.Trim(value, "0123456789.-+_e") == "" {
 		return value
