@@ -147,11 +147,11 @@ func (o *operator) setRuntime(r *opened[string, *net.UnixListener]) {
 // mendRuntime opens the socket for commands again if its path is gone, which a program
 // that tidies up may have caused. What another program has put there stays.
 func (o *operator) mendRuntime() {
-	if o.runtimeListener == nil || o.runtimeFile == nil {
+	if o.runtimeListener == nil {
 		return
 	}
 	info, err := os.Lstat(o.runtimePath)
-	if err == nil && os.SameFile(info, o.runtimeFile) || err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err == nil && (o.runtimeFile == nil || os.SameFile(info, o.runtimeFile)) || err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return
 	}
 	var l *net.UnixListener

@@ -89,15 +89,15 @@ func TestBackOffIsKept(t *testing.T) {
 	}
 }
 
-// place returns the place of a worker process, which is in its arguments.
+// place returns the place of a worker process, which is the last word of its arguments.
 func place(t *testing.T, pid int) string {
 	t.Helper()
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := strings.Split(strings.TrimSuffix(string(line), "\x00"), "\x00")
-	return args[len(args)-1]
+	words := strings.FieldsFunc(string(line), func(r rune) bool { return r == ' ' || r == 0 })
+	return words[len(words)-1]
 }
 
 // A worker that nobody started says so.

@@ -188,11 +188,10 @@ func (d *desk) prepare(by trigger) (c *change, err error) {
 // connections into their queues at once, and no loop accepts those before commit.
 func (d *desk) openFor(c *change) (err error) {
 	if path := c.cfg.PIDFile; path != d.pidFile {
-		if err := host.WritePID(path); err != nil {
+		if err := host.CheckPID(path); err != nil {
 			return err
 		}
 		c.pid = true
-		c.undo = append(c.undo, func() { host.RemovePID(path) })
 	}
 	if c.admin, err = d.operator.prepareAdmin(c.cfg, d.now.Config, &c.undo); err != nil {
 		return err
@@ -218,7 +217,9 @@ func (d *desk) commit(c *change) error {
 	d.operator.swap(c.admin, c.runtime)
 	if c.pid {
 		host.RemovePID(d.pidFile)
-		d.pidFile = c.cfg.PIDFile
+		if err := d.writePID(c.cfg.PIDFile); err != nil {
+			d.log.Error("pid file is lost", "cause", err)
+		}
 	}
 	if d.o.Level != nil {
 		host.SetLevel(d.o.Level, c.cfg.LogLevel)

@@ -20,8 +20,12 @@ import (
 const (
 	userAgent = "lb-health"
 	headMax   = 64 << 10 // bytes of an answer's head, and of those before it
+	bodyMax   = 64 << 10 // bytes of its body that are read, though they say nothing
 	causeMax  = 200      // bytes of a cause in the log
 )
+
+// bodyTimeout is how long a body is read.
+const bodyTimeout = 50 * time.Millisecond
 
 // result is what one probe found.
 type result struct {
@@ -103,6 +107,9 @@ func exchange(ctx context.Context, conn net.Conn, h *config.Health, host string)
 		return result{why: board.ReasonStatus, detail: uint64(status),
 			cause: fmt.Sprintf("status %d, want %s", status, ranges(h.Expect))}
 	}
+	// A server that is still sending would log that it was cut off.
+	conn.SetReadDeadline(time.Now().Add(bodyTimeout))
+	io.CopyN(io.Discard, conn, bodyMax)
 	return result{good: true, why: board.ReasonOK, detail: uint64(status), cause: fmt.Sprintf("status %d", status)}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -209,6 +210,39 @@ func TestProbeRequest(t *testing.T) {
 		if g := <-got; g != tc.want {
 			t.Errorf("the backend got %q, want %q", g, tc.want)
 		}
+	}
+}
+
+// A server that sends its body after the head is not cut off.
+func TestProbeReadsBody(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ended := make(chan error, 1)
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			ended <- err
+			return
+		}
+		defer c.Close()
+		in := bufio.NewReader(c)
+		http.ReadRequest(in)
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+		io.WriteString(c, strings.Repeat("x", bodyMax/2))
+		c.(*net.TCPConn).CloseWrite()
+		_, err = in.ReadByte()
+		ended <- err
+	}()
+	h := config.NewHealth()
+	h.Timeout = testkit.Patience
+	if r := probe(t.Context(), &h, "x", []Addr{{"tcp", l.Addr().String()}}); !r.good {
+		t.Errorf("%+v", r)
+	}
+	if err := testkit.Wait(t, ended, "the end of the conn"); err != io.EOF {
+		t.Errorf("the server sees %v, want the end", err)
 	}
 }
 

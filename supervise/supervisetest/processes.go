@@ -39,6 +39,9 @@ func ChildrenOf(t *testing.T, pid int) (children []int) {
 // Kill sends sig to process pid.
 func Kill(t *testing.T, pid int, sig syscall.Signal) {
 	t.Helper()
+	if pid <= 0 { // which is a process group: that of this test, and of whatever runs it
+		t.Fatal("there is no process to signal")
+	}
 	if err := syscall.Kill(pid, sig); err != nil {
 		t.Fatal(err)
 	}
