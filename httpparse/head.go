@@ -120,8 +120,7 @@ func (p *lineParser) lines(m *Message, b []byte) Status {
 			off := f.Name.Off
 			if i = scanName(b, i); i >= len(b) || b[i] != ':' || i == int(off) {
 				m.odd = m.odd || i < len(b)
-				i = scanToken(b, i)
-				if i >= len(b) {
+				if i = scanToken(b, i); i >= len(b) {
 					return p.pause(m, inName, i, n, b)
 				}
 				if b[i] != ':' || i == int(off) {
@@ -223,7 +222,7 @@ func (p *lineParser) field(m *Message, b []byte, f *Field, cr int) Reason {
 	f.plain = end == cr && off == colon+2 && b[off-1] == ' '
 	f.ID = fieldID(b, int(f.Name.Off), int(f.Name.Len))
 	if f.ID == Other {
-		if !mayClaim(b, int(f.Name.Off)) || !isClaim(f.Name.Of(b)) {
+		if !p.watched.Has(Host) || !mayClaim(b, int(f.Name.Off), int(f.Name.Len)) || !isClaim(f.Name.Of(b)) {
 			return NoReason
 		}
 		f.ID = Claim

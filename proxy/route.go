@@ -67,7 +67,6 @@ const stickyMax = 64
 func (x *exchange) prepareChoice() {
 	q := x.pool.cfg
 	x.key, x.stickyLen = 0, 0
-	x.secure = x.request().Secure()
 	if q.Strategy == config.HashOnKey {
 		x.key = upstream.Hash(x.hashed(q.Hash))
 	}
@@ -105,7 +104,7 @@ func (x *exchange) request() *rewrite.Request {
 		r.Route = &x.route.Route
 	}
 	r.Via, r.Hops = x.snap.via[x.req.Minor], x.hops
-	r.Trusted, r.Forwarded = x.snap.cfg.TrustedProxies, x.snap.cfg.Forwarded
+	r.Config = x.snap.cfg
 	return r
 }
 
@@ -116,6 +115,7 @@ func (x *exchange) composeRequest() {
 	x.up.SetHead(r.AppendHead(x.up.Restart(x.p.arena, r.HeadBytes())))
 	x.up.Begin(x.req.Framing, r.Framing, x.req.Length)
 	x.upgrade, x.hostAt, x.hostLen = r.Upgrade, r.HostAt, 0
+	x.secure = r.Secure()
 	if r.Framing == httpparse.Chunked {
 		x.up.Withheld = httpparse.NewWithheld(r.Text, &x.req.Message, x.snap.guarded)
 	}
