@@ -143,6 +143,10 @@ var poolRefusals = []struct{ src, want string }{
 		`2:8: pools[0].name: "a b" is no name for a pool; use letters, digits, hyphens, underscores and dots`},
 	{"[[pools]]\nname = \"default\"\nbackends = [{ socket = \"/a\" }]\n",
 		`2:8: pools[0].name: "default" is the pool of the top-level backends; give it another name`},
+	{"sticky = \"c\"\n" + oneBackend + "[[pools]]\nname = \"a\"\nsticky = \"c\"\nbackends = [{ socket = \"/a\" }]\n",
+		`7:10: pools[0].sticky: "c" is the cookie of another pool already, in line 1; give each pool a cookie of its own`},
+	{onePool + "sticky = \"c\"\n[[pools]]\nname = \"b\"\nsticky = \"c\"\nbackends = [{ socket = \"/a\" }]\n",
+		`7:10: pools[1].sticky: "c" is the cookie of another pool already, in line 4; give each pool a cookie of its own`},
 	{onePool + onePool, `5:8: pools[1].name: there is a pool "a" already, in line 1; give it another name`},
 	{"sticky = \"s\"\n" + onePool,
 		`1:1: sticky: is for the pool "default", which has no backend here; write it below [[pools]], or add [[backends]]`},
@@ -211,5 +215,25 @@ func checkError(t *testing.T, src, want string) {
 	_, err := Parse("f", []byte(src))
 	if err == nil || err.Error() != "f:"+want {
 		t.Errorf("%q:\n got %v\nwant f:%s", src, err, want)
+	}
+}
+
+// TestCookiesOfPools: names of cookies have a case, and no cookie is not a cookie.
+func TestCookiesOfPools(t *testing.T) {
+	src := "[[pools]]\nname = \"a\"\nsticky = \"c\"\nbackends = [{ socket = \"/a\" }]\n" +
+		"[[pools]]\nname = \"b\"\nsticky = \"C\"\nbackends = [{ socket = \"/a\" }]\n" +
+		"[[pools]]\nname = \"d\"\nbackends = [{ socket = \"/a\" }]\n" + "[[pools]]\nname = \"e\"\nbackends = [{ socket = \"/a\" }]\n"
+	if _, err := Parse("f", []byte(src)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestHostField(t *testing.T) {
+	for want, b := range map[string]Backend{
+		"a:80": {Host: "a", Port: 80}, "[::1]:8080": {Host: "::1", Port: 8080}, "localhost": {Socket: "/run/a.sock"},
+	} {
+		if got := b.HostField(); got != want {
+			t.Errorf("%v: %q, want %q", b, got, want)
+		}
 	}
 }

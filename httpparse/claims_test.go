@@ -93,6 +93,33 @@ func TestHideForgedAtEveryCut(t *testing.T) {
 	}
 }
 
+// TestWithheld: withheld are what Connection names, guarded names, claims, and aliases.
+func TestWithheld(t *testing.T) {
+	head := []byte(get("Connection: close, X-Hop\r\nConnection: x-other\r\n"))
+	plain := []byte(get("Connection: close\r\n"))
+	guarded := NewGuarded([]string{"X-User"})
+	const section = "X-Hop: 1\r\nX-OTHER: 2\r\nX-User: 3\r\nX_User: 4\r\nX-Real-IP: 5\r\nX_Original_URL: 6\r\nForwarded: 7\r\nX-Sum: 8\r\nX_Sum: 9\r\n"
+	for _, tc := range []struct {
+		w    Withheld
+		want string
+	}{
+		{NewWithheld(head, &parsed(t, string(head)).Message, guarded), "X-Sum: 8\r\nX_Sum: 9\r\n"},
+		{NewWithheld(plain, &parsed(t, string(plain)).Message, nil), "X-Hop: 1\r\nX-OTHER: 2\r\nX-User: 3\r\nX_User: 4\r\nX-Sum: 8\r\nX_Sum: 9\r\n"},
+		{Withheld{}, "X-Hop: 1\r\nX-OTHER: 2\r\nX-User: 3\r\nX_User: 4\r\nX-Sum: 8\r\nX_Sum: 9\r\n"},
+	} {
+		var trailers Trailers
+		trailers.Reset(&testLimits, false)
+		b := []byte(section + "\r\n")
+		if trailers.Feed(b) != Done {
+			t.Fatal(trailers.Reason)
+		}
+		tc.w.Hide(b, &trailers)
+		if got := string(AppendTrailers(nil, b, &trailers)); got != tc.want {
+			t.Errorf("%q, want %q", got, tc.want)
+		}
+	}
+}
+
 // TestScanName: the index of the first byte that is no letter, digit or hyphen, at each place.
 func TestScanName(t *testing.T) {
 	for n := range 20 {

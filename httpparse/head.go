@@ -244,7 +244,7 @@ func (p *lineParser) field(m *Message, b []byte, f *Field, cr int) Reason {
 	f.plain = end == cr && off == colon+2 && b[off-1] == ' '
 	f.ID = fieldID(b, int(f.Name.Off), int(f.Name.Len))
 	if f.ID == Other {
-		if !mayClaim(b, int(f.Name.Off)) || !isClaim(f.Name.Of(b)) {
+		if !p.watched.Has(Host) || !mayClaim(b, int(f.Name.Off), int(f.Name.Len)) || !isClaim(f.Name.Of(b)) {
 			return NoReason
 		}
 		f.ID = Claim

@@ -109,7 +109,6 @@ func (x *exchange) prepareChoice() {
 			x.client = upstream.Hash(x.request().Origin())
 		}
 	}
-	x.secure = x.request().Secure()
 	if q.Strategy == config.HashOnKey {
 		x.key = upstream.Hash(x.hashed(q.Hash))
 	}
@@ -152,7 +151,7 @@ func (x *exchange) request() *rewrite.Request {
 		r.Route = &x.route.Route
 	}
 	r.Via, r.Hops = x.snap.via[x.req.Minor], x.hops
-	r.Trusted, r.Forwarded = x.snap.cfg.TrustedProxies, x.snap.cfg.Forwarded
+	r.Config = x.snap.cfg
 	return r
 }
 
@@ -163,6 +162,7 @@ func (x *exchange) composeRequest() {
 	x.up.SetHead(r.AppendHead(x.up.Restart(x.p.arena, r.HeadBytes())))
 	x.up.Begin(x.req.Framing, r.Framing, x.req.Length)
 	x.upgrade, x.hostAt, x.hostLen = r.Upgrade, r.HostAt, 0
+	x.secure = r.Secure()
 	if r.Framing == httpparse.Chunked {
 		x.up.Withheld = httpparse.NewWithheld(r.Text, &x.req.Message, x.snap.guarded)
 	}

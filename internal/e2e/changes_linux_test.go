@@ -21,6 +21,7 @@ import (
 func saysFields(t *testing.T) (addr string) {
 	t.Helper()
 	return serve(t, func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "Host: %s\n", r.Host)
 		for name, values := range r.Header {
 			fmt.Fprintf(w, "%s: %s\n", name, strings.Join(values, ", "))
 		}
@@ -105,6 +106,8 @@ var (
 	longRequest      = lines("GET / HTTP/1.1", "Host: x", "X-Long: "+strings.Repeat("x", 70<<10))
 	postRequest      = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 200\r\n\r\n" + strings.Repeat("x", 200)
 	keyedRequest     = lines("GET / HTTP/1.1", "Host: x", "X-User: 17")
+	aliasRequest     = lines("GET / HTTP/1.1", "Host: x", "X_Forwarded_For: 6.6.6.6", "X-Real_IP: 6.6.6.6")
+	forgedRequest    = lines("GET / HTTP/1.1", "Host: x", "X-Forwarded-Client: 6.6.6.6", "X-Real-IP: 6.6.6.6", "X-Original-For: 6.6.6.6", "X_Forwarded_For: 6.6.6.6")
 	forwardedRequest = lines("GET / HTTP/1.1", "Host: x", "X-Forwarded-For: 192.0.2.1")
 )
 
@@ -159,6 +162,11 @@ func (s *changed) requestSteps() []changeStep {
 		{"no via", to(fields), "via = \"\"\n", "", s.has("Via:", false, plainRequest)},
 		{"nobody is trusted", to(fields), "", "", s.has("192.0.2.1", false, forwardedRequest)},
 		{"trusted_proxies", to(fields), "trusted_proxies = [\"127.0.0.0/8\"]\n", "", s.has("192.0.2.1", true, forwardedRequest)},
+		{"Forwarded", to(fields), "forwarded = true\n", "", s.has("Forwarded: for=127.0.0.1;host=x;proto=http", true, plainRequest)},
+		{"aliases and claims of strangers", to(fields), "", "", s.has("6.6.6.6", false, forgedRequest)},
+		{"aliases from trusted proxies", to(fields), "trusted_proxies = [\"127.0.0.0/8\"]\n", "", s.has("6.6.6.6", false, aliasRequest)},
+		{"no Host", to(fields), "", "", s.has("Host: "+fields, true, "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")},
+		{"trailers", to(fields), "", "", s.has("Te: trailers", true, lines("GET / HTTP/1.1", "Host: x", "TE: trailers"))},
 		{"health checks", to("127.0.0.1:1", a), "", checks, func(what string) {
 			s.until("a backend to be down", func(st status) bool { return st.backend(s.t, "default", "127.0.0.1:1").Health == "down" })
 			s.shares(10, map[string]int{"a": 10})(what)

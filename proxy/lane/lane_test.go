@@ -406,3 +406,28 @@ func TestMisuse(t *testing.T) {
 		m.release()
 	}
 }
+
+// TestSplice: a text goes into the head of a lane, and another one into its place, before what was
+// composed after it.
+func TestSplice(t *testing.T) {
+	for _, small := range []int{16, 64} {
+		a := arena.New(small, LargeBytes(limits.HeadBytes, 0))
+		var ln Lane
+		ln.SetHead(append(ln.Restart(a, 8), "Host: \r\n"...))
+		ln.Begin(httpparse.Chunked, httpparse.Chunked, 0)
+		ln.append([]byte("after"))
+		have := 0
+		for _, text := range []string{"a", "long.example:8080", "", "b"} {
+			ln.Splice(a, len("Host: "), have, text)
+			have = len(text)
+			before, _, _ := ln.Pending(nil)
+			if got, want := string(before), "Host: "+text+"\r\nafter"; got != want {
+				t.Errorf("slabs of %d: %q, want %q", small, got, want)
+			}
+			if want := len("Host: \r\n") + have; ln.cut != want {
+				t.Errorf("slabs of %d: the data belongs at %d, want %d", small, ln.cut, want)
+			}
+		}
+		ln.Release(a)
+	}
+}

@@ -170,7 +170,7 @@ func (r *Request) Origin() []byte {
 	if !r.Peer.Trusted || m.Seen&originFields == 0 {
 		return r.Peer.Address()
 	}
-	w := walk{trusted: r.Trusted}
+	w := walk{trusted: r.Config.TrustedProxies}
 	if m.Seen.Has(httpparse.XForwardedFor) {
 		for i := range m.Fields {
 			if m.Fields[i].ID != httpparse.XForwardedFor {
@@ -227,10 +227,30 @@ func Contains(networks []netip.Prefix, addr netip.Addr) bool {
 // appendOrigin appends the fields that name the client for the backend: X-Forwarded-*, and
 // Forwarded if it is configured.
 func (r *Request) appendOrigin(d []byte) []byte {
+	if r.Peer.Trusted {
+		d = r.appendSaid(d)
+	} else {
+		if from := r.Peer.Address(); len(from) > 0 {
+			d = append(append(append(d, "X-Forwarded-For: "...), from...), crlf...)
+		}
+		d = append(append(append(d, "X-Forwarded-Proto: "...), r.Peer.Scheme()...), crlf...)
+		if host := r.Message.Authority.Of(r.Text); len(host) > 0 {
+			d = append(append(append(d, "X-Forwarded-Host: "...), host...), crlf...)
+		}
+	}
+	if r.Config.Forwarded {
+		d = r.appendForwarded(d)
+	}
+	return d
+}
+
+// appendSaid appends the X-Forwarded-* of a trusted client that have to be written again, or
+// that it says in Forwarded or not at all.
+func (r *Request) appendSaid(d []byte) []byte {
 	m := r.Message
 	d = r.appendFor(d)
 	host, proto := m.Authority.Of(r.Text), []byte(nil)
-	if r.Peer.Trusted && r.byForwarded() {
+	if r.byForwarded() {
 		last, _ := r.lastHop()
 		if isHost(last.host) {
 			host = last.host
@@ -243,24 +263,19 @@ func (r *Request) appendOrigin(d []byte) []byte {
 		d = append(d, "X-Forwarded-Proto: "...)
 		if proto == nil {
 			d = append(d, r.Peer.Scheme()...)
-		} else {
-			d = append(d, proto...)
 		}
-		d = append(d, crlf...)
+		d = append(append(d, proto...), crlf...)
 	}
 	if _, ok := m.Find(httpparse.XForwardedHost); !ok && len(host) > 0 {
 		d = append(append(append(d, "X-Forwarded-Host: "...), host...), crlf...)
-	}
-	if r.Forwarded {
-		d = r.appendForwarded(d)
 	}
 	return d
 }
 
 const protoMax = 16 // bytes
 
-// appendFor appends X-Forwarded-For: the list of a trusted client, or the origin that it
-// names in Forwarded, and the address of the client.
+// appendFor appends X-Forwarded-For for a trusted client: its list, or the origin that it
+// names in Forwarded, and its address.
 func (r *Request) appendFor(d []byte) []byte {
 	const name = "X-Forwarded-For: "
 	from, before := r.Peer.Address(), len(d)

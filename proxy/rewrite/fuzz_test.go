@@ -58,7 +58,7 @@ func fuzzRequest(in []byte, options uint8) (r *Request, target string) {
 	if has(fuzzUnix) {
 		addr = ""
 	}
-	r = &Request{Message: &p.Request, Text: in, Peer: newPeer(addr, has(fuzzTrusted)), Hops: -1}
+	r = &Request{Message: &p.Request, Text: in, Config: new(config.Config), Peer: newPeer(addr, has(fuzzTrusted)), Hops: -1}
 	if has(fuzzVia) {
 		r.Via = []byte("Via: 1.1 lb.example\r\n")
 	}

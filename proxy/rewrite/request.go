@@ -1,9 +1,9 @@
 package rewrite
 
 import (
-	"net/netip"
 	"strconv"
 
+	"lb/config"
 	"lb/httpparse"
 	"lb/proxy/front"
 )
@@ -22,19 +22,17 @@ var notPassedOn = HopByHop | httpparse.SetOf(httpparse.Host, httpparse.XForwarde
 
 // OwnBytes bounds what lb itself adds to a head: field names, a length, addresses, a
 // Date. It does not cover copies from the message, or the lines of routes.
-const OwnBytes = 1 << 10
+const OwnBytes = 512
 
 // Request is a request as it came, and the other facts that its new head depends on.
 type Request struct {
 	Message *httpparse.Request
 	Text    []byte // begins with the head
 	Peer    *front.Peer
+	Config  *config.Config
 	Route   *Route // or nil
 	Via     []byte // the field line that lb adds (RFC 9110 7.6.3), or empty
 	Hops    int64  // Max-Forwards to pass on, or -1 if there is none (RFC 9110 7.6.2)
-
-	Trusted   []netip.Prefix // the networks of trusted proxies
-	Forwarded bool           // write RFC 7239's field as well
 
 	Upgrade string            // the protocols of Upgrade that are passed on, or empty; set by AppendHead
 	Framing httpparse.Framing // of the body as it is sent; set by AppendHead
@@ -49,9 +47,12 @@ type Request struct {
 // HeadBytes returns an upper bound, in bytes, of what AppendHead appends.
 func (r *Request) HeadBytes() int {
 	m := r.Message
-	n := int(m.HeadLen) + len(m.Fields) + 3*int(m.Authority.Len) + len(r.Via) + OwnBytes
+	n := int(m.HeadLen) + len(m.Fields) + 2*int(m.Authority.Len) + len(r.Via) + OwnBytes
 	if r.Route != nil {
 		n += len(r.Route.host) + len(r.Route.request)
+	}
+	if r.Config.Forwarded || m.Seen.Has(httpparse.Forwarded) {
+		n += int(m.Authority.Len) + hostMax + OwnBytes
 	}
 	return n
 }
@@ -102,7 +103,7 @@ func (r *Request) AppendHead(d []byte) []byte {
 // appendConnection appends the fields about the conn that go on: Upgrade, and TE with trailers
 // alone (RFC 9110 10.1.4). An HTTP/1.0 client cannot get trailers.
 func (r *Request) appendConnection(d []byte) []byte {
-	trailers := r.Message.Minor > 0 && r.Message.HasToken(r.Text, httpparse.TE, "trailers")
+	trailers := r.Message.Seen.Has(httpparse.TE) && r.Message.Minor > 0 && r.Message.HasToken(r.Text, httpparse.TE, "trailers")
 	switch {
 	case trailers && r.Upgrade != "":
 		d = append(d, "TE: trailers\r\nConnection: TE, Upgrade\r\n"...)
@@ -125,7 +126,7 @@ func (r *Request) dropped() httpparse.FieldSet {
 	if m.Framing != httpparse.Chunked {
 		drop |= httpparse.SetOf(httpparse.Trailer)
 	}
-	if r.Forwarded {
+	if r.Config.Forwarded {
 		drop |= httpparse.SetOf(httpparse.Forwarded)
 	}
 	if r.Hops >= 0 {

@@ -77,7 +77,7 @@ var requestCases = []requestCase{
 
 func TestAppendHead(t *testing.T) {
 	for _, tc := range requestCases {
-		tc.check(t, &Request{Peer: newPeer("192.0.2.1", false), Hops: -1})
+		tc.check(t, &Request{Config: new(config.Config), Peer: newPeer("192.0.2.1", false), Hops: -1})
 	}
 }
 
@@ -100,7 +100,7 @@ func (tc requestCase) check(t *testing.T, r *Request) {
 // chunks.
 func TestAppendHeadOfStream(t *testing.T) {
 	in := get("Trailer: X\r\nConnection: upgrade\r\nUpgrade: websocket\r\n")
-	r := Request{Message: parse(t, in), Text: []byte(in), Peer: newPeer("192.0.2.1", false), Hops: -1}
+	r := Request{Message: parse(t, in), Text: []byte(in), Config: new(config.Config), Peer: newPeer("192.0.2.1", false), Hops: -1}
 	r.Message.Framing = httpparse.Close
 	if got, want := string(r.AppendHead(nil)), sent("", "Transfer-Encoding: chunked\r\n"); got != want || r.Framing != httpparse.Chunked || r.Upgrade != "" {
 		t.Errorf("got\n%swant\n%sframing %d, upgrade %q", got, want, r.Framing, r.Upgrade)
@@ -136,7 +136,7 @@ func TestAppendForwarded(t *testing.T) {
 		{"trusted unix, list", "", true, "X-Forwarded-For: 1.1.1.1\r\n", "", "X-Forwarded-For: 1.1.1.1, unknown\r\n" + ours},
 	} {
 		c := requestCase{name: tc.name, in: get(tc.fields), want: line + "Host: a\r\n" + tc.passed + tc.added + "\r\n"}
-		c.check(t, &Request{Peer: newPeer(tc.peer, tc.trusted), Hops: -1})
+		c.check(t, &Request{Config: new(config.Config), Peer: newPeer(tc.peer, tc.trusted), Hops: -1})
 	}
 }
 
@@ -164,7 +164,7 @@ func TestAppendHeadByRoute(t *testing.T) {
 			tc.want = strings.TrimSuffix(tc.want, "\r\n") + forwarded + "\r\n"
 		}
 		route := NewRoute(&tc.route)
-		requestCase{name: tc.name, in: tc.in, want: tc.want}.check(t, &Request{Peer: newPeer("192.0.2.1", false), Route: &route, Hops: -1})
+		requestCase{name: tc.name, in: tc.in, want: tc.want}.check(t, &Request{Config: new(config.Config), Peer: newPeer("192.0.2.1", false), Route: &route, Hops: -1})
 	}
 }
 
@@ -184,7 +184,7 @@ func TestHopsAndVia(t *testing.T) {
 		{"Via", "", sent("", via), via, -1},
 		{"Via of others, and Max-Forwards", "Via: 1.0 x\r\nMax-Forwards: 2\r\n", sent("Via: 1.0 x\r\n", "Max-Forwards: 1\r\n"+via), via, 1},
 	} {
-		requestCase{name: tc.name, in: get(tc.fields), want: tc.want}.check(t, &Request{Peer: newPeer("192.0.2.1", false), Via: []byte(tc.via), Hops: tc.hops})
+		requestCase{name: tc.name, in: get(tc.fields), want: tc.want}.check(t, &Request{Config: new(config.Config), Peer: newPeer("192.0.2.1", false), Via: []byte(tc.via), Hops: tc.hops})
 	}
 }
 
@@ -222,7 +222,7 @@ func TestOrigin(t *testing.T) {
 		{"unix, trusted", "", true, "X-Forwarded-For: 1.1.1.1\r\n", "1.1.1.1"},
 	} {
 		in := get(tc.fields)
-		r := Request{Message: parse(t, in), Text: []byte(in), Peer: newPeer(tc.peer, tc.trusted), Trusted: networks}
+		r := Request{Message: parse(t, in), Text: []byte(in), Peer: newPeer(tc.peer, tc.trusted), Config: &config.Config{TrustedProxies: networks}}
 		if got := string(r.Origin()); got != tc.want {
 			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
 		}
@@ -233,9 +233,10 @@ func TestOrigin(t *testing.T) {
 func TestRequestAllocations(t *testing.T) {
 	in := get("Connection: upgrade\r\nUpgrade: websocket\r\nX-Forwarded-For: 1.1.1.1\r\nX-A: 2\r\n")
 	route := NewRoute(&config.Route{Path: "/p", StripPrefix: true, SetRequestHeaders: []config.Field{{Name: "X-A", Value: "1"}}})
-	r := Request{Message: parse(t, in), Text: []byte(in), Peer: newPeer("192.0.2.1", true), Route: &route, Hops: 3}
+	cfg := &config.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Forwarded: true}
+	r := Request{Message: parse(t, in), Text: []byte(in), Config: cfg, Peer: newPeer("192.0.2.1", true), Route: &route, Hops: 3}
 	d := make([]byte, 0, r.HeadBytes())
-	if n := testing.AllocsPerRun(100, func() { d = r.AppendHead(d[:0]) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { d = append(r.AppendHead(d[:0]), r.Origin()...) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
