@@ -33,7 +33,7 @@ type serveCmd struct {
 	Strategy *string  `short:"s" placeholder:"NAME" help:"How to choose a backend: round_robin, random, least_conn, p2c, least_time or hash. Default: round_robin."`
 	configFlag
 	LogLevel *string `short:"l" placeholder:"LEVEL" help:"Log messages of this level and above: debug, info, warn or error. Default: info."`
-	Admin    *string `placeholder:"HOST:PORT" help:"Where /healthz and /metrics are; an empty text is nowhere. Default: 127.0.0.1:9090."`
+	Admin    *string `placeholder:"HOST:PORT" help:"Where /healthz and /metrics are; an empty text is nowhere. Default: 127.0.0.1:9900."`
 	PIDFile  *string `name:"pid-file" placeholder:"FILE" help:"Write the process number to this file."`
 	Demo     bool    `xor:"backends" help:"Start two demo backends in this process and forward to them."`
 }

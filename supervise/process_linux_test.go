@@ -78,6 +78,9 @@ func TestBackOffIsKept(t *testing.T) {
 				pid = child
 			}
 		}
+		if pid == 0 {
+			t.Fatal("no worker has the place 0")
+		}
 		supervisetest.Kill(t, pid, syscall.SIGKILL)
 		testkit.Until(t, "the death in the log", func() bool { return strings.Count(log.String(), "worker died") == i+1 })
 		if !strings.Contains(log.String(), delay) {
@@ -89,15 +92,14 @@ func TestBackOffIsKept(t *testing.T) {
 	}
 }
 
-// place returns the place of a worker process, which is the last word of its arguments.
+// place returns the place of a worker process, which is in its name.
 func place(t *testing.T, pid int) string {
 	t.Helper()
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	if err != nil {
 		t.Fatal(err)
 	}
-	words := strings.FieldsFunc(string(line), func(r rune) bool { return r == ' ' || r == 0 })
-	return words[len(words)-1]
+	return strings.TrimPrefix(strings.TrimSuffix(string(line), "\x00"), "lb: worker ")
 }
 
 // A worker that nobody started says so.

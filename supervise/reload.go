@@ -194,13 +194,13 @@ func (d *desk) openFor(c *change) (err error) {
 		c.pid = true
 	}
 	if c.admin, err = d.operator.prepareAdmin(c.cfg, d.now.Config, &c.undo); err != nil {
-		return err
+		return withAdminMend(err, c.cfg)
 	}
 	if c.runtime, err = d.operator.prepareRuntime(c.cfg, &c.undo); err != nil {
 		return err
 	}
 	c.sockets, err = d.ports.prepare(c.cfg, c.loops)
-	return err
+	return withMend(err, c.cfg.Port)
 }
 
 // commit uses c. The error names the loops that have not taken it up yet.

@@ -5,7 +5,6 @@ import (
 	"net"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"lb/config"
@@ -95,10 +94,7 @@ func (d *desk) start(cfg *config.Config) (err error) {
 	}
 	d.warnDescriptors(cfg, loops)
 	if err := d.operator.open(cfg, d.makeRuntime()); err != nil {
-		if strings.HasPrefix(err.Error(), "admin: ") { // and not the socket for commands
-			err = withMend(err, portOf(cfg.Admin.Address))
-		}
-		return err
+		return withAdminMend(err, cfg)
 	}
 	// In an upgrade the system puts connections into new sockets from here on, and new
 	// and old loops accept at the same time, so everything that can be refused comes

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"lb/config"
@@ -59,6 +60,15 @@ func withMend(err error, port int) error {
 	case errors.Is(err, syscall.EACCES) && port != 0 && port < privileged:
 		return fmt.Errorf("%w: port %d is for root; setcap cap_net_bind_service=+ep on the binary, "+
 			"lower net.ipv4.ip_unprivileged_port_start, or have systemd open it (packaging/lb.socket)", err, port)
+	}
+	return err
+}
+
+// withAdminMend is withMend for an error of the operator's servers, if it is not about the
+// socket for commands.
+func withAdminMend(err error, cfg *config.Config) error {
+	if strings.HasPrefix(err.Error(), "admin: ") {
+		return withMend(err, portOf(cfg.Admin.Address))
 	}
 	return err
 }

@@ -85,6 +85,14 @@ func TestMends(t *testing.T) {
 			t.Errorf("port %d: %v", port, got)
 		}
 	}
+	inUse := fmt.Errorf("admin: cannot listen: %w", syscall.EADDRINUSE)
+	cfg := &config.Config{Admin: config.Admin{Address: "127.0.0.1:1"}}
+	if got := withAdminMend(inUse, cfg); !strings.Contains(got.Error(), "another process listens there") {
+		t.Errorf("admin: %v", got)
+	}
+	if err := fmt.Errorf("commands: %w", inUse); withAdminMend(err, cfg) != err {
+		t.Error("the socket for commands has no port")
+	}
 	if withMend(nil, 80) != nil {
 		t.Error("an error out of nothing")
 	}

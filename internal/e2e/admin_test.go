@@ -93,19 +93,19 @@ func TestMetrics(t *testing.T) {
 			t.Fatalf("without a Host: %s, want 400", resp.Status)
 		}
 		want := map[string]float64{
-			"lb_loops":                             2,
-			`lb_replies_total{code="2xx"}`:         float64(byClass[2]),
-			`lb_replies_total{code="3xx"}`:         float64(byClass[3]),
-			`lb_replies_total{code="4xx"}`:         float64(byClass[4] + 1),
-			`lb_replies_total{code="5xx"}`:         float64(byClass[5]),
-			`lb_own_replies_total{code="4xx"}`:     1,
-			`lb_own_replies_total{code="5xx"}`:     0,
-			"lb_exchanges":                         0,
-			"lb_panics_total":                      0,
-			"lb_client_connections_accepted_total": clients + 1,
-			ofBackend("attempts_total", a.Addr()):  float64(byBackend["a"]),
-			ofBackend("attempts_total", b.Addr()):  float64(byBackend["b"]),
-			"lb_requests_total":                    clients * each, // over all of its labels
+			"lb_loops":                                 2,
+			`lb_replies_total{code="2xx"}`:             float64(byClass[2]),
+			`lb_replies_total{code="3xx"}`:             float64(byClass[3]),
+			`lb_replies_total{code="4xx"}`:             float64(byClass[4] + 1),
+			`lb_replies_total{code="5xx"}`:             float64(byClass[5]),
+			`lb_own_replies_total{code="4xx",pool=""}`: 1,
+			`lb_own_replies_total{code="5xx",pool=""}`: 0,
+			"lb_exchanges":                             0,
+			"lb_panics_total":                          0,
+			"lb_client_connections_accepted_total":     clients + 1,
+			ofBackend("attempts_total", a.Addr()):      float64(byBackend["a"]),
+			ofBackend("attempts_total", b.Addr()):      float64(byBackend["b"]),
+			"lb_requests_total":                        clients * each, // over all of its labels
 		}
 		got := p.untilMetrics(t, want)
 		if out := got[`lb_bytes_total{direction="out",side="client"}`]; out < float64(bytes) || out > float64(bytes+clients*each*500) {
