@@ -35,7 +35,7 @@ const (
 )
 
 // steps are the sizes of the slabs for bytes that wait, in bytes.
-var steps = [...]int{512, 2 << 10, 8 << 10, 32 << 10}
+var steps = [...]int{512, 2 << 10, 4 << 10, 8 << 10, 12 << 10, 16 << 10, 24 << 10, 32 << 10, 48 << 10}
 
 // Bytes returns the bytes held; the view is valid until Put.
 func (s *Slab) Bytes() []byte { return s.B[s.R:s.W] }
@@ -116,12 +116,12 @@ func (a *Arena) GetLarge() *Slab {
 	return s
 }
 
-// Fit returns a slab with the bytes of s that is at most half as long, and puts s back;
-// or s if there is no such slab. Call it when the bytes may have to wait for long.
+// Fit returns a slab with the bytes of s that is shorter by a quarter at least, and puts s
+// back; or s if there is no such slab. Call it when the bytes may have to wait for long.
 func (a *Arena) Fit(s *Slab) *Slab {
 	for i := range a.steps {
 		k := &a.steps[i]
-		if 2*k.size > len(s.B) {
+		if k.size > len(s.B)/4*3 {
 			break
 		}
 		if s.Len() > k.size {
