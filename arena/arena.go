@@ -3,11 +3,16 @@
 // is bounded by the number of active exchanges and not by the size of a body. Bytes
 // that have to wait move to a slab that fits them: see Fit.
 //
-// It knows nothing of sockets or HTTP. It takes no lock: each loop has its own
-// arena.
+// It knows nothing of sockets or HTTP. It takes no lock, except in GiveBack: each loop
+// has its own arena.
 package arena
 
-import "lb/internal/invariant"
+import (
+	"runtime/debug"
+	"sync"
+
+	"lb/internal/invariant"
+)
 
 // poison is what Put writes over a slab in builds with the tag "invariants", so
 // that a view kept too long shows it and not another client's bytes.
@@ -212,11 +217,28 @@ func (a *Arena) Free() (n int) {
 	return n
 }
 
-// Trim frees the slabs that were not needed since the last Trim.
-func (a *Arena) Trim() {
+// Trim leaves the slabs that were not needed since the last Trim to the collector, and
+// returns their bytes.
+func (a *Arena) Trim() (freed int) {
 	for _, k := range a.all() {
+		freed += k.idle * k.size
 		k.trim()
 	}
+	return freed
+}
+
+var givingBack sync.Mutex
+
+// GiveBack begins to return to the system what Trim has freed, in this process: without
+// it, a quiet process keeps the memory of its busiest moment. It collects garbage, so
+// call it seldom.
+func GiveBack() {
+	go func() {
+		if givingBack.TryLock() {
+			defer givingBack.Unlock()
+			debug.FreeOSMemory()
+		}
+	}()
 }
 
 // get returns the slab on top, or nil if there is none and the caller must make
