@@ -82,7 +82,7 @@ type Proxy struct {
 const (
 	trimEvery     = 2 * time.Second
 	giveBackEvery = 10 * time.Second
-	giveBackMin   = 2 << 20 // bytes that are worth it
+	giveBackMin   = 512 << 10 // bytes that are worth it
 	retryWindow   = 10 * time.Second
 )
 
@@ -128,7 +128,7 @@ func newBudget(cfg *config.Config) upstream.Budget {
 // Expired is called by the loop every trimEvery: it frees slabs left over from a busy
 // time, and puts the turns of the loop on the board.
 func (p *Proxy) Expired() {
-	p.freed += p.arena.Trim()
+	p.freed += p.arena.Trim() + p.h1.Trim()
 	if now := p.loop.Now(); p.freed >= giveBackMin && now.Sub(p.given) >= giveBackEvery {
 		p.freed, p.given = 0, now
 		arena.GiveBack()
