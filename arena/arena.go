@@ -3,11 +3,16 @@
 // is bounded by the number of active exchanges and not by the size of a body. Bytes
 // that have to wait move to a slab that fits them: see Fit.
 //
-// It knows nothing of sockets or HTTP. It takes no lock: each loop has its own
-// arena.
+// It knows nothing of sockets or HTTP. It takes no lock, except in GiveBack: each loop
+// has its own arena.
 package arena
 
-import "lb/internal/invariant"
+import (
+	"runtime/debug"
+	"sync"
+
+	"lb/internal/invariant"
+)
 
 // poison is what Put writes over a slab in builds with the tag "invariants", so
 // that a view kept too long shows it and not another client's bytes.
@@ -35,7 +40,7 @@ const (
 )
 
 // steps are the sizes of the slabs for bytes that wait, in bytes.
-var steps = [...]int{512, 2 << 10, 8 << 10, 32 << 10}
+var steps = [...]int{512, 2 << 10, 4 << 10, 8 << 10, 12 << 10, 16 << 10, 24 << 10, 32 << 10, 48 << 10}
 
 // Bytes returns the bytes held; the view is valid until Put.
 func (s *Slab) Bytes() []byte { return s.B[s.R:s.W] }
@@ -116,12 +121,12 @@ func (a *Arena) GetLarge() *Slab {
 	return s
 }
 
-// Fit returns a slab with the bytes of s that is at most half as long, and puts s back;
-// or s if there is no such slab. Call it when the bytes may have to wait for long.
+// Fit returns a slab with the bytes of s that is shorter by a quarter at least, and puts s
+// back; or s if there is no such slab. Call it when the bytes may have to wait for long.
 func (a *Arena) Fit(s *Slab) *Slab {
 	for i := range a.steps {
 		k := &a.steps[i]
-		if 2*k.size > len(s.B) {
+		if k.size > len(s.B)/4*3 {
 			break
 		}
 		if s.Len() > k.size {
@@ -212,11 +217,28 @@ func (a *Arena) Free() (n int) {
 	return n
 }
 
-// Trim frees the slabs that were not needed since the last Trim.
-func (a *Arena) Trim() {
+// Trim leaves the slabs that were not needed since the last Trim to the collector, and
+// returns their bytes.
+func (a *Arena) Trim() (freed int) {
 	for _, k := range a.all() {
+		freed += k.idle * k.size
 		k.trim()
 	}
+	return freed
+}
+
+var givingBack sync.Mutex
+
+// GiveBack begins to return to the system what Trim has freed, in this process: without
+// it, a quiet process keeps the memory of its busiest moment. It collects garbage, so
+// call it seldom.
+func GiveBack() {
+	go func() {
+		if givingBack.TryLock() {
+			defer givingBack.Unlock()
+			debug.FreeOSMemory()
+		}
+	}()
 }
 
 // get returns the slab on top, or nil if there is none and the caller must make

@@ -62,8 +62,8 @@ func TestTrimKeepsWhatWasNeeded(t *testing.T) {
 		t.Errorf("%d free, want the 10 that were needed", a.Free())
 	}
 	take(3)
-	if a.Trim(); a.Free() != 3 {
-		t.Errorf("%d free, want 3", a.Free())
+	if freed := a.Trim(); a.Free() != 3 || freed != 7*8 {
+		t.Errorf("%d free, %d bytes freed; want 3 and 7 slabs", a.Free(), freed)
 	}
 	s := a.Get()
 	a.Trim()
@@ -73,11 +73,11 @@ func TestTrimKeepsWhatWasNeeded(t *testing.T) {
 	a.Put(s)
 }
 
-// TestFit: bytes move to the smallest slab that holds them, if that is at most half as
-// long; the slab from before is free.
+// TestFit: bytes move to the smallest slab that holds them, if that is shorter by a quarter;
+// the slab from before is free.
 func TestFit(t *testing.T) {
 	for _, tc := range []struct{ held, want int }{
-		{0, 512}, {512, 512}, {513, 2 << 10}, {8 << 10, 8 << 10}, {8<<10 + 1, 20 << 10}, {20 << 10, 20 << 10},
+		{0, 512}, {512, 512}, {513, 2 << 10}, {8 << 10, 8 << 10}, {8<<10 + 1, 12 << 10}, {12<<10 + 1, 20 << 10}, {20 << 10, 20 << 10},
 	} {
 		a := New(20<<10, 80<<10)
 		s := a.Get()
@@ -97,7 +97,7 @@ func TestFit(t *testing.T) {
 			t.Errorf("%d bytes: they do not fit where they fit", tc.held)
 		}
 		a.Put(fit)
-		if a.Out() != 0 || a.Free() != 1+min(1, (20<<10)/tc.want-1) {
+		if a.Out() != 0 || a.Free() != 1+min(1, (20<<10-1)/tc.want) {
 			t.Errorf("%d bytes: %d out, %d free", tc.held, a.Out(), a.Free())
 		}
 	}

@@ -85,6 +85,17 @@ func (c *Conn) Writev(x, y, z []byte) (n int, err error) {
 	return n, err
 }
 
+// Takes asks the system whether a Write would be taken in good part. If not, Writable
+// is cleared, as after a short write: ask before reading what is to be written, and the
+// bytes of a peer that does not keep up stay with their source.
+func (c *Conn) Takes() bool {
+	invariant.Check(c.IsOpen(), "loop: Takes of a closed conn")
+	if c.flags&Writable != 0 && !c.loop.kernel.Takes(int(c.fd)) {
+		c.flags &^= Writable
+	}
+	return c.flags&Writable != 0
+}
+
 func (c *Conn) shortWrite(err error) {
 	c.flags &^= Writable
 	if err != nil {

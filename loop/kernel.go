@@ -72,6 +72,9 @@ type Kernel interface {
 	Write(fd int, b []byte) (n int, err error)
 	// Writev writes from a, then b, then c. Any may be empty, but not all.
 	Writev(fd int, a, b, c []byte) (n int, err error)
+	// Takes reports whether fd would take a good part of what its buffer holds. If not,
+	// an event follows when it does. An error counts as true: a write returns it.
+	Takes(fd int) bool
 	// ShutdownWrite ends our side of the connection.
 	ShutdownWrite(fd int) error
 	// Close closes fd. With reset the peer sees a reset instead of an end.

@@ -477,3 +477,35 @@ func TestEdgesComeOncePerChange(t *testing.T) {
 	peer.Write([]byte("y"))
 	r.until(fd, Readable)
 }
+
+// TestTakes: full writes alone do not say that a peer keeps up. Without a short write, an
+// event follows when it does.
+func TestTakes(t *testing.T) {
+	r := newRig(t)
+	fd, peer := r.pair()
+	defer unix.Close(fd)
+	defer peer.Close()
+	if !r.k.Takes(fd) {
+		t.Fatal("a new conn takes nothing")
+	}
+	r.until(fd, Writable) // of the beginning
+	part := make([]byte, 4<<10)
+	for r.k.Takes(fd) {
+		if n, err := r.k.Write(fd, part); n != len(part) || err != nil {
+			t.Fatalf("wrote %d, %v, though it takes more", n, err)
+		}
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(io.Discard, peer)
+		done <- err
+	}()
+	r.until(fd, Writable)
+	if !r.k.Takes(fd) {
+		t.Error("an event came, and it takes nothing")
+	}
+	r.k.ShutdownWrite(fd)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}

@@ -14,6 +14,7 @@ import (
 type scratch struct {
 	to    sockaddr
 	parts [3][]byte
+	poll  [1]unix.PollFd
 }
 
 func (k *kqueue) Read(fd int, b []byte) (int, error) {
@@ -55,6 +56,12 @@ func (k *kqueue) Writev(fd int, a, b, c []byte) (int, error) {
 			return outcome(n, err)
 		}
 	}
+}
+
+func (k *kqueue) Takes(fd int) bool {
+	k.sock.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLOUT}
+	n, err := unix.Poll(k.sock.poll[:], 0)
+	return n > 0 || err != nil
 }
 
 // outcome turns "not ready now" into no error, and the count of a failure into 0.

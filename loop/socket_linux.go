@@ -18,6 +18,8 @@ type scratch struct {
 	to      sockaddr
 	vec     [3]unix.Iovec
 	message unix.Msghdr
+	poll    unix.PollFd
+	now     unix.Timespec // zero: poll does not wait
 }
 
 // raw makes a system call on a non-blocking descriptor, again if interrupted. It
@@ -79,6 +81,15 @@ func (k *epoll) Writev(fd int, a, b, c []byte) (int, error) {
 	n, errno := raw(unix.SYS_SENDMSG, fd, unsafe.Pointer(&k.sock.message), unix.MSG_NOSIGNAL, 0)
 	clear(vec) // the bytes belong to the caller
 	return n, notReady(errno)
+}
+
+// Takes asks by ppoll: it has the kernel remember that there was no room, as a short
+// write does, so that an event follows.
+func (k *epoll) Takes(fd int) bool {
+	k.sock.poll = unix.PollFd{Fd: int32(fd), Events: unix.POLLOUT}
+	k.sock.now = unix.Timespec{}
+	n, _, errno := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&k.sock.poll)), 1, uintptr(unsafe.Pointer(&k.sock.now)), 0, 0, 0)
+	return n > 0 || errno != 0
 }
 
 func (k *epoll) Accept(listener int) (int, netip.AddrPort, error) {

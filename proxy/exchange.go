@@ -354,14 +354,14 @@ func (x *exchange) owes() (s record.Side, from tick.Instant, limit time.Duration
 				limit = min(limit, t.TunnelHalfClosed)
 			}
 			return record.ClientSide, max(x.up.Progress, x.down.Progress), limit
-		case !x.down.Flushed():
+		case !x.down.Flushed() || x.down.Blocked:
 			return record.ClientSide, x.down.Progress, t.ClientWrite
 		case !x.down.Whole:
 			return record.BackendSide, x.down.Progress, t.BackendBody
 		}
 	}
 	switch {
-	case !x.up.Flushed():
+	case !x.up.Flushed() || x.up.Blocked:
 		return record.BackendSide, x.up.Progress, t.BackendWrite
 	case x.expecting: // neither the backend nor the client has to move first: nobody's fault
 		return record.NoSide, x.since, t.Response
@@ -369,8 +369,17 @@ func (x *exchange) owes() (s record.Side, from tick.Instant, limit time.Duration
 	return record.ClientSide, x.up.Progress, t.ClientBody
 }
 
-// arm sets the deadline to that of what the exchange waits for now.
+// arm sets the deadline to that of what the exchange waits for now. Bytes that wait, too,
+// move to memory that fits them.
 func (x *exchange) arm() {
+	a := x.p.arena
+	x.in.Rest(a)
+	if x.backend != nil {
+		x.backend.in.Rest(a)
+	}
+	if !x.down.Flushed() {
+		x.down.Rest(a)
+	}
 	_, from, limit := x.owes()
 	x.front.Deadline(from.Add(limit))
 }

@@ -12,6 +12,7 @@ import (
 	"lb/board"
 	"lb/config"
 	"lb/loop"
+	"lb/loop/tick"
 	"lb/proxy/front"
 	"lb/proxy/h1"
 	"lb/proxy/lane"
@@ -68,6 +69,8 @@ type Proxy struct {
 	chance *rand.Rand // for jitter
 	date   rewrite.Date
 	trim   loop.Timer
+	freed  int                  // bytes that Trim has freed since the last arena.GiveBack
+	given  tick.Instant         // the time of that
 	turns  uint64               // of the loop, that are on the board
 	record func(*record.Record) // Options.Record
 
@@ -80,8 +83,10 @@ type Proxy struct {
 }
 
 const (
-	trimEvery   = 10 * time.Second
-	retryWindow = 10 * time.Second
+	trimEvery     = 2 * time.Second
+	giveBackEvery = 10 * time.Second
+	giveBackMin   = 512 << 10 // bytes that are worth it
+	retryWindow   = 10 * time.Second
 )
 
 // New returns a proxy on l. It is the loop.Acceptor of its listeners.
@@ -128,7 +133,11 @@ func newBudget(cfg *config.Config) upstream.Budget {
 // Expired is called by the loop every trimEvery: it frees slabs left over from a busy
 // time, and puts the turns of the loop on the board.
 func (p *Proxy) Expired() {
-	p.arena.Trim()
+	p.freed += p.arena.Trim() + p.h1.Trim()
+	if now := p.loop.Now(); p.freed >= giveBackMin && now.Sub(p.given) >= giveBackEvery {
+		p.freed, p.given = 0, now
+		arena.GiveBack()
+	}
 	turns := p.loop.Counters().Turns
 	p.counters.Turns.Add(turns - p.turns)
 	p.turns = turns

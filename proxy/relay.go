@@ -113,6 +113,9 @@ func (x *exchange) refusedUp() (f record.Fault, bad bool) {
 func (x *exchange) takeUp() (f record.Fault, bad bool) {
 	up, a := &x.up, x.p.arena
 	if x.in.Len() == 0 || up.Starved {
+		if up.Block(up.Asks() && x.backend != nil && !x.backend.Takes()); up.Blocked {
+			return f, false
+		}
 		n, err := x.front.Fill(up.Bulk())
 		switch {
 		case err == io.EOF && up.From == httpparse.Close:
@@ -194,6 +197,9 @@ func (x *exchange) flushDown() (f record.Fault, bad bool) {
 func (x *exchange) takeDown() (f record.Fault, bad bool) {
 	down, b, p := &x.down, x.backend, x.p
 	if b.in.Len() == 0 || down.Starved {
+		if down.Block(down.Asks() && !x.front.Takes()); down.Blocked {
+			return f, false // the bytes stay with the backend
+		}
 		n, err := b.in.Fill(p.arena, &b.Conn, down.Bulk())
 		x.received += int64(n)
 		switch {

@@ -11,15 +11,16 @@ import (
 	"lb/bench/report"
 )
 
-// settleTime is the time that a proxy has to release memory of conns that have
-// become idle.
-const settleTime = time.Second
+// settleTime is the time that a proxy has to release memory that its conns no longer
+// need.
+const settleTime = 4 * time.Second
 
 // held is what the clients of a case do with their conns, and keep doing.
 type held struct {
 	about string
 	conns int // at most
 	begin func(c net.Conn, host string) error
+	then  func(c net.Conn) // on every conn, after all have begun; may be nil
 }
 
 // bigHead is more, in bytes, than any of the proxies takes as a head by default.
@@ -27,14 +28,16 @@ const bigHead = 100_000
 
 // holds are the cases of memory by name: patient clients, slow ones and hostile ones.
 var holds = map[string]held{
-	"idle":    {"keep-alive conns that have had one answer", idleMax, exchange},
-	"readers": {"clients that do not read their answers of 100 MB", heldMax, askAndWait},
-	"heads":   {"clients that stop in the middle of a head", heldMax, func(c net.Conn, host string) error { return say(c, halfHead, host) }},
-	"refused": {"clients whose heads of 100 kB were refused, and that do not leave", heldMax, func(c net.Conn, host string) error {
-		say(c, halfHead+"X: %s", host, strings.Repeat("x", bigHead)) // the answer may come before the end
-		return nil
-	}},
+	"idle":    {"keep-alive conns that have had one answer", idleMax, exchange, nil},
+	"readers": {"clients that do not read their answers of 100 MB", heldMax, askAndWait, nil},
+	"heads":   {"clients that stop in the middle of a head", heldMax, func(c net.Conn, host string) error { return say(c, halfHead, host) }, nil},
+	"refused": {"clients whose heads of 100 kB, half of which came at first, were refused, and that do not leave", heldMax,
+		func(c net.Conn, host string) error { return say(c, halfHead+"X: %s", host, halfOfBig) },
+		func(c net.Conn) { say(c, "%s", halfOfBig) }, // the answer may come before the end
+	},
 }
+
+var halfOfBig = strings.Repeat("x", bigHead/2)
 
 const halfHead = "GET /bytes/1 HTTP/1.1\r\nHost: %s\r\n"
 
@@ -108,6 +111,11 @@ func hold(ctx context.Context, t target, n int, h held) (conns []net.Conn, err e
 		conns = append(conns, c)
 		if err := h.begin(c, t.host); err != nil {
 			return conns, fmt.Errorf("conn %d: %w", len(conns), err)
+		}
+	}
+	if h.then != nil {
+		for _, c := range conns {
+			h.then(c)
 		}
 	}
 	return conns, nil

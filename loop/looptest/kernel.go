@@ -274,6 +274,18 @@ func (k *Kernel) Writev(fd int, a, b, c []byte) (n int, err error) {
 	return n, err
 }
 
+// Takes reports whether a third of the send buffer is free. If not, Writable is raised
+// when there is room again.
+func (k *Kernel) Takes(fd int) bool {
+	s := k.sock(fd, "takes")
+	if s == nil {
+		return true
+	}
+	takes := s.takes()
+	k.tracef("takes %d: %t", fd, takes)
+	return takes
+}
+
 // ShutdownWrite ends the loop's side of a connection.
 func (k *Kernel) ShutdownWrite(fd int) error {
 	s := k.sock(fd, "shutdown")

@@ -107,6 +107,16 @@ func (s *sock) write(parts ...[]byte) (n int, err error) {
 	return n, nil
 }
 
+// takes reports whether a third of the buffer is free, as Linux does. If not, an event
+// follows as after a short write.
+func (s *sock) takes() bool {
+	if s.err != nil || s.gone || s.shut || 3*s.room() >= s.queueMax {
+		return true
+	}
+	s.blocked = true
+	return false
+}
+
 // shutdownWrite ends the loop's side. If the peer has ended too, that is
 // another change.
 func (s *sock) shutdownWrite() error {

@@ -36,6 +36,10 @@ type Front interface {
 	// n is the number of bytes taken. An error is the end of the client.
 	Flush(ln *lane.Lane, in *lane.Inbox) (n int, err error)
 
+	// Takes reports whether the client keeps up, so that Flush would move a good part of
+	// its bytes. If not, an event follows when it does.
+	Takes() bool
+
 	// ShutdownWrite ends the bytes to the client, in a tunnel.
 	ShutdownWrite() error
 

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"lb/loop/looptest"
 	"lb/proxy/front"
 )
 
@@ -41,6 +42,29 @@ func TestAHalfHeadHoldsWhatItHas(t *testing.T) {
 	r.turn()
 	if r.begun != 3 || len(r.ends) != 1 { // the one that left
 		t.Errorf("%d begun, ends %v", r.begun, r.ends)
+	}
+	r.check(t)
+}
+
+// TestTrim: what was needed since the last Trim stays, the rest goes.
+func TestTrim(t *testing.T) {
+	r := newRig(t)
+	r.how = front.Close
+	for _, n := range []int{5, 2, 0} {
+		var clients []*looptest.Peer
+		for range n {
+			clients = append(clients, r.connect("GET / HTTP/1.1\r\nHost: a\r\nA:"))
+		}
+		for _, c := range clients {
+			c.Send([]byte("\r\n\r\n"))
+			r.turn()
+			c.Close()
+			r.turn()
+		}
+		before := r.s.free
+		if freed := r.s.Trim(); r.s.free != n || freed != (before-n)*requestBytes || len(r.s.fields) > 2 {
+			t.Errorf("%d needed: %d of %d are free, %d bytes freed, memory for the fields of %d", n, r.s.free, before, freed, len(r.s.fields))
+		}
 	}
 	r.check(t)
 }

@@ -14,6 +14,8 @@ type Server struct {
 	open     *Conn               // all conns, newest first
 	conns    *Conn               // free conns
 	requests *request            // free requests
+	free     int                 // how many
+	idle     int                 // the smallest free since the last Trim
 	fields   [][]httpparse.Field // free memory for the fields of requests
 }
 
@@ -105,6 +107,8 @@ func (c *Conn) beginRequest() {
 		r = new(request)
 	} else {
 		s.requests, r.next = r.next, nil
+		s.free--
+		s.idle = min(s.idle, s.free)
 	}
 	r.lease, r.since = s.Host.Lease(), s.Loop.Now()
 	if r.Fields == nil {
@@ -148,10 +152,29 @@ func (s *Server) takeFields() []httpparse.Field {
 	return f
 }
 
+// requestBytes is about what a free request takes with its memory for fields.
+const requestBytes = 3 << 10
+
+// Trim leaves memory that was not needed since the last Trim to the collector, and
+// returns about how many bytes.
+func (s *Server) Trim() (freed int) {
+	freed = s.idle * requestBytes
+	for range s.idle {
+		s.requests, s.requests.next = s.requests.next, nil
+		s.free--
+	}
+	s.idle = s.free
+	keep := len(s.fields) / 2
+	clear(s.fields[keep:])
+	s.fields = s.fields[:keep]
+	return freed
+}
+
 // endRequest releases what c had for its request. Bytes after the request stay.
 func (c *Conn) endRequest() {
 	s, r := c.s, c.req
 	c.req, r.x = nil, nil
 	r.next, s.requests = s.requests, r
+	s.free++
 	c.in.Drop(s.Arena)
 }

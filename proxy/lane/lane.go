@@ -42,6 +42,8 @@ type Lane struct {
 	Starved  bool         // the source's inbox holds too little to go on
 	Broken   bool         // the other side takes no more bytes
 	Answer   bool         // the body is an answer's: its chunks are read more tolerantly; set once
+	Blocked  bool         // the other side does not keep up, so nothing more is read for it
+	slow     uint8        // full writes until long parts are read again for a side that did not keep up
 
 	out  *arena.Slab // heads, chunk lines, small parts of bodies; nil when not needed
 	o    int         // next byte of out to write
@@ -64,7 +66,7 @@ type Lane struct {
 func (ln *Lane) Begin(from, to httpparse.Framing, length int64) {
 	ln.From, ln.To = from, to
 	ln.left, ln.Taken = length, 0
-	ln.inTrail, ln.Starved, ln.Broken = false, false, false
+	ln.inTrail, ln.Starved, ln.Broken, ln.Blocked, ln.slow = false, false, false, false, 0
 	ln.Whole = from == httpparse.None || from == httpparse.Length && length == 0
 	ln.Held = true
 	if from == httpparse.Chunked {
@@ -136,6 +138,12 @@ func (ln *Lane) Flush(dst *loop.Conn, in *Inbox) (n int, err error) {
 		n += k
 		ln.Advance(k, in)
 	}
+	switch {
+	case !ln.Flushed():
+		ln.slow = slowWrites
+	case ln.slow > 0:
+		ln.slow--
+	}
 	return n, nil
 }
 
@@ -160,10 +168,40 @@ func (ln *Lane) Advance(k int, in *Inbox) {
 	}
 }
 
+// slowWrites is how many full writes show that a side that did not keep up does so again.
+const slowWrites = 4
+
 // Bulk reports whether enough of the body is still to come that a large slab is worth
-// its memory.
-func (ln *Lane) Bulk() bool {
+// its memory. It is not for a side that does not keep up.
+func (ln *Lane) Bulk() bool { return ln.slow == 0 && ln.long() }
+
+// long reports whether much of the body is still to come, as far as that is known.
+func (ln *Lane) long() bool {
 	return ln.From == httpparse.Length && ln.left > SlabBytes || ln.From != httpparse.Length && ln.Taken > SlabBytes
+}
+
+// asksAfter is how many bytes of a body pass before the lane asks whether the other side
+// keeps up. Shorter bodies mostly fit into the buffers of the kernel, and a call of the
+// system for each of their parts would cost more than it saves.
+const asksAfter = 64 << 10
+
+// Asks reports whether the body is so long, and so much of it has passed, that the other
+// side is to be asked whether it keeps up before more is read for it.
+func (ln *Lane) Asks() bool { return ln.Taken > asksAfter && ln.long() }
+
+// Block notes whether the other side keeps up.
+func (ln *Lane) Block(blocked bool) {
+	if ln.Blocked = blocked; blocked {
+		ln.slow = slowWrites
+	}
+}
+
+// Rest moves the lane's own bytes to memory that fits them. Call it when they may have to
+// wait for long.
+func (ln *Lane) Rest(a *arena.Arena) {
+	if ln.out != nil {
+		ln.out = a.Fit(ln.out) // ln.out.R is 0, so the offsets stay
+	}
 }
 
 // room makes sure that out has room for n more bytes. A large slab always has it: its
@@ -173,10 +211,14 @@ func (ln *Lane) room(a *arena.Arena, n int) {
 		ln.out, ln.o, ln.cut = a.Get(), 0, 0
 	}
 	if len(ln.out.Room()) < n && !ln.out.Large() {
-		large := a.GetLarge()
-		large.W = copy(large.B, ln.out.B[:ln.out.W])
+		wide := a.Get()
+		if len(wide.B) < ln.out.W+n {
+			a.Put(wide)
+			wide = a.GetLarge()
+		}
+		wide.W = copy(wide.B, ln.out.B[:ln.out.W])
 		a.Put(ln.out)
-		ln.out = large
+		ln.out = wide
 	}
 	invariant.Check(len(ln.out.Room()) >= n, "lane: no room in a large slab")
 }

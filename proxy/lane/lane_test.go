@@ -431,3 +431,29 @@ func TestSplice(t *testing.T) {
 		ln.Release(a)
 	}
 }
+
+// TestBulkIsForThoseThatKeepUp: after a side did not keep up, some full writes pass before
+// long parts are read for it again.
+func TestBulkIsForThoseThatKeepUp(t *testing.T) {
+	var ln Lane
+	ln.Begin(httpparse.Length, httpparse.Length, 1<<30)
+	if !ln.Bulk() || ln.Asks() {
+		t.Errorf("at first: bulk %t, asks %t", ln.Bulk(), ln.Asks())
+	}
+	ln.Taken = asksAfter + 1
+	if ln.Block(false); !ln.Bulk() || !ln.Asks() || ln.Blocked {
+		t.Errorf("later: bulk %t, asks %t, blocked %t", ln.Bulk(), ln.Asks(), ln.Blocked)
+	}
+	if ln.Block(true); ln.Bulk() || !ln.Asks() || !ln.Blocked {
+		t.Errorf("blocked: bulk %t, asks %t, blocked %t", ln.Bulk(), ln.Asks(), ln.Blocked)
+	}
+	for range slowWrites {
+		if ln.Bulk() {
+			t.Error("bulk too soon")
+		}
+		ln.Flush(nil, nil) // all is written
+	}
+	if !ln.Bulk() {
+		t.Error("never bulk again")
+	}
+}
