@@ -21,7 +21,7 @@ func TestRefusals(t *testing.T) {
 		{"large body", "POST /big HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n", 0, 413, "the body is larger than limits.body_bytes", "POST /big HTTP/1.1"},
 		{"large chunk", "POST /big HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n63\r\nsecret, secret", 0, 413, "the body is larger than limits.body_bytes", "POST /big HTTP/1.1"},
 		{"tunnel", "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", 0, 501, "lb forwards to its own backends and opens no tunnels", "CONNECT a:1 HTTP/1.1"},
-		{"the head is used up", "TRACE / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\nMax-Forwards: 0\r\n\r\nsecret", 0, 501, "TRACE ends here by Max-Forwards, and lb does not reflect requests", ""},
+		{"trace", "TRACE / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\nMax-Forwards: 0\r\n\r\nsecret", 0, 501, "TRACE ends here by Max-Forwards, and lb does not reflect requests", "TRACE / HTTP/1.1"},
 		{"slow body", "POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nsecret", time.Minute, 408, "the request took too long to arrive", ""},
 	} {
 		cfg := rigConfig(1)
@@ -44,7 +44,9 @@ func TestRefusals(t *testing.T) {
 
 // TestLastFault: what a backend did last is beside it on the board.
 func TestLastFault(t *testing.T) {
-	r := newRig(t, 1, rigConfig(2), false)
+	cfg := rigConfig(2)
+	cfg.Retry.On.Timeout = false
+	r := newRig(t, 1, cfg, false)
 	countedExchanges(r)
 	for i, want := range []board.LastFault{
 		{Why: board.ReasonTimeout, Phase: uint8(Wait)},

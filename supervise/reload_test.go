@@ -272,6 +272,7 @@ func TestReloadRefusedSteps(t *testing.T) {
 		cfg.PIDFile = filepath.Join(dir, "lb.pid")
 		cfg.Admin.Socket = filepath.Join(dir, "lb.sock")
 		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "a").URL)
+		cfg.Pools[0].Reuse = config.ReuseAlways // each loop has one conn
 		taken, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
