@@ -138,7 +138,10 @@ func (p *lineParser) plainLines(m *Message, b []byte) Status {
 			i++
 			fallthrough
 		case beforeValue:
-			if i = skipBlanks(b, i); i >= len(b) {
+			for i < len(b) && (b[i] == ' ' || b[i] == '\t') {
+				i++
+			}
+			if i >= len(b) {
 				return p.pause(m, beforeValue, i, n, b)
 			}
 			f.Value.Off = uint32(i)
@@ -163,8 +166,7 @@ func (p *lineParser) plainLines(m *Message, b []byte) Status {
 			if r := p.field(m, b, f, i-1); r != NoReason {
 				return p.refuse(r, i)
 			}
-			i++
-			n++
+			i, n = i+1, n+1
 		case afterHead:
 			return p.end(m, i, n, b)
 		default: // inFold, beforeColon
