@@ -21,7 +21,6 @@ func TestPassed(t *testing.T) {
 	now := start
 	fail(p, 1, 2, now)
 	for n := 1; n <= 40; n++ {
-		version := shared.Version()
 		c, ejected := fail(p, 1, 1, now)
 		if want := min(time.Duration(n)*10*time.Second, 5*time.Minute); !ejected || c.For != want {
 			t.Fatalf("ejection %d: %+v, want it for %v", n, c, want)
@@ -34,7 +33,7 @@ func TestPassed(t *testing.T) {
 			t.Fatalf("ejection %d: ended before %v", n, least)
 		}
 		now = now.Add(least + 1)
-		version = shared.Version()
+		version := shared.Version()
 		if out, ended := Passed(shared, 1, eject, now, now); !ended || out != least+1 {
 			t.Fatalf("ejection %d: out for %v, %v", n, out, ended)
 		}

@@ -97,8 +97,8 @@ func TestBackendKilledUnderLoad(t *testing.T) {
 }
 
 // A backend is stopped, which its conns do not show. Requests wait for
-// timeouts.response until the backend is ejected. The timeout is long enough for the
-// other backend, even on a busy machine.
+// timeouts.response until the backend is ejected, and are then asked elsewhere. The
+// timeout is long enough for the other backend, even on a busy machine.
 func TestBackendStopped(t *testing.T) {
 	testkit.Long(t)
 	const clients, response = 8, 3 * time.Second
