@@ -98,7 +98,7 @@ func (d *desk) load() (cfg *config.Config, hash string, err error) {
 	case errors.Is(err, filewatch.ErrWriting):
 		return nil, "", fmt.Errorf("%s is not taken up yet: %w; close it, or rename a whole file into its place", path, filewatch.ErrWriting)
 	case errors.Is(err, filewatch.ErrNoFile):
-		return nil, "", fmt.Errorf("%s is not read again: %w; the configuration stays as it is; start lb with a file to change it by a reload", path, filewatch.ErrNoFile)
+		return nil, "", fmt.Errorf("%s cannot be read again: %w; what was read stays in use; start lb with a file to have reloads", path, filewatch.ErrNoFile)
 	case err != nil:
 		return nil, "", err
 	}
