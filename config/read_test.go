@@ -357,3 +357,19 @@ func TestFind(t *testing.T) {
 		t.Errorf("with one that is missing: %v, want an *fs.PathError", err)
 	}
 }
+
+// Of many errors, ten are shown.
+func TestErrorsAreBounded(t *testing.T) {
+	var src strings.Builder
+	for i := range 80 {
+		fmt.Fprintf(&src, "qzjxv%d = 1\n", i)
+	}
+	_, err := Parse("f", []byte(src.String()))
+	var all Errors
+	if !errors.As(err, &all) || len(all) != 80 {
+		t.Fatalf("%d errors, want 80", len(all))
+	}
+	if text := err.Error(); strings.Count(text, "\n") != 10 || !strings.HasSuffix(text, "\nand 70 more") {
+		t.Errorf("80 errors are\n%s", text)
+	}
+}

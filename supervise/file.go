@@ -48,6 +48,9 @@ func (f *fileWatch) poke() {
 	}
 }
 
+// writing reports whether notices tell that the file is being written.
+func (f *fileWatch) writing() bool { return f.watcher != nil && f.watcher.Writing() }
+
 // stop ends the watch.
 func (f *fileWatch) stop() {
 	if f.watcher != nil {
@@ -88,11 +91,14 @@ func (d *desk) load() (cfg *config.Config, hash string, err error) {
 		return cfg, "", err
 	}
 	before, err := filewatch.Look(path)
+	if err == nil && !before.Whole && d.file.writing() {
+		err = filewatch.ErrWriting
+	}
 	switch {
 	case errors.Is(err, filewatch.ErrWriting):
 		return nil, "", fmt.Errorf("%s is not taken up yet: %w; close it, or rename a whole file into its place", path, filewatch.ErrWriting)
 	case errors.Is(err, filewatch.ErrNoFile):
-		return nil, "", fmt.Errorf("%s is not read again: %w; the configuration stays as it is; start lb with a file to change it by a reload", path, filewatch.ErrNoFile)
+		return nil, "", fmt.Errorf("%s cannot be read again: %w; what was read stays in use; start lb with a file to have reloads", path, filewatch.ErrNoFile)
 	case err != nil:
 		return nil, "", err
 	}

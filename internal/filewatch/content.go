@@ -27,7 +27,7 @@ var (
 	// ErrWriting is the cause of an error of Look: what is there may be half of a file.
 	ErrWriting = errors.New("a process still has it open for writing")
 	// ErrNoFile is the cause of an error of Look: there is nothing that can be read twice.
-	ErrNoFile = errors.New("it is a pipe or a device, and cannot be read again")
+	ErrNoFile = errors.New("it is a pipe or a device")
 )
 
 // Look reads the file at path. It never waits for a process. An error is an

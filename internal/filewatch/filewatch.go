@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -86,9 +87,10 @@ type Watcher struct {
 	warned bool      // that it is open for writing
 
 	touched bool // written in place, and not moved there, since the last report
-	writing bool // written, and not closed, as far as notices tell
 	unseen  bool // the latest change came without a notice
 	closes  int  // how often it was closed after writing, since the last report
+
+	writing atomic.Int64 // any goroutine: see Writing
 }
 
 // Start begins to watch the file at path and reads it once. It calls news each time the
@@ -126,6 +128,13 @@ func (w *Watcher) Poke() {
 	case w.poked <- struct{}{}:
 	default: // it has a value, which says the same
 	}
+}
+
+// Writing reports whether the file is being written, as far as notices tell: there was one
+// of a write not long ago, and none of a close since. Any goroutine may call it.
+func (w *Watcher) Writing() bool {
+	at := w.writing.Load()
+	return at != 0 && time.Since(time.Unix(0, at)) < writingMax
 }
 
 // Close ends the watch.
@@ -213,12 +222,15 @@ func (w *Watcher) concerns(ev event) bool {
 		info, err := os.Lstat(path)
 		w.touched = err == nil && info.Mode().IsRegular() // else a link, which came at once
 	case changing:
-		w.touched, w.writing = true, true
+		w.touched = true
+		w.writing.Store(time.Now().UnixNano())
 	case written:
-		w.touched, w.writing = true, false
+		w.touched = true
+		w.writing.Store(0)
 		w.closes++
 	case moved:
-		w.touched, w.writing, w.closes = false, false, 0
+		w.touched, w.closes = false, 0
+		w.writing.Store(0)
 	}
 	return true
 }
@@ -274,7 +286,7 @@ func (w *Watcher) unfinished(c Content, err error) time.Duration {
 		return writingEvery
 	case err != nil, c.Whole:
 		return 0
-	case w.writing && rest < writingMax: // the notice that it was closed is to come
+	case w.Writing(): // the notice that it was closed is to come
 		return writingEvery
 	case w.unseen && rest < lookEvery+settleTime: // so that a look has found it unchanged
 		return writingEvery

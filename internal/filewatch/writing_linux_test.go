@@ -78,6 +78,7 @@ func TestWatchWriting(t *testing.T) {
 			defer r.Close()
 			r.want(t, "a")
 			f := half(t, path)
+			testkit.Until(t, "a notice of the write", r.Writing)
 			for range 6 { // it is looked at again and again
 				testkit.Wait(t, looks, "a look at the file")
 			}
@@ -89,6 +90,9 @@ func TestWatchWriting(t *testing.T) {
 			}
 			f.Close()
 			r.want(t, "half and half")
+			if r.Writing() {
+				t.Error("it is said to be written still")
+			}
 		})
 	}
 }
