@@ -271,8 +271,9 @@ func TestReloadRefusedSteps(t *testing.T) {
 		dir := t.TempDir()
 		cfg.PIDFile = filepath.Join(dir, "lb.pid")
 		cfg.Admin.Socket = filepath.Join(dir, "lb.sock")
-		supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "a").URL)
-		cfg.Pools[0].Reuse = config.ReuseAlways // each loop has one conn
+		backend := supervisetest.HelloBackend(t, "a")
+		backend.Config.SetKeepAlivesEnabled(false) // a conn that is kept has goroutines
+		supervisetest.AddBackend(t, cfg, backend.URL)
 		taken, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -310,7 +311,7 @@ func TestReloadRefusedSteps(t *testing.T) {
 				}
 			})
 		}
-		testkit.Until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines+2 }) // one conn to the backend for each loop
+		testkit.Until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines })
 	})
 }
 
