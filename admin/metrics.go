@@ -4,6 +4,7 @@ import (
 	"log"
 	"net/http"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -72,7 +73,17 @@ func (processes) Describe(chan<- *prometheus.Desc) {}
 func (list processes) Collect(out chan<- prometheus.Metric) {
 	for _, p := range list() {
 		o := collectors.ProcessCollectorOpts{PidFn: func() (int, error) { return p.PID, nil }}
-		prometheus.WrapCollectorWith(prometheus.Labels{"process": p.Name}, collectors.NewProcessCollector(o)).Collect(out)
+		c := prometheus.WrapCollectorWith(prometheus.Labels{"process": p.Name}, collectors.NewProcessCollector(o))
+		metrics := make(chan prometheus.Metric)
+		go func() {
+			defer close(metrics)
+			c.Collect(metrics)
+		}()
+		for m := range metrics {
+			if !strings.Contains(m.Desc().String(), `"process_network_`) { // that is of the machine, once for each process
+				out <- m
+			}
+		}
 	}
 }
 

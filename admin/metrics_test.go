@@ -387,6 +387,9 @@ func TestMetricsOfProcesses(t *testing.T) {
 			}
 		}
 	}
+	if len(got["process_network_receive_bytes_total"]) > 0 {
+		t.Error("the bytes of the machine are shown for each process")
+	}
 	for _, name := range []string{"process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"} {
 		if want := []string{"supervisor", "worker 0"}; !slices.Equal(got[name], want) {
 			t.Errorf("%s is that of %q, want %q", name, got[name], want)

@@ -4,7 +4,10 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"lb/board"
+	"lb/httpparse"
 )
 
 // TestRefusals: which requests are refused, and an example of each, are on the board for
@@ -44,17 +47,23 @@ func TestRefusals(t *testing.T) {
 
 // TestLastFault: what a backend did last is beside it on the board.
 func TestLastFault(t *testing.T) {
-	cfg := rigConfig(2)
-	cfg.Retry.On.Timeout = false
-	r := newRig(t, 1, cfg, false)
-	countedExchanges(r)
-	for i, want := range []board.LastFault{
-		{Why: board.ReasonTimeout, Phase: uint8(Wait)},
-		{Why: board.ReasonConnect, Phase: uint8(Dial), Detail: 111},
-	} {
-		got, _ := r.p.now.pools[0].targets[i].State.LastFault()
-		if got.Why != want.Why || got.Phase != want.Phase || (got.Detail != 0) != (want.Detail != 0) || got.At == 0 {
-			t.Errorf("backend %d: %+v, want %+v", i, got, want)
+	r := newRig(t, 1, rigConfig(1), false)
+	client := r.k.Connect(r.listener, rigClient)
+	wants := func(want board.LastFault) {
+		t.Helper()
+		got, _ := r.p.now.pools[0].targets[0].State.LastFault()
+		if got.Why != want.Why || got.Phase != want.Phase || got.Detail != want.Detail || got.At == 0 {
+			t.Errorf("got %+v, want %+v", got, want)
 		}
 	}
+	client.Send([]byte(countedRequest))
+	r.settle()
+	r.servers[0].Accept().Send([]byte("HTTP/1.1 200 OK\r\nA\x01: b\r\n\r\n"))
+	r.settle()
+	wants(board.LastFault{Why: board.ReasonBadAnswer, Phase: uint8(Wait), Detail: uint16(httpparse.BadName)})
+	r.pass(time.Second)
+	r.servers[0].Refuse = true
+	client.Send([]byte(countedRequest))
+	r.settle()
+	wants(board.LastFault{Why: board.ReasonConnect, Phase: uint8(Dial), Detail: uint16(unix.ECONNREFUSED)})
 }

@@ -45,7 +45,7 @@ func (s *service) monotone() (want func()) {
 			}
 		}
 		for name := range last {
-			if _, there := now[name]; !there && strings.Contains(name, "_total") {
+			if _, there := now[name]; !there && strings.HasPrefix(name, "lb_") && strings.Contains(name, "_total") {
 				return fmt.Errorf("%s is no longer shown", name)
 			}
 		}
