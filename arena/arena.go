@@ -24,20 +24,12 @@ type Slab struct {
 	B    []byte
 	R, W int
 
-	next  *Slab
-	owner *Arena
-	kind  kind
-	out   bool // handed out and not yet put back
+	next   *Slab
+	owner  *Arena
+	home   *stack // the owner's, for slabs like this one
+	fitted bool
+	out    bool // handed out and not yet put back
 }
-
-// kind is the stack that a slab belongs to.
-type kind uint8
-
-const (
-	kindSmall kind = iota
-	kindLarge
-	kindStep // of the first step; those of the others follow
-)
 
 // steps are the sizes of the slabs for bytes that wait, in bytes.
 var steps = [...]int{512, 2 << 10, 4 << 10, 8 << 10, 12 << 10, 16 << 10, 24 << 10, 32 << 10, 48 << 10}
@@ -63,10 +55,10 @@ func (s *Slab) Take(n int) {
 
 // Large reports whether the slab has the present large size. A large slab from
 // before Grow does not.
-func (s *Slab) Large() bool { return s.kind == kindLarge && len(s.B) >= s.owner.large.size }
+func (s *Slab) Large() bool { return s.home == &s.owner.large && len(s.B) >= s.home.size }
 
 // Fitted reports whether the slab comes from Fit.
-func (s *Slab) Fitted() bool { return s.kind >= kindStep }
+func (s *Slab) Fitted() bool { return s.fitted }
 
 // Arena is the slabs of one loop.
 type Arena struct {
@@ -105,7 +97,7 @@ func (a *Arena) Grow(largeBytes int) {
 func (a *Arena) Get() *Slab {
 	s := a.small.get()
 	if s == nil {
-		s = &Slab{B: make([]byte, a.small.size), owner: a}
+		s = &Slab{B: make([]byte, a.small.size), owner: a, home: &a.small}
 	}
 	s.out = true
 	return s
@@ -115,7 +107,7 @@ func (a *Arena) Get() *Slab {
 func (a *Arena) GetLarge() *Slab {
 	s := a.large.get()
 	if s == nil {
-		s = &Slab{B: make([]byte, a.large.size), owner: a, kind: kindLarge}
+		s = &Slab{B: make([]byte, a.large.size), owner: a, home: &a.large}
 	}
 	s.out = true
 	return s
@@ -134,7 +126,7 @@ func (a *Arena) Fit(s *Slab) *Slab {
 		}
 		fit := k.get()
 		if fit == nil {
-			fit = &Slab{B: make([]byte, k.size), owner: a, kind: kindStep + kind(i)}
+			fit = &Slab{B: make([]byte, k.size), owner: a, home: k, fitted: true}
 		}
 		fit.out = true
 		fit.W = copy(fit.B, s.Bytes())
@@ -157,7 +149,7 @@ func (a *Arena) Put(s *Slab) {
 		}
 	}
 	s.R, s.W = 0, 0
-	if k := a.sizeOf(s); len(s.B) == k.size {
+	if k := s.home; len(s.B) == k.size {
 		k.put(s)
 	} else { // from before Grow
 		k.out--
@@ -172,7 +164,7 @@ func (a *Arena) Forget(s *Slab) {
 		return
 	}
 	a.leave(s)
-	a.sizeOf(s).out--
+	s.home.out--
 }
 
 // leave marks s as no longer handed out.
@@ -180,16 +172,6 @@ func (a *Arena) leave(s *Slab) {
 	invariant.Check(s.owner == a, "arena: the slab is another arena's")
 	invariant.Check(s.out, "arena: the slab is not handed out")
 	s.out = false
-}
-
-func (a *Arena) sizeOf(s *Slab) *stack {
-	switch s.kind {
-	case kindSmall:
-		return &a.small
-	case kindLarge:
-		return &a.large
-	}
-	return &a.steps[s.kind-kindStep]
 }
 
 // all returns every stack.

@@ -40,7 +40,11 @@ func (l *Loop) gather(block bool) {
 	asked := l.now
 	n := l.wait(block)
 	l.now = l.kernel.Now()
-	l.prepare(n, asked)
+	if v := &l.verdict; n < eventsMax-1 && v.full|v.holds == 0 && l.now.Sub(v.due) < standstill {
+		v.read = asked
+	} else {
+		l.prepare(n, asked)
+	}
 	l.batch, l.at = l.batch[:0], 0
 	for _, ev := range l.events[:n] {
 		s := l.slots.at(ev.FD)

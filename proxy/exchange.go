@@ -372,6 +372,15 @@ func (x *exchange) owes() (s record.Side, from tick.Instant, limit time.Duration
 // arm sets the deadline to that of what the exchange waits for now. Bytes that wait, too,
 // move to memory that fits them.
 func (x *exchange) arm() {
+	if b := x.backend; x.in.Slab != nil || b != nil && b.in.Slab != nil || !x.down.Flushed() {
+		x.rest()
+	}
+	_, from, limit := x.owes()
+	x.front.Deadline(from.Add(limit))
+}
+
+// rest moves the bytes that wait.
+func (x *exchange) rest() {
 	a := x.p.arena
 	x.in.Rest(a)
 	if x.backend != nil {
@@ -380,8 +389,6 @@ func (x *exchange) arm() {
 	if !x.down.Flushed() {
 		x.down.Rest(a)
 	}
-	_, from, limit := x.owes()
-	x.front.Deadline(from.Add(limit))
 }
 
 // Expired implements front.Exchange.

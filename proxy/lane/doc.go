@@ -9,6 +9,13 @@
 // way. Bytes of a body are written from where they were read; only heads, chunk lines and
 // small parts of bodies are copied, so that one write sends them.
 //
+// # What a slow side costs
+//
+// A large slab is for bodies that flow. Once 64 KiB have passed, the exchange asks before
+// each part whether the other side keeps up (Asks, Block): if not, nothing is read, and the
+// bytes stay with their source. The rest of a short write moves to a slab that fits it
+// (Rest), and small parts follow until the side has taken some in full.
+//
 // # Why a lane does not read ahead
 //
 // Reading on while a write is blocked would keep the socket buffers of both sides busier,

@@ -113,7 +113,10 @@ func (in *Inbox) Drop(a *arena.Arena) {
 	}
 }
 
-// Release puts the slab back, with its bytes.
+// Release puts the slab back, with its bytes. It is not inlined so that Drop can be,
+// which mostly has nothing to do.
+//
+//go:noinline
 func (in *Inbox) Release(a *arena.Arena) {
 	a.Put(in.Slab)
 	in.Slab = nil

@@ -120,7 +120,11 @@ func (ln *Lane) Pending(in *Inbox) (before, data, after []byte) {
 // Flush writes the pending bytes to dst. in is the source's inbox, or nil if the lane
 // has only own bytes. It returns the number of bytes that dst took.
 func (ln *Lane) Flush(dst *loop.Conn, in *Inbox) (n int, err error) {
-	for !ln.Flushed() && dst.Writable() {
+	for !ln.Flushed() {
+		if !dst.Writable() {
+			ln.slow = slowWrites
+			return n, nil
+		}
 		var k int
 		if ln.data == 0 {
 			k, err = dst.Write(ln.out.B[ln.o:ln.out.W])
@@ -132,16 +136,10 @@ func (ln *Lane) Flush(dst *loop.Conn, in *Inbox) (n int, err error) {
 		if err != nil {
 			return n, err
 		}
-		if k == 0 {
-			break
-		}
 		n += k
 		ln.Advance(k, in)
 	}
-	switch {
-	case !ln.Flushed():
-		ln.slow = slowWrites
-	case ln.slow > 0:
+	if ln.slow > 0 {
 		ln.slow--
 	}
 	return n, nil
