@@ -36,6 +36,5 @@
 //     from 0x80 on are taken as nginx and Go take them; HAProxy refuses them.
 //   - A comma in Host is refused although a reg-name may have one: a list of two hosts looks
 //     the same.
-//   - A malformed element of Connection is ignored, and the conn ends after the message. It
-//     nominates nothing: only a token can be a field's name.
+//   - A malformed element of Connection nominates nothing, and the conn ends afterwards.
 package httpparse
