@@ -6,8 +6,7 @@ package httpparse
 // control bytes in values (RFC 9110 5.5), which become spaces. Nothing here is reached by a
 // well-formed answer, and a request is refused for all of it.
 
-// odd is an internal verdict: of plainLines that oddByte has to look at the next byte, of
-// oddByte that plainLines goes on.
+// odd is a verdict of plainLines: oddByte reads the next byte; of oddByte: plainLines goes on.
 const odd Status = Bad + 1
 
 // oddLines goes on where plainLines stopped.

@@ -114,10 +114,10 @@ func (p *lineParser) plainLines(m *Message, b []byte) Status {
 			if i >= len(b) {
 				return p.pause(m, atLine, i, n, b)
 			}
-			if b[i] == '\r' {
-				return p.end(m, i+1, n, b)
-			}
-			if n == len(fields) || b[i] <= ' ' {
+			if b[i] <= ' ' || n == len(fields) {
+				if b[i] == '\r' {
+					return p.end(m, i+1, n, b)
+				}
 				return p.stop(m, atLine, i, n)
 			}
 			f = &fields[n]
