@@ -29,7 +29,7 @@ func checkStrategy(s string) *value.Flaw { return value.OneOf(s, "strategy", Str
 // Reuse says which request may go over a conn to a backend that carried another one.
 const (
 	ReuseAlways = "always" // any
-	ReuseSafe   = "safe"   // any, but a request of another client only after the conn has rested
+	ReuseSafe   = "safe"   // any, but the first request of a client only after the conn has rested
 	ReuseNever  = "never"  // none
 )
 

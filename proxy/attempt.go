@@ -96,9 +96,9 @@ func (x *exchange) pick() (ended bool) {
 	return x.dial()
 }
 
-// rest is how long a conn is idle before another client's request may use it, with
-// reuse = "safe", and anybody's if its last answer had no body: what a backend sends by
-// mistake after a whole answer comes at once, or within the round trip of a network.
+// rest is how long a conn is idle before the first request of another client may use it,
+// with reuse = "safe", and any request if its last answer had no body: what a backend sends
+// by mistake after a whole answer comes at once, or within the round trip of a network.
 const rest = 3 * time.Millisecond
 
 // takeIdle takes a conn of t from the idle list, or returns nil if there is none that x may
@@ -108,7 +108,7 @@ func (x *exchange) takeIdle(t *target) *backendConn {
 	now := p.loop.Now()
 	for {
 		b, ok := t.Idle.Hottest()
-		if ok && !b.bare && (x.pool.cfg.Reuse == config.ReuseAlways || b.last == x.peer.Serial) {
+		if ok && !b.bare && (x.peer.Served || x.pool.cfg.Reuse == config.ReuseAlways) {
 			t.Idle.Remove(&b.link)
 		} else if rested, has := t.Idle.GetRested(now.Add(-rest)); has {
 			b = rested
@@ -176,7 +176,6 @@ func (x *exchange) knock() (ended bool) {
 func (x *exchange) attach(b *backendConn) {
 	b.x, x.backend = x, b
 	b.uses++
-	b.last = x.peer.Serial
 	x.p.watch.Begin()
 	x.asked = x.p.loop.Now()
 }

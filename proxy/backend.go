@@ -23,7 +23,6 @@ type backendConn struct {
 	since tick.Instant // when it became idle
 	next  *backendConn // in the free list
 	uses  int          // exchanges, the present one included
-	last  uint32       // the client of the last of them: Peer.Serial
 	bare  bool         // its answer had no body, whatever the backend may have sent
 }
 

@@ -301,6 +301,7 @@ func (x *exchange) finish() (ended bool) {
 	}
 	switch {
 	case keep:
+		x.peer.Served = true
 		x.end(front.Keep)
 	case sentAll || x.tunnel:
 		x.end(front.Close)

@@ -154,7 +154,6 @@ type Shared struct {
 	IdleTimeout time.Duration // how long a client may idle, by the present configuration
 	Draining    bool          // no new requests: fronts end their conns as soon as they may
 	Clients     int           // open client conns
-	Serial      uint32        // of the newest client: see Peer
 	Working     Front         // the front being advanced, or nil; a panic is blamed on it
 }
 
@@ -166,8 +165,8 @@ type Peer struct {
 	// Checked is the version of trusted_proxies that Trusted was computed from, or 0
 	// before that. The host counts versions from 1.
 	Checked uint32
-	Serial  uint32 // of this conn among those of the loop
-	Trusted bool   // the address is in trusted_proxies
+	Trusted bool // the address is in trusted_proxies
+	Served  bool // a request of the client has been answered, and its conn went on
 
 	len  uint8
 	text [peerTextBytes]byte
@@ -176,7 +175,7 @@ type Peer struct {
 // Set makes p the peer at addr, not yet checked. An invalid addr stands for a unix
 // socket.
 func (p *Peer) Set(addr netip.Addr) {
-	p.Checked, p.Trusted, p.len = 0, false, 0
+	p.Checked, p.Trusted, p.Served, p.len = 0, false, false, 0
 	if addr.IsValid() {
 		p.len = uint8(len(addr.WithZone("").AppendTo(p.text[:0])))
 	}

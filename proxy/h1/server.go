@@ -31,8 +31,6 @@ func (s *Server) Open(fd int, peer netip.AddrPort) (*Conn, error) {
 	}
 	c.state, c.lingered = stateOpen, 0
 	c.peer.Set(peer.Addr())
-	s.Serial++
-	c.peer.Serial = s.Serial
 	if c.next = s.open; c.next != nil {
 		c.next.prev = c
 	}
