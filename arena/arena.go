@@ -185,8 +185,9 @@ func (a *Arena) all() [2 + len(steps)]*stack {
 
 // Out returns how many slabs are handed out.
 func (a *Arena) Out() (n int) {
-	for _, k := range a.all() {
-		n += k.out
+	n = a.small.out + a.large.out
+	for i := range a.steps {
+		n += a.steps[i].out
 	}
 	return n
 }

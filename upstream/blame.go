@@ -1,6 +1,8 @@
 package upstream
 
 import (
+	"bytes"
+	"encoding/binary"
 	"math/bits"
 
 	"lb/board"
@@ -16,6 +18,27 @@ type Fault struct {
 	Client, Target uint64
 	// Begun: the answer has begun, so that it counts in Replies.
 	Begun bool
+}
+
+// TargetHash returns Fault.Target for the target of a request, of which the query does not
+// count. Every request pays for it, so a long path counts by its length and three parts:
+// paths that differ elsewhere count as one.
+func TargetHash(target []byte) uint64 {
+	n := bytes.IndexByte(target, '?')
+	if n < 0 {
+		n = len(target)
+	}
+	h := uint64(n)
+	if n < 8 {
+		for _, c := range target[:n] {
+			h = h<<8 | uint64(c)
+		}
+		return avalanche(h)
+	}
+	h += binary.LittleEndian.Uint64(target) * prime1
+	h += binary.LittleEndian.Uint64(target[(n-8)/2:]) * prime2
+	h += binary.LittleEndian.Uint64(target[n-8:]) * prime3
+	return avalanche(h)
 }
 
 // condemned adds f to the run of faults of a backend and reports whether the run

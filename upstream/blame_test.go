@@ -127,3 +127,19 @@ func TestBudgetSpend(t *testing.T) {
 		t.Error("a retry beyond the budget")
 	}
 }
+
+// TestTargetHash: the query does not count, everything else of a short path does.
+func TestTargetHash(t *testing.T) {
+	seen := map[uint64]string{}
+	for _, path := range []string{"", "/", "/a", "/b", "/ab", "/abcdef", "/abcdeg", "/abcdefg", "/abcdefgh", "/bbcdefgh",
+		"/users/1/orders/7", "/users/1/orders/8", "/users/2/orders/7", "/users/11/orders/7"} {
+		h := TargetHash([]byte(path))
+		if other, taken := seen[h]; taken {
+			t.Errorf("%q and %q have one hash", path, other)
+		}
+		seen[h] = path
+		if TargetHash([]byte(path+"?")) != h || TargetHash([]byte(path+"?q=/x")) != h {
+			t.Errorf("%q: the query counts", path)
+		}
+	}
+}
