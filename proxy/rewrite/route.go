@@ -48,21 +48,27 @@ func (r *Route) Strips(scratch, path []byte) bool {
 	if !r.Config.StripPrefix || urlpath.IsPlain(path) {
 		return true
 	}
-	if rest, ok := bytes.CutPrefix(path, r.prefix); ok {
+	if rest, ok := r.cut(path); ok {
 		return !urlpath.Climbs(scratch, rest)
 	}
 	rest, ok := r.strip(scratch, path)
 	return ok && !urlpath.Climbs(nil, rest)
 }
 
+// cut returns path without the prefix, which ends where a segment does.
+func (r *Route) cut(path []byte) (rest []byte, ok bool) {
+	rest, ok = bytes.CutPrefix(path, r.prefix)
+	return rest, ok && (len(rest) == 0 || rest[0] == '/' || rest[0] == '?')
+}
+
 // strip returns path without the route's prefix, which is a part of path or of scratch. ok
 // is false if the prefix is not found in it.
 func (r *Route) strip(scratch, path []byte) (rest []byte, ok bool) {
-	if rest, ok = bytes.CutPrefix(path, r.prefix); ok {
+	if rest, ok = r.cut(path); ok {
 		return rest, true
 	}
 	plain := urlpath.AppendForward(scratch[:0], path) // the prefix is there in another spelling
-	if rest, ok = bytes.CutPrefix(plain, r.prefix); !ok {
+	if rest, ok = r.cut(plain); !ok {
 		return nil, false
 	}
 	if i := bytes.IndexByte(path, '?'); i >= 0 {

@@ -97,3 +97,43 @@ func TestAppendRedirect(t *testing.T) {
 		}
 	}
 }
+
+// TestStrip: the prefix is taken off in whatever spelling it stands, with the query kept,
+// and a path that leads out of it is not taken.
+func TestStrip(t *testing.T) {
+	for _, tc := range []struct {
+		prefix, path, want string // want "" if the route cannot take it
+	}{
+		{"/api", "/api/x?y", "/x?y"},
+		{"/api", "/api", "/"},
+		{"/api", "/api?y=/z", "/?y=/z"},
+		{"/api/", "/api/x", "/x"},
+		{"/api", "/api//x", "/x"},
+		{"/api", "/api/a%2Fb/./c", "/a%2Fb/./c"},
+		{"/api", "/api/a/../b", "/a/../b"},
+		{"/api", "//api/a%2fb?//", "/a%2Fb?//"},
+		{"/api", "/x/../%61pi/b", "/b"},
+		{"/api", "/api/../x", ""},
+		{"/api", "/api/..", ""},
+		{"/api/", "/api/../x", ""},
+		{"/api", "/api/a/../../x", ""},
+		{"/api", "/api/..%2fx", ""},
+		{"/api", "/api/..;/x", ""},
+		{"/api", "/api%2fx", ""},
+	} {
+		r := NewRoute(&config.Route{Path: tc.prefix, StripPrefix: true})
+		scratch := make([]byte, 0, 3*len(tc.path))
+		if got := r.Strips(scratch, []byte(tc.path)); got != (tc.want != "") {
+			t.Errorf("%s off %s: %v", tc.prefix, tc.path, got)
+			continue
+		}
+		if tc.want == "" {
+			continue
+		}
+		head := "GET " + tc.path + " HTTP/1.1\r\nHost: a\r\n\r\n"
+		m := Request{Message: parse(t, head), Text: []byte(head), Route: &r}
+		if got := string(m.appendTarget(nil)); got != tc.want {
+			t.Errorf("%s off %s: %s, want %s", tc.prefix, tc.path, got, tc.want)
+		}
+	}
+}
