@@ -29,7 +29,7 @@
 //
 // Two lanes carry the bytes, up to the backend and down to the client; see package
 // lane. Package rewrite says what is changed in a head on its way. Replies of lb's own
-// take the same way down as forwarded ones: reply.go composes both, the front writes
+// take the same way down as forwarded ones: rewrite.Composer makes both, the front writes
 // them.
 //
 // Events are edges: they come once. So every event, whatever it is, ends in

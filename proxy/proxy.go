@@ -67,7 +67,6 @@ type Proxy struct {
 	freeExch  *exchange
 
 	chance *rand.Rand // for jitter
-	date   rewrite.Date
 	trim   loop.Timer
 	freed  int                  // bytes that Trim has freed since the last arena.GiveBack
 	given  tick.Instant         // the time of that
@@ -75,11 +74,10 @@ type Proxy struct {
 	record func(*record.Record) // Options.Record
 
 	// Memory that is used within one call.
-	request rewrite.Request
-	out     front.Reply
-	lines   []byte // field lines
-	scrap   []byte // a body
-	probed  [1]byte
+	composer rewrite.Composer
+	request  rewrite.Request
+	scrap    []byte // a path
+	probed   [1]byte
 }
 
 const (
@@ -113,7 +111,7 @@ func New(l *loop.Loop, o Options) *Proxy {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	p.date = rewrite.NewDate(o.Clock)
+	p.composer = rewrite.NewComposer(o.Clock)
 	p.now, p.targets = p.newSnapshot(o.Snapshot)
 	p.use(o.Snapshot)
 	p.showOldest()
