@@ -209,9 +209,9 @@ func (x *exchange) admit() (ended bool) {
 	if x.pool == nil {
 		return x.redirect()
 	}
-	x.prepareChoice()
-	x.composeRequest()
-	x.expecting = x.waitsFor100()
+	came := x.request()
+	x.prepareChoice(came)
+	x.composeRequest(came)
 	x.in.Take(int(r.HeadLen))
 	if !x.up.Whole && x.in.Len() > 0 {
 		if f, bad := x.takeUp(); bad {
@@ -221,18 +221,6 @@ func (x *exchange) admit() (ended bool) {
 	x.in.Drop(p.arena)
 	x.enter(Pick)
 	return x.pick()
-}
-
-// waitsFor100 reports whether the client may hold its body back until a 100, which
-// only the backend can send: nothing of the body has come, and the expectation is
-// passed on.
-func (x *exchange) waitsFor100() bool {
-	r, b := x.req, x.in.Bytes()
-	if !r.ExpectContinue || r.Length == 0 || len(b) > int(r.HeadLen) {
-		return false
-	}
-	f, _ := r.Find(httpparse.Expect)
-	return !r.Nominates(b, f)
 }
 
 // countHop obeys Max-Forwards (RFC 9110 7.6.2).

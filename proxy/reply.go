@@ -57,8 +57,11 @@ func (x *exchange) composeReply(code int, text string, own []byte) {
 
 // setHead has the front write out, and body after it, for the lane to send.
 func (x *exchange) setHead(out *front.Reply, body []byte) {
-	d := x.down.Restart(x.p.arena, rewrite.ReplyBytes(out)+len(body))
-	x.down.SetHead(append(x.front.AppendHead(d, out), body...))
+	d := x.front.AppendHead(x.down.Restart(x.p.arena, rewrite.ReplyBytes(out)+len(body)), out)
+	if body != nil {
+		d = append(d, body...)
+	}
+	x.down.SetHead(d)
 	x.keep = out.Keep
 }
 
