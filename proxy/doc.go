@@ -52,8 +52,8 @@
 //
 // # Deadlines
 //
-// The front has the one timer. exchange.owes returns the side that has to move next and
-// how long it may take; arm stores that. A client that is idle or at a head has no
+// The front has the one timer. Package deadline says which side has to move next and how
+// long it may take; arm stores that. A client that is idle or at a head has no
 // exchange: its deadlines are the front's (proxy/h1). Nearly always the new deadline is
 // later than the one before, which costs a store; the timer looks again when it fires.
 //

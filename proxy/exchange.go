@@ -6,6 +6,7 @@ import (
 	"lb/httpparse"
 	"lb/internal/invariant"
 	"lb/loop/tick"
+	"lb/proxy/deadline"
 	"lb/proxy/front"
 	"lb/proxy/lane"
 	"lb/proxy/record"
@@ -316,45 +317,11 @@ func (x *exchange) reusable() bool {
 // owes returns which side has to move for the exchange to go on, since when, and how
 // long that may take.
 func (x *exchange) owes() (s record.Side, from tick.Instant, limit time.Duration) {
-	t := &x.snap.cfg.Timeouts
-	switch x.phase {
-	case Pick:
-		if x.pause > 0 {
-			return record.NoSide, x.since, x.pause
-		}
-		return record.LBSide, x.since, t.Queue
-	case Dial:
-		if x.backend == nil {
-			return record.LBSide, x.since, min(x.pause, t.Connect)
-		}
-		return record.BackendSide, x.since, t.Connect
-	case Wait:
-		if !x.down.Flushed() {
-			return record.ClientSide, x.down.Progress, t.ClientWrite
-		}
-		return record.BackendSide, x.since, t.Response
-	case Relay:
-		switch {
-		case x.opening: // the client owes the rest of its request, or the backend does not take it
-		case x.tunnel:
-			limit = t.TunnelIdle
-			if x.halfClosed() {
-				limit = min(limit, t.TunnelHalfClosed)
-			}
-			return record.ClientSide, max(x.up.Progress, x.down.Progress), limit
-		case !x.down.Flushed() || x.down.Blocked:
-			return record.ClientSide, x.down.Progress, t.ClientWrite
-		case !x.down.Whole:
-			return record.BackendSide, x.down.Progress, t.BackendBody
-		}
-	}
-	switch {
-	case !x.up.Flushed() || x.up.Blocked:
-		return record.BackendSide, x.up.Progress, t.BackendWrite
-	case x.expecting: // neither the backend nor the client has to move first: nobody's fault
-		return record.NoSide, x.since, t.Response
-	}
-	return record.ClientSide, x.up.Progress, t.ClientBody
+	return deadline.Owed(&x.snap.cfg.Timeouts, &deadline.Case{
+		Phase: x.phase, Since: x.since, Pause: x.pause, Up: &x.up, Down: &x.down,
+		Conn: x.backend != nil, Expecting: x.expecting, Tunnel: x.tunnel, Opening: x.opening,
+		HalfClosed: x.tunnel && !x.opening && x.halfClosed(),
+	})
 }
 
 // arm sets the deadline to that of what the exchange waits for now. Bytes that wait, too,

@@ -6,8 +6,6 @@ import (
 	"net/netip"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"lb/arena"
 	"lb/board"
 	"lb/config"
@@ -237,13 +235,4 @@ func (p *Proxy) Panicked(value any, stack []byte) {
 	if f != nil {
 		f.Abandon()
 	}
-}
-
-// lackOf reports whether err means that lb itself has run out of something.
-func lackOf(err error) bool {
-	switch err {
-	case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.EADDRNOTAVAIL:
-		return true
-	}
-	return false
 }

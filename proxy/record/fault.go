@@ -74,6 +74,16 @@ func ByError(c Cause, err error) Fault {
 	return Fault{Side: BackendSide, Cause: c, Errno: errno}
 }
 
+// ByDialling returns the fault of a conn that could not be begun because of err: lb's own
+// if lb has run out of something, otherwise the backend's.
+func ByDialling(err error) Fault {
+	switch err {
+	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL:
+		return ByLB(CauseExhausted)
+	}
+	return ByError(CauseNoConnect, err)
+}
+
 // ByLB returns a fault of lb itself.
 func ByLB(c Cause) Fault { return Fault{Side: LBSide, Cause: c} }
 

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"syscall"
 	"testing"
 
 	"lb/httpparse"
@@ -61,6 +62,20 @@ func TestNames(t *testing.T) {
 	for ph := range Phases {
 		if ph.String() == "" {
 			t.Errorf("phase %d has no name", ph)
+		}
+	}
+}
+
+// TestByDialling: a backend is not to blame for what lb has run out of.
+func TestByDialling(t *testing.T) {
+	for err, want := range map[syscall.Errno]Fault{
+		syscall.EMFILE:        {Side: LBSide, Cause: CauseExhausted},
+		syscall.EADDRNOTAVAIL: {Side: LBSide, Cause: CauseExhausted},
+		syscall.ECONNREFUSED:  {Side: BackendSide, Cause: CauseNoConnect, Errno: syscall.ECONNREFUSED},
+		syscall.ENETUNREACH:   {Side: BackendSide, Cause: CauseNoConnect, Errno: syscall.ENETUNREACH},
+	} {
+		if got := ByDialling(err); got != want {
+			t.Errorf("%v: %+v, want %+v", err, got, want)
 		}
 	}
 }
