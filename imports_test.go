@@ -33,7 +33,7 @@ var arrows = map[string][]string{
 
 	"lb/admin":     {"admin/api", "board", "config"},
 	"lb/admin/api": {},
-	"lb/proxy": {"proxy/deadline", "proxy/front", "proxy/h1", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/spread", "proxy/watch",
+	"lb/proxy": {"proxy/deadline", "proxy/front", "proxy/h1", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/spread", "proxy/upkeep", "proxy/watch",
 		"loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
 	"lb/proxy/deadline":     {"proxy/lane", "proxy/record", "config", "loop/tick"},
 	"lb/proxy/front":        {"proxy/lane", "loop", "httpparse", "arena", "board", "loop/tick"},
@@ -44,6 +44,7 @@ var arrows = map[string][]string{
 	"lb/proxy/rewrite":      {"proxy/front", "httpparse", "httpparse/urlpath", "config", "loop/tick"},
 	"lb/proxy/route":        {"httpparse/urlpath", "config"},
 	"lb/proxy/retry":        {"proxy/record", "board", "config"},
+	"lb/proxy/upkeep":       {"loop", "board", "loop/tick"},
 	"lb/proxy/watch":        {"loop", "board"},
 	"lb/proxy/spread":       {"board", "loop/tick"},
 	"lb/upstream":           {"board", "config", "loop/tick"},
