@@ -88,12 +88,12 @@ func (p *Proxy) Begin(f front.Front, l front.Lease, in *lane.Inbox, peer *front.
 	x.front, x.in, x.peer, x.req = f, in, peer, req
 	x.snap, x.picks = l.(*snapshot), true
 	if peer.Checked != x.snap.trust {
-		x.snap.check(peer)
+		peer.Checked, peer.Trusted = x.snap.trust, rewrite.Trusts(x.snap.cfg.TrustedProxies, peer)
 	}
 	x.phase, x.since = Admit, p.loop.Now()
 	x.beginRecord(since)
 	x.choice.reset()
-	x.sent, x.received, x.fresh, x.hops = 0, 0, false, -1
+	x.sent, x.received, x.fresh = 0, 0, false
 	x.up.Whole, x.up.Broken, x.up.Starved, x.up.Held = false, false, false, false
 	x.down.Whole, x.down.Starved = false, false
 	x.idempotent, x.expecting, x.replied = false, false, false
@@ -197,11 +197,14 @@ func (x *exchange) admit() (ended bool) {
 	if limit := x.snap.cfg.Limits.BodyBytes; limit > 0 && r.Length > limit && r.Framing == httpparse.Length {
 		return x.fail(record.ByClient(record.CauseTooLarge))
 	}
-	if (r.Method == httpparse.OPTIONS || r.Method == httpparse.TRACE) && r.Seen.Has(httpparse.MaxForwards) {
-		if ended, answered := x.countHop(); answered {
-			return ended
-		}
+	hops, here := rewrite.Hops(r, x.in.Bytes())
+	switch {
+	case here != nil && here.Bad:
+		return x.reply(here.Code, here.Text, nil)
+	case here != nil:
+		return x.replyHere(here.Code, here.Text, here.Lines)
 	}
+	x.hops = hops
 	f := x.findRoute()
 	x.recordRoute()
 	if f.Cause != record.NoCause {
@@ -223,25 +226,6 @@ func (x *exchange) admit() (ended bool) {
 	x.enter(Pick)
 	return x.pick()
 }
-
-// countHop obeys Max-Forwards (RFC 9110 7.6.2).
-func (x *exchange) countHop() (ended, answered bool) {
-	n, ok := rewrite.Hops(x.req, x.in.Bytes())
-	switch {
-	case !ok:
-		return x.reply(400, "Max-Forwards is no number", nil), true
-	case n > 0:
-		x.hops = n - 1
-		return false, false
-	}
-	if x.req.Method == httpparse.OPTIONS {
-		return x.replyHere(200, "", allow), true
-	}
-	return x.replyHere(501, "TRACE ends here by Max-Forwards, and lb does not reflect requests", nil), true
-}
-
-// allow answers an OPTIONS that ends here.
-var allow = []byte("Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n")
 
 // reply answers with a response of lb's own, with the field lines own. The client's
 // conn goes on only if it is certain where its next request begins.
