@@ -93,7 +93,7 @@ func (p *Proxy) Begin(f front.Front, l front.Lease, in *lane.Inbox, peer *front.
 	x.phase, x.since = Admit, p.loop.Now()
 	x.beginRecord(since)
 	x.choice.reset()
-	x.sent, x.received, x.fresh = 0, 0, false
+	x.sent, x.received, x.fresh, x.hops = 0, 0, false, -1
 	x.up.Whole, x.up.Broken, x.up.Starved, x.up.Held = false, false, false, false
 	x.down.Whole, x.down.Starved = false, false
 	x.idempotent, x.expecting, x.replied = false, false, false
@@ -197,14 +197,15 @@ func (x *exchange) admit() (ended bool) {
 	if limit := x.snap.cfg.Limits.BodyBytes; limit > 0 && r.Length > limit && r.Framing == httpparse.Length {
 		return x.fail(record.ByClient(record.CauseTooLarge))
 	}
-	hops, here := rewrite.Hops(r, x.in.Bytes())
-	switch {
-	case here != nil && here.Bad:
-		return x.reply(here.Code, here.Text, nil)
-	case here != nil:
-		return x.replyHere(here.Code, here.Text, here.Lines)
+	if r.Seen.Has(httpparse.MaxForwards) {
+		var here *rewrite.Here
+		switch x.hops, here = rewrite.Hops(r, x.in.Bytes()); {
+		case here != nil && here.Bad:
+			return x.reply(here.Code, here.Text, nil)
+		case here != nil:
+			return x.replyHere(here.Code, here.Text, here.Lines)
+		}
 	}
-	x.hops = hops
 	f := x.findRoute()
 	x.recordRoute()
 	if f.Cause != record.NoCause {

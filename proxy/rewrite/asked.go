@@ -9,7 +9,10 @@ import (
 
 // Path returns the path of the request, without its query.
 func (r *Request) Path() []byte {
-	path, _, _ := bytes.Cut(r.Message.Path.Of(r.Text), []byte{'?'})
+	path := r.Message.Path.Of(r.Text)
+	if i := bytes.IndexByte(path, '?'); i >= 0 {
+		return path[:i]
+	}
 	return path
 }
 

@@ -21,19 +21,14 @@ var (
 	traceHere   = Here{Code: 501, Text: "TRACE ends here by Max-Forwards, and lb does not reflect requests"}
 )
 
-// Hops obeys Max-Forwards (RFC 9110 7.6.2). It returns the number of the request m that is to
-// be passed on, or -1 if it has none that counts; here is the answer if the request ends
+// Hops obeys the Max-Forwards of the request m, which has that field (RFC 9110 7.6.2). It
+// returns the number to pass on, or -1 if none counts; here is the answer if the request ends
 // here, otherwise nil. b is the buffer that m was parsed from.
 func Hops(m *httpparse.Request, b []byte) (left int64, here *Here) {
-	if m.Method != httpparse.OPTIONS && m.Method != httpparse.TRACE || !m.Seen.Has(httpparse.MaxForwards) {
-		return -1, nil
-	}
-	return countHop(m, b)
-}
-
-func countHop(m *httpparse.Request, b []byte) (left int64, here *Here) {
 	n, ok := hops(m, b)
 	switch {
+	case m.Method != httpparse.OPTIONS && m.Method != httpparse.TRACE:
+		return -1, nil
 	case !ok:
 		return -1, &noNumber
 	case n > 0:

@@ -28,8 +28,4 @@ func TestHops(t *testing.T) {
 			t.Errorf("%s %q: %d, %+v; want %d, %+v", tc.method, tc.value, left, here, tc.left, tc.here)
 		}
 	}
-	const none = "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"
-	if left, here := Hops(parse(t, none), []byte(none)); left != -1 || here != nil {
-		t.Errorf("without Max-Forwards: %d, %+v", left, here)
-	}
 }
