@@ -3,7 +3,6 @@ package proxy
 import (
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
 	"lb/config"
@@ -68,15 +67,9 @@ func (x *exchange) findRoute() (f record.Fault) {
 	return f
 }
 
-// hostShown is the length of the longest host that a reply names, in bytes.
-const hostShown = 255
-
 // unrouted answers a request that no route takes, because of f.
 func (x *exchange) unrouted(f record.Fault) (ended bool) {
-	text := f.Text()
-	if host := x.req.Authority.Of(x.in.Bytes()); f.Cause == record.CauseNoRoute && len(host) <= hostShown {
-		text = "no route takes this path of the host " + strconv.Quote(string(host))
-	}
+	text := f.TextFor(x.req.Authority.Of(x.in.Bytes()))
 	if f.Cause == record.CauseNoRoute {
 		x.p.counters.Unrouted.Add(1)
 	}
