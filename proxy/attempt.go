@@ -144,10 +144,7 @@ func (x *exchange) dial() (ended bool) {
 		if err == unix.EAGAIN {
 			return x.knock()
 		}
-		if lackOf(err) {
-			return x.fail(record.ByLB(record.CauseExhausted))
-		}
-		return x.fail(record.ByError(record.CauseNoConnect, err))
+		return x.fail(record.ByDialling(err))
 	}
 	p.counters.BackendConns.Add(1)
 	t.Slot.Conns.Add(1)

@@ -120,11 +120,7 @@ func (x *exchange) fail(f record.Fault) (ended bool) {
 		x.abort()
 		return true
 	}
-	var own []byte
-	if f.Cause == record.CauseCrowded || f.Cause == record.CauseNoBackend {
-		own = retryAfter
-	}
-	return x.reply(f.Status(), f.Text(), own)
+	return x.reply(f.Status(), f.Text(), f.Lines())
 }
 
 // retry begins another attempt: at once if it is the second, else after a pause.
@@ -148,9 +144,6 @@ func (x *exchange) leaves() bool {
 		x.target.isOut() && x.pool.Other(&x.tried, x.p.loop.Now()) &&
 		x.mayRetry(record.Fault{Side: record.BackendSide, Cause: record.CauseSlow, Phase: x.phase})
 }
-
-// retryAfter is sent where trying again soon may help (RFC 9110 10.2.3).
-var retryAfter = []byte("Retry-After: 1\r\n")
 
 // abort ends the client's conn inside a response, so that a part of it cannot be taken
 // for the whole: where only the end of the conn ends the body, the end has to be a
