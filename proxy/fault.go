@@ -148,10 +148,16 @@ func (x *exchange) leaves() bool {
 // abort ends the client's conn inside a response, so that a part of it cannot be taken
 // for the whole: where only the end of the conn ends the body, the end has to be a
 // reset (RFC 9112 8).
+//
+// A client that has left a queue may still read the answers before: they would be lost if
+// its conn ended with bytes unread.
 func (x *exchange) abort() {
-	if x.begun && x.down.To == httpparse.Close && !x.down.Done() {
+	switch {
+	case x.begun && x.down.To == httpparse.Close && !x.down.Done():
 		x.end(front.Reset)
-		return
+	case x.phase == Pick && x.rec.Fault.Cause == record.CauseGone && !x.front.Gone():
+		x.end(front.Unread)
+	default:
+		x.end(front.Abort)
 	}
-	x.end(front.Abort)
 }
