@@ -84,6 +84,10 @@ func ownAlias(name []byte) bool {
 	return unaliased.Has(fieldID(folded[:], 0, n)) || claim.May(folded[:], 0, n) && claim.Is(folded[:n])
 }
 
+// MayForge reports whether HideForged may hide something: most requests have none of these
+// fields, and no name with odd bytes.
+func (m *Message) MayForge(g *Guarded) bool { return m.Seen&Claims != 0 || m.odd || g != nil && g.odd }
+
 // HideForged hides the fields that must not reach a backend nor decide anything: the
 // claims of a client that is not trusted, and from any client the aliases of claims and of
 // names in g. A trusted proxy overwrites a field that it vouches for, not its alias. b is

@@ -21,7 +21,7 @@ type choice struct {
 	key   uint64 // Hash of what the pool hashes
 
 	client uint64 // Hash of the client's address, if its peer is trusted
-	about  uint64 // Hash of the path
+	about  uint64 // TargetHash of the target; 0 while the head is in up
 
 	sticky    [stickyMax]byte // value of the pool's cookie
 	stickyLen uint8

@@ -189,7 +189,9 @@ func (x *exchange) admit() (ended bool) {
 	p.counters.Requests.Add(1)
 	p.budget.Begin(p.loop.Now())
 	x.recordHead()
-	r.HideForged(x.in.Bytes(), x.peer.Trusted, x.snap.guarded)
+	if r.MayForge(x.snap.guarded) {
+		r.HideForged(x.in.Bytes(), x.peer.Trusted, x.snap.guarded)
+	}
 	x.idempotent = r.Idempotent()
 	if r.Method == httpparse.CONNECT {
 		return x.reply(501, "lb forwards to its own backends and opens no tunnels", nil)
@@ -206,10 +208,10 @@ func (x *exchange) admit() (ended bool) {
 			return x.replyHere(here.Code, here.Text, here.Lines)
 		}
 	}
-	f := x.findRoute()
+	none := x.findRoute()
 	x.recordRoute()
-	if f.Cause != record.NoCause {
-		return x.unrouted(f)
+	if none != record.NoCause {
+		return x.unrouted(none)
 	}
 	if x.pool == nil {
 		return x.redirect()

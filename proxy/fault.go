@@ -6,6 +6,7 @@ import (
 	"lb/proxy/front"
 	"lb/proxy/record"
 	"lb/proxy/retry"
+	"lb/proxy/rewrite"
 	"lb/upstream"
 )
 
@@ -85,11 +86,14 @@ func (x *exchange) accuse(why board.Reason, detail uint64, ph record.Phase) {
 		return
 	}
 	x.accused = x.accused || !own
-	client := x.client
+	client, about := x.client, x.about
+	if about == 0 {
+		about = upstream.TargetHash(rewrite.TargetOf(x.up.Head()))
+	}
 	if !x.peer.Trusted {
 		client = upstream.Hash(x.peer.Address())
 	}
-	x.target.failed(upstream.Fault{Why: why, Detail: detail, Own: own, Client: client, Target: x.about, Begun: x.begun}, ph)
+	x.target.failed(upstream.Fault{Why: why, Detail: detail, Own: own, Client: client, Target: about, Begun: x.begun}, ph)
 }
 
 // isEjecting reports whether f is a sign that the backend is in trouble. A fault that a

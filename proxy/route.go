@@ -40,37 +40,38 @@ func (s *snapshot) newRoutes(before *snapshot) {
 	}
 }
 
-// findRoute finds the route and the pool that take the request. It returns the reason why
-// none does, or an empty fault.
-func (x *exchange) findRoute() (f record.Fault) {
+// findRoute finds the route and the pool that take the request. It returns the cause why
+// none does, or NoCause.
+func (x *exchange) findRoute() record.Cause {
 	s, b, r := x.snap, x.in.Bytes(), x.req
 	x.route, x.pool = nil, s.pools[0]
 	if s.router == nil {
-		return f
+		return record.NoCause
 	}
 	path := r.Path.Of(b)
 	x.p.scrap = slices.Grow(x.p.scrap[:0], 3*len(path))
 	i, ok := s.router.Choose(r.Authority.Of(b), path, x, x.p.scrap)
 	switch {
 	case !ok:
-		return record.ByClient(record.CauseAmbiguous)
+		return record.CauseAmbiguous
 	case i >= 0:
 		x.route = &s.routes[i]
 		x.pool = x.route.pool
 		if !x.route.Strips(x.p.scrap, path) {
-			return record.ByClient(record.CauseAmbiguous)
+			return record.CauseAmbiguous
 		}
 	case len(x.pool.targets) == 0:
 		x.pool = nil
-		return record.ByClient(record.CauseNoRoute)
+		return record.CauseNoRoute
 	}
-	return f
+	return record.NoCause
 }
 
-// unrouted answers a request that no route takes, because of f.
-func (x *exchange) unrouted(f record.Fault) (ended bool) {
+// unrouted answers a request that no route takes, for the cause c.
+func (x *exchange) unrouted(c record.Cause) (ended bool) {
+	f := record.ByClient(c)
 	text := f.TextFor(x.req.Authority.Of(x.in.Bytes()))
-	if f.Cause == record.CauseNoRoute {
+	if c == record.CauseNoRoute {
 		x.p.counters.Unrouted.Add(1)
 	}
 	f.Phase, x.rec.Fault = x.phase, f
@@ -94,9 +95,11 @@ const stickyMax = 64
 // prepareChoice works out what the pick goes by, while the head of came is in the inbox.
 func (x *exchange) prepareChoice(came *rewrite.Request) {
 	q := x.pool.cfg
-	x.key, x.stickyLen = 0, 0
+	x.key, x.stickyLen, x.about = 0, 0, 0
 	if q.Eject.Enabled {
-		x.about = upstream.Hash(came.Path())
+		if !x.idempotent || x.req.Framing != httpparse.None { // else the head is still there in the end
+			x.about = upstream.TargetHash(came.Path())
+		}
 		if x.peer.Trusted {
 			x.client = upstream.Hash(came.Origin())
 		}
@@ -129,7 +132,7 @@ func (x *exchange) composeRequest(r *rewrite.Request) {
 	x.up.SetHead(r.AppendHead(x.up.Restart(x.p.arena, r.HeadBytes())))
 	x.up.Begin(x.req.Framing, r.Framing, x.req.Length)
 	x.upgrade, x.hostAt, x.hostLen = r.Upgrade, r.HostAt, 0
-	x.expecting = r.WaitsFor100()
+	x.expecting = x.req.ExpectContinue && r.WaitsFor100()
 	x.secure = r.Secure()
 	if r.Framing == httpparse.Chunked {
 		x.up.Withheld = httpparse.NewWithheld(r.Text, &x.req.Message, x.snap.guarded)

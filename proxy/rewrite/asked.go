@@ -44,3 +44,10 @@ func (r *Request) WaitsFor100() bool {
 	f, _ := m.Find(httpparse.Expect)
 	return !m.Nominates(r.Text, f)
 }
+
+// TargetOf returns the target in a request head that AppendHead made.
+func TargetOf(head []byte) []byte {
+	_, head, _ = bytes.Cut(head, []byte{' '})
+	target, _, _ := bytes.Cut(head, []byte{' '})
+	return target
+}

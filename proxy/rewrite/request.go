@@ -99,7 +99,9 @@ func (r *Request) AppendHead(d []byte) []byte {
 	}
 	d = append(d, r.Via...)
 	r.Upgrade = r.upgradeAsked()
-	d = r.appendConnection(d)
+	if r.Upgrade != "" || m.Seen.Has(httpparse.TE) {
+		d = r.appendConnection(d)
+	}
 	switch r.Framing = m.Framing; r.Framing {
 	case httpparse.Length:
 		d = appendNumber(append(d, "Content-Length: "...), m.Length)
