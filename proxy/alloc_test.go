@@ -172,7 +172,6 @@ func (s *steady) send(fd int, in string) {
 
 // check fails the test if the last exchange was not like those before.
 func (s *steady) check(t testing.TB) {
-	t.Helper()
 	if up, down := s.sunk(); up != s.up || down != s.down || up == 0 || down == 0 {
 		t.Fatalf("%d bytes up and %d down, want %d and %d", up, down, s.up, s.down)
 	}

@@ -151,7 +151,7 @@ func (x *exchange) Run() (ended bool) {
 
 // BadHead implements front.Exchange.
 func (x *exchange) BadHead(r httpparse.Reason) (ended bool) {
-	return x.fail(record.Fault{Side: record.ClientSide, Cause: record.CauseBadRequest, Reason: r})
+	return x.fail(record.Fault{Side: record.ClientSide, Cause: record.CauseBadRequest, Detail: uint16(r)})
 }
 
 // LateHead implements front.Exchange.

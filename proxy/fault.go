@@ -67,12 +67,9 @@ func (x *exchange) blameBackend(f record.Fault) {
 		return
 	}
 	x.answered = 0
-	why, detail := retry.Reason(f), uint16(f.Errno)
-	if why == board.ReasonBadAnswer {
-		detail = uint16(f.Reason)
-	}
+	why := retry.Reason(f)
 	t.Slot.CountFault(why)
-	t.State.NoteFault(why, uint8(f.Phase), detail, int64(now))
+	t.State.NoteFault(why, uint8(f.Phase), f.Detail, int64(now))
 	if !x.blamed && x.isEjecting(f) {
 		x.accuse(why, 0, f.Phase)
 	}

@@ -103,7 +103,7 @@ func TestOtherBackend(t *testing.T) {
 // TestRequestsRefused: one line for each kind, with the newest example, escaped.
 func TestRequestsRefused(t *testing.T) {
 	d := newDesk(t)
-	kind := record.Fault{Cause: record.CauseBadRequest, Reason: httpparse.BareLF}.Kind(400)
+	kind := record.Fault{Cause: record.CauseBadRequest, Detail: uint16(httpparse.BareLF)}.Kind(400)
 	d.board.Refusals(0).Note(kind, int64(d.now), []byte("10.0.0.7"), "bare LF", []byte("GET /\x1b[2J"))
 	d.board.Refusals(1).Note(kind, int64(d.now)-1, []byte("10.0.0.8"), "bare LF", nil)
 	d.board.Refusals(1).Note(503, int64(d.now), []byte("10.0.0.9"), "all backends are busy", nil)
