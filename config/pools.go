@@ -2,6 +2,8 @@ package config
 
 import (
 	"net"
+	"reflect"
+	"slices"
 	"strconv"
 	"time"
 
@@ -52,6 +54,13 @@ type Pool struct {
 	Health    Health
 	Eject     Eject
 	Backends  []Backend // Pools[0] has none if neither the file nor a flag names one
+}
+
+// Same reports whether p and other have the same settings and the same backends.
+func (p *Pool) Same(other *Pool) bool {
+	a, b := *p, *other
+	a.Backends, b.Backends = nil, nil
+	return slices.Equal(p.Backends, other.Backends) && reflect.DeepEqual(a, b)
 }
 
 // Backend is one server to forward to, at Socket, or at Host and Port.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 )
@@ -234,6 +235,29 @@ func TestHostField(t *testing.T) {
 	} {
 		if got := b.HostField(); got != want {
 			t.Errorf("%v: %q, want %q", b, got, want)
+		}
+	}
+}
+
+// TestSamePool: any difference counts, the order of the backends among them.
+func TestSamePool(t *testing.T) {
+	parse := func(text string) *Pool {
+		c, err := Parse("f", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &c.Pools[0]
+	}
+	const two = "[[backends]]\nhost = \"a\"\nport = 1\n[[backends]]\nhost = \"b\"\nport = 1\n"
+	if !parse(two).Same(parse(two)) {
+		t.Error("not the same as itself, read again")
+	}
+	for _, text := range []string{
+		strings.NewReplacer(`"a"`, `"b"`, `"b"`, `"a"`).Replace(two), two[:len(two)/2], two + "weight = 2\n",
+		"strategy = \"p2c\"\n" + two, "sticky = \"at\"\n" + two, "[eject]\non_status = [503]\n" + two,
+	} {
+		if parse(two).Same(parse(text)) {
+			t.Errorf("the same as %q", text)
 		}
 	}
 }

@@ -3,68 +3,13 @@ package httpparse
 import (
 	"bytes"
 	"encoding/binary"
+
+	"lb/httpparse/claim"
 )
 
 // Claims are the fields that say where a request came from, or what it asked for before
 // another proxy changed that. From a client that is not trusted they are forged.
 var Claims = SetOf(Forwarded, XForwardedFor, XForwardedHost, XForwardedProto, Claim)
-
-// claimFamilies begin the names of claims, in lower case.
-var claimFamilies = [...]string{"x-forwarded-", "x-original-"}
-
-// claims are the names of further claims, in lower case: those that applications and
-// frameworks are known to read.
-var claims = [...]string{
-	"x-real-ip", "x-client-ip", "x-cluster-client-ip", "x-proxyuser-ip", "x-originating-ip", "x-remote-ip", "x-remote-addr",
-	"x-envoy-external-address", "client-ip", "true-client-ip", "cf-connecting-ip", "cf-connecting-ipv6", "fastly-client-ip",
-	"x-forwarded", "forwarded-for", "x-rewrite-url", "x-scheme", "x-url-scheme", "front-end-https",
-}
-
-// claimWords is a hash table without collisions of the first 8 bytes of all claims, and
-// claimLetters has a bit for each letter at their first and third place.
-var claimWords, claimLetters = func() (words [64]uint64, letters [3]uint32) {
-	for _, name := range append(claims[:], claimFamilies[:]...) {
-		w := binary.LittleEndian.Uint64([]byte(name))
-		place := &words[claimHash(w)]
-		if *place != 0 && *place != w {
-			panic("httpparse: " + name + " and another claim have one place: see claimHash")
-		}
-		*place = w
-		for i := range letters {
-			letters[i] |= 1 << (name[i] & 31)
-		}
-	}
-	return words, letters
-}()
-
-// claimHash hashes the first 8 bytes of a name, as binary.LittleEndian reads them in lower
-// case. Its factor was found by search, as that of nameHash.
-func claimHash(w uint64) uint64 { return w * 0xcd613e30d8f16adf >> 58 }
-
-// mayClaim reports whether the name of n bytes at b[i:] may be that of a claim. Most others
-// differ from all of them in two letters, or in the first 8 bytes, which every claim has.
-func mayClaim(b []byte, i, n int) bool {
-	if n < 8 || claimLetters[0]>>(b[i]&31)&1 == 0 || claimLetters[2]>>(b[i+2]&31)&1 == 0 {
-		return false
-	}
-	w := binary.LittleEndian.Uint64(b[i:]) | fold
-	return claimWords[claimHash(w)] == w
-}
-
-// isClaim reports whether name, which mayClaim, is that of a claim without an id of its own.
-func isClaim(name []byte) bool {
-	for _, f := range claimFamilies {
-		if len(name) >= len(f) && sameFold(name[:len(f)], f) {
-			return true
-		}
-	}
-	for _, c := range claims {
-		if sameFold(name, c) {
-			return true
-		}
-	}
-	return false
-}
 
 // Guarded are names of fields that the configuration relies on. Applications behind WSGI
 // read X_User and X-User as one variable, and some servers X.User as well (CGI, RFC 3875
@@ -136,8 +81,12 @@ func ownAlias(name []byte) bool {
 	for i, c := range name[:n] {
 		folded[i] = foldName(c)
 	}
-	return unaliased.Has(fieldID(folded[:], 0, n)) || mayClaim(folded[:], 0, n) && isClaim(folded[:n])
+	return unaliased.Has(fieldID(folded[:], 0, n)) || claim.May(folded[:], 0, n) && claim.Is(folded[:n])
 }
+
+// MayForge reports whether HideForged may hide something: most requests have none of these
+// fields, and no name with odd bytes.
+func (m *Message) MayForge(g *Guarded) bool { return m.Seen&Claims != 0 || m.odd || g != nil && g.odd }
 
 // HideForged hides the fields that must not reach a backend nor decide anything: the
 // claims of a client that is not trusted, and from any client the aliases of claims and of

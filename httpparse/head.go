@@ -1,6 +1,9 @@
 package httpparse
 
-import "lb/internal/invariant"
+import (
+	"lb/httpparse/claim"
+	"lb/internal/invariant"
+)
 
 // state is the place of the next byte in a head.
 type state uint8
@@ -246,7 +249,7 @@ func (p *lineParser) field(m *Message, b []byte, f *Field, cr int) Reason {
 	f.plain = end == cr && off == colon+2 && b[off-1] == ' '
 	f.ID = fieldID(b, int(f.Name.Off), int(f.Name.Len))
 	if f.ID == Other {
-		if !p.watched.Has(Host) || !mayClaim(b, int(f.Name.Off), int(f.Name.Len)) || !isClaim(f.Name.Of(b)) {
+		if !p.watched.Has(Host) || !claim.May(b, int(f.Name.Off), int(f.Name.Len)) || !claim.Is(f.Name.Of(b)) {
 			return NoReason
 		}
 		f.ID = Claim

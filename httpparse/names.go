@@ -76,7 +76,7 @@ func nameHash(first byte, n int) uint32 {
 }
 
 // fieldID returns the id of the name of n bytes at b[i:], or Other also for a Claim: see
-// isClaim.
+// package claim.
 func fieldID(b []byte, i, n int) FieldID {
 	e := &knownNames[nameHash(b[i], n)]
 	switch {

@@ -1,5 +1,7 @@
 package httpparse
 
+import "lb/httpparse/claim"
+
 // Trailers parses a trailer section, from the end of the last chunk's line to the empty
 // line that ends the section. HeadLen is its length in bytes.
 type Trailers struct {
@@ -61,7 +63,7 @@ func mayTrail(name []byte) bool {
 	if n := len("proxy-"); len(dashed) > n && sameFold(dashed[:n], "proxy-") { // credentials for a proxy, and the like
 		return false
 	}
-	return !isClaim(dashed) && !neverTrailers.Has(fieldID(dashed, 0, len(dashed)))
+	return !claim.Is(dashed) && !neverTrailers.Has(fieldID(dashed, 0, len(dashed)))
 }
 
 // AppendTrailers appends, as "Name: value\r\n", the fields of t that may be sent as

@@ -21,7 +21,7 @@ type choice struct {
 	key   uint64 // Hash of what the pool hashes
 
 	client uint64 // Hash of the client's address, if its peer is trusted
-	about  uint64 // Hash of the path
+	about  uint64 // TargetHash of the target; 0 while the head is in up
 
 	sticky    [stickyMax]byte // value of the pool's cookie
 	stickyLen uint8
@@ -144,10 +144,7 @@ func (x *exchange) dial() (ended bool) {
 		if err == unix.EAGAIN {
 			return x.knock()
 		}
-		if lackOf(err) {
-			return x.fail(record.ByLB(record.CauseExhausted))
-		}
-		return x.fail(record.ByError(record.CauseNoConnect, err))
+		return x.fail(record.ByDialling(err))
 	}
 	p.counters.BackendConns.Add(1)
 	t.Slot.Conns.Add(1)

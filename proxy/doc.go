@@ -29,7 +29,7 @@
 //
 // Two lanes carry the bytes, up to the backend and down to the client; see package
 // lane. Package rewrite says what is changed in a head on its way. Replies of lb's own
-// take the same way down as forwarded ones: reply.go composes both, the front writes
+// take the same way down as forwarded ones: rewrite.Composer makes both, the front writes
 // them.
 //
 // Events are edges: they come once. So every event, whatever it is, ends in
@@ -52,8 +52,8 @@
 //
 // # Deadlines
 //
-// The front has the one timer. exchange.owes returns the side that has to move next and
-// how long it may take; arm stores that. A client that is idle or at a head has no
+// The front has the one timer. Package deadline says which side has to move next and how
+// long it may take; arm stores that. A client that is idle or at a head has no
 // exchange: its deadlines are the front's (proxy/h1). Nearly always the new deadline is
 // later than the one before, which costs a store; the timer looks again when it fires.
 //

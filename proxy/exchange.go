@@ -6,6 +6,7 @@ import (
 	"lb/httpparse"
 	"lb/internal/invariant"
 	"lb/loop/tick"
+	"lb/proxy/deadline"
 	"lb/proxy/front"
 	"lb/proxy/lane"
 	"lb/proxy/record"
@@ -87,7 +88,7 @@ func (p *Proxy) Begin(f front.Front, l front.Lease, in *lane.Inbox, peer *front.
 	x.front, x.in, x.peer, x.req = f, in, peer, req
 	x.snap, x.picks = l.(*snapshot), true
 	if peer.Checked != x.snap.trust {
-		x.snap.check(peer)
+		peer.Checked, peer.Trusted = x.snap.trust, rewrite.Trusts(x.snap.cfg.TrustedProxies, peer)
 	}
 	x.phase, x.since = Admit, p.loop.Now()
 	x.beginRecord(since)
@@ -188,7 +189,9 @@ func (x *exchange) admit() (ended bool) {
 	p.counters.Requests.Add(1)
 	p.budget.Begin(p.loop.Now())
 	x.recordHead()
-	r.HideForged(x.in.Bytes(), x.peer.Trusted, x.snap.guarded)
+	if r.MayForge(x.snap.guarded) {
+		r.HideForged(x.in.Bytes(), x.peer.Trusted, x.snap.guarded)
+	}
 	x.idempotent = r.Idempotent()
 	if r.Method == httpparse.CONNECT {
 		return x.reply(501, "lb forwards to its own backends and opens no tunnels", nil)
@@ -196,22 +199,26 @@ func (x *exchange) admit() (ended bool) {
 	if limit := x.snap.cfg.Limits.BodyBytes; limit > 0 && r.Length > limit && r.Framing == httpparse.Length {
 		return x.fail(record.ByClient(record.CauseTooLarge))
 	}
-	if (r.Method == httpparse.OPTIONS || r.Method == httpparse.TRACE) && r.Seen.Has(httpparse.MaxForwards) {
-		if ended, answered := x.countHop(); answered {
-			return ended
+	if r.Seen.Has(httpparse.MaxForwards) {
+		var here *rewrite.Here
+		switch x.hops, here = rewrite.Hops(r, x.in.Bytes()); {
+		case here != nil && here.Bad:
+			return x.reply(here.Code, here.Text, nil)
+		case here != nil:
+			return x.replyHere(here.Code, here.Text, here.Lines)
 		}
 	}
-	f := x.findRoute()
+	none := x.findRoute()
 	x.recordRoute()
-	if f.Cause != record.NoCause {
-		return x.unrouted(f)
+	if none != record.NoCause {
+		return x.unrouted(none)
 	}
 	if x.pool == nil {
 		return x.redirect()
 	}
-	x.prepareChoice()
-	x.composeRequest()
-	x.expecting = x.waitsFor100()
+	came := x.request()
+	x.prepareChoice(came)
+	x.composeRequest(came)
 	x.in.Take(int(r.HeadLen))
 	if !x.up.Whole && x.in.Len() > 0 {
 		if f, bad := x.takeUp(); bad {
@@ -222,37 +229,6 @@ func (x *exchange) admit() (ended bool) {
 	x.enter(Pick)
 	return x.pick()
 }
-
-// waitsFor100 reports whether the client may hold its body back until a 100, which
-// only the backend can send: nothing of the body has come, and the expectation is
-// passed on.
-func (x *exchange) waitsFor100() bool {
-	r, b := x.req, x.in.Bytes()
-	if !r.ExpectContinue || r.Length == 0 || len(b) > int(r.HeadLen) {
-		return false
-	}
-	f, _ := r.Find(httpparse.Expect)
-	return !r.Nominates(b, f)
-}
-
-// countHop obeys Max-Forwards (RFC 9110 7.6.2).
-func (x *exchange) countHop() (ended, answered bool) {
-	n, ok := rewrite.Hops(x.req, x.in.Bytes())
-	switch {
-	case !ok:
-		return x.reply(400, "Max-Forwards is no number", nil), true
-	case n > 0:
-		x.hops = n - 1
-		return false, false
-	}
-	if x.req.Method == httpparse.OPTIONS {
-		return x.replyHere(200, "", allow), true
-	}
-	return x.replyHere(501, "TRACE ends here by Max-Forwards, and lb does not reflect requests", nil), true
-}
-
-// allow answers an OPTIONS that ends here.
-var allow = []byte("Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n")
 
 // reply answers with a response of lb's own, with the field lines own. The client's
 // conn goes on only if it is certain where its next request begins.
@@ -329,45 +305,11 @@ func (x *exchange) reusable() bool {
 // owes returns which side has to move for the exchange to go on, since when, and how
 // long that may take.
 func (x *exchange) owes() (s record.Side, from tick.Instant, limit time.Duration) {
-	t := &x.snap.cfg.Timeouts
-	switch x.phase {
-	case Pick:
-		if x.pause > 0 {
-			return record.NoSide, x.since, x.pause
-		}
-		return record.LBSide, x.since, t.Queue
-	case Dial:
-		if x.backend == nil {
-			return record.LBSide, x.since, min(x.pause, t.Connect)
-		}
-		return record.BackendSide, x.since, t.Connect
-	case Wait:
-		if !x.down.Flushed() {
-			return record.ClientSide, x.down.Progress, t.ClientWrite
-		}
-		return record.BackendSide, x.since, t.Response
-	case Relay:
-		switch {
-		case x.opening: // the client owes the rest of its request, or the backend does not take it
-		case x.tunnel:
-			limit = t.TunnelIdle
-			if x.halfClosed() {
-				limit = min(limit, t.TunnelHalfClosed)
-			}
-			return record.ClientSide, max(x.up.Progress, x.down.Progress), limit
-		case !x.down.Flushed() || x.down.Blocked:
-			return record.ClientSide, x.down.Progress, t.ClientWrite
-		case !x.down.Whole:
-			return record.BackendSide, x.down.Progress, t.BackendBody
-		}
-	}
-	switch {
-	case !x.up.Flushed() || x.up.Blocked:
-		return record.BackendSide, x.up.Progress, t.BackendWrite
-	case x.expecting: // neither the backend nor the client has to move first: nobody's fault
-		return record.NoSide, x.since, t.Response
-	}
-	return record.ClientSide, x.up.Progress, t.ClientBody
+	return deadline.Owed(&x.snap.cfg.Timeouts, &deadline.Case{
+		Phase: x.phase, Since: x.since, Pause: x.pause, Up: &x.up, Down: &x.down,
+		Conn: x.backend != nil, Expecting: x.expecting, Tunnel: x.tunnel, Opening: x.opening,
+		HalfClosed: x.tunnel && !x.opening && x.halfClosed(),
+	})
 }
 
 // arm sets the deadline to that of what the exchange waits for now. Bytes that wait, too,

@@ -6,6 +6,7 @@ import (
 	"lb/proxy/front"
 	"lb/proxy/record"
 	"lb/proxy/retry"
+	"lb/proxy/rewrite"
 	"lb/upstream"
 )
 
@@ -85,11 +86,14 @@ func (x *exchange) accuse(why board.Reason, detail uint64, ph record.Phase) {
 		return
 	}
 	x.accused = x.accused || !own
-	client := x.client
+	client, about := x.client, x.about
+	if about == 0 {
+		about = upstream.TargetHash(rewrite.TargetOf(x.up.Head()))
+	}
 	if !x.peer.Trusted {
 		client = upstream.Hash(x.peer.Address())
 	}
-	x.target.failed(upstream.Fault{Why: why, Detail: detail, Own: own, Client: client, Target: x.about, Begun: x.begun}, ph)
+	x.target.failed(upstream.Fault{Why: why, Detail: detail, Own: own, Client: client, Target: about, Begun: x.begun}, ph)
 }
 
 // isEjecting reports whether f is a sign that the backend is in trouble. A fault that a
@@ -120,11 +124,7 @@ func (x *exchange) fail(f record.Fault) (ended bool) {
 		x.abort()
 		return true
 	}
-	var own []byte
-	if f.Cause == record.CauseCrowded || f.Cause == record.CauseNoBackend {
-		own = retryAfter
-	}
-	return x.reply(f.Status(), f.Text(), own)
+	return x.reply(f.Status(), f.Text(), f.Lines())
 }
 
 // retry begins another attempt: at once if it is the second, else after a pause.
@@ -149,16 +149,19 @@ func (x *exchange) leaves() bool {
 		x.mayRetry(record.Fault{Side: record.BackendSide, Cause: record.CauseSlow, Phase: x.phase})
 }
 
-// retryAfter is sent where trying again soon may help (RFC 9110 10.2.3).
-var retryAfter = []byte("Retry-After: 1\r\n")
-
 // abort ends the client's conn inside a response, so that a part of it cannot be taken
 // for the whole: where only the end of the conn ends the body, the end has to be a
 // reset (RFC 9112 8).
+//
+// A client that has left a queue may still read the answers before: they would be lost if
+// its conn ended with bytes unread.
 func (x *exchange) abort() {
-	if x.begun && x.down.To == httpparse.Close && !x.down.Done() {
+	switch {
+	case x.begun && x.down.To == httpparse.Close && !x.down.Done():
 		x.end(front.Reset)
-		return
+	case x.phase == Pick && x.rec.Fault.Cause == record.CauseGone && !x.front.Gone():
+		x.end(front.Unread)
+	default:
+		x.end(front.Abort)
 	}
-	x.end(front.Abort)
 }

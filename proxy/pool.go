@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"reflect"
 	"slices"
 	"time"
 
@@ -54,12 +53,7 @@ func (p *Proxy) newPool(cfg *config.Pool, targets []*target, stickyKey []byte, a
 // isOf reports whether a pool made of cfg and these targets would be the same as q. What
 // may be picked, and whose turn it is, depends on nothing else.
 func (q *pool) isOf(cfg *config.Pool, targets []*target) bool {
-	if !slices.Equal(q.targets, targets) || !slices.Equal(q.cfg.Backends, cfg.Backends) {
-		return false
-	}
-	a, b := *q.cfg, *cfg
-	a.Backends, b.Backends = nil, nil
-	return reflect.DeepEqual(a, b)
+	return slices.Equal(q.targets, targets) && q.cfg.Same(cfg)
 }
 
 // newest returns the pool that is in q's place now.

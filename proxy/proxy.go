@@ -6,19 +6,17 @@ import (
 	"net/netip"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"lb/arena"
 	"lb/board"
 	"lb/config"
 	"lb/loop"
-	"lb/loop/tick"
 	"lb/proxy/front"
 	"lb/proxy/h1"
 	"lb/proxy/lane"
 	"lb/proxy/record"
 	"lb/proxy/rewrite"
 	"lb/proxy/spread"
+	"lb/proxy/upkeep"
 	"lb/proxy/watch"
 	"lb/upstream"
 )
@@ -58,6 +56,7 @@ type Proxy struct {
 	budget  upstream.Budget
 	others  spread.Loops
 	watch   watch.Watch
+	upkeep  upkeep.Upkeep
 
 	shared    front.Shared // with the servers and their fronts
 	servers   []front.Server
@@ -66,28 +65,17 @@ type Proxy struct {
 	freeBacks *backendConn
 	freeExch  *exchange
 
-	chance *rand.Rand // for jitter
-	date   rewrite.Date
-	trim   loop.Timer
-	freed  int                  // bytes that Trim has freed since the last arena.GiveBack
-	given  tick.Instant         // the time of that
-	turns  uint64               // of the loop, that are on the board
+	chance *rand.Rand           // for jitter
 	record func(*record.Record) // Options.Record
 
 	// Memory that is used within one call.
-	request rewrite.Request
-	out     front.Reply
-	lines   []byte // field lines
-	scrap   []byte // a body
-	probed  [1]byte
+	composer rewrite.Composer
+	request  rewrite.Request
+	scrap    []byte // a path
+	probed   [1]byte
 }
 
-const (
-	trimEvery     = 2 * time.Second
-	giveBackEvery = 10 * time.Second
-	giveBackMin   = 512 << 10 // bytes that are worth it
-	retryWindow   = 10 * time.Second
-)
+const retryWindow = 10 * time.Second
 
 // New returns a proxy on l. It is the loop.Acceptor of its listeners.
 func New(l *loop.Loop, o Options) *Proxy {
@@ -109,15 +97,17 @@ func New(l *loop.Loop, o Options) *Proxy {
 	p.shared = front.Shared{Loop: l, Arena: p.arena, Counters: p.counters, Host: p}
 	p.watch = watch.Watch{Loop: l, Board: p.board, Busy: p.isBusy, Changed: p.evacuate}
 	p.h1 = h1.New(&p.shared)
+	p.upkeep = upkeep.Upkeep{Loop: l, Counters: p.counters, GiveBack: arena.GiveBack,
+		Trim: func() int { return p.arena.Trim() + p.h1.Trim() }}
 	p.servers = []front.Server{p.h1}
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	p.date = rewrite.NewDate(o.Clock)
+	p.composer = rewrite.NewComposer(o.Clock)
 	p.now, p.targets = p.newSnapshot(o.Snapshot)
 	p.use(o.Snapshot)
 	p.showOldest()
-	l.Arm(&p.trim, p, l.Now().Add(trimEvery))
+	p.upkeep.Begin()
 	return p
 }
 
@@ -128,20 +118,6 @@ func largeBytes(cfg *config.Config) int {
 
 func newBudget(cfg *config.Config) upstream.Budget {
 	return upstream.NewBudget(cfg.Retry.Budget, cfg.Retry.BudgetMin, retryWindow)
-}
-
-// Expired is called by the loop every trimEvery: it frees slabs left over from a busy
-// time, and puts the turns of the loop on the board.
-func (p *Proxy) Expired() {
-	p.freed += p.arena.Trim() + p.h1.Trim()
-	if now := p.loop.Now(); p.freed >= giveBackMin && now.Sub(p.given) >= giveBackEvery {
-		p.freed, p.given = 0, now
-		arena.GiveBack()
-	}
-	turns := p.loop.Counters().Turns
-	p.counters.Turns.Add(turns - p.turns)
-	p.turns = turns
-	p.loop.Arm(&p.trim, p, p.loop.Now().Add(trimEvery))
 }
 
 // Accepted takes over a client connection, or passes it on to another loop.
@@ -239,13 +215,4 @@ func (p *Proxy) Panicked(value any, stack []byte) {
 	if f != nil {
 		f.Abandon()
 	}
-}
-
-// lackOf reports whether err means that lb itself has run out of something.
-func lackOf(err error) bool {
-	switch err {
-	case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.EADDRNOTAVAIL:
-		return true
-	}
-	return false
 }

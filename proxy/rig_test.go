@@ -17,6 +17,8 @@ import (
 	"lb/proxy/record"
 )
 
+const crlf = "\r\n"
+
 // rig is a real loop and a real proxy on the fake kernel.
 type rig struct {
 	k        *looptest.Kernel

@@ -1,10 +1,8 @@
 package proxy
 
 import (
-	"bytes"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
 	"lb/config"
@@ -42,43 +40,38 @@ func (s *snapshot) newRoutes(before *snapshot) {
 	}
 }
 
-// findRoute finds the route and the pool that take the request. It returns the reason why
-// none does, or an empty fault.
-func (x *exchange) findRoute() (f record.Fault) {
+// findRoute finds the route and the pool that take the request. It returns the cause why
+// none does, or NoCause.
+func (x *exchange) findRoute() record.Cause {
 	s, b, r := x.snap, x.in.Bytes(), x.req
 	x.route, x.pool = nil, s.pools[0]
 	if s.router == nil {
-		return f
+		return record.NoCause
 	}
 	path := r.Path.Of(b)
 	x.p.scrap = slices.Grow(x.p.scrap[:0], 3*len(path))
 	i, ok := s.router.Choose(r.Authority.Of(b), path, x, x.p.scrap)
 	switch {
 	case !ok:
-		return record.ByClient(record.CauseAmbiguous)
+		return record.CauseAmbiguous
 	case i >= 0:
 		x.route = &s.routes[i]
 		x.pool = x.route.pool
 		if !x.route.Strips(x.p.scrap, path) {
-			return record.ByClient(record.CauseAmbiguous)
+			return record.CauseAmbiguous
 		}
 	case len(x.pool.targets) == 0:
 		x.pool = nil
-		return record.ByClient(record.CauseNoRoute)
+		return record.CauseNoRoute
 	}
-	return f
+	return record.NoCause
 }
 
-// hostShown is the length of the longest host that a reply names, in bytes.
-const hostShown = 255
-
-// unrouted answers a request that no route takes, because of f.
-func (x *exchange) unrouted(f record.Fault) (ended bool) {
-	text := f.Text()
-	if host := x.req.Authority.Of(x.in.Bytes()); f.Cause == record.CauseNoRoute && len(host) <= hostShown {
-		text = "no route takes this path of the host " + strconv.Quote(string(host))
-	}
-	if f.Cause == record.CauseNoRoute {
+// unrouted answers a request that no route takes, for the cause c.
+func (x *exchange) unrouted(c record.Cause) (ended bool) {
+	f := record.ByClient(c)
+	text := f.TextFor(x.req.Authority.Of(x.in.Bytes()))
+	if c == record.CauseNoRoute {
 		x.p.counters.Unrouted.Add(1)
 	}
 	f.Phase, x.rec.Fault = x.phase, f
@@ -99,48 +92,26 @@ func (x *exchange) HeaderIs(name, value string) bool {
 // stickyMax is the length, in bytes, of the longest cookie value that can be ours.
 const stickyMax = 64
 
-// prepareChoice works out what the pick goes by, while the head is in the inbox.
-func (x *exchange) prepareChoice() {
+// prepareChoice works out what the pick goes by, while the head of came is in the inbox.
+func (x *exchange) prepareChoice(came *rewrite.Request) {
 	q := x.pool.cfg
-	x.key, x.stickyLen = 0, 0
+	x.key, x.stickyLen, x.about = 0, 0, 0
 	if q.Eject.Enabled {
-		x.about = upstream.Hash(x.path())
+		if !x.idempotent || x.req.Framing != httpparse.None { // else the head is still there in the end
+			x.about = upstream.TargetHash(came.Path())
+		}
 		if x.peer.Trusted {
-			x.client = upstream.Hash(x.request().Origin())
+			x.client = upstream.Hash(came.Origin())
 		}
 	}
 	if q.Strategy == config.HashOnKey {
-		x.key = upstream.Hash(x.hashed(q.Hash))
+		x.key = upstream.Hash(came.Hashed(q.Hash))
 	}
 	if q.Sticky != "" {
 		if v, ok := x.req.LookupCookie(x.in.Bytes(), q.Sticky); ok && len(v) <= stickyMax {
 			x.stickyLen = uint8(copy(x.sticky[:], v))
 		}
 	}
-}
-
-// hashed returns the part of this request that the pool hashes, or the address of the
-// client if the request does not have it.
-func (x *exchange) hashed(h config.Hash) []byte {
-	switch h.Key {
-	case config.KeyPath:
-		return x.path()
-	case config.KeyHeader:
-		if v, ok := x.req.Lookup(x.in.Bytes(), h.Name); ok {
-			return v
-		}
-	case config.KeyCookie:
-		if v, ok := x.req.LookupCookie(x.in.Bytes(), h.Name); ok {
-			return v
-		}
-	}
-	return x.request().Origin()
-}
-
-// path returns the path of the request, without its query.
-func (x *exchange) path() []byte {
-	path, _, _ := bytes.Cut(x.req.Path.Of(x.in.Bytes()), []byte{'?'})
-	return path
 }
 
 // request returns the request as it came. It is valid until the next call on this loop.
@@ -155,13 +126,13 @@ func (x *exchange) request() *rewrite.Request {
 	return r
 }
 
-// composeRequest composes the request head for the backend, from the parsed head at the
+// composeRequest composes the request head for the backend, from r, whose head is at the
 // front of the inbox, and begins the lane.
-func (x *exchange) composeRequest() {
-	r := x.request()
+func (x *exchange) composeRequest(r *rewrite.Request) {
 	x.up.SetHead(r.AppendHead(x.up.Restart(x.p.arena, r.HeadBytes())))
 	x.up.Begin(x.req.Framing, r.Framing, x.req.Length)
 	x.upgrade, x.hostAt, x.hostLen = r.Upgrade, r.HostAt, 0
+	x.expecting = x.req.ExpectContinue && r.WaitsFor100()
 	x.secure = r.Secure()
 	if r.Framing == httpparse.Chunked {
 		x.up.Withheld = httpparse.NewWithheld(r.Text, &x.req.Message, x.snap.guarded)

@@ -60,6 +60,7 @@ type sim struct {
 	working  [simPlaces]int // requests that each backend is serving
 	frozen   [simPlaces]bool
 	stuck    map[*exchange]int // at a backend that is out: how often in a row they were seen there
+	looked   tick.Instant      // when that was
 	wrong    []string
 }
 

@@ -69,7 +69,7 @@ func (b *simBackend) onHead(m *simMessage) {
 	if !b.s.mayServe(r, b.place) {
 		b.s.errorf("request %d for pool %d came to backend %d", r.id, r.pool, b.place)
 	}
-	r.at, r.wholly = b.place, false
+	r.at, r.wholly = r.at|1<<b.place, false
 	b.begins()
 	if b.busy {
 		b.s.errorf("request %d came before the answer to the one before was out", r.id)
@@ -80,7 +80,7 @@ func (b *simBackend) onHead(m *simMessage) {
 	b.busy, b.early = true, false
 	switch {
 	case r.tunnel && len(r.body) > 0 && b.s.rng.IntN(2) == 0:
-		b.early = true
+		b.early, r.early = true, true
 		b.upgrade(r)
 	case r.tunnel:
 	case r.expect && m.field("expect") != "":

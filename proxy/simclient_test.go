@@ -99,7 +99,7 @@ func (c *simClient) send(b []byte) {
 	c.s.inParts(b, c.peer, func() {
 		c.sending = c.stopped
 		switch {
-		case c.opened && c.held != nil:
+		case c.opened && c.held != nil && !c.stopped:
 			c.enterTunnel()
 		case c.sent < len(c.requests) || c.held != nil:
 			c.next() // the answer may have been faster
@@ -235,8 +235,9 @@ func (c *simClient) endTunnel(r *simRequest) {
 
 // done reports whether the client has received everything that it can.
 func (c *simClient) done() bool {
-	return c.ended || c.peer.WasReset() || c.answered == len(c.requests) && c.r.part != simRaw ||
-		c.quits && c.peer.IsShut()
+	tunnel := c.r.part == simRaw
+	return c.ended || c.peer.WasReset() || c.answered == len(c.requests) && !tunnel ||
+		c.quits && c.peer.IsShut() || c.stopped && tunnel
 }
 
 // checkResponse compares a response of a backend with the request.

@@ -126,8 +126,8 @@ func (b *simBackend) begins() {
 	if n := s.r.board.InFlight(b.place); n > uint64(limit) {
 		s.errorf("%d attempts at backend %d, want %d at most", n, b.place, limit)
 	}
-	if f := &s.r.k.Faults; f.Delay > 0 {
-		return
+	if f := &s.r.k.Faults; f.Delay > 0 || s.r.l.StoodStill(s.r.l.Now().Add(-time.Millisecond)) {
+		return // the end of the request before may arrive later than this one
 	}
 	s.r.k.After(0, func() {
 		if n, limit := s.working[b.place], s.limit(b.place); limit > 0 && n > limit {
@@ -184,6 +184,10 @@ func (s *sim) countWaits() {
 func (s *sim) checkStuck() {
 	const most = 5 // times in a row: longer than watch.Every
 	before := s.stuck
+	if s.looked == s.r.l.Now() { // the loop stands still
+		return
+	}
+	s.looked = s.r.l.Now()
 	s.stuck = make(map[*exchange]int)
 	s.r.l.Each(func(h loop.Handler) {
 		b, ok := h.(*backendConn)

@@ -33,7 +33,7 @@ func (s *sim) checkRecords() {
 func (s *sim) checkRecord(r *simRequest, k *kept) {
 	wrong := func(is bool, what string) {
 		if is {
-			s.errorf("request %d, arrived %d times, the last at %d, got %d with %d bytes, own %t: %s: %v",
+			s.errorf("request %d, arrived %d times, at %b, got %d with %d bytes, own %t: %s: %v",
 				r.id, r.arrived, r.at, r.got, r.gotBody, r.gotOwn, what, *k)
 		}
 	}
@@ -58,11 +58,16 @@ func (s *sim) checkRecord(r *simRequest, k *kept) {
 	wrong(k.Fault.Cause != record.NoCause && !r.early, "a fault, though the answer was whole")
 }
 
-// isAt reports whether name is that of the backend at a place.
-func (s *sim) isAt(name string, place int) bool {
-	for _, b := range s.pools[s.poolOf[place]].Backends {
-		if b.String() == name {
-			return rigAddr(b) == rigBackend(place)
+// isAt reports whether name is that of the backend at one of these places.
+func (s *sim) isAt(name string, places uint) bool {
+	for place := range simPlaces {
+		if places>>place&1 == 0 {
+			continue
+		}
+		for _, b := range s.pools[s.poolOf[place]].Backends {
+			if b.String() == name && rigAddr(b) == rigBackend(place) {
+				return true
+			}
 		}
 	}
 	return false

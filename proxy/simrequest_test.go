@@ -28,7 +28,7 @@ type simRequest struct {
 	tunnel  bool // an upgrade to a tunnel
 
 	arrived int  // conns on which its head arrived at a backend
-	at      int  // the place of the last of these
+	at      uint // bits of the places of these: what was sent to one that was left may arrive last
 	wholly  bool // its whole body arrived there
 	got     int  // status of the final response that the client took for whole, or 0 if there was none
 	gotBody int  // length of its body, in bytes

@@ -1,15 +1,12 @@
 package proxy
 
 import (
-	"fmt"
-	"net/netip"
 	"slices"
 	"time"
 
 	"lb/config"
 	"lb/httpparse"
 	"lb/loop"
-	"lb/proxy/front"
 	"lb/proxy/rewrite"
 	routing "lb/proxy/route"
 	"lb/proxy/spread"
@@ -54,16 +51,11 @@ type snapshot struct {
 // of the present one that stay the same, and changes nothing of it.
 func (p *Proxy) newSnapshot(o Snapshot) (s *snapshot, targets map[int]*target) {
 	cfg := o.Config
-	s = &snapshot{cfg: cfg, number: o.Number, trust: 1, limits: httpparse.Limits{
+	s = &snapshot{cfg: cfg, number: o.Number, trust: 1, via: rewrite.ViaLines(cfg.Via), limits: httpparse.Limits{
 		HeadBytes:   cfg.Limits.HeaderBytes,
 		Fields:      cfg.Limits.Fields,
 		TargetBytes: cfg.Limits.TargetBytes,
 	}}
-	for minor := range s.via {
-		if cfg.Via != "" {
-			s.via[minor] = fmt.Appendf(nil, "Via: 1.%d %s\r\n", minor, cfg.Via)
-		}
-	}
 	before := p.poolsByName()
 	sameKey := p.now != nil && p.now.cfg.StickyKey == cfg.StickyKey
 	targets = make(map[int]*target)
@@ -203,15 +195,6 @@ func (s *snapshot) Limits() *httpparse.Limits { return &s.limits }
 
 // HeadTimeout implements front.Lease.
 func (s *snapshot) HeadTimeout() time.Duration { return s.cfg.Timeouts.ClientHeader }
-
-// check works out whether peer is trusted by s.
-func (s *snapshot) check(peer *front.Peer) {
-	peer.Checked, peer.Trusted = s.trust, false
-	if trusted := s.cfg.TrustedProxies; len(trusted) > 0 {
-		addr, _ := netip.ParseAddr(string(peer.Address())) // not valid for a unix socket, which is in no network
-		peer.Trusted = rewrite.Contains(trusted, addr)
-	}
-}
 
 // settle notes that x will not pick a backend any more. It may be called again.
 func (x *exchange) settle() {

@@ -100,6 +100,15 @@ func (ln *Lane) Rewind() {
 	ln.Broken = false
 }
 
+// Head returns everything that was composed, from the head on, or nothing if it is no
+// longer here.
+func (ln *Lane) Head() []byte {
+	if !ln.Held || ln.out == nil {
+		return nil
+	}
+	return ln.out.B[:ln.out.W]
+}
+
 // Pending returns the bytes to write, in order: own bytes, a view of the source's inbox,
 // own bytes. Each may be empty. They stay valid until Advance.
 func (ln *Lane) Pending(in *Inbox) (before, data, after []byte) {

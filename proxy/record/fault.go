@@ -1,6 +1,7 @@
 package record
 
 import (
+	"strconv"
 	"syscall"
 
 	"lb/httpparse"
@@ -74,6 +75,16 @@ func ByError(c Cause, err error) Fault {
 	return Fault{Side: BackendSide, Cause: c, Errno: errno}
 }
 
+// ByDialling returns the fault of a conn that could not be begun because of err: lb's own
+// if lb has run out of something, otherwise the backend's.
+func ByDialling(err error) Fault {
+	switch err {
+	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL:
+		return ByLB(CauseExhausted)
+	}
+	return ByError(CauseNoConnect, err)
+}
+
 // ByLB returns a fault of lb itself.
 func ByLB(c Cause) Fault { return Fault{Side: LBSide, Cause: c} }
 
@@ -107,7 +118,29 @@ func (f Fault) Status() int {
 	return 502
 }
 
-// Text returns the text of that reply.
+// Lines returns field lines of that reply alone, or nil.
+func (f Fault) Lines() []byte {
+	if f.Cause == CauseCrowded || f.Cause == CauseNoBackend {
+		return retryAfter
+	}
+	return nil
+}
+
+// retryAfter is sent where trying again soon may help (RFC 9110 10.2.3).
+var retryAfter = []byte("Retry-After: 1\r\n")
+
+// hostShown is the length of the longest host that a reply names, in bytes.
+const hostShown = 255
+
+// TextFor returns the text of that reply to a request for host.
+func (f Fault) TextFor(host []byte) string {
+	if f.Cause == CauseNoRoute && len(host) <= hostShown {
+		return "no route takes this path of the host " + strconv.Quote(string(host))
+	}
+	return f.Text()
+}
+
+// Text returns the text of that reply, whatever the host.
 func (f Fault) Text() string {
 	switch f.Cause {
 	case CauseBadRequest:

@@ -1,6 +1,8 @@
 package record
 
 import (
+	"strings"
+	"syscall"
 	"testing"
 
 	"lb/httpparse"
@@ -61,6 +63,47 @@ func TestNames(t *testing.T) {
 	for ph := range Phases {
 		if ph.String() == "" {
 			t.Errorf("phase %d has no name", ph)
+		}
+	}
+}
+
+// TestByDialling: a backend is not to blame for what lb has run out of.
+func TestByDialling(t *testing.T) {
+	for err, want := range map[syscall.Errno]Fault{
+		syscall.EMFILE:        {Side: LBSide, Cause: CauseExhausted},
+		syscall.EADDRNOTAVAIL: {Side: LBSide, Cause: CauseExhausted},
+		syscall.ECONNREFUSED:  {Side: BackendSide, Cause: CauseNoConnect, Errno: syscall.ECONNREFUSED},
+		syscall.ENETUNREACH:   {Side: BackendSide, Cause: CauseNoConnect, Errno: syscall.ENETUNREACH},
+	} {
+		if got := ByDialling(err); got != want {
+			t.Errorf("%v: %+v, want %+v", err, got, want)
+		}
+	}
+}
+
+// TestTextFor: the reply says which host no route takes, unless that is very long.
+func TestTextFor(t *testing.T) {
+	f := ByClient(CauseNoRoute)
+	if got, want := f.TextFor([]byte("a\"b")), `no route takes this path of the host "a\"b"`; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := f.TextFor([]byte(strings.Repeat("a", hostShown+1))); got != f.Text() {
+		t.Errorf("%q for a long host", got)
+	}
+	if f := ByClient(CauseAmbiguous); f.TextFor([]byte("a")) != f.Text() {
+		t.Errorf("%q", f.TextFor([]byte("a")))
+	}
+}
+
+// TestLines: the client is to try again where that may help.
+func TestLines(t *testing.T) {
+	for c := NoCause; c <= CauseStatus; c++ {
+		want := ""
+		if c == CauseCrowded || c == CauseNoBackend {
+			want = "Retry-After: 1\r\n"
+		}
+		if got := string(ByLB(c).Lines()); got != want {
+			t.Errorf("%s: %q, want %q", c, got, want)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"lb/httpparse"
+	"lb/proxy/front"
 )
 
 // hop is what one element of Forwarded says (RFC 7239 4).
@@ -157,7 +158,7 @@ func (w *walk) next(one []byte) {
 	addr, ok := parseAddr(one)
 	if !ok {
 		w.found = netip.Addr{}
-	} else if !w.found.IsValid() || !Contains(w.trusted, addr) {
+	} else if !w.found.IsValid() || !contains(w.trusted, addr) {
 		w.found = addr
 	}
 }
@@ -214,8 +215,17 @@ func (r *Request) walkForwarded(w *walk) {
 	}
 }
 
-// Contains reports whether addr is in one of the networks.
-func Contains(networks []netip.Prefix, addr netip.Addr) bool {
+// Trusts reports whether peer is in one of the networks. A unix socket is in none.
+func Trusts(networks []netip.Prefix, peer *front.Peer) bool {
+	if len(networks) == 0 {
+		return false
+	}
+	addr, _ := netip.ParseAddr(string(peer.Address())) // not valid for a unix socket
+	return contains(networks, addr)
+}
+
+// contains reports whether addr is in one of the networks.
+func contains(networks []netip.Prefix, addr netip.Addr) bool {
 	for _, n := range networks {
 		if n.Contains(addr) {
 			return true

@@ -150,3 +150,25 @@ func FuzzForwarded(f *testing.F) {
 		}
 	})
 }
+
+// TestTrusts: a unix socket is in no network, not even in that of all addresses.
+func TestTrusts(t *testing.T) {
+	all := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
+	tens := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
+	for _, tc := range []struct {
+		peer     string
+		networks []netip.Prefix
+		want     bool
+	}{
+		{"10.1.2.3", tens, true},
+		{"fd00::1", tens, true},
+		{"11.1.2.3", tens, false},
+		{"11.1.2.3", all, true},
+		{"", all, false},
+		{"10.1.2.3", nil, false},
+	} {
+		if got := Trusts(tc.networks, newPeer(tc.peer, false)); got != tc.want {
+			t.Errorf("%q in %v: %t, want %t", tc.peer, tc.networks, got, tc.want)
+		}
+	}
+}

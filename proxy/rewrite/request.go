@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"fmt"
 	"strconv"
 
 	"lb/config"
@@ -42,6 +43,17 @@ type Request struct {
 	HostAt int
 
 	origin [len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255")]byte // memory of Origin
+}
+
+// ViaLines returns the field line that lb adds to a request, by its HTTP/1.Minor (RFC 9110 7.6.3).
+// The lines are empty if name is.
+func ViaLines(name string) (lines [2][]byte) {
+	for minor := range lines {
+		if name != "" {
+			lines[minor] = fmt.Appendf(nil, "Via: 1.%d %s\r\n", minor, name)
+		}
+	}
+	return lines
 }
 
 // HeadBytes returns an upper bound, in bytes, of what AppendHead appends.
@@ -87,7 +99,9 @@ func (r *Request) AppendHead(d []byte) []byte {
 	}
 	d = append(d, r.Via...)
 	r.Upgrade = r.upgradeAsked()
-	d = r.appendConnection(d)
+	if r.Upgrade != "" || m.Seen.Has(httpparse.TE) {
+		d = r.appendConnection(d)
+	}
 	switch r.Framing = m.Framing; r.Framing {
 	case httpparse.Length:
 		d = appendNumber(append(d, "Content-Length: "...), m.Length)

@@ -240,3 +240,13 @@ func TestRequestAllocations(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// TestViaLines: a line says by which version the request came, without a name there is none.
+func TestViaLines(t *testing.T) {
+	if got := ViaLines("lb.example"); string(got[0]) != "Via: 1.0 lb.example\r\n" || string(got[1]) != "Via: 1.1 lb.example\r\n" {
+		t.Errorf("%q", got)
+	}
+	if got := ViaLines(""); len(got[0])+len(got[1]) > 0 {
+		t.Errorf("%q without a name", got)
+	}
+}

@@ -1,0 +1,137 @@
+package rewrite
+
+import (
+	"strconv"
+	"time"
+
+	"lb/httpparse"
+	"lb/loop/tick"
+	"lb/proxy/front"
+)
+
+// Composer makes the heads of replies, of backends and of lb itself, for the fronts of one
+// loop to write. What a method returns is valid until the next call of any of them.
+type Composer struct {
+	reply front.Reply
+	date  Date
+	lines []byte
+	body  []byte
+}
+
+// NewComposer returns a Composer that asks clock for the time of day.
+func NewComposer(clock func() time.Time) Composer { return Composer{date: NewDate(clock)} }
+
+// Cookie is the cookie that leads a client back to its backend.
+type Cookie struct {
+	Name, Value string // both are empty if the client needs none
+	Secure      bool   // the client's side is https
+}
+
+// Interim returns the reply for a 1xx response, or for the 101 that begins a tunnel. b is
+// the buffer that m was parsed from.
+func (c *Composer) Interim(m *httpparse.Response, b []byte) *front.Reply {
+	out := &c.reply
+	*out = front.Reply{
+		Code: m.Code, Phrase: m.Phrase.Of(b),
+		Message: &m.Message, Text: b, Drop: HopByHop,
+		Framing: httpparse.None, Length: -1,
+	}
+	if m.Code == 101 {
+		out.Upgrade = upgradeOf(m, b)
+	}
+	return out
+}
+
+// Final returns the reply for a final response at now, with the changes of route, which may
+// be nil, and the cookie. It hides fields of m. b is the buffer that m was parsed from.
+// keep reports whether the client's conn goes on.
+func (c *Composer) Final(m *httpparse.Response, b []byte, now tick.Instant, route *Route, keep bool, cookie Cookie) *front.Reply {
+	out := &c.reply // one by one: a composite literal is made apart and copied
+	out.Code, out.Phrase = m.Code, m.Phrase.Of(b)
+	out.Message, out.Text, out.Drop = &m.Message, b, HopByHop
+	out.Lines, out.Own, out.Upgrade = c.addedLines(m, b, now, route, &cookie), nil, nil
+	out.Framing, out.Length, out.Keep = m.Framing, m.Length, keep
+	if m.Code == 426 && m.Seen.Has(httpparse.Upgrade) { // RFC 9110 15.5.22: it must say to what
+		out.Upgrade = upgradeOf(m, b)
+	}
+	return out
+}
+
+// addedLines returns the field lines that lb adds to the response m in b: those of the
+// route, whose fields it hides in m, the cookie and a Date.
+func (c *Composer) addedLines(m *httpparse.Response, b []byte, now tick.Instant, route *Route, cookie *Cookie) []byte {
+	var date []byte
+	if !m.Seen.Has(httpparse.Date) || m.Nominated && dateNominated(m, b) { // RFC 9110 6.6.1
+		date = c.date.Line(now)
+	}
+	if route == nil && cookie.Name == "" {
+		return date
+	}
+	d := c.lines[:0]
+	dated := false
+	if route != nil {
+		d, dated = route.AppendLines(d, b, &m.Message)
+	}
+	if cookie.Name != "" {
+		d = cookie.append(d)
+	}
+	if !dated {
+		d = append(d, date...)
+	}
+	c.lines = d
+	return d
+}
+
+// dateNominated reports whether the Date of the response m in b does not go on, because its
+// Connection names it.
+func dateNominated(m *httpparse.Response, b []byte) bool {
+	f, ok := m.Find(httpparse.Date)
+	return ok && m.Nominates(b, f)
+}
+
+// append appends the field line that sets the cookie.
+func (k *Cookie) append(d []byte) []byte {
+	d = append(d, "Set-Cookie: "...)
+	d = append(d, k.Name...)
+	d = append(d, '=')
+	d = append(d, k.Value...)
+	d = append(d, "; Path=/; HttpOnly; SameSite=Lax"...)
+	if k.Secure {
+		d = append(d, "; Secure"...)
+	}
+	return append(d, crlf...)
+}
+
+// upgradeOf returns the Upgrade of the response m in b.
+func upgradeOf(m *httpparse.Response, b []byte) []byte {
+	f, _ := m.Find(httpparse.Upgrade)
+	return f.Value.Of(b)
+}
+
+// Own returns a whole response of lb's own at now, with the field lines own, and its body,
+// which says text unless that is empty. keep reports whether the client's conn goes on.
+func (c *Composer) Own(code int, text string, own []byte, now tick.Instant, keep bool) (out *front.Reply, body []byte) {
+	phrase := Phrase(code)
+	c.lines = append(append(c.lines[:0], c.date.Line(now)...), "Content-Type: text/plain\r\n"...)
+	body = c.body[:0]
+	if text != "" {
+		body = strconv.AppendInt(body, int64(code), 10)
+		body = append(append(body, ' '), phrase...)
+		body = append(append(append(body, ": "...), text...), '\n')
+	}
+	c.body = body
+	c.reply = front.Reply{
+		Code: code, Phrase: phrase, Lines: c.lines, Own: own,
+		Framing: httpparse.None, Length: int64(len(body)), Keep: keep,
+	}
+	return &c.reply, body
+}
+
+// ReplyBytes returns an upper bound, in bytes, of the head of r.
+func ReplyBytes(r *front.Reply) int {
+	n := len(r.Lines) + len(r.Own) + OwnBytes
+	if m := r.Message; m != nil {
+		n += int(m.HeadLen) + 2*len(m.Fields)
+	}
+	return n
+}

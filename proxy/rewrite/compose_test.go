@@ -1,0 +1,141 @@
+package rewrite
+
+import (
+	"testing"
+	"time"
+
+	"lb/config"
+	"lb/httpparse"
+	"lb/loop/tick"
+)
+
+// composed is a Composer at the time of dated.
+func composed() *Composer {
+	c := NewComposer(func() time.Time { return time.Date(1994, 11, 6, 8, 49, 37, 0, time.UTC) })
+	return &c
+}
+
+const dated = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+
+// parseAnswer returns the parsed response of a valid head.
+func parseAnswer(t *testing.T, head string) (*httpparse.Response, []byte) {
+	t.Helper()
+	var p httpparse.ResponseParser
+	p.Reset(&limits, httpparse.GET)
+	b := []byte(head)
+	if p.Feed(b) != httpparse.Done {
+		t.Fatalf("%q: %v", head, p.Reason)
+	}
+	return &p.Response, b
+}
+
+// TestInterim: what goes on of a 1xx response has no Date and no length, and a 101 names
+// its protocol.
+func TestInterim(t *testing.T) {
+	c := composed()
+	for _, tc := range []struct{ head, phrase, upgrade string }{
+		{"HTTP/1.1 103 Early\r\nUpgrade: x\r\n\r\n", "Early", ""},
+		{"HTTP/1.1 101 \r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", "", "websocket"},
+	} {
+		m, b := parseAnswer(t, tc.head)
+		r := c.Interim(m, b)
+		if r.Code != m.Code || string(r.Phrase) != tc.phrase || string(r.Upgrade) != tc.upgrade {
+			t.Errorf("%q: %d %q, upgrade %q", tc.head, r.Code, r.Phrase, r.Upgrade)
+		}
+		if r.Message != &m.Message || len(r.Lines) > 0 || r.Length != -1 || r.Framing != httpparse.None || r.Drop != HopByHop {
+			t.Errorf("%q: %+v", tc.head, r)
+		}
+	}
+}
+
+// TestFinal: lb adds the lines of the route, the cookie and a Date, unless one goes on.
+func TestFinal(t *testing.T) {
+	const theirs = "Date: Mon, 07 Nov 1994 08:49:37 GMT\r\n"
+	plain := NewRoute(&config.Route{SetResponseHeaders: []config.Field{{Name: "X-A", Value: "1"}}})
+	own := NewRoute(&config.Route{SetResponseHeaders: []config.Field{{Name: "Date", Value: "never"}}})
+	cookie := Cookie{Name: "at", Value: "b1"}
+	secure := cookie
+	secure.Secure = true
+	const set = "Set-Cookie: at=b1; Path=/; HttpOnly; SameSite=Lax"
+	for _, tc := range []struct {
+		fields string
+		route  *Route
+		cookie Cookie
+		want   string
+	}{
+		{"", nil, Cookie{}, dated},
+		{theirs, nil, Cookie{}, ""},
+		{theirs + "Connection: date\r\n", nil, Cookie{}, dated},
+		{theirs + "Connection: x\r\n", nil, Cookie{}, ""},
+		{"", &plain, Cookie{}, "X-A: 1\r\n" + dated},
+		{theirs, &plain, Cookie{}, "X-A: 1\r\n"},
+		{"", &own, cookie, "Date: never\r\n" + set + "\r\n"},
+		{theirs, nil, secure, set + "; Secure\r\n"},
+		{"", nil, cookie, set + "\r\n" + dated},
+	} {
+		m, b := parseAnswer(t, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n"+tc.fields+"\r\n")
+		r := composed().Final(m, b, tick.Instant(1), tc.route, true, tc.cookie)
+		if string(r.Lines) != tc.want {
+			t.Errorf("%q: adds %q, want %q", tc.fields, r.Lines, tc.want)
+		}
+		if r.Code != 200 || string(r.Phrase) != "OK" || r.Framing != httpparse.Length || r.Length != 5 || !r.Keep || r.Own != nil || r.Upgrade != nil {
+			t.Errorf("%q: %+v", tc.fields, r)
+		}
+	}
+}
+
+// TestFinalUpgrade: a 426 says to what, other answers do not.
+func TestFinalUpgrade(t *testing.T) {
+	for head, want := range map[string]string{
+		"HTTP/1.1 426 No\r\nUpgrade: h2c\r\n\r\n": "h2c",
+		"HTTP/1.1 426 No\r\n\r\n":                 "",
+		"HTTP/1.1 200 OK\r\nUpgrade: h2c\r\n\r\n": "",
+	} {
+		m, b := parseAnswer(t, head)
+		if r := composed().Final(m, b, tick.Instant(1), nil, false, Cookie{}); string(r.Upgrade) != want || r.Keep {
+			t.Errorf("%q: upgrade %q, keep %t", head, r.Upgrade, r.Keep)
+		}
+	}
+}
+
+// TestOwn: a reply of lb's own says its code and why, and nothing without a text. Nothing is
+// left of the reply before it.
+func TestOwn(t *testing.T) {
+	c := composed()
+	m, b := parseAnswer(t, "HTTP/1.1 426 No\r\nUpgrade: h2c\r\nX: y\r\n\r\n")
+	c.Final(m, b, tick.Instant(1), nil, true, Cookie{})
+	for _, tc := range []struct {
+		code       int
+		text, body string
+	}{
+		{404, "no such path", "404 Not Found: no such path\n"},
+		{308, "", ""},
+		{500, "internal error", "500 Internal Server Error: internal error\n"},
+	} {
+		r, body := c.Own(tc.code, tc.text, []byte("X-B: 2\r\n"), tick.Instant(1), true)
+		if string(body) != tc.body || r.Length != int64(len(tc.body)) {
+			t.Errorf("%d: %q, length %d", tc.code, body, r.Length)
+		}
+		if r.Code != tc.code || string(r.Phrase) != string(Phrase(tc.code)) || string(r.Lines) != dated+"Content-Type: text/plain\r\n" || string(r.Own) != "X-B: 2\r\n" {
+			t.Errorf("%d: %+v", tc.code, r)
+		}
+		if r.Message != nil || r.Upgrade != nil || r.Framing != httpparse.None || !r.Keep {
+			t.Errorf("%d: %+v", tc.code, r)
+		}
+	}
+}
+
+// TestComposerAllocates: nothing, once its memory is there.
+func TestComposerAllocates(t *testing.T) {
+	c := composed()
+	m, b := parseAnswer(t, "HTTP/1.1 200 OK\r\nX: y\r\n\r\n")
+	if n := testing.AllocsPerRun(100, func() {
+		r := c.Final(m, b, tick.Instant(1), nil, true, Cookie{Name: "at", Value: "b1"})
+		if ReplyBytes(r) < len(b)+len(r.Lines) {
+			t.Error("the bound is less than the head")
+		}
+		c.Own(503, "no backend can take the request", nil, tick.Instant(1), true)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
