@@ -90,9 +90,12 @@ func (m *Message) MayForge(g *Guarded) bool { return m.Seen&Claims != 0 || m.odd
 
 // HideForged hides the fields that must not reach a backend nor decide anything: the
 // claims of a client that is not trusted, and from any client the aliases of claims and of
-// names in g. A trusted proxy overwrites a field that it vouches for, not its alias. b is
-// the buffer that m was parsed from.
+// names in g, and what its Connection nominates. A trusted proxy overwrites a field that it
+// vouches for, not its alias. b is the buffer that m was parsed from.
 func (m *Message) HideForged(b []byte, trusted bool, g *Guarded) {
+	if m.Nominated {
+		m.hideNominated(b)
+	}
 	if !trusted && m.Seen&Claims != 0 {
 		for i := range m.Fields {
 			if f := &m.Fields[i]; Claims.Has(f.ID) {
@@ -107,6 +110,19 @@ func (m *Message) HideForged(b []byte, trusted bool, g *Guarded) {
 		f := &m.Fields[i]
 		name := f.Name.Of(b)
 		if _, alias := g.has(name); alias || f.ID == Other && ownAlias(name) {
+			f.hidden = true
+		}
+	}
+}
+
+// forLB are the fields that lb obeys itself although Connection nominates them.
+var forLB = SetOf(Connection, TE, Trailer, Upgrade, Expect, MaxForwards)
+
+// hideNominated hides the fields that Connection nominates: a backend does not get them, so
+// they choose none.
+func (m *Message) hideNominated(b []byte) {
+	for i := range m.Fields {
+		if f := &m.Fields[i]; !forLB.Has(f.ID) && m.Nominates(b, *f) {
 			f.hidden = true
 		}
 	}

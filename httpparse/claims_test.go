@@ -76,6 +76,26 @@ func TestClaimsAreNotNominated(t *testing.T) {
 	}
 }
 
+// TestNominatedChoosesNothing: what ends at lb by the client's word is as if it had not
+// been sent, but for the fields that lb obeys itself.
+func TestNominatedChoosesNothing(t *testing.T) {
+	in := get("Connection: X-Hop, Cookie, Expect\r\nConnection: x-two\r\nX-Hop: 1\r\nX-Two: 2\r\nCookie: a=1\r\nX-Stays: 3\r\nExpect: 100-continue\r\n")
+	r := parsed(t, in)
+	b := []byte(in)
+	r.HideForged(b, true, nil)
+	for name, want := range map[string]bool{"x-hop": false, "X-Two": false, "cookie": false, "x-stays": true, "host": true, "expect": true} {
+		if _, ok := r.Lookup(b, name); ok != want {
+			t.Errorf("Lookup of %s: %t", name, ok)
+		}
+	}
+	if r.HasLine(b, "x-hop", "1") {
+		t.Error("HasLine finds X-Hop")
+	}
+	if _, ok := r.LookupCookie(b, "a"); ok {
+		t.Error("LookupCookie finds the cookie")
+	}
+}
+
 // TestHideForgedAtEveryCut: an underscore is seen wherever the head was cut.
 func TestHideForgedAtEveryCut(t *testing.T) {
 	in := []byte(get("X-Forwarded_For: 1.1.1.1\r\nX-A: b\r\n"))

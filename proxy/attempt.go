@@ -98,8 +98,9 @@ func (x *exchange) pick() (ended bool) {
 
 // rest is how long a conn is idle before the first request of another client may use it,
 // with reuse = "safe", and any request if its last answer had no body: what a backend sends
-// by mistake after a whole answer comes at once, or within the round trip of a network.
-const rest = 3 * time.Millisecond
+// by mistake after a whole answer comes at once, or within the round trip of a network; of
+// a busy backend it may come some turns of its scheduler later.
+const rest = 10 * time.Millisecond
 
 // takeIdle takes a conn of t from the idle list, or returns nil if there is none that x may
 // use. A request that could not be sent twice is worth a look whether the conn still lives.

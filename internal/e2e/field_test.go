@@ -71,6 +71,7 @@ var fields = []field{
 		{"parameters", "GET /admin;a=b/x HTTP/1.1\r\nHost: a\r\nCASE\r\n", plain, `^HTTP/1.1 400 `, ""},
 		{"elsewhere", "GET /x//y;z/%41/. HTTP/1.1\r\nHost: a\r\nCASE\r\n", plain, plainOK, `^GET /x//y;z/%41/. HTTP/1.1\r\n`},
 		{"second line of a header", "GET / HTTP/1.1\r\nHost: a\r\nCASEX-Internal: 0\r\nX-Internal: 1\r\n\r\n", plain, `^HTTP/1.1 503 `, ""},
+		{"nominated by Connection", "GET / HTTP/1.1\r\nHost: a\r\nCASEX-Internal: 1\r\nConnection: X-Internal\r\n\r\n", plain, plainOK, `^GET / HTTP/1.1\r\nHost: a\r\nX-Case: \d+\r\nX-Forwarded-For: `},
 		{"forged scheme", "GET / HTTP/1.1\r\nHost: a\r\nCASEX-Forwarded-Proto: https\r\n\r\n", plain, plainOK, `\r\nX-Forwarded-Proto: http\r\n`},
 		{"method in lower case", "delete / HTTP/1.1\r\nHost: a\r\nCASE\r\n", plain, `^HTTP/1.1 503 `, ""},
 		{"port of http", "GET /x HTTP/1.1\r\nHost: old:8080\r\nCASE\r\n", plain, `\r\nLocation: https://old/x\r\n`, ""},
@@ -78,6 +79,8 @@ var fields = []field{
 	{"upgrades", setup{}, []fieldCase{
 		{"with a body", "POST /exec/1/start HTTP/1.1\r\nHost: a\r\nCASEUpgrade: tcp\r\nConnection: Upgrade\r\nContent-Length: 13\r\n\r\n{\"Tty\":false}",
 			"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nstream", `^HTTP/1.1 101 UPGRADED\r\n(?s:.*)\r\n\r\nstream$`, `\r\nUpgrade: tcp\r\n(?s:.*)\r\n\r\n\{"Tty":false\}$`},
+		{"of a printer", "OPTIONS * HTTP/1.1\r\nHost: a\r\nCASEUpgrade: TLS/1.2, TLS/1.0\r\nConnection: Upgrade\r\n\r\n",
+			"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: TLS/1.0, HTTP/1.1\r\n\r\nstream", `^HTTP/1.1 101 (?s:.*)\r\nUpgrade: TLS/1.0, HTTP/1.1\r\n\r\nstream$`, `\r\nUpgrade: TLS/1.2, TLS/1.0\r\n`},
 		{"without a length", "POST /exec HTTP/1.1\r\nHost: a\r\nCASEUpgrade: SPDY/3.1\r\nConnection: Upgrade\r\nContent-Length: 0\r\n\r\n",
 			"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\nstream", `^HTTP/1.1 101 (?s:.*)\r\n\r\nstream$`, `\r\nUpgrade: SPDY/3.1\r\n`},
 	}},

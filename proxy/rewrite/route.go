@@ -117,7 +117,7 @@ func (r *Route) AppendLines(d, b []byte, m *httpparse.Message) (lines []byte, da
 func (r *Route) AppendRedirect(d, b []byte, m *httpparse.Request) (lines []byte, where int) {
 	before := len(d)
 	host := m.Authority.Of(b)
-	if strings.HasPrefix(r.Config.Redirect.To, "https:") {
+	if to := r.Config.Redirect.To; len(to) > len("https:") && strings.EqualFold(to[:len("https:")], "https:") {
 		host = withoutPort(host) // the port is that of http
 	}
 	d = r.Config.Redirect.Append(append(d, "Location: "...), string(host), uri(m.AppendPath(nil, b)))

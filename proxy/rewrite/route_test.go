@@ -83,6 +83,7 @@ func TestAppendRedirect(t *testing.T) {
 		{"both placeholders", "https://{host}{uri}", "GET /a?b=c HTTP/1.1", "Location: https://a/a?b=c"},
 		{"http keeps the port", "http://{host}/x", "GET / HTTP/1.1", "Location: http://a:80/x"},
 		{"two slashes first", "{uri}", "GET //evil.example/x HTTP/1.1", "Location: /evil.example/x"},
+		{"scheme in capitals", "HTTPS://{host}{uri}", "GET /a HTTP/1.1", "Location: HTTPS://a/a"},
 		{"address", "https://{host}{uri}", "GET http://[::1]:8080/a HTTP/1.1", "Location: https://[::1]/a"},
 		{"a backslash, which browsers read as a slash", "{uri}", "GET /\\evil.example/x HTTP/1.1", "Location: /%5Cevil.example/x"},
 		{"what no URI has", "{uri}", "GET /\xc3\xa9?\"<|>%zz%41% HTTP/1.1", "Location: /%C3%A9?%22%3C%7C%3E%25zz%41%25"},

@@ -3,13 +3,16 @@ package rewrite
 import "strings"
 
 // Switches reports whether to, the Upgrade of a 101, is one of the protocols in asked,
-// which were asked for (RFC 9110 7.8).
+// which were asked for (RFC 9110 7.8). Of several in to, the lowest layer stands first, as
+// in "TLS/1.0, HTTP/1.1" of printers (RFC 2817 3.3); the others are what it carries.
 func Switches(asked string, to []byte) bool {
 	if asked == "" {
 		return false
 	}
+	lowest, _, _ := strings.Cut(string(to), ",")
+	lowest = strings.TrimSpace(lowest)
 	for one := range strings.SplitSeq(asked, ",") {
-		if strings.EqualFold(strings.TrimSpace(one), string(to)) {
+		if strings.EqualFold(strings.TrimSpace(one), lowest) {
 			return true
 		}
 	}

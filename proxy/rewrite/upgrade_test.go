@@ -9,7 +9,8 @@ func TestSwitches(t *testing.T) {
 	}{
 		{"websocket", "WebSocket", true},
 		{"a, SPDY/3.1", "spdy/3.1", true},
-		{"a, b", "a, b", false}, // one, not all of them
+		{"TLS/1.2, TLS/1.0", "TLS/1.0, HTTP/1.1", true}, // HTTP/1.1 over TLS/1.0
+		{"HTTP/1.1", "TLS/1.0, HTTP/1.1", false},
 		{"websocket", "websocket/2", false},
 		{"websocket", "", false},
 		{"", "", false},
