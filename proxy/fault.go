@@ -128,7 +128,7 @@ func (x *exchange) fail(f record.Fault) (ended bool) {
 func (x *exchange) retry() (ended bool) {
 	x.p.counters.Retries.Add(1)
 	x.up.Rewind()
-	x.fresh = true
+	x.fresh, x.pause = true, 0
 	x.enter(Pick)
 	if x.rec.Attempts > 1 {
 		x.pause = retry.Pause(x.p.chance)
