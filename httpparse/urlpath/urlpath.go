@@ -110,14 +110,21 @@ const roundsMax = 3
 // "\" is "/", a segment ends at ";" (parameters, which Tomcat and Jetty leave out), a
 // path ends at an escaped "?", "#" or NUL, and all escapes of visible ASCII are decoded, even
 // nested ones.
-func AppendLenient(dst, path []byte) []byte {
+func AppendLenient(dst, path []byte) []byte { return appendRounds(dst, cut(path), lenient) }
+
+// AppendUnmerged is AppendLenient for servers that do not merge slashes: the ".." of
+// "/a//../b" leads to "/a/b" there (RFC 3986 5.2.4).
+func AppendUnmerged(dst, path []byte) []byte { return appendRounds(dst, cut(path), unmerged) }
+
+// appendRounds is appendForm as often as escapes may be nested.
+func appendRounds(dst, path []byte, f form) []byte {
 	start := len(dst)
-	dst = appendForm(dst, cut(path), lenient)
+	dst = appendForm(dst, path, f)
 	for range roundsMax - 1 {
 		if IsPlain(dst[start:]) {
 			break
 		}
-		dst = appendForm(dst[:start], dst[start:], lenient) // in place: what is written is never ahead of what is read
+		dst = appendForm(dst[:start], dst[start:], f) // in place: what is written is never ahead of what is read
 	}
 	return dst
 }
@@ -155,6 +162,7 @@ const (
 	normal form = iota
 	forward
 	lenient
+	unmerged // as lenient, but with empty segments, except first
 	segments // as lenient, but with dot segments as they are
 )
 
@@ -223,7 +231,7 @@ func isDotSegment(s []byte) bool { return string(s) == "." || string(s) == ".." 
 // next one begins.
 func endSegment(dst []byte, root, from int, f form) ([]byte, int) {
 	switch segment := string(dst[from:]); {
-	case segment == "":
+	case segment == "" && (f != unmerged || from == root+1):
 	case f == segments:
 		dst = append(dst, '/')
 	case segment == ".":

@@ -64,6 +64,16 @@ func TestForward(t *testing.T) {
 	}
 }
 
+func TestUnmerged(t *testing.T) {
+	for path, want := range map[string]string{
+		"/a//../b": "/a/b", "//a": "/a", "/%61//%2e%2e/b?q": "/a/b", "/a//..//b": "/a//b", "/a;x//..": "/a/", "/a/../b": "/b",
+	} {
+		if got := AppendUnmerged(nil, []byte(path)); string(got) != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+}
+
 func TestClimbs(t *testing.T) {
 	for path, want := range map[string]bool{
 		"": false, "/": false, "/a/../b": false, "/a/b/../..": false, "/a//../b": false, "/..a/...": false,

@@ -13,6 +13,7 @@ var walkArounds = []string{
 	"/x/.%2e/admin", "/x%2f..%2fadmin", "/x/..%2fadmin/x", "/admin;x/y", "/admin;/x", "/;/admin/x", "/;a=b/admin", "/x/..;/admin/x", "/x/..;a=b/admin",
 	"/.;/admin", "/\\admin/x", "\\admin", "/admin\\x", "/x\\..\\admin\\x", "/admin%5cx", "/%5Cadmin", "/x/..%5cadmin", "/%2561dmin/x", "/%25%32%66admin", "/admin%252fx",
 	"/x/%252e%252e/admin", "/admin%00", "/admin%00.html", "/admin%3fx", "/admin%23x", "/admin;%2f..%2fx/y", "/%25%36%31dmin",
+	"/%61dmin//..", "/%61dmin//../x", "/%61dmin//%2e%2e/x", "/%61dmin%5c%5c../x", // where slashes are not merged
 }
 
 // TestWalkArounds: no spelling of a path reaches the pool of another route.

@@ -122,10 +122,11 @@ func (t *Router) Choose(host, path []byte, r Request, scratch []byte) (index int
 	}
 	normal := t.match(host, urlpath.AppendNormal(scratch[:0], path), r)
 	lenient := t.match(host, urlpath.AppendLenient(scratch[:0], path), r)
+	unmerged := t.match(host, urlpath.AppendUnmerged(scratch[:0], path), r)
 	switch {
-	case raw == normal && raw == lenient:
+	case raw == normal && raw == lenient && raw == unmerged:
 		return raw, true
-	case t.pathsOf(normal) == config.PathsReject, t.pathsOf(lenient) == config.PathsReject:
+	case t.pathsOf(normal) == config.PathsReject, t.pathsOf(lenient) == config.PathsReject, t.pathsOf(unmerged) == config.PathsReject:
 		return None, false
 	case t.pathsOf(normal) == config.PathsNormalize:
 		return normal, true
