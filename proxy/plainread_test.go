@@ -112,6 +112,8 @@ func (m plainMessage) readBody(s, method string, ended bool) (plainMessage, stri
 	return m, "", plainWhole
 }
 
+var plainTrailers = regexp.MustCompile("^([!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\\x00-\\x08\\x0a-\\x1f\\x7f]*(\r\n|$))+$")
+
 // readChunks reads the chunks and the trailers at the start of s.
 func (m plainMessage) readChunks(s string) (plainMessage, string, int) {
 	for {
@@ -133,6 +135,9 @@ func (m plainMessage) readChunks(s string) (plainMessage, string, int) {
 			trailers, after, whole := strings.Cut(rest, crlf+crlf)
 			if m.trailers = trailers; !whole {
 				return m, s, plainCut
+			}
+			if !plainTrailers.MatchString(trailers) {
+				return m, s, plainBad
 			}
 			return m, after, plainWhole
 		case uint64(len(rest)) < n+2:
