@@ -20,9 +20,6 @@ func (p *lineParser) oddLines(m *Message, b []byte) Status {
 	return st
 }
 
-// framing are the fields that say where a message ends.
-var framing = SetOf(ContentLength, TransferEncoding)
-
 // oddByte reads the byte at which plainLines stopped, or refuses it.
 func (p *lineParser) oddByte(m *Message, b []byte) Status {
 	i, n := int(p.pos), len(m.Fields)
@@ -89,7 +86,7 @@ func (p *lineParser) oddValue(m *Message, b []byte, f *Field, i, n int) Status {
 	switch {
 	case !p.answer || c == 0:
 		return p.refuse(controlFault(c, BadValue), i)
-	case c != '\n' && (p.watched & framing).Has(fieldID(b, int(f.Name.Off), int(f.Name.Len))):
+	case c != '\n' && (p.watched & SetOf(ContentLength, TransferEncoding)).Has(fieldID(b, int(f.Name.Off), int(f.Name.Len))):
 		return p.refuse(BadValue, i) // parsers disagree about such a length or coding
 	case c != '\n':
 		b[i] = ' ' // net/http, for one, takes no control bytes

@@ -103,6 +103,20 @@ func TestFullAcceptQueueLeft(t *testing.T) {
 	}
 }
 
+// TestFullAcceptQueueDown: a request that knocks at a backend which is found down is asked
+// elsewhere.
+func TestFullAcceptQueueDown(t *testing.T) {
+	r, _ := fullRig(t, 2)
+	r.k.Connect(r.listener, rigClient).Send([]byte(ask))
+	r.pass(100 * time.Millisecond)
+	r.board.State(0).Health.Store(uint64(board.Down))
+	r.board.Changed()
+	r.pass(300 * time.Millisecond)
+	if r.servers[1].Accept() == nil {
+		t.Error("the other backend was not asked")
+	}
+}
+
 // TestFullAcceptQueueThenQueue: a request that waits for room at another backend afterwards
 // takes it at once.
 func TestFullAcceptQueueThenQueue(t *testing.T) {
