@@ -115,6 +115,14 @@ func TestRequestsRefused(t *testing.T) {
 	d.after(time.Second, `level=WARN msg="requests refused" status=503 reason="all backends are busy" count=1 since=2026-01-02T12:00:09Z client=10.0.0.9`)
 }
 
+// TestSinceIsPast: a fault is told with the second in which it came, not with the next one.
+func TestSinceIsPast(t *testing.T) {
+	d := newDesk(t)
+	d.after(900 * time.Millisecond)
+	d.refuse(0, 1, syscall.ECONNREFUSED)
+	d.after(0, `level=WARN msg="backend fails" pool=default backend=10.0.0.1:80 cause=connect count=1 since=2026-01-02T12:00:00Z last="connection refused"`)
+}
+
 // TestWords: each fault that can be has words of its own.
 func TestWords(t *testing.T) {
 	seen := map[string]bool{}
