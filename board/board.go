@@ -198,5 +198,5 @@ func (s *Backend) Answered(class int) { s.Replies[max(class, 2)-2].Add(1) }
 
 // Good returns how many final responses below 500 were counted.
 func (s *Backend) Good() uint64 {
-	return s.Replies[2-2].Load() + s.Replies[3-2].Load() + s.Replies[4-2].Load()
+	return s.Replies[0].Load() + s.Replies[1].Load() + s.Replies[2].Load()
 }

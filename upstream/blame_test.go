@@ -44,7 +44,7 @@ func TestCondemned(t *testing.T) {
 		"bad answers do not help one": {100, []Fault{bad("a", "/"), bad("a", "/"), refused}, 0},
 	} {
 		p, shared := buildOf(config.RoundRobin, 1, 1, 1).pool()
-		shared.Backend(0, 1).Replies[2-2].Add(uint64(tc.good))
+		shared.Backend(0, 1).Replies[0].Add(uint64(tc.good)) // of 2xx
 		at := 0
 		for i, f := range tc.faults {
 			if _, ejected := p.Failed(1, f, start); ejected && at == 0 {
