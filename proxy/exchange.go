@@ -353,6 +353,9 @@ func (x *exchange) Expired() (ended bool) {
 	case x.phase == Pick && x.pause > 0:
 		x.pause = 0
 		return x.pick()
+	case x.phase == Pick && x.p.loop.StoodStill(x.since): // room was not looked for meanwhile
+		x.since = now
+		return x.tryAgain()
 	case x.phase == Pick:
 		return x.fail(record.ByLB(record.CauseCrowded))
 	}

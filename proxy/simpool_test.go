@@ -126,8 +126,8 @@ func (b *simBackend) begins() {
 	if n := s.r.board.InFlight(b.place); n > uint64(limit) {
 		s.errorf("%d attempts at backend %d, want %d at most", n, b.place, limit)
 	}
-	if f := &s.r.k.Faults; f.Delay > 0 || s.r.l.StoodStill(s.r.l.Now().Add(-time.Millisecond)) {
-		return // the end of the request before may arrive later than this one
+	if f := &s.r.k.Faults; f.Delay > 0 || s.faulty || s.r.l.StoodStill(s.r.l.Now().Add(-time.Millisecond)) {
+		return // the end of the request before may arrive later than this one; a tunnel that a fault has half closed holds no place
 	}
 	s.r.k.After(0, func() {
 		if n, limit := s.working[b.place], s.limit(b.place); limit > 0 && n > limit {

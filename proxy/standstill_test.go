@@ -31,3 +31,27 @@ func TestAStandstillIsNoLatencyOfABackend(t *testing.T) {
 	client.Close()
 	r.settle()
 }
+
+// TestAStandstillIsNoWaitForRoom: a request that waits in a queue waits as long as usual
+// from the end of the standstill on, since lb has not looked for room meanwhile.
+func TestAStandstillIsNoWaitForRoom(t *testing.T) {
+	cfg := rigConfig(1)
+	cfg.Pools[0].Backends[0].MaxConnections = 1
+	r := newRig(t, 1, cfg, false)
+	first, second := r.k.Connect(r.listener, rigClient), r.k.Connect(r.listener, rigClient)
+	first.Send([]byte(ask))
+	r.settle()
+	second.Send([]byte(ask))
+	r.settle()
+	busy := r.servers[0].Accept()
+	r.k.Advance(time.Minute)
+	r.pass(cfg.Timeouts.Queue - time.Second)
+	if got := second.Recv(); len(got) > 0 {
+		t.Fatalf("answered %q", got)
+	}
+	busy.Send([]byte("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"))
+	r.settle()
+	if r.servers[0].Accept() == nil {
+		t.Error("it does not take the room")
+	}
+}
