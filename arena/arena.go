@@ -64,6 +64,7 @@ func (s *Slab) Fitted() bool { return s.fitted }
 type Arena struct {
 	small, large stack
 	steps        [len(steps)]stack
+	out          int // slabs handed out
 }
 
 // stack holds the free slabs of one size. The last one put is the first one handed
@@ -72,7 +73,6 @@ type stack struct {
 	size int // bytes of a slab
 	top  *Slab
 	free int // slabs in the stack
-	out  int // slabs handed out
 	idle int // the smallest free since the last Trim: this many were not needed
 }
 
@@ -89,7 +89,7 @@ func New(smallBytes, largeBytes int) *Arena {
 // stay valid, and Put leaves them to the collector.
 func (a *Arena) Grow(largeBytes int) {
 	if largeBytes > a.large.size {
-		a.large = stack{size: largeBytes, out: a.large.out}
+		a.large = stack{size: largeBytes}
 	}
 }
 
@@ -100,6 +100,7 @@ func (a *Arena) Get() *Slab {
 		s = &Slab{B: make([]byte, a.small.size), owner: a, home: &a.small}
 	}
 	s.out = true
+	a.out++
 	return s
 }
 
@@ -110,6 +111,7 @@ func (a *Arena) GetLarge() *Slab {
 		s = &Slab{B: make([]byte, a.large.size), owner: a, home: &a.large}
 	}
 	s.out = true
+	a.out++
 	return s
 }
 
@@ -129,6 +131,7 @@ func (a *Arena) Fit(s *Slab) *Slab {
 			fit = &Slab{B: make([]byte, k.size), owner: a, home: k, fitted: true}
 		}
 		fit.out = true
+		a.out++
 		fit.W = copy(fit.B, s.Bytes())
 		a.Put(s)
 		return fit
@@ -149,10 +152,8 @@ func (a *Arena) Put(s *Slab) {
 		}
 	}
 	s.R, s.W = 0, 0
-	if k := s.home; len(s.B) == k.size {
+	if k := s.home; len(s.B) == k.size { // else it is from before Grow
 		k.put(s)
-	} else { // from before Grow
-		k.out--
 	}
 }
 
@@ -164,7 +165,6 @@ func (a *Arena) Forget(s *Slab) {
 		return
 	}
 	a.leave(s)
-	s.home.out--
 }
 
 // leave marks s as no longer handed out.
@@ -172,6 +172,7 @@ func (a *Arena) leave(s *Slab) {
 	invariant.Check(s.owner == a, "arena: the slab is another arena's")
 	invariant.Check(s.out, "arena: the slab is not handed out")
 	s.out = false
+	a.out--
 }
 
 // all returns every stack.
@@ -184,13 +185,7 @@ func (a *Arena) all() [2 + len(steps)]*stack {
 }
 
 // Out returns how many slabs are handed out.
-func (a *Arena) Out() (n int) {
-	n = a.small.out + a.large.out
-	for i := range a.steps {
-		n += a.steps[i].out
-	}
-	return n
-}
+func (a *Arena) Out() int { return a.out }
 
 // Free returns how many slabs are ready to be handed out.
 func (a *Arena) Free() (n int) {
@@ -227,7 +222,6 @@ func GiveBack() {
 // get returns the slab on top, or nil if there is none and the caller must make
 // one.
 func (k *stack) get() *Slab {
-	k.out++
 	s := k.top
 	if s == nil {
 		return nil
@@ -239,7 +233,6 @@ func (k *stack) get() *Slab {
 }
 
 func (k *stack) put(s *Slab) {
-	k.out--
 	k.free++
 	s.next, k.top = k.top, s
 }

@@ -266,6 +266,19 @@ func TestStatusOfLongNames(t *testing.T) {
 	}
 }
 
+// TestLongHeads: what belongs to a name that takes most of the terminal stands below it.
+func TestLongHeads(t *testing.T) {
+	var got strings.Builder
+	printBackends(page{w: &got, width: 80}, []api.Pool{{Name: "a-long-pool-name", Backends: []api.Backend{
+		{Address: "unix:/run/some/quite/long/path/app.sock", Weight: 1, ConfiguredWeight: 1, LastFault: "no such file or directory"},
+	}}}, time.Time{})
+	const want = "last fault of a-long-pool-name unix:/run/some/quite/long/path/app.sock:\n" +
+		"   no such file or directory, - ago\n"
+	if !strings.HasSuffix(got.String(), want) {
+		t.Errorf("got\n%s\nwant, at the end\n%s", got.String(), want)
+	}
+}
+
 // TestEmptyDefaultPool: a pool "default" without backends is none that an operator knows of.
 func TestEmptyDefaultPool(t *testing.T) {
 	var got strings.Builder

@@ -59,13 +59,21 @@ func (p page) dye(s string, c tint) string {
 	return "\x1b[" + string(c) + "m" + s + "\x1b[0m"
 }
 
+// below is what words begin with that stand below their head.
+const below = "   "
+
 // line writes words, which begin after head, in as many lines as the width asks for. Words
-// stay whole. Only head may have colours.
+// stay whole. Only head may have colours. Words begin below a head that takes more than half
+// of the width.
 func (p page) line(head, words string) { p.lineIn(head, words, plain) }
 
 // lineIn is line with words of a colour.
 func (p page) lineIn(head, words string, c tint) {
 	indent := utf8.RuneCountInString(head)
+	if p.width > 0 && indent > p.width/2 {
+		io.WriteString(p.w, strings.TrimRight(head, " ")+"\n")
+		head, indent = below, len(below)
+	}
 	for {
 		cut := len(words)
 		if p.width > 0 {

@@ -86,6 +86,8 @@ func (p *lineParser) oddValue(m *Message, b []byte, f *Field, i, n int) Status {
 	switch {
 	case !p.answer || c == 0:
 		return p.refuse(controlFault(c, BadValue), i)
+	case c != '\n' && (p.watched & SetOf(ContentLength, TransferEncoding)).Has(fieldID(b, int(f.Name.Off), int(f.Name.Len))):
+		return p.refuse(BadValue, i) // parsers disagree about such a length or coding
 	case c != '\n':
 		b[i] = ' ' // net/http, for one, takes no control bytes
 		if i == int(f.Value.Off) {

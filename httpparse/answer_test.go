@@ -65,6 +65,8 @@ var oddFieldCases = []headCase{
 	{"control bytes in a value", oddReply("X-A: \x01a\v\f\x1b\x7f\x1f\r\nX-B:\v\r\n"), "X-A: a|X-B: | length 5"},
 	{"obs-text in a value", oddReply("X-A: \x80\xff\x85\r\n"), "X-A: \x80\xff\x85| length 5"},
 	{"control bytes within a value", oddReply("X-A: a\v\x1b\x7fb \x01c\n"), "X-A: a   b  c| length 5"},
+	{"control byte before a length", "HTTP/1.1 200 OK\r\nContent-Length: \x1b5\r\n\r\n", "refused: control character in a header value"},
+	{"control byte after a coding", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\v\r\n\r\n", "refused: control character in a header value"},
 	{"NUL after another control byte", oddReply("X-A: \x01\x00\r\n"), "refused: control character in a header value"},
 }
 

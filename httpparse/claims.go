@@ -86,7 +86,9 @@ func ownAlias(name []byte) bool {
 
 // MayForge reports whether HideForged may hide something: most requests have none of these
 // fields, and no name with odd bytes.
-func (m *Message) MayForge(g *Guarded) bool { return m.Nominated || m.Seen&Claims != 0 || m.odd || g != nil && g.odd }
+func (m *Message) MayForge(g *Guarded) bool {
+	return m.Seen&Claims != 0 || m.odd || m.Nominated || g != nil && g.odd
+}
 
 // HideForged hides the fields that must not reach a backend nor decide anything: the
 // claims of a client that is not trusted, and from any client the aliases of claims and of

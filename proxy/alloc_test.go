@@ -172,7 +172,6 @@ func (s *steady) send(fd int, in string) {
 
 // check fails the test if the last exchange was not like those before.
 func (s *steady) check(t testing.TB) {
-	t.Helper()
 	if up, down := s.sunk(); up != s.up || down != s.down || up == 0 || down == 0 {
 		t.Fatalf("%d bytes up and %d down, want %d and %d", up, down, s.up, s.down)
 	}
@@ -250,6 +249,43 @@ func TestBalancingAllocations(t *testing.T) {
 		cfg := rigConfig(4)
 		tc.set(cfg)
 		s := newSteady(t, cfg, request, exchanges[0].response)
+		if n := testing.AllocsPerRun(100, func() { s.exchange(); s.check(t) }); n != 0 {
+			t.Errorf("%s: %v allocations for an exchange", tc.name, n)
+		}
+	}
+}
+
+// TestFieldAllocations: nor do fields that are read as claims or aliases, and paths that have
+// several readings.
+func TestFieldAllocations(t *testing.T) {
+	routed := func(c *config.Config) {
+		for _, paths := range []config.Paths{"", config.PathsNormalize, config.PathsRaw} {
+			c.Routes = append(c.Routes, config.Route{Path: "/r" + string(paths), Paths: paths, Headers: []config.Field{{Name: "x-user", Value: "anna"}}})
+		}
+	}
+	trusts := func(c *config.Config) {
+		c.TrustedProxies = []netip.Prefix{netip.PrefixFrom(rigClient.Addr(), 24)}
+		c.Forwarded = true
+		hashOn(c, config.KeyClientIP, "")
+	}
+	const claims = "X-Forwarded-For: 192.0.2.9:81, [2001:db8::1]:5\r\nX-Forwarded-Proto: https\r\nX-Real-IP: 192.0.2.9\r\n" +
+		"Forwarded: for=\"[2001:db8::1]:5\";proto=https, for=192.0.2.9\r\nX_Forwarded_For: 1.2.3.4\r\n"
+	for _, tc := range []struct {
+		name, path, fields string
+		set                func(c *config.Config)
+	}{
+		{"a stranger's claims", "/", claims, func(*config.Config) {}},
+		{"a stranger's claims, hash", "/", claims, func(c *config.Config) { hashOn(c, config.KeyHeader, "x-forwarded-for") }},
+		{"a trusted proxy", "/", claims, trusts},
+		{"reject", "/r/%7Ea//b;c/./d\\e", "X_User: anna\r\n", routed},
+		{"normalize", "/rnormalize/%7Ea//b;c/./d\\e", "X-User: anna\r\n", routed},
+		{"raw", "/rraw/%7Ea//b;c/./d\\e", "X-User: anna\r\n", routed},
+		{"TE", "/", "TE: trailers\r\nConnection: TE, X-A\r\nX-A: b\r\n", func(*config.Config) {}},
+		{"bytes of browsers", "/{|}?%&\"<>", "", func(*config.Config) {}},
+	} {
+		cfg := rigConfig(1)
+		tc.set(cfg)
+		s := newSteady(t, cfg, "GET "+tc.path+" HTTP/1.1\r\nHost: a.example\r\n"+tc.fields+"\r\n", exchanges[0].response)
 		if n := testing.AllocsPerRun(100, func() { s.exchange(); s.check(t) }); n != 0 {
 			t.Errorf("%s: %v allocations for an exchange", tc.name, n)
 		}

@@ -47,7 +47,7 @@ type attempt struct {
 	sent     int64         // bytes of the request that the backend took
 	received int64         // bytes of the response, head and body, that came
 	fresh    bool          // no idle conn may be used
-	knocks   uint8         // how often a unix socket had no room for the conn
+	knocks   uint8         // how often there was no room for the conn: see knock
 	blamed   bool          // a fault of this attempt has been noted
 }
 
@@ -145,7 +145,17 @@ func (x *exchange) dial() (ended bool) {
 		if err == unix.EAGAIN {
 			return x.knock()
 		}
-		return x.fail(record.ByDialling(err))
+		f := record.ByDialling(err)
+		if f.Side != record.LBSide {
+			return x.fail(f)
+		}
+		if b, ok := t.Idle.Hottest(); ok && !x.fresh {
+			return x.makeDo(b, f)
+		}
+		if x.knocks < lackKnocks {
+			return x.knock()
+		}
+		return x.fail(f)
 	}
 	p.counters.BackendConns.Add(1)
 	t.Slot.Conns.Add(1)
@@ -158,8 +168,12 @@ func (x *exchange) dial() (ended bool) {
 	return false
 }
 
+// lackKnocks is how often an exchange waits a moment for a descriptor or a port: some 30 ms
+// in all, in which others may end.
+const lackKnocks = 5
+
 // knock waits a moment before it dials again: the accept queue of a unix socket is full,
-// which is neither a refusal nor a backend's fault.
+// which is neither a refusal nor a backend's fault, or lb itself lacks something.
 func (x *exchange) knock() (ended bool) {
 	if x.phase != Dial {
 		x.enter(Dial)
@@ -168,6 +182,20 @@ func (x *exchange) knock() (ended bool) {
 	x.knocks++
 	x.arm()
 	return false
+}
+
+// makeDo uses b, which is idle and has not rested, because no other conn can be had: the
+// answer would be a 503 for f. A look at b finds what has come until now.
+func (x *exchange) makeDo(b *backendConn, f record.Fault) (ended bool) {
+	b.to.Idle.Remove(&b.link)
+	x.p.counters.BackendIdle.Sub(1)
+	if !b.fresh() || !b.silent() {
+		b.close()
+		return x.fail(f)
+	}
+	x.attach(b)
+	x.enter(Send)
+	return x.pump()
 }
 
 // attach makes b the conn of this attempt.

@@ -151,7 +151,7 @@ func (x *exchange) Run() (ended bool) {
 
 // BadHead implements front.Exchange.
 func (x *exchange) BadHead(r httpparse.Reason) (ended bool) {
-	return x.fail(record.Fault{Side: record.ClientSide, Cause: record.CauseBadRequest, Reason: r})
+	return x.fail(record.Fault{Side: record.ClientSide, Cause: record.CauseBadRequest, Detail: uint16(r)})
 }
 
 // LateHead implements front.Exchange.
@@ -337,16 +337,16 @@ func (x *exchange) rest() {
 // Expired implements front.Exchange.
 func (x *exchange) Expired() (ended bool) {
 	s, from, limit := x.owes()
-	if at := from.Add(limit); at > x.p.loop.Now() {
-		if x.leaves() {
-			x.dropBackend()
-			return x.retry()
-		}
+	at, now := from.Add(limit), x.p.loop.Now()
+	knocks := x.phase == Dial && x.backend == nil && limit < x.snap.cfg.Timeouts.Connect
+	switch {
+	case (at > now || knocks) && x.leaves():
+		x.dropBackend()
+		return x.retry()
+	case at > now:
 		x.front.Deadline(at)
 		return false
-	}
-	switch {
-	case x.phase == Dial && x.backend == nil && limit < x.snap.cfg.Timeouts.Connect:
+	case knocks:
 		return x.dial()
 	case x.phase == Dial && x.backend == nil:
 		return x.fail(record.ByLB(record.CauseCrowded))

@@ -67,12 +67,9 @@ func (x *exchange) blameBackend(f record.Fault) {
 		return
 	}
 	x.answered = 0
-	why, detail := retry.Reason(f), uint16(f.Errno)
-	if why == board.ReasonBadAnswer {
-		detail = uint16(f.Reason)
-	}
+	why := retry.Reason(f)
 	t.Slot.CountFault(why)
-	t.State.NoteFault(why, uint8(f.Phase), detail, int64(now))
+	t.State.NoteFault(why, uint8(f.Phase), f.Detail, int64(now))
 	if !x.blamed && x.isEjecting(f) {
 		x.accuse(why, 0, f.Phase)
 	}
@@ -131,7 +128,7 @@ func (x *exchange) fail(f record.Fault) (ended bool) {
 func (x *exchange) retry() (ended bool) {
 	x.p.counters.Retries.Add(1)
 	x.up.Rewind()
-	x.fresh = true
+	x.fresh, x.pause = true, 0
 	x.enter(Pick)
 	if x.rec.Attempts > 1 {
 		x.pause = retry.Pause(x.p.chance)

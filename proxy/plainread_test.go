@@ -83,27 +83,26 @@ func (m *plainMessage) list(name string) (elements []string) {
 // readBody reads the body at the start of s.
 func (m plainMessage) readBody(s, method string, ended bool) (plainMessage, string, int) {
 	te, cl := m.all("transfer-encoding"), m.all("content-length")
-	code := ""
+	code, length, err := "", uint64(0), error(nil)
 	if method != "" {
 		code = m.start[1]
 	}
+	if len(cl) == 1 {
+		length, err = strconv.ParseUint(cl[0], 10, 63)
+	}
 	switch {
-	case len(te) > 1 || len(cl) > 1 || len(te) > 0 && (len(cl) > 0 || !strings.EqualFold(te[0], "chunked")):
+	case err != nil, len(te) > 1 || len(cl) > 1 || len(te) > 0 && (len(cl) > 0 || !strings.EqualFold(te[0], "chunked")):
 		return m, s, plainBad
 	case method == "HEAD", strings.HasPrefix(code, "1"), code == "204", code == "304":
 		return m, s, plainWhole
 	case len(te) == 1:
 		return m.readChunks(s)
 	case len(cl) == 1:
-		n, err := strconv.ParseUint(cl[0], 10, 63)
-		if err != nil {
-			return m, s, plainBad
-		}
-		if uint64(len(s)) < n {
+		if uint64(len(s)) < length {
 			return m, s, plainCut
 		}
-		m.body = s[:n]
-		return m, s[n:], plainWhole
+		m.body = s[:length]
+		return m, s[length:], plainWhole
 	case method == "":
 		return m, s, plainWhole
 	case !ended:
@@ -112,6 +111,8 @@ func (m plainMessage) readBody(s, method string, ended bool) (plainMessage, stri
 	m.body = s
 	return m, "", plainWhole
 }
+
+var plainTrailers = regexp.MustCompile("^([!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\\x00-\\x08\\x0a-\\x1f\\x7f]*(\r\n|$))+$")
 
 // readChunks reads the chunks and the trailers at the start of s.
 func (m plainMessage) readChunks(s string) (plainMessage, string, int) {
@@ -134,6 +135,9 @@ func (m plainMessage) readChunks(s string) (plainMessage, string, int) {
 			trailers, after, whole := strings.Cut(rest, crlf+crlf)
 			if m.trailers = trailers; !whole {
 				return m, s, plainCut
+			}
+			if !plainTrailers.MatchString(trailers) {
+				return m, s, plainBad
 			}
 			return m, after, plainWhole
 		case uint64(len(rest)) < n+2:

@@ -71,6 +71,7 @@ type Proxy struct {
 	// Memory that is used within one call.
 	composer rewrite.Composer
 	request  rewrite.Request
+	cookie   rewrite.Cookie
 	scrap    []byte // a path
 	probed   [1]byte
 }

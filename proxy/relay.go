@@ -132,7 +132,7 @@ func (x *exchange) takeUp() (f record.Fault, bad bool) {
 		x.expecting = false
 	}
 	if reason, bad := up.Compose(a, x.in, &x.snap.limits); bad {
-		return record.Fault{Side: record.ClientSide, Cause: record.CauseBadRequest, Reason: reason}, true
+		return record.Fault{Side: record.ClientSide, Cause: record.CauseBadRequest, Detail: uint16(reason)}, true
 	}
 	if up.Starved && x.front.More() { // see lookAgain
 		x.moves++

@@ -22,7 +22,11 @@ func (x *exchange) composeResponse() {
 		route = &x.route.Route
 	}
 	b := x.backend.in.Bytes()
-	out := p.composer.Final(&r.Response, b, p.loop.Now(), route, x.keep, x.cookie())
+	var cookie *rewrite.Cookie
+	if x.pool.cfg.Sticky != "" {
+		cookie = x.cookie()
+	}
+	out := p.composer.Final(&r.Response, b, p.loop.Now(), route, x.keep, cookie)
 	x.setHead(out, nil)
 	x.down.Begin(r.Framing, out.To, r.Length)
 	if r.Framing == httpparse.Chunked {
@@ -30,17 +34,15 @@ func (x *exchange) composeResponse() {
 	}
 }
 
-// cookie returns the cookie that leads back to this backend, if the pool has one and the
-// client does not have it yet.
-func (x *exchange) cookie() (c rewrite.Cookie) {
-	name := x.pool.cfg.Sticky
-	if name == "" {
-		return c
+// cookie returns the cookie that leads back to this backend, or nil if the client has it.
+// It is valid until the next call on this loop.
+func (x *exchange) cookie() *rewrite.Cookie {
+	value := x.pool.Sticky(x.index)
+	if string(x.sticky[:x.stickyLen]) == value {
+		return nil
 	}
-	if value := x.pool.Sticky(x.index); string(x.sticky[:x.stickyLen]) != value {
-		c.Name, c.Value, c.Secure = name, value, x.secure
-	}
-	return c
+	x.p.cookie = rewrite.Cookie{Name: x.pool.cfg.Sticky, Value: value, Secure: x.secure}
+	return &x.p.cookie
 }
 
 // composeReply composes a whole response of lb's own, with the field lines own.

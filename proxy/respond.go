@@ -31,7 +31,7 @@ func (x *exchange) readResponse() (f record.Fault, bad bool) {
 	}
 	switch x.resp.Feed(b.in.Bytes()) {
 	case httpparse.Bad:
-		return record.Fault{Side: record.BackendSide, Cause: record.CauseBadAnswer, Reason: x.resp.Reason}, true
+		return record.Fault{Side: record.BackendSide, Cause: record.CauseBadAnswer, Detail: uint16(x.resp.Reason)}, true
 	case httpparse.More:
 		x.down.Starved = true
 		x.lookAgain(b)

@@ -140,7 +140,7 @@ const (
 	simFaultTime  = 4 * time.Second // when the faults stop
 	simStandstill = 90 * time.Second
 	simCalmTime   = 30 * time.Second // the longest that a calm run may take after that
-	simEndTime    = 4 * time.Minute  // the time by which timeouts have ended everything that is stuck
+	simEndTime    = 8 * time.Minute  // the time by which timeouts have ended everything that is stuck
 )
 
 func (s *sim) run(t *testing.T, seed uint64) {

@@ -182,7 +182,7 @@ func (s *sim) countWaits() {
 // checkStuck checks that an exchange which may be asked elsewhere does not go on waiting at
 // a backend that is out.
 func (s *sim) checkStuck() {
-	const most = 5 // times in a row: longer than watch.Every
+	const most = 20 // times in a row: longer than watch.Every, however often events put it off
 	before := s.stuck
 	if s.looked == s.r.l.Now() { // the loop stands still
 		return

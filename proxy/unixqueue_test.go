@@ -102,3 +102,47 @@ func TestFullAcceptQueueLeft(t *testing.T) {
 		}
 	}
 }
+
+// TestFullAcceptQueueDown: a request that knocks at a backend which is found down is asked
+// elsewhere.
+func TestFullAcceptQueueDown(t *testing.T) {
+	r, _ := fullRig(t, 2)
+	r.k.Connect(r.listener, rigClient).Send([]byte(ask))
+	r.pass(100 * time.Millisecond)
+	r.board.State(0).Health.Store(uint64(board.Down))
+	r.board.Changed()
+	r.pass(300 * time.Millisecond)
+	if r.servers[1].Accept() == nil {
+		t.Error("the other backend was not asked")
+	}
+}
+
+// TestFullAcceptQueueThenQueue: a request that waits for room at another backend afterwards
+// takes it at once.
+func TestFullAcceptQueueThenQueue(t *testing.T) {
+	cfg := rigConfig(2)
+	cfg.Pools[0].Backends[1].MaxConnections = 1
+	r := newRig(t, 1, cfg, false)
+	app := loop.Addr{Path: "/app.sock"}
+	r.l.Post(func() { r.p.SetAddrs(0, []loop.Addr{app}) })
+	r.k.Serve(app).Full = true
+	first, second := r.k.Connect(r.listener, rigClient), r.k.Connect(r.listener, rigClient)
+	first.Send([]byte(ask)) // knocks at the first backend
+	r.settle()
+	second.Send([]byte(ask))
+	r.settle()
+	busy := r.servers[1].Accept()
+	if busy == nil {
+		t.Fatal("the other backend was not asked")
+	}
+	r.pass(r.p.now.cfg.Timeouts.Connect + 100*time.Millisecond)
+	if n := r.p.now.pools[0].again.Len(); n != 1 {
+		t.Fatalf("%d wait for room, want 1", n)
+	}
+	busy.Send([]byte("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"))
+	r.settle()
+	r.pass(50 * time.Millisecond)
+	if r.servers[1].Accept() == nil {
+		t.Error("it does not take the room")
+	}
+}

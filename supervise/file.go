@@ -114,6 +114,15 @@ func (d *desk) load() (cfg *config.Config, hash string, err error) {
 // doubt returns why cfg is not taken up after the file was written in place, or nil. A
 // file without its end is often a configuration, too.
 func doubt(old, cfg *config.Config) error {
+	if left := leftOf(old, cfg); left != "" {
+		return fmt.Errorf("%w: it has %s", errDoubted, left)
+	}
+	return nil
+}
+
+// leftOf returns how many backends or routes cfg has, in words, if that is less than half
+// of those of old, and "" otherwise.
+func leftOf(old, cfg *config.Config) string {
 	for _, of := range []struct {
 		what      string
 		from, now int
@@ -122,10 +131,10 @@ func doubt(old, cfg *config.Config) error {
 		{"routes", len(old.Routes), len(cfg.Routes)},
 	} {
 		if 2*of.now < of.from {
-			return fmt.Errorf("%w: it has %d of %d %s", errDoubted, of.now, of.from, of.what)
+			return fmt.Sprintf("%d of %d %s", of.now, of.from, of.what)
 		}
 	}
-	return nil
+	return ""
 }
 
 // errDoubted is the cause of an error of doubt.

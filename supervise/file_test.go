@@ -269,6 +269,9 @@ func TestWatchDoubts(t *testing.T) {
 			}
 			testkit.WriteFile(t, path, servicesText(3)) // 4 of 5, 2 of 3
 			w.wantTaken(t, 3, 3)
+			if log := w.log.String(); strings.Count(log, `has lost most of its backends or routes" number=2 left="3 of 7 routes"`) != 1 {
+				t.Errorf("want one warning that says how many are left:\n%s", log)
+			}
 		})
 	}
 }

@@ -86,8 +86,12 @@ func (d *desk) reload(by trigger, planOnly bool) (api.Reloaded, error) {
 		d.refuse(by, err)
 		return api.Reloaded{}, err
 	}
+	left := leftOf(d.now.Config, c.cfg)
 	err = d.commit(c)
 	d.log.Info("configuration reloaded", "number", c.number, "changes", len(c.what), "by", by)
+	if left != "" {
+		d.log.Warn("configuration has lost most of its backends or routes", "number", c.number, "left", left, "by", by)
+	}
 	if err != nil {
 		d.board.Control().ReloadFaults.Add(1)
 		d.outcome.reloadFailed(err)

@@ -50,8 +50,9 @@ func amiss(reachable, root, off bool) (list []warning) {
 // otherwise.
 const privileged = 1024
 
-// withMend adds to an error of listening on a port which process is there, and what to do.
-// port is 0 if it is not known. Other errors, and nil, stay as they are.
+// withMend adds to an error of listening why that cannot be, such as which process is
+// there, and what to do. port is 0 if it is not known. Other errors, and nil, stay as they
+// are.
 func withMend(err error, port int) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE) && port != 0:
@@ -60,6 +61,8 @@ func withMend(err error, port int) error {
 	case errors.Is(err, syscall.EACCES) && port != 0 && port < privileged:
 		return fmt.Errorf("%w: port %d is for root; setcap cap_net_bind_service=+ep on the binary, "+
 			"lower net.ipv4.ip_unprivileged_port_start, or have systemd open it (packaging/lb.socket)", err, port)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%w: no interface of this machine has it; choose one of those that \"ip addr\" lists, or 0.0.0.0", err)
 	}
 	return err
 }

@@ -85,6 +85,10 @@ func TestMends(t *testing.T) {
 			t.Errorf("port %d: %v", port, got)
 		}
 	}
+	foreign := &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", syscall.EADDRNOTAVAIL)}
+	if got := withMend(foreign, 8080); !strings.Contains(got.Error(), "no interface of this machine has it") {
+		t.Errorf("an address of another machine: %v", got)
+	}
 	inUse := fmt.Errorf("admin: cannot listen: %w", syscall.EADDRINUSE)
 	cfg := &config.Config{Admin: config.Admin{Address: "127.0.0.1:1"}}
 	if got := withAdminMend(inUse, cfg); !strings.Contains(got.Error(), "another process listens there") {

@@ -31,7 +31,7 @@ type reader struct {
 func read(t *testing.T, path, text string) *reader {
 	t.Helper()
 	r := &reader{hashes: make(chan string, 64)}
-	r.Watcher = Start(path, slog.New(slog.NewTextHandler(&r.log, nil)), func(_ <-chan struct{}, n News) { r.hashes <- n.Hash; r.swapped.Store(n.Swapped) })
+	r.Watcher = Start(path, slog.New(slog.NewTextHandler(&r.log, nil)), func(_ <-chan struct{}, n News) { r.swapped.Store(n.Swapped); r.hashes <- n.Hash })
 	t.Cleanup(r.Close)
 	r.want(t, text)
 	return r

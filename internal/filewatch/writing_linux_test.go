@@ -90,9 +90,7 @@ func TestWatchWriting(t *testing.T) {
 			}
 			f.Close()
 			r.want(t, "half and half")
-			if r.Writing() {
-				t.Error("it is said to be written still")
-			}
+			testkit.Until(t, "a notice of the close", func() bool { return !r.Writing() })
 		})
 	}
 }

@@ -90,6 +90,7 @@ func (ln *Lane) decode(in *arena.Slab, limits *httpparse.Limits) (httpparse.Reas
 	}
 	switch ln.trailers.Feed(in.B[pos:in.W]) {
 	case httpparse.Bad:
+		ln.data, ln.skip = 0, 0 // they do not count in Taken
 		return ln.trailers.Reason, true
 	case httpparse.Done:
 		ln.Whole = true

@@ -85,6 +85,9 @@ func (m *mover) run() (r result) {
 		}
 		if !m.ln.Whole {
 			reason, bad := m.compose()
+			if n := m.ln.BodyBytes(); n < 0 {
+				m.t.Errorf("%q: %d bytes of the body", m.input, n)
+			}
 			if bad || m.ln.Starved && m.rest == "" && m.from != httpparse.Close {
 				return result{out: string(m.out), bad: bad, reason: reason}
 			}
@@ -296,10 +299,11 @@ func TestShortBodies(t *testing.T) {
 // TestBadChunks: broken framing is reported, however the input is cut.
 func TestBadChunks(t *testing.T) {
 	for input, want := range map[string]httpparse.Reason{
-		"x\r\n":                           httpparse.BadChunkSize,
-		"5\r\nhello0\r\n\r\n":             httpparse.NoChunkEnd,
-		"0\r\n: no name\r\n\r\n":          httpparse.BadName,
-		"2\r\nok\r\n10000000000000000000": httpparse.BadChunkSize,
+		"2\r\nok\r\n0\r\n: no name\r\n\r\n": httpparse.BadName,
+		"x\r\n":                             httpparse.BadChunkSize,
+		"5\r\nhello0\r\n\r\n":               httpparse.NoChunkEnd,
+		"0\r\n: no name\r\n\r\n":            httpparse.BadName,
+		"2\r\nok\r\n10000000000000000000":   httpparse.BadChunkSize,
 	} {
 		for fill := 1; fill <= len(input); fill++ {
 			r := course{from: httpparse.Chunked, to: httpparse.Chunked, input: input, slab: SlabBytes, fill: fill, take: 100}.run(t)

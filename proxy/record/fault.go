@@ -31,7 +31,7 @@ const (
 	NoCause         Cause = iota
 	CauseGone             // the client went away
 	CauseShortBody        // the client ended its side before its request was whole
-	CauseBadRequest       // the parser refused the request; Fault.Reason says why
+	CauseBadRequest       // the parser refused the request; Fault.Detail says why
 	CauseTooLarge         // the body is longer than the limit
 	CauseSlow             // a deadline passed
 	CauseNoConnect        // the backend could not be reached
@@ -58,9 +58,8 @@ func (c Cause) String() string { return causeNames[c] }
 type Fault struct {
 	Side   Side
 	Cause  Cause
-	Phase  Phase            // the phase in which it happened
-	Reason httpparse.Reason // why the parser refused the request or the answer, or NoReason
-	Errno  syscall.Errno    // how connecting or reading failed; 0 for the end of the conn, and if it is not known
+	Phase  Phase  // the phase in which it happened
+	Detail uint16 // an httpparse.Reason for CauseBadRequest and CauseBadAnswer, else an errno; 0 if it is not known
 }
 
 // ByClient returns a fault of the client.
@@ -72,7 +71,7 @@ func ByBackend(c Cause) Fault { return Fault{Side: BackendSide, Cause: c} }
 // ByError returns a fault of the backend for which a system call returned err.
 func ByError(c Cause, err error) Fault {
 	errno, _ := err.(syscall.Errno)
-	return Fault{Side: BackendSide, Cause: c, Errno: errno}
+	return Fault{Side: BackendSide, Cause: c, Detail: uint16(errno)}
 }
 
 // ByDialling returns the fault of a conn that could not be begun because of err: lb's own
@@ -91,14 +90,14 @@ func ByLB(c Cause) Fault { return Fault{Side: LBSide, Cause: c} }
 // Kind returns a number for the kind of request that lb answers with code because of f,
 // to count it by. Its lowest 16 bits are code.
 func (f Fault) Kind(code int) uint64 {
-	return uint64(code) | uint64(f.Cause)<<16 | uint64(f.Reason)<<24
+	return uint64(code) | uint64(f.Cause)<<16 | uint64(f.Detail)<<24
 }
 
 // Status returns the code of the reply that lb makes for f (RFC 9110 15.5, 15.6).
 func (f Fault) Status() int {
 	switch f.Cause {
 	case CauseBadRequest:
-		return f.Reason.Status()
+		return httpparse.Reason(f.Detail).Status()
 	case CauseShortBody, CauseAmbiguous:
 		return 400
 	case CauseNoRoute:
@@ -144,7 +143,7 @@ func (f Fault) TextFor(host []byte) string {
 func (f Fault) Text() string {
 	switch f.Cause {
 	case CauseBadRequest:
-		return f.Reason.String()
+		return httpparse.Reason(f.Detail).String()
 	case CauseShortBody:
 		return "the request ended before its body did"
 	case CauseTooLarge:

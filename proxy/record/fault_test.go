@@ -23,7 +23,7 @@ func TestCauses(t *testing.T) {
 		seen[name] = c
 		for _, f := range []Fault{ByClient(c), ByBackend(c), ByLB(c), {Cause: c}} {
 			if c == CauseBadRequest {
-				f.Reason = httpparse.BareCR
+				f.Detail = uint16(httpparse.BareCR)
 			}
 			if status := f.Status(); status < 400 || status > 599 {
 				t.Errorf("%s by %q: status %d", name, f.Side, status)
@@ -47,9 +47,10 @@ func TestSlow(t *testing.T) {
 // TestBadRequest: the parser's reason decides the answer.
 func TestBadRequest(t *testing.T) {
 	f := ByClient(CauseBadRequest)
-	f.Reason = httpparse.LongTarget
-	if f.Status() != f.Reason.Status() || f.Text() != f.Reason.String() {
-		t.Errorf("%d %q for %v", f.Status(), f.Text(), f.Reason)
+	const why = httpparse.LongTarget
+	f.Detail = uint16(why)
+	if f.Status() != why.Status() || f.Text() != why.String() {
+		t.Errorf("%d %q for %v", f.Status(), f.Text(), why)
 	}
 }
 
@@ -72,8 +73,8 @@ func TestByDialling(t *testing.T) {
 	for err, want := range map[syscall.Errno]Fault{
 		syscall.EMFILE:        {Side: LBSide, Cause: CauseExhausted},
 		syscall.EADDRNOTAVAIL: {Side: LBSide, Cause: CauseExhausted},
-		syscall.ECONNREFUSED:  {Side: BackendSide, Cause: CauseNoConnect, Errno: syscall.ECONNREFUSED},
-		syscall.ENETUNREACH:   {Side: BackendSide, Cause: CauseNoConnect, Errno: syscall.ENETUNREACH},
+		syscall.ECONNREFUSED:  {Side: BackendSide, Cause: CauseNoConnect, Detail: uint16(syscall.ECONNREFUSED)},
+		syscall.ENETUNREACH:   {Side: BackendSide, Cause: CauseNoConnect, Detail: uint16(syscall.ENETUNREACH)},
 	} {
 		if got := ByDialling(err); got != want {
 			t.Errorf("%v: %+v, want %+v", err, got, want)

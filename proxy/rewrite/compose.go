@@ -23,8 +23,8 @@ func NewComposer(clock func() time.Time) Composer { return Composer{date: NewDat
 
 // Cookie is the cookie that leads a client back to its backend.
 type Cookie struct {
-	Name, Value string // both are empty if the client needs none
-	Secure      bool   // the client's side is https
+	Name, Value string
+	Secure      bool // the client's side is https
 }
 
 // Interim returns the reply for a 1xx response, or for the 101 that begins a tunnel. b is
@@ -43,13 +43,13 @@ func (c *Composer) Interim(m *httpparse.Response, b []byte) *front.Reply {
 }
 
 // Final returns the reply for a final response at now, with the changes of route, which may
-// be nil, and the cookie. It hides fields of m. b is the buffer that m was parsed from.
+// be nil, and the cookie, which may be nil. It hides fields of m. b is the buffer that m was parsed from.
 // keep reports whether the client's conn goes on.
-func (c *Composer) Final(m *httpparse.Response, b []byte, now tick.Instant, route *Route, keep bool, cookie Cookie) *front.Reply {
+func (c *Composer) Final(m *httpparse.Response, b []byte, now tick.Instant, route *Route, keep bool, cookie *Cookie) *front.Reply {
 	out := &c.reply // one by one: a composite literal is made apart and copied
 	out.Code, out.Phrase = m.Code, m.Phrase.Of(b)
 	out.Message, out.Text, out.Drop = &m.Message, b, HopByHop
-	out.Lines, out.Own, out.Upgrade = c.addedLines(m, b, now, route, &cookie), nil, nil
+	out.Lines, out.Own, out.Upgrade = c.addedLines(m, b, now, route, cookie), nil, nil
 	out.Framing, out.Length, out.Keep = m.Framing, m.Length, keep
 	if m.Code == 426 && m.Seen.Has(httpparse.Upgrade) { // RFC 9110 15.5.22: it must say to what
 		out.Upgrade = upgradeOf(m, b)
@@ -64,7 +64,7 @@ func (c *Composer) addedLines(m *httpparse.Response, b []byte, now tick.Instant,
 	if !m.Seen.Has(httpparse.Date) || m.Nominated && dateNominated(m, b) { // RFC 9110 6.6.1
 		date = c.date.Line(now)
 	}
-	if route == nil && cookie.Name == "" {
+	if route == nil && cookie == nil {
 		return date
 	}
 	d := c.lines[:0]
@@ -72,7 +72,7 @@ func (c *Composer) addedLines(m *httpparse.Response, b []byte, now tick.Instant,
 	if route != nil {
 		d, dated = route.AppendLines(d, b, &m.Message)
 	}
-	if cookie.Name != "" {
+	if cookie != nil {
 		d = cookie.append(d)
 	}
 	if !dated {

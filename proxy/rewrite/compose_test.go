@@ -53,22 +53,21 @@ func TestFinal(t *testing.T) {
 	const theirs = "Date: Mon, 07 Nov 1994 08:49:37 GMT\r\n"
 	plain := NewRoute(&config.Route{SetResponseHeaders: []config.Field{{Name: "X-A", Value: "1"}}})
 	own := NewRoute(&config.Route{SetResponseHeaders: []config.Field{{Name: "Date", Value: "never"}}})
-	cookie := Cookie{Name: "at", Value: "b1"}
-	secure := cookie
-	secure.Secure = true
+	cookie := &Cookie{Name: "at", Value: "b1"}
+	secure := &Cookie{Name: "at", Value: "b1", Secure: true}
 	const set = "Set-Cookie: at=b1; Path=/; HttpOnly; SameSite=Lax"
 	for _, tc := range []struct {
 		fields string
 		route  *Route
-		cookie Cookie
+		cookie *Cookie
 		want   string
 	}{
-		{"", nil, Cookie{}, dated},
-		{theirs, nil, Cookie{}, ""},
-		{theirs + "Connection: date\r\n", nil, Cookie{}, dated},
-		{theirs + "Connection: x\r\n", nil, Cookie{}, ""},
-		{"", &plain, Cookie{}, "X-A: 1\r\n" + dated},
-		{theirs, &plain, Cookie{}, "X-A: 1\r\n"},
+		{"", nil, nil, dated},
+		{theirs, nil, nil, ""},
+		{theirs + "Connection: date\r\n", nil, nil, dated},
+		{theirs + "Connection: x\r\n", nil, nil, ""},
+		{"", &plain, nil, "X-A: 1\r\n" + dated},
+		{theirs, &plain, nil, "X-A: 1\r\n"},
 		{"", &own, cookie, "Date: never\r\n" + set + "\r\n"},
 		{theirs, nil, secure, set + "; Secure\r\n"},
 		{"", nil, cookie, set + "\r\n" + dated},
@@ -92,7 +91,7 @@ func TestFinalUpgrade(t *testing.T) {
 		"HTTP/1.1 200 OK\r\nUpgrade: h2c\r\n\r\n": "",
 	} {
 		m, b := parseAnswer(t, head)
-		if r := composed().Final(m, b, tick.Instant(1), nil, false, Cookie{}); string(r.Upgrade) != want || r.Keep {
+		if r := composed().Final(m, b, tick.Instant(1), nil, false, nil); string(r.Upgrade) != want || r.Keep {
 			t.Errorf("%q: upgrade %q, keep %t", head, r.Upgrade, r.Keep)
 		}
 	}
@@ -103,7 +102,7 @@ func TestFinalUpgrade(t *testing.T) {
 func TestOwn(t *testing.T) {
 	c := composed()
 	m, b := parseAnswer(t, "HTTP/1.1 426 No\r\nUpgrade: h2c\r\nX: y\r\n\r\n")
-	c.Final(m, b, tick.Instant(1), nil, true, Cookie{})
+	c.Final(m, b, tick.Instant(1), nil, true, nil)
 	for _, tc := range []struct {
 		code       int
 		text, body string
@@ -130,7 +129,7 @@ func TestComposerAllocates(t *testing.T) {
 	c := composed()
 	m, b := parseAnswer(t, "HTTP/1.1 200 OK\r\nX: y\r\n\r\n")
 	if n := testing.AllocsPerRun(100, func() {
-		r := c.Final(m, b, tick.Instant(1), nil, true, Cookie{Name: "at", Value: "b1"})
+		r := c.Final(m, b, tick.Instant(1), nil, true, &Cookie{Name: "at", Value: "b1"})
 		if ReplyBytes(r) < len(b)+len(r.Lines) {
 			t.Error("the bound is less than the head")
 		}

@@ -99,6 +99,7 @@ var warmUp sync.Once
 // next returns r.cfg as the next snapshot.
 func (r *rig) next() *plan.Snapshot {
 	cfg := *r.cfg
+	cfg.Pools = slices.Clone(cfg.Pools) // the test changes its own while loops read these
 	s := &plan.Snapshot{Config: &cfg, Number: 1}
 	if r.last != nil {
 		s.Number = r.last.Number + 1

@@ -103,7 +103,7 @@ func TestOtherBackend(t *testing.T) {
 // TestRequestsRefused: one line for each kind, with the newest example, escaped.
 func TestRequestsRefused(t *testing.T) {
 	d := newDesk(t)
-	kind := record.Fault{Cause: record.CauseBadRequest, Reason: httpparse.BareLF}.Kind(400)
+	kind := record.Fault{Cause: record.CauseBadRequest, Detail: uint16(httpparse.BareLF)}.Kind(400)
 	d.board.Refusals(0).Note(kind, int64(d.now), []byte("10.0.0.7"), "bare LF", []byte("GET /\x1b[2J"))
 	d.board.Refusals(1).Note(kind, int64(d.now)-1, []byte("10.0.0.8"), "bare LF", nil)
 	d.board.Refusals(1).Note(503, int64(d.now), []byte("10.0.0.9"), "all backends are busy", nil)
@@ -113,6 +113,14 @@ func TestRequestsRefused(t *testing.T) {
 	d.board.Refusals(1).Note(503, int64(d.now), []byte("10.0.0.9"), "all backends are busy", nil)
 	d.after(9 * time.Second)
 	d.after(time.Second, `level=WARN msg="requests refused" status=503 reason="all backends are busy" count=1 since=2026-01-02T12:00:09Z client=10.0.0.9`)
+}
+
+// TestSinceIsPast: a fault is told with the second in which it came, not with the next one.
+func TestSinceIsPast(t *testing.T) {
+	d := newDesk(t)
+	d.after(900 * time.Millisecond)
+	d.refuse(0, 1, syscall.ECONNREFUSED)
+	d.after(0, `level=WARN msg="backend fails" pool=default backend=10.0.0.1:80 cause=connect count=1 since=2026-01-02T12:00:00Z last="connection refused"`)
 }
 
 // TestWords: each fault that can be has words of its own.

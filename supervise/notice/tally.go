@@ -44,5 +44,8 @@ func (t *tally) due(now tick.Instant, last bool) bool {
 // taken notes that everything was told at now.
 func (t *tally) taken(now tick.Instant) { t.untold, t.told = 0, now }
 
-// sinceText returns when the first that is untold came. The board has it to a millisecond.
-func (t *tally) sinceText() string { return t.since.Round(time.Second).Format(time.RFC3339) }
+// sinceText returns the second in which the first that is untold came. The board has it to
+// a millisecond.
+func (t *tally) sinceText() string {
+	return t.since.Round(time.Millisecond).Truncate(time.Second).Format(time.RFC3339)
+}
