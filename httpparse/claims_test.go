@@ -82,6 +82,9 @@ func TestNominatedChoosesNothing(t *testing.T) {
 	in := get("Connection: X-Hop, Cookie, Expect\r\nConnection: x-two\r\nX-Hop: 1\r\nX-Two: 2\r\nCookie: a=1\r\nX-Stays: 3\r\nExpect: 100-continue\r\n")
 	r := parsed(t, in)
 	b := []byte(in)
+	if !r.MayForge(nil) {
+		t.Error("MayForge is false")
+	}
 	r.HideForged(b, true, nil)
 	for name, want := range map[string]bool{"x-hop": false, "X-Two": false, "cookie": false, "x-stays": true, "host": true, "expect": true} {
 		if _, ok := r.Lookup(b, name); ok != want {
