@@ -31,9 +31,10 @@
 //     Transfer-Encoding) is refused in an answer, too.
 //   - Chunk extensions must be well-formed although they are dropped: parsers that skip them
 //     have disagreed about where the line ends.
-//   - A target may have every byte but control bytes, space and '#', against RFC 3986:
-//     browsers and curl send them, and no parser takes them for the end of a target. Bytes
-//     from 0x80 on are taken as nginx and Go take them; HAProxy refuses them.
+//   - A target may have every visible byte of ASCII but '#', against RFC 3986: browsers and
+//     curl send them, and no parser takes them for the end of a target. Bytes from 0x80 on
+//     are refused, as HAProxy does: Python and others read 0x85 and 0xa0 as white space, so
+//     that they end a target or a path.
 //   - A comma in Host is refused although a reg-name may have one: a list of two hosts looks
 //     the same.
 //   - A malformed element of Connection nominates nothing, and the conn ends afterwards.

@@ -29,10 +29,10 @@ func plainStops(w uint64) uint64 {
 	return (^(letter | digit | dashDot) | w) & highs
 }
 
-// targetStops marks bytes that may not stand in a request target: control bytes, space
-// and '#'.
+// targetStops marks bytes that may not stand in a request target: control bytes, space,
+// '#', and bytes beyond ASCII.
 func targetStops(w uint64) uint64 {
-	return ((w - 0x21*ones) | ((w ^ 0x7f*ones) - ones) | ((w ^ '#'*ones) - ones)) & ^w & highs
+	return ((w - 0x21*ones) | ((w ^ 0x7f*ones) - ones) | ((w ^ '#'*ones) - ones) | w) & highs
 }
 
 // tail returns the bytes of b from i on, fewer than 8, with zeros above them.

@@ -19,7 +19,7 @@ var scans = []struct {
 	}},
 	{"plain", scanPlain, func(c byte) bool { return strings.IndexByte(alnum+"-.", c) < 0 }},
 	{"target", scanTarget, func(c byte) bool {
-		return c <= ' ' || c == 0x7f || c == '#'
+		return c <= ' ' || c >= 0x7f || c == '#'
 	}},
 }
 
