@@ -80,6 +80,13 @@ func (l *Loop) drop(ln *listener) {
 	s.gen++
 }
 
+// Crowded reports whether the clients of the loop, or n other conns, come close to the limit
+// of clients. Descriptors set that, unless a lower one is configured, and leave room for as
+// many other conns.
+func (l *Loop) Crowded(n int) bool {
+	return l.options.ConnsMax > 0 && max(l.clients, n) > l.options.ConnsMax/4*3
+}
+
 // SetConnsMax changes Options.ConnsMax from the end of this turn on. Conns above a
 // lower limit stay open.
 func (l *Loop) SetConnsMax(n int) { l.options.ConnsMax = n }

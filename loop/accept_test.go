@@ -266,6 +266,25 @@ func TestDropInAccepted(t *testing.T) {
 	}
 }
 
+// TestCrowded: clients or other conns that come close to the limit crowd the loop.
+func TestCrowded(t *testing.T) {
+	l := &Loop{options: Options{ConnsMax: 100}}
+	for n, want := range map[int]bool{0: false, 75: false, 76: true, 200: true} {
+		if got := l.Crowded(n); got != want {
+			t.Errorf("%d conns of 100: %v", n, got)
+		}
+	}
+	l.SetConnsMax(0)
+	if l.Crowded(1000) {
+		t.Error("crowded without a limit")
+	}
+	l.SetConnsMax(4)
+	l.clients = 4
+	if !l.Crowded(0) {
+		t.Error("as many clients as may be do not crowd it")
+	}
+}
+
 // TestSetConnsMax: a new limit, higher or lower, applies from the end of the turn.
 func TestSetConnsMax(t *testing.T) {
 	k := newFake(t)

@@ -109,10 +109,14 @@ func (x *exchange) takeIdle(t *target) *backendConn {
 	now := p.loop.Now()
 	for {
 		b, ok := t.Idle.Hottest()
+		look := ok && b.bare
 		if ok && !b.bare && (x.peer.Served || x.pool.cfg.Reuse == config.ReuseAlways) {
 			t.Idle.Remove(&b.link)
 		} else if rested, has := t.Idle.GetRested(now.Add(-rest)); has {
-			b = rested
+			b, look = rested, rested.bare
+		} else if ok && p.loop.Crowded(int(p.counters.BackendConns.Load())) { // what conns have to spare, clients need
+			t.Idle.Remove(&b.link)
+			look = true
 		} else {
 			most := x.pool.cfg.Backends[x.index].MaxConnections
 			if ok && most > 0 && int(t.Slot.InFlight.Load())+t.Idle.Len() > most {
@@ -125,7 +129,7 @@ func (x *exchange) takeIdle(t *target) *backendConn {
 		case !b.fresh():
 			b.noteClosed()
 		case now.Sub(b.since) >= p.idleLimit(t, now):
-		case !b.bare && x.idempotent && x.up.Whole && x.up.Held || b.silent():
+		case !look && x.idempotent && x.up.Whole && x.up.Held || b.silent():
 			return b
 		}
 		b.close()
