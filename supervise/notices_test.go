@@ -16,6 +16,7 @@ import (
 // so, with the cause in words, and so does status. A request that lb refuses is told with
 // its reason and an example.
 func TestFaultsAreTold(t *testing.T) {
+	testkit.Long(t)
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		refusing := testkit.RefusingAddr(t)
 		b, err := config.ParseBackend(refusing)

@@ -390,6 +390,7 @@ func TestReloadSocket(t *testing.T) {
 // The socket for commands comes back when it was deleted. What another program has put at its
 // path stays.
 func TestSocketComesBack(t *testing.T) {
+	testkit.Long(t)
 	cfg := supervisetest.Config(config.MT)
 	cfg.Admin.Socket = filepath.Join(t.TempDir(), "a.sock")
 	log := &testkit.Log{}

@@ -200,6 +200,7 @@ func TestQueueAbandoned(t *testing.T) {
 // A tunnel whose backend has ended its side holds no place, and one of which a side has
 // ended is given up.
 func TestTunnelHalfClosed(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		ended := make(chan error, 1)
 		addr := script(t, func(c net.Conn) {

@@ -18,6 +18,7 @@ import (
 // Standard error is a full pipe that is no longer read: requests, reloads, commands, health and
 // the end go on.
 func TestLogIsNotRead(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		s := begin(t, mode, setup{admin: true, backends: to(checked(t), testkit.RefusingAddr(t))})
 		readOn := s.fillStream()
@@ -62,6 +63,7 @@ func (s *service) fillStream() (readOn func()) {
 // Standard error is a pipe whose reader is gone: lb lives, and its exit code is that of its
 // work.
 func TestLogHasNoReader(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		r, w, err := os.Pipe()
 		if err != nil {

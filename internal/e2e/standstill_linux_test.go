@@ -37,6 +37,7 @@ func (p *process) stopped(t *testing.T) bool {
 // TestStandstill: lb stands still until long after the deadline of requests whose answers
 // come meanwhile. They are answered, no request is sent again, and no backend is blamed.
 func TestStandstill(t *testing.T) {
+	testkit.Long(t)
 	const requests, limit = 20, 3 * time.Second
 	eachMode(t, func(t *testing.T, mode string) {
 		arrived, answer := make(chan struct{}, 2*requests), make(chan struct{})

@@ -17,6 +17,7 @@ import (
 // lb is stopped while a check waits for its answer, until after the deadline: the check
 // does not count, and the next ones find the backend up.
 func TestCheckDuringStandstill(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		asked, answer := make(chan struct{}), make(chan struct{})
 		var first atomic.Bool
