@@ -109,7 +109,7 @@ func (x *exchange) takeIdle(t *target) *backendConn {
 	now := p.loop.Now()
 	for {
 		b, ok := t.Idle.Hottest()
-		look := ok && b.bare
+		look := false
 		if ok && !b.bare && (x.peer.Served || x.pool.cfg.Reuse == config.ReuseAlways) {
 			t.Idle.Remove(&b.link)
 		} else if rested, has := t.Idle.GetRested(now.Add(-rest)); has {
@@ -154,7 +154,7 @@ func (x *exchange) dial() (ended bool) {
 			return x.fail(f)
 		}
 		if b, ok := t.Idle.Hottest(); ok && !x.fresh {
-			return x.makeDo(b, f)
+			return x.makeDo(b)
 		}
 		if x.knocks < lackKnocks {
 			return x.knock()
@@ -188,16 +188,17 @@ func (x *exchange) knock() (ended bool) {
 	return false
 }
 
-// makeDo uses b, which is idle and has not rested, because no other conn can be had: the
-// answer would be a 503 for f. A look at b finds what has come until now.
-func (x *exchange) makeDo(b *backendConn, f record.Fault) (ended bool) {
+// makeDo uses b, which is idle and has not rested, because no other conn can be had. A look
+// at b finds what has come until now; without b there is room for another.
+func (x *exchange) makeDo(b *backendConn) (ended bool) {
 	b.to.Idle.Remove(&b.link)
 	x.p.counters.BackendIdle.Sub(1)
 	if !b.fresh() || !b.silent() {
 		b.close()
-		return x.fail(f)
+		return x.dial()
 	}
 	x.attach(b)
+	x.pause = 0
 	x.enter(Send)
 	return x.pump()
 }

@@ -232,11 +232,7 @@ func TestWaitersOfAnEmptyPool(t *testing.T) {
 	cfg := withBackends(0)
 	cfg.Pools[0].Backends[0].MaxConnections = 1
 	r := newRig(t, 1, cfg, false)
-	first, second := r.k.Connect(r.listener, rigClient), r.k.Connect(r.listener, rigClient)
-	first.Send([]byte(ask))
-	r.settle()
-	second.Send([]byte(ask))
-	r.settle()
+	first, second := r.askTwice()
 	r.reloaded(withBackends())
 	r.servers[0].Accept().Send([]byte(answer))
 	r.settle()

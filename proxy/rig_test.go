@@ -297,3 +297,13 @@ func (r *rig) leftovers() (all []string) {
 	}
 	return all
 }
+
+// askTwice has two clients ask, the second one when the first request has been dealt with.
+func (r *rig) askTwice() (first, second *looptest.Peer) {
+	first, second = r.k.Connect(r.listener, rigClient), r.k.Connect(r.listener, rigClient)
+	for _, client := range [...]*looptest.Peer{first, second} {
+		client.Send([]byte(ask))
+		r.settle()
+	}
+	return first, second
+}

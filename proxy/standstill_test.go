@@ -38,11 +38,7 @@ func TestAStandstillIsNoWaitForRoom(t *testing.T) {
 	cfg := rigConfig(1)
 	cfg.Pools[0].Backends[0].MaxConnections = 1
 	r := newRig(t, 1, cfg, false)
-	first, second := r.k.Connect(r.listener, rigClient), r.k.Connect(r.listener, rigClient)
-	first.Send([]byte(ask))
-	r.settle()
-	second.Send([]byte(ask))
-	r.settle()
+	_, second := r.askTwice()
 	busy := r.servers[0].Accept()
 	r.k.Advance(time.Minute)
 	r.pass(cfg.Timeouts.Queue - time.Second)

@@ -13,7 +13,7 @@ import (
 )
 
 // A lone backend, which is never ejected, that refuses connections: a line in the log says
-// so, with the cause in words, and so does status. A request that lb refuses is told with
+// so, with the cause in words, and so does status. A request that lb refuses has a line with
 // its reason and an example.
 func TestFaultsAreTold(t *testing.T) {
 	testkit.Long(t)

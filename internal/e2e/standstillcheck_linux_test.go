@@ -41,7 +41,7 @@ func TestCheckDuringStandstill(t *testing.T) {
 		}
 		testkit.Until(t, "lb to stand still", func() bool { return stopped(pid) })
 		close(answer)
-		time.Sleep(timeout + timeout/2) // what it is about: the deadline passes
+		pause(timeout+timeout/2, nil) // what it is about: the deadline of the check passes, while lb can show nothing
 		if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 			t.Fatal(err)
 		}

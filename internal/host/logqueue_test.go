@@ -41,7 +41,8 @@ func flushed(t *testing.T, q *LogQueue) {
 	}
 }
 
-// Writing goes on while the stream stands still. What is lost is told, after what was not.
+// Writing goes on while the stream stands still. A line after the kept ones says how many
+// were lost.
 func TestLogQueueDoesNotWait(t *testing.T) {
 	var g gate
 	q := NewLogQueue(&g)

@@ -69,8 +69,8 @@ func (d *desk) refuse(loop, n int, errno syscall.Errno) {
 	d.board.State(d.view.IDs[0][0]).NoteFault(board.ReasonConnect, uint8(record.Dial), uint16(errno), int64(d.now))
 }
 
-// TestBackendFails: the first fault is told at once, the next ones together after ten
-// seconds, over all loops; silence is not told.
+// TestBackendFails: the first fault has a line at once, the next ones share one after ten
+// seconds, over all loops; silence has none.
 func TestBackendFails(t *testing.T) {
 	d := newDesk(t)
 	d.after(time.Second)
@@ -115,7 +115,7 @@ func TestRequestsRefused(t *testing.T) {
 	d.after(time.Second, `level=WARN msg="requests refused" status=503 reason="all backends are busy" count=1 since=2026-01-02T12:00:09Z client=10.0.0.9`)
 }
 
-// TestSinceIsPast: a fault is told with the second in which it came, not with the next one.
+// TestSinceIsPast: since is the second in which a fault came, not the next one.
 func TestSinceIsPast(t *testing.T) {
 	d := newDesk(t)
 	d.after(900 * time.Millisecond)
