@@ -53,6 +53,7 @@ func (x *exchange) findRoute() record.Cause {
 	i, ok := s.router.Choose(r.Authority.Of(b), path, x, x.p.scrap)
 	switch {
 	case !ok:
+		x.pool = nil
 		return record.CauseAmbiguous
 	case i >= 0:
 		x.route = &s.routes[i]
