@@ -230,14 +230,14 @@ func (w *workers) adopt(files [][]*os.File) [][]*os.File {
 		if !k.orphaned() {
 			continue
 		}
-		heir := living[place%len(living)]
-		own := slices.Clone(files[heir]) // of a shared set, all have the same list
+		to := living[place%len(living)]
+		own := slices.Clone(files[to]) // of a shared set, all have the same list
 		for _, f := range files[place] {
 			if !slices.Contains(own, f) {
 				own = append(own, f)
 			}
 		}
-		files[heir] = own
+		files[to] = own
 	}
 	return files
 }
