@@ -28,7 +28,7 @@ type LogQueue struct {
 	mu      sync.Mutex
 	waiting []byte        // whole lines
 	spare   []byte        // for the next lines, while waiting is written
-	lost    int           // lines that were dropped, and not told yet
+	lost    int           // lines that were dropped, and not counted in the log yet
 	idle    chan struct{} // closed when the goroutine has ended; nil while there is none
 }
 

@@ -40,7 +40,7 @@ func (is laneIs) of(a *arena.Arena, at tick.Instant) *lane.Lane {
 
 func TestOwed(t *testing.T) {
 	none, full, blocked, whole := laneIs{}, laneIs{full: true}, laneIs{blocked: true}, laneIs{whole: true}
-	const nobody, client, backend, lb = record.NoSide, record.ClientSide, record.BackendSide, record.LBSide
+	const noSide, client, backend, lb = record.NoSide, record.ClientSide, record.BackendSide, record.LBSide
 	for _, tc := range []struct {
 		name     string
 		c        Case
@@ -50,13 +50,13 @@ func TestOwed(t *testing.T) {
 		limit    time.Duration
 	}{
 		{"room", Case{Phase: record.Pick}, none, none, lb, since, timeouts.Queue},
-		{"pause", Case{Phase: record.Pick, Pause: 77}, none, none, nobody, since, 77},
+		{"pause", Case{Phase: record.Pick, Pause: 77}, none, none, noSide, since, 77},
 		{"connect", Case{Phase: record.Dial, Conn: true}, none, none, backend, since, timeouts.Connect},
 		{"knock", Case{Phase: record.Dial, Pause: 1}, none, none, lb, since, 1},
 		{"last knock", Case{Phase: record.Dial, Pause: 77}, none, none, lb, since, timeouts.Connect},
 
 		{"request", Case{Phase: record.Send}, none, whole, client, up, timeouts.ClientBody},
-		{"request held back", Case{Phase: record.Send, Expecting: true}, none, none, nobody, since, timeouts.Response},
+		{"request held back", Case{Phase: record.Send, Expecting: true}, none, none, noSide, since, timeouts.Response},
 		{"request not taken", Case{Phase: record.Send, Expecting: true}, full, full, backend, up, timeouts.BackendWrite},
 		{"body not taken", Case{Phase: record.Send}, blocked, none, backend, up, timeouts.BackendWrite},
 

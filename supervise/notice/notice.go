@@ -68,7 +68,7 @@ func Start(o Options) *Notices {
 	return n
 }
 
-// New returns notices that are told by Look alone. What is on the board already counts as
+// New returns notices that Look alone writes. What is on the board already counts as
 // told.
 func New(o Options) *Notices {
 	n := &Notices{o: o, backends: map[int]*faults{}, refused: map[uint64]*tally{}, examples: map[uint64]board.Refusal{}}
