@@ -28,7 +28,7 @@ var arrows = map[string][]string{
 	"lb/supervise/health":        {"upstream", "board", "config", "loop/tick"},
 	"lb/supervise/listen":        {"supervise/discover", "internal/ipc"},
 	"lb/supervise/notice":        {"supervise/plan", "proxy/record", "httpparse", "board", "loop/tick"},
-	"lb/supervise/plan":          {"config"},
+	"lb/supervise/plan":          {"config", "internal/tlsconf"},
 	"lb/supervise/supervisetest": {"config", "internal/testkit"},
 
 	"lb/admin":     {"admin/api", "board", "config"},
@@ -75,6 +75,8 @@ var arrows = map[string][]string{
 	"lb/internal/ipc":       {},
 	"lb/internal/systemd":   {},
 	"lb/internal/testkit":   {"admin/api"},
+	"lb/internal/tlsconf":   {"config"},
+	"lb/loop/tlsconn":       {"loop", "arena", "loop/tick"},
 }
 
 // owners has, for each module of others, the packages that may import it. proxy uses

@@ -48,6 +48,8 @@ type Config struct {
 	Admin          Admin
 	Timeouts       Timeouts
 	Limits         Limits
+	Listeners      []Listener // [[listeners]]; none: Host and Port are the one listener, see Listening
+	TLS            TLS
 }
 
 // Admin is where lb listens for its operator.
@@ -60,7 +62,7 @@ type Admin struct {
 type Timeouts struct {
 	ClientIdle, ClientHeader, ClientBody, ClientWrite         time.Duration
 	Connect, BackendWrite, Response, BackendBody, BackendIdle time.Duration
-	TunnelIdle, TunnelHalfClosed, Queue, Drain                time.Duration
+	TunnelIdle, TunnelHalfClosed, Queue, Drain, Handshake     time.Duration
 }
 
 // Limits bound what one client can ask for.

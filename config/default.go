@@ -42,6 +42,12 @@ func Default() *Config {
 			Drain:        30 * time.Second,
 
 			TunnelHalfClosed: 30 * time.Second,
+			Handshake:        10 * time.Second,
+		},
+		TLS: TLS{
+			MinVersion: TLS12,
+			ClientAuth: ClientAuthNone,
+			ACME:       ACME{Storage: "/var/lib/lb/acme"},
 		},
 		Limits: Limits{
 			HeaderBytes: 64 << 10,

@@ -53,7 +53,8 @@ type Pool struct {
 	SlowStart time.Duration // how long a recovered or added backend takes to reach its weight; 0: none
 	Health    Health
 	Eject     Eject
-	Backends  []Backend // Pools[0] has none if neither the file nor a flag names one
+	TLS       BackendTLS // for those of Backends with TLS
+	Backends  []Backend  // Pools[0] has none if neither the file nor a flag names one
 }
 
 // Same reports whether p and other have the same settings and the same backends.
@@ -72,6 +73,7 @@ type Backend struct {
 	Backup         bool   // used only while no other backend of the pool can be
 	Drain          bool   // no new clients; exchanges and sticky clients go on
 	MaxConnections int    // exchanges in flight over all loops; 0: unlimited
+	TLS            bool   // lb speaks TLS to it, by the TLS of its pool
 }
 
 // String returns host:port, [v6]:port or unix:/path, the form of -b.

@@ -127,9 +127,10 @@ connections = 9
 		Retry: Default().Retry,
 		Timeouts: Timeouts{
 			1 * time.Second, 2 * time.Second, 3 * time.Second, 4 * time.Second, 5 * time.Second, 6 * time.Second,
-			7 * time.Second, 8 * time.Second, 9 * time.Second, 10 * time.Second, 10500 * time.Millisecond, 11 * time.Second, 60500 * time.Millisecond,
+			7 * time.Second, 8 * time.Second, 9 * time.Second, 10 * time.Second, 10500 * time.Millisecond, 11 * time.Second, 60500 * time.Millisecond, 10 * time.Second,
 		},
 		Limits: Limits{HeaderBytes: 2048, Fields: 5, TargetBytes: 1024, BodyBytes: 3 << 30, Connections: 9},
+		TLS:    Default().TLS,
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got\n%+v, want\n%+v", c, want)

@@ -8,6 +8,7 @@ import "strings"
 type Route struct {
 	Host               string   // in lower case, without port or brackets; "*.example.com": any name below; "": any
 	Path               string   // a prefix of whole segments: "/a" takes /a and /a/b, not /ab; "/": any
+	Scheme             string   // "http" or "https", of the client's conn to lb; "": either
 	Methods            []string // any of these; none: every method
 	Headers            []Field  // all of these, with exactly these values; names in lower case
 	Pool               int      // index in Config.Pools; -1 for a redirect

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"lb/config"
+	"lb/internal/tlsconf"
 )
 
 // Snapshot is one configuration as all loops get it. It does not change once it
@@ -17,6 +18,8 @@ type Snapshot struct {
 	Number uint64     // of the configuration; counts from 1, over reloads and upgrades
 	IDs    [][]int    // on the board, by pool and backend
 	Addrs  [][][]Addr // by pool and backend; empty for a name that has no address yet
+	// Secrets are what the loops need for TLS, or nil if the configuration has no TLS.
+	Secrets *tlsconf.Secrets
 }
 
 // Addr is where a backend is: an IP address and port, or the path of a unix socket.
@@ -36,6 +39,13 @@ func (s *Snapshot) WithAddrs(id int, addrs []Addr) *Snapshot {
 			next.Addrs[i][j] = addrs
 		}
 	}
+	return &next
+}
+
+// WithSecrets returns a copy of s with other secrets. The copy has the same number.
+func (s *Snapshot) WithSecrets(secrets *tlsconf.Secrets) *Snapshot {
+	next := *s
+	next.Secrets = secrets
 	return &next
 }
 

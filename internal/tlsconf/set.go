@@ -1,0 +1,18 @@
+// Package tlsconf makes the configurations of crypto/tls from lb's own and the contents of
+// its files. It reads no file and opens no socket. The supervisor uses it to check, the
+// loops to serve, and health checks to probe, so that all three agree.
+package tlsconf
+
+import "crypto/tls"
+
+// Set is everything that one configuration needs of crypto/tls. It may be shared by loops,
+// and does not change once it is made.
+type Set struct {
+	// Server is for clients, or nil without a TLS listener.
+	Server *tls.Config
+	// Pools is for backends, by pool; nil for a pool without a TLS backend. ServerName is
+	// empty if the backend's host is to be taken.
+	Pools []*tls.Config
+	// Tokens are the answers to HTTP-01 challenges, by token (RFC 8555 8.3).
+	Tokens map[string]string
+}
