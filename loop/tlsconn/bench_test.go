@@ -88,8 +88,11 @@ func (d *duo) shake(t testing.TB, server, client *tls.Config) {
 
 // until turns the loop until ok holds.
 func (d *duo) until(t testing.TB, ok func() bool) {
-	for end := time.Now().Add(patience); !ok(); {
-		if d.l.Turn(true); time.Now().After(end) {
+	late := false
+	alarm := time.AfterFunc(patience, func() { d.l.Post(func() { late = true }) })
+	defer alarm.Stop()
+	for !ok() {
+		if d.l.Turn(true); late {
 			t.Fatal("it does not come")
 		}
 	}
