@@ -54,6 +54,15 @@ func newDuo(t testing.TB, secure bool) *duo {
 			t.Errorf("%d slabs are not put back", a.Out())
 		}
 	})
+	d.connect(t)
+	if secure {
+		d.shake(t, serverConfig(), clientConfig())
+	}
+	return d
+}
+
+// connect makes the two ends.
+func (d *duo) connect(t testing.TB) {
 	fd, client := pair(t)
 	other := dup(t, client)
 	client.Close()
@@ -64,10 +73,6 @@ func newDuo(t testing.TB, secure bool) *duo {
 		}
 	}
 	d.l.Turn(false)
-	if secure {
-		d.shake(t, serverConfig(), clientConfig())
-	}
-	return d
 }
 
 // shake makes the handshake.
@@ -159,8 +164,8 @@ func BenchmarkHandshake(b *testing.B) {
 			b.ReportAllocs()
 			before := cpu()
 			defer func() { b.ReportMetric(float64((cpu()-before).Nanoseconds())/1000/float64(b.N), "cpu-µs/op") }()
+			d := newDuo(b, false)
 			for b.Loop() {
-				d := newDuo(b, false)
 				d.shake(b, server, client)
 				if resumed {
 					s, c := d.ends[0], d.ends[1]
@@ -173,10 +178,9 @@ func BenchmarkHandshake(b *testing.B) {
 					again = true
 				}
 				for _, p := range d.ends {
-					p.Close(false)
+					p.Close(true)
 				}
-				d.s.Close()
-				d.l.Close()
+				d.connect(b)
 			}
 		})
 	}
@@ -187,4 +191,38 @@ func cpu() time.Duration {
 	var u unix.Rusage
 	unix.Getrusage(unix.RUSAGE_SELF, &u)
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkSteps is both sides of a full handshake without sockets, loop or thread; with
+// a coroutine for each it is what reuse saves.
+func BenchmarkSteps(b *testing.B) {
+	server, client := serverConfig(), clientConfig()
+	for _, reuse := range []bool{false, true} {
+		b.Run(fmt.Sprintf("reuse=%t", reuse), func(b *testing.B) {
+			s := &Shaker{}
+			b.ReportAllocs()
+			for b.Loop() {
+				var ends [2]*Conn
+				for i := range ends {
+					ends[i] = s.conn(nil, nil)
+					if ends[i].tls = tls.Server((*wire)(ends[i]), server); i == 1 {
+						ends[i].tls = tls.Client((*wire)(ends[i]), client)
+					}
+				}
+				for i := 1; !ends[0].hand.over || !ends[1].hand.over; i = 1 - i {
+					h, from := ends[i].hand, ends[1-i].hand
+					h.in, h.at, from.out = from.out, 0, nil
+					if s.step(h); h.err != nil {
+						b.Fatal(h.err)
+					}
+					if !reuse {
+						for _, c := range s.free {
+							c.stop()
+						}
+						s.free = nil
+					}
+				}
+			}
+		})
+	}
 }

@@ -23,6 +23,7 @@ type Shaker struct {
 	spare  []byte // for the content of a record
 	batch  []byte // records to be sent together
 
+	free  []*coroutine  // the thread's: they wait for a handshake
 	ended chan struct{} // closed when the thread has ended; nil before it begins
 
 	mu     sync.Mutex
@@ -81,7 +82,7 @@ func (s *Shaker) run() {
 	lowerPriority()
 	waiting := make(map[*handshake]struct{}) // for records
 	for h := s.next(); h != nil; h = s.next() {
-		if h.step() {
+		if s.step(h) {
 			waiting[h] = struct{}{}
 		} else {
 			delete(waiting, h)
@@ -89,7 +90,10 @@ func (s *Shaker) run() {
 		s.giveBack(h)
 	}
 	for h := range waiting {
-		h.stop()
+		h.on.stop()
+	}
+	for _, c := range s.free {
+		c.stop()
 	}
 }
 
