@@ -8,13 +8,14 @@ import (
 	"strconv"
 	"strings"
 
+	"lb/config/schema"
 	"lb/config/tomlfile"
 	"lb/config/value"
 )
 
 // readBackends reads [[backends]], or a list of inline tables.
-func readBackends(r *reader, p *Pool, path string, v any) {
-	list, ok := readTables(r, path, v, "backend")
+func readBackends(r *schema.Reader, p *Pool, path string, v any) {
+	list, ok := schema.ReadTables(r, path, v, "backend")
 	if !ok {
 		return
 	}
@@ -26,16 +27,16 @@ func readBackends(r *reader, p *Pool, path string, v any) {
 		if !ok {
 			continue
 		}
-		line, _ := r.file.Value(at)
+		line, _ := r.File.Value(at)
 		if n, twice := first[Identity(b)]; twice {
-			r.refuseValue(at, duplicate(b, fmt.Sprintf("in line %d", n)))
+			r.RefuseValue(at, duplicate(b, fmt.Sprintf("in line %d", n)))
 			continue
 		}
 		first[Identity(b)] = line
 		backends = append(backends, b)
 	}
 	if len(backends) == len(list) && !slices.ContainsFunc(list, mainBackend) {
-		r.refuseValue(path, value.Wrong("are all backups", "leave out backup = true for one of them"))
+		r.RefuseValue(path, value.Wrong("are all backups", "leave out backup = true for one of them"))
 	}
 	p.Backends = backends
 }
@@ -47,25 +48,25 @@ func mainBackend(v any) bool {
 }
 
 // readBackend reads the backend at path. It returns false if r has noted a flaw.
-func readBackend(r *reader, path string, v any) (Backend, bool) {
-	b, before := Backend{Weight: 1}, len(r.errs)
-	readTable(r, &b, path, v, backendKeys)
-	if len(r.errs) > before {
+func readBackend(r *schema.Reader, path string, v any) (Backend, bool) {
+	b, before := Backend{Weight: 1}, len(r.Errs)
+	schema.ReadTable(r, &b, path, v, backendKeys)
+	if len(r.Errs) > before {
 		return b, false
 	}
-	has := func(name string) bool { return r.file.Has(tomlfile.Under(path, name)) }
+	has := func(name string) bool { return r.File.Has(tomlfile.Under(path, name)) }
 	host, port, socket := has("host"), has("port"), has("socket")
 	switch {
 	case socket && (host || port):
-		r.refuseValue(path, value.Wrong("has both a socket and a host or port", "keep one of the two"))
+		r.RefuseValue(path, value.Wrong("has both a socket and a host or port", "keep one of the two"))
 	case !socket && !host && !port:
-		r.refuseValue(path, value.Wrong("says not where it is", "add host and port, or socket"))
+		r.RefuseValue(path, value.Wrong("says not where it is", "add host and port, or socket"))
 	case !socket && !host:
-		r.refuseValue(path, value.Wrong("has no host", `add host = "127.0.0.1" or another`))
+		r.RefuseValue(path, value.Wrong("has no host", `add host = "127.0.0.1" or another`))
 	case !socket && !port:
-		r.refuseValue(path, value.Wrong("has no port", "add port = 80 or another"))
+		r.RefuseValue(path, value.Wrong("has no port", "add port = 80 or another"))
 	}
-	return b, len(r.errs) == before
+	return b, len(r.Errs) == before
 }
 
 // Identity returns a text that is the same for every spelling of a backend's

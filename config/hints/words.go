@@ -33,6 +33,14 @@ func AnyWord(name string) string {
 	return ""
 }
 
+// Table returns how to write a table. array says that there may be many of it.
+func Table(name string, array bool) string {
+	if array {
+		return "write [[" + name + "]] on a line of its own"
+	}
+	return "write [" + name + "] on a line of its own"
+}
+
 // Moves reports whether name, which is no key of the table but one of another, has been
 // put into the wrong one. Names that mean another thing in each table have not.
 func Moves(table, name string) bool {
