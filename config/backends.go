@@ -66,8 +66,14 @@ func readBackend(r *schema.Reader, path string, v any) (Backend, bool) {
 	case !socket && !port:
 		r.RefuseValue(path, value.Wrong("has no port", "add port = 80 or another"))
 	}
+	if !has("tls") {
+		b.TLS = b.Port == portHTTPS
+	}
 	return b, len(r.Errs) == before
 }
+
+// portHTTPS is the port at which a backend speaks TLS unless it is said otherwise.
+const portHTTPS = 443
 
 // Identity returns a text that is the same for every spelling of a backend's
 // address, and differs between the backends of a pool.
@@ -85,8 +91,8 @@ func duplicate(b Backend, where string) *value.Flaw {
 	return value.Wrong(fmt.Sprintf("%s is there already, %s", b, where), "remove one; weight gives a backend more requests")
 }
 
-// ParseBackend reads a backend in the form of -b: host:port, [v6]:port or
-// unix:/path. Its weight is 1. An error is an *Error without a position.
+// ParseBackend reads a backend in the form of -b: host:port, [v6]:port, unix:/path or
+// https://host[:port]. Its weight is 1. An error is an *Error without a position.
 func ParseBackend(s string) (Backend, error) {
 	b, f := parseBackend(s)
 	if f != nil {
@@ -99,9 +105,16 @@ func parseBackend(s string) (Backend, *value.Flaw) {
 	if path := value.TrimUnix(s); path != s {
 		return Backend{Socket: path, Weight: 1}, value.CheckSocket(path)
 	}
-	host, port, err := net.SplitHostPort(s)
-	if err != nil || strings.Contains(s, "://") {
-		return Backend{}, value.Wrong(fmt.Sprintf("%q is not host:port, [v6]:port or unix:/path", s), hintBackend(s))
+	at, secure := strings.CutPrefix(s, "https://")
+	if secure {
+		at = strings.TrimSuffix(at, "/")
+		if host := strings.Trim(at, "[]"); !strings.Contains(host, ":") || at != host && strings.HasSuffix(at, "]") {
+			at = net.JoinHostPort(host, strconv.Itoa(portHTTPS))
+		}
+	}
+	host, port, err := net.SplitHostPort(at)
+	if err != nil || strings.Contains(at, "/") {
+		return Backend{}, value.Wrong(fmt.Sprintf("%q is not host:port, [v6]:port, unix:/path or https://host", s), hintBackend(s))
 	}
 	if f := value.CheckPort(port, 1); f != nil {
 		return Backend{}, f
@@ -110,14 +123,14 @@ func parseBackend(s string) (Backend, *value.Flaw) {
 		return Backend{}, f
 	}
 	n, _ := strconv.Atoi(port)
-	return Backend{Host: host, Port: n, Weight: 1}, nil
+	return Backend{Host: host, Port: n, Weight: 1, TLS: secure || n == portHTTPS}, nil
 }
 
 // hintBackend returns a hint for s, by a guess at what was meant.
 func hintBackend(s string) string {
 	switch {
 	case strings.HasPrefix(s, "https://"):
-		return "lb speaks no TLS to backends yet: write host:port of one that speaks http"
+		return `write "https://" and a host, with :port if need be, and no path`
 	case strings.HasPrefix(s, "http://"):
 		at, _, _ := strings.Cut(strings.TrimPrefix(s, "http://"), "/")
 		if _, _, err := net.SplitHostPort(at); err != nil {

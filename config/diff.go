@@ -35,7 +35,7 @@ func diffPools(d *schema.Differ, old, new *draft, _ string) {
 	for _, p := range new.Pools[1:] {
 		in := inPool(d, p.Name)
 		if i := poolNamed(old, p.Name); i >= 0 {
-			schema.DiffTable(in, &old.Pools[i], &p, "", balanceKeys)
+			schema.DiffTable(in, &old.Pools[i], &p, "", otherKeys)
 		} else {
 			d.Whole(schema.Added, schema.OfPool, p.Name, fmt.Sprintf(" (%s)", p.Strategy))
 			diffBackends(in, &Pool{}, &p, "")
@@ -89,7 +89,7 @@ func backendAt(p *Pool, b Backend) int {
 // backendText returns the values of a new backend that are not the defaults.
 func backendText(b Backend) string {
 	var more schema.Differ
-	usual := Backend{Host: b.Host, Port: b.Port, Socket: b.Socket, Weight: 1}
+	usual := Backend{Host: b.Host, Port: b.Port, Socket: b.Socket, Weight: 1, TLS: b.Port == portHTTPS}
 	schema.DiffTable(&more, &usual, &b, "", backendKeys)
 	if len(more.Changes) == 0 {
 		return ""

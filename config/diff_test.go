@@ -254,6 +254,9 @@ set_response_headers = { a = "b" }
 		c.Pools[i].Health = NewHealth()
 		c.Pools[i].Eject.OnStatus = []int{502}
 	}
+	c.Listeners = []Listener{{Address: ":80", RedirectHTTPS: true}, {Address: ":443", TLS: true}}
+	c.TLS.Certs = []Cert{{"a.pem", "a.key"}, {"b.pem", ""}}
+	c.TLS.ACME.Names = []string{"example.com"}
 	return c
 }
 

@@ -57,10 +57,13 @@ func routeLike(routes []Route, r Route) int {
 	return slices.IndexFunc(routes, func(other Route) bool { return other.name() == name })
 }
 
-// name returns the conditions of a route: "example.com/api GET,HEAD x-beta=yes".
+// name returns the conditions of a route: "example.com/api https GET,HEAD x-beta=yes".
 func (rt Route) name() string {
 	var b strings.Builder
 	b.WriteString(rt.Host + rt.Path)
+	if rt.Scheme != "" {
+		b.WriteString(" " + rt.Scheme)
+	}
 	if len(rt.Methods) > 0 {
 		b.WriteString(" " + strings.Join(slices.Sorted(slices.Values(rt.Methods)), ","))
 	}

@@ -29,6 +29,11 @@ func init() {
 		{"[hash]", schema.Names(hashKeys), false},
 		{"[health]", schema.Names(healthKeys), false},
 		{"[eject]", schema.Names(ejectKeys), false},
+		{"[backend_tls]", schema.Names(backendTLSKeys), false},
+		{"[[listeners]]", schema.Names(listenerKeys), false},
+		{"[tls]", schema.Names(tlsKeys), false},
+		{"[[tls.certs]]", schema.Names(certKeys), false},
+		{"[tls.acme]", schema.Names(acmeKeys), false},
 		{"[retry]", schema.Names(retryKeys), false},
 		{"[[routes]]", schema.Names(routeKeys), false},
 		{"[admin]", schema.Names(adminKeys), false},
@@ -53,7 +58,9 @@ var topKeys = slices.Concat([]schema.Key[draft]{
 	schema.Flag("watch", func(c *draft) *bool { return &c.Watch }),
 	schema.Flag("abort_on_close", func(c *draft) *bool { return &c.AbortOnClose }),
 	schema.Secret("sticky_key", value.CheckSecret, func(c *draft) *string { return &c.StickyKey }),
-}, defaultPool(balanceKeys), []schema.Key[draft]{
+	schema.Special("listeners", readListeners, diffListeners),
+	schema.Special("tls", readTLS, diffTLS),
+}, defaultPool(slices.Concat(balanceKeys, tlsOfPool("backend_tls"))), []schema.Key[draft]{
 	schema.Special("pools", readPools, diffPools),
 	schema.Special("routes", readRoutes, diffRoutes),
 	schema.Table("retry", retryKeys, func(c *draft) *Retry { return &c.Retry }),
@@ -79,6 +86,7 @@ var timeoutKeys = []schema.Key[Timeouts]{
 	schema.Duration("backend_idle", func(t *Timeouts) *time.Duration { return &t.BackendIdle }),
 	schema.Duration("tunnel_idle", func(t *Timeouts) *time.Duration { return &t.TunnelIdle }),
 	schema.Duration("tunnel_half_closed", func(t *Timeouts) *time.Duration { return &t.TunnelHalfClosed }),
+	schema.Duration("handshake", func(t *Timeouts) *time.Duration { return &t.Handshake }),
 	schema.Duration("queue", func(t *Timeouts) *time.Duration { return &t.Queue }),
 	schema.Duration("drain", func(t *Timeouts) *time.Duration { return &t.Drain }),
 }

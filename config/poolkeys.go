@@ -26,9 +26,17 @@ var balanceKeys = []schema.Key[Pool]{
 	schema.Special("backends", readBackends, diffBackends),
 }
 
+// otherKeys are the keys of [[pools]] beside the name.
+var otherKeys = slices.Concat(balanceKeys, tlsOfPool("tls"))
+
 var poolKeys = append([]schema.Key[Pool]{
 	schema.Text("name", checkPoolName, func(p *Pool) *string { return &p.Name }),
-}, balanceKeys...)
+}, otherKeys...)
+
+// tlsOfPool returns the key for TLS to backends, which has another name at the top.
+func tlsOfPool(name string) []schema.Key[Pool] {
+	return []schema.Key[Pool]{schema.Table(name, backendTLSKeys, func(p *Pool) *BackendTLS { return &p.TLS })}
+}
 
 var backendKeys = []schema.Key[Backend]{
 	schema.Text("host", value.CheckHost, func(b *Backend) *string { return &b.Host }),
@@ -38,6 +46,7 @@ var backendKeys = []schema.Key[Backend]{
 	schema.Flag("backup", func(b *Backend) *bool { return &b.Backup }),
 	schema.Flag("drain", func(b *Backend) *bool { return &b.Drain }),
 	schema.Number("max_connections", 0, connectionsMax, func(b *Backend) *int { return &b.MaxConnections }),
+	schema.Flag("tls", func(b *Backend) *bool { return &b.TLS }),
 }
 
 var hashKeys = []schema.Key[Hash]{
@@ -130,7 +139,7 @@ func (r *reader) finishPools() {
 	if !r.File.Has("pools") || r.backends {
 		return
 	}
-	for _, k := range balanceKeys {
+	for _, k := range slices.Concat(balanceKeys, tlsOfPool("backend_tls")) {
 		r.RefuseHere(k.Name, value.Wrong(`is for the pool "default", which has no backend here`, "write it below [[pools]], or add [[backends]]"))
 	}
 }

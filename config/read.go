@@ -172,6 +172,9 @@ func (r *reader) finish() {
 	}
 	r.finishPools()
 	r.checkSticky()
+	r.finishListeners()
+	r.finishCerts()
+	r.finishBackendTLS()
 	r.finishRoutes()
 	if len(r.Errs) == 0 { // else a mistake may be the reason
 		r.checkLeads()

@@ -25,7 +25,8 @@ type routeText struct {
 var routeKeys = []schema.Key[routeText]{
 	schema.Text("host", value.CheckHostPattern, func(t *routeText) *string { return &t.Host }),
 	schema.Text("path", value.CheckPathPrefix, func(t *routeText) *string { return &t.Path }),
-	schema.Special("methods", readMethods, nil), // a condition: it tells one route from another
+	schema.Special("scheme", readScheme, nil),   // a condition: it tells one route from another
+	schema.Special("methods", readMethods, nil), // a condition as well
 	schema.Special("headers", func(r *schema.Reader, t *routeText, path string, v any) {
 		t.Headers = readFields(r, path, v, checkCondition)
 		for i := range t.Headers {
@@ -160,6 +161,9 @@ func (r *reader) checkReachable(t routeText, before []routeText) {
 // covers reports whether rt takes every request that other takes. Their hosts and
 // paths are equal.
 func (rt Route) covers(other Route) bool {
+	if rt.Scheme != "" && rt.Scheme != other.Scheme {
+		return false
+	}
 	if len(rt.Methods) > 0 {
 		if len(other.Methods) == 0 {
 			return false
@@ -176,6 +180,16 @@ func (rt Route) covers(other Route) bool {
 		}
 	}
 	return true
+}
+
+// readScheme reads the scheme by which clients come.
+func readScheme(r *schema.Reader, t *routeText, path string, v any) {
+	s, f := value.ParseText(v)
+	if f == nil {
+		f = value.OneOf(s, "scheme", "http", "https")
+	}
+	r.Refuse(path, v, f)
+	t.Scheme = s
 }
 
 // readMethods reads names of methods. They are case-sensitive (RFC 9110 section 9.1).

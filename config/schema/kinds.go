@@ -2,6 +2,7 @@ package schema
 
 import (
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -154,4 +155,28 @@ func ReadTables(r *Reader, path string, v any, what string) (list []any, ok bool
 		r.RefuseValue(path, value.Wrong("is empty", fmt.Sprintf("name at least one %s", what)))
 	}
 	return list, len(list) > 0
+}
+
+// File returns a key whose value is the path of a file, or "" for none. A path that does not
+// begin with a slash begins at the folder of the configuration file.
+func File[T any](name string, field func(*T) *string) Key[T] {
+	return Path(name, value.CheckFile, field)
+}
+
+// Path is File for a path that check accepts.
+func Path[T any](name string, check func(string) *value.Flaw, field func(*T) *string) Key[T] {
+	return Special(name, func(r *Reader, t *T, path string, v any) {
+		s, f := value.ParseText(v)
+		if f == nil {
+			f = check(s)
+		}
+		if f != nil {
+			r.Refuse(path, v, f)
+			return
+		}
+		if s != "" && !filepath.IsAbs(s) {
+			s = filepath.Join(filepath.Dir(r.Name), s)
+		}
+		*field(t) = s
+	}, Shown(func(t *T) string { return value.QuoteText(*field(t)) }))
 }
