@@ -151,16 +151,21 @@ func readCerts(r *schema.Reader, t *tlsText, path string, v any) {
 func readNames(r *schema.Reader, a *ACME, path string, v any) {
 	a.Names = nil
 	schema.ReadTexts(r, path, v, `write a name in quotes, such as "example.com"`, func(at, s string) {
-		name := strings.ToLower(s)
-		switch f := value.CheckCertName(name); {
-		case f != nil:
-			r.RefuseValue(at, f)
-		case slices.Contains(a.Names, name):
-			r.RefuseValue(at, value.Wrong(fmt.Sprintf("%q is there already", name), "remove one"))
-		default:
-			a.Names = append(a.Names, name)
-		}
+		r.RefuseValue(at, addName(&a.Names, s))
 	})
+}
+
+// addName adds s to names in lower case.
+func addName(names *[]string, s string) *value.Flaw {
+	name := strings.ToLower(s)
+	if f := value.CheckCertName(name); f != nil {
+		return f
+	}
+	if slices.Contains(*names, name) {
+		return value.Wrong(fmt.Sprintf("%q is there already", name), "remove one")
+	}
+	*names = append(*names, name)
+	return nil
 }
 
 // finishListeners checks that listeners and certificates fit each other.
