@@ -164,6 +164,8 @@ func create(storage, dir string, now time.Time) error {
 
 // Leaf is a certificate with its key.
 type Leaf struct {
+	By           *Authority
+	Names        []string
 	Chain, Key   []byte // PEM
 	Since, Until time.Time
 }
@@ -198,6 +200,8 @@ func (a *Authority) Leaf(names []string, now time.Time, life time.Duration) (*Le
 		return nil, err
 	}
 	return &Leaf{
+		By:    a,
+		Names: names,
 		Chain: encode("CERTIFICATE", der),
 		Key:   encode("EC PRIVATE KEY", keyDER),
 		Since: now,
