@@ -21,6 +21,8 @@ var arrows = map[string][]string{
 	// The rooms of supervise.
 	"lb/supervise": {"supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan",
 		"internal/filewatch", "internal/host", "internal/systemd", "admin/api", "board", "config", "loop/tick"},
+	"lb/supervise/acme":          {"supervise/localca", "internal/tlsconf", "config"},
+	"lb/supervise/localca":       {},
 	"lb/supervise/crew":          {"supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "board", "config", "loop/tick"},
 	"lb/supervise/discover":      {"config"},
 	"lb/supervise/engine":        {"supervise/plan", "internal/host", "internal/ipc", "proxy", "board", "loop", "loop/tick"},
@@ -74,6 +76,7 @@ var arrows = map[string][]string{
 	"lb/internal/host":      {},
 	"lb/internal/invariant": {},
 	"lb/internal/ipc":       {},
+	"lb/internal/pebble":    {"internal/testkit"},
 	"lb/internal/systemd":   {},
 	"lb/internal/testkit":   {"admin/api"},
 	"lb/internal/tlsconf":   {"config"},
@@ -89,6 +92,9 @@ var owners = map[string][]string{
 	"github.com/prometheus/client_golang": {"lb/admin"},
 	"github.com/HdrHistogram":             {"lb/bench"},
 	"github.com/fsnotify/fsnotify":        {"lb/internal/filewatch"},
+	"github.com/caddyserver/certmagic":    {"lb/supervise/acme"},
+	"github.com/mholt/acmez":              {"lb/supervise/acme"},
+	"go.uber.org/zap":                     {"lb/supervise/acme"},
 	"github.com/cespare/xxhash":           {"lb/upstream"},
 	"github.com/coreos/go-systemd":        {"lb/internal/systemd"},
 	"golang.org/x/sys": {"lb/loop", "lb/loop/looptest", "lb/board", "lb/internal/ipc",
@@ -165,7 +171,7 @@ func checkImport(t *testing.T, from, im string, allowed []string) {
 func checkDeps(t *testing.T, p goPackage) {
 	t.Helper()
 	switch p.ImportPath {
-	case "lb", "lb/cli", "lb/admin", "lb/supervise", "lb/supervise/health", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare":
+	case "lb", "lb/cli", "lb/admin", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare":
 	default:
 		if slices.Contains(p.Deps, "net/http") {
 			t.Errorf("%s depends on net/http, which is for the control plane", p.ImportPath)

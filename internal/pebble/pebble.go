@@ -87,7 +87,7 @@ func Start(t testing.TB, o Options) *Authority {
 	testkit.Start(t, exec.Command(filepath.Join(programs, "pebble-challtestsrv"), "-defaultIPv6", "", "-dnsserver", dns,
 		"-doh", "", "-http01", "", "-https01", "", "-tlsalpn01", "", "-management", control))
 	cmd := exec.Command(filepath.Join(programs, "pebble"), "-config", filepath.Join(dir, "pebble.json"), "-dnsserver", dns)
-	cmd.Env = append(os.Environ(), "PEBBLE_VA_NOSLEEP=1")
+	cmd.Env = append(os.Environ(), "PEBBLE_VA_NOSLEEP=1", "PEBBLE_AUTHZREUSE=0")
 	p := &Authority{Directory: "https://" + listen + "/dir", CA: ca.Write(t, dir, "ca"), manage: manage, dns: control}
 	p.Process = testkit.Start(t, cmd)
 	p.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool()}, DisableKeepAlives: true}}

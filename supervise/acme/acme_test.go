@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -39,13 +40,19 @@ type loops struct {
 // start starts loops whose Manager has no names yet.
 func start(t *testing.T) *loops {
 	t.Helper()
+	return startWith(t, true)
+}
+
+// startWith is start. alone is Options.Alone.
+func startWith(t *testing.T, alone bool) *loops {
+	t.Helper()
 	l := &loops{plain: listen(t), tls: listen(t)}
 	l.now.Store(&Material{})
 	l.Manager = New(Options{
 		Log:        slog.New(slog.NewTextHandler(&l.log, nil)),
 		Publish:    func(m Material) <-chan struct{} { return l.publish(t, m) },
 		CheckEvery: 100 * time.Millisecond,
-		Alone:      true,
+		Alone:      alone,
 	})
 	go http.Serve(l.plain, http.HandlerFunc(l.answer))
 	go l.shake()
@@ -280,4 +287,54 @@ func TestObtain(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestFailure has the authority fail, and come back.
+func TestFailure(t *testing.T) {
+	testkit.Long(t)
+	const name = "c.example.com"
+	l, storage := start(t), t.TempDir()
+	p := pebble.Start(t, pebble.Options{HTTP: port(l.plain), TLS: port(l.tls)})
+	p.Fail(t, name, true)
+	l.use(t, settingsFor(storage, p, name))
+	l.Begin()
+	testkit.Until(t, "the failure", func() bool { return l.status(t, name).Error != "" })
+	s := l.status(t, name)
+	if !strings.Contains(s.Error, "resolve") {
+		t.Errorf("error %q", s.Error)
+	}
+	if wait := time.Until(s.Next); !s.StandIn || wait < 30*time.Second || wait > time.Minute {
+		t.Errorf("status %+v", s)
+	}
+	if got := l.now.Load().Faults[name]; !strings.Contains(got, s.Error) || !strings.Contains(got, s.Next.UTC().Format(time.RFC3339)) {
+		t.Errorf("fault %q", got)
+	}
+	if _, good := l.served(t, name, internal(t, storage)); !good {
+		t.Error("no stand-in")
+	}
+	if l.lines("certificate could not be obtained", "name="+name, "cause=", "retry_in=1m0s") != 1 || l.lines("level=WARN") != 1 {
+		t.Error("want one line of the log")
+	}
+}
+
+func TestUnreachable(t *testing.T) {
+	const name = "d.example.com"
+	l, cfg := start(t), settingsFor(t.TempDir(), nil, name)
+	cfg.TLS.ACME.Directory = "https://" + testkit.RefusingAddr(t) + "/dir"
+	l.use(t, cfg)
+	l.Begin()
+	testkit.Until(t, "the failure", func() bool { return l.status(t, name).Error != "" })
+	if s := l.status(t, name); !strings.Contains(s.Error, "connection refused") || s.Next.IsZero() {
+		t.Errorf("status %+v", s)
+	}
+}
+
+// moduleDir returns where the source of a module is.
+func moduleDir(t *testing.T, module string) string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
 }
