@@ -16,7 +16,7 @@ import (
 // draws it.
 var arrows = map[string][]string{
 	"lb":     {"cli"},
-	"lb/cli": {"supervise", "admin", "admin/api", "config", "backends", "bench"},
+	"lb/cli": {"supervise", "supervise/localca", "admin", "admin/api", "config", "backends", "bench"},
 
 	// The rooms of supervise.
 	"lb/supervise": {"supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan",

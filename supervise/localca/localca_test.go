@@ -173,13 +173,32 @@ func TestUserStorage(t *testing.T) {
 	}
 }
 
-func TestFind(t *testing.T) {
+func TestFindRoot(t *testing.T) {
 	storage := t.TempDir()
-	if _, err := Find(storage); !os.IsNotExist(err) {
+	if _, err := FindRoot(storage); !os.IsNotExist(err) {
 		t.Errorf("nothing there: %v", err)
 	}
+	a := open(t, storage, time.Now())
+	root, err := FindRoot(storage)
+	if err != nil || root.Path != RootPath(storage) || !root.X509.Equal(a.root) || !bytes.Contains(root.PEM, []byte("BEGIN CERTIFICATE")) {
+		t.Errorf("%+v, %v", root, err)
+	}
+}
+
+// TestFallBack checks that a user who may not write at the default place gets one that
+// the root is found in again.
+func TestFallBack(t *testing.T) {
+	data := t.TempDir()
+	t.Setenv("XDG_DATA_HOME", data)
+	if os.Geteuid() == 0 {
+		t.Skip("root may write everywhere; internal/e2e has the same as another user")
+	}
+	storage, err := Storage(DefaultStorage)
+	if err != nil || storage != filepath.Join(data, "lb", "acme") {
+		t.Fatalf("%q, %v", storage, err)
+	}
 	open(t, storage, time.Now())
-	if got, err := Find(storage); got != storage {
-		t.Errorf("%q, %v", got, err)
+	if root, err := FindRoot(DefaultStorage); err != nil || root.Path != RootPath(storage) {
+		t.Errorf("%+v, %v", root, err)
 	}
 }

@@ -1,6 +1,7 @@
 package localca
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -28,24 +29,37 @@ func Storage(configured string) (string, error) {
 	return configured, nil
 }
 
-// Find returns the folder with the root of the internal authority, for configured as in
-// Storage, or the error of the first place that was looked at. It makes nothing.
-func Find(configured string) (storage string, err error) {
+// Root is the certificate that clients have to trust.
+type Root struct {
+	Path string
+	PEM  []byte
+	X509 *x509.Certificate
+}
+
+// FindRoot returns the root of the internal authority; configured is as in Storage. It
+// makes nothing. Without a root the error is that of the place where it should be, which
+// may be fs.ErrNotExist.
+func FindRoot(configured string) (*Root, error) {
 	places := []string{configured}
 	if own := userStorage(); configured == DefaultStorage && own != "" {
 		places = append(places, own)
 	}
-	for i, place := range places {
-		f, openErr := os.Open(RootPath(place))
-		if openErr == nil {
-			f.Close()
-			return place, nil
-		}
-		if i == 0 || errors.Is(err, fs.ErrNotExist) {
-			err = openErr
+	var first error
+	for _, place := range places {
+		path := RootPath(place)
+		text, err := os.ReadFile(path)
+		switch {
+		case err == nil:
+			cert, err := parseRoot(text)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", path, err)
+			}
+			return &Root{path, text, cert}, nil
+		case first == nil || errors.Is(first, fs.ErrNotExist):
+			first = err
 		}
 	}
-	return "", err
+	return nil, first
 }
 
 // userStorage returns the folder of this user, or "" if it has no home.
