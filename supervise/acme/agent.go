@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"sync"
 	"time"
@@ -84,9 +83,6 @@ func newAgent(m *Manager, s settings) (*agent, error) {
 	if !s.public {
 		return a, nil
 	}
-	if err := checkDirectory(s.directory); err != nil {
-		return nil, err
-	}
 	if a.taken, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		return nil, err
 	}
@@ -117,18 +113,6 @@ func newAgent(m *Manager, s settings) (*agent, error) {
 	a.issuer = certmagic.NewACMEIssuer(base, template)
 	m.work.Go(a.refuseAll)
 	return a, nil
-}
-
-// checkDirectory refuses a URL that certmagic would refuse again and again.
-func checkDirectory(directory string) error {
-	u, err := url.Parse(directory)
-	switch {
-	case err != nil || u.Host == "":
-		return fmt.Errorf("tls.acme.directory: %q is not a URL; write https://HOST/PATH", directory)
-	case u.Scheme != "https":
-		return fmt.Errorf("tls.acme.directory: %q is not https; the authority has to be one that cannot be forged", directory)
-	}
-	return nil
 }
 
 // refuseAll closes what connects to the address that is taken.

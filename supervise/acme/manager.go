@@ -2,7 +2,6 @@ package acme
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -79,9 +78,6 @@ func (m *Manager) Prepare(cfg *config.Config) (*Change, error) {
 	c := &Change{names: slices.Clone(cfg.TLS.ACME.Names)}
 	if len(c.names) == 0 {
 		return c, nil
-	}
-	if err := refuse(c.names); err != nil {
-		return nil, err
 	}
 	wanted, err := settingsOf(cfg)
 	if err != nil {
@@ -267,15 +263,4 @@ func (m *Manager) makeLocal(names []string, now time.Time) {
 		leaf = m.local
 	}
 	m.local = leaf
-}
-
-// refuse returns an error for names that no authority gives a certificate to by the
-// challenges that there are.
-func refuse(names []string) error {
-	for _, name := range names {
-		if !localca.Internal(name) && len(name) > 0 && name[0] == '*' {
-			return fmt.Errorf("tls.acme.names: %q: certificates for wildcards are proven by DNS, which lb does not do; list the names themselves", name)
-		}
-	}
-	return nil
 }
