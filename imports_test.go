@@ -16,11 +16,13 @@ import (
 // draws it.
 var arrows = map[string][]string{
 	"lb":     {"cli"},
-	"lb/cli": {"supervise", "admin", "admin/api", "config", "backends", "bench"},
+	"lb/cli": {"supervise", "supervise/localca", "admin", "admin/api", "config", "backends", "bench"},
 
 	// The rooms of supervise.
 	"lb/supervise": {"supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan",
 		"internal/filewatch", "internal/host", "internal/systemd", "admin/api", "board", "config", "loop/tick"},
+	"lb/supervise/acme":          {"supervise/localca", "internal/tlsconf", "config"},
+	"lb/supervise/localca":       {},
 	"lb/supervise/crew":          {"supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "board", "config", "loop/tick"},
 	"lb/supervise/discover":      {"config"},
 	"lb/supervise/engine":        {"supervise/plan", "internal/host", "internal/ipc", "proxy", "board", "loop", "loop/tick"},
@@ -33,8 +35,9 @@ var arrows = map[string][]string{
 
 	"lb/admin":     {"admin/api", "board", "config"},
 	"lb/admin/api": {},
-	"lb/proxy": {"proxy/deadline", "proxy/front", "proxy/h1", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/spread", "proxy/upkeep", "proxy/watch",
-		"loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
+	"lb/proxy": {"proxy/clients", "proxy/deadline", "proxy/front", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/spread", "proxy/upkeep", "proxy/watch",
+		"internal/tlsconf", "loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
+	"lb/proxy/clients":      {"proxy/front", "proxy/h1", "proxy/spread", "internal/tlsconf", "loop", "config"},
 	"lb/proxy/deadline":     {"proxy/lane", "proxy/record", "config", "loop/tick"},
 	"lb/proxy/front":        {"proxy/lane", "loop", "httpparse", "arena", "board", "loop/tick"},
 	"lb/proxy/h1":           {"proxy/front", "proxy/lane", "loop", "httpparse", "loop/tick"},
@@ -74,6 +77,7 @@ var arrows = map[string][]string{
 	"lb/internal/host":      {},
 	"lb/internal/invariant": {},
 	"lb/internal/ipc":       {},
+	"lb/internal/pebble":    {"internal/testkit"},
 	"lb/internal/systemd":   {},
 	"lb/internal/testkit":   {"admin/api"},
 	"lb/internal/tlsconf":   {"config"},
@@ -89,6 +93,9 @@ var owners = map[string][]string{
 	"github.com/prometheus/client_golang": {"lb/admin"},
 	"github.com/HdrHistogram":             {"lb/bench"},
 	"github.com/fsnotify/fsnotify":        {"lb/internal/filewatch"},
+	"github.com/caddyserver/certmagic":    {"lb/supervise/acme"},
+	"github.com/mholt/acmez":              {"lb/supervise/acme"},
+	"go.uber.org/zap":                     {"lb/supervise/acme"},
 	"github.com/cespare/xxhash":           {"lb/upstream"},
 	"github.com/coreos/go-systemd":        {"lb/internal/systemd"},
 	"golang.org/x/sys": {"lb/loop", "lb/loop/looptest", "lb/board", "lb/internal/ipc",
@@ -165,7 +172,7 @@ func checkImport(t *testing.T, from, im string, allowed []string) {
 func checkDeps(t *testing.T, p goPackage) {
 	t.Helper()
 	switch p.ImportPath {
-	case "lb", "lb/cli", "lb/admin", "lb/supervise", "lb/supervise/health", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare":
+	case "lb", "lb/cli", "lb/admin", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare":
 	default:
 		if slices.Contains(p.Deps, "net/http") {
 			t.Errorf("%s depends on net/http, which is for the control plane", p.ImportPath)
