@@ -77,7 +77,8 @@ type Status struct {
 	PID          int          `json:"pid"`
 	State        string       `json:"state"`
 	Mode         string       `json:"mode"`
-	Address      string       `json:"address"`                 // host:port where lb serves
+	Address      string       `json:"address"`                 // of the first of Listeners
+	Listeners    []Listener   `json:"listeners"`               // in the order of the configuration
 	AdminAddress string       `json:"admin_address,omitempty"` // host:port; "" for off
 	Started      time.Time    `json:"started"`                 // the first process, before any upgrade
 	Config       ConfigStatus `json:"config"`
@@ -88,6 +89,19 @@ type Status struct {
 	Loops          []Loop    `json:"loops"`
 	Pools          []Pool    `json:"pools"`
 }
+
+// Listener is where clients connect.
+type Listener struct {
+	Address string `json:"address"` // as served: host:port with the real port, or unix:/path
+	Role    string `json:"role"`    // one of the Roles
+}
+
+// The roles of a listener.
+const (
+	RoleHTTP     = "http"
+	RoleHTTPS    = "https"
+	RoleRedirect = "redirect" // every request is answered with a 308 to https
+)
 
 // ConfigStatus describes the configuration in use, and why a newer one was refused.
 type ConfigStatus struct {
