@@ -5,7 +5,7 @@ import (
 	"net"
 	"time"
 
-	"lb/internal/unixsocket"
+	"lb/internal/unixsock"
 )
 
 const (
@@ -13,10 +13,10 @@ const (
 	dialTimeout = time.Second // for the client
 )
 
-// Listen opens a socket at path, with mode 0600; see unixsocket.Listen. Connections wait
+// Listen opens a socket at path, with mode 0600; see unixsock.Listen. Connections wait
 // until Serve is called. An error is one line for the operator.
 func (r *Runtime) Listen(path string) (*net.UnixListener, error) {
-	l, err := unixsocket.Listen(path, socketMode)
+	l, err := unixsock.Listen(path, socketMode)
 	if err != nil {
 		return nil, fmt.Errorf("commands: cannot listen on %s: %w (set [admin] socket)", path, err)
 	}

@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"lb/internal/unixsocket"
+	"lb/internal/unixsock"
 )
 
 // unixMode lets every user of the machine connect, as to a port. Who may, is for the
@@ -27,7 +27,7 @@ func idOf(path string) fileID {
 
 // openUnix opens the unix socket of a.
 func (a *Address) openUnix() (*Set, error) {
-	l, err := unixsocket.Listen(a.path, unixMode)
+	l, err := unixsock.Listen(a.path, unixMode)
 	if err != nil {
 		return nil, fmt.Errorf("listen %s: %w", unixPrefix+a.path, err)
 	}

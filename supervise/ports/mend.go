@@ -8,7 +8,7 @@ import (
 	"syscall"
 
 	"lb/internal/host"
-	"lb/internal/unixsocket"
+	"lb/internal/unixsock"
 	"lb/supervise/listen"
 )
 
@@ -40,12 +40,12 @@ func Mend(err error, address string) error {
 // mendPath is Mend for a unix socket.
 func mendPath(err error, path string) error {
 	switch {
-	case errors.Is(err, unixsocket.ErrInUse):
+	case errors.Is(err, unixsock.ErrInUse):
 		if who := host.SocketHolder(path); who != "" {
 			err = fmt.Errorf("%w (%s)", err, who)
 		}
 		return fmt.Errorf("%w; end it, or choose another path", err)
-	case errors.Is(err, unixsocket.ErrNotSocket):
+	case errors.Is(err, unixsock.ErrNotSocket):
 		return fmt.Errorf("%w; remove it, or choose another path", err)
 	case errors.Is(err, syscall.EACCES):
 		return fmt.Errorf("%w: lb's user may not write in %s; choose another folder, such as that of RuntimeDirectory= in the unit",

@@ -1,5 +1,5 @@
-// Package unixsocket listens on unix sockets. It does not know what they are for.
-package unixsocket
+// Package unixsock listens on unix sockets. It does not know what they are for.
+package unixsock
 
 import (
 	"context"
