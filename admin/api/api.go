@@ -3,7 +3,10 @@
 // nothing itself.
 package api
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // UpgradeMax is how long a new process may take to serve before an upgrade is given
 // up. The client of the commands waits longer than that for an answer.
@@ -78,7 +81,7 @@ type Status struct {
 	State        string       `json:"state"`
 	Mode         string       `json:"mode"`
 	Address      string       `json:"address"`                 // of the first of Listeners
-	Listeners    []Listener   `json:"listeners"`               // in the order of the configuration
+	Listeners    Listeners    `json:"listeners"`               // in the order of the configuration
 	AdminAddress string       `json:"admin_address,omitempty"` // host:port; "" for off
 	Started      time.Time    `json:"started"`                 // the first process, before any upgrade
 	Config       ConfigStatus `json:"config"`
@@ -94,6 +97,22 @@ type Status struct {
 type Listener struct {
 	Address string `json:"address"` // as served: host:port with the real port, or unix:/path
 	Role    string `json:"role"`    // one of the Roles
+}
+
+// Listeners are in the order of the configuration. There is at least one.
+type Listeners []Listener
+
+// String returns the address of a single listener for HTTP, else each address with its
+// role.
+func (list Listeners) String() string {
+	if len(list) == 1 && list[0].Role == RoleHTTP {
+		return list[0].Address
+	}
+	texts := make([]string, len(list))
+	for i, l := range list {
+		texts[i] = l.Address + " (" + l.Role + ")"
+	}
+	return strings.Join(texts, ", ")
 }
 
 // The roles of a listener.
