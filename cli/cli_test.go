@@ -70,6 +70,8 @@ func TestExitCodesAndMessages(t *testing.T) {
 	write(t, dir, "admin.toml", fmt.Sprintf("host = \"127.0.0.1\"\nport = 0\nadmin.address = %q\nbackends = [{ socket = \"/a\" }]\n", addr))
 	write(t, dir, "pools.toml", "[[pools]]\nname = \"a\"\nbackends = [{ socket = \"/a\" }, { socket = \"/b\" }]\n[[routes]]\npool = \"a\"\n")
 	write(t, dir, "quiet.toml", "admin.address = \"\"\n[[backends]]\nsocket = \"/a\"\n")
+	write(t, dir, "tls.toml", "[tls.acme]\nnames = [\"a.test\"]\n[[listeners]]\naddress = \":80\"\nredirect_https = true\n[[listeners]]\naddress = \"unix:/a\"\n"+
+		"[[listeners]]\naddress = \":443\"\ntls = true\n[[backends]]\nhost = \"a\"\nport = 443\n")
 	const misspelt = "bad.toml:3:1: timeouts.conect: unknown key; did you mean \"connect\"?\n" +
 		"bad.toml:4:9: timeouts.queue: 5 has no unit; write \"5s\"\n"
 	for _, tc := range []struct {
@@ -103,6 +105,10 @@ func TestExitCodesAndMessages(t *testing.T) {
 		{"check", 1, "lb: there is no lb.toml here, so nothing was checked; write lb check -c FILE\n"},
 		{"check -c quiet.toml", 0, "quiet.toml: ok, 1 backend, listening on 0.0.0.0:8080, mode mp, strategy round_robin\n"},
 		{"check -c pools.toml", 0, "pools.toml: ok, 2 backends in 2 pools, 1 route, listening on 0.0.0.0:8080, mode mp, strategy round_robin\n"},
+		{"check -c tls.toml", 0, "tls.toml: ok, 1 backend, listening on :80 (redirects to https), unix:/a, :443 (tls), mode mp, strategy round_robin\n"},
+		{"serve -c tls.toml -p 1", 2, "lb: --port: is not used with the [[listeners]] of the file; leave it out, or remove them\n"},
+		{"serve -c quiet.toml --tls-key a", 2, "lb: --tls-key: is the key of no certificate; add --tls-cert FILE\n"},
+		{"serve -c quiet.toml --https a.test,*.b", 2, "lb: --https: \"*.b\" has a star; name each host..."},
 		{"check quiet.toml", 0, "quiet.toml: ok, 1 backend, listening on 0.0.0.0:8080, mode mp, strategy round_robin\n"},
 		{"check bad.toml", 2, misspelt},
 		{"check quiet.toml -c bad.toml", 2, "lb: --config: two files, \"quiet.toml\" and \"bad.toml\"; check one at a time\n"},

@@ -16,8 +16,8 @@ const (
 	backendHost = "[[backends]]\nhost = \"a\"\n"
 )
 
-func TestParseTLS(t *testing.T) {
-	c, err := Parse("/etc/lb/lb.toml", []byte(`
+// tlsFile has every key of listeners and TLS.
+const tlsFile = `
 [[listeners]]
 address = "0.0.0.0:80"
 redirect_https = true
@@ -68,7 +68,10 @@ scheme = "https"
 pool = "other"
 [timeouts]
 handshake = "3s"
-`))
+`
+
+func TestParseTLS(t *testing.T) {
+	c, err := Parse("/etc/lb/lb.toml", []byte(tlsFile))
 	if err != nil {
 		t.Fatal(err)
 	}
