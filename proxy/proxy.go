@@ -110,7 +110,11 @@ func New(l *loop.Loop, o Options) *Proxy {
 
 // largeBytes returns the size of large slabs under cfg: see lane.LargeBytes.
 func largeBytes(cfg *config.Config) int {
-	return lane.LargeBytes(cfg.Limits.HeaderBytes, rewrite.RoutesBytes(cfg.Routes))
+	added := rewrite.RoutesBytes(cfg.Routes)
+	if cfg.TLS.ClientAuth != config.ClientAuthNone {
+		added += clients.CertBytes
+	}
+	return lane.LargeBytes(cfg.Limits.HeaderBytes, added)
 }
 
 func newBudget(cfg *config.Config) upstream.Budget {

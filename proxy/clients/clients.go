@@ -5,6 +5,7 @@ package clients
 
 import (
 	"net/netip"
+	"slices"
 
 	"lb/config"
 	"lb/internal/tlsconf"
@@ -22,11 +23,14 @@ type Clients struct {
 	// Taken is called after a conn was taken in a drain.
 	Taken func()
 
-	doors   map[string]*door
-	listens []config.Listener // of the present configuration
-	others  spread.Loops
-	servers []front.Server
-	h1      *h1.Server
+	doors     map[string]*door
+	listens   []config.Listener // of the present configuration
+	port      string            // of https, see httpsPort
+	redirects bool              // a listener redirects to https
+	tokens    map[string]string // those of the TLS set
+	others    spread.Loops
+	servers   []front.Server
+	h1        *h1.Server
 }
 
 // New returns the clients of a loop, before there are any.
@@ -42,7 +46,7 @@ func New(s *front.Shared) *Clients {
 type door struct {
 	c       *Clients
 	address string
-	is      config.Listener
+	way     front.Way
 }
 
 // Door returns the acceptor of the listeners at address, which stays the same one.
@@ -62,7 +66,7 @@ func (c *Clients) door(address string) *door {
 func (d *door) look() {
 	for _, l := range d.c.listens {
 		if l.Address == d.address {
-			d.is = l
+			d.way = way(l)
 		}
 	}
 }
@@ -71,13 +75,20 @@ func (d *door) look() {
 func (c *Clients) Use(cfg *config.Config, others spread.Loops) {
 	c.IdleTimeout = cfg.Timeouts.ClientIdle
 	c.listens, c.others = cfg.Listening(), others
+	c.port = httpsPort(c.listens)
+	c.redirects = slices.ContainsFunc(c.listens, func(l config.Listener) bool { return l.RedirectHTTPS })
 	for _, d := range c.doors {
 		d.look()
 	}
 }
 
 // SetTLS makes set that of new conns. It may be nil.
-func (c *Clients) SetTLS(set *tlsconf.Set) {}
+func (c *Clients) SetTLS(set *tlsconf.Set) {
+	c.tokens = nil
+	if set != nil {
+		c.tokens = set.Tokens
+	}
+}
 
 // Accepted implements loop.Acceptor: it takes over a client conn, or passes it on.
 func (d *door) Accepted(fd int, peer netip.AddrPort) {
@@ -115,7 +126,7 @@ func (c *Clients) Passed(address string, fd int, peer netip.AddrPort) {
 func (d *door) take(fd int, peer netip.AddrPort) {
 	c := d.c
 	c.Counters.Accepted.Add(1)
-	conn, err := c.h1.Open(fd, peer)
+	conn, err := c.h1.Open(fd, peer, d.way)
 	if err != nil {
 		c.Counters.AcceptErrors.Add(1)
 		return

@@ -22,15 +22,15 @@ type Server struct {
 // New returns a server without conns.
 func New(s *front.Shared) *Server { return &Server{Shared: s} }
 
-// Open makes fd a conn from peer. It owns fd from then on.
-func (s *Server) Open(fd int, peer netip.AddrPort) (*Conn, error) {
+// Open makes fd a conn from peer, which came in by way. It owns fd from then on.
+func (s *Server) Open(fd int, peer netip.AddrPort, way front.Way) (*Conn, error) {
 	c := s.newConn()
 	if err := s.Loop.Adopt(&c.Conn, c, fd); err != nil {
 		s.freeConn(c)
 		return nil, err
 	}
 	c.state, c.lingered = stateOpen, 0
-	c.peer.Set(peer.Addr())
+	c.peer.Set(peer.Addr(), way)
 	if c.next = s.open; c.next != nil {
 		c.next.prev = c
 	}
@@ -113,6 +113,7 @@ func (c *Conn) beginRequest() {
 		r.Fields = s.takeFields()
 	}
 	r.Reset(r.lease.Limits())
+	r.Secure = c.peer.Secure()
 	c.req = r
 }
 
