@@ -1,4 +1,4 @@
-package clients
+package shake
 
 import "lb/internal/tlsconf"
 
