@@ -19,19 +19,20 @@ var arrows = map[string][]string{
 	"lb/cli": {"supervise", "admin", "admin/api", "config", "backends", "bench"},
 
 	// The rooms of supervise.
-	"lb/supervise": {"supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan",
+	"lb/supervise": {"supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports",
 		"internal/filewatch", "internal/host", "internal/systemd", "admin/api", "board", "config", "loop/tick"},
 	"lb/supervise/crew":          {"supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "board", "config", "loop/tick"},
 	"lb/supervise/discover":      {"config"},
 	"lb/supervise/engine":        {"supervise/plan", "internal/host", "internal/ipc", "proxy", "board", "loop", "loop/tick"},
 	"lb/supervise/handover":      {"supervise/listen", "internal/ipc", "board"},
 	"lb/supervise/health":        {"upstream", "board", "config", "loop/tick"},
-	"lb/supervise/listen":        {"supervise/discover", "internal/ipc"},
+	"lb/supervise/listen":        {"supervise/discover", "internal/ipc", "internal/unixsock"},
 	"lb/supervise/notice":        {"supervise/plan", "proxy/record", "httpparse", "board", "loop/tick"},
 	"lb/supervise/plan":          {"config", "internal/tlsconf"},
+	"lb/supervise/ports":         {"supervise/discover", "supervise/listen", "internal/host", "internal/systemd", "internal/unixsock", "admin/api", "config"},
 	"lb/supervise/supervisetest": {"config", "internal/testkit"},
 
-	"lb/admin":     {"admin/api", "board", "config"},
+	"lb/admin":     {"admin/api", "board", "config", "internal/unixsock"},
 	"lb/admin/api": {},
 	"lb/proxy": {"proxy/clients", "proxy/deadline", "proxy/front", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/shake", "proxy/spread", "proxy/upkeep", "proxy/watch",
 		"internal/tlsconf", "loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
@@ -79,6 +80,7 @@ var arrows = map[string][]string{
 	"lb/internal/systemd":   {},
 	"lb/internal/testkit":   {"admin/api"},
 	"lb/internal/tlsconf":   {"config"},
+	"lb/internal/unixsock":  {"config/value"},
 	"lb/loop/tlsconn":       {"loop", "arena", "loop/tick"},
 }
 
