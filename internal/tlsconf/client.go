@@ -1,12 +1,174 @@
 package tlsconf
 
 import (
+	"bytes"
 	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
 
 	"lb/config"
 )
 
-// buildPools returns Set.Pools.
-func buildPools(cfg *config.Config, s *Secrets) ([]*tls.Config, error) {
-	return make([]*tls.Config, len(cfg.Pools)), nil
+// sessionsMax is how many sessions with backends a pool keeps for resumption: one for each
+// backend, those that were used last.
+const sessionsMax = 4096
+
+// sessions are the sessions of a pool, of all its backends, with what its configuration
+// was made of. It may be used by any goroutine.
+type sessions struct {
+	tls.ClientSessionCache
+	cfg     config.BackendTLS
+	secrets PoolSecrets
+}
+
+// madeOf reports whether the configuration with s is that of cfg and secrets.
+func (s *sessions) madeOf(cfg config.BackendTLS, secrets *PoolSecrets) bool {
+	return s.cfg == cfg && bytes.Equal(s.secrets.CA, secrets.CA) &&
+		bytes.Equal(s.secrets.ClientCert, secrets.ClientCert) && bytes.Equal(s.secrets.ClientKey, secrets.ClientKey)
+}
+
+// ofBackend are the sessions with one backend: another one of the same server_name could
+// not read their tickets.
+type ofBackend struct {
+	pool    *sessions
+	backend string
+}
+
+// Get implements tls.ClientSessionCache.
+func (s *ofBackend) Get(string) (*tls.ClientSessionState, bool) { return s.pool.Get(s.backend) }
+
+// Put implements tls.ClientSessionCache.
+func (s *ofBackend) Put(_ string, state *tls.ClientSessionState) { s.pool.Put(s.backend, state) }
+
+// Clients returns the configurations for Set.Pools: nil for a pool without a TLS backend.
+// A pool whose settings and secrets stand in before, which may be nil, keeps the
+// configuration from there, and with it the sessions and conns that were made with it.
+// secrets are Secrets.Pools.
+func Clients(pools []config.Pool, secrets []*PoolSecrets, before *Set) ([]*tls.Config, error) {
+	list := make([]*tls.Config, len(pools))
+	for i := range pools {
+		p := &pools[i]
+		if !hasTLS(p) {
+			continue
+		}
+		var own *PoolSecrets
+		if i < len(secrets) {
+			own = secrets[i]
+		}
+		if list[i] = before.client(p.TLS, own, list[:i]); list[i] != nil {
+			continue
+		}
+		cfg, err := Client(p.TLS, own)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", tableOf(p.Name), err)
+		}
+		list[i] = cfg
+	}
+	return list, nil
+}
+
+func hasTLS(p *config.Pool) bool {
+	for i := range p.Backends {
+		if p.Backends[i].TLS {
+			return true
+		}
+	}
+	return false
+}
+
+// tableOf returns the table of lb.toml with the TLS settings of a pool.
+func tableOf(pool string) string {
+	if pool == config.DefaultPool {
+		return "[backend_tls]"
+	}
+	return fmt.Sprintf("[pools.tls] of the pool %q", pool)
+}
+
+// client returns the configuration of s that was made of cfg and secrets and is none of
+// taken, or nil if there is none.
+func (s *Set) client(cfg config.BackendTLS, secrets *PoolSecrets, taken []*tls.Config) *tls.Config {
+	if s == nil {
+		return nil
+	}
+	if secrets == nil {
+		secrets = &PoolSecrets{}
+	}
+	for _, c := range s.Pools {
+		if c == nil || slices.Contains(taken, c) {
+			continue
+		}
+		if own, ok := c.ClientSessionCache.(*sessions); ok && own.madeOf(cfg, secrets) {
+			return c
+		}
+	}
+	return nil
+}
+
+// Client returns the configuration for the backends of a pool, before the name of one is
+// known: see ForBackend. secrets may be nil if cfg names no file. An error names the key
+// and the file.
+func Client(cfg config.BackendTLS, secrets *PoolSecrets) (*tls.Config, error) {
+	if secrets == nil {
+		secrets = &PoolSecrets{}
+	}
+	c := &tls.Config{
+		ServerName:         cfg.ServerName,
+		InsecureSkipVerify: cfg.Insecure,
+		MinVersion:         tls.VersionTLS12,
+		NextProtos:         []string{"http/1.1"},
+		ClientSessionCache: &sessions{tls.NewLRUClientSessionCache(sessionsMax), cfg, *secrets},
+	}
+	if cfg.CA != "" {
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(secrets.CA) {
+			return nil, fmt.Errorf("ca: %s has no certificate in PEM", cfg.CA)
+		}
+	}
+	if cfg.ClientCert == "" {
+		return c, nil
+	}
+	file, key := cfg.ClientKey, secrets.ClientKey
+	if file == "" {
+		file, key = cfg.ClientCert, secrets.ClientCert
+	}
+	pair, err := tls.X509KeyPair(secrets.ClientCert, key)
+	if err != nil {
+		return nil, fmt.Errorf("client_cert %s with client_key %s: %s", cfg.ClientCert, file,
+			strings.TrimPrefix(err.Error(), "tls: "))
+	}
+	// It is shown whatever authorities the backend names: their list is often not whole, and
+	// the alert of a backend that refuses the certificate says more than that it has got none.
+	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
+	return c, nil
+}
+
+// ForBackend returns the configuration for one backend of the pool of which pool is the
+// configuration, or nil for a backend without TLS.
+func ForBackend(pool *tls.Config, b config.Backend) *tls.Config {
+	if pool == nil || !b.TLS {
+		return nil
+	}
+	c := pool.Clone()
+	if c.ServerName == "" {
+		c.ServerName = nameOf(b)
+	}
+	if own, ok := pool.ClientSessionCache.(*sessions); ok {
+		c.ClientSessionCache = &ofBackend{own, b.String()}
+	}
+	return c
+}
+
+// nameOf returns the name that the certificate of b has to be for. A unix socket has none:
+// its peer is this machine. For an IP address crypto/tls sends no SNI.
+func nameOf(b config.Backend) string {
+	if b.Socket != "" {
+		return "localhost"
+	}
+	if ip, err := netip.ParseAddr(b.Host); err == nil {
+		return ip.WithZone("").String()
+	}
+	return strings.TrimSuffix(b.Host, ".")
 }
