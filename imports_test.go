@@ -33,8 +33,9 @@ var arrows = map[string][]string{
 
 	"lb/admin":     {"admin/api", "board", "config"},
 	"lb/admin/api": {},
-	"lb/proxy": {"proxy/deadline", "proxy/front", "proxy/h1", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/spread", "proxy/upkeep", "proxy/watch",
-		"loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
+	"lb/proxy": {"proxy/clients", "proxy/deadline", "proxy/front", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/spread", "proxy/upkeep", "proxy/watch",
+		"internal/tlsconf", "loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
+	"lb/proxy/clients":      {"proxy/front", "proxy/h1", "proxy/spread", "internal/tlsconf", "loop", "config"},
 	"lb/proxy/deadline":     {"proxy/lane", "proxy/record", "config", "loop/tick"},
 	"lb/proxy/front":        {"proxy/lane", "loop", "httpparse", "arena", "board", "loop/tick"},
 	"lb/proxy/h1":           {"proxy/front", "proxy/lane", "loop", "httpparse", "loop/tick"},

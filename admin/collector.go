@@ -113,6 +113,7 @@ func (c *boardCollector) Describe(out chan<- *prometheus.Desc) {
 		out <- m.desc
 	}
 	out <- adminState
+	out <- handshakeSeconds
 }
 
 // Collect implements prometheus.Collector.
@@ -127,6 +128,7 @@ func (c *boardCollector) Collect(out chan<- prometheus.Metric) {
 			out <- prometheus.MustNewConstMetric(m.desc, m.kind, float64(s.value(&totals)), s.labels...)
 		}
 	}
+	out <- handshakeTimes(&totals)
 	now := moment{c.now(), time.Now()}
 	for _, b := range view.backends() {
 		c.collectBackend(out, b, now)

@@ -58,6 +58,13 @@ lb_bytes_total{direction="in",side="client"} 1203
 lb_bytes_total{direction="out",side="client"} 1206
 lb_bytes_total{direction="in",side="backend"} 1209
 lb_bytes_total{direction="out",side="backend"} 1212`},
+		{"lb_handshakes_total", "counter", `
+lb_handshakes_total{result="full"} 1500
+lb_handshakes_total{result="resumed"} 1503
+lb_handshakes_total{result="failed"} 1506
+lb_handshakes_total{result="refused"} 1509
+lb_handshakes_total{result="timeout"} 1512`},
+		{"lb_handshake_seconds", "histogram", handshakeSamples()},
 		{"lb_backend_attempts_in_flight", "gauge", byBackend("lb_backend_attempts_in_flight", "", 1)},
 		{"lb_backend_attempts_total", "counter", byBackend("lb_backend_attempts_total", "", 2)},
 		{"lb_backend_connects_total", "counter", byBackend("lb_backend_connects_total", "", 3)},
@@ -128,9 +135,28 @@ func count(l *board.Loop, sign uint64) {
 		l.OwnReplies[class].Add(sign * uint64(300+class))
 		l.PoolLess[class].Add(sign * uint64(400+class))
 	}
+	for end := range l.Handshakes {
+		l.Handshakes[end].Add(sign * uint64(500+end))
+	}
+	for i := range l.HandshakeTimes {
+		l.HandshakeTimes[i].Add(sign * uint64(600+i))
+	}
+	l.HandshakeNanos.Add(sign * 5e8)
 	for i, c := range []*board.Counter{&l.BytesFromClient, &l.BytesToClient, &l.BytesFromBackend, &l.BytesToBackend} {
 		c.Add(sign * uint64(400+i+1))
 	}
+}
+
+// handshakeSamples are those of the histogram: the buckets are cumulative.
+func handshakeSamples() string {
+	var s strings.Builder
+	sum := 0
+	for i, le := range []string{"0.001", "0.0025", "0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf"} {
+		sum += 3 * (600 + i)
+		fmt.Fprintf(&s, "lb_handshake_seconds_bucket{le=\"%s\"} %d\n", le, sum)
+	}
+	fmt.Fprintf(&s, "lb_handshake_seconds_sum 1.5\nlb_handshake_seconds_count %d\n", sum)
+	return s.String()
 }
 
 func countBackend(s *board.Backend, sign uint64) {

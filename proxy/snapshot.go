@@ -6,6 +6,7 @@ import (
 
 	"lb/config"
 	"lb/httpparse"
+	"lb/internal/tlsconf"
 	"lb/loop"
 	"lb/proxy/rewrite"
 	routing "lb/proxy/route"
@@ -25,6 +26,8 @@ type Snapshot struct {
 	Loops int   // how many are running
 	Place int   // of this one among them, from 0
 	Slots []int // on the board, of all running loops, this one included
+	// TLS is what the configuration needs of crypto/tls, or nil if it needs nothing.
+	TLS *tlsconf.Set
 }
 
 // snapshot is a configuration as exchanges go by it. The present one is Proxy.now;
@@ -161,8 +164,8 @@ func (p *Proxy) use(s Snapshot) {
 			t.pool, t.index, t.addrs = q, j, s.Addrs[i][j]
 		}
 	}
-	p.shared.IdleTimeout = p.now.cfg.Timeouts.ClientIdle
-	p.others = spread.New(p.board, p.slot, s.Slots)
+	p.clients.Use(p.now.cfg, spread.New(p.board, p.slot, s.Slots))
+	p.clients.SetTLS(s.TLS)
 }
 
 // eachTarget calls f for every backend of the present configuration.

@@ -120,7 +120,7 @@ func Start(o Options, s plan.Seat, fds []int) (*Engine, error) {
 		Slot:     o.Slot,
 		Snapshot: forProxy(s),
 		Log:      o.Log,
-		PassOn:   o.PassOn,
+		PassOn:   passOn(o),
 	})
 	if err := e.listen(s.Sockets, fds); err != nil {
 		e.loop.Close()
@@ -151,6 +151,14 @@ func loopOptions(o Options) loop.Options {
 			}
 		},
 	}
+}
+
+// passOn returns o.PassOn as the proxy calls it.
+func passOn(o Options) func(slot int, address string, fd int, peer netip.AddrPort) bool {
+	if o.PassOn == nil {
+		return nil
+	}
+	return func(slot int, _ string, fd int, peer netip.AddrPort) bool { return o.PassOn(slot, fd, peer) }
 }
 
 // connsMax returns how many client conns this loop may have open.
@@ -203,7 +211,7 @@ func (e *Engine) listen(sockets []uint64, fds []int) (err error) {
 		// This goes for all processes that hold the socket; any of them may have made it block.
 		err = os.NewSyscallError("fcntl", unix.SetNonblock(fd, true))
 		if err == nil && !known {
-			err = e.loop.Listen(fd, e.proxy)
+			err = e.loop.Listen(fd, e.proxy.Door(""))
 		}
 		if err != nil {
 			break
@@ -225,7 +233,7 @@ func (e *Engine) drop(number uint64) {
 			if conn < 0 || err != nil {
 				break
 			}
-			e.proxy.Accepted(conn, peer)
+			e.proxy.Door("").Accepted(conn, peer)
 		}
 	}
 	unix.Close(fd)
@@ -251,7 +259,7 @@ func (e *Engine) Pass(fd int, peer netip.AddrPort) bool {
 	e.passing.Add(1)
 	posted := e.loop.Post(func() {
 		e.passing.Add(-1)
-		e.proxy.Passed(fd, peer)
+		e.proxy.Passed("", fd, peer)
 	})
 	if !posted {
 		e.passing.Add(-1)
@@ -262,7 +270,7 @@ func (e *Engine) Pass(fd int, peer netip.AddrPort) bool {
 // TakeOver hands the loop a conn that it cannot refuse. It returns false, and the
 // conn stays the caller's, if the loop has ended.
 func (e *Engine) TakeOver(c Passed) bool {
-	return e.loop.Post(func() { e.proxy.Passed(c.FD, c.Peer) })
+	return e.loop.Post(func() { e.proxy.Passed("", c.FD, c.Peer) })
 }
 
 // Drain begins to drain, also the connections that wait to be accepted; see Drained.
