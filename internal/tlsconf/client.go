@@ -64,6 +64,15 @@ func buildPools(cfg *config.Config, s *Secrets) ([]*tls.Config, error) {
 	return list, nil
 }
 
+// ForProbes returns a set with Pools alone. A nil s is like one without contents.
+func ForProbes(cfg *config.Config, s *Secrets) (*Set, error) {
+	if s == nil {
+		s = &Secrets{}
+	}
+	pools, err := buildPools(cfg, s)
+	return &Set{Pools: pools}, err
+}
+
 // Keep has the pools whose settings and secrets stand in before, too, use the
 // configurations from there, and with them the sessions and conns that were made with
 // them. It is called before anything uses s. before may be nil.
