@@ -35,7 +35,7 @@ var arrows = map[string][]string{
 	"lb/admin/api": {},
 	"lb/proxy": {"proxy/backconn", "proxy/clients", "proxy/deadline", "proxy/front", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/spread", "proxy/upkeep", "proxy/watch",
 		"internal/tlsconf", "loop", "loop/tlsconn", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
-	"lb/proxy/backconn":     {"loop", "upstream", "board", "config", "loop/tick", "loop/tlsconn", "internal/tlsconf"},
+	"lb/proxy/backconn":     {"proxy/record", "loop", "upstream", "board", "config", "loop/tick", "loop/tlsconn", "internal/tlsconf"},
 	"lb/proxy/clients":      {"proxy/front", "proxy/h1", "proxy/spread", "internal/tlsconf", "loop", "config"},
 	"lb/proxy/deadline":     {"proxy/lane", "proxy/record", "config", "loop/tick"},
 	"lb/proxy/front":        {"proxy/lane", "loop", "loop/tlsconn", "httpparse", "arena", "board", "loop/tick"},

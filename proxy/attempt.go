@@ -248,7 +248,7 @@ func (x *exchange) dialled() (ended bool) {
 		return x.fail(record.ByClient(record.CauseGone))
 	}
 	if b != nil && b.Shaking() {
-		return x.shaking()
+		return x.shake()
 	}
 	if b == nil || !b.Writable() && !b.Hangup() {
 		x.arm()
@@ -264,31 +264,39 @@ func (x *exchange) dialled() (ended bool) {
 	return x.pump()
 }
 
-// shake begins the TLS handshake, which the time to connect includes. If lb has too many of
-// them already, another conn is tried after a moment.
+// shake begins the TLS handshake, which the time to connect includes, or moves it on. If lb
+// has too many of them already, another conn is tried after a moment.
 func (x *exchange) shake() (ended bool) {
 	b := x.backend
-	switch err := b.Handshake(x.p.shared.Shaker, b, &b.to.manner); {
+	var over bool
+	var err error
+	if b.Shaking() {
+		over, err = b.Step()
+	} else {
+		err = b.Handshake(x.p.shared.Shaker, &b.to.manner)
+	}
+	switch {
 	case err == tlsconn.ErrBusy:
 		b.close()
 		x.backend = nil
 		return x.knock()
 	case err != nil:
 		return x.fail(record.ByHandshake(err))
-	}
-	return x.shaking()
-}
-
-// shaking moves the TLS handshake on.
-func (x *exchange) shaking() (ended bool) {
-	over, err := x.backend.Step()
-	switch {
 	case !over:
 		x.arm()
 		return false
-	case err != nil:
-		return x.fail(record.ByHandshake(err))
 	}
 	x.enter(Send)
 	return x.pump()
+}
+
+// lateShake is called when the time for a handshake is over. After a standstill of lb it
+// begins again.
+func (x *exchange) lateShake() (ended bool) {
+	if x.p.loop.StoodStill(x.since) {
+		x.since = x.p.loop.Now()
+		x.arm()
+		return false
+	}
+	return x.fail(x.backend.Late())
 }

@@ -56,12 +56,6 @@ func (b *backendConn) Expired() {
 	}
 }
 
-// Shaken implements tlsconn.Owner. The exchange goes on in the next turn.
-func (b *backendConn) Shaken(err error) {
-	b.Conn.Shaken(err)
-	b.x.front.Wake()
-}
-
 // idle puts b, whose exchange is over, on the idle list, unless b would be too old or
 // its backend gone before it is taken from there.
 func (b *backendConn) idle() {

@@ -360,7 +360,7 @@ func (x *exchange) Expired() (ended bool) {
 		return x.fail(record.ByLB(record.CauseCrowded))
 	}
 	if x.phase == Dial && x.backend.Shaking() {
-		return x.fail(record.LateHandshake())
+		return x.lateShake()
 	}
 	return x.fail(record.Fault{Side: s, Cause: record.CauseSlow})
 }

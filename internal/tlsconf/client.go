@@ -125,7 +125,9 @@ func Client(cfg config.BackendTLS, secrets *PoolSecrets) (*tls.Config, error) {
 		InsecureSkipVerify: cfg.Insecure,
 		MinVersion:         tls.VersionTLS12,
 		NextProtos:         []string{ProtocolHTTP1},
-		ClientSessionCache: &sessions{tls.NewLRUClientSessionCache(sessionsMax), cfg, *secrets},
+		// Sizes of records are decided by loop/tlsconn.
+		DynamicRecordSizingDisabled: true,
+		ClientSessionCache:          &sessions{tls.NewLRUClientSessionCache(sessionsMax), cfg, *secrets},
 	}
 	if cfg.CA != "" {
 		c.RootCAs = x509.NewCertPool()

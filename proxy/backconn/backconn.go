@@ -12,6 +12,7 @@ import (
 	"lb/loop"
 	"lb/loop/tick"
 	"lb/loop/tlsconn"
+	"lb/proxy/record"
 	"lb/upstream"
 )
 
@@ -57,19 +58,27 @@ func (c *Conn) Fits(m *Manner) bool { return c.tls == m.tls }
 // Secure reports whether c speaks TLS.
 func (c *Conn) Secure() bool { return c.tls != nil }
 
-// Handshake begins the TLS handshake on c, which has connected. o hears of its end, and
-// calls Shaken then.
-func (c *Conn) Handshake(s *tlsconn.Shaker, o tlsconn.Owner, m *Manner) (err error) {
+// Handshake begins the TLS handshake on c, which has connected.
+func (c *Conn) Handshake(s *tlsconn.Shaker, m *Manner) (err error) {
 	c.tls = m.tls
-	c.shake, err = s.Client(&c.Conn, o, m.tls)
+	c.shake, err = s.Client(&c.Conn, c, m.tls)
 	return err
 }
 
 // Shaking reports whether there is a handshake whose end has not been looked at.
 func (c *Conn) Shaking() bool { return c.shake != nil }
 
-// Shaken notes that the handshake has ended.
+// Shaken implements tlsconn.Owner.
 func (c *Conn) Shaken(err error) { c.over, c.err = true, err }
+
+// Late returns the fault of a handshake that did not end in time: it is lb's if the backend
+// has done its part.
+func (c *Conn) Late() record.Fault {
+	if c.shake.Waits() {
+		return record.LateHandshake()
+	}
+	return record.ByLB(record.CauseCrowded)
+}
 
 // Step moves the handshake on, after an event. It reports whether it is over, and its error.
 func (c *Conn) Step() (over bool, err error) {
