@@ -16,7 +16,7 @@ import (
 // draws it.
 var arrows = map[string][]string{
 	"lb":     {"cli"},
-	"lb/cli": {"supervise", "admin", "admin/api", "config", "backends", "bench"},
+	"lb/cli": {"supervise", "admin", "admin/api", "config", "backends", "bench", "supervise/localca"},
 
 	// The rooms of supervise.
 	"lb/supervise": {"supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports",
@@ -81,6 +81,9 @@ var arrows = map[string][]string{
 	"lb/internal/systemd":   {},
 	"lb/proxy/backconn":     {"proxy/record", "loop", "upstream", "board", "config", "loop/tick", "loop/tlsconn", "internal/tlsconf"},
 	"lb/internal/tlsfault":  {"board"},
+	"lb/supervise/acme":     {"supervise/localca", "internal/tlsconf", "config"},
+	"lb/supervise/localca":  {},
+	"lb/internal/pebble":    {"internal/testkit"},
 	"lb/internal/testkit":   {"admin/api"},
 	"lb/internal/tlsconf":   {"config"},
 	"lb/internal/unixsock":  {"config/value"},
@@ -98,6 +101,9 @@ var owners = map[string][]string{
 	"github.com/fsnotify/fsnotify":        {"lb/internal/filewatch"},
 	"github.com/cespare/xxhash":           {"lb/upstream"},
 	"github.com/coreos/go-systemd":        {"lb/internal/systemd"},
+	"github.com/caddyserver/certmagic":    {"lb/supervise/acme"},
+	"github.com/mholt/acmez":              {"lb/supervise/acme"},
+	"go.uber.org/zap":                     {"lb/supervise/acme"},
 	"golang.org/x/sys": {"lb/loop", "lb/loop/looptest", "lb/loop/tlsconn", "lb/board", "lb/internal/ipc",
 		"lb/internal/filewatch", "lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare", "lb/admin", "lb/cli"},
 }
