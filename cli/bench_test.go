@@ -2,9 +2,14 @@ package cli
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,6 +28,9 @@ func TestBenchCommand(t *testing.T) {
 	defer s.Close()
 	dir := t.TempDir()
 	write(t, dir, "body", "some bytes")
+	ca := testkit.NewCA(t, "authority")
+	write(t, dir, "ca.pem", string(ca.Cert))
+	secure := secureServer(t, ca)
 	nobody := testkit.RefusingAddr(t)
 	for _, tc := range []struct {
 		args string // URL and path of the backend go for $
@@ -62,6 +70,16 @@ func TestBenchCommand(t *testing.T) {
 			}
 		}
 	}
+}
+
+// secureServer is a server of net/http with a certificate of ca.
+func secureServer(t *testing.T, ca *testkit.CA) *httptest.Server {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, testkit.Leaf{IPs: []string{"127.0.0.1"}}).TLS(t)}}
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return s
 }
 
 func TestBenchJSON(t *testing.T) {
