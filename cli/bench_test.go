@@ -51,7 +51,7 @@ func TestBenchCommand(t *testing.T) {
 		{"-n 2 -c 1 " + secure.URL, 1, []string{"unknown authority; trust it with --cacert FILE, or use --insecure", "errors   handshake 2"}},
 		{"-n 2 --cacert body " + secure.URL, 1, []string{"lb: --cacert: body has no certificate in PEM"}},
 		{"-n 2 --resume $/", 1, []string{"lb: --resume is for https:// URLs"}},
-		{"-n 2 --tls-max 1.1 " + secure.URL, 2, []string{"lb: --tls-max: "}},
+		{"-n 2 --tls-max 1.1 " + secure.URL, 2, []string{"lb: --tls-max must be one of "}},
 		{"-n 5 -H nothing $/", 1, []string{`lb: --header: "nothing" is not`}},
 		{"-n 5 --body-file missing $/", 1, []string{"lb: open missing: "}},
 		{"-n 5 --body-file body --body-bytes 1 $/", 2, []string{"can't be used together"}},
