@@ -136,7 +136,7 @@ func TestOpenSSL(t *testing.T) {
 		c.ask(t, "/before")
 		io.WriteString(c.in, "R\n")
 		c.want(t, "RENEGOTIATING")
-		c.want(t, "no renegotiation")
+		c.want(t, "SSL alert number")
 		testkit.Wait(t, c.Exited, "openssl to end")
 		resp, _ := get(t, newClient(t), p.url("/"))
 		want200(t, resp, "")
@@ -222,18 +222,10 @@ func TestChromium(t *testing.T) {
 
 // accepted are findings of testssl.sh that may be worse than LOW, with the reason.
 var accepted = map[string]string{
-	"cert_revocation":          "the authority of the tests has no list of revoked certificates, and no OCSP",
-	"cert_chain_of_trust":      "the authority of the tests is not in the store of testssl.sh",
-	"HSTS":                     "is the operator's choice: tls.hsts",
-	"security_headers":         "are the backend's affair",
-	"cert_expirationStatus":    "certificates of the tests are valid for a day",
-	"cert_notAfter":            "certificates of the tests are valid for a day",
-	"DNS_CAArecord":            "localhost has no record",
-	"cert_trust":               "the authority of the tests is not in the store of testssl.sh",
-	"overall_grade":            "follows from the chain of trust",
-	"grade_cap_reason_1":       "follows from the chain of trust",
-	"cert_extlifeSpan":         "certificates of the tests are valid for a day",
-	"cert_mustStapleExtension": "is the operator's choice",
+	"cert_chain_of_trust":   "the authority of the tests is not in the store of testssl.sh",
+	"cert_expirationStatus": "certificates of the tests are valid for a day",
+	"cert_notAfter":         "certificates of the tests are valid for a day",
+	"cert_revocation":       "the authority of the tests has no list of revoked certificates, and no OCSP",
 }
 
 // testssl.sh finds nothing that is worse than LOW.
@@ -250,10 +242,10 @@ func TestTestssl(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "testssl", "--quiet", "--color", "0", "--warnings", "off", "--ip", "127.0.0.1",
-		"--nodns", "none", "--jsonfile", file, "https://localhost:"+port+"/").CombinedOutput()
+		"--nodns", "none", "-p", "-s", "-f", "-S", "-P", "-U", "--jsonfile", file, "https://localhost:"+port+"/").CombinedOutput()
 	var findings []struct{ ID, Severity, Finding string }
 	b, _ := os.ReadFile(file)
-	if jsonErr := json.Unmarshal(b, &findings); jsonErr != nil || len(findings) < 100 {
+	if jsonErr := json.Unmarshal(b, &findings); jsonErr != nil || len(findings) < 60 {
 		t.Fatalf("testssl: %v, %v, %d findings\n%s", err, jsonErr, len(findings), out)
 	}
 	for _, f := range findings {
