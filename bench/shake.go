@@ -108,6 +108,7 @@ func (r *run) tlsConfig() *tls.Config {
 	if r.options.TLS != nil {
 		cfg = r.options.TLS.Clone()
 	}
+	cfg.DynamicRecordSizingDisabled = true // tlsconn sizes records
 	setZero(&cfg.ServerName, r.request.url.Hostname())
 	if cfg.NextProtos == nil {
 		cfg.NextProtos = []string{"http/1.1"}

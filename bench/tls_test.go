@@ -69,14 +69,17 @@ func TestTLS(t *testing.T) {
 // A certificate of an unknown authority, and bytes that are no TLS.
 func TestNoTLS(t *testing.T) {
 	url, _ := secure(t, tls.VersionTLS13, func(http.ResponseWriter, *http.Request) {})
-	plain := strings.Replace(serve(t, serveAll(ok("hello"))), "http:", "https:", 1)
+	plain := strings.Replace(serve(t, func(p *peer) { p.say(ok("hello")); p.wait() }), "http:", "https:", 1)
 	silent := strings.Replace(serve(t, func(p *peer) { p.wait() }), "http:", "https:", 1)
-	for _, tc := range []struct{ url, want string }{
-		{url, "unknown authority"},
-		{plain, "first record does not look like a TLS handshake"},
-		{silent, ""},
+	for _, tc := range []struct {
+		url, want string
+		timeout   time.Duration
+	}{
+		{url, "unknown authority", 0},
+		{plain, "first record does not look like a TLS handshake", 0},
+		{silent, "", 100 * time.Millisecond},
 	} {
-		r := finished(t, Options{URL: tc.url, Requests: 3, Conns: 2, Timeout: 100 * time.Millisecond})
+		r := finished(t, Options{URL: tc.url, Requests: 3, Conns: 2, Timeout: tc.timeout})
 		if r.Errors.Handshake != 3 || r.Answers != 0 || r.TLS.Handshakes != 0 || !strings.Contains(r.TLS.Error, tc.want) {
 			t.Errorf("%s: %+v, %+v; want 3 failed handshakes and %q", tc.url, r.Errors, r.TLS, tc.want)
 		}
