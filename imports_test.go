@@ -58,7 +58,7 @@ var arrows = map[string][]string{
 	"lb/bench/compare":      {"bench", "bench/report", "bench/relay", "backends"},
 	"lb/bench/report":       {"bench/chart"},
 	"lb/bench/chart":        {},
-	"lb/bench":              {"loop", "httpparse", "arena", "loop/tick"},
+	"lb/bench":              {"loop", "loop/tlsconn", "httpparse", "arena", "loop/tick"},
 	"lb/loop":               {"loop/tick"},
 	"lb/loop/looptest":      {"loop", "loop/tick"},
 	"lb/loop/tick":          {},
