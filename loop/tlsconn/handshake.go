@@ -93,7 +93,7 @@ func (t *Conn) Advance() {
 // have ended.
 func (t *Conn) collect() {
 	raw := t.waiting()
-	if recordIn(raw) == 0 && t.cut == nil && t.c.RawReadable() {
+	for recordIn(raw) == 0 && t.cut == nil && t.c.RawReadable() {
 		raw = t.fill(raw, recordMax)
 	}
 	t.keep(raw)
