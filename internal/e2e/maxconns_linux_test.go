@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -151,7 +152,11 @@ func TestMaxConnections(t *testing.T) {
 
 // redial is dial for any goroutine; the conn is the caller's to close.
 func redial(addr string) (*rawConn, error) {
-	c, err := net.DialTimeout("tcp", addr, testkit.Patience)
+	network := "tcp"
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		network, addr = "unix", path
+	}
+	c, err := net.DialTimeout(network, addr, testkit.Patience)
 	if err != nil {
 		return nil, err
 	}
