@@ -3,7 +3,12 @@
 // loops to serve, and health checks to probe, so that all three agree.
 package tlsconf
 
-import "crypto/tls"
+import (
+	"crypto/tls"
+	"slices"
+
+	"lb/config"
+)
 
 // Set is everything that one configuration needs of crypto/tls. It may be shared by loops,
 // and does not change once it is made.
@@ -15,4 +20,26 @@ type Set struct {
 	Pools []*tls.Config
 	// Tokens are the answers to HTTP-01 challenges, by token (RFC 8555 8.3).
 	Tokens map[string]string
+
+	clients *clientCheck // nil if no certificate is asked of clients
+}
+
+// Build returns what cfg and s need of crypto/tls. A nil s is like one without contents. An
+// error says what is wrong with the contents; which file they come from is known to the
+// one that has read it.
+func Build(cfg *config.Config, s *Secrets) (*Set, error) {
+	if s == nil {
+		s = &Secrets{}
+	}
+	set := &Set{Tokens: s.Tokens}
+	var err error
+	if slices.ContainsFunc(cfg.Listening(), func(l config.Listener) bool { return l.TLS }) {
+		if set.Server, set.clients, err = server(&cfg.TLS, s); err != nil {
+			return nil, err
+		}
+	}
+	if set.Pools, err = buildPools(cfg, s); err != nil {
+		return nil, err
+	}
+	return set, nil
 }

@@ -1,0 +1,153 @@
+package tlsconf
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/tls"
+	"fmt"
+	"slices"
+
+	"lb/config"
+)
+
+const (
+	// ProtocolHTTP1 is HTTP/1.1 in ALPN (RFC 7301).
+	ProtocolHTTP1 = "http/1.1"
+	// ProtocolChallenge is TLS-ALPN-01 in ALPN (RFC 8737). A conn that has agreed on it is
+	// closed after the handshake.
+	ProtocolChallenge = "acme-tls/1"
+)
+
+// suites are those for TLS 1.2: ephemeral keys and authenticated encryption. crypto/tls
+// has an order of its own, by what the two machines are fast at.
+var suites = []uint16{
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+}
+
+// server returns the configuration for clients, and what checks their certificates.
+//
+// There is no 0-RTT and no renegotiation: crypto/tls has neither for servers.
+func server(t *config.TLS, s *Secrets) (*tls.Config, *clientCheck, error) {
+	book, err := newBook(s.Certs)
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg := &tls.Config{
+		GetCertificate: book.certificate,
+		NextProtos:     []string{ProtocolHTTP1},
+		CipherSuites:   suites,
+		MinVersion:     tls.VersionTLS12,
+		// The size of records is the affair of loop/tlsconn.
+		DynamicRecordSizingDisabled: true,
+	}
+	if t.MinVersion == config.TLS13 {
+		cfg.MinVersion = tls.VersionTLS13
+	}
+	clients, err := askClients(cfg, t.ClientAuth, s.ClientCA)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(s.Tickets) == 0 {
+		cfg.SessionTicketsDisabled = true
+	} else {
+		cfg.SetSessionTicketKeys(ticketKeys(s.Tickets, t.ClientAuth, s.ClientCA))
+	}
+	if len(book.challenges) > 0 {
+		cfg.GetConfigForClient = book.challenge
+	}
+	return cfg, clients, nil
+}
+
+// ticketKeys returns the keys of session tickets. They depend on what is asked of clients:
+// a ticket from before a change of that is worth nothing, so it lets in no client that a
+// full handshake would refuse.
+func ticketKeys(keys [][]byte, clientAuth string, clientCA []byte) [][32]byte {
+	if clientAuth == config.ClientAuthNone {
+		clientCA = nil
+	}
+	out := make([][32]byte, len(keys))
+	for i, k := range keys {
+		h := hmac.New(sha256.New, k)
+		fmt.Fprintf(h, "%q", clientAuth)
+		h.Write(clientCA)
+		h.Sum(out[i][:0])
+	}
+	return out
+}
+
+// book has the certificates by the names that they are for.
+type book struct {
+	first      *tls.Certificate              // for names that no other has, or nil
+	names      map[string][]*tls.Certificate // several: of keys of different types, the best first
+	challenges map[string]*tls.Config        // by name, for TLS-ALPN-01
+}
+
+// newBook reads certs.
+func newBook(certs []Cert) (*book, error) {
+	b := &book{names: map[string][]*tls.Certificate{}, challenges: map[string]*tls.Config{}}
+	for i := range certs {
+		c := &certs[i]
+		pair, err := tls.X509KeyPair(c.Chain, c.Key)
+		if err != nil {
+			return nil, fmt.Errorf("certificate %d for clients: %w", i+1, err)
+		}
+		if c.Challenge != "" {
+			b.challenges[Name(c.Challenge)] = &tls.Config{
+				Certificates: []tls.Certificate{pair}, NextProtos: []string{ProtocolChallenge},
+				MinVersion: tls.VersionTLS12, CipherSuites: suites, SessionTicketsDisabled: true,
+			}
+			continue
+		}
+		if b.first == nil {
+			b.first = &pair
+		}
+		for _, name := range Names(pair.Leaf) {
+			b.add(name, &pair)
+		}
+	}
+	return b, nil
+}
+
+// add puts c among the certificates of name, unless there is one of its key type.
+func (b *book) add(name string, c *tls.Certificate) {
+	all := b.names[name]
+	same := func(o *tls.Certificate) bool {
+		return o.Leaf.PublicKeyAlgorithm == c.Leaf.PublicKeyAlgorithm
+	}
+	if slices.ContainsFunc(all, same) {
+		return
+	}
+	all = append(all, c)
+	slices.SortStableFunc(all, func(x, y *tls.Certificate) int { return rank(x) - rank(y) })
+	b.names[name] = all
+}
+
+// certificate chooses by SNI: the exact name, then the wildcard one label above, then the
+// first certificate. crypto/tls refuses a client that sends a name with a trailing dot,
+// as RFC 6066 3 asks.
+func (b *book) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	all := b.names[Name(hello.ServerName)]
+	if len(all) == 0 {
+		all = b.names[wildcard(hello.ServerName)]
+	}
+	for i, c := range all {
+		if i == len(all)-1 || hello.SupportsCertificate(c) == nil {
+			return c, nil
+		}
+	}
+	if b.first == nil {
+		return nil, fmt.Errorf("there is no certificate yet")
+	}
+	return b.first, nil
+}
+
+// challenge returns the configuration for a client that asks for TLS-ALPN-01 (RFC 8737) of
+// a name with a challenge, or nil.
+func (b *book) challenge(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	if !slices.Contains(hello.SupportedProtos, ProtocolChallenge) {
+		return nil, nil
+	}
+	return b.challenges[Name(hello.ServerName)], nil
+}
