@@ -11,6 +11,12 @@ import (
 	"lb/internal/testkit"
 )
 
+// withCert returns the table of TLS with a certificate in the directory of s.
+func (s *service) withCert() string {
+	cert, key := testkit.NewCA(s.t, "tests").Issue(s.t, testkit.Leaf{Names: []string{"lb.test"}}).Write(s.t, s.dir, "lb.test")
+	return fmt.Sprintf("[tls]\ncert = %q\nkey = %q\n", cert, key)
+}
+
 // sendTo starts clients that send requests to one listener.
 func (s *service) sendTo(addr string, kept, fresh int) *traffic {
 	s.t.Helper()
@@ -56,19 +62,20 @@ func wantNoFile(t *testing.T, addr string) {
 	}
 }
 
-// Two ports and a unix socket are served, shown with their role, and gone with lb.
+// Ports and a unix socket are served, shown with their role, and gone with lb.
 func TestListeners(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		s := newService(t, mode, setup{keys: "watch = false\n", backends: to(checked(t))})
-		a, path := testkit.FreePort(t), "unix:"+s.file("s")
-		s.setup.listeners = []string{"127.0.0.1:0", a + "\nredirect_https = true\n", path}
+		a, b, path := testkit.FreePort(t), testkit.FreePort(t), "unix:"+s.file("s")
+		s.setup.listeners = []string{"127.0.0.1:0", a + "\nredirect_https = true\n", path, b + "\ntls = true\n"}
+		s.setup.tables = s.withCert()
 		s.start()
 		wantServed(t, s.addr, path)
 		st := s.status()
-		if got := fmt.Sprint(st.Listeners); got != fmt.Sprintf("[{%s http} {%s redirect} {%s http}]", s.addr, a, path) || st.Address != s.addr {
+		if got := fmt.Sprint(st.Listeners); got != fmt.Sprintf("[{%s http} {%s redirect} {%s http} {%s https}]", s.addr, a, path, b) || st.Address != s.addr {
 			t.Errorf("listeners %s, address %s", got, st.Address)
 		}
-		for _, want := range []string{s.addr + " (http)", a + " (redirect)", path + " (http)"} {
+		for _, want := range []string{s.addr + " (http)", a + " (redirect)", path + " (http)", b + " (https)"} {
 			if out := s.want("status"); !strings.Contains(out, want) {
 				t.Errorf("lb status does not show %q:\n%s", want, out)
 			}
@@ -79,7 +86,7 @@ func TestListeners(t *testing.T) {
 			}
 		}
 		s.stop()
-		wantRefused(t, s.addr, a)
+		wantRefused(t, s.addr, a, b)
 		wantNoFile(t, path)
 	})
 }
@@ -298,10 +305,11 @@ func TestListenersOfSystemd(t *testing.T) {
 		}
 		s := newService(t, mode, setup{keys: "watch = false\n", backends: to(checked(t))})
 		free := testkit.FreePort(t)
-		s.setup.listeners = []string{addrs[1], addrs[0] + "\nredirect_https = true\n", free}
+		s.setup.listeners = []string{addrs[1], addrs[0] + "\ntls = true\n", free}
+		s.setup.tables = s.withCert()
 		s.given = filesOf(t, listeners...)
 		s.start()
-		want := fmt.Sprintf("[{%s http} {%s redirect} {%s http}]", addrs[1], addrs[0], free)
+		want := fmt.Sprintf("[{%s http} {%s https} {%s http}]", addrs[1], addrs[0], free)
 		wantAll := func() {
 			t.Helper()
 			wantServed(t, addrs[1], free)
@@ -315,7 +323,7 @@ func TestListenersOfSystemd(t *testing.T) {
 		wantAll()
 		s.upgrade()
 		wantAll()
-		s.setup.listeners = []string{addrs[0], addrs[1]}
+		s.setup.listeners, s.setup.tables = []string{addrs[0], addrs[1]}, ""
 		s.reload()
 		want = fmt.Sprintf("[{%s http} {%s http}]", addrs[0], addrs[1])
 		free = addrs[0]
