@@ -7,6 +7,7 @@ import (
 
 	"lb/admin/api"
 	"lb/board"
+	"lb/internal/tlsfault"
 	"lb/loop/tick"
 	"lb/supervise/crew"
 	"lb/supervise/notice"
@@ -179,7 +180,7 @@ func (d *desk) backendStatus(now *plan.Snapshot, i, j int, mono tick.Instant, wa
 		InFlight:         totals.InFlight,
 		Attempts:         totals.Attempts,
 		Requests:         totals.Requests(),
-		Faults:           totals.ConnectFaults + totals.ResetFaults + totals.TimeoutFaults + totals.BadAnswers + state.StatusFaults.Load(),
+		Faults:           totals.ConnectFaults + totals.ResetFaults + totals.TimeoutFaults + totals.BadAnswers + state.StatusFaults.Load() + state.FaultsInTLS(),
 	}
 	if f, any := state.LastFault(); any {
 		b.LastFault = notice.Words(f)
@@ -199,13 +200,16 @@ func (d *desk) backendStatus(now *plan.Snapshot, i, j int, mono tick.Instant, wa
 	return b
 }
 
-// reasonText returns a text such as "timeout" or "status 503", or "" if there is none.
+// reasonText returns a text such as "timeout" or "status 503", or "" if there is none. What
+// is wrong in TLS is said in words.
 func reasonText(reason, detail *board.Word) string {
 	why := board.Reason(reason.Load())
 	if why == board.ReasonNone {
 		return ""
 	}
-	if n := detail.Load(); n != 0 {
+	if n := detail.Load(); n != 0 && why.InTLS() {
+		return tlsfault.Kind(n).String()
+	} else if n != 0 {
 		if why == board.ReasonOK {
 			why = board.ReasonStatus
 		}

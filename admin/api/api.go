@@ -91,6 +91,21 @@ type Status struct {
 	Totals         Totals    `json:"totals"`
 	Loops          []Loop    `json:"loops"`
 	Pools          []Pool    `json:"pools"`
+	// Certificates are those in use, and the names that are to have one and have none yet.
+	Certificates []Certificate `json:"certificates,omitempty"`
+}
+
+// Certificate is a certificate that lb shows to clients, or to the backends of a pool.
+type Certificate struct {
+	Name    string    `json:"name"`            // the first of Names, or its subject
+	Names   []string  `json:"names,omitempty"` // what it is for
+	Issuer  string    `json:"issuer,omitempty"`
+	Expires time.Time `json:"expires,omitzero"`  // the zero time if there is none yet
+	Source  string    `json:"source,omitempty"`  // "file", "acme", or "internal" for lb's own authority
+	Pool    string    `json:"pool,omitempty"`    // to whose backends it is shown; "" for clients
+	File    string    `json:"file,omitempty"`    // path
+	Fault   string    `json:"fault,omitempty"`   // why there is none, or no newer one; "" if all is well
+	FaultAt time.Time `json:"fault_at,omitzero"` // the zero time if it is not known
 }
 
 // Listener is where clients connect.

@@ -11,12 +11,6 @@ import (
 	"lb/internal/testkit"
 )
 
-// withCert returns the table of TLS with a certificate in the directory of s.
-func (s *service) withCert() string {
-	cert, key := testkit.NewCA(s.t, "tests").Issue(s.t, testkit.Leaf{Names: []string{"lb.test"}}).Write(s.t, s.dir, "lb.test")
-	return fmt.Sprintf("[tls]\ncert = %q\nkey = %q\n", cert, key)
-}
-
 // sendTo starts clients that send requests to one listener.
 func (s *service) sendTo(addr string, kept, fresh int) *traffic {
 	s.t.Helper()
@@ -68,7 +62,7 @@ func TestListeners(t *testing.T) {
 		s := newService(t, mode, setup{keys: "watch = false\n", backends: to(checked(t))})
 		a, b, path := testkit.FreePort(t), testkit.FreePort(t), "unix:"+s.file("s")
 		s.setup.listeners = []string{"127.0.0.1:0", a + "\nredirect_https = true\n", path, b + "\ntls = true\n"}
-		s.setup.tables = s.withCert()
+		s.setup = s.setup.withCert(t, s.dir)
 		s.start()
 		wantServed(t, s.addr, path)
 		st := s.status()
@@ -305,8 +299,9 @@ func TestListenersOfSystemd(t *testing.T) {
 		}
 		s := newService(t, mode, setup{keys: "watch = false\n", backends: to(checked(t))})
 		free := testkit.FreePort(t)
+		plain := s.setup
 		s.setup.listeners = []string{addrs[1], addrs[0] + "\ntls = true\n", free}
-		s.setup.tables = s.withCert()
+		s.setup = s.setup.withCert(t, s.dir)
 		s.given = filesOf(t, listeners...)
 		s.start()
 		want := fmt.Sprintf("[{%s http} {%s https} {%s http}]", addrs[1], addrs[0], free)
@@ -323,7 +318,8 @@ func TestListenersOfSystemd(t *testing.T) {
 		wantAll()
 		s.upgrade()
 		wantAll()
-		s.setup.listeners, s.setup.tables = []string{addrs[0], addrs[1]}, ""
+		s.setup = plain
+		s.setup.listeners = []string{addrs[0], addrs[1]}
 		s.reload()
 		want = fmt.Sprintf("[{%s http} {%s http}]", addrs[0], addrs[1])
 		free = addrs[0]

@@ -169,6 +169,10 @@ func start(t *testing.T, mode string, s setup) *process {
 		p.admin = testkit.FreePort(t)
 	}
 	dir := t.TempDir()
+	mode, secure := listenerOf(mode)
+	if secure {
+		s = s.withCert(t, dir)
+	}
 	testkit.WriteFile(t, filepath.Join(dir, "lb.toml"), s.text(mode, p.admin))
 	cmd := exec.Command(lbExe, "serve")
 	cmd.Dir, cmd.Env = dir, environment(dir)
@@ -177,6 +181,7 @@ func start(t *testing.T, mode string, s setup) *process {
 	if p.addr = p.Serving(t); p.addr == "" {
 		t.Fatal("lb did not begin")
 	}
+	noteListener(t, p.addr, secure)
 	return p
 }
 
@@ -186,7 +191,7 @@ func environment(dir string) []string {
 		"GORACE=atexit_sleep_ms=0") // else each exit takes a second under -race
 }
 
-func (p *process) url(path string) string { return "http://" + p.addr + path }
+func (p *process) url(path string) string { return scheme(p.addr) + "://" + p.addr + path }
 
 func (p *process) cleanUp(t *testing.T) {
 	if !t.Failed() && !p.over {

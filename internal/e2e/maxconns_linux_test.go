@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -152,11 +151,7 @@ func TestMaxConnections(t *testing.T) {
 
 // redial is dial for any goroutine; the conn is the caller's to close.
 func redial(addr string) (*rawConn, error) {
-	network := "tcp"
-	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
-		network, addr = "unix", path
-	}
-	c, err := net.DialTimeout(network, addr, testkit.Patience)
+	c, err := connect(addr)
 	if err != nil {
 		return nil, err
 	}
