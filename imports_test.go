@@ -27,7 +27,7 @@ var arrows = map[string][]string{
 	"lb/supervise/handover":      {"supervise/listen", "internal/ipc", "board"},
 	"lb/supervise/health":        {"upstream", "board", "config", "loop/tick", "internal/tlsconf", "internal/tlsfault"},
 	"lb/supervise/listen":        {"supervise/discover", "internal/ipc"},
-	"lb/supervise/notice":        {"supervise/plan", "proxy/record", "httpparse", "board", "loop/tick", "internal/tlsfault"},
+	"lb/supervise/notice":        {"supervise/plan", "config", "proxy/record", "httpparse", "board", "loop/tick", "internal/tlsfault"},
 	"lb/supervise/plan":          {"config", "internal/tlsconf"},
 	"lb/supervise/supervisetest": {"config", "internal/testkit"},
 
