@@ -12,6 +12,7 @@ import (
 	"lb/config"
 	"lb/internal/host"
 	"lb/supervise/listen"
+	"lb/supervise/notice"
 	"lb/supervise/plan"
 )
 
@@ -232,6 +233,7 @@ func (d *desk) commit(c *change) error {
 	if c.cfg.Limits.Connections != old.Limits.Connections || c.loops != host.LoopsFor(old.Workers, old.Limits.Connections) {
 		d.warnDescriptors(c.cfg, c.loops)
 	}
+	notice.Insecure(d.now, d.log)
 	d.watchFile(c.cfg)
 	d.outcome.taken()
 	d.board.Control().Reloads.Add(1)
