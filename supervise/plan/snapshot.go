@@ -19,7 +19,7 @@ type Snapshot struct {
 	IDs    [][]int    // on the board, by pool and backend
 	Addrs  [][][]Addr // by pool and backend; empty for a name that has no address yet
 	// Secrets are what the loops need for TLS, or nil if the configuration has no TLS.
-	Secrets *tlsconf.Secrets
+	Secrets *tlsconf.Secrets `json:",omitempty"`
 }
 
 // Addr is where a backend is: an IP address and port, or the path of a unix socket.
