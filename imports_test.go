@@ -19,7 +19,7 @@ var arrows = map[string][]string{
 	"lb/cli": {"supervise", "admin", "admin/api", "config", "backends", "bench"},
 
 	// The rooms of supervise.
-	"lb/supervise": {"supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan",
+	"lb/supervise": {"supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports",
 		"internal/filewatch", "internal/host", "internal/systemd", "admin/api", "board", "config", "loop/tick"},
 	"lb/supervise/certs":         {"internal/tlsconf", "admin/api", "config"},
 	"lb/supervise/crew":          {"supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "board", "config", "loop/tick"},
@@ -27,16 +27,17 @@ var arrows = map[string][]string{
 	"lb/supervise/engine":        {"supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "proxy", "board", "config", "loop", "loop/tick"},
 	"lb/supervise/handover":      {"supervise/listen", "internal/ipc", "board"},
 	"lb/supervise/health":        {"upstream", "board", "config", "loop/tick"},
-	"lb/supervise/listen":        {"supervise/discover", "internal/ipc"},
+	"lb/supervise/listen":        {"supervise/discover", "internal/ipc", "internal/unixsock"},
 	"lb/supervise/notice":        {"supervise/plan", "proxy/record", "httpparse", "board", "loop/tick"},
 	"lb/supervise/plan":          {"config", "internal/tlsconf"},
+	"lb/supervise/ports":         {"supervise/discover", "supervise/listen", "internal/host", "internal/systemd", "internal/unixsock", "admin/api", "config"},
 	"lb/supervise/supervisetest": {"config", "internal/testkit"},
 
-	"lb/admin":     {"admin/api", "board", "config"},
+	"lb/admin":     {"admin/api", "board", "config", "internal/unixsock"},
 	"lb/admin/api": {},
-	"lb/proxy": {"proxy/clients", "proxy/deadline", "proxy/front", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/spread", "proxy/upkeep", "proxy/watch",
+	"lb/proxy": {"proxy/clients", "proxy/deadline", "proxy/front", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/shake", "proxy/spread", "proxy/upkeep", "proxy/watch",
 		"internal/tlsconf", "loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
-	"lb/proxy/clients":      {"proxy/front", "proxy/h1", "proxy/spread", "internal/tlsconf", "loop", "config"},
+	"lb/proxy/clients":      {"proxy/front", "proxy/h1", "proxy/shake", "proxy/spread", "httpparse", "httpparse/urlpath", "internal/tlsconf", "loop", "config"},
 	"lb/proxy/deadline":     {"proxy/lane", "proxy/record", "config", "loop/tick"},
 	"lb/proxy/front":        {"proxy/lane", "loop", "httpparse", "arena", "board", "loop/tick"},
 	"lb/proxy/h1":           {"proxy/front", "proxy/lane", "loop", "httpparse", "loop/tick"},
@@ -45,6 +46,7 @@ var arrows = map[string][]string{
 	"lb/proxy/record":       {"proxy/front", "httpparse", "config", "loop/tick"},
 	"lb/proxy/rewrite":      {"proxy/front", "httpparse", "httpparse/urlpath", "config", "loop/tick"},
 	"lb/proxy/route":        {"httpparse/urlpath", "config"},
+	"lb/proxy/shake":        {"proxy/front", "proxy/lane", "internal/tlsconf", "loop/tlsconn", "loop", "board", "loop/tick"},
 	"lb/proxy/retry":        {"proxy/record", "board", "config"},
 	"lb/proxy/upkeep":       {"loop", "board", "loop/tick"},
 	"lb/proxy/watch":        {"loop", "board"},
@@ -60,8 +62,9 @@ var arrows = map[string][]string{
 	"lb/loop":               {"loop/tick"},
 	"lb/loop/looptest":      {"loop", "loop/tick"},
 	"lb/loop/tick":          {},
-	"lb/config":             {"config/hints", "config/tomlfile", "config/value", "httpparse/urlpath"},
+	"lb/config":             {"config/hints", "config/schema", "config/tomlfile", "config/value", "httpparse/urlpath"},
 	"lb/config/hints":       {},
+	"lb/config/schema":      {"config/hints", "config/tomlfile", "config/value"},
 	"lb/config/tomlfile":    {},
 	"lb/config/value":       {},
 	"lb/arena":              {},
@@ -78,6 +81,7 @@ var arrows = map[string][]string{
 	"lb/internal/systemd":   {},
 	"lb/internal/testkit":   {"admin/api"},
 	"lb/internal/tlsconf":   {"config"},
+	"lb/internal/unixsock":  {"config/value"},
 	"lb/loop/tlsconn":       {"loop", "arena", "loop/tick"},
 }
 
@@ -92,7 +96,7 @@ var owners = map[string][]string{
 	"github.com/fsnotify/fsnotify":        {"lb/internal/filewatch"},
 	"github.com/cespare/xxhash":           {"lb/upstream"},
 	"github.com/coreos/go-systemd":        {"lb/internal/systemd"},
-	"golang.org/x/sys": {"lb/loop", "lb/loop/looptest", "lb/board", "lb/internal/ipc",
+	"golang.org/x/sys": {"lb/loop", "lb/loop/looptest", "lb/loop/tlsconn", "lb/board", "lb/internal/ipc",
 		"lb/internal/filewatch", "lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare", "lb/admin", "lb/cli"},
 }
 

@@ -77,7 +77,7 @@ func (x *exchange) pick() (ended bool) {
 	x.target, x.index = t, i
 	x.leaveQueue()
 	x.tried.Add(i)
-	x.recordPick(t, now)
+	x.rec.Pick(q.Name, t.Name, now)
 	if x.hostAt > 0 {
 		host := q.cfg.Backends[i].HostField()
 		x.up.Splice(p.arena, x.hostAt, x.hostLen, host)

@@ -16,6 +16,7 @@ import (
 	"lb/proxy/lane"
 	"lb/proxy/record"
 	"lb/proxy/rewrite"
+	"lb/proxy/shake"
 	"lb/proxy/upkeep"
 	"lb/proxy/watch"
 	"lb/upstream"
@@ -93,7 +94,7 @@ func New(l *loop.Loop, o Options) *Proxy {
 	}
 	p.shared = front.Shared{Loop: l, Arena: p.arena, Counters: p.counters, Host: p}
 	p.watch = watch.Watch{Loop: l, Board: p.board, Busy: p.isBusy, Changed: p.evacuate}
-	p.clients = clients.New(&p.shared)
+	p.clients = clients.New(&p.shared, p.log)
 	p.clients.PassOn, p.clients.Taken = o.PassOn, p.showOldest
 	p.upkeep = upkeep.Upkeep{Loop: l, Counters: p.counters, GiveBack: arena.GiveBack,
 		Trim: func() int { return p.arena.Trim() + p.clients.Trim() }}
@@ -110,7 +111,11 @@ func New(l *loop.Loop, o Options) *Proxy {
 
 // largeBytes returns the size of large slabs under cfg: see lane.LargeBytes.
 func largeBytes(cfg *config.Config) int {
-	return lane.LargeBytes(cfg.Limits.HeaderBytes, rewrite.RoutesBytes(cfg.Routes))
+	added := rewrite.RoutesBytes(cfg.Routes)
+	if cfg.TLS.ClientAuth != config.ClientAuthNone {
+		added += shake.CertBytes
+	}
+	return lane.LargeBytes(cfg.Limits.HeaderBytes, added)
 }
 
 func newBudget(cfg *config.Config) upstream.Budget {

@@ -18,6 +18,7 @@ import (
 	"lb/supervise/health"
 	"lb/supervise/notice"
 	"lb/supervise/plan"
+	"lb/supervise/ports"
 )
 
 // desk is one call of Serve. Its fields belong to the goroutine that calls start,
@@ -46,7 +47,7 @@ type desk struct {
 	overrules []overrule      // by the configuration of the start; obeyed in begin
 
 	certs    *certs.Manager
-	ports    ports
+	ports    *ports.Ports
 	names    names
 	operator operator
 	file     fileWatch
@@ -196,6 +197,6 @@ func (d *desk) finish(atOnce bool) {
 	crew, timeout := d.crew, d.now.Config.Timeouts.Drain
 	d.crew, d.ending = nil, e
 	d.publish()
-	d.ports.inUse.Close() // the loops close their descriptors
+	d.ports.Finish()
 	go func() { e.result <- crew.Finish(timeout, e.cutNow) }()
 }
