@@ -9,8 +9,8 @@ import (
 	"lb/arena"
 	"lb/board"
 	"lb/config"
-	"lb/internal/tlsconf"
 	"lb/loop"
+	"lb/loop/tlsconn"
 	"lb/proxy/clients"
 	"lb/proxy/front"
 	"lb/proxy/lane"
@@ -71,7 +71,6 @@ type Proxy struct {
 	request  rewrite.Request
 	cookie   rewrite.Cookie
 	scrap    []byte // a path
-	probed   [1]byte
 }
 
 const retryWindow = 10 * time.Second
@@ -92,7 +91,7 @@ func New(l *loop.Loop, o Options) *Proxy {
 		chance:   rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		record:   o.Record,
 	}
-	p.shared = front.Shared{Loop: l, Arena: p.arena, Counters: p.counters, Host: p}
+	p.shared = front.Shared{Loop: l, Arena: p.arena, Counters: p.counters, Host: p, Shaker: tlsconn.NewShaker(l, p.arena)}
 	p.watch = watch.Watch{Loop: l, Board: p.board, Busy: p.isBusy, Changed: p.evacuate}
 	p.clients = clients.New(&p.shared, p.log)
 	p.clients.PassOn, p.clients.Taken = o.PassOn, p.showOldest
@@ -132,9 +131,6 @@ func (p *Proxy) Door(address string) loop.Acceptor { return p.clients.Door(addre
 func (p *Proxy) Passed(address string, fd int, peer netip.AddrPort) {
 	p.clients.Passed(address, fd, peer)
 }
-
-// SetTLS makes set, which may be nil, that of new conns. Those that there are stay.
-func (p *Proxy) SetTLS(set *tlsconf.Set) { p.clients.SetTLS(set) }
 
 // Close ends the threads that work for the loop, which has ended.
 func (p *Proxy) Close() { p.clients.Close() }

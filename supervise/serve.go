@@ -250,12 +250,13 @@ func (d *desk) probes(now *plan.Snapshot) health.Options {
 		}
 	}
 	return health.Options{
-		Config: now.Config,
-		Board:  d.board,
-		IDs:    now.IDs,
-		Addrs:  addrs,
-		Log:    d.log,
-		Now:    d.clock,
+		Config:  now.Config,
+		Secrets: now.Secrets,
+		Board:   d.board,
+		IDs:     now.IDs,
+		Addrs:   addrs,
+		Log:     d.log,
+		Now:     d.clock,
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"lb/httpparse"
 	"lb/loop"
 	"lb/loop/tick"
+	"lb/loop/tlsconn"
 	"lb/proxy/lane"
 )
 
@@ -148,6 +149,7 @@ type Server interface {
 type Shared struct {
 	Loop     *loop.Loop
 	Arena    *arena.Arena
+	Shaker   *tlsconn.Shaker
 	Counters *board.Loop
 	Host     Host
 
