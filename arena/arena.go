@@ -126,16 +126,40 @@ func (a *Arena) Fit(s *Slab) *Slab {
 		if s.Len() > k.size {
 			continue
 		}
-		fit := k.get()
-		if fit == nil {
-			fit = &Slab{B: make([]byte, k.size), owner: a, home: k, fitted: true}
-		}
-		fit.out = true
-		a.out++
-		fit.W = copy(fit.B, s.Bytes())
+		fit := a.fitted(k, s.Bytes())
 		a.Put(s)
 		return fit
 	}
+	return s
+}
+
+// Keep returns a slab with a copy of b that fits it, for bytes that may have to wait for
+// long.
+func (a *Arena) Keep(b []byte) *Slab {
+	for i := range a.steps {
+		if k := &a.steps[i]; len(b) <= k.size {
+			return a.fitted(k, b)
+		}
+	}
+	s := a.GetLarge()
+	if len(s.B) < len(b) {
+		a.Put(s)
+		s = &Slab{B: make([]byte, len(b)), owner: a, home: &a.large, out: true}
+		a.out++
+	}
+	s.W = copy(s.B, b)
+	return s
+}
+
+// fitted returns a slab of k with a copy of b.
+func (a *Arena) fitted(k *stack, b []byte) *Slab {
+	s := k.get()
+	if s == nil {
+		s = &Slab{B: make([]byte, k.size), owner: a, home: k, fitted: true}
+	}
+	s.out = true
+	a.out++
+	s.W = copy(s.B, b)
 	return s
 }
 

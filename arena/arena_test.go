@@ -1,6 +1,7 @@
 package arena
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"testing"
 )
@@ -99,6 +100,23 @@ func TestFit(t *testing.T) {
 		a.Put(fit)
 		if a.Out() != 0 || a.Free() != 1+min(1, (20<<10-1)/tc.want) {
 			t.Errorf("%d bytes: %d out, %d free", tc.held, a.Out(), a.Free())
+		}
+	}
+}
+
+// TestKeep: a copy in the smallest slab that holds it.
+func TestKeep(t *testing.T) {
+	for _, tc := range []struct{ held, want int }{
+		{0, 512}, {512, 512}, {513, 2 << 10}, {48 << 10, 48 << 10}, {48<<10 + 1, 80 << 10}, {80<<10 + 1, 80<<10 + 1},
+	} {
+		a := New(20<<10, 80<<10)
+		b := bytes.Repeat([]byte{'x'}, tc.held)
+		s := a.Keep(b)
+		if len(s.B) != tc.want || !bytes.Equal(s.Bytes(), b) || a.Out() != 1 {
+			t.Errorf("%d bytes: a slab of %d with %d, %d out; want %d", tc.held, len(s.B), s.Len(), a.Out(), tc.want)
+		}
+		if a.Put(s); a.Out() != 0 {
+			t.Errorf("%d bytes: not put back", tc.held)
 		}
 	}
 }

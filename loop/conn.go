@@ -12,6 +12,7 @@ const (
 	stateClient       // adopted: counts towards ConnsMax
 	stateBatch        // in this turn's batch; Ready is still to be called
 	stateAgain        // in the next turn's run list
+	stateShut         // ShutdownWrite waits for what the transport owes
 )
 
 // IsOpen reports whether the conn has a descriptor, be it connected or still dialling.
@@ -35,7 +36,7 @@ func (c *Conn) Hangup() bool { return c.flags&Hangup != 0 }
 // forgets the error.
 func (c *Conn) DialResult() error {
 	invariant.Check(c.IsOpen(), "loop: DialResult of a closed conn")
-	if c.flags&(Writable|Hangup) == 0 {
+	if (c.flags|c.socket)&(Writable|Hangup) == 0 {
 		return unix.EINPROGRESS
 	}
 	return c.loop.kernel.DialResult(int(c.fd))
@@ -46,6 +47,9 @@ func (c *Conn) DialResult() error {
 // Either is returned once; afterwards Readable stays false.
 func (c *Conn) Read(b []byte) (n int, err error) {
 	invariant.Check(c.IsOpen(), "loop: Read of a closed conn")
+	if c.transport != nil {
+		return c.readThrough(b)
+	}
 	n, err = c.loop.kernel.Read(int(c.fd), b)
 	switch {
 	case n == len(b):
@@ -62,12 +66,18 @@ func (c *Conn) Read(b []byte) (n int, err error) {
 
 // AssumeReadable sets Readable, so that the next Read asks the system without
 // waiting for an event. It does nothing after the end of the bytes.
-func (c *Conn) AssumeReadable() { c.flags |= Readable &^ c.over }
+func (c *Conn) AssumeReadable() {
+	c.flags |= Readable &^ c.over
+	c.socket |= Readable
+}
 
 // Write writes b, which must not be empty. n < len(b) with a nil error means that
 // the rest has to wait until the conn is Writable again.
 func (c *Conn) Write(b []byte) (n int, err error) {
 	invariant.Check(c.IsOpen(), "loop: Write to a closed conn")
+	if c.transport != nil {
+		return c.writeThrough(b, nil, nil)
+	}
 	n, err = c.loop.kernel.Write(int(c.fd), b)
 	if n < len(b) {
 		c.shortWrite(err)
@@ -78,6 +88,9 @@ func (c *Conn) Write(b []byte) (n int, err error) {
 // Writev is Write for x, then y, then z. Any of them may be empty, but not all.
 func (c *Conn) Writev(x, y, z []byte) (n int, err error) {
 	invariant.Check(c.IsOpen(), "loop: Writev to a closed conn")
+	if c.transport != nil {
+		return c.writeThrough(x, y, z)
+	}
 	n, err = c.loop.kernel.Writev(int(c.fd), x, y, z)
 	if n < len(x)+len(y)+len(z) {
 		c.shortWrite(err)
@@ -92,6 +105,7 @@ func (c *Conn) Takes() bool {
 	invariant.Check(c.IsOpen(), "loop: Takes of a closed conn")
 	if c.flags&Writable != 0 && !c.loop.kernel.Takes(int(c.fd)) {
 		c.flags &^= Writable
+		c.socket &^= Writable
 	}
 	return c.flags&Writable != 0
 }
@@ -103,11 +117,15 @@ func (c *Conn) shortWrite(err error) {
 	}
 }
 
-// ShutdownWrite ends our side: the peer reads the end. Writable stays false.
+// ShutdownWrite ends our side: the peer reads the end. Writable stays false. With a
+// transport the end follows what is owed, see Owes.
 func (c *Conn) ShutdownWrite() error {
 	invariant.Check(c.IsOpen(), "loop: ShutdownWrite of a closed conn")
 	c.over |= Writable
 	c.flags &^= Writable
+	if c.transport != nil {
+		return c.shutdownThrough()
+	}
 	return c.loop.kernel.ShutdownWrite(int(c.fd))
 }
 
@@ -127,6 +145,9 @@ func (c *Conn) Again() {
 func (c *Conn) Close(reset bool) {
 	if !c.IsOpen() {
 		return
+	}
+	if c.transport != nil {
+		c.closeThrough(reset)
 	}
 	c.loop.release(c)
 	c.loop.dead = append(c.loop.dead, deadFD{c.fd, reset})

@@ -57,13 +57,15 @@ type Expirer interface {
 // Conn is one socket, to be embedded in the owner's struct. The zero value is free:
 // Adopt or Dial opens it.
 type Conn struct {
-	loop    *Loop
-	handler Handler
-	fd      int32
-	gen     uint32
-	flags   Flags
-	over    Flags // flags that will not return: the end was read, or a write failed
-	state   uint8
+	loop      *Loop
+	handler   Handler
+	transport Transport // or nil: bytes go to the socket as they are
+	fd        int32
+	gen       uint32
+	flags     Flags
+	over      Flags // flags that will not return: the end was read, or a write failed
+	socket    Flags // with a transport: what the socket below it is ready for
+	state     uint8
 }
 
 // Timer is one deadline, to be embedded in its owner's struct. Moving it later is
@@ -199,6 +201,18 @@ func (l *Loop) release(c *Conn) {
 	l.conns--
 	if c.state&stateClient != 0 {
 		l.clients--
+	}
+}
+
+// Move makes to, which is free, of from: its socket with all that is known of it, its
+// events and its transport. They go to h from now on, and from is free.
+func (l *Loop) Move(from, to *Conn, h Handler) {
+	invariant.Check(from.IsOpen() && to.state == 0, "loop: Move of a closed conn, or to an open one")
+	*to, *from = *from, Conn{}
+	to.handler = h
+	l.slots.at(to.fd).conn = to
+	if to.transport != nil {
+		to.transport.Moved(to)
 	}
 }
 

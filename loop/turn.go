@@ -53,6 +53,9 @@ func (l *Loop) gather(block bool) {
 			l.counters.StaleEvents++
 		case s.conn != nil:
 			s.conn.flags |= ev.Flags &^ s.conn.over
+			if s.conn.transport != nil {
+				s.conn.socketEvent(ev.Flags)
+			}
 			l.queue(s.conn)
 		case s.listener != nil:
 			s.listener.ready = true
@@ -118,6 +121,9 @@ func (l *Loop) runBatch() {
 		h := s.conn.handler
 		s.conn.state &^= stateBatch
 		l.current = h
+		if s.conn.transport != nil {
+			s.conn.settle()
+		}
 		h.Ready()
 	}
 }

@@ -9,13 +9,14 @@ import (
 	"lb/arena"
 	"lb/board"
 	"lb/config"
-	"lb/internal/tlsconf"
 	"lb/loop"
+	"lb/loop/tlsconn"
 	"lb/proxy/clients"
 	"lb/proxy/front"
 	"lb/proxy/lane"
 	"lb/proxy/record"
 	"lb/proxy/rewrite"
+	"lb/proxy/shake"
 	"lb/proxy/upkeep"
 	"lb/proxy/watch"
 	"lb/upstream"
@@ -70,7 +71,6 @@ type Proxy struct {
 	request  rewrite.Request
 	cookie   rewrite.Cookie
 	scrap    []byte // a path
-	probed   [1]byte
 }
 
 const retryWindow = 10 * time.Second
@@ -91,9 +91,9 @@ func New(l *loop.Loop, o Options) *Proxy {
 		chance:   rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		record:   o.Record,
 	}
-	p.shared = front.Shared{Loop: l, Arena: p.arena, Counters: p.counters, Host: p}
+	p.shared = front.Shared{Loop: l, Arena: p.arena, Counters: p.counters, Host: p, Shaker: tlsconn.NewShaker(l, p.arena)}
 	p.watch = watch.Watch{Loop: l, Board: p.board, Busy: p.isBusy, Changed: p.evacuate}
-	p.clients = clients.New(&p.shared)
+	p.clients = clients.New(&p.shared, p.log)
 	p.clients.PassOn, p.clients.Taken = o.PassOn, p.showOldest
 	p.upkeep = upkeep.Upkeep{Loop: l, Counters: p.counters, GiveBack: arena.GiveBack,
 		Trim: func() int { return p.arena.Trim() + p.clients.Trim() }}
@@ -110,7 +110,11 @@ func New(l *loop.Loop, o Options) *Proxy {
 
 // largeBytes returns the size of large slabs under cfg: see lane.LargeBytes.
 func largeBytes(cfg *config.Config) int {
-	return lane.LargeBytes(cfg.Limits.HeaderBytes, rewrite.RoutesBytes(cfg.Routes))
+	added := rewrite.RoutesBytes(cfg.Routes)
+	if cfg.TLS.ClientAuth != config.ClientAuthNone {
+		added += shake.CertBytes
+	}
+	return lane.LargeBytes(cfg.Limits.HeaderBytes, added)
 }
 
 func newBudget(cfg *config.Config) upstream.Budget {
@@ -127,9 +131,6 @@ func (p *Proxy) Door(address string) loop.Acceptor { return p.clients.Door(addre
 func (p *Proxy) Passed(address string, fd int, peer netip.AddrPort) {
 	p.clients.Passed(address, fd, peer)
 }
-
-// SetTLS makes set, which may be nil, that of new conns. Those that there are stay.
-func (p *Proxy) SetTLS(set *tlsconf.Set) { p.clients.SetTLS(set) }
 
 // Close ends the threads that work for the loop, which has ended.
 func (p *Proxy) Close() { p.clients.Close() }

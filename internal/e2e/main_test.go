@@ -160,6 +160,10 @@ func start(t *testing.T, mode string, s setup) *process {
 		p.admin = testkit.FreePort(t)
 	}
 	dir := t.TempDir()
+	mode, secure := listenerOf(mode)
+	if secure {
+		s = s.withCert(t, dir)
+	}
 	testkit.WriteFile(t, filepath.Join(dir, "lb.toml"), s.text(mode, p.admin))
 	cmd := exec.Command(lbExe, "serve")
 	cmd.Dir, cmd.Env = dir, environment(dir)
@@ -168,6 +172,7 @@ func start(t *testing.T, mode string, s setup) *process {
 	if p.addr = p.Serving(t); p.addr == "" {
 		t.Fatal("lb did not begin")
 	}
+	noteListener(t, p.addr, secure)
 	return p
 }
 
@@ -177,7 +182,7 @@ func environment(dir string) []string {
 		"GORACE=atexit_sleep_ms=0") // else each exit takes a second under -race
 }
 
-func (p *process) url(path string) string { return "http://" + p.addr + path }
+func (p *process) url(path string) string { return scheme(p.addr) + "://" + p.addr + path }
 
 func (p *process) cleanUp(t *testing.T) {
 	if !t.Failed() && !p.over {

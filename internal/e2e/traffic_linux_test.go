@@ -220,7 +220,7 @@ func talk(t *testing.T, addr string) *chat {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
 	defer cancel()
-	conn, _, err := websocket.Dial(ctx, "ws://"+addr+"/ws", nil)
+	conn, _, err := websocket.Dial(ctx, wsURL(addr)+"/ws", wsOptions(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,10 +24,10 @@ type sessions struct {
 	secrets PoolSecrets
 }
 
-// madeOf reports whether the configuration with s is that of cfg and secrets.
-func (s *sessions) madeOf(cfg config.BackendTLS, secrets *PoolSecrets) bool {
-	return s.cfg == cfg && bytes.Equal(s.secrets.CA, secrets.CA) &&
-		bytes.Equal(s.secrets.ClientCert, secrets.ClientCert) && bytes.Equal(s.secrets.ClientKey, secrets.ClientKey)
+// same reports whether the configurations with s and other are made of the same.
+func (s *sessions) same(other *sessions) bool {
+	a, b := &s.secrets, &other.secrets
+	return s.cfg == other.cfg && bytes.Equal(a.CA, b.CA) && bytes.Equal(a.ClientCert, b.ClientCert) && bytes.Equal(a.ClientKey, b.ClientKey)
 }
 
 // ofBackend are the sessions with one backend: another one of the same server_name could
@@ -43,32 +43,58 @@ func (s *ofBackend) Get(string) (*tls.ClientSessionState, bool) { return s.pool.
 // Put implements tls.ClientSessionCache.
 func (s *ofBackend) Put(_ string, state *tls.ClientSessionState) { s.pool.Put(s.backend, state) }
 
-// Clients returns the configurations for Set.Pools: nil for a pool without a TLS backend.
-// A pool whose settings and secrets stand in before, which may be nil, keeps the
-// configuration from there, and with it the sessions and conns that were made with it.
-// secrets are Secrets.Pools.
-func Clients(pools []config.Pool, secrets []*PoolSecrets, before *Set) ([]*tls.Config, error) {
-	list := make([]*tls.Config, len(pools))
-	for i := range pools {
-		p := &pools[i]
+// buildPools returns Set.Pools. An error names the table, the key and the file.
+func buildPools(cfg *config.Config, s *Secrets) ([]*tls.Config, error) {
+	list := make([]*tls.Config, len(cfg.Pools))
+	for i := range cfg.Pools {
+		p := &cfg.Pools[i]
 		if !hasTLS(p) {
 			continue
 		}
 		var own *PoolSecrets
-		if i < len(secrets) {
-			own = secrets[i]
+		if i < len(s.Pools) {
+			own = s.Pools[i]
 		}
-		if list[i] = before.client(p.TLS, own, list[:i]); list[i] != nil {
-			continue
-		}
-		cfg, err := Client(p.TLS, own)
+		c, err := Client(p.TLS, own)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", tableOf(p.Name), err)
 		}
-		list[i] = cfg
+		list[i] = c
 	}
 	return list, nil
 }
+
+// ForProbes returns a set with Pools alone. A nil s is like one without contents.
+func ForProbes(cfg *config.Config, s *Secrets) (*Set, error) {
+	if s == nil {
+		s = &Secrets{}
+	}
+	pools, err := buildPools(cfg, s)
+	return &Set{Pools: pools}, err
+}
+
+// Keep has the pools whose settings and secrets stand in before, too, use the
+// configurations from there, and with them the sessions and conns that were made with
+// them. It is called before anything uses s. before may be nil.
+func (s *Set) Keep(before *Set) {
+	if s == nil || before == nil {
+		return
+	}
+	for i, c := range s.Pools {
+		if c == nil {
+			continue
+		}
+		for _, old := range before.Pools {
+			if old != nil && sourceOf(old).same(sourceOf(c)) && !slices.Contains(s.Pools[:i], old) {
+				s.Pools[i] = old
+				break
+			}
+		}
+	}
+}
+
+// sourceOf returns the sessions of a configuration that Client has made.
+func sourceOf(c *tls.Config) *sessions { return c.ClientSessionCache.(*sessions) }
 
 func hasTLS(p *config.Pool) bool {
 	for i := range p.Backends {
@@ -87,26 +113,6 @@ func tableOf(pool string) string {
 	return fmt.Sprintf("[pools.tls] of the pool %q", pool)
 }
 
-// client returns the configuration of s that was made of cfg and secrets and is none of
-// taken, or nil if there is none.
-func (s *Set) client(cfg config.BackendTLS, secrets *PoolSecrets, taken []*tls.Config) *tls.Config {
-	if s == nil {
-		return nil
-	}
-	if secrets == nil {
-		secrets = &PoolSecrets{}
-	}
-	for _, c := range s.Pools {
-		if c == nil || slices.Contains(taken, c) {
-			continue
-		}
-		if own, ok := c.ClientSessionCache.(*sessions); ok && own.madeOf(cfg, secrets) {
-			return c
-		}
-	}
-	return nil
-}
-
 // Client returns the configuration for the backends of a pool, before the name of one is
 // known: see ForBackend. secrets may be nil if cfg names no file. An error names the key
 // and the file.
@@ -118,8 +124,10 @@ func Client(cfg config.BackendTLS, secrets *PoolSecrets) (*tls.Config, error) {
 		ServerName:         cfg.ServerName,
 		InsecureSkipVerify: cfg.Insecure,
 		MinVersion:         tls.VersionTLS12,
-		NextProtos:         []string{"http/1.1"},
-		ClientSessionCache: &sessions{tls.NewLRUClientSessionCache(sessionsMax), cfg, *secrets},
+		NextProtos:         []string{ProtocolHTTP1},
+		// Sizes of records are decided by loop/tlsconn.
+		DynamicRecordSizingDisabled: true,
+		ClientSessionCache:          &sessions{tls.NewLRUClientSessionCache(sessionsMax), cfg, *secrets},
 	}
 	if cfg.CA != "" {
 		c.RootCAs = x509.NewCertPool()
@@ -155,9 +163,7 @@ func ForBackend(pool *tls.Config, b config.Backend) *tls.Config {
 	if c.ServerName == "" {
 		c.ServerName = nameOf(b)
 	}
-	if own, ok := pool.ClientSessionCache.(*sessions); ok {
-		c.ClientSessionCache = &ofBackend{own, b.String()}
-	}
+	c.ClientSessionCache = &ofBackend{sourceOf(pool), b.String()}
 	return c
 }
 

@@ -41,8 +41,9 @@ func (before *Set) Next(cfg *config.Config, s *Secrets) (*Set, error) {
 			return nil, err
 		}
 	}
-	if set.Pools, err = Clients(cfg.Pools, s.Pools, before); err != nil {
+	if set.Pools, err = buildPools(cfg, s); err != nil {
 		return nil, err
 	}
+	set.Keep(before)
 	return set, nil
 }

@@ -97,7 +97,6 @@ func Of(err error, now time.Time) Kind {
 		invalid x509.CertificateInvalidError
 		unfit   *tls.CertificateVerificationError
 		header  tls.RecordHeaderError
-		op      *net.OpError
 		errno   syscall.Errno
 	)
 	switch {
@@ -123,12 +122,30 @@ func Of(err error, now time.Time) Kind {
 		return Late
 	case errors.As(err, &errno), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return Closed
-	case errors.As(err, &op) && op.Op == "remote error":
-		return ofAlert(op.Err.Error())
-	case errors.As(err, &op) && op.Err.Error() == noRenegotiation:
-		return Renegotiates
+	}
+	if k := OfAlert(err); k != None {
+		return k
 	}
 	return ofText(err.Error())
+}
+
+// OfAlert returns the kind of err if that is an alert, of the backend or of lb, else None.
+func OfAlert(err error) Kind {
+	var op *net.OpError
+	switch {
+	case !errors.As(err, &op):
+		return None
+	case op.Op == "remote error":
+		if k, ok := alerts[op.Err.Error()]; ok {
+			return k
+		}
+		return Alerted
+	case op.Op != "local error":
+		return None
+	case op.Err.Error() == noRenegotiation:
+		return Renegotiates
+	}
+	return Broken
 }
 
 // noRenegotiation is the alert by which crypto/tls refuses a renegotiation.
@@ -151,13 +168,6 @@ func init() {
 			alerts[tls.AlertError(n).Error()] = k
 		}
 	}
-}
-
-func ofAlert(text string) Kind {
-	if k, ok := alerts[text]; ok {
-		return k
-	}
-	return Alerted
 }
 
 // ofText returns the kind of an error of crypto/tls that has no type.

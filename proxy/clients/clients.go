@@ -4,13 +4,16 @@
 package clients
 
 import (
+	"log/slog"
 	"net/netip"
+	"slices"
 
 	"lb/config"
 	"lb/internal/tlsconf"
 	"lb/loop"
 	"lb/proxy/front"
 	"lb/proxy/h1"
+	"lb/proxy/shake"
 	"lb/proxy/spread"
 )
 
@@ -22,17 +25,22 @@ type Clients struct {
 	// Taken is called after a conn was taken in a drain.
 	Taken func()
 
-	doors   map[string]*door
-	listens []config.Listener // of the present configuration
-	others  spread.Loops
-	servers []front.Server
-	h1      *h1.Server
+	doors     map[string]*door
+	listens   []config.Listener // of the present configuration
+	port      string            // of https, see httpsPort
+	redirects bool              // a listener redirects to https
+	tokens    map[string]string // those of the TLS set
+	others    spread.Loops
+	servers   []front.Server
+	h1        *h1.Server
+	shake     *shake.Server
 }
 
 // New returns the clients of a loop, before there are any.
-func New(s *front.Shared) *Clients {
+func New(s *front.Shared, log *slog.Logger) *Clients {
 	c := &Clients{Shared: s, doors: map[string]*door{}, h1: h1.New(s)}
-	c.servers = []front.Server{c.h1}
+	c.shake = &shake.Server{Shared: s, Log: log, HandOff: c.shaken}
+	c.servers = []front.Server{c.shake, c.h1}
 	return c
 }
 
@@ -42,7 +50,7 @@ func New(s *front.Shared) *Clients {
 type door struct {
 	c       *Clients
 	address string
-	is      config.Listener
+	way     front.Way
 }
 
 // Door returns the acceptor of the listeners at address, which stays the same one.
@@ -62,22 +70,29 @@ func (c *Clients) door(address string) *door {
 func (d *door) look() {
 	for _, l := range d.c.listens {
 		if l.Address == d.address {
-			d.is = l
+			d.way = way(l)
 		}
 	}
 }
 
 // Use makes cfg the present configuration, and others the loops that conns are passed on to.
 func (c *Clients) Use(cfg *config.Config, others spread.Loops) {
-	c.IdleTimeout = cfg.Timeouts.ClientIdle
+	c.IdleTimeout, c.shake.Timeout = cfg.Timeouts.ClientIdle, cfg.Timeouts.Handshake
 	c.listens, c.others = cfg.Listening(), others
+	c.port = httpsPort(c.listens)
+	c.redirects = slices.ContainsFunc(c.listens, func(l config.Listener) bool { return l.RedirectHTTPS })
 	for _, d := range c.doors {
 		d.look()
 	}
 }
 
 // SetTLS makes set that of new conns. It may be nil.
-func (c *Clients) SetTLS(set *tlsconf.Set) {}
+func (c *Clients) SetTLS(set *tlsconf.Set) {
+	c.shake.Set, c.tokens = set, nil
+	if set != nil {
+		c.tokens = set.Tokens
+	}
+}
 
 // Accepted implements loop.Acceptor: it takes over a client conn, or passes it on.
 func (d *door) Accepted(fd int, peer netip.AddrPort) {
@@ -115,13 +130,29 @@ func (c *Clients) Passed(address string, fd int, peer netip.AddrPort) {
 func (d *door) take(fd int, peer netip.AddrPort) {
 	c := d.c
 	c.Counters.Accepted.Add(1)
-	conn, err := c.h1.Open(fd, peer)
+	var conn *h1.Conn
+	var err error
+	if d.way == front.TLS {
+		err = c.shake.Open(fd, peer.Addr())
+	} else {
+		conn, err = c.h1.Open(fd, peer, d.way)
+	}
 	if err != nil {
 		c.Counters.AcceptErrors.Add(1)
 		return
 	}
 	if c.Draining {
 		c.Taken()
+		if conn != nil {
+			conn.LastCall()
+		}
+	}
+}
+
+// shaken takes over a conn after its handshake.
+func (c *Clients) shaken(o shake.Over) {
+	conn := c.h1.Take(o.Conn, o.Addr, o.Way, o.Cert, o.In)
+	if c.Draining {
 		conn.LastCall()
 	}
 }
@@ -149,4 +180,4 @@ func (c *Clients) Cut() (requests int) {
 func (c *Clients) Trim() (freed int) { return c.h1.Trim() }
 
 // Close ends the threads that work for the loop. It is called when the loop has ended.
-func (c *Clients) Close() {}
+func (c *Clients) Close() { c.shake.Close() }

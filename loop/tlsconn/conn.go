@@ -1,0 +1,129 @@
+package tlsconn
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"time"
+
+	"lb/arena"
+	"lb/loop"
+	"lb/loop/tick"
+)
+
+// Conn is TLS on one conn: its transport.
+type Conn struct {
+	c    *loop.Conn
+	s    *Shaker
+	tls  *tls.Conn
+	hand *handshake // nil when it is over
+
+	in     *arena.Slab // bytes of the socket that wait, or nil
+	whole  bool        // in begins with a whole record
+	plain  *arena.Slab // bytes of a record for which there was no room, or nil
+	record []byte      // within a call of tls: what it may read
+	cut    error       // how the bytes of the socket have ended, or nil
+	ended  error       // how the bytes for the owner have ended, or nil
+
+	out    *arena.Slab  // records that the socket has not taken, or nil
+	ahead  int          // bytes encrypted that Writev has not reported
+	broken error        // of the socket, in a write
+	grown  int          // bytes written since the conn was idle, up to growAfter
+	wrote  tick.Instant // when bytes were last written
+	slow   uint8        // records that have to be taken whole until several are sent together
+}
+
+var _ loop.Transport = (*Conn)(nil)
+
+// State returns what was agreed on in the handshake.
+func (t *Conn) State() tls.ConnectionState { return t.tls.ConnectionState() }
+
+// Moved implements loop.Transport.
+func (t *Conn) Moved(to *loop.Conn) { t.c = to }
+
+// Closed implements loop.Transport.
+func (t *Conn) Closed() {
+	if t.hand != nil {
+		t.drop()
+	}
+	a := t.s.arena
+	for _, s := range []**arena.Slab{&t.in, &t.plain, &t.out} {
+		a.Put(*s)
+		*s = nil
+	}
+}
+
+// wire is a Conn as a tls.Conn sees it: the net.Conn below. It never waits.
+type wire Conn
+
+// errLater is the error of a read when no more bytes are there. It is temporary, so that a
+// tls.Conn can be asked again.
+var errLater net.Error = later{}
+
+type later struct{}
+
+func (later) Error() string   { return "tlsconn: no more bytes yet" }
+func (later) Timeout() bool   { return true }
+func (later) Temporary() bool { return true }
+
+// Read returns bytes of the next record, never of two.
+func (w *wire) Read(b []byte) (int, error) {
+	if w.hand != nil {
+		return w.hand.read(b)
+	}
+	if len(w.record) == 0 {
+		return 0, errLater
+	}
+	n := copy(b, w.record)
+	w.record = w.record[n:]
+	return n, nil
+}
+
+// Write takes all of b.
+func (w *wire) Write(b []byte) (int, error) {
+	if w.hand != nil {
+		w.hand.out = append(w.hand.out, b...)
+	} else {
+		(*Conn)(w).send(b)
+	}
+	return len(b), nil
+}
+
+func (w *wire) Close() error                     { return nil }
+func (w *wire) LocalAddr() net.Addr              { return noAddr }
+func (w *wire) RemoteAddr() net.Addr             { return noAddr }
+func (w *wire) SetDeadline(time.Time) error      { return nil }
+func (w *wire) SetReadDeadline(time.Time) error  { return nil }
+func (w *wire) SetWriteDeadline(time.Time) error { return nil }
+
+// noAddr is the address of either end: crypto/tls only wants one that is not nil.
+var noAddr net.Addr = &net.TCPAddr{}
+
+// Sizes of records (RFC 8446 5.1), in bytes.
+const (
+	headerBytes = 5
+	plainMax    = 16 << 10
+	recordMax   = headerBytes + plainMax + 2048 // TLS 1.2; less since
+)
+
+// recordIn returns the length of the record that raw begins with, or 0 if more of it is to
+// come. What is no record is not waited for: crypto/tls says what is wrong.
+func recordIn(raw []byte) int {
+	if len(raw) < headerBytes {
+		if len(raw) > 0 && (raw[0] < 20 || raw[0] > 23) {
+			return len(raw)
+		}
+		return 0
+	}
+	n := headerBytes + int(raw[3])<<8 + int(raw[4])
+	switch {
+	case raw[0] < 20 || raw[0] > 23 || raw[1] != 3 || n > recordMax:
+		return len(raw)
+	case n > len(raw):
+		return 0
+	}
+	return n
+}
+
+// errFlood ends a conn whose peer asks for answers that it does not read.
+var errFlood = errors.New("tlsconn: the peer asks for more than it reads")
