@@ -19,7 +19,7 @@ var arrows = map[string][]string{
 	"lb/cli": {"supervise", "admin", "admin/api", "config", "backends", "bench", "supervise/localca"},
 
 	// The rooms of supervise.
-	"lb/supervise": {"supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports",
+	"lb/supervise": {"supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports",
 		"internal/filewatch", "internal/host", "internal/systemd", "admin/api", "board", "config", "loop/tick", "internal/tlsfault"},
 	"lb/supervise/certs":         {"internal/tlsconf", "admin/api", "config"},
 	"lb/supervise/crew":          {"supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "board", "config", "loop/tick"},
@@ -178,7 +178,7 @@ func checkImport(t *testing.T, from, im string, allowed []string) {
 func checkDeps(t *testing.T, p goPackage) {
 	t.Helper()
 	switch p.ImportPath {
-	case "lb", "lb/cli", "lb/admin", "lb/supervise", "lb/supervise/health", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare":
+	case "lb", "lb/cli", "lb/admin", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare":
 	default:
 		if slices.Contains(p.Deps, "net/http") {
 			t.Errorf("%s depends on net/http, which is for the control plane", p.ImportPath)

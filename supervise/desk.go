@@ -12,6 +12,7 @@ import (
 	"lb/board"
 	"lb/internal/systemd"
 	"lb/loop/tick"
+	"lb/supervise/acme"
 	"lb/supervise/certs"
 	"lb/supervise/crew"
 	"lb/supervise/handover"
@@ -47,6 +48,7 @@ type desk struct {
 	overrules []overrule      // by the configuration of the start; obeyed in begin
 
 	certs    *certs.Manager
+	acme     *acme.Manager // its certificates go to certs
 	ports    *ports.Ports
 	names    names
 	operator operator

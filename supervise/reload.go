@@ -11,6 +11,7 @@ import (
 	"lb/board"
 	"lb/config"
 	"lb/internal/host"
+	"lb/supervise/acme"
 	"lb/supervise/certs"
 	"lb/supervise/listen"
 	"lb/supervise/notice"
@@ -32,6 +33,7 @@ type change struct {
 	number   uint64
 	assigned *plan.Assignment
 	files    *certs.Loaded // certificates
+	acme     *acme.Change
 	loops    int
 	what     []string // lines for the operator
 	notes    []string
@@ -209,6 +211,10 @@ func (d *desk) openFor(c *change) (err error) {
 	if c.runtime, err = d.operator.prepareRuntime(c.cfg, &c.undo); err != nil {
 		return err
 	}
+	if c.acme, err = d.acme.Prepare(c.cfg); err != nil {
+		return err
+	}
+	c.undo = append(c.undo, func() { d.acme.Drop(c.acme) })
 	c.sockets, err = d.ports.Prepare(c.cfg, c.loops)
 	return err
 }
@@ -218,6 +224,7 @@ func (d *desk) commit(c *change) error {
 	overruled := d.overruled(c.cfg)
 	d.assign(c.assigned, true)
 	old, before := d.now.Config, d.listeners()
+	d.acme.Commit(c.acme)
 	d.setNow(&plan.Snapshot{Config: c.cfg, Number: c.number, IDs: c.assigned.IDs, Addrs: d.names.addrs(c.cfg), Secrets: d.certs.Use(c.files)})
 	d.ports.Swap(c.sockets)
 	err := d.crew.Apply(d.now, c.sockets, c.loops)

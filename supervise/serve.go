@@ -10,6 +10,7 @@ import (
 	"lb/internal/filewatch"
 	"lb/internal/host"
 	"lb/internal/systemd"
+	"lb/supervise/acme"
 	"lb/supervise/certs"
 	"lb/supervise/crew"
 	"lb/supervise/discover"
@@ -56,6 +57,7 @@ func newDesk(o Options, cfg *config.Config) *desk {
 	}
 	d.notifier = systemd.NewNotifier(d.log)
 	d.certs = certs.New(d.log)
+	d.acme = acme.New(acme.Options{Log: d.log, Publish: d.setManaged})
 	d.ports = ports.New(resolver, d.log)
 	d.names = newNames(resolver, d.log)
 	d.operator.log = d.log
@@ -153,6 +155,11 @@ func (d *desk) makeRuntime() func() Runtime {
 // firstSnapshot reads certificates, resolves names and gives every backend its place on the
 // board.
 func (d *desk) firstSnapshot(cfg *config.Config) error {
+	managed, err := d.acme.Prepare(cfg)
+	if err != nil {
+		return err
+	}
+	d.acme.Commit(managed)
 	files, err := d.certs.Prepare(cfg)
 	if err != nil {
 		return err
@@ -214,6 +221,7 @@ func (d *desk) begin(cfg *config.Config) {
 	notice.Insecure(d.now, d.log)
 	d.notices = notice.Start(notice.Options{Board: d.board, View: d.view.Load, Log: d.log, Now: d.clock})
 	d.certs.Start(d.certsChanged)
+	d.acme.Begin()
 	d.names.begin(d.o.ResolveEvery, d.resolved)
 	d.names.follow(cfg)
 	d.obeyFile(d.overrules)
@@ -295,6 +303,7 @@ func (d *desk) close() {
 		d.crew.Finish(0, now)
 	}
 	d.stopHelpers()
+	d.acme.Close()
 	d.notices.Close()
 	d.operator.wait()
 	if d.prober != nil {
@@ -313,6 +322,7 @@ func (d *desk) close() {
 
 // stopHelpers ends the goroutines that bring news to the desk.
 func (d *desk) stopHelpers() {
+	d.acme.Stop()
 	d.certs.Close()
 	d.names.stop()
 	d.file.stop()

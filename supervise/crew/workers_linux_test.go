@@ -15,8 +15,8 @@ import (
 
 	"lb/config"
 	"lb/internal/ipc"
-	"lb/internal/tlsconf"
 	"lb/internal/testkit"
+	"lb/internal/tlsconf"
 	"lb/supervise/engine"
 	"lb/supervise/listen"
 	"lb/supervise/plan"
