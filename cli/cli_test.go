@@ -90,7 +90,7 @@ func TestExitCodesAndMessages(t *testing.T) {
 		{"backends --port 9001,70000", 2, "lb: --port: 70000 is out of range; use 0 to 65535\n"},
 		{"serve -c quiet.toml -p 0 -H 192.0.2.1", 1, "lb: listen tcp4 192.0.2.1:0: ..."}, // TEST-NET-1, RFC 5737
 		{"serve -c quiet.toml -p 0 -H 127.0.0.1 --pid-file missing/pid", 1, "lb: pid file: ..."},
-		{"serve -b localhost", 2, "lb: --backend: \"localhost\" is not host:port, [v6]:port or unix:/path; " +
+		{"serve -b localhost", 2, "lb: --backend: \"localhost\" is not host:port, [v6]:port, unix:/path or https://host; " +
 			"write \"localhost:80\", with the port it listens on\n"},
 		{"serve -m fast -p 70000", 2, "lb: --mode: there is no mode \"fast\"; use \"mp\", \"mt\"\n" +
 			"lb: --port: 70000 is out of range; use 0 to 65535\n"},

@@ -7,9 +7,11 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"syscall"
 
+	"lb/admin/api"
 	"lb/backends"
 	"lb/config"
 )
@@ -94,14 +96,15 @@ func (d demoServers) addrs() []string {
 	return out
 }
 
-// printDemo writes what to try with curl. addr is where lb listens; adminAddr is
+// printDemo writes what to try with curl. listeners is where lb listens; adminAddr is
 // where the operator's server listens, or nil if it is off.
-func printDemo(w io.Writer, servers demoServers, addr string, adminAddr net.Addr) {
-	fmt.Fprintf(w, "Demo: %s forwards to", addr)
+func printDemo(w io.Writer, servers demoServers, listeners api.Listeners, adminAddr net.Addr) {
+	l := listeners[max(0, slices.IndexFunc(listeners, func(l api.Listener) bool { return l.Role != api.RoleRedirect }))]
+	fmt.Fprintf(w, "Demo: %s forwards to", l.Address)
 	for _, a := range servers.addrs() {
 		fmt.Fprintf(w, " %s", a)
 	}
-	base := "http://" + reachable(addr)
+	base := l.Role + "://" + reachable(l.Address)
 	fmt.Fprintf(w, "\nTry:\n")
 	for _, path := range []string{"/", "/bytes/1000", "/chunked/1000", "/delay/250ms", "/status/404"} {
 		fmt.Fprintf(w, "  curl -i %s%s\n", base, path)
@@ -116,7 +119,10 @@ func printDemo(w io.Writer, servers demoServers, addr string, adminAddr net.Addr
 // reachable turns "every address" into one that a client on this machine can use.
 func reachable(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
-	if ip, parseErr := netip.ParseAddr(host); err != nil || parseErr != nil || !ip.IsUnspecified() {
+	if err != nil {
+		return addr
+	}
+	if ip, err := netip.ParseAddr(host); host != "" && (err != nil || !ip.IsUnspecified()) {
 		return addr
 	}
 	return net.JoinHostPort("127.0.0.1", port)

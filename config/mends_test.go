@@ -40,10 +40,11 @@ var mends = []mend{
 	{"[limits]\nbody_bytes = 10MB", `write "10MiB"`, "[limits]\nbody_bytes = \"10MiB\"", nil},
 
 	// Where it is.
-	{"[[backends]]\nhost = \"http://127.0.0.1\"\nport = 80", `write host = "127.0.0.1"; backends are asked over http`, "[[backends]]\nhost = \"127.0.0.1\"\nport = 80", nil},
-	{"[[backends]]\nhost = \"http://127.0.0.1:8000/x\"\nport = 80", `write host = "127.0.0.1" and port = 8000; backends`, "[[backends]]\nhost = \"127.0.0.1\"\nport = 8000",
+	{"[[backends]]\nhost = \"http://127.0.0.1\"\nport = 80", `write host = "127.0.0.1"`, "[[backends]]\nhost = \"127.0.0.1\"\nport = 80", nil},
+	{"[[backends]]\nhost = \"http://127.0.0.1:8000/x\"\nport = 80", `write host = "127.0.0.1" and port = 8000`, "[[backends]]\nhost = \"127.0.0.1\"\nport = 8000",
 		func(c *Config) bool { return backend(c).Port == 8000 }},
-	{"[[backends]]\nhost = \"https://a\"\nport = 443", `lb speaks no TLS to backends yet`, "", nil},
+	{"[[backends]]\nhost = \"https://a\"\nport = 443", `write host = "a", port = 443 and tls = true`, "[[backends]]\nhost = \"a\"\nport = 443\ntls = true",
+		func(c *Config) bool { return backend(c).TLS }},
 	{"[[backends]]\nhost = \"a:80\"\nport = 1", `write host = "a" and port = 80`, "[[backends]]\nhost = \"a\"\nport = 80", nil},
 	{"[[backends]]\naddress = \"10.0.0.1:80\"", `write host = "10.0.0.1" and port = 80`, "[[backends]]\nhost = \"10.0.0.1\"\nport = 80", nil},
 	{"[[backends]]\naddress = \"app\"", `write host and port`, "[[backends]]\nhost = \"app\"\nport = 80", nil},
@@ -101,7 +102,8 @@ var mends = []mend{
 	{aRoute + "host = \"https://a.test/\"", `write host = "a.test"; a route takes every scheme`, aRoute + "host = \"a.test\"", nil},
 	{aRoute + "host = \"*.a.test:443\"", `write host = "*.a.test"; a route takes every scheme`, aRoute + "host = \"*.a.test\"", func(c *Config) bool { return route(c).Host == "*.a.test" }},
 	{aRoute + "methods = \"GET\"", `write ["GET"]`, aRoute + "methods = [\"GET\"]", nil},
-	{aRoute + "port = 80", `does not depend on it; leave it out`, aRoute, nil},
+	{aRoute + "port = 443", `write scheme = "https"`, aRoute + "scheme = \"https\"", func(c *Config) bool { return route(c).Scheme == "https" }},
+	{aRoute + "tls = true", `write scheme = "https"`, aRoute + "scheme = \"https\"", nil},
 	{"[[routes]]\nredirect = \"/b\"", `write redirect = { to = "/b" }`, "[[routes]]\nredirect = { to = \"/b\" }", nil},
 	{aRoute + "set_request_headers = { \"X-Real-IP\" = \"{client_ip}\" }", `{client_ip} is not filled in here, but sent as it stands; leave it out: lb sends X-Forwarded-For`, aRoute, nil},
 	{aRoute + "set_request_headers = { X-A = \"$remote_addr\" }", `$remote_addr is not filled in`, aRoute, nil},
@@ -178,9 +180,9 @@ func errorText(err error) string {
 // is a key in the wrong place.
 func TestWordsOfOthers(t *testing.T) {
 	for _, word := range []string{
-		"tls", "ssl", "https", "cert", "acme", "ssl_certificate", "http2", "h2", "upstream", "server", "listen", "location", "proxy_pass", "frontend",
+		"ssl", "https", "acme", "letsencrypt", "ssl_certificate", "ssl_protocols", "ssl_ciphers", "ssl_verify_client", "force_ssl", "mtls", "sni", "ocsp", "http2", "h2", "upstream", "server", "listen", "location", "proxy_pass", "frontend",
 		"bind", "balance", "log_format", "access_log", "error_log", "gzip", "worker_processes", "worker_connections", "keepalive", "maxconn",
-		"rate_limit", "include", "user", "group", "daemon", "stats", "metrics", "redirect_https", "cache", "websocket", "cors", "auth", "allow",
+		"rate_limit", "include", "user", "group", "daemon", "stats", "metrics", "cache", "websocket", "cors", "auth", "allow",
 		"proxy_protocol", "resolver", "discovery", "client_max_body_size", "proxy_read_timeout", "error_page", "healthcheck", "rewrite", "real_ip",
 		"http", "global", "defaults", "stream", "root", "env", "reverse_proxy", "virtual_host", "services", "log",
 	} {

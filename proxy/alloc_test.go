@@ -124,7 +124,7 @@ func newSteadyOn(t testing.TB, o Options, request, response string) *steady {
 			q.UseSticky([]byte(rigSecret))
 		}
 	}
-	if err := s.l.Listen(bareListener, s.p); err != nil {
+	if err := s.l.Listen(bareListener, s.p.Door("")); err != nil {
 		t.Fatal(err)
 	}
 	k.tell(bareListener, loop.Readable)

@@ -20,7 +20,7 @@ func TestPassOn(t *testing.T) {
 	o := rigOptions(rigConfig(1))
 	o.Board = board.New(8, rigBackendsMax)
 	o.Slot, o.Snapshot.Loops, o.Snapshot.Slots = 2, 3, []int{2, 5, 7}
-	o.PassOn = func(slot, fd int, peer netip.AddrPort) bool {
+	o.PassOn = func(slot int, _ string, fd int, peer netip.AddrPort) bool {
 		if peer != rigClient {
 			t.Errorf("from %v", peer)
 		}
@@ -58,7 +58,7 @@ func TestPassOn(t *testing.T) {
 			t.Fatal(fd, err)
 		}
 		r.pass(time.Second) // until those before are no longer counted
-		r.l.Post(func() { r.p.Passed(fd, from) })
+		r.l.Post(func() { r.p.Passed("", fd, from) })
 	}
 	r.settle()
 	if len(passed) != spread.KeepsOne-1 || r.p.shared.Clients != 6 {
@@ -90,14 +90,14 @@ func TestPassedInADrain(t *testing.T) {
 		stays := r.k.Connect(r.listener, rigClient)
 		stays.Send([]byte(ask))
 		fd, _, _ := r.k.Accept(r.listener)
-		r.l.Post(func() { r.p.Passed(fd, rigClient) })
+		r.l.Post(func() { r.p.Passed("", fd, rigClient) })
 		r.settle()
 		drained := 0
 		r.l.Post(func() { r.p.Drain(func() { drained++ }) })
 		r.settle()
 		late := r.k.Connect(r.listener, rigClient)
 		fd, _, _ = r.k.Accept(r.listener)
-		r.l.Post(func() { r.p.Passed(fd, rigClient) })
+		r.l.Post(func() { r.p.Passed("", fd, rigClient) })
 		r.settle()
 		stayed := r.servers[0].Accept()
 		if asks {

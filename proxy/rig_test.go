@@ -149,7 +149,7 @@ func newRigOn(t testing.TB, seed uint64, o Options, tiny bool) *rig {
 		r.p.shared.Arena = r.p.arena
 	}
 	r.listener = k.Listen()
-	if err := r.l.Listen(r.listener, r.p); err != nil {
+	if err := r.l.Listen(r.listener, r.p.Door("")); err != nil {
 		t.Fatal(err)
 	}
 	return r

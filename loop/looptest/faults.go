@@ -32,6 +32,9 @@ type Faults struct {
 	Reset     float64 // chance, per piece of bytes sent either way, that the connection breaks
 	HalfClose float64 // chance, per Peer.Send, that the peer ends its side after it
 
+	Noise    float64 // chance, per Peer.Send with Layered, of a frame before it that has no bytes
+	Truncate float64 // chance that a Layered peer ends without declaring it
+
 	AcceptErrors float64 // chance that Accept fails: EMFILE, or ECONNABORTED when the client is gone
 	FDMax        int     // open descriptors, including listeners, from which on there is EMFILE. 0: no limit
 

@@ -17,7 +17,13 @@ type Peer struct {
 	// and may use the Peer.
 	OnBytes, OnEnd func(p *Peer)
 
+	// Layered means that the loop's side has a Layer: what is sent and received is the
+	// content of frames. Set it before anything is sent.
+	Layered bool
+
 	end
+	raw      []byte // with Layered: a frame that is not whole
+	declared bool   // with Layered: the loop's side has declared its end
 	sock     *sock
 	addr     loop.Addr
 	received []byte
@@ -39,6 +45,12 @@ func (p *Peer) Send(b []byte) bool {
 		return false
 	}
 	p.k.tracef("%s sends %d", p, len(b))
+	if p.Layered {
+		if p.k.chance(p.k.Faults.Noise) {
+			p.add([]byte{frameNoise, 0, 1, 0})
+		}
+		b = seal(nil, b, p.k)
+	}
 	p.add(b)
 	if p.k.chance(p.k.Faults.HalfClose) {
 		p.Shut()
@@ -74,6 +86,9 @@ func (p *Peer) letGo(reset bool) {
 		return
 	}
 	p.k.tracef("%s closes, reset %t", p, reset)
+	if !reset {
+		p.declare()
+	}
 	p.close(reset)
 }
 
@@ -83,8 +98,20 @@ func (p *Peer) Shut() {
 		return
 	}
 	p.k.tracef("%s shuts", p)
+	p.declare()
 	p.shutdown()
 }
+
+// declare tells the loop's Layer of the end, once.
+func (p *Peer) declare() {
+	if p.Layered && !p.shut && !p.gone && !p.k.chance(p.k.Faults.Truncate) {
+		p.add([]byte{frameEnd, 0, 0})
+	}
+}
+
+// Truncated returns true if the loop's side has ended without a declared end, although it
+// has a Layer.
+func (p *Peer) Truncated() bool { return p.Layered && p.ended && !p.declared }
 
 // Pause stops reading: arriving bytes fill the buffers until the loop's writes stop.
 func (p *Peer) Pause() { p.paused = true }
@@ -132,7 +159,14 @@ func (p *Peer) pull() {
 	if p.paused || p.closed {
 		return
 	}
-	if n := len(p.arrived); n > 0 {
+	if n := len(p.arrived); n > 0 && p.Layered {
+		b := make([]byte, n)
+		p.take(b)
+		var ended bool
+		p.received, p.raw, ended = open(p.received, append(p.raw, b...), p.k)
+		p.declared = p.declared || ended
+		p.notice()
+	} else if n > 0 {
 		was := len(p.received)
 		p.received = append(p.received, make([]byte, n)...)
 		p.take(p.received[was:])
@@ -178,6 +212,8 @@ type Server struct {
 	Silent bool // dials stay unanswered until they time out
 	Full   bool // of a unix socket: its accept queue has no room
 
+	Layered bool // its peers are Layered
+
 	k     *Kernel
 	addr  loop.Addr
 	queue []*Peer
@@ -212,6 +248,7 @@ func (v *Server) Accept() *Peer {
 // welcome connects s. OnConnect runs in the next Wait or Advance.
 func (v *Server) welcome(s *sock) {
 	p := s.meet(v.addr)
+	p.Layered = v.Layered
 	v.k.at(v.k.now, func() {
 		if v.OnConnect != nil {
 			v.OnConnect(p)

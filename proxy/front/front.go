@@ -9,6 +9,7 @@ import (
 	"lb/httpparse"
 	"lb/loop"
 	"lb/loop/tick"
+	"lb/loop/tlsconn"
 	"lb/proxy/lane"
 )
 
@@ -148,6 +149,7 @@ type Server interface {
 type Shared struct {
 	Loop     *loop.Loop
 	Arena    *arena.Arena
+	Shaker   *tlsconn.Shaker
 	Counters *board.Loop
 	Host     Host
 
@@ -160,6 +162,18 @@ type Shared struct {
 // peerTextBytes is the length of the longest address as text.
 const peerTextBytes = len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255")
 
+// Way is how a client came in, which its listener decides.
+type Way uint8
+
+// The ways.
+const (
+	Plain          Way = iota
+	TLS                // the scheme of the conn is https
+	Redirected         // plain, and every request is redirected to https
+	RedirectedAt80     // as Redirected, at port 80
+	NotTLS             // plain, at a listener for TLS: no request is served
+)
+
 // Peer is the other end of a client conn.
 type Peer struct {
 	// Checked is the version of trusted_proxies that Trusted was computed from, or 0
@@ -168,14 +182,19 @@ type Peer struct {
 	Trusted bool // the address is in trusted_proxies
 	Served  bool // a request of the client has been answered, and its conn went on
 
+	Way  Way
 	len  uint8
 	text [peerTextBytes]byte
+	// Cert has the field lines that tell a backend about the certificate that the client
+	// has shown, or is empty.
+	Cert string
 }
 
-// Set makes p the peer at addr, not yet checked. An invalid addr stands for a unix
-// socket.
-func (p *Peer) Set(addr netip.Addr) {
+// Set makes p the peer at addr, not yet checked, that came in by way. An invalid addr
+// stands for a unix socket.
+func (p *Peer) Set(addr netip.Addr, way Way) {
 	p.Checked, p.Trusted, p.Served, p.len = 0, false, false, 0
+	p.Way, p.Cert = way, ""
 	if addr.IsValid() {
 		p.len = uint8(len(addr.WithZone("").AppendTo(p.text[:0])))
 	}
@@ -184,5 +203,13 @@ func (p *Peer) Set(addr netip.Addr) {
 // Address returns the IP address as text, or nothing for a unix socket. It is p's memory.
 func (p *Peer) Address() []byte { return p.text[:p.len] }
 
+// Secure reports whether the scheme of the conn's URLs is https.
+func (p *Peer) Secure() bool { return p.Way == TLS }
+
 // Scheme returns the scheme of the conn's URLs.
-func (p *Peer) Scheme() string { return "http" }
+func (p *Peer) Scheme() string {
+	if p.Secure() {
+		return "https"
+	}
+	return "http"
+}

@@ -18,6 +18,7 @@ const (
 	stateFree    state = iota
 	stateOpen          // requests are read from it
 	stateClosing       // everything is written; bytes that still come are thrown away
+	stateOwing         // the client has ended its side; the end of ours is not out yet, see loop.Conn.Owes
 )
 
 const (
@@ -53,11 +54,14 @@ type Conn struct {
 
 // Ready is called by the loop.
 func (c *Conn) Ready() {
-	if c.state == stateClosing {
+	switch c.state {
+	case stateClosing:
 		c.linger()
-		return
+	case stateOwing:
+		c.part()
+	default:
+		c.Advance()
 	}
-	c.Advance()
 }
 
 // Advance serves the present request and the next ones until it has to wait.
@@ -244,15 +248,17 @@ func (c *Conn) close(reset bool) {
 
 // finish ends c after a whole response. If the client may still be sending, closing at
 // once would reset the conn and could cost the client the response. So finish shuts lb's
-// side and throws bytes away for a while (RFC 9112 9.6).
+// side and throws bytes away for a while (RFC 9112 9.6). With TLS the client has to learn
+// that this is the end, too, or the response could be one that was cut off.
 func (c *Conn) finish(unread bool) {
-	if !unread && c.in.Slab == nil && !c.Readable() {
+	done := !unread && c.in.Slab == nil && !c.Readable()
+	if done && !c.peer.Secure() {
 		c.close(false)
 		return
 	}
 	c.in.Release(c.s.Arena)
 	c.state = stateClosing
-	if c.Conn.ShutdownWrite() != nil {
+	if c.Conn.ShutdownWrite() != nil || done && !c.Owes() {
 		c.close(false)
 		return
 	}
@@ -273,7 +279,7 @@ func (c *Conn) linger() {
 		c.in.Release(c.s.Arena)
 		c.lingered += int32(n)
 		if err != nil || c.lingered > lingerBytesMax {
-			c.close(false)
+			c.part()
 			return
 		}
 		if n == 0 {
@@ -282,6 +288,13 @@ func (c *Conn) linger() {
 		c.lingerOn()
 	}
 	c.Again()
+}
+
+// part ends c, of which nothing more is read, when nothing is owed to the client.
+func (c *Conn) part() {
+	if c.state = stateOwing; !c.Owes() {
+		c.close(false)
+	}
 }
 
 // Panicked is called by the loop when an event of c ended in a panic.

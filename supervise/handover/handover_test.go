@@ -42,10 +42,7 @@ func newHanding(t *testing.T) *handing {
 	}
 	t.Cleanup(func() { h.board.Close(); h.file.Close() })
 	for _, n := range []int{3, 1} {
-		ls, err := listen.Open(net.DefaultResolver, "127.0.0.1", 0, n)
-		if err != nil {
-			t.Fatal(err)
-		}
+		ls := openSockets(t, n)
 		t.Cleanup(ls.Close)
 		h.sets = append(h.sets, ls)
 	}
@@ -75,6 +72,20 @@ func newHanding(t *testing.T) *handing {
 	}
 	t.Cleanup(h.upgrade.closeDups)
 	return h
+}
+
+// openSockets returns n listening sockets at a free port.
+func openSockets(t *testing.T, n int) *listen.Set {
+	t.Helper()
+	a, err := listen.Resolve(t.Context(), net.DefaultResolver, "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ls, err := a.Open(t.Context(), n, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ls
 }
 
 // pass hands h over to this very process.
@@ -155,7 +166,7 @@ func TestHandover(t *testing.T) {
 	if err := in.Ready("1.2.3"); err != nil {
 		t.Fatal(err)
 	}
-	in.Took(true)
+	in.Took(nil)
 	if err := <-talk; err != nil {
 		t.Error(err)
 	}
@@ -214,7 +225,7 @@ func TestOldProcessGone(t *testing.T) {
 		if err := in.Ready(""); err != nil {
 			t.Error(err)
 		}
-		in.Took(false)
+		in.Took([]int{0})
 	})
 	t.Run("before go", func(t *testing.T) {
 		h := newHanding(t)
@@ -230,7 +241,7 @@ func TestOldProcessGone(t *testing.T) {
 		if err := in.Ready(""); err != nil {
 			t.Error(err)
 		}
-		in.Took(false)
+		in.Took([]int{0})
 	})
 	t.Run("before anything", func(t *testing.T) {
 		old, theirs, err := ipc.Pair()
