@@ -94,9 +94,13 @@ func wsOptions(t *testing.T) *websocket.DialOptions {
 	return &websocket.DialOptions{HTTPClient: c}
 }
 
-// connect opens a conn to lb at addr, over TLS if lb speaks that there.
+// connect opens a conn to lb at addr, host:port or unix:/path, over TLS if lb speaks that
+// there.
 func connect(addr string) (net.Conn, error) {
 	d := net.Dialer{Timeout: testkit.Patience}
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		return d.Dial("unix", path)
+	}
 	if cfg, is := secureAddrs.Load(addr); is {
 		return tls.DialWithDialer(&d, "tcp", addr, cfg.(*tls.Config))
 	}

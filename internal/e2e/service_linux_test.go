@@ -245,6 +245,7 @@ func (s *service) reload() string {
 // status is what the tests read of `lb status --json`.
 type status struct {
 	Version, Mode, Address, State string
+	Listeners                     []struct{ Address, Role string }
 	PID                           int
 	UpgradeFault                  string `json:"upgrade_fault"`
 	Config                        struct {

@@ -183,6 +183,56 @@ func TestHandover(t *testing.T) {
 	}
 }
 
+// More sockets than one message takes arrive, in their order.
+func TestHandoverOfManySockets(t *testing.T) {
+	h := newHanding(t)
+	for range 3 {
+		ls := openSockets(t, 150)
+		t.Cleanup(ls.Close)
+		h.sets = append(h.sets, ls)
+		h.upgrade.addSet(ls)
+	}
+	in, _, err := h.pass(t, h.upgrade.fds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.drop()
+	defer in.Close()
+	for i, ls := range in.Sets {
+		if !slices.EqualFunc(files(ls), files(h.sets[i]), sameSocket) {
+			t.Errorf("set %d: other sockets, or in another order", i)
+		}
+	}
+}
+
+// The old process learns which sets are no longer served, also from a binary that serves one
+// and does not say which.
+func TestLeft(t *testing.T) {
+	sets := []listen.Handed{{Addr: "127.0.0.1:1"}, {Addr: "unix:/run/s"}, {Addr: "127.0.0.1:2"}}
+	for name, tc := range map[string]struct {
+		text string
+		left []int
+	}{
+		"some":                    {`{"Runtime":true,"Left":false,"Serves":[1,2]}`, []int{0}},
+		"none":                    {`{"Left":true}`, []int{0, 1, 2}},
+		"one, by an older binary": {`{"Runtime":true,"Left":false}`, []int{1}},
+	} {
+		u := &Upgrade{contents: &contents{Sets: sets}}
+		if err := json.Unmarshal([]byte(tc.text), &u.took); err != nil {
+			t.Fatal(err)
+		}
+		var left []int
+		for i := range sets {
+			if u.Left(i) {
+				left = append(left, i)
+			}
+		}
+		if !slices.Equal(left, tc.left) {
+			t.Errorf("%s: %v are left, want %v", name, left, tc.left)
+		}
+	}
+}
+
 // letGo plays the old process: it says go, hears that it may let go, and ends the talk.
 func letGo(t *testing.T, old *ipc.Channel) <-chan error {
 	talk := make(chan error, 1)

@@ -289,4 +289,3 @@ func TestListenAddr(t *testing.T) {
 		t.Error("a name without an address: want an error")
 	}
 }
-
