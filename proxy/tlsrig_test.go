@@ -192,4 +192,3 @@ func tlsConfig() *config.Config {
 	cfg.Listeners = []config.Listener{{Address: ":8443", TLS: true}, {Address: ":80", RedirectHTTPS: true}, {Address: ":8080"}}
 	return cfg
 }
-
