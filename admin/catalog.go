@@ -112,7 +112,7 @@ func handshakeTimes(t *board.LoopTotals) prometheus.Metric {
 }
 
 var backendFaults = backendDesc("lb_backend_faults_total",
-	"Attempts that failed by the backend's doing, by cause: not connected, reset, too late, an answer that is not HTTP, or one whose status counts as a fault.",
+	"Attempts that failed by the backend's doing, by cause: not connected, reset, too late, an answer that is not HTTP, or one whose status counts as a fault; in TLS: its name, its chain, its dates, its version, anything else.",
 	"cause")
 
 // statusCause is the cause of backendFaults that is read from the state of the backend.
@@ -129,7 +129,7 @@ var backendMetrics = []backendMetric{
 	backendOne("lb_backend_connects_total", "Connections dialled to a backend.", prometheus.CounterValue,
 		func(t *board.BackendTotals) uint64 { return t.Conns }),
 	{
-		desc: backendFaults, // and statusCause, which is a word of the state
+		desc: backendFaults, // and those causes that are words of the state
 		kind: prometheus.CounterValue,
 		series: []backendSeries{
 			{[]string{"connect"}, func(t *board.BackendTotals) uint64 { return t.ConnectFaults }},

@@ -17,6 +17,16 @@ import (
 	"lb/config"
 )
 
+// tlsFaults are the lines about TLS: all causes for a backend with TLS.
+const tlsFaults = `
+lb_backend_faults_total{backend="10.0.0.1:9001",cause="tls_date",pool="default"} 1
+lb_backend_faults_total{backend="unix:/run/app.sock",cause="tls_date",pool="default"} 2
+lb_backend_faults_total{backend="[::1]:80",cause="tls",pool="api"} 0
+lb_backend_faults_total{backend="[::1]:80",cause="tls_chain",pool="api"} 0
+lb_backend_faults_total{backend="[::1]:80",cause="tls_date",pool="api"} 3
+lb_backend_faults_total{backend="[::1]:80",cause="tls_name",pool="api"} 0
+lb_backend_faults_total{backend="[::1]:80",cause="tls_version",pool="api"} 0`
+
 // TestMetricsValues puts a number of its own on every word of the board, spread
 // over two loops, and reads them all back over a socket.
 func TestMetricsValues(t *testing.T) {
@@ -74,7 +84,7 @@ lb_handshakes_total{result="timeout"} 1512`},
 				byBackend("lb_requests_total", `code="5xx"`, 15)},
 		{"lb_backend_faults_total", "counter",
 			byBackend("lb_backend_faults_total", `cause="connect"`, 4) + byBackend("lb_backend_faults_total", `cause="reset"`, 5) +
-				byBackend("lb_backend_faults_total", `cause="timeout"`, 6) + byBackend("lb_backend_faults_total", `cause="bad_answer"`, 7) + byBackend("lb_backend_faults_total", `cause="status"`, 100)},
+				byBackend("lb_backend_faults_total", `cause="timeout"`, 6) + byBackend("lb_backend_faults_total", `cause="bad_answer"`, 7) + byBackend("lb_backend_faults_total", `cause="status"`, 100) + tlsFaults},
 		{"lb_backend_bytes_total", "counter",
 			byBackend("lb_backend_bytes_total", `direction="in"`, 8) + byBackend("lb_backend_bytes_total", `direction="out"`, 9)},
 	} {
@@ -104,6 +114,9 @@ func counted() Options {
 	}
 	for id, n := range []uint64{1, 2, 3} {
 		o.Board.State(id).StatusFaults.Add(300 * n)
+		for range n {
+			o.Board.State(id).NoteFault(board.ReasonTLSDate, 0, 0, 1)
+		}
 		o.Board.State(id).Own[0].Add(1000 * n)
 		o.Board.State(id).Own[1].Add(2000 * n)
 	}

@@ -164,8 +164,12 @@ type Loop struct {
 	OldestConfig Counter
 }
 
-// CountFault counts a fault of the backend. Only the owner of the slot may call it.
+// CountFault counts a fault of the backend, unless it is one in TLS, which the state
+// counts. Only the owner of the slot may call it.
 func (s *Backend) CountFault(why Reason) {
+	if why.InTLS() {
+		return
+	}
 	switch why {
 	case ReasonConnect:
 		s.ConnectFaults.Add(1)

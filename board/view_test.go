@@ -87,7 +87,8 @@ func TestLayoutVersion(t *testing.T) {
 		"9:BadAnswers 10:Conns 11:BytesFrom 12:BytesTo 13:Queued 14:_ 15:WaitsSince\n" +
 		"0:Health 1:HealthSince 2:HealthReason 3:HealthDetail 4:EjectedUntil 5:EjectedSince 6:EjectedReason " +
 		"7:EjectedDetail 8:EjectedLast 9:Ejections 10:Faults 11:Admin 12:WeightOverride 13:RecoveredAt 14:_[2] " +
-		"16:TTFB 17:TTFBAt 18:IdleTold 19:IdleSeen 20:IdleSeenAt 21:Refusals 22:Clients 23:Targets 24:Recent 25:LastFaults[5] 30:Own[2] 32:StatusFaults\n" +
+		"16:TTFB 17:TTFBAt 18:IdleTold 19:IdleSeen 20:IdleSeenAt 21:Refusals 22:Clients 23:Targets 24:Recent " +
+		"25:LastFaults[10] 35:Own[2] 37:StatusFaults 38:TLSFaults[5]\n" +
 		"0:kind 1:count 2:turn 3:at 4:sizes 5:who[6] 11:text[8] 19:line[8]\n" +
 		"0:WorkerRestarts 1:Reloads 2:ReloadFaults 3:Upgrades 4:StartedAt\n" +
 		"header 32, 3 loops: 32 928, 2 backends: 2816 112, slots: 48 16, all 3040"

@@ -303,7 +303,7 @@ func (x *exchange) reusable() bool {
 		return false
 	}
 	if b.Readable() { // the last read filled its buffer: look whether more came
-		n, err := b.probe()
+		n, err := b.Probe()
 		return n == 0 && err == nil
 	}
 	return true
@@ -365,6 +365,9 @@ func (x *exchange) Expired() (ended bool) {
 		return x.tryAgain()
 	case x.phase == Pick:
 		return x.fail(record.ByLB(record.CauseCrowded))
+	}
+	if x.phase == Dial && x.backend.Shaking() {
+		return x.lateShake()
 	}
 	return x.fail(record.Fault{Side: s, Cause: record.CauseSlow})
 }

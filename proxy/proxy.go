@@ -9,7 +9,6 @@ import (
 	"lb/arena"
 	"lb/board"
 	"lb/config"
-	"lb/internal/tlsconf"
 	"lb/loop"
 	"lb/proxy/clients"
 	"lb/proxy/front"
@@ -71,7 +70,6 @@ type Proxy struct {
 	request  rewrite.Request
 	cookie   rewrite.Cookie
 	scrap    []byte // a path
-	probed   [1]byte
 }
 
 const retryWindow = 10 * time.Second
@@ -133,11 +131,8 @@ func (p *Proxy) Passed(address string, fd int, peer netip.AddrPort) {
 	p.clients.Passed(address, fd, peer)
 }
 
-// SetTLS makes set, which may be nil, that of new conns. Those that there are stay.
-func (p *Proxy) SetTLS(set *tlsconf.Set) { p.clients.SetTLS(set) }
-
 // Close ends the threads that work for the loop, which has ended.
-func (p *Proxy) Close() { p.clients.Close() }
+func (p *Proxy) Close() { p.shared.Close() }
 
 // Drain stops accepting, answers the running requests, and the last ones that idle
 // clients send (h1.Conn.LastCall), with Connection: close. It calls done once, on the

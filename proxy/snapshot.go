@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"slices"
 	"time"
 
@@ -165,8 +166,23 @@ func (p *Proxy) use(s Snapshot) {
 			t.pool, t.index, t.addrs = q, j, s.Addrs[i][j]
 		}
 	}
+	p.SetTLS(s.TLS)
 	p.clients.Use(p.now.cfg, spread.New(p.board, p.slot, s.Slots))
-	p.clients.SetTLS(s.TLS)
+}
+
+// SetTLS makes set, which may be nil, that of new conns. Those that there are stay, but for
+// idle ones to backends that would be made in another manner now.
+func (p *Proxy) SetTLS(set *tlsconf.Set) {
+	p.clients.SetTLS(set)
+	for i, q := range p.now.pools {
+		var cfg *tls.Config
+		if set != nil {
+			cfg = set.Pools[i]
+		}
+		for j, t := range q.targets {
+			t.manner.Set(cfg, q.cfg.Backends[j])
+		}
+	}
 }
 
 // eachTarget calls f for every backend of the present configuration.
