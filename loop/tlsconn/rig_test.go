@@ -208,3 +208,9 @@ func echo() func(*side) {
 		}
 	}
 }
+
+func setSendBuffer(t testing.TB, fd, n int) {
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, n); err != nil {
+		t.Fatal(err)
+	}
+}
