@@ -328,9 +328,10 @@ func TestCutWithHandshakes(t *testing.T) {
 // TestPanicOnTheThread: a panic in a handshake costs that conn.
 func TestPanicOnTheThread(t *testing.T) {
 	r := newTLSRig(t, tlsConfig(), nil)
-	bad := &tlsconf.Set{Server: r.snapshot.TLS.Server.Clone()}
+	bad := *r.snapshot.TLS
+	bad.Server = bad.Server.Clone()
 	bad.Server.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { panic("a mistake") }
-	r.do(func() { r.p.SetTLS(bad) })
+	r.do(func() { r.p.SetTLS(&bad) })
 	if err := tls.Client(r.dial(":8443"), r.client()).Handshake(); err == nil {
 		t.Error("a handshake without a certificate")
 	}
