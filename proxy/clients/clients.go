@@ -178,6 +178,3 @@ func (c *Clients) Cut() (requests int) {
 // Trim leaves memory that was not needed for a while to the collector, and returns about
 // how many bytes.
 func (c *Clients) Trim() (freed int) { return c.h1.Trim() }
-
-// Close ends the threads that work for the loop. It is called when the loop has ended.
-func (c *Clients) Close() { c.shake.Close() }

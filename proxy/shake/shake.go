@@ -47,9 +47,8 @@ type Server struct {
 	Timeout time.Duration // from the accept to the end of the handshake
 	HandOff func(Over)    // takes a conn over, which counts as a client already
 
-	shaker *tlsconn.Shaker // nil before the first handshake
-	open   *conn           // all conns, newest first
-	free   *conn
+	open *conn // all conns, newest first
+	free *conn
 }
 
 // conn is one conn in its handshake.
@@ -140,11 +139,8 @@ func (c *conn) begin() {
 		c.fail(board.HandshakeRefused, errNoTLS)
 		return
 	}
-	if s.shaker == nil {
-		s.shaker = tlsconn.NewShaker(s.Loop, s.Arena)
-	}
 	c.set = s.Set
-	t, err := s.shaker.Server(&c.Conn, c, s.Set.Server, c.in.Bytes())
+	t, err := s.Shaker().Server(&c.Conn, c, s.Set.Server, c.in.Bytes())
 	c.in.Release(s.Arena)
 	if err != nil {
 		c.fail(board.HandshakeRefused, err)
@@ -265,13 +261,6 @@ func (s *Server) Cut() (requests int) {
 		s.open.close(false)
 	}
 	return 0
-}
-
-// Close ends the thread of the handshakes, after the loop has ended.
-func (s *Server) Close() {
-	if s.shaker != nil {
-		s.shaker.Close()
-	}
 }
 
 // connBatch is how many conns are allocated at once, as one object for the collector.
