@@ -160,6 +160,11 @@ func TestListenerChangesRole(t *testing.T) {
 			if resp, _ := c.answer(t); resp.StatusCode != 308 {
 				t.Errorf("the listener that redirects answers %s", resp.Status)
 			}
+			use(a + "\ntls = true\n")
+			s.reload()
+			noteListener(t, a, true)
+			wantServed(t, a, other)
+			noteListener(t, a, false)
 			use(a)
 			s.reload()
 			w.more(t, 20)
