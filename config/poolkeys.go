@@ -30,7 +30,7 @@ var balanceKeys = []schema.Key[Pool]{
 var otherKeys = slices.Concat(balanceKeys, tlsOfPool("tls"))
 
 var poolKeys = append([]schema.Key[Pool]{
-	schema.Text("name", checkPoolName, func(p *Pool) *string { return &p.Name }),
+	schema.Text("name", func(s string) *value.Flaw { return value.CheckPoolName(s, DefaultPool) }, func(p *Pool) *string { return &p.Name }),
 }, otherKeys...)
 
 // tlsOfPool returns the key for TLS to backends, which has another name at the top.
@@ -302,21 +302,6 @@ func checkCheck(s string) *value.Flaw { return value.OneOf(s, "kind of check", C
 
 func checkProbeMethod(s string) *value.Flaw {
 	return value.OneOf(s, "method for checks", "GET", "HEAD")
-}
-
-func checkPoolName(s string) *value.Flaw {
-	switch {
-	case s == "":
-		return value.Wrong("is empty", "write a name")
-	case s == DefaultPool:
-		return value.Wrong(`"default" is the pool of the top-level backends`, "give it another name")
-	}
-	for i := range len(s) {
-		if c := s[i]; !value.NameByte(c) && c != '.' {
-			return value.Wrong(fmt.Sprintf("%q is no name for a pool", s), "use letters, digits, hyphens, underscores and dots")
-		}
-	}
-	return nil
 }
 
 // checkBalance accepts a balance factor. 1 would leave no room.

@@ -3,7 +3,6 @@ package config
 import (
 	"cmp"
 	"fmt"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,7 +27,7 @@ var routeKeys = []schema.Key[routeText]{
 	schema.Special("scheme", readScheme, nil),   // a condition: it tells one route from another
 	schema.Special("methods", readMethods, nil), // a condition as well
 	schema.Special("headers", func(r *schema.Reader, t *routeText, path string, v any) {
-		t.Headers = readFields(r, path, v, checkCondition)
+		t.Headers = readFields(r, path, v, value.CheckCondition)
 		for i := range t.Headers {
 			t.Headers[i].Name = strings.ToLower(t.Headers[i].Name)
 		}
@@ -37,12 +36,12 @@ var routeKeys = []schema.Key[routeText]{
 	schema.Text("paths", checkPaths, func(t *routeText) *Paths { return &t.Paths }),
 	schema.Flag("strip_prefix", func(t *routeText) *bool { return &t.StripPrefix }),
 	schema.Special("set_request_headers", func(r *schema.Reader, t *routeText, path string, v any) {
-		t.SetRequestHeaders = readSetFields(r, path, v, checkSetRequest)
+		t.SetRequestHeaders = readSetFields(r, path, v, value.CheckSetRequest)
 	}, func(d *schema.Differ, old, new *routeText, path string) {
 		diffFields(d, path, old.SetRequestHeaders, new.SetRequestHeaders)
 	}),
 	schema.Special("set_response_headers", func(r *schema.Reader, t *routeText, path string, v any) {
-		t.SetResponseHeaders = readSetFields(r, path, v, checkSetResponse)
+		t.SetResponseHeaders = readSetFields(r, path, v, value.CheckSetResponse)
 	}, func(d *schema.Differ, old, new *routeText, path string) {
 		diffFields(d, path, old.SetResponseHeaders, new.SetResponseHeaders)
 	}),
@@ -50,7 +49,7 @@ var routeKeys = []schema.Key[routeText]{
 }
 
 var redirectKeys = []schema.Key[Redirect]{
-	schema.Text("to", checkRedirect, func(d *Redirect) *string { return &d.To }),
+	schema.Text("to", value.CheckRedirect, func(d *Redirect) *string { return &d.To }),
 	schema.Special("code", readRedirectCode, schema.Shown(func(d *Redirect) string { return strconv.Itoa(d.Code) })),
 }
 
@@ -257,21 +256,4 @@ func readRedirectCode(r *schema.Reader, d *Redirect, path string, v any) {
 		return
 	}
 	d.Code = int(n)
-}
-
-// checkRedirect accepts a URL or a path, with {host} and {uri} in it.
-func checkRedirect(s string) *value.Flaw {
-	const hint = `write a URL or a path, such as "https://{host}{uri}"`
-	filled := strings.NewReplacer("{host}", "", "{uri}", "").Replace(s)
-	if strings.ContainsAny(filled, "{}") {
-		return value.Wrong("has a brace that is not of {host} or {uri}", hint)
-	}
-	u, err := url.Parse(strings.NewReplacer("{host}", "h", "{uri}", "/u").Replace(s))
-	absolute := err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
-	inside := err == nil && u.Scheme == "" && u.Host == "" && strings.HasPrefix(u.Path, "/")
-	visible := !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c >= 0x7f })
-	if !visible || !absolute && !inside {
-		return value.Wrong(fmt.Sprintf("%q is no place to redirect to", s), hint)
-	}
-	return nil
 }

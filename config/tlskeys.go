@@ -121,7 +121,7 @@ func readTLS(r *schema.Reader, c *draft, path string, v any) {
 	case t.ClientAuth == ClientAuthNone && t.ClientCA != "":
 		r.RefuseValue(tomlfile.Under(path, "client_ca"), value.Wrong(`is not used with client_auth = "none"`, `add client_auth = "require" or "request"`))
 	case t.ACME.DirectoryCA != "" && t.ACME.Directory == "":
-		r.RefuseValue(tomlfile.Under(path, "acme.directory_ca"), value.Wrong("is for a directory of your own", `add directory = "https://..."`))
+		r.RefuseValue(path+".acme.directory_ca", value.Wrong("is for a directory of your own", `add directory = "https://..."`))
 	}
 }
 
@@ -151,16 +151,21 @@ func readCerts(r *schema.Reader, t *tlsText, path string, v any) {
 func readNames(r *schema.Reader, a *ACME, path string, v any) {
 	a.Names = nil
 	schema.ReadTexts(r, path, v, `write a name in quotes, such as "example.com"`, func(at, s string) {
-		name := strings.ToLower(s)
-		switch f := value.CheckCertName(name); {
-		case f != nil:
-			r.RefuseValue(at, f)
-		case slices.Contains(a.Names, name):
-			r.RefuseValue(at, value.Wrong(fmt.Sprintf("%q is there already", name), "remove one"))
-		default:
-			a.Names = append(a.Names, name)
-		}
+		r.RefuseValue(at, addName(&a.Names, s))
 	})
+}
+
+// addName adds s to names in lower case.
+func addName(names *[]string, s string) *value.Flaw {
+	name := strings.ToLower(s)
+	if f := value.CheckCertName(name); f != nil {
+		return f
+	}
+	if slices.Contains(*names, name) {
+		return value.Wrong(fmt.Sprintf("%q is there already", name), "remove one")
+	}
+	*names = append(*names, name)
+	return nil
 }
 
 // finishListeners checks that listeners and certificates fit each other.

@@ -17,6 +17,7 @@ import (
 	"lb/supervise/health"
 	"lb/supervise/notice"
 	"lb/supervise/plan"
+	"lb/supervise/ports"
 )
 
 // desk is one call of Serve. Its fields belong to the goroutine that calls start,
@@ -44,7 +45,7 @@ type desk struct {
 	pidFile   string          // path of the one that this process has written, or ""
 	overrules []overrule      // by the configuration of the start; obeyed in begin
 
-	ports    ports
+	ports    *ports.Ports
 	names    names
 	operator operator
 	file     fileWatch
@@ -194,6 +195,6 @@ func (d *desk) finish(atOnce bool) {
 	crew, timeout := d.crew, d.now.Config.Timeouts.Drain
 	d.crew, d.ending = nil, e
 	d.publish()
-	d.ports.inUse.Close() // the loops close their descriptors
+	d.ports.Finish()
 	go func() { e.result <- crew.Finish(timeout, e.cutNow) }()
 }

@@ -35,8 +35,8 @@ type change struct {
 	notes    []string
 	undo     []func() // closes what prepare has opened
 
-	sockets *listen.Set // those in use if the address stays
-	pid     bool        // another PID file is written
+	sockets []*listen.Set // by listener; those in use if the address stays
+	pid     bool          // another PID file is written
 	admin   *opened[Admin, net.Listener]
 	runtime *opened[string, *net.UnixListener]
 }
@@ -104,7 +104,7 @@ func (d *desk) reload(by trigger, planOnly bool) (api.Reloaded, error) {
 
 // headline is the text that systemd shows.
 func (d *desk) headline() string {
-	text := fmt.Sprintf("serving on %s, configuration %d", d.ports.inUse.Addr, d.now.Number)
+	text := fmt.Sprintf("serving on %v, configuration %d", d.listeners(), d.now.Number)
 	if d.outcome.reload.text != "" {
 		text += ", a newer one was refused"
 	}
@@ -204,18 +204,19 @@ func (d *desk) openFor(c *change) (err error) {
 	if c.runtime, err = d.operator.prepareRuntime(c.cfg, &c.undo); err != nil {
 		return err
 	}
-	c.sockets, err = d.ports.prepare(c.cfg, c.loops)
-	return withMend(err, c.cfg.Port)
+	c.sockets, err = d.ports.Prepare(c.cfg, c.loops)
+	return err
 }
 
 // commit uses c. The error names the loops that have not taken it up yet.
 func (d *desk) commit(c *change) error {
 	overruled := d.overruled(c.cfg)
 	d.assign(c.assigned, true)
-	old := d.now.Config
+	old, before := d.now.Config, d.listeners()
 	d.setNow(&plan.Snapshot{Config: c.cfg, Number: c.number, IDs: c.assigned.IDs, Addrs: d.names.addrs(c.cfg)})
-	d.ports.swap(c.sockets)
+	d.ports.Swap(c.sockets)
 	err := d.crew.Apply(d.now, c.sockets, c.loops)
+	d.logListeners(before)
 	d.obeyFile(overruled)
 	d.prober.Update(d.probes(d.now))
 	d.names.follow(c.cfg)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"os"
-	"slices"
 	"time"
 
 	"lb/config"
@@ -17,6 +16,7 @@ import (
 	"lb/supervise/health"
 	"lb/supervise/notice"
 	"lb/supervise/plan"
+	"lb/supervise/ports"
 )
 
 // Serve runs the loops of cfg until a signal or a command ends them. It leaves no process,
@@ -54,7 +54,7 @@ func newDesk(o Options, cfg *config.Config) *desk {
 		resolver = net.DefaultResolver
 	}
 	d.notifier = systemd.NewNotifier(d.log)
-	d.ports = ports{log: d.log, resolver: resolver}
+	d.ports = ports.New(resolver, d.log)
 	d.names = newNames(resolver, d.log)
 	d.operator.log = d.log
 	if o.Admin != nil {
@@ -82,8 +82,8 @@ func (d *desk) start(cfg *config.Config) (err error) {
 		return err
 	}
 	if d.from == nil { // else the port is ours already
-		if err := d.ports.open(cfg, loops); err != nil {
-			return withMend(err, cfg.Port)
+		if err := d.ports.Open(cfg, loops); err != nil {
+			return err
 		}
 		if err := host.CheckPID(cfg.PIDFile); err != nil {
 			return err
@@ -100,13 +100,13 @@ func (d *desk) start(cfg *config.Config) (err error) {
 	// and old loops accept at the same time, so everything that can be refused comes
 	// before.
 	if d.from != nil {
-		if err := d.ports.open(cfg, loops); err != nil {
-			return withMend(err, cfg.Port)
+		if err := d.ports.Open(cfg, loops); err != nil {
+			return err
 		}
 	}
 	o := crew.Options{Log: d.log, Board: d.board, BoardFile: d.boardFile, Slots: d.slots,
 		Limit: d.limit, Program: d.program}
-	crew, err := crew.Start(o, d.now, d.ports.inUse, loops)
+	crew, err := crew.Start(o, d.now, d.ports.InUse(), loops)
 	if err != nil {
 		return err
 	}
@@ -132,9 +132,9 @@ func (d *desk) inherit() (err error) {
 	}
 	d.operator.from = d.from
 	if d.from == nil {
-		d.ports.take(nil)
+		d.ports.Take(nil)
 	} else {
-		d.ports.take(d.from.Sets)
+		d.ports.Take(d.from.Sets)
 	}
 	return nil
 }
@@ -176,7 +176,7 @@ func (d *desk) warnDescriptors(cfg *config.Config, loops int) {
 	if cfg.Mode == config.MT {
 		here = loops
 	}
-	if room := loops * host.ConnsMax(d.limit, 0, 0, loops, here); cfg.Limits.Connections > room {
+	if room := loops * host.ConnsMax(d.limit, 0, 0, loops, here, len(cfg.Listening())); cfg.Limits.Connections > room {
 		d.log.Warn("descriptor limit is too low for limits.connections",
 			"configured", cfg.Limits.Connections, "possible", room, "descriptors", d.limit)
 	}
@@ -214,12 +214,13 @@ func (d *desk) begin(cfg *config.Config) {
 	d.operator.serve()
 	d.welcome(cfg, host.LoopsFor(cfg.Workers, cfg.Limits.Connections))
 	if d.from != nil {
-		d.from.Took(!slices.Contains(d.from.Sets, d.ports.inUse))
+		d.from.Took(d.ports.Serving(d.from.Sets))
+		d.ports.Own()
 		d.notifier.IsMain()
 	}
 	d.notifier.Ready(d.headline())
 	if d.o.Ready != nil {
-		d.o.Ready(d.ports.inUse.Addr, adminAddr)
+		d.o.Ready(d.listeners(), adminAddr)
 	}
 }
 
@@ -290,7 +291,7 @@ func (d *desk) close() {
 	if d.prober != nil {
 		d.prober.Close()
 	}
-	d.ports.close()
+	d.ports.Close()
 	if d.from != nil {
 		d.from.Close()
 	}

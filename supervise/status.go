@@ -16,12 +16,13 @@ import (
 
 // published is what status needs of the desk. It does not change once it is made.
 type published struct {
-	now                   *plan.Snapshot
-	address, adminAddress string
-	state                 string
-	watching              bool
-	outcome               outcome
-	loops                 []crew.Loop
+	now          *plan.Snapshot
+	listeners    api.Listeners
+	adminAddress string
+	state        string
+	watching     bool
+	outcome      outcome
+	loops        []crew.Loop
 }
 
 // statusPatience is how long status waits for the desk. If the desk is busy, status shows
@@ -31,11 +32,11 @@ const statusPatience = 250 * time.Millisecond
 // publish makes public what the desk knows.
 func (d *desk) publish() {
 	p := &published{
-		now:      d.now,
-		address:  d.ports.inUse.Addr,
-		state:    api.Serving,
-		watching: d.file.watcher != nil,
-		outcome:  d.outcome,
+		now:       d.now,
+		listeners: d.listeners(),
+		state:     api.Serving,
+		watching:  d.file.watcher != nil,
+		outcome:   d.outcome,
 	}
 	if at := d.operator.address(); at != nil {
 		p.adminAddress = at.String()
@@ -89,7 +90,8 @@ func (c commands) Status() api.Status {
 		PID:          os.Getpid(),
 		State:        p.state,
 		Mode:         string(p.now.Config.Mode),
-		Address:      p.address,
+		Address:      p.listeners[0].Address,
+		Listeners:    p.listeners,
 		AdminAddress: p.adminAddress,
 		Started:      time.Unix(0, int64(d.board.Control().StartedAt.Load())),
 		Config: api.ConfigStatus{

@@ -25,9 +25,12 @@ type Set struct {
 }
 
 // Build returns what cfg and s need of crypto/tls. A nil s is like one without contents. An
-// error says what is wrong with the contents; which file they come from is known to the
-// one that has read it.
-func Build(cfg *config.Config, s *Secrets) (*Set, error) {
+// error says what is wrong with the contents.
+func Build(cfg *config.Config, s *Secrets) (*Set, error) { return (*Set)(nil).Next(cfg, s) }
+
+// Next is Build for the set that comes after before, which may be nil: what has not
+// changed about TLS to backends stays, with its sessions.
+func (before *Set) Next(cfg *config.Config, s *Secrets) (*Set, error) {
 	if s == nil {
 		s = &Secrets{}
 	}
@@ -41,5 +44,6 @@ func Build(cfg *config.Config, s *Secrets) (*Set, error) {
 	if set.Pools, err = buildPools(cfg, s); err != nil {
 		return nil, err
 	}
+	set.Keep(before)
 	return set, nil
 }

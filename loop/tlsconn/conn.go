@@ -18,20 +18,21 @@ type Conn struct {
 	tls  *tls.Conn
 	hand *handshake // nil when it is over
 
-	in     *arena.Slab // bytes of the socket that wait, or nil
-	whole  bool        // in begins with a whole record
-	plain  *arena.Slab // bytes of a record for which there was no room, or nil
-	raw    []byte      // within a call of tls: what it may read
-	left   int         // of the first record of raw: what it has not read
-	cut    error       // how the bytes of the socket have ended, or nil
-	ended  error       // how the bytes for the owner have ended, or nil
+	in    *arena.Slab // bytes of the socket that wait, or nil
+	whole bool        // in begins with a whole record
+	plain *arena.Slab // bytes of a record for which there was no room, or nil
+	raw   []byte      // within a call of tls: what it may read
+	left  int         // of the first record of raw: what it has not read
+	cut   error       // how the bytes of the socket have ended, or nil
+	ended error       // how the bytes for the owner have ended, or nil
 
 	out    *arena.Slab  // records that the socket has not taken, or nil
 	ahead  int          // bytes encrypted that Writev has not reported
 	broken error        // of the socket, in a write
 	grown  int          // bytes written since the conn was idle, up to growAfter
 	wrote  tick.Instant // when bytes were last written
-	slow   uint8        // records that have to be taken whole until several are sent together
+
+	batching bool // records are collected in the Shaker's batch
 }
 
 var _ loop.Transport = (*Conn)(nil)
@@ -85,9 +86,12 @@ func (w *wire) Read(b []byte) (int, error) {
 
 // Write takes all of b.
 func (w *wire) Write(b []byte) (int, error) {
-	if w.hand != nil {
+	switch {
+	case w.hand != nil:
 		w.hand.out = append(w.hand.out, b...)
-	} else {
+	case w.batching:
+		w.s.batch = append(w.s.batch, b...)
+	default:
 		(*Conn)(w).send(b)
 	}
 	return len(b), nil

@@ -63,6 +63,7 @@ type conn struct {
 	until      tick.Instant
 	begun      tick.Instant // when the first byte came, or 0
 	isOpen     bool
+	in         lane.Inbox // the first bytes, within first
 }
 
 // Open makes fd, of a client at addr, a conn. It owns fd from then on.
@@ -109,8 +110,7 @@ const handshakeRecord = 0x16
 // byte has not begun one.
 func (c *conn) first() {
 	s := c.s
-	var in lane.Inbox
-	n, err := in.Fill(s.Arena, &c.Conn, false)
+	n, err := c.in.Fill(s.Arena, &c.Conn, false)
 	switch {
 	case err != nil:
 		c.close(false)
@@ -119,12 +119,11 @@ func (c *conn) first() {
 		return
 	}
 	c.begun = s.Loop.Now()
-	if in.Bytes()[0] != handshakeRecord {
-		c.handOff(Over{Way: front.NotTLS, In: in})
+	if c.in.Bytes()[0] != handshakeRecord {
+		c.handOff(Over{Way: front.NotTLS, In: c.in})
 		return
 	}
-	c.begin(in.Bytes())
-	in.Release(s.Arena)
+	c.begin()
 	if c.tls != nil {
 		c.tls.Advance() // the socket may have more, without an event
 	}
@@ -134,14 +133,15 @@ func (c *conn) first() {
 var errNoTLS = errors.New("there is no certificate yet")
 
 // begin begins the handshake with the bytes that have come.
-func (c *conn) begin(first []byte) {
+func (c *conn) begin() {
 	s := c.s
 	if s.Set == nil || s.Set.Server == nil {
 		c.fail(board.HandshakeRefused, errNoTLS)
 		return
 	}
 	c.set = s.Set
-	t, err := s.Shaker().Server(&c.Conn, c, s.Set.Server, first)
+	t, err := s.Shaker().Server(&c.Conn, c, s.Set.Server, c.in.Bytes())
+	c.in.Release(s.Arena)
 	if err != nil {
 		c.fail(board.HandshakeRefused, err)
 		return
@@ -218,6 +218,7 @@ func (c *conn) close(reset bool) {
 	if !c.isOpen {
 		return
 	}
+	c.in.Release(s.Arena)
 	s.Loop.Disarm(&c.timer)
 	c.Conn.Close(reset)
 	s.unlink(c)
@@ -243,6 +244,7 @@ func (s *Server) unlink(c *conn) {
 // Panicked is called by the loop when an event of c ended in a panic.
 func (c *conn) Panicked(value any, stack []byte) {
 	c.s.Host.Panicked(value, stack)
+	c.in.Forget(c.s.Arena)
 	c.close(true)
 }
 

@@ -20,11 +20,12 @@ const applyTimeout = 800 * time.Millisecond
 // except Running, which any goroutine may call.
 type Crew interface {
 	// Apply gives every loop s, starts and retires loops until n are in use, and
-	// gives them the sockets of ls. There must be at least n sockets, unless ls is
-	// shared; they stay the caller's, and open until the next Apply or Finish. Apply
+	// gives them the sockets of sets, which are those of the listeners of s. There must
+	// be at least n sockets in each set, unless it is shared; they stay the caller's, and
+	// open until the next Apply or Finish. Apply
 	// returns when all loops have acknowledged s, or after applyTimeout with an error
 	// that names those that have not; these get s when they turn again.
-	Apply(s *plan.Snapshot, ls *listen.Set, n int) error
+	Apply(s *plan.Snapshot, sets []*listen.Set, n int) error
 	// SetAddrs gives every loop new addresses of the backend with this board ID. The
 	// snapshot of the next Apply has to have them, too.
 	SetAddrs(id int, addrs []plan.Addr)
@@ -77,18 +78,18 @@ type Options struct {
 // Now returns the time of the clock that all loops and the board go by.
 func Now() tick.Instant { return engine.Now() }
 
-// Start starts n loops in the mode of s, on the sockets of ls (see Crew.Apply), and
+// Start starts n loops in the mode of s, on the sockets of sets (see Crew.Apply), and
 // returns when all of them serve. After an error, which names the loop that could not
 // begin, none is left.
-func Start(c Options, s *plan.Snapshot, ls *listen.Set, n int) (Crew, error) {
+func Start(c Options, s *plan.Snapshot, sets []*listen.Set, n int) (Crew, error) {
 	if s.Config.Mode == config.MT {
-		t, err := startThreads(c, s, ls, n)
+		t, err := startThreads(c, s, sets, n)
 		if err != nil {
 			return nil, err
 		}
 		return t, nil
 	}
-	w, err := startWorkers(c, s, ls, n)
+	w, err := startWorkers(c, s, sets, n)
 	if err != nil {
 		return nil, err
 	}

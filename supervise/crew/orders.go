@@ -38,7 +38,10 @@ type addrsOrder struct {
 }
 
 // passOrder is a client conn that another loop has accepted.
-type passOrder struct{ Peer netip.AddrPort }
+type passOrder struct {
+	Peer    netip.AddrPort
+	Address string `json:",omitempty"` // see engine.Passed; "" from an older supervisor
+}
 
 // report is a message of a worker to the supervisor.
 type report struct {
@@ -54,8 +57,9 @@ type report struct {
 
 // passReport is a client conn for the loop of a slot.
 type passReport struct {
-	Slot int
-	Peer netip.AddrPort
+	Slot    int
+	Peer    netip.AddrPort
+	Address string `json:",omitempty"` // see engine.Passed; "" from an older worker
 }
 
 // gone says how many exchanges were cut off at the end.

@@ -3,7 +3,6 @@ package crew
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"runtime"
 	"slices"
@@ -27,7 +26,7 @@ type threads struct {
 
 	mu       sync.Mutex // guards what follows; no loop waits for it, and its holder waits for no loop
 	snapshot *plan.Snapshot
-	sockets  *listen.Set
+	sockets  []*listen.Set
 	numbers  socketNumbers
 	active   []*thread // by place
 	retiring []*thread
@@ -45,9 +44,9 @@ type thread struct {
 }
 
 // startThreads is Start for mt.
-func startThreads(c Options, s *plan.Snapshot, ls *listen.Set, n int) (*threads, error) {
+func startThreads(c Options, s *plan.Snapshot, sets []*listen.Set, n int) (*threads, error) {
 	t := &threads{Options: c, ending: make(chan struct{})}
-	if err := t.Apply(s, ls, n); err != nil {
+	if err := t.Apply(s, sets, n); err != nil {
 		now := make(chan struct{})
 		close(now)
 		t.Finish(0, now)
@@ -58,20 +57,20 @@ func startThreads(c Options, s *plan.Snapshot, ls *listen.Set, n int) (*threads,
 }
 
 // Apply implements Crew.
-func (t *threads) Apply(s *plan.Snapshot, ls *listen.Set, n int) error {
+func (t *threads) Apply(s *plan.Snapshot, sets []*listen.Set, n int) error {
 	// One more than there are loops, so that the control plane never waits for a loop.
 	if runtime.GOMAXPROCS(0) < n+1 {
 		runtime.GOMAXPROCS(n + 1)
 	}
-	acks, err := t.resize(s, ls, n)
+	acks, err := t.resize(s, sets, n)
 	return errors.Join(err, acks.wait(applyTimeout, fmt.Sprintf("has not taken up configuration %d", s.Number)))
 }
 
 // resize gives all loops s, with n of them in use, or fewer after an error.
-func (t *threads) resize(s *plan.Snapshot, ls *listen.Set, n int) (acks acks, err error) {
+func (t *threads) resize(s *plan.Snapshot, sets []*listen.Set, n int) (acks acks, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.snapshot, t.sockets = s, ls
+	t.snapshot, t.sockets = s, sets
 	leave := t.active[min(n, len(t.active)):]
 	t.active = slices.Clone(t.active[:len(t.active)-len(leave)])
 	for len(t.active) < n && err == nil {
@@ -104,15 +103,16 @@ func (t *threads) deal() (acks acks, err error) {
 // dealTo is deal until one loop cannot begin.
 func (t *threads) dealTo(acks *acks) (failed *thread, err error) {
 	n := len(t.active)
-	files := t.sockets.Deal(n)
-	numbers := t.numbers.deal(files)
+	hands := deal(t.snapshot, t.sockets, n)
+	numbers := t.numbers.deal(hands)
 	slots := make([]int, n)
 	for i, th := range t.active {
 		slots[i] = th.slot
 	}
 	for i, th := range t.active {
-		s := plan.Seat{Snapshot: t.snapshot, Place: i, Loops: n, Slots: slots, Sockets: numbers[i]}
-		if startErr := t.update(th, s, files[i], acks, fmt.Sprintf("loop %d", i)); startErr != nil {
+		s := plan.Seat{Snapshot: t.snapshot, Place: i, Loops: n, Slots: slots,
+			Sockets: numbers[i], Listeners: hands[i].listeners}
+		if startErr := t.update(th, s, hands[i].files, acks, fmt.Sprintf("loop %d", i)); startErr != nil {
 			if th.engine == nil {
 				return th, startErr
 			}
@@ -174,13 +174,13 @@ func (t *threads) publish() {
 
 // passOn has the loop of slot take over a conn that another loop has accepted. It is
 // called on that other loop.
-func (t *threads) passOn(slot, fd int, peer netip.AddrPort) bool {
+func (t *threads) passOn(slot int, c engine.Passed) bool {
 	targets := t.targets.Load()
 	if targets == nil {
 		return false
 	}
 	e := (*targets)[slot]
-	return e != nil && e.Pass(fd, peer)
+	return e != nil && e.Pass(c)
 }
 
 // retire has a loop that is no longer in use finish what it has, without haste, and

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"os"
 	"os/signal"
 	"runtime"
@@ -239,7 +238,7 @@ func (w *worker) obey(o received) {
 		w.apply(*o.Apply, o.fds)
 		return
 	case o.Pass != nil && len(o.fds) == 1:
-		w.takeOver(engine.Passed{FD: o.fds[0], Peer: o.Pass.Peer})
+		w.takeOver(engine.Passed{FD: o.fds[0], Peer: o.Pass.Peer, Address: o.Pass.Address})
 		return
 	case o.Pass != nil: // there was no room for its descriptor
 		w.channel.Send(report{Took: true})
@@ -291,13 +290,13 @@ func (w *worker) takeOver(c engine.Passed) {
 
 // passOn has the loop of slot take over a conn that our loop has accepted. It is
 // called on our loop.
-func (w *worker) passOn(slot, fd int, peer netip.AddrPort) bool {
+func (w *worker) passOn(slot int, c engine.Passed) bool {
 	if w.relays.Load() >= engine.PassesMax {
 		return false
 	}
 	w.relays.Add(1)
 	select {
-	case w.outward <- outwardPass{slot, engine.Passed{FD: fd, Peer: peer}}:
+	case w.outward <- outwardPass{slot, c}:
 		return true
 	default:
 		w.relays.Add(-1)
@@ -310,7 +309,7 @@ func (w *worker) passOn(slot, fd int, peer netip.AddrPort) bool {
 func (w *worker) sendPasses() {
 	defer close(w.sent)
 	for o := range w.outward {
-		err := w.channel.Send(report{Pass: &passReport{Slot: o.slot, Peer: o.Peer}}, o.FD)
+		err := w.channel.Send(report{Pass: &passReport{Slot: o.slot, Peer: o.Peer, Address: o.Address}}, o.FD)
 		if err == nil || !w.engine.TakeOver(o.Passed) {
 			o.Close()
 		}

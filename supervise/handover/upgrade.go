@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -177,9 +178,18 @@ func (u *Upgrade) Successor() (pid int, version string) { return u.successor.pid
 // new process now.
 func (u *Upgrade) TookRuntime() bool { return u.took.Runtime }
 
-// LeftSockets reports whether no process serves the old one's sockets any longer,
-// because the new configuration has another address.
-func (u *Upgrade) LeftSockets() bool { return u.took.Left }
+// Left reports whether no process serves set i of the old one's any longer, because the
+// new configuration has no listener for it.
+func (u *Upgrade) Left(i int) bool {
+	switch {
+	case u.took.Left:
+		return true
+	case len(u.took.Serves) > 0:
+		return !slices.Contains(u.took.Serves, i)
+	}
+	// An older binary serves one set, and does not say which. It knows no unix sockets.
+	return listen.PathOf(u.contents.Sets[i].Addr) != ""
+}
 
 // Release ends the talk with the new process, which waits for that before it speaks
 // to systemd.
