@@ -19,24 +19,24 @@ var arrows = map[string][]string{
 	"lb/cli": {"supervise", "admin", "admin/api", "config", "backends", "bench", "supervise/localca"},
 
 	// The rooms of supervise.
-	"lb/supervise": {"supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports",
+	"lb/supervise": {"supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports",
 		"internal/filewatch", "internal/host", "internal/systemd", "admin/api", "board", "config", "loop/tick", "internal/tlsfault"},
 	"lb/supervise/certs":         {"internal/tlsconf", "admin/api", "config"},
-	"lb/supervise/crew":          {"supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "board", "config", "loop/tick"},
+	"lb/supervise/crew":          {"supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "board", "config", "loop/tick"},
 	"lb/supervise/discover":      {"config"},
-	"lb/supervise/engine":        {"supervise/plan", "internal/host", "internal/ipc", "proxy", "board", "loop", "loop/tick"},
+	"lb/supervise/engine":        {"supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "proxy", "board", "config", "loop", "loop/tick"},
 	"lb/supervise/handover":      {"supervise/listen", "internal/ipc", "board"},
 	"lb/supervise/health":        {"upstream", "board", "config", "loop/tick", "internal/tlsconf", "internal/tlsfault"},
 	"lb/supervise/listen":        {"supervise/discover", "internal/ipc", "internal/unixsock"},
-	"lb/supervise/notice":        {"supervise/plan", "config", "proxy/record", "httpparse", "board", "loop/tick", "internal/tlsfault"},
+	"lb/supervise/notice":        {"supervise/plan", "proxy/record", "httpparse", "board", "loop/tick", "internal/tlsfault", "config"},
 	"lb/supervise/plan":          {"config", "internal/tlsconf"},
 	"lb/supervise/ports":         {"supervise/discover", "supervise/listen", "internal/host", "internal/systemd", "internal/unixsock", "admin/api", "config"},
 	"lb/supervise/supervisetest": {"config", "internal/testkit"},
 
-	"lb/admin":              {"admin/api", "board", "config", "internal/unixsock"},
-	"lb/admin/api":          {},
-	"lb/proxy":              {"proxy/backconn", "proxy/clients", "proxy/deadline", "proxy/front", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/shake", "proxy/spread", "proxy/upkeep", "proxy/watch", "internal/tlsconf", "loop", "loop/tlsconn", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
-	"lb/proxy/backconn":     {"proxy/record", "loop", "upstream", "board", "config", "loop/tick", "loop/tlsconn", "internal/tlsconf"},
+	"lb/admin":     {"admin/api", "board", "config", "internal/unixsock"},
+	"lb/admin/api": {},
+	"lb/proxy": {"proxy/clients", "proxy/deadline", "proxy/front", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/shake", "proxy/spread", "proxy/upkeep", "proxy/watch",
+		"internal/tlsconf", "loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick", "proxy/backconn", "loop/tlsconn"},
 	"lb/proxy/clients":      {"proxy/front", "proxy/h1", "proxy/shake", "proxy/spread", "httpparse", "httpparse/urlpath", "internal/tlsconf", "loop", "config"},
 	"lb/proxy/deadline":     {"proxy/lane", "proxy/record", "config", "loop/tick"},
 	"lb/proxy/front":        {"proxy/lane", "loop", "httpparse", "arena", "board", "loop/tick", "loop/tlsconn"},
@@ -46,8 +46,8 @@ var arrows = map[string][]string{
 	"lb/proxy/record":       {"proxy/front", "httpparse", "config", "loop/tick", "internal/tlsfault"},
 	"lb/proxy/rewrite":      {"proxy/front", "httpparse", "httpparse/urlpath", "config", "loop/tick"},
 	"lb/proxy/route":        {"httpparse/urlpath", "config"},
-	"lb/proxy/retry":        {"proxy/record", "board", "config", "internal/tlsfault"},
 	"lb/proxy/shake":        {"proxy/front", "proxy/lane", "internal/tlsconf", "loop/tlsconn", "loop", "board", "loop/tick"},
+	"lb/proxy/retry":        {"proxy/record", "board", "config", "internal/tlsfault"},
 	"lb/proxy/upkeep":       {"loop", "board", "loop/tick"},
 	"lb/proxy/watch":        {"loop", "board"},
 	"lb/proxy/spread":       {"board", "loop/tick"},
@@ -177,7 +177,7 @@ func checkImport(t *testing.T, from, im string, allowed []string) {
 func checkDeps(t *testing.T, p goPackage) {
 	t.Helper()
 	switch p.ImportPath {
-	case "lb", "lb/cli", "lb/admin", "lb/supervise", "lb/supervise/health", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare":
+	case "lb", "lb/cli", "lb/admin", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare":
 	default:
 		if slices.Contains(p.Deps, "net/http") {
 			t.Errorf("%s depends on net/http, which is for the control plane", p.ImportPath)

@@ -30,6 +30,7 @@ func printStatus(p page, st api.Status, now time.Time) {
 		amountOf(t.Upgrades, "upgrade"), amountOf(t.WorkerRestarts, "worker restart"), amountOf(t.Panics, "panic")))
 	fmt.Fprintln(p.w)
 	printLoops(p, st.Loops, now)
+	printCertificates(p, st.Certificates, now)
 	fmt.Fprintln(p.w)
 	printBackends(p, st.Pools, now)
 }

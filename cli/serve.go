@@ -132,7 +132,7 @@ func adminOptions(cfg *config.Config, r supervise.Running, log *slog.Logger) adm
 		Version: version(),
 		Log:     log,
 	}
-	o.LastReload = r.LastReload
+	o.LastReload, o.Certificates = r.LastReload, r.Certs
 	if r.Processes != nil {
 		o.Processes = func() (list []admin.Process) {
 			for _, p := range r.Processes() {

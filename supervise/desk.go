@@ -12,6 +12,8 @@ import (
 	"lb/board"
 	"lb/internal/systemd"
 	"lb/loop/tick"
+	"lb/supervise/acme"
+	"lb/supervise/certs"
 	"lb/supervise/crew"
 	"lb/supervise/handover"
 	"lb/supervise/health"
@@ -45,6 +47,8 @@ type desk struct {
 	pidFile   string          // path of the one that this process has written, or ""
 	overrules []overrule      // by the configuration of the start; obeyed in begin
 
+	certs    *certs.Manager
+	acme     *acme.Manager // its certificates go to certs
 	ports    *ports.Ports
 	names    names
 	operator operator

@@ -96,6 +96,9 @@ type Running struct {
 	// Processes returns the supervisor and the worker processes that live. It is nil in
 	// mt. Any goroutine may call it.
 	Processes func() []Process
+	// Certs returns the certificates in use, and the names that have none yet. Any goroutine
+	// may call it.
+	Certs func() []api.Certificate
 	// LastReload returns whether the last reload was taken up, and when the
 	// configuration in use was. Any goroutine may call it.
 	LastReload func() (ok bool, loaded time.Time)

@@ -11,6 +11,8 @@ import (
 	"lb/board"
 	"lb/config"
 	"lb/internal/host"
+	"lb/supervise/acme"
+	"lb/supervise/certs"
 	"lb/supervise/listen"
 	"lb/supervise/notice"
 	"lb/supervise/plan"
@@ -30,6 +32,8 @@ type change struct {
 	cfg      *config.Config
 	number   uint64
 	assigned *plan.Assignment
+	files    *certs.Loaded // certificates
+	acme     *acme.Change
 	loops    int
 	what     []string // lines for the operator
 	notes    []string
@@ -138,8 +142,8 @@ func (d *desk) refuse(by trigger, err error) {
 	d.publish()
 }
 
-// compare works out what cfg changes. It touches nothing, and does not even look names
-// up.
+// compare works out what cfg changes, and reads its certificates. It changes nothing, and
+// does not even look names up.
 func (d *desk) compare(cfg *config.Config) (_ *change, err error) {
 	old := d.now.Config
 	if cfg.Mode != old.Mode {
@@ -150,6 +154,9 @@ func (d *desk) compare(cfg *config.Config) (_ *change, err error) {
 		return nil, fmt.Errorf("workers: %d are more than the %d there is room for until the next restart", c.loops, room)
 	}
 	if c.assigned, err = d.registry.Assign(cfg.Pools, c.number, d.board.BackendsRoom(), d.reusable); err != nil {
+		return nil, err
+	}
+	if c.files, err = d.certs.Prepare(cfg); err != nil {
 		return nil, err
 	}
 	for _, line := range config.Diff(old, cfg) {
@@ -204,6 +211,10 @@ func (d *desk) openFor(c *change) (err error) {
 	if c.runtime, err = d.operator.prepareRuntime(c.cfg, &c.undo); err != nil {
 		return err
 	}
+	if c.acme, err = d.acme.Prepare(c.cfg); err != nil {
+		return err
+	}
+	c.undo = append(c.undo, func() { d.acme.Drop(c.acme) })
 	c.sockets, err = d.ports.Prepare(c.cfg, c.loops)
 	return err
 }
@@ -213,7 +224,8 @@ func (d *desk) commit(c *change) error {
 	overruled := d.overruled(c.cfg)
 	d.assign(c.assigned, true)
 	old, before := d.now.Config, d.listeners()
-	d.setNow(&plan.Snapshot{Config: c.cfg, Number: c.number, IDs: c.assigned.IDs, Addrs: d.names.addrs(c.cfg)})
+	d.acme.Commit(c.acme)
+	d.setNow(&plan.Snapshot{Config: c.cfg, Number: c.number, IDs: c.assigned.IDs, Addrs: d.names.addrs(c.cfg), Secrets: d.certs.Use(c.files)})
 	d.ports.Swap(c.sockets)
 	err := d.crew.Apply(d.now, c.sockets, c.loops)
 	d.logListeners(before)

@@ -10,6 +10,8 @@ import (
 	"lb/internal/filewatch"
 	"lb/internal/host"
 	"lb/internal/systemd"
+	"lb/supervise/acme"
+	"lb/supervise/certs"
 	"lb/supervise/crew"
 	"lb/supervise/discover"
 	"lb/supervise/handover"
@@ -54,6 +56,8 @@ func newDesk(o Options, cfg *config.Config) *desk {
 		resolver = net.DefaultResolver
 	}
 	d.notifier = systemd.NewNotifier(d.log)
+	d.certs = certs.New(d.log)
+	d.acme = acme.New(acme.Options{Log: d.log, Publish: d.setManaged})
 	d.ports = ports.New(resolver, d.log)
 	d.names = newNames(resolver, d.log)
 	d.operator.log = d.log
@@ -135,6 +139,7 @@ func (d *desk) inherit() (err error) {
 		d.ports.Take(nil)
 	} else {
 		d.ports.Take(d.from.Sets)
+		d.certs.Inherit(d.from.Certs)
 	}
 	return nil
 }
@@ -147,8 +152,18 @@ func (d *desk) makeRuntime() func() Runtime {
 	return func() Runtime { return d.o.Runtime(commands{d}) }
 }
 
-// firstSnapshot resolves names and gives every backend its place on the board.
+// firstSnapshot reads certificates, resolves names and gives every backend its place on the
+// board.
 func (d *desk) firstSnapshot(cfg *config.Config) error {
+	managed, err := d.acme.Prepare(cfg)
+	if err != nil {
+		return err
+	}
+	d.acme.Commit(managed)
+	files, err := d.certs.Prepare(cfg)
+	if err != nil {
+		return err
+	}
 	d.names.find(cfg, discover.Timeout)
 	number := uint64(1)
 	if d.from != nil {
@@ -160,7 +175,7 @@ func (d *desk) firstSnapshot(cfg *config.Config) error {
 	}
 	d.overrules = d.overruled(cfg)
 	d.assign(assigned, d.from != nil)
-	d.setNow(&plan.Snapshot{Config: cfg, Number: number, IDs: assigned.IDs, Addrs: d.names.addrs(cfg)})
+	d.setNow(&plan.Snapshot{Config: cfg, Number: number, IDs: assigned.IDs, Addrs: d.names.addrs(cfg), Secrets: d.certs.Use(files)})
 	return nil
 }
 
@@ -205,6 +220,8 @@ func (d *desk) begin(cfg *config.Config) {
 	d.prober = health.Start(d.probes(d.now))
 	notice.Insecure(d.now, d.log)
 	d.notices = notice.Start(notice.Options{Board: d.board, View: d.view.Load, Log: d.log, Now: d.clock})
+	d.certs.Start(d.certsChanged)
+	d.acme.Begin()
 	d.names.begin(d.o.ResolveEvery, d.resolved)
 	d.names.follow(cfg)
 	d.obeyFile(d.overrules)
@@ -286,6 +303,7 @@ func (d *desk) close() {
 		d.crew.Finish(0, now)
 	}
 	d.stopHelpers()
+	d.acme.Close()
 	d.notices.Close()
 	d.operator.wait()
 	if d.prober != nil {
@@ -304,6 +322,8 @@ func (d *desk) close() {
 
 // stopHelpers ends the goroutines that bring news to the desk.
 func (d *desk) stopHelpers() {
+	d.acme.Stop()
+	d.certs.Close()
 	d.names.stop()
 	d.file.stop()
 }
@@ -314,6 +334,7 @@ func (d *desk) running() Running {
 		Board: d.board,
 		Now:   func() int64 { return int64(d.clock()) },
 		View:  d.view.Load,
+		Certs: d.certs.List,
 		LastReload: func() (ok bool, loaded time.Time) {
 			p := d.public.Load() // no server serves before it is there
 			return p.outcome.reload.text == "", p.outcome.loaded

@@ -106,6 +106,7 @@ func (c commands) Status() api.Status {
 		UpgradeFaultAt: p.outcome.upgrade.at,
 		Totals:         d.totals(),
 		Loops:          d.loopStatus(p.loops),
+		Certificates:   d.certs.List(),
 	}
 	for i, pool := range p.now.Config.Pools {
 		out := api.Pool{Name: pool.Name, Strategy: pool.Strategy, Backends: []api.Backend{}}

@@ -55,6 +55,7 @@ func (d *desk) newUpgrade(done func(api.Upgraded, error)) (*upgrading, error) {
 	h := handover.Holdings{
 		Number:       d.now.Number,
 		Registry:     d.registry,
+		Certs:        d.certs.HandOver(),
 		Board:        d.boardFile,
 		Admin:        d.operator.adminListener,
 		AdminAddress: d.now.Config.Admin.Address,

@@ -101,6 +101,7 @@ type Certificate struct {
 	Names   []string  `json:"names,omitempty"` // what it is for
 	Issuer  string    `json:"issuer,omitempty"`
 	Expires time.Time `json:"expires,omitzero"`  // the zero time if there is none yet
+	Soon    bool      `json:"soon,omitempty"`    // it expires within 14 days, and that is not normal for it
 	Source  string    `json:"source,omitempty"`  // "file", "acme", or "internal" for lb's own authority
 	Pool    string    `json:"pool,omitempty"`    // to whose backends it is shown; "" for clients
 	File    string    `json:"file,omitempty"`    // path

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"lb/internal/pebble"
 	"lb/internal/testkit"
 )
 
@@ -28,6 +29,7 @@ func runAll(m *testing.M) (exitCode int) {
 	dir, err := os.MkdirTemp("", "lb-e2e-")
 	if err == nil {
 		defer os.RemoveAll(dir)
+		defer pebble.Remove()
 		lbExe = filepath.Join(dir, "lb")
 		err = build()
 	}

@@ -259,7 +259,7 @@ func TestObtain(t *testing.T) {
 			}
 			l.use(t, cfg)
 			standIn, good := l.served(t, "a.example.com", internal(t, storage))
-			if s := l.status(t, "a.example.com"); !good || !s.StandIn || s.Source != SourceInternal || !s.Until.Equal(standIn.NotAfter) {
+			if s := l.status(t, "a.example.com"); !good || !s.StandIn || s.Source != SourceStandIn || !s.Until.Equal(standIn.NotAfter) {
 				t.Errorf("before: status %+v, good %v", s, good)
 			}
 			if n := l.lines("internal authority is served until", "name=a.example.com"); n != 1 {

@@ -146,9 +146,8 @@ func (m *Manager) Begin() {
 	m.work.Go(m.look)
 }
 
-// Close gives up what is under way, for which it waits a little, and leaves the storage
-// to others.
-func (m *Manager) Close() {
+// Stop gives up what is under way and begins nothing any longer. It does not wait.
+func (m *Manager) Stop() {
 	m.cancel()
 	m.mu.Lock()
 	a := m.agent
@@ -157,6 +156,11 @@ func (m *Manager) Close() {
 	if a != nil {
 		a.close(m)
 	}
+}
+
+// Close is Stop, and waits a little until the storage is left to others.
+func (m *Manager) Close() {
+	m.Stop()
 	ended := make(chan struct{})
 	go func() {
 		m.work.Wait()

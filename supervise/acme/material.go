@@ -9,7 +9,8 @@ import (
 // Sources of certificates.
 const (
 	SourceACME     = "acme"
-	SourceInternal = "internal" // lb's internal authority
+	SourceInternal = "internal"            // lb's internal authority
+	SourceStandIn  = "internal (stand-in)" // the same, until the real one has come
 )
 
 // Material is what loops serve. It must not be changed.

@@ -59,7 +59,7 @@ func (s *site) source() string {
 	if s.real != nil {
 		return SourceACME
 	}
-	return SourceInternal
+	return SourceStandIn
 }
 
 // until returns when the certificate that is served ends.

@@ -44,6 +44,7 @@ func (m *Manager) List() (list []api.Certificate) {
 			Names:   tlsconf.Names(s.leaf),
 			Issuer:  issuerOf(s.leaf),
 			Expires: s.leaf.NotAfter,
+			Soon:    time.Until(s.leaf.NotAfter) <= soon(s.leaf, s.source),
 			Source:  s.source,
 			Pool:    s.pool,
 			File:    s.file,

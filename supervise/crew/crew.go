@@ -3,10 +3,12 @@ package crew
 import (
 	"log/slog"
 	"os"
+	"runtime"
 	"time"
 
 	"lb/board"
 	"lb/config"
+	"lb/internal/tlsconf"
 	"lb/loop/tick"
 	"lb/supervise/engine"
 	"lb/supervise/listen"
@@ -29,6 +31,9 @@ type Crew interface {
 	// SetAddrs gives every loop new addresses of the backend with this board ID. The
 	// snapshot of the next Apply has to have them, too.
 	SetAddrs(id int, addrs []plan.Addr)
+	// SetSecrets gives every loop other secrets. The snapshot of the next Apply has to
+	// have them, too.
+	SetSecrets(secrets *tlsconf.Secrets)
 	// Loops returns every loop: those in use by their place, then those that retire.
 	Loops() []Loop
 	// Ping returns nil if every loop that serves turns within timeout, else an error
@@ -42,6 +47,22 @@ type Crew interface {
 	// runs is cut off. It returns how many exchanges were cut off, those of workers
 	// that died meanwhile included.
 	Finish(timeout time.Duration, now <-chan struct{}) (cut int)
+}
+
+// procs returns GOMAXPROCS for a process with n loops: one for each, one for the rest, and
+// with TLS one for the handshakes beside each loop.
+func procs(n int, s *plan.Snapshot) int {
+	if s.Secrets != nil {
+		return 2*n + 1
+	}
+	return n + 1
+}
+
+// raiseProcs sets GOMAXPROCS to procs, if it is lower.
+func raiseProcs(n int, s *plan.Snapshot) {
+	if want := procs(n, s); runtime.GOMAXPROCS(0) < want {
+		runtime.GOMAXPROCS(want)
+	}
 }
 
 // State is what a loop is doing.

@@ -4,13 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"lb/internal/ipc"
+	"lb/internal/tlsconf"
 	"lb/supervise/engine"
 	"lb/supervise/listen"
 	"lb/supervise/plan"
@@ -23,6 +23,7 @@ type threads struct {
 	ending  chan struct{}
 	helpers sync.WaitGroup // the watch over panics, and one for each retiring loop
 	targets atomic.Pointer[map[int]*engine.Engine]
+	sets    engine.Sets
 
 	mu       sync.Mutex // guards what follows; no loop waits for it, and its holder waits for no loop
 	snapshot *plan.Snapshot
@@ -58,10 +59,7 @@ func startThreads(c Options, s *plan.Snapshot, sets []*listen.Set, n int) (*thre
 
 // Apply implements Crew.
 func (t *threads) Apply(s *plan.Snapshot, sets []*listen.Set, n int) error {
-	// One more than there are loops, so that the control plane never waits for a loop.
-	if runtime.GOMAXPROCS(0) < n+1 {
-		runtime.GOMAXPROCS(n + 1)
-	}
+	raiseProcs(n, s) // so that the control plane never waits for a loop
 	acks, err := t.resize(s, sets, n)
 	return errors.Join(err, acks.wait(applyTimeout, fmt.Sprintf("has not taken up configuration %d", s.Number)))
 }
@@ -155,6 +153,7 @@ func (t *threads) start(th *thread, s plan.Seat, fds []int) error {
 		Limit:  t.Limit,
 		Shared: true,
 		PassOn: t.passOn,
+		Sets:   &t.sets,
 	}, s, fds)
 	if err != nil {
 		return err
@@ -259,6 +258,16 @@ func (t *threads) SetAddrs(id int, addrs []plan.Addr) {
 	t.snapshot = t.snapshot.WithAddrs(id, addrs) // for loops that start later
 	for _, th := range t.all() {
 		th.engine.SetAddrs(id, addrs)
+	}
+}
+
+// SetSecrets implements Crew.
+func (t *threads) SetSecrets(secrets *tlsconf.Secrets) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.snapshot = t.snapshot.WithSecrets(secrets) // for loops that start later
+	for _, th := range t.all() {
+		th.engine.SetSecrets(secrets)
 	}
 }
 

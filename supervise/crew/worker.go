@@ -35,9 +35,6 @@ const settleTimeout = time.Second
 // flushTimeout is how long the end of a worker waits for standard error to be read.
 const flushTimeout = 250 * time.Millisecond
 
-// workerProcs is GOMAXPROCS in a worker: one for the loop, one for the rest.
-const workerProcs = 2
-
 // IsWorker reports whether this process was started as a worker, and has to call
 // Worker and nothing else.
 func IsWorker() bool { return os.Getenv(ipc.WorkerEnv) != "" }
@@ -90,7 +87,6 @@ func beginWorker() (w *worker, exitCode int) {
 	// group.
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGUSR2)
 	os.Unsetenv(ipc.WorkerEnv)
-	runtime.GOMAXPROCS(workerProcs)
 	w, first, fds, err := newWorker()
 	if err != nil {
 		fmt.Fprintf(streams, "lb: a worker is started by lb itself: %v\n", err)
@@ -143,6 +139,7 @@ func newWorker() (w *worker, first *startOrder, fds []int, err error) {
 	w.log = log.With("worker", o.Start.Seat.Place)
 	os.WriteFile("/proc/self/comm", []byte(workerName(o.Start.Seat.Place)), 0) // for ps without arguments; Linux alone has it
 	w.drain = o.Start.Seat.Snapshot.Config.Timeouts.Drain
+	runtime.GOMAXPROCS(procs(1, o.Start.Seat.Snapshot))
 	return w, o.Start, fds, nil
 }
 
@@ -246,6 +243,8 @@ func (w *worker) obey(o received) {
 		w.relays.Add(-1)
 	case o.Addrs != nil:
 		w.engine.SetAddrs(o.Addrs.ID, o.Addrs.Addrs)
+	case o.Secrets != nil:
+		w.engine.SetSecrets(o.Secrets)
 	case o.Leave:
 		close(w.mayLeave)
 	case o.Retire:
@@ -270,6 +269,7 @@ func (w *worker) report(r report) { go w.channel.Send(r) }
 func (w *worker) apply(s plan.Seat, fds []int) {
 	host.SetLevel(w.level, s.Snapshot.Config.LogLevel)
 	w.drain = s.Snapshot.Config.Timeouts.Drain
+	raiseProcs(1, s.Snapshot)
 	w.engine.Apply(s, fds, func(err error) {
 		if err != nil { // connections would wait for ever in our socket
 			offer(w.failed, err)

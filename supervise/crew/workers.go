@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"lb/internal/tlsconf"
 	"lb/supervise/engine"
 	"lb/supervise/listen"
 	"lb/supervise/plan"
@@ -283,6 +284,16 @@ func (w *workers) SetAddrs(id int, addrs []plan.Addr) {
 	w.snapshot = w.snapshot.WithAddrs(id, addrs) // for workers that start later
 	for _, p := range w.processes() {
 		p.order(order{Addrs: &addrsOrder{ID: id, Addrs: addrs}})
+	}
+}
+
+// SetSecrets gives every worker, and every later one, other secrets.
+func (w *workers) SetSecrets(secrets *tlsconf.Secrets) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.snapshot = w.snapshot.WithSecrets(secrets) // for workers that start later
+	for _, p := range w.processes() {
+		p.order(order{Secrets: secrets})
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"lb/config"
 	"lb/internal/ipc"
 	"lb/internal/testkit"
+	"lb/internal/tlsconf"
 	"lb/supervise/engine"
 	"lb/supervise/listen"
 	"lb/supervise/plan"
@@ -419,15 +420,17 @@ func TestOutbox(t *testing.T) {
 	addrs := func(id int) order { return order{Addrs: &addrsOrder{ID: id}} }
 	start, pass := order{Start: &startOrder{}}, order{Pass: &passOrder{}}
 	twoOfThree := addrs(3)
-	for _, o := range []order{start, addrs(1), apply(1), pass, {Ping: 1}, addrs(2), addrs(3), apply(2), addrs(3), pass, addrs(2),
-		{Ping: 2}, twoOfThree, {Drain: true}} {
+	secrets := func() order { return order{Secrets: &tlsconf.Secrets{}} }
+	newest := secrets()
+	for _, o := range []order{start, secrets(), addrs(1), apply(1), secrets(), pass, {Ping: 1}, addrs(2), addrs(3), apply(2), addrs(3), pass, addrs(2),
+		secrets(), {Ping: 2}, newest, twoOfThree, {Drain: true}} {
 		b.put(outgoing{order: o})
 	}
 	var got []order
 	for o, ok := b.next(); ok; o, ok = b.next() {
 		got = append(got, o.order)
 	}
-	want := []order{start, pass, apply(2), pass, addrs(2), {Ping: 2}, twoOfThree, {Drain: true}}
+	want := []order{start, pass, apply(2), pass, addrs(2), {Ping: 2}, newest, twoOfThree, {Drain: true}}
 	same := slices.EqualFunc(got, want, func(a, b order) bool {
 		switch {
 		case a.Apply != nil && b.Apply != nil:

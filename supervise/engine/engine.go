@@ -18,6 +18,7 @@ import (
 	"lb/board"
 	"lb/internal/host"
 	"lb/internal/ipc"
+	"lb/internal/tlsconf"
 	"lb/loop"
 	"lb/loop/tick"
 	"lb/proxy"
@@ -58,6 +59,7 @@ type Options struct {
 	// PassOn hands a conn that was accepted here to the loop of slot, and reports whether
 	// it took it. It is called on the loop. nil passes none on.
 	PassOn func(slot int, c Passed) bool
+	Sets   *Sets // of the loops of this process; nil: this is the only one
 	// Settle is called when a drain is complete, before the loop ends. It returns when
 	// TakeOver will not be called any longer, or when now is closed. It is nil if
 	// TakeOver is never called.
@@ -65,7 +67,7 @@ type Options struct {
 }
 
 // forProxy returns s as the proxy takes it. No other place knows both types.
-func forProxy(s plan.Seat) proxy.Snapshot {
+func forProxy(s plan.Seat, set *tlsconf.Set) proxy.Snapshot {
 	addrs := make([][][]loop.Addr, len(s.Snapshot.Addrs))
 	for i, pool := range s.Snapshot.Addrs {
 		addrs[i] = make([][]loop.Addr, len(pool))
@@ -81,6 +83,7 @@ func forProxy(s plan.Seat) proxy.Snapshot {
 		Loops:  s.Loops,
 		Place:  s.Place,
 		Slots:  s.Slots,
+		TLS:    set,
 	}
 }
 
@@ -108,6 +111,14 @@ const (
 // Start returns an engine that accepts connections. fds are the sockets of s in their
 // order; Start takes them over, whatever it returns.
 func Start(o Options, s plan.Seat, fds []int) (*Engine, error) {
+	if o.Sets == nil {
+		o.Sets = &Sets{}
+	}
+	set, err := o.Sets.of(s.Snapshot)
+	if err != nil {
+		ipc.CloseAll(fds)
+		return nil, fmt.Errorf("loop %d: %w", s.Place, err)
+	}
 	k, err := loop.NewKernel()
 	if err != nil {
 		ipc.CloseAll(fds)
@@ -126,7 +137,7 @@ func Start(o Options, s plan.Seat, fds []int) (*Engine, error) {
 	e.proxy = proxy.New(e.loop, proxy.Options{
 		Board:    o.Board,
 		Slot:     o.Slot,
-		Snapshot: forProxy(s),
+		Snapshot: forProxy(s, set),
 		Log:      o.Log,
 		PassOn:   passOn(o),
 	})
@@ -187,7 +198,11 @@ func (e *Engine) connsMax(s plan.Seat) int {
 // taken s up, with an error if it could not listen. fds are those sockets of s that
 // are new to the loop, in their order; Apply takes them over.
 func (e *Engine) Apply(s plan.Seat, fds []int, done func(err error)) {
-	next := forProxy(s) // here, so that the loop does not stand still for it
+	set, err := e.o.Sets.of(s.Snapshot) // here, so that the loop does not stand still for it
+	if err != nil {
+		logUnfit(e.o.Log, s.Snapshot.Secrets, err)
+	}
+	next := forProxy(s, set)
 	posted := e.loop.Post(func() {
 		var err error
 		if e.leaving { // it has no use for sockets any longer

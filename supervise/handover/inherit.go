@@ -28,8 +28,9 @@ type contents struct {
 	Protocol int
 	Number   uint64 // of the configuration in use
 	Registry json.RawMessage
-	Admin    string // configured address of the operator's server; "" if there is none
-	Runtime  string // path of the socket for commands; "" if there is none
+	Certs    json.RawMessage `json:",omitempty"` // see certs.Manager.HandOver; never in a file
+	Admin    string          // configured address of the operator's server; "" if there is none
+	Runtime  string          // path of the socket for commands; "" if there is none
 	Sets     []listen.Handed
 }
 
@@ -73,6 +74,7 @@ type Inheritance struct {
 	BoardFile *os.File
 	Number    uint64 // of the configuration that the old process uses
 	Sets      []*listen.Set
+	Certs     json.RawMessage // what the old process's certs.Manager hands over, or nil
 
 	talk         *ipc.Channel
 	adminAddress string
@@ -162,7 +164,7 @@ func receiveInheritance(talk *ipc.Channel, registry any) (*Inheritance, error) {
 		ipc.CloseAll(fds)
 		return nil, fmt.Errorf("upgrade: %d descriptors were handed over, want %d", len(fds), h.descriptors())
 	}
-	in := &Inheritance{talk: talk, Number: h.Number, adminAddress: h.Admin, runtimePath: h.Runtime}
+	in := &Inheritance{talk: talk, Number: h.Number, Certs: h.Certs, adminAddress: h.Admin, runtimePath: h.Runtime}
 	if err := in.receive(&h, fds, registry); err != nil {
 		in.drop()
 		return nil, fmt.Errorf("upgrade: %w", err)

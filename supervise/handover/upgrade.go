@@ -39,6 +39,7 @@ type Upgrade struct {
 type Holdings struct {
 	Number       uint64 // of the configuration
 	Registry     any    // handed over as JSON
+	Certs        json.RawMessage
 	Board        *os.File
 	Admin        net.Listener      // nil if there is none
 	AdminAddress string            // as configured
@@ -55,7 +56,7 @@ func NewUpgrade(h Holdings, timeout time.Duration) (*Upgrade, error) {
 		return nil, err
 	}
 	u := &Upgrade{
-		contents:  &contents{Protocol: protocol, Number: h.Number, Registry: reg},
+		contents:  &contents{Protocol: protocol, Number: h.Number, Registry: reg, Certs: h.Certs},
 		fds:       []int{int(h.Board.Fd())},
 		timeout:   timeout,
 		cancelled: make(chan struct{}),

@@ -185,17 +185,30 @@ func TestFindRoot(t *testing.T) {
 	}
 }
 
-// TestFallBack checks that a user who may not write at the default place gets one that
-// the root is found in again.
-func TestFallBack(t *testing.T) {
-	data := t.TempDir()
-	t.Setenv("XDG_DATA_HOME", data)
-	if os.Geteuid() == 0 {
-		t.Skip("root may write everywhere; internal/e2e has the same as another user")
+// TestChoose has a place in which not even root may write.
+func TestChoose(t *testing.T) {
+	const forbids = "/sys/lb-acme"
+	if err := os.Mkdir(forbids, 0o700); !forbidden(err) {
+		t.Skipf("nothing forbids it: %v", err)
 	}
-	storage, err := Storage(DefaultStorage)
-	if err != nil || storage != filepath.Join(data, "lb", "acme") {
-		t.Fatalf("%q, %v", storage, err)
+	own := filepath.Join(t.TempDir(), "own")
+	if got, err := choose(forbids, own); got != own || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := choose(forbids, ""); err == nil || !strings.Contains(err.Error(), forbids) {
+		t.Errorf("without another place: %v", err)
+	}
+}
+
+// TestFallBack checks that a root in the place of a user is found.
+func TestFallBack(t *testing.T) {
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	if _, err := os.Stat(DefaultStorage); !os.IsNotExist(err) {
+		t.Skipf("%s is there: %v", DefaultStorage, err)
+	}
+	storage := userStorage()
+	if err := prepare(storage); err != nil {
+		t.Fatal(err)
 	}
 	open(t, storage, time.Now())
 	if root, err := FindRoot(DefaultStorage); err != nil || root.Path != RootPath(storage) {

@@ -17,11 +17,18 @@ const DefaultStorage = "/var/lib/lb/acme"
 // if it is not there. configured is tls.acme.storage. In the place of the default, users
 // who may not write there get a folder of their own.
 func Storage(configured string) (string, error) {
+	own := ""
+	if configured == DefaultStorage {
+		own = userStorage()
+	}
+	return choose(configured, own)
+}
+
+// choose returns configured, or own if that may not be written and own is not "".
+func choose(configured, own string) (string, error) {
 	err := prepare(configured)
-	if err != nil && configured == DefaultStorage && forbidden(err) {
-		if own := userStorage(); own != "" {
-			configured, err = own, prepare(own)
-		}
+	if err != nil && own != "" && forbidden(err) {
+		configured, err = own, prepare(own)
 	}
 	if err != nil {
 		return "", fmt.Errorf("tls.acme.storage: %w; let lb's user write there, or name another folder", err)
