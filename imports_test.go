@@ -38,6 +38,7 @@ var arrows = map[string][]string{
 	"lb/proxy": {"proxy/clients", "proxy/deadline", "proxy/front", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/shake", "proxy/spread", "proxy/upkeep", "proxy/watch",
 		"internal/tlsconf", "loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick", "proxy/backconn", "loop/tlsconn"},
 	"lb/proxy/clients":      {"proxy/front", "proxy/h1", "proxy/shake", "proxy/spread", "httpparse", "httpparse/urlpath", "internal/tlsconf", "loop", "config"},
+	"lb/proxy/backconn":     {"proxy/record", "loop", "upstream", "board", "config", "loop/tick", "loop/tlsconn", "internal/tlsconf"},
 	"lb/proxy/deadline":     {"proxy/lane", "proxy/record", "config", "loop/tick"},
 	"lb/proxy/front":        {"proxy/lane", "loop", "httpparse", "arena", "board", "loop/tick", "loop/tlsconn"},
 	"lb/proxy/h1":           {"proxy/front", "proxy/lane", "loop", "httpparse", "loop/tick"},
