@@ -185,11 +185,12 @@ func (m *Manager) run(ctx context.Context) {
 	}
 }
 
-// Secrets returns what loops need now, or nil if the configuration in use has no TLS.
-func (m *Manager) Secrets() *tlsconf.Secrets {
+// Secrets returns what loops need now, or nil if the configuration in use has no TLS, and
+// the number for Taken.
+func (m *Manager) Secrets() (s *tlsconf.Secrets, number uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.secrets
+	return m.secrets, m.number
 }
 
 // look takes up files that have changed, rotates keys, and reports whether there are new
