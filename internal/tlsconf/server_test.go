@@ -222,6 +222,9 @@ func TestBuildErrors(t *testing.T) {
 	if _, err := tlsconf.Build(cfg, secrets(good)); err == nil || !strings.Contains(err.Error(), "client_ca") {
 		t.Errorf("no client_ca: %v", err)
 	}
+	if next, err := build(t, tlsConfig(), secrets(good)).Next(tlsConfig(), secrets(good, &bad)); err == nil {
+		t.Errorf("accepted after a good one: %+v", next)
+	}
 	if set := build(t, config.Default(), nil); set.Server != nil {
 		t.Error("a server configuration without a TLS listener")
 	}
