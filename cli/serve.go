@@ -87,7 +87,9 @@ func (s *serveCmd) prepare(std *streams) (o supervise.Options, cfg *config.Confi
 	}
 	o.Runtime = func(c api.Control) supervise.Runtime { return admin.NewRuntime(c, log) }
 	if s.Demo {
-		o.Ready = func(listeners api.Listeners, adminAddr net.Addr) { printDemo(std.out, servers, listeners, adminAddr) }
+		o.Ready = func(listeners api.Listeners, adminAddr net.Addr) {
+			printDemo(std.out, servers, cfg, listeners, adminAddr)
+		}
 	}
 	return o, cfg, servers, nil
 }

@@ -105,9 +105,9 @@ func parseBackend(s string) (Backend, *value.Flaw) {
 	if path := value.TrimUnix(s); path != s {
 		return Backend{Socket: path, Weight: 1}, value.CheckSocket(path)
 	}
-	at, secure := strings.CutPrefix(s, "https://")
-	if secure {
-		at = strings.TrimSuffix(at, "/")
+	at, secure := s, false
+	if scheme, rest, ok := strings.Cut(s, "://"); ok && strings.EqualFold(scheme, "https") {
+		at, secure = strings.TrimSuffix(rest, "/"), true
 		if host := strings.Trim(at, "[]"); !strings.Contains(host, ":") || at != host && strings.HasSuffix(at, "]") {
 			at = net.JoinHostPort(host, strconv.Itoa(portHTTPS))
 		}
@@ -129,7 +129,7 @@ func parseBackend(s string) (Backend, *value.Flaw) {
 // hintBackend returns a hint for s, by a guess at what was meant.
 func hintBackend(s string) string {
 	switch {
-	case strings.HasPrefix(s, "https://"):
+	case strings.HasPrefix(strings.ToLower(s), "https://"):
 		return `write "https://" and a host, with :port if need be, and no path`
 	case strings.HasPrefix(s, "http://"):
 		at, _, _ := strings.Cut(strings.TrimPrefix(s, "http://"), "/")

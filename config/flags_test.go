@@ -23,7 +23,7 @@ func TestParseBackend(t *testing.T) {
 		}
 	}
 	for in, want := range map[string]Backend{
-		"https://a": {Host: "a", Port: 443}, "https://a/": {Host: "a", Port: 443}, "https://a:8443": {Host: "a", Port: 8443},
+		"https://a": {Host: "a", Port: 443}, "HTTPS://a/": {Host: "a", Port: 443}, "https://a:8443": {Host: "a", Port: 8443},
 		"https://[::1]": {Host: "::1", Port: 443}, "https://[::1]:1/": {Host: "::1", Port: 1},
 	} {
 		want.Weight, want.TLS = 1, true

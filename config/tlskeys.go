@@ -121,7 +121,7 @@ func readTLS(r *schema.Reader, c *draft, path string, v any) {
 	case t.ClientAuth == ClientAuthNone && t.ClientCA != "":
 		r.RefuseValue(tomlfile.Under(path, "client_ca"), value.Wrong(`is not used with client_auth = "none"`, `add client_auth = "require" or "request"`))
 	case t.ACME.DirectoryCA != "" && t.ACME.Directory == "":
-		r.RefuseValue(tomlfile.Under(path, "acme.directory_ca"), value.Wrong("is for a directory of your own", `add directory = "https://..."`))
+		r.RefuseValue(path+".acme.directory_ca", value.Wrong("is for a directory of your own", `add directory = "https://..."`))
 	}
 }
 

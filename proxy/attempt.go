@@ -273,7 +273,7 @@ func (x *exchange) shake() (ended bool) {
 	if b.Shaking() {
 		over, err = b.Step()
 	} else {
-		err = b.Handshake(x.p.shared.Shaker, &b.to.manner)
+		err = b.Handshake(x.p.shared.Shaker(), &b.to.manner)
 	}
 	switch {
 	case err == tlsconn.ErrBusy:

@@ -10,7 +10,6 @@ import (
 	"lb/board"
 	"lb/config"
 	"lb/loop"
-	"lb/loop/tlsconn"
 	"lb/proxy/clients"
 	"lb/proxy/front"
 	"lb/proxy/lane"
@@ -91,7 +90,7 @@ func New(l *loop.Loop, o Options) *Proxy {
 		chance:   rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		record:   o.Record,
 	}
-	p.shared = front.Shared{Loop: l, Arena: p.arena, Counters: p.counters, Host: p, Shaker: tlsconn.NewShaker(l, p.arena)}
+	p.shared = front.Shared{Loop: l, Arena: p.arena, Counters: p.counters, Host: p}
 	p.watch = watch.Watch{Loop: l, Board: p.board, Busy: p.isBusy, Changed: p.evacuate}
 	p.clients = clients.New(&p.shared, p.log)
 	p.clients.PassOn, p.clients.Taken = o.PassOn, p.showOldest
@@ -133,7 +132,7 @@ func (p *Proxy) Passed(address string, fd int, peer netip.AddrPort) {
 }
 
 // Close ends the threads that work for the loop, which has ended.
-func (p *Proxy) Close() { p.clients.Close() }
+func (p *Proxy) Close() { p.shared.Close() }
 
 // Drain stops accepting, answers the running requests, and the last ones that idle
 // clients send (h1.Conn.LastCall), with Connection: close. It calls done once, on the

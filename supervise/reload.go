@@ -14,6 +14,7 @@ import (
 	"lb/supervise/acme"
 	"lb/supervise/certs"
 	"lb/supervise/listen"
+	"lb/supervise/notice"
 	"lb/supervise/plan"
 )
 
@@ -244,6 +245,7 @@ func (d *desk) commit(c *change) error {
 	if c.cfg.Limits.Connections != old.Limits.Connections || c.loops != host.LoopsFor(old.Workers, old.Limits.Connections) {
 		d.warnDescriptors(c.cfg, c.loops)
 	}
+	notice.Insecure(d.now, d.log)
 	d.watchFile(c.cfg)
 	d.outcome.taken()
 	d.board.Control().Reloads.Add(1)

@@ -218,6 +218,7 @@ func (d *desk) takeOver(cfg *config.Config) error {
 func (d *desk) begin(cfg *config.Config) {
 	d.outcome.taken()
 	d.prober = health.Start(d.probes(d.now))
+	notice.Insecure(d.now, d.log)
 	d.notices = notice.Start(notice.Options{Board: d.board, View: d.view.Load, Log: d.log, Now: d.clock})
 	d.certs.Start(d.certsChanged)
 	d.acme.Begin()

@@ -250,6 +250,13 @@ func ask(t target) error {
 		return err
 	}
 	defer c.Close()
+	if t.tls { // it has agreed to the other version as it should
+		old, err := dialTLS(t.addrs[0], "1.2")
+		if err != nil {
+			return err
+		}
+		old.Close()
+	}
 	return exchange(c, t.host)
 }
 

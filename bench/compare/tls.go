@@ -52,7 +52,7 @@ func makeCert(dir string) (file string, err error) {
 func clientTLS(version string) *tls.Config {
 	c := &tls.Config{
 		InsecureSkipVerify: true, ServerName: "localhost", NextProtos: []string{"http/1.1"},
-		MinVersion: tls.VersionTLS13, CurvePreferences: []tls.CurveID{tls.X25519},
+		MinVersion: tls.VersionTLS13, CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256}, // the second for the certificate
 		CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}, // of 1.2
 	}
 	if version == "1.2" {

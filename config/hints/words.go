@@ -67,12 +67,14 @@ const (
 	aRoute    = `write [[routes]] with a host or a path, and a pool`
 	aBackend  = `write [[backends]] with a host and a port, once for each backend`
 	noAccess  = "lb admits every client, yet: let a firewall or the backends refuse some"
+	overTLS   = "checks go over TLS where the backend has tls = true" + leave
 	allByTime = "[timeouts] is for all backends"
 )
 
 // inTable has words that mean something of their own in one table.
 var inTable = map[string]map[string]string{
 	"health": {
+		"tls": overTLS, "https": overTLS, "scheme": overTLS, "ssl": overTLS,
 		"port": "checks go to the backend's port" + leave, "address": "checks go to the backend's address" + leave,
 		"enabled": "checks are on with this table, and off without it", "uri": "write path", "url": "write path",
 		"status": `write expect, such as expect = "200-299"`, "codes": `write expect, such as expect = "200-299"`,
@@ -103,6 +105,7 @@ var inTable = map[string]map[string]string{
 		"proxy_pass": `write pool = "default", or the name of a [[pools]]`, "service": `write pool = "default", or the name of a [[pools]]`,
 		"to": `write redirect = { to = "..." }, or pool = "..."`, "code": "write redirect = { to = \"...\", code = 301 }",
 		"prefix": "write path, which is a prefix", "path_prefix": "write path, which is a prefix", "url": "write path", "uri": "write path",
+		"server_name": "write host", "domain": "write host", "domains": "write host, in a [[routes]] for each",
 		"location": "write path", "regex": "write path, a prefix: lb has no patterns", "path_regex": "write path, a prefix: lb has no patterns",
 		"priority": "the longest path wins, then the first in the file" + leave, "order": "the longest path wins, then the first in the file" + leave,
 		"weight": "write it in [[backends]]: a backend with 2 gets twice as much", "rewrite": "lb takes a prefix off, and no more: write strip_prefix = true",
@@ -156,10 +159,12 @@ var inTable = map[string]map[string]string{
 	"backend_tls": backendTLS,
 	"pools.tls":   backendTLS,
 	"admin": {
+		"tls":   "the admin address speaks HTTP in the clear: let it be one that only you reach" + leave,
 		"token": "lb asks for none: let the address be one that only you reach" + leave, "password": "lb asks for none: let the address be one that only you reach" + leave,
 		"enabled": `write address = "" for off`, "path": "the paths are /metrics and /healthz" + leave,
 	},
 	"timeouts": {
+		"tls": "write handshake", "tls_handshake": "write handshake", "ssl_handshake": "write handshake",
 		"read": "write response and backend_body", "write": "write backend_write and client_write", "idle": "write client_idle and backend_idle",
 		"keepalive": "write client_idle", "keep_alive": "write client_idle", "request": "write client_header and client_body",
 		"server": "write response", "client": "write client_header, client_body and client_write", "backend": "write response",
@@ -179,7 +184,7 @@ var inTable = map[string]map[string]string{
 		"consecutive_errors": "write faults", "status": "write on_status", "codes": "write on_status",
 	},
 	"": {
-		"mtls": mutual, "acme": "write it as [tls.acme], and below it names", "certs": "write [[tls.certs]], and below it cert and key",
+		"server_name": aRoute, "mtls": mutual, "acme": "write it as [tls.acme], and below it names", "certs": "write [[tls.certs]], and below it cert and key",
 		"path": aRoute, "name": "lb has no name; via is what it is called in the Via field" + leave, "type": "lb forwards HTTP alone" + leave,
 		"address": `write host = "0.0.0.0" and port = 8080, or others`, "socket": "write it in [[backends]], or in [admin] for commands",
 		"method":  `write strategy = "round_robin", or another`,

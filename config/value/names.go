@@ -80,6 +80,9 @@ func CheckDirectory(s string) *Flaw {
 
 // CheckStorage accepts the path of a folder.
 func CheckStorage(s string) *Flaw {
+	if s == "" {
+		return Wrong("is empty", `write the path of a folder, such as "/var/lib/lb/acme"`)
+	}
 	if scheme, _, ok := strings.Cut(s, "://"); ok {
 		return Wrong(fmt.Sprintf("lb keeps certificates in a folder, and not in %s yet", scheme), `write its path, such as "/var/lib/lb/acme"; machines may share one over the network`)
 	}

@@ -18,19 +18,21 @@ type Conn struct {
 	tls  *tls.Conn
 	hand *handshake // nil when it is over
 
-	in     *arena.Slab // bytes of the socket that wait, or nil
-	whole  bool        // in begins with a whole record
-	plain  *arena.Slab // bytes of a record for which there was no room, or nil
-	record []byte      // within a call of tls: what it may read
-	cut    error       // how the bytes of the socket have ended, or nil
-	ended  error       // how the bytes for the owner have ended, or nil
+	in    *arena.Slab // bytes of the socket that wait, or nil
+	whole bool        // in begins with a whole record
+	plain *arena.Slab // bytes of a record for which there was no room, or nil
+	raw   []byte      // within a call of tls: what it may read
+	left  int         // of the first record of raw: what it has not read
+	cut   error       // how the bytes of the socket have ended, or nil
+	ended error       // how the bytes for the owner have ended, or nil
 
 	out    *arena.Slab  // records that the socket has not taken, or nil
 	ahead  int          // bytes encrypted that Writev has not reported
 	broken error        // of the socket, in a write
 	grown  int          // bytes written since the conn was idle, up to growAfter
 	wrote  tick.Instant // when bytes were last written
-	slow   uint8        // records that have to be taken whole until several are sent together
+
+	batching bool // records are collected in the Shaker's batch
 }
 
 var _ loop.Transport = (*Conn)(nil)
@@ -71,19 +73,25 @@ func (w *wire) Read(b []byte) (int, error) {
 	if w.hand != nil {
 		return w.hand.read(b)
 	}
-	if len(w.record) == 0 {
-		return 0, errLater
+	if w.left == 0 {
+		if w.left = recordIn(w.raw); w.left == 0 {
+			return 0, errLater
+		}
 	}
-	n := copy(b, w.record)
-	w.record = w.record[n:]
+	n := copy(b[:min(len(b), w.left)], w.raw)
+	w.raw = w.raw[n:]
+	w.left -= n
 	return n, nil
 }
 
 // Write takes all of b.
 func (w *wire) Write(b []byte) (int, error) {
-	if w.hand != nil {
+	switch {
+	case w.hand != nil:
 		w.hand.out = append(w.hand.out, b...)
-	} else {
+	case w.batching:
+		w.s.batch = append(w.s.batch, b...)
+	default:
 		(*Conn)(w).send(b)
 	}
 	return len(b), nil
@@ -109,21 +117,27 @@ const (
 // recordIn returns the length of the record that raw begins with, or 0 if more of it is to
 // come. What is no record is not waited for: crypto/tls says what is wrong.
 func recordIn(raw []byte) int {
-	if len(raw) < headerBytes {
-		if len(raw) > 0 && (raw[0] < 20 || raw[0] > 23) {
-			return len(raw)
-		}
-		return 0
-	}
-	n := headerBytes + int(raw[3])<<8 + int(raw[4])
 	switch {
-	case raw[0] < 20 || raw[0] > 23 || raw[1] != 3 || n > recordMax:
+	case len(raw) < headerBytes:
+		return 0
+	case !isRecord(raw):
 		return len(raw)
-	case n > len(raw):
+	case len(raw) < lengthIn(raw):
 		return 0
 	}
-	return n
+	return lengthIn(raw)
 }
+
+// lengthIn returns the length of a record, by its header.
+func lengthIn(raw []byte) int { return headerBytes + int(raw[3])<<8 + int(raw[4]) }
+
+// isRecord reports whether raw begins with a header that a record may have.
+func isRecord(raw []byte) bool {
+	return raw[0] >= 20 && raw[0] <= 23 && raw[1] == 3 && lengthIn(raw) <= recordMax
+}
+
+// errGarbage ends a conn on which something else than records comes.
+var errGarbage = errors.New("tlsconn: no record")
 
 // errFlood ends a conn whose peer asks for answers that it does not read.
 var errFlood = errors.New("tlsconn: the peer asks for more than it reads")

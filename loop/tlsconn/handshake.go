@@ -96,7 +96,7 @@ func (t *Conn) Waits() bool { return t.hand != nil && !t.hand.away }
 // have ended.
 func (t *Conn) collect() {
 	raw := t.waiting()
-	if recordIn(raw) == 0 && t.cut == nil && t.c.RawReadable() {
+	for recordIn(raw) == 0 && t.cut == nil && t.c.RawReadable() {
 		raw = t.fill(raw, recordMax)
 	}
 	t.keep(raw)

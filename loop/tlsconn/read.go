@@ -102,15 +102,18 @@ func (t *Conn) open(raw []byte, k int, b []byte) (n int, rest []byte) {
 	if len(b) < k-headerBytes {
 		dst = s.spare[:]
 	}
-	t.record = raw
+	t.raw, t.left = raw, k
 	if lend(t.tls, raw[:k]) {
-		t.record = raw[k:]
+		t.raw, t.left = raw[k:], 0
 	}
 	n, err := t.tls.Read(dst)
-	rest, t.record = t.record, nil
+	rest, t.raw = t.raw, nil
 	strip(t.tls)
-	if err != nil && err != errLater {
+	switch {
+	case err != nil && err != errLater:
 		t.ended = err // io.EOF is a close_notify
+	case err != nil && !isRecord(raw):
+		t.ended = errGarbage
 	}
 	if len(b) < k-headerBytes {
 		all := dst[:n]

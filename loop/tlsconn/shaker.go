@@ -21,6 +21,7 @@ type Shaker struct {
 	arena  *arena.Arena
 	shared []byte // the conns read into it
 	spare  []byte // for the content of a record
+	batch  []byte // records to be sent together
 
 	ended chan struct{} // closed when the thread has ended; nil before it begins
 

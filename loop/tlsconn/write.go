@@ -9,6 +9,7 @@ const (
 	growAfter   = 32 << 10
 	idleAfter   = time.Second
 	owedMax     = 64 << 10 // for records that the peer asked for
+	sendBytes   = plainMax // of records that are sent together; it is what may be owed, too
 )
 
 // Writev implements loop.Transport. See the package on what n means.
@@ -25,25 +26,42 @@ func (t *Conn) Writev(x, y, z []byte) (n int, err error) {
 	n = skip(&parts, t.ahead) // they are out
 	t.ahead = 0
 	for t.out == nil {
+		k, err := t.encrypt(&parts)
+		if n += k; k == 0 || err != nil {
+			return n, err
+		}
+	}
+	t.ahead = 1
+	return n - 1, nil
+}
+
+// encrypt sends some of parts: a full record, or several small ones together. It returns
+// how many bytes that were.
+func (t *Conn) encrypt(parts *[3][]byte) (n int, err error) {
+	s := t.s
+	s.batch = s.batch[:0]
+	for n < sendBytes {
 		size := smallRecord
 		if t.grown >= growAfter {
 			size = plainMax
 		}
-		record := t.s.gather(&parts, size)
+		record := s.gather(parts, min(size, sendBytes-n))
 		if len(record) == 0 {
-			return n, nil
+			break
 		}
-		if _, err := t.tls.Write(record); err != nil {
+		n += len(record)
+		t.grown = min(t.grown+len(record), growAfter)
+		t.batching = len(s.batch) > 0 || n < sendBytes && len(parts[0])+len(parts[1])+len(parts[2]) > 0
+		_, err = t.tls.Write(record)
+		t.batching = false
+		if err != nil {
 			return n, err
 		}
-		if t.broken != nil {
-			return n, t.broken
-		}
-		t.grown = min(t.grown+len(record), growAfter)
-		n += len(record)
 	}
-	t.ahead = 1
-	return n - 1, nil
+	if len(s.batch) > 0 {
+		t.send(s.batch)
+	}
+	return n, t.broken
 }
 
 // skip takes the first n bytes from parts, and returns n.

@@ -39,7 +39,7 @@ type Clients struct {
 // New returns the clients of a loop, before there are any.
 func New(s *front.Shared, log *slog.Logger) *Clients {
 	c := &Clients{Shared: s, doors: map[string]*door{}, h1: h1.New(s)}
-	c.shake = &shake.Server{Shared: s, Log: log, HandOff: c.shaken}
+	c.shake = &shake.Server{Shared: s, Log: log, HandOff: c.Shaken}
 	c.servers = []front.Server{c.shake, c.h1}
 	return c
 }
@@ -149,8 +149,8 @@ func (d *door) take(fd int, peer netip.AddrPort) {
 	}
 }
 
-// shaken takes over a conn after its handshake.
-func (c *Clients) shaken(o shake.Over) {
+// Shaken takes over a conn after its handshake. It has been counted.
+func (c *Clients) Shaken(o shake.Over) {
 	conn := c.h1.Take(o.Conn, o.Addr, o.Way, o.Cert, o.In)
 	if c.Draining {
 		conn.LastCall()
@@ -178,6 +178,3 @@ func (c *Clients) Cut() (requests int) {
 // Trim leaves memory that was not needed for a while to the collector, and returns about
 // how many bytes.
 func (c *Clients) Trim() (freed int) { return c.h1.Trim() }
-
-// Close ends the threads that work for the loop. It is called when the loop has ended.
-func (c *Clients) Close() { c.shake.Close() }

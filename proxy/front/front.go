@@ -149,7 +149,6 @@ type Server interface {
 type Shared struct {
 	Loop     *loop.Loop
 	Arena    *arena.Arena
-	Shaker   *tlsconn.Shaker
 	Counters *board.Loop
 	Host     Host
 
@@ -157,6 +156,23 @@ type Shared struct {
 	Draining    bool          // no new requests: fronts end their conns as soon as they may
 	Clients     int           // open client conns
 	Working     Front         // the front being advanced, or nil; a panic is blamed on it
+
+	shaker *tlsconn.Shaker // nil before the first handshake
+}
+
+// Shaker returns what runs the TLS handshakes of the loop, with clients and with backends.
+func (s *Shared) Shaker() *tlsconn.Shaker {
+	if s.shaker == nil {
+		s.shaker = tlsconn.NewShaker(s.Loop, s.Arena)
+	}
+	return s.shaker
+}
+
+// Close ends the thread of the handshakes, after the loop has ended.
+func (s *Shared) Close() {
+	if s.shaker != nil {
+		s.shaker.Close()
+	}
 }
 
 // peerTextBytes is the length of the longest address as text.

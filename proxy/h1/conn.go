@@ -1,6 +1,7 @@
 package h1
 
 import (
+	"io"
 	"time"
 
 	"lb/httpparse"
@@ -132,7 +133,7 @@ func (c *Conn) begin() bool {
 func (c *Conn) receive() bool {
 	n, err := c.Fill(false)
 	if err != nil {
-		c.close(false)
+		c.leave(err)
 		return false
 	}
 	if n == 0 && !c.s.Draining {
@@ -176,7 +177,7 @@ func (c *Conn) LastCall() {
 	n, err := c.lookForRequest()
 	switch {
 	case err != nil:
-		c.close(false)
+		c.leave(err)
 	case n > 0:
 		c.Advance()
 	}
@@ -200,6 +201,8 @@ func (c *Conn) armLastCall() {
 func (c *Conn) Expired() {
 	switch {
 	case c.state == stateFree:
+	case c.req == nil && c.state == stateOpen:
+		c.leave(io.EOF)
 	case c.req == nil:
 		c.close(false)
 	default:
@@ -248,17 +251,15 @@ func (c *Conn) close(reset bool) {
 
 // finish ends c after a whole response. If the client may still be sending, closing at
 // once would reset the conn and could cost the client the response. So finish shuts lb's
-// side and throws bytes away for a while (RFC 9112 9.6). With TLS the client has to learn
-// that this is the end, too, or the response could be one that was cut off.
+// side and throws bytes away for a while (RFC 9112 9.6).
 func (c *Conn) finish(unread bool) {
-	done := !unread && c.in.Slab == nil && !c.Readable()
-	if done && !c.peer.Secure() {
-		c.close(false)
+	if !unread && c.in.Slab == nil && !c.Readable() {
+		c.leave(io.EOF)
 		return
 	}
 	c.in.Release(c.s.Arena)
 	c.state = stateClosing
-	if c.Conn.ShutdownWrite() != nil || done && !c.Owes() {
+	if c.Conn.ShutdownWrite() != nil {
 		c.close(false)
 		return
 	}
@@ -288,6 +289,19 @@ func (c *Conn) linger() {
 		c.lingerOn()
 	}
 	c.Again()
+}
+
+// leave ends c, which has no request; err is the end of the client's bytes. An orderly end
+// over TLS is declared to the client, who could take it for a cut otherwise, and the socket
+// may have no room for that now.
+func (c *Conn) leave(err error) {
+	if err != io.EOF || !c.peer.Secure() || c.Conn.ShutdownWrite() != nil {
+		c.close(false)
+		return
+	}
+	c.in.Release(c.s.Arena)
+	c.Deadline(c.s.Loop.Now().Add(LingerTimeout))
+	c.part()
 }
 
 // part ends c, of which nothing more is read, when nothing is owed to the client.

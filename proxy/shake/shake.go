@@ -47,9 +47,8 @@ type Server struct {
 	Timeout time.Duration // from the accept to the end of the handshake
 	HandOff func(Over)    // takes a conn over, which counts as a client already
 
-	shaker *tlsconn.Shaker // nil before the first handshake
-	open   *conn           // all conns, newest first
-	free   *conn
+	open *conn // all conns, newest first
+	free *conn
 }
 
 // conn is one conn in its handshake.
@@ -64,6 +63,7 @@ type conn struct {
 	until      tick.Instant
 	begun      tick.Instant // when the first byte came, or 0
 	isOpen     bool
+	in         lane.Inbox // the first bytes, within first
 }
 
 // Open makes fd, of a client at addr, a conn. It owns fd from then on.
@@ -110,8 +110,7 @@ const handshakeRecord = 0x16
 // byte has not begun one.
 func (c *conn) first() {
 	s := c.s
-	var in lane.Inbox
-	n, err := in.Fill(s.Arena, &c.Conn, false)
+	n, err := c.in.Fill(s.Arena, &c.Conn, false)
 	switch {
 	case err != nil:
 		c.close(false)
@@ -120,12 +119,11 @@ func (c *conn) first() {
 		return
 	}
 	c.begun = s.Loop.Now()
-	if in.Bytes()[0] != handshakeRecord {
-		c.handOff(Over{Way: front.NotTLS, In: in})
+	if c.in.Bytes()[0] != handshakeRecord {
+		c.handOff(Over{Way: front.NotTLS, In: c.in})
 		return
 	}
-	c.begin(in.Bytes())
-	in.Release(s.Arena)
+	c.begin()
 	if c.tls != nil {
 		c.tls.Advance() // the socket may have more, without an event
 	}
@@ -135,17 +133,15 @@ func (c *conn) first() {
 var errNoTLS = errors.New("there is no certificate yet")
 
 // begin begins the handshake with the bytes that have come.
-func (c *conn) begin(first []byte) {
+func (c *conn) begin() {
 	s := c.s
 	if s.Set == nil || s.Set.Server == nil {
 		c.fail(board.HandshakeRefused, errNoTLS)
 		return
 	}
-	if s.shaker == nil {
-		s.shaker = tlsconn.NewShaker(s.Loop, s.Arena)
-	}
 	c.set = s.Set
-	t, err := s.shaker.Server(&c.Conn, c, s.Set.Server, first)
+	t, err := s.Shaker().Server(&c.Conn, c, s.Set.Server, c.in.Bytes())
+	c.in.Release(s.Arena)
 	if err != nil {
 		c.fail(board.HandshakeRefused, err)
 		return
@@ -222,6 +218,7 @@ func (c *conn) close(reset bool) {
 	if !c.isOpen {
 		return
 	}
+	c.in.Release(s.Arena)
 	s.Loop.Disarm(&c.timer)
 	c.Conn.Close(reset)
 	s.unlink(c)
@@ -247,6 +244,7 @@ func (s *Server) unlink(c *conn) {
 // Panicked is called by the loop when an event of c ended in a panic.
 func (c *conn) Panicked(value any, stack []byte) {
 	c.s.Host.Panicked(value, stack)
+	c.in.Forget(c.s.Arena)
 	c.close(true)
 }
 
@@ -263,13 +261,6 @@ func (s *Server) Cut() (requests int) {
 		s.open.close(false)
 	}
 	return 0
-}
-
-// Close ends the thread of the handshakes, after the loop has ended.
-func (s *Server) Close() {
-	if s.shaker != nil {
-		s.shaker.Close()
-	}
 }
 
 // connBatch is how many conns are allocated at once, as one object for the collector.
