@@ -13,6 +13,8 @@ import (
 const (
 	// ProtocolHTTP1 is HTTP/1.1 in ALPN (RFC 7301).
 	ProtocolHTTP1 = "http/1.1"
+	// protocolHTTP10 is all that some clients offer, such as curl with --http1.0.
+	protocolHTTP10 = "http/1.0"
 	// ProtocolChallenge is TLS-ALPN-01 in ALPN (RFC 8737). A conn that has agreed on it is
 	// closed after the handshake.
 	ProtocolChallenge = "acme-tls/1"
@@ -33,7 +35,7 @@ var suites = []uint16{
 func server(t *config.TLS, s *Secrets, book *book) (*tls.Config, *clientCheck, error) {
 	cfg := &tls.Config{
 		GetCertificate: book.certificate,
-		NextProtos:     []string{ProtocolHTTP1},
+		NextProtos:     []string{ProtocolHTTP1, protocolHTTP10},
 		CipherSuites:   suites,
 		MinVersion:     tls.VersionTLS12,
 		// The size of records is the affair of loop/tlsconn.

@@ -162,6 +162,7 @@ func TestVersionsSuitesAndProtocols(t *testing.T) {
 			c.CipherSuites, c.ServerName = []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}, "rsa.test"
 		}), "handshake failure"},
 		{"http/1.1", both.Server, with(client(0, 0), func(c *tls.Config) { c.NextProtos = []string{"x", "http/1.1"} }), ""},
+		{"http/1.0", both.Server, with(client(0, 0), func(c *tls.Config) { c.NextProtos = []string{"http/1.0"} }), ""},
 		{"unknown protocol", both.Server, with(client(0, 0), func(c *tls.Config) { c.NextProtos = []string{"x"} }), "no application protocol"},
 		{"a challenge that there is not", both.Server, with(client(0, 0), func(c *tls.Config) { c.NextProtos = []string{"acme-tls/1"} }), "no application protocol"},
 	} {
