@@ -16,34 +16,39 @@ import (
 // draws it.
 var arrows = map[string][]string{
 	"lb":     {"cli"},
-	"lb/cli": {"supervise", "admin", "admin/api", "config", "backends", "bench"},
+	"lb/cli": {"supervise", "admin", "admin/api", "config", "backends", "bench", "supervise/localca"},
 
 	// The rooms of supervise.
-	"lb/supervise": {"supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan",
-		"internal/filewatch", "internal/host", "internal/systemd", "admin/api", "board", "config", "loop/tick"},
-	"lb/supervise/crew":          {"supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "board", "config", "loop/tick"},
+	"lb/supervise": {"supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports",
+		"internal/filewatch", "internal/host", "internal/systemd", "admin/api", "board", "config", "loop/tick", "internal/tlsfault"},
+	"lb/supervise/certs":         {"internal/tlsconf", "admin/api", "config"},
+	"lb/supervise/crew":          {"supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "board", "config", "loop/tick"},
 	"lb/supervise/discover":      {"config"},
-	"lb/supervise/engine":        {"supervise/plan", "internal/host", "internal/ipc", "proxy", "board", "loop", "loop/tick"},
+	"lb/supervise/engine":        {"supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "proxy", "board", "config", "loop", "loop/tick"},
 	"lb/supervise/handover":      {"supervise/listen", "internal/ipc", "board"},
-	"lb/supervise/health":        {"upstream", "board", "config", "loop/tick"},
-	"lb/supervise/listen":        {"supervise/discover", "internal/ipc"},
-	"lb/supervise/notice":        {"supervise/plan", "proxy/record", "httpparse", "board", "loop/tick"},
+	"lb/supervise/health":        {"upstream", "board", "config", "loop/tick", "internal/tlsconf", "internal/tlsfault"},
+	"lb/supervise/listen":        {"supervise/discover", "internal/ipc", "internal/unixsock"},
+	"lb/supervise/notice":        {"supervise/plan", "proxy/record", "httpparse", "board", "loop/tick", "internal/tlsfault", "config"},
 	"lb/supervise/plan":          {"config", "internal/tlsconf"},
+	"lb/supervise/ports":         {"supervise/discover", "supervise/listen", "internal/host", "internal/systemd", "internal/unixsock", "admin/api", "config"},
 	"lb/supervise/supervisetest": {"config", "internal/testkit"},
 
-	"lb/admin":     {"admin/api", "board", "config"},
+	"lb/admin":     {"admin/api", "board", "config", "internal/unixsock"},
 	"lb/admin/api": {},
-	"lb/proxy": {"proxy/deadline", "proxy/front", "proxy/h1", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/spread", "proxy/upkeep", "proxy/watch",
-		"loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
+	"lb/proxy": {"proxy/clients", "proxy/deadline", "proxy/front", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/shake", "proxy/spread", "proxy/upkeep", "proxy/watch",
+		"internal/tlsconf", "loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick", "proxy/backconn", "loop/tlsconn"},
+	"lb/proxy/clients":      {"proxy/front", "proxy/h1", "proxy/shake", "proxy/spread", "httpparse", "httpparse/urlpath", "internal/tlsconf", "loop", "config"},
+	"lb/proxy/backconn":     {"proxy/record", "loop", "upstream", "board", "config", "loop/tick", "loop/tlsconn", "internal/tlsconf"},
 	"lb/proxy/deadline":     {"proxy/lane", "proxy/record", "config", "loop/tick"},
-	"lb/proxy/front":        {"proxy/lane", "loop", "httpparse", "arena", "board", "loop/tick"},
+	"lb/proxy/front":        {"proxy/lane", "loop", "httpparse", "arena", "board", "loop/tick", "loop/tlsconn"},
 	"lb/proxy/h1":           {"proxy/front", "proxy/lane", "loop", "httpparse", "loop/tick"},
 	"lb/proxy/lane":         {"loop", "httpparse", "arena", "loop/tick"},
 	"lb/proxy/ownreply":     {"proxy/front", "proxy/lane", "proxy/record", "board", "loop/tick"},
-	"lb/proxy/record":       {"proxy/front", "httpparse", "config", "loop/tick"},
+	"lb/proxy/record":       {"proxy/front", "httpparse", "config", "loop/tick", "internal/tlsfault"},
 	"lb/proxy/rewrite":      {"proxy/front", "httpparse", "httpparse/urlpath", "config", "loop/tick"},
 	"lb/proxy/route":        {"httpparse/urlpath", "config"},
-	"lb/proxy/retry":        {"proxy/record", "board", "config"},
+	"lb/proxy/shake":        {"proxy/front", "proxy/lane", "internal/tlsconf", "loop/tlsconn", "loop", "board", "loop/tick"},
+	"lb/proxy/retry":        {"proxy/record", "board", "config", "internal/tlsfault"},
 	"lb/proxy/upkeep":       {"loop", "board", "loop/tick"},
 	"lb/proxy/watch":        {"loop", "board"},
 	"lb/proxy/spread":       {"board", "loop/tick"},
@@ -54,12 +59,13 @@ var arrows = map[string][]string{
 	"lb/bench/compare":      {"bench", "bench/report", "bench/relay", "backends"},
 	"lb/bench/report":       {"bench/chart"},
 	"lb/bench/chart":        {},
-	"lb/bench":              {"loop", "httpparse", "arena", "loop/tick"},
+	"lb/bench":              {"loop", "loop/tlsconn", "httpparse", "arena", "loop/tick"},
 	"lb/loop":               {"loop/tick"},
 	"lb/loop/looptest":      {"loop", "loop/tick"},
 	"lb/loop/tick":          {},
-	"lb/config":             {"config/hints", "config/tomlfile", "config/value", "httpparse/urlpath"},
+	"lb/config":             {"config/hints", "config/schema", "config/tomlfile", "config/value", "httpparse/urlpath"},
 	"lb/config/hints":       {},
+	"lb/config/schema":      {"config/hints", "config/tomlfile", "config/value"},
 	"lb/config/tomlfile":    {},
 	"lb/config/value":       {},
 	"lb/arena":              {},
@@ -74,8 +80,13 @@ var arrows = map[string][]string{
 	"lb/internal/invariant": {},
 	"lb/internal/ipc":       {},
 	"lb/internal/systemd":   {},
+	"lb/internal/tlsfault":  {"board"},
+	"lb/supervise/acme":     {"supervise/localca", "internal/tlsconf", "config"},
+	"lb/supervise/localca":  {},
+	"lb/internal/pebble":    {"internal/testkit"},
 	"lb/internal/testkit":   {"admin/api"},
 	"lb/internal/tlsconf":   {"config"},
+	"lb/internal/unixsock":  {"config/value"},
 	"lb/loop/tlsconn":       {"loop", "arena", "loop/tick"},
 }
 
@@ -90,6 +101,9 @@ var owners = map[string][]string{
 	"github.com/fsnotify/fsnotify":        {"lb/internal/filewatch"},
 	"github.com/cespare/xxhash":           {"lb/upstream"},
 	"github.com/coreos/go-systemd":        {"lb/internal/systemd"},
+	"github.com/caddyserver/certmagic":    {"lb/supervise/acme"},
+	"github.com/mholt/acmez":              {"lb/supervise/acme"},
+	"go.uber.org/zap":                     {"lb/supervise/acme"},
 	"golang.org/x/sys": {"lb/loop", "lb/loop/looptest", "lb/loop/tlsconn", "lb/board", "lb/internal/ipc",
 		"lb/internal/filewatch", "lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare", "lb/admin", "lb/cli"},
 }
@@ -164,7 +178,7 @@ func checkImport(t *testing.T, from, im string, allowed []string) {
 func checkDeps(t *testing.T, p goPackage) {
 	t.Helper()
 	switch p.ImportPath {
-	case "lb", "lb/cli", "lb/admin", "lb/supervise", "lb/supervise/health", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare":
+	case "lb", "lb/cli", "lb/admin", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare":
 	default:
 		if slices.Contains(p.Deps, "net/http") {
 			t.Errorf("%s depends on net/http, which is for the control plane", p.ImportPath)

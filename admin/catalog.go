@@ -69,6 +69,17 @@ var loopMetrics = []loopMetric{
 			{[]string{"backend", "out"}, func(t *board.LoopTotals) uint64 { return t.BytesToBackend }},
 		},
 	},
+	{
+		desc: prometheus.NewDesc("lb_handshakes_total",
+			"TLS handshakes with clients that have ended, by how: with a whole key exchange (full), by a ticket (resumed), failed, refused because too many waited or lb had no certificate, or ended by timeouts.handshake.",
+			[]string{"result"}, nil),
+		kind: prometheus.CounterValue,
+		series: []loopSeries{
+			handshakes("full", board.HandshakeFull), handshakes("resumed", board.HandshakeResumed),
+			handshakes("failed", board.HandshakeFailed), handshakes("refused", board.HandshakeRefused),
+			handshakes("timeout", board.HandshakeLate),
+		},
+	},
 	loopCounter("lb_retries_total", "Attempts that followed a failed attempt at the same request.",
 		func(t *board.LoopTotals) uint64 { return t.Retries }),
 	loopCounter("lb_unrouted_requests_total", "Requests answered with 404, because no route takes them and the default pool has no backends.",
@@ -81,8 +92,27 @@ var loopMetrics = []loopMetric{
 		func(t *board.LoopTotals) uint64 { return t.Turns }),
 }
 
+// handshakes is the series of one end of handshakes.
+func handshakes(result string, end board.Handshake) loopSeries {
+	return loopSeries{[]string{result}, func(t *board.LoopTotals) uint64 { return t.Handshakes[end] }}
+}
+
+var handshakeSeconds = prometheus.NewDesc("lb_handshake_seconds",
+	"How long TLS handshakes with clients took that succeeded, from the first byte of the client.", nil, nil)
+
+// handshakeTimes is the histogram handshakeSeconds.
+func handshakeTimes(t *board.LoopTotals) prometheus.Metric {
+	count, buckets := uint64(0), make(map[float64]uint64, len(board.HandshakeBounds))
+	for i, n := range t.HandshakeTimes {
+		if count += n; i < len(board.HandshakeBounds) {
+			buckets[board.HandshakeBounds[i].Seconds()] = count
+		}
+	}
+	return prometheus.MustNewConstHistogram(handshakeSeconds, count, float64(t.HandshakeNanos)/1e9, buckets)
+}
+
 var backendFaults = backendDesc("lb_backend_faults_total",
-	"Attempts that failed by the backend's doing, by cause: not connected, reset, too late, an answer that is not HTTP, or one whose status counts as a fault.",
+	"Attempts that failed by the backend's doing, by cause: not connected, reset, too late, an answer that is not HTTP, or one whose status counts as a fault; in TLS: its name, its chain, its dates, its version, anything else.",
 	"cause")
 
 // statusCause is the cause of backendFaults that is read from the state of the backend.
@@ -99,7 +129,7 @@ var backendMetrics = []backendMetric{
 	backendOne("lb_backend_connects_total", "Connections dialled to a backend.", prometheus.CounterValue,
 		func(t *board.BackendTotals) uint64 { return t.Conns }),
 	{
-		desc: backendFaults, // and statusCause, which is a word of the state
+		desc: backendFaults, // and those causes that are words of the state
 		kind: prometheus.CounterValue,
 		series: []backendSeries{
 			{[]string{"connect"}, func(t *board.BackendTotals) uint64 { return t.ConnectFaults }},

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"lb/admin/api"
+	"lb/internal/unixsock"
 )
 
 // How long a client waits for an answer, which is longer than a working lb needs.
@@ -41,7 +42,7 @@ type Client struct {
 func NewClient(path string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
-		return d.DialContext(ctx, "unix", unabstract(path))
+		return d.DialContext(ctx, "unix", unixsock.Name(path))
 	}
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{path, &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}, CheckRedirect: stay}}
@@ -79,7 +80,7 @@ func (e *NoAnswerError) Unwrap() error { return e.Err }
 
 // Reach returns nil if a process listens on the socket. It asks nothing.
 func (c *Client) Reach() error {
-	conn, err := net.DialTimeout("unix", unabstract(c.path), dialTimeout)
+	conn, err := net.DialTimeout("unix", unixsock.Name(c.path), dialTimeout)
 	if err != nil {
 		return &NoAnswerError{Path: c.path, Err: err}
 	}

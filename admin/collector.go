@@ -22,7 +22,7 @@ type boardCollector struct {
 type shownBackend struct {
 	id         int
 	pool, name string
-	drain      bool // by the configuration
+	drain, tls bool // by the configuration
 }
 
 // loopMetric is a metric without a backend label.
@@ -89,7 +89,7 @@ type moment struct {
 func (v View) backends() (list []shownBackend) {
 	for i, pool := range v.Config.Pools {
 		for j, b := range pool.Backends {
-			list = append(list, shownBackend{v.IDs[i][j], valid(pool.Name), valid(b.String()), b.Drain})
+			list = append(list, shownBackend{v.IDs[i][j], valid(pool.Name), valid(b.String()), b.Drain, b.TLS})
 		}
 	}
 	return list
@@ -113,6 +113,7 @@ func (c *boardCollector) Describe(out chan<- *prometheus.Desc) {
 		out <- m.desc
 	}
 	out <- adminState
+	out <- handshakeSeconds
 }
 
 // Collect implements prometheus.Collector.
@@ -127,6 +128,7 @@ func (c *boardCollector) Collect(out chan<- prometheus.Metric) {
 			out <- prometheus.MustNewConstMetric(m.desc, m.kind, float64(s.value(&totals)), s.labels...)
 		}
 	}
+	out <- handshakeTimes(&totals)
 	now := moment{c.now(), time.Now()}
 	for _, b := range view.backends() {
 		c.collectBackend(out, b, now)
@@ -172,6 +174,11 @@ func (c *boardCollector) collectBackend(out chan<- prometheus.Metric, b shownBac
 	}
 	state := c.board.State(b.id)
 	out <- prometheus.MustNewConstMetric(backendFaults, prometheus.CounterValue, float64(state.StatusFaults.Load()), b.pool, b.name, statusCause)
+	for i, why := range board.TLSReasons {
+		if n := state.TLSFaults[i].Load(); b.tls || n > 0 {
+			out <- prometheus.MustNewConstMetric(backendFaults, prometheus.CounterValue, float64(n), b.pool, b.name, why.String())
+		}
+	}
 	for _, m := range stateMetrics {
 		out <- prometheus.MustNewConstMetric(m.desc, prometheus.GaugeValue, m.value(state, now), b.pool, b.name)
 	}

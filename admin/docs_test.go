@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"lb/admin/api"
 )
 
 var update = flag.Bool("update", false, "write docs/metrics.md from the catalogue")
@@ -67,6 +69,7 @@ func metricsText(t *testing.T) string {
 		"lb_backend_up == 0 or lb_backend_ejected == 1                                # what is out\n" +
 		"sum by (pool, code) (rate(lb_own_replies_total[5m]))                         # what lb answers itself\n" +
 		"lb_config_last_reload_successful == 0                                        # the file in place was refused\n" +
+		"lb_certificate_expiry_timestamp_seconds - time() < 14 * 86400               # what expires within two weeks\n" +
 		"lb_queued_requests > 0                                                       # every backend of a pool is full\n" +
 		"increase(lb_worker_restarts_total[10m]) > 0 or increase(lb_panics_total[10m]) > 0\n" +
 		"```\n")
@@ -80,6 +83,12 @@ func shownMetrics(t *testing.T) (all []shownMetric) {
 	o := options("")
 	o.Workers = func() int { return 2 }
 	o.LastReload = func() (bool, time.Time) { return true, time.Time{} }
+	o.Certificates = func() (list []api.Certificate) {
+		for _, source := range []string{"acme", "file", "internal"} {
+			list = append(list, api.Certificate{Name: "example.com", Source: source, Expires: time.Unix(1, 0)})
+		}
+		return list
+	}
 	families, err := newRegistry(o).Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +118,7 @@ func shownMetrics(t *testing.T) (all []shownMetric) {
 // labelText lists labels: pool and backend first, whose values differ from one
 // configuration to another.
 func labelText(names []string, values map[string][]string) string {
-	open := []string{"pool", "backend", "version", "goversion"}
+	open := []string{"pool", "backend", "version", "goversion", "name"}
 	slices.SortStableFunc(names, func(a, b string) int {
 		rank := func(s string) int {
 			if i := slices.Index(open, s); i >= 0 {

@@ -32,6 +32,9 @@ func newRegistry(o Options) *prometheus.Registry {
 	if o.LastReload != nil {
 		r.MustRegister(lastReload(o.LastReload)...)
 	}
+	if o.Certificates != nil {
+		r.MustRegister(certificates(o.Certificates))
+	}
 	if o.Workers != nil {
 		r.MustRegister(workersRunning(o.Workers))
 	}

@@ -17,6 +17,16 @@ import (
 	"lb/config"
 )
 
+// tlsFaults are the lines about TLS: all causes for a backend with TLS.
+const tlsFaults = `
+lb_backend_faults_total{backend="10.0.0.1:9001",cause="tls_date",pool="default"} 1
+lb_backend_faults_total{backend="unix:/run/app.sock",cause="tls_date",pool="default"} 2
+lb_backend_faults_total{backend="[::1]:80",cause="tls",pool="api"} 0
+lb_backend_faults_total{backend="[::1]:80",cause="tls_chain",pool="api"} 0
+lb_backend_faults_total{backend="[::1]:80",cause="tls_date",pool="api"} 3
+lb_backend_faults_total{backend="[::1]:80",cause="tls_name",pool="api"} 0
+lb_backend_faults_total{backend="[::1]:80",cause="tls_version",pool="api"} 0`
+
 // TestMetricsValues puts a number of its own on every word of the board, spread
 // over two loops, and reads them all back over a socket.
 func TestMetricsValues(t *testing.T) {
@@ -58,6 +68,13 @@ lb_bytes_total{direction="in",side="client"} 1203
 lb_bytes_total{direction="out",side="client"} 1206
 lb_bytes_total{direction="in",side="backend"} 1209
 lb_bytes_total{direction="out",side="backend"} 1212`},
+		{"lb_handshakes_total", "counter", `
+lb_handshakes_total{result="full"} 1500
+lb_handshakes_total{result="resumed"} 1503
+lb_handshakes_total{result="failed"} 1506
+lb_handshakes_total{result="refused"} 1509
+lb_handshakes_total{result="timeout"} 1512`},
+		{"lb_handshake_seconds", "histogram", handshakeSamples()},
 		{"lb_backend_attempts_in_flight", "gauge", byBackend("lb_backend_attempts_in_flight", "", 1)},
 		{"lb_backend_attempts_total", "counter", byBackend("lb_backend_attempts_total", "", 2)},
 		{"lb_backend_connects_total", "counter", byBackend("lb_backend_connects_total", "", 3)},
@@ -67,7 +84,7 @@ lb_bytes_total{direction="out",side="backend"} 1212`},
 				byBackend("lb_requests_total", `code="5xx"`, 15)},
 		{"lb_backend_faults_total", "counter",
 			byBackend("lb_backend_faults_total", `cause="connect"`, 4) + byBackend("lb_backend_faults_total", `cause="reset"`, 5) +
-				byBackend("lb_backend_faults_total", `cause="timeout"`, 6) + byBackend("lb_backend_faults_total", `cause="bad_answer"`, 7) + byBackend("lb_backend_faults_total", `cause="status"`, 100)},
+				byBackend("lb_backend_faults_total", `cause="timeout"`, 6) + byBackend("lb_backend_faults_total", `cause="bad_answer"`, 7) + byBackend("lb_backend_faults_total", `cause="status"`, 100) + tlsFaults},
 		{"lb_backend_bytes_total", "counter",
 			byBackend("lb_backend_bytes_total", `direction="in"`, 8) + byBackend("lb_backend_bytes_total", `direction="out"`, 9)},
 	} {
@@ -97,6 +114,9 @@ func counted() Options {
 	}
 	for id, n := range []uint64{1, 2, 3} {
 		o.Board.State(id).StatusFaults.Add(300 * n)
+		for range n {
+			o.Board.State(id).NoteFault(board.ReasonTLSDate, 0, 0, 1)
+		}
 		o.Board.State(id).Own[0].Add(1000 * n)
 		o.Board.State(id).Own[1].Add(2000 * n)
 	}
@@ -118,9 +138,28 @@ func count(l *board.Loop, sign uint64) {
 		l.OwnReplies[class].Add(sign * uint64(300+class))
 		l.PoolLess[class].Add(sign * uint64(400+class))
 	}
+	for end := range l.Handshakes {
+		l.Handshakes[end].Add(sign * uint64(500+end))
+	}
+	for i := range l.HandshakeTimes {
+		l.HandshakeTimes[i].Add(sign * uint64(600+i))
+	}
+	l.HandshakeNanos.Add(sign * 5e8)
 	for i, c := range []*board.Counter{&l.BytesFromClient, &l.BytesToClient, &l.BytesFromBackend, &l.BytesToBackend} {
 		c.Add(sign * uint64(400+i+1))
 	}
+}
+
+// handshakeSamples are those of the histogram: the buckets are cumulative.
+func handshakeSamples() string {
+	var s strings.Builder
+	sum := 0
+	for i, le := range []string{"0.001", "0.0025", "0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf"} {
+		sum += 3 * (600 + i)
+		fmt.Fprintf(&s, "lb_handshake_seconds_bucket{le=\"%s\"} %d\n", le, sum)
+	}
+	fmt.Fprintf(&s, "lb_handshake_seconds_sum 1.5\nlb_handshake_seconds_count %d\n", sum)
+	return s.String()
 }
 
 func countBackend(s *board.Backend, sign uint64) {

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"lb/admin/api"
 	"lb/board"
 	"lb/config"
 )
@@ -54,6 +55,9 @@ type Options struct {
 	// configuration in use was. It is called by several goroutines at once. nil shows
 	// neither.
 	LastReload func() (ok bool, loaded time.Time)
+	// Certificates returns the certificates in use. It is called by several goroutines at
+	// once. nil shows none.
+	Certificates func() []api.Certificate
 }
 
 // Process is one process of lb.

@@ -23,7 +23,7 @@ func options(address string) Options {
 				{Host: "10.0.0.1", Port: 9001, Weight: 1},
 				{Socket: "/run/app.sock", Weight: 1},
 			}},
-			{Name: "api", Backends: []config.Backend{{Host: "::1", Port: 80, Weight: 1}}},
+			{Name: "api", Backends: []config.Backend{{Host: "::1", Port: 80, Weight: 1, TLS: true}}},
 		},
 	}
 	now := func() int64 { return int64(time.Hour) }

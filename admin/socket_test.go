@@ -66,7 +66,7 @@ func TestSocketListen(t *testing.T) {
 	for _, tc := range []struct{ path, want string }{ // "": it listens
 		{at("new"), ""},
 		{at("stale"), ""},
-		{at("live"), "another lb listens there"},
+		{at("live"), "another process listens there"},
 		{at("file"), "there is a file that is no socket"},
 		{at("link"), "there is a file that is no socket"},
 		{dir, "there is a file that is no socket"},

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"crypto/tls"
 	"io"
 
 	"golang.org/x/sys/unix"
@@ -10,6 +11,7 @@ import (
 	"lb/internal/invariant"
 	"lb/loop"
 	"lb/loop/tick"
+	"lb/loop/tlsconn"
 )
 
 // phase is the state of a conn.
@@ -19,6 +21,8 @@ const (
 	phaseClosed phase = iota // has no socket and waits until it is needed
 	phasePause               // has no socket, and waits a moment after a failed connect
 	phaseDial
+	phaseTurn  // is connected, and waits because many handshakes are under way
+	phaseShake // in the TLS handshake
 	phaseOpen
 	phaseRetired // no request is left for it
 )
@@ -33,6 +37,10 @@ type conn struct {
 	listed bool // in the worker's free list
 	armed  bool // timer is
 	next   *conn
+
+	secure *tls.Config // nil: plain HTTP
+	layer  *tlsconn.Conn
+	inTurn bool // in the list of conns in phaseTurn
 
 	// starts is a ring of the outstanding requests, the oldest at index first: the
 	// time when each was started or, in an open loop, was due. 0: not counted.
@@ -49,8 +57,14 @@ type conn struct {
 
 // Ready continues the work of the current phase.
 func (c *conn) Ready() {
-	if c.phase == phaseDial {
+	switch c.phase {
+	case phaseDial:
 		c.dialled()
+		return
+	case phaseTurn:
+		return
+	case phaseShake:
+		c.layer.Advance()
 		return
 	}
 	if c.Readable() && !c.receive() {
@@ -104,8 +118,17 @@ func (c *conn) dialled() {
 		c.unreachable()
 		return
 	}
+	c.worker.connects++
+	if c.secure != nil {
+		c.awaitTurn()
+		return
+	}
+	c.opened()
+}
+
+// opened begins to send, on a conn that is ready for it.
+func (c *conn) opened() {
 	w := c.worker
-	w.connects++
 	c.phase = phaseOpen
 	c.since = w.kernel.Now()
 	if w.open {
@@ -116,12 +139,15 @@ func (c *conn) dialled() {
 	c.send()
 }
 
-// unreachable counts a failed attempt to connect. In a closed loop the next
+// unreachable counts a failed attempt to connect.
+func (c *conn) unreachable() { c.notOpened(&c.worker.errors.Connect) }
+
+// notOpened counts an attempt that did not lead to an open conn. In a closed loop the next
 // attempt waits, because refusals come faster than any answer could.
-func (c *conn) unreachable() {
+func (c *conn) notOpened(kind *int64) {
 	w := c.worker
 	c.shut(false)
-	c.fail(&w.errors.Connect)
+	c.fail(kind)
 	if w.open {
 		w.settle(c)
 		return
@@ -158,7 +184,7 @@ func (c *conn) assign(start, now tick.Instant) {
 	switch c.phase {
 	case phaseClosed:
 		c.dial()
-	case phaseDial: // written with the others
+	case phaseDial, phaseTurn, phaseShake: // written with the others
 		c.unsent += c.worker.request.len
 	case phaseOpen:
 		c.unsent += c.worker.request.len
@@ -215,6 +241,8 @@ func (c *conn) Expired() {
 		c.begin()
 	case c.phase == phaseDial:
 		c.unreachable()
+	case c.phase == phaseTurn, c.phase == phaseShake:
+		c.notOpened(&w.errors.Handshake)
 	case c.n == 0:
 	case c.since.Add(w.options.Timeout) > w.loop.Now():
 		c.arm()
@@ -370,9 +398,13 @@ func (c *conn) shut(reset bool) {
 	c.armed = false
 	c.Close(reset)
 	w.slabs.Put(c.in)
-	c.in, c.unsent = nil, 0
+	c.in, c.unsent, c.layer = nil, 0, nil
 	c.answer = answer{}
+	was := c.phase
 	c.phase = phaseClosed
+	if was == phaseShake {
+		w.shakes.ended()
+	}
 }
 
 // retire ends the conn of a closed loop.

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"runtime"
@@ -19,7 +20,7 @@ const (
 // Options describe a run: what is requested, how often and how fast. URL and at
 // least one of Requests and Duration have to be set.
 type Options struct {
-	// URL is the target: http://host[:port]/path?query.
+	// URL is the target: http://host[:port]/path?query, or https.
 	URL string
 	// Addrs are the addresses to connect to, host:port or unix:/path. The conns
 	// use them in turn. Empty: the host of URL.
@@ -39,6 +40,13 @@ type Options struct {
 	// NewConnPerRequest sends each request with "Connection: close" on a conn of
 	// its own. Latency then includes connecting.
 	NewConnPerRequest bool
+
+	// TLS are the settings for https. nil: those of crypto/tls. Without a ServerName the
+	// host of URL is taken, without NextProtos http/1.1 is offered.
+	TLS *tls.Config
+	// Resume makes each new conn but the first of each client resume a TLS session. Without
+	// it every handshake is a full one.
+	Resume bool
 
 	// Verify compares every answer with a status of 2xx or 3xx with Want or, if
 	// that is nil, with the first such answer.

@@ -72,10 +72,8 @@ func parseURL(s string) (*url.URL, error) {
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("bench: %w", err)
-	case u.Scheme == "https":
-		return nil, errors.New("bench: https is not spoken; measure over http")
-	case u.Scheme != "http":
-		return nil, fmt.Errorf("bench: scheme %q is not spoken; use http", u.Scheme)
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, fmt.Errorf("bench: scheme %q is not spoken; use http or https", u.Scheme)
 	case u.Hostname() == "":
 		return nil, fmt.Errorf("bench: %q names no host", s)
 	case u.User != nil:
@@ -138,6 +136,9 @@ func addresses(ctx context.Context, o *Options, u *url.URL) ([]loop.Addr, error)
 		port := u.Port()
 		if port == "" {
 			port = "80"
+			if u.Scheme == "https" {
+				port = "443"
+			}
 		}
 		names = []string{net.JoinHostPort(u.Hostname(), port)}
 	}

@@ -42,7 +42,6 @@ func TestRefusedOptions(t *testing.T) {
 		change func(*Options)
 		want   string
 	}{
-		{func(o *Options) { o.URL = "https://h/" }, "https is not spoken"},
 		{func(o *Options) { o.URL = "ftp://h/" }, `scheme "ftp"`},
 		{func(o *Options) { o.URL = "http:///x" }, "names no host"},
 		{func(o *Options) { o.URL = "" }, "names no host"},

@@ -21,30 +21,57 @@ type Result struct {
 	Latency    Latency       `json:"latency"`       // of every answer, in ns
 	Connects   int64         `json:"connects"`      // conns opened, warm-up included
 	Backlog    Backlog       `json:"backlog"`       // of the open loop
+	TLS        *TLS          `json:"tls,omitempty"` // nil for plain HTTP
 	CPU        CPU           `json:"cpu"`           // of this process, warm-up included
 	Cut        bool          `json:"cut"`           // the context ended before the run
 }
 
+// TLS is the result of handshakes, warm-up included. Versions and suites are names such as
+// those of crypto/tls.
+type TLS struct {
+	Handshakes int64  `json:"handshakes"`      // that have succeeded
+	Resumed    int64  `json:"resumed"`         // of these Handshakes
+	Version    string `json:"version"`         // of the first one
+	Suite      string `json:"suite"`           // of the first one
+	Error      string `json:"error,omitempty"` // of the first handshake that has failed
+}
+
+// add adds the handshakes of another loop.
+func (t *TLS) add(u *TLS) {
+	t.Handshakes += u.Handshakes
+	t.Resumed += u.Resumed
+	if t.Version == "" {
+		t.Version, t.Suite = u.Version, u.Suite
+	}
+	if t.Error == "" {
+		t.Error = u.Error
+	}
+}
+
 // Errors counts failed requests by kind. A request counts once at most.
 type Errors struct {
-	Connect  int64 `json:"connect"`  // no conn: refused, unreachable, not within Timeout
-	Timeout  int64 `json:"timeout"`  // no complete answer within Timeout
-	Reset    int64 `json:"reset"`    // the conn ended before the answer was complete
-	Protocol int64 `json:"protocol"` // the bytes received are not an HTTP/1.1 answer
-	Status   int64 `json:"status"`   // an answer with a status other than 2xx and 3xx
-	Verify   int64 `json:"verify"`   // an answer with another length or checksum
+	Connect   int64 `json:"connect"`   // no conn: refused, unreachable, not within Timeout
+	Handshake int64 `json:"handshake"` // no TLS
+	Timeout   int64 `json:"timeout"`   // no complete answer within Timeout
+	Reset     int64 `json:"reset"`     // the conn ended before the answer was complete
+	Protocol  int64 `json:"protocol"`  // the bytes received are not an HTTP/1.1 answer
+	Status    int64 `json:"status"`    // an answer with a status other than 2xx and 3xx
+	Verify    int64 `json:"verify"`    // an answer with another length or checksum
 }
 
 // Total returns the number of failed requests.
 func (e *Errors) Total() int64 {
-	return e.Connect + e.Timeout + e.Reset + e.Protocol + e.Status + e.Verify
+	return e.answerless() + e.Status + e.Verify
 }
 
 // answerless returns the number of requests that failed without a complete answer.
-func (e *Errors) answerless() int64 { return e.Connect + e.Timeout + e.Reset + e.Protocol }
+func (e *Errors) answerless() int64 {
+	return e.Connect + e.Handshake + e.Timeout + e.Reset + e.Protocol
+}
 
 func (e *Errors) add(f *Errors) {
 	e.Connect += f.Connect
+	e.Handshake += f.Handshake
 	e.Timeout += f.Timeout
 	e.Reset += f.Reset
 	e.Protocol += f.Protocol

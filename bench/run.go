@@ -94,7 +94,7 @@ func (r *run) do(parent context.Context) (*Result, error) {
 	before, begun := cpuTime(), time.Now()
 	var loops, helpers sync.WaitGroup
 	for _, w := range r.workers {
-		loops.Go(w.loop.Run)
+		loops.Go(w.work)
 	}
 	done := make(chan struct{})
 	helpers.Go(func() {
@@ -161,6 +161,12 @@ func (r *run) merge() *Result {
 		out.Connects += w.connects
 		out.Backlog.add(&w.schedule.backlog)
 		out.Latency.Merge(w.latency.Histogram)
+		if r.request.url.Scheme == "https" {
+			if out.TLS == nil {
+				out.TLS = &TLS{}
+			}
+			out.TLS.add(&w.shakes.TLS)
+		}
 		out.Cut = out.Cut || w.wasCut
 		from, end = min(from, w.from), max(end, w.end())
 	}

@@ -54,7 +54,7 @@ func checkSums(t testing.TB, r *Result) {
 	t.Helper()
 	s := r.Status
 	byStatus := s.S2xx + s.S3xx + s.S4xx + s.S5xx + s.Other
-	if e := &r.Errors; r.Requests != r.Answers+e.Connect+e.Timeout+e.Reset+e.Protocol ||
+	if e := &r.Errors; r.Requests != r.Answers+e.Connect+e.Handshake+e.Timeout+e.Reset+e.Protocol ||
 		r.Answers != byStatus || r.Answers != r.Latency.TotalCount() || e.Status != s.S4xx+s.S5xx+s.Other {
 		t.Errorf("the numbers disagree: %+v, %d latencies", *r, r.Latency.TotalCount())
 	}

@@ -10,6 +10,7 @@ import (
 	"lb/httpparse"
 	"lb/loop"
 	"lb/loop/tick"
+	"lb/loop/tlsconn"
 )
 
 const (
@@ -60,6 +61,8 @@ type worker struct {
 	status                        [10]int64 // by first digit
 	latency                       Latency
 
+	shakes shakes // handshakes, for https
+
 	publisher loop.Timer
 	shown     struct{ requests, errors atomic.Int64 }
 }
@@ -75,10 +78,12 @@ func newWorker(r *run, index, n int) (*worker, error) {
 		kernel: kernel, slabs: arena.New(slabBytes, readBytes), buf: make([]byte, readBytes),
 		latency: NewLatency(), until: math.MaxInt64,
 	}
+	secure := r.tlsConfig()
 	w.loop = loop.New(kernel, loop.Options{OnPanic: w.panicked})
 	for i := index; i < r.options.Conns; i += n {
 		w.conns = append(w.conns, &conn{
 			worker: w, addr: &r.addrs[i%len(r.addrs)], starts: make([]tick.Instant, r.options.Pipeline),
+			secure: ofConn(secure, r.options.Resume),
 		})
 	}
 	w.working = len(w.conns)
@@ -86,8 +91,17 @@ func newWorker(r *run, index, n int) (*worker, error) {
 	return w, nil
 }
 
+// work runs the loop to its end.
+func (w *worker) work() {
+	w.loop.Run()
+	w.shakes.close()
+}
+
 // start is the first function that the loop runs.
 func (w *worker) start() {
+	if w.request.url.Scheme == "https" {
+		w.shakes.shaker = tlsconn.NewShaker(w.loop, w.slabs)
+	}
 	if w.run.options.Progress != nil {
 		w.Expired()
 	}

@@ -153,6 +153,10 @@ type Loop struct {
 	Panics                           Counter
 	Turns                            Counter
 
+	Handshakes     [HandshakeEnds]Counter    // with clients, by Handshake
+	HandshakeTimes [handshakeBuckets]Counter // those that succeeded, by HandshakeBounds
+	HandshakeNanos Counter                   // the time that these took, in nanoseconds
+
 	// OldestConfig is the number of the oldest configuration from which an exchange
 	// of this loop may still pick or retry; 0: no loop is active in the slot. The
 	// control plane sets it after TakeOver and before the loop starts, so that the
@@ -160,8 +164,12 @@ type Loop struct {
 	OldestConfig Counter
 }
 
-// CountFault counts a fault of the backend. Only the owner of the slot may call it.
+// CountFault counts a fault of the backend, unless it is one in TLS, which the state
+// counts. Only the owner of the slot may call it.
 func (s *Backend) CountFault(why Reason) {
+	if why.InTLS() {
+		return
+	}
 	switch why {
 	case ReasonConnect:
 		s.ConnectFaults.Add(1)

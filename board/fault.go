@@ -1,14 +1,22 @@
 package board
 
 // FaultReasons are the reasons that NoteFault takes.
-var FaultReasons = [...]Reason{ReasonConnect, ReasonTimeout, ReasonReset, ReasonBadAnswer, ReasonStatus}
+var FaultReasons = [...]Reason{ReasonConnect, ReasonTimeout, ReasonReset, ReasonBadAnswer, ReasonStatus,
+	ReasonTLSName, ReasonTLSChain, ReasonTLSDate, ReasonTLSVersion, ReasonTLS}
+
+// TLSReasons are the last of FaultReasons, those in TLS.
+var TLSReasons = [...]Reason{ReasonTLSName, ReasonTLSChain, ReasonTLSDate, ReasonTLSVersion, ReasonTLS}
+
+// InTLS reports whether r is a reason in TLS.
+func (r Reason) InTLS() bool { return r >= ReasonTLSName && r <= ReasonTLS }
 
 // LastFault is the last fault of a backend for one reason.
 type LastFault struct {
 	Why   Reason
 	Phase uint8 // of the exchange, below 16; the proxy's numbers
 	// Detail is an error number for ReasonConnect and ReasonReset, the parser's reason for
-	// ReasonBadAnswer, the code for ReasonStatus; 0 if nothing more is known.
+	// ReasonBadAnswer, the code for ReasonStatus, a tlsfault.Kind for reasons in TLS; 0 if
+	// nothing more is known.
 	Detail uint16
 	At     int64 // on the clock of the board, to about a millisecond
 }
@@ -22,8 +30,11 @@ const (
 )
 
 // NoteFault notes a fault at now for one of FaultReasons; the others are those of
-// LastFault. Loops call it, and on faults only.
+// LastFault. It counts a fault in TLS. Loops call it, and on faults only.
 func (s *State) NoteFault(why Reason, phase uint8, detail uint16, now int64) {
+	if why.InTLS() {
+		s.TLSFaults[why-ReasonTLSName].Add(1)
+	}
 	at := uint64(now) / faultTimeUnit << faultTimeShift
 	s.LastFaults[faultIndex(why)].Store(at | uint64(phase)&(1<<faultPhaseBits-1)<<faultDetailBits | uint64(detail))
 }
@@ -37,6 +48,14 @@ func (s *State) LastFaultOf(why Reason) (f LastFault, any bool) {
 		Detail: uint16(w),
 		At:     int64(w >> faultTimeShift * faultTimeUnit),
 	}, w != 0
+}
+
+// FaultsInTLS returns how many faults in TLS were counted.
+func (s *State) FaultsInTLS() (n uint64) {
+	for i := range s.TLSFaults {
+		n += s.TLSFaults[i].Load()
+	}
+	return n
 }
 
 // LastFault returns the last fault for any reason, and false if there was none.

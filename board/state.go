@@ -76,6 +76,8 @@ type State struct {
 	// that lb made itself for the pool: [0] 4xx, [1] 5xx.
 	Own          [2]Word
 	StatusFaults Word // answers whose status counts as a fault, or was asked for again
+	// TLSFaults are attempts that TLS has ended, by TLSReasons: NoteFault counts them.
+	TLSFaults [len(TLSReasons)]Word
 }
 
 // Health is the result of active checks of a backend.
@@ -135,12 +137,24 @@ const (
 	ReasonResolve
 	// ReasonTime: an ejection is over.
 	ReasonTime
+	// ReasonTLSName: the backend's certificate is for another name. The detail of this and
+	// the next four says more: a tlsfault.Kind.
+	ReasonTLSName
+	// ReasonTLSChain: the certificate is of no authority that is believed.
+	ReasonTLSChain
+	// ReasonTLSDate: the certificate has expired, or is not valid yet.
+	ReasonTLSDate
+	// ReasonTLSVersion: no version of TLS in common.
+	ReasonTLSVersion
+	// ReasonTLS: anything else in TLS.
+	ReasonTLS
 )
 
 // String returns the reason as it appears in logs, such as "bad_answer".
 func (r Reason) String() string { return name(reasonNames, int(r)) }
 
-var reasonNames = []string{"none", "ok", "connect", "timeout", "reset", "bad_answer", "status", "resolve", "time"}
+var reasonNames = []string{"none", "ok", "connect", "timeout", "reset", "bad_answer", "status", "resolve", "time",
+	"tls_name", "tls_chain", "tls_date", "tls_version", "tls"}
 
 // name returns names[i]. A newer binary may have written other numbers; they become
 // "code_" and the number.

@@ -23,6 +23,9 @@ type LoopTotals struct {
 	ClientAborts                     uint64
 	Panics                           uint64
 	Turns                            uint64
+	Handshakes                       [HandshakeEnds]uint64
+	HandshakeTimes                   [handshakeBuckets]uint64
+	HandshakeNanos                   uint64
 	OldestConfig                     uint64 // meaningless as a sum
 }
 

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"os"
@@ -17,7 +19,7 @@ import (
 
 // benchCmd is `lb bench`.
 type benchCmd struct {
-	URL string `arg:"" help:"URL to request; http:// may be left out."`
+	URL string `arg:"" help:"URL to request, http or https; http:// may be left out."`
 
 	Conns         int           `short:"c" default:"200" placeholder:"N" help:"Number of open connections. Default: 200."`
 	Requests      int64         `short:"n" placeholder:"N" help:"Number of requests. Default: 100000, or no limit with --duration."`
@@ -30,6 +32,11 @@ type benchCmd struct {
 	BodyFile      string        `xor:"body" placeholder:"FILE" help:"Send this file as the body."`
 	Connect       []string      `sep:"none" placeholder:"ADDRESS" help:"Connect to host:port or unix:/path instead of the URL's host; may be repeated."`
 	Close         bool          `help:"Open a new connection for each request; latency includes the connecting."`
+	Insecure      bool          `short:"k" help:"Do not verify the certificate."`
+	CACert        string        `name:"cacert" placeholder:"FILE" help:"Authorities that are believed, in PEM. Default: the system's."`
+	ServerName    string        `name:"server-name" placeholder:"NAME" help:"Name to ask for and to verify. Default: the URL's host."`
+	TLSMax        string        `name:"tls-max" enum:",1.2,1.3" default:"" placeholder:"VERSION" help:"Highest version of TLS, 1.2 or 1.3. Default: 1.3."`
+	Resume        bool          `help:"Resume the TLS session on new connections, as with --close. Default: a full handshake each."`
 	Verify        bool          `xor:"verify" help:"Compare the length and checksum of every answer with the first one."`
 	VerifyPattern bool          `xor:"verify" help:"Compare the length and checksum of every answer with what lb demo-backends sends for /bytes/N or /chunked/N."`
 	Timeout       time.Duration `default:"10s" placeholder:"TIME" help:"Longest wait for a connection, and for each answer. Default: 10s."`
@@ -79,7 +86,7 @@ func (b *benchCmd) options() (bench.Options, error) {
 	o := bench.Options{
 		URL: b.URL, Addrs: b.Connect, Conns: b.Conns, Requests: b.Requests, Duration: b.Duration, Rate: b.Rate,
 		Pipeline: b.Pipeline, Method: b.Method, BodyBytes: b.BodyBytes, NewConnPerRequest: b.Close,
-		Verify: b.Verify || b.VerifyPattern, Loops: b.Loops, Timeout: b.Timeout, Warmup: b.Warmup,
+		Resume: b.Resume, Verify: b.Verify || b.VerifyPattern, Loops: b.Loops, Timeout: b.Timeout, Warmup: b.Warmup,
 	}
 	if o.Requests == 0 && o.Duration == 0 {
 		o.Requests = 100_000
@@ -92,6 +99,9 @@ func (b *benchCmd) options() (bench.Options, error) {
 		o.Fields = append(o.Fields, bench.Field{Name: name, Value: strings.TrimSpace(value)})
 	}
 	var err error
+	if o.TLS, err = b.tls(); err != nil {
+		return o, err
+	}
 	if b.BodyFile != "" {
 		if o.Body, err = os.ReadFile(b.BodyFile); err != nil {
 			return o, err
@@ -101,6 +111,36 @@ func (b *benchCmd) options() (bench.Options, error) {
 		o.Want, err = patternAnswer(b.URL)
 	}
 	return o, err
+}
+
+// tls returns the settings that the flags stand for, or nil for plain HTTP.
+func (b *benchCmd) tls() (*tls.Config, error) {
+	if !strings.HasPrefix(strings.ToLower(b.URL), "https://") {
+		for _, f := range []struct {
+			name string
+			set  bool
+		}{{"--insecure", b.Insecure}, {"--cacert", b.CACert != ""}, {"--server-name", b.ServerName != ""}, {"--tls-max", b.TLSMax != ""}, {"--resume", b.Resume}} {
+			if f.set {
+				return nil, fmt.Errorf("%s is for https:// URLs", f.name)
+			}
+		}
+		return nil, nil
+	}
+	c := &tls.Config{InsecureSkipVerify: b.Insecure, ServerName: b.ServerName}
+	if b.TLSMax == "1.2" {
+		c.MaxVersion = tls.VersionTLS12
+	}
+	if b.CACert != "" {
+		pem, err := os.ReadFile(b.CACert)
+		if err != nil {
+			return nil, err
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("--cacert: %s has no certificate in PEM", b.CACert)
+		}
+	}
+	return c, nil
 }
 
 // patternAnswer returns the answer of `lb demo-backends` to target.

@@ -2,9 +2,14 @@ package cli
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,6 +28,9 @@ func TestBenchCommand(t *testing.T) {
 	defer s.Close()
 	dir := t.TempDir()
 	write(t, dir, "body", "some bytes")
+	ca := testkit.NewCA(t, "authority")
+	write(t, dir, "ca.pem", string(ca.Cert))
+	secure := secureServer(t, ca)
 	nobody := testkit.RefusingAddr(t)
 	for _, tc := range []struct {
 		args string // URL and path of the backend go for $
@@ -38,7 +46,12 @@ func TestBenchCommand(t *testing.T) {
 		{"-n 50 --verify $/headers", 0, []string{"errors   none"}},
 		{"-n 5 --verify-pattern $/", 1, []string{"lb: --verify-pattern: "}},
 		{"-n 10 -c 2 " + nobody, 1, []string{"0 answers", "connect 10"}},
-		{"-n 5 https://127.0.0.1/", 1, []string{"lb: bench: https is not spoken"}},
+		{"-n 20 -c 2 -k " + secure.URL, 0, []string{"20 answers", "TLS 1.3, TLS_AES_128_GCM_SHA256, 2 handshakes, 0 resumed", "errors   none"}},
+		{"-n 20 -c 2 --cacert ca.pem --close --resume --tls-max 1.2 " + secure.URL, 0, []string{"20 answers", "TLS 1.2, ", "20 handshakes, 18 resumed", "errors   none"}},
+		{"-n 2 -c 1 " + secure.URL, 1, []string{"unknown authority; trust it with --cacert FILE, or use --insecure", "errors   handshake 2"}},
+		{"-n 2 --cacert body " + secure.URL, 1, []string{"lb: --cacert: body has no certificate in PEM"}},
+		{"-n 2 --resume $/", 1, []string{"lb: --resume is for https:// URLs"}},
+		{"-n 2 --tls-max 1.1 " + secure.URL, 2, []string{"lb: --tls-max must be one of "}},
 		{"-n 5 -H nothing $/", 1, []string{`lb: --header: "nothing" is not`}},
 		{"-n 5 --body-file missing $/", 1, []string{"lb: open missing: "}},
 		{"-n 5 --body-file body --body-bytes 1 $/", 2, []string{"can't be used together"}},
@@ -57,6 +70,16 @@ func TestBenchCommand(t *testing.T) {
 			}
 		}
 	}
+}
+
+// secureServer is a server of net/http with a certificate of ca.
+func secureServer(t *testing.T, ca *testkit.CA) *httptest.Server {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{ca.Issue(t, testkit.Leaf{IPs: []string{"127.0.0.1"}}).TLS(t)}}
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return s
 }
 
 func TestBenchJSON(t *testing.T) {

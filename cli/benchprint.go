@@ -28,17 +28,34 @@ func printResult(w io.Writer, r *bench.Result) {
 		fmt.Fprintf(w, "latency  p50 %s  p90 %s  p99 %s  p99.9 %s  max %s\n", span(r.Latency.At(.5)), span(r.Latency.At(.9)),
 			span(r.Latency.At(.99)), span(r.Latency.At(.999)), span(time.Duration(r.Latency.Max())))
 	}
+	if t := r.TLS; t != nil {
+		printTLS(w, t)
+	}
 	printCounts(w, "status ", []count{{"2xx", r.Status.S2xx}, {"3xx", r.Status.S3xx}, {"4xx", r.Status.S4xx},
 		{"5xx", r.Status.S5xx}, {"other", r.Status.Other}})
 	if r.Errors.Total() > 0 {
 		e := r.Errors
-		printCounts(w, "errors ", []count{{"connect", e.Connect}, {"timeout", e.Timeout}, {"reset", e.Reset},
+		printCounts(w, "errors ", []count{{"connect", e.Connect}, {"handshake", e.Handshake}, {"timeout", e.Timeout}, {"reset", e.Reset},
 			{"protocol", e.Protocol}, {"status", e.Status}, {"verify", e.Verify}})
 	} else {
 		fmt.Fprintln(w, "errors   none")
 	}
 	if b := r.Backlog; b.Waited > 0 || b.Unsent > 0 {
 		fmt.Fprintf(w, "backlog  %d had to wait for a conn, at most %d at once; %d were never sent\n", b.Waited, b.Max, b.Unsent)
+	}
+}
+
+// printTLS writes what came of the handshakes.
+func printTLS(w io.Writer, t *bench.TLS) {
+	if t.Handshakes > 0 {
+		fmt.Fprintf(w, "tls      %s, %s, %d handshakes, %d resumed\n", t.Version, t.Suite, t.Handshakes, t.Resumed)
+	}
+	if t.Error != "" {
+		hint := ""
+		if strings.Contains(t.Error, "x509: ") {
+			hint = "; trust it with --cacert FILE, or use --insecure"
+		}
+		fmt.Fprintf(w, "tls      the first error: %s%s\n", t.Error, hint)
 	}
 }
 

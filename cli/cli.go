@@ -52,6 +52,7 @@ type commandLine struct {
 	Backend backendCmd  `cmd:"" help:"List the backends of a running lb, or change one at run time."`
 	Demo    backendsCmd `cmd:"" name:"demo-backends" help:"Run only the demo backends."`
 	Bench   benchCmd    `cmd:"" help:"Measure how fast a URL answers."`
+	Trust   trustCmd    `cmd:"" help:"Show how to trust the certificates of lb's internal authority."`
 	Version versionCmd  `cmd:"" help:"Print the version."`
 	Help    helpCmd     `cmd:"" help:"Show the commands, or what one of them does."`
 

@@ -63,6 +63,23 @@ func taken(t *testing.T) (addr string, port int) {
 	return ln.Addr().String(), ln.Addr().(*net.TCPAddr).Port
 }
 
+// listenersFile has a listener of each kind.
+const listenersFile = `
+[tls.acme]
+names = ["a.test"]
+[[listeners]]
+address = ":80"
+redirect_https = true
+[[listeners]]
+address = "unix:/a"
+[[listeners]]
+address = ":443"
+tls = true
+[[backends]]
+host = "a"
+port = 443
+`
+
 func TestExitCodesAndMessages(t *testing.T) {
 	addr, port := taken(t)
 	dir := t.TempDir()
@@ -70,6 +87,7 @@ func TestExitCodesAndMessages(t *testing.T) {
 	write(t, dir, "admin.toml", fmt.Sprintf("host = \"127.0.0.1\"\nport = 0\nadmin.address = %q\nbackends = [{ socket = \"/a\" }]\n", addr))
 	write(t, dir, "pools.toml", "[[pools]]\nname = \"a\"\nbackends = [{ socket = \"/a\" }, { socket = \"/b\" }]\n[[routes]]\npool = \"a\"\n")
 	write(t, dir, "quiet.toml", "admin.address = \"\"\n[[backends]]\nsocket = \"/a\"\n")
+	write(t, dir, "tls.toml", listenersFile)
 	const misspelt = "bad.toml:3:1: timeouts.conect: unknown key; did you mean \"connect\"?\n" +
 		"bad.toml:4:9: timeouts.queue: 5 has no unit; write \"5s\"\n"
 	for _, tc := range []struct {
@@ -90,7 +108,7 @@ func TestExitCodesAndMessages(t *testing.T) {
 		{"backends --port 9001,70000", 2, "lb: --port: 70000 is out of range; use 0 to 65535\n"},
 		{"serve -c quiet.toml -p 0 -H 192.0.2.1", 1, "lb: listen tcp4 192.0.2.1:0: ..."}, // TEST-NET-1, RFC 5737
 		{"serve -c quiet.toml -p 0 -H 127.0.0.1 --pid-file missing/pid", 1, "lb: pid file: ..."},
-		{"serve -b localhost", 2, "lb: --backend: \"localhost\" is not host:port, [v6]:port or unix:/path; " +
+		{"serve -b localhost", 2, "lb: --backend: \"localhost\" is not host:port, [v6]:port, unix:/path or https://host; " +
 			"write \"localhost:80\", with the port it listens on\n"},
 		{"serve -m fast -p 70000", 2, "lb: --mode: there is no mode \"fast\"; use \"mp\", \"mt\"\n" +
 			"lb: --port: 70000 is out of range; use 0 to 65535\n"},
@@ -103,6 +121,9 @@ func TestExitCodesAndMessages(t *testing.T) {
 		{"check", 1, "lb: there is no lb.toml here, so nothing was checked; write lb check -c FILE\n"},
 		{"check -c quiet.toml", 0, "quiet.toml: ok, 1 backend, listening on 0.0.0.0:8080, mode mp, strategy round_robin\n"},
 		{"check -c pools.toml", 0, "pools.toml: ok, 2 backends in 2 pools, 1 route, listening on 0.0.0.0:8080, mode mp, strategy round_robin\n"},
+		{"check -c tls.toml", 0, "tls.toml: ok, 1 backend, listening on :80 (redirects to https), unix:/a, :443 (tls), mode mp, strategy round_robin\n"},
+		{"serve -c tls.toml -p 1", 2, "lb: --port: is not used with the [[listeners]] of the file; leave it out, or remove them\n"},
+		{"serve --https a.test,*.b", 2, "lb: --https: \"*.b\" has a star; name each host..."},
 		{"check quiet.toml", 0, "quiet.toml: ok, 1 backend, listening on 0.0.0.0:8080, mode mp, strategy round_robin\n"},
 		{"check bad.toml", 2, misspelt},
 		{"check quiet.toml -c bad.toml", 2, "lb: --config: two files, \"quiet.toml\" and \"bad.toml\"; check one at a time\n"},

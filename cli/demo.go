@@ -7,11 +7,15 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 
+	"lb/admin/api"
 	"lb/backends"
 	"lb/config"
+	"lb/supervise/localca"
 )
 
 // backendsCmd is `lb demo-backends`.
@@ -94,29 +98,55 @@ func (d demoServers) addrs() []string {
 	return out
 }
 
-// printDemo writes what to try with curl. addr is where lb listens; adminAddr is
+// printDemo writes what to try with curl. listeners is where lb listens; adminAddr is
 // where the operator's server listens, or nil if it is off.
-func printDemo(w io.Writer, servers demoServers, addr string, adminAddr net.Addr) {
-	fmt.Fprintf(w, "Demo: %s forwards to", addr)
+func printDemo(w io.Writer, servers demoServers, cfg *config.Config, listeners api.Listeners, adminAddr net.Addr) {
+	l := listeners[max(0, slices.IndexFunc(listeners, func(l api.Listener) bool { return l.Role != api.RoleRedirect }))]
+	fmt.Fprintf(w, "Demo: %s forwards to", l.Address)
 	for _, a := range servers.addrs() {
 		fmt.Fprintf(w, " %s", a)
 	}
-	base := "http://" + reachable(addr)
+	curl, base := demoURL(cfg, l)
 	fmt.Fprintf(w, "\nTry:\n")
 	for _, path := range []string{"/", "/bytes/1000", "/chunked/1000", "/delay/250ms", "/status/404"} {
-		fmt.Fprintf(w, "  curl -i %s%s\n", base, path)
+		fmt.Fprintf(w, "  %s -i %s%s\n", curl, base, path)
 	}
-	fmt.Fprintf(w, "  curl -d hello %s/echo\n", base)
+	fmt.Fprintf(w, "  %s -d hello %s/echo\n", curl, base)
 	if adminAddr != nil {
 		fmt.Fprintf(w, "  curl http://%s/metrics\n", reachable(adminAddr.String()))
 	}
 	fmt.Fprintf(w, "Ctrl-C ends it.\n")
 }
 
+// demoURL returns how to call curl, and the URL of lb without a path.
+func demoURL(cfg *config.Config, l api.Listener) (curl, base string) {
+	at := reachable(l.Address)
+	if l.Role != api.RoleHTTPS {
+		return "curl", "http://" + at
+	}
+	host, port, err := net.SplitHostPort(at)
+	if names := cfg.TLS.ACME.Names; err == nil && len(cfg.TLS.Certs) == 0 && len(names) > 0 {
+		host = names[0]
+		if at = net.JoinHostPort(host, port); port == "443" && !strings.Contains(host, ":") {
+			at = host
+		}
+		if !localca.Internal(host) {
+			return "curl", "https://" + at
+		}
+		if root, err := localca.FindRoot(cfg.TLS.ACME.Storage); err == nil {
+			return "curl --cacert " + shellQuoted(root.Path), "https://" + at
+		}
+	}
+	return "curl -k", "https://" + at
+}
+
 // reachable turns "every address" into one that a client on this machine can use.
 func reachable(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
-	if ip, parseErr := netip.ParseAddr(host); err != nil || parseErr != nil || !ip.IsUnspecified() {
+	if err != nil {
+		return addr
+	}
+	if ip, err := netip.ParseAddr(host); host != "" && (err != nil || !ip.IsUnspecified()) {
 		return addr
 	}
 	return net.JoinHostPort("127.0.0.1", port)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -15,7 +16,7 @@ import (
 // printStatus writes the whole status.
 func printStatus(p page, st api.Status, now time.Time) {
 	p.line("lb ", fmt.Sprintf("%s on %s for %s: process %d, mode %s, version %s",
-		st.State, st.Address, age(st.Started, now), st.PID, st.Mode, st.Version))
+		st.State, cmp.Or(st.Listeners.String(), st.Address), age(st.Started, now), st.PID, st.Mode, st.Version))
 	printConfig(p, st, now)
 	t := st.Totals
 	p.line("now       ", fmt.Sprintf("%s at work, %s; connections: %s of clients, %s to backends",
@@ -29,6 +30,7 @@ func printStatus(p page, st api.Status, now time.Time) {
 		amountOf(t.Upgrades, "upgrade"), amountOf(t.WorkerRestarts, "worker restart"), amountOf(t.Panics, "panic")))
 	fmt.Fprintln(p.w)
 	printLoops(p, st.Loops, now)
+	printCertificates(p, st.Certificates, now)
 	fmt.Fprintln(p.w)
 	printBackends(p, st.Pools, now)
 }

@@ -26,6 +26,7 @@ func problems(st api.Status, now time.Time) (list []string) {
 			note("loop %d: its worker died, and will be started again; %d restarts", l.Slot, l.Restarts)
 		}
 	}
+	list = append(list, certificateProblems(st.Certificates, now)...)
 	for _, pool := range st.Pools {
 		usable := 0
 		for _, b := range pool.Backends {

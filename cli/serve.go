@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"lb/admin"
@@ -29,13 +30,16 @@ type serveCmd struct {
 	Workers  *int     `short:"w" placeholder:"N" help:"Number of event loops; 0 means one for each CPU that lb may use. Default: 0."`
 	Port     *int     `short:"p" placeholder:"N" help:"Port to listen on; 0 means any free one. Default: 8080."`
 	Host     *string  `short:"H" placeholder:"HOST" help:"Name or address to listen on; :: means IPv6 and IPv4. Default: 0.0.0.0."`
-	Backend  []string `short:"b" sep:"none" placeholder:"HOST:PORT" xor:"backends" help:"Backend to forward to: host:port, [v6]:port or unix:/path. May be repeated; replaces the backends of the file."`
+	Backend  []string `short:"b" sep:"none" placeholder:"HOST:PORT" xor:"backends" help:"Backend to forward to: host:port, [v6]:port, unix:/path or https://host[:port]. May be repeated; replaces the backends of the file."`
 	Strategy *string  `short:"s" placeholder:"NAME" help:"How to choose a backend: round_robin, random, least_conn, p2c, least_time or hash. Default: round_robin."`
 	configFlag
-	LogLevel *string `short:"l" placeholder:"LEVEL" help:"Log messages of this level and above: debug, info, warn or error. Default: info."`
-	Admin    *string `placeholder:"HOST:PORT" help:"Where /healthz and /metrics are; an empty text is nowhere. Default: 127.0.0.1:9900."`
-	PIDFile  *string `name:"pid-file" placeholder:"FILE" help:"Write the process number to this file."`
-	Demo     bool    `xor:"backends" help:"Start two demo backends in this process and forward to them."`
+	TLSCert  *string  `name:"tls-cert" placeholder:"FILE" help:"Speak TLS with this certificate: its chain in PEM."`
+	TLSKey   *string  `name:"tls-key" placeholder:"FILE" help:"The key of --tls-cert. Default: in the same file."`
+	HTTPS    []string `name:"https" placeholder:"NAME,..." help:"Serve these names on port 443 with certificates that lb gets by itself, and redirect port 80; with -p on that port alone. For localhost, see lb trust."`
+	LogLevel *string  `short:"l" placeholder:"LEVEL" help:"Log messages of this level and above: debug, info, warn or error. Default: info."`
+	Admin    *string  `placeholder:"HOST:PORT" help:"Where /healthz and /metrics are; an empty text is nowhere. Default: 127.0.0.1:9900."`
+	PIDFile  *string  `name:"pid-file" placeholder:"FILE" help:"Write the process number to this file."`
+	Demo     bool     `xor:"backends" help:"Start two demo backends in this process and forward to them."`
 }
 
 // Run serves until a signal or a command ends it.
@@ -83,7 +87,9 @@ func (s *serveCmd) prepare(std *streams) (o supervise.Options, cfg *config.Confi
 	}
 	o.Runtime = func(c api.Control) supervise.Runtime { return admin.NewRuntime(c, log) }
 	if s.Demo {
-		o.Ready = func(addr string, adminAddr net.Addr) { printDemo(std.out, servers, addr, adminAddr) }
+		o.Ready = func(listeners api.Listeners, adminAddr net.Addr) {
+			printDemo(std.out, servers, cfg, listeners, adminAddr)
+		}
 	}
 	return o, cfg, servers, nil
 }
@@ -95,7 +101,7 @@ func (s *serveCmd) prepare(std *streams) (o supervise.Options, cfg *config.Confi
 func (s *serveCmd) loader(servers demoServers) func() (*config.Config, error) {
 	flags := config.Flags{
 		Mode: s.Mode, Host: s.Host, Strategy: s.Strategy, LogLevel: s.LogLevel, PIDFile: s.PIDFile, Admin: s.Admin,
-		Workers: s.Workers, Port: s.Port, Backends: s.Backend,
+		Workers: s.Workers, Port: s.Port, Backends: s.Backend, TLSCert: s.TLSCert, TLSKey: s.TLSKey, HTTPS: s.HTTPS,
 	}
 	if s.Demo {
 		flags.Backends = servers.addrs()
@@ -126,7 +132,7 @@ func adminOptions(cfg *config.Config, r supervise.Running, log *slog.Logger) adm
 		Version: version(),
 		Log:     log,
 	}
-	o.LastReload = r.LastReload
+	o.LastReload, o.Certificates = r.LastReload, r.Certs
 	if r.Processes != nil {
 		o.Processes = func() (list []admin.Process) {
 			for _, p := range r.Processes() {
@@ -163,8 +169,24 @@ func (c *checkCmd) Run(std *streams) error {
 		return fmt.Errorf("there is no %s here, so nothing was checked; write lb check -c FILE", config.FileName)
 	}
 	fmt.Fprintf(std.out, "%s: ok, %s, listening on %s, mode %s, strategy %s\n", cfg.Source, summary(cfg),
-		net.JoinHostPort(cfg.Host, fmt.Sprint(cfg.Port)), cfg.Mode, cfg.Pools[0].Strategy)
+		listening(cfg), cfg.Mode, cfg.Pools[0].Strategy)
 	return nil
+}
+
+// listening returns where and how cfg listens.
+func listening(cfg *config.Config) string {
+	var words []string
+	for _, l := range cfg.Listening() {
+		text := l.Address
+		switch {
+		case l.TLS:
+			text += " (tls)"
+		case l.RedirectHTTPS:
+			text += " (redirects to https)"
+		}
+		words = append(words, text)
+	}
+	return strings.Join(words, ", ")
 }
 
 // summary returns how many backends, pools and routes cfg has.

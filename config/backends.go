@@ -8,13 +8,14 @@ import (
 	"strconv"
 	"strings"
 
+	"lb/config/schema"
 	"lb/config/tomlfile"
 	"lb/config/value"
 )
 
 // readBackends reads [[backends]], or a list of inline tables.
-func readBackends(r *reader, p *Pool, path string, v any) {
-	list, ok := readTables(r, path, v, "backend")
+func readBackends(r *schema.Reader, p *Pool, path string, v any) {
+	list, ok := schema.ReadTables(r, path, v, "backend")
 	if !ok {
 		return
 	}
@@ -26,16 +27,16 @@ func readBackends(r *reader, p *Pool, path string, v any) {
 		if !ok {
 			continue
 		}
-		line, _ := r.file.Value(at)
+		line, _ := r.File.Value(at)
 		if n, twice := first[Identity(b)]; twice {
-			r.refuseValue(at, duplicate(b, fmt.Sprintf("in line %d", n)))
+			r.RefuseValue(at, duplicate(b, fmt.Sprintf("in line %d", n)))
 			continue
 		}
 		first[Identity(b)] = line
 		backends = append(backends, b)
 	}
 	if len(backends) == len(list) && !slices.ContainsFunc(list, mainBackend) {
-		r.refuseValue(path, value.Wrong("are all backups", "leave out backup = true for one of them"))
+		r.RefuseValue(path, value.Wrong("are all backups", "leave out backup = true for one of them"))
 	}
 	p.Backends = backends
 }
@@ -47,26 +48,32 @@ func mainBackend(v any) bool {
 }
 
 // readBackend reads the backend at path. It returns false if r has noted a flaw.
-func readBackend(r *reader, path string, v any) (Backend, bool) {
-	b, before := Backend{Weight: 1}, len(r.errs)
-	readTable(r, &b, path, v, backendKeys)
-	if len(r.errs) > before {
+func readBackend(r *schema.Reader, path string, v any) (Backend, bool) {
+	b, before := Backend{Weight: 1}, len(r.Errs)
+	schema.ReadTable(r, &b, path, v, backendKeys)
+	if len(r.Errs) > before {
 		return b, false
 	}
-	has := func(name string) bool { return r.file.Has(tomlfile.Under(path, name)) }
+	has := func(name string) bool { return r.File.Has(tomlfile.Under(path, name)) }
 	host, port, socket := has("host"), has("port"), has("socket")
 	switch {
 	case socket && (host || port):
-		r.refuseValue(path, value.Wrong("has both a socket and a host or port", "keep one of the two"))
+		r.RefuseValue(path, value.Wrong("has both a socket and a host or port", "keep one of the two"))
 	case !socket && !host && !port:
-		r.refuseValue(path, value.Wrong("says not where it is", "add host and port, or socket"))
+		r.RefuseValue(path, value.Wrong("says not where it is", "add host and port, or socket"))
 	case !socket && !host:
-		r.refuseValue(path, value.Wrong("has no host", `add host = "127.0.0.1" or another`))
+		r.RefuseValue(path, value.Wrong("has no host", `add host = "127.0.0.1" or another`))
 	case !socket && !port:
-		r.refuseValue(path, value.Wrong("has no port", "add port = 80 or another"))
+		r.RefuseValue(path, value.Wrong("has no port", "add port = 80 or another"))
 	}
-	return b, len(r.errs) == before
+	if !has("tls") {
+		b.TLS = b.Port == portHTTPS
+	}
+	return b, len(r.Errs) == before
 }
+
+// portHTTPS is the port at which a backend speaks TLS unless it is said otherwise.
+const portHTTPS = 443
 
 // Identity returns a text that is the same for every spelling of a backend's
 // address, and differs between the backends of a pool.
@@ -84,8 +91,8 @@ func duplicate(b Backend, where string) *value.Flaw {
 	return value.Wrong(fmt.Sprintf("%s is there already, %s", b, where), "remove one; weight gives a backend more requests")
 }
 
-// ParseBackend reads a backend in the form of -b: host:port, [v6]:port or
-// unix:/path. Its weight is 1. An error is an *Error without a position.
+// ParseBackend reads a backend in the form of -b: host:port, [v6]:port, unix:/path or
+// https://host[:port]. Its weight is 1. An error is an *Error without a position.
 func ParseBackend(s string) (Backend, error) {
 	b, f := parseBackend(s)
 	if f != nil {
@@ -98,9 +105,16 @@ func parseBackend(s string) (Backend, *value.Flaw) {
 	if path := value.TrimUnix(s); path != s {
 		return Backend{Socket: path, Weight: 1}, value.CheckSocket(path)
 	}
-	host, port, err := net.SplitHostPort(s)
-	if err != nil || strings.Contains(s, "://") {
-		return Backend{}, value.Wrong(fmt.Sprintf("%q is not host:port, [v6]:port or unix:/path", s), hintBackend(s))
+	at, secure := s, false
+	if scheme, rest, ok := strings.Cut(s, "://"); ok && strings.EqualFold(scheme, "https") {
+		at, secure = strings.TrimSuffix(rest, "/"), true
+		if host := strings.Trim(at, "[]"); !strings.Contains(host, ":") || at != host && strings.HasSuffix(at, "]") {
+			at = net.JoinHostPort(host, strconv.Itoa(portHTTPS))
+		}
+	}
+	host, port, err := net.SplitHostPort(at)
+	if err != nil || strings.Contains(at, "/") {
+		return Backend{}, value.Wrong(fmt.Sprintf("%q is not host:port, [v6]:port, unix:/path or https://host", s), hintBackend(s))
 	}
 	if f := value.CheckPort(port, 1); f != nil {
 		return Backend{}, f
@@ -109,14 +123,14 @@ func parseBackend(s string) (Backend, *value.Flaw) {
 		return Backend{}, f
 	}
 	n, _ := strconv.Atoi(port)
-	return Backend{Host: host, Port: n, Weight: 1}, nil
+	return Backend{Host: host, Port: n, Weight: 1, TLS: secure || n == portHTTPS}, nil
 }
 
 // hintBackend returns a hint for s, by a guess at what was meant.
 func hintBackend(s string) string {
 	switch {
-	case strings.HasPrefix(s, "https://"):
-		return "lb speaks no TLS to backends yet: write host:port of one that speaks http"
+	case strings.HasPrefix(strings.ToLower(s), "https://"):
+		return `write "https://" and a host, with :port if need be, and no path`
 	case strings.HasPrefix(s, "http://"):
 		at, _, _ := strings.Cut(strings.TrimPrefix(s, "http://"), "/")
 		if _, _, err := net.SplitHostPort(at); err != nil {

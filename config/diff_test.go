@@ -7,13 +7,14 @@ import (
 	"strings"
 	"testing"
 
+	"lb/config/schema"
 	"lb/config/tomlfile"
 )
 
 // parsed returns the configuration in src, which need not have backends.
 func parsed(t *testing.T, src string) *Config {
 	t.Helper()
-	c, err := parse("f", []byte(src), true)
+	c, err := parse("/f", []byte(src), true)
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, src)
 	}
@@ -196,12 +197,12 @@ func TestDiffTells(t *testing.T) {
 		changes[i].Text = ""
 	}
 	want := []Change{
-		{Added, OfBackend, "api", "10.0.1.2:80", ""},
-		{Removed, OfBackend, "api", "10.0.1.1:80", ""},
-		{Changed, OfSetting, "www", "strategy", ""},
-		{Added, OfRoute, "", "/v2", ""},
-		{Removed, OfRoute, "", "/api", ""},
-		{Changed, OfSetting, "", "retry.attempts", ""},
+		{Kind: schema.Added, What: schema.OfBackend, Pool: "api", Name: "10.0.1.2:80"},
+		{Kind: schema.Removed, What: schema.OfBackend, Pool: "api", Name: "10.0.1.1:80"},
+		{Kind: schema.Changed, What: schema.OfSetting, Pool: "www", Name: "strategy"},
+		{Kind: schema.Added, What: schema.OfRoute, Name: "/v2"},
+		{Kind: schema.Removed, What: schema.OfRoute, Name: "/api"},
+		{Kind: schema.Changed, What: schema.OfSetting, Name: "retry.attempts"},
 	}
 	if !slices.Equal(changes, want) {
 		t.Errorf("got\n%+v, want\n%+v", changes, want)
@@ -253,6 +254,9 @@ set_response_headers = { a = "b" }
 		c.Pools[i].Health = NewHealth()
 		c.Pools[i].Eject.OnStatus = []int{502}
 	}
+	c.Listeners = []Listener{{Address: ":80", RedirectHTTPS: true}, {Address: ":443", TLS: true}}
+	c.TLS.Certs = []Cert{{"a.pem", "a.key"}, {"b.pem", ""}}
+	c.TLS.ACME.Names = []string{"example.com"}
 	return c
 }
 

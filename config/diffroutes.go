@@ -5,48 +5,49 @@ import (
 	"slices"
 	"strings"
 
+	"lb/config/schema"
 	"lb/config/value"
 )
 
 // diffRoutes compares the routes with the same conditions, of which a configuration
 // has only one. The order of the routes of one host and path counts as well.
-func diffRoutes(d *differ, old, new *Config, _ string) {
+func diffRoutes(d *schema.Differ, old, new *draft, _ string) {
 	for _, r := range new.Routes {
 		i := routeLike(old.Routes, r)
 		if i < 0 {
-			d.whole(Added, OfRoute, r.name(), " ("+new.target(r)+")")
+			d.Whole(schema.Added, schema.OfRoute, r.name(), " ("+new.target(r)+")")
 			continue
 		}
-		in := d.inside(OfRoute, r.name())
+		in := d.Inside(schema.OfRoute, r.name())
 		was := old.Routes[i]
 		if from, to := old.target(was), new.target(r); was.Pool < 0 != (r.Pool < 0) {
-			in.setting("leads to", from, to)
+			in.Setting("leads to", from, to)
 		} else {
-			diffTable(in, &routeText{Route: was, pool: old.poolName(was)}, &routeText{Route: r, pool: new.poolName(r)}, "", routeKeys)
+			schema.DiffTable(in, &routeText{Route: was, pool: old.poolName(was)}, &routeText{Route: r, pool: new.poolName(r)}, "", routeKeys)
 		}
-		d.add(in)
+		d.Add(in)
 	}
 	for _, r := range old.Routes {
 		if routeLike(new.Routes, r) < 0 {
-			d.whole(Removed, OfRoute, r.name(), "")
+			d.Whole(schema.Removed, schema.OfRoute, r.name(), "")
 		}
 	}
-	d.routeOrder()
+	routeOrder(d, &old.Config, &new.Config)
 }
 
 // routeOrder notes routes that have changed places with others of their host and
 // path, because the first in the file that matches wins.
-func (d *differ) routeOrder() {
+func routeOrder(d *schema.Differ, old, new *Config) {
 	told := map[string]bool{}
-	for i, r := range d.new.Routes {
-		for _, later := range d.new.Routes[i+1:] {
+	for i, r := range new.Routes {
+		for _, later := range new.Routes[i+1:] {
 			at := r.Host + r.Path
-			a, b := routeLike(d.old.Routes, r), routeLike(d.old.Routes, later)
+			a, b := routeLike(old.Routes, r), routeLike(old.Routes, later)
 			if later.Host+later.Path != at || a < 0 || b < 0 || a < b || told[at] {
 				continue
 			}
 			told[at] = true
-			d.changes = append(d.changes, Change{Changed, OfRoute, "", at, fmt.Sprintf("route %s: now %s comes before %s", at, r.name(), later.name())})
+			d.Changes = append(d.Changes, schema.Change{Kind: schema.Changed, What: schema.OfRoute, Name: at, Text: fmt.Sprintf("route %s: now %s comes before %s", at, r.name(), later.name())})
 		}
 	}
 }
@@ -56,10 +57,13 @@ func routeLike(routes []Route, r Route) int {
 	return slices.IndexFunc(routes, func(other Route) bool { return other.name() == name })
 }
 
-// name returns the conditions of a route: "example.com/api GET,HEAD x-beta=yes".
+// name returns the conditions of a route: "example.com/api https GET,HEAD x-beta=yes".
 func (rt Route) name() string {
 	var b strings.Builder
 	b.WriteString(rt.Host + rt.Path)
+	if rt.Scheme != "" {
+		b.WriteString(" " + rt.Scheme)
+	}
 	if len(rt.Methods) > 0 {
 		b.WriteString(" " + strings.Join(slices.Sorted(slices.Values(rt.Methods)), ","))
 	}
@@ -86,7 +90,7 @@ func (c *Config) poolName(r Route) string {
 
 // fields notes the names of the fields that differ, but not their values, which may
 // be secret.
-func (d *differ) fields(key string, old, new []Field) {
+func diffFields(d *schema.Differ, key string, old, new []Field) {
 	var words []string
 	for _, f := range new {
 		i := slices.IndexFunc(old, func(o Field) bool { return o.Name == f.Name })
@@ -102,8 +106,7 @@ func (d *differ) fields(key string, old, new []Field) {
 		}
 	}
 	if len(words) > 0 {
-		text := fmt.Sprintf("%s %s: %s: %s", d.what, d.name, key, strings.Join(words, ", "))
-		d.changes = append(d.changes, Change{Changed, d.what, d.pool, d.name, text})
+		d.Detail(key + ": " + strings.Join(words, ", "))
 	}
 }
 

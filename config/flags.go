@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"net"
+	"strings"
 
 	"lb/config/value"
 )
@@ -11,6 +13,8 @@ type Flags struct {
 	Mode, Host, Strategy, LogLevel, PIDFile, Admin *string
 	Workers, Port                                  *int
 	Backends                                       []string // if there are any, they replace those of the file
+	TLSCert, TLSKey                                *string  // paths; they replace the certificates in files
+	HTTPS                                          []string // names that lb gets certificates for; they replace those of the file
 }
 
 // With returns a copy of c with the flags applied. It returns Errors without
@@ -26,8 +30,7 @@ func (c *Config) With(f Flags) (*Config, error) {
 	}
 	note("--mode", textFlag(&out.Mode, f.Mode, checkMode))
 	note("--workers", numberFlag(&out.Workers, f.Workers, 0, workersMax))
-	note("--port", numberFlag(&out.Port, f.Port, 0, value.PortMax))
-	note("--host", textFlag(&out.Host, f.Host, value.CheckListenHost))
+	out.listen(f, note)
 	note("--strategy", textFlag(&out.Pools[0].Strategy, f.Strategy, checkStrategy))
 	note("--log-level", textFlag(&out.LogLevel, f.LogLevel, checkLogLevel))
 	note("--admin", textFlag(&out.Admin.Address, f.Admin, value.CheckAddress))
@@ -39,6 +42,62 @@ func (c *Config) With(f Flags) (*Config, error) {
 		return nil, errs
 	}
 	return &out, nil
+}
+
+// listen applies the flags that say where and how to listen.
+func (c *Config) listen(f Flags, note func(flag string, f *value.Flaw)) {
+	if len(c.Listeners) > 0 {
+		for _, t := range []struct {
+			flag  string
+			given bool
+		}{{"--port", f.Port != nil}, {"--host", f.Host != nil}, {"--tls-cert", f.TLSCert != nil}, {"--tls-key", f.TLSKey != nil}, {"--https", len(f.HTTPS) > 0}} {
+			if t.given {
+				note(t.flag, value.Wrong("is not used with the [[listeners]] of the file", "leave it out, or remove them"))
+			}
+		}
+		return
+	}
+	note("--port", numberFlag(&c.Port, f.Port, 0, value.PortMax))
+	note("--host", textFlag(&c.Host, f.Host, value.CheckListenHost))
+	switch {
+	case f.TLSCert != nil && len(f.HTTPS) > 0:
+		note("--https", value.Wrong("gets certificates by itself, and --tls-cert names one", "leave one of the two out"))
+	case f.TLSCert != nil:
+		c.TLS.Certs = []Cert{{}}
+		note("--tls-cert", textFlag(&c.TLS.Certs[0].Cert, f.TLSCert, checkPEM))
+		note("--tls-key", textFlag(&c.TLS.Certs[0].Key, f.TLSKey, checkPEM))
+	case f.TLSKey != nil:
+		note("--tls-key", value.Wrong("is the key of no certificate", "add --tls-cert FILE"))
+	case len(f.HTTPS) > 0:
+		c.https(f, note)
+	}
+}
+
+// https serves the names of a flag, with the redirect from port 80 unless a port is given.
+func (c *Config) https(f Flags, note func(flag string, f *value.Flaw)) {
+	c.TLS.ACME.Names = nil
+	for _, s := range f.HTTPS {
+		note("--https", addName(&c.TLS.ACME.Names, strings.TrimSpace(s)))
+	}
+	if f.Port != nil {
+		return // the one listener, which speaks TLS because there are names
+	}
+	host := c.Host
+	if f.Host == nil && host == Default().Host {
+		host = "" // every IPv6 and IPv4 address, as for visitors of a site
+	}
+	c.Listeners = []Listener{
+		{Address: net.JoinHostPort(host, "443"), TLS: true},
+		{Address: net.JoinHostPort(host, "80"), RedirectHTTPS: true},
+	}
+}
+
+// checkPEM accepts the path of a file.
+func checkPEM(s string) *value.Flaw {
+	if s == "" {
+		return value.Wrong("is empty", "write the path of a file in PEM")
+	}
+	return value.CheckFile(s)
 }
 
 func flagError(flag string, f *value.Flaw) *Error {

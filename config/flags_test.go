@@ -13,6 +13,7 @@ func TestParseBackend(t *testing.T) {
 		"localhost:1":      {Host: "localhost", Port: 1, Weight: 1},
 		"my_app.local:80":  {Host: "my_app.local", Port: 80, Weight: 1},
 		"[::1]:65535":      {Host: "::1", Port: 65535, Weight: 1},
+		"a:443":            {Host: "a", Port: 443, Weight: 1, TLS: true},
 		"[fe80::1%eth0]:1": {Host: "fe80::1%eth0", Port: 1, Weight: 1},
 		"unix:/run/a.sock": {Socket: "/run/a.sock", Weight: 1},
 	} {
@@ -21,13 +22,24 @@ func TestParseBackend(t *testing.T) {
 			t.Errorf("%s: %+v, %v; want %+v, and the same text again", in, got, err, want)
 		}
 	}
+	for in, want := range map[string]Backend{
+		"https://a": {Host: "a", Port: 443}, "HTTPS://a/": {Host: "a", Port: 443}, "https://a:8443": {Host: "a", Port: 8443},
+		"https://[::1]": {Host: "::1", Port: 443}, "https://[::1]:1/": {Host: "::1", Port: 1},
+	} {
+		want.Weight, want.TLS = 1, true
+		if got, err := ParseBackend(in); err != nil || got != want {
+			t.Errorf("%s: %+v, %v; want %+v", in, got, err, want)
+		}
+	}
 	for in, want := range map[string]string{
-		"":                  `"" is not host:port, [v6]:port or unix:/path; write ":80", with the port it listens on`,
-		"localhost":         `"localhost" is not host:port, [v6]:port or unix:/path; write "localhost:80", with the port it listens on`,
-		"::1:9001":          `"::1:9001" is not host:port, [v6]:port or unix:/path; put an IPv6 address in brackets, such as "[::1]:9001"`,
-		"/run/a.sock":       `"/run/a.sock" is not host:port, [v6]:port or unix:/path; write "unix:/run/a.sock"`,
-		"http://a:80":       `"http://a:80" is not host:port, [v6]:port or unix:/path; write "a:80"`,
-		"https://a":         `"https://a" is not host:port, [v6]:port or unix:/path; lb speaks no TLS to backends yet: write host:port of one that speaks http`,
+		"":                  `"" is not host:port, [v6]:port, unix:/path or https://host; write ":80", with the port it listens on`,
+		"localhost":         `"localhost" is not host:port, [v6]:port, unix:/path or https://host; write "localhost:80", with the port it listens on`,
+		"::1:9001":          `"::1:9001" is not host:port, [v6]:port, unix:/path or https://host; put an IPv6 address in brackets, such as "[::1]:9001"`,
+		"/run/a.sock":       `"/run/a.sock" is not host:port, [v6]:port, unix:/path or https://host; write "unix:/run/a.sock"`,
+		"http://a:80":       `"http://a:80" is not host:port, [v6]:port, unix:/path or https://host; write "a:80"`,
+		"https://a/b":       `"https://a/b" is not host:port, [v6]:port, unix:/path or https://host; write "https://" and a host, with :port if need be, and no path`,
+		"https://":          `is empty; write a name or an IP address`,
+		"https://a:b":       `"b" is not a port; use 1 to 65535`,
 		"unix:":             `is empty; write the path of a unix socket`,
 		":80":               `is empty; write a name or an IP address`,
 		"a:":                `"" is not a port; use 1 to 65535`,
@@ -39,7 +51,7 @@ func TestParseBackend(t *testing.T) {
 		"256.0.0.1:1":       `"256.0.0.1" is not an IP address; write four numbers from 0 to 255, or a name`,
 		"a:80,weight=2":     `"80,weight=2" is not a port; use 1 to 65535`,
 		"unix:/a\x00b":      `has a zero byte in it; write a path`,
-		"[127.0.0.1]:1:2":   `"[127.0.0.1]:1:2" is not host:port, [v6]:port or unix:/path; put an IPv6 address in brackets, such as "[::1]:9001"`,
+		"[127.0.0.1]:1:2":   `"[127.0.0.1]:1:2" is not host:port, [v6]:port, unix:/path or https://host; put an IPv6 address in brackets, such as "[::1]:9001"`,
 		"unix:" + long(104): `is 104 bytes long; use a path of at most 103 bytes`,
 	} {
 		_, err := ParseBackend(in)
@@ -94,7 +106,7 @@ func TestFlagErrors(t *testing.T) {
 		`--host: "x y" is neither a name nor an IP address; write one of them`,
 		`--strategy: there is no strategy "x y"; use "round_robin", "random", "least_conn", "p2c", "least_time", "hash"`,
 		`--log-level: there is no log level "x y"; use "debug", "info", "warn", "error"`,
-		`--backend: "b" is not host:port, [v6]:port or unix:/path; write "b:80", with the port it listens on`,
+		`--backend: "b" is not host:port, [v6]:port, unix:/path or https://host; write "b:80", with the port it listens on`,
 		`--backend: A:1 is there already, as number 1; remove one; weight gives a backend more requests`,
 	}
 	if err == nil || err.Error() != strings.Join(want, "\n") {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"lb/config/schema"
 	"lb/config/value"
 )
 
@@ -22,72 +23,80 @@ type knownTable struct {
 
 func init() {
 	knownTables = []knownTable{
-		{"[[pools]]", names(poolKeys), true},
-		{"", names(topKeys), false},
-		{"[[backends]]", names(backendKeys), false},
-		{"[hash]", names(hashKeys), false},
-		{"[health]", names(healthKeys), false},
-		{"[eject]", names(ejectKeys), false},
-		{"[retry]", names(retryKeys), false},
-		{"[[routes]]", names(routeKeys), false},
-		{"[admin]", names(adminKeys), false},
-		{"[timeouts]", names(timeoutKeys), false},
-		{"[limits]", names(limitKeys), false},
+		{"[[pools]]", schema.Names(poolKeys), true},
+		{"", schema.Names(topKeys), false},
+		{"[[backends]]", schema.Names(backendKeys), false},
+		{"[hash]", schema.Names(hashKeys), false},
+		{"[health]", schema.Names(healthKeys), false},
+		{"[eject]", schema.Names(ejectKeys), false},
+		{"[backend_tls]", schema.Names(backendTLSKeys), false},
+		{"[[listeners]]", schema.Names(listenerKeys), false},
+		{"[tls]", schema.Names(tlsKeys), false},
+		{"[[tls.certs]]", schema.Names(certKeys), false},
+		{"[tls.acme]", schema.Names(acmeKeys), false},
+		{"[retry]", schema.Names(retryKeys), false},
+		{"[[routes]]", schema.Names(routeKeys), false},
+		{"[admin]", schema.Names(adminKeys), false},
+		{"[timeouts]", schema.Names(timeoutKeys), false},
+		{"[limits]", schema.Names(limitKeys), false},
 	}
 }
 
 // topKeys are the keys of the top: those of lb, and those of the pool "default".
-var topKeys = slices.Concat([]key[Config]{
-	text("host", value.CheckListenHost, func(c *Config) *string { return &c.Host }),
-	number("port", 0, value.PortMax, func(c *Config) *int { return &c.Port }),
-	text("mode", checkMode, func(c *Config) *Mode { return &c.Mode }),
-	number("workers", 0, workersMax, func(c *Config) *int { return &c.Workers }),
-	text("via", value.CheckVia, func(c *Config) *string { return &c.Via }),
-	{"trusted_proxies", readTrusted, shown(func(c *Config) string { return value.ListText(c.TrustedProxies) })},
-	flag("forwarded", func(c *Config) *bool { return &c.Forwarded }),
-	flag("early_hints", func(c *Config) *bool { return &c.EarlyHints }),
-	text("log_level", checkLogLevel, func(c *Config) *string { return &c.LogLevel }),
-	text("paths", checkPaths, func(c *Config) *Paths { return &c.Paths }),
-	text("pid_file", value.CheckFile, func(c *Config) *string { return &c.PIDFile }),
-	flag("watch", func(c *Config) *bool { return &c.Watch }),
-	flag("abort_on_close", func(c *Config) *bool { return &c.AbortOnClose }),
-	secret("sticky_key", value.CheckSecret, func(c *Config) *string { return &c.StickyKey }),
-}, defaultPool(balanceKeys), []key[Config]{
-	{"pools", readPools, diffPools},
-	{"routes", readRoutes, diffRoutes},
-	table("retry", retryKeys, func(c *Config) *Retry { return &c.Retry }),
-	table("admin", adminKeys, func(c *Config) *Admin { return &c.Admin }),
-	table("timeouts", timeoutKeys, func(c *Config) *Timeouts { return &c.Timeouts }),
-	table("limits", limitKeys, func(c *Config) *Limits { return &c.Limits }),
+var topKeys = slices.Concat([]schema.Key[draft]{
+	schema.Text("host", value.CheckListenHost, func(c *draft) *string { return &c.Host }),
+	schema.Number("port", 0, value.PortMax, func(c *draft) *int { return &c.Port }),
+	schema.Text("mode", checkMode, func(c *draft) *Mode { return &c.Mode }),
+	schema.Number("workers", 0, workersMax, func(c *draft) *int { return &c.Workers }),
+	schema.Text("via", value.CheckVia, func(c *draft) *string { return &c.Via }),
+	schema.Special("trusted_proxies", readTrusted, schema.Shown(func(c *draft) string { return value.ListText(c.TrustedProxies) })),
+	schema.Flag("forwarded", func(c *draft) *bool { return &c.Forwarded }),
+	schema.Flag("early_hints", func(c *draft) *bool { return &c.EarlyHints }),
+	schema.Text("log_level", checkLogLevel, func(c *draft) *string { return &c.LogLevel }),
+	schema.Text("paths", checkPaths, func(c *draft) *Paths { return &c.Paths }),
+	schema.Text("pid_file", value.CheckFile, func(c *draft) *string { return &c.PIDFile }),
+	schema.Flag("watch", func(c *draft) *bool { return &c.Watch }),
+	schema.Flag("abort_on_close", func(c *draft) *bool { return &c.AbortOnClose }),
+	schema.Secret("sticky_key", value.CheckSecret, func(c *draft) *string { return &c.StickyKey }),
+	schema.Special("listeners", readListeners, diffListeners),
+	schema.Special("tls", readTLS, diffTLS),
+}, defaultPool(slices.Concat(balanceKeys, tlsOfPool("backend_tls"))), []schema.Key[draft]{
+	schema.Special("pools", readPools, diffPools),
+	schema.Special("routes", readRoutes, diffRoutes),
+	schema.Table("retry", retryKeys, func(c *draft) *Retry { return &c.Retry }),
+	schema.Table("admin", adminKeys, func(c *draft) *Admin { return &c.Admin }),
+	schema.Table("timeouts", timeoutKeys, func(c *draft) *Timeouts { return &c.Timeouts }),
+	schema.Table("limits", limitKeys, func(c *draft) *Limits { return &c.Limits }),
 })
 
-var adminKeys = []key[Admin]{
-	text("address", value.CheckAddress, func(a *Admin) *string { return &a.Address }),
-	socket("socket", checkAdminSocket, func(a *Admin) *string { return &a.Socket }),
+var adminKeys = []schema.Key[Admin]{
+	schema.Text("address", value.CheckAddress, func(a *Admin) *string { return &a.Address }),
+	schema.Socket("socket", checkAdminSocket, func(a *Admin) *string { return &a.Socket }),
 }
 
-var timeoutKeys = []key[Timeouts]{
-	duration("client_idle", func(t *Timeouts) *time.Duration { return &t.ClientIdle }),
-	duration("client_header", func(t *Timeouts) *time.Duration { return &t.ClientHeader }),
-	duration("client_body", func(t *Timeouts) *time.Duration { return &t.ClientBody }),
-	duration("client_write", func(t *Timeouts) *time.Duration { return &t.ClientWrite }),
-	duration("connect", func(t *Timeouts) *time.Duration { return &t.Connect }),
-	duration("backend_write", func(t *Timeouts) *time.Duration { return &t.BackendWrite }),
-	duration("response", func(t *Timeouts) *time.Duration { return &t.Response }),
-	duration("backend_body", func(t *Timeouts) *time.Duration { return &t.BackendBody }),
-	duration("backend_idle", func(t *Timeouts) *time.Duration { return &t.BackendIdle }),
-	duration("tunnel_idle", func(t *Timeouts) *time.Duration { return &t.TunnelIdle }),
-	duration("tunnel_half_closed", func(t *Timeouts) *time.Duration { return &t.TunnelHalfClosed }),
-	duration("queue", func(t *Timeouts) *time.Duration { return &t.Queue }),
-	duration("drain", func(t *Timeouts) *time.Duration { return &t.Drain }),
+var timeoutKeys = []schema.Key[Timeouts]{
+	schema.Duration("client_idle", func(t *Timeouts) *time.Duration { return &t.ClientIdle }),
+	schema.Duration("client_header", func(t *Timeouts) *time.Duration { return &t.ClientHeader }),
+	schema.Duration("client_body", func(t *Timeouts) *time.Duration { return &t.ClientBody }),
+	schema.Duration("client_write", func(t *Timeouts) *time.Duration { return &t.ClientWrite }),
+	schema.Duration("connect", func(t *Timeouts) *time.Duration { return &t.Connect }),
+	schema.Duration("backend_write", func(t *Timeouts) *time.Duration { return &t.BackendWrite }),
+	schema.Duration("response", func(t *Timeouts) *time.Duration { return &t.Response }),
+	schema.Duration("backend_body", func(t *Timeouts) *time.Duration { return &t.BackendBody }),
+	schema.Duration("backend_idle", func(t *Timeouts) *time.Duration { return &t.BackendIdle }),
+	schema.Duration("tunnel_idle", func(t *Timeouts) *time.Duration { return &t.TunnelIdle }),
+	schema.Duration("tunnel_half_closed", func(t *Timeouts) *time.Duration { return &t.TunnelHalfClosed }),
+	schema.Duration("handshake", func(t *Timeouts) *time.Duration { return &t.Handshake }),
+	schema.Duration("queue", func(t *Timeouts) *time.Duration { return &t.Queue }),
+	schema.Duration("drain", func(t *Timeouts) *time.Duration { return &t.Drain }),
 }
 
-var limitKeys = []key[Limits]{
-	size("header_bytes", 1<<10, 1<<20, func(l *Limits) *int { return &l.HeaderBytes }),
-	number("fields", 1, fieldsMax, func(l *Limits) *int { return &l.Fields }),
-	size("target_bytes", 1, 1<<20, func(l *Limits) *int { return &l.TargetBytes }),
-	size("body_bytes", 0, 1<<62, func(l *Limits) *int64 { return &l.BodyBytes }),
-	number("connections", 0, 1<<30, func(l *Limits) *int { return &l.Connections }),
+var limitKeys = []schema.Key[Limits]{
+	schema.Size("header_bytes", 1<<10, 1<<20, func(l *Limits) *int { return &l.HeaderBytes }),
+	schema.Number("fields", 1, fieldsMax, func(l *Limits) *int { return &l.Fields }),
+	schema.Size("target_bytes", 1, 1<<20, func(l *Limits) *int { return &l.TargetBytes }),
+	schema.Size("body_bytes", 0, 1<<62, func(l *Limits) *int64 { return &l.BodyBytes }),
+	schema.Number("connections", 0, 1<<30, func(l *Limits) *int { return &l.Connections }),
 }
 
 // WeightMax is the largest weight of a backend, in the file or at run time.
@@ -110,13 +119,13 @@ func checkLogLevel(s string) *value.Flaw {
 }
 
 // readTrusted reads networks; an address is a network of one.
-func readTrusted(r *reader, c *Config, path string, v any) {
+func readTrusted(r *schema.Reader, c *draft, path string, v any) {
 	const hint = `write an address or a network, such as "10.0.0.0/8"`
 	c.TrustedProxies = make([]netip.Prefix, 0)
-	readTexts(r, path, v, hint, func(at, s string) {
+	schema.ReadTexts(r, path, v, hint, func(at, s string) {
 		p, f := value.ParseNetwork(s)
 		if f != nil {
-			r.refuseValue(at, f)
+			r.RefuseValue(at, f)
 			return
 		}
 		c.TrustedProxies = append(c.TrustedProxies, p)

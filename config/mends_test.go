@@ -40,10 +40,11 @@ var mends = []mend{
 	{"[limits]\nbody_bytes = 10MB", `write "10MiB"`, "[limits]\nbody_bytes = \"10MiB\"", nil},
 
 	// Where it is.
-	{"[[backends]]\nhost = \"http://127.0.0.1\"\nport = 80", `write host = "127.0.0.1"; backends are asked over http`, "[[backends]]\nhost = \"127.0.0.1\"\nport = 80", nil},
-	{"[[backends]]\nhost = \"http://127.0.0.1:8000/x\"\nport = 80", `write host = "127.0.0.1" and port = 8000; backends`, "[[backends]]\nhost = \"127.0.0.1\"\nport = 8000",
+	{"[[backends]]\nhost = \"http://127.0.0.1\"\nport = 80", `write host = "127.0.0.1"`, "[[backends]]\nhost = \"127.0.0.1\"\nport = 80", nil},
+	{"[[backends]]\nhost = \"http://127.0.0.1:8000/x\"\nport = 80", `write host = "127.0.0.1" and port = 8000`, "[[backends]]\nhost = \"127.0.0.1\"\nport = 8000",
 		func(c *Config) bool { return backend(c).Port == 8000 }},
-	{"[[backends]]\nhost = \"https://a\"\nport = 443", `lb speaks no TLS to backends yet`, "", nil},
+	{"[[backends]]\nhost = \"https://a\"\nport = 443", `write host = "a", port = 443 and tls = true`, "[[backends]]\nhost = \"a\"\nport = 443\ntls = true",
+		func(c *Config) bool { return backend(c).TLS }},
 	{"[[backends]]\nhost = \"a:80\"\nport = 1", `write host = "a" and port = 80`, "[[backends]]\nhost = \"a\"\nport = 80", nil},
 	{"[[backends]]\naddress = \"10.0.0.1:80\"", `write host = "10.0.0.1" and port = 80`, "[[backends]]\nhost = \"10.0.0.1\"\nport = 80", nil},
 	{"[[backends]]\naddress = \"app\"", `write host and port`, "[[backends]]\nhost = \"app\"\nport = 80", nil},
@@ -66,6 +67,36 @@ var mends = []mend{
 	{"admin = false", `write admin = { address = "", socket = "off" }`, "admin = { address = \"\", socket = \"off\" }", nil},
 	{"[health]\nport = 8081", "checks go to the backend's port; leave it out", "[health]", func(c *Config) bool { return c.Port == 8080 }},
 	{"[health]\nhost = \"http://app\"", `write "app"`, "[health]\nhost = \"app\"", nil},
+
+	// Listeners and TLS.
+	{"listeners = [\":81\", \"443 ssl\"]", `write { address = ":443", tls = true }`, "listeners = [{ address = \":81\" }, { address = \":443\", tls = true }]\n" + certFiles, nil},
+	{"listeners = [81]", `write ":81"`, "[[listeners]]\naddress = \":81\"", nil},
+	{"listen = \"443 ssl\"", `write [[listeners]], and below it address = ":443" and tls = true`, tlsListener + certFiles, func(c *Config) bool { return c.Listeners[0].TLS }},
+	{"bind = \"*:443 ssl crt /etc/a.pem\"", `write [[listeners]], and below it address = ":443" and tls = true`, tlsListener + certFiles, nil},
+	{"[[listeners]]\nport = 81", `write address = ":81"`, "[[listeners]]\naddress = \":81\"", nil},
+	{"[[listeners]]\nlisten = \"/run/lb\"", `write address = "unix:/run/lb"`, "[[listeners]]\naddress = \"unix:/run/lb\"", nil},
+	{"[[listeners]]\naddress = \":443\"\nssl = true\n" + certFiles, `write tls = true`, tlsListener + certFiles, nil},
+	{tlsListener + "cert = \"/a.pem\"\n" + certFiles, `write [tls], and below it cert and key`, tlsListener + certFiles, nil},
+	{"ssl_certificate = \"/a.pem\"", `write [tls], and below it cert and key`, certFiles, func(c *Config) bool { return c.Listening()[0].TLS }},
+	{"[tls]\nssl_certificate = \"/a.pem\"", `write cert`, "[tls]\ncert = \"/a.pem\"", nil},
+	{"[tls]\nprotocols = [\"TLSv1.3\"]", `write min_version = "1.2" or "1.3"`, "[tls]\nmin_version = \"1.3\"", func(c *Config) bool { return c.TLS.MinVersion == TLS13 }},
+	{"[tls]\nmin_version = \"tls1.2\"", `write "1.2"`, "[tls]\nmin_version = \"1.2\"", nil},
+	{"[tls]\ndomains = [\"a.test\"]", `write names in [tls.acme]`, "[tls.acme]\nnames = [\"a.test\"]", nil},
+	{"[tls]\nverify = true", `write client_auth = "require" and client_ca`, "[tls]\nclient_auth = \"require\"\nclient_ca = \"a\"", nil},
+	{"hsts = \"1h\"", `"hsts" belongs to [tls]`, "[tls]\nhsts = \"1h\"", func(c *Config) bool { return c.TLS.HSTS == time.Hour }},
+	{"[tls]\nhsts = false", `write "0s" for none`, "[tls]\nhsts = \"0s\"", nil},
+	{"[tls]\nhsts = \"365d\"", `write "8760h"`, "[tls]\nhsts = \"8760h\"", nil},
+	{"letsencrypt = true", `write names in [tls.acme]`, "[tls.acme]\nnames = [\"a.test\"]", nil},
+	{"[tls.acme]\nstaging = true", `write directory = "https://acme-staging-v02.api.letsencrypt.org/directory"`, "[tls.acme]\ndirectory = \"https://acme-staging-v02.api.letsencrypt.org/directory\"", nil},
+	{"force_ssl = true", `write [[listeners]] with address = ":80" and redirect_https = true, and another with address = ":443" and tls = true`,
+		"[[listeners]]\naddress = \":80\"\nredirect_https = true\n" + tlsListener + certFiles, nil},
+	{"[[backends]]\nurl = \"https://app/\"", `write host = "app", port = 443 and tls = true`, "[[backends]]\nhost = \"app\"\nport = 443\ntls = true", nil},
+	{"backends = [\"https://app:8443\"]", `write { host = "app", port = 8443, tls = true }`, "backends = [{ host = \"app\", port = 8443, tls = true }]", func(c *Config) bool { return backend(c).TLS }},
+	{oneBackend + "scheme = \"https\"", "write tls = true for https", oneBackend + "tls = true", nil},
+	{"[[backends]]\nhost = \"a\"\nport = 443\nverify = false", "write insecure = true in [backend_tls]", "[[backends]]\nhost = \"a\"\nport = 443\n[backend_tls]\ninsecure = true",
+		func(c *Config) bool { return pool(c).TLS.Insecure }},
+	{"[timeouts]\ntls_handshake = \"5s\"", "write handshake", "[timeouts]\nhandshake = \"5s\"", nil},
+	{"[health]\ntls = true", "checks go over TLS where the backend has tls = true; leave it out", "[health]", nil},
 
 	// Kinds.
 	{"sticky = true", `write the cookie's name, such as sticky = "lb_backend"`, "sticky = \"lb_backend\"", func(c *Config) bool { return pool(c).Sticky == "lb_backend" }},
@@ -101,7 +132,8 @@ var mends = []mend{
 	{aRoute + "host = \"https://a.test/\"", `write host = "a.test"; a route takes every scheme`, aRoute + "host = \"a.test\"", nil},
 	{aRoute + "host = \"*.a.test:443\"", `write host = "*.a.test"; a route takes every scheme`, aRoute + "host = \"*.a.test\"", func(c *Config) bool { return route(c).Host == "*.a.test" }},
 	{aRoute + "methods = \"GET\"", `write ["GET"]`, aRoute + "methods = [\"GET\"]", nil},
-	{aRoute + "port = 80", `does not depend on it; leave it out`, aRoute, nil},
+	{aRoute + "port = 443", `write scheme = "https"`, aRoute + "scheme = \"https\"", func(c *Config) bool { return route(c).Scheme == "https" }},
+	{aRoute + "tls = true", `write scheme = "https"`, aRoute + "scheme = \"https\"", nil},
 	{"[[routes]]\nredirect = \"/b\"", `write redirect = { to = "/b" }`, "[[routes]]\nredirect = { to = \"/b\" }", nil},
 	{aRoute + "set_request_headers = { \"X-Real-IP\" = \"{client_ip}\" }", `{client_ip} is not filled in here, but sent as it stands; leave it out: lb sends X-Forwarded-For`, aRoute, nil},
 	{aRoute + "set_request_headers = { X-A = \"$remote_addr\" }", `$remote_addr is not filled in`, aRoute, nil},
@@ -178,9 +210,9 @@ func errorText(err error) string {
 // is a key in the wrong place.
 func TestWordsOfOthers(t *testing.T) {
 	for _, word := range []string{
-		"tls", "ssl", "https", "cert", "acme", "ssl_certificate", "http2", "h2", "upstream", "server", "listen", "location", "proxy_pass", "frontend",
+		"ssl", "https", "acme", "letsencrypt", "ssl_certificate", "ssl_protocols", "ssl_ciphers", "ssl_verify_client", "force_ssl", "mtls", "sni", "ocsp", "http2", "h2", "upstream", "server", "listen", "location", "proxy_pass", "frontend",
 		"bind", "balance", "log_format", "access_log", "error_log", "gzip", "worker_processes", "worker_connections", "keepalive", "maxconn",
-		"rate_limit", "include", "user", "group", "daemon", "stats", "metrics", "redirect_https", "cache", "websocket", "cors", "auth", "allow",
+		"rate_limit", "include", "user", "group", "daemon", "stats", "metrics", "cache", "websocket", "cors", "auth", "allow",
 		"proxy_protocol", "resolver", "discovery", "client_max_body_size", "proxy_read_timeout", "error_page", "healthcheck", "rewrite", "real_ip",
 		"http", "global", "defaults", "stream", "root", "env", "reverse_proxy", "virtual_host", "services", "log",
 	} {

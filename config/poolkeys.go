@@ -7,70 +7,80 @@ import (
 	"strings"
 	"time"
 
+	"lb/config/schema"
 	"lb/config/tomlfile"
 	"lb/config/value"
 )
 
 // balanceKeys are the keys of a pool. Those of the pool "default" are at the top.
-var balanceKeys = []key[Pool]{
-	text("strategy", checkStrategy, func(p *Pool) *string { return &p.Strategy }),
-	table("hash", hashKeys, func(p *Pool) *Hash { return &p.Hash }),
-	text("sticky", value.CheckCookie, func(p *Pool) *string { return &p.Sticky }),
-	text("reuse", checkReuse, func(p *Pool) *string { return &p.Reuse }),
-	{"slow_start", readSlowStart, shown(func(p *Pool) string { return value.DurationText(p.SlowStart) })},
-	{"health", readHealth, diffHealth},
-	{"eject", readEject, func(d *differ, old, new *Pool, path string) {
-		diffTable(d, &old.Eject, &new.Eject, path, ejectKeys)
-	}},
-	{"backends", readBackends, diffBackends},
+var balanceKeys = []schema.Key[Pool]{
+	schema.Text("strategy", checkStrategy, func(p *Pool) *string { return &p.Strategy }),
+	schema.Table("hash", hashKeys, func(p *Pool) *Hash { return &p.Hash }),
+	schema.Text("sticky", value.CheckCookie, func(p *Pool) *string { return &p.Sticky }),
+	schema.Text("reuse", checkReuse, func(p *Pool) *string { return &p.Reuse }),
+	schema.Special("slow_start", readSlowStart, schema.Shown(func(p *Pool) string { return value.DurationText(p.SlowStart) })),
+	schema.Special("health", readHealth, diffHealth),
+	schema.Special("eject", readEject, func(d *schema.Differ, old, new *Pool, path string) {
+		schema.DiffTable(d, &old.Eject, &new.Eject, path, ejectKeys)
+	}),
+	schema.Special("backends", readBackends, diffBackends),
 }
 
-var poolKeys = append([]key[Pool]{
-	text("name", checkPoolName, func(p *Pool) *string { return &p.Name }),
-}, balanceKeys...)
+// otherKeys are the keys of [[pools]] beside the name.
+var otherKeys = slices.Concat(balanceKeys, tlsOfPool("tls"))
 
-var backendKeys = []key[Backend]{
-	text("host", value.CheckHost, func(b *Backend) *string { return &b.Host }),
-	number("port", 1, value.PortMax, func(b *Backend) *int { return &b.Port }),
-	socket("socket", value.CheckSocket, func(b *Backend) *string { return &b.Socket }),
-	number("weight", 1, WeightMax, func(b *Backend) *int { return &b.Weight }),
-	flag("backup", func(b *Backend) *bool { return &b.Backup }),
-	flag("drain", func(b *Backend) *bool { return &b.Drain }),
-	number("max_connections", 0, connectionsMax, func(b *Backend) *int { return &b.MaxConnections }),
+var poolKeys = append([]schema.Key[Pool]{
+	schema.Text("name", func(s string) *value.Flaw { return value.CheckPoolName(s, DefaultPool) }, func(p *Pool) *string { return &p.Name }),
+}, otherKeys...)
+
+// tlsOfPool returns the key for TLS to backends, which has another name at the top.
+func tlsOfPool(name string) []schema.Key[Pool] {
+	return []schema.Key[Pool]{schema.Table(name, backendTLSKeys, func(p *Pool) *BackendTLS { return &p.TLS })}
 }
 
-var hashKeys = []key[Hash]{
-	{"key", readHashKey, shown(func(h *Hash) string { return h.key() })},
-	fraction("balance_factor", checkBalance, func(h *Hash) *float64 { return &h.BalanceFactor }),
+var backendKeys = []schema.Key[Backend]{
+	schema.Text("host", value.CheckHost, func(b *Backend) *string { return &b.Host }),
+	schema.Number("port", 1, value.PortMax, func(b *Backend) *int { return &b.Port }),
+	schema.Socket("socket", value.CheckSocket, func(b *Backend) *string { return &b.Socket }),
+	schema.Number("weight", 1, WeightMax, func(b *Backend) *int { return &b.Weight }),
+	schema.Flag("backup", func(b *Backend) *bool { return &b.Backup }),
+	schema.Flag("drain", func(b *Backend) *bool { return &b.Drain }),
+	schema.Number("max_connections", 0, connectionsMax, func(b *Backend) *int { return &b.MaxConnections }),
+	schema.Flag("tls", func(b *Backend) *bool { return &b.TLS }),
 }
 
-var healthKeys = []key[Health]{
-	text("type", checkCheck, func(h *Health) *string { return &h.Type }),
-	text("path", value.CheckTarget, func(h *Health) *string { return &h.Path }),
-	text("host", value.CheckHostField, func(h *Health) *string { return &h.Host }),
-	text("method", checkProbeMethod, func(h *Health) *string { return &h.Method }),
-	durationFrom("interval", intervalMin, func(h *Health) *time.Duration { return &h.Interval }),
-	durationFrom("interval_down", intervalMin, func(h *Health) *time.Duration { return &h.IntervalDown }),
-	durationFrom("timeout", time.Millisecond, func(h *Health) *time.Duration { return &h.Timeout }),
-	number("rise", 1, streakMax, func(h *Health) *int { return &h.Rise }),
-	number("fall", 1, streakMax, func(h *Health) *int { return &h.Fall }),
-	{"expect", readExpect, shown(func(h *Health) string { return expectText(h.Expect) })},
+var hashKeys = []schema.Key[Hash]{
+	schema.Special("key", readHashKey, schema.Shown(func(h *Hash) string { return h.key() })),
+	schema.Fraction("balance_factor", checkBalance, func(h *Hash) *float64 { return &h.BalanceFactor }),
 }
 
-var ejectKeys = []key[Eject]{
-	flag("enabled", func(e *Eject) *bool { return &e.Enabled }),
-	number("faults", 1, streakMax, func(e *Eject) *int { return &e.Faults }),
-	durationFrom("time", time.Millisecond, func(e *Eject) *time.Duration { return &e.Time }),
-	durationFrom("time_max", time.Millisecond, func(e *Eject) *time.Duration { return &e.TimeMax }),
-	number("max_percent", 1, 100, func(e *Eject) *int { return &e.MaxPercent }),
-	{"on_status", readOnStatus, shown(func(e *Eject) string { return value.ListText(e.OnStatus) })},
+var healthKeys = []schema.Key[Health]{
+	schema.Text("type", checkCheck, func(h *Health) *string { return &h.Type }),
+	schema.Text("path", value.CheckTarget, func(h *Health) *string { return &h.Path }),
+	schema.Text("host", value.CheckHostField, func(h *Health) *string { return &h.Host }),
+	schema.Text("method", checkProbeMethod, func(h *Health) *string { return &h.Method }),
+	schema.DurationFrom("interval", intervalMin, func(h *Health) *time.Duration { return &h.Interval }),
+	schema.DurationFrom("interval_down", intervalMin, func(h *Health) *time.Duration { return &h.IntervalDown }),
+	schema.DurationFrom("timeout", time.Millisecond, func(h *Health) *time.Duration { return &h.Timeout }),
+	schema.Number("rise", 1, streakMax, func(h *Health) *int { return &h.Rise }),
+	schema.Number("fall", 1, streakMax, func(h *Health) *int { return &h.Fall }),
+	schema.Special("expect", readExpect, schema.Shown(func(h *Health) string { return expectText(h.Expect) })),
 }
 
-var retryKeys = []key[Retry]{
-	number("attempts", 0, attemptsMax, func(t *Retry) *int { return &t.Attempts }),
-	{"on", readRetryOn, shown(func(t *Retry) string { return value.ListText(retryOnWords(t.On)) })},
-	fraction("budget", value.CheckShare, func(t *Retry) *float64 { return &t.Budget }),
-	number("budget_min", 0, 1<<20, func(t *Retry) *int { return &t.BudgetMin }),
+var ejectKeys = []schema.Key[Eject]{
+	schema.Flag("enabled", func(e *Eject) *bool { return &e.Enabled }),
+	schema.Number("faults", 1, streakMax, func(e *Eject) *int { return &e.Faults }),
+	schema.DurationFrom("time", time.Millisecond, func(e *Eject) *time.Duration { return &e.Time }),
+	schema.DurationFrom("time_max", time.Millisecond, func(e *Eject) *time.Duration { return &e.TimeMax }),
+	schema.Number("max_percent", 1, 100, func(e *Eject) *int { return &e.MaxPercent }),
+	schema.Special("on_status", readOnStatus, schema.Shown(func(e *Eject) string { return value.ListText(e.OnStatus) })),
+}
+
+var retryKeys = []schema.Key[Retry]{
+	schema.Number("attempts", 0, attemptsMax, func(t *Retry) *int { return &t.Attempts }),
+	schema.Special("on", readRetryOn, schema.Shown(func(t *Retry) string { return value.ListText(retryOnWords(t.On)) })),
+	schema.Fraction("budget", value.CheckShare, func(t *Retry) *float64 { return &t.Budget }),
+	schema.Number("budget_min", 0, 1<<20, func(t *Retry) *int { return &t.BudgetMin }),
 }
 
 // The largest and smallest values that make sense.
@@ -83,42 +93,42 @@ const (
 )
 
 // defaultPool turns keys of a pool into keys of the top.
-func defaultPool(keys []key[Pool]) (top []key[Config]) {
+func defaultPool(keys []schema.Key[Pool]) (top []schema.Key[draft]) {
 	for _, k := range keys {
-		top = append(top, key[Config]{k.name, func(r *reader, c *Config, path string, v any) {
-			k.set(r, &c.Pools[0], path, v)
-		}, func(d *differ, old, new *Config, path string) {
-			k.diff(d, &old.Pools[0], &new.Pools[0], path)
-		}})
+		top = append(top, schema.Special(k.Name, func(r *schema.Reader, c *draft, path string, v any) {
+			k.Set(r, &c.Pools[0], path, v)
+		}, func(d *schema.Differ, old, new *draft, path string) {
+			k.Diff(d, &old.Pools[0], &new.Pools[0], path)
+		}))
 	}
 	return top
 }
 
 // readPools reads [[pools]]. A pool with a flaw is kept for its name, so that routes
 // to it are not refused as well.
-func readPools(r *reader, c *Config, path string, v any) {
-	list, ok := readTables(r, path, v, "pool")
+func readPools(r *schema.Reader, c *draft, path string, v any) {
+	list, ok := schema.ReadTables(r, path, v, "pool")
 	if !ok {
 		return
 	}
 	first := map[string]int{} // line by name
 	for i, v := range list {
 		at, p := tomlfile.Element(path, i), NewPool("")
-		readTable(r, &p, at, v, poolKeys)
+		schema.ReadTable(r, &p, at, v, poolKeys)
 		c.Pools = append(c.Pools, p)
-		line, _ := r.file.Value(at)
+		line, _ := r.File.Value(at)
 		_, isTable := v.(map[string]any)
 		switch n, twice := first[p.Name]; {
 		case !isTable:
-		case !r.file.Has(tomlfile.Under(at, "name")):
-			r.refuseValue(at, value.Wrong("has no name", `add name = "api" or another, for routes to refer to`))
+		case !r.File.Has(tomlfile.Under(at, "name")):
+			r.RefuseValue(at, value.Wrong("has no name", `add name = "api" or another, for routes to refer to`))
 		case twice:
-			r.refuseValue(tomlfile.Under(at, "name"), value.Wrong(fmt.Sprintf("there is a pool %q already, in line %d", p.Name, n), "give it another name"))
+			r.RefuseValue(tomlfile.Under(at, "name"), value.Wrong(fmt.Sprintf("there is a pool %q already, in line %d", p.Name, n), "give it another name"))
 		case p.Name != "":
 			first[p.Name] = line
 		}
-		if isTable && !r.file.Has(tomlfile.Under(at, "backends")) {
-			r.refuseValue(at, value.Wrong("has no backend", "write [[pools.backends]] below it, once for each backend"))
+		if isTable && !r.File.Has(tomlfile.Under(at, "backends")) {
+			r.RefuseValue(at, value.Wrong("has no backend", "write [[pools.backends]] below it, once for each backend"))
 		}
 	}
 }
@@ -126,11 +136,11 @@ func readPools(r *reader, c *Config, path string, v any) {
 // finishPools refuses keys of the pool "default" in a file with other pools and no
 // backend for this one.
 func (r *reader) finishPools() {
-	if !r.file.Has("pools") || r.backends {
+	if !r.File.Has("pools") || r.backends {
 		return
 	}
-	for _, k := range balanceKeys {
-		r.refuseHere(k.name, value.Wrong(`is for the pool "default", which has no backend here`, "write it below [[pools]], or add [[backends]]"))
+	for _, k := range slices.Concat(balanceKeys, tlsOfPool("backend_tls")) {
+		r.RefuseHere(k.Name, value.Wrong(`is for the pool "default", which has no backend here`, "write it below [[pools]], or add [[backends]]"))
 	}
 }
 
@@ -138,7 +148,7 @@ func (r *reader) finishPools() {
 // backend in one with each answer of the other. Browsers tell names apart by case.
 func (r *reader) checkSticky() {
 	first := map[string]string{} // where a name stands
-	for i, p := range r.config.Pools {
+	for i, p := range r.draft.Pools {
 		at := "sticky"
 		if i > 0 {
 			at = tomlfile.Under(tomlfile.Element("pools", i-1), "sticky")
@@ -147,8 +157,8 @@ func (r *reader) checkSticky() {
 			continue
 		}
 		if before, twice := first[p.Sticky]; twice {
-			line, _ := r.file.Value(before)
-			r.refuseValue(at, value.Wrong(fmt.Sprintf("%q is the cookie of another pool already, in line %d", p.Sticky, line), "give each pool a cookie of its own"))
+			line, _ := r.File.Value(before)
+			r.RefuseValue(at, value.Wrong(fmt.Sprintf("%q is the cookie of another pool already, in line %d", p.Sticky, line), "give each pool a cookie of its own"))
 			continue
 		}
 		first[p.Sticky] = at
@@ -156,10 +166,10 @@ func (r *reader) checkSticky() {
 }
 
 // readHashKey reads what a pool hashes: "path", "header:x-user".
-func readHashKey(r *reader, h *Hash, path string, v any) {
+func readHashKey(r *schema.Reader, h *Hash, path string, v any) {
 	s, f := value.ParseText(v)
 	if f != nil {
-		r.refuseValue(path, f)
+		r.RefuseValue(path, f)
 		return
 	}
 	word, name, named := strings.Cut(s, ":")
@@ -167,11 +177,11 @@ func readHashKey(r *reader, h *Hash, path string, v any) {
 	case !named && (word == KeyClientIP || word == KeyPath):
 	case named && (word == KeyHeader || word == KeyCookie):
 		if f := value.CheckToken(name); f != nil {
-			r.refuseValue(path, f)
+			r.RefuseValue(path, f)
 			return
 		}
 	default:
-		r.refuseValue(path, value.Wrong(fmt.Sprintf("there is no key %q", s), `use "client_ip", "path", "header:NAME" or "cookie:NAME"`))
+		r.RefuseValue(path, value.Wrong(fmt.Sprintf("there is no key %q", s), `use "client_ip", "path", "header:NAME" or "cookie:NAME"`))
 		return
 	}
 	if word == KeyHeader {
@@ -181,7 +191,7 @@ func readHashKey(r *reader, h *Hash, path string, v any) {
 }
 
 // readSlowStart reads a length of time, or "0s" for none.
-func readSlowStart(r *reader, p *Pool, path string, v any) {
+func readSlowStart(r *schema.Reader, p *Pool, path string, v any) {
 	if v == "0s" {
 		p.SlowStart = 0
 		return
@@ -190,48 +200,48 @@ func readSlowStart(r *reader, p *Pool, path string, v any) {
 	if f != nil && strings.HasPrefix(f.Hint, "no timeout") {
 		f.Hint = `use "0s" for no slow start`
 	}
-	r.refuse(path, v, f)
+	r.Refuse(path, v, f)
 	p.SlowStart = d
 }
 
-func readHealth(r *reader, p *Pool, path string, v any) {
+func readHealth(r *schema.Reader, p *Pool, path string, v any) {
 	p.Health = NewHealth()
-	readTable(r, &p.Health, path, v, healthKeys)
+	schema.ReadTable(r, &p.Health, path, v, healthKeys)
 	if p.Health.Type != CheckTCP {
 		return
 	}
 	for _, name := range []string{"path", "host", "method", "expect"} {
-		r.refuseHere(tomlfile.Under(path, name), value.Wrong(`is not used by type = "tcp"`, `use type = "http", or remove it`))
+		r.RefuseHere(tomlfile.Under(path, name), value.Wrong(`is not used by type = "tcp"`, `use type = "http", or remove it`))
 	}
 	p.Health.Path, p.Health.Method, p.Health.Expect = "", "", nil
 }
 
-func readEject(r *reader, p *Pool, path string, v any) {
+func readEject(r *schema.Reader, p *Pool, path string, v any) {
 	e := &p.Eject
-	readTable(r, e, path, v, ejectKeys)
-	if !r.file.Has(tomlfile.Under(path, "time_max")) {
+	schema.ReadTable(r, e, path, v, ejectKeys)
+	if !r.File.Has(tomlfile.Under(path, "time_max")) {
 		e.TimeMax = max(e.TimeMax, e.Time)
 	}
 	if e.TimeMax < e.Time {
-		r.refuseValue(tomlfile.Under(path, "time_max"), value.Wrong(fmt.Sprintf("%v is less than time (%v)", e.TimeMax, e.Time), "make it longer, or time shorter"))
+		r.RefuseValue(tomlfile.Under(path, "time_max"), value.Wrong(fmt.Sprintf("%v is less than time (%v)", e.TimeMax, e.Time), "make it longer, or time shorter"))
 	}
 }
 
 // readExpect reads status codes and ranges of them: "200-299, 404", or 204.
-func readExpect(r *reader, h *Health, path string, v any) {
+func readExpect(r *schema.Reader, h *Health, path string, v any) {
 	if n, ok := v.(int64); ok {
 		v = strconv.FormatInt(n, 10)
 	}
 	s, ok := v.(string)
 	if !ok {
-		r.refuseValue(path, value.WrongKind(v, "text", `write codes and ranges in one text, such as "200-299, 404"`))
+		r.RefuseValue(path, value.WrongKind(v, "text", `write codes and ranges in one text, such as "200-299, 404"`))
 		return
 	}
 	h.Expect = nil
 	for part := range strings.SplitSeq(s, ",") {
 		low, high, f := value.ParseStatuses(strings.TrimSpace(part))
 		if f != nil {
-			r.refuseValue(path, f)
+			r.RefuseValue(path, f)
 			return
 		}
 		h.Expect = append(h.Expect, Statuses{low, high})
@@ -239,15 +249,15 @@ func readExpect(r *reader, h *Health, path string, v any) {
 }
 
 // readOnStatus reads the status codes that count as faults.
-func readOnStatus(r *reader, e *Eject, path string, v any) {
+func readOnStatus(r *schema.Reader, e *Eject, path string, v any) {
 	e.OnStatus = nil
-	readList(r, path, v, func(at string, v any) {
+	schema.ReadList(r, path, v, func(at string, v any) {
 		n, ok := v.(int64)
 		switch {
 		case !ok || n < 502 || n > 504:
-			r.refuseValue(at, value.Wrong(fmt.Sprintf("%v cannot eject a backend", v), "use 502, 503 and 504"))
+			r.RefuseValue(at, value.Wrong(fmt.Sprintf("%v cannot eject a backend", v), "use 502, 503 and 504"))
 		case slices.Contains(e.OnStatus, int(n)):
-			r.refuseValue(at, value.Wrong(fmt.Sprintf("%d is there already", n), "remove one"))
+			r.RefuseValue(at, value.Wrong(fmt.Sprintf("%d is there already", n), "remove one"))
 		default:
 			e.OnStatus = append(e.OnStatus, int(n))
 		}
@@ -269,19 +279,19 @@ var retryWords = []struct {
 }
 
 // readRetryOn reads the faults that are retried, which may be none.
-func readRetryOn(r *reader, t *Retry, path string, v any) {
+func readRetryOn(r *schema.Reader, t *Retry, path string, v any) {
 	t.On = RetryOn{}
 	words := make([]string, len(retryWords))
 	for i, w := range retryWords {
 		words[i] = w.word
 	}
-	readTexts(r, path, v, "use words in quotes, such as "+strconv.Quote(words[0]), func(at, s string) {
+	schema.ReadTexts(r, path, v, "use words in quotes, such as "+strconv.Quote(words[0]), func(at, s string) {
 		i := slices.Index(words, s)
 		switch {
 		case i < 0:
-			r.refuseValue(at, value.OneOf(s, "fault", words...))
+			r.RefuseValue(at, value.OneOf(s, "fault", words...))
 		case *retryWords[i].field(&t.On):
-			r.refuseValue(at, value.Wrong(fmt.Sprintf("%q is there already", s), "remove one"))
+			r.RefuseValue(at, value.Wrong(fmt.Sprintf("%q is there already", s), "remove one"))
 		default:
 			*retryWords[i].field(&t.On) = true
 		}
@@ -292,21 +302,6 @@ func checkCheck(s string) *value.Flaw { return value.OneOf(s, "kind of check", C
 
 func checkProbeMethod(s string) *value.Flaw {
 	return value.OneOf(s, "method for checks", "GET", "HEAD")
-}
-
-func checkPoolName(s string) *value.Flaw {
-	switch {
-	case s == "":
-		return value.Wrong("is empty", "write a name")
-	case s == DefaultPool:
-		return value.Wrong(`"default" is the pool of the top-level backends`, "give it another name")
-	}
-	for i := range len(s) {
-		if c := s[i]; !value.NameByte(c) && c != '.' {
-			return value.Wrong(fmt.Sprintf("%q is no name for a pool", s), "use letters, digits, hyphens, underscores and dots")
-		}
-	}
-	return nil
 }
 
 // checkBalance accepts a balance factor. 1 would leave no room.

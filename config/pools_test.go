@@ -126,7 +126,7 @@ var poolRefusals = []struct{ src, want string }{
 	{onePool + "[[pools.backends]]\nsticky = \"a\"\n", "4:3: Key 'pools.backends' was already created and cannot be used as an array"},
 	{"[[pools]]\nname = \"a\"\n[[pools.backends]]\nsocket = \"/a\"\nsticky = \"a\"\n",
 		`5:1: pools[0].backends[0].sticky: unknown key; "sticky" belongs to [[pools]], above its first [pools.table]`},
-	{onePool + "redirect_to = 1\n", `4:1: pools[0].redirect_to: unknown key; known here: name, strategy, hash, sticky, reuse, slow_start, health, eject, backends`},
+	{onePool + "redirect_to = 1\n", `4:1: pools[0].redirect_to: unknown key; known here: name, strategy, hash, sticky, reuse, slow_start, health, eject, backends, tls`},
 	{"[health]\nintervall = \"1s\"\n", `2:1: health.intervall: unknown key; did you mean "interval"?`},
 	{"[eject]\nbudget = 1\n", `2:1: eject.budget: unknown key; "budget" belongs to [retry]`},
 	{"[pools]\nname = \"a\"\n", `1:2: pools: must be a list of tables, not a table; write [[pools]], once for each pool`},

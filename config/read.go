@@ -5,16 +5,26 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"lb/config/hints"
+	"lb/config/schema"
 	"lb/config/tomlfile"
 	"lb/config/value"
 )
 
 // FileName is the name of the file that Find looks for in the working directory.
 const FileName = "lb.toml"
+
+// Error is one mistake in a configuration, and what to do about it.
+type Error = schema.Error
+
+// Errors are all mistakes in a configuration, in the order of the file. It is never
+// empty. Load, Find, Parse and With return it for what they could read but do not
+// accept; errors.As finds each *Error in it.
+type Errors = schema.Errors
 
 // Find returns the configuration in the file at path with the flags applied. With an
 // empty path it is that of ./lb.toml, or of Default if there is no such file. Errors are
@@ -60,18 +70,26 @@ func parse(name string, data []byte, backends bool) (*Config, error) {
 	if bad != nil {
 		return nil, Errors{notTOML(name, string(data), bad)}
 	}
-	r := reader{name: name, file: file, config: Default(), backends: backends || file.Has("backends")}
-	r.config.Source = name
-	r.config.Pools[0].Backends = nil
+	folder, err := filepath.Abs(filepath.Dir(name)) // so that a reload finds the same files by whatever name
+	if err != nil {
+		return nil, err
+	}
+	r := reader{
+		Reader:   schema.Reader{Name: name, Folder: folder, File: file, Unknown: unknown},
+		draft:    draft{Config: *Default()},
+		backends: backends || file.Has("backends"),
+	}
+	r.draft.Source = name
+	r.draft.Pools[0].Backends = nil
 	if path := file.Twice(); path != "" {
-		r.refuseKey(path, value.Wrong("is given twice", "keep one of the two"))
+		r.RefuseKey(path, value.Wrong("is given twice", "keep one of the two"))
 	}
-	readTable(&r, r.config, "", tree, topKeys)
+	schema.ReadTable(&r.Reader, &r.draft, "", tree, topKeys)
 	r.finish()
-	if len(r.errs) > 0 {
-		return nil, r.errs.inOrder()
+	if len(r.Errs) > 0 {
+		return nil, r.Errs.InOrder()
 	}
-	return r.config, nil
+	return &r.draft.Config, nil
 }
 
 // notTOML returns what to do about a file that the decoder does not take.
@@ -88,81 +106,17 @@ func notTOML(name, src string, bad *tomlfile.Mistake) *Error {
 	return e
 }
 
-// reader fills a Config from a decoded file, and collects the flaws.
+// draft is a configuration that is being read.
+type draft struct {
+	Config
+	routes []routeText // in the order of the file; finish puts them into Config
+}
+
+// reader reads a file into a draft, and checks what depends on more than one key.
 type reader struct {
-	name   string // of the file
-	file   *tomlfile.File
-	config *Config
-	routes []routeText // in the order of the file; finish puts them into config
-	errs   Errors
-
+	schema.Reader
+	draft    draft
 	backends bool // the pool "default" has backends, from the file or from flags
-}
-
-// refuseKey notes a flaw of the key at path.
-func (r *reader) refuseKey(path string, f *value.Flaw) {
-	line, column := r.file.Key(path)
-	r.errs = append(r.errs, &Error{r.name, line, column, path, f.What, f.Hint})
-}
-
-// refuseValue notes a flaw of the value at path, unless f is nil.
-func (r *reader) refuseValue(path string, f *value.Flaw) {
-	if f != nil {
-		line, column := r.file.Value(path)
-		r.errs = append(r.errs, &Error{r.name, line, column, path, f.What, f.Hint})
-	}
-}
-
-// refuse is refuseValue for v, the value at path, with a better hint if there is one.
-func (r *reader) refuse(path string, v any, f *value.Flaw) {
-	if f != nil {
-		if hint := hints.Value(tomlfile.Header(path), v); hint != "" {
-			f = value.Wrong(f.What, hint)
-		}
-		r.refuseValue(path, f)
-	}
-}
-
-// refuseHere notes a flaw of the key at path if the file has the key.
-func (r *reader) refuseHere(path string, f *value.Flaw) {
-	if r.file.Has(path) {
-		r.refuseKey(path, f)
-	}
-}
-
-// key is one known key of a table. set puts v, the value at path, into t; diff adds
-// to d how the values of two tables differ.
-type key[T any] struct {
-	name string
-	set  func(r *reader, t *T, path string, v any)
-	diff func(d *differ, old, new *T, path string)
-}
-
-// readTable reads the table at path into t.
-func readTable[T any](r *reader, t *T, path string, v any, keys []key[T]) {
-	table, ok := v.(map[string]any)
-	if !ok {
-		r.refuse(path, v, value.WrongKind(v, "a table", hintTable(path)))
-		return
-	}
-	for name, v := range table {
-		at := tomlfile.Under(path, name)
-		i := slices.IndexFunc(keys, func(k key[T]) bool { return k.name == name })
-		if i < 0 {
-			r.refuseKey(at, unknown(path, name, v, names(keys)))
-			continue
-		}
-		keys[i].set(r, t, at, v)
-	}
-}
-
-// names returns the names of keys, in their order.
-func names[T any](keys []key[T]) []string {
-	out := make([]string, len(keys))
-	for i, k := range keys {
-		out[i] = k.name
-	}
-	return out
 }
 
 // unknown returns the flaw of a key that is not among known, the keys of the table at
@@ -212,19 +166,22 @@ func home(path, name string) string {
 
 // finish checks what depends on more than one key.
 func (r *reader) finish() {
-	l := &r.config.Limits
-	if !r.file.Has("limits.target_bytes") {
+	l := &r.draft.Limits
+	if !r.File.Has("limits.target_bytes") {
 		l.TargetBytes = min(l.TargetBytes, l.HeaderBytes/2)
 	}
 	if l.TargetBytes >= l.HeaderBytes {
-		r.refuseValue("limits.target_bytes", value.Wrong(
+		r.RefuseValue("limits.target_bytes", value.Wrong(
 			fmt.Sprintf("%d bytes must be less than header_bytes (%d), which include the target", l.TargetBytes, l.HeaderBytes),
 			"make it smaller, or header_bytes larger"))
 	}
 	r.finishPools()
 	r.checkSticky()
+	r.finishListeners()
+	r.finishCerts()
+	r.finishBackendTLS()
 	r.finishRoutes()
-	if len(r.errs) == 0 { // else a mistake may be the reason
+	if len(r.Errs) == 0 { // else a mistake may be the reason
 		r.checkLeads()
 	}
 }
@@ -235,28 +192,20 @@ func (r *reader) checkLeads() {
 	if r.backends {
 		return
 	}
-	leads := len(r.config.Pools) > 1
-	for i, t := range r.config.Routes {
+	leads := len(r.draft.Pools) > 1
+	for i, t := range r.draft.Routes {
 		if t.Pool == 0 {
-			r.refuseValue(tomlfile.Under(r.routes[i].at, "pool"), value.Wrong(
+			r.RefuseValue(tomlfile.Under(r.draft.routes[i].at, "pool"), value.Wrong(
 				`the pool "default" has no backend here`, "add [[backends]], or name another pool"))
 		}
 		leads = leads || t.Redirect.To != ""
 	}
-	if leads || len(r.errs) > 0 {
+	if leads || len(r.Errs) > 0 {
 		return
 	}
 	what := "leads to no backend and no redirect"
-	if r.file.Empty() {
+	if r.File.Empty() {
 		what = "is empty"
 	}
-	r.refuseValue("", value.Wrong(what, "add [[backends]] with a host and a port, or [[routes]] with a redirect"))
-}
-
-// hintTable returns how to write the table at path.
-func hintTable(path string) string {
-	if strings.HasSuffix(path, "]") {
-		return fmt.Sprintf("write [[%s]] on a line of its own", tomlfile.Header(path))
-	}
-	return fmt.Sprintf("write [%s] on a line of its own", tomlfile.Header(path))
+	r.RefuseValue("", value.Wrong(what, "add [[backends]] with a host and a port, or [[routes]] with a redirect"))
 }

@@ -17,6 +17,7 @@ func FuzzParse(f *testing.F) {
 		"[[pools]]\nname = \"a\"\nhash.key = \"header:x\"\n[pools.health]\nexpect = \"200-299,404\"\n[[pools.backends]]\nsocket = \"/a\"\n",
 		"[[routes]]\nhost = \"*.a\"\nmethods = [\"GET\"]\nheaders = { \"x\" = \"y\" }\npool = \"default\"\nstrip_prefix = true\n",
 		"[[routes]]\nredirect = { to = \"https://{host}{uri}\", code = 301 }\nset_response_headers.X = \"1\"\n",
+		"[[listeners]]\naddress = \":443\"\ntls = true\n[tls]\ncert = \"a\"\nhsts = \"1h\"\n[[tls.certs]]\ncert = \"b\"\n[tls.acme]\nnames = [\"a.b\"]\n[backend_tls]\nca = \"c\"\n",
 	} {
 		f.Add([]byte(seed))
 	}

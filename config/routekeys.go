@@ -3,11 +3,11 @@ package config
 import (
 	"cmp"
 	"fmt"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 
+	"lb/config/schema"
 	"lb/config/tomlfile"
 	"lb/config/value"
 	"lb/httpparse/urlpath"
@@ -21,113 +21,114 @@ type routeText struct {
 	bad  bool // the reader has noted a flaw of it
 }
 
-var routeKeys = []key[routeText]{
-	text("host", value.CheckHostPattern, func(t *routeText) *string { return &t.Host }),
-	text("path", value.CheckPathPrefix, func(t *routeText) *string { return &t.Path }),
-	{"methods", readMethods, nil}, // a condition: it tells one route from another
-	{"headers", func(r *reader, t *routeText, path string, v any) {
-		t.Headers = readFields(r, path, v, checkCondition)
+var routeKeys = []schema.Key[routeText]{
+	schema.Text("host", value.CheckHostPattern, func(t *routeText) *string { return &t.Host }),
+	schema.Text("path", value.CheckPathPrefix, func(t *routeText) *string { return &t.Path }),
+	schema.Special("scheme", readScheme, nil),   // a condition: it tells one route from another
+	schema.Special("methods", readMethods, nil), // a condition as well
+	schema.Special("headers", func(r *schema.Reader, t *routeText, path string, v any) {
+		t.Headers = readFields(r, path, v, value.CheckCondition)
 		for i := range t.Headers {
 			t.Headers[i].Name = strings.ToLower(t.Headers[i].Name)
 		}
-	}, nil}, // a condition as well
-	text("pool", func(string) *value.Flaw { return nil }, func(t *routeText) *string { return &t.pool }),
-	text("paths", checkPaths, func(t *routeText) *Paths { return &t.Paths }),
-	flag("strip_prefix", func(t *routeText) *bool { return &t.StripPrefix }),
-	{"set_request_headers", func(r *reader, t *routeText, path string, v any) {
-		t.SetRequestHeaders = readSetFields(r, path, v, checkSetRequest)
-	}, func(d *differ, old, new *routeText, path string) {
-		d.fields(path, old.SetRequestHeaders, new.SetRequestHeaders)
-	}},
-	{"set_response_headers", func(r *reader, t *routeText, path string, v any) {
-		t.SetResponseHeaders = readSetFields(r, path, v, checkSetResponse)
-	}, func(d *differ, old, new *routeText, path string) {
-		d.fields(path, old.SetResponseHeaders, new.SetResponseHeaders)
-	}},
-	table("redirect", redirectKeys, func(t *routeText) *Redirect { return &t.Redirect }),
+	}, nil), // a condition as well
+	schema.Text("pool", func(string) *value.Flaw { return nil }, func(t *routeText) *string { return &t.pool }),
+	schema.Text("paths", checkPaths, func(t *routeText) *Paths { return &t.Paths }),
+	schema.Flag("strip_prefix", func(t *routeText) *bool { return &t.StripPrefix }),
+	schema.Special("set_request_headers", func(r *schema.Reader, t *routeText, path string, v any) {
+		t.SetRequestHeaders = readSetFields(r, path, v, value.CheckSetRequest)
+	}, func(d *schema.Differ, old, new *routeText, path string) {
+		diffFields(d, path, old.SetRequestHeaders, new.SetRequestHeaders)
+	}),
+	schema.Special("set_response_headers", func(r *schema.Reader, t *routeText, path string, v any) {
+		t.SetResponseHeaders = readSetFields(r, path, v, value.CheckSetResponse)
+	}, func(d *schema.Differ, old, new *routeText, path string) {
+		diffFields(d, path, old.SetResponseHeaders, new.SetResponseHeaders)
+	}),
+	schema.Table("redirect", redirectKeys, func(t *routeText) *Redirect { return &t.Redirect }),
 }
 
-var redirectKeys = []key[Redirect]{
-	text("to", checkRedirect, func(d *Redirect) *string { return &d.To }),
-	{"code", readRedirectCode, shown(func(d *Redirect) string { return strconv.Itoa(d.Code) })},
+var redirectKeys = []schema.Key[Redirect]{
+	schema.Text("to", value.CheckRedirect, func(d *Redirect) *string { return &d.To }),
+	schema.Special("code", readRedirectCode, schema.Shown(func(d *Redirect) string { return strconv.Itoa(d.Code) })),
 }
 
 // readRoutes reads [[routes]]; finishRoutes puts them into the configuration
 // when all pools are known.
-func readRoutes(r *reader, _ *Config, path string, v any) {
-	list, ok := readTables(r, path, v, "route")
+func readRoutes(r *schema.Reader, c *draft, path string, v any) {
+	list, ok := schema.ReadTables(r, path, v, "route")
 	if !ok {
 		return
 	}
 	for i, v := range list {
 		t := routeText{at: tomlfile.Element(path, i), Route: Route{Path: "/", Redirect: Redirect{Code: 308}}}
-		before := len(r.errs)
-		readTable(r, &t, t.at, v, routeKeys)
+		before := len(r.Errs)
+		schema.ReadTable(r, &t, t.at, v, routeKeys)
 		t.Host = strings.ToLower(t.Host)
-		if len(r.errs) == before {
-			r.checkTarget(&t)
+		if len(r.Errs) == before {
+			checkTarget(r, &t)
 		}
-		t.bad = len(r.errs) > before
-		r.routes = append(r.routes, t)
+		t.bad = len(r.Errs) > before
+		c.routes = append(c.routes, t)
 	}
 }
 
 // checkTarget checks that a route leads to exactly one pool or redirect, and has no
 // key that has no meaning there.
-func (r *reader) checkTarget(t *routeText) {
-	pool, redirect := r.file.Has(tomlfile.Under(t.at, "pool")), r.file.Has(tomlfile.Under(t.at, "redirect"))
+func checkTarget(r *schema.Reader, t *routeText) {
+	pool, redirect := r.File.Has(tomlfile.Under(t.at, "pool")), r.File.Has(tomlfile.Under(t.at, "redirect"))
 	switch {
 	case pool && redirect:
-		r.refuseValue(t.at, value.Wrong("has both a pool and a redirect", "keep one of the two"))
+		r.RefuseValue(t.at, value.Wrong("has both a pool and a redirect", "keep one of the two"))
 	case !pool && !redirect:
-		r.refuseValue(t.at, value.Wrong("leads nowhere", `add pool = "default" or another, or a redirect`))
+		r.RefuseValue(t.at, value.Wrong("leads nowhere", `add pool = "default" or another, or a redirect`))
 	case redirect && t.Redirect.To == "":
-		r.refuseValue(tomlfile.Under(t.at, "redirect"), value.Wrong("says not where to", `add to = "https://{host}{uri}" or another`))
+		r.RefuseValue(tomlfile.Under(t.at, "redirect"), value.Wrong("says not where to", `add to = "https://{host}{uri}" or another`))
 	case t.StripPrefix && t.Path == "/" && !redirect:
-		r.refuseValue(tomlfile.Under(t.at, "strip_prefix"), value.Wrong("has no path to take off", `add path = "/api" or another`))
+		r.RefuseValue(tomlfile.Under(t.at, "strip_prefix"), value.Wrong("has no path to take off", `add path = "/api" or another`))
 	}
 	if !redirect {
 		t.Redirect = Redirect{}
 		return
 	}
 	for _, name := range []string{"strip_prefix", "set_request_headers"} {
-		r.refuseHere(tomlfile.Under(t.at, name), value.Wrong("means nothing here: a redirect reaches no backend", "remove it, or the redirect"))
+		r.RefuseHere(tomlfile.Under(t.at, name), value.Wrong("means nothing here: a redirect reaches no backend", "remove it, or the redirect"))
 	}
 }
 
 // finishRoutes finds the pools of the routes, and refuses routes that no
 // request can reach.
 func (r *reader) finishRoutes() {
-	pools := make([]string, len(r.config.Pools))
-	for i, p := range r.config.Pools {
+	pools := make([]string, len(r.draft.Pools))
+	for i, p := range r.draft.Pools {
 		pools[i] = p.Name
 	}
 	seen := map[string][]routeText{} // by host and path
-	for _, t := range r.routes {
+	for _, t := range r.draft.routes {
 		if t.bad {
 			continue
 		}
 		t.Pool = -1
 		if t.Redirect.To == "" {
 			if t.Pool = slices.Index(pools, t.pool); t.Pool < 0 {
-				r.refuseValue(tomlfile.Under(t.at, "pool"), unknownPool(t.pool, pools))
+				r.RefuseValue(tomlfile.Under(t.at, "pool"), unknownPool(t.pool, pools))
 			}
 		}
 		r.checkSpelling(&t)
 		place := t.Host + t.Path
 		r.checkReachable(t, seen[place])
 		seen[place] = append(seen[place], t)
-		r.config.Routes = append(r.config.Routes, t.Route)
+		r.draft.Routes = append(r.draft.Routes, t.Route)
 	}
 }
 
 // checkSpelling refuses a path that only one of the ways to read paths would find.
 func (r *reader) checkSpelling(t *routeText) {
-	if cmp.Or(t.Paths, r.config.Paths) == PathsRaw {
+	if cmp.Or(t.Paths, r.draft.Paths) == PathsRaw {
 		return
 	}
 	if plain := string(urlpath.AppendLenient(nil, []byte(t.Path))); plain != t.Path {
-		r.refuseValue(tomlfile.Under(t.at, "path"), value.Wrong(fmt.Sprintf("%q is another spelling of %q", t.Path, plain), fmt.Sprintf(`write %q, or add paths = "raw"`, plain)))
+		r.RefuseValue(tomlfile.Under(t.at, "path"), value.Wrong(fmt.Sprintf("%q is another spelling of %q", t.Path, plain), fmt.Sprintf(`write %q, or add paths = "raw"`, plain)))
 	}
 }
 
@@ -146,11 +147,11 @@ func (r *reader) checkReachable(t routeText, before []routeText) {
 		if !b.covers(t.Route) {
 			continue
 		}
-		line, _ := r.file.Value(b.at)
+		line, _ := r.File.Value(b.at)
 		if t.covers(b.Route) {
-			r.refuseValue(t.at, value.Wrong(fmt.Sprintf("takes the same requests as the route in line %d", line), "remove one"))
+			r.RefuseValue(t.at, value.Wrong(fmt.Sprintf("takes the same requests as the route in line %d", line), "remove one"))
 		} else {
-			r.refuseValue(t.at, value.Wrong(fmt.Sprintf("is never reached: the route in line %d takes all of its requests", line), "write this one first"))
+			r.RefuseValue(t.at, value.Wrong(fmt.Sprintf("is never reached: the route in line %d takes all of its requests", line), "write this one first"))
 		}
 		return
 	}
@@ -159,6 +160,9 @@ func (r *reader) checkReachable(t routeText, before []routeText) {
 // covers reports whether rt takes every request that other takes. Their hosts and
 // paths are equal.
 func (rt Route) covers(other Route) bool {
+	if rt.Scheme != "" && rt.Scheme != other.Scheme {
+		return false
+	}
 	if len(rt.Methods) > 0 {
 		if len(other.Methods) == 0 {
 			return false
@@ -177,46 +181,56 @@ func (rt Route) covers(other Route) bool {
 	return true
 }
 
+// readScheme reads the scheme by which clients come.
+func readScheme(r *schema.Reader, t *routeText, path string, v any) {
+	s, f := value.ParseText(v)
+	if f == nil {
+		f = value.OneOf(s, "scheme", "http", "https")
+	}
+	r.Refuse(path, v, f)
+	t.Scheme = s
+}
+
 // readMethods reads names of methods. They are case-sensitive (RFC 9110 section 9.1).
-func readMethods(r *reader, t *routeText, path string, v any) {
+func readMethods(r *schema.Reader, t *routeText, path string, v any) {
 	t.Methods = nil
-	readTexts(r, path, v, `write a method in quotes, such as "GET"`, func(at, s string) {
+	schema.ReadTexts(r, path, v, `write a method in quotes, such as "GET"`, func(at, s string) {
 		f := value.CheckToken(s)
 		switch {
 		case f != nil:
-			r.refuseValue(at, f)
+			r.RefuseValue(at, f)
 		case s != strings.ToUpper(s):
-			r.refuseValue(at, value.Wrong(fmt.Sprintf("there is no method %q", s), fmt.Sprintf("write %q", strings.ToUpper(s))))
+			r.RefuseValue(at, value.Wrong(fmt.Sprintf("there is no method %q", s), fmt.Sprintf("write %q", strings.ToUpper(s))))
 		case slices.Contains(t.Methods, s):
-			r.refuseValue(at, value.Wrong(fmt.Sprintf("%q is there already", s), "remove one"))
+			r.RefuseValue(at, value.Wrong(fmt.Sprintf("%q is there already", s), "remove one"))
 		default:
 			t.Methods = append(t.Methods, s)
 		}
 	})
 	if list, ok := v.([]any); ok && len(list) == 0 {
-		r.refuseValue(path, value.Wrong("is empty", "name at least one method, or leave it out for all"))
+		r.RefuseValue(path, value.Wrong("is empty", "name at least one method, or leave it out for all"))
 	}
 }
 
 // readFields reads a table of fields, and sorts them by name. check accepts the names.
-func readFields(r *reader, path string, v any, check func(string) *value.Flaw) (fields []Field) {
+func readFields(r *schema.Reader, path string, v any, check func(string) *value.Flaw) (fields []Field) {
 	table, ok := v.(map[string]any)
 	if !ok {
-		r.refuseValue(path, value.WrongKind(v, "a table", `write { "X-Name" = "value" }`))
+		r.RefuseValue(path, value.WrongKind(v, "a table", `write { "X-Name" = "value" }`))
 		return nil
 	}
 	for name, v := range table {
 		at := tomlfile.Under(path, name)
 		if f := check(name); f != nil {
-			r.refuseKey(at, f)
+			r.RefuseKey(at, f)
 			continue
 		}
 		s, f := value.ParseText(v)
 		if f != nil {
-			r.refuseValue(at, f)
+			r.RefuseValue(at, f)
 			continue
 		}
-		r.refuseValue(at, value.CheckFieldValue(s))
+		r.RefuseValue(at, value.CheckFieldValue(s))
 		fields = append(fields, Field{name, s})
 	}
 	slices.SortFunc(fields, func(a, b Field) int {
@@ -228,35 +242,18 @@ func readFields(r *reader, path string, v any, check func(string) *value.Flaw) (
 	for i := range fields[min(1, len(fields)):] {
 		if name := fields[i+1].Name; strings.EqualFold(fields[i].Name, name) {
 			at := tomlfile.Under(path, name)
-			r.refuseKey(at, value.Wrong(fmt.Sprintf("is the same field as %s", fields[i].Name), "keep one of the two"))
+			r.RefuseKey(at, value.Wrong(fmt.Sprintf("is the same field as %s", fields[i].Name), "keep one of the two"))
 		}
 	}
 	return fields
 }
 
 // readRedirectCode reads a status code that comes with a Location (RFC 9110 section 15.4).
-func readRedirectCode(r *reader, d *Redirect, path string, v any) {
+func readRedirectCode(r *schema.Reader, d *Redirect, path string, v any) {
 	n, ok := v.(int64)
 	if !ok || !slices.Contains([]int64{301, 302, 303, 307, 308}, n) {
-		r.refuseValue(path, value.Wrong(fmt.Sprintf("%v is no code of a redirect", v), "use 301, 302, 303, 307 or 308"))
+		r.RefuseValue(path, value.Wrong(fmt.Sprintf("%v is no code of a redirect", v), "use 301, 302, 303, 307 or 308"))
 		return
 	}
 	d.Code = int(n)
-}
-
-// checkRedirect accepts a URL or a path, with {host} and {uri} in it.
-func checkRedirect(s string) *value.Flaw {
-	const hint = `write a URL or a path, such as "https://{host}{uri}"`
-	filled := strings.NewReplacer("{host}", "", "{uri}", "").Replace(s)
-	if strings.ContainsAny(filled, "{}") {
-		return value.Wrong("has a brace that is not of {host} or {uri}", hint)
-	}
-	u, err := url.Parse(strings.NewReplacer("{host}", "h", "{uri}", "/u").Replace(s))
-	absolute := err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
-	inside := err == nil && u.Scheme == "" && u.Host == "" && strings.HasPrefix(u.Path, "/")
-	visible := !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c >= 0x7f })
-	if !visible || !absolute && !inside {
-		return value.Wrong(fmt.Sprintf("%q is no place to redirect to", s), hint)
-	}
-	return nil
 }

@@ -9,7 +9,7 @@ import (
 
 // Claims are the fields that say where a request came from, or what it asked for before
 // another proxy changed that. From a client that is not trusted they are forged.
-var Claims = SetOf(Forwarded, XForwardedFor, XForwardedHost, XForwardedProto, Claim)
+var Claims = SetOf(Forwarded, XForwardedFor, XForwardedHost, XForwardedProto, Claim, CertClaim)
 
 // Guarded are names of fields that the configuration relies on. Applications behind WSGI
 // read X_User and X-User as one variable, and some servers X.User as well (CGI, RFC 3875
@@ -91,16 +91,16 @@ func (m *Message) MayForge(g *Guarded) bool {
 }
 
 // HideForged hides the fields that must not reach a backend nor decide anything: the
-// claims of a client that is not trusted, and from any client the aliases of claims and of
-// names in g, and what its Connection nominates. A trusted proxy overwrites a field that it
+// claims of a client that is not trusted, and from any client those about its certificate,
+// the aliases of claims and of names in g, and what its Connection nominates. A trusted proxy overwrites a field that it
 // vouches for, not its alias. b is the buffer that m was parsed from.
 func (m *Message) HideForged(b []byte, trusted bool, g *Guarded) {
 	if m.Nominated {
 		m.hideNominated(b)
 	}
-	if !trusted && m.Seen&Claims != 0 {
+	if !trusted && m.Seen&Claims != 0 || m.Seen.Has(CertClaim) {
 		for i := range m.Fields {
-			if f := &m.Fields[i]; Claims.Has(f.ID) {
+			if f := &m.Fields[i]; f.ID == CertClaim || !trusted && Claims.Has(f.ID) {
 				f.hidden = true
 			}
 		}

@@ -19,6 +19,8 @@ func TestHideForged(t *testing.T) {
 		{"X-Forwarded-Port x-forwarded-x-Y X-Forwarded- X-Forwarded X-ORIGINAL-URL X-Original-Forwarded-For", nil,
 			"X-Forwarded-Port x-forwarded-x-Y X-Forwarded- X-Forwarded X-ORIGINAL-URL X-Original-Forwarded-For", false},
 		{"X-Real-IP True-Client-IP CF-Connecting-IP Client-IP X-Scheme", nil, "X-Real-IP True-Client-IP CF-Connecting-IP Client-IP X-Scheme", false},
+		{"X-Client-Cert-Subject x-client-cert-SAN X-CLIENT-CERT-FINGERPRINT X-Client-Cert-Verified X-Client-Cert-X X_Client_Cert_Subject X-Client_Cert-SAN", nil, "", false},
+		{"X-Client-Certificate X-Client-Cert", nil, "X-Client-Certificate X-Client-Cert", true},
 		{"X_Forwarded_For X-Forwarded_For x_forwarded-port X.Real.IP X_Original_URL CLIENT_IP X!Forwarded'For Front_End-Https", nil, "", false},
 		{"Content_Length Transfer_Encoding transfer.encoding Keep_Alive", nil, "", false},
 		{"X_" + strings.Repeat("y", 100) + " X_User my_token _ X-Forward_For X.Y", nil, "X_" + strings.Repeat("y", 100) + " X_User my_token _ X-Forward_For X.Y", true},

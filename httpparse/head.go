@@ -252,7 +252,9 @@ func (p *lineParser) field(m *Message, b []byte, f *Field, cr int) Reason {
 		if !p.watched.Has(Host) || !claim.May(b, int(f.Name.Off), int(f.Name.Len)) || !claim.Is(f.Name.Of(b)) {
 			return NoReason
 		}
-		f.ID = Claim
+		if f.ID = Claim; claim.IsOfCert(f.Name.Of(b)) {
+			f.ID = CertClaim
+		}
 	}
 	before := m.Seen
 	m.Seen |= 1 << (f.ID & 63)

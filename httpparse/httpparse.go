@@ -68,7 +68,9 @@ const (
 	ContentRange                      // 14.4
 	ProxyAuthenticate                 // 11.7.1
 	ProxyAuthorization                // 11.7.2
+	StrictTransport                   // Strict-Transport-Security, RFC 6797 6.1
 	Claim                             // any other field of Claims, such as X-Real-IP
+	CertClaim                         // a Claim about the certificate of the client: X-Client-Cert-*
 	fieldIDs
 )
 
@@ -144,6 +146,7 @@ type Request struct {
 	// request has none.
 	Authority      Span
 	ExpectContinue bool // Expect: 100-continue, HTTP/1.1 only
+	Secure         bool // the scheme of the conn is https, not http; set it before the head is parsed
 }
 
 // Response is the head of a response.

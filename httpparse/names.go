@@ -29,20 +29,21 @@ var fieldNames = [fieldIDs]string{
 	ContentRange:       "Content-Range",
 	ProxyAuthenticate:  "Proxy-Authenticate",
 	ProxyAuthorization: "Proxy-Authorization",
+	StrictTransport:    "Strict-Transport-Security",
 }
 
-// String returns the field's usual name, or "" for Other and Claim.
+// String returns the field's usual name, or "" for Other and the claims.
 func (id FieldID) String() string { return fieldNames[id] }
 
 const fold = 0x20 * ones
 
 // knownName is a known name in lower case, as words of 8 bytes: the first (mask covers a
-// shorter name), the last, and bytes 8 to 15, which count only if the name is longer
-// than 16.
+// shorter name), the last, bytes 8 to 15, which count only if the name is longer than 16,
+// and bytes 16 to 23, if it is longer than 24.
 type knownName struct {
-	len                    int
-	first, last, mid, mask uint64
-	id                     FieldID
+	len                         int
+	first, last, mid, far, mask uint64
+	id                          FieldID
 }
 
 // knownNames is a hash table without collisions: the factor in nameHash was chosen by
@@ -58,6 +59,9 @@ var knownNames = func() (t [64]knownName) {
 		if e.len > 16 {
 			e.mid = load(name, 8) | fold
 		}
+		if e.len > 24 {
+			e.far = load(name, 16) | fold
+		}
 		place := &t[nameHash(name[0], e.len)]
 		if place.id != Other {
 			panic("httpparse: " + place.id.String() + " and " + id.String() + " have one place: see nameHash")
@@ -70,9 +74,9 @@ var knownNames = func() (t [64]knownName) {
 // nameHash hashes the first letter, without case, and the length, which together
 // distinguish all known names. If two come to one place, which panics at the start,
 // another odd factor has to be found, by some hundred or thousand random ones. A name with the letter and length of another takes another hash,
-// and one of more than 24 bytes a further word in knownName.
+// and one of more than 32 bytes a further word in knownName.
 func nameHash(first byte, n int) uint32 {
-	return (uint32(n)<<8 | uint32(first|0x20)) * 0x65b675cd >> 26
+	return (uint32(n)<<8 | uint32(first|0x20)) * 0x553ece9d >> 26
 }
 
 // fieldID returns the id of the name of n bytes at b[i:], or Other also for a Claim: see
@@ -82,7 +86,8 @@ func fieldID(b []byte, i, n int) FieldID {
 	switch {
 	case e.len != n || (load(b, i)|fold)&e.mask != e.first,
 		n > 8 && load(b, i+n-8)|fold != e.last,
-		n > 16 && load(b, i+8)|fold != e.mid:
+		n > 16 && load(b, i+8)|fold != e.mid,
+		n > 24 && load(b, i+16)|fold != e.far:
 		return Other
 	}
 	return e.id

@@ -38,14 +38,14 @@ var (
 	pathStarts = "/?"
 )
 
-// absoluteForm reads http://authority[/path][?query]. Its authority counts, whatever
-// Host says (RFC 9112 3.2.2). Userinfo is refused (RFC 9110 4.2.4).
+// absoluteForm reads scheme://authority[/path][?query], with the scheme of the conn. Its
+// authority counts, whatever Host says (RFC 9112 3.2.2). Userinfo is refused (RFC 9110 4.2.4).
 func (r *RequestParser) absoluteForm(t []byte) Reason {
 	scheme, rest, ok := bytes.Cut(t, schemeEnd)
 	switch {
 	case !ok || !isSchemeName(scheme):
 		return BadTarget
-	case !sameFold(scheme, "http"):
+	case r.Secure != sameFold(scheme, "https"), !r.Secure && !sameFold(scheme, "http"):
 		return OtherScheme
 	}
 	n := bytes.IndexAny(rest, pathStarts)

@@ -88,6 +88,27 @@ var targetCases = []headCase{
 
 func TestTargets(t *testing.T) { checkHeads(t, newRequest, targetCases) }
 
+// TestSecureTargets: on a conn of the scheme https, an absolute-form target has that scheme.
+func TestSecureTargets(t *testing.T) {
+	for _, tc := range []struct {
+		target string
+		want   Status
+		reason Reason
+	}{
+		{"https://h2.test/", Done, NoReason}, {"HtTpS://h2.test/", Done, NoReason}, {"/", Done, NoReason},
+		{"http://h2.test/", Bad, OtherScheme}, {"ftp://h2.test/", Bad, OtherScheme}, {"httpss://h2.test/", Bad, OtherScheme},
+		{"https:///", Bad, BadAuthority}, {"https://a@h2.test/", Bad, BadAuthority},
+	} {
+		in := line("GET " + tc.target + " HTTP/1.1")
+		r := new(RequestParser)
+		r.Reset(&testLimits)
+		r.Secure = true
+		if got := r.Feed([]byte(in)); got != tc.want || r.Reason != tc.reason {
+			t.Errorf("%s: %v, %v", tc.target, got, r.Reason)
+		}
+	}
+}
+
 func TestConnect(t *testing.T) {
 	in := line("CONNECT h2.test:443 HTTP/1.1")
 	r := parsed(t, in)

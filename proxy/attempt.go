@@ -4,9 +4,10 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-	"lb/config"
 
+	"lb/config"
 	"lb/loop/tick"
+	"lb/loop/tlsconn"
 	"lb/proxy/lane"
 	"lb/proxy/record"
 	"lb/proxy/retry"
@@ -77,7 +78,7 @@ func (x *exchange) pick() (ended bool) {
 	x.target, x.index = t, i
 	x.leaveQueue()
 	x.tried.Add(i)
-	x.recordPick(t, now)
+	x.rec.Pick(q.Name, t.Name, now)
 	if x.hostAt > 0 {
 		host := q.cfg.Backends[i].HostField()
 		x.up.Splice(p.arena, x.hostAt, x.hostLen, host)
@@ -126,10 +127,10 @@ func (x *exchange) takeIdle(t *target) *backendConn {
 		}
 		p.counters.BackendIdle.Sub(1)
 		switch {
-		case !b.fresh():
-			b.noteClosed()
-		case now.Sub(b.since) >= p.idleLimit(t, now):
-		case !look && x.idempotent && x.up.Whole && x.up.Held || b.silent():
+		case !b.Fresh(t.State, now):
+			b.NoteClosed(t.State, now)
+		case !b.Fits(&t.manner), now.Sub(b.Since) >= p.idleLimit(t, now):
+		case !look && x.idempotent && x.up.Whole && x.up.Held || b.Silent(t.State, now):
 			return b
 		}
 		b.close()
@@ -144,7 +145,7 @@ func (x *exchange) dial() (ended bool) {
 	}
 	t.next = (t.next + 1) % len(t.addrs)
 	b := p.newBackend(t)
-	if err := p.loop.Dial(&b.Conn, b, &t.addrs[t.next]); err != nil {
+	if err := p.loop.Dial(&b.Conn.Conn, b, &t.addrs[t.next]); err != nil {
 		b.next, p.freeBacks = p.freeBacks, b
 		if err == unix.EAGAIN {
 			return x.knock()
@@ -193,7 +194,7 @@ func (x *exchange) knock() (ended bool) {
 func (x *exchange) makeDo(b *backendConn) (ended bool) {
 	b.to.Idle.Remove(&b.link)
 	x.p.counters.BackendIdle.Sub(1)
-	if !b.fresh() || !b.silent() {
+	if s, now := b.to.State, x.p.loop.Now(); !b.Fits(&b.to.manner) || !b.Fresh(s, now) || !b.Silent(s, now) {
 		b.close()
 		return x.dial()
 	}
@@ -246,6 +247,9 @@ func (x *exchange) dialled() (ended bool) {
 	if x.front.Gone() {
 		return x.fail(record.ByClient(record.CauseGone))
 	}
+	if b != nil && b.Shaking() {
+		return x.shake()
+	}
 	if b == nil || !b.Writable() && !b.Hangup() {
 		x.arm()
 		return false
@@ -253,6 +257,46 @@ func (x *exchange) dialled() (ended bool) {
 	if err := b.DialResult(); err != nil {
 		return x.fail(record.ByError(record.CauseNoConnect, err))
 	}
+	if b.to.manner.TLS() {
+		return x.shake()
+	}
 	x.enter(Send)
 	return x.pump()
+}
+
+// shake begins the TLS handshake, which the time to connect includes, or moves it on. If lb
+// has too many of them already, another conn is tried after a moment.
+func (x *exchange) shake() (ended bool) {
+	b := x.backend
+	var over bool
+	var err error
+	if b.Shaking() {
+		over, err = b.Step()
+	} else {
+		err = b.Handshake(x.p.shared.Shaker(), &b.to.manner)
+	}
+	switch {
+	case err == tlsconn.ErrBusy:
+		b.close()
+		x.backend = nil
+		return x.knock()
+	case err != nil:
+		return x.fail(record.ByHandshake(err))
+	case !over:
+		x.arm()
+		return false
+	}
+	x.enter(Send)
+	return x.pump()
+}
+
+// lateShake is called when the time for a handshake is over. After a standstill of lb it
+// begins again.
+func (x *exchange) lateShake() (ended bool) {
+	if x.p.loop.StoodStill(x.since) {
+		x.since = x.p.loop.Now()
+		x.arm()
+		return false
+	}
+	return x.fail(x.backend.Late())
 }

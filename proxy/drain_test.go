@@ -51,7 +51,7 @@ func TestPassedAfterADrain(t *testing.T) {
 	late := r.k.Connect(r.listener, rigClient)
 	fd, _, _ := r.k.Accept(r.listener)
 	late.Send([]byte(ask))
-	r.l.Post(func() { r.p.Passed(fd, rigClient) })
+	r.l.Post(func() { r.p.Passed("", fd, rigClient) })
 	r.settle()
 	if got := r.oldest(); got != 1 {
 		t.Errorf("oldest %d while it is at work, want 1", got)

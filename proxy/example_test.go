@@ -47,7 +47,7 @@ func Example() {
 		},
 	})
 	listener := kernel.Listen()
-	if err := l.Listen(listener, p); err != nil {
+	if err := l.Listen(listener, p.Door("")); err != nil {
 		fmt.Println(err)
 		return
 	}

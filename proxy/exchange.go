@@ -6,6 +6,7 @@ import (
 	"lb/httpparse"
 	"lb/internal/invariant"
 	"lb/loop/tick"
+	"lb/proxy/clients"
 	"lb/proxy/deadline"
 	"lb/proxy/front"
 	"lb/proxy/lane"
@@ -91,7 +92,7 @@ func (p *Proxy) Begin(f front.Front, l front.Lease, in *lane.Inbox, peer *front.
 		peer.Checked, peer.Trusted = x.snap.trust, rewrite.Trusts(x.snap.cfg.TrustedProxies, peer)
 	}
 	x.phase, x.since = Admit, p.loop.Now()
-	x.beginRecord(since)
+	x.rec.Begin(p.record != nil, since, x.since, peer, req)
 	x.choice.reset()
 	x.sent, x.received, x.fresh, x.hops = 0, 0, false, -1
 	x.up.Whole, x.up.Broken, x.up.Starved, x.up.Held = false, false, false, false
@@ -130,7 +131,7 @@ func (x *exchange) enter(ph record.Phase) {
 	invariant.Check(ph.MayFollow(x.phase), "proxy: phase may not follow")
 	x.phase, x.since = ph, x.p.loop.Now()
 	x.up.Progress, x.down.Progress = x.since, x.since
-	x.recordPhase()
+	x.rec.Enter(ph, x.since)
 	if ph == Relay {
 		x.settle()
 	}
@@ -151,6 +152,9 @@ func (x *exchange) Run() (ended bool) {
 
 // BadHead implements front.Exchange.
 func (x *exchange) BadHead(r httpparse.Reason) (ended bool) {
+	if x.peer.Way == front.NotTLS {
+		return x.reply(400, clients.NotTLS, nil)
+	}
 	return x.fail(record.Fault{Side: record.ClientSide, Cause: record.CauseBadRequest, Detail: uint16(r)})
 }
 
@@ -188,11 +192,14 @@ func (x *exchange) admit() (ended bool) {
 	p, r := x.p, x.req
 	p.counters.Requests.Add(1)
 	p.budget.Begin(p.loop.Now())
-	x.recordHead()
+	x.rec.NoteHead(x.in.Bytes()[:r.HeadLen])
 	if r.MayForge(x.snap.guarded) {
 		r.HideForged(x.in.Bytes(), x.peer.Trusted, x.snap.guarded)
 	}
 	x.idempotent = r.Idempotent()
+	if a, ok := p.clients.Answer(x.peer, r, x.in.Bytes()); ok {
+		return x.answer(&a)
+	}
 	if r.Method == httpparse.CONNECT {
 		return x.reply(501, "lb forwards to its own backends and opens no tunnels", nil)
 	}
@@ -296,7 +303,7 @@ func (x *exchange) reusable() bool {
 		return false
 	}
 	if b.Readable() { // the last read filled its buffer: look whether more came
-		n, err := b.probe()
+		n, err := b.Probe()
 		return n == 0 && err == nil
 	}
 	return true
@@ -358,6 +365,9 @@ func (x *exchange) Expired() (ended bool) {
 		return x.tryAgain()
 	case x.phase == Pick:
 		return x.fail(record.ByLB(record.CauseCrowded))
+	}
+	if x.phase == Dial && x.backend.Shaking() {
+		return x.lateShake()
 	}
 	return x.fail(record.Fault{Side: s, Cause: record.CauseSlow})
 }

@@ -62,7 +62,7 @@ func (x *exchange) blameBackend(f record.Fault) {
 		return
 	case x.staleConn(f):
 		if f.Cause == record.CauseReset {
-			upstream.IdleClosed(t.State, x.asked.Sub(x.backend.since), now)
+			upstream.IdleClosed(t.State, x.asked.Sub(x.backend.Since), now)
 		}
 		return
 	}
@@ -78,7 +78,7 @@ func (x *exchange) blameBackend(f record.Fault) {
 // accuse counts a fault against the backend. A request that brings a bad answer at one
 // backend after the other counts at the first alone.
 func (x *exchange) accuse(why board.Reason, detail uint64, ph record.Phase) {
-	own := why == board.ReasonConnect || ph == Dial
+	own := why == board.ReasonConnect || why.InTLS() || ph == Dial
 	if !own && x.accused {
 		return
 	}

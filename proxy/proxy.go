@@ -10,12 +10,12 @@ import (
 	"lb/board"
 	"lb/config"
 	"lb/loop"
+	"lb/proxy/clients"
 	"lb/proxy/front"
-	"lb/proxy/h1"
 	"lb/proxy/lane"
 	"lb/proxy/record"
 	"lb/proxy/rewrite"
-	"lb/proxy/spread"
+	"lb/proxy/shake"
 	"lb/proxy/upkeep"
 	"lb/proxy/watch"
 	"lb/upstream"
@@ -33,9 +33,9 @@ type Options struct {
 	// It must not block, nor keep the record.
 	Record func(*record.Record)
 	// PassOn is called on the loop to hand a client connection that has just been
-	// accepted to the loop in another slot, whose Proxy.Passed takes it over. It
-	// reports whether it took fd. It must not block. nil passes no conn on.
-	PassOn func(slot, fd int, peer netip.AddrPort) bool
+	// accepted at address to the loop in another slot, whose Proxy.Passed takes it
+	// over. It reports whether it took fd. It must not block. nil passes no conn on.
+	PassOn func(slot int, address string, fd int, peer netip.AddrPort) bool
 }
 
 // Proxy is the data plane of one loop. All methods are called on the loop.
@@ -48,19 +48,16 @@ type Proxy struct {
 	counters *board.Loop
 	refusals *board.Refusals
 	secret   []byte // the board's
-	passOn   func(slot, fd int, peer netip.AddrPort) bool
 
 	now     *snapshot       // the present configuration
 	past    []*snapshot     // those from which exchanges may still pick, the oldest first
 	targets map[int]*target // of now, by ID
 	budget  upstream.Budget
-	others  spread.Loops
 	watch   watch.Watch
 	upkeep  upkeep.Upkeep
 
 	shared    front.Shared // with the servers and their fronts
-	servers   []front.Server
-	h1        *h1.Server
+	clients   *clients.Clients
 	drained   func() // called once when the last client has gone
 	freeBacks *backendConn
 	freeExch  *exchange
@@ -73,12 +70,11 @@ type Proxy struct {
 	request  rewrite.Request
 	cookie   rewrite.Cookie
 	scrap    []byte // a path
-	probed   [1]byte
 }
 
 const retryWindow = 10 * time.Second
 
-// New returns a proxy on l. It is the loop.Acceptor of its listeners.
+// New returns a proxy on l.
 func New(l *loop.Loop, o Options) *Proxy {
 	cfg := o.Snapshot.Config
 	p := &Proxy{
@@ -90,17 +86,16 @@ func New(l *loop.Loop, o Options) *Proxy {
 		counters: o.Board.Loop(o.Slot),
 		refusals: o.Board.Refusals(o.Slot),
 		secret:   o.Board.Secret(),
-		passOn:   o.PassOn,
 		budget:   newBudget(cfg),
 		chance:   rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		record:   o.Record,
 	}
 	p.shared = front.Shared{Loop: l, Arena: p.arena, Counters: p.counters, Host: p}
 	p.watch = watch.Watch{Loop: l, Board: p.board, Busy: p.isBusy, Changed: p.evacuate}
-	p.h1 = h1.New(&p.shared)
+	p.clients = clients.New(&p.shared, p.log)
+	p.clients.PassOn, p.clients.Taken = o.PassOn, p.showOldest
 	p.upkeep = upkeep.Upkeep{Loop: l, Counters: p.counters, GiveBack: arena.GiveBack,
-		Trim: func() int { return p.arena.Trim() + p.h1.Trim() }}
-	p.servers = []front.Server{p.h1}
+		Trim: func() int { return p.arena.Trim() + p.clients.Trim() }}
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
@@ -114,56 +109,30 @@ func New(l *loop.Loop, o Options) *Proxy {
 
 // largeBytes returns the size of large slabs under cfg: see lane.LargeBytes.
 func largeBytes(cfg *config.Config) int {
-	return lane.LargeBytes(cfg.Limits.HeaderBytes, rewrite.RoutesBytes(cfg.Routes))
+	added := rewrite.RoutesBytes(cfg.Routes)
+	if cfg.TLS.ClientAuth != config.ClientAuthNone {
+		added += shake.CertBytes
+	}
+	return lane.LargeBytes(cfg.Limits.HeaderBytes, added)
 }
 
 func newBudget(cfg *config.Config) upstream.Budget {
 	return upstream.NewBudget(cfg.Retry.Budget, cfg.Retry.BudgetMin, retryWindow)
 }
 
-// Accepted takes over a client connection, or passes it on to another loop.
-func (p *Proxy) Accepted(fd int, peer netip.AddrPort) {
-	if !p.passesOn(fd, peer) {
-		p.take(fd, peer)
-	}
+// Door returns the acceptor for listeners at address, as the configuration names it
+// (config.Listening): what they are may change with the configuration. It is called again
+// for each.
+func (p *Proxy) Door(address string) loop.Acceptor { return p.clients.Door(address) }
+
+// Passed takes over a client connection that another loop has accepted at address, or
+// passes it on again. In a drain its first request is still answered.
+func (p *Proxy) Passed(address string, fd int, peer netip.AddrPort) {
+	p.clients.Passed(address, fd, peer)
 }
 
-// passesOn passes a new conn on to another loop if that one has clearly fewer. It
-// reports whether it has: fd is no longer this loop's then.
-func (p *Proxy) passesOn(fd int, peer netip.AddrPort) bool {
-	if p.passOn == nil || p.shared.Draining {
-		return false
-	}
-	now := p.loop.Now()
-	to := p.others.Choose(p.shared.Clients, now)
-	if to == nil || !p.passOn(to.Slot, fd, peer) {
-		return false
-	}
-	to.Passed(now)
-	return true
-}
-
-// Passed takes over a client connection that another loop has accepted, or passes it on
-// again. In a drain its first request is still answered.
-func (p *Proxy) Passed(fd int, peer netip.AddrPort) {
-	if p.others.Keeps() || !p.passesOn(fd, peer) {
-		p.take(fd, peer)
-	}
-}
-
-// take makes fd a client of this loop.
-func (p *Proxy) take(fd int, peer netip.AddrPort) {
-	p.counters.Accepted.Add(1)
-	c, err := p.h1.Open(fd, peer)
-	if err != nil {
-		p.counters.AcceptErrors.Add(1)
-		return
-	}
-	if p.shared.Draining {
-		p.showOldest()
-		c.LastCall()
-	}
-}
+// Close ends the threads that work for the loop, which has ended.
+func (p *Proxy) Close() { p.shared.Close() }
 
 // Drain stops accepting, answers the running requests, and the last ones that idle
 // clients send (h1.Conn.LastCall), with Connection: close. It calls done once, on the
@@ -171,19 +140,14 @@ func (p *Proxy) take(fd int, peer netip.AddrPort) {
 func (p *Proxy) Drain(done func()) {
 	p.loop.Unlisten()
 	p.shared.Draining, p.drained = true, done
-	for _, s := range p.servers {
-		s.Drain()
-	}
+	p.clients.Drain()
 	p.closeIdle()
 	p.Closed()
 }
 
 // Cut ends every conn at once and returns how many exchanges were cut off.
 func (p *Proxy) Cut() int {
-	cut := 0
-	for _, s := range p.servers {
-		cut += s.Cut()
-	}
+	cut := p.clients.Cut()
 	p.closeIdle()
 	return cut
 }

@@ -1,27 +1,6 @@
 package proxy
 
-import (
-	"lb/loop/tick"
-	"lb/proxy/record"
-)
-
-// The record functions note what only Options.Record reads. Without it they are no more
-// than a branch: the compiler puts the test into their callers.
-
-// beginRecord makes x.rec the record of x, whose first byte came at since.
-func (x *exchange) beginRecord(since tick.Instant) {
-	x.rec.Status, x.rec.Own, x.rec.Attempts, x.rec.Fault = 0, false, 0, record.Fault{}
-	if x.p.record != nil {
-		x.rec.Begin(since, x.since, x.peer, x.req)
-	}
-}
-
-// recordHead copies the head, which is whole and still in the inbox.
-func (x *exchange) recordHead() {
-	if x.p.record != nil {
-		x.rec.Head = append(x.rec.Head, x.in.Bytes()[:x.req.HeadLen]...)
-	}
-}
+import "lb/proxy/record"
 
 // recordRoute notes the route and the pool that were found.
 func (x *exchange) recordRoute() {
@@ -36,21 +15,6 @@ func (x *exchange) noteRoute() {
 	}
 	if x.pool != nil {
 		x.rec.Pool = x.pool.Name
-	}
-}
-
-// recordPhase notes that the phase has begun.
-func (x *exchange) recordPhase() {
-	if x.p.record != nil {
-		x.rec.Enter(x.phase, x.since)
-	}
-}
-
-// recordPick notes that t was chosen at now.
-func (x *exchange) recordPick(t *target, now tick.Instant) {
-	x.rec.Attempts++
-	if x.p.record != nil {
-		x.rec.Pick(x.pool.Name, t.Name, now)
 	}
 }
 

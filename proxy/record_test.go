@@ -71,7 +71,7 @@ var recordTests = []struct{ name, script, want string }{
 func TestRecord(t *testing.T) {
 	for _, tc := range recordTests {
 		t.Run(tc.name, func(t *testing.T) {
-			p := play(t, tc.script, false, false)
+			p := play(t, tc.script, playing{})
 			if n := len(p.rec.records); n == 0 {
 				t.Fatal("no record")
 			} else if got := p.rec.records[n-1].describe(); got != tc.want {

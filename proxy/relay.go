@@ -64,7 +64,7 @@ func (x *exchange) pumpUp() (f record.Fault, bad bool) {
 		}
 	}
 	if !up.Flushed() {
-		n, err := up.Flush(&x.backend.Conn, x.in)
+		n, err := up.Flush(&x.backend.Conn.Conn, x.in)
 		if x.sent += int64(n); n > 0 {
 			x.moved(up)
 		}
@@ -200,7 +200,7 @@ func (x *exchange) takeDown() (f record.Fault, bad bool) {
 		if down.Block(down.Asks() && !x.front.Takes()); down.Blocked {
 			return f, false // the bytes stay with the backend
 		}
-		n, err := b.in.Fill(p.arena, &b.Conn, down.Bulk())
+		n, err := b.in.Fill(p.arena, &b.Conn.Conn, down.Bulk())
 		x.received += int64(n)
 		switch {
 		case err == io.EOF && down.From == httpparse.Close:
@@ -211,7 +211,7 @@ func (x *exchange) takeDown() (f record.Fault, bad bool) {
 			}
 			return f, false
 		case err != nil:
-			return record.ByError(record.CauseReset, err), true
+			return record.ByReading(err, b.Secure()), true
 		case n == 0:
 			return f, false
 		}

@@ -26,7 +26,7 @@ func (x *exchange) composeResponse() {
 	if x.pool.cfg.Sticky != "" {
 		cookie = x.cookie()
 	}
-	out := p.composer.Final(&r.Response, b, p.loop.Now(), route, x.keep, cookie)
+	out := p.composer.Final(&r.Response, b, p.loop.Now(), route, x.keep, cookie, x.snap.strict.For(x.peer, x.secure))
 	x.setHead(out, nil)
 	x.down.Begin(r.Framing, out.To, r.Length)
 	if r.Framing == httpparse.Chunked {
@@ -47,7 +47,7 @@ func (x *exchange) cookie() *rewrite.Cookie {
 
 // composeReply composes a whole response of lb's own, with the field lines own.
 func (x *exchange) composeReply(code int, text string, own []byte) {
-	out, body := x.p.composer.Own(code, text, own, x.p.loop.Now(), x.keep)
+	out, body := x.p.composer.Own(code, text, own, x.p.loop.Now(), x.keep, x.snap.strict.For(x.peer, x.secure))
 	if x.req.Method == httpparse.HEAD {
 		body = nil
 	}

@@ -15,10 +15,10 @@ import (
 func (x *exchange) readResponse() (f record.Fault, bad bool) {
 	b, p := x.backend, x.p
 	if b.in.Len() == 0 || x.down.Starved {
-		n, err := b.in.Fill(p.arena, &b.Conn, x.target.bulky)
+		n, err := b.in.Fill(p.arena, &b.Conn.Conn, x.target.bulky)
 		x.received += int64(n)
 		if err != nil {
-			return record.ByError(record.CauseReset, err), true
+			return record.ByReading(err, b.Secure()), true
 		}
 		if n == 0 {
 			if x.up.Broken {

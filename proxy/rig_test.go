@@ -14,7 +14,9 @@ import (
 	"lb/config"
 	"lb/loop"
 	"lb/loop/looptest"
+	"lb/proxy/front"
 	"lb/proxy/record"
+	"lb/proxy/shake"
 )
 
 const crlf = "\r\n"
@@ -31,6 +33,7 @@ type rig struct {
 	welcome  func(place int, p *looptest.Peer)
 	ids      rigIDs
 	snapshot Snapshot     // the newest
+	layered  bool         // the conns of clients have a looptest.Layer; set it before the first
 	log      bytes.Buffer // the log of the proxy
 	rec      *recorder
 	panics   int // the number of panics expected
@@ -149,10 +152,44 @@ func newRigOn(t testing.TB, seed uint64, o Options, tiny bool) *rig {
 		r.p.shared.Arena = r.p.arena
 	}
 	r.listener = k.Listen()
-	if err := r.l.Listen(r.listener, r.p); err != nil {
+	door := &rigDoor{Acceptor: r.p.Door(o.Snapshot.Config.Listening()[0].Address), r: r}
+	if err := r.l.Listen(r.listener, door); err != nil {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// rigDoor takes conns as the door of the proxy does, or as if a handshake had made them, with
+// a looptest.Layer.
+type rigDoor struct {
+	loop.Acceptor
+	r *rig
+}
+
+// Accepted implements loop.Acceptor.
+func (d *rigDoor) Accepted(fd int, peer netip.AddrPort) {
+	if !d.r.layered {
+		d.Acceptor.Accepted(fd, peer)
+		return
+	}
+	p := d.r.p
+	p.counters.Accepted.Add(1)
+	var c loop.Conn
+	if p.loop.Adopt(&c, nil, fd) != nil {
+		p.counters.AcceptErrors.Add(1)
+		return
+	}
+	p.shared.Clients++
+	p.counters.ClientConns.Add(1)
+	d.r.k.Layer(&c)
+	p.clients.Shaken(shake.Over{Conn: &c, Addr: peer.Addr(), Way: front.TLS})
+}
+
+// connect returns a client.
+func (r *rig) connect(from netip.AddrPort) *looptest.Peer {
+	p := r.k.Connect(r.listener, from)
+	p.Layered = r.layered
+	return p
 }
 
 func withoutTime(_ []string, a slog.Attr) slog.Attr {

@@ -3,10 +3,10 @@ package proxy
 import (
 	"reflect"
 	"slices"
-	"strings"
 
 	"lb/config"
 	"lb/httpparse"
+	"lb/proxy/clients"
 	"lb/proxy/lane"
 	"lb/proxy/record"
 	"lb/proxy/rewrite"
@@ -24,7 +24,7 @@ type route struct {
 // before, which may be nil, if the routes are the same.
 func (s *snapshot) newRoutes(before *snapshot) {
 	for i := range s.cfg.Routes {
-		r := route{Route: rewrite.NewRoute(&s.cfg.Routes[i])}
+		r := route{Route: rewrite.NewRoute(&s.cfg.Routes[i], s.strict != nil)}
 		if r.Config.Pool >= 0 {
 			r.pool = s.pools[r.Config.Pool]
 		}
@@ -50,7 +50,7 @@ func (x *exchange) findRoute() record.Cause {
 	}
 	path := r.Path.Of(b)
 	x.p.scrap = slices.Grow(x.p.scrap[:0], 3*len(path))
-	i, ok := s.router.Choose(r.Authority.Of(b), path, x, x.p.scrap)
+	i, ok := s.router.Choose(r.Authority.Of(b), path, x.request(), x.p.scrap)
 	switch {
 	case !ok:
 		x.pool = nil
@@ -77,17 +77,6 @@ func (x *exchange) unrouted(c record.Cause) (ended bool) {
 	}
 	f.Phase, x.rec.Fault = x.phase, f
 	return x.replyHere(f.Status(), text, nil)
-}
-
-// MethodIs is called by the router. Case does not count, because some backends do not
-// count it either.
-func (x *exchange) MethodIs(name string) bool {
-	return strings.EqualFold(name, string(x.req.MethodName.Of(x.in.Bytes())))
-}
-
-// HeaderIs is called by the router; name is in lower case.
-func (x *exchange) HeaderIs(name, value string) bool {
-	return x.req.HasLine(x.in.Bytes(), name, value)
 }
 
 // stickyMax is the length, in bytes, of the longest cookie value that can be ours.
@@ -140,11 +129,24 @@ func (x *exchange) composeRequest(r *rewrite.Request) {
 	}
 }
 
+const farAway = "the place to go to instead is too long to say"
+
 // redirect answers with the route's Location.
 func (x *exchange) redirect() (ended bool) {
-	lines, where := x.route.AppendRedirect(nil, x.in.Bytes(), x.req)
+	lines, where := x.route.AppendRedirect(nil, x.in.Bytes(), x.req, x.request().Secure())
 	if where > lane.HeadRoom/2 {
-		return x.replyHere(414, "the place to go to instead is too long to say", nil)
+		return x.replyHere(414, farAway, nil)
 	}
 	return x.replyHere(x.route.Config.Redirect.Code, "", lines)
+}
+
+// answer answers with a.
+func (x *exchange) answer(a *clients.Answer) (ended bool) {
+	switch {
+	case a.Close:
+		return x.reply(a.Code, a.Text, a.Lines)
+	case len(a.Lines) > lane.HeadRoom/2:
+		return x.replyHere(414, farAway, nil)
+	}
+	return x.replyHere(a.Code, a.Text, a.Lines)
 }

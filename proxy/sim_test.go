@@ -31,6 +31,8 @@ var (
 // and when the faults stop every exchange must come to an end. No backend ever serves more
 // requests than it may, and no request arrives at another pool.
 //
+// In half of the runs the conns of clients have a looptest.Layer, as they would have TLS.
+//
 // In many runs, calm ones too, the configuration changes meanwhile, or the loop stands still
 // for longer than most timeouts.
 type sim struct {
@@ -129,6 +131,12 @@ func newSim(t *testing.T, seed uint64) *sim {
 	s.drawPools()
 	cfg := s.drawConfig(true)
 	s.r = newRig(t, seed, cfg, s.rng.IntN(4) == 0)
+	if s.r.layered = seed%4 >= 2; s.r.layered {
+		faults.Noise = 0.2
+		if s.rough {
+			faults.Truncate = 0.2
+		}
+	}
 	s.eras = []simEra{{0, cfg}}
 	s.gone, s.freed = make(map[int]uint64), make(map[int]simFreed)
 	s.r.k.Faults = faults

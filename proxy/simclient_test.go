@@ -51,7 +51,7 @@ func (s *sim) connect() {
 	}
 	c.r = simReader{onHead: c.onHead, onWhole: c.onWhole, bodyless: c.bodyless}
 	from := netip.AddrFrom4([4]byte{192, 0, 2, byte(1 + len(s.clients)%4)})
-	c.peer = s.r.k.Connect(s.r.listener, netip.AddrPortFrom(from, uint16(1000+len(s.clients))))
+	c.peer = s.r.connect(netip.AddrPortFrom(from, uint16(1000+len(s.clients))))
 	c.peer.OnBytes = func(p *looptest.Peer) { c.r.feed(p.Recv()) }
 	c.peer.OnEnd = func(*looptest.Peer) { c.onEnd() }
 	if s.rng.IntN(3) == 0 {
@@ -209,7 +209,12 @@ func (c *simClient) onEnd() {
 	if r := c.request(); r != nil && r.tunnel && c.r.part == simRaw {
 		c.endTunnel(r)
 	}
-	if !c.peer.WasReset() {
+	switch {
+	case c.peer.Truncated():
+		if !c.rough {
+			c.s.errorf("%s: its conn ended without a declared end", c.name)
+		}
+	case !c.peer.WasReset():
 		c.r.end()
 	}
 	if !c.rough && c.answered < len(c.requests) && !c.leftInQueue() {

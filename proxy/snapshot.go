@@ -1,11 +1,13 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"slices"
 	"time"
 
 	"lb/config"
 	"lb/httpparse"
+	"lb/internal/tlsconf"
 	"lb/loop"
 	"lb/proxy/rewrite"
 	routing "lb/proxy/route"
@@ -25,6 +27,8 @@ type Snapshot struct {
 	Loops int   // how many are running
 	Place int   // of this one among them, from 0
 	Slots []int // on the board, of all running loops, this one included
+	// TLS is what the configuration needs of crypto/tls, or nil if it needs nothing.
+	TLS *tlsconf.Set
 }
 
 // snapshot is a configuration as exchanges go by it. The present one is Proxy.now;
@@ -37,6 +41,7 @@ type snapshot struct {
 	// guarded are the fields that its routes set or match.
 	guarded *httpparse.Guarded
 	via     [2][]byte // the Via line by HTTP/1.Minor, as received (RFC 9110 7.6.3); empty for none
+	strict  rewrite.Strict
 
 	// These are needed for picking, and dropped when no exchange may pick any more: one
 	// that is at its response, which may take days, goes by cfg and limits alone.
@@ -51,7 +56,7 @@ type snapshot struct {
 // of the present one that stay the same, and changes nothing of it.
 func (p *Proxy) newSnapshot(o Snapshot) (s *snapshot, targets map[int]*target) {
 	cfg := o.Config
-	s = &snapshot{cfg: cfg, number: o.Number, trust: 1, via: rewrite.ViaLines(cfg.Via), limits: httpparse.Limits{
+	s = &snapshot{cfg: cfg, number: o.Number, trust: 1, via: rewrite.ViaLines(cfg.Via), strict: rewrite.NewStrict(cfg.TLS.HSTS), limits: httpparse.Limits{
 		HeadBytes:   cfg.Limits.HeaderBytes,
 		Fields:      cfg.Limits.Fields,
 		TargetBytes: cfg.Limits.TargetBytes,
@@ -161,8 +166,23 @@ func (p *Proxy) use(s Snapshot) {
 			t.pool, t.index, t.addrs = q, j, s.Addrs[i][j]
 		}
 	}
-	p.shared.IdleTimeout = p.now.cfg.Timeouts.ClientIdle
-	p.others = spread.New(p.board, p.slot, s.Slots)
+	p.SetTLS(s.TLS)
+	p.clients.Use(p.now.cfg, spread.New(p.board, p.slot, s.Slots))
+}
+
+// SetTLS makes set, which may be nil, that of new conns. Those that there are stay, but for
+// idle ones to backends that would be made in another manner now.
+func (p *Proxy) SetTLS(set *tlsconf.Set) {
+	p.clients.SetTLS(set)
+	for i, q := range p.now.pools {
+		var cfg *tls.Config
+		if set != nil && i < len(set.Pools) {
+			cfg = set.Pools[i]
+		}
+		for j, t := range q.targets {
+			t.manner.Set(cfg, q.cfg.Backends[j])
+		}
+	}
 }
 
 // eachTarget calls f for every backend of the present configuration.

@@ -44,7 +44,7 @@ const (
 // openStreams makes a client at from.
 func (p *player) openStreams(name string, from netip.AddrPort) *streamClient {
 	c := &streamClient{p: p, name: name, narrow: p.narrow}
-	c.peer.Set(from.Addr())
+	c.peer.Set(from.Addr(), front.Plain)
 	p.streams = append(p.streams, c)
 	p.p.shared.Clients++
 	return c

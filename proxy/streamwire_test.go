@@ -107,7 +107,7 @@ func testStreamWire(t *testing.T, file string, exact bool) {
 	if want, got := withoutClients(script), withoutClients(whole.out.String()); got != want && exact {
 		t.Errorf("%s:\n%s", file, firstDiff(want, got))
 	}
-	want := summary(play(t, script, false, false).backendConns())
+	want := summary(play(t, script, playing{}).backendConns())
 	if got := whole.summary(); got != want {
 		t.Errorf("%s:\n%s", file, firstDiff(want, got))
 	}
@@ -129,7 +129,7 @@ func testStreamWire(t *testing.T, file string, exact bool) {
 // playStreams is play with streams for clients. narrow makes their windows hold next to
 // nothing.
 func playStreams(t *testing.T, script string, cut, tiny, narrow bool) *player {
-	p := &player{t: t, cut: cut, tiny: tiny, streaming: true, narrow: narrow, count: make(map[string]int)}
+	p := &player{t: t, playing: playing{cut: cut, tiny: tiny}, streaming: true, narrow: narrow, count: make(map[string]int)}
 	p.play(script)
 	return p
 }

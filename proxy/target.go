@@ -5,6 +5,7 @@ import (
 
 	"lb/loop"
 	"lb/loop/tick"
+	"lb/proxy/backconn"
 	"lb/proxy/record"
 	"lb/upstream"
 )
@@ -13,11 +14,12 @@ import (
 // configurations have it, from when it comes into the configuration until it goes.
 type target struct {
 	upstream.Backend[*backendConn]
-	pool  *pool // the newest that had it, or nil if that has a successor without it
-	index int   // there
-	addrs []loop.Addr
-	next  int  // the address to dial next, in turn
-	bulky bool // its last response was longer than a small slab: read the next at once into a large one
+	pool   *pool // the newest that had it, or nil if that has a successor without it
+	index  int   // there
+	addrs  []loop.Addr
+	next   int // the address to dial next, in turn
+	manner backconn.Manner
+	bulky  bool // its last response was longer than a small slab: read the next at once into a large one
 }
 
 // leave is called when t is no longer in the present configuration. Its attempts go on.

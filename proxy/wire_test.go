@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,7 +42,7 @@ func testWire(t *testing.T, file string) {
 		t.Fatal(err)
 	}
 	script := string(text)
-	whole := play(t, script, false, false)
+	whole := play(t, script, playing{})
 	switch got := whole.out.String(); {
 	case got == script:
 	case *update:
@@ -54,14 +55,43 @@ func testWire(t *testing.T, file string) {
 	if whole.together {
 		return
 	}
-	for _, how := range []struct {
-		name      string
-		cut, tiny bool
-	}{{"cut", true, false}, {"tiny slabs", false, true}, {"cut, tiny slabs", true, true}} {
-		if got, want := play(t, script, how.cut, how.tiny).summary(), whole.summary(); got != want {
-			t.Errorf("%s, %s:\n%s", file, how.name, firstDiff(want, got))
+	for _, how := range []playing{{cut: true}, {tiny: true}, {cut: true, tiny: true}} {
+		if got, want := play(t, script, how).summary(), whole.summary(); got != want {
+			t.Errorf("%s, %+v:\n%s", file, how, firstDiff(want, got))
 		}
 	}
+	for _, how := range []playing{{layered: true}, {layered: true, cut: true, tiny: true}} {
+		if whole.playing.layered || notOverTLS[strings.TrimSuffix(filepath.Base(file), ".wire")] {
+			break
+		}
+		if got, want := asPlain.Replace(play(t, overTLS(script), how).summary()), asPlain.Replace(whole.summary()); got != want {
+			t.Errorf("%s, %+v:\n%s", file, how, firstDiff(want, got))
+		}
+	}
+}
+
+// playing is a way to play a script.
+type playing struct {
+	cut     bool // every byte is sent alone
+	tiny    bool // slabs hold next to nothing
+	layered bool // clients have a looptest.Layer, and are taken as after a handshake
+}
+
+// asPlain takes what differs over TLS from what a backend and a client see.
+var asPlain = strings.NewReplacer("X-Forwarded-Proto: https\r\n", "X-Forwarded-Proto: http\r\n", "proto=https", "proto=http",
+	"SameSite=Lax; Secure", "SameSite=Lax")
+
+// absoluteTargets are those of the other scheme.
+var absoluteTargets = regexp.MustCompile(`(?m)^(client\d*> [A-Z]+ )http://`)
+
+// overTLS returns script with the targets that clients send over TLS.
+func overTLS(script string) string { return absoluteTargets.ReplaceAllString(script, "${1}https://") }
+
+// notOverTLS are the transcripts in which the scheme, or the number of bytes that the socket
+// of a client takes, decides.
+var notOverTLS = map[string]bool{
+	"error-421": true, "redirect": true, "redirect-port": true, "client-write-timeout": true, "hsts-plain": true,
+	"hsts-trusted": true, "https-redirect": true, "https-redirect-mapped": true, "route-scheme": true, "tls": true,
 }
 
 // firstDiff shows where two texts first differ.
@@ -80,9 +110,8 @@ func firstDiff(want, got string) string {
 // player plays one script and writes it down again, with the events that it saw.
 type player struct {
 	*rig
-	t    *testing.T
-	cut  bool
-	tiny bool
+	t *testing.T
+	playing
 	// together means that lb's actions depend on which bytes arrive at once, so that the
 	// script is not played in other ways.
 	together bool
@@ -111,8 +140,8 @@ type wireConn struct {
 }
 
 // play plays a script with conns on all sides.
-func play(t *testing.T, script string, cut, tiny bool) *player {
-	p := &player{t: t, cut: cut, tiny: tiny, count: make(map[string]int)}
+func play(t *testing.T, script string, how playing) *player {
+	p := &player{t: t, playing: how, count: make(map[string]int)}
 	p.play(script)
 	return p
 }
@@ -192,6 +221,8 @@ func (p *player) start() {
 		key, value, _ := strings.Cut(setting, "=")
 		number, _ := strconv.Atoi(value)
 		switch key {
+		case "tls":
+			p.playing.layered = true
 		case "together":
 			p.together = true
 		case "backends":
@@ -223,7 +254,7 @@ func (p *player) start() {
 		cfg = p.parse()
 	}
 	p.rig = newRig(p.t, 1, cfg, p.tiny)
-	p.k.Faults = faults
+	p.k.Faults, p.rig.layered = faults, p.playing.layered
 	for _, q := range p.p.now.pools {
 		q.waits.Max = waits
 	}
@@ -278,7 +309,7 @@ func (p *player) conn(name string) *wireConn {
 }
 
 func (p *player) connect(name string, from netip.AddrPort) *wireConn {
-	c := p.opened("client", "", p.k.Connect(p.listener, from))
+	c := p.opened("client", "", p.rig.connect(from))
 	if c.name != name {
 		p.t.Fatalf("%q is named before %q", name, c.name)
 	}

@@ -12,11 +12,14 @@ import (
 	"lb/board"
 	"lb/internal/systemd"
 	"lb/loop/tick"
+	"lb/supervise/acme"
+	"lb/supervise/certs"
 	"lb/supervise/crew"
 	"lb/supervise/handover"
 	"lb/supervise/health"
 	"lb/supervise/notice"
 	"lb/supervise/plan"
+	"lb/supervise/ports"
 )
 
 // desk is one call of Serve. Its fields belong to the goroutine that calls start,
@@ -44,7 +47,9 @@ type desk struct {
 	pidFile   string          // path of the one that this process has written, or ""
 	overrules []overrule      // by the configuration of the start; obeyed in begin
 
-	ports    ports
+	certs    *certs.Manager
+	acme     *acme.Manager // its certificates go to certs
+	ports    *ports.Ports
 	names    names
 	operator operator
 	file     fileWatch
@@ -194,6 +199,6 @@ func (d *desk) finish(atOnce bool) {
 	crew, timeout := d.crew, d.now.Config.Timeouts.Drain
 	d.crew, d.ending = nil, e
 	d.publish()
-	d.ports.inUse.Close() // the loops close their descriptors
+	d.ports.Finish()
 	go func() { e.result <- crew.Finish(timeout, e.cutNow) }()
 }

@@ -52,7 +52,7 @@ func serveAsProcess(text string) (exitCode int) {
 		fmt.Fprintln(os.Stderr, err)
 		return 99
 	}
-	code, err := Serve(cfg, Options{Ready: func(addr string, _ net.Addr) { fmt.Println(addr) }})
+	code, err := Serve(cfg, Options{Ready: func(l api.Listeners, _ net.Addr) { fmt.Println(l[0].Address) }})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
@@ -119,7 +119,7 @@ func begin(t *testing.T, cfg *config.Config, o Options) *inside {
 	in.next.Store(cfg)
 	ready := make(chan string, 1)
 	o.Signals = in.signals
-	o.Ready = func(addr string, _ net.Addr) { ready <- addr }
+	o.Ready = func(l api.Listeners, _ net.Addr) { ready <- l[0].Address }
 	if o.Admin == nil {
 		o.Admin = func(_ *config.Config, r Running) Admin { in.running = r; return in.admin }
 	}

@@ -25,9 +25,9 @@ type Options struct {
 	Level *slog.LevelVar // nil leaves the level as it is
 	// Version is shown by status, and sent to the old process in an upgrade.
 	Version string
-	// Ready is called once traffic is served, with host:port as served: with the real
-	// port for a configured port of 0. adminAddr is nil without an operator's server.
-	Ready func(addr string, adminAddr net.Addr)
+	// Ready is called once traffic is served, with the listeners, of which there is at
+	// least one. adminAddr is nil without an operator's server.
+	Ready func(listeners api.Listeners, adminAddr net.Addr)
 	// Load reads the configuration again, flags included; without it there is no
 	// reload. Its error is config.Errors for a file that is not accepted. The file
 	// that is watched is the Source of what it returned last.
@@ -96,6 +96,9 @@ type Running struct {
 	// Processes returns the supervisor and the worker processes that live. It is nil in
 	// mt. Any goroutine may call it.
 	Processes func() []Process
+	// Certs returns the certificates in use, and the names that have none yet. Any goroutine
+	// may call it.
+	Certs func() []api.Certificate
 	// LastReload returns whether the last reload was taken up, and when the
 	// configuration in use was. Any goroutine may call it.
 	LastReload func() (ok bool, loaded time.Time)

@@ -11,7 +11,10 @@ import (
 	"lb/board"
 	"lb/config"
 	"lb/internal/host"
+	"lb/supervise/acme"
+	"lb/supervise/certs"
 	"lb/supervise/listen"
+	"lb/supervise/notice"
 	"lb/supervise/plan"
 )
 
@@ -29,13 +32,15 @@ type change struct {
 	cfg      *config.Config
 	number   uint64
 	assigned *plan.Assignment
+	files    *certs.Loaded // certificates
+	acme     *acme.Change
 	loops    int
 	what     []string // lines for the operator
 	notes    []string
 	undo     []func() // closes what prepare has opened
 
-	sockets *listen.Set // those in use if the address stays
-	pid     bool        // another PID file is written
+	sockets []*listen.Set // by listener; those in use if the address stays
+	pid     bool          // another PID file is written
 	admin   *opened[Admin, net.Listener]
 	runtime *opened[string, *net.UnixListener]
 }
@@ -103,7 +108,7 @@ func (d *desk) reload(by trigger, planOnly bool) (api.Reloaded, error) {
 
 // headline is the text that systemd shows.
 func (d *desk) headline() string {
-	text := fmt.Sprintf("serving on %s, configuration %d", d.ports.inUse.Addr, d.now.Number)
+	text := fmt.Sprintf("serving on %v, configuration %d", d.listeners(), d.now.Number)
 	if d.outcome.reload.text != "" {
 		text += ", a newer one was refused"
 	}
@@ -137,8 +142,8 @@ func (d *desk) refuse(by trigger, err error) {
 	d.publish()
 }
 
-// compare works out what cfg changes. It touches nothing, and does not even look names
-// up.
+// compare works out what cfg changes, and reads its certificates. It changes nothing, and
+// does not even look names up.
 func (d *desk) compare(cfg *config.Config) (_ *change, err error) {
 	old := d.now.Config
 	if cfg.Mode != old.Mode {
@@ -149,6 +154,9 @@ func (d *desk) compare(cfg *config.Config) (_ *change, err error) {
 		return nil, fmt.Errorf("workers: %d are more than the %d there is room for until the next restart", c.loops, room)
 	}
 	if c.assigned, err = d.registry.Assign(cfg.Pools, c.number, d.board.BackendsRoom(), d.reusable); err != nil {
+		return nil, err
+	}
+	if c.files, err = d.certs.Prepare(cfg); err != nil {
 		return nil, err
 	}
 	for _, line := range config.Diff(old, cfg) {
@@ -203,18 +211,24 @@ func (d *desk) openFor(c *change) (err error) {
 	if c.runtime, err = d.operator.prepareRuntime(c.cfg, &c.undo); err != nil {
 		return err
 	}
-	c.sockets, err = d.ports.prepare(c.cfg, c.loops)
-	return withMend(err, c.cfg.Port)
+	if c.acme, err = d.acme.Prepare(c.cfg); err != nil {
+		return err
+	}
+	c.undo = append(c.undo, func() { d.acme.Drop(c.acme) })
+	c.sockets, err = d.ports.Prepare(c.cfg, c.loops)
+	return err
 }
 
 // commit uses c. The error names the loops that have not taken it up yet.
 func (d *desk) commit(c *change) error {
 	overruled := d.overruled(c.cfg)
 	d.assign(c.assigned, true)
-	old := d.now.Config
-	d.setNow(&plan.Snapshot{Config: c.cfg, Number: c.number, IDs: c.assigned.IDs, Addrs: d.names.addrs(c.cfg)})
-	d.ports.swap(c.sockets)
+	old, before := d.now.Config, d.listeners()
+	d.acme.Commit(c.acme)
+	d.setNow(&plan.Snapshot{Config: c.cfg, Number: c.number, IDs: c.assigned.IDs, Addrs: d.names.addrs(c.cfg), Secrets: d.certs.Use(c.files)})
+	d.ports.Swap(c.sockets)
 	err := d.crew.Apply(d.now, c.sockets, c.loops)
+	d.logListeners(before)
 	d.obeyFile(overruled)
 	d.prober.Update(d.probes(d.now))
 	d.names.follow(c.cfg)
@@ -231,6 +245,7 @@ func (d *desk) commit(c *change) error {
 	if c.cfg.Limits.Connections != old.Limits.Connections || c.loops != host.LoopsFor(old.Workers, old.Limits.Connections) {
 		d.warnDescriptors(c.cfg, c.loops)
 	}
+	notice.Insecure(d.now, d.log)
 	d.watchFile(c.cfg)
 	d.outcome.taken()
 	d.board.Control().Reloads.Add(1)

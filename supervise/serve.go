@@ -4,19 +4,21 @@ import (
 	"context"
 	"net"
 	"os"
-	"slices"
 	"time"
 
 	"lb/config"
 	"lb/internal/filewatch"
 	"lb/internal/host"
 	"lb/internal/systemd"
+	"lb/supervise/acme"
+	"lb/supervise/certs"
 	"lb/supervise/crew"
 	"lb/supervise/discover"
 	"lb/supervise/handover"
 	"lb/supervise/health"
 	"lb/supervise/notice"
 	"lb/supervise/plan"
+	"lb/supervise/ports"
 )
 
 // Serve runs the loops of cfg until a signal or a command ends them. It leaves no process,
@@ -54,7 +56,9 @@ func newDesk(o Options, cfg *config.Config) *desk {
 		resolver = net.DefaultResolver
 	}
 	d.notifier = systemd.NewNotifier(d.log)
-	d.ports = ports{log: d.log, resolver: resolver}
+	d.certs = certs.New(d.log)
+	d.acme = acme.New(acme.Options{Log: d.log, Publish: d.setManaged})
+	d.ports = ports.New(resolver, d.log)
 	d.names = newNames(resolver, d.log)
 	d.operator.log = d.log
 	if o.Admin != nil {
@@ -82,8 +86,8 @@ func (d *desk) start(cfg *config.Config) (err error) {
 		return err
 	}
 	if d.from == nil { // else the port is ours already
-		if err := d.ports.open(cfg, loops); err != nil {
-			return withMend(err, cfg.Port)
+		if err := d.ports.Open(cfg, loops); err != nil {
+			return err
 		}
 		if err := host.CheckPID(cfg.PIDFile); err != nil {
 			return err
@@ -100,13 +104,13 @@ func (d *desk) start(cfg *config.Config) (err error) {
 	// and old loops accept at the same time, so everything that can be refused comes
 	// before.
 	if d.from != nil {
-		if err := d.ports.open(cfg, loops); err != nil {
-			return withMend(err, cfg.Port)
+		if err := d.ports.Open(cfg, loops); err != nil {
+			return err
 		}
 	}
 	o := crew.Options{Log: d.log, Board: d.board, BoardFile: d.boardFile, Slots: d.slots,
 		Limit: d.limit, Program: d.program}
-	crew, err := crew.Start(o, d.now, d.ports.inUse, loops)
+	crew, err := crew.Start(o, d.now, d.ports.InUse(), loops)
 	if err != nil {
 		return err
 	}
@@ -132,9 +136,10 @@ func (d *desk) inherit() (err error) {
 	}
 	d.operator.from = d.from
 	if d.from == nil {
-		d.ports.take(nil)
+		d.ports.Take(nil)
 	} else {
-		d.ports.take(d.from.Sets)
+		d.ports.Take(d.from.Sets)
+		d.certs.Inherit(d.from.Certs)
 	}
 	return nil
 }
@@ -147,8 +152,18 @@ func (d *desk) makeRuntime() func() Runtime {
 	return func() Runtime { return d.o.Runtime(commands{d}) }
 }
 
-// firstSnapshot resolves names and gives every backend its place on the board.
+// firstSnapshot reads certificates, resolves names and gives every backend its place on the
+// board.
 func (d *desk) firstSnapshot(cfg *config.Config) error {
+	managed, err := d.acme.Prepare(cfg)
+	if err != nil {
+		return err
+	}
+	d.acme.Commit(managed)
+	files, err := d.certs.Prepare(cfg)
+	if err != nil {
+		return err
+	}
 	d.names.find(cfg, discover.Timeout)
 	number := uint64(1)
 	if d.from != nil {
@@ -160,7 +175,7 @@ func (d *desk) firstSnapshot(cfg *config.Config) error {
 	}
 	d.overrules = d.overruled(cfg)
 	d.assign(assigned, d.from != nil)
-	d.setNow(&plan.Snapshot{Config: cfg, Number: number, IDs: assigned.IDs, Addrs: d.names.addrs(cfg)})
+	d.setNow(&plan.Snapshot{Config: cfg, Number: number, IDs: assigned.IDs, Addrs: d.names.addrs(cfg), Secrets: d.certs.Use(files)})
 	return nil
 }
 
@@ -176,7 +191,7 @@ func (d *desk) warnDescriptors(cfg *config.Config, loops int) {
 	if cfg.Mode == config.MT {
 		here = loops
 	}
-	if room := loops * host.ConnsMax(d.limit, 0, 0, loops, here); cfg.Limits.Connections > room {
+	if room := loops * host.ConnsMax(d.limit, 0, 0, loops, here, len(cfg.Listening())); cfg.Limits.Connections > room {
 		d.log.Warn("descriptor limit is too low for limits.connections",
 			"configured", cfg.Limits.Connections, "possible", room, "descriptors", d.limit)
 	}
@@ -203,7 +218,10 @@ func (d *desk) takeOver(cfg *config.Config) error {
 func (d *desk) begin(cfg *config.Config) {
 	d.outcome.taken()
 	d.prober = health.Start(d.probes(d.now))
+	notice.Insecure(d.now, d.log)
 	d.notices = notice.Start(notice.Options{Board: d.board, View: d.view.Load, Log: d.log, Now: d.clock})
+	d.certs.Start(d.certsChanged)
+	d.acme.Begin()
 	d.names.begin(d.o.ResolveEvery, d.resolved)
 	d.names.follow(cfg)
 	d.obeyFile(d.overrules)
@@ -213,12 +231,13 @@ func (d *desk) begin(cfg *config.Config) {
 	d.operator.serve()
 	d.welcome(cfg, host.LoopsFor(cfg.Workers, cfg.Limits.Connections))
 	if d.from != nil {
-		d.from.Took(!slices.Contains(d.from.Sets, d.ports.inUse))
+		d.from.Took(d.ports.Serving(d.from.Sets))
+		d.ports.Own()
 		d.notifier.IsMain()
 	}
 	d.notifier.Ready(d.headline())
 	if d.o.Ready != nil {
-		d.o.Ready(d.ports.inUse.Addr, adminAddr)
+		d.o.Ready(d.listeners(), adminAddr)
 	}
 }
 
@@ -240,12 +259,13 @@ func (d *desk) probes(now *plan.Snapshot) health.Options {
 		}
 	}
 	return health.Options{
-		Config: now.Config,
-		Board:  d.board,
-		IDs:    now.IDs,
-		Addrs:  addrs,
-		Log:    d.log,
-		Now:    d.clock,
+		Config:  now.Config,
+		Secrets: now.Secrets,
+		Board:   d.board,
+		IDs:     now.IDs,
+		Addrs:   addrs,
+		Log:     d.log,
+		Now:     d.clock,
 	}
 }
 
@@ -283,12 +303,13 @@ func (d *desk) close() {
 		d.crew.Finish(0, now)
 	}
 	d.stopHelpers()
+	d.acme.Close()
 	d.notices.Close()
 	d.operator.wait()
 	if d.prober != nil {
 		d.prober.Close()
 	}
-	d.ports.close()
+	d.ports.Close()
 	if d.from != nil {
 		d.from.Close()
 	}
@@ -301,6 +322,8 @@ func (d *desk) close() {
 
 // stopHelpers ends the goroutines that bring news to the desk.
 func (d *desk) stopHelpers() {
+	d.acme.Stop()
+	d.certs.Close()
 	d.names.stop()
 	d.file.stop()
 }
@@ -311,6 +334,7 @@ func (d *desk) running() Running {
 		Board: d.board,
 		Now:   func() int64 { return int64(d.clock()) },
 		View:  d.view.Load,
+		Certs: d.certs.List,
 		LastReload: func() (ok bool, loaded time.Time) {
 			p := d.public.Load() // no server serves before it is there
 			return p.outcome.reload.text == "", p.outcome.loaded

@@ -7,6 +7,7 @@ import (
 
 	"lb/admin/api"
 	"lb/board"
+	"lb/internal/tlsfault"
 	"lb/loop/tick"
 	"lb/supervise/crew"
 	"lb/supervise/notice"
@@ -15,12 +16,13 @@ import (
 
 // published is what status needs of the desk. It does not change once it is made.
 type published struct {
-	now                   *plan.Snapshot
-	address, adminAddress string
-	state                 string
-	watching              bool
-	outcome               outcome
-	loops                 []crew.Loop
+	now          *plan.Snapshot
+	listeners    api.Listeners
+	adminAddress string
+	state        string
+	watching     bool
+	outcome      outcome
+	loops        []crew.Loop
 }
 
 // statusPatience is how long status waits for the desk. If the desk is busy, status shows
@@ -30,11 +32,11 @@ const statusPatience = 250 * time.Millisecond
 // publish makes public what the desk knows.
 func (d *desk) publish() {
 	p := &published{
-		now:      d.now,
-		address:  d.ports.inUse.Addr,
-		state:    api.Serving,
-		watching: d.file.watcher != nil,
-		outcome:  d.outcome,
+		now:       d.now,
+		listeners: d.listeners(),
+		state:     api.Serving,
+		watching:  d.file.watcher != nil,
+		outcome:   d.outcome,
 	}
 	if at := d.operator.address(); at != nil {
 		p.adminAddress = at.String()
@@ -88,7 +90,8 @@ func (c commands) Status() api.Status {
 		PID:          os.Getpid(),
 		State:        p.state,
 		Mode:         string(p.now.Config.Mode),
-		Address:      p.address,
+		Address:      p.listeners[0].Address,
+		Listeners:    p.listeners,
 		AdminAddress: p.adminAddress,
 		Started:      time.Unix(0, int64(d.board.Control().StartedAt.Load())),
 		Config: api.ConfigStatus{
@@ -103,6 +106,7 @@ func (c commands) Status() api.Status {
 		UpgradeFaultAt: p.outcome.upgrade.at,
 		Totals:         d.totals(),
 		Loops:          d.loopStatus(p.loops),
+		Certificates:   d.certs.List(),
 	}
 	for i, pool := range p.now.Config.Pools {
 		out := api.Pool{Name: pool.Name, Strategy: pool.Strategy, Backends: []api.Backend{}}
@@ -177,7 +181,7 @@ func (d *desk) backendStatus(now *plan.Snapshot, i, j int, mono tick.Instant, wa
 		InFlight:         totals.InFlight,
 		Attempts:         totals.Attempts,
 		Requests:         totals.Requests(),
-		Faults:           totals.ConnectFaults + totals.ResetFaults + totals.TimeoutFaults + totals.BadAnswers + state.StatusFaults.Load(),
+		Faults:           totals.ConnectFaults + totals.ResetFaults + totals.TimeoutFaults + totals.BadAnswers + state.StatusFaults.Load() + state.FaultsInTLS(),
 	}
 	if f, any := state.LastFault(); any {
 		b.LastFault = notice.Words(f)
@@ -197,13 +201,16 @@ func (d *desk) backendStatus(now *plan.Snapshot, i, j int, mono tick.Instant, wa
 	return b
 }
 
-// reasonText returns a text such as "timeout" or "status 503", or "" if there is none.
+// reasonText returns a text such as "timeout" or "status 503", or "" if there is none. What
+// is wrong in TLS is said in words.
 func reasonText(reason, detail *board.Word) string {
 	why := board.Reason(reason.Load())
 	if why == board.ReasonNone {
 		return ""
 	}
-	if n := detail.Load(); n != 0 {
+	if n := detail.Load(); n != 0 && why.InTLS() {
+		return tlsfault.Kind(n).String()
+	} else if n != 0 {
 		if why == board.ReasonOK {
 			why = board.ReasonStatus
 		}

@@ -55,12 +55,13 @@ func (d *desk) newUpgrade(done func(api.Upgraded, error)) (*upgrading, error) {
 	h := handover.Holdings{
 		Number:       d.now.Number,
 		Registry:     d.registry,
+		Certs:        d.certs.HandOver(),
 		Board:        d.boardFile,
 		Admin:        d.operator.adminListener,
 		AdminAddress: d.now.Config.Admin.Address,
 		Runtime:      d.operator.runtimeListener,
 		RuntimePath:  d.operator.runtimePath,
-		Sets:         d.ports.all(),
+		Sets:         d.ports.All(),
 	}
 	u, err := handover.NewUpgrade(h, cmp.Or(d.o.UpgradeTimeout, api.UpgradeMax))
 	if err != nil {
@@ -95,9 +96,7 @@ func (d *desk) release(m *upgrading) {
 	m.Release()
 	d.operator.stopListening() // first: a command that follows the answer is the new process's
 	m.done(api.Upgraded{PID: pid, Version: version}, nil)
-	if m.LeftSockets() {
-		leave(d.ports.inUse)
-	}
+	d.ports.HandOver(m.Left)
 	if d.prober != nil {
 		d.prober.Close()
 		d.prober = nil

@@ -98,7 +98,7 @@ func serveAsNext(text string) (exitCode int) {
 		return 98
 	}
 	if n.Does == outOfTurn {
-		in.Took(false)
+		in.Took([]int{0})
 		return 97
 	}
 	if err := in.Ready("next"); err != nil || n.Does == diesAfterGo {

@@ -3,7 +3,10 @@
 // nothing itself.
 package api
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // UpgradeMax is how long a new process may take to serve before an upgrade is given
 // up. The client of the commands waits longer than that for an answer.
@@ -77,7 +80,8 @@ type Status struct {
 	PID          int          `json:"pid"`
 	State        string       `json:"state"`
 	Mode         string       `json:"mode"`
-	Address      string       `json:"address"`                 // host:port where lb serves
+	Address      string       `json:"address"`                 // of the first of Listeners
+	Listeners    Listeners    `json:"listeners"`               // in the order of the configuration
 	AdminAddress string       `json:"admin_address,omitempty"` // host:port; "" for off
 	Started      time.Time    `json:"started"`                 // the first process, before any upgrade
 	Config       ConfigStatus `json:"config"`
@@ -87,7 +91,52 @@ type Status struct {
 	Totals         Totals    `json:"totals"`
 	Loops          []Loop    `json:"loops"`
 	Pools          []Pool    `json:"pools"`
+	// Certificates are those in use, and the names that are to have one and have none yet.
+	Certificates []Certificate `json:"certificates,omitempty"`
 }
+
+// Certificate is a certificate that lb shows to clients, or to the backends of a pool.
+type Certificate struct {
+	Name    string    `json:"name"`            // the first of Names, or its subject
+	Names   []string  `json:"names,omitempty"` // what it is for
+	Issuer  string    `json:"issuer,omitempty"`
+	Expires time.Time `json:"expires,omitzero"`  // the zero time if there is none yet
+	Soon    bool      `json:"soon,omitempty"`    // it expires within 14 days, and that is not normal for it
+	Source  string    `json:"source,omitempty"`  // "file", "acme", or "internal" for lb's own authority
+	Pool    string    `json:"pool,omitempty"`    // to whose backends it is shown; "" for clients
+	File    string    `json:"file,omitempty"`    // path
+	Fault   string    `json:"fault,omitempty"`   // why there is none, or no newer one; "" if all is well
+	FaultAt time.Time `json:"fault_at,omitzero"` // the zero time if it is not known
+}
+
+// Listener is where clients connect.
+type Listener struct {
+	Address string `json:"address"` // as served: host:port with the real port, or unix:/path
+	Role    string `json:"role"`    // one of the Roles
+}
+
+// Listeners are in the order of the configuration. There is at least one.
+type Listeners []Listener
+
+// String returns the address of a single listener for HTTP, else each address with its
+// role.
+func (list Listeners) String() string {
+	if len(list) == 1 && list[0].Role == RoleHTTP {
+		return list[0].Address
+	}
+	texts := make([]string, len(list))
+	for i, l := range list {
+		texts[i] = l.Address + " (" + l.Role + ")"
+	}
+	return strings.Join(texts, ", ")
+}
+
+// The roles of a listener.
+const (
+	RoleHTTP     = "http"
+	RoleHTTPS    = "https"
+	RoleRedirect = "redirect" // every request is answered with a 308 to https
+)
 
 // ConfigStatus describes the configuration in use, and why a newer one was refused.
 type ConfigStatus struct {

@@ -23,6 +23,7 @@ const (
 	asLoad     = "as-load"
 	asBackends = "as-backends"
 	asRelay    = "as-relay"
+	asFlood    = "as-flood"
 )
 
 // helper runs the part that argv names. asked is false if argv names none.
@@ -37,6 +38,8 @@ func helper(ctx context.Context, argv []string) (asked bool, err error) {
 		return true, runBackends(ctx, argv[1:])
 	case asRelay:
 		return true, runRelay(ctx, argv[1:])
+	case asFlood:
+		return true, runFlood(ctx, argv[1:])
 	}
 	return false, nil
 }
@@ -47,13 +50,20 @@ func runLoad(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err := json.NewDecoder(in).Decode(&l); err != nil {
 		return err
 	}
-	result, err := bench.Run(ctx, bench.Options{
+	o := bench.Options{
 		URL: l.URL, Addrs: l.Addrs, Conns: l.Conns, Requests: l.Requests, Duration: l.Duration, Rate: l.Rate,
 		Fields: l.Fields, BodyBytes: l.BodyBytes, NewConnPerRequest: l.Close, Verify: l.Verify,
 		Loops: runtime.GOMAXPROCS(0), // the CPUs that this process is pinned to
-	})
+	}
+	if l.TLS != "" {
+		o.TLS, o.Resume = clientTLS(l.TLS), l.Resume
+	}
+	result, err := bench.Run(ctx, o)
 	if err != nil {
 		return err
+	}
+	if t := result.TLS; t != nil && l.Resume && t.Resumed+int64(l.Conns) < t.Handshakes {
+		return fmt.Errorf("only %d of %d sessions were resumed", t.Resumed, t.Handshakes)
 	}
 	return json.NewEncoder(out).Encode(result)
 }

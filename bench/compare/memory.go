@@ -28,9 +28,10 @@ const bigHead = 100_000
 
 // holds are the cases of memory by name: patient clients, slow ones and hostile ones.
 var holds = map[string]held{
-	"idle":    {"keep-alive conns that have had one answer", idleMax, exchange, nil},
-	"readers": {"clients that do not read their answers of 100 MB", heldMax, askAndWait, nil},
-	"heads":   {"clients that stop in the middle of a head", heldMax, func(c net.Conn, host string) error { return say(c, halfHead, host) }, nil},
+	"idle":     {"keep-alive conns that have had one answer", idleMax, exchange, nil},
+	"tls-idle": {"keep-alive conns with TLS 1.3 that have had one answer", idleTLSMax, exchange, nil},
+	"readers":  {"clients that do not read their answers of 100 MB", heldMax, askAndWait, nil},
+	"heads":    {"clients that stop in the middle of a head", heldMax, func(c net.Conn, host string) error { return say(c, halfHead, host) }, nil},
 	"refused": {"clients whose heads of 100 kB, half of which came at first, were refused, and that do not leave", heldMax,
 		func(c net.Conn, host string) error { return say(c, halfHead+"X: %s", host, halfOfBig) },
 		func(c net.Conn) { say(c, "%s", halfOfBig) }, // the answer may come before the end
@@ -73,7 +74,7 @@ func (r *runner) memory(ctx context.Context, targets []target, c *report.Case, h
 		conns, err := hold(ctx, t, n, h)
 		var after int64
 		if err == nil {
-			err = rest(ctx)
+			err = rest(ctx, settleTime)
 		}
 		if err == nil {
 			after, err = pss(t.pid)
@@ -88,12 +89,12 @@ func (r *runner) memory(ctx context.Context, targets []target, c *report.Case, h
 	return nil
 }
 
-// rest waits for settleTime.
-func rest(ctx context.Context) error {
+// rest waits for as long as d.
+func rest(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(settleTime):
+	case <-time.After(d):
 		return nil
 	}
 }

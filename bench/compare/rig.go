@@ -52,6 +52,8 @@ type proxyConfig struct {
 	FilesMax  uint64
 	ConnsMax  uint64 // conns that HAProxy can serve with FilesMax
 
+	Cert string // path of a PEM file with a certificate and its key; "": no TLS
+
 	// BigBuffers gives nginx and HAProxy larger buffers: more memory for each
 	// active conn, and fewer system calls for long bodies. Of 16 KiB to 128 KiB
 	// each has the size that costs the least CPU time here.
@@ -67,6 +69,7 @@ type target struct {
 	host  string   // of the URL
 	addrs []string // to connect to
 	pid   int      // of the proxy; 0 for direct
+	tls   bool
 }
 
 // rig is running backends and proxies.
@@ -76,6 +79,7 @@ type rig struct {
 	launcher *launcher
 	programs programs
 	backends []string
+	cert     string // file of the certificate and its key; "" without TLS
 	children []*child
 	targets  []target
 }
@@ -83,11 +87,18 @@ type rig struct {
 // newRig starts the backends of a setting and the proxies named.
 func newRig(ctx context.Context, h *launcher, p programs, cpus []int, s setting, names []string) (*rig, error) {
 	r := &rig{setting: s, cores: split(cpus, s.workers), launcher: h, programs: p}
-	if err := r.startBackends(ctx); err != nil {
+	err := r.startBackends(ctx)
+	if err == nil && s.tls {
+		r.cert, err = makeCert(h.dir)
+	}
+	if err != nil {
 		r.stop()
 		return nil, err
 	}
 	for _, name := range names {
+		if s.tls && (name == "direct" || name == "relay") {
+			continue
+		}
 		t, err := r.startTarget(name)
 		if err == nil {
 			err = r.awaitAnswer(ctx, t)
@@ -164,13 +175,13 @@ func (r *rig) startTarget(name string) (target, error) {
 	}
 	r.children = append(r.children, c)
 	addr := fmt.Sprintf("127.0.0.1:%d", port)
-	return target{name: name, host: addr, addrs: []string{addr}, pid: c.cmd.Process.Pid}, nil
+	return target{name: name, host: addr, addrs: []string{addr}, pid: c.cmd.Process.Pid, tls: r.tls}, nil
 }
 
 // command writes the configuration of the proxy of that name and returns the
 // command that starts it.
 func (r *rig) command(name string, port int) ([]string, error) {
-	cfg := proxyConfig{Dir: r.launcher.dir, Name: name, Port: port, Workers: r.workers, Backends: r.backends}
+	cfg := proxyConfig{Dir: r.launcher.dir, Name: name, Port: port, Workers: r.workers, Backends: r.backends, Cert: r.cert}
 	cfg.KeepAlive = 1024 + r.setting.backends
 	cfg.FilesMax = filesMax()
 	cfg.ConnsMax = cfg.FilesMax/2 - 100
@@ -239,12 +250,22 @@ func ask(t target) error {
 		return err
 	}
 	defer c.Close()
+	if t.tls { // it has agreed to the other version as it should
+		old, err := dialTLS(t.addrs[0], "1.2")
+		if err != nil {
+			return err
+		}
+		old.Close()
+	}
 	return exchange(c, t.host)
 }
 
 func dialTarget(t target) (net.Conn, error) {
 	if path, ok := strings.CutPrefix(t.addrs[0], "unix:"); ok {
 		return net.Dial("unix", path)
+	}
+	if t.tls {
+		return dialTLS(t.addrs[0], "1.3")
 	}
 	return net.Dial("tcp", t.addrs[0])
 }
@@ -278,6 +299,9 @@ func exchange(c net.Conn, host string) error {
 // run runs a load on t, in a process of its own.
 func (r *rig) run(ctx context.Context, t target, l load) (*bench.Result, error) {
 	l.URL, l.Addrs = "http://"+t.host+l.Path, t.addrs
+	if t.tls {
+		l.URL = "https://" + t.host + l.Path
+	}
 	spec, err := json.Marshal(l)
 	if err != nil {
 		return nil, err

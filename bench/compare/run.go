@@ -104,7 +104,7 @@ func (r *runner) measure(ctx context.Context, rg *rig, s scenario) (*report.Case
 		for i := range targets {
 			i = (i + round) % len(targets)
 			r.tell("%s, round %d of %d: %s", s.name, round+1, r.rounds, targets[i].name)
-			d, result, err := measureOnce(ctx, rg, targets[i], l)
+			d, result, err := measureOnce(ctx, rg, targets[i], l, s.flood)
 			if err != nil {
 				return nil, err
 			}
@@ -119,13 +119,21 @@ func (r *runner) measure(ctx context.Context, rg *rig, s scenario) (*report.Case
 	return c, nil
 }
 
-// measureOnce warms t up and measures it once.
-func measureOnce(ctx context.Context, rg *rig, t target, l load) (d report.Round, result *bench.Result, err error) {
+// measureOnce warms t up and measures it once, beside a flood of handshakes from so many
+// clients.
+func measureOnce(ctx context.Context, rg *rig, t target, l load, flood int) (d report.Round, result *bench.Result, err error) {
 	warm := l
 	warm.Requests, warm.Duration, warm.Rate, warm.Verify = 0, warmTime, 0, true
 	warmed, err := rg.run(ctx, t, warm)
 	if err != nil {
 		return d, nil, err
+	}
+	if flood > 0 {
+		c, err := rg.flood(ctx, t, flood)
+		if err != nil {
+			return d, nil, err
+		}
+		defer rg.launcher.stop([]*child{c})
 	}
 	before, err := usedBy(t)
 	if err != nil {

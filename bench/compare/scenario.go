@@ -15,6 +15,7 @@ import (
 type setting struct {
 	workers, backends int
 	unix              bool   // the backends listen on unix sockets
+	tls               bool   // clients speak TLS to the proxies
 	fresh             string // not empty: the processes are new, for the case of that name
 }
 
@@ -38,6 +39,7 @@ type scenario struct {
 	without []string // proxies that do not take part
 	hold    string   // of heldConns: what the conns do, a name in holds
 	beside  int      // slow readers beside the load
+	flood   int      // clients that begin handshakes beside the load and never end them
 }
 
 // load describes a load, as the load process reads it. URL and Addrs differ by
@@ -54,6 +56,8 @@ type load struct {
 	Fields    []bench.Field `json:"fields"`
 	Close     bool          `json:"close"`  // a new conn for each request
 	Verify    bool          `json:"verify"` // length and checksum of every answer
+	TLS       string        `json:"tls"`    // the version that is spoken; "": none
+	Resume    bool          `json:"resume"` // TLS sessions, on new conns
 }
 
 const (
@@ -61,8 +65,14 @@ const (
 	idleMax    = 10_000
 	heldMax    = 500
 	besideMany = 200
-	seedConns  = 200
-	seedTotal  = 100_000
+	idleTLSMax = 5_000
+	floodMany  = 16
+	// shakesUsual is less than connsUsual, because the first session of each conn cannot be
+	// a resumed one.
+	shakesUsual = 16
+	floodRate   = 2_000 // requests/s beside the flood
+	seedConns   = 200
+	seedTotal   = 100_000
 )
 
 // withBigBuffers are nginx and HAProxy with larger buffers than they have by
@@ -123,10 +133,48 @@ func scenarios() []scenario {
 		s.without = []string{"direct", "relay"}
 		all = append(all, s)
 	}
+	all = append(all, tlsScenarios(get)...)
 	for i := range all {
-		if !slices.Contains([]string{"kb16", "kb64", "mb1", "post16k", "chunked"}, all[i].group) {
+		if !slices.Contains([]string{"kb16", "kb64", "mb1", "post16k", "chunked", "tls-64k"}, all[i].name) {
 			all[i].without = append(all[i].without, withBigBuffers...)
 		}
+	}
+	return all
+}
+
+// tlsScenarios returns the cases with TLS from clients, by get. Backends are plain: direct
+// and the relay, which ends no TLS, have no part.
+func tlsScenarios(get func(name, about, path string, conns int) scenario) (all []scenario) {
+	for _, version := range []string{"1.3", "1.2"} {
+		prefix := "tls-"
+		if version == "1.2" {
+			prefix = "tls12-"
+		}
+		with := func(name, about, path string, closing, resume bool) {
+			s := get("tls", fmt.Sprintf("TLS %s, %s", version, about), path, connsUsual)
+			s.name, s.load.TLS, s.load.Close, s.load.Resume = prefix+name, version, closing, resume
+			if closing {
+				s.load.Conns = shakesUsual
+			}
+			all = append(all, s)
+		}
+		with("small", "128 B answers, 64 conns", "/bytes/128", false, false)
+		if version == "1.3" {
+			with("64k", "64 KiB answers, 64 conns", "/bytes/65536", false, false)
+		}
+		with("full", "a new conn and a full handshake for each request, 128 B answers, 16 at once", "/bytes/128", true, false)
+		with("resumed", "a new conn and a resumed session for each request, 128 B answers, 16 at once", "/bytes/128", true, true)
+	}
+	calm := get("tls", fmt.Sprintf("TLS 1.3, 128 B answers, 64 conns, open loop at %d/s", floodRate), "/bytes/128", connsUsual)
+	calm.name, calm.load.TLS, calm.load.Rate = "tls-calm", "1.3", floodRate
+	flood := calm
+	flood.name, flood.flood = "tls-flood", floodMany
+	flood.about += fmt.Sprintf(", beside %d clients that begin handshakes as fast as they are answered and never end them", floodMany)
+	idle := get("tls", "", "", 0)
+	idle.name, idle.hold, idle.kind, idle.fresh, idle.load.TLS = "tls-idle", "tls-idle", heldConns, "tls-idle", "1.3"
+	all = append(all, calm, flood, idle)
+	for i := range all {
+		all[i].tls, all[i].without = true, []string{"direct", "relay"}
 	}
 	return all
 }

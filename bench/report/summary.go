@@ -14,7 +14,12 @@ var summary = []struct{ name, words string }{
 	{"kb64", "64 KiB answers"},
 	{"mb1", "1 MiB answers"},
 	{"close", "a new conn per request"},
+	{"tls-small", "TLS 1.3, 128 B answers"},
+	{"tls-64k", "TLS 1.3, 64 KiB answers"},
+	{"tls-full", "TLS 1.3, a full handshake per request"},
+	{"tls-resumed", "TLS 1.3, a resumed session per request"},
 	{"idle", "memory per idle conn, bytes"},
+	{"tls-idle", "memory per idle conn with TLS 1.3, bytes"},
 }
 
 // summarized returns the proxies that README shows of a case: lb in its default

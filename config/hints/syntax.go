@@ -104,7 +104,7 @@ func Syntax(line, message string) string {
 }
 
 // arrays are the tables that there may be many of.
-var arrays = []string{"backends", "pools", "routes", "pools.backends"}
+var arrays = []string{"backends", "pools", "routes", "pools.backends", "listeners", "tls.certs"}
 
 // forHeader returns how to write a header that lacks a bracket.
 func forHeader(opening, name, closing string) string {

@@ -22,10 +22,14 @@ func place(v any, other string) string {
 	scheme, rest, url := strings.Cut(s, "://")
 	if !url {
 		rest = s
-	} else if scheme == "https" {
-		return "lb speaks no TLS to backends yet: write host and port of one that speaks http"
 	}
 	rest, _, _ = strings.Cut(rest, "/")
+	if secure := url && scheme == "https"; secure {
+		return securePlace(rest, other)
+	}
+	if address, words, _ := strings.Cut(rest, " "); strings.Contains(words, "ssl") || strings.Contains(words, "tls") {
+		return "write [[listeners]], and below it " + strings.TrimPrefix(listenPlace(address), "write ") + " and tls = true"
+	}
 	host, port, err := net.SplitHostPort(rest)
 	if _, numeric := strconv.ParseUint(port, 10, 16); err != nil || numeric != nil {
 		if url && rest != "" && !strings.ContainsAny(rest, ":@") {
@@ -37,6 +41,43 @@ func place(v any, other string) string {
 		return fmt.Sprintf("write port = %s", port)
 	}
 	return fmt.Sprintf("write host = %q and port = %s", host, port)
+}
+
+// securePlace is place for what follows https:// in a URL of a backend.
+func securePlace(at, other string) string {
+	host, port, err := net.SplitHostPort(at)
+	if err != nil {
+		host, port = strings.Trim(at, "[]"), "443"
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil || host == "" || strings.Contains(host, "@") {
+		return other
+	}
+	return fmt.Sprintf("write host = %q, port = %s and tls = true", host, port)
+}
+
+// listenPlace returns how to write a port or an address as that of a listener.
+func listenPlace(v any) string {
+	switch v := v.(type) {
+	case int64:
+		return fmt.Sprintf(`write address = ":%d"`, v)
+	case string:
+		address, words, _ := strings.Cut(strings.TrimPrefix(v, "*"), " ")
+		if _, err := strconv.ParseUint(address, 10, 16); err == nil {
+			address = ":" + address
+		}
+		if strings.HasPrefix(address, "/") {
+			return fmt.Sprintf("write address = %q", "unix:"+address)
+		}
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			break
+		}
+		hint := fmt.Sprintf("write address = %q", address)
+		if strings.Contains(words, "ssl") || strings.Contains(words, "tls") {
+			hint += " and tls = true"
+		}
+		return hint
+	}
+	return anAddress
 }
 
 // adminPlace returns how to write a host or a port as an address of [admin].
@@ -100,9 +141,21 @@ func forBool(key, name string, on bool) string {
 		"eject":           {"write eject = { enabled = true }", "write eject = { enabled = false }"},
 		"retry":           {"write [retry] on a line of its own", "write retry = { attempts = 0 }"},
 		"admin":           {"write [admin] on a line of its own", `write admin = { address = "", socket = "off" }`},
+		"tls":             {aCert, "leave it out: there is no TLS without a certificate"},
+		"backend_tls":     {"write tls = true in [[backends]]", "leave it out: there is no TLS without tls = true in [[backends]]"},
+		"acme":            {"write [tls.acme], and below it names", "leave it out: there is none without names"},
+		"names":           {`write a list, such as ["example.com"]`, "write [] for none"},
+		"client_auth":     {`write "require" or "request"`, `write "none"`},
+		"hsts":            {`write how long, such as "8760h"`, `write "0s" for none`},
+		"email":           {`write one such as "ops@example.com"`, `write "" for none`},
 		"trusted_proxies": {`write a list, such as ["10.0.0.0/8"]`, "write [] for none"},
 	}[name]
-	if key == "admin.socket" {
+	switch {
+	case key == "pools.tls":
+		h = hints{"write tls = true in [[pools.backends]]", "leave it out: there is no TLS without tls = true in [[pools.backends]]"}
+	case key == "listeners.address":
+		h = hints{}
+	case key == "admin.socket":
 		h = hints{"leave it out for the usual place", `write "off"`}
 	}
 	if on {
@@ -146,6 +199,18 @@ func forText(key, name, s string) string {
 		}
 	case isAny(name, "trusted_proxies", "methods", "on"):
 		return fmt.Sprintf("write [%q]", s)
+	case key == "listeners":
+		return strings.NewReplacer("write ", "write { ", " and ", ", ").Replace(strings.TrimSuffix(listenPlace(s), ", or another")) + " }"
+	case key == "tls.acme.names":
+		return fmt.Sprintf("write [%q]", s)
+	case isAny(key, "backend_tls", "pools.tls") && strings.HasPrefix(s, "http"):
+		return "write server_name or another key in it"
+	case key == "tls.client_auth" && isAny(s, "optional", "optional_no_ca", "want"):
+		return `write "request"`
+	case key == "tls.client_auth" && isAny(s, "on", "required", "mandatory", "verify", "require_and_verify"):
+		return `write "require"`
+	case key == "tls.min_version":
+		return version(s)
 	case name == "health" && strings.HasPrefix(s, "/"):
 		return fmt.Sprintf("write health = { path = %q }", s)
 	case key == "hash" || key == "pools.hash":
@@ -158,6 +223,18 @@ func forText(key, name, s string) string {
 		return inline(s)
 	}
 	return ""
+}
+
+// version returns how to write s, a version of TLS as others have it.
+func version(s string) string {
+	number := strings.TrimLeft(strings.ToLower(s), "tlsv _-")
+	switch {
+	case strings.HasPrefix(number, "1.3"), strings.HasPrefix(number, "1_3"), number == "13":
+		return `write "1.3"`
+	case strings.HasPrefix(number, "1.2"), strings.HasPrefix(number, "1_2"), number == "12":
+		return `write "1.2"`
+	}
+	return `write "1.2" or "1.3": what is older is not spoken`
 }
 
 // inline returns how to write a backend that stands in a list as a text.
@@ -178,7 +255,9 @@ func forNumber(key, name string, n int64) string {
 		return fmt.Sprintf(`write "127.0.0.1:%d"`, n)
 	case key == "retry":
 		return fmt.Sprintf("write retry = { attempts = %d }", n)
-	case name == "slow_start" && n == 0:
+	case key == "listeners.address" || key == "listeners":
+		return strings.Replace(listenPlace(n), "address = ", "", 1)
+	case isAny(name, "slow_start", "hsts") && n == 0:
 		return `write "0s" for none`
 	case name == "on_status":
 		return fmt.Sprintf("write [%d]", n)

@@ -12,7 +12,9 @@ func Word(table, name string, v any) string {
 	switch {
 	case table == "backends" && isAny(name, "address", "addr", "url", "uri", "server", "target", "endpoint", "ip", "hostname", "dial"):
 		return place(v, "write host and port")
-	case table == "" && isAny(name, "listen", "bind", "address", "addr", "listeners", "listener", "entrypoints", "entryPoints"):
+	case table == "listeners" && isAny(name, "listen", "bind", "addr", "port", "host", "ip", "socket"):
+		return listenPlace(v)
+	case table == "" && isAny(name, "listen", "bind", "address", "addr", "entrypoints", "entryPoints"):
 		return place(v, `write host = "0.0.0.0" and port = 8080, or others`)
 	case table == "admin" && isAny(name, "port", "listen", "bind", "host"):
 		return adminPlace(name, v)
@@ -33,6 +35,14 @@ func AnyWord(name string) string {
 	return ""
 }
 
+// Table returns how to write a table. array says that there may be many of it.
+func Table(name string, array bool) string {
+	if array {
+		return "write [[" + name + "]] on a line of its own"
+	}
+	return "write [" + name + "] on a line of its own"
+}
+
 // Moves reports whether name, which is no key of the table but one of another, has been
 // put into the wrong one. Names that mean another thing in each table have not.
 func Moves(table, name string) bool {
@@ -45,18 +55,26 @@ func Moves(table, name string) bool {
 
 // What is said more than once.
 const (
-	noTLS     = "lb has no TLS yet: put a server that has it before lb, and its address into trusted_proxies"
+	aCert     = "write [tls], and below it cert and key"
+	anAddress = `write address = ":443", or another`
+	names     = `write names in [tls.acme]: lb gets certificates for them by itself`
+	aVersion  = `write min_version = "1.2" or "1.3" in [tls]`
+	ofCiphers = "lb offers what has forward secrecy and no known weakness, and no choice" + leave
+	ofBackend = "write insecure = true in [backend_tls] or [pools.tls]"
+	mutual    = `write client_auth = "require" and client_ca in [tls]`
 	ofPool    = "is for all backends of a pool: "
 	leave     = "; leave it out"
 	aRoute    = `write [[routes]] with a host or a path, and a pool`
 	aBackend  = `write [[backends]] with a host and a port, once for each backend`
 	noAccess  = "lb admits every client, yet: let a firewall or the backends refuse some"
+	overTLS   = "checks go over TLS where the backend has tls = true" + leave
 	allByTime = "[timeouts] is for all backends"
 )
 
 // inTable has words that mean something of their own in one table.
 var inTable = map[string]map[string]string{
 	"health": {
+		"tls": overTLS, "https": overTLS, "scheme": overTLS, "ssl": overTLS,
 		"port": "checks go to the backend's port" + leave, "address": "checks go to the backend's address" + leave,
 		"enabled": "checks are on with this table, and off without it", "uri": "write path", "url": "write path",
 		"status": `write expect, such as expect = "200-299"`, "codes": `write expect, such as expect = "200-299"`,
@@ -73,17 +91,21 @@ var inTable = map[string]map[string]string{
 		"maxconn": "write max_connections", "max_conns": "write max_connections", "connections": "write max_connections",
 		"max_fails": "write faults in [eject]", "fail_timeout": "write time in [eject]",
 		"down": "write drain = true", "disabled": "write drain = true", "enabled": "write drain = true for one that gets nothing new",
-		"scheme": "backends are asked over http" + leave, "protocol": "backends are asked over HTTP/1.1" + leave,
+		"scheme": "write tls = true for https", "https": "write tls = true", "ssl": "write tls = true", "secure": "write tls = true",
+		"verify": ofBackend, "insecure": ofBackend, "ca": "write ca in [backend_tls] or [pools.tls]", "sni": "write server_name in [backend_tls] or [pools.tls]",
+		"server_name": "write it in [backend_tls] or [pools.tls]", "protocol": "backends are asked over HTTP/1.1" + leave,
 		"type": "backends are asked over HTTP/1.1" + leave, "priority": "write backup = true for those that come last",
 		"send_proxy": "lb does not send the PROXY protocol yet" + leave,
 	},
 	"routes": {
-		"port": "lb listens on one port, so a route does not depend on it" + leave, "name": "a route has no name" + leave,
+		"port": `a route does not depend on the port: write scheme = "https" or "http" for that of TLS or the other`,
+		"tls":  `write scheme = "https"`, "https": `write scheme = "https"`, "ssl": `write scheme = "https"`, "name": "a route has no name" + leave,
 		"backend": `write pool = "default", or the name of a [[pools]]`, "backends": `write them in [[pools]], and its name as pool = "..."`,
 		"upstream": `write pool = "default", or the name of a [[pools]]`, "target": `write pool = "default", or the name of a [[pools]]`,
 		"proxy_pass": `write pool = "default", or the name of a [[pools]]`, "service": `write pool = "default", or the name of a [[pools]]`,
 		"to": `write redirect = { to = "..." }, or pool = "..."`, "code": "write redirect = { to = \"...\", code = 301 }",
 		"prefix": "write path, which is a prefix", "path_prefix": "write path, which is a prefix", "url": "write path", "uri": "write path",
+		"server_name": "write host", "domain": "write host", "domains": "write host, in a [[routes]] for each",
 		"location": "write path", "regex": "write path, a prefix: lb has no patterns", "path_regex": "write path, a prefix: lb has no patterns",
 		"priority": "the longest path wins, then the first in the file" + leave, "order": "the longest path wins, then the first in the file" + leave,
 		"weight": "write it in [[backends]]: a backend with 2 gets twice as much", "rewrite": "lb takes a prefix off, and no more: write strip_prefix = true",
@@ -96,11 +118,53 @@ var inTable = map[string]map[string]string{
 		"path": "write [[routes]] with a path, and this pool's name", "timeout": "[timeouts] is for all pools", "key": "write hash = { key = ... }",
 		"weight": "write it in [[pools.backends]]",
 	},
+	"listeners": {
+		"name": "a listener goes by its address" + leave, "ssl": "write tls = true", "https": "write tls = true", "secure": "write tls = true",
+		"redirect": "write redirect_https = true", "https_redirect": "write redirect_https = true", "redirect_to_https": "write redirect_https = true",
+		"cert": aCert, "key": aCert, "certificate": aCert, "protocol": "write tls = true for https" + ", and nothing for http", "scheme": "write tls = true for https",
+		"reuseport": "each loop has a socket of its own" + leave, "backlog": "lb asks for the longest queue that the system allows" + leave,
+		"default_server": "routes choose by name, whatever the listener" + leave, "server_name": aRoute, "pool": aRoute, "routes": aRoute,
+		"client_auth": "is for all listeners: write it in [tls]", "client_ca": "is for all listeners: write it in [tls]",
+	},
+	"tls": {
+		"certificate": "write cert", "cert_file": "write cert", "certfile": "write cert", "chain": "write cert", "fullchain": "write cert", "pem": "write cert",
+		"ssl_certificate": "write cert", "tls_cert": "write cert", "crt": "write cert", "cert_path": "write cert", "certificate_file": "write cert",
+		"private_key": "write key", "key_file": "write key", "keyfile": "write key", "ssl_certificate_key": "write key", "tls_key": "write key", "key_path": "write key",
+		"certificates": "write [[tls.certs]], once for each", "cert_files": "write [[tls.certs]], once for each",
+		"protocols": `write min_version = "1.2" or "1.3"`, "version": `write min_version = "1.2" or "1.3"`, "versions": `write min_version = "1.2" or "1.3"`,
+		"min_tls_version": `write min_version = "1.2" or "1.3"`, "max_version": "lb speaks TLS 1.3 with every client that does" + leave,
+		"ca": "write client_ca", "ca_file": "write client_ca", "client_ca_file": "write client_ca", "verify": `write client_auth = "require" and client_ca`,
+		"mtls": `write client_auth = "require" and client_ca`, "client_cert": `write client_auth = "require" and client_ca`,
+		"names": "write it in [tls.acme]", "name": "write names in [tls.acme]", "domains": "write names in [tls.acme]", "domain": "write names in [tls.acme]",
+		"hosts": "write names in [tls.acme]", "email": "write it in [tls.acme]", "auto": "write names in [tls.acme]", "letsencrypt": "write names in [tls.acme]",
+		"enabled": "TLS is on with cert and key, or names in [tls.acme]" + leave, "port": `write [[listeners]] with address = ":443" and tls = true`,
+		"listen": `write [[listeners]] with address = ":443" and tls = true`, "redirect": "write redirect_https = true in [[listeners]]",
+		"redirect_https": "write it in [[listeners]]", "insecure": ofBackend, "skip_verify": ofBackend, "server_name": "write it in [backend_tls] or [pools.tls]",
+	},
+	"tls.certs": {
+		"certificate": "write cert", "cert_file": "write cert", "file": "write cert", "chain": "write cert", "key_file": "write key", "private_key": "write key",
+		"name": "the names are those in the certificate" + leave, "names": "the names are those in the certificate" + leave,
+		"host": "the names are those in the certificate" + leave, "hosts": "the names are those in the certificate" + leave, "sni": "the names are those in the certificate" + leave,
+		"default": "the first certificate is the default: write this one first" + leave,
+	},
+	"tls.acme": {
+		"domains": "write names", "domain": "write names", "hosts": "write names", "host": "write names", "hostnames": "write names", "name": "write names",
+		"ca": "write directory", "server": "write directory", "url": "write directory", "endpoint": "write directory", "directory_url": "write directory",
+		"mail": "write email", "contact": "write email", "account": "write email", "cache": "write storage", "cache_dir": "write storage", "dir": "write storage",
+		"path": "write storage", "folder": "write storage", "ca_file": "write directory_ca", "enabled": "it is on with names" + leave,
+		"staging":   `write directory = "https://acme-staging-v02.api.letsencrypt.org/directory"`,
+		"challenge": "lb answers HTTP-01 and TLS-ALPN-01" + leave, "challenges": "lb answers HTTP-01 and TLS-ALPN-01" + leave, "dns": "lb answers HTTP-01 and TLS-ALPN-01, and not DNS-01" + leave,
+		"agree": "lb agrees to the terms of the server" + leave, "agreed": "lb agrees to the terms of the server" + leave, "tos": "lb agrees to the terms of the server" + leave,
+	},
+	"backend_tls": backendTLS,
+	"pools.tls":   backendTLS,
 	"admin": {
+		"tls":   "the admin address speaks HTTP in the clear: let it be one that only you reach" + leave,
 		"token": "lb asks for none: let the address be one that only you reach" + leave, "password": "lb asks for none: let the address be one that only you reach" + leave,
 		"enabled": `write address = "" for off`, "path": "the paths are /metrics and /healthz" + leave,
 	},
 	"timeouts": {
+		"tls": "write handshake", "tls_handshake": "write handshake", "ssl_handshake": "write handshake",
 		"read": "write response and backend_body", "write": "write backend_write and client_write", "idle": "write client_idle and backend_idle",
 		"keepalive": "write client_idle", "keep_alive": "write client_idle", "request": "write client_header and client_body",
 		"server": "write response", "client": "write client_header, client_body and client_write", "backend": "write response",
@@ -120,6 +184,7 @@ var inTable = map[string]map[string]string{
 		"consecutive_errors": "write faults", "status": "write on_status", "codes": "write on_status",
 	},
 	"": {
+		"server_name": aRoute, "mtls": mutual, "acme": "write it as [tls.acme], and below it names", "certs": "write [[tls.certs]], and below it cert and key",
 		"path": aRoute, "name": "lb has no name; via is what it is called in the Via field" + leave, "type": "lb forwards HTTP alone" + leave,
 		"address": `write host = "0.0.0.0" and port = 8080, or others`, "socket": "write it in [[backends]], or in [admin] for commands",
 		"method":  `write strategy = "round_robin", or another`,
@@ -128,13 +193,37 @@ var inTable = map[string]map[string]string{
 	},
 }
 
+// backendTLS has the words of [backend_tls] and [pools.tls].
+var backendTLS = map[string]string{
+	"cert": "write client_cert", "key": "write client_key", "certificate": "write client_cert", "ca_file": "write ca", "cafile": "write ca", "root": "write ca", "cacert": "write ca",
+	"client_ca": "write ca", "sni": "write server_name", "name": "write server_name", "host": "write server_name", "hostname": "write server_name",
+	"enabled": "write tls = true in the backends" + leave, "tls": "write tls = true in the backends" + leave,
+	"verify": "write insecure = true for no verification" + leave, "skip_verify": "write insecure = true", "insecure_skip_verify": "write insecure = true",
+	"min_version": "lb asks backends for TLS 1.2 at least" + leave,
+}
+
 // words are those of other proxies, in any table.
 var words = []struct {
 	names []string
 	hint  string
 }{
 	{[]string{"tls", "ssl", "https", "cert", "certs", "certificate", "certificates", "cert_file", "key_file", "ssl_certificate", "ssl_certificate_key",
-		"tls_cert", "tls_key", "acme", "letsencrypt", "autocert", "auto_https", "hsts", "ciphers", "sni", "redirect_https"}, noTLS},
+		"tls_cert", "tls_key", "ssl_cert", "ssl_key", "certfile", "keyfile", "crt"}, aCert},
+	{[]string{"acme", "letsencrypt", "lets_encrypt", "autocert", "auto_https", "automatic_https", "certbot"}, names},
+	{[]string{"ciphers", "cipher_suites", "ssl_ciphers", "ciphersuites", "ssl_prefer_server_ciphers", "ecdh_curve", "ssl_ecdh_curve", "dhparam", "ssl_dhparam"}, ofCiphers},
+	{[]string{"ssl_protocols", "tls_versions", "tls_version", "tls_min_version", "ssl_min_version", "min_tls_version", "ssl-min-ver"}, aVersion},
+	{[]string{"sni"}, "lb chooses certificates by the names in them: write [[tls.certs]] for each"},
+	{[]string{"ssl_verify_client", "ssl_client_certificate", "mtls", "client_certificate", "verify_client"}, mutual},
+	{[]string{"proxy_ssl_verify", "ssl_verify", "skip_verify", "insecure_skip_verify", "tls_insecure_skip_verify", "tls_skip_verify"}, ofBackend},
+	{[]string{"proxy_ssl_trusted_certificate", "tls_trusted_ca_certs"}, "write ca in [backend_tls] or [pools.tls]"},
+	{[]string{"proxy_ssl_name", "proxy_ssl_server_name", "tls_server_name"}, "write server_name in [backend_tls] or [pools.tls]"},
+	{[]string{"proxy_ssl_certificate", "proxy_ssl_certificate_key"}, "write client_cert and client_key in [backend_tls] or [pools.tls]"},
+	{[]string{"redirect_https", "force_ssl", "force_https", "https_redirect", "ssl_redirect", "redirect_to_https"},
+		`write [[listeners]] with address = ":80" and redirect_https = true, and another with address = ":443" and tls = true`},
+	{[]string{"strict_transport_security", "add_hsts"}, `write hsts = "8760h" in [tls]`},
+	{[]string{"ssl_session_cache", "ssl_session_tickets", "ssl_session_ticket_key", "session_tickets", "ssl_session_timeout"},
+		"sessions are resumed by tickets without a word; lb makes their keys and changes them" + leave},
+	{[]string{"ssl_stapling", "ocsp_stapling", "ocsp", "ssl_early_data", "early_data"}, "lb has none of it" + leave},
 	{[]string{"http2", "h2", "h2c", "http3", "quic", "grpc", "alpn"}, "lb speaks HTTP/1.1 alone, to clients and to backends" + leave},
 	{[]string{"upstream", "upstreams", "cluster", "clusters", "farm", "servers", "targets", "origins", "origin", "services", "service", "nodes"},
 		aBackend + "; [[pools]] are more of them by name"},

@@ -1,6 +1,7 @@
 package value
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -67,9 +68,10 @@ func CheckHost(s string) *Flaw {
 		return Wrong("is empty", "write a name or an IP address")
 	}
 	if u, ok := parseURL(s); ok && u.scheme == "https" {
-		return Wrong("is a URL", "lb speaks no TLS to backends yet: write host and port of one that speaks http")
+		u.port = cmp.Or(u.port, "443")
+		return Wrong("is a URL", fmt.Sprintf("write host = %q, port = %s and tls = true", u.host, u.port))
 	} else if ok {
-		return Wrong("is a URL", "write "+u.keys()+"; backends are asked over http")
+		return Wrong("is a URL", "write "+u.keys())
 	}
 	if f := checkShape(s); f != nil {
 		return f

@@ -15,6 +15,11 @@ const durationMax = 366 * 24 * time.Hour
 // ParseDuration reads a length of time of at least low, which is above zero, in Go's
 // form: "30s", "1m30s", "1h".
 func ParseDuration(v any, low time.Duration) (time.Duration, *Flaw) {
+	return parseDuration(v, low, durationMax)
+}
+
+// parseDuration is ParseDuration for at most high.
+func parseDuration(v any, low, high time.Duration) (time.Duration, *Flaw) {
 	s, ok := v.(string)
 	if !ok {
 		return 0, Wrong(fmt.Sprintf("%v has no unit", v), hintSeconds(v))
@@ -28,12 +33,20 @@ func ParseDuration(v any, low time.Duration) (time.Duration, *Flaw) {
 		return 0, Wrong(fmt.Sprintf("%q is not a length of time", s), hintDuration(s))
 	case d <= 0:
 		return 0, Wrong(fmt.Sprintf("%q is not above zero", s), `no timeout can be turned off; use a long one, such as "24h"`)
-	case d > durationMax:
-		return 0, Wrong(fmt.Sprintf("%q is more than a year", s), `use at most "8784h"`)
+	case d > high:
+		return 0, Wrong(fmt.Sprintf("%q is more than %s", s, years(high)), fmt.Sprintf("use at most %q", DurationText(high)))
 	case d < low:
 		return 0, Wrong(fmt.Sprintf("%q is too short", s), fmt.Sprintf("use at least %q", low))
 	}
 	return d, nil
+}
+
+// years returns d, which is one year or some, in words.
+func years(d time.Duration) string {
+	if n := d / durationMax; n > 1 {
+		return fmt.Sprintf("%d years", n)
+	}
+	return "a year"
 }
 
 // number returns the number that s is, whole or not.

@@ -171,6 +171,22 @@ func CheckSecret(s string) *Flaw {
 	return nil
 }
 
+// CheckPoolName accepts the name of a pool that is not reserved.
+func CheckPoolName(s, reserved string) *Flaw {
+	switch {
+	case s == "":
+		return Wrong("is empty", "write a name")
+	case s == reserved:
+		return Wrong(fmt.Sprintf("%q is the pool of the top-level backends", s), "give it another name")
+	}
+	for i := range len(s) {
+		if c := s[i]; !NameByte(c) && c != '.' {
+			return Wrong(fmt.Sprintf("%q is no name for a pool", s), "use letters, digits, hyphens, underscores and dots")
+		}
+	}
+	return nil
+}
+
 // NameByte reports whether c is a letter, a digit, a hyphen or an underscore, which
 // may stand in names of every kind.
 func NameByte(c byte) bool {

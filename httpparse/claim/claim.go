@@ -9,7 +9,10 @@ import (
 )
 
 // families begin the names of claims, in lower case.
-var families = [...]string{"x-forwarded-", "x-original-"}
+var families = [...]string{"x-forwarded-", "x-original-", ofCert}
+
+// ofCert begins the names of the claims about a client's certificate.
+const ofCert = "x-client-cert-"
 
 // names are those of further claims, in lower case: those that applications and frameworks
 // are known to read.
@@ -24,7 +27,7 @@ var names = [...]string{
 var words, letters = func() (words [64]uint64, letters [3]uint32) {
 	for _, name := range append(names[:], families[:]...) {
 		w := binary.LittleEndian.Uint64([]byte(name))
-		place := &words[hash(w)]
+		place := &words[hash(w)] // x-client-ip and ofCert share theirs
 		if *place != 0 && *place != w {
 			panic("claim: " + name + " and another claim have one place: see hash")
 		}
@@ -67,4 +70,10 @@ func Is(name []byte) bool {
 		}
 	}
 	return false
+}
+
+// IsOfCert reports whether name, a token, is that of a claim about the client's
+// certificate. lb alone makes these: a proxy before it has another client's.
+func IsOfCert(name []byte) bool {
+	return len(name) >= len(ofCert) && bytes.EqualFold(name[:len(ofCert)], []byte(ofCert))
 }

@@ -40,14 +40,14 @@ func says(text string, read ...int64) func(c net.Conn) error {
 
 // leave dials, acts, and closes the conn.
 func leave(addr string, act func(c net.Conn) error, reset bool) error {
-	c, err := net.DialTimeout("tcp", addr, testkit.Patience)
+	c, err := connect(addr)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(testkit.Patience))
 	if reset {
-		c.(*net.TCPConn).SetLinger(0)
+		tcp(c).SetLinger(0)
 	}
 	return act(c)
 }

@@ -94,7 +94,7 @@ func TestLateAnswers(t *testing.T) {
 // A client that sends all of a large body before it reads still gets the refusal, and no
 // reset before it.
 func TestRefusalReachesSender(t *testing.T) {
-	eachMode(t, func(t *testing.T, mode string) {
+	eachListener(t, func(t *testing.T, mode string) {
 		const size = 100 << 20
 		p := start(t, mode, setup{tables: "[limits]\nbody_bytes = 1000\n", backends: to(serve(t, echo))})
 		for _, framing := range []string{fmt.Sprintf("Content-Length: %d", size), "Transfer-Encoding: chunked"} {
@@ -109,7 +109,7 @@ func TestRefusalReachesSender(t *testing.T) {
 					t.Fatalf("%s: %v", framing, err)
 				}
 			}
-			c.Conn.(*net.TCPConn).CloseWrite()
+			closeWrite(c.Conn)
 			if resp, _ := c.answer(t); resp.StatusCode != 413 {
 				t.Errorf("%s: %s", framing, resp.Status)
 			}
@@ -121,7 +121,7 @@ func TestRefusalReachesSender(t *testing.T) {
 // An upgrade may have a body, as that of docker exec: the tunnel begins after it, and a
 // request that is refused is one as any other.
 func TestUpgradeWithBody(t *testing.T) {
-	eachMode(t, func(t *testing.T, mode string) {
+	eachListener(t, func(t *testing.T, mode string) {
 		p := start(t, mode, setup{backends: to(script(t, func(c net.Conn) {
 			body := make([]byte, 4)
 			head := readHead(c)
@@ -143,7 +143,7 @@ func TestUpgradeWithBody(t *testing.T) {
 			t.Fatalf("got %s", resp.Status)
 		}
 		c.send(t, "second")
-		c.Conn.(*net.TCPConn).CloseWrite()
+		closeWrite(c.Conn)
 		if got, err := io.ReadAll(c.in); err != nil || string(got) != "FIRST SECOND" {
 			t.Errorf("through the tunnel: %q, %v", got, err)
 		}
@@ -158,7 +158,7 @@ func TestUpgradeWithBody(t *testing.T) {
 // The requests of clients that close while they wait for room are not sent; one that has
 // only ended its side is answered if it need not wait.
 func TestQueueAbandoned(t *testing.T) {
-	eachMode(t, func(t *testing.T, mode string) {
+	eachListener(t, func(t *testing.T, mode string) {
 		var asked atomic.Int64
 		release, began := make(chan struct{}), make(chan struct{}, 1)
 		addr := script(t, func(c net.Conn) {
@@ -175,7 +175,7 @@ func TestQueueAbandoned(t *testing.T) {
 		slow := dial(t, p.addr)
 		slow.send(t, lines("GET /slow HTTP/1.1", "Host: x"))
 		testkit.Wait(t, began, "the request to arrive")
-		slow.Conn.(*net.TCPConn).CloseWrite()
+		closeWrite(slow.Conn)
 		for range 20 {
 			c := dial(t, p.addr)
 			c.send(t, lines("GET /abandoned HTTP/1.1", "Host: x"))
@@ -201,7 +201,7 @@ func TestQueueAbandoned(t *testing.T) {
 // ended is given up.
 func TestTunnelHalfClosed(t *testing.T) {
 	testkit.Long(t)
-	eachMode(t, func(t *testing.T, mode string) {
+	eachListener(t, func(t *testing.T, mode string) {
 		ended := make(chan error, 1)
 		addr := script(t, func(c net.Conn) {
 			if head := readHead(c); !strings.Contains(head, "Upgrade: shout\r\n") {

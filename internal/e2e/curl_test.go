@@ -22,7 +22,7 @@ func curl(t *testing.T, stdin io.Reader, args ...string) (out, verbose string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "curl", append([]string{"-q", "-sS", "-v", "--noproxy", "*"}, args...)...)
+	cmd := exec.CommandContext(ctx, "curl", append([]string{"-q", "-sS", "-v", "--noproxy", "*", "--cacert", ca(t).Write(t, t.TempDir(), "ca")}, args...)...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
 	if err := cmd.Run(); err != nil {
@@ -57,7 +57,7 @@ func TestCurl(t *testing.T) {
 		t.Fatal(err)
 	}
 	nobody := "GET HTTP/1.1 length=0 te=[] err=<nil> " + empty
-	eachMode(t, func(t *testing.T, mode string) {
+	eachListener(t, func(t *testing.T, mode string) {
 		p := start(t, mode, setup{backends: to(serve(t, told))})
 		for _, tc := range []struct {
 			name  string

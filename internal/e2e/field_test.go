@@ -30,6 +30,7 @@ type fieldCase struct {
 // field is a group of cases with one configuration.
 type field struct {
 	name  string
+	plain bool // without TLS only, because they are about the scheme
 	setup setup
 	cases []fieldCase
 }
@@ -41,15 +42,15 @@ const (
 
 // fields are the groups.
 var fields = []field{
-	{"targets", setup{}, []fieldCase{
+	{"targets", true, setup{}, []fieldCase{
 		{"query of a browser", "GET /render?q=a|b&f={id:1}&re=^x$&c=`d`&p=C:\\t&l=%&m=%zz HTTP/1.1\r\nHost: a\r\nCASE\r\n", plain, plainOK,
 			"^GET /render\\?q=a\\|b&f=\\{id:1\\}&re=\\^x\\$&c=`d`&p=C:\\\\t&l=%&m=%zz HTTP/1.1\r\n"},
 		{"path with a pipe", "GET /wiki/A|B^C\"<> HTTP/1.1\r\nHost: a\r\nCASE\r\n", plain, plainOK, `^GET /wiki/A\|B\^C"<> HTTP/1.1\r\n`},
 		{"fragment", "GET /a#b HTTP/1.1\r\nHost: a\r\nCASE\r\n", plain, `^HTTP/1.1 400 `, ""},
 		{"absolute form", "GET http://b:80/x|y?{} HTTP/1.1\r\nHost: a\r\nCASE\r\n", plain, plainOK, `^GET /x\|y\?\{\} HTTP/1.1\r\nHost: b:80\r\n`},
 	}},
-	{"answers", setup{}, answerCases()},
-	{"strangers", setup{}, []fieldCase{
+	{"answers", false, setup{}, answerCases()},
+	{"strangers", false, setup{}, []fieldCase{
 		{"family", "GET / HTTP/1.1\r\nHost: a\r\nCASEX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Port: 1\r\nX-Forwarded-Prefix: /x\r\nX-Real-IP: 6.6.6.6\r\n" +
 			"Forwarded: for=6.6.6.6\r\nX-Original-URL: /admin\r\nX_Forwarded_For: 6.6.6.6\r\nX-Forwarded_Proto: https\r\nx_real_ip: 6.6.6.6\r\nX_Other: stays\r\n\r\n",
 			plain, plainOK, `^GET / HTTP/1.1\r\nHost: a\r\nX-Case: \d+\r\nX_Other: stays\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a\r\n\r\n$`},
@@ -58,12 +59,12 @@ var fields = []field{
 		{"Expect without a body", "GET / HTTP/1.1\r\nHost: a\r\nCASEExpect: 100-continue\r\n\r\n", plain, plainOK, `^GET / HTTP/1.1\r\nHost: a\r\nX-Case: \d+\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a\r\n\r\n$`},
 		{"no Via", "GET / HTTP/1.1\r\nHost: a\r\nCASE\r\n", plain, plainOK, `^GET / HTTP/1.1\r\nHost: a\r\nX-Case: \d+\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a\r\n\r\n$`},
 	}},
-	{"trusted", setup{keys: "trusted_proxies = [\"127.0.0.1\"]\nforwarded = true\n"}, []fieldCase{
+	{"trusted", false, setup{keys: "trusted_proxies = [\"127.0.0.1\"]\nforwarded = true\n"}, []fieldCase{
 		{"not erased by Connection", "GET / HTTP/1.1\r\nHost: a\r\nCASEX-Forwarded-For: 192.0.2.1:99\r\nForwarded: for=192.0.2.1\r\nConnection: X-Forwarded-For, Forwarded\r\n\r\n",
 			plain, plainOK, `\r\nX-Forwarded-For: 192.0.2.1:99, 127.0.0.1\r\n`},
 		{"Forwarded is appended to", "GET / HTTP/1.1\r\nHost: a\r\nCASEForwarded: for=192.0.2.1\r\n\r\n", plain, plainOK, `\r\nForwarded: for=192.0.2.1, for=127.0.0.1;`},
 	}},
-	{"routes", setup{tables: fieldRoutes}, []fieldCase{
+	{"routes", true, setup{tables: fieldRoutes}, []fieldCase{
 		{"the route", "GET /admin/a%2Fb HTTP/1.1\r\nHost: a\r\nCASE\r\n", plain, `^HTTP/1.1 503 `, ""}, // its backend is not there
 		{"two slashes", "GET //admin HTTP/1.1\r\nHost: a\r\nCASE\r\n", plain, `^HTTP/1.1 400 `, ""},
 		{"dot segments", "GET /x/../admin HTTP/1.1\r\nHost: a\r\nCASE\r\n", plain, `^HTTP/1.1 400 `, ""},
@@ -76,7 +77,7 @@ var fields = []field{
 		{"method in lower case", "delete / HTTP/1.1\r\nHost: a\r\nCASE\r\n", plain, `^HTTP/1.1 503 `, ""},
 		{"port of http", "GET /x HTTP/1.1\r\nHost: old:8080\r\nCASE\r\n", plain, `\r\nLocation: https://old/x\r\n`, ""},
 	}},
-	{"upgrades", setup{}, []fieldCase{
+	{"upgrades", false, setup{}, []fieldCase{
 		{"with a body", "POST /exec/1/start HTTP/1.1\r\nHost: a\r\nCASEUpgrade: tcp\r\nConnection: Upgrade\r\nContent-Length: 13\r\n\r\n{\"Tty\":false}",
 			"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nstream", `^HTTP/1.1 101 UPGRADED\r\n(?s:.*)\r\n\r\nstream$`, `\r\nUpgrade: tcp\r\n(?s:.*)\r\n\r\n\{"Tty":false\}$`},
 		{"of a printer", "OPTIONS * HTTP/1.1\r\nHost: a\r\nCASEUpgrade: TLS/1.2, TLS/1.0\r\nConnection: Upgrade\r\n\r\n",
@@ -141,7 +142,11 @@ func answerCases() (list []fieldCase) {
 func TestField(t *testing.T) {
 	for _, f := range fields {
 		t.Run(f.name, func(t *testing.T) {
-			eachMode(t, func(t *testing.T, mode string) {
+			each := eachListener
+			if f.plain {
+				each = eachMode
+			}
+			each(t, func(t *testing.T, mode string) {
 				b := &oddBackend{cases: f.cases, got: make([]string, len(f.cases))}
 				s := f.setup
 				s.backends = to(script(t, b.serve))
@@ -194,7 +199,7 @@ func lengthOf(head string) (n int) {
 // play sends the request of case i and checks both sides.
 func (b *oddBackend) play(t *testing.T, addr string, i int, c fieldCase) {
 	t.Helper()
-	conn, err := net.Dial("tcp", addr)
+	conn, err := connect(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,8 +212,9 @@ func (b *oddBackend) play(t *testing.T, addr string, i int, c fieldCase) {
 	b.mu.Lock()
 	got := b.got[i]
 	b.mu.Unlock()
-	if c.backend == "" && got != "" || !regexp.MustCompile(c.backend).MatchString(got) {
-		t.Errorf("%s: the backend got %q, want %s", c.name, got, c.backend)
+	want := strings.ReplaceAll(c.backend, `\r\nX-Forwarded-Proto: http\r\n`, `\r\nX-Forwarded-Proto: `+scheme(addr)+`\r\n`)
+	if want == "" && got != "" || !regexp.MustCompile(want).MatchString(got) {
+		t.Errorf("%s: the backend got %q, want %s", c.name, got, want)
 	}
 }
 

@@ -34,7 +34,7 @@ type stalled struct {
 // on, it gets all of the answer.
 func TestClientStopsReading(t *testing.T) {
 	testkit.Long(t)
-	eachModeAlone(t, func(t *testing.T, mode string) {
+	eachListenerAlone(t, func(t *testing.T, mode string) {
 		want, _ := digest(&pattern{size: flowBytes})
 		found := make(chan stalled, flowConns)
 		p := start(t, mode, setup{backends: to(script(t, func(c net.Conn) {
@@ -55,7 +55,7 @@ func TestClientStopsReading(t *testing.T) {
 		var answers []*http.Response
 		for range flowConns {
 			c := dial(t, p.addr)
-			c.Conn.(*net.TCPConn).SetReadBuffer(flowBufBytes)
+			tcp(c.Conn).SetReadBuffer(flowBufBytes)
 			c.send(t, lines("GET / HTTP/1.1", "Host: x"))
 			resp, err := http.ReadResponse(c.in, nil)
 			if err != nil {
@@ -79,7 +79,7 @@ func TestClientStopsReading(t *testing.T) {
 // on, it gets all of the request.
 func TestBackendStopsReading(t *testing.T) {
 	testkit.Long(t)
-	eachModeAlone(t, func(t *testing.T, mode string) {
+	eachListenerAlone(t, func(t *testing.T, mode string) {
 		want, _ := digest(&pattern{size: flowBytes})
 		goOn := make(chan struct{})
 		p := start(t, mode, setup{backends: to(script(t, func(c net.Conn) {
@@ -103,7 +103,7 @@ func TestBackendStopsReading(t *testing.T) {
 		for range flowConns {
 			u := upload{dial(t, p.addr), &pattern{size: flowBytes}}
 			uploads = append(uploads, u)
-			u.c.Conn.(*net.TCPConn).SetWriteBuffer(flowBufBytes)
+			tcp(u.c.Conn).SetWriteBuffer(flowBufBytes)
 			u.c.send(t, fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", flowBytes))
 			go func() {
 				taken, err := u.body.writeUntilBlocked(u.c, blocked)
@@ -136,7 +136,7 @@ func wantStalled(t *testing.T, s stalled) {
 
 // A client that stops reading holds up no other client of the same loop.
 func TestStalledClientHoldsNobodyUp(t *testing.T) {
-	eachMode(t, func(t *testing.T, mode string) {
+	eachListener(t, func(t *testing.T, mode string) {
 		p := start(t, mode, setup{backends: to(demo(t, "127.0.0.1:0", "b").Addr())})
 		for range 16 {
 			dial(t, p.addr).send(t, lines(fmt.Sprintf("GET /bytes/%d HTTP/1.1", 1<<30), "Host: x"))

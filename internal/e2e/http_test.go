@@ -27,7 +27,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 
 // One conn on each side carries many requests, with and without a body.
 func TestConnsAreReused(t *testing.T) {
-	eachMode(t, func(t *testing.T, mode string) {
+	eachListener(t, func(t *testing.T, mode string) {
 		var conns atomic.Int64
 		s := httptest.NewUnstartedServer(http.HandlerFunc(echo))
 		s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
@@ -54,7 +54,7 @@ func TestConnsAreReused(t *testing.T) {
 
 // Every client gets its own bytes back, in either framing, while others do the same.
 func TestConcurrentClients(t *testing.T) {
-	eachMode(t, func(t *testing.T, mode string) {
+	eachListener(t, func(t *testing.T, mode string) {
 		p := start(t, mode, setup{backends: to(serve(t, echo), serve(t, echo))})
 		const clients, requests = 32, 30
 		var all sync.WaitGroup
@@ -94,7 +94,7 @@ func echoed(client *http.Client, url string, body []byte, chunked bool) error {
 }
 
 func TestTrailers(t *testing.T) {
-	eachMode(t, func(t *testing.T, mode string) {
+	eachListener(t, func(t *testing.T, mode string) {
 		p := start(t, mode, setup{backends: to(serve(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Trailer", "X-Sum, X-Seen")
 			n, _ := io.Copy(w, r.Body)
@@ -123,7 +123,7 @@ func TestTrailers(t *testing.T) {
 
 // A 103 is passed on before the final answer exists.
 func TestEarlyHints(t *testing.T) {
-	eachMode(t, func(t *testing.T, mode string) {
+	eachListener(t, func(t *testing.T, mode string) {
 		hinted := make(chan struct{})
 		p := start(t, mode, setup{backends: to(serve(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Link", "</style.css>; rel=preload")
@@ -161,7 +161,7 @@ func TestEarlyHints(t *testing.T) {
 // What one side sends reaches the other at once: each piece is sent only after the
 // piece before it has arrived, in both directions of one exchange.
 func TestStreaming(t *testing.T) {
-	eachMode(t, func(t *testing.T, mode string) {
+	eachListener(t, func(t *testing.T, mode string) {
 		p := start(t, mode, setup{backends: to(serve(t, func(w http.ResponseWriter, r *http.Request) {
 			rc := http.NewResponseController(w)
 			rc.EnableFullDuplex()
@@ -202,7 +202,7 @@ func TestStreaming(t *testing.T) {
 
 // An answer that a backend breaks off looks broken to the client, in either framing.
 func TestShortAnswerLooksShort(t *testing.T) {
-	eachMode(t, func(t *testing.T, mode string) {
+	eachListener(t, func(t *testing.T, mode string) {
 		p := start(t, mode, setup{backends: to(serve(t, func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/length" {
 				w.Header().Set("Content-Length", "100000")

@@ -44,7 +44,7 @@ func TestTimeouts(t *testing.T) {
 		}, 101},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			eachMode(t, func(t *testing.T, mode string) {
+			eachListener(t, func(t *testing.T, mode string) {
 				p := start(t, mode, setup{
 					backends: to(script(t, tc.backend)),
 					tables:   fmt.Sprintf("[timeouts]\n%s = %q\n", tc.key, short),
@@ -115,7 +115,7 @@ func TestSizes(t *testing.T) {
 		"long target":            {"GET /" + strings.Repeat("x", 200) + " HTTP/1.1\r\nHost: x\r\n\r\n", "", 414},
 	} {
 		t.Run(name, func(t *testing.T) {
-			eachMode(t, func(t *testing.T, mode string) {
+			eachListener(t, func(t *testing.T, mode string) {
 				p := start(t, mode, setup{
 					backends: to(serve(t, echo)),
 					tables:   fmt.Sprintf("[limits]\nbody_bytes = %d\nheader_bytes = \"2KiB\"\nfields = 10\ntarget_bytes = 200\n", limit),

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"lb/internal/pebble"
 	"lb/internal/testkit"
 )
 
@@ -28,6 +29,7 @@ func runAll(m *testing.M) (exitCode int) {
 	dir, err := os.MkdirTemp("", "lb-e2e-")
 	if err == nil {
 		defer os.RemoveAll(dir)
+		defer pebble.Remove()
 		lbExe = filepath.Join(dir, "lb")
 		err = build()
 	}
@@ -107,12 +109,13 @@ func to(addrs ...string) (list []backend) {
 
 // setup is the content of lb.toml for a test.
 type setup struct {
-	host     string // "": 127.0.0.1
-	workers  int    // 0: two
-	keys     string // more lines at the top
-	backends []backend
-	tables   string // such as [timeouts] and [limits]
-	admin    bool   // on a free port
+	host      string   // "": 127.0.0.1
+	listeners []string // addresses of [[listeners]], in the place of host; more lines may follow each
+	workers   int      // 0: two
+	keys      string   // more lines at the top
+	backends  []backend
+	tables    string // such as [timeouts] and [limits]
+	admin     bool   // on a free port
 }
 
 // text returns the lb.toml. admin is the operator's address, or "" for none.
@@ -126,7 +129,15 @@ func (s setup) text(mode, admin string) string {
 	if workers == 0 {
 		workers = 2
 	}
-	fmt.Fprintf(&b, "mode = %q\nworkers = %d\nhost = %q\nport = 0\nadmin.address = %q\n%s", mode, workers, host, admin, s.keys)
+	fmt.Fprintf(&b, "mode = %q\nworkers = %d\n", mode, workers)
+	if len(s.listeners) == 0 {
+		fmt.Fprintf(&b, "host = %q\nport = 0\n", host)
+	}
+	fmt.Fprintf(&b, "admin.address = %q\n%s", admin, s.keys)
+	for _, l := range s.listeners {
+		address, more, _ := strings.Cut(l, "\n")
+		fmt.Fprintf(&b, "[[listeners]]\naddress = %q\n%s\n", address, more)
+	}
 	for _, be := range s.backends {
 		b.WriteString("[[backends]]\n")
 		if path, ok := strings.CutPrefix(be.addr, "unix:"); ok {
@@ -160,6 +171,10 @@ func start(t *testing.T, mode string, s setup) *process {
 		p.admin = testkit.FreePort(t)
 	}
 	dir := t.TempDir()
+	mode, secure := listenerOf(mode)
+	if secure {
+		s = s.withCert(t, dir)
+	}
 	testkit.WriteFile(t, filepath.Join(dir, "lb.toml"), s.text(mode, p.admin))
 	cmd := exec.Command(lbExe, "serve")
 	cmd.Dir, cmd.Env = dir, environment(dir)
@@ -168,6 +183,7 @@ func start(t *testing.T, mode string, s setup) *process {
 	if p.addr = p.Serving(t); p.addr == "" {
 		t.Fatal("lb did not begin")
 	}
+	noteListener(t, p.addr, secure)
 	return p
 }
 
@@ -177,7 +193,7 @@ func environment(dir string) []string {
 		"GORACE=atexit_sleep_ms=0") // else each exit takes a second under -race
 }
 
-func (p *process) url(path string) string { return "http://" + p.addr + path }
+func (p *process) url(path string) string { return scheme(p.addr) + "://" + p.addr + path }
 
 func (p *process) cleanUp(t *testing.T) {
 	if !t.Failed() && !p.over {

@@ -151,7 +151,7 @@ func TestMaxConnections(t *testing.T) {
 
 // redial is dial for any goroutine; the conn is the caller's to close.
 func redial(addr string) (*rawConn, error) {
-	c, err := net.DialTimeout("tcp", addr, testkit.Patience)
+	c, err := connect(addr)
 	if err != nil {
 		return nil, err
 	}

@@ -98,7 +98,7 @@ func readHead(c net.Conn) string {
 
 // newClient is a client of net/http with conns of its own.
 func newClient(t *testing.T) *http.Client {
-	tr := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 1000}
+	tr := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 1000, TLSClientConfig: trusting(t)}
 	t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr, Timeout: 3 * testkit.Patience}
 }
@@ -142,7 +142,7 @@ type rawConn struct {
 // dial opens a conn with a deadline that ends with the test.
 func dial(t *testing.T, addr string) *rawConn {
 	t.Helper()
-	c, err := net.DialTimeout("tcp", addr, testkit.Patience)
+	c, err := connect(addr)
 	if err != nil {
 		t.Fatal(err)
 	}

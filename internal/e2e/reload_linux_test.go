@@ -33,7 +33,7 @@ const reloadMemoryMax = 12 << 20
 // the processes stay the same, and nothing piles up. LB_LONG=1 does 100 in 10 s.
 func TestReloadsUnderLoad(t *testing.T) {
 	testkit.Long(t)
-	eachMode(t, func(t *testing.T, mode string) {
+	eachListener(t, func(t *testing.T, mode string) {
 		addrs, ws := checkedMany(t, 6), echoes(t)
 		quiet := setup{workers: 2, admin: true, backends: to(addrs...), tables: wsRoute(ws) + keepNothing}
 		s := begin(t, mode, quiet)

@@ -30,18 +30,19 @@ import (
 // its group.
 type service struct {
 	*process
-	t     *testing.T
-	dir   string
-	mode  string
-	setup setup
-	port  string // in lb.toml
-	exe   string // what is started, and what an upgrade starts
-	limit int    // of descriptors; 0: as it is
-	env   []string
-	given []*os.File // listening sockets, as systemd gives them
-	pid   int        // of the supervisor now
-	exits map[int]syscall.WaitStatus
-	calls *http.Client // to the socket for commands
+	t      *testing.T
+	dir    string
+	mode   string
+	secure bool // clients speak TLS
+	setup  setup
+	port   string // in lb.toml
+	exe    string // what is started, and what an upgrade starts
+	limit  int    // of descriptors; 0: as it is
+	env    []string
+	given  []*os.File // listening sockets, as systemd gives them
+	pid    int        // of the supervisor now
+	exits  map[int]syscall.WaitStatus
+	calls  *http.Client // to the socket for commands
 
 	unread sync.Mutex // while it is locked, what lb writes is not read
 	stream int        // the end of the pipe into which lb writes; it does not block
@@ -75,7 +76,8 @@ func newService(t *testing.T, mode string, s setup) *service {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	v := &service{t: t, dir: dir, mode: mode, setup: s, port: "0", exe: lbExe, exits: map[int]syscall.WaitStatus{}}
+	mode, secure := listenerOf(mode)
+	v := &service{t: t, dir: dir, mode: mode, secure: secure, setup: s, port: "0", exe: lbExe, exits: map[int]syscall.WaitStatus{}}
 	v.calls = &http.Client{Timeout: testkit.Patience, Transport: &http.Transport{
 		DisableKeepAlives: true, // which would count as lb's descriptors
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -101,6 +103,7 @@ func (s *service) start() {
 	if s.addr = s.Serving(s.t); s.addr == "" {
 		s.t.Fatal("lb did not begin")
 	}
+	noteListener(s.t, s.addr, s.secure)
 }
 
 func (s *service) launch() {
@@ -147,7 +150,11 @@ func (s *service) file(name string) string { return filepath.Join(s.dir, name) }
 
 // text is lb.toml for the setup.
 func (s *service) text() string {
-	text := strings.Replace(s.setup.text(s.mode, s.admin), "\nport = 0\n", "\nport = "+s.port+"\n", 1)
+	setup := s.setup
+	if s.secure {
+		setup = setup.withCert(s.t, s.dir)
+	}
+	text := strings.Replace(setup.text(s.mode, s.admin), "\nport = 0\n", "\nport = "+s.port+"\n", 1)
 	return fmt.Sprintf("pid_file = %q\n%s", s.file("lb.pid"), text)
 }
 
@@ -239,6 +246,7 @@ func (s *service) reload() string {
 // status is what the tests read of `lb status --json`.
 type status struct {
 	Version, Mode, Address, State string
+	Listeners                     []struct{ Address, Role string }
 	PID                           int
 	UpgradeFault                  string `json:"upgrade_fault"`
 	Config                        struct {

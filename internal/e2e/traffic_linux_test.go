@@ -52,7 +52,7 @@ type traffic struct {
 // loss is a request without an answer.
 type loss struct {
 	how   lossKind
-	port  int // of the client
+	port  int // of the client, or 0 on a unix socket
 	fresh bool
 	post  bool
 	at    time.Time
@@ -120,7 +120,9 @@ func (w *traffic) turn(i int, stop <-chan struct{}) error {
 		}
 	}
 	c.SetDeadline(time.Now().Add(2 * testkit.Patience))
-	l.port = c.LocalAddr().(*net.TCPAddr).Port
+	if at, ok := c.LocalAddr().(*net.TCPAddr); ok {
+		l.port = at.Port
+	}
 	goOn, started, err := w.exchange(c, l.post)
 	if !fresh && goOn {
 		w.conns[i] = c
@@ -220,7 +222,7 @@ func talk(t *testing.T, addr string) *chat {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
 	defer cancel()
-	conn, _, err := websocket.Dial(ctx, "ws://"+addr+"/ws", nil)
+	conn, _, err := websocket.Dial(ctx, wsURL(addr)+"/ws", wsOptions(t))
 	if err != nil {
 		t.Fatal(err)
 	}

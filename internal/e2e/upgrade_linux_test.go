@@ -66,7 +66,7 @@ func (s *service) monotone() (want func()) {
 // old process ends well. LB_LONG=1 does 10 of them.
 func TestUpgradesUnderLoad(t *testing.T) {
 	testkit.Long(t)
-	eachMode(t, func(t *testing.T, mode string) {
+	eachListener(t, func(t *testing.T, mode string) {
 		s := begin(t, mode, setup{admin: true, backends: to(checkedMany(t, 3)...)})
 		w := s.send(8, 6)
 		w.more(t, 200)
@@ -86,7 +86,7 @@ func TestUpgradesUnderLoad(t *testing.T) {
 			}
 			w.more(t, 200)
 			s.wantExitOf(old, 0)
-			if st := s.status(); st.State != "serving" || len(st.serving()) != 2 || st.Mode != mode {
+			if st := s.status(); st.State != "serving" || len(st.serving()) != 2 || st.Mode != s.mode {
 				t.Errorf("upgrade %d: %+v", n, st)
 			}
 		}
@@ -97,7 +97,7 @@ func TestUpgradesUnderLoad(t *testing.T) {
 		if m["lb_upgrades_total"] != float64(upgrades) || m["lb_loops"] != 2 {
 			t.Errorf("%v upgrades and %v loops, want %d and 2", m["lb_upgrades_total"], m["lb_loops"], upgrades)
 		}
-		processes := map[string]int{"mt": 1, "mp": 3}[mode]
+		processes := map[string]int{"mt": 1, "mp": 3}[s.mode]
 		testkit.Until(t, fmt.Sprintf("%d processes", processes), func() bool { s.reap(s.process); return len(s.processes(t)) == processes })
 	})
 }

@@ -47,13 +47,13 @@ func wsEcho(closed chan<- websocket.StatusCode) http.HandlerFunc {
 }
 
 func TestWebSocket(t *testing.T) {
-	eachMode(t, func(t *testing.T, mode string) {
+	eachListener(t, func(t *testing.T, mode string) {
 		closed := make(chan websocket.StatusCode, 1)
 		p := start(t, mode, setup{backends: to(serve(t, wsEcho(closed)))})
 		ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
 		defer cancel()
 		open := func() *websocket.Conn {
-			c, _, err := websocket.Dial(ctx, "ws://"+p.addr+"/", nil)
+			c, _, err := websocket.Dial(ctx, wsURL(p.addr)+"/", wsOptions(t))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -111,7 +111,7 @@ func shout(t *testing.T, f func(c *net.TCPConn)) (addr string) {
 // After an upgrade to another protocol, either side may end its direction and still
 // receive.
 func TestTunnelHalfClose(t *testing.T) {
-	eachMode(t, func(t *testing.T, mode string) {
+	eachListener(t, func(t *testing.T, mode string) {
 		p := start(t, mode, setup{backends: to(shout(t, func(c *net.TCPConn) {
 			heard, err := io.ReadAll(c) // up to the client's half-close
 			if err == nil {
@@ -124,7 +124,7 @@ func TestTunnelHalfClose(t *testing.T) {
 			t.Fatalf("got %s", resp.Status)
 		}
 		c.send(t, "is anybody there?")
-		c.Conn.(*net.TCPConn).CloseWrite()
+		closeWrite(c.Conn)
 		if got, err := io.ReadAll(c.in); err != nil || string(got) != "IS ANYBODY THERE?" {
 			t.Errorf("behind our half-close: %q, %v", got, err)
 		}
@@ -155,7 +155,7 @@ func TestTunnelHalfClose(t *testing.T) {
 // After SIGTERM lb waits for a WebSocket no longer than the drain timeout, and says that
 // it cut one off.
 func TestTunnelEndsWithDrain(t *testing.T) {
-	eachMode(t, func(t *testing.T, mode string) {
+	eachListener(t, func(t *testing.T, mode string) {
 		p := start(t, mode, setup{
 			backends: to(shout(t, func(c *net.TCPConn) { io.Copy(c, c) })),
 			tables:   "[timeouts]\ndrain = \"200ms\"\n",

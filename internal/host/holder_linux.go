@@ -15,7 +15,17 @@ import (
 // may look at.
 func PortHolder(port int) string {
 	root := os.DirFS("/proc")
-	inodes := listening(root, port)
+	return holder(root, listening(root, port))
+}
+
+// SocketHolder is PortHolder for the path of a unix socket, as it was bound.
+func SocketHolder(path string) string {
+	root := os.DirFS("/proc")
+	return holder(root, listeningAt(root, path))
+}
+
+// holder returns the first process that has one of the sockets, or "".
+func holder(root fs.FS, inodes map[string]bool) string {
 	if len(inodes) == 0 {
 		return ""
 	}
@@ -52,6 +62,23 @@ func listening(root fs.FS, port int) map[string]bool {
 			}
 		}
 		f.Close()
+	}
+	return sockets
+}
+
+// acceptFlag is how /proc/net/unix writes the flags of a listening socket.
+const acceptFlag = "00010000"
+
+// listeningAt returns the unix sockets that listen at path, as the links in fd directories
+// name them.
+func listeningAt(root fs.FS, path string) map[string]bool {
+	sockets := map[string]bool{}
+	text, _ := fs.ReadFile(root, "net/unix")
+	for line := range strings.Lines(string(text)) {
+		field := strings.Fields(line) // num references protocol flags type state inode path
+		if len(field) > 7 && field[3] == acceptFlag && strings.HasSuffix(strings.TrimSuffix(line, "\n"), " "+path) {
+			sockets["socket:["+field[6]+"]"] = true
+		}
 	}
 	return sockets
 }

@@ -11,8 +11,13 @@ import (
 // standard streams, listeners, board, channels, admin conns, files of the resolver.
 const descriptorReserve = 64
 
-// loopDescriptors is how many a loop needs for itself: poller, wake-up, listener.
-const loopDescriptors = 4
+const (
+	// loopDescriptors is how many a loop needs for itself, with one listener: poller,
+	// wake-up, socket, and that of the supervisor.
+	loopDescriptors = 4
+	// listenerDescriptors is how many each further listener needs for a loop.
+	listenerDescriptors = 2
+)
 
 // RaiseDescriptorLimit raises the soft limit on descriptors to the hard one and returns
 // the limit that holds then. Package syscall does the same when a process begins, except for
@@ -36,9 +41,10 @@ func RaiseDescriptorLimit() (limit uint64, err error) {
 // ConnsMax returns how many client conns loop number index of loops may have
 // open. limit is the descriptor limit of its process, which has here loops; a client
 // conn may need a backend conn as well. configured is for all loops together, 0 for as
-// many as the descriptors allow.
-func ConnsMax(limit uint64, configured, index, loops, here int) int {
-	reserve := uint64(descriptorReserve + here*loopDescriptors)
+// many as the descriptors allow. listeners is how many there are, each with a socket for
+// every loop.
+func ConnsMax(limit uint64, configured, index, loops, here, listeners int) int {
+	reserve := uint64(descriptorReserve + here*(loopDescriptors+(listeners-1)*listenerDescriptors))
 	room := 1
 	if limit > reserve {
 		room = int(min((limit-reserve)/2/uint64(here), math.MaxInt32))

@@ -12,19 +12,21 @@ func TestConnsMax(t *testing.T) {
 		limit             uint64
 		configured        int
 		index, loops, all int // all: loops in this process
+		more              int // listeners besides the first
 		want              int
 	}{
-		{"a worker, half of what is left", 1068, 0, 0, 4, 1, 500},
-		{"a thread, its part of that", 1080, 0, 3, 4, 4, 125},
-		{"configured, over all loops", 1 << 20, 1000, 0, 4, 1, 250},
-		{"the remainder goes to the first", 1 << 20, 10, 1, 4, 4, 3},
-		{"and not to the others", 1 << 20, 10, 2, 4, 4, 2},
-		{"more than the descriptors allow", 1068, 1 << 20, 0, 1, 1, 500},
-		{"never none, which would be no limit", 1 << 20, 1, 3, 4, 4, 1},
-		{"hardly any descriptors", 20, 0, 0, 1, 1, 1},
-		{"no limit on descriptors", ^uint64(0), 0, 0, 1, 1, 1<<31 - 1},
+		{"a worker, half of what is left", 1068, 0, 0, 4, 1, 0, 500},
+		{"a thread, its part of that", 1080, 0, 3, 4, 4, 0, 125},
+		{"configured, over all loops", 1 << 20, 1000, 0, 4, 1, 0, 250},
+		{"the remainder goes to the first", 1 << 20, 10, 1, 4, 4, 0, 3},
+		{"and not to the others", 1 << 20, 10, 2, 4, 4, 0, 2},
+		{"more than the descriptors allow", 1068, 1 << 20, 0, 1, 1, 0, 500},
+		{"never none, which would be no limit", 1 << 20, 1, 3, 4, 4, 0, 1},
+		{"hardly any descriptors", 20, 0, 0, 1, 1, 0, 1},
+		{"no limit on descriptors", ^uint64(0), 0, 0, 1, 1, 0, 1<<31 - 1},
+		{"threads with three listeners", 1096, 0, 3, 4, 4, 2, 125},
 	} {
-		if got := ConnsMax(tc.limit, tc.configured, tc.index, tc.loops, tc.all); got != tc.want {
+		if got := ConnsMax(tc.limit, tc.configured, tc.index, tc.loops, tc.all, 1+tc.more); got != tc.want {
 			t.Errorf("%s: %d, want %d", tc.name, got, tc.want)
 		}
 	}

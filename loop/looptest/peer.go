@@ -160,10 +160,11 @@ func (p *Peer) pull() {
 		return
 	}
 	if n := len(p.arrived); n > 0 && p.Layered {
-		b := make([]byte, n)
-		p.take(b)
+		was := len(p.raw)
+		p.raw = append(p.raw, make([]byte, n)...)
+		p.take(p.raw[was:]) // which may pull what comes after it
 		var ended bool
-		p.received, p.raw, ended = open(p.received, append(p.raw, b...), p.k)
+		p.received, p.raw, ended = open(p.received, p.raw, p.k)
 		p.declared = p.declared || ended
 		p.notice()
 	} else if n > 0 {

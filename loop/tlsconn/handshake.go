@@ -87,6 +87,9 @@ func (t *Conn) Advance() {
 	}
 }
 
+// Waits reports whether there is a handshake that waits for the peer, and not for the thread.
+func (t *Conn) Waits() bool { return t.hand != nil && !t.hand.away }
+
 // collect reads, and hands the handshake to the thread if a record is whole or the bytes
 // have ended.
 func (t *Conn) collect() {

@@ -9,6 +9,7 @@ import (
 	"lb/httpparse"
 	"lb/loop"
 	"lb/loop/tick"
+	"lb/loop/tlsconn"
 	"lb/proxy/lane"
 )
 
@@ -155,10 +156,39 @@ type Shared struct {
 	Draining    bool          // no new requests: fronts end their conns as soon as they may
 	Clients     int           // open client conns
 	Working     Front         // the front being advanced, or nil; a panic is blamed on it
+
+	shaker *tlsconn.Shaker // nil before the first handshake
+}
+
+// Shaker returns what runs the TLS handshakes of the loop, with clients and with backends.
+func (s *Shared) Shaker() *tlsconn.Shaker {
+	if s.shaker == nil {
+		s.shaker = tlsconn.NewShaker(s.Loop, s.Arena)
+	}
+	return s.shaker
+}
+
+// Close ends the thread of the handshakes, after the loop has ended.
+func (s *Shared) Close() {
+	if s.shaker != nil {
+		s.shaker.Close()
+	}
 }
 
 // peerTextBytes is the length of the longest address as text.
 const peerTextBytes = len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255")
+
+// Way is how a client came in, which its listener decides.
+type Way uint8
+
+// The ways.
+const (
+	Plain          Way = iota
+	TLS                // the scheme of the conn is https
+	Redirected         // plain, and every request is redirected to https
+	RedirectedAt80     // as Redirected, at port 80
+	NotTLS             // plain, at a listener for TLS: no request is served
+)
 
 // Peer is the other end of a client conn.
 type Peer struct {
@@ -168,14 +198,19 @@ type Peer struct {
 	Trusted bool // the address is in trusted_proxies
 	Served  bool // a request of the client has been answered, and its conn went on
 
+	Way  Way
 	len  uint8
 	text [peerTextBytes]byte
+	// Cert has the field lines that tell a backend about the certificate that the client
+	// has shown, or is empty.
+	Cert string
 }
 
-// Set makes p the peer at addr, not yet checked. An invalid addr stands for a unix
-// socket.
-func (p *Peer) Set(addr netip.Addr) {
+// Set makes p the peer at addr, not yet checked, that came in by way. An invalid addr
+// stands for a unix socket.
+func (p *Peer) Set(addr netip.Addr, way Way) {
 	p.Checked, p.Trusted, p.Served, p.len = 0, false, false, 0
+	p.Way, p.Cert = way, ""
 	if addr.IsValid() {
 		p.len = uint8(len(addr.WithZone("").AppendTo(p.text[:0])))
 	}
@@ -184,5 +219,13 @@ func (p *Peer) Set(addr netip.Addr) {
 // Address returns the IP address as text, or nothing for a unix socket. It is p's memory.
 func (p *Peer) Address() []byte { return p.text[:p.len] }
 
+// Secure reports whether the scheme of the conn's URLs is https.
+func (p *Peer) Secure() bool { return p.Way == TLS }
+
 // Scheme returns the scheme of the conn's URLs.
-func (p *Peer) Scheme() string { return "http" }
+func (p *Peer) Scheme() string {
+	if p.Secure() {
+		return "https"
+	}
+	return "http"
+}

@@ -1,6 +1,7 @@
 package h1
 
 import (
+	"io"
 	"time"
 
 	"lb/httpparse"
@@ -18,6 +19,7 @@ const (
 	stateFree    state = iota
 	stateOpen          // requests are read from it
 	stateClosing       // everything is written; bytes that still come are thrown away
+	stateOwing         // the client has ended its side; the end of ours is not out yet, see loop.Conn.Owes
 )
 
 const (
@@ -53,11 +55,14 @@ type Conn struct {
 
 // Ready is called by the loop.
 func (c *Conn) Ready() {
-	if c.state == stateClosing {
+	switch c.state {
+	case stateClosing:
 		c.linger()
-		return
+	case stateOwing:
+		c.part()
+	default:
+		c.Advance()
 	}
-	c.Advance()
 }
 
 // Advance serves the present request and the next ones until it has to wait.
@@ -128,7 +133,7 @@ func (c *Conn) begin() bool {
 func (c *Conn) receive() bool {
 	n, err := c.Fill(false)
 	if err != nil {
-		c.close(false)
+		c.leave(err)
 		return false
 	}
 	if n == 0 && !c.s.Draining {
@@ -172,7 +177,7 @@ func (c *Conn) LastCall() {
 	n, err := c.lookForRequest()
 	switch {
 	case err != nil:
-		c.close(false)
+		c.leave(err)
 	case n > 0:
 		c.Advance()
 	}
@@ -196,6 +201,8 @@ func (c *Conn) armLastCall() {
 func (c *Conn) Expired() {
 	switch {
 	case c.state == stateFree:
+	case c.req == nil && c.state == stateOpen:
+		c.leave(io.EOF)
 	case c.req == nil:
 		c.close(false)
 	default:
@@ -247,7 +254,7 @@ func (c *Conn) close(reset bool) {
 // side and throws bytes away for a while (RFC 9112 9.6).
 func (c *Conn) finish(unread bool) {
 	if !unread && c.in.Slab == nil && !c.Readable() {
-		c.close(false)
+		c.leave(io.EOF)
 		return
 	}
 	c.in.Release(c.s.Arena)
@@ -273,7 +280,7 @@ func (c *Conn) linger() {
 		c.in.Release(c.s.Arena)
 		c.lingered += int32(n)
 		if err != nil || c.lingered > lingerBytesMax {
-			c.close(false)
+			c.part()
 			return
 		}
 		if n == 0 {
@@ -282,6 +289,26 @@ func (c *Conn) linger() {
 		c.lingerOn()
 	}
 	c.Again()
+}
+
+// leave ends c, which has no request; err is the end of the client's bytes. An orderly end
+// over TLS is declared to the client, who could take it for a cut otherwise, and the socket
+// may have no room for that now.
+func (c *Conn) leave(err error) {
+	if err != io.EOF || !c.peer.Secure() || c.Conn.ShutdownWrite() != nil {
+		c.close(false)
+		return
+	}
+	c.in.Release(c.s.Arena)
+	c.Deadline(c.s.Loop.Now().Add(LingerTimeout))
+	c.part()
+}
+
+// part ends c, of which nothing more is read, when nothing is owed to the client.
+func (c *Conn) part() {
+	if c.state = stateOwing; !c.Owes() {
+		c.close(false)
+	}
 }
 
 // Panicked is called by the loop when an event of c ended in a panic.

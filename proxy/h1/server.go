@@ -4,8 +4,10 @@ import (
 	"net/netip"
 
 	"lb/httpparse"
+	"lb/loop"
 	"lb/loop/tick"
 	"lb/proxy/front"
+	"lb/proxy/lane"
 )
 
 // Server has the HTTP/1 conns of one loop. All methods are called on that loop.
@@ -22,23 +24,39 @@ type Server struct {
 // New returns a server without conns.
 func New(s *front.Shared) *Server { return &Server{Shared: s} }
 
-// Open makes fd a conn from peer. It owns fd from then on.
-func (s *Server) Open(fd int, peer netip.AddrPort) (*Conn, error) {
+// Open makes fd a conn from peer, which came in by way. It owns fd from then on.
+func (s *Server) Open(fd int, peer netip.AddrPort, way front.Way) (*Conn, error) {
 	c := s.newConn()
 	if err := s.Loop.Adopt(&c.Conn, c, fd); err != nil {
 		s.freeConn(c)
 		return nil, err
 	}
+	s.begin(c, peer.Addr(), way)
+	s.Clients++
+	s.Counters.ClientConns.Add(1)
+	return c, nil
+}
+
+// begin puts c, whose socket is there, among the open conns.
+func (s *Server) begin(c *Conn, addr netip.Addr, way front.Way) {
 	c.state, c.lingered = stateOpen, 0
-	c.peer.Set(peer.Addr())
+	c.peer.Set(addr, way)
 	if c.next = s.open; c.next != nil {
 		c.next.prev = c
 	}
 	s.open = c
-	s.Clients++
-	s.Counters.ClientConns.Add(1)
 	c.Deadline(s.Loop.Now().Add(s.IdleTimeout))
-	return c, nil
+}
+
+// Take makes from, which another server has opened and counted, a conn of a client at addr
+// that came in by way. cert is that of front.Peer, in has bytes that were read.
+func (s *Server) Take(from *loop.Conn, addr netip.Addr, way front.Way, cert string, in lane.Inbox) *Conn {
+	c := s.newConn()
+	s.Loop.Move(from, &c.Conn, c)
+	s.begin(c, addr, way)
+	c.peer.Cert, c.in = cert, in
+	c.Again() // what has come with the end of the handshake brings no event
+	return c
 }
 
 // Drain gives every idle conn a last call: see Conn.LastCall.
@@ -113,6 +131,7 @@ func (c *Conn) beginRequest() {
 		r.Fields = s.takeFields()
 	}
 	r.Reset(r.lease.Limits())
+	r.Secure = c.peer.Secure()
 	c.req = r
 }
 

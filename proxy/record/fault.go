@@ -1,10 +1,13 @@
 package record
 
 import (
+	"errors"
 	"strconv"
 	"syscall"
+	"time"
 
 	"lb/httpparse"
+	"lb/internal/tlsfault"
 )
 
 // Side is the side at fault. Only a backend's faults count against that backend.
@@ -45,21 +48,24 @@ const (
 	CauseNoRoute          // no route takes the request, and there is no default pool
 	CauseAmbiguous        // the target can be read in several ways that choose different routes
 	CauseStatus           // the answer has a status that is to be retried
+	CauseTLS              // TLS with the backend failed; Fault.Detail says how
 )
 
 // causeNames are the names of the causes in logs, by Cause.
 var causeNames = [...]string{"", "gone", "short_body", "bad_request", "too_large", "slow", "no_connect", "reset",
-	"bad_answer", "no_backend", "exhausted", "panic", "cut", "crowded", "no_route", "ambiguous", "status"}
+	"bad_answer", "no_backend", "exhausted", "panic", "cut", "crowded", "no_route", "ambiguous", "status", "tls"}
 
 // String returns the name of the cause in logs, which is empty for NoCause.
 func (c Cause) String() string { return causeNames[c] }
 
 // Fault is the failure that ended an attempt, or the whole exchange.
 type Fault struct {
-	Side   Side
-	Cause  Cause
-	Phase  Phase  // the phase in which it happened
-	Detail uint16 // an httpparse.Reason for CauseBadRequest and CauseBadAnswer, else an errno; 0 if it is not known
+	Side  Side
+	Cause Cause
+	Phase Phase // the phase in which it happened
+	// Detail is an httpparse.Reason for CauseBadRequest and CauseBadAnswer, a tlsfault.Kind
+	// for CauseTLS, else an errno; 0 if it is not known.
+	Detail uint16
 }
 
 // ByClient returns a fault of the client.
@@ -72,6 +78,33 @@ func ByBackend(c Cause) Fault { return Fault{Side: BackendSide, Cause: c} }
 func ByError(c Cause, err error) Fault {
 	errno, _ := err.(syscall.Errno)
 	return Fault{Side: BackendSide, Cause: c, Detail: uint16(errno)}
+}
+
+// ByHandshake returns the fault of a backend with which the TLS handshake has ended by err.
+func ByHandshake(err error) Fault {
+	return inTLS(tlsfault.Of(err, time.Now()))
+}
+
+// LateHandshake returns the fault of a backend with which the TLS handshake did not end in
+// time.
+func LateHandshake() Fault { return inTLS(tlsfault.Late) }
+
+func inTLS(k tlsfault.Kind) Fault {
+	return Fault{Side: BackendSide, Cause: CauseTLS, Detail: uint16(k)}
+}
+
+// ByReading returns the fault of a backend from which a read returned err before its answer
+// was whole. With secure the conn speaks TLS: what fails there is told from a conn that
+// has ended. A backend that speaks TLS 1.3 refuses lb's certificate as late as this.
+func ByReading(err error, secure bool) Fault {
+	if secure {
+		if k := tlsfault.Of(err, time.Now()); k != tlsfault.Closed {
+			return inTLS(k)
+		}
+	}
+	var errno syscall.Errno
+	errors.As(err, &errno)
+	return ByError(CauseReset, errno)
 }
 
 // ByDialling returns the fault of a conn that could not be begun because of err: lb's own
@@ -109,6 +142,10 @@ func (f Fault) Status() int {
 			return 408
 		}
 		return 504
+	case CauseTLS:
+		if f.isLate() {
+			return 504
+		}
 	case CauseNoBackend, CauseExhausted, CauseCrowded:
 		return 503
 	case CausePanicked:
@@ -116,6 +153,9 @@ func (f Fault) Status() int {
 	}
 	return 502
 }
+
+// isLate reports whether f, of CauseTLS, is a handshake that did not end in time.
+func (f Fault) isLate() bool { return tlsfault.Kind(f.Detail) == tlsfault.Late }
 
 // Lines returns field lines of that reply alone, or nil.
 func (f Fault) Lines() []byte {
@@ -157,6 +197,11 @@ func (f Fault) Text() string {
 		return "the backend cannot be reached"
 	case CauseReset:
 		return "the backend closed the connection before its answer was whole"
+	case CauseTLS:
+		if f.isLate() {
+			return "the backend took too long"
+		}
+		return "no TLS connection to the backend comes about"
 	case CauseBadAnswer:
 		return "the backend sent something that is no valid answer"
 	case CauseNoBackend:

@@ -78,29 +78,59 @@ type Record struct {
 	// Fault ended the exchange. Its Cause is NoCause if the answer was whole and was not
 	// lb's own reply to a fault.
 	Fault Fault
+
+	wanted bool
 }
 
 // keptHeadMax bounds, in bytes, the memory for a head that a record keeps for the next
 // exchange.
 const keptHeadMax = 8 << 10
 
-// Begin makes r the record of an exchange whose first byte came at begun.
-func (r *Record) Begin(begun, admitted tick.Instant, peer *front.Peer, req *httpparse.Request) {
+// Begin makes r the record of an exchange whose first byte came at begun. Unless it is
+// wanted, only Status, Own, Attempts and Fault are kept, and the other methods are no more
+// than a branch: the compiler puts the test into their callers.
+func (r *Record) Begin(wanted bool, begun, admitted tick.Instant, peer *front.Peer, req *httpparse.Request) {
+	r.Status, r.Own, r.Attempts, r.Fault = 0, false, 0, Fault{}
+	if r.wanted = wanted; wanted {
+		r.begin(begun, admitted, peer, req)
+	}
+}
+
+func (r *Record) begin(begun, admitted tick.Instant, peer *front.Peer, req *httpparse.Request) {
 	head := r.Head[:0]
 	if cap(head) > keptHeadMax {
 		head = nil
 	}
-	*r = Record{Begun: begun, Admitted: admitted, Peer: peer, Request: req, Head: head}
+	*r = Record{Begun: begun, Admitted: admitted, Peer: peer, Request: req, Head: head, wanted: true}
+}
+
+// NoteHead copies the head, which is whole.
+func (r *Record) NoteHead(head []byte) {
+	if r.wanted {
+		r.Head = append(r.Head, head...)
+	}
 }
 
 // Pick notes that a backend was chosen at now.
 func (r *Record) Pick(pool, backend string, now tick.Instant) {
+	if r.Attempts++; r.wanted {
+		r.pick(pool, backend, now)
+	}
+}
+
+func (r *Record) pick(pool, backend string, now tick.Instant) {
 	r.Pool, r.Backend, r.Picked = pool, backend, now
 	r.Dialled, r.Sending, r.Sent = 0, 0, 0
 }
 
 // Enter notes that a phase began at now.
 func (r *Record) Enter(ph Phase, now tick.Instant) {
+	if r.wanted {
+		r.enter(ph, now)
+	}
+}
+
+func (r *Record) enter(ph Phase, now tick.Instant) {
 	switch ph {
 	case Dial:
 		r.Dialled = now

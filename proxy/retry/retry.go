@@ -7,6 +7,7 @@ import (
 
 	"lb/board"
 	"lb/config"
+	"lb/internal/tlsfault"
 	"lb/proxy/record"
 )
 
@@ -31,7 +32,7 @@ const (
 	// Budgeted: another attempt, if the budget allows it.
 	Budgeted
 	// Elsewhere: the same, at another backend only. This one still has the request, and
-	// would be asked for the same twice.
+	// would be asked for the same twice; or it cannot take any.
 	Elsewhere
 )
 
@@ -48,6 +49,8 @@ func Judge(cfg *config.Retry, c Case) Verdict {
 		return Free
 	case full:
 		return when(on.Connect, Elsewhere)
+	case f.Cause == record.CauseTLS:
+		return when(on.Connect, Elsewhere) // the same backend would answer the same
 	case f.Cause == record.CauseNoConnect, f.Phase == record.Dial:
 		return when(on.Connect, Free) // no byte has left
 	case f.Cause == record.CauseSlow:
@@ -102,6 +105,8 @@ func Reason(f record.Fault) board.Reason {
 		return board.ReasonTimeout
 	case record.CauseBadAnswer:
 		return board.ReasonBadAnswer
+	case record.CauseTLS:
+		return tlsfault.Kind(f.Detail).Reason()
 	}
 	return board.ReasonReset
 }

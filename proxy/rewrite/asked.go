@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"bytes"
+	"strings"
 
 	"lb/config"
 	"lb/httpparse"
@@ -15,6 +16,19 @@ func (r *Request) Path() []byte {
 	}
 	return path
 }
+
+// MethodIs reports whether the method is name. Case does not count, because some backends do
+// not count it either.
+func (r *Request) MethodIs(name string) bool {
+	return strings.EqualFold(name, string(r.Message.MethodName.Of(r.Text)))
+}
+
+// SchemeIs reports whether the client's side is of this scheme, "http" or "https".
+func (r *Request) SchemeIs(scheme string) bool { return r.Secure() == (scheme == string(https)) }
+
+// HeaderIs reports whether one of the field lines has exactly this value; name is in lower
+// case.
+func (r *Request) HeaderIs(name, value string) bool { return r.Message.HasLine(r.Text, name, value) }
 
 // Hashed returns the part of the request that a pool hashes, or the address of the client if
 // the request does not have it. It is valid until the next call.

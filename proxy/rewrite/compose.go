@@ -43,13 +43,16 @@ func (c *Composer) Interim(m *httpparse.Response, b []byte) *front.Reply {
 }
 
 // Final returns the reply for a final response at now, with the changes of route, which may
-// be nil, and the cookie, which may be nil. It hides fields of m. b is the buffer that m was parsed from.
-// keep reports whether the client's conn goes on.
-func (c *Composer) Final(m *httpparse.Response, b []byte, now tick.Instant, route *Route, keep bool, cookie *Cookie) *front.Reply {
+// be nil, the cookie, which may be nil, and strict. It hides fields of
+// m. b is the buffer that m was parsed from. keep reports whether the client's conn goes on.
+func (c *Composer) Final(m *httpparse.Response, b []byte, now tick.Instant, route *Route, keep bool, cookie *Cookie, strict Strict) *front.Reply {
 	out := &c.reply // one by one: a composite literal is made apart and copied
 	out.Code, out.Phrase = m.Code, m.Phrase.Of(b)
 	out.Message, out.Text, out.Drop = &m.Message, b, HopByHop
-	out.Lines, out.Own, out.Upgrade = c.addedLines(m, b, now, route, cookie), nil, nil
+	if strict != nil {
+		out.Drop |= httpparse.SetOf(httpparse.StrictTransport)
+	}
+	out.Lines, out.Own, out.Upgrade = c.addedLines(m, b, now, route, cookie, strict), nil, nil
 	out.Framing, out.Length, out.Keep = m.Framing, m.Length, keep
 	if m.Code == 426 && m.Seen.Has(httpparse.Upgrade) { // RFC 9110 15.5.22: it must say to what
 		out.Upgrade = upgradeOf(m, b)
@@ -58,16 +61,16 @@ func (c *Composer) Final(m *httpparse.Response, b []byte, now tick.Instant, rout
 }
 
 // addedLines returns the field lines that lb adds to the response m in b: those of the
-// route, whose fields it hides in m, the cookie and a Date.
-func (c *Composer) addedLines(m *httpparse.Response, b []byte, now tick.Instant, route *Route, cookie *Cookie) []byte {
+// route, whose fields it hides in m, the cookie, strict and a Date.
+func (c *Composer) addedLines(m *httpparse.Response, b []byte, now tick.Instant, route *Route, cookie *Cookie, strict Strict) []byte {
 	var date []byte
 	if !m.Seen.Has(httpparse.Date) || m.Nominated && dateNominated(m, b) { // RFC 9110 6.6.1
 		date = c.date.Line(now)
 	}
-	if route == nil && cookie == nil {
+	if route == nil && cookie == nil && len(strict) == 0 {
 		return date
 	}
-	d := c.lines[:0]
+	d := append(c.lines[:0], strict...)
 	dated := false
 	if route != nil {
 		d, dated = route.AppendLines(d, b, &m.Message)
@@ -108,13 +111,40 @@ func upgradeOf(m *httpparse.Response, b []byte) []byte {
 	return f.Value.Of(b)
 }
 
-// Own returns a whole response of lb's own at now, with the field lines own, and its body,
-// which says text unless that is empty. keep reports whether the client's conn goes on.
-func (c *Composer) Own(code int, text string, own []byte, now tick.Instant, keep bool) (out *front.Reply, body []byte) {
+// Strict is the field line with which lb asks browsers to come by https alone for a time (RFC
+// 6797). nil leaves the field to backends; any other line replaces theirs, an empty one too.
+type Strict []byte
+
+// NewStrict returns the line for a time, or nil for 0.
+func NewStrict(age time.Duration) Strict {
+	if age <= 0 {
+		return nil
+	}
+	return appendNumber([]byte("Strict-Transport-Security: max-age="), int64(age/time.Second))
+}
+
+// For returns the line for a client: it is empty over plain HTTP, and it is the backend's
+// affair if the client is a proxy that itself speaks TLS with clients (secure).
+func (s Strict) For(p *front.Peer, secure bool) Strict {
+	switch {
+	case s == nil || p.Secure():
+		return s
+	case secure:
+		return nil
+	}
+	return s[:0]
+}
+
+// Own returns a whole response of lb's own at now, with the field lines own and strict, and
+// its body, which says text unless that is empty: text alone in a 200. keep reports whether
+// the client's conn goes on.
+func (c *Composer) Own(code int, text string, own []byte, now tick.Instant, keep bool, strict Strict) (out *front.Reply, body []byte) {
 	phrase := Phrase(code)
-	c.lines = append(append(c.lines[:0], c.date.Line(now)...), "Content-Type: text/plain\r\n"...)
+	c.lines = append(append(append(c.lines[:0], c.date.Line(now)...), "Content-Type: text/plain\r\n"...), strict...)
 	body = c.body[:0]
-	if text != "" {
+	if code == 200 {
+		body = append(body, text...)
+	} else if text != "" {
 		body = strconv.AppendInt(body, int64(code), 10)
 		body = append(append(body, ' '), phrase...)
 		body = append(append(append(body, ": "...), text...), '\n')

@@ -51,8 +51,8 @@ func TestInterim(t *testing.T) {
 // TestFinal: lb adds the lines of the route, the cookie and a Date, unless one goes on.
 func TestFinal(t *testing.T) {
 	const theirs = "Date: Mon, 07 Nov 1994 08:49:37 GMT\r\n"
-	plain := NewRoute(&config.Route{SetResponseHeaders: []config.Field{{Name: "X-A", Value: "1"}}})
-	own := NewRoute(&config.Route{SetResponseHeaders: []config.Field{{Name: "Date", Value: "never"}}})
+	plain := NewRoute(&config.Route{SetResponseHeaders: []config.Field{{Name: "X-A", Value: "1"}}}, false)
+	own := NewRoute(&config.Route{SetResponseHeaders: []config.Field{{Name: "Date", Value: "never"}}}, false)
 	cookie := &Cookie{Name: "at", Value: "b1"}
 	secure := &Cookie{Name: "at", Value: "b1", Secure: true}
 	const set = "Set-Cookie: at=b1; Path=/; HttpOnly; SameSite=Lax"
@@ -73,7 +73,7 @@ func TestFinal(t *testing.T) {
 		{"", nil, cookie, set + "\r\n" + dated},
 	} {
 		m, b := parseAnswer(t, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n"+tc.fields+"\r\n")
-		r := composed().Final(m, b, tick.Instant(1), tc.route, true, tc.cookie)
+		r := composed().Final(m, b, tick.Instant(1), tc.route, true, tc.cookie, nil)
 		if string(r.Lines) != tc.want {
 			t.Errorf("%q: adds %q, want %q", tc.fields, r.Lines, tc.want)
 		}
@@ -91,7 +91,7 @@ func TestFinalUpgrade(t *testing.T) {
 		"HTTP/1.1 200 OK\r\nUpgrade: h2c\r\n\r\n": "",
 	} {
 		m, b := parseAnswer(t, head)
-		if r := composed().Final(m, b, tick.Instant(1), nil, false, nil); string(r.Upgrade) != want || r.Keep {
+		if r := composed().Final(m, b, tick.Instant(1), nil, false, nil, nil); string(r.Upgrade) != want || r.Keep {
 			t.Errorf("%q: upgrade %q, keep %t", head, r.Upgrade, r.Keep)
 		}
 	}
@@ -102,7 +102,7 @@ func TestFinalUpgrade(t *testing.T) {
 func TestOwn(t *testing.T) {
 	c := composed()
 	m, b := parseAnswer(t, "HTTP/1.1 426 No\r\nUpgrade: h2c\r\nX: y\r\n\r\n")
-	c.Final(m, b, tick.Instant(1), nil, true, nil)
+	c.Final(m, b, tick.Instant(1), nil, true, nil, nil)
 	for _, tc := range []struct {
 		code       int
 		text, body string
@@ -111,7 +111,7 @@ func TestOwn(t *testing.T) {
 		{308, "", ""},
 		{500, "internal error", "500 Internal Server Error: internal error\n"},
 	} {
-		r, body := c.Own(tc.code, tc.text, []byte("X-B: 2\r\n"), tick.Instant(1), true)
+		r, body := c.Own(tc.code, tc.text, []byte("X-B: 2\r\n"), tick.Instant(1), true, nil)
 		if string(body) != tc.body || r.Length != int64(len(tc.body)) {
 			t.Errorf("%d: %q, length %d", tc.code, body, r.Length)
 		}
@@ -129,11 +129,11 @@ func TestComposerAllocates(t *testing.T) {
 	c := composed()
 	m, b := parseAnswer(t, "HTTP/1.1 200 OK\r\nX: y\r\n\r\n")
 	if n := testing.AllocsPerRun(100, func() {
-		r := c.Final(m, b, tick.Instant(1), nil, true, &Cookie{Name: "at", Value: "b1"})
+		r := c.Final(m, b, tick.Instant(1), nil, true, &Cookie{Name: "at", Value: "b1"}, nil)
 		if ReplyBytes(r) < len(b)+len(r.Lines) {
 			t.Error("the bound is less than the head")
 		}
-		c.Own(503, "no backend can take the request", nil, tick.Instant(1), true)
+		c.Own(503, "no backend can take the request", nil, tick.Instant(1), true, nil)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

@@ -123,7 +123,7 @@ func (r *Request) Secure() bool {
 			return bytes.EqualFold(proto, https)
 		}
 	}
-	return r.Peer.Scheme() == string(https)
+	return r.Peer.Secure()
 }
 
 var https = []byte("https")

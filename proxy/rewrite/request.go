@@ -59,7 +59,7 @@ func ViaLines(name string) (lines [2][]byte) {
 // HeadBytes returns an upper bound, in bytes, of what AppendHead appends.
 func (r *Request) HeadBytes() int {
 	m := r.Message
-	n := int(m.HeadLen) + len(m.Fields) + 2*int(m.Authority.Len) + len(r.Via) + OwnBytes
+	n := int(m.HeadLen) + len(m.Fields) + 2*int(m.Authority.Len) + len(r.Via) + len(r.Peer.Cert) + OwnBytes
 	if r.Route != nil {
 		n += len(r.Route.host) + len(r.Route.request)
 	}
@@ -94,6 +94,7 @@ func (r *Request) AppendHead(d []byte) []byte {
 		d = append(d, r.Route.request...)
 	}
 	d = r.appendOrigin(d)
+	d = append(d, r.Peer.Cert...)
 	if r.Hops >= 0 {
 		d = appendNumber(append(d, "Max-Forwards: "...), r.Hops)
 	}

@@ -21,8 +21,9 @@ type Route struct {
 	dated    bool   // a Date is among them
 }
 
-// NewRoute prepares the changes of cfg.
-func NewRoute(cfg *config.Route) Route {
+// NewRoute prepares the changes of cfg. With strict, lb alone writes
+// Strict-Transport-Security: the route's is left out.
+func NewRoute(cfg *config.Route, strict bool) Route {
 	r := Route{Config: cfg, prefix: []byte(strings.TrimSuffix(cfg.Path, "/"))}
 	for _, f := range cfg.SetRequestHeaders {
 		if strings.EqualFold(f.Name, "host") {
@@ -32,7 +33,7 @@ func NewRoute(cfg *config.Route) Route {
 		r.request = appendLine(r.request, f)
 	}
 	for _, f := range cfg.SetResponseHeaders {
-		if cfg.Pool < 0 && isOurs(f.Name) {
+		if cfg.Pool < 0 && isOurs(f.Name) || strict && strings.EqualFold(f.Name, httpparse.StrictTransport.String()) {
 			continue
 		}
 		r.response = appendLine(r.response, f)
@@ -111,13 +112,13 @@ func (r *Route) AppendLines(d, b []byte, m *httpparse.Message) (lines []byte, da
 	return append(d, r.response...), r.dated
 }
 
-// AppendRedirect appends the field lines of the route's redirect of the request m.
-// where is the length of the first one, Location, without its line end. b is the buffer
-// that m was parsed from.
-func (r *Route) AppendRedirect(d, b []byte, m *httpparse.Request) (lines []byte, where int) {
+// AppendRedirect appends the field lines of the route's redirect of the request m, whose
+// client's side is https if secure is set. where is the length of the first one, Location,
+// without its line end. b is the buffer that m was parsed from.
+func (r *Route) AppendRedirect(d, b []byte, m *httpparse.Request, secure bool) (lines []byte, where int) {
 	before := len(d)
 	host := m.Authority.Of(b)
-	if to := r.Config.Redirect.To; len(to) > len("https:") && strings.EqualFold(to[:len("https:")], "https:") {
+	if to := r.Config.Redirect.To; !secure && len(to) > len("https:") && strings.EqualFold(to[:len("https:")], "https:") {
 		host = withoutPort(host) // the port is that of http
 	}
 	d = r.Config.Redirect.Append(append(d, "Location: "...), string(host), uri(m.AppendPath(nil, b)))

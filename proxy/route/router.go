@@ -21,12 +21,12 @@ import (
 // /api/x but not /apix; "/api/" takes /api/x but not /api. Choose says which spelling
 // of the request's path is compared. An exact host wins over a wildcard, a longer
 // wildcard over a shorter one, any wildcard over no host. Within a host the longest
-// path wins; for the same host and path, the first in the file whose methods and
+// path wins; for the same host and path, the first in the file whose scheme, methods and
 // headers match. A route that does not match gives way to the next best.
 //
 // A match costs one pass over the host, and one over the path for each matching
 // host until one has a route, with a table lookup at each border of a label or
-// segment. More routes do not add to it, except those that differ only in methods
+// segment. More routes do not add to it, except those that differ only in scheme, methods
 // and headers: they are tried one after another.
 type Router struct {
 	hosts  []host   // by number; 0 is any host
@@ -64,6 +64,7 @@ type prefix struct {
 
 // rule is what a route asks for besides host and path.
 type rule struct {
+	scheme  string // or empty for any
 	methods []string
 	headers []config.Field
 	paths   config.Paths
@@ -72,6 +73,8 @@ type rule struct {
 
 // Request lets a route ask for more than host and path.
 type Request interface {
+	// SchemeIs reports whether the client's side is of this scheme, "http" or "https".
+	SchemeIs(scheme string) bool
 	// MethodIs reports whether the method is name, in upper or lower case.
 	MethodIs(name string) bool
 	// HeaderIs reports whether one of the request's field lines has exactly this value.
@@ -96,7 +99,7 @@ func NewRouter(routes []config.Route, paths config.Paths) *Router {
 	}
 	t.addHost("")
 	for i, route := range slices.Backward(routes) { // backwards, because add puts each route before the later ones
-		t.rules[i] = rule{methods: route.Methods, headers: route.Headers, paths: cmp.Or(route.Paths, paths), next: -1}
+		t.rules[i] = rule{scheme: route.Scheme, methods: route.Methods, headers: route.Headers, paths: cmp.Or(route.Paths, paths), next: -1}
 		t.raw = t.raw && t.rules[i].paths == config.PathsRaw
 		t.add(route, int32(i))
 	}
@@ -197,6 +200,9 @@ func (t *Router) fit(number int32, r Request) int {
 }
 
 func (r *rule) takes(req Request) bool {
+	if r.scheme != "" && !req.SchemeIs(r.scheme) {
+		return false
+	}
 	if len(r.methods) > 0 && !slices.ContainsFunc(r.methods, req.MethodIs) {
 		return false
 	}

@@ -12,6 +12,8 @@ import (
 // request is a request's method and fields, as "GET name=value name=value".
 type request string
 
+func (r request) SchemeIs(scheme string) bool { return r.HeaderIs(":scheme", scheme) }
+
 func (r request) MethodIs(name string) bool {
 	method, _, _ := strings.Cut(string(r), " ")
 	return method == name

@@ -3,10 +3,12 @@ package crew
 import (
 	"log/slog"
 	"os"
+	"runtime"
 	"time"
 
 	"lb/board"
 	"lb/config"
+	"lb/internal/tlsconf"
 	"lb/loop/tick"
 	"lb/supervise/engine"
 	"lb/supervise/listen"
@@ -20,14 +22,18 @@ const applyTimeout = 800 * time.Millisecond
 // except Running, which any goroutine may call.
 type Crew interface {
 	// Apply gives every loop s, starts and retires loops until n are in use, and
-	// gives them the sockets of ls. There must be at least n sockets, unless ls is
-	// shared; they stay the caller's, and open until the next Apply or Finish. Apply
+	// gives them the sockets of sets, which are those of the listeners of s. There must
+	// be at least n sockets in each set, unless it is shared; they stay the caller's, and
+	// open until the next Apply or Finish. Apply
 	// returns when all loops have acknowledged s, or after applyTimeout with an error
 	// that names those that have not; these get s when they turn again.
-	Apply(s *plan.Snapshot, ls *listen.Set, n int) error
+	Apply(s *plan.Snapshot, sets []*listen.Set, n int) error
 	// SetAddrs gives every loop new addresses of the backend with this board ID. The
 	// snapshot of the next Apply has to have them, too.
 	SetAddrs(id int, addrs []plan.Addr)
+	// SetSecrets gives every loop other secrets. The snapshot of the next Apply has to
+	// have them, too.
+	SetSecrets(secrets *tlsconf.Secrets)
 	// Loops returns every loop: those in use by their place, then those that retire.
 	Loops() []Loop
 	// Ping returns nil if every loop that serves turns within timeout, else an error
@@ -41,6 +47,22 @@ type Crew interface {
 	// runs is cut off. It returns how many exchanges were cut off, those of workers
 	// that died meanwhile included.
 	Finish(timeout time.Duration, now <-chan struct{}) (cut int)
+}
+
+// procs returns GOMAXPROCS for a process with n loops: one for each, one for the rest, and
+// with TLS one for the handshakes beside each loop.
+func procs(n int, s *plan.Snapshot) int {
+	if s.Secrets != nil {
+		return 2*n + 1
+	}
+	return n + 1
+}
+
+// raiseProcs sets GOMAXPROCS to procs, if it is lower.
+func raiseProcs(n int, s *plan.Snapshot) {
+	if want := procs(n, s); runtime.GOMAXPROCS(0) < want {
+		runtime.GOMAXPROCS(want)
+	}
 }
 
 // State is what a loop is doing.
@@ -77,18 +99,18 @@ type Options struct {
 // Now returns the time of the clock that all loops and the board go by.
 func Now() tick.Instant { return engine.Now() }
 
-// Start starts n loops in the mode of s, on the sockets of ls (see Crew.Apply), and
+// Start starts n loops in the mode of s, on the sockets of sets (see Crew.Apply), and
 // returns when all of them serve. After an error, which names the loop that could not
 // begin, none is left.
-func Start(c Options, s *plan.Snapshot, ls *listen.Set, n int) (Crew, error) {
+func Start(c Options, s *plan.Snapshot, sets []*listen.Set, n int) (Crew, error) {
 	if s.Config.Mode == config.MT {
-		t, err := startThreads(c, s, ls, n)
+		t, err := startThreads(c, s, sets, n)
 		if err != nil {
 			return nil, err
 		}
 		return t, nil
 	}
-	w, err := startWorkers(c, s, ls, n)
+	w, err := startWorkers(c, s, sets, n)
 	if err != nil {
 		return nil, err
 	}

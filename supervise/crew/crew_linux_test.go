@@ -34,7 +34,7 @@ type rig struct {
 	crew Crew
 	Options
 	cfg  *config.Config
-	ls   *listen.Set
+	ls   *listen.Set    // of the one listener
 	ids  map[string]int // by backend
 	last *plan.Snapshot
 	log  *testkit.Log
@@ -66,10 +66,8 @@ func newRig(t *testing.T, cfg *config.Config, n, sockets int) *rig {
 		Slots:     NewSlots(b, f),
 		Limit:     4096,
 	}
-	if r.ls, err = listen.Open(net.DefaultResolver, "127.0.0.1", 0, sockets); err != nil {
-		t.Fatal(err)
-	}
-	if r.crew, err = Start(r.Options, r.next(), r.ls, n); err != nil {
+	r.ls = openSockets(t, sockets)
+	if r.crew, err = Start(r.Options, r.next(), []*listen.Set{r.ls}, n); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -95,6 +93,20 @@ func newRig(t *testing.T, cfg *config.Config, n, sockets int) *rig {
 }
 
 var warmUp sync.Once
+
+// openSockets returns n listening sockets at a free port.
+func openSockets(t *testing.T, n int) *listen.Set {
+	t.Helper()
+	a, err := listen.Resolve(t.Context(), net.DefaultResolver, "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ls, err := a.Open(t.Context(), n, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ls
+}
 
 // next returns r.cfg as the next snapshot.
 func (r *rig) next() *plan.Snapshot {
@@ -123,15 +135,18 @@ func (r *rig) next() *plan.Snapshot {
 	return s
 }
 
+// offer gives the crew r.cfg with n loops.
+func (r *rig) offer(n int) error { return r.crew.Apply(r.next(), []*listen.Set{r.ls}, n) }
+
 // apply gives the crew r.cfg with n loops, which have to take it up. It tries again while
 // they are too busy.
 func (r *rig) apply(n int) {
 	r.t.Helper()
-	if err := r.ls.Grow(n); err != nil {
+	if err := listen.Grow([]*listen.Set{r.ls}, n); err != nil {
 		r.t.Fatal(err)
 	}
 	testkit.Until(r.t, "all loops to take it up", func() bool {
-		err := r.crew.Apply(r.next(), r.ls, n)
+		err := r.offer(n)
 		if err != nil && !strings.Contains(err.Error(), supervisetest.TooBusy) {
 			r.t.Fatal(err)
 		}
@@ -438,13 +453,10 @@ func TestCannotBegin(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		r := newRig(t, cfg, 1, 1)
 		goroutines := runtime.NumGoroutine()
-		unusable, err := listen.Open(net.DefaultResolver, "127.0.0.1", 0, 2)
-		if err != nil {
-			t.Fatal(err)
-		}
+		unusable := openSockets(t, 2)
 		defer unusable.Close()
 		unusable.Deal(1)[0][1].Close()
-		if c, err := Start(r.Options, r.last, unusable, 2); err == nil || c != nil {
+		if c, err := Start(r.Options, r.last, []*listen.Set{unusable}, 2); err == nil || c != nil {
 			t.Fatalf("began with a socket that is closed: %v, %v", c, err)
 		}
 		testkit.Until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines })
@@ -484,13 +496,10 @@ func TestRetireAcceptsTheQueue(t *testing.T) {
 			c.ask()
 			conns = append(conns, c)
 		}
-		other, err := listen.Open(net.DefaultResolver, "127.0.0.1", 0, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
+		other := openSockets(t, 1)
 		r.ls.Leave()
 		r.ls = other
-		if err := r.crew.Apply(r.next(), r.ls, 1); err == nil {
+		if err := r.offer(1); err == nil {
 			t.Error("loops that stand still have taken up a snapshot")
 		}
 		goOn()

@@ -95,7 +95,7 @@ func (w *workers) spawn(k *keeper) (*process, error) {
 
 // start starts a process for k in a slot to which nobody writes.
 func (w *workers) start(k *keeper, slot int) (*process, plan.Seat, error) {
-	seats, files := w.seats()
+	seats, hands := w.seats()
 	seat := seats[k.place]
 	if slot != k.slot {
 		seat.Slots = slices.Clone(seat.Slots)
@@ -114,7 +114,7 @@ func (w *workers) start(k *keeper, slot int) (*process, plan.Seat, error) {
 		progressed: w.progressed,
 		passOn:     w.relay,
 		returned:   w.comeBack,
-	}, outgoing{order: order{Start: &startOrder{Slot: slot, Seat: seat}}, files: files[k.place]})
+	}, outgoing{order: order{Start: &startOrder{Slot: slot, Seat: seat}}, files: hands[k.place].files})
 	if err != nil {
 		counters.OldestConfig.Set(0)
 		return nil, plan.Seat{}, err

@@ -5,22 +5,24 @@ import (
 	"os"
 	"sync"
 
+	"lb/internal/tlsconf"
 	"lb/supervise/engine"
 	"lb/supervise/plan"
 )
 
 // order is a message of the supervisor to a worker. One field is set.
 type order struct {
-	Start   *startOrder `json:",omitempty"` // always the first order; with the sockets of its seat
-	Apply   *plan.Seat  `json:",omitempty"` // with those of its sockets that are new to the worker
-	Addrs   *addrsOrder `json:",omitempty"`
-	Pass    *passOrder  `json:",omitempty"` // with a client conn, which stays the supervisor's until Took
-	Relayed bool        `json:",omitempty"` // a conn that the worker passed on has left the supervisor
-	Leave   bool        `json:",omitempty"` // the answer to Leaving: no conn is passed to the worker after this
-	Retire  bool        `json:",omitempty"` // drain, without haste
-	Drain   bool        `json:",omitempty"`
-	Cut     bool        `json:",omitempty"` // end at once, also in the middle of a drain
-	Ping    uint64      `json:",omitempty"` // number of the Pong to answer with
+	Start   *startOrder      `json:",omitempty"` // always the first order; with the sockets of its seat
+	Apply   *plan.Seat       `json:",omitempty"` // with those of its sockets that are new to the worker
+	Addrs   *addrsOrder      `json:",omitempty"`
+	Secrets *tlsconf.Secrets `json:",omitempty"`
+	Pass    *passOrder       `json:",omitempty"` // with a client conn, which stays the supervisor's until Took
+	Relayed bool             `json:",omitempty"` // a conn that the worker passed on has left the supervisor
+	Leave   bool             `json:",omitempty"` // the answer to Leaving: no conn is passed to the worker after this
+	Retire  bool             `json:",omitempty"` // drain, without haste
+	Drain   bool             `json:",omitempty"`
+	Cut     bool             `json:",omitempty"` // end at once, also in the middle of a drain
+	Ping    uint64           `json:",omitempty"` // number of the Pong to answer with
 }
 
 // startOrder is all that a worker needs besides its descriptors.
@@ -38,7 +40,10 @@ type addrsOrder struct {
 }
 
 // passOrder is a client conn that another loop has accepted.
-type passOrder struct{ Peer netip.AddrPort }
+type passOrder struct {
+	Peer    netip.AddrPort
+	Address string `json:",omitempty"` // see engine.Passed; "" from an older supervisor
+}
 
 // report is a message of a worker to the supervisor.
 type report struct {
@@ -54,8 +59,9 @@ type report struct {
 
 // passReport is a client conn for the loop of a slot.
 type passReport struct {
-	Slot int
-	Peer netip.AddrPort
+	Slot    int
+	Peer    netip.AddrPort
+	Address string `json:",omitempty"` // see engine.Passed; "" from an older worker
 }
 
 // gone says how many exchanges were cut off at the end.
@@ -107,7 +113,9 @@ func (b *outbox) put(o outgoing) bool {
 func (o order) voids(earlier order) bool {
 	switch {
 	case o.Apply != nil:
-		return earlier.Apply != nil || earlier.Addrs != nil
+		return earlier.Apply != nil || earlier.Addrs != nil || earlier.Secrets != nil
+	case o.Secrets != nil:
+		return earlier.Secrets != nil
 	case o.Addrs != nil:
 		return earlier.Addrs != nil && earlier.Addrs.ID == o.Addrs.ID
 	case o.Ping != 0:

@@ -11,6 +11,7 @@ import (
 
 	"lb/config"
 	"lb/internal/ipc"
+	"lb/internal/tlsconf"
 	"lb/supervise/plan"
 )
 
@@ -51,6 +52,8 @@ func TestOrdersArriveWhole(t *testing.T) {
 		{Start: &startOrder{Slot: 3, Seat: given}},
 		{Apply: &given},
 		{Addrs: &addrsOrder{ID: 12, Addrs: addrs[0][3]}},
+		{Secrets: &tlsconf.Secrets{Number: 3, Certs: []tlsconf.Cert{{Chain: []byte("c"), Key: []byte("k"), Challenge: "n"}}, ClientCA: []byte("a"),
+			Tickets: [][]byte{{1}, {2}}, Pools: []*tlsconf.PoolSecrets{nil, {CA: []byte("p")}}, Tokens: map[string]string{"t": "a"}}},
 		{Pass: &passOrder{Peer: netip.MustParseAddrPort("[fe80::1%eth0]:2")}},
 		{Relayed: true},
 		{Retire: true},

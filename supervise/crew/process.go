@@ -142,7 +142,7 @@ func (p *process) pass(c engine.Passed, hasTo bool) bool {
 	if !closed(p.serving) || !hasTo && p.passing.Load() >= engine.PassesMax {
 		return false
 	}
-	if !p.outbox.put(outgoing{order: order{Pass: &passOrder{c.Peer}}, conn: c}) {
+	if !p.outbox.put(outgoing{order: order{Pass: &passOrder{c.Peer, c.Address}}, conn: c}) {
 		return false
 	}
 	p.passing.Add(1)
@@ -225,7 +225,7 @@ func (p *process) watch() {
 func (p *process) hear(r report, fds []int) {
 	switch {
 	case r.Pass != nil && len(fds) == 1:
-		p.o.passOn(p, r.Pass.Slot, engine.Passed{FD: fds[0], Peer: r.Pass.Peer})
+		p.o.passOn(p, r.Pass.Slot, engine.Passed{FD: fds[0], Peer: r.Pass.Peer, Address: r.Pass.Address})
 		p.order(order{Relayed: true})
 		return
 	case r.Pass != nil: // there was no room for its descriptor

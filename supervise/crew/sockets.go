@@ -3,6 +3,9 @@ package crew
 import (
 	"os"
 	"slices"
+
+	"lb/supervise/listen"
+	"lb/supervise/plan"
 )
 
 // The system divides connections by a hash, so that a few long ones can all be with
@@ -11,6 +14,29 @@ import (
 // supervisor, which passes it on to another worker. A conn on its way has one owner,
 // which closes the descriptor if no loop takes it. All queues are short: a loop that
 // is refused keeps the conn.
+
+// hand is the sockets of one loop.
+type hand struct {
+	files     []*os.File
+	listeners []string // the address of the listener of each, as configured
+}
+
+func (h *hand) add(f *os.File, listener string) {
+	h.files, h.listeners = append(h.files, f), append(h.listeners, listener)
+}
+
+// deal returns the sockets of each of n loops. sets are those of the listeners of s.
+func deal(s *plan.Snapshot, sets []*listen.Set, n int) []hand {
+	hands := make([]hand, n)
+	for i, l := range s.Config.Listening() {
+		for place, files := range sets[i].Deal(n) {
+			for _, f := range files {
+				hands[place].add(f, l.Address)
+			}
+		}
+	}
+	return hands
+}
 
 // socketNumbers numbers listening sockets, so that two processes can name the same
 // one.
@@ -21,11 +47,11 @@ type socketNumbers struct {
 
 // deal returns the numbers of the sockets of each loop, and forgets the numbers of
 // all others.
-func (n *socketNumbers) deal(files [][]*os.File) (numbers [][]uint64) {
+func (n *socketNumbers) deal(hands []hand) (numbers [][]uint64) {
 	known := map[*os.File]uint64{}
-	for _, dealt := range files {
-		list := make([]uint64, len(dealt))
-		for i, f := range dealt {
+	for _, dealt := range hands {
+		list := make([]uint64, len(dealt.files))
+		for i, f := range dealt.files {
 			number := known[f]
 			if number == 0 {
 				number = n.known[f]

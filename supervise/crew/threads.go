@@ -3,15 +3,14 @@ package crew
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"lb/internal/ipc"
+	"lb/internal/tlsconf"
 	"lb/supervise/engine"
 	"lb/supervise/listen"
 	"lb/supervise/plan"
@@ -24,10 +23,11 @@ type threads struct {
 	ending  chan struct{}
 	helpers sync.WaitGroup // the watch over panics, and one for each retiring loop
 	targets atomic.Pointer[map[int]*engine.Engine]
+	sets    engine.Sets
 
 	mu       sync.Mutex // guards what follows; no loop waits for it, and its holder waits for no loop
 	snapshot *plan.Snapshot
-	sockets  *listen.Set
+	sockets  []*listen.Set
 	numbers  socketNumbers
 	active   []*thread // by place
 	retiring []*thread
@@ -45,9 +45,9 @@ type thread struct {
 }
 
 // startThreads is Start for mt.
-func startThreads(c Options, s *plan.Snapshot, ls *listen.Set, n int) (*threads, error) {
+func startThreads(c Options, s *plan.Snapshot, sets []*listen.Set, n int) (*threads, error) {
 	t := &threads{Options: c, ending: make(chan struct{})}
-	if err := t.Apply(s, ls, n); err != nil {
+	if err := t.Apply(s, sets, n); err != nil {
 		now := make(chan struct{})
 		close(now)
 		t.Finish(0, now)
@@ -58,20 +58,17 @@ func startThreads(c Options, s *plan.Snapshot, ls *listen.Set, n int) (*threads,
 }
 
 // Apply implements Crew.
-func (t *threads) Apply(s *plan.Snapshot, ls *listen.Set, n int) error {
-	// One more than there are loops, so that the control plane never waits for a loop.
-	if runtime.GOMAXPROCS(0) < n+1 {
-		runtime.GOMAXPROCS(n + 1)
-	}
-	acks, err := t.resize(s, ls, n)
+func (t *threads) Apply(s *plan.Snapshot, sets []*listen.Set, n int) error {
+	raiseProcs(n, s) // so that the control plane never waits for a loop
+	acks, err := t.resize(s, sets, n)
 	return errors.Join(err, acks.wait(applyTimeout, fmt.Sprintf("has not taken up configuration %d", s.Number)))
 }
 
 // resize gives all loops s, with n of them in use, or fewer after an error.
-func (t *threads) resize(s *plan.Snapshot, ls *listen.Set, n int) (acks acks, err error) {
+func (t *threads) resize(s *plan.Snapshot, sets []*listen.Set, n int) (acks acks, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.snapshot, t.sockets = s, ls
+	t.snapshot, t.sockets = s, sets
 	leave := t.active[min(n, len(t.active)):]
 	t.active = slices.Clone(t.active[:len(t.active)-len(leave)])
 	for len(t.active) < n && err == nil {
@@ -104,15 +101,16 @@ func (t *threads) deal() (acks acks, err error) {
 // dealTo is deal until one loop cannot begin.
 func (t *threads) dealTo(acks *acks) (failed *thread, err error) {
 	n := len(t.active)
-	files := t.sockets.Deal(n)
-	numbers := t.numbers.deal(files)
+	hands := deal(t.snapshot, t.sockets, n)
+	numbers := t.numbers.deal(hands)
 	slots := make([]int, n)
 	for i, th := range t.active {
 		slots[i] = th.slot
 	}
 	for i, th := range t.active {
-		s := plan.Seat{Snapshot: t.snapshot, Place: i, Loops: n, Slots: slots, Sockets: numbers[i]}
-		if startErr := t.update(th, s, files[i], acks, fmt.Sprintf("loop %d", i)); startErr != nil {
+		s := plan.Seat{Snapshot: t.snapshot, Place: i, Loops: n, Slots: slots,
+			Sockets: numbers[i], Listeners: hands[i].listeners}
+		if startErr := t.update(th, s, hands[i].files, acks, fmt.Sprintf("loop %d", i)); startErr != nil {
 			if th.engine == nil {
 				return th, startErr
 			}
@@ -155,6 +153,7 @@ func (t *threads) start(th *thread, s plan.Seat, fds []int) error {
 		Limit:  t.Limit,
 		Shared: true,
 		PassOn: t.passOn,
+		Sets:   &t.sets,
 	}, s, fds)
 	if err != nil {
 		return err
@@ -174,13 +173,13 @@ func (t *threads) publish() {
 
 // passOn has the loop of slot take over a conn that another loop has accepted. It is
 // called on that other loop.
-func (t *threads) passOn(slot, fd int, peer netip.AddrPort) bool {
+func (t *threads) passOn(slot int, c engine.Passed) bool {
 	targets := t.targets.Load()
 	if targets == nil {
 		return false
 	}
 	e := (*targets)[slot]
-	return e != nil && e.Pass(fd, peer)
+	return e != nil && e.Pass(c)
 }
 
 // retire has a loop that is no longer in use finish what it has, without haste, and
@@ -259,6 +258,16 @@ func (t *threads) SetAddrs(id int, addrs []plan.Addr) {
 	t.snapshot = t.snapshot.WithAddrs(id, addrs) // for loops that start later
 	for _, th := range t.all() {
 		th.engine.SetAddrs(id, addrs)
+	}
+}
+
+// SetSecrets implements Crew.
+func (t *threads) SetSecrets(secrets *tlsconf.Secrets) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.snapshot = t.snapshot.WithSecrets(secrets) // for loops that start later
+	for _, th := range t.all() {
+		th.engine.SetSecrets(secrets)
 	}
 }
 

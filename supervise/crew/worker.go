@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"os"
 	"os/signal"
 	"runtime"
@@ -35,9 +34,6 @@ const settleTimeout = time.Second
 
 // flushTimeout is how long the end of a worker waits for standard error to be read.
 const flushTimeout = 250 * time.Millisecond
-
-// workerProcs is GOMAXPROCS in a worker: one for the loop, one for the rest.
-const workerProcs = 2
 
 // IsWorker reports whether this process was started as a worker, and has to call
 // Worker and nothing else.
@@ -91,7 +87,6 @@ func beginWorker() (w *worker, exitCode int) {
 	// group.
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGUSR2)
 	os.Unsetenv(ipc.WorkerEnv)
-	runtime.GOMAXPROCS(workerProcs)
 	w, first, fds, err := newWorker()
 	if err != nil {
 		fmt.Fprintf(streams, "lb: a worker is started by lb itself: %v\n", err)
@@ -144,6 +139,7 @@ func newWorker() (w *worker, first *startOrder, fds []int, err error) {
 	w.log = log.With("worker", o.Start.Seat.Place)
 	os.WriteFile("/proc/self/comm", []byte(workerName(o.Start.Seat.Place)), 0) // for ps without arguments; Linux alone has it
 	w.drain = o.Start.Seat.Snapshot.Config.Timeouts.Drain
+	runtime.GOMAXPROCS(procs(1, o.Start.Seat.Snapshot))
 	return w, o.Start, fds, nil
 }
 
@@ -239,7 +235,7 @@ func (w *worker) obey(o received) {
 		w.apply(*o.Apply, o.fds)
 		return
 	case o.Pass != nil && len(o.fds) == 1:
-		w.takeOver(engine.Passed{FD: o.fds[0], Peer: o.Pass.Peer})
+		w.takeOver(engine.Passed{FD: o.fds[0], Peer: o.Pass.Peer, Address: o.Pass.Address})
 		return
 	case o.Pass != nil: // there was no room for its descriptor
 		w.channel.Send(report{Took: true})
@@ -247,6 +243,8 @@ func (w *worker) obey(o received) {
 		w.relays.Add(-1)
 	case o.Addrs != nil:
 		w.engine.SetAddrs(o.Addrs.ID, o.Addrs.Addrs)
+	case o.Secrets != nil:
+		w.engine.SetSecrets(o.Secrets)
 	case o.Leave:
 		close(w.mayLeave)
 	case o.Retire:
@@ -271,6 +269,7 @@ func (w *worker) report(r report) { go w.channel.Send(r) }
 func (w *worker) apply(s plan.Seat, fds []int) {
 	host.SetLevel(w.level, s.Snapshot.Config.LogLevel)
 	w.drain = s.Snapshot.Config.Timeouts.Drain
+	raiseProcs(1, s.Snapshot)
 	w.engine.Apply(s, fds, func(err error) {
 		if err != nil { // connections would wait for ever in our socket
 			offer(w.failed, err)
@@ -291,13 +290,13 @@ func (w *worker) takeOver(c engine.Passed) {
 
 // passOn has the loop of slot take over a conn that our loop has accepted. It is
 // called on our loop.
-func (w *worker) passOn(slot, fd int, peer netip.AddrPort) bool {
+func (w *worker) passOn(slot int, c engine.Passed) bool {
 	if w.relays.Load() >= engine.PassesMax {
 		return false
 	}
 	w.relays.Add(1)
 	select {
-	case w.outward <- outwardPass{slot, engine.Passed{FD: fd, Peer: peer}}:
+	case w.outward <- outwardPass{slot, c}:
 		return true
 	default:
 		w.relays.Add(-1)
@@ -310,7 +309,7 @@ func (w *worker) passOn(slot, fd int, peer netip.AddrPort) bool {
 func (w *worker) sendPasses() {
 	defer close(w.sent)
 	for o := range w.outward {
-		err := w.channel.Send(report{Pass: &passReport{Slot: o.slot, Peer: o.Peer}}, o.FD)
+		err := w.channel.Send(report{Pass: &passReport{Slot: o.slot, Peer: o.Peer, Address: o.Address}}, o.FD)
 		if err == nil || !w.engine.TakeOver(o.Passed) {
 			o.Close()
 		}

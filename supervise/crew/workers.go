@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"sync"
 	"time"
 
+	"lb/internal/tlsconf"
 	"lb/supervise/engine"
 	"lb/supervise/listen"
 	"lb/supervise/plan"
@@ -25,7 +25,7 @@ type workers struct {
 	ending   chan struct{}
 	news     chan struct{} // closed, and made again, when a worker has made progress
 	snapshot *plan.Snapshot
-	sockets  *listen.Set
+	sockets  []*listen.Set
 	numbers  socketNumbers
 	pings    uint64
 	active   []*keeper // by place
@@ -34,9 +34,9 @@ type workers struct {
 }
 
 // startWorkers is Start for mp.
-func startWorkers(c Options, s *plan.Snapshot, ls *listen.Set, n int) (*workers, error) {
+func startWorkers(c Options, s *plan.Snapshot, sets []*listen.Set, n int) (*workers, error) {
 	w := &workers{Options: c, ending: make(chan struct{}), news: make(chan struct{})}
-	err := w.resize(s, ls, n)
+	err := w.resize(s, sets, n)
 	if err == nil {
 		err = w.wait(readyTimeout, w.begun)
 	}
@@ -64,8 +64,8 @@ func (w *workers) begun() (missing []error, fatal error) {
 }
 
 // Apply implements Crew.
-func (w *workers) Apply(s *plan.Snapshot, ls *listen.Set, n int) error {
-	err := w.resize(s, ls, n)
+func (w *workers) Apply(s *plan.Snapshot, sets []*listen.Set, n int) error {
+	err := w.resize(s, sets, n)
 	return errors.Join(err, w.wait(applyTimeout, func() ([]error, error) { return w.lagging(s.Number), nil }))
 }
 
@@ -140,10 +140,10 @@ func (w *workers) tell() {
 }
 
 // resize gives all workers s, with n of them in use, or fewer after an error.
-func (w *workers) resize(s *plan.Snapshot, ls *listen.Set, n int) (err error) {
+func (w *workers) resize(s *plan.Snapshot, sets []*listen.Set, n int) (err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.snapshot, w.sockets = s, ls
+	w.snapshot, w.sockets = s, sets
 	leave := w.active[min(n, len(w.active)):]
 	w.active = slices.Clone(w.active[:len(w.active)-len(leave)])
 	var come []*keeper
@@ -181,11 +181,11 @@ func (w *workers) newKeeper(place int) (*keeper, error) {
 
 // deal gives every worker that is up its seat in the newest snapshot.
 func (w *workers) deal() {
-	seats, files := w.seats()
+	seats, hands := w.seats()
 	for i, k := range w.active {
 		if k.process != nil && !k.seat.Equal(seats[i]) {
 			k.seat = seats[i]
-			k.process.apply(seats[i], files[i])
+			k.process.apply(seats[i], hands[i].files)
 		}
 	}
 	n, slots := len(w.active), w.activeSlots()
@@ -197,26 +197,28 @@ func (w *workers) deal() {
 
 // seats returns what the workers are to be given, by place. Every socket has its worker,
 // whether the worker is up or not, and another one while it is not.
-func (w *workers) seats() (seats []plan.Seat, files [][]*os.File) {
+func (w *workers) seats() (seats []plan.Seat, hands []hand) {
 	n, slots := len(w.active), w.activeSlots()
-	files = w.adopt(w.sockets.Deal(n))
-	numbers := w.numbers.deal(files)
+	hands = deal(w.snapshot, w.sockets, n)
+	w.adopt(hands)
+	numbers := w.numbers.deal(hands)
 	for place := range n {
 		seats = append(seats, plan.Seat{
-			Snapshot: w.snapshot,
-			Place:    place,
-			Loops:    n,
-			Slots:    slots,
-			Sockets:  numbers[place],
+			Snapshot:  w.snapshot,
+			Place:     place,
+			Loops:     n,
+			Slots:     slots,
+			Sockets:   numbers[place],
+			Listeners: hands[place].listeners,
 		})
 	}
-	return seats, files
+	return seats, hands
 }
 
 // adopt adds the sockets of each worker that is down to those of one that serves: what the
 // system puts into their queues meanwhile does not wait. Seats whose first worker is not
 // up yet are left out, because that will not take long.
-func (w *workers) adopt(files [][]*os.File) [][]*os.File {
+func (w *workers) adopt(hands []hand) {
 	var living []int
 	for place, k := range w.active {
 		if k.state == Serving {
@@ -224,22 +226,19 @@ func (w *workers) adopt(files [][]*os.File) [][]*os.File {
 		}
 	}
 	if len(living) == 0 {
-		return files
+		return
 	}
 	for place, k := range w.active {
 		if !k.orphaned() {
 			continue
 		}
-		to := living[place%len(living)]
-		own := slices.Clone(files[to]) // of a shared set, all have the same list
-		for _, f := range files[place] {
-			if !slices.Contains(own, f) {
-				own = append(own, f)
+		to := &hands[living[place%len(living)]]
+		for i, f := range hands[place].files {
+			if !slices.Contains(to.files, f) { // else it is of a shared set
+				to.add(f, hands[place].listeners[i])
 			}
 		}
-		files[to] = own
 	}
-	return files
 }
 
 func (w *workers) activeSlots() []int {
@@ -285,6 +284,16 @@ func (w *workers) SetAddrs(id int, addrs []plan.Addr) {
 	w.snapshot = w.snapshot.WithAddrs(id, addrs) // for workers that start later
 	for _, p := range w.processes() {
 		p.order(order{Addrs: &addrsOrder{ID: id, Addrs: addrs}})
+	}
+}
+
+// SetSecrets gives every worker, and every later one, other secrets.
+func (w *workers) SetSecrets(secrets *tlsconf.Secrets) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.snapshot = w.snapshot.WithSecrets(secrets) // for workers that start later
+	for _, p := range w.processes() {
+		p.order(order{Secrets: secrets})
 	}
 }
 

@@ -16,7 +16,9 @@ import (
 	"lb/config"
 	"lb/internal/ipc"
 	"lb/internal/testkit"
+	"lb/internal/tlsconf"
 	"lb/supervise/engine"
+	"lb/supervise/listen"
 	"lb/supervise/plan"
 	"lb/supervise/supervisetest"
 )
@@ -45,14 +47,14 @@ func TestApplyToFrozenWorker(t *testing.T) {
 	freeze(t, frozen.PID)
 	cfg.Pools[0].Backends = supervisetest.BackendsAt(t, supervisetest.HelloBackend(t, "two").URL)
 	begun := time.Now()
-	err := r.crew.Apply(r.next(), r.ls, 2)
+	err := r.offer(2)
 	if err == nil || !strings.Contains(err.Error(), "worker 1 (pid ") || strings.Contains(err.Error(), "worker 0") {
 		t.Errorf("apply: %v; want an error that names worker 1 alone", err)
 	}
 	if took := time.Since(begun); took < applyTimeout || took > testkit.Patience/2 {
 		t.Errorf("apply took %v, want about %v", took, applyTimeout)
 	}
-	r.crew.Apply(r.next(), r.ls, 2)
+	r.offer(2)
 	if got := r.Board.OldestConfig(); got != 1 {
 		t.Errorf("the oldest configuration in use is %d, want 1", got)
 	}
@@ -73,7 +75,7 @@ func TestApplyWhileWorkerDies(t *testing.T) {
 	freeze(t, frozen)
 	cfg.Pools[0].Backends = supervisetest.BackendsAt(t, supervisetest.HelloBackend(t, "two").URL)
 	w := r.crew.(*workers)
-	if err := w.resize(r.next(), r.ls, 1); err != nil {
+	if err := w.resize(r.next(), []*listen.Set{r.ls}, 1); err != nil {
 		t.Fatal(err)
 	}
 	supervisetest.Kill(t, frozen, syscall.SIGKILL)
@@ -109,7 +111,7 @@ func TestApplyWhileSeatWaits(t *testing.T) {
 	r := newRig(t, cfg, 2, 2)
 	r.dieYoung(0, 20) // 5 s
 	cfg.Pools[0].Backends = supervisetest.BackendsAt(t, supervisetest.HelloBackend(t, "two").URL)
-	err := r.crew.Apply(r.next(), r.ls, 2)
+	err := r.offer(2)
 	if err == nil || !strings.Contains(err.Error(), "worker 0 is down") || !strings.Contains(err.Error(), "killed") {
 		t.Errorf("apply: %v; want an error that names worker 0 and why it died", err)
 	}
@@ -226,10 +228,10 @@ func TestWorkersDieWhileTheirNumberChanges(t *testing.T) {
 			}
 		}
 		n = 1 + chance.IntN(4)
-		if err := r.ls.Grow(n); err != nil {
+		if err := listen.Grow([]*listen.Set{r.ls}, n); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.crew.Apply(r.next(), r.ls, n); err != nil && !strings.Contains(err.Error(), "worker ") {
+		if err := r.offer(n); err != nil && !strings.Contains(err.Error(), "worker ") {
 			t.Errorf("seed %d: %v", seed, err)
 		}
 	}
@@ -352,7 +354,7 @@ func TestComeBack(t *testing.T) {
 	b := newOutbox()
 	client, c := tcpPair(t)
 	b.put(outgoing{order: order{Ping: 1}})
-	b.put(outgoing{order: order{Pass: &passOrder{c.Peer}}, conn: c})
+	b.put(outgoing{order: order{Pass: &passOrder{Peer: c.Peer}}, conn: c})
 	r.crew.(*workers).comeBack(b.close())
 	asked := newConn(t, client)
 	asked.ask()
@@ -387,7 +389,7 @@ func TestPassToLeavingWorker(t *testing.T) {
 	r := newRig(t, cfg, 2, 2)
 	to := r.crew.(*workers).active[1].process
 	applied := make(chan error, 1)
-	go func() { applied <- r.crew.Apply(r.next(), r.ls, 1) }()
+	go func() { applied <- r.offer(1) }()
 	for passed := true; passed; {
 		var answers []*conn
 		for range 5 {
@@ -418,15 +420,17 @@ func TestOutbox(t *testing.T) {
 	addrs := func(id int) order { return order{Addrs: &addrsOrder{ID: id}} }
 	start, pass := order{Start: &startOrder{}}, order{Pass: &passOrder{}}
 	twoOfThree := addrs(3)
-	for _, o := range []order{start, addrs(1), apply(1), pass, {Ping: 1}, addrs(2), addrs(3), apply(2), addrs(3), pass, addrs(2),
-		{Ping: 2}, twoOfThree, {Drain: true}} {
+	secrets := func() order { return order{Secrets: &tlsconf.Secrets{}} }
+	newest := secrets()
+	for _, o := range []order{start, secrets(), addrs(1), apply(1), secrets(), pass, {Ping: 1}, addrs(2), addrs(3), apply(2), addrs(3), pass, addrs(2),
+		secrets(), {Ping: 2}, newest, twoOfThree, {Drain: true}} {
 		b.put(outgoing{order: o})
 	}
 	var got []order
 	for o, ok := b.next(); ok; o, ok = b.next() {
 		got = append(got, o.order)
 	}
-	want := []order{start, pass, apply(2), pass, addrs(2), {Ping: 2}, twoOfThree, {Drain: true}}
+	want := []order{start, pass, apply(2), pass, addrs(2), {Ping: 2}, newest, twoOfThree, {Drain: true}}
 	same := slices.EqualFunc(got, want, func(a, b order) bool {
 		switch {
 		case a.Apply != nil && b.Apply != nil:
@@ -508,7 +512,7 @@ func TestNoSlotLeft(t *testing.T) {
 	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 	r := newRig(t, cfg, 1, 1)
 	n := r.Board.LoopsRoom() + 1
-	if err := r.crew.Apply(r.next(), r.ls, n); !errors.Is(err, errNoSlot) {
+	if err := r.offer(n); !errors.Is(err, errNoSlot) {
 		t.Fatalf("%d loops in a board with room for %d: %v", n, n-1, err)
 	}
 	if got, _ := r.crew.Running(); got != n-1 {

@@ -18,6 +18,7 @@ import (
 	"lb/board"
 	"lb/internal/host"
 	"lb/internal/ipc"
+	"lb/internal/tlsconf"
 	"lb/loop"
 	"lb/loop/tick"
 	"lb/proxy"
@@ -30,16 +31,22 @@ type Engine struct {
 	o           Options
 	kernel      loop.Kernel
 	loop        *loop.Loop
-	proxy       *proxy.Proxy   // touched on the loop only
-	sockets     map[uint64]int // the listening sockets, owned; touched on the loop only
-	leaving     bool           // it drains; touched on the loop only
-	whenDrained chan struct{}  // closed when a drain is complete
-	whenEnded   chan struct{}  // closed when the loop has ended
+	proxy       *proxy.Proxy      // touched on the loop only
+	sockets     map[uint64]socket // the listening sockets; touched on the loop only
+	leaving     bool              // it drains; touched on the loop only
+	whenDrained chan struct{}     // closed when a drain is complete
+	whenEnded   chan struct{}     // closed when the loop has ended
 
 	stopped sync.Once
 	passing atomic.Int32 // conns on their way here from other loops
 	passMu  sync.Mutex   // held to pass a conn, and to set closed: what was passed comes before the drain
 	closed  bool         // conns from other loops are refused
+}
+
+// socket is a listening socket of the listener at address.
+type socket struct {
+	fd      int // owned
+	address string
 }
 
 // Options say what an engine runs.
@@ -49,7 +56,10 @@ type Options struct {
 	Log    *slog.Logger
 	Limit  uint64 // of descriptors, of this process
 	Shared bool   // all loops run in this process
-	PassOn func(slot, fd int, peer netip.AddrPort) bool
+	// PassOn hands a conn that was accepted here to the loop of slot, and reports whether
+	// it took it. It is called on the loop. nil passes none on.
+	PassOn func(slot int, c Passed) bool
+	Sets   *Sets // of the loops of this process; nil: this is the only one
 	// Settle is called when a drain is complete, before the loop ends. It returns when
 	// TakeOver will not be called any longer, or when now is closed. It is nil if
 	// TakeOver is never called.
@@ -57,7 +67,7 @@ type Options struct {
 }
 
 // forProxy returns s as the proxy takes it. No other place knows both types.
-func forProxy(s plan.Seat) proxy.Snapshot {
+func forProxy(s plan.Seat, set *tlsconf.Set) proxy.Snapshot {
 	addrs := make([][][]loop.Addr, len(s.Snapshot.Addrs))
 	for i, pool := range s.Snapshot.Addrs {
 		addrs[i] = make([][]loop.Addr, len(pool))
@@ -73,6 +83,7 @@ func forProxy(s plan.Seat) proxy.Snapshot {
 		Loops:  s.Loops,
 		Place:  s.Place,
 		Slots:  s.Slots,
+		TLS:    set,
 	}
 }
 
@@ -100,6 +111,14 @@ const (
 // Start returns an engine that accepts connections. fds are the sockets of s in their
 // order; Start takes them over, whatever it returns.
 func Start(o Options, s plan.Seat, fds []int) (*Engine, error) {
+	if o.Sets == nil {
+		o.Sets = &Sets{}
+	}
+	set, err := o.Sets.of(s.Snapshot)
+	if err != nil {
+		ipc.CloseAll(fds)
+		return nil, fmt.Errorf("loop %d: %w", s.Place, err)
+	}
 	k, err := loop.NewKernel()
 	if err != nil {
 		ipc.CloseAll(fds)
@@ -108,7 +127,7 @@ func Start(o Options, s plan.Seat, fds []int) (*Engine, error) {
 	e := &Engine{
 		o:           o,
 		kernel:      k,
-		sockets:     map[uint64]int{},
+		sockets:     map[uint64]socket{},
 		whenDrained: make(chan struct{}),
 		whenEnded:   make(chan struct{}),
 	}
@@ -118,18 +137,20 @@ func Start(o Options, s plan.Seat, fds []int) (*Engine, error) {
 	e.proxy = proxy.New(e.loop, proxy.Options{
 		Board:    o.Board,
 		Slot:     o.Slot,
-		Snapshot: forProxy(s),
+		Snapshot: forProxy(s, set),
 		Log:      o.Log,
-		PassOn:   o.PassOn,
+		PassOn:   passOn(o),
 	})
-	if err := e.listen(s.Sockets, fds); err != nil {
+	if err := e.listen(s, fds); err != nil {
 		e.loop.Close()
+		e.proxy.Close()
 		e.closeSockets()
 		return nil, fmt.Errorf("loop %d: %w", s.Place, err)
 	}
 	go func() {
 		defer close(e.whenEnded)
 		e.loop.Run()
+		e.proxy.Close()
 	}()
 	return e, nil
 }
@@ -153,26 +174,41 @@ func loopOptions(o Options) loop.Options {
 	}
 }
 
+// passOn returns o.PassOn as the proxy calls it.
+func passOn(o Options) func(slot int, address string, fd int, peer netip.AddrPort) bool {
+	if o.PassOn == nil {
+		return nil
+	}
+	return func(slot int, address string, fd int, peer netip.AddrPort) bool {
+		return o.PassOn(slot, Passed{FD: fd, Peer: peer, Address: address})
+	}
+}
+
 // connsMax returns how many client conns this loop may have open.
 func (e *Engine) connsMax(s plan.Seat) int {
 	here := 1
 	if e.o.Shared {
 		here = s.Loops
 	}
-	return host.ConnsMax(e.o.Limit, s.Snapshot.Config.Limits.Connections, s.Place, s.Loops, here)
+	cfg := s.Snapshot.Config
+	return host.ConnsMax(e.o.Limit, cfg.Limits.Connections, s.Place, s.Loops, here, len(cfg.Listening()))
 }
 
 // Apply gives the loop s between two turns, and calls done on the loop when it has
 // taken s up, with an error if it could not listen. fds are those sockets of s that
 // are new to the loop, in their order; Apply takes them over.
 func (e *Engine) Apply(s plan.Seat, fds []int, done func(err error)) {
-	next := forProxy(s) // here, so that the loop does not stand still for it
+	set, err := e.o.Sets.of(s.Snapshot) // here, so that the loop does not stand still for it
+	if err != nil {
+		logUnfit(e.o.Log, s.Snapshot.Secrets, err)
+	}
+	next := forProxy(s, set)
 	posted := e.loop.Post(func() {
 		var err error
 		if e.leaving { // it has no use for sockets any longer
 			ipc.CloseAll(fds)
 		} else {
-			err = e.listen(s.Sockets, fds)
+			err = e.listen(s, fds)
 		}
 		e.proxy.Reload(next)
 		e.loop.SetConnsMax(e.connsMax(s))
@@ -183,27 +219,33 @@ func (e *Engine) Apply(s plan.Seat, fds []int, done func(err error)) {
 	}
 }
 
-// listen accepts connections from sockets, and from no others. fds are the
+// listen accepts connections from the sockets of s, and from no others. fds are the
 // descriptors of those that are new; listen takes them over. It runs on the loop.
-func (e *Engine) listen(sockets []uint64, fds []int) (err error) {
+func (e *Engine) listen(s plan.Seat, fds []int) (err error) {
 	for number := range e.sockets {
-		if !slices.Contains(sockets, number) {
+		if !slices.Contains(s.Sockets, number) {
 			e.drop(number)
 		}
 	}
-	for _, number := range sockets {
-		fd, known := e.sockets[number]
+	for i, number := range s.Sockets {
+		sock, known := e.sockets[number]
 		if !known {
 			if len(fds) == 0 {
 				return fmt.Errorf("listening socket %d did not come: too few descriptors", number)
 			}
-			fd, fds = fds[0], fds[1:]
-			e.sockets[number] = fd
+			sock.fd, fds = fds[0], fds[1:]
 		}
+		address := s.Listener(i)
+		if known && sock.address != address { // the same socket, which is another listener's now
+			e.loop.Drop(sock.fd)
+			known = false
+		}
+		sock.address = address
+		e.sockets[number] = sock
 		// This goes for all processes that hold the socket; any of them may have made it block.
-		err = os.NewSyscallError("fcntl", unix.SetNonblock(fd, true))
+		err = os.NewSyscallError("fcntl", unix.SetNonblock(sock.fd, true))
 		if err == nil && !known {
-			err = e.loop.Listen(fd, e.proxy)
+			err = e.loop.Listen(sock.fd, e.proxy.Door(address))
 		}
 		if err != nil {
 			break
@@ -216,19 +258,19 @@ func (e *Engine) listen(sockets []uint64, fds []int) (err error) {
 // drop closes a listening socket. It accepts what is in the queue first, because
 // closing the last descriptor of a socket resets that. It runs on the loop.
 func (e *Engine) drop(number uint64) {
-	fd := e.sockets[number]
+	sock := e.sockets[number]
 	delete(e.sockets, number)
-	e.loop.Drop(fd)
-	if unix.SetNonblock(fd, true) == nil {
+	e.loop.Drop(sock.fd)
+	if unix.SetNonblock(sock.fd, true) == nil {
 		for range queueMax {
-			conn, peer, err := e.kernel.Accept(fd)
+			conn, peer, err := e.kernel.Accept(sock.fd)
 			if conn < 0 || err != nil {
 				break
 			}
-			e.proxy.Accepted(conn, peer)
+			e.proxy.Door(sock.address).Accepted(conn, peer)
 		}
 	}
-	unix.Close(fd)
+	unix.Close(sock.fd)
 }
 
 // SetAddrs gives the proxy new addresses of one backend.
@@ -242,7 +284,7 @@ func (e *Engine) Ping(done func()) { e.loop.Post(done) }
 
 // Pass hands the loop a conn that another loop has accepted. It returns false, and
 // the conn stays the caller's, if the loop drains or PassesMax are on their way.
-func (e *Engine) Pass(fd int, peer netip.AddrPort) bool {
+func (e *Engine) Pass(c Passed) bool {
 	e.passMu.Lock()
 	defer e.passMu.Unlock()
 	if e.closed || e.passing.Load() >= PassesMax {
@@ -251,7 +293,7 @@ func (e *Engine) Pass(fd int, peer netip.AddrPort) bool {
 	e.passing.Add(1)
 	posted := e.loop.Post(func() {
 		e.passing.Add(-1)
-		e.proxy.Passed(fd, peer)
+		e.proxy.Passed(c.Address, c.FD, c.Peer)
 	})
 	if !posted {
 		e.passing.Add(-1)
@@ -262,7 +304,7 @@ func (e *Engine) Pass(fd int, peer netip.AddrPort) bool {
 // TakeOver hands the loop a conn that it cannot refuse. It returns false, and the
 // conn stays the caller's, if the loop has ended.
 func (e *Engine) TakeOver(c Passed) bool {
-	return e.loop.Post(func() { e.proxy.Passed(c.FD, c.Peer) })
+	return e.loop.Post(func() { e.proxy.Passed(c.Address, c.FD, c.Peer) })
 }
 
 // Drain begins to drain, also the connections that wait to be accepted; see Drained.
@@ -346,8 +388,8 @@ func (e *Engine) Stop() {
 
 // closeSockets runs when the loop does not.
 func (e *Engine) closeSockets() {
-	for number, fd := range e.sockets {
-		unix.Close(fd)
+	for number, sock := range e.sockets {
+		unix.Close(sock.fd)
 		delete(e.sockets, number)
 	}
 }

@@ -12,8 +12,9 @@ const PassesMax = 16
 
 // Passed is a conn on its way from one loop to another.
 type Passed struct {
-	FD   int // owned
-	Peer netip.AddrPort
+	FD      int // owned
+	Peer    netip.AddrPort
+	Address string // of the listener that accepted it, as configured
 }
 
 // Close ends a conn that no loop takes.

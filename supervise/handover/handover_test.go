@@ -35,17 +35,14 @@ type handing struct {
 
 func newHanding(t *testing.T) *handing {
 	t.Helper()
-	h := &handing{registry: plan.NewRegistry(), contents: &contents{Protocol: protocol, Number: 7, Admin: "127.0.0.1:0"}}
+	h := &handing{registry: plan.NewRegistry(), contents: &contents{Protocol: protocol, Number: 7, Certs: json.RawMessage(`{"a":1}`), Admin: "127.0.0.1:0"}}
 	var err error
 	if h.board, h.file, err = board.Create(4, 16); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.board.Close(); h.file.Close() })
 	for _, n := range []int{3, 1} {
-		ls, err := listen.Open(net.DefaultResolver, "127.0.0.1", 0, n)
-		if err != nil {
-			t.Fatal(err)
-		}
+		ls := openSockets(t, n)
 		t.Cleanup(ls.Close)
 		h.sets = append(h.sets, ls)
 	}
@@ -75,6 +72,20 @@ func newHanding(t *testing.T) *handing {
 	}
 	t.Cleanup(h.upgrade.closeDups)
 	return h
+}
+
+// openSockets returns n listening sockets at a free port.
+func openSockets(t *testing.T, n int) *listen.Set {
+	t.Helper()
+	a, err := listen.Resolve(t.Context(), net.DefaultResolver, "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ls, err := a.Open(t.Context(), n, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ls
 }
 
 // pass hands h over to this very process.
@@ -118,6 +129,9 @@ func TestHandover(t *testing.T) {
 	}
 	defer in.drop()
 	defer in.Close()
+	if string(in.Certs) != `{"a":1}` {
+		t.Errorf("of certificates %s arrives", in.Certs)
+	}
 	if in.Number != 7 || h.registry.Next != 9 || h.registry.InUse["api\x00a:1"].ID != 4 || h.registry.Retired[0].By != 6 {
 		t.Errorf("number %d, registry %+v", in.Number, h.registry)
 	}
@@ -155,7 +169,7 @@ func TestHandover(t *testing.T) {
 	if err := in.Ready("1.2.3"); err != nil {
 		t.Fatal(err)
 	}
-	in.Took(true)
+	in.Took(nil)
 	if err := <-talk; err != nil {
 		t.Error(err)
 	}
@@ -169,6 +183,56 @@ func TestHandover(t *testing.T) {
 	runtime.Close()
 	if _, err := os.Stat(h.contents.Runtime); !os.IsNotExist(err) {
 		t.Errorf("the path of the last listener: %v, want it gone", err)
+	}
+}
+
+// More sockets than one message takes arrive, in their order.
+func TestHandoverOfManySockets(t *testing.T) {
+	h := newHanding(t)
+	for range 3 {
+		ls := openSockets(t, 150)
+		t.Cleanup(ls.Close)
+		h.sets = append(h.sets, ls)
+		h.upgrade.addSet(ls)
+	}
+	in, _, err := h.pass(t, h.upgrade.fds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.drop()
+	defer in.Close()
+	for i, ls := range in.Sets {
+		if !slices.EqualFunc(files(ls), files(h.sets[i]), sameSocket) {
+			t.Errorf("set %d: other sockets, or in another order", i)
+		}
+	}
+}
+
+// The old process learns which sets are no longer served, also from a binary that serves one
+// and does not say which.
+func TestLeft(t *testing.T) {
+	sets := []listen.Handed{{Addr: "127.0.0.1:1"}, {Addr: "unix:/run/s"}, {Addr: "127.0.0.1:2"}}
+	for name, tc := range map[string]struct {
+		text string
+		left []int
+	}{
+		"some":                    {`{"Runtime":true,"Left":false,"Serves":[1,2]}`, []int{0}},
+		"none":                    {`{"Left":true}`, []int{0, 1, 2}},
+		"one, by an older binary": {`{"Runtime":true,"Left":false}`, []int{1}},
+	} {
+		u := &Upgrade{contents: &contents{Sets: sets}}
+		if err := json.Unmarshal([]byte(tc.text), &u.took); err != nil {
+			t.Fatal(err)
+		}
+		var left []int
+		for i := range sets {
+			if u.Left(i) {
+				left = append(left, i)
+			}
+		}
+		if !slices.Equal(left, tc.left) {
+			t.Errorf("%s: %v are left, want %v", name, left, tc.left)
+		}
 	}
 }
 
@@ -214,7 +278,7 @@ func TestOldProcessGone(t *testing.T) {
 		if err := in.Ready(""); err != nil {
 			t.Error(err)
 		}
-		in.Took(false)
+		in.Took([]int{0})
 	})
 	t.Run("before go", func(t *testing.T) {
 		h := newHanding(t)
@@ -230,7 +294,7 @@ func TestOldProcessGone(t *testing.T) {
 		if err := in.Ready(""); err != nil {
 			t.Error(err)
 		}
-		in.Took(false)
+		in.Took([]int{0})
 	})
 	t.Run("before anything", func(t *testing.T) {
 		old, theirs, err := ipc.Pair()

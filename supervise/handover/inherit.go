@@ -28,8 +28,9 @@ type contents struct {
 	Protocol int
 	Number   uint64 // of the configuration in use
 	Registry json.RawMessage
-	Admin    string // configured address of the operator's server; "" if there is none
-	Runtime  string // path of the socket for commands; "" if there is none
+	Certs    json.RawMessage `json:",omitempty"` // see certs.Manager.HandOver; never in a file
+	Admin    string          // configured address of the operator's server; "" if there is none
+	Runtime  string          // path of the socket for commands; "" if there is none
 	Sets     []listen.Handed
 }
 
@@ -51,7 +52,10 @@ type readyReport struct{ Version string }
 // tookReport tells the old process what it no longer has to tidy up.
 type tookReport struct {
 	Runtime bool // the path of the socket for commands is the new one's
-	Left    bool // nobody serves the old one's sockets any longer: the address is another
+	Left    bool // no set of the old one's is served any longer
+	// Serves are the sets that the new one serves, by index. Binaries that know one
+	// listener do not say: they serve one of TCP, unless Left is set.
+	Serves []int `json:",omitempty"`
 }
 
 // goTimeout is how long the old process may take to say what comes next. It is more
@@ -70,6 +74,7 @@ type Inheritance struct {
 	BoardFile *os.File
 	Number    uint64 // of the configuration that the old process uses
 	Sets      []*listen.Set
+	Certs     json.RawMessage // what the old process's certs.Manager hands over, or nil
 
 	talk         *ipc.Channel
 	adminAddress string
@@ -159,7 +164,7 @@ func receiveInheritance(talk *ipc.Channel, registry any) (*Inheritance, error) {
 		ipc.CloseAll(fds)
 		return nil, fmt.Errorf("upgrade: %d descriptors were handed over, want %d", len(fds), h.descriptors())
 	}
-	in := &Inheritance{talk: talk, Number: h.Number, adminAddress: h.Admin, runtimePath: h.Runtime}
+	in := &Inheritance{talk: talk, Number: h.Number, Certs: h.Certs, adminAddress: h.Admin, runtimePath: h.Runtime}
 	if err := in.receive(&h, fds, registry); err != nil {
 		in.drop()
 		return nil, fmt.Errorf("upgrade: %w", err)
@@ -271,11 +276,12 @@ func (in *Inheritance) Ready(version string) error {
 }
 
 // Took tells the old process that it may let go, and returns when the old one has
-// told systemd which process is the main one now, or is gone. left says that this process
-// accepts from none of Sets. Took closes what was not taken: a listener that stays open
-// would gather conns that nobody accepts.
-func (in *Inheritance) Took(left bool) {
-	if in.talk.Send(progress{Took: &tookReport{Runtime: in.taken != nil, Left: left}}) == nil {
+// told systemd which process is the main one now, or is gone. This process accepts from
+// the Sets that serves has the indexes of. Took closes what was not taken: a listener that
+// stays open would gather conns that nobody accepts.
+func (in *Inheritance) Took(serves []int) {
+	report := tookReport{Runtime: in.taken != nil, Left: len(serves) == 0, Serves: serves}
+	if in.talk.Send(progress{Took: &report}) == nil {
 		var o goOrder
 		in.talk.SetReadDeadline(time.Now().Add(ipc.SendTimeout))
 		fds, _ := in.talk.Receive(&o) // nothing but the end comes

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -38,6 +39,7 @@ type Upgrade struct {
 type Holdings struct {
 	Number       uint64 // of the configuration
 	Registry     any    // handed over as JSON
+	Certs        json.RawMessage
 	Board        *os.File
 	Admin        net.Listener      // nil if there is none
 	AdminAddress string            // as configured
@@ -54,7 +56,7 @@ func NewUpgrade(h Holdings, timeout time.Duration) (*Upgrade, error) {
 		return nil, err
 	}
 	u := &Upgrade{
-		contents:  &contents{Protocol: protocol, Number: h.Number, Registry: reg},
+		contents:  &contents{Protocol: protocol, Number: h.Number, Registry: reg, Certs: h.Certs},
 		fds:       []int{int(h.Board.Fd())},
 		timeout:   timeout,
 		cancelled: make(chan struct{}),
@@ -177,9 +179,18 @@ func (u *Upgrade) Successor() (pid int, version string) { return u.successor.pid
 // new process now.
 func (u *Upgrade) TookRuntime() bool { return u.took.Runtime }
 
-// LeftSockets reports whether no process serves the old one's sockets any longer,
-// because the new configuration has another address.
-func (u *Upgrade) LeftSockets() bool { return u.took.Left }
+// Left reports whether no process serves set i of the old one's any longer, because the
+// new configuration has no listener for it.
+func (u *Upgrade) Left(i int) bool {
+	switch {
+	case u.took.Left:
+		return true
+	case len(u.took.Serves) > 0:
+		return !slices.Contains(u.took.Serves, i)
+	}
+	// An older binary serves one set, and does not say which. It knows no unix sockets.
+	return listen.PathOf(u.contents.Sets[i].Addr) != ""
+}
 
 // Release ends the talk with the new process, which waits for that before it speaks
 // to systemd.

@@ -13,6 +13,7 @@ package health
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"math/rand/v2"
 	"reflect"
@@ -22,6 +23,7 @@ import (
 
 	"lb/board"
 	"lb/config"
+	"lb/internal/tlsconf"
 	"lb/loop/tick"
 	"lb/upstream"
 )
@@ -32,10 +34,13 @@ type Addr struct{ Network, Address string }
 // Options are what to check.
 type Options struct {
 	Config *config.Config
-	Board  *board.Board
-	IDs    [][]int    // on the board, of every backend of every pool
-	Addrs  [][][]Addr // of the same, in order of preference
-	Log    *slog.Logger
+	// Secrets are what TLS to the backends needs beside Config; nil is like none. They have
+	// been checked.
+	Secrets *tlsconf.Secrets
+	Board   *board.Board
+	IDs     [][]int    // on the board, of every backend of every pool
+	Addrs   [][][]Addr // of the same, in order of preference
+	Log     *slog.Logger
 	// Now is the clock of the board.
 	Now func() tick.Instant
 }
@@ -47,6 +52,7 @@ type Prober struct {
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
 	checkers map[int]*checker // by ID
+	tls      *tlsconf.Set     // for TLS to backends
 }
 
 // Start begins to check. The first probes are made at once, a little apart.
@@ -63,6 +69,12 @@ func Start(o Options) *Prober {
 // Board, Log and Now are those of Start. Once Update has returned, no goroutine touches
 // the board for a backend that is not in o.
 func (p *Prober) Update(o Options) {
+	set, err := tlsconf.ForProbes(o.Config, o.Secrets)
+	if err != nil {
+		o.Log.Error("backends with TLS cannot be checked", "cause", err)
+	}
+	set.Keep(p.tls)
+	p.tls = set
 	old := p.checkers
 	p.checkers = map[int]*checker{}
 	var added []*checker
@@ -76,10 +88,12 @@ func (p *Prober) Update(o Options) {
 			if was != nil && was.checks(&o.Config.Pools[i], j) {
 				delete(old, id)
 				was.addrs.Store(&o.Addrs[i][j])
+				was.speak(set, o.Config, i, j)
 				p.checkers[id] = was
 				continue
 			}
 			c := newChecker(&o, i, j)
+			c.speak(set, o.Config, i, j)
 			p.checkers[id] = c
 			added = append(added, c)
 		}
@@ -134,17 +148,21 @@ func (p *Prober) Close() {
 	p.running.Wait()
 }
 
-// checker checks one backend. It belongs to one goroutine, except for addrs.
+// checker checks one backend. It belongs to one goroutine, except for addrs and tls, and
+// pool, which is the prober's.
 type checker struct {
 	cfg   config.Health
 	eject config.Eject
 	name  string // of pool and backend, as the log has them
 	host  string // the Host field
-	id    int    // its place on the board
+	isTLS bool
+	id    int // its place on the board
 	board *board.Board
 	now   func() tick.Instant
 	log   *slog.Logger // names the backend
 	addrs atomic.Pointer[[]Addr]
+	tls   atomic.Pointer[tls.Config] // nil for plain
+	pool  *tls.Config                // of which tls was made
 
 	cancel context.CancelFunc
 	ended  chan struct{}
@@ -165,6 +183,7 @@ func newChecker(o *Options, pool, backend int) *checker {
 		eject: p.Eject,
 		name:  nameOf(p, backend),
 		host:  hostOf(p.Health, b),
+		isTLS: b.TLS,
 		id:    id,
 		board: o.Board,
 		now:   o.Now,
@@ -185,7 +204,15 @@ func newChecker(o *Options, pool, backend int) *checker {
 // checks reports whether c checks the backend of p at an index as p says.
 func (c *checker) checks(p *config.Pool, backend int) bool {
 	return reflect.DeepEqual(c.cfg, p.Health) && reflect.DeepEqual(c.eject, p.Eject) && c.name == nameOf(p, backend) &&
-		c.host == hostOf(p.Health, p.Backends[backend])
+		c.host == hostOf(p.Health, p.Backends[backend]) && c.isTLS == p.Backends[backend].TLS
+}
+
+// speak has later probes go by set, for the backend at an index.
+func (c *checker) speak(set *tlsconf.Set, cfg *config.Config, pool, backend int) {
+	if now := set.Pools[pool]; now != c.pool {
+		c.pool = now
+		c.tls.Store(tlsconf.ForBackend(now, cfg.Pools[pool].Backends[backend]))
+	}
 }
 
 func nameOf(p *config.Pool, backend int) string { return p.Name + " " + p.Backends[backend].String() }
@@ -216,7 +243,7 @@ func (c *checker) run(ctx context.Context, wait time.Duration) {
 			continue
 		}
 		stop := watch(c.cfg.Timeout)
-		r := probe(ctx, &c.cfg, c.host, *c.addrs.Load())
+		r := probe(ctx, &c.cfg, c.host, *c.addrs.Load(), c.tls.Load())
 		stood := stop()
 		if ctx.Err() != nil {
 			return // the probe was cancelled, and has found nothing

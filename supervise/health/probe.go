@@ -3,6 +3,7 @@ package health
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 
 	"lb/board"
 	"lb/config"
+	"lb/internal/tlsfault"
 )
 
 const (
@@ -23,6 +25,10 @@ const (
 	bodyMax   = 64 << 10 // bytes of its body that are read, though they say nothing
 	causeMax  = 200      // bytes of a cause in the log
 )
+
+// alertTimeout is how long an alert is waited for after a handshake in which the backend
+// has asked for a certificate.
+const alertTimeout = 100 * time.Millisecond
 
 // bodyTimeout is how long a body is read.
 const bodyTimeout = 50 * time.Millisecond
@@ -36,9 +42,10 @@ type result struct {
 	cause  string // the same in words
 }
 
-// probe checks a backend once. Every probe has a connection of its own, because a
-// backend that no longer accepts is not well, whatever an old connection says.
-func probe(ctx context.Context, h *config.Health, host string, addrs []Addr) result {
+// probe checks a backend once, by TLS unless secure is nil. Every probe has a connection of
+// its own, because a backend that no longer accepts is not well, whatever an old
+// connection says.
+func probe(ctx context.Context, h *config.Health, host string, addrs []Addr, secure *tls.Config) result {
 	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
 	defer cancel()
 	if len(addrs) == 0 {
@@ -48,9 +55,20 @@ func probe(ctx context.Context, h *config.Health, host string, addrs []Addr) res
 	if err != nil {
 		return failed("connect", err, board.ReasonConnect, h.Timeout)
 	}
-	defer conn.Close()
+	defer func() { conn.Close() }()
+	words := "connected"
+	if secure != nil {
+		var asked bool
+		if conn, asked, err = handshake(ctx, conn, secure); err == nil && asked && h.Type == config.CheckTCP {
+			err = refusal(conn)
+		}
+		if err != nil {
+			return failedTLS(err, h.Timeout)
+		}
+		words = "connected by TLS"
+	}
 	if h.Type == config.CheckTCP {
-		return result{good: true, why: board.ReasonOK, cause: "connected"}
+		return result{good: true, why: board.ReasonOK, cause: words}
 	}
 	return exchange(ctx, conn, h, host)
 }
@@ -100,6 +118,9 @@ func exchange(ctx context.Context, conn net.Conn, h *config.Health, host string)
 	if err != nil {
 		if sendErr != nil && ctx.Err() == nil {
 			err = sendErr
+		}
+		if tlsfault.OfAlert(err) != tlsfault.None {
+			return failedTLS(err, h.Timeout)
 		}
 		return failed("response", err, board.ReasonBadAnswer, h.Timeout)
 	}
@@ -181,6 +202,45 @@ func ranges(list []config.Statuses) string {
 		}
 	}
 	return strings.Join(parts, ", ")
+}
+
+// handshake makes conn one that speaks TLS, and reports whether the backend has asked for a
+// certificate. On an error conn is returned as it was.
+func handshake(ctx context.Context, conn net.Conn, cfg *tls.Config) (_ net.Conn, asked bool, err error) {
+	own := cfg.GetClientCertificate
+	cfg = cfg.Clone()
+	cfg.GetClientCertificate = func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		if asked = true; own == nil {
+			return new(tls.Certificate), nil
+		}
+		return own(info)
+	}
+	secure := tls.Client(conn, cfg)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		return conn, asked, err
+	}
+	return secure, asked, nil
+}
+
+// refusal waits a little for the alert of a backend that has asked for a certificate: by
+// TLS 1.3 it refuses lb's, or that there is none, after the handshake.
+func refusal(conn net.Conn) error {
+	conn.SetReadDeadline(time.Now().Add(alertTimeout))
+	if _, err := conn.Read(make([]byte, 1)); tlsfault.OfAlert(err) != tlsfault.None {
+		return err
+	}
+	return nil
+}
+
+// failedTLS returns the result for err, which ended TLS. It says what loops say, too, and
+// what is known beside it, such as the names in a certificate.
+func failedTLS(err error, timeout time.Duration) result {
+	kind := tlsfault.Of(err, time.Now())
+	if kind == tlsfault.Late {
+		return failed("tls", err, board.ReasonTimeout, timeout)
+	}
+	text := kind.String() + ": " + strings.TrimPrefix(err.Error(), "tls: failed to verify certificate: ")
+	return result{why: kind.Reason(), detail: uint64(kind), cause: "tls: " + text[:min(len(text), causeMax)]}
 }
 
 // failed returns the result for err, which ended a probe in phase. why is the reason if

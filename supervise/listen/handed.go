@@ -6,7 +6,8 @@ import "lb/internal/ipc"
 type Handed struct {
 	Configured, Addr string
 	Shared, Systemd  bool
-	Sockets          int // how many descriptors belong to it
+	Sockets          int    // how many descriptors belong to it
+	File             fileID `json:",omitzero"` // of a unix socket
 }
 
 // Hand returns what another process needs to go on with ls. The descriptors stay
@@ -21,13 +22,15 @@ func (ls *Set) Hand() (h Handed, fds []int) {
 		Shared:     ls.Shared,
 		Systemd:    ls.Systemd,
 		Sockets:    len(fds),
+		File:       ls.bound,
 	}, fds
 }
 
-// Take returns the set that another process has handed over. It takes fds over, even if
-// it fails.
+// Take returns the set that another process has handed over, which stays that one's to
+// remove; see Own. It takes fds over, even if it fails.
 func Take(h Handed, fds []int) (*Set, error) {
-	ls := &Set{Configured: h.Configured, Addr: h.Addr, Shared: h.Shared, Systemd: h.Systemd}
+	ls := &Set{Configured: h.Configured, Addr: h.Addr, Shared: h.Shared, Systemd: h.Systemd,
+		path: PathOf(h.Addr), bound: h.File}
 	for i, fd := range fds {
 		f, err := quietly(fd)
 		if err != nil {

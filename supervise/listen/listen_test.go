@@ -3,6 +3,7 @@ package listen
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -17,12 +18,23 @@ import (
 	"lb/supervise/supervisetest"
 )
 
-func TestListenerOptions(t *testing.T) {
-	ls, err := Open(net.DefaultResolver, "127.0.0.1", 0, 3)
+// open returns n sockets at address, which is closed with the test.
+func open(t *testing.T, address string, n int, known ...*Set) *Set {
+	t.Helper()
+	a, err := Resolve(t.Context(), net.DefaultResolver, address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ls.Close()
+	ls, err := a.Open(t.Context(), n, known)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(ls.Leave)
+	return ls
+}
+
+func TestListenerOptions(t *testing.T) {
+	ls := open(t, "127.0.0.1:0", 3)
 	if len(ls.files) != 3 {
 		t.Fatalf("%d sockets, want 3", len(ls.files))
 	}
@@ -57,11 +69,7 @@ func TestListenersShareConnections(t *testing.T) {
 	if !reusePortBalances {
 		t.Skip("this system gives all connections to one of the sockets that share a port")
 	}
-	ls, err := Open(net.DefaultResolver, "127.0.0.1", 0, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ls.Close()
+	ls := open(t, "127.0.0.1:0", 2)
 	const dials = 60
 	for range dials {
 		c, err := net.DialTimeout("tcp", ls.Addr, testkit.Patience)
@@ -93,15 +101,11 @@ func TestListenersShareConnections(t *testing.T) {
 
 // More loops get more sockets, and the old ones stay. Fewer loops share all of them.
 func TestGrowAndDeal(t *testing.T) {
-	for _, host := range []string{"127.0.0.1", "::1", "::", "0.0.0.0"} {
-		ls, err := Open(net.DefaultResolver, host, 0, 2)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer ls.Close()
+	for _, host := range []string{"127.0.0.1", "[::1]", "[::]", "0.0.0.0", ""} {
+		ls := open(t, host+":0", 2)
 		before := slices.Clone(ls.files)
 		for _, n := range []int{4, 3, 1} {
-			if err := ls.Grow(n); err != nil {
+			if err := Grow([]*Set{ls}, n); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -128,62 +132,78 @@ func TestGrowAndDeal(t *testing.T) {
 	}
 }
 
-// Open sockets are used, not opened again: those with the same configuration or the same
-// address, and those of systemd.
-func TestListenGiven(t *testing.T) {
+// Sockets are found by their address, however it is written.
+func TestAt(t *testing.T) {
 	port := testkit.HoldPort(t)
-	old, err := Open(net.DefaultResolver, "127.0.0.1", port, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer old.Close()
 	names := supervisetest.ResolverFunc(func(context.Context, string, string) ([]netip.Addr, error) {
 		return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
 	})
+	dir := t.TempDir()
+	tcp := open(t, fmt.Sprintf("127.0.0.1:%d", port), 1)
+	path := open(t, "unix:"+dir+"/s", 1)
+	any := open(t, "127.0.0.1:0", 1)
 	for _, tc := range []struct {
-		host string
-		port int
-	}{{"127.0.0.1", port}, {"app.test", port}, {"::ffff:127.0.0.1", port}} {
-		ls, err := Open(names, tc.host, tc.port, 3, &Set{}, old)
-		if err != nil || ls != old {
-			t.Errorf("%s port %d: %v, %v; want the sockets that there are", tc.host, tc.port, ls, err)
+		address string
+		at      *Set // nil: none
+	}{
+		{fmt.Sprintf("127.0.0.1:%d", port), tcp},
+		{fmt.Sprintf("app.test:%d", port), tcp},
+		{fmt.Sprintf("[::ffff:127.0.0.1]:%d", port), tcp},
+		{fmt.Sprintf("0.0.0.0:%d", port), nil},
+		{fmt.Sprintf(":%d", port), nil},
+		{"127.0.0.1:0", nil},
+		{"unix:" + dir + "/s", path},
+		{"unix:" + dir + "/./s", path},
+		{"unix:" + dir + "/other", nil},
+	} {
+		a, err := Resolve(t.Context(), names, tc.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ls := range []*Set{tcp, path, any, {}} {
+			if got := ls.At(a); got != (ls == tc.at) {
+				t.Errorf("%s at %s: %v", ls.Addr, tc.address, got)
+			}
 		}
 	}
-	if reusePortBalances && len(old.files) != 3 {
-		t.Errorf("%d sockets for 3 loops", len(old.files))
-	}
-	anyPort, err := Open(names, "127.0.0.1", 0, 1)
+}
+
+// Another address of one of our ports is not taken by another program. A port of which
+// nobody says that it is ours is.
+func TestOpenKnownPort(t *testing.T) {
+	port := testkit.HoldPort(t)
+	old := open(t, fmt.Sprintf("127.0.0.1:%d", port), 1)
+	all := fmt.Sprintf("0.0.0.0:%d", port)
+	open(t, all, 1, old).Close()
+	a, err := Resolve(t.Context(), net.DefaultResolver, all)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer anyPort.Close()
-	if ls, err := Open(names, "127.0.0.1", 0, 1, old, anyPort); err != nil || ls != anyPort {
-		t.Errorf("port 0: %v, %v; want the sockets that were opened for it", ls, err)
+	if _, err := a.Open(t.Context(), 1, nil); !errors.Is(err, unix.EADDRINUSE) {
+		t.Errorf("error %v, want the port to be taken", err)
 	}
-	// Another address of one of our ports is not taken by another program.
-	all, err := Open(names, "0.0.0.0", port, 1, old)
-	if err != nil || all == old {
-		t.Fatalf("%v, %v; want sockets of their own for every address", all, err)
+}
+
+// More sockets are opened for all sets or for none.
+func TestGrowAllOrNone(t *testing.T) {
+	if !reusePortBalances {
+		t.Skip("this system has one socket for all loops")
 	}
-	all.Close()
-	if _, err := Open(names, "0.0.0.0", port, 1); !errors.Is(err, unix.EADDRINUSE) {
-		t.Errorf("error %v, want the port to be taken when nobody says whose it is", err)
+	well, closed := open(t, "127.0.0.1:0", 1), open(t, "127.0.0.1:0", 1)
+	closed.files[0].Close()
+	fds := testkit.OpenFDs()
+	if err := Grow([]*Set{well, closed}, 3); err == nil {
+		t.Error("sockets like one that is closed: want an error")
 	}
-	if other, err := Open(names, "127.0.0.1", 0, 1, &Set{Configured: "127.0.0.1:1"}); err != nil {
-		t.Error(err)
-	} else {
-		other.Close()
+	if len(well.files) != 1 || testkit.OpenFDs() != fds {
+		t.Errorf("%d sockets after an error, and %d descriptors more", len(well.files), testkit.OpenFDs()-fds)
 	}
 }
 
 // Sockets may be dealt out for a worker's successor while others are opened, and while all
 // are closed.
 func TestListenersDealtAtAnyTime(t *testing.T) {
-	ls, err := Open(net.DefaultResolver, "127.0.0.1", 0, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ls.Close()
+	ls := open(t, "127.0.0.1:0", 1)
 	var deals atomic.Int64
 	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -197,7 +217,7 @@ func TestListenersDealtAtAnyTime(t *testing.T) {
 		testkit.Until(t, "the sockets to be dealt out", func() bool { return deals.Load() > before+1 })
 	}
 	for n := range 8 {
-		if err := ls.Grow(1 + n); err != nil {
+		if err := Grow([]*Set{ls}, 1+n); err != nil {
 			t.Error(err)
 		}
 		someDeals()
@@ -268,21 +288,4 @@ func TestListenAddr(t *testing.T) {
 	if _, _, err := listenAddr(t.Context(), names, "none.test"); err == nil {
 		t.Error("a name without an address: want an error")
 	}
-}
-
-// Open does not wait for ever for a name server that does not answer.
-func TestListenNameTimeout(t *testing.T) {
-	testkit.Long(t)
-	hung := supervisetest.ResolverFunc(func(ctx context.Context, _, _ string) ([]netip.Addr, error) {
-		<-ctx.Done()
-		return nil, ctx.Err()
-	})
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		if _, err := Open(hung, "app.test", 0, 1); err == nil {
-			t.Error("want an error")
-		}
-	}()
-	testkit.Wait(t, ended, "the wait for the name server to end")
 }

@@ -50,11 +50,7 @@ func TestStopQueueing(t *testing.T) {
 // The sockets of an address that is left stop queueing before the loops take what is
 // in their queues.
 func TestListenersLeave(t *testing.T) {
-	ls, err := Open(net.DefaultResolver, "127.0.0.1", 0, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ls.Close()
+	ls := open(t, "127.0.0.1:0", 2)
 	var loops []int // descriptors
 	for _, f := range ls.files {
 		fd, err := ipc.Dup(f)

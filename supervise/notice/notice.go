@@ -139,7 +139,12 @@ func (n *Notices) lookAt(id int, pool, name string, now tick.Instant, wall time.
 // countsOf returns how often a backend has failed for each of board.FaultReasons.
 func countsOf(b *board.Board, id int) [len(board.FaultReasons)]uint64 {
 	t := b.BackendTotals(id)
-	return [...]uint64{t.ConnectFaults, t.TimeoutFaults, t.ResetFaults, t.BadAnswers, b.State(id).StatusFaults.Load()}
+	s := b.State(id)
+	counts := [len(board.FaultReasons)]uint64{t.ConnectFaults, t.TimeoutFaults, t.ResetFaults, t.BadAnswers, s.StatusFaults.Load()}
+	for i := range s.TLSFaults {
+		counts[len(counts)-len(s.TLSFaults)+i] = s.TLSFaults[i].Load()
+	}
+	return counts
 }
 
 // refusals returns the sums over all loops, each with the newest example.

@@ -10,6 +10,7 @@ import (
 	"lb/board"
 	"lb/config"
 	"lb/httpparse"
+	"lb/internal/tlsfault"
 	"lb/loop/tick"
 	"lb/proxy/record"
 	"lb/supervise/plan"
@@ -140,6 +141,8 @@ func TestWords(t *testing.T) {
 		{Why: board.ReasonBadAnswer, Detail: uint16(httpparse.BareCR)},
 		{Why: board.ReasonBadAnswer, Detail: 250}, // of another binary
 		{Why: board.ReasonStatus, Detail: 503},
+		{Why: board.ReasonTLSName, Detail: uint16(tlsfault.WrongName)},
+		{Why: board.ReasonTLS, Detail: 999}, // of another binary
 	} {
 		words := Words(f)
 		if words == "" || seen[words] {

@@ -6,12 +6,16 @@ import (
 
 	"lb/board"
 	"lb/httpparse"
+	"lb/internal/tlsfault"
 	"lb/proxy/record"
 )
 
 // Words says in words what a fault of a backend was, such as "connection refused".
 func Words(f board.LastFault) string {
 	phase := record.Phase(f.Phase)
+	if f.Why.InTLS() {
+		return tlsfault.Kind(f.Detail).String()
+	}
 	switch f.Why {
 	case board.ReasonConnect:
 		if f.Detail == 0 {

@@ -19,7 +19,7 @@ type Snapshot struct {
 	IDs    [][]int    // on the board, by pool and backend
 	Addrs  [][][]Addr // by pool and backend; empty for a name that has no address yet
 	// Secrets are what the loops need for TLS, or nil if the configuration has no TLS.
-	Secrets *tlsconf.Secrets
+	Secrets *tlsconf.Secrets `json:",omitempty"`
 }
 
 // Addr is where a backend is: an IP address and port, or the path of a unix socket.
@@ -91,10 +91,22 @@ type Seat struct {
 	Loops    int      // how many are in use
 	Slots    []int    // on the board, of all loops in use
 	Sockets  []uint64 // numbers of the listening sockets; only sockets that are new to the loop come with it
+	// Listeners are the addresses of the listeners of Sockets, as configured. Older
+	// supervisors send none.
+	Listeners []string `json:",omitempty"`
+}
+
+// Listener returns the address of the listener of Sockets[i].
+func (s Seat) Listener(i int) string {
+	if i < len(s.Listeners) {
+		return s.Listeners[i]
+	}
+	return s.Snapshot.Config.Listening()[0].Address
 }
 
 // Equal reports whether a loop that has s need not be given other.
 func (s Seat) Equal(other Seat) bool {
 	return s.Snapshot == other.Snapshot && s.Place == other.Place && s.Loops == other.Loops &&
-		slices.Equal(s.Slots, other.Slots) && slices.Equal(s.Sockets, other.Sockets)
+		slices.Equal(s.Slots, other.Slots) && slices.Equal(s.Sockets, other.Sockets) &&
+		slices.Equal(s.Listeners, other.Listeners)
 }

@@ -1,4 +1,4 @@
-package config
+package schema
 
 import (
 	"fmt"
@@ -33,8 +33,7 @@ func (e *Error) Error() string {
 }
 
 // Errors are all mistakes in a configuration, in the order of the file. It is never
-// empty. Load, Find, Parse and With return it for what they could read but do not
-// accept; errors.As finds each *Error in it.
+// empty, and errors.As finds each *Error in it.
 type Errors []*Error
 
 // errorsShown is how many errors a list shows: a file of another kind has thousands.
@@ -68,8 +67,8 @@ func (es Errors) Unwrap() []error {
 	return out
 }
 
-// inOrder sorts es by position; errors at one position keep their order.
-func (es Errors) inOrder() Errors {
+// InOrder sorts es by position; errors at one position keep their order.
+func (es Errors) InOrder() Errors {
 	slices.SortStableFunc(es, func(a, b *Error) int {
 		if a.Line != b.Line {
 			return a.Line - b.Line

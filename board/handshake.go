@@ -1,0 +1,42 @@
+package board
+
+import "time"
+
+// Handshake is how a TLS handshake with a client has ended.
+type Handshake uint8
+
+// The ends of a handshake.
+const (
+	HandshakeFull    Handshake = iota
+	HandshakeResumed           // by a ticket
+	HandshakeFailed            // by the client's doing, or for want of a common version or cipher
+	HandshakeRefused           // by lb, because too many wait, or there is no certificate yet
+	HandshakeLate              // after timeouts.handshake
+	HandshakeEnds
+)
+
+// HandshakeBounds are the upper bounds of the buckets of Loop.HandshakeTimes, without the
+// last one, which has none.
+var HandshakeBounds = [handshakeBuckets - 1]time.Duration{
+	time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond,
+	10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond,
+	100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond,
+	time.Second, 2500 * time.Millisecond, 5 * time.Second, 10 * time.Second,
+}
+
+const handshakeBuckets = 14
+
+// NoteHandshake counts a handshake. took, from the client's first byte, counts if it has
+// succeeded. Only the owner of the slot may call it.
+func (l *Loop) NoteHandshake(h Handshake, took time.Duration) {
+	l.Handshakes[h].Add(1)
+	if h > HandshakeResumed {
+		return
+	}
+	at := 0
+	for at < len(HandshakeBounds) && took > HandshakeBounds[at] {
+		at++
+	}
+	l.HandshakeTimes[at].Add(1)
+	l.HandshakeNanos.Add(uint64(max(0, took)))
+}

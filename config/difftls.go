@@ -1,0 +1,89 @@
+package config
+
+import (
+	"slices"
+
+	"lb/config/schema"
+	"lb/config/value"
+)
+
+// diffListeners compares the listeners of the same address. Their order counts as well: a
+// redirect leads to the first with TLS.
+func diffListeners(d *schema.Differ, old, new *draft, path string) {
+	at := func(list []Listener, l Listener) int {
+		return slices.IndexFunc(list, func(other Listener) bool { return other.Address == l.Address })
+	}
+	for _, l := range new.Listeners {
+		if i := at(old.Listeners, l); i >= 0 {
+			in := d.Inside(schema.OfListener, l.Address)
+			schema.DiffTable(in, &old.Listeners[i], &l, "", listenerKeys)
+			d.Add(in)
+		} else {
+			d.Whole(schema.Added, schema.OfListener, l.Address, l.words())
+		}
+	}
+	for _, l := range old.Listeners {
+		if at(new.Listeners, l) < 0 {
+			d.Whole(schema.Removed, schema.OfListener, l.Address, "")
+		}
+	}
+	address := func(l Listener) string { return l.Address }
+	diffOrder(d, path, each(old.Listeners, address), each(new.Listeners, address))
+}
+
+// words returns what a listener does, in parentheses, or "" for plain HTTP.
+func (l Listener) words() string {
+	switch {
+	case l.TLS:
+		return " (tls)"
+	case l.RedirectHTTPS:
+		return " (redirect_https)"
+	}
+	return ""
+}
+
+// diffCerts compares the certificates of the same file. The first is for names that no
+// other has.
+func diffCerts(d *schema.Differ, old, new *tlsText, path string) {
+	at := func(list []Cert, c Cert) int {
+		return slices.IndexFunc(list, func(other Cert) bool { return other.Cert == c.Cert })
+	}
+	for i, c := range new.Certs {
+		if j := at(old.Certs, c); j >= 0 {
+			in := d.Inside(schema.OfCert, value.QuoteText(c.Cert))
+			in.Setting("key", value.QuoteText(old.Certs[j].Key), value.QuoteText(c.Key))
+			d.Add(in)
+			continue
+		}
+		more := ""
+		if i == 0 {
+			more = " (for names that no other has)"
+		}
+		d.Whole(schema.Added, schema.OfCert, value.QuoteText(c.Cert), more)
+	}
+	for _, c := range old.Certs {
+		if at(new.Certs, c) < 0 {
+			d.Whole(schema.Removed, schema.OfCert, value.QuoteText(c.Cert), "")
+		}
+	}
+	file := func(c Cert) string { return c.Cert }
+	diffOrder(d, path, each(old.Certs, file), each(new.Certs, file))
+}
+
+// diffOrder notes that elements that are in both lists stand in another order.
+func diffOrder(d *schema.Differ, path string, old, new []string) {
+	in := func(list []string) func(string) bool {
+		return func(s string) bool { return !slices.Contains(list, s) }
+	}
+	was, is := slices.DeleteFunc(slices.Clone(old), in(new)), slices.DeleteFunc(slices.Clone(new), in(old))
+	d.Setting(path, value.ListText(was), value.ListText(is))
+}
+
+// each returns what text says of every element of list.
+func each[T any](list []T, text func(T) string) []string {
+	out := make([]string, len(list))
+	for i, v := range list {
+		out[i] = text(v)
+	}
+	return out
+}

@@ -1,0 +1,99 @@
+package schema
+
+import (
+	"fmt"
+
+	"lb/config/tomlfile"
+)
+
+// Change is one difference between two configurations.
+type Change struct {
+	Kind Kind
+	What Subject
+	Pool string // of a backend, or of a setting of a pool; else ""
+	Name string // address of a backend or a listener, name of a pool, conditions of a route, key of a setting
+	Text string // the whole change in one line
+}
+
+// Kind is what happened to a Subject.
+type Kind string
+
+// Subject is what a Change is about.
+type Subject string
+
+// The kinds and the subjects.
+const (
+	Added   Kind = "added"
+	Removed Kind = "removed"
+	Changed Kind = "changed"
+
+	OfBackend  Subject = "backend"
+	OfRoute    Subject = "route"
+	OfPool     Subject = "pool"
+	OfListener Subject = "listener"
+	OfCert     Subject = "certificate"
+	OfSetting  Subject = "setting"
+)
+
+// String returns the line, such as "pool api: backend 10.0.0.1:80: weight 1 -> 3".
+func (c Change) String() string { return c.Text }
+
+// Differ collects changes. Those of a pool, a backend or a route carry its name.
+type Differ struct {
+	Changes []Change
+	Pool    string // whose keys are compared; "" for lb's own settings
+
+	what   Subject // of the keys of a backend or a route; else ""
+	prefix string  // of every line
+	name   string  // of the backend or the route
+}
+
+// DiffTable compares two tables key by key.
+func DiffTable[T any](d *Differ, old, new *T, path string, keys []Key[T]) {
+	for _, k := range keys {
+		if k.Diff != nil {
+			k.Diff(d, old, new, tomlfile.Under(path, k.Name))
+		}
+	}
+}
+
+// Shown compares two values by the texts that they are shown as.
+func Shown[T any](text func(*T) string) func(d *Differ, old, new *T, path string) {
+	return func(d *Differ, old, new *T, path string) { d.Setting(path, text(old), text(new)) }
+}
+
+// Setting notes that the value of a key changed, if it did.
+func (d *Differ) Setting(key, from, to string) {
+	if from == to {
+		return
+	}
+	c := Change{Kind: Changed, What: d.what, Pool: d.Pool, Name: d.name}
+	if d.what == "" {
+		c.What, c.Name = OfSetting, key
+		c.Text = fmt.Sprintf("%s%s: %s -> %s", d.prefix, key, from, to)
+	} else {
+		c.Text = fmt.Sprintf("%s%s %s: %s %s -> %s", d.prefix, d.what, d.name, key, from, to)
+	}
+	d.Changes = append(d.Changes, c)
+}
+
+// Detail notes a change inside a backend or a route in words of its own.
+func (d *Differ) Detail(text string) {
+	d.Changes = append(d.Changes, Change{Changed, d.what, d.Pool, d.name, fmt.Sprintf("%s%s %s: %s", d.prefix, d.what, d.name, text)})
+}
+
+// Whole notes that something was added or removed.
+func (d *Differ) Whole(kind Kind, what Subject, name, more string) {
+	d.Changes = append(d.Changes, Change{kind, what, d.Pool, name, fmt.Sprintf("%s%s %s %s%s", d.prefix, what, name, kind, more)})
+}
+
+// InPool returns a differ for the settings of a pool. prefix begins each of its lines.
+func (d *Differ) InPool(name, prefix string) *Differ { return &Differ{Pool: name, prefix: prefix} }
+
+// Inside returns a differ for the keys of a backend or a route.
+func (d *Differ) Inside(what Subject, name string) *Differ {
+	return &Differ{Pool: d.Pool, prefix: d.prefix, what: what, name: name}
+}
+
+// Add takes over the changes of another differ.
+func (d *Differ) Add(in *Differ) { d.Changes = append(d.Changes, in.Changes...) }

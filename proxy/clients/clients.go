@@ -1,0 +1,180 @@
+// Package clients has the conns of the clients of one loop: it takes them from listeners,
+// by what these are configured to be, and from other loops, and it ends them together. It
+// does not know what a request is.
+package clients
+
+import (
+	"log/slog"
+	"net/netip"
+	"slices"
+
+	"lb/config"
+	"lb/internal/tlsconf"
+	"lb/loop"
+	"lb/proxy/front"
+	"lb/proxy/h1"
+	"lb/proxy/shake"
+	"lb/proxy/spread"
+)
+
+// Clients are those of one loop. All methods are called on that loop.
+type Clients struct {
+	*front.Shared
+	// PassOn is that of proxy.Options.
+	PassOn func(slot int, address string, fd int, peer netip.AddrPort) bool
+	// Taken is called after a conn was taken in a drain.
+	Taken func()
+
+	doors     map[string]*door
+	listens   []config.Listener // of the present configuration
+	port      string            // of https, see httpsPort
+	redirects bool              // a listener redirects to https
+	tokens    map[string]string // those of the TLS set
+	others    spread.Loops
+	servers   []front.Server
+	h1        *h1.Server
+	shake     *shake.Server
+}
+
+// New returns the clients of a loop, before there are any.
+func New(s *front.Shared, log *slog.Logger) *Clients {
+	c := &Clients{Shared: s, doors: map[string]*door{}, h1: h1.New(s)}
+	c.shake = &shake.Server{Shared: s, Log: log, HandOff: c.Shaken}
+	c.servers = []front.Server{c.shake, c.h1}
+	return c
+}
+
+// door is the acceptor of the listeners at one address. What it is follows from the
+// present configuration; a door whose address is no longer there stays what it was: its
+// sockets may still have conns in their queues.
+type door struct {
+	c       *Clients
+	address string
+	way     front.Way
+}
+
+// Door returns the acceptor of the listeners at address, which stays the same one.
+func (c *Clients) Door(address string) loop.Acceptor { return c.door(address) }
+
+func (c *Clients) door(address string) *door {
+	d := c.doors[address]
+	if d == nil {
+		d = &door{c: c, address: address}
+		c.doors[address] = d
+		d.look()
+	}
+	return d
+}
+
+// look makes d what its address is now.
+func (d *door) look() {
+	for _, l := range d.c.listens {
+		if l.Address == d.address {
+			d.way = way(l)
+		}
+	}
+}
+
+// Use makes cfg the present configuration, and others the loops that conns are passed on to.
+func (c *Clients) Use(cfg *config.Config, others spread.Loops) {
+	c.IdleTimeout, c.shake.Timeout = cfg.Timeouts.ClientIdle, cfg.Timeouts.Handshake
+	c.listens, c.others = cfg.Listening(), others
+	c.port = httpsPort(c.listens)
+	c.redirects = slices.ContainsFunc(c.listens, func(l config.Listener) bool { return l.RedirectHTTPS })
+	for _, d := range c.doors {
+		d.look()
+	}
+}
+
+// SetTLS makes set that of new conns. It may be nil.
+func (c *Clients) SetTLS(set *tlsconf.Set) {
+	c.shake.Set, c.tokens = set, nil
+	if set != nil {
+		c.tokens = set.Tokens
+	}
+}
+
+// Accepted implements loop.Acceptor: it takes over a client conn, or passes it on.
+func (d *door) Accepted(fd int, peer netip.AddrPort) {
+	if !d.passesOn(fd, peer) {
+		d.take(fd, peer)
+	}
+}
+
+// passesOn passes a new conn on to another loop if that one has clearly fewer. It
+// reports whether it has: fd is no longer this loop's then.
+func (d *door) passesOn(fd int, peer netip.AddrPort) bool {
+	c := d.c
+	if c.PassOn == nil || c.Draining {
+		return false
+	}
+	now := c.Loop.Now()
+	to := c.others.Choose(c.Clients, now)
+	if to == nil || !c.PassOn(to.Slot, d.address, fd, peer) {
+		return false
+	}
+	to.Passed(now)
+	return true
+}
+
+// Passed takes over a client conn that another loop has accepted at address, or passes it
+// on again. In a drain its first request is still answered.
+func (c *Clients) Passed(address string, fd int, peer netip.AddrPort) {
+	d := c.door(address)
+	if c.others.Keeps() || !d.passesOn(fd, peer) {
+		d.take(fd, peer)
+	}
+}
+
+// take makes fd a client of this loop.
+func (d *door) take(fd int, peer netip.AddrPort) {
+	c := d.c
+	c.Counters.Accepted.Add(1)
+	var conn *h1.Conn
+	var err error
+	if d.way == front.TLS {
+		err = c.shake.Open(fd, peer.Addr())
+	} else {
+		conn, err = c.h1.Open(fd, peer, d.way)
+	}
+	if err != nil {
+		c.Counters.AcceptErrors.Add(1)
+		return
+	}
+	if c.Draining {
+		c.Taken()
+		if conn != nil {
+			conn.LastCall()
+		}
+	}
+}
+
+// Shaken takes over a conn after its handshake. It has been counted.
+func (c *Clients) Shaken(o shake.Over) {
+	conn := c.h1.Take(o.Conn, o.Addr, o.Way, o.Cert, o.In)
+	if c.Draining {
+		conn.LastCall()
+	}
+}
+
+// Panicked is called by the loop after a panic in Accepted.
+func (d *door) Panicked(value any, stack []byte) { d.c.Host.Panicked(value, stack) }
+
+// Drain gives every idle conn a last call. Shared.Draining is set.
+func (c *Clients) Drain() {
+	for _, s := range c.servers {
+		s.Drain()
+	}
+}
+
+// Cut ends every conn at once and returns how many requests were cut off.
+func (c *Clients) Cut() (requests int) {
+	for _, s := range c.servers {
+		requests += s.Cut()
+	}
+	return requests
+}
+
+// Trim leaves memory that was not needed for a while to the collector, and returns about
+// how many bytes.
+func (c *Clients) Trim() (freed int) { return c.h1.Trim() }
