@@ -46,7 +46,8 @@ type Faults struct {
 }
 
 // Draw returns the faults for one simulated run. Each knob is off for half of the
-// seeds, so that some runs have many kinds of trouble and others only one. FDMax is 0.
+// seeds, so that some runs have many kinds of trouble and others only one. FDMax,
+// Noise and Truncate are 0.
 func Draw(seed uint64) Faults {
 	rng := rand.New(rand.NewPCG(seed, 'f'))
 	chance := func(most float64) float64 {
