@@ -176,7 +176,7 @@ func (p *Proxy) SetTLS(set *tlsconf.Set) {
 	p.clients.SetTLS(set)
 	for i, q := range p.now.pools {
 		var cfg *tls.Config
-		if set != nil {
+		if set != nil && i < len(set.Pools) {
 			cfg = set.Pools[i]
 		}
 		for j, t := range q.targets {

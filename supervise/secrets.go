@@ -8,11 +8,11 @@ import (
 // certsChanged brings other certificates, tokens or keys of tickets to the desk.
 func (d *desk) certsChanged(cancelled <-chan struct{}) {
 	d.queue.tell("taking up certificates", cancelled, func() {
-		secrets := d.certs.Secrets()
-		if d.ending != nil || secrets == nil {
+		if d.ending != nil {
 			return
 		}
-		if secrets != d.now.Secrets { // else a reload was first
+		secrets, number := d.certs.Secrets()
+		if secrets != nil && secrets != d.now.Secrets { // else a reload was first
 			d.setNow(d.now.WithSecrets(secrets))
 			d.crew.SetSecrets(secrets)
 			d.prober.Update(d.probes(d.now))
@@ -20,7 +20,7 @@ func (d *desk) certsChanged(cancelled <-chan struct{}) {
 		if d.certs.Awaited() {
 			d.crew.Ping(pingTimeout) // in the order of its orders a loop has the secrets before it answers
 		}
-		d.certs.Taken(secrets.Number)
+		d.certs.Taken(number)
 	})
 }
 

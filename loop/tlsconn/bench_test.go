@@ -55,18 +55,9 @@ func newDuo(t testing.TB, secure bool) *duo {
 		}
 	})
 	fd, client := pair(t)
-	f, err := client.File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	other, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
-	if err != nil {
-		t.Fatal(err)
-	}
+	other := dup(t, client)
 	client.Close()
 	for i, fd := range []int{fd, other} {
-		unix.SetNonblock(fd, true)
 		d.ends[i] = &part{}
 		if err := d.l.Adopt(&d.ends[i].Conn, d.ends[i], fd); err != nil {
 			t.Fatal(err)
@@ -97,8 +88,11 @@ func (d *duo) shake(t testing.TB, server, client *tls.Config) {
 
 // until turns the loop until ok holds.
 func (d *duo) until(t testing.TB, ok func() bool) {
-	for end := time.Now().Add(patience); !ok(); {
-		if d.l.Turn(true); time.Now().After(end) {
+	late := false
+	alarm := time.AfterFunc(patience, func() { d.l.Post(func() { late = true }) })
+	defer alarm.Stop()
+	for !ok() {
+		if d.l.Turn(true); late {
 			t.Fatal("it does not come")
 		}
 	}

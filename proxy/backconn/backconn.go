@@ -4,10 +4,10 @@ package backconn
 
 import (
 	"crypto/tls"
+	"errors"
 
 	"lb/board"
 	"lb/config"
-	"lb/internal/invariant"
 	"lb/internal/tlsconf"
 	"lb/loop"
 	"lb/loop/tick"
@@ -18,15 +18,15 @@ import (
 
 // Manner is how conns to a backend are made: plain, which is the zero value, or by TLS.
 type Manner struct {
-	tls  *tls.Config // or nil
-	pool *tls.Config // its pool's, of which tls was made
+	secure bool        // by TLS
+	tls    *tls.Config // for that, or nil
+	pool   *tls.Config // its pool's, of which tls was made
 }
 
 // Set makes m that of the backend b, whose pool has this configuration of TLS, or nil. Conns
 // that were made before fit as long as the pool's stays the same.
 func (m *Manner) Set(pool *tls.Config, b config.Backend) {
-	invariant.Check(pool != nil || !b.TLS, "backconn: a backend with TLS and no configuration for it")
-	if !b.TLS {
+	if m.secure = b.TLS; !m.secure {
 		pool = nil
 	}
 	if pool != m.pool {
@@ -35,7 +35,7 @@ func (m *Manner) Set(pool *tls.Config, b config.Backend) {
 }
 
 // TLS reports whether conns are made by TLS.
-func (m *Manner) TLS() bool { return m.tls != nil }
+func (m *Manner) TLS() bool { return m.secure }
 
 // Conn is one conn to a backend. It belongs to one loop.
 type Conn struct {
@@ -53,13 +53,20 @@ type Conn struct {
 func (c *Conn) Begin() { c.tls, c.shake, c.over, c.err = nil, nil, false, nil }
 
 // Fits reports whether a new conn would be made in the same manner.
-func (c *Conn) Fits(m *Manner) bool { return c.tls == m.tls }
+func (c *Conn) Fits(m *Manner) bool { return c.tls == m.tls && c.Secure() == m.secure }
 
 // Secure reports whether c speaks TLS.
 func (c *Conn) Secure() bool { return c.tls != nil }
 
+// errNoTLS is the error of a handshake for which there is no configuration. The backend gets
+// nothing in plain text instead.
+var errNoTLS = errors.New("backconn: no configuration of TLS for the pool")
+
 // Handshake begins the TLS handshake on c, which has connected.
 func (c *Conn) Handshake(s *tlsconn.Shaker, m *Manner) (err error) {
+	if m.tls == nil {
+		return errNoTLS
+	}
 	c.tls = m.tls
 	c.shake, err = s.Client(&c.Conn, c, m.tls)
 	return err

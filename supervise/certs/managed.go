@@ -45,7 +45,7 @@ func (m *Manager) SetManaged(x Managed) (taken <-chan struct{}, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.cfg != nil {
-		if _, err := tlsconf.Build(m.cfg, m.build(m.cfg, m.units, x)); err != nil {
+		if err := m.check(m.cfg, m.units, x); err != nil {
 			return nil, err
 		}
 	}
@@ -65,7 +65,7 @@ func (m *Manager) SetManaged(x Managed) (taken <-chan struct{}, err error) {
 	return done, nil
 }
 
-// Taken notes that every loop that turns has the secrets of this number.
+// Taken notes that every loop that turns has what Secrets returned with this number.
 func (m *Manager) Taken(number uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -32,6 +32,7 @@ type Manager struct {
 	tickets tickets
 	number  uint64
 	secrets *tlsconf.Secrets // nil if cfg has no TLS
+	checked *tlsconf.Set     // the last that was made to check, so that the next is made faster
 	waiting []waiter
 	closed  bool
 	warned  map[[32]byte]time.Time // when it was last said that a certificate expires
@@ -75,8 +76,7 @@ func (m *Manager) Prepare(cfg *config.Config) (*Loaded, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	_, err := tlsconf.Build(cfg, m.build(cfg, l.units, m.managed))
-	return l, err
+	return l, m.check(cfg, l.units, m.managed)
 }
 
 // Use uses l, and returns what loops need, or nil if the configuration has no TLS. It
@@ -145,6 +145,15 @@ func (m *Manager) build(cfg *config.Config, units []*watched, managed Managed) *
 	return s
 }
 
+// check returns why the secrets of cfg are of no use, or nil.
+func (m *Manager) check(cfg *config.Config, units []*watched, managed Managed) error {
+	set, err := m.checked.Next(cfg, m.build(cfg, units, managed))
+	if err == nil {
+		m.checked = set
+	}
+	return err
+}
+
 // poolOf returns the secrets of a pool, which it makes if there are none.
 func poolOf(s *tlsconf.Secrets, i int) *tlsconf.PoolSecrets {
 	if s.Pools[i] == nil {
@@ -185,11 +194,12 @@ func (m *Manager) run(ctx context.Context) {
 	}
 }
 
-// Secrets returns what loops need now, or nil if the configuration in use has no TLS.
-func (m *Manager) Secrets() *tlsconf.Secrets {
+// Secrets returns what loops need now, or nil if the configuration in use has no TLS, and
+// the number for Taken.
+func (m *Manager) Secrets() (s *tlsconf.Secrets, number uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.secrets
+	return m.secrets, m.number
 }
 
 // look takes up files that have changed, rotates keys, and reports whether there are new
@@ -240,7 +250,7 @@ func (m *Manager) takeUp(units []*watched, fresh []*loaded, now time.Time) (chan
 	if !changed {
 		return false
 	}
-	_, err := tlsconf.Build(m.cfg, m.build(m.cfg, units, m.managed))
+	err := m.check(m.cfg, units, m.managed)
 	for i, w := range units {
 		switch {
 		case fresh[i] == nil || fresh[i].same(old[i]):

@@ -50,6 +50,12 @@ func (r *rig) looks() (changed bool) {
 	return changed
 }
 
+// secrets returns the secrets in use.
+func (r *rig) secrets() *tlsconf.Secrets {
+	s, _ := r.m.Secrets()
+	return s
+}
+
 // logged returns how often text is in the log.
 func (r *rig) logged(text string) int { return strings.Count(r.log.String(), text) }
 
@@ -82,12 +88,12 @@ func TestSwap(t *testing.T) {
 	s := r.use(tlsConfig(config.Cert{Cert: cert, Key: key}))
 	want := func(what string, p *testkit.Pair) {
 		t.Helper()
-		if got := r.m.Secrets(); !bytes.Equal(got.Certs[0].Chain, p.Cert) || !bytes.Equal(got.Certs[0].Key, p.Key) {
+		if got := r.secrets(); !bytes.Equal(got.Certs[0].Chain, p.Cert) || !bytes.Equal(got.Certs[0].Key, p.Key) {
 			t.Fatalf("%s: another certificate is in use", what)
 		}
 	}
 	want("at first", first)
-	if r.looks() || r.m.Secrets() != s {
+	if r.looks() || r.secrets() != s {
 		t.Fatal("something has changed by itself")
 	}
 	second := issue()
@@ -95,7 +101,7 @@ func TestSwap(t *testing.T) {
 	if r.now = r.now.Add(lookEvery); r.m.look(r.now) {
 		t.Error("taken up at once: it may not be whole")
 	}
-	if !r.looks() || r.m.Secrets().Number <= s.Number {
+	if !r.looks() || r.secrets().Number <= s.Number {
 		t.Error("not taken up, or with the old number")
 	}
 	want("renamed into place", second)
@@ -151,7 +157,7 @@ func TestLinks(t *testing.T) {
 	link("..data/tls.key", "tls.key")
 	r.use(tlsConfig(config.Cert{Cert: filepath.Join(dir, "tls.pem"), Key: filepath.Join(dir, "tls.key")}))
 	link("v2", "..data")
-	if !r.looks() || !bytes.Equal(r.m.Secrets().Certs[0].Chain, versions["v2"].Cert) {
+	if !r.looks() || !bytes.Equal(r.secrets().Certs[0].Chain, versions["v2"].Cert) {
 		t.Error("the new directory was not taken up")
 	}
 }
@@ -174,7 +180,7 @@ func TestPrepareRefuses(t *testing.T) {
 			t.Errorf("line %d of\n%v\nwant %s", i, err, want)
 		}
 	}
-	if r.m.Secrets() != s || r.looks() {
+	if r.secrets() != s || r.looks() {
 		t.Error("something has changed")
 	}
 }
@@ -210,12 +216,12 @@ func TestEverything(t *testing.T) {
 	}
 	next := ca.Issue(t, testkit.Leaf{Names: []string{"lb.test"}, Client: true})
 	next.Write(t, dir, "lb")
-	if !r.looks() || !bytes.Equal(r.m.Secrets().Pools[1].ClientCert, next.Cert) {
+	if !r.looks() || !bytes.Equal(r.secrets().Pools[1].ClientCert, next.Cert) {
 		t.Error("the certificate for backends was not taken up")
 	}
 	other := testkit.NewCA(t, "other")
 	other.Write(t, dir, "ca")
-	if !r.looks() || !bytes.Equal(r.m.Secrets().Pools[1].CA, other.Cert) || !bytes.Equal(r.m.Secrets().ClientCA, other.Cert) {
+	if !r.looks() || !bytes.Equal(r.secrets().Pools[1].CA, other.Cert) || !bytes.Equal(r.secrets().ClientCA, other.Cert) {
 		t.Error("the authorities were not taken up")
 	}
 }
@@ -226,7 +232,7 @@ func TestTickets(t *testing.T) {
 	cfg := tlsConfig(config.Cert{Cert: cert, Key: key})
 	first := r.use(cfg).Tickets[0]
 	for i := range 4 {
-		if got := r.m.Secrets().Tickets; len(got) != min(i+1, ticketsKept) || slices.ContainsFunc(got, func(k []byte) bool { return bytes.Equal(k, first) }) != (i < ticketsKept) {
+		if got := r.secrets().Tickets; len(got) != min(i+1, ticketsKept) || slices.ContainsFunc(got, func(k []byte) bool { return bytes.Equal(k, first) }) != (i < ticketsKept) {
 			t.Errorf("after %d rotations: %d keys", i, len(got))
 		}
 		if r.now = r.now.Add(ticketEvery - 2*time.Second); r.m.look(r.now) {
@@ -237,7 +243,7 @@ func TestTickets(t *testing.T) {
 			t.Error("not rotated")
 		}
 	}
-	kept := r.m.Secrets()
+	kept := r.secrets()
 	if again := r.use(cfg); len(again.Tickets) != ticketsKept || !bytes.Equal(again.Tickets[0], kept.Tickets[0]) {
 		// Use goes by the clock: a key of the future is one of a clock that was set back.
 		if !bytes.Equal(again.Tickets[1], kept.Tickets[0]) {
@@ -247,7 +253,7 @@ func TestTickets(t *testing.T) {
 	next := newRig(t)
 	next.m.Inherit(r.m.HandOver())
 	got := next.use(cfg)
-	if !bytes.Equal(got.Tickets[0], r.m.Secrets().Tickets[0]) && !bytes.Equal(got.Tickets[1], r.m.Secrets().Tickets[0]) || got.Number <= r.m.Secrets().Number {
+	if !bytes.Equal(got.Tickets[0], r.secrets().Tickets[0]) && !bytes.Equal(got.Tickets[1], r.secrets().Tickets[0]) || got.Number <= r.secrets().Number {
 		t.Error("an upgrade has lost the keys, or the number")
 	}
 	for _, text := range []string{"", "{", `{"Tickets":{"Keys":["AAAA"]}}`} {
@@ -288,15 +294,15 @@ func TestManaged(t *testing.T) {
 		t.Errorf("status %+v, want %+v", got, want)
 	}
 	later, err := r.m.SetManaged(Managed{Certs: x.Certs[:1]})
-	if err != nil || len(r.m.Secrets().Certs) != 1 || r.m.Secrets().Number <= s.Number {
-		t.Errorf("%v, %d certificates", err, len(r.m.Secrets().Certs))
+	if err != nil || len(r.secrets().Certs) != 1 || r.secrets().Number <= s.Number {
+		t.Errorf("%v, %d certificates", err, len(r.secrets().Certs))
 	}
 	if r.m.Taken(s.Number); !testkit.IsClosed(early) || testkit.IsClosed(later) {
 		t.Error("the wrong caller was told")
 	}
 	bad := x
 	bad.Certs = []ManagedCert{{tlsconf.Cert{Chain: pair.Cert, Key: challenge.Key}, "acme"}}
-	if _, err := r.m.SetManaged(bad); err == nil || len(r.m.Secrets().Certs) != 1 {
+	if _, err := r.m.SetManaged(bad); err == nil || len(r.secrets().Certs) != 1 {
 		t.Errorf("%v: an unfit certificate was taken", err)
 	}
 	if r.m.Close(); !testkit.IsClosed(later) {

@@ -13,7 +13,7 @@ func Insecure(now *plan.Snapshot, log *slog.Logger) {
 	for i := range now.Config.Pools {
 		p := &now.Config.Pools[i]
 		if p.TLS.Insecure && speaksTLS(p.Backends) {
-			log.Warn("certificates of backends are not verified, anybody in between can read and change everything",
+			log.Warn("certificates of backends are not verified",
 				"pool", p.Name, "mend", "insecure = false, and ca with the authority that has signed them")
 		}
 	}
