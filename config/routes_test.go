@@ -136,6 +136,8 @@ var routeRefusals = []struct{ src, want string }{
 		`2:21: routes[0].set_request_headers.via: is written by lb; use the key via`},
 	{"[[routes]]\nset_request_headers.Max-Forwards = \"1\"\n" + toDefault,
 		`2:21: routes[0].set_request_headers.Max-Forwards: is what the client asks of everyone on the way; remove it`},
+	{"[[routes]]\nset_request_headers.X-Client-Cert-SAN = \"a\"\n" + toDefault,
+		`2:21: routes[0].set_request_headers.X-Client-Cert-SAN: is written by lb; remove it; tls.client_auth says when`},
 	{"[[routes]]\nset_request_headers.X-Forwarded-For = \"a\"\n" + toDefault,
 		`2:21: routes[0].set_request_headers.X-Forwarded-For: is written by lb; remove it; trusted_proxies says whose is kept`},
 	{"[[routes]]\nset_response_headers.host = \"a\"\n" + toDefault,

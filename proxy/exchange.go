@@ -197,8 +197,10 @@ func (x *exchange) admit() (ended bool) {
 		r.HideForged(x.in.Bytes(), x.peer.Trusted, x.snap.guarded)
 	}
 	x.idempotent = r.Idempotent()
-	if a, ok := p.clients.Answer(x.peer, r, x.in.Bytes()); ok {
-		return x.answer(&a)
+	if p.clients.Answers(x.peer) {
+		if a, ok := p.clients.Answer(x.peer, r, x.in.Bytes()); ok {
+			return x.answer(&a)
+		}
 	}
 	if r.Method == httpparse.CONNECT {
 		return x.reply(501, "lb forwards to its own backends and opens no tunnels", nil)

@@ -45,6 +45,9 @@ const (
 func (p *player) openStreams(name string, from netip.AddrPort) *streamClient {
 	c := &streamClient{p: p, name: name, narrow: p.narrow}
 	c.peer.Set(from.Addr(), front.Plain)
+	if p.playing.layered {
+		c.peer.Way = front.TLS
+	}
 	p.streams = append(p.streams, c)
 	p.p.shared.Clients++
 	return c

@@ -21,6 +21,7 @@ const (
 	onPipeline = "about requests that come together on one conn"
 	onFraming  = "about HTTP/1 framing of the request"
 	onTrailers = "a lane to chunks takes trailers from chunks alone"
+	onListener = "what its listener is decides, and a stream has none"
 )
 
 // notOfStreams are the transcripts that are about HTTP/1 clients.
@@ -66,6 +67,9 @@ var notOfStreams = map[string]string{
 	"error-505":              onFraming,
 	"chunked-request":        onTrailers,
 	"trailers-withheld":      onTrailers,
+	"https-redirect":         onListener,
+	"https-redirect-mapped":  onListener,
+	"tls":                    onConn,
 }
 
 // otherChunks is the transcript that shows how a long body is cut into chunks. The cuts

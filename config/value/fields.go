@@ -39,6 +39,8 @@ func CheckSetRequest(name string) *Flaw {
 		return Wrong("is what the client asks of everyone on the way", "remove it")
 	case slices.Contains(forwardNames, low):
 		return Wrong("is written by lb", "remove it; trusted_proxies says whose is kept")
+	case strings.HasPrefix(low, "x-client-cert-"):
+		return Wrong("is written by lb", "remove it; tls.client_auth says when")
 	}
 	return CheckSetField(name)
 }

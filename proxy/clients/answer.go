@@ -24,12 +24,14 @@ type Answer struct {
 	Close bool   // the conn ends with it
 }
 
-// Answer returns the answer to the request m, whose head is good, of the client p; ok is
-// false if it has to be routed. b is the buffer that m was parsed from.
+// Answers reports whether Answer may have an answer for p. It costs next to nothing.
+func (c *Clients) Answers(p *front.Peer) bool {
+	return p.Way > front.TLS || p.Way == front.Plain && len(c.tokens) > 0
+}
+
+// Answer returns the answer to the request m, whose head is good, of the client p, for whom Answers is
+// true; ok is false if it has to be routed. b is the buffer that m was parsed from.
 func (c *Clients) Answer(p *front.Peer, m *httpparse.Request, b []byte) (a Answer, ok bool) {
-	if p.Way == front.TLS {
-		return a, false
-	}
 	if len(c.tokens) > 0 && p.Way != front.NotTLS {
 		if text, ok := c.tokens[challenge(m.Path.Of(b))]; ok {
 			return Answer{Code: 200, Text: text}, true

@@ -15,4 +15,6 @@
 //	closing   everything is written. lb's side is shut, and bytes that still come are
 //	          thrown away as long as they come, within bounds, so that no reset costs
 //	          the client its last response (RFC 9112 9.6).
+//	owing     over TLS: the client has ended, or has nothing more to say, and the end of
+//	          lb's side is not out yet, because the socket had no room for it.
 package h1

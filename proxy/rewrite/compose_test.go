@@ -1,12 +1,14 @@
 package rewrite
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"lb/config"
 	"lb/httpparse"
 	"lb/loop/tick"
+	"lb/proxy/front"
 )
 
 // composed is a Composer at the time of dated.
@@ -136,5 +138,43 @@ func TestComposerAllocates(t *testing.T) {
 		c.Own(503, "no backend can take the request", nil, tick.Instant(1), true, nil)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// TestStrict: what becomes of Strict-Transport-Security, by lb's own line and the client.
+func TestStrict(t *testing.T) {
+	if s := NewStrict(0); s != nil {
+		t.Errorf("without a time: %q", s)
+	}
+	line := NewStrict(90*time.Minute + 999*time.Millisecond)
+	if string(line) != "Strict-Transport-Security: max-age=5400\r\n" {
+		t.Errorf("%q", line)
+	}
+	tls, plain := newPeer("192.0.2.1", false), newPeer("192.0.2.1", false)
+	tls.Way = front.TLS
+	for _, tc := range []struct {
+		line   Strict
+		peer   *front.Peer
+		secure bool
+		lines  string // that lb adds
+		drops  bool   // the backend's
+	}{
+		{nil, tls, true, "", false}, {nil, plain, false, "", false},
+		{line, tls, true, string(line), true}, {line, tls, false, string(line), true},
+		{line, plain, false, "", true}, {line, plain, true, "", false},
+	} {
+		m, b := parseAnswer(t, "HTTP/1.1 200 OK\r\nDate: x\r\nStrict-Transport-Security: max-age=1\r\n\r\n")
+		r := composed().Final(m, b, tick.Instant(1), nil, true, nil, tc.line.For(tc.peer, tc.secure))
+		if string(r.Lines) != tc.lines || r.Drop.Has(httpparse.StrictTransport) != tc.drops {
+			t.Errorf("%+v: adds %q, drops %t", tc, r.Lines, r.Drop.Has(httpparse.StrictTransport))
+		}
+		own, _ := composed().Own(503, "no", nil, tick.Instant(1), true, tc.line.For(tc.peer, tc.secure))
+		if strings.Contains(string(own.Lines), "Strict") != (tc.lines != "") {
+			t.Errorf("%+v: lb's own has %q", tc, own.Lines)
+		}
+	}
+	route := NewRoute(&config.Route{SetResponseHeaders: []config.Field{{Name: "strict-transport-security", Value: "x"}, {Name: "X-A", Value: "1"}}}, true)
+	if string(route.response) != "X-A: 1\r\n" {
+		t.Errorf("of a route: %q", route.response)
 	}
 }

@@ -157,6 +157,29 @@ func TestRouterConditions(t *testing.T) {
 	}
 }
 
+// TestRouterScheme: a route of another scheme gives way to the next best.
+func TestRouterScheme(t *testing.T) {
+	router := NewRouter([]config.Route{
+		0: {Path: "/a/b", Scheme: "https"},
+		1: {Path: "/a", Scheme: "http"},
+		2: {Path: "/a", Scheme: "https", Methods: []string{"GET"}},
+		3: {Path: "/a"},
+	}, config.PathsReject)
+	for _, tc := range []struct {
+		path string
+		r    request
+		want int
+	}{
+		{"/a/b", "GET :scheme=https", 0}, {"/a/b", "GET :scheme=http", 1},
+		{"/a", "GET :scheme=https", 2}, {"/a", "PUT :scheme=https", 3}, {"/a", "PUT :scheme=http", 1},
+		{"/b", "GET :scheme=https", None},
+	} {
+		if got, _ := router.Choose(nil, []byte(tc.path), tc.r, nil); got != tc.want {
+			t.Errorf("%s %s: route %d, want %d", tc.r, tc.path, got, tc.want)
+		}
+	}
+}
+
 func TestRouterEmpty(t *testing.T) {
 	if got := NewRouter(nil, config.PathsReject).match([]byte("a.example"), []byte("/"), request("GET")); got != -1 {
 		t.Errorf("route %d of none", got)
