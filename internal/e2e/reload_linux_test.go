@@ -35,8 +35,8 @@ func TestReloadsUnderLoad(t *testing.T) {
 	testkit.Long(t)
 	eachListener(t, func(t *testing.T, mode string) {
 		addrs, ws := checkedMany(t, 6), echoes(t)
-		quiet := setup{workers: 2, admin: true, backends: to(addrs...), tables: wsRoute(ws) + keepNothing}
-		s := begin(t, mode, quiet)
+		s := begin(t, mode, setup{workers: 2, admin: true, backends: to(addrs...), tables: wsRoute(ws) + keepNothing})
+		quiet := s.setup
 		for range 10 { // lb has made now what it makes only once
 			s.setup.backends = drawn(addrs)
 			s.reload()
