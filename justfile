@@ -23,7 +23,7 @@ sim SEED="":
 fuzz NAME:
     go test -run '^$' -fuzz '^{{ NAME }}$' -fuzztime 60s "$(grep -rl --include='*_test.go' 'func {{ NAME }}(' . | head -n 1 | xargs dirname)"
 
-# lb compared with a byte relay, nginx and HAProxy, some 9 minutes: just bench --scenario small --rounds 10; --help
+# lb compared with a byte relay, nginx and HAProxy, some 13 minutes: just bench --scenario small --rounds 10; --help
 bench *FLAGS:
     go run ./bench/compare {{ FLAGS }}
 

@@ -1,4 +1,4 @@
-// Package bench is a load generator for HTTP/1.1 on the loop. It knows nothing
+// Package bench is a load generator for HTTP/1.1, over TLS too, on the loop. It knows nothing
 // of what it measures: lb, another proxy or a server.
 //
 // In a closed loop (Rate 0) every conn sends its next request as soon as it is
@@ -11,6 +11,10 @@
 // In a closed loop latency counts from just before the first byte is written, or,
 // if each request has a conn of its own, from just before connecting. It ends when
 // the read of the last byte has returned.
+//
+// Over TLS a conn makes a full handshake, or resumes the session of the conn before it.
+// If each request has a conn of its own, latency includes the handshake. Handshakes run
+// on the thread that loop/tlsconn has for each loop, shakesMax at once.
 //
 // # What it costs
 //

@@ -14,7 +14,7 @@ import (
 // parsed returns the configuration in src, which need not have backends.
 func parsed(t *testing.T, src string) *Config {
 	t.Helper()
-	c, err := parse("f", []byte(src), true)
+	c, err := parse("/f", []byte(src), true)
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, src)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -69,8 +70,12 @@ func parse(name string, data []byte, backends bool) (*Config, error) {
 	if bad != nil {
 		return nil, Errors{notTOML(name, string(data), bad)}
 	}
+	folder, err := filepath.Abs(filepath.Dir(name)) // so that a reload finds the same files by whatever name
+	if err != nil {
+		return nil, err
+	}
 	r := reader{
-		Reader:   schema.Reader{Name: name, File: file, Unknown: unknown},
+		Reader:   schema.Reader{Name: name, Folder: folder, File: file, Unknown: unknown},
 		draft:    draft{Config: *Default()},
 		backends: backends || file.Has("backends"),
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -185,9 +186,9 @@ var tlsRefusals = []struct{ src, want string }{
 	{"[[tls.certs]]\nkey = \"a.key\"\n", `1:7: tls.certs[0]: has no certificate; add cert = "site.pem"`},
 	{"[tls]\ncerts = [\"a.pem\"]\n", `2:10: tls.certs[0]: must be a table, not text; write [[tls.certs]] on a line of its own`},
 	{"[tls]\ncert = \"a.pem\"\n[[tls.certs]]\ncert = \"./a.pem\"\nkey = \"b\"\n",
-		`4:8: tls.certs[0].cert: a.pem is there already, in line 2; remove one: a certificate is served for all names in it`},
+		`4:8: tls.certs[0].cert: is the certificate of line 2; remove one: a certificate is served for all names in it`},
 	{"[[tls.certs]]\ncert = \"a\"\n[[tls.certs]]\ncert = \"a\"\n",
-		`4:8: tls.certs[1].cert: a is there already, in line 2; remove one: a certificate is served for all names in it`},
+		`4:8: tls.certs[1].cert: is the certificate of line 2; remove one: a certificate is served for all names in it`},
 	{"[tls]\nmin_version = \"1.1\"\n", `2:15: tls.min_version: there is no version of TLS "1.1"; write "1.2" or "1.3": what is older is not spoken`},
 	{"[tls]\nmin_version = \"TLSv1.3\"\n", `2:15: tls.min_version: there is no version of TLS "TLSv1.3"; write "1.3"`},
 	{"[tls]\nmin_version = 1.2\n", `2:15: tls.min_version: must be text, not a fraction; write "1.2"`},
@@ -315,33 +316,49 @@ tls = true
 listener :443 added (tls)
 tls.min_version: 1.2 -> 1.3
 tls.client_auth: none -> request
-tls.client_ca: "" -> ca.pem
+tls.client_ca: "" -> /ca.pem
 tls.hsts: 0s -> 8760h
-certificate a.pem added (for names that no other has)
-certificate b.pem added
+certificate /a.pem added (for names that no other has)
+certificate /b.pem added
 tls.acme.names: [] -> [a.test, b.test]
 tls.acme.email: "" -> a@b.test
 tls.acme.directory: "" -> https://a.test/dir
-tls.acme.directory_ca: "" -> d.pem
+tls.acme.directory_ca: "" -> /d.pem
 tls.acme.storage: /var/lib/lb/acme -> /s
 backend a:1: tls false -> true
-backend_tls.ca: "" -> b.pem
+backend_tls.ca: "" -> /b.pem
 backend_tls.server_name: "" -> b.test
-backend_tls.client_cert: "" -> c.pem
-backend_tls.client_key: "" -> c.key
+backend_tls.client_cert: "" -> /c.pem
+backend_tls.client_key: "" -> /c.key
 timeouts.handshake: 10s -> 5s
 `},
 	{"listeners", tlsListener + "[[listeners]]\naddress = \":80\"\n" + certFiles, "[[listeners]]\naddress = \":80\"\nredirect_https = true\n[[listeners]]\naddress = \"unix:/a\"\n" + tlsListener + certFiles,
 		"listener :80: redirect_https false -> true\nlistener unix:/a added\nlisteners: [:443, :80] -> [:80, :443]\n"},
 	{"fewer listeners", tlsListener + "[[listeners]]\naddress = \":80\"\n" + certFiles, tlsListener + certFiles, "listener :80 removed\n"},
 	{"certificates", "[tls]\ncert = \"a\"\n[[tls.certs]]\ncert = \"b\"\n[[tls.certs]]\ncert = \"c\"\n", "[tls]\ncert = \"c\"\nkey = \"k\"\n[[tls.certs]]\ncert = \"a\"\n",
-		"certificate c: key \"\" -> k\ncertificate b removed\ntls.certs: [a, c] -> [c, a]\n"},
+		"certificate /c: key \"\" -> /k\ncertificate /b removed\ntls.certs: [/a, /c] -> [/c, /a]\n"},
 	{"a certificate in another table", "[tls]\ncert = \"a\"\n", "[[tls.certs]]\ncert = \"a\"\n", ""},
 	{"a pool's TLS", backendHost + "port = 443\n[[pools]]\nname = \"p\"\nbackends = [{ host = \"b\", port = 443 }]\n",
 		backendHost + "port = 443\n[[backends]]\nhost = \"c\"\nport = 443\n[[backends]]\nhost = \"d\"\nport = 8443\ntls = true\n" +
 			"[[pools]]\nname = \"p\"\nbackends = [{ host = \"b\", port = 443 }]\ntls = { insecure = true }\n",
 		"backend c:443 added\nbackend d:8443 added (tls true)\npool p: tls.insecure: false -> true\n"},
 	{"the scheme of a route", oneBackend + aRoute, oneBackend + aRoute + "scheme = \"https\"\n", "route / https added (pool default)\nroute / removed\n"},
+}
+
+// TestFolder: a file is the same for a reload, which has another name for lb.toml.
+func TestFolder(t *testing.T) {
+	t.Chdir(t.TempDir())
+	testkit.WriteFile(t, FileName, certFiles[:len("[tls]\ncert = \"")]+"a.pem\"\n"+oneBackend)
+	wd, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"", FileName, wd + "/" + FileName} {
+		c, err := Find(path, Flags{})
+		if err != nil || c.TLS.Certs[0].Cert != wd+"/a.pem" {
+			t.Errorf("%q: %+v, %v; want a.pem in %s", path, c, err, wd)
+		}
+	}
 }
 
 func TestDiffOfTLS(t *testing.T) {

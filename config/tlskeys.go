@@ -204,7 +204,7 @@ func (r *reader) finishCerts() {
 	check := func(at string, c Cert) {
 		if before, twice := first[c.Cert]; twice {
 			line, _ := r.File.Value(before)
-			r.RefuseValue(at, value.Wrong(fmt.Sprintf("%s is there already, in line %d", value.QuoteText(c.Cert), line), "remove one: a certificate is served for all names in it"))
+			r.RefuseValue(at, value.Wrong(fmt.Sprintf("is the certificate of line %d", line), "remove one: a certificate is served for all names in it"))
 			return
 		}
 		first[c.Cert] = at

@@ -11,6 +11,8 @@ import (
 	"lb/config"
 	"lb/loop"
 	"lb/loop/tick"
+	"lb/proxy/front"
+	"lb/proxy/shake"
 	"lb/upstream"
 )
 
@@ -115,6 +117,11 @@ func newSteady(t testing.TB, cfg *config.Config, request, response string) *stea
 
 func newSteadyOn(t testing.TB, o Options, request, response string) *steady {
 	t.Helper()
+	return newSteadyBy(t, o, func(p *Proxy) loop.Acceptor { return p.Door("") }, request, response)
+}
+
+func newSteadyBy(t testing.TB, o Options, door func(*Proxy) loop.Acceptor, request, response string) *steady {
+	t.Helper()
 	k := &bareKernel{now: 1}
 	s := &steady{k: k, l: loop.New(k, loop.Options{}), request: request, response: response}
 	s.p = New(s.l, o)
@@ -124,7 +131,7 @@ func newSteadyOn(t testing.TB, o Options, request, response string) *steady {
 			q.UseSticky([]byte(rigSecret))
 		}
 	}
-	if err := s.l.Listen(bareListener, s.p.Door("")); err != nil {
+	if err := s.l.Listen(bareListener, door(s.p)); err != nil {
 		t.Fatal(err)
 	}
 	k.tell(bareListener, loop.Readable)
@@ -207,6 +214,56 @@ const get = "GET /some/path?and=query HTTP/1.1\r\nHost: www.example.com\r\nUser-
 func TestAllocations(t *testing.T) {
 	for _, tc := range exchanges {
 		s := newSteady(t, rigConfig(1), tc.request, tc.response)
+		if n := testing.AllocsPerRun(100, func() { s.exchange(); s.check(t) }); n != 0 {
+			t.Errorf("%s: %v allocations for an exchange", tc.name, n)
+		}
+	}
+}
+
+// bareTransport is a transport that passes bytes as they are.
+type bareTransport struct{ c *loop.Conn }
+
+func (t *bareTransport) Read(b []byte) (int, error) { return t.c.ReadRaw(b) }
+func (t *bareTransport) Pending() bool              { return false }
+func (t *bareTransport) Owes() bool                 { return false }
+func (t *bareTransport) Flush() (bool, error)       { return true, nil }
+func (t *bareTransport) CloseWrite() error          { return nil }
+func (t *bareTransport) Moved(to *loop.Conn)        { t.c = to }
+func (t *bareTransport) Closed()                    {}
+func (t *bareTransport) Writev(x, y, z []byte) (int, error) {
+	n := 0
+	for _, b := range [...][]byte{x, y, z} {
+		if len(b) > 0 {
+			k, err := t.c.WriteRaw(b)
+			if n += k; err != nil {
+				return n, err
+			}
+		}
+	}
+	return n, nil
+}
+
+// bareDoor takes conns as after a handshake, of a client with a certificate.
+type bareDoor struct{ p *Proxy }
+
+// Accepted implements loop.Acceptor.
+func (d *bareDoor) Accepted(fd int, peer netip.AddrPort) {
+	var c loop.Conn
+	if err := d.p.loop.Adopt(&c, nil, fd); err != nil {
+		panic(err)
+	}
+	c.SetTransport(&bareTransport{&c})
+	d.p.shared.Clients++
+	d.p.clients.Shaken(shake.Over{Conn: &c, Addr: peer.Addr(), Way: front.TLS, Cert: "X-Client-Cert-Verified: yes\r\n"})
+}
+
+// TestTLSAllocations: nor does an exchange of a client over TLS, beside what TLS itself costs.
+func TestTLSAllocations(t *testing.T) {
+	cfg := rigConfig(1)
+	cfg.TLS.HSTS = time.Hour
+	cfg.Routes = []config.Route{{Path: "/some", Scheme: "https"}}
+	for _, tc := range exchanges {
+		s := newSteadyBy(t, rigOptions(cfg), func(p *Proxy) loop.Acceptor { return &bareDoor{p} }, tc.request, tc.response)
 		if n := testing.AllocsPerRun(100, func() { s.exchange(); s.check(t) }); n != 0 {
 			t.Errorf("%s: %v allocations for an exchange", tc.name, n)
 		}

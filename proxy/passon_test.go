@@ -3,11 +3,14 @@ package proxy
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"lb/board"
+	"lb/config"
 	"lb/loop/looptest"
+	"lb/proxy/h1"
 	"lb/proxy/spread"
 )
 
@@ -20,9 +23,10 @@ func TestPassOn(t *testing.T) {
 	o := rigOptions(rigConfig(1))
 	o.Board = board.New(8, rigBackendsMax)
 	o.Slot, o.Snapshot.Loops, o.Snapshot.Slots = 2, 3, []int{2, 5, 7}
-	o.PassOn = func(slot int, _ string, fd int, peer netip.AddrPort) bool {
-		if peer != rigClient {
-			t.Errorf("from %v", peer)
+	address := o.Snapshot.Config.Listening()[0].Address
+	o.PassOn = func(slot int, at string, fd int, peer netip.AddrPort) bool {
+		if peer != rigClient || at != address {
+			t.Errorf("from %v, accepted at %q", peer, at)
 		}
 		passed = append(passed, slot)
 		return taken
@@ -58,7 +62,7 @@ func TestPassOn(t *testing.T) {
 			t.Fatal(fd, err)
 		}
 		r.pass(time.Second) // until those before are no longer counted
-		r.l.Post(func() { r.p.Passed("", fd, from) })
+		r.l.Post(func() { r.p.Passed(address, fd, from) })
 	}
 	r.settle()
 	if len(passed) != spread.KeepsOne-1 || r.p.shared.Clients != 6 {
@@ -111,5 +115,58 @@ func TestPassedInADrain(t *testing.T) {
 		if !stays.Ended() || !late.Ended() || (len(late.Received()) > 0) != asks || drained != 1 || r.oldest() != 0 {
 			t.Errorf("asks %v: %q, ended %v and %v, drained %d times, oldest %d", asks, late.Received(), stays.Ended(), late.Ended(), drained, r.oldest())
 		}
+	}
+}
+
+// TestDoors: what a conn is follows from the configuration at its accept, also if another
+// loop has accepted it. A door whose address is no longer there stays what it was.
+func TestDoors(t *testing.T) {
+	cfg := rigConfig(1)
+	cfg.Listeners = []config.Listener{{Address: ":1"}, {Address: ":2", RedirectHTTPS: true}, {Address: ":3", TLS: true}}
+	r := newRig(t, 1, cfg, false)
+	early := r.p.Door(":4") // before its configuration
+	want := func(address, answer string) {
+		t.Helper()
+		for _, passed := range []bool{false, true} {
+			client := r.k.Connect(r.listener, rigClient)
+			client.Send([]byte(ask))
+			fd, _, _ := r.k.Accept(r.listener)
+			r.l.Post(func() {
+				if passed {
+					r.p.Passed(address, fd, rigClient)
+				} else {
+					r.p.Door(address).Accepted(fd, rigClient)
+				}
+			})
+			r.settle()
+			if b := r.servers[0].Accept(); b != nil {
+				b.Send([]byte("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"))
+				r.settle()
+			}
+			if got := string(client.Received()); !strings.Contains(got, answer) {
+				t.Errorf("%s, passed %t: %q, want %q", address, passed, got, answer)
+			}
+			client.Close()
+			r.pass(h1.LingerTimeout)
+		}
+	}
+	const plain, redirected, wrong = "HTTP/1.1 204", "HTTP/1.1 308", "speaks HTTPS"
+	want(":1", plain)
+	want(":2", redirected)
+	want(":3", wrong)
+	want(":4", plain)
+	cfg = rigConfig(1)
+	cfg.Listeners = []config.Listener{{Address: ":1", TLS: true}, {Address: ":2"}, {Address: ":4", RedirectHTTPS: true}}
+	r.reload(cfg)
+	r.settle()
+	want(":1", wrong)
+	want(":2", plain)
+	want(":3", wrong) // it is gone
+	want(":4", redirected)
+	if r.p.Door(":4") != early {
+		t.Error("another door for the same address")
+	}
+	if left := r.leftovers(); len(left) > 0 {
+		t.Errorf("left over: %q", left)
 	}
 }

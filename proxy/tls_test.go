@@ -234,3 +234,110 @@ func TestHalfCloseOverTLS(t *testing.T) {
 		t.Errorf("%v, want a close_notify", err)
 	}
 }
+
+// TestChallenges: tokens of HTTP-01 are answered first at every plain listener, whatever the
+// routes say.
+func TestChallenges(t *testing.T) {
+	cfg := tlsConfig()
+	cfg.Routes = []config.Route{{Host: "other.test", Pool: 0}}
+	cfg.Pools = append(cfg.Pools, config.Pool{Name: "none"})
+	r := newTLSRig(t, cfg, func(s *tlsconf.Secrets) { s.Tokens = map[string]string{"tok-1": "tok-1.thumb"} })
+	const path = "/.well-known/acme-challenge/"
+	for _, address := range []string{":80", ":8080"} {
+		c := r.dial(address)
+		for range 2 {
+			got := r.ask(c, "GET "+path+"tok-1 HTTP/1.1\nHost: nobody.test\n\n")
+			if got.StatusCode != 200 || got.body != "tok-1.thumb" || got.Header.Get("Content-Type") != "text/plain" {
+				t.Errorf("%s: %s %v %q", address, got.Status, got.Header, got.body)
+			}
+		}
+		for _, other := range []string{path + "tok-2", path, path + "tok-1/", "/x" + path + "tok-1"} {
+			if got := r.ask(c, "GET "+other+" HTTP/1.1\nHost: nobody.test\n\n"); strings.Contains(got.body, "thumb") {
+				t.Errorf("%s%s: %q", address, other, got.body)
+			}
+		}
+	}
+	if got := r.ask(r.secure(":8443", r.client()), "GET "+path+"tok-1 HTTP/1.1\nHost: nobody.test\n\n"); strings.Contains(got.body, "thumb") {
+		t.Errorf("over TLS: %q", got.body)
+	}
+	r.do(func() { r.p.SetTLS(nil) })
+	if got := r.ask(r.dial(":80"), "GET "+path+"tok-1 HTTP/1.1\nHost: nobody.test\n\n"); got.StatusCode != 308 {
+		t.Errorf("without tokens: %s", got.Status)
+	}
+}
+
+// stalls returns a client that has sent its ClientHello and goes on when told to.
+func (r *tlsRig) stalls() (c *tls.Conn, goOn chan<- struct{}, done <-chan error) {
+	cfg := r.client()
+	hello, held, over := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	cfg.VerifyConnection = func(tls.ConnectionState) error {
+		close(hello) // lb has answered
+		<-held
+		return nil
+	}
+	c = tls.Client(r.dial(":8443"), cfg)
+	go func() { over <- c.Handshake() }()
+	testkit.Wait(r.t, hello, "the answer to a ClientHello")
+	return c, held, over
+}
+
+// TestDrainWithHandshakes: a handshake that runs when a drain begins goes on, its client gets
+// its last call, and the drain waits for it.
+func TestDrainWithHandshakes(t *testing.T) {
+	r := newTLSRig(t, tlsConfig(), nil)
+	c, goOn, done := r.stalls()
+	silent := r.dial(":8443")
+	testkit.Until(t, "two clients", func() bool { return r.board.Totals().ClientConns == 2 })
+	drained := make(chan struct{})
+	r.do(func() { r.p.Drain(func() { close(drained) }) })
+	if _, err := silent.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("one without a byte: %v", err)
+	}
+	select {
+	case <-drained:
+		t.Error("drained before the handshake was over")
+	default:
+	}
+	close(goOn)
+	if err := testkit.Wait(t, done, "the handshake"); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.ask(c, getTLS); got.StatusCode != 200 || !got.Close {
+		t.Errorf("%s, close %t", got.Status, got.Close)
+	}
+	testkit.Wait(t, drained, "the drain")
+}
+
+// TestCutWithHandshakes: a cut ends handshakes that run on the thread, and lb serves on.
+func TestCutWithHandshakes(t *testing.T) {
+	r := newTLSRig(t, tlsConfig(), nil)
+	var all []<-chan error
+	for range 5 {
+		_, goOn, done := r.stalls()
+		close(goOn)
+		all = append(all, done)
+		go tls.Client(r.dial(":8443"), r.client()).Handshake()
+	}
+	r.do(func() { r.p.Cut() })
+	for _, done := range all {
+		testkit.Wait(t, done, "the end of a handshake")
+	}
+	r.ask(r.secure(":8443", r.client()), getTLS)
+}
+
+// TestPanicOnTheThread: a panic in a handshake costs that conn.
+func TestPanicOnTheThread(t *testing.T) {
+	r := newTLSRig(t, tlsConfig(), nil)
+	bad := *r.snapshot.TLS
+	bad.Server = bad.Server.Clone()
+	bad.Server.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { panic("a mistake") }
+	r.do(func() { r.p.SetTLS(&bad) })
+	if err := tls.Client(r.dial(":8443"), r.client()).Handshake(); err == nil {
+		t.Error("a handshake without a certificate")
+	}
+	r.do(func() { r.p.SetTLS(r.snapshot.TLS) })
+	r.ask(r.secure(":8443", r.client()), getTLS)
+	if got := r.handshakes(); got != [board.HandshakeEnds]uint64{1, 0, 1, 0, 0} {
+		t.Errorf("handshakes %v", got)
+	}
+}

@@ -111,11 +111,12 @@ func (r *tlsRig) listen(address string) {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { f.Close() })
-	if err := unix.SetNonblock(int(f.Fd()), true); err != nil {
+	fd := int(f.Fd()) // which makes it block, each time
+	if err := unix.SetNonblock(fd, true); err != nil {
 		r.t.Fatal(err)
 	}
 	r.addrs[address] = ln.Addr().String()
-	if err := r.l.Listen(int(f.Fd()), r.p.Door(address)); err != nil {
+	if err := r.l.Listen(fd, r.p.Door(address)); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -192,4 +193,3 @@ func tlsConfig() *config.Config {
 	cfg.Listeners = []config.Listener{{Address: ":8443", TLS: true}, {Address: ":80", RedirectHTTPS: true}, {Address: ":8080"}}
 	return cfg
 }
-

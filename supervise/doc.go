@@ -1,6 +1,6 @@
 // Package supervise is the desk of a running lb: one goroutine that owns the control
 // plane. It starts and ends everything, hears signals and commands, reloads, drains and
-// upgrades. Its rooms do the work: plan, discover, listen, crew with engine, handover
+// upgrades. Its rooms do the work: plan, discover, ports with listen, crew with engine, handover
 // and health. It does not know what a request is, and never touches a byte of traffic.
 //
 // Other goroutines bring commands, a changed file or addresses of names to the desk as

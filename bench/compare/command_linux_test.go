@@ -134,7 +134,7 @@ func tiny(t *testing.T, lb string, more ...string) []string {
 func TestRunToTheEnd(t *testing.T) {
 	testkit.Long(t)
 	out := filepath.Join(t.TempDir(), "new", "r")
-	r := startCommand(t, tiny(t, lbFile(t), "--proxies", "direct,relay,lb-mp", "--scenario", "small,rate,unix", "--rounds", "1", "--out", out)...)
+	r := startCommand(t, tiny(t, lbFile(t), "--proxies", "direct,relay,lb-mp", "--scenario", "small,rate,unix,tls-resumed,tls-flood", "--rounds", "1", "--out", out)...)
 	if code := r.wait(t); code != 0 {
 		t.Fatalf("exit code %d:\n%s", code, &r.out)
 	}

@@ -14,6 +14,12 @@
 // 127.0.0.0/8. The load is a process of its own, so that the runner does not
 // disturb it and the kernel can keep it on its core.
 //
+// With TLS from clients, all proxies have the same certificate, made for the run, and
+// agree to the same: AES-128-GCM, X25519, and tickets as the only memory of sessions.
+// A run does not begin if one agrees to something else. tls-calm and tls-flood are one
+// load, first alone and then beside clients that begin handshakes and never end them:
+// their p99 shows what the flood costs those that are connected.
+//
 // The command starts itself again for the load, the backends and the relay. All
 // processes that it starts end with it, see process.go. It needs Linux because it
 // reads /proc. Package report shows the results.

@@ -62,6 +62,9 @@ func runLoad(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if t := result.TLS; t != nil && l.Resume && t.Resumed+int64(l.Conns) < t.Handshakes {
+		return fmt.Errorf("only %d of %d sessions were resumed", t.Resumed, t.Handshakes)
+	}
 	return json.NewEncoder(out).Encode(result)
 }
 

@@ -67,9 +67,12 @@ const (
 	besideMany = 200
 	idleTLSMax = 5_000
 	floodMany  = 16
-	floodRate  = 2_000 // requests/s beside the flood
-	seedConns  = 200
-	seedTotal  = 100_000
+	// shakesUsual is less than connsUsual, because the first session of each conn cannot be
+	// a resumed one.
+	shakesUsual = 16
+	floodRate   = 2_000 // requests/s beside the flood
+	seedConns   = 200
+	seedTotal   = 100_000
 )
 
 // withBigBuffers are nginx and HAProxy with larger buffers than they have by
@@ -150,14 +153,17 @@ func tlsScenarios(get func(name, about, path string, conns int) scenario) (all [
 		with := func(name, about, path string, closing, resume bool) {
 			s := get("tls", fmt.Sprintf("TLS %s, %s", version, about), path, connsUsual)
 			s.name, s.load.TLS, s.load.Close, s.load.Resume = prefix+name, version, closing, resume
+			if closing {
+				s.load.Conns = shakesUsual
+			}
 			all = append(all, s)
 		}
 		with("small", "128 B answers, 64 conns", "/bytes/128", false, false)
 		if version == "1.3" {
 			with("64k", "64 KiB answers, 64 conns", "/bytes/65536", false, false)
 		}
-		with("full", "a new conn and a full handshake for each request, 128 B answers, 64 at once", "/bytes/128", true, false)
-		with("resumed", "a new conn and a resumed session for each request, 128 B answers, 64 at once", "/bytes/128", true, true)
+		with("full", "a new conn and a full handshake for each request, 128 B answers, 16 at once", "/bytes/128", true, false)
+		with("resumed", "a new conn and a resumed session for each request, 128 B answers, 16 at once", "/bytes/128", true, true)
 	}
 	calm := get("tls", fmt.Sprintf("TLS 1.3, 128 B answers, 64 conns, open loop at %d/s", floodRate), "/bytes/128", connsUsual)
 	calm.name, calm.load.TLS, calm.load.Rate = "tls-calm", "1.3", floodRate

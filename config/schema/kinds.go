@@ -175,7 +175,7 @@ func Path[T any](name string, check func(string) *value.Flaw, field func(*T) *st
 			return
 		}
 		if s != "" && !filepath.IsAbs(s) {
-			s = filepath.Join(filepath.Dir(r.Name), s)
+			s = filepath.Join(r.Folder, s)
 		}
 		*field(t) = s
 	}, Shown(func(t *T) string { return value.QuoteText(*field(t)) }))

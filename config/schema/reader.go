@@ -13,8 +13,9 @@ import (
 
 // Reader collects the mistakes in a file.
 type Reader struct {
-	Name string // of the file
-	File *tomlfile.File
+	Name   string // of the file
+	Folder string // of the file, from the root on
+	File   *tomlfile.File
 	Errs Errors
 	// Unknown returns what is wrong with a key that is not among known, the keys of the
 	// table at path; v is its value.

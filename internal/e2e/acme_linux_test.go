@@ -39,11 +39,11 @@ func newSite(t *testing.T, mode string, plain bool) *site {
 
 // at has the certificates of names come from p.
 func (v *site) at(p *pebble.Authority, names ...string) {
-	text := fmt.Sprintf("[[listeners]]\naddress = \"127.0.0.1:%d\"\ntls = true\n", v.secure)
+	v.setup.listeners = []string{fmt.Sprintf("127.0.0.1:%d\ntls = true", v.secure)}
 	if v.plain > 0 {
-		text += fmt.Sprintf("[[listeners]]\naddress = \"127.0.0.1:%d\"\nredirect_https = true\n", v.plain)
+		v.setup.listeners = append(v.setup.listeners, fmt.Sprintf("127.0.0.1:%d\nredirect_https = true", v.plain))
 	}
-	text += fmt.Sprintf("[tls.acme]\nnames = [\"%s\"]\nstorage = %q\n", strings.Join(names, `", "`), v.storage)
+	text := fmt.Sprintf("[tls.acme]\nnames = [\"%s\"]\nstorage = %q\n", strings.Join(names, `", "`), v.storage)
 	if p != nil {
 		text += fmt.Sprintf("directory = %q\ndirectory_ca = %q\n", p.Directory, p.CA)
 	}
@@ -175,7 +175,7 @@ func TestACMEShared(t *testing.T) {
 		if c.get(name, roots) == nil {
 			t.Error("not served at once")
 		}
-		c.want("upgrade")
+		c.upgrade()
 		testkit.Until(t, "the new process to serve it", func() bool { return c.get(name, roots) != nil })
 		if c.told("certificate is asked for") != 0 || c.told("level=WARN", "certificate") != 0 {
 			t.Error("it was asked for again")

@@ -1,6 +1,7 @@
 // Package e2e holds tests of lb as its users meet it: the binary, started with an
 // lb.toml, real sockets, and clients and backends that others have written (curl,
-// net/http, a WebSocket library). Every test runs in mt and in mp, with two loops.
+// net/http, openssl, Chromium, a WebSocket library). Every test runs in mt and in mp,
+// with two loops, and those that use eachListener run with plain clients and over TLS.
 // It knows nothing of lb's packages; backends, which it forwards to at times, is a
 // server like any other.
 //

@@ -141,7 +141,7 @@ func TestSizes(t *testing.T) {
 func TestConnectionLimit(t *testing.T) {
 	for _, loops := range []int{1, 2} {
 		t.Run(fmt.Sprintf("%d loops", loops), func(t *testing.T) {
-			eachListener(t, func(t *testing.T, mode string) { limitConnections(t, mode, loops) })
+			eachMode(t, func(t *testing.T, mode string) { limitConnections(t, mode, loops) })
 		})
 	}
 }

@@ -132,6 +132,48 @@ func TestListenersReload(t *testing.T) {
 	})
 }
 
+// A reload changes what a listener does for the clients that come after it, and for no
+// other listener. Clients that connect at that moment are not refused.
+func TestListenerChangesRole(t *testing.T) {
+	eachMode(t, func(t *testing.T, mode string) {
+		s := newService(t, mode, setup{keys: "watch = false\n", backends: to(checked(t))})
+		s.setup = s.setup.withCert(t, s.dir)
+		a, b, other := testkit.FreePort(t), testkit.FreePort(t), testkit.FreePort(t)
+		use := func(first string) { s.setup.listeners = []string{first, b + "\ntls = true\n", other} }
+		use(a)
+		s.start()
+		w := s.sendTo(other, 3, 2)
+		connects := gather(t, 2, func(_ int, stop <-chan struct{}) error {
+			c, err := net.DialTimeout("tcp", a, testkit.Patience)
+			if err == nil {
+				c.Close()
+			}
+			pause(2*time.Millisecond, stop)
+			return err
+		})
+		for range 2 {
+			wantServed(t, a)
+			use(a + "\nredirect_https = true\n")
+			s.reload()
+			c := dial(t, a)
+			c.send(t, "GET /x HTTP/1.1\r\nHost: lb.test\r\n\r\n")
+			if resp, _ := c.answer(t); resp.StatusCode != 308 {
+				t.Errorf("the listener that redirects answers %s", resp.Status)
+			}
+			use(a + "\ntls = true\n")
+			s.reload()
+			noteListener(t, a, true)
+			wantServed(t, a, other)
+			noteListener(t, a, false)
+			use(a)
+			s.reload()
+			w.more(t, 20)
+		}
+		connects.leave()
+		w.wantNone(t)
+	})
+}
+
 // A listener that goes while clients use it answers every request that it has taken.
 func TestListenerLeaves(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {

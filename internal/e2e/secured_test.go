@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -58,7 +60,10 @@ func trusting(t testing.TB) *tls.Config {
 // withCert returns s with a certificate for localhost, whose files are in dir.
 func (s setup) withCert(t testing.TB, dir string) setup {
 	if !strings.Contains(s.keys+s.tables, "tls") {
-		cert, key := ca(t).Issue(t, testkit.Leaf{Names: []string{"localhost"}, IPs: []string{"127.0.0.1"}}).Write(t, dir, "site")
+		cert, key := filepath.Join(dir, "site.pem"), filepath.Join(dir, "site.key")
+		if _, err := os.Stat(cert); err != nil {
+			ca(t).Issue(t, testkit.Leaf{Names: []string{"localhost"}, IPs: []string{"127.0.0.1"}}).Write(t, dir, "site")
+		}
 		s.keys += fmt.Sprintf("tls.cert = %q\ntls.key = %q\n", cert, key)
 	}
 	return s

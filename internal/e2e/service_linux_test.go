@@ -77,9 +77,6 @@ func newService(t *testing.T, mode string, s setup) *service {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	mode, secure := listenerOf(mode)
-	if secure {
-		s = s.withCert(t, dir)
-	}
 	v := &service{t: t, dir: dir, mode: mode, secure: secure, setup: s, port: "0", exe: lbExe, exits: map[int]syscall.WaitStatus{}}
 	v.calls = &http.Client{Timeout: testkit.Patience, Transport: &http.Transport{
 		DisableKeepAlives: true, // which would count as lb's descriptors
@@ -153,7 +150,11 @@ func (s *service) file(name string) string { return filepath.Join(s.dir, name) }
 
 // text is lb.toml for the setup.
 func (s *service) text() string {
-	text := strings.Replace(s.setup.text(s.mode, s.admin), "\nport = 0\n", "\nport = "+s.port+"\n", 1)
+	setup := s.setup
+	if s.secure {
+		setup = setup.withCert(s.t, s.dir)
+	}
+	text := strings.Replace(setup.text(s.mode, s.admin), "\nport = 0\n", "\nport = "+s.port+"\n", 1)
 	return fmt.Sprintf("pid_file = %q\n%s", s.file("lb.pid"), text)
 }
 

@@ -15,10 +15,10 @@ import (
 )
 
 // login is a client of a server that asks for certificates.
-func login(t testing.TB, ca *testkit.CA, who *testkit.Pair) *tls.Config {
+func login(t testing.TB, ca *testkit.CA, own *testkit.Pair) *tls.Config {
 	c := &tls.Config{RootCAs: ca.Pool(), ServerName: "a.test", ClientSessionCache: tls.NewLRUClientSessionCache(8)}
-	if who != nil {
-		cert := who.TLS(t)
+	if own != nil {
+		cert := own.TLS(t)
 		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }
 	}
 	return c
@@ -39,7 +39,7 @@ func TestClientIdentity(t *testing.T) {
 	server.Client = false
 	for _, tc := range []struct {
 		name, reason string
-		who          *testkit.Pair
+		own          *testkit.Pair
 	}{
 		{"good", "", clients.Issue(t, alice)},
 		{"with an intermediate", "", clients.Intermediate(t, "between").Issue(t, alice)},
@@ -51,10 +51,10 @@ func TestClientIdentity(t *testing.T) {
 	} {
 		for _, auth := range []string{config.ClientAuthNone, config.ClientAuthRequest, config.ClientAuthRequire} {
 			for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-				set, client := withClients(t, site, auth, clients), login(t, ca, tc.who)
+				set, client := withClients(t, site, auth, clients), login(t, ca, tc.own)
 				client.MaxVersion = version
 				state, _, err := shake(t, set.Server, client)
-				refused := auth == config.ClientAuthRequire && (tc.who == nil || tc.reason != "")
+				refused := auth == config.ClientAuthRequire && (tc.own == nil || tc.reason != "")
 				if refused != (err != nil) {
 					t.Errorf("%s, %s, %x: %v", tc.name, auth, version, err)
 				}
@@ -62,19 +62,19 @@ func TestClientIdentity(t *testing.T) {
 					continue
 				}
 				id, ok := set.ClientIdentity(&state)
-				if shown := tc.who != nil && auth != config.ClientAuthNone; ok != shown {
+				if shown := tc.own != nil && auth != config.ClientAuthNone; ok != shown {
 					t.Errorf("%s, %s: shown is %v", tc.name, auth, ok)
 				} else if shown {
-					checkIdentity(t, tc.name, id, tc.who, tc.reason)
+					checkIdentity(t, tc.name, id, tc.own, tc.reason)
 				}
 			}
 		}
 	}
 }
 
-func checkIdentity(t *testing.T, name string, id tlsconf.Identity, who *testkit.Pair, reason string) {
+func checkIdentity(t *testing.T, name string, id tlsconf.Identity, own *testkit.Pair, reason string) {
 	t.Helper()
-	want := tlsconf.Identity{Fingerprint: fmt.Sprintf("%x", sha256.Sum256(who.X509.Raw)), Reason: reason, Verified: reason == ""}
+	want := tlsconf.Identity{Fingerprint: fmt.Sprintf("%x", sha256.Sum256(own.X509.Raw)), Reason: reason, Verified: reason == ""}
 	if want.Verified {
 		want.Subject, want.SAN = "CN=alice.test", `DNS:alice.test, URI:spiffe://a/b\2Cc, IP:10.0.0.1`
 	}
@@ -149,12 +149,12 @@ func TestOldTicket(t *testing.T) {
 	for _, tc := range []struct {
 		from, to string
 		toCA     *testkit.CA
-		who      *testkit.Pair
+		own      *testkit.Pair
 		resumed  bool
 		refused  bool
 	}{
 		{none, none, clients, nil, true, false},
-		{none, none, others, nil, true, false}, // nobody is asked
+		{none, none, others, nil, true, false}, // no client is asked
 		{none, require, clients, nil, false, true},
 		{none, request, clients, alice, false, false},
 		{request, require, clients, nil, false, true},
@@ -165,7 +165,7 @@ func TestOldTicket(t *testing.T) {
 		{require, require, clients, alice, true, false},
 	} {
 		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-			client := login(t, ca, tc.who)
+			client := login(t, ca, tc.own)
 			client.MaxVersion = version
 			if _, _, err := shake(t, withClients(t, site, tc.from, clients).Server, client); err != nil {
 				t.Fatal(err)

@@ -1,5 +1,10 @@
 package tlsconf
 
+import (
+	"crypto/sha256"
+	"fmt"
+)
+
 // Secrets are what loops need for TLS beside the configuration: the contents of its files,
 // the certificates that lb has got by itself, and keys that all loops share. They do not
 // change once they are made. No log and no answer of lb shows them.
@@ -22,6 +27,16 @@ type Cert struct {
 	// Challenge is the name for which this certificate answers TLS-ALPN-01 (RFC 8737), and
 	// nothing else; "" for every other certificate.
 	Challenge string
+}
+
+// sum is the same for the same certificate with the same key.
+func (c *Cert) sum() (sum [32]byte) {
+	h := sha256.New()
+	fmt.Fprintf(h, "%d ", len(c.Chain))
+	h.Write(c.Chain)
+	h.Write(c.Key)
+	h.Sum(sum[:0])
+	return sum
 }
 
 // PoolSecrets are the contents of the files of config.BackendTLS, in PEM.

@@ -13,6 +13,8 @@ import (
 const (
 	// ProtocolHTTP1 is HTTP/1.1 in ALPN (RFC 7301).
 	ProtocolHTTP1 = "http/1.1"
+	// protocolHTTP10 is all that some clients offer, such as curl with --http1.0.
+	protocolHTTP10 = "http/1.0"
 	// ProtocolChallenge is TLS-ALPN-01 in ALPN (RFC 8737). A conn that has agreed on it is
 	// closed after the handshake.
 	ProtocolChallenge = "acme-tls/1"
@@ -26,17 +28,14 @@ var suites = []uint16{
 	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 }
 
-// server returns the configuration for clients, and what checks their certificates.
+// server returns the configuration for clients, with the certificates of book, and what
+// checks those of clients.
 //
 // There is no 0-RTT and no renegotiation: crypto/tls has neither for servers.
-func server(t *config.TLS, s *Secrets) (*tls.Config, *clientCheck, error) {
-	book, err := newBook(s.Certs)
-	if err != nil {
-		return nil, nil, err
-	}
+func server(t *config.TLS, s *Secrets, book *book) (*tls.Config, *clientCheck, error) {
 	cfg := &tls.Config{
 		GetCertificate: book.certificate,
-		NextProtos:     []string{ProtocolHTTP1},
+		NextProtos:     []string{ProtocolHTTP1, protocolHTTP10},
 		CipherSuites:   suites,
 		MinVersion:     tls.VersionTLS12,
 		// The size of records is the affair of loop/tlsconn.
@@ -82,32 +81,46 @@ type book struct {
 	first      *tls.Certificate              // for names that no other has, or nil
 	names      map[string][]*tls.Certificate // several: of keys of different types, the best first
 	challenges map[string]*tls.Config        // by name, for TLS-ALPN-01
+	pairs      map[[32]byte]*tls.Certificate // all of them, see Cert.sum
 }
 
-// newBook reads certs.
-func newBook(certs []Cert) (*book, error) {
-	b := &book{names: map[string][]*tls.Certificate{}, challenges: map[string]*tls.Config{}}
+// newBook reads certs. What stands in before, which may be nil, is not read again: that
+// takes 0.2 ms for each, and there may be thousands.
+func newBook(certs []Cert, before *book) (*book, error) {
+	b := &book{names: map[string][]*tls.Certificate{}, challenges: map[string]*tls.Config{}, pairs: map[[32]byte]*tls.Certificate{}}
 	for i := range certs {
 		c := &certs[i]
-		pair, err := tls.X509KeyPair(c.Chain, c.Key)
+		pair, err := b.pair(c, before)
 		if err != nil {
 			return nil, fmt.Errorf("certificate %d for clients: %w", i+1, err)
 		}
 		if c.Challenge != "" {
 			b.challenges[Name(c.Challenge)] = &tls.Config{
-				Certificates: []tls.Certificate{pair}, NextProtos: []string{ProtocolChallenge},
+				Certificates: []tls.Certificate{*pair}, NextProtos: []string{ProtocolChallenge},
 				MinVersion: tls.VersionTLS12, CipherSuites: suites, SessionTicketsDisabled: true,
 			}
 			continue
 		}
 		if b.first == nil {
-			b.first = &pair
+			b.first = pair
 		}
 		for _, name := range Names(pair.Leaf) {
-			b.add(name, &pair)
+			b.add(name, pair)
 		}
 	}
 	return b, nil
+}
+
+// pair returns c as crypto/tls takes it.
+func (b *book) pair(c *Cert, before *book) (*tls.Certificate, error) {
+	sum := c.sum()
+	if before == nil || before.pairs[sum] == nil {
+		pair, err := tls.X509KeyPair(c.Chain, c.Key)
+		b.pairs[sum] = &pair
+		return &pair, err
+	}
+	b.pairs[sum] = before.pairs[sum]
+	return b.pairs[sum], nil
 }
 
 // add puts c among the certificates of name, unless there is one of its key type.

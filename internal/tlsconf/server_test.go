@@ -162,6 +162,7 @@ func TestVersionsSuitesAndProtocols(t *testing.T) {
 			c.CipherSuites, c.ServerName = []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}, "rsa.test"
 		}), "handshake failure"},
 		{"http/1.1", both.Server, with(client(0, 0), func(c *tls.Config) { c.NextProtos = []string{"x", "http/1.1"} }), ""},
+		{"http/1.0", both.Server, with(client(0, 0), func(c *tls.Config) { c.NextProtos = []string{"http/1.0"} }), ""},
 		{"unknown protocol", both.Server, with(client(0, 0), func(c *tls.Config) { c.NextProtos = []string{"x"} }), "no application protocol"},
 		{"a challenge that there is not", both.Server, with(client(0, 0), func(c *tls.Config) { c.NextProtos = []string{"acme-tls/1"} }), "no application protocol"},
 	} {
@@ -221,6 +222,9 @@ func TestBuildErrors(t *testing.T) {
 	cfg.TLS.ClientAuth = config.ClientAuthRequest
 	if _, err := tlsconf.Build(cfg, secrets(good)); err == nil || !strings.Contains(err.Error(), "client_ca") {
 		t.Errorf("no client_ca: %v", err)
+	}
+	if next, err := build(t, tlsConfig(), secrets(good)).Next(tlsConfig(), secrets(good, &bad)); err == nil {
+		t.Errorf("accepted after a good one: %+v", next)
 	}
 	if set := build(t, config.Default(), nil); set.Server != nil {
 		t.Error("a server configuration without a TLS listener")

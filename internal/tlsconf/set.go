@@ -22,14 +22,16 @@ type Set struct {
 	Tokens map[string]string
 
 	clients *clientCheck // nil if no certificate is asked of clients
+	book    *book        // of certificates for clients, or nil without a TLS listener
 }
 
 // Build returns what cfg and s need of crypto/tls. A nil s is like one without contents. An
 // error says what is wrong with the contents.
 func Build(cfg *config.Config, s *Secrets) (*Set, error) { return (*Set)(nil).Next(cfg, s) }
 
-// Next is Build for the set that comes after before, which may be nil: what has not
-// changed about TLS to backends stays, with its sessions.
+// Next is Build for the set that comes after before, which may be nil: certificates that
+// stay are not read again, and what has not changed about TLS to backends stays, with its
+// sessions.
 func (before *Set) Next(cfg *config.Config, s *Secrets) (*Set, error) {
 	if s == nil {
 		s = &Secrets{}
@@ -37,7 +39,14 @@ func (before *Set) Next(cfg *config.Config, s *Secrets) (*Set, error) {
 	set := &Set{Tokens: s.Tokens}
 	var err error
 	if slices.ContainsFunc(cfg.Listening(), func(l config.Listener) bool { return l.TLS }) {
-		if set.Server, set.clients, err = server(&cfg.TLS, s); err != nil {
+		var old *book
+		if before != nil {
+			old = before.book
+		}
+		if set.book, err = newBook(s.Certs, old); err == nil {
+			set.Server, set.clients, err = server(&cfg.TLS, s, set.book)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

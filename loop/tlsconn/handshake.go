@@ -38,7 +38,7 @@ type handshake struct {
 	stop   func()
 	yield  func(struct{}) bool
 
-	dropped atomic.Bool // the conn is closed: no step is worth its while
+	dropped atomic.Bool // the conn is closed: no step is taken any more
 }
 
 // Server begins the server's side of a handshake on c, and Client that of a client. The
@@ -79,7 +79,7 @@ func (s *Shaker) conn(c *loop.Conn, o Owner) *Conn {
 func (t *Conn) Advance() {
 	h := t.hand
 	switch {
-	case h == nil || h.away:
+	case h == nil || h.away || h.dropped.Load():
 	case h.over && h.err == nil:
 		t.finish(t.broken)
 	case h.over:
@@ -148,10 +148,10 @@ func (t *Conn) finish(err error) {
 	o.Shaken(err)
 }
 
-// drop ends the handshake of a conn that is closed.
+// drop ends the handshake of a conn that is closed. The thread may be in it, so it stays
+// in its place: it is how crypto/tls reads and writes.
 func (t *Conn) drop() {
 	h := t.hand
-	t.hand = nil
 	h.dropped.Store(true)
 	switch {
 	case h.away:

@@ -137,19 +137,26 @@ func pair(t testing.TB) (fd int, client *net.TCPConn) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	f, err := s.(*net.TCPConn).File()
+	fd = dup(t, s.(*net.TCPConn))
+	t.Cleanup(func() { c.Close() })
+	return fd, c.(*net.TCPConn)
+}
+
+// dup returns another descriptor of c's connection.
+func dup(t testing.TB, c *net.TCPConn) int {
+	f, err := c.File()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if fd, err = unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3); err != nil {
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+	if err == nil {
+		err = unix.SetNonblock(fd, true)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.SetNonblock(fd, true); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	return fd, c.(*net.TCPConn)
+	return fd
 }
 
 // serve makes a server of fd.
@@ -206,5 +213,11 @@ func echo() func(*side) {
 				s.Close(true)
 			}
 		}
+	}
+}
+
+func setSendBuffer(t testing.TB, fd, n int) {
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, n); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -236,6 +236,29 @@ func TestInternalNames(t *testing.T) {
 	}
 }
 
+// TestLeavesAreRenewed lets time pass: leaves of the internal authority are replaced when
+// half of their life is over.
+func TestLeavesAreRenewed(t *testing.T) {
+	l := start(t)
+	l.use(t, settingsFor(t.TempDir(), nil, "localhost", "example.com"))
+	begun := time.Now()
+	local, standIn := l.status(t, "localhost").Until, l.status(t, "example.com").Until
+	for _, tt := range []struct {
+		days                 int
+		newLocal, newStandIn bool
+	}{{3, false, false}, {4, false, true}, {5, false, false}, {29, false, true}, {31, true, false}} {
+		at := begun.Add(time.Duration(tt.days) * 24 * time.Hour)
+		if changed := l.readAll(at); changed != (tt.newLocal || tt.newStandIn) {
+			t.Errorf("day %d: changed %v", tt.days, changed)
+		}
+		a, b := l.status(t, "localhost").Until, l.status(t, "example.com").Until
+		if a.After(local) != tt.newLocal || b.After(standIn) != tt.newStandIn {
+			t.Errorf("day %d: until %v and %v", tt.days, a, b)
+		}
+		local, standIn = a, b
+	}
+}
+
 // TestObtain gets certificates by one kind of challenge alone each, and by both.
 func TestObtain(t *testing.T) {
 	testkit.Long(t)

@@ -52,6 +52,7 @@ type Manager struct {
 
 	mu         sync.Mutex // never held while certmagic is called
 	begun      bool
+	looking    bool   // look runs
 	agent      *agent // nil without a name
 	names      []string
 	sites      map[string]*site // by name; internal names have none
@@ -124,6 +125,7 @@ func (m *Manager) Commit(c *Change) {
 	}
 	m.makeLocal(internal, time.Now())
 	m.challenges = challenges{}
+	m.startLooking()
 	m.mu.Unlock()
 	switch {
 	case before != nil && before != c.agent:
@@ -143,7 +145,15 @@ func (m *Manager) Begin() {
 	for _, s := range m.sites {
 		m.start(s)
 	}
-	m.work.Go(m.look)
+	m.startLooking()
+}
+
+// startLooking starts look, once there is something to look for. m.mu is held.
+func (m *Manager) startLooking() {
+	if m.begun && m.agent != nil && !m.looking {
+		m.looking = true
+		m.work.Go(m.look)
+	}
 }
 
 // Stop gives up what is under way and begins nothing any longer. It does not wait.

@@ -176,7 +176,7 @@ func loadPair(cert, key file) (*loaded, error) {
 	l := &loaded{chain: chain, key: text, leaf: list[0]}
 	l.warnings = cert.doubts(list, time.Now())
 	if mode&0o004 != 0 {
-		l.warnings = append(l.warnings, key.fault("has a private key, and everybody on this machine can read it", "chmod o-r "+key.path))
+		l.warnings = append(l.warnings, key.fault("has a private key that every user of this machine can read", "chmod o-r "+key.path))
 	}
 	return l, nil
 }

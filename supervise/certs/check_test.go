@@ -152,7 +152,7 @@ func TestMissingIntermediate(t *testing.T) {
 	}
 }
 
-// TestWorldReadable: a key that everybody can read is served, and said so.
+// TestWorldReadable: a key that every user can read is served, with a warning.
 func TestWorldReadable(t *testing.T) {
 	cert, key := testkit.NewCA(t, "ca").Issue(t, testkit.Leaf{Names: []string{"a.test"}}).Write(t, t.TempDir(), "site")
 	if err := os.Chmod(key, 0o644); err != nil {

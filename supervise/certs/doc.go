@@ -6,7 +6,7 @@
 //
 // # Why files are looked at and not watched
 //
-// A certificate and its key are two files, mostly behind links (certbot's live/,
+// A certificate and its key are two files, mostly reached by links (certbot's live/,
 // Kubernetes' ..data), and there may be thousands of them. Half a second between two looks
 // is soon enough, costs one stat for each file, sees every way in which a file can change,
 // and works on every file system. Files that have not changed from one look to the next

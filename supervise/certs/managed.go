@@ -45,7 +45,7 @@ func (m *Manager) SetManaged(x Managed) (taken <-chan struct{}, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.cfg != nil {
-		if _, err := tlsconf.Build(m.cfg, m.build(m.cfg, m.units, x)); err != nil {
+		if err := m.check(m.cfg, m.units, x); err != nil {
 			return nil, err
 		}
 	}

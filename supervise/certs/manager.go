@@ -32,6 +32,7 @@ type Manager struct {
 	tickets tickets
 	number  uint64
 	secrets *tlsconf.Secrets // nil if cfg has no TLS
+	checked *tlsconf.Set     // the last that was made to check, so that the next is made faster
 	waiting []waiter
 	closed  bool
 	warned  map[[32]byte]time.Time // when it was last said that a certificate expires
@@ -75,8 +76,7 @@ func (m *Manager) Prepare(cfg *config.Config) (*Loaded, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	_, err := tlsconf.Build(cfg, m.build(cfg, l.units, m.managed))
-	return l, err
+	return l, m.check(cfg, l.units, m.managed)
 }
 
 // Use uses l, and returns what loops need, or nil if the configuration has no TLS. It
@@ -143,6 +143,15 @@ func (m *Manager) build(cfg *config.Config, units []*watched, managed Managed) *
 		s.Certs = append(s.Certs, c.Cert)
 	}
 	return s
+}
+
+// check returns why the secrets of cfg are of no use, or nil.
+func (m *Manager) check(cfg *config.Config, units []*watched, managed Managed) error {
+	set, err := m.checked.Next(cfg, m.build(cfg, units, managed))
+	if err == nil {
+		m.checked = set
+	}
+	return err
 }
 
 // poolOf returns the secrets of a pool, which it makes if there are none.
@@ -241,7 +250,7 @@ func (m *Manager) takeUp(units []*watched, fresh []*loaded, now time.Time) (chan
 	if !changed {
 		return false
 	}
-	_, err := tlsconf.Build(m.cfg, m.build(m.cfg, units, m.managed))
+	err := m.check(m.cfg, units, m.managed)
 	for i, w := range units {
 		switch {
 		case fresh[i] == nil || fresh[i].same(old[i]):

@@ -79,7 +79,7 @@ func nameOf(leaf *x509.Certificate) string {
 	return leaf.Subject.String()
 }
 
-// issuerOf returns who has signed a certificate, in short.
+// issuerOf returns the authority of a certificate, in short.
 func issuerOf(leaf *x509.Certificate) string {
 	issuer := leaf.Issuer
 	switch org := issuer.Organization; {

@@ -49,8 +49,8 @@ func (m *Manager) HandOver() json.RawMessage {
 	return text
 }
 
-// Inherit takes over what the process before this one has handed over, or begins afresh if
-// that was nothing, or is of no use. It is called before Prepare.
+// Inherit takes over what the process before this one has handed over, unless that is
+// nothing, or of no use. It is called before Prepare.
 func (m *Manager) Inherit(text json.RawMessage) {
 	var h handed
 	if json.Unmarshal(text, &h) != nil {

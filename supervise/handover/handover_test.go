@@ -35,7 +35,7 @@ type handing struct {
 
 func newHanding(t *testing.T) *handing {
 	t.Helper()
-	h := &handing{registry: plan.NewRegistry(), contents: &contents{Protocol: protocol, Number: 7, Admin: "127.0.0.1:0"}}
+	h := &handing{registry: plan.NewRegistry(), contents: &contents{Protocol: protocol, Number: 7, Certs: json.RawMessage(`{"a":1}`), Admin: "127.0.0.1:0"}}
 	var err error
 	if h.board, h.file, err = board.Create(4, 16); err != nil {
 		t.Fatal(err)
@@ -129,6 +129,9 @@ func TestHandover(t *testing.T) {
 	}
 	defer in.drop()
 	defer in.Close()
+	if string(in.Certs) != `{"a":1}` {
+		t.Errorf("of certificates %s arrives", in.Certs)
+	}
 	if in.Number != 7 || h.registry.Next != 9 || h.registry.InUse["api\x00a:1"].ID != 4 || h.registry.Retired[0].By != 6 {
 		t.Errorf("number %d, registry %+v", in.Number, h.registry)
 	}

@@ -204,7 +204,7 @@ func (a *Authority) Leaf(names []string, now time.Time, life time.Duration) (*Le
 		Names: names,
 		Chain: encode("CERTIFICATE", der),
 		Key:   encode("EC PRIVATE KEY", keyDER),
-		Since: now,
+		Since: now.Round(0), // of the calendar: a machine that sleeps ages, too
 		Until: template.NotAfter,
 	}, nil
 }

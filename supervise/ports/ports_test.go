@@ -102,6 +102,26 @@ func TestSwap(t *testing.T) {
 	}
 }
 
+// A port goes from every address of both families to those of IPv4, to one of them, and
+// back, and clients reach it all the time.
+func TestSwapWithinPort(t *testing.T) {
+	port := fmt.Sprint(testkit.HoldPort(t))
+	p := serving(t, ":"+port)
+	for _, host := range []string{"0.0.0.0", "127.0.0.1", "", "127.0.0.1", "[::]", "0.0.0.0"} {
+		next := p.prepare(t, host+":"+port)
+		if next[0] == p.InUse()[0] {
+			t.Errorf("%s: the sockets of another address", host)
+		}
+		if !reached("127.0.0.1:" + port) {
+			t.Errorf("before the swap to %s: not reached", host)
+		}
+		p.Swap(next)
+		if !reached("127.0.0.1:" + port) {
+			t.Errorf("after the swap to %s: not reached", host)
+		}
+	}
+}
+
 // After an error nothing is left of what was opened for it, and the error names the key.
 func TestPrepareAllOrNone(t *testing.T) {
 	a, b := testkit.FreePort(t), testkit.FreePort(t)
