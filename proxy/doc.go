@@ -14,7 +14,8 @@
 //	       first, or is dialled: see takeIdle. While all are full the exchange waits in
 //	       its pool's queue, first come first served, unless its client ends its side. The pool is always the newest of its name,
 //	       see below.
-//	Dial   the conn is on its way.
+//	Dial   the conn is on its way, and so is its TLS handshake, if there is one: what
+//	       fails there is a fault of its own (record.CauseTLS), since nothing was sent.
 //	Send   head and body are written. The head is lb's own, composed from the parsed
 //	       one; the body is framed again.
 //	Wait   the request is written, the response head is awaited. 1xx heads are passed

@@ -1,6 +1,7 @@
 package retry
 
 import (
+	"io"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ var (
 	reset    = record.ByBackend(record.CauseReset)
 	refused  = record.ByBackend(record.CauseNoConnect)
 	nonsense = record.ByBackend(record.CauseBadAnswer)
+	badTLS   = record.ByHandshake(io.EOF)
 	crowded  = record.ByLB(record.CauseCrowded)
 )
 
@@ -53,6 +55,11 @@ func TestJudge(t *testing.T) {
 		"stale POST":            {all, Case{Fault: in(record.Wait, reset), Sent: true, Stale: true}, No},
 		"a status":              {config.RetryOn{}, Case{Fault: in(record.Wait, record.ByBackend(record.CauseStatus)), Sent: true, Twice: true}, Budgeted},
 		"an answer of nonsense": {all, Case{Fault: in(record.Wait, nonsense), Sent: true, Twice: true}, No},
+		"TLS":                   {all, Case{Fault: in(record.Dial, badTLS), Attempts: 1}, Elsewhere},
+		"TLS, off":              {config.RetryOn{Timeout: true, Reset: true}, Case{Fault: in(record.Dial, badTLS)}, No},
+		"late handshake":        {all, Case{Fault: in(record.Dial, record.LateHandshake())}, Elsewhere},
+		"TLS after the request": {all, Case{Fault: in(record.Wait, badTLS), Sent: true, Twice: true}, Elsewhere},
+		"TLS after a POST":      {all, Case{Fault: in(record.Wait, badTLS), Sent: true}, No},
 		"an answer cut off":     {all, Case{Fault: in(record.Relay, slow), Sent: true, Twice: true, Replied: true}, No},
 	} {
 		if got := Judge(&config.Retry{Attempts: 2, On: tc.on}, tc.c); got != tc.want {
