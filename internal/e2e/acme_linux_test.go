@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
@@ -93,61 +94,91 @@ func (v *site) obtained(p *pebble.Authority, name string) (leaf *x509.Certificat
 	return leaf
 }
 
+// stored returns the certificate of name that is in the storage.
+func (v *site) stored(name string) *x509.Certificate {
+	v.t.Helper()
+	paths, _ := filepath.Glob(filepath.Join(v.storage, "certificates", "*", name, name+".crt"))
+	if len(paths) != 1 {
+		v.t.Fatalf("certificates of %s: %v", name, paths)
+	}
+	text, err := os.ReadFile(paths[0])
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	leaf, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return leaf
+}
+
 // TestACME gets a certificate by each challenge alone, and has another served before. Its
 // life is so short that it is renewed at once.
 func TestACME(t *testing.T) {
 	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		for _, kind := range []string{"http-01", "tls-alpn-01"} {
-			const name = "a.example.com"
-			v := newSite(t, mode, kind == "http-01")
-			o := pebble.Options{HTTP: v.plain, TLS: testkit.HoldPort(t), Life: 20 * time.Minute}
-			if kind == "tls-alpn-01" {
-				o.HTTP, o.TLS = testkit.HoldPort(t), v.secure
-			}
-			p := pebble.Start(t, o)
-			p.Fail(t, name, true) // so that the stand-in stays long enough to be seen
-			v.at(p, name, "localhost")
-			v.start()
-			if v.get(name, v.root()) == nil || v.get("localhost", v.root()) == nil {
-				t.Error("lb's internal authority does not vouch for the names")
-			}
-			if v.told("level=INFO", "internal authority is served until", "name="+name) != 1 {
-				t.Error("no line of the log about the stand-in")
-			}
-			testkit.Until(t, "the failure", func() bool { return v.told("certificate could not be obtained", "name="+name, "retry_in=1m0s") > 0 })
-			if out := v.lb("status", "--color", "never").out; !strings.Contains(out, "stand-in") || !strings.Contains(out, "resolve") || !strings.Contains(out, "next try") {
-				t.Errorf("status:\n%s", out)
-			}
-			if v.get(name, v.root()) == nil {
-				t.Error("no stand-in after the failure")
-			}
-
-			p.Fail(t, name, false)
-			v.at(p, "localhost") // a name that is taken out and put back is asked for at once
-			v.reload()
-			v.at(p, name, "localhost")
-			v.reload()
-			first := v.obtained(p, name)
-			for _, parts := range [][]string{{"certificate is asked for"}, {"challenge", "type=" + kind}, {"certificate obtained"}} {
-				if v.told(append(parts, "level=INFO", "name="+name)...) == 0 {
-					t.Errorf("no line of the log has %q", parts)
-				}
-			}
-			testkit.Until(t, "the renewal", func() bool { return v.told("certificate renewed", "name="+name) > 0 })
-			testkit.Until(t, "the new certificate", func() bool {
-				leaf := v.get(name, p.Roots(t))
-				return leaf != nil && leaf.SerialNumber.Cmp(first.SerialNumber) != 0
+			t.Run(kind, func(t *testing.T) {
+				t.Parallel()
+				byChallenge(t, mode, kind)
 			})
-			if v.get("localhost", v.root()) == nil {
-				t.Error("localhost is lost")
-			}
-			if out := v.lb("status", "--color", "never").out; strings.Contains(out, "stand-in") || strings.Contains(out, "next try") {
-				t.Errorf("status:\n%s", out)
-			}
-			v.stop()
 		}
 	})
+}
+
+// byChallenge is TestACME with one kind of challenge.
+func byChallenge(t *testing.T, mode, kind string) {
+	const name = "a.example.com"
+	v := newSite(t, mode, kind == "http-01")
+	o := pebble.Options{HTTP: v.plain, TLS: testkit.HoldPort(t), Life: 20 * time.Minute}
+	if kind == "tls-alpn-01" {
+		o.HTTP, o.TLS = testkit.HoldPort(t), v.secure
+	}
+	p := pebble.Start(t, o)
+	p.Fail(t, name, true) // so that the stand-in stays long enough to be seen
+	v.at(p, name, "localhost")
+	v.start()
+	if v.get(name, v.root()) == nil || v.get("localhost", v.root()) == nil {
+		t.Error("lb's internal authority does not vouch for the names")
+	}
+	if v.told("level=INFO", "internal authority is served until", "name="+name) != 1 {
+		t.Error("no line of the log about the stand-in")
+	}
+	testkit.Until(t, "the failure", func() bool { return v.told("certificate could not be obtained", "name="+name, "retry_in=1m0s") > 0 })
+	testkit.Until(t, "the failure in lb status", func() bool {
+		out := v.lb("status", "--color", "never").out
+		return strings.Contains(out, "stand-in") && strings.Contains(out, "resolve") && strings.Contains(out, "next try")
+	})
+	if v.get(name, v.root()) == nil {
+		t.Error("no stand-in after the failure")
+	}
+
+	p.Fail(t, name, false)
+	v.at(p, "localhost") // a name that is taken out and put back is asked for at once
+	v.reload()
+	v.at(p, name, "localhost")
+	v.reload()
+	v.obtained(p, name)
+	for _, parts := range [][]string{{"certificate is asked for"}, {"challenge", "type=" + kind}, {"certificate obtained"}} {
+		if v.told(append(parts, "level=INFO", "name="+name)...) == 0 {
+			t.Errorf("no line of the log has %q", parts)
+		}
+	}
+	testkit.Until(t, "the renewal", func() bool { return v.told("certificate renewed", "name="+name) > 0 })
+	if p.Issued() != 2 {
+		t.Errorf("%d certificates were issued", p.Issued())
+	}
+	testkit.Until(t, "the new certificate to be served", func() bool {
+		leaf := v.get(name, p.Roots(t))
+		return leaf != nil && leaf.Equal(v.stored(name))
+	})
+	if v.get("localhost", v.root()) == nil {
+		t.Error("localhost is lost")
+	}
+	if out := v.lb("status", "--color", "never").out; strings.Contains(out, "stand-in") || strings.Contains(out, "next try") {
+		t.Errorf("status:\n%s", out)
+	}
 }
 
 // TestACMEShared has two lbs with one storage ask for a certificate: there is one order. A
