@@ -124,9 +124,9 @@ func demoURL(cfg *config.Config, l api.Listener) (curl, base string) {
 	if l.Role != api.RoleHTTPS {
 		return "curl", "http://" + at
 	}
-	host, port, err := net.SplitHostPort(at)
+	_, port, err := net.SplitHostPort(at)
 	if names := cfg.TLS.ACME.Names; err == nil && len(cfg.TLS.Certs) == 0 && len(names) > 0 {
-		host = names[0]
+		host := names[0]
 		if at = net.JoinHostPort(host, port); port == "443" && !strings.Contains(host, ":") {
 			at = host
 		}

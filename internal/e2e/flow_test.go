@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -51,6 +52,7 @@ func TestClientStopsReading(t *testing.T) {
 			}
 			io.Copy(io.Discard, c)
 		}))})
+		dial(t, p.addr).Close() // what the first handshake makes is made once
 		memory := p.watchMemory(t)
 		var answers []*http.Response
 		for range flowConns {
@@ -93,30 +95,38 @@ func TestBackendStopsReading(t *testing.T) {
 			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
 			io.Copy(io.Discard, c)
 		}))})
+		dial(t, p.addr).Close() // what the first handshake makes is made once
 		memory := p.watchMemory(t)
 		type upload struct {
-			c    *rawConn
-			body *pattern
+			c     *rawConn
+			taken atomic.Int64 // bytes, of pieces that were taken whole
 		}
-		var uploads []upload
-		found := make(chan stalled, flowConns)
+		var uploads []*upload
 		for range flowConns {
-			u := upload{dial(t, p.addr), &pattern{size: flowBytes}}
+			u := &upload{c: dial(t, p.addr)}
 			uploads = append(uploads, u)
 			tcp(u.c.Conn).SetWriteBuffer(flowBufBytes)
 			u.c.send(t, fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", flowBytes))
-			go func() {
-				taken, err := u.body.writeUntilBlocked(u.c, blocked)
-				found <- stalled{taken, err}
+			go func() { // without a deadline: a write of TLS that was broken off cannot go on
+				for body := (&pattern{size: flowBytes}); body.off < body.size; {
+					n, err := u.c.Write(body.next(64 << 10))
+					if u.taken.Add(int64(n)); err != nil {
+						return
+					}
+				}
 			}()
 		}
-		for range uploads {
-			wantStalled(t, testkit.Wait(t, found, "the client to be blocked"))
+		for _, u := range uploads {
+			last, since := int64(0), time.Now()
+			testkit.Until(t, "the client to be blocked", func() bool {
+				if now := u.taken.Load(); now != last {
+					last, since = now, time.Now()
+				}
+				return time.Since(since) > blocked
+			})
+			wantStalled(t, stalled{last, nil})
 		}
 		close(goOn)
-		for _, u := range uploads {
-			go u.body.WriteTo(u.c)
-		}
 		for _, u := range uploads {
 			if _, got := u.c.answer(t); got != want+", <nil>" {
 				t.Errorf("the backend got %s, want %s", got, want)
