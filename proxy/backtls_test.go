@@ -394,3 +394,34 @@ func TestBackendTLSLong(t *testing.T) {
 		}
 	}
 }
+
+// TestBackendTLSBusy: if lb can begin no handshake, that is not the backend's fault.
+func TestBackendTLSBusy(t *testing.T) {
+	ca := testkit.NewCA(t, "ca")
+	f := newTLSFar(t, farTLS(t, ca.Issue(t, testkit.Leaf{Names: []string{farName}})), serve)
+	cfg := farConfig(f)
+	cfg.Timeouts.Connect = 100 * time.Millisecond
+	r := newBackRig(t, cfg, &tlsconf.PoolSecrets{CA: ca.Cert})
+	r.do(func() { r.p.shared.Shaker().Close() }) // takes no handshake any more
+	if status, body, err := r.client().ask("GET / HTTP/1.1\nHost: a\n\n"); status != 503 || err != nil {
+		t.Errorf("status %d %q, %v", status, body, err)
+	}
+	if last, any := r.state(0).LastFault(); any {
+		t.Errorf("the backend is blamed: %+v", last)
+	}
+}
+
+// TestBackendTLSMissing: a backend with TLS gets nothing in plain text if there is no
+// configuration of it.
+func TestBackendTLSMissing(t *testing.T) {
+	f := newFar(t, func(c net.Conn) {
+		if n, _ := c.Read(make([]byte, 1)); n > 0 {
+			t.Error("the backend got something")
+		}
+	})
+	r := newBackRig(t, farConfig(f), &tlsconf.PoolSecrets{CA: testkit.NewCA(t, "ca").Cert})
+	r.do(func() { r.p.SetTLS(nil) })
+	if status, _, err := r.client().ask("GET / HTTP/1.1\nHost: a\n\n"); status != 502 || err != nil {
+		t.Errorf("status %d, %v", status, err)
+	}
+}
