@@ -142,8 +142,7 @@ func TestExitCodesAndMessages(t *testing.T) {
 			t.Errorf("lb %s: %q on standard output; errors belong to standard error", tc.args, out)
 		}
 		begin, open := strings.CutSuffix(tc.want, "...")
-		same := got == tc.want || open && strings.HasPrefix(got, begin)
-		if code != tc.code || !same {
+		if same := got == tc.want || open && strings.HasPrefix(got, begin); code != tc.code || !same {
 			t.Errorf("lb %s: exit code %d with\n%swant %d with\n%s", tc.args, code, got, tc.code, tc.want)
 		}
 		if tc.code == exitFault && strings.Count(got, "\n") != 1 {
