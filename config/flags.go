@@ -14,7 +14,7 @@ type Flags struct {
 	Workers, Port                                  *int
 	Backends                                       []string // if there are any, they replace those of the file
 	TLSCert, TLSKey                                *string  // paths; they replace the certificates in files
-	HTTPS                                          []string // names that lb gets certificates for; they replace those of the file
+	HTTPS                                          []string // names that lb gets certificates for, commas allowed; they replace those of the file
 }
 
 // With returns a copy of c with the flags applied. It returns Errors without
@@ -76,7 +76,7 @@ func (c *Config) listen(f Flags, note func(flag string, f *value.Flaw)) {
 // https serves the names of a flag, with the redirect from port 80 unless a port is given.
 func (c *Config) https(f Flags, note func(flag string, f *value.Flaw)) {
 	c.TLS.ACME.Names = nil
-	for _, s := range f.HTTPS {
+	for _, s := range strings.Split(strings.Join(f.HTTPS, ","), ",") {
 		note("--https", addName(&c.TLS.ACME.Names, strings.TrimSpace(s)))
 	}
 	if f.Port != nil {

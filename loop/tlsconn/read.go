@@ -9,6 +9,10 @@ import (
 // sharedBytes is the size of the buffer in which the conns of a loop read, in bytes.
 const sharedBytes = 72 << 10
 
+// recordsMax is how many records a Read opens once it has something to return: a KeyUpdate
+// costs some 25 µs, and may come with each byte.
+const recordsMax = 64
+
 // Read implements loop.Transport. It asks the socket only if no record is there, and not
 // again once it has something to return.
 func (t *Conn) Read(b []byte) (n int, err error) {
@@ -18,7 +22,10 @@ func (t *Conn) Read(b []byte) (n int, err error) {
 		}
 	}
 	raw, asked := t.waiting(), false
-	for n < len(b) && t.ended == nil {
+	for opened := 0; n < len(b) && t.ended == nil; opened++ {
+		if n > 0 && opened >= recordsMax {
+			break
+		}
 		if k := recordIn(raw); k > 0 {
 			var m int
 			m, raw = t.open(raw, k, b[n:])
@@ -46,6 +53,9 @@ func (t *Conn) Read(b []byte) (n int, err error) {
 
 // Pending implements loop.Transport.
 func (t *Conn) Pending() bool { return t.plain != nil || t.whole || t.cut != nil || t.ended != nil }
+
+// Partial implements loop.Transport.
+func (t *Conn) Partial() bool { return t.in != nil && !t.whole }
 
 // readPlain reads what was decrypted before.
 func (t *Conn) readPlain(b []byte) int {
