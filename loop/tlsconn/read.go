@@ -95,19 +95,21 @@ func (t *Conn) keep(raw []byte) {
 }
 
 // open decrypts the first record of raw, of k bytes, into b, and returns the rest of raw.
-// What b has no room for waits.
+// What b has no room for waits. crypto/tls gets no other record in the call: after one
+// without content, such as a ticket, it would go on to the next, which b may not hold.
 func (t *Conn) open(raw []byte, k int, b []byte) (n int, rest []byte) {
 	s := t.s
 	dst := b
 	if len(b) < k-headerBytes {
 		dst = s.spare[:]
 	}
-	t.raw, t.left = raw, k
 	if lend(t.tls, raw[:k]) {
-		t.raw, t.left = raw[k:], 0
+		t.raw = nil
+	} else {
+		t.raw = raw[:k]
 	}
 	n, err := t.tls.Read(dst)
-	rest, t.raw = t.raw, nil
+	t.raw = nil
 	strip(t.tls)
 	switch {
 	case err != nil && err != errLater:
@@ -121,7 +123,7 @@ func (t *Conn) open(raw []byte, k int, b []byte) (n int, rest []byte) {
 			t.plain = s.arena.Keep(all[n:])
 		}
 	}
-	return n, rest
+	return n, raw[k:]
 }
 
 // put gives *s back.
