@@ -9,6 +9,10 @@ import (
 // sharedBytes is the size of the buffer in which the conns of a loop read, in bytes.
 const sharedBytes = 72 << 10
 
+// fillsMax is how often one Read asks the socket. A peer can send records by the thousand
+// that bring nothing, such as a byte each of one long message: other conns come in between.
+const fillsMax = 4
+
 // Read implements loop.Transport. It asks the socket only if no record is there, and not
 // again once it has something to return.
 func (t *Conn) Read(b []byte) (n int, err error) {
@@ -17,7 +21,7 @@ func (t *Conn) Read(b []byte) (n int, err error) {
 			return n, nil
 		}
 	}
-	raw, asked := t.waiting(), false
+	raw, fills := t.waiting(), 0
 	for n < len(b) && t.ended == nil {
 		if k := recordIn(raw); k > 0 {
 			var m int
@@ -29,10 +33,15 @@ func (t *Conn) Read(b []byte) (n int, err error) {
 			t.ended = t.cut
 			break
 		}
-		if n > 0 || asked && !t.c.RawReadable() {
+		if n > 0 || fills > 0 && !t.c.RawReadable() {
 			break
 		}
-		raw, asked = t.fill(raw, len(b)), true
+		if fills == fillsMax {
+			t.c.Again()
+			break
+		}
+		raw = t.fill(raw, len(b))
+		fills++
 	}
 	if t.ended != nil {
 		raw = nil

@@ -3,10 +3,22 @@ package tlsconn
 import (
 	"bytes"
 	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
 	"io"
+	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lb/loop"
 )
 
 // TestTicketAndData: bytes that come right after a session ticket, in one read of the socket,
@@ -111,5 +123,132 @@ func TestClosedInStep(t *testing.T) {
 	case <-ctx.Done():
 	case <-time.After(patience):
 		t.Error("the handshake still waits for records")
+	}
+}
+
+// brokenKernel fails from some write on.
+type brokenKernel struct {
+	loop.Kernel
+	loop.KernelCloser
+	writes int // that are still good; negative: all
+}
+
+func (k *brokenKernel) Write(fd int, b []byte) (int, error) {
+	if k.writes == 0 {
+		return 0, unix.EPIPE
+	}
+	k.writes--
+	return k.Kernel.Write(fd, b)
+}
+
+// TestBrokenAfterSome: bytes that went out count, although the socket failed after them in
+// the same call.
+func TestBrokenAfterSome(t *testing.T) {
+	r := newRig(t)
+	fd, raw := pair(t)
+	setSendBuffer(t, fd, 1<<20)
+	go func() {
+		c := tls.Client(raw, clientConfig())
+		c.SetDeadline(time.Now().Add(patience))
+		io.Copy(io.Discard, c)
+	}()
+	s := r.serve(fd, serverConfig(), func(*side) {})
+	if err := <-s.shaken; err != nil {
+		t.Fatal(err)
+	}
+	r.do(func() {
+		r.k.writes = 1
+		defer func() { r.k.writes = -1 }()
+		if n, err := s.Write(make([]byte, 40<<10)); n != sendBytes || err != nil {
+			t.Errorf("%d bytes, %v; want those that are out", n, err)
+		}
+		if n, err := s.Write(make([]byte, 24<<10)); n != 0 || err != unix.EPIPE {
+			t.Errorf("%d bytes, %v after the error", n, err)
+		}
+		s.Close(true)
+	})
+}
+
+// fragments returns records of TLS 1.3 with one byte each of a message whose rest never
+// comes, as sent under the secret that a client has logged.
+func fragments(t *testing.T, log string, n int) (out []byte) {
+	_, rest, _ := strings.Cut(log, "CLIENT_TRAFFIC_SECRET_0 ")
+	_, hexed, _ := strings.Cut(rest, " ")
+	secret, err := hex.DecodeString(strings.SplitN(hexed, "\n", 2)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	expand := func(label string, length int) []byte {
+		info := fmt.Appendf(nil, "\x00%c%ctls13 %s\x00", length, 6+len(label), label)
+		b, err := hkdf.Expand(sha256.New, secret, string(info), length)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	block, err := aes.NewCipher(expand("key", 16))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gcm, _ := cipher.NewGCM(block)
+	iv := expand("iv", 12)
+	for seq := range n {
+		nonce := bytes.Clone(iv)
+		binary.BigEndian.PutUint64(nonce[4:], binary.BigEndian.Uint64(iv[4:])^uint64(seq))
+		content := []byte{0, 22} // of a handshake
+		if seq == 0 {
+			content = []byte{24, 0, 0xff, 0xff, 22} // a key update of 64 KiB
+		}
+		head := []byte{23, 3, 3, 0, byte(len(content) + 16)}
+		out = append(append(out, head...), gcm.Seal(nil, nonce, content, head)...)
+	}
+	return out
+}
+
+// TestCaptive: a peer whose records bring nothing does not hold up the other conns of the
+// loop until it has no more.
+func TestCaptive(t *testing.T) {
+	r := newRig(t)
+	fd, raw := pair(t)
+	var log strings.Builder
+	cfg := clientConfig()
+	cfg.KeyLogWriter = &log
+	held, reads, ended := make(chan struct{}), 0, make(chan error, 1)
+	s := r.serve(fd, serverConfig(), func(s *side) {
+		if !s.Readable() {
+			return
+		}
+		<-held // until all of it is there
+		reads++
+		if n, err := s.Read(make([]byte, 100)); n > 0 || err != nil {
+			ended <- err
+			s.Close(true)
+		}
+	})
+	c := tls.Client(raw, cfg)
+	c.SetDeadline(time.Now().Add(patience))
+	if err := c.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	if c.ConnectionState().CipherSuite != tls.TLS_AES_128_GCM_SHA256 {
+		t.Skip("another cipher suite")
+	}
+	if err := <-s.shaken; err != nil {
+		t.Fatal(err)
+	}
+	all := fragments(t, log.String(), 10000)
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 4<<20); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := raw.Write(all); err != nil {
+		t.Fatal(err)
+	}
+	raw.CloseWrite()
+	close(held)
+	if err := <-ended; err != io.ErrUnexpectedEOF {
+		t.Error(err)
+	}
+	if most := len(all) / (fillsMax * recordMax); reads < most {
+		t.Errorf("%d bytes in %d reads", len(all), reads)
 	}
 }
