@@ -137,9 +137,11 @@ func (s *Shaker) takeBack() {
 	s.done = nil
 	s.mu.Unlock()
 	for _, h := range done {
-		if h.dropped.Load() { // by this loop
-			continue
+		switch {
+		case !h.dropped.Load(): // by this loop
+			h.t.returned()
+		case !h.over: // it was dropped within a step
+			s.push(h)
 		}
-		h.t.returned()
 	}
 }
