@@ -79,6 +79,22 @@ func (m *Manager) Prepare(cfg *config.Config) (*Loaded, error) {
 	return l, m.check(cfg, l.units, m.managed)
 }
 
+// Check reads the files of cfg like Prepare, and returns what is doubtful about those that
+// can be used.
+func Check(cfg *config.Config) (doubts []*Fault, err error) {
+	l, err := New(slog.New(slog.DiscardHandler)).Prepare(cfg)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range l.units {
+		if leaf := w.now.leaf; leaf != nil && time.Now().After(leaf.NotAfter) {
+			doubts = append(doubts, w.cert.fault("has expired on "+leaf.NotAfter.Format(time.DateOnly), "renew it"))
+		}
+		doubts = append(doubts, w.now.warnings...)
+	}
+	return doubts, nil
+}
+
 // Use uses l, and returns what loops need, or nil if the configuration has no TLS. It
 // logs what is doubtful about files that were not in use as they are.
 func (m *Manager) Use(l *Loaded) *tlsconf.Secrets {
