@@ -124,6 +124,7 @@ func TestExitCodesAndMessages(t *testing.T) {
 		{"check -c pools.toml", 0, "pools.toml: ok, 2 backends in 2 pools, 1 route, listening on 0.0.0.0:8080, mode mp, strategy round_robin\n"},
 		{"check -c tls.toml", 0, "tls.toml: ok, 1 backend, listening on :80 (redirects to https), unix:/a, :443 (tls), mode mp, strategy round_robin\n"},
 		{"serve -c tls.toml -p 1", 2, "lb: --port: is not used with the [[listeners]] of the file; leave it out, or remove them\n"},
+		{"serve --https=", 2, "lb: --https: is empty; write the names, or leave it out\n"},
 		{"serve --https a.test,*.b", 2, "lb: --https: \"*.b\" has a star; name each host..."},
 		{"check -c nofile.toml", 1, "lb: tls.cert: " + filepath.Join(dir, "none.pem") + " does not exist\n"},
 		{"check quiet.toml", 0, "quiet.toml: ok, 1 backend, listening on 0.0.0.0:8080, mode mp, strategy round_robin\n"},
