@@ -240,7 +240,7 @@ func (m *Manager) look(now time.Time) (changed bool) {
 	changed = m.takeUp(units, fresh, now)
 	for i, w := range units {
 		if backs[i] {
-			w.fault = ""
+			m.fits(w)
 		}
 		if errs[i] != nil {
 			m.refuse(w, errs[i], now)
@@ -258,10 +258,15 @@ func (m *Manager) look(now time.Time) (changed bool) {
 func (m *Manager) takeUp(units []*watched, fresh []*loaded, now time.Time) (changed bool) {
 	old := make([]*loaded, len(units))
 	for i, w := range units {
-		if old[i] = w.now; fresh[i] != nil {
-			changed = changed || !fresh[i].same(w.now)
-			w.now, w.fault, w.since = fresh[i], "", time.Time{}
+		if old[i] = w.now; fresh[i] == nil {
+			continue
 		}
+		if fresh[i].same(w.now) {
+			m.fits(w)
+		} else {
+			changed = true
+		}
+		w.now, w.fault, w.since = fresh[i], "", time.Time{}
 	}
 	if !changed {
 		return false
@@ -289,6 +294,14 @@ func (m *Manager) takeUp(units []*watched, fresh []*loaded, now time.Time) (chan
 func (m *Manager) refuse(w *watched, err error, now time.Time) {
 	w.fault, w.faultAt = err.Error(), now
 	m.log.Error("certificate not taken up, the old one goes on", "cause", err)
+}
+
+// fits notes that the files of w have again what is in use.
+func (m *Manager) fits(w *watched) {
+	if w.fault != "" {
+		m.log.Info("certificate files are again those in use", "key", w.cert.key, "file", w.cert.path)
+	}
+	w.fault = ""
 }
 
 // Close ends the look after certificates.
