@@ -52,6 +52,17 @@ func TestCheckReadsCertificates(t *testing.T) {
 	}
 }
 
+// TestCheckReadsDirectoryCA: so it does with the authority of an ACME server.
+func TestCheckReadsDirectoryCA(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "lb.toml")
+	testkit.WriteFile(t, path, "tls.acme = { names = [\"a.test\"], directory_ca = \"none.pem\" }\nbackends = [{ socket = \"/a\" }]\n")
+	code, out, errs := outcome(dir, "check", path)
+	if want := "lb: tls.acme.directory_ca: " + filepath.Join(dir, "none.pem") + " does not exist\n"; code != exitFault || out != "" || errs != want {
+		t.Errorf("exit code %d, %q, %q; want %q", code, out, errs, want)
+	}
+}
+
 // TestNoNames: a variable of a script that is empty must not mean plain HTTP.
 func TestNoNames(t *testing.T) {
 	code, out, errs := outcome(t.TempDir(), "serve", "-b", "127.0.0.1:1", "-p", "0", "--https", "")

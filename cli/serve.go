@@ -36,7 +36,7 @@ type serveCmd struct {
 	configFlag
 	TLSCert  *string  `name:"tls-cert" placeholder:"FILE" help:"Speak TLS with this certificate: its chain in PEM."`
 	TLSKey   *string  `name:"tls-key" placeholder:"FILE" help:"The key of --tls-cert. Default: in the same file."`
-	HTTPS    []string `name:"https" placeholder:"NAME,..." help:"Serve these names on port 443 with certificates that lb gets by itself, and redirect port 80; with -p on that port alone. For localhost, see lb trust."`
+	HTTPS    []string `name:"https" placeholder:"NAME" help:"Serve these names on port 443 with certificates that lb gets by itself, and redirect port 80; with -p on that port alone. For localhost, see lb trust."`
 	LogLevel *string  `short:"l" placeholder:"LEVEL" help:"Log messages of this level and above: debug, info, warn or error. Default: info."`
 	Admin    *string  `placeholder:"HOST:PORT" help:"Where /healthz and /metrics are; an empty text is nowhere. Default: 127.0.0.1:9900."`
 	PIDFile  *string  `name:"pid-file" placeholder:"FILE" help:"Write the process number to this file."`

@@ -79,10 +79,14 @@ func (m *Manager) Prepare(cfg *config.Config) (*Loaded, error) {
 	return l, m.check(cfg, l.units, m.managed)
 }
 
-// Check reads the files of cfg like Prepare, and returns what is doubtful about those that
-// can be used.
+// Check reads the files of cfg like Prepare, and that of the authority for ACME. It returns
+// what is doubtful about those that can be used.
 func Check(cfg *config.Config) (doubts []*Fault, err error) {
 	l, err := New(slog.New(slog.DiscardHandler)).Prepare(cfg)
+	if acme := &cfg.TLS.ACME; acme.DirectoryCA != "" && len(acme.Names) > 0 {
+		_, ofACME := loadAuthorities(file{"tls.acme.directory_ca", acme.DirectoryCA})
+		err = errors.Join(err, ofACME)
+	}
 	if err != nil {
 		return nil, err
 	}
