@@ -56,7 +56,7 @@ func TestCheckReadsCertificates(t *testing.T) {
 func TestCheckReadsDirectoryCA(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "lb.toml")
-	testkit.WriteFile(t, path, "tls.acme = { names = [\"a.test\"], directory_ca = \"none.pem\" }\nbackends = [{ socket = \"/a\" }]\n")
+	testkit.WriteFile(t, path, "tls.acme = { names = [\"a.test\"], directory = \"https://ca.test/\", directory_ca = \"none.pem\" }\nbackends = [{ socket = \"/a\" }]\n")
 	code, out, errs := outcome(dir, "check", path)
 	if want := "lb: tls.acme.directory_ca: " + filepath.Join(dir, "none.pem") + " does not exist\n"; code != exitFault || out != "" || errs != want {
 		t.Errorf("exit code %d, %q, %q; want %q", code, out, errs, want)
