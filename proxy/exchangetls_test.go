@@ -11,7 +11,9 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -153,7 +155,9 @@ func TestStressTLS(t *testing.T) {
 		wg.Go(func() {
 			for n := range rounds {
 				rr := rand.New(rand.NewPCG(uint64(i), uint64(n)+rand.Uint64()))
-				if err := stressOne(r, rr, data); err != nil {
+				if n%4 == 3 {
+					leave(r, rr, data)
+				} else if err := stressOne(r, rr, data); err != nil {
 					t.Errorf("client %d, round %d: %v", i, n, err)
 					return
 				}
@@ -161,6 +165,7 @@ func TestStressTLS(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	testkit.Until(t, "handshakes to be let go of", func() bool { return !strings.Contains(stacks(), "tlsconn.(*handshake).read") })
 	c := r.p.counters
 	t.Log("conns of backends", far.conns.Load(), "resumed", far.resumed.Load(), "requests", c.Requests.Load())
 }
@@ -240,4 +245,43 @@ func stressOne(r *tlsRig, rr *rand.Rand, data []byte) (err error) {
 		}
 	}
 	return <-sent
+}
+
+// cutConn ends itself after so many bytes, by a reset or an end.
+type cutConn struct {
+	*net.TCPConn
+	left  int
+	reset bool
+}
+
+func (c *cutConn) Write(b []byte) (int, error) {
+	if c.left -= len(b); c.left > 0 {
+		return c.TCPConn.Write(b)
+	}
+	n, _ := c.TCPConn.Write(b[:len(b)+c.left])
+	if c.reset {
+		c.SetLinger(0)
+	}
+	c.Close()
+	return n, net.ErrClosed
+}
+
+// leave is a client that leaves somewhere, in the handshake or after it.
+func leave(r *tlsRig, rr *rand.Rand, data []byte) {
+	raw, err := net.Dial("tcp", r.addrs[":8443"])
+	if err != nil {
+		return
+	}
+	cut := &cutConn{raw.(*net.TCPConn), 1 + rr.IntN(1<<(1+rr.IntN(17))), rr.IntN(2) == 0}
+	defer raw.Close()
+	c := tls.Client(cut, r.client())
+	c.SetDeadline(time.Now().Add(testkit.Patience))
+	fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", len(data))
+	c.Write(data)
+}
+
+// stacks returns those of all goroutines.
+func stacks() string {
+	b := make([]byte, 1<<20)
+	return string(b[:runtime.Stack(b, true)])
 }
