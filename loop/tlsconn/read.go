@@ -60,8 +60,7 @@ func (t *Conn) Pending() bool { return t.plain != nil || t.whole || t.cut != nil
 func (t *Conn) readPlain(b []byte) int {
 	n := copy(b, t.plain.Bytes())
 	if t.plain.Take(n); t.plain.Len() == 0 {
-		t.s.arena.Put(t.plain)
-		t.plain = nil
+		t.put(&t.plain)
 	}
 	return n
 }
