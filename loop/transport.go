@@ -22,6 +22,10 @@ type Transport interface {
 	// Pending reports whether Read would return something although the socket has nothing.
 	Pending() bool
 
+	// Partial reports whether bytes have come that Read can return nothing of before
+	// more of them have.
+	Partial() bool
+
 	// Owes reports whether there are bytes that the socket has not taken. After an error
 	// of the socket there are none.
 	Owes() bool
@@ -52,6 +56,10 @@ func (c *Conn) SetTransport(t Transport) {
 func (c *Conn) Owes() bool {
 	return c.transport != nil && (c.transport.Owes() || c.state&stateShut != 0)
 }
+
+// Partial reports whether the peer has begun to send something that can only be read as a
+// whole, such as a record of TLS. It is always false without a transport.
+func (c *Conn) Partial() bool { return c.transport != nil && c.transport.Partial() }
 
 // ReadRaw is for transports: it reads from the socket as Read does without a transport.
 func (c *Conn) ReadRaw(b []byte) (n int, err error) {

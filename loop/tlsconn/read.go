@@ -9,6 +9,10 @@ import (
 // sharedBytes is the size of the buffer in which the conns of a loop read, in bytes.
 const sharedBytes = 72 << 10
 
+// recordsMax is how many records a Read opens once it has something to return: a KeyUpdate
+// costs some 25 µs, and may come with each byte.
+const recordsMax = 64
+
 // fillsMax is how often one Read asks the socket. A peer can send records by the thousand
 // that bring nothing, such as a byte each of one long message: other conns come in between.
 const fillsMax = 4
@@ -22,7 +26,10 @@ func (t *Conn) Read(b []byte) (n int, err error) {
 		}
 	}
 	raw, fills := t.waiting(), 0
-	for n < len(b) && t.ended == nil {
+	for opened := 0; n < len(b) && t.ended == nil; opened++ {
+		if n > 0 && opened >= recordsMax {
+			break
+		}
 		if k := recordIn(raw); k > 0 {
 			var m int
 			m, raw = t.open(raw, k, b[n:])
@@ -55,6 +62,9 @@ func (t *Conn) Read(b []byte) (n int, err error) {
 
 // Pending implements loop.Transport.
 func (t *Conn) Pending() bool { return t.plain != nil || t.whole || t.cut != nil || t.ended != nil }
+
+// Partial implements loop.Transport.
+func (t *Conn) Partial() bool { return t.in != nil && !t.whole }
 
 // readPlain reads what was decrypted before.
 func (t *Conn) readPlain(b []byte) int {
