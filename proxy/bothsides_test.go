@@ -25,6 +25,13 @@ import (
 	"lb/loop"
 )
 
+// pause lets others run for a while.
+func pause(r *rand.Rand) {
+	for range r.IntN(300) {
+		runtime.Gosched()
+	}
+}
+
 // pieces writes in pieces of random sizes, and now and then waits.
 type pieces struct {
 	io.Writer
@@ -39,7 +46,7 @@ func (p pieces) Write(b []byte) (n int, err error) {
 		}
 		n += k
 		if p.r.IntN(200) == 0 {
-			time.Sleep(time.Duration(p.r.IntN(3000)) * time.Microsecond)
+			pause(p.r)
 		}
 	}
 	return n, nil
@@ -53,7 +60,7 @@ type slowly struct {
 
 func (s slowly) Read(b []byte) (int, error) {
 	if s.r.IntN(200) == 0 {
-		time.Sleep(time.Duration(s.r.IntN(3000)) * time.Microsecond)
+		pause(s.r)
 	}
 	return s.Reader.Read(b[:min(len(b), 1+s.r.IntN(1<<s.r.IntN(17)))])
 }
@@ -92,6 +99,7 @@ func mirror(c *tls.Conn, from *bufio.Reader) {
 	}
 }
 
+// chunked writes what comes from from in chunks of random sizes.
 func chunked(w io.Writer, from io.Reader, r *rand.Rand) error {
 	b := make([]byte, 40<<10)
 	for {
@@ -123,28 +131,14 @@ func narrow(t *testing.T, f interface{ File() (*os.File, error) }) {
 	unix.SetNonblock(fd, true)
 }
 
-func TestStressTLS(t *testing.T) {
-	farCA := testkit.NewCA(t, "far")
-	far := newTLSFar(t, farTLS(t, farCA.Issue(t, testkit.Leaf{Names: []string{farName}})), mirror)
-	narrow(t, far.Listener.(*net.TCPListener))
-	cfg := tlsConfig()
-	var secrets *tlsconf.Secrets
-	r := newTLSRig(t, cfg, func(s *tlsconf.Secrets) { secrets = s })
-	after := farConfig(far)
-	after.Listeners = cfg.Listeners
-	after.Pools[0].Eject.Enabled = false
-	secrets.Pools = []*tlsconf.PoolSecrets{{CA: farCA.Cert}}
-	set, err := tlsconf.Build(after, secrets)
+// TestBothSidesTLS: whatever comes, in whatever pieces, goes through lb and back over TLS on
+// both sides, while other clients leave at any byte. STRESS is how many rounds there are.
+func TestBothSidesTLS(t *testing.T) {
+	testkit.Long(t)
+	r := newBothSides(t)
+	rounds, err := strconv.Atoi(os.Getenv("STRESS"))
 	if err != nil {
-		t.Fatal(err)
-	}
-	snap := r.snapshot
-	snap.Config, snap.TLS, snap.Number = after, set, 2
-	snap.Addrs = [][][]loop.Addr{{{loop.Addr{IP: netip.MustParseAddrPort(fmt.Sprintf("127.0.0.1:%d", far.port()))}}}}
-	r.do(func() { r.p.Reload(snap) })
-	rounds, _ := strconv.Atoi(os.Getenv("STRESS"))
-	if rounds == 0 {
-		rounds = 3
+		rounds = 4
 	}
 	data := make([]byte, 1<<20)
 	for i := range data {
@@ -154,10 +148,10 @@ func TestStressTLS(t *testing.T) {
 	for i := range 8 {
 		wg.Go(func() {
 			for n := range rounds {
-				rr := rand.New(rand.NewPCG(uint64(i), uint64(n)+rand.Uint64()))
+				rr := rand.New(rand.NewPCG(uint64(i), rand.Uint64()))
 				if n%4 == 3 {
 					leave(r, rr, data)
-				} else if err := stressOne(r, rr, data); err != nil {
+				} else if err := talk(r, rr, data); err != nil {
 					t.Errorf("client %d, round %d: %v", i, n, err)
 					return
 				}
@@ -166,11 +160,81 @@ func TestStressTLS(t *testing.T) {
 	}
 	wg.Wait()
 	testkit.Until(t, "handshakes to be let go of", func() bool { return !strings.Contains(stacks(), "tlsconn.(*handshake).read") })
-	c := r.p.counters
-	t.Log("conns of backends", far.conns.Load(), "resumed", far.resumed.Load(), "requests", c.Requests.Load())
 }
 
-func stressOne(r *tlsRig, rr *rand.Rand, data []byte) (err error) {
+// newBothSides returns a rig whose backend, a mirror, speaks TLS over small buffers.
+func newBothSides(t *testing.T) *tlsRig {
+	farCA := testkit.NewCA(t, "far")
+	far := newTLSFar(t, farTLS(t, farCA.Issue(t, testkit.Leaf{Names: []string{farName}})), mirror)
+	narrow(t, far.Listener.(*net.TCPListener))
+	cfg := tlsConfig()
+	var secrets *tlsconf.Secrets
+	r := newTLSRig(t, cfg, func(s *tlsconf.Secrets) { secrets = s })
+	after := farConfig(far)
+	after.Listeners, after.Pools[0].Eject.Enabled = cfg.Listeners, false
+	secrets.Pools = []*tlsconf.PoolSecrets{{CA: farCA.Cert}}
+	set, err := tlsconf.Build(after, secrets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(far.port()))
+	r.snapshot.Config, r.snapshot.TLS, r.snapshot.Number = after, set, 2
+	r.snapshot.Addrs = [][][]loop.Addr{{{{IP: to}}}}
+	r.do(func() { r.p.Reload(r.snapshot) })
+	return r
+}
+
+// What a client of talk asks for.
+const (
+	sized = iota
+	inChunks
+	untilEnd // the answer ends with its conn
+	tunnelled
+)
+
+// question is one request of talk.
+type question struct {
+	kind int
+	body []byte
+}
+
+// questions returns some requests, which may stand on one conn in this order.
+func questions(r *rand.Rand, data []byte) []question {
+	all := make([]question, 1+r.IntN(6))
+	for i := range all {
+		n := r.IntN(1 << (1 + r.IntN(19)))
+		at := r.IntN(len(data) - n)
+		all[i] = question{r.IntN(2), data[at : at+n]}
+	}
+	if r.IntN(2) == 0 {
+		all[len(all)-1].kind = untilEnd + r.IntN(2)
+	}
+	return all
+}
+
+// put writes q. A tunnel's bytes follow once it is open.
+func (q question) put(out *bufio.Writer, r *rand.Rand, open <-chan struct{}) {
+	switch q.kind {
+	case sized:
+		fmt.Fprintf(out, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", len(q.body))
+		out.Write(q.body)
+	case tunnelled:
+		fmt.Fprintf(out, "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+		out.Flush()
+		<-open
+		out.Write(q.body)
+	default:
+		end := "" // of the answer
+		if q.kind == untilEnd {
+			end = "X-End: 1\r\n"
+		}
+		fmt.Fprintf(out, "POST / HTTP/1.1\r\nHost: a\r\n%sTransfer-Encoding: chunked\r\n\r\n", end)
+		chunked(out, bytes.NewReader(q.body), r)
+	}
+}
+
+// talk is a client that sends requests without waiting, and compares the answers.
+func talk(r *tlsRig, rr *rand.Rand, data []byte) error {
 	raw, err := net.Dial("tcp", r.addrs[":8443"])
 	if err != nil {
 		return err
@@ -180,68 +244,37 @@ func stressOne(r *tlsRig, rr *rand.Rand, data []byte) (err error) {
 		raw.(*net.TCPConn).SetReadBuffer(4 << 10)
 		raw.(*net.TCPConn).SetWriteBuffer(4 << 10)
 	}
-	ccfg := r.client()
-	ccfg.MaxVersion = tls.VersionTLS12 + uint16(rr.IntN(2))
-	ccfg.DynamicRecordSizingDisabled = rr.IntN(2) == 0
-	c := tls.Client(raw, ccfg)
+	cfg := r.client()
+	cfg.MaxVersion = tls.VersionTLS12 + uint16(rr.IntN(2))
+	cfg.DynamicRecordSizingDisabled = rr.IntN(2) == 0
+	c := tls.Client(raw, cfg)
 	c.SetDeadline(time.Now().Add(testkit.Patience))
-	kinds := make([]int, 1+rr.IntN(6))
-	bodies := make([][]byte, len(kinds))
-	for i := range kinds {
-		kinds[i] = rr.IntN(2)
-		n := rr.IntN(1 << (1 + rr.IntN(19)))
-		at := rr.IntN(len(data) - n)
-		bodies[i] = data[at : at+n]
-	}
-	if rr.IntN(2) == 0 {
-		kinds[len(kinds)-1] = 2 + rr.IntN(2)
-	}
-	w := rand.New(rand.NewPCG(rr.Uint64(), 2))
-	sent := make(chan error, 1)
-	opened := make(chan struct{})
+	all, w := questions(rr, data), rand.New(rand.NewPCG(rr.Uint64(), 2))
+	sent, open := make(chan error, 1), make(chan struct{})
 	go func() {
 		out := bufio.NewWriterSize(pieces{c, w}, 1+w.IntN(30<<10))
-		for i, k := range kinds {
-			b := bodies[i]
-			switch k {
-			case 0:
-				fmt.Fprintf(out, "POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", i, len(b))
-				out.Write(b)
-			case 1, 2:
-				end := ""
-				if k == 2 {
-					end = "X-End: 1\r\n"
-				}
-				fmt.Fprintf(out, "POST /%d HTTP/1.1\r\nHost: a\r\n%sTransfer-Encoding: chunked\r\n\r\n", i, end)
-				chunked(out, bytes.NewReader(b), w)
-			case 3:
-				fmt.Fprintf(out, "GET /%d HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n", i)
-				out.Flush()
-				<-opened
-				out.Write(b)
-			}
+		for _, q := range all {
+			q.put(out, w, open)
 		}
 		err := out.Flush()
-		if err == nil && kinds[len(kinds)-1] == 3 {
+		if err == nil && all[len(all)-1].kind == tunnelled {
 			err = c.CloseWrite()
 		}
 		sent <- err
 	}()
 	from := bufio.NewReader(slowly{c, rr})
-	for i, k := range kinds {
+	for i, q := range all {
 		a, err := http.ReadResponse(from, nil)
 		if err != nil {
-			return fmt.Errorf("answer %d of %v: %w", i, kinds, err)
+			return fmt.Errorf("answer %d of %d: %w", i, len(all), err)
 		}
-		var got []byte
-		if k == 3 {
-			close(opened)
-			got, err = io.ReadAll(from)
-		} else {
-			got, err = io.ReadAll(a.Body)
+		var body io.Reader = a.Body
+		if q.kind == tunnelled {
+			close(open)
+			body = from
 		}
-		if err != nil || !bytes.Equal(got, bodies[i]) {
-			return fmt.Errorf("answer %d of %v, %d: %d of %d bytes: %w", i, kinds, a.StatusCode, len(got), len(bodies[i]), err)
+		if got, err := io.ReadAll(body); err != nil || !bytes.Equal(got, q.body) {
+			return fmt.Errorf("answer %d of %d, kind %d, status %d: %d of %d bytes, %w", i, len(all), q.kind, a.StatusCode, len(got), len(q.body), err)
 		}
 	}
 	return <-sent
