@@ -47,11 +47,9 @@ func (t *Conn) Closed() {
 	if t.hand != nil {
 		t.drop()
 	}
-	a := t.s.arena
-	for _, s := range []**arena.Slab{&t.in, &t.plain, &t.out} {
-		a.Put(*s)
-		*s = nil
-	}
+	t.put(&t.in)
+	t.put(&t.plain)
+	t.put(&t.out)
 }
 
 // wire is a Conn as a tls.Conn sees it: the net.Conn below. It never waits.

@@ -11,7 +11,9 @@
 // input and output stay with the loop: it collects records, hands them over, and sends
 // what came back. So a client that stalls costs memory and nothing else, and one that is
 // gone is dropped before any work is done for it. What has begun goes before what has
-// not; when too many have not begun, more are refused.
+// not, and a handshake with a server before those with clients, so that a flood of new
+// clients does not keep back the requests of others; when too many have not begun, more
+// are refused.
 //
 // # Records
 //

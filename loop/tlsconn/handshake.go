@@ -21,10 +21,11 @@ type Owner interface {
 // handshake is the handshake of a Conn. It belongs to the loop, and to the thread while it
 // is away.
 type handshake struct {
-	t     *Conn
-	owner Owner
-	away  bool // the loop's: the thread has it
-	begun bool // the loop's
+	t      *Conn
+	owner  Owner
+	client bool // ours is the client's side: requests of clients that are here already wait for it
+	away   bool // the loop's: the thread has it
+	begun  bool // the loop's
 
 	in   []byte // for the thread: whole records
 	at   int    // how far they have been read
@@ -58,7 +59,7 @@ func (s *Shaker) Server(c *loop.Conn, o Owner, cfg *tls.Config, first []byte) (*
 // Client is like Server.
 func (s *Shaker) Client(c *loop.Conn, o Owner, cfg *tls.Config) (*Conn, error) {
 	t := s.conn(c, o)
-	t.tls = tls.Client((*wire)(t), cfg)
+	t.tls, t.hand.client = tls.Client((*wire)(t), cfg), true
 	c.SetTransport(t)
 	if !t.begin() {
 		return nil, ErrBusy

@@ -70,8 +70,7 @@ func (t *Conn) Partial() bool { return t.in != nil && !t.whole }
 func (t *Conn) readPlain(b []byte) int {
 	n := copy(b, t.plain.Bytes())
 	if t.plain.Take(n); t.plain.Len() == 0 {
-		t.s.arena.Put(t.plain)
-		t.plain = nil
+		t.put(&t.plain)
 	}
 	return n
 }

@@ -28,8 +28,8 @@ type Shaker struct {
 
 	mu     sync.Mutex
 	work   sync.Cond
-	begun  []*handshake // to be gone on with, or let go of
-	fresh  []*handshake // to be begun
+	first  []*handshake // to be gone on with, or let go of; and with servers, to be begun
+	fresh  []*handshake // with clients, to be begun
 	done   []*handshake // returned by the thread
 	closed bool
 }
@@ -56,16 +56,17 @@ func (s *Shaker) Close() {
 func (s *Shaker) push(h *handshake) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.closed:
+	if s.closed {
 		return false
-	case h.begun:
-		s.begun = append(s.begun, h)
-	case len(s.fresh) >= waitingMax:
-		return false
-	default:
-		s.fresh = append(s.fresh, h)
 	}
+	queue := &s.fresh
+	if h.begun || h.client {
+		queue = &s.first
+	}
+	if !h.begun && len(*queue) >= waitingMax {
+		return false
+	}
+	*queue = append(*queue, h)
 	if s.ended == nil {
 		s.ended = make(chan struct{})
 		go s.run()
@@ -101,13 +102,13 @@ func (s *Shaker) run() {
 func (s *Shaker) next() (h *handshake) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.begun)+len(s.fresh) == 0 && !s.closed {
+	for len(s.first)+len(s.fresh) == 0 && !s.closed {
 		s.work.Wait()
 	}
 	if s.closed {
 		return nil
 	}
-	queue := &s.begun
+	queue := &s.first
 	if len(*queue) == 0 {
 		queue = &s.fresh
 	}

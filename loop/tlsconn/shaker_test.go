@@ -98,7 +98,8 @@ func TestBusy(t *testing.T) {
 	}
 }
 
-// TestContinuedFirst: a handshake that has begun goes before those that have not.
+// TestContinuedFirst: a handshake that has begun goes before those that have not, and one with
+// a server before those with clients, also if as many of these wait as may.
 func TestContinuedFirst(t *testing.T) {
 	s := NewShaker(nil, nil)
 	s.ended = make(chan struct{}) // no thread
@@ -107,6 +108,13 @@ func TestContinuedFirst(t *testing.T) {
 	s.push(begun)
 	if s.next() != begun || s.next() != fresh {
 		t.Error("not in this order")
+	}
+	for range waitingMax {
+		s.push(&handshake{})
+	}
+	server := &handshake{client: true}
+	if s.push(&handshake{}) || !s.push(server) || s.next() != server {
+		t.Error("clients keep back a server")
 	}
 }
 
