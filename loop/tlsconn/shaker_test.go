@@ -162,6 +162,9 @@ func memory() uint64 {
 	return m.HeapAlloc + m.StackInuse
 }
 
+// The main thread is kept for the main goroutine: it never ends, and would keep its priority.
+func init() { runtime.LockOSThread() }
+
 // TestClose: the thread ends with Close, with its priority, and with the handshakes that
 // wait in it.
 func TestClose(t *testing.T) {
