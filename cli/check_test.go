@@ -62,3 +62,11 @@ func TestCheckReadsDirectoryCA(t *testing.T) {
 		t.Errorf("exit code %d, %q, %q; want %q", code, out, errs, want)
 	}
 }
+
+// TestNoNames: a variable of a script that is empty must not mean plain HTTP.
+func TestNoNames(t *testing.T) {
+	code, out, errs := outcome(t.TempDir(), "serve", "-b", "127.0.0.1:1", "-p", "0", "--https", "")
+	if code != exitConfig || out != "" || errs != "lb: --https: is empty; write a name, such as \"example.com\"\n" {
+		t.Errorf("exit code %d, %q, %q", code, out, errs)
+	}
+}

@@ -60,8 +60,6 @@ func (c *Config) listen(f Flags, note func(flag string, f *value.Flaw)) {
 	note("--port", numberFlag(&c.Port, f.Port, 0, value.PortMax))
 	note("--host", textFlag(&c.Host, f.Host, value.CheckListenHost))
 	switch {
-	case f.HTTPS != nil && len(f.HTTPS) == 0: // --https "$NAME", with nothing in it
-		note("--https", value.Wrong("is empty", "write the names, or leave it out"))
 	case f.TLSCert != nil && f.HTTPS != nil:
 		note("--https", value.Wrong("gets certificates by itself, and --tls-cert names one", "leave one of the two out"))
 	case f.TLSCert != nil:

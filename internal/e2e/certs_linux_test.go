@@ -98,7 +98,7 @@ func TestUnfitCertificates(t *testing.T) {
 			spoil      func()
 		}{
 			{"a foreign key", "does not fit the certificate", func() { testkit.SwapFile(t, key, string(ca(t).Issue(t, testkit.Leaf{}).Key)) }},
-			{"garbage", "is no PEM file", func() { testkit.SwapFile(t, cert, "-----BEGIN CERTIFICATE-----\nnonsense\n") }},
+			{"garbage", "-----BEGIN 1 times, and 0", func() { testkit.SwapFile(t, cert, "-----BEGIN CERTIFICATE-----\nnonsense\n") }},
 			{"nothing", "does not exist", func() { os.Remove(cert); os.Remove(key) }},
 		} {
 			tc.spoil()
