@@ -14,6 +14,7 @@ import (
 	"lb/admin/api"
 	"lb/config"
 	"lb/supervise"
+	"lb/supervise/certs"
 )
 
 // configFlag is the flag for the file of a command that reads it.
@@ -156,7 +157,8 @@ type checkCmd struct {
 	configFlag
 }
 
-// Run prints that the configuration is accepted, and a summary of it.
+// Run prints that the configuration is accepted, and a summary of it. The files of
+// certificates and keys that it names are read, too, as at the start.
 func (c *checkCmd) Run(std *streams) error {
 	if c.File != "" && c.Config != "" {
 		return config.Errors{{Key: "--config", What: fmt.Sprintf("two files, %q and %q", c.File, c.Config), Hint: "check one at a time"}}
@@ -167,6 +169,13 @@ func (c *checkCmd) Run(std *streams) error {
 	}
 	if cfg.Source == "" {
 		return fmt.Errorf("there is no %s here, so nothing was checked; write lb check -c FILE", config.FileName)
+	}
+	doubts, err := certs.Check(cfg)
+	if err != nil {
+		return err
+	}
+	for _, d := range doubts {
+		fmt.Fprintln(std.err, "lb: warning:", d)
 	}
 	fmt.Fprintf(std.out, "%s: ok, %s, listening on %s, mode %s, strategy %s\n", cfg.Source, summary(cfg),
 		listening(cfg), cfg.Mode, cfg.Pools[0].Strategy)

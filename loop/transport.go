@@ -12,7 +12,7 @@ import "io"
 type Transport interface {
 	// Read is Conn.Read. io.EOF is the end that the peer has declared; an end without
 	// that is io.ErrUnexpectedEOF. n == 0 with a nil error means that Pending is false
-	// and the socket has nothing.
+	// and the socket has nothing, or that the transport has asked for another turn.
 	Read(b []byte) (n int, err error)
 
 	// Writev is Conn.Writev. n is less than the bytes offered until the socket has taken

@@ -82,6 +82,7 @@ func TestBackendsOverTLS(t *testing.T) {
 // TestBackendTLSFaults: a fault says in reply, log, status and metrics what failed, a check says
 // it once, and a file that is put right is taken up.
 func TestBackendTLSFaults(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		dir := t.TempDir()
 		addr, _, _ := secureServe(t, named(t), echo)
@@ -138,6 +139,7 @@ func TestInsecureBackends(t *testing.T) {
 // TestRenegotiation: a backend that asks for another handshake is refused, and another
 // request goes on.
 func TestRenegotiation(t *testing.T) {
+	testkit.Long(t)
 	if _, err := exec.LookPath("openssl"); err != nil {
 		t.Skip("no openssl")
 	}

@@ -1,7 +1,8 @@
 // Package e2e holds tests of lb as its users meet it: the binary, started with an
 // lb.toml, real sockets, and clients and backends that others have written (curl,
 // net/http, openssl, Chromium, a WebSocket library). Every test runs in mt and in mp,
-// with two loops, and those that use eachListener run with plain clients and over TLS.
+// with two loops, and those that use eachListener run with plain clients and over TLS,
+// which -short leaves out.
 // It knows nothing of lb's packages; backends, which it forwards to at times, is a
 // server like any other.
 //

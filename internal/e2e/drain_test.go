@@ -64,7 +64,7 @@ type lateAnswer struct {
 // are refused, health turns red, and the exit code is 0.
 func TestDrain(t *testing.T) {
 	testkit.Long(t)
-	eachListener(t, func(t *testing.T, mode string) {
+	eachListenerProcess(t, func(t *testing.T, mode string) {
 		g := newGate(t, 1000)
 		p := start(t, mode, setup{backends: to(g.addr), admin: true})
 		fresh, kept := dial(t, p.addr), dial(t, p.addr)
@@ -102,7 +102,7 @@ func TestDrain(t *testing.T) {
 // A second SIGTERM ends the drain at once, even one that may take an hour, and the
 // exit code says that something was cut off.
 func TestSecondSignal(t *testing.T) {
-	eachListener(t, func(t *testing.T, mode string) {
+	eachListenerProcess(t, func(t *testing.T, mode string) {
 		g := newGate(t, 1000)
 		p := start(t, mode, setup{backends: to(g.addr), tables: "[timeouts]\ndrain = \"1h\"\n"})
 		slow := later(newClient(t), p.url("/slow"))
@@ -120,7 +120,7 @@ func TestSecondSignal(t *testing.T) {
 // A stop under full load: every request is answered whole, or its conn is refused or
 // closed before the first byte of an answer.
 func TestDrainUnderLoad(t *testing.T) {
-	eachListener(t, func(t *testing.T, mode string) {
+	eachListenerProcess(t, func(t *testing.T, mode string) {
 		backend := demo(t, "127.0.0.1:0", "b")
 		p := start(t, mode, setup{backends: to(backend.Addr())})
 		const clients, size = 8, 100 << 10

@@ -135,6 +135,7 @@ func TestListenersReload(t *testing.T) {
 // A reload changes what a listener does for the clients that come after it, and for no
 // other listener. Clients that connect at that moment are not refused.
 func TestListenerChangesRole(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		s := newService(t, mode, setup{keys: "watch = false\n", backends: to(checked(t))})
 		s.setup = s.setup.withCert(t, s.dir)
@@ -266,6 +267,7 @@ func TestListenersOfDeadWorker(t *testing.T) {
 // A listener that cannot be opened refuses the reload, with the key and what to do. Nothing
 // changes.
 func TestListenerRefused(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		taken, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -328,6 +330,7 @@ func TestListenerStale(t *testing.T) {
 // Each of two sockets of systemd serves the listener at its address, whatever their order,
 // also after an upgrade; lb opens the third.
 func TestListenersOfSystemd(t *testing.T) {
+	testkit.Long(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		var addrs []string
 		var listeners []net.Listener

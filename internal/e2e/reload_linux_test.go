@@ -33,7 +33,7 @@ const reloadMemoryMax = 12 << 20
 // the processes stay the same, and nothing piles up. LB_LONG=1 does 100 in 10 s.
 func TestReloadsUnderLoad(t *testing.T) {
 	testkit.Long(t)
-	eachListener(t, func(t *testing.T, mode string) {
+	eachListenerProcess(t, func(t *testing.T, mode string) {
 		addrs, ws := checkedMany(t, 6), echoes(t)
 		s := begin(t, mode, setup{workers: 2, admin: true, backends: to(addrs...), tables: wsRoute(ws) + keepNothing})
 		quiet := s.setup

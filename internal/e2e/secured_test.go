@@ -20,10 +20,11 @@ import (
 // secured ends the names of modes in which lb's listener speaks TLS.
 const secured = "+tls"
 
-// eachListener is eachMode, and once more with clients that speak TLS.
+// eachListener is eachMode, and once more with clients that speak TLS: in mt, where loops
+// share what TLS needs. Under -short the clients are plain.
 func eachListener(t *testing.T, f func(t *testing.T, mode string)) {
 	t.Parallel()
-	for _, mode := range []string{"mt", "mp", "mt" + secured, "mp" + secured} {
+	for _, mode := range listenerModes() {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			f(t, mode)
@@ -33,9 +34,29 @@ func eachListener(t *testing.T, f func(t *testing.T, mode string)) {
 
 // eachListenerAlone is to eachListener as eachModeAlone is to eachMode.
 func eachListenerAlone(t *testing.T, f func(t *testing.T, mode string)) {
-	for _, mode := range []string{"mt", "mp", "mt" + secured, "mp" + secured} {
+	for _, mode := range listenerModes() {
 		t.Run(mode, func(t *testing.T) { f(t, mode) })
 	}
+}
+
+// eachListenerProcess is eachListener with TLS in mp, too: for tests in which processes
+// begin and end.
+func eachListenerProcess(t *testing.T, f func(t *testing.T, mode string)) {
+	t.Parallel()
+	for _, mode := range append(listenerModes(), "mp"+secured) {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			f(t, mode)
+		})
+	}
+}
+
+// listenerModes returns those of eachListener.
+func listenerModes() []string {
+	if testing.Short() {
+		return []string{"mt", "mp"}
+	}
+	return []string{"mt", "mp", "mt" + secured}
 }
 
 // listenerOf splits mode into the mode of lb and whether clients speak TLS.
@@ -72,13 +93,16 @@ func (s setup) withCert(t testing.TB, dir string) setup {
 // secureAddrs has the settings of a client for each address at which lb speaks TLS.
 var secureAddrs sync.Map
 
-// noteListener notes how lb serves at addr.
+// noteListener notes how lb serves at addr, until the test ends: then addr may be given to
+// something else.
 func noteListener(t *testing.T, addr string, tls bool) {
-	if tls {
-		secureAddrs.Store(addr, trusting(t))
-	} else {
-		secureAddrs.Delete(addr) // of an earlier test
+	if !tls {
+		secureAddrs.Delete(addr)
+		return
 	}
+	cfg := trusting(t)
+	secureAddrs.Store(addr, cfg)
+	t.Cleanup(func() { secureAddrs.CompareAndDelete(addr, cfg) })
 }
 
 // scheme returns that of URLs of lb at addr, http or https.

@@ -145,6 +145,7 @@ func TestOpenSSL(t *testing.T) {
 
 // Versions before TLS 1.2, and suites without forward secrecy or with CBC, are refused.
 func TestOldTLSRefused(t *testing.T) {
+	testkit.Long(t)
 	installed(t, "openssl")
 	eachMode(t, func(t *testing.T, mode string) {
 		p := startSecure(t, mode)
@@ -160,6 +161,7 @@ func TestOldTLSRefused(t *testing.T) {
 }
 
 func TestWrk(t *testing.T) {
+	testkit.Long(t)
 	installed(t, "wrk")
 	eachMode(t, func(t *testing.T, mode string) {
 		p := startSecure(t, mode)
@@ -171,6 +173,7 @@ func TestWrk(t *testing.T) {
 }
 
 func TestH2load(t *testing.T) {
+	testkit.Long(t)
 	installed(t, "h2load")
 	eachMode(t, func(t *testing.T, mode string) {
 		p := startSecure(t, mode)

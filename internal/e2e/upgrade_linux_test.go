@@ -66,7 +66,7 @@ func (s *service) monotone() (want func()) {
 // old process ends well. LB_LONG=1 does 10 of them.
 func TestUpgradesUnderLoad(t *testing.T) {
 	testkit.Long(t)
-	eachListener(t, func(t *testing.T, mode string) {
+	eachListenerProcess(t, func(t *testing.T, mode string) {
 		s := begin(t, mode, setup{admin: true, backends: to(checkedMany(t, 3)...)})
 		w := s.send(8, 6)
 		w.more(t, 200)
