@@ -20,6 +20,7 @@ func someCertificates(noon time.Time) []api.Certificate {
 		{Name: "localhost", Names: []string{"localhost"}, Issuer: "lb", Source: "internal", Expires: in(30 * time.Hour)},
 		{Name: "new.test", Names: []string{"new.test"}, Fault: "no such host"},
 		{Name: "lb.test", Names: []string{"lb.test"}, Issuer: "ca", Source: "file", File: "/etc/lb/lb.pem", Pool: "api", Expires: in(400 * day)},
+		{Name: "(authorities)", Source: "file", File: "/etc/lb/ca.pem", Pool: "api", Fault: "pool api: tls.ca: /etc/lb/ca.pem does not exist"},
 	}
 }
 
@@ -28,15 +29,17 @@ func TestCertificates(t *testing.T) {
 	var got strings.Builder
 	printCertificates(page{w: &got}, someCertificates(noon), noon)
 	const want = `
-CERTIFICATE         ISSUER            SOURCE            STATE
-example.com +1      Let's Encrypt R3  /etc/lb/site.pem  expires in 61 days
-old.test            ca                /etc/lb/old.pem   expired 1d2h ago
-soon.test           ca                /etc/lb/soon.pem  expires in 1d6h
-localhost           lb                internal          expires in 1d6h
-new.test            -                 -                 none yet
-lb.test (pool api)  ca                /etc/lb/lb.pem    expires in 400 days
+CERTIFICATE               ISSUER            SOURCE            STATE
+example.com +1            Let's Encrypt R3  /etc/lb/site.pem  expires in 61 days
+old.test                  ca                /etc/lb/old.pem   expired 1d2h ago
+soon.test                 ca                /etc/lb/soon.pem  expires in 1d6h
+localhost                 lb                internal          expires in 1d6h
+new.test                  -                 -                 none yet
+lb.test (pool api)        ca                /etc/lb/lb.pem    expires in 400 days
+(authorities) (pool api)  -                 /etc/lb/ca.pem    the old ones go on
 ! old.test: 1m0s ago: tls.key: /etc/lb/old.key does not fit the certificate /etc/lb/old.pem
 ! new.test: no such host
+! (authorities) (pool api): pool api: tls.ca: /etc/lb/ca.pem does not exist
 `
 	if got.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", got.String(), want)
@@ -46,7 +49,9 @@ lb.test (pool api)  ca                /etc/lb/lb.pem    expires in 400 days
 certificate old.test: 1m0s ago: tls.key: /etc/lb/old.key does not fit the certificate /etc/lb/old.pem
 certificate soon.test: expires in 1d6h
 certificate new.test: none yet
-certificate new.test: no such host`
+certificate new.test: no such host
+certificate (authorities) (pool api): the old ones go on
+certificate (authorities) (pool api): pool api: tls.ca: /etc/lb/ca.pem does not exist`
 	if lines != problems {
 		t.Errorf("got\n%s\nwant\n%s", lines, problems)
 	}

@@ -25,7 +25,7 @@ const (
 const (
 	pipelineTurns   = 16          // requests of one conn that may end in one turn
 	readTurns       = 8           // reads of one conn in one turn that may bring no byte of a request
-	headTurns       = 16          // reads of one head in one turn
+	headTurns       = 4           // reads of one head in one turn
 	lastCallTimeout = time.Second // how long an idle client may take to send a last request in a drain
 )
 
