@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"lb/internal/testkit"
 )
 
 // secure starts a server of net/http with TLS and returns its URL and authority.
@@ -29,6 +31,7 @@ func secure(t *testing.T, version uint16, h http.HandlerFunc) (url string, roots
 }
 
 func TestTLS(t *testing.T) {
+	testkit.Long(t)
 	for _, tc := range []struct {
 		name            string
 		version         uint16
