@@ -16,7 +16,7 @@ import (
 // draws it.
 var arrows = map[string][]string{
 	"lb":     {"cli"},
-	"lb/cli": {"supervise", "admin", "admin/api", "config", "backends", "bench", "supervise/localca"},
+	"lb/cli": {"supervise", "admin", "admin/api", "config", "backends", "bench", "supervise/certs", "supervise/localca"},
 
 	// The rooms of supervise.
 	"lb/supervise": {"supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports",

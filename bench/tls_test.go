@@ -56,7 +56,7 @@ func TestTLS(t *testing.T) {
 				io.WriteString(w, body)
 			})
 			o := tc.o
-			o.URL, o.TLS, o.Verify = url, &tls.Config{RootCAs: roots}, true
+			o.URL, o.TLS, o.Verify, o.Timeout = url, &tls.Config{RootCAs: roots}, true, testkit.Patience
 			r := finished(t, o)
 			if r.Answers != o.Requests || r.Errors.Total() != 0 {
 				t.Errorf("%d answers, %+v, %+v; want %d", r.Answers, r.Errors, *r.TLS, o.Requests)

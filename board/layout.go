@@ -112,7 +112,7 @@ func readHeader(words []uint64) (shape, error) {
 		return shape{}, fmt.Errorf("board: not a board: magic %#x, want %#x", got, magic)
 	}
 	if got := words[wordVersion]; got != layoutVersion {
-		return shape{}, fmt.Errorf("board: layout version %d, this binary has %d", got, layoutVersion)
+		return shape{}, fmt.Errorf("board: layout version %d, this binary has %d; restart lb to change over", got, layoutVersion)
 	}
 	loopsRoom, backendsRoom := words[wordLoopsRoom], words[wordBackendsRoom]
 	if loopsRoom > loopsMax || backendsRoom > backendsMax {

@@ -268,7 +268,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"empty", 0, nil, "too few"},
 		{"less than a header", headerBytes - 1, nil, "too few"},
 		{"not a board", good.bytes(), map[int]uint64{wordMagic: 0}, "not a board"},
-		{"older layout", good.bytes(), map[int]uint64{wordVersion: layoutVersion - 1}, "layout version"},
+		{"older layout", good.bytes(), map[int]uint64{wordVersion: layoutVersion - 1}, "restart lb"},
 		{"newer layout", good.bytes(), map[int]uint64{wordVersion: layoutVersion + 1}, "layout version"},
 		{"room for no loop", good.bytes(), map[int]uint64{wordLoopsRoom: 0}, "0 loops"},
 		{"room for one loop more", good.bytes(), map[int]uint64{wordLoopsRoom: 4}, "4 loops and 3 backends take"},

@@ -15,6 +15,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -44,7 +45,7 @@ type streams struct {
 // commandLine is what kong reads; docs/configuration.md has its table of flags.
 type commandLine struct {
 	Serve   serveCmd    `cmd:"" help:"Run the load balancer: forward HTTP/1.1 requests to backends."`
-	Check   checkCmd    `cmd:"" help:"Check a configuration file."`
+	Check   checkCmd    `cmd:"" help:"Check a configuration file, and the certificates and keys that it names."`
 	Status  statusCmd   `cmd:"" help:"Show what a running lb is doing: loops, pools, backends."`
 	Reload  reloadCmd   `cmd:"" help:"Make a running lb read its configuration again, and print what changed."`
 	Upgrade upgradeCmd  `cmd:"" help:"Replace a running lb with another binary, without refusing or resetting a connection."`
@@ -110,7 +111,9 @@ func report(stderr io.Writer, err error) (exitCode int) {
 func explain(stderr io.Writer, err error) (ofConfig bool) {
 	var refused config.Errors
 	if !errors.As(err, &refused) {
-		fmt.Fprintf(stderr, "lb: %v\n", err)
+		for line := range strings.Lines(err.Error()) { // of certificates, several
+			fmt.Fprintf(stderr, "lb: %s\n", strings.TrimSuffix(line, "\n"))
+		}
 		return false
 	}
 	shown, more := refused.Shown()

@@ -124,6 +124,7 @@ func TestExitCodesAndMessages(t *testing.T) {
 		{"check -c tls.toml", 0, "tls.toml: ok, 1 backend, listening on :80 (redirects to https), unix:/a, :443 (tls), mode mp, strategy round_robin\n"},
 		{"serve -c tls.toml -p 1", 2, "lb: --port: is not used with the [[listeners]] of the file; leave it out, or remove them\n"},
 		{"serve --https a.test,*.b", 2, "lb: --https: \"*.b\" has a star; name each host..."},
+		{"serve --https=", 2, "lb: --https: is empty; write a name, such as \"example.com\"\n"}, // of an unset variable: no plain HTTP for it
 		{"check quiet.toml", 0, "quiet.toml: ok, 1 backend, listening on 0.0.0.0:8080, mode mp, strategy round_robin\n"},
 		{"check bad.toml", 2, misspelt},
 		{"check quiet.toml -c bad.toml", 2, "lb: --config: two files, \"quiet.toml\" and \"bad.toml\"; check one at a time\n"},
@@ -141,8 +142,7 @@ func TestExitCodesAndMessages(t *testing.T) {
 			t.Errorf("lb %s: %q on standard output; errors belong to standard error", tc.args, out)
 		}
 		begin, open := strings.CutSuffix(tc.want, "...")
-		same := got == tc.want || open && strings.HasPrefix(got, begin)
-		if code != tc.code || !same {
+		if same := got == tc.want || open && strings.HasPrefix(got, begin); code != tc.code || !same {
 			t.Errorf("lb %s: exit code %d with\n%swant %d with\n%s", tc.args, code, got, tc.code, tc.want)
 		}
 		if tc.code == exitFault && strings.Count(got, "\n") != 1 {

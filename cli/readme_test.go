@@ -225,7 +225,8 @@ func TestReadmeExamplesAreAccepted(t *testing.T) {
 	}
 }
 
-// TestExamples checks each file of examples as `lb check` does.
+// TestExamples checks each file of examples as `lb check` does. Certificates that they
+// name are not here.
 func TestExamples(t *testing.T) {
 	files, err := filepath.Glob(inRoot("examples/*.toml"))
 	if err != nil || len(files) < 5 {
@@ -233,7 +234,8 @@ func TestExamples(t *testing.T) {
 	}
 	for _, file := range files {
 		var out, errs bytes.Buffer
-		if code := run([]string{"check", "-c", file}, &out, &errs); code != 0 {
+		code := run([]string{"check", "-c", file}, &out, &errs)
+		if missing := regexp.MustCompile(`^lb: \S+: /etc/lb/\S+\.pem does not exist\n$`); code != 0 && !missing.MatchString(errs.String()) {
 			t.Errorf("lb check -c %s: exit code %d, %s%s", file, code, out.String(), errs.String())
 		}
 		if !strings.HasPrefix(document(t, filepath.Join("examples", filepath.Base(file))), "# ") {

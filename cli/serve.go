@@ -14,6 +14,7 @@ import (
 	"lb/admin/api"
 	"lb/config"
 	"lb/supervise"
+	"lb/supervise/certs"
 )
 
 // configFlag is the flag for the file of a command that reads it.
@@ -35,7 +36,7 @@ type serveCmd struct {
 	configFlag
 	TLSCert  *string  `name:"tls-cert" placeholder:"FILE" help:"Speak TLS with this certificate: its chain in PEM."`
 	TLSKey   *string  `name:"tls-key" placeholder:"FILE" help:"The key of --tls-cert. Default: in the same file."`
-	HTTPS    []string `name:"https" placeholder:"NAME,..." help:"Serve these names on port 443 with certificates that lb gets by itself, and redirect port 80; with -p on that port alone. For localhost, see lb trust."`
+	HTTPS    []string `name:"https" sep:"none" placeholder:"NAME,..." help:"Serve these names on port 443 with certificates that lb gets by itself, and redirect port 80; with -p on that port alone. For localhost, see lb trust."`
 	LogLevel *string  `short:"l" placeholder:"LEVEL" help:"Log messages of this level and above: debug, info, warn or error. Default: info."`
 	Admin    *string  `placeholder:"HOST:PORT" help:"Where /healthz and /metrics are; an empty text is nowhere. Default: 127.0.0.1:9900."`
 	PIDFile  *string  `name:"pid-file" placeholder:"FILE" help:"Write the process number to this file."`
@@ -156,7 +157,8 @@ type checkCmd struct {
 	configFlag
 }
 
-// Run prints that the configuration is accepted, and a summary of it.
+// Run prints that the configuration is accepted, and a summary of it. The files of
+// certificates and keys that it names are read, too, as at the start.
 func (c *checkCmd) Run(std *streams) error {
 	if c.File != "" && c.Config != "" {
 		return config.Errors{{Key: "--config", What: fmt.Sprintf("two files, %q and %q", c.File, c.Config), Hint: "check one at a time"}}
@@ -167,6 +169,13 @@ func (c *checkCmd) Run(std *streams) error {
 	}
 	if cfg.Source == "" {
 		return fmt.Errorf("there is no %s here, so nothing was checked; write lb check -c FILE", config.FileName)
+	}
+	doubts, err := certs.Check(cfg)
+	if err != nil {
+		return err
+	}
+	for _, d := range doubts {
+		fmt.Fprintln(std.err, "lb: warning:", d)
 	}
 	fmt.Fprintf(std.out, "%s: ok, %s, listening on %s, mode %s, strategy %s\n", cfg.Source, summary(cfg),
 		listening(cfg), cfg.Mode, cfg.Pools[0].Strategy)

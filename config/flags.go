@@ -14,7 +14,7 @@ type Flags struct {
 	Workers, Port                                  *int
 	Backends                                       []string // if there are any, they replace those of the file
 	TLSCert, TLSKey                                *string  // paths; they replace the certificates in files
-	HTTPS                                          []string // names that lb gets certificates for; they replace those of the file
+	HTTPS                                          []string // names that lb gets certificates for, commas allowed; they replace those of the file
 }
 
 // With returns a copy of c with the flags applied. It returns Errors without
@@ -50,7 +50,7 @@ func (c *Config) listen(f Flags, note func(flag string, f *value.Flaw)) {
 		for _, t := range []struct {
 			flag  string
 			given bool
-		}{{"--port", f.Port != nil}, {"--host", f.Host != nil}, {"--tls-cert", f.TLSCert != nil}, {"--tls-key", f.TLSKey != nil}, {"--https", len(f.HTTPS) > 0}} {
+		}{{"--port", f.Port != nil}, {"--host", f.Host != nil}, {"--tls-cert", f.TLSCert != nil}, {"--tls-key", f.TLSKey != nil}, {"--https", f.HTTPS != nil}} {
 			if t.given {
 				note(t.flag, value.Wrong("is not used with the [[listeners]] of the file", "leave it out, or remove them"))
 			}
@@ -60,7 +60,9 @@ func (c *Config) listen(f Flags, note func(flag string, f *value.Flaw)) {
 	note("--port", numberFlag(&c.Port, f.Port, 0, value.PortMax))
 	note("--host", textFlag(&c.Host, f.Host, value.CheckListenHost))
 	switch {
-	case f.TLSCert != nil && len(f.HTTPS) > 0:
+	case f.HTTPS != nil && len(f.HTTPS) == 0: // --https "$NAME", with nothing in it
+		note("--https", value.Wrong("is empty", "write the names, or leave it out"))
+	case f.TLSCert != nil && f.HTTPS != nil:
 		note("--https", value.Wrong("gets certificates by itself, and --tls-cert names one", "leave one of the two out"))
 	case f.TLSCert != nil:
 		c.TLS.Certs = []Cert{{}}
@@ -68,7 +70,7 @@ func (c *Config) listen(f Flags, note func(flag string, f *value.Flaw)) {
 		note("--tls-key", textFlag(&c.TLS.Certs[0].Key, f.TLSKey, checkPEM))
 	case f.TLSKey != nil:
 		note("--tls-key", value.Wrong("is the key of no certificate", "add --tls-cert FILE"))
-	case len(f.HTTPS) > 0:
+	case f.HTTPS != nil:
 		c.https(f, note)
 	}
 }
@@ -76,7 +78,7 @@ func (c *Config) listen(f Flags, note func(flag string, f *value.Flaw)) {
 // https serves the names of a flag, with the redirect from port 80 unless a port is given.
 func (c *Config) https(f Flags, note func(flag string, f *value.Flaw)) {
 	c.TLS.ACME.Names = nil
-	for _, s := range f.HTTPS {
+	for _, s := range strings.Split(strings.Join(f.HTTPS, ","), ",") {
 		note("--https", addName(&c.TLS.ACME.Names, strings.TrimSpace(s)))
 	}
 	if f.Port != nil {

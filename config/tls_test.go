@@ -424,6 +424,7 @@ func TestFlagErrorsOfTLS(t *testing.T) {
 		{oneBackend, Flags{TLSKey: &file}, "--tls-key: is the key of no certificate; add --tls-cert FILE"},
 		{oneBackend, Flags{TLSCert: &empty}, "--tls-cert: is empty; write the path of a file in PEM"},
 		{oneBackend, Flags{TLSCert: &file, HTTPS: []string{"a"}}, "--https: gets certificates by itself, and --tls-cert names one; leave one of the two out"},
+		{oneBackend, Flags{HTTPS: []string{}}, "--https: is empty; write the names, or leave it out"},
 		{oneBackend, Flags{HTTPS: []string{"a.test", "", "A.test", "*.b"}}, "--https: is empty; write a name, such as \"example.com\"\n--https: \"a.test\" is there already; remove one\n" +
 			"--https: \"*.b\" has a star; name each host: HTTP-01 and TLS-ALPN-01 prove single names; for a wildcard, write its files in [[tls.certs]]"},
 	} {

@@ -41,8 +41,8 @@ const fold = 0x20 * ones
 // shorter name), the last, bytes 8 to 15, which count only if the name is longer than 16,
 // and bytes 16 to 23, if it is longer than 24.
 type knownName struct {
-	len                         int
 	first, last, mid, far, mask uint64
+	len                         uint8
 	id                          FieldID
 }
 
@@ -51,18 +51,19 @@ type knownName struct {
 var knownNames = func() (t [64]knownName) {
 	for id := Connection; id < Claim; id++ {
 		name := []byte(fieldNames[id])
-		e := knownName{len: len(name), id: id, mask: 1<<(8*uint(len(name))) - 1}
+		n := len(name)
+		e := knownName{len: uint8(n), id: id, mask: 1<<(8*uint(n)) - 1}
 		e.first = (load(name, 0) | fold) & e.mask
-		if e.len > 8 {
-			e.last = load(name, e.len-8) | fold
+		if n > 8 {
+			e.last = load(name, n-8) | fold
 		}
-		if e.len > 16 {
+		if n > 16 {
 			e.mid = load(name, 8) | fold
 		}
-		if e.len > 24 {
+		if n > 24 {
 			e.far = load(name, 16) | fold
 		}
-		place := &t[nameHash(name[0], e.len)]
+		place := &t[nameHash(name[0], n)]
 		if place.id != Other {
 			panic("httpparse: " + place.id.String() + " and " + id.String() + " have one place: see nameHash")
 		}
@@ -84,7 +85,7 @@ func nameHash(first byte, n int) uint32 {
 func fieldID(b []byte, i, n int) FieldID {
 	e := &knownNames[nameHash(b[i], n)]
 	switch {
-	case e.len != n || (load(b, i)|fold)&e.mask != e.first,
+	case int(e.len) != n || (load(b, i)|fold)&e.mask != e.first,
 		n > 8 && load(b, i+n-8)|fold != e.last,
 		n > 16 && load(b, i+8)|fold != e.mid,
 		n > 24 && load(b, i+16)|fold != e.far:

@@ -18,7 +18,7 @@ const (
 	LongMethod    // longer than 64 bytes, so no method that lb knows (RFC 9112 3)
 	BadTarget     // a control byte or '#', or a form that the method may not have (RFC 9112 3.2)
 	BadAuthority  // invalid host or port in an absolute-form or authority-form target (RFC 9112 3.2.2, 3.2.3)
-	OtherScheme   // absolute-form with another scheme than the conn's (RFC 9110 7.4)
+	OtherScheme   // absolute-form with a scheme that the conn does not serve (RFC 9110 7.4)
 	LongTarget    // longer than Limits.TargetBytes (RFC 9112 3)
 	BadVersion    // missing or malformed (RFC 9112 2.3)
 	OtherVersion  // not HTTP/1.x (RFC 9110 15.6.6)

@@ -38,14 +38,15 @@ var (
 	pathStarts = "/?"
 )
 
-// absoluteForm reads scheme://authority[/path][?query], with the scheme of the conn. Its
+// absoluteForm reads scheme://authority[/path][?query]. The scheme is http or, on a conn of
+// that scheme alone, https: what is meant to be secret does not come in the open. Its
 // authority counts, whatever Host says (RFC 9112 3.2.2). Userinfo is refused (RFC 9110 4.2.4).
 func (r *RequestParser) absoluteForm(t []byte) Reason {
 	scheme, rest, ok := bytes.Cut(t, schemeEnd)
 	switch {
 	case !ok || !isSchemeName(scheme):
 		return BadTarget
-	case r.Secure != sameFold(scheme, "https"), !r.Secure && !sameFold(scheme, "http"):
+	case !sameFold(scheme, "http") && !(r.Secure && sameFold(scheme, "https")):
 		return OtherScheme
 	}
 	n := bytes.IndexAny(rest, pathStarts)

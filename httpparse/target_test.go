@@ -88,7 +88,7 @@ var targetCases = []headCase{
 
 func TestTargets(t *testing.T) { checkHeads(t, newRequest, targetCases) }
 
-// TestSecureTargets: on a conn of the scheme https, an absolute-form target has that scheme.
+// TestSecureTargets: on a conn of the scheme https, an absolute-form target has either scheme.
 func TestSecureTargets(t *testing.T) {
 	for _, tc := range []struct {
 		target string
@@ -96,7 +96,7 @@ func TestSecureTargets(t *testing.T) {
 		reason Reason
 	}{
 		{"https://h2.test/", Done, NoReason}, {"HtTpS://h2.test/", Done, NoReason}, {"/", Done, NoReason},
-		{"http://h2.test/", Bad, OtherScheme}, {"ftp://h2.test/", Bad, OtherScheme}, {"httpss://h2.test/", Bad, OtherScheme},
+		{"http://h2.test/", Done, NoReason}, {"ftp://h2.test/", Bad, OtherScheme}, {"httpss://h2.test/", Bad, OtherScheme},
 		{"https:///", Bad, BadAuthority}, {"https://a@h2.test/", Bad, BadAuthority},
 	} {
 		in := line("GET " + tc.target + " HTTP/1.1")

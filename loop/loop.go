@@ -263,6 +263,7 @@ func (l *Loop) Close() {
 	}
 	l.reapDead()
 	if k, ok := l.kernel.(KernelCloser); ok {
+		l.mail.wakers.Wait()
 		k.CloseKernel()
 	}
 }

@@ -10,9 +10,10 @@ type mailbox struct {
 	pending atomic.Bool // queue is not empty
 	stopped atomic.Bool // Stop was called
 
-	mu    sync.Mutex
-	queue []func()
-	ended bool
+	mu     sync.Mutex
+	queue  []func()
+	ended  bool
+	wakers sync.WaitGroup // calls of Post that wake the kernel
 
 	running []func() // taken from queue, being run by the loop
 	at      int      // the next of running
@@ -23,13 +24,20 @@ type mailbox struct {
 func (l *Loop) Post(f func()) bool {
 	m := &l.mail
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	if m.ended {
+		m.mu.Unlock()
 		return false
 	}
 	m.queue = append(m.queue, f)
-	m.pending.Store(true)
-	l.kernel.Wake() // under the lock, so that the kernel is not closed meanwhile
+	wake := !m.pending.Swap(true)
+	if wake {
+		m.wakers.Add(1)
+	}
+	m.mu.Unlock()
+	if wake { // without the lock: the loop may run at once, in place of this thread, and takes it
+		l.kernel.Wake()
+		m.wakers.Done()
+	}
 	return true
 }
 

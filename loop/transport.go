@@ -12,7 +12,7 @@ import "io"
 type Transport interface {
 	// Read is Conn.Read. io.EOF is the end that the peer has declared; an end without
 	// that is io.ErrUnexpectedEOF. n == 0 with a nil error means that Pending is false
-	// and the socket has nothing.
+	// and the socket has nothing, or that the transport has asked for another turn.
 	Read(b []byte) (n int, err error)
 
 	// Writev is Conn.Writev. n is less than the bytes offered until the socket has taken
@@ -21,6 +21,10 @@ type Transport interface {
 
 	// Pending reports whether Read would return something although the socket has nothing.
 	Pending() bool
+
+	// Partial reports whether bytes have come that Read can return nothing of before
+	// more of them have.
+	Partial() bool
 
 	// Owes reports whether there are bytes that the socket has not taken. After an error
 	// of the socket there are none.
@@ -52,6 +56,10 @@ func (c *Conn) SetTransport(t Transport) {
 func (c *Conn) Owes() bool {
 	return c.transport != nil && (c.transport.Owes() || c.state&stateShut != 0)
 }
+
+// Partial reports whether the peer has begun to send something that can only be read as a
+// whole, such as a record of TLS. It is always false without a transport.
+func (c *Conn) Partial() bool { return c.transport != nil && c.transport.Partial() }
 
 // ReadRaw is for transports: it reads from the socket as Read does without a transport.
 func (c *Conn) ReadRaw(b []byte) (n int, err error) {

@@ -225,6 +225,7 @@ type bareTransport struct{ c *loop.Conn }
 
 func (t *bareTransport) Read(b []byte) (int, error) { return t.c.ReadRaw(b) }
 func (t *bareTransport) Pending() bool              { return false }
+func (t *bareTransport) Partial() bool              { return false }
 func (t *bareTransport) Owes() bool                 { return false }
 func (t *bareTransport) Flush() (bool, error)       { return true, nil }
 func (t *bareTransport) CloseWrite() error          { return nil }

@@ -16,7 +16,7 @@ type Reader struct {
 	Name   string // of the file
 	Folder string // of the file, from the root on
 	File   *tomlfile.File
-	Errs Errors
+	Errs   Errors
 	// Unknown returns what is wrong with a key that is not among known, the keys of the
 	// table at path; v is its value.
 	Unknown func(path, name string, v any, known []string) *value.Flaw

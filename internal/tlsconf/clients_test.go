@@ -205,3 +205,31 @@ func TestTicketKeys(t *testing.T) {
 		}
 	}
 }
+
+// oneSession is a memory of a client that offers its last session whatever the name is.
+type oneSession struct{ tls.ClientSessionCache }
+
+func (o oneSession) Get(string) (*tls.ClientSessionState, bool) { return o.ClientSessionCache.Get("") }
+func (o oneSession) Put(_ string, s *tls.ClientSessionState)    { o.ClientSessionCache.Put("", s) }
+
+// TestTicketOfAnotherName: a ticket resumes a session for its own name alone (RFC 6066 3).
+func TestTicketOfAnotherName(t *testing.T) {
+	ca := testkit.NewCA(t, "ca")
+	server := build(t, tlsConfig(), secrets(ca.Issue(t, testkit.Leaf{Names: []string{"a.test", "b.test"}}))).Server
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		client := login(t, ca, nil)
+		client.MaxVersion, client.ClientSessionCache = version, oneSession{tls.NewLRUClientSessionCache(1)}
+		for i, step := range []struct {
+			name    string
+			resumed bool
+		}{
+			{"a.test", false}, {"a.test", true}, {"A.test", true}, {"b.test", false}, {"b.test", true}, {"a.test", false},
+		} {
+			client.ServerName = step.name
+			atServer, _, err := shake(t, server, client)
+			if err != nil || atServer.DidResume != step.resumed {
+				t.Errorf("%x, step %d, %s: %v, resumed %v", version, i, step.name, err, atServer.DidResume)
+			}
+		}
+	}
+}

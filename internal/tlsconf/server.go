@@ -52,6 +52,7 @@ func server(t *config.TLS, s *Secrets, book *book) (*tls.Config, *clientCheck, e
 		cfg.SessionTicketsDisabled = true
 	} else {
 		cfg.SetSessionTicketKeys(ticketKeys(s.Tickets, t.ClientAuth, s.ClientCA))
+		bindTickets(cfg)
 	}
 	if len(book.challenges) > 0 {
 		cfg.GetConfigForClient = book.challenge
@@ -74,6 +75,27 @@ func ticketKeys(keys [][]byte, clientAuth string, clientCA []byte) [][32]byte {
 		h.Sum(out[i][:0])
 	}
 	return out
+}
+
+// bindTickets has a ticket resume sessions for the name alone that it was given for (RFC
+// 6066 3): else a client that knows one site's certificate would not see that of another.
+func bindTickets(cfg *tls.Config) {
+	const mark = "sni:" // other parts of crypto/tls may leave something there, too
+	cfg.WrapSession = func(conn tls.ConnectionState, session *tls.SessionState) ([]byte, error) {
+		session.Extra = append(session.Extra, []byte(mark+Name(conn.ServerName)))
+		return cfg.EncryptTicket(conn, session)
+	}
+	cfg.UnwrapSession = func(ticket []byte, conn tls.ConnectionState) (*tls.SessionState, error) {
+		session, err := cfg.DecryptTicket(ticket, conn)
+		if err != nil || session == nil {
+			return nil, err
+		}
+		want := mark + Name(conn.ServerName)
+		if !slices.ContainsFunc(session.Extra, func(b []byte) bool { return string(b) == want }) {
+			return nil, nil // a full handshake
+		}
+		return session, nil
+	}
 }
 
 // book has the certificates by the names that they are for.

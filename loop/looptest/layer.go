@@ -122,6 +122,9 @@ func seal(raw, b []byte, k *Kernel) []byte {
 // Pending implements loop.Transport.
 func (y *Layer) Pending() bool { return len(y.plain) > 0 || y.closed || y.cut != nil }
 
+// Partial implements loop.Transport.
+func (y *Layer) Partial() bool { return len(y.raw) > 0 }
+
 // Writev implements loop.Transport.
 func (y *Layer) Writev(x, z, w []byte) (n int, err error) {
 	if all, err := y.Flush(); !all || err != nil {

@@ -21,8 +21,7 @@ type Conn struct {
 	in    *arena.Slab // bytes of the socket that wait, or nil
 	whole bool        // in begins with a whole record
 	plain *arena.Slab // bytes of a record for which there was no room, or nil
-	raw   []byte      // within a call of tls: what it may read
-	left  int         // of the first record of raw: what it has not read
+	raw   []byte      // within a call of tls: what it may read, of one record
 	cut   error       // how the bytes of the socket have ended, or nil
 	ended error       // how the bytes for the owner have ended, or nil
 
@@ -68,19 +67,16 @@ func (later) Error() string   { return "tlsconn: no more bytes yet" }
 func (later) Timeout() bool   { return true }
 func (later) Temporary() bool { return true }
 
-// Read returns bytes of the next record, never of two.
+// Read returns bytes of one record, and none of the next.
 func (w *wire) Read(b []byte) (int, error) {
 	if w.hand != nil {
 		return w.hand.read(b)
 	}
-	if w.left == 0 {
-		if w.left = recordIn(w.raw); w.left == 0 {
-			return 0, errLater
-		}
+	if len(w.raw) == 0 {
+		return 0, errLater
 	}
-	n := copy(b[:min(len(b), w.left)], w.raw)
+	n := copy(b, w.raw)
 	w.raw = w.raw[n:]
-	w.left -= n
 	return n, nil
 }
 

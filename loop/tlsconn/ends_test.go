@@ -277,3 +277,36 @@ func TestShutdownWrite(t *testing.T) {
 		t.Errorf("%q, %v", e.got, err)
 	}
 }
+
+// TestRecordsOfOneRead: a Read opens a bounded number of records, so that a client cannot
+// hold the loop with small ones; the rest is pending.
+func TestRecordsOfOneRead(t *testing.T) {
+	const sent = 5 * recordsMax
+	r := newRig(t)
+	fd, raw := pair(t)
+	buf, most, all, done := make([]byte, 30<<10), 0, 0, make(chan struct{})
+	r.serve(fd, serverConfig(), func(s *side) {
+		for all < sent && s.Readable() {
+			n, _ := s.Read(buf)
+			if most, all = max(most, n), all+n; all == sent {
+				close(done)
+			}
+		}
+	})
+	wire := &heldWire{TCPConn: raw}
+	c := tls.Client(wire, clientConfig())
+	c.SetDeadline(time.Now().Add(patience))
+	if err := c.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	wire.hold = true
+	for range sent {
+		c.Write([]byte("x"))
+	}
+	wire.hold = false
+	wire.Write(nil)
+	<-done
+	if most != recordsMax || all != sent {
+		t.Errorf("%d bytes of %d records of one byte, %d in one Read", all, sent, most)
+	}
+}

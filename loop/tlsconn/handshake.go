@@ -187,6 +187,7 @@ func (s *Shaker) step(h *handshake) (more bool) {
 		if h.on != nil {
 			h.on.stop()
 		}
+		h.over = true
 		return false
 	}
 	if h.on == nil {

@@ -9,6 +9,14 @@ import (
 // sharedBytes is the size of the buffer in which the conns of a loop read, in bytes.
 const sharedBytes = 72 << 10
 
+// recordsMax is how many records a Read opens once it has something to return: a KeyUpdate
+// costs some 25 µs, and may come with each byte.
+const recordsMax = 64
+
+// fillsMax is how often one Read asks the socket. A peer can send records by the thousand
+// that bring nothing, such as a byte each of one long message: other conns come in between.
+const fillsMax = 4
+
 // Read implements loop.Transport. It asks the socket only if no record is there, and not
 // again once it has something to return.
 func (t *Conn) Read(b []byte) (n int, err error) {
@@ -17,8 +25,11 @@ func (t *Conn) Read(b []byte) (n int, err error) {
 			return n, nil
 		}
 	}
-	raw, asked := t.waiting(), false
-	for n < len(b) && t.ended == nil {
+	raw, fills := t.waiting(), 0
+	for opened := 0; n < len(b) && t.ended == nil; opened++ {
+		if n > 0 && opened >= recordsMax {
+			break
+		}
 		if k := recordIn(raw); k > 0 {
 			var m int
 			m, raw = t.open(raw, k, b[n:])
@@ -29,10 +40,15 @@ func (t *Conn) Read(b []byte) (n int, err error) {
 			t.ended = t.cut
 			break
 		}
-		if n > 0 || asked && !t.c.RawReadable() {
+		if n > 0 || fills > 0 && !t.c.RawReadable() {
 			break
 		}
-		raw, asked = t.fill(raw, len(b)), true
+		if fills == fillsMax {
+			t.c.Again()
+			break
+		}
+		raw = t.fill(raw, len(b))
+		fills++
 	}
 	if t.ended != nil {
 		raw = nil
@@ -46,6 +62,9 @@ func (t *Conn) Read(b []byte) (n int, err error) {
 
 // Pending implements loop.Transport.
 func (t *Conn) Pending() bool { return t.plain != nil || t.whole || t.cut != nil || t.ended != nil }
+
+// Partial implements loop.Transport.
+func (t *Conn) Partial() bool { return t.in != nil && !t.whole }
 
 // readPlain reads what was decrypted before.
 func (t *Conn) readPlain(b []byte) int {
@@ -95,19 +114,21 @@ func (t *Conn) keep(raw []byte) {
 }
 
 // open decrypts the first record of raw, of k bytes, into b, and returns the rest of raw.
-// What b has no room for waits.
+// What b has no room for waits. crypto/tls gets no other record in the call: after one
+// without content, such as a ticket, it would go on to the next, which b may not hold.
 func (t *Conn) open(raw []byte, k int, b []byte) (n int, rest []byte) {
 	s := t.s
 	dst := b
 	if len(b) < k-headerBytes {
 		dst = s.spare[:]
 	}
-	t.raw, t.left = raw, k
 	if lend(t.tls, raw[:k]) {
-		t.raw, t.left = raw[k:], 0
+		t.raw = nil
+	} else {
+		t.raw = raw[:k]
 	}
 	n, err := t.tls.Read(dst)
-	rest, t.raw = t.raw, nil
+	t.raw = nil
 	strip(t.tls)
 	switch {
 	case err != nil && err != errLater:
@@ -121,7 +142,7 @@ func (t *Conn) open(raw []byte, k int, b []byte) (n int, rest []byte) {
 			t.plain = s.arena.Keep(all[n:])
 		}
 	}
-	return n, rest
+	return n, raw[k:]
 }
 
 // put gives *s back.

@@ -9,7 +9,6 @@ import (
 	"io"
 	"math/big"
 	"net"
-	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -22,10 +21,6 @@ import (
 
 // patience is how long a test waits for what must come.
 const patience = time.Minute
-
-// The first thread of a process cannot end, and would stay with its lower priority: no Shaker
-// is to get it.
-func init() { runtime.LockOSThread() }
 
 // pki makes a certificate once.
 var pki = sync.OnceValue(func() (c tls.Certificate) {
@@ -56,6 +51,7 @@ func clientConfig() *tls.Config {
 // rig is a loop in a goroutine of its own, with a Shaker.
 type rig struct {
 	t testing.TB
+	k *brokenKernel
 	l *loop.Loop
 	a *arena.Arena
 	s *Shaker
@@ -66,8 +62,8 @@ func newRig(t testing.TB) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, a: arena.New(20<<10, 81<<10)}
-	r.l = loop.New(k, loop.Options{OnPanic: func(v any, stack []byte) { t.Errorf("panic: %v\n%s", v, stack) }})
+	r := &rig{t: t, k: &brokenKernel{k, k.(loop.KernelCloser), -1}, a: arena.New(20<<10, 81<<10)}
+	r.l = loop.New(r.k, loop.Options{OnPanic: func(v any, stack []byte) { t.Errorf("panic: %v\n%s", v, stack) }})
 	r.s = NewShaker(r.l, r.a)
 	ended := make(chan struct{})
 	go func() {

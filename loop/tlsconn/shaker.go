@@ -26,8 +26,8 @@ type Shaker struct {
 	free  []*coroutine  // the thread's: they wait for a handshake
 	ended chan struct{} // closed when the thread has ended; nil before it begins
 
+	bell   bell // rings when there is something for the thread
 	mu     sync.Mutex
-	work   sync.Cond
 	begun  []*handshake // to be gone on with, or let go of
 	fresh  []*handshake // to be begun
 	done   []*handshake // returned by the thread
@@ -36,17 +36,15 @@ type Shaker struct {
 
 // NewShaker returns a Shaker for the handshakes of l. Slabs come from a.
 func NewShaker(l *loop.Loop, a *arena.Arena) *Shaker {
-	s := &Shaker{loop: l, arena: a, shared: make([]byte, sharedBytes), spare: make([]byte, plainMax)}
-	s.work.L = &s.mu
-	return s
+	return &Shaker{loop: l, arena: a, bell: newBell(), shared: make([]byte, sharedBytes), spare: make([]byte, plainMax)}
 }
 
 // Close ends the thread. Handshakes that have not ended are dropped.
 func (s *Shaker) Close() {
 	s.mu.Lock()
 	s.closed = true
-	s.work.Signal()
 	s.mu.Unlock()
+	s.bell.ring()
 	if s.ended != nil {
 		<-s.ended
 	}
@@ -54,6 +52,19 @@ func (s *Shaker) Close() {
 
 // push hands h to the thread. It reports whether there was room.
 func (s *Shaker) push(h *handshake) bool {
+	if !s.enqueue(h) {
+		return false
+	}
+	if s.ended == nil {
+		s.ended = make(chan struct{})
+		go s.run()
+	}
+	s.bell.ring()
+	return true
+}
+
+// enqueue is push without the thread.
+func (s *Shaker) enqueue(h *handshake) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -66,11 +77,6 @@ func (s *Shaker) push(h *handshake) bool {
 	default:
 		s.fresh = append(s.fresh, h)
 	}
-	if s.ended == nil {
-		s.ended = make(chan struct{})
-		go s.run()
-	}
-	s.work.Signal()
 	return true
 }
 
@@ -99,13 +105,22 @@ func (s *Shaker) run() {
 
 // next waits for a handshake, and returns nil at the end.
 func (s *Shaker) next() (h *handshake) {
+	for {
+		h, closed := s.dequeue()
+		if h != nil || closed {
+			return h
+		}
+		s.bell.wait()
+	}
+}
+
+// dequeue returns the next handshake, or nil if there is none. It reports whether it is the
+// end.
+func (s *Shaker) dequeue() (h *handshake, closed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.begun)+len(s.fresh) == 0 && !s.closed {
-		s.work.Wait()
-	}
-	if s.closed {
-		return nil
+	if s.closed || len(s.begun)+len(s.fresh) == 0 {
+		return nil, s.closed
 	}
 	queue := &s.begun
 	if len(*queue) == 0 {
@@ -116,7 +131,7 @@ func (s *Shaker) next() (h *handshake) {
 	if *queue = (*queue)[1:]; len(*queue) == 0 {
 		*queue = nil
 	}
-	return h
+	return h, false
 }
 
 // giveBack returns h to the loop.
@@ -137,9 +152,11 @@ func (s *Shaker) takeBack() {
 	s.done = nil
 	s.mu.Unlock()
 	for _, h := range done {
-		if h.dropped.Load() { // by this loop
-			continue
+		switch {
+		case !h.dropped.Load(): // by this loop
+			h.t.returned()
+		case !h.over: // it was dropped within a step
+			s.push(h)
 		}
-		h.t.returned()
 	}
 }

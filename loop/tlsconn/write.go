@@ -12,7 +12,8 @@ const (
 	sendBytes   = plainMax // of records that are sent together; it is what may be owed, too
 )
 
-// Writev implements loop.Transport. See the package on what n means.
+// Writev implements loop.Transport. See the package on what n means. With an error n is 0,
+// as over a plain conn: whether a request may be sent again depends on that.
 func (t *Conn) Writev(x, y, z []byte) (n int, err error) {
 	if all, err := t.Flush(); !all || err != nil {
 		return 0, err
@@ -27,9 +28,13 @@ func (t *Conn) Writev(x, y, z []byte) (n int, err error) {
 	t.ahead = 0
 	for t.out == nil {
 		k, err := t.encrypt(&parts)
-		if n += k; k == 0 || err != nil {
+		switch {
+		case err != nil && n > 0:
+			return n, nil // these are out: the next write fails
+		case err != nil || k == 0:
 			return n, err
 		}
+		n += k
 	}
 	t.ahead = 1
 	return n - 1, nil

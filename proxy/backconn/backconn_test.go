@@ -34,6 +34,7 @@ func (l *layer) Read(b []byte) (int, error) {
 }
 func (l *layer) Writev(x, y, z []byte) (int, error) { return 0, nil }
 func (l *layer) Pending() bool                      { return l.pending }
+func (l *layer) Partial() bool                      { return false }
 func (l *layer) Owes() bool                         { return false }
 func (l *layer) Flush() (bool, error)               { return true, nil }
 func (l *layer) CloseWrite() error                  { return nil }

@@ -77,7 +77,7 @@ func (d *door) look() {
 
 // Use makes cfg the present configuration, and others the loops that conns are passed on to.
 func (c *Clients) Use(cfg *config.Config, others spread.Loops) {
-	c.IdleTimeout, c.shake.Timeout = cfg.Timeouts.ClientIdle, cfg.Timeouts.Handshake
+	c.IdleTimeout, c.HeadTimeout, c.shake.Timeout = cfg.Timeouts.ClientIdle, cfg.Timeouts.ClientHeader, cfg.Timeouts.Handshake
 	c.listens, c.others = cfg.Listening(), others
 	c.port = httpsPort(c.listens)
 	c.redirects = slices.ContainsFunc(c.listens, func(l config.Listener) bool { return l.RedirectHTTPS })

@@ -153,6 +153,7 @@ type Shared struct {
 	Host     Host
 
 	IdleTimeout time.Duration // how long a client may idle, by the present configuration
+	HeadTimeout time.Duration // how long a client that has begun a record of TLS may take to end it, while idle
 	Draining    bool          // no new requests: fronts end their conns as soon as they may
 	Clients     int           // open client conns
 	Working     Front         // the front being advanced, or nil; a panic is blamed on it

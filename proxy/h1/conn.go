@@ -25,6 +25,7 @@ const (
 const (
 	pipelineTurns   = 16          // requests of one conn that may end in one turn
 	readTurns       = 8           // reads of one conn in one turn that may bring no byte of a request
+	headTurns       = 16          // reads of one head in one turn
 	lastCallTimeout = time.Second // how long an idle client may take to send a last request in a drain
 )
 
@@ -49,6 +50,7 @@ type Conn struct {
 	timer      loop.Timer
 	lingered   int32 // bytes thrown away while closing
 	state      state
+	partial    bool // the deadline is that of a record of TLS which has begun, see armIdle
 	peer       front.Peer
 	lingerEnd  tick.Instant // when to stop throwing away
 }
@@ -137,9 +139,23 @@ func (c *Conn) receive() bool {
 		return false
 	}
 	if n == 0 && !c.s.Draining {
-		c.Deadline(c.s.Loop.Now().Add(c.s.IdleTimeout))
+		c.armIdle()
 	}
 	return n > 0
+}
+
+// armIdle sets the deadline of an idle c. The bytes of a record of TLS that is not whole do
+// not move it: a client could send one now and then, and never a request.
+func (c *Conn) armIdle() {
+	timeout := c.s.IdleTimeout
+	if c.Partial() {
+		if c.partial {
+			return
+		}
+		timeout = min(timeout, c.s.HeadTimeout)
+	}
+	c.partial = c.Partial()
+	c.Deadline(c.s.Loop.Now().Add(timeout))
 }
 
 // readHead reads the head of a request. More means that the rest is still to come, or
@@ -148,7 +164,7 @@ func (c *Conn) readHead() httpparse.Status {
 	if c.req.Fields == nil && !c.resume() {
 		return httpparse.More
 	}
-	for {
+	for range headTurns {
 		if st := c.req.Feed(c.in.Bytes()); st != httpparse.More {
 			return st
 		}
@@ -163,6 +179,9 @@ func (c *Conn) readHead() httpparse.Status {
 			return httpparse.More
 		}
 	}
+	c.Deadline(c.req.since.Add(c.req.lease.HeadTimeout()))
+	c.Again()
+	return httpparse.More
 }
 
 // LastCall gives an idle c a moment to send a last request, in a drain. A client that

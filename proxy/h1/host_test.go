@@ -40,7 +40,7 @@ func newRig(t *testing.T) *rig {
 	r.l = loop.New(r.k, loop.Options{})
 	r.s = New(&front.Shared{
 		Loop: r.l, Arena: arena.New(lane.SlabBytes, lane.LargeBytes(limits.HeadBytes, 0)),
-		Counters: board.New(1, 1).Loop(0), Host: r, IdleTimeout: time.Minute,
+		Counters: board.New(1, 1).Loop(0), Host: r, IdleTimeout: time.Minute, HeadTimeout: 10 * time.Second,
 	})
 	r.listener = r.k.Listen()
 	if err := r.l.Listen(r.listener, r); err != nil {

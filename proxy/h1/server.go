@@ -39,7 +39,7 @@ func (s *Server) Open(fd int, peer netip.AddrPort, way front.Way) (*Conn, error)
 
 // begin puts c, whose socket is there, among the open conns.
 func (s *Server) begin(c *Conn, addr netip.Addr, way front.Way) {
-	c.state, c.lingered = stateOpen, 0
+	c.state, c.lingered, c.partial = stateOpen, 0, false
 	c.peer.Set(addr, way)
 	if c.next = s.open; c.next != nil {
 		c.next.prev = c
@@ -132,7 +132,7 @@ func (c *Conn) beginRequest() {
 	}
 	r.Reset(r.lease.Limits())
 	r.Secure = c.peer.Secure()
-	c.req = r
+	c.req, c.partial = r, false
 }
 
 // parseAgainMax is the length, in bytes, of a begun head that is parsed again from its

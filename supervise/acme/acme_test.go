@@ -347,8 +347,12 @@ func TestUnreachable(t *testing.T) {
 	l.use(t, cfg)
 	l.Begin()
 	testkit.Until(t, "the failure", func() bool { return l.status(t, name).Error != "" })
-	if s := l.status(t, name); !strings.Contains(s.Error, "connection refused") || s.Next.IsZero() {
+	if s := l.status(t, name); !strings.HasPrefix(s.Error, "no answer of the authority: ") || !strings.Contains(s.Error, "connection refused") || s.Next.IsZero() {
 		t.Errorf("status %+v", s)
+	}
+	testkit.Until(t, "the warning", func() bool { return l.lines("certificate could not be obtained") == 1 })
+	if l.lines("level=WARN") != 1 {
+		t.Error("want one warning for the attempt, though it had several tries")
 	}
 }
 

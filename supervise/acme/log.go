@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -28,7 +29,8 @@ const (
 
 // repeated are warnings and errors that come again in those lines, or in the error they
 // carry.
-var repeated = []string{saysRetry, saysFailed, "could not get certificate from issuer", "challenge failed", "validating authorization", "final attempt; giving up"}
+var repeated = []string{saysRetry, saysFailed, "could not get certificate from issuer", "challenge failed", "validating authorization", "final attempt; giving up",
+	"HTTP request failed; retrying"}
 
 // pauses are those of certmagic between two attempts of the regular renewal, which it
 // tells nobody. The last one is for all that follow.
@@ -89,6 +91,9 @@ func (m *Manager) failed(s *site, err error, pause time.Duration) {
 func explain(err error) string {
 	var p acme.Problem
 	if !errors.As(err, &p) {
+		if unreachable, ok := errors.AsType[*url.Error](err); ok {
+			return "no answer of the authority: " + unreachable.Error()
+		}
 		return err.Error()
 	}
 	text := p.Detail

@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -22,8 +23,14 @@ const (
 	rsaMin    = 2048          // bits, below which a key is weak
 )
 
-// blocks returns the blocks of a PEM file, of which there is at least one.
+// pemBegin is found where a block begins, or was meant to: indented, or in the line in which
+// the one before it ends. A comment that begins with # is none.
+var pemBegin = regexp.MustCompile(`(?m)(^[ \t]*|-----)-----BEGIN`)
+
+// blocks returns the blocks of a PEM file, of which there is at least one. A block that
+// cannot be read is an error: pem.Decode leaves it out, and with it a link of the chain.
 func (f file) blocks(data []byte) (list []*pem.Block, err error) {
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	for rest := data; ; {
 		var b *pem.Block
 		if b, rest = pem.Decode(rest); b == nil {
@@ -31,7 +38,11 @@ func (f file) blocks(data []byte) (list []*pem.Block, err error) {
 		}
 		list = append(list, b)
 	}
-	if len(list) > 0 {
+	switch begun := len(pemBegin.FindAllIndex(data, -1)); {
+	case begun > len(list):
+		return nil, f.fault(fmt.Sprintf("has -----BEGIN %d times, and %d of what begins there can be read", begun, len(list)),
+			"each BEGIN needs an END of the same name, both are lines of their own without blanks before them, and between them is base64")
+	case len(list) > 0:
 		return list, nil
 	}
 	switch kind, form := derKind(data); {

@@ -48,7 +48,10 @@ func TestUnfit(t *testing.T) {
 			"tls.key: KEY is encrypted"},
 		{"empty", " \n", key, "tls.cert: CERT is empty"},
 		{"nonsense", "nonsense", key, "tls.cert: CERT is no PEM file; it has to have -----BEGIN"},
-		{"half", cert[:40], key, "tls.cert: CERT is no PEM file"},
+		{"half", cert[:40], key, "tls.cert: CERT has -----BEGIN 1 times, and 0 of what begins there can be read; each"},
+		{"no line between", strings.TrimSpace(cert) + string(between.Cert), key, "tls.cert: CERT has -----BEGIN 3 times, and 1 of what begins there can be read; each"},
+		{"indented", "  " + cert, key, "tls.cert: CERT has -----BEGIN 2 times, and 1 of"},
+		{"a broken link", cert + strings.Replace(string(between.Cert), "MII", "M*I", 1), key, "tls.cert: CERT has -----BEGIN 3 times, and 2 of what begins there can be read; each"},
 		{"exchanged", key, cert, "tls.cert: CERT has no certificate, but a PRIVATE KEY"},
 		{"no key", cert, cert, "tls.key: KEY has no private key in it"},
 		{"broken certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", key, "tls.cert: CERT has a certificate, number 1, that cannot be read: "},
@@ -67,6 +70,19 @@ func TestUnfit(t *testing.T) {
 	_, err := loadPair(file{"tls.cert", write(t, "cert", cert+string(other.Key))}, file{})
 	if err == nil || !strings.Contains(err.Error(), "tls.cert: ") || !strings.Contains(err.Error(), "has a key that does not fit its certificate") {
 		t.Errorf("one file: %v", err)
+	}
+}
+
+// TestSpelledOtherwise: a mark of the byte order, CRLF, and texts between the blocks.
+func TestSpelledOtherwise(t *testing.T) {
+	ca := testkit.NewCA(t, "ca")
+	between := ca.Intermediate(t, "between")
+	p := between.Issue(t, testkit.Leaf{Names: []string{"a.test"}})
+	text := "\ufeff" + string(p.Cert) + "subject=CN = between\n# -----BEGIN CERTIFICATE-----\n" + string(between.Cert)
+	cert := file{"tls.cert", write(t, "cert", strings.ReplaceAll(text, "\n", "\r\n"))}
+	l, err := loadPair(cert, file{"tls.key", write(t, "key", "\ufeff"+string(p.Key))})
+	if err != nil || string(l.chain) != string(p.Cert)+string(between.Cert) {
+		t.Errorf("%+v, %v", l, err)
 	}
 }
 

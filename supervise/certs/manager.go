@@ -79,6 +79,26 @@ func (m *Manager) Prepare(cfg *config.Config) (*Loaded, error) {
 	return l, m.check(cfg, l.units, m.managed)
 }
 
+// Check reads the files of cfg like Prepare, and that of the authority for ACME. It returns
+// what is doubtful about those that can be used.
+func Check(cfg *config.Config) (doubts []*Fault, err error) {
+	l, err := New(slog.New(slog.DiscardHandler)).Prepare(cfg)
+	if acme := &cfg.TLS.ACME; acme.DirectoryCA != "" && len(acme.Names) > 0 {
+		_, ofACME := loadAuthorities(file{"tls.acme.directory_ca", acme.DirectoryCA})
+		err = errors.Join(err, ofACME)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range l.units {
+		if leaf := w.now.leaf; leaf != nil && time.Now().After(leaf.NotAfter) {
+			doubts = append(doubts, w.cert.fault("has expired on "+leaf.NotAfter.Format(time.DateOnly), "renew it"))
+		}
+		doubts = append(doubts, w.now.warnings...)
+	}
+	return doubts, nil
+}
+
 // Use uses l, and returns what loops need, or nil if the configuration has no TLS. It
 // logs what is doubtful about files that were not in use as they are.
 func (m *Manager) Use(l *Loaded) *tlsconf.Secrets {
@@ -224,7 +244,7 @@ func (m *Manager) look(now time.Time) (changed bool) {
 	changed = m.takeUp(units, fresh, now)
 	for i, w := range units {
 		if backs[i] {
-			w.fault = ""
+			m.fits(w)
 		}
 		if errs[i] != nil {
 			m.refuse(w, errs[i], now)
@@ -242,10 +262,15 @@ func (m *Manager) look(now time.Time) (changed bool) {
 func (m *Manager) takeUp(units []*watched, fresh []*loaded, now time.Time) (changed bool) {
 	old := make([]*loaded, len(units))
 	for i, w := range units {
-		if old[i] = w.now; fresh[i] != nil {
-			changed = changed || !fresh[i].same(w.now)
-			w.now, w.fault, w.since = fresh[i], "", time.Time{}
+		if old[i] = w.now; fresh[i] == nil {
+			continue
 		}
+		if fresh[i].same(w.now) {
+			m.fits(w)
+		} else {
+			changed = true
+		}
+		w.now, w.fault, w.since = fresh[i], "", time.Time{}
 	}
 	if !changed {
 		return false
@@ -273,6 +298,14 @@ func (m *Manager) takeUp(units []*watched, fresh []*loaded, now time.Time) (chan
 func (m *Manager) refuse(w *watched, err error, now time.Time) {
 	w.fault, w.faultAt = err.Error(), now
 	m.log.Error("certificate not taken up, the old one goes on", "cause", err)
+}
+
+// fits notes that the files of w have again what is in use.
+func (m *Manager) fits(w *watched) {
+	if w.fault != "" {
+		m.log.Info("certificate files are again those in use", "key", w.cert.key, "file", w.cert.path)
+	}
+	w.fault = ""
 }
 
 // Close ends the look after certificates.

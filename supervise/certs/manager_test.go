@@ -132,6 +132,9 @@ func TestSwap(t *testing.T) {
 		t.Errorf("fault %q stays", r.m.List()[0].Fault)
 	}
 	want("back again", third)
+	if n := r.logged("certificate files are again those in use"); n != 1 {
+		t.Errorf("that it is well again was said %d times", n)
+	}
 }
 
 // TestLinks: links that lead elsewhere, as certbot and Kubernetes change files.

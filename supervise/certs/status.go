@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"lb/admin/api"
@@ -83,6 +84,8 @@ func nameOf(leaf *x509.Certificate) string {
 func issuerOf(leaf *x509.Certificate) string {
 	issuer := leaf.Issuer
 	switch org := issuer.Organization; {
+	case len(org) > 0 && strings.HasPrefix(issuer.CommonName, org[0]):
+		return issuer.CommonName
 	case len(org) > 0 && issuer.CommonName != "":
 		return org[0] + " " + issuer.CommonName
 	case len(org) > 0:
