@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"lb/internal/testkit"
 )
 
 // secure starts a server of net/http with TLS and returns its URL and authority.
@@ -29,6 +31,7 @@ func secure(t *testing.T, version uint16, h http.HandlerFunc) (url string, roots
 }
 
 func TestTLS(t *testing.T) {
+	testkit.Long(t)
 	for _, tc := range []struct {
 		name            string
 		version         uint16
@@ -53,7 +56,7 @@ func TestTLS(t *testing.T) {
 				io.WriteString(w, body)
 			})
 			o := tc.o
-			o.URL, o.TLS, o.Verify = url, &tls.Config{RootCAs: roots}, true
+			o.URL, o.TLS, o.Verify, o.Timeout = url, &tls.Config{RootCAs: roots}, true, testkit.Patience
 			r := finished(t, o)
 			if r.Answers != o.Requests || r.Errors.Total() != 0 {
 				t.Errorf("%d answers, %+v, %+v; want %d", r.Answers, r.Errors, *r.TLS, o.Requests)

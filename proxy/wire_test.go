@@ -61,7 +61,7 @@ func testWire(t *testing.T, file string) {
 		}
 	}
 	for _, how := range []playing{{layered: true}, {layered: true, cut: true, tiny: true}} {
-		if whole.playing.layered || notOverTLS[strings.TrimSuffix(filepath.Base(file), ".wire")] {
+		if testing.Short() || whole.playing.layered || notOverTLS[strings.TrimSuffix(filepath.Base(file), ".wire")] {
 			break
 		}
 		if got, want := asPlain.Replace(play(t, overTLS(script), how).summary()), asPlain.Replace(whole.summary()); got != want {

@@ -15,7 +15,7 @@ const idleBytesMax = 5 << 10
 
 // TestIdleMemory: what an idle server conn holds.
 func TestIdleMemory(t *testing.T) {
-	const conns = 500
+	const conns = 200
 	r := newRig(t)
 	cfg := serverConfig()
 	var clients []*tls.Conn

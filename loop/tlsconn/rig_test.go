@@ -20,7 +20,7 @@ import (
 )
 
 // patience is how long a test waits for what must come.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // pki makes a certificate once.
 var pki = sync.OnceValue(func() (c tls.Certificate) {

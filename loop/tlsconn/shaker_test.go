@@ -121,7 +121,7 @@ func TestContinuedFirst(t *testing.T) {
 // TestStalled: what clients cost that send a hello and nothing more, and that all of
 // it goes when their conns are closed.
 func TestStalled(t *testing.T) {
-	const clients = 500 // of a test; each of 2,000 costs as much
+	const clients = 200 // of a test; each of 2,000 costs as much
 	r := newRig(t)
 	first := hello(t)
 	goroutines := runtime.NumGoroutine()
