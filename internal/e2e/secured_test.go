@@ -59,7 +59,7 @@ func trusting(t testing.TB) *tls.Config {
 
 // withCert returns s with a certificate for localhost, whose files are in dir.
 func (s setup) withCert(t testing.TB, dir string) setup {
-	if own := strings.ReplaceAll(s.keys+s.tables, "backend_tls", ""); !strings.Contains(own, "tls") {
+	if !strings.Contains(s.keys+s.tables, "tls") {
 		cert, key := filepath.Join(dir, "site.pem"), filepath.Join(dir, "site.key")
 		if _, err := os.Stat(cert); err != nil {
 			ca(t).Issue(t, testkit.Leaf{Names: []string{"localhost"}, IPs: []string{"127.0.0.1"}}).Write(t, dir, "site")
