@@ -57,7 +57,7 @@ func named(t *testing.T) *testkit.Pair {
 
 // TestBackendsOverTLS: requests of any kind go to backends with TLS; sessions are resumed.
 func TestBackendsOverTLS(t *testing.T) {
-	eachListener(t, func(t *testing.T, mode string) {
+	eachMode(t, func(t *testing.T, mode string) {
 		addr, conns, resumed := secureServe(t, named(t), echo)
 		s := begin(t, mode, setup{keys: "reuse = \"never\"\n", backends: overTLS(addr), tables: backendTLS(t, t.TempDir(), "")})
 		c := newClient(t)
