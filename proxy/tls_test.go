@@ -162,7 +162,7 @@ func TestNoCertificateYet(t *testing.T) {
 	r.ask(stays, getTLS)
 }
 
-// TestClientCertificates: what a backend is told of a client's certificate.
+// TestClientCertificates: what a backend learns of a client's certificate.
 func TestClientCertificates(t *testing.T) {
 	ca, other := testkit.NewCA(t, "clients"), testkit.NewCA(t, "others")
 	good := ca.Issue(t, testkit.Leaf{Names: []string{"alice"}, URIs: []string{"spiffe://a/b"}, Client: true})

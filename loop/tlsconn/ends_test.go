@@ -40,7 +40,7 @@ func TestByteByByte(t *testing.T) {
 	}
 }
 
-// heldWire sends what is written only when it is told to.
+// heldWire sends what is written only when the test asks for it.
 type heldWire struct {
 	*net.TCPConn
 	hold bool

@@ -94,7 +94,7 @@ func inTLS(k tlsfault.Kind) Fault {
 }
 
 // ByReading returns the fault of a backend from which a read returned err before its answer
-// was whole. With secure the conn speaks TLS: what fails there is told from a conn that
+// was whole. With secure the conn speaks TLS: what fails there differs from a conn that
 // has ended. A backend that speaks TLS 1.3 refuses lb's certificate as late as this.
 func ByReading(err error, secure bool) Fault {
 	if secure {
