@@ -71,6 +71,7 @@ var arrows = map[string][]string{
 	"lb/arena":              {},
 	"lb/httpparse":          {"httpparse/claim", "httpparse/ipv6"},
 	"lb/httpparse/claim":    {},
+	"lb/httpparse/h2/hpack": {},
 	"lb/httpparse/ipv6":     {},
 	"lb/httpparse/urlpath":  {},
 	"lb/board":              {},
