@@ -72,6 +72,7 @@ var arrows = map[string][]string{
 	"lb/httpparse":          {"httpparse/claim", "httpparse/ipv6", "httpparse/list"},
 	"lb/httpparse/list":     {},
 	"lb/httpparse/claim":    {},
+	"lb/httpparse/h2/hpack": {},
 	"lb/httpparse/ipv6":     {},
 	"lb/httpparse/urlpath":  {},
 	"lb/board":              {},
