@@ -70,6 +70,7 @@ var arrows = map[string][]string{
 	"lb/config/value":       {},
 	"lb/arena":              {},
 	"lb/httpparse":          {"httpparse/claim", "httpparse/ipv6"},
+	"lb/httpparse/h2":       {"httpparse", "httpparse/h2/hpack", "loop/tick"},
 	"lb/httpparse/claim":    {},
 	"lb/httpparse/h2/hpack": {},
 	"lb/httpparse/ipv6":     {},
