@@ -61,7 +61,7 @@ const (
 	Unheard             // the peer has gone away without processing the stream, which may run again elsewhere (RFC 9113 8.7); it is closed. Clients only
 	Opened              // the send window of Stream has become positive, or of all streams if Stream is nil: see Sendable
 	Urgent              // Urgency or Incremental of Stream may have changed (RFC 9218)
-	Changed             // the peer's SETTINGS have come: CanOpen, Sendable, Connects. No Stream
+	Changed             // the peer's SETTINGS have come: CanOpen, Sendable. No Stream
 	Agreed              // the peer has acknowledged our SETTINGS. No Stream
 	Ponged              // the answer to our PING; Bytes are its 8 bytes. No Stream
 	Leaving             // GOAWAY of the peer, with Code and Last. Unheard follows for each stream above Last. No Stream
@@ -121,9 +121,6 @@ func (s *Session) Active() int { panic("h2: soon") }
 // release that stream.
 func (s *Session) All(yield func(*Stream) bool) { panic("h2: soon") }
 
-// Connects reports whether the peer has announced ENABLE_CONNECT_PROTOCOL (RFC 8441).
-func (s *Session) Connects() bool { panic("h2: soon") }
-
 // Settled reports whether the peer's SETTINGS have come.
 func (s *Session) Settled() bool { panic("h2: soon") }
 
@@ -136,14 +133,14 @@ func (s *Session) CanOpen() int { panic("h2: soon") }
 // head, and counts in CanOpen.
 func (s *Session) Open() *Stream { panic("h2: soon") }
 
-// Release gives st, which the owner no longer uses, to the next request. It must be
-// closed: call Reset before if it is not. Bytes that were not taken open the conn's window
+// Release gives st, which the owner no longer uses, to the next request; it resets a
+// stream that is not closed, with CANCEL. Bytes that were not taken open the conn's window
 // again. It must be called exactly once for each stream.
 func (s *Session) Release(out []byte, st *Stream) []byte { panic("h2: soon") }
 
-// Drop releases all streams without a word to the peer, since the conn is closed, and
-// the memory of tables. yield is called with each stream before, to let go of it.
-func (s *Session) Drop(yield func(*Stream)) { panic("h2: soon") }
+// Drop closes all streams without a word to the peer, since the conn is closed, and lets
+// the memory of the tables go. Each stream is still to be released.
+func (s *Session) Drop() { panic("h2: soon") }
 
 // Rest gives back memory that an idle conn does not need. The next request allocates again.
 func (s *Session) Rest() { panic("h2: soon") }
@@ -170,7 +167,7 @@ func (s *Session) Sendable(st *Stream) int { panic("h2: soon") }
 
 // AppendData appends the header of a DATA frame with n bytes of payload, which the caller
 // puts after it; n is at most Sendable, and may be 0 with end, which ends our side of st.
-func (s *Session) AppendData(out []byte, st *Stream, n int, end bool, now tick.Instant) []byte {
+func (s *Session) AppendData(out []byte, st *Stream, n int, end bool) []byte {
 	panic("h2: soon")
 }
 
@@ -184,9 +181,7 @@ func HeadRoom(n int) int { return n + n/64 + HeaderLen*(2+n/FrameMax) + 64 }
 
 // AppendRequest appends HEADERS, and CONTINUATION where needed, for st, which Open has
 // returned: text is a request's whole head as HTTP/1.1 text. Host becomes :authority;
-// fields that belong to an HTTP/1 conn are left out; names become lower case. A GET with
-// "upgrade: websocket" becomes an extended CONNECT (RFC 8441) if the peer Connects. The
-// scheme is "http" or "https". end says that there is no body.
+// fields that belong to an HTTP/1 conn are left out; names become lower case. The scheme is "http" or "https". end says that there is no body.
 func (s *Session) AppendRequest(out []byte, st *Stream, text []byte, scheme string, end bool) []byte {
 	panic("h2: soon")
 }
@@ -210,17 +205,17 @@ func (s *Session) AppendTrailers(out []byte, st *Stream, lines []byte) []byte { 
 // The text has one Host line, from :authority or host, and one Cookie line at most. An
 // extended CONNECT for websocket becomes a GET with "connection: upgrade", "upgrade: websocket"
 // and "sec-websocket-key: " + key.
-func (s *Session) ReadRequest(dst []byte, l *httpparse.Limits, key string, now tick.Instant) ([]byte, Result) {
+func (s *Session) ReadRequest(dst []byte, l *httpparse.Limits, key string) ([]byte, Result) {
 	panic("h2: soon")
 }
 
 // ReadResponse is as ReadRequest, for an answer's head: "HTTP/1.1 200 \r\n" and its lines.
-func (s *Session) ReadResponse(dst []byte, l *httpparse.Limits, now tick.Instant) ([]byte, Result) {
+func (s *Session) ReadResponse(dst []byte, l *httpparse.Limits) ([]byte, Result) {
 	panic("h2: soon")
 }
 
 // ReadTrailers is as ReadRequest, for trailers: field lines, without the empty line.
-func (s *Session) ReadTrailers(dst []byte, l *httpparse.Limits, now tick.Instant) ([]byte, Result) {
+func (s *Session) ReadTrailers(dst []byte, l *httpparse.Limits) ([]byte, Result) {
 	panic("h2: soon")
 }
 
