@@ -71,6 +71,7 @@ var arrows = map[string][]string{
 	"lb/arena":              {},
 	"lb/httpparse":          {"httpparse/claim", "httpparse/ipv6", "httpparse/list"},
 	"lb/httpparse/list":     {},
+	"lb/httpparse/h2":       {"httpparse", "httpparse/h2/hpack", "loop/tick"},
 	"lb/httpparse/claim":    {},
 	"lb/httpparse/h2/hpack": {},
 	"lb/httpparse/ipv6":     {},
