@@ -117,6 +117,8 @@ func healthText(h Health) string {
 		return "off"
 	case CheckTCP:
 		return "tcp every " + value.DurationText(h.Interval)
+	case CheckGRPC:
+		return "grpc every " + value.DurationText(h.Interval)
 	}
 	return fmt.Sprintf("%s %s every %s", h.Method, h.Path, value.DurationText(h.Interval))
 }
