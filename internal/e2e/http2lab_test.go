@@ -37,20 +37,35 @@ type h2Lab struct {
 	origins       map[string]*h2Origin
 }
 
-// startH2 starts lb with more tables and more keys at the top. Every pool has the lines
-// of pool. A backend answers as answer says; nil: 200 with "ok".
+// startH2 starts lb with more tables and more keys at the top, between raw backends. Every
+// pool has the lines of pool. A backend answers as answer says; nil: 200 with "ok".
 func startH2(t *testing.T, mode, keys, tables, pool string, answer func(r *h2Request)) *h2Lab {
 	t.Helper()
 	if answer == nil {
 		answer = func(r *h2Request) { r.reply(200, nil, "ok") }
 	}
-	l := &h2Lab{origins: map[string]*h2Origin{}}
+	origins, addrs := map[string]*h2Origin{}, map[string]string{}
+	for _, kind := range h2Kinds {
+		origins[kind] = newH2Origin(t, kind, answer)
+		addrs[kind] = origins[kind].addr
+	}
 	dir := t.TempDir()
+	l := &h2Lab{origins: origins, secure: testkit.FreePort(t)}
+	s := setup{admin: true, keys: keys, backends: to(addrs["http1"]), tables: tables + h2Pools(t, dir, pool, addrs),
+		listeners: []string{"127.0.0.1:0", l.secure + "\ntls = true"}}
+	l.process = startProxy(t, mode, s.withCert(t, dir), l)
+	l.clear = l.addr
+	noteListener(t, l.secure, true)
+	return l
+}
+
+// h2Pools are pools for backends of each kind at addrs, with the lines of pool, and the
+// routes to them. Files are in dir.
+func h2Pools(t *testing.T, dir, pool string, addrs map[string]string) string {
+	t.Helper()
 	var b strings.Builder
 	for _, kind := range h2Kinds {
-		o := newH2Origin(t, kind, answer)
-		l.origins[kind] = o
-		host, port, _ := net.SplitHostPort(o.addr)
+		host, port, _ := net.SplitHostPort(addrs[kind])
 		fmt.Fprintf(&b, "[[pools]]\nname = %q\nprotocol = %q\n%s", kind, kind, pool)
 		if kind == "h2" {
 			fmt.Fprintf(&b, "[pools.tls]\nca = %q\nserver_name = \"localhost\"\n", ca(t).Write(t, dir, "backends"))
@@ -61,13 +76,7 @@ func startH2(t *testing.T, mode, keys, tables, pool string, answer func(r *h2Req
 		}
 		fmt.Fprintf(&b, "[[routes]]\nheaders = { \"x-to\" = %q }\npool = %q\n", kind, kind)
 	}
-	l.secure = testkit.FreePort(t)
-	s := setup{admin: true, keys: keys, backends: to(l.origins["http1"].addr), tables: tables + b.String(),
-		listeners: []string{"127.0.0.1:0", l.secure + "\ntls = true"}}
-	l.process = startProxy(t, mode, s.withCert(t, dir), l)
-	l.clear = l.addr
-	noteListener(t, l.secure, true)
-	return l
+	return b.String()
 }
 
 var startProxy = func(t *testing.T, mode string, s setup, l *h2Lab) *process { return start(t, mode, s) }
