@@ -139,8 +139,9 @@ type h2Stream struct {
 	size     int64
 	sum      hash.Hash
 	window   int64
-	largest  int // DATA
-	order    int // how many streams of the conn ended before
+	sent     int64 // bytes of DATA
+	largest  int   // DATA
+	order    int   // how many streams of the conn ended before
 }
 
 // newH2Conn begins to read from and to write to c. A client sends the preface. first is
@@ -309,7 +310,7 @@ func (h *h2Conn) take(kind http2.FrameType, flags http2.Flags, id uint32, b []by
 	case http2.FramePing:
 		if flags.Has(http2.FlagPingAck) {
 			h.pongs++
-		} else if !h.manual {
+		} else {
 			h.queue(h2Frame(kind, http2.FlagPingAck, 0, b))
 		}
 	case http2.FrameGoAway:
@@ -357,9 +358,7 @@ func (h *h2Conn) takeSettings(flags http2.Flags, b []byte) {
 			h.initial = int64(v)
 		}
 	}
-	if !h.manual {
-		h.queue(h2Frame(http2.FrameSettings, http2.FlagSettingsAck, 0, nil))
-	}
+	h.queue(h2Frame(http2.FrameSettings, http2.FlagSettingsAck, 0, nil))
 }
 
 func (h *h2Conn) takeData(flags http2.Flags, id uint32, b []byte) {
@@ -560,7 +559,7 @@ func (s *h2Stream) data(end bool, b []byte) bool {
 			flags = endStream
 		}
 		h.mu.Lock()
-		s.window, h.window = s.window-int64(n), h.window-int64(n)
+		s.window, h.window, s.sent = s.window-int64(n), h.window-int64(n), s.sent+int64(n)
 		h.mu.Unlock()
 		h.frame(http2.FrameData, flags, s.id, b[:n])
 		if b = b[n:]; len(b) == 0 {

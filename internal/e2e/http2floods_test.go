@@ -19,7 +19,7 @@ import (
 // h2Flood sends on h until the conn ends. n counts from 0.
 type h2Flood struct {
 	name  string
-	reads bool // the client acknowledges, and opens windows
+	reads bool // the client opens windows
 	first func(h *h2Conn)
 	more  func(h *h2Conn, n int) []byte
 }

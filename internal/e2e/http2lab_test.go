@@ -119,6 +119,17 @@ func connectH2(addr string) (net.Conn, error) {
 	return c, err
 }
 
+// dialH2 is connectH2 for the goroutine of the test.
+func dialH2(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	c, err := connectH2(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
 // end closes h and wants lb to have kept the rules on it.
 func (h *h2Conn) end(t testing.TB) {
 	t.Helper()
@@ -148,8 +159,9 @@ type h2Request struct {
 type h2Origin struct {
 	kind, addr string
 	answer     func(r *h2Request)
-	settings   []uint32
-	early      bool // answer begins with the head, and reads the body itself
+	settings   []uint32 // of ours
+	manual     bool     // opens no window
+	early      bool     // answer begins with the head, and reads the body itself
 
 	mu    sync.Mutex
 	seen  []*h2Request
@@ -256,6 +268,7 @@ func (o *h2Origin) serveHTTP2(c net.Conn) {
 	}
 	o.mu.Lock()
 	h := newH2Conn(c, true, h2Settings(o.settings...))
+	h.manual = o.manual
 	o.conns = append(o.conns, h)
 	o.mu.Unlock()
 	h.onHead = func(s *h2Stream) {

@@ -275,8 +275,8 @@ var matrix = map[string]func(p h2Pair) error{
 		return nil
 	},
 	"Expect": func(p h2Pair) error {
-		_, body, err := p.do("POST", "/echo", strings.NewReader("hello"), func(r *http.Request) { r.Header.Set("Expect", "100-continue") })
-		if err != nil || body != "hello" {
+		_, body, err := p.do("POST", "/digest", strings.NewReader("hello"), func(r *http.Request) { r.Header.Set("Expect", "100-continue") })
+		if want, _ := digest(strings.NewReader("hello")); err != nil || body != want+", <nil>" {
 			return fmt.Errorf("%q, %w", body, err)
 		}
 		return nil
@@ -316,6 +316,9 @@ var matrix = map[string]func(p h2Pair) error{
 	},
 	"streams both ways": streamsBothWays,
 	"a client that leaves": func(p h2Pair) error {
+		if p.from == "http1" { // it may still read
+			return nil
+		}
 		ctx, cancel := context.WithCancel(context.Background())
 		path := fmt.Sprintf("/hang/%s/%d", p.from, time.Now().UnixNano())
 		r, _ := http.NewRequestWithContext(ctx, "GET", p.url+path, nil)
