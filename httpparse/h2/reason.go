@@ -1,0 +1,55 @@
+package h2
+
+// Verdict is what ReadRequest and the like say of a block.
+type Verdict uint8
+
+// The verdicts.
+const (
+	Whole     Verdict = iota // it is text now
+	TooLarge                 // beyond the limits: 431; the stream goes on
+	Malformed                // see Reason: Reset with ProtocolError, after a 400 without END_STREAM or none (RFC 9113 8.1.1)
+	Corrupt                  // the conn is at its end: Next returns Broken
+)
+
+// Result is what ReadRequest and the like have found.
+type Result struct {
+	Verdict  Verdict
+	Reason   Reason // of Malformed
+	Status   int    // an answer's code
+	Length   int64  // Content-Length, or -1
+	Connect  bool   // CONNECT without :protocol; the text says "CONNECT authority HTTP/1.1"
+	Trailers bool   // "te: trailers": the client wants trailers
+}
+
+// Reason says why a block is malformed (RFC 9113 8.1.1).
+type Reason uint8
+
+// The reasons, with the section of RFC 9113 that a block offends.
+const (
+	NoReason       Reason = iota
+	UnknownPseudo         // a pseudo-field that is not defined, or not for such a block (8.3)
+	LatePseudo            // a pseudo-field after a field (8.3)
+	RepeatedPseudo        // (8.3)
+	MissingPseudo         // (8.3.1, 8.3.2)
+	BadMethod             // not a token (RFC 9110 9.1)
+	BadScheme             // neither http nor https
+	BadPath               // empty, without a slash, or with a byte that HTTP/1 could not carry (8.3.1)
+	BadAuthority          // empty, or not the same as Host (8.3.1)
+	BadProtocol           // :protocol other than websocket, or without CONNECT (RFC 8441 4)
+	BadStatus             // not three digits, or 101 (8.3.2, 8.6)
+	BadName               // not a token in lower case (8.2.1)
+	BadValue              // a control byte, or white space around the value (8.2.1)
+	ConnField             // a field that belongs to a conn of HTTP/1 (8.2.2)
+	BadTE                 // te with something else than trailers (8.2.2)
+	BadLength             // Content-Length that is no number, repeated, or not kept (8.1.1)
+	EndedInterim          // an interim answer that ends the stream (8.1)
+	reasons
+)
+
+var reasonNames = [reasons]string{"", "unknown pseudo-field", "pseudo-field after a field", "repeated pseudo-field",
+	"missing pseudo-field", "bad method", "bad scheme", "bad path", "bad authority", "bad protocol", "bad status",
+	"bad field name", "bad field value", "field of an HTTP/1 conn", "bad te", "bad content-length",
+	"interim answer that ends the stream"}
+
+// String returns a phrase for logs, or "" for NoReason.
+func (r Reason) String() string { return reasonNames[r] }
