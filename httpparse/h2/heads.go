@@ -3,6 +3,7 @@ package h2
 import (
 	"encoding/binary"
 
+	"lb/httpparse/h2/heads"
 	"lb/loop/tick"
 )
 
@@ -166,16 +167,12 @@ func (s *Session) skipBlock() {
 // discard reads the block for the table's sake (RFC 9113 4.3). That takes time in
 // proportion to its bytes.
 func (s *Session) discard() {
-	d := s.shared.decoder
-	d.Begin(&s.table, s.block)
-	for d.Next() {
-	}
-	s.blockRead()
+	s.blockRead(s.shared.reader.Discard(&s.table, s.block))
 }
 
-// blockRead lets the block go that the decoder has read to its end or to an error.
-func (s *Session) blockRead() {
-	if s.shared.decoder.Err() != nil {
+// blockRead lets the block go. If it could not be decoded, neither can those to come.
+func (s *Session) blockRead(ok bool) {
+	if !ok {
 		s.fail(CompressionError)
 	}
 	s.waiting, s.head = false, nil
@@ -228,39 +225,9 @@ func (s *Session) priorityUpdate(h Header, p []byte) Event {
 	if st == nil {
 		return Event{}
 	}
-	st.Urgency, st.Incremental = urgencyDefault, false
-	st.prioritize(p[4:])
+	st.Priority = heads.DefaultPriority
+	st.Priority.Read(p[4:])
 	return Event{Kind: Urgent, Stream: st}
-}
-
-// prioritize reads the value of a priority field, a dictionary of RFC 8941 3.2: "u=1, i".
-// What is not understood is ignored (RFC 9218 4).
-func (st *Stream) prioritize(v []byte) {
-	for len(v) > 0 {
-		end := 0
-		for end < len(v) && v[end] != ',' {
-			end++
-		}
-		m := v[:end]
-		v = v[min(end+1, len(v)):]
-		for len(m) > 0 && (m[0] == ' ' || m[0] == '\t') {
-			m = m[1:]
-		}
-		for i, c := range m {
-			if c == ';' || c == ' ' || c == '\t' { // parameters, or the end
-				m = m[:i]
-				break
-			}
-		}
-		switch {
-		case len(m) == 3 && m[0] == 'u' && m[1] == '=' && '0' <= m[2] && m[2] <= '7':
-			st.Urgency = m[2] - '0'
-		case string(m) == "i", string(m) == "i=?1":
-			st.Incremental = true
-		case string(m) == "i=?0":
-			st.Incremental = false
-		}
-	}
 }
 
 // CanOpen returns how many streams more Open may open now: as the peer and Options allow,

@@ -1,8 +1,8 @@
 package h2
 
 import (
-	"bytes"
-
+	"lb/httpparse"
+	"lb/httpparse/h2/heads"
 	"lb/httpparse/h2/hpack"
 )
 
@@ -21,31 +21,9 @@ func (s *Session) AppendRequest(out []byte, st *Stream, text []byte, scheme stri
 	s.unsent--
 	st.send = s.peerWindow
 	s.insert(st)
-	line, lines := cutLine(text)
-	m, rest, _ := bytes.Cut(line, space)
-	target, _, _ := bytes.Cut(rest, space)
-	st.bodiless = string(m) == "HEAD"
-
+	st.bodiless = len(text) > 4 && string(text[:5]) == "HEAD "
 	at := len(out)
-	out = s.beginBlock(out)
-	switch {
-	case string(m) == "GET":
-		out = hpack.AppendIndexed(out, hpack.Method)
-	case string(m) == "POST":
-		out = hpack.AppendIndexed(out, hpack.Method+1)
-	default:
-		out = hpack.AppendKnown(out, hpack.Method, m)
-	}
-	out = hpack.AppendIndexed(out, hpack.Scheme+hpack.ID(len(scheme)-len("http")))
-	if string(target) == "/" {
-		out = hpack.AppendIndexed(out, hpack.Path)
-	} else {
-		out = hpack.AppendKnown(out, hpack.Path, target)
-	}
-	if host := findHost(lines); len(host) > 0 {
-		out = hpack.AppendKnown(out, hpack.Authority, host)
-	}
-	out = appendLines(out, lines, connFields|1<<hostField)
+	out = heads.AppendRequest(s.beginBlock(out), text, scheme)
 	return s.endBlock(out, at, st, end)
 }
 
@@ -53,19 +31,8 @@ func (s *Session) AppendRequest(out []byte, st *Stream, text []byte, scheme stri
 // interim answer's whole head as HTTP/1.1 text. Fields that belong to an HTTP/1 conn are
 // left out. A 101 becomes the 200 that answers an extended CONNECT.
 func (s *Session) AppendResponse(out []byte, st *Stream, text []byte, end bool) []byte {
-	line, lines := cutLine(text)
-	code := 0
-	for _, c := range line[len("HTTP/1.1 "):len("HTTP/1.1 200")] {
-		code = code*10 + int(c-'0')
-	}
-	drop := uint16(connFields)
-	if code == 101 {
-		code = 200
-		drop |= 1 << acceptField
-	}
 	at := len(out)
-	out = hpack.AppendStatus(s.beginBlock(out), code)
-	out = appendLines(out, lines, drop)
+	out = heads.AppendResponse(s.beginBlock(out), text)
 	return s.endBlock(out, at, st, end)
 }
 
@@ -73,7 +40,7 @@ func (s *Session) AppendResponse(out []byte, st *Stream, text []byte, end bool) 
 // which may be followed by the empty line.
 func (s *Session) AppendTrailers(out []byte, st *Stream, lines []byte) []byte {
 	at := len(out)
-	out = appendLines(s.beginBlock(out), lines, connFields)
+	out = heads.AppendTrailers(s.beginBlock(out), lines)
 	return s.endBlock(out, at, st, true)
 }
 
@@ -123,124 +90,75 @@ func (s *Session) endBlock(out []byte, at int, st *Stream, end bool) []byte {
 	return out
 }
 
-var space = []byte(" ")
-
-// cutLine returns the first line of text without CRLF, and what follows it.
-func cutLine(text []byte) (line, rest []byte) {
-	i := bytes.IndexByte(text, '\n')
-	if i < 0 {
-		return nil, nil
-	}
-	return text[:max(i-1, 0)], text[i+1:]
-}
-
-// cutField returns the name and the value of the first field line, and what follows it.
-// At the empty line and at the end the name is empty.
-func cutField(lines []byte) (name, value, rest []byte) {
-	line, rest := cutLine(lines)
-	i := bytes.IndexByte(line, ':')
-	if i < 0 {
-		return nil, nil, nil
-	}
-	for name, value = line[:i], line[i+1:]; len(value) > 0 && isBlank(value[0]); {
-		value = value[1:]
-	}
-	for len(value) > 0 && isBlank(value[len(value)-1]) {
-		value = value[:len(value)-1]
-	}
-	return name, value, rest
-}
-
-func findHost(lines []byte) []byte {
-	for {
-		name, value, rest := cutField(lines)
-		if len(name) == 0 || fieldOf(name) == hostField {
-			return value
-		}
-		lines = rest
-	}
-}
-
-// appendLines appends the fields of lines, except those in drop, and te unless it asks
-// for trailers (RFC 9113 8.2.2).
-func appendLines(out, lines []byte, drop uint16) []byte {
-	for {
-		name, value, rest := cutField(lines)
-		if len(name) == 0 {
-			return out
-		}
-		lines = rest
-		f := fieldOf(name)
-		switch {
-		case f != plainField && drop&(1<<f) != 0:
-		case f == teField && !hasTrailers(value):
-		case f == teField:
-			out = hpack.AppendKnown(out, hpack.TE, trailersOK)
-		default:
-			out = hpack.AppendField(out, name, value)
-		}
-	}
-}
-
-// The fields that do not pass as they are.
-const (
-	plainField = iota
-	connField
-	hostField
-	teField
-	acceptField
-
-	connFields = 1 << connField
+// What the reading of a block has found: see package heads.
+type (
+	Verdict = heads.Verdict
+	Result  = heads.Result
 )
 
-// fieldOf returns which of these fields the name, in any case, is.
-func fieldOf(name []byte) int {
-	is, f := "", connField
-	switch len(name) {
-	case len("te"):
-		is, f = "te", teField
-	case len("host"):
-		is, f = "host", hostField
-	case len("upgrade"):
-		is = "upgrade"
-	case len("connection"):
-		if is = "connection"; name[0]|0x20 == 'k' {
-			is = "keep-alive"
-		}
-	case len("http2-settings"):
-		is = "http2-settings"
-	case len("proxy-connection"):
-		is = "proxy-connection"
-	case len("transfer-encoding"):
-		is = "transfer-encoding"
-	case len("sec-websocket-accept"):
-		is, f = "sec-websocket-accept", acceptField
+// The verdicts on a block: see package heads.
+const (
+	Whole     = heads.Whole     // it is text now
+	TooLarge  = heads.TooLarge  // beyond the limits: 431; the stream goes on
+	Malformed = heads.Malformed // see Reason: Reset with ProtocolError, after a 400 without END_STREAM or none (RFC 9113 8.1.1)
+	Corrupt   = heads.Corrupt   // the conn is at its end: Next returns Broken
+)
+
+// ReadRequest decodes the block of the Head that Next has just returned into a request's
+// head as HTTP/1.1 text, including the empty line, and appends it to dst: at most
+// l.HeadBytes bytes, and never more than dst has room for. The text is for
+// httpparse.RequestParser, which checks what HTTP/1 and HTTP/2 have in common. Unless the
+// verdict is Whole, dst comes back as it was.
+//
+// The text has one Host line, from :authority or host, and one Cookie line at most. An
+// extended CONNECT for websocket (RFC 8441) becomes a GET with "connection: upgrade",
+// "upgrade: websocket" and "sec-websocket-key: " + key.
+func (s *Session) ReadRequest(dst []byte, l *httpparse.Limits, key string) ([]byte, Result) {
+	st := s.head
+	dst, r := s.shared.reader.Request(dst, &s.table, s.block, l, key, s.o.Connect)
+	st.Priority = r.Priority
+	if !r.WebSocket {
+		st.left = r.Length
 	}
-	if is == "" || !sameFold(name, is) {
-		return plainField
-	}
-	return f
+	return s.judge(dst, &r, st.remoteEnd && r.Length > 0)
 }
 
-// sameFold reports whether name, which has no control bytes, is the same as is, which is
-// in lower case, in any case.
-func sameFold(name []byte, is string) bool {
-	for i, c := range name {
-		if c|0x20 != is[i] {
-			return false
-		}
+// ReadResponse is as ReadRequest, for an answer's head: "HTTP/1.1 200 \r\n" and its lines.
+func (s *Session) ReadResponse(dst []byte, l *httpparse.Limits) ([]byte, Result) {
+	st := s.head
+	dst, r := s.shared.reader.Response(dst, &s.table, s.block, l)
+	if r.Verdict == Whole && r.Status < 200 {
+		return s.judge(dst, &r, st.remoteEnd)
 	}
-	return true
+	st.answered = true
+	if st.bodiless || r.Status == 204 || r.Status == 304 {
+		st.left = 0
+		return s.judge(dst, &r, false)
+	}
+	st.left = r.Length
+	return s.judge(dst, &r, st.remoteEnd && r.Length > 0)
 }
 
-// hasTrailers reports whether a value of TE has the element "trailers".
-func hasTrailers(v []byte) bool {
-	for e := range bytes.SplitSeq(v, comma) {
-		if bytes.EqualFold(bytes.TrimSpace(e), trailersOK) {
-			return true
-		}
-	}
-	return false
+// ReadTrailers is as ReadRequest, for trailers: field lines, without the empty line.
+func (s *Session) ReadTrailers(dst []byte, l *httpparse.Limits) ([]byte, Result) {
+	dst, r := s.shared.reader.Trailers(dst, &s.table, s.block, l)
+	return s.judge(dst, &r, false)
 }
 
-var comma = []byte(",")
+// judge completes the verdict on a block; short says that the stream has ended too early.
+func (s *Session) judge(dst []byte, r *Result, short bool) ([]byte, Result) {
+	s.blockRead(r.Verdict != Corrupt)
+	if r.Verdict == Whole && short {
+		r.Verdict, r.Reason = Malformed, heads.EndedEarly
+	}
+	if r.Excess > 0 {
+		s.spend(FloodHeads, r.Excess)
+	}
+	if r.Verdict == Malformed {
+		s.spend(FloodFaults, 1)
+	}
+	if s.failed {
+		r.Verdict = Corrupt
+	}
+	return dst, *r
+}

@@ -1,6 +1,7 @@
 package h2
 
 import (
+	"lb/httpparse/h2/heads"
 	"lb/httpparse/h2/hpack"
 	"lb/loop/tick"
 )
@@ -39,15 +40,14 @@ type Shared struct {
 	// to. It is called only if there is none to use again.
 	New func() *Stream
 
-	decoder *hpack.Decoder
-	free    *Stream // linked by next
-	block   []byte  // for a session that puts a split block together; nil while lent
-	scratch []byte  // of translation
+	reader *heads.Reader
+	free   *Stream // linked by next
+	block  []byte  // for a session that puts a split block together; nil while lent
 }
 
 // NewShared returns the Shared of a loop, for heads of headBytes at most.
 func NewShared(headBytes int, newStream func() *Stream) *Shared {
-	return &Shared{New: newStream, decoder: hpack.NewDecoder(max(headBytes, tableBytes))}
+	return &Shared{New: newStream, reader: heads.NewReader(headBytes, tableBytes)}
 }
 
 // stream returns a stream for a new request.
@@ -114,10 +114,10 @@ type Session struct {
 	closed      closedIDs
 
 	// Flow control, in bytes (RFC 9113 5.2).
-	send       int32 // what we may send
-	recv       int32 // what the peer may send
-	owed       int32 // taken, and not yet given back to the peer
-	peerWindow int32 // of new streams, for what we send
+	send       int32  // what we may send
+	recv       int32  // what the peer may send
+	owed       int32  // taken, and not yet given back to the peer
+	peerWindow int32  // of new streams, for what we send
 	peerMax    uint32 // streams that the peer allows
 	awayLast   uint32 // of the peer's GOAWAY
 	ackSince   tick.Instant

@@ -1,13 +1,13 @@
 package h2
 
+import "lb/httpparse/h2/heads"
+
 // Stream is one stream of a conn, from its head until Release. It is made by Shared.New,
 // and may be a part of what Owner points to.
 type Stream struct {
-	Owner       any    // for the caller, who sets it in Shared.New; never changed here
-	ID          uint32 // 0: of a client, not yet sent
-	Urgency     uint8  // 0 (first) to 7; 3 if the client does not say (RFC 9218 4.1)
-	Incremental bool   // RFC 9218 4.2
-	WebSocket   bool   // the request was an extended CONNECT (RFC 8441)
+	Owner any    // for the caller, who sets it in Shared.New; never changed here
+	ID    uint32 // 0: of a client, not yet sent
+	heads.Priority
 
 	closed    bool
 	localEnd  bool
@@ -23,9 +23,6 @@ type Stream struct {
 
 	next, prev *Stream // of the session
 }
-
-// urgencyDefault is the urgency of a client that says nothing (RFC 9218 4.1).
-const urgencyDefault = 3
 
 // Closed reports whether neither side may send any more in the stream. A closed stream
 // gets no events.
@@ -43,7 +40,7 @@ func (st *Stream) Held() int { return int(st.held) }
 // take returns a stream that belongs to s, as its newest.
 func (s *Session) take() *Stream {
 	st := s.shared.stream()
-	*st = Stream{Owner: st.Owner, Urgency: urgencyDefault, left: -1, prev: s.last}
+	*st = Stream{Owner: st.Owner, Priority: heads.DefaultPriority, left: -1, prev: s.last}
 	st.send, st.recv = s.peerWindow, int32(s.o.Window)
 	if s.ackSince != 0 { // the peer has not heard of our window yet, or has not said so
 		st.recv = windowInitial

@@ -1,6 +1,6 @@
-package h2
+package heads
 
-// Verdict is what ReadRequest and the like say of a block.
+// Verdict is what a Reader says of a block.
 type Verdict uint8
 
 // The verdicts.
@@ -11,14 +11,17 @@ const (
 	Corrupt                  // the conn is at its end: Next returns Broken
 )
 
-// Result is what ReadRequest and the like have found.
+// Result is what a Reader has found.
 type Result struct {
-	Verdict  Verdict
-	Reason   Reason // of Malformed
-	Status   int    // an answer's code
-	Length   int64  // Content-Length, or -1
-	Connect  bool   // CONNECT without :protocol; the text says "CONNECT authority HTTP/1.1"
-	Trailers bool   // "te: trailers": the client wants trailers
+	Verdict   Verdict
+	Reason    Reason   // of Malformed
+	Status    int      // an answer's code
+	Length    int64    // Content-Length, or -1
+	Excess    int      // bytes of fields beyond the limits
+	Connect   bool     // CONNECT without :protocol; the text says "CONNECT authority HTTP/1.1"
+	WebSocket bool     // an extended CONNECT (RFC 8441)
+	Trailers  bool     // "te: trailers": the client wants trailers
+	Priority  Priority // of a request
 }
 
 // Reason says why a block is malformed (RFC 9113 8.1.1).
@@ -41,15 +44,15 @@ const (
 	BadValue              // a control byte, or white space around the value (8.2.1)
 	ConnField             // a field that belongs to a conn of HTTP/1 (8.2.2)
 	BadTE                 // te with something else than trailers (8.2.2)
-	BadLength             // Content-Length that is no number, repeated, or not kept (8.1.1)
-	EndedInterim          // an interim answer that ends the stream (8.1)
+	BadLength             // Content-Length that is no number, or comes twice (8.1.1)
+	EndedEarly            // the stream ends before its body, or after an interim answer (8.1)
 	reasons
 )
 
 var reasonNames = [reasons]string{"", "unknown pseudo-field", "pseudo-field after a field", "repeated pseudo-field",
 	"missing pseudo-field", "bad method", "bad scheme", "bad path", "bad authority", "bad protocol", "bad status",
 	"bad field name", "bad field value", "field of an HTTP/1 conn", "bad te", "bad content-length",
-	"interim answer that ends the stream"}
+	"stream ended too early"}
 
 // String returns a phrase for logs, or "" for NoReason.
 func (r Reason) String() string { return reasonNames[r] }

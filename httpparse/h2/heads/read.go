@@ -1,4 +1,4 @@
-package h2
+package heads
 
 import (
 	"bytes"
@@ -20,145 +20,119 @@ const (
 	noPseudo = pseudos
 )
 
+// Reader decodes blocks into HTTP/1 text. A loop has one for all of its conns; its memory
+// is that of one head.
+type Reader struct {
+	decoder *hpack.Decoder
+	saved   []byte // pseudo-fields, then cookies
+	text
+}
+
+// NewReader returns a Reader for heads of headBytes at most, and tables of tableBytes.
+func NewReader(headBytes, tableBytes int) *Reader {
+	return &Reader{decoder: hpack.NewDecoder(max(headBytes, tableBytes))}
+}
+
 // text is a block on its way to HTTP/1 text.
 type text struct {
 	dst    []byte
 	base   int // where the text begins in dst
 	max    int // length of dst at most
 	fields int // that may still come
-	bytes  int // decoded beyond the limits
 
-	saved  []byte // Shared.scratch: pseudo-fields, then cookies
 	pseudo [pseudos]span
 	seen   uint8 // pseudo-fields
+	wanted uint8 // pseudo-fields that may come
 	cookie int   // where cookies begin in saved; 0: there are none
+	key    string
 
 	request, trailers bool
 	begun             bool // the first line is written
 	host              bool // host has come
 	large             bool
-	wanted            uint8 // pseudo-fields that may come
-	key               string
 	Result
 }
 
 type span struct{ from, to int }
 
-func (t *text) value(i int) []byte { return t.saved[t.pseudo[i].from:t.pseudo[i].to] }
+func (t *Reader) value(i int) []byte { return t.saved[t.pseudo[i].from:t.pseudo[i].to] }
 
-// ReadRequest decodes the block of the Head that Next has just returned into a request's
-// head as HTTP/1.1 text, including the empty line, and appends it to dst: at most
-// l.HeadBytes bytes, and never more than dst has room for. The text is for
-// httpparse.RequestParser, which checks what HTTP/1 and HTTP/2 have in common. Unless the
-// verdict is Whole, dst comes back as it was.
+// Request decodes a request's block into a head as HTTP/1.1 text, including the empty
+// line, and appends it to dst: at most l.HeadBytes bytes, and never more than dst has room
+// for. Unless the verdict is Whole, dst comes back as it was. extended says that an
+// extended CONNECT for websocket (RFC 8441) may come, which becomes a GET with
+// "connection: upgrade", "upgrade: websocket" and "sec-websocket-key: " + key.
 //
-// The text has one Host line, from :authority or host, and one Cookie line at most. An
-// extended CONNECT for websocket (RFC 8441) becomes a GET with "connection: upgrade",
-// "upgrade: websocket" and "sec-websocket-key: " + key, and sets WebSocket of the stream.
-func (s *Session) ReadRequest(dst []byte, l *httpparse.Limits, key string) ([]byte, Result) {
-	t := s.text(dst, l, 1<<method|1<<scheme|1<<path|1<<authority)
+// The text has one Host line, from :authority or host, and one Cookie line at most.
+func (t *Reader) Request(dst []byte, table *hpack.Table, block []byte, l *httpparse.Limits, key string, extended bool) ([]byte, Result) {
+	t.start(dst, l, 1<<method|1<<scheme|1<<path|1<<authority)
 	t.request, t.key = true, key
-	if s.o.Connect {
+	if extended {
 		t.wanted |= 1 << protocol
 	}
-	st := s.head
-	s.read(&t, st)
-	st.WebSocket = t.Verdict == Whole && t.seen&(1<<protocol) != 0
-	if t.Verdict == Whole && st.remoteEnd && t.Length > 0 {
-		t.refuse(BadLength)
-	}
-	st.left = t.Length
-	if st.WebSocket {
-		st.left = -1
-	}
-	return s.done(&t)
+	return t.read(table, block)
 }
 
-// ReadResponse is as ReadRequest, for an answer's head: "HTTP/1.1 200 \r\n" and its lines.
-func (s *Session) ReadResponse(dst []byte, l *httpparse.Limits) ([]byte, Result) {
-	t := s.text(dst, l, 1<<status)
-	st := s.head
-	s.read(&t, st)
-	if t.Verdict == Whole && t.Status < 200 {
-		if st.remoteEnd {
-			t.refuse(EndedInterim)
-		}
-		return s.done(&t)
-	}
-	st.answered = true
-	switch {
-	case st.bodiless || t.Status == 204 || t.Status == 304:
-		st.left = 0
-	default:
-		if st.left = t.Length; t.Verdict == Whole && st.remoteEnd && st.left > 0 {
-			t.refuse(BadLength)
-		}
-	}
-	return s.done(&t)
+// Response is as Request, for an answer's head: "HTTP/1.1 200 \r\n" and its lines.
+func (t *Reader) Response(dst []byte, table *hpack.Table, block []byte, l *httpparse.Limits) ([]byte, Result) {
+	t.start(dst, l, 1<<status)
+	return t.read(table, block)
 }
 
-// ReadTrailers is as ReadRequest, for trailers: field lines, without the empty line.
-func (s *Session) ReadTrailers(dst []byte, l *httpparse.Limits) ([]byte, Result) {
-	t := s.text(dst, l, 0)
+// Trailers is as Request, for trailers: field lines, without the empty line.
+func (t *Reader) Trailers(dst []byte, table *hpack.Table, block []byte, l *httpparse.Limits) ([]byte, Result) {
+	t.start(dst, l, 0)
 	t.trailers, t.begun = true, true
-	s.read(&t, s.head)
-	return s.done(&t)
+	return t.read(table, block)
 }
 
-// text begins to translate a block.
-func (s *Session) text(dst []byte, l *httpparse.Limits, wanted uint8) text {
-	return text{dst: dst, base: len(dst), max: min(len(dst)+l.HeadBytes, cap(dst)), fields: l.Fields, wanted: wanted,
-		saved: s.shared.scratch[:0], Result: Result{Length: -1}}
+// Discard decodes a block for the table's sake, in time proportional to its bytes, and
+// reports whether it could.
+func (t *Reader) Discard(table *hpack.Table, block []byte) bool {
+	for t.decoder.Begin(table, block); t.decoder.Next(); {
+	}
+	return t.decoder.Err() == nil
 }
 
-// read decodes the block to its end, even where it is refused on the way. st is its
-// stream.
-func (s *Session) read(t *text, st *Stream) {
-	d := s.shared.decoder
-	for d.Begin(&s.table, s.block); d.Next(); {
+func (t *Reader) start(dst []byte, l *httpparse.Limits, wanted uint8) {
+	t.saved = t.saved[:0]
+	t.text = text{dst: dst, base: len(dst), max: min(len(dst)+l.HeadBytes, cap(dst)), fields: l.Fields, wanted: wanted,
+		Result: Result{Length: -1, Priority: DefaultPriority}}
+}
+
+// read decodes the block to its end, even where it is refused on the way.
+func (t *Reader) read(table *hpack.Table, block []byte) (dst []byte, r Result) {
+	d := t.decoder
+	for d.Begin(table, block); d.Next(); {
 		f := &d.Field
 		switch {
 		case t.large:
-			t.bytes += len(f.Name) + len(f.Value)
+			t.Excess += len(f.Name) + len(f.Value)
 		case f.TooLong:
 			t.tooLarge()
 		case t.Verdict == Whole:
 			t.field(f)
-			if f.ID == hpack.Priority && t.request {
-				st.prioritize(f.Value)
-			}
 		}
 	}
-	s.blockRead()
-	t.end()
-}
-
-// done returns what has become of a block.
-func (s *Session) done(t *text) ([]byte, Result) {
-	s.shared.scratch = t.saved
-	if t.large {
-		s.spend(FloodHeads, t.bytes)
-	}
-	if t.Verdict == Malformed {
-		s.spend(FloodFaults, 1)
-	}
-	if s.failed {
+	if d.Err() != nil {
 		t.Verdict = Corrupt
 	}
-	if t.Verdict != Whole {
-		return t.dst[:t.base], t.Result
+	t.end()
+	if dst = t.dst; t.Verdict != Whole {
+		dst = dst[:t.base]
 	}
-	return t.dst, t.Result
+	t.dst = nil
+	return dst, t.Result
 }
 
 // refuse makes the block malformed. The first reason counts.
-func (t *text) refuse(r Reason) {
+func (t *Reader) refuse(r Reason) {
 	if t.Verdict != Malformed {
 		t.Verdict, t.Reason = Malformed, r
 	}
 }
 
-func (t *text) tooLarge() {
+func (t *Reader) tooLarge() {
 	t.large = true
 	if t.Verdict == Whole {
 		t.Verdict = TooLarge
@@ -166,7 +140,7 @@ func (t *text) tooLarge() {
 }
 
 // end completes the text.
-func (t *text) end() {
+func (t *Reader) end() {
 	if t.Verdict != Whole || !t.begin() {
 		return
 	}
@@ -193,7 +167,7 @@ var (
 )
 
 // field takes one field.
-func (t *text) field(f *hpack.Field) {
+func (t *Reader) field(f *hpack.Field) {
 	switch {
 	case len(f.Name) == 0:
 		t.refuse(BadName)
@@ -216,7 +190,7 @@ func (t *text) field(f *hpack.Field) {
 }
 
 // knownField takes a field whose name HTTP/2 treats in its own way.
-func (t *text) knownField(f *hpack.Field) {
+func (t *Reader) knownField(f *hpack.Field) {
 	switch f.ID {
 	case hpack.Connection, hpack.ProxyConnection, hpack.KeepAlive, hpack.TransferEncoding, hpack.Upgrade:
 		t.refuse(ConnField)
@@ -226,7 +200,7 @@ func (t *text) knownField(f *hpack.Field) {
 			t.refuse(BadTE)
 			return
 		}
-		t.Trailers = true
+		t.Result.Trailers = true
 	case hpack.ContentLength:
 		if !t.trailers {
 			t.length(f.Value)
@@ -241,13 +215,15 @@ func (t *text) knownField(f *hpack.Field) {
 			t.crumb(f.Value)
 			return
 		}
+	case hpack.Priority:
+		t.Priority.Read(f.Value)
 	}
 	t.line(f.Name, f.Value)
 }
 
 // length takes Content-Length (RFC 9110 8.6). An extended CONNECT has no body that it
 // could be of: as an HTTP/1 request, it would hide what comes next.
-func (t *text) length(v []byte) {
+func (t *Reader) length(v []byte) {
 	n := number(v)
 	if n < 0 || t.Length >= 0 || t.seen&(1<<protocol) != 0 {
 		t.refuse(BadLength)
@@ -273,7 +249,7 @@ func number(v []byte) int64 {
 }
 
 // hostField takes Host, which must be the same as :authority (RFC 9113 8.3.1).
-func (t *text) hostField(v []byte) {
+func (t *Reader) hostField(v []byte) {
 	switch {
 	case t.host, t.seen&(1<<authority) != 0 && !bytes.EqualFold(v, t.value(authority)):
 		t.refuse(BadAuthority)
@@ -284,7 +260,7 @@ func (t *text) hostField(v []byte) {
 }
 
 // crumb takes a part of a cookie (RFC 9113 8.2.3). All of them become one line at the end.
-func (t *text) crumb(v []byte) {
+func (t *Reader) crumb(v []byte) {
 	if t.cookie == 0 {
 		t.cookie = len(t.saved)
 	} else {
@@ -298,7 +274,7 @@ func (t *text) crumb(v []byte) {
 }
 
 // pseudoField takes a pseudo-field.
-func (t *text) pseudoField(f *hpack.Field) {
+func (t *Reader) pseudoField(f *hpack.Field) {
 	i := pseudoOf(f.ID)
 	switch {
 	case i == noPseudo || t.wanted&(1<<i) == 0:
@@ -337,7 +313,7 @@ func pseudoOf(id hpack.ID) int {
 
 // begin writes the first line, and Host, at the first field or the end, when all
 // pseudo-fields have come. It reports whether the block is fine so far.
-func (t *text) begin() bool {
+func (t *Reader) begin() bool {
 	if t.begun {
 		return true
 	}
@@ -352,7 +328,7 @@ func (t *text) begin() bool {
 
 // statusLine writes the status line (RFC 9113 8.3.2). HTTP/2 does not switch protocols by
 // 101 (RFC 9113 8.6).
-func (t *text) statusLine() {
+func (t *Reader) statusLine() {
 	v := t.value(status)
 	if t.seen == 0 {
 		t.refuse(MissingPseudo)
@@ -368,7 +344,7 @@ func (t *text) statusLine() {
 
 // requestLine checks the pseudo-fields (RFC 9113 8.3.1, 8.5), and writes the request line and
 // Host.
-func (t *text) requestLine() {
+func (t *Reader) requestLine() {
 	m, host := t.value(method), t.value(authority)
 	if t.seen&(1<<method) == 0 {
 		t.refuse(MissingPseudo)
@@ -398,7 +374,7 @@ func (t *text) requestLine() {
 	if len(host) > 0 {
 		t.line(hostName, host)
 	}
-	if extended {
+	if t.WebSocket = extended; extended {
 		t.webSocketLines()
 	}
 }
@@ -407,7 +383,7 @@ var getMethod = []byte("GET")
 
 // targetFault returns the reason to refuse the pseudo-fields of a request that has a
 // target, or NoReason.
-func (t *text) targetFault(m []byte, extended bool) Reason {
+func (t *Reader) targetFault(m []byte, extended bool) Reason {
 	const needed = 1<<scheme | 1<<path
 	p := t.value(path)
 	switch {
@@ -425,7 +401,7 @@ func (t *text) targetFault(m []byte, extended bool) Reason {
 
 // connectLine writes the request line of CONNECT, which has neither scheme nor path (RFC
 // 9113 8.5).
-func (t *text) connectLine(host []byte) {
+func (t *Reader) connectLine(host []byte) {
 	switch {
 	case t.seen&(1<<authority) == 0:
 		t.refuse(MissingPseudo)
@@ -439,7 +415,7 @@ func (t *text) connectLine(host []byte) {
 }
 
 // webSocketLines writes the fields that an extended CONNECT stands for.
-func (t *text) webSocketLines() {
+func (t *Reader) webSocketLines() {
 	if len(t.dst)+len(upgrading)+len(t.key)+2 > t.max {
 		t.tooLarge()
 		return
@@ -450,7 +426,7 @@ func (t *text) webSocketLines() {
 }
 
 // first writes the parts of the first line, which ends with CRLF.
-func (t *text) first(a string, b []byte, c string, d []byte, e string) {
+func (t *Reader) first(a string, b []byte, c string, d []byte, e string) {
 	if t.Verdict != Whole {
 		return
 	}
@@ -466,7 +442,7 @@ func (t *text) first(a string, b []byte, c string, d []byte, e string) {
 }
 
 // line writes one field line.
-func (t *text) line(name, value []byte) {
+func (t *Reader) line(name, value []byte) {
 	n, end := len(t.dst), len(t.dst)+len(name)+len(value)+4
 	if t.fields--; end > t.max || t.fields < 0 {
 		t.tooLarge()
