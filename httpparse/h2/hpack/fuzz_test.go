@@ -46,7 +46,7 @@ func (p *theirs) fields(block []byte) ([]text, error) {
 // field, if the table is empty, and refuses a second one at the beginning, if the table is
 // not, which is not what 4.2 says.
 func mayDiffer(ours, theirs error) bool {
-	return errors.Is(ours, ErrInteger) || errors.Is(ours, ErrSize) && theirs == nil ||
+	return errors.Is(ours, ErrInteger) || errors.Is(ours, ErrSize) ||
 		theirs != nil && strings.Contains(theirs.Error(), "MUST occur at the beginning")
 }
 
