@@ -40,9 +40,8 @@ func (x *exchange) mayRetry(f record.Fault) bool {
 // closed before the request came, or on which the end of an earlier answer came late: the
 // first bytes are no status line.
 func (x *exchange) staleConn(f record.Fault) bool {
-	b := x.backend
-	return b != nil && b.uses > 1 && (f.Cause == record.CauseReset && x.received == 0 ||
-		f.Cause == record.CauseBadAnswer && x.resp.Code == 0 && x.received == int64(b.in.Len()))
+	return x.backend != nil && (f.Cause == record.CauseReset && x.received == 0 ||
+		f.Cause == record.CauseBadAnswer && x.resp.Code == 0 && x.received == int64(x.from.Len())) && x.backend.Reused()
 }
 
 // blame notes f on the board, if it is the backend's.
@@ -62,7 +61,7 @@ func (x *exchange) blameBackend(f record.Fault) {
 		return
 	case x.staleConn(f):
 		if f.Cause == record.CauseReset {
-			upstream.IdleClosed(t.State, x.asked.Sub(x.backend.Since), now)
+			x.backend.NoteStale(x.asked)
 		}
 		return
 	}

@@ -21,7 +21,7 @@ func (x *exchange) composeResponse() {
 	if x.route != nil {
 		route = &x.route.Route
 	}
-	b := x.backend.in.Bytes()
+	b := x.from.Bytes()
 	var cookie *rewrite.Cookie
 	if x.pool.cfg.Sticky != "" {
 		cookie = x.cookie()
