@@ -41,6 +41,7 @@ func (c *choice) reset() {
 type attempt struct {
 	backend  back.Back     // nil before Dial, and while a reply of lb's own is sent
 	from     *lane.Inbox   // the answer's bytes; the backend's
+	streams  bool          // the backend is a stream of HTTP/2
 	target   *target       // or nil without an attempt
 	index    int           // of target in pool
 	asked    tick.Instant  // when the attempt began to send
@@ -85,11 +86,10 @@ func (x *exchange) pick() (ended bool) {
 		x.hostLen = len(host)
 	}
 	x.blamed, x.knocks = false, 0
-	x.resp.Reset(&x.snap.limits, x.req.Method)
 	t.Slot.Attempts.Add(1)
 	if !x.fresh {
 		if c := x.idle(t); c != nil {
-			return x.send(c, &c.In)
+			return x.send(c, &c.In, false)
 		}
 	}
 	return x.dial()
@@ -114,7 +114,7 @@ func (x *exchange) dial() (ended bool) {
 	if err != nil {
 		return x.undialled(err)
 	}
-	x.attach(c, &c.In)
+	x.attach(c, &c.In, false)
 	if x.phase != Dial {
 		x.enter(Dial)
 	}
@@ -135,7 +135,7 @@ func (x *exchange) undialled(err error) (ended bool) {
 	if !x.fresh {
 		if c, tried := x.p.h1.TakeUnrested(&x.target.Target, x); c != nil {
 			x.pause = 0
-			return x.send(c, &c.In)
+			return x.send(c, &c.In, false)
 		} else if tried {
 			return x.dial()
 		}
@@ -162,16 +162,18 @@ func (x *exchange) knock() (ended bool) {
 	return false
 }
 
-// attach makes b the backend's side of this attempt. in has the bytes of its answer.
-func (x *exchange) attach(b back.Back, in *lane.Inbox) {
-	x.backend, x.from = b, in
+// attach makes b the backend's side of this attempt. in has the bytes of its answer;
+// streams says that b is a stream of HTTP/2.
+func (x *exchange) attach(b back.Back, in *lane.Inbox, streams bool) {
+	x.backend, x.from, x.streams = b, in, streams
+	x.awaitResponse()
 	x.p.watch.Begin()
 	x.asked = x.p.loop.Now()
 }
 
 // send is attach for a conn that is ready for the request.
-func (x *exchange) send(b back.Back, in *lane.Inbox) (ended bool) {
-	x.attach(b, in)
+func (x *exchange) send(b back.Back, in *lane.Inbox, streams bool) (ended bool) {
+	x.attach(b, in, streams)
 	x.enter(Send)
 	return x.pump()
 }

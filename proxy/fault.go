@@ -18,7 +18,7 @@ func (x *exchange) mayRetry(f record.Fault) bool {
 	now := x.p.loop.Now()
 	switch retry.Judge(&x.snap.cfg.Retry, retry.Case{
 		Fault: f, Attempts: int(x.rec.Attempts), Replied: x.replied, Stale: x.staleConn(f),
-		Sent: x.sent > 0, Twice: x.idempotent && x.up.Held,
+		Sent: x.sent > 0, Twice: x.idempotent && x.up.Held, Unseen: x.streams && x.up.Held && x.unseen(f),
 	}) {
 	case retry.No:
 		return false
@@ -42,6 +42,12 @@ func (x *exchange) mayRetry(f record.Fault) bool {
 func (x *exchange) staleConn(f record.Fault) bool {
 	return x.backend != nil && (f.Cause == record.CauseReset && x.received == 0 ||
 		f.Cause == record.CauseBadAnswer && x.resp.Code == 0 && x.received == int64(x.from.Len())) && x.backend.Reused()
+}
+
+// unseen reports whether f is the end of a stream with which the backend has not begun, for
+// all that it got of the request.
+func (x *exchange) unseen(f record.Fault) bool {
+	return f.Cause == record.CauseReset && x.backend != nil && x.backend.Unseen()
 }
 
 // blame notes f on the board, if it is the backend's.

@@ -88,7 +88,7 @@ func (x *exchange) pumpUp() (f record.Fault, bad bool) {
 	}
 	if x.phase == Send {
 		x.enter(Wait)
-		if !x.idempotent {
+		if !x.idempotent && !x.streams {
 			up.Release(x.p.arena) // it will not be sent again
 		}
 	}
@@ -208,7 +208,7 @@ func (x *exchange) flushDown() (f record.Fault, bad bool) {
 // takeDown reads more of the response's body, unless some is there, and composes output
 // of it.
 func (x *exchange) takeDown() (f record.Fault, bad bool) {
-	down, p := &x.down, x.p
+	down := &x.down
 	if x.from.Len() == 0 || down.Starved {
 		if down.Block(down.Asks() && !x.front.Takes()); down.Blocked {
 			return f, false // the bytes stay with the backend
@@ -216,13 +216,12 @@ func (x *exchange) takeDown() (f record.Fault, bad bool) {
 		n, err := x.backend.Fill(down.Bulk())
 		x.received += int64(n)
 		switch {
-		case err == io.EOF && down.From == httpparse.Close:
-			down.End(p.arena, nil, &x.snap.limits)
+		case err == io.EOF && (down.From == httpparse.Close || down.From == httpparse.Stream):
 			x.moves++
-			if x.tunnel && x.front.ShutdownWrite() != nil {
+			if f, bad = x.endDown(); !bad && x.tunnel && x.front.ShutdownWrite() != nil {
 				return record.ByClient(record.CauseGone), true
 			}
-			return f, false
+			return f, bad
 		case err != nil:
 			return x.backend.Fault(err), true
 		case n == 0:
@@ -230,10 +229,39 @@ func (x *exchange) takeDown() (f record.Fault, bad bool) {
 		}
 		x.moved(down)
 	}
-	if _, bad := down.Compose(p.arena, x.from, &x.snap.limits); bad {
+	return x.composeDown()
+}
+
+// composeDown composes output of what is in the inbox, and of the end of a stream if that
+// has come.
+func (x *exchange) composeDown() (f record.Fault, bad bool) {
+	down := &x.down
+	if _, bad := down.Compose(x.p.arena, x.from, &x.snap.limits); bad {
 		return record.ByBackend(record.CauseBadAnswer), true
 	}
+	if down.From == httpparse.Stream {
+		if f, bad = x.lookForEnd(); bad || down.Whole {
+			return f, bad
+		}
+	}
 	x.lookAgain()
+	return f, false
+}
+
+// lookForEnd ends the answer's body if its stream has ended with what has been read.
+func (x *exchange) lookForEnd() (f record.Fault, bad bool) {
+	if section, over := x.backend.Over(); over && x.down.Ends(section) {
+		return x.endDown()
+	}
+	return f, false
+}
+
+// endDown ends the answer's body, which its stream or its conn has ended.
+func (x *exchange) endDown() (f record.Fault, bad bool) {
+	section, _ := x.backend.Over()
+	if _, bad := x.down.End(x.p.arena, section, &x.snap.limits); bad {
+		return record.ByBackend(record.CauseBadAnswer), true
+	}
 	return f, false
 }
 

@@ -39,6 +39,14 @@ func (x *exchange) readResponse() (f record.Fault, bad bool) {
 	return x.respond()
 }
 
+// awaitResponse prepares for the head of a response.
+func (x *exchange) awaitResponse() {
+	x.resp.Reset(&x.snap.limits, x.req.Method)
+	if x.streams {
+		x.resp.InStream()
+	}
+}
+
 // respond passes on the response head that has been read.
 func (x *exchange) respond() (f record.Fault, bad bool) {
 	p, r, in := x.p, &x.resp, x.from
@@ -58,7 +66,7 @@ func (x *exchange) respond() (f record.Fault, bad bool) {
 		}
 		x.expecting = false
 		in.Take(int(r.HeadLen))
-		r.Reset(&x.snap.limits, x.req.Method)
+		x.awaitResponse()
 		in.Drop(p.arena)
 		x.moves++
 		return x.flushDown()
@@ -77,10 +85,15 @@ func (x *exchange) respond() (f record.Fault, bad bool) {
 	}
 	in.Drop(p.arena)
 	x.moves++
-	if !x.down.Whole && in.Len() > 0 {
-		if _, bad := x.down.Compose(p.arena, in, &x.snap.limits); bad {
-			return record.ByBackend(record.CauseBadAnswer), true
-		}
+	switch {
+	case x.down.Whole:
+	case in.Len() > 0:
+		f, bad = x.composeDown()
+	case x.down.From == httpparse.Stream:
+		f, bad = x.lookForEnd()
+	}
+	if bad {
+		return f, true
 	}
 	return x.flushDown()
 }

@@ -49,6 +49,11 @@ type Back interface {
 	// end of the attempt.
 	Fill(bulk bool) (n int, err error)
 
+	// Over reports whether Fill has read the last bytes of an answer whose framing is
+	// httpparse.Stream. Its trailer section, with the empty line that ends it, is valid
+	// until the attempt ends, and empty if there is none.
+	Over() (section []byte, over bool)
+
 	// More reports whether Fill may read something although no event has come.
 	More() bool
 
@@ -66,6 +71,10 @@ type Back interface {
 	// Reused reports whether the backend may have ended the conn while it was idle, before
 	// the request came.
 	Reused() bool
+
+	// Unseen reports whether the backend has said that it has not acted on the request,
+	// whatever it got of it (RFC 9113 8.7).
+	Unseen() bool
 
 	// NoteStale notes that it did. The attempt began to send at asked.
 	NoteStale(asked tick.Instant)

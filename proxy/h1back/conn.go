@@ -113,6 +113,9 @@ func (c *Conn) Fill(bulk bool) (n int, err error) {
 	return c.In.Fill(c.s.Arena, &c.Conn.Conn, bulk)
 }
 
+// Over implements back.Back. HTTP/1 frames bodies by itself.
+func (c *Conn) Over() (section []byte, over bool) { return nil, false }
+
 // More implements back.Back.
 func (c *Conn) More() bool { return c.Readable() }
 
@@ -127,6 +130,9 @@ func (c *Conn) Gone() bool { return c.Hangup() }
 
 // Reused implements back.Back.
 func (c *Conn) Reused() bool { return c.uses > 1 }
+
+// Unseen implements back.Back.
+func (c *Conn) Unseen() bool { return false }
 
 // NoteStale implements back.Back.
 func (c *Conn) NoteStale(asked tick.Instant) {
