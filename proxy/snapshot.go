@@ -225,7 +225,11 @@ func (x *exchange) settle() {
 		return
 	}
 	x.picks, x.pool, x.route = false, nil, nil
-	s, p := x.snap, x.p
+	x.p.picked(x.snap)
+}
+
+// picked notes that one exchange, or a lease, less may pick a backend by s.
+func (p *Proxy) picked(s *snapshot) {
 	if s.picking--; s.picking == 0 && s != p.now {
 		s.end()
 		p.past = slices.DeleteFunc(p.past, func(old *snapshot) bool { return old == s })
