@@ -117,7 +117,6 @@ target_bytes = "1KiB"
 body_bytes = "3 GiB"
 connections = 9
 [http2]
-enabled = false
 streams = 7
 `))
 	if err != nil {
@@ -140,8 +139,7 @@ streams = 7
 			7 * time.Second, 8 * time.Second, 9 * time.Second, 10 * time.Second, 10500 * time.Millisecond, 11 * time.Second, 60500 * time.Millisecond, 12 * time.Second,
 		},
 		Limits: Limits{HeaderBytes: 2048, Fields: 5, TargetBytes: 1024, BodyBytes: 3 << 30, Connections: 9},
-		TLS:    Default().TLS,
-		HTTP2:  HTTP2{Enabled: false, Streams: 7},
+		TLS:    Default().TLS, HTTP2: HTTP2{Enabled: true, Streams: 7},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got\n%+v, want\n%+v", c, want)

@@ -212,7 +212,7 @@ func (x *exchange) admit() (ended bool) {
 	if r.Method == httpparse.CONNECT {
 		return x.reply(501, "lb forwards to its own backends and opens no tunnels", nil)
 	}
-	if limit := x.snap.cfg.Limits.BodyBytes; limit > 0 && r.Length > limit && r.Framing == httpparse.Length {
+	if limit := x.snap.cfg.Limits.BodyBytes; limit > 0 && r.Length > limit {
 		return x.fail(record.ByClient(record.CauseTooLarge))
 	}
 	if r.Seen.Has(httpparse.MaxForwards) {

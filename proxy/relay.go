@@ -118,9 +118,8 @@ func (x *exchange) takeUp() (f record.Fault, bad bool) {
 		}
 		n, err := x.front.Fill(up.Bulk())
 		switch {
-		case err == io.EOF && up.From == httpparse.Close:
-			up.End(a)
-			return f, false
+		case err == io.EOF && (up.From == httpparse.Close || up.From == httpparse.Stream):
+			return x.endUp()
 		case err == io.EOF:
 			return record.ByClient(record.CauseShortBody), true
 		case err != nil:
@@ -132,7 +131,14 @@ func (x *exchange) takeUp() (f record.Fault, bad bool) {
 		x.expecting = false
 	}
 	if reason, bad := up.Compose(a, x.in, &x.snap.limits); bad {
-		return record.Fault{Side: record.ClientSide, Cause: record.CauseBadRequest, Detail: uint16(reason)}, true
+		return badRequest(reason), true
+	}
+	if up.From == httpparse.Stream {
+		if section, over := x.front.Over(); over && up.Ends(section) {
+			if f, bad = x.endUp(); bad {
+				return f, true
+			}
+		}
 	}
 	if up.Starved && x.front.More() { // see lookAgain
 		x.moves++
@@ -141,6 +147,19 @@ func (x *exchange) takeUp() (f record.Fault, bad bool) {
 		return record.ByClient(record.CauseTooLarge), true
 	}
 	return f, false
+}
+
+// endUp ends the request's body, which its stream or its conn has ended.
+func (x *exchange) endUp() (f record.Fault, bad bool) {
+	section, _ := x.front.Over()
+	if reason, bad := x.up.End(x.p.arena, section, &x.snap.limits); bad {
+		return badRequest(reason), true
+	}
+	return f, false
+}
+
+func badRequest(r httpparse.Reason) record.Fault {
+	return record.Fault{Side: record.ClientSide, Cause: record.CauseBadRequest, Detail: uint16(r)}
 }
 
 // pumpDown moves bytes from the backend to the client.
@@ -204,7 +223,7 @@ func (x *exchange) takeDown() (f record.Fault, bad bool) {
 		x.received += int64(n)
 		switch {
 		case err == io.EOF && down.From == httpparse.Close:
-			down.End(p.arena)
+			down.End(p.arena, nil, &x.snap.limits)
 			x.moves++
 			if x.tunnel && x.front.ShutdownWrite() != nil {
 				return record.ByClient(record.CauseGone), true

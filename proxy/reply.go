@@ -29,7 +29,7 @@ func (x *exchange) composeResponse() {
 	out := p.composer.Final(&r.Response, b, p.loop.Now(), route, x.keep, cookie, x.snap.strict.For(x.peer, x.secure))
 	x.setHead(out, nil)
 	x.down.Begin(r.Framing, out.To, r.Length)
-	if r.Framing == httpparse.Chunked {
+	if r.Framing == httpparse.Chunked || r.Framing == httpparse.Stream {
 		x.down.Withheld = httpparse.NewWithheld(b, &r.Message, nil)
 	}
 }
@@ -61,10 +61,11 @@ func (x *exchange) composeReply(code int, text string, own []byte) {
 // setHead has the front write out, and body after it, for the lane to send.
 func (x *exchange) setHead(out *front.Reply, body []byte) {
 	d := x.front.AppendHead(x.down.Restart(x.p.arena, rewrite.ReplyBytes(out)+len(body)), out)
+	n := len(d)
 	if body != nil {
 		d = append(d, body...)
 	}
-	x.down.SetHead(d)
+	x.down.SetHead(d, n)
 	x.keep = out.Keep
 }
 

@@ -120,7 +120,8 @@ func (x *exchange) request() *rewrite.Request {
 // composeRequest composes the request head for the backend, from r, whose head is at the
 // front of the inbox, and begins the lane.
 func (x *exchange) composeRequest(r *rewrite.Request) {
-	x.up.SetHead(r.AppendHead(x.up.Restart(x.p.arena, r.HeadBytes())))
+	head := r.AppendHead(x.up.Restart(x.p.arena, r.HeadBytes()))
+	x.up.SetHead(head, len(head))
 	x.up.Begin(x.req.Framing, r.Framing, x.req.Length)
 	x.upgrade, x.hostAt, x.hostLen = r.Upgrade, r.HostAt, 0
 	x.expecting = x.req.ExpectContinue && r.WaitsFor100()

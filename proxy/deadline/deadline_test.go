@@ -33,7 +33,7 @@ type laneIs struct {
 func (is laneIs) of(a *arena.Arena, at tick.Instant) *lane.Lane {
 	ln := &lane.Lane{Progress: at, Blocked: is.blocked, Whole: is.whole}
 	if is.full {
-		ln.SetHead(append(ln.Restart(a, 1), 'x'))
+		ln.SetHead(append(ln.Restart(a, 1), 'x'), 1)
 	}
 	return ln
 }

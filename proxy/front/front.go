@@ -25,6 +25,11 @@ type Front interface {
 	// More reports whether Fill may read something although no event has come.
 	More() bool
 
+	// Over reports whether Fill has read the last bytes of a body whose framing is
+	// httpparse.Stream. Its trailer section, with the empty line that ends it, is valid
+	// until the exchange ends, and empty if there is none.
+	Over() (section []byte, over bool)
+
 	// AppendHead appends the head of a response: status, fields and framing. It sets
 	// r.To, and clears r.Keep if the framing leaves no way to go on after this response.
 	// If the backend's body turns out bad before the head is flushed, the head is thrown

@@ -131,7 +131,8 @@ func (x *exchange) answer(code int) bool {
 	if how == front.Keep && !reply.Keep {
 		how = front.Close
 	}
-	ln.SetHead(x.f.AppendHead(ln.Restart(a, 100), &reply))
+	head := x.f.AppendHead(ln.Restart(a, 100), &reply)
+	ln.SetHead(head, len(head))
 	x.f.Flush(&ln, nil)
 	ln.Release(a)
 	x.f.End(how)
