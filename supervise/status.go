@@ -10,6 +10,7 @@ import (
 	"lb/internal/tlsfault"
 	"lb/loop/tick"
 	"lb/supervise/crew"
+	"lb/supervise/health"
 	"lb/supervise/notice"
 	"lb/supervise/plan"
 )
@@ -210,6 +211,8 @@ func reasonText(reason, detail *board.Word) string {
 	}
 	if n := detail.Load(); n != 0 && why.InTLS() {
 		return tlsfault.Kind(n).String()
+	} else if why == board.ReasonGRPC {
+		return "grpc " + health.GRPCWords(n)
 	} else if n != 0 {
 		if why == board.ReasonOK {
 			why = board.ReasonStatus
