@@ -33,7 +33,7 @@ var arrows = map[string][]string{
 	"lb/supervise/ports":         {"supervise/discover", "supervise/listen", "internal/host", "internal/systemd", "internal/unixsock", "admin/api", "config"},
 	"lb/supervise/supervisetest": {"config", "internal/testkit"},
 
-	"lb/admin":     {"admin/api", "board", "config", "internal/unixsock"},
+	"lb/admin":     {"admin/api", "board", "config", "httpparse/h2", "internal/unixsock"},
 	"lb/admin/api": {},
 	"lb/proxy": {"proxy/clients", "proxy/deadline", "proxy/front", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/shake", "proxy/spread", "proxy/upkeep", "proxy/watch",
 		"internal/tlsconf", "loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick", "proxy/backconn", "loop/tlsconn"},
