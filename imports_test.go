@@ -35,10 +35,12 @@ var arrows = map[string][]string{
 
 	"lb/admin":     {"admin/api", "board", "config", "httpparse/h2", "internal/unixsock"},
 	"lb/admin/api": {},
-	"lb/proxy": {"proxy/clients", "proxy/deadline", "proxy/front", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/shake", "proxy/spread", "proxy/upkeep", "proxy/watch",
-		"internal/tlsconf", "loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick", "proxy/backconn", "loop/tlsconn"},
+	"lb/proxy": {"proxy/back", "proxy/h1back", "proxy/clients", "proxy/deadline", "proxy/front", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/shake", "proxy/spread", "proxy/upkeep", "proxy/watch",
+		"internal/tlsconf", "loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
 	"lb/proxy/clients":      {"proxy/front", "proxy/h1", "proxy/shake", "proxy/spread", "httpparse", "httpparse/urlpath", "internal/tlsconf", "loop", "config"},
 	"lb/proxy/backconn":     {"proxy/record", "loop", "upstream", "board", "config", "loop/tick", "loop/tlsconn", "internal/tlsconf"},
+	"lb/proxy/back":         {"proxy/front", "proxy/lane", "proxy/record", "loop/tick"},
+	"lb/proxy/h1back":       {"proxy/back", "proxy/backconn", "proxy/lane", "proxy/record", "loop", "loop/tick", "loop/tlsconn", "upstream", "board"},
 	"lb/proxy/deadline":     {"proxy/lane", "proxy/record", "config", "loop/tick"},
 	"lb/proxy/front":        {"proxy/lane", "loop", "httpparse", "arena", "board", "loop/tick", "loop/tlsconn"},
 	"lb/proxy/h1":           {"proxy/front", "proxy/lane", "loop", "httpparse", "loop/tick"},
@@ -71,7 +73,8 @@ var arrows = map[string][]string{
 	"lb/arena":              {},
 	"lb/httpparse":          {"httpparse/claim", "httpparse/ipv6", "httpparse/list"},
 	"lb/httpparse/list":     {},
-	"lb/httpparse/h2":       {"httpparse", "httpparse/h2/hpack", "loop/tick"},
+	"lb/httpparse/h2":       {"httpparse", "httpparse/h2/heads", "httpparse/h2/hpack", "loop/tick"},
+	"lb/httpparse/h2/heads": {"httpparse", "httpparse/h2/hpack"},
 	"lb/httpparse/claim":    {},
 	"lb/httpparse/h2/hpack": {},
 	"lb/httpparse/ipv6":     {},
@@ -108,7 +111,7 @@ var owners = map[string][]string{
 	"github.com/mholt/acmez":              {"lb/supervise/acme"},
 	"go.uber.org/zap":                     {"lb/supervise/acme"},
 	"golang.org/x/sys": {"lb/loop", "lb/loop/looptest", "lb/loop/tlsconn", "lb/board", "lb/internal/ipc",
-		"lb/internal/filewatch", "lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare", "lb/admin", "lb/cli"},
+		"lb/internal/filewatch", "lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/proxy/h1back", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare", "lb/admin", "lb/cli"},
 }
 
 // goPackage is what this test reads of `go list -json`.

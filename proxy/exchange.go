@@ -6,6 +6,7 @@ import (
 	"lb/httpparse"
 	"lb/internal/invariant"
 	"lb/loop/tick"
+	"lb/proxy/back"
 	"lb/proxy/clients"
 	"lb/proxy/deadline"
 	"lb/proxy/front"
@@ -66,7 +67,10 @@ type exchange struct {
 	picks      bool // may still pick a backend: it counts in snap.picking
 }
 
-var _ front.Exchange = (*exchange)(nil)
+var (
+	_ front.Exchange = (*exchange)(nil)
+	_ back.Owner     = (*exchange)(nil)
+)
 
 // Lease returns the present configuration for a request whose first byte has come. It
 // implements front.Host.
@@ -74,6 +78,12 @@ func (p *Proxy) Lease() front.Lease {
 	p.now.picking++
 	p.counters.Exchanges.Add(1)
 	return p.now
+}
+
+// Return implements front.Host.
+func (p *Proxy) Return(l front.Lease) {
+	p.counters.Exchanges.Sub(1)
+	p.picked(l.(*snapshot))
 }
 
 // Begin begins the exchange of a request whose first byte came at since. It implements
@@ -174,12 +184,15 @@ func (x *exchange) Abandon() {
 	a := x.p.arena
 	x.up.Forget(a)
 	x.down.Forget(a)
-	if b := x.backend; b != nil {
-		b.in.Forget(a)
+	if x.from != nil {
+		x.from.Forget(a)
 	}
 	x.rec.Fault = record.Fault{Side: record.LBSide, Cause: record.CausePanicked, Phase: x.phase}
 	x.release()
 }
+
+// Advance implements back.Owner.
+func (x *exchange) Advance() { x.front.Advance() }
 
 // moved notes that bytes moved in ln.
 func (x *exchange) moved(ln *lane.Lane) {
@@ -278,11 +291,8 @@ func (x *exchange) sendReply(code int, text string, own []byte) (ended bool) {
 func (x *exchange) finish() (ended bool) {
 	sentAll := x.up.Done()
 	keep := x.keep && sentAll && !x.tunnel
-	if b := x.backend; b != nil && sentAll && !x.tunnel && x.reusable() {
-		x.backend = nil
-		x.endAttempt()
-		b.bare = x.resp.Framing == httpparse.None
-		b.idle()
+	if x.backend != nil && sentAll && !x.tunnel && x.reusable() {
+		x.backend, x.from = nil, nil
 	}
 	switch {
 	case keep:
@@ -296,19 +306,11 @@ func (x *exchange) finish() (ended bool) {
 	return true
 }
 
-// reusable reports whether the backend's conn may carry another request: the response
-// was whole by its own framing, nothing is left over, and the backend keeps the conn
-// (RFC 9112 9.3).
+// reusable leaves the backend's conn to other exchanges, unless the answer speaks against
+// that: only the end of the conn is its end, or the backend closes (RFC 9112 9.3).
 func (x *exchange) reusable() bool {
-	b := x.backend
-	if x.resp.Close || x.resp.Framing == httpparse.Close || b.in.Len() > 0 || b.PeerShut() || b.Hangup() || x.p.shared.Draining {
-		return false
-	}
-	if b.Readable() { // the last read filled its buffer: look whether more came
-		n, err := b.Probe()
-		return n == 0 && err == nil
-	}
-	return true
+	r := &x.resp
+	return !r.Close && r.Framing != httpparse.Close && x.backend.Keep(r.Framing == httpparse.None)
 }
 
 // owes returns which side has to move for the exchange to go on, since when, and how
@@ -324,7 +326,7 @@ func (x *exchange) owes() (s record.Side, from tick.Instant, limit time.Duration
 // arm sets the deadline to that of what the exchange waits for now. Bytes that wait, too,
 // move to memory that fits them.
 func (x *exchange) arm() {
-	if b := x.backend; x.in.Slab != nil || b != nil && b.in.Slab != nil || !x.down.Flushed() {
+	if x.in.Slab != nil || x.from != nil && x.from.Slab != nil || !x.down.Flushed() {
 		x.rest()
 	}
 	_, from, limit := x.owes()
@@ -335,8 +337,8 @@ func (x *exchange) arm() {
 func (x *exchange) rest() {
 	a := x.p.arena
 	x.in.Rest(a)
-	if x.backend != nil {
-		x.backend.in.Rest(a)
+	if x.from != nil {
+		x.from.Rest(a)
 	}
 	if !x.down.Flushed() {
 		x.down.Rest(a)
@@ -368,8 +370,8 @@ func (x *exchange) Expired() (ended bool) {
 	case x.phase == Pick:
 		return x.fail(record.ByLB(record.CauseCrowded))
 	}
-	if x.phase == Dial && x.backend.Shaking() {
-		return x.lateShake()
+	if x.phase == Dial {
+		return x.lateDial()
 	}
 	return x.fail(record.Fault{Side: s, Cause: record.CauseSlow})
 }

@@ -114,7 +114,7 @@ type Exchange interface {
 
 // Lease is the configuration of one request, from the first byte of its head to the end
 // of its exchange, whatever is loaded meanwhile. Host.Begin takes it over, so every
-// lease ends in an exchange.
+// lease ends in an exchange, unless Host.Return takes it back.
 type Lease interface {
 	// Limits returns the limits of the head.
 	Limits() *httpparse.Limits
@@ -127,6 +127,9 @@ type Lease interface {
 type Host interface {
 	// Lease returns the present configuration, for a request whose first byte has come.
 	Lease() Lease
+
+	// Return takes back a lease of what turned out to be no request.
+	Return(l Lease)
 
 	// Begin begins the exchange of a request. The front lends in, peer and req until
 	// the exchange ends; the head of req is at the start of in. since is when the first
