@@ -86,6 +86,7 @@ const stickyMax = 64
 func (x *exchange) prepareChoice(came *rewrite.Request) {
 	q := x.pool.cfg
 	x.key, x.stickyLen, x.about = 0, 0, 0
+	x.call.Long = x.call.Is && q.Protocol != "" && q.Protocol != config.ProtocolHTTP1 // else it would keep a conn for itself
 	if q.Eject.Enabled {
 		if !x.idempotent || x.req.Framing != httpparse.None { // else the head is still there in the end
 			x.about = upstream.TargetHash(came.Path())

@@ -9,6 +9,7 @@ import (
 	"lb/httpparse"
 	"lb/internal/tlsconf"
 	"lb/loop"
+	"lb/proxy/h1back"
 	"lb/proxy/rewrite"
 	routing "lb/proxy/route"
 	"lb/proxy/spread"
@@ -90,7 +91,7 @@ func (p *Proxy) targetOf(id int, b config.Backend) *target {
 	if t := p.targets[id]; t != nil && t.Name == b.String() {
 		return t
 	}
-	return &target{Backend: *upstream.NewBackend[*backendConn](p.board, p.slot, id, b.String())}
+	return &target{Target: h1back.NewTarget(p.board, p.slot, id, b.String())}
 }
 
 // stickyKey returns the key that the values of sticky cookies are made with.
@@ -163,9 +164,11 @@ func (p *Proxy) use(s Snapshot) {
 	for i, q := range p.now.pools {
 		q.cfg = &p.now.cfg.Pools[i]
 		for j, t := range q.targets {
-			t.pool, t.index, t.addrs = q, j, s.Addrs[i][j]
+			t.pool, t.index, t.Addrs = q, j, s.Addrs[i][j]
+			t.Never = q.cfg.Reuse == config.ReuseNever
 		}
 	}
+	p.backs.IdleTimeout = p.now.cfg.Timeouts.BackendIdle
 	p.SetTLS(s.TLS)
 	p.clients.Use(p.now.cfg, spread.New(p.board, p.slot, s.Slots))
 }
@@ -180,7 +183,7 @@ func (p *Proxy) SetTLS(set *tlsconf.Set) {
 			cfg = set.Pools[i]
 		}
 		for j, t := range q.targets {
-			t.manner.Set(cfg, q.cfg.Backends[j])
+			t.Manner.Set(cfg, q.cfg.Backends[j])
 		}
 	}
 }
