@@ -69,7 +69,7 @@ func TestHTTP2Curl(t *testing.T) {
 				{[]string{"-T", file}, nil, fmt.Sprintf("PUT HTTP/1.1 length=%d te=[] err=<nil> %s", bytesUp, sum)},
 				{[]string{"-T", "-"}, bytes.NewReader(upload), "PUT HTTP/1.1 length=-1 te=[chunked] err=<nil> " + sum},
 				{[]string{"-H", "Expect: 100-continue", "--data-binary", "@" + file}, nil, fmt.Sprintf("POST HTTP/1.1 length=%d te=[] err=<nil> %s", bytesUp, sum)},
-				{[]string{url, url, "--parallel"}, nil, nothing + nothing + nothing},
+				{[]string{url, url}, nil, nothing + nothing + nothing},
 			} {
 				out, verbose := curl(t, tc.stdin, append(append([]string{flag}, tc.args...), url)...)
 				if out != tc.want || !strings.Contains(verbose, "< HTTP/2 200") {

@@ -92,7 +92,7 @@ func (w *h2Load) turn(i int, stop <-chan struct{}) error {
 	for range 1 + rand.IntN(6) {
 		id, size := w.serial.Add(1), []int{0, 100, 5_000, 70_000}[rand.IntN(4)]
 		body := bodyOf(id, size)
-		fields := []string{h2To, h2Kinds[rand.IntN(3)], ":path", fmt.Sprintf("/%d/%d", id, size)}
+		fields := []string{h2To, h2Kinds[rand.IntN(len(h2Kinds))], ":path", fmt.Sprintf("/%d/%d", id, size)}
 		var s *h2Stream
 		if rand.IntN(3) == 0 {
 			s = h.ask(false, h2Post(fields...))

@@ -146,7 +146,7 @@ func h2StalledStreams(t *testing.T, l *h2Lab) {
 	h.opens(nil, 1<<30)
 	var list []*h2Stream
 	for i := range 90 {
-		list = append(list, h.ask(true, h2Get(h2To, h2Kinds[i%3], ":path", "/size/1000000")))
+		list = append(list, h.ask(true, h2Get(h2To, h2Kinds[i%len(h2Kinds)], ":path", "/size/1000000")))
 	}
 	for _, s := range list {
 		h.want(t, "heads of streams without a window", func() bool { return s.headed })
@@ -168,7 +168,7 @@ func h2StalledStreams(t *testing.T, l *h2Lab) {
 	}
 	for _, s := range list {
 		if a := s.answer(); !a.whole(200) || a.size != 1000000 {
-			t.Fatalf("a stream that went on: %v, %d bytes", a, a.size)
+			t.Fatalf("a stream that went on: %v, %d bytes, GOAWAY %v", a, a.size, h.goaways)
 		}
 	}
 }
