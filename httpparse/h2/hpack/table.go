@@ -120,9 +120,6 @@ func (t *Table) evict(n int) {
 		t.size -= e.name + e.value + entryBytes
 		i++
 	}
-	if i == len(t.entries) {
-		t.data, t.entries, i = t.data[:0], t.entries[:0], 0
-	}
 	t.dead = uint16(i)
 }
 
