@@ -88,6 +88,7 @@ func (b *tardy) strays(t *testing.T, addr string) (n int) {
 // of no other client, unless any request may ride on any conn.
 func TestLateAnswers(t *testing.T) {
 	testkit.Long(t)
+	bytesOnly(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		for _, reuse := range []string{"safe", "never", "always"} {
 			b := newTardy(t)
