@@ -138,3 +138,27 @@ func BenchmarkEncode(b *testing.B) {
 		b.ReportMetric(float64(out.Len()), "bytes")
 	})
 }
+
+// BenchmarkHuffman decodes values of chromeHead, beside golang.org/x/net, which allocates
+// the string.
+func BenchmarkHuffman(b *testing.B) {
+	for _, i := range []int{3, 7, 14} {
+		s := chromeHead[i].Value
+		coded := xnet.AppendHuffmanString(nil, s)
+		b.Run(chromeHead[i].Name+"/lb", func(b *testing.B) {
+			dst := make([]byte, 1000)
+			b.SetBytes(int64(len(s)))
+			for b.Loop() {
+				n, _ := huffman.decode(dst, coded)
+				sink += n
+			}
+		})
+		b.Run(chromeHead[i].Name+"/xnet", func(b *testing.B) {
+			b.SetBytes(int64(len(s)))
+			for b.Loop() {
+				s, _ := xnet.HuffmanDecodeToString(coded)
+				sink += len(s)
+			}
+		})
+	}
+}

@@ -156,17 +156,18 @@ func TestLoweredBefore(t *testing.T) {
 // name if there is no name.
 func literal(b []byte, kind byte, name, value string, coded bool) []byte {
 	b = append(b, kind)
-	for i, s := range []string{name, value} {
-		switch {
-		case i == 0 && s == "":
-		case coded:
-			b = appendInteger(b, 0x80, stringMask, int(xnet.HuffmanEncodeLength(s)))
-			b = xnet.AppendHuffmanString(b, s)
-		default:
-			b = appendString(b, []byte(s))
-		}
+	if name != "" {
+		b = appendText(b, name, coded)
 	}
-	return b
+	return appendText(b, value, coded)
+}
+
+// appendText appends a string, in Huffman's code or as it is.
+func appendText(b []byte, s string, coded bool) []byte {
+	if !coded {
+		return appendString(b, []byte(s))
+	}
+	return xnet.AppendHuffmanString(appendInteger(b, 0x80, stringMask, int(xnet.HuffmanEncodeLength(s))), s)
 }
 
 // TestTooLong has strings of the scratch memory's size and of one byte more. What does

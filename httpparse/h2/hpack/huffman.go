@@ -29,13 +29,15 @@ const (
 )
 
 // step is what the next stepBits bits begin with: one whole code or two, or none if the
-// first is longer than that. It has the bytes in bits 0 to 15, the length of the first
-// code from bit 16, of all from bit 24, and how many there are from bit 30.
+// first is longer than that. It has the length of all of them from bit 0, where it is
+// soonest at hand, the bytes from bit 8, the length of the first from bit 24, and how many
+// there are from bit 30.
 type step uint32
 
-func (s step) first() uint { return uint(s>>16) & 0xff }
-func (s step) bits() uint  { return uint(s>>24) & 0x3f }
-func (s step) count() int  { return int(s >> 30) }
+func (s step) bits() uint    { return uint(s) & 0x3f }
+func (s step) bytes() uint16 { return uint16(s >> 8) }
+func (s step) first() uint   { return uint(s>>24) & 0x3f }
+func (s step) count() int    { return int(s >> 30) }
 
 // huffmanTables has what decoding needs. Codes of one length lie below its limit, which
 // has its bits at the left end of 32, and above the limit of the next shorter length; the
@@ -67,9 +69,9 @@ func newHuffmanTables() *huffmanTables {
 		if bits > stepBits {
 			continue
 		}
-		s := step(c) | step(bits)<<16 | step(bits)<<24 | 1<<30
+		s := step(bits) | step(c)<<8 | step(bits)<<24 | 1<<30
 		if c, more := h.code(uint32(i) << (32 - stepBits + bits)); bits+more <= stepBits {
-			s += step(c)<<8 | step(more)<<24 | 1<<30
+			s += step(more) | step(c)<<16 | 1<<30
 		}
 		h.steps[i] = s
 	}
@@ -91,7 +93,7 @@ func (h *huffmanTables) decode(dst, src []byte) (n int, ok bool) {
 	var acc uint64 // the next have bits of src, at the left end
 	var have uint
 	for len(src) >= 8 && len(dst)-n >= 8 {
-		acc |= binary.BigEndian.Uint64(src) >> have
+		acc |= binary.BigEndian.Uint64(src) >> (have & 63)
 		src = src[(63-have)>>3:]
 		have |= 56
 		var out uint64
@@ -101,7 +103,7 @@ func (h *huffmanTables) decode(dst, src []byte) (n int, ok bool) {
 			if s == 0 {
 				break
 			}
-			out |= uint64(s&0xffff) << outBits
+			out |= uint64(s.bytes()) << (outBits & 63)
 			outBits += uint(s.count()) * 8
 			acc <<= s.bits()
 			have -= s.bits()
@@ -122,7 +124,7 @@ func (h *huffmanTables) decode(dst, src []byte) (n int, ok bool) {
 	return h.decodeRest(dst, src, n, acc, have)
 }
 
-// decodeRest goes on where decode stopped, byte by byte.
+// decodeRest goes on where decode stopped, to the end.
 func (h *huffmanTables) decodeRest(dst, src []byte, n int, acc uint64, have uint) (int, bool) {
 	acc &^= 1<<(64-have) - 1 // what decode has of bytes that are still in src
 	for {
@@ -131,7 +133,18 @@ func (h *huffmanTables) decodeRest(dst, src []byte, n int, acc uint64, have uint
 			src = src[1:]
 			have += 8
 		}
-		c, bits := h.code(uint32(acc >> 32))
+		s := h.steps[acc>>(64-stepBits)]
+		if s.count() == 2 && s.bits() <= have && n+1 < len(dst) {
+			dst[n], dst[n+1] = byte(s.bytes()), byte(s.bytes()>>8)
+			n += 2
+			acc <<= s.bits()
+			have -= s.bits()
+			continue
+		}
+		c, bits := uint(s.bytes()&0xff), s.first()
+		if s == 0 {
+			c, bits = h.code(uint32(acc >> 32))
+		}
 		switch {
 		case bits > have: // no code, so only padding may be left
 			return n, have < 8 && acc == ^(1<<(64-have)-1)

@@ -84,7 +84,7 @@ const (
 	date21      = "date: Mon, 21 Oct 2013 20:13:21 GMT"
 	date22      = "date: Mon, 21 Oct 2013 20:13:22 GMT"
 	place       = "location: https://www.example.com"
-	gzip        = "content-encoding: gzip"
+	coding      = "content-encoding: gzip"
 	cookieField = "set-cookie: foo=ASDJKHQKBZXOQWEOPIUAXQWEOIU; max-age=3600; version=1"
 )
 
@@ -102,7 +102,7 @@ func responseSteps(a, b, c string) []exampleStep {
 	return []exampleStep{
 		{a, []text{":status: 302", private, date21, place}, 222, []text{place, date21, private, ":status: 302"}},
 		{b, []text{":status: 307", private, date21, place}, 222, []text{":status: 307", place, date21, private}},
-		{c, []text{":status: 200", private, date22, place, gzip, cookieField}, 215, []text{cookieField, gzip, date22}},
+		{c, []text{":status: 200", private, date22, place, coding, cookieField}, 215, []text{cookieField, coding, date22}},
 	}
 }
 
