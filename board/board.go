@@ -157,12 +157,24 @@ type Loop struct {
 	HandshakeTimes [handshakeBuckets]Counter // those that succeeded, by HandshakeBounds
 	HandshakeNanos Counter                   // the time that these took, in nanoseconds
 
+	HTTP2Conns        Counter         // gauge: the part of ClientConns that speaks HTTP/2
+	HTTP2BackendConns Counter         // gauge: the part of BackendConns that speaks HTTP/2
+	HTTP2Requests     Counter         // the part of Requests that came by HTTP/2
+	HTTP2Refused      Counter         // streams of clients that were ended with REFUSED_STREAM
+	HTTP2Floods       [Floods]Counter // conns of clients that were ended with ENHANCE_YOUR_CALM, by h2.Budget
+	HTTP2Goaways      Counter         // GOAWAY frames of backends
+	HTTP2Unprocessed  Counter         // streams that backends refused, or left out in a GOAWAY
+
 	// OldestConfig is the number of the oldest configuration from which an exchange
 	// of this loop may still pick or retry; 0: no loop is active in the slot. The
 	// control plane sets it after TakeOver and before the loop starts, so that the
 	// loop never uses a configuration that others believe to be out of use.
 	OldestConfig Counter
 }
+
+// Floods is how many kinds of floods there is room for. Their numbers are those of
+// h2.Budget, of which 0 is none.
+const Floods = 16
 
 // CountFault counts a fault of the backend, unless it is one in TLS, which the state
 // counts. Only the owner of the slot may call it.

@@ -63,6 +63,7 @@ func TestTakeOver(t *testing.T) {
 	wantLoop.ClientConns, wantLoop.BackendConns = kept.ClientConns.Load(), kept.BackendConns.Load()
 	wantLoop.BackendIdle, wantLoop.Exchanges, wantLoop.Tunnels =
 		kept.BackendIdle.Load(), kept.Exchanges.Load(), kept.Tunnels.Load()
+	wantLoop.HTTP2Conns, wantLoop.HTTP2BackendConns = kept.HTTP2Conns.Load(), kept.HTTP2BackendConns.Load()
 	wantLoop.OldestConfig = kept.OldestConfig.Load()
 	if got := b.Totals(); got != wantLoop {
 		t.Errorf("after TakeOver: %+v\nwant %+v", got, wantLoop)

@@ -45,6 +45,7 @@ func (b *Board) TakeOver(loop int) {
 	l := b.Loop(loop)
 	for _, gauge := range []*Counter{
 		&l.ClientConns, &l.BackendConns, &l.BackendIdle, &l.Exchanges, &l.Tunnels, &l.OldestConfig,
+		&l.HTTP2Conns, &l.HTTP2BackendConns,
 	} {
 		gauge.Set(0)
 	}

@@ -23,7 +23,7 @@ const (
 
 	// layoutVersion goes up with every change of Loop, Refusals, Backend, State, Control or
 	// the layout, so that no binary misreads the words of an older one.
-	layoutVersion = 5
+	layoutVersion = 6
 )
 
 // The words of the header.

@@ -148,13 +148,16 @@ const (
 	ReasonTLSVersion
 	// ReasonTLS: anything else in TLS.
 	ReasonTLS
+	// ReasonGRPC: a check by gRPC was answered with another status than SERVING. The detail
+	// says which, see supervise/health.
+	ReasonGRPC
 )
 
 // String returns the reason as it appears in logs, such as "bad_answer".
 func (r Reason) String() string { return name(reasonNames, int(r)) }
 
 var reasonNames = []string{"none", "ok", "connect", "timeout", "reset", "bad_answer", "status", "resolve", "time",
-	"tls_name", "tls_chain", "tls_date", "tls_version", "tls"}
+	"tls_name", "tls_chain", "tls_date", "tls_version", "tls", "grpc"}
 
 // name returns names[i]. A newer binary may have written other numbers; they become
 // "code_" and the number.

@@ -26,6 +26,10 @@ type LoopTotals struct {
 	Handshakes                       [HandshakeEnds]uint64
 	HandshakeTimes                   [handshakeBuckets]uint64
 	HandshakeNanos                   uint64
+	HTTP2Conns, HTTP2BackendConns    uint64
+	HTTP2Requests, HTTP2Refused      uint64
+	HTTP2Floods                      [Floods]uint64
+	HTTP2Goaways, HTTP2Unprocessed   uint64
 	OldestConfig                     uint64 // meaningless as a sum
 }
 

@@ -79,10 +79,12 @@ func wordsOf(t *testing.T, typ reflect.Type) string {
 // TestLayoutVersion fails if a slot changes but layoutVersion does not: a new binary would
 // misread an old one's board.
 func TestLayoutVersion(t *testing.T) {
-	const version5 = "0:ClientConns 1:BackendConns 2:BackendIdle 3:Exchanges 4:Tunnels 5:Accepted " +
+	const version6 = "0:ClientConns 1:BackendConns 2:BackendIdle 3:Exchanges 4:Tunnels 5:Accepted " +
 		"6:AcceptErrors 7:Requests 8:Replies[6] 14:OwnReplies[6] 20:PoolLess[6] 26:BytesFromClient 27:BytesToClient " +
 		"28:BytesFromBackend 29:BytesToBackend 30:Retries 31:Unrouted 32:ClientAborts 33:Panics 34:Turns " +
-		"35:Handshakes[5] 40:HandshakeTimes[14] 54:HandshakeNanos 55:OldestConfig\n" +
+		"35:Handshakes[5] 40:HandshakeTimes[14] 54:HandshakeNanos " +
+		"55:HTTP2Conns 56:HTTP2BackendConns 57:HTTP2Requests 58:HTTP2Refused 59:HTTP2Floods[16] 75:HTTP2Goaways 76:HTTP2Unprocessed " +
+		"77:OldestConfig\n" +
 		"0:InFlight 1:Attempts 2:Replies[4] 6:ConnectFaults 7:ResetFaults 8:TimeoutFaults " +
 		"9:BadAnswers 10:Conns 11:BytesFrom 12:BytesTo 13:Queued 14:_ 15:WaitsSince\n" +
 		"0:Health 1:HealthSince 2:HealthReason 3:HealthDetail 4:EjectedUntil 5:EjectedSince 6:EjectedReason " +
@@ -91,7 +93,7 @@ func TestLayoutVersion(t *testing.T) {
 		"25:LastFaults[10] 35:Own[2] 37:StatusFaults 38:TLSFaults[5]\n" +
 		"0:kind 1:count 2:turn 3:at 4:sizes 5:who[6] 11:text[8] 19:line[8]\n" +
 		"0:WorkerRestarts 1:Reloads 2:ReloadFaults 3:Upgrades 4:StartedAt\n" +
-		"header 32, 3 loops: 32 928, 2 backends: 2816 112, slots: 48 16, all 3040"
+		"header 32, 3 loops: 32 944, 2 backends: 2864 112, slots: 48 16, all 3088"
 	s := shape{loops: 3, backends: 2}
 	got := wordsOf(t, reflect.TypeFor[Loop]()) + "\n" + wordsOf(t, reflect.TypeFor[Backend]()) + "\n" +
 		wordsOf(t, reflect.TypeFor[State]()) + "\n" +
@@ -99,7 +101,7 @@ func TestLayoutVersion(t *testing.T) {
 		fmt.Sprintf("header %d, 3 loops: %d %d, 2 backends: %d %d, slots: %d %d, all %d", headerWords,
 			s.loopStart(0), s.loopStart(1)-s.loopStart(0), s.blockStart(0), s.blockWords(),
 			s.backendStart(0, 0)-s.blockStart(0), s.backendStart(1, 0)-s.backendStart(0, 0), s.words())
-	if got != version5 || layoutVersion != 5 {
+	if got != version6 || layoutVersion != 6 {
 		t.Errorf("version %d has the words\n%s\nwant a new layoutVersion and its list here", layoutVersion, got)
 	}
 }

@@ -181,7 +181,7 @@ func clean(s string) string {
 }
 
 // readmeTables are those of lb.toml that have a table of their own in reference.
-var readmeTables = []string{"[timeouts]", "[limits]", "[eject]", "[retry]", "[tls.acme]", "[tls]"}
+var readmeTables = []string{"[timeouts]", "[limits]", "[eject]", "[retry]", "[tls.acme]", "[tls]", "[http2]"}
 
 func TestReadmeTables(t *testing.T) {
 	tree, plain := example(t), strings.NewReplacer(`"`, "", ",", "")
@@ -258,6 +258,7 @@ func TestReferenceHasEveryKey(t *testing.T) {
 		{"\n## Listeners\n", "[[listeners]]"},
 		{"\n## `[tls]`", "[tls]"},
 		{"\n## `[tls.acme]`", "[tls.acme]"},
+		{"\n## `[http2]`", "[http2]"},
 		{"\n## `[backend_tls]`", "[backend_tls]"},
 		{"\n## `[timeouts]`", "[timeouts]"},
 		{"\n## `[limits]`", "[limits]"},

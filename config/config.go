@@ -50,6 +50,7 @@ type Config struct {
 	Limits         Limits
 	Listeners      []Listener // [[listeners]]; none: Host and Port are the one listener, see Listening
 	TLS            TLS
+	HTTP2          HTTP2
 }
 
 // Admin is where lb listens for its operator.

@@ -49,6 +49,7 @@ func Default() *Config {
 			ClientAuth: ClientAuthNone,
 			ACME:       ACME{Storage: "/var/lib/lb/acme"},
 		},
+		HTTP2: HTTP2{Enabled: true, Streams: 128},
 		Limits: Limits{
 			HeaderBytes: 64 << 10,
 			Fields:      128,

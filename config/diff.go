@@ -115,8 +115,8 @@ func healthText(h Health) string {
 	switch h.Type {
 	case "":
 		return "off"
-	case CheckTCP:
-		return "tcp every " + value.DurationText(h.Interval)
+	case CheckTCP, CheckGRPC:
+		return h.Type + " every " + value.DurationText(h.Interval)
 	}
 	return fmt.Sprintf("%s %s every %s", h.Method, h.Path, value.DurationText(h.Interval))
 }

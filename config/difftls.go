@@ -28,7 +28,7 @@ func diffListeners(d *schema.Differ, old, new *draft, path string) {
 		}
 	}
 	address := func(l Listener) string { return l.Address }
-	diffOrder(d, path, each(old.Listeners, address), each(new.Listeners, address))
+	schema.DiffOrder(d, path, old.Listeners, new.Listeners, address)
 }
 
 // words returns what a listener does, in parentheses, or "" for plain HTTP.
@@ -67,23 +67,5 @@ func diffCerts(d *schema.Differ, old, new *tlsText, path string) {
 		}
 	}
 	file := func(c Cert) string { return c.Cert }
-	diffOrder(d, path, each(old.Certs, file), each(new.Certs, file))
-}
-
-// diffOrder notes that elements that are in both lists stand in another order.
-func diffOrder(d *schema.Differ, path string, old, new []string) {
-	in := func(list []string) func(string) bool {
-		return func(s string) bool { return !slices.Contains(list, s) }
-	}
-	was, is := slices.DeleteFunc(slices.Clone(old), in(new)), slices.DeleteFunc(slices.Clone(new), in(old))
-	d.Setting(path, value.ListText(was), value.ListText(is))
-}
-
-// each returns what text says of every element of list.
-func each[T any](list []T, text func(T) string) []string {
-	out := make([]string, len(list))
-	for i, v := range list {
-		out[i] = text(v)
-	}
-	return out
+	schema.DiffOrder(d, path, old.Certs, new.Certs, file)
 }

@@ -37,6 +37,9 @@ func (c *Config) With(f Flags) (*Config, error) {
 	note("--pid-file", textFlag(&out.PIDFile, f.PIDFile, value.CheckFile))
 	if len(f.Backends) > 0 {
 		out.Pools[0].Backends = backendFlags(f.Backends, note)
+		for _, b := range out.Pools[0].Backends {
+			note("--backend", out.Pools[0].protocolFlaw(b))
+		}
 	}
 	if len(errs) > 0 {
 		return nil, errs

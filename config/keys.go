@@ -34,6 +34,7 @@ func init() {
 		{"[tls]", schema.Names(tlsKeys), false},
 		{"[[tls.certs]]", schema.Names(certKeys), false},
 		{"[tls.acme]", schema.Names(acmeKeys), false},
+		{"[http2]", schema.Names(http2Keys), false},
 		{"[retry]", schema.Names(retryKeys), false},
 		{"[[routes]]", schema.Names(routeKeys), false},
 		{"[admin]", schema.Names(adminKeys), false},
@@ -60,6 +61,7 @@ var topKeys = slices.Concat([]schema.Key[draft]{
 	schema.Secret("sticky_key", value.CheckSecret, func(c *draft) *string { return &c.StickyKey }),
 	schema.Special("listeners", readListeners, diffListeners),
 	schema.Special("tls", readTLS, diffTLS),
+	schema.Table("http2", http2Keys, func(c *draft) *HTTP2 { return &c.HTTP2 }),
 }, defaultPool(slices.Concat(balanceKeys, tlsOfPool("backend_tls"))), []schema.Key[draft]{
 	schema.Special("pools", readPools, diffPools),
 	schema.Special("routes", readRoutes, diffRoutes),

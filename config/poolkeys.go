@@ -18,6 +18,7 @@ var balanceKeys = []schema.Key[Pool]{
 	schema.Table("hash", hashKeys, func(p *Pool) *Hash { return &p.Hash }),
 	schema.Text("sticky", value.CheckCookie, func(p *Pool) *string { return &p.Sticky }),
 	schema.Text("reuse", checkReuse, func(p *Pool) *string { return &p.Reuse }),
+	schema.Text("protocol", checkProtocol, func(p *Pool) *string { return &p.Protocol }),
 	schema.Special("slow_start", readSlowStart, schema.Shown(func(p *Pool) string { return value.DurationText(p.SlowStart) })),
 	schema.Special("health", readHealth, diffHealth),
 	schema.Special("eject", readEject, func(d *schema.Differ, old, new *Pool, path string) {
@@ -56,6 +57,7 @@ var hashKeys = []schema.Key[Hash]{
 
 var healthKeys = []schema.Key[Health]{
 	schema.Text("type", checkCheck, func(h *Health) *string { return &h.Type }),
+	schema.Text("service", value.CheckService, func(h *Health) *string { return &h.Service }),
 	schema.Text("path", value.CheckTarget, func(h *Health) *string { return &h.Path }),
 	schema.Text("host", value.CheckHostField, func(h *Health) *string { return &h.Host }),
 	schema.Text("method", checkProbeMethod, func(h *Health) *string { return &h.Method }),
@@ -207,11 +209,20 @@ func readSlowStart(r *schema.Reader, p *Pool, path string, v any) {
 func readHealth(r *schema.Reader, p *Pool, path string, v any) {
 	p.Health = NewHealth()
 	schema.ReadTable(r, &p.Health, path, v, healthKeys)
-	if p.Health.Type != CheckTCP {
+	if p.Health.Type != CheckGRPC && p.Health.Service != "" {
+		r.RefuseHere(tomlfile.Under(path, "service"), value.Wrong(fmt.Sprintf("is not used by type = %q", p.Health.Type), `use type = "grpc", or remove it`))
+	}
+	var unused []string
+	switch p.Health.Type {
+	case CheckTCP:
+		unused = []string{"path", "host", "method", "expect"}
+	case CheckGRPC:
+		unused = []string{"path", "method", "expect"}
+	default:
 		return
 	}
-	for _, name := range []string{"path", "host", "method", "expect"} {
-		r.RefuseHere(tomlfile.Under(path, name), value.Wrong(`is not used by type = "tcp"`, `use type = "http", or remove it`))
+	for _, name := range unused {
+		r.RefuseHere(tomlfile.Under(path, name), value.Wrong(fmt.Sprintf("is not used by type = %q", p.Health.Type), `use type = "http", or remove it`))
 	}
 	p.Health.Path, p.Health.Method, p.Health.Expect = "", "", nil
 }
@@ -298,7 +309,9 @@ func readRetryOn(r *schema.Reader, t *Retry, path string, v any) {
 	})
 }
 
-func checkCheck(s string) *value.Flaw { return value.OneOf(s, "kind of check", CheckHTTP, CheckTCP) }
+func checkCheck(s string) *value.Flaw {
+	return value.OneOf(s, "kind of check", CheckHTTP, CheckTCP, CheckGRPC)
+}
 
 func checkProbeMethod(s string) *value.Flaw {
 	return value.OneOf(s, "method for checks", "GET", "HEAD")

@@ -50,6 +50,7 @@ type Pool struct {
 	Hash      Hash          // for HashOnKey
 	Sticky    string        // name of the cookie that keeps a client at its backend; "" for none
 	Reuse     string        // ReuseAlways, ReuseSafe or ReuseNever
+	Protocol  string        // ProtocolHTTP1, ProtocolH2, ProtocolH2C or ProtocolAuto
 	SlowStart time.Duration // how long a recovered or added backend takes to reach its weight; 0: none
 	Health    Health
 	Eject     Eject
@@ -113,11 +114,13 @@ type Hash struct {
 const (
 	CheckHTTP = "http" // a request, answered with an expected status
 	CheckTCP  = "tcp"  // a connection that comes about
+	CheckGRPC = "grpc" // a call of grpc.health.v1.Health/Check, answered with SERVING
 )
 
 // Health are the settings of active checks of a pool's backends.
 type Health struct {
-	Type         string        // CheckHTTP or CheckTCP; "": no checks, and the rest has no meaning
+	Type         string        // CheckHTTP, CheckTCP or CheckGRPC; "": no checks, and the rest has no meaning
+	Service      string        // that CheckGRPC asks for; "": the whole server
 	Path         string        // with a query or without
 	Host         string        // the Host field; "": the backend's name
 	Method       string        // GET or HEAD
@@ -169,6 +172,7 @@ func NewPool(name string) Pool {
 		Strategy: RoundRobin,
 		Hash:     Hash{Key: KeyClientIP},
 		Reuse:    ReuseSafe,
+		Protocol: ProtocolHTTP1,
 		Eject: Eject{
 			Enabled:    true,
 			Faults:     3,

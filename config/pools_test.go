@@ -60,7 +60,7 @@ func TestParsePools(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := Pool{
-		Name: "default", Strategy: HashOnKey, Sticky: "lb_at", Reuse: ReuseNever, SlowStart: 30 * time.Second,
+		Name: "default", Strategy: HashOnKey, Sticky: "lb_at", Reuse: ReuseNever, Protocol: ProtocolHTTP1, SlowStart: 30 * time.Second,
 		Hash: Hash{Key: KeyHeader, Name: "x-user", BalanceFactor: 1.25},
 		Health: Health{
 			Type: CheckHTTP, Path: "/up?full=1", Host: "app.example:8080", Method: "HEAD",
@@ -126,7 +126,7 @@ var poolRefusals = []struct{ src, want string }{
 	{onePool + "[[pools.backends]]\nsticky = \"a\"\n", "4:3: Key 'pools.backends' was already created and cannot be used as an array"},
 	{"[[pools]]\nname = \"a\"\n[[pools.backends]]\nsocket = \"/a\"\nsticky = \"a\"\n",
 		`5:1: pools[0].backends[0].sticky: unknown key; "sticky" belongs to [[pools]], above its first [pools.table]`},
-	{onePool + "redirect_to = 1\n", `4:1: pools[0].redirect_to: unknown key; known here: name, strategy, hash, sticky, reuse, slow_start, health, eject, backends, tls`},
+	{onePool + "redirect_to = 1\n", `4:1: pools[0].redirect_to: unknown key; known here: name, strategy, hash, sticky, reuse, protocol, slow_start, health, eject, backends, tls`},
 	{"[health]\nintervall = \"1s\"\n", `2:1: health.intervall: unknown key; did you mean "interval"?`},
 	{"[eject]\nbudget = 1\n", `2:1: eject.budget: unknown key; "budget" belongs to [retry]`},
 	{"[pools]\nname = \"a\"\n", `1:2: pools: must be a list of tables, not a table; write [[pools]], once for each pool`},
@@ -171,7 +171,7 @@ var poolRefusals = []struct{ src, want string }{
 	{"slow_start = 30\n", `1:14: slow_start: 30 has no unit; write "30s"`},
 
 	// Checks.
-	{"[health]\ntype = \"udp\"\n", `2:8: health.type: there is no kind of check "udp"; use "http", "tcp"`},
+	{"[health]\ntype = \"udp\"\n", `2:8: health.type: there is no kind of check "udp"; use "http", "tcp", "grpc"`},
 	{"[health]\nmethod = \"POST\"\n", `2:10: health.method: there is no method for checks "POST"; use "GET", "HEAD"`},
 	{"[health]\npath = \"up\"\n", `2:8: health.path: "up" does not begin with a slash; write "/up"`},
 	{"[health]\npath = \"/a b\"\n", `2:8: health.path: "/a b" is no path; write it as in a URL, with %20 for a space`},
@@ -186,6 +186,11 @@ var poolRefusals = []struct{ src, want string }{
 	{"[health]\nexpect = \"100-200\"\n", `2:10: health.expect: "100-200" is out of range; use 200 to 599`},
 	{"[health]\nexpect = \"299-200\"\n", `2:10: health.expect: "299-200" is the wrong way round; write "200-299"`},
 	{"[health]\nexpect = [200]\n", `2:10: health.expect: must be text, not a list; write codes and ranges in one text, such as "200-299, 404"`},
+	{"[health]\ntype = \"tcp\"\nservice = \"a\"\n", `3:1: health.service: is not used by type = "tcp"; use type = "grpc", or remove it`},
+	{"[health]\nservice = \"a\"\n", `2:1: health.service: is not used by type = "http"; use type = "grpc", or remove it`},
+	{"protocol = \"h2c\"\n[health]\ntype = \"grpc\"\nservice = \"a b\"\n",
+		`4:11: health.service: "a b" is no name of a service; write it with its package, such as "shop.v1.Cart", or "" for the whole server`},
+	{"protocol = \"h2c\"\n[health]\ntype = \"grpc\"\nmethod = \"GET\"\n", `4:1: health.method: is not used by type = "grpc"; use type = "http", or remove it`},
 	{"[health]\ntype = \"tcp\"\nexpect = 200\n", `3:1: health.expect: is not used by type = "tcp"; use type = "http", or remove it`},
 
 	// Ejection and retries.

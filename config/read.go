@@ -180,6 +180,7 @@ func (r *reader) finish() {
 	r.finishListeners()
 	r.finishCerts()
 	r.finishBackendTLS()
+	r.finishProtocols()
 	r.finishRoutes()
 	if len(r.Errs) == 0 { // else a mistake may be the reason
 		r.checkLeads()

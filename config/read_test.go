@@ -116,6 +116,8 @@ fields = 5
 target_bytes = "1KiB"
 body_bytes = "3 GiB"
 connections = 9
+[http2]
+streams = 7
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +139,7 @@ connections = 9
 			7 * time.Second, 8 * time.Second, 9 * time.Second, 10 * time.Second, 10500 * time.Millisecond, 11 * time.Second, 60500 * time.Millisecond, 12 * time.Second,
 		},
 		Limits: Limits{HeaderBytes: 2048, Fields: 5, TargetBytes: 1024, BodyBytes: 3 << 30, Connections: 9},
-		TLS:    Default().TLS,
+		TLS:    Default().TLS, HTTP2: HTTP2{Enabled: true, Streams: 7},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got\n%+v, want\n%+v", c, want)
@@ -218,7 +220,7 @@ var refusals = []struct{ src, want string }{
 	{"connect = \"1s\"\n", `1:1: connect: unknown key; "connect" belongs to [timeouts]`},
 	{"[admin]\nqzjxv_zzk = 1\n", `2:1: admin.qzjxv_zzk: unknown key; known here: address, socket`},
 	{"\"a b\" = 1\n", `1:1: "a b": unknown key; known here: host, port, mode, workers, via, trusted_proxies, forwarded, early_hints, log_level, paths, pid_file, ` +
-		`watch, abort_on_close, sticky_key, listeners, tls, strategy, hash, sticky, reuse, slow_start, health, eject, backends, backend_tls, pools, routes, retry, admin, timeouts, limits`},
+		`watch, abort_on_close, sticky_key, listeners, tls, http2, strategy, hash, sticky, reuse, protocol, slow_start, health, eject, backends, backend_tls, pools, routes, retry, admin, timeouts, limits`},
 
 	// Values of the wrong kind.
 	{"host = 1\n", `1:8: host: must be text, not a number; write "1"`},

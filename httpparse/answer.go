@@ -1,5 +1,7 @@
 package httpparse
 
+import "lb/httpparse/list"
+
 // An answer comes from the operator's own backend, and lb writes its head and its framing
 // again. So an answer may have what RFC 9112 gives one meaning and real servers send: lines
 // that end with LF alone (2.2), folded values (5.2), white space before a colon (5.1),
@@ -119,21 +121,21 @@ func (f *Field) join(b []byte, i int) {
 // fields of another answer: no server applies it twice. For all of these, the conn ends
 // with the answer.
 func (p *lineParser) codings(v []byte) {
-	if !p.chunked && p.coding == NoReason && sameFold(v, "chunked") {
+	if !p.chunked && p.coding == NoReason && list.SameFold(v, "chunked") {
 		p.chunked = true
 		return
 	}
 	p.closing = true
 	for more := true; more && p.coding == NoReason; {
 		var e []byte
-		e, v, more = cutElement(v)
+		e, v, more = list.Cut(v)
 		switch {
 		case len(e) == 0:
-		case sameFold(e, "chunked"):
+		case list.SameFold(e, "chunked"):
 			p.chunked = true
 		case p.chunked || scanToken(e, 0) != len(e):
 			p.coding = BadCoding
-		case !sameFold(e, "identity"):
+		case !list.SameFold(e, "identity"):
 			p.coding = OtherCoding
 		}
 	}

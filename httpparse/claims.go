@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 
 	"lb/httpparse/claim"
+	"lb/httpparse/list"
 )
 
 // Claims are the fields that say where a request came from, or what it asked for before
@@ -160,7 +161,7 @@ func (w *Withheld) Hide(b []byte, t *Trailers) {
 		f := &t.Fields[i]
 		name := f.Name.Of(b)
 		guarded, alias := w.guarded.has(name)
-		if guarded || alias || Claims.Has(f.ID) || ownAlias(name) || w.nominated != nil && hasName(w.nominated, name) {
+		if guarded || alias || Claims.Has(f.ID) || ownAlias(name) || w.nominated != nil && list.HasName(w.nominated, name) {
 			f.hidden = true
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"lb/httpparse/ipv6"
+	"lb/httpparse/list"
 )
 
 // length reads one Content-Length field (RFC 9110 8.6); again means that it is not the
@@ -20,7 +21,7 @@ func (p *lineParser) length(m *Message, v []byte, again bool) Reason {
 	}
 	for more := true; more; {
 		var e []byte
-		e, v, more = cutElement(v)
+		e, v, more = list.Cut(v)
 		n := number(e)
 		if m.Length < 0 {
 			m.Length = n
@@ -63,17 +64,17 @@ func number(v []byte) int64 {
 // or not at the end, no tokens, empty elements (RFC 9112 6.1), or parameters, which no
 // coding known to lb has.
 func codingVerdict(v []byte) Reason {
-	if sameFold(v, "chunked") {
+	if list.SameFold(v, "chunked") {
 		return NoReason
 	}
 	chunked := false
 	for more := true; more; {
 		var e []byte
-		e, v, more = cutElement(v)
+		e, v, more = list.Cut(v)
 		if chunked || len(e) == 0 || scanToken(e, 0) != len(e) {
 			return BadCoding
 		}
-		chunked = sameFold(e, "chunked")
+		chunked = list.SameFold(e, "chunked")
 	}
 	return OtherCoding
 }

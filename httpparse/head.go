@@ -2,6 +2,7 @@ package httpparse
 
 import (
 	"lb/httpparse/claim"
+	"lb/httpparse/list"
 	"lb/internal/invariant"
 )
 
@@ -328,13 +329,13 @@ func listGoesOn(v []byte, i int) bool {
 
 func (p *lineParser) option(m *Message, name []byte) Reason {
 	switch {
-	case sameFold(name, "keep-alive"):
+	case list.SameFold(name, "keep-alive"):
 		p.keepAlive = true
-	case sameFold(name, "close"):
+	case list.SameFold(name, "close"):
 		p.closing = true
-	case sameFold(name, "upgrade"):
+	case list.SameFold(name, "upgrade"):
 		m.UpgradeOption = true
-	case sameFold(name, "te"):
+	case list.SameFold(name, "te"):
 	case p.nominated == nominatedMax:
 		return ManyNominated
 	default:
@@ -365,7 +366,7 @@ func (m *Message) Nominates(b []byte, f Field) bool {
 		return false
 	}
 	for i := range m.Fields {
-		if c := &m.Fields[i]; c.ID == Connection && hasName(c.Value.Of(b), f.Name.Of(b)) {
+		if c := &m.Fields[i]; c.ID == Connection && list.HasName(c.Value.Of(b), f.Name.Of(b)) {
 			return true
 		}
 	}
@@ -381,7 +382,7 @@ func (m *Message) HasToken(b []byte, id FieldID, token string) bool {
 		return false
 	}
 	for i := range m.Fields {
-		if f := &m.Fields[i]; f.ID == id && !f.hidden && hasToken(f.Value.Of(b), token) {
+		if f := &m.Fields[i]; f.ID == id && !f.hidden && list.HasToken(f.Value.Of(b), token) {
 			return true
 		}
 	}

@@ -26,6 +26,7 @@ const (
 	Length                 // after Content-Length bytes
 	Chunked                // by the chunked coding
 	Close                  // with the connection (responses only)
+	Stream                 // with its stream of HTTP/2, whose DATA keeps to Length if that is known
 )
 
 // Limits bound a head. Zero values are not allowed.

@@ -226,6 +226,13 @@ func (r *RequestParser) frame() Reason {
 	return NoReason
 }
 
+// InStream notes, once the head is whole, that a body may follow it in a stream of HTTP/2.
+func (r *Request) InStream() {
+	if r.Framing = Stream; !r.Seen.Has(ContentLength) {
+		r.Length = -1
+	}
+}
+
 // Idempotent reports whether the method is idempotent (RFC 9110 9.2.2).
 func (r *Request) Idempotent() bool {
 	switch r.Method {

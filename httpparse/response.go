@@ -7,6 +7,7 @@ type ResponseParser struct {
 	Response
 	lineParser
 	method Method // of the request that it answers
+	stream bool   // it came in a stream of HTTP/2
 }
 
 var responseFields = SetOf(Connection, ContentLength, TransferEncoding)
@@ -15,8 +16,12 @@ var responseFields = SetOf(Connection, ContentLength, TransferEncoding)
 // m must not be CONNECT: the bytes after its answer are no body.
 func (r *ResponseParser) Reset(l *Limits, m Method) {
 	r.lineParser.reset(&r.Message, l, beforeLine, responseFields, true)
-	r.Code, r.Phrase, r.method = 0, Span{}, m
+	r.Code, r.Phrase, r.method, r.stream = 0, Span{}, m, false
 }
+
+// InStream makes r read the head of a response in a stream of HTTP/2, after Reset: its
+// framing is Stream where there may be a body.
+func (r *ResponseParser) InStream() { r.stream = true }
 
 // Feed is as RequestParser.Feed, and writes to b: it joins folded lines, and makes control
 // bytes spaces. Each call must be given the bytes that the last one left.
@@ -186,6 +191,8 @@ func (r *ResponseParser) frame() Reason {
 	case r.chunked:
 		r.closing = r.closing || r.Minor == 0 || r.Length >= 0
 		r.Framing, r.Length = Chunked, -1
+	case r.stream:
+		r.Framing = Stream
 	case r.Seen.Has(ContentLength):
 		r.Framing = Length
 	default:

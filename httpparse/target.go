@@ -1,6 +1,10 @@
 package httpparse
 
-import "bytes"
+import (
+	"bytes"
+
+	"lb/httpparse/list"
+)
 
 // target distinguishes the four forms of a target (RFC 9112 3.2). Its bytes are any but
 // control bytes, space and '#': no parser takes another one for the target's end.
@@ -46,7 +50,7 @@ func (r *RequestParser) absoluteForm(t []byte) Reason {
 	switch {
 	case !ok || !isSchemeName(scheme):
 		return BadTarget
-	case !sameFold(scheme, "http") && !(r.Secure && sameFold(scheme, "https")):
+	case !list.SameFold(scheme, "http") && !(r.Secure && list.SameFold(scheme, "https")):
 		return OtherScheme
 	}
 	n := bytes.IndexAny(rest, pathStarts)

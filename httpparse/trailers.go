@@ -1,6 +1,9 @@
 package httpparse
 
-import "lb/httpparse/claim"
+import (
+	"lb/httpparse/claim"
+	"lb/httpparse/list"
+)
 
 // Trailers parses a trailer section, from the end of the last chunk's line to the empty
 // line that ends the section. HeadLen is its length in bytes.
@@ -56,11 +59,11 @@ func mayTrail(name []byte) bool {
 		}
 	}
 	for _, n := range notTrailers {
-		if sameFold(dashed, n) {
+		if list.SameFold(dashed, n) {
 			return false
 		}
 	}
-	if n := len("proxy-"); len(dashed) > n && sameFold(dashed[:n], "proxy-") { // credentials for a proxy, and the like
+	if n := len("proxy-"); len(dashed) > n && list.SameFold(dashed[:n], "proxy-") { // credentials for a proxy, and the like
 		return false
 	}
 	return !claim.Is(dashed) && !neverTrailers.Has(fieldID(dashed, 0, len(dashed)))

@@ -139,18 +139,3 @@ func classOf(members string) (c class) {
 	}
 	return c
 }
-
-// sameFold reports whether s equals lower, ignoring case. lower consists of
-// letters, digits and '-', and s has no control bytes, so setting bit 0x20 makes no
-// other bytes equal.
-func sameFold(s []byte, lower string) bool {
-	if len(s) != len(lower) {
-		return false
-	}
-	for i, c := range s {
-		if c|0x20 != lower[i] {
-			return false
-		}
-	}
-	return true
-}

@@ -12,6 +12,7 @@ import (
 	"lb/loop"
 	"lb/loop/tick"
 	"lb/proxy/front"
+	"lb/proxy/h1back"
 	"lb/proxy/shake"
 	"lb/upstream"
 )
@@ -150,7 +151,7 @@ func (s *steady) exchange() {
 	for i := range s.k.socks {
 		s.k.socks[i].sunk = 0
 	}
-	s.k.now = s.k.now.Add(rest) // a conn that carried a HEAD or a 204 is not used sooner
+	s.k.now = s.k.now.Add(h1back.Rest) // a conn that carried a HEAD or a 204 is not used sooner
 	s.send(bareClient, s.request)
 	for fd := bareBackend; fd < s.k.open; fd++ {
 		if s.k.socks[fd].sunk > 0 {

@@ -3,11 +3,10 @@ package proxy
 import (
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"lb/config"
 	"lb/loop/tick"
-	"lb/loop/tlsconn"
+	"lb/proxy/back"
+	"lb/proxy/h1back"
 	"lb/proxy/lane"
 	"lb/proxy/record"
 	"lb/proxy/retry"
@@ -40,7 +39,9 @@ func (c *choice) reset() {
 
 // attempt is one try at one backend.
 type attempt struct {
-	backend  *backendConn  // nil before Dial, and while a reply of lb's own is sent
+	backend  back.Back     // nil before Dial, and while a reply of lb's own is sent
+	from     *lane.Inbox   // the answer's bytes; the backend's
+	streams  bool          // the backend is a stream of HTTP/2
 	target   *target       // or nil without an attempt
 	index    int           // of target in pool
 	asked    tick.Instant  // when the attempt began to send
@@ -85,92 +86,64 @@ func (x *exchange) pick() (ended bool) {
 		x.hostLen = len(host)
 	}
 	x.blamed, x.knocks = false, 0
-	x.resp.Reset(&x.snap.limits, x.req.Method)
 	t.Slot.Attempts.Add(1)
 	if !x.fresh {
-		if b := x.takeIdle(t); b != nil {
-			x.attach(b)
-			x.enter(Send)
-			return x.pump()
+		if c := x.idle(t); c != nil {
+			return x.send(c, &c.In, false)
 		}
 	}
 	return x.dial()
 }
 
-// rest is how long a conn is idle before the first request of another client may use it,
-// with reuse = "safe", and any request if its last answer had no body: what a backend sends
-// by mistake after a whole answer comes at once, or within the round trip of a network; of
-// a busy backend it may come some turns of its scheduler later.
-const rest = 10 * time.Millisecond
-
-// takeIdle takes a conn of t from the idle list, or returns nil if there is none that x may
-// use. A request that could not be sent twice is worth a look whether the conn still lives.
-func (x *exchange) takeIdle(t *target) *backendConn {
-	p := x.p
-	now := p.loop.Now()
-	for {
-		b, ok := t.Idle.Hottest()
-		look := false
-		if ok && !b.bare && (x.peer.Served || x.pool.cfg.Reuse == config.ReuseAlways) {
-			t.Idle.Remove(&b.link)
-		} else if rested, has := t.Idle.GetRested(now.Add(-rest)); has {
-			b, look = rested, rested.bare
-		} else if ok && p.loop.Crowded(int(p.counters.BackendConns.Load())) { // what conns have to spare, clients need
-			t.Idle.Remove(&b.link)
-			look = true
-		} else {
-			most := x.pool.cfg.Backends[x.index].MaxConnections
-			if ok && most > 0 && int(t.Slot.InFlight.Load())+t.Idle.Len() > most {
-				b.end(true) // a backend for so few may have room for no other conn
-			}
-			return nil
-		}
-		p.counters.BackendIdle.Sub(1)
-		switch {
-		case !b.Fresh(t.State, now):
-			b.NoteClosed(t.State, now)
-		case !b.Fits(&t.manner), now.Sub(b.Since) >= p.idleLimit(t, now):
-		case !look && x.idempotent && x.up.Whole && x.up.Held || b.Silent(t.State, now):
-			return b
-		}
-		b.close()
-	}
+// idle takes a conn of t from the idle list, or returns nil if there is none that x may use.
+func (x *exchange) idle(t *target) *h1back.Conn {
+	return x.p.h1.Take(&t.Target, x, h1back.Ask{
+		Known: x.peer.Served || x.pool.cfg.Reuse == config.ReuseAlways,
+		Twice: x.idempotent && x.up.Whole && x.up.Held,
+		Most:  x.pool.cfg.Backends[x.index].MaxConnections,
+	})
 }
 
 // dial begins a new conn to the target.
 func (x *exchange) dial() (ended bool) {
 	p, t := x.p, x.target
-	if len(t.addrs) == 0 {
+	if len(t.Addrs) == 0 {
 		return x.fail(record.ByBackend(record.CauseNoConnect))
 	}
-	t.next = (t.next + 1) % len(t.addrs)
-	b := p.newBackend(t)
-	if err := p.loop.Dial(&b.Conn.Conn, b, &t.addrs[t.next]); err != nil {
-		b.next, p.freeBacks = p.freeBacks, b
-		if err == unix.EAGAIN {
-			return x.knock()
-		}
-		f := record.ByDialling(err)
-		if f.Side != record.LBSide {
-			return x.fail(f)
-		}
-		if b, ok := t.Idle.Hottest(); ok && !x.fresh {
-			return x.makeDo(b)
-		}
-		if x.knocks < lackKnocks {
-			return x.knock()
-		}
-		return x.fail(f)
+	c, err := p.h1.Dial(&t.Target, x)
+	if err != nil {
+		return x.undialled(err)
 	}
-	p.counters.BackendConns.Add(1)
-	t.Slot.Conns.Add(1)
-	x.attach(b)
+	x.attach(c, &c.In, false)
 	if x.phase != Dial {
 		x.enter(Dial)
 	}
 	x.pause = 0
 	x.arm()
 	return false
+}
+
+// undialled goes on after no conn could be begun because of err.
+func (x *exchange) undialled(err error) (ended bool) {
+	if h1back.Full(err) {
+		return x.knock()
+	}
+	f := record.ByDialling(err)
+	if f.Side != record.LBSide {
+		return x.fail(f)
+	}
+	if !x.fresh {
+		if c, tried := x.p.h1.TakeUnrested(&x.target.Target, x); c != nil {
+			x.pause = 0
+			return x.send(c, &c.In, false)
+		} else if tried {
+			return x.dial()
+		}
+	}
+	if x.knocks < lackKnocks {
+		return x.knock()
+	}
+	return x.fail(f)
 }
 
 // lackKnocks is how often an exchange waits a moment for a descriptor or a port: some 30 ms
@@ -189,36 +162,34 @@ func (x *exchange) knock() (ended bool) {
 	return false
 }
 
-// makeDo uses b, which is idle and has not rested, because no other conn can be had. A look
-// at b finds what has come until now; without b there is room for another.
-func (x *exchange) makeDo(b *backendConn) (ended bool) {
-	b.to.Idle.Remove(&b.link)
-	x.p.counters.BackendIdle.Sub(1)
-	if s, now := b.to.State, x.p.loop.Now(); !b.Fits(&b.to.manner) || !b.Fresh(s, now) || !b.Silent(s, now) {
-		b.close()
-		return x.dial()
-	}
-	x.attach(b)
-	x.pause = 0
-	x.enter(Send)
-	return x.pump()
-}
-
-// attach makes b the conn of this attempt.
-func (x *exchange) attach(b *backendConn) {
-	b.x, x.backend = x, b
-	b.uses++
+// attach makes b the backend's side of this attempt. in has the bytes of its answer;
+// streams says that b is a stream of HTTP/2.
+func (x *exchange) attach(b back.Back, in *lane.Inbox, streams bool) {
+	x.backend, x.from, x.streams = b, in, streams
+	x.awaitResponse()
 	x.p.watch.Begin()
 	x.asked = x.p.loop.Now()
 }
 
+// send is attach for a conn that is ready for the request.
+func (x *exchange) send(b back.Back, in *lane.Inbox, streams bool) (ended bool) {
+	x.attach(b, in, streams)
+	x.enter(Send)
+	return x.pump()
+}
+
 // dropBackend ends the attempt and its conn.
 func (x *exchange) dropBackend() {
-	if x.backend != nil {
-		x.backend.close()
-		x.backend = nil
-	}
+	x.detach()
 	x.endAttempt()
+}
+
+// detach ends the conn of the attempt, if there is one.
+func (x *exchange) detach() {
+	if x.backend != nil {
+		x.backend.Drop()
+		x.backend, x.from = nil, nil
+	}
 }
 
 // endAttempt notes the end of the attempt on the board. Nothing of it is written there
@@ -241,62 +212,38 @@ func (x *exchange) endAttempt() {
 	x.sent, x.received = 0, 0
 }
 
-// dialled looks at how the attempt to connect ended, if it has.
+// dialled looks at how the attempt to connect ended, if it has. If lb has too many
+// handshakes already, another conn is tried after a moment.
 func (x *exchange) dialled() (ended bool) {
-	b := x.backend
 	if x.front.Gone() {
 		return x.fail(record.ByClient(record.CauseGone))
 	}
-	if b != nil && b.Shaking() {
-		return x.shake()
-	}
-	if b == nil || !b.Writable() && !b.Hangup() {
+	if x.backend == nil {
 		x.arm()
 		return false
 	}
-	if err := b.DialResult(); err != nil {
-		return x.fail(record.ByError(record.CauseNoConnect, err))
-	}
-	if b.to.manner.TLS() {
-		return x.shake()
-	}
-	x.enter(Send)
-	return x.pump()
-}
-
-// shake begins the TLS handshake, which the time to connect includes, or moves it on. If lb
-// has too many of them already, another conn is tried after a moment.
-func (x *exchange) shake() (ended bool) {
-	b := x.backend
-	var over bool
-	var err error
-	if b.Shaking() {
-		over, err = b.Step()
-	} else {
-		err = b.Handshake(x.p.shared.Shaker(), &b.to.manner)
-	}
-	switch {
-	case err == tlsconn.ErrBusy:
-		b.close()
-		x.backend = nil
+	switch p, f := x.backend.Connect(); p {
+	case back.Waits:
+		x.arm()
+		return false
+	case back.Busy:
+		x.detach()
 		return x.knock()
-	case err != nil:
-		return x.fail(record.ByHandshake(err))
-	case !over:
-		x.arm()
-		return false
+	case back.Failed:
+		return x.fail(f)
 	}
 	x.enter(Send)
 	return x.pump()
 }
 
-// lateShake is called when the time for a handshake is over. After a standstill of lb it
-// begins again.
-func (x *exchange) lateShake() (ended bool) {
-	if x.p.loop.StoodStill(x.since) {
-		x.since = x.p.loop.Now()
-		x.arm()
-		return false
+// lateDial is called when the time to connect is over. After a standstill of lb, in which a
+// handshake could not end, it begins again.
+func (x *exchange) lateDial() (ended bool) {
+	f, late := x.backend.Late(x.since)
+	if late {
+		return x.fail(f)
 	}
-	return x.fail(x.backend.Late())
+	x.since = x.p.loop.Now()
+	x.arm()
+	return false
 }

@@ -1,19 +1,21 @@
 // Package proxy answers requests: it takes an exchange from its parsed head to its last
 // byte. It does not know which backend is best (upstream), how bytes are parsed
-// (httpparse), what a socket is (loop), or what protocol a client speaks (proxy/front).
+// (httpparse), what a socket is (loop), or what protocols clients and
+// backends speak (proxy/front, proxy/back).
 //
 // # The life of an exchange
 //
 // The client's side of an exchange is a front.Front: an HTTP/1 conn that is at a
-// request (proxy/h1). It reads the head, and begins the exchange when the head is
+// request (proxy/h1). The backend's side of each attempt is a back.Back (proxy/h1back). The
+// front reads the head, and begins the exchange when the head is
 // whole. The exchange then passes through these phases:
 //
 //	Admit  routes, limits and Max-Forwards decide how the request is answered. A head
 //	       that was refused is answered at once; nothing of it reaches a backend.
 //	Pick   upstream chooses a backend; a conn comes from its idle list, the last used
-//	       first, or is dialled: see takeIdle. While all are full the exchange waits in
-//	       its pool's queue, first come first served, unless its client ends its side. The pool is always the newest of its name,
-//	       see below.
+//	       first, or is dialled: see h1back.Conns.Take. While all are full the exchange
+//	       waits in its pool's queue, first come first served, unless its client ends
+//	       its side. The pool is always the newest of its name, see below.
 //	Dial   the conn is on its way, and so is its TLS handshake, if there is one: what
 //	       fails there is a fault of its own (record.CauseTLS), since nothing was sent.
 //	Send   head and body are written. The head is lb's own, composed from the parsed

@@ -6,9 +6,11 @@ import (
 	"lb/httpparse"
 	"lb/internal/invariant"
 	"lb/loop/tick"
+	"lb/proxy/back"
 	"lb/proxy/clients"
 	"lb/proxy/deadline"
 	"lb/proxy/front"
+	"lb/proxy/grpc"
 	"lb/proxy/lane"
 	"lb/proxy/record"
 	"lb/proxy/rewrite"
@@ -41,7 +43,8 @@ type exchange struct {
 
 	choice
 	attempt
-	rec record.Record
+	rec  record.Record
+	call grpc.Call
 
 	resp     httpparse.ResponseParser
 	up, down lane.Lane
@@ -66,7 +69,10 @@ type exchange struct {
 	picks      bool // may still pick a backend: it counts in snap.picking
 }
 
-var _ front.Exchange = (*exchange)(nil)
+var (
+	_ front.Exchange = (*exchange)(nil)
+	_ back.Owner     = (*exchange)(nil)
+)
 
 // Lease returns the present configuration for a request whose first byte has come. It
 // implements front.Host.
@@ -74,6 +80,12 @@ func (p *Proxy) Lease() front.Lease {
 	p.now.picking++
 	p.counters.Exchanges.Add(1)
 	return p.now
+}
+
+// Return implements front.Host.
+func (p *Proxy) Return(l front.Lease) {
+	p.counters.Exchanges.Sub(1)
+	p.picked(l.(*snapshot))
 }
 
 // Begin begins the exchange of a request whose first byte came at since. It implements
@@ -95,6 +107,7 @@ func (p *Proxy) Begin(f front.Front, l front.Lease, in *lane.Inbox, peer *front.
 	x.rec.Begin(p.record != nil, since, x.since, peer, req)
 	x.choice.reset()
 	x.sent, x.received, x.fresh, x.hops = 0, 0, false, -1
+	x.call = grpc.None
 	x.up.Whole, x.up.Broken, x.up.Starved, x.up.Held = false, false, false, false
 	x.down.Whole, x.down.Starved = false, false
 	x.idempotent, x.expecting, x.replied = false, false, false
@@ -152,6 +165,7 @@ func (x *exchange) Run() (ended bool) {
 
 // BadHead implements front.Exchange.
 func (x *exchange) BadHead(r httpparse.Reason) (ended bool) {
+	x.call.Is = grpc.InHead(x.in.Bytes())
 	if x.peer.Way == front.NotTLS {
 		return x.reply(400, clients.NotTLS, nil)
 	}
@@ -174,12 +188,15 @@ func (x *exchange) Abandon() {
 	a := x.p.arena
 	x.up.Forget(a)
 	x.down.Forget(a)
-	if b := x.backend; b != nil {
-		b.in.Forget(a)
+	if x.from != nil {
+		x.from.Forget(a)
 	}
 	x.rec.Fault = record.Fault{Side: record.LBSide, Cause: record.CausePanicked, Phase: x.phase}
 	x.release()
 }
+
+// Advance implements back.Owner.
+func (x *exchange) Advance() { x.front.Advance() }
 
 // moved notes that bytes moved in ln.
 func (x *exchange) moved(ln *lane.Lane) {
@@ -197,6 +214,9 @@ func (x *exchange) admit() (ended bool) {
 		r.HideForged(x.in.Bytes(), x.peer.Trusted, x.snap.guarded)
 	}
 	x.idempotent = r.Idempotent()
+	if r.Seen.Has(httpparse.ContentType) {
+		x.call.Note(&r.Message, x.in.Bytes(), p.loop.Now())
+	}
 	if p.clients.Answers(x.peer) {
 		if a, ok := p.clients.Answer(x.peer, r, x.in.Bytes()); ok {
 			return x.answer(&a)
@@ -205,7 +225,7 @@ func (x *exchange) admit() (ended bool) {
 	if r.Method == httpparse.CONNECT {
 		return x.reply(501, "lb forwards to its own backends and opens no tunnels", nil)
 	}
-	if limit := x.snap.cfg.Limits.BodyBytes; limit > 0 && r.Length > limit && r.Framing == httpparse.Length {
+	if limit := x.snap.cfg.Limits.BodyBytes; limit > 0 && r.Length > limit {
 		return x.fail(record.ByClient(record.CauseTooLarge))
 	}
 	if r.Seen.Has(httpparse.MaxForwards) {
@@ -269,6 +289,7 @@ func (x *exchange) sendReply(code int, text string, own []byte) (ended bool) {
 	x.composeReply(code, text, own)
 	x.replied = true
 	x.rec.Status, x.rec.Own = code, true
+	x.call.Until = grpc.FarOff
 	x.enter(Relay)
 	return x.pump()
 }
@@ -278,11 +299,8 @@ func (x *exchange) sendReply(code int, text string, own []byte) (ended bool) {
 func (x *exchange) finish() (ended bool) {
 	sentAll := x.up.Done()
 	keep := x.keep && sentAll && !x.tunnel
-	if b := x.backend; b != nil && sentAll && !x.tunnel && x.reusable() {
-		x.backend = nil
-		x.endAttempt()
-		b.bare = x.resp.Framing == httpparse.None
-		b.idle()
+	if x.backend != nil && sentAll && !x.tunnel && x.reusable() {
+		x.backend, x.from = nil, nil
 	}
 	switch {
 	case keep:
@@ -296,19 +314,11 @@ func (x *exchange) finish() (ended bool) {
 	return true
 }
 
-// reusable reports whether the backend's conn may carry another request: the response
-// was whole by its own framing, nothing is left over, and the backend keeps the conn
-// (RFC 9112 9.3).
+// reusable leaves the backend's conn to other exchanges, unless the answer speaks against
+// that: only the end of the conn is its end, or the backend closes (RFC 9112 9.3).
 func (x *exchange) reusable() bool {
-	b := x.backend
-	if x.resp.Close || x.resp.Framing == httpparse.Close || b.in.Len() > 0 || b.PeerShut() || b.Hangup() || x.p.shared.Draining {
-		return false
-	}
-	if b.Readable() { // the last read filled its buffer: look whether more came
-		n, err := b.Probe()
-		return n == 0 && err == nil
-	}
-	return true
+	r := &x.resp
+	return !r.Close && r.Framing != httpparse.Close && x.backend.Keep(r.Framing == httpparse.None)
 }
 
 // owes returns which side has to move for the exchange to go on, since when, and how
@@ -318,42 +328,56 @@ func (x *exchange) owes() (s record.Side, from tick.Instant, limit time.Duration
 		Phase: x.phase, Since: x.since, Pause: x.pause, Up: &x.up, Down: &x.down,
 		Conn: x.backend != nil, Expecting: x.expecting, Tunnel: x.tunnel, Opening: x.opening,
 		HalfClosed: x.tunnel && !x.opening && x.halfClosed(),
+		Call:       x.call.Long, Timed: x.call.Long && x.call.Until < grpc.FarOff,
 	})
 }
 
 // arm sets the deadline to that of what the exchange waits for now. Bytes that wait, too,
 // move to memory that fits them.
 func (x *exchange) arm() {
-	if b := x.backend; x.in.Slab != nil || b != nil && b.in.Slab != nil || !x.down.Flushed() {
+	if x.in.Slab != nil || x.from != nil && x.from.Slab != nil || !x.down.Flushed() {
 		x.rest()
 	}
 	_, from, limit := x.owes()
-	x.front.Deadline(from.Add(limit))
+	x.front.Deadline(min(from.Add(limit), x.call.Until))
 }
 
 // rest moves the bytes that wait.
 func (x *exchange) rest() {
 	a := x.p.arena
 	x.in.Rest(a)
-	if x.backend != nil {
-		x.backend.in.Rest(a)
+	if x.from != nil {
+		x.from.Rest(a)
 	}
 	if !x.down.Flushed() {
 		x.down.Rest(a)
 	}
 }
 
+// overdue ends a call whose client waits no longer.
+func (x *exchange) overdue() (ended bool) {
+	var silent time.Duration
+	if x.phase == Wait && !x.p.loop.StoodStill(x.since) {
+		silent = x.p.loop.Now().Sub(x.since)
+	}
+	return x.fail(grpc.Overdue(silent, x.snap.cfg.Timeouts.Response))
+}
+
 // Expired implements front.Exchange.
 func (x *exchange) Expired() (ended bool) {
+	now := x.p.loop.Now()
+	if now >= x.call.Until {
+		return x.overdue()
+	}
 	s, from, limit := x.owes()
-	at, now := from.Add(limit), x.p.loop.Now()
+	at := from.Add(limit)
 	knocks := x.phase == Dial && x.backend == nil && limit < x.snap.cfg.Timeouts.Connect
 	switch {
 	case (at > now || knocks) && x.leaves():
 		x.dropBackend()
 		return x.retry()
 	case at > now:
-		x.front.Deadline(at)
+		x.front.Deadline(min(at, x.call.Until))
 		return false
 	case knocks:
 		return x.dial()
@@ -368,8 +392,8 @@ func (x *exchange) Expired() (ended bool) {
 	case x.phase == Pick:
 		return x.fail(record.ByLB(record.CauseCrowded))
 	}
-	if x.phase == Dial && x.backend.Shaking() {
-		return x.lateShake()
+	if x.phase == Dial {
+		return x.lateDial()
 	}
 	return x.fail(record.Fault{Side: s, Cause: record.CauseSlow})
 }

@@ -18,7 +18,7 @@ func (x *exchange) mayRetry(f record.Fault) bool {
 	now := x.p.loop.Now()
 	switch retry.Judge(&x.snap.cfg.Retry, retry.Case{
 		Fault: f, Attempts: int(x.rec.Attempts), Replied: x.replied, Stale: x.staleConn(f),
-		Sent: x.sent > 0, Twice: x.idempotent && x.up.Held,
+		Sent: x.sent > 0, Twice: x.idempotent && x.up.Held, Unseen: x.streams && x.up.Held && x.unseen(f),
 	}) {
 	case retry.No:
 		return false
@@ -40,9 +40,14 @@ func (x *exchange) mayRetry(f record.Fault) bool {
 // closed before the request came, or on which the end of an earlier answer came late: the
 // first bytes are no status line.
 func (x *exchange) staleConn(f record.Fault) bool {
-	b := x.backend
-	return b != nil && b.uses > 1 && (f.Cause == record.CauseReset && x.received == 0 ||
-		f.Cause == record.CauseBadAnswer && x.resp.Code == 0 && x.received == int64(b.in.Len()))
+	return x.backend != nil && (f.Cause == record.CauseReset && x.received == 0 ||
+		f.Cause == record.CauseBadAnswer && x.resp.Code == 0 && x.received == int64(x.from.Len())) && x.backend.Reused()
+}
+
+// unseen reports whether f is the end of a stream with which the backend has not begun, for
+// all that it got of the request.
+func (x *exchange) unseen(f record.Fault) bool {
+	return f.Cause == record.CauseReset && x.backend != nil && x.backend.Unseen()
 }
 
 // blame notes f on the board, if it is the backend's.
@@ -62,7 +67,7 @@ func (x *exchange) blameBackend(f record.Fault) {
 		return
 	case x.staleConn(f):
 		if f.Cause == record.CauseReset {
-			upstream.IdleClosed(t.State, x.asked.Sub(x.backend.Since), now)
+			x.backend.NoteStale(x.asked)
 		}
 		return
 	}

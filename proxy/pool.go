@@ -7,6 +7,7 @@ import (
 	"lb/config"
 	"lb/loop"
 	"lb/loop/tick"
+	"lb/proxy/h1back"
 	"lb/proxy/record"
 	"lb/upstream"
 )
@@ -14,7 +15,7 @@ import (
 // pool is a pool as this loop's proxy sees it. A reload that changes anything of it puts
 // another one in its place: its successor.
 type pool struct {
-	*upstream.Pool[*backendConn]
+	*upstream.Pool[*h1back.Conn]
 	p         *Proxy
 	cfg       *config.Pool
 	targets   []*target // by index
@@ -36,7 +37,7 @@ const (
 
 // newPool returns the pool of cfg with these targets, one for each backend.
 func (p *Proxy) newPool(cfg *config.Pool, targets []*target, stickyKey []byte, at upstream.Seat) *pool {
-	backends := make([]*upstream.Backend[*backendConn], len(targets))
+	backends := make([]*upstream.Backend[*h1back.Conn], len(targets))
 	for i, t := range targets {
 		backends[i] = &t.Backend
 	}

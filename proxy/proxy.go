@@ -10,8 +10,10 @@ import (
 	"lb/board"
 	"lb/config"
 	"lb/loop"
+	"lb/proxy/back"
 	"lb/proxy/clients"
 	"lb/proxy/front"
+	"lb/proxy/h1back"
 	"lb/proxy/lane"
 	"lb/proxy/record"
 	"lb/proxy/rewrite"
@@ -56,11 +58,12 @@ type Proxy struct {
 	watch   watch.Watch
 	upkeep  upkeep.Upkeep
 
-	shared    front.Shared // with the servers and their fronts
-	clients   *clients.Clients
-	drained   func() // called once when the last client has gone
-	freeBacks *backendConn
-	freeExch  *exchange
+	shared   front.Shared // with the servers and their fronts
+	clients  *clients.Clients
+	drained  func()      // called once when the last client has gone
+	backs    back.Shared // with the conns to backends
+	h1       h1back.Conns
+	freeExch *exchange
 
 	chance *rand.Rand           // for jitter
 	record func(*record.Record) // Options.Record
@@ -91,6 +94,7 @@ func New(l *loop.Loop, o Options) *Proxy {
 		record:   o.Record,
 	}
 	p.shared = front.Shared{Loop: l, Arena: p.arena, Counters: p.counters, Host: p}
+	p.backs.Shared, p.h1.Shared = &p.shared, &p.backs
 	p.watch = watch.Watch{Loop: l, Board: p.board, Busy: p.isBusy, Changed: p.evacuate}
 	p.clients = clients.New(&p.shared, p.log)
 	p.clients.PassOn, p.clients.Taken = o.PassOn, p.showOldest
@@ -154,9 +158,7 @@ func (p *Proxy) Cut() int {
 
 // closeIdle ends the idle conns to backends.
 func (p *Proxy) closeIdle() {
-	p.eachTarget(func(t *target) {
-		t.Idle.Each(func(b *backendConn) { b.close() })
-	})
+	p.eachTarget(func(t *target) { t.CloseIdle() })
 }
 
 // Closed implements front.Host. It ends a drain when the last client has gone.

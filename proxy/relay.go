@@ -4,7 +4,6 @@ import (
 	"io"
 
 	"lb/httpparse"
-	"lb/proxy/lane"
 	"lb/proxy/record"
 )
 
@@ -52,7 +51,7 @@ func (x *exchange) over() bool {
 	}
 	// The whole response is written. A client that keeps its conn may finish its
 	// request, as long as the backend is there to take it.
-	return x.up.Done() || x.up.Broken || !x.keep || x.backend == nil || x.backend.PeerShut() || x.backend.Hangup()
+	return x.up.Done() || x.up.Broken || !x.keep || x.backend == nil || x.backend.Shut() || x.backend.Gone()
 }
 
 // pumpUp moves bytes from the client to the backend.
@@ -64,7 +63,7 @@ func (x *exchange) pumpUp() (f record.Fault, bad bool) {
 		}
 	}
 	if !up.Flushed() {
-		n, err := up.Flush(&x.backend.Conn.Conn, x.in)
+		n, err := x.backend.Flush(up, x.in)
 		if x.sent += int64(n); n > 0 {
 			x.moved(up)
 		}
@@ -89,7 +88,7 @@ func (x *exchange) pumpUp() (f record.Fault, bad bool) {
 	}
 	if x.phase == Send {
 		x.enter(Wait)
-		if !x.idempotent {
+		if !x.idempotent && !x.streams {
 			up.Release(x.p.arena) // it will not be sent again
 		}
 	}
@@ -118,9 +117,8 @@ func (x *exchange) takeUp() (f record.Fault, bad bool) {
 		}
 		n, err := x.front.Fill(up.Bulk())
 		switch {
-		case err == io.EOF && up.From == httpparse.Close:
-			up.End(a)
-			return f, false
+		case err == io.EOF && (up.From == httpparse.Close || up.From == httpparse.Stream):
+			return x.endUp()
 		case err == io.EOF:
 			return record.ByClient(record.CauseShortBody), true
 		case err != nil:
@@ -132,7 +130,14 @@ func (x *exchange) takeUp() (f record.Fault, bad bool) {
 		x.expecting = false
 	}
 	if reason, bad := up.Compose(a, x.in, &x.snap.limits); bad {
-		return record.Fault{Side: record.ClientSide, Cause: record.CauseBadRequest, Detail: uint16(reason)}, true
+		return badRequest(reason), true
+	}
+	if up.From == httpparse.Stream {
+		if section, over := x.front.Over(); over && up.Ends(section) {
+			if f, bad = x.endUp(); bad {
+				return f, true
+			}
+		}
 	}
 	if up.Starved && x.front.More() { // see lookAgain
 		x.moves++
@@ -141,6 +146,19 @@ func (x *exchange) takeUp() (f record.Fault, bad bool) {
 		return record.ByClient(record.CauseTooLarge), true
 	}
 	return f, false
+}
+
+// endUp ends the request's body, which its stream or its conn has ended.
+func (x *exchange) endUp() (f record.Fault, bad bool) {
+	section, _ := x.front.Over()
+	if reason, bad := x.up.End(x.p.arena, section, &x.snap.limits); bad {
+		return badRequest(reason), true
+	}
+	return f, false
+}
+
+func badRequest(r httpparse.Reason) record.Fault {
+	return record.Fault{Side: record.ClientSide, Cause: record.CauseBadRequest, Detail: uint16(r)}
 }
 
 // pumpDown moves bytes from the backend to the client.
@@ -168,12 +186,7 @@ func (x *exchange) flushDown() (f record.Fault, bad bool) {
 	if down.Flushed() {
 		return f, false
 	}
-	b := x.backend
-	var in *lane.Inbox
-	if b != nil {
-		in = &b.in
-	}
-	n, err := x.front.Flush(down, in)
+	n, err := x.front.Flush(down, x.from)
 	if n > 0 {
 		x.moved(down)
 		x.p.counters.BytesToClient.Add(uint64(n))
@@ -184,10 +197,10 @@ func (x *exchange) flushDown() (f record.Fault, bad bool) {
 	if err != nil {
 		return record.ByClient(record.CauseGone), true
 	}
-	if b == nil || !down.Flushed() {
+	if x.from == nil || !down.Flushed() {
 		return f, false
 	}
-	b.in.Drop(x.p.arena)
+	x.from.Drop(x.p.arena)
 	down.Release(x.p.arena)
 	return f, false
 }
@@ -195,39 +208,67 @@ func (x *exchange) flushDown() (f record.Fault, bad bool) {
 // takeDown reads more of the response's body, unless some is there, and composes output
 // of it.
 func (x *exchange) takeDown() (f record.Fault, bad bool) {
-	down, b, p := &x.down, x.backend, x.p
-	if b.in.Len() == 0 || down.Starved {
+	down := &x.down
+	if x.from.Len() == 0 || down.Starved {
 		if down.Block(down.Asks() && !x.front.Takes()); down.Blocked {
 			return f, false // the bytes stay with the backend
 		}
-		n, err := b.in.Fill(p.arena, &b.Conn.Conn, down.Bulk())
+		n, err := x.backend.Fill(down.Bulk())
 		x.received += int64(n)
 		switch {
-		case err == io.EOF && down.From == httpparse.Close:
-			down.End(p.arena)
+		case err == io.EOF && (down.From == httpparse.Close || down.From == httpparse.Stream):
 			x.moves++
-			if x.tunnel && x.front.ShutdownWrite() != nil {
+			if f, bad = x.endDown(); !bad && x.tunnel && x.front.ShutdownWrite() != nil {
 				return record.ByClient(record.CauseGone), true
 			}
-			return f, false
+			return f, bad
 		case err != nil:
-			return record.ByReading(err, b.Secure()), true
+			return x.backend.Fault(err), true
 		case n == 0:
 			return f, false
 		}
 		x.moved(down)
 	}
-	if _, bad := down.Compose(p.arena, &b.in, &x.snap.limits); bad {
+	return x.composeDown()
+}
+
+// composeDown composes output of what is in the inbox, and of the end of a stream if that
+// has come.
+func (x *exchange) composeDown() (f record.Fault, bad bool) {
+	down := &x.down
+	if _, bad := down.Compose(x.p.arena, x.from, &x.snap.limits); bad {
 		return record.ByBackend(record.CauseBadAnswer), true
 	}
-	x.lookAgain(b)
+	if down.From == httpparse.Stream {
+		if f, bad = x.lookForEnd(); bad || down.Whole {
+			return f, bad
+		}
+	}
+	x.lookAgain()
 	return f, false
 }
 
-// lookAgain has pump go on when the bytes left over in the inbox of b turned out not to
-// be enough and b has more: its event has been, and no other will come.
-func (x *exchange) lookAgain(b *backendConn) {
-	if x.down.Starved && b.Readable() {
+// lookForEnd ends the answer's body if its stream has ended with what has been read.
+func (x *exchange) lookForEnd() (f record.Fault, bad bool) {
+	if section, over := x.backend.Over(); over && x.down.Ends(section) {
+		return x.endDown()
+	}
+	return f, false
+}
+
+// endDown ends the answer's body, which its stream or its conn has ended.
+func (x *exchange) endDown() (f record.Fault, bad bool) {
+	section, _ := x.backend.Over()
+	if _, bad := x.down.End(x.p.arena, section, &x.snap.limits); bad {
+		return record.ByBackend(record.CauseBadAnswer), true
+	}
+	return f, false
+}
+
+// lookAgain has pump go on when the bytes left over from the backend turned out not to be
+// enough and it has more: its event has been, and no other will come.
+func (x *exchange) lookAgain() {
+	if x.down.Starved && x.backend.More() {
 		x.moves++
 	}
 }

@@ -21,15 +21,20 @@ func (x *exchange) composeResponse() {
 	if x.route != nil {
 		route = &x.route.Route
 	}
-	b := x.backend.in.Bytes()
+	b := x.from.Bytes()
 	var cookie *rewrite.Cookie
 	if x.pool.cfg.Sticky != "" {
 		cookie = x.cookie()
 	}
+	if r.Framing == httpparse.Stream && r.Length < 0 {
+		if section, over := x.backend.Over(); over && len(section) == 0 { // all of it is here
+			r.Length = int64(x.from.Len()) - int64(r.HeadLen)
+		}
+	}
 	out := p.composer.Final(&r.Response, b, p.loop.Now(), route, x.keep, cookie, x.snap.strict.For(x.peer, x.secure))
 	x.setHead(out, nil)
 	x.down.Begin(r.Framing, out.To, r.Length)
-	if r.Framing == httpparse.Chunked {
+	if r.Framing == httpparse.Chunked || r.Framing == httpparse.Stream {
 		x.down.Withheld = httpparse.NewWithheld(b, &r.Message, nil)
 	}
 }
@@ -47,7 +52,8 @@ func (x *exchange) cookie() *rewrite.Cookie {
 
 // composeReply composes a whole response of lb's own, with the field lines own.
 func (x *exchange) composeReply(code int, text string, own []byte) {
-	out, body := x.p.composer.Own(code, text, own, x.p.loop.Now(), x.keep, x.snap.strict.For(x.peer, x.secure))
+	status := x.call.StatusFor(code, x.rec.Fault)
+	out, body := x.p.composer.Own(code, status, text, own, x.p.loop.Now(), x.keep, x.snap.strict.For(x.peer, x.secure))
 	if x.req.Method == httpparse.HEAD {
 		body = nil
 	}
@@ -60,10 +66,11 @@ func (x *exchange) composeReply(code int, text string, own []byte) {
 // setHead has the front write out, and body after it, for the lane to send.
 func (x *exchange) setHead(out *front.Reply, body []byte) {
 	d := x.front.AppendHead(x.down.Restart(x.p.arena, rewrite.ReplyBytes(out)+len(body)), out)
+	n := len(d)
 	if body != nil {
 		d = append(d, body...)
 	}
-	x.down.SetHead(d)
+	x.down.SetHead(d, n)
 	x.keep = out.Keep
 }
 

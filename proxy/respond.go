@@ -13,12 +13,11 @@ import (
 
 // readResponse reads the head of a response. After a final one the phase is Relay.
 func (x *exchange) readResponse() (f record.Fault, bad bool) {
-	b, p := x.backend, x.p
-	if b.in.Len() == 0 || x.down.Starved {
-		n, err := b.in.Fill(p.arena, &b.Conn.Conn, x.target.bulky)
+	if x.from.Len() == 0 || x.down.Starved {
+		n, err := x.backend.Fill(x.target.bulky)
 		x.received += int64(n)
 		if err != nil {
-			return record.ByReading(err, b.Secure()), true
+			return x.backend.Fault(err), true
 		}
 		if n == 0 {
 			if x.up.Broken {
@@ -29,28 +28,36 @@ func (x *exchange) readResponse() (f record.Fault, bad bool) {
 		x.moves++
 		x.down.Starved = false
 	}
-	switch x.resp.Feed(b.in.Bytes()) {
+	switch x.resp.Feed(x.from.Bytes()) {
 	case httpparse.Bad:
 		return record.Fault{Side: record.BackendSide, Cause: record.CauseBadAnswer, Detail: uint16(x.resp.Reason)}, true
 	case httpparse.More:
 		x.down.Starved = true
-		x.lookAgain(b)
+		x.lookAgain()
 		return f, false
 	}
 	return x.respond()
 }
 
+// awaitResponse prepares for the head of a response.
+func (x *exchange) awaitResponse() {
+	x.resp.Reset(&x.snap.limits, x.req.Method)
+	if x.streams {
+		x.resp.InStream()
+	}
+}
+
 // respond passes on the response head that has been read.
 func (x *exchange) respond() (f record.Fault, bad bool) {
-	b, p, r := x.backend, x.p, &x.resp
-	raw := b.in.Bytes()
+	p, r, in := x.p, &x.resp, x.from
+	raw := in.Bytes()
 	switch {
 	case r.Code == 101:
 		if x.up.Broken || !x.switches(raw) {
 			return record.ByBackend(record.CauseBadAnswer), true
 		}
 		x.composeInterim(raw)
-		b.in.Take(int(r.HeadLen))
+		in.Take(int(r.HeadLen))
 		x.openTunnel()
 	case r.Code < 200:
 		if x.req.Minor > 0 && (r.Code != 103 || x.snap.cfg.EarlyHints) { // RFC 9110 15.2: an HTTP/1.0 client knows none
@@ -58,9 +65,9 @@ func (x *exchange) respond() (f record.Fault, bad bool) {
 			x.replied = true
 		}
 		x.expecting = false
-		b.in.Take(int(r.HeadLen))
-		r.Reset(&x.snap.limits, x.req.Method)
-		b.in.Drop(p.arena)
+		in.Take(int(r.HeadLen))
+		x.awaitResponse()
+		in.Drop(p.arena)
 		x.moves++
 		return x.flushDown()
 	case x.noteAnswer():
@@ -68,7 +75,7 @@ func (x *exchange) respond() (f record.Fault, bad bool) {
 	default:
 		x.keep = x.keeps()
 		x.composeResponse()
-		b.in.Take(int(r.HeadLen))
+		in.Take(int(r.HeadLen))
 	}
 	x.replied = true
 	x.rec.Status = r.Code
@@ -76,12 +83,17 @@ func (x *exchange) respond() (f record.Fault, bad bool) {
 	if x.up.Done() {
 		x.up.Release(p.arena)
 	}
-	b.in.Drop(p.arena)
+	in.Drop(p.arena)
 	x.moves++
-	if !x.down.Whole && b.in.Len() > 0 {
-		if _, bad := x.down.Compose(p.arena, &b.in, &x.snap.limits); bad {
-			return record.ByBackend(record.CauseBadAnswer), true
-		}
+	switch {
+	case x.down.Whole:
+	case in.Len() > 0:
+		f, bad = x.composeDown()
+	case x.down.From == httpparse.Stream:
+		f, bad = x.lookForEnd()
+	}
+	if bad {
+		return f, true
 	}
 	return x.flushDown()
 }
@@ -92,7 +104,7 @@ func (x *exchange) noteAnswer() (again bool) {
 	t, r := x.target, &x.resp
 	if r.Seen.Has(httpparse.KeepAlive) {
 		f, _ := r.Find(httpparse.KeepAlive)
-		upstream.IdlePromised(t.State, f.Value.Of(x.backend.in.Bytes()))
+		upstream.IdlePromised(t.State, f.Value.Of(x.from.Bytes()))
 	}
 	counts := x.pool.cfg.Eject.Enabled && slices.Contains(x.pool.cfg.Eject.OnStatus, r.Code)
 	if counts {

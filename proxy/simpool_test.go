@@ -190,17 +190,14 @@ func (s *sim) checkStuck() {
 	s.looked = s.r.l.Now()
 	s.stuck = make(map[*exchange]int)
 	s.r.l.Each(func(h loop.Handler) {
-		b, ok := h.(*backendConn)
-		if !ok || b.x == nil || !b.to.isOut() {
-			return
-		}
-		x := b.x
-		if x.phase != Wait || !x.idempotent || !x.up.Held || x.received > 0 || x.replied || !x.snap.cfg.Retry.On.Timeout ||
-			x.rec.Attempts > x.snap.cfg.Retry.Attempts || !x.pool.Other(&x.tried, s.r.l.Now()) {
-			return
-		}
-		if s.stuck[x] = before[x] + 1; s.stuck[x] > most {
-			s.errorf("a request waits at %s, which is out", b.to.Name)
-		}
+		eachExchange(h, func(x *exchange) {
+			if x.target == nil || !x.target.isOut() || x.phase != Wait || !x.idempotent || !x.up.Held || x.received > 0 || x.replied || !x.snap.cfg.Retry.On.Timeout ||
+				x.rec.Attempts > x.snap.cfg.Retry.Attempts || !x.pool.Other(&x.tried, s.r.l.Now()) {
+				return
+			}
+			if s.stuck[x] = before[x] + 1; s.stuck[x] > most {
+				s.errorf("a request waits at %s, which is out", x.target.Name)
+			}
+		})
 	})
 }

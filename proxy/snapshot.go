@@ -9,6 +9,7 @@ import (
 	"lb/httpparse"
 	"lb/internal/tlsconf"
 	"lb/loop"
+	"lb/proxy/h1back"
 	"lb/proxy/rewrite"
 	routing "lb/proxy/route"
 	"lb/proxy/spread"
@@ -40,7 +41,7 @@ type snapshot struct {
 	trust  uint32 // numbers cfg.TrustedProxies, from 1: see front.Peer
 	// guarded are the fields that its routes set or match.
 	guarded *httpparse.Guarded
-	via     [2][]byte // the Via line by HTTP/1.Minor, as received (RFC 9110 7.6.3); empty for none
+	via     rewrite.Via
 	strict  rewrite.Strict
 
 	// These are needed for picking, and dropped when no exchange may pick any more: one
@@ -56,7 +57,7 @@ type snapshot struct {
 // of the present one that stay the same, and changes nothing of it.
 func (p *Proxy) newSnapshot(o Snapshot) (s *snapshot, targets map[int]*target) {
 	cfg := o.Config
-	s = &snapshot{cfg: cfg, number: o.Number, trust: 1, via: rewrite.ViaLines(cfg.Via), strict: rewrite.NewStrict(cfg.TLS.HSTS), limits: httpparse.Limits{
+	s = &snapshot{cfg: cfg, number: o.Number, trust: 1, via: rewrite.NewVia(cfg.Via), strict: rewrite.NewStrict(cfg.TLS.HSTS), limits: httpparse.Limits{
 		HeadBytes:   cfg.Limits.HeaderBytes,
 		Fields:      cfg.Limits.Fields,
 		TargetBytes: cfg.Limits.TargetBytes,
@@ -90,7 +91,7 @@ func (p *Proxy) targetOf(id int, b config.Backend) *target {
 	if t := p.targets[id]; t != nil && t.Name == b.String() {
 		return t
 	}
-	return &target{Backend: *upstream.NewBackend[*backendConn](p.board, p.slot, id, b.String())}
+	return &target{Target: h1back.NewTarget(p.board, p.slot, id, b.String())}
 }
 
 // stickyKey returns the key that the values of sticky cookies are made with.
@@ -163,9 +164,11 @@ func (p *Proxy) use(s Snapshot) {
 	for i, q := range p.now.pools {
 		q.cfg = &p.now.cfg.Pools[i]
 		for j, t := range q.targets {
-			t.pool, t.index, t.addrs = q, j, s.Addrs[i][j]
+			t.pool, t.index, t.Addrs = q, j, s.Addrs[i][j]
+			t.Never = q.cfg.Reuse == config.ReuseNever
 		}
 	}
+	p.backs.IdleTimeout = p.now.cfg.Timeouts.BackendIdle
 	p.SetTLS(s.TLS)
 	p.clients.Use(p.now.cfg, spread.New(p.board, p.slot, s.Slots))
 }
@@ -180,7 +183,7 @@ func (p *Proxy) SetTLS(set *tlsconf.Set) {
 			cfg = set.Pools[i]
 		}
 		for j, t := range q.targets {
-			t.manner.Set(cfg, q.cfg.Backends[j])
+			t.Manner.Set(cfg, q.cfg.Backends[j])
 		}
 	}
 }
@@ -222,7 +225,11 @@ func (x *exchange) settle() {
 		return
 	}
 	x.picks, x.pool, x.route = false, nil, nil
-	s, p := x.snap, x.p
+	x.p.picked(x.snap)
+}
+
+// picked notes that one exchange, or a lease, less may pick a backend by s.
+func (p *Proxy) picked(s *snapshot) {
 	if s.picking--; s.picking == 0 && s != p.now {
 		s.end()
 		p.past = slices.DeleteFunc(p.past, func(old *snapshot) bool { return old == s })

@@ -25,12 +25,13 @@ type stream struct {
 	x      front.Exchange // or nil before and after the exchange
 	timer  loop.Timer
 
-	whole  bool   // the head is whole
-	body   []byte // bytes that the exchange has not read yet
-	over   bool   // body has the last bytes
-	gone   bool   // the client has reset the stream
-	woken  bool   // ready is called at the next turn
-	flushs int    // calls of Flush, see streamWindows
+	whole   bool   // the head is whole
+	body    []byte // bytes that the exchange has not read yet
+	over    bool   // body has the last bytes
+	section []byte // trailers
+	gone    bool   // the client has reset the stream
+	woken   bool   // ready is called at the next turn
+	flushs  int    // calls of Flush, see streamWindows
 
 	replies []streamReply
 	tunnel  bool // after a 101
@@ -40,9 +41,9 @@ type stream struct {
 
 // streamReply is one response, final or interim, as the stream took it.
 type streamReply struct {
-	left int    // bytes of the head that are still to come
-	head []byte // "200 OK\n", field lines
-	body []byte
+	head     []byte // "200 OK\n", field lines
+	body     []byte
+	trailers []byte // field lines
 }
 
 var (
@@ -62,7 +63,7 @@ func (s *stream) setHead(head []byte, framing httpparse.Framing) httpparse.Statu
 	s.put(head)
 	st := s.head.Feed(s.in.Bytes())
 	if framing == httpparse.Chunked {
-		s.head.Framing = httpparse.Close
+		s.head.InStream()
 	}
 	s.over = framing == httpparse.None
 	s.whole = st == httpparse.Done
@@ -129,10 +130,15 @@ func (s *stream) Fill(bulk bool) (n int, err error) {
 // More implements front.Front.
 func (s *stream) More() bool { return len(s.body) > 0 || s.over || s.gone }
 
+// Over implements front.Front.
+func (s *stream) Over() (section []byte, over bool) {
+	return s.section, s.head.Framing == httpparse.Stream && len(s.body) == 0 && s.over
+}
+
 // AppendHead implements front.Front.
 func (s *stream) AppendHead(d []byte, r *front.Reply) []byte {
-	if r.To = r.Framing; r.To == httpparse.Chunked {
-		r.To = httpparse.Close
+	if r.To = r.Framing; r.To > httpparse.Length && r.Code != 101 {
+		r.To = httpparse.Chunked
 	}
 	d = strconv.AppendInt(d, int64(r.Code), 10)
 	d = append(d, ' ')
@@ -148,7 +154,7 @@ func (s *stream) AppendHead(d []byte, r *front.Reply) []byte {
 	if n := len(s.replies); n > 0 && len(s.replies[n-1].head) == 0 {
 		s.replies = s.replies[:n-1] // it was composed, but no byte of it was sent
 	}
-	s.replies = append(s.replies, streamReply{left: len(d)})
+	s.replies = append(s.replies, streamReply{})
 	if r.Code == 101 {
 		s.tunnel, s.over = true, false
 		s.client.p.l.Post(s.client.read)
@@ -162,16 +168,14 @@ func (s *stream) Flush(ln *lane.Lane, in *lane.Inbox) (n int, err error) {
 		return 0, errStreamGone
 	}
 	window := s.window()
-	for n < window && !ln.Flushed() {
-		before, data, after := ln.Pending(in)
-		k := 0
-		for _, part := range [...][]byte{before, data, after} {
-			part = part[:min(len(part), window-n-k)]
-			s.take(part)
-			k += len(part)
+	for more := !ln.Flushed(); more && n < window; {
+		part, b := ln.Part(in)
+		if part == lane.PartBody {
+			b = b[:min(len(b), window-n)]
 		}
-		ln.Advance(k, in)
-		n += k
+		s.take(part, b)
+		n += len(b)
+		more = ln.TakePart(len(b), in)
 	}
 	s.client.p.calls.n++
 	return n, nil
@@ -194,12 +198,17 @@ func (s *stream) window() int {
 	return streamWindows[s.flushs%len(streamWindows)]
 }
 
-// take takes b as the next bytes of the present reply.
-func (s *stream) take(b []byte) {
+// take takes b as the next part of the present reply.
+func (s *stream) take(part lane.Part, b []byte) {
 	r := &s.replies[len(s.replies)-1]
-	n := min(len(b), r.left)
-	r.head, r.body = append(r.head, b[:n]...), append(r.body, b[n:]...)
-	r.left -= n
+	switch part {
+	case lane.PartHead:
+		r.head = append(r.head, b...)
+	case lane.PartBody:
+		r.body = append(r.body, b...)
+	case lane.PartTrailers:
+		r.trailers = append(r.trailers, b...)
+	}
 }
 
 // ShutdownWrite implements front.Front.

@@ -5,7 +5,8 @@ import (
 
 	"lb/loop"
 	"lb/loop/tick"
-	"lb/proxy/backconn"
+	"lb/proxy/back"
+	"lb/proxy/h1back"
 	"lb/proxy/record"
 	"lb/upstream"
 )
@@ -13,19 +14,16 @@ import (
 // target is a backend as this loop's proxy sees it: one for each ID, whatever
 // configurations have it, from when it comes into the configuration until it goes.
 type target struct {
-	upstream.Backend[*backendConn]
-	pool   *pool // the newest that had it, or nil if that has a successor without it
-	index  int   // there
-	addrs  []loop.Addr
-	next   int // the address to dial next, in turn
-	manner backconn.Manner
-	bulky  bool // its last response was longer than a small slab: read the next at once into a large one
+	h1back.Target
+	pool  *pool // the newest that had it, or nil if that has a successor without it
+	index int   // there
+	bulky bool  // its last response was longer than a small slab: read the next at once into a large one
 }
 
 // leave is called when t is no longer in the present configuration. Its attempts go on.
 func (t *target) leave() {
 	t.Gone = true
-	t.Idle.Each(func(b *backendConn) { b.close() })
+	t.CloseIdle()
 	if t.pool.successor != nil {
 		t.pool = nil
 	}
@@ -59,12 +57,21 @@ func (p *Proxy) evacuate() (again bool) {
 		return false
 	}
 	p.loop.Each(func(h loop.Handler) {
-		if b, ok := h.(*backendConn); ok && b.x != nil && b.x.phase != Relay && b.to.isOut() {
-			b.x.front.Deadline(p.loop.Now())
-			again = true
-		}
+		eachExchange(h, func(x *exchange) {
+			if x.phase != Relay && x.target.isOut() {
+				x.front.Deadline(p.loop.Now())
+				again = true
+			}
+		})
 	})
 	return again
+}
+
+// eachExchange calls f for each exchange at a backend by the conn whose handler is h.
+func eachExchange(h loop.Handler, f func(*exchange)) {
+	if c, ok := h.(back.Carrier); ok {
+		c.Each(func(o back.Owner) { f(o.(*exchange)) })
+	}
 }
 
 // isBusy reports whether an exchange may wait at a backend.
@@ -95,11 +102,6 @@ func (t *target) release() {
 // if the backend is gone.
 func (p *Proxy) SetAddrs(id int, addrs []loop.Addr) {
 	if t := p.targets[id]; t != nil {
-		t.addrs = addrs
+		t.Addrs = addrs
 	}
-}
-
-// idleLimit returns how long an idle conn to t may be used.
-func (p *Proxy) idleLimit(t *target, now tick.Instant) time.Duration {
-	return upstream.IdleTimeout(t.State, p.now.cfg.Timeouts.BackendIdle, now)
 }

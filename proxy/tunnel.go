@@ -36,16 +36,15 @@ func (x *exchange) joinTunnel() {
 // lookAtTunnel reports whether the backend has reset its conn. A backend that has ended
 // its side has room for another request, however long the client takes to end its own.
 func (x *exchange) lookAtTunnel() (reset bool) {
-	b := x.backend
-	if b.PeerShut() {
+	if x.backend.Shut() {
 		x.endAttempt()
 	}
-	return b.Hangup() && !b.Readable()
+	return x.backend.Gone() && !x.backend.More()
 }
 
 // halfClosed reports whether a side of the tunnel has ended.
 func (x *exchange) halfClosed() bool {
-	return x.up.Whole || x.down.Whole || x.front.Shut() || x.backend.PeerShut()
+	return x.up.Whole || x.down.Whole || x.front.Shut() || x.backend.Shut()
 }
 
 // closeTunnel ends the tunnel, if x is one.

@@ -10,6 +10,7 @@ import (
 	"lb/internal/tlsfault"
 	"lb/loop/tick"
 	"lb/supervise/crew"
+	"lb/supervise/health"
 	"lb/supervise/notice"
 	"lb/supervise/plan"
 )
@@ -120,7 +121,12 @@ func (c commands) Status() api.Status {
 
 func (d *desk) totals() api.Totals {
 	t, c := d.board.Totals(), d.board.Control()
+	h2 := api.HTTP2{ClientConns: t.HTTP2Conns, BackendConns: t.HTTP2BackendConns, Requests: t.HTTP2Requests}
+	for _, n := range t.HTTP2Floods {
+		h2.Floods += n
+	}
 	return api.Totals{
+		HTTP2:          h2,
 		ClientConns:    t.ClientConns,
 		BackendConns:   t.BackendConns,
 		Exchanges:      t.Exchanges,
@@ -210,6 +216,8 @@ func reasonText(reason, detail *board.Word) string {
 	}
 	if n := detail.Load(); n != 0 && why.InTLS() {
 		return tlsfault.Kind(n).String()
+	} else if why == board.ReasonGRPC {
+		return "grpc " + health.GRPCWords(n)
 	} else if n != 0 {
 		if why == board.ReasonOK {
 			why = board.ReasonStatus

@@ -148,6 +148,8 @@ func forBool(key, name string, on bool) string {
 		"client_auth":     {`write "require" or "request"`, `write "none"`},
 		"hsts":            {`write how long, such as "8760h"`, `write "0s" for none`},
 		"email":           {`write one such as "ops@example.com"`, `write "" for none`},
+		"http2":           {"leave it out: HTTP/2 is on without it", "write http2 = { enabled = false }"},
+		"streams":         {"write how many, such as 128", "write enabled = false for no HTTP/2"},
 		"trusted_proxies": {`write a list, such as ["10.0.0.0/8"]`, "write [] for none"},
 	}[name]
 	switch {
@@ -209,6 +211,8 @@ func forText(key, name, s string) string {
 		return `write "request"`
 	case key == "tls.client_auth" && isAny(s, "on", "required", "mandatory", "verify", "require_and_verify"):
 		return `write "require"`
+	case name == "protocol":
+		return protocol(s)
 	case key == "tls.min_version":
 		return version(s)
 	case name == "health" && strings.HasPrefix(s, "/"):
@@ -235,6 +239,21 @@ func version(s string) string {
 		return `write "1.2"`
 	}
 	return `write "1.2" or "1.3": what is older is not spoken`
+}
+
+// protocol returns how to write s, a protocol of backends as others have it, or "".
+func protocol(s string) string {
+	switch strings.ToLower(strings.NewReplacer("/", "", ".", "", " ", "").Replace(s)) {
+	case "http", "http11", "h1", "http10", "11":
+		return `write "http1"`
+	case "http2", "grpc", "grpcs", "2", "20", "http20":
+		return `write "h2c", or "h2" for backends with TLS`
+	case "https", "tls":
+		return `write "http1", and tls = true in the backends`
+	case "alpn", "any":
+		return `write "auto"`
+	}
+	return ""
 }
 
 // inline returns how to write a backend that stands in a list as a text.

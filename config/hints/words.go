@@ -19,6 +19,9 @@ func Word(table, name string, v any) string {
 	case table == "admin" && isAny(name, "port", "listen", "bind", "host"):
 		return adminPlace(name, v)
 	}
+	if table == "" && isAny(name, "http", "https", "http3") { // no misspelling of http2
+		return AnyWord(name)
+	}
 	if _, isTable := v.(map[string]any); table == "" && name == "timeout" && !isTable {
 		return "write [timeouts], and below it response or another"
 	}
@@ -69,6 +72,9 @@ const (
 	noAccess  = "lb admits every client, yet: let a firewall or the backends refuse some"
 	overTLS   = "checks go over TLS where the backend has tls = true" + leave
 	allByTime = "[timeouts] is for all backends"
+	onHTTP2   = "all listeners have HTTP/2 unless [http2] has enabled = false" + leave
+	ofHTTP2   = "HTTP/2 with clients is on unless [http2] has enabled = false; for backends " + aProtocol
+	aProtocol = `write protocol = "h2c" at the top or in [[pools]], or "h2" for backends with TLS`
 )
 
 // inTable has words that mean something of their own in one table.
@@ -79,6 +85,7 @@ var inTable = map[string]map[string]string{
 		"enabled": "checks are on with this table, and off without it", "uri": "write path", "url": "write path",
 		"status": `write expect, such as expect = "200-299"`, "codes": `write expect, such as expect = "200-299"`,
 		"retries": "write fall", "threshold": "write rise and fall", "unhealthy": "write fall", "healthy": "write rise",
+		"grpc": `write type = "grpc"`, "grpc_service": "write service", "service_name": "write service",
 		"unhealthy_threshold": "write fall", "healthy_threshold": "write rise", "protocol": "write type",
 		"headers": "checks send Host alone: write host", "body": "checks have no body" + leave,
 	},
@@ -93,8 +100,8 @@ var inTable = map[string]map[string]string{
 		"down": "write drain = true", "disabled": "write drain = true", "enabled": "write drain = true for one that gets nothing new",
 		"scheme": "write tls = true for https", "https": "write tls = true", "ssl": "write tls = true", "secure": "write tls = true",
 		"verify": ofBackend, "insecure": ofBackend, "ca": "write ca in [backend_tls] or [pools.tls]", "sni": "write server_name in [backend_tls] or [pools.tls]",
-		"server_name": "write it in [backend_tls] or [pools.tls]", "protocol": "backends are asked over HTTP/1.1" + leave,
-		"type": "backends are asked over HTTP/1.1" + leave, "priority": "write backup = true for those that come last",
+		"server_name": "write it in [backend_tls] or [pools.tls]", "http2": aProtocol, "h2": aProtocol, "h2c": aProtocol, "grpc": aProtocol, "alpn": aProtocol,
+		"type": aProtocol, "priority": "write backup = true for those that come last",
 		"send_proxy": "lb does not send the PROXY protocol yet" + leave,
 	},
 	"routes": {
@@ -121,7 +128,8 @@ var inTable = map[string]map[string]string{
 	"listeners": {
 		"name": "a listener goes by its address" + leave, "ssl": "write tls = true", "https": "write tls = true", "secure": "write tls = true",
 		"redirect": "write redirect_https = true", "https_redirect": "write redirect_https = true", "redirect_to_https": "write redirect_https = true",
-		"cert": aCert, "key": aCert, "certificate": aCert, "protocol": "write tls = true for https" + ", and nothing for http", "scheme": "write tls = true for https",
+		"cert": aCert, "key": aCert, "certificate": aCert, "http2": onHTTP2, "h2": onHTTP2, "h2c": onHTTP2, "alpn": onHTTP2, "protocols": onHTTP2,
+		"protocol": "write tls = true for https, and nothing for http", "scheme": "write tls = true for https",
 		"reuseport": "each loop has a socket of its own" + leave, "backlog": "lb asks for the longest queue that the system allows" + leave,
 		"default_server": "routes choose by name, whatever the listener" + leave, "server_name": aRoute, "pool": aRoute, "routes": aRoute,
 		"client_auth": "is for all listeners: write it in [tls]", "client_ca": "is for all listeners: write it in [tls]",
@@ -224,7 +232,10 @@ var words = []struct {
 	{[]string{"ssl_session_cache", "ssl_session_tickets", "ssl_session_ticket_key", "session_tickets", "ssl_session_timeout"},
 		"sessions are resumed by tickets without a word; lb makes their keys and changes them" + leave},
 	{[]string{"ssl_stapling", "ocsp_stapling", "ocsp", "ssl_early_data", "early_data"}, "lb has none of it" + leave},
-	{[]string{"http2", "h2", "h2c", "http3", "quic", "grpc", "alpn"}, "lb speaks HTTP/1.1 alone, to clients and to backends" + leave},
+	{[]string{"http2", "h2", "h2c", "alpn", "enable_http2"}, ofHTTP2},
+	{[]string{"grpc", "grpc_pass", "proxy_http_version", "http_version", "backend_protocol"}, aProtocol},
+	{[]string{"max_concurrent_streams", "http2_max_concurrent_streams", "concurrent_streams"}, "write streams in [http2]"},
+	{[]string{"http3", "h3", "quic"}, "lb speaks HTTP/1.1 and HTTP/2" + leave},
 	{[]string{"upstream", "upstreams", "cluster", "clusters", "farm", "servers", "targets", "origins", "origin", "services", "service", "nodes"},
 		aBackend + "; [[pools]] are more of them by name"},
 	{[]string{"server"}, "write host and port at the top for where lb listens, [[backends]] for where it forwards to"},

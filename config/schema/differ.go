@@ -2,8 +2,10 @@ package schema
 
 import (
 	"fmt"
+	"slices"
 
 	"lb/config/tomlfile"
+	"lb/config/value"
 )
 
 // Change is one difference between two configurations.
@@ -97,3 +99,21 @@ func (d *Differ) Inside(what Subject, name string) *Differ {
 
 // Add takes over the changes of another differ.
 func (d *Differ) Add(in *Differ) { d.Changes = append(d.Changes, in.Changes...) }
+
+// DiffOrder notes that elements that are in both lists stand in another order. name
+// returns by what an element is known.
+func DiffOrder[T any](d *Differ, path string, old, new []T, name func(T) string) {
+	was, is := names(old, name), names(new, name)
+	stay := func(in, other []string) []string {
+		return slices.DeleteFunc(slices.Clone(in), func(s string) bool { return !slices.Contains(other, s) })
+	}
+	d.Setting(path, value.ListText(stay(was, is)), value.ListText(stay(is, was)))
+}
+
+func names[T any](list []T, name func(T) string) []string {
+	out := make([]string, len(list))
+	for i, v := range list {
+		out[i] = name(v)
+	}
+	return out
+}

@@ -106,3 +106,13 @@ func ParseMaxAge(v any) (time.Duration, *Flaw) {
 	}
 	return d, f
 }
+
+// CheckService accepts the name of a gRPC service that a check asks for, or "" for none.
+func CheckService(s string) *Flaw {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] == 0x7f {
+			return Wrong(fmt.Sprintf("%q is no name of a service", s), `write it with its package, such as "shop.v1.Cart", or "" for the whole server`)
+		}
+	}
+	return nil
+}

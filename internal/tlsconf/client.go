@@ -20,14 +20,15 @@ const sessionsMax = 4096
 // was made of. It may be used by any goroutine.
 type sessions struct {
 	tls.ClientSessionCache
-	cfg     config.BackendTLS
-	secrets PoolSecrets
+	cfg      config.BackendTLS
+	protocol string // of the pool
+	secrets  PoolSecrets
 }
 
 // same reports whether the configurations with s and other are made of the same.
 func (s *sessions) same(other *sessions) bool {
 	a, b := &s.secrets, &other.secrets
-	return s.cfg == other.cfg && bytes.Equal(a.CA, b.CA) && bytes.Equal(a.ClientCert, b.ClientCert) && bytes.Equal(a.ClientKey, b.ClientKey)
+	return s.cfg == other.cfg && s.protocol == other.protocol && bytes.Equal(a.CA, b.CA) && bytes.Equal(a.ClientCert, b.ClientCert) && bytes.Equal(a.ClientKey, b.ClientKey)
 }
 
 // ofBackend are the sessions with one backend: another one of the same server_name could
@@ -55,7 +56,7 @@ func buildPools(cfg *config.Config, s *Secrets) ([]*tls.Config, error) {
 		if i < len(s.Pools) {
 			own = s.Pools[i]
 		}
-		c, err := Client(p.TLS, own)
+		c, err := Client(p.TLS, p.Protocol, own)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", tableOf(p.Name), err)
 		}
@@ -114,9 +115,9 @@ func tableOf(pool string) string {
 }
 
 // Client returns the configuration for the backends of a pool, before the name of one is
-// known: see ForBackend. secrets may be nil if cfg names no file. An error names the key
-// and the file.
-func Client(cfg config.BackendTLS, secrets *PoolSecrets) (*tls.Config, error) {
+// known: see ForBackend. protocol, that of the pool, decides what ALPN offers. secrets may
+// be nil if cfg names no file. An error names the key and the file.
+func Client(cfg config.BackendTLS, protocol string, secrets *PoolSecrets) (*tls.Config, error) {
 	if secrets == nil {
 		secrets = &PoolSecrets{}
 	}
@@ -124,10 +125,10 @@ func Client(cfg config.BackendTLS, secrets *PoolSecrets) (*tls.Config, error) {
 		ServerName:         cfg.ServerName,
 		InsecureSkipVerify: cfg.Insecure,
 		MinVersion:         tls.VersionTLS12,
-		NextProtos:         []string{ProtocolHTTP1},
+		NextProtos:         offered(protocol),
 		// Sizes of records are decided by loop/tlsconn.
 		DynamicRecordSizingDisabled: true,
-		ClientSessionCache:          &sessions{tls.NewLRUClientSessionCache(sessionsMax), cfg, *secrets},
+		ClientSessionCache:          &sessions{tls.NewLRUClientSessionCache(sessionsMax), cfg, protocol, *secrets},
 	}
 	if cfg.CA != "" {
 		c.RootCAs = x509.NewCertPool()
@@ -151,6 +152,18 @@ func Client(cfg config.BackendTLS, secrets *PoolSecrets) (*tls.Config, error) {
 	// the alert of a backend that refuses the certificate says more than that it has got none.
 	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	return c, nil
+}
+
+// offered returns what ALPN offers to backends (RFC 7301). Of two, lb's preference is the
+// first.
+func offered(protocol string) []string {
+	switch protocol {
+	case config.ProtocolH2:
+		return []string{ProtocolH2}
+	case config.ProtocolAuto:
+		return []string{ProtocolH2, ProtocolHTTP1}
+	}
+	return []string{ProtocolHTTP1}
 }
 
 // ForBackend returns the configuration for one backend of the pool of which pool is the

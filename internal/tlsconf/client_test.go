@@ -76,7 +76,7 @@ func TestClientNames(t *testing.T) {
 		{"", "", config.Backend{Host: "fe80::1%lo", Port: 443}, true},
 		{"", "localhost", config.Backend{Socket: "/run/a"}, true},
 	} {
-		pool, err := Client(config.BackendTLS{CA: "ca.pem", ServerName: tc.name}, &PoolSecrets{CA: ca.Cert})
+		pool, err := Client(config.BackendTLS{CA: "ca.pem", ServerName: tc.name}, config.ProtocolHTTP1, &PoolSecrets{CA: ca.Cert})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,7 +97,7 @@ func TestClientSettings(t *testing.T) {
 	leaf, own := ca.Issue(t, testkit.Leaf{Names: []string{"a.test"}}), ca.Issue(t, testkit.Leaf{Names: []string{"lb"}, Client: true})
 	b := config.Backend{Host: "a.test", Port: 443, TLS: true}
 	settings := func(cfg config.BackendTLS, s *PoolSecrets) *tls.Config {
-		pool, err := Client(cfg, s)
+		pool, err := Client(cfg, config.ProtocolHTTP1, s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,6 +116,15 @@ func TestClientSettings(t *testing.T) {
 	}
 	if _, _, err := meet(t, settings(config.BackendTLS{Insecure: true}, nil), server); err != nil {
 		t.Errorf("insecure: %v", err)
+	}
+	for protocol, want := range map[string]string{"": "http/1.1", config.ProtocolHTTP1: "http/1.1", config.ProtocolH2: "h2", config.ProtocolAuto: "h2"} {
+		pool, err := Client(config.BackendTLS{Insecure: true}, protocol, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if state, _, err := meet(t, ForBackend(pool, b), server); err != nil || state.NegotiatedProtocol != want {
+			t.Errorf("protocol %q: %q, %v", protocol, state.NegotiatedProtocol, err)
+		}
 	}
 	server.MaxVersion = tls.VersionTLS11
 	if _, _, err := meet(t, settings(config.BackendTLS{Insecure: true}, nil), server); err == nil {
@@ -181,6 +190,11 @@ func TestClientResumes(t *testing.T) {
 	if again.Pools[1] != set.Pools[1] || !resumes(again, 0) {
 		t.Error("sessions are lost though nothing has changed")
 	}
+	cfg.Pools[1].Protocol = config.ProtocolAuto
+	if changed := build(again); changed.Pools[1] == set.Pools[1] {
+		t.Error("a configuration stays though the protocol has changed")
+	}
+	cfg.Pools[1].Protocol = ""
 	secrets.Pools[1] = &PoolSecrets{CA: append(testkit.NewCA(t, "other").Cert, ca.Cert...)}
 	if changed := build(again); changed.Pools[1] == set.Pools[1] || resumes(changed, 0) {
 		t.Error("sessions stay though the authorities have changed")

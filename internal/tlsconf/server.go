@@ -13,6 +13,8 @@ import (
 const (
 	// ProtocolHTTP1 is HTTP/1.1 in ALPN (RFC 7301).
 	ProtocolHTTP1 = "http/1.1"
+	// ProtocolH2 is HTTP/2 in ALPN (RFC 9113 3.1).
+	ProtocolH2 = "h2"
 	// protocolHTTP10 is all that some clients offer, such as curl with --http1.0.
 	protocolHTTP10 = "http/1.0"
 	// ProtocolChallenge is TLS-ALPN-01 in ALPN (RFC 8737). A conn that has agreed on it is

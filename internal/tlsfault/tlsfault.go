@@ -56,7 +56,7 @@ var words = [...]string{
 	CertRequired: "it asks for a client certificate",
 	CertRefused:  "it refuses the client certificate, or asks for one",
 	UnknownName:  "it does not know the server name",
-	NoProtocol:   "it does not speak HTTP/1.1 (ALPN)",
+	NoProtocol:   "it does not speak the protocol of the pool (ALPN)",
 	NotTLS:       "it does not speak TLS",
 	Renegotiates: "it asks for a renegotiation",
 	Closed:       "it closed the connection in the TLS handshake",

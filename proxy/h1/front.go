@@ -22,6 +22,9 @@ func (c *Conn) Fill(bulk bool) (n int, err error) {
 // More implements front.Front.
 func (c *Conn) More() bool { return c.Readable() }
 
+// Over implements front.Front: the framing of a body in HTTP/1 is never that of a stream.
+func (c *Conn) Over() (section []byte, over bool) { return nil, false }
+
 // Flush implements front.Front.
 func (c *Conn) Flush(ln *lane.Lane, in *lane.Inbox) (n int, err error) {
 	return ln.Flush(&c.Conn, in)
@@ -71,11 +74,13 @@ func (c *Conn) Abandon() {
 // with the backend's conn is chunked for the client, except for HTTP/1.0, which knows no
 // chunks (RFC 9112 6.1).
 func (c *Conn) AppendHead(d []byte, r *front.Reply) []byte {
-	r.To = r.Framing
-	if r.Framing == httpparse.Close || r.Framing == httpparse.Chunked {
-		if r.To = httpparse.Chunked; c.req.Minor == 0 {
-			r.To, r.Keep = httpparse.Close, false
-		}
+	switch r.To = r.Framing; {
+	case r.Framing == httpparse.Stream && r.Length >= 0:
+		r.To = httpparse.Length
+	case r.Framing > httpparse.Length && c.req.Minor == 0:
+		r.To, r.Keep = httpparse.Close, false
+	case r.Framing > httpparse.Length:
+		r.To = httpparse.Chunked
 	}
 	d = append(d, "HTTP/1.1 "...)
 	d = append(d, byte('0'+r.Code/100%10), byte('0'+r.Code/10%10), byte('0'+r.Code%10), ' ')
@@ -83,7 +88,7 @@ func (c *Conn) AppendHead(d []byte, r *front.Reply) []byte {
 	d = append(d, crlf...)
 	if r.Message != nil {
 		drop := r.Drop
-		if r.To != httpparse.Chunked || r.Framing != httpparse.Chunked {
+		if r.To != httpparse.Chunked || r.Framing == httpparse.Close {
 			drop |= httpparse.SetOf(httpparse.Trailer)
 		}
 		d = httpparse.AppendFields(d, r.Text, r.Message, drop)

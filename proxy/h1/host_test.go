@@ -95,6 +95,9 @@ func (r *rig) Lease() front.Lease {
 	return lease{}
 }
 
+// Return implements front.Host.
+func (r *rig) Return(front.Lease) { r.leases-- }
+
 // Panicked implements front.Host.
 func (r *rig) Panicked(any, []byte) { r.panics++ }
 
@@ -131,7 +134,8 @@ func (x *exchange) answer(code int) bool {
 	if how == front.Keep && !reply.Keep {
 		how = front.Close
 	}
-	ln.SetHead(x.f.AppendHead(ln.Restart(a, 100), &reply))
+	head := x.f.AppendHead(ln.Restart(a, 100), &reply)
+	ln.SetHead(head, len(head))
 	x.f.Flush(&ln, nil)
 	ln.Release(a)
 	x.f.End(how)

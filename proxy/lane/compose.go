@@ -26,7 +26,7 @@ func (ln *Lane) Compose(a *arena.Arena, in *Inbox, limits *httpparse.Limits) (r 
 		ln.data = int(min(int64(in.Len()), ln.left))
 		ln.left -= int64(ln.data)
 		ln.Whole = ln.left == 0
-	case httpparse.Close:
+	case httpparse.Close, httpparse.Stream:
 		ln.data = in.Len()
 	case httpparse.Chunked:
 		if r, bad = ln.decode(in.Slab, limits); bad {
@@ -50,6 +50,7 @@ func (ln *Lane) reuse(a *arena.Arena) {
 		return
 	}
 	ln.out.R, ln.out.W, ln.o, ln.cut = 0, 0, 0, 0
+	ln.own = marks{}
 }
 
 // decode finds the body bytes in in and moves them together at its start: data bytes,
@@ -120,6 +121,7 @@ func (ln *Lane) encode(a *arena.Arena, in *arena.Slab) {
 		ln.out.W = len(appendChunkLine(ln.out.B[:ln.out.W], n))
 	}
 	if copied {
+		ln.own.body = span{ln.out.W, ln.out.W + n}
 		ln.append(in.B[in.R : in.R+n])
 		in.R += n
 		ln.data = 0
@@ -133,11 +135,7 @@ func (ln *Lane) encode(a *arena.Arena, in *arena.Slab) {
 	}
 	if chunked && ln.Whole {
 		ln.append(lastChunk)
-		if trail > len(crlf) {
-			ln.Withheld.Hide(section, &ln.trailers)
-			ln.out.W = len(httpparse.AppendTrailers(ln.out.B[:ln.out.W], section, &ln.trailers))
-		}
-		ln.append(crlf)
+		ln.trail(section)
 	}
 	if ln.data == 0 {
 		in.Take(ln.skip)
@@ -145,18 +143,42 @@ func (ln *Lane) encode(a *arena.Arena, in *arena.Slab) {
 	}
 }
 
-// End notes that the source has ended, and with it a body that its conn frames.
-func (ln *Lane) End(a *arena.Arena) {
+// trail appends the trailers that were read from section, and the end of the message.
+func (ln *Lane) trail(section []byte) {
+	if len(ln.trailers.Fields) > 0 {
+		from := ln.out.W
+		ln.Withheld.Hide(section, &ln.trailers)
+		ln.out.W = len(httpparse.AppendTrailers(ln.out.B[:from], section, &ln.trailers))
+		ln.own.trail = span{from, ln.out.W}
+	}
+	ln.append(crlf)
+}
+
+// Ends reports whether there is room for End with this section now. There is when all has been
+// written.
+func (ln *Lane) Ends(section []byte) bool {
+	return ln.Flushed() || ln.out == nil || ln.out.W+2*len(section)+chunkRoom <= SlabBytes
+}
+
+// End notes that the source has ended, and with it a body that its conn or its stream frames.
+// section is the trailer section of a stream, with the empty line that ends it, or empty. bad
+// reports that it is refused; r is the reason.
+func (ln *Lane) End(a *arena.Arena, section []byte, limits *httpparse.Limits) (r httpparse.Reason, bad bool) {
 	ln.Whole = true
 	if ln.To != httpparse.Chunked {
-		return
+		return httpparse.NoReason, false
 	}
 	if ln.Flushed() {
 		ln.reuse(a)
 	}
-	ln.room(a, chunkRoom)
+	ln.trailers.Reset(limits, ln.Answer)
+	if len(section) > 0 && ln.trailers.Feed(section) != httpparse.Done {
+		return ln.trailers.Reason, true
+	}
+	ln.room(a, chunkRoom+len(section)+2*len(ln.trailers.Fields))
 	ln.append(lastChunk)
-	ln.append(crlf)
+	ln.trail(section)
+	return httpparse.NoReason, false
 }
 
 // chunkRoom is more, in bytes, than a chunk line, the line end after its data and the

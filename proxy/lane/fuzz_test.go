@@ -7,7 +7,7 @@ import (
 )
 
 // FuzzLane: a chunked body comes out the same however its input and output are cut, and
-// whether it goes out in chunks or not.
+// whether it goes out in chunks, in parts or as it is.
 func FuzzLane(f *testing.F) {
 	for _, b := range bodies {
 		for _, fill := range []uint16{0, 1, 5} {
@@ -32,6 +32,12 @@ func FuzzLane(f *testing.F) {
 		}
 		if body, _, err := unchunk(cut.out); err != nil || body != raw.out {
 			t.Fatalf("%q in one go, %q in pieces: %v", raw.out, cut.out, err)
+		}
+		c.parts = true
+		parts := c.run(t)
+		_, want, _ := unchunk(cut.out)
+		if body, trailers, err := unchunk(parts.out); err != nil || body != raw.out || trailers != want || parts.used != cut.used {
+			t.Fatalf("%q in one go, %q in parts: %v", raw.out, parts.out, err)
 		}
 	})
 }

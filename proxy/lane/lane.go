@@ -50,6 +50,7 @@ type Lane struct {
 	cut  int         // offset in out at which the data belongs
 	data int         // bytes of the source's inbox to be written as they are
 	skip int         // bytes of the inbox after data that are already used up
+	own  marks       // what stands in out
 
 	// Withheld are the trailers that are not passed on; set with Begin for chunks.
 	Withheld httpparse.Withheld
@@ -166,12 +167,18 @@ func (ln *Lane) Advance(k int, in *Inbox) {
 		k -= a
 	}
 	d := min(k, ln.data)
-	ln.data -= d
-	in.Take(d)
-	if k -= d; ln.data == 0 {
+	if ln.takeData(d, in); ln.data == 0 {
+		ln.o += k - d
+	}
+}
+
+// takeData notes that the first n of the inbox's bytes were taken.
+func (ln *Lane) takeData(n int, in *Inbox) {
+	ln.data -= n
+	in.Take(n)
+	if ln.data == 0 {
 		in.Take(ln.skip)
 		ln.skip = 0
-		ln.o += k
 	}
 }
 
@@ -215,7 +222,7 @@ func (ln *Lane) Rest(a *arena.Arena) {
 // size follows from the limits of the configuration (see LargeBytes).
 func (ln *Lane) room(a *arena.Arena, n int) {
 	if ln.out == nil {
-		ln.out, ln.o, ln.cut = a.Get(), 0, 0
+		ln.out, ln.o, ln.cut, ln.own = a.Get(), 0, 0, marks{}
 	}
 	if len(ln.out.Room()) < n && !ln.out.Large() {
 		wide := a.Get()
@@ -236,15 +243,18 @@ func (ln *Lane) Restart(a *arena.Arena, n int) []byte {
 	invariant.Check(ln.Flushed(), "lane: Restart with bytes pending")
 	if ln.out != nil {
 		ln.out.R, ln.out.W, ln.o, ln.cut = 0, 0, 0, 0
+		ln.own = marks{}
 	}
 	ln.room(a, n)
 	return ln.out.B[:0]
 }
 
-// SetHead makes head, which was appended to Restart's slice, the bytes to write.
-func (ln *Lane) SetHead(head []byte) {
-	ln.out.W = len(head)
+// SetHead makes text, which was appended to Restart's slice, the bytes to write: a head, of
+// which the first n bytes are, and a body after it.
+func (ln *Lane) SetHead(text []byte, n int) {
+	ln.out.W = len(text)
 	ln.cut = ln.out.W
+	ln.own = marks{head: n, body: span{n, len(text)}}
 }
 
 // Splice replaces the n bytes at an offset of the head by text. Nothing may have been
@@ -256,6 +266,7 @@ func (ln *Lane) Splice(a *arena.Arena, at, n int, text string) {
 	more := copy(out.B[at+len(text):], out.B[at+n:out.W])
 	copy(out.B[at:], text)
 	ln.cut += len(text) - n
+	ln.own.move(len(text) - n)
 	out.W = at + len(text) + more
 }
 
@@ -270,7 +281,7 @@ func (ln *Lane) Release(a *arena.Arena) {
 // put gives out back to a.
 func (ln *Lane) put(a *arena.Arena) {
 	a.Put(ln.out)
-	ln.out, ln.o, ln.cut = nil, 0, 0
+	ln.out, ln.o, ln.cut, ln.own = nil, 0, 0, marks{}
 }
 
 // Forget leaves the lane's memory to the garbage collector after a panic: its state is
@@ -278,5 +289,5 @@ func (ln *Lane) put(a *arena.Arena) {
 func (ln *Lane) Forget(a *arena.Arena) {
 	a.Forget(ln.out)
 	ln.out = nil
-	ln.o, ln.cut, ln.data, ln.skip = 0, 0, 0, 0
+	ln.o, ln.cut, ln.data, ln.skip, ln.own = 0, 0, 0, 0, marks{}
 }

@@ -21,10 +21,12 @@ type course struct {
 	input    string // the body, framed
 	length   int64
 	head     string
-	slab     int  // bytes of small slabs
-	fill     int  // bytes that come at once
-	take     int  // bytes that are written at once
-	answer   bool // the body is that of an answer
+	slab     int    // bytes of small slabs
+	fill     int    // bytes that come at once
+	take     int    // bytes that are written at once
+	answer   bool   // the body is that of an answer
+	parts    bool   // what is pending is taken in parts
+	section  string // the trailer section of a stream
 }
 
 // result is the outcome of a course.
@@ -45,6 +47,8 @@ type mover struct {
 	ln   Lane
 	rest string // of the input, still to come
 	out  []byte
+
+	trailers string // taken as a part
 }
 
 // arenas are kept from test to test, by the size of their small slabs.
@@ -55,7 +59,7 @@ func (c course) mover(t testing.TB) *mover {
 		arenas[c.slab] = arena.New(c.slab, LargeBytes(limits.HeadBytes, 0))
 	}
 	m := &mover{course: c, t: t, rest: c.input, a: arenas[c.slab]}
-	m.ln.SetHead(append(m.ln.Restart(m.a, len(c.head)), c.head...))
+	m.ln.SetHead(append(m.ln.Restart(m.a, len(c.head)), c.head...), len(c.head))
 	m.ln.Answer = c.answer
 	m.ln.Begin(c.from, c.to, c.length)
 	return m
@@ -88,14 +92,21 @@ func (m *mover) run() (r result) {
 			if n := m.ln.BodyBytes(); n < 0 {
 				m.t.Errorf("%q: %d bytes of the body", m.input, n)
 			}
-			if bad || m.ln.Starved && m.rest == "" && m.from != httpparse.Close {
+			if bad || m.ln.Starved && m.rest == "" && m.from < httpparse.Close {
 				return result{out: string(m.out), bad: bad, reason: reason}
 			}
 		}
 		for !m.ln.Flushed() {
-			m.write(m.take)
+			if m.parts {
+				m.writeParts()
+			} else {
+				m.write(m.take)
+			}
 		}
 		m.in.Drop(m.a)
+	}
+	if m.parts && m.to == httpparse.Chunked {
+		m.out = append(m.out, "0\r\n"+m.trailers+"\r\n"...)
 	}
 	if m.ln.Claimed() != 0 || m.ln.Torn() || m.ln.BodyBytes() != m.ln.Taken {
 		m.t.Errorf("at the end %d bytes claimed, torn %t, %d bytes of %d", m.ln.Claimed(), m.ln.Torn(), m.ln.BodyBytes(), m.ln.Taken)
@@ -106,9 +117,8 @@ func (m *mover) run() (r result) {
 // compose fills the inbox and composes.
 func (m *mover) compose() (httpparse.Reason, bool) {
 	if m.in.Len() == 0 || m.ln.Starved {
-		if m.rest == "" && m.from == httpparse.Close {
-			m.ln.End(m.a)
-			return httpparse.NoReason, false
+		if m.rest == "" && m.from >= httpparse.Close {
+			return m.ln.End(m.a, []byte(m.section), &limits)
 		}
 		n := copy(m.in.Room(m.a, m.ln.Bulk()), m.rest[:min(m.fill, len(m.rest))])
 		m.in.Put(n)
@@ -118,6 +128,29 @@ func (m *mover) compose() (httpparse.Reason, bool) {
 		}
 	}
 	return m.ln.Compose(m.a, &m.in, &limits)
+}
+
+// writeParts takes what is pending in parts, and writes them as chunks if the lane is to.
+func (m *mover) writeParts() {
+	for more := true; more; {
+		part, b := m.ln.Part(&m.in)
+		switch part {
+		case PartHead:
+			m.out = append(m.out, b...)
+		case PartTrailers:
+			m.trailers = string(b)
+		case PartBody:
+			b = b[:min(len(b), m.take)]
+			if m.to == httpparse.Chunked {
+				m.out = fmt.Appendf(m.out, "%x\r\n%s\r\n", len(b), b)
+			} else {
+				m.out = append(m.out, b...)
+			}
+		}
+		if more = m.ln.TakePart(len(b), &m.in); more == m.ln.Flushed() {
+			m.t.Fatalf("after part %d of %q: another %t, flushed %t", part, b, more, m.ln.Flushed())
+		}
+	}
 }
 
 // write takes at most n of the pending bytes, as a writev may.
@@ -175,6 +208,7 @@ type body struct {
 	body     string
 	trailers string // the trailers that are passed on if the body goes out in chunks
 	surplus  int    // bytes at the end of input that follow the body
+	section  string // the trailer section of a stream
 }
 
 func long(n int) string {
@@ -192,6 +226,9 @@ var bodies = []body{
 	{name: "length, then the next head", from: httpparse.Length, input: "helloGET /", body: "hello", surplus: 5},
 	{name: "until the end, empty", from: httpparse.Close},
 	{name: "until the end", from: httpparse.Close, input: "hello", body: "hello"},
+	{name: "stream, empty", from: httpparse.Stream},
+	{name: "stream", from: httpparse.Stream, input: "hello", body: "hello"},
+	{name: "stream with trailers", from: httpparse.Stream, input: "hello", body: "hello", section: "x-sum: 17\r\ncontent-length: 3\r\n\r\n", trailers: "x-sum: 17\r\n"},
 	{name: "chunks, empty", from: httpparse.Chunked, input: "0\r\n\r\n"},
 	{name: "a chunk", from: httpparse.Chunked, input: "5\r\nhello\r\n0\r\n\r\n", body: "hello"},
 	{name: "chunks", from: httpparse.Chunked, input: "5;a=b\r\nhello\r\n00001 ;c=\"\\\"\"\r\n \r\nB\r\nbig world!!\r\n000;last\r\n\r\n", body: "hello big world!!"},
@@ -206,6 +243,7 @@ var goesOn = map[httpparse.Framing][]httpparse.Framing{
 	httpparse.Length:  {httpparse.Length, httpparse.Close},
 	httpparse.Chunked: {httpparse.Chunked, httpparse.Close},
 	httpparse.Close:   {httpparse.Chunked, httpparse.Close},
+	httpparse.Stream:  {httpparse.Chunked, httpparse.Length, httpparse.Close},
 }
 
 // courses calls f with every body, in every framing that it may be sent in.
@@ -213,7 +251,10 @@ func courses(t *testing.T, bodies []body, f func(t *testing.T, b body, c course)
 	for _, b := range bodies {
 		for _, to := range goesOn[b.from] {
 			t.Run(fmt.Sprintf("%s, to %d", b.name, to), func(t *testing.T) {
-				f(t, b, course{from: b.from, to: to, input: b.input, length: int64(len(b.body)), head: "HEAD\r\n\r\n"})
+				c := course{from: b.from, to: to, input: b.input, length: int64(len(b.body)), head: "HEAD\r\n\r\n", section: b.section}
+				f(t, b, c)
+				c.parts = true
+				f(t, b, c)
 			})
 		}
 	}
@@ -265,6 +306,7 @@ func TestLongBodies(t *testing.T) {
 	courses(t, []body{
 		{name: "length", from: httpparse.Length, input: text, body: text},
 		{name: "until the end", from: httpparse.Close, input: text, body: text},
+		{name: "stream", from: httpparse.Stream, input: text, body: text, section: trailer + "\r\n", trailers: trailer},
 		{name: "chunks", from: httpparse.Chunked, input: chunked + "0\r\n" + trailer + "\r\n", body: text, trailers: trailer},
 	}, func(t *testing.T, b body, c course) {
 		for _, slab := range []int{SlabBytes, 48} {
@@ -281,7 +323,7 @@ func TestLongBodies(t *testing.T) {
 // TestShortBodies: a body that ends early never counts as whole, wherever it ends.
 func TestShortBodies(t *testing.T) {
 	courses(t, bodies, func(t *testing.T, b body, c course) {
-		if b.from == httpparse.None || b.from == httpparse.Close {
+		if b.from == httpparse.None || b.from >= httpparse.Close {
 			return
 		}
 		c.slab, c.take = SlabBytes, 1<<20
@@ -374,7 +416,7 @@ func TestRewindInTheMiddle(t *testing.T) {
 func TestReplyOfOwnBytes(t *testing.T) {
 	a := arena.New(SlabBytes, LargeBytes(limits.HeadBytes, 0))
 	var ln Lane
-	ln.SetHead(append(ln.Restart(a, 5), "reply"...))
+	ln.SetHead(append(ln.Restart(a, 5), "reply"...), 5)
 	ln.Begin(httpparse.None, httpparse.None, 0)
 	var got []byte
 	for !ln.Done() {
@@ -417,7 +459,7 @@ func TestSplice(t *testing.T) {
 	for _, small := range []int{16, 64} {
 		a := arena.New(small, LargeBytes(limits.HeadBytes, 0))
 		var ln Lane
-		ln.SetHead(append(ln.Restart(a, 8), "Host: \r\n"...))
+		ln.SetHead(append(ln.Restart(a, 8), "Host: \r\n"...), 8)
 		ln.Begin(httpparse.Chunked, httpparse.Chunked, 0)
 		ln.append([]byte("after"))
 		have := 0

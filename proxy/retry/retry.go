@@ -18,6 +18,7 @@ type Case struct {
 	Sent     bool // a byte of the request has left
 	Twice    bool // the request may be sent twice, and is still held
 	Replied  bool // a byte of a response has been composed for the client
+	Unseen   bool // the backend has said that it has not acted on the request, which is still held
 	Stale    bool // a conn from the idle list that the backend had closed before
 }
 
@@ -43,6 +44,8 @@ func Judge(cfg *config.Retry, c Case) Verdict {
 	switch {
 	case f.Side != record.BackendSide && !full, c.Replied, c.Attempts > cfg.Attempts:
 		return No // not the backend's fault, too late, or too often
+	case c.Unseen:
+		return when(on.Stale, Budgeted)
 	case c.Sent && !c.Twice:
 		return No // it may have been acted on (RFC 9110 9.2.2), or is no longer here
 	case c.Stale && on.Stale:
@@ -101,7 +104,7 @@ func Reason(f record.Fault) board.Reason {
 	switch f.Cause {
 	case record.CauseNoConnect:
 		return board.ReasonConnect
-	case record.CauseSlow:
+	case record.CauseSlow, record.CauseDeadline:
 		return board.ReasonTimeout
 	case record.CauseBadAnswer:
 		return board.ReasonBadAnswer

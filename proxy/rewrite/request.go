@@ -34,6 +34,7 @@ type Request struct {
 	Route   *Route // or nil
 	Via     []byte // the field line that lb adds (RFC 9110 7.6.3), or empty
 	Hops    int64  // Max-Forwards to pass on, or -1 if there is none (RFC 9110 7.6.2)
+	Streams bool   // the backends of the pool speak HTTP/2 alone
 
 	Upgrade string            // the protocols of Upgrade that are passed on, or empty; set by AppendHead
 	Framing httpparse.Framing // of the body as it is sent; set by AppendHead
@@ -45,15 +46,25 @@ type Request struct {
 	origin [len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255")]byte // memory of Origin
 }
 
-// ViaLines returns the field line that lb adds to a request, by its HTTP/1.Minor (RFC 9110 7.6.3).
-// The lines are empty if name is.
-func ViaLines(name string) (lines [2][]byte) {
-	for minor := range lines {
+// Via has the field line that lb adds to a request, for each version of HTTP (RFC 9110 7.6.3).
+type Via [3][]byte
+
+// NewVia returns the lines, which are empty if name is.
+func NewVia(name string) (v Via) {
+	for i, version := range [len(v)]string{"1.0", "1.1", "2.0"} {
 		if name != "" {
-			lines[minor] = fmt.Appendf(nil, "Via: 1.%d %s\r\n", minor, name)
+			v[i] = fmt.Appendf(nil, "Via: %s %s\r\n", version, name)
 		}
 	}
-	return lines
+	return v
+}
+
+// For returns the line for a request of the client p in HTTP/1.minor, or in HTTP/2.
+func (v *Via) For(p *front.Peer, minor uint8) []byte {
+	if p.HTTP2 {
+		return v[2]
+	}
+	return v[minor]
 }
 
 // HeadBytes returns an upper bound, in bytes, of what AppendHead appends.
@@ -103,16 +114,25 @@ func (r *Request) AppendHead(d []byte) []byte {
 	if r.Upgrade != "" || m.Seen.Has(httpparse.TE) {
 		d = r.appendConnection(d)
 	}
-	switch r.Framing = m.Framing; r.Framing {
-	case httpparse.Length:
-		d = appendNumber(append(d, "Content-Length: "...), m.Length)
-	case httpparse.Close: // the body of a stream that has no length
+	return append(r.appendFraming(d), crlf...)
+}
+
+// appendFraming appends the field about the framing of the body, and sets Framing. In a
+// stream towards a backend, trailers may come after a body with a length.
+func (r *Request) appendFraming(d []byte) []byte {
+	m := r.Message
+	switch r.Framing = m.Framing; {
+	case r.Framing == httpparse.None:
+		return d
+	case m.Length >= 0 && r.Framing == httpparse.Stream && !r.Streams:
+		r.Framing = httpparse.Length
+	case r.Framing == httpparse.Stream:
 		r.Framing = httpparse.Chunked
-		fallthrough
-	case httpparse.Chunked:
-		d = append(d, "Transfer-Encoding: chunked\r\n"...)
 	}
-	return append(d, crlf...)
+	if m.Length >= 0 {
+		return appendNumber(append(d, "Content-Length: "...), m.Length)
+	}
+	return append(d, "Transfer-Encoding: chunked\r\n"...)
 }
 
 // appendConnection appends the fields about the conn that go on: Upgrade, and TE with trailers
@@ -138,7 +158,7 @@ func (r *Request) dropped() httpparse.FieldSet {
 	if m.Minor == 0 || m.ExpectContinue && m.Length == 0 { // no body: RFC 9110 10.1.1
 		drop |= httpparse.SetOf(httpparse.Expect)
 	}
-	if m.Framing != httpparse.Chunked {
+	if m.Framing != httpparse.Chunked && (m.Framing != httpparse.Stream || m.Length >= 0 && !r.Streams) { // no trailers
 		drop |= httpparse.SetOf(httpparse.Trailer)
 	}
 	if r.Config.Forwarded {
@@ -164,10 +184,11 @@ func (r *Request) appendTarget(d []byte) []byte {
 
 // upgradeAsked returns the protocols that the client asks to change to, or "" if it asks
 // for none, or in a way that is not passed on: h2c would hide the conn's later requests
-// from lb, and a body that ends with the client's bytes leaves none for a tunnel.
+// from lb, a body that ends with the client's bytes leaves none for a tunnel, and HTTP/2
+// has no Upgrade.
 func (r *Request) upgradeAsked() string {
 	m, b := r.Message, r.Text
-	if m.Minor == 0 || m.Framing == httpparse.Close || !m.UpgradeOption || !m.Seen.Has(httpparse.Upgrade) || m.HasToken(b, httpparse.Upgrade, "h2c") {
+	if m.Minor == 0 || m.Framing == httpparse.Stream || r.Streams || !m.UpgradeOption || !m.Seen.Has(httpparse.Upgrade) || m.HasToken(b, httpparse.Upgrade, "h2c") {
 		return ""
 	}
 	asked := ""

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"lb/proxy/front"
+
 	"lb/config"
 	"lb/httpparse"
 )
@@ -96,14 +98,26 @@ func (tc requestCase) check(t *testing.T, r *Request) {
 	}
 }
 
-// TestAppendHeadOfStream: the body of a stream has no HTTP/1 framing, and lb sends it in
-// chunks.
+// TestAppendHeadOfStream: the body of a stream has no HTTP/1 framing. lb sends it with its
+// length, or else in chunks, which may have trailers. So may every stream to a backend.
 func TestAppendHeadOfStream(t *testing.T) {
-	in := get("Trailer: X\r\nConnection: upgrade\r\nUpgrade: websocket\r\n")
-	r := Request{Message: parse(t, in), Text: []byte(in), Config: new(config.Config), Peer: newPeer("192.0.2.1", false), Hops: -1}
-	r.Message.Framing = httpparse.Close
-	if got, want := string(r.AppendHead(nil)), sent("", "Transfer-Encoding: chunked\r\n"); got != want || r.Framing != httpparse.Chunked || r.Upgrade != "" {
-		t.Errorf("got\n%swant\n%sframing %d, upgrade %q", got, want, r.Framing, r.Upgrade)
+	for _, tc := range []struct {
+		length  int64
+		streams bool
+		want    string
+		framing httpparse.Framing
+	}{
+		{-1, false, sent("Trailer: X\r\n", "Transfer-Encoding: chunked\r\n"), httpparse.Chunked},
+		{-1, true, sent("Trailer: X\r\n", "Transfer-Encoding: chunked\r\n"), httpparse.Chunked},
+		{5, false, sent("", "Content-Length: 5\r\n"), httpparse.Length},
+		{5, true, sent("Trailer: X\r\n", "Content-Length: 5\r\n"), httpparse.Chunked},
+	} {
+		in := get("Trailer: X\r\nConnection: upgrade\r\nUpgrade: websocket\r\n")
+		r := Request{Message: parse(t, in), Text: []byte(in), Config: new(config.Config), Peer: newPeer("192.0.2.1", false), Hops: -1}
+		r.Message.Framing, r.Message.Length, r.Streams = httpparse.Stream, tc.length, tc.streams
+		if got := string(r.AppendHead(nil)); got != tc.want || r.Framing != tc.framing || r.Upgrade != "" {
+			t.Errorf("length %d, streams %t: got\n%swant\n%sframing %d, upgrade %q", tc.length, tc.streams, got, tc.want, r.Framing, r.Upgrade)
+		}
 	}
 }
 
@@ -241,12 +255,16 @@ func TestRequestAllocations(t *testing.T) {
 	}
 }
 
-// TestViaLines: a line says by which version the request came, without a name there is none.
-func TestViaLines(t *testing.T) {
-	if got := ViaLines("lb.example"); string(got[0]) != "Via: 1.0 lb.example\r\n" || string(got[1]) != "Via: 1.1 lb.example\r\n" {
-		t.Errorf("%q", got)
+// TestVia: a line says by which version the request came, without a name there is none.
+func TestVia(t *testing.T) {
+	v := NewVia("lb.example")
+	h1, h2 := &front.Peer{}, &front.Peer{HTTP2: true}
+	for want, got := range map[string][]byte{"1.0": v.For(h1, 0), "1.1": v.For(h1, 1), "2.0": v.For(h2, 1)} {
+		if string(got) != "Via: "+want+" lb.example\r\n" {
+			t.Errorf("%s: %q", want, got)
+		}
 	}
-	if got := ViaLines(""); len(got[0])+len(got[1]) > 0 {
-		t.Errorf("%q without a name", got)
+	if v = NewVia(""); len(v.For(h1, 0))+len(v.For(h1, 1))+len(v.For(h2, 1)) > 0 {
+		t.Errorf("%q without a name", v)
 	}
 }

@@ -156,7 +156,8 @@ type checker struct {
 	name  string // of pool and backend, as the log has them
 	host  string // the Host field
 	isTLS bool
-	id    int // its place on the board
+	proto string // of the pool
+	id    int    // its place on the board
 	board *board.Board
 	now   func() tick.Instant
 	log   *slog.Logger // names the backend
@@ -184,6 +185,7 @@ func newChecker(o *Options, pool, backend int) *checker {
 		name:  nameOf(p, backend),
 		host:  hostOf(p.Health, b),
 		isTLS: b.TLS,
+		proto: p.Protocol,
 		id:    id,
 		board: o.Board,
 		now:   o.Now,
@@ -204,7 +206,7 @@ func newChecker(o *Options, pool, backend int) *checker {
 // checks reports whether c checks the backend of p at an index as p says.
 func (c *checker) checks(p *config.Pool, backend int) bool {
 	return reflect.DeepEqual(c.cfg, p.Health) && reflect.DeepEqual(c.eject, p.Eject) && c.name == nameOf(p, backend) &&
-		c.host == hostOf(p.Health, p.Backends[backend]) && c.isTLS == p.Backends[backend].TLS
+		c.host == hostOf(p.Health, p.Backends[backend]) && c.proto == p.Protocol && c.isTLS == p.Backends[backend].TLS
 }
 
 // speak has later probes go by set, for the backend at an index.
@@ -243,7 +245,7 @@ func (c *checker) run(ctx context.Context, wait time.Duration) {
 			continue
 		}
 		stop := watch(c.cfg.Timeout)
-		r := probe(ctx, &c.cfg, c.host, *c.addrs.Load(), c.tls.Load())
+		r := probe(ctx, &c.cfg, c.host, c.proto, *c.addrs.Load(), c.tls.Load())
 		stood := stop()
 		if ctx.Err() != nil {
 			return // the probe was cancelled, and has found nothing

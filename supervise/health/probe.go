@@ -42,10 +42,10 @@ type result struct {
 	cause  string // the same in words
 }
 
-// probe checks a backend once, by TLS unless secure is nil. Every probe has a connection of
+// probe checks a backend once, as protocol says, by TLS unless secure is nil. Every probe has a connection of
 // its own, because a backend that no longer accepts is not well, whatever an old
 // connection says.
-func probe(ctx context.Context, h *config.Health, host string, addrs []Addr, secure *tls.Config) result {
+func probe(ctx context.Context, h *config.Health, host, protocol string, addrs []Addr, secure *tls.Config) result {
 	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
 	defer cancel()
 	if len(addrs) == 0 {
@@ -56,19 +56,26 @@ func probe(ctx context.Context, h *config.Health, host string, addrs []Addr, sec
 		return failed("connect", err, board.ReasonConnect, h.Timeout)
 	}
 	defer func() { conn.Close() }()
-	words := "connected"
+	words, h2 := "connected", protocol == config.ProtocolH2C
 	if secure != nil {
-		var asked bool
-		if conn, asked, err = handshake(ctx, conn, secure); err == nil && asked && h.Type == config.CheckTCP {
-			err = refusal(conn)
+		over, asked, err := handshake(ctx, conn, secure)
+		if err == nil && asked && h.Type == config.CheckTCP {
+			err = refusal(over)
 		}
 		if err != nil {
 			return failedTLS(err, h.Timeout)
 		}
-		words = "connected by TLS"
+		conn, words = over, "connected by TLS"
+		var wrong *result
+		if h2, wrong = agree(h, protocol, over.ConnectionState().NegotiatedProtocol); wrong != nil {
+			return *wrong
+		}
 	}
-	if h.Type == config.CheckTCP {
+	switch {
+	case h.Type == config.CheckTCP:
 		return result{good: true, why: board.ReasonOK, cause: words}
+	case h2:
+		return http2(ctx, conn, h, host, secure != nil)
 	}
 	return exchange(ctx, conn, h, host)
 }
@@ -124,13 +131,21 @@ func exchange(ctx context.Context, conn net.Conn, h *config.Health, host string)
 		}
 		return failed("response", err, board.ReasonBadAnswer, h.Timeout)
 	}
+	r := judge(h, status)
+	if r.good {
+		// A server that is still sending would log that it was cut off.
+		conn.SetReadDeadline(time.Now().Add(bodyTimeout))
+		io.CopyN(io.Discard, conn, bodyMax)
+	}
+	return r
+}
+
+// judge returns the result of an answer with this status.
+func judge(h *config.Health, status int) result {
 	if !expected(h.Expect, status) {
 		return result{why: board.ReasonStatus, detail: uint64(status),
 			cause: fmt.Sprintf("status %d, want %s", status, ranges(h.Expect))}
 	}
-	// A server that is still sending would log that it was cut off.
-	conn.SetReadDeadline(time.Now().Add(bodyTimeout))
-	io.CopyN(io.Discard, conn, bodyMax)
 	return result{good: true, why: board.ReasonOK, detail: uint64(status), cause: fmt.Sprintf("status %d", status)}
 }
 
@@ -205,8 +220,8 @@ func ranges(list []config.Statuses) string {
 }
 
 // handshake makes conn one that speaks TLS, and reports whether the backend has asked for a
-// certificate. On an error conn is returned as it was.
-func handshake(ctx context.Context, conn net.Conn, cfg *tls.Config) (_ net.Conn, asked bool, err error) {
+// certificate. The caller closes conn.
+func handshake(ctx context.Context, conn net.Conn, cfg *tls.Config) (secure *tls.Conn, asked bool, err error) {
 	own := cfg.GetClientCertificate
 	cfg = cfg.Clone()
 	cfg.GetClientCertificate = func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
@@ -215,11 +230,9 @@ func handshake(ctx context.Context, conn net.Conn, cfg *tls.Config) (_ net.Conn,
 		}
 		return own(info)
 	}
-	secure := tls.Client(conn, cfg)
-	if err := secure.HandshakeContext(ctx); err != nil {
-		return conn, asked, err
-	}
-	return secure, asked, nil
+	secure = tls.Client(conn, cfg)
+	err = secure.HandshakeContext(ctx)
+	return secure, asked, err
 }
 
 // refusal waits a little for the alert of a backend that has asked for a certificate: by

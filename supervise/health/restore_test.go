@@ -93,12 +93,12 @@ func TestProbeOfFullQueue(t *testing.T) {
 	h := config.NewHealth()
 	h.Type, h.Timeout = config.CheckTCP, 50*time.Millisecond
 	addrs := []Addr{{"unix", path}}
-	if r := probe(t.Context(), &h, "x", addrs, nil); r.good || r.why != board.ReasonTimeout {
+	if r := probe(t.Context(), &h, "x", "", addrs, nil); r.good || r.why != board.ReasonTimeout {
 		t.Errorf("%+v, want a timeout", r)
 	}
 	h.Timeout = testkit.Patience
 	got := make(chan result)
-	go func() { got <- probe(t.Context(), &h, "x", addrs, nil) }()
+	go func() { got <- probe(t.Context(), &h, "x", "", addrs, nil) }()
 	conn, _, err := syscall.Accept(fd)
 	if err != nil {
 		t.Fatal(err)

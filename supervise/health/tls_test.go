@@ -88,7 +88,7 @@ func TestProbeTLS(t *testing.T) {
 		for _, kind := range []string{config.CheckHTTP, config.CheckTCP} {
 			h := config.NewHealth()
 			h.Type, h.Timeout = kind, testkit.Patience
-			r := probe(t.Context(), &h, "x", []Addr{tc.at}, own)
+			r := probe(t.Context(), &h, "x", "", []Addr{tc.at}, own)
 			if r.good != (tc.kind == tlsfault.None) || r.ours {
 				t.Errorf("%s, %s: %+v", tc.what, kind, r)
 			}
@@ -103,7 +103,7 @@ func TestProbeTLS(t *testing.T) {
 	h := config.NewHealth()
 	h.Timeout = 50 * time.Millisecond
 	silent := secureBackend(t, nil, func(c net.Conn) { io.Copy(io.Discard, c) })
-	if r := probe(t.Context(), &h, "x", []Addr{silent}, own); r.why != board.ReasonTimeout || !strings.HasPrefix(r.cause, "tls: timeout") {
+	if r := probe(t.Context(), &h, "x", "", []Addr{silent}, own); r.why != board.ReasonTimeout || !strings.HasPrefix(r.cause, "tls: timeout") {
 		t.Errorf("never answers: %+v", r)
 	}
 }

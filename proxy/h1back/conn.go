@@ -1,0 +1,194 @@
+package h1back
+
+import (
+	"lb/loop"
+	"lb/loop/tick"
+	"lb/loop/tlsconn"
+	"lb/proxy/back"
+	"lb/proxy/backconn"
+	"lb/proxy/lane"
+	"lb/proxy/record"
+	"lb/upstream"
+)
+
+// Conn is one HTTP/1 conn to a backend. It belongs to an attempt, or to the idle list of
+// its target, where it owns no buffer.
+type Conn struct {
+	backconn.Conn
+	In    lane.Inbox // the answer's bytes
+	s     *Conns
+	owner back.Owner // or nil while it is idle
+	to    *Target
+	link  upstream.Link[*Conn]
+	timer loop.Timer // the deadline of an idle one
+	next  *Conn      // in the free list
+	uses  int        // attempts, the present one included
+	bare  bool       // its last answer had no body, whatever the backend may have sent
+}
+
+var (
+	_ back.Back    = (*Conn)(nil)
+	_ back.Carrier = (*Conn)(nil)
+)
+
+// begin makes c the conn of an attempt of o.
+func (c *Conn) begin(o back.Owner) {
+	c.owner = o
+	c.uses++
+}
+
+// Ready is called by the loop.
+func (c *Conn) Ready() {
+	if c.owner != nil {
+		c.owner.Advance()
+		return
+	}
+	if now := c.s.Loop.Now(); !c.Fresh(c.to.State, now) {
+		c.NoteClosed(c.to.State, now)
+		c.Drop()
+	}
+}
+
+// Each implements back.Carrier.
+func (c *Conn) Each(f func(back.Owner)) {
+	if c.owner != nil {
+		f(c.owner)
+	}
+}
+
+// Expired is called by the loop when an idle conn's deadline has passed.
+func (c *Conn) Expired() {
+	if c.owner == nil {
+		c.Drop()
+	}
+}
+
+// Connect implements back.Back. The time to connect includes the TLS handshake.
+func (c *Conn) Connect() (p back.Progress, f record.Fault) {
+	var over bool
+	var err error
+	switch {
+	case c.Shaking():
+		over, err = c.Step()
+	case !c.Writable() && !c.Hangup():
+		return back.Waits, f
+	default:
+		if err := c.DialResult(); err != nil {
+			return back.Failed, record.ByError(record.CauseNoConnect, err)
+		}
+		if !c.to.Manner.TLS() {
+			return back.Ready, f
+		}
+		err = c.Handshake(c.s.Shaker(), &c.to.Manner)
+	}
+	switch {
+	case err == tlsconn.ErrBusy:
+		return back.Busy, f
+	case err != nil:
+		return back.Failed, record.ByHandshake(err)
+	case !over:
+		return back.Waits, f
+	}
+	return back.Ready, f
+}
+
+// Late implements back.Back.
+func (c *Conn) Late(since tick.Instant) (f record.Fault, late bool) {
+	switch {
+	case !c.Shaking():
+		return record.Fault{Side: record.BackendSide, Cause: record.CauseSlow}, true
+	case c.s.Loop.StoodStill(since):
+		return f, false
+	}
+	return c.Conn.Late(), true
+}
+
+// Flush implements back.Back.
+func (c *Conn) Flush(ln *lane.Lane, in *lane.Inbox) (n int, err error) {
+	return ln.Flush(&c.Conn.Conn, in)
+}
+
+// Fill implements back.Back.
+func (c *Conn) Fill(bulk bool) (n int, err error) {
+	return c.In.Fill(c.s.Arena, &c.Conn.Conn, bulk)
+}
+
+// Over implements back.Back. HTTP/1 frames bodies by itself.
+func (c *Conn) Over() (section []byte, over bool) { return nil, false }
+
+// More implements back.Back.
+func (c *Conn) More() bool { return c.Readable() }
+
+// Fault implements back.Back.
+func (c *Conn) Fault(err error) record.Fault { return record.ByReading(err, c.Secure()) }
+
+// Shut implements back.Back.
+func (c *Conn) Shut() bool { return c.PeerShut() }
+
+// Gone implements back.Back.
+func (c *Conn) Gone() bool { return c.Hangup() }
+
+// Reused implements back.Back.
+func (c *Conn) Reused() bool { return c.uses > 1 }
+
+// Unseen implements back.Back.
+func (c *Conn) Unseen() bool { return false }
+
+// NoteStale implements back.Back.
+func (c *Conn) NoteStale(asked tick.Instant) {
+	upstream.IdleClosed(c.to.State, asked.Sub(c.Since), c.s.Loop.Now())
+}
+
+// Keep implements back.Back. It puts c on the idle list, unless something is left over, the
+// backend does not keep the conn (RFC 9112 9.3), or c would be too old or its backend gone
+// before it is taken from there.
+func (c *Conn) Keep(bare bool) bool {
+	s := c.s
+	if c.In.Len() > 0 || c.PeerShut() || c.Hangup() || s.Draining {
+		return false
+	}
+	if c.Readable() { // the last read filled its buffer: look whether more came
+		if n, err := c.Probe(); n > 0 || err != nil {
+			return false
+		}
+	}
+	since := s.Loop.Clock() // a turn may be longer than a rest
+	limit := s.idleLimit(c.to, since)
+	if c.to.Gone || !c.Fits(&c.to.Manner) || c.to.Never || limit < idleLeast {
+		return false
+	}
+	c.In.Drop(s.Arena)
+	c.owner, c.Since, c.bare = nil, since, bare
+	c.to.Idle.Put(&c.link, c, since)
+	s.Counters.BackendIdle.Add(1)
+	s.Loop.Arm(&c.timer, c, since.Add(limit))
+	return true
+}
+
+// Drop implements back.Back, and ends an idle c. It does nothing if c is closed already.
+func (c *Conn) Drop() { c.end(false) }
+
+// end is Drop, by a reset if that is asked for: then the system keeps no port for c.
+func (c *Conn) end(reset bool) {
+	s := c.s
+	if !c.IsOpen() {
+		return
+	}
+	if c.to.Idle.Remove(&c.link) {
+		s.Counters.BackendIdle.Sub(1)
+	}
+	c.In.Release(s.Arena)
+	c.owner = nil
+	s.Loop.Disarm(&c.timer)
+	c.Conn.Close(reset)
+	s.Counters.BackendConns.Sub(1)
+	c.next, s.free = s.free, c
+}
+
+// Panicked is called by the loop when an event of c ended in a panic.
+func (c *Conn) Panicked(value any, stack []byte) {
+	c.s.Host.Panicked(value, stack)
+	if c.owner == nil {
+		c.Drop()
+	}
+}
