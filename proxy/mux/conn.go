@@ -45,8 +45,7 @@ type Owner interface {
 	// ReadTrailers, into the memory of Stream.TrailerRoom, or they are skipped.
 	Trailers(s *Stream)
 
-	// Note is called for what has come about the whole conn: Changed, Agreed, Ponged and
-	// Leaving. Bytes of ev are valid until it returns.
+	// Note is called for what has come about the whole conn: Changed, Agreed and Leaving. Bytes of ev are valid until it returns.
 	Note(ev *h2.Event)
 
 	// Lost is called once, when the conn can carry nothing more: why is the error of the
@@ -116,6 +115,7 @@ type Conn struct {
 	share  int         // bytes of output that it may still add
 
 	state    state
+	drain    drain
 	full     bool         // not read, because the output has no room
 	stalled  bool         // a frame or a block has begun, and not ended
 	rested   bool         // Session.Rest was called since the last stream
@@ -124,6 +124,7 @@ type Conn struct {
 	quiet    tick.Instant // when the last stream ended, or the conn began
 	moved    tick.Instant // when the peer last took output, or the first byte of it came
 	since    tick.Instant // of stalled
+	notice   tick.Instant // of drainNotice
 }
 
 // Begin begins the HTTP/2 conn of owner, which has c embedded. The socket is in c.Conn
@@ -133,6 +134,7 @@ func (c *Conn) Begin(side *Side, owner Owner, in lane.Inbox) {
 	c.side, c.owner, c.in = side, owner, in
 	c.out, c.turn, c.queued = nil, nil, 0
 	c.state, c.full, c.stalled, c.rested, c.lingered = stateOpen, false, false, false, 0
+	c.drain = drainNone
 	c.begun, c.quiet, c.moved = now, now, now
 	c.Init(side.Options, side.Shared, false)
 	c.put(c.AppendStart(c.room(startBytes), now))
@@ -153,20 +155,17 @@ func (c *Conn) Ready() {
 	switch c.state {
 	case stateOpen:
 		c.receive()
-		c.runTouched()
 	case stateLinger:
 		c.linger()
 	case stateFree, stateGone:
 		return
 	}
+	c.runTouched()
 	c.asks()
 }
 
 // asks has TurnEnds called.
 func (c *Conn) asks() { c.side.Loop.AtEnd(&c.end, c.owner) }
-
-// Again has Ready called in the next turn, which runs the streams touched by then.
-func (c *Conn) Again() { c.Conn.Again() }
 
 // receive reads, and takes apart what was read.
 func (c *Conn) receive() {
@@ -265,6 +264,10 @@ func (c *Conn) event(ev *h2.Event) {
 		if c.unqueue(s) {
 			c.enqueue(s)
 		}
+	case h2.Ponged:
+		if c.drain == drainNotice {
+			c.last()
+		}
 	default:
 		c.owner.Note(ev)
 	}
@@ -313,8 +316,15 @@ func (c *Conn) Part(code h2.Code) {
 	}
 }
 
-// Abandon ends c after a panic, with a reset. The owner has let go of its streams, and is
-// to Forget them.
+// Cut ends c at once. GOAWAY of that code goes out if the socket takes it.
+func (c *Conn) Cut(code h2.Code) {
+	c.Part(code)
+	if c.state == stateParting && c.write() {
+		c.close(false)
+	}
+}
+
+// Abandon ends c after a panic, with a reset. Its streams have been Forgotten.
 func (c *Conn) Abandon() {
 	if c.state == stateFree || c.state == stateGone {
 		return
@@ -373,6 +383,7 @@ func (c *Conn) linger() {
 		c.lingered += int32(n)
 		if err != nil || c.lingered > lingerBytesMax {
 			c.state = stateOwing
+			c.asks()
 			return
 		}
 		if n == 0 {

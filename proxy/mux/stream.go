@@ -65,38 +65,48 @@ func (c *Conn) OpenStream() *Stream {
 // Conn returns the conn of s, or nil before and after its life.
 func (s *Stream) Conn() *Conn { return s.c }
 
-// Text is where the text of a head goes. It returns memory of n bytes at least, to append to,
-// behind what the inbox in holds; nil if it holds too much. PutText makes what was appended a
-// part of it.
-func (s *Stream) Text(in *lane.Inbox, n int) []byte {
+// User returns what runs on s, as NewStream was told.
+func (s *Stream) User() User { return s.user }
+
+// Text returns memory for the text of a head, to append to, for PutText or PutHead.
+func (s *Stream) Text(in *lane.Inbox) []byte {
+	room := in.Room(s.c.side.Arena, false)
+	return room[:0:len(room)]
+}
+
+// PutText adds text, which was appended to what Text returned, to in. It returns false if
+// there is no room for it.
+func (s *Stream) PutText(in *lane.Inbox, text []byte) bool {
 	a := s.c.side.Arena
-	b := in.Room(a, n > lane.SlabBytes)
-	if len(b) < n && !in.Slab.Large() {
+	room := in.Slab.Room()
+	switch {
+	case len(text) == 0:
+	case len(text) <= len(room): // it is there already, unless it has been to memory of its own
+		in.Put(copy(room, text))
+	case in.Slab.Large():
+		in.Drop(a)
+		return false
+	default:
 		large := a.GetLarge()
 		large.W = copy(large.B, in.Bytes())
 		a.Put(in.Slab)
 		in.Slab = large
-		b = large.Room()
+		return s.PutText(in, text)
 	}
-	if len(b) < n {
-		return nil
-	}
-	return b[:0]
+	in.Drop(a)
+	return true
 }
 
-// PutText adds text, which was appended to the memory of Text, to in.
-func (s *Stream) PutText(in *lane.Inbox, text []byte) {
-	in.Put(len(text))
-	in.Drop(s.c.side.Arena)
-}
-
-// Heads is the inbox that a backend's heads go to, for Text: Fill brings them.
+// Heads is the inbox that a backend's heads go to: Fill brings them.
 func (s *Stream) Heads() *lane.Inbox { return &s.rx }
 
-// PutHead is PutText for Heads.
+// PutHead is PutText for Heads. A stream without room for it is reset.
 func (s *Stream) PutHead(text []byte) {
+	if !s.PutText(&s.rx, text) {
+		s.Reset(h2.EnhanceYourCalm)
+		return
+	}
 	s.texts += len(text)
-	s.PutText(&s.rx, text)
 }
 
 // SetTrailers keeps the field lines of trailers for Over.
@@ -234,13 +244,13 @@ func (s *Stream) ShutdownWrite() error {
 	if s.gone {
 		return ErrGone
 	}
-	s.finish()
+	s.Finish()
 	return nil
 }
 
-// finish ends our side, unless it has ended.
-func (s *Stream) finish() {
-	if c := s.c; !s.LocalEnded() {
+// Finish ends our side, unless it has ended.
+func (s *Stream) Finish() {
+	if c := s.c; !s.LocalEnded() && s.ID != 0 {
 		c.put(c.AppendData(c.room(h2.HeaderLen), &s.Stream, 0, true))
 	}
 }
@@ -273,8 +283,8 @@ func (s *Stream) Release() {
 	c.released()
 }
 
-// Forget is Release after a panic: the memory is left to the collector. The conn has been
-// Abandoned.
+// Forget is Release after a panic: the memory is left to the collector. The conn is to be
+// Abandoned after it.
 func (s *Stream) Forget() {
 	c, a := s.c, s.c.side.Arena
 	s.In.Forget(a)
