@@ -33,7 +33,7 @@ var arrows = map[string][]string{
 	"lb/supervise/ports":         {"supervise/discover", "supervise/listen", "internal/host", "internal/systemd", "internal/unixsock", "admin/api", "config"},
 	"lb/supervise/supervisetest": {"config", "internal/testkit"},
 
-	"lb/admin":     {"admin/api", "board", "config", "internal/unixsock"},
+	"lb/admin":     {"admin/api", "board", "config", "httpparse/h2", "internal/unixsock"},
 	"lb/admin/api": {},
 	"lb/proxy": {"proxy/back", "proxy/h1back", "proxy/clients", "proxy/deadline", "proxy/front", "proxy/grpc", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/shake", "proxy/spread", "proxy/upkeep", "proxy/watch",
 		"internal/tlsconf", "loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
@@ -74,7 +74,8 @@ var arrows = map[string][]string{
 	"lb/arena":              {},
 	"lb/httpparse":          {"httpparse/claim", "httpparse/ipv6", "httpparse/list"},
 	"lb/httpparse/list":     {},
-	"lb/httpparse/h2":       {"httpparse", "httpparse/h2/hpack", "loop/tick"},
+	"lb/httpparse/h2":       {"httpparse", "httpparse/h2/heads", "httpparse/h2/hpack", "loop/tick"},
+	"lb/httpparse/h2/heads": {"httpparse", "httpparse/h2/hpack"},
 	"lb/httpparse/claim":    {},
 	"lb/httpparse/h2/hpack": {},
 	"lb/httpparse/ipv6":     {},

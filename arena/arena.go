@@ -93,6 +93,9 @@ func (a *Arena) Grow(largeBytes int) {
 	}
 }
 
+// LargeBytes returns the present large size.
+func (a *Arena) LargeBytes() int { return a.large.size }
+
 // Get returns an empty slab of the small size.
 func (a *Arena) Get() *Slab {
 	s := a.small.get()

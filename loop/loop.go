@@ -3,7 +3,8 @@
 // configuration.
 //
 // A turn: wait, read the clock once, run what is ready within its budget, fire timers,
-// run the mailbox, close what was closed, and last accept, only below the limit.
+// run the mailbox, do what was left for the end (AtEnd), close what was closed, and last
+// accept, only below the limit.
 //
 // A deadline is judged by a clock that was read before the events were asked for: what
 // came in time is handled first, however long the thread, the process or the machine
@@ -77,6 +78,20 @@ type Timer struct {
 	entry      tick.Instant // when the wheel looks at it, or entryNone, or entryDue
 }
 
+// Ender has something to do at the end of a turn.
+type Ender interface {
+	// TurnEnds is called at the end of a turn, once for each call of Loop.AtEnd.
+	TurnEnds()
+}
+
+// End is one call at the end of a turn, to be embedded in its owner's struct. It needs no
+// room while it is not asked for.
+type End struct {
+	owner Ender
+	next  *End
+	asked bool
+}
+
 // Options are a loop's limits and callbacks.
 type Options struct {
 	// ConnsMax is the number of open client connections (adopted, not dialled) at
@@ -117,6 +132,8 @@ type Loop struct {
 	dead   []deadFD
 	wheel  wheel
 	mail   mailbox
+
+	ends, lastEnd *End // asked for in this turn, first to last
 
 	verdict verdict
 
@@ -235,6 +252,23 @@ func (l *Loop) Arm(t *Timer, o Expirer, at tick.Instant) {
 func (l *Loop) Disarm(t *Timer) {
 	l.wheel.disarm(t)
 	t.owner = nil
+}
+
+// AtEnd has o.TurnEnds called at the end of this turn, after all events, timers and posted
+// functions, and before the loop waits again. It does nothing if e is asked for already. It
+// cannot be taken back: the memory of e must stay, and o must know whether it still has
+// something to do.
+func (l *Loop) AtEnd(e *End, o Ender) {
+	if e.asked {
+		return
+	}
+	e.owner, e.next, e.asked = o, nil, true
+	if l.ends == nil {
+		l.ends = e
+	} else {
+		l.lastEnd.next = e
+	}
+	l.lastEnd = e
 }
 
 // Run turns the loop on a locked OS thread until Stop, and then closes it.

@@ -24,6 +24,9 @@ func (l *Loop) Turn(block bool) {
 		l.mail.take(false)
 		l.guard((*Loop).runMail)
 	}
+	if l.ends != nil {
+		l.guard((*Loop).runEnds)
+	}
 	l.reapDead()
 	l.regulate()
 	if l.budgetAccepts() {
@@ -83,7 +86,7 @@ func (l *Loop) queue(c *Conn) {
 func (l *Loop) wait(block bool) int {
 	l.verdict.due = l.now
 	n := l.poll(0)
-	if n > 0 || !block || len(l.again) > 0 || l.mail.pending.Load() || l.mail.stopped.Load() {
+	if n > 0 || !block || len(l.again) > 0 || l.ends != nil || l.mail.pending.Load() || l.mail.stopped.Load() {
 		return n
 	}
 	at := l.wheel.wakeAt()
@@ -132,6 +135,18 @@ func (l *Loop) runTimers() {
 	for t := l.wheel.pop(l.verdict.read); t != nil; t = l.wheel.pop(l.verdict.read) {
 		l.current = t.owner
 		t.owner.Expired()
+	}
+}
+
+// runEnds calls what was asked for by AtEnd. What is asked for meanwhile belongs to this
+// turn, too.
+func (l *Loop) runEnds() {
+	for l.ends != nil {
+		e := l.ends
+		o := e.owner
+		l.ends, e.next, e.owner, e.asked = e.next, nil, nil, false
+		l.current = o
+		o.TurnEnds()
 	}
 }
 

@@ -123,6 +123,53 @@ func TestAgainRunsInTheNextTurnAndNeverBlocks(t *testing.T) {
 	}
 }
 
+// ender notes its calls, and does something in each.
+type ender struct {
+	End
+	name string
+	log  *[]string
+	do   func()
+}
+
+func (e *ender) TurnEnds() {
+	*e.log = append(*e.log, e.name)
+	if e.do != nil {
+		e.do()
+	}
+}
+
+func (e *ender) Panicked(any, []byte) { *e.log = append(*e.log, e.name+" panicked") }
+
+func TestTheEndOfATurn(t *testing.T) {
+	k := newFake(t)
+	l := New(k, Options{})
+	p := adopt(t, l, 5)
+	var log []string
+	a, b, c := &ender{name: "a", log: &log}, &ender{name: "b", log: &log}, &ender{name: "c", log: &log}
+	a.do = func() { panic("at the end") }
+	b.do = func() { l.AtEnd(&c.End, c) } // still this turn's
+	p.ready = func() {
+		l.AtEnd(&a.End, a)
+		l.AtEnd(&b.End, b)
+		l.AtEnd(&a.End, a)
+		l.Post(func() { log = append(log, "posted") })
+		log = append(log, "ready")
+	}
+	k.ready(k.of(5, Readable))
+	l.Turn(true)
+	if got := strings.Join(log, ", "); got != "ready, posted, a, a panicked, b, c" {
+		t.Errorf("the turn was %s", got)
+	}
+	log, b.do = nil, nil
+	l.AtEnd(&b.End, b) // between two turns: the next one must not wait for events
+	k.ready()
+	l.Turn(true)
+	l.Turn(false)
+	if got := strings.Join(log, ", "); got != "b" {
+		t.Errorf("asked for between two turns: %s", got)
+	}
+}
+
 func TestAPanicCostsOneConnOnly(t *testing.T) {
 	var reported []any
 	k := newFake(t)

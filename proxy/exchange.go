@@ -82,6 +82,12 @@ func (p *Proxy) Lease() front.Lease {
 	return p.now
 }
 
+// Return implements front.Host.
+func (p *Proxy) Return(l front.Lease) {
+	p.counters.Exchanges.Sub(1)
+	p.picked(l.(*snapshot))
+}
+
 // Begin begins the exchange of a request whose first byte came at since. It implements
 // front.Host.
 func (p *Proxy) Begin(f front.Front, l front.Lease, in *lane.Inbox, peer *front.Peer, req *httpparse.Request, since tick.Instant) front.Exchange {

@@ -112,7 +112,7 @@ func (x *exchange) request() *rewrite.Request {
 	if x.route != nil {
 		r.Route = &x.route.Route
 	}
-	r.Via, r.Hops = x.snap.via[x.req.Minor], x.hops
+	r.Via, r.Hops = x.snap.via.For(x.peer, x.req.Minor), x.hops
 	r.Config = x.snap.cfg
 	return r
 }

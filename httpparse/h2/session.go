@@ -1,7 +1,7 @@
 package h2
 
 import (
-	"lb/httpparse"
+	"lb/httpparse/h2/heads"
 	"lb/httpparse/h2/hpack"
 	"lb/loop/tick"
 )
@@ -9,6 +9,10 @@ import (
 // OutMax is how many bytes Next, Take, Release, Reset and the like append to out for one
 // frame at most. Next stops with Full when out has less room.
 const OutMax = 64
+
+// tableBytes is the limit of the table of HPACK (RFC 9113 6.5.2). It is the initial one, so
+// our SETTINGS leave it out.
+const tableBytes = 4096
 
 // Role is which end of a conn we are.
 type Role uint8
@@ -36,14 +40,25 @@ type Shared struct {
 	// to. It is called only if there is none to use again.
 	New func() *Stream
 
-	decoder *hpack.Decoder
-	free    *Stream // linked by next
-	block   []byte  // lent to the session that puts a split block together; nil while lent
-	scratch []byte  // of translation
+	reader *heads.Reader
+	free   *Stream // linked by next
+	block  []byte  // for a session that puts a split block together; nil while lent
 }
 
 // NewShared returns the Shared of a loop, for heads of headBytes at most.
-func NewShared(headBytes int, newStream func() *Stream) *Shared { panic("h2: soon") }
+func NewShared(headBytes int, newStream func() *Stream) *Shared {
+	return &Shared{New: newStream, reader: heads.NewReader(headBytes, tableBytes)}
+}
+
+// stream returns a stream for a new request.
+func (sh *Shared) stream() *Stream {
+	st := sh.free
+	if st == nil {
+		return sh.New()
+	}
+	sh.free, st.next = st.next, nil
+	return st
+}
 
 // Kind is the kind of an Event.
 type Kind uint8
@@ -84,17 +99,72 @@ type Event struct {
 type Session struct {
 	o      *Options
 	shared *Shared
+	out    []byte       // while Next runs
+	now    tick.Instant // of the last Next
 	table  hpack.Table
+
+	slots       []*Stream // by id, see find
+	first, last *Stream   // of those not released, oldest first
+	active      int       // how many they are
+	filled      int       // slots in use
+	unsent      int       // opened and without an id
+	newest      uint32    // the highest id that a client has opened
+	lastHeard   uint32    // newest at AppendLast
+	nextID      uint32    // of a client
+	closed      closedIDs
+
+	// Flow control, in bytes (RFC 9113 5.2).
+	send       int32  // what we may send
+	recv       int32  // what the peer may send
+	owed       int32  // taken, and not yet given back to the peer
+	peerWindow int32  // of new streams, for what we send
+	peerMax    uint32 // streams that the peer allows
+	awayLast   uint32 // of the peer's GOAWAY
+	ackSince   tick.Instant
+	budgets    budgets
+
+	// The DATA frame that is being handed out.
+	part     *Stream // or nil: its bytes are dropped
+	partLeft int32   // bytes of the body
+	padLeft  int32   // bytes after them
+	partEnd  bool
+
+	// The block that is being put together, or waits to be read.
+	block     []byte  // a view, or lent by shared
+	head      *Stream // it belongs to, or nil: it is read for the table's sake
+	blockOf   Header  // the HEADERS
+	conts     uint8   // CONTINUATION frames, empty ones several times
+	lent      bool    // block is lent by shared
+	joining   bool    // CONTINUATION is missing
+	waiting   bool    // the block is to be read
+	dependent bool    // the stream depends on itself
+
+	magic    uint8  // bytes of Preface that have come, of a server
+	settled  bool   // the peer's SETTINGS have come
+	connects bool   // ENABLE_CONNECT_PROTOCOL has come
+	sized    bool   // a block with our encoder's table size is out
+	away     bool   // GOAWAY of the peer has come
+	sweep    bool   // streams that it left out are to be reported
+	leaving  bool   // AppendLast: new streams are ignored
+	failed   bool   // the conn is at its end
+	said     bool   // GOAWAY for that is out
+	flood    Budget // of that
+	code     Code   // of that
 }
 
 // Init makes s ready for a new conn, keeping the memory of its tables. prefaced says that
 // a client's preface has been checked and used up already; it counts for a server only,
 // whose first bytes are Preface otherwise.
-func (s *Session) Init(o *Options, sh *Shared, prefaced bool) { panic("h2: soon") }
-
-// AppendStart appends what we send first: as a client the preface, then SETTINGS, and a
-// WINDOW_UPDATE for the conn. It is some 100 bytes.
-func (s *Session) AppendStart(out []byte, now tick.Instant) []byte { panic("h2: soon") }
+func (s *Session) Init(o *Options, sh *Shared, prefaced bool) {
+	clear(s.slots)
+	*s = Session{o: o, shared: sh, table: s.table, slots: s.slots}
+	s.table.Reset(tableBytes)
+	s.send, s.recv = windowInitial, windowInitial
+	s.peerWindow, s.peerMax, s.nextID = windowInitial, idMax, 1
+	if prefaced || o.Role == Client {
+		s.magic = uint8(len(Preface))
+	}
+}
 
 // Next takes frames from b until there is an event, and uses up n bytes. b must follow
 // what was used up before, and have room for a whole frame (HeaderLen + FrameMax) in the
@@ -103,143 +173,193 @@ func (s *Session) AppendStart(out []byte, now tick.Instant) []byte { panic("h2: 
 //
 // After Head and Trail the block is to be read before anything else is called.
 func (s *Session) Next(b []byte, now tick.Instant, out []byte) (ev Event, n int, to []byte) {
-	panic("h2: soon")
+	s.now, s.out = now, out
+	s.skipBlock()
+	for !s.failed && ev.Kind == More {
+		var k int
+		if cap(s.out)-len(s.out) < OutMax {
+			ev.Kind = Full
+		} else if ev, k = s.step(b[n:]); k == 0 && ev.Kind == More && !s.failed {
+			break
+		}
+		n += k
+	}
+	if s.failed && (ev.Kind == More || ev.Kind == Full) {
+		ev = s.broken()
+	}
+	to, s.out = s.out, nil
+	return ev, n, to
 }
 
-// AckOwed returns since when the peer owes the ACK of our SETTINGS, or 0 if it does not:
-// too long is SETTINGS_TIMEOUT (RFC 9113 6.5.3). See Break.
-func (s *Session) AckOwed() tick.Instant { panic("h2: soon") }
+// step goes on by one frame, or one part of it. It uses up n bytes of b; none and no
+// event mean that it needs more.
+func (s *Session) step(b []byte) (ev Event, n int) {
+	if s.sweep {
+		if ev = s.unheard(); ev.Kind != More {
+			return ev, 0
+		}
+	}
+	switch {
+	case s.partLeft > 0 || s.padLeft > 0:
+		return s.goOn(b)
+	case int(s.magic) < len(Preface):
+		return Event{}, s.preface(b)
+	case len(b) < HeaderLen:
+		return Event{}, 0
+	}
+	h := ParseHeader(b)
+	switch {
+	case !s.mayCome(h):
+		return s.fail(ProtocolError), 0
+	case h.Length > FrameMax:
+		return s.fail(FrameSizeError), 0
+	case h.Type == Data:
+		return s.data(h, b)
+	case len(b) < HeaderLen+h.Length:
+		return Event{}, 0
+	}
+	n = HeaderLen + h.Length
+	return s.frame(h, b[HeaderLen:n:n]), n
+}
 
-// InBlock reports whether a header block has begun and its CONTINUATION is missing: the
-// peer may send nothing else, so its owner limits the time as for a head.
-func (s *Session) InBlock() bool { panic("h2: soon") }
+// preface checks the bytes of b that belong to a client's preface, and returns their
+// number (RFC 9113 3.4).
+func (s *Session) preface(b []byte) (n int) {
+	for n < len(b) && int(s.magic) < len(Preface) {
+		if b[n] != Preface[s.magic] {
+			s.fail(ProtocolError)
+			return n
+		}
+		s.magic++
+		n++
+	}
+	return n
+}
 
-// Active returns the number of streams that are not yet released.
-func (s *Session) Active() int { panic("h2: soon") }
+// mayCome reports whether a frame may come now: SETTINGS alone at first (RFC 9113 3.4),
+// and within a header block its CONTINUATION alone (RFC 9113 4.3).
+func (s *Session) mayCome(h Header) bool {
+	if !s.settled {
+		return h.Type == Settings && h.Flags&FlagAck == 0
+	}
+	if s.joining {
+		return h.Type == Continuation && h.Stream == s.blockOf.Stream
+	}
+	return h.Type != Continuation
+}
 
-// All calls yield with each stream that is not closed, oldest first, until it returns false. yield may close or
-// release that stream.
-func (s *Session) All(yield func(*Stream) bool) { panic("h2: soon") }
+// frame handles a whole frame other than DATA.
+func (s *Session) frame(h Header, p []byte) Event {
+	switch h.Type {
+	case Headers:
+		return s.headers(h, p)
+	case Priority:
+		return s.priority(h, p)
+	case RSTStream:
+		return s.rstStream(h, p)
+	case Settings:
+		return s.settings(h, p)
+	case PushPromise: // a client may not, and a server was told not to (RFC 9113 6.6, 8.4)
+		return s.fail(ProtocolError)
+	case Ping:
+		return s.ping(h, p)
+	case GoAway:
+		return s.goAway(h, p)
+	case WindowUpdate:
+		return s.windowUpdate(h, p)
+	case Continuation:
+		return s.continuation(h, p)
+	case PriorityUpdate:
+		return s.priorityUpdate(h, p)
+	}
+	s.spend(FloodUnknown, 1)
+	return Event{} // RFC 9113 4.1
+}
 
-// Settled reports whether the peer's SETTINGS have come.
-func (s *Session) Settled() bool { panic("h2: soon") }
+// fail ends the conn with an error (RFC 9113 5.4.1). The first one counts.
+func (s *Session) fail(c Code) Event {
+	if !s.failed {
+		s.failed, s.code = true, c
+	}
+	return Event{}
+}
 
-// CanOpen returns how many streams more Open may open now: as the peer and Options allow,
-// and 0 after GOAWAY of the peer, or when the ids are used up. Before the peer's SETTINGS
-// have come, Options alone count.
-func (s *Session) CanOpen() int { panic("h2: soon") }
+// broken returns the last event of a conn, and says GOAWAY once.
+func (s *Session) broken() Event {
+	if !s.said {
+		s.said = true
+		s.out = AppendGoAway(s.out, s.heard(), s.code)
+	}
+	return Event{Kind: Broken, Code: s.code, Flood: s.flood}
+}
 
-// Open returns a new stream of a client. It has no id until AppendRequest has sent its
-// head, and counts in CanOpen.
-func (s *Session) Open() *Stream { panic("h2: soon") }
+// heard is the last stream of the peer's that we have processed, for GOAWAY. A server
+// opens none.
+func (s *Session) heard() uint32 {
+	switch {
+	case s.o.Role == Client:
+		return 0
+	case s.leaving:
+		return s.lastHeard
+	}
+	return s.newest
+}
 
-// Release gives st, which the owner no longer uses, to the next request; it resets a
-// stream that is not closed, with CANCEL. Bytes that were not taken open the conn's window
-// again. It must be called exactly once for each stream.
-func (s *Session) Release(out []byte, st *Stream) []byte { panic("h2: soon") }
-
-// Drop closes all streams without a word to the peer, since the conn is closed, and lets
-// the memory of the tables go. Each stream is still to be released.
-func (s *Session) Drop() { panic("h2: soon") }
-
-// Rest gives back memory that an idle conn does not need. The next request allocates again.
-func (s *Session) Rest() { panic("h2: soon") }
-
-// Reset ends st: it appends RST_STREAM with code, unless st is closed or the peer has not
-// heard of it. After it the peer's frames for the stream are ignored.
-func (s *Session) Reset(out []byte, st *Stream, code Code) []byte { panic("h2: soon") }
+// spend charges a budget. A conn beyond it is at its end.
+func (s *Session) spend(b Budget, cost int) {
+	if !s.budgets.spend(b, cost, s.o.Role, s.now) && !s.failed {
+		s.flood = b
+		s.fail(EnhanceYourCalm)
+	}
+}
 
 // Break ends the conn: it appends GOAWAY with the last stream and code. Next then returns
 // Broken.
-func (s *Session) Break(out []byte, code Code) []byte { panic("h2: soon") }
+func (s *Session) Break(out []byte, code Code) []byte {
+	if s.fail(code); s.said {
+		return out
+	}
+	s.said = true
+	return AppendGoAway(out, s.heard(), s.code)
+}
 
 // AppendNotice appends the first GOAWAY of a drain, which says that no new streams are
 // welcome, and still lets them come (RFC 9113 6.8).
-func (s *Session) AppendNotice(out []byte) []byte { panic("h2: soon") }
+func (s *Session) AppendNotice(out []byte) []byte { return AppendGoAway(out, idMax, NoError) }
 
 // AppendLast appends the second GOAWAY of a drain: streams that were not seen by now are
 // ignored, and the peer may send their requests elsewhere.
-func (s *Session) AppendLast(out []byte) []byte { panic("h2: soon") }
-
-// Sendable returns how many bytes of a body one DATA frame of st may have now, at most
-// FrameMax; 0 if a window is shut or our side of st has ended.
-func (s *Session) Sendable(st *Stream) int { panic("h2: soon") }
-
-// AppendData appends the header of a DATA frame with n bytes of payload, which the caller
-// puts after it; n is at most Sendable, and may be 0 with end, which ends our side of st.
-func (s *Session) AppendData(out []byte, st *Stream, n int, end bool) []byte {
-	panic("h2: soon")
+func (s *Session) AppendLast(out []byte) []byte {
+	if !s.leaving {
+		s.leaving, s.lastHeard = true, s.newest
+	}
+	return AppendGoAway(out, s.heard(), NoError)
 }
 
-// Take tells that the owner has no further use for n bytes that Part has handed out for
-// st. It appends WINDOW_UPDATE for the stream and the conn when it is worth it.
-func (s *Session) Take(out []byte, st *Stream, n int) []byte { panic("h2: soon") }
+// InBlock reports whether a header block has begun and its CONTINUATION is missing: the
+// peer may send nothing else, so its owner limits the time as for a head.
+func (s *Session) InBlock() bool { return s.joining }
 
-// HeadRoom returns how many bytes AppendRequest, AppendResponse and AppendTrailers append
-// at most for n bytes of text.
-func HeadRoom(n int) int { return n + n/64 + HeaderLen*(2+n/FrameMax) + 64 }
+// Settled reports whether the peer's SETTINGS have come.
+func (s *Session) Settled() bool { return s.settled }
 
-// AppendRequest appends HEADERS, and CONTINUATION where needed, for st, which Open has
-// returned: text is a request's whole head as HTTP/1.1 text. Host becomes :authority;
-// fields that belong to an HTTP/1 conn are left out; names become lower case. The scheme is "http" or "https". end says that there is no body.
-func (s *Session) AppendRequest(out []byte, st *Stream, text []byte, scheme string, end bool) []byte {
-	panic("h2: soon")
+// Rest gives back memory that an idle conn does not need. The next request allocates again.
+func (s *Session) Rest() {
+	s.table.Rest()
+	s.closed.rest()
+	if s.filled == 0 {
+		s.slots = nil
+	}
 }
 
-// AppendResponse appends HEADERS, and CONTINUATION where needed, for an answer's or an
-// interim answer's whole head as HTTP/1.1 text. Fields that belong to an HTTP/1 conn are
-// left out. A 101 becomes the 200 that answers an extended CONNECT.
-func (s *Session) AppendResponse(out []byte, st *Stream, text []byte, end bool) []byte {
-	panic("h2: soon")
+// Drop closes all streams without a word to the peer, since the conn is closed, and lets
+// the memory of the tables go. Each stream is still to be released.
+func (s *Session) Drop() {
+	for st := s.first; st != nil; st = st.next {
+		st.closed, st.localEnd, st.remoteEnd = true, true, true
+	}
+	s.failed, s.said, s.part = true, true, nil
+	s.giveBlockBack()
+	s.slots, s.filled, s.table = nil, 0, hpack.Table{}
+	s.closed = closedIDs{}
 }
-
-// AppendTrailers appends HEADERS with END_STREAM for trailers: lines are field lines, which may
-// be followed by the empty line.
-func (s *Session) AppendTrailers(out []byte, st *Stream, lines []byte) []byte { panic("h2: soon") }
-
-// ReadRequest decodes the block of the Head that Next has just returned into a request's
-// head as HTTP/1.1 text, including the empty line, and appends it to dst: at most
-// l.HeadBytes bytes. The text is for httpparse.RequestParser, which checks what HTTP/1
-// and HTTP/2 have in common. Unless the verdict is Whole, dst comes back as it was.
-//
-// The text has one Host line, from :authority or host, and one Cookie line at most. An
-// extended CONNECT for websocket becomes a GET with "connection: upgrade", "upgrade: websocket"
-// and "sec-websocket-key: " + key.
-func (s *Session) ReadRequest(dst []byte, l *httpparse.Limits, key string) ([]byte, Result) {
-	panic("h2: soon")
-}
-
-// ReadResponse is as ReadRequest, for an answer's head: "HTTP/1.1 200 \r\n" and its lines.
-func (s *Session) ReadResponse(dst []byte, l *httpparse.Limits) ([]byte, Result) {
-	panic("h2: soon")
-}
-
-// ReadTrailers is as ReadRequest, for trailers: field lines, without the empty line.
-func (s *Session) ReadTrailers(dst []byte, l *httpparse.Limits) ([]byte, Result) {
-	panic("h2: soon")
-}
-
-// Verdict is what ReadRequest and the like say of a block.
-type Verdict uint8
-
-// The verdicts.
-const (
-	Whole     Verdict = iota // it is text now
-	TooLarge                 // beyond the limits: 431; the stream goes on
-	Malformed                // see Reason: 400, and Reset with ProtocolError (RFC 9113 8.1.1)
-	Corrupt                  // the conn is at its end: Next returns Broken
-)
-
-// Result is what ReadRequest and the like have found.
-type Result struct {
-	Verdict   Verdict
-	Reason    Reason // of Malformed
-	Status    int    // an answer's code
-	Length    int64  // Content-Length, or -1
-	Connect   bool   // CONNECT without :protocol; the text says "CONNECT authority HTTP/1.1"
-	WebSocket bool   // an extended CONNECT
-	Trailers  bool   // "te: trailers": the client wants trailers
-}
-
-// Reason says why a block is malformed (RFC 9113 8.1.1).
-type Reason uint8

@@ -114,7 +114,7 @@ type Exchange interface {
 
 // Lease is the configuration of one request, from the first byte of its head to the end
 // of its exchange, whatever is loaded meanwhile. Host.Begin takes it over, so every
-// lease ends in an exchange.
+// lease ends in an exchange, unless Host.Return takes it back.
 type Lease interface {
 	// Limits returns the limits of the head.
 	Limits() *httpparse.Limits
@@ -127,6 +127,9 @@ type Lease interface {
 type Host interface {
 	// Lease returns the present configuration, for a request whose first byte has come.
 	Lease() Lease
+
+	// Return takes back a lease of what turned out to be no request.
+	Return(l Lease)
 
 	// Begin begins the exchange of a request. The front lends in, peer and req until
 	// the exchange ends; the head of req is at the start of in. since is when the first
@@ -204,9 +207,10 @@ type Peer struct {
 	Trusted bool // the address is in trusted_proxies
 	Served  bool // a request of the client has been answered, and its conn went on
 
-	Way  Way
-	len  uint8
-	text [peerTextBytes]byte
+	HTTP2 bool // the conn speaks HTTP/2
+	Way   Way
+	len   uint8
+	text  [peerTextBytes]byte
 	// Cert has the field lines that tell a backend about the certificate that the client
 	// has shown, or is empty.
 	Cert string
@@ -215,7 +219,7 @@ type Peer struct {
 // Set makes p the peer at addr, not yet checked, that came in by way. An invalid addr
 // stands for a unix socket.
 func (p *Peer) Set(addr netip.Addr, way Way) {
-	p.Checked, p.Trusted, p.Served, p.len = 0, false, false, 0
+	p.Checked, p.Trusted, p.Served, p.len, p.HTTP2 = 0, false, false, 0, false
 	p.Way, p.Cert = way, ""
 	if addr.IsValid() {
 		p.len = uint8(len(addr.WithZone("").AppendTo(p.text[:0])))

@@ -1,6 +1,7 @@
 package h1
 
 import (
+	"bytes"
 	"io"
 	"time"
 
@@ -96,9 +97,37 @@ func (c *Conn) step() (ended bool) {
 	case httpparse.Done:
 		return c.exchange().Run()
 	case httpparse.Bad:
+		if c.speaksHTTP2() {
+			c.handOver()
+			return true
+		}
 		return c.exchange().BadHead(c.req.Reason)
 	}
 	return false
+}
+
+// preface is what an HTTP/2 client sends first (RFC 9113 3.4), up to where it stops being
+// a request of HTTP/1.
+const preface = "PRI * HTTP/2"
+
+// speaksHTTP2 reports whether the head that was refused is the preface of a client that
+// knows that lb speaks HTTP/2. Over TLS a client has to ask for it by ALPN (RFC 9113 3.2).
+func (c *Conn) speaksHTTP2() bool {
+	return c.s.HTTP2 != nil && !c.peer.Served && c.peer.Way != front.TLS && c.peer.Way != front.NotTLS &&
+		bytes.HasPrefix(c.in.Bytes(), []byte(preface))
+}
+
+// handOver hands c over to the server of HTTP/2, with the bytes that have come.
+func (c *Conn) handOver() {
+	s := c.s
+	in := c.in
+	c.in = lane.Inbox{}
+	s.Host.Return(c.req.lease)
+	c.req.lease = nil
+	c.endRequest()
+	s.Loop.Disarm(&c.timer)
+	s.HTTP2(&c.Conn, &c.peer, in)
+	s.unlink(c)
 }
 
 // exchange returns the exchange of the request, and begins it if it has not begun.
@@ -254,15 +283,7 @@ func (c *Conn) close(reset bool) {
 	c.in.Release(s.Arena)
 	s.Loop.Disarm(&c.timer)
 	c.Conn.Close(reset)
-	if c.prev != nil {
-		c.prev.next = c.next
-	} else {
-		s.open = c.next
-	}
-	if c.next != nil {
-		c.next.prev = c.prev
-	}
-	s.freeConn(c)
+	s.unlink(c)
 	s.Clients--
 	s.Counters.ClientConns.Sub(1)
 	s.Host.Closed()

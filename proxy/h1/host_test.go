@@ -95,6 +95,9 @@ func (r *rig) Lease() front.Lease {
 	return lease{}
 }
 
+// Return implements front.Host.
+func (r *rig) Return(front.Lease) { r.leases-- }
+
 // Panicked implements front.Host.
 func (r *rig) Panicked(any, []byte) { r.panics++ }
 

@@ -13,6 +13,10 @@ import (
 // Server has the HTTP/1 conns of one loop. All methods are called on that loop.
 type Server struct {
 	*front.Shared
+	// HTTP2 takes over a conn, which counts as a client already, whose client speaks HTTP/2,
+	// with the bytes in that were read. conn is to be moved at once. nil takes none.
+	HTTP2 func(conn *loop.Conn, peer *front.Peer, in lane.Inbox)
+
 	open     *Conn               // all conns, newest first
 	conns    *Conn               // free conns
 	requests *request            // free requests
@@ -98,6 +102,19 @@ func (s *Server) newConn() *Conn {
 	c := s.conns
 	s.conns, c.next = c.next, nil
 	return c
+}
+
+// unlink takes c from the open conns, and frees it.
+func (s *Server) unlink(c *Conn) {
+	if c.prev != nil {
+		c.prev.next = c.next
+	} else {
+		s.open = c.next
+	}
+	if c.next != nil {
+		c.next.prev = c.prev
+	}
+	s.freeConn(c)
 }
 
 func (s *Server) freeConn(c *Conn) {

@@ -1,24 +1,137 @@
 package hpack
 
+import "encoding/binary"
+
+// First bytes of the kinds of fields (RFC 7541 6), and the largest integers that still
+// go into such a byte.
+const (
+	indexedField = 0x80
+	plainField   = 0x00 // literal without indexing
+	secretField  = 0x10 // literal never indexed
+	sizeUpdate   = 0x20
+	literalMask  = 0x0f
+	updateMask   = 0x1f
+	stringMask   = 0x7f
+	guessableMax = 19 // bytes of a cookie that might be guessed, and is not to be indexed
+)
+
 // AppendIndexed appends the field at index i of the static table, from 1 to 61.
-func AppendIndexed(d []byte, i ID) []byte { return append(d, 0x80|byte(i)) }
+func AppendIndexed(d []byte, i ID) []byte { return append(d, indexedField|byte(i)) }
 
 // AppendStatus appends :status with a code from 100 to 999.
-func AppendStatus(d []byte, code int) []byte { return d }
+func AppendStatus(d []byte, code int) []byte {
+	switch code {
+	case 200:
+		return AppendIndexed(d, 8)
+	case 204:
+		return AppendIndexed(d, 9)
+	case 206:
+		return AppendIndexed(d, 10)
+	case 304:
+		return AppendIndexed(d, 11)
+	case 400:
+		return AppendIndexed(d, 12)
+	case 404:
+		return AppendIndexed(d, 13)
+	case 500:
+		return AppendIndexed(d, 14)
+	}
+	return append(d, plainField|byte(Status), 3, '0'+byte(code/100), '0'+byte(code/10%10), '0'+byte(code%10))
+}
 
-// AppendField appends a field that the peer is not to index. The name may have upper case
-// letters of ASCII: it is written in lower case (RFC 9113 8.2). Credentials are written
-// as never to be indexed, by others on the way neither (RFC 7541 7.1.3): authorization,
-// proxy-authorization, and a cookie so short that it could be guessed.
-func AppendField(d, name, value []byte) []byte { return d }
+// AppendField appends a field that the peer is not to index, or the index of a field that
+// the static table has. The name may have upper case letters of ASCII: it is written in
+// lower case (RFC 9113 8.2). Credentials are written as never to be indexed, by others on
+// the way neither (RFC 7541 7.1.3): authorization, proxy-authorization, and a cookie so
+// short that it could be guessed.
+func AppendField(d, name, value []byte) []byte { return appendField(d, name, value, plainField) }
 
 // AppendSensitive is AppendField for a field that is never to be indexed, by others on
 // the way neither: one that was received so (RFC 7541 6.2.3).
-func AppendSensitive(d, name, value []byte) []byte { return d }
+func AppendSensitive(d, name, value []byte) []byte {
+	return appendField(d, name, value, secretField)
+}
 
-// AppendKnown is AppendField for a name with an ID other than Other.
-func AppendKnown(d []byte, id ID, value []byte) []byte { return d }
+// AppendKnown is AppendField for a name that has an ID.
+func AppendKnown(d []byte, id ID, value []byte) []byte { return appendKnown(d, id, value, plainField) }
 
 // AppendSizeUpdate appends that our encoder uses a table of n bytes at most. It may stand
 // at the beginning of a block alone (RFC 7541 4.2).
-func AppendSizeUpdate(d []byte, n int) []byte { return d }
+func AppendSizeUpdate(d []byte, n int) []byte { return appendInteger(d, sizeUpdate, updateMask, n) }
+
+// appendField writes the name in lower case, and takes it back if it has an ID.
+func appendField(d, name, value []byte, kind byte) []byte {
+	from := len(d)
+	d = appendInteger(append(d, kind), 0, stringMask, len(name))
+	at := len(d)
+	d = appendLower(d, name)
+	if id := IDOf(d[at:]); id != Other {
+		return appendKnown(d[:from], id, value, kind)
+	}
+	return appendString(d, value)
+}
+
+func appendKnown(d []byte, id ID, value []byte, kind byte) []byte {
+	switch id {
+	case Method, Path, Scheme, Status, AcceptEncoding:
+		for i := id; names[i].id == id; i++ {
+			if kind == plainField && string(value) == string(names[i].value) {
+				return AppendIndexed(d, i)
+			}
+		}
+	case Authorization, ProxyAuthorization:
+		kind = secretField
+	case Cookie, SetCookie:
+		if len(value) <= guessableMax {
+			kind = secretField
+		}
+	}
+	if id > staticEntries {
+		d = appendString(append(d, kind), names[id].name)
+	} else {
+		d = appendInteger(d, kind, literalMask, int(id))
+	}
+	return appendString(d, value)
+}
+
+// appendString appends s as it is (RFC 7541 5.2).
+func appendString(d, s []byte) []byte {
+	return append(appendInteger(d, 0, stringMask, len(s)), s...)
+}
+
+// appendInteger appends n, in the bits of mask of a byte that begins with first, if it
+// is small enough (RFC 7541 5.1).
+func appendInteger(d []byte, first, mask byte, n int) []byte {
+	if n < int(mask) {
+		return append(d, first|byte(n))
+	}
+	d = append(d, first|mask)
+	for n -= int(mask); n >= 0x80; n >>= 7 {
+		d = append(d, byte(n)|0x80)
+	}
+	return append(d, byte(n))
+}
+
+// appendLower appends s with the upper case letters of ASCII in lower case, eight bytes
+// at a time.
+func appendLower(d, s []byte) []byte {
+	d = append(d, s...)
+	b := d[len(d)-len(s):]
+	for ; len(b) >= 8; b = b[8:] {
+		binary.LittleEndian.PutUint64(b, lower(binary.LittleEndian.Uint64(b)))
+	}
+	for i, c := range b {
+		if c-'A' < 26 {
+			b[i] = c | 0x20
+		}
+	}
+	return d
+}
+
+// lower returns the eight bytes of x with the letters of ASCII in lower case.
+func lower(x uint64) uint64 {
+	const ones = 0x0101010101010101
+	low := x &^ (0x80 * ones)
+	upper := (low + (0x80-'A')*ones) &^ (low + (0x80-'Z'-1)*ones) &^ x & (0x80 * ones)
+	return x | upper>>2
+}

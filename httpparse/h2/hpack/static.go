@@ -36,12 +36,15 @@ const (
 // table follows.
 const staticEntries = 61
 
-// pair is a field of the static table, or a further name.
-type pair struct{ name, value []byte }
+// known is a field of the static table, or a further name. The ID is of the name.
+type known struct {
+	name, value []byte
+	id          ID
+}
 
 // names has the static table from 1 on (RFC 7541 appendix A), then the further names
 // that have an ID. The decoder hands its bytes out, so nothing may write to them.
-var names = func() (t [Priority + 1]pair) {
+var names = func() (t [Priority + 1]known) {
 	for i, f := range [...][2]string{
 		{":authority", ""}, {":method", "GET"}, {":method", "POST"}, {":path", "/"}, {":path", "/index.html"},
 		{":scheme", "http"}, {":scheme", "https"}, {":status", "200"}, {":status", "204"}, {":status", "206"},
@@ -59,22 +62,30 @@ var names = func() (t [Priority + 1]pair) {
 		{":protocol", ""}, {"connection", ""}, {"keep-alive", ""}, {"proxy-connection", ""}, {"te", ""}, {"upgrade", ""},
 		{"priority", ""},
 	} {
-		t[i+1] = pair{[]byte(f[0]), []byte(f[1])}
+		id := ID(i + 1)
+		if string(t[i].name) == f[0] {
+			id = t[i].id
+		}
+		t[i+1] = known{[]byte(f[0]), []byte(f[1]), id}
 	}
 	return t
 }()
 
 // placeOf hashes what distinguishes all known names: their length, first and last byte.
-// The factor was found by trying some thousands of random odd ones; a name that is added
+// The factor was found by trying some hundreds of random odd ones; a name that is added
 // may need another.
 func placeOf(name []byte) uint8 {
-	return uint8((uint32(len(name)) | uint32(name[0])<<8 | uint32(name[len(name)-1])<<16) * 0x9e3779b1 >> 24)
+	return uint8((uint32(len(name)) | uint32(name[0])<<8 | uint32(name[len(name)-1])<<16) * 0xca04c79f >> 24)
 }
 
 // places is a hash table of the known names, without collisions.
 var places = func() (t [256]ID) {
-	for i := len(names) - 1; i > 0; i-- {
-		t[placeOf(names[i].name)] = ID(i)
+	for _, f := range names[1:] {
+		place := &t[placeOf(f.name)]
+		if *place != Other && *place != f.id {
+			panic("hpack: two names have one place: see placeOf")
+		}
+		*place = f.id
 	}
 	return t
 }()

@@ -1,0 +1,458 @@
+package heads
+
+import (
+	"bytes"
+	"math"
+
+	"lb/httpparse"
+	"lb/httpparse/h2/hpack"
+)
+
+// The pseudo-fields, as bits of text.seen and indexes of text.pseudo.
+const (
+	method = iota
+	scheme
+	path
+	authority
+	protocol
+	status
+	pseudos
+	noPseudo = pseudos
+)
+
+// Reader decodes blocks into HTTP/1 text. A loop has one for all of its conns; its memory
+// is that of one head.
+type Reader struct {
+	decoder *hpack.Decoder
+	saved   []byte // pseudo-fields, then cookies
+	text
+}
+
+// NewReader returns a Reader for heads of headBytes at most, and tables of tableBytes.
+func NewReader(headBytes, tableBytes int) *Reader {
+	return &Reader{decoder: hpack.NewDecoder(max(headBytes, tableBytes))}
+}
+
+// text is a block on its way to HTTP/1 text.
+type text struct {
+	dst    []byte
+	base   int // where the text begins in dst
+	max    int // length of dst at most
+	fields int // that may still come
+
+	pseudo [pseudos]span
+	seen   uint8 // pseudo-fields
+	wanted uint8 // pseudo-fields that may come
+	cookie int   // where cookies begin in saved; 0: there are none
+	key    string
+
+	request, trailers bool
+	begun             bool // the first line is written
+	host              bool // host has come
+	large             bool
+	Result
+}
+
+type span struct{ from, to int }
+
+func (t *Reader) value(i int) []byte { return t.saved[t.pseudo[i].from:t.pseudo[i].to] }
+
+// Request decodes a request's block into a head as HTTP/1.1 text, including the empty
+// line, and appends it to dst: at most l.HeadBytes bytes, and never more than dst has room
+// for. Unless the verdict is Whole, dst comes back as it was. extended says that an
+// extended CONNECT for websocket (RFC 8441) may come, which becomes a GET with
+// "connection: upgrade", "upgrade: websocket" and "sec-websocket-key: " + key.
+//
+// The text has one Host line, from :authority or host, and one Cookie line at most.
+func (t *Reader) Request(dst []byte, table *hpack.Table, block []byte, l *httpparse.Limits, key string, extended bool) ([]byte, Result) {
+	t.start(dst, l, 1<<method|1<<scheme|1<<path|1<<authority)
+	t.request, t.key = true, key
+	if extended {
+		t.wanted |= 1 << protocol
+	}
+	return t.read(table, block)
+}
+
+// Response is as Request, for an answer's head: "HTTP/1.1 200 \r\n" and its lines.
+func (t *Reader) Response(dst []byte, table *hpack.Table, block []byte, l *httpparse.Limits) ([]byte, Result) {
+	t.start(dst, l, 1<<status)
+	return t.read(table, block)
+}
+
+// Trailers is as Request, for trailers: field lines, without the empty line.
+func (t *Reader) Trailers(dst []byte, table *hpack.Table, block []byte, l *httpparse.Limits) ([]byte, Result) {
+	t.start(dst, l, 0)
+	t.trailers, t.begun = true, true
+	return t.read(table, block)
+}
+
+// Discard decodes a block for the table's sake, in time proportional to its bytes, and
+// reports whether it could.
+func (t *Reader) Discard(table *hpack.Table, block []byte) bool {
+	for t.decoder.Begin(table, block); t.decoder.Next(); {
+	}
+	return t.decoder.Err() == nil
+}
+
+func (t *Reader) start(dst []byte, l *httpparse.Limits, wanted uint8) {
+	t.saved = t.saved[:0]
+	t.text = text{dst: dst, base: len(dst), max: min(len(dst)+l.HeadBytes, cap(dst)), fields: l.Fields, wanted: wanted,
+		Result: Result{Length: -1, Priority: DefaultPriority}}
+}
+
+// read decodes the block to its end, even where it is refused on the way.
+func (t *Reader) read(table *hpack.Table, block []byte) (dst []byte, r Result) {
+	d := t.decoder
+	for d.Begin(table, block); d.Next(); {
+		f := &d.Field
+		switch {
+		case t.large:
+			t.Excess += len(f.Name) + len(f.Value)
+		case f.TooLong:
+			t.tooLarge()
+		case t.Verdict == Whole:
+			t.field(f)
+		}
+	}
+	if d.Err() != nil {
+		t.Verdict = Corrupt
+	}
+	t.end()
+	if dst = t.dst; t.Verdict != Whole {
+		dst = dst[:t.base]
+	}
+	t.dst = nil
+	return dst, t.Result
+}
+
+// refuse makes the block malformed. The first reason counts.
+func (t *Reader) refuse(r Reason) {
+	if t.Verdict != Malformed {
+		t.Verdict, t.Reason = Malformed, r
+	}
+}
+
+func (t *Reader) tooLarge() {
+	t.large = true
+	if t.Verdict == Whole {
+		t.Verdict = TooLarge
+	}
+}
+
+// end completes the text.
+func (t *Reader) end() {
+	if t.Verdict != Whole || !t.begin() {
+		return
+	}
+	if t.cookie > 0 {
+		t.line(cookieName, t.saved[t.cookie:])
+	}
+	if t.trailers || t.Verdict != Whole {
+		return
+	}
+	if len(t.dst)+2 > t.max {
+		t.tooLarge()
+		return
+	}
+	t.dst = append(t.dst, '\r', '\n')
+}
+
+var (
+	cookieName = []byte("cookie")
+	hostName   = []byte("host")
+	webSocket  = []byte("websocket")
+	upgrading  = []byte("connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: ")
+	keyName    = []byte("sec-websocket-key")
+	trailersOK = []byte("trailers")
+)
+
+// field takes one field.
+func (t *Reader) field(f *hpack.Field) {
+	switch {
+	case len(f.Name) == 0:
+		t.refuse(BadName)
+	case f.Name[0] == ':':
+		t.pseudoField(f)
+	case !valueOK(f.Value):
+		t.refuse(BadValue)
+	case !t.begin():
+	case f.ID == hpack.Other:
+		if !nameOK(f.Name) {
+			t.refuse(BadName)
+			return
+		}
+		if t.seen&(1<<protocol) == 0 || !bytes.Equal(f.Name, keyName) {
+			t.line(f.Name, f.Value)
+		}
+	default:
+		t.knownField(f)
+	}
+}
+
+// knownField takes a field whose name HTTP/2 treats in its own way.
+func (t *Reader) knownField(f *hpack.Field) {
+	switch f.ID {
+	case hpack.Connection, hpack.ProxyConnection, hpack.KeepAlive, hpack.TransferEncoding, hpack.Upgrade:
+		t.refuse(ConnField)
+		return
+	case hpack.TE:
+		if !bytes.EqualFold(f.Value, trailersOK) {
+			t.refuse(BadTE)
+			return
+		}
+		t.Result.Trailers = true
+	case hpack.ContentLength:
+		if !t.trailers {
+			t.length(f.Value)
+		}
+	case hpack.Host:
+		if t.request {
+			t.hostField(f.Value)
+			return
+		}
+	case hpack.Cookie:
+		if t.request {
+			t.crumb(f.Value)
+			return
+		}
+	case hpack.Priority:
+		t.Priority.Read(f.Value)
+	}
+	t.line(f.Name, f.Value)
+}
+
+// length takes Content-Length (RFC 9110 8.6). An extended CONNECT has no body that it
+// could be of: as an HTTP/1 request, it would hide what comes next.
+func (t *Reader) length(v []byte) {
+	n := number(v)
+	if n < 0 || t.Length >= 0 || t.seen&(1<<protocol) != 0 {
+		t.refuse(BadLength)
+		return
+	}
+	t.Length = n
+}
+
+// number returns the value of 1*DIGIT, or -1 for anything else or above 2^63-1.
+func number(v []byte) int64 {
+	if len(v) == 0 {
+		return -1
+	}
+	n := int64(0)
+	for _, c := range v {
+		d := int64(c) - '0'
+		if d < 0 || d > 9 || n > (math.MaxInt64-d)/10 {
+			return -1
+		}
+		n = n*10 + d
+	}
+	return n
+}
+
+// hostField takes Host, which must be the same as :authority (RFC 9113 8.3.1).
+func (t *Reader) hostField(v []byte) {
+	switch {
+	case t.host, t.seen&(1<<authority) != 0 && !bytes.EqualFold(v, t.value(authority)):
+		t.refuse(BadAuthority)
+	case t.seen&(1<<authority) == 0:
+		t.line(hostName, v)
+	}
+	t.host = true
+}
+
+// crumb takes a part of a cookie (RFC 9113 8.2.3). All of them become one line at the end.
+func (t *Reader) crumb(v []byte) {
+	if t.cookie == 0 {
+		t.cookie = len(t.saved)
+	} else {
+		t.saved = append(t.saved, "; "...)
+	}
+	if len(t.dst)+len(t.saved)-t.cookie+len(v) > t.max {
+		t.tooLarge()
+		return
+	}
+	t.saved = append(t.saved, v...)
+}
+
+// pseudoField takes a pseudo-field.
+func (t *Reader) pseudoField(f *hpack.Field) {
+	i := pseudoOf(f.ID)
+	switch {
+	case i == noPseudo || t.wanted&(1<<i) == 0:
+		t.refuse(UnknownPseudo)
+	case t.begun:
+		t.refuse(LatePseudo)
+	case t.seen&(1<<i) != 0:
+		t.refuse(RepeatedPseudo)
+	case len(t.dst)+len(t.saved)+len(f.Value) > t.max:
+		t.tooLarge()
+	default:
+		t.seen |= 1 << i
+		from := len(t.saved)
+		t.saved = append(t.saved, f.Value...)
+		t.pseudo[i] = span{from, len(t.saved)}
+	}
+}
+
+func pseudoOf(id hpack.ID) int {
+	switch id {
+	case hpack.Method:
+		return method
+	case hpack.Scheme:
+		return scheme
+	case hpack.Path:
+		return path
+	case hpack.Authority:
+		return authority
+	case hpack.Protocol:
+		return protocol
+	case hpack.Status:
+		return status
+	}
+	return noPseudo
+}
+
+// begin writes the first line, and Host, at the first field or the end, when all
+// pseudo-fields have come. It reports whether the block is fine so far.
+func (t *Reader) begin() bool {
+	if t.begun {
+		return true
+	}
+	t.begun = true
+	if t.request {
+		t.requestLine()
+	} else {
+		t.statusLine()
+	}
+	return t.Verdict == Whole
+}
+
+// statusLine writes the status line (RFC 9113 8.3.2). HTTP/2 does not switch protocols by
+// 101 (RFC 9113 8.6).
+func (t *Reader) statusLine() {
+	v := t.value(status)
+	if t.seen == 0 {
+		t.refuse(MissingPseudo)
+		return
+	}
+	if n := number(v); len(v) != 3 || n < 100 || n == 101 {
+		t.refuse(BadStatus)
+	} else {
+		t.Status = int(n)
+	}
+	t.first("HTTP/1.1 ", v, " \r\n", nil, "")
+}
+
+// requestLine checks the pseudo-fields (RFC 9113 8.3.1, 8.5), and writes the request line and
+// Host.
+func (t *Reader) requestLine() {
+	m, host := t.value(method), t.value(authority)
+	if t.seen&(1<<method) == 0 {
+		t.refuse(MissingPseudo)
+		return
+	}
+	if !tokenOK(m) {
+		t.refuse(BadMethod)
+		return
+	}
+	if t.seen&(1<<authority) != 0 && !hostOK(host) {
+		t.refuse(BadAuthority)
+		return
+	}
+	extended := t.seen&(1<<protocol) != 0
+	if string(m) == "CONNECT" && !extended {
+		t.connectLine(host)
+		return
+	}
+	if r := t.targetFault(m, extended); r != NoReason {
+		t.refuse(r)
+		return
+	}
+	if extended {
+		m = getMethod
+	}
+	t.first("", m, " ", t.value(path), " HTTP/1.1\r\n")
+	if len(host) > 0 {
+		t.line(hostName, host)
+	}
+	if t.WebSocket = extended; extended {
+		t.webSocketLines()
+	}
+}
+
+var getMethod = []byte("GET")
+
+// targetFault returns the reason to refuse the pseudo-fields of a request that has a
+// target, or NoReason.
+func (t *Reader) targetFault(m []byte, extended bool) Reason {
+	const needed = 1<<scheme | 1<<path
+	p := t.value(path)
+	switch {
+	case t.seen&needed != needed:
+		return MissingPseudo
+	case string(t.value(scheme)) != "http" && string(t.value(scheme)) != "https":
+		return BadScheme
+	case !targetOK(p), p[0] != '/' && !(string(p) == "*" && string(m) == "OPTIONS"):
+		return BadPath
+	case extended && (string(m) != "CONNECT" || !bytes.Equal(t.value(protocol), webSocket)):
+		return BadProtocol
+	}
+	return NoReason
+}
+
+// connectLine writes the request line of CONNECT, which has neither scheme nor path (RFC
+// 9113 8.5).
+func (t *Reader) connectLine(host []byte) {
+	switch {
+	case t.seen&(1<<authority) == 0:
+		t.refuse(MissingPseudo)
+	case t.seen&(1<<scheme|1<<path) != 0:
+		t.refuse(UnknownPseudo)
+	default:
+		t.Connect = true
+		t.first("CONNECT ", host, " HTTP/1.1\r\n", nil, "")
+		t.line(hostName, host)
+	}
+}
+
+// webSocketLines writes the fields that an extended CONNECT stands for.
+func (t *Reader) webSocketLines() {
+	if len(t.dst)+len(upgrading)+len(t.key)+2 > t.max {
+		t.tooLarge()
+		return
+	}
+	t.dst = append(t.dst, upgrading...)
+	t.dst = append(t.dst, t.key...)
+	t.dst = append(t.dst, '\r', '\n')
+}
+
+// first writes the parts of the first line, which ends with CRLF.
+func (t *Reader) first(a string, b []byte, c string, d []byte, e string) {
+	if t.Verdict != Whole {
+		return
+	}
+	if len(t.dst)+len(a)+len(b)+len(c)+len(d)+len(e) > t.max {
+		t.tooLarge()
+		return
+	}
+	t.dst = append(t.dst, a...)
+	t.dst = append(t.dst, b...)
+	t.dst = append(t.dst, c...)
+	t.dst = append(t.dst, d...)
+	t.dst = append(t.dst, e...)
+}
+
+// line writes one field line.
+func (t *Reader) line(name, value []byte) {
+	n, end := len(t.dst), len(t.dst)+len(name)+len(value)+4
+	if t.fields--; end > t.max || t.fields < 0 {
+		t.tooLarge()
+		return
+	}
+	t.dst = t.dst[:end]
+	b := t.dst[n:]
+	n = copy(b, name)
+	b[n], b[n+1] = ':', ' '
+	n += 2
+	n += copy(b[n:], value)
+	b[n], b[n+1] = '\r', '\n'
+}
