@@ -139,7 +139,7 @@ func (x *exchange) fail(f record.Fault) (ended bool) {
 // of the answer for the whole.
 func (x *exchange) endCall(f record.Fault) (ended bool) {
 	up, down := &x.up, &x.down
-	if f.Cause == record.CauseGone || f.Cause == record.CauseCut || up.From != httpparse.Stream ||
+	if f.Cause == record.CauseGone || f.Cause == record.CauseCut || !x.peer.HTTP2 ||
 		down.To != httpparse.Chunked || down.Whole || !down.Flushed() {
 		return false
 	}

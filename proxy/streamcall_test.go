@@ -43,7 +43,8 @@ func TestStreamCallEnds(t *testing.T) {
 		"another":  {"application/grpc-web", dies, "", front.Abort},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := playStreams(t, strings.Replace(callScript, "application/grpc", tc.kind, 1)+tc.more, false, false, false)
+			p := &player{t: t, streaming: true, http2: true, count: make(map[string]int)}
+			p.play(strings.Replace(callScript, "application/grpc", tc.kind, 1) + tc.more)
 			s := p.streams[0].streams[0]
 			if !s.ended || s.ending != tc.ending || len(s.replies) != 1 {
 				t.Fatalf("ended (%t) with %d, %d replies", s.ended, s.ending, len(s.replies))
