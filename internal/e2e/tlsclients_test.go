@@ -207,17 +207,7 @@ func TestChromium(t *testing.T) {
 			w.Header().Set("Content-Type", "text/html")
 			io.WriteString(w, page)
 		}))})
-		home := t.TempDir()
-		db := filepath.Join(home, ".pki", "nssdb")
-		if err := os.MkdirAll(db, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		run(t, nil, "certutil", "-d", "sql:"+db, "-N", "--empty-password")
-		run(t, nil, "certutil", "-d", "sql:"+db, "-A", "-t", "C,,", "-n", "tests", "-i", ca(t).Write(t, home, "ca"))
-		_, port, _ := net.SplitHostPort(p.addr)
-		out := run(t, []string{"HOME=" + home}, "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-			"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-proxy-server",
-			"--user-data-dir="+filepath.Join(home, "profile"), "--virtual-time-budget=20000", "--dump-dom", "https://localhost:"+port+"/")
+		out := browse(t, "https://"+localhost(p.addr)+"/")
 		if want := "said 100000 bytes, https over https:"; !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
