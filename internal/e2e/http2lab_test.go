@@ -9,12 +9,10 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/net/http2"
 
@@ -346,21 +344,15 @@ func h2Get(pairs ...string) []h2Field {
 
 const h2None = "\xff"
 
-// matches reports whether text matches the pattern.
-func matches(pattern, text string) bool { return regexp.MustCompile(pattern).MatchString(text) }
-
 // h2Post are the fields of a POST.
 func h2Post(pairs ...string) []h2Field {
 	return h2Get(append([]string{":method", "POST"}, pairs...)...)
 }
 
-// within reports whether ok becomes true before d is over. It is for what must not
-// happen, or need not.
-func within(d time.Duration, ok func() bool) bool {
-	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if ok() {
-			return true
-		}
+// onlyBytes skips a test that finds nothing more with the race detector.
+func onlyBytes(t *testing.T) {
+	t.Helper()
+	if raceOn {
+		t.Skip("is about bytes, and the same without the race detector")
 	}
-	return ok()
 }
