@@ -206,6 +206,9 @@ func newH2Origin(t *testing.T, kind string, answer func(r *h2Request)) *h2Origin
 
 // serveHTTP1 serves a conn of HTTP/1.
 func (o *h2Origin) serveHTTP1(c net.Conn) {
+	o.mu.Lock()
+	early := o.early
+	o.mu.Unlock()
 	var raw bytes.Buffer
 	in := bufio.NewReader(io.TeeReader(c, &raw))
 	for {
@@ -226,10 +229,10 @@ func (o *h2Origin) serveHTTP1(c net.Conn) {
 			r.fields = append(r.fields, h2Field{strings.ToLower(name), value})
 		}
 		o.note(r)
-		if !o.early {
+		if !early {
 			r.readBody(o)
 		}
-		if !r.whole && !o.early {
+		if !r.whole && !early {
 			return
 		}
 		if o.answer(r); r.closed {
@@ -266,6 +269,7 @@ func (o *h2Origin) serveHTTP2(c net.Conn) {
 	}
 	o.mu.Lock()
 	h := newH2Conn(c, true, h2Settings(o.settings...))
+	early := o.early
 	h.manual = o.manual
 	o.conns = append(o.conns, h)
 	o.mu.Unlock()
@@ -274,10 +278,10 @@ func (o *h2Origin) serveHTTP2(c net.Conn) {
 		r := &h2Request{kind: o.kind, id: h2Value(a.fields, h2Case), method: h2Value(a.fields, ":method"), target: h2Value(a.fields, ":path"),
 			text: h2Text(a.fields) + "\r\n", fields: a.fields, stream: s}
 		o.note(r)
-		if !o.early {
+		if !early {
 			r.readBody(o)
 		}
-		if r.whole || o.early {
+		if r.whole || early {
 			o.answer(r)
 		}
 	}
