@@ -61,8 +61,8 @@ var sizes = [floods]size{
 	FloodPings: {500, 20},
 	// Once in a stream, or twice; a stream earns 2.
 	FloodPriority: {1000, 100},
-	// Two for each DATA frame that we send, or for each 1 KiB of it; such a frame earns one
-	// for each 256 bytes, and a stream 4.
+	// Two for each DATA frame that we send, or for each 1 KiB of it: such a frame earns two,
+	// and one for each 256 bytes, unless it is a sliver; a stream earns 4.
 	FloodWindow: {1000, 100},
 	// Windows below 256 bytes at the end of a transfer, or of a client that is short of
 	// memory; with one byte a frame costs us ten times its payload.

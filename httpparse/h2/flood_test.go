@@ -156,6 +156,20 @@ func TestDownload(t *testing.T) {
 	}
 }
 
+// TestSmallMessages sends small frames, and gets two updates for each.
+func TestSmallMessages(t *testing.T) {
+	r := newRig(&serverOptions)
+	r.feed([]byte(hello + ack + fr(Headers, endHeaders|endStream, 1, get)))
+	st := r.s.find(1)
+	for range 10000 {
+		r.s.AppendData(nil, st, 20, false)
+		r.feed([]byte(fr(WindowUpdate, 0, 0, u32(20)) + fr(WindowUpdate, 0, 1, u32(20))))
+		if r.log = r.log[:0]; r.over {
+			t.Fatal("the conn has ended")
+		}
+	}
+}
+
 // TestBudgets takes a budget to its end and waits.
 func TestBudgets(t *testing.T) {
 	r := newRig(&serverOptions)
