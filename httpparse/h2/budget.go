@@ -25,11 +25,13 @@ const (
 	FloodSlivers         // small DATA frames that small windows force us to send
 	FloodClosed          // frames in closed streams
 	FloodUnknown         // frames of unknown types
+	FloodTable           // changes of the size of HPACK's table
 	floods
 )
 
 var floodNames = [floods]string{"", "resets", "faults", "refused", "blocks", "heads", "empty", "settings", "pings",
-	"priority", "window", "slivers", "closed", "unknown"}
+	"priority", "window", "slivers", "closed", "unknown",
+	"table"}
 
 // String returns a word for logs and counters, or "" for NoFlood.
 func (b Budget) String() string { return floodNames[b] }
@@ -71,6 +73,9 @@ var sizes = [floods]size{
 	FloodClosed: {2000, 200},
 	// Clients send one or two to keep peers tolerant (RFC 8701).
 	FloodUnknown: {100, 10},
+	// Two in one block make sense, and are free (RFC 7541 4.2); more come from no encoder.
+	// What else is done to the table costs us no more than the bytes of the block.
+	FloodTable: {100, 10},
 }
 
 // refillEvery is how often what comes back is added up.

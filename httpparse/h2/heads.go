@@ -72,6 +72,9 @@ func (s *Session) continuation(h Header, p []byte) Event {
 
 // gotBlock handles a whole block.
 func (s *Session) gotBlock() Event {
+	if n := heads.SizeUpdates(s.block); n > 2 {
+		s.spend(FloodTable, n)
+	}
 	id := s.blockOf.Stream
 	st := s.find(id)
 	switch {
