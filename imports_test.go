@@ -181,7 +181,8 @@ func checkImport(t *testing.T, from, im string, allowed []string) {
 	}
 }
 
-// checkDeps keeps net/http out of the data plane, indirect imports included.
+// checkDeps keeps net/http out of the data plane, and gRPC's library out of lb, indirect
+// imports included.
 func checkDeps(t *testing.T, p goPackage) {
 	t.Helper()
 	switch p.ImportPath {
@@ -189,6 +190,11 @@ func checkDeps(t *testing.T, p goPackage) {
 	default:
 		if slices.Contains(p.Deps, "net/http") {
 			t.Errorf("%s depends on net/http, which is for the control plane", p.ImportPath)
+		}
+	}
+	for _, dep := range p.Deps {
+		if strings.HasPrefix(dep, "google.golang.org/grpc") {
+			t.Errorf("%s depends on %s, which is for tests", p.ImportPath, dep)
 		}
 	}
 }

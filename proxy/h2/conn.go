@@ -27,9 +27,7 @@ func (c *conn) Trailers(m *mux.Stream) {
 	if st.lease == nil && st.x == nil {
 		return
 	}
-	a := c.s.Arena
-	k := a.Get()
-	lines, r := c.ReadTrailers(k.B[:0], st.bound)
+	lines, r := c.ReadTrailers(c.s.side.Text(st.bound.HeadBytes), st.bound)
 	switch r.Verdict {
 	case h2.Whole:
 		st.SetTrailers(lines)
@@ -38,7 +36,6 @@ func (c *conn) Trailers(m *mux.Stream) {
 	case h2.Malformed:
 		st.Reset(h2.ProtocolError)
 	}
-	a.Put(k)
 }
 
 // Note implements mux.Owner: what comes about the whole conn needs nothing here. A client's

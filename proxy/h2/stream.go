@@ -39,7 +39,7 @@ func (st *stream) read(c *conn) {
 	st.conn, st.lease, st.since = c, s.Host.Lease(), s.Loop.Now()
 	st.ok, st.reason, st.refused, st.tunnel = false, httpparse.NoReason, false, false
 	st.bound = st.lease.Limits()
-	text, r := c.ReadRequest(st.Text(&st.In), st.bound, websocketKey)
+	text, r := c.ReadRequest(s.side.Text(st.bound.HeadBytes), st.bound, websocketKey)
 	switch r.Verdict {
 	case h2.Whole:
 	case h2.TooLarge:

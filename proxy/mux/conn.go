@@ -27,6 +27,8 @@ type Side struct {
 
 	// Received is called with the number of bytes of each read. It may be nil.
 	Received func(n int)
+
+	text []byte // see Text
 }
 
 // Owner is whose conn it is. It embeds the Conn, and so has most of these methods: it adds
@@ -37,12 +39,12 @@ type Owner interface {
 	loop.Expirer
 
 	// Head is called when a head has come in s, which is new in a server. It is to be read
-	// at once with ReadRequest or ReadResponse, into the memory of Stream.HeadRoom, or it
-	// is skipped.
+	// at once with ReadRequest or ReadResponse, into the memory of Side.Text, or it is
+	// skipped.
 	Head(s *Stream)
 
 	// Trailers is called when trailers have come in s, to be read at once with
-	// ReadTrailers, into the memory of Stream.TrailerRoom, or they are skipped.
+	// ReadTrailers, into the memory of Side.Text, for SetTrailers, or they are skipped.
 	Trailers(s *Stream)
 
 	// Note is called for what has come about the whole conn: Changed, Agreed and Leaving. Bytes of ev are valid until it returns.
@@ -264,6 +266,9 @@ func (c *Conn) event(ev *h2.Event) {
 		if c.unqueue(s) {
 			c.enqueue(s)
 		}
+	case h2.Changed:
+		c.opened(nil)
+		c.owner.Note(ev)
 	case h2.Ponged:
 		if c.drain == drainNotice {
 			c.last()

@@ -68,39 +68,31 @@ func (s *Stream) Conn() *Conn { return s.c }
 // User returns what runs on s, as NewStream was told.
 func (s *Stream) User() User { return s.user }
 
-// Text returns memory for the text of a head, to append to, for PutText or PutHead.
-func (s *Stream) Text(in *lane.Inbox) []byte {
-	room := in.Room(s.c.side.Arena, false)
-	return room[:0:len(room)]
+// Text returns memory for the text of a head, or of trailers, of up to n bytes, to append to. It is
+// shared by all conns of the Side.
+func (d *Side) Text(n int) []byte {
+	if cap(d.text) < n {
+		d.text = make([]byte, 0, n)
+	}
+	return d.text[:0:n]
 }
 
-// PutText adds text, which was appended to what Text returned, to in. It returns false if
-// there is no room for it.
+// PutText adds text to in, such as a head to In. It returns false if there is no room for it.
 func (s *Stream) PutText(in *lane.Inbox, text []byte) bool {
 	a := s.c.side.Arena
-	room := in.Slab.Room()
-	switch {
-	case len(text) == 0:
-	case len(text) <= len(room): // it is there already, unless it has been to memory of its own
-		in.Put(copy(room, text))
-	case in.Slab.Large():
-		in.Drop(a)
-		return false
-	default:
-		large := a.GetLarge()
-		large.W = copy(large.B, in.Bytes())
-		a.Put(in.Slab)
-		in.Slab = large
-		return s.PutText(in, text)
+	for len(text) > 0 {
+		room := in.Room(a, len(text) > lane.SlabBytes)
+		if room == nil {
+			return false
+		}
+		n := copy(room, text)
+		in.Put(n)
+		text = text[n:]
 	}
-	in.Drop(a)
 	return true
 }
 
-// Heads is the inbox that a backend's heads go to: Fill brings them.
-func (s *Stream) Heads() *lane.Inbox { return &s.rx }
-
-// PutHead is PutText for Heads. A stream without room for it is reset.
+// PutHead puts a backend's head where Fill finds it. A stream without room for it is reset.
 func (s *Stream) PutHead(text []byte) {
 	if !s.PutText(&s.rx, text) {
 		s.Reset(h2.EnhanceYourCalm)
@@ -129,22 +121,14 @@ const crlf = "\r\n"
 // receive takes a part of the body.
 func (s *Stream) receive(b []byte) {
 	c := s.c
-	a := c.side.Arena
 	if s.Early && s.In.Slab != nil && len(s.In.Slab.Room()) >= len(b) {
 		s.In.Put(copy(s.In.Slab.Room(), b))
 		c.take(s, len(b))
 		return
 	}
 	s.Early = false
-	for len(b) > 0 {
-		room := s.rx.Room(a, s.rx.Len()+len(b) > lane.SlabBytes)
-		if room == nil { // a backend's heads have filled it
-			s.Reset(h2.EnhanceYourCalm)
-			return
-		}
-		n := copy(room, b)
-		s.rx.Put(n)
-		b = b[n:]
+	if !s.PutText(&s.rx, b) { // a backend's heads have filled it
+		s.Reset(h2.EnhanceYourCalm)
 	}
 }
 
