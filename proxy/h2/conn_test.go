@@ -7,9 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"lb/arena"
 	"lb/httpparse/h2"
 	"lb/loop/looptest"
 	"lb/proxy/front"
+	"lb/proxy/lane"
 )
 
 const (
@@ -374,6 +376,9 @@ func TestFlood(t *testing.T) {
 func TestUnderFaults(t *testing.T) {
 	for seed := range uint64(200) {
 		r := newRig(t)
+		if seed%3 == 0 {
+			r.s.Arena = arena.New(48, lane.LargeBytes(limits.HeadBytes, 0))
+		}
 		r.k.Faults = looptest.Faults{CutReads: 0.5, CutWrites: 0.5, NotReady: 0.3, BufferMin: 1, BufferMax: 3000, FullState: seed%2 == 0}
 		r.body = strings.Repeat("x", 30000)
 		p := r.connect()

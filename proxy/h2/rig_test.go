@@ -121,8 +121,10 @@ func (r *rig) Lease() front.Lease {
 func (r *rig) Return(front.Lease) { r.leases-- }
 
 // Panicked implements front.Host.
-func (r *rig) Panicked(any, []byte) {
-	r.caught++
+func (r *rig) Panicked(value any, stack []byte) {
+	if r.caught++; value != "a mistake" {
+		r.t.Errorf("%v\n%s", value, stack)
+	}
 	if f := r.s.Working; f != nil {
 		r.s.Working = nil
 		f.Abandon()
