@@ -62,6 +62,9 @@ func (c *Conn) OpenStream() *Stream {
 	return s
 }
 
+// User returns what runs on s.
+func (s *Stream) User() User { return s.user }
+
 // Conn returns the conn of s, or nil before and after its life.
 func (s *Stream) Conn() *Conn { return s.c }
 
