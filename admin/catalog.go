@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"lb/board"
+	"lb/httpparse/h2"
 )
 
 // This file lists the metrics that are read from the board: names, help and labels,
@@ -80,6 +81,19 @@ var loopMetrics = []loopMetric{
 			handshakes("timeout", board.HandshakeLate),
 		},
 	},
+	loopGauge("lb_http2_client_connections", "Open connections from clients that speak HTTP/2, a part of lb_client_connections.",
+		func(t *board.LoopTotals) uint64 { return t.HTTP2Conns }),
+	loopGauge("lb_http2_backend_connections", "Open connections to backends that speak HTTP/2, a part of lb_backend_connections.",
+		func(t *board.LoopTotals) uint64 { return t.HTTP2BackendConns }),
+	loopCounter("lb_http2_requests_total", "Requests from clients that came by HTTP/2, a part of lb_client_requests_total.",
+		func(t *board.LoopTotals) uint64 { return t.HTTP2Requests }),
+	loopCounter("lb_http2_refused_streams_total", "Streams of clients that lb refused, because there were more than http2.streams or lb was about to close the connection.",
+		func(t *board.LoopTotals) uint64 { return t.HTTP2Refused }),
+	http2Floods(),
+	loopCounter("lb_http2_goaways_total", "GOAWAY frames of backends.",
+		func(t *board.LoopTotals) uint64 { return t.HTTP2Goaways }),
+	loopCounter("lb_http2_unprocessed_streams_total", "Streams to backends that these refused, or left out in a GOAWAY: requests that may be sent again.",
+		func(t *board.LoopTotals) uint64 { return t.HTTP2Unprocessed }),
 	loopCounter("lb_retries_total", "Attempts that followed a failed attempt at the same request.",
 		func(t *board.LoopTotals) uint64 { return t.Retries }),
 	loopCounter("lb_unrouted_requests_total", "Requests answered with 404, because no route takes them and the default pool has no backends.",
@@ -90,6 +104,17 @@ var loopMetrics = []loopMetric{
 		func(t *board.LoopTotals) uint64 { return t.Panics }),
 	loopCounter("lb_loop_turns_total", "Turns of the event loops.",
 		func(t *board.LoopTotals) uint64 { return t.Turns }),
+}
+
+// http2Floods has a series for each kind of flood.
+func http2Floods() loopMetric {
+	m := loopMetric{desc: prometheus.NewDesc("lb_http2_floods_total",
+		"Connections from clients by HTTP/2 that lb ended with ENHANCE_YOUR_CALM, by the budget that was used up.",
+		[]string{"kind"}, nil), kind: prometheus.CounterValue}
+	for _, b := range h2.Budgets() {
+		m.series = append(m.series, loopSeries{[]string{b.String()}, func(t *board.LoopTotals) uint64 { return t.HTTP2Floods[b] }})
+	}
+	return m
 }
 
 // handshakes is the series of one end of handshakes.

@@ -71,6 +71,7 @@ func metricsText(t *testing.T) string {
 		"lb_config_last_reload_successful == 0                                        # the file in place was refused\n" +
 		"lb_certificate_expiry_timestamp_seconds - time() < 14 * 86400               # what expires within two weeks\n" +
 		"lb_queued_requests > 0                                                       # every backend of a pool is full\n" +
+		"sum by (kind) (rate(lb_http2_floods_total[5m])) > 0                          # clients of HTTP/2 that lb cut off\n" +
 		"increase(lb_worker_restarts_total[10m]) > 0 or increase(lb_panics_total[10m]) > 0\n" +
 		"```\n")
 	return b.String()

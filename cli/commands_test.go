@@ -195,7 +195,7 @@ func busyStatus() (st api.Status, noon time.Time) {
 		Config: api.ConfigStatus{File: "/etc/lb.toml", Number: 4, Loaded: ago(62 * time.Minute), Watching: true,
 			Fault: "/etc/lb.toml:3:1: prot: unknown key; did you mean \"port\"?\n/etc/lb.toml:4:1: x: unknown key", FaultAt: ago(90 * time.Second)},
 		UpgradeFault: "/opt/lb: it ended at once with exit code 2", UpgradeFaultAt: ago(time.Hour),
-		Totals: api.Totals{ClientConns: 1200, BackendConns: 64, Exchanges: 9, Tunnels: 1, Requests: 1234567,
+		Totals: api.Totals{ClientConns: 1200, BackendConns: 64, Exchanges: 9, Tunnels: 1, Requests: 1234567, HTTP2: api.HTTP2{ClientConns: 1100, BackendConns: 4, Requests: 1234000, Floods: 3},
 			Replies: [6]uint64{2: 1230000, 3: 7, 4: 4000, 5: 560}, Retries: 12, Panics: 1, WorkerRestarts: 2, Reloads: 3, ReloadFaults: 1, Upgrades: 1},
 		Loops: []api.Loop{
 			{Slot: 0, PID: 42, State: api.LoopServing, Since: ago(49 * time.Hour), Conns: 1200, Exchanges: 9, Requests: 1234567},

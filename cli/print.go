@@ -21,6 +21,10 @@ func printStatus(p page, st api.Status, now time.Time) {
 	t := st.Totals
 	p.line("now       ", fmt.Sprintf("%s at work, %s; connections: %s of clients, %s to backends",
 		amountOf(t.Exchanges, "request"), amountOf(t.Tunnels, "tunnel"), grouped(t.ClientConns), grouped(t.BackendConns)))
+	if h := t.HTTP2; h.ClientConns|h.BackendConns|h.Requests > 0 {
+		p.line("by HTTP/2 ", fmt.Sprintf("%s so far; connections: %s of clients, %s to backends; cut off for floods: %s",
+			amountOf(h.Requests, "request"), grouped(h.ClientConns), grouped(h.BackendConns), grouped(h.Floods)))
+	}
 	answers := ""
 	for class := 2; class < len(t.Replies); class++ {
 		answers += fmt.Sprintf(" %dxx %s", class, grouped(t.Replies[class]))

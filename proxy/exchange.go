@@ -10,6 +10,7 @@ import (
 	"lb/proxy/clients"
 	"lb/proxy/deadline"
 	"lb/proxy/front"
+	"lb/proxy/grpc"
 	"lb/proxy/lane"
 	"lb/proxy/record"
 	"lb/proxy/rewrite"
@@ -42,7 +43,8 @@ type exchange struct {
 
 	choice
 	attempt
-	rec record.Record
+	rec  record.Record
+	call grpc.Call
 
 	resp     httpparse.ResponseParser
 	up, down lane.Lane
@@ -105,6 +107,7 @@ func (p *Proxy) Begin(f front.Front, l front.Lease, in *lane.Inbox, peer *front.
 	x.rec.Begin(p.record != nil, since, x.since, peer, req)
 	x.choice.reset()
 	x.sent, x.received, x.fresh, x.hops = 0, 0, false, -1
+	x.call = grpc.None
 	x.up.Whole, x.up.Broken, x.up.Starved, x.up.Held = false, false, false, false
 	x.down.Whole, x.down.Starved = false, false
 	x.idempotent, x.expecting, x.replied = false, false, false
@@ -162,6 +165,7 @@ func (x *exchange) Run() (ended bool) {
 
 // BadHead implements front.Exchange.
 func (x *exchange) BadHead(r httpparse.Reason) (ended bool) {
+	x.call.Is = grpc.InHead(x.in.Bytes())
 	if x.peer.Way == front.NotTLS {
 		return x.reply(400, clients.NotTLS, nil)
 	}
@@ -210,6 +214,9 @@ func (x *exchange) admit() (ended bool) {
 		r.HideForged(x.in.Bytes(), x.peer.Trusted, x.snap.guarded)
 	}
 	x.idempotent = r.Idempotent()
+	if r.Seen.Has(httpparse.ContentType) {
+		x.call.Note(&r.Message, x.in.Bytes(), p.loop.Now())
+	}
 	if p.clients.Answers(x.peer) {
 		if a, ok := p.clients.Answer(x.peer, r, x.in.Bytes()); ok {
 			return x.answer(&a)
@@ -282,6 +289,7 @@ func (x *exchange) sendReply(code int, text string, own []byte) (ended bool) {
 	x.composeReply(code, text, own)
 	x.replied = true
 	x.rec.Status, x.rec.Own = code, true
+	x.call.Until = grpc.FarOff
 	x.enter(Relay)
 	return x.pump()
 }
@@ -320,6 +328,7 @@ func (x *exchange) owes() (s record.Side, from tick.Instant, limit time.Duration
 		Phase: x.phase, Since: x.since, Pause: x.pause, Up: &x.up, Down: &x.down,
 		Conn: x.backend != nil, Expecting: x.expecting, Tunnel: x.tunnel, Opening: x.opening,
 		HalfClosed: x.tunnel && !x.opening && x.halfClosed(),
+		Call:       x.call.Long, Timed: x.call.Long && x.call.Until < grpc.FarOff,
 	})
 }
 
@@ -330,7 +339,7 @@ func (x *exchange) arm() {
 		x.rest()
 	}
 	_, from, limit := x.owes()
-	x.front.Deadline(from.Add(limit))
+	x.front.Deadline(min(from.Add(limit), x.call.Until))
 }
 
 // rest moves the bytes that wait.
@@ -345,17 +354,30 @@ func (x *exchange) rest() {
 	}
 }
 
+// overdue ends a call whose client waits no longer.
+func (x *exchange) overdue() (ended bool) {
+	var silent time.Duration
+	if x.phase == Wait && !x.p.loop.StoodStill(x.since) {
+		silent = x.p.loop.Now().Sub(x.since)
+	}
+	return x.fail(grpc.Overdue(silent, x.snap.cfg.Timeouts.Response))
+}
+
 // Expired implements front.Exchange.
 func (x *exchange) Expired() (ended bool) {
+	now := x.p.loop.Now()
+	if now >= x.call.Until {
+		return x.overdue()
+	}
 	s, from, limit := x.owes()
-	at, now := from.Add(limit), x.p.loop.Now()
+	at := from.Add(limit)
 	knocks := x.phase == Dial && x.backend == nil && limit < x.snap.cfg.Timeouts.Connect
 	switch {
 	case (at > now || knocks) && x.leaves():
 		x.dropBackend()
 		return x.retry()
 	case at > now:
-		x.front.Deadline(at)
+		x.front.Deadline(min(at, x.call.Until))
 		return false
 	case knocks:
 		return x.connect()

@@ -52,7 +52,8 @@ func (x *exchange) cookie() *rewrite.Cookie {
 
 // composeReply composes a whole response of lb's own, with the field lines own.
 func (x *exchange) composeReply(code int, text string, own []byte) {
-	out, body := x.p.composer.Own(code, text, own, x.p.loop.Now(), x.keep, x.snap.strict.For(x.peer, x.secure))
+	status := x.call.StatusFor(code, x.rec.Fault)
+	out, body := x.p.composer.Own(code, status, text, own, x.p.loop.Now(), x.keep, x.snap.strict.For(x.peer, x.secure))
 	if x.req.Method == httpparse.HEAD {
 		body = nil
 	}

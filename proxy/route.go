@@ -86,6 +86,7 @@ const stickyMax = 64
 func (x *exchange) prepareChoice(came *rewrite.Request) {
 	q := x.pool.cfg
 	x.key, x.stickyLen, x.about = 0, 0, 0
+	x.call.Long = x.call.Is && q.Protocol != "" && q.Protocol != config.ProtocolHTTP1 // else it would keep a conn for itself
 	if q.Eject.Enabled {
 		if !x.idempotent || x.req.Framing != httpparse.None { // else the head is still there in the end
 			x.about = upstream.TargetHash(came.Path())
@@ -111,7 +112,7 @@ func (x *exchange) request() *rewrite.Request {
 	if x.route != nil {
 		r.Route = &x.route.Route
 	}
-	r.Via, r.Hops = x.snap.via[x.req.Minor], x.hops
+	r.Via, r.Hops = x.snap.via.For(x.peer, x.req.Minor), x.hops
 	r.Config = x.snap.cfg
 	r.Streams = x.pool != nil && x.pool.streams
 	return r

@@ -41,7 +41,7 @@ type snapshot struct {
 	trust  uint32 // numbers cfg.TrustedProxies, from 1: see front.Peer
 	// guarded are the fields that its routes set or match.
 	guarded *httpparse.Guarded
-	via     [2][]byte // the Via line by HTTP/1.Minor, as received (RFC 9110 7.6.3); empty for none
+	via     rewrite.Via
 	strict  rewrite.Strict
 
 	// These are needed for picking, and dropped when no exchange may pick any more: one
@@ -57,7 +57,7 @@ type snapshot struct {
 // of the present one that stay the same, and changes nothing of it.
 func (p *Proxy) newSnapshot(o Snapshot) (s *snapshot, targets map[int]*target) {
 	cfg := o.Config
-	s = &snapshot{cfg: cfg, number: o.Number, trust: 1, via: rewrite.ViaLines(cfg.Via), strict: rewrite.NewStrict(cfg.TLS.HSTS), limits: httpparse.Limits{
+	s = &snapshot{cfg: cfg, number: o.Number, trust: 1, via: rewrite.NewVia(cfg.Via), strict: rewrite.NewStrict(cfg.TLS.HSTS), limits: httpparse.Limits{
 		HeadBytes:   cfg.Limits.HeaderBytes,
 		Fields:      cfg.Limits.Fields,
 		TargetBytes: cfg.Limits.TargetBytes,

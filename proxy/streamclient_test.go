@@ -7,6 +7,7 @@ import (
 
 	"lb/httpparse"
 	"lb/proxy/front"
+	"lb/proxy/lane"
 )
 
 // streamClient plays the client of a transcript with a stream for each request. It takes
@@ -172,6 +173,7 @@ func (c *streamClient) readHead() bool {
 		return false
 	case httpparse.Bad:
 		s.head.Request = c.head.Request
+		s.put(c.buf[:min(len(c.buf), lane.SlabBytes/2)])
 		s.begin()
 		c.reads = streamIdle
 		s.work(func() bool { return s.x.BadHead(c.head.Reason) })

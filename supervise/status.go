@@ -121,7 +121,12 @@ func (c commands) Status() api.Status {
 
 func (d *desk) totals() api.Totals {
 	t, c := d.board.Totals(), d.board.Control()
+	h2 := api.HTTP2{ClientConns: t.HTTP2Conns, BackendConns: t.HTTP2BackendConns, Requests: t.HTTP2Requests}
+	for _, n := range t.HTTP2Floods {
+		h2.Floods += n
+	}
 	return api.Totals{
+		HTTP2:          h2,
 		ClientConns:    t.ClientConns,
 		BackendConns:   t.BackendConns,
 		Exchanges:      t.Exchanges,

@@ -155,6 +155,7 @@ type Totals struct {
 	Exchanges      uint64    `json:"exchanges"`     // running
 	Tunnels        uint64    `json:"tunnels"`       // upgraded, such as WebSockets
 	Requests       uint64    `json:"requests"`
+	HTTP2          HTTP2     `json:"http2"`
 	Replies        [6]uint64 `json:"replies"` // by status class: [1] 1xx ... [5] 5xx; [0] is unused
 	Retries        uint64    `json:"retries"`
 	Panics         uint64    `json:"panics"`
@@ -162,6 +163,14 @@ type Totals struct {
 	Reloads        uint64    `json:"reloads"`
 	ReloadFaults   uint64    `json:"reload_faults"`
 	Upgrades       uint64    `json:"upgrades"`
+}
+
+// HTTP2 is the part of Totals that goes by HTTP/2.
+type HTTP2 struct {
+	ClientConns  uint64 `json:"client_conns"`  // open
+	BackendConns uint64 `json:"backend_conns"` // open
+	Requests     uint64 `json:"requests"`
+	Floods       uint64 `json:"floods"` // conns of clients that lb ended for a flood
 }
 
 // States of a loop.

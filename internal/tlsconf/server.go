@@ -34,7 +34,8 @@ var suites = []uint16{
 // checks those of clients.
 //
 // There is no 0-RTT and no renegotiation: crypto/tls has neither for servers.
-func server(t *config.TLS, s *Secrets, book *book) (*tls.Config, *clientCheck, error) {
+func server(from *config.Config, s *Secrets, book *book) (*tls.Config, *clientCheck, error) {
+	t := &from.TLS
 	cfg := &tls.Config{
 		GetCertificate: book.certificate,
 		NextProtos:     []string{ProtocolHTTP1, protocolHTTP10},
@@ -42,6 +43,9 @@ func server(t *config.TLS, s *Secrets, book *book) (*tls.Config, *clientCheck, e
 		MinVersion:     tls.VersionTLS12,
 		// The size of records is the affair of loop/tlsconn.
 		DynamicRecordSizingDisabled: true,
+	}
+	if from.HTTP2.Enabled {
+		cfg.NextProtos = append([]string{ProtocolH2}, cfg.NextProtos...)
 	}
 	if t.MinVersion == config.TLS13 {
 		cfg.MinVersion = tls.VersionTLS13

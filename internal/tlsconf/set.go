@@ -44,7 +44,7 @@ func (before *Set) Next(cfg *config.Config, s *Secrets) (*Set, error) {
 			old = before.book
 		}
 		if set.book, err = newBook(s.Certs, old); err == nil {
-			set.Server, set.clients, err = server(&cfg.TLS, s, set.book)
+			set.Server, set.clients, err = server(cfg, s, set.book)
 		}
 		if err != nil {
 			return nil, err

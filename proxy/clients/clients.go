@@ -13,6 +13,7 @@ import (
 	"lb/loop"
 	"lb/proxy/front"
 	"lb/proxy/h1"
+	"lb/proxy/h2"
 	"lb/proxy/shake"
 	"lb/proxy/spread"
 )
@@ -33,14 +34,15 @@ type Clients struct {
 	others    spread.Loops
 	servers   []front.Server
 	h1        *h1.Server
+	h2        *h2.Server
 	shake     *shake.Server
 }
 
 // New returns the clients of a loop, before there are any.
 func New(s *front.Shared, log *slog.Logger) *Clients {
-	c := &Clients{Shared: s, doors: map[string]*door{}, h1: h1.New(s)}
+	c := &Clients{Shared: s, doors: map[string]*door{}, h1: h1.New(s), h2: h2.New(s)}
 	c.shake = &shake.Server{Shared: s, Log: log, HandOff: c.Shaken}
-	c.servers = []front.Server{c.shake, c.h1}
+	c.servers = []front.Server{c.shake, c.h1, c.h2}
 	return c
 }
 
@@ -78,6 +80,10 @@ func (d *door) look() {
 // Use makes cfg the present configuration, and others the loops that conns are passed on to.
 func (c *Clients) Use(cfg *config.Config, others spread.Loops) {
 	c.IdleTimeout, c.HeadTimeout, c.shake.Timeout = cfg.Timeouts.ClientIdle, cfg.Timeouts.ClientHeader, cfg.Timeouts.Handshake
+	c.h2.Use(h2.Settings{Streams: cfg.HTTP2.Streams, HeadBytes: cfg.Limits.HeaderBytes, Write: cfg.Timeouts.ClientWrite})
+	if c.h1.HTTP2 = nil; cfg.HTTP2.Enabled {
+		c.h1.HTTP2 = c.h2.Take
+	}
 	c.listens, c.others = cfg.Listening(), others
 	c.port = httpsPort(c.listens)
 	c.redirects = slices.ContainsFunc(c.listens, func(l config.Listener) bool { return l.RedirectHTTPS })
@@ -151,6 +157,13 @@ func (d *door) take(fd int, peer netip.AddrPort) {
 
 // Shaken takes over a conn after its handshake. It has been counted.
 func (c *Clients) Shaken(o shake.Over) {
+	if o.Protocol == tlsconf.ProtocolH2 {
+		var peer front.Peer
+		peer.Set(o.Addr, o.Way)
+		peer.Cert = o.Cert
+		c.h2.Take(o.Conn, &peer, o.In)
+		return
+	}
 	conn := c.h1.Take(o.Conn, o.Addr, o.Way, o.Cert, o.In)
 	if c.Draining {
 		conn.LastCall()

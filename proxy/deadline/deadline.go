@@ -24,6 +24,8 @@ type Case struct {
 	Tunnel     bool // after a 101
 	Opening    bool // in a tunnel: the request is not whole yet
 	HalfClosed bool // in a tunnel: a side has ended
+	Call       bool // of gRPC, whose messages may be far apart, to a backend of HTTP/2
+	Timed      bool // a call whose client has said how long it waits
 }
 
 // Owed returns which side has to move for the exchange to go on, since when, and how long
@@ -44,6 +46,9 @@ func Owed(t *config.Timeouts, c *Case) (s record.Side, from tick.Instant, limit 
 		if !c.Down.Flushed() {
 			return record.ClientSide, c.Down.Progress, t.ClientWrite
 		}
+		if c.Timed {
+			return record.BackendSide, c.Since, max(t.Response, t.TunnelIdle)
+		}
 		return record.BackendSide, c.Since, t.Response
 	case record.Relay:
 		switch {
@@ -56,6 +61,8 @@ func Owed(t *config.Timeouts, c *Case) (s record.Side, from tick.Instant, limit 
 			return record.ClientSide, max(c.Up.Progress, c.Down.Progress), limit
 		case !c.Down.Flushed() || c.Down.Blocked:
 			return record.ClientSide, c.Down.Progress, t.ClientWrite
+		case !c.Down.Whole && c.Call:
+			return c.silence(t)
 		case !c.Down.Whole:
 			return record.BackendSide, c.Down.Progress, t.BackendBody
 		}
@@ -65,6 +72,14 @@ func Owed(t *config.Timeouts, c *Case) (s record.Side, from tick.Instant, limit 
 		return record.BackendSide, c.Up.Progress, t.BackendWrite
 	case c.Expecting: // neither the backend nor the client has to move first: nobody's fault
 		return record.NoSide, c.Since, t.Response
+	case c.Call:
+		return c.silence(t)
 	}
 	return record.ClientSide, c.Up.Progress, t.ClientBody
+}
+
+// silence returns how long both sides of a call may be silent: as in a tunnel, either may
+// wait for the other, and lb cannot know which one has to move.
+func (c *Case) silence(t *config.Timeouts) (s record.Side, from tick.Instant, limit time.Duration) {
+	return record.NoSide, max(c.Up.Progress, c.Down.Progress), t.TunnelIdle
 }

@@ -69,6 +69,14 @@ func TestOwed(t *testing.T) {
 		{"request after the answer", Case{Phase: record.Relay}, none, whole, client, up, timeouts.ClientBody},
 		{"request after the answer not taken", Case{Phase: record.Relay}, full, whole, backend, up, timeouts.BackendWrite},
 
+		{"call of a client that waits", Case{Phase: record.Wait, Call: true, Timed: true}, none, none, backend, since, timeouts.TunnelIdle},
+		{"call", Case{Phase: record.Wait, Call: true}, none, none, backend, since, timeouts.Response},
+		{"message to the backend", Case{Phase: record.Send, Call: true}, none, none, noSide, down, timeouts.TunnelIdle},
+		{"message to the client", Case{Phase: record.Relay, Call: true}, full, none, noSide, down, timeouts.TunnelIdle},
+		{"message after the answer", Case{Phase: record.Relay, Call: true}, none, whole, noSide, down, timeouts.TunnelIdle},
+		{"message not taken", Case{Phase: record.Send, Call: true}, full, none, backend, up, timeouts.BackendWrite},
+		{"message of the answer not taken", Case{Phase: record.Relay, Call: true, Timed: true}, none, full, client, down, timeouts.ClientWrite},
+
 		{"tunnel", Case{Phase: record.Relay, Tunnel: true}, full, full, client, down, timeouts.TunnelIdle},
 		{"half a tunnel", Case{Phase: record.Relay, Tunnel: true, HalfClosed: true}, none, whole, client, down, timeouts.TunnelHalfClosed},
 		{"request of a tunnel", Case{Phase: record.Relay, Tunnel: true, Opening: true}, none, full, client, up, timeouts.ClientBody},
@@ -79,6 +87,14 @@ func TestOwed(t *testing.T) {
 		if side, from, limit := Owed(&timeouts, &tc.c); side != tc.side || from != tc.from || limit != tc.limit {
 			t.Errorf("%s: %q since %d for %d, want %q since %d for %d", tc.name, side, from, limit, tc.side, tc.from, tc.limit)
 		}
+	}
+}
+
+// TestCall: a message either way counts.
+func TestCall(t *testing.T) {
+	c := Case{Phase: record.Relay, Call: true, Up: &lane.Lane{Progress: down + 1}, Down: &lane.Lane{Progress: down}}
+	if _, from, _ := Owed(&timeouts, &c); from != down+1 {
+		t.Errorf("since %d", from)
 	}
 }
 

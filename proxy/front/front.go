@@ -207,9 +207,10 @@ type Peer struct {
 	Trusted bool // the address is in trusted_proxies
 	Served  bool // a request of the client has been answered, and its conn went on
 
-	Way  Way
-	len  uint8
-	text [peerTextBytes]byte
+	HTTP2 bool // the conn speaks HTTP/2
+	Way   Way
+	len   uint8
+	text  [peerTextBytes]byte
 	// Cert has the field lines that tell a backend about the certificate that the client
 	// has shown, or is empty.
 	Cert string
@@ -218,7 +219,7 @@ type Peer struct {
 // Set makes p the peer at addr, not yet checked, that came in by way. An invalid addr
 // stands for a unix socket.
 func (p *Peer) Set(addr netip.Addr, way Way) {
-	p.Checked, p.Trusted, p.Served, p.len = 0, false, false, 0
+	p.Checked, p.Trusted, p.Served, p.len, p.HTTP2 = 0, false, false, 0, false
 	p.Way, p.Cert = way, ""
 	if addr.IsValid() {
 		p.len = uint8(len(addr.WithZone("").AppendTo(p.text[:0])))

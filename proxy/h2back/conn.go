@@ -295,12 +295,7 @@ func (c *Conn) Each(f func(back.Owner)) {
 func (c *Conn) Head(m *mux.Stream) {
 	c.hears()
 	s := streamOf(m)
-	room := m.Text(m.Heads(), c.s.Limits.HeadBytes)
-	if room == nil {
-		s.refuse(h2.EnhanceYourCalm)
-		return
-	}
-	text, r := c.ReadResponse(room, c.s.Limits)
+	text, r := c.ReadResponse(c.Side().Text(c.s.Limits.HeadBytes), c.s.Limits)
 	switch r.Verdict {
 	case h2.Whole:
 		m.PutHead(text)
@@ -314,10 +309,7 @@ func (c *Conn) Head(m *mux.Stream) {
 // Trailers implements mux.Owner.
 func (c *Conn) Trailers(m *mux.Stream) {
 	c.hears()
-	if cap(c.s.scrap) < c.s.Limits.HeadBytes {
-		c.s.scrap = make([]byte, 0, c.s.Limits.HeadBytes)
-	}
-	lines, r := c.ReadTrailers(c.s.scrap[:0], c.s.Limits)
+	lines, r := c.ReadTrailers(c.Side().Text(c.s.Limits.HeadBytes), c.s.Limits)
 	switch r.Verdict {
 	case h2.Whole:
 		m.SetTrailers(lines)
@@ -385,18 +377,19 @@ func (c *Conn) Panicked(value any, stack []byte) {
 				left.push(s.a)
 			}
 		}
+		for a := left.first; a != nil; a = a.next {
+			if st := a.s; st != nil {
+				a.s, st.a = nil, nil
+				st.Forget()
+			}
+		}
 		c.Abandon()
 	} else if c.dial.IsOpen() {
 		c.kill()
 	}
 	for a := left.first; a != nil; a = left.first {
 		left.drop(a)
-		st := a.s
-		a.c, a.s, a.progress, a.fault = nil, nil, back.Failed, record.ByLB(record.CausePanicked)
-		if st != nil {
-			st.a = nil
-			st.Forget()
-		}
+		a.c, a.progress, a.fault = nil, back.Failed, record.ByLB(record.CausePanicked)
 		a.owner.Advance()
 	}
 }

@@ -27,6 +27,8 @@ type Side struct {
 
 	// Received is called with the number of bytes of each read. It may be nil.
 	Received func(n int)
+
+	text []byte // see Text
 }
 
 // Owner is whose conn it is. It embeds the Conn, and so has most of these methods: it adds
@@ -37,16 +39,15 @@ type Owner interface {
 	loop.Expirer
 
 	// Head is called when a head has come in s, which is new in a server. It is to be read
-	// at once with ReadRequest or ReadResponse, into the memory of Stream.HeadRoom, or it
-	// is skipped.
+	// at once with ReadRequest or ReadResponse, into the memory of Side.Text, or it is
+	// skipped.
 	Head(s *Stream)
 
 	// Trailers is called when trailers have come in s, to be read at once with
-	// ReadTrailers, into the memory of Stream.TrailerRoom, or they are skipped.
+	// ReadTrailers, into the memory of Side.Text, for SetTrailers, or they are skipped.
 	Trailers(s *Stream)
 
-	// Note is called for what has come about the whole conn: Changed, Agreed, Ponged and
-	// Leaving. Bytes of ev are valid until it returns.
+	// Note is called for what has come about the whole conn: Changed, Agreed and Leaving. Bytes of ev are valid until it returns.
 	Note(ev *h2.Event)
 
 	// Lost is called once, when the conn can carry nothing more: why is the error of the
@@ -117,6 +118,7 @@ type Conn struct {
 
 	why      error // see Why
 	state    state
+	drain    drain
 	full     bool         // not read, because the output has no room
 	stalled  bool         // a frame or a block has begun, and not ended
 	rested   bool         // Session.Rest was called since the last stream
@@ -125,6 +127,7 @@ type Conn struct {
 	quiet    tick.Instant // when the last stream ended, or the conn began
 	moved    tick.Instant // when the peer last took output, or the first byte of it came
 	since    tick.Instant // of stalled
+	notice   tick.Instant // of drainNotice
 }
 
 // Begin begins the HTTP/2 conn of owner, which has c embedded. The socket is in c.Conn
@@ -134,6 +137,7 @@ func (c *Conn) Begin(side *Side, owner Owner, in lane.Inbox) {
 	c.side, c.owner, c.in = side, owner, in
 	c.out, c.turn, c.queued, c.why = nil, nil, 0, nil
 	c.state, c.full, c.stalled, c.rested, c.lingered = stateOpen, false, false, false, 0
+	c.drain = drainNone
 	c.begun, c.quiet, c.moved = now, now, now
 	c.Init(side.Options, side.Shared, false)
 	c.put(c.AppendStart(c.room(startBytes), now))
@@ -157,20 +161,17 @@ func (c *Conn) Ready() {
 	switch c.state {
 	case stateOpen:
 		c.receive()
-		c.runTouched()
 	case stateLinger:
 		c.linger()
 	case stateFree, stateGone:
 		return
 	}
+	c.runTouched()
 	c.asks()
 }
 
 // asks has TurnEnds called.
 func (c *Conn) asks() { c.side.Loop.AtEnd(&c.end, c.owner) }
-
-// Again has Ready called in the next turn, which runs the streams touched by then.
-func (c *Conn) Again() { c.Conn.Again() }
 
 // receive reads, and takes apart what was read.
 func (c *Conn) receive() {
@@ -269,6 +270,13 @@ func (c *Conn) event(ev *h2.Event) {
 		if c.unqueue(s) {
 			c.enqueue(s)
 		}
+	case h2.Changed:
+		c.opened(nil)
+		c.owner.Note(ev)
+	case h2.Ponged:
+		if c.drain == drainNotice {
+			c.last()
+		}
 	default:
 		c.owner.Note(ev)
 	}
@@ -317,8 +325,15 @@ func (c *Conn) Part(code h2.Code) {
 	}
 }
 
-// Abandon ends c after a panic, with a reset. The owner has let go of its streams, and is
-// to Forget them.
+// Cut ends c at once. GOAWAY of that code goes out if the socket takes it.
+func (c *Conn) Cut(code h2.Code) {
+	c.Part(code)
+	if c.state == stateParting && c.write() {
+		c.close(false)
+	}
+}
+
+// Abandon ends c after a panic, with a reset. Its streams have been Forgotten.
 func (c *Conn) Abandon() {
 	if c.state == stateFree || c.state == stateGone {
 		return
@@ -377,6 +392,7 @@ func (c *Conn) linger() {
 		c.lingered += int32(n)
 		if err != nil || c.lingered > lingerBytesMax {
 			c.state = stateOwing
+			c.asks()
 			return
 		}
 		if n == 0 {

@@ -19,6 +19,7 @@ const (
 	dueBlock       // the rest of a frame or of a block
 	dueStream      // its next request
 	dueRest        // nothing has to come, and the tables may go
+	dueNotice      // the answer to the PING of a drain
 	dueEnd         // the end of its side, after ours
 )
 
@@ -54,6 +55,9 @@ func (c *Conn) waits() (what due, at tick.Instant) {
 	if c.stalled {
 		first(dueBlock, c.since, d.Head)
 	}
+	if c.drain == drainNotice {
+		first(dueNotice, c.notice, noticeTimeout)
+	}
 	if c.Active() == 0 {
 		first(dueStream, c.quiet, d.Idle)
 		if !c.rested {
@@ -86,6 +90,8 @@ func (c *Conn) Expired() {
 		c.close(false)
 	case what == dueAck:
 		c.Part(h2.SettingsTimeout)
+	case what == dueNotice:
+		c.last()
 	case what == dueRest:
 		c.rested = true
 		c.Rest()

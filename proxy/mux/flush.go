@@ -24,7 +24,7 @@ func (s *Stream) Flush(ln *lane.Lane, in *lane.Inbox) (n int, err error) {
 			k, more = s.trail(ln, in, b)
 		default:
 			if more = false; ln.Done() {
-				s.finish()
+				s.Finish()
 			}
 		}
 		n += k

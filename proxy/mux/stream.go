@@ -62,44 +62,43 @@ func (c *Conn) OpenStream() *Stream {
 	return s
 }
 
-// User returns what runs on s.
-func (s *Stream) User() User { return s.user }
-
 // Conn returns the conn of s, or nil before and after its life.
 func (s *Stream) Conn() *Conn { return s.c }
 
-// Text is where the text of a head goes. It returns memory of n bytes at least, to append to,
-// behind what the inbox in holds; nil if it holds too much. PutText makes what was appended a
-// part of it.
-func (s *Stream) Text(in *lane.Inbox, n int) []byte {
+// User returns what runs on s, as NewStream was told.
+func (s *Stream) User() User { return s.user }
+
+// Text returns memory for the text of a head, or of trailers, of up to n bytes, to append to. It is
+// shared by all conns of the Side.
+func (d *Side) Text(n int) []byte {
+	if cap(d.text) < n {
+		d.text = make([]byte, 0, n)
+	}
+	return d.text[:0:n]
+}
+
+// PutText adds text to in, such as a head to In. It returns false if there is no room for it.
+func (s *Stream) PutText(in *lane.Inbox, text []byte) bool {
 	a := s.c.side.Arena
-	b := in.Room(a, n > lane.SlabBytes)
-	if len(b) < n && !in.Slab.Large() {
-		large := a.GetLarge()
-		large.W = copy(large.B, in.Bytes())
-		a.Put(in.Slab)
-		in.Slab = large
-		b = large.Room()
+	for len(text) > 0 {
+		room := in.Room(a, len(text) > lane.SlabBytes)
+		if room == nil {
+			return false
+		}
+		n := copy(room, text)
+		in.Put(n)
+		text = text[n:]
 	}
-	if len(b) < n {
-		return nil
-	}
-	return b[:0]
+	return true
 }
 
-// PutText adds text, which was appended to the memory of Text, to in.
-func (s *Stream) PutText(in *lane.Inbox, text []byte) {
-	in.Put(len(text))
-	in.Drop(s.c.side.Arena)
-}
-
-// Heads is the inbox that a backend's heads go to, for Text: Fill brings them.
-func (s *Stream) Heads() *lane.Inbox { return &s.rx }
-
-// PutHead is PutText for Heads.
+// PutHead puts a backend's head where Fill finds it. A stream without room for it is reset.
 func (s *Stream) PutHead(text []byte) {
+	if !s.PutText(&s.rx, text) {
+		s.Reset(h2.EnhanceYourCalm)
+		return
+	}
 	s.texts += len(text)
-	s.PutText(&s.rx, text)
 }
 
 // SetTrailers keeps the field lines of trailers for Over.
@@ -122,22 +121,14 @@ const crlf = "\r\n"
 // receive takes a part of the body.
 func (s *Stream) receive(b []byte) {
 	c := s.c
-	a := c.side.Arena
 	if s.Early && s.In.Slab != nil && len(s.In.Slab.Room()) >= len(b) {
 		s.In.Put(copy(s.In.Slab.Room(), b))
 		c.take(s, len(b))
 		return
 	}
 	s.Early = false
-	for len(b) > 0 {
-		room := s.rx.Room(a, s.rx.Len()+len(b) > lane.SlabBytes)
-		if room == nil { // a backend's heads have filled it
-			s.Reset(h2.EnhanceYourCalm)
-			return
-		}
-		n := copy(room, b)
-		s.rx.Put(n)
-		b = b[n:]
+	if !s.PutText(&s.rx, b) { // a backend's heads have filled it
+		s.Reset(h2.EnhanceYourCalm)
 	}
 }
 
@@ -237,13 +228,13 @@ func (s *Stream) ShutdownWrite() error {
 	if s.gone {
 		return ErrGone
 	}
-	s.finish()
+	s.Finish()
 	return nil
 }
 
-// finish ends our side, unless it has ended.
-func (s *Stream) finish() {
-	if c := s.c; !s.LocalEnded() {
+// Finish ends our side, unless it has ended.
+func (s *Stream) Finish() {
+	if c := s.c; !s.LocalEnded() && s.ID != 0 {
 		c.put(c.AppendData(c.room(h2.HeaderLen), &s.Stream, 0, true))
 	}
 }
@@ -276,8 +267,8 @@ func (s *Stream) Release() {
 	c.released()
 }
 
-// Forget is Release after a panic: the memory is left to the collector. The conn has been
-// Abandoned.
+// Forget is Release after a panic: the memory is left to the collector. The conn is to be
+// Abandoned after it.
 func (s *Stream) Forget() {
 	c, a := s.c, s.c.side.Arena
 	s.In.Forget(a)

@@ -161,11 +161,15 @@ func (c *Conn) TurnEnds() {
 			break
 		}
 	}
+	if c.drain == drainLast && c.state == stateOpen && c.Active() == 0 {
+		c.lose(&Error{Code: h2.NoError})
+	}
 	switch {
 	case c.state == stateParting:
 		c.part()
-	case c.state != stateOpen:
-	case c.out == nil && (c.queued > 0 || c.full):
+	case c.state == stateOwing && !c.Owes():
+		c.close(false)
+	case c.state == stateOpen && c.out == nil && (c.queued > 0 || c.full):
 		c.Again()
 	}
 	c.arm()

@@ -49,11 +49,12 @@ const (
 	CauseAmbiguous        // the target can be read in several ways that choose different routes
 	CauseStatus           // the answer has a status that is to be retried
 	CauseTLS              // TLS with the backend failed; Fault.Detail says how
+	CauseDeadline         // the deadline of the call has passed (grpc-timeout)
 )
 
 // causeNames are the names of the causes in logs, by Cause.
 var causeNames = [...]string{"", "gone", "short_body", "bad_request", "too_large", "slow", "no_connect", "reset",
-	"bad_answer", "no_backend", "exhausted", "panic", "cut", "crowded", "no_route", "ambiguous", "status", "tls"}
+	"bad_answer", "no_backend", "exhausted", "panic", "cut", "crowded", "no_route", "ambiguous", "status", "tls", "deadline"}
 
 // String returns the name of the cause in logs, which is empty for NoCause.
 func (c Cause) String() string { return causeNames[c] }
@@ -142,6 +143,8 @@ func (f Fault) Status() int {
 			return 408
 		}
 		return 504
+	case CauseDeadline:
+		return 504
 	case CauseTLS:
 		if f.isLate() {
 			return 504
@@ -193,6 +196,8 @@ func (f Fault) Text() string {
 			return "the request took too long to arrive"
 		}
 		return "the backend took too long"
+	case CauseDeadline:
+		return "the deadline of the call has passed"
 	case CauseNoConnect:
 		return "the backend cannot be reached"
 	case CauseReset:

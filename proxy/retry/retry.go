@@ -104,7 +104,7 @@ func Reason(f record.Fault) board.Reason {
 	switch f.Cause {
 	case record.CauseNoConnect:
 		return board.ReasonConnect
-	case record.CauseSlow:
+	case record.CauseSlow, record.CauseDeadline:
 		return board.ReasonTimeout
 	case record.CauseBadAnswer:
 		return board.ReasonBadAnswer

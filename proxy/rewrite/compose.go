@@ -7,6 +7,7 @@ import (
 	"lb/httpparse"
 	"lb/loop/tick"
 	"lb/proxy/front"
+	"lb/proxy/grpc"
 )
 
 // Composer makes the heads of replies, of backends and of lb itself, for the fronts of one
@@ -137,24 +138,39 @@ func (s Strict) For(p *front.Peer, secure bool) Strict {
 
 // Own returns a whole response of lb's own at now, with the field lines own and strict, and
 // its body, which says text unless that is empty: text alone in a 200. keep reports whether
-// the client's conn goes on.
-func (c *Composer) Own(code int, text string, own []byte, now tick.Instant, keep bool, strict Strict) (out *front.Reply, body []byte) {
-	phrase := Phrase(code)
-	c.lines = append(append(append(c.lines[:0], c.date.Line(now)...), "Content-Type: text/plain\r\n"...), strict...)
-	body = c.body[:0]
-	if code == 200 {
-		body = append(body, text...)
-	} else if text != "" {
-		body = strconv.AppendInt(body, int64(code), 10)
-		body = append(append(body, ' '), phrase...)
-		body = append(append(append(body, ": "...), text...), '\n')
+// the client's conn goes on. A status other than OK is that of a call of gRPC, whose client
+// gets a head alone with the status and the text in its fields.
+func (c *Composer) Own(code int, status grpc.Status, text string, own []byte, now tick.Instant, keep bool, strict Strict) (out *front.Reply, body []byte) {
+	d := append(c.lines[:0], c.date.Line(now)...)
+	c.body = appendSaid(c.body[:0], code, text, status != grpc.OK)
+	if body = c.body; status == grpc.OK {
+		d = append(d, "Content-Type: text/plain\r\n"...)
+	} else {
+		d = grpc.AppendStatus(append(d, "Content-Type: application/grpc\r\n"...), status, body)
+		code, body = 200, nil
 	}
-	c.body = body
+	c.lines = append(d, strict...)
 	c.reply = front.Reply{
-		Code: code, Phrase: phrase, Lines: c.lines, Own: own,
+		Code: code, Phrase: Phrase(code), Lines: c.lines, Own: own,
 		Framing: httpparse.None, Length: int64(len(body)), Keep: keep,
 	}
 	return &c.reply, body
+}
+
+// appendSaid appends what a reply of lb's own with code says: nothing if it has no text,
+// unless its code must be said there.
+func appendSaid(d []byte, code int, text string, must bool) []byte {
+	switch {
+	case code == 200:
+		return append(d, text...)
+	case text == "" && !must:
+		return d
+	}
+	d = append(append(strconv.AppendInt(d, int64(code), 10), ' '), Phrase(code)...)
+	if text != "" {
+		d = append(append(d, ": "...), text...)
+	}
+	return append(d, '\n')
 }
 
 // ReplyBytes returns an upper bound, in bytes, of the head of r.

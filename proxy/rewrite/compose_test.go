@@ -9,6 +9,7 @@ import (
 	"lb/httpparse"
 	"lb/loop/tick"
 	"lb/proxy/front"
+	"lb/proxy/grpc"
 )
 
 // composed is a Composer at the time of dated.
@@ -113,7 +114,7 @@ func TestOwn(t *testing.T) {
 		{308, "", ""},
 		{500, "internal error", "500 Internal Server Error: internal error\n"},
 	} {
-		r, body := c.Own(tc.code, tc.text, []byte("X-B: 2\r\n"), tick.Instant(1), true, nil)
+		r, body := c.Own(tc.code, grpc.OK, tc.text, []byte("X-B: 2\r\n"), tick.Instant(1), true, nil)
 		if string(body) != tc.body || r.Length != int64(len(tc.body)) {
 			t.Errorf("%d: %q, length %d", tc.code, body, r.Length)
 		}
@@ -122,6 +123,28 @@ func TestOwn(t *testing.T) {
 		}
 		if r.Message != nil || r.Upgrade != nil || r.Framing != httpparse.None || !r.Keep {
 			t.Errorf("%d: %+v", tc.code, r)
+		}
+	}
+}
+
+// TestOwnForCall: the client of a call of gRPC learns the same from the fields of a head.
+func TestOwnForCall(t *testing.T) {
+	c := composed()
+	for _, tc := range []struct {
+		code          int
+		text, message string
+	}{
+		{404, "no such path", "404 Not Found: no such path"},
+		{503, "100%", "503 Service Unavailable: 100%25"},
+		{308, "", "308 Permanent Redirect"},
+	} {
+		r, body := c.Own(tc.code, grpc.Unavailable, tc.text, []byte("X-B: 2\r\n"), tick.Instant(1), true, Strict("S: 1\r\n"))
+		want := dated + "Content-Type: application/grpc\r\ngrpc-status: 14\r\ngrpc-message: " + tc.message + "\r\nS: 1\r\n"
+		if string(r.Lines) != want || string(r.Own) != "X-B: 2\r\n" {
+			t.Errorf("%d: %q, %q", tc.code, r.Lines, r.Own)
+		}
+		if r.Code != 200 || string(r.Phrase) != "OK" || body != nil || r.Length != 0 || r.Framing != httpparse.None || !r.Keep {
+			t.Errorf("%d: %+v, body %q", tc.code, r, body)
 		}
 	}
 }
@@ -135,7 +158,8 @@ func TestComposerAllocates(t *testing.T) {
 		if ReplyBytes(r) < len(b)+len(r.Lines) {
 			t.Error("the bound is less than the head")
 		}
-		c.Own(503, "no backend can take the request", nil, tick.Instant(1), true, nil)
+		c.Own(503, grpc.OK, "no backend can take the request", nil, tick.Instant(1), true, nil)
+		c.Own(503, grpc.Unavailable, "no backend can take the request", nil, tick.Instant(1), true, nil)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -168,7 +192,7 @@ func TestStrict(t *testing.T) {
 		if string(r.Lines) != tc.lines || r.Drop.Has(httpparse.StrictTransport) != tc.drops {
 			t.Errorf("%+v: adds %q, drops %t", tc, r.Lines, r.Drop.Has(httpparse.StrictTransport))
 		}
-		own, _ := composed().Own(503, "no", nil, tick.Instant(1), true, tc.line.For(tc.peer, tc.secure))
+		own, _ := composed().Own(503, grpc.OK, "no", nil, tick.Instant(1), true, tc.line.For(tc.peer, tc.secure))
 		if strings.Contains(string(own.Lines), "Strict") != (tc.lines != "") {
 			t.Errorf("%+v: lb's own has %q", tc, own.Lines)
 		}

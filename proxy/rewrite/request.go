@@ -46,15 +46,25 @@ type Request struct {
 	origin [len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255")]byte // memory of Origin
 }
 
-// ViaLines returns the field line that lb adds to a request, by its HTTP/1.Minor (RFC 9110 7.6.3).
-// The lines are empty if name is.
-func ViaLines(name string) (lines [2][]byte) {
-	for minor := range lines {
+// Via has the field line that lb adds to a request, for each version of HTTP (RFC 9110 7.6.3).
+type Via [3][]byte
+
+// NewVia returns the lines, which are empty if name is.
+func NewVia(name string) (v Via) {
+	for i, version := range [len(v)]string{"1.0", "1.1", "2.0"} {
 		if name != "" {
-			lines[minor] = fmt.Appendf(nil, "Via: 1.%d %s\r\n", minor, name)
+			v[i] = fmt.Appendf(nil, "Via: %s %s\r\n", version, name)
 		}
 	}
-	return lines
+	return v
+}
+
+// For returns the line for a request of the client p in HTTP/1.minor, or in HTTP/2.
+func (v *Via) For(p *front.Peer, minor uint8) []byte {
+	if p.HTTP2 {
+		return v[2]
+	}
+	return v[minor]
 }
 
 // HeadBytes returns an upper bound, in bytes, of what AppendHead appends.

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"lb/proxy/front"
+
 	"lb/config"
 	"lb/httpparse"
 )
@@ -253,12 +255,16 @@ func TestRequestAllocations(t *testing.T) {
 	}
 }
 
-// TestViaLines: a line says by which version the request came, without a name there is none.
-func TestViaLines(t *testing.T) {
-	if got := ViaLines("lb.example"); string(got[0]) != "Via: 1.0 lb.example\r\n" || string(got[1]) != "Via: 1.1 lb.example\r\n" {
-		t.Errorf("%q", got)
+// TestVia: a line says by which version the request came, without a name there is none.
+func TestVia(t *testing.T) {
+	v := NewVia("lb.example")
+	h1, h2 := &front.Peer{}, &front.Peer{HTTP2: true}
+	for want, got := range map[string][]byte{"1.0": v.For(h1, 0), "1.1": v.For(h1, 1), "2.0": v.For(h2, 1)} {
+		if string(got) != "Via: "+want+" lb.example\r\n" {
+			t.Errorf("%s: %q", want, got)
+		}
 	}
-	if got := ViaLines(""); len(got[0])+len(got[1]) > 0 {
-		t.Errorf("%q without a name", got)
+	if v = NewVia(""); len(v.For(h1, 0))+len(v.For(h1, 1))+len(v.For(h2, 1)) > 0 {
+		t.Errorf("%q without a name", v)
 	}
 }

@@ -171,3 +171,17 @@ func TestProbeALPN(t *testing.T) {
 		}
 	}
 }
+
+// TestUpdateOfProtocol: another protocol of the pool is another check.
+func TestUpdateOfProtocol(t *testing.T) {
+	at := h2cServer(t, func(http.ResponseWriter, *http.Request) {})
+	r := start(t, func(h *config.Health) { h.Fall, h.Rise = 1, 1 }, []Addr{at})
+	testkit.Until(t, "down by HTTP/1.1", func() bool { return r.health(1) == board.Down })
+	r.update(func(p *config.Pool) { p.Protocol = config.ProtocolH2C })
+	testkit.Until(t, "up by HTTP/2", func() bool { return r.health(1) == board.Up })
+	r.update(func(p *config.Pool) { p.Health.Type = config.CheckGRPC })
+	testkit.Until(t, "down by gRPC", func() bool { return r.health(1) == board.Down })
+	if why := board.Reason(r.board.State(1).HealthReason.Load()); why != board.ReasonBadAnswer {
+		t.Errorf("down for %v", why)
+	}
+}

@@ -263,7 +263,7 @@ func (t *Reader) hostField(v []byte) {
 func (t *Reader) crumb(v []byte) {
 	if t.cookie == 0 {
 		t.cookie = len(t.saved)
-	} else {
+	} else if len(v) > 0 && len(t.saved) > t.cookie {
 		t.saved = append(t.saved, "; "...)
 	}
 	if len(t.dst)+len(t.saved)-t.cookie+len(v) > t.max {
