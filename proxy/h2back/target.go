@@ -109,7 +109,6 @@ type Conns struct {
 	secure   mux.Side
 	free     *Conn
 	attempts *Attempt // free
-	scrap    []byte   // trailers, within one call
 }
 
 // Use takes over the limits and the time limits of cfg. New conns go by them; those that
