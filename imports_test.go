@@ -37,7 +37,7 @@ var arrows = map[string][]string{
 	"lb/admin/api": {},
 	"lb/proxy": {"proxy/back", "proxy/h1back", "proxy/h2back", "proxy/clients", "proxy/deadline", "proxy/front", "proxy/grpc", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/shake", "proxy/spread", "proxy/upkeep", "proxy/watch",
 		"internal/tlsconf", "loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
-	"lb/proxy/clients":      {"proxy/front", "proxy/h1", "proxy/shake", "proxy/spread", "httpparse", "httpparse/urlpath", "internal/tlsconf", "loop", "config"},
+	"lb/proxy/clients":      {"proxy/front", "proxy/h1", "proxy/shake", "proxy/spread", "httpparse", "httpparse/urlpath", "internal/tlsconf", "loop", "config", "proxy/h2"},
 	"lb/proxy/backconn":     {"proxy/back", "proxy/front", "proxy/record", "loop", "upstream", "board", "config", "loop/tick", "loop/tlsconn", "internal/tlsconf"},
 	"lb/proxy/back":         {"proxy/front", "proxy/lane", "proxy/record", "loop/tick"},
 	"lb/proxy/h1back":       {"proxy/back", "proxy/backconn", "proxy/lane", "proxy/record", "loop", "loop/tick", "upstream", "board"},
@@ -46,6 +46,8 @@ var arrows = map[string][]string{
 	"lb/proxy/deadline":     {"proxy/lane", "proxy/record", "config", "loop/tick"},
 	"lb/proxy/front":        {"proxy/lane", "loop", "httpparse", "arena", "board", "loop/tick", "loop/tlsconn"},
 	"lb/proxy/h1":           {"proxy/front", "proxy/lane", "loop", "httpparse", "loop/tick"},
+	"lb/proxy/h2":           {"proxy/front", "proxy/lane", "proxy/mux", "httpparse", "httpparse/h2", "httpparse/h2/heads", "loop", "loop/tick"},
+	"lb/proxy/mux":          {"proxy/lane", "httpparse/h2", "loop", "arena", "loop/tick"},
 	"lb/proxy/lane":         {"loop", "httpparse", "arena", "loop/tick"},
 	"lb/proxy/ownreply":     {"proxy/front", "proxy/lane", "proxy/record", "board", "loop/tick"},
 	"lb/proxy/record":       {"proxy/front", "httpparse", "config", "loop/tick", "internal/tlsfault"},
@@ -183,7 +185,8 @@ func checkImport(t *testing.T, from, im string, allowed []string) {
 	}
 }
 
-// checkDeps keeps net/http out of the data plane, indirect imports included.
+// checkDeps keeps net/http out of the data plane, and gRPC's library out of lb, indirect
+// imports included.
 func checkDeps(t *testing.T, p goPackage) {
 	t.Helper()
 	switch p.ImportPath {
@@ -191,6 +194,11 @@ func checkDeps(t *testing.T, p goPackage) {
 	default:
 		if slices.Contains(p.Deps, "net/http") {
 			t.Errorf("%s depends on net/http, which is for the control plane", p.ImportPath)
+		}
+	}
+	for _, dep := range p.Deps {
+		if strings.HasPrefix(dep, "google.golang.org/grpc") {
+			t.Errorf("%s depends on %s, which is for tests", p.ImportPath, dep)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"lb/board"
 	"lb/httpparse"
 	"lb/proxy/front"
+	"lb/proxy/grpc"
 	"lb/proxy/record"
 	"lb/proxy/retry"
 	"lb/proxy/rewrite"
@@ -122,11 +123,34 @@ func (x *exchange) fail(f record.Fault) (ended bool) {
 		return x.retry()
 	}
 	x.rec.Fault = f
+	if x.call.Is && x.begun && x.endCall(f) {
+		return x.pump()
+	}
 	if f.Cause == record.CauseGone || f.Cause == record.CauseCut || x.begun || stuck {
 		x.abort()
 		return true
 	}
 	return x.reply(f.Status(), f.Text(), f.Lines())
+}
+
+// endCall ends a call whose answer has begun and does not go on because of f: its client
+// learns a status from trailers, as from a backend. ended is false if they cannot be sent, or
+// if the client speaks HTTP/1, where a library that does not look for them would take a part
+// of the answer for the whole.
+func (x *exchange) endCall(f record.Fault) (ended bool) {
+	up, down := &x.up, &x.down
+	if f.Cause == record.CauseGone || f.Cause == record.CauseCut || !x.peer.HTTP2 ||
+		down.To != httpparse.Chunked || down.Whole || !down.Flushed() {
+		return false
+	}
+	code := f.Status()
+	section := x.p.composer.Trailers(x.call.StatusFor(code, f), code, f.Text())
+	if _, bad := down.End(x.p.arena, section, &x.snap.limits); bad {
+		return false
+	}
+	up.Release(x.p.arena)
+	up.Broken, x.call.Until = !up.Whole, grpc.FarOff
+	return true
 }
 
 // retry begins another attempt: at once if it is the second, else after a pause.

@@ -46,6 +46,7 @@ const (
 func (p *player) openStreams(name string, from netip.AddrPort) *streamClient {
 	c := &streamClient{p: p, name: name, narrow: p.narrow}
 	c.peer.Set(from.Addr(), front.Plain)
+	c.peer.HTTP2 = p.http2
 	if p.playing.layered {
 		c.peer.Way = front.TLS
 	}

@@ -124,6 +124,7 @@ type player struct {
 
 	streaming bool // clients have streams instead of conns
 	narrow    bool // their windows hold next to nothing
+	http2     bool // they say that they are of HTTP/2, which backends see in Via
 	streams   []*streamClient
 }
 

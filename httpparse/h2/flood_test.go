@@ -59,7 +59,9 @@ func TestFloods(t *testing.T) {
 	}{
 		{FloodResets, 600, func(i int) string { return open(i) + fr(RSTStream, 0, id(i), u32(8)) }},
 		{FloodFaults, 120, func(i int) string { return open(i) + fr(WindowUpdate, 0, id(i), u32(0)) }},
-		{FloodFaults, 120, func(i int) string { return request(2*i) + fr(Headers, endHeaders|endStream, id(2*i+1), "\x00\x01X\x00") }},
+		{FloodFaults, 120, func(i int) string {
+			return request(2*i) + fr(Headers, endHeaders|endStream, id(2*i+1), "\x00\x01X\x00")
+		}},
 		{FloodRefused, 1100, func(i int) string { return open(i) }},
 		{FloodBlocks, 70, first(fr(Headers, endStream, 1, get[:1]), fr(Continuation, 0, 1, "\x00"))},
 		{FloodBlocks, 10, first(fr(Headers, endStream, 1, get), fr(Continuation, 0, 1, ""))},

@@ -89,6 +89,7 @@ func (c *rawConn) want200(text string) error {
 // the delays of a busy machine.
 func TestWeightsOfStrategies(t *testing.T) {
 	testkit.Long(t)
+	bytesOnly(t)
 	for _, tc := range []weighed{
 		{"round_robin", "", "/", 128, 32},
 		{"random", "", "/", 128, 128},
@@ -99,11 +100,7 @@ func TestWeightsOfStrategies(t *testing.T) {
 	} {
 		t.Run(tc.strategy, func(t *testing.T) {
 			eachModeAlone(t, func(t *testing.T, mode string) {
-				const want = 0.75
-				within := 0.02
-				if raceOn { // the detector keeps the machine busy: check a part only
-					tc.each, within = 16, 0.05
-				}
+				const want, within = 0.75, 0.02
 				share := 0.0
 				for range tries {
 					share = tc.shareOfHeavy(t, mode)

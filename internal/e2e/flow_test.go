@@ -35,6 +35,7 @@ type stalled struct {
 // on, it gets all of the answer.
 func TestClientStopsReading(t *testing.T) {
 	testkit.Long(t)
+	bytesOnly(t)
 	eachListenerAlone(t, func(t *testing.T, mode string) {
 		want, _ := digest(&pattern{size: flowBytes})
 		found := make(chan stalled, flowConns)
@@ -81,6 +82,7 @@ func TestClientStopsReading(t *testing.T) {
 // on, it gets all of the request.
 func TestBackendStopsReading(t *testing.T) {
 	testkit.Long(t)
+	bytesOnly(t)
 	eachListenerAlone(t, func(t *testing.T, mode string) {
 		want, _ := digest(&pattern{size: flowBytes})
 		goOn := make(chan struct{})

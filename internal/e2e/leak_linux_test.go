@@ -56,7 +56,7 @@ const abortsMemoryMax = 10 << 20
 // leave nothing behind, and other clients are served.
 func TestAbortsLeaveNothing(t *testing.T) {
 	testkit.Long(t)
-	eachModeAlone(t, func(t *testing.T, mode string) {
+	eachMode(t, func(t *testing.T, mode string) {
 		backend := demo(t, "127.0.0.1:0", "b")
 		p := start(t, mode, setup{backends: to(backend.Addr()), admin: true, tables: keepNothing})
 		round := func(n int) {

@@ -92,6 +92,17 @@ func eachModeAlone(t *testing.T, f func(t *testing.T, mode string)) {
 	}
 }
 
+// bytesOnly skips a long test under the race detector. It is for tests of what one client
+// or one backend gets, byte for byte, or of counts and memory: while they run there is no
+// reload, command, upgrade, check, certificate, drain or death, and what loops share
+// meanwhile, tests that stay under the detector share as well, in less time.
+func bytesOnly(t *testing.T) {
+	t.Helper()
+	if raceOn {
+		t.Skip("takes long, and shows the same without the race detector")
+	}
+}
+
 // backend is one of [[backends]].
 type backend struct {
 	addr   string // host:port, [v6]:port or unix:/path

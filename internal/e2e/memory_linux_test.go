@@ -18,7 +18,7 @@ import (
 
 // hugeBytes is the length of a body that is far larger than lb may become.
 func hugeBytes() int64 {
-	if testing.Short() || raceOn {
+	if testing.Short() {
 		return 64 << 20
 	}
 	return 1 << 30
@@ -34,6 +34,7 @@ var digestOfHuge = sync.OnceValue(func() string {
 })
 
 func TestHugeDownload(t *testing.T) {
+	bytesOnly(t)
 	size := hugeBytes()
 	eachModeAlone(t, func(t *testing.T, mode string) {
 		p := start(t, mode, setup{backends: to(serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -54,6 +55,7 @@ func TestHugeDownload(t *testing.T) {
 }
 
 func TestHugeUpload(t *testing.T) {
+	bytesOnly(t)
 	size := hugeBytes()
 	eachModeAlone(t, func(t *testing.T, mode string) {
 		p := start(t, mode, setup{backends: to(serve(t, func(w http.ResponseWriter, r *http.Request) {

@@ -157,6 +157,15 @@ func (c *Composer) Own(code int, status grpc.Status, text string, own []byte, no
 	return &c.reply, body
 }
 
+// Trailers returns the trailer section, with the empty line that ends it, that tells the
+// client of a call of gRPC of the status and of what Own says. It is valid until the next
+// call of any method.
+func (c *Composer) Trailers(status grpc.Status, code int, text string) (section []byte) {
+	c.body = appendSaid(c.body[:0], code, text, true)
+	c.lines = append(grpc.AppendStatus(c.lines[:0], status, c.body), crlf...)
+	return c.lines
+}
+
 // appendSaid appends what a reply of lb's own with code says: nothing if it has no text,
 // unless its code must be said there.
 func appendSaid(d []byte, code int, text string, must bool) []byte {

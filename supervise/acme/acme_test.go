@@ -262,11 +262,13 @@ func TestLeavesAreRenewed(t *testing.T) {
 // TestObtain gets certificates by one kind of challenge alone each, and by both.
 func TestObtain(t *testing.T) {
 	testkit.Long(t)
+	t.Parallel()
 	for _, tt := range []struct {
 		kind       string
 		http, over bool
 	}{{"http-01", true, false}, {"tls-alpn-01", false, true}, {"-01", true, true}} {
 		t.Run(tt.kind, func(t *testing.T) {
+			t.Parallel()
 			l, storage := start(t), t.TempDir()
 			o := pebble.Options{HTTP: testkit.HoldPort(t), TLS: testkit.HoldPort(t)} // refuse connections
 			if tt.http {
@@ -315,6 +317,7 @@ func TestObtain(t *testing.T) {
 // TestFailure has the authority fail, and come back.
 func TestFailure(t *testing.T) {
 	testkit.Long(t)
+	t.Parallel()
 	const name = "c.example.com"
 	l, storage := start(t), t.TempDir()
 	p := pebble.Start(t, pebble.Options{HTTP: port(l.plain), TLS: port(l.tls)})
@@ -341,6 +344,7 @@ func TestFailure(t *testing.T) {
 }
 
 func TestUnreachable(t *testing.T) {
+	t.Parallel()
 	const name = "d.example.com"
 	l, cfg := start(t), settingsFor(t.TempDir(), nil, name)
 	cfg.TLS.ACME.Directory = "https://" + testkit.RefusingAddr(t) + "/dir"

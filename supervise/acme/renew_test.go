@@ -33,6 +33,7 @@ func (l *loops) obtained(t *testing.T, p *pebble.Authority, name string) (serial
 // Manager serves it at once, without the network.
 func TestRenewal(t *testing.T) {
 	testkit.Long(t)
+	t.Parallel()
 	const name = "r.example.com"
 	l, storage := start(t), t.TempDir()
 	p := pebble.Start(t, pebble.Options{HTTP: port(l.plain), TLS: port(l.tls), Life: 12 * time.Second})
@@ -67,6 +68,7 @@ func TestRenewal(t *testing.T) {
 // asked for again.
 func TestNamesChange(t *testing.T) {
 	testkit.Long(t)
+	t.Parallel()
 	l, storage := start(t), t.TempDir()
 	p := pebble.Start(t, pebble.Options{HTTP: port(l.plain), TLS: port(l.tls), Life: 20 * time.Second})
 	l.use(t, settingsFor(storage, p, "stays.example.com", "goes.example.com"))
@@ -95,6 +97,7 @@ func TestNamesChange(t *testing.T) {
 // serve its certificate.
 func TestSharedStorage(t *testing.T) {
 	testkit.Long(t)
+	t.Parallel()
 	const name = "s.example.com"
 	a, b, storage := start(t), start(t), t.TempDir()
 	p := pebble.Start(t, pebble.Options{HTTP: port(a.plain), TLS: testkit.HoldPort(t)})
@@ -116,6 +119,7 @@ func TestSharedStorage(t *testing.T) {
 // TestOthersChallenge has the authority look at a machine that has asked for nothing.
 func TestOthersChallenge(t *testing.T) {
 	testkit.Long(t)
+	t.Parallel()
 	for _, kind := range []string{"http-01", "tls-alpn-01"} {
 		asks, answers, storage := startWith(t, false), start(t), t.TempDir()
 		o := pebble.Options{HTTP: port(answers.plain), TLS: testkit.HoldPort(t)}
@@ -139,6 +143,7 @@ func TestOthersChallenge(t *testing.T) {
 // certificate, without waiting for a lock of the first.
 func TestClose(t *testing.T) {
 	testkit.Long(t)
+	t.Parallel()
 	const name = "u.example.com"
 	first, next, storage := start(t), start(t), t.TempDir()
 	p := pebble.Start(t, pebble.Options{HTTP: port(next.plain), TLS: testkit.HoldPort(t)}) // first is never asked

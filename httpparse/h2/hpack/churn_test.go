@@ -75,7 +75,7 @@ func TestChurn(t *testing.T) {
 		random := rand.New(rand.NewPCG(uint64(i), 11))
 		d, table := NewDecoder(TableMax), newTable(limit)
 		m := &model{max: limit, limit: limit}
-		for n := range 1500 {
+		for n := range 500 {
 			block, want := m.block(random)
 			got, err := fieldsOf(t, d, table, block)
 			if err != nil || !slices.Equal(got, want) {

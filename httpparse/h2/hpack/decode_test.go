@@ -31,6 +31,7 @@ var refusals = []struct {
 	{"update of 6 bytes", "3f 80 80 80 80 00", nil, ErrInteger},
 	{"cut in an index", "82 ff", []text{get}, ErrTruncated},
 	{"cut in a long index", "82 ff 80", []text{get}, ErrTruncated},
+	{"cut in the index of a name", "82 0f", []text{get}, ErrTruncated},
 	{"cut before a name", "00", nil, ErrTruncated},
 	{"cut in the length of a name", "00 7f", nil, ErrTruncated},
 	{"cut in a name", "00 02 61", nil, ErrTruncated},
@@ -122,6 +123,7 @@ func TestSizeUpdates(t *testing.T) {
 		{"limit lowered, too little", []int{100}, update(b, 101), 34, ErrSize},
 		{"limit lowered and raised", []int{0, 4096}, update(b, 0, 4096), 34, nil},
 		{"limit lowered and raised, the low one not told", []int{0, 4096}, update(b, 4096), 34, ErrSize},
+		{"limit lowered and raised a little, the low one not told", []int{0, 100}, update(b, 100), 34, ErrSize},
 		{"limit raised", []int{5000}, update(b, 5000), 68, nil},
 		{"limit raised, not used", []int{5000}, []byte(b), 68, nil},
 		{"limit raised, too much", []int{5000}, update(b, 5001), 34, ErrSize},
@@ -273,7 +275,7 @@ func TestMemory(t *testing.T) {
 		t.Errorf("a table of 10 small entries has %d bytes at rest: %q", n, entriesOf(table))
 	}
 	largest := 0
-	for i := range 20000 {
+	for i := range 5000 {
 		block = literal(nil, 0x40, "n", strings.Repeat("v", i*7919%(1+i%4100)), false)
 		if _, err := fieldsOf(t, d, table, block); err != nil {
 			t.Fatal(err)
@@ -299,6 +301,9 @@ func TestNoAllocations(t *testing.T) {
 	var churn []byte
 	for i := range 300 {
 		churn = literal(churn, 0x40, fmt.Sprintf("name-%d", i), strings.Repeat("v", i%100), true)
+	}
+	for range 9 {
+		churn = literal(churn, 0x40, "n", strings.Repeat("v", 900), true)
 	}
 	read := func(block []byte) {
 		d.Begin(table, block)
@@ -341,5 +346,46 @@ func TestBomb(t *testing.T) {
 	}
 	if d.Err() != nil || fields != 100_001 || sum != fields*len(value) || cap(table.data) > 4096 {
 		t.Errorf("%d fields of %d bytes, %v", fields, sum, d.Err())
+	}
+}
+
+// TestReset has a table used for a second conn: nothing is left of the first but memory.
+func TestReset(t *testing.T) {
+	d, table := NewDecoder(4096), newTable(4096)
+	if _, err := fieldsOf(t, d, table, unhex(t, twoEntries)); err != nil {
+		t.Fatal(err)
+	}
+	table.SetLimit(10) // leaves an update owed
+	memory := cap(table.data)
+	table.Reset(4096)
+	if _, err := fieldsOf(t, d, table, []byte{0x80 | 62}); !errors.Is(err, ErrIndex) || table.Size() != 0 {
+		t.Errorf("an entry of the last conn: %v, a table of %d bytes", err, table.Size())
+	}
+	if cap(table.data) != memory {
+		t.Errorf("memory for %d bytes, want the %d of before", cap(table.data), memory)
+	}
+	got, err := fieldsOf(t, d, table, unhex(t, twoEntries+"be bf"))
+	if want := []text{"a: 1", "b: 2", "b: 2", "a: 1"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%q, %v, want %q", got, err, want)
+	}
+}
+
+// TestMisuse has limits that a table cannot have, and a decoder too small for a table.
+func TestMisuse(t *testing.T) {
+	for name, f := range map[string]func(){
+		"Reset(-1)":         func() { new(Table).Reset(-1) },
+		"Reset(65536)":      func() { new(Table).Reset(TableMax + 1) },
+		"SetLimit(65536)":   func() { new(Table).SetLimit(TableMax + 1) },
+		"too small":         func() { NewDecoder(4095).Begin(newTable(4096), nil) },
+		"too small for now": func() { table := newTable(4096); table.SetLimit(0); NewDecoder(0).Begin(table, nil) },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s does not panic", name)
+				}
+			}()
+			f()
+		}()
 	}
 }

@@ -124,9 +124,9 @@ func (h *huffmanTables) decode(dst, src []byte) (n int, ok bool) {
 	return h.decodeRest(dst, src, n, acc, have)
 }
 
-// decodeRest goes on where decode stopped, to the end.
+// decodeRest goes on where decode stopped, to the end. What acc has beyond have bits is
+// from bytes that are still in src, and does no harm when it comes again.
 func (h *huffmanTables) decodeRest(dst, src []byte, n int, acc uint64, have uint) (int, bool) {
-	acc &^= 1<<(64-have) - 1 // what decode has of bytes that are still in src
 	for {
 		for len(src) > 0 && have <= 56 {
 			acc |= uint64(src[0]) << (56 - have)

@@ -21,7 +21,7 @@ const TableMax = 1<<16 - 1
 
 // Table is the dynamic table of one conn's incoming blocks (RFC 7541 2.3.2). Its memory
 // grows with what the peer puts into it, to about a quarter more than the limit at most;
-// a peer that puts nothing in costs the struct alone. The zero Table has the limit 0.
+// a peer that puts nothing in costs the struct alone. Reset makes a Table ready for use.
 type Table struct {
 	data    []byte  // names and values, the oldest entry first
 	entries []entry // the oldest first; the first dead of them are evicted
@@ -119,9 +119,6 @@ func (t *Table) evict(n int) {
 		e := &t.entries[i]
 		t.size -= e.name + e.value + entryBytes
 		i++
-	}
-	if i == len(t.entries) {
-		t.data, t.entries, i = t.data[:0], t.entries[:0], 0
 	}
 	t.dead = uint16(i)
 }
