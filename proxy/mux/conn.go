@@ -207,7 +207,7 @@ func (c *Conn) receive() {
 func (c *Conn) takeApart() {
 	now := c.side.Loop.Now()
 	for c.state == stateOpen {
-		ev, n, out := c.Next(c.in.Bytes(), now, c.room(0))
+		ev, n, out := c.Next(c.in.Bytes(), now, c.control())
 		c.put(out)
 		c.in.Take(n)
 		switch ev.Kind {
@@ -216,10 +216,8 @@ func (c *Conn) takeApart() {
 			c.in.Drop(c.side.Arena)
 			return
 		case h2.Full:
-			if !c.more(controlRoom) {
-				c.full = true
-				return
-			}
+			c.full = true
+			return
 		case h2.Broken:
 			c.lose(&Error{Code: ev.Code, Flood: ev.Flood})
 		default:
