@@ -48,7 +48,7 @@ type Owner interface {
 	Trailers(s *Stream)
 
 	// Note is called for what has come about the whole conn: Changed, Agreed and Leaving. Bytes of ev are valid until it returns.
-	Note(ev *h2.Event)
+	Note(ev h2.Event)
 
 	// Lost is called once, when the conn can carry nothing more: why is the error of the
 	// socket or io.EOF, or an *Error. All streams are Gone by then, and those that were
@@ -113,6 +113,7 @@ type Conn struct {
 	run    list        // streams to be run
 	queues [8]list     // streams that wait for room, by urgency
 	queued int         // how many
+	shut   int         // streams that wait for a window
 	turn   *Stream     // the stream of the queues that is being run, or nil
 	share  int         // bytes of output that it may still add
 
@@ -135,7 +136,7 @@ type Conn struct {
 func (c *Conn) Begin(side *Side, owner Owner, in lane.Inbox) {
 	now := side.Loop.Now()
 	c.side, c.owner, c.in = side, owner, in
-	c.out, c.turn, c.queued, c.why = nil, nil, 0, nil
+	c.out, c.turn, c.queued, c.shut, c.why = nil, nil, 0, 0, nil
 	c.state, c.full, c.stalled, c.rested, c.lingered = stateOpen, false, false, false, 0
 	c.drain = drainNone
 	c.begun, c.quiet, c.moved = now, now, now
@@ -270,13 +271,13 @@ func (c *Conn) event(ev *h2.Event) {
 		}
 	case h2.Changed:
 		c.opened(nil)
-		c.owner.Note(ev)
+		c.owner.Note(*ev)
 	case h2.Ponged:
 		if c.drain == drainNotice {
 			c.last()
 		}
 	default:
-		c.owner.Note(ev)
+		c.owner.Note(*ev)
 	}
 }
 

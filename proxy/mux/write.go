@@ -131,6 +131,9 @@ func (c *Conn) opened(s *Stream) {
 		s.resume()
 		return
 	}
+	if c.shut == 0 {
+		return
+	}
 	for st := range c.All {
 		st.Owner.(*Stream).resume()
 	}
