@@ -74,7 +74,7 @@ func (t *Target) Retire() {
 func (t *Target) CloseIdle() {
 	for c := t.first; c != nil; {
 		next := c.next
-		if c.idle {
+		if c.stage == open && c.Active() == 0 {
 			c.retire()
 		}
 		c = next
