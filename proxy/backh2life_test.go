@@ -56,8 +56,7 @@ func TestBackendH2Reload(t *testing.T) {
 		}
 		fmt.Fprint(w, "hello ", r.ProtoMajor)
 	}
-	f, s := newH2Far(t, nil, nil, h)
-	s.Protocols.SetHTTP1(true)
+	f, _ := newH2Far(t, nil, []string{"http/1.1"}, h)
 	r := newBackRig(t, h2Config(config.ProtocolH2C, f), nil)
 	r.client().wants(200, "hello 2")
 	r.reload(h2Config(config.ProtocolH2C, f), nil)
