@@ -319,7 +319,7 @@ func (c *Conn) Trailers(m *mux.Stream) {
 }
 
 // Note implements mux.Owner.
-func (c *Conn) Note(ev *h2.Event) {
+func (c *Conn) Note(ev h2.Event) {
 	c.hears()
 	switch ev.Kind {
 	case h2.Changed:
