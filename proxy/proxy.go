@@ -93,7 +93,7 @@ func New(l *loop.Loop, o Options) *Proxy {
 		chance:   rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		record:   o.Record,
 	}
-	p.shared = front.Shared{Loop: l, Arena: p.arena, Counters: p.counters, Host: p}
+	p.shared = front.Shared{Loop: l, Arena: p.arena, Counters: p.counters, Refusals: p.refusals, Host: p}
 	p.backs.Shared, p.h1.Shared = &p.shared, &p.backs
 	p.watch = watch.Watch{Loop: l, Board: p.board, Busy: p.isBusy, Changed: p.evacuate}
 	p.clients = clients.New(&p.shared, p.log)

@@ -112,6 +112,9 @@ func (s *Session) request(id uint32) Event {
 	case s.dependent: // RFC 7540 5.3.1
 		return s.refuse(id, ProtocolError, FloodFaults)
 	case s.active >= s.o.Streams: // RFC 9113 5.1.2
+		if s.shared.Refused != nil {
+			s.shared.Refused()
+		}
 		return s.refuse(id, RefusedStream, FloodRefused)
 	}
 	st := s.take()

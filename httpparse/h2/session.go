@@ -39,6 +39,9 @@ type Shared struct {
 	// New makes a Stream, usually as a part of something larger, which Owner then points
 	// to. It is called only if there is none to use again.
 	New func() *Stream
+	// Refused is called for each stream that a server refuses because there are too many;
+	// nil for nothing.
+	Refused func()
 
 	reader *heads.Reader
 	free   *Stream // linked by next

@@ -45,6 +45,7 @@ func (s *Server) Use(to Settings) {
 	d.Options = &h2.Options{Role: h2.Server, Streams: to.Streams, Window: window, HeadList: to.HeadBytes, Connect: true}
 	if d.Shared == nil {
 		d.Shared = h2.NewShared(to.HeadBytes, s.newStream)
+		d.Shared.Refused = func() { s.Counters.HTTP2Refused.Add(1) }
 	}
 }
 
