@@ -39,9 +39,13 @@ func (c *conn) Trailers(m *mux.Stream) {
 	}
 }
 
-// Note implements mux.Owner: what comes about the whole conn needs nothing here. A client's
-// GOAWAY forbids what lb never does, which is to push (RFC 9113 6.8).
-func (c *conn) Note(h2.Event) {}
+// Note implements mux.Owner. A client's GOAWAY forbids what lb never does, which is to push
+// (RFC 9113 6.8).
+func (c *conn) Note(ev h2.Event) {
+	if ev.Kind == h2.Refused {
+		c.s.Counters.HTTP2Refused.Add(1)
+	}
+}
 
 // Lost implements mux.Owner.
 func (c *conn) Lost(why error) {
