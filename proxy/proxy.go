@@ -163,7 +163,7 @@ func (p *Proxy) Cut() int {
 func (p *Proxy) closeIdle() {
 	p.eachTarget(func(t *target) {
 		t.CloseIdle()
-		t.h2.Retire()
+		t.h2.CloseIdle()
 	})
 }
 
