@@ -75,7 +75,7 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-var snake = regexp.MustCompile(`^[a-z]+(_[a-z]+)*(,omit(empty|zero))?$`)
+var snake = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z]+)*(,omit(empty|zero))?$`)
 
 // fill puts a value that is not zero into every field of v, and checks the names of the
 // fields in JSON.

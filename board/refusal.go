@@ -17,6 +17,15 @@ const (
 // OtherKinds is the kind of the last cell: requests of kinds that found no other.
 const OtherKinds = ^uint64(0)
 
+// floodKinds is above the kinds that loops have for requests.
+const floodKinds = uint64(1) << 48
+
+// FloodKind returns the kind of conns that were ended for a flood, by its number.
+func FloodKind(flood int) uint64 { return floodKinds | uint64(flood) }
+
+// OfFlood reports whether the kind is one of FloodKind.
+func OfFlood(kind uint64) bool { return kind&floodKinds != 0 && kind != OtherKinds }
+
 // Bounds of an example, in bytes.
 const (
 	RefusedClientMax = 48

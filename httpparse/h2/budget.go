@@ -25,11 +25,13 @@ const (
 	FloodSlivers         // small DATA frames that small windows force us to send
 	FloodClosed          // frames in closed streams
 	FloodUnknown         // frames of unknown types
+	FloodTable           // changes of the size of HPACK's table
 	floods
 )
 
 var floodNames = [floods]string{"", "resets", "faults", "refused", "blocks", "heads", "empty", "settings", "pings",
-	"priority", "window", "slivers", "closed", "unknown"}
+	"priority", "window", "slivers", "closed", "unknown",
+	"table"}
 
 // String returns a word for logs and counters, or "" for NoFlood.
 func (b Budget) String() string { return floodNames[b] }
@@ -61,8 +63,8 @@ var sizes = [floods]size{
 	FloodPings: {500, 20},
 	// Once in a stream, or twice; a stream earns 2.
 	FloodPriority: {1000, 100},
-	// Two for each DATA frame that we send, or for each 1 KiB of it; such a frame earns one
-	// for each 256 bytes, and a stream 4.
+	// Two for each DATA frame that we send, or for each 1 KiB of it: such a frame earns two,
+	// and one for each 256 bytes, unless it is a sliver; a stream earns 4.
 	FloodWindow: {1000, 100},
 	// Windows below 256 bytes at the end of a transfer, or of a client that is short of
 	// memory; with one byte a frame costs us ten times its payload.
@@ -71,6 +73,9 @@ var sizes = [floods]size{
 	FloodClosed: {2000, 200},
 	// Clients send one or two to keep peers tolerant (RFC 8701).
 	FloodUnknown: {100, 10},
+	// Two in one block make sense, and are free (RFC 7541 4.2); more come from no encoder.
+	// What else is done to the table costs us no more than the bytes of the block.
+	FloodTable: {100, 10},
 }
 
 // refillEvery is how often what comes back is added up.

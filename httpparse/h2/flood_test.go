@@ -81,6 +81,9 @@ func TestFloods(t *testing.T) {
 		{FloodWindow, 1100, always(fr(WindowUpdate, 0, 0, u32(1)))},
 		{FloodClosed, 2100, first(open(0)+fr(RSTStream, 0, 1, u32(8)), fr(Data, 0, 1, ""))},
 		{FloodClosed, 2100, first(open(0)+fr(WindowUpdate, 0, 1, u32(0)), fr(Data, 0, 1, "x"))},
+		{FloodTable, 5, func(i int) string {
+			return fr(Headers, endHeaders|endStream, id(i), strings.Repeat("\x20\x3f\xe1\x1f", 20)+get)
+		}},
 		{FloodUnknown, 110, always(fr(0x42, 0, 0, "abc"))},
 	} {
 		n, end := flood(t, 10000, 100*time.Microsecond, tc.f)
@@ -131,6 +134,9 @@ func TestNoFloods(t *testing.T) {
 			return request(i) + fr(RSTStream, 0, id(i), u32(8)) + fr(WindowUpdate, 0, id(i), u32(8))
 		}},
 		{"PING each 100 ms", 5000, 100 * time.Millisecond, func(int) string { return fr(Ping, 0, 0, "12345678") }},
+		{"a table that changes its size in each block", 1000, 0, func(i int) string {
+			return fr(Headers, endHeaders|endStream, id(i), "\x20\x3f\xe1\x1f"+get)
+		}},
 		{"frames of grease", 3, 0, func(int) string { return fr(0x0b, 0, 0, "grease") }},
 		{"a cookie that is too large, each second", 100, time.Second, func(i int) string {
 			return fr(Headers, endHeaders|endStream, id(i), get+block("cookie", strings.Repeat("x", 15000)))
@@ -150,6 +156,20 @@ func TestDownload(t *testing.T) {
 	for range 10000 {
 		r.s.AppendData(nil, st, r.s.Sendable(st), false)
 		r.feed([]byte(fr(WindowUpdate, 0, 0, u32(FrameMax)) + fr(WindowUpdate, 0, 1, u32(FrameMax)) + fr(Ping, 0, 0, "12345678")))
+		if r.log = r.log[:0]; r.over {
+			t.Fatal("the conn has ended")
+		}
+	}
+}
+
+// TestSmallMessages sends small frames, and gets two updates for each.
+func TestSmallMessages(t *testing.T) {
+	r := newRig(&serverOptions)
+	r.feed([]byte(hello + ack + fr(Headers, endHeaders|endStream, 1, get)))
+	st := r.s.find(1)
+	for range 10000 {
+		r.s.AppendData(nil, st, 20, false)
+		r.feed([]byte(fr(WindowUpdate, 0, 0, u32(20)) + fr(WindowUpdate, 0, 1, u32(20))))
 		if r.log = r.log[:0]; r.over {
 			t.Fatal("the conn has ended")
 		}

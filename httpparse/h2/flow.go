@@ -81,7 +81,8 @@ func (s *Session) Sendable(st *Stream) int {
 	return int(max(0, min(st.send, s.send, FrameMax)))
 }
 
-// sliver is the size in bytes below which a DATA frame costs more than it is worth.
+// sliver is the size in bytes below which a DATA frame costs more than it is worth, if a
+// window makes it so small.
 const sliver = 256
 
 // AppendData appends the header of a DATA frame with n bytes of payload, which the caller
@@ -95,10 +96,10 @@ func (s *Session) AppendData(out []byte, st *Stream, n int, end bool) []byte {
 	}
 	out = AppendHeader(out, Header{n, Data, flags, st.ID})
 	s.budgets.earn(FloodPings, 1, s.o.Role)
-	if n >= sliver {
-		s.budgets.earn(FloodWindow, n/sliver, s.o.Role)
-	} else if !end && (st.send == 0 || s.send == 0) {
+	if n < sliver && !end && (st.send == 0 || s.send == 0) {
 		s.spend(FloodSlivers, 1)
+	} else {
+		s.budgets.earn(FloodWindow, 2+n/sliver, s.o.Role)
 	}
 	if end {
 		s.endLocal(st)

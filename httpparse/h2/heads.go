@@ -72,6 +72,9 @@ func (s *Session) continuation(h Header, p []byte) Event {
 
 // gotBlock handles a whole block.
 func (s *Session) gotBlock() Event {
+	if n := heads.SizeUpdates(s.block); n > 2 {
+		s.spend(FloodTable, n)
+	}
 	id := s.blockOf.Stream
 	st := s.find(id)
 	switch {
@@ -110,9 +113,11 @@ func (s *Session) request(id uint32) Event {
 		s.discard()
 		return Event{}
 	case s.dependent: // RFC 7540 5.3.1
-		return s.refuse(id, ProtocolError, FloodFaults)
+		s.refuse(id, ProtocolError, FloodFaults)
+		return Event{}
 	case s.active >= s.o.Streams: // RFC 9113 5.1.2
-		return s.refuse(id, RefusedStream, FloodRefused)
+		s.refuse(id, RefusedStream, FloodRefused)
+		return Event{Kind: Refused}
 	}
 	st := s.take()
 	st.ID, st.remoteEnd = id, s.ended()
@@ -121,12 +126,11 @@ func (s *Session) request(id uint32) Event {
 }
 
 // refuse resets a stream that is not to be opened.
-func (s *Session) refuse(id uint32, code Code, b Budget) Event {
+func (s *Session) refuse(id uint32, code Code, b Budget) {
 	s.discard()
 	s.out = AppendReset(s.out, id, code)
 	s.closed.reset(id, byUs)
 	s.spend(b, 1)
-	return Event{}
 }
 
 // further handles a block in an open stream: an answer's head, or trailers.

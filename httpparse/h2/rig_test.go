@@ -77,8 +77,8 @@ func (r *rig) feed(b []byte) {
 	r.in = append(r.in, b...)
 	for !r.over {
 		ev, n, out := r.s.Next(r.in, r.now, make([]byte, 0, OutMax))
-		if n > len(r.in) {
-			panic("used up more than there is")
+		if n > len(r.in) || cap(out) != OutMax {
+			panic("used up more than there is, or appended more than there is room for")
 		}
 		r.in = r.in[n:]
 		r.sent(out)
@@ -97,7 +97,7 @@ func (r *rig) feed(b []byte) {
 
 var kindNames = map[Kind]string{Head: "Head", Trail: "Trail", Part: "Part", Aborted: "Aborted", Faulted: "Faulted",
 	Unheard: "Unheard", Opened: "Opened", Urgent: "Urgent", Changed: "Changed", Agreed: "Agreed", Ponged: "Ponged",
-	Leaving: "Leaving", Broken: "Broken"}
+	Leaving: "Leaving", Refused: "Refused", Broken: "Broken"}
 
 // note writes an event down, and does what an owner has to do.
 func (r *rig) note(ev Event) {

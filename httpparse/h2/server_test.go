@@ -138,7 +138,7 @@ func TestStates(t *testing.T) { // RFC 9113 5.1
 		{"too many (5.1.2), whose blocks count nevertheless (4.3)",
 			fr(Headers, endHeaders, 1, post) + fr(Headers, endHeaders, 3, post) + fr(Headers, endHeaders, 5, post) + fr(Headers, endHeaders, 7, post) +
 				fr(Headers, endHeaders, 9, post+"\x40\x01t\x01v") + fr(Headers, endHeaders|endStream, 1, "\xbe"),
-			[]string{openLog, "Head 3: " + postLog, "Head 5: " + postLog, "Head 7: " + postLog, "> RST_STREAM 9 REFUSED_STREAM", "Trail 1: t: v| end"}},
+			[]string{openLog, "Head 3: " + postLog, "Head 5: " + postLog, "Head 7: " + postLog, "> RST_STREAM 9 REFUSED_STREAM", "Refused", "Trail 1: t: v| end"}},
 	})
 }
 

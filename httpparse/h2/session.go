@@ -63,24 +63,25 @@ func (sh *Shared) stream() *Stream {
 // Kind is the kind of an Event.
 type Kind uint8
 
-// The kinds of events. Stream is set unless it says otherwise, and End says that the
-// peer's side of the stream has ended with it.
+// The kinds of events. Those of a stream have Stream set, and those after which the peer
+// sends nothing more in it have End. A stream of Aborted, Faulted and Unheard is closed.
 const (
-	More    Kind = iota // none yet: call again with more bytes after those not used up. No Stream
-	Full                // none yet: out has less room than OutMax. No Stream
-	Head                // a head begins: call ReadRequest or ReadResponse at once. In a server, Stream is new
-	Trail               // trailers: call ReadTrailers at once. End is always true
-	Part                // Bytes are a part of the body, possibly none with End. They count as held until Take
-	Aborted             // the peer has reset the stream, with Code; it is closed. NoError from a server after its whole answer means: send no more
-	Faulted             // the peer has broken a rule in the stream: RST_STREAM with Code is in out; it is closed
-	Unheard             // the peer has gone away without processing the stream, which may run again elsewhere (RFC 9113 8.7); it is closed. Clients only
-	Opened              // the send window of Stream has become positive, or of all streams if Stream is nil: see Sendable
-	Urgent              // Urgency or Incremental of Stream may have changed (RFC 9218)
-	Changed             // the peer's SETTINGS have come: CanOpen, Sendable. No Stream
-	Agreed              // the peer has acknowledged our SETTINGS. No Stream
-	Ponged              // the answer to our PING; Bytes are its 8 bytes. No Stream
-	Leaving             // GOAWAY of the peer, with Code and Last. Unheard follows for each stream above Last. No Stream
-	Broken              // the conn is at its end: GOAWAY with Code is in out, to be sent before the close. Flood says which budget, if any. Every further Next returns it again. No Stream
+	More    Kind = iota // none yet: call again with more bytes after those not used up
+	Full                // none yet: out has less room than OutMax
+	Head                // a head begins: call ReadRequest or ReadResponse at once. A server's Stream is new
+	Trail               // trailers, which are the End: call ReadTrailers at once
+	Part                // Bytes are a part of the body, or none with End. They count as held until Take
+	Aborted             // the peer has reset the stream, with Code. After a whole answer, NoError means: send no more
+	Faulted             // the peer has broken a rule in the stream: RST_STREAM with Code is in out
+	Unheard             // a backend leaves the stream out in its GOAWAY: it may run elsewhere (RFC 9113 8.7)
+	Opened              // the send window of Stream has become positive, or the conn's if Stream is nil
+	Urgent              // the Priority of Stream has come again (RFC 9218 7)
+	Changed             // the peer's SETTINGS have come: see CanOpen and Sendable
+	Agreed              // the peer has acknowledged our SETTINGS
+	Ponged              // the answer to our PING; Bytes are its 8 bytes
+	Refused             // a client has opened more streams than it may: REFUSED_STREAM is in out
+	Leaving             // GOAWAY of the peer, with Code and Last. Unheard follows for each stream above Last
+	Broken              // the conn is at its end: GOAWAY with Code is in out. Every further Next returns it
 )
 
 // Event is what Next has found.
@@ -166,7 +167,8 @@ func (s *Session) Init(o *Options, sh *Shared, prefaced bool) {
 	}
 }
 
-// Next takes frames from b until there is an event, and uses up n bytes. b must follow
+// Next takes frames from b until there is an event, and uses up n bytes; AppendStart must
+// have been called. b must follow
 // what was used up before, and have room for a whole frame (HeaderLen + FrameMax) in the
 // end: only DATA is handed out in parts. It appends to out what the session owes the
 // peer, never more than out has room for.

@@ -1,6 +1,10 @@
 package h2
 
-import "lb/httpparse/h2/heads"
+import (
+	"math/bits"
+
+	"lb/httpparse/h2/heads"
+)
 
 // Stream is one stream of a conn, from its head until Release. It is made by Shared.New,
 // and may be a part of what Owner points to.
@@ -143,22 +147,27 @@ func (s *Session) endIfBoth(st *Stream) {
 }
 
 // find returns the stream of that id which is not closed, or nil. The table has a place
-// for each id, and the next one where that is taken.
+// for each id, and the next one where that is taken. Half of it is empty at least, and
+// places are spread: ids come one after another, and without gaps a removal would have to
+// look at all that follow.
 func (s *Session) find(id uint32) *Stream {
 	if s.filled == 0 {
 		return nil
 	}
 	mask := uint32(len(s.slots) - 1)
-	for i := id >> 1 & mask; ; i = (i + 1) & mask {
+	for i := placeOf(id, mask); ; i = (i + 1) & mask {
 		if st := s.slots[i]; st == nil || st.ID == id {
 			return st
 		}
 	}
 }
 
+// placeOf returns the place of id in a table of mask+1 slots, a power of 2 above 1.
+func placeOf(id, mask uint32) uint32 { return (id >> 1) * 0x9e3779b1 >> bits.LeadingZeros32(mask) }
+
 // insert puts st into the table.
 func (s *Session) insert(st *Stream) {
-	if s.filled*4 >= len(s.slots)*3 {
+	if s.filled*2 >= len(s.slots) {
 		old := s.slots
 		s.slots = make([]*Stream, max(8, 2*len(old)))
 		for _, o := range old {
@@ -173,7 +182,7 @@ func (s *Session) insert(st *Stream) {
 
 func (s *Session) put(st *Stream) {
 	mask := uint32(len(s.slots) - 1)
-	i := st.ID >> 1 & mask
+	i := placeOf(st.ID, mask)
 	for s.slots[i] != nil {
 		i = (i + 1) & mask
 	}
@@ -184,19 +193,15 @@ func (s *Session) put(st *Stream) {
 // after it because their place was taken.
 func (s *Session) remove(id uint32) {
 	if s.filled == 0 {
-		return
+		return // after Drop
 	}
 	mask := uint32(len(s.slots) - 1)
-	i := id >> 1 & mask
-	for s.slots[i] == nil || s.slots[i].ID != id {
-		if s.slots[i] == nil {
-			return
-		}
+	i := placeOf(id, mask)
+	for s.slots[i].ID != id {
 		i = (i + 1) & mask
 	}
 	for k := (i + 1) & mask; s.slots[k] != nil; k = (k + 1) & mask {
-		place := s.slots[k].ID >> 1 & mask
-		if (k-place)&mask >= (k-i)&mask {
+		if (k-placeOf(s.slots[k].ID, mask))&mask >= (k-i)&mask {
 			s.slots[i], i = s.slots[k], k
 		}
 	}

@@ -132,6 +132,8 @@ func h2BadConns() (list []h2BadAnswer) {
 	add("a table that is too large", h2Frame(http2.FrameHeaders, endHeaders, 1, h2Int(nil, 5, 0x20, 1<<20)))
 	add("padding beyond the frame", h2Frame(http2.FrameData, http2.FlagDataPadded, 1, []byte{9, 1, 2}))
 	add("HTTP/1", []byte("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nsmuggled"))
+	add("a flood of PING", times(50_000, h2Frame(http2.FramePing, 0, 0, []byte("12345678"))))
+	add("a flood of SETTINGS", times(50_000, h2Frame(http2.FrameSettings, 0, 0, nil)))
 	add("a head of 2 MiB", bytes.Repeat(h2Frame(http2.FrameContinuation, 0, 1, make([]byte, 16384)), 128))
 	list[len(list)-1].send = func(s *h2Stream) {
 		s.c.send(h2Frame(http2.FrameHeaders, 0, s.id, h2Block(h2Fields(":status", "200"))))
@@ -145,6 +147,7 @@ func h2BadConns() (list []h2BadAnswer) {
 
 // TestHTTP2Answers has backends send such answers to clients of HTTP/1 and HTTP/2.
 func TestHTTP2Answers(t *testing.T) {
+	onlyBytes(t)
 	cases := append(append(h2BadHeads(), h2BadBodies()...), h2BadConns()...)
 	eachMode(t, func(t *testing.T, mode string) {
 		l := startH2(t, mode, "", "[eject]\nenabled = false\n", "", func(r *h2Request) {

@@ -43,6 +43,7 @@ func localhost(addr string) string {
 }
 
 func TestHTTP2Curl(t *testing.T) {
+	onlyBytes(t)
 	installed(t, "curl")
 	const bytesUp = 3 << 20
 	upload, _ := io.ReadAll(&pattern{size: bytesUp})
@@ -69,8 +70,11 @@ func TestHTTP2Curl(t *testing.T) {
 				{[]string{"-T", file}, nil, fmt.Sprintf("PUT HTTP/1.1 length=%d te=[] err=<nil> %s", bytesUp, sum)},
 				{[]string{"-T", "-"}, bytes.NewReader(upload), "PUT HTTP/1.1 length=-1 te=[chunked] err=<nil> " + sum},
 				{[]string{"-H", "Expect: 100-continue", "--data-binary", "@" + file}, nil, fmt.Sprintf("POST HTTP/1.1 length=%d te=[] err=<nil> %s", bytesUp, sum)},
-				{[]string{url, url, "--parallel"}, nil, nothing + nothing + nothing},
+				{[]string{url, url}, nil, nothing + nothing + nothing},
 			} {
+				if len(tc.args) == 2 && flag != "--http2" {
+					continue // curl 7.88 cannot keep a conn in the clear, with whatever server
+				}
 				out, verbose := curl(t, tc.stdin, append(append([]string{flag}, tc.args...), url)...)
 				if out != tc.want || !strings.Contains(verbose, "< HTTP/2 200") {
 					t.Errorf("curl %s %q: got %q, want %q\n%s", url, tc.args, out, tc.want, verbose)
@@ -85,6 +89,7 @@ func TestHTTP2Curl(t *testing.T) {
 }
 
 func TestHTTP2Nghttp(t *testing.T) {
+	onlyBytes(t)
 	installed(t, "nghttp")
 	eachMode(t, func(t *testing.T, mode string) {
 		p, secure := startTold(t, mode)
@@ -187,6 +192,7 @@ print("all 40")
 `
 
 func TestHTTP2Node(t *testing.T) {
+	onlyBytes(t)
 	testkit.Long(t)
 	installed(t, "node")
 	eachMode(t, func(t *testing.T, mode string) {
@@ -205,6 +211,7 @@ func TestHTTP2Node(t *testing.T) {
 const systemPython = "/usr/bin/python3"
 
 func TestHTTP2Python(t *testing.T) {
+	onlyBytes(t)
 	testkit.Long(t)
 	if exec.Command(systemPython, "-c", "import h2").Run() != nil {
 		if os.Getenv("LB_CI") != "" {
@@ -234,6 +241,7 @@ Promise.all([...Array(20).keys()].map(i => fetch("/" + i, i % 2 ? {method: "POST
 </script>`
 
 func TestHTTP2Chromium(t *testing.T) {
+	onlyBytes(t)
 	testkit.Long(t)
 	installed(t, "chromium")
 	installed(t, "certutil")
@@ -269,10 +277,8 @@ var h2specExcused = regexp.MustCompile(`3\.5\. HTTP/2 Connection Preface\n\s+(×
 
 // h2spec passes, in the clear and over TLS.
 func TestH2spec(t *testing.T) {
+	onlyBytes(t)
 	testkit.Long(t)
-	if raceOn {
-		t.Skip("is about bytes, and the same without the race detector")
-	}
 	exe := filepath.Join(t.TempDir(), "h2spec")
 	if found, err := exec.LookPath("h2spec"); err == nil {
 		exe = found

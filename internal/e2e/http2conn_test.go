@@ -274,6 +274,7 @@ func (h *h2Conn) readAll() {
 	h.over, h.failure = true, err
 	h.mu.Unlock()
 	h.news.Broadcast()
+	h.Conn.Close() // lb waits for that
 }
 
 // take notes one frame of the peer.

@@ -101,10 +101,6 @@ func h2Floods() []h2Flood {
 		{"WINDOW_UPDATE of closed streams", true, func(h *h2Conn) { h.ask(true, h2Get()).answer() }, fixed(times(500, h2Frame(http2.FrameWindowUpdate, 0, 1, u32(1))))},
 		{"RST_STREAM of a closed stream", true, func(h *h2Conn) { h.ask(true, h2Get()).answer() }, fixed(times(500, h2Frame(http2.FrameRSTStream, 0, 1, u32(8))))},
 		{"unknown frames", false, nil, fixed(times(500, h2Frame(0xf0, 0, 0, nil)))},
-		{"size updates in each block", true, nil, func(h *h2Conn, n int) []byte {
-			block := append(times(3000, []byte{0x20, 0x3f, 0xe1, 0x1f}), h2Block(h2Get())...)
-			return h2Frame(http2.FrameHeaders, endHeaders|endStream, h.nextID(), block)
-		}},
 	}
 }
 

@@ -9,12 +9,10 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/net/http2"
 
@@ -208,6 +206,9 @@ func newH2Origin(t *testing.T, kind string, answer func(r *h2Request)) *h2Origin
 
 // serveHTTP1 serves a conn of HTTP/1.
 func (o *h2Origin) serveHTTP1(c net.Conn) {
+	o.mu.Lock()
+	early := o.early
+	o.mu.Unlock()
 	var raw bytes.Buffer
 	in := bufio.NewReader(io.TeeReader(c, &raw))
 	for {
@@ -228,10 +229,10 @@ func (o *h2Origin) serveHTTP1(c net.Conn) {
 			r.fields = append(r.fields, h2Field{strings.ToLower(name), value})
 		}
 		o.note(r)
-		if !o.early {
+		if !early {
 			r.readBody(o)
 		}
-		if !r.whole && !o.early {
+		if !r.whole && !early {
 			return
 		}
 		if o.answer(r); r.closed {
@@ -268,6 +269,7 @@ func (o *h2Origin) serveHTTP2(c net.Conn) {
 	}
 	o.mu.Lock()
 	h := newH2Conn(c, true, h2Settings(o.settings...))
+	early := o.early
 	h.manual = o.manual
 	o.conns = append(o.conns, h)
 	o.mu.Unlock()
@@ -276,10 +278,10 @@ func (o *h2Origin) serveHTTP2(c net.Conn) {
 		r := &h2Request{kind: o.kind, id: h2Value(a.fields, h2Case), method: h2Value(a.fields, ":method"), target: h2Value(a.fields, ":path"),
 			text: h2Text(a.fields) + "\r\n", fields: a.fields, stream: s}
 		o.note(r)
-		if !o.early {
+		if !early {
 			r.readBody(o)
 		}
-		if r.whole || o.early {
+		if r.whole || early {
 			o.answer(r)
 		}
 	}
@@ -346,21 +348,15 @@ func h2Get(pairs ...string) []h2Field {
 
 const h2None = "\xff"
 
-// matches reports whether text matches the pattern.
-func matches(pattern, text string) bool { return regexp.MustCompile(pattern).MatchString(text) }
-
 // h2Post are the fields of a POST.
 func h2Post(pairs ...string) []h2Field {
 	return h2Get(append([]string{":method", "POST"}, pairs...)...)
 }
 
-// within reports whether ok becomes true before d is over. It is for what must not
-// happen, or need not.
-func within(d time.Duration, ok func() bool) bool {
-	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if ok() {
-			return true
-		}
+// onlyBytes skips a test that finds nothing more with the race detector.
+func onlyBytes(t *testing.T) {
+	t.Helper()
+	if raceOn {
+		t.Skip("is about bytes, and the same without the race detector")
 	}
-	return ok()
 }

@@ -92,7 +92,7 @@ func (w *h2Load) turn(i int, stop <-chan struct{}) error {
 	for range 1 + rand.IntN(6) {
 		id, size := w.serial.Add(1), []int{0, 100, 5_000, 70_000}[rand.IntN(4)]
 		body := bodyOf(id, size)
-		fields := []string{h2To, h2Kinds[rand.IntN(3)], ":path", fmt.Sprintf("/%d/%d", id, size)}
+		fields := []string{h2To, h2Kinds[rand.IntN(len(h2Kinds))], ":path", fmt.Sprintf("/%d/%d", id, size)}
 		var s *h2Stream
 		if rand.IntN(3) == 0 {
 			s = h.ask(false, h2Post(fields...))
@@ -296,4 +296,55 @@ func TestHTTP2WorkerKilled(t *testing.T) {
 	if w.dead == 0 || w.dead > 24 {
 		t.Errorf("%d conns of 12 ended with two workers", w.dead)
 	}
+}
+
+// h2IdleMax is how many bytes of lb's memory an idle conn may cost, in the clear and over
+// TLS.
+const h2IdleMax, h2IdleClearMax = 8 << 10, 2 << 10
+
+// An idle conn, which has been served, costs little.
+func TestHTTP2IdleConns(t *testing.T) {
+	testkit.Long(t)
+	eachModeAlone(t, func(t *testing.T, mode string) {
+		s, addrs := beginH2(t, mode)
+		for i, most := range []int64{h2IdleClearMax, h2IdleMax} {
+			var all sync.WaitGroup
+			var mu sync.Mutex
+			var conns []*h2Conn
+			open := func(n int) {
+				for range 16 {
+					all.Go(func() {
+						for range n / 16 {
+							h, err := tryH2(addrs[i])
+							if err != nil {
+								t.Error(err)
+								return
+							}
+							if a := h.ask(true, h2Get(":path", "/1/10")).answer(); !a.whole(200) {
+								t.Errorf("%v", a)
+							}
+							mu.Lock()
+							conns = append(conns, h)
+							mu.Unlock()
+						}
+					})
+				}
+				all.Wait()
+			}
+			open(64)
+			s.untilMetrics(t, map[string]float64{"lb_exchanges": 0})
+			base := s.memory(t)
+			const n = 1600
+			open(n)
+			s.untilMetrics(t, map[string]float64{"lb_exchanges": 0})
+			each := (s.memory(t) - base) / n
+			t.Logf("%s: an idle conn costs %d bytes", scheme(addrs[i]), each)
+			if each > most && !raceOn {
+				t.Errorf("%s: an idle conn costs %d bytes, want %d at most", scheme(addrs[i]), each, most)
+			}
+			for _, h := range conns {
+				h.close()
+			}
+		}
+	})
 }

@@ -146,7 +146,7 @@ func h2StalledStreams(t *testing.T, l *h2Lab) {
 	h.opens(nil, 1<<30)
 	var list []*h2Stream
 	for i := range 90 {
-		list = append(list, h.ask(true, h2Get(h2To, h2Kinds[i%3], ":path", "/size/1000000")))
+		list = append(list, h.ask(true, h2Get(h2To, h2Kinds[i%len(h2Kinds)], ":path", "/size/1000000")))
 	}
 	for _, s := range list {
 		h.want(t, "heads of streams without a window", func() bool { return s.headed })
@@ -168,7 +168,7 @@ func h2StalledStreams(t *testing.T, l *h2Lab) {
 	}
 	for _, s := range list {
 		if a := s.answer(); !a.whole(200) || a.size != 1000000 {
-			t.Fatalf("a stream that went on: %v, %d bytes", a, a.size)
+			t.Fatalf("a stream that went on: %v, %d bytes, GOAWAY %v", a, a.size, h.goaways)
 		}
 	}
 }
@@ -500,6 +500,43 @@ func TestHTTP2Off(t *testing.T) {
 		for i := range 2 {
 			if err := h2Served([]string{l.clear, l.secure}[i], 0); err != nil {
 				t.Error(err)
+			}
+		}
+	})
+}
+
+// TestHTTP2EarlyAnswers has backends answer before they have read the request.
+func TestHTTP2EarlyAnswers(t *testing.T) {
+	eachMode(t, func(t *testing.T, mode string) {
+		l := startH2(t, mode, "", "", "", func(r *h2Request) {
+			r.closed = true
+			if r.reply(401, nil, "no"); r.stream == nil {
+				r.conn.(*net.TCPConn).CloseWrite()
+				io.Copy(io.Discard, r.conn)
+			}
+		})
+		for _, o := range l.origins {
+			o.mu.Lock()
+			o.early = true
+			o.mu.Unlock()
+		}
+		h := h2Client(t, l.clear)
+		for _, kind := range h2Kinds {
+			for _, length := range []string{"", "300000"} {
+				fields := h2Post(h2To, kind)
+				if length != "" {
+					fields = append(fields, h2Field{"content-length", length})
+				}
+				s := h.ask(false, fields)
+				s.data(false, make([]byte, 100))
+				h.want(t, "answer", func() bool { return s.ended || s.reset })
+				if a := s.sofar(); !a.whole(401) || a.body != "no" {
+					t.Errorf("%s, length %q: %v", kind, length, a)
+				}
+				s.data(true, make([]byte, 299900))
+			}
+			if a := h.ask(true, h2Get(h2To, kind)).answer(); !a.whole(401) {
+				t.Errorf("%s: then %v, GOAWAY %v", kind, a, h.goaways)
 			}
 		}
 	})

@@ -107,7 +107,7 @@ func (r *rig) Closed() { r.closed++ }
 // Begin implements front.Host.
 func (r *rig) Begin(f front.Front, l front.Lease, in *lane.Inbox, peer *front.Peer, req *httpparse.Request, since tick.Instant) front.Exchange {
 	r.begun++
-	return &exchange{r, f, in, req}
+	return &exchange{r, f, in, req, peer}
 }
 
 // exchange answers with 204, and ends in the way that its rig says.
@@ -116,6 +116,8 @@ type exchange struct {
 	f   front.Front
 	in  *lane.Inbox
 	req *httpparse.Request
+
+	peer *front.Peer
 }
 
 func (x *exchange) Run() bool {
@@ -138,6 +140,7 @@ func (x *exchange) answer(code int) bool {
 	ln.SetHead(head, len(head))
 	x.f.Flush(&ln, nil)
 	ln.Release(a)
+	x.peer.Served = x.peer.Served || how == front.Keep
 	x.f.End(how)
 	return true
 }
@@ -148,7 +151,7 @@ func (x *exchange) end(why string) {
 }
 
 func (x *exchange) Expired() bool                 { x.end("expired"); return true }
-func (x *exchange) BadHead(httpparse.Reason) bool { return x.answer(400) }
+func (x *exchange) BadHead(httpparse.Reason) bool { x.r.how = front.Unread; return x.answer(400) }
 func (x *exchange) LateHead() bool                { return x.answer(408) }
 func (x *exchange) Gone()                         { x.end("gone") }
 func (x *exchange) Cut()                          { x.end("cut") }

@@ -40,7 +40,7 @@ func (c *conn) Trailers(m *mux.Stream) {
 
 // Note implements mux.Owner: what comes about the whole conn needs nothing here. A client's
 // GOAWAY forbids what lb never does, which is to push (RFC 9113 6.8).
-func (c *conn) Note(*h2.Event) {}
+func (c *conn) Note(h2.Event) {}
 
 // Lost implements mux.Owner.
 func (c *conn) Lost(why error) {

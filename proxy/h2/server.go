@@ -27,7 +27,7 @@ type Server struct {
 
 // New returns a server without conns. Use is to be called before there is one.
 func New(s *front.Shared) *Server {
-	return &Server{Shared: s, side: mux.Side{Loop: s.Loop, Arena: s.Arena, Role: h2.Server, Ack: ackTimeout,
+	return &Server{Shared: s, side: mux.Side{Loop: s.Loop, Role: h2.Server, Ack: ackTimeout,
 		Received: func(n int) { s.Counters.BytesFromClient.Add(uint64(n)) }}}
 }
 
@@ -60,6 +60,7 @@ func (s *Server) Take(from *loop.Conn, peer *front.Peer, in lane.Inbox) {
 	}
 	s.open = c
 	s.Counters.HTTP2Conns.Add(1)
+	s.side.Arena = s.Arena
 	c.Begin(&s.side, c, in)
 	if s.Draining {
 		c.Drain()

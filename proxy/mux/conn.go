@@ -48,7 +48,7 @@ type Owner interface {
 	Trailers(s *Stream)
 
 	// Note is called for what has come about the whole conn: Changed, Agreed and Leaving. Bytes of ev are valid until it returns.
-	Note(ev *h2.Event)
+	Note(ev h2.Event)
 
 	// Lost is called once, when the conn can carry nothing more: why is the error of the
 	// socket or io.EOF, or an *Error. All streams are Gone by then, and those that were
@@ -113,9 +113,11 @@ type Conn struct {
 	run    list        // streams to be run
 	queues [8]list     // streams that wait for room, by urgency
 	queued int         // how many
+	shut   int         // streams that wait for a window
 	turn   *Stream     // the stream of the queues that is being run, or nil
 	share  int         // bytes of output that it may still add
 
+	why      error // see Why
 	state    state
 	drain    drain
 	full     bool         // not read, because the output has no room
@@ -134,7 +136,7 @@ type Conn struct {
 func (c *Conn) Begin(side *Side, owner Owner, in lane.Inbox) {
 	now := side.Loop.Now()
 	c.side, c.owner, c.in = side, owner, in
-	c.out, c.turn, c.queued = nil, nil, 0
+	c.out, c.turn, c.queued, c.shut, c.why = nil, nil, 0, 0, nil
 	c.state, c.full, c.stalled, c.rested, c.lingered = stateOpen, false, false, false, 0
 	c.drain = drainNone
 	c.begun, c.quiet, c.moved = now, now, now
@@ -148,6 +150,9 @@ const startBytes = 256
 
 // Side returns what Begin was given.
 func (c *Conn) Side() *Side { return c.side }
+
+// Why returns why c can carry nothing more, as Owner.Lost gets it, or nil if it can.
+func (c *Conn) Why() error { return c.why }
 
 // Lives reports whether c carries streams, and may carry more.
 func (c *Conn) Lives() bool { return c.state == stateOpen }
@@ -203,7 +208,7 @@ func (c *Conn) receive() {
 func (c *Conn) takeApart() {
 	now := c.side.Loop.Now()
 	for c.state == stateOpen {
-		ev, n, out := c.Next(c.in.Bytes(), now, c.room(0))
+		ev, n, out := c.Next(c.in.Bytes(), now, c.control())
 		c.put(out)
 		c.in.Take(n)
 		switch ev.Kind {
@@ -212,10 +217,8 @@ func (c *Conn) takeApart() {
 			c.in.Drop(c.side.Arena)
 			return
 		case h2.Full:
-			if !c.more(controlRoom) {
-				c.full = true
-				return
-			}
+			c.full = true
+			return
 		case h2.Broken:
 			c.lose(&Error{Code: ev.Code, Flood: ev.Flood})
 		default:
@@ -268,13 +271,13 @@ func (c *Conn) event(ev *h2.Event) {
 		}
 	case h2.Changed:
 		c.opened(nil)
-		c.owner.Note(ev)
+		c.owner.Note(*ev)
 	case h2.Ponged:
 		if c.drain == drainNotice {
 			c.last()
 		}
 	default:
-		c.owner.Note(ev)
+		c.owner.Note(*ev)
 	}
 }
 
@@ -295,7 +298,7 @@ func (c *Conn) runTouched() {
 
 // lose ends all streams, because the conn can carry nothing more, and then the conn.
 func (c *Conn) lose(why error) {
-	c.state = stateParting
+	c.state, c.why = stateParting, why
 	for st := range c.All {
 		s := st.Owner.(*Stream)
 		s.gone, s.Code = true, h2.InternalError

@@ -58,7 +58,7 @@ func (s *Stream) body(ln *lane.Lane, in *lane.Inbox, b []byte) (n int, more bool
 	c := s.c
 	k := min(len(b), c.Sendable(&s.Stream))
 	if k == 0 {
-		s.blocked = true
+		s.block(true)
 		return 0, false
 	}
 	if left := c.left(s) - h2.HeaderLen; left < k {

@@ -206,7 +206,7 @@ func (s *Stream) Takes() bool {
 	case s.gone:
 		return true
 	case c.Sendable(&s.Stream) == 0 && s.ID != 0:
-		s.blocked = true
+		s.block(true)
 		return false
 	case c.left(s) < shareBytes && c.out != nil:
 		c.enqueue(s)
@@ -218,9 +218,20 @@ func (s *Stream) Takes() bool {
 // resume has s wait for room again, after a window was shut.
 func (s *Stream) resume() {
 	if s.blocked && !s.gone && s.c.Sendable(&s.Stream) > 0 {
-		s.blocked = false
+		s.block(false)
 		s.c.enqueue(s)
 	}
+}
+
+// block notes whether s waits for a window.
+func (s *Stream) block(on bool) {
+	switch {
+	case on && !s.blocked:
+		s.c.shut++
+	case !on && s.blocked:
+		s.c.shut--
+	}
+	s.blocked = on
 }
 
 // ShutdownWrite ends our side.
@@ -287,6 +298,7 @@ func (s *Stream) let() {
 	}
 	s.c.unqueue(s)
 	s.drop(touched)
+	s.block(false)
 	s.c, s.Early = nil, false
 }
 

@@ -31,6 +31,16 @@ func (c *Conn) room(n int) []byte {
 	return c.out.B[:c.out.W]
 }
 
+// control returns the output for what the session owes the peer, with little room, or none, if
+// the peer does not take what it has caused.
+func (c *Conn) control() []byte {
+	if c.out == nil {
+		return c.room(h2.OutMax)
+	}
+	c.more(h2.OutMax)
+	return c.out.B[:c.out.W]
+}
+
 // more makes room for n bytes more in the output, in a large slab if need be. It reports
 // whether there is.
 func (c *Conn) more(n int) bool {
@@ -119,6 +129,9 @@ func (c *Conn) unqueue(s *Stream) bool {
 func (c *Conn) opened(s *Stream) {
 	if s != nil {
 		s.resume()
+		return
+	}
+	if c.shut == 0 {
 		return
 	}
 	for st := range c.All {

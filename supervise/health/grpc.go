@@ -68,7 +68,6 @@ func askGRPC(req *http.Request, h *config.Health) {
 	req.Body = io.NopCloser(bytes.NewReader(body))
 	req.Header.Set("Content-Type", grpcType)
 	req.Header.Set("Te", "trailers")
-	req.Header.Set("Grpc-Timeout", fmt.Sprintf("%dm", min(h.Timeout.Milliseconds(), 99999999))) // at most 8 digits
 }
 
 // readGRPC checks the answer to the call.

@@ -180,6 +180,11 @@ func (n *Notices) tellRefused(kind uint64, r board.Refusal, now tick.Instant, wa
 		return
 	}
 	eg := n.examples[kind]
+	if board.OfFlood(kind) {
+		n.o.Log.Warn("connections cut off for a flood", "kind", eg.Text, "count", t.untold, "since", t.sinceText(), "client", eg.Client)
+		t.taken(now)
+		return
+	}
 	code := int(kind & 0xffff)
 	args := []any{"status", code, "reason", eg.Text, "count", t.untold, "since", t.sinceText(), "client", eg.Client}
 	if eg.Line != "" {

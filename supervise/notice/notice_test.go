@@ -116,6 +116,18 @@ func TestRequestsRefused(t *testing.T) {
 	d.after(time.Second, `level=WARN msg="requests refused" status=503 reason="all backends are busy" count=1 since=2026-01-02T12:00:09Z client=10.0.0.9`)
 }
 
+// TestFloods: one line for each kind of flood, with the client that came last.
+func TestFloods(t *testing.T) {
+	d := newDesk(t)
+	for loop, client := range []string{"10.0.0.7", "10.0.0.8"} {
+		d.board.Refusals(loop).Note(board.FloodKind(1), int64(d.now)+int64(loop), []byte(client), "resets", nil)
+	}
+	d.board.Refusals(1).Note(board.FloodKind(8), int64(d.now), []byte("10.0.0.9"), "pings", nil)
+	d.after(0,
+		`level=WARN msg="connections cut off for a flood" kind=resets count=2 since=2026-01-02T12:00:00Z client=10.0.0.8`,
+		`level=WARN msg="connections cut off for a flood" kind=pings count=1 since=2026-01-02T12:00:00Z client=10.0.0.9`)
+}
+
 // TestSinceIsPast: since is the second in which a fault came, not the next one.
 func TestSinceIsPast(t *testing.T) {
 	d := newDesk(t)

@@ -95,6 +95,17 @@ func (t *Reader) Discard(table *hpack.Table, block []byte) bool {
 	return t.decoder.Err() == nil
 }
 
+// SizeUpdates returns how many changes of the table's size the block begins with (RFC 7541 6.3).
+func SizeUpdates(block []byte) (n int) {
+	for i := 0; i < len(block) && block[i]&0xe0 == 0x20; n++ {
+		long := block[i]&0x1f == 0x1f
+		for i++; long && i < len(block); i++ {
+			long = block[i]&0x80 != 0
+		}
+	}
+	return n
+}
+
 func (t *Reader) start(dst []byte, l *httpparse.Limits, wanted uint8) {
 	t.saved = t.saved[:0]
 	t.text = text{dst: dst, base: len(dst), max: min(len(dst)+l.HeadBytes, cap(dst)), fields: l.Fields, wanted: wanted,

@@ -174,7 +174,7 @@ func TestResponses(t *testing.T) { // RFC 9113 8.2, 8.3.2
 		{"cookies stay apart", "set-cookie: a=b|set-cookie: c=d|cookie: e|cookie: f", "HTTP/1.1 200 |set-cookie: a=b|set-cookie: c=d|cookie: e|cookie: f||"},
 		{"any code", ":status: 999|x: y", "HTTP/1.1 999 |x: y||"},
 		{"no status", ":path: /", "malformed: unknown pseudo-field"},
-		{"none at all", ":status: 200|:status: 200", "malformed: repeated pseudo-field"},
+		{"status twice", ":status: 200|:status: 200", "malformed: repeated pseudo-field"},
 		{"two digits", ":status: 20", "malformed: bad status"},
 		{"four digits", ":status: 2000", "malformed: bad status"},
 		{"below 100", ":status: 099", "malformed: bad status"},
@@ -186,6 +186,22 @@ func TestResponses(t *testing.T) { // RFC 9113 8.2, 8.3.2
 		if show(got, res) != tc.want {
 			t.Errorf("%s: %q, want %q", tc.name, show(got, res), tc.want)
 		}
+	}
+}
+
+func TestNoPseudoFields(t *testing.T) {
+	for _, fields := range [][]string{nil, {"x", "y"}} {
+		r, table := desk()
+		if _, res := r.Response(make([]byte, 0, 1<<10), table, block(fields...), &limits); res.Reason != MissingPseudo {
+			t.Errorf("an answer of %q: %v", fields, res.Reason)
+		}
+		if _, res := r.Request(make([]byte, 0, 1<<10), table, block(fields...), &limits, "", true); res.Reason != MissingPseudo {
+			t.Errorf("a request of %q: %v", fields, res.Reason)
+		}
+	}
+	r, table := desk()
+	if text, res := r.Trailers(make([]byte, 0, 1<<10), table, nil, &limits); res.Verdict != Whole || len(text) > 0 {
+		t.Errorf("no trailers: %+v", res)
 	}
 }
 

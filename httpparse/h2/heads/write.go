@@ -48,21 +48,26 @@ var space = []byte(" ")
 // cutLine returns the first line of text without CRLF, and what follows it.
 func cutLine(text []byte) (line, rest []byte) {
 	i := bytes.IndexByte(text, '\n')
-	if i < 0 {
+	if i < 1 {
 		return nil, nil
 	}
-	return text[:max(i-1, 0)], text[i+1:]
+	return text[:i-1], text[i+1:]
 }
 
 // cutField returns the name and the value of the first field line, and what follows it.
 // At the empty line and at the end the name is empty.
 func cutField(lines []byte) (name, value, rest []byte) {
-	line, rest := cutLine(lines)
-	i := bytes.IndexByte(line, ':')
-	if i < 0 {
-		return nil, nil, nil
+	for i, c := range lines {
+		if c == '\r' {
+			break
+		}
+		if c == ':' {
+			name = lines[:i]
+			value, rest = cutLine(lines[i+1:])
+			break
+		}
 	}
-	for name, value = line[:i], line[i+1:]; len(value) > 0 && isBlank(value[0]); {
+	for len(value) > 0 && isBlank(value[0]) {
 		value = value[1:]
 	}
 	for len(value) > 0 && isBlank(value[len(value)-1]) {

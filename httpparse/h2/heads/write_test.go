@@ -108,6 +108,9 @@ func FuzzRequest(f *testing.F) {
 		}
 		if !res.Connect && !res.WebSocket {
 			again := AppendRequest(nil, text, "https")
+			if len(again) > len(text)+len(text)/64+64 { // see h2.HeadRoom
+				t.Fatalf("%d bytes of text became %d", len(text), len(again))
+			}
 			back, res := r.Request(make([]byte, 0, limits.HeadBytes), table, append([]byte{0x20}, again...), &limits, "", false)
 			if res.Verdict != Whole || !sameLines(back, text) {
 				t.Fatalf("%q came back as %q, %v %v", text, back, res.Verdict, res.Reason)

@@ -1,0 +1,80 @@
+package proxy
+
+import (
+	"strings"
+	"testing"
+
+	"lb/httpparse/h2"
+	"lb/httpparse/h2/hpack"
+	"lb/loop"
+)
+
+// h2Request returns a request as the frames of one stream after another: call it for each.
+func h2Request(method string, body int) func() string {
+	id := uint32(1)
+	var block []byte
+	for _, f := range [][2]string{{":method", method}, {":scheme", "http"}, {":path", "/some/path?and=query"}, {":authority", "www.example.com"},
+		{"user-agent", "test"}, {"accept", "*/*"}} {
+		block = hpack.AppendField(block, []byte(f[0]), []byte(f[1]))
+	}
+	return func() string {
+		flags := uint8(h2.FlagEndHeaders)
+		if body == 0 {
+			flags |= h2.FlagEndStream
+		}
+		b := append(h2.AppendHeader(nil, h2.Header{Length: len(block), Type: h2.Headers, Flags: flags, Stream: id}), block...)
+		if body > 0 {
+			b = h2.AppendHeader(b, h2.Header{Length: body, Type: h2.Data, Flags: h2.FlagEndStream, Stream: id})
+			b = append(b, strings.Repeat("x", body)...)
+		}
+		b = append(b, h2.AppendWindowUpdate(nil, 0, 1<<20)...)
+		id += 2
+		return string(b)
+	}
+}
+
+// TestAllocationsHTTP2: in steady state an exchange of an HTTP/2 client allocates nothing.
+func TestAllocationsHTTP2(t *testing.T) {
+	const runs = 100
+	for _, tc := range []struct {
+		name     string
+		request  func() string
+		response string
+	}{
+		{"GET", h2Request("GET", 0), "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello"},
+		{"POST", h2Request("POST", 16000), "HTTP/1.1 204 No Content\r\n\r\n"},
+		{"60 KiB", h2Request("GET", 0), "HTTP/1.1 200 OK\r\nContent-Length: 61440\r\n\r\n" + strings.Repeat("x", 60<<10)},
+		{"chunked", h2Request("GET", 0), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n" +
+			strings.Repeat("400\r\n"+strings.Repeat("x", 1<<10)+"\r\n", 30) + "0\r\nX-Sum: 1\r\n\r\n"},
+	} {
+		all := make([]string, 50+runs+10)
+		for i := range all {
+			all[i] = tc.request()
+		}
+		k := &bareKernel{now: 1}
+		s := &steady{k: k, l: loop.New(k, loop.Options{}), response: tc.response}
+		s.p = New(s.l, rigOptions(rigConfig(1)))
+		if err := s.l.Listen(bareListener, s.p.Door("")); err != nil {
+			t.Fatal(err)
+		}
+		k.tell(bareListener, loop.Readable)
+		s.l.Turn(false)
+		s.send(bareClient, h2.Preface+string(h2.AppendHeader(nil, h2.Header{Type: h2.Settings}))+
+			string(h2.AppendHeader(nil, h2.Header{Type: h2.Settings, Flags: h2.FlagAck})))
+		next := func() {
+			s.request, all = all[0], all[1:]
+			s.exchange()
+		}
+		for range 50 {
+			next()
+		}
+		check := func() { // a WINDOW_UPDATE comes now and then
+			if up, down := s.sunk(); up == 0 || down < 13 || s.p.arena.Out() != 0 || k.open != bareBackend+1 {
+				t.Fatalf("%s: %d bytes up and %d down, %d slabs out, %d descriptors", tc.name, up, down, s.p.arena.Out(), k.open)
+			}
+		}
+		if n := testing.AllocsPerRun(runs, func() { next(); check() }); n != 0 {
+			t.Errorf("%s: %v allocations for an exchange", tc.name, n)
+		}
+	}
+}
