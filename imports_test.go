@@ -46,7 +46,7 @@ var arrows = map[string][]string{
 	"lb/proxy/deadline":     {"proxy/lane", "proxy/record", "config", "loop/tick"},
 	"lb/proxy/front":        {"proxy/lane", "loop", "httpparse", "arena", "board", "loop/tick", "loop/tlsconn"},
 	"lb/proxy/h1":           {"proxy/front", "proxy/lane", "loop", "httpparse", "loop/tick"},
-	"lb/proxy/h2":           {"proxy/front", "proxy/lane", "proxy/mux", "httpparse", "httpparse/h2", "httpparse/h2/heads", "loop", "loop/tick"},
+	"lb/proxy/h2":           {"board", "proxy/front", "proxy/lane", "proxy/mux", "httpparse", "httpparse/h2", "httpparse/h2/heads", "loop", "loop/tick"},
 	"lb/proxy/lane":         {"loop", "httpparse", "arena", "loop/tick"},
 	"lb/proxy/ownreply":     {"proxy/front", "proxy/lane", "proxy/record", "board", "loop/tick"},
 	"lb/proxy/record":       {"proxy/front", "httpparse", "config", "loop/tick", "internal/tlsfault"},
