@@ -7,6 +7,7 @@ import (
 	"lb/loop/tick"
 	"lb/proxy/back"
 	"lb/proxy/h1back"
+	"lb/proxy/h2back"
 	"lb/proxy/lane"
 	"lb/proxy/record"
 	"lb/proxy/retry"
@@ -87,12 +88,42 @@ func (x *exchange) pick() (ended bool) {
 	}
 	x.blamed, x.knocks = false, 0
 	t.Slot.Attempts.Add(1)
-	if !x.fresh {
+	return x.connect()
+}
+
+// connect takes a conn to the target for the attempt.
+func (x *exchange) connect() (ended bool) {
+	p, t := x.p, x.target
+	switch {
+	case t.h2.Streams(p.loop.Now(), x.upgrade != ""):
+		if a := p.h2.Take(&t.h2, x, x.fresh); a != nil {
+			return x.join(a)
+		}
+	case !x.fresh:
 		if c := x.idle(t); c != nil {
-			return x.send(c, &c.In, false)
+			return x.send(c, c.In(), false)
 		}
 	}
 	return x.dial()
+}
+
+// join goes on with a, whose conn may still be dialled.
+func (x *exchange) join(a *h2back.Attempt) (ended bool) {
+	if a.Made() {
+		return x.send(a, a.In(), true)
+	}
+	return x.dials(a, nil, true)
+}
+
+// dials waits until b, which is being dialled, has connected.
+func (x *exchange) dials(b back.Back, in *lane.Inbox, streams bool) (ended bool) {
+	x.attach(b, in, streams)
+	if x.phase != Dial {
+		x.enter(Dial)
+	}
+	x.pause = 0
+	x.arm()
+	return false
 }
 
 // idle takes a conn of t from the idle list, or returns nil if there is none that x may use.
@@ -110,21 +141,22 @@ func (x *exchange) dial() (ended bool) {
 	if len(t.Addrs) == 0 {
 		return x.fail(record.ByBackend(record.CauseNoConnect))
 	}
+	if t.h2.Streams(p.loop.Now(), x.upgrade != "") {
+		a, err := p.h2.Dial(&t.h2, x)
+		if err != nil {
+			return x.undialled(err, true)
+		}
+		return x.join(a)
+	}
 	c, err := p.h1.Dial(&t.Target, x)
 	if err != nil {
-		return x.undialled(err)
+		return x.undialled(err, false)
 	}
-	x.attach(c, &c.In, false)
-	if x.phase != Dial {
-		x.enter(Dial)
-	}
-	x.pause = 0
-	x.arm()
-	return false
+	return x.dials(c, c.In(), false)
 }
 
 // undialled goes on after no conn could be begun because of err.
-func (x *exchange) undialled(err error) (ended bool) {
+func (x *exchange) undialled(err error, streams bool) (ended bool) {
 	if h1back.Full(err) {
 		return x.knock()
 	}
@@ -132,10 +164,10 @@ func (x *exchange) undialled(err error) (ended bool) {
 	if f.Side != record.LBSide {
 		return x.fail(f)
 	}
-	if !x.fresh {
+	if !x.fresh && !streams {
 		if c, tried := x.p.h1.TakeUnrested(&x.target.Target, x); c != nil {
 			x.pause = 0
-			return x.send(c, &c.In, false)
+			return x.send(c, c.In(), false)
 		} else if tried {
 			return x.dial()
 		}
@@ -231,7 +263,14 @@ func (x *exchange) dialled() (ended bool) {
 		return x.knock()
 	case back.Failed:
 		return x.fail(f)
+	case back.Other:
+		x.detach()
+		if c := x.p.h2.TakeOther(&x.target.h2, x); c != nil {
+			return x.send(c, c.In(), false)
+		}
+		return x.connect()
 	}
+	x.from = x.backend.In()
 	x.enter(Send)
 	return x.pump()
 }

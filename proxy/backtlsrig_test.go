@@ -117,11 +117,12 @@ func (r *backRig) listen() {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { f.Close() })
-	if err := unix.SetNonblock(int(f.Fd()), true); err != nil {
+	fd := int(f.Fd()) // once: it makes the socket block
+	if err := unix.SetNonblock(fd, true); err != nil {
 		r.t.Fatal(err)
 	}
 	r.addr = ln.Addr().String()
-	if err := r.l.Listen(int(f.Fd()), r.p.Door("")); err != nil {
+	if err := r.l.Listen(fd, r.p.Door("")); err != nil {
 		r.t.Fatal(err)
 	}
 }

@@ -380,7 +380,7 @@ func (x *exchange) Expired() (ended bool) {
 		x.front.Deadline(min(at, x.call.Until))
 		return false
 	case knocks:
-		return x.dial()
+		return x.connect()
 	case x.phase == Dial && x.backend == nil:
 		return x.fail(record.ByLB(record.CauseCrowded))
 	case x.phase == Pick && x.pause > 0:

@@ -19,6 +19,7 @@ type pool struct {
 	p         *Proxy
 	cfg       *config.Pool
 	targets   []*target // by index
+	streams   bool      // the backends speak HTTP/2 alone
 	successor *pool     // or nil while it is in the present configuration, or if no pool of its name is
 	// waits are the exchanges for which every backend is full, first come first
 	// served. Room that this loop makes goes to the first at once; for room that other
@@ -41,7 +42,8 @@ func (p *Proxy) newPool(cfg *config.Pool, targets []*target, stickyKey []byte, a
 	for i, t := range targets {
 		backends[i] = &t.Backend
 	}
-	q := &pool{p: p, cfg: cfg, targets: targets, Pool: upstream.NewPool(*cfg, p.board, backends, at)}
+	q := &pool{p: p, cfg: cfg, targets: targets, streams: cfg.Protocol == config.ProtocolH2 || cfg.Protocol == config.ProtocolH2C,
+		Pool: upstream.NewPool(*cfg, p.board, backends, at)}
 	q.waits.Max, q.again.Max = waitsMax, waitsMax
 	if cfg.Sticky != "" {
 		q.UseSticky(stickyKey)

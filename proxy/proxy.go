@@ -14,6 +14,7 @@ import (
 	"lb/proxy/clients"
 	"lb/proxy/front"
 	"lb/proxy/h1back"
+	"lb/proxy/h2back"
 	"lb/proxy/lane"
 	"lb/proxy/record"
 	"lb/proxy/rewrite"
@@ -63,6 +64,7 @@ type Proxy struct {
 	drained  func()      // called once when the last client has gone
 	backs    back.Shared // with the conns to backends
 	h1       h1back.Conns
+	h2       h2back.Conns
 	freeExch *exchange
 
 	chance *rand.Rand           // for jitter
@@ -93,8 +95,9 @@ func New(l *loop.Loop, o Options) *Proxy {
 		chance:   rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		record:   o.Record,
 	}
-	p.shared = front.Shared{Loop: l, Arena: p.arena, Counters: p.counters, Host: p}
+	p.shared = front.Shared{Loop: l, Arena: p.arena, Counters: p.counters, Refusals: p.refusals, Host: p}
 	p.backs.Shared, p.h1.Shared = &p.shared, &p.backs
+	p.h2.Shared, p.h2.HTTP1, p.h2.Chance = &p.backs, &p.h1, p.chance
 	p.watch = watch.Watch{Loop: l, Board: p.board, Busy: p.isBusy, Changed: p.evacuate}
 	p.clients = clients.New(&p.shared, p.log)
 	p.clients.PassOn, p.clients.Taken = o.PassOn, p.showOldest
@@ -158,7 +161,10 @@ func (p *Proxy) Cut() int {
 
 // closeIdle ends the idle conns to backends.
 func (p *Proxy) closeIdle() {
-	p.eachTarget(func(t *target) { t.CloseIdle() })
+	p.eachTarget(func(t *target) {
+		t.CloseIdle()
+		t.h2.CloseIdle()
+	})
 }
 
 // Closed implements front.Host. It ends a drain when the last client has gone.

@@ -114,6 +114,7 @@ func (x *exchange) request() *rewrite.Request {
 	}
 	r.Via, r.Hops = x.snap.via.For(x.peer, x.req.Minor), x.hops
 	r.Config = x.snap.cfg
+	r.Streams = x.pool != nil && x.pool.streams
 	return r
 }
 

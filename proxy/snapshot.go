@@ -91,7 +91,9 @@ func (p *Proxy) targetOf(id int, b config.Backend) *target {
 	if t := p.targets[id]; t != nil && t.Name == b.String() {
 		return t
 	}
-	return &target{Target: h1back.NewTarget(p.board, p.slot, id, b.String())}
+	t := &target{Target: h1back.NewTarget(p.board, p.slot, id, b.String())}
+	t.h2.Target = &t.Target
+	return t
 }
 
 // stickyKey returns the key that the values of sticky cookies are made with.
@@ -166,9 +168,11 @@ func (p *Proxy) use(s Snapshot) {
 		for j, t := range q.targets {
 			t.pool, t.index, t.Addrs = q, j, s.Addrs[i][j]
 			t.Never = q.cfg.Reuse == config.ReuseNever
+			t.h2.Speak(q.cfg.Protocol)
 		}
 	}
 	p.backs.IdleTimeout = p.now.cfg.Timeouts.BackendIdle
+	p.h2.Use(p.now.cfg, &p.now.limits)
 	p.SetTLS(s.TLS)
 	p.clients.Use(p.now.cfg, spread.New(p.board, p.slot, s.Slots))
 }

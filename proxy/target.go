@@ -7,6 +7,7 @@ import (
 	"lb/loop/tick"
 	"lb/proxy/back"
 	"lb/proxy/h1back"
+	"lb/proxy/h2back"
 	"lb/proxy/record"
 	"lb/upstream"
 )
@@ -15,6 +16,7 @@ import (
 // configurations have it, from when it comes into the configuration until it goes.
 type target struct {
 	h1back.Target
+	h2    h2back.Target
 	pool  *pool // the newest that had it, or nil if that has a successor without it
 	index int   // there
 	bulky bool  // its last response was longer than a small slab: read the next at once into a large one
@@ -24,6 +26,7 @@ type target struct {
 func (t *target) leave() {
 	t.Gone = true
 	t.CloseIdle()
+	t.h2.Retire()
 	if t.pool.successor != nil {
 		t.pool = nil
 	}

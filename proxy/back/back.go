@@ -19,6 +19,10 @@ import (
 // Back is the backend's side of one attempt. Its methods are called on its loop, by that
 // exchange, until Keep has returned true or Drop has returned.
 type Back interface {
+	// In is the inbox that Fill reads into. It is the back's, and nil in the phase Dial
+	// perhaps.
+	In() *lane.Inbox
+
 	// Connect moves the making of the conn on, in the phase Dial. After Waits an event
 	// follows. f is set with Failed alone.
 	Connect() (p Progress, f record.Fault)
@@ -97,6 +101,7 @@ const (
 	Ready           // the request can be sent
 	Busy            // lb makes too many conns at the moment
 	Failed          // the conn cannot be made
+	Other           // the backend has chosen another protocol: another conn is to be had
 )
 
 // Owner is the exchange of an attempt.

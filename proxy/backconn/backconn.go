@@ -12,6 +12,8 @@ import (
 	"lb/loop"
 	"lb/loop/tick"
 	"lb/loop/tlsconn"
+	"lb/proxy/back"
+	"lb/proxy/front"
 	"lb/proxy/record"
 	"lb/upstream"
 )
@@ -20,7 +22,8 @@ import (
 type Manner struct {
 	secure bool        // by TLS
 	tls    *tls.Config // for that, or nil
-	pool   *tls.Config // its pool's, of which tls was made
+	http1  *tls.Config // the same, but HTTP/1.1 is all that ALPN offers
+	pool   *tls.Config // its pool's, of which they were made
 }
 
 // Set makes m that of the backend b, whose pool has this configuration of TLS, or nil. Conns
@@ -31,8 +34,19 @@ func (m *Manner) Set(pool *tls.Config, b config.Backend) {
 	}
 	if pool != m.pool {
 		m.pool, m.tls = pool, tlsconf.ForBackend(pool, b)
+		if m.http1 = m.tls; m.tls != nil && len(m.tls.NextProtos) > 1 {
+			m.http1 = m.tls.Clone()
+			m.http1.NextProtos = []string{tlsconf.ProtocolHTTP1}
+		}
 	}
 }
+
+// HTTP1 returns the configuration of TLS for conns that are to speak HTTP/1.1 for certain, or
+// nil; Any that for conns on which the backend chooses, as far as the pool lets it.
+func (m *Manner) HTTP1() *tls.Config { return m.http1 }
+
+// Any is explained at HTTP1.
+func (m *Manner) Any() *tls.Config { return m.tls }
 
 // TLS reports whether conns are made by TLS.
 func (m *Manner) TLS() bool { return m.secure }
@@ -42,18 +56,21 @@ type Conn struct {
 	loop.Conn
 	Since tick.Instant // when it became idle
 
-	tls   *tls.Config   // that its handshake was begun with; nil for plain
-	shake *tlsconn.Conn // the handshake, until its end has been looked at
-	over  bool          // it has ended
-	err   error         // how
-	probe [1]byte
+	tls     *tls.Config   // that its handshake was begun with; nil for plain
+	shake   *tlsconn.Conn // the handshake, until its end has been looked at
+	over    bool          // it has ended
+	streams bool          // HTTP/2 was agreed on
+	err     error         // how
+	probe   [1]byte
 }
 
 // Begin makes c new. It is called before c is dialled.
-func (c *Conn) Begin() { c.tls, c.shake, c.over, c.err = nil, nil, false, nil }
+func (c *Conn) Begin() { c.tls, c.shake, c.over, c.err, c.streams = nil, nil, false, nil, false }
 
 // Fits reports whether a new conn would be made in the same manner.
-func (c *Conn) Fits(m *Manner) bool { return c.tls == m.tls && c.Secure() == m.secure }
+func (c *Conn) Fits(m *Manner) bool {
+	return (c.tls == m.tls || c.tls == m.http1) && c.Secure() == m.secure
+}
 
 // Secure reports whether c speaks TLS.
 func (c *Conn) Secure() bool { return c.tls != nil }
@@ -62,13 +79,56 @@ func (c *Conn) Secure() bool { return c.tls != nil }
 // nothing in plain text instead.
 var errNoTLS = errors.New("backconn: no configuration of TLS for the pool")
 
+// Connect moves the making of c on, after an event. The time to connect includes the TLS
+// handshake, which is begun with cfg if m has TLS. See back.Back.
+func (c *Conn) Connect(s *front.Shared, m *Manner, cfg *tls.Config) (p back.Progress, f record.Fault) {
+	var over bool
+	var err error
+	switch {
+	case c.Shaking():
+		over, err = c.Step()
+	case !c.Writable() && !c.Hangup():
+		return back.Waits, f
+	default:
+		if err := c.DialResult(); err != nil {
+			return back.Failed, record.ByError(record.CauseNoConnect, err)
+		}
+		if !m.secure {
+			return back.Ready, f
+		}
+		err = c.Handshake(s.Shaker(), cfg)
+	}
+	switch {
+	case err == tlsconn.ErrBusy:
+		return back.Busy, f
+	case err != nil:
+		return back.Failed, record.ByHandshake(err)
+	case !over:
+		return back.Waits, f
+	}
+	return back.Ready, f
+}
+
+// Late is as back.Back.Late.
+func (c *Conn) Late(l *loop.Loop, since tick.Instant) (f record.Fault, late bool) {
+	switch {
+	case !c.Shaking():
+		return record.Fault{Side: record.BackendSide, Cause: record.CauseSlow}, true
+	case l.StoodStill(since):
+		return f, false
+	case c.shake.Waits():
+		return record.LateHandshake(), true
+	}
+	return record.ByLB(record.CauseCrowded), true // the backend has done its part
+}
+
 // Handshake begins the TLS handshake on c, which has connected.
-func (c *Conn) Handshake(s *tlsconn.Shaker, m *Manner) (err error) {
-	if m.tls == nil {
+func (c *Conn) Handshake(s *tlsconn.Shaker, cfg *tls.Config) (err error) {
+	if cfg == nil {
 		return errNoTLS
 	}
-	c.tls = m.tls
-	c.shake, err = s.Client(&c.Conn, c, m.tls)
+	c.tls = cfg
+	c.shake, err = s.Client(&c.Conn, c, cfg)
 	return err
 }
 
@@ -78,24 +138,28 @@ func (c *Conn) Shaking() bool { return c.shake != nil }
 // Shaken implements tlsconn.Owner.
 func (c *Conn) Shaken(err error) { c.over, c.err = true, err }
 
-// Late returns the fault of a handshake that did not end in time: it is lb's if the backend
-// has done its part.
-func (c *Conn) Late() record.Fault {
-	if c.shake.Waits() {
-		return record.LateHandshake()
-	}
-	return record.ByLB(record.CauseCrowded)
-}
-
 // Step moves the handshake on, after an event. It reports whether it is over, and its error.
 func (c *Conn) Step() (over bool, err error) {
 	if !c.over {
 		c.shake.Advance()
 	}
 	if c.over {
+		if c.err == nil && len(c.tls.NextProtos) > 0 && c.tls.NextProtos[0] == tlsconf.ProtocolH2 {
+			c.streams = c.shake.State().NegotiatedProtocol == tlsconf.ProtocolH2
+		}
 		c.shake = nil
 	}
 	return c.over, c.err
+}
+
+// Streams reports whether HTTP/2 was agreed on by ALPN.
+func (c *Conn) Streams() bool { return c.streams }
+
+// TakeFrom makes c, which is free, the conn that from was. Its events go to h.
+func (c *Conn) TakeFrom(from *Conn, l *loop.Loop, h loop.Handler) {
+	c.Begin()
+	c.tls = from.tls
+	l.Move(&from.Conn, &c.Conn, h)
 }
 
 // Fresh reports whether c, which is idle, can still be used, judging by the events that

@@ -3,7 +3,6 @@ package h1back
 import (
 	"lb/loop"
 	"lb/loop/tick"
-	"lb/loop/tlsconn"
 	"lb/proxy/back"
 	"lb/proxy/backconn"
 	"lb/proxy/lane"
@@ -15,7 +14,7 @@ import (
 // its target, where it owns no buffer.
 type Conn struct {
 	backconn.Conn
-	In    lane.Inbox // the answer's bytes
+	in    lane.Inbox // the answer's bytes
 	s     *Conns
 	owner back.Owner // or nil while it is idle
 	to    *Target
@@ -63,44 +62,17 @@ func (c *Conn) Expired() {
 	}
 }
 
-// Connect implements back.Back. The time to connect includes the TLS handshake.
+// In implements back.Back.
+func (c *Conn) In() *lane.Inbox { return &c.in }
+
+// Connect implements back.Back.
 func (c *Conn) Connect() (p back.Progress, f record.Fault) {
-	var over bool
-	var err error
-	switch {
-	case c.Shaking():
-		over, err = c.Step()
-	case !c.Writable() && !c.Hangup():
-		return back.Waits, f
-	default:
-		if err := c.DialResult(); err != nil {
-			return back.Failed, record.ByError(record.CauseNoConnect, err)
-		}
-		if !c.to.Manner.TLS() {
-			return back.Ready, f
-		}
-		err = c.Handshake(c.s.Shaker(), &c.to.Manner)
-	}
-	switch {
-	case err == tlsconn.ErrBusy:
-		return back.Busy, f
-	case err != nil:
-		return back.Failed, record.ByHandshake(err)
-	case !over:
-		return back.Waits, f
-	}
-	return back.Ready, f
+	return c.Conn.Connect(c.s.Shared.Shared, &c.to.Manner, c.to.Manner.HTTP1())
 }
 
 // Late implements back.Back.
 func (c *Conn) Late(since tick.Instant) (f record.Fault, late bool) {
-	switch {
-	case !c.Shaking():
-		return record.Fault{Side: record.BackendSide, Cause: record.CauseSlow}, true
-	case c.s.Loop.StoodStill(since):
-		return f, false
-	}
-	return c.Conn.Late(), true
+	return c.Conn.Late(c.s.Loop, since)
 }
 
 // Flush implements back.Back.
@@ -110,7 +82,7 @@ func (c *Conn) Flush(ln *lane.Lane, in *lane.Inbox) (n int, err error) {
 
 // Fill implements back.Back.
 func (c *Conn) Fill(bulk bool) (n int, err error) {
-	return c.In.Fill(c.s.Arena, &c.Conn.Conn, bulk)
+	return c.in.Fill(c.s.Arena, &c.Conn.Conn, bulk)
 }
 
 // Over implements back.Back. HTTP/1 frames bodies by itself.
@@ -144,7 +116,7 @@ func (c *Conn) NoteStale(asked tick.Instant) {
 // before it is taken from there.
 func (c *Conn) Keep(bare bool) bool {
 	s := c.s
-	if c.In.Len() > 0 || c.PeerShut() || c.Hangup() || s.Draining {
+	if c.in.Len() > 0 || c.PeerShut() || c.Hangup() || s.Draining {
 		return false
 	}
 	if c.Readable() { // the last read filled its buffer: look whether more came
@@ -157,7 +129,7 @@ func (c *Conn) Keep(bare bool) bool {
 	if c.to.Gone || !c.Fits(&c.to.Manner) || c.to.Never || limit < idleLeast {
 		return false
 	}
-	c.In.Drop(s.Arena)
+	c.in.Drop(s.Arena)
 	c.owner, c.Since, c.bare = nil, since, bare
 	c.to.Idle.Put(&c.link, c, since)
 	s.Counters.BackendIdle.Add(1)
@@ -177,7 +149,7 @@ func (c *Conn) end(reset bool) {
 	if c.to.Idle.Remove(&c.link) {
 		s.Counters.BackendIdle.Sub(1)
 	}
-	c.In.Release(s.Arena)
+	c.in.Release(s.Arena)
 	c.owner = nil
 	s.Loop.Disarm(&c.timer)
 	c.Conn.Close(reset)

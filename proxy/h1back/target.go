@@ -118,14 +118,7 @@ func (s *Conns) TakeUnrested(t *Target, o back.Owner) (c *Conn, tried bool) {
 // Dial begins a new conn to t for an attempt of o. The errors are those of loop.Dial. There
 // has to be an address.
 func (s *Conns) Dial(t *Target, o back.Owner) (*Conn, error) {
-	c := s.free
-	if c == nil {
-		c = &Conn{s: s}
-	} else {
-		s.free, c.next = c.next, nil
-	}
-	c.to, c.uses = t, 0
-	c.Conn.Begin()
+	c := s.conn(t)
 	if err := s.Loop.Dial(&c.Conn.Conn, c, t.Next()); err != nil {
 		c.next, s.free = s.free, c
 		return nil, err
@@ -134,6 +127,27 @@ func (s *Conns) Dial(t *Target, o back.Owner) (*Conn, error) {
 	t.Slot.Conns.Add(1)
 	c.begin(o)
 	return c, nil
+}
+
+// conn returns a free conn, to t.
+func (s *Conns) conn(t *Target) *Conn {
+	c := s.free
+	if c == nil {
+		c = &Conn{s: s}
+	} else {
+		s.free, c.next = c.next, nil
+	}
+	c.to, c.uses = t, 0
+	c.Conn.Begin()
+	return c
+}
+
+// Adopt makes from, which has been made and counted, an HTTP/1 conn to t for an attempt of o.
+func (s *Conns) Adopt(t *Target, o back.Owner, from *backconn.Conn) *Conn {
+	c := s.conn(t)
+	c.Conn.TakeFrom(from, s.Loop, c)
+	c.begin(o)
+	return c
 }
 
 // Full reports whether err of Dial says that the accept queue of a unix socket is full.

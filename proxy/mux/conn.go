@@ -47,7 +47,7 @@ type Owner interface {
 	// ReadTrailers, into the memory of Side.Text, for SetTrailers, or they are skipped.
 	Trailers(s *Stream)
 
-	// Note is called for what has come about the whole conn: Changed, Agreed and Leaving. Bytes of ev are valid until it returns.
+	// Note is called for what has come about the whole conn: Changed, Agreed, Refused and Leaving. Bytes of ev are valid until it returns.
 	Note(ev h2.Event)
 
 	// Lost is called once, when the conn can carry nothing more: why is the error of the
@@ -117,6 +117,7 @@ type Conn struct {
 	turn   *Stream     // the stream of the queues that is being run, or nil
 	share  int         // bytes of output that it may still add
 
+	why      error // see Why
 	state    state
 	drain    drain
 	full     bool         // not read, because the output has no room
@@ -135,7 +136,7 @@ type Conn struct {
 func (c *Conn) Begin(side *Side, owner Owner, in lane.Inbox) {
 	now := side.Loop.Now()
 	c.side, c.owner, c.in = side, owner, in
-	c.out, c.turn, c.queued, c.shut = nil, nil, 0, 0
+	c.out, c.turn, c.queued, c.shut, c.why = nil, nil, 0, 0, nil
 	c.state, c.full, c.stalled, c.rested, c.lingered = stateOpen, false, false, false, 0
 	c.drain = drainNone
 	c.begun, c.quiet, c.moved = now, now, now
@@ -149,6 +150,9 @@ const startBytes = 256
 
 // Side returns what Begin was given.
 func (c *Conn) Side() *Side { return c.side }
+
+// Why returns why c can carry nothing more, as Owner.Lost gets it, or nil if it can.
+func (c *Conn) Why() error { return c.why }
 
 // Lives reports whether c carries streams, and may carry more.
 func (c *Conn) Lives() bool { return c.state == stateOpen }
@@ -294,7 +298,7 @@ func (c *Conn) runTouched() {
 
 // lose ends all streams, because the conn can carry nothing more, and then the conn.
 func (c *Conn) lose(why error) {
-	c.state = stateParting
+	c.state, c.why = stateParting, why
 	for st := range c.All {
 		s := st.Owner.(*Stream)
 		s.gone, s.Code = true, h2.InternalError
