@@ -306,13 +306,6 @@ func (o *h2Origin) of(id string) (list []h2Request) {
 	return list
 }
 
-// count returns how many requests and broken ones have come.
-func (o *h2Origin) count() int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return len(o.seen) + len(o.bad)
-}
-
 // reply answers r with a status, fields and a body with its length.
 func (r *h2Request) reply(status int, fields []h2Field, body string) {
 	fields = append(slices.Clone(fields), h2Field{"content-length", fmt.Sprint(len(body))})
