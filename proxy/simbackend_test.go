@@ -11,7 +11,7 @@ import (
 // simBackend is one conn to a backend.
 type simBackend struct {
 	s     *sim
-	peer  *looptest.Peer
+	peer  simPeer
 	r     simReader
 	busy  bool // an answer is owed or on its way
 	early bool // the answer began before the request was whole
@@ -74,7 +74,7 @@ func (b *simBackend) onHead(m *simMessage) {
 	if b.busy {
 		b.s.errorf("request %d came before the answer to the one before was out", r.id)
 	}
-	if want := fmt.Sprintf("%s /%d HTTP/1.1", r.method, r.id); m.start != want || m.field("x-hop") != "" || m.field("via") != fmt.Sprintf("1.%d lb", r.minor) {
+	if want := fmt.Sprintf("%s /%d HTTP/1.1", r.method, r.id); m.start != want || m.field("x-hop") != "" || m.field("via") != r.via() {
 		b.s.errorf("request %d came as %q %v", r.id, m.start, m.fields)
 	}
 	b.busy, b.early = true, false

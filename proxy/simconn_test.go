@@ -1,0 +1,132 @@
+package proxy
+
+import (
+	"golang.org/x/net/http2"
+)
+
+// simConn is an HTTP/2 conn of simulated clients.
+type simConn struct {
+	*h2End
+	s     *sim
+	lines int  // clients that have joined it
+	rough bool // it began in a rough time
+}
+
+// join gives c a line on an HTTP/2 conn, perhaps one that others have.
+func (c *simClient) join() {
+	s := c.s
+	var conn *simConn
+	for _, o := range s.h2Conns {
+		if o.rough == s.rough && !o.over && !o.leaving && !o.said && o.lines < 6 && s.rng.IntN(3) > 0 {
+			conn = o
+		}
+	}
+	if conn == nil {
+		conn = s.newConn()
+	}
+	conn.lines++
+	c.peer = newH2Line(conn.h2End, c.r.feed, c.onEnd)
+}
+
+// newConn draws an HTTP/2 conn of clients.
+func (s *sim) newConn() *simConn {
+	c := &simConn{s: s, rough: s.rough, h2End: newH2End(s.r.connect(s.address(rigPortH2)), false, nil)}
+	c.wrong = func(format string, args ...any) { s.errorf("to an HTTP/2 client: "+format, args...) }
+	c.draw()
+	s.h2Conns = append(s.h2Conns, c)
+	if s.rough && s.rng.IntN(4) == 0 {
+		s.after(1500, func() {
+			switch s.rng.IntN(4) {
+			case 0:
+				c.peer.Reset()
+			case 1:
+				c.peer.Close()
+			case 2:
+				c.peer.Shut()
+				return
+			case 3:
+				c.leave(0)
+				return
+			}
+			c.end()
+		})
+	}
+	return c
+}
+
+// draw draws the settings of an end, and what it does meanwhile.
+func (c *simConn) draw() {
+	s := c.s
+	c.rng = s.rng
+	if s.rng.IntN(2) == 0 {
+		c.later = func(f func()) { s.after(10, f) }
+	}
+	c.start(c.settingsDrawn()...)
+	for range s.rng.IntN(6) {
+		s.after(1500, c.fidget)
+	}
+}
+
+func (c *simConn) settingsDrawn() (all []http2.Setting) {
+	rng := c.s.rng
+	if rng.IntN(2) == 0 {
+		all = append(all, http2.Setting{ID: http2.SettingInitialWindowSize, Val: []uint32{1000, 5000, 16384, 1 << 20}[rng.IntN(4)]})
+	}
+	if rng.IntN(3) == 0 {
+		all = append(all, http2.Setting{ID: http2.SettingHeaderTableSize, Val: uint32(rng.IntN(2) * 100)})
+	}
+	return all
+}
+
+// fidget does something that changes no answer.
+func (c *simConn) fidget() {
+	if c.over {
+		return
+	}
+	switch rng := c.s.rng; rng.IntN(6) {
+	case 0:
+		c.settings(c.settingsDrawn()...)
+	case 1:
+		c.ping()
+	case 2:
+		c.stall(true)
+		c.s.after(500, func() { c.stall(false) })
+	case 3:
+		if id := c.anyID(); id != 0 && !c.server {
+			c.framer.WriteRawFrame(0x10, 0, 0, append([]byte{0, 0, byte(id >> 8), byte(id)}, "u=1, i"...))
+		}
+	case 4:
+		if id := c.anyID(); id != 0 {
+			c.framer.WritePriority(id, http2.PriorityParam{StreamDep: 0, Weight: 7})
+		}
+	case 5:
+		c.framer.WriteRawFrame(0xbe, 0xff, uint32(c.anyID()), []byte("unknown"))
+	}
+	c.flush()
+}
+
+func (c *simConn) anyID() uint32 {
+	if all := c.all(); len(all) > 0 {
+		return all[c.s.rng.IntN(len(all))].id
+	}
+	return 0
+}
+
+// stall keeps all windows shut, or opens them.
+func (c *simConn) stall(is bool) {
+	if c.stalled = is; is {
+		return
+	}
+	for _, s := range c.all() {
+		c.repay(s)
+	}
+	c.repay(nil)
+	c.flush()
+}
+
+// close closes the conn.
+func (c *simConn) close() {
+	if !c.over {
+		c.end()
+	}
+}
