@@ -152,8 +152,7 @@ func newRigOn(t testing.TB, seed uint64, o Options, tiny bool) *rig {
 		}
 	}
 	if tiny {
-		r.p.arena = arena.New(tinySlab, largeBytes(o.Snapshot.Config))
-		r.p.shared.Arena = r.p.arena
+		*r.p.arena = *arena.New(tinySlab, largeBytes(o.Snapshot.Config))
 	}
 	r.listener = k.Listen()
 	door := &rigDoor{Acceptor: r.p.Door(o.Snapshot.Config.Listening()[0].Address), r: r}

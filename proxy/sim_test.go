@@ -11,6 +11,7 @@ import (
 
 	"lb/board"
 	"lb/config"
+	"lb/httpparse/h2"
 	"lb/loop/looptest"
 	"lb/loop/tick"
 )
@@ -212,6 +213,11 @@ func (s *sim) run(t *testing.T, seed uint64) {
 	s.turn(simEndTime)
 	if drains && drained != 1 {
 		s.errorf("the end of the drain was told %d times", drained)
+	}
+	for i := range s.r.p.counters.HTTP2Floods {
+		if n := s.r.p.counters.HTTP2Floods[i].Load(); n > 0 {
+			s.errorf("%d floods: %v", n, h2.Budget(i))
+		}
 	}
 	s.checkRemoved()
 	s.checkFreed()

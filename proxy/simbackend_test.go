@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"lb/config"
 	"lb/loop/looptest"
 )
 
@@ -24,17 +25,28 @@ type simBackend struct {
 }
 
 func (s *sim) welcome(place int, p *looptest.Peer) {
+	if s.pools[s.poolOf[place]].Protocol == config.ProtocolH2C {
+		s.welcomeH2(place, p)
+		return
+	}
+	b := s.newBackend(place, p)
+	p.OnBytes = func(p *looptest.Peer) { b.onBytes(p.Recv()) }
+	p.OnEnd = func(p *looptest.Peer) { b.onEnd() }
+}
+
+func (s *sim) newBackend(place int, p simPeer) *simBackend {
 	b := &simBackend{s: s, peer: p, place: place}
 	b.r = simReader{request: true, onHead: b.onHead, onWhole: b.onWhole}
-	p.OnBytes = func(p *looptest.Peer) { b.onBytes(p.Recv()) }
-	p.OnEnd = func(p *looptest.Peer) {
-		b.ends()
-		if b.raw && !p.WasReset() {
-			s.after(10, p.Shut)
-			return
-		}
-		p.Close()
+	return b
+}
+
+func (b *simBackend) onEnd() {
+	b.ends()
+	if b.raw && !b.peer.WasReset() {
+		b.s.after(10, b.peer.Shut)
+		return
 	}
+	b.peer.Close()
 }
 
 func (b *simBackend) onBytes(got []byte) {

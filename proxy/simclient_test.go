@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"lb/config"
 	"lb/loop/looptest"
 )
 
@@ -79,7 +80,7 @@ func (c *simClient) drawRequests(http2 bool) {
 	}
 	last := c.requests[count-1]
 	last.last = s.rng.IntN(3) == 0 && !http2
-	if minor == 1 && s.rng.IntN(8) == 0 {
+	if minor == 1 && s.rng.IntN(8) == 0 && s.pools[last.pool].Protocol == config.ProtocolHTTP1 {
 		s.makeTunnel(last, http2)
 	}
 }

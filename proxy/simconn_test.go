@@ -1,7 +1,11 @@
 package proxy
 
 import (
+	"time"
+
 	"golang.org/x/net/http2"
+
+	"lb/loop/looptest"
 )
 
 // simConn is an HTTP/2 conn of simulated clients.
@@ -17,7 +21,7 @@ func (c *simClient) join() {
 	s := c.s
 	var conn *simConn
 	for _, o := range s.h2Conns {
-		if o.rough == s.rough && !o.over && !o.leaving && !o.said && o.lines < 6 && s.rng.IntN(3) > 0 {
+		if !o.server && o.rough == s.rough && !o.over && !o.leaving && !o.said && o.lines < 6 && s.rng.IntN(3) > 0 {
 			conn = o
 		}
 	}
@@ -54,6 +58,65 @@ func (s *sim) newConn() *simConn {
 	return c
 }
 
+// welcomeH2 makes the other end of a conn to a backend that speaks HTTP/2.
+func (s *sim) welcomeH2(place int, p *looptest.Peer) {
+	c := &simConn{s: s, rough: s.rough, h2End: newH2End(p, true, nil)}
+	c.wrong = func(format string, args ...any) { s.errorf("to an HTTP/2 backend: "+format, args...) }
+	goes := uint32(1<<31 - 1) // the last stream that is served
+	c.accept = func(st *h2Stream) {
+		if l := newH2Served(st); st.id <= goes && !(s.rough && s.rng.IntN(10) == 0) {
+			b := s.newBackend(place, l)
+			l.onText, l.onEnd = b.onBytes, b.onEnd
+		} else {
+			l.onText = func([]byte) {}
+			st.cancel(http2.ErrCodeRefusedStream)
+		}
+	}
+	c.draw()
+	s.h2Conns = append(s.h2Conns, c)
+	switch s.rng.IntN(6) {
+	case 0: // an orderly end
+		s.after(1500, func() {
+			c.leave(goes)
+			s.r.k.After(time.Second, func() {
+				if goes = c.last; !c.over {
+					c.leave(goes)
+					c.closeLate()
+				}
+			})
+		})
+	case 1:
+		if s.rough {
+			s.after(1500, func() {
+				if goes = c.last - min(c.last, 2*s.rng.Uint32N(3)); s.rough && !c.over {
+					c.leave(goes)
+					c.closeLate()
+				}
+			})
+		}
+	case 2:
+		if s.rough {
+			s.after(1500, func() {
+				if s.rough && !c.over {
+					c.peer.Reset()
+					c.end()
+				}
+			})
+		}
+	}
+}
+
+// closeLate closes c when it has no stream any more.
+func (c *simConn) closeLate() {
+	switch {
+	case c.over:
+	case c.active() == 0:
+		c.end()
+	default:
+		c.s.after(20, c.closeLate)
+	}
+}
+
 // draw draws the settings of an end, and what it does meanwhile.
 func (c *simConn) draw() {
 	s := c.s
@@ -61,7 +124,11 @@ func (c *simConn) draw() {
 	if s.rng.IntN(2) == 0 {
 		c.later = func(f func()) { s.after(10, f) }
 	}
-	c.start(c.settingsDrawn()...)
+	if c.server && s.rng.IntN(3) == 0 { // late
+		s.after(100, func() { c.start(c.settingsDrawn()...) })
+	} else {
+		c.start(c.settingsDrawn()...)
+	}
 	for range s.rng.IntN(6) {
 		s.after(1500, c.fidget)
 	}
@@ -75,12 +142,15 @@ func (c *simConn) settingsDrawn() (all []http2.Setting) {
 	if rng.IntN(3) == 0 {
 		all = append(all, http2.Setting{ID: http2.SettingHeaderTableSize, Val: uint32(rng.IntN(2) * 100)})
 	}
+	if c.server && rng.IntN(2) == 0 {
+		all = append(all, http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: uint32(1 + rng.IntN(4))})
+	}
 	return all
 }
 
 // fidget does something that changes no answer.
 func (c *simConn) fidget() {
-	if c.over {
+	if c.over || !c.started {
 		return
 	}
 	switch rng := c.s.rng; rng.IntN(6) {
@@ -96,7 +166,7 @@ func (c *simConn) fidget() {
 			c.framer.WriteRawFrame(0x10, 0, 0, append([]byte{0, 0, byte(id >> 8), byte(id)}, "u=1, i"...))
 		}
 	case 4:
-		if id := c.anyID(); id != 0 {
+		if id := c.anyID(); id != 0 && !c.server {
 			c.framer.WritePriority(id, http2.PriorityParam{StreamDep: 0, Weight: 7})
 		}
 	case 5:

@@ -61,6 +61,7 @@ type h2End struct {
 	leaving bool     // GOAWAY has come
 	left    uint32   // its last stream
 	code    http2.ErrCode
+	started bool // SETTINGS were sent
 	said    bool // GOAWAY was sent
 	over    bool
 }
@@ -112,10 +113,14 @@ func newH2End(peer *looptest.Peer, server bool, wrong func(format string, args .
 
 // start sends the first frames, with these settings.
 func (e *h2End) start(settings ...http2.Setting) {
-	if !e.server {
+	rest := bytes.Clone(e.out.Bytes())
+	if e.out.Reset(); !e.server {
 		e.out.WriteString(http2.ClientPreface)
 	}
 	e.settings(settings...)
+	e.started = true
+	e.out.Write(rest)
+	e.flush()
 }
 
 // settings sends SETTINGS, whose limits hold for lb once it has acknowledged them.
@@ -139,6 +144,9 @@ func (e *h2End) settings(settings ...http2.Setting) {
 
 // flush sends the frames written.
 func (e *h2End) flush() {
+	if !e.started {
+		return
+	}
 	b := bytes.Clone(e.out.Bytes())
 	e.out.Reset()
 	switch {
@@ -211,9 +219,12 @@ func (e *h2End) receive(b []byte) {
 }
 
 func (e *h2End) frame(fr http2.Frame) {
-	if simTrace { println(e.peer.String(), "got", fmt.Sprintf("%+v", fr)); if h, ok := fr.(*http2.RSTStreamFrame); ok {
-				println("CODE", fmt.Sprintf("%v", h.ErrCode))
-			} }
+	if simTrace {
+		println(e.peer.String(), "got", fmt.Sprintf("%+v", fr))
+		if h, ok := fr.(*http2.RSTStreamFrame); ok {
+			println("CODE", fmt.Sprintf("%v", h.ErrCode))
+		}
+	}
 	id := fr.Header().StreamID
 	s := e.streams[id]
 	if id != 0 && s == nil && fr.Header().Type != http2.FrameHeaders && fr.Header().Type != http2.FrameContinuation &&
@@ -436,7 +447,7 @@ func (e *h2End) data(s *h2Stream, fr *http2.DataFrame) {
 		e.wrong("DATA of %d bytes in stream %d leaves windows of %d and %d", n, s.id, s.granted, e.granted)
 	case s.came || s.wasReset:
 		e.wrong("DATA after the end of stream %d", s.id)
-	case !s.final:
+	case !s.final && !s.reset:
 		e.wrong("DATA before the head of stream %d", s.id)
 	}
 	if s.came = s.came || fr.StreamEnded(); s.reset {
@@ -664,4 +675,5 @@ func (e *h2End) String() string {
 	return fmt.Sprintf("%v: %d frames, %d streams, %d active, %d wait, windows %d to send, %d granted, %d owed",
 		e.peer, e.frames, len(e.streams), e.active(), len(e.waiting), e.toSend, e.granted, e.owed)
 }
+
 var simTrace = os.Getenv("FR") != ""

@@ -83,10 +83,11 @@ func (l *h2Line) Send(b []byte) bool {
 		l.sendBody(b)
 	case l.e.server && l.ended: // more than the answer
 	default:
-		if l.e.server && len(l.sends.buf) == 0 && bytes.HasPrefix(b, []byte("HTTP/1.0")) {
-			b = append([]byte("HTTP/1.1"), b[len("HTTP/1.0"):]...)
+		l.sends.buf = append(l.sends.buf, b...)
+		if l.sends.m == nil && bytes.HasPrefix(l.sends.buf, []byte("HTTP/1.0")) {
+			l.sends.buf[len("HTTP/1.")] = '1'
 		}
-		if l.sends.feed(b); l.sends.wrong != nil {
+		if l.sends.feed(nil); l.sends.wrong != nil {
 			l.s.head([]hpack.HeaderField{{Name: "no", Value: "status"}}, false)
 		}
 	}
