@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 
-	"lb/config"
 	"lb/loop/looptest"
 )
 
@@ -25,7 +24,7 @@ type simBackend struct {
 }
 
 func (s *sim) welcome(place int, p *looptest.Peer) {
-	if s.pools[s.poolOf[place]].Protocol == config.ProtocolH2C {
+	if isH2(s.pools[s.poolOf[place]]) {
 		s.welcomeH2(place, p)
 		return
 	}

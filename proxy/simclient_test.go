@@ -80,10 +80,14 @@ func (c *simClient) drawRequests(http2 bool) {
 	}
 	last := c.requests[count-1]
 	last.last = s.rng.IntN(3) == 0 && !http2
-	if minor == 1 && s.rng.IntN(8) == 0 && s.pools[last.pool].Protocol == config.ProtocolHTTP1 {
+	if minor == 1 && s.rng.IntN(8) == 0 && !slices.ContainsFunc(s.pools, isH2) {
 		s.makeTunnel(last, http2)
 	}
 }
+
+// isH2 reports whether the backends of p have no upgrades. A request whose pool is removed
+// comes to another.
+func isH2(p config.Pool) bool { return p.Protocol == config.ProtocolH2C }
 
 // next sends the requests that may be sent now: all of them, or one.
 func (c *simClient) next() {

@@ -12,8 +12,9 @@ import (
 type simConn struct {
 	*h2End
 	s     *sim
-	lines int  // clients that have joined it
-	rough bool // it began in a rough time
+	lines int    // clients that have joined it
+	rough bool   // it began in a rough time
+	goes  uint32 // of a backend: the last stream that is served
 }
 
 // join gives c a line on an HTTP/2 conn, perhaps one that others have.
@@ -60,16 +61,16 @@ func (s *sim) newConn() *simConn {
 
 // welcomeH2 makes the other end of a conn to a backend that speaks HTTP/2.
 func (s *sim) welcomeH2(place int, p *looptest.Peer) {
-	c := &simConn{s: s, rough: s.rough, h2End: newH2End(p, true, nil)}
+	c := &simConn{s: s, rough: s.rough, h2End: newH2End(p, true, nil), goes: 1<<31 - 1}
 	c.wrong = func(format string, args ...any) { s.errorf("to an HTTP/2 backend: "+format, args...) }
-	goes := uint32(1<<31 - 1) // the last stream that is served
 	c.accept = func(st *h2Stream) {
-		if l := newH2Served(st); st.id <= goes && !(s.rough && s.rng.IntN(10) == 0) {
+		if l := newH2Served(st); st.id <= c.goes && !(s.rough && s.rng.IntN(10) == 0) {
 			b := s.newBackend(place, l)
 			l.onText, l.onEnd = b.onBytes, b.onEnd
 		} else {
-			l.onText = func([]byte) {}
-			st.cancel(http2.ErrCodeRefusedStream)
+			if l.onText = func([]byte) {}; st.id <= c.goes {
+				st.cancel(http2.ErrCodeRefusedStream)
+			}
 		}
 	}
 	c.draw()
@@ -77,21 +78,24 @@ func (s *sim) welcomeH2(place int, p *looptest.Peer) {
 	switch s.rng.IntN(6) {
 	case 0: // an orderly end
 		s.after(1500, func() {
-			c.leave(goes)
+			c.leave(c.goes)
 			s.r.k.After(time.Second, func() {
-				if goes = c.last; !c.over {
-					c.leave(goes)
+				if c.goes = c.last; !c.over {
+					c.leave(c.goes)
 					c.closeLate()
 				}
 			})
 		})
-	case 1:
+	case 1: // some streams come too late for it
 		if s.rough {
 			s.after(1500, func() {
-				if goes = c.last - min(c.last, 2*s.rng.Uint32N(3)); s.rough && !c.over {
-					c.leave(goes)
-					c.closeLate()
-				}
+				c.goes = c.last
+				s.after(50, func() {
+					if s.rough && !c.over {
+						c.leave(c.goes)
+						c.closeLate()
+					}
+				})
 			})
 		}
 	case 2:
@@ -106,11 +110,21 @@ func (s *sim) welcomeH2(place int, p *looptest.Peer) {
 	}
 }
 
+// serving returns the number of streams that c has said it serves.
+func (c *simConn) serving() (n int) {
+	for _, st := range c.all() {
+		if st.lives() && st.id <= c.goes {
+			n++
+		}
+	}
+	return n
+}
+
 // closeLate closes c when it has no stream any more.
 func (c *simConn) closeLate() {
 	switch {
 	case c.over:
-	case c.active() == 0:
+	case c.serving() == 0:
 		c.end()
 	default:
 		c.s.after(20, c.closeLate)
