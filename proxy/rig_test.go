@@ -35,6 +35,7 @@ type rig struct {
 	ids      rigIDs
 	snapshot Snapshot     // the newest
 	layered  bool         // the conns of clients have a looptest.Layer; set it before the first
+	http2    bool         // and all speak HTTP/2
 	log      bytes.Buffer // the log of the proxy
 	rec      *recorder
 	panics   int // the number of panics expected
@@ -186,7 +187,7 @@ func (d *rigDoor) Accepted(fd int, peer netip.AddrPort) {
 	p.counters.ClientConns.Add(1)
 	d.r.k.Layer(&c)
 	over := shake.Over{Conn: &c, Addr: peer.Addr(), Way: front.TLS}
-	if peer.Port() >= rigPortH2 {
+	if d.r.http2 || peer.Port() >= rigPortH2 {
 		over.Protocol = tlsconf.ProtocolH2
 	}
 	p.clients.Shaken(over)

@@ -54,6 +54,7 @@ type h2End struct {
 	granted, grantedFirst, allowed int
 	unacked                        []func() // what SETTINGS that are not acknowledged change
 	pings                          int      // not acknowledged
+	narrow                         bool     // windows open a little at a time
 	stalled                        bool     // no window of the conn is opened
 	owed                           int      // bytes that it is behind
 
@@ -151,30 +152,6 @@ func (e *h2End) flush() {
 	e.out.Reset()
 	switch {
 	case len(b) == 0 || e.over:
-		return
-	}
-	if simTrace {
-		in := bytes.NewReader(b)
-		if bytes.HasPrefix(b, []byte("PRI")) {
-			in.Seek(24, 0)
-		}
-		fr := http2.NewFramer(nil, in)
-		fr.AllowIllegalReads = true
-		for {
-			f, err := fr.ReadFrame()
-			if err != nil {
-				break
-			}
-			println(e.peer.String(), "puts", fmt.Sprintf("%+v", f))
-			if h, ok := f.(*http2.HeadersFrame); ok {
-				println(fmt.Sprintf("%q", h.HeaderBlockFragment()))
-			}
-			if h, ok := f.(*http2.RSTStreamFrame); ok {
-				println(fmt.Sprintf("%q", h.ErrCode))
-			}
-		}
-	}
-	switch {
 	case e.send != nil:
 		e.send(b)
 	default:
@@ -219,11 +196,8 @@ func (e *h2End) receive(b []byte) {
 }
 
 func (e *h2End) frame(fr http2.Frame) {
-	if simTrace {
-		println(e.peer.String(), "got", fmt.Sprintf("%+v", fr))
-		if h, ok := fr.(*http2.RSTStreamFrame); ok {
-			println("CODE", fmt.Sprintf("%v", h.ErrCode))
-		}
+	if *simSeed >= 0 {
+		fmt.Fprintf(os.Stderr, "%v got %v\n", e.peer, fr)
 	}
 	id := fr.Header().StreamID
 	s := e.streams[id]
@@ -487,6 +461,9 @@ func (e *h2End) repay(s *h2Stream) {
 		e.granted += e.owed
 		e.owed = 0
 	}
+	if s != nil && e.narrow { // whatever was used, more
+		s.owed += streamWindows[e.frames%len(streamWindows)]
+	}
 	if s != nil && s.owed > 0 && !s.paused && !s.came && s.lives() {
 		e.framer.WriteWindowUpdate(s.id, uint32(s.owed))
 		s.granted += s.owed
@@ -562,19 +539,20 @@ func (s *h2Stream) head(fields []hpack.HeaderField, end bool) {
 	}
 	b := bytes.Clone(e.text.Bytes())
 	p := http2.HeadersFrameParam{StreamID: s.id, BlockFragment: b, EndHeaders: true, EndStream: end}
+	n := len(b)
 	if e.rng != nil && e.rng.IntN(3) == 0 {
-		n := e.rng.IntN(len(b) + 1)
-		p.BlockFragment, p.EndHeaders, p.PadLength = b[:n], false, uint8(e.rng.IntN(9))
-		e.framer.WriteHeaders(p)
-		for b = b[n:]; !p.EndHeaders; b = b[n:] {
-			if n = e.rng.IntN(len(b) + 1); e.rng.IntN(2) == 0 {
-				n = len(b)
-			}
-			p.EndHeaders = n == len(b)
-			e.framer.WriteContinuation(s.id, p.EndHeaders, b[:n])
+		n, p.PadLength = e.rng.IntN(n+1), uint8(e.rng.IntN(9))
+	}
+	n = min(n, e.frameMax-10)
+	p.BlockFragment, p.EndHeaders = b[:n], n == len(b)
+	e.framer.WriteHeaders(p)
+	for b = b[n:]; !p.EndHeaders; b = b[n:] {
+		if n = len(b); e.rng != nil && e.rng.IntN(2) == 0 {
+			n = e.rng.IntN(n + 1)
 		}
-	} else {
-		e.framer.WriteHeaders(p)
+		n = min(n, e.frameMax)
+		p.EndHeaders = n == len(b)
+		e.framer.WriteContinuation(s.id, p.EndHeaders, b[:n])
 	}
 	s.sent = end
 	s.quit()
@@ -676,4 +654,3 @@ func (e *h2End) String() string {
 		e.peer, e.frames, len(e.streams), e.active(), len(e.waiting), e.toSend, e.granted, e.owed)
 }
 
-var simTrace = os.Getenv("FR") != ""
