@@ -189,7 +189,7 @@ func TestBackendH2Bad(t *testing.T) {
 // TestBackendH2Limit: a backend that allows two streams gets two on a conn, and no more.
 func TestBackendH2Limit(t *testing.T) {
 	release := make(chan struct{})
-	var most atomic.Int32
+	var most, came atomic.Int32
 	far := newFramedFar(t, []http2.Setting{{ID: http2.SettingMaxConcurrentStreams, Val: 2}}, func(_ int, f *framed) {
 		var ids []uint32
 		for {
@@ -203,9 +203,7 @@ func TestBackendH2Limit(t *testing.T) {
 			}
 			ids = append(ids, id)
 			most.Store(max(most.Load(), int32(len(ids))))
-			go func() {
-				<-release
-			}()
+			came.Add(1)
 			if len(ids) == 2 {
 				<-release
 				for _, id := range ids {
@@ -233,7 +231,7 @@ func TestBackendH2Limit(t *testing.T) {
 			ended <- fmt.Sprint(a.StatusCode, string(all), err)
 		}()
 	}
-	testkit.Until(t, "two conns", func() bool { return far.opened.Load() == 2 })
+	testkit.Until(t, "all requests", func() bool { return came.Load() == 4 })
 	close(release)
 	for range 4 {
 		if got := testkit.Wait(t, ended, "an answer"); got != "200hello<nil>" {

@@ -18,8 +18,8 @@ import (
 	"lb/internal/tlsconf"
 )
 
-// newH2Far returns a backend that net/http makes, with h over HTTP/2 without TLS, or over TLS
-// with what ALPN may offer if cert is given.
+// newH2Far returns a backend that net/http makes, with h over HTTP/2 without TLS, and HTTP/1.1 if
+// protocols names any; or over TLS with these protocols in ALPN, if cert is given.
 func newH2Far(t *testing.T, cert *testkit.Pair, protocols []string, h http.HandlerFunc) (f *far, s *http.Server) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -31,7 +31,7 @@ func newH2Far(t *testing.T, cert *testkit.Pair, protocols []string, h http.Handl
 			f.conns.Add(1)
 		}
 	}}
-	s.Protocols.SetHTTP1(cert != nil)
+	s.Protocols.SetHTTP1(len(protocols) > 0)
 	s.Protocols.SetUnencryptedHTTP2(cert == nil)
 	s.Protocols.SetHTTP2(cert != nil)
 	t.Cleanup(func() { s.Close() })

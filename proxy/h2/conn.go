@@ -3,6 +3,7 @@ package h2
 import (
 	"errors"
 
+	"lb/board"
 	"lb/httpparse/h2"
 	"lb/proxy/front"
 	"lb/proxy/mux"
@@ -51,6 +52,7 @@ func (c *conn) Lost(why error) {
 	var e *mux.Error
 	if errors.As(why, &e) && e.Flood != h2.NoFlood {
 		c.s.Counters.HTTP2Floods[e.Flood].Add(1)
+		c.s.Refusals.Note(board.FloodKind(int(e.Flood)), int64(c.s.Loop.Now()), c.peer.Address(), e.Flood.String(), nil)
 	}
 }
 

@@ -72,8 +72,8 @@ func (c *Conn) reuse() {
 
 // old reports whether c is to get no new streams.
 func (c *Conn) old(now tick.Instant) bool {
-	switch {
-	case c.tls != c.to.Manner.Any():
+	switch m := &c.to.Manner; {
+	case c.tls != m.Any(), (c.tls != nil) != m.TLS():
 		return true
 	case c.stage == dialled:
 		return false
@@ -212,7 +212,9 @@ func (c *Conn) turnOut() {
 	c.tell(back.Other, record.Fault{})
 	if t.other == c {
 		c.kill()
+		return
 	}
+	c.reuse()
 }
 
 // tell moves on the attempts that wait for c. The backs of those that fail hold nothing of c.

@@ -70,6 +70,17 @@ func (t *Target) Retire() {
 	}
 }
 
+// CloseIdle ends the conns to t that have no stream.
+func (t *Target) CloseIdle() {
+	for c := t.first; c != nil; {
+		next := c.next
+		if c.stage == open && c.Active() == 0 {
+			c.retire()
+		}
+		c = next
+	}
+}
+
 // drop takes c out of the conns that may get streams.
 func (t *Target) drop(c *Conn) {
 	if !c.listed {
@@ -172,7 +183,5 @@ func (s *Conns) TakeOther(t *Target, o back.Owner) *h1back.Conn {
 		return nil
 	}
 	t.other = nil
-	made := s.HTTP1.Adopt(t.Target, o, &c.dial)
-	c.reuse()
-	return made
+	return s.HTTP1.Adopt(t.Target, o, &c.dial)
 }
