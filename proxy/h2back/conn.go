@@ -84,7 +84,7 @@ func (c *Conn) old(now tick.Instant) bool {
 // room reports whether an attempt may join c.
 func (c *Conn) room(now tick.Instant) bool {
 	if c.stage == dialled {
-		return now.Sub(c.begun) < joinable && c.active < c.to.limit()
+		return now.Sub(c.begun) < Joinable && c.active < c.to.limit()
 	}
 	return c.CanOpen() > 0 && (c.allowed || c.active < c.to.limit())
 }
@@ -195,7 +195,7 @@ func (c *Conn) start() {
 	}
 	c.stage = open
 	now := s.Loop.Now()
-	c.retires = now.Add(ageLeast + time.Duration(s.Chance.Int64N(int64(ageJitter))))
+	c.retires = now.Add(s.MaxAge/2 + time.Duration(s.Chance.Int64N(int64(s.MaxAge/2))))
 	s.Loop.Move(&c.dial.Conn, &c.Conn.Conn, c)
 	s.Counters.HTTP2BackendConns.Add(1)
 	c.Begin(side, c, lane.Inbox{})

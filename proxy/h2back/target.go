@@ -21,11 +21,10 @@ const (
 
 // How long things last.
 const (
-	joinable   = time.Second     // how long others join a conn that is being dialled: it may be stuck
-	ageLeast   = 5 * time.Minute // until a conn gets no new streams
-	ageJitter  = 5 * time.Minute // at random, so that conns do not end together
-	doubtAfter = time.Second     // without a word, until a conn is not used for a second attempt
-	http1For   = time.Minute     // how long a backend that has chosen HTTP/1.1 is not asked again
+	Joinable   = time.Second      // how long others join a conn that is being dialled: it may be stuck
+	MaxAge     = 10 * time.Minute // of a conn, until it gets no new streams
+	doubtAfter = time.Second      // without a word, until a conn is not used for a second attempt
+	http1For   = time.Minute      // how long a backend that has chosen HTTP/1.1 is not asked again
 )
 
 // window is how much of an answer the backend may send before the exchange takes it, in
@@ -114,6 +113,7 @@ type Conns struct {
 	Limits *httpparse.Limits // of heads, by the present configuration
 	HTTP1  *h1back.Conns     // for backends that choose HTTP/1.1
 	Chance *rand.Rand        // for jitter
+	MaxAge time.Duration     // until a conn gets no new streams, or half of that by chance
 
 	options  h2.Options
 	plain    mux.Side
