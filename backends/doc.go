@@ -1,4 +1,4 @@
-// Package backends is a small, fast HTTP/1.1 server on the loop, for `lb serve
+// Package backends is a small, fast server of HTTP/1.1 and HTTP/2 on the loop, for `lb serve
 // --demo`, tests and benchmarks to forward to. It knows nothing of proxies.
 //
 //	/            the backend's name, the method and the target
@@ -14,6 +14,9 @@
 // Every answer has a field X-Backend with the name. A request body is read to its
 // end before the answer is sent, as most backends do; /echo answers from the first
 // byte on.
+//
+// A conn that begins with the preface of HTTP/2 speaks that, by prior knowledge. It has no
+// /ws, and every gRPC call, whatever its method, gets its messages back with grpc-status 0.
 //
 // The life of a conn: bytes are read into in, steps turn them into bytes of out,
 // and flush writes those and the pattern, which is not copied. A conn reads more

@@ -54,11 +54,7 @@ func (c *conn) serve(b []byte) {
 		c.sayStatus(http.StatusNotImplemented, "")
 		return
 	}
-	path, _, _ := bytes.Cut(c.req.Path.Of(b), []byte("?"))
-	var arg []byte
-	if i := bytes.LastIndexByte(path, '/'); i > 0 {
-		path, arg = path[:i+1], path[i+1:]
-	}
+	path, arg := split(c.req.Path.Of(b))
 	switch string(path) {
 	case "/", "", "*": // absolute-form without a path, OPTIONS *
 		c.hello(b)
@@ -81,6 +77,16 @@ func (c *conn) serve(b []byte) {
 	default:
 		c.sayStatus(http.StatusNotFound, "")
 	}
+}
+
+// split divides a path into its beginning, which ends with a slash, and the rest. Without a
+// second slash there is no rest. A query is left out.
+func split(target []byte) (path, arg []byte) {
+	path, _, _ = bytes.Cut(target, []byte("?"))
+	if i := bytes.LastIndexByte(path, '/'); i > 0 {
+		path, arg = path[:i+1], path[i+1:]
+	}
+	return path, arg
 }
 
 // hello answers with the name of the backend and the request line.
@@ -158,7 +164,7 @@ func (c *conn) serveEcho() {
 
 // serveWebSocket answers the handshake (RFC 6455 4.2.2), or says what is missing.
 func (c *conn) serveWebSocket(b []byte) {
-	key, version := c.field(b, "Sec-WebSocket-Key"), c.field(b, "Sec-WebSocket-Version")
+	key, version := fieldOf(&c.req, b, "Sec-WebSocket-Key"), fieldOf(&c.req, b, "Sec-WebSocket-Version")
 	r := &c.req
 	if r.Method != httpparse.GET || r.Minor == 0 || !r.UpgradeOption || r.Framing != httpparse.None ||
 		!r.HasToken(b, httpparse.Upgrade, "websocket") || string(version) != "13" {
@@ -176,9 +182,9 @@ func (c *conn) serveWebSocket(b []byte) {
 	c.ws, c.phase = wsEcho{}, phaseFrames
 }
 
-// field returns the value of the first field of that name, or nil if there is none.
-func (c *conn) field(b []byte, name string) []byte {
-	for _, f := range c.req.Fields {
+// fieldOf returns the value of the first field of that name, or nil if there is none.
+func fieldOf(r *httpparse.RequestParser, b []byte, name string) []byte {
+	for _, f := range r.Fields {
 		if bytes.EqualFold(f.Name.Of(b), []byte(name)) {
 			return f.Value.Of(b)
 		}

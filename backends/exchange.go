@@ -1,6 +1,7 @@
 package backends
 
 import (
+	"bytes"
 	"strconv"
 	"time"
 
@@ -82,6 +83,12 @@ func (c *conn) step() bool {
 
 func (c *conn) takeHead() bool {
 	if c.in == nil || c.in.Len() == 0 || !c.room(replyRoom) {
+		return false
+	}
+	if b := c.in.Bytes(); bytes.HasPrefix(b, []byte(preface)) {
+		c.becomeH2()
+		return false
+	} else if len(b) < len(preface) && preface[:len(b)] == string(b) {
 		return false
 	}
 	if c.parser == nil {

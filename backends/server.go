@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lb/arena"
+	"lb/httpparse/h2"
 	"lb/loop"
 	"lb/loop/tick"
 )
@@ -48,6 +49,10 @@ type Server struct {
 	free     []*conn   // for reuse
 	parsers  []*parser // not lent to a conn
 	text     []byte    // space for the body of an answer
+
+	h2conns map[*h2conn]struct{}
+	shared  *h2.Shared
+	head    []byte // space for the head of a request
 
 	fields      []byte // the fields of every answer, with the date
 	fieldsUntil tick.Instant
@@ -91,8 +96,8 @@ func open(o Options, kernel loop.Kernel) (*Server, error) {
 	s := &Server{
 		loop:  loop.New(kernel, loop.Options{}),
 		slabs: arena.New(smallBytes, largeBytes),
-		conns: make(map[*conn]struct{}),
-		done:  make(chan struct{}),
+		conns: make(map[*conn]struct{}), h2conns: make(map[*h2conn]struct{}), shared: newShared(),
+		done: make(chan struct{}),
 	}
 	if err := s.setUp(ln, o); err != nil {
 		s.release()
@@ -181,6 +186,9 @@ func (s *Server) stop() {
 	s.loop.Unlisten()
 	for c := range s.conns {
 		c.end()
+	}
+	for c := range s.h2conns {
+		c.close()
 	}
 	s.loop.Stop()
 }

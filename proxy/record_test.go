@@ -13,6 +13,7 @@ import (
 const (
 	recordGet     = "client> GET /a?b HTTP/1.1\nclient> Host: a.example\nclient>\n"
 	recordPost    = "client> POST /a HTTP/1.1\nclient> Host: a.example\nclient> Content-Length: 10\nclient>\nclient> 12345\\\n"
+	recordCall    = "client> POST /s/M HTTP/1.1\nclient> Host: a.example\nclient> Content-Type: application/grpc\nclient> Grpc-Timeout: 1S\nclient> Content-Length: 0\nclient>\n"
 	recordUpgrade = "client> GET /a HTTP/1.1\nclient> Host: a.example\nclient> Connection: Upgrade\nclient> Upgrade: websocket\nclient>\n" +
 		"backend> HTTP/1.1 101 Switching Protocols\nbackend> Connection: Upgrade\nbackend> Upgrade: websocket\nbackend>\n"
 	recordTwo   = "| backends = [{ host = \"a\", port = 80 }, { host = \"b\", port = 80 }]\n"
@@ -53,6 +54,10 @@ var recordTests = []struct{ name, script, want string }{
 		"GET /a?b a.example; default 10.0.0.1:80 attempts 3; 502 own in 0 out 47; backend no_connect dial; begun admitted picked dialled answered ended"},
 	{"timed out", recordGet + "wait 61s\n",
 		"GET /a?b a.example; default 10.0.0.1:80 attempts 1; 504 own in 0 out 47; backend slow wait; begun admitted picked dialled sending sent answered ended"},
+	{"deadline of a call", recordCall + "wait 2s\n",
+		"POST /s/M a.example; default 10.0.0.1:80 attempts 1; 504 own in 0 out 0;  deadline wait; begun admitted picked dialled sending sent answered ended"},
+	{"no backend for a call", "a: refuse\n" + recordCall,
+		"POST /s/M a.example; default 10.0.0.1:80 attempts 3; 502 own in 0 out 0; backend no_connect dial; begun admitted picked dialled answered ended"},
 	{"redirect", recordMoved + recordGet,
 		"GET /a?b a.example; route /a; no backend; 308 own in 0 out 0; begun admitted answered ended"},
 	{"CONNECT", "client> CONNECT a.example:80 HTTP/1.1\nclient> Host: a.example:80\nclient>\n",

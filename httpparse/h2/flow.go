@@ -1,6 +1,9 @@
 package h2
 
-import "lb/loop/tick"
+import (
+	"lb/internal/invariant"
+	"lb/loop/tick"
+)
 
 // connWindow returns the window of the conn for what the peer sends: those of all
 // streams, and one more for what is not given back yet.
@@ -45,6 +48,7 @@ func (s *Session) AppendStart(out []byte, now tick.Instant) []byte {
 // Take tells that the owner has no further use for n bytes that Part has handed out for
 // st. It appends WINDOW_UPDATE for the stream and the conn when it is worth it.
 func (s *Session) Take(out []byte, st *Stream, n int) []byte {
+	invariant.Check(n >= 0 && n <= st.Held(), "h2: Take of more than is held")
 	st.held -= int32(n)
 	st.owed += int32(n)
 	s.owed += int32(n)
@@ -88,6 +92,7 @@ const sliver = 256
 // AppendData appends the header of a DATA frame with n bytes of payload, which the caller
 // puts after it; n is at most Sendable, and may be 0 with end, which ends our side of st.
 func (s *Session) AppendData(out []byte, st *Stream, n int, end bool) []byte {
+	invariant.Check(n <= max(0, s.Sendable(st)) && !st.localEnd, "h2: DATA that may not be sent")
 	st.send -= int32(n)
 	s.send -= int32(n)
 	flags := uint8(0)

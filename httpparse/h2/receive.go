@@ -213,10 +213,14 @@ func (s *Session) settings(h Header, p []byte) Event {
 	if ack {
 		return s.agreed()
 	}
+	before := s.peerWindow
 	for ; len(p) > 0; p = p[6:] {
 		if c := s.setting(Setting(binary.BigEndian.Uint16(p)), binary.BigEndian.Uint32(p[2:])); c != NoError {
 			return s.fail(c)
 		}
+	}
+	if s.peerWindow != before && !s.moveWindows(int64(s.peerWindow)-int64(before)) {
+		return s.fail(FlowControlError)
 	}
 	s.settled = true
 	s.out = AppendHeader(s.out, Header{0, Settings, FlagAck, 0})
@@ -235,7 +239,10 @@ func (s *Session) setting(id Setting, v uint32) Code {
 	case MaxConcurrentStreams:
 		s.peerMax = v
 	case InitialWindowSize:
-		return s.initialWindow(v)
+		if v > windowMax {
+			return FlowControlError
+		}
+		s.peerWindow = int32(v)
 	case MaxFrameSize:
 		if v < FrameMax || v > 1<<24-1 {
 			return ProtocolError
@@ -253,21 +260,16 @@ func (s *Session) setting(id Setting, v uint32) Code {
 	return NoError
 }
 
-// initialWindow changes the send windows of all streams (RFC 9113 6.9.2). They may come
-// below 0.
-func (s *Session) initialWindow(v uint32) Code {
-	if v > windowMax {
-		return FlowControlError
-	}
-	delta := int64(v) - int64(s.peerWindow)
-	s.peerWindow = int32(v)
+// moveWindows changes the send windows of all streams, and reports whether it could (RFC
+// 9113 6.9.2). They may come below 0.
+func (s *Session) moveWindows(delta int64) bool {
 	for st := range s.All {
 		if int64(st.send)+delta > windowMax {
-			return FlowControlError
+			return false
 		}
 		st.send += int32(delta)
 	}
-	return NoError
+	return true
 }
 
 // agreed notes that the peer obeys our SETTINGS from now on.

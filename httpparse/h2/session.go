@@ -3,6 +3,7 @@ package h2
 import (
 	"lb/httpparse/h2/heads"
 	"lb/httpparse/h2/hpack"
+	"lb/internal/invariant"
 	"lb/loop/tick"
 )
 
@@ -155,8 +156,9 @@ type Session struct {
 
 // Init makes s ready for a new conn, keeping the memory of its tables. prefaced says that
 // a client's preface has been checked and used up already; it counts for a server only,
-// whose first bytes are Preface otherwise.
+// whose first bytes are Preface otherwise. All streams of the conn before must be released.
 func (s *Session) Init(o *Options, sh *Shared, prefaced bool) {
+	invariant.Check(s.active == 0, "h2: Init before all streams are released")
 	clear(s.slots)
 	*s = Session{o: o, shared: sh, table: s.table, slots: s.slots}
 	s.table.Reset(tableBytes)

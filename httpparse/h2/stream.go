@@ -4,6 +4,7 @@ import (
 	"math/bits"
 
 	"lb/httpparse/h2/heads"
+	"lb/internal/invariant"
 )
 
 // Stream is one stream of a conn, from its head until Release. It is made by Shared.New,
@@ -78,6 +79,7 @@ func (s *Session) All(yield func(*Stream) bool) {
 // stream that is not closed, with CANCEL. Bytes that were not taken open the conn's window
 // again. It must be called exactly once for each stream.
 func (s *Session) Release(out []byte, st *Stream) []byte {
+	invariant.Check(st == s.first || st.prev != nil && st.prev.next == st, "h2: Release of a stream that is not the session's")
 	out = s.Reset(out, st, Cancel)
 	s.owed += st.held
 	if st.prev == nil {

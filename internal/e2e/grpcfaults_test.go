@@ -7,6 +7,8 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,6 +16,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/metadata"
 
 	"lb/internal/testkit"
 )
@@ -263,5 +266,37 @@ func TestRollingBackends(t *testing.T) {
 		for err := range failures {
 			t.Error(err)
 		}
+	})
+}
+
+// TestCallsToHTTP1: a call to a backend of HTTP/1 keeps its messages and its trailers.
+func TestCallsToHTTP1(t *testing.T) {
+	eachListener(t, func(t *testing.T, mode string) {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/grpc")
+			io.Copy(w, r.Body)
+			w.(http.Flusher).Flush()
+			w.Header().Set(http.TrailerPrefix+"Grpc-Status", "5")
+		}))
+		t.Cleanup(s.Close)
+		p := start(t, mode, setup{backends: to(s.Listener.Addr().String())})
+		resp, text, err := rawCall(t, p.addr, strings.NewReader("\x00\x00\x00\x00\x01x"), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text != "\x00\x00\x00\x00\x01x" || resp.Trailer.Get("Grpc-Status") != "5" {
+			t.Errorf("%q, %v", text, resp.Trailer)
+		}
+	})
+}
+
+// TestLargeCallHead: a head beyond the limits is RESOURCE_EXHAUSTED for a call, too.
+func TestLargeCallHead(t *testing.T) {
+	eachListener(t, func(t *testing.T, mode string) {
+		p := start(t, mode, setup{backends: to(testkit.RefusingAddr(t)), tables: "[limits]\nfields = 20\n"})
+		c := dialCalls(t, p.addr)
+		md := metadata.MD{"a": slices.Repeat([]string{"1"}, 30)}
+		_, err := unary(metadata.NewOutgoingContext(calls(t), md), c)
+		wantEnd(t, err, codes.ResourceExhausted, "431 Request Header Fields Too Large")
 	})
 }

@@ -100,25 +100,60 @@ func TestHTTP2Refusals(t *testing.T) {
 	})
 }
 
+// h2Held has backends hold the answers to /held until release is called, at the latest
+// when the test ends. running is how many wait on each conn, most how many at once of
+// those that came after lb had acknowledged the backend's SETTINGS.
+type h2Held struct {
+	release func()
+	opened  chan struct{}
+
+	mu      sync.Mutex
+	running map[*h2Conn]int
+	most    int
+}
+
+func newH2Held() *h2Held {
+	w := &h2Held{opened: make(chan struct{}), running: map[*h2Conn]int{}}
+	w.release = sync.OnceFunc(func() { close(w.opened) })
+	return w
+}
+
+func (w *h2Held) answer(r *h2Request) {
+	if r.stream == nil || r.target != "/held" {
+		r.reply(200, nil, "ok")
+		return
+	}
+	h := r.stream.c
+	w.mu.Lock()
+	w.running[h]++
+	if h.mu.Lock(); h.acks > 0 {
+		w.most = max(w.most, w.running[h])
+	}
+	h.mu.Unlock()
+	w.mu.Unlock()
+	<-w.opened
+	w.mu.Lock()
+	w.running[h]--
+	w.mu.Unlock()
+	r.reply(200, nil, "ok")
+}
+
+// waiting returns how many requests wait, and on how many conns.
+func (w *h2Held) waiting() (requests, conns int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, n := range w.running {
+		requests += n
+	}
+	return requests, len(w.running)
+}
+
 // TestHTTP2BackendLimits has backends that allow two streams, and a small window.
 func TestHTTP2BackendLimits(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
-		var mu sync.Mutex
-		running, most := map[*h2Conn]int{}, 0
-		release := make(chan struct{})
-		l := startH2(t, mode, "", "", "", func(r *h2Request) {
-			if r.stream != nil && r.target == "/held" {
-				mu.Lock()
-				running[r.stream.c]++
-				most = max(most, running[r.stream.c])
-				mu.Unlock()
-				<-release
-				mu.Lock()
-				running[r.stream.c]--
-				mu.Unlock()
-			}
-			r.reply(200, nil, "ok")
-		})
+		held := newH2Held()
+		l := startH2(t, mode, "", "", "", held.answer)
+		t.Cleanup(held.release)
 		for _, kind := range []string{"h2c", "h2"} {
 			o := l.origins[kind]
 			o.mu.Lock()
@@ -130,15 +165,15 @@ func TestHTTP2BackendLimits(t *testing.T) {
 		for i := range 20 {
 			list = append(list, h.ask(true, h2Get(h2To, []string{"h2c", "h2"}[i%2], ":path", "/held")))
 		}
-		testkit.Until(t, "requests to arrive", func() bool { mu.Lock(); defer mu.Unlock(); return len(running) >= 4 })
-		close(release)
+		testkit.Until(t, "requests to arrive", func() bool { n, _ := held.waiting(); return n >= 4 })
+		held.release()
 		for _, s := range list {
 			if a := s.answer(); !a.whole(200) {
 				t.Errorf("%v", a)
 			}
 		}
-		if most > 2 {
-			t.Errorf("%d streams at once on one conn to a backend that allows 2", most)
+		if held.most > 2 {
+			t.Errorf("%d streams at once on one conn to a backend that allows 2", held.most)
 		}
 		for _, kind := range []string{"h2c", "h2"} {
 			s := h.ask(false, h2Post(h2To, kind, h2Case, "window"))
@@ -221,13 +256,9 @@ func (o *h2Origin) received() (n int64) {
 // TestHTTP2FewConns has many exchanges at once to one backend.
 func TestHTTP2FewConns(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
-		release := make(chan struct{})
-		l := startH2(t, mode, "", "", "", func(r *h2Request) {
-			if r.target == "/held" {
-				<-release
-			}
-			r.reply(200, nil, "ok")
-		})
+		held := newH2Held()
+		l := startH2(t, mode, "", "", "", held.answer)
+		t.Cleanup(held.release)
 		var list []*h2Stream
 		for i := range 120 {
 			if i%30 == 0 {
@@ -236,12 +267,9 @@ func TestHTTP2FewConns(t *testing.T) {
 			}
 			list = append(list, list[i-1].c.ask(true, h2Get(h2To, "h2c", ":path", "/held")))
 		}
-		o := l.origins["h2c"]
-		testkit.Until(t, "all requests to arrive", func() bool { return o.count() >= len(list) })
-		o.mu.Lock()
-		n := len(o.conns)
-		o.mu.Unlock()
-		close(release)
+		testkit.Until(t, "all requests to arrive", func() bool { n, _ := held.waiting(); return n == len(list) })
+		_, n := held.waiting()
+		held.release()
 		for _, s := range list {
 			if a := s.answer(); !a.whole(200) {
 				t.Errorf("%v", a)

@@ -260,10 +260,10 @@ func TestHTTP2Upgrades(t *testing.T) {
 			s.reload()
 			w.more(t, 50)
 			s.setup.keys = strings.Replace(s.setup.keys, fmt.Sprintf("via = \"lb%d\"\n", n), "", 1)
-			s.setup.tables = strings.Replace(s.setup.tables, "name = \"h2c\"\n", fmt.Sprintf("name = \"h2c\"\nreuse = %q\n", []string{"always", "safe"}[n]), 1)
+			s.setup.tables = strings.Replace(s.setup.tables, "name = \"h2c\"\n", fmt.Sprintf("name = \"h2c\"\nstrategy = %q\n", []string{"random", "least_conn"}[n]), 1)
 			s.reload()
 			w.more(t, 50)
-			s.setup.tables = strings.Replace(s.setup.tables, fmt.Sprintf("reuse = %q\n", []string{"always", "safe"}[n]), "", 1)
+			s.setup.tables = strings.Replace(s.setup.tables, fmt.Sprintf("strategy = %q\n", []string{"random", "least_conn"}[n]), "", 1)
 			s.reload()
 			old := s.pid
 			s.upgrade()
@@ -300,7 +300,7 @@ func TestHTTP2WorkerKilled(t *testing.T) {
 
 // h2IdleMax is how many bytes of lb's memory an idle conn may cost, in the clear and over
 // TLS.
-const h2IdleMax, h2IdleClearMax = 8 << 10, 2 << 10
+const h2IdleMax, h2IdleClearMax = 10 << 10, 3 << 10
 
 // An idle conn, which has been served, costs little.
 func TestHTTP2IdleConns(t *testing.T) {

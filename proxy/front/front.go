@@ -158,6 +158,7 @@ type Shared struct {
 	Loop     *loop.Loop
 	Arena    *arena.Arena
 	Counters *board.Loop
+	Refusals *board.Refusals
 	Host     Host
 
 	IdleTimeout time.Duration // how long a client may idle, by the present configuration

@@ -3,6 +3,7 @@ package h2
 import (
 	"errors"
 
+	"lb/board"
 	"lb/httpparse/h2"
 	"lb/proxy/front"
 	"lb/proxy/mux"
@@ -38,15 +39,20 @@ func (c *conn) Trailers(m *mux.Stream) {
 	}
 }
 
-// Note implements mux.Owner: what comes about the whole conn needs nothing here. A client's
-// GOAWAY forbids what lb never does, which is to push (RFC 9113 6.8).
-func (c *conn) Note(h2.Event) {}
+// Note implements mux.Owner. A client's GOAWAY forbids what lb never does, which is to push
+// (RFC 9113 6.8).
+func (c *conn) Note(ev h2.Event) {
+	if ev.Kind == h2.Refused {
+		c.s.Counters.HTTP2Refused.Add(1)
+	}
+}
 
 // Lost implements mux.Owner.
 func (c *conn) Lost(why error) {
 	var e *mux.Error
 	if errors.As(why, &e) && e.Flood != h2.NoFlood {
 		c.s.Counters.HTTP2Floods[e.Flood].Add(1)
+		c.s.Refusals.Note(board.FloodKind(int(e.Flood)), int64(c.s.Loop.Now()), c.peer.Address(), e.Flood.String(), nil)
 	}
 }
 

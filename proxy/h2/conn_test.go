@@ -157,6 +157,20 @@ func TestGone(t *testing.T) {
 	r.check()
 }
 
+// TestStreams: what is above the limit of streams is refused and counted.
+func TestStreams(t *testing.T) {
+	r := newRig(t)
+	r.silent = true
+	p := r.connect()
+	p.send(ask(1, true), ask(3, true), ask(5, true), ask(7, true), ask(9, true))
+	p.want("RST_STREAM 9 REFUSED_STREAM")
+	if n := r.s.Counters.HTTP2Refused.Load(); n != 1 || r.begun != 4 {
+		t.Errorf("%d were refused, %d begun", n, r.begun)
+	}
+	r.silent = false
+	p.leave()
+}
+
 // TestResetAtOnce: a request that is reset with its head begins no exchange.
 func TestResetAtOnce(t *testing.T) {
 	r := newRig(t)

@@ -20,9 +20,10 @@ type Settings struct {
 // Server has the HTTP/2 conns of one loop. All methods are called on that loop.
 type Server struct {
 	*front.Shared
-	side mux.Side
-	open *conn // all conns, newest first
-	free *conn
+	side  mux.Side
+	heads int   // the longest head that side.Shared can decode, in bytes
+	open  *conn // all conns, newest first
+	free  *conn
 }
 
 // New returns a server without conns. Use is to be called before there is one.
@@ -43,7 +44,8 @@ func (s *Server) Use(to Settings) {
 	d := &s.side
 	d.Idle, d.Head, d.Write = s.IdleTimeout, s.HeadTimeout, to.Write
 	d.Options = &h2.Options{Role: h2.Server, Streams: to.Streams, Window: window, HeadList: to.HeadBytes, Connect: true}
-	if d.Shared == nil {
+	if to.HeadBytes > s.heads {
+		s.heads = to.HeadBytes
 		d.Shared = h2.NewShared(to.HeadBytes, s.newStream)
 	}
 }

@@ -47,7 +47,7 @@ type Owner interface {
 	// ReadTrailers, into the memory of Side.Text, for SetTrailers, or they are skipped.
 	Trailers(s *Stream)
 
-	// Note is called for what has come about the whole conn: Changed, Agreed and Leaving. Bytes of ev are valid until it returns.
+	// Note is called for what has come about the whole conn: Changed, Agreed, Refused and Leaving. Bytes of ev are valid until it returns.
 	Note(ev h2.Event)
 
 	// Lost is called once, when the conn can carry nothing more: why is the error of the

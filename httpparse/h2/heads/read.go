@@ -59,7 +59,8 @@ func (t *Reader) value(i int) []byte { return t.saved[t.pseudo[i].from:t.pseudo[
 
 // Request decodes a request's block into a head as HTTP/1.1 text, including the empty
 // line, and appends it to dst: at most l.HeadBytes bytes, and never more than dst has room
-// for. Unless the verdict is Whole, dst comes back as it was. extended says that an
+// for. After TooLarge that is the part of it, in whole lines, that was within the limits;
+// unless the verdict is Whole or that, dst comes back as it was. extended says that an
 // extended CONNECT for websocket (RFC 8441) may come, which becomes a GET with
 // "connection: upgrade", "upgrade: websocket" and "sec-websocket-key: " + key.
 //
@@ -129,7 +130,7 @@ func (t *Reader) read(table *hpack.Table, block []byte) (dst []byte, r Result) {
 		t.Verdict = Corrupt
 	}
 	t.end()
-	if dst = t.dst; t.Verdict != Whole {
+	if dst = t.dst; t.Verdict != Whole && !(t.Verdict == TooLarge && t.request) {
 		dst = dst[:t.base]
 	}
 	t.dst = nil
