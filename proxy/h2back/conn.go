@@ -43,6 +43,7 @@ type Conn struct {
 	used    bool // it has had a stream
 	heard   bool // something has come since it had no stream, see heardAt
 	allowed bool // the peer has said how many streams it allows
+	leaving bool // GOAWAY of the peer has come
 	active  int  // attempts on it that wait or have a stream
 	begun   tick.Instant
 	retires tick.Instant
@@ -58,7 +59,7 @@ var (
 // begin makes c new.
 func (c *Conn) begin(t *Target) {
 	c.to, c.stage = t, dialled
-	c.idle, c.used, c.heard, c.allowed, c.active = false, false, false, false, 0
+	c.idle, c.used, c.heard, c.allowed, c.leaving, c.active = false, false, false, false, false, 0
 	c.begun = c.s.Loop.Now()
 	c.tls = t.Manner.Any()
 	c.dial.Begin()
@@ -328,6 +329,7 @@ func (c *Conn) Note(ev h2.Event) {
 		c.allowed = true
 		c.to.most = max(1, c.CanOpen()+c.Active())
 	case h2.Leaving:
+		c.leaving = true
 		c.s.Counters.HTTP2Goaways.Add(1)
 		if c.idle {
 			c.noteClosed()
