@@ -44,7 +44,7 @@ func TestBackendH2StuckDial(t *testing.T) {
 	ask()
 	testkit.Until(t, "the time of joining to be over", func() bool { return time.Since(begun) > h2back.Joinable })
 	ask()
-	testkit.Until(t, "another conn", func() bool { return f.opened.Load() == 2 })
+	testkit.Until(t, "another conn", func() bool { return f.opened.Load() >= 2 })
 	for range 3 {
 		if status := testkit.Wait(t, ended, "an answer"); status != 504 {
 			t.Errorf("status %d", status)
