@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/net/http2"
 
+	"lb/board"
 	"lb/config"
 	"lb/internal/testkit"
 	"lb/internal/tlsconf"
@@ -119,5 +120,38 @@ func TestBackendH2Panic(t *testing.T) {
 	r.client().wants(200, "hello")
 	if n := r.p.counters.Panics.Load(); n != 1 {
 		t.Errorf("%d panics", n)
+	}
+}
+
+// TestBackendH2Evacuate: streams that wait at a backend which is found down are asked for
+// elsewhere, and the backend hears that they are cancelled.
+func TestBackendH2Evacuate(t *testing.T) {
+	code := make(chan http2.ErrCode, 1)
+	silent := newFramedFar(t, nil, func(_ int, f *framed) {
+		for id, _, ok := f.request(); ok; id, _, ok = f.request() {
+			if c, ok := f.reset(id); ok {
+				code <- c
+			}
+		}
+	})
+	well, _ := newH2Far(t, nil, nil, sayHello)
+	r := newBackRig(t, h2Config(config.ProtocolH2C, silent, well), nil)
+	r.do(func() { r.board.SetHealth(1, board.Down, board.ReasonConnect, 0, int64(r.l.Now())) })
+	ended := make(chan string, 1)
+	c := r.client()
+	go func() {
+		status, body, err := c.ask("GET / HTTP/1.1\nHost: a\n\n")
+		ended <- fmt.Sprintf("%d %s %v", status, body, err)
+	}()
+	testkit.Until(t, "the request", func() bool { _, _, h2 := r.conns(); return h2 == 1 })
+	r.do(func() {
+		r.board.SetHealth(1, board.Up, board.ReasonOK, 0, int64(r.l.Now()))
+		r.board.SetHealth(0, board.Down, board.ReasonConnect, 0, int64(r.l.Now()))
+	})
+	if got := testkit.Wait(t, ended, "an answer"); got != "200 hello <nil>" {
+		t.Error(got)
+	}
+	if got := testkit.Wait(t, code, "RST_STREAM"); got != http2.ErrCodeCancel {
+		t.Errorf("reset with %v", got)
 	}
 }
