@@ -107,7 +107,7 @@ func TestH2Faults(t *testing.T) {
 	silent, _ := h2server(t, false, 100, func(_ http.ResponseWriter, r *http.Request) { <-done })
 	defer close(done)
 	h1 := serve(t, func(p *peer) { p.say(ok("hello")); p.wait() })
-	ends := serve(t, func(p *peer) { p.reset() })
+	ends := serve(t, func(p *peer) { p.request(); p.reset() })
 	for _, tc := range []struct {
 		name, url string
 		timeout   time.Duration
