@@ -184,6 +184,9 @@ func (s *stream) Flush(ln *lane.Lane, in *lane.Inbox) (n int, err error) {
 // Takes implements front.Front.
 func (s *stream) Takes() bool { return !s.client.paused }
 
+// Behind implements front.Front.
+func (s *stream) Behind() bool { return false }
+
 // window returns how many bytes may be taken now. A window that is used up opens again in
 // the next turn.
 func (s *stream) window() int {
