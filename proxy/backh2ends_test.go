@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -154,4 +156,23 @@ func TestBackendH2Evacuate(t *testing.T) {
 	if got := testkit.Wait(t, code, "RST_STREAM"); got != http2.ErrCodeCancel {
 		t.Errorf("reset with %v", got)
 	}
+}
+
+// TestBackendH2LongerHeads: after a reload that allows longer heads, answers may have them.
+func TestBackendH2LongerHeads(t *testing.T) {
+	f, _ := newH2Far(t, nil, nil, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Long", strings.Repeat("x", 12<<10))
+		sayHello(w, r)
+	})
+	cfg := h2Config(config.ProtocolH2C, f)
+	cfg.Limits.HeaderBytes = 8 << 10
+	r := newBackRig(t, cfg, nil)
+	c := r.client()
+	if status, _, err := c.ask("GET / HTTP/1.1\nHost: a\n\n"); status != 502 || err != nil {
+		t.Errorf("status %d, %v", status, err)
+	}
+	longer := h2Config(config.ProtocolH2C, f)
+	longer.Limits.HeaderBytes = 16 << 10
+	r.reload(longer, nil)
+	c.wants(200, "hello")
 }

@@ -107,6 +107,9 @@ func (s *Session) AppendData(out []byte, st *Stream, n int, end bool) []byte {
 		s.spend(FloodSlivers, 1)
 	} else {
 		s.budgets.earn(FloodWindow, 2+n/sliver, s.o.Role)
+		if n >= sliver {
+			s.budgets.earn(FloodSlivers, 1, s.o.Role)
+		}
 	}
 	if end {
 		s.endLocal(st)

@@ -37,6 +37,7 @@ type Conn struct {
 	timer      loop.Timer    // of an idle conn
 
 	tls     *tls.Config // that it was made with
+	shared  *h2.Shared  // of its side, when it was opened: made for heads of that length
 	stage   stage
 	listed  bool // it may get streams
 	idle    bool // it counts as idle
@@ -79,7 +80,7 @@ func (c *Conn) old(now tick.Instant) bool {
 	case c.stage == dialled:
 		return false
 	}
-	return now >= c.retires || c.CanOpen() == 0 && c.Active() == 0
+	return now >= c.retires || c.shared != c.Side().Shared || c.CanOpen() == 0 && c.Active() == 0
 }
 
 // room reports whether an attempt may join c.
@@ -194,7 +195,7 @@ func (c *Conn) start() {
 	if c.dial.Secure() {
 		side = &s.secure
 	}
-	c.stage = open
+	c.stage, c.shared = open, side.Shared
 	now := s.Loop.Now()
 	c.retires = now.Add(s.MaxAge/2 + time.Duration(s.Chance.Int64N(int64(s.MaxAge/2))))
 	s.Loop.Move(&c.dial.Conn, &c.Conn.Conn, c)

@@ -122,8 +122,8 @@ type Conns struct {
 	attempts *Attempt // free
 }
 
-// Use takes over the limits and the time limits of cfg. New conns go by them; those that
-// there are keep their limit of heads.
+// Use takes over the limits and the time limits of cfg. If heads may be longer than before,
+// the conns that there are get no new streams.
 func (s *Conns) Use(cfg *config.Config, limits *httpparse.Limits) {
 	if s.options.Streams == 0 || limits.HeadBytes > s.Limits.HeadBytes {
 		s.options = h2.Options{Role: h2.Client, Streams: streamsMax, Window: window}
