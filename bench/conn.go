@@ -53,6 +53,7 @@ type conn struct {
 	answer answer
 	in     *arena.Slab // the beginning of a head, or nil
 	timer  loop.Timer
+	multi  *multi // nil: HTTP/1.1
 }
 
 // Ready continues the work of the current phase.
@@ -131,12 +132,18 @@ func (c *conn) opened() {
 	w := c.worker
 	c.phase = phaseOpen
 	c.since = w.kernel.Now()
+	if c.multi != nil {
+		c.multi.begin()
+	}
 	if w.open {
 		w.settle(c)
 	} else {
 		c.fill(c.since)
 	}
 	c.send()
+	if c.multi != nil && c.Readable() { // a server may speak first, and brings no event for it again
+		c.Again()
+	}
 }
 
 // unreachable counts a failed attempt to connect.
@@ -196,20 +203,44 @@ func (c *conn) assign(start, now tick.Instant) {
 // push adds an outstanding request.
 func (c *conn) push(start tick.Instant) {
 	invariant.Check(c.n < len(c.starts), "bench: more outstanding than there may be")
-	i := c.first + c.n
+	c.n++
+	c.worker.outstanding++
+	c.enqueue(start)
+}
+
+// enqueue adds a request to the ring, whose number is that of the outstanding ones without
+// those that have a stream.
+func (c *conn) enqueue(start tick.Instant) {
+	i := c.first + c.inRing() - 1
 	if i >= len(c.starts) {
 		i -= len(c.starts)
 	}
 	c.starts[i] = start
-	c.n++
-	c.worker.outstanding++
+}
+
+// inRing returns the number of requests in the ring.
+func (c *conn) inRing() int {
+	if c.multi != nil {
+		return c.n - c.multi.open
+	}
+	return c.n
+}
+
+// dequeue takes the oldest request out of the ring. It is for the caller to count it.
+func (c *conn) dequeue() (start tick.Instant) {
+	start = c.starts[c.first]
+	if c.first++; c.first == len(c.starts) {
+		c.first = 0
+	}
+	return start
 }
 
 // pop removes the oldest outstanding request.
 func (c *conn) pop() (start tick.Instant) {
-	start = c.starts[c.first]
-	if c.first++; c.first == len(c.starts) {
-		c.first = 0
+	if c.inRing() > 0 {
+		start = c.dequeue()
+	} else {
+		start = c.multi.cut()
 	}
 	c.n--
 	c.worker.outstanding--
@@ -232,6 +263,16 @@ func (c *conn) arm() {
 	}
 }
 
+// waiting returns when the wait for the oldest answer began.
+func (c *conn) waiting() tick.Instant {
+	if c.multi != nil {
+		if st := c.multi.oldest(); st != nil {
+			c.since = st.sent
+		}
+	}
+	return c.since
+}
+
 // Expired ends a pause, or a request that has taken too long.
 func (c *conn) Expired() {
 	w := c.worker
@@ -244,7 +285,7 @@ func (c *conn) Expired() {
 	case c.phase == phaseTurn, c.phase == phaseShake:
 		c.notOpened(&w.errors.Handshake)
 	case c.n == 0:
-	case c.since.Add(w.options.Timeout) > w.loop.Now():
+	case c.waiting().Add(w.options.Timeout) > w.loop.Now():
 		c.arm()
 	default:
 		c.shut(true)
@@ -256,6 +297,10 @@ func (c *conn) Expired() {
 // send writes the unsent bytes, as far as the socket takes them.
 func (c *conn) send() {
 	w := c.worker
+	if c.multi != nil {
+		c.multi.send()
+		return
+	}
 	for c.unsent > 0 && c.Writable() {
 		b := w.request.block[c.pos:]
 		b = b[:min(len(b), c.unsent)]
@@ -305,12 +350,20 @@ func (c *conn) take(b []byte) bool {
 		b = c.in.Bytes()
 	}
 	c.worker.stamp = 0
-	rest, ok := c.parse(b)
+	rest, ok := c.takeApart(b)
 	if !ok {
 		return false
 	}
 	c.keep(rest)
 	return c.goOn()
+}
+
+// takeApart parses b in the conn's protocol.
+func (c *conn) takeApart(b []byte) (rest []byte, ok bool) {
+	if c.multi != nil {
+		return c.multi.parse(b)
+	}
+	return c.parse(b)
 }
 
 // keep stores rest, the end of the bytes just read, for the next read.

@@ -1,4 +1,4 @@
-// Package bench is a load generator for HTTP/1.1, over TLS too, on the loop. It knows nothing
+// Package bench is a load generator for HTTP/1.1 and HTTP/2, over TLS too, on the loop. It knows nothing
 // of what it measures: lb, another proxy or a server.
 //
 // In a closed loop (Rate 0) every conn sends its next request as soon as it is

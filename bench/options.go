@@ -31,6 +31,8 @@ type Options struct {
 	Duration time.Duration // no request starts after it; 0: no limit
 	Rate     float64       // requests/s of an open loop; 0: a closed loop
 	Pipeline int           // outstanding requests on a conn; 0: 1
+	HTTP2    bool          // speak HTTP/2: over TLS by ALPN, else by prior knowledge
+	Streams  int           // outstanding requests on a conn that speaks HTTP/2, as far as the server allows; 0: 1
 
 	Method    string  // empty: GET, or POST if there is a body
 	Fields    []Field // sent as they are, after Host; a field named Host replaces it
@@ -78,6 +80,7 @@ type Progress struct {
 func (o Options) withDefaults() (Options, error) {
 	setZero(&o.Conns, 1)
 	setZero(&o.Pipeline, 1)
+	setZero(&o.Streams, 1)
 	setZero(&o.Timeout, TimeoutDefault)
 	setZero(&o.Loops, runtime.GOMAXPROCS(0))
 	o.Loops = min(o.Loops, o.Conns)
@@ -86,6 +89,15 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.NewConnPerRequest && o.Pipeline > 1 {
 		return o, errors.New("bench: a conn of its own for each request leaves nothing to pipeline")
+	}
+	if o.NewConnPerRequest && o.Streams > 1 {
+		return o, errors.New("bench: a conn of its own for each request has one stream")
+	}
+	if o.HTTP2 && o.Pipeline > 1 {
+		return o, errors.New("bench: HTTP/2 has streams, and pipelines nothing")
+	}
+	if !o.HTTP2 && o.Streams > 1 {
+		return o, errors.New("bench: HTTP/1.1 has no streams")
 	}
 	if o.Requests == 0 && o.Duration == 0 {
 		return o, errors.New("bench: neither a number of requests nor a duration is given")
@@ -116,6 +128,7 @@ func (o *Options) check() error {
 		{"duration", o.Duration.Seconds(), 0, 1 << 30},
 		{"rate", o.Rate, 0, 1e8},
 		{"pipeline", float64(o.Pipeline), 1, pipelineMax},
+		{"streams", float64(o.Streams), 1, streamsMax},
 		{"body bytes", float64(o.BodyBytes + len(o.Body)), 0, bodyMax},
 		{"loops", float64(o.Loops), 1, 1 << 10},
 		{"timeout", o.Timeout.Seconds(), 1e-3, 1 << 30},

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,6 +25,8 @@ type request struct {
 	url    *url.URL
 	method httpparse.Method
 	len    int    // bytes of one request
+	head   []byte // its head
+	body   []byte // its body
 	block  []byte // one or more copies
 }
 
@@ -57,7 +60,9 @@ func newRequest(o *Options) (*request, error) {
 	if len(body) > 0 || method == "POST" || method == "PUT" || method == "PATCH" {
 		b = fmt.Appendf(b, "Content-Length: %d\r\n", len(body))
 	}
-	b = append(append(b, "\r\n"...), body...)
+	b = append(b, "\r\n"...)
+	r.head, r.body = slices.Clone(b), body
+	b = append(b, body...)
 	r.len = len(b)
 	r.block = bytes.Repeat(b, min(o.Pipeline, max(blockBytes/len(b), 1)))
 	return r, nil

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"lb/httpparse/h2"
 	"lb/loop"
 	"lb/loop/tick"
 )
@@ -20,6 +21,7 @@ const batchMax = 64
 type run struct {
 	options   Options
 	request   *request
+	h2        *h2.Options // nil: HTTP/1.1
 	addrs     []loop.Addr
 	workers   []*worker
 	reference reference
@@ -44,6 +46,9 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	}
 	if r.addrs, err = addresses(ctx, &o, r.request.url); err != nil {
 		return nil, err
+	}
+	if o.HTTP2 {
+		r.h2 = r.h2Options()
 	}
 	if o.Want != nil {
 		r.reference.first.Store(o.Want)

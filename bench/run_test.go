@@ -240,7 +240,7 @@ func TestResultAsJSON(t *testing.T) {
 func TestNoAllocations(t *testing.T) {
 	url := "http://" + backend(t, "127.0.0.1:0").Addr() + "/bytes/100"
 	const more = 1_000
-	for _, o := range []Options{{}, {Pipeline: 8}, {Rate: 50_000}, {Verify: true}} {
+	for _, o := range []Options{{}, {Pipeline: 8}, {Rate: 50_000}, {Verify: true}, {HTTP2: true, Streams: 8}, {HTTP2: true, Streams: 8, BodyBytes: 100}} {
 		o.URL, o.Conns = url, 16
 		mallocs := func(requests int64) uint64 {
 			o.Requests = requests

@@ -88,6 +88,11 @@ func (c *conn) Shaken(err error) {
 		return
 	}
 	state := c.layer.State()
+	if c.multi != nil && state.NegotiatedProtocol != "h2" {
+		s.failed(errNoH2)
+		c.notOpened(&c.worker.errors.Handshake)
+		return
+	}
 	s.Handshakes++
 	if state.DidResume {
 		s.Resumed++
@@ -110,7 +115,9 @@ func (r *run) tlsConfig() *tls.Config {
 	}
 	cfg.DynamicRecordSizingDisabled = true // tlsconn sizes records
 	setZero(&cfg.ServerName, r.request.url.Hostname())
-	if cfg.NextProtos == nil {
+	if r.options.HTTP2 {
+		cfg.NextProtos = []string{"h2"}
+	} else if cfg.NextProtos == nil {
 		cfg.NextProtos = []string{"http/1.1"}
 	}
 	return cfg

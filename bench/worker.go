@@ -8,6 +8,7 @@ import (
 
 	"lb/arena"
 	"lb/httpparse"
+	"lb/httpparse/h2"
 	"lb/loop"
 	"lb/loop/tick"
 	"lb/loop/tlsconn"
@@ -63,6 +64,9 @@ type worker struct {
 
 	shakes shakes // handshakes, for https
 
+	h2shared *h2.Shared // for HTTP/2
+	text     []byte     // space for a head
+
 	publisher loop.Timer
 	shown     struct{ requests, errors atomic.Int64 }
 }
@@ -81,10 +85,17 @@ func newWorker(r *run, index, n int) (*worker, error) {
 	secure := r.tlsConfig()
 	w.loop = loop.New(kernel, loop.Options{OnPanic: w.panicked})
 	for i := index; i < r.options.Conns; i += n {
-		w.conns = append(w.conns, &conn{
-			worker: w, addr: &r.addrs[i%len(r.addrs)], starts: make([]tick.Instant, r.options.Pipeline),
+		c := &conn{
+			worker: w, addr: &r.addrs[i%len(r.addrs)], starts: make([]tick.Instant, max(r.options.Pipeline, r.options.Streams)),
 			secure: ofConn(secure, r.options.Resume),
-		})
+		}
+		if r.h2 != nil {
+			c.multi = &multi{c: c}
+		}
+		w.conns = append(w.conns, c)
+	}
+	if r.h2 != nil {
+		w.h2shared, w.text = newH2Shared(), make([]byte, 0, answerLimits.HeadBytes)
 	}
 	w.working = len(w.conns)
 	w.loop.Post(w.start)

@@ -26,6 +26,8 @@ type benchCmd struct {
 	Duration      time.Duration `short:"d" placeholder:"TIME" help:"How long to measure, such as 10s. With --requests, whichever ends first."`
 	Rate          float64       `short:"r" placeholder:"N" help:"Start this many requests per second, whether answers come or not; latency counts from the planned start. Default: 0, the next request after each answer."`
 	Pipeline      int           `default:"1" placeholder:"N" help:"Requests that wait for an answer on each connection. Default: 1."`
+	HTTP2         bool          `name:"http2" help:"Speak HTTP/2: by ALPN over TLS, else by prior knowledge."`
+	Streams       int           `short:"m" default:"1" placeholder:"N" help:"With --http2, requests that wait for an answer on each connection. Default: 1."`
 	Method        string        `short:"X" placeholder:"NAME" help:"Method of the requests. Default: GET, or POST with a body."`
 	Header        []string      `short:"H" sep:"none" placeholder:"NAME: VALUE" help:"Header field to send; may be repeated."`
 	BodyBytes     int           `xor:"body" placeholder:"N" help:"Send a body of this many bytes."`
@@ -85,7 +87,7 @@ func untilSignal() (ctx context.Context, stop context.CancelFunc) {
 func (b *benchCmd) options() (bench.Options, error) {
 	o := bench.Options{
 		URL: b.URL, Addrs: b.Connect, Conns: b.Conns, Requests: b.Requests, Duration: b.Duration, Rate: b.Rate,
-		Pipeline: b.Pipeline, Method: b.Method, BodyBytes: b.BodyBytes, NewConnPerRequest: b.Close,
+		Pipeline: b.Pipeline, HTTP2: b.HTTP2, Streams: b.Streams, Method: b.Method, BodyBytes: b.BodyBytes, NewConnPerRequest: b.Close,
 		Resume: b.Resume, Verify: b.Verify || b.VerifyPattern, Loops: b.Loops, Timeout: b.Timeout, Warmup: b.Warmup,
 	}
 	if o.Requests == 0 && o.Duration == 0 {

@@ -40,6 +40,8 @@ func TestBenchCommand(t *testing.T) {
 		{"-n 500 -c 10 $/bytes/10", 0, []string{"500 answers in ", "per second", "p99.9 ", "2xx 500", "errors   none"}},
 		{"-n 500 -c 10 --verify-pattern --pipeline 4 $/chunked/1000", 0, []string{"500 answers", "errors   none"}},
 		{"-n 50 --close --verify --body-file body -H A:b $/echo", 0, []string{"50 answers", "errors   none"}},
+		{"-n 500 -c 4 --http2 -m 16 --verify-pattern $/bytes/100000", 0, []string{"500 answers", "errors   none"}},
+		{"-n 5 -m 2 $/", 1, []string{"HTTP/1.1 has no streams"}},
 		{"-n 50 --loops 1 -X HEAD $/", 0, []string{"50 answers"}},
 		{"-d 50ms -r 1000 -c 5 --warmup 20ms $/", 0, []string{"50 answers in "}},
 		{"-n 50 --body-bytes 100 $/status/503", 1, []string{"5xx 50", "errors   status 50"}},

@@ -38,7 +38,7 @@ const (
 	bareListener = 0
 	bareClient   = 1
 	bareBackend  = 2
-	bareSocks    = 8
+	bareSocks    = 20
 )
 
 func (k *bareKernel) Now() tick.Instant { return k.now }

@@ -139,6 +139,9 @@ func TestBackendH2NotProcessed(t *testing.T) {
 		if status, body, err := r.client().ask(post); status != tc.status || err != nil {
 			t.Errorf("%s: status %d %q, %v", tc.what, status, body, err)
 		}
+		if _, blamed := r.state(0).LastFault(); blamed == (tc.what == "left out") {
+			t.Errorf("%s: the backend is blamed: %v", tc.what, blamed)
+		}
 		r.client().wants(200, "hello")
 	}
 }

@@ -26,7 +26,7 @@ func newH2Far(t *testing.T, cert *testkit.Pair, protocols []string, h http.Handl
 		t.Fatal(err)
 	}
 	f = &far{Listener: ln}
-	s = &http.Server{Handler: h, Protocols: new(http.Protocols), ConnState: func(_ net.Conn, st http.ConnState) {
+	s = &http.Server{Handler: h, Protocols: new(http.Protocols), HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: 5000, MaxReceiveBufferPerConnection: 70000}, ConnState: func(_ net.Conn, st http.ConnState) {
 		if st == http.StateNew {
 			f.conns.Add(1)
 		}

@@ -180,8 +180,9 @@ func TestBackendH2Silent(t *testing.T) {
 			io.Copy(io.Discard, c)
 		})
 		cfg := h2Config(config.ProtocolH2C, f)
-		cfg.Timeouts.Response = 200 * time.Millisecond
-		cfg.Retry.Attempts = 0
+		if cfg.Retry.Attempts = 0; tc.says == "" {
+			cfg.Timeouts.Response = 200 * time.Millisecond
+		}
 		r := newBackRig(t, cfg, nil)
 		if status, body, err := r.client().ask("GET / HTTP/1.1\nHost: a\n\n"); status != tc.status || err != nil {
 			t.Errorf("%q: status %d %q, %v", tc.says, status, body, err)

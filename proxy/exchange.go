@@ -354,20 +354,20 @@ func (x *exchange) rest() {
 	}
 }
 
-// overdue ends a call whose client waits no longer.
-func (x *exchange) overdue() (ended bool) {
+// overdue returns the fault of a call whose client waits no longer.
+func (x *exchange) overdue() record.Fault {
 	var silent time.Duration
 	if x.phase == Wait && !x.p.loop.StoodStill(x.since) {
 		silent = x.p.loop.Now().Sub(x.since)
 	}
-	return x.fail(grpc.Overdue(silent, x.snap.cfg.Timeouts.Response))
+	return grpc.Overdue(silent, x.snap.cfg.Timeouts.Response)
 }
 
 // Expired implements front.Exchange.
 func (x *exchange) Expired() (ended bool) {
 	now := x.p.loop.Now()
 	if now >= x.call.Until {
-		return x.overdue()
+		return x.fail(x.overdue())
 	}
 	s, from, limit := x.owes()
 	at := from.Add(limit)

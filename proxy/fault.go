@@ -110,6 +110,9 @@ func (x *exchange) isEjecting(f record.Fault) bool {
 // fail ends the attempt with f: another attempt follows if the retry rule allows it,
 // otherwise a reply, or an abort if it is too late for one.
 func (x *exchange) fail(f record.Fault) (ended bool) {
+	if f.Side == record.BackendSide && x.p.loop.Now() >= x.call.Until {
+		f = x.overdue() // backends know the deadline, too, and reset a stream that has passed it
+	}
 	f.Phase = x.phase
 	x.blame(f)
 	again := f.Cause == record.CauseStatus || x.mayRetry(f)

@@ -97,7 +97,7 @@ func New(l *loop.Loop, o Options) *Proxy {
 	}
 	p.shared = front.Shared{Loop: l, Arena: p.arena, Counters: p.counters, Refusals: p.refusals, Host: p}
 	p.backs.Shared, p.h1.Shared = &p.shared, &p.backs
-	p.h2.Shared, p.h2.HTTP1, p.h2.Chance = &p.backs, &p.h1, p.chance
+	p.h2.Shared, p.h2.HTTP1, p.h2.Chance, p.h2.MaxAge = &p.backs, &p.h1, p.chance, h2back.MaxAge
 	p.watch = watch.Watch{Loop: l, Board: p.board, Busy: p.isBusy, Changed: p.evacuate}
 	p.clients = clients.New(&p.shared, p.log)
 	p.clients.PassOn, p.clients.Taken = o.PassOn, p.showOldest

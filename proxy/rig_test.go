@@ -12,6 +12,7 @@ import (
 	"lb/arena"
 	"lb/board"
 	"lb/config"
+	"lb/internal/tlsconf"
 	"lb/loop"
 	"lb/loop/looptest"
 	"lb/proxy/front"
@@ -34,6 +35,7 @@ type rig struct {
 	ids      rigIDs
 	snapshot Snapshot     // the newest
 	layered  bool         // the conns of clients have a looptest.Layer; set it before the first
+	http2    bool         // and all speak HTTP/2
 	log      bytes.Buffer // the log of the proxy
 	rec      *recorder
 	panics   int // the number of panics expected
@@ -85,6 +87,9 @@ var (
 	rigDate   = time.Date(2026, time.January, 2, 3, 4, 5, 0, time.UTC)
 	rigClient = netip.MustParseAddrPort("192.0.2.1:1000")
 )
+
+// rigPortH2 is the first port of clients that speak HTTP/2 behind a looptest.Layer.
+const rigPortH2 = 20000
 
 // rigBackend is the address of backend i.
 func rigBackend(i int) loop.Addr {
@@ -148,8 +153,7 @@ func newRigOn(t testing.TB, seed uint64, o Options, tiny bool) *rig {
 		}
 	}
 	if tiny {
-		r.p.arena = arena.New(tinySlab, largeBytes(o.Snapshot.Config))
-		r.p.shared.Arena = r.p.arena
+		*r.p.arena = *arena.New(tinySlab, largeBytes(o.Snapshot.Config))
 	}
 	r.listener = k.Listen()
 	door := &rigDoor{Acceptor: r.p.Door(o.Snapshot.Config.Listening()[0].Address), r: r}
@@ -182,7 +186,11 @@ func (d *rigDoor) Accepted(fd int, peer netip.AddrPort) {
 	p.shared.Clients++
 	p.counters.ClientConns.Add(1)
 	d.r.k.Layer(&c)
-	p.clients.Shaken(shake.Over{Conn: &c, Addr: peer.Addr(), Way: front.TLS})
+	over := shake.Over{Conn: &c, Addr: peer.Addr(), Way: front.TLS}
+	if d.r.http2 || peer.Port() >= rigPortH2 {
+		over.Protocol = tlsconf.ProtocolH2
+	}
+	p.clients.Shaken(over)
 }
 
 // connect returns a client.
@@ -302,6 +310,7 @@ func (r *rig) leftovers() (all []string) {
 		"ClientConns":  &r.p.counters.ClientConns,
 		"BackendConns": &r.p.counters.BackendConns,
 		"BackendIdle":  &r.p.counters.BackendIdle,
+		"HTTP2Conns":   &r.p.counters.HTTP2Conns,
 		"Exchanges":    &r.p.counters.Exchanges,
 		"Tunnels":      &r.p.counters.Tunnels,
 		"Panics":       &r.p.counters.Panics,

@@ -11,6 +11,7 @@ import (
 
 	"lb/board"
 	"lb/config"
+	"lb/httpparse/h2"
 	"lb/loop/looptest"
 	"lb/loop/tick"
 )
@@ -47,6 +48,7 @@ type sim struct {
 	sizeMax  int
 	requests []*simRequest
 	clients  []*simClient
+	h2Conns  []*simConn
 	answers  int            // from backends, whole and right
 	replies  int            // from lb itself
 	pools    []config.Pool  // all pools that a configuration may have, with all their backends
@@ -203,9 +205,19 @@ func (s *sim) run(t *testing.T, seed uint64) {
 	for _, c := range s.clients {
 		c.peer.Close()
 	}
+	s.turn(time.Second)
+	for _, c := range s.h2Conns {
+		c.checkWindows()
+		c.close()
+	}
 	s.turn(simEndTime)
 	if drains && drained != 1 {
 		s.errorf("the end of the drain was told %d times", drained)
+	}
+	for i := range s.r.p.counters.HTTP2Floods {
+		if n := s.r.p.counters.HTTP2Floods[i].Load(); n > 0 {
+			s.errorf("%d floods: %v", n, h2.Budget(i))
+		}
 	}
 	s.checkRemoved()
 	s.checkFreed()
@@ -261,6 +273,9 @@ func (s *sim) peace() {
 	for _, c := range s.clients {
 		c.peer.Resume()
 	}
+	for _, c := range s.h2Conns {
+		c.stall(false)
+	}
 }
 
 // turn lets d pass.
@@ -279,6 +294,11 @@ func (s *sim) finish(when string, d time.Duration) {
 	s.r.k.Run(s.r.l, func() bool { return s.settled() || s.r.l.Now() > end }, 1_000_000)
 	if !s.settled() {
 		s.errorf("not all came to an end %s:\n\t%s\nopen: %s", when, s.describe(), strings.Join(s.r.k.Open(), "\n\t"))
+		for _, c := range s.h2Conns {
+			if !c.over {
+				s.errorf("%v", c)
+			}
+		}
 	}
 	for _, c := range s.clients {
 		if c.r.wrong != nil && !c.halfHEAD() {

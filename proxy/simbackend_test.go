@@ -11,7 +11,7 @@ import (
 // simBackend is one conn to a backend.
 type simBackend struct {
 	s     *sim
-	peer  *looptest.Peer
+	peer  simPeer
 	r     simReader
 	busy  bool // an answer is owed or on its way
 	early bool // the answer began before the request was whole
@@ -24,17 +24,28 @@ type simBackend struct {
 }
 
 func (s *sim) welcome(place int, p *looptest.Peer) {
+	if isH2(s.pools[s.poolOf[place]]) {
+		s.welcomeH2(place, p)
+		return
+	}
+	b := s.newBackend(place, p)
+	p.OnBytes = func(p *looptest.Peer) { b.onBytes(p.Recv()) }
+	p.OnEnd = func(p *looptest.Peer) { b.onEnd() }
+}
+
+func (s *sim) newBackend(place int, p simPeer) *simBackend {
 	b := &simBackend{s: s, peer: p, place: place}
 	b.r = simReader{request: true, onHead: b.onHead, onWhole: b.onWhole}
-	p.OnBytes = func(p *looptest.Peer) { b.onBytes(p.Recv()) }
-	p.OnEnd = func(p *looptest.Peer) {
-		b.ends()
-		if b.raw && !p.WasReset() {
-			s.after(10, p.Shut)
-			return
-		}
-		p.Close()
+	return b
+}
+
+func (b *simBackend) onEnd() {
+	b.ends()
+	if b.raw && !b.peer.WasReset() {
+		b.s.after(10, b.peer.Shut)
+		return
 	}
+	b.peer.Close()
 }
 
 func (b *simBackend) onBytes(got []byte) {
@@ -74,7 +85,7 @@ func (b *simBackend) onHead(m *simMessage) {
 	if b.busy {
 		b.s.errorf("request %d came before the answer to the one before was out", r.id)
 	}
-	if want := fmt.Sprintf("%s /%d HTTP/1.1", r.method, r.id); m.start != want || m.field("x-hop") != "" || m.field("via") != fmt.Sprintf("1.%d lb", r.minor) {
+	if want := fmt.Sprintf("%s /%d HTTP/1.1", r.method, r.id); m.start != want || m.field("x-hop") != "" || m.field("via") != r.via() {
 		b.s.errorf("request %d came as %q %v", r.id, m.start, m.fields)
 	}
 	b.busy, b.early = true, false

@@ -8,13 +8,14 @@ import (
 	"strconv"
 	"strings"
 
+	"lb/config"
 	"lb/loop/looptest"
 )
 
 // simClient is one client conn with its requests.
 type simClient struct {
 	s         *sim
-	peer      *looptest.Peer
+	peer      simPeer
 	r         simReader
 	name      string
 	requests  []*simRequest
@@ -36,24 +37,16 @@ type simClient struct {
 func (s *sim) connect() {
 	c := &simClient{s: s, rough: s.rough, name: fmt.Sprintf("client %d", len(s.clients)), leaves: s.rng.IntN(3) > 0}
 	s.clients = append(s.clients, c)
-	minor, count := 1, 1+s.rng.IntN(5)
-	if s.rng.IntN(5) == 0 {
-		minor, count = 0, 1
-	}
-	c.pipelined = s.rng.IntN(3) == 0
-	for range count {
-		c.requests = append(c.requests, s.newRequest(minor, c.pipelined))
-	}
-	last := c.requests[count-1]
-	last.last = s.rng.IntN(3) == 0
-	if minor == 1 && s.rng.IntN(8) == 0 {
-		s.makeTunnel(last)
-	}
+	c.drawRequests(s.rng.IntN(2) == 0)
 	c.r = simReader{onHead: c.onHead, onWhole: c.onWhole, bodyless: c.bodyless}
-	from := netip.AddrFrom4([4]byte{192, 0, 2, byte(1 + len(s.clients)%4)})
-	c.peer = s.r.connect(netip.AddrPortFrom(from, uint16(1000+len(s.clients))))
-	c.peer.OnBytes = func(p *looptest.Peer) { c.r.feed(p.Recv()) }
-	c.peer.OnEnd = func(*looptest.Peer) { c.onEnd() }
+	if c.requests[0].http2 {
+		c.join()
+	} else {
+		p := s.r.connect(s.address(1000))
+		p.OnBytes = func(p *looptest.Peer) { c.r.feed(p.Recv()) }
+		p.OnEnd = func(*looptest.Peer) { c.onEnd() }
+		c.peer = p
+	}
 	if s.rng.IntN(3) == 0 {
 		s.after(300, func() {
 			c.peer.Pause()
@@ -66,6 +59,35 @@ func (s *sim) connect() {
 	}
 	c.next()
 }
+
+// address is that of the newest client.
+func (s *sim) address(port int) netip.AddrPort {
+	n := len(s.clients)
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(1 + n%4)}), uint16(port+n))
+}
+
+// drawRequests draws the requests of c.
+func (c *simClient) drawRequests(http2 bool) {
+	s, minor, count := c.s, 1, 1+c.s.rng.IntN(5)
+	if s.rng.IntN(5) == 0 && !http2 {
+		minor, count = 0, 1
+	}
+	c.pipelined = s.rng.IntN(3) == 0 && !http2
+	for range count {
+		r := s.newRequest(minor, c.pipelined)
+		r.http2 = http2
+		c.requests = append(c.requests, r)
+	}
+	last := c.requests[count-1]
+	last.last = s.rng.IntN(3) == 0 && !http2
+	if minor == 1 && s.rng.IntN(8) == 0 && !slices.ContainsFunc(s.pools, isH2) {
+		s.makeTunnel(last, http2)
+	}
+}
+
+// isH2 reports whether the backends of p have no upgrades. A request whose pool is removed
+// comes to another.
+func isH2(p config.Pool) bool { return p.Protocol == config.ProtocolH2C }
 
 // next sends the requests that may be sent now: all of them, or one.
 func (c *simClient) next() {
@@ -242,7 +264,7 @@ func (c *simClient) endTunnel(r *simRequest) {
 func (c *simClient) done() bool {
 	tunnel := c.r.part == simRaw
 	return c.ended || c.peer.WasReset() || c.answered == len(c.requests) && !tunnel ||
-		c.quits && c.peer.IsShut() || c.stopped && tunnel
+		c.quits && c.peer.IsShut() || c.stopped && (tunnel || c.requests[0].http2)
 }
 
 // checkResponse compares a response of a backend with the request.

@@ -26,9 +26,15 @@ func (s *sim) drawPools() {
 	for range s.pools[0].Backends {
 		s.poolOf = append(s.poolOf, 0)
 	}
+	if s.rng.IntN(3) == 0 {
+		s.pools[0].Protocol = config.ProtocolH2C
+	}
 	extra := s.rng.IntN(simPoolsMax)
 	for i := 1; i <= extra; i++ {
 		pool := config.NewPool(fmt.Sprintf("pool%d", i))
+		if s.rng.IntN(2) == 0 {
+			pool.Protocol = config.ProtocolH2C
+		}
 		for range 1 + s.rng.IntN(3) {
 			pool.Backends = append(pool.Backends, config.Backend{Host: string(rune('a' + len(s.poolOf))), Port: 80})
 			s.poolOf = append(s.poolOf, i)

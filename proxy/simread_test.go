@@ -34,6 +34,7 @@ type simReader struct {
 	// bodyless reports whether the message has no body whatever its fields say.
 	bodyless func(m *simMessage) bool
 	onHead   func(m *simMessage)
+	onBody   func(b []byte) // may be nil
 	onWhole  func(m *simMessage)
 	request  bool
 
@@ -103,6 +104,11 @@ func (r *simReader) step() bool {
 		return r.head()
 	case simLength, simChunk:
 		n := min(r.left, len(r.buf))
+		if r.onBody != nil && r.part == simLength {
+			r.onBody(r.buf[:n])
+		} else if r.onBody != nil {
+			r.onBody(r.buf[:max(0, min(n, r.left-len(crlf)))])
+		}
 		r.m.body = append(r.m.body, r.take(n)...)
 		if r.left -= n; r.left > 0 {
 			return false
@@ -121,6 +127,9 @@ func (r *simReader) step() bool {
 	case simTrailers:
 		return r.trailer()
 	case simUntilEnd, simRaw:
+		if r.onBody != nil {
+			r.onBody(r.buf)
+		}
 		r.m.body = append(r.m.body, r.take(len(r.buf))...)
 	}
 	return false
@@ -130,6 +139,9 @@ func (r *simReader) chunkLine() bool {
 	line, ok := r.line()
 	if !ok {
 		return false
+	}
+	if r.onBody != nil { // not lb's
+		line, _, _ = strings.Cut(strings.ReplaceAll(line, " ", ""), ";")
 	}
 	n, err := strconv.ParseUint(line, 16, 31)
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	"lb/loop/looptest"
 	"lb/loop/tick"
 )
 
@@ -17,7 +16,8 @@ type simRequest struct {
 	pool    int          // index in sim.pools
 	begun   tick.Instant // when its client began to send it
 	method  string
-	minor   int // of HTTP/1.x
+	minor   int  // of HTTP/1.x
+	http2   bool // it is a stream
 	body    []byte
 	chunked bool
 	expect  bool // the client waits for a 100 before it sends the body
@@ -39,11 +39,19 @@ type simRequest struct {
 }
 
 // makeTunnel makes r an upgrade, with a body or without one.
-func (s *sim) makeTunnel(r *simRequest) {
-	*r = simRequest{id: r.id, pool: r.pool, method: "GET", minor: 1, code: 101, tunnel: true}
-	if s.rng.IntN(2) == 0 {
+func (s *sim) makeTunnel(r *simRequest, http2 bool) {
+	*r = simRequest{id: r.id, pool: r.pool, method: "GET", minor: 1, http2: http2, code: 101, tunnel: true}
+	if s.rng.IntN(2) == 0 && !http2 {
 		r.method, r.body, r.chunked = "POST", simBytes(-r.id, s.size()), s.rng.IntN(2) == 0
 	}
+}
+
+// via returns the Via that lb sends to a backend.
+func (r *simRequest) via() string {
+	if r.http2 {
+		return "2.0 lb"
+	}
+	return fmt.Sprintf("1.%d lb", r.minor)
 }
 
 // simBytes returns n bytes that belong to id alone.
@@ -133,7 +141,7 @@ func (s *sim) chunks(body []byte, trailers string) (b []byte) {
 }
 
 // inParts sends b in a few parts, over a while, and then calls then.
-func (s *sim) inParts(b []byte, to *looptest.Peer, then func()) {
+func (s *sim) inParts(b []byte, to simPeer, then func()) {
 	if len(b) == 0 {
 		s.after(20, then)
 		return

@@ -3,8 +3,6 @@ package proxy
 import (
 	"strings"
 	"testing"
-
-	"lb/proxy/front"
 )
 
 // callScript is a call whose answer has begun.
@@ -35,19 +33,19 @@ func TestStreamCallEnds(t *testing.T) {
 	const dies = "\nbackend: reset\n"
 	for name, tc := range map[string]struct {
 		kind, more, trailers string
-		ending               front.Ending
+		reset                bool
 	}{
-		"deadline": {"application/grpc", "\nwait 2100ms\n", "grpc-status: 4\r\ngrpc-message: 504 Gateway Timeout: the deadline of the call has passed\r\n", front.Unread},
-		"backend":  {"application/grpc", dies, "grpc-status: 14\r\ngrpc-message: 502 Bad Gateway: the backend closed the connection before its answer was whole\r\n", front.Unread},
-		"client":   {"application/grpc", "\nclient: reset\n", "", front.Abort},
-		"another":  {"application/grpc-web", dies, "", front.Abort},
+		"deadline": {"application/grpc", "\nwait 2100ms\n", "grpc-status: 4\r\ngrpc-message: 504 Gateway Timeout: the deadline of the call has passed\r\n", false},
+		"backend":  {"application/grpc", dies, "grpc-status: 14\r\ngrpc-message: 502 Bad Gateway: the backend closed the connection before its answer was whole\r\n", false},
+		"client":   {"application/grpc", "\nclient: reset\n", "", true},
+		"another":  {"application/grpc-web", dies, "", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := &player{t: t, streaming: true, http2: true, count: make(map[string]int)}
+			p := &player{t: t, streaming: true, count: make(map[string]int)}
 			p.play(strings.Replace(callScript, "application/grpc", tc.kind, 1) + tc.more)
 			s := p.streams[0].streams[0]
-			if !s.ended || s.ending != tc.ending || len(s.replies) != 1 {
-				t.Fatalf("ended (%t) with %d, %d replies", s.ended, s.ending, len(s.replies))
+			if s.s.came == tc.reset || s.reset != tc.reset || len(s.replies) != 1 {
+				t.Fatalf("ended (%t), reset (%t), %d replies", s.s.came, s.reset, len(s.replies))
 			}
 			if r := s.replies[0]; string(r.body) != "12345" || string(r.trailers) != tc.trailers {
 				t.Errorf("%q, trailers %q", r.body, r.trailers)

@@ -1,27 +1,28 @@
 package proxy
 
 import (
-	"bytes"
+	"fmt"
 	"net/netip"
+	"net/url"
 	"strings"
 
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
 	"lb/httpparse"
-	"lb/proxy/front"
-	"lb/proxy/lane"
 )
 
-// streamClient plays the client of a transcript with a stream for each request. It takes
-// apart the bytes that the client would send on its conn; each request becomes a stream when
-// the one before has ended.
+// streamClient plays the client of a transcript with a conn of HTTP/2, on which each request
+// has a stream. It takes apart the bytes that the client would send on its conn; each request
+// becomes a stream when the one before has ended.
 type streamClient struct {
-	p      *player
-	name   string
-	peer   front.Peer
-	narrow bool // its windows hold next to nothing
-	paused bool // its windows are shut
-	closed bool
+	p             *player
+	name          string
+	e             *h2End
+	acts, cutting bool   // its frames are its own doing, and not the loop's; they are being cut
+	cuts          []byte // of frames to be sent
 
-	streams  []*stream
+	streams  []*wireStream
 	got      []streamMessage // set at the end of the script
 	reads    streamPart
 	buf      []byte // bytes sent and not yet taken apart
@@ -30,6 +31,21 @@ type streamClient struct {
 	chunks   httpparse.Chunks
 	trailers httpparse.Trailers
 }
+
+// wireStream is the stream of one request.
+type wireStream struct {
+	c       *streamClient
+	s       *h2Stream
+	method  string
+	asked   bool // for a tunnel
+	tunnel  bool
+	replies []streamReply
+	code    http2.ErrCode // that lb has reset it with
+	reset   bool
+}
+
+// streamReply is one response, final or interim.
+type streamReply struct{ head, body, trailers []byte }
 
 // streamPart is the part of a request that comes next.
 type streamPart int
@@ -44,14 +60,18 @@ const (
 
 // openStreams makes a client at from.
 func (p *player) openStreams(name string, from netip.AddrPort) *streamClient {
-	c := &streamClient{p: p, name: name, narrow: p.narrow}
-	c.peer.Set(from.Addr(), front.Plain)
-	c.peer.HTTP2 = p.http2
-	if p.playing.layered {
-		c.peer.Way = front.TLS
-	}
+	c := &streamClient{p: p, name: name}
+	c.e = newH2End(p.rig.connect(from), false, func(format string, args ...any) { p.t.Errorf(name+": "+format, args...) })
 	p.streams = append(p.streams, c)
-	p.p.shared.Clients++
+	if p.cut {
+		c.e.send = c.sendCut
+	}
+	if p.narrow {
+		c.e.narrow = true
+		c.e.start(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 5})
+	} else {
+		c.e.start()
+	}
 	return c
 }
 
@@ -76,46 +96,70 @@ func (p *player) moveStreams(name, verb string) {
 	switch verb {
 	case "open":
 	case "shut":
-		p.l.Post(c.shut)
+		c.shut()
 	case "close":
-		p.l.Post(c.end)
+		c.end()
 	case "reset":
-		p.l.Post(c.leave)
+		c.e.peer.Reset()
+		c.e.end()
 	case "pause", "resume":
-		c.paused = verb == "pause"
-		p.l.Post(c.wake)
+		c.pause(verb == "pause")
 	default:
 		p.t.Fatalf("%s cannot %q", name, verb)
 	}
 }
 
+// pause shuts all windows, or opens them again.
+func (c *streamClient) pause(is bool) {
+	size := uint32(window)
+	if is {
+		size = 0
+	}
+	c.e.settings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: size})
+	for _, s := range c.streams {
+		s.s.pause(is)
+	}
+}
+
 // last returns the newest stream, or nil if there is none.
-func (c *streamClient) last() *stream {
+func (c *streamClient) last() *wireStream {
 	if len(c.streams) == 0 {
 		return nil
 	}
 	return c.streams[len(c.streams)-1]
 }
 
-// wake runs a stream that waits for a window or for an event.
-func (c *streamClient) wake() {
-	if s := c.last(); s != nil {
-		s.ready()
+// sendCut sends every byte of a frame alone, if the loop stands still.
+func (c *streamClient) sendCut(b []byte) {
+	c.cuts = append(c.cuts, b...)
+	if !c.acts || c.cutting {
+		if !c.cutting {
+			c.e.peer.Send(c.cuts)
+			c.cuts = nil
+		}
+		return
 	}
+	c.cutting = true
+	for len(c.cuts) > 0 {
+		n := 1 + len(c.cuts)/5000
+		part := c.cuts[:n]
+		c.cuts = c.cuts[n:]
+		c.e.peer.Send(part)
+		c.p.settle()
+	}
+	c.cutting = false
 }
 
 // receive takes the bytes b apart.
 func (c *streamClient) receive(b []byte) {
-	c.buf = append(c.buf, b...)
+	c.buf, c.acts = append(c.buf, b...), true
 	c.read()
+	c.acts = false
 }
 
-// read takes the bytes sent apart, and runs the stream that they are for.
+// read takes the bytes sent apart.
 func (c *streamClient) read() {
 	for len(c.buf) > 0 && c.step() {
-	}
-	if s := c.last(); s != nil {
-		s.ready()
 	}
 }
 
@@ -128,14 +172,10 @@ func (c *streamClient) step() bool {
 		case s != nil && s.tunnel:
 			c.give(len(c.buf), false)
 			return false
-		case s != nil && (!s.ended || s.ending != front.Keep):
+		case s != nil && (s.s.lives() || s.reset):
 			return false
 		}
-		lease := c.p.p.Lease()
-		s = &stream{client: c, lease: lease, since: c.p.l.Now()}
-		s.Deadline(s.since.Add(lease.HeadTimeout()))
-		c.streams = append(c.streams, s)
-		c.head.Reset(lease.Limits())
+		c.head.Reset(&httpparse.Limits{HeadBytes: 1 << 20, Fields: 10000, TargetBytes: 1 << 20})
 		c.reads = streamHead
 		return true
 	case streamHead:
@@ -161,24 +201,17 @@ func (c *streamClient) step() bool {
 
 // give gives the stream the first n bytes of buf as a part of its body; over ends the body.
 func (c *streamClient) give(n int, over bool) {
-	s := c.last()
-	s.body = append(s.body, c.buf[:n]...)
-	s.over = s.over || over
+	b := c.buf[:n]
 	c.buf = c.buf[n:]
+	c.last().s.write(b, over)
 }
 
 func (c *streamClient) readHead() bool {
-	s := c.last()
 	switch c.head.Feed(c.buf) {
 	case httpparse.More:
 		return false
 	case httpparse.Bad:
-		s.head.Request = c.head.Request
-		s.put(c.buf[:min(len(c.buf), lane.SlabBytes/2)])
-		s.begin()
-		c.reads = streamIdle
-		s.work(func() bool { return s.x.BadHead(c.head.Reason) })
-		return false
+		c.p.t.Fatalf("a bad head, which is not of streams: %v", c.head.Reason)
 	}
 	raw := c.buf[:c.head.HeadLen]
 	c.buf = c.buf[c.head.HeadLen:]
@@ -193,10 +226,44 @@ func (c *streamClient) readHead() bool {
 		c.reads = streamChunks
 		c.chunks.Reset(false)
 	}
-	if s.setHead(neutralRequest(raw), c.head.Framing) != httpparse.Done {
-		c.p.t.Errorf("a stream refuses %q", raw)
-	}
+	c.open(raw, c.reads == streamIdle)
 	return true
+}
+
+// open begins a stream with the head raw.
+func (c *streamClient) open(raw []byte, end bool) {
+	first, lines, _ := strings.Cut(string(raw), crlf)
+	parts := strings.Split(first, " ")
+	s := &wireStream{c: c, method: parts[0]}
+	s.s = &h2Stream{e: c.e, user: s}
+	authority := ""
+	if u, err := url.Parse(parts[1]); err == nil && u.IsAbs() && u.Host != "" {
+		authority, parts[1] = u.Host, u.RequestURI()
+	}
+	scheme := "http"
+	if c.p.playing.layered {
+		scheme = "https"
+	}
+	pseudo := []hpack.HeaderField{{Name: ":method", Value: s.method}, {Name: ":scheme", Value: scheme}, {Name: ":path", Value: parts[1]}}
+	var fields []hpack.HeaderField
+	for line := range strings.SplitSeq(strings.TrimSuffix(lines, crlf+crlf), crlf) {
+		name, value, _ := strings.Cut(line, ":")
+		name, value = strings.ToLower(name), strings.Trim(value, " \t")
+		switch {
+		case name == "host":
+			if authority != "" {
+				value = authority
+			}
+			pseudo = append(pseudo, hpack.HeaderField{Name: ":authority", Value: value})
+		case name == "upgrade":
+			s.asked, pseudo[0].Value = true, "CONNECT"
+			pseudo = append(pseudo, hpack.HeaderField{Name: ":protocol", Value: value})
+		case line != "" && !hopByHop(name):
+			fields = append(fields, hpack.HeaderField{Name: name, Value: value})
+		}
+	}
+	c.streams = append(c.streams, s)
+	c.e.begin(s.s, append(pseudo, fields...), end && !s.asked)
 }
 
 func (c *streamClient) readChunks() bool {
@@ -215,74 +282,60 @@ func (c *streamClient) readChunks() bool {
 	return n > 0
 }
 
-// neutralRequest returns a head without the fields that only a conn of HTTP/1 has. Upgrade
-// stays: it stands for a stream's way to ask for a tunnel (RFC 8441 4).
-func neutralRequest(head []byte) (out []byte) {
-	upgrade := bytes.Contains(bytes.ToLower(head), []byte("\r\nupgrade:"))
-	for line := range bytes.SplitAfterSeq(head, []byte("\r\n")) {
-		name, _, _ := strings.Cut(strings.ToLower(string(line)), ":")
-		switch name {
-		case "transfer-encoding", "keep-alive", "proxy-connection", "te":
-			continue
-		case "connection":
-			if !upgrade {
-				continue
-			}
-		}
-		out = append(out, line...)
-	}
-	return out
-}
-
 // shut ends the bytes from the client.
 func (c *streamClient) shut() {
 	s := c.last()
 	switch {
-	case c.reads == streamHead:
-		c.leave()
-	case s != nil && (c.reads != streamIdle || s.tunnel):
-		s.over = true
-		s.ready()
+	case s != nil && s.tunnel:
+		s.s.write(nil, true)
+	case s != nil && c.reads != streamIdle:
+		c.e.end()
 	}
 }
 
-// end ends the client's bytes in a tunnel, and any other stream at once.
+// end ends the client's bytes in a tunnel, and the conn otherwise.
 func (c *streamClient) end() {
 	if s := c.last(); s != nil && s.tunnel {
 		c.shut()
 		return
 	}
-	c.leave()
+	c.e.end()
 }
 
-// leave ends all streams and the client.
-func (c *streamClient) leave() {
-	if s := c.last(); s != nil {
-		s.gone = true
-		if c.reads == streamHead {
-			c.reads = streamIdle
-			s.begin()
-			s.x.Gone()
+// head implements h2User.
+func (s *wireStream) head(fields []hpack.HeaderField, end bool) {
+	var lines []byte
+	status := ""
+	for _, f := range fields {
+		if f.Name == ":status" {
+			status = f.Value
+			continue
 		}
-		s.ready()
+		lines = fmt.Appendf(lines, "%s: %s\r\n", f.Name, f.Value)
 	}
-	c.close()
+	if status == "" {
+		s.replies[len(s.replies)-1].trailers = lines
+		s.c.read()
+		return
+	}
+	if s.asked && status == "200" {
+		status, s.tunnel = "101", true
+	}
+	s.replies = append(s.replies, streamReply{head: append([]byte(status+"\n"), lines...)})
+	s.c.read()
 }
 
-// close ends the client, which has no stream, once.
-func (c *streamClient) close() {
-	if !c.closed {
-		c.closed = true
-		c.p.p.shared.Clients--
-		c.p.p.shared.Host.Closed()
+// data implements h2User.
+func (s *wireStream) data(b []byte, end bool) {
+	r := &s.replies[len(s.replies)-1]
+	r.body = append(r.body, b...)
+	if end {
+		s.c.read()
 	}
 }
 
-// streamEnded goes on after a stream has ended.
-func (c *streamClient) streamEnded() {
-	if c.p.p.shared.Draining {
-		c.close()
-	} else if len(c.buf) > 0 {
-		c.p.l.Post(c.read)
-	}
-}
+// gone implements h2User.
+func (s *wireStream) gone(code http2.ErrCode) { s.reset, s.code = true, code }
+
+// streamWindows are bytes by which narrow windows grow, frame by frame.
+var streamWindows = [...]int{0, 1, 5, 0, 300, 2, 9000}

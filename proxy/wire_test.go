@@ -124,7 +124,6 @@ type player struct {
 
 	streaming bool // clients have streams instead of conns
 	narrow    bool // their windows hold next to nothing
-	http2     bool // they say that they are of HTTP/2, which backends see in Via
 	streams   []*streamClient
 }
 
@@ -255,7 +254,7 @@ func (p *player) start() {
 		cfg = p.parse()
 	}
 	p.rig = newRig(p.t, 1, cfg, p.tiny)
-	p.k.Faults, p.rig.layered = faults, p.playing.layered
+	p.k.Faults, p.rig.layered, p.rig.http2 = faults, p.playing.layered, p.streaming
 	for _, q := range p.p.now.pools {
 		q.waits.Max = waits
 	}
@@ -340,7 +339,7 @@ func (p *player) send(name string, pieces []string) {
 func (p *player) sender(name string) func(b []byte) bool {
 	if p.streaming && strings.HasPrefix(name, "client") {
 		c := p.streamClient(name)
-		return func(b []byte) bool { return p.l.Post(func() { c.receive(b) }) }
+		return func(b []byte) bool { c.receive(b); return true }
 	}
 	return p.conn(name).Send
 }
@@ -507,7 +506,7 @@ func (p *player) end() {
 		c.Close()
 	}
 	for _, c := range p.streams {
-		p.l.Post(c.leave)
+		c.e.end()
 	}
 	p.settle()
 	p.pass(h1.LingerTimeout + time.Second)

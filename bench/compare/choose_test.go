@@ -29,7 +29,7 @@ func TestChoose(t *testing.T) {
 	if err != nil || len(all) != len(scenarios()) {
 		t.Errorf("by default %d, %v; want all", len(all), err)
 	}
-	for list, want := range map[string]int{"small": 1, "small,close": 2, "scale": 2, "backends-100": 1, "backends": 4, "held": 4, "idle": 1, "tls": 10, "tls-idle": 1} {
+	for list, want := range map[string]int{"small": 1, "small,close": 2, "scale": 2, "backends-100": 1, "backends": 4, "held": 4, "idle": 1, "tls": 10, "tls-idle": 1, "h2": 10, "h2c": 4, "h2-idle": 1} {
 		got, err := choose(list)
 		if err != nil || len(got) != want {
 			t.Errorf("%s: %d cases, %v; want %d", list, len(got), err, want)

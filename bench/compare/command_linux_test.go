@@ -131,10 +131,18 @@ func tiny(t *testing.T, lb string, more ...string) []string {
 		"--out", filepath.Join(t.TempDir(), "out", "r")}, more...)
 }
 
+// h2Cases returns cases of HTTP/2, if they can be measured here.
+func h2Cases() string {
+	if lookUp("h2load") == "" {
+		return ""
+	}
+	return ",h2-1x100,h2-tls-16x16,h2c-grpc-1x100"
+}
+
 func TestRunToTheEnd(t *testing.T) {
 	testkit.Long(t)
 	out := filepath.Join(t.TempDir(), "new", "r")
-	r := startCommand(t, tiny(t, lbFile(t), "--proxies", "direct,relay,lb-mp", "--scenario", "small,rate,unix,tls-resumed,tls-flood", "--rounds", "1", "--out", out)...)
+	r := startCommand(t, tiny(t, lbFile(t), "--proxies", "direct,relay,lb-mp", "--scenario", "small,rate,unix,tls-resumed,tls-flood"+h2Cases(), "--rounds", "1", "--out", out)...)
 	if code := r.wait(t); code != 0 {
 		t.Fatalf("exit code %d:\n%s", code, &r.out)
 	}

@@ -20,6 +20,10 @@
 // load, first alone and then beside clients that begin handshakes and never end them:
 // their p99 shows what the flood costs those that are connected.
 //
+// The load of HTTP/2 is h2load's (nghttp2-client), whose answers count if their status is 2xx
+// or 3xx; without it those cases are left out. Backends speak HTTP/1.1, or for the cases h2c
+// HTTP/2, which nginx speaks by grpc_pass alone.
+//
 // The command starts itself again for the load, the backends and the relay. All
 // processes that it starts end with it, see process.go. It needs Linux because it
 // reads /proc. Package report shows the results.

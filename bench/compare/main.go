@@ -139,6 +139,10 @@ func compare(ctx context.Context, o options, argv []string, stdout, stderr io.Wr
 	if len(missing) > 0 {
 		fmt.Fprintf(stderr, "compare: goes on without %s; on Debian: apt-get install -y --no-install-recommends nginx-light haproxy\n", strings.Join(missing, ", "))
 	}
+	if p.h2load == "" && slices.ContainsFunc(cases, func(s scenario) bool { return s.load.Streams > 0 }) {
+		fmt.Fprintln(stderr, "compare: goes on without HTTP/2; on Debian: apt-get install -y --no-install-recommends nghttp2-client")
+		cases = slices.DeleteFunc(cases, func(s scenario) bool { return s.load.Streams > 0 })
+	}
 	begun := time.Now().UTC()
 	r := &report.Report{
 		Command: strings.Join(append([]string{"go run ./bench/compare"}, argv...), " "),
@@ -190,7 +194,7 @@ func prepare(ctx context.Context, o options, dir string, stderr io.Writer) (p pr
 	if p.self, err = os.Executable(); err != nil {
 		return p, err
 	}
-	p.nginx, p.haproxy = lookUp("nginx"), lookUp("haproxy")
+	p.nginx, p.haproxy, p.h2load = lookUp("nginx"), lookUp("haproxy"), lookUp("h2load")
 	if p.before, err = filepath.Abs(o.before); err != nil || o.before == "" {
 		p.before = ""
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"time"
 
@@ -21,6 +22,9 @@ type held struct {
 	conns int // at most
 	begin func(c net.Conn, host string) error
 	then  func(c net.Conn) // on every conn, after all have begun; may be nil
+
+	h2      func(ctx context.Context, c *http.ClientConn, t target) error // instead of begin
+	streams int                                                           // of each conn, to divide the memory by; 0: it is by conns
 }
 
 // bigHead is more, in bytes, than any of the proxies takes as a head by default.
@@ -28,14 +32,18 @@ const bigHead = 100_000
 
 // holds are the cases of memory by name: patient clients, slow ones and hostile ones.
 var holds = map[string]held{
-	"idle":     {"keep-alive conns that have had one answer", idleMax, exchange, nil},
-	"tls-idle": {"keep-alive conns with TLS 1.3 that have had one answer", idleTLSMax, exchange, nil},
-	"readers":  {"clients that do not read their answers of 100 MB", heldMax, askAndWait, nil},
-	"heads":    {"clients that stop in the middle of a head", heldMax, func(c net.Conn, host string) error { return say(c, halfHead, host) }, nil},
-	"refused": {"clients whose heads of 100 kB, half of which came at first, were refused, and that do not leave", heldMax,
-		func(c net.Conn, host string) error { return say(c, halfHead+"X: %s", host, halfOfBig) },
-		func(c net.Conn) { say(c, "%s", halfOfBig) }, // the answer may come before the end
+	"idle":     {about: "keep-alive conns that have had one answer", conns: idleMax, begin: exchange},
+	"tls-idle": {about: "keep-alive conns with TLS 1.3 that have had one answer", conns: idleTLSMax, begin: exchange},
+	"readers":  {about: "clients that do not read their answers of 100 MB", conns: heldMax, begin: askAndWait},
+	"heads": {about: "clients that stop in the middle of a head", conns: heldMax,
+		begin: func(c net.Conn, host string) error { return say(c, halfHead, host) }},
+	"refused": {about: "clients whose heads of 100 kB, half of which came at first, were refused, and that do not leave", conns: heldMax,
+		begin: func(c net.Conn, host string) error { return say(c, halfHead+"X: %s", host, halfOfBig) },
+		then:  func(c net.Conn) { say(c, "%s", halfOfBig) }, // the answer may come before the end
 	},
+	"h2-idle": {about: "conns of HTTP/2 over TLS 1.3 that have had one answer", conns: idleH2Max, h2: exchangeH2},
+	"h2-streams": {about: "open streams of HTTP/2 over TLS 1.3, 100 on each conn, that wait for the answer, each with its conn to a backend",
+		conns: streamConns, h2: beginStreams, streams: openStreams},
 }
 
 var halfOfBig = strings.Repeat("x", bigHead/2)
@@ -64,7 +72,8 @@ func (r *runner) memory(ctx context.Context, targets []target, c *report.Case, h
 	if half := int(filesMax()/2) - 1000; half < n { // HAProxy reserves two descriptors for each conn
 		n = max(half, 100)
 	}
-	c.About = fmt.Sprintf("memory of %d %s", n, h.about)
+	many := n * max(h.streams, 1)
+	c.About = fmt.Sprintf("memory of %d %s", many, h.about)
 	for i, t := range targets {
 		r.tell("%s: %s", c.Name, t.name)
 		before, err := pss(t.pid)
@@ -83,7 +92,7 @@ func (r *runner) memory(ctx context.Context, targets []target, c *report.Case, h
 		if err != nil {
 			return err
 		}
-		c.Proxies[i].Rounds = []report.Round{{Requests: int64(n), Memory: after, IdleBytes: float64(after-before) / float64(n)}}
+		c.Proxies[i].Rounds = []report.Round{{Requests: int64(many), Memory: after, IdleBytes: float64(after-before) / float64(many)}}
 	}
 	r.tell("")
 	return nil
@@ -100,10 +109,18 @@ func rest(ctx context.Context, d time.Duration) error {
 }
 
 // hold opens n conns to t that do what h says. They are returned with an error too.
-func hold(ctx context.Context, t target, n int, h held) (conns []net.Conn, err error) {
+func hold(ctx context.Context, t target, n int, h held) (conns []io.Closer, err error) {
 	for range n {
 		if ctx.Err() != nil {
 			return conns, ctx.Err()
+		}
+		if h.h2 != nil {
+			c, err := holdH2(ctx, t, h)
+			if err != nil {
+				return conns, fmt.Errorf("conn %d: %w", len(conns)+1, err)
+			}
+			conns = append(conns, c)
+			continue
 		}
 		c, err := dialTarget(t)
 		if err != nil {
@@ -116,13 +133,26 @@ func hold(ctx context.Context, t target, n int, h held) (conns []net.Conn, err e
 	}
 	if h.then != nil {
 		for _, c := range conns {
-			h.then(c)
+			h.then(c.(net.Conn))
 		}
 	}
 	return conns, nil
 }
 
-func closeAll(conns []net.Conn) {
+// holdH2 opens one conn of HTTP/2 to t that does what h says.
+func holdH2(ctx context.Context, t target, h held) (*http.ClientConn, error) {
+	c, err := dialH2(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.h2(ctx, c, t); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func closeAll(conns []io.Closer) {
 	for _, c := range conns {
 		c.Close()
 	}
@@ -130,7 +160,7 @@ func closeAll(conns []net.Conn) {
 
 // beside holds conns to every target, for a load beside them. stop closes them.
 func beside(ctx context.Context, targets []target, n int, h held) (stop func(), err error) {
-	var all []net.Conn
+	var all []io.Closer
 	stop = func() { closeAll(all) }
 	for _, t := range targets {
 		conns, err := hold(ctx, t, n, h)

@@ -52,6 +52,9 @@ type proxyConfig struct {
 	FilesMax  uint64
 	ConnsMax  uint64 // conns that HAProxy can serve with FilesMax
 
+	H2  bool // clients speak HTTP/2
+	H2C bool // backends speak HTTP/2
+
 	Cert string // path of a PEM file with a certificate and its key; "": no TLS
 
 	// BigBuffers gives nginx and HAProxy larger buffers: more memory for each
@@ -61,7 +64,7 @@ type proxyConfig struct {
 }
 
 // programs are the files of the programs that a run starts.
-type programs struct{ self, lb, before, nginx, haproxy string }
+type programs struct{ self, lb, before, nginx, haproxy, h2load string }
 
 // target is a proxy, or the backends themselves, to put load on.
 type target struct {
@@ -70,6 +73,7 @@ type target struct {
 	addrs []string // to connect to
 	pid   int      // of the proxy; 0 for direct
 	tls   bool
+	h2    bool
 }
 
 // rig is running backends and proxies.
@@ -96,7 +100,7 @@ func newRig(ctx context.Context, h *launcher, p programs, cpus []int, s setting,
 		return nil, err
 	}
 	for _, name := range names {
-		if s.tls && (name == "direct" || name == "relay") {
+		if s.tls && name == "direct" || (s.tls || s.h2) && name == "relay" {
 			continue
 		}
 		t, err := r.startTarget(name)
@@ -149,7 +153,7 @@ func loopbacks(n, port int) []string {
 }
 
 func (r *rig) direct() target {
-	t := target{name: "direct", host: r.backends[0], addrs: r.backends}
+	t := target{name: "direct", host: r.backends[0], addrs: r.backends, h2: r.h2}
 	if r.unix {
 		t.host = "backend"
 	}
@@ -175,13 +179,14 @@ func (r *rig) startTarget(name string) (target, error) {
 	}
 	r.children = append(r.children, c)
 	addr := fmt.Sprintf("127.0.0.1:%d", port)
-	return target{name: name, host: addr, addrs: []string{addr}, pid: c.cmd.Process.Pid, tls: r.tls}, nil
+	return target{name: name, host: addr, addrs: []string{addr}, pid: c.cmd.Process.Pid, tls: r.tls, h2: r.h2}, nil
 }
 
 // command writes the configuration of the proxy of that name and returns the
 // command that starts it.
 func (r *rig) command(name string, port int) ([]string, error) {
-	cfg := proxyConfig{Dir: r.launcher.dir, Name: name, Port: port, Workers: r.workers, Backends: r.backends, Cert: r.cert}
+	cfg := proxyConfig{Dir: r.launcher.dir, Name: name, Port: port, Workers: r.workers, Backends: r.backends,
+		H2: r.h2, H2C: r.h2c, Cert: r.cert}
 	cfg.KeepAlive = 1024 + r.setting.backends
 	cfg.FilesMax = filesMax()
 	cfg.ConnsMax = cfg.FilesMax/2 - 100
@@ -245,6 +250,11 @@ func (r *rig) awaitAnswer(ctx context.Context, t target) error {
 
 // ask makes one request to t.
 func ask(t target) error {
+	if t.h2 {
+		if err := askH2(t); err != nil || !t.tls {
+			return err
+		}
+	}
 	c, err := dialTarget(t)
 	if err != nil {
 		return err
@@ -298,10 +308,10 @@ func exchange(c net.Conn, host string) error {
 
 // run runs a load on t, in a process of its own.
 func (r *rig) run(ctx context.Context, t target, l load) (*bench.Result, error) {
-	l.URL, l.Addrs = "http://"+t.host+l.Path, t.addrs
-	if t.tls {
-		l.URL = "https://" + t.host + l.Path
+	if l.Streams > 0 {
+		return r.runH2load(ctx, t, l)
 	}
+	l.URL, l.Addrs = t.scheme()+"://"+t.host+l.Path, t.addrs
 	spec, err := json.Marshal(l)
 	if err != nil {
 		return nil, err

@@ -16,6 +16,8 @@ type setting struct {
 	workers, backends int
 	unix              bool   // the backends listen on unix sockets
 	tls               bool   // clients speak TLS to the proxies
+	h2                bool   // clients speak HTTP/2 to the proxies
+	h2c               bool   // the proxies speak HTTP/2 to the backends
 	fresh             string // not empty: the processes are new, for the case of that name
 }
 
@@ -54,19 +56,23 @@ type load struct {
 	Rate      float64       `json:"rate"`
 	BodyBytes int           `json:"body_bytes"`
 	Fields    []bench.Field `json:"fields"`
-	Close     bool          `json:"close"`  // a new conn for each request
-	Verify    bool          `json:"verify"` // length and checksum of every answer
-	TLS       string        `json:"tls"`    // the version that is spoken; "": none
-	Resume    bool          `json:"resume"` // TLS sessions, on new conns
+	Close     bool          `json:"close"`   // a new conn for each request
+	Verify    bool          `json:"verify"`  // length and checksum of every answer
+	TLS       string        `json:"tls"`     // the version that is spoken; "": none
+	Resume    bool          `json:"resume"`  // TLS sessions, on new conns
+	Streams   int           `json:"streams"` // on each conn, by HTTP/2; 0: HTTP/1.1
+	GRPC      bool          `json:"grpc"`    // unary calls, with Streams
 }
 
 const (
-	connsUsual = 64
-	idleMax    = 10_000
-	heldMax    = 500
-	besideMany = 200
-	idleTLSMax = 5_000
-	floodMany  = 16
+	connsUsual  = 64
+	idleMax     = 10_000
+	heldMax     = 500
+	besideMany  = 200
+	idleTLSMax  = 5_000
+	idleH2Max   = 2_000
+	streamConns = 20
+	floodMany   = 16
 	// shakesUsual is less than connsUsual, because the first session of each conn cannot be
 	// a resumed one.
 	shakesUsual = 16
@@ -134,6 +140,7 @@ func scenarios() []scenario {
 		all = append(all, s)
 	}
 	all = append(all, tlsScenarios(get)...)
+	all = append(all, h2Scenarios(get)...)
 	for i := range all {
 		if !slices.Contains([]string{"kb16", "kb64", "mb1", "post16k", "chunked", "tls-64k"}, all[i].name) {
 			all[i].without = append(all[i].without, withBigBuffers...)

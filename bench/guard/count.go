@@ -35,6 +35,8 @@ var watched = []struct {
 	{"proxy", "BenchmarkExchange/POST_16_KiB", 2000},
 	{"proxy", "BenchmarkExchange/chunked", 500},
 	{"proxy", "BenchmarkExchange/many_fields", 2000},
+	{"proxy", "BenchmarkBurst/h1", 400},  // 16 requests of one HTTP/2 conn
+	{"proxy", "BenchmarkBurst/h2c", 400}, // with a backend of HTTP/2
 }
 
 // allocationRuns is high enough that allocations made once, at the start, round to

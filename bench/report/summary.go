@@ -18,8 +18,15 @@ var summary = []struct{ name, words string }{
 	{"tls-64k", "TLS 1.3, 64 KiB answers"},
 	{"tls-full", "TLS 1.3, a full handshake per request"},
 	{"tls-resumed", "TLS 1.3, a resumed session per request"},
+	{"h2-16x16", "HTTP/2, 16 conns x 16 streams, 128 B answers"},
+	{"h2-1x100", "HTTP/2, 1 conn x 100 streams, 128 B answers"},
+	{"h2-16x16-64k", "HTTP/2, 16 conns x 16 streams, 64 KiB answers"},
+	{"h2-tls-16x16", "HTTP/2 over TLS, 16 conns x 16 streams, 128 B answers"},
+	{"h2c-1x100", "HTTP/2 on both sides, 1 conn x 100 streams, 128 B answers"},
+	{"h2c-grpc-1x100", "a unary gRPC call, 1 conn x 100 streams"},
 	{"idle", "memory per idle conn, bytes"},
 	{"tls-idle", "memory per idle conn with TLS 1.3, bytes"},
+	{"h2-idle", "memory per idle HTTP/2 conn with TLS 1.3, bytes"},
 }
 
 // summarized returns the proxies that README shows of a case: lb in its default

@@ -67,7 +67,8 @@ var sizes = [floods]size{
 	// and one for each 256 bytes, unless it is a sliver; a stream earns 4.
 	FloodWindow: {1000, 100},
 	// Windows below 256 bytes at the end of a transfer, or of a client that is short of
-	// memory; with one byte a frame costs us ten times its payload.
+	// memory; with one byte a frame costs us ten times its payload. Each larger frame earns
+	// one: a window that is given back as it was used has a sliver at the end each time.
 	FloodSlivers: {200, 20},
 	// What was under way when we reset a stream: 64 KiB of an upload.
 	FloodClosed: {2000, 200},
@@ -118,14 +119,22 @@ func (b *budgets) spend(k Budget, cost int, r Role, now tick.Instant) bool {
 		b.since = now
 		for i := range sizes {
 			z := sizes[i].of(r)
-			b.left[i] = int32(min(int64(z.most), int64(b.left[i])+int64(min(passed, time.Hour)/time.Millisecond)*int64(z.second)/1000))
+			b.left[i] = max(b.left[i], int32(min(int64(z.most), int64(b.left[i])+int64(min(passed, time.Hour)/time.Millisecond)*int64(z.second)/1000)))
 		}
 	}
 	b.left[k] = max(b.left[k]-int32(cost), -1)
 	return b.left[k] >= 0
 }
 
+// earnedMax is how many WINDOW_UPDATE frames DATA may earn before any has come: some MiB
+// of it are in the buffers of sockets, and on a long way.
+const earnedMax = 1 << 20
+
 // earn gives n back to k.
 func (b *budgets) earn(k Budget, n int, r Role) {
-	b.left[k] = min(sizes[k].of(r).most, b.left[k]+int32(n))
+	most := sizes[k].of(r).most
+	if k == FloodWindow {
+		most = earnedMax
+	}
+	b.left[k] = min(most, b.left[k]+int32(n))
 }

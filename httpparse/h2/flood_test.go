@@ -162,6 +162,41 @@ func TestDownload(t *testing.T) {
 	}
 }
 
+// TestLongWay sends much before the first update comes, of which there are two for each
+// frame then.
+func TestLongWay(t *testing.T) {
+	r := newRig(&serverOptions)
+	r.feed([]byte(hello + ack + fr(Settings, 0, 0, setting(InitialWindowSize, 1<<30)) + fr(WindowUpdate, 0, 0, u32(1<<30)) + fr(Headers, endHeaders|endStream, 1, get)))
+	st := r.s.find(1)
+	const frames = 5000
+	for range frames {
+		r.s.AppendData(nil, st, r.s.Sendable(st), false)
+	}
+	for range frames {
+		r.feed([]byte(fr(WindowUpdate, 0, 0, u32(FrameMax)) + fr(WindowUpdate, 0, 1, u32(FrameMax))))
+		if r.log = r.log[:0]; r.over {
+			t.Fatal("the conn has ended")
+		}
+	}
+}
+
+// TestRestOfWindow gives a window back as it was used: each time a few bytes are left.
+func TestRestOfWindow(t *testing.T) {
+	r := newRig(&serverOptions)
+	r.feed([]byte(hello + ack + fr(Settings, 0, 0, setting(InitialWindowSize, 1000)) + fr(Headers, endHeaders|endStream, 1, get)))
+	st := r.s.find(1)
+	for range 5000 {
+		for _, n := range []int{900, 100} {
+			r.s.AppendData(nil, st, n, false)
+			r.feed([]byte(fr(WindowUpdate, 0, 0, u32(uint32(n)))))
+		}
+		r.feed([]byte(fr(WindowUpdate, 0, 1, u32(900)) + fr(WindowUpdate, 0, 1, u32(100))))
+		if r.log = r.log[:0]; r.over {
+			t.Fatal("the conn has ended")
+		}
+	}
+}
+
 // TestSmallMessages sends small frames, and gets two updates for each.
 func TestSmallMessages(t *testing.T) {
 	r := newRig(&serverOptions)

@@ -77,9 +77,11 @@ func (s *Session) openConn(out []byte) []byte {
 }
 
 // Sendable returns how many bytes of a body one DATA frame of st may have now, at most
-// FrameMax; 0 if a window is shut or our side of st has ended.
+// FrameMax; 0 if a window is shut or our side of st has ended. A client sends none before the
+// SETTINGS of the server have come: many a server resets a stream that goes by the initial
+// window where its own is smaller (RFC 9113 6.9.2).
 func (s *Session) Sendable(st *Stream) int {
-	if st.localEnd || st.ID == 0 {
+	if st.localEnd || st.ID == 0 || !s.settled && s.o.Role == Client {
 		return 0
 	}
 	return int(max(0, min(st.send, s.send, FrameMax)))
@@ -105,6 +107,9 @@ func (s *Session) AppendData(out []byte, st *Stream, n int, end bool) []byte {
 		s.spend(FloodSlivers, 1)
 	} else {
 		s.budgets.earn(FloodWindow, 2+n/sliver, s.o.Role)
+		if n >= sliver {
+			s.budgets.earn(FloodSlivers, 1, s.o.Role)
+		}
 	}
 	if end {
 		s.endLocal(st)

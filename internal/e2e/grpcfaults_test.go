@@ -136,7 +136,7 @@ func TestSilentCall(t *testing.T) {
 		s := callVia(t, secure, serveCalls(t, secure, &callBackend{
 			stream: func(s testpb.TestService_FullDuplexCallServer) error {
 				for range 2 {
-					<-time.After(300 * time.Millisecond)
+					<-time.After(150 * time.Millisecond)
 					if err := s.Send(&testpb.StreamingOutputCallResponse{}); err != nil {
 						return err
 					}
@@ -144,11 +144,11 @@ func TestSilentCall(t *testing.T) {
 				return echoCalls(s)
 			},
 			unary: func(context.Context) error {
-				<-time.After(300 * time.Millisecond)
+				<-time.After(150 * time.Millisecond)
 				return nil
 			},
 		}))
-		s.tables += "[timeouts]\nclient_body = \"100ms\"\nbackend_body = \"100ms\"\nresponse = \"100ms\"\n"
+		s.tables += "[timeouts]\nclient_body = \"50ms\"\nbackend_body = \"50ms\"\nresponse = \"50ms\"\n"
 		c := dialCalls(t, start(t, mode, s).addr)
 		call := openCall(t, context.Background(), c)
 		for range 2 {

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -44,13 +45,16 @@ var interopCases = []struct {
 	{"orca_per_rpc", func(ctx context.Context, _ *grpc.ClientConn, tc testpb.TestServiceClient) {
 		interop.DoORCAPerRPCTest(ctx, tc)
 	}},
-	{"orca_oob", func(ctx context.Context, _ *grpc.ClientConn, tc testpb.TestServiceClient) {
+	{oobCase, func(ctx context.Context, _ *grpc.ClientConn, tc testpb.TestServiceClient) {
 		interop.DoORCAOOBTest(ctx, tc)
 	}},
 	{"rpc_soak", func(ctx context.Context, c *grpc.ClientConn, _ testpb.TestServiceClient) {
 		soak(ctx, func() (*grpc.ClientConn, func()) { return c, func() {} })
 	}},
 }
+
+// oobCase sleeps for two seconds.
+const oobCase = "orca_oob"
 
 func onClient(f func(context.Context, testpb.TestServiceClient, ...grpc.CallOption), options ...grpc.CallOption) func(context.Context, *grpc.ClientConn, testpb.TestServiceClient) {
 	return func(ctx context.Context, _ *grpc.ClientConn, tc testpb.TestServiceClient) { f(ctx, tc, options...) }
@@ -73,16 +77,19 @@ const orcaPolicy = `{"loadBalancingConfig": [{"test_backend_metrics_load_balance
 func TestGRPCInterop(t *testing.T) {
 	eachCallPath(t, func(t *testing.T, mode string, secure bool) {
 		p := start(t, mode, callVia(t, secure, serveCalls(t, secure, &callBackend{})))
-		interopThrough(t, p.addr)
+		interopThrough(t, p.addr, secure == strings.HasSuffix(mode, secured))
 	})
 }
 
-// interopThrough runs the cases at addr.
-func interopThrough(t *testing.T, addr string) {
+// interopThrough runs the cases at addr, oobCase only if oob.
+func interopThrough(t *testing.T, addr string, oob bool) {
 	option := grpc.WithDefaultServiceConfig(orcaPolicy)
 	c := dialCalls(t, addr, option)
 	t.Run("cases", func(t *testing.T) {
 		for _, ic := range interopCases {
+			if ic.name == oobCase && !oob {
+				continue
+			}
 			t.Run(ic.name, func(t *testing.T) {
 				t.Parallel()
 				defer failed(t)

@@ -138,6 +138,7 @@ type h2Stream struct {
 	body     []byte // the beginning
 	size     int64
 	sum      hash.Hash
+	told     bool // lb had acknowledged our SETTINGS
 	window   int64
 	sent     int64 // bytes of DATA
 	largest  int   // DATA
@@ -417,7 +418,7 @@ func (h *h2Conn) takeBlock(flags http2.Flags, b []byte) {
 			h.fault("stream %d after %d", id, h.next-2)
 		}
 		h.next = id + 2
-		s = &h2Stream{c: h, id: id, window: h.initial}
+		s = &h2Stream{c: h, id: id, window: h.initial, told: h.acks > 0}
 		h.streams[id] = s
 	} else if s == nil {
 		h.fault("HEADERS on stream %d, which is idle", id)

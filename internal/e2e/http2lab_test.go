@@ -51,7 +51,7 @@ func startH2(t *testing.T, mode, keys, tables, pool string, answer func(r *h2Req
 	l := &h2Lab{origins: origins, secure: testkit.FreePort(t)}
 	s := setup{admin: true, keys: keys, backends: to(addrs["http1"]), tables: tables + h2Pools(t, dir, pool, addrs),
 		listeners: []string{"127.0.0.1:0", l.secure + "\ntls = true"}}
-	l.process = startProxy(t, mode, s.withCert(t, dir), l)
+	l.process = start(t, mode, s.withCert(t, dir))
 	l.clear = l.addr
 	noteListener(t, l.secure, true)
 	return l
@@ -76,8 +76,6 @@ func h2Pools(t *testing.T, dir, pool string, addrs map[string]string) string {
 	}
 	return b.String()
 }
-
-var startProxy = func(t *testing.T, mode string, s setup, l *h2Lab) *process { return start(t, mode, s) }
 
 // h2Client opens an HTTP/2 conn to addr, over TLS if lb speaks that there. Its SETTINGS
 // are pairs.

@@ -73,14 +73,14 @@ type Back interface {
 	Gone() bool
 
 	// Reused reports whether the backend may have ended the conn while it was idle, before
-	// the request came.
+	// the request came, or was ending it.
 	Reused() bool
 
 	// Unseen reports whether the backend has said that it has not acted on the request,
 	// whatever it got of it (RFC 9113 8.7).
 	Unseen() bool
 
-	// NoteStale notes that it did. The attempt began to send at asked.
+	// NoteStale notes that Reused is true of this attempt, which began to send at asked.
 	NoteStale(asked tick.Instant)
 
 	// Keep ends the attempt after a whole request and a whole answer, which leaves the

@@ -318,7 +318,9 @@ func TestDrainOfIdle(t *testing.T) {
 // TestCut: every conn ends at once, and its exchanges are counted.
 func TestCut(t *testing.T) {
 	r := newRig(t)
-	idle := r.connect()
+	idle, lingers := r.connect(), r.connect()
+	lingers.send(frame(h2.Data, 0, 0, nil))
+	lingers.want("GOAWAY 0 PROTOCOL_ERROR")
 	r.silent = true
 	busy := r.connect()
 	busy.send(ask(1, true), ask(3, true))

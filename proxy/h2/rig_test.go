@@ -49,9 +49,10 @@ var (
 func newRig(t *testing.T) *rig {
 	r := &rig{t: t, k: looptest.New(1)}
 	r.l = loop.New(r.k, loop.Options{})
+	b := board.New(1, 1)
 	r.s = New(&front.Shared{
 		Loop: r.l, Arena: arena.New(lane.SlabBytes, lane.LargeBytes(limits.HeadBytes, 0)),
-		Counters: board.New(1, 1).Loop(0), Host: r, IdleTimeout: time.Minute, HeadTimeout: 10 * time.Second,
+		Counters: b.Loop(0), Refusals: b.Refusals(0), Host: r, IdleTimeout: time.Minute, HeadTimeout: 10 * time.Second,
 	})
 	r.s.Use(Settings{Streams: 4, HeadBytes: limits.HeadBytes, Write: 20 * time.Second})
 	r.listener = r.k.Listen()

@@ -124,8 +124,8 @@ func (st *stream) begin() {
 	s := st.conn.s
 	s.Working = st
 	st.exchange()
-	s.Counters.HTTP2Requests.Add(1)
 	if st.ok {
+		s.Counters.HTTP2Requests.Add(1)
 		st.x.Run()
 	} else {
 		st.x.BadHead(st.reason)

@@ -199,14 +199,16 @@ func (a *Attempt) Shut() bool { return a.Gone() }
 func (a *Attempt) Gone() bool { return a.s == nil || a.s.Gone() }
 
 // Reused implements back.Back.
-func (a *Attempt) Reused() bool { return a.reused && a.c != nil && !a.c.heard }
+func (a *Attempt) Reused() bool {
+	return a.c != nil && (a.reused && !a.c.heard || a.c.leaving && a.Unseen())
+}
 
 // Unseen implements back.Back.
 func (a *Attempt) Unseen() bool { return a.s != nil && a.s.Gone() && a.s.Code == h2.RefusedStream }
 
 // NoteStale implements back.Back.
 func (a *Attempt) NoteStale(asked tick.Instant) {
-	if a.c != nil && a.c.since > 0 {
+	if a.c != nil && !a.c.heard {
 		upstream.IdleClosed(a.c.to.State, asked.Sub(a.c.since), a.conns.Loop.Now())
 	}
 }

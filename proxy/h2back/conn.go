@@ -37,12 +37,14 @@ type Conn struct {
 	timer      loop.Timer    // of an idle conn
 
 	tls     *tls.Config // that it was made with
+	shared  *h2.Shared  // of its side, when it was opened: made for heads of that length
 	stage   stage
 	listed  bool // it may get streams
 	idle    bool // it counts as idle
 	used    bool // it has had a stream
 	heard   bool // something has come since it had no stream, see heardAt
 	allowed bool // the peer has said how many streams it allows
+	leaving bool // GOAWAY of the peer has come
 	active  int  // attempts on it that wait or have a stream
 	begun   tick.Instant
 	retires tick.Instant
@@ -58,7 +60,7 @@ var (
 // begin makes c new.
 func (c *Conn) begin(t *Target) {
 	c.to, c.stage = t, dialled
-	c.idle, c.used, c.heard, c.allowed, c.active = false, false, false, false, 0
+	c.idle, c.used, c.heard, c.allowed, c.leaving, c.active = false, false, false, false, false, 0
 	c.begun = c.s.Loop.Now()
 	c.tls = t.Manner.Any()
 	c.dial.Begin()
@@ -78,13 +80,13 @@ func (c *Conn) old(now tick.Instant) bool {
 	case c.stage == dialled:
 		return false
 	}
-	return now >= c.retires || c.CanOpen() == 0 && c.Active() == 0
+	return now >= c.retires || c.shared != c.Side().Shared || c.CanOpen() == 0 && c.Active() == 0
 }
 
 // room reports whether an attempt may join c.
 func (c *Conn) room(now tick.Instant) bool {
 	if c.stage == dialled {
-		return now.Sub(c.begun) < joinable && c.active < c.to.limit()
+		return now.Sub(c.begun) < Joinable && c.active < c.to.limit()
 	}
 	return c.CanOpen() > 0 && (c.allowed || c.active < c.to.limit())
 }
@@ -193,9 +195,9 @@ func (c *Conn) start() {
 	if c.dial.Secure() {
 		side = &s.secure
 	}
-	c.stage = open
+	c.stage, c.shared = open, side.Shared
 	now := s.Loop.Now()
-	c.retires = now.Add(ageLeast + time.Duration(s.Chance.Int64N(int64(ageJitter))))
+	c.retires = now.Add(s.MaxAge/2 + time.Duration(s.Chance.Int64N(int64(s.MaxAge/2))))
 	s.Loop.Move(&c.dial.Conn, &c.Conn.Conn, c)
 	s.Counters.HTTP2BackendConns.Add(1)
 	c.Begin(side, c, lane.Inbox{})
@@ -328,6 +330,7 @@ func (c *Conn) Note(ev h2.Event) {
 		c.allowed = true
 		c.to.most = max(1, c.CanOpen()+c.Active())
 	case h2.Leaving:
+		c.leaving = true
 		c.s.Counters.HTTP2Goaways.Add(1)
 		if c.idle {
 			c.noteClosed()

@@ -21,11 +21,10 @@ const (
 
 // How long things last.
 const (
-	joinable   = time.Second     // how long others join a conn that is being dialled: it may be stuck
-	ageLeast   = 5 * time.Minute // until a conn gets no new streams
-	ageJitter  = 5 * time.Minute // at random, so that conns do not end together
-	doubtAfter = time.Second     // without a word, until a conn is not used for a second attempt
-	http1For   = time.Minute     // how long a backend that has chosen HTTP/1.1 is not asked again
+	Joinable   = time.Second      // how long others join a conn that is being dialled: it may be stuck
+	MaxAge     = 10 * time.Minute // of a conn, until it gets no new streams
+	doubtAfter = time.Second      // without a word, until a conn is not used for a second attempt
+	http1For   = time.Minute      // how long a backend that has chosen HTTP/1.1 is not asked again
 )
 
 // window is how much of an answer the backend may send before the exchange takes it, in
@@ -114,6 +113,7 @@ type Conns struct {
 	Limits *httpparse.Limits // of heads, by the present configuration
 	HTTP1  *h1back.Conns     // for backends that choose HTTP/1.1
 	Chance *rand.Rand        // for jitter
+	MaxAge time.Duration     // until a conn gets no new streams, or half of that by chance
 
 	options  h2.Options
 	plain    mux.Side
@@ -122,8 +122,8 @@ type Conns struct {
 	attempts *Attempt // free
 }
 
-// Use takes over the limits and the time limits of cfg. New conns go by them; those that
-// there are keep their limit of heads.
+// Use takes over the limits and the time limits of cfg. If heads may be longer than before,
+// the conns that there are get no new streams.
 func (s *Conns) Use(cfg *config.Config, limits *httpparse.Limits) {
 	if s.options.Streams == 0 || limits.HeadBytes > s.Limits.HeadBytes {
 		s.options = h2.Options{Role: h2.Client, Streams: streamsMax, Window: window}

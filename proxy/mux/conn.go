@@ -327,7 +327,7 @@ func (c *Conn) Part(code h2.Code) {
 // Cut ends c at once. GOAWAY of that code goes out if the socket takes it.
 func (c *Conn) Cut(code h2.Code) {
 	c.Part(code)
-	if c.state == stateParting && c.write() {
+	if c.state != stateParting || c.write() {
 		c.close(false)
 	}
 }

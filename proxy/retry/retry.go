@@ -19,7 +19,7 @@ type Case struct {
 	Twice    bool // the request may be sent twice, and is still held
 	Replied  bool // a byte of a response has been composed for the client
 	Unseen   bool // the backend has said that it has not acted on the request, which is still held
-	Stale    bool // a conn from the idle list that the backend had closed before
+	Stale    bool // a conn from the idle list that the backend had closed before, or one that it was closing
 }
 
 // Verdict is what may follow a failed attempt.
@@ -44,7 +44,9 @@ func Judge(cfg *config.Retry, c Case) Verdict {
 	switch {
 	case f.Side != record.BackendSide && !full, c.Replied, c.Attempts > cfg.Attempts:
 		return No // not the backend's fault, too late, or too often
-	case c.Unseen:
+	case c.Unseen && c.Stale:
+		return when(on.Stale, Free)
+	case c.Unseen: // a backend that refuses may be in trouble
 		return when(on.Stale, Budgeted)
 	case c.Sent && !c.Twice:
 		return No // it may have been acted on (RFC 9110 9.2.2), or is no longer here

@@ -260,10 +260,11 @@ func number(v []byte) int64 {
 	return n
 }
 
-// hostField takes Host, which must be the same as :authority (RFC 9113 8.3.1).
+// hostField takes Host, which must not be empty, and the same as :authority (RFC 9113
+// 8.3.1).
 func (t *Reader) hostField(v []byte) {
 	switch {
-	case t.host, t.seen&(1<<authority) != 0 && !bytes.EqualFold(v, t.value(authority)):
+	case t.host, len(v) == 0, t.seen&(1<<authority) != 0 && !bytes.EqualFold(v, t.value(authority)):
 		t.refuse(BadAuthority)
 	case t.seen&(1<<authority) == 0:
 		t.line(hostName, v)

@@ -81,6 +81,7 @@ var requestCases = []headCase{
 	{"WebSocket (RFC 8441)", ":method: CONNECT|:protocol: websocket|:scheme: https|:path: /chat|:authority: a|sec-websocket-key: theirs|sec-websocket-version: 13",
 		"GET /chat HTTP/1.1|host: a|connection: upgrade|upgrade: websocket|sec-websocket-key: KEY|sec-websocket-version: 13||"},
 
+	{"an empty host", ":method: GET|:scheme: https|:path: /|host: ", "malformed: bad authority"},
 	{"no method", ":scheme: https|:path: /|:authority: a", "malformed: missing pseudo-field"},
 	{"no scheme", ":method: GET|:path: /|:authority: a", "malformed: missing pseudo-field"},
 	{"no path", ":method: GET|:scheme: https|:authority: a", "malformed: missing pseudo-field"},
