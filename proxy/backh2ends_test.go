@@ -41,9 +41,9 @@ func TestBackendH2StuckDial(t *testing.T) {
 			ended <- status
 		}()
 	}
-	begun := time.Now()
 	ask()
 	testkit.Until(t, "a conn", func() bool { return f.opened.Load() == 1 })
+	begun := time.Now() // not before the dial
 	ask()
 	testkit.Until(t, "the time of joining to be over", func() bool { return time.Since(begun) > h2back.Joinable })
 	ask()
