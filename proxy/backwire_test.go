@@ -32,6 +32,7 @@ const (
 var notOfBackends = map[string]string{
 	"backend-write-timeout":      onReads,
 	"client-write-timeout":       onReads,
+	"te-trailers":                onUpgrade,
 	"no-host-1.0":                onHost,
 	"upgrade-body-refused":       onUpgrade,
 	"upgrade-refused":            onUpgrade,
@@ -156,7 +157,15 @@ func (v *h2Served) send(b []byte) bool {
 	return ok
 }
 
+// act ends the conn if the request is the only one there, and else the stream.
 func (v *h2Served) act(verb string) {
+	if e := v.l.e; v.sent == "" && e.active() <= 1 && (verb == "close" || verb == "reset") {
+		if v.gone = true; verb == "reset" {
+			e.peer.Reset()
+		}
+		e.end()
+		return
+	}
 	switch verb {
 	case "shut":
 		v.l.Shut()
