@@ -167,7 +167,7 @@ func (l *h2Line) sendBody(b []byte) {
 }
 
 func (l *h2Line) sendTrailers(m *simMessage) {
-	if m.trailers != nil && len(m.trailers) > 0 {
+	if len(m.trailers) > 0 {
 		l.s.trailers = appendFields(nil, m.trailers)
 	}
 }
