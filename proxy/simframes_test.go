@@ -548,7 +548,7 @@ func (s *h2Stream) head(fields []hpack.HeaderField, end bool) {
 	e.framer.WriteHeaders(p)
 	for b = b[n:]; !p.EndHeaders; b = b[n:] {
 		if n = len(b); e.rng != nil && e.rng.IntN(2) == 0 {
-			n = e.rng.IntN(n + 1)
+			n = 1 + e.rng.IntN(n)
 		}
 		n = min(n, e.frameMax)
 		p.EndHeaders = n == len(b)
