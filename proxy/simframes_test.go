@@ -233,7 +233,7 @@ func (e *h2End) frame(fr http2.Frame) {
 	case *http2.DataFrame:
 		e.data(s, fr)
 	case *http2.RSTStreamFrame:
-		if s.wasReset {
+		if s.wasReset && fr.ErrCode != http2.ErrCodeStreamClosed { // as RFC 9113 5.4.2 allows it
 			e.wrong("stream %d was reset twice", id)
 		}
 		s.lost(fr.ErrCode)
