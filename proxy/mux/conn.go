@@ -28,7 +28,8 @@ type Side struct {
 	// Received is called with the number of bytes of each read. It may be nil.
 	Received func(n int)
 
-	text []byte // see Text
+	text []byte              // see Text
+	owed [4 * h2.OutMax]byte // see Conn.control
 }
 
 // Owner is whose conn it is. It embeds the Conn, and so has most of these methods: it adds
@@ -208,8 +209,9 @@ func (c *Conn) receive() {
 func (c *Conn) takeApart() {
 	now := c.side.Loop.Now()
 	for c.state == stateOpen {
+		none := c.out == nil
 		ev, n, out := c.Next(c.in.Bytes(), now, c.control())
-		c.put(out)
+		c.owe(out)
 		c.in.Take(n)
 		switch ev.Kind {
 		case h2.More:
@@ -217,8 +219,10 @@ func (c *Conn) takeApart() {
 			c.in.Drop(c.side.Arena)
 			return
 		case h2.Full:
-			c.full = true
-			return
+			if !none {
+				c.full = true
+				return
+			}
 		case h2.Broken:
 			c.lose(&Error{Code: ev.Code, Flood: ev.Flood})
 		default:
