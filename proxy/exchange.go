@@ -369,6 +369,9 @@ func (x *exchange) Expired() (ended bool) {
 	if now >= x.call.Until {
 		return x.fail(x.overdue())
 	}
+	if x.front.Behind() {
+		x.down.Progress = now
+	}
 	s, from, limit := x.owes()
 	at := from.Add(limit)
 	knocks := x.phase == Dial && x.backend == nil && limit < x.snap.cfg.Timeouts.Connect

@@ -91,7 +91,7 @@ func (s *sim) welcomeH2(place int, p *looptest.Peer) {
 			s.after(1500, func() {
 				c.goes = c.last
 				s.after(50, func() {
-					if s.rough && !c.over {
+					if !c.over {
 						c.leave(c.goes)
 						c.closeLate()
 					}

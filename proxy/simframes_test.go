@@ -653,4 +653,3 @@ func (e *h2End) String() string {
 	return fmt.Sprintf("%v: %d frames, %d streams, %d active, %d wait, windows %d to send, %d granted, %d owed",
 		e.peer, e.frames, len(e.streams), e.active(), len(e.waiting), e.toSend, e.granted, e.owed)
 }
-

@@ -122,6 +122,7 @@ type Conn struct {
 	state    state
 	drain    drain
 	full     bool         // not read, because the output has no room
+	writing  bool         // in writeAll
 	stalled  bool         // a frame or a block has begun, and not ended
 	rested   bool         // Session.Rest was called since the last stream
 	lingered int32        // bytes thrown away
@@ -138,7 +139,7 @@ func (c *Conn) Begin(side *Side, owner Owner, in lane.Inbox) {
 	now := side.Loop.Now()
 	c.side, c.owner, c.in = side, owner, in
 	c.out, c.turn, c.queued, c.shut, c.why = nil, nil, 0, 0, nil
-	c.state, c.full, c.stalled, c.rested, c.lingered = stateOpen, false, false, false, 0
+	c.state, c.full, c.writing, c.stalled, c.rested, c.lingered = stateOpen, false, false, false, false, 0
 	c.drain = drainNone
 	c.begun, c.quiet, c.moved = now, now, now
 	c.Init(side.Options, side.Shared, false)
@@ -209,10 +210,12 @@ func (c *Conn) receive() {
 func (c *Conn) takeApart() {
 	now := c.side.Loop.Now()
 	for c.state == stateOpen {
-		none := c.out == nil
+		none, joining := c.out == nil, c.InBlock()
 		ev, n, out := c.Next(c.in.Bytes(), now, c.control())
 		c.owe(out)
-		c.in.Take(n)
+		if c.in.Take(n); n > 0 && !(joining && c.InBlock()) {
+			c.stalled = false // what had begun has ended
+		}
 		switch ev.Kind {
 		case h2.More:
 			c.note(now)

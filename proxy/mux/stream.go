@@ -215,6 +215,13 @@ func (s *Stream) Takes() bool {
 	return true
 }
 
+// Behind reports whether s waits for what other streams of the conn have taken, room or the
+// conn's window, and the peer has taken some of the output within Side.Write.
+func (s *Stream) Behind() bool {
+	c := s.c
+	return (s.links[waiting].in != nil || s.blocked && s.Window() > 0) && c.side.Loop.Now().Sub(c.moved) < c.side.Write
+}
+
 // resume has s wait for room again, after a window was shut.
 func (s *Stream) resume() {
 	if s.blocked && !s.gone && s.c.Sendable(&s.Stream) > 0 {

@@ -89,7 +89,7 @@ func (c *Conn) put(out []byte) {
 		c.out = nil
 		return
 	}
-	if c.out.W = len(out); c.out.W > c.out.R {
+	if c.out.W = len(out); c.out.W > c.out.R && !c.writing {
 		c.asks()
 	}
 }
@@ -127,8 +127,9 @@ func (c *Conn) pending() int {
 func (c *Conn) enqueue(s *Stream) {
 	if s.links[waiting].in == nil {
 		c.queues[s.Urgency&7].push(s, waiting)
-		c.queued++
-		c.asks()
+		if c.queued++; !c.writing {
+			c.asks()
+		}
 	}
 }
 
@@ -184,13 +185,8 @@ func (c *Conn) TurnEnds() {
 	if c.state == stateFree || c.state == stateGone {
 		return
 	}
-	for range writeTurns {
-		if !c.write() {
-			return
-		}
-		if c.out != nil || c.state != stateOpen || !c.next() {
-			break
-		}
+	if !c.writeAll() {
+		return
 	}
 	if c.drain == drainLast && c.state == stateOpen && c.Active() == 0 {
 		c.lose(&Error{Code: h2.NoError})
@@ -204,6 +200,18 @@ func (c *Conn) TurnEnds() {
 		c.Again()
 	}
 	c.arm()
+}
+
+// writeAll writes the output, and what the streams of the queues add to it, in a few rounds:
+// what is left then has to come again in the next turn. It returns false if c has ended.
+func (c *Conn) writeAll() (open bool) {
+	c.writing = true // what is added is written here
+	for n := writeTurns; ; n-- {
+		if open = c.write(); n == 0 || !open || c.out != nil || c.state != stateOpen || !c.next() {
+			c.writing = false
+			return open
+		}
+	}
 }
 
 // write writes the output. It returns false if c has ended.
