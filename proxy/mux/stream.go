@@ -146,7 +146,7 @@ func (s *Stream) receive(b []byte) {
 // take opens the windows again for n bytes of s.
 func (c *Conn) take(s *Stream, n int) {
 	if n > 0 && c.state == stateOpen {
-		c.put(c.Session.Take(c.room(2*h2.OutMax), &s.Stream, n))
+		c.owe(c.Session.Take(c.few(), &s.Stream, n))
 	}
 }
 
@@ -289,7 +289,7 @@ func (s *Stream) Release() {
 	s.trailers = nil
 	s.let()
 	if c.state == stateOpen {
-		c.put(c.Session.Release(c.room(2*h2.OutMax), &s.Stream))
+		c.owe(c.Session.Release(c.few(), &s.Stream))
 	} else {
 		c.Session.Release(nil, &s.Stream)
 	}
