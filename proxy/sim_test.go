@@ -214,11 +214,7 @@ func (s *sim) run(t *testing.T, seed uint64) {
 	if drains && drained != 1 {
 		s.errorf("the end of the drain was told %d times", drained)
 	}
-	for i := range s.r.p.counters.HTTP2Floods {
-		if n := s.r.p.counters.HTTP2Floods[i].Load(); n > 0 {
-			s.errorf("%d floods: %v", n, h2.Budget(i))
-		}
-	}
+	s.checkFloods()
 	s.checkRemoved()
 	s.checkFreed()
 	s.checkRecords()
@@ -227,6 +223,15 @@ func (s *sim) run(t *testing.T, seed uint64) {
 	}
 	for _, w := range s.wrong {
 		t.Errorf("seed %d: %s", seed, w)
+	}
+}
+
+// checkFloods checks that no client was taken for one that floods lb.
+func (s *sim) checkFloods() {
+	for i := range s.r.p.counters.HTTP2Floods {
+		if n := s.r.p.counters.HTTP2Floods[i].Load(); n > 0 {
+			s.errorf("%d floods: %v", n, h2.Budget(i))
+		}
 	}
 }
 
