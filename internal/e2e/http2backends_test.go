@@ -300,7 +300,7 @@ func TestHTTP2WebSocket(t *testing.T) {
 				r.reply(403, nil, "no")
 				return
 			}
-			r.closed = true
+			r.closed.Store(true)
 			io.WriteString(r.conn, lines("HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Accept: "+wsAccept(r.all("sec-websocket-key")[0]), "Sec-WebSocket-Protocol: chat"))
 			io.Copy(r.conn, r.conn)
 			r.conn.(*net.TCPConn).CloseWrite()

@@ -133,7 +133,7 @@ func TestHTTP2Floods(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		l := startH2(t, mode, "", "", "", func(r *h2Request) {
 			if strings.HasPrefix(r.target, "/hang") && r.in != nil {
-				r.closed = true
+				r.closed.Store(true)
 				r.conn.Read(make([]byte, 1))
 				return
 			}

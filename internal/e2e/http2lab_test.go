@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/net/http2"
@@ -148,7 +149,7 @@ type h2Request struct {
 	stream         *h2Stream
 	conn           net.Conn
 	in             *http.Request
-	closed         bool // the conn of HTTP/1 goes no further
+	closed         *atomic.Bool // the conn of HTTP/1 goes no further
 }
 
 // h2Origin is a backend that speaks one protocol.
@@ -221,7 +222,7 @@ func (o *h2Origin) serveHTTP1(c net.Conn) {
 			return
 		}
 		text, _, _ := strings.Cut(raw.String(), "\r\n\r\n")
-		r := &h2Request{kind: o.kind, id: req.Header.Get(h2Case), method: req.Method, target: req.RequestURI, text: text + "\r\n\r\n", conn: c, in: req}
+		r := &h2Request{kind: o.kind, id: req.Header.Get(h2Case), method: req.Method, target: req.RequestURI, text: text + "\r\n\r\n", conn: c, in: req, closed: new(atomic.Bool)}
 		for _, line := range strings.Split(text, "\r\n")[1:] {
 			name, value, _ := strings.Cut(line, ": ")
 			r.fields = append(r.fields, h2Field{strings.ToLower(name), value})
@@ -233,7 +234,7 @@ func (o *h2Origin) serveHTTP1(c net.Conn) {
 		if !r.whole && !early {
 			return
 		}
-		if o.answer(r); r.closed {
+		if o.answer(r); r.closed.Load() {
 			return
 		}
 	}
@@ -274,7 +275,7 @@ func (o *h2Origin) serveHTTP2(c net.Conn) {
 	h.onHead = func(s *h2Stream) {
 		a := s.sofar()
 		r := &h2Request{kind: o.kind, id: h2Value(a.fields, h2Case), method: h2Value(a.fields, ":method"), target: h2Value(a.fields, ":path"),
-			text: h2Text(a.fields) + "\r\n", fields: a.fields, stream: s}
+			text: h2Text(a.fields) + "\r\n", fields: a.fields, stream: s, closed: new(atomic.Bool)}
 		o.note(r)
 		if !early {
 			r.readBody(o)
@@ -304,13 +305,6 @@ func (o *h2Origin) of(id string) (list []h2Request) {
 		}
 	}
 	return list
-}
-
-// count returns how many requests and broken ones have come.
-func (o *h2Origin) count() int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return len(o.seen) + len(o.bad)
 }
 
 // reply answers r with a status, fields and a body with its length.

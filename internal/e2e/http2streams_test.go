@@ -30,7 +30,7 @@ func h2Acting(gone chan<- string) func(r *h2Request) {
 			b, _ := io.ReadAll(&pattern{size: n})
 			r.reply(200, nil, string(b))
 		case strings.HasPrefix(r.target, "/hang"):
-			if r.closed = true; r.stream == nil {
+			if r.closed.Store(true); r.stream == nil {
 				r.conn.Read(make([]byte, 1))
 			} else {
 				r.stream.c.wait(func() bool { return r.stream.reset })
@@ -509,7 +509,7 @@ func TestHTTP2Off(t *testing.T) {
 func TestHTTP2EarlyAnswers(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		l := startH2(t, mode, "", "", "", func(r *h2Request) {
-			r.closed = true
+			r.closed.Store(true)
 			if r.reply(401, nil, "no"); r.stream == nil {
 				r.conn.(*net.TCPConn).CloseWrite()
 				io.Copy(io.Discard, r.conn)

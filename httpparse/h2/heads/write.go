@@ -19,7 +19,7 @@ func AppendRequest(dst, text []byte, scheme string) []byte {
 	if host := findHost(lines); len(host) > 0 {
 		dst = hpack.AppendKnown(dst, hpack.Authority, host)
 	}
-	return appendLines(dst, lines, 1<<connField|1<<hostField)
+	return appendLines(dst, lines, connField|hostField)
 }
 
 // AppendResponse appends the block of an answer or an interim answer, whose whole head is
@@ -31,17 +31,17 @@ func AppendResponse(dst, text []byte) []byte {
 	for _, c := range line[len("HTTP/1.1 "):len("HTTP/1.1 200")] {
 		code = code*10 + int(c-'0')
 	}
-	drop := uint8(1 << connField)
+	drop := uint8(connField)
 	if code == 101 {
 		code = 200
-		drop |= 1 << acceptField
+		drop |= acceptField
 	}
 	return appendLines(hpack.AppendStatus(dst, code), lines, drop)
 }
 
 // AppendTrailers appends the block of trailers: lines are field lines, which may be
 // followed by the empty line.
-func AppendTrailers(dst, lines []byte) []byte { return appendLines(dst, lines, 1<<connField) }
+func AppendTrailers(dst, lines []byte) []byte { return appendLines(dst, lines, connField) }
 
 var space = []byte(" ")
 
@@ -54,99 +54,100 @@ func cutLine(text []byte) (line, rest []byte) {
 	return text[:i-1], text[i+1:]
 }
 
-// cutField returns the name and the value of the first field line, and what follows it.
-// At the empty line and at the end the name is empty.
-func cutField(lines []byte) (name, value, rest []byte) {
-	for i, c := range lines {
-		if c == '\r' {
-			break
-		}
-		if c == ':' {
-			name = lines[:i]
-			value, rest = cutLine(lines[i+1:])
-			break
-		}
+// cutField returns the name and the value of the first field line, and the length of the line.
+// At the empty line and at the end the length is 0.
+func cutField(lines []byte) (name, value []byte, n int) {
+	end := bytes.IndexByte(lines, '\n')
+	if end < 1 {
+		return nil, nil, 0
 	}
-	for len(value) > 0 && isBlank(value[0]) {
-		value = value[1:]
+	colon := bytes.IndexByte(lines[:end], ':')
+	if colon < 0 {
+		return nil, nil, 0
 	}
-	for len(value) > 0 && isBlank(value[len(value)-1]) {
-		value = value[:len(value)-1]
+	from, to := colon+1, end-1
+	for from < to && isBlank(lines[from]) {
+		from++
 	}
-	return name, value, rest
+	for from < to && isBlank(lines[to-1]) {
+		to--
+	}
+	return lines[:colon], lines[from:to], end + 1
 }
 
 func findHost(lines []byte) []byte {
 	for {
-		name, value, rest := cutField(lines)
-		if len(name) == 0 || fieldOf(name) == hostField {
+		name, value, n := cutField(lines)
+		if n == 0 || hpack.IDOfAny(name) == hpack.Host {
 			return value
 		}
-		lines = rest
+		lines = lines[n:]
 	}
 }
 
-// appendLines appends the fields of lines, except those in drop, and te unless it asks
-// for trailers (RFC 9113 8.2.2).
-func appendLines(out, lines []byte, drop uint8) []byte {
-	for {
-		name, value, rest := cutField(lines)
-		if len(name) == 0 {
-			return out
-		}
-		lines = rest
-		f := fieldOf(name)
-		switch {
-		case f != plainField && drop&(1<<f) != 0:
-		case f == teField && !hasTrailers(value):
-		case f == teField:
-			out = hpack.AppendKnown(out, hpack.TE, trailersOK)
-		default:
-			out = hpack.AppendField(out, name, value)
-		}
-	}
-}
-
-// The fields that do not pass as they are.
+// What is left out of blocks, in bits of connFields. A block has no field of an HTTP/1 conn
+// (RFC 9113 8.2.2), a request none that :authority stands for, and the answer to an extended
+// CONNECT none of the handshake of HTTP/1.1.
 const (
-	plainField = iota
-	connField
+	connField = 1 << iota
 	hostField
-	teField
 	acceptField
+	teField
 )
 
-// fieldOf returns which of these fields the name, in any case, is.
-func fieldOf(name []byte) int {
-	is, f := "", connField
-	switch len(name) {
-	case len("te"):
-		is, f = "te", teField
-	case len("host"):
-		is, f = "host", hostField
-	case len("upgrade"):
-		is = "upgrade"
-	case len("connection"):
-		if is = "connection"; name[0]|0x20 == 'k' {
-			is = "keep-alive"
+// kinds has these bits of the names that have an ID.
+var kinds = [hpack.IDs]uint8{hpack.Connection: connField, hpack.KeepAlive: connField, hpack.ProxyConnection: connField,
+	hpack.Upgrade: connField, hpack.TransferEncoding: connField, hpack.Host: hostField, hpack.TE: teField}
+
+// appendLines appends the fields of lines, except those in drop, and te unless it asks
+// for trailers.
+func appendLines(out, lines []byte, drop uint8) []byte {
+	for {
+		name, value, n := cutField(lines)
+		if n == 0 {
+			return out
 		}
-	case len("http2-settings"):
-		is = "http2-settings"
-	case len("proxy-connection"):
-		is = "proxy-connection"
-	case len("transfer-encoding"):
-		is = "transfer-encoding"
-	case len("sec-websocket-accept"):
-		is, f = "sec-websocket-accept", acceptField
+		lines = lines[n:]
+		id := hpack.IDOfAny(name)
+		kind := kinds[id]
+		if id == hpack.Other {
+			kind = kindOf(name)
+		}
+		switch {
+		case kind&drop != 0:
+		case kind == teField && !hasTrailers(value):
+		case kind == teField:
+			out = hpack.AppendKnown(out, hpack.TE, trailersOK)
+		case id == hpack.Other:
+			out = hpack.AppendOther(out, name, value)
+		default:
+			out = hpack.AppendKnown(out, id, value)
+		}
 	}
-	if is == "" || !sameFold(name, is) {
-		return plainField
-	}
-	return f
 }
 
+// kindOf returns the bits of a name, in any case, that has no ID.
+func kindOf(name []byte) uint8 {
+	switch len(name) {
+	case len(http2Settings):
+		if sameFold(name, http2Settings) {
+			return connField
+		}
+	case len(webSocketAccept):
+		if sameFold(name, webSocketAccept) {
+			return acceptField
+		}
+	}
+	return 0
+}
+
+const (
+	http2Settings   = "http2-settings"
+	webSocketAccept = "sec-websocket-accept"
+)
+
 // sameFold reports whether name, which has no control bytes, is the same as is, which is
-// in lower case, in any case.
+// in lower case and as long, in any case.
 func sameFold(name []byte, is string) bool {
 	for i, c := range name {
 		if c|0x20 != is[i] {

@@ -59,19 +59,68 @@ func AppendKnown(d []byte, id ID, value []byte) []byte { return appendKnown(d, i
 // at the beginning of a block alone (RFC 7541 4.2).
 func AppendSizeUpdate(d []byte, n int) []byte { return appendInteger(d, sizeUpdate, updateMask, n) }
 
-// appendField writes the name in lower case, and takes it back if it has an ID.
+// AppendOther is AppendField for a name that has no ID.
+func AppendOther(d, name, value []byte) []byte { return appendOther(d, name, value, plainField) }
+
 func appendField(d, name, value []byte, kind byte) []byte {
-	from := len(d)
-	d = appendInteger(append(d, kind), 0, stringMask, len(name))
-	at := len(d)
-	d = appendLower(d, name)
-	if id := IDOf(d[at:]); id != Other {
-		return appendKnown(d[:from], id, value, kind)
+	if id := IDOfAny(name); id != Other {
+		return appendKnown(d, id, value, kind)
 	}
-	return appendString(d, value)
+	return appendOther(d, name, value, kind)
 }
 
+func appendOther(d, name, value []byte, kind byte) []byte {
+	d = appendInteger(append(d, kind), 0, stringMask, len(name))
+	return appendString(appendLower(d, name), value)
+}
+
+// IDOfAny is IDOf for a name that may have upper case letters.
+func IDOfAny(name []byte) ID {
+	if len(name) == 0 {
+		return Other
+	}
+	id := places[placeOf(uint32(len(name)), name[0]|0x20, name[len(name)-1]|0x20)]
+	if known := names[id].name; len(known) != len(name) || !lowerIs(name, known) {
+		return Other
+	}
+	return id
+}
+
+// lowerIs reports whether name is the same as known, which is in lower case and as long,
+// when its letters are put into lower case: eight bytes at a time, the last eight of which may
+// have been compared before.
+func lowerIs(name, known []byte) bool {
+	n := len(name)
+	if n < 8 {
+		for i, c := range name {
+			if c-'A' < 26 {
+				c |= 0x20
+			}
+			if c != known[i] {
+				return false
+			}
+		}
+		return true
+	}
+	for i := 0; i < n-8; i += 8 {
+		if lower(binary.LittleEndian.Uint64(name[i:])) != binary.LittleEndian.Uint64(known[i:]) {
+			return false
+		}
+	}
+	return lower(binary.LittleEndian.Uint64(name[n-8:])) == binary.LittleEndian.Uint64(known[n-8:])
+}
+
+// special has the names of which appendKnown has more to say than their index.
+var special = [len(names)]bool{Method: true, Path: true, Scheme: true, Status: true, AcceptEncoding: true,
+	Authorization: true, ProxyAuthorization: true, Cookie: true, SetCookie: true}
+
 func appendKnown(d []byte, id ID, value []byte, kind byte) []byte {
+	if !special[id] && id <= staticEntries {
+		if id < literalMask {
+			return appendString(append(d, kind|byte(id)), value)
+		}
+		return appendString(append(d, kind|literalMask, byte(id-literalMask)), value) // of one byte (RFC 7541 5.1)
+	}
 	switch id {
 	case Method, Path, Scheme, Status, AcceptEncoding:
 		for i := id; names[i].id == id; i++ {
@@ -96,6 +145,9 @@ func appendKnown(d []byte, id ID, value []byte, kind byte) []byte {
 
 // appendString appends s as it is (RFC 7541 5.2).
 func appendString(d, s []byte) []byte {
+	if len(s) < stringMask {
+		return append(append(d, byte(len(s))), s...)
+	}
 	return append(appendInteger(d, 0, stringMask, len(s)), s...)
 }
 
@@ -117,8 +169,13 @@ func appendInteger(d []byte, first, mask byte, n int) []byte {
 func appendLower(d, s []byte) []byte {
 	d = append(d, s...)
 	b := d[len(d)-len(s):]
-	for ; len(b) >= 8; b = b[8:] {
+	if n := len(b); n >= 8 {
+		for i := 0; i < n-8; i += 8 {
+			binary.LittleEndian.PutUint64(b[i:], lower(binary.LittleEndian.Uint64(b[i:])))
+		}
+		b = b[n-8:] // some of them for the second time
 		binary.LittleEndian.PutUint64(b, lower(binary.LittleEndian.Uint64(b)))
+		return d
 	}
 	for i, c := range b {
 		if c-'A' < 26 {

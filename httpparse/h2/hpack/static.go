@@ -32,6 +32,9 @@ const (
 	Priority        ID = 68 // RFC 9218 5
 )
 
+// IDs is how many there are, with Other.
+const IDs = int(Priority) + 1
+
 // staticEntries is how many entries the static table has. The first entry of the dynamic
 // table follows.
 const staticEntries = 61
@@ -74,14 +77,14 @@ var names = func() (t [Priority + 1]known) {
 // placeOf hashes what distinguishes all known names: their length, first and last byte.
 // The factor was found by trying some hundreds of random odd ones; a name that is added
 // may need another.
-func placeOf(name []byte) uint8 {
-	return uint8((uint32(len(name)) | uint32(name[0])<<8 | uint32(name[len(name)-1])<<16) * 0xca04c79f >> 24)
+func placeOf(n uint32, first, last byte) uint8 {
+	return uint8((n | uint32(first)<<8 | uint32(last)<<16) * 0xca04c79f >> 24)
 }
 
 // places is a hash table of the known names, without collisions.
 var places = func() (t [256]ID) {
 	for _, f := range names[1:] {
-		place := &t[placeOf(f.name)]
+		place := &t[placeOf(uint32(len(f.name)), f.name[0], f.name[len(f.name)-1])]
 		if *place != Other && *place != f.id {
 			panic("hpack: two names have one place: see placeOf")
 		}
@@ -95,7 +98,7 @@ func IDOf(name []byte) ID {
 	if len(name) == 0 {
 		return Other
 	}
-	id := places[placeOf(name)]
+	id := places[placeOf(uint32(len(name)), name[0], name[len(name)-1])]
 	if string(names[id].name) != string(name) {
 		return Other
 	}
