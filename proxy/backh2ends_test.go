@@ -71,10 +71,10 @@ func TestBackendH2Old(t *testing.T) {
 		}
 	})
 	r := newBackRig(t, h2Config(config.ProtocolH2C, far), nil)
-	r.do(func() { r.p.h2.MaxAge = 2 })
+	r.do(func() { r.p.backs.H2.MaxAge = 2 })
 	c := r.client()
 	c.wants(200, "hello")
-	r.do(func() { r.p.h2.MaxAge = h2back.MaxAge })
+	r.do(func() { r.p.backs.H2.MaxAge = h2back.MaxAge })
 	c.wants(200, "hello")
 	c.wants(200, "hello")
 	testkit.Wait(t, over, "the end of the old conn")
