@@ -43,7 +43,7 @@ func (x *exchange) readResponse() (f record.Fault, bad bool) {
 // awaitResponse prepares for the head of a response.
 func (x *exchange) awaitResponse() {
 	x.resp.Reset(&x.snap.limits, x.req.Method)
-	if x.streams {
+	if x.backend.Streams() {
 		x.resp.InStream()
 	}
 }

@@ -254,5 +254,27 @@ func (c *Conn) broken(err error) {
 	}
 	c.side.Arena.Put(c.out)
 	c.out = nil
+	if c.side.Role == h2.Client {
+		c.hear()
+	}
+	if c.state != stateOpen {
+		c.close(false)
+		return
+	}
 	c.lose(err)
+}
+
+// hear reads what a server has said before it closed c: GOAWAY says which streams may be
+// asked for again.
+func (c *Conn) hear() {
+	c.AssumeReadable() // no event has told yet
+	for range readTurns {
+		n, err := c.in.Fill(c.side.Arena, &c.Conn, true)
+		if n == 0 || err != nil {
+			return
+		}
+		if c.takeApart(); c.state != stateOpen || c.full {
+			return
+		}
+	}
 }
