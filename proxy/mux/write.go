@@ -241,13 +241,8 @@ func (c *Conn) write() (open bool) {
 	return true
 }
 
-// broken ends c, whose socket takes nothing more. What a backend has sent before still counts:
-// whole answers, and GOAWAY, which says what may be sent again.
+// broken ends c, whose socket takes nothing more.
 func (c *Conn) broken(err error) {
-	if c.state == stateOpen && c.side.Role == h2.Client {
-		c.Conn.AssumeReadable()
-		c.receive()
-	}
 	if c.state != stateOpen {
 		c.close(false)
 		return
