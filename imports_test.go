@@ -35,11 +35,12 @@ var arrows = map[string][]string{
 
 	"lb/admin":     {"admin/api", "board", "config", "httpparse/h2", "internal/unixsock"},
 	"lb/admin/api": {},
-	"lb/proxy": {"proxy/back", "proxy/h1back", "proxy/h2back", "proxy/clients", "proxy/deadline", "proxy/front", "proxy/grpc", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/shake", "proxy/spread", "proxy/upkeep", "proxy/watch",
+	"lb/proxy": {"proxy/back", "proxy/backs", "proxy/h1back", "proxy/clients", "proxy/deadline", "proxy/front", "proxy/grpc", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/shake", "proxy/spread", "proxy/upkeep", "proxy/watch",
 		"internal/tlsconf", "loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
 	"lb/proxy/clients":      {"proxy/front", "proxy/h1", "proxy/shake", "proxy/spread", "httpparse", "httpparse/urlpath", "internal/tlsconf", "loop", "config", "proxy/h2"},
 	"lb/proxy/backconn":     {"proxy/back", "proxy/front", "proxy/record", "loop", "upstream", "board", "config", "loop/tick", "loop/tlsconn", "internal/tlsconf"},
 	"lb/proxy/back":         {"proxy/front", "proxy/lane", "proxy/record", "loop/tick"},
+	"lb/proxy/backs":        {"proxy/back", "proxy/front", "proxy/h1back", "proxy/h2back", "proxy/record", "httpparse", "loop", "board", "config"},
 	"lb/proxy/h1back":       {"proxy/back", "proxy/backconn", "proxy/lane", "proxy/record", "loop", "loop/tick", "upstream", "board"},
 	"lb/proxy/h2back":       {"proxy/back", "proxy/backconn", "proxy/h1back", "proxy/lane", "proxy/mux", "proxy/record", "httpparse", "httpparse/h2", "loop", "loop/tick", "upstream", "config", "internal/tlsfault"},
 	"lb/proxy/mux":          {"proxy/lane", "httpparse/h2", "loop", "arena", "loop/tick"},

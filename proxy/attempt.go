@@ -6,8 +6,8 @@ import (
 	"lb/config"
 	"lb/loop/tick"
 	"lb/proxy/back"
+	"lb/proxy/backs"
 	"lb/proxy/h1back"
-	"lb/proxy/h2back"
 	"lb/proxy/lane"
 	"lb/proxy/record"
 	"lb/proxy/retry"
@@ -41,8 +41,7 @@ func (c *choice) reset() {
 // attempt is one try at one backend.
 type attempt struct {
 	backend  back.Back     // nil before Dial, and while a reply of lb's own is sent
-	from     *lane.Inbox   // the answer's bytes; the backend's
-	streams  bool          // the backend is a stream of HTTP/2
+	from     *lane.Inbox   // the answer's bytes; the backend's, and nil before Send
 	target   *target       // or nil without an attempt
 	index    int           // of target in pool
 	asked    tick.Instant  // when the attempt began to send
@@ -91,88 +90,29 @@ func (x *exchange) pick() (ended bool) {
 	return x.connect()
 }
 
-// connect takes a conn to the target for the attempt.
+// connect gets a conn to the target for the attempt.
 func (x *exchange) connect() (ended bool) {
-	p, t := x.p, x.target
-	switch {
-	case t.h2.Streams(p.loop.Now(), x.upgrade != ""):
-		if a := p.h2.Take(&t.h2, x, x.fresh); a != nil {
-			return x.join(a)
-		}
-	case !x.fresh:
-		if c := x.idle(t); c != nil {
-			return x.send(c, c.In(), false)
-		}
-	}
-	return x.dial()
-}
-
-// join goes on with a, whose conn may still be dialled.
-func (x *exchange) join(a *h2back.Attempt) (ended bool) {
-	if a.Made() {
-		return x.send(a, a.In(), true)
-	}
-	return x.dials(a, nil, true)
-}
-
-// dials waits until b, which is being dialled, has connected.
-func (x *exchange) dials(b back.Back, in *lane.Inbox, streams bool) (ended bool) {
-	x.attach(b, in, streams)
-	if x.phase != Dial {
-		x.enter(Dial)
-	}
-	x.pause = 0
-	x.arm()
-	return false
-}
-
-// idle takes a conn of t from the idle list, or returns nil if there is none that x may use.
-func (x *exchange) idle(t *target) *h1back.Conn {
-	return x.p.h1.Take(&t.Target, x, h1back.Ask{
-		Known: x.peer.Served || x.pool.cfg.Reuse == config.ReuseAlways,
-		Twice: x.idempotent && x.up.Whole && x.up.Held,
-		Most:  x.pool.cfg.Backends[x.index].MaxConnections,
+	q := x.pool.cfg
+	b, p, f := x.p.backs.Get(&x.target.Target, x, backs.Ask{
+		Ask: h1back.Ask{
+			Known: x.peer.Served || q.Reuse == config.ReuseAlways,
+			Twice: x.idempotent && x.up.Whole && x.up.Held,
+			Most:  q.Backends[x.index].MaxConnections,
+		},
+		Fresh: x.fresh, Upgrade: x.upgrade != "",
 	})
-}
-
-// dial begins a new conn to the target.
-func (x *exchange) dial() (ended bool) {
-	p, t := x.p, x.target
-	if len(t.Addrs) == 0 {
-		return x.fail(record.ByBackend(record.CauseNoConnect))
-	}
-	if t.h2.Streams(p.loop.Now(), x.upgrade != "") {
-		a, err := p.h2.Dial(&t.h2, x)
-		if err != nil {
-			return x.undialled(err, true)
+	switch {
+	case p == back.Ready:
+		x.attach(b)
+		return x.send()
+	case p == back.Waits:
+		x.attach(b)
+		if x.phase != Dial {
+			x.enter(Dial)
 		}
-		return x.join(a)
-	}
-	c, err := p.h1.Dial(&t.Target, x)
-	if err != nil {
-		return x.undialled(err, false)
-	}
-	return x.dials(c, c.In(), false)
-}
-
-// undialled goes on after no conn could be begun because of err.
-func (x *exchange) undialled(err error, streams bool) (ended bool) {
-	if h1back.Full(err) {
-		return x.knock()
-	}
-	f := record.ByDialling(err)
-	if f.Side != record.LBSide {
-		return x.fail(f)
-	}
-	if !x.fresh && !streams {
-		if c, tried := x.p.h1.TakeUnrested(&x.target.Target, x); c != nil {
-			x.pause = 0
-			return x.send(c, c.In(), false)
-		} else if tried {
-			return x.dial()
-		}
-	}
-	if x.knocks < lackKnocks {
+		x.arm()
+		return false
+	case p == back.Busy, f.Side == record.LBSide && x.knocks < lackKnocks:
 		return x.knock()
 	}
 	return x.fail(f)
@@ -194,18 +134,17 @@ func (x *exchange) knock() (ended bool) {
 	return false
 }
 
-// attach makes b the backend's side of this attempt. in has the bytes of its answer;
-// streams says that b is a stream of HTTP/2.
-func (x *exchange) attach(b back.Back, in *lane.Inbox, streams bool) {
-	x.backend, x.from, x.streams = b, in, streams
-	x.awaitResponse()
+// attach makes b the backend's side of this attempt.
+func (x *exchange) attach(b back.Back) {
+	x.backend, x.pause = b, 0
 	x.p.watch.Begin()
 	x.asked = x.p.loop.Now()
 }
 
-// send is attach for a conn that is ready for the request.
-func (x *exchange) send(b back.Back, in *lane.Inbox, streams bool) (ended bool) {
-	x.attach(b, in, streams)
+// send begins to send the request: the conn is there.
+func (x *exchange) send() (ended bool) {
+	x.from = x.backend.In()
+	x.awaitResponse()
 	x.enter(Send)
 	return x.pump()
 }
@@ -265,14 +204,9 @@ func (x *exchange) dialled() (ended bool) {
 		return x.fail(f)
 	case back.Other:
 		x.detach()
-		if c := x.p.h2.TakeOther(&x.target.h2, x); c != nil {
-			return x.send(c, c.In(), false)
-		}
 		return x.connect()
 	}
-	x.from = x.backend.In()
-	x.enter(Send)
-	return x.pump()
+	return x.send()
 }
 
 // lateDial is called when the time to connect is over. After a standstill of lb, in which a

@@ -42,9 +42,9 @@ func TestBackendH2StuckDial(t *testing.T) {
 			ended <- status
 		}()
 	}
-	begun := time.Now()
 	ask()
 	testkit.Until(t, "a conn", func() bool { return f.opened.Load() == 1 })
+	begun := time.Now() // not before the dial
 	ask()
 	testkit.Until(t, "the time of joining to be over", func() bool { return time.Since(begun) > h2back.Joinable })
 	ask()
@@ -71,10 +71,10 @@ func TestBackendH2Old(t *testing.T) {
 		}
 	})
 	r := newBackRig(t, h2Config(config.ProtocolH2C, far), nil)
-	r.do(func() { r.p.h2.MaxAge = 2 })
+	r.do(func() { r.p.backs.H2.MaxAge = 2 })
 	c := r.client()
 	c.wants(200, "hello")
-	r.do(func() { r.p.h2.MaxAge = h2back.MaxAge })
+	r.do(func() { r.p.backs.H2.MaxAge = h2back.MaxAge })
 	c.wants(200, "hello")
 	c.wants(200, "hello")
 	testkit.Wait(t, over, "the end of the old conn")

@@ -6,14 +6,14 @@
 // # The life of an exchange
 //
 // The client's side of an exchange is a front.Front: an HTTP/1 conn that is at a
-// request (proxy/h1). The backend's side of each attempt is a back.Back (proxy/h1back). The
-// front reads the head, and begins the exchange when the head is
-// whole. The exchange then passes through these phases:
+// request (proxy/h1), or a stream of HTTP/2 (proxy/h2). The backend's side of each attempt is
+// a back.Back, which package backs gets. The front reads the head, and begins the exchange
+// when the head is whole. The exchange then passes through these phases:
 //
 //	Admit  routes, limits and Max-Forwards decide how the request is answered. A head
 //	       that was refused is answered at once; nothing of it reaches a backend.
 //	Pick   upstream chooses a backend; a conn comes from its idle list, the last used
-//	       first, or is dialled: see h1back.Conns.Take. While all are full the exchange
+//	       first, or is dialled: see backs.Conns.Get. While all are full the exchange
 //	       waits in its pool's queue, first come first served, unless its client ends
 //	       its side. The pool is always the newest of its name, see below.
 //	Dial   the conn is on its way, and so is its TLS handshake, if there is one: what

@@ -19,7 +19,7 @@ func (x *exchange) mayRetry(f record.Fault) bool {
 	now := x.p.loop.Now()
 	switch retry.Judge(&x.snap.cfg.Retry, retry.Case{
 		Fault: f, Attempts: int(x.rec.Attempts), Replied: x.replied, Stale: x.staleConn(f),
-		Sent: x.sent > 0, Twice: x.idempotent && x.up.Held, Unseen: x.streams && x.up.Held && x.unseen(f),
+		Sent: x.sent > 0, Twice: x.idempotent && x.up.Held, Unseen: x.up.Held && x.unseen(f),
 	}) {
 	case retry.No:
 		return false

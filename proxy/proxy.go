@@ -10,11 +10,9 @@ import (
 	"lb/board"
 	"lb/config"
 	"lb/loop"
-	"lb/proxy/back"
+	"lb/proxy/backs"
 	"lb/proxy/clients"
 	"lb/proxy/front"
-	"lb/proxy/h1back"
-	"lb/proxy/h2back"
 	"lb/proxy/lane"
 	"lb/proxy/record"
 	"lb/proxy/rewrite"
@@ -61,10 +59,8 @@ type Proxy struct {
 
 	shared   front.Shared // with the servers and their fronts
 	clients  *clients.Clients
-	drained  func()      // called once when the last client has gone
-	backs    back.Shared // with the conns to backends
-	h1       h1back.Conns
-	h2       h2back.Conns
+	drained  func() // called once when the last client has gone
+	backs    backs.Conns
 	freeExch *exchange
 
 	chance *rand.Rand           // for jitter
@@ -96,8 +92,7 @@ func New(l *loop.Loop, o Options) *Proxy {
 		record:   o.Record,
 	}
 	p.shared = front.Shared{Loop: l, Arena: p.arena, Counters: p.counters, Refusals: p.refusals, Host: p}
-	p.backs.Shared, p.h1.Shared = &p.shared, &p.backs
-	p.h2.Shared, p.h2.HTTP1, p.h2.Chance, p.h2.MaxAge = &p.backs, &p.h1, p.chance, h2back.MaxAge
+	p.backs.Init(&p.shared, p.chance)
 	p.watch = watch.Watch{Loop: l, Board: p.board, Busy: p.isBusy, Changed: p.evacuate}
 	p.clients = clients.New(&p.shared, p.log)
 	p.clients.PassOn, p.clients.Taken = o.PassOn, p.showOldest
@@ -161,10 +156,7 @@ func (p *Proxy) Cut() int {
 
 // closeIdle ends the idle conns to backends.
 func (p *Proxy) closeIdle() {
-	p.eachTarget(func(t *target) {
-		t.CloseIdle()
-		t.h2.CloseIdle()
-	})
+	p.eachTarget(func(t *target) { t.CloseIdle() })
 }
 
 // Closed implements front.Host. It ends a drain when the last client has gone.

@@ -88,7 +88,7 @@ func (x *exchange) pumpUp() (f record.Fault, bad bool) {
 	}
 	if x.phase == Send {
 		x.enter(Wait)
-		if !x.idempotent && !x.streams {
+		if !x.idempotent && !x.backend.Streams() {
 			up.Release(x.p.arena) // it will not be sent again
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"lb/httpparse"
 	"lb/internal/tlsconf"
 	"lb/loop"
-	"lb/proxy/h1back"
 	"lb/proxy/rewrite"
 	routing "lb/proxy/route"
 	"lb/proxy/spread"
@@ -91,8 +90,8 @@ func (p *Proxy) targetOf(id int, b config.Backend) *target {
 	if t := p.targets[id]; t != nil && t.Name == b.String() {
 		return t
 	}
-	t := &target{Target: h1back.NewTarget(p.board, p.slot, id, b.String())}
-	t.h2.Target = &t.Target
+	t := new(target)
+	t.Init(p.board, p.slot, id, b.String())
 	return t
 }
 
@@ -166,13 +165,11 @@ func (p *Proxy) use(s Snapshot) {
 	for i, q := range p.now.pools {
 		q.cfg = &p.now.cfg.Pools[i]
 		for j, t := range q.targets {
-			t.pool, t.index, t.Addrs = q, j, s.Addrs[i][j]
-			t.Never = q.cfg.Reuse == config.ReuseNever
-			t.h2.Speak(q.cfg.Protocol)
+			t.pool, t.index = q, j
+			t.Use(q.cfg, s.Addrs[i][j])
 		}
 	}
-	p.backs.IdleTimeout = p.now.cfg.Timeouts.BackendIdle
-	p.h2.Use(p.now.cfg, &p.now.limits)
+	p.backs.Use(p.now.cfg, &p.now.limits)
 	p.SetTLS(s.TLS)
 	p.clients.Use(p.now.cfg, spread.New(p.board, p.slot, s.Slots))
 }

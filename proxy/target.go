@@ -6,8 +6,7 @@ import (
 	"lb/loop"
 	"lb/loop/tick"
 	"lb/proxy/back"
-	"lb/proxy/h1back"
-	"lb/proxy/h2back"
+	"lb/proxy/backs"
 	"lb/proxy/record"
 	"lb/upstream"
 )
@@ -15,8 +14,7 @@ import (
 // target is a backend as this loop's proxy sees it: one for each ID, whatever
 // configurations have it, from when it comes into the configuration until it goes.
 type target struct {
-	h1back.Target
-	h2    h2back.Target
+	backs.Target
 	pool  *pool // the newest that had it, or nil if that has a successor without it
 	index int   // there
 	bulky bool  // its last response was longer than a small slab: read the next at once into a large one
@@ -24,9 +22,7 @@ type target struct {
 
 // leave is called when t is no longer in the present configuration. Its attempts go on.
 func (t *target) leave() {
-	t.Gone = true
-	t.CloseIdle()
-	t.h2.Retire()
+	t.Leave()
 	if t.pool.successor != nil {
 		t.pool = nil
 	}

@@ -2,9 +2,10 @@
 // as a Back: an HTTP/1 conn, or one stream of HTTP/2. A back sees the exchange as an Owner.
 // It is the twin of package front.
 //
-// The package has no behaviour: proxy implements Owner, and proxy/h1back implements Back
-// for HTTP/1. Neither knows the other's conns, phases or timers. A back makes the conn, frames bodies, and owns the conn before, between and after its attempts;
-// an exchange decides what is sent, and what follows a fault.
+// The package has no behaviour: proxy implements Owner, proxy/h1back implements Back for
+// HTTP/1, and proxy/h2back for HTTP/2. Neither side knows the other's conns, phases or
+// timers. A back makes the conn, frames bodies, and owns the conn before, between and after
+// its attempts; an exchange decides what is sent, and what follows a fault.
 package back
 
 import (
@@ -19,9 +20,11 @@ import (
 // Back is the backend's side of one attempt. Its methods are called on its loop, by that
 // exchange, until Keep has returned true or Drop has returned.
 type Back interface {
-	// In is the inbox that Fill reads into. It is the back's, and nil in the phase Dial
-	// perhaps.
+	// In is the inbox that Fill reads into. It is the back's, and there once the conn is.
 	In() *lane.Inbox
+
+	// Streams reports whether the back is a stream of HTTP/2.
+	Streams() bool
 
 	// Connect moves the making of the conn on, in the phase Dial. After Waits an event
 	// follows. f is set with Failed alone.

@@ -65,6 +65,9 @@ func (c *Conn) Expired() {
 // In implements back.Back.
 func (c *Conn) In() *lane.Inbox { return &c.in }
 
+// Streams implements back.Back.
+func (c *Conn) Streams() bool { return false }
+
 // Connect implements back.Back.
 func (c *Conn) Connect() (p back.Progress, f record.Fault) {
 	return c.Conn.Connect(c.s.Shared.Shared, &c.to.Manner, c.to.Manner.HTTP1())

@@ -98,9 +98,6 @@ func (s *Conns) attempt() *Attempt {
 	return a
 }
 
-// Made reports whether the conn is there, and the request can be sent.
-func (a *Attempt) Made() bool { return a.progress == back.Ready }
-
 // In implements back.Back.
 func (a *Attempt) In() *lane.Inbox {
 	if a.s == nil {
@@ -108,6 +105,9 @@ func (a *Attempt) In() *lane.Inbox {
 	}
 	return &a.s.In
 }
+
+// Streams implements back.Back.
+func (a *Attempt) Streams() bool { return true }
 
 // Connect implements back.Back.
 func (a *Attempt) Connect() (p back.Progress, f record.Fault) { return a.progress, a.fault }
@@ -200,7 +200,7 @@ func (a *Attempt) Gone() bool { return a.s == nil || a.s.Gone() }
 
 // Reused implements back.Back.
 func (a *Attempt) Reused() bool {
-	return a.c != nil && (a.reused && !a.c.heard || a.c.leaving && a.Unseen())
+	return a.c != nil && (a.reused && !a.c.heard && !a.c.Lives() || a.c.leaving && a.Unseen())
 }
 
 // Unseen implements back.Back.

@@ -28,7 +28,8 @@ type Side struct {
 	// Received is called with the number of bytes of each read. It may be nil.
 	Received func(n int)
 
-	text []byte // see Text
+	text []byte              // see Text
+	owed [4 * h2.OutMax]byte // see Conn.control
 }
 
 // Owner is whose conn it is. It embeds the Conn, and so has most of these methods: it adds
@@ -209,9 +210,9 @@ func (c *Conn) receive() {
 func (c *Conn) takeApart() {
 	now := c.side.Loop.Now()
 	for c.state == stateOpen {
-		joining := c.InBlock()
+		none, joining := c.out == nil, c.InBlock()
 		ev, n, out := c.Next(c.in.Bytes(), now, c.control())
-		c.put(out)
+		c.owe(out)
 		if c.in.Take(n); n > 0 && !(joining && c.InBlock()) {
 			c.stalled = false // what had begun has ended
 		}
@@ -221,8 +222,10 @@ func (c *Conn) takeApart() {
 			c.in.Drop(c.side.Arena)
 			return
 		case h2.Full:
-			c.full = true
-			return
+			if !none {
+				c.full = true
+				return
+			}
 		case h2.Broken:
 			c.lose(&Error{Code: ev.Code, Flood: ev.Flood})
 		default:

@@ -31,14 +31,32 @@ func (c *Conn) room(n int) []byte {
 	return c.out.B[:c.out.W]
 }
 
-// control returns the output for what the session owes the peer, with little room, or none, if
-// the peer does not take what it has caused.
+// control returns memory for what the session owes the peer, to append to, for owe: the output,
+// with little room, or none, if the peer does not take what it has caused; or that of the side,
+// so that frames which cause nothing cost no slab.
 func (c *Conn) control() []byte {
 	if c.out == nil {
-		return c.room(h2.OutMax)
+		return c.side.owed[:0]
 	}
 	c.more(h2.OutMax)
 	return c.out.B[:c.out.W]
+}
+
+// few is as control, with room for two frames at least.
+func (c *Conn) few() []byte {
+	if c.out == nil {
+		return c.side.owed[:0]
+	}
+	return c.room(2 * h2.OutMax)
+}
+
+// owe adds what was appended to control or few to the output.
+func (c *Conn) owe(out []byte) {
+	if c.out != nil {
+		c.put(out)
+	} else if len(out) > 0 {
+		c.put(append(c.room(len(out)), out...))
+	}
 }
 
 // more makes room for n bytes more in the output, in a large slab if need be. It reports
