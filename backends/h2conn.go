@@ -56,7 +56,7 @@ func (c *conn) becomeH2() {
 	delete(s.conns, c)
 	s.free = append(s.free, c)
 	s.h2conns[m] = struct{}{}
-	m.Init(&h2Options, s.shared, false)
+	m.Init(&h2Options, s.shared)
 	m.out = s.slabs.GetLarge()
 	m.put(m.AppendStart(m.text(), s.loop.Now()))
 	m.Again()

@@ -55,7 +55,7 @@ func (r *run) h2Options() *h2.Options {
 // begin begins the session on a new conn.
 func (m *multi) begin() {
 	w := m.c.worker
-	m.Init(w.run.h2, w.h2shared, false)
+	m.Init(w.run.h2, w.h2shared)
 	m.away, m.bodies, m.pos = false, 0, 0
 	m.out = m.AppendStart(slices.Grow(m.out[:0], h2Room), w.loop.Now())
 }

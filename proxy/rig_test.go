@@ -46,7 +46,8 @@ type rig struct {
 type callCounter struct {
 	*looptest.Kernel
 	n      int
-	panics bool // at the next Read
+	panics bool   // at the next Read
+	writes func() // called before each Write, if it is set
 }
 
 func (c *callCounter) Wait(events []loop.Event, timeout time.Duration) (int, error) {
@@ -70,7 +71,9 @@ func (c *callCounter) Writev(fd int, x, y, z []byte) (int, error) {
 }
 
 func (c *callCounter) Write(fd int, b []byte) (int, error) {
-	c.n++
+	if c.n++; c.writes != nil {
+		c.writes()
+	}
 	return c.Kernel.Write(fd, b)
 }
 

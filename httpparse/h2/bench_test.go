@@ -38,8 +38,8 @@ type pair struct {
 func newPair(t testing.TB) *pair {
 	p := &pair{now: tick.Instant(time.Hour), text: make([]byte, 0, 4<<10)}
 	make1 := func() *Stream { return new(Stream) }
-	p.client.Init(&Options{Role: Client, Streams: 100, Window: 65535}, NewShared(4<<10, make1), false)
-	p.server.Init(&Options{Role: Server, Streams: 100, Window: 65535}, NewShared(4<<10, make1), false)
+	p.client.Init(&Options{Role: Client, Streams: 100, Window: 65535}, NewShared(4<<10, make1))
+	p.server.Init(&Options{Role: Server, Streams: 100, Window: 65535}, NewShared(4<<10, make1))
 	p.toServer = p.client.AppendStart(make([]byte, 0, 1<<20), p.now)
 	p.toClient = p.server.AppendStart(make([]byte, 0, 1<<20), p.now)
 	p.run(t)

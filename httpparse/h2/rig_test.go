@@ -31,7 +31,7 @@ type rig struct {
 
 func newRig(o *Options) *rig {
 	r := &rig{now: tick.Instant(time.Hour)}
-	r.s.Init(o, NewShared(4<<10, func() *Stream { return new(Stream) }), false)
+	r.s.Init(o, NewShared(4<<10, func() *Stream { return new(Stream) }))
 	r.sent(r.s.AppendStart(nil, r.now))
 	return r
 }

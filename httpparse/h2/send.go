@@ -123,6 +123,10 @@ func (s *Session) ReadRequest(dst []byte, l *httpparse.Limits, key string) ([]by
 	return s.judge(dst, &r, st.remoteEnd && r.Length > 0)
 }
 
+// Malformed tells that the text of a head that ReadRequest has found Whole is no request. The
+// stream is to be Reset.
+func (s *Session) Malformed() { s.spend(FloodFaults, 1) }
+
 // ReadResponse is as ReadRequest, for an answer's head: "HTTP/1.1 200 \r\n" and its lines.
 func (s *Session) ReadResponse(dst []byte, l *httpparse.Limits) ([]byte, Result) {
 	st := s.head

@@ -61,13 +61,6 @@ func TestPreface(t *testing.T) { // RFC 9113 3.4
 		{"no SETTINGS first", Preface + fr(Ping, 0, 0, "12345678"), []string{"> GOAWAY 0 PROTOCOL_ERROR", "Broken PROTOCOL_ERROR"}},
 		{"an ACK first", Preface + ack, []string{"> GOAWAY 0 PROTOCOL_ERROR", "Broken PROTOCOL_ERROR"}},
 	})
-	r = newRig(&serverOptions)
-	r.s.Init(&serverOptions, r.s.shared, true)
-	r.s.AppendStart(nil, r.now)
-	r.log = nil
-	if r.feed([]byte(fr(Settings, 0, 0, ""))); strings.Join(r.log, " ") != "> SETTINGS ack Changed" {
-		t.Errorf("after a preface that was used up: %q", r.log)
-	}
 }
 
 func TestSettings(t *testing.T) { // RFC 9113 6.5

@@ -154,17 +154,16 @@ type Session struct {
 	code     Code   // of that
 }
 
-// Init makes s ready for a new conn, keeping the memory of its tables. prefaced says that
-// a client's preface has been checked and used up already; it counts for a server only,
-// whose first bytes are Preface otherwise. All streams of the conn before must be released.
-func (s *Session) Init(o *Options, sh *Shared, prefaced bool) {
+// Init makes s ready for a new conn, keeping the memory of its tables. The first bytes of a
+// client are Preface. All streams of the conn before must be released.
+func (s *Session) Init(o *Options, sh *Shared) {
 	invariant.Check(s.active == 0, "h2: Init before all streams are released")
 	clear(s.slots)
 	*s = Session{o: o, shared: sh, table: s.table, slots: s.slots}
 	s.table.Reset(tableBytes)
 	s.send, s.recv = windowInitial, windowInitial
 	s.peerWindow, s.peerMax, s.nextID = windowInitial, idMax, 1
-	if prefaced || o.Role == Client {
+	if o.Role == Client {
 		s.magic = uint8(len(Preface))
 	}
 }

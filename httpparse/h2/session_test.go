@@ -45,7 +45,7 @@ func TestBreak(t *testing.T) { // RFC 9113 5.4.1
 		t.Error("a stream after Drop")
 	}
 	r.over, r.in = false, nil
-	r.s.Init(&serverOptions, r.s.shared, false)
+	r.s.Init(&serverOptions, r.s.shared)
 	r.s.AppendStart(nil, r.now)
 	r.log = nil
 	r.feed([]byte(hello + fr(Headers, endHeaders|endStream, 1, get)))
@@ -127,7 +127,7 @@ func TestTable(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	o := Options{Role: Server, Streams: 1 << 30, Window: 1}
 	var s Session
-	s.Init(&o, NewShared(0, func() *Stream { return new(Stream) }), false)
+	s.Init(&o, NewShared(0, func() *Stream { return new(Stream) }))
 	all := map[uint32]*Stream{}
 	for range 20000 {
 		n := uint32(random.IntN(500))<<1 | 1

@@ -388,6 +388,22 @@ func TestFlood(t *testing.T) {
 	p.leave()
 }
 
+// TestBadHeads: heads that only the parser of requests refuses are faults of the client as well.
+func TestBadHeads(t *testing.T) {
+	r := newRig(t)
+	p := r.connect()
+	for id := uint32(1); id < 600 && !p.Ended(); id += 2 {
+		p.send(frame(h2.Headers, h2.FlagEndHeaders|h2.FlagEndStream, id, []byte("\x82\x86\x84\x01\x03a/b")))
+	}
+	if got := p.got(); !strings.HasSuffix(got, " ENHANCE_YOUR_CALM\n") || !strings.Contains(got, "RST_STREAM 1 PROTOCOL_ERROR\n") {
+		t.Errorf("%s", got[max(0, len(got)-100):])
+	}
+	if n := r.s.Counters.HTTP2Floods[h2.FloodFaults].Load(); n != 1 {
+		t.Errorf("counted %d times", n)
+	}
+	p.leave()
+}
+
 // TestUnderFaults: the same frames come out whatever the socket does.
 func TestUnderFaults(t *testing.T) {
 	for seed := range uint64(200) {

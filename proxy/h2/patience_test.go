@@ -62,20 +62,6 @@ func TestSlowBlock(t *testing.T) {
 	p.leave()
 }
 
-// TestCutOfLingering: a conn that has said its last word ends with the others.
-func TestCutOfLingering(t *testing.T) {
-	r := newRig(t)
-	p := r.connect()
-	p.send(frame(h2.Data, 0, 0, []byte("x")))
-	p.want("GOAWAY 0 PROTOCOL_ERROR")
-	if r.s.Clients != 1 {
-		t.Error("it does not wait for the client's end")
-	}
-	r.s.Cut()
-	r.turn()
-	r.check()
-}
-
 // TestBehind: an answer that waits for room or for the window of the conn is behind others, as
 // long as the client takes bytes; one whose own window is shut is not.
 func TestBehind(t *testing.T) {

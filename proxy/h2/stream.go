@@ -63,7 +63,9 @@ func (st *stream) parse(r *h2.Result) {
 	st.head.Secure = st.conn.peer.Secure()
 	if st.head.Feed(st.In.Bytes()) != httpparse.Done {
 		st.reason = st.head.Reason
-		st.refused = !limit(st.reason)
+		if st.refused = !limit(st.reason); st.refused {
+			st.conn.Malformed()
+		}
 		return
 	}
 	st.ok, st.Early = true, true

@@ -142,7 +142,7 @@ func (c *Conn) Begin(side *Side, owner Owner, in lane.Inbox) {
 	c.state, c.full, c.writing, c.stalled, c.rested, c.lingered = stateOpen, false, false, false, false, 0
 	c.drain = drainNone
 	c.begun, c.quiet, c.moved = now, now, now
-	c.Init(side.Options, side.Shared, false)
+	c.Init(side.Options, side.Shared)
 	c.put(c.AppendStart(c.room(startBytes), now))
 	c.Conn.Again() // what has come already brings no event
 }

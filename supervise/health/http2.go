@@ -1,6 +1,7 @@
 package health
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"lb/board"
@@ -52,6 +54,11 @@ func http2(ctx context.Context, conn net.Conn, h *config.Health, host string, se
 // roundTrip sends req by HTTP/2 over conn, and returns the head of the answer. Its body
 // can be read as long as conn is open.
 func roundTrip(ctx context.Context, conn net.Conn, req *http.Request) (*http.Response, error) {
+	var heard *overheard
+	if req.URL.Scheme == "http" { // else net/http looks for a tls.Conn
+		heard = &overheard{Conn: conn}
+		conn = heard
+	}
 	given := func(context.Context, string, string) (net.Conn, error) { return conn, nil }
 	t := &http.Transport{DialContext: given, DialTLSContext: given, Protocols: new(http.Protocols),
 		DisableCompression: true, MaxResponseHeaderBytes: headMax}
@@ -61,8 +68,49 @@ func roundTrip(ctx context.Context, conn net.Conn, req *http.Request) (*http.Res
 	if err != nil {
 		return nil, err
 	}
-	return client.RoundTrip(req)
+	resp, err := client.RoundTrip(req)
+	return resp, heard.explain(err)
 }
+
+// overheard is a conn that notes how the backend began, and how it ended. If that comes before
+// the request is sent, net/http's error does not say it.
+type overheard struct {
+	net.Conn
+	mu           sync.Mutex // guards what follows
+	begun, http1 bool
+	end          error
+}
+
+func (c *overheard) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n > 0 && !c.begun {
+		c.begun, c.http1 = true, bytes.HasPrefix(b[:n], []byte("HTTP/1"))
+	}
+	if err != nil && c.end == nil && !errors.Is(err, net.ErrClosed) {
+		c.end = err
+	}
+	return n, err
+}
+
+// explain returns the cause of err, which net/http has returned. c or err may be nil.
+func (c *overheard) explain(err error) error {
+	if c == nil || err == nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.http1:
+		return errHTTP1
+	case c.end != nil && strings.Contains(err.Error(), "could not be established"):
+		return c.end
+	}
+	return err
+}
+
+var errHTTP1 = errors.New("HTTP/1, and the pool has HTTP/2")
 
 // failedHTTP2 returns the result for err, which ended an exchange by HTTP/2.
 func failedHTTP2(ctx context.Context, err error, timeout time.Duration) result {
@@ -73,7 +121,7 @@ func failedHTTP2(ctx context.Context, err error, timeout time.Duration) result {
 		return failedTLS(err, timeout)
 	}
 	if strings.Contains(err.Error(), "looked like an HTTP/1.1 header") {
-		err = errors.New("HTTP/1, and the pool has HTTP/2")
+		err = errHTTP1
 	}
 	return failed("response", err, board.ReasonBadAnswer, timeout)
 }
