@@ -218,9 +218,16 @@ func (ln *Lane) Rest(a *arena.Arena) {
 	}
 }
 
-// room makes sure that out has room for n more bytes. A large slab always has it: its
-// size follows from the limits of the configuration (see LargeBytes).
+// room makes sure that out has room for n more bytes.
 func (ln *Lane) room(a *arena.Arena, n int) {
+	if ln.out == nil || len(ln.out.Room()) < n {
+		ln.makeRoom(a, n)
+	}
+}
+
+// makeRoom is room when there is none yet. A large slab always has it: its size follows from
+// the limits of the configuration (see LargeBytes).
+func (ln *Lane) makeRoom(a *arena.Arena, n int) {
 	if ln.out == nil {
 		ln.out, ln.o, ln.cut, ln.own = a.Get(), 0, 0, marks{}
 	}

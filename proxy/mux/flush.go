@@ -16,12 +16,10 @@ func (s *Stream) Flush(ln *lane.Lane, in *lane.Inbox) (n int, err error) {
 	for more := true; more; {
 		var k int
 		switch kind, b := ln.Part(in); kind {
-		case lane.PartHead:
-			k, more = s.head(ln, in, b)
+		case lane.PartHead, lane.PartTrailers:
+			k, more = s.headers(kind, ln, in, b)
 		case lane.PartBody:
 			k, more = s.body(ln, in, b)
-		case lane.PartTrailers:
-			k, more = s.trail(ln, in, b)
 		default:
 			if more = false; ln.Done() {
 				s.Finish()
@@ -32,8 +30,9 @@ func (s *Stream) Flush(ln *lane.Lane, in *lane.Inbox) (n int, err error) {
 	return n, nil
 }
 
-// head makes HEADERS of b, a whole head. It reports whether there may be more to do.
-func (s *Stream) head(ln *lane.Lane, in *lane.Inbox, b []byte) (n int, more bool) {
+// headers makes HEADERS of b, a whole head or trailers. It reports whether there may be more
+// to do.
+func (s *Stream) headers(kind lane.Part, ln *lane.Lane, in *lane.Inbox, b []byte) (n int, more bool) {
 	c := s.c
 	need := h2.HeadRoom(len(b))
 	if need > c.free() && c.out != nil {
@@ -44,9 +43,12 @@ func (s *Stream) head(ln *lane.Lane, in *lane.Inbox, b []byte) (n int, more bool
 	had := len(out)
 	more = ln.TakePart(len(b), in)
 	end := !more && ln.Whole
-	if c.side.Role == h2.Client {
+	switch {
+	case kind == lane.PartTrailers:
+		out = c.AppendTrailers(out, &s.Stream, b)
+	case c.side.Role == h2.Client:
 		out = c.AppendRequest(out, &s.Stream, b, c.side.Scheme, end)
-	} else {
+	default:
 		out = c.AppendResponse(out, &s.Stream, b, end)
 	}
 	c.put(out)
@@ -73,22 +75,6 @@ func (s *Stream) body(ln *lane.Lane, in *lane.Inbox, b []byte) (n int, more bool
 	out = c.AppendData(out, &s.Stream, k, !more && ln.Whole)
 	c.put(append(out, b[:k]...))
 	return s.added(h2.HeaderLen + k), more
-}
-
-// trail makes HEADERS of b, trailers.
-func (s *Stream) trail(ln *lane.Lane, in *lane.Inbox, b []byte) (n int, more bool) {
-	c := s.c
-	need := h2.HeadRoom(len(b))
-	if need > c.free() && c.out != nil {
-		c.enqueue(s)
-		return 0, false
-	}
-	out := c.room(need)
-	had := len(out)
-	more = ln.TakePart(len(b), in)
-	out = c.AppendTrailers(out, &s.Stream, b)
-	c.put(out)
-	return s.added(len(out) - had), more
 }
 
 // added notes that s has added n bytes to the output.
