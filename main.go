@@ -1,4 +1,4 @@
-// Command lb is an HTTP/1.1 load balancer. Package cli is its command line.
+// Command lb is a load balancer for HTTP and gRPC. Package cli is its command line.
 package main
 
 import (

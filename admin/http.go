@@ -7,8 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // http.Server.Shutdown refuses requests that it reads after it was called, and does
@@ -19,6 +23,9 @@ import (
 
 // newcomerTimeout is how long close waits for the request of a new connection.
 const newcomerTimeout = 100 * time.Millisecond
+
+// queueTimeout is how long unlisten waits for what is queued to be accepted.
+const queueTimeout = 100 * time.Millisecond
 
 // httpServer is an HTTP server whose connections have timeouts for everything. Any
 // goroutine may call its methods.
@@ -103,6 +110,39 @@ func (s *httpServer) serve(l net.Listener, log *slog.Logger, what string) {
 			log.Error(what+": no longer listening", "address", l.Addr(), "error", err)
 		}
 	})
+}
+
+// unlisten closes all listeners, each after what waits in its queue was accepted, which a
+// close would reset. Conns go on.
+func (s *httpServer) unlisten() {
+	s.mu.Lock()
+	listeners := slices.Clone(s.listeners)
+	s.mu.Unlock()
+	for _, l := range listeners {
+		look := time.NewTicker(time.Millisecond)
+		for begun := time.Now(); queued(l) && time.Since(begun) < queueTimeout; {
+			<-look.C
+		}
+		look.Stop()
+		l.Close()
+	}
+}
+
+// queued reports whether conns wait to be accepted.
+func queued(l net.Listener) (some bool) {
+	sc, ok := l.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return false
+	}
+	raw.Control(func(fd uintptr) {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		some = n > 0 && err == nil
+	})
+	return some
 }
 
 // close closes all listeners and answers the connections that there are until ctx is

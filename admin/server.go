@@ -145,6 +145,10 @@ func (s *Server) Serve(l net.Listener) {
 	s.http.serve(l, s.log, "admin")
 }
 
+// Unlisten stops listening, and returns when new conns find only what else listens at the
+// address. What was queued before, and conns that are open, are still answered.
+func (s *Server) Unlisten() { s.http.unlisten() }
+
 // Close stops listening and lets running answers end until ctx is done; then it cuts
 // them off and returns ctx's error. It may be called without Serve or Listen.
 func (s *Server) Close(ctx context.Context) error {

@@ -1,12 +1,15 @@
 package admin
 
 import (
+	"bufio"
 	"context"
 	"io"
 	"net"
 	"net/http"
 	"runtime"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -361,4 +364,58 @@ func TestListenBeside(t *testing.T) {
 		l.Close()
 		t.Error("two lbs listen on the same address")
 	}
+}
+
+// lateListener accepts nothing until something has looked at its socket.
+type lateListener struct {
+	*net.TCPListener
+	looked chan struct{}
+	once   sync.Once
+}
+
+func (l *lateListener) SyscallConn() (syscall.RawConn, error) {
+	l.once.Do(func() { close(l.looked) })
+	return l.TCPListener.SyscallConn()
+}
+
+func (l *lateListener) Accept() (net.Conn, error) {
+	<-l.looked
+	return l.TCPListener.Accept()
+}
+
+// A server that no longer listens answers what was in its queue.
+func TestUnlisten(t *testing.T) {
+	s := New(options("127.0.0.1:0"))
+	ln, err := s.Listen(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := ln.Addr().String()
+	var queue [10]net.Conn
+	for i := range queue {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		io.WriteString(c, "GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n")
+		queue[i] = c
+	}
+	s.Serve(&lateListener{TCPListener: ln.(*net.TCPListener), looked: make(chan struct{})})
+	s.Unlisten()
+	if c, err := net.Dial("tcp", addr); err == nil {
+		c.Close()
+		t.Error("it still listens")
+	}
+	for i, c := range queue {
+		c.SetDeadline(time.Now().Add(testkit.Patience))
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatalf("conn %d: %v", i, err)
+		}
+		if resp.Body.Close(); resp.StatusCode != 200 {
+			t.Errorf("conn %d: status %d", i, resp.StatusCode)
+		}
+	}
+	closeServer(t, s)
 }

@@ -54,7 +54,7 @@ type Errors struct {
 	Handshake int64 `json:"handshake"` // no TLS
 	Timeout   int64 `json:"timeout"`   // no complete answer within Timeout
 	Reset     int64 `json:"reset"`     // the conn ended before the answer was complete
-	Protocol  int64 `json:"protocol"`  // the bytes received are not an HTTP/1.1 answer
+	Protocol  int64 `json:"protocol"`  // the bytes received are not an answer
 	Status    int64 `json:"status"`    // an answer with a status other than 2xx and 3xx
 	Verify    int64 `json:"verify"`    // an answer with another length or checksum
 }

@@ -44,7 +44,7 @@ type streams struct {
 
 // commandLine is what kong reads; docs/configuration.md has its table of flags.
 type commandLine struct {
-	Serve   serveCmd    `cmd:"" help:"Run the load balancer: forward HTTP/1.1 requests to backends."`
+	Serve   serveCmd    `cmd:"" help:"Run the load balancer: forward requests to backends."`
 	Check   checkCmd    `cmd:"" help:"Check a configuration file, and the certificates and keys that it names."`
 	Status  statusCmd   `cmd:"" help:"Show what a running lb is doing: loops, pools, backends."`
 	Reload  reloadCmd   `cmd:"" help:"Make a running lb read its configuration again, and print what changed."`
@@ -76,7 +76,7 @@ func Main() (exitCode int) {
 func run(args []string, stdout, stderr io.Writer) (exitCode int) {
 	parser := kong.Must(&commandLine{},
 		kong.Name("lb"),
-		kong.Description("An HTTP/1.1 load balancer. To try it: lb serve --demo"),
+		kong.Description("A load balancer for HTTP and gRPC. To try it: lb serve --demo"),
 		kong.Writers(stdout, stderr))
 	command, err := parser.Parse(args)
 	if err != nil {

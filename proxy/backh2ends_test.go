@@ -15,6 +15,7 @@ import (
 	"lb/config"
 	"lb/internal/testkit"
 	"lb/internal/tlsconf"
+	"lb/loop/looptest"
 	"lb/proxy/h2back"
 	"lb/proxy/record"
 )
@@ -41,9 +42,9 @@ func TestBackendH2StuckDial(t *testing.T) {
 			ended <- status
 		}()
 	}
-	begun := time.Now()
 	ask()
 	testkit.Until(t, "a conn", func() bool { return f.opened.Load() == 1 })
+	begun := time.Now() // not before the dial
 	ask()
 	testkit.Until(t, "the time of joining to be over", func() bool { return time.Since(begun) > h2back.Joinable })
 	ask()
@@ -175,4 +176,45 @@ func TestBackendH2LongerHeads(t *testing.T) {
 	longer.Limits.HeaderBytes = 16 << 10
 	r.reload(longer, nil)
 	c.wants(200, "hello")
+}
+
+// Frames that a backend sends by hand.
+const (
+	handSettings = "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+	handAnswer   = "\x00\x00\x01\x01\x05\x00\x00\x00\x01\x88"                             // 200 in stream 1, its end
+	handGoAway   = "\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00" // of streams after 1
+)
+
+// TestBackendH2LastWords: a write that fails may come before the read of what the backend has
+// said at last: an answer, and that another stream was not begun.
+func TestBackendH2LastWords(t *testing.T) {
+	cfg := rigConfig(1)
+	cfg.Pools[0].Protocol = config.ProtocolH2C
+	r := newRig(t, 1, cfg, false)
+	var backends []*looptest.Peer
+	r.onEveryConnect(func(_ int, p *looptest.Peer) {
+		backends = append(backends, p)
+		p.Send([]byte(handSettings))
+	})
+	first, second := r.k.Connect(r.listener, rigClient), r.k.Connect(r.listener, rigClient)
+	first.Send([]byte(ask))
+	r.pass(100 * time.Millisecond)
+	second.Send([]byte("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab"))
+	r.l.Post(func() { // between the read of the request and its write
+		backends[0].Send([]byte(handAnswer + handGoAway))
+		backends[0].Reset()
+		r.k.Advance(100 * time.Millisecond)
+	})
+	r.k.Advance(100 * time.Millisecond)
+	r.pass(100 * time.Millisecond)
+	if len(backends) != 2 {
+		t.Fatalf("%d conns to the backend; the clients have %q, %q", len(backends), first.Received(), second.Received())
+	}
+	backends[1].Send([]byte(handAnswer))
+	r.pass(100 * time.Millisecond)
+	for _, c := range []*looptest.Peer{first, second} {
+		if got := string(c.Received()); !strings.HasPrefix(got, "HTTP/1.1 200 ") {
+			t.Errorf("a client got %q", got)
+		}
+	}
 }

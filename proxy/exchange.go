@@ -106,13 +106,12 @@ func (p *Proxy) Begin(f front.Front, l front.Lease, in *lane.Inbox, peer *front.
 	x.phase, x.since = Admit, p.loop.Now()
 	x.rec.Begin(p.record != nil, since, x.since, peer, req)
 	x.choice.reset()
-	x.sent, x.received, x.fresh, x.hops = 0, 0, false, -1
-	x.call = grpc.None
+	x.sent, x.received, x.fresh, x.hops, x.call, x.pause = 0, 0, false, -1, grpc.None, 0
 	x.up.Whole, x.up.Broken, x.up.Starved, x.up.Held = false, false, false, false
 	x.down.Whole, x.down.Starved = false, false
 	x.idempotent, x.expecting, x.replied = false, false, false
 	x.begun, x.keep, x.tunnel, x.opening, x.accused = false, false, false, false, false
-	x.up.Taken, x.down.Taken, x.pause = 0, 0, 0
+	x.up.Taken, x.down.Taken = 0, 0
 	return x
 }
 
@@ -368,6 +367,9 @@ func (x *exchange) Expired() (ended bool) {
 	now := x.p.loop.Now()
 	if now >= x.call.Until {
 		return x.fail(x.overdue())
+	}
+	if x.front.Behind() {
+		x.down.Progress = now
 	}
 	s, from, limit := x.owes()
 	at := from.Add(limit)

@@ -8,6 +8,7 @@ import (
 	"lb/httpparse"
 	"lb/proxy/record"
 	"lb/proxy/retry"
+	"lb/proxy/rewrite"
 	"lb/upstream"
 )
 
@@ -53,7 +54,7 @@ func (x *exchange) respond() (f record.Fault, bad bool) {
 	raw := in.Bytes()
 	switch {
 	case r.Code == 101:
-		if x.up.Broken || !x.switches(raw) {
+		if x.up.Broken || !rewrite.Switches(x.upgrade, &r.Response, raw) {
 			return record.ByBackend(record.CauseBadAnswer), true
 		}
 		x.composeInterim(raw)
@@ -70,6 +71,8 @@ func (x *exchange) respond() (f record.Fault, bad bool) {
 		in.Drop(p.arena)
 		x.moves++
 		return x.flushDown()
+	case r.Code < 300 && x.peer.HTTP2 && x.req.Seen.Has(httpparse.Upgrade): // its client would take it for a tunnel (RFC 8441 5)
+		return record.ByLB(record.CauseNoTunnel), true
 	case x.noteAnswer():
 		return record.ByBackend(record.CauseStatus), true
 	default:

@@ -144,7 +144,7 @@ func newRigOn(t testing.TB, seed uint64, o Options, tiny bool) *rig {
 	o.Record = r.rec.record
 	r.p = New(r.l, o)
 	r.rec.attach(r.p)
-	r.p.chance = rand.New(rand.NewPCG(seed, 0))
+	*r.p.chance = *rand.New(rand.NewPCG(seed, 0)) // h2back has it too
 	r.p.secret = []byte(rigSecret)
 	for _, q := range r.p.now.pools {
 		q.Seed(seed)

@@ -11,7 +11,6 @@ import (
 
 	"lb/board"
 	"lb/config"
-	"lb/httpparse/h2"
 	"lb/loop/looptest"
 	"lb/loop/tick"
 )
@@ -205,19 +204,10 @@ func (s *sim) run(t *testing.T, seed uint64) {
 	for _, c := range s.clients {
 		c.peer.Close()
 	}
-	s.turn(time.Second)
-	for _, c := range s.h2Conns {
-		c.checkWindows()
-		c.close()
-	}
+	s.endH2()
 	s.turn(simEndTime)
 	if drains && drained != 1 {
 		s.errorf("the end of the drain was told %d times", drained)
-	}
-	for i := range s.r.p.counters.HTTP2Floods {
-		if n := s.r.p.counters.HTTP2Floods[i].Load(); n > 0 {
-			s.errorf("%d floods: %v", n, h2.Budget(i))
-		}
 	}
 	s.checkRemoved()
 	s.checkFreed()

@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/net/http2"
 
+	"lb/httpparse/h2"
 	"lb/loop/looptest"
 )
 
@@ -91,7 +92,7 @@ func (s *sim) welcomeH2(place int, p *looptest.Peer) {
 			s.after(1500, func() {
 				c.goes = c.last
 				s.after(50, func() {
-					if s.rough && !c.over {
+					if !c.over {
 						c.leave(c.goes)
 						c.closeLate()
 					}
@@ -208,9 +209,19 @@ func (c *simConn) stall(is bool) {
 	c.flush()
 }
 
-// close closes the conn.
-func (c *simConn) close() {
-	if !c.over {
-		c.end()
+// endH2 closes all HTTP/2 conns, whose streams have ended. Their windows are to be open, and
+// none is to have been taken for a flood.
+func (s *sim) endH2() {
+	s.turn(time.Second)
+	for _, c := range s.h2Conns {
+		c.checkWindows()
+		if !c.over {
+			c.end()
+		}
+	}
+	for i := range s.r.p.counters.HTTP2Floods {
+		if n := s.r.p.counters.HTTP2Floods[i].Load(); n > 0 {
+			s.errorf("%d floods: %v", n, h2.Budget(i))
+		}
 	}
 }

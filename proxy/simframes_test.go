@@ -233,7 +233,7 @@ func (e *h2End) frame(fr http2.Frame) {
 	case *http2.DataFrame:
 		e.data(s, fr)
 	case *http2.RSTStreamFrame:
-		if s.wasReset {
+		if s.wasReset && fr.ErrCode != http2.ErrCodeStreamClosed { // as RFC 9113 5.4.2 allows it
 			e.wrong("stream %d was reset twice", id)
 		}
 		s.lost(fr.ErrCode)
@@ -548,7 +548,7 @@ func (s *h2Stream) head(fields []hpack.HeaderField, end bool) {
 	e.framer.WriteHeaders(p)
 	for b = b[n:]; !p.EndHeaders; b = b[n:] {
 		if n = len(b); e.rng != nil && e.rng.IntN(2) == 0 {
-			n = e.rng.IntN(n + 1)
+			n = 1 + e.rng.IntN(n)
 		}
 		n = min(n, e.frameMax)
 		p.EndHeaders = n == len(b)
@@ -653,4 +653,3 @@ func (e *h2End) String() string {
 	return fmt.Sprintf("%v: %d frames, %d streams, %d active, %d wait, windows %d to send, %d granted, %d owed",
 		e.peer, e.frames, len(e.streams), e.active(), len(e.waiting), e.toSend, e.granted, e.owed)
 }
-

@@ -167,7 +167,7 @@ func (l *h2Line) sendBody(b []byte) {
 }
 
 func (l *h2Line) sendTrailers(m *simMessage) {
-	if m.trailers != nil && len(m.trailers) > 0 {
+	if len(m.trailers) > 0 {
 		l.s.trailers = appendFields(nil, m.trailers)
 	}
 }
@@ -209,6 +209,7 @@ func (l *h2Line) head(fields []hpack.HeaderField, end bool) {
 			host = "host: " + f.Value + crlf
 		case ":protocol":
 			l.tunnel = true
+		case ":scheme":
 		case ":status":
 			first, interim = f.Value, f.Value < "200"
 		default:
@@ -323,7 +324,7 @@ func (l *h2Line) leave(code http2.ErrCode) {
 		return
 	}
 	if l.closed, l.shut = true, true; l.s != nil {
-		if l.e.server && l.ended { // what is queued is still sent
+		if l.e.server && (l.ended || l.s.ends) { // what is queued is still sent
 			return
 		}
 		l.s.cancel(code)

@@ -1,19 +1,10 @@
 package proxy
 
-import (
-	"lb/httpparse"
-	"lb/proxy/rewrite"
-)
+import "lb/httpparse"
 
 // A tunnel begins with the head of a 101 (RFC 9110 7.8). From there on the backend's bytes
 // are passed on as they are; the client's are when its request is whole, since a client
 // may not change the protocol inside a message: until then the tunnel is opening.
-
-// switches reports whether the 101 in b names one of the protocols that were asked for.
-func (x *exchange) switches(b []byte) bool {
-	f, ok := x.resp.Find(httpparse.Upgrade)
-	return ok && rewrite.Switches(x.upgrade, f.Value.Of(b))
-}
 
 // openTunnel makes the lanes carry raw bytes.
 func (x *exchange) openTunnel() {

@@ -124,6 +124,8 @@ type player struct {
 
 	streaming bool // clients have streams instead of conns
 	narrow    bool // their windows hold next to nothing
+	h2c       bool // backends have streams
+	served    []*h2Served
 	streams   []*streamClient
 }
 
@@ -253,12 +255,19 @@ func (p *player) start() {
 	if p.toml != "" {
 		cfg = p.parse()
 	}
+	p.speak(cfg)
 	p.rig = newRig(p.t, 1, cfg, p.tiny)
 	p.k.Faults, p.rig.layered, p.rig.http2 = faults, p.playing.layered, p.streaming
 	for _, q := range p.p.now.pools {
 		q.waits.Max = waits
 	}
-	p.onEveryConnect(func(place int, peer *looptest.Peer) { p.opened("backend", placeName(place), peer) })
+	p.onEveryConnect(func(place int, peer *looptest.Peer) {
+		if p.h2c {
+			p.openedH2(place, peer)
+			return
+		}
+		p.opened("backend", placeName(place), peer)
+	})
 }
 
 // parse reads the lines of lb.toml since the last time.
@@ -341,6 +350,9 @@ func (p *player) sender(name string) func(b []byte) bool {
 		c := p.streamClient(name)
 		return func(b []byte) bool { c.receive(b); return true }
 	}
+	if p.h2c && strings.HasPrefix(name, "backend") {
+		return p.servedAs(name).send
+	}
 	return p.conn(name).Send
 }
 
@@ -379,7 +391,9 @@ func (p *player) command(verb string) {
 	case "drain":
 		p.l.Post(func() { p.p.Drain(func() { p.seen = append(p.seen, "lb: drained") }) })
 	case "reload":
-		p.reload(p.parse())
+		cfg := p.parse()
+		p.speak(cfg)
+		p.reload(cfg)
 	case "cut":
 		p.l.Post(func() { p.seen = append(p.seen, fmt.Sprintf("lb: told to cut, %d exchanges cut off", p.p.Cut())) })
 	default:
@@ -425,6 +439,10 @@ func (p *player) move(name, verb string) {
 			addr = netip.MustParseAddrPort(from)
 		}
 		p.connect(name, addr)
+		return
+	}
+	if p.h2c && strings.HasPrefix(name, "backend") {
+		p.servedAs(name).act(verb)
 		return
 	}
 	c := p.conn(name)
@@ -507,6 +525,9 @@ func (p *player) end() {
 	}
 	for _, c := range p.streams {
 		c.e.end()
+	}
+	for _, v := range p.served {
+		v.l.e.end()
 	}
 	p.settle()
 	p.pass(h1.LingerTimeout + time.Second)

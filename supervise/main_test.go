@@ -90,6 +90,8 @@ func (a *fakeAdmin) Listen(net.Addr) (net.Listener, error) {
 func (a *fakeAdmin) Serve(l net.Listener) { a.serving = l }
 func (a *fakeAdmin) SetDraining(bool)     { close(a.red) }
 
+func (a *fakeAdmin) Unlisten() { a.serving.Close() }
+
 func (a *fakeAdmin) Close(context.Context) error {
 	if a.serving != nil {
 		a.serving.Close()

@@ -201,17 +201,22 @@ func (o *operator) swap(a *opened[Admin, net.Listener], r *opened[string, *net.U
 	}
 }
 
+// swapAdmin serves at another address. The old server no longer listens when this returns:
+// with its port shared, the system would still give it conns.
 func (o *operator) swapAdmin(a *opened[Admin, net.Listener]) {
-	if old := o.admin; old != nil {
-		o.closing.Go(func() { // answers may take a while
-			ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-			defer cancel()
-			o.noteForce(old.Close(ctx))
-		})
-	}
+	old := o.admin
 	if o.setAdmin(a); o.admin != nil {
 		o.admin.Serve(o.adminListener)
 	}
+	if old == nil {
+		return
+	}
+	old.Unlisten()
+	o.closing.Go(func() { // answers may take a while
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		o.noteForce(old.Close(ctx))
+	})
 }
 
 // swapRuntime takes commands at another path. Conns that are open go on: one of

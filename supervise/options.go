@@ -64,6 +64,9 @@ type Admin interface {
 	Serve(l net.Listener)
 	// SetDraining sets whether health shows that lb drains.
 	SetDraining(draining bool)
+	// Unlisten closes the listener after what is in its queue was accepted. The server goes
+	// on with the conns that it has, until Close. It comes after Serve.
+	Unlisten()
 	// Close closes the listener and ends the server, by force when ctx is done. It may
 	// be called without Serve.
 	Close(ctx context.Context) error

@@ -241,7 +241,7 @@ func (s *Session) CanOpen() int {
 	if s.away || s.failed || s.leaving {
 		return 0
 	}
-	ids := int(idMax-s.nextID)/2 + 1 - s.unsent
+	ids := int((idMax+2-s.nextID)/2) - s.unsent
 	return max(0, min(int(min(int64(s.o.Streams), int64(s.peerMax)))-s.active, ids))
 }
 

@@ -42,6 +42,10 @@ func (st *Stream) LocalEnded() bool { return st.localEnd }
 // Held returns how many bytes were handed out and not yet taken.
 func (st *Stream) Held() int { return int(st.held) }
 
+// Window returns how many bytes of a body the stream's own window has room for; below 0 after
+// SETTINGS.
+func (st *Stream) Window() int { return int(st.send) }
+
 // take returns a stream that belongs to s, as its newest.
 func (s *Session) take() *Stream {
 	st := s.shared.stream()

@@ -81,7 +81,7 @@ func TestCurl(t *testing.T) {
 				"PUT HTTP/1.1 length=-1 te=[chunked] err=<nil> " + sum, []string{"> Transfer-Encoding: chunked"}},
 			{"twice on one conn", []string{p.url("/")}, nil, nobody + nobody, []string{"* Re-using existing connection"}},
 		} {
-			out, verbose := curl(t, tc.stdin, append(tc.args, p.url("/"))...)
+			out, verbose := curl(t, tc.stdin, append(append([]string{"--http1.1"}, tc.args...), p.url("/"))...)
 			if out != tc.want {
 				t.Errorf("%s: got %q, want %q", tc.name, out, tc.want)
 			}
@@ -91,7 +91,7 @@ func TestCurl(t *testing.T) {
 				}
 			}
 		}
-		out, _ := curl(t, nil, "--head", p.url("/"))
+		out, _ := curl(t, nil, "--http1.1", "--head", p.url("/"))
 		if want := fmt.Sprintf("Content-Length: %d\r\n", len(nobody)+1); !strings.Contains(out, want) || !strings.HasSuffix(out, "\r\n\r\n") {
 			t.Errorf("HEAD: got %q, want %q in it and nothing behind the head", out, want)
 		}

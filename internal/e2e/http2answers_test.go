@@ -148,7 +148,7 @@ func h2BadConns() (list []h2BadAnswer) {
 
 // TestHTTP2Answers has backends send such answers to clients of HTTP/1 and HTTP/2.
 func TestHTTP2Answers(t *testing.T) {
-	onlyBytes(t)
+	bytesOnly(t)
 	cases := append(append(h2BadHeads(), h2BadBodies()...), h2BadConns()...)
 	eachMode(t, func(t *testing.T, mode string) {
 		l := startH2(t, mode, "", "[eject]\nenabled = false\n", "", func(r *h2Request) {

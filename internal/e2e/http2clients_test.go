@@ -43,7 +43,7 @@ func localhost(addr string) string {
 }
 
 func TestHTTP2Curl(t *testing.T) {
-	onlyBytes(t)
+	bytesOnly(t)
 	installed(t, "curl")
 	const bytesUp = 3 << 20
 	upload, _ := io.ReadAll(&pattern{size: bytesUp})
@@ -89,7 +89,7 @@ func TestHTTP2Curl(t *testing.T) {
 }
 
 func TestHTTP2Nghttp(t *testing.T) {
-	onlyBytes(t)
+	bytesOnly(t)
 	installed(t, "nghttp")
 	eachMode(t, func(t *testing.T, mode string) {
 		p, secure := startTold(t, mode)
@@ -192,7 +192,7 @@ print("all 40")
 `
 
 func TestHTTP2Node(t *testing.T) {
-	onlyBytes(t)
+	bytesOnly(t)
 	testkit.Long(t)
 	installed(t, "node")
 	eachMode(t, func(t *testing.T, mode string) {
@@ -211,7 +211,7 @@ func TestHTTP2Node(t *testing.T) {
 const systemPython = "/usr/bin/python3"
 
 func TestHTTP2Python(t *testing.T) {
-	onlyBytes(t)
+	bytesOnly(t)
 	testkit.Long(t)
 	if exec.Command(systemPython, "-c", "import h2").Run() != nil {
 		if os.Getenv("LB_CI") != "" {
@@ -241,7 +241,7 @@ Promise.all([...Array(20).keys()].map(i => fetch("/" + i, i % 2 ? {method: "POST
 </script>`
 
 func TestHTTP2Chromium(t *testing.T) {
-	onlyBytes(t)
+	bytesOnly(t)
 	testkit.Long(t)
 	installed(t, "chromium")
 	installed(t, "certutil")
@@ -277,7 +277,7 @@ var h2specExcused = regexp.MustCompile(`3\.5\. HTTP/2 Connection Preface\n\s+(×
 
 // h2spec passes, in the clear and over TLS.
 func TestH2spec(t *testing.T) {
-	onlyBytes(t)
+	bytesOnly(t)
 	testkit.Long(t)
 	exe := filepath.Join(t.TempDir(), "h2spec")
 	if found, err := exec.LookPath("h2spec"); err == nil {

@@ -344,11 +344,3 @@ const h2None = "\xff"
 func h2Post(pairs ...string) []h2Field {
 	return h2Get(append([]string{":method", "POST"}, pairs...)...)
 }
-
-// onlyBytes skips a test that finds nothing more with the race detector.
-func onlyBytes(t *testing.T) {
-	t.Helper()
-	if raceOn {
-		t.Skip("is about bytes, and the same without the race detector")
-	}
-}

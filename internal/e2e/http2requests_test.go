@@ -158,7 +158,7 @@ func h2Passed() (list []h2Odd) {
 // TestHTTP2Requests sends the requests to backends of each protocol. After each of them
 // the conn goes on.
 func TestHTTP2Requests(t *testing.T) {
-	onlyBytes(t)
+	bytesOnly(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		l := startH2(t, mode, "", "", "", nil)
 		t.Run("all", func(t *testing.T) {

@@ -146,7 +146,7 @@ func h2StalledStreams(t *testing.T, l *h2Lab) {
 	h.opens(nil, 1<<30)
 	var list []*h2Stream
 	for i := range 90 {
-		list = append(list, h.ask(true, h2Get(h2To, h2Kinds[i%len(h2Kinds)], ":path", "/size/1000000")))
+		list = append(list, h.ask(true, h2Get(h2To, h2Kinds[i%len(h2Kinds)], ":path", "/size/300000")))
 	}
 	for _, s := range list {
 		h.want(t, "heads of streams without a window", func() bool { return s.headed })
@@ -167,7 +167,7 @@ func h2StalledStreams(t *testing.T, l *h2Lab) {
 		h.opens(s, 1<<20)
 	}
 	for _, s := range list {
-		if a := s.answer(); !a.whole(200) || a.size != 1000000 {
+		if a := s.answer(); !a.whole(200) || a.size != 300000 {
 			t.Fatalf("a stream that went on: %v, %d bytes, GOAWAY %v", a, a.size, h.goaways)
 		}
 	}
@@ -204,15 +204,15 @@ func h2PingInBulk(t *testing.T, l *h2Lab) {
 	for _, addr := range []string{l.clear, l.secure} {
 		h := h2Client(t, addr, 4, 1<<20)
 		h.opens(nil, 1<<30)
-		s := h.ask(true, h2Get(":path", "/size/30000000"))
+		s := h.ask(true, h2Get(":path", "/size/12000000"))
 		for i := range 20 {
-			h.want(t, "bulk", func() bool { return s.size > int64(i)*1000000 })
+			h.want(t, "bulk", func() bool { return s.size > int64(i)*500000 })
 			h.ping(t)
 		}
 		if s.sofar().ended {
 			t.Log("the answer was over before the last PING")
 		}
-		if a := s.answer(); !a.whole(200) || a.size != 30000000 || a.largest > 16384 {
+		if a := s.answer(); !a.whole(200) || a.size != 12000000 || a.largest > 16384 {
 			t.Errorf("%v, %d bytes, the largest frame has %d", a, a.size, a.largest)
 		}
 	}

@@ -152,3 +152,20 @@ func tcp(c net.Conn) *net.TCPConn {
 func closeWrite(c net.Conn) error {
 	return c.(interface{ CloseWrite() error }).CloseWrite()
 }
+
+// overTLS has lb speak TLS to the backends.
+func overTLS(addrs ...string) (list []backend) {
+	for _, a := range addrs {
+		list = append(list, backend{addr: a, keys: "tls = true\n"})
+	}
+	return list
+}
+
+// backendTLS are the settings with the authority of these tests, in dir.
+func backendTLS(t *testing.T, dir string, more string) string {
+	return fmt.Sprintf("[backend_tls]\nca = %q\nserver_name = \"localhost\"\n%s", ca(t).Write(t, dir, "backends"), more)
+}
+
+func named(t *testing.T) *testkit.Pair {
+	return ca(t).Issue(t, testkit.Leaf{Names: []string{"localhost"}})
+}

@@ -46,6 +46,10 @@ type Front interface {
 	// its bytes. If not, an event follows when it does.
 	Takes() bool
 
+	// Behind reports whether what Flush left waits for other exchanges of the client's
+	// conn, which has taken some of theirs lately: the client is not slow.
+	Behind() bool
+
 	// ShutdownWrite ends the bytes to the client, in a tunnel.
 	ShutdownWrite() error
 

@@ -30,6 +30,9 @@ func (c *Conn) Flush(ln *lane.Lane, in *lane.Inbox) (n int, err error) {
 	return ln.Flush(&c.Conn, in)
 }
 
+// Behind implements front.Front: a conn has one exchange.
+func (c *Conn) Behind() bool { return false }
+
 // Deadline implements front.Front. The conn's own deadlines use the same timer.
 func (c *Conn) Deadline(at tick.Instant) { c.s.Loop.Arm(&c.timer, c, at) }
 

@@ -102,7 +102,7 @@ func reason(r heads.Reason) httpparse.Reason {
 // websocketKey is the key of handshakes of WebSockets with backends (RFC 6455 4.1): an
 // extended CONNECT has none (RFC 8441 5). The key keeps a cache from answering, and lb passes
 // answers on as they come, so it may be the same always.
-const websocketKey = "bGIgc3BlYWtzIFdlYlNvY2tldA=="
+const websocketKey = "bGIgaDIgd2Vic29ja2V0IQ==" // of 16 bytes, as servers check
 
 // Ready implements mux.User. It begins the exchange, if the head has come.
 func (st *stream) Ready() {

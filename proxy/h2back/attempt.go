@@ -200,7 +200,7 @@ func (a *Attempt) Gone() bool { return a.s == nil || a.s.Gone() }
 
 // Reused implements back.Back.
 func (a *Attempt) Reused() bool {
-	return a.c != nil && (a.reused && !a.c.heard || a.c.leaving && a.Unseen())
+	return a.c != nil && (a.reused && !a.c.heard && !a.c.Lives() || a.c.leaving && a.Unseen())
 }
 
 // Unseen implements back.Back.

@@ -28,7 +28,8 @@ type Side struct {
 	// Received is called with the number of bytes of each read. It may be nil.
 	Received func(n int)
 
-	text []byte // see Text
+	text []byte              // see Text
+	owed [4 * h2.OutMax]byte // see Conn.control
 }
 
 // Owner is whose conn it is. It embeds the Conn, and so has most of these methods: it adds
@@ -121,6 +122,7 @@ type Conn struct {
 	state    state
 	drain    drain
 	full     bool         // not read, because the output has no room
+	writing  bool         // in writeAll
 	stalled  bool         // a frame or a block has begun, and not ended
 	rested   bool         // Session.Rest was called since the last stream
 	lingered int32        // bytes thrown away
@@ -137,7 +139,7 @@ func (c *Conn) Begin(side *Side, owner Owner, in lane.Inbox) {
 	now := side.Loop.Now()
 	c.side, c.owner, c.in = side, owner, in
 	c.out, c.turn, c.queued, c.shut, c.why = nil, nil, 0, 0, nil
-	c.state, c.full, c.stalled, c.rested, c.lingered = stateOpen, false, false, false, 0
+	c.state, c.full, c.writing, c.stalled, c.rested, c.lingered = stateOpen, false, false, false, false, 0
 	c.drain = drainNone
 	c.begun, c.quiet, c.moved = now, now, now
 	c.Init(side.Options, side.Shared, false)
@@ -208,17 +210,22 @@ func (c *Conn) receive() {
 func (c *Conn) takeApart() {
 	now := c.side.Loop.Now()
 	for c.state == stateOpen {
+		none, joining := c.out == nil, c.InBlock()
 		ev, n, out := c.Next(c.in.Bytes(), now, c.control())
-		c.put(out)
-		c.in.Take(n)
+		c.owe(out)
+		if c.in.Take(n); n > 0 && !(joining && c.InBlock()) {
+			c.stalled = false // what had begun has ended
+		}
 		switch ev.Kind {
 		case h2.More:
 			c.note(now)
 			c.in.Drop(c.side.Arena)
 			return
 		case h2.Full:
-			c.full = true
-			return
+			if !none {
+				c.full = true
+				return
+			}
 		case h2.Broken:
 			c.lose(&Error{Code: ev.Code, Flood: ev.Flood})
 		default:

@@ -77,13 +77,24 @@ func (d *Side) Text(n int) []byte {
 	return d.text[:0:n]
 }
 
+// roomMax is how many large slabs a stream may have filled before there is no room for more: a
+// backend's head may be as long as one of them, and the window of the stream comes after it.
+const roomMax = 2
+
 // PutText adds text to in, such as a head to In. It returns false if there is no room for it.
 func (s *Stream) PutText(in *lane.Inbox, text []byte) bool {
 	a := s.c.side.Arena
 	for len(text) > 0 {
 		room := in.Room(a, len(text) > lane.SlabBytes)
 		if room == nil {
-			return false
+			if in.Len() > roomMax*a.LargeBytes() {
+				return false
+			}
+			wide := a.Keep(make([]byte, 2*in.Len()))
+			wide.W = copy(wide.B, in.Bytes())
+			a.Put(in.Slab)
+			in.Slab = wide
+			continue
 		}
 		n := copy(room, text)
 		in.Put(n)
@@ -135,7 +146,7 @@ func (s *Stream) receive(b []byte) {
 // take opens the windows again for n bytes of s.
 func (c *Conn) take(s *Stream, n int) {
 	if n > 0 && c.state == stateOpen {
-		c.put(c.Session.Take(c.room(2*h2.OutMax), &s.Stream, n))
+		c.owe(c.Session.Take(c.few(), &s.Stream, n))
 	}
 }
 
@@ -215,6 +226,13 @@ func (s *Stream) Takes() bool {
 	return true
 }
 
+// Behind reports whether s waits for what other streams of the conn have taken, room or the
+// conn's window, and the peer has taken some of the output within Side.Write.
+func (s *Stream) Behind() bool {
+	c := s.c
+	return (s.links[waiting].in != nil || s.blocked && s.Window() > 0) && c.side.Loop.Now().Sub(c.moved) < c.side.Write
+}
+
 // resume has s wait for room again, after a window was shut.
 func (s *Stream) resume() {
 	if s.blocked && !s.gone && s.c.Sendable(&s.Stream) > 0 {
@@ -258,7 +276,7 @@ func (s *Stream) Reset(code h2.Code) {
 		s.Code = code
 	}
 	c.unqueue(s)
-	s.gone = true
+	s.gone, s.over = true, false // what has come is not the whole
 }
 
 // Release ends the life of s, which its user does not use any more. A stream that has not
@@ -271,7 +289,7 @@ func (s *Stream) Release() {
 	s.trailers = nil
 	s.let()
 	if c.state == stateOpen {
-		c.put(c.Session.Release(c.room(2*h2.OutMax), &s.Stream))
+		c.owe(c.Session.Release(c.few(), &s.Stream))
 	} else {
 		c.Session.Release(nil, &s.Stream)
 	}

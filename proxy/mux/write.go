@@ -31,14 +31,32 @@ func (c *Conn) room(n int) []byte {
 	return c.out.B[:c.out.W]
 }
 
-// control returns the output for what the session owes the peer, with little room, or none, if
-// the peer does not take what it has caused.
+// control returns memory for what the session owes the peer, to append to, for owe: the output,
+// with little room, or none, if the peer does not take what it has caused; or that of the side,
+// so that frames which cause nothing cost no slab.
 func (c *Conn) control() []byte {
 	if c.out == nil {
-		return c.room(h2.OutMax)
+		return c.side.owed[:0]
 	}
 	c.more(h2.OutMax)
 	return c.out.B[:c.out.W]
+}
+
+// few is as control, with room for two frames at least.
+func (c *Conn) few() []byte {
+	if c.out == nil {
+		return c.side.owed[:0]
+	}
+	return c.room(2 * h2.OutMax)
+}
+
+// owe adds what was appended to control or few to the output.
+func (c *Conn) owe(out []byte) {
+	if c.out != nil {
+		c.put(out)
+	} else if len(out) > 0 {
+		c.put(append(c.room(len(out)), out...))
+	}
 }
 
 // more makes room for n bytes more in the output, in a large slab if need be. It reports
@@ -71,7 +89,7 @@ func (c *Conn) put(out []byte) {
 		c.out = nil
 		return
 	}
-	if c.out.W = len(out); c.out.W > c.out.R {
+	if c.out.W = len(out); c.out.W > c.out.R && !c.writing {
 		c.asks()
 	}
 }
@@ -109,8 +127,9 @@ func (c *Conn) pending() int {
 func (c *Conn) enqueue(s *Stream) {
 	if s.links[waiting].in == nil {
 		c.queues[s.Urgency&7].push(s, waiting)
-		c.queued++
-		c.asks()
+		if c.queued++; !c.writing {
+			c.asks()
+		}
 	}
 }
 
@@ -166,13 +185,8 @@ func (c *Conn) TurnEnds() {
 	if c.state == stateFree || c.state == stateGone {
 		return
 	}
-	for range writeTurns {
-		if !c.write() {
-			return
-		}
-		if c.out != nil || c.state != stateOpen || !c.next() {
-			break
-		}
+	if !c.writeAll() {
+		return
 	}
 	if c.drain == drainLast && c.state == stateOpen && c.Active() == 0 {
 		c.lose(&Error{Code: h2.NoError})
@@ -186,6 +200,18 @@ func (c *Conn) TurnEnds() {
 		c.Again()
 	}
 	c.arm()
+}
+
+// writeAll writes the output, and what the streams of the queues add to it, in a few rounds:
+// what is left then has to come again in the next turn. It returns false if c has ended.
+func (c *Conn) writeAll() (open bool) {
+	c.writing = true // what is added is written here
+	for n := writeTurns; ; n-- {
+		if open = c.write(); n == 0 || !open || c.out != nil || c.state != stateOpen || !c.next() {
+			c.writing = false
+			return open
+		}
+	}
 }
 
 // write writes the output. It returns false if c has ended.
@@ -223,5 +249,27 @@ func (c *Conn) broken(err error) {
 	}
 	c.side.Arena.Put(c.out)
 	c.out = nil
+	if c.side.Role == h2.Client {
+		c.hear()
+	}
+	if c.state != stateOpen {
+		c.close(false)
+		return
+	}
 	c.lose(err)
+}
+
+// hear reads what a server has said before it closed c: GOAWAY says which streams may be
+// asked for again.
+func (c *Conn) hear() {
+	c.AssumeReadable() // no event has told yet
+	for range readTurns {
+		n, err := c.in.Fill(c.side.Arena, &c.Conn, true)
+		if n == 0 || err != nil {
+			return
+		}
+		if c.takeApart(); c.state != stateOpen || c.full {
+			return
+		}
+	}
 }

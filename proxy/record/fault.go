@@ -50,11 +50,13 @@ const (
 	CauseStatus           // the answer has a status that is to be retried
 	CauseTLS              // TLS with the backend failed; Fault.Detail says how
 	CauseDeadline         // the deadline of the call has passed (grpc-timeout)
+	CauseNoTunnel         // the backend has answered as if no tunnel had been asked for
 )
 
 // causeNames are the names of the causes in logs, by Cause.
 var causeNames = [...]string{"", "gone", "short_body", "bad_request", "too_large", "slow", "no_connect", "reset",
-	"bad_answer", "no_backend", "exhausted", "panic", "cut", "crowded", "no_route", "ambiguous", "status", "tls", "deadline"}
+	"bad_answer", "no_backend", "exhausted", "panic", "cut", "crowded", "no_route", "ambiguous", "status", "tls", "deadline",
+	"no_tunnel"}
 
 // String returns the name of the cause in logs, which is empty for NoCause.
 func (c Cause) String() string { return causeNames[c] }
@@ -209,6 +211,8 @@ func (f Fault) Text() string {
 		return "no TLS connection to the backend comes about"
 	case CauseBadAnswer:
 		return "the backend sent something that is no valid answer"
+	case CauseNoTunnel:
+		return "the backend opened no tunnel"
 	case CauseNoBackend:
 		return "no backend can take the request"
 	case CauseCrowded:

@@ -13,10 +13,11 @@ func TestSwitches(t *testing.T) {
 		{"HTTP/1.1", "TLS/1.0, HTTP/1.1", false},
 		{"websocket", "websocket/2", false},
 		{"websocket", "", false},
+		{"websocket,", "", false},
 		{"", "", false},
 		{"", "websocket", false},
 	} {
-		if got := Switches(tc.asked, []byte(tc.to)); got != tc.want {
+		if got := switches(tc.asked, []byte(tc.to)); got != tc.want {
 			t.Errorf("%q to %q: %t", tc.asked, tc.to, got)
 		}
 	}

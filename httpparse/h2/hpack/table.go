@@ -3,10 +3,11 @@ package hpack
 // entryBytes is what the accounting of RFC 7541 4.1 adds to the bytes of an entry.
 const entryBytes = 32
 
-// What a Table holds memory for at first, and again when it grows from nothing.
+// What a Table holds memory for at first, and again when it grows from nothing: enough for
+// clients with a handful of fields, since what is left behind by Rest waits for the collector.
 const (
-	firstBytes   = 512
-	firstEntries = 16
+	firstBytes   = 128
+	firstEntries = 4
 )
 
 // Rest leaves a table as it is if this is not to be had, in bytes; a record of an entry
