@@ -242,8 +242,11 @@ func (s *Session) CanOpen() int {
 		return 0
 	}
 	ids := int((idMax+2-s.nextID)/2) - s.unsent
-	return max(0, min(int(min(int64(s.o.Streams), int64(s.peerMax)))-s.active, ids))
+	return max(0, min(s.Allowed()-s.active, ids))
 }
+
+// Allowed returns how many streams there may be at once, as the peer and Options allow.
+func (s *Session) Allowed() int { return int(min(int64(s.o.Streams), int64(s.peerMax))) }
 
 // Open returns a new stream of a client. It has no id until AppendRequest has sent its
 // head, and counts in CanOpen.

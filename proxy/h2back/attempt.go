@@ -22,6 +22,7 @@ type Attempt struct {
 	prev, next *Attempt // in Conn.waits; next alone in the free list
 	waiting    bool     // in Conn.waits
 	reused     bool     // the conn had streams before
+	guessed    bool     // its stream was opened before the backend had said how many it allows
 	progress   back.Progress
 	fault      record.Fault // with Failed
 }
@@ -198,9 +199,11 @@ func (a *Attempt) Shut() bool { return a.Gone() }
 // Gone implements back.Back.
 func (a *Attempt) Gone() bool { return a.s == nil || a.s.Gone() }
 
-// Reused implements back.Back.
+// Reused implements back.Back. A backend that refuses more streams than it allows is in no more
+// trouble than one that is leaving: it has said so while the stream was on its way.
 func (a *Attempt) Reused() bool {
-	return a.c != nil && (a.reused && !a.c.heard && !a.c.Lives() || a.c.leaving && a.Unseen())
+	c := a.c
+	return c != nil && (a.reused && !c.heard && !c.Lives() || a.Unseen() && (c.leaving || a.guessed || c.CanOpen() == 0))
 }
 
 // Unseen implements back.Back.

@@ -129,6 +129,7 @@ func (c *Conn) openStream(a *Attempt) {
 		c.heard = !c.used
 	}
 	a.reused, c.used = c.used, true
+	a.guessed = !c.allowed
 	a.s = streamOf(c.OpenStream())
 	a.s.a, a.s.bad = a, false
 	a.progress = back.Ready
@@ -328,7 +329,7 @@ func (c *Conn) Note(ev h2.Event) {
 	switch ev.Kind {
 	case h2.Changed:
 		c.allowed = true
-		c.to.most = max(1, c.CanOpen()+c.Active())
+		c.to.most = max(1, c.Allowed())
 	case h2.Leaving:
 		c.leaving = true
 		c.s.Counters.HTTP2Goaways.Add(1)
