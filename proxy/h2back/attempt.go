@@ -23,11 +23,7 @@ type Attempt struct {
 	prev, next *Attempt // in Conn.waits; next alone in the free list
 	waiting    bool     // in Conn.waits
 	reused     bool     // the conn had streams before
-<<<<<<< HEAD
-	guessed    bool     // its stream was opened before the backend had said how many it allows
-=======
 	early      bool     // its stream was opened before the backend had said how many it allows
->>>>>>> h/oper
 	progress   back.Progress
 	fault      record.Fault // with Failed
 }
@@ -232,23 +228,17 @@ func (a *Attempt) Shut() bool { return a.Gone() }
 // Gone implements back.Back.
 func (a *Attempt) Gone() bool { return a.s == nil || a.s.Gone() }
 
-<<<<<<< HEAD
-// Reused implements back.Back. A backend that refuses more streams than it allows is in no more
-// trouble than one that is leaving: it has said so while the stream was on its way.
+// Reused implements back.Back. GOAWAY with an error, or on a conn that had no stream before, is
+// no conn that ends in time: the backend is in trouble. It is in none if it refuses a stream
+// beyond those that it allows: lb opened that before it knew.
 func (a *Attempt) Reused() bool {
 	c := a.c
-	return c != nil && (a.reused && !c.heard && !c.Lives() || a.Unseen() && (c.leaving || a.guessed || c.CanOpen() == 0))
-=======
-// Reused implements back.Back. GOAWAY with an error, or on a conn that had no stream before, is
-// no conn that ends in time: the backend is in trouble. A stream too many that was opened
-// before SETTINGS came is lb's own doing.
-func (a *Attempt) Reused() bool {
-	if a.c == nil {
+	if c == nil {
 		return false
 	}
-	return a.early && a.c.crowded && a.Unseen() && a.s.Heard == h2.Aborted ||
-		a.reused && (!a.c.heard && !a.c.Lives() || a.c.leaving && a.c.said == h2.NoError && a.Unseen())
->>>>>>> h/oper
+	refused := a.Unseen() && a.s.Heard == h2.Aborted
+	return refused && (a.early && c.crowded || c.CanOpen() == 0) ||
+		a.reused && (!c.heard && !c.Lives() || c.leaving && c.said == h2.NoError && a.Unseen())
 }
 
 // Unseen implements back.Back.

@@ -132,11 +132,7 @@ func (c *Conn) openStream(a *Attempt) {
 		c.heard = !c.used
 	}
 	a.reused, c.used = c.used, true
-<<<<<<< HEAD
-	a.guessed = !c.allowed
-=======
 	a.early = !c.allowed
->>>>>>> h/oper
 	a.s = streamOf(c.OpenStream())
 	a.s.a, a.s.bad = a, record.Fault{}
 	a.progress = back.Ready
@@ -333,14 +329,9 @@ func (c *Conn) Note(ev h2.Event) {
 	c.hears()
 	switch ev.Kind {
 	case h2.Changed:
-<<<<<<< HEAD
-		c.allowed = true
-		c.to.most = max(1, c.Allowed())
-=======
 		if c.to.most = max(1, c.Allowed()); !c.allowed {
 			c.allowed, c.crowded = true, c.Active() > c.Allowed()
 		}
->>>>>>> h/oper
 	case h2.Leaving:
 		c.leaving, c.said = true, ev.Code
 		c.s.Counters.HTTP2Goaways.Add(1)
