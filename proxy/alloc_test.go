@@ -148,7 +148,7 @@ func newSteadyBy(t testing.TB, o Options, door func(*Proxy) loop.Acceptor, reque
 
 // exchange sends the request to lb and, when lb has passed it on, the response.
 func (s *steady) exchange() {
-	for i := range s.k.socks {
+	for i := range s.k.socks[:s.k.open] {
 		s.k.socks[i].sunk = 0
 	}
 	s.k.now = s.k.now.Add(h1back.Rest) // a conn that carried a HEAD or a 204 is not used sooner

@@ -93,7 +93,7 @@ func (x *exchange) pick() (ended bool) {
 // connect gets a conn to the target for the attempt.
 func (x *exchange) connect() (ended bool) {
 	q := x.pool.cfg
-	b, p, f := x.p.backs.Get(&x.target.Target, x, backs.Ask{
+	b, p, f := x.p.backs.Get(&x.target.Target, x, &backs.Ask{
 		Ask: h1back.Ask{
 			Known: x.peer.Served || q.Reuse == config.ReuseAlways,
 			Twice: x.idempotent && x.up.Whole && x.up.Held,

@@ -352,6 +352,28 @@ func TestBackendH2Trailers(t *testing.T) {
 	}
 }
 
+// TestBackendH2Phrase: clients of HTTP/1 get the phrase of the status, which HTTP/2 does not
+// have. A code that is not registered has none.
+func TestBackendH2Phrase(t *testing.T) {
+	far := newFramedFar(t, nil, func(_ int, f *framed) {
+		for id, fields, ok := f.request(); ok; id, fields, ok = f.request() {
+			f.head(id, false, ":status", "103", "link", "</a>")
+			f.head(id, true, ":status", fields[":path"][1:])
+		}
+	})
+	cfg := h2Config(config.ProtocolH2C, far)
+	cfg.EarlyHints = true
+	r := newBackRig(t, cfg, nil)
+	for code, want := range map[string]string{"200": "200 OK", "451": "451 Unavailable For Legal Reasons", "599": "599 "} {
+		c := r.client()
+		fmt.Fprintf(c, "GET /%s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", code)
+		all, err := io.ReadAll(c.from)
+		if s := string(all); !strings.HasPrefix(s, "HTTP/1.1 103 Early Hints\r\n") || !strings.Contains(s, "\r\n\r\nHTTP/1.1 "+want+"\r\n") || err != nil {
+			t.Errorf("%q, %v", s, err)
+		}
+	}
+}
+
 // TestBackendH2Stale: a conn that was closed while idle costs nothing, and one that the
 // backend closes as the request comes costs another attempt.
 func TestBackendH2Stale(t *testing.T) {

@@ -28,7 +28,7 @@ func (x *exchange) pump() (ended bool) {
 		if f, bad := x.pumpDown(); bad {
 			return x.fail(f)
 		}
-		if x.over() {
+		if x.phase == Relay && x.down.Done() && x.over() {
 			return x.finish()
 		}
 		if x.moves == before {
@@ -41,16 +41,13 @@ func (x *exchange) pump() (ended bool) {
 	return false
 }
 
-// over reports whether the exchange has come to its end.
+// over reports whether the exchange, whose response has been written, has come to its end.
 func (x *exchange) over() bool {
-	if x.phase != Relay || !x.down.Done() {
-		return false
-	}
 	if x.tunnel {
 		return x.up.Done()
 	}
-	// The whole response is written. A client that keeps its conn may finish its
-	// request, as long as the backend is there to take it.
+	// A client that keeps its conn may finish its request, as long as the backend is there to
+	// take it.
 	return x.up.Done() || x.up.Broken || !x.keep || x.backend == nil || x.backend.Shut() || x.backend.Gone()
 }
 

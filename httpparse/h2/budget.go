@@ -65,9 +65,9 @@ var sizes = [floods]size{
 	FloodPriority: {1000, 100},
 	// Two for each DATA frame that we send, or for each 1 KiB of it: such a frame earns two,
 	// and one for each 256 bytes, unless it is a sliver; a stream earns 4.
-	// What is in the buffers of two kernels when the last of an answer is sent is answered
-	// after that: 10 MB are 1,300 of them.
-	FloodWindow: {10000, 500},
+	// What was earned is kept, see earnedMax: what is in the buffers of two kernels when the
+	// last of an answer is sent is answered after that.
+	FloodWindow: {1000, 100},
 	// Windows below 256 bytes at the end of a transfer, or of a client that is short of
 	// memory; with one byte a frame costs us ten times its payload. Each larger frame earns
 	// one: a window that is given back as it was used has a sliver at the end each time.

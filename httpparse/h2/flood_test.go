@@ -77,8 +77,8 @@ func TestFloods(t *testing.T) {
 		{FloodPings, 550, always(fr(Ping, FlagAck, 0, "12345678"))},
 		{FloodPriority, 1100, always(fr(Priority, 0, 1, u32(0)+"a"))},
 		{FloodPriority, 1100, always(fr(PriorityUpdate, 0, 0, u32(1)+"u=1"))},
-		{FloodWindow, 10700, first(open(0), fr(WindowUpdate, 0, 1, u32(1)))},
-		{FloodWindow, 10700, always(fr(WindowUpdate, 0, 0, u32(1)))},
+		{FloodWindow, 1100, first(open(0), fr(WindowUpdate, 0, 1, u32(1)))},
+		{FloodWindow, 1100, always(fr(WindowUpdate, 0, 0, u32(1)))},
 		{FloodClosed, 2100, first(open(0)+fr(RSTStream, 0, 1, u32(8)), fr(Data, 0, 1, ""))},
 		{FloodClosed, 2100, first(open(0)+fr(WindowUpdate, 0, 1, u32(0)), fr(Data, 0, 1, "x"))},
 		{FloodTable, 5, func(i int) string {
@@ -86,7 +86,7 @@ func TestFloods(t *testing.T) {
 		}},
 		{FloodUnknown, 110, always(fr(0x42, 0, 0, "abc"))},
 	} {
-		n, end := flood(t, 12000, 100*time.Microsecond, tc.f)
+		n, end := flood(t, 10000, 100*time.Microsecond, tc.f)
 		if want := "ENHANCE_YOUR_CALM " + tc.budget.String(); end != want || n > tc.most {
 			t.Errorf("%q after %d, want %q after %d at most", end, n, want, tc.most)
 		}

@@ -245,7 +245,7 @@ func (s *Session) CanOpen() int {
 	return max(0, min(s.Allowed()-s.active, ids))
 }
 
-// Allowed returns how many streams may be open at once, as the peer and Options allow.
+// Allowed returns how many streams there may be at once, as the peer and Options allow.
 func (s *Session) Allowed() int { return int(min(int64(s.o.Streams), int64(s.peerMax))) }
 
 // Open returns a new stream of a client. It has no id until AppendRequest has sent its

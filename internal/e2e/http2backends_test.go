@@ -194,6 +194,91 @@ func TestHTTP2BackendLimits(t *testing.T) {
 	})
 }
 
+// h2Sparing is a backend that allows so many streams on a conn, refuses more, and answers none
+// before release is called.
+type h2Sparing struct {
+	mu      sync.Mutex
+	allowed int
+	running map[*h2Conn]int
+	taken   int
+	opened  chan struct{}
+}
+
+// allow begins a round.
+func (b *h2Sparing) allow(n int) (release func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	opened := make(chan struct{})
+	b.allowed, b.running, b.taken, b.opened = n, map[*h2Conn]int{}, 0, opened
+	return sync.OnceFunc(func() { close(opened) })
+}
+
+func (b *h2Sparing) answer(r *h2Request) {
+	b.mu.Lock()
+	opened, h := b.opened, r.stream.c
+	if b.running[h] >= b.allowed {
+		b.mu.Unlock()
+		r.stream.rst(http2.ErrCodeRefusedStream)
+		return
+	}
+	b.running[h]++
+	b.taken++
+	b.mu.Unlock()
+	<-opened
+	r.reply(200, nil, "ok")
+}
+
+// TestHTTP2BackendSpares has bursts of requests for a backend that allows few streams, and then
+// fewer, on conns whose SETTINGS have not come: what it refuses is asked again, and is no
+// fault of the backend.
+func TestHTTP2BackendSpares(t *testing.T) {
+	const burst = 60
+	eachMode(t, func(t *testing.T, mode string) {
+		b := new(h2Sparing)
+		l := startH2(t, mode, "", "", "", b.answer)
+		o := l.origins["h2c"]
+		for _, allowed := range []int{8, 3} {
+			release := b.allow(allowed)
+			t.Cleanup(release)
+			o.mu.Lock()
+			o.settings = []uint32{3, uint32(allowed)}
+			old := slices.Clone(o.conns)
+			o.mu.Unlock()
+			for _, h := range old {
+				h.leave()
+			}
+			h := h2Client(t, l.clear)
+			var list []*h2Stream
+			for i := range burst {
+				s := h.ask(i%2 == 0, h2Post(h2To, "h2c"))
+				if i%2 != 0 {
+					s.data(true, []byte("12345"))
+				}
+				list = append(list, s)
+			}
+			failed := 0
+			testkit.Until(t, "the backend to have taken what does not fail", func() bool {
+				failed = 0
+				for _, s := range list {
+					if a := s.sofar(); a.ended || a.reset {
+						failed++
+					}
+				}
+				b.mu.Lock()
+				defer b.mu.Unlock()
+				return b.taken+failed >= burst
+			})
+			release()
+			for _, s := range list {
+				s.answer()
+			}
+			if failed > 0 {
+				t.Errorf("%d of %d requests failed at a backend that allows %d streams", failed, burst, allowed)
+			}
+		}
+	})
+}
+
 // stalledMax is how many bytes lb may take of an upload that its backend does not read.
 const stalledMax = 512 << 10
 

@@ -76,7 +76,7 @@ type Back interface {
 	Gone() bool
 
 	// Reused reports whether the backend may have ended the conn while it was idle, before
-	// the request came, or was ending it.
+	// the request came, or was ending it, or had no room for the request on it.
 	Reused() bool
 
 	// Unseen reports whether the backend has said that it has not acted on the request,

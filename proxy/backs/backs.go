@@ -79,35 +79,42 @@ type Ask struct {
 // Get gets a conn to t, or a stream of one, for an attempt of o. After Ready and after Waits,
 // when it is being made, b is the attempt's, see back.Back. Otherwise it is nil: after Busy the
 // backend has no room for another conn at the moment; f is set with Failed alone.
-func (s *Conns) Get(t *Target, o back.Owner, a Ask) (b back.Back, p back.Progress, f record.Fault) {
-	if t.streams.Streams(s.shared.Loop.Now(), a.Upgrade) {
-		return s.getStream(t, o, a.Fresh)
-	}
-	if c := s.H2.TakeOther(&t.streams, o); c != nil {
-		return c, back.Ready, f
+func (s *Conns) Get(t *Target, o back.Owner, a *Ask) (b back.Back, p back.Progress, f record.Fault) {
+	if t.streams.Speaks() {
+		if b, p, f = s.getStream(t, o, a); p != back.Other {
+			return b, p, f
+		}
 	}
 	if !a.Fresh {
-		if c := s.h1.Take(&t.Target, o, a.Ask); c != nil {
+		if c := s.h1.Take(&t.Target, o, &a.Ask); c != nil {
 			return c, back.Ready, f
 		}
 	}
 	return s.dial(t, o, a.Fresh)
 }
 
-func (s *Conns) getStream(t *Target, o back.Owner, fresh bool) (b back.Back, p back.Progress, f record.Fault) {
-	a := s.H2.Take(&t.streams, o, fresh)
-	if a == nil {
+// getStream is Get for a backend that may speak HTTP/2. After Other it has not chosen to, or
+// the request needs HTTP/1.
+func (s *Conns) getStream(t *Target, o back.Owner, a *Ask) (b back.Back, p back.Progress, f record.Fault) {
+	if !t.streams.Streams(s.shared.Loop.Now(), a.Upgrade) {
+		if c := s.H2.TakeOther(&t.streams, o); c != nil {
+			return c, back.Ready, f
+		}
+		return nil, back.Other, f
+	}
+	st := s.H2.Take(&t.streams, o, a.Fresh)
+	if st == nil {
 		if len(t.Addrs) == 0 {
 			return nil, back.Failed, record.ByBackend(record.CauseNoConnect)
 		}
 		var err error
-		if a, err = s.H2.Dial(&t.streams, o); err != nil {
+		if st, err = s.H2.Dial(&t.streams, o); err != nil {
 			p, f = undialled(err)
 			return nil, p, f
 		}
 	}
-	p, f = a.Connect()
-	return a, p, f
+	p, f = st.Connect()
+	return st, p, f
 }
 
 // dial begins a new conn of HTTP/1 to t. If lb lacks something for that, the conn that

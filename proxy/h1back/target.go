@@ -66,7 +66,7 @@ type Ask struct {
 
 // Take takes a conn to t from the idle list for an attempt of o, or returns nil if there is
 // none that may be used.
-func (s *Conns) Take(t *Target, o back.Owner, a Ask) *Conn {
+func (s *Conns) Take(t *Target, o back.Owner, a *Ask) *Conn {
 	now := s.Loop.Now()
 	for {
 		c, ok := t.Idle.Hottest()

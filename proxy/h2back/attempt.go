@@ -229,14 +229,16 @@ func (a *Attempt) Shut() bool { return a.Gone() }
 func (a *Attempt) Gone() bool { return a.s == nil || a.s.Gone() }
 
 // Reused implements back.Back. GOAWAY with an error, or on a conn that had no stream before, is
-// no conn that ends in time: the backend is in trouble. A stream too many that was opened
-// before SETTINGS came is lb's own doing.
+// no conn that ends in time: the backend is in trouble. It is in none if it refuses a stream
+// beyond those that it allows: lb opened that before it knew.
 func (a *Attempt) Reused() bool {
-	if a.c == nil {
+	c := a.c
+	if c == nil {
 		return false
 	}
-	return a.early && a.c.crowded && a.Unseen() && a.s.Heard == h2.Aborted ||
-		a.reused && (!a.c.heard && !a.c.Lives() || a.c.leaving && a.c.said == h2.NoError && a.Unseen())
+	refused := a.Unseen() && a.s.Heard == h2.Aborted
+	return refused && (a.early && c.crowded || c.CanOpen() == 0) ||
+		a.reused && (!c.heard && !c.Lives() || c.leaving && c.said == h2.NoError && a.Unseen())
 }
 
 // Unseen implements back.Back.

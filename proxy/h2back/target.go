@@ -35,6 +35,7 @@ const window = 65535
 type Target struct {
 	*h1back.Target
 	Protocol    string // of its pool, see package config; set by Speak
+	streams     bool   // which is not HTTP/1 alone
 	first, last *Conn  // that may get streams, oldest first
 	most        int    // streams that the newest conn has allowed; 0: not known
 	http1       tick.Instant
@@ -45,20 +46,18 @@ type Target struct {
 func (t *Target) Speak(protocol string) {
 	if t.Protocol != protocol {
 		t.Protocol, t.http1 = protocol, 0
+		t.streams = protocol != "" && protocol != config.ProtocolHTTP1
 		t.Retire()
 	}
 }
 
+// Speaks reports whether t may speak HTTP/2.
+func (t *Target) Speaks() bool { return t.streams }
+
 // Streams reports whether an attempt at now is made in a stream; otherwise it has a conn of
 // HTTP/1. upgrade says that the request asks for another protocol, which only HTTP/1 has.
 func (t *Target) Streams(now tick.Instant, upgrade bool) bool {
-	switch t.Protocol {
-	case config.ProtocolH2, config.ProtocolH2C:
-		return true
-	case config.ProtocolAuto:
-		return !upgrade && now >= t.http1
-	}
-	return false
+	return t.streams && (t.Protocol != config.ProtocolAuto || !upgrade && now >= t.http1)
 }
 
 // Retire lets no conn to t have new streams: each ends with its last one, and at once if it

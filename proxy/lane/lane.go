@@ -50,7 +50,7 @@ type Lane struct {
 	cut  int         // offset in out at which the data belongs
 	data int         // bytes of the source's inbox to be written as they are
 	skip int         // bytes of the inbox after data that are already used up
-	own  marks       // what stands in out
+	own  marks       // what stands in out, from SetHead or the first room on
 
 	// Withheld are the trailers that are not passed on; set with Begin for chunks.
 	Withheld httpparse.Withheld
@@ -218,9 +218,16 @@ func (ln *Lane) Rest(a *arena.Arena) {
 	}
 }
 
-// room makes sure that out has room for n more bytes. A large slab always has it: its
-// size follows from the limits of the configuration (see LargeBytes).
+// room makes sure that out has room for n more bytes.
 func (ln *Lane) room(a *arena.Arena, n int) {
+	if ln.out == nil || len(ln.out.Room()) < n {
+		ln.makeRoom(a, n)
+	}
+}
+
+// makeRoom is room when there is none yet. A large slab always has it: its size follows from
+// the limits of the configuration (see LargeBytes).
+func (ln *Lane) makeRoom(a *arena.Arena, n int) {
 	if ln.out == nil {
 		ln.out, ln.o, ln.cut, ln.own = a.Get(), 0, 0, marks{}
 	}
@@ -243,7 +250,6 @@ func (ln *Lane) Restart(a *arena.Arena, n int) []byte {
 	invariant.Check(ln.Flushed(), "lane: Restart with bytes pending")
 	if ln.out != nil {
 		ln.out.R, ln.out.W, ln.o, ln.cut = 0, 0, 0, 0
-		ln.own = marks{}
 	}
 	ln.room(a, n)
 	return ln.out.B[:0]
@@ -281,7 +287,7 @@ func (ln *Lane) Release(a *arena.Arena) {
 // put gives out back to a.
 func (ln *Lane) put(a *arena.Arena) {
 	a.Put(ln.out)
-	ln.out, ln.o, ln.cut, ln.own = nil, 0, 0, marks{}
+	ln.out, ln.o, ln.cut = nil, 0, 0
 }
 
 // Forget leaves the lane's memory to the garbage collector after a panic: its state is
@@ -289,5 +295,5 @@ func (ln *Lane) put(a *arena.Arena) {
 func (ln *Lane) Forget(a *arena.Arena) {
 	a.Forget(ln.out)
 	ln.out = nil
-	ln.o, ln.cut, ln.data, ln.skip, ln.own = 0, 0, 0, 0, marks{}
+	ln.o, ln.cut, ln.data, ln.skip = 0, 0, 0, 0
 }

@@ -33,7 +33,7 @@ type Cookie struct {
 func (c *Composer) Interim(m *httpparse.Response, b []byte) *front.Reply {
 	out := &c.reply
 	*out = front.Reply{
-		Code: m.Code, Phrase: m.Phrase.Of(b),
+		Code: m.Code, Phrase: phraseOf(m, b),
 		Message: &m.Message, Text: b, Drop: HopByHop,
 		Framing: httpparse.None, Length: -1,
 	}
@@ -48,7 +48,7 @@ func (c *Composer) Interim(m *httpparse.Response, b []byte) *front.Reply {
 // m. b is the buffer that m was parsed from. keep reports whether the client's conn goes on.
 func (c *Composer) Final(m *httpparse.Response, b []byte, now tick.Instant, route *Route, keep bool, cookie *Cookie, strict Strict) *front.Reply {
 	out := &c.reply // one by one: a composite literal is made apart and copied
-	out.Code, out.Phrase = m.Code, m.Phrase.Of(b)
+	out.Code, out.Phrase = m.Code, phraseOf(m, b)
 	out.Message, out.Text, out.Drop = &m.Message, b, HopByHop
 	if strict != nil {
 		out.Drop |= httpparse.SetOf(httpparse.StrictTransport)

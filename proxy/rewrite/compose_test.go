@@ -38,7 +38,9 @@ func TestInterim(t *testing.T) {
 	c := composed()
 	for _, tc := range []struct{ head, phrase, upgrade string }{
 		{"HTTP/1.1 103 Early\r\nUpgrade: x\r\n\r\n", "Early", ""},
-		{"HTTP/1.1 101 \r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", "", "websocket"},
+		{"HTTP/1.1 101 \r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", "Switching Protocols", "websocket"},
+		{"HTTP/1.1 103 \r\nLink: </a>\r\n\r\n", "Early Hints", ""},
+		{"HTTP/1.1 199 \r\n\r\n", "", ""},
 	} {
 		m, b := parseAnswer(t, tc.head)
 		r := c.Interim(m, b)

@@ -3,6 +3,7 @@ package rewrite
 import (
 	"time"
 
+	"lb/httpparse"
 	"lb/loop/tick"
 )
 
@@ -32,39 +33,94 @@ func (d *Date) Line(now tick.Instant) []byte {
 	return d.line[:]
 }
 
-// phrases are the reason phrases of the replies that lb makes itself.
-var phrases = [...]struct {
-	code   int
-	phrase []byte
-}{
-	{200, []byte("OK")},
-	{301, []byte("Moved Permanently")},
-	{302, []byte("Found")},
-	{303, []byte("See Other")},
-	{307, []byte("Temporary Redirect")},
-	{308, []byte("Permanent Redirect")},
-	{400, []byte("Bad Request")},
-	{404, []byte("Not Found")},
-	{408, []byte("Request Timeout")},
-	{413, []byte("Content Too Large")},
-	{414, []byte("URI Too Long")},
-	{421, []byte("Misdirected Request")},
-	{431, []byte("Request Header Fields Too Large")},
-	{501, []byte("Not Implemented")},
-	{502, []byte("Bad Gateway")},
-	{503, []byte("Service Unavailable")},
-	{504, []byte("Gateway Timeout")},
-	{505, []byte("HTTP Version Not Supported")},
+// phrases are the reason phrases of status codes (RFC 9110 15, and the registry of IANA), by
+// the first digit and the rest.
+var phrases = [...][][]byte{
+	1: {
+		0: []byte("Continue"),
+		1: []byte("Switching Protocols"),
+		2: []byte("Processing"),
+		3: []byte("Early Hints"),
+	},
+	2: {
+		0:  []byte("OK"),
+		1:  []byte("Created"),
+		2:  []byte("Accepted"),
+		3:  []byte("Non-Authoritative Information"),
+		4:  []byte("No Content"),
+		5:  []byte("Reset Content"),
+		6:  []byte("Partial Content"),
+		7:  []byte("Multi-Status"),
+		8:  []byte("Already Reported"),
+		26: []byte("IM Used"),
+	},
+	3: {
+		0: []byte("Multiple Choices"),
+		1: []byte("Moved Permanently"),
+		2: []byte("Found"),
+		3: []byte("See Other"),
+		4: []byte("Not Modified"),
+		5: []byte("Use Proxy"),
+		7: []byte("Temporary Redirect"),
+		8: []byte("Permanent Redirect"),
+	},
+	4: {
+		0:  []byte("Bad Request"),
+		1:  []byte("Unauthorized"),
+		2:  []byte("Payment Required"),
+		3:  []byte("Forbidden"),
+		4:  []byte("Not Found"),
+		5:  []byte("Method Not Allowed"),
+		6:  []byte("Not Acceptable"),
+		7:  []byte("Proxy Authentication Required"),
+		8:  []byte("Request Timeout"),
+		9:  []byte("Conflict"),
+		10: []byte("Gone"),
+		11: []byte("Length Required"),
+		12: []byte("Precondition Failed"),
+		13: []byte("Content Too Large"),
+		14: []byte("URI Too Long"),
+		15: []byte("Unsupported Media Type"),
+		16: []byte("Range Not Satisfiable"),
+		17: []byte("Expectation Failed"),
+		21: []byte("Misdirected Request"),
+		22: []byte("Unprocessable Content"),
+		23: []byte("Locked"),
+		24: []byte("Failed Dependency"),
+		25: []byte("Too Early"),
+		26: []byte("Upgrade Required"),
+		28: []byte("Precondition Required"),
+		29: []byte("Too Many Requests"),
+		31: []byte("Request Header Fields Too Large"),
+		51: []byte("Unavailable For Legal Reasons"),
+	},
+	5: {
+		0:  []byte("Internal Server Error"),
+		1:  []byte("Not Implemented"),
+		2:  []byte("Bad Gateway"),
+		3:  []byte("Service Unavailable"),
+		4:  []byte("Gateway Timeout"),
+		5:  []byte("HTTP Version Not Supported"),
+		6:  []byte("Variant Also Negotiates"),
+		7:  []byte("Insufficient Storage"),
+		8:  []byte("Loop Detected"),
+		11: []byte("Network Authentication Required"),
+	},
 }
 
-var otherPhrase = []byte("Internal Server Error")
-
-// Phrase returns the reason phrase of lb's own reply with this code.
+// Phrase returns the reason phrase of code, or nothing if it is not known.
 func Phrase(code int) []byte {
-	for i := range phrases {
-		if phrases[i].code == code {
-			return phrases[i].phrase
-		}
+	if first, rest := code/100, code%100; first < len(phrases) && rest < len(phrases[first]) {
+		return phrases[first][rest]
 	}
-	return otherPhrase
+	return nil
+}
+
+// phraseOf returns the reason phrase of m, whose buffer is b. Without one, as in all of
+// HTTP/2, it is that of the code.
+func phraseOf(m *httpparse.Response, b []byte) []byte {
+	if m.Phrase.Len == 0 {
+		return Phrase(m.Code)
+	}
+	return m.Phrase.Of(b)
 }

@@ -45,7 +45,13 @@ func TestPhrase(t *testing.T) {
 		500: "Internal Server Error",
 		502: "Bad Gateway",
 		505: "HTTP Version Not Supported",
-		599: "Internal Server Error",
+		100: "Continue",
+		451: "Unavailable For Legal Reasons",
+		511: "Network Authentication Required",
+		418: "",
+		512: "",
+		599: "",
+		999: "",
 	} {
 		if got := string(Phrase(code)); got != want {
 			t.Errorf("%d %q, want %q", code, got, want)
