@@ -28,7 +28,7 @@ var arrows = map[string][]string{
 	"lb/supervise/handover":      {"supervise/listen", "internal/ipc", "board"},
 	"lb/supervise/health":        {"upstream", "board", "config", "loop/tick", "internal/tlsconf", "internal/tlsfault"},
 	"lb/supervise/listen":        {"supervise/discover", "internal/ipc", "internal/unixsock"},
-	"lb/supervise/notice":        {"supervise/plan", "proxy/record", "httpparse", "board", "loop/tick", "internal/tlsfault", "config"},
+	"lb/supervise/notice":        {"supervise/plan", "proxy/record", "httpparse", "httpparse/h2", "httpparse/h2/heads", "board", "loop/tick", "internal/tlsfault", "config"},
 	"lb/supervise/plan":          {"config", "internal/tlsconf"},
 	"lb/supervise/ports":         {"supervise/discover", "supervise/listen", "internal/host", "internal/systemd", "internal/unixsock", "admin/api", "config"},
 	"lb/supervise/supervisetest": {"config", "internal/testkit"},

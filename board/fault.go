@@ -15,7 +15,7 @@ type LastFault struct {
 	Why   Reason
 	Phase uint8 // of the exchange, below 16; the proxy's numbers
 	// Detail is an error number for ReasonConnect and ReasonReset, the parser's reason for
-	// ReasonBadAnswer, the code for ReasonStatus, a tlsfault.Kind for reasons in TLS; 0 if
+	// ReasonBadAnswer, or for both what record.ByHTTP2 makes of HTTP/2; the code for ReasonStatus, a tlsfault.Kind for reasons in TLS; 0 if
 	// nothing more is known.
 	Detail uint16
 	At     int64 // on the clock of the board, to about a millisecond

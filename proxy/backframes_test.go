@@ -13,8 +13,13 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
+	"lb/board"
 	"lb/config"
+	"lb/httpparse"
+	"lb/httpparse/h2"
+	"lb/httpparse/h2/heads"
 	"lb/internal/testkit"
+	"lb/proxy/record"
 )
 
 // framed is a backend's end of an HTTP/2 conn, frame by frame.
@@ -110,15 +115,24 @@ const post = "POST / HTTP/1.1\nHost: a\nContent-Length: 2\n\nab"
 // TestBackendH2NotProcessed: what a backend says it has not processed is sent again, even a
 // POST; what it may have processed is not.
 func TestBackendH2NotProcessed(t *testing.T) {
+	refused := record.ByHTTP2(record.CauseReset, record.StreamReset, uint32(http2.ErrCodeRefusedStream)).Detail
+	reset := record.ByHTTP2(record.CauseReset, record.StreamReset, uint32(http2.ErrCodeInternal)).Detail
+	left := record.ByHTTP2(record.CauseReset, record.ConnEnded, uint32(http2.ErrCodeNo)).Detail
+	calm := record.ByHTTP2(record.CauseReset, record.ConnEnded, uint32(http2.ErrCodeEnhanceYourCalm)).Detail
 	for _, tc := range []struct {
 		what   string
+		before int // requests on the conn before
 		do     func(f *framed, id uint32)
 		status int
+		blamed bool
+		detail uint16 // or 0 for any
 	}{
-		{"refused", func(f *framed, id uint32) { f.WriteRSTStream(id, http2.ErrCodeRefusedStream) }, 200},
-		{"left out", func(f *framed, id uint32) { f.WriteGoAway(0, http2.ErrCodeNo, nil) }, 200},
-		{"taken, then reset", func(f *framed, id uint32) { f.WriteRSTStream(id, http2.ErrCodeInternal) }, 502},
-		{"taken, then gone", func(f *framed, id uint32) { f.WriteGoAway(id, http2.ErrCodeNo, nil) }, 502},
+		{"refused", 0, func(f *framed, id uint32) { f.WriteRSTStream(id, http2.ErrCodeRefusedStream) }, 200, true, refused},
+		{"left out", 1, func(f *framed, id uint32) { f.WriteGoAway(id-2, http2.ErrCodeNo, nil) }, 200, false, 0},
+		{"left out at once", 0, func(f *framed, id uint32) { f.WriteGoAway(0, http2.ErrCodeNo, nil) }, 200, true, left},
+		{"left out, crowded", 1, func(f *framed, id uint32) { f.WriteGoAway(id-2, http2.ErrCodeEnhanceYourCalm, nil) }, 200, true, calm},
+		{"taken, then reset", 0, func(f *framed, id uint32) { f.WriteRSTStream(id, http2.ErrCodeInternal) }, 502, true, reset},
+		{"taken, then gone", 0, func(f *framed, id uint32) { f.WriteGoAway(id, http2.ErrCodeNo, nil) }, 502, true, 0},
 	} {
 		far := newFramedFar(t, nil, func(i int, f *framed) {
 			for n := 0; ; n++ {
@@ -126,7 +140,7 @@ func TestBackendH2NotProcessed(t *testing.T) {
 				if !ok {
 					return
 				}
-				if i+n > 0 {
+				if i > 0 || n != tc.before {
 					f.hello(id)
 					continue
 				}
@@ -136,11 +150,14 @@ func TestBackendH2NotProcessed(t *testing.T) {
 			}
 		})
 		r := newBackRig(t, h2Config(config.ProtocolH2C, far), nil)
+		for range tc.before {
+			r.client().wants(200, "hello")
+		}
 		if status, body, err := r.client().ask(post); status != tc.status || err != nil {
 			t.Errorf("%s: status %d %q, %v", tc.what, status, body, err)
 		}
-		if _, blamed := r.state(0).LastFault(); blamed == (tc.what == "left out") {
-			t.Errorf("%s: the backend is blamed: %v", tc.what, blamed)
+		if f, blamed := r.state(0).LastFault(); blamed != tc.blamed || tc.detail != 0 && f.Detail != tc.detail {
+			t.Errorf("%s: the backend is blamed: %v, %x", tc.what, blamed, f.Detail)
 		}
 		r.client().wants(200, "hello")
 	}
@@ -376,5 +393,121 @@ func TestBackendH2Stale(t *testing.T) {
 	}
 	if last, any := r.state(0).LastFault(); any {
 		t.Errorf("the backend is blamed: %+v", last)
+	}
+}
+
+// TestBackendH2Told: the board says what a backend has done to HTTP/2.
+func TestBackendH2Told(t *testing.T) {
+	over := func(d record.HTTP2Detail, number uint32) uint16 {
+		return record.ByHTTP2(record.CauseBadAnswer, d, number).Detail
+	}
+	for _, tc := range []struct {
+		what string
+		do   func(f *framed, id uint32)
+		want uint16
+	}{
+		{"a name with upper case", func(f *framed, id uint32) { f.head(id, true, ":status", "200", "Upper", "case") }, over(record.Malformed, uint32(heads.BadName))},
+		{"a long head", func(f *framed, id uint32) { f.head(id, true, ":status", "200", "x", strings.Repeat("y", 10<<10)) }, uint16(httpparse.LongHead)},
+		{"a block of garbage", func(f *framed, id uint32) {
+			f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: bytes.Repeat([]byte{0xff}, 9), EndHeaders: true})
+		}, over(record.Broken, uint32(http2.ErrCodeCompression))},
+		{"a push", func(f *framed, id uint32) { f.WriteRawFrame(http2.FramePushPromise, 4, id, make([]byte, 5)) }, over(record.Broken, uint32(http2.ErrCodeProtocol))},
+		{"PING again and again", func(f *framed, id uint32) {
+			for range 5000 {
+				f.WritePing(false, [8]byte{})
+			}
+		}, over(record.Flooded, uint32(h2.FloodPings))},
+	} {
+		far := newFramedFar(t, nil, func(_ int, f *framed) {
+			for id, _, ok := f.request(); ok; id, _, ok = f.request() {
+				tc.do(f, id)
+			}
+		})
+		wantTold(t, tc.what, far, tc.want)
+	}
+	wantTold(t, "HTTP/1", newFar(t, func(c net.Conn) {
+		io.ReadFull(c, make([]byte, len(http2.ClientPreface)))
+		io.WriteString(c, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+		io.Copy(io.Discard, c)
+	}), over(record.NoHTTP2, 0))
+}
+
+// wantTold has far fail, and wants the fault to have that detail.
+func wantTold(t *testing.T, what string, far *far, detail uint16) {
+	t.Helper()
+	cfg := h2Config(config.ProtocolH2C, far)
+	cfg.Limits.HeaderBytes = 8 << 10
+	r := newBackRig(t, cfg, nil)
+	if status, body, err := r.client().ask(post); status != 502 || err != nil {
+		t.Errorf("%s: status %d %q, %v", what, status, body, err)
+	}
+	if f, any := r.state(0).LastFault(); !any || f.Why != board.ReasonBadAnswer || f.Detail != detail {
+		t.Errorf("%s: %+v, want the detail %x", what, f, detail)
+	}
+}
+
+// TestBackendH2ColdBurst: what goes out before a backend has said that it allows fewer streams
+// is asked for again at no cost, POST or not, and conns after that have no more than it allows.
+func TestBackendH2ColdBurst(t *testing.T) {
+	const allowed, requests = 2, 40
+	var conns atomic.Int32
+	settings := http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: allowed}
+	far := newFar(t, func(c net.Conn) {
+		io.ReadFull(c, make([]byte, len(http2.ClientPreface)))
+		f := &framed{Framer: http2.NewFramer(c, c), t: t, from: hpack.NewDecoder(4096, nil)}
+		f.to = hpack.NewEncoder(&f.out)
+		if conns.Add(1) == 1 {
+			f.refuse(requests, allowed, settings)
+		} else {
+			f.WriteSettings(settings)
+		}
+		for id, _, ok := f.request(); ok; id, _, ok = f.request() {
+			f.hello(id)
+		}
+	})
+	cfg := h2Config(config.ProtocolH2C, far)
+	cfg.Retry.Budget, cfg.Retry.BudgetMin = 0, 0
+	r := newBackRig(t, cfg, nil)
+	ended := make(chan int, requests)
+	for range requests {
+		c := r.client()
+		go func() {
+			status, _, _ := c.ask(post)
+			ended <- status
+		}()
+	}
+	for range requests {
+		if status := testkit.Wait(t, ended, "an answer"); status != 200 {
+			t.Errorf("status %d", status)
+		}
+	}
+	if f, any := r.state(0).LastFault(); any {
+		t.Errorf("the backend is blamed: %+v", f)
+	}
+}
+
+// refuse waits for the heads of n requests, then says that so many are allowed, answers these
+// and refuses the others.
+func (f *framed) refuse(n, allowed int, settings http2.Setting) {
+	var ids []uint32
+	for len(ids) < n {
+		fr, err := f.ReadFrame()
+		if err != nil {
+			f.t.Errorf("%d requests: %v", len(ids), err)
+			return
+		}
+		if h, ok := fr.(*http2.HeadersFrame); ok {
+			f.from.DecodeFull(h.HeaderBlockFragment())
+			ids = append(ids, h.StreamID)
+		}
+	}
+	f.WriteSettings(settings)
+	f.WriteSettingsAck()
+	for i, id := range ids {
+		if i < allowed {
+			f.hello(id)
+		} else {
+			f.WriteRSTStream(id, http2.ErrCodeRefusedStream)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package h2back
 import (
 	"errors"
 
+	"lb/httpparse"
 	"lb/httpparse/h2"
 	"lb/loop/tick"
 	"lb/proxy/back"
@@ -22,7 +23,7 @@ type Attempt struct {
 	prev, next *Attempt // in Conn.waits; next alone in the free list
 	waiting    bool     // in Conn.waits
 	reused     bool     // the conn had streams before
-	guessed    bool     // its stream was opened before the backend had said how many it allows
+	early      bool     // its stream was opened before the backend had said how many it allows
 	progress   back.Progress
 	fault      record.Fault // with Failed
 }
@@ -32,8 +33,8 @@ var _ back.Back = (*Attempt)(nil)
 // stream is the stream of an attempt.
 type stream struct {
 	mux.Stream
-	a   *Attempt // or nil when it is over
-	bad bool     // a head or trailers of the backend were refused
+	a   *Attempt     // or nil when it is over
+	bad record.Fault // of a head or trailers that were refused
 }
 
 // newStream is for h2.Shared.New.
@@ -52,10 +53,16 @@ func (s *stream) Ready() {
 	}
 }
 
-// refuse ends s because of what the backend has sent in it.
-func (s *stream) refuse(code h2.Code) {
-	s.bad = true
-	s.Reset(code)
+// refuse ends s because of a head or trailers that have r.
+func (s *stream) refuse(r *h2.Result) {
+	if r.Verdict == h2.TooLarge {
+		s.bad = record.ByBackend(record.CauseBadAnswer)
+		s.bad.Detail = uint16(httpparse.LongHead)
+		s.Reset(h2.Cancel)
+		return
+	}
+	s.bad = record.ByHTTP2(record.CauseBadAnswer, record.Malformed, uint32(r.Reason))
+	s.Reset(h2.ProtocolError)
 }
 
 // list is a list of attempts.
@@ -151,7 +158,7 @@ func (a *Attempt) Fill(bulk bool) (n int, err error) {
 	switch {
 	case a.s == nil:
 		return 0, mux.ErrGone
-	case a.s.bad:
+	case a.s.bad.Cause != record.NoCause:
 		return 0, errRefused
 	}
 	return a.s.Fill(bulk)
@@ -159,7 +166,7 @@ func (a *Attempt) Fill(bulk bool) (n int, err error) {
 
 // Over implements back.Back.
 func (a *Attempt) Over() (section []byte, over bool) {
-	if a.s == nil || a.s.bad {
+	if a.s == nil || a.s.bad.Cause != record.NoCause {
 		return nil, false
 	}
 	return a.s.Over()
@@ -175,20 +182,42 @@ func (a *Attempt) Fault(err error) record.Fault {
 		return a.fault
 	case a.s == nil:
 		return record.ByBackend(record.CauseReset)
-	case a.s.bad:
-		return record.ByBackend(record.CauseBadAnswer)
+	case a.s.bad.Cause != record.NoCause:
+		return a.s.bad
 	}
-	switch a.s.Code {
-	case h2.ProtocolError, h2.FlowControlError, h2.FrameSizeError, h2.CompressionError, h2.EnhanceYourCalm:
-		return record.ByBackend(record.CauseBadAnswer)
-	case h2.RefusedStream:
+	code := uint32(a.s.Code)
+	if a.Unseen() {
 		a.conns.Counters.HTTP2Unprocessed.Add(1)
 	}
-	why := a.c.Why()
-	if e, ok := why.(*mux.Error); ok && e.Code != h2.NoError {
+	switch a.s.Heard {
+	case h2.Aborted:
+		return record.ByHTTP2(record.CauseReset, record.StreamReset, code)
+	case h2.Faulted:
+		return record.ByHTTP2(record.CauseBadAnswer, record.Broken, code)
+	case h2.Unheard:
+		return record.ByHTTP2(record.CauseReset, record.ConnEnded, uint32(a.c.said))
+	}
+	if a.s.Code == h2.EnhanceYourCalm { // heads without end
 		return record.ByBackend(record.CauseBadAnswer)
-	} else if why != nil && !ok {
-		return record.ByReading(why, a.c.tls != nil)
+	}
+	return a.c.fault()
+}
+
+// fault returns the fault of a backend with which c has ended, as the streams on it see it.
+func (c *Conn) fault() record.Fault {
+	why := c.Why()
+	e, broken := why.(*mux.Error)
+	switch {
+	case broken && e.Flood != h2.NoFlood:
+		return record.ByHTTP2(record.CauseBadAnswer, record.Flooded, uint32(e.Flood))
+	case broken && e.Code != h2.NoError && !c.allowed:
+		return record.ByHTTP2(record.CauseBadAnswer, record.NoHTTP2, 0)
+	case broken && e.Code != h2.NoError:
+		return record.ByHTTP2(record.CauseBadAnswer, record.Broken, uint32(e.Code))
+	case c.leaving && c.said != h2.NoError:
+		return record.ByHTTP2(record.CauseReset, record.ConnEnded, uint32(c.said))
+	case why != nil && !broken:
+		return record.ByReading(why, c.tls != nil)
 	}
 	return record.ByBackend(record.CauseReset)
 }
@@ -199,11 +228,17 @@ func (a *Attempt) Shut() bool { return a.Gone() }
 // Gone implements back.Back.
 func (a *Attempt) Gone() bool { return a.s == nil || a.s.Gone() }
 
-// Reused implements back.Back. A backend that refuses more streams than it allows is in no more
-// trouble than one that is leaving: it has said so while the stream was on its way.
+// Reused implements back.Back. GOAWAY with an error, or on a conn that had no stream before, is
+// no conn that ends in time: the backend is in trouble. It is in none if it refuses a stream
+// beyond those that it allows: lb opened that before it knew.
 func (a *Attempt) Reused() bool {
 	c := a.c
-	return c != nil && (a.reused && !c.heard && !c.Lives() || a.Unseen() && (c.leaving || a.guessed || c.CanOpen() == 0))
+	if c == nil {
+		return false
+	}
+	refused := a.Unseen() && a.s.Heard == h2.Aborted
+	return refused && (a.early && c.crowded || c.CanOpen() == 0) ||
+		a.reused && (!c.heard && !c.Lives() || c.leaving && c.said == h2.NoError && a.Unseen())
 }
 
 // Unseen implements back.Back.

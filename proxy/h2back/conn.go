@@ -39,13 +39,15 @@ type Conn struct {
 	tls     *tls.Config // that it was made with
 	shared  *h2.Shared  // of its side, when it was opened: made for heads of that length
 	stage   stage
-	listed  bool // it may get streams
-	idle    bool // it counts as idle
-	used    bool // it has had a stream
-	heard   bool // something has come since it had no stream, see heardAt
-	allowed bool // the peer has said how many streams it allows
-	leaving bool // GOAWAY of the peer has come
-	active  int  // attempts on it that wait or have a stream
+	listed  bool    // it may get streams
+	idle    bool    // it counts as idle
+	used    bool    // it has had a stream
+	heard   bool    // something has come since it had no stream, see heardAt
+	allowed bool    // the peer has said how many streams it allows
+	crowded bool    // they were more than that when it said so
+	leaving bool    // GOAWAY of the peer has come
+	said    h2.Code // in it
+	active  int     // attempts on it that wait or have a stream
 	begun   tick.Instant
 	retires tick.Instant
 	since   tick.Instant // when it became idle
@@ -61,6 +63,7 @@ var (
 func (c *Conn) begin(t *Target) {
 	c.to, c.stage = t, dialled
 	c.idle, c.used, c.heard, c.allowed, c.leaving, c.active = false, false, false, false, false, 0
+	c.crowded, c.said = false, h2.NoError
 	c.begun = c.s.Loop.Now()
 	c.tls = t.Manner.Any()
 	c.dial.Begin()
@@ -129,9 +132,9 @@ func (c *Conn) openStream(a *Attempt) {
 		c.heard = !c.used
 	}
 	a.reused, c.used = c.used, true
-	a.guessed = !c.allowed
+	a.early = !c.allowed
 	a.s = streamOf(c.OpenStream())
-	a.s.a, a.s.bad = a, false
+	a.s.a, a.s.bad = a, record.Fault{}
 	a.progress = back.Ready
 }
 
@@ -304,10 +307,8 @@ func (c *Conn) Head(m *mux.Stream) {
 	switch r.Verdict {
 	case h2.Whole:
 		m.PutHead(text)
-	case h2.TooLarge:
-		s.refuse(h2.Cancel)
-	case h2.Malformed:
-		s.refuse(h2.ProtocolError)
+	case h2.TooLarge, h2.Malformed:
+		s.refuse(&r)
 	}
 }
 
@@ -319,7 +320,7 @@ func (c *Conn) Trailers(m *mux.Stream) {
 	case h2.Whole:
 		m.SetTrailers(lines)
 	case h2.TooLarge, h2.Malformed:
-		streamOf(m).refuse(h2.ProtocolError)
+		streamOf(m).refuse(&r)
 	}
 }
 
@@ -328,10 +329,11 @@ func (c *Conn) Note(ev h2.Event) {
 	c.hears()
 	switch ev.Kind {
 	case h2.Changed:
-		c.allowed = true
-		c.to.most = max(1, c.Allowed())
+		if c.to.most = max(1, c.Allowed()); !c.allowed {
+			c.allowed, c.crowded = true, c.Active() > c.Allowed()
+		}
 	case h2.Leaving:
-		c.leaving = true
+		c.leaving, c.said = true, ev.Code
 		c.s.Counters.HTTP2Goaways.Add(1)
 		if c.idle {
 			c.noteClosed()

@@ -27,6 +27,7 @@ type Stream struct {
 	h2.Stream
 	In    lane.Inbox // what Fill has brought and its user has not used up
 	Code  h2.Code    // why it is Gone
+	Heard h2.Kind    // the event that has made it Gone: Aborted, Faulted or Unheard; else 0
 	Early bool       // a part of the body that has room in In goes there, behind the head
 
 	user     User
@@ -49,7 +50,7 @@ func NewStream(s *Stream, user User) *h2.Stream {
 
 // begin makes s a stream of c.
 func (s *Stream) begin(c *Conn) {
-	s.c, s.Code = c, h2.NoError
+	s.c, s.Code, s.Heard = c, h2.NoError, 0
 	s.texts, s.sent, s.over, s.gone, s.blocked = 0, 0, false, false, false
 	c.rested = false
 }
@@ -152,7 +153,7 @@ func (c *Conn) take(s *Stream, n int) {
 
 // lose notes that s has ended before its time.
 func (s *Stream) lose(ev *h2.Event) {
-	s.gone, s.Code = true, ev.Code
+	s.gone, s.Code, s.Heard = true, ev.Code, ev.Kind
 	s.c.unqueue(s)
 }
 

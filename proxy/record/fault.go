@@ -67,8 +67,33 @@ type Fault struct {
 	Cause Cause
 	Phase Phase // the phase in which it happened
 	// Detail is an httpparse.Reason for CauseBadRequest and CauseBadAnswer, a tlsfault.Kind
-	// for CauseTLS, else an errno; 0 if it is not known.
+	// for CauseTLS, else an errno; 0 if it is not known. One of HTTP/2, above all of these,
+	// is that of CauseReset or CauseBadAnswer: see HTTP2Detail.
 	Detail uint16
+}
+
+// HTTP2Detail says how a backend has ended a stream or a conn of HTTP/2.
+type HTTP2Detail uint8
+
+// The details of HTTP/2. Each but NoHTTP2 comes with a number.
+const (
+	StreamReset HTTP2Detail = iota + 1 // the backend reset the stream, with this code
+	ConnEnded                          // it ended the conn by GOAWAY, with this code
+	Broken                             // it broke the rules of the stream or conn: lb's code for it
+	Flooded                            // it used up this budget
+	Malformed                          // a head or trailers, for this heads.Reason
+	NoHTTP2                            // it has never sent SETTINGS
+)
+
+// ByHTTP2 returns a fault of the backend with a detail of HTTP/2. A number above 255 is
+// taken for 255.
+func ByHTTP2(c Cause, d HTTP2Detail, number uint32) Fault {
+	return Fault{Side: BackendSide, Cause: c, Detail: uint16(d)<<8 | uint16(min(number, 0xff))}
+}
+
+// HTTP2Of returns what ByHTTP2 has put into detail, and 0 if it is of another kind.
+func HTTP2Of(detail uint16) (d HTTP2Detail, number uint8) {
+	return HTTP2Detail(detail >> 8), uint8(detail)
 }
 
 // ByClient returns a fault of the client.

@@ -10,6 +10,8 @@ import (
 	"lb/board"
 	"lb/config"
 	"lb/httpparse"
+	"lb/httpparse/h2"
+	"lb/httpparse/h2/heads"
 	"lb/internal/tlsfault"
 	"lb/loop/tick"
 	"lb/proxy/record"
@@ -137,6 +139,10 @@ func TestSinceIsPast(t *testing.T) {
 }
 
 // TestWords: each fault that can be has words of its own.
+func overH2(d record.HTTP2Detail, number uint32) uint16 {
+	return record.ByHTTP2(record.CauseReset, d, number).Detail
+}
+
 func TestWords(t *testing.T) {
 	seen := map[string]bool{}
 	for _, f := range []board.LastFault{
@@ -152,6 +158,15 @@ func TestWords(t *testing.T) {
 		{Why: board.ReasonBadAnswer},
 		{Why: board.ReasonBadAnswer, Detail: uint16(httpparse.BareCR)},
 		{Why: board.ReasonBadAnswer, Detail: 250}, // of another binary
+		{Why: board.ReasonReset, Phase: uint8(record.Wait), Detail: overH2(record.StreamReset, uint32(h2.RefusedStream))},
+		{Why: board.ReasonReset, Phase: uint8(record.Relay), Detail: overH2(record.StreamReset, 1<<20)}, // of no RFC
+		{Why: board.ReasonReset, Phase: uint8(record.Wait), Detail: overH2(record.ConnEnded, uint32(h2.EnhanceYourCalm))},
+		{Why: board.ReasonBadAnswer, Detail: overH2(record.Broken, uint32(h2.CompressionError))},
+		{Why: board.ReasonBadAnswer, Detail: overH2(record.Flooded, uint32(h2.FloodPings))},
+		{Why: board.ReasonBadAnswer, Detail: overH2(record.Flooded, 99)}, // of another binary
+		{Why: board.ReasonBadAnswer, Detail: overH2(record.NoHTTP2, 0)},
+		{Why: board.ReasonBadAnswer, Detail: overH2(record.Malformed, uint32(heads.BadStatus))},
+		{Why: board.ReasonBadAnswer, Detail: overH2(record.Malformed, 200)}, // of another binary
 		{Why: board.ReasonStatus, Detail: 503},
 		{Why: board.ReasonTLSName, Detail: uint16(tlsfault.WrongName)},
 		{Why: board.ReasonTLS, Detail: 999}, // of another binary

@@ -6,6 +6,8 @@ import (
 
 	"lb/board"
 	"lb/httpparse"
+	"lb/httpparse/h2"
+	"lb/httpparse/h2/heads"
 	"lb/internal/tlsfault"
 	"lb/proxy/record"
 )
@@ -15,6 +17,9 @@ func Words(f board.LastFault) string {
 	phase := record.Phase(f.Phase)
 	if f.Why.InTLS() {
 		return tlsfault.Kind(f.Detail).String()
+	}
+	if d, n := record.HTTP2Of(f.Detail); d != 0 && (f.Why == board.ReasonReset || f.Why == board.ReasonBadAnswer) {
+		return overHTTP2(phase, d, n)
 	}
 	switch f.Why {
 	case board.ReasonConnect:
@@ -54,11 +59,38 @@ func broken(phase record.Phase, errno syscall.Errno) string {
 	if errno != 0 {
 		how = errno.Error()
 	}
+	return how + when(phase)
+}
+
+// when says in which phase something happened.
+func when(phase record.Phase) string {
 	switch phase {
 	case record.Dial, record.Send:
-		return how + " while the request was sent"
+		return " while the request was sent"
 	case record.Wait:
-		return how + " before its answer"
+		return " before its answer"
 	}
-	return how + " within its answer"
+	return " within its answer"
+}
+
+// overHTTP2 says how a backend has failed in HTTP/2.
+func overHTTP2(phase record.Phase, d record.HTTP2Detail, number uint8) string {
+	code := h2.Code(number).String()
+	switch d {
+	case record.StreamReset:
+		return "reset the stream with " + code + when(phase)
+	case record.ConnEnded:
+		return "ended the connection by GOAWAY with " + code + when(phase)
+	case record.Broken:
+		return "broke the rules of HTTP/2: " + code
+	case record.Flooded:
+		if kinds := h2.Budgets(); int(number) <= len(kinds) {
+			return "a flood of HTTP/2: " + h2.Budget(number).String()
+		}
+	case record.Malformed:
+		return "in the answer: " + heads.Reason(number).String()
+	case record.NoHTTP2:
+		return "does not speak HTTP/2, which the protocol of its pool wants"
+	}
+	return "a fault of HTTP/2"
 }

@@ -54,5 +54,10 @@ var reasonNames = [reasons]string{"", "unknown pseudo-field", "pseudo-field afte
 	"bad field name", "bad field value", "field of an HTTP/1 conn", "bad te", "bad content-length",
 	"stream ended too early"}
 
-// String returns a phrase for logs, or "" for NoReason.
-func (r Reason) String() string { return reasonNames[r] }
+// String returns a phrase for logs, or "" for NoReason. A reason of another binary is "malformed".
+func (r Reason) String() string {
+	if r >= reasons {
+		return "malformed"
+	}
+	return reasonNames[r]
+}
