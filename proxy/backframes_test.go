@@ -486,6 +486,55 @@ func TestBackendH2ColdBurst(t *testing.T) {
 	}
 }
 
+// TestBackendH2FirstSettings: the first conn to a backend carries no request before the backend
+// has said how many streams it allows, and none beyond that.
+func TestBackendH2FirstSettings(t *testing.T) {
+	const allowed, requests = 2, 30
+	far := newFar(t, func(c net.Conn) {
+		io.ReadFull(c, make([]byte, len(http2.ClientPreface)))
+		f := &framed{Framer: http2.NewFramer(c, c), t: t, from: hpack.NewDecoder(4096, nil)}
+		f.to = hpack.NewEncoder(&f.out)
+		f.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: allowed})
+		acked, open := false, 0
+		for {
+			fr, err := f.ReadFrame()
+			if err != nil {
+				return
+			}
+			switch fr := fr.(type) {
+			case *http2.SettingsFrame:
+				acked = acked || fr.IsAck()
+			case *http2.HeadersFrame:
+				if open++; !acked || open > allowed {
+					t.Errorf("stream %d of %d, SETTINGS known: %t", open, allowed, acked)
+				}
+				f.from.DecodeFull(fr.HeaderBlockFragment())
+			case *http2.DataFrame:
+				if fr.StreamEnded() {
+					open--
+					f.hello(fr.StreamID)
+				}
+			}
+		}
+	})
+	cfg := h2Config(config.ProtocolH2C, far)
+	cfg.Retry.Budget, cfg.Retry.BudgetMin = 0, 0
+	r := newBackRig(t, cfg, nil)
+	ended := make(chan int, requests)
+	for range requests {
+		c := r.client()
+		go func() {
+			status, _, _ := c.ask(post)
+			ended <- status
+		}()
+	}
+	for range requests {
+		if status := testkit.Wait(t, ended, "an answer"); status != 200 {
+			t.Errorf("status %d", status)
+		}
+	}
+}
+
 // refuse waits for the heads of n requests, then says that so many are allowed, answers these
 // and refuses the others.
 func (f *framed) refuse(n, allowed int, settings http2.Setting) {

@@ -109,8 +109,11 @@ func (s *burst) run() {
 			continue
 		}
 		if s.h2c {
-			s.send(fd, s.first+s.answers.next())
-			s.first = ""
+			if s.first != "" { // before it no request is sent
+				s.send(fd, s.first)
+				s.first = ""
+			}
+			s.send(fd, s.answers.next())
 		} else {
 			s.send(fd, h1Answer)
 		}

@@ -42,7 +42,7 @@ func (x *exchange) mayRetry(f record.Fault) bool {
 // first bytes are no status line.
 func (x *exchange) staleConn(f record.Fault) bool {
 	return x.backend != nil && (f.Cause == record.CauseReset && x.received == 0 ||
-		f.Cause == record.CauseBadAnswer && x.resp.Code == 0 && x.received == int64(x.from.Len())) && x.backend.Reused()
+		f.Cause == record.CauseBadAnswer && x.from != nil && x.resp.Code == 0 && x.received == int64(x.from.Len())) && x.backend.Reused()
 }
 
 // unseen reports whether f is the end of a stream with which the backend has not begun, for

@@ -33,13 +33,14 @@ type Conn struct {
 	to         *Target
 	dial       backconn.Conn // before it is open
 	prev, next *Conn         // in the target's list; next alone in the free list
-	waits      list          // attempts that wait until it is open
-	timer      loop.Timer    // of an idle conn
+	waits      list          // attempts that wait until it is ready
+	timer      loop.Timer    // of an idle conn, and of one that is not ready
 
 	tls     *tls.Config // that it was made with
 	shared  *h2.Shared  // of its side, when it was opened: made for heads of that length
 	stage   stage
 	listed  bool    // it may get streams
+	ready   bool    // its attempts may have streams, see start
 	idle    bool    // it counts as idle
 	used    bool    // it has had a stream
 	heard   bool    // something has come since it had no stream, see heardAt
@@ -62,6 +63,7 @@ var (
 // begin makes c new.
 func (c *Conn) begin(t *Target) {
 	c.to, c.stage = t, dialled
+	c.ready = false
 	c.idle, c.used, c.heard, c.allowed, c.leaving, c.active = false, false, false, false, false, 0
 	c.crowded, c.said = false, h2.NoError
 	c.begun = c.s.Loop.Now()
@@ -115,7 +117,10 @@ func (c *Conn) join(o back.Owner) *Attempt {
 	a := c.s.attempt()
 	a.c, a.owner, a.progress, a.fault = c, o, back.Waits, record.Fault{}
 	c.active++
-	if c.stage == open {
+	if c.idle {
+		c.wake()
+	}
+	if c.ready {
 		c.openStream(a)
 	} else {
 		c.waits.push(a)
@@ -146,8 +151,8 @@ func (c *Conn) leave(a *Attempt) {
 		st := a.s
 		a.s, st.a = nil, nil
 		st.Release()
-	case c.stage == dialled:
-		if c.waits.drop(a); c.active == 0 {
+	case a.waiting:
+		if c.waits.drop(a); c.stage == dialled && c.active == 0 {
 			c.kill()
 		}
 	}
@@ -168,7 +173,9 @@ func (c *Conn) kill() {
 // Ready is called by the loop.
 func (c *Conn) Ready() {
 	if c.stage != dialled {
-		c.Conn.Ready()
+		if c.Conn.Ready(); c.allowed && !c.ready && c.stage == open {
+			c.welcome()
+		}
 		return
 	}
 	p, f := c.dial.Connect(c.s.Shared.Shared, &c.to.Manner, c.tls)
@@ -192,7 +199,9 @@ func (c *Conn) Ready() {
 	c.reuse()
 }
 
-// start begins HTTP/2 on c, which has connected.
+// start begins HTTP/2 on c, which has connected. As long as nothing is known of how many streams
+// the backend allows, no request is sent before it has said so, or been silent for a moment: one
+// too many would be refused, and could not be sent again if its body has gone by then.
 func (c *Conn) start() {
 	s := c.s
 	side := &s.plain
@@ -205,6 +214,16 @@ func (c *Conn) start() {
 	s.Loop.Move(&c.dial.Conn, &c.Conn.Conn, c)
 	s.Counters.HTTP2BackendConns.Add(1)
 	c.Begin(side, c, lane.Inbox{})
+	if c.to.most > 0 {
+		c.welcome()
+		return
+	}
+	s.Loop.Arm(&c.timer, (*timer)(c), now.Add(settleMax))
+}
+
+// welcome gives streams to the attempts that wait for c, and to all later ones at once.
+func (c *Conn) welcome() {
+	c.ready = true
 	c.tell(back.Ready, record.Fault{})
 }
 
@@ -242,14 +261,17 @@ func (c *Conn) tell(p back.Progress, f record.Fault) {
 // retire lets c have no new streams. It ends when it has none.
 func (c *Conn) retire() {
 	c.to.drop(c)
-	if c.stage == open && c.Active() == 0 {
+	if c.unused() {
 		c.Part(h2.NoError)
 	}
 }
 
+// unused reports whether c speaks HTTP/2, and nothing uses it.
+func (c *Conn) unused() bool { return c.stage == open && c.Active() == 0 && c.waits.first == nil }
+
 // TurnEnds is called by the loop at the end of a turn.
 func (c *Conn) TurnEnds() {
-	if c.stage == open && c.Active() == 0 && !c.idle {
+	if c.unused() && !c.idle {
 		if !c.listed || c.s.Draining || c.to.Gone {
 			c.retire()
 		} else {
@@ -265,7 +287,7 @@ func (c *Conn) rest() {
 	c.idle, c.since = true, s.Loop.Now()
 	s.Counters.BackendIdle.Add(1)
 	limit := upstream.IdleTimeout(c.to.State, s.IdleTimeout, c.since)
-	s.Loop.Arm(&c.timer, (*idler)(c), c.since.Add(limit))
+	s.Loop.Arm(&c.timer, (*timer)(c), c.since.Add(limit))
 }
 
 // wake ends rest.
@@ -274,13 +296,16 @@ func (c *Conn) wake() {
 	c.s.Counters.BackendIdle.Sub(1)
 }
 
-// idler is a Conn as its timer for idle conns sees it.
-type idler Conn
+// timer is a Conn as its timer sees it.
+type timer Conn
 
 // Expired is called by the loop.
-func (i *idler) Expired() {
-	if c := (*Conn)(i); c.idle {
+func (t *timer) Expired() {
+	switch c := (*Conn)(t); {
+	case c.idle:
 		c.retire()
+	case c.stage == open && !c.ready:
+		c.welcome()
 	}
 }
 
@@ -352,6 +377,9 @@ func (c *Conn) Lost(why error) {
 		c.wake()
 	}
 	c.stage = lost
+	if c.waits.first != nil {
+		c.tell(back.Failed, c.fault())
+	}
 }
 
 // noteClosed notes that the backend has closed c, which is idle.

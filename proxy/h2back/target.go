@@ -21,10 +21,11 @@ const (
 
 // How long things last.
 const (
-	Joinable   = time.Second      // how long others join a conn that is being dialled: it may be stuck
-	MaxAge     = 10 * time.Minute // of a conn, until it gets no new streams
-	doubtAfter = time.Second      // without a word, until a conn is not used for a second attempt
-	http1For   = time.Minute      // how long a backend that has chosen HTTP/1.1 is not asked again
+	Joinable   = time.Second            // how long others join a conn that is being dialled: it may be stuck
+	MaxAge     = 10 * time.Minute       // of a conn, until it gets no new streams
+	settleMax  = 200 * time.Millisecond // how long a first conn waits for SETTINGS
+	doubtAfter = time.Second            // without a word, until a conn is not used for a second attempt
+	http1For   = time.Minute            // how long a backend that has chosen HTTP/1.1 is not asked again
 )
 
 // window is how much of an answer the backend may send before the exchange takes it, in
@@ -72,7 +73,7 @@ func (t *Target) Retire() {
 func (t *Target) CloseIdle() {
 	for c := t.first; c != nil; {
 		next := c.next
-		if c.stage == open && c.Active() == 0 {
+		if c.unused() {
 			c.retire()
 		}
 		c = next
@@ -133,13 +134,14 @@ func (s *Conns) Use(cfg *config.Config, limits *httpparse.Limits) {
 	}
 	s.Limits = limits
 	for _, side := range [...]*mux.Side{&s.plain, &s.secure} {
-		side.Head, side.Ack, side.Write = cfg.Timeouts.Response, cfg.Timeouts.Response, cfg.Timeouts.BackendWrite
+		late := cfg.Timeouts.Response + 2*settleMax // an answer is late before its conn is
+		side.Head, side.Ack, side.Write = late, late, cfg.Timeouts.BackendWrite
 	}
 }
 
 // Take makes an attempt of o at t on a conn that there is, or returns nil if there is none
 // with room. With fresh, a conn is not used that has been idle and was not heard of since. If
-// the attempt is not Made, the conn is still being dialled.
+// the attempt is not Made, the conn is not ready yet.
 func (s *Conns) Take(t *Target, o back.Owner, fresh bool) *Attempt {
 	for c := t.first; c != nil; {
 		next := c.next
