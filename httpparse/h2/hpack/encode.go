@@ -185,9 +185,10 @@ func appendLower(d, s []byte) []byte {
 	return d
 }
 
+const ones = 0x0101010101010101
+
 // lower returns the eight bytes of x with the letters of ASCII in lower case.
 func lower(x uint64) uint64 {
-	const ones = 0x0101010101010101
 	low := x &^ (0x80 * ones)
 	upper := (low + (0x80-'A')*ones) &^ (low + (0x80-'Z'-1)*ones) &^ x & (0x80 * ones)
 	return x | upper>>2
