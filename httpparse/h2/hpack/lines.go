@@ -70,49 +70,54 @@ func AppendLines(d, lines []byte, but *[IDs]bool) (out, rest []byte) {
 	if room := len(lines) + len(lines)/64 + linesRoom; cap(d)-len(d) < room {
 		d = slices.Grow(d, room)
 	}
-	b, w := d[:cap(d)], len(d)
-	for len(lines) >= 16 && lines[0] != '\r' {
-		id, n := spell(b[w+2:], lines)
+	b, w, i := d[:cap(d)], len(d), 0
+	for i+8 <= len(lines) && lines[i] != '\r' {
+		id, n := spell(b, w+2, lines, i)
 		s := &spellings[id]
 		at := w + s.prefix // of the value's length
 		switch {
 		case but[id]:
-			return b[:w], lines
+			return b[:w], lines[i:]
 		case s.prefix > 0:
-			binary.LittleEndian.PutUint16(b[w:], s.begin)
+			b[w], b[w+1] = byte(s.begin), byte(s.begin>>8)
 		case id == Other && n < stringMask:
 			b[w], b[w+1] = plainField, byte(n)
 			at = w + 2 + n
 		default:
-			if d, n = appendLine(b[:w], lines); n == 0 {
+			if d, n = appendLine(b[:w], lines[i:]); n == 0 {
 				return d, nil
 			}
-			b, w, lines = d[:cap(d)], len(d), lines[n:]
+			b, w, i = d[:cap(d)], len(d), i+n
 			continue
 		}
-		for n++; n < len(lines) && isBlank(lines[n]); n++ {
+		i += n + 1
+		for i < len(lines) && (lines[i] == ' ' || lines[i] == '\t') {
+			i++
 		}
-		size := 0
-		for ; size < copiedMax && n+size+8 <= len(lines); size += 8 {
-			x := binary.LittleEndian.Uint64(lines[n+size : n+size+8 : n+size+8])
-			binary.LittleEndian.PutUint64(b[at+1+size:], x)
+		from, to, most := i, at+1, min(len(lines)-8, i+copiedMax)
+		for ; i <= most; i, to = i+8, to+8 {
+			x := binary.LittleEndian.Uint64(lines[i : i+8 : i+8])
+			binary.LittleEndian.PutUint64(b[to:to+8:to+8], x)
 			if m := zeros(x ^ '\n'*ones); m != 0 {
-				size += bits.TrailingZeros64(m) >> 3
+				i += bits.TrailingZeros64(m) >> 3
 				goto ended
 			}
 		}
-		d, n = appendValue(b[:at], lines, n, size)
-		b, w, lines = d[:cap(d)], len(d), lines[n:]
+		d, i = appendValue(b[:at], lines, from, i)
+		b, w = d[:cap(d)], len(d)
 		continue
 	ended:
-		end := n + size + 1
-		for size--; size > 0 && isBlank(lines[n+size-1]); size-- {
+		size := i - 1 - from
+		for i++; size > 0 && isBlank(lines[from+size-1]); size-- {
 		}
 		size = max(size, 0)
 		b[at] = byte(size)
-		w, lines = at+1+size, lines[end:]
+		w = at + 1 + size
 	}
-	return appendRest(b[:w], lines, but)
+	if i == len(lines) || lines[i] == '\r' {
+		return b[:w], nil
+	}
+	return appendRest(b[:w], lines[i:], but)
 }
 
 // What AppendLines wants beyond what a block takes at most, in bytes; and how long the
@@ -146,52 +151,55 @@ func appendLine(d, lines []byte) ([]byte, int) {
 	return AppendField(d, name, value), n
 }
 
-// appendValue appends the value at lines[i:], which has no line feed in its first size bytes.
-// It returns the end of the line.
-func appendValue(d, lines []byte, i, size int) ([]byte, int) {
-	n := bytes.IndexByte(lines[i+size:], '\n')
+// appendValue appends the value at lines[from:], which has no line feed before i. It returns
+// the end of the line.
+func appendValue(d, lines []byte, from, i int) ([]byte, int) {
+	n := bytes.IndexByte(lines[i:], '\n')
 	if n < 0 {
-		n = len(lines) - i - size
+		n = len(lines) - i
 	}
-	to := i + size + n
+	to := i + n
 	end := min(to+1, len(lines))
-	for to--; to > i && isBlank(lines[to-1]); to-- {
+	for to--; to > from && isBlank(lines[to-1]); to-- {
 	}
-	return appendString(d, lines[i:max(i, to)]), end
+	return appendString(d, lines[from:max(from, to)]), end
 }
 
-// spell writes the name of the first line to b, in lower case, and returns its ID and length.
-// The length is the largest there is if the lines end too soon for words.
-func spell(b, lines []byte) (ID, int) {
-	x := lower(binary.LittleEndian.Uint64(lines))
-	binary.LittleEndian.PutUint64(b, x)
+// spell writes the name at lines[i:], of which there are eight bytes, to b[w:], in lower case,
+// and returns its ID and length. The length is the largest there is if the lines end too soon for
+// words.
+func spell(b []byte, w int, lines []byte, i int) (ID, int) {
+	x := lower(binary.LittleEndian.Uint64(lines[i : i+8 : i+8]))
+	binary.LittleEndian.PutUint64(b[w:w+8:w+8], x)
 	colon := zeros(x ^ ':'*ones)
 	first, second, n := x, uint64(0), 0
-	if colon != 0 {
-		first &= colon&-colon>>7 - 1
-	} else {
-		x = lower(binary.LittleEndian.Uint64(lines[8:]))
-		binary.LittleEndian.PutUint64(b[8:], x)
-		colon = zeros(x ^ ':'*ones)
-		second, n = x, 8
-		if colon != 0 {
-			second &= colon&-colon>>7 - 1
-		}
-	}
-	for ; colon == 0; colon = zeros(x ^ ':'*ones) {
-		if n += 8; n+8 > len(lines) {
+	for k := i + 8; colon == 0; k += 8 {
+		if k+8 <= len(lines) {
+			x = lower(binary.LittleEndian.Uint64(lines[k : k+8 : k+8]))
+		} else if k < len(lines) {
+			x = lower(binary.LittleEndian.Uint64(lines[len(lines)-8:]) >> (8 * uint(k+8-len(lines))))
+		} else {
 			return Other, math.MaxInt
 		}
-		x = lower(binary.LittleEndian.Uint64(lines[n : n+8 : n+8]))
-		binary.LittleEndian.PutUint64(b[n:], x)
+		n = k - i
+		binary.LittleEndian.PutUint64(b[w+n:w+n+8:w+n+8], x)
+		if colon = zeros(x ^ ':'*ones); n == 8 {
+			second = x
+		}
 	}
-	n += bits.TrailingZeros64(colon) >> 3
-	if n == 0 {
+	end := colon&-colon>>7 - 1 // the bytes of x before the colon
+	switch n {
+	case 0:
+		first &= end
+	case 8:
+		second &= end
+	}
+	if n += bits.TrailingZeros64(colon) >> 3; n == 0 {
 		return Other, 0
 	}
-	id := places[placeOf(uint32(n), byte(first), b[n-1])]
+	id := places[placeOf(uint32(n), byte(first), b[w+n-1])]
 	s := &spellings[id]
-	if s.first != first || s.second != second || s.length != n || n > 16 && string(names[id].name) != string(b[:n]) {
+	if s.first != first || s.second != second || s.length != n || n > 16 && string(names[id].name) != string(b[w:w+n]) {
 		return Other, n
 	}
 	return id, n
