@@ -43,12 +43,26 @@ func (c *class) has(b []byte) bool {
 	return len(b) > 0
 }
 
-func nameOK(b []byte) bool   { return isName.has(b) }
-func tokenOK(b []byte) bool  { return isToken.has(b) }
-func targetOK(b []byte) bool { return isTarget.has(b) }
+func nameOK(b []byte) bool  { return isName.has(b) }
+func tokenOK(b []byte) bool { return isToken.has(b) }
+
+// targetOK reports whether b may be a target, eight bytes at a time, the last eight of which
+// may have been seen before.
+func targetOK(b []byte) bool {
+	n := len(b)
+	if n < 8 {
+		return isTarget.has(b)
+	}
+	for i := 0; i < n-8; i += 8 {
+		if notTarget(binary.LittleEndian.Uint64(b[i:i+8:i+8])) != 0 {
+			return false
+		}
+	}
+	return notTarget(binary.LittleEndian.Uint64(b[n-8:])) == 0
+}
 
 // hostOK reports whether b may stand for a host in text; httpparse says whether it is one.
-func hostOK(b []byte) bool { return isTarget.has(b) }
+func hostOK(b []byte) bool { return targetOK(b) }
 
 const (
 	ones  = 0x0101010101010101
@@ -59,6 +73,11 @@ const (
 // lowest mark is exact.
 func controls(w uint64) uint64 {
 	return ((w - 0x20*ones) | ((w ^ 0x7f*ones) - ones)) & ^w & highs
+}
+
+// notTarget is as controls, for what isTarget has not.
+func notTarget(w uint64) uint64 {
+	return ((w - 0x21*ones) | ((w ^ 0x7f*ones) - ones) | ((w ^ '#'*ones) - ones) | w) & highs
 }
 
 // valueOK reports whether v may be a field's value (RFC 9113 8.2.1): no control bytes but

@@ -131,9 +131,12 @@ func (d *Decoder) literal(b byte) bool {
 	case 4, 5, 6, 7:
 		mask = 0x3f
 	}
-	i, ok := d.integer(mask)
-	if !ok {
-		return false
+	i, ok := int(b&mask), true
+	if d.pos++; i == int(mask) {
+		d.pos--
+		if i, ok = d.integer(mask); !ok {
+			return false
+		}
 	}
 	free := d.scratch
 	if i == 0 {
@@ -150,7 +153,10 @@ func (d *Decoder) literal(b byte) bool {
 			d.Name, free = free[:n:n], free[n:]
 		}
 	}
-	if d.Value, _, ok = d.text(free); !ok {
+	if at := d.pos + 1; at <= len(d.block) && int(d.block[at-1]) < min(stringMask, len(d.block)-at+1) { // as it is, and short
+		d.pos = at + int(d.block[at-1])
+		d.Value = d.block[at:d.pos:d.pos]
+	} else if d.Value, _, ok = d.text(free); !ok {
 		return false
 	}
 	if d.TooLong {
