@@ -144,11 +144,14 @@ func (d *Decoder) literal(b byte) bool {
 			return false
 		}
 		d.ID = IDOf(d.Name)
+	} else if i <= staticEntries {
+		f := &names[i]
+		d.Name, d.ID = f.name, f.id
 	} else {
 		if !d.indexed(i) {
 			return false
 		}
-		if i > staticEntries && mask == 0x3f { // the entry may be evicted, or moved
+		if mask == 0x3f { // the entry may be evicted, or moved
 			n := copy(free, d.Name)
 			d.Name, free = free[:n:n], free[n:]
 		}

@@ -91,7 +91,10 @@ func AppendLines(d, lines []byte, but *[IDs]bool) (out, rest []byte) {
 			continue
 		}
 		i += n + 1
-		for i < len(lines) && (lines[i] == ' ' || lines[i] == '\t') {
+		if i < len(lines) && lines[i] == ' ' { // as nearly always
+			i++
+		}
+		for i < len(lines) && lines[i] <= ' ' && isBlank(lines[i]) {
 			i++
 		}
 		from, to, most := i, at+1, min(len(lines)-8, i+copiedMax)
@@ -107,10 +110,12 @@ func AppendLines(d, lines []byte, but *[IDs]bool) (out, rest []byte) {
 		b, w = d[:cap(d)], len(d)
 		continue
 	ended:
-		size := i - 1 - from
-		for i++; size > 0 && isBlank(lines[from+size-1]); size-- {
+		size := max(i-1-from, 0)
+		if i++; b[at+size] <= ' ' { // the last byte, if there is one
+			for size > 0 && isBlank(b[at+size]) {
+				size--
+			}
 		}
-		size = max(size, 0)
 		b[at] = byte(size)
 		w = at + 1 + size
 	}
