@@ -131,12 +131,29 @@ func (d *Decoder) literal(b byte) bool {
 	case 4, 5, 6, 7:
 		mask = 0x3f
 	}
-	i, ok := int(b&mask), true
-	if d.pos++; i == int(mask) {
-		d.pos--
-		if i, ok = d.integer(mask); !ok {
-			return false
-		}
+	block, at := d.block, d.pos+1
+	i := int(b & mask)
+	if i == int(mask) && at < len(block) {
+		i += int(block[at]) // if there are more bytes, it is above staticEntries
+		at++
+	}
+	if uint(i-1) >= staticEntries || at >= len(block) || int(block[at]) >= min(stringMask, len(block)-at) {
+		return d.anyLiteral(mask)
+	}
+	f := &names[i]
+	d.pos = at + 1 + int(block[at])
+	d.Name, d.Value, d.ID = f.name, block[at+1:d.pos:d.pos], f.id
+	if mask == 0x3f {
+		d.index()
+	}
+	return true
+}
+
+// anyLiteral is literal for what is not a name of the static table with a short value as it is.
+func (d *Decoder) anyLiteral(mask byte) bool {
+	i, ok := d.integer(mask)
+	if !ok {
+		return false
 	}
 	free := d.scratch
 	if i == 0 {
@@ -144,22 +161,16 @@ func (d *Decoder) literal(b byte) bool {
 			return false
 		}
 		d.ID = IDOf(d.Name)
-	} else if i <= staticEntries {
-		f := &names[i]
-		d.Name, d.ID = f.name, f.id
 	} else {
 		if !d.indexed(i) {
 			return false
 		}
-		if mask == 0x3f { // the entry may be evicted, or moved
+		if i > staticEntries && mask == 0x3f { // the entry may be evicted, or moved
 			n := copy(free, d.Name)
 			d.Name, free = free[:n:n], free[n:]
 		}
 	}
-	if at := d.pos + 1; at <= len(d.block) && int(d.block[at-1]) < min(stringMask, len(d.block)-at+1) { // as it is, and short
-		d.pos = at + int(d.block[at-1])
-		d.Value = d.block[at:d.pos:d.pos]
-	} else if d.Value, _, ok = d.text(free); !ok {
+	if d.Value, _, ok = d.text(free); !ok {
 		return false
 	}
 	if d.TooLong {
