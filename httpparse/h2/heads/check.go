@@ -1,9 +1,6 @@
 package heads
 
-import (
-	"encoding/binary"
-	"math/bits"
-)
+import "encoding/binary"
 
 // class is a set of bytes.
 type class [256]bool
@@ -89,18 +86,20 @@ func valueOK(v []byte) bool {
 	if isBlank(v[0]) || isBlank(v[len(v)-1]) {
 		return false
 	}
-	for len(v) >= 8 {
-		m := controls(binary.LittleEndian.Uint64(v))
-		if m == 0 {
-			v = v[8:]
-			continue
-		}
-		i := bits.TrailingZeros64(m) >> 3
-		if v[i] != '\t' {
-			return false
-		}
-		v = v[i+1:]
+	n := len(v)
+	if n < 8 {
+		return noControls(v)
 	}
+	marks := uint64(0)
+	for i := 0; i < n-8; i += 8 {
+		marks |= controls(binary.LittleEndian.Uint64(v[i : i+8 : i+8]))
+	}
+	marks |= controls(binary.LittleEndian.Uint64(v[n-8:])) // some of them for the second time
+	return marks == 0 || noControls(v)
+}
+
+// noControls reports whether v has no control bytes but HTAB.
+func noControls(v []byte) bool {
 	for _, c := range v {
 		if c < ' ' && c != '\t' || c == 0x7f {
 			return false

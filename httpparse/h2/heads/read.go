@@ -372,14 +372,15 @@ func (t *Reader) requestLine() {
 		t.connectLine(host)
 		return
 	}
-	if r := t.targetFault(m, extended); r != NoReason {
+	p := t.value(path)
+	if r := t.targetFault(m, p, extended); r != NoReason {
 		t.refuse(r)
 		return
 	}
 	if extended {
 		m = getMethod
 	}
-	if p := t.value(path); t.fits(len(m) + len(p) + len("  HTTP/1.1\r\n")) {
+	if t.fits(len(m) + len(p) + len("  HTTP/1.1\r\n")) {
 		t.dst = append(append(append(append(t.dst, m...), ' '), p...), " HTTP/1.1\r\n"...)
 	}
 	if len(host) > 0 {
@@ -394,13 +395,13 @@ var getMethod = []byte("GET")
 
 // targetFault returns the reason to refuse the pseudo-fields of a request that has a
 // target, or NoReason.
-func (t *Reader) targetFault(m []byte, extended bool) Reason {
+func (t *Reader) targetFault(m, p []byte, extended bool) Reason {
 	const needed = 1<<scheme | 1<<path
-	p := t.value(path)
+	s := t.value(scheme)
 	switch {
 	case t.seen&needed != needed:
 		return MissingPseudo
-	case string(t.value(scheme)) != "http" && string(t.value(scheme)) != "https":
+	case string(s) != "http" && string(s) != "https":
 		return BadScheme
 	case !targetOK(p), p[0] != '/' && !(string(p) == "*" && string(m) == "OPTIONS"):
 		return BadPath
