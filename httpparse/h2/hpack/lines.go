@@ -3,7 +3,6 @@ package hpack
 import (
 	"bytes"
 	"encoding/binary"
-	"math"
 	"math/bits"
 	"slices"
 )
@@ -67,13 +66,33 @@ func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 // Names and values are copied while their end is looked for: eight bytes at a time, of which
 // some are too many.
 func AppendLines(d, lines []byte, but *[IDs]bool) (out, rest []byte) {
-	if room := len(lines) + len(lines)/64 + linesRoom; cap(d)-len(d) < room {
-		d = slices.Grow(d, room)
-	}
+	d = slices.Grow(d, len(lines)+len(lines)/64+linesRoom)
 	b, w, i := d[:cap(d)], len(d), 0
 	for i+8 <= len(lines) && lines[i] != '\r' {
-		id, n := spell(b, w+2, lines, i)
+		x, n, second := lower(binary.LittleEndian.Uint64(lines[i:i+8:i+8])), 0, uint64(0)
+		binary.LittleEndian.PutUint64(b[w+2:w+10:w+10], x)
+		first, colon := x, zeros(x^':'*ones)
+		for colon == 0 {
+			if n += 8; i+n+8 > len(lines) {
+				return appendRest(b[:w], lines[i:], but)
+			}
+			x = lower(binary.LittleEndian.Uint64(lines[i+n : i+n+8 : i+n+8]))
+			binary.LittleEndian.PutUint64(b[w+2+n:w+10+n:w+10+n], x)
+			if colon = zeros(x ^ ':'*ones); n == 8 {
+				second = x
+			}
+		}
+		if n == 0 {
+			first &= below(colon)
+		} else if n == 8 {
+			second &= below(colon)
+		}
+		n += bits.TrailingZeros64(colon) >> 3
+		id := places[placeOf(uint32(n), byte(first), b[w+1+n])]
 		s := &spellings[id]
+		if s.first != first || s.second != second || s.length != n || n > 16 && !isNamed(b[w+2:w+2+n], id) {
+			id, s = Other, &spellings[Other]
+		}
 		at := w + s.prefix // of the value's length
 		switch {
 		case but[id]:
@@ -84,17 +103,15 @@ func AppendLines(d, lines []byte, but *[IDs]bool) (out, rest []byte) {
 			b[w], b[w+1] = plainField, byte(n)
 			at = w + 2 + n
 		default:
-			if d, n = appendLine(b[:w], lines[i:]); n == 0 {
-				return d, nil
-			}
+			d, n = appendLine(b[:w], lines[i:])
 			b, w, i = d[:cap(d)], len(d), i+n
 			continue
 		}
 		i += n + 1
-		if i < len(lines) && lines[i] == ' ' { // as nearly always
+		if i < len(lines) && lines[i] == ' ' { // as nearly always, and one alone
 			i++
 		}
-		for i < len(lines) && lines[i] <= ' ' && isBlank(lines[i]) {
+		for i < len(lines) && isBlank(lines[i]) {
 			i++
 		}
 		from, to, most := i, at+1, min(len(lines)-8, i+copiedMax)
@@ -112,15 +129,9 @@ func AppendLines(d, lines []byte, but *[IDs]bool) (out, rest []byte) {
 	ended:
 		size := max(i-1-from, 0)
 		if i++; b[at+size] <= ' ' { // the last byte, if there is one
-			for size > 0 && isBlank(b[at+size]) {
-				size--
-			}
+			size = len(bytes.TrimRight(b[at+1:at+1+size], " \t"))
 		}
-		b[at] = byte(size)
-		w = at + 1 + size
-	}
-	if i == len(lines) || lines[i] == '\r' {
-		return b[:w], nil
+		b[at], w = byte(size), at+1+size
 	}
 	return appendRest(b[:w], lines[i:], but)
 }
@@ -134,24 +145,23 @@ const (
 
 // appendRest is AppendLines for what is too short for words.
 func appendRest(d, lines []byte, but *[IDs]bool) (out, rest []byte) {
-	for {
-		name, _, n := CutLine(lines)
-		switch {
-		case n == 0:
-			return d, nil
-		case but[IDOfAny(name)]:
+	for len(lines) > 0 && lines[0] != '\r' {
+		if name, _, _ := CutLine(lines); but[IDOfAny(name)] {
 			return d, lines
 		}
+		var n int
 		d, n = appendLine(d, lines)
 		lines = lines[n:]
 	}
+	return d, nil
 }
 
-// appendLine appends the field of the first of lines, and returns how long that is.
+// appendLine appends the field of the first of lines, and returns how long that is. One that is
+// none ends the lines.
 func appendLine(d, lines []byte) ([]byte, int) {
 	name, value, n := CutLine(lines)
 	if n == 0 {
-		return d, 0
+		return d, len(lines)
 	}
 	return AppendField(d, name, value), n
 }
@@ -170,45 +180,13 @@ func appendValue(d, lines []byte, from, i int) ([]byte, int) {
 	return appendString(d, lines[from:max(from, to)]), end
 }
 
-// spell writes the name at lines[i:], of which there are eight bytes, to b[w:], in lower case,
-// and returns its ID and length. The length is the largest there is if the lines end too soon for
-// words.
-func spell(b []byte, w int, lines []byte, i int) (ID, int) {
-	x := lower(binary.LittleEndian.Uint64(lines[i : i+8 : i+8]))
-	binary.LittleEndian.PutUint64(b[w:w+8:w+8], x)
-	colon := zeros(x ^ ':'*ones)
-	first, second, n := x, uint64(0), 0
-	for k := i + 8; colon == 0; k += 8 {
-		if k+8 <= len(lines) {
-			x = lower(binary.LittleEndian.Uint64(lines[k : k+8 : k+8]))
-		} else if k < len(lines) {
-			x = lower(binary.LittleEndian.Uint64(lines[len(lines)-8:]) >> (8 * uint(k+8-len(lines))))
-		} else {
-			return Other, math.MaxInt
-		}
-		n = k - i
-		binary.LittleEndian.PutUint64(b[w+n:w+n+8:w+n+8], x)
-		if colon = zeros(x ^ ':'*ones); n == 8 {
-			second = x
-		}
-	}
-	end := colon&-colon>>7 - 1 // the bytes of x before the colon
-	switch n {
-	case 0:
-		first &= end
-	case 8:
-		second &= end
-	}
-	if n += bits.TrailingZeros64(colon) >> 3; n == 0 {
-		return Other, 0
-	}
-	id := places[placeOf(uint32(n), byte(first), b[w+n-1])]
-	s := &spellings[id]
-	if s.first != first || s.second != second || s.length != n || n > 16 && string(names[id].name) != string(b[w:w+n]) {
-		return Other, n
-	}
-	return id, n
-}
+// isNamed reports whether name, in lower case, is that of id.
+//
+//go:noinline
+func isNamed(name []byte, id ID) bool { return string(name) == string(names[id].name) }
+
+// below masks the bytes before the lowest mark.
+func below(marks uint64) uint64 { return marks&-marks>>7 - 1 }
 
 // zeros marks the bytes of x that are 0 by the top bit of each. Only the lowest mark is exact.
 func zeros(x uint64) uint64 { return (x - ones) & ^x & (0x80 * ones) }
