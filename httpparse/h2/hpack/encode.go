@@ -59,9 +59,6 @@ func AppendKnown(d []byte, id ID, value []byte) []byte { return appendKnown(d, i
 // at the beginning of a block alone (RFC 7541 4.2).
 func AppendSizeUpdate(d []byte, n int) []byte { return appendInteger(d, sizeUpdate, updateMask, n) }
 
-// AppendOther is AppendField for a name that has no ID.
-func AppendOther(d, name, value []byte) []byte { return appendOther(d, name, value, plainField) }
-
 func appendField(d, name, value []byte, kind byte) []byte {
 	if id := IDOfAny(name); id != Other {
 		return appendKnown(d, id, value, kind)
