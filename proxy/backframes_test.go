@@ -511,3 +511,25 @@ func (f *framed) refuse(n, allowed int, settings http2.Setting) {
 		}
 	}
 }
+
+// TestBackendH2StaleTold: a POST that is lost with an idle conn is told of, and blames the
+// backend for nothing more.
+func TestBackendH2StaleTold(t *testing.T) {
+	far := newFramedFar(t, nil, func(_ int, f *framed) {
+		if id, _, ok := f.request(); ok {
+			f.hello(id)
+			f.request() // and the end of the conn
+		}
+	})
+	r := newBackRig(t, h2Config(config.ProtocolH2C, far), nil)
+	r.client().wants(200, "hello")
+	if _, any := r.state(0).LastFault(); any {
+		t.Fatal("blamed for a good answer")
+	}
+	if status, body, err := r.client().ask(post); status != 502 || err != nil {
+		t.Errorf("status %d %q, %v", status, body, err)
+	}
+	if f, any := r.state(0).LastFault(); !any || f.Why != board.ReasonReset {
+		t.Errorf("told of: %v, %+v", any, f)
+	}
+}

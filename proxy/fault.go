@@ -62,9 +62,8 @@ func (x *exchange) blame(f record.Fault) {
 }
 
 func (x *exchange) blameBackend(f record.Fault) {
-	t, now := x.target, x.p.loop.Now()
 	switch {
-	case t == nil, f.Cause == record.CauseStatus: // noted when it came
+	case x.target == nil, f.Cause == record.CauseStatus: // noted when it came
 		return
 	case x.staleConn(f):
 		if f.Cause == record.CauseReset {
@@ -73,12 +72,18 @@ func (x *exchange) blameBackend(f record.Fault) {
 		return
 	}
 	x.answered = 0
-	why := retry.Reason(f)
-	t.Slot.CountFault(why)
-	t.State.NoteFault(why, uint8(f.Phase), f.Detail, int64(now))
+	why := x.note(f)
 	if !x.blamed && x.isEjecting(f) {
 		x.accuse(why, 0, f.Phase)
 	}
+}
+
+// note counts f at the target, and has the log tell of it.
+func (x *exchange) note(f record.Fault) board.Reason {
+	t, why := x.target, retry.Reason(f)
+	t.Slot.CountFault(why)
+	t.State.NoteFault(why, uint8(f.Phase), f.Detail, int64(x.p.loop.Now()))
+	return why
 }
 
 // accuse counts a fault against the backend. A request that brings a bad answer at one
@@ -116,7 +121,11 @@ func (x *exchange) fail(f record.Fault) (ended bool) {
 	f.Phase = x.phase
 	x.blame(f)
 	again := f.Cause == record.CauseStatus || x.mayRetry(f)
-	if again && x.staleConn(f) && x.pool.keepsClients() {
+	stale := x.staleConn(f)
+	switch {
+	case stale && !again && f.Side == record.BackendSide && x.target != nil:
+		x.note(f) // it ejects no backend, but costs a client its answer
+	case stale && again && x.pool.keepsClients():
 		x.tried.Reset() // the backend is well, and the client's session is at it
 	}
 	// A part of a 1xx has been written, or the client takes nothing of what it should.

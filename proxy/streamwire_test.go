@@ -111,6 +111,9 @@ const otherChunks = "chunked-both-large"
 // point of the script, and clients the same messages: an exchange asks its front for nothing
 // that only HTTP/1 has.
 func TestH2Wire(t *testing.T) {
+	if raceOn {
+		t.Skip("one goroutine: .ci/run has it with invariants alone")
+	}
 	files, err := filepath.Glob("testdata/*.wire")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no transcripts: %v", err)

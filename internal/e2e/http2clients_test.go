@@ -109,6 +109,7 @@ func TestHTTP2Nghttp(t *testing.T) {
 }
 
 func TestHTTP2H2load(t *testing.T) {
+	bytesOnly(t)
 	testkit.Long(t)
 	installed(t, "h2load")
 	eachMode(t, func(t *testing.T, mode string) {

@@ -212,6 +212,7 @@ func h2Served(addr string, version int) error {
 
 // TestHTTP2Busy does what busy clients do, often: nothing of it is taken for a flood.
 func TestHTTP2Busy(t *testing.T) {
+	bytesOnly(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		l := startH2(t, mode, "", "", "", func(r *h2Request) {
 			if strings.HasPrefix(r.target, "/big") {

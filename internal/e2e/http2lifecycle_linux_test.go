@@ -305,6 +305,7 @@ const h2IdleMax, h2IdleClearMax = 12 << 10, 4 << 10
 
 // An idle conn, which has been served, costs little.
 func TestHTTP2IdleConns(t *testing.T) {
+	bytesOnly(t)
 	testkit.Long(t)
 	eachModeAlone(t, func(t *testing.T, mode string) {
 		s, addrs := beginH2(t, mode)

@@ -155,6 +155,7 @@ type h2Pair struct {
 
 // TestHTTP2Matrix is every exchange between every pair.
 func TestHTTP2Matrix(t *testing.T) {
+	bytesOnly(t)
 	eachMode(t, func(t *testing.T, mode string) {
 		addrs, gone := map[string]string{}, map[string]chan string{}
 		for _, kind := range h2Kinds {
