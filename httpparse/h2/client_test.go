@@ -145,3 +145,29 @@ func TestLongHead(t *testing.T) { // RFC 9113 4.3, 6.10
 		}
 	}
 }
+
+// TestHeadRoomIsEnough has heads and trailers written into HeadRoom, which no byte may go beyond.
+func TestHeadRoomIsEnough(t *testing.T) {
+	for n := range 300 {
+		line := "X" + strings.Repeat("-", n) + ":" + strings.Repeat("v", n) + "\r\n"
+		for _, lines := range []string{"", line, line + line + line, "Host: a\r\n" + line, line + "a:b\r\n"} {
+			c := newRig(&clientOptions)
+			st := c.s.Open()
+			for i, text := range []string{"PURGE /" + line[:n] + " HTTP/1.1\r\n" + lines + "\r\n", "HTTP/1.1 299 \r\n" + lines + "\r\n", lines} {
+				out := make([]byte, 0, HeadRoom(len(text)))
+				var got []byte
+				switch i {
+				case 0:
+					got = c.s.AppendRequest(out, st, []byte(text), "https", false)
+				case 1:
+					got = c.s.AppendResponse(out, st, []byte(text), false)
+				default:
+					got = c.s.AppendTrailers(out, st, []byte(text))
+				}
+				if &got[0] != &out[:1][0] {
+					t.Fatalf("%q does not go into its room", text)
+				}
+			}
+		}
+	}
+}

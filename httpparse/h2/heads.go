@@ -17,24 +17,28 @@ const (
 
 // headers handles HEADERS (RFC 9113 6.2). Clients alone open streams, with odd ids, since
 // a server may not push.
-func (s *Session) headers(h Header, p []byte) Event {
+func (s *Session) headers(ev *Event, h Header, p []byte) {
 	if h.Stream&1 == 0 {
-		return s.fail(ProtocolError)
+		s.fail(ProtocolError)
+		return
 	}
 	if h.Flags&FlagPadded != 0 {
 		if len(p) == 0 {
-			return s.fail(FrameSizeError)
+			s.fail(FrameSizeError)
+			return
 		}
 		pad := int(p[0])
 		if p = p[1:]; pad > len(p) {
-			return s.fail(ProtocolError)
+			s.fail(ProtocolError)
+			return
 		}
 		p = p[:len(p)-pad]
 	}
 	s.dependent = false
 	if h.Flags&FlagPriority != 0 {
 		if len(p) < 5 {
-			return s.fail(FrameSizeError)
+			s.fail(FrameSizeError)
+			return
 		}
 		s.dependent = dependsOn(p) == h.Stream
 		p = p[5:]
@@ -42,36 +46,36 @@ func (s *Session) headers(h Header, p []byte) Event {
 	s.blockOf = h
 	if h.Flags&FlagEndHeaders != 0 {
 		s.block = p
-		return s.gotBlock()
+		s.gotBlock(ev)
+		return
 	}
 	s.block, s.shared.block = s.shared.block[:0], nil
 	s.joining, s.lent, s.conts = true, true, 0
 	s.block = append(s.block, p...)
-	return Event{}
 }
 
 // dependsOn returns the stream that the priority of RFC 7540 5.3.1 in p names.
 func dependsOn(p []byte) uint32 { return binary.BigEndian.Uint32(p) & idMax }
 
 // continuation handles CONTINUATION (RFC 9113 6.10), which mayCome has let through.
-func (s *Session) continuation(h Header, p []byte) Event {
+func (s *Session) continuation(ev *Event, h Header, p []byte) {
 	if s.conts++; len(p) == 0 {
 		s.conts += emptyCost - 1
 	}
 	if s.conts > contsMax || len(s.block)+len(p) > blockMax {
 		s.spend(FloodBlocks, 1)
-		return Event{}
+		return
 	}
 	s.block = append(s.block, p...)
 	if h.Flags&FlagEndHeaders == 0 {
-		return Event{}
+		return
 	}
 	s.joining = false
-	return s.gotBlock()
+	s.gotBlock(ev)
 }
 
 // gotBlock handles a whole block.
-func (s *Session) gotBlock() Event {
+func (s *Session) gotBlock(ev *Event) {
 	if n := heads.SizeUpdates(s.block); n > 2 {
 		s.spend(FloodTable, n)
 	}
@@ -79,24 +83,28 @@ func (s *Session) gotBlock() Event {
 	st := s.find(id)
 	switch {
 	case st != nil:
-		return s.further(st)
+		s.further(ev, st)
+		return
 	case s.o.Role == Server && id > s.newest:
-		return s.request(id)
+		s.request(ev, id)
+		return
 	case s.idle(id):
-		return s.fail(ProtocolError)
+		s.fail(ProtocolError)
+		return
 	}
 	how := s.closed.how(id)
 	switch {
 	case how == byEnds:
-		return s.fail(StreamClosed)
+		s.fail(StreamClosed)
+		return
 	case how == longAgo && s.o.Role == Server && !s.unwanted(id):
-		return s.fail(ProtocolError) // RFC 9113 5.1.1
+		s.fail(ProtocolError) // RFC 9113 5.1.1
+		return
 	case how == byPeer:
 		s.out = AppendReset(s.out, id, StreamClosed)
 	}
 	s.discard()
 	s.spend(FloodClosed, 1)
-	return Event{}
 }
 
 // unwanted reports whether the stream came after the last GOAWAY of a drain.
@@ -106,23 +114,24 @@ func (s *Session) unwanted(id uint32) bool { return s.leaving && id > s.lastHear
 func (s *Session) ended() bool { return s.blockOf.Flags&FlagEndStream != 0 }
 
 // request handles the block that opens a stream of a client.
-func (s *Session) request(id uint32) Event {
+func (s *Session) request(ev *Event, id uint32) {
 	s.newest = id
 	switch {
 	case s.leaving:
 		s.discard()
-		return Event{}
+		return
 	case s.dependent: // RFC 7540 5.3.1
 		s.refuse(id, ProtocolError, FloodFaults)
-		return Event{}
+		return
 	case s.active >= s.o.Streams: // RFC 9113 5.1.2
 		s.refuse(id, RefusedStream, FloodRefused)
-		return Event{Kind: Refused}
+		ev.Kind = Refused
+		return
 	}
 	st := s.take()
 	st.ID, st.remoteEnd = id, s.ended()
 	s.insert(st)
-	return s.hand(Head, st)
+	s.hand(ev, Head, st)
 }
 
 // refuse resets a stream that is not to be opened.
@@ -134,31 +143,35 @@ func (s *Session) refuse(id uint32, code Code, b Budget) {
 }
 
 // further handles a block in an open stream: an answer's head, or trailers.
-func (s *Session) further(st *Stream) Event {
+func (s *Session) further(ev *Event, st *Stream) {
 	switch {
 	case st.remoteEnd:
 		s.discard()
-		return s.fault(st, StreamClosed) // RFC 9113 5.1
+		*ev = s.fault(st, StreamClosed) // RFC 9113 5.1
+		return
 	case s.dependent:
 		s.discard()
-		return s.fault(st, ProtocolError)
+		*ev = s.fault(st, ProtocolError)
+		return
 	case s.o.Role == Client && !st.answered:
 		if s.ended() {
 			s.endRemote(st)
 		}
-		return s.hand(Head, st)
+		s.hand(ev, Head, st)
+		return
 	case !s.ended() || st.left > 0: // RFC 9113 8.1, 8.1.1
 		s.discard()
-		return s.fault(st, ProtocolError)
+		*ev = s.fault(st, ProtocolError)
+		return
 	}
 	s.endRemote(st)
-	return s.hand(Trail, st)
+	s.hand(ev, Trail, st)
 }
 
 // hand hands the block out.
-func (s *Session) hand(k Kind, st *Stream) Event {
+func (s *Session) hand(ev *Event, k Kind, st *Stream) {
 	s.waiting, s.head = true, st
-	return Event{Kind: k, Stream: st, End: s.ended()}
+	ev.Kind, ev.Stream, ev.End = k, st, s.ended()
 }
 
 // skipBlock reads a block that the owner has left.

@@ -4,37 +4,43 @@ import "encoding/binary"
 
 // data begins a DATA frame (RFC 9113 6.1) and hands out what is there of it. It needs the
 // header alone, and the length of the padding.
-func (s *Session) data(h Header, b []byte) (ev Event, n int) {
+func (s *Session) data(ev *Event, h Header, b []byte) (n int) {
 	n = HeaderLen
 	pad := 0
 	switch {
 	case h.Stream == 0:
-		return s.fail(ProtocolError), 0
+		s.fail(ProtocolError)
+		return 0
 	case h.Flags&FlagPadded == 0:
 	case h.Length == 0:
-		return s.fail(FrameSizeError), 0
+		s.fail(FrameSizeError)
+		return 0
 	case len(b) == HeaderLen:
-		return Event{}, 0
+		return 0
 	default:
 		pad = int(b[HeaderLen])
 		n++
 	}
 	body := h.Length - (n - HeaderLen) - pad
 	if body < 0 {
-		return s.fail(ProtocolError), 0
+		s.fail(ProtocolError)
+		return 0
 	}
 	if int(s.recv) < h.Length {
-		return s.fail(FlowControlError), 0
+		s.fail(FlowControlError)
+		return 0
 	}
 	s.recv -= int32(h.Length)
 	s.owed += int32(n - HeaderLen)
 	s.part, s.partLeft, s.padLeft, s.partEnd = nil, int32(body), int32(pad), h.Flags&FlagEndStream != 0
 	st := s.find(h.Stream)
 	if st == nil {
-		return s.dataOfClosed(h.Stream), n
+		s.dataOfClosed(h.Stream)
+		return n
 	}
 	if code := s.dataFault(st, h.Length, body); code != NoError {
-		return s.fault(st, code), n
+		*ev = s.fault(st, code)
+		return n
 	}
 	st.recv -= int32(h.Length)
 	if st.owed += int32(h.Length - body); h.Length != body {
@@ -42,15 +48,15 @@ func (s *Session) data(h Header, b []byte) (ev Event, n int) {
 	}
 	if body > 0 {
 		s.part = st
-		ev, body = s.goOn(b[n:])
-		return ev, n + body
+		return n + s.goOn(ev, b[n:])
 	}
 	if !s.partEnd {
 		s.spend(FloodEmpty, 1)
-		return Event{}, n
+		return n
 	}
 	s.endRemote(st)
-	return Event{Kind: Part, Stream: st, End: true}, n
+	ev.Kind, ev.Stream, ev.End = Part, st, true
+	return n
 }
 
 // dataFault returns the reason to reset st for a DATA frame of size bytes, body of them
@@ -71,30 +77,31 @@ func (s *Session) dataFault(st *Stream, size, body int) Code {
 
 // dataOfClosed handles DATA in a stream that is not open (RFC 9113 5.1). It counts in the
 // window of the conn like any other.
-func (s *Session) dataOfClosed(id uint32) Event {
+func (s *Session) dataOfClosed(id uint32) {
 	if s.idle(id) {
-		return s.fail(ProtocolError)
+		s.fail(ProtocolError)
+		return
 	}
 	switch how := s.closed.how(id); {
 	case how == byEnds:
-		return s.fail(StreamClosed)
+		s.fail(StreamClosed)
+		return
 	case how == byUs || s.o.Role == Client || s.unwanted(id):
 	default:
 		s.out = AppendReset(s.out, id, StreamClosed)
 		s.closed.reset(id, byUs)
 	}
 	s.spend(FloodClosed, 1)
-	return Event{}
 }
 
 // goOn hands out, or drops, what b has of the DATA frame that has begun.
-func (s *Session) goOn(b []byte) (ev Event, n int) {
+func (s *Session) goOn(ev *Event, b []byte) (n int) {
 	if s.partLeft == 0 || s.part == nil {
-		return Event{}, s.drop(b)
+		return s.drop(b)
 	}
 	n = min(len(b), int(s.partLeft))
 	if n == 0 {
-		return Event{}, 0
+		return 0
 	}
 	st := s.part
 	s.partLeft -= int32(n)
@@ -102,14 +109,14 @@ func (s *Session) goOn(b []byte) (ev Event, n int) {
 	if st.left >= 0 {
 		st.left -= int64(n)
 	}
-	ev = Event{Kind: Part, Stream: st, Bytes: b[:n:n]}
+	ev.Kind, ev.Stream, ev.Bytes = Part, st, b[:n:n]
 	if s.partLeft == 0 {
 		s.part = nil
 		if ev.End = s.partEnd; ev.End {
 			s.endRemote(st)
 		}
 	}
-	return ev, n
+	return n
 }
 
 // drop uses up bytes of a DATA frame that have no reader, and its padding.

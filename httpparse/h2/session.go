@@ -182,7 +182,7 @@ func (s *Session) Next(b []byte, now tick.Instant, out []byte) (ev Event, n int,
 		var k int
 		if cap(s.out)-len(s.out) < OutMax {
 			ev.Kind = Full
-		} else if ev, k = s.step(b[n:]); k == 0 && ev.Kind == More && !s.failed {
+		} else if k = s.step(&ev, b[n:]); k == 0 && ev.Kind == More && !s.failed {
 			break
 		}
 		n += k
@@ -195,34 +195,42 @@ func (s *Session) Next(b []byte, now tick.Instant, out []byte) (ev Event, n int,
 }
 
 // step goes on by one frame, or one part of it. It uses up n bytes of b; none and no
-// event mean that it needs more.
-func (s *Session) step(b []byte) (ev Event, n int) {
+// event mean that it needs more. An event goes to ev, which has none: it is too large to be
+// handed from function to function.
+func (s *Session) step(ev *Event, b []byte) (n int) {
 	if s.sweep {
-		if ev = s.unheard(); ev.Kind != More {
-			return ev, 0
+		if *ev = s.unheard(); ev.Kind != More {
+			return 0
 		}
 	}
 	switch {
 	case s.partLeft > 0 || s.padLeft > 0:
-		return s.goOn(b)
+		return s.goOn(ev, b)
 	case int(s.magic) < len(Preface):
-		return Event{}, s.preface(b)
+		return s.preface(b)
 	case len(b) < HeaderLen:
-		return Event{}, 0
+		return 0
 	}
 	h := ParseHeader(b)
 	switch {
 	case !s.mayCome(h):
-		return s.fail(ProtocolError), 0
+		s.fail(ProtocolError)
+		return 0
 	case h.Length > FrameMax:
-		return s.fail(FrameSizeError), 0
+		s.fail(FrameSizeError)
+		return 0
 	case h.Type == Data:
-		return s.data(h, b)
+		return s.data(ev, h, b)
 	case len(b) < HeaderLen+h.Length:
-		return Event{}, 0
+		return 0
 	}
 	n = HeaderLen + h.Length
-	return s.frame(h, b[HeaderLen:n:n]), n
+	if h.Type == Headers {
+		s.headers(ev, h, b[HeaderLen:n:n])
+	} else {
+		s.frame(ev, h, b[HeaderLen:n:n])
+	}
+	return n
 }
 
 // preface checks the bytes of b that belong to a client's preface, and returns their
@@ -251,32 +259,30 @@ func (s *Session) mayCome(h Header) bool {
 	return h.Type != Continuation
 }
 
-// frame handles a whole frame other than DATA.
-func (s *Session) frame(h Header, p []byte) Event {
+// frame handles a whole frame other than DATA and HEADERS.
+func (s *Session) frame(ev *Event, h Header, p []byte) {
 	switch h.Type {
-	case Headers:
-		return s.headers(h, p)
 	case Priority:
-		return s.priority(h, p)
+		*ev = s.priority(h, p)
 	case RSTStream:
-		return s.rstStream(h, p)
+		*ev = s.rstStream(h, p)
 	case Settings:
-		return s.settings(h, p)
+		*ev = s.settings(h, p)
 	case PushPromise: // a client may not, and a server was told not to (RFC 9113 6.6, 8.4)
-		return s.fail(ProtocolError)
+		s.fail(ProtocolError)
 	case Ping:
-		return s.ping(h, p)
+		*ev = s.ping(h, p)
 	case GoAway:
-		return s.goAway(h, p)
+		*ev = s.goAway(h, p)
 	case WindowUpdate:
-		return s.windowUpdate(h, p)
+		*ev = s.windowUpdate(h, p)
 	case Continuation:
-		return s.continuation(h, p)
+		s.continuation(ev, h, p)
 	case PriorityUpdate:
-		return s.priorityUpdate(h, p)
+		*ev = s.priorityUpdate(h, p)
+	default:
+		s.spend(FloodUnknown, 1) // RFC 9113 4.1
 	}
-	s.spend(FloodUnknown, 1)
-	return Event{} // RFC 9113 4.1
 }
 
 // fail ends the conn with an error (RFC 9113 5.4.1). The first one counts.

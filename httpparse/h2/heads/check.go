@@ -1,9 +1,6 @@
 package heads
 
-import (
-	"encoding/binary"
-	"math/bits"
-)
+import "encoding/binary"
 
 // class is a set of bytes.
 type class [256]bool
@@ -43,12 +40,26 @@ func (c *class) has(b []byte) bool {
 	return len(b) > 0
 }
 
-func nameOK(b []byte) bool   { return isName.has(b) }
-func tokenOK(b []byte) bool  { return isToken.has(b) }
-func targetOK(b []byte) bool { return isTarget.has(b) }
+func nameOK(b []byte) bool  { return isName.has(b) }
+func tokenOK(b []byte) bool { return isToken.has(b) }
+
+// targetOK reports whether b may be a target, eight bytes at a time, the last eight of which
+// may have been seen before.
+func targetOK(b []byte) bool {
+	n := len(b)
+	if n < 8 {
+		return isTarget.has(b)
+	}
+	for i := 0; i < n-8; i += 8 {
+		if notTarget(binary.LittleEndian.Uint64(b[i:i+8:i+8])) != 0 {
+			return false
+		}
+	}
+	return notTarget(binary.LittleEndian.Uint64(b[n-8:])) == 0
+}
 
 // hostOK reports whether b may stand for a host in text; httpparse says whether it is one.
-func hostOK(b []byte) bool { return isTarget.has(b) }
+func hostOK(b []byte) bool { return targetOK(b) }
 
 const (
 	ones  = 0x0101010101010101
@@ -61,6 +72,11 @@ func controls(w uint64) uint64 {
 	return ((w - 0x20*ones) | ((w ^ 0x7f*ones) - ones)) & ^w & highs
 }
 
+// notTarget is as controls, for what isTarget has not.
+func notTarget(w uint64) uint64 {
+	return ((w - 0x21*ones) | ((w ^ 0x7f*ones) - ones) | ((w ^ '#'*ones) - ones) | w) & highs
+}
+
 // valueOK reports whether v may be a field's value (RFC 9113 8.2.1): no control bytes but
 // HTAB, which httpparse would refuse as well, and no white space around it.
 func valueOK(v []byte) bool {
@@ -70,18 +86,20 @@ func valueOK(v []byte) bool {
 	if isBlank(v[0]) || isBlank(v[len(v)-1]) {
 		return false
 	}
-	for len(v) >= 8 {
-		m := controls(binary.LittleEndian.Uint64(v))
-		if m == 0 {
-			v = v[8:]
-			continue
-		}
-		i := bits.TrailingZeros64(m) >> 3
-		if v[i] != '\t' {
-			return false
-		}
-		v = v[i+1:]
+	n := len(v)
+	if n < 8 {
+		return noControls(v)
 	}
+	marks := uint64(0)
+	for i := 0; i < n-8; i += 8 {
+		marks |= controls(binary.LittleEndian.Uint64(v[i : i+8 : i+8]))
+	}
+	marks |= controls(binary.LittleEndian.Uint64(v[n-8:])) // some of them for the second time
+	return marks == 0 || noControls(v)
+}
+
+// noControls reports whether v has no control bytes but HTAB.
+func noControls(v []byte) bool {
 	for _, c := range v {
 		if c < ' ' && c != '\t' || c == 0x7f {
 			return false

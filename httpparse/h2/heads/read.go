@@ -53,7 +53,7 @@ type text struct {
 	Result
 }
 
-type span struct{ from, to int }
+type span struct{ from, to int32 } // in saved
 
 func (t *Reader) value(i int) []byte { return t.saved[t.pseudo[i].from:t.pseudo[i].to] }
 
@@ -108,8 +108,10 @@ func SizeUpdates(block []byte) (n int) {
 
 func (t *Reader) start(dst []byte, l *httpparse.Limits, wanted uint8) {
 	t.saved = t.saved[:0]
-	t.text = text{dst: dst, base: len(dst), max: min(len(dst)+l.HeadBytes, cap(dst)), fields: l.Fields, wanted: wanted,
-		Result: Result{Length: -1, Priority: DefaultPriority}}
+	t.dst, t.base, t.max, t.fields = dst, len(dst), min(len(dst)+l.HeadBytes, cap(dst)), l.Fields
+	t.pseudo, t.seen, t.wanted, t.cookie, t.key = [pseudos]span{}, 0, wanted, 0, ""
+	t.request, t.trailers, t.begun, t.host, t.large = false, false, false, false, false
+	t.Result = Result{Length: -1, Priority: DefaultPriority}
 }
 
 // read decodes the block to its end, even where it is refused on the way.
@@ -288,7 +290,7 @@ func (t *Reader) crumb(v []byte) {
 
 // pseudoField takes a pseudo-field.
 func (t *Reader) pseudoField(f *hpack.Field) {
-	i := pseudoOf(f.ID)
+	i := pseudoOf[f.ID]
 	switch {
 	case i == noPseudo || t.wanted&(1<<i) == 0:
 		t.refuse(UnknownPseudo)
@@ -302,27 +304,19 @@ func (t *Reader) pseudoField(f *hpack.Field) {
 		t.seen |= 1 << i
 		from := len(t.saved)
 		t.saved = append(t.saved, f.Value...)
-		t.pseudo[i] = span{from, len(t.saved)}
+		t.pseudo[i] = span{int32(from), int32(len(t.saved))}
 	}
 }
 
-func pseudoOf(id hpack.ID) int {
-	switch id {
-	case hpack.Method:
-		return method
-	case hpack.Scheme:
-		return scheme
-	case hpack.Path:
-		return path
-	case hpack.Authority:
-		return authority
-	case hpack.Protocol:
-		return protocol
-	case hpack.Status:
-		return status
+// pseudoOf has the pseudo-fields by their IDs.
+var pseudoOf = func() (t [hpack.IDs]uint8) {
+	for i := range t {
+		t[i] = noPseudo
 	}
-	return noPseudo
-}
+	t[hpack.Method], t[hpack.Scheme], t[hpack.Path] = method, scheme, path
+	t[hpack.Authority], t[hpack.Protocol], t[hpack.Status] = authority, protocol, status
+	return t
+}()
 
 // begin writes the first line, and Host, at the first field or the end, when all
 // pseudo-fields have come. It reports whether the block is fine so far.
@@ -352,7 +346,9 @@ func (t *Reader) statusLine() {
 	} else {
 		t.Status = int(n)
 	}
-	t.first("HTTP/1.1 ", v, " \r\n", nil, "")
+	if t.fits(len("HTTP/1.1  \r\n") + len(v)) {
+		t.dst = append(append(append(t.dst, "HTTP/1.1 "...), v...), " \r\n"...)
+	}
 }
 
 // requestLine checks the pseudo-fields (RFC 9113 8.3.1, 8.5), and writes the request line and
@@ -376,14 +372,17 @@ func (t *Reader) requestLine() {
 		t.connectLine(host)
 		return
 	}
-	if r := t.targetFault(m, extended); r != NoReason {
+	p := t.value(path)
+	if r := t.targetFault(m, p, extended); r != NoReason {
 		t.refuse(r)
 		return
 	}
 	if extended {
 		m = getMethod
 	}
-	t.first("", m, " ", t.value(path), " HTTP/1.1\r\n")
+	if t.fits(len(m) + len(p) + len("  HTTP/1.1\r\n")) {
+		t.dst = append(append(append(append(t.dst, m...), ' '), p...), " HTTP/1.1\r\n"...)
+	}
 	if len(host) > 0 {
 		t.line(hostName, host)
 	}
@@ -396,13 +395,13 @@ var getMethod = []byte("GET")
 
 // targetFault returns the reason to refuse the pseudo-fields of a request that has a
 // target, or NoReason.
-func (t *Reader) targetFault(m []byte, extended bool) Reason {
+func (t *Reader) targetFault(m, p []byte, extended bool) Reason {
 	const needed = 1<<scheme | 1<<path
-	p := t.value(path)
+	s := t.value(scheme)
 	switch {
 	case t.seen&needed != needed:
 		return MissingPseudo
-	case string(t.value(scheme)) != "http" && string(t.value(scheme)) != "https":
+	case string(s) != "http" && string(s) != "https":
 		return BadScheme
 	case !targetOK(p), p[0] != '/' && !(string(p) == "*" && string(m) == "OPTIONS"):
 		return BadPath
@@ -422,7 +421,9 @@ func (t *Reader) connectLine(host []byte) {
 		t.refuse(UnknownPseudo)
 	default:
 		t.Connect = true
-		t.first("CONNECT ", host, " HTTP/1.1\r\n", nil, "")
+		if t.fits(len("CONNECT  HTTP/1.1\r\n") + len(host)) {
+			t.dst = append(append(append(t.dst, "CONNECT "...), host...), " HTTP/1.1\r\n"...)
+		}
 		t.line(hostName, host)
 	}
 }
@@ -438,34 +439,19 @@ func (t *Reader) webSocketLines() {
 	t.dst = append(t.dst, '\r', '\n')
 }
 
-// first writes the parts of the first line, which ends with CRLF.
-func (t *Reader) first(a string, b []byte, c string, d []byte, e string) {
-	if t.Verdict != Whole {
-		return
-	}
-	if len(t.dst)+len(a)+len(b)+len(c)+len(d)+len(e) > t.max {
+// fits reports whether the first line, of n bytes, is to be written.
+func (t *Reader) fits(n int) bool {
+	if t.Verdict == Whole && len(t.dst)+n > t.max {
 		t.tooLarge()
-		return
 	}
-	t.dst = append(t.dst, a...)
-	t.dst = append(t.dst, b...)
-	t.dst = append(t.dst, c...)
-	t.dst = append(t.dst, d...)
-	t.dst = append(t.dst, e...)
+	return t.Verdict == Whole
 }
 
 // line writes one field line.
 func (t *Reader) line(name, value []byte) {
-	n, end := len(t.dst), len(t.dst)+len(name)+len(value)+4
-	if t.fields--; end > t.max || t.fields < 0 {
+	if t.fields--; len(t.dst)+len(name)+len(value)+len(": \r\n") > t.max || t.fields < 0 {
 		t.tooLarge()
 		return
 	}
-	t.dst = t.dst[:end]
-	b := t.dst[n:]
-	n = copy(b, name)
-	b[n], b[n+1] = ':', ' '
-	n += 2
-	n += copy(b[n:], value)
-	b[n], b[n+1] = '\r', '\n'
+	t.dst = append(append(append(append(t.dst, name...), ": "...), value...), "\r\n"...)
 }

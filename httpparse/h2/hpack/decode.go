@@ -131,6 +131,26 @@ func (d *Decoder) literal(b byte) bool {
 	case 4, 5, 6, 7:
 		mask = 0x3f
 	}
+	block, at := d.block, d.pos+1
+	i := int(b & mask)
+	if i == int(mask) && at < len(block) {
+		i += int(block[at]) // if there are more bytes, it is above staticEntries
+		at++
+	}
+	if uint(i-1) >= staticEntries || at >= len(block) || int(block[at]) >= min(stringMask, len(block)-at) {
+		return d.anyLiteral(mask)
+	}
+	f := &names[i]
+	d.pos = at + 1 + int(block[at])
+	d.Name, d.Value, d.ID = f.name, block[at+1:d.pos:d.pos], f.id
+	if mask == 0x3f {
+		d.index()
+	}
+	return true
+}
+
+// anyLiteral is literal for what is not a name of the static table with a short value as it is.
+func (d *Decoder) anyLiteral(mask byte) bool {
 	i, ok := d.integer(mask)
 	if !ok {
 		return false

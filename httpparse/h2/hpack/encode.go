@@ -59,9 +59,6 @@ func AppendKnown(d []byte, id ID, value []byte) []byte { return appendKnown(d, i
 // at the beginning of a block alone (RFC 7541 4.2).
 func AppendSizeUpdate(d []byte, n int) []byte { return appendInteger(d, sizeUpdate, updateMask, n) }
 
-// AppendOther is AppendField for a name that has no ID.
-func AppendOther(d, name, value []byte) []byte { return appendOther(d, name, value, plainField) }
-
 func appendField(d, name, value []byte, kind byte) []byte {
 	if id := IDOfAny(name); id != Other {
 		return appendKnown(d, id, value, kind)
@@ -185,9 +182,10 @@ func appendLower(d, s []byte) []byte {
 	return d
 }
 
+const ones = 0x0101010101010101
+
 // lower returns the eight bytes of x with the letters of ASCII in lower case.
 func lower(x uint64) uint64 {
-	const ones = 0x0101010101010101
 	low := x &^ (0x80 * ones)
 	upper := (low + (0x80-'A')*ones) &^ (low + (0x80-'Z'-1)*ones) &^ x & (0x80 * ones)
 	return x | upper>>2

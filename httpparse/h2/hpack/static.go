@@ -30,10 +30,12 @@ const (
 	TE              ID = 66
 	Upgrade         ID = 67
 	Priority        ID = 68 // RFC 9218 5
+	HTTP2Settings   ID = 69 // RFC 7540 3.2.1
+	WebSocketAccept ID = 70 // RFC 6455 11.3.3
 )
 
 // IDs is how many there are, with Other.
-const IDs = int(Priority) + 1
+const IDs = int(WebSocketAccept) + 1
 
 // staticEntries is how many entries the static table has. The first entry of the dynamic
 // table follows.
@@ -47,7 +49,7 @@ type known struct {
 
 // names has the static table from 1 on (RFC 7541 appendix A), then the further names
 // that have an ID. The decoder hands its bytes out, so nothing may write to them.
-var names = func() (t [Priority + 1]known) {
+var names = func() (t [IDs]known) {
 	for i, f := range [...][2]string{
 		{":authority", ""}, {":method", "GET"}, {":method", "POST"}, {":path", "/"}, {":path", "/index.html"},
 		{":scheme", "http"}, {":scheme", "https"}, {":status", "200"}, {":status", "204"}, {":status", "206"},
@@ -63,7 +65,7 @@ var names = func() (t [Priority + 1]known) {
 		{"strict-transport-security", ""}, {"transfer-encoding", ""}, {"user-agent", ""}, {"vary", ""}, {"via", ""},
 		{"www-authenticate", ""},
 		{":protocol", ""}, {"connection", ""}, {"keep-alive", ""}, {"proxy-connection", ""}, {"te", ""}, {"upgrade", ""},
-		{"priority", ""},
+		{"priority", ""}, {"http2-settings", ""}, {"sec-websocket-accept", ""},
 	} {
 		id := ID(i + 1)
 		if string(t[i].name) == f[0] {
