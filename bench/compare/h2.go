@@ -86,17 +86,20 @@ func grpcBody(dir string) (file string, err error) {
 
 // runH2load runs a load of HTTP/2 on t, by h2load.
 func (r *rig) runH2load(ctx context.Context, t target, l load) (*bench.Result, error) {
-	log := filepath.Join(r.launcher.dir, "h2load.log")
-	if err := os.Remove(log); err != nil && !os.IsNotExist(err) {
+	// A line for each request: not where lb keeps its configuration, which it watches.
+	dir, err := os.MkdirTemp(r.launcher.dir, "h2load-")
+	if err != nil {
 		return nil, err
 	}
+	defer os.RemoveAll(dir)
+	log := filepath.Join(dir, "log")
 	argv := []string{r.programs.h2load, "--threads=1", fmt.Sprintf("--clients=%d", l.Conns), fmt.Sprintf("--max-concurrent-streams=%d", l.Streams),
 		fmt.Sprintf("--duration=%dms", l.Duration.Milliseconds()), "--log-file=" + log, "--tls13-ciphers=TLS_AES_128_GCM_SHA256"}
 	for _, f := range l.Fields {
 		argv = append(argv, "--header="+f.Name+": "+f.Value)
 	}
 	if l.GRPC {
-		file, err := grpcBody(r.launcher.dir)
+		file, err := grpcBody(dir)
 		if err != nil {
 			return nil, err
 		}
