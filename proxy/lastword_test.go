@@ -30,10 +30,12 @@ func TestLastWord(t *testing.T) {
 			p.Send(append(h2.AppendHeader(nil, h2.Header{Type: h2.Settings}), h2.AppendHeader(nil, h2.Header{Type: h2.Settings, Flags: h2.FlagAck})...))
 		})
 		client := r.k.Connect(r.listener, rigClient)
-		r.calls.writes = func() {
-			r.calls.writes = nil
-			backends[0].Send(tc.word)
-			backends[0].Reset()
+		r.calls.writes = func() { // the preface is the first
+			r.calls.writes = func() {
+				r.calls.writes = nil
+				backends[0].Send(tc.word)
+				backends[0].Reset()
+			}
 		}
 		client.Send([]byte("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"))
 		r.settle()
