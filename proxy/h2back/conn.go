@@ -199,9 +199,10 @@ func (c *Conn) Ready() {
 	c.reuse()
 }
 
-// start begins HTTP/2 on c, which has connected. As long as nothing is known of how many streams
-// the backend allows, no request is sent before it has said so, or been silent for a moment: one
-// too many would be refused, and could not be sent again if its body has gone by then.
+// start begins HTTP/2 on c, which has connected. No request is sent before the backend has said
+// how many streams it allows, or been silent for a moment: one too many would be refused, and a
+// conn that a backend in its shutdown did not take would be lost, with requests on it that
+// cannot be sent again.
 func (c *Conn) start() {
 	s := c.s
 	side := &s.plain
@@ -214,10 +215,6 @@ func (c *Conn) start() {
 	s.Loop.Move(&c.dial.Conn, &c.Conn.Conn, c)
 	s.Counters.HTTP2BackendConns.Add(1)
 	c.Begin(side, c, lane.Inbox{})
-	if c.to.most > 0 {
-		c.welcome()
-		return
-	}
 	s.Loop.Arm(&c.timer, (*timer)(c), now.Add(settleMax))
 }
 
@@ -377,9 +374,14 @@ func (c *Conn) Lost(why error) {
 		c.wake()
 	}
 	c.stage = lost
-	if c.waits.first != nil {
-		c.tell(back.Failed, c.fault())
+	if c.waits.first == nil {
+		return
 	}
+	f := c.fault()
+	if f.Cause == record.CauseReset { // nothing was sent: no conn came about
+		f = record.ByBackend(record.CauseNoConnect)
+	}
+	c.tell(back.Failed, f)
 }
 
 // noteClosed notes that the backend has closed c, which is idle.

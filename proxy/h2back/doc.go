@@ -5,10 +5,9 @@
 //
 // An attempt joins the oldest conn to its backend that has room, one that is still being
 // dialled included: it waits for that one in its own phase Dial, with its own time to
-// connect. A new conn is dialled only when none has room. The first conn waits a moment for the
-// SETTINGS of the backend. Before those of a later one have come, the backend is taken to
-// allow as many streams as on the conn before; if it allows fewer, it refuses some, which are
-// asked for again.
+// connect. A new conn is dialled only when none has room. A new conn waits a moment for
+// the SETTINGS of the backend. Until then the backend is taken to allow as many streams as on
+// the conn before, or assumed.
 //
 // # When a conn ends
 //

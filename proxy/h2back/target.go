@@ -23,7 +23,7 @@ const (
 const (
 	Joinable   = time.Second            // how long others join a conn that is being dialled: it may be stuck
 	MaxAge     = 10 * time.Minute       // of a conn, until it gets no new streams
-	settleMax  = 200 * time.Millisecond // how long a first conn waits for SETTINGS
+	settleMax  = 200 * time.Millisecond // how long a new conn waits for SETTINGS
 	doubtAfter = time.Second            // without a word, until a conn is not used for a second attempt
 	http1For   = time.Minute            // how long a backend that has chosen HTTP/1.1 is not asked again
 )
