@@ -404,11 +404,21 @@ func TestSocketComesBack(t *testing.T) {
 		}
 		return err == nil
 	}
+	answers := func() bool { // lb knows its new socket only when it serves there
+		c, err := net.Dial("unix", cfg.Admin.Socket)
+		if err != nil {
+			return false
+		}
+		defer c.Close()
+		io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		n, _ := c.Read(make([]byte, 1))
+		return n == 1
+	}
 	for range 2 {
 		if err := os.Remove(cfg.Admin.Socket); err != nil {
 			t.Fatal(err)
 		}
-		testkit.Until(t, "the socket", alive)
+		testkit.Until(t, "the socket", answers)
 	}
 	other, err := net.Listen("unix", cfg.Admin.Socket+".other")
 	if err != nil {
