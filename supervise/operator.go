@@ -167,8 +167,8 @@ func (o *operator) mendRuntime() {
 		o.lost = true
 		return
 	}
-	o.log.Warn("socket for commands was gone, and is there again", "path", o.runtimePath)
 	o.swapRuntime(&opened[string, *net.UnixListener]{at: o.runtimePath, listener: l, any: true})
+	o.log.Warn("socket for commands was gone, and is there again", "path", o.runtimePath)
 }
 
 // closeRuntime stops listening for commands. The path goes with it only if it is ours.
