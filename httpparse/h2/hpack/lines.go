@@ -47,7 +47,7 @@ func CutLine(lines []byte) (name, value []byte, n int) {
 	if colon < 0 {
 		return nil, nil, 0
 	}
-	from, to := colon+1, end-1
+	from, to := colon+1, max(colon+1, end-1)
 	for from < to && isBlank(lines[from]) {
 		from++
 	}
