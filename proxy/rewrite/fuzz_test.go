@@ -66,7 +66,7 @@ func fuzzRequest(in []byte, options uint8) (r *Request, target string) {
 		r.Hops = 1<<63 - 1
 	}
 	if has(fuzzStream) && p.Framing == httpparse.Chunked {
-		p.Framing = httpparse.Close
+		p.InStream()
 	}
 	p.HideForged(in, r.Peer.Trusted, httpparse.NewGuarded([]string{"X-A"}))
 	target = string(p.AppendPath(nil, in))
