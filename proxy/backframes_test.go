@@ -465,37 +465,15 @@ func TestBackendH2ColdBurst(t *testing.T) {
 			f.hello(id)
 		}
 	})
-	cfg := h2Config(config.ProtocolH2C, far)
-	cfg.Retry.Budget, cfg.Retry.BudgetMin = 0, 0
-	r := newBackRig(t, cfg, nil)
-	ended := make(chan int, requests)
-	for range requests {
-		c := r.client()
-		go func() {
-			status, _, _ := c.ask(post)
-			ended <- status
-		}()
-	}
-	for range requests {
-		if status := testkit.Wait(t, ended, "an answer"); status != 200 {
-			t.Errorf("status %d", status)
-		}
-	}
-	if f, any := r.state(0).LastFault(); any {
-		t.Errorf("the backend is blamed: %+v", f)
-	}
+	wantBurst(t, far, requests)
 }
 
 // TestBackendH2FirstSettings: a conn carries no request before the backend has said how many
 // streams it allows, and none beyond that.
 func TestBackendH2FirstSettings(t *testing.T) {
-	const allowed, requests = 2, 30
-	far := newFar(t, func(c net.Conn) {
+	const allowed = 2
+	far := newFramedFar(t, []http2.Setting{{ID: http2.SettingMaxConcurrentStreams, Val: allowed}}, func(_ int, f *framed) {
 		acked, open := false, 0
-		io.ReadFull(c, make([]byte, len(http2.ClientPreface)))
-		f := &framed{Framer: http2.NewFramer(c, c), t: t, from: hpack.NewDecoder(4096, nil)}
-		f.to = hpack.NewEncoder(&f.out)
-		f.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: allowed})
 		for {
 			fr, err := f.ReadFrame()
 			if err != nil {
@@ -517,21 +495,31 @@ func TestBackendH2FirstSettings(t *testing.T) {
 			}
 		}
 	})
+	wantBurst(t, far, 30)
+}
+
+// wantBurst sends n requests at once that may not be retried, and wants all answered, and the
+// backend far not blamed.
+func wantBurst(t *testing.T, far *far, n int) {
+	t.Helper()
 	cfg := h2Config(config.ProtocolH2C, far)
 	cfg.Retry.Budget, cfg.Retry.BudgetMin = 0, 0
 	r := newBackRig(t, cfg, nil)
-	ended := make(chan int, requests)
-	for range requests {
+	ended := make(chan int, n)
+	for range n {
 		c := r.client()
 		go func() {
 			status, _, _ := c.ask(post)
 			ended <- status
 		}()
 	}
-	for range requests {
+	for range n {
 		if status := testkit.Wait(t, ended, "an answer"); status != 200 {
 			t.Errorf("status %d", status)
 		}
+	}
+	if f, any := r.state(0).LastFault(); any {
+		t.Errorf("the backend is blamed: %+v", f)
 	}
 }
 
@@ -561,7 +549,7 @@ func (f *framed) refuse(n, allowed int, settings http2.Setting) {
 	}
 }
 
-// TestBackendH2StaleTold: a POST that is lost with an idle conn is told of, and blames the
+// TestBackendH2StaleTold: a POST that is lost with an idle conn is noted, and blames the
 // backend for nothing more.
 func TestBackendH2StaleTold(t *testing.T) {
 	far := newFramedFar(t, nil, func(_ int, f *framed) {

@@ -45,7 +45,7 @@ func (s *Session) AppendStart(out []byte, now tick.Instant) []byte {
 	return out
 }
 
-// Take tells that the owner has no further use for n bytes that Part has handed out for
+// Take notes that the owner has no further use for n bytes that Part has handed out for
 // st. It appends WINDOW_UPDATE for the stream and the conn when it is worth it.
 func (s *Session) Take(out []byte, st *Stream, n int) []byte {
 	invariant.Check(n >= 0 && n <= st.Held(), "h2: Take of more than is held")

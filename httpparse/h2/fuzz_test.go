@@ -25,7 +25,7 @@ func seeds() []string {
 	}
 }
 
-// fuzzRig returns a rig at work: its owner answers each second request.
+// fuzzRig returns a running rig: its owner answers each second request.
 func fuzzRig(t *testing.T, client bool, window int) *rig {
 	o, start := serverOptions, hello+ack
 	if client {

@@ -123,7 +123,7 @@ func (s *Session) ReadRequest(dst []byte, l *httpparse.Limits, key string) ([]by
 	return s.judge(dst, &r, st.remoteEnd && r.Length > 0)
 }
 
-// Malformed tells that the text of a head that ReadRequest has found Whole is no request. The
+// Malformed notes that the text of a head that ReadRequest has found Whole is no request. The
 // stream is to be Reset.
 func (s *Session) Malformed() { s.spend(FloodFaults, 1) }
 

@@ -56,7 +56,7 @@ func TestCutAnswer(t *testing.T) {
 	}
 }
 
-// TestUnread: after a whole answer, a client that still sends is told to stop (RFC 9113 8.1).
+// TestUnread: after a whole answer, a client that still sends is asked to stop (RFC 9113 8.1).
 func TestUnread(t *testing.T) {
 	r := newRig(t)
 	r.silent = true

@@ -13,7 +13,7 @@
 //
 // A conn gets no new streams any more, and ends with its last one, after GOAWAY of the
 // backend, when the configuration of TLS has changed, in a drain, and when it is old:
-// after some minutes, so that backends that have come behind the same name get their
+// after some minutes, so that backends that have come with the same name get their
 // share. It ends when it has had no stream for as long as an idle HTTP/1 conn may be kept.
 //
 // No PING is sent before a conn is used that was idle: what an orderly end of the conn was

@@ -63,9 +63,8 @@ type Owner interface {
 
 // Error is why a session ended.
 type Error struct {
-	Code   h2.Code
-	Flood  h2.Budget // or h2.NoFlood
-	ByPeer bool      // the peer has said so by GOAWAY
+	Code  h2.Code
+	Flood h2.Budget // or h2.NoFlood
 }
 
 // Error returns the name of the code.

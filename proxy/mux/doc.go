@@ -13,7 +13,7 @@
 //
 // # Whose bytes go first
 //
-// The output is one slab, so that memory is bounded and little waits behind what a slow
+// The output is one slab, so that memory is bounded and little waits after what a slow
 // peer has not taken. A stream that finds no room waits in a queue: by urgency (RFC 9218),
 // and among equals in turns, a frame each. Long bodies leave a part of the slab free: the
 // first bytes of an answer, which are all of a small one, need not wait for the queue.

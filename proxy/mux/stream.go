@@ -28,7 +28,7 @@ type Stream struct {
 	In    lane.Inbox // what Fill has brought and its user has not used up
 	Code  h2.Code    // why it is Gone
 	Heard h2.Kind    // the event that has made it Gone: Aborted, Faulted or Unheard; else 0
-	Early bool       // a part of the body that has room in In goes there, behind the head
+	Early bool       // a part of the body that has room in In goes there, after the head
 
 	user     User
 	c        *Conn
@@ -62,9 +62,6 @@ func (c *Conn) OpenStream() *Stream {
 	s.begin(c)
 	return s
 }
-
-// Conn returns the conn of s, or nil before and after its life.
-func (s *Stream) Conn() *Conn { return s.c }
 
 // User returns what runs on s, as NewStream was told.
 func (s *Stream) User() User { return s.user }

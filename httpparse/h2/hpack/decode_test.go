@@ -173,7 +173,7 @@ func appendText(b []byte, s string, coded bool) []byte {
 }
 
 // TestTooLong has strings of the scratch memory's size and of one byte more. What does
-// not fit is told and empties the table if it was to be indexed, and the block goes on.
+// not fit is reported and empties the table if it was to be indexed, and the block goes on.
 func TestTooLong(t *testing.T) {
 	const size = 100
 	long := strings.Repeat("x", size)

@@ -44,30 +44,19 @@ func AppendStatus(d []byte, code int) []byte {
 // lower case (RFC 9113 8.2). Credentials are written as never to be indexed, by others on
 // the way neither (RFC 7541 7.1.3): authorization, proxy-authorization, and a cookie so
 // short that it could be guessed.
-func AppendField(d, name, value []byte) []byte { return appendField(d, name, value, plainField) }
-
-// AppendSensitive is AppendField for a field that is never to be indexed, by others on
-// the way neither: one that was received so (RFC 7541 6.2.3).
-func AppendSensitive(d, name, value []byte) []byte {
-	return appendField(d, name, value, secretField)
+func AppendField(d, name, value []byte) []byte {
+	if id := IDOfAny(name); id != Other {
+		return AppendKnown(d, id, value)
+	}
+	return appendOther(d, name, value)
 }
-
-// AppendKnown is AppendField for a name that has an ID.
-func AppendKnown(d []byte, id ID, value []byte) []byte { return appendKnown(d, id, value, plainField) }
 
 // AppendSizeUpdate appends that our encoder uses a table of n bytes at most. It may stand
 // at the beginning of a block alone (RFC 7541 4.2).
 func AppendSizeUpdate(d []byte, n int) []byte { return appendInteger(d, sizeUpdate, updateMask, n) }
 
-func appendField(d, name, value []byte, kind byte) []byte {
-	if id := IDOfAny(name); id != Other {
-		return appendKnown(d, id, value, kind)
-	}
-	return appendOther(d, name, value, kind)
-}
-
-func appendOther(d, name, value []byte, kind byte) []byte {
-	d = appendInteger(append(d, kind), 0, stringMask, len(name))
+func appendOther(d, name, value []byte) []byte {
+	d = appendInteger(append(d, plainField), 0, stringMask, len(name))
 	return appendString(appendLower(d, name), value)
 }
 
@@ -107,21 +96,23 @@ func lowerIs(name, known []byte) bool {
 	return lower(binary.LittleEndian.Uint64(name[n-8:])) == binary.LittleEndian.Uint64(known[n-8:])
 }
 
-// special has the names of which appendKnown has more to say than their index.
+// special has the names of which AppendKnown has more to say than their index.
 var special = [len(names)]bool{Method: true, Path: true, Scheme: true, Status: true, AcceptEncoding: true,
 	Authorization: true, ProxyAuthorization: true, Cookie: true, SetCookie: true}
 
-func appendKnown(d []byte, id ID, value []byte, kind byte) []byte {
+// AppendKnown is AppendField for a name that has an ID.
+func AppendKnown(d []byte, id ID, value []byte) []byte {
 	if !special[id] && id <= staticEntries {
 		if id < literalMask {
-			return appendString(append(d, kind|byte(id)), value)
+			return appendString(append(d, plainField|byte(id)), value)
 		}
-		return appendString(append(d, kind|literalMask, byte(id-literalMask)), value) // of one byte (RFC 7541 5.1)
+		return appendString(append(d, plainField|literalMask, byte(id-literalMask)), value) // of one byte (RFC 7541 5.1)
 	}
+	kind := byte(plainField)
 	switch id {
 	case Method, Path, Scheme, Status, AcceptEncoding:
 		for i := id; names[i].id == id; i++ {
-			if kind == plainField && string(value) == string(names[i].value) {
+			if string(value) == string(names[i].value) {
 				return AppendIndexed(d, i)
 			}
 		}

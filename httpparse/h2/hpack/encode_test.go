@@ -70,20 +70,6 @@ func TestAppendField(t *testing.T) {
 	}
 }
 
-// TestAppendSensitive has nothing indexed, not even by the static table.
-func TestAppendSensitive(t *testing.T) {
-	for _, tc := range []struct{ name, value, want string }{
-		{":method", "GET", "\x12\x03GET"},
-		{"Content-Type", "a", "\x1f\x10\x01a"},
-		{"X-Key", "a", "\x10\x05x-key\x01a"},
-		{"TE", "a", "\x10\x02te\x01a"},
-	} {
-		if got := AppendSensitive(nil, []byte(tc.name), []byte(tc.value)); string(got) != tc.want {
-			t.Errorf("%s: %s is written %q, want %q", tc.name, tc.value, got, tc.want)
-		}
-	}
-}
-
 // TestStaticTable holds our static table against that of golang.org/x/net, and each name
 // against IDOf, AppendKnown and AppendField, whatever its case.
 func TestStaticTable(t *testing.T) {

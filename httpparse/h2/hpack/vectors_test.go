@@ -42,7 +42,7 @@ func vectors(t *testing.T) []string {
 }
 
 // TestVectors decodes the stories of other encoders: the fields are as the story says,
-// and a table size that changes is told and kept.
+// and a table size that changes is set and kept.
 func TestVectors(t *testing.T) {
 	for _, path := range vectors(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".tar.gz"), func(t *testing.T) {
