@@ -16,10 +16,13 @@ type File struct {
 	twice string
 }
 
+// mark is the byte order mark of UTF-8, which some editors write before a text.
+const mark = "\xef\xbb\xbf"
+
 // New returns the file with the content data, which need not be TOML. A byte order
 // mark at its beginning has no column.
 func New(data []byte) *File {
-	f := &File{src: strings.TrimPrefix(string(data), "\xef\xbb\xbf")}
+	f := &File{src: strings.TrimPrefix(string(data), mark)}
 	f.at, f.twice = findSpots(f.src)
 	return f
 }
@@ -34,7 +37,9 @@ type Mistake struct {
 // Decode returns the values of the file: string, int64, float64, bool, time.Time,
 // []any, []map[string]any and map[string]any. bad is nil if the file is TOML.
 func (f *File) Decode() (tree map[string]any, bad *Mistake) {
-	_, err := toml.Decode(f.src, &tree)
+	// The decoder drops one mark. With one in front, it reads what findSpots has read:
+	// a second mark, or one of UTF-16, is no TOML.
+	_, err := toml.Decode(mark+f.src, &tree)
 	if err == nil {
 		return tree, nil
 	}

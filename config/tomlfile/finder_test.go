@@ -70,7 +70,7 @@ func paths(path string, v any, out map[string]bool) {
 // and whatever the decoder finds in a file, findSpots finds too.
 func FuzzFile(f *testing.F) {
 	for _, seed := range []string{
-		"", "\x10", "\xef\xbb\xbfport = 1", "a.b.c = [1, {d = 2}, [[3]]]\n", "[[a]]\nb = 'c'\n[[a]]\nd = [\"64 KiB\", # e\n '::1',\n]\n",
+		"", "\x10", "\xef\xbb\xbfport = 1", "\xef\xbb\xbf\xef\xbb\xbfport = 1", "\xff\xfeport = 1", "a.b.c = [1, {d = 2}, [[3]]]\n", "[[a]]\nb = 'c'\n[[a]]\nd = [\"64 KiB\", # e\n '::1',\n]\n",
 		"a = \"\"\"\\\n x\"\"\"\"\n'b' = '''c'''\n", "a.b = 1\na = 2\n", "[a.\"b\\u00e9\"]\nc = 1979-05-27 07:32:00\n",
 		"x = {a = 1,\n b.c = 2, # d\n}\n", "[a]\n[[a.b]]\n[a.b.c]\nd = 1\n[[a.b]]\n[a.b.c]\nd = 1\n", "\"\" = 1\n", "a = [1, {}, {b = 3}]\n",
 	} {
@@ -96,4 +96,20 @@ func FuzzFile(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestSecondMark: one byte order mark is dropped, and what follows it is read as it is.
+func TestSecondMark(t *testing.T) {
+	for src, want := range map[string]*Mistake{
+		mark + "a = 1":                nil,
+		mark + "a = 1\n" + mark:       {Line: 2, Column: 1},
+		mark + mark + "a = 1":         {Line: 1, Column: 1},
+		mark + "\xff\xfea = 1":        {Line: 1, Column: 1},
+		"\xfe\xff\x00a\x00=\x001\x00": {Line: 1, Column: 3},
+	} {
+		_, bad := New([]byte(src)).Decode()
+		if (bad == nil) != (want == nil) || bad != nil && (bad.Line != want.Line || bad.Column != want.Column) {
+			t.Errorf("%q: %+v, want %+v", src, bad, want)
+		}
+	}
 }
