@@ -20,6 +20,8 @@ type fake struct {
 	faults  []json.RawMessage
 	follow  map[int]func(json.RawMessage)
 	looks   int // calls of Status
+
+	perSecond, badPerSecond float64 // requests, and answers of 5xx
 }
 
 func (f *fake) Status() api.Status {
@@ -27,7 +29,11 @@ func (f *fake) Status() api.Status {
 	defer f.mu.Unlock()
 	f.looks++
 	st := f.status
-	st.Pools = nil
+	st.Pools, st.Loops = nil, append([]api.Loop{}, f.status.Loops...)
+	if f.perSecond > 0 {
+		st.Totals.Requests += uint64(f.perSecond * time.Since(started).Seconds())
+		st.Totals.Replies[5] += uint64(f.badPerSecond * time.Since(started).Seconds())
+	}
 	for _, p := range f.status.Pools {
 		p.Backends = append([]api.Backend{}, p.Backends...)
 		st.Pools = append(st.Pools, p)
@@ -79,7 +85,7 @@ func (f *fake) fail(fault string) {
 	}
 }
 
-// noon is when fakes are looked at: tests do not depend on it, and pictures look the same.
+// started is when fakes began to serve.
 var started = time.Now().Add(-76*time.Hour - 12*time.Minute)
 
 // poolOf has n backends, of which all are up.
@@ -196,8 +202,7 @@ func degraded() *fake {
 	rise(&f.history.Pools[1].Course, 33)
 	rise(&f.history.Pools[0].Course, 4)
 	rise(&f.history.Pools[0].Backends[2].Course, 4)
-	for i, text := range faultTexts(now) {
-		_ = i
+	for _, text := range faultTexts(now) {
 		f.faults = append(f.faults, json.RawMessage(text))
 	}
 	return f
@@ -214,4 +219,15 @@ func faultTexts(now time.Time) (list []string) {
 		fmt.Sprintf(`{"kind":"slow","time":%q,"client":"198.51.100.7","method":"GET","host":"www.example.com","target":"/reports/2026/quarterly.pdf?download=1","protocol":"HTTP/1.1","status":200,"pool":"media","backend":"10.0.3.12:8080","attempts":[{"backend":"10.0.3.12:8080","status":200,"us":2412000}],"phases":{"first_byte":2310000,"body":102000},"total_us":2412900,"end":"ok"}`, at(8*time.Second)),
 		fmt.Sprintf(`{"kind":"fault","time":%q,"client":"198.51.100.23","method":"GET","host":"www.example.com","target":"/feed","protocol":"HTTP/1.1","status":504,"pool":"web","backend":"10.0.1.12:8080","attempts":[{"backend":"10.0.1.12:8080","cause":"timeout","phase":"wait","us":30000000}],"total_us":30000800,"end":"backend","end_phase":"wait","end_why":"timeout"}`, at(3*time.Second)))
 	return list
+}
+
+// nothing is an lb that has just begun, without backends.
+func nothing() *fake {
+	f := &fake{status: newFake().status}
+	f.status.Totals, f.status.Certificates = api.Totals{}, nil
+	f.status.Config.Number, f.status.Config.Loaded, f.status.Started = 1, time.Now(), time.Now()
+	for i := range f.status.Loops {
+		f.status.Loops[i].Conns, f.status.Loops[i].Exchanges = 0, 0
+	}
+	return f
 }

@@ -14,9 +14,9 @@ type message struct {
 	Full         bool              `json:"full,omitempty"`
 	At           int64             `json:"at"` // in milliseconds since 1970, by the clock of lb
 	Head         head              `json:"head"`
-	Loops        []api.Loop        `json:"loops,omitempty"`
-	Certificates []api.Certificate `json:"certificates,omitempty"`
-	Pools        []api.Pool        `json:"pools,omitempty"`     // all, if it is Full or another configuration is in use
+	Loops        []api.Loop        `json:"loops,omitzero"`
+	Certificates []api.Certificate `json:"certificates,omitzero"`
+	Pools        []api.Pool        `json:"pools,omitzero"`      // all, if it is Full or another configuration is in use
 	Changed      []changed         `json:"changed,omitempty"`   // backends
 	InFlight     [][3]uint64       `json:"in_flight,omitempty"` // pool, backend, attempts: where nothing else has changed
 	History      *api.History      `json:"history,omitempty"`   // if it is Full; lists of zeros are left out

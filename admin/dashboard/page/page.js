@@ -108,13 +108,12 @@ const RANK = { down: 0, ejected: 1, disabled: 2, draining: 3, unknown: 4, up: 5 
 const usable = (b) => b.state === "up" || b.state === "unknown";
 
 function why(b) {
-  const d = b.data, parts = [];
-  if (b.state === "down") parts.push(d.health_reason || "checks fail");
-  else if (b.state === "ejected") parts.push((d.ejected_reason || "faults") + ", back in " + span(-since(d.ejected_until)));
-  else if (b.state === "draining" || b.state === "disabled") parts.push(d.runtime ? "by an operator" : "by the configuration");
-  else if (d.last_fault) return "last fault " + span(since(d.last_fault_at)) + " ago: " + d.last_fault;
-  if (d.since && (b.state === "down" || b.state === "up" || b.state === "unknown")) parts.push("since " + span(since(d.since)));
-  return parts.join(", ");
+  const d = b.data, long = d.since ? " for " + span(since(d.since)) : "";
+  if (b.state === "down") return (d.health_reason || "checks fail") + long;
+  if (b.state === "ejected") return (d.ejected_reason || "faults") + ", " + span(-since(d.ejected_until)) + " left";
+  if (b.state === "draining" || b.state === "disabled") return d.runtime ? "by an operator" : "by the configuration";
+  if (d.last_fault) return span(since(d.last_fault_at)) + " ago: " + d.last_fault;
+  return long.trim();
 }
 
 function take(b, data) {
@@ -455,7 +454,7 @@ function renderFacts(s) {
 // only those rows are in the page that can be seen, between two empty ones as high as the rest.
 
 const HEADS = [
-  ["state", "State", "c-state"], ["name", "Pool, backend", "c-name"], ["", "Reason", "c-why"],
+  ["name", "Pool, backend", "c-name"], ["state", "State", "c-state"], ["", "Reason", "c-why"],
   ["rate", "Requests/s", "c-chart num"], ["errors", "Errors/s", "c-chart num"], ["latency", "Latency", "c-lat num"],
   ["flight", "In flight", "c-few num"], ["", "Weight", "c-few num"], ["", "", "c-act"],
 ];
@@ -627,8 +626,8 @@ function groupRow(pool) {
   const tr = el("tr", "group");
   tr.setAttribute("role", "row");
   const r = { tr, item: pool };
-  r.state = stateCell(tr);
   const name = cell(tr, "c-name", "th");
+  r.state = stateCell(tr);
   r.fold = el("button", "fold");
   r.fold.type = "button";
   r.fold.append(shape("fold"));
@@ -641,8 +640,8 @@ function groupRow(pool) {
   r.strategy = el("span", "strategy");
   name.append(r.fold, r.name, r.strategy);
   r.why = cell(tr, "c-why");
-  r.rate = chartCell(tr, "c-chart", "Requests/s", "");
-  r.errors = chartCell(tr, "c-chart", "Errors/s", "err");
+  r.rate = chartCell(tr, "c-chart", "Requests", "");
+  r.errors = chartCell(tr, "c-chart", "Errors", "err");
   r.latency = chartCell(tr, "c-lat", "p50 / p99", "lat");
   r.flight = fewCell(tr, "In flight");
   r.weight = fewCell(tr, "Weight", " c-weight");
@@ -683,14 +682,14 @@ function backendRow(b) {
   const tr = el("tr", "backend");
   tr.setAttribute("role", "row");
   const r = { tr, item: b };
-  r.state = stateCell(tr);
   const name = cell(tr, "c-name", "th");
+  r.state = stateCell(tr);
   r.name = el("span", "address");
   r.tag = el("span", "tag", "backup");
   name.append(r.name, r.tag);
   r.why = cell(tr, "c-why muted");
-  r.rate = chartCell(tr, "c-chart", "Requests/s", "");
-  r.errors = chartCell(tr, "c-chart", "Errors/s", "err");
+  r.rate = chartCell(tr, "c-chart", "Requests", "");
+  r.errors = chartCell(tr, "c-chart", "Errors", "err");
   r.latency = chartCell(tr, "c-lat", "First byte", "lat");
   r.flight = fewCell(tr, "In flight");
   r.weight = fewCell(tr, "Weight");
@@ -750,7 +749,7 @@ const PHASES = {
 const WHOSE = { client: "Client", lb: "lb", backend: "Backend" };
 
 function reason(f) {
-  if (f.kind === "slow" || !WHOSE[f.end]) return "slow: " + milli(f.total_us / 1e3);
+  if (!WHOSE[f.end]) return "took " + milli(f.total_us / 1e3);
   return [f.end_why, PHASES[f.end_phase] || f.end_phase, f.end_detail && "(" + f.end_detail + ")"].filter(Boolean).join(" ");
 }
 
@@ -779,9 +778,8 @@ function renderFaults() {
 function faultNode(f) {
   const li = el("li"), details = el("details"), sum = el("summary"), why = el("span", "why");
   const attempts = f.attempts || [];
-  why.append(el("span", "whose", WHOSE[f.end] || "Slow"), " ", reason(f));
-  if (f.backend) why.append(" \u00b7 ", f.backend);
-  if (attempts.length > 1) why.append(" \u00b7 " + attempts.length + " attempts");
+  why.append(el("span", "whose", WHOSE[f.end] || "Slow"), (f.backend ? " " + f.backend : "") + ": " + reason(f));
+  if (attempts.length > 1) why.append(", " + attempts.length + " attempts");
   sum.append(el("span", "muted", clock(f.time)), el("span", "what", (f.method || "") + " " + (f.host || "") + (f.target || "")), el("span", "status", f.status ? String(f.status) : "no answer"), why);
   details.append(sum);
   details.addEventListener("toggle", () => {
@@ -797,6 +795,7 @@ function faultDetail(f) {
     if (value === undefined || value === null || value === "") return;
     facts.append(el("dt", "", name), el("dd", "", String(value)));
   };
+  add("Target", f.target);
   add("Client", f.client);
   add("Connection of", f.peer);
   add("Request id", f.request_id);
@@ -849,11 +848,12 @@ function renderSide() {
   fill("certificate-rows", certificates.map((c) => {
     const state = c.fault && !c.expires ? "down" : c.fault || c.soon ? "ejected" : "up";
     const left = c.expires ? -since(c.expires) : 0;
-    const text = !c.expires ? "none yet" : left < 0 ? "expired " + day(c.expires) : day(c.expires) + ", in " + (left < 172800 ? span(left) : Math.floor(left / 86400) + " d");
+    const text = !c.expires ? "none yet" : left < 0 ? "expired " + day(c.expires) : (left < 172800 ? span(left) : Math.floor(left / 86400) + " d") + ", " + day(c.expires);
     return [c.name + (c.pool ? " (to " + c.pool + ")" : ""), [c.expires && left < 0 ? "down" : state, text], c.source || ""];
   }));
   fill("listener-rows", (head.status.listeners || []).map((l) => [l.address, l.role === "redirect" ? "redirect to https" : l.role]));
-  fill("loop-rows", loops.map((l) => [String(l.slot) + (l.pid ? ", pid " + l.pid : ""), [l.state === "serving" ? "up" : l.state === "waiting" ? "down" : "draining", l.state], whole.format(l.conns), whole.format(l.exchanges), String(l.restarts)]), 2);
+  fill("loop-rows", loops.map((l) => [String(l.slot), [l.state === "serving" ? "up" : l.state === "waiting" ? "down" : "draining", l.state], whole.format(l.conns), whole.format(l.exchanges), String(l.restarts)]), 2);
+  loops.forEach((l, i) => attr($("loop-rows").children[i], "title", l.pid ? "process " + l.pid : null));
 }
 
 // fill makes the rows of a table; a cell is a text, or a state and a word.
