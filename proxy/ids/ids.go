@@ -5,7 +5,6 @@ package ids
 import (
 	crand "crypto/rand"
 	"encoding/binary"
-	"encoding/hex"
 	"math/rand/v2"
 	"time"
 
@@ -68,12 +67,37 @@ func (m *Maker) UUID(now tick.Instant) (id [16]byte) {
 
 // AppendUUID appends the UUID of now as text.
 func (m *Maker) AppendUUID(d []byte, now tick.Instant) []byte {
+	var text [UUIDBytes]byte
 	id := m.UUID(now)
-	d = append(hex.AppendEncode(d, id[:4]), '-')
-	d = append(hex.AppendEncode(d, id[4:6]), '-')
-	d = append(hex.AppendEncode(d, id[6:8]), '-')
-	d = append(hex.AppendEncode(d, id[8:10]), '-')
-	return hex.AppendEncode(d, id[10:])
+	a, b := binary.BigEndian.Uint64(id[:]), binary.BigEndian.Uint64(id[8:])
+	binary.BigEndian.PutUint64(text[:], hexOf(a>>32))
+	second, third := hexOf(a), hexOf(b>>32)
+	binary.BigEndian.PutUint32(text[9:], uint32(second>>32))
+	binary.BigEndian.PutUint32(text[14:], uint32(second))
+	binary.BigEndian.PutUint32(text[19:], uint32(third>>32))
+	binary.BigEndian.PutUint32(text[24:], uint32(third))
+	binary.BigEndian.PutUint64(text[28:], hexOf(b))
+	text[8], text[13], text[18], text[23] = '-', '-', '-', '-'
+	return append(d, text[:]...)
+}
+
+const ones = 0x0101010101010101
+
+// hexOf returns the lower 32 bits of n as 8 hexadecimal digits, the highest first.
+func hexOf(n uint64) uint64 {
+	n = uint64(uint32(n))
+	n = (n | n<<16) & 0x0000ffff0000ffff
+	n = (n | n<<8) & 0x00ff00ff00ff00ff
+	n = (n | n<<4) & 0x0f0f0f0f0f0f0f0f
+	letters := (n + 6*ones) >> 4 & ones // 1 in each byte above 9
+	return n + '0'*ones + letters*('a'-'0'-10)
+}
+
+// putHex writes id as twice as many digits to text. Its length is a multiple of 4.
+func putHex(text, id []byte) {
+	for i := 0; i < len(id); i += 4 {
+		binary.BigEndian.PutUint64(text[2*i:], hexOf(uint64(binary.BigEndian.Uint32(id[i:]))))
+	}
 }
 
 // TraceID returns a random id of a trace, which is not all zeros.

@@ -1,7 +1,5 @@
 package ids
 
-import "encoding/hex"
-
 // Parent is what a traceparent says (W3C Trace Context, Level 1, 3.2): the trace, the span
 // of the sender in it, and flags.
 type Parent struct {
@@ -31,7 +29,7 @@ const SpanBytes = 2 * 8
 
 // SpanText returns the id of a span as text.
 func SpanText(id [8]byte) (text [SpanBytes]byte) {
-	hex.Encode(text[:], id[:])
+	putHex(text[:], id[:])
 	return text
 }
 
@@ -81,12 +79,14 @@ var digits = func() (set [256]byte) {
 	return set
 }()
 
-// Append appends the value of a traceparent with p. span is where in the result the id of
+// Append appends the value of a traceparent with p, and those of its flags that are known. span is where in the result the id of
 // the span is.
 func (p *Parent) Append(d []byte) (value []byte, span int) {
-	d = append(append(d, version...), '-')
-	d = append(hex.AppendEncode(d, p.Trace[:]), '-')
-	span = len(d)
-	d = append(hex.AppendEncode(d, p.Span[:]), '-')
-	return hex.AppendEncode(d, []byte{p.Flags}), span
+	var text [parentBytes]byte
+	copy(text[:], version)
+	putHex(text[traceAt:], p.Trace[:])
+	putHex(text[spanAt:], p.Span[:])
+	text[traceAt-1], text[spanAt-1], text[flagsAt-1] = '-', '-', '-'
+	text[flagsAt], text[flagsAt+1] = '0', '0'+p.Flags&flagsKnown
+	return append(d, text[:]...), len(d) + spanAt
 }
