@@ -137,10 +137,18 @@ func (s *Server) logDenial(c *call) {
 	}
 }
 
-// checkBody reports whether the body may be read: over TCP one has to say that it is JSON,
-// which no form of a web page can.
+// checkBody reports whether there is a body only where one is read, and whether that may be:
+// over TCP one has to say that it is JSON, which no form of a web page can. net/http notices
+// that the client of a stream has gone only if there is no body left.
 func (c *call) checkBody(tcp bool) bool {
-	if !tcp || c.e.Body == nil {
+	if c.e.Body == nil {
+		if c.ContentLength != 0 && !c.e.AnyHost {
+			c.refuse(http.StatusBadRequest, Refusal{Error: fmt.Sprintf("%s %s takes no body", c.Method, c.URL.Path)})
+			return false
+		}
+		return true
+	}
+	if !tcp {
 		return true
 	}
 	if media, _, err := mime.ParseMediaType(c.Header.Get("Content-Type")); err == nil && media == "application/json" {

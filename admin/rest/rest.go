@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"lb/admin/api"
 	"lb/config"
@@ -48,10 +49,14 @@ type Server struct {
 	paths   map[string]map[string]*Endpoint // by path and method
 	streams atomic.Int64
 	denied  atomic.Int64 // when a denial was logged last, in nanoseconds since 1970
+
+	writeTimeout time.Duration // of streams
 }
 
 // New returns a handler.
-func New(o Options) *Server { return &Server{o: o, paths: byPath(o.Network != nil)} }
+func New(o Options) *Server {
+	return &Server{o: o, paths: byPath(o.Network != nil), writeTimeout: writeTimeout}
+}
 
 // call is one request.
 type call struct {

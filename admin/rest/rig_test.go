@@ -26,8 +26,9 @@ type rig struct {
 	log     testkit.Log
 }
 
-// newRig starts a server: with a Network on TCP, else on a unix socket.
-func newRig(t *testing.T, o Options) *rig {
+// newRig starts a server: with a Network on TCP, else on a unix socket. set changes it
+// before.
+func newRig(t *testing.T, o Options, set ...func(*http.Server, *Server)) *rig {
 	t.Helper()
 	r := &rig{t: t, control: &testkit.Control{}, network: "unix", addr: filepath.Join(t.TempDir(), "s")}
 	if o.Network != nil {
@@ -48,6 +49,9 @@ func newRig(t *testing.T, o Options) *rig {
 	}
 	r.server = New(o)
 	h := &http.Server{Handler: r.server, ConnContext: ConnContext, ReadTimeout: testkit.Patience}
+	for _, f := range set {
+		f(h, r.server)
+	}
 	done := make(chan struct{})
 	go func() { defer close(done); h.Serve(l) }()
 	t.Cleanup(func() {

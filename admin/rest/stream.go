@@ -16,11 +16,12 @@ const writeTimeout = 10 * time.Second
 // or does not read, the server ends, or what was asked for is over.
 type stream struct {
 	context.Context
-	c     *call
-	conn  *http.ResponseController
-	begun bool // the head is sent
-	cut   context.CancelFunc
-	stop  func() bool // has Over no longer cut this stream
+	c            *call
+	writeTimeout time.Duration
+	conn         *http.ResponseController
+	begun        bool // the head is sent
+	cut          context.CancelFunc
+	stop         func() bool // has Over no longer cut this stream
 }
 
 // stream makes the answer a stream. It returns nil if it has refused that and told the
@@ -34,12 +35,8 @@ func (s *Server) stream(c *call) *stream {
 		return nil
 	}
 	ctx, cancel := context.WithCancel(c.Context())
-	st := &stream{ctx, c, http.NewResponseController(c.w), false, cancel, context.AfterFunc(s.o.Over, cancel)}
-	// The server's timeouts are for answers that end. Even the one for reading would cancel
-	// the context.
-	st.conn.SetReadDeadline(time.Time{})
-	st.conn.SetWriteDeadline(time.Time{})
-	c.w.Header().Set("Connection", "close") // afterwards it has no timeouts, and perhaps half of a line
+	st := &stream{ctx, c, s.writeTimeout, http.NewResponseController(c.w), false, cancel, context.AfterFunc(s.o.Over, cancel)}
+	c.w.Header().Set("Connection", "close") // it may end with half a line
 	return st
 }
 
@@ -74,9 +71,10 @@ func (s *Server) lines(c *call, follow func(ctx context.Context, each func(json.
 // ndjson is the media type of lines of JSON.
 const ndjson = "application/x-ndjson"
 
-// send sends the head of the answer, if that was not sent, and a line unless it is nil.
+// send sends the head of the answer, if that was not sent, and a line unless it is nil. Each
+// line has a deadline of its own, in the place of the server's, which is for whole answers.
 func (st *stream) send(line json.RawMessage) error {
-	st.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+	st.conn.SetWriteDeadline(time.Now().Add(st.writeTimeout))
 	if !st.begun {
 		st.begun = true
 		st.c.w.Header().Set("Content-Type", ndjson)
