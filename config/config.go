@@ -56,7 +56,6 @@ type Config struct {
 // Admin is where lb listens for its operator.
 type Admin struct {
 	Address string // host:port; "" for off
-	Token   string // for changes over TCP; "": none
 	Socket  string // path of the unix socket for commands; "": see SocketPath; SocketOff: none
 }
 

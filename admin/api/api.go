@@ -17,7 +17,6 @@ const UpgradeMax = 10 * time.Second
 // is for the operator: one line that says what was refused and what to do about it, a
 // NotFoundError, or config.Errors for a file that is not accepted.
 type Control interface {
-	More
 	// Status returns what runs. It changes nothing, and works during a drain.
 	Status() Status
 	// Reload reads the configuration again and applies it; with plan it only returns

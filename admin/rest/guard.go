@@ -143,6 +143,7 @@ func (s *Server) logDenial(c *call) {
 func (c *call) checkBody(tcp bool) bool {
 	if c.e.Body == nil {
 		if c.ContentLength != 0 && !c.e.AnyHost {
+			c.w.Header().Set("Connection", "close") // else net/http reads the body first
 			c.refuse(http.StatusBadRequest, Refusal{Error: fmt.Sprintf("%s %s takes no body", c.Method, c.URL.Path)})
 			return false
 		}
