@@ -20,7 +20,7 @@ var arrows = map[string][]string{
 
 	// The rooms of supervise.
 	"lb/supervise": {"supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports", "supervise/queue",
-		"internal/filewatch", "internal/host", "internal/systemd", "admin/api", "board", "config", "config/socketpath", "loop/tick", "internal/tlsfault"},
+		"internal/filewatch", "internal/host", "internal/systemd", "admin/api", "admin/history", "board", "config", "config/socketpath", "loop/tick", "internal/tlsfault"},
 	"lb/supervise/certs":         {"internal/tlsconf", "admin/api", "config"},
 	"lb/supervise/crew":          {"supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "board", "config", "loop/tick"},
 	"lb/supervise/discover":      {"config"},
@@ -34,8 +34,10 @@ var arrows = map[string][]string{
 	"lb/supervise/ports":         {"supervise/discover", "supervise/listen", "internal/host", "internal/systemd", "internal/unixsock", "admin/api", "config"},
 	"lb/supervise/supervisetest": {"config", "internal/testkit"},
 
-	"lb/admin":     {"admin/api", "board", "config", "httpparse/h2", "internal/unixsock"},
-	"lb/admin/api": {},
+	"lb/admin":           {"admin/api", "board", "config", "httpparse/h2", "internal/unixsock"},
+	"lb/admin/api":       {},
+	"lb/admin/dashboard": {"admin/api"},
+	"lb/admin/history":   {"admin/api", "board", "config"},
 	"lb/proxy": {"proxy/back", "proxy/backs", "proxy/h1back", "proxy/clients", "proxy/deadline", "proxy/front", "proxy/grpc", "proxy/ids", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/shake", "proxy/spread", "proxy/upkeep", "proxy/watch",
 		"internal/tlsconf", "loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
 	"lb/proxy/clients":            {"proxy/front", "proxy/h1", "proxy/shake", "proxy/spread", "httpparse", "httpparse/urlpath", "internal/tlsconf", "loop", "config", "proxy/h2"},
@@ -195,7 +197,7 @@ func checkImport(t *testing.T, from, im string, allowed []string) {
 func checkDeps(t *testing.T, p goPackage) {
 	t.Helper()
 	switch p.ImportPath {
-	case "lb", "lb/cli", "lb/admin", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare":
+	case "lb", "lb/cli", "lb/admin", "lb/admin/dashboard", "lb/admin/rest", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare":
 	default:
 		if slices.Contains(p.Deps, "net/http") {
 			t.Errorf("%s depends on net/http, which is for the control plane", p.ImportPath)

@@ -61,6 +61,7 @@ func (f *fake) FollowFaults(ctx context.Context, each func(json.RawMessage)) err
 	n := len(f.follow)
 	f.follow[n] = each
 	f.mu.Unlock()
+	each(nil)
 	<-ctx.Done()
 	f.mu.Lock()
 	delete(f.follow, n)
