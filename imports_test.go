@@ -19,7 +19,7 @@ var arrows = map[string][]string{
 	"lb/cli": {"supervise", "admin", "admin/api", "config", "config/socketpath", "backends", "bench", "supervise/certs", "supervise/localca"},
 
 	// The rooms of supervise.
-	"lb/supervise": {"supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports", "supervise/queue",
+	"lb/supervise": {"supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports", "supervise/queue", "supervise/rings",
 		"internal/filewatch", "internal/host", "internal/systemd", "admin/api", "admin/history", "board", "config", "config/socketpath", "loop/tick", "internal/tlsfault"},
 	"lb/supervise/certs":         {"internal/tlsconf", "admin/api", "config"},
 	"lb/supervise/crew":          {"supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "board", "config", "loop/tick"},
@@ -32,10 +32,12 @@ var arrows = map[string][]string{
 	"lb/supervise/plan":          {"config", "internal/tlsconf"},
 	"lb/supervise/queue":         {},
 	"lb/supervise/ports":         {"supervise/discover", "supervise/listen", "internal/host", "internal/systemd", "internal/unixsock", "admin/api", "config"},
+	"lb/supervise/rings":         {"admin/api", "board"},
 	"lb/supervise/supervisetest": {"config", "internal/testkit"},
 
-	"lb/admin":           {"admin/api", "board", "config", "httpparse/h2", "internal/unixsock"},
+	"lb/admin":           {"admin/api", "admin/dashboard", "admin/rest", "board", "config", "httpparse/h2", "internal/unixsock"},
 	"lb/admin/api":       {},
+	"lb/admin/rest":      {"admin/api", "config"},
 	"lb/admin/dashboard": {"admin/api"},
 	"lb/admin/history":   {"admin/api", "board", "config"},
 	"lb/proxy": {"proxy/back", "proxy/backs", "proxy/h1back", "proxy/clients", "proxy/deadline", "proxy/front", "proxy/grpc", "proxy/ids", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/shake", "proxy/spread", "proxy/upkeep", "proxy/watch",
@@ -91,6 +93,7 @@ var arrows = map[string][]string{
 	"lb/httpparse/ipv6":           {},
 	"lb/httpparse/urlpath":        {},
 	"lb/board":                    {},
+	"lb/internal/apidoc":          {},
 	"lb/internal/e2e":             {},
 	"lb/internal/filewatch":       {},
 	"lb/internal/host":            {},
@@ -116,6 +119,7 @@ var owners = map[string][]string{
 	"github.com/BurntSushi/toml":          {"lb/config/tomlfile"},
 	"github.com/prometheus/client_golang": {"lb/admin"},
 	"github.com/HdrHistogram":             {"lb/bench"},
+	"github.com/getkin/kin-openapi":       {"lb/internal/apidoc"},
 	"github.com/fsnotify/fsnotify":        {"lb/internal/filewatch"},
 	"github.com/cespare/xxhash":           {"lb/upstream", "lb/board"},
 	"github.com/coreos/go-systemd":        {"lb/internal/systemd"},
@@ -123,7 +127,7 @@ var owners = map[string][]string{
 	"github.com/mholt/acmez":              {"lb/supervise/acme"},
 	"go.uber.org/zap":                     {"lb/supervise/acme"},
 	"golang.org/x/sys": {"lb/loop", "lb/loop/looptest", "lb/loop/tlsconn", "lb/board", "lb/internal/ipc",
-		"lb/internal/filewatch", "lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/proxy/h1back", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare", "lb/admin", "lb/cli"},
+		"lb/internal/filewatch", "lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/proxy/h1back", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare", "lb/admin", "lb/admin/rest", "lb/cli"},
 }
 
 // goPackage is what this test reads of `go list -json`.
@@ -197,7 +201,7 @@ func checkImport(t *testing.T, from, im string, allowed []string) {
 func checkDeps(t *testing.T, p goPackage) {
 	t.Helper()
 	switch p.ImportPath {
-	case "lb", "lb/cli", "lb/admin", "lb/admin/dashboard", "lb/admin/rest", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare":
+	case "lb", "lb/cli", "lb/admin", "lb/admin/dashboard", "lb/admin/rest", "lb/internal/apidoc", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare":
 	default:
 		if slices.Contains(p.Deps, "net/http") {
 			t.Errorf("%s depends on net/http, which is for the control plane", p.ImportPath)

@@ -53,7 +53,7 @@ func (f *fake) Faults(max int) []json.RawMessage {
 	return f.faults[len(f.faults)-min(max, len(f.faults)):]
 }
 
-func (f *fake) FollowFaults(ctx context.Context, each func(json.RawMessage)) error {
+func (f *fake) FollowFaults(ctx context.Context, _ int, each func(json.RawMessage)) error {
 	f.mu.Lock()
 	if f.follow == nil {
 		f.follow = map[int]func(json.RawMessage){}

@@ -52,8 +52,8 @@ func init() {
 			Token: true, Body: BackendChange{}, Answer: api.Backend{}, Refused: []int{404, 409}, serve: (*Server).setBackend},
 		{Method: "GET", Path: "/v1/faults", Summary: "The newest failed and slow exchanges, the newest last; with follow=true those that come, as a stream.",
 			Query: []Param{
-				{Name: "max", Summary: "How many at most: 1 to 256, which is the default.", Type: "integer"},
-				{Name: "follow", Summary: "Send each exchange when it has ended, one a line, from now on.", Type: "boolean"},
+				{Name: "max", Summary: "How many at most: 1 to 256, which is the default. With follow: how many to begin with, 0 to 256; the default is 0.", Type: "integer"},
+				{Name: "follow", Summary: "Go on with those to come, one a line, when each has ended.", Type: "boolean"},
 			},
 			Answer: Faults{}, Lines: []any{api.Exchange{}, api.Lost{}}, Refused: []int{503}, serve: (*Server).faults},
 		{Method: "GET", Path: "/v1/trace", Summary: "Streams the exchanges of a client, or of a request id, with their heads, for a bounded time.",
