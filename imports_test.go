@@ -90,6 +90,7 @@ var arrows = map[string][]string{
 	"lb/internal/host":      {},
 	"lb/internal/invariant": {},
 	"lb/internal/ipc":       {},
+	"lb/internal/logformat": {},
 	"lb/internal/systemd":   {},
 	"lb/internal/tlsfault":  {"board"},
 	"lb/supervise/acme":     {"supervise/localca", "internal/tlsconf", "config"},
