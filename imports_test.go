@@ -91,6 +91,7 @@ var arrows = map[string][]string{
 	"lb/internal/invariant": {},
 	"lb/internal/ipc":       {},
 	"lb/internal/logformat": {},
+	"lb/internal/redact":    {},
 	"lb/internal/systemd":   {},
 	"lb/internal/tlsfault":  {"board"},
 	"lb/supervise/acme":     {"supervise/localca", "internal/tlsconf", "config"},
