@@ -51,6 +51,14 @@ type Config struct {
 	Listeners      []Listener // [[listeners]]; none: Host and Port are the one listener, see Listening
 	TLS            TLS
 	HTTP2          HTTP2
+	RequestID      string  // the field that has the id of a request; "" for none
+	Tracing        Tracing // of exchanges
+}
+
+// Tracing says which exchanges are traced, and where their spans go.
+type Tracing struct {
+	Endpoint string  // a URL for OTLP over HTTP; "" for off
+	Sample   float64 // the share of the traces that lb begins which is recorded, 0 to 1
 }
 
 // Admin is where lb listens for its operator.
