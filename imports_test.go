@@ -91,7 +91,6 @@ var arrows = map[string][]string{
 	"lb/internal/host":      {},
 	"lb/internal/invariant": {},
 	"lb/internal/ipc":       {},
-	"lb/internal/logformat": {},
 	"lb/internal/redact":    {},
 	"lb/internal/systemd":   {},
 	"lb/internal/tlsfault":  {"board"},
