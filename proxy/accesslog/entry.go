@@ -31,10 +31,10 @@ type Backend struct {
 	InFlight uint64
 }
 
-// backendsMax is how many backends an entry has at most, and stateMax the most bytes that one
+// BackendsMax is how many backends an entry has at most, and stateMax the most bytes that one
 // takes.
 const (
-	backendsMax = 16
+	BackendsMax = 16
 	stateMax    = nameMax + 100
 )
 
@@ -45,7 +45,7 @@ func AppendEntry(dst []byte, k Kind, s *Subject, backends []Backend, max int) []
 	dst = appendKind(dst, k, s)
 	if len(backends) > 0 && len(dst)+stateMax < end {
 		dst = append(dst, `,"backends":[`...)
-		for i := range backends[:min(len(backends), backendsMax)] {
+		for i := range backends[:min(len(backends), BackendsMax)] {
 			if len(dst)+stateMax >= end {
 				break
 			}
