@@ -25,15 +25,14 @@ type Snapshot struct {
 	// Addrs are the resolved addresses of the backends, by pool and backend;
 	// an empty list is a name that did not resolve yet.
 	Addrs [][][]loop.Addr
-	Loops int   // how many are running
-	Place int   // of this one among them, from 0
-	Slots []int // on the board, of all running loops, this one included
-	// TLS is what the configuration needs of crypto/tls, or nil if it needs nothing.
-	TLS *tlsconf.Set
-	// Series are the numbers of the series of pools on the board, and BackendSeries those of
-	// backends, by pool and backend; -1 is for none, and so is no list.
+	// Series on the board, by pool, and by pool and backend; -1 or nil for none.
 	Series        []int
 	BackendSeries [][]int
+	Loops         int   // how many are running
+	Place         int   // of this one among them, from 0
+	Slots         []int // on the board, of all running loops, this one included
+	// TLS is what the configuration needs of crypto/tls, or nil if it needs nothing.
+	TLS *tlsconf.Set
 }
 
 // snapshot is a configuration as exchanges go by it. The present one is Proxy.now;
