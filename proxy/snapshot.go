@@ -30,6 +30,10 @@ type Snapshot struct {
 	Slots []int // on the board, of all running loops, this one included
 	// TLS is what the configuration needs of crypto/tls, or nil if it needs nothing.
 	TLS *tlsconf.Set
+	// Series are the numbers of the series of pools on the board, and BackendSeries those of
+	// backends, by pool and backend; -1 is for none, and so is no list.
+	Series        []int
+	BackendSeries [][]int
 }
 
 // snapshot is a configuration as exchanges go by it. The present one is Proxy.now;
