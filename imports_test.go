@@ -20,7 +20,7 @@ var arrows = map[string][]string{
 
 	// The rooms of supervise.
 	"lb/supervise": {"supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports", "supervise/queue", "supervise/rings",
-		"internal/filewatch", "internal/host", "internal/systemd", "admin/api", "board", "config", "config/socketpath", "loop/tick", "internal/tlsfault"},
+		"internal/filewatch", "internal/host", "internal/systemd", "admin/api", "admin/history", "board", "config", "config/socketpath", "loop/tick", "internal/tlsfault"},
 	"lb/supervise/certs":         {"internal/tlsconf", "admin/api", "config"},
 	"lb/supervise/crew":          {"supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "board", "config", "loop/tick"},
 	"lb/supervise/discover":      {"config"},
