@@ -33,8 +33,9 @@ var arrows = map[string][]string{
 	"lb/supervise/ports":         {"supervise/discover", "supervise/listen", "internal/host", "internal/systemd", "internal/unixsock", "admin/api", "config"},
 	"lb/supervise/supervisetest": {"config", "internal/testkit"},
 
-	"lb/admin":     {"admin/api", "board", "config", "httpparse/h2", "internal/unixsock"},
-	"lb/admin/api": {},
+	"lb/admin":         {"admin/api", "admin/metrics", "board", "config", "internal/unixsock"},
+	"lb/admin/metrics": {"admin/api", "proxy/record", "board", "config", "httpparse/h2"},
+	"lb/admin/api":     {},
 	"lb/proxy": {"proxy/back", "proxy/backs", "proxy/h1back", "proxy/clients", "proxy/deadline", "proxy/front", "proxy/grpc", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/shake", "proxy/spread", "proxy/upkeep", "proxy/watch",
 		"internal/tlsconf", "loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
 	"lb/proxy/clients":      {"proxy/front", "proxy/h1", "proxy/shake", "proxy/spread", "httpparse", "httpparse/urlpath", "internal/tlsconf", "loop", "config", "proxy/h2"},
@@ -105,16 +106,17 @@ var arrows = map[string][]string{
 // x/sys for the names of errors only, internal/filewatch for the leases and the notices
 // of Linux, which fsnotify does not have.
 var owners = map[string][]string{
-	"github.com/alecthomas/kong":          {"lb/cli"},
-	"github.com/BurntSushi/toml":          {"lb/config/tomlfile"},
-	"github.com/prometheus/client_golang": {"lb/admin"},
-	"github.com/HdrHistogram":             {"lb/bench"},
-	"github.com/fsnotify/fsnotify":        {"lb/internal/filewatch"},
-	"github.com/cespare/xxhash":           {"lb/upstream"},
-	"github.com/coreos/go-systemd":        {"lb/internal/systemd"},
-	"github.com/caddyserver/certmagic":    {"lb/supervise/acme"},
-	"github.com/mholt/acmez":              {"lb/supervise/acme"},
-	"go.uber.org/zap":                     {"lb/supervise/acme"},
+	"github.com/alecthomas/kong":       {"lb/cli"},
+	"github.com/BurntSushi/toml":       {"lb/config/tomlfile"},
+	"github.com/prometheus":            {"lb/admin/metrics"},
+	"google.golang.org/protobuf":       {"lb/admin/metrics"},
+	"github.com/HdrHistogram":          {"lb/bench"},
+	"github.com/fsnotify/fsnotify":     {"lb/internal/filewatch"},
+	"github.com/cespare/xxhash":        {"lb/upstream"},
+	"github.com/coreos/go-systemd":     {"lb/internal/systemd"},
+	"github.com/caddyserver/certmagic": {"lb/supervise/acme"},
+	"github.com/mholt/acmez":           {"lb/supervise/acme"},
+	"go.uber.org/zap":                  {"lb/supervise/acme"},
 	"golang.org/x/sys": {"lb/loop", "lb/loop/looptest", "lb/loop/tlsconn", "lb/board", "lb/internal/ipc",
 		"lb/internal/filewatch", "lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/proxy/h1back", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare", "lb/admin", "lb/cli"},
 }
@@ -190,7 +192,7 @@ func checkImport(t *testing.T, from, im string, allowed []string) {
 func checkDeps(t *testing.T, p goPackage) {
 	t.Helper()
 	switch p.ImportPath {
-	case "lb", "lb/cli", "lb/admin", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare":
+	case "lb", "lb/cli", "lb/admin", "lb/admin/metrics", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare":
 	default:
 		if slices.Contains(p.Deps, "net/http") {
 			t.Errorf("%s depends on net/http, which is for the control plane", p.ImportPath)

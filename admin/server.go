@@ -19,8 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lb/admin/api"
+	"lb/admin/metrics"
 	"lb/board"
-	"lb/config"
 )
 
 // What one client of the operator's servers can use, and for how long.
@@ -61,18 +61,10 @@ type Options struct {
 }
 
 // Process is one process of lb.
-type Process struct {
-	Name string // "supervisor", "worker 1"
-	PID  int
-}
+type Process = metrics.Process
 
-// View is a configuration and the IDs of its backends on the board, by pool and
-// backend. Nothing changes it.
-type View struct {
-	Config *config.Config
-	IDs    [][]int
-	Number uint64 // of the configuration, counted from 1
-}
+// View is a configuration and the numbers on the board of what is in it.
+type View = metrics.View
 
 // Server answers /healthz and /metrics. Any goroutine may call its methods, but
 // Listen and Serve only once each and one after the other.
@@ -90,7 +82,10 @@ func New(o Options) *Server {
 	errorLog := slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.health)
-	mux.Handle("GET /metrics", metricsHandler(newRegistry(o), errorLog))
+	mux.Handle("GET /metrics", metrics.Handler(metrics.Options{
+		Board: o.Board, View: o.View, Now: o.Now, Version: o.Version, Workers: o.Workers,
+		Processes: o.Processes, LastReload: o.LastReload, Certificates: o.Certificates,
+	}, errorLog))
 	s.http = newHTTP(mux, connsMax, errorLog)
 	return s
 }

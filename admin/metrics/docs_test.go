@@ -1,4 +1,4 @@
-package admin
+package metrics
 
 import (
 	"flag"
@@ -14,7 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "write docs/metrics.md from the catalogue")
 
-const metricsDoc = "../docs/metrics.md"
+const metricsDoc = "../../docs/metrics.md"
 
 // shownMetric is one metric as docs/metrics.md lists it.
 type shownMetric struct{ name, kind, labels, help string }
@@ -32,7 +32,7 @@ func TestMetricsDoc(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(got) != want {
-		t.Errorf("%s is not what the catalogue has; go test ./admin -run TestMetricsDoc -update", metricsDoc)
+		t.Errorf("%s is not what the catalogue has; go test ./admin/metrics -run TestMetricsDoc -update", metricsDoc)
 	}
 }
 
@@ -40,7 +40,7 @@ func TestMetricsDoc(t *testing.T) {
 func metricsText(t *testing.T) string {
 	var b strings.Builder
 	b.WriteString("# Metrics\n\n" +
-		"<!-- Generated from admin/catalog.go: go test ./admin -run TestMetricsDoc -update -->\n\n" +
+		"<!-- Generated from admin/metrics: go test ./admin/metrics -run TestMetricsDoc -update -->\n\n" +
 		"`GET /metrics` on `admin.address` (127.0.0.1:9900) shows these in the text format of Prometheus, summed over all\n" +
 		"loops and workers. Counters go on over reloads, crashes of workers and upgrades.\n" +
 		"`lb_workers` is there in `mp` only.\n")
@@ -81,7 +81,7 @@ func metricsText(t *testing.T) string {
 // values has them in parentheses.
 func shownMetrics(t *testing.T) (all []shownMetric) {
 	t.Helper()
-	o := options("")
+	o := options()
 	o.Workers = func() int { return 2 }
 	o.LastReload = func() (bool, time.Time) { return true, time.Time{} }
 	o.Certificates = func() (list []api.Certificate) {
@@ -90,7 +90,15 @@ func shownMetrics(t *testing.T) (all []shownMetric) {
 		}
 		return list
 	}
-	families, err := newRegistry(o).Gather()
+	view := o.View()
+	view.BackendSeries = [][]int{{0, 0}, {0}}
+	o.View = func() View { return view }
+	for kind, labels := range faultLabels {
+		if labels != nil {
+			o.Board.Loop(0).Faults[kind].Add(1)
+		}
+	}
+	families, err := served(t, o)()
 	if err != nil {
 		t.Fatal(err)
 	}
