@@ -65,6 +65,7 @@ var arrows = map[string][]string{
 	"lb/bench/guard":        {},
 	"lb/bench/relay":        {"loop", "arena"},
 	"lb/bench/compare":      {"bench", "bench/report", "bench/relay", "backends", "httpparse/h2"},
+	"lb/bench/scrapes":      {"bench", "backends"},
 	"lb/bench/report":       {"bench/chart"},
 	"lb/bench/chart":        {},
 	"lb/bench":              {"loop", "loop/tlsconn", "httpparse", "httpparse/h2", "arena", "loop/tick"},
@@ -192,7 +193,7 @@ func checkImport(t *testing.T, from, im string, allowed []string) {
 func checkDeps(t *testing.T, p goPackage) {
 	t.Helper()
 	switch p.ImportPath {
-	case "lb", "lb/cli", "lb/admin", "lb/admin/metrics", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare":
+	case "lb", "lb/cli", "lb/admin", "lb/admin/metrics", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare", "lb/bench/scrapes":
 	default:
 		if slices.Contains(p.Deps, "net/http") {
 			t.Errorf("%s depends on net/http, which is for the control plane", p.ImportPath)
