@@ -111,7 +111,7 @@ func observe(s *board.Series, times ...time.Duration) {
 // board.
 func TestHistogramFormats(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 300 {
+	for range 40 {
 		o := options()
 		for range random.IntN(40) {
 			loop := random.IntN(2)

@@ -162,8 +162,8 @@ func checkExpressions(t *testing.T, exprs []string) {
 	t.Helper()
 	var rules strings.Builder
 	rules.WriteString("groups: [{name: dashboard, rules: [\n")
+	checkNames(t, strings.Join(exprs, "\n"))
 	for i, expr := range exprs {
-		checkNames(t, expr)
 		for _, name := range []string{"job", "instance", "pool"} {
 			if strings.Contains(expr, name+`="$`) {
 				t.Errorf("%s: a choice of several needs =~", expr)
