@@ -62,8 +62,14 @@ func (s *source) Trace(ctx context.Context, _ api.TraceAsk, each func(json.RawMe
 // follow opens a stream and returns its lines. It ends with cancel.
 func (r *rig) follow(target string) (resp *http.Response, lines *bufio.Scanner, cancel func()) {
 	r.t.Helper()
+	return r.followWith(target, "Authorization: Bearer t")
+}
+
+// followWith is follow with other fields.
+func (r *rig) followWith(target string, fields ...string) (resp *http.Response, lines *bufio.Scanner, cancel func()) {
+	r.t.Helper()
 	ctx, stop := context.WithCancel(within(r.t))
-	resp, err := r.client().Do(r.request("GET", target, "", "Authorization: Bearer t").WithContext(ctx))
+	resp, err := r.client().Do(r.request("GET", target, "", fields...).WithContext(ctx))
 	if err != nil {
 		r.t.Fatal(err)
 	}
