@@ -119,19 +119,19 @@ var arrows = map[string][]string{
 // x/sys for the names of errors only, internal/filewatch for the leases and the notices
 // of Linux, which fsnotify does not have.
 var owners = map[string][]string{
-	"github.com/alecthomas/kong":          {"lb/cli"},
-	"github.com/BurntSushi/toml":          {"lb/config/tomlfile"},
-	"github.com/HdrHistogram":             {"lb/bench"},
-	"github.com/getkin/kin-openapi":       {"lb/internal/apidoc"},
-	"github.com/fsnotify/fsnotify":        {"lb/internal/filewatch"},
-	"github.com/cespare/xxhash":           {"lb/upstream", "lb/board"},
-	"github.com/coreos/go-systemd":        {"lb/internal/systemd"},
-	"github.com/caddyserver/certmagic":    {"lb/supervise/acme"},
-	"github.com/mholt/acmez":              {"lb/supervise/acme"},
-	"go.uber.org/zap":                     {"lb/supervise/acme"},
-	"github.com/prometheus":               {"lb/admin/metrics"},
-	"google.golang.org/protobuf":          {"lb/admin/metrics"},
-	"golang.org/x/sys":                    {"lb/loop", "lb/loop/looptest", "lb/loop/tlsconn", "lb/board", "lb/internal/ipc", "lb/internal/filewatch", "lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/proxy/h1back", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare", "lb/admin", "lb/admin/rest", "lb/cli"},
+	"github.com/alecthomas/kong":       {"lb/cli"},
+	"github.com/BurntSushi/toml":       {"lb/config/tomlfile"},
+	"github.com/HdrHistogram":          {"lb/bench"},
+	"github.com/getkin/kin-openapi":    {"lb/internal/apidoc"},
+	"github.com/fsnotify/fsnotify":     {"lb/internal/filewatch"},
+	"github.com/cespare/xxhash":        {"lb/upstream", "lb/board"},
+	"github.com/coreos/go-systemd":     {"lb/internal/systemd"},
+	"github.com/caddyserver/certmagic": {"lb/supervise/acme"},
+	"github.com/mholt/acmez":           {"lb/supervise/acme"},
+	"go.uber.org/zap":                  {"lb/supervise/acme"},
+	"github.com/prometheus":            {"lb/admin/metrics"},
+	"google.golang.org/protobuf":       {"lb/admin/metrics"},
+	"golang.org/x/sys":                 {"lb/loop", "lb/loop/looptest", "lb/loop/tlsconn", "lb/board", "lb/internal/ipc", "lb/internal/filewatch", "lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/proxy/h1back", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare", "lb/admin", "lb/admin/rest", "lb/cli"},
 }
 
 // goPackage is what this test reads of `go list -json`.
