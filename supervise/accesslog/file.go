@@ -16,10 +16,10 @@ const pipeMax = 4096
 // stream is a target that takes bytes: a file, a FIFO, a terminal, a socket.
 type stream struct {
 	fd    int
-	place        // its path is "" for standard output
+	place // its path is "" for standard output
 	kind  fs.FileMode
 	owned bool  // else it is a descriptor of the process, which may block
-	size  int64 // of a regular file, after a write that took less than it was given
+	size  int64 // of a regular file, after the last write that took a part of what it was given
 }
 
 // openFile opens the file at path for appending, or makes it. A FIFO is also opened for
@@ -90,7 +90,9 @@ func (s *stream) write(b []byte) (n int, err error) {
 		case err == unix.EAGAIN:
 			return n, nil
 		case err != nil:
-			s.noteSize()
+			if n > 0 {
+				s.noteSize()
+			}
 			return n, err
 		case wrote <= 0:
 			return n, nil
@@ -110,7 +112,7 @@ func (s *stream) put(b []byte) (n int, err error) {
 	return unix.Write(s.fd, b)
 }
 
-// noteSize notes how long a regular file is after a write that has failed.
+// noteSize notes how long a regular file is, of which the end is ours.
 func (s *stream) noteSize() {
 	var stat unix.Stat_t
 	if s.size = -1; s.kind == 0 && unix.Fstat(s.fd, &stat) == nil {

@@ -237,10 +237,12 @@ func (w *Writer) change(c *Change, now time.Time) {
 		w.reopen()
 		return
 	}
-	more, err := w.writeAll()
-	for c.path == "" && more && err == nil && w.o.Now().Before(now.Add(endTimeout)) {
-		w.to.await(every)
-		more, err = w.writeAll()
+	if w.to != nil {
+		more, err := w.writeAll()
+		for c.path == "" && more && err == nil && w.o.Now().Before(now.Add(endTimeout)) {
+			w.to.await(every)
+			more, err = w.writeAll()
+		}
 	}
 	w.use(c.to)
 	if w.toPath = c.path; c.path == "" {
