@@ -16,13 +16,13 @@ import (
 // draws it.
 var arrows = map[string][]string{
 	"lb":     {"cli"},
-	"lb/cli": {"supervise", "admin", "admin/api", "config", "backends", "bench", "supervise/certs", "supervise/localca"},
+	"lb/cli": {"supervise", "admin", "admin/api", "config", "config/socketpath", "backends", "bench", "supervise/certs", "supervise/localca"},
 
 	// The rooms of supervise.
-	"lb/supervise": {"supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports",
-		"internal/filewatch", "internal/host", "internal/systemd", "admin/api", "board", "config", "loop/tick", "internal/tlsfault"},
+	"lb/supervise": {"supervise/acme", "supervise/accesslog", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports", "supervise/signals", "supervise/slots", "supervise/queue",
+		"internal/filewatch", "internal/host", "internal/systemd", "admin/api", "board", "config", "config/socketpath", "loop/tick", "internal/tlsfault"},
 	"lb/supervise/certs":         {"internal/tlsconf", "admin/api", "config"},
-	"lb/supervise/crew":          {"supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "board", "config", "loop/tick"},
+	"lb/supervise/crew":          {"supervise/engine", "supervise/listen", "supervise/plan", "supervise/slots", "internal/host", "internal/ipc", "internal/tlsconf", "board", "config", "loop/tick"},
 	"lb/supervise/discover":      {"config"},
 	"lb/supervise/engine":        {"supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "proxy", "board", "config", "loop", "loop/tick"},
 	"lb/supervise/handover":      {"supervise/listen", "internal/ipc", "board"},
@@ -30,6 +30,10 @@ var arrows = map[string][]string{
 	"lb/supervise/listen":        {"supervise/discover", "internal/ipc", "internal/unixsock"},
 	"lb/supervise/notice":        {"supervise/plan", "proxy/record", "httpparse", "httpparse/h2", "httpparse/h2/heads", "board", "loop/tick", "internal/tlsfault", "config"},
 	"lb/supervise/plan":          {"config", "internal/tlsconf"},
+	"lb/supervise/queue":         {},
+	"lb/supervise/accesslog":     {"supervise/slots", "board", "config/logging"},
+	"lb/supervise/signals":       {},
+	"lb/supervise/slots":         {"board"},
 	"lb/supervise/ports":         {"supervise/discover", "supervise/listen", "internal/host", "internal/systemd", "internal/unixsock", "admin/api", "config"},
 	"lb/supervise/supervisetest": {"config", "internal/testkit"},
 
@@ -70,8 +74,10 @@ var arrows = map[string][]string{
 	"lb/loop":               {"loop/tick"},
 	"lb/loop/looptest":      {"loop", "loop/tick"},
 	"lb/loop/tick":          {},
-	"lb/config":             {"config/hints", "config/schema", "config/tomlfile", "config/value", "httpparse/urlpath"},
+	"lb/config":             {"config/hints", "config/logging", "config/schema", "config/tomlfile", "config/value", "httpparse/urlpath"},
 	"lb/config/hints":       {},
+	"lb/config/logging":     {"config/schema", "config/value"},
+	"lb/config/socketpath":  {"config"},
 	"lb/config/schema":      {"config/hints", "config/tomlfile", "config/value"},
 	"lb/config/tomlfile":    {},
 	"lb/config/value":       {},
@@ -110,13 +116,13 @@ var owners = map[string][]string{
 	"github.com/prometheus/client_golang": {"lb/admin"},
 	"github.com/HdrHistogram":             {"lb/bench"},
 	"github.com/fsnotify/fsnotify":        {"lb/internal/filewatch"},
-	"github.com/cespare/xxhash":           {"lb/upstream"},
+	"github.com/cespare/xxhash":           {"lb/upstream", "lb/board"},
 	"github.com/coreos/go-systemd":        {"lb/internal/systemd"},
 	"github.com/caddyserver/certmagic":    {"lb/supervise/acme"},
 	"github.com/mholt/acmez":              {"lb/supervise/acme"},
 	"go.uber.org/zap":                     {"lb/supervise/acme"},
 	"golang.org/x/sys": {"lb/loop", "lb/loop/looptest", "lb/loop/tlsconn", "lb/board", "lb/internal/ipc",
-		"lb/internal/filewatch", "lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/proxy/h1back", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare", "lb/admin", "lb/cli"},
+		"lb/internal/filewatch", "lb/supervise/accesslog", "lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/proxy/h1back", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare", "lb/admin", "lb/cli"},
 }
 
 // goPackage is what this test reads of `go list -json`.

@@ -21,6 +21,7 @@ import (
 	"lb/supervise/notice"
 	"lb/supervise/plan"
 	"lb/supervise/ports"
+	"lb/supervise/queue"
 	"lb/supervise/signals"
 	"lb/supervise/slots"
 )
@@ -30,7 +31,7 @@ import (
 type desk struct {
 	o       Options
 	log     *slog.Logger
-	queue   *queue // any goroutine
+	queue   *queue.Queue // any goroutine
 	signals *signals.Intake
 	program string // path that this process was started from
 
@@ -47,9 +48,9 @@ type desk struct {
 	crew      crew.Crew
 	prober    *health.Prober
 	accessLog *accesslog.Writer // nil before the board is there
-	notices   *notice.Notices // nil before begin
-	pidFile   string          // path of the one that this process has written, or ""
-	overrules []overrule      // by the configuration of the start; obeyed in begin
+	notices   *notice.Notices   // nil before begin
+	pidFile   string            // path of the one that this process has written, or ""
+	overrules []overrule        // by the configuration of the start; obeyed in begin
 
 	certs    *certs.Manager
 	acme     *acme.Manager // its certificates go to certs
@@ -90,13 +91,13 @@ func (d *desk) run() (cut int) {
 	defer again.Stop()
 	for {
 		select {
-		case j := <-d.queue.work:
-			d.queue.run(j.what, j.do)
-			close(j.done)
+		case j := <-d.queue.Work:
+			d.queue.Run(j.What, j.Do)
+			close(j.Done)
 		case sig := <-d.signals.End:
 			d.end(sig)
 		case <-hup:
-			d.queue.run("reloading", func() { d.reloadFor(bySignal) })
+			d.queue.Run("reloading", func() { d.reloadFor(bySignal) })
 			hup = nil
 			again.Reset(hupEvery)
 		case <-again.C:
@@ -108,7 +109,7 @@ func (d *desk) run() (cut int) {
 		case <-chores.C:
 			d.chores()
 		case <-watchdog:
-			d.queue.run("looking whether all loops turn", d.feedWatchdog)
+			d.queue.Run("looking whether all loops turn", d.feedWatchdog)
 		case cut := <-d.ended():
 			d.log.Info("stopped", "cut", cut)
 			return cut

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"lb/config/logging"
 )
 
 // target is where the lines go. One goroutine uses it.
@@ -28,18 +30,12 @@ type target interface {
 	close()
 }
 
-// The forms of a path that are no file.
-const (
-	stdout       = "-"
-	syslogScheme = "syslog:unix:"
-)
-
 // open opens what path names.
 func open(path string) (target, error) {
-	if path == stdout {
+	if path == logging.Stdout {
 		return openStdout(), nil
 	}
-	if socket, ok := strings.CutPrefix(path, syslogScheme); ok {
+	if socket, ok := strings.CutPrefix(path, logging.SyslogPrefix); ok {
 		return openSyslog(socket)
 	}
 	return openFile(path)
@@ -52,7 +48,7 @@ func openError(path string, err error) error {
 
 // mend says what to do about an error of the target at path.
 func mend(path string, err error) string {
-	file := strings.TrimPrefix(path, syslogScheme)
+	file := strings.TrimPrefix(path, logging.SyslogPrefix)
 	dir := filepath.Dir(file)
 	is := func(target error) bool { return errors.Is(err, target) }
 	switch {
@@ -71,7 +67,7 @@ func mend(path string, err error) string {
 	case is(syscall.EISDIR):
 		return "name a file in that folder"
 	case is(syscall.ENXIO), is(errSocket):
-		return `choose a file; a socket of syslog is named "` + syslogScheme + file + `"`
+		return `choose a file; a socket of syslog is named "` + logging.SyslogPrefix + file + `"`
 	case is(syscall.ECONNREFUSED), is(syscall.ENOTCONN), is(syscall.ECONNRESET):
 		return "start syslog, or choose another path"
 	case is(syscall.EPROTOTYPE):

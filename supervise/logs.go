@@ -2,7 +2,9 @@ package supervise
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"lb/config"
@@ -12,14 +14,7 @@ import (
 // startAccessLog opens the access log of cfg, if there is one, and has what loops write
 // read from now on.
 func (d *desk) startAccessLog(cfg *config.Config) error {
-	d.slots.Read()
-	d.accessLog = accesslog.New(accesslog.Options{
-		Log:     d.log,
-		Rings:   d.logRings,
-		Await:   d.board.AwaitLog,
-		Dropped: d.linesDropped,
-		Lost:    func(lines uint64) { d.board.Control().LogWriteLost.Add(lines) },
-	})
+	d.accessLog = accesslog.OfBoard(d.log, d.board, d.slots)
 	c, err := d.accessLog.Prepare(cfg.AccessLog.Path)
 	if err != nil {
 		return err
@@ -27,24 +22,6 @@ func (d *desk) startAccessLog(cfg *config.Config) error {
 	d.accessLog.Use(c)
 	d.accessLog.Start()
 	return nil
-}
-
-// logRings returns the lines of all loops of this process, and of those of nobody.
-func (d *desk) logRings() []accesslog.Ring {
-	slots := d.slots.Unread()
-	rings := make([]accesslog.Ring, len(slots))
-	for i, slot := range slots {
-		rings[i] = d.board.LogRing(slot)
-	}
-	return rings
-}
-
-// linesDropped returns how many lines loops had no room for.
-func (d *desk) linesDropped() (n uint64) {
-	for i := range d.board.Loops() {
-		n += d.board.Loop(i).LogLost.Load()
-	}
-	return n
 }
 
 // reopenLog opens the access log again.
@@ -55,15 +32,18 @@ func (d *desk) reopenLog() {
 	}
 }
 
+// levels are the levels of the log.
+var levels = []string{"debug", "info", "warn", "error"}
+
 // LogLevel returns the level of the log.
 func (c commands) LogLevel() string { return c.d.o.LogSettings.Level() }
 
 // SetLogLevel has the desk change the level of the log of all processes.
 func (c commands) SetLogLevel(level string) error {
-	if err := config.CheckLogLevel(level); err != nil {
-		return err
+	if !slices.Contains(levels, level) {
+		return fmt.Errorf("there is no log level %q; there are %s", level, listed(levels))
 	}
-	return c.d.queue.ask("changing the log level", func() { c.d.setLogLevel(level) })
+	return c.d.queue.Ask("changing the log level", func() { c.d.setLogLevel(level) })
 }
 
 func (d *desk) setLogLevel(level string) {
