@@ -39,7 +39,7 @@ var arrows = map[string][]string{
 
 	"lb/admin":     {"admin/api", "board", "config", "httpparse/h2", "internal/unixsock"},
 	"lb/admin/api": {},
-	"lb/proxy": {"proxy/back", "proxy/backs", "proxy/h1back", "proxy/clients", "proxy/deadline", "proxy/front", "proxy/grpc", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/shake", "proxy/spread", "proxy/upkeep", "proxy/watch",
+	"lb/proxy": {"proxy/back", "proxy/backs", "proxy/h1back", "proxy/clients", "proxy/deadline", "proxy/front", "proxy/grpc", "proxy/ids", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/shake", "proxy/spread", "proxy/upkeep", "proxy/watch",
 		"internal/tlsconf", "loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
 	"lb/proxy/clients":      {"proxy/front", "proxy/h1", "proxy/shake", "proxy/spread", "httpparse", "httpparse/urlpath", "internal/tlsconf", "loop", "config", "proxy/h2"},
 	"lb/proxy/backconn":     {"proxy/back", "proxy/front", "proxy/record", "loop", "upstream", "board", "config", "loop/tick", "loop/tlsconn", "internal/tlsconf"},
@@ -56,7 +56,8 @@ var arrows = map[string][]string{
 	"lb/proxy/ownreply":     {"proxy/front", "proxy/lane", "proxy/record", "board", "loop/tick"},
 	"lb/proxy/record":       {"proxy/front", "httpparse", "config", "loop/tick", "internal/tlsfault"},
 	"lb/proxy/grpc":         {"proxy/record", "httpparse", "loop/tick"},
-	"lb/proxy/rewrite":      {"proxy/front", "proxy/grpc", "httpparse", "httpparse/urlpath", "config", "loop/tick"},
+	"lb/proxy/rewrite":      {"proxy/front", "proxy/grpc", "proxy/ids", "proxy/record", "httpparse", "httpparse/urlpath", "config", "loop/tick"},
+	"lb/proxy/ids":          {"loop/tick"},
 	"lb/proxy/route":        {"httpparse/urlpath", "config"},
 	"lb/proxy/shake":        {"proxy/front", "proxy/lane", "internal/tlsconf", "loop/tlsconn", "loop", "board", "loop/tick"},
 	"lb/proxy/retry":        {"proxy/record", "board", "config", "internal/tlsfault"},
