@@ -23,14 +23,20 @@ func smallDisk(t *testing.T) (dir string) {
 	return dir
 }
 
-// fill writes lines until some are dropped, and returns how many there were.
+// fill writes lines until the disk is full, and then until some are dropped. It returns how
+// many there were.
 func (g *rig) fill() (in int) {
 	g.t.Helper()
-	testkit.Until(g.t, "the disk and the rings to be full", func() bool {
-		g.add(in, in+100)
-		in += 100
-		return g.dropped.Load() > 0
+	testkit.Until(g.t, "the disk to be full", func() bool {
+		for g.rings[in%2].add(line(in)) {
+			in++
+		}
+		return strings.Contains(g.log.String(), "cannot be written")
 	})
+	for g.dropped.Load() == 0 {
+		g.add(in, in+1)
+		in++
+	}
 	return in
 }
 

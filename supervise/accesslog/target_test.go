@@ -3,6 +3,7 @@ package accesslog
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -85,6 +86,18 @@ func fifo(t *testing.T) (path string) {
 // counted, and a change of the path ends it. A pipe keeps what it has for a later reader.
 func TestFIFOIsNotRead(t *testing.T) {
 	g, path := newRig(t, 20000), fifo(t)
+	reader, err := os.OpenFile(path, os.O_RDWR|unix.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	reader.SetWriteDeadline(time.Now())
+	filled := 0
+	for err == nil {
+		var n int
+		n, err = reader.Write(make([]byte, 4096))
+		filled += n
+	}
 	g.use(path)
 	g.Start()
 	var in int
@@ -97,11 +110,6 @@ func TestFIFOIsNotRead(t *testing.T) {
 		`cause="nobody reads it, or too slowly" mend="start its reader, or choose another access_log.path"\n$`).MatchString(g.log.String()) {
 		t.Errorf("it said %s", g.log.String())
 	}
-	reader, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer reader.Close()
 	file := filepath.Join(t.TempDir(), "access.log")
 	g.use(file)
 	g.untilWritten()
@@ -109,16 +117,12 @@ func TestFIFOIsNotRead(t *testing.T) {
 	if want := fmt.Sprintf("lost=%d", g.dropped.Load()); !strings.Contains(g.log.String(), want) || g.lost.Load() != 0 {
 		t.Errorf("want %s; it said %s", want, g.log.String())
 	}
-	var text strings.Builder
-	for buf := make([]byte, 4096); ; {
-		n, err := reader.Read(buf)
-		if text.Write(buf[:n]); err != nil || n == 0 {
-			break
-		}
-	}
-	text.WriteString(read(t, file))
-	if got := strings.Count(text.String(), "\n"); got != in+1000-int(g.dropped.Load()) {
+	got := strings.Count(read(t, file), "\n")
+	if got != in+1000-int(g.dropped.Load()) {
 		t.Errorf("%d lines came, %d were written and %d of them dropped", got, in+1000, g.dropped.Load())
+	}
+	if _, err := io.ReadFull(reader, make([]byte, filled)); err != nil {
+		t.Errorf("what the FIFO had: %v", err)
 	}
 }
 
@@ -230,6 +234,15 @@ func TestSyslog(t *testing.T) {
 func TestSyslogHasStopped(t *testing.T) {
 	g, path := newRig(t, 20000), filepath.Join(t.TempDir(), "log")
 	syslogServer(t, path)
+	other, err := net.Dial("unixgram", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	other.SetWriteDeadline(time.Now().Add(time.Second / 4))
+	for err == nil {
+		_, err = other.Write([]byte("x"))
+	}
 	g.use("syslog:unix:" + path)
 	g.Start()
 	for i := 0; g.dropped.Load() == 0; i++ {
@@ -300,9 +313,8 @@ func TestAnyCut(t *testing.T) {
 func TestTroubleIsSaidOnce(t *testing.T) {
 	var log testkit.Log
 	g := newRig(t, 10)
-	tr := trouble{log: g.o.Log}
 	now, dropped := time.Unix(1000, 0), uint64(5)
-	tr.look(now, state{dropped: dropped})
+	tr := trouble{log: g.o.Log, dropped: dropped}
 	for range 600 { // one is lost every second
 		dropped++
 		now = now.Add(time.Second)

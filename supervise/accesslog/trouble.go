@@ -23,8 +23,7 @@ type trouble struct {
 	bad     time.Time // when it was seen last
 	ended   time.Time // when the last one was over
 	calm    time.Duration
-	dropped uint64 // what the loops had dropped at the last look
-	looked  bool   // there was a look
+	dropped uint64 // what the loops had dropped at the last look, or at the start
 	opening error  // why the path cannot be opened again
 }
 
@@ -39,11 +38,9 @@ type state struct {
 
 // look says what has changed.
 func (t *trouble) look(now time.Time, s state) {
-	if t.looked {
-		t.lost += s.dropped - t.dropped
-	}
-	newly := t.looked && s.dropped != t.dropped
-	t.dropped, t.looked = s.dropped, true
+	t.lost += s.dropped - t.dropped
+	newly := s.dropped != t.dropped
+	t.dropped = s.dropped
 	if s.err == nil {
 		s.err = t.opening
 	}

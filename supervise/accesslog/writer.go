@@ -130,6 +130,7 @@ func (w *Writer) Wake() {
 // Start begins to write.
 func (w *Writer) Start() {
 	w.done = make(chan struct{})
+	w.trouble.dropped = w.o.Dropped()
 	go w.run()
 }
 
