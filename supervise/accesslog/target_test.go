@@ -91,7 +91,7 @@ func TestFIFOIsNotRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer reader.Close()
-	reader.SetWriteDeadline(time.Now())
+	reader.SetWriteDeadline(time.Now().Add(time.Second / 4))
 	filled := 0
 	for err == nil {
 		var n int
