@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lb/admin/api"
+	"lb/admin/history"
 	"lb/board"
 	"lb/internal/systemd"
 	"lb/loop/tick"
@@ -22,6 +23,7 @@ import (
 	"lb/supervise/plan"
 	"lb/supervise/ports"
 	"lb/supervise/queue"
+	"lb/supervise/rings"
 	"lb/supervise/signals"
 	"lb/supervise/slots"
 )
@@ -48,6 +50,7 @@ type desk struct {
 	crew      crew.Crew
 	prober    *health.Prober
 	accessLog *accesslog.Writer // nil before the board is there
+	past      *history.Sampler  // nil before begin
 	notices   *notice.Notices   // nil before begin
 	pidFile   string            // path of the one that this process has written, or ""
 	overrules []overrule        // by the configuration of the start; obeyed in begin
@@ -59,6 +62,8 @@ type desk struct {
 	operator operator
 	file     fileWatch
 	outcome  outcome
+
+	rings *rings.Reader // any goroutine
 
 	ending *ending
 	moving *upgrading // nil while no upgrade is under way
