@@ -19,9 +19,12 @@ var arrows = map[string][]string{
 	"lb/cli": {"supervise", "admin", "admin/api", "config", "config/socketpath", "backends", "bench", "supervise/certs", "supervise/localca"},
 
 	// The rooms of supervise.
-	"lb/supervise":               {"supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports", "supervise/queue", "supervise/rings", "internal/filewatch", "internal/host", "internal/systemd", "admin/api", "admin/history", "board", "config", "config/socketpath", "loop/tick", "internal/tlsfault"},
+	"lb/supervise":               {"supervise/slots", "supervise/signals", "supervise/accesslog", "supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports", "supervise/queue", "supervise/rings", "internal/filewatch", "internal/host", "internal/systemd", "admin/api", "admin/history", "board", "config", "config/socketpath", "loop/tick", "internal/tlsfault"},
+	"lb/supervise/accesslog":     {"supervise/slots", "board", "config/logging"},
+	"lb/supervise/signals":       {},
+	"lb/supervise/slots":         {"board"},
 	"lb/supervise/certs":         {"internal/tlsconf", "admin/api", "config"},
-	"lb/supervise/crew":          {"supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "board", "config", "loop/tick"},
+	"lb/supervise/crew":          {"supervise/slots", "supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "board", "config", "loop/tick"},
 	"lb/supervise/discover":      {"config"},
 	"lb/supervise/engine":        {"supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "proxy", "proxy/observe", "board", "config", "loop", "loop/tick"},
 	"lb/supervise/handover":      {"supervise/listen", "internal/ipc", "board"},
@@ -131,7 +134,7 @@ var owners = map[string][]string{
 	"go.uber.org/zap":                  {"lb/supervise/acme"},
 	"github.com/prometheus":            {"lb/admin/metrics"},
 	"google.golang.org/protobuf":       {"lb/admin/metrics"},
-	"golang.org/x/sys":                 {"lb/loop", "lb/loop/looptest", "lb/loop/tlsconn", "lb/board", "lb/internal/ipc", "lb/internal/filewatch", "lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/proxy/h1back", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare", "lb/admin", "lb/admin/rest", "lb/cli"},
+	"golang.org/x/sys":                 {"lb/loop", "lb/loop/looptest", "lb/loop/tlsconn", "lb/board", "lb/internal/ipc", "lb/internal/filewatch", "lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/proxy/h1back", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare", "lb/admin", "lb/admin/rest", "lb/cli", "lb/supervise/accesslog"},
 }
 
 // goPackage is what this test reads of `go list -json`.
