@@ -1,0 +1,172 @@
+// Package tracing exports spans by OTLP over HTTP: one of each exchange whose trace is
+// sampled, and one of each attempt. The loops write an entry for each of these exchanges
+// into a ring; this package reads the rings of the loops of this process. So a collector
+// that is slow or away never holds up a request: spans that nobody takes are lost, counted,
+// and reported once. The package knows the JSON of an entry, but not the board, the loops
+// or the configuration.
+package tracing
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+)
+
+// How spans are gathered and sent.
+const (
+	batchMax = 512          // spans in one request
+	queueMax = 8 * batchMax // spans that wait; those that come later are lost
+	triesMax = 4            // for a batch; only one while the collector does not take any
+)
+
+// pace is how long things may take.
+type pace struct {
+	read     time.Duration // from one look at the rings to the next: they have room for what comes in between
+	batch    time.Duration // the first span of a batch waits for others
+	send     time.Duration // the collector has to answer
+	pause    time.Duration // before the second try; each further pause is twice as long
+	pauseMax time.Duration // also where the collector asks for more (Retry-After)
+	drain    time.Duration // for what is left at the end
+}
+
+// usual is the pace of lb.
+var usual = pace{read: 100 * time.Millisecond, batch: time.Second, send: 5 * time.Second,
+	pause: 250 * time.Millisecond, pauseMax: 5 * time.Second, drain: 3 * time.Second}
+
+// Ring is the ring of one loop: *board.Ring.
+type Ring interface {
+	Next() uint64
+	Read(from uint64, f func(number uint64, entry []byte)) (next, lost uint64)
+}
+
+// Options say what is exported.
+type Options struct {
+	Rings   []Ring              // by slot; of all slots of the board
+	Own     func(slot int) bool // reports whether the last loop in the slot is, or was, one of this process
+	Version string              // of lb
+	Log     *slog.Logger
+}
+
+// Tracing exports spans until it is closed. Any goroutine may call its methods.
+type Tracing struct {
+	o        Options
+	pace     pace
+	endpoint atomic.Pointer[string]
+	changed  chan struct{} // the endpoint is another one
+	lost     atomic.Uint64
+
+	exporter *otlptrace.Exporter
+	client   *client
+	resource *resourceOf
+	queue    chan sdk.ReadOnlySpan
+
+	stop context.CancelFunc // no more entries are read
+	done sync.WaitGroup
+}
+
+// Start begins to export to endpoint, the URL of a collector. With "" nothing is exported
+// until Configure has another one.
+func Start(o Options, endpoint string) *Tracing { return startAt(o, endpoint, usual) }
+
+func startAt(o Options, endpoint string, p pace) *Tracing {
+	t := &Tracing{o: o, pace: p, changed: make(chan struct{}, 1), client: newClient(o.Version), resource: resourceFor(o.Version), queue: make(chan sdk.ReadOnlySpan, queueMax)}
+	t.endpoint.Store(&endpoint)
+	t.exporter = otlptrace.NewUnstarted(t.client)
+	ctx, stop := context.WithCancel(context.Background())
+	t.stop = stop
+	from := make([]uint64, len(o.Rings)) // the next entry of each ring
+	t.skip(from)
+	t.done.Go(func() {
+		t.read(ctx, from)
+		close(t.queue)
+	})
+	t.done.Go(func() { t.send(ctx) })
+	return t
+}
+
+// Configure exports to endpoint from now on, also what waits; with "" nothing more.
+func (t *Tracing) Configure(endpoint string) {
+	if old := t.endpoint.Swap(&endpoint); *old == endpoint {
+		return
+	}
+	select {
+	case t.changed <- struct{}{}:
+	default: // the reader has not seen the last change yet
+	}
+}
+
+// Lost returns how many spans were lost because nobody took them in time, and how many
+// entries of the rings, each of which is at least one.
+func (t *Tracing) Lost() uint64 { return t.lost.Load() }
+
+// Close exports what was written until now, for some seconds at most, and ends. It may be
+// called again, and for nil.
+func (t *Tracing) Close() {
+	if t != nil {
+		t.stop()
+		t.done.Wait()
+	}
+}
+
+// read takes entries from the rings while there is an endpoint.
+func (t *Tracing) read(ctx context.Context, from []uint64) {
+	every := time.NewTicker(t.pace.read)
+	defer every.Stop()
+	for {
+		tick := every.C
+		if *t.endpoint.Load() == "" {
+			tick = nil
+		}
+		select {
+		case <-tick:
+			t.look(from)
+		case <-t.changed:
+			if tick == nil {
+				t.skip(from) // what was written for the endpoint before last is old
+			}
+		case <-ctx.Done():
+			if tick != nil {
+				t.look(from)
+			}
+			return
+		}
+	}
+}
+
+// skip takes the rings for read.
+func (t *Tracing) skip(from []uint64) {
+	for slot, ring := range t.o.Rings {
+		from[slot] = ring.Next()
+	}
+}
+
+// look reads what is new. The entries of a slot that another process uses are for that one:
+// in an upgrade both run for a while.
+func (t *Tracing) look(from []uint64) {
+	for slot, ring := range t.o.Rings {
+		if !t.o.Own(slot) {
+			from[slot] = ring.Next()
+			continue
+		}
+		next, lost := ring.Read(from[slot], func(_ uint64, entry []byte) { t.take(entry) })
+		from[slot] = next
+		t.lost.Add(lost)
+	}
+}
+
+// take queues the spans of one entry. All of them or none are queued: half a trace misleads.
+func (t *Tracing) take(entry []byte) {
+	spans := t.resource.spans(entry)
+	if len(spans) == 0 || cap(t.queue)-len(t.queue) < len(spans) {
+		t.lost.Add(uint64(max(len(spans), 1)))
+		return
+	}
+	for _, s := range spans {
+		t.queue <- s // there is room: this goroutine alone sends
+	}
+}
