@@ -60,6 +60,9 @@ type Tracing struct {
 	changed  chan struct{} // the endpoint is another one
 	lost     atomic.Uint64
 
+	mu   sync.Mutex
+	from []uint64 // by slot: the next entry to be read
+
 	exporter *otlptrace.Exporter
 	client   *client
 	resource *resourceOf
@@ -74,15 +77,15 @@ type Tracing struct {
 func Start(o Options, endpoint string) *Tracing { return startAt(o, endpoint, usual) }
 
 func startAt(o Options, endpoint string, p pace) *Tracing {
-	t := &Tracing{o: o, pace: p, changed: make(chan struct{}, 1), client: newClient(o.Version), resource: resourceFor(o.Version), queue: make(chan sdk.ReadOnlySpan, queueMax)}
+	t := &Tracing{o: o, pace: p, changed: make(chan struct{}, 1),
+		client: newClient(o.Version), resource: resourceFor(o.Version), queue: make(chan sdk.ReadOnlySpan, queueMax), from: make([]uint64, len(o.Rings))}
 	t.endpoint.Store(&endpoint)
+	t.skip()
 	t.exporter = otlptrace.NewUnstarted(t.client)
 	ctx, stop := context.WithCancel(context.Background())
 	t.stop = stop
-	from := make([]uint64, len(o.Rings)) // the next entry of each ring
-	t.skip(from)
 	t.done.Go(func() {
-		t.read(ctx, from)
+		t.read(ctx)
 		close(t.queue)
 	})
 	t.done.Go(func() { t.send(ctx) })
@@ -91,9 +94,12 @@ func startAt(o Options, endpoint string, p pace) *Tracing {
 
 // Configure exports to endpoint from now on, also what waits; with "" nothing more.
 func (t *Tracing) Configure(endpoint string) {
-	if old := t.endpoint.Swap(&endpoint); *old == endpoint {
-		return
+	t.mu.Lock()
+	old := t.endpoint.Swap(&endpoint)
+	if *old == "" {
+		t.skip() // nobody wanted what was written until now
 	}
+	t.mu.Unlock()
 	select {
 	case t.changed <- struct{}{}:
 	default: // the reader has not seen the last change yet
@@ -114,47 +120,47 @@ func (t *Tracing) Close() {
 }
 
 // read takes entries from the rings while there is an endpoint.
-func (t *Tracing) read(ctx context.Context, from []uint64) {
+func (t *Tracing) read(ctx context.Context) {
 	every := time.NewTicker(t.pace.read)
 	defer every.Stop()
 	for {
 		tick := every.C
 		if *t.endpoint.Load() == "" {
-			tick = nil
+			tick = nil // nothing to do until Configure
 		}
 		select {
 		case <-tick:
-			t.look(from)
+			t.look()
 		case <-t.changed:
-			if tick == nil {
-				t.skip(from) // what was written for the endpoint before last is old
-			}
 		case <-ctx.Done():
-			if tick != nil {
-				t.look(from)
-			}
+			t.look()
 			return
 		}
 	}
 }
 
-// skip takes the rings for read.
-func (t *Tracing) skip(from []uint64) {
+// skip takes the rings for read. The caller holds mu.
+func (t *Tracing) skip() {
 	for slot, ring := range t.o.Rings {
-		from[slot] = ring.Next()
+		t.from[slot] = ring.Next()
 	}
 }
 
-// look reads what is new. The entries of a slot that another process uses are for that one:
-// in an upgrade both run for a while.
-func (t *Tracing) look(from []uint64) {
+// look reads what is new, unless there is no endpoint. The entries of a slot that another
+// process uses are for that one: in an upgrade both run for a while.
+func (t *Tracing) look() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if *t.endpoint.Load() == "" {
+		return
+	}
 	for slot, ring := range t.o.Rings {
 		if !t.o.Own(slot) {
-			from[slot] = ring.Next()
+			t.from[slot] = ring.Next()
 			continue
 		}
-		next, lost := ring.Read(from[slot], func(_ uint64, entry []byte) { t.take(entry) })
-		from[slot] = next
+		next, lost := ring.Read(t.from[slot], func(_ uint64, entry []byte) { t.take(entry) })
+		t.from[slot] = next
 		t.lost.Add(lost)
 	}
 }
