@@ -127,6 +127,29 @@ func TestOthersSlots(t *testing.T) {
 	}
 }
 
+// TestLastEntries: what a loop of ours has written until it gave up its slot is exported,
+// and so is the first of one that has a new slot.
+func TestLastEntries(t *testing.T) {
+	rings, slots, own := []*ring{{}, {}}, 1, true
+	r := &Tracing{o: Options{Slots: func() int { return slots }, Ring: func(slot int) Ring { return rings[slot] }, Own: func(int) bool { return own }},
+		resource: resourceFor("v1"), queue: make(chan sdk.ReadOnlySpan, 100)}
+	anywhere := "http://127.0.0.1:1"
+	r.endpoint.Store(&anywhere)
+	r.look()
+	rings[0].put(plain(1))
+	rings[1].put(plain(2))
+	slots = 2
+	r.look()
+	rings[0].put(plain(3))
+	own = false
+	r.look()
+	rings[0].put(plain(4)) // of another process
+	r.look()
+	if n := len(r.queue); n != 3 || r.Lost() != 0 {
+		t.Errorf("%d spans, %d lost", n, r.Lost())
+	}
+}
+
 // TestOverrun: entries that were overwritten before they were read, and spans for which there is no
 // room, are counted.
 func TestOverrun(t *testing.T) {
@@ -134,11 +157,11 @@ func TestOverrun(t *testing.T) {
 	for i := range 300 {
 		own.put(plain(i + 1))
 	}
-	r := &Tracing{o: Options{Rings: []Ring{own}, Own: func(int) bool { return true }}, resource: resourceFor("v1"), queue: make(chan sdk.ReadOnlySpan, 100), from: []uint64{0}}
+	r := &Tracing{o: Options{Slots: func() int { return 1 }, Ring: func(int) Ring { return own }, Own: func(int) bool { return true }}, resource: resourceFor("v1"), queue: make(chan sdk.ReadOnlySpan, 100)}
 	r.endpoint.Store(&anywhere)
 	r.look()
-	if want := uint64(44 + 256 - 100); r.Lost() != want || r.from[0] != 300 || len(r.queue) != 100 {
-		t.Errorf("%d lost, want %d; %d queued, next %d", r.Lost(), want, len(r.queue), r.from[0])
+	if want := uint64(44 + 256 - 100); r.Lost() != want || r.slots[0].from != 300 || len(r.queue) != 100 {
+		t.Errorf("%d lost, want %d; %d queued, next %d", r.Lost(), want, len(r.queue), r.slots[0].from)
 	}
 }
 
@@ -218,7 +241,7 @@ func TestSlow(t *testing.T) {
 	r := &rig{rings: [2]*ring{{}, {}}}
 	slow := quick
 	slow.drain = time.Millisecond
-	r.Tracing = startAt(Options{Rings: []Ring{r.rings[0]}, Own: func(int) bool { return true }, Log: logTo(&r.log)}, c.URL, slow)
+	r.Tracing = startAt(Options{Slots: func() int { return 1 }, Ring: func(int) Ring { return r.rings[0] }, Own: func(int) bool { return true }, Log: logTo(&r.log)}, c.URL, slow)
 	n := 0
 	testkit.Until(t, "losses", func() bool {
 		for range 1000 {
@@ -239,7 +262,7 @@ func TestClose(t *testing.T) {
 	r := &rig{rings: [2]*ring{{}, {}}}
 	late := quick
 	late.read, late.batch = time.Hour, time.Hour
-	r.Tracing = startAt(Options{Rings: []Ring{r.rings[0]}, Own: func(int) bool { return true }, Log: logTo(&r.log)}, c.URL, late)
+	r.Tracing = startAt(Options{Slots: func() int { return 1 }, Ring: func(int) Ring { return r.rings[0] }, Own: func(int) bool { return true }, Log: logTo(&r.log)}, c.URL, late)
 	for i := range 3 * batchMax {
 		r.rings[0].put(plain(i + 1))
 	}

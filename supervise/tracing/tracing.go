@@ -46,8 +46,9 @@ type Ring interface {
 
 // Options say what is exported.
 type Options struct {
-	Rings   []Ring              // by slot; of all slots of the board
-	Own     func(slot int) bool // reports whether the last loop in the slot is, or was, one of this process
+	Slots   func() int          // how many slots of the board are claimed; it never falls
+	Ring    func(slot int) Ring // of a slot that is claimed
+	Own     func(slot int) bool // reports whether a loop of this process is in the slot, or was the last one there
 	Version string              // of lb
 	Log     *slog.Logger
 }
@@ -60,8 +61,8 @@ type Tracing struct {
 	changed  chan struct{} // the endpoint is another one
 	lost     atomic.Uint64
 
-	mu   sync.Mutex
-	from []uint64 // by slot: the next entry to be read
+	mu    sync.Mutex
+	slots []slot
 
 	exporter *otlptrace.Exporter
 	client   *client
@@ -72,13 +73,19 @@ type Tracing struct {
 	done sync.WaitGroup
 }
 
+// slot is what is known of the ring of one loop.
+type slot struct {
+	from uint64 // the next entry to be read
+	own  bool   // at the last look
+}
+
 // Start begins to export to endpoint, the URL of a collector. With "" nothing is exported
 // until Configure has another one.
 func Start(o Options, endpoint string) *Tracing { return startAt(o, endpoint, usual) }
 
 func startAt(o Options, endpoint string, p pace) *Tracing {
 	t := &Tracing{o: o, pace: p, changed: make(chan struct{}, 1),
-		client: newClient(o.Version), resource: resourceFor(o.Version), queue: make(chan sdk.ReadOnlySpan, queueMax), from: make([]uint64, len(o.Rings))}
+		client: newClient(o.Version), resource: resourceFor(o.Version), queue: make(chan sdk.ReadOnlySpan, queueMax)}
 	t.endpoint.Store(&endpoint)
 	t.skip()
 	t.exporter = otlptrace.NewUnstarted(t.client)
@@ -141,8 +148,16 @@ func (t *Tracing) read(ctx context.Context) {
 
 // skip takes the rings for read. The caller holds mu.
 func (t *Tracing) skip() {
-	for slot, ring := range t.o.Rings {
-		t.from[slot] = ring.Next()
+	t.grow()
+	for i := range t.slots {
+		t.slots[i].from = t.o.Ring(i).Next()
+	}
+}
+
+// grow takes up slots that were claimed since, all of whose entries are new.
+func (t *Tracing) grow() {
+	for len(t.slots) < t.o.Slots() {
+		t.slots = append(t.slots, slot{})
 	}
 }
 
@@ -154,13 +169,16 @@ func (t *Tracing) look() {
 	if *t.endpoint.Load() == "" {
 		return
 	}
-	for slot, ring := range t.o.Rings {
-		if !t.o.Own(slot) {
-			t.from[slot] = ring.Next()
+	t.grow()
+	for i := range t.slots {
+		s, ring, was := &t.slots[i], t.o.Ring(i), t.slots[i].own
+		if s.own = t.o.Own(i); !s.own && !was {
+			s.from = ring.Next()
 			continue
 		}
-		next, lost := ring.Read(t.from[slot], func(_ uint64, entry []byte) { t.take(entry) })
-		t.from[slot] = next
+		// A slot that was ours until now has the last entries of a loop of ours.
+		next, lost := ring.Read(s.from, func(_ uint64, entry []byte) { t.take(entry) })
+		s.from = next
 		t.lost.Add(lost)
 	}
 }

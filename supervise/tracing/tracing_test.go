@@ -165,7 +165,7 @@ var quick = pace{read: time.Millisecond, batch: 20 * time.Millisecond, send: tes
 func start(t *testing.T, endpoint string) *rig {
 	t.Helper()
 	r := &rig{rings: [2]*ring{{}, {}}}
-	r.Tracing = startAt(Options{Rings: []Ring{r.rings[0], r.rings[1]}, Own: func(slot int) bool { return slot == 0 }, Version: "v1",
+	r.Tracing = startAt(Options{Slots: func() int { return 2 }, Ring: func(slot int) Ring { return r.rings[slot] }, Own: func(slot int) bool { return slot == 0 }, Version: "v1",
 		Log: logTo(&r.log)}, endpoint, quick)
 	t.Cleanup(r.Close)
 	return r
