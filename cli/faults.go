@@ -32,8 +32,8 @@ type faultsCmd struct {
 
 // Run prints what has failed or was slow.
 func (f *faultsCmd) Run(std *streams) error {
-	if f.Last < 0 || f.Last > faultsMost {
-		return config.Errors{{Key: "--last", What: fmt.Sprintf("%d is out of range", f.Last), Hint: fmt.Sprintf("use 0 to %d", faultsMost)}}
+	if f.Last < 1 || f.Last > faultsMost {
+		return config.Errors{{Key: "--last", What: fmt.Sprintf("%d is out of range", f.Last), Hint: fmt.Sprintf("use 1 to %d", faultsMost)}}
 	}
 	out := &entries{page: f.page(std.out), json: f.JSON, heads: f.Heads}
 	return f.ask(std, func(c *admin.Client) error {
@@ -51,30 +51,70 @@ func (f *faultsCmd) Run(std *streams) error {
 	})
 }
 
-// followTries is how often a stream that lb has ended is asked for again, a tenth of a
-// second apart: a new process takes over in an upgrade.
-const followTries = 50
+// catchUp is when the newest exchanges are asked for a second time: those that ended after
+// the first answer and before the stream began are in neither.
+const catchUp = time.Second
 
-// follow prints exchanges until Ctrl-C.
+// follow prints the newest exchanges, and then each that comes, until Ctrl-C. It asks again
+// when lb has ended the stream, because in an upgrade a new process takes over.
 func (f *faultsCmd) follow(c *admin.Client, std *streams, out *entries) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	for tries := 0; ; tries++ {
-		before := out.printed
-		err := c.FollowFaults(ctx, f.Last, out.print)
-		switch {
-		case out.failed != nil:
-			return out.failed
-		case ctx.Err() != nil:
-			return nil
-		case out.printed > before:
-			tries = 0
-		case !errors.Is(err, admin.ErrEnded) && tries == 0, tries == followTries:
-			return err
-		}
-		f.Last = 0
-		time.Sleep(100 * time.Millisecond)
+	arrived, ended := make(chan json.RawMessage), make(chan error, 1)
+	listen := func() {
+		ended <- c.FollowFaults(ctx, func(raw json.RawMessage) {
+			select {
+			case arrived <- raw:
+			case <-ctx.Done():
+			}
+		})
 	}
+	go listen()
+	list, err := c.Faults(faultsMost)
+	old := max(len(list)-f.Last, 0)
+	out.skip(list[:old])
+	list = list[old:]
+	for again := time.After(catchUp); err == nil && out.failed == nil; {
+		for _, raw := range list {
+			out.print(raw)
+		}
+		list = nil
+		select {
+		case raw := <-arrived:
+			out.print(raw)
+		case <-again:
+			list, err = c.Faults(faultsMost)
+		case err = <-ended:
+			if ctx.Err() != nil {
+				return out.failed
+			}
+			if !errors.Is(err, admin.ErrEnded) {
+				return err
+			}
+			if err = awaitLB(ctx, c); err == nil {
+				fmt.Fprintln(std.err, "lb: another process answers now; going on with that one")
+				again = time.After(catchUp)
+				go listen()
+			}
+		}
+	}
+	return errors.Join(out.failed, err)
+}
+
+// awaitLB waits until a process listens at the socket, for the time that an upgrade needs.
+func awaitLB(ctx context.Context, c *admin.Client) (err error) {
+	wait, cancel := context.WithTimeout(ctx, api.UpgradeMax)
+	defer cancel()
+	for wait.Err() == nil {
+		if err = c.Reach(); err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-wait.Done():
+		}
+	}
+	return err
 }
 
 // traceCmd is `lb trace`.
@@ -96,6 +136,8 @@ func (t *traceCmd) Run(std *streams) error {
 	return t.ask(std, func(c *admin.Client) error {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
+		ctx, cancel := context.WithTimeout(ctx, t.For+time.Second) // lb ends it before
+		defer cancel()
 		begun := time.Now()
 		err := c.Trace(ctx, api.TraceAsk{Client: t.Client, ID: t.ID, For: t.For}, out.print)
 		if err == nil || out.printed > 0 {
@@ -111,36 +153,68 @@ type entries struct {
 	json    bool
 	heads   bool
 	printed int
-	failed  error // of the last write
+	seen    map[string]bool // what was printed; nil if nothing comes twice
+	failed  error           // of a write
 }
 
-// print prints one entry.
+// skip takes a list as printed. From now on nothing is printed twice.
+func (e *entries) skip(list []json.RawMessage) {
+	e.seen = map[string]bool{}
+	for _, raw := range list {
+		e.isOld(raw)
+	}
+}
+
+// isOld reports whether raw was seen before, and takes it as seen. Answers and streams may
+// write the same exchange with other escapes.
+func (e *entries) isOld(raw json.RawMessage) bool {
+	if e.seen == nil {
+		return false
+	}
+	var one api.Exchange
+	if json.Unmarshal(raw, &one) != nil || one.End == "" {
+		return false
+	}
+	same, err := json.Marshal(one)
+	if err != nil || e.seen[string(same)] {
+		return err == nil
+	}
+	if len(e.seen) >= 4*faultsMost {
+		clear(e.seen)
+	}
+	e.seen[string(same)] = true
+	return false
+}
+
+// print prints one entry, unless it was printed before.
 func (e *entries) print(raw json.RawMessage) {
-	if e.json {
-		var line bytes.Buffer
-		if json.Compact(&line, raw) == nil {
-			line.WriteByte('\n')
-			_, err := e.page.w.Write(line.Bytes())
-			e.note(err)
+	if e.failed != nil || e.isOld(raw) {
+		return
+	}
+	var lost api.Lost
+	isLost := json.Unmarshal(raw, &lost) == nil && lost.Lost > 0
+	if !isLost {
+		e.printed++
+	}
+	var text bytes.Buffer
+	p := e.page
+	p.w = &text
+	switch {
+	case e.json:
+		if json.Compact(&text, raw) == nil {
+			text.WriteByte('\n')
 		}
-		return
+	case isLost:
+		p.line("", amountOf(lost.Lost, "exchange")+" lost: they came faster than they were read")
+	default:
+		one, err := faultview.Parse(raw)
+		if err != nil {
+			p.line("", "an entry of another version of lb: --json shows it")
+			break
+		}
+		for _, line := range one.Lines(e.heads) {
+			p.lineIn(line.Head, line.Words, map[faultview.Tint]tint{faultview.Bad: red, faultview.Slow: yellow}[line.Tint])
+		}
 	}
-	one, err := faultview.Parse(raw)
-	if err != nil {
-		return // of another version of lb
-	}
-	if one.Kind == faultview.Lost {
-		_, err := fmt.Fprintf(e.page.w, "%s lost: they came faster than they were read\n", amountOf(one.Lost, "exchange"))
-		e.failed = err
-		return
-	}
-	for _, line := range one.Lines(e.heads) {
-		e.page.lineIn(line.Head, line.Words, map[faultview.Tint]tint{faultview.Bad: red, faultview.Slow: yellow}[line.Tint])
-	}
-	e.note(nil)
-}
-
-func (e *entries) note(err error) {
-	e.printed++
-	e.failed = err
+	_, e.failed = e.page.w.Write(text.Bytes())
 }

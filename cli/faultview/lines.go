@@ -1,11 +1,27 @@
+// Package faultview puts an exchange of the flight recorder, or of `lb trace`, into words:
+// whose fault it was, in which phase, at which backend. It knows nothing of terminals, and
+// not where exchanges come from.
 package faultview
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
+
+	"lb/admin/api"
 )
+
+// Entry is one exchange.
+type Entry api.Exchange
+
+// Parse reads one exchange. Fields that it does not know, of another version of lb, are
+// left out.
+func Parse(raw []byte) (e Entry, err error) {
+	err = json.Unmarshal(raw, &e)
+	return e, err
+}
 
 // Tint says how a line is to be seen.
 type Tint uint8
@@ -101,7 +117,7 @@ func (e *Entry) place() string {
 }
 
 // attempt returns what came of one attempt.
-func (e *Entry) attempt(a Attempt) string {
+func (e *Entry) attempt(a api.Attempt) string {
 	s := a.Backend + " "
 	switch {
 	case a.Cause != "":

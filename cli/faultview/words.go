@@ -29,6 +29,7 @@ var causes = map[string]string{
 	"status":      "answered with a status that is retried",
 	"tls":         "TLS failed",
 	"deadline":    "the deadline of the call passed",
+	"out":         "was ejected or found down, and the request went elsewhere",
 	"no_tunnel":   "answered as if no tunnel had been asked for",
 }
 

@@ -26,6 +26,7 @@ const gap = 2
 // The widths of the columns that share what room is left.
 const (
 	nameMin, nameMax = 14, 48
+	nameWhole        = 28 // enough for most names
 	stateMin         = 10
 	stateWhole       = 28 // enough for most states in words
 	stateMax         = 60
@@ -47,16 +48,19 @@ var optional = []column{
 	{title: "P99", width: 7, order: byP99, text: func(r *row) string { return latency(r.p99) }},
 	{title: "AT WORK", width: 7, order: byWork, text: (*row).atWork},
 	{title: "P50", width: 7, order: byConfig, text: func(r *row) string { return latency(r.p50) }},
+	{title: "TTFB", width: 7, order: byConfig, text: func(r *row) string { return latency(r.ttfb) }},
 	{title: "WEIGHT", width: 6, order: byConfig, text: (*row).weight},
 	{title: "REQUESTS", width: 13, order: byConfig, text: func(r *row) string { return words.Grouped(r.requests) }},
 	{title: "TREND", width: trendLen, left: true, order: byConfig, text: func(r *row) string { return sparkline(r.trend) }},
 }
 
 // shown is how the columns stand in the table, as indexes of optional.
-var shown = []int{7, 0, 1, 4, 2, 3, 5, 6}
+var shown = []int{8, 0, 1, 4, 2, 5, 3, 6, 7}
 
-// luxury is the first of optional that is less important than the state in words.
-const luxury = 5
+const (
+	needed = 3 // the first of optional that is less important than whole names
+	luxury = 6 // the first that is less important than states in words
+)
 
 // columns returns the columns that fit into width. Name and state share what is left,
 // names first: longest is the longest of them.
@@ -66,6 +70,9 @@ func columns(width, longest int) []column {
 	fits := 0
 	for fits < len(optional) {
 		room := optional[fits].width + gap
+		if fits >= needed {
+			room += min(max(longest, nameMin), nameWhole) - nameMin
+		}
 		if fits >= luxury {
 			room += stateWhole - stateMin
 		}

@@ -55,9 +55,10 @@ type change struct {
 // What arrives besides keys and sizes.
 type (
 	sampleMsg struct {
-		status api.Status
-		err    error
-		at     time.Time
+		status  api.Status
+		history api.History
+		err     error
+		at      time.Time
 	}
 	tickMsg    struct{}
 	changedMsg struct {
@@ -73,7 +74,12 @@ func (m *model) Init() tea.Cmd { return m.ask }
 // ask asks lb for a status.
 func (m *model) ask() tea.Msg {
 	st, err := m.o.Source.Status()
-	return sampleMsg{st, err, time.Now()}
+	at := time.Now() // of the counters
+	past, historyErr := m.o.Source.History(1)
+	if err == nil {
+		err = historyErr
+	}
+	return sampleMsg{st, past, err, at}
 }
 
 // tick waits until the next status is due.
@@ -120,7 +126,7 @@ func (m *model) sample(msg sampleMsg) {
 		m.fault = msg.err
 	case !m.paused: // a pause may have begun after the question
 		m.fault = nil
-		m.take(msg.status, msg.at)
+		m.take(msg.status, msg.history, msg.at)
 		m.refresh()
 	}
 }

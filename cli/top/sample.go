@@ -1,6 +1,7 @@
 package top
 
 import (
+	"math"
 	"time"
 
 	"lb/admin/api"
@@ -11,11 +12,12 @@ const trendLen = 20
 
 // flow is how much goes through a pool, a backend, a loop, or all of lb.
 type flow struct {
-	known    bool    // there were two samples
-	rate     float64 // attempts, or requests, a second
-	errors   float64 // faults, or replies of class 5xx, a second
-	p50, p99 time.Duration
-	trend    []float64 // the last rates, oldest first
+	known    bool          // there were two samples
+	rate     float64       // attempts, or requests, a second
+	errors   float64       // faults, or replies of class 5xx, a second
+	p50, p99 time.Duration // total time of a request; 0 if not known
+	ttfb     time.Duration // to the first byte of the answer; a moving average of a backend
+	trend    []float64     // the last rates, oldest first
 
 	requests, faults uint64 // the counters of the last sample
 	seen             uint64 // the number of the last sample
@@ -50,8 +52,8 @@ type samples struct {
 	flows  map[key]*flow // of pools and backends
 }
 
-// take takes the next status, which came at now.
-func (s *samples) take(st api.Status, now time.Time) {
+// take takes the next status, which came at now, and the newest point of the history.
+func (s *samples) take(st api.Status, past api.History, now time.Time) {
 	if s.flows == nil {
 		s.flows, s.loops = map[key]*flow{}, map[int]*flow{}
 	}
@@ -71,8 +73,29 @@ func (s *samples) take(st api.Status, now time.Time) {
 		}
 		of(s.flows, key{pool: pool.Name}).next(attempts, faults, s.number, dt)
 	}
+	s.whole.measured(past.Total)
+	for _, pool := range past.Pools {
+		of(s.flows, key{pool: pool.Name}).measured(pool.Course)
+		for _, b := range pool.Backends {
+			of(s.flows, key{pool.Name, b.Address}).measured(b.Course)
+		}
+	}
 	forget(s.loops, s.number)
 	forget(s.flows, s.number)
+}
+
+// measured takes the newest quantiles. They are 0 if there are none: nothing was measured,
+// or lb keeps no histograms of backends (metrics.per_backend).
+func (f *flow) measured(c api.Course) {
+	f.p50, f.p99, f.ttfb = newest(c.P50), newest(c.P99), newest(c.FirstByte)
+}
+
+func newest(milliseconds []float32) time.Duration {
+	if len(milliseconds) == 0 {
+		return 0
+	}
+	us := math.Round(1000 * float64(milliseconds[len(milliseconds)-1]))
+	return time.Duration(us) * time.Microsecond
 }
 
 // of returns the flow of k, which is new if there is none.

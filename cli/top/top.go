@@ -21,6 +21,7 @@ const EveryMin = 200 * time.Millisecond
 // Source is the lb that is looked at. Calls come from several goroutines.
 type Source interface {
 	Status() (api.Status, error)
+	History(points int) (api.History, error) // the newest points
 	SetBackend(pool, address string, action api.Action, weight int) (api.Backend, error)
 }
 
@@ -48,11 +49,11 @@ func Once(o Options, w io.Writer) error {
 		if i > 0 {
 			time.Sleep(max(o.Every, EveryMin))
 		}
-		st, err := o.Source.Status()
-		if err != nil {
-			return err
+		got := m.ask().(sampleMsg)
+		if got.err != nil {
+			return got.err
 		}
-		m.take(st, time.Now())
+		m.take(got.status, got.history, got.at)
 	}
 	m.refresh()
 	m.at = key{}

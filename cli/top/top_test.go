@@ -24,11 +24,14 @@ var start = time.Date(2026, 11, 27, 4, 30, 0, 0, time.UTC)
 // fake is an lb that answers what a test has put into it.
 type fake struct {
 	status  api.Status
+	history api.History
 	err     error
 	changed []string
 }
 
 func (f *fake) Status() (api.Status, error) { return f.status, f.err }
+
+func (f *fake) History(points int) (api.History, error) { return f.history.Last(points), f.err }
 
 func (f *fake) SetBackend(pool, address string, action api.Action, weight int) (api.Backend, error) {
 	f.changed = append(f.changed, fmt.Sprintf("%s %s %s %d", action, pool, address, weight))
@@ -56,12 +59,22 @@ func running(seconds int) api.Status {
 		Pools: []api.Pool{web, apis}}
 }
 
+// measured returns a history with quantiles of the pools and one backend.
+func measured() api.History {
+	course := func(p50, p99 float32) api.Course {
+		return api.Course{P50: []float32{1, p50}, P99: []float32{1, p99}}
+	}
+	return api.History{Total: course(1.2, 90), Pools: []api.PoolHistory{
+		{Name: "web", Course: course(0.9, 12.3), Backends: []api.BackendHistory{{Address: "10.0.0.2:8080", Course: course(0.08, 1200)}, {Address: "10.0.0.1:8080", Course: api.Course{FirstByte: []float32{1, 4.56}}}}},
+		{Name: "api", Course: course(250, 90_000)}, {Name: "gone", Course: course(1, 1)}}}
+}
+
 // view returns a model that has seen two statuses on a screen of this size.
 func view(t *testing.T, width, height int) (*model, *fake) {
 	t.Helper()
 	f := &fake{}
 	m := &model{o: Options{Source: f, Every: time.Second}}
-	give(t, m, tea.WindowSizeMsg{Width: width, Height: height}, sampleMsg{status: running(1), at: start}, sampleMsg{status: running(2), at: start.Add(time.Second)})
+	give(t, m, tea.WindowSizeMsg{Width: width, Height: height}, sampleMsg{status: running(1), at: start}, sampleMsg{status: running(2), history: measured(), at: start.Add(time.Second)})
 	return m, f
 }
 

@@ -255,7 +255,9 @@ var help = []string{
 	"q                 quit",
 	"",
 	"RATE are attempts in a second, ERR/S those that failed by the",
-	"backend's fault. A star marks what was changed at run time.",
+	"backend's fault. P50 and P99 are of the total time; backends have",
+	"them with metrics.per_backend = true. TTFB is the time to the first",
+	"byte, a moving average. A star marks what was changed at run time.",
 	"",
 	"any key goes back",
 }
