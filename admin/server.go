@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lb/admin/api"
+	"lb/admin/dashboard"
 	"lb/admin/rest"
 	"lb/board"
 	"lb/config"
@@ -61,7 +62,8 @@ type Options struct {
 	// Certificates returns the certificates in use. It is called by several goroutines at
 	// once. nil shows none.
 	Certificates func() []api.Certificate
-	// Control answers what the runtime API is asked. With nil there is no runtime API.
+	// Control does what the runtime API is asked for. nil: there is neither that nor a
+	// dashboard.
 	Control api.Control
 }
 
@@ -94,7 +96,7 @@ func New(o Options) *Server {
 	s := &Server{address: o.Address, log: loggerOr(o.Log)}
 	errorLog := slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)
 	s.http = newHTTP(connsMax, errorLog)
-	s.http.Handler = rest.New(rest.Options{
+	api := rest.Options{
 		Control: o.Control,
 		Log:     s.log,
 		Network: network(o),
@@ -103,7 +105,11 @@ func New(o Options) *Server {
 		Health:  http.HandlerFunc(s.health),
 		Ready:   http.HandlerFunc(s.ready(o)),
 		Metrics: metricsHandler(newRegistry(o), errorLog),
-	})
+	}
+	if o.Control != nil {
+		api.Events, api.Page = dashboard.NewEvents(o.Control), dashboard.Page()
+	}
+	s.http.Handler = rest.New(api)
 	return s
 }
 

@@ -16,6 +16,7 @@ import (
 	"lb/loop"
 	"lb/loop/looptest"
 	"lb/proxy/front"
+	"lb/proxy/ids"
 	"lb/proxy/record"
 	"lb/proxy/shake"
 )
@@ -102,7 +103,7 @@ func rigBackend(i int) loop.Addr {
 // rigConfig is the default configuration with some backends.
 func rigConfig(backends int) *config.Config {
 	cfg := config.Default()
-	cfg.Via = "lb" // not the default: every request shows it
+	cfg.Via, cfg.RequestID = "lb", "" // not the defaults: every request shows them
 	cfg.Pools[0].Backends, cfg.Pools[0].Reuse = nil, config.ReuseAlways
 	for i := range backends {
 		to := rigBackend(i).IP
@@ -148,6 +149,7 @@ func newRigOn(t testing.TB, seed uint64, o Options, tiny bool) *rig {
 	r.p = New(r.l, o)
 	r.rec.attach(r.p)
 	*r.p.chance = *rand.New(rand.NewPCG(seed, 0)) // h2back has it too
+	r.p.ids = ids.New([32]byte{byte(seed)}, o.Clock)
 	r.p.secret = []byte(rigSecret)
 	for _, q := range r.p.now.pools {
 		q.Seed(seed)
@@ -191,7 +193,7 @@ func (d *rigDoor) Accepted(fd int, peer netip.AddrPort) {
 	d.r.k.Layer(&c)
 	over := shake.Over{Conn: &c, Addr: peer.Addr(), Way: front.TLS}
 	if d.r.http2 || peer.Port() >= rigPortH2 {
-		over.Protocol = tlsconf.ProtocolH2
+		over.TLS.Protocol = tlsconf.ProtocolH2
 	}
 	p.clients.Shaken(over)
 }

@@ -24,18 +24,18 @@ type route struct {
 // before, which may be nil, if the routes are the same.
 func (s *snapshot) newRoutes(before *snapshot) {
 	for i := range s.cfg.Routes {
-		r := route{Route: rewrite.NewRoute(&s.cfg.Routes[i], s.strict != nil)}
+		r := route{Route: rewrite.NewRoute(&s.cfg.Routes[i], s.strict != nil, &s.tags)}
 		if r.Config.Pool >= 0 {
 			r.pool = s.pools[r.Config.Pool]
 		}
 		s.routes = append(s.routes, r)
 	}
+	s.guarded = rewrite.Guarded(s.cfg.Routes, s.tags.Names())
 	switch {
 	case len(s.routes) == 0:
 	case before != nil && before.cfg.Paths == s.cfg.Paths && reflect.DeepEqual(before.cfg.Routes, s.cfg.Routes):
-		s.router, s.guarded = before.router, before.guarded
+		s.router = before.router
 	default:
-		s.guarded = rewrite.Guarded(s.cfg.Routes)
 		s.router = routing.NewRouter(s.cfg.Routes, s.cfg.Paths)
 	}
 }
@@ -124,7 +124,7 @@ func (x *exchange) composeRequest(r *rewrite.Request) {
 	head := r.AppendHead(x.up.Restart(x.p.arena, r.HeadBytes()))
 	x.up.SetHead(head, len(head))
 	x.up.Begin(x.req.Framing, r.Framing, x.req.Length)
-	x.upgrade, x.hostAt, x.hostLen = r.Upgrade, r.HostAt, 0
+	x.upgrade, x.hostAt, x.hostLen, x.spanAt = r.Upgrade, r.HostAt, 0, r.SpanAt
 	x.expecting = x.req.ExpectContinue && r.WaitsFor100()
 	x.secure = r.Secure()
 	if r.Framing == httpparse.Chunked {

@@ -21,6 +21,7 @@ import (
 	"lb/supervise/plan"
 	"lb/supervise/ports"
 	"lb/supervise/queue"
+	"lb/supervise/rings"
 )
 
 // desk is one call of Serve. Its fields belong to the goroutine that calls start,
@@ -55,6 +56,8 @@ type desk struct {
 	operator operator
 	file     fileWatch
 	outcome  outcome
+
+	rings *rings.Reader // any goroutine
 
 	ending *ending
 	moving *upgrading // nil while no upgrade is under way

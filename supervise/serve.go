@@ -61,6 +61,7 @@ func newDesk(o Options, cfg *config.Config) *desk {
 	d.acme = acme.New(acme.Options{Log: d.log, Publish: d.setManaged})
 	d.ports = ports.New(resolver, d.log)
 	d.names = newNames(resolver, d.log)
+	d.rings = d.newRings()
 	d.operator.log = d.log
 	if o.Admin != nil {
 		d.operator.makeAdmin = func(cfg *config.Config) Admin { return o.Admin(cfg, d.running()) }
@@ -334,10 +335,11 @@ func (d *desk) stopHelpers() {
 // running returns what the operator's server can look at.
 func (d *desk) running() Running {
 	r := Running{
-		Board: d.board,
-		Now:   func() int64 { return int64(d.clock()) },
-		View:  d.view.Load,
-		Certs: d.certs.List,
+		Board:   d.board,
+		Now:     func() int64 { return int64(d.clock()) },
+		View:    d.view.Load,
+		Certs:   d.certs.List,
+		Control: commands{d},
 		LastReload: func() (ok bool, loaded time.Time) {
 			p := d.public.Load() // no server serves before it is there
 			return p.outcome.reload.text == "", p.outcome.loaded
