@@ -42,7 +42,9 @@ func (f *faultsCmd) Run(std *streams) error {
 		}
 		list, err := c.Faults(f.Last)
 		for _, raw := range list {
-			out.print(raw)
+			if err := out.print(raw); err != nil {
+				return err
+			}
 		}
 		if err == nil && out.printed == 0 && !f.JSON {
 			fmt.Fprintln(std.out, "nothing has failed or was slow")
@@ -51,54 +53,22 @@ func (f *faultsCmd) Run(std *streams) error {
 	})
 }
 
-// catchUp is when the newest exchanges are asked for a second time: those that ended after
-// the first answer and before the stream began are in neither.
-const catchUp = time.Second
-
-// follow prints the newest exchanges, and then each that comes, until Ctrl-C. It asks again
+// follow prints the newest exchanges, and then each that comes, until Ctrl-C. It goes on
 // when lb has ended the stream, because in an upgrade a new process takes over.
 func (f *faultsCmd) follow(c *admin.Client, std *streams, out *entries) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	arrived, ended := make(chan json.RawMessage), make(chan error, 1)
-	listen := func() {
-		ended <- c.FollowFaults(ctx, func(raw json.RawMessage) {
-			select {
-			case arrived <- raw:
-			case <-ctx.Done():
-			}
-		})
-	}
-	go listen()
-	list, err := c.Faults(faultsMost)
-	old := max(len(list)-f.Last, 0)
-	out.skip(list[:old])
-	list = list[old:]
-	for again := time.After(catchUp); err == nil && out.failed == nil; {
-		for _, raw := range list {
-			out.print(raw)
+	out.seen = map[string]bool{}
+	for most := f.Last; ; most = faultsMost { // what the new process still has of the old one
+		err := c.FollowFaults(ctx, most, out.print)
+		if !errors.Is(err, admin.ErrEnded) || ctx.Err() != nil {
+			return err
 		}
-		list = nil
-		select {
-		case raw := <-arrived:
-			out.print(raw)
-		case <-again:
-			list, err = c.Faults(faultsMost)
-		case err = <-ended:
-			if ctx.Err() != nil {
-				return out.failed
-			}
-			if !errors.Is(err, admin.ErrEnded) {
-				return err
-			}
-			if err = awaitLB(ctx, c); err == nil {
-				fmt.Fprintln(std.err, "lb: another process answers now; going on with that one")
-				again = time.After(catchUp)
-				go listen()
-			}
+		if awaitLB(ctx, c) != nil {
+			return err
 		}
+		fmt.Fprintln(std.err, "lb: the process that was asked has ended; going on with the one that answers now")
 	}
-	return errors.Join(out.failed, err)
 }
 
 // awaitLB waits until a process listens at the socket, for the time that an upgrade needs.
@@ -143,7 +113,7 @@ func (t *traceCmd) Run(std *streams) error {
 		if err == nil || out.printed > 0 {
 			fmt.Fprintf(std.err, "lb: %s matched in %s\n", amountOf(uint64(out.printed), "exchange"), age(begun, time.Now()))
 		}
-		return errors.Join(out.failed, err)
+		return err
 	})
 }
 
@@ -154,19 +124,10 @@ type entries struct {
 	heads   bool
 	printed int
 	seen    map[string]bool // what was printed; nil if nothing comes twice
-	failed  error           // of a write
 }
 
-// skip takes a list as printed. From now on nothing is printed twice.
-func (e *entries) skip(list []json.RawMessage) {
-	e.seen = map[string]bool{}
-	for _, raw := range list {
-		e.isOld(raw)
-	}
-}
-
-// isOld reports whether raw was seen before, and takes it as seen. Answers and streams may
-// write the same exchange with other escapes.
+// isOld reports whether raw was printed before, and takes it as printed. Two processes may
+// write the same exchange in other ways.
 func (e *entries) isOld(raw json.RawMessage) bool {
 	if e.seen == nil {
 		return false
@@ -187,9 +148,9 @@ func (e *entries) isOld(raw json.RawMessage) bool {
 }
 
 // print prints one entry, unless it was printed before.
-func (e *entries) print(raw json.RawMessage) {
-	if e.failed != nil || e.isOld(raw) {
-		return
+func (e *entries) print(raw json.RawMessage) error {
+	if e.isOld(raw) {
+		return nil
 	}
 	var lost api.Lost
 	isLost := json.Unmarshal(raw, &lost) == nil && lost.Lost > 0
@@ -216,5 +177,6 @@ func (e *entries) print(raw json.RawMessage) {
 			p.lineIn(line.Head, line.Words, map[faultview.Tint]tint{faultview.Bad: red, faultview.Slow: yellow}[line.Tint])
 		}
 	}
-	_, e.failed = e.page.w.Write(text.Bytes())
+	_, err := e.page.w.Write(text.Bytes())
+	return err
 }
