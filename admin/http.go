@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lb/admin/rest"
 )
 
 // http.Server.Shutdown refuses requests that it reads after it was called, and does
@@ -21,7 +23,8 @@ import (
 // server. So it first stops accepting, then answers every connection that it has, and
 // only then shuts down.
 
-// newcomerTimeout is how long close waits for the request of a new connection.
+// newcomerTimeout is how long a new connection has for its request before it is closed, if
+// the server ends or its place is needed.
 const newcomerTimeout = 100 * time.Millisecond
 
 // queueTimeout is how long unlisten waits for what is queued to be accepted.
@@ -33,25 +36,31 @@ type httpServer struct {
 	http.Server
 	serving sync.WaitGroup
 
+	over    context.Context // done when streams are to end: no listener is left
+	endThem context.CancelFunc
+
 	mu        sync.Mutex // guards what follows
 	listeners []net.Listener
+	open      int // listeners that are served
 	conns     map[net.Conn]connState
 	connsMax  int    // more are not served
 	changes   uint64 // of states
 }
 
-// connState is what a connection does, and since which change.
+// connState is what a connection does, and since when.
 type connState struct {
 	http.ConnState
-	since uint64
+	since uint64 // which change
+	at    time.Time
 }
 
-// newHTTP returns a server of connsMax connections at most. They count among the
-// descriptors that host keeps back from the loops of mt.
-func newHTTP(h http.Handler, connsMax int, errorLog *log.Logger) *httpServer {
+// newHTTP returns a server of connsMax connections at most, which needs a Handler yet. They
+// count among the descriptors that host keeps back from the loops of mt.
+func newHTTP(connsMax int, errorLog *log.Logger) *httpServer {
 	s := &httpServer{conns: map[net.Conn]connState{}, connsMax: connsMax}
+	s.over, s.endThem = context.WithCancel(context.Background())
 	s.Server = http.Server{
-		Handler:           h,
+		ConnContext:       rest.ConnContext,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
@@ -72,21 +81,43 @@ func (s *httpServer) note(c net.Conn, state http.ConnState) {
 		delete(s.conns, c)
 		return
 	case http.StateNew:
-		if len(s.conns) >= s.connsMax && !s.makeRoom() {
+		if !s.admit() {
 			c.Close()
 			return
 		}
 	}
 	if _, known := s.conns[c]; known || state == http.StateNew { // else it was closed to make room
-		s.conns[c] = connState{state, s.changes}
+		s.conns[c] = connState{state, s.changes, time.Now()}
 	}
 }
 
-// makeRoom closes the connection that has been without a request for the longest time. It
-// returns false if all of them have one.
-func (s *httpServer) makeRoom() bool {
+// admit returns after there is room for another connection, or with false if it must be
+// closed. In a rush it lets the connections that have just come send their request first:
+// the next ones wait in the queue of the listener. mu is locked, and unlocked meanwhile.
+func (s *httpServer) admit() bool {
+	for begun := time.Now(); len(s.conns) >= s.connsMax; {
+		patient := time.Since(begun) < newcomerTimeout
+		switch {
+		case s.makeRoom(patient):
+		case !patient:
+			return false
+		default:
+			s.mu.Unlock()
+			time.Sleep(time.Millisecond)
+			s.mu.Lock()
+		}
+	}
+	return true
+}
+
+// makeRoom closes the connection that has been without a request for the longest time, with
+// spare not one that has come a moment ago. It returns false if there is none.
+func (s *httpServer) makeRoom(spare bool) bool {
 	var oldest net.Conn
 	for c, state := range s.conns {
+		if spare && state.ConnState == http.StateNew && time.Since(state.at) < newcomerTimeout {
+			continue
+		}
 		if state.ConnState != http.StateActive && (oldest == nil || state.since < s.conns[oldest].since) {
 			oldest = c
 		}
@@ -100,16 +131,27 @@ func (s *httpServer) makeRoom() bool {
 }
 
 // serve begins to serve l and returns at once. Closing l ends that, and leaves other
-// listeners alone.
+// listeners alone. With the last one streams end, because new conns find another server.
 func (s *httpServer) serve(l net.Listener, log *slog.Logger, what string) {
 	s.mu.Lock()
 	s.listeners = append(s.listeners, l)
+	s.open++
 	s.mu.Unlock()
 	s.serving.Go(func() {
+		defer s.closed()
 		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			log.Error(what+": no longer listening", "address", l.Addr(), "error", err)
 		}
 	})
+}
+
+// closed notes that a listener was closed.
+func (s *httpServer) closed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open--; s.open == 0 {
+		s.endThem()
+	}
 }
 
 // unlisten closes all listeners, each after what waits in its queue was accepted, which a
@@ -154,6 +196,7 @@ func (s *httpServer) close(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	s.serving.Wait()
+	s.endThem()
 	look := time.NewTicker(time.Millisecond)
 	defer look.Stop()
 	for begun := time.Now(); s.busy(time.Since(begun) < newcomerTimeout) && ctx.Err() == nil; {
