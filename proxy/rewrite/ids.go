@@ -94,6 +94,7 @@ func (r *Request) tagTrace(t *Tags, m *ids.Maker) (trace record.Trace) {
 		}
 	}
 	trace = record.Trace{ID: p.Trace, Parent: p.Span, Span: m.SpanID(), Flags: p.Flags, Given: ok, Sampled: p.Flags&ids.Sampled != 0}
+	p.Span = trace.Span // until there is an attempt
 	r.tags = append(r.tags, traceParent+": "...)
 	r.tags, r.parentAt = p.Append(r.tags)
 	r.tags = append(r.tags, crlf...)
