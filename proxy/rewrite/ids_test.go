@@ -150,7 +150,8 @@ func TestTagNames(t *testing.T) {
 	}
 	r := &Request{Message: parse(t, get("")), Text: []byte(get("")), Config: new(config.Config), Peer: newPeer("192.0.2.1", true), Hops: -1}
 	r.Tag(&allTags, newMaker(), 1, new(record.Record))
-	if n := len(r.tags); n > TagBytes(tagsConfig()) || !bytes.Contains(r.tags, []byte("X-Request-ID: ")) {
-		t.Errorf("%d bytes: %q", n, r.tags)
+	tags := r.appendTags(nil)
+	if n := r.tagBytes(); len(tags) > n || n > TagBytes(tagsConfig()) || !bytes.Contains(tags, []byte("X-Request-ID: ")) {
+		t.Errorf("%d bytes of %d: %q", len(tags), n, tags)
 	}
 }
