@@ -2,13 +2,17 @@ package proxy
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
 
+	"lb/admin/api"
+	"lb/board"
 	"lb/config"
 	"lb/httpparse"
 	"lb/loop/tick"
+	"lb/proxy/accesslog"
 	"lb/proxy/front"
 	"lb/proxy/lane"
 	"lb/proxy/record"
@@ -51,6 +55,7 @@ func (c *recorder) record(r *record.Record) {
 	}
 	delete(c.live, r)
 	k := kept{Record: *r, peer: string(r.Peer.Address())}
+	checkLine(c.t, r)
 	if len(r.Head) > 0 {
 		k.method, k.host = string(r.Request.MethodName.Of(r.Head)), string(r.Request.Authority.Of(r.Head))
 		k.target = string(r.Request.Target.Of(r.Head))
@@ -63,6 +68,32 @@ func (c *recorder) record(r *record.Record) {
 	}
 	k.Peer, k.Request, k.Head, k.Route, k.ID = nil, nil, bytes.Clone(r.Head), nil, bytes.Clone(r.ID)
 	c.records = append(c.records, k)
+}
+
+// checkLine checks that r makes a line of the access log and an entry of the flight recorder, whatever happened.
+func checkLine(t testing.TB, r *record.Record) {
+	s := accesslog.Subject{Record: r, Client: r.Peer.Address(), Clock: new(accesslog.Clock)}
+	format, err := accesslog.Compile("json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := format.Append(nil, &s)
+	var x api.Exchange
+	if err := json.Unmarshal(line, &x); err != nil || len(line) >= accesslog.LineMax {
+		t.Errorf("%v: %s", err, line)
+	}
+	p := x.Phases
+	for _, us := range []int64{p.Head, p.Queue, p.Connect, p.TLS, p.Send, p.FirstByte, p.Body, p.ClientStall, x.TotalUS} {
+		if us < 0 {
+			t.Errorf("less than no time: %s", line)
+		}
+	}
+	if sum := p.Head + p.Queue + p.Connect + p.TLS + p.Send + p.FirstByte + p.Body; sum > x.TotalUS || (x.End == "ok") != (r.Fault.Cause == record.NoCause) {
+		t.Errorf("parts of %d us: %s", sum, line)
+	}
+	if entry := accesslog.AppendEntry(nil, accesslog.Fault, &s, nil, board.EntryMax); !json.Valid(entry) || len(entry) > board.EntryMax {
+		t.Errorf("%d bytes: %s", len(entry), entry)
+	}
 }
 
 // check returns the contradictions in a record.
