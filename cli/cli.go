@@ -55,6 +55,7 @@ type commandLine struct {
 	Upgrade upgradeCmd  `cmd:"" help:"Replace a running lb with another binary, without refusing or resetting a connection."`
 	Drain   drainCmd    `cmd:"" help:"Make a running lb finish its open requests and exit."`
 	Backend backendCmd  `cmd:"" help:"List the backends of a running lb, or change one at run time."`
+	Log     logCmd      `cmd:"" name:"log-level" help:"Show or change the level of the log of a running lb."`
 	Demo    backendsCmd `cmd:"" name:"demo-backends" help:"Run only the demo backends."`
 	Bench   benchCmd    `cmd:"" help:"Measure how fast a URL answers."`
 	Trust   trustCmd    `cmd:"" help:"Show how to trust the certificates of lb's internal authority."`

@@ -156,7 +156,7 @@ func (w *workers) delay(backOff time.Duration, ready bool) time.Duration {
 // logDeath logs why a process, which has exited, is gone.
 func (w *workers) logDeath(p *process, more ...any) {
 	w.Log.Error("worker died", append([]any{"worker", p.o.place, "pid", p.pid(), "cause", p.cause(),
-		"age", p.age(), "cut", p.cut, "mend", "for \"signal: killed\" see the memory (dmesg); report a panic"}, more...)...)
+		"age", p.age(), "cut", p.cut, "mend", "if the system has killed it, see the memory (dmesg); report a panic"}, more...)...)
 }
 
 // cannotSpawn is reap for a worker that could not be started.
