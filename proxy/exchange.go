@@ -214,7 +214,9 @@ func (x *exchange) admit() (ended bool) {
 	if r.MayForge(x.snap.guarded) {
 		r.HideForged(x.in.Bytes(), x.peer.Trusted, x.snap.guarded)
 	}
-	x.request().Tag(&x.snap.tags, p.ids, p.loop.Now(), &x.rec)
+	came := &p.request
+	came.Message, came.Text, came.Peer = r, x.in.Bytes(), x.peer
+	came.Tag(&x.snap.tags, p.ids, p.loop.Now(), &x.rec)
 	x.idempotent = r.Idempotent()
 	if r.Seen.Has(httpparse.ContentType) {
 		x.call.Note(&r.Message, x.in.Bytes(), p.loop.Now())
@@ -247,7 +249,7 @@ func (x *exchange) admit() (ended bool) {
 	if x.pool == nil {
 		return x.redirect()
 	}
-	came := x.request()
+	came = x.request()
 	x.prepareChoice(came)
 	x.composeRequest(came)
 	x.in.Take(int(r.HeadLen))
@@ -341,7 +343,9 @@ func (x *exchange) arm() {
 		x.rest()
 	}
 	s, from, limit := x.owes()
-	x.rec.Waits(s == record.ClientSide && (!x.tunnel || x.opening), x.p.loop.Now())
+	if x.p.record != nil {
+		x.rec.Waits(s == record.ClientSide && (!x.tunnel || x.opening), x.p.loop.Now())
+	}
 	x.front.Deadline(min(from.Add(limit), x.call.Until))
 }
 
