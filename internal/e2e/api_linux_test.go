@@ -134,6 +134,8 @@ func TestAPIDocument(t *testing.T) {
 		change(200, "/v1/backends", fmt.Sprintf(`{"pool":"default","address":%q,"action":"weight","weight":7}`, good))
 		change(200, "/v1/backends", fmt.Sprintf(`{"pool":"default","address":%q,"action":"drain"}`, good))
 		change(404, "/v1/backends", `{"pool":"none","address":"a:1","action":"drain"}`)
+		change(400, "/v1/backends", fmt.Sprintf(`{"pool":"default","address":%q,"action":"paint"}`, good))
+		change(400, "/v1/backends", fmt.Sprintf(`{"pool":"default","address":%q,"action":"weight","weight":65536}`, good))
 		d.readsAll("with changes at run time")
 		change(200, "/v1/backends", fmt.Sprintf(`{"pool":"default","address":%q,"action":"enable"}`, good))
 		change(200, "/v1/reload", `{"plan":true}`)
