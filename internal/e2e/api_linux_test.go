@@ -242,3 +242,108 @@ func TestStreamsOverUpgrade(t *testing.T) {
 		d.readsAll("after the upgrade")
 	})
 }
+
+// recording is a stream that is being read.
+type recording struct {
+	req  *http.Request
+	resp *http.Response
+	log  testkit.Log
+	end  func() (text string) // ends it, if it goes on, and returns all of it
+}
+
+// record opens a stream on the socket.
+func (d *documented) record(target string) *recording {
+	d.t.Helper()
+	ctx, cancel := context.WithCancel(d.t.Context())
+	r := &recording{}
+	var err error
+	if r.req, err = http.NewRequestWithContext(ctx, "GET", "http://lb"+target, nil); err != nil {
+		d.t.Fatal(err)
+	}
+	if r.resp, err = (&http.Client{Transport: d.calls.Transport}).Do(r.req); err != nil {
+		d.t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		io.Copy(&r.log, r.resp.Body)
+	}()
+	r.end = func() string {
+		cancel()
+		testkit.Wait(d.t, done, "the stream to end")
+		r.resp.Body.Close()
+		text := r.log.String()
+		if err := d.doc.Check(r.req, nil, r.resp, []byte(text)); err != nil {
+			d.t.Errorf("%s: %v", target, err)
+		}
+		return text
+	}
+	d.t.Cleanup(cancel)
+	return r
+}
+
+// lines returns how many lines have come that contain part.
+func (r *recording) lines(part string) (n int) {
+	for line := range strings.Lines(r.log.String()) {
+		if strings.Contains(line, part) {
+			n++
+		}
+	}
+	return n
+}
+
+// TestTraceAndFaults: a trace has each exchange of its client, and a stream of faults each
+// that failed, in the form of the document: over HTTP/1 and HTTP/2, forwarded or refused.
+func TestTraceAndFaults(t *testing.T) {
+	eachListenerProcess(t, func(t *testing.T, mode string) {
+		d, _, bad := newDocumented(t, mode)
+		d.until("the pool to be down", func(st status) bool { return st.backend(t, "sick", bad).Health == "down" })
+		trace, faults := d.record("/v1/trace?client=127.0.0.0/8&seconds=600"), d.record("/v1/faults?follow=true")
+		if code, text := d.ask(true, "GET", "/v1/trace?id=x", ""); code != 409 || !strings.Contains(text, "another trace") {
+			t.Errorf("a second trace: %d %s", code, text)
+		}
+		const each = 10
+		transports := []*http.Transport{{TLSClientConfig: trusting(t)}}
+		if d.secure {
+			transports = append(transports, &http.Transport{Protocols: onlyHTTP2(), TLSClientConfig: trusting(t)})
+		}
+		for _, tr := range transports {
+			defer tr.CloseIdleConnections()
+			for i := range 2 * each {
+				path := []string{"/fine?password=hunter2", "/sick"}[i%2]
+				req, err := http.NewRequest("POST", d.url(path), strings.NewReader("body"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				req.Header.Set("Cookie", "id=hunter2")
+				resp, err := (&http.Client{Transport: tr}).Do(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+			}
+			n := each * (1 + slices.Index(transports, tr))
+			testkit.Until(t, "the trace to have all", func() bool { return trace.lines(`"/fine?`) == n && trace.lines(`"/sick"`) == n })
+			testkit.Until(t, "the faults", func() bool { return faults.lines(`"/sick"`) == n })
+		}
+		dial(t, d.addr).ask("GET / HTTP/1.1\r\nHost: a b\r\n\r\n")
+		testkit.Until(t, "what was refused", func() bool { return trace.lines(`"status":400`) == 1 })
+		for what, text := range map[string]string{"trace": trace.end(), "faults": faults.end()} {
+			if strings.Contains(text, "hunter2") || strings.Contains(text, `"lost"`) || what == "faults" && strings.Contains(text, "/fine") {
+				t.Errorf("%s: %s", what, text)
+			}
+			for _, part := range []string{`"pool":"sick"`, `"status":503`, `"end":"lb"`, `POST /sick HTTP/1.1\r\n`, `Cookie: ***`} {
+				if !strings.Contains(strings.ReplaceAll(text, "cookie: ***", "Cookie: ***"), part) {
+					t.Errorf("%s: no %s in %s", what, part, text)
+				}
+			}
+		}
+		d.ask(false, "GET", "/v1/faults", "")
+		testkit.Until(t, "room for another trace", func() bool {
+			r := d.record("/v1/trace?id=x&seconds=1")
+			defer r.end()
+			return r.resp.StatusCode == 200
+		})
+	})
+}
