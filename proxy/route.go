@@ -68,17 +68,6 @@ func (x *exchange) findRoute() record.Cause {
 	return record.NoCause
 }
 
-// unrouted answers a request that no route takes, for the cause c.
-func (x *exchange) unrouted(c record.Cause) (ended bool) {
-	f := record.ByClient(c)
-	text := f.TextFor(x.req.Authority.Of(x.in.Bytes()))
-	if c == record.CauseNoRoute {
-		x.p.counters.Unrouted.Add(1)
-	}
-	f.Phase, x.rec.Fault = x.phase, f
-	return x.replyHere(f.Status(), text, nil)
-}
-
 // stickyMax is the length, in bytes, of the longest cookie value that can be ours.
 const stickyMax = 64
 
@@ -132,24 +121,46 @@ func (x *exchange) composeRequest(r *rewrite.Request) {
 	}
 }
 
-const farAway = "the place to go to instead is too long to say"
-
-// redirect answers with the route's Location.
-func (x *exchange) redirect() (ended bool) {
-	lines, where := x.route.AppendRedirect(nil, x.in.Bytes(), x.req, x.request().Secure())
-	if where > lane.HeadRoom/2 {
-		return x.replyHere(414, farAway, nil)
+// decide returns lb's own answer to the request, whose head is whole, and the fault that it
+// is for, if there is one. An answer without a code means that x.pool takes the request. It
+// changes nothing but x: Explain asks it, too.
+func (x *exchange) decide() (a clients.Answer, f record.Fault) {
+	p, r, b := x.p, x.req, x.in.Bytes()
+	if r.MayForge(x.snap.guarded) {
+		r.HideForged(b, x.peer.Trusted, x.snap.guarded)
 	}
-	return x.replyHere(x.route.Config.Redirect.Code, "", lines)
-}
-
-// answer answers with a.
-func (x *exchange) answer(a *clients.Answer) (ended bool) {
-	switch {
-	case a.Close:
-		return x.reply(a.Code, a.Text, a.Lines)
-	case len(a.Lines) > lane.HeadRoom/2:
-		return x.replyHere(414, farAway, nil)
+	x.idempotent = r.Idempotent()
+	if r.Seen.Has(httpparse.ContentType) {
+		x.call.Note(&r.Message, b, p.loop.Now())
 	}
-	return x.replyHere(a.Code, a.Text, a.Lines)
+	if p.clients.Answers(x.peer) {
+		if a, ok := p.clients.Answer(x.peer, r, b); ok {
+			return a.Within(lane.HeadRoom / 2), f
+		}
+	}
+	if r.Method == httpparse.CONNECT {
+		return clients.Answer{Code: 501, Text: "lb forwards to its own backends and opens no tunnels", Close: true}, f
+	}
+	if limit := x.snap.cfg.Limits.BodyBytes; limit > 0 && r.Length > limit {
+		f = record.ByClient(record.CauseTooLarge)
+		return clients.Answer{Code: f.Status(), Text: f.Text(), Close: true}, f
+	}
+	if r.Seen.Has(httpparse.MaxForwards) {
+		var here *rewrite.Here
+		if x.hops, here = rewrite.Hops(r, b); here != nil {
+			return clients.Answer{Code: here.Code, Text: here.Text, Lines: here.Lines, Close: here.Bad}, f
+		}
+	}
+	if c := x.findRoute(); c != record.NoCause {
+		f = record.ByClient(c)
+		return clients.Answer{Code: f.Status(), Text: f.TextFor(r.Authority.Of(b))}, f
+	}
+	if x.pool == nil {
+		lines, where := x.route.AppendRedirect(nil, b, r, x.request().Secure())
+		a = clients.Answer{Code: x.route.Config.Redirect.Code, Lines: lines[:where]}.Within(lane.HeadRoom / 2)
+		if a.Lines != nil {
+			a.Lines = lines
+		}
+	}
+	return a, f
 }

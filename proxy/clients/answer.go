@@ -24,6 +24,14 @@ type Answer struct {
 	Close bool   // the conn ends with it
 }
 
+// Within returns a, or a refusal if its field lines are longer than most bytes.
+func (a Answer) Within(most int) Answer {
+	if a.Close || len(a.Lines) <= most {
+		return a
+	}
+	return Answer{Code: 414, Text: "the place to go to instead is too long to say"}
+}
+
 // Answers reports whether Answer may have an answer for p. It costs next to nothing.
 func (c *Clients) Answers(p *front.Peer) bool {
 	return p.Way > front.TLS || p.Way == front.Plain && len(c.tokens) > 0
@@ -87,8 +95,8 @@ func (c *Clients) appendLocation(d []byte, way front.Way, m *httpparse.Request, 
 	return append(d, "\r\n"...)
 }
 
-// way returns how clients of l come in.
-func way(l config.Listener) front.Way {
+// WayOf returns how clients of l come in that speak what l does.
+func WayOf(l config.Listener) front.Way {
 	switch {
 	case l.TLS:
 		return front.TLS
