@@ -1,11 +1,13 @@
-package config
+package socket
 
 import (
 	"slices"
 	"testing"
+
+	"lb/config"
 )
 
-func TestSocketPath(t *testing.T) {
+func TestPath(t *testing.T) {
 	for _, tc := range []struct {
 		socket, pidFile, runtime string
 		root                     bool
@@ -23,21 +25,21 @@ func TestSocketPath(t *testing.T) {
 		{"/a/b", "/run/lb/lb.pid", "/run/user/7", true, []string{"/a/b"}},
 		{"off", "/run/lb/lb.pid", "/run/user/7", true, nil},
 	} {
-		c := Default()
+		c := config.Default()
 		c.Admin.Socket, c.PIDFile = tc.socket, tc.pidFile
 		getenv := func(name string) string { return map[string]string{"XDG_RUNTIME_DIR": tc.runtime}[name] }
 		all := slices.Clone(tc.want)
 		if tc.socket == "" && tc.pidFile == "" { // the service
 			all = append(all, "/run/lb/lb.sock")
 		}
-		if got := SocketPaths(c, getenv, tc.root); !slices.Equal(got, all) {
+		if got := Paths(c, getenv, tc.root); !slices.Equal(got, all) {
 			t.Errorf("%+v: %q", tc, got)
 		}
 		first := ""
 		if len(tc.want) > 0 {
 			first = tc.want[0]
 		}
-		if got := SocketPath(c, getenv, tc.root); got != first {
+		if got := Path(c, getenv, tc.root); got != first {
 			t.Errorf("%+v: %q is the one", tc, got)
 		}
 	}
