@@ -100,7 +100,7 @@ func WayOf(l config.Listener) front.Way {
 	switch {
 	case l.TLS:
 		return front.TLS
-	case l.RedirectHTTPS && portOf(l) == "80":
+	case l.RedirectHTTPS && PortOf(l) == "80":
 		return front.RedirectedAt80
 	case l.RedirectHTTPS:
 		return front.Redirected
@@ -108,8 +108,8 @@ func WayOf(l config.Listener) front.Way {
 	return front.Plain
 }
 
-// portOf returns the port of l, or "" for a unix socket.
-func portOf(l config.Listener) string {
+// PortOf returns the port of l, or "" for a unix socket.
+func PortOf(l config.Listener) string {
 	if strings.HasPrefix(l.Address, "unix:") {
 		return ""
 	}
@@ -120,9 +120,9 @@ func portOf(l config.Listener) string {
 // httpsPort returns the port of the first of all that speaks TLS, as it stands after a
 // host: empty for that of https.
 func httpsPort(all []config.Listener) string {
-	at := slices.IndexFunc(all, func(l config.Listener) bool { return l.TLS && portOf(l) != "" })
-	if at < 0 || portOf(all[at]) == "443" {
+	at := slices.IndexFunc(all, func(l config.Listener) bool { return l.TLS && PortOf(l) != "" })
+	if at < 0 || PortOf(all[at]) == "443" {
 		return ""
 	}
-	return ":" + portOf(all[at])
+	return ":" + PortOf(all[at])
 }
