@@ -16,11 +16,11 @@ import (
 // draws it.
 var arrows = map[string][]string{
 	"lb":     {"cli"},
-	"lb/cli": {"supervise", "admin", "admin/api", "config", "backends", "bench", "supervise/certs", "supervise/localca"},
+	"lb/cli": {"supervise", "admin", "admin/api", "config", "config/socketpath", "backends", "bench", "supervise/certs", "supervise/localca"},
 
 	// The rooms of supervise.
-	"lb/supervise": {"supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports",
-		"internal/filewatch", "internal/host", "internal/systemd", "admin/api", "board", "config", "loop/tick", "internal/tlsfault"},
+	"lb/supervise": {"supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports", "supervise/queue",
+		"internal/filewatch", "internal/host", "internal/systemd", "admin/api", "board", "config", "config/socketpath", "loop/tick", "internal/tlsfault"},
 	"lb/supervise/certs":         {"internal/tlsconf", "admin/api", "config"},
 	"lb/supervise/crew":          {"supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "board", "config", "loop/tick"},
 	"lb/supervise/discover":      {"config"},
@@ -30,6 +30,7 @@ var arrows = map[string][]string{
 	"lb/supervise/listen":        {"supervise/discover", "internal/ipc", "internal/unixsock"},
 	"lb/supervise/notice":        {"supervise/plan", "proxy/record", "httpparse", "httpparse/h2", "httpparse/h2/heads", "board", "loop/tick", "internal/tlsfault", "config"},
 	"lb/supervise/plan":          {"config", "internal/tlsconf"},
+	"lb/supervise/queue":         {},
 	"lb/supervise/ports":         {"supervise/discover", "supervise/listen", "internal/host", "internal/systemd", "internal/unixsock", "admin/api", "config"},
 	"lb/supervise/supervisetest": {"config", "internal/testkit"},
 
@@ -70,8 +71,10 @@ var arrows = map[string][]string{
 	"lb/loop":               {"loop/tick"},
 	"lb/loop/looptest":      {"loop", "loop/tick"},
 	"lb/loop/tick":          {},
-	"lb/config":             {"config/hints", "config/schema", "config/tomlfile", "config/value", "httpparse/urlpath"},
+	"lb/config":             {"config/hints", "config/logging", "config/schema", "config/tomlfile", "config/value", "httpparse/urlpath"},
 	"lb/config/hints":       {},
+	"lb/config/logging":     {"config/schema", "config/value"},
+	"lb/config/socketpath":  {"config"},
 	"lb/config/schema":      {"config/hints", "config/tomlfile", "config/value"},
 	"lb/config/tomlfile":    {},
 	"lb/config/value":       {},
@@ -110,7 +113,7 @@ var owners = map[string][]string{
 	"github.com/prometheus/client_golang": {"lb/admin"},
 	"github.com/HdrHistogram":             {"lb/bench"},
 	"github.com/fsnotify/fsnotify":        {"lb/internal/filewatch"},
-	"github.com/cespare/xxhash":           {"lb/upstream"},
+	"github.com/cespare/xxhash":           {"lb/upstream", "lb/board"},
 	"github.com/coreos/go-systemd":        {"lb/internal/systemd"},
 	"github.com/caddyserver/certmagic":    {"lb/supervise/acme"},
 	"github.com/mholt/acmez":              {"lb/supervise/acme"},

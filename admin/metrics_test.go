@@ -361,7 +361,7 @@ func TestMetricsFollowTheView(t *testing.T) {
 // TestScrapeBesideReloads: views come and go while clients scrape; for -race.
 func TestScrapeBesideReloads(t *testing.T) {
 	o := options("127.0.0.1:0")
-	b, file, err := board.Create(1, 64)
+	b, file, err := board.Create(board.Size{Loops: 1, Backends: 64, Series: 4})
 	if err != nil {
 		t.Fatal(err)
 	}

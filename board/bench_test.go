@@ -8,7 +8,7 @@ import (
 // benchShapes runs f on boards with few and many loops and backends. next returns backend
 // IDs in an order that the processor cannot predict, as in real picks.
 func benchShapes(b *testing.B, f func(b *testing.B, board *Board, next func() int)) {
-	for _, s := range []shape{{2, 4}, {64, 4}, {2, 1000}, {64, 1000}} {
+	for _, s := range []shape{{loops: 2, backends: 4}, {loops: 64, backends: 4}, {loops: 2, backends: 1000}, {loops: 64, backends: 1000}} {
 		b.Run(fmt.Sprintf("loops=%d/backends=%d", s.loops, s.backends), func(b *testing.B) {
 			board := benchBoard(b, s)
 			at := uint64(0)
@@ -53,7 +53,7 @@ func BenchmarkReserve(b *testing.B) {
 
 // benchBoard returns a shared board as supervise creates it.
 func benchBoard(b *testing.B, s shape) *Board {
-	board, f, err := Create(Room(s.loops, s.backends))
+	board, f, err := Create(Room(Size{Loops: s.loops, Backends: s.backends}))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -19,15 +19,15 @@ type Board struct {
 }
 
 // New returns a board on the heap with all of its room in use, for one process that
-// never reloads. It panics for a room that Create refuses.
+// never reloads; it has as many series as backends, and rings that keep less. It panics for a room that Create refuses.
 func New(loops, backends int) *Board {
-	room := shape{loops, backends}
+	room := shape{loops, backends, backends, 4}
 	if err := room.check(); err != nil {
 		panic(err)
 	}
 	b := newBoard(room, aligned(room.words()), nil)
 	room.writeHeader(b.words)
-	b.words[wordLoops], b.words[wordBackends] = uint64(loops), uint64(backends)
+	b.words[wordLoops], b.words[wordBackends], b.words[wordSeries] = uint64(loops), uint64(backends), uint64(backends)
 	return b
 }
 
@@ -60,6 +60,9 @@ func (b *Board) LoopsRoom() int { return b.room.loops }
 // BackendsRoom returns how many backend IDs can be claimed.
 func (b *Board) BackendsRoom() int { return b.room.backends }
 
+// SeriesRoom returns how many series can be claimed.
+func (b *Board) SeriesRoom() int { return b.room.series }
+
 // Loop returns the slot of a loop, valid as long as the board. It panics if the
 // slot was never claimed.
 func (b *Board) Loop(loop int) *Loop {
@@ -89,6 +92,23 @@ func (b *Board) State(backend int) *State {
 	return stateView(b.words[b.room.blockStart(backend):])
 }
 
+// Series returns a loop's part of a series, valid as long as the board. It panics if
+// either was never claimed.
+func (b *Board) Series(loop, series int) *Series {
+	b.checkLoop(loop)
+	b.checkSeries(series)
+	return seriesView(b.words[b.room.seriesStart(loop, series):])
+}
+
+// Tap returns the tap, valid as long as the board.
+func (b *Board) Tap() *Tap { return tapView(b.words[wordTap:]) }
+
+func (b *Board) checkSeries(series int) {
+	if n := atomic.LoadUint64(&b.words[wordSeries]); uint64(series) >= n {
+		panic(fmt.Sprintf("board: series %d of %d", series, n))
+	}
+}
+
 func (b *Board) checkLoop(loop int) {
 	if loops := b.Loops(); uint(loop) >= uint(loops) {
 		panic(fmt.Sprintf("board: loop %d of %d", loop, loops))
@@ -112,6 +132,10 @@ type Control struct {
 	ReloadFaults   Counter // refused, or not applied by all loops
 	Upgrades       Counter // that ended with a new binary running
 	StartedAt      Counter // wall-clock start of the first supervisor, in nanoseconds since 1970
+
+	// LogWriteLost is how many lines of the access log were taken from the loops and could
+	// not be written. In an upgrade, the supervisor that leaves adds to it as well.
+	LogWriteLost Word
 }
 
 // Counter is one word with one writer, so a plain load and store suffice to change
@@ -165,11 +189,36 @@ type Loop struct {
 	HTTP2Goaways      Counter         // GOAWAY frames of backends
 	HTTP2Unprocessed  Counter         // streams that backends refused, or left out in a GOAWAY
 
+	LogLines  Counter // lines of the access log that were handed to its writer
+	LogLost   Counter // those that found no room
+	SpansLost Counter // exchanges whose trace is sampled that were too long for a span
+
+	Faults [FaultKinds]Counter // of exchanges that have ended, by FaultKind
+
 	// OldestConfig is the number of the oldest configuration from which an exchange
 	// of this loop may still pick or retry; 0: no loop is active in the slot. The
 	// control plane sets it after TakeOver and before the loop starts, so that the
 	// loop never uses a configuration that others believe to be out of use.
 	OldestConfig Counter
+}
+
+// The dimensions of Loop.Faults, with room for more than there are.
+const (
+	FaultSides  = 4
+	FaultPhases = 8
+	FaultCauses = 32
+	FaultKinds  = FaultSides * FaultPhases * FaultCauses
+)
+
+// FaultKind returns the place in Loop.Faults of a side, a phase and a cause, which are
+// numbers of package record below the dimensions.
+func FaultKind(side, phase, cause uint8) int {
+	return (int(side)*FaultPhases+int(phase))*FaultCauses + int(cause)
+}
+
+// FaultOf returns what FaultKind has put together.
+func FaultOf(kind int) (side, phase, cause uint8) {
+	return uint8(kind / FaultCauses / FaultPhases), uint8(kind / FaultCauses % FaultPhases), uint8(kind % FaultCauses)
 }
 
 // Floods is how many kinds of floods there is room for. Their numbers are those of

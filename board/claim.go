@@ -26,6 +26,26 @@ func (b *Board) ClaimBackend(id int) {
 	b.raise(wordBackends, uint64(id)+1)
 }
 
+// ClaimSeries claims a series and all below it. It panics if the board has no room for
+// it. Afterwards loops may use the series.
+func (b *Board) ClaimSeries(series int) {
+	if uint(series) >= uint(b.room.series) {
+		panic(fmt.Sprintf("board: series %d, but room for %d", series, b.room.series))
+	}
+	b.raise(wordSeries, uint64(series)+1)
+}
+
+// ClearSeries sets a series to zero, in all loops, before it goes to another pool or
+// backend. No loop may use it.
+func (b *Board) ClearSeries(series int) {
+	for loop := range b.Loops() {
+		part := b.Series(loop, series).counters()
+		for i := range part {
+			part[i].Set(0)
+		}
+	}
+}
+
 // raise makes a word of the header at least n. During an upgrade two supervisors
 // may call it at the same time.
 func (b *Board) raise(word int, n uint64) {

@@ -13,7 +13,7 @@ import (
 // TestClaim: the range in use only grows, to one past the highest claim. A place that
 // was not claimed cannot be reached, though there is room for it.
 func TestClaim(t *testing.T) {
-	b, f, err := Create(8, 9)
+	b, f, err := Create(Size{Loops: 8, Backends: 9})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func TestClaim(t *testing.T) {
 // claim is lost.
 func TestClaimAtOnce(t *testing.T) {
 	const most = 500
-	b, f, err := Create(1, most)
+	b, f, err := Create(Size{Loops: 1, Backends: most})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +155,7 @@ func TestClearBesideReaders(t *testing.T) {
 }
 
 func TestOldestConfig(t *testing.T) {
-	b, f, err := Create(6, 1)
+	b, f, err := Create(Size{Loops: 6, Backends: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

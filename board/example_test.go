@@ -7,7 +7,7 @@ import (
 )
 
 func Example() {
-	b, file, err := board.Create(4, 16) // room for 4 loops and 16 backends
+	b, file, err := board.Create(board.Size{Loops: 4, Backends: 16}) // room for 4 loops and 16 backends
 	if err != nil {
 		fmt.Println(err)
 		return

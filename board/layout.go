@@ -6,12 +6,13 @@ import (
 	"fmt"
 )
 
-// The words of a board, in order: a header of two lines, the second of which is
-// Control; a slot and the refusals for each loop there is room for; a block for each
-// backend there is room for, which is its state and its slots in all loops. Every slot and state
-// begins on a line of its own, so that no two loops write to the same line, except
-// in a state. A line is 128 bytes: the cache line of many arm64 machines, and the
-// pair of lines that amd64 fetches together.
+// The words of a board, in order: a header, with Control, the tap and what wakes the
+// writer of the access log; a slot and the refusals for each loop there is room for; a
+// block for each backend there is room for, which is its state and its slots in all loops;
+// the histograms of each series there is room for, in all loops; and the rings of each
+// loop. Every slot and state begins on a line of its own, so that no two loops write to
+// the same line, except in a state. A line is 128 bytes: the cache line of many arm64
+// machines, and the pair of lines that amd64 fetches together.
 const (
 	wordBytes = 8
 	lineBytes = 128
@@ -21,9 +22,10 @@ const (
 const (
 	magic = uint64(0x6472616f622d626c) // "lb-board", read as little-endian bytes
 
-	// layoutVersion goes up with every change of Loop, Refusals, Backend, State, Control or
-	// the layout, so that no binary misreads the words of an older one.
-	layoutVersion = 6
+	// layoutVersion goes up with every change of Loop, Refusals, Backend, State, Control,
+	// Tap, Series, the rings or the layout, so that no binary misreads the words of an older
+	// one.
+	layoutVersion = 7
 )
 
 // The words of the header.
@@ -37,8 +39,13 @@ const (
 	wordStates   // see Version
 	wordSecret   // the first of secretWords
 
+	wordSeriesRoom = wordSecret + secretWords
+	wordSeries     = wordSeriesRoom + 1 // in use; only grows
+
 	wordControl = lineWords
-	headerWords = 2 * lineWords
+	wordTap     = 2 * lineWords
+	wordLogWait = 4 * lineWords // see AwaitLog
+	headerWords = 5 * lineWords
 	headerBytes = headerWords * wordBytes
 )
 
@@ -48,22 +55,28 @@ const secretWords = 4
 const (
 	loopsMax    = 1 << 12
 	backendsMax = 1 << 20
+	seriesMax   = 1 << 20
 )
 
-// shape is how many loops and backends there is room for. All offsets follow from
-// it.
-type shape struct{ loops, backends int }
+// shape is how many loops, backends and series there is room for. All offsets follow
+// from it.
+type shape struct {
+	loops, backends, series int
+	// shrink makes rings smaller, by this power of 2, on boards on the heap: tests make
+	// thousands of these.
+	shrink int
+}
 
 func (s shape) check() error {
-	if s.loops < 1 || s.loops > loopsMax || s.backends < 0 || s.backends > backendsMax {
-		return fmt.Errorf("board: %d loops and %d backends: want 1 to %d loops and 0 to %d backends",
-			s.loops, s.backends, loopsMax, backendsMax)
+	if s.loops < 1 || s.loops > loopsMax || s.backends < 0 || s.backends > backendsMax || s.series < 0 || s.series > seriesMax {
+		return fmt.Errorf("board: %d loops, %d backends and %d series: want 1 to %d loops, 0 to %d backends and 0 to %d series",
+			s.loops, s.backends, s.series, loopsMax, backendsMax, seriesMax)
 	}
 	return nil
 }
 
 // words returns how many words the whole board takes.
-func (s shape) words() int { return s.blockStart(s.backends) }
+func (s shape) words() int { return s.ringsStart(s.loops) }
 
 func (s shape) bytes() int { return s.words() * wordBytes }
 
@@ -89,6 +102,23 @@ func (s shape) backendStart(loop, backend int) int {
 	return s.blockStart(backend) + lines(stateWords) + loop*lines(backendWords)
 }
 
+// seriesStart returns the first word of a loop's part of a series.
+func (s shape) seriesStart(loop, series int) int {
+	return s.blockStart(s.backends) + (series*s.loops+loop)*lines(seriesWords)
+}
+
+// ringsStart returns the first word of a loop's rings: its part of the access log, then
+// faults, taps and spans.
+func (s shape) ringsStart(loop int) int {
+	return s.seriesStart(0, s.series) + loop*(s.logWords()+s.ringWords(FaultsKept)+s.ringWords(TapsKept)+s.ringWords(SpansKept))
+}
+
+// logWords returns how many words a loop's part of the access log takes.
+func (s shape) logWords() int { return logText + logBytes>>s.shrink/wordBytes }
+
+// ringWords returns how many words a ring of n entries takes: a line, and the entries.
+func (s shape) ringWords(n int) int { return lineWords + n>>s.shrink*entryWords }
+
 // lines rounds words up to whole lines.
 func lines(words int) int { return (words + lineWords - 1) / lineWords * lineWords }
 
@@ -98,6 +128,7 @@ func (s shape) writeHeader(words []uint64) {
 	words[wordVersion] = layoutVersion
 	words[wordLoopsRoom] = uint64(s.loops)
 	words[wordBackendsRoom] = uint64(s.backends)
+	words[wordSeriesRoom] = uint64(s.series)
 	var secret [secretWords * wordBytes]byte
 	rand.Read(secret[:]) // never fails
 	for i := range secretWords {
@@ -114,15 +145,15 @@ func readHeader(words []uint64) (shape, error) {
 	if got := words[wordVersion]; got != layoutVersion {
 		return shape{}, fmt.Errorf("board: layout version %d, this binary has %d; restart lb to change over", got, layoutVersion)
 	}
-	loopsRoom, backendsRoom := words[wordLoopsRoom], words[wordBackendsRoom]
-	if loopsRoom > loopsMax || backendsRoom > backendsMax {
-		return shape{}, fmt.Errorf("board: header claims room for %d loops and %d backends", loopsRoom, backendsRoom)
+	loopsRoom, backendsRoom, seriesRoom := words[wordLoopsRoom], words[wordBackendsRoom], words[wordSeriesRoom]
+	if loopsRoom > loopsMax || backendsRoom > backendsMax || seriesRoom > seriesMax {
+		return shape{}, fmt.Errorf("board: header claims room for %d loops, %d backends and %d series", loopsRoom, backendsRoom, seriesRoom)
 	}
-	loops, backends := words[wordLoops], words[wordBackends]
-	if loops > loopsRoom || backends > backendsRoom {
-		return shape{}, fmt.Errorf("board: header claims %d loops and %d backends, with room for %d and %d",
-			loops, backends, loopsRoom, backendsRoom)
+	loops, backends, series := words[wordLoops], words[wordBackends], words[wordSeries]
+	if loops > loopsRoom || backends > backendsRoom || series > seriesRoom {
+		return shape{}, fmt.Errorf("board: header claims %d loops, %d backends and %d series, with room for %d, %d and %d",
+			loops, backends, series, loopsRoom, backendsRoom, seriesRoom)
 	}
-	s := shape{int(loopsRoom), int(backendsRoom)}
+	s := shape{loops: int(loopsRoom), backends: int(backendsRoom), series: int(seriesRoom)}
 	return s, s.check()
 }

@@ -8,20 +8,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Room returns the room to create a board with for a configuration of this many
-// loops and backends: several times as much, because a board cannot grow while it
-// is in use. Both results are at least 1.
-func Room(loops, backends int) (loopsRoom, backendsRoom int) {
-	loopsRoom = min(max(64, 4*loops), loopsMax)
-	return loopsRoom, min(roomForBackends(loopsRoom, backends), backendsMax)
+// Size is how many loops, backends and series a configuration has, or a board has room
+// for.
+type Size struct{ Loops, Backends, Series int }
+
+// Room returns the room to create a board with for a configuration of this size:
+// several times as much, because a board cannot grow while it is in use. Each is at
+// least 1.
+func Room(n Size) Size {
+	loops := min(roomForLoops(n.Loops), loopsMax)
+	s := shape{loops: loops, series: min(roomForSeries(n.Series), seriesMax)}
+	return Size{loops, min(roomForBackends(s, n.Backends), backendsMax), s.series}
 }
 
 // Create returns a board in shared memory with nothing in use, and its file. The
 // file is closed on exec unless it is passed to a process, and has no name under
 // which others could open it. The caller closes both. The board stays usable after
 // the file is closed, but see Slots.
-func Create(loopsRoom, backendsRoom int) (*Board, *os.File, error) {
-	room := shape{loopsRoom, backendsRoom}
+func Create(n Size) (*Board, *os.File, error) {
+	room := shape{loops: n.Loops, backends: n.Backends, series: n.Series}
 	if err := room.check(); err != nil {
 		return nil, nil, err
 	}
@@ -55,8 +60,8 @@ func Open(f *os.File) (*Board, error) {
 		return nil, err
 	}
 	if info.Size() != int64(room.bytes()) {
-		return nil, fmt.Errorf("board: %d bytes, but %d loops and %d backends take %d",
-			info.Size(), room.loops, room.backends, room.bytes())
+		return nil, fmt.Errorf("board: %d bytes, but %d loops, %d backends and %d series take %d",
+			info.Size(), room.loops, room.backends, room.series, room.bytes())
 	}
 	mem, err := mapFile(f, room.bytes())
 	if err != nil {

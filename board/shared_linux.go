@@ -6,13 +6,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// roomForBackends returns how many backends to make room for. Room costs only
-// address space; a board takes at most roomBytes of it, unless the configuration
-// needs more.
-func roomForBackends(loopsRoom, backends int) int {
-	const roomBytes = 1 << 30
-	s := shape{loops: loopsRoom}
-	fit := (roomBytes - s.bytes()) / (s.blockWords() * wordBytes)
+// On Linux, room costs only address space. Backends take at most roomBytes of it, unless
+// the configuration needs more.
+const roomBytes = 1 << 30
+
+// wide is 1 where addresses have 64 bits, and 0 where they have 32.
+const wide = ^uint(0) >> 63
+
+// roomForLoops returns how many loops to make room for.
+func roomForLoops(loops int) int { return max(32<<wide, 4*loops) }
+
+// roomForSeries returns how many series to make room for.
+func roomForSeries(series int) int { return max(32<<(4*wide), 4*series) }
+
+// roomForBackends returns how many backends to make room for in s.
+func roomForBackends(s shape, backends int) int {
+	fit := (roomBytes - s.blockStart(0)*wordBytes) / (s.blockWords() * wordBytes)
 	return max(min(1<<16, fit), 4*backends)
 }
 

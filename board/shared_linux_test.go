@@ -26,7 +26,7 @@ func TestSealed(t *testing.T) {
 func TestNothingLeft(t *testing.T) {
 	fds, maps := held(t)
 	for range 10 {
-		b, f, err := Create(1, 1)
+		b, f, err := Create(Size{Loops: 1, Backends: 1, Series: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,7 +61,7 @@ func held(t *testing.T) (fds, maps int) {
 // read, cleared, taken over and opened again.
 func TestSparse(t *testing.T) {
 	const loops, backends = 2, 3
-	b, f, err := Create(Room(loops, backends))
+	b, f, err := Create(Room(Size{Loops: loops, Backends: backends}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,8 +85,8 @@ func TestSparse(t *testing.T) {
 			b.Reserve(1, i, 5)
 		}
 	}
-	// One page for the header and the loops, and at most two for each backend.
-	if got, most := allocated(t, f), int64((1+2*backends)*os.Getpagesize()); got > most {
+	// A page for the header, and at most two for each loop and each backend.
+	if got, most := allocated(t, f), int64((1+2*loops+2*backends)*os.Getpagesize()); got > most {
 		t.Errorf("%d loops and %d backends take %d bytes of memory, want at most %d", loops, backends, got, most)
 	}
 	t.Logf("%d bytes of memory for %d loops and %d backends", allocated(t, f), loops, backends)
@@ -147,19 +147,20 @@ func TestRoom(t *testing.T) {
 		{64, 4, 256, 30_000, 33_000},
 		{256, 4, 1024, 8_000, 8_200},
 		{256, 4000, 1024, 16_000, 16_000},
-		{loopsMax, 1, loopsMax, 1950, 2050},
+		{loopsMax, 1, loopsMax, 1900, 2050},
 		{1, backendsMax, 64, backendsMax, backendsMax},
 	} {
-		loops, backends := Room(tc.loops, tc.backends)
+		room := Room(Size{Loops: tc.loops, Backends: tc.backends})
+		loops, backends := room.Loops, room.Backends
 		if loops != tc.loopsRoom || backends < tc.backendsLeast || backends > tc.backendsMost {
 			t.Errorf("%d loops and %d backends: room for %d and %d, want %d and %d to %d", tc.loops, tc.backends,
 				loops, backends, tc.loopsRoom, tc.backendsLeast, tc.backendsMost)
 		}
-		s := shape{loops, backends}
+		s := shape{loops: loops, backends: backends}
 		if err := s.check(); err != nil {
 			t.Error(err)
 		}
-		if s.bytes() > 1<<30 && backends > 4*tc.backends {
+		if s.blockStart(backends)*wordBytes > 1<<30 && backends > 4*tc.backends {
 			t.Errorf("%d loops and %d backends: %d bytes, which nothing asks for", tc.loops, tc.backends, s.bytes())
 		}
 	}

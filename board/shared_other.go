@@ -4,9 +4,17 @@ package board
 
 import "os"
 
-// roomForBackends returns how many backends to make room for. The whole file is
-// written when the board is created, some 8 KiB a backend.
-func roomForBackends(_, backends int) int { return max(1<<10, 2*backends) }
+// The whole file is written when the board is created: some 8 KiB a backend, 170 KiB a
+// series and 3.3 MiB a loop.
+
+// roomForLoops returns how many loops to make room for.
+func roomForLoops(loops int) int { return max(16, 2*loops) }
+
+// roomForSeries returns how many series to make room for.
+func roomForSeries(series int) int { return max(64, 2*series) }
+
+// roomForBackends returns how many backends to make room for.
+func roomForBackends(_ shape, backends int) int { return max(1<<10, 2*backends) }
 
 // sharedFile returns a file of size zero bytes to be mapped.
 func sharedFile(size int) (*os.File, error) { return unlinkedFile(size) }

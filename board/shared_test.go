@@ -130,7 +130,7 @@ func (s *started) kill() {
 // that are claimed on it.
 func create(t *testing.T, loops, backends int) (*Board, *os.File) {
 	t.Helper()
-	b, f, err := Create(loops+3, backends+5)
+	b, f, err := Create(Size{Loops: loops + 3, Backends: backends + 5, Series: 7})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +226,7 @@ func TestOpenSeesCreate(t *testing.T) {
 func TestUnlinkedFile(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
-	s := shape{20, 50} // more bytes than are written at once
+	s := shape{loops: 20, backends: 50} // more bytes than are written at once
 	f, err := unlinkedFile(s.bytes())
 	if err != nil {
 		t.Fatal(err)
@@ -258,7 +258,7 @@ func TestUnlinkedFile(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	good := shape{2, 3}
+	good := shape{loops: 2, backends: 3, series: 1}
 	for _, tc := range []struct {
 		name string
 		size int
@@ -271,13 +271,15 @@ func TestOpenRefuses(t *testing.T) {
 		{"older layout", good.bytes(), map[int]uint64{wordVersion: layoutVersion - 1}, "restart lb"},
 		{"newer layout", good.bytes(), map[int]uint64{wordVersion: layoutVersion + 1}, "layout version"},
 		{"room for no loop", good.bytes(), map[int]uint64{wordLoopsRoom: 0}, "0 loops"},
-		{"room for one loop more", good.bytes(), map[int]uint64{wordLoopsRoom: 4}, "4 loops and 3 backends take"},
-		{"room for one backend less", good.bytes(), map[int]uint64{wordBackendsRoom: 2}, "2 loops and 2 backends take"},
+		{"room for one loop more", good.bytes(), map[int]uint64{wordLoopsRoom: 4}, "4 loops, 3 backends and 1 series take"},
+		{"room for one backend less", good.bytes(), map[int]uint64{wordBackendsRoom: 2}, "2 loops, 2 backends and 1 series take"},
 		{"sizes that overflow", good.bytes(), map[int]uint64{wordLoopsRoom: 1 << 60, wordBackendsRoom: 1 << 60}, "claims"},
 		{"negative room", good.bytes(), map[int]uint64{wordBackendsRoom: ^uint64(0)}, "claims"},
-		{"more loops than room", good.bytes(), map[int]uint64{wordLoops: 3}, "claims 3 loops and 0 backends"},
-		{"more backends than room", good.bytes(), map[int]uint64{wordBackends: 4}, "claims 0 loops and 4 backends"},
-		{"negative use", good.bytes(), map[int]uint64{wordLoops: ^uint64(0)}, "with room for 2 and 3"},
+		{"more loops than room", good.bytes(), map[int]uint64{wordLoops: 3}, "claims 3 loops, 0 backends"},
+		{"more backends than room", good.bytes(), map[int]uint64{wordBackends: 4}, "claims 0 loops, 4 backends"},
+		{"more series than room", good.bytes(), map[int]uint64{wordSeries: 2}, "0 backends and 2 series"},
+		{"series that overflow", good.bytes(), map[int]uint64{wordSeriesRoom: 1 << 60}, "claims"},
+		{"negative use", good.bytes(), map[int]uint64{wordLoops: ^uint64(0)}, "with room for 2, 3 and 1"},
 		{"cut short", good.bytes() - wordBytes, nil, "take"},
 		{"longer", good.bytes() + lineBytes, nil, "take"},
 	} {
@@ -320,8 +322,8 @@ func openImage(t *testing.T, words []uint64, size int) error {
 }
 
 func TestCreateRefuses(t *testing.T) {
-	for _, s := range []shape{{0, 1}, {-1, 1}, {1, -1}, {loopsMax + 1, 1}, {1, backendsMax + 1}} {
-		if b, f, err := Create(s.loops, s.backends); err == nil {
+	for _, s := range []shape{{backends: 1}, {loops: -1, backends: 1}, {loops: 1, backends: -1}, {loops: loopsMax + 1, backends: 1}, {loops: 1, backends: backendsMax + 1}, {loops: 1, series: -1}, {loops: 1, series: seriesMax + 1}} {
+		if b, f, err := Create(Size{Loops: s.loops, Backends: s.backends, Series: s.series}); err == nil {
 			f.Close()
 			b.Close()
 			t.Errorf("Create made a board of %+v", s)

@@ -112,7 +112,7 @@ func TestNames(t *testing.T) {
 
 // TestInFlight: the words of one backend are added up over all loops, and no others.
 func TestInFlight(t *testing.T) {
-	for _, s := range []shape{{1, 1}, {3, 2}, {5, 40}} {
+	for _, s := range []shape{{loops: 1, backends: 1}, {loops: 3, backends: 2}, {loops: 5, backends: 40}} {
 		b := New(s.loops, s.backends)
 		for i := range s.loops {
 			fill(b.Loop(i).counters(), 1_000_000)

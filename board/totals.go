@@ -30,6 +30,8 @@ type LoopTotals struct {
 	HTTP2Requests, HTTP2Refused      uint64
 	HTTP2Floods                      [Floods]uint64
 	HTTP2Goaways, HTTP2Unprocessed   uint64
+	LogLines, LogLost, SpansLost     uint64
+	Faults                           [FaultKinds]uint64
 	OldestConfig                     uint64 // meaningless as a sum
 }
 
@@ -63,6 +65,16 @@ func (b *Board) BackendTotals(backend int) BackendTotals {
 	var t BackendTotals
 	for i := range b.Loops() {
 		addUp(t.words(), b.Backend(i, backend).counters())
+	}
+	return t
+}
+
+// SeriesTotals adds up a series over all loops. Any goroutine may call it. It panics if
+// the series was never claimed.
+func (b *Board) SeriesTotals(series int) *SeriesSum {
+	t := new(SeriesSum)
+	for i := range b.Loops() {
+		addUp(t.words(), b.Series(i, series).counters())
 	}
 	return t
 }

@@ -12,7 +12,10 @@ const (
 	stateWords   = int(unsafe.Sizeof(State{}) / wordBytes)
 	controlWords = int(unsafe.Sizeof(Control{}) / wordBytes)
 
-	refusalsWords = int(unsafe.Sizeof(Refusals{}) / wordBytes)
+	refusalsWords  = int(unsafe.Sizeof(Refusals{}) / wordBytes)
+	histogramWords = int(unsafe.Sizeof(Histogram{}) / wordBytes)
+	seriesWords    = int(unsafe.Sizeof(Series{}) / wordBytes)
+	tapWords       = int(unsafe.Sizeof(Tap{}) / wordBytes)
 )
 
 // loopView returns the first loopWords of words as a slot.
@@ -38,6 +41,31 @@ func stateView(words []uint64) *State {
 // controlView is loopView for the words of the control plane.
 func controlView(words []uint64) *Control {
 	return (*Control)(unsafe.Pointer(&words[:controlWords][0]))
+}
+
+// seriesView is loopView for a loop's part of a series.
+func seriesView(words []uint64) *Series {
+	return (*Series)(unsafe.Pointer(&words[:seriesWords][0]))
+}
+
+// tapView is loopView for the tap.
+func tapView(words []uint64) *Tap {
+	return (*Tap)(unsafe.Pointer(&words[:tapWords][0]))
+}
+
+// bytesOf returns words as bytes.
+func bytesOf(words []uint64) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), len(words)*wordBytes)
+}
+
+// counters returns the words of a loop's part of a series.
+func (s *Series) counters() []Counter {
+	return unsafe.Slice((*Counter)(unsafe.Pointer(s)), seriesWords)
+}
+
+// words returns the fields of s in the order of Series.
+func (s *SeriesSum) words() []uint64 {
+	return unsafe.Slice((*uint64)(unsafe.Pointer(s)), seriesWords)
 }
 
 // counters returns the words of a loop's slot.

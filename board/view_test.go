@@ -17,9 +17,10 @@ func TestSlotsAreWords(t *testing.T) {
 	}{
 		{Loop{}, LoopTotals{}, loopWords},
 		{Backend{}, BackendTotals{}, backendWords},
+		{Histogram{}, HistogramSum{}, histogramWords},
 	} {
 		slot, totals := reflect.TypeOf(tc.slot), reflect.TypeOf(tc.totals)
-		if got, want := wordsOf(t, slot), wordsOf(t, totals); got != want {
+		if got, want := wordsOf(t, slot), wordsOf(t, totals); !strings.EqualFold(got, want) {
 			t.Errorf("%v is not laid out as %v:\n%s\n%s", totals, slot, want, got)
 		}
 		if slot.Size() != uintptr(tc.words)*wordBytes || totals.Size() != slot.Size() {
@@ -31,14 +32,17 @@ func TestSlotsAreWords(t *testing.T) {
 	}
 	for typ, words := range map[reflect.Type]int{
 		reflect.TypeFor[State](): stateWords, reflect.TypeFor[Control](): controlWords,
-		reflect.TypeFor[refusal](): refusalsWords / refusalKinds,
+		reflect.TypeFor[refusal](): refusalsWords / refusalKinds, reflect.TypeFor[Tap](): tapWords,
 	} {
 		if typ.Size() != uintptr(words)*wordBytes || wordsOf(t, typ) == "" {
 			t.Errorf("%v has %d bytes, want %d words", typ, typ.Size(), words)
 		}
 	}
-	if wordSecret+secretWords > wordControl || wordControl+controlWords > headerWords {
+	if wordSeries >= wordControl || wordControl+controlWords > wordTap || wordTap+tapWords > wordLogWait || wordLogWait >= headerWords {
 		t.Error("the header's words overlap")
+	}
+	if s := reflect.TypeFor[Series](); seriesWords != s.NumField()*histogramWords || unsafe.Sizeof(SeriesSum{}) != s.Size() {
+		t.Errorf("a series has %d words, want %d histograms of %d", seriesWords, s.NumField(), histogramWords)
 	}
 	for name, size := range map[string]uintptr{"Counter": unsafe.Sizeof(Counter{}), "Word": unsafe.Sizeof(Word{})} {
 		if size != wordBytes {
@@ -79,12 +83,12 @@ func wordsOf(t *testing.T, typ reflect.Type) string {
 // TestLayoutVersion fails if a slot changes but layoutVersion does not: a new binary would
 // misread an old one's board.
 func TestLayoutVersion(t *testing.T) {
-	const version6 = "0:ClientConns 1:BackendConns 2:BackendIdle 3:Exchanges 4:Tunnels 5:Accepted " +
+	const version7 = "0:ClientConns 1:BackendConns 2:BackendIdle 3:Exchanges 4:Tunnels 5:Accepted " +
 		"6:AcceptErrors 7:Requests 8:Replies[6] 14:OwnReplies[6] 20:PoolLess[6] 26:BytesFromClient 27:BytesToClient " +
 		"28:BytesFromBackend 29:BytesToBackend 30:Retries 31:Unrouted 32:ClientAborts 33:Panics 34:Turns " +
 		"35:Handshakes[5] 40:HandshakeTimes[14] 54:HandshakeNanos " +
 		"55:HTTP2Conns 56:HTTP2BackendConns 57:HTTP2Requests 58:HTTP2Refused 59:HTTP2Floods[16] 75:HTTP2Goaways 76:HTTP2Unprocessed " +
-		"77:OldestConfig\n" +
+		"77:LogLines 78:LogLost 79:SpansLost 80:Faults[1024] 1104:OldestConfig\n" +
 		"0:InFlight 1:Attempts 2:Replies[4] 6:ConnectFaults 7:ResetFaults 8:TimeoutFaults " +
 		"9:BadAnswers 10:Conns 11:BytesFrom 12:BytesTo 13:Queued 14:_ 15:WaitsSince\n" +
 		"0:Health 1:HealthSince 2:HealthReason 3:HealthDetail 4:EjectedUntil 5:EjectedSince 6:EjectedReason " +
@@ -92,16 +96,21 @@ func TestLayoutVersion(t *testing.T) {
 		"16:TTFB 17:TTFBAt 18:IdleTold 19:IdleSeen 20:IdleSeenAt 21:Refusals 22:Clients 23:Targets 24:Recent " +
 		"25:LastFaults[10] 35:Own[2] 37:StatusFaults 38:TLSFaults[5]\n" +
 		"0:kind 1:count 2:turn 3:at 4:sizes 5:who[6] 11:text[8] 19:line[8]\n" +
-		"0:WorkerRestarts 1:Reloads 2:ReloadFaults 3:Upgrades 4:StartedAt\n" +
-		"header 32, 3 loops: 32 944, 2 backends: 2864 112, slots: 48 16, all 3088"
-	s := shape{loops: 3, backends: 2}
+		"0:WorkerRestarts 1:Reloads 2:ReloadFaults 3:Upgrades 4:StartedAt 5:LogWriteLost\n" +
+		"0:Until 1:number 2:bits 3:addr[2] 5:size 6:id[16]\n" +
+		"258 buckets, 259 words, 1295 words a series, first bound -160; 256 faults, 64 taps, 256 spans of 512 words, 1048576 bytes of log\n" +
+		"header 80, 3 loops: 80 1984, 2 backends: 6032 112, slots: 48 16, series: 6256 1296, rings: 10144 426064, all 1288336"
+	s := shape{loops: 3, backends: 2, series: 1}
 	got := wordsOf(t, reflect.TypeFor[Loop]()) + "\n" + wordsOf(t, reflect.TypeFor[Backend]()) + "\n" +
 		wordsOf(t, reflect.TypeFor[State]()) + "\n" +
-		wordsOf(t, reflect.TypeFor[refusal]()) + "\n" + wordsOf(t, reflect.TypeFor[Control]()) + "\n" +
-		fmt.Sprintf("header %d, 3 loops: %d %d, 2 backends: %d %d, slots: %d %d, all %d", headerWords,
+		wordsOf(t, reflect.TypeFor[refusal]()) + "\n" + wordsOf(t, reflect.TypeFor[Control]()) + "\n" + wordsOf(t, reflect.TypeFor[Tap]()) + "\n" +
+		fmt.Sprintf("%d buckets, %d words, %d words a series, first bound %d; %d faults, %d taps, %d spans of %d words, %d bytes of log\n",
+			HistogramBuckets, histogramWords, seriesWords, FirstBound, FaultsKept, TapsKept, SpansKept, entryWords, logBytes) +
+		fmt.Sprintf("header %d, 3 loops: %d %d, 2 backends: %d %d, slots: %d %d, series: %d %d, rings: %d %d, all %d", headerWords,
 			s.loopStart(0), s.loopStart(1)-s.loopStart(0), s.blockStart(0), s.blockWords(),
-			s.backendStart(0, 0)-s.blockStart(0), s.backendStart(1, 0)-s.backendStart(0, 0), s.words())
-	if got != version6 || layoutVersion != 6 {
+			s.backendStart(0, 0)-s.blockStart(0), s.backendStart(1, 0)-s.backendStart(0, 0),
+			s.seriesStart(0, 0), s.seriesStart(1, 0)-s.seriesStart(0, 0), s.ringsStart(0), s.ringsStart(1)-s.ringsStart(0), s.words())
+	if got != version7 || layoutVersion != 7 {
 		t.Errorf("version %d has the words\n%s\nwant a new layoutVersion and its list here", layoutVersion, got)
 	}
 }
@@ -122,7 +131,7 @@ func TestOddLines(t *testing.T) {
 
 // TestLines: no two slots share a line.
 func TestLines(t *testing.T) {
-	for _, s := range []shape{{1, 0}, {1, 1}, {2, 3}, {16, 100}} {
+	for _, s := range []shape{{loops: 1}, {loops: 1, backends: 1}, {loops: 2, backends: 3, series: 2}, {loops: 16, backends: 100, series: 3}} {
 		b := New(s.loops, s.backends)
 		owner := make(map[uintptr]string)
 		claim := func(name string, at unsafe.Pointer, size uintptr) {
@@ -139,8 +148,21 @@ func TestLines(t *testing.T) {
 		}
 		claim("header", unsafe.Pointer(&b.words[0]), lineBytes)
 		claim("control", unsafe.Pointer(b.Control()), unsafe.Sizeof(Control{}))
+		claim("tap", unsafe.Pointer(b.Tap()), unsafe.Sizeof(Tap{}))
+		claim("log wait", unsafe.Pointer(&b.words[wordLogWait]), wordBytes)
 		for i := range s.loops {
 			claim(fmt.Sprintf("loop %d", i), unsafe.Pointer(b.Loop(i)), unsafe.Sizeof(Loop{}))
+			log := b.LogRing(i)
+			claim(fmt.Sprintf("loop %d, head of the log", i), unsafe.Pointer(log.head), wordBytes)
+			claim(fmt.Sprintf("loop %d, tail of the log", i), unsafe.Pointer(log.tail), wordBytes)
+			claim(fmt.Sprintf("loop %d, log", i), unsafe.Pointer(&log.text[0]), uintptr(len(log.text)))
+			for name, r := range map[string]*Ring{"faults": b.FaultRing(i), "taps": b.TapRing(i), "spans": b.SpanRing(i)} {
+				claim(fmt.Sprintf("loop %d, next of %s", i, name), unsafe.Pointer(r.next), wordBytes)
+				claim(fmt.Sprintf("loop %d, %s", i, name), unsafe.Pointer(&r.entries[0]), uintptr(len(r.entries)*wordBytes))
+			}
+			for j := range s.backends { // as many series
+				claim(fmt.Sprintf("loop %d series %d", i, j), unsafe.Pointer(b.Series(i, j)), unsafe.Sizeof(Series{}))
+			}
 			for j := range s.backends {
 				claim(fmt.Sprintf("loop %d backend %d", i, j), unsafe.Pointer(b.Backend(i, j)), unsafe.Sizeof(Backend{}))
 			}

@@ -11,7 +11,7 @@ import (
 	"lb/admin"
 	"lb/admin/api"
 	"lb/config"
-	"lb/config/socket"
+	"lb/config/socketpath"
 )
 
 // The commands to a running lb. When they fail their exit code is 1, whether there is
@@ -86,7 +86,7 @@ func (to *target) socketPaths(std *streams) ([]string, error) {
 	if cfg.Admin.Socket == config.SocketOff {
 		return nil, fmt.Errorf("admin.socket is %q in %s: there are no commands; signals work (SIGHUP, SIGUSR2, SIGTERM)", config.SocketOff, cfg.Source)
 	}
-	return socket.Paths(cfg, os.Getenv, os.Geteuid() == 0), nil
+	return socketpath.All(cfg, os.Getenv, os.Geteuid() == 0), nil
 }
 
 // waitingFor says at a terminal, after a second, what takes so long. stop cancels it.

@@ -181,7 +181,7 @@ func clean(s string) string {
 }
 
 // readmeTables are those of lb.toml that have a table of their own in reference.
-var readmeTables = []string{"[timeouts]", "[limits]", "[eject]", "[retry]", "[tls.acme]", "[tls]", "[http2]"}
+var readmeTables = []string{"[timeouts]", "[limits]", "[eject]", "[retry]", "[tls.acme]", "[tls]", "[http2]", "[access_log]", "[tracing]", "[metrics]"}
 
 func TestReadmeTables(t *testing.T) {
 	tree, plain := example(t), strings.NewReplacer(`"`, "", ",", "")

@@ -34,13 +34,14 @@ type serveCmd struct {
 	Backend  []string `short:"b" sep:"none" placeholder:"HOST:PORT" xor:"backends" help:"Backend to forward to: host:port, [v6]:port, unix:/path or https://host[:port]. May be repeated; replaces the backends of the file."`
 	Strategy *string  `short:"s" placeholder:"NAME" help:"How to choose a backend: round_robin, random, least_conn, p2c, least_time or hash. Default: round_robin."`
 	configFlag
-	TLSCert  *string  `name:"tls-cert" placeholder:"FILE" help:"Speak TLS with this certificate: its chain in PEM."`
-	TLSKey   *string  `name:"tls-key" placeholder:"FILE" help:"The key of --tls-cert. Default: in the same file."`
-	HTTPS    []string `name:"https" sep:"none" placeholder:"NAME,..." help:"Serve these names on port 443 with certificates that lb gets by itself, and redirect port 80; with -p on that port alone. For localhost, see lb trust."`
-	LogLevel *string  `short:"l" placeholder:"LEVEL" help:"Log messages of this level and above: debug, info, warn or error. Default: info."`
-	Admin    *string  `placeholder:"HOST:PORT" help:"Where /healthz and /metrics are; an empty text is nowhere. Default: 127.0.0.1:9900."`
-	PIDFile  *string  `name:"pid-file" placeholder:"FILE" help:"Write the process number to this file."`
-	Demo     bool     `xor:"backends" help:"Start two demo backends in this process and forward to them."`
+	TLSCert   *string  `name:"tls-cert" placeholder:"FILE" help:"Speak TLS with this certificate: its chain in PEM."`
+	TLSKey    *string  `name:"tls-key" placeholder:"FILE" help:"The key of --tls-cert. Default: in the same file."`
+	HTTPS     []string `name:"https" sep:"none" placeholder:"NAME,..." help:"Serve these names on port 443 with certificates that lb gets by itself, and redirect port 80; with -p on that port alone. For localhost, see lb trust."`
+	LogLevel  *string  `short:"l" placeholder:"LEVEL" help:"Log messages of this level and above: debug, info, warn or error. Default: info."`
+	LogFormat *string  `name:"log-format" placeholder:"FORMAT" help:"Format of the log: auto, text or json; auto is text on a terminal, else json. Default: auto."`
+	Admin     *string  `placeholder:"HOST:PORT" help:"Where /healthz and /metrics are; an empty text is nowhere. Default: 127.0.0.1:9900."`
+	PIDFile   *string  `name:"pid-file" placeholder:"FILE" help:"Write the process number to this file."`
+	Demo      bool     `xor:"backends" help:"Start two demo backends in this process and forward to them."`
 }
 
 // Run serves until a signal or a command ends it.
@@ -101,7 +102,7 @@ func (s *serveCmd) prepare(std *streams) (o supervise.Options, cfg *config.Confi
 // returning the defaults.
 func (s *serveCmd) loader(servers demoServers) func() (*config.Config, error) {
 	flags := config.Flags{
-		Mode: s.Mode, Host: s.Host, Strategy: s.Strategy, LogLevel: s.LogLevel, PIDFile: s.PIDFile, Admin: s.Admin,
+		Mode: s.Mode, Host: s.Host, Strategy: s.Strategy, LogLevel: s.LogLevel, LogFormat: s.LogFormat, PIDFile: s.PIDFile, Admin: s.Admin,
 		Workers: s.Workers, Port: s.Port, Backends: s.Backend, TLSCert: s.TLSCert, TLSKey: s.TLSKey, HTTPS: s.HTTPS,
 	}
 	if s.Demo {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"lb/config/logging"
 	"lb/config/tomlfile"
 )
 
@@ -41,6 +42,8 @@ type Config struct {
 	Forwarded      bool           // send RFC 7239's Forwarded beside X-Forwarded-*
 	EarlyHints     bool           // pass on 103 (Early Hints)
 	LogLevel       string         // debug, info, warn or error
+	LogFormat      string         // logging.FormatAuto, FormatText or FormatJSON
+	RequestID      string         // name of the field with the request id; "": none
 	PIDFile        string         // "" for none
 	Watch          bool           // reload when Source changes
 	Paths          Paths          // how routes read a path that can be read in several ways
@@ -55,11 +58,15 @@ type Config struct {
 	Listeners      []Listener // [[listeners]]; none: Host and Port are the one listener, see Listening
 	TLS            TLS
 	HTTP2          HTTP2
+	AccessLog      logging.AccessLog
+	Tracing        logging.Tracing
+	Metrics        logging.Metrics
 }
 
 // Admin is where lb listens for its operator.
 type Admin struct {
 	Address string // host:port; "" for off
+	Token   string // that changes over Address need; "": there are none
 	Socket  string // path of the unix socket for commands; "": see SocketPath; SocketOff: none
 }
 

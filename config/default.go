@@ -1,6 +1,10 @@
 package config
 
-import "time"
+import (
+	"time"
+
+	"lb/config/logging"
+)
 
 // Default returns the configuration of lb without a file and without flags.
 func Default() *Config {
@@ -14,9 +18,15 @@ func Default() *Config {
 		Port:     8080,
 		Mode:     MP,
 		LogLevel: "info",
-		Paths:    PathsReject,
-		Watch:    true,
-		Pools:    []Pool{pool},
+
+		LogFormat: logging.FormatAuto,
+		RequestID: "X-Request-ID",
+		AccessLog: logging.DefaultAccessLog,
+		Tracing:   logging.DefaultTracing,
+
+		Paths: PathsReject,
+		Watch: true,
+		Pools: []Pool{pool},
 
 		AbortOnClose: true,
 		EarlyHints:   true,

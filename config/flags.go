@@ -5,16 +5,17 @@ import (
 	"net"
 	"strings"
 
+	"lb/config/logging"
 	"lb/config/value"
 )
 
 // Flags are the settings of the command line. A flag that was not given is nil.
 type Flags struct {
-	Mode, Host, Strategy, LogLevel, PIDFile, Admin *string
-	Workers, Port                                  *int
-	Backends                                       []string // if there are any, they replace those of the file
-	TLSCert, TLSKey                                *string  // paths; they replace the certificates in files
-	HTTPS                                          []string // names that lb gets certificates for, commas allowed; they replace those of the file
+	Mode, Host, Strategy, LogLevel, LogFormat, PIDFile, Admin *string
+	Workers, Port                                             *int
+	Backends                                                  []string // if there are any, they replace those of the file
+	TLSCert, TLSKey                                           *string  // paths; they replace the certificates in files
+	HTTPS                                                     []string // names that lb gets certificates for, commas allowed; they replace those of the file
 }
 
 // With returns a copy of c with the flags applied. It returns Errors without
@@ -34,6 +35,7 @@ func (c *Config) With(f Flags) (*Config, error) {
 	out.listen(f, note)
 	note("--strategy", textFlag(&out.Pools[0].Strategy, f.Strategy, checkStrategy))
 	note("--log-level", textFlag(&out.LogLevel, f.LogLevel, checkLogLevel))
+	note("--log-format", textFlag(&out.LogFormat, f.LogFormat, logging.CheckLogFormat))
 	note("--admin", textFlag(&out.Admin.Address, f.Admin, value.CheckAddress))
 	note("--pid-file", textFlag(&out.PIDFile, f.PIDFile, value.CheckFile))
 	if len(f.Backends) > 0 {

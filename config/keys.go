@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"lb/config/logging"
 	"lb/config/schema"
 	"lb/config/value"
 )
@@ -38,6 +39,9 @@ func init() {
 		{"[retry]", schema.Names(retryKeys), false},
 		{"[[routes]]", schema.Names(routeKeys), false},
 		{"[admin]", schema.Names(adminKeys), false},
+		{"[access_log]", schema.Names(logging.AccessLogKeys), false},
+		{"[tracing]", schema.Names(logging.TracingKeys), false},
+		{"[metrics]", schema.Names(logging.MetricsKeys), false},
 		{"[timeouts]", schema.Names(timeoutKeys), false},
 		{"[limits]", schema.Names(limitKeys), false},
 	}
@@ -54,6 +58,8 @@ var topKeys = slices.Concat([]schema.Key[draft]{
 	schema.Flag("forwarded", func(c *draft) *bool { return &c.Forwarded }),
 	schema.Flag("early_hints", func(c *draft) *bool { return &c.EarlyHints }),
 	schema.Text("log_level", checkLogLevel, func(c *draft) *string { return &c.LogLevel }),
+	schema.Text("log_format", logging.CheckLogFormat, func(c *draft) *string { return &c.LogFormat }),
+	schema.Text("request_id", logging.CheckRequestID, func(c *draft) *string { return &c.RequestID }),
 	schema.Text("paths", checkPaths, func(c *draft) *Paths { return &c.Paths }),
 	schema.Text("pid_file", value.CheckFile, func(c *draft) *string { return &c.PIDFile }),
 	schema.Flag("watch", func(c *draft) *bool { return &c.Watch }),
@@ -67,12 +73,16 @@ var topKeys = slices.Concat([]schema.Key[draft]{
 	schema.Special("routes", readRoutes, diffRoutes),
 	schema.Table("retry", retryKeys, func(c *draft) *Retry { return &c.Retry }),
 	schema.Table("admin", adminKeys, func(c *draft) *Admin { return &c.Admin }),
+	schema.Table("access_log", logging.AccessLogKeys, func(c *draft) *logging.AccessLog { return &c.AccessLog }),
+	schema.Table("tracing", logging.TracingKeys, func(c *draft) *logging.Tracing { return &c.Tracing }),
+	schema.Table("metrics", logging.MetricsKeys, func(c *draft) *logging.Metrics { return &c.Metrics }),
 	schema.Table("timeouts", timeoutKeys, func(c *draft) *Timeouts { return &c.Timeouts }),
 	schema.Table("limits", limitKeys, func(c *draft) *Limits { return &c.Limits }),
 })
 
 var adminKeys = []schema.Key[Admin]{
 	schema.Text("address", value.CheckAddress, func(a *Admin) *string { return &a.Address }),
+	schema.Secret("token", value.CheckSecret, func(a *Admin) *string { return &a.Token }),
 	schema.Socket("socket", checkAdminSocket, func(a *Admin) *string { return &a.Socket }),
 }
 

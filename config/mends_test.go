@@ -211,8 +211,8 @@ func errorText(err error) string {
 func TestWordsOfOthers(t *testing.T) {
 	for _, word := range []string{
 		"ssl", "https", "acme", "letsencrypt", "ssl_certificate", "ssl_protocols", "ssl_ciphers", "ssl_verify_client", "force_ssl", "mtls", "sni", "ocsp", "h2", "alpn", "grpc", "http3", "upstream", "server", "listen", "location", "proxy_pass", "frontend",
-		"bind", "balance", "log_format", "access_log", "error_log", "gzip", "worker_processes", "worker_connections", "keepalive", "maxconn",
-		"rate_limit", "include", "user", "group", "daemon", "stats", "metrics", "cache", "websocket", "cors", "auth", "allow",
+		"bind", "balance", "access_log_format", "customlog", "error_log", "gzip", "worker_processes", "worker_connections", "keepalive", "maxconn",
+		"rate_limit", "include", "user", "group", "daemon", "stats", "prometheus", "cache", "websocket", "cors", "auth", "allow",
 		"proxy_protocol", "resolver", "discovery", "client_max_body_size", "proxy_read_timeout", "error_page", "healthcheck", "rewrite", "real_ip",
 		"http", "global", "defaults", "stream", "root", "env", "reverse_proxy", "virtual_host", "services", "log",
 	} {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"lb/config/logging"
 	"lb/config/tomlfile"
 	"lb/internal/testkit"
 )
@@ -85,8 +86,8 @@ func poolOf(name string, backends ...Backend) Pool {
 	return p
 }
 
-func TestParseSetsWhatItReads(t *testing.T) {
-	c, err := Parse("x.toml", []byte(`
+// everyKind has values of every kind, none of which is the default.
+const everyKind = `
 host = "::"
 port = 80
 mode = "mt"
@@ -97,6 +98,8 @@ trusted_proxies = ["10.0.0.0/8", "192.0.2.1", "::1", "::ffff:192.0.2.0/120"]
 forwarded = true
 early_hints = false
 log_level = "debug"
+log_format = "json"
+request_id = "X-Trace"
 pid_file = "/run/lb.pid"
 watch = false
 paths = "raw"
@@ -128,7 +131,20 @@ body_bytes = "3 GiB"
 connections = 9
 [http2]
 streams = 7
-`))
+[access_log]
+path = "syslog:unix:/dev/log"
+format = "{client} {{{head}"
+sample = 0.5
+slow = "2s"
+[tracing]
+endpoint = "https://collector:4318"
+sample = 1
+[metrics]
+per_backend = true
+`
+
+func TestParseSetsWhatItReads(t *testing.T) {
+	c, err := Parse("x.toml", []byte(everyKind))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +155,10 @@ streams = 7
 			netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("192.0.2.0/24"),
 		},
 		LogLevel: "debug", PIDFile: "/run/lb.pid", Paths: PathsRaw, AbortOnClose: true, Forwarded: true, StickyKey: "0123456789abcdef",
-		Admin: Admin{Socket: "/run/lb/commands"},
+		Admin:     Admin{Socket: "/run/lb/commands"},
+		LogFormat: "json", RequestID: "X-Trace", Metrics: logging.Metrics{PerBackend: true},
+		AccessLog: logging.AccessLog{Path: "syslog:unix:/dev/log", Format: "{client} {{{head}", Sample: 0.5, Slow: 2 * time.Second},
+		Tracing:   logging.Tracing{Endpoint: "https://collector:4318", Sample: 1},
 		Pools: []Pool{poolOf(DefaultPool,
 			Backend{Host: "app", Port: 1, Weight: 7}, Backend{Host: "::1", Port: 2, Weight: 1}, Backend{Socket: "/run/app.sock", Weight: 1},
 		)},
@@ -228,9 +247,9 @@ var refusals = []struct{ src, want string }{
 	{"[[backends]]\nhost = \"a\"\nport = 1\nmode = \"mt\"\n",
 		`4:1: backends[0].mode: unknown key; "mode" belongs to the top, above the first [table]`},
 	{"connect = \"1s\"\n", `1:1: connect: unknown key; "connect" belongs to [timeouts]`},
-	{"[admin]\nqzjxv_zzk = 1\n", `2:1: admin.qzjxv_zzk: unknown key; known here: address, socket`},
-	{"\"a b\" = 1\n", `1:1: "a b": unknown key; known here: host, port, mode, workers, via, trusted_proxies, forwarded, early_hints, log_level, paths, pid_file, ` +
-		`watch, abort_on_close, sticky_key, listeners, tls, http2, strategy, hash, sticky, reuse, protocol, slow_start, health, eject, backends, backend_tls, pools, routes, retry, admin, timeouts, limits`},
+	{"[admin]\nqzjxv_zzk = 1\n", `2:1: admin.qzjxv_zzk: unknown key; known here: address, token, socket`},
+	{"\"a b\" = 1\n", `1:1: "a b": unknown key; known here: host, port, mode, workers, via, trusted_proxies, forwarded, early_hints, log_level, log_format, request_id, paths, pid_file, ` +
+		`watch, abort_on_close, sticky_key, listeners, tls, http2, strategy, hash, sticky, reuse, protocol, slow_start, health, eject, backends, backend_tls, pools, routes, retry, admin, access_log, tracing, metrics, timeouts, limits`},
 
 	// Values of the wrong kind.
 	{"host = 1\n", `1:8: host: must be text, not a number; write "1"`},

@@ -24,9 +24,12 @@ type Snapshot struct {
 	// Addrs are the resolved addresses of the backends, by pool and backend;
 	// an empty list is a name that did not resolve yet.
 	Addrs [][][]loop.Addr
-	Loops int   // how many are running
-	Place int   // of this one among them, from 0
-	Slots []int // on the board, of all running loops, this one included
+	// Series on the board, by pool, and by pool and backend; -1 or nil for none.
+	Series        []int
+	BackendSeries [][]int
+	Loops         int   // how many are running
+	Place         int   // of this one among them, from 0
+	Slots         []int // on the board, of all running loops, this one included
 	// TLS is what the configuration needs of crypto/tls, or nil if it needs nothing.
 	TLS *tlsconf.Set
 }

@@ -15,8 +15,8 @@ func (d *desk) openBoard(cfg *config.Config, loops int) (err error) {
 	if d.from != nil {
 		d.board, d.boardFile = d.from.Board, d.from.BoardFile
 	} else {
-		loopsRoom, backendsRoom := board.Room(loops, backends(cfg))
-		if d.board, d.boardFile, err = board.Create(loopsRoom, backendsRoom); err != nil {
+		room := board.Room(board.Size{Loops: loops, Backends: backends(cfg), Series: plan.SeriesWanted(cfg)})
+		if d.board, d.boardFile, err = board.Create(room); err != nil {
 			return err
 		}
 		d.board.Control().StartedAt.Set(uint64(time.Now().UnixNano()))
@@ -43,6 +43,16 @@ func (d *desk) reusable(id int, by uint64) bool {
 	return d.board.OldestConfig() >= by && d.board.InFlight(id) == 0
 }
 
+// assigned returns the places on the board of a configuration with this number.
+func (d *desk) assigned(cfg *config.Config, number uint64) (*plan.Assignment, error) {
+	a, err := d.registry.Assign(cfg.Pools, number, d.board.BackendsRoom(), d.reusable)
+	if err != nil {
+		return nil, err
+	}
+	a.Unseen = a.AssignSeries(d.registry.Series, cfg, number, d.board.SeriesRoom(), func(by uint64) bool { return d.board.OldestConfig() >= by })
+	return a, nil
+}
+
 // assign makes the board ready for a, before any loop hears of it. slowStart says
 // that new backends join others that are warm.
 func (d *desk) assign(a *plan.Assignment, slowStart bool) {
@@ -55,6 +65,14 @@ func (d *desk) assign(a *plan.Assignment, slowStart bool) {
 		if slowStart {
 			d.board.Added(id, at)
 		}
+	}
+	for _, series := range a.FreshSeries {
+		d.board.ClaimSeries(series)
+		d.board.ClearSeries(series)
+	}
+	if a.Unseen > 0 {
+		d.log.Warn("no room for more histograms until the next restart; lb_*_seconds leave pools or backends out",
+			"left_out", a.Unseen, "room", d.board.SeriesRoom())
 	}
 	for _, id := range a.Back {
 		d.board.ClearState(id)

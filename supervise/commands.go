@@ -10,6 +10,7 @@ import (
 	"lb/admin/api"
 	"lb/board"
 	"lb/config"
+	"lb/supervise/queue"
 )
 
 // commands are what an operator can have the desk do; see api.Control.
@@ -21,7 +22,7 @@ func (c commands) Reload(plan bool) (out api.Reloaded, err error) {
 	if plan {
 		what = "comparing configurations"
 	}
-	if busy := c.d.queue.ask(what, func() { out, err = c.d.reload(byCommand, plan) }); busy != nil {
+	if busy := c.d.queue.Ask(what, func() { out, err = c.d.reload(byCommand, plan) }); busy != nil {
 		return api.Reloaded{}, busy
 	}
 	return out, err
@@ -29,7 +30,7 @@ func (c commands) Reload(plan bool) (out api.Reloaded, err error) {
 
 // Drain has the desk begin to drain.
 func (c commands) Drain() (err error) {
-	busy := c.d.queue.ask("beginning to drain", func() {
+	busy := c.d.queue.Ask("beginning to drain", func() {
 		if c.d.ending != nil {
 			err = errors.New("lb is draining already")
 			return
@@ -41,7 +42,7 @@ func (c commands) Drain() (err error) {
 
 // SetBackend has the desk change a backend.
 func (c commands) SetBackend(pool, address string, action api.Action, weight int) (out api.Backend, err error) {
-	busy := c.d.queue.ask("changing a backend", func() { out, err = c.d.setBackend(pool, address, action, weight) })
+	busy := c.d.queue.Ask("changing a backend", func() { out, err = c.d.setBackend(pool, address, action, weight) })
 	return out, errors.Join(busy, err)
 }
 
@@ -52,7 +53,7 @@ func (c commands) Upgrade(binary string) (api.Upgraded, error) {
 		err error
 	}
 	result := make(chan outcome, 1)
-	busy := c.d.queue.ask("beginning an upgrade", func() {
+	busy := c.d.queue.Ask("beginning an upgrade", func() {
 		c.d.beginUpgrade(binary, func(u api.Upgraded, err error) { result <- outcome{u, err} })
 	})
 	if busy != nil {
@@ -61,12 +62,12 @@ func (c commands) Upgrade(binary string) (api.Upgraded, error) {
 	select {
 	case r := <-result:
 		return r.Upgraded, r.err
-	case <-c.d.queue.closed:
+	case <-c.d.queue.Closed:
 		select {
 		case r := <-result: // it came at the same time as the end
 			return r.Upgraded, r.err
 		default:
-			return api.Upgraded{}, errEnding
+			return api.Upgraded{}, queue.ErrEnding
 		}
 	}
 }

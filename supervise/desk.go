@@ -20,6 +20,7 @@ import (
 	"lb/supervise/notice"
 	"lb/supervise/plan"
 	"lb/supervise/ports"
+	"lb/supervise/queue"
 )
 
 // desk is one call of Serve. Its fields belong to the goroutine that calls start,
@@ -27,7 +28,7 @@ import (
 type desk struct {
 	o       Options
 	log     *slog.Logger
-	queue   *queue // any goroutine
+	queue   *queue.Queue // any goroutine
 	signals *intake
 	program string // path that this process was started from
 
@@ -86,13 +87,13 @@ func (d *desk) run() (cut int) {
 	defer again.Stop()
 	for {
 		select {
-		case j := <-d.queue.work:
-			d.queue.run(j.what, j.do)
-			close(j.done)
+		case j := <-d.queue.Work:
+			d.queue.Run(j.What, j.Do)
+			close(j.Done)
 		case sig := <-d.signals.end:
 			d.end(sig)
 		case <-hup:
-			d.queue.run("reloading", func() { d.reloadFor(bySignal) })
+			d.queue.Run("reloading", func() { d.reloadFor(bySignal) })
 			hup = nil
 			again.Reset(hupEvery)
 		case <-again.C:
@@ -102,7 +103,7 @@ func (d *desk) run() (cut int) {
 		case <-chores.C:
 			d.chores()
 		case <-watchdog:
-			d.queue.run("looking whether all loops turn", d.feedWatchdog)
+			d.queue.Run("looking whether all loops turn", d.feedWatchdog)
 		case cut := <-d.ended():
 			d.log.Info("stopped", "cut", cut)
 			return cut

@@ -2,49 +2,12 @@ package supervise
 
 import (
 	"os"
-	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"lb/board"
-	"lb/internal/testkit"
 	"lb/supervise/crew"
 )
-
-// The error for a caller that waits too long for the desk names what the desk is doing.
-func TestDeskBusy(t *testing.T) {
-	d := newQueue()
-	began, end, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		d.run("baking bread", func() { close(began); <-end })
-	}()
-	<-began
-	err := d.askWithin(time.Millisecond, "nothing", func() { t.Error("it was done") })
-	if err == nil || !strings.Contains(err.Error(), "busy baking bread") {
-		t.Errorf("%v, want what the desk is doing", err)
-	}
-	close(end)
-	testkit.Wait(t, ended, "the bread")
-	d.close()
-	if err := d.ask("nothing", func() { t.Error("it was done") }); err != errEnding {
-		t.Errorf("%v after the end, want %v", err, errEnding)
-	}
-	d.tell("nothing", nil, func() { t.Error("it was done") })
-}
-
-// A goroutine with news for a desk that takes no more does not wait.
-func TestDeskTellCancelled(t *testing.T) {
-	d := newQueue()
-	cancelled, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		d.tell("nothing", cancelled, func() { t.Error("it was done") })
-	}()
-	close(cancelled)
-	testkit.Wait(t, ended, "tell to give up")
-}
 
 // Signals that end lb are kept, however many signals wait.
 func TestIntake(t *testing.T) {

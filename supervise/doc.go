@@ -4,7 +4,7 @@
 // and health. It does not know what a request is, and never touches a byte of traffic.
 //
 // Other goroutines bring commands, a changed file or addresses of names to the desk as
-// functions: queue.ask and queue.tell. The file becomes the configuration in compare, and
+// functions: queue.Ask and queue.Tell. The file becomes the configuration in compare, and
 // at the start in start: whatever else may say which backends there are belongs there.
 //
 // # Why one goroutine has all the state

@@ -69,7 +69,7 @@ func (f *fileWatch) isNew(n filewatch.News) bool {
 
 // fileChanged brings to the desk that the file has settled.
 func (d *desk) fileChanged(cancelled <-chan struct{}, n filewatch.News) {
-	d.queue.tell("reloading", cancelled, func() {
+	d.queue.Tell("reloading", cancelled, func() {
 		if !d.file.isNew(n) || d.refusal() != nil {
 			return
 		}

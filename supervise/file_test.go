@@ -12,6 +12,7 @@ import (
 	"lb/config"
 	"lb/internal/filewatch"
 	"lb/internal/testkit"
+	"lb/supervise/queue"
 	"lb/supervise/supervisetest"
 )
 
@@ -164,15 +165,15 @@ func TestWatchBehindLink(t *testing.T) {
 // upgrade.
 func TestFileChanged(t *testing.T) {
 	loads := 0
-	s := &desk{queue: newQueue(), log: slog.New(slog.DiscardHandler), file: fileWatch{seen: "tried"}}
+	s := &desk{queue: queue.New(), log: slog.New(slog.DiscardHandler), file: fileWatch{seen: "tried"}}
 	s.o.Load = func() (*config.Config, error) { loads++; return nil, os.ErrNotExist }
 	go func() {
-		for j := range s.queue.work {
-			j.do()
-			close(j.done)
+		for j := range s.queue.Work {
+			j.Do()
+			close(j.Done)
 		}
 	}()
-	defer close(s.queue.work)
+	defer close(s.queue.Work)
 	s.fileChanged(nil, filewatch.News{Hash: "tried", Swapped: true})
 	s.moving = &upgrading{}
 	s.fileChanged(nil, filewatch.News{Hash: "other"})

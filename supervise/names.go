@@ -60,7 +60,7 @@ func (n *names) stop() {
 
 // resolved brings findings to the desk.
 func (d *desk) resolved(cancelled <-chan struct{}, f discover.Findings) {
-	d.queue.tell("taking up addresses of names", cancelled, func() {
+	d.queue.Tell("taking up addresses of names", cancelled, func() {
 		if d.ending != nil {
 			return
 		}

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"lb/config"
-	"lb/config/socket"
+	"lb/config/socketpath"
 	"lb/supervise/handover"
 )
 
@@ -106,7 +106,7 @@ func (o *operator) prepareRuntime(cfg *config.Config, undo *[]func()) (*opened[s
 }
 
 func socketPath(cfg *config.Config) string {
-	return socket.Path(cfg, os.Getenv, os.Geteuid() == 0)
+	return socketpath.Primary(cfg, os.Getenv, os.Geteuid() == 0)
 }
 
 // listenRuntime opens the socket for commands, if there is to be one. Unless the

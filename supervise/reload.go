@@ -153,7 +153,7 @@ func (d *desk) compare(cfg *config.Config) (_ *change, err error) {
 	if room := d.board.LoopsRoom(); c.loops > room {
 		return nil, fmt.Errorf("workers: %d are more than the %d there is room for until the next restart", c.loops, room)
 	}
-	if c.assigned, err = d.registry.Assign(cfg.Pools, c.number, d.board.BackendsRoom(), d.reusable); err != nil {
+	if c.assigned, err = d.assigned(cfg, c.number); err != nil {
 		return nil, err
 	}
 	if c.files, err = d.certs.Prepare(cfg); err != nil {
@@ -225,7 +225,9 @@ func (d *desk) commit(c *change) error {
 	d.assign(c.assigned, true)
 	old, before := d.now.Config, d.listeners()
 	d.acme.Commit(c.acme)
-	d.setNow(&plan.Snapshot{Config: c.cfg, Number: c.number, IDs: c.assigned.IDs, Addrs: d.names.addrs(c.cfg), Secrets: d.certs.Use(c.files)})
+	now := c.assigned.Snapshot(c.cfg, c.number)
+	now.Addrs, now.Secrets = d.names.addrs(c.cfg), d.certs.Use(c.files)
+	d.setNow(now)
 	d.ports.Swap(c.sockets)
 	err := d.crew.Apply(d.now, c.sockets, c.loops)
 	d.logListeners(before)

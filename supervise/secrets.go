@@ -7,7 +7,7 @@ import (
 
 // certsChanged brings other certificates, tokens or keys of tickets to the desk.
 func (d *desk) certsChanged(cancelled <-chan struct{}) {
-	d.queue.tell("taking up certificates", cancelled, func() {
+	d.queue.Tell("taking up certificates", cancelled, func() {
 		if d.ending != nil {
 			return
 		}

@@ -19,6 +19,7 @@ import (
 	"lb/supervise/notice"
 	"lb/supervise/plan"
 	"lb/supervise/ports"
+	"lb/supervise/queue"
 )
 
 // Serve runs the loops of cfg until a signal or a command ends them. It leaves no process,
@@ -44,7 +45,7 @@ func newDesk(o Options, cfg *config.Config) *desk {
 	d := &desk{
 		o:       o,
 		log:     o.Log,
-		queue:   newQueue(),
+		queue:   queue.New(),
 		signals: newIntake(o.Signals),
 		program: host.StartPath(),
 	}
@@ -169,13 +170,15 @@ func (d *desk) firstSnapshot(cfg *config.Config) error {
 	if d.from != nil {
 		number = d.from.Number + 1
 	}
-	assigned, err := d.registry.Assign(cfg.Pools, number, d.board.BackendsRoom(), d.reusable)
+	assigned, err := d.assigned(cfg, number)
 	if err != nil {
 		return err
 	}
 	d.overrules = d.overruled(cfg)
 	d.assign(assigned, d.from != nil)
-	d.setNow(&plan.Snapshot{Config: cfg, Number: number, IDs: assigned.IDs, Addrs: d.names.addrs(cfg), Secrets: d.certs.Use(files)})
+	now := assigned.Snapshot(cfg, number)
+	now.Addrs, now.Secrets = d.names.addrs(cfg), d.certs.Use(files)
+	d.setNow(now)
 	return nil
 }
 
@@ -291,7 +294,7 @@ func (d *desk) writePID(path string) error {
 
 // close releases what start has taken, however far that came.
 func (d *desk) close() {
-	d.queue.close()
+	d.queue.Close()
 	d.cancelUpgrade()
 	d.signals.close()
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)

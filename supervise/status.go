@@ -61,7 +61,7 @@ func (d *desk) publish() {
 
 // processes returns the processes of lb in mp. Any goroutine may call it.
 func (d *desk) processes() []Process {
-	d.queue.askWithin(statusPatience, "listing processes", d.publish)
+	d.queue.AskWithin(statusPatience, "listing processes", d.publish)
 	list := []Process{{"supervisor", os.Getpid()}}
 	for _, l := range d.public.Load().loops {
 		if l.PID != 0 {
@@ -78,7 +78,7 @@ func (d *desk) processes() []Process {
 // Status returns what lb is doing, whatever the desk is busy with.
 func (c commands) Status() api.Status {
 	d := c.d
-	d.queue.askWithin(statusPatience, "telling status", d.publish)
+	d.queue.AskWithin(statusPatience, "telling status", d.publish)
 	p := d.public.Load()
 	d.looking.RLock()
 	defer d.looking.RUnlock()

@@ -10,6 +10,7 @@ import (
 	"lb/internal/filewatch"
 	"lb/internal/host"
 	"lb/supervise/handover"
+	"lb/supervise/queue"
 )
 
 // upgrading is an upgrade under way.
@@ -36,7 +37,7 @@ func (d *desk) beginUpgrade(binary string, done func(api.Upgraded, error)) {
 	d.moving = m
 	d.publish()
 	m.Begin(binary, func(cancelled <-chan struct{}) {
-		d.queue.tell("upgrading", cancelled, func() { d.endUpgrade(binary, m) })
+		d.queue.Tell("upgrading", cancelled, func() { d.endUpgrade(binary, m) })
 	})
 }
 
@@ -48,7 +49,7 @@ func (d *desk) newUpgrade(done func(api.Upgraded, error)) (*upgrading, error) {
 	case d.moving != nil:
 		return nil, errors.New("an upgrade is under way already")
 	case d.ending != nil:
-		return nil, errEnding
+		return nil, queue.ErrEnding
 	case !filewatch.IsFile(d.now.Config.Source):
 		return nil, fmt.Errorf("%s cannot be read again by a new process; start lb with a file", d.now.Config.Source)
 	}
@@ -117,7 +118,7 @@ func (d *desk) cancelUpgrade() {
 		d.release(m)
 		return
 	}
-	m.done(api.Upgraded{}, errEnding)
+	m.done(api.Upgraded{}, queue.ErrEnding)
 }
 
 // upgradeFailed notes that this process goes on.

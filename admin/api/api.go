@@ -4,6 +4,8 @@
 package api
 
 import (
+	"context"
+	"encoding/json"
 	"strings"
 	"time"
 )
@@ -32,6 +34,25 @@ type Control interface {
 	// address are those of the configuration, in any spelling. weight is for the action
 	// Weight: 1 to config.WeightMax, or 0 for the weight of the configuration.
 	SetBackend(pool, address string, action Action, weight int) (Backend, error)
+
+	// Faults returns the last exchanges that failed or were slow, the newest last, at most
+	// that many. Each is an object as proxy/accesslog writes it.
+	Faults(most int) []json.RawMessage
+	// FollowFaults calls each for those that are to come, until ctx is done or lb ends.
+	FollowFaults(ctx context.Context, each func(json.RawMessage)) error
+	// Trace calls each for the exchanges that ask matches, as they end, until ask.For has
+	// passed, ctx is done, or lb ends.
+	Trace(ctx context.Context, ask TraceAsk, each func(json.RawMessage)) error
+	// Explain returns what lb would do with a request now. It changes nothing.
+	Explain(ask ExplainAsk) (Explained, error)
+	// Settings returns every setting in use, in the order of lb.toml. Secrets are not shown.
+	Settings() []Setting
+	// LogLevel returns the level of lb's own log.
+	LogLevel() string
+	// SetLogLevel changes it until the next reload.
+	SetLogLevel(level string) error
+	// History returns what was sampled in the last minutes.
+	History() History
 }
 
 // Action is a change of a backend at run time.

@@ -1,6 +1,8 @@
 package testkit
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
@@ -19,6 +21,12 @@ type Control struct {
 	Changed  api.Backend
 	// Change, if it is set, answers SetBackend in the place of Changed and Err.
 	Change func(pool, address string, action api.Action, weight int) (api.Backend, error)
+
+	Records   []json.RawMessage // of Faults, FollowFaults and Trace
+	Explained api.Explained
+	Set       []api.Setting
+	Level     string
+	Past      api.History
 
 	mu    sync.Mutex
 	asked []string
@@ -75,3 +83,56 @@ func (c *Control) SetBackend(pool, address string, action api.Action, weight int
 	}
 	return c.Changed, c.Err
 }
+
+// Faults returns the last of c.Records.
+func (c *Control) Faults(most int) []json.RawMessage {
+	c.note("faults %d", most)
+	return c.Records[max(0, len(c.Records)-most):]
+}
+
+// FollowFaults gives each c.Records, and waits for ctx.
+func (c *Control) FollowFaults(ctx context.Context, each func(json.RawMessage)) error {
+	c.note("follow faults")
+	return c.stream(ctx, each)
+}
+
+// Trace gives each c.Records, and waits for ctx, unless c.Err is set.
+func (c *Control) Trace(ctx context.Context, ask api.TraceAsk, each func(json.RawMessage)) error {
+	c.note("trace %q %q %v", ask.Client, ask.ID, ask.For)
+	return c.stream(ctx, each)
+}
+
+func (c *Control) stream(ctx context.Context, each func(json.RawMessage)) error {
+	if c.Err != nil {
+		return c.Err
+	}
+	for _, r := range c.Records {
+		each(r)
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// Explain returns c.Explained and c.Err.
+func (c *Control) Explain(ask api.ExplainAsk) (api.Explained, error) {
+	c.note("explain %s %s %q %q", ask.Method, ask.URL, ask.Headers, ask.From)
+	return c.Explained, c.Err
+}
+
+// Settings returns c.Set.
+func (c *Control) Settings() []api.Setting { return c.Set }
+
+// LogLevel returns c.Level.
+func (c *Control) LogLevel() string { return c.Level }
+
+// SetLogLevel sets c.Level, unless c.Err is set.
+func (c *Control) SetLogLevel(level string) error {
+	c.note("log level %s", level)
+	if c.Err == nil {
+		c.Level = level
+	}
+	return c.Err
+}
+
+// History returns c.Past.
+func (c *Control) History() api.History { return c.Past }

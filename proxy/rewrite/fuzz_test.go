@@ -30,6 +30,7 @@ func FuzzRequestHead(f *testing.F) {
 		f.Add([]byte(tc.in), uint8(i))
 	}
 	f.Add([]byte(stripped("/api//x")), uint8(fuzzRouted))
+	f.Add([]byte(stripped("/api+6x")), uint8(fuzzRouted))
 	f.Add([]byte(get("X-A: 1\r\n"+forgeries+forgeries)), uint8(fuzzTrusted))
 	f.Fuzz(func(t *testing.T, in []byte, options uint8) {
 		r, target := fuzzRequest(in, options)
@@ -70,7 +71,8 @@ func fuzzRequest(in []byte, options uint8) (r *Request, target string) {
 	}
 	p.HideForged(in, r.Peer.Trusted, httpparse.NewGuarded([]string{"X-A"}))
 	target = string(p.AppendPath(nil, in))
-	if rest, ok := strings.CutPrefix(target, "/api"); ok && has(fuzzRouted) {
+	rest, under := strings.CutPrefix(target, "/api") // the router sends nothing else to the route
+	if under = under && (rest == "" || rest[0] == '/' || rest[0] == '?'); under && has(fuzzRouted) {
 		r.Route, target = &fuzzRoute, "/"+strings.TrimLeft(rest, "/")
 	}
 	return r, target

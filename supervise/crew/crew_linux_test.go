@@ -54,7 +54,7 @@ func newRig(t *testing.T, cfg *config.Config, n, sockets int) *rig {
 		f.Close()
 	})
 	fds := testkit.OpenFDs()
-	b, f, err := board.Create(board.Room(n, 16))
+	b, f, err := board.Create(board.Room(board.Size{Loops: n, Backends: 16, Series: 4}))
 	if err != nil {
 		t.Fatal(err)
 	}

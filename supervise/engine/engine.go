@@ -80,10 +80,14 @@ func forProxy(s plan.Seat, set *tlsconf.Set) proxy.Snapshot {
 		Number: s.Snapshot.Number,
 		IDs:    s.Snapshot.IDs,
 		Addrs:  addrs,
-		Loops:  s.Loops,
-		Place:  s.Place,
-		Slots:  s.Slots,
-		TLS:    set,
+
+		Series:        s.Snapshot.Series,
+		BackendSeries: s.Snapshot.BackendSeries,
+
+		Loops: s.Loops,
+		Place: s.Place,
+		Slots: s.Slots,
+		TLS:   set,
 	}
 }
 

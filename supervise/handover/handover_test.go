@@ -37,7 +37,7 @@ func newHanding(t *testing.T) *handing {
 	t.Helper()
 	h := &handing{registry: plan.NewRegistry(), contents: &contents{Protocol: protocol, Number: 7, Certs: json.RawMessage(`{"a":1}`), Admin: "127.0.0.1:0"}}
 	var err error
-	if h.board, h.file, err = board.Create(4, 16); err != nil {
+	if h.board, h.file, err = board.Create(board.Size{Loops: 4, Backends: 16, Series: 4}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.board.Close(); h.file.Close() })

@@ -18,6 +18,8 @@ type Registry struct {
 	InUse map[string]Registered
 	// Retired is the backends that are no longer in it, the longest gone first.
 	Retired []Retired
+	// Series is which series of the board each pool and backend counts in.
+	Series Numbers
 }
 
 // Registered is a backend with an ID. It keeps what the file said of the backend,
@@ -28,7 +30,8 @@ type Registered struct {
 	Drain  bool
 }
 
-// Retired is an ID that waits for its backend to come back, or for another.
+// Retired is an ID, or the number of a series, that waits for its backend to come back, or
+// for another.
 type Retired struct {
 	Key string
 	ID  int
@@ -53,6 +56,17 @@ type Assignment struct {
 	IDs      [][]int // by pool and backend
 	Back     []int   // IDs of backends that were retired
 	Fresh    []int   // IDs of new backends; others may have had them before
+
+	// Series on the board, by pool, and by pool and backend; -1 for none. See AssignSeries.
+	Series        []int
+	BackendSeries [][]int // nil without metrics.per_backend
+	FreshSeries   []int   // as Fresh
+	Unseen        int     // pools and backends that have no series, because the board is full
+}
+
+// Snapshot returns the snapshot of cfg, to which a belongs, without addresses and secrets.
+func (a *Assignment) Snapshot(cfg *config.Config, number uint64) *Snapshot {
+	return &Snapshot{Config: cfg, Number: number, IDs: a.IDs, Series: a.Series, BackendSeries: a.BackendSeries}
 }
 
 // Assign gives every backend of pools an ID below room: the one that it has or had, or
@@ -60,7 +74,7 @@ type Assignment struct {
 // number of the configuration that dropped that backend. number is that of the
 // configuration of pools. It is an error if no ID is left. r does not change.
 func (r *Registry) Assign(pools []config.Pool, number uint64, room int, reusable func(id int, by uint64) bool) (*Assignment, error) {
-	a := &Assignment{Registry: &Registry{Next: r.Next, InUse: map[string]Registered{}}}
+	a := &Assignment{Registry: &Registry{Next: r.Next, InUse: map[string]Registered{}, Series: r.Series}}
 	old := maps.Clone(r.InUse) // backends that are not in pools remain
 	gone := map[string]int{}   // IDs of the retired, by key
 	for _, t := range r.Retired {

@@ -18,6 +18,10 @@ type Snapshot struct {
 	Number uint64     // of the configuration; counts from 1, over reloads and upgrades
 	IDs    [][]int    // on the board, by pool and backend
 	Addrs  [][][]Addr // by pool and backend; empty for a name that has no address yet
+	// Series on the board, by pool, and with metrics.per_backend by pool and backend; -1 for
+	// none.
+	Series        []int   `json:",omitempty"`
+	BackendSeries [][]int `json:",omitempty"`
 	// Secrets are what the loops need for TLS, or nil if the configuration has no TLS.
 	Secrets *tlsconf.Secrets `json:",omitempty"`
 }

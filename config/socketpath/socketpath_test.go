@@ -1,4 +1,4 @@
-package socket
+package socketpath
 
 import (
 	"slices"
@@ -7,7 +7,7 @@ import (
 	"lb/config"
 )
 
-func TestPath(t *testing.T) {
+func TestSocket(t *testing.T) {
 	for _, tc := range []struct {
 		socket, pidFile, runtime string
 		root                     bool
@@ -32,14 +32,14 @@ func TestPath(t *testing.T) {
 		if tc.socket == "" && tc.pidFile == "" { // the service
 			all = append(all, "/run/lb/lb.sock")
 		}
-		if got := Paths(c, getenv, tc.root); !slices.Equal(got, all) {
+		if got := All(c, getenv, tc.root); !slices.Equal(got, all) {
 			t.Errorf("%+v: %q", tc, got)
 		}
 		first := ""
 		if len(tc.want) > 0 {
 			first = tc.want[0]
 		}
-		if got := Path(c, getenv, tc.root); got != first {
+		if got := Primary(c, getenv, tc.root); got != first {
 			t.Errorf("%+v: %q is the one", tc, got)
 		}
 	}

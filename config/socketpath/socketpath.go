@@ -1,6 +1,5 @@
-// Package socket finds the unix socket for commands: where lb opens it, and where commands
-// look for it.
-package socket
+// Package socketpath says where lb's unix socket for commands is.
+package socketpath
 
 import (
 	"path/filepath"
@@ -10,30 +9,30 @@ import (
 )
 
 const (
-	name     = "lb.sock"
-	rootPath = "/run/" + name
-	unitPath = "/run/lb/" + name // of packaging/lb.service, whose pid file is given by a flag
+	socketName = "lb.sock"
+	socketRoot = "/run/" + socketName
+	socketUnit = "/run/lb/" + socketName // of packaging/lb.service, whose pid file is given by a flag
 )
 
-// Path returns the path of the unix socket for commands, or "" if there is
+// Primary returns the path of the unix socket for commands, or "" if there is
 // none. If the configuration does not name it, it is beside the PID file, in
 // $XDG_RUNTIME_DIR, or for root in /run. getenv is os.Getenv; root reports whether
 // the process is root's.
-func Path(c *config.Config, getenv func(string) string, root bool) string {
+func Primary(c *config.Config, getenv func(string) string, root bool) string {
 	if paths := places(c, getenv, root); len(paths) > 0 {
 		return paths[0]
 	}
 	return ""
 }
 
-// Paths returns where a command may find the socket, the likeliest place
+// All returns where a command may find the socket, the likeliest place
 // first; a shell and a service have different environments. If the configuration
 // names a place, there is no other, so that a command does not reach some other lb.
 // For config.SocketOff there is none.
-func Paths(c *config.Config, getenv func(string) string, root bool) []string {
+func All(c *config.Config, getenv func(string) string, root bool) []string {
 	paths := places(c, getenv, root)
 	if c.Admin.Socket == "" && c.PIDFile == "" {
-		paths = append(paths, unitPath)
+		paths = append(paths, socketUnit)
 	}
 	return paths
 }
@@ -49,10 +48,10 @@ func places(c *config.Config, getenv func(string) string, root bool) (paths []st
 		return []string{strings.TrimSuffix(c.PIDFile, ".pid") + ".sock"}
 	}
 	if dir := getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
-		paths = append(paths, filepath.Join(dir, name))
+		paths = append(paths, filepath.Join(dir, socketName))
 	}
 	if root {
-		paths = append(paths, rootPath)
+		paths = append(paths, socketRoot)
 	}
 	return paths
 }
