@@ -128,10 +128,10 @@ func (d explainDraw) disturb(r *rig) {
 	case 4:
 		s.EjectedSince.Store(uint64(now))
 		s.EjectedReason.Store(uint64(board.ReasonTimeout))
-		s.EjectedUntil.Store(uint64(now) + uint64(d.IntN(10e9)))
+		s.EjectedUntil.Store(uint64(now) + d.Uint64N(10e9))
 		r.board.Changed()
 	case 5:
-		s.TTFB.Store(uint64(d.IntN(1e9)))
+		s.TTFB.Store(uint64(d.Uint64N(1e9)))
 		s.TTFBAt.Store(uint64(now))
 	default:
 		r.board.Backend(1, id).InFlight.Set(uint64(d.IntN(3)))
