@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"lb/admin/api"
+	"lb/admin/rest"
 	"lb/internal/unixsock"
 )
 
@@ -95,14 +96,14 @@ func (c *Client) Status() (s api.Status, err error) {
 
 // Backends asks for all pools with their backends.
 func (c *Client) Backends() ([]api.Pool, error) {
-	var got backendsAnswer
+	var got rest.Backends
 	err := c.ask("GET", "/v1/backends", answerTimeout, nil, &got)
 	return got.Pools, err
 }
 
 // Reload is that of api.Control.
 func (c *Client) Reload(plan bool) (done api.Reloaded, err error) {
-	err = c.ask("POST", "/v1/reload", reloadTimeout, reloadRequest{plan}, &done)
+	err = c.ask("POST", "/v1/reload", reloadTimeout, rest.ReloadAsk{Plan: plan}, &done)
 	var no *refusedError
 	if errors.As(err, &no) && no.Reloaded != nil {
 		done = *no.Reloaded
@@ -112,7 +113,7 @@ func (c *Client) Reload(plan bool) (done api.Reloaded, err error) {
 
 // Upgrade is that of api.Control.
 func (c *Client) Upgrade(binary string) (done api.Upgraded, err error) {
-	err = c.ask("POST", "/v1/upgrade", upgradeTimeout, upgradeRequest{binary}, &done)
+	err = c.ask("POST", "/v1/upgrade", upgradeTimeout, rest.UpgradeAsk{Binary: binary}, &done)
 	return done, err
 }
 
@@ -123,15 +124,15 @@ func (c *Client) Drain() error {
 
 // SetBackend is that of api.Control.
 func (c *Client) SetBackend(pool, address string, action api.Action, weight int) (b api.Backend, err error) {
-	err = c.ask("POST", "/v1/backends", answerTimeout, backendRequest{pool, address, action, weight}, &b)
+	err = c.ask("POST", "/v1/backends", answerTimeout, rest.BackendChange{Pool: pool, Address: address, Action: action, Weight: weight}, &b)
 	return b, err
 }
 
 // refusedError is a refusal in lb's own words.
-type refusedError struct{ refusal }
+type refusedError struct{ rest.Refusal }
 
 // Error returns these words.
-func (e *refusedError) Error() string { return e.refusal.Error }
+func (e *refusedError) Error() string { return e.Refusal.Error }
 
 // Unwrap returns config.Errors if a file was refused, else nil.
 func (e *refusedError) Unwrap() error {
@@ -188,7 +189,7 @@ func readAnswer(resp *http.Response, text []byte, got any) error {
 		}
 		return nil
 	}
-	var no refusal
+	var no rest.Refusal
 	if json.Unmarshal(text, &no) != nil || no.Error == "" {
 		return fmt.Errorf("the answer is not understood: %s", resp.Status)
 	}

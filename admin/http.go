@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lb/admin/rest"
 )
 
 // http.Server.Shutdown refuses requests that it reads after it was called, and does
@@ -33,8 +35,12 @@ type httpServer struct {
 	http.Server
 	serving sync.WaitGroup
 
+	over    context.Context // done when streams are to end: no listener is left
+	endThem context.CancelFunc
+
 	mu        sync.Mutex // guards what follows
 	listeners []net.Listener
+	open      int // listeners that are served
 	conns     map[net.Conn]connState
 	connsMax  int    // more are not served
 	changes   uint64 // of states
@@ -46,12 +52,13 @@ type connState struct {
 	since uint64
 }
 
-// newHTTP returns a server of connsMax connections at most. They count among the
-// descriptors that host keeps back from the loops of mt.
-func newHTTP(h http.Handler, connsMax int, errorLog *log.Logger) *httpServer {
+// newHTTP returns a server of connsMax connections at most, which needs a Handler yet. They
+// count among the descriptors that host keeps back from the loops of mt.
+func newHTTP(connsMax int, errorLog *log.Logger) *httpServer {
 	s := &httpServer{conns: map[net.Conn]connState{}, connsMax: connsMax}
+	s.over, s.endThem = context.WithCancel(context.Background())
 	s.Server = http.Server{
-		Handler:           h,
+		ConnContext:       rest.ConnContext,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
@@ -100,16 +107,27 @@ func (s *httpServer) makeRoom() bool {
 }
 
 // serve begins to serve l and returns at once. Closing l ends that, and leaves other
-// listeners alone.
+// listeners alone. With the last one streams end, because new conns find another server.
 func (s *httpServer) serve(l net.Listener, log *slog.Logger, what string) {
 	s.mu.Lock()
 	s.listeners = append(s.listeners, l)
+	s.open++
 	s.mu.Unlock()
 	s.serving.Go(func() {
+		defer s.closed()
 		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			log.Error(what+": no longer listening", "address", l.Addr(), "error", err)
 		}
 	})
+}
+
+// closed notes that a listener was closed.
+func (s *httpServer) closed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open--; s.open == 0 {
+		s.endThem()
+	}
 }
 
 // unlisten closes all listeners, each after what waits in its queue was accepted, which a
@@ -154,6 +172,7 @@ func (s *httpServer) close(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	s.serving.Wait()
+	s.endThem()
 	look := time.NewTicker(time.Millisecond)
 	defer look.Stop()
 	for begun := time.Now(); s.busy(time.Since(begun) < newcomerTimeout) && ctx.Err() == nil; {

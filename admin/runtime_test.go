@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"lb/admin/api"
+	"lb/admin/rest"
 	"lb/config"
 	"lb/internal/testkit"
 )
@@ -204,7 +205,7 @@ func TestOddRequests(t *testing.T) {
 		{"POST /v1/reload", "{\"plam\": true}", 400, ""},
 		{"POST /v1/reload", "{} {}", 400, ""},
 		{"POST /v1/reload", "plan", 400, ""},
-		{"POST /v1/reload", "{\"plan\": " + strings.Repeat(" ", bodyMax) + "true}", 413, ""},
+		{"POST /v1/reload", "{\"plan\": " + strings.Repeat(" ", rest.BodyMax) + "true}", 413, ""},
 		{"POST /v1/backends", "[]", 400, ""},
 		{"POST /v1/backends", "{\"pool\":\"a\",\"address\":\"b\",\"action\":\"weight\",\"weight\":1.5}", 400, ""},
 		{"POST /v1/drain", "{\"now\":true}", 400, ""},

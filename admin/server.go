@@ -11,7 +11,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -19,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lb/admin/api"
+	"lb/admin/rest"
 	"lb/board"
 	"lb/config"
 )
@@ -58,6 +61,8 @@ type Options struct {
 	// Certificates returns the certificates in use. It is called by several goroutines at
 	// once. nil shows none.
 	Certificates func() []api.Certificate
+	// Control answers what the runtime API is asked. With nil there is no runtime API.
+	Control api.Control
 }
 
 // Process is one process of lb.
@@ -74,7 +79,7 @@ type View struct {
 	Number uint64 // of the configuration, counted from 1
 }
 
-// Server answers /healthz and /metrics. Any goroutine may call its methods, but
+// Server answers what package rest lists on a TCP port. Any goroutine may call its methods, but
 // Listen and Serve only once each and one after the other.
 type Server struct {
 	address  string
@@ -88,11 +93,29 @@ type Server struct {
 func New(o Options) *Server {
 	s := &Server{address: o.Address, log: loggerOr(o.Log)}
 	errorLog := slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", s.health)
-	mux.Handle("GET /metrics", metricsHandler(newRegistry(o), errorLog))
-	s.http = newHTTP(mux, connsMax, errorLog)
+	s.http = newHTTP(connsMax, errorLog)
+	s.http.Handler = rest.New(rest.Options{
+		Control: o.Control,
+		Log:     s.log,
+		Network: network(o),
+		Streams: connsMax / 2,
+		Over:    s.http.over,
+		Health:  http.HandlerFunc(s.health),
+		Ready:   http.HandlerFunc(s.ready(o)),
+		Metrics: metricsHandler(newRegistry(o), errorLog),
+	})
 	return s
+}
+
+// network returns the rules for clients over TCP.
+func network(o Options) *rest.Network {
+	host, _, _ := net.SplitHostPort(o.Address)
+	machine, _ := os.Hostname()
+	return &rest.Network{
+		Token:   func() string { return o.View().Config.Admin.Token },
+		Hosts:   []string{strings.ToLower(host)},
+		Machine: strings.ToLower(machine),
+	}
 }
 
 func loggerOr(log *slog.Logger) *slog.Logger {
@@ -161,18 +184,6 @@ func (s *Server) Close(ctx context.Context) error {
 
 // SetDraining sets what /healthz answers: 503 if draining, else 200.
 func (s *Server) SetDraining(draining bool) { s.draining.Store(draining) }
-
-// health answers a load balancer or monitor that asks whether lb takes new connections.
-func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	if s.draining.Load() {
-		w.WriteHeader(http.StatusServiceUnavailable)
-		w.Write([]byte("draining"))
-		return
-	}
-	w.Write([]byte("ok"))
-}
 
 // reason returns the cause of err without the operation and the address, which the
 // caller names.

@@ -292,7 +292,8 @@ func TestConnsAreBounded(t *testing.T) {
 // With as many requests as there may be connections, another one is refused.
 func TestConnsAllBusy(t *testing.T) {
 	release := make(chan struct{})
-	s := newHTTP(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { <-release }), 2, nil)
+	s := newHTTP(2, nil)
+	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { <-release })
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

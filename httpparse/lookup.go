@@ -14,6 +14,20 @@ func (m *Message) Lookup(b []byte, name string) (value []byte, ok bool) {
 	return nil, false
 }
 
+// Single is Lookup for a field that there may be once: ok is false if there are several. some
+// reports whether there are any.
+func (m *Message) Single(b []byte, name string) (value []byte, ok, some bool) {
+	for i := range m.Fields {
+		if f := &m.Fields[i]; int(f.Name.Len) == len(name) && !f.hidden && bytes.EqualFold(f.Name.Of(b), []byte(name)) {
+			if some {
+				return nil, false, true
+			}
+			value, some = f.Value.Of(b), true
+		}
+	}
+	return value, some, some
+}
+
 // HasLine reports whether a field line of that name, in any case, has exactly that value. b
 // is the buffer that m was parsed from.
 func (m *Message) HasLine(b []byte, name, value string) bool {

@@ -8,6 +8,7 @@ import (
 	"lb/proxy/back"
 	"lb/proxy/backs"
 	"lb/proxy/h1back"
+	"lb/proxy/ids"
 	"lb/proxy/lane"
 	"lb/proxy/record"
 	"lb/proxy/retry"
@@ -79,12 +80,15 @@ func (x *exchange) pick() (ended bool) {
 	x.target, x.index = t, i
 	x.leaveQueue()
 	x.tried.Add(i)
-	x.rec.Pick(q.Name, t.Name, now)
 	if x.hostAt > 0 {
 		host := q.cfg.Backends[i].HostField()
 		x.up.Splice(p.arena, x.hostAt, x.hostLen, host)
+		if x.spanAt > 0 {
+			x.spanAt += len(host) - x.hostLen
+		}
 		x.hostLen = len(host)
 	}
+	x.rec.Pick(&t.place, x.newSpan(), now)
 	x.blamed, x.knocks = false, 0
 	t.Slot.Attempts.Add(1)
 	return x.connect()
@@ -115,7 +119,24 @@ func (x *exchange) connect() (ended bool) {
 	case p == back.Busy, f.Side == record.LBSide && x.knocks < lackKnocks:
 		return x.knock()
 	}
+	if x.phase != Dial {
+		x.enter(Dial)
+	}
 	return x.fail(f)
+}
+
+// newSpan returns the id of a span for the attempt, which its backend gets as the parent of
+// its own. It is all zeros without tracing.
+func (x *exchange) newSpan() (id [8]byte) {
+	if !x.snap.tags.Traces() {
+		return id
+	}
+	id = x.p.ids.SpanID()
+	if x.spanAt > 0 {
+		text := ids.SpanText(id)
+		x.up.Patch(x.spanAt, text[:])
+	}
+	return id
 }
 
 // lackKnocks is how often an exchange waits a moment for a descriptor or a port: some 30 ms
@@ -143,6 +164,7 @@ func (x *exchange) attach(b back.Back) {
 
 // send begins to send the request: the conn is there.
 func (x *exchange) send() (ended bool) {
+	x.recordConn()
 	x.from = x.backend.In()
 	x.awaitResponse()
 	x.enter(Send)
@@ -168,6 +190,7 @@ func (x *exchange) detach() {
 // alone.
 func (x *exchange) endAttempt() {
 	if t := x.target; t != nil {
+		x.rec.EndAttempt(x.p.loop.Now())
 		if x.answered > 0 {
 			t.succeeded(x.answered&^answeredEarly, x.p.loop.Now())
 			x.answered = 0

@@ -57,6 +57,7 @@ type exchange struct {
 	hops  int64         // Max-Forwards to pass on, or -1 if there is none
 
 	hostAt, hostLen int // in the head: the name of the backend as Host; hostAt is 0 if there is another
+	spanAt          int // in the head: the id of the attempt's span, or 0
 
 	idempotent bool
 	expecting  bool // the client may hold back the body until a 100
@@ -191,6 +192,7 @@ func (x *exchange) Abandon() {
 		x.from.Forget(a)
 	}
 	x.rec.Fault = record.Fault{Side: record.LBSide, Cause: record.CausePanicked, Phase: x.phase}
+	x.recordFailed(x.rec.Fault)
 	x.release()
 }
 
@@ -316,7 +318,8 @@ func (x *exchange) arm() {
 	if x.in.Slab != nil || x.from != nil && x.from.Slab != nil || !x.down.Flushed() {
 		x.rest()
 	}
-	_, from, limit := x.owes()
+	s, from, limit := x.owes()
+	x.rec.Waits(s == record.ClientSide && (!x.tunnel || x.opening), x.p.loop.Now())
 	x.front.Deadline(min(from.Add(limit), x.call.Until))
 }
 
@@ -355,6 +358,7 @@ func (x *exchange) Expired() (ended bool) {
 	knocks := x.phase == Dial && x.backend == nil && limit < x.snap.cfg.Timeouts.Connect
 	switch {
 	case (at > now || knocks) && x.leaves():
+		x.recordFailed(record.Fault{Side: record.BackendSide, Cause: record.CauseOut, Phase: x.phase})
 		x.dropBackend()
 		return x.retry()
 	case at > now:

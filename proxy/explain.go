@@ -21,27 +21,14 @@ func (p *Proxy) Explain(ask api.ExplainAsk) (*explain.Facts, error) {
 	x := &exchange{p: p, snap: s, peer: &f.Peer, in: f.Inbox(), req: &f.Request, hops: -1, call: grpc.None}
 	f.Reply, f.Fault = x.decide()
 	f.Decided(x.request(), x.call, slices.IndexFunc(s.routes, func(r route) bool { return x.route != nil && r.Config == x.route.Config }))
-	if f.Reply.Code == 0 {
-		x.explainPick(f)
+	if q := x.pool; f.Reply.Code == 0 {
+		came := x.request()
+		x.prepareChoice(came)
+		x.composeRequest(came)
+		f.Picked(slices.Index(s.pools, q), x.stickyLen > 0, q.Peek(upstream.Ask{Key: x.key, Sticky: x.sticky[:x.stickyLen]}, f.Now),
+			q.waits.Len(), q.waits.Max, q.Yields(f.Now, s.cfg.Timeouts.Queue))
+		f.Sends(x.up.Head(), x.hostAt)
+		x.up.Release(p.arena)
 	}
 	return f, nil
-}
-
-// explainPick notes the head for the backend, and what pick would choose.
-func (x *exchange) explainPick(f *explain.Facts) {
-	q, now := x.pool, x.p.loop.Now()
-	came := x.request()
-	x.prepareChoice(came)
-	x.composeRequest(came)
-	for _, t := range q.targets {
-		f.States = append(f.States, t.State)
-	}
-	f.Pool, f.Cookie = slices.Index(x.snap.pools, q), x.stickyLen > 0
-	f.Picked(q.Peek(upstream.Ask{Key: x.key, Sticky: x.sticky[:x.stickyLen]}, now),
-		q.waits.Len(), q.waits.Max, q.Yields(now, x.snap.cfg.Timeouts.Queue))
-	if x.hostAt > 0 && f.Sent() {
-		x.up.Splice(x.p.arena, x.hostAt, 0, q.cfg.Backends[f.Peek.Index].HostField())
-	}
-	f.Head = slices.Clone(x.up.Head())
-	x.up.Release(x.p.arena)
 }

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -227,13 +228,18 @@ func (e *explainRun) compare(f *explain.Facts, says *api.Explained, client *loop
 	return ""
 }
 
+var idLines = regexp.MustCompile(`(?mi)^(x-request-id|traceparent): [^\r]*`)
+
+// withoutIDs returns a head with the same text for all ids, which lb makes for each request.
+func withoutIDs(head []byte) []byte { return idLines.ReplaceAll(head, []byte("$1: id")) }
+
 // compareSent is compare for a request that a backend gets.
 func (e *explainRun) compareSent(f *explain.Facts, says *api.Explained, k kept) string {
 	if k.Own || k.Backend != says.Choice || k.Attempts != 1 || len(e.got) != 1 {
 		return fmt.Sprintf("own %t, status %d, backend %q, %d attempts, places %d", k.Own, k.Status, k.Backend, k.Attempts, len(e.got))
 	}
 	for _, got := range e.got {
-		if !bytes.HasPrefix(got, f.Head) {
+		if got := withoutIDs(got); !bytes.HasPrefix(got, withoutIDs(f.Head)) {
 			return fmt.Sprintf("the backend got\n%q, and not\n%q", got, f.Head)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"lb/admin/api"
 	"lb/board"
 	"lb/config"
+	"lb/config/logging"
 	"lb/httpparse/urlpath"
 )
 
@@ -48,6 +49,10 @@ func (d explainDraw) config() *config.Config {
 	}
 	cfg.Limits.BodyBytes = []int64{0, 0, 20}[d.IntN(3)]
 	cfg.Limits.TargetBytes, cfg.Limits.Fields = 60+d.IntN(60), 16+d.IntN(8)
+	cfg.RequestID = d.one("X-Request-ID", "X-Request-ID", "")
+	if d.in(3) {
+		cfg.Tracing = logging.Tracing{Endpoint: "http://127.0.0.1:4318/v1/traces", Sample: 0.5}
+	}
 	if d.in(3) {
 		cfg.TLS.HSTS = time.Hour
 	}
@@ -195,5 +200,6 @@ func (d explainDraw) header(r *rig) string {
 			return d.one("X Bad: 1", "X-Ctl: a\x01b", "Content-Length: x", "Transfer-Encoding: gzip")
 		}
 	}
-	return d.one("Content-Type: application/grpc", "Authorization: Bearer secret", "X-Empty;", "Accept: */*")
+	return d.one("Content-Type: application/grpc", "Authorization: Bearer secret", "X-Empty;", "Accept: */*",
+		"X-Request-ID: abc-1", "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate: a=b")
 }

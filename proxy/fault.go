@@ -130,6 +130,7 @@ func (x *exchange) fail(f record.Fault) (ended bool) {
 	}
 	// A part of a 1xx has been written, or the client takes nothing of what it should.
 	stuck := x.down.Torn() || !x.down.Flushed() && f.Side == record.ClientSide && f.Cause == record.CauseSlow
+	x.recordFailed(f)
 	x.dropBackend()
 	if again {
 		return x.retry()

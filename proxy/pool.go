@@ -19,6 +19,7 @@ type pool struct {
 	p         *Proxy
 	cfg       *config.Pool
 	targets   []*target // by index
+	series    int       // on the board, or -1
 	streams   bool      // the backends speak HTTP/2 alone
 	successor *pool     // or nil while it is in the present configuration, or if no pool of its name is
 	// waits are the exchanges for which every backend is full, first come first

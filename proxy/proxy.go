@@ -13,6 +13,7 @@ import (
 	"lb/proxy/backs"
 	"lb/proxy/clients"
 	"lb/proxy/front"
+	"lb/proxy/ids"
 	"lb/proxy/lane"
 	"lb/proxy/record"
 	"lb/proxy/rewrite"
@@ -63,7 +64,8 @@ type Proxy struct {
 	backs    backs.Conns
 	freeExch *exchange
 
-	chance *rand.Rand           // for jitter
+	chance *rand.Rand // for jitter
+	ids    *ids.Maker
 	record func(*record.Record) // Options.Record
 
 	// Memory that is used within one call.
@@ -101,7 +103,7 @@ func New(l *loop.Loop, o Options) *Proxy {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	p.composer = rewrite.NewComposer(o.Clock)
+	p.composer, p.ids = rewrite.NewComposer(o.Clock), ids.New(ids.Seed(), o.Clock)
 	p.now, p.targets = p.newSnapshot(o.Snapshot)
 	p.use(o.Snapshot)
 	p.showOldest()
@@ -111,7 +113,7 @@ func New(l *loop.Loop, o Options) *Proxy {
 
 // largeBytes returns the size of large slabs under cfg: see lane.LargeBytes.
 func largeBytes(cfg *config.Config) int {
-	added := rewrite.RoutesBytes(cfg.Routes)
+	added := rewrite.RoutesBytes(cfg.Routes) + rewrite.TagBytes(cfg)
 	if cfg.TLS.ClientAuth != config.ClientAuthNone {
 		added += shake.CertBytes
 	}

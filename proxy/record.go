@@ -14,8 +14,26 @@ func (x *exchange) noteRoute() {
 		x.rec.Route = x.route.Config
 	}
 	if x.pool != nil {
-		x.rec.Pool = x.pool.Name
+		x.rec.Pool, x.rec.Series = x.pool.Name, x.pool.series
 	}
+}
+
+// recordConn notes how the conn of the attempt was made, as far as it is.
+func (x *exchange) recordConn() {
+	if x.p.record != nil {
+		x.rec.Make(x.backend.Made())
+	}
+}
+
+// recordFailed notes that f ends the attempt, if there is one.
+func (x *exchange) recordFailed(f record.Fault) {
+	if x.p.record == nil || x.target == nil {
+		return
+	}
+	if x.phase == Dial && x.backend != nil {
+		x.recordConn()
+	}
+	x.rec.Fail(f)
 }
 
 // handOut completes the record and hands it out. What is counted once for each
@@ -36,6 +54,10 @@ func (x *exchange) handOut() {
 		return
 	}
 	r.Ended, r.Tunnel = p.loop.Now(), x.tunnel
+	r.Waits(false, r.Ended)
+	if len(r.Head) == 0 {
+		r.ID = x.snap.tags.AppendID(r.ID[:0], p.ids, r.Ended)
+	}
 	r.BytesIn = x.up.BodyBytes()
 	if !r.Own {
 		r.Bytes = x.down.BodyBytes()

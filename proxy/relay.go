@@ -37,6 +37,7 @@ func (x *exchange) pump() (ended bool) {
 		}
 	}
 	x.arm()
+	x.rec.Waits(false, x.p.loop.Now()) // for its turn
 	x.front.Wake()
 	return false
 }

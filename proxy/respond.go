@@ -52,6 +52,9 @@ func (x *exchange) awaitResponse() {
 func (x *exchange) respond() (f record.Fault, bad bool) {
 	p, r, in := x.p, &x.resp, x.from
 	raw := in.Bytes()
+	if r.Code == 101 || r.Code >= 200 {
+		x.rec.Answer(r.Code)
+	}
 	switch {
 	case r.Code == 101:
 		if x.up.Broken || !rewrite.Switches(x.upgrade, &r.Response, raw) {

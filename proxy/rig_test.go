@@ -102,7 +102,7 @@ func rigBackend(i int) loop.Addr {
 // rigConfig is the default configuration with some backends.
 func rigConfig(backends int) *config.Config {
 	cfg := config.Default()
-	cfg.Via = "lb" // not the default: every request shows it
+	cfg.Via, cfg.RequestID = "lb", "" // not the defaults: every request shows them
 	cfg.Pools[0].Backends, cfg.Pools[0].Reuse = nil, config.ReuseAlways
 	for i := range backends {
 		to := rigBackend(i).IP
@@ -191,7 +191,7 @@ func (d *rigDoor) Accepted(fd int, peer netip.AddrPort) {
 	d.r.k.Layer(&c)
 	over := shake.Over{Conn: &c, Addr: peer.Addr(), Way: front.TLS}
 	if d.r.http2 || peer.Port() >= rigPortH2 {
-		over.Protocol = tlsconf.ProtocolH2
+		over.TLS.Protocol = tlsconf.ProtocolH2
 	}
 	p.clients.Shaken(over)
 }

@@ -6,8 +6,8 @@ import (
 
 	"lb/config"
 	"lb/httpparse"
+	"lb/proxy/admission"
 	"lb/proxy/clients"
-	"lb/proxy/lane"
 	"lb/proxy/record"
 	"lb/proxy/rewrite"
 	routing "lb/proxy/route"
@@ -24,18 +24,18 @@ type route struct {
 // before, which may be nil, if the routes are the same.
 func (s *snapshot) newRoutes(before *snapshot) {
 	for i := range s.cfg.Routes {
-		r := route{Route: rewrite.NewRoute(&s.cfg.Routes[i], s.strict != nil)}
+		r := route{Route: rewrite.NewRoute(&s.cfg.Routes[i], s.strict != nil, &s.tags)}
 		if r.Config.Pool >= 0 {
 			r.pool = s.pools[r.Config.Pool]
 		}
 		s.routes = append(s.routes, r)
 	}
+	s.guarded = rewrite.Guarded(s.cfg.Routes, s.tags.Names())
 	switch {
 	case len(s.routes) == 0:
 	case before != nil && before.cfg.Paths == s.cfg.Paths && reflect.DeepEqual(before.cfg.Routes, s.cfg.Routes):
-		s.router, s.guarded = before.router, before.guarded
+		s.router = before.router
 	default:
-		s.guarded = rewrite.Guarded(s.cfg.Routes)
 		s.router = routing.NewRouter(s.cfg.Routes, s.cfg.Paths)
 	}
 }
@@ -113,7 +113,7 @@ func (x *exchange) composeRequest(r *rewrite.Request) {
 	head := r.AppendHead(x.up.Restart(x.p.arena, r.HeadBytes()))
 	x.up.SetHead(head, len(head))
 	x.up.Begin(x.req.Framing, r.Framing, x.req.Length)
-	x.upgrade, x.hostAt, x.hostLen = r.Upgrade, r.HostAt, 0
+	x.upgrade, x.hostAt, x.hostLen, x.spanAt = r.Upgrade, r.HostAt, 0, r.SpanAt
 	x.expecting = x.req.ExpectContinue && r.WaitsFor100()
 	x.secure = r.Secure()
 	if r.Framing == httpparse.Chunked {
@@ -123,44 +123,25 @@ func (x *exchange) composeRequest(r *rewrite.Request) {
 
 // decide returns lb's own answer to the request, whose head is whole, and the fault that it
 // is for, if there is one. An answer without a code means that x.pool takes the request. It
-// changes nothing but x: Explain asks it, too.
+// changes nothing but x, and what ids are drawn from: Explain asks it, too.
 func (x *exchange) decide() (a clients.Answer, f record.Fault) {
-	p, r, b := x.p, x.req, x.in.Bytes()
+	p, r, came := x.p, x.req, x.request()
 	if r.MayForge(x.snap.guarded) {
-		r.HideForged(b, x.peer.Trusted, x.snap.guarded)
+		r.HideForged(came.Text, x.peer.Trusted, x.snap.guarded)
 	}
+	came.Tag(&x.snap.tags, p.ids, p.loop.Now(), &x.rec)
 	x.idempotent = r.Idempotent()
 	if r.Seen.Has(httpparse.ContentType) {
-		x.call.Note(&r.Message, b, p.loop.Now())
+		x.call.Note(&r.Message, came.Text, p.loop.Now())
 	}
-	if p.clients.Answers(x.peer) {
-		if a, ok := p.clients.Answer(x.peer, r, b); ok {
-			return a.Within(lane.HeadRoom / 2), f
-		}
-	}
-	if r.Method == httpparse.CONNECT {
-		return clients.Answer{Code: 501, Text: "lb forwards to its own backends and opens no tunnels", Close: true}, f
-	}
-	if limit := x.snap.cfg.Limits.BodyBytes; limit > 0 && r.Length > limit {
-		f = record.ByClient(record.CauseTooLarge)
-		return clients.Answer{Code: f.Status(), Text: f.Text(), Close: true}, f
-	}
-	if r.Seen.Has(httpparse.MaxForwards) {
-		var here *rewrite.Here
-		if x.hops, here = rewrite.Hops(r, b); here != nil {
-			return clients.Answer{Code: here.Code, Text: here.Text, Lines: here.Lines, Close: here.Bad}, f
-		}
+	if a, f, x.hops = admission.Early(p.clients, x.snap.cfg, came); a.Code != 0 {
+		return a, f
 	}
 	if c := x.findRoute(); c != record.NoCause {
-		f = record.ByClient(c)
-		return clients.Answer{Code: f.Status(), Text: f.TextFor(r.Authority.Of(b))}, f
+		return admission.Unrouted(c, came)
 	}
 	if x.pool == nil {
-		lines, where := x.route.AppendRedirect(nil, b, r, x.request().Secure())
-		a = clients.Answer{Code: x.route.Config.Redirect.Code, Lines: lines[:where]}.Within(lane.HeadRoom / 2)
-		if a.Lines != nil {
-			a.Lines = lines
-		}
+		return admission.Redirect(&x.route.Route, x.request()), f
 	}
 	return a, f
 }

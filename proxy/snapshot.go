@@ -9,6 +9,7 @@ import (
 	"lb/httpparse"
 	"lb/internal/tlsconf"
 	"lb/loop"
+	"lb/proxy/record"
 	"lb/proxy/rewrite"
 	routing "lb/proxy/route"
 	"lb/proxy/spread"
@@ -24,14 +25,15 @@ type Snapshot struct {
 	// Addrs are the resolved addresses of the backends, by pool and backend;
 	// an empty list is a name that did not resolve yet.
 	Addrs [][][]loop.Addr
-	// Series on the board, by pool, and by pool and backend; -1 or nil for none.
-	Series        []int
-	BackendSeries [][]int
-	Loops         int   // how many are running
-	Place         int   // of this one among them, from 0
-	Slots         []int // on the board, of all running loops, this one included
+	Loops int   // how many are running
+	Place int   // of this one among them, from 0
+	Slots []int // on the board, of all running loops, this one included
 	// TLS is what the configuration needs of crypto/tls, or nil if it needs nothing.
 	TLS *tlsconf.Set
+	// Series are the numbers of the series of pools on the board, and BackendSeries those of
+	// backends, by pool and backend; -1 is for none, and so is no list.
+	Series        []int
+	BackendSeries [][]int
 }
 
 // snapshot is a configuration as exchanges go by it. The present one is Proxy.now;
@@ -41,8 +43,9 @@ type snapshot struct {
 	number uint64
 	limits httpparse.Limits
 	trust  uint32 // numbers cfg.TrustedProxies, from 1: see front.Peer
-	// guarded are the fields that its routes set or match.
+	// guarded are the fields that its routes set or match, and those of tags.
 	guarded *httpparse.Guarded
+	tags    rewrite.Tags
 	via     rewrite.Via
 	strict  rewrite.Strict
 
@@ -59,7 +62,7 @@ type snapshot struct {
 // of the present one that stay the same, and changes nothing of it.
 func (p *Proxy) newSnapshot(o Snapshot) (s *snapshot, targets map[int]*target) {
 	cfg := o.Config
-	s = &snapshot{cfg: cfg, number: o.Number, trust: 1, via: rewrite.NewVia(cfg.Via), strict: rewrite.NewStrict(cfg.TLS.HSTS), limits: httpparse.Limits{
+	s = &snapshot{cfg: cfg, number: o.Number, trust: 1, via: rewrite.NewVia(cfg.Via), strict: rewrite.NewStrict(cfg.TLS.HSTS), tags: rewrite.NewTags(cfg), limits: httpparse.Limits{
 		HeadBytes:   cfg.Limits.HeaderBytes,
 		Fields:      cfg.Limits.Fields,
 		TargetBytes: cfg.Limits.TargetBytes,
@@ -166,9 +169,10 @@ func (p *Proxy) Reload(s Snapshot) {
 // use tells every pool and target its place in the present configuration.
 func (p *Proxy) use(s Snapshot) {
 	for i, q := range p.now.pools {
-		q.cfg = &p.now.cfg.Pools[i]
+		q.cfg, q.series = &p.now.cfg.Pools[i], record.SeriesOf(s.Series, i)
 		for j, t := range q.targets {
 			t.pool, t.index = q, j
+			t.place = record.PlaceOf(q.Name, t.Name, s.Series, s.BackendSeries, i, j)
 			t.Use(q.cfg, s.Addrs[i][j])
 		}
 	}

@@ -17,7 +17,8 @@ type target struct {
 	backs.Target
 	pool  *pool // the newest that had it, or nil if that has a successor without it
 	index int   // there
-	bulky bool  // its last response was longer than a small slab: read the next at once into a large one
+	place record.Place
+	bulky bool // its last response was longer than a small slab: read the next at once into a large one
 }
 
 // leave is called when t is no longer in the present configuration. Its attempts go on.

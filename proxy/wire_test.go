@@ -218,7 +218,7 @@ func isSeen(line string) bool {
 func (p *player) start() {
 	backends, waits, faults := 1, waitsMax, looptest.Faults{}
 	cfg := config.Default()
-	cfg.Via = "lb" // not the default: every request shows it
+	cfg.Via, cfg.RequestID = "lb", "" // not the defaults: every request shows them
 	for _, setting := range strings.Fields(strings.TrimPrefix(p.settings, "config ")) {
 		key, value, _ := strings.Cut(setting, "=")
 		number, _ := strconv.Atoi(value)
@@ -278,6 +278,9 @@ func (p *player) parse() *config.Config {
 	}
 	if !strings.Contains(p.toml, "via =") {
 		cfg.Via = "lb"
+	}
+	if !strings.Contains(p.toml, "request_id =") {
+		cfg.RequestID = ""
 	}
 	for i := range cfg.Pools {
 		if !strings.Contains(p.toml, "reuse = ") { // their time stands still, and no conn would rest

@@ -3,6 +3,7 @@ package upstream
 import (
 	"slices"
 
+	"lb/board"
 	"lb/loop/tick"
 )
 
@@ -31,6 +32,8 @@ type Candidate struct {
 	Percent  int    // of its weight that it has in slow start, else 100
 	InFlight uint64 // attempts, over all loops
 	Limit    uint64 // of these; 0: none
+
+	State *board.State // on the board
 }
 
 // Full reports whether the backend takes no other attempt now.
@@ -62,6 +65,7 @@ func (p *Pool[C]) Peek(ask Ask, now tick.Instant) Peeked {
 			Percent:  int(r.share(i, now) * 100 / wholeShare),
 			InFlight: r.load(i),
 			Limit:    e.limit,
+			State:    p.Backends[i].State,
 		})
 	}
 	return out

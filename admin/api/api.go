@@ -17,7 +17,7 @@ const UpgradeMax = 10 * time.Second
 // Control carries out an operator's commands. Any goroutine may call it. Each call
 // returns within about a second, Upgrade within little more than UpgradeMax. An error
 // is for the operator: one line that says what was refused and what to do about it, a
-// NotFoundError, or config.Errors for a file that is not accepted.
+// NotFoundError, an AskError, or config.Errors for a file that is not accepted.
 type Control interface {
 	// Status returns what runs. It changes nothing, and works during a drain.
 	Status() Status
@@ -38,10 +38,11 @@ type Control interface {
 	// Faults returns the last exchanges that failed or were slow, the newest last, at most
 	// that many. Each is an object as proxy/accesslog writes it.
 	Faults(most int) []json.RawMessage
-	// FollowFaults calls each for those that are to come, until ctx is done or lb ends.
+	// FollowFaults calls each for those that are to come, until ctx is done or lb ends. The
+	// first call, with nil, says that it has begun. A Lost stands for what each was too slow for.
 	FollowFaults(ctx context.Context, each func(json.RawMessage)) error
-	// Trace calls each for the exchanges that ask matches, as they end, until ask.For has
-	// passed, ctx is done, or lb ends.
+	// Trace calls each, as FollowFaults does, for the exchanges that ask matches, as they
+	// end, until ask.For has passed, ctx is done, or lb ends. There is one trace at a time.
 	Trace(ctx context.Context, ask TraceAsk, each func(json.RawMessage)) error
 	// Explain returns what lb would do with a request now. It changes nothing.
 	Explain(ask ExplainAsk) (Explained, error)

@@ -29,6 +29,3 @@ const (
 	FromFlag    = "flag"
 	FromRuntime = "run time"
 )
-
-// History is what was sampled in the last minutes.
-type History struct{}

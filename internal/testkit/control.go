@@ -106,6 +106,7 @@ func (c *Control) stream(ctx context.Context, each func(json.RawMessage)) error 
 	if c.Err != nil {
 		return c.Err
 	}
+	each(nil)
 	for _, r := range c.Records {
 		each(r)
 	}

@@ -35,6 +35,10 @@ type Back interface {
 	// end.
 	Late(since tick.Instant) (f record.Fault, late bool)
 
+	// Made returns when the conn was made, as far as it is. It may have been before the
+	// attempt.
+	Made() record.Made
+
 	// Flush writes the pending bytes of ln, the request. in is the inbox that ln reads
 	// from. n is the number of bytes taken. After an error the backend takes no more; an
 	// answer that it has sent before is still read.

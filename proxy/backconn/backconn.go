@@ -55,6 +55,7 @@ func (m *Manner) TLS() bool { return m.secure }
 type Conn struct {
 	loop.Conn
 	Since tick.Instant // when it became idle
+	Made  record.Made  // how it was made
 
 	tls     *tls.Config   // that its handshake was begun with; nil for plain
 	shake   *tlsconn.Conn // the handshake, until its end has been looked at
@@ -65,7 +66,9 @@ type Conn struct {
 }
 
 // Begin makes c new. It is called before c is dialled.
-func (c *Conn) Begin() { c.tls, c.shake, c.over, c.err, c.streams = nil, nil, false, nil, false }
+func (c *Conn) Begin() {
+	c.tls, c.shake, c.over, c.err, c.streams, c.Made = nil, nil, false, nil, false, record.Made{}
+}
 
 // Fits reports whether a new conn would be made in the same manner.
 func (c *Conn) Fits(m *Manner) bool {
@@ -93,7 +96,10 @@ func (c *Conn) Connect(s *front.Shared, m *Manner, cfg *tls.Config) (p back.Prog
 		if err := c.DialResult(); err != nil {
 			return back.Failed, record.ByError(record.CauseNoConnect, err)
 		}
-		if !m.secure {
+		if c.Made.Connected == 0 { // after ErrBusy it is there already
+			c.Made.Connected = s.Loop.Now()
+		}
+		if c.Made.TLS = m.secure; !m.secure {
 			return back.Ready, f
 		}
 		err = c.Handshake(s.Shaker(), cfg)
@@ -106,6 +112,7 @@ func (c *Conn) Connect(s *front.Shared, m *Manner, cfg *tls.Config) (p back.Prog
 	case !over:
 		return back.Waits, f
 	}
+	c.Made.Secured = s.Loop.Now()
 	return back.Ready, f
 }
 
@@ -158,7 +165,7 @@ func (c *Conn) Streams() bool { return c.streams }
 // TakeFrom makes c, which is free, the conn that from was. Its events go to h.
 func (c *Conn) TakeFrom(from *Conn, l *loop.Loop, h loop.Handler) {
 	c.Begin()
-	c.tls = from.tls
+	c.tls, c.Made = from.tls, from.Made
 	l.Move(&from.Conn, &c.Conn, h)
 }
 

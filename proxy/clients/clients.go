@@ -157,14 +157,14 @@ func (d *door) take(fd int, peer netip.AddrPort) {
 
 // Shaken takes over a conn after its handshake. It has been counted.
 func (c *Clients) Shaken(o shake.Over) {
-	if o.Protocol == tlsconf.ProtocolH2 {
-		var peer front.Peer
-		peer.Set(o.Addr, o.Way)
-		peer.Cert = o.Cert
+	var peer front.Peer
+	peer.Set(o.Addr, o.Way)
+	peer.Cert, peer.TLS = o.Cert, o.TLS
+	if o.TLS.Protocol == tlsconf.ProtocolH2 {
 		c.h2.Take(o.Conn, &peer, o.In)
 		return
 	}
-	conn := c.h1.Take(o.Conn, o.Addr, o.Way, o.Cert, o.In)
+	conn := c.h1.Take(o.Conn, &peer, o.In)
 	if c.Draining {
 		conn.LastCall()
 	}

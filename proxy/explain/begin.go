@@ -68,10 +68,11 @@ func (f *Facts) Decided(came *rewrite.Request, call grpc.Call, route int) {
 	f.Came.Message = &seen
 }
 
-// Picked notes what the next pick would do. ahead requests of at most most wait for room, and
-// first says that those of another loop go first.
-func (f *Facts) Picked(p upstream.Peeked, ahead, most int, first bool) {
-	f.Peek, f.Ahead = p, ahead
+// Picked notes what the next pick would do in the pool with this index. ahead requests of at
+// most most wait for room there, and first says that those of another loop go first. cookie
+// says that the request has the pool's cookie.
+func (f *Facts) Picked(pool int, cookie bool, p upstream.Peeked, ahead, most int, first bool) {
+	f.Pool, f.Cookie, f.Peek, f.Ahead = pool, cookie, p, ahead
 	f.Queued = ahead > 0 || first || p.Why == upstream.Full
 	switch {
 	case f.Queued && ahead >= most:
@@ -85,5 +86,11 @@ func (f *Facts) Picked(p upstream.Peeked, ahead, most int, first bool) {
 	f.Reply = clients.Answer{Code: f.Fault.Status(), Text: f.Fault.Text(), Lines: f.Fault.Lines()}
 }
 
-// Sent reports whether the request goes to Peek's backend at once.
-func (f *Facts) Sent() bool { return f.Reply.Code == 0 && !f.Queued }
+// Sends notes the head for the backend, which it copies. Unless hostAt is 0, the name of the
+// backend belongs there.
+func (f *Facts) Sends(head []byte, hostAt int) {
+	f.Head = slices.Clone(head)
+	if hostAt > 0 && f.Reply.Code == 0 && !f.Queued {
+		f.Head = slices.Insert(f.Head, hostAt, []byte(f.Config.Pools[f.Pool].Backends[f.Peek.Index].HostField())...)
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"lb/admin/api"
-	"lb/board"
 	"lb/config"
 	"lb/httpparse"
 	"lb/loop/tick"
@@ -20,7 +19,7 @@ import (
 )
 
 // Facts are what a proxy has decided about a request. The proxy fills them on its loop;
-// nothing in them changes afterwards but what States point to, so that Answer can be called
+// nothing in them changes afterwards but the states in Peek, so that Answer can be called
 // anywhere.
 type Facts struct {
 	Asked  *Asked
@@ -43,10 +42,9 @@ type Facts struct {
 	Pool   int           // index of the pool, or -1
 
 	Peek   upstream.Peeked
-	States []*board.State // of the pool's backends, on the board
-	Ahead  int            // how many requests wait for room at the pool in this loop
-	Queued bool           // it would wait, too
-	Cookie bool           // it has the pool's sticky cookie
+	Ahead  int  // how many requests wait for room at the pool in this loop
+	Queued bool // it would wait, too
+	Cookie bool // it has the pool's sticky cookie
 
 	Head []byte // for the backend
 }

@@ -34,12 +34,12 @@ func (f *Facts) pool(out *api.Explained) {
 			Address:        p.Backends[i].String(),
 			Chosen:         i == chosen,
 			Candidate:      c.Open && !c.Full() || i == chosen,
-			State:          stateOf(c, f.States[i]),
+			State:          stateOf(c),
 			Weight:         c.Weight,
 			Percent:        c.Percent,
 			InFlight:       c.InFlight,
 			MaxConnections: c.Limit,
-			Why:            f.why(i, c, &p.Backends[i]),
+			Why:            f.why(c, &p.Backends[i]),
 		}
 		if one.Candidate {
 			candidates++
@@ -63,7 +63,7 @@ func (f *Facts) pool(out *api.Explained) {
 }
 
 // stateOf returns the state of a backend in one word.
-func stateOf(c *upstream.Candidate, s *board.State) string {
+func stateOf(c *upstream.Candidate) string {
 	switch c.Standing {
 	case upstream.DownOut:
 		return "down"
@@ -74,12 +74,12 @@ func stateOf(c *upstream.Candidate, s *board.State) string {
 	case upstream.EjectedPrimary, upstream.EjectedBackup:
 		return "ejected"
 	}
-	return board.Health(s.Health.Load()).String()
+	return board.Health(c.State.Health.Load()).String()
 }
 
 // why says why a backend can be chosen, or why it cannot.
-func (f *Facts) why(i int, c *upstream.Candidate, b *config.Backend) string {
-	s := f.States[i]
+func (f *Facts) why(c *upstream.Candidate, b *config.Backend) string {
+	s := c.State
 	switch c.Standing {
 	case upstream.DownOut:
 		return "its active checks fail: " + reason(&s.HealthReason, &s.HealthDetail)

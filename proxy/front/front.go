@@ -204,6 +204,27 @@ const (
 	NotTLS             // plain, at a listener for TLS: no request is served
 )
 
+// Session is what a client conn and lb have agreed on in their handshake. The zero value is that
+// of a conn without TLS.
+type Session struct {
+	Version  uint16 // as crypto/tls has it
+	Protocol string // by ALPN, or empty
+	Resumed  bool   // from an earlier session, by a ticket
+}
+
+// Name returns the version as text, such as "1.3", or "" without TLS.
+func (t *Session) Name() string {
+	switch t.Version {
+	case 0:
+		return ""
+	case 0x0303:
+		return "1.2"
+	case 0x0304:
+		return "1.3"
+	}
+	return "other"
+}
+
 // Peer is the other end of a client conn.
 type Peer struct {
 	// Checked is the version of trusted_proxies that Trusted was computed from, or 0
@@ -216,6 +237,7 @@ type Peer struct {
 	Way   Way
 	len   uint8
 	text  [peerTextBytes]byte
+	TLS   Session // of the conn
 	// Cert has the field lines that tell a backend about the certificate that the client
 	// has shown, or is empty.
 	Cert string
@@ -225,7 +247,7 @@ type Peer struct {
 // stands for a unix socket.
 func (p *Peer) Set(addr netip.Addr, way Way) {
 	p.Checked, p.Trusted, p.Served, p.len, p.HTTP2 = 0, false, false, 0, false
-	p.Way, p.Cert = way, ""
+	p.Way, p.Cert, p.TLS = way, "", Session{}
 	if addr.IsValid() {
 		p.len = uint8(len(addr.WithZone("").AppendTo(p.text[:0])))
 	}

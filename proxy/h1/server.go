@@ -35,16 +35,16 @@ func (s *Server) Open(fd int, peer netip.AddrPort, way front.Way) (*Conn, error)
 		s.freeConn(c)
 		return nil, err
 	}
-	s.begin(c, peer.Addr(), way)
+	c.peer.Set(peer.Addr(), way)
+	s.begin(c)
 	s.Clients++
 	s.Counters.ClientConns.Add(1)
 	return c, nil
 }
 
-// begin puts c, whose socket is there, among the open conns.
-func (s *Server) begin(c *Conn, addr netip.Addr, way front.Way) {
+// begin puts c, whose socket and peer are there, among the open conns.
+func (s *Server) begin(c *Conn) {
 	c.state, c.lingered, c.partial = stateOpen, 0, false
-	c.peer.Set(addr, way)
 	if c.next = s.open; c.next != nil {
 		c.next.prev = c
 	}
@@ -52,13 +52,13 @@ func (s *Server) begin(c *Conn, addr netip.Addr, way front.Way) {
 	c.Deadline(s.Loop.Now().Add(s.IdleTimeout))
 }
 
-// Take makes from, which another server has opened and counted, a conn of a client at addr
-// that came in by way. cert is that of front.Peer, in has bytes that were read.
-func (s *Server) Take(from *loop.Conn, addr netip.Addr, way front.Way, cert string, in lane.Inbox) *Conn {
+// Take makes from, which another server has opened and counted, a conn of the client peer.
+// in has bytes that were read.
+func (s *Server) Take(from *loop.Conn, peer *front.Peer, in lane.Inbox) *Conn {
 	c := s.newConn()
 	s.Loop.Move(from, &c.Conn, c)
-	s.begin(c, addr, way)
-	c.peer.Cert, c.in = cert, in
+	c.peer, c.in = *peer, in
+	s.begin(c)
 	c.Again() // what has come with the end of the handshake brings no event
 	return c
 }

@@ -78,6 +78,13 @@ func (c *Conn) Late(since tick.Instant) (f record.Fault, late bool) {
 	return c.Conn.Late(c.s.Loop, since)
 }
 
+// Made implements back.Back.
+func (c *Conn) Made() record.Made {
+	m := c.Conn.Made
+	m.Used = c.uses > 1
+	return m
+}
+
 // Flush implements back.Back.
 func (c *Conn) Flush(ln *lane.Lane, in *lane.Inbox) (n int, err error) {
 	return ln.Flush(&c.Conn.Conn, in)

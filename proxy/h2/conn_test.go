@@ -171,14 +171,15 @@ func TestStreams(t *testing.T) {
 	p.leave()
 }
 
-// TestResetAtOnce: a request that is reset with its head begins no exchange.
+// TestResetAtOnce: the exchange of a request that is reset with its head ends at once. It has
+// one, because it is a request that has come, and is to be found in the log.
 func TestResetAtOnce(t *testing.T) {
 	r := newRig(t)
 	p := r.connect()
 	p.send(ask(1, true), h2.AppendReset(nil, 1, h2.Cancel))
 	p.want()
-	if r.begun != 0 {
-		t.Error("it was begun")
+	if r.begun != 1 || !slices.Equal(r.ends, []string{"gone"}) {
+		t.Errorf("%d exchanges were begun, and ended %q", r.begun, r.ends)
 	}
 	p.leave()
 }

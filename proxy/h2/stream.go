@@ -111,12 +111,7 @@ func (st *stream) Ready() {
 	switch {
 	case st.x != nil:
 		st.Advance()
-	case st.lease == nil:
-	case st.Gone() && !st.refused: // it was reset before its exchange began
-		st.conn.s.Host.Return(st.lease)
-		st.lease = nil
-		st.end()
-	default:
+	case st.lease != nil:
 		st.begin()
 	}
 }
@@ -126,10 +121,13 @@ func (st *stream) begin() {
 	s := st.conn.s
 	s.Working = st
 	st.exchange()
-	if st.ok {
+	switch {
+	case st.Gone(): // it was reset with its head
+		st.x.Gone()
+	case st.ok:
 		s.Counters.HTTP2Requests.Add(1)
 		st.x.Run()
-	} else {
+	default:
 		st.x.BadHead(st.reason)
 	}
 	s.Working = nil
@@ -162,11 +160,8 @@ func (st *stream) cut() {
 
 // abandon ends st and its exchange after a panic in one of the conn's.
 func (st *stream) abandon() {
-	switch s := st.conn.s; {
-	case st.x != nil:
-		st.x.Abandon()
-	case st.lease != nil:
-		s.Host.Return(st.lease)
+	if st.x != nil || st.lease != nil {
+		st.exchange().Abandon()
 	}
 	st.conn.s.Loop.Disarm(&st.timer)
 	st.x, st.lease, st.conn = nil, nil, nil

@@ -26,6 +26,7 @@ type Attempt struct {
 	early      bool     // its stream was opened before the backend had said how many it allows
 	progress   back.Progress
 	fault      record.Fault // with Failed
+	made       record.Made  // with Failed: as far as the conn was made
 }
 
 var _ back.Back = (*Attempt)(nil)
@@ -126,6 +127,14 @@ func (a *Attempt) Late(since tick.Instant) (f record.Fault, late bool) {
 		return record.ByBackend(record.CauseSlow), true
 	}
 	return a.c.dial.Late(a.conns.Loop, since)
+}
+
+// Made implements back.Back.
+func (a *Attempt) Made() record.Made {
+	if a.c == nil {
+		return a.made
+	}
+	return a.c.dial.Made
 }
 
 // Flush implements back.Back.

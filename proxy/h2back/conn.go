@@ -115,7 +115,7 @@ func (c *Conn) hears() { c.heard, c.heardAt = true, c.s.Loop.Now() }
 // join makes an attempt of o on c.
 func (c *Conn) join(o back.Owner) *Attempt {
 	a := c.s.attempt()
-	a.c, a.owner, a.progress, a.fault = c, o, back.Waits, record.Fault{}
+	a.c, a.owner, a.progress, a.fault, a.made = c, o, back.Waits, record.Fault{}, record.Made{}
 	c.active++
 	if c.idle {
 		c.wake()
@@ -244,7 +244,7 @@ func (c *Conn) tell(p back.Progress, f record.Fault) {
 	for a := c.waits.first; a != nil; a = c.waits.first {
 		c.waits.drop(a)
 		if a.progress, a.fault = p, f; p != back.Ready {
-			a.c = nil
+			a.c, a.made = nil, c.dial.Made
 		} else if c.stage == open && c.CanOpen() > 0 {
 			c.openStream(a)
 		} else {

@@ -276,6 +276,13 @@ func (ln *Lane) Splice(a *arena.Arena, at, n int, text string) {
 	out.W = at + len(text) + more
 }
 
+// Patch puts text in the place of as many bytes at an offset of the head. Nothing may have
+// been written.
+func (ln *Lane) Patch(at int, text []byte) {
+	invariant.Check(ln.o == 0 && at+len(text) <= ln.cut, "lane: Patch after a part of the head")
+	copy(ln.out.B[at:], text)
+}
+
 // Release puts the lane's memory back and drops the pending bytes.
 func (ln *Lane) Release(a *arena.Arena) {
 	if ln.out != nil {

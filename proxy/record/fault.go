@@ -51,12 +51,13 @@ const (
 	CauseTLS              // TLS with the backend failed; Fault.Detail says how
 	CauseDeadline         // the deadline of the call has passed (grpc-timeout)
 	CauseNoTunnel         // the backend has answered as if no tunnel had been asked for
+	CauseOut              // the backend was ejected or found down, and the request went elsewhere; of attempts only
 )
 
 // causeNames are the names of the causes in logs, by Cause.
 var causeNames = [...]string{"", "gone", "short_body", "bad_request", "too_large", "slow", "no_connect", "reset",
 	"bad_answer", "no_backend", "exhausted", "panic", "cut", "crowded", "no_route", "ambiguous", "status", "tls", "deadline",
-	"no_tunnel"}
+	"no_tunnel", "out"}
 
 // String returns the name of the cause in logs, which is empty for NoCause.
 func (c Cause) String() string { return causeNames[c] }

@@ -11,11 +11,11 @@ import (
 // TestCauses: each cause has a name of its own, and can be answered whichever side is at
 // fault.
 func TestCauses(t *testing.T) {
-	if len(causeNames) != int(CauseNoTunnel)+1 {
-		t.Fatalf("%d names of %d causes", len(causeNames), CauseNoTunnel+1)
+	if len(causeNames) != int(CauseOut)+1 {
+		t.Fatalf("%d names of %d causes", len(causeNames), CauseOut+1)
 	}
 	seen := make(map[string]Cause)
-	for c := NoCause + 1; c <= CauseNoTunnel; c++ {
+	for c := NoCause + 1; c <= CauseOut; c++ {
 		name := c.String()
 		if other, ok := seen[name]; ok || name == "" {
 			t.Errorf("cause %d has the name %q, as cause %d", c, name, other)
@@ -98,7 +98,7 @@ func TestTextFor(t *testing.T) {
 
 // TestLines: the client is to try again where that may help.
 func TestLines(t *testing.T) {
-	for c := NoCause; c <= CauseNoTunnel; c++ {
+	for c := NoCause; c <= CauseOut; c++ {
 		want := ""
 		if c == CauseCrowded || c == CauseNoBackend {
 			want = "Retry-After: 1\r\n"

@@ -56,8 +56,8 @@ func TestInterim(t *testing.T) {
 // TestFinal: lb adds the lines of the route, the cookie and a Date, unless one goes on.
 func TestFinal(t *testing.T) {
 	const theirs = "Date: Mon, 07 Nov 1994 08:49:37 GMT\r\n"
-	plain := NewRoute(&config.Route{SetResponseHeaders: []config.Field{{Name: "X-A", Value: "1"}}}, false)
-	own := NewRoute(&config.Route{SetResponseHeaders: []config.Field{{Name: "Date", Value: "never"}}}, false)
+	plain := NewRoute(&config.Route{SetResponseHeaders: []config.Field{{Name: "X-A", Value: "1"}}}, false, &Tags{})
+	own := NewRoute(&config.Route{SetResponseHeaders: []config.Field{{Name: "Date", Value: "never"}}}, false, &Tags{})
 	cookie := &Cookie{Name: "at", Value: "b1"}
 	secure := &Cookie{Name: "at", Value: "b1", Secure: true}
 	const set = "Set-Cookie: at=b1; Path=/; HttpOnly; SameSite=Lax"
@@ -199,7 +199,7 @@ func TestStrict(t *testing.T) {
 			t.Errorf("%+v: lb's own has %q", tc, own.Lines)
 		}
 	}
-	route := NewRoute(&config.Route{SetResponseHeaders: []config.Field{{Name: "strict-transport-security", Value: "x"}, {Name: "X-A", Value: "1"}}}, true)
+	route := NewRoute(&config.Route{SetResponseHeaders: []config.Field{{Name: "strict-transport-security", Value: "x"}, {Name: "X-A", Value: "1"}}}, true, &Tags{})
 	if string(route.response) != "X-A: 1\r\n" {
 		t.Errorf("of a route: %q", route.response)
 	}

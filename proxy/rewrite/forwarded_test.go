@@ -111,10 +111,10 @@ func TestAppendForwarded7239(t *testing.T) {
 
 // TestGuarded: the fields that routes set in requests or match.
 func TestGuarded(t *testing.T) {
-	if Guarded([]config.Route{{SetResponseHeaders: []config.Field{{Name: "X-A"}}}}) != nil {
+	if Guarded([]config.Route{{SetResponseHeaders: []config.Field{{Name: "X-A"}}}}, nil) != nil {
 		t.Error("fields of responses are guarded")
 	}
-	g := Guarded([]config.Route{{}, {SetRequestHeaders: []config.Field{{Name: "X-A"}}}, {Headers: []config.Field{{Name: "x-b"}}}})
+	g := Guarded([]config.Route{{}, {SetRequestHeaders: []config.Field{{Name: "X-A"}}}, {Headers: []config.Field{{Name: "x-b"}}}}, nil)
 	in := get("X_A: 1\r\nX_b: 2\r\nX_C: 3\r\n")
 	m := parse(t, in)
 	m.HideForged([]byte(in), true, g)

@@ -11,7 +11,7 @@ import (
 
 // fuzzRoute sets a Host and strips a prefix.
 var fuzzRoute = NewRoute(&config.Route{Path: "/api", StripPrefix: true,
-	SetRequestHeaders: []config.Field{{Name: "Host", Value: "inner.example:8080"}, {Name: "X-A", Value: "1"}}}, false)
+	SetRequestHeaders: []config.Field{{Name: "Host", Value: "inner.example:8080"}, {Name: "X-A", Value: "1"}}}, false, &Tags{})
 
 // The options of FuzzRequestHead, as bits.
 const (

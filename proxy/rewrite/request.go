@@ -42,6 +42,12 @@ type Request struct {
 	// neither the client nor the route has one; otherwise 0. Set by AppendHead, which
 	// appends to an empty slice then.
 	HostAt int
+	// SpanAt is where in the head the id of the attempt's span belongs, as ids.SpanBytes
+	// digits, or 0 if the head has none. Set by AppendHead, as HostAt.
+	SpanAt int
+
+	tags            []byte // the lines that Tag adds
+	idEnd, parentAt int    // in tags: the end of the first, and the id of the span in the second, or 0
 
 	origin [len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255")]byte // memory of Origin
 }
@@ -70,7 +76,7 @@ func (v *Via) For(p *front.Peer, minor uint8) []byte {
 // HeadBytes returns an upper bound, in bytes, of what AppendHead appends.
 func (r *Request) HeadBytes() int {
 	m := r.Message
-	n := int(m.HeadLen) + len(m.Fields) + 2*int(m.Authority.Len) + len(r.Via) + len(r.Peer.Cert) + OwnBytes
+	n := int(m.HeadLen) + len(m.Fields) + 2*int(m.Authority.Len) + len(r.Via) + len(r.tags) + len(r.Peer.Cert) + OwnBytes
 	if r.Route != nil {
 		n += len(r.Route.host) + len(r.Route.request)
 	}
@@ -106,6 +112,7 @@ func (r *Request) AppendHead(d []byte) []byte {
 	}
 	d = r.appendOrigin(d)
 	d = append(d, r.Peer.Cert...)
+	d = r.appendTags(d)
 	if r.Hops >= 0 {
 		d = appendNumber(append(d, "Max-Forwards: "...), r.Hops)
 	}

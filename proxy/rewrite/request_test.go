@@ -177,7 +177,7 @@ func TestAppendHeadByRoute(t *testing.T) {
 		if !strings.Contains(tc.want, forwarded) {
 			tc.want = strings.TrimSuffix(tc.want, "\r\n") + forwarded + "\r\n"
 		}
-		route := NewRoute(&tc.route, false)
+		route := NewRoute(&tc.route, false, &Tags{})
 		requestCase{name: tc.name, in: tc.in, want: tc.want}.check(t, &Request{Config: new(config.Config), Peer: newPeer("192.0.2.1", false), Route: &route, Hops: -1})
 	}
 }
@@ -246,7 +246,7 @@ func TestOrigin(t *testing.T) {
 // TestRequestAllocations: the usual heads are written without an allocation.
 func TestRequestAllocations(t *testing.T) {
 	in := get("Connection: upgrade\r\nUpgrade: websocket\r\nX-Forwarded-For: 1.1.1.1\r\nX-A: 2\r\n")
-	route := NewRoute(&config.Route{Path: "/p", StripPrefix: true, SetRequestHeaders: []config.Field{{Name: "X-A", Value: "1"}}}, false)
+	route := NewRoute(&config.Route{Path: "/p", StripPrefix: true, SetRequestHeaders: []config.Field{{Name: "X-A", Value: "1"}}}, false, &Tags{})
 	cfg := &config.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Forwarded: true}
 	r := Request{Message: parse(t, in), Text: []byte(in), Config: cfg, Peer: newPeer("192.0.2.1", true), Route: &route, Hops: 3}
 	d := make([]byte, 0, r.HeadBytes())

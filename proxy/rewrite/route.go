@@ -19,17 +19,22 @@ type Route struct {
 	request  []byte // the field lines of set_request_headers, without Host
 	response []byte // the field lines of set_response_headers
 	dated    bool   // a Date is among them
+
+	setsID, setsParent bool // set_request_headers has the request id, or traceparent
 }
 
 // NewRoute prepares the changes of cfg. With strict, lb alone writes
-// Strict-Transport-Security: the route's is left out.
-func NewRoute(cfg *config.Route, strict bool) Route {
+// Strict-Transport-Security: the route's is left out. A field of tags that the route sets,
+// or removes, is the route's.
+func NewRoute(cfg *config.Route, strict bool, tags *Tags) Route {
 	r := Route{Config: cfg, prefix: []byte(strings.TrimSuffix(cfg.Path, "/"))}
 	for _, f := range cfg.SetRequestHeaders {
 		if strings.EqualFold(f.Name, "host") {
 			r.host = f.Value
 			continue
 		}
+		r.setsID = r.setsID || strings.EqualFold(f.Name, tags.name)
+		r.setsParent = r.setsParent || strings.EqualFold(f.Name, traceParent)
 		r.request = appendLine(r.request, f)
 	}
 	for _, f := range cfg.SetResponseHeaders {
@@ -143,9 +148,9 @@ func uri(target []byte) string {
 	return string(urlpath.AppendURI([]byte{'/'}, bytes.TrimLeft(target, "/")))
 }
 
-// Guarded returns the fields that routes set in requests or match, or nil if there are none.
-func Guarded(routes []config.Route) *httpparse.Guarded {
-	var names []string
+// Guarded returns the fields that routes set in requests or match, and names, or nil if there
+// are none.
+func Guarded(routes []config.Route, names []string) *httpparse.Guarded {
 	for i := range routes {
 		for _, fields := range [...][]config.Field{routes[i].SetRequestHeaders, routes[i].Headers} {
 			for _, f := range fields {

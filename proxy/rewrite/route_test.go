@@ -24,7 +24,7 @@ func TestNewRoute(t *testing.T) {
 		{"response without Date", config.Route{SetResponseHeaders: set[3:]}, "", "", "Location: l\r\n", false},
 		{"redirect", config.Route{Pool: -1, SetResponseHeaders: set}, "", "", "Host: h\r\n", false},
 	} {
-		r := NewRoute(&tc.cfg, false)
+		r := NewRoute(&tc.cfg, false, &Tags{})
 		if r.host != tc.host || string(r.request) != tc.request || string(r.response) != tc.response || r.dated != tc.dated {
 			t.Errorf("%s: host %q, request %q, response %q, dated %t", tc.name, r.host, r.request, r.response, r.dated)
 		}
@@ -46,7 +46,7 @@ func TestAppendLines(t *testing.T) {
 		{[]config.Field{{Name: "x-a", Value: ""}, {Name: "date", Value: ""}}, "before ", "", false},
 		{[]config.Field{{Name: "Date", Value: "d"}, {Name: "X-B", Value: "2"}}, "before Date: d\r\nX-B: 2\r\n", "1", true},
 	} {
-		r := NewRoute(&config.Route{SetResponseHeaders: tc.set}, false)
+		r := NewRoute(&config.Route{SetResponseHeaders: tc.set}, false, &Tags{})
 		m, text := parseResponse(t, "X-A: 1\r\n")
 		lines, dated := r.AppendLines([]byte("before "), text, m)
 		if string(lines) != tc.want || dated != tc.dated {
@@ -90,7 +90,7 @@ func TestAppendRedirect(t *testing.T) {
 		{"asterisk", "https://{host}{uri}", "OPTIONS * HTTP/1.1", "Location: https://a"},
 		{"absolute form", "https://{host}{uri}", "GET http://b HTTP/1.1", "Location: https://b/"},
 	} {
-		r := NewRoute(&config.Route{Pool: -1, Redirect: config.Redirect{To: tc.to, Code: 308}, SetResponseHeaders: []config.Field{{Name: "X", Value: "y"}}}, false)
+		r := NewRoute(&config.Route{Pool: -1, Redirect: config.Redirect{To: tc.to, Code: 308}, SetResponseHeaders: []config.Field{{Name: "X", Value: "y"}}}, false, &Tags{})
 		head := tc.line + "\r\nHost: a:80\r\n\r\n"
 		got, where := r.AppendRedirect([]byte("before "), []byte(head), parse(t, head), false)
 		if want := "before " + tc.want + "\r\nX: y\r\n"; string(got) != want || where != len(tc.want) {
@@ -122,7 +122,7 @@ func TestStrip(t *testing.T) {
 		{"/api", "/api/..;/x", ""},
 		{"/api", "/api%2fx", ""},
 	} {
-		r := NewRoute(&config.Route{Path: tc.prefix, StripPrefix: true}, false)
+		r := NewRoute(&config.Route{Path: tc.prefix, StripPrefix: true}, false, &Tags{})
 		scratch := make([]byte, 0, 3*len(tc.path))
 		if got := r.Strips(scratch, []byte(tc.path)); got != (tc.want != "") {
 			t.Errorf("%s off %s: %v", tc.prefix, tc.path, got)

@@ -30,12 +30,12 @@ const lastCallTimeout = time.Second
 
 // Over is a conn whose handshake is over, or that has none.
 type Over struct {
-	Conn     *loop.Conn // to be moved at once
-	Addr     netip.Addr
-	Way      front.Way  // front.TLS or front.NotTLS
-	Protocol string     // by ALPN, or empty
-	Cert     string     // see front.Peer
-	In       lane.Inbox // bytes that were read; without TLS only
+	Conn *loop.Conn // to be moved at once
+	Addr netip.Addr
+	Way  front.Way     // front.TLS or front.NotTLS
+	TLS  front.Session // see front.Peer
+	Cert string        // see front.Peer
+	In   lane.Inbox    // bytes that were read; without TLS only
 }
 
 // Server has the conns of one loop that are in their handshake. All methods are called on
@@ -174,7 +174,8 @@ func (c *conn) Shaken(err error) {
 		c.close(false)
 		return
 	}
-	c.handOff(Over{Way: front.TLS, Protocol: state.NegotiatedProtocol, Cert: certLines(c.set.ClientIdentity(&state))})
+	c.handOff(Over{Way: front.TLS, Cert: certLines(c.set.ClientIdentity(&state)),
+		TLS: front.Session{Version: state.Version, Protocol: state.NegotiatedProtocol, Resumed: state.DidResume}})
 }
 
 var errLeft = errors.New("the client has closed the connection")

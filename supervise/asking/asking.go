@@ -4,7 +4,6 @@
 package asking
 
 import (
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -22,7 +21,7 @@ type Question struct {
 type Answer struct {
 	Number    uint64 // of the question
 	Explained *api.Explained
-	Fault     string // why there is no Explained
+	Fault     string // what is wrong with the question, if there is no Explained
 }
 
 // Timeout is how long a loop may take to answer.
@@ -51,7 +50,7 @@ func (b *Book) ask(ask api.ExplainAsk, who string, ended <-chan struct{}, timeou
 	select {
 	case a := <-answer:
 		if a.Explained == nil {
-			return out, errors.New(a.Fault)
+			return out, api.AskError(a.Fault)
 		}
 		return *a.Explained, nil
 	case <-ended:
