@@ -199,13 +199,19 @@ func (f *Facts) head(out *api.Explained) {
 // settings lists the settings that hold for the request, under the keys of lb.toml.
 func (f *Facts) settings(out *api.Explained) {
 	add := func(path, text string) {
-		out.Settings = append(out.Settings, api.ExplainedSetting{Key: path, Value: text})
+		tunnels := strings.HasPrefix(path, "timeouts.tunnel_") && !f.Came.Message.Seen.Has(httpparse.Upgrade)
+		if !tunnels && !slices.Contains(notOfRequests, path) {
+			out.Settings = append(out.Settings, api.ExplainedSetting{Key: path, Value: text})
+		}
 	}
 	f.Config.Walk(add, "paths", "trusted_proxies", "forwarded", "retry", "timeouts", "limits")
 	if f.Pool < 0 {
 		return
 	}
-	ofPool := []string{"strategy", "hash", "sticky", "reuse", "protocol", "slow_start", "eject"}
+	ofPool := []string{"sticky", "reuse", "protocol", "slow_start", "eject"}
+	if f.Config.Pools[f.Pool].Strategy == config.HashOnKey {
+		ofPool = append(ofPool, "hash")
+	}
 	if f.Pool == 0 {
 		f.Config.Walk(add, ofPool...)
 	} else {
@@ -217,7 +223,11 @@ func (f *Facts) settings(out *api.Explained) {
 			}
 		}, "pools")
 	}
-	if m := f.Came.Message; !m.Idempotent() && f.Config.Retry.Attempts > 0 {
+	if m := f.Came.Message; !f.Request.Idempotent() && f.Config.Retry.Attempts > 0 {
 		out.Notes = append(out.Notes, fmt.Sprintf("%s is not idempotent: it is tried again only if nothing of it has reached a backend", m.MethodName.Of(f.Came.Text)))
 	}
 }
+
+// notOfRequests are settings of the tables that are shown which hold for conns, or for lb as a
+// whole.
+var notOfRequests = []string{"timeouts.client_idle", "timeouts.backend_idle", "timeouts.handshake", "timeouts.drain", "limits.connections"}
