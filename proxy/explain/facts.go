@@ -8,6 +8,7 @@ import (
 	"lb/admin/api"
 	"lb/config"
 	"lb/httpparse"
+	"lb/internal/redact"
 	"lb/loop/tick"
 	"lb/proxy/clients"
 	"lb/proxy/front"
@@ -64,7 +65,7 @@ func (f *Facts) Answer() api.Explained {
 	}
 	line, _, _ := strings.Cut(string(f.Asked.Head), "\r\n")
 	out.Method, out.Target, _ = strings.Cut(strings.TrimSuffix(line, " HTTP/1.1"), " ")
-	out.Target = target(out.Target)
+	out.Target = redact.URL(out.Target)
 	out.Client = api.ExplainedClient{Peer: string(f.Peer.Address()), Address: string(f.Peer.Address()), Trusted: f.Peer.Trusted, Scheme: f.Peer.Scheme()}
 	if f.Refused != httpparse.NoReason {
 		out.How = "the head is refused: " + f.Refused.String()
@@ -169,25 +170,25 @@ func (f *Facts) head(out *api.Explained) {
 	method, rest, _ := strings.Cut(lines[0], " ")
 	rest = strings.TrimSuffix(rest, " HTTP/1.1")
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s %s HTTP/1.1\n", method, target(rest))
+	fmt.Fprintf(&text, "%s %s HTTP/1.1\n", method, redact.URL(rest))
 	if was := string(f.Came.Message.Target.Of(f.Came.Text)); was != rest {
-		out.Notes = append(out.Notes, fmt.Sprintf("the target is sent as %s", target(rest)))
+		out.Notes = append(out.Notes, fmt.Sprintf("the target is sent as %s", redact.URL(rest)))
 	}
 	came := map[string]int{}
 	for _, field := range f.Came.Message.Fields {
 		came[string(field.Name.Of(f.Came.Text))+": "+string(field.Value.Of(f.Came.Text))]++
 	}
 	for _, line := range lines[1:] {
-		text.WriteString(redact(line) + "\n")
+		text.WriteString(fieldLine(line) + "\n")
 		if came[line]--; came[line] < 0 {
-			out.Added = append(out.Added, redact(line))
+			out.Added = append(out.Added, fieldLine(line))
 		}
 	}
 	for _, field := range f.Came.Message.Fields {
 		line := string(field.Name.Of(f.Came.Text)) + ": " + string(field.Value.Of(f.Came.Text))
 		if came[line] > 0 {
 			came[line]--
-			out.Dropped = append(out.Dropped, redact(line))
+			out.Dropped = append(out.Dropped, fieldLine(line))
 		}
 	}
 	out.Head = text.String()

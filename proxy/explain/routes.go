@@ -7,6 +7,7 @@ import (
 
 	"lb/admin/api"
 	"lb/config"
+	"lb/internal/redact"
 	"lb/proxy/record"
 	"lb/proxy/route"
 )
@@ -54,8 +55,8 @@ func nameOf(rt *config.Route) string {
 
 // condition returns a field that a route matches, without a credential.
 func condition(h config.Field) string {
-	if isSecret(h.Name) {
-		return h.Name + "=" + hidden
+	if redact.Secret(h.Name) {
+		return h.Name + "=" + redact.Mark
 	}
 	return h.Name + "=" + strconv.Quote(h.Value)
 }
