@@ -16,11 +16,11 @@ import (
 // draws it.
 var arrows = map[string][]string{
 	"lb":     {"cli"},
-	"lb/cli": {"supervise", "admin", "admin/api", "config", "config/socketpath", "backends", "bench", "supervise/certs", "supervise/localca"},
+	"lb/cli": {"config/show", "supervise", "admin", "admin/api", "config", "config/socketpath", "backends", "bench", "supervise/certs", "supervise/localca"},
 
 	// The rooms of supervise.
 	"lb/supervise": {"supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports", "supervise/queue",
-		"internal/filewatch", "internal/host", "internal/systemd", "admin/api", "board", "config", "config/socketpath", "loop/tick", "internal/tlsfault"},
+		"internal/filewatch", "internal/host", "internal/systemd", "admin/api", "board", "config", "config/show", "config/socketpath", "loop/tick", "internal/tlsfault"},
 	"lb/supervise/certs":         {"internal/tlsconf", "admin/api", "config"},
 	"lb/supervise/asking":        {"admin/api"},
 	"lb/supervise/crew":          {"admin/api", "supervise/asking", "supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "board", "config", "loop/tick"},

@@ -2,6 +2,8 @@ package supervise
 
 import (
 	"lb/admin/api"
+	"lb/board"
+	"lb/config/show"
 	"lb/supervise/queue"
 )
 
@@ -11,4 +13,19 @@ func (c commands) Explain(ask api.ExplainAsk) (api.Explained, error) {
 		return (*loops).Explain(ask)
 	}
 	return api.Explained{}, queue.ErrEnding
+}
+
+// Settings returns the settings of the configuration in use, and what was changed at run time.
+func (c commands) Settings() []api.Setting {
+	d, now := c.d, c.d.view.Load()
+	d.looking.RLock()
+	defer d.looking.RUnlock()
+	r := show.Runtime{LogLevel: c.LogLevel(), Backend: func(pool, i int) (weight int, admin string) {
+		s := d.board.State(now.IDs[pool][i])
+		return int(s.WeightOverride.Load()), board.Admin(s.Admin.Load()).String()
+	}}
+	if d.unmapped {
+		r.Backend = nil // the very end
+	}
+	return show.Settings(now.Config, r)
 }

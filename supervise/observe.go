@@ -12,7 +12,6 @@ func (c commands) FollowFaults(context.Context, func(json.RawMessage)) error { r
 func (c commands) Trace(context.Context, api.TraceAsk, func(json.RawMessage)) error {
 	return nil
 }
-func (c commands) Settings() []api.Setting                       { return nil }
-func (c commands) LogLevel() string                              { return "" }
-func (c commands) SetLogLevel(string) error                      { return nil }
-func (c commands) History() api.History                          { return api.History{} }
+func (c commands) LogLevel() string         { return "" }
+func (c commands) SetLogLevel(string) error { return nil }
+func (c commands) History() api.History     { return api.History{} }
