@@ -23,7 +23,8 @@ import (
 // server. So it first stops accepting, then answers every connection that it has, and
 // only then shuts down.
 
-// newcomerTimeout is how long close waits for the request of a new connection.
+// newcomerTimeout is how long a new connection has for its request before it is closed, if
+// the server ends or its place is needed.
 const newcomerTimeout = 100 * time.Millisecond
 
 // queueTimeout is how long unlisten waits for what is queued to be accepted.
@@ -46,10 +47,11 @@ type httpServer struct {
 	changes   uint64 // of states
 }
 
-// connState is what a connection does, and since which change.
+// connState is what a connection does, and since when.
 type connState struct {
 	http.ConnState
-	since uint64
+	since uint64 // which change
+	at    time.Time
 }
 
 // newHTTP returns a server of connsMax connections at most, which needs a Handler yet. They
@@ -79,21 +81,43 @@ func (s *httpServer) note(c net.Conn, state http.ConnState) {
 		delete(s.conns, c)
 		return
 	case http.StateNew:
-		if len(s.conns) >= s.connsMax && !s.makeRoom() {
+		if !s.admit() {
 			c.Close()
 			return
 		}
 	}
 	if _, known := s.conns[c]; known || state == http.StateNew { // else it was closed to make room
-		s.conns[c] = connState{state, s.changes}
+		s.conns[c] = connState{state, s.changes, time.Now()}
 	}
 }
 
-// makeRoom closes the connection that has been without a request for the longest time. It
-// returns false if all of them have one.
-func (s *httpServer) makeRoom() bool {
+// admit returns after there is room for another connection, or with false if it must be
+// closed. In a rush it lets the connections that have just come send their request first:
+// the next ones wait in the queue of the listener. mu is locked, and unlocked meanwhile.
+func (s *httpServer) admit() bool {
+	for begun := time.Now(); len(s.conns) >= s.connsMax; {
+		patient := time.Since(begun) < newcomerTimeout
+		switch {
+		case s.makeRoom(patient):
+		case !patient:
+			return false
+		default:
+			s.mu.Unlock()
+			time.Sleep(time.Millisecond)
+			s.mu.Lock()
+		}
+	}
+	return true
+}
+
+// makeRoom closes the connection that has been without a request for the longest time, with
+// spare not one that has come a moment ago. It returns false if there is none.
+func (s *httpServer) makeRoom(spare bool) bool {
 	var oldest net.Conn
 	for c, state := range s.conns {
+		if spare && state.ConnState == http.StateNew && time.Since(state.at) < newcomerTimeout {
+			continue
+		}
 		if state.ConnState != http.StateActive && (oldest == nil || state.since < s.conns[oldest].since) {
 			oldest = c
 		}

@@ -6,6 +6,7 @@ import (
 	"net"
 
 	"lb/admin/api"
+	"lb/admin/dashboard"
 	"lb/admin/rest"
 )
 
@@ -21,7 +22,13 @@ type Runtime struct {
 func NewRuntime(control api.Control, log *slog.Logger) *Runtime {
 	r := &Runtime{log: loggerOr(log)}
 	r.http = newHTTP(callsMax, slog.NewLogLogger(r.log.Handler(), slog.LevelWarn))
-	r.http.Handler = rest.New(rest.Options{Control: control, Log: r.log, Streams: callsMax / 2, Over: r.http.over})
+	r.http.Handler = rest.New(rest.Options{
+		Control: control,
+		Log:     r.log,
+		Streams: callsMax / 2,
+		Over:    r.http.over,
+		Events:  dashboard.NewEvents(control),
+	})
 	return r
 }
 

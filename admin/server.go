@@ -21,9 +21,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lb/admin/api"
+	"lb/admin/dashboard"
+	"lb/admin/metrics"
 	"lb/admin/rest"
 	"lb/board"
-	"lb/config"
 )
 
 // What one client of the operator's servers can use, and for how long.
@@ -61,23 +62,16 @@ type Options struct {
 	// Certificates returns the certificates in use. It is called by several goroutines at
 	// once. nil shows none.
 	Certificates func() []api.Certificate
-	// Control answers what the runtime API is asked. With nil there is no runtime API.
+	// Control does what the runtime API is asked for. nil: there is neither that nor a
+	// dashboard.
 	Control api.Control
 }
 
 // Process is one process of lb.
-type Process struct {
-	Name string // "supervisor", "worker 1"
-	PID  int
-}
+type Process = metrics.Process
 
-// View is a configuration and the IDs of its backends on the board, by pool and
-// backend. Nothing changes it.
-type View struct {
-	Config *config.Config
-	IDs    [][]int
-	Number uint64 // of the configuration, counted from 1
-}
+// View is a configuration and the numbers on the board of what is in it.
+type View = metrics.View
 
 // Server answers what package rest lists on a TCP port. Any goroutine may call its methods, but
 // Listen and Serve only once each and one after the other.
@@ -94,7 +88,7 @@ func New(o Options) *Server {
 	s := &Server{address: o.Address, log: loggerOr(o.Log)}
 	errorLog := slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)
 	s.http = newHTTP(connsMax, errorLog)
-	s.http.Handler = rest.New(rest.Options{
+	api := rest.Options{
 		Control: o.Control,
 		Log:     s.log,
 		Network: network(o),
@@ -102,8 +96,15 @@ func New(o Options) *Server {
 		Over:    s.http.over,
 		Health:  http.HandlerFunc(s.health),
 		Ready:   http.HandlerFunc(s.ready(o)),
-		Metrics: metricsHandler(newRegistry(o), errorLog),
-	})
+		Metrics: metrics.Handler(metrics.Options{
+			Board: o.Board, View: o.View, Now: o.Now, Version: o.Version, Workers: o.Workers,
+			Processes: o.Processes, LastReload: o.LastReload, Certificates: o.Certificates,
+		}, errorLog),
+	}
+	if o.Control != nil {
+		api.Events, api.Page = dashboard.NewEvents(o.Control), dashboard.Page()
+	}
+	s.http.Handler = rest.New(api)
 	return s
 }
 

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,16 +33,17 @@ func (c *Client) Faults(most int) ([]json.RawMessage, error) {
 	return got.Faults, err
 }
 
-// FollowFaults calls each for every exchange that fails or is slow from now on, until ctx
-// is done, when it returns nil. Else it returns ErrEnded, or why there is no stream. The
-// JSON is that of api.Exchange, or of api.Lost; each may keep it.
-func (c *Client) FollowFaults(ctx context.Context, each func(json.RawMessage)) error {
-	return c.follow(ctx, "/v1/faults?follow=true", each)
+// FollowFaults calls each for the newest failed and slow exchanges, most at most, and then
+// for those to come, until ctx is done, when it returns nil, or each returns an error, which
+// it returns. Else it returns ErrEnded, or why there is no stream. The JSON is that of
+// api.Exchange, or of api.Lost; each may keep it.
+func (c *Client) FollowFaults(ctx context.Context, most int, each func(json.RawMessage) error) error {
+	return c.follow(ctx, "/v1/faults?follow=true&max="+strconv.Itoa(most), each)
 }
 
 // Trace calls each for every exchange that ask is about, until ctx is done or ask.For, which
 // is whole seconds, is over. Then it returns nil; else what FollowFaults returns.
-func (c *Client) Trace(ctx context.Context, ask api.TraceAsk, each func(json.RawMessage)) error {
+func (c *Client) Trace(ctx context.Context, ask api.TraceAsk, each func(json.RawMessage) error) error {
 	query := url.Values{}
 	for name, value := range map[string]string{"client": ask.Client, "id": ask.ID} {
 		if value != "" {
@@ -99,7 +101,7 @@ func (c *Client) History(points int) (h api.History, err error) {
 }
 
 // follow asks for a stream and calls each for its lines.
-func (c *Client) follow(ctx context.Context, path string, each func(json.RawMessage)) error {
+func (c *Client) follow(ctx context.Context, path string, each func(json.RawMessage) error) error {
 	asking, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	late := time.AfterFunc(answerTimeout, func() { cancel(context.DeadlineExceeded) })
@@ -133,14 +135,16 @@ func (c *Client) follow(ctx context.Context, path string, each func(json.RawMess
 }
 
 // readLines calls each for the lines of a stream until that ends.
-func readLines(ctx context.Context, body io.Reader, each func(json.RawMessage)) error {
+func readLines(ctx context.Context, body io.Reader, each func(json.RawMessage) error) error {
 	lines := bufio.NewScanner(body)
 	lines.Buffer(nil, lineMax)
 	for lines.Scan() {
-		if line := lines.Bytes(); json.Valid(line) {
-			each(append(json.RawMessage(nil), line...))
-		} else {
+		line := json.RawMessage(bytes.Clone(lines.Bytes()))
+		if !json.Valid(line) {
 			return fmt.Errorf("the answer is not understood: %.40q", line)
+		}
+		if err := each(line); err != nil {
+			return err
 		}
 	}
 	if ctx.Err() != nil {

@@ -128,13 +128,13 @@ func adminOptions(cfg *config.Config, r supervise.Running, log *slog.Logger) adm
 		Board:   r.Board,
 		View: func() admin.View {
 			now := r.View()
-			return admin.View{Config: now.Config, IDs: now.IDs, Number: now.Number}
+			return admin.View{Config: now.Config, IDs: now.IDs, Number: now.Number, Series: now.Series, BackendSeries: now.BackendSeries}
 		},
 		Now:     r.Now,
 		Version: version(),
 		Log:     log,
 	}
-	o.LastReload, o.Certificates = r.LastReload, r.Certs
+	o.LastReload, o.Certificates, o.Control = r.LastReload, r.Certs, r.Control
 	if r.Processes != nil {
 		o.Processes = func() (list []admin.Process) {
 			for _, p := range r.Processes() {

@@ -33,6 +33,7 @@ var notOfBackends = map[string]string{
 	"backend-write-timeout":      onReads,
 	"client-write-timeout":       onReads,
 	"te-trailers":                onUpgrade,
+	"request-id-trailers":        onUpgrade,
 	"no-host-1.0":                onHost,
 	"upgrade-body-refused":       onUpgrade,
 	"upgrade-refused":            onUpgrade,

@@ -319,7 +319,9 @@ func (x *exchange) arm() {
 		x.rest()
 	}
 	s, from, limit := x.owes()
-	x.rec.Waits(s == record.ClientSide && (!x.tunnel || x.opening), x.p.loop.Now())
+	if x.p.record != nil {
+		x.rec.Waits(s == record.ClientSide && (!x.tunnel || x.opening), x.p.loop.Now())
+	}
 	x.front.Deadline(min(from.Add(limit), x.call.Until))
 }
 

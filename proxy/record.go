@@ -27,7 +27,7 @@ func (x *exchange) recordConn() {
 
 // recordFailed notes that f ends the attempt, if there is one.
 func (x *exchange) recordFailed(f record.Fault) {
-	if x.p.record == nil || x.target == nil {
+	if x.p.record == nil || x.target == nil && !x.tunnel {
 		return
 	}
 	if x.phase == Dial && x.backend != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"testing"
+	"time"
 
 	"lb/config"
 	"lb/httpparse"
@@ -60,7 +61,7 @@ func (c *recorder) record(r *record.Record) {
 	for _, wrong := range k.check() {
 		c.t.Errorf("%s: %s", wrong, k)
 	}
-	k.Peer, k.Request, k.Head, k.Route = nil, nil, bytes.Clone(r.Head), nil
+	k.Peer, k.Request, k.Head, k.Route, k.ID = nil, nil, bytes.Clone(r.Head), nil, bytes.Clone(r.ID)
 	c.records = append(c.records, k)
 }
 
@@ -72,7 +73,7 @@ func (k *kept) check() (wrong []string) {
 		}
 	}
 	last := tick.Instant(0)
-	for i, at := range []tick.Instant{k.Begun, k.Admitted, k.Picked, k.Dialled, k.Sending, k.Sent, k.Answered, k.Ended} {
+	for i, at := range []tick.Instant{k.Begun, k.Admitted, k.Picked, k.Dialled, k.Connected, k.Secured, k.Sending, k.Sent, k.Answered, k.Ended} {
 		isWrong(at != 0 && at < last, "time %d is before an earlier one", i)
 		last = max(last, at)
 	}
@@ -93,10 +94,43 @@ func (k *kept) check() (wrong []string) {
 	isWrong(k.Attempts > 0 && k.Pool == "", "a backend in no pool")
 	isWrong(k.Bytes < 0 || k.BytesIn < 0, "less than nothing")
 	isWrong(k.Attempts > 0 && k.method == "", "a backend was tried without a head")
+	k.checkAttempts(isWrong)
+	k.checkParts(isWrong)
 	if k.method != "" {
 		isWrong(!bytes.HasPrefix(bytes.TrimLeft(k.Head, crlf), []byte(k.method+" "+k.target+" HTTP/1.")), "the request is not what its head says")
 	}
 	return wrong
+}
+
+// checkAttempts looks for contradictions in the attempts.
+func (k *kept) checkAttempts(isWrong func(is bool, format string, args ...any)) {
+	all := k.Done()
+	for i, a := range all {
+		last := i == len(all)-1
+		isWrong(a.Backend == "" || a.Took < 0 || a.At < k.Admitted || a.At.Add(a.Took) > k.Ended, "attempt %d is %+v", i, a)
+		isWrong(a.Fault.Cause == record.NoCause && (a.Status == 0 || !last), "attempt %d has neither a fault nor the last answer: %+v", i, a)
+		isWrong(i > 0 && a.At < all[i-1].At.Add(all[i-1].Took), "attempt %d begins before the end of the one before", i)
+		isWrong(last && (a.Backend != k.Backend || a.At != k.Picked), "the last attempt is %+v", a)
+		isWrong(last && k.Status > 0 && !k.Own && a.Status != k.Status, "the last attempt has the status %d", a.Status)
+		isWrong(last && k.Fault.Side == record.BackendSide && a.Fault != k.Fault, "the last attempt has the fault %+v", a.Fault)
+	}
+	isWrong(len(all) != min(k.Attempts, record.TriesMax), "%d attempts of %d", len(all), k.Attempts)
+	isWrong(k.Attempts == 0 && k.Fault.Side == record.BackendSide, "a backend's fault without an attempt")
+	isWrong(k.Reused && k.Connected > 0 || k.Sending > 0 && !k.Reused && k.Connected == 0, "a conn that was neither there nor made")
+	isWrong(k.Secured > 0 && k.Connected == 0, "TLS without a conn")
+}
+
+// checkParts checks that the parts of an exchange are its whole time.
+func (k *kept) checkParts(isWrong func(is bool, format string, args ...any)) {
+	p := k.Parts()
+	all := []time.Duration{p.Head, p.Queue, p.Earlier, p.Connect, p.TLS, p.Send, p.FirstByte, p.Body}
+	sum := time.Duration(0)
+	for i, d := range all {
+		isWrong(d < 0, "part %d takes %v", i, d)
+		sum += d
+	}
+	isWrong(sum != p.Total || p.Total != k.Ended.Sub(k.Begun), "%v in all, want %v: %+v", sum, p.Total, p)
+	isWrong(p.Stall < 0 || p.Stall > p.Total, "the client took %v", p.Stall)
 }
 
 // String is for the log of a run.

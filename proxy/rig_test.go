@@ -16,6 +16,7 @@ import (
 	"lb/loop"
 	"lb/loop/looptest"
 	"lb/proxy/front"
+	"lb/proxy/ids"
 	"lb/proxy/record"
 	"lb/proxy/shake"
 )
@@ -148,6 +149,7 @@ func newRigOn(t testing.TB, seed uint64, o Options, tiny bool) *rig {
 	r.p = New(r.l, o)
 	r.rec.attach(r.p)
 	*r.p.chance = *rand.New(rand.NewPCG(seed, 0)) // h2back has it too
+	r.p.ids = ids.New([32]byte{byte(seed)}, o.Clock)
 	r.p.secret = []byte(rigSecret)
 	for _, q := range r.p.now.pools {
 		q.Seed(seed)

@@ -125,7 +125,9 @@ func (x *exchange) composeRequest(r *rewrite.Request) {
 // is for, if there is one. An answer without a code means that x.pool takes the request. It
 // changes nothing but x, and what ids are drawn from: Explain asks it, too.
 func (x *exchange) decide() (a clients.Answer, f record.Fault) {
-	p, r, came := x.p, x.req, x.request()
+	p, r := x.p, x.req
+	came := &p.request
+	came.Message, came.Text, came.Peer = r, x.in.Bytes(), x.peer
 	if r.MayForge(x.snap.guarded) {
 		r.HideForged(came.Text, x.peer.Trusted, x.snap.guarded)
 	}

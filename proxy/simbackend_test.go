@@ -80,6 +80,7 @@ func (b *simBackend) onHead(m *simMessage) {
 	if !b.s.mayServe(r, b.place) {
 		b.s.errorf("request %d for pool %d came to backend %d", r.id, r.pool, b.place)
 	}
+	b.s.checkIDs(r, m)
 	r.at, r.wholly = r.at|1<<b.place, false
 	b.begins()
 	if b.busy {

@@ -7,6 +7,7 @@ import (
 
 	"lb/board"
 	"lb/config"
+	"lb/config/logging"
 	"lb/loop"
 )
 
@@ -47,7 +48,8 @@ func (s *sim) drawPools() {
 // first one has all pools.
 func (s *sim) drawConfig(first bool) *config.Config {
 	cfg := config.Default()
-	cfg.Via = "lb"
+	cfg.Via, cfg.RequestID = "lb", simIDField
+	cfg.Tracing = logging.Tracing{Endpoint: "http://traces.example", Sample: .5}
 	cfg.Pools = nil
 	for i, pool := range s.pools {
 		if !first && i > 0 && s.rng.IntN(4) == 0 {

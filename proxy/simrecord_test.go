@@ -38,6 +38,7 @@ func (s *sim) checkRecord(r *simRequest, k *kept) {
 				r.id, r.arrived, r.at, r.got, r.gotBody, r.gotOwn, what, *k)
 		}
 	}
+	s.checkRecordIDs(r, k)
 	wrong(k.method != r.method || k.host != simHost(r.pool), "another request")
 	wrong(k.Attempts < r.arrived, "fewer attempts than conns on which it came")
 	wrong(r.wholly && !k.Tunnel && k.BytesIn != int64(len(r.body)), "not its bytes in")

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"lb/loop/tick"
+	"lb/proxy/ids"
 )
 
 // simRequest is one request of a simulated client. It determines the answer, so that the
@@ -36,6 +37,9 @@ type simRequest struct {
 	early   bool // the response began before the request was whole
 	left    bool // its client ended its side, and lb dropped it
 	short   bool // a backend ended its answer early, in order
+
+	requestID string       // that backends got
+	spans     []ids.Parent // the traceparents that they got
 }
 
 // makeTunnel makes r an upgrade, with a body or without one.
@@ -105,6 +109,7 @@ func (s *sim) size() int {
 func (r *simRequest) head() []byte {
 	b := fmt.Appendf(nil, "%s /%d HTTP/1.%d\r\nHost: %s\r\nX-Id: %d\r\n", r.method, r.id, r.minor, simHost(r.pool), r.id)
 	b = append(b, "Connection: x-hop\r\nX-Hop: not for backends\r\n"...)
+	b = append(b, r.forged()...)
 	switch {
 	case r.tunnel:
 		b = append(b, "Connection: upgrade\r\nUpgrade: websocket\r\n"...)

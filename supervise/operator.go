@@ -223,11 +223,13 @@ func (o *operator) swapAdmin(a *opened[Admin, net.Listener]) {
 // swapRuntime takes commands at another path. Conns that are open go on: one of
 // them may wait for the end of this reload.
 func (o *operator) swapRuntime(r *opened[string, *net.UnixListener]) {
-	if o.runtimeListener != nil {
-		o.closeRuntime()
-	}
+	// The old one is closed last: with no listener left, streams would end.
+	old := operator{runtimeListener: o.runtimeListener, runtimePath: o.runtimePath, runtimeFile: o.runtimeFile}
 	if o.setRuntime(r); o.runtimeListener != nil {
 		o.runtime.Serve(o.runtimeListener)
+	}
+	if old.runtimeListener != nil {
+		old.closeRuntime()
 	}
 }
 

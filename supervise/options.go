@@ -102,6 +102,8 @@ type Running struct {
 	// Certs returns the certificates in use, and the names that have none yet. Any goroutine
 	// may call it.
 	Certs func() []api.Certificate
+	// Control carries out what the operator asks for.
+	Control api.Control
 	// LastReload returns whether the last reload was taken up, and when the
 	// configuration in use was. Any goroutine may call it.
 	LastReload func() (ok bool, loaded time.Time)

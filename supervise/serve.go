@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"lb/admin/history"
 	"lb/config"
 	"lb/internal/filewatch"
 	"lb/internal/host"
@@ -61,6 +62,7 @@ func newDesk(o Options, cfg *config.Config) *desk {
 	d.acme = acme.New(acme.Options{Log: d.log, Publish: d.setManaged})
 	d.ports = ports.New(resolver, d.log)
 	d.names = newNames(resolver, d.log)
+	d.rings = d.newRings()
 	d.operator.log = d.log
 	if o.Admin != nil {
 		d.operator.makeAdmin = func(cfg *config.Config) Admin { return o.Admin(cfg, d.running()) }
@@ -223,6 +225,10 @@ func (d *desk) begin(cfg *config.Config) {
 	d.prober = health.Start(d.probes(d.now))
 	notice.Insecure(d.now, d.log)
 	d.notices = notice.Start(notice.Options{Board: d.board, View: d.view.Load, Log: d.log, Now: d.clock})
+	d.past = history.Start(history.Options{Board: d.board, View: func() history.View {
+		now := d.view.Load()
+		return history.View{Config: now.Config, IDs: now.IDs, Series: now.Series}
+	}})
 	d.certs.Start(d.certsChanged)
 	d.acme.Begin()
 	d.names.begin(d.o.ResolveEvery, d.resolved)
@@ -308,6 +314,7 @@ func (d *desk) close() {
 	d.stopHelpers()
 	d.acme.Close()
 	d.notices.Close()
+	d.past.Close()
 	d.operator.wait()
 	if d.prober != nil {
 		d.prober.Close()
@@ -334,10 +341,11 @@ func (d *desk) stopHelpers() {
 // running returns what the operator's server can look at.
 func (d *desk) running() Running {
 	r := Running{
-		Board: d.board,
-		Now:   func() int64 { return int64(d.clock()) },
-		View:  d.view.Load,
-		Certs: d.certs.List,
+		Board:   d.board,
+		Now:     func() int64 { return int64(d.clock()) },
+		View:    d.view.Load,
+		Certs:   d.certs.List,
+		Control: commands{d},
 		LastReload: func() (ok bool, loaded time.Time) {
 			p := d.public.Load() // no server serves before it is there
 			return p.outcome.reload.text == "", p.outcome.loaded

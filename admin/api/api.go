@@ -38,9 +38,10 @@ type Control interface {
 	// Faults returns the last exchanges that failed or were slow, the newest last, at most
 	// that many. Each is an object as proxy/accesslog writes it.
 	Faults(most int) []json.RawMessage
-	// FollowFaults calls each for those that are to come, until ctx is done or lb ends. The
-	// first call, with nil, says that it has begun. A Lost stands for what each was too slow for.
-	FollowFaults(ctx context.Context, each func(json.RawMessage)) error
+	// FollowFaults calls each for the last ones, at most that many, and then for those that
+	// are to come, until ctx is done or lb ends. The first call, with nil, says that it has
+	// begun. A Lost stands for what each was too slow for.
+	FollowFaults(ctx context.Context, most int, each func(json.RawMessage)) error
 	// Trace calls each, as FollowFaults does, for the exchanges that ask matches, as they
 	// end, until ask.For has passed, ctx is done, or lb ends. There is one trace at a time.
 	Trace(ctx context.Context, ask TraceAsk, each func(json.RawMessage)) error

@@ -30,8 +30,9 @@ type Source interface {
 	History() api.History
 	// Faults returns the newest max faults, the newest last.
 	Faults(max int) []json.RawMessage
-	// FollowFaults calls each with every fault from now on, until ctx is done.
-	FollowFaults(ctx context.Context, each func(json.RawMessage)) error
+	// FollowFaults calls each with nil once it has begun, with the newest most faults, and with
+	// every fault from then on, until ctx is done.
+	FollowFaults(ctx context.Context, most int, each func(json.RawMessage)) error
 }
 
 // Events is the handler of the stream of events (server-sent events, as the HTML standard
@@ -136,7 +137,7 @@ func (e *Events) add() *stream {
 		e.stop = stop
 		e.last, e.faults, e.lost = nil, nil, 0
 		e.looking.Go(func() { e.tick(ctx, e.look) })
-		e.looking.Go(func() { e.source.FollowFaults(ctx, e.note) })
+		e.looking.Go(func() { e.source.FollowFaults(ctx, 0, e.note) })
 	}
 	e.looking.Go(e.look) // at once for the new one
 	return s
@@ -155,10 +156,19 @@ func (e *Events) remove(s *stream) {
 	}
 }
 
-// note keeps a fault for the next event.
+// note keeps a fault for the next event, and counts what stands for lost ones. The first
+// call, with nil, says that the following has begun.
 func (e *Events) note(fault json.RawMessage) {
+	if fault == nil {
+		return
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	var lost api.Lost
+	if json.Unmarshal(fault, &lost) == nil && lost.Kind == "lost" {
+		e.lost += int(lost.Lost)
+		return
+	}
 	e.faults = append(e.faults, slices.Clone(fault))
 	if over := len(e.faults) - faultsMax; over > 0 {
 		e.faults = slices.Delete(e.faults, 0, over)

@@ -53,7 +53,7 @@ func (f *fake) Faults(max int) []json.RawMessage {
 	return f.faults[len(f.faults)-min(max, len(f.faults)):]
 }
 
-func (f *fake) FollowFaults(ctx context.Context, each func(json.RawMessage)) error {
+func (f *fake) FollowFaults(ctx context.Context, _ int, each func(json.RawMessage)) error {
 	f.mu.Lock()
 	if f.follow == nil {
 		f.follow = map[int]func(json.RawMessage){}
@@ -61,6 +61,7 @@ func (f *fake) FollowFaults(ctx context.Context, each func(json.RawMessage)) err
 	n := len(f.follow)
 	f.follow[n] = each
 	f.mu.Unlock()
+	each(nil)
 	<-ctx.Done()
 	f.mu.Lock()
 	delete(f.follow, n)

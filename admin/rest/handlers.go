@@ -108,13 +108,12 @@ func (s *Server) setLogLevel(c *call) {
 const FaultsMax = 256
 
 func (s *Server) faults(c *call) {
-	most, ok := c.number("max", 1, FaultsMax, FaultsMax)
-	if !ok {
-		return
-	}
-	follow := c.URL.Query().Get("follow")
-	switch follow {
+	switch follow := c.URL.Query().Get("follow"); follow {
 	case "", "false":
+		most, ok := c.number("max", 1, FaultsMax, FaultsMax)
+		if !ok {
+			return
+		}
 		list := s.o.Control.Faults(most)
 		if list == nil {
 			list = []json.RawMessage{}
@@ -123,7 +122,11 @@ func (s *Server) faults(c *call) {
 			Faults []json.RawMessage `json:"faults"`
 		}{list})
 	case "true":
-		s.lines(c, s.o.Control.FollowFaults)
+		if most, ok := c.number("max", 0, FaultsMax, 0); ok {
+			s.lines(c, func(ctx context.Context, each func(json.RawMessage)) error {
+				return s.o.Control.FollowFaults(ctx, most, each)
+			})
+		}
 	default:
 		c.fail(api.AskError(fmt.Sprintf("follow is %q; use true or false", follow)))
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -26,7 +27,7 @@ const BodyMax = 64 << 10
 
 // Options say what a server shows, and to whom.
 type Options struct {
-	Control api.Control
+	Control api.Control // nil: there is nothing at /v1/
 	Log     *slog.Logger
 	// Network has the rules for clients over TCP. It is nil for a unix socket: who may open
 	// that may do everything.
@@ -55,7 +56,11 @@ type Server struct {
 
 // New returns a handler.
 func New(o Options) *Server {
-	return &Server{o: o, paths: byPath(o.Network != nil), writeTimeout: writeTimeout}
+	s := &Server{o: o, paths: byPath(o.Network != nil), writeTimeout: writeTimeout}
+	if o.Control == nil {
+		maps.DeleteFunc(s.paths, func(path string, _ map[string]*Endpoint) bool { return strings.HasPrefix(path, "/v1/") })
+	}
+	return s
 }
 
 // call is one request.

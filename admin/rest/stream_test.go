@@ -27,7 +27,7 @@ type source struct {
 	passed atomic.Int64         // lines of the flood
 }
 
-func (s *source) FollowFaults(ctx context.Context, each func(json.RawMessage)) error {
+func (s *source) FollowFaults(ctx context.Context, _ int, each func(json.RawMessage)) error {
 	s.open.Add(1)
 	defer s.open.Add(-1)
 	each(nil)
@@ -56,14 +56,20 @@ func (s *source) Trace(ctx context.Context, _ api.TraceAsk, each func(json.RawMe
 	if s.err != nil {
 		return s.err
 	}
-	return s.FollowFaults(ctx, each)
+	return s.FollowFaults(ctx, 0, each)
 }
 
 // follow opens a stream and returns its lines. It ends with cancel.
 func (r *rig) follow(target string) (resp *http.Response, lines *bufio.Scanner, cancel func()) {
 	r.t.Helper()
+	return r.followWith(target, "Authorization: Bearer t")
+}
+
+// followWith is follow with other fields.
+func (r *rig) followWith(target string, fields ...string) (resp *http.Response, lines *bufio.Scanner, cancel func()) {
+	r.t.Helper()
 	ctx, stop := context.WithCancel(within(r.t))
-	resp, err := r.client().Do(r.request("GET", target, "", "Authorization: Bearer t").WithContext(ctx))
+	resp, err := r.client().Do(r.request("GET", target, "", fields...).WithContext(ctx))
 	if err != nil {
 		r.t.Fatal(err)
 	}

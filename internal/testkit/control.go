@@ -91,8 +91,8 @@ func (c *Control) Faults(most int) []json.RawMessage {
 }
 
 // FollowFaults gives each c.Records, and waits for ctx.
-func (c *Control) FollowFaults(ctx context.Context, each func(json.RawMessage)) error {
-	c.note("follow faults")
+func (c *Control) FollowFaults(ctx context.Context, most int, each func(json.RawMessage)) error {
+	c.note("follow faults %d", most)
 	return c.stream(ctx, each)
 }
 

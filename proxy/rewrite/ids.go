@@ -47,8 +47,9 @@ func (t *Tags) Names() (names []string) {
 // TagBytes returns the most bytes that the ids of cfg add to a head.
 func TagBytes(cfg *config.Config) int { return len(cfg.RequestID) + ids.RequestMax + OwnBytes }
 
-// Tag gives the request its ids at now, and notes them in rec. It hides the fields of the
-// client that they replace; AppendHead writes the new ones.
+// Tag gives the request, of which Message, Text and Peer are set, its ids at now, and notes
+// them in rec. It hides the fields of the client that they replace; AppendHead writes the
+// new ones.
 func (r *Request) Tag(t *Tags, m *ids.Maker, now tick.Instant, rec *record.Record) {
 	r.tags, r.parentAt = r.tags[:0], 0
 	if t.name != "" {

@@ -22,6 +22,7 @@ import (
 	"lb/loop"
 	"lb/loop/tick"
 	"lb/proxy"
+	"lb/proxy/observe"
 	"lb/supervise/asking"
 	"lb/supervise/plan"
 )
@@ -33,6 +34,7 @@ type Engine struct {
 	kernel      loop.Kernel
 	loop        *loop.Loop
 	proxy       *proxy.Proxy      // touched on the loop only
+	observer    *observe.Observer // of its exchanges; touched on the loop only
 	sockets     map[uint64]socket // the listening sockets; touched on the loop only
 	leaving     bool              // it drains; touched on the loop only
 	whenDrained chan struct{}     // closed when a drain is complete
@@ -92,6 +94,11 @@ func forProxy(s plan.Seat, set *tlsconf.Set) proxy.Snapshot {
 	}
 }
 
+// forObserver returns s as the observer takes it.
+func forObserver(s plan.Seat) observe.Facts {
+	return observe.Facts{Config: s.Snapshot.Config, IDs: s.Snapshot.IDs}
+}
+
 // forLoop returns addrs as the loop dials them.
 func forLoop(addrs []plan.Addr) []loop.Addr {
 	if len(addrs) == 0 {
@@ -139,12 +146,14 @@ func Start(o Options, s plan.Seat, fds []int) (*Engine, error) {
 	options := loopOptions(o)
 	options.ConnsMax = e.connsMax(s)
 	e.loop = loop.New(k, options)
+	e.observer = observe.New(observe.Options{Board: o.Board, Slot: o.Slot, Now: Now, Wall: time.Now}, forObserver(s))
 	e.proxy = proxy.New(e.loop, proxy.Options{
 		Board:    o.Board,
 		Slot:     o.Slot,
 		Snapshot: forProxy(s, set),
 		Log:      o.Log,
 		PassOn:   passOn(o),
+		Record:   e.observer.Record,
 	})
 	if err := e.listen(s, fds); err != nil {
 		e.loop.Close()
@@ -207,7 +216,7 @@ func (e *Engine) Apply(s plan.Seat, fds []int, done func(err error)) {
 	if err != nil {
 		logUnfit(e.o.Log, s.Snapshot.Secrets, err)
 	}
-	next := forProxy(s, set)
+	next, facts := forProxy(s, set), forObserver(s)
 	posted := e.loop.Post(func() {
 		var err error
 		if e.leaving { // it has no use for sockets any longer
@@ -216,6 +225,7 @@ func (e *Engine) Apply(s plan.Seat, fds []int, done func(err error)) {
 			err = e.listen(s, fds)
 		}
 		e.proxy.Reload(next)
+		e.observer.Use(facts)
 		e.loop.SetConnsMax(e.connsMax(s))
 		done(err)
 	})

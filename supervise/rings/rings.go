@@ -52,19 +52,15 @@ type entry struct {
 // in the order in which they ended. Those of loops that have crashed or were replaced are
 // among them.
 func (r *Reader) Faults(most int) []json.RawMessage {
-	var all []entry
-	r.Look(func(b *board.Board) {
-		for loop := range b.Loops() {
-			read(b.FaultRing(loop), 0, &all)
-		}
-	})
-	list := texts(all)
-	return list[max(0, len(list)-max(0, most)):]
+	c := cursor{of: (*board.Board).FaultRing}
+	var list []json.RawMessage
+	r.Look(func(b *board.Board) { list, _ = c.read(b) })
+	return newest(list, most)
 }
 
 // FollowFaults is that of api.Control.
-func (r *Reader) FollowFaults(ctx context.Context, each func(json.RawMessage)) error {
-	r.follow(ctx, (*board.Board).FaultRing, each)
+func (r *Reader) FollowFaults(ctx context.Context, most int, each func(json.RawMessage)) error {
+	r.follow(ctx, (*board.Board).FaultRing, most, nil, each)
 	return nil
 }
 
@@ -84,13 +80,13 @@ func (r *Reader) Trace(ctx context.Context, ask api.TraceAsk, each func(json.Raw
 	ctx, cancel := context.WithTimeout(ctx, ask.For)
 	defer cancel()
 	until := r.Now() + int64(ask.For)
-	begin := func(b *board.Board) { b.Tap().Set(filter, until) }
 	defer r.Look(func(b *board.Board) {
 		if b.Tap().Until.Load() == uint64(until) { // else another process has begun a trace
 			b.Tap().Set(board.TapFilter{}, 0)
 		}
 	})
-	r.followFrom(ctx, (*board.Board).TapRing, begin, each)
+	begin := func(b *board.Board) { b.Tap().Set(filter, until) }
+	r.follow(ctx, (*board.Board).TapRing, 0, begin, each)
 	return nil
 }
 
@@ -124,23 +120,22 @@ func filterOf(ask api.TraceAsk) (f board.TapFilter, err error) {
 	return f, nil
 }
 
-// follow calls each with nil, and then for what is put into the rings.
-func (r *Reader) follow(ctx context.Context, of ring, each func(json.RawMessage)) {
-	r.followFrom(ctx, of, func(*board.Board) {}, each)
-}
-
-// followFrom is follow. It calls begin after it has noted where the rings begin.
-func (r *Reader) followFrom(ctx context.Context, of ring, begin func(*board.Board), each func(json.RawMessage)) {
-	var next []uint64 // by loop
+// follow calls each with nil, for the newest entries, most at most, and for those that are
+// put into the rings from then on. begin, which may be nil, is called before those.
+func (r *Reader) follow(ctx context.Context, of ring, most int, begin func(*board.Board), each func(json.RawMessage)) {
+	c := cursor{of: of}
+	var past []json.RawMessage
 	if !r.Look(func(b *board.Board) {
-		for loop := range b.Loops() {
-			next = append(next, of(b, loop).Next())
+		if past, _ = c.read(b); begin != nil {
+			begin(b)
 		}
-		begin(b)
 	}) {
 		return
 	}
 	each(nil)
+	for _, text := range newest(past, most) {
+		each(text)
+	}
 	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
 	for last := false; !last; {
@@ -149,40 +144,55 @@ func (r *Reader) followFrom(ctx context.Context, of ring, begin func(*board.Boar
 		case <-ctx.Done():
 			last = true // what was put until now still counts
 		}
-		var all []entry
+		var come []json.RawMessage
 		var lost uint64
-		if !r.Look(func(b *board.Board) {
-			for loop := range b.Loops() {
-				if loop == len(next) { // a slot that was claimed since then
-					next = append(next, 0)
-				}
-				var missed uint64
-				next[loop], missed = read(of(b, loop), next[loop], &all)
-				lost += missed
-			}
-		}) {
+		if !r.Look(func(b *board.Board) { come, lost = c.read(b) }) {
 			return
 		}
 		if lost > 0 {
 			each(fmt.Appendf(nil, `{"kind":"lost","lost":%d}`, lost))
 		}
-		for _, text := range texts(all) {
+		for _, text := range come {
 			each(text)
 		}
 	}
 }
 
-// read appends copies of the entries from the number from on to all.
-func read(r *board.Ring, from uint64, all *[]entry) (next, lost uint64) {
-	cut := uint64(0)
-	next, lost = r.Read(from, func(_ uint64, text []byte) {
-		if e, ok := parse(text); ok {
-			*all = append(*all, e)
-		} else {
-			cut++
+// cursor is how far the rings of all loops were read.
+type cursor struct {
+	of   ring
+	next []uint64 // by loop
+}
+
+// read returns copies of the entries that were not read yet, in the order in which the
+// exchanges ended, and how many are lost.
+func (c *cursor) read(b *board.Board) (list []json.RawMessage, lost uint64) {
+	var all []entry
+	for loop := range b.Loops() {
+		if loop == len(c.next) { // a slot that was claimed since then
+			c.next = append(c.next, 0)
 		}
-	})
-	return next, lost + cut
+		next, missed := c.of(b, loop).Read(c.next[loop], func(_ uint64, text []byte) {
+			if e, ok := parse(text); ok {
+				all = append(all, e)
+			} else {
+				lost++
+			}
+		})
+		c.next[loop] = next
+		lost += missed
+	}
+	slices.SortStableFunc(all, func(a, b entry) int { return a.at.Compare(b.at) })
+	list = make([]json.RawMessage, len(all))
+	for i, e := range all {
+		list[i] = e.text
+	}
+	return list, lost
+}
+
+// newest returns the last of list, most at most.
+func newest(list []json.RawMessage, most int) []json.RawMessage {
+	return list[max(0, len(list)-max(0, most)):]
 }
 
 // parse returns a copy of an entry, or false if it is no JSON, because it was cut.
@@ -195,14 +205,4 @@ func parse(text []byte) (e entry, ok bool) {
 		return e, false
 	}
 	return entry{times.Time.Add(time.Duration(times.TotalUS) * time.Microsecond), bytes.Clone(text)}, true
-}
-
-// texts returns the entries in the order in which the exchanges ended.
-func texts(all []entry) []json.RawMessage {
-	slices.SortStableFunc(all, func(a, b entry) int { return a.at.Compare(b.at) })
-	list := make([]json.RawMessage, len(all))
-	for i, e := range all {
-		list[i] = e.text
-	}
-	return list
 }

@@ -1,0 +1,73 @@
+package accesslog
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "write the golden files again")
+
+// TestGolden: the line of each kind of exchange, in each format.
+func TestGolden(t *testing.T) {
+	zone := time.Local
+	time.Local = time.FixedZone("", 2*60*60)
+	defer func() { time.Local = zone }()
+	for name, format := range map[string]string{
+		"json": "json", "combined": "combined",
+		"template": `{client} {method} {target} {status} {total_ms} "{user_agent}" {attempts} {phases.first_byte} {end}/{end_phase}/{end_why}/{end_detail} {{{tls.version} {trace_id}}}`,
+	} {
+		f, err := Compile(format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got strings.Builder
+		all := kinds(t)
+		for _, kind := range slices.Sorted(maps.Keys(all)) {
+			fmt.Fprintf(&got, "# %s\n%s", kind, f.Append(nil, all[kind]))
+		}
+		golden(t, name, got.String())
+	}
+}
+
+// TestEntries: the entries of the rings, for each kind of exchange.
+func TestEntries(t *testing.T) {
+	backends := []Backend{{"10.0.0.1:80", "ejected", 0}, {"10.0.0.2:80", "up", 7}}
+	var got strings.Builder
+	all := kinds(t)
+	for _, kind := range []string{"502", "bad head", "http2 over TLS"} {
+		s := all[kind]
+		fmt.Fprintf(&got, "# %s\n%s\n%s\n", kind, AppendEntry(nil, Fault, s, backends, 4064), AppendSpan(nil, s, 4064))
+	}
+	golden(t, "entries", got.String())
+	for _, line := range strings.Split(got.String(), "\n") {
+		if !strings.HasPrefix(line, "#") && line != "" && !json.Valid([]byte(line)) {
+			t.Errorf("no JSON: %s", line)
+		}
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".golden")
+	if *update {
+		os.MkdirAll("testdata", 0o755)
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s:\n%s\nwant\n%s", name, got, want)
+	}
+}
