@@ -19,9 +19,12 @@ var arrows = map[string][]string{
 	"lb/cli": {"supervise", "admin", "admin/api", "config", "config/socketpath", "backends", "bench", "supervise/certs", "supervise/localca", "config/show"},
 
 	// The rooms of supervise.
-	"lb/supervise":               {"supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports", "supervise/queue", "supervise/rings", "internal/filewatch", "internal/host", "internal/systemd", "admin/api", "admin/history", "board", "config", "config/socketpath", "loop/tick", "internal/tlsfault", "config/show"},
+	"lb/supervise":               {"supervise/slots", "supervise/signals", "supervise/accesslog", "supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports", "supervise/queue", "supervise/rings", "internal/filewatch", "internal/host", "internal/systemd", "admin/api", "admin/history", "board", "config", "config/socketpath", "loop/tick", "internal/tlsfault", "config/show"},
+	"lb/supervise/accesslog":     {"supervise/slots", "board", "config/logging"},
+	"lb/supervise/signals":       {},
+	"lb/supervise/slots":         {"board"},
 	"lb/supervise/certs":         {"internal/tlsconf", "admin/api", "config"},
-	"lb/supervise/crew":          {"supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "board", "config", "loop/tick", "admin/api", "supervise/asking"},
+	"lb/supervise/crew":          {"supervise/slots", "supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "board", "config", "loop/tick", "admin/api", "supervise/asking"},
 	"lb/supervise/discover":      {"config"},
 	"lb/supervise/engine":        {"supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "proxy", "proxy/observe", "board", "config", "loop", "loop/tick", "supervise/asking"},
 	"lb/supervise/handover":      {"supervise/listen", "internal/ipc", "board"},
@@ -135,7 +138,7 @@ var owners = map[string][]string{
 	"go.uber.org/zap":                  {"lb/supervise/acme"},
 	"github.com/prometheus":            {"lb/admin/metrics"},
 	"google.golang.org/protobuf":       {"lb/admin/metrics"},
-	"golang.org/x/sys":                 {"lb/loop", "lb/loop/looptest", "lb/loop/tlsconn", "lb/board", "lb/internal/ipc", "lb/internal/filewatch", "lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/proxy/h1back", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare", "lb/admin", "lb/admin/rest", "lb/cli"},
+	"golang.org/x/sys":                 {"lb/loop", "lb/loop/looptest", "lb/loop/tlsconn", "lb/board", "lb/internal/ipc", "lb/internal/filewatch", "lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/proxy/h1back", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare", "lb/admin", "lb/admin/rest", "lb/cli", "lb/supervise/accesslog"},
 }
 
 // goPackage is what this test reads of `go list -json`.
@@ -209,8 +212,7 @@ func checkImport(t *testing.T, from, im string, allowed []string) {
 func checkDeps(t *testing.T, p goPackage) {
 	t.Helper()
 	switch p.ImportPath {
-	case "lb", "lb/cli", "lb/admin", "lb/admin/dashboard", "lb/admin/rest", "lb/internal/apidoc", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare":
-	case "lb", "lb/cli", "lb/admin", "lb/admin/metrics", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare", "lb/bench/scrapes":
+	case "lb", "lb/cli", "lb/admin", "lb/admin/dashboard", "lb/admin/rest", "lb/internal/apidoc", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare", "lb/admin/metrics", "lb/bench/scrapes":
 	default:
 		if slices.Contains(p.Deps, "net/http") {
 			t.Errorf("%s depends on net/http, which is for the control plane", p.ImportPath)

@@ -188,11 +188,23 @@ func hide(path, text string) string {
 	return redact.URL(text)
 }
 
+// configuredLevel returns the level of the log by flag and file. That of the configuration may
+// be the one of run time.
+func (w *walk) configuredLevel() string {
+	if flag := w.cfg.Flags.LogLevel; flag != nil {
+		return *flag
+	}
+	if file := w.cfg.File; file != nil && file.Has("log_level") {
+		return file.Text("log_level")
+	}
+	return config.Default().LogLevel
+}
+
 // atRuntime puts what was changed at run time into s.
 func (w *walk) atRuntime(s *api.Setting) {
-	if s.Key == "log_level" && w.runtime.LogLevel != "" {
-		if text := w.runtime.LogLevel; text != s.Value {
-			s.Value, s.Source = text, api.FromRuntime
+	if level := w.runtime.LogLevel; s.Key == "log_level" && level != "" {
+		if s.Value = level; level != w.configuredLevel() {
+			s.Source = api.FromRuntime
 		}
 		return
 	}

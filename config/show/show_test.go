@@ -399,6 +399,15 @@ func TestRuntime(t *testing.T) {
 	if s := same["log_level"]; s.Source != api.FromFile {
 		t.Errorf("the same level as in the file: %+v", s)
 	}
+	cfg.LogLevel = "debug" // as lb has it then
+	if s := bySetting(Settings(cfg, Runtime{LogLevel: "debug"}))["log_level"]; s.Source != api.FromRuntime || s.Value != "debug" {
+		t.Errorf("another level than in the file: %+v", s)
+	}
+	cfg = config.Default()
+	cfg.LogLevel = "error"
+	if s := bySetting(Settings(cfg, Runtime{LogLevel: "error"}))["log_level"]; s.Source != api.FromRuntime {
+		t.Errorf("another level than the default: %+v", s)
+	}
 }
 
 // FuzzSettings: every file that is accepted can be shown, and places are in the file.

@@ -76,7 +76,7 @@ func (t *threads) resize(s *plan.Snapshot, sets []*listen.Set, n int) (acks aski
 	t.active = slices.Clone(t.active[:len(t.active)-len(leave)])
 	for len(t.active) < n && err == nil {
 		var slot int
-		if slot, err = t.Slots.claim(); err == nil {
+		if slot, err = t.Slots.Claim(); err == nil {
 			t.active = append(t.active, &thread{slot: slot})
 		}
 	}
@@ -96,7 +96,7 @@ func (t *threads) deal() (acks asking.Acks, err error) {
 		if failed == nil {
 			return acks, err
 		}
-		t.Slots.release(failed.slot)
+		t.Slots.Release(failed.slot)
 		t.active = slices.DeleteFunc(t.active, func(th *thread) bool { return th == failed })
 	}
 }
@@ -196,7 +196,7 @@ func (t *threads) retire(th *thread) {
 		case <-th.engine.Ended(): // cut off by finish
 		}
 		th.engine.Stop()
-		t.Slots.release(th.slot)
+		t.Slots.Release(th.slot)
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		t.retiring = slices.DeleteFunc(t.retiring, func(other *thread) bool { return other == th })
@@ -227,7 +227,7 @@ func (t *threads) lookForPanics(now time.Time) {
 		tooMany := th.panics.note(now, t.Board.Loop(th.slot).Panics.Load())
 		if tooMany && !slices.Contains(t.retiring, th.predecessor) {
 			if err := t.replace(i); err != nil {
-				t.Log.Error("loop cannot be replaced", "loop", i, "slot", th.slot, "cause", err)
+				t.Log.Error("loop cannot be replaced", "loop", i, "slot", th.slot, "cause", err, "mend", "restart lb, and report the panics")
 			}
 			return // the others at the next look, because the list has changed
 		}
@@ -237,7 +237,7 @@ func (t *threads) lookForPanics(now time.Time) {
 // replace starts a loop in a new slot with the sockets of the loop at place, and has
 // that loop retire.
 func (t *threads) replace(place int) error {
-	slot, err := t.Slots.claim()
+	slot, err := t.Slots.Claim()
 	if err != nil {
 		return err
 	}
@@ -249,7 +249,7 @@ func (t *threads) replace(place int) error {
 		_, again := t.deal()
 		return errors.Join(err, again)
 	}
-	t.Log.Error("loop panicked too often, replaced", "loop", place, "slot", old.slot, "by_slot", slot)
+	t.Log.Error("loop panicked too often, replaced", "loop", place, "slot", old.slot, "by_slot", slot, "mend", "report the panics, with their stacks")
 	t.retire(old)
 	return nil
 }
@@ -273,6 +273,9 @@ func (t *threads) SetSecrets(secrets *tlsconf.Secrets) {
 		th.engine.SetSecrets(secrets)
 	}
 }
+
+// SetLogLevel implements Crew: the level is that of this process.
+func (t *threads) SetLogLevel(string) {}
 
 // all returns every loop that was started.
 func (t *threads) all() []*thread { return slices.Concat(t.active, t.retiring) }
@@ -341,7 +344,7 @@ func (t *threads) Finish(timeout time.Duration, now <-chan struct{}) (cut int) {
 	running.Wait()
 	t.helpers.Wait()
 	for _, th := range all[:len(all)-retiring] {
-		t.Slots.release(th.slot)
+		t.Slots.Release(th.slot)
 	}
 	return int(total.Load())
 }
