@@ -4,18 +4,14 @@ import (
 	"lb/admin/api"
 	"lb/board"
 	"lb/config/show"
-	"lb/supervise/queue"
 )
 
 // History returns the last ten minutes; those of the old process do not outlive an upgrade.
 func (c commands) History() api.History { return c.d.past.History() }
 
-// Explain asks a loop what it would do with a request.
+// Explain asks a loop what it would do with a request. No server serves before there are any.
 func (c commands) Explain(ask api.ExplainAsk) (api.Explained, error) {
-	if loops := c.d.loops.Load(); loops != nil {
-		return (*loops).Explain(ask)
-	}
-	return api.Explained{}, queue.ErrEnding
+	return (*c.d.loops.Load()).Explain(ask)
 }
 
 // Settings returns the settings of the configuration in use, and what was changed at run time.
