@@ -15,11 +15,14 @@ import (
 // lb/internal/invariant, which every package may import. docs/design/architecture.md
 // draws it.
 var arrows = map[string][]string{
-	"lb":     {"cli"},
-	"lb/cli": {"supervise", "admin", "admin/api", "config", "config/socketpath", "backends", "bench", "supervise/certs", "supervise/localca", "config/show"},
+	"lb":               {"cli"},
+	"lb/cli":           {"supervise", "admin", "admin/api", "config", "config/socketpath", "backends", "bench", "supervise/certs", "supervise/localca", "cli/faultview", "cli/top", "cli/words", "config/show"},
+	"lb/cli/faultview": {"admin/api"},
+	"lb/cli/top":       {"admin/api", "cli/words"},
+	"lb/cli/words":     {"admin/api"},
 
 	// The rooms of supervise.
-	"lb/supervise":               {"supervise/slots", "supervise/signals", "supervise/accesslog", "supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports", "supervise/queue", "supervise/rings", "internal/filewatch", "internal/host", "internal/systemd", "admin/api", "admin/history", "board", "config", "config/socketpath", "loop/tick", "internal/tlsfault", "config/show"},
+	"lb/supervise":               {"supervise/slots", "supervise/signals", "supervise/accesslog", "supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports", "supervise/queue", "supervise/rings", "internal/filewatch", "internal/host", "internal/systemd", "admin/api", "admin/history", "board", "config", "config/socketpath", "loop/tick", "internal/tlsfault", "supervise/tracing", "config/show"},
 	"lb/supervise/accesslog":     {"supervise/slots", "board", "config/logging"},
 	"lb/supervise/signals":       {},
 	"lb/supervise/slots":         {"board"},
@@ -35,6 +38,7 @@ var arrows = map[string][]string{
 	"lb/supervise/queue":         {},
 	"lb/supervise/ports":         {"supervise/discover", "supervise/listen", "internal/host", "internal/systemd", "internal/unixsock", "admin/api", "config"},
 	"lb/supervise/rings":         {"admin/api", "board"},
+	"lb/supervise/tracing":       {},
 	"lb/supervise/supervisetest": {"config", "internal/testkit"},
 
 	"lb/admin":                    {"admin/api", "admin/dashboard", "admin/rest", "board", "config", "httpparse/h2", "internal/unixsock", "admin/metrics"},
@@ -126,19 +130,24 @@ var arrows = map[string][]string{
 // x/sys for the names of errors only, internal/filewatch for the leases and the notices
 // of Linux, which fsnotify does not have.
 var owners = map[string][]string{
-	"github.com/alecthomas/kong":       {"lb/cli"},
-	"github.com/BurntSushi/toml":       {"lb/config/tomlfile"},
-	"github.com/HdrHistogram":          {"lb/bench"},
-	"github.com/getkin/kin-openapi":    {"lb/internal/apidoc"},
-	"github.com/fsnotify/fsnotify":     {"lb/internal/filewatch"},
-	"github.com/cespare/xxhash":        {"lb/upstream", "lb/board"},
-	"github.com/coreos/go-systemd":     {"lb/internal/systemd"},
-	"github.com/caddyserver/certmagic": {"lb/supervise/acme"},
-	"github.com/mholt/acmez":           {"lb/supervise/acme"},
-	"go.uber.org/zap":                  {"lb/supervise/acme"},
-	"github.com/prometheus":            {"lb/admin/metrics"},
-	"google.golang.org/protobuf":       {"lb/admin/metrics"},
-	"golang.org/x/sys":                 {"lb/loop", "lb/loop/looptest", "lb/loop/tlsconn", "lb/board", "lb/internal/ipc", "lb/internal/filewatch", "lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/proxy/h1back", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare", "lb/admin", "lb/admin/rest", "lb/cli", "lb/supervise/accesslog"},
+	"github.com/alecthomas/kong":          {"lb/cli"},
+	"github.com/BurntSushi/toml":          {"lb/config/tomlfile"},
+	"github.com/HdrHistogram":             {"lb/bench"},
+	"github.com/getkin/kin-openapi":       {"lb/internal/apidoc"},
+	"github.com/fsnotify/fsnotify":        {"lb/internal/filewatch"},
+	"github.com/cespare/xxhash":           {"lb/upstream", "lb/board"},
+	"github.com/coreos/go-systemd":        {"lb/internal/systemd"},
+	"github.com/caddyserver/certmagic":    {"lb/supervise/acme"},
+	"github.com/mholt/acmez":              {"lb/supervise/acme"},
+	"go.uber.org/zap":                     {"lb/supervise/acme"},
+	"github.com/prometheus":               {"lb/admin/metrics"},
+	"google.golang.org/protobuf":          {"lb/admin/metrics", "lb/supervise/tracing"},
+	"golang.org/x/sys":                    {"lb/loop", "lb/loop/looptest", "lb/loop/tlsconn", "lb/board", "lb/internal/ipc", "lb/internal/filewatch", "lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/proxy/h1back", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare", "lb/admin", "lb/admin/rest", "lb/cli", "lb/supervise/accesslog"},
+	"github.com/prometheus/client_golang": {"lb/admin"},
+	"charm.land/bubbletea/v2":             {"lb/cli/top"},
+	"charm.land/lipgloss/v2":              {"lb/cli/top"},
+	"go.opentelemetry.io/otel":            {"lb/supervise/tracing"},
+	"go.opentelemetry.io/proto/otlp":      {"lb/supervise/tracing"},
 }
 
 // goPackage is what this test reads of `go list -json`.
@@ -212,7 +221,7 @@ func checkImport(t *testing.T, from, im string, allowed []string) {
 func checkDeps(t *testing.T, p goPackage) {
 	t.Helper()
 	switch p.ImportPath {
-	case "lb", "lb/cli", "lb/admin", "lb/admin/dashboard", "lb/admin/rest", "lb/internal/apidoc", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare", "lb/admin/metrics", "lb/bench/scrapes":
+	case "lb", "lb/cli", "lb/admin", "lb/admin/dashboard", "lb/admin/rest", "lb/internal/apidoc", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare", "lb/admin/metrics", "lb/bench/scrapes", "lb/supervise/tracing":
 	default:
 		if slices.Contains(p.Deps, "net/http") {
 			t.Errorf("%s depends on net/http, which is for the control plane", p.ImportPath)

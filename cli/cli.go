@@ -48,6 +48,9 @@ type commandLine struct {
 	Serve   serveCmd    `cmd:"" help:"Run the load balancer: forward requests to backends."`
 	Check   checkCmd    `cmd:"" help:"Check a configuration file, and the certificates and keys that it names."`
 	Status  statusCmd   `cmd:"" help:"Show what a running lb is doing: loops, pools, backends."`
+	Top     topCmd      `cmd:"" help:"Watch a running lb: pools, backends and loops, live."`
+	Faults  faultsCmd   `cmd:"" help:"Show the last requests that failed or were slow: whose fault, in which phase, at which backend."`
+	Trace   traceCmd    `cmd:"" help:"Show the requests of one client, or with one id, as they pass."`
 	Reload  reloadCmd   `cmd:"" help:"Make a running lb read its configuration again, and print what changed."`
 	Upgrade upgradeCmd  `cmd:"" help:"Replace a running lb with another binary, without refusing or resetting a connection."`
 	Drain   drainCmd    `cmd:"" help:"Make a running lb finish its open requests and exit."`

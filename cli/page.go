@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
+
+	"lb/cli/words"
 )
 
 // page is where a person reads output: how wide it is, and whether it has colours.
@@ -41,15 +43,10 @@ func widthOf(w io.Writer) int {
 	return int(size.Col)
 }
 
-// tint is a colour of ANSI terminals; "" is none.
-type tint string
+// tint is a colour of ANSI terminals.
+type tint = words.Tint
 
-const (
-	plain  tint = ""
-	red    tint = "31"
-	green  tint = "32"
-	yellow tint = "33"
-)
+const plain, red, green, yellow = words.Plain, words.Red, words.Green, words.Yellow
 
 // dye returns s in a colour, if the page has any.
 func (p page) dye(s string, c tint) string {
@@ -140,17 +137,6 @@ func (p page) table(rows [][]cell, squeeze ...int) {
 		}
 		io.WriteString(p.w, strings.TrimRight(b.String(), " ")+"\n")
 	}
-}
-
-// short returns s in at most n columns, at least 3: the middle is left out, because
-// addresses and names differ at their ends.
-func short(s string, n int) string {
-	r := []rune(s)
-	if len(r) <= n {
-		return s
-	}
-	tail := (n - 1) / 2
-	return string(r[:n-1-tail]) + "…" + string(r[len(r)-tail:])
 }
 
 // fits reports whether rows fit into the width as they are.

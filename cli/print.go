@@ -8,10 +8,18 @@ import (
 	"time"
 
 	"lb/admin/api"
+	"lb/cli/words"
 	"lb/config"
 )
 
 // What the commands print for a person to read. Programs use `lb status --json`.
+
+// The words that other rooms of the command line use, too.
+var (
+	age, grouped, short = words.Age, words.Grouped, words.Short
+	stateOf, stateWord  = words.State, words.StateWord
+	tintOf              = words.TintOf
+)
 
 // printStatus writes the whole status.
 func printStatus(p page, st api.Status, now time.Time) {
@@ -136,20 +144,6 @@ func printBelow(p page, pools []api.Pool, whole bool, now time.Time) {
 	}
 }
 
-// tintOf returns red for a backend that is not used because of its faults, yellow for one
-// that is not used because somebody wants so.
-func tintOf(b api.Backend) tint {
-	switch {
-	case b.Health == "down", b.Ejected:
-		return red
-	case b.Admin != api.Enabled:
-		return yellow
-	case b.Health == "up":
-		return green
-	}
-	return plain
-}
-
 // printChanged writes the state of a backend after a command.
 func printChanged(p page, b api.Backend, action api.Action) {
 	fmt.Fprintf(p.w, "%s %s: %s, weight %s, %s at work\n", b.Pool, b.Address, b.Admin, weightOf(b), grouped(b.InFlight))
@@ -171,77 +165,6 @@ func inFlightOf(b api.Backend) string {
 		return grouped(b.InFlight)
 	}
 	return fmt.Sprintf("%s of %s", grouped(b.InFlight), grouped(uint64(b.MaxConnections)))
-}
-
-// stateOf returns the state of a backend, beginning with what keeps it from being used.
-func stateOf(b api.Backend, now time.Time) string {
-	var words []string
-	if b.Admin != api.Enabled {
-		words = append(words, adminWord(b))
-	}
-	if b.Ejected {
-		words = append(words, strings.TrimSuffix("ejected for "+age(now, b.EjectedUntil)+" more: "+b.EjectedReason, ": "))
-	}
-	health := b.Health
-	if health == "unknown" {
-		health = "not checked"
-	} else if !b.Since.IsZero() {
-		health += " for " + age(b.Since, now)
-	}
-	if b.Health == "down" && b.HealthReason != "" {
-		health += ": " + b.HealthReason
-	}
-	words = append(words, health)
-	if b.Backup {
-		words = append(words, "backup")
-	}
-	return strings.Join(words, ", ")
-}
-
-// stateWord returns the first of stateOf, in a word.
-func stateWord(b api.Backend, _ time.Time) string {
-	switch {
-	case b.Admin != api.Enabled:
-		return adminWord(b)
-	case b.Ejected:
-		return "ejected"
-	case b.Health == "unknown":
-		return "-"
-	}
-	return b.Health
-}
-
-func adminWord(b api.Backend) string {
-	if b.Runtime {
-		return b.Admin + "*"
-	}
-	return b.Admin
-}
-
-// age returns the time from one moment to another in its two largest units.
-func age(from, to time.Time) string {
-	if from.IsZero() {
-		return "-"
-	}
-	d := max(to.Sub(from), 0)
-	switch {
-	case d < time.Minute:
-		return d.Truncate(time.Second).String()
-	case d < time.Hour:
-		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
-	case d < 24*time.Hour:
-		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
-	}
-	return fmt.Sprintf("%dd%dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
-}
-
-// grouped writes n with a comma before every third digit from the end.
-func grouped(n uint64) string {
-	s := strconv.FormatUint(n, 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }
 
 func amountOf(n uint64, noun string) string { return grouped(n) + " " + plural(n, noun) }
