@@ -48,6 +48,7 @@ func flagsOf(cfg *config.Config) map[string]string {
 		{"host", "--host", f.Host != nil},
 		{"strategy", "--strategy", f.Strategy != nil},
 		{"log_level", "--log-level", f.LogLevel != nil},
+		{"log_format", "--log-format", f.LogFormat != nil},
 		{"pid_file", "--pid-file", f.PIDFile != nil},
 		{"admin.address", "--admin", f.Admin != nil},
 		{"workers", "--workers", f.Workers != nil},

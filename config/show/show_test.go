@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -369,6 +370,22 @@ func TestFlags(t *testing.T) {
 	for key, want := range map[string]string{"tls.acme.names": "[a.test]", "listeners[0].address": ":443", "listeners[1].redirect_https": "true"} {
 		if s := got[key]; s.Source != api.FromFlag || s.Flag != "--https" || s.Value != want {
 			t.Errorf("%s: %+v, want %s", key, s, want)
+		}
+	}
+}
+
+// TestEveryFlag: no flag is overlooked.
+func TestEveryFlag(t *testing.T) {
+	for i := range reflect.TypeFor[config.Flags]().NumField() {
+		cfg := config.Default()
+		field := reflect.ValueOf(&cfg.Flags).Elem().Field(i)
+		if field.Kind() == reflect.Slice {
+			field.Set(reflect.ValueOf([]string{"a"}))
+		} else {
+			field.Set(reflect.New(field.Type().Elem()))
+		}
+		if len(flagsOf(cfg)) == 0 {
+			t.Errorf("%s sets nothing", reflect.TypeFor[config.Flags]().Field(i).Name)
 		}
 	}
 }
