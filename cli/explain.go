@@ -147,7 +147,7 @@ func printCandidates(p page, list []api.ExplainedBackend) {
 		if b.Chosen {
 			mark = "->"
 		}
-		row := cells(mark, b.Address, b.State, weight, load, b.Why)
+		row := cells(mark, b.Address, stateShown(b.State), weight, load, b.Why)
 		if !b.Candidate {
 			row[2].tint = yellow
 		}
@@ -235,4 +235,12 @@ func orDash(s string) string {
 		return "-"
 	}
 	return s
+}
+
+// stateShown returns a state as lb status has it.
+func stateShown(state string) string {
+	if state == "unknown" {
+		return "not checked"
+	}
+	return state
 }
