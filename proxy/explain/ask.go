@@ -135,8 +135,8 @@ func (u *url) hostField(a *Asked) string {
 	if u.host != "" {
 		return u.host
 	}
-	host, port, err := net.SplitHostPort(a.Listener.Address)
-	if err != nil {
+	host, port, _ := net.SplitHostPort(a.Listener.Address)
+	if clients.PortOf(a.Listener) == "" {
 		return "localhost" // a unix socket
 	}
 	if addr, err := netip.ParseAddr(host); host == "" || err == nil && addr.IsUnspecified() {
