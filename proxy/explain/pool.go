@@ -167,7 +167,7 @@ func (f *Facts) how(chosen, candidates int) (text string, settled bool) {
 func (f *Facts) whyQueued() string {
 	limit := f.Config.Timeouts.Queue
 	if f.Ahead > 0 {
-		return fmt.Sprintf("it waits for room in the queue of pool %s, after %d others of this loop, for at most %v", f.Config.Pools[f.Pool].Name, f.Ahead, limit)
+		return fmt.Sprintf("it waits for room in the queue of pool %s, %d before it in this loop, for at most %v", f.Config.Pools[f.Pool].Name, f.Ahead, limit)
 	}
 	return fmt.Sprintf("it waits for room in the queue of pool %s, for at most %v", f.Config.Pools[f.Pool].Name, limit)
 }
