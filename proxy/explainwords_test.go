@@ -30,6 +30,7 @@ func TestExplainStates(t *testing.T) {
 	p.Backends[7].MaxConnections, p.Backends[1].MaxConnections = 2, 5
 	p.SlowStart = 10 * time.Second
 	r := newRig(t, 1, cfg, false)
+	r.pass(time.Minute)
 	now := r.l.Now()
 	r.board.SetHealth(2, board.Down, board.ReasonStatus, 503, int64(now))
 	s := r.board.State(3)
