@@ -118,6 +118,58 @@ func TestExplainQueue(t *testing.T) {
 	}
 }
 
+// TestExplainQueueOfAnotherLoop: room that another loop has left goes to the first that waits.
+func TestExplainQueueOfAnotherLoop(t *testing.T) {
+	cfg := rigConfig(1)
+	cfg.Pools[0].Backends[0].MaxConnections = 1
+	a, _ := twoLoops(t, cfg)
+	other := a.board.Backend(1, 0)
+	other.InFlight.Set(1)
+	a.k.Connect(a.listener, rigClient).Send([]byte(ask))
+	a.settle()
+	other.InFlight.Set(0)
+	if got := a.explained(t, api.ExplainAsk{URL: "/"}); got.Outcome != api.ToQueue || !strings.Contains(got.How, "1 before it") {
+		t.Errorf("%s: %s", got.Outcome, got.How)
+	}
+	a, _ = twoLoops(t, cfg)
+	a.board.Backend(1, 0).WaitsSince.Set(1) // none waits here
+	a.pass(time.Second)
+	if got := a.explained(t, api.ExplainAsk{URL: "/"}); got.Outcome != api.ToQueue {
+		t.Errorf("with another loop that waits: %s: %s", got.Outcome, got.How)
+	}
+}
+
+// TestExplainRoutes: what the taken route does to the head does not change what the others say.
+func TestExplainRoutes(t *testing.T) {
+	cfg := rigConfig(1)
+	beta := []config.Field{{Name: "x-beta", Value: "yes"}}
+	cfg.Routes = []config.Route{{Path: "/api", Headers: beta, SetRequestHeaders: []config.Field{{Name: "X-Beta", Value: "no"}}}, {Path: "/", Headers: beta},
+		{Path: "/api", Headers: []config.Field{{Name: "x-beta", Value: "no"}}}, {Path: "/api"}, {Host: "a.test", Path: "/api", Scheme: "https"}}
+	r := newRig(t, 1, cfg, false)
+	got := r.explained(t, api.ExplainAsk{URL: "http://a.test/api", Headers: []string{"X-Beta: yes"}})
+	for i, want := range []string{"takes it", "would take it, but the path of route 1 is longer", `header: it needs x-beta="no"`,
+		"would take it, but route 1 comes before it in the file", "scheme: it is for https"} {
+		if got.Routes[i].Why != want {
+			t.Errorf("route %d: %q, want %q", i+1, got.Routes[i].Why, want)
+		}
+	}
+	if !slices.Contains(got.Added, "X-Beta: no") || !slices.Contains(got.Dropped, "X-Beta: yes") {
+		t.Errorf("added %q, dropped %q", got.Added, got.Dropped)
+	}
+}
+
+// TestExplainHash: a hash is settled unless the load has a say.
+func TestExplainHash(t *testing.T) {
+	for factor, settled := range map[float64]bool{0: true, 1.5: false} {
+		cfg := rigConfig(3)
+		cfg.Pools[0].Strategy, cfg.Pools[0].Hash = config.HashOnKey, config.Hash{Key: config.KeyHeader, Name: "x-user", BalanceFactor: factor}
+		r := newRig(t, 1, cfg, false)
+		if got := r.explained(t, api.ExplainAsk{URL: "/", Headers: []string{"X-User: 1"}}); got.Settled != settled || got.HashKey != "header:x-user" {
+			t.Errorf("balance_factor %v: settled %t by %s", factor, got.Settled, got.HashKey)
+		}
+	}
+}
+
 // TestExplainBelief: who the client is, and what is believed, is said; the head has what changes.
 func TestExplainBelief(t *testing.T) {
 	cfg := rigConfig(1)

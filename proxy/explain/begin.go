@@ -85,12 +85,3 @@ func (f *Facts) Picked(pool int, cookie bool, p upstream.Peeked, ahead, most int
 	f.Queued = false
 	f.Reply = clients.Answer{Code: f.Fault.Status(), Text: f.Fault.Text(), Lines: f.Fault.Lines()}
 }
-
-// Sends notes the head for the backend, which it copies. Unless hostAt is 0, the name of the
-// backend belongs there.
-func (f *Facts) Sends(head []byte, hostAt int) {
-	f.Head = slices.Clone(head)
-	if hostAt > 0 && f.Reply.Code == 0 && !f.Queued {
-		f.Head = slices.Insert(f.Head, hostAt, []byte(f.Config.Pools[f.Pool].Backends[f.Peek.Index].HostField())...)
-	}
-}
