@@ -22,8 +22,7 @@ var arrows = map[string][]string{
 	"lb/cli/words":     {"admin/api"},
 
 	// The rooms of supervise.
-	"lb/supervise": {"supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports", "supervise/queue", "supervise/rings", "supervise/tracing",
-		"internal/filewatch", "internal/host", "internal/systemd", "admin/api", "board", "config", "config/socketpath", "loop/tick", "internal/tlsfault"},
+	"lb/supervise":               {"supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports", "supervise/queue", "supervise/rings", "supervise/tracing", "internal/filewatch", "internal/host", "internal/systemd", "admin/api", "admin/history", "board", "config", "config/socketpath", "loop/tick", "internal/tlsfault"},
 	"lb/supervise/certs":         {"internal/tlsconf", "admin/api", "config"},
 	"lb/supervise/crew":          {"supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "board", "config", "loop/tick"},
 	"lb/supervise/discover":      {"config"},
@@ -39,13 +38,12 @@ var arrows = map[string][]string{
 	"lb/supervise/tracing":       {},
 	"lb/supervise/supervisetest": {"config", "internal/testkit"},
 
-	"lb/admin":           {"admin/api", "admin/dashboard", "admin/rest", "board", "config", "httpparse/h2", "internal/unixsock"},
-	"lb/admin/api":       {},
-	"lb/admin/rest":      {"admin/api", "config"},
-	"lb/admin/dashboard": {"admin/api"},
-	"lb/admin/history":   {"admin/api", "board", "config"},
-	"lb/proxy": {"proxy/back", "proxy/backs", "proxy/h1back", "proxy/clients", "proxy/deadline", "proxy/front", "proxy/grpc", "proxy/ids", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/shake", "proxy/spread", "proxy/upkeep", "proxy/watch",
-		"internal/tlsconf", "loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
+	"lb/admin":                    {"admin/api", "admin/dashboard", "admin/rest", "board", "config", "httpparse/h2", "internal/unixsock", "admin/metrics"},
+	"lb/admin/api":                {},
+	"lb/admin/rest":               {"admin/api", "config"},
+	"lb/admin/dashboard":          {"admin/api"},
+	"lb/admin/history":            {"admin/api", "board", "config"},
+	"lb/proxy":                    {"proxy/back", "proxy/backs", "proxy/h1back", "proxy/clients", "proxy/deadline", "proxy/front", "proxy/grpc", "proxy/ids", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/shake", "proxy/spread", "proxy/upkeep", "proxy/watch", "internal/tlsconf", "loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick"},
 	"lb/proxy/clients":            {"proxy/front", "proxy/h1", "proxy/shake", "proxy/spread", "httpparse", "httpparse/urlpath", "internal/tlsconf", "loop", "config", "proxy/h2"},
 	"lb/proxy/backconn":           {"proxy/back", "proxy/front", "proxy/record", "loop", "upstream", "board", "config", "loop/tick", "loop/tlsconn", "internal/tlsconf"},
 	"lb/proxy/back":               {"proxy/front", "proxy/lane", "proxy/record", "loop/tick"},
@@ -117,30 +115,31 @@ var arrows = map[string][]string{
 	"lb/loop/tlsconn":             {"loop", "arena", "loop/tick"},
 	"lb/internal/apidoc":          {},
 	"lb/internal/testkit/browser": {},
+	"lb/admin/metrics":            {"admin/api", "proxy/record", "board", "config", "httpparse/h2"},
+	"lb/bench/scrapes":            {"bench", "backends"},
 }
 
 // owners has, for each module of others, the packages that may import it. proxy uses
 // x/sys for the names of errors only, internal/filewatch for the leases and the notices
 // of Linux, which fsnotify does not have.
 var owners = map[string][]string{
-	"github.com/alecthomas/kong":          {"lb/cli"},
-	"github.com/BurntSushi/toml":          {"lb/config/tomlfile"},
-	"github.com/prometheus/client_golang": {"lb/admin"},
-	"github.com/HdrHistogram":             {"lb/bench"},
-	"github.com/getkin/kin-openapi":       {"lb/internal/apidoc"},
-	"github.com/fsnotify/fsnotify":        {"lb/internal/filewatch"},
-	"github.com/cespare/xxhash":           {"lb/upstream", "lb/board"},
-	"github.com/coreos/go-systemd":        {"lb/internal/systemd"},
-	"github.com/caddyserver/certmagic":    {"lb/supervise/acme"},
-	"github.com/mholt/acmez":              {"lb/supervise/acme"},
-	"charm.land/bubbletea/v2":             {"lb/cli/top"},
-	"charm.land/lipgloss/v2":              {"lb/cli/top"},
-	"go.opentelemetry.io/otel":            {"lb/supervise/tracing"},
-	"go.opentelemetry.io/proto/otlp":      {"lb/supervise/tracing"},
-	"google.golang.org/protobuf":          {"lb/supervise/tracing"},
-	"go.uber.org/zap":                     {"lb/supervise/acme"},
-	"golang.org/x/sys": {"lb/loop", "lb/loop/looptest", "lb/loop/tlsconn", "lb/board", "lb/internal/ipc",
-		"lb/internal/filewatch", "lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/proxy/h1back", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare", "lb/admin", "lb/admin/rest", "lb/cli"},
+	"github.com/alecthomas/kong":       {"lb/cli"},
+	"github.com/BurntSushi/toml":       {"lb/config/tomlfile"},
+	"github.com/HdrHistogram":          {"lb/bench"},
+	"github.com/getkin/kin-openapi":    {"lb/internal/apidoc"},
+	"github.com/fsnotify/fsnotify":     {"lb/internal/filewatch"},
+	"github.com/cespare/xxhash":        {"lb/upstream", "lb/board"},
+	"github.com/coreos/go-systemd":     {"lb/internal/systemd"},
+	"github.com/caddyserver/certmagic": {"lb/supervise/acme"},
+	"github.com/mholt/acmez":           {"lb/supervise/acme"},
+	"charm.land/bubbletea/v2":          {"lb/cli/top"},
+	"charm.land/lipgloss/v2":           {"lb/cli/top"},
+	"go.opentelemetry.io/otel":         {"lb/supervise/tracing"},
+	"go.opentelemetry.io/proto/otlp":   {"lb/supervise/tracing"},
+	"go.uber.org/zap":                  {"lb/supervise/acme"},
+	"github.com/prometheus":            {"lb/admin/metrics"},
+	"google.golang.org/protobuf":       {"lb/admin/metrics", "lb/supervise/tracing"},
+	"golang.org/x/sys":                 {"lb/loop", "lb/loop/looptest", "lb/loop/tlsconn", "lb/board", "lb/internal/ipc", "lb/internal/filewatch", "lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/proxy/h1back", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare", "lb/admin", "lb/admin/rest", "lb/cli"},
 }
 
 // goPackage is what this test reads of `go list -json`.
@@ -214,7 +213,7 @@ func checkImport(t *testing.T, from, im string, allowed []string) {
 func checkDeps(t *testing.T, p goPackage) {
 	t.Helper()
 	switch p.ImportPath {
-	case "lb", "lb/cli", "lb/supervise/tracing", "lb/admin", "lb/admin/dashboard", "lb/admin/rest", "lb/internal/apidoc", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare":
+	case "lb", "lb/cli", "lb/supervise/tracing", "lb/admin", "lb/admin/dashboard", "lb/admin/metrics", "lb/admin/rest", "lb/internal/apidoc", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare", "lb/bench/scrapes":
 	default:
 		if slices.Contains(p.Deps, "net/http") {
 			t.Errorf("%s depends on net/http, which is for the control plane", p.ImportPath)

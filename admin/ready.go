@@ -24,7 +24,7 @@ func (s *Server) ready(o Options) http.HandlerFunc {
 		case s.draining.Load():
 			say(w, http.StatusServiceUnavailable, "draining")
 			return
-		case loopsRunning(o.Board) == 0:
+		case o.Board.OldestConfig() == 0:
 			say(w, http.StatusServiceUnavailable, "no loop runs")
 			return
 		}

@@ -22,9 +22,9 @@ import (
 
 	"lb/admin/api"
 	"lb/admin/dashboard"
+	"lb/admin/metrics"
 	"lb/admin/rest"
 	"lb/board"
-	"lb/config"
 )
 
 // What one client of the operator's servers can use, and for how long.
@@ -68,18 +68,10 @@ type Options struct {
 }
 
 // Process is one process of lb.
-type Process struct {
-	Name string // "supervisor", "worker 1"
-	PID  int
-}
+type Process = metrics.Process
 
-// View is a configuration and the IDs of its backends on the board, by pool and
-// backend. Nothing changes it.
-type View struct {
-	Config *config.Config
-	IDs    [][]int
-	Number uint64 // of the configuration, counted from 1
-}
+// View is a configuration and the numbers on the board of what is in it.
+type View = metrics.View
 
 // Server answers what package rest lists on a TCP port. Any goroutine may call its methods, but
 // Listen and Serve only once each and one after the other.
@@ -104,7 +96,10 @@ func New(o Options) *Server {
 		Over:    s.http.over,
 		Health:  http.HandlerFunc(s.health),
 		Ready:   http.HandlerFunc(s.ready(o)),
-		Metrics: metricsHandler(newRegistry(o), errorLog),
+		Metrics: metrics.Handler(metrics.Options{
+			Board: o.Board, View: o.View, Now: o.Now, Version: o.Version, Workers: o.Workers,
+			Processes: o.Processes, LastReload: o.LastReload, Certificates: o.Certificates,
+		}, errorLog),
 	}
 	if o.Control != nil {
 		api.Events, api.Page = dashboard.NewEvents(o.Control), dashboard.Page()

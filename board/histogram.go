@@ -141,3 +141,11 @@ func (h *HistogramSum) Quantile(q float64) time.Duration {
 	}
 	return 0
 }
+
+// AddTo adds what the loop has counted to sum. Any goroutine may call it.
+func (h *Histogram) AddTo(sum *HistogramSum) {
+	for i := range h.counts {
+		sum.Counts[i] += h.counts[i].Load()
+	}
+	sum.Nanos += h.nanos.Load()
+}

@@ -128,7 +128,7 @@ func adminOptions(cfg *config.Config, r supervise.Running, log *slog.Logger) adm
 		Board:   r.Board,
 		View: func() admin.View {
 			now := r.View()
-			return admin.View{Config: now.Config, IDs: now.IDs, Number: now.Number}
+			return admin.View{Config: now.Config, IDs: now.IDs, Number: now.Number, Series: now.Series, BackendSeries: now.BackendSeries}
 		},
 		Now:     r.Now,
 		Version: version(),

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lb/admin/api"
+	"lb/admin/history"
 	"lb/board"
 	"lb/internal/systemd"
 	"lb/loop/tick"
@@ -45,9 +46,10 @@ type desk struct {
 	slots     *crew.Slots
 	crew      crew.Crew
 	prober    *health.Prober
-	notices   *notice.Notices // nil before begin
-	pidFile   string          // path of the one that this process has written, or ""
-	overrules []overrule      // by the configuration of the start; obeyed in begin
+	notices   *notice.Notices  // nil before begin
+	past      *history.Sampler // nil before begin
+	pidFile   string           // path of the one that this process has written, or ""
+	overrules []overrule       // by the configuration of the start; obeyed in begin
 
 	certs    *certs.Manager
 	acme     *acme.Manager // its certificates go to certs

@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"lb/admin/history"
 	"lb/config"
 	"lb/internal/filewatch"
 	"lb/internal/host"
@@ -224,6 +225,10 @@ func (d *desk) begin(cfg *config.Config) {
 	d.prober = health.Start(d.probes(d.now))
 	notice.Insecure(d.now, d.log)
 	d.notices = notice.Start(notice.Options{Board: d.board, View: d.view.Load, Log: d.log, Now: d.clock})
+	d.past = history.Start(history.Options{Board: d.board, View: func() history.View {
+		now := d.view.Load()
+		return history.View{Config: now.Config, IDs: now.IDs, Series: now.Series}
+	}})
 	d.certs.Start(d.certsChanged)
 	d.acme.Begin()
 	d.names.begin(d.o.ResolveEvery, d.resolved)
@@ -309,6 +314,7 @@ func (d *desk) close() {
 	d.stopHelpers()
 	d.acme.Close()
 	d.notices.Close()
+	d.past.Close()
 	d.operator.wait()
 	if d.prober != nil {
 		d.prober.Close()

@@ -276,4 +276,7 @@ func TestHostile(t *testing.T) {
 	if got := p.Text(`(() => { try { document.body.innerHTML += '<i>'; return 'written' } catch { return 'refused' } })()`); got != "refused" {
 		t.Errorf("markup from a string is %s", got)
 	}
+	if m := p.Mistakes(); strings.Count(m, "\n") > 1 || !strings.Contains(m, "TrustedHTML") {
+		t.Errorf("more than that refusal: %s", m)
+	}
 }

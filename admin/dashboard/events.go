@@ -156,13 +156,19 @@ func (e *Events) remove(s *stream) {
 	}
 }
 
-// note keeps a fault for the next event.
+// note keeps a fault for the next event, and counts what stands for lost ones. The first
+// call, with nil, says that the following has begun.
 func (e *Events) note(fault json.RawMessage) {
-	if fault == nil { // the beginning
+	if fault == nil {
 		return
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	var lost api.Lost
+	if json.Unmarshal(fault, &lost) == nil && lost.Kind == "lost" {
+		e.lost += int(lost.Lost)
+		return
+	}
 	e.faults = append(e.faults, slices.Clone(fault))
 	if over := len(e.faults) - faultsMax; over > 0 {
 		e.faults = slices.Delete(e.faults, 0, over)

@@ -207,8 +207,9 @@ func TestEventsFaultStorm(t *testing.T) {
 	for i := range 1000 {
 		r.f.fail(fmt.Sprintf(`{"target":"/%d"}`, i))
 	}
+	r.note(json.RawMessage(`{"kind":"lost","lost":7}`))
 	m := r.step(next)
-	if len(m.Faults) != faultsMax || m.Lost != 1000-faultsMax || m.Faults[faultsMax-1].Target != "/999" {
+	if len(m.Faults) != faultsMax || m.Lost != 1000-faultsMax+7 || m.Faults[faultsMax-1].Target != "/999" {
 		t.Errorf("%d faults, %d lost", len(m.Faults), m.Lost)
 	}
 }

@@ -61,6 +61,7 @@ func (f *fake) FollowFaults(ctx context.Context, _ int, each func(json.RawMessag
 	n := len(f.follow)
 	f.follow[n] = each
 	f.mu.Unlock()
+	each(nil)
 	<-ctx.Done()
 	f.mu.Lock()
 	delete(f.follow, n)

@@ -95,16 +95,6 @@ func (c *course) list(i int) []float32 {
 
 func milliseconds(d time.Duration) float64 { return float64(d) / 1e6 }
 
-// subtract returns now without was. A bucket that has become smaller counts as 0.
-func subtract(now, was *board.HistogramSum) *board.HistogramSum {
-	out := &board.HistogramSum{}
-	for i := range now.Counts {
-		out.Counts[i] = uint64(since(now.Counts[i], was.Counts[i]))
-	}
-	out.Nanos = uint64(since(now.Nanos, was.Nanos))
-	return out
-}
-
 func add(to, other *board.HistogramSum) {
 	for i, n := range other.Counts {
 		to.Counts[i] += n

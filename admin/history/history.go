@@ -191,10 +191,11 @@ func (s *Sampler) timesOf(p *pool, i int) (times *board.HistogramSum, ok bool) {
 	was := p.times
 	ok = p.read && p.series == id
 	p.times, p.series, p.read = now, id, true
-	if ok {
-		return subtract(&now, &was), true
+	if !ok {
+		return nil, false
 	}
-	return nil, false
+	passed := now.Minus(&was)
+	return &passed, true
 }
 
 // lookAtBackend reads a backend, and returns its values since the last look; they are 0 at

@@ -107,6 +107,53 @@ func TestRates(t *testing.T) {
 	}
 }
 
+// Quantiles are those of the last five seconds, over all loops; those of lb over all pools.
+func TestQuantiles(t *testing.T) {
+	r := newRig(2, 3)
+	r.use([]string{"web", "api"}, [][]int{{0}, {1}}, nil)
+	r.view.Series = []int{0, 1}
+	r.b.ClaimSeries(0)
+	r.b.ClaimSeries(1)
+	observe := func(loop, series int, d time.Duration, n int) {
+		for range n {
+			r.b.Series(loop, series).Total.Observe(d)
+		}
+	}
+	observe(0, 0, time.Minute, 1000) // before the first look
+	r.step()
+	observe(0, 0, 2*time.Millisecond, 60)
+	observe(1, 0, 10*time.Millisecond, 40)
+	observe(1, 1, time.Second, 300)
+	r.step()
+	r.step() // nothing happens
+	h := r.History()
+	about := func(what string, got float32, want float64) {
+		t.Helper()
+		if math.Abs(float64(got)-want) > 0.1*want {
+			t.Errorf("%s is %v ms, want about %v", what, got, want)
+		}
+	}
+	wantList(t, "web's rate", h.Pools[0].Rate, 20, 0)
+	about("web's p50", h.Pools[0].P50[0], 2)
+	about("web's p99", h.Pools[0].P99[0], 10)
+	about("api's p50", h.Pools[1].P50[0], 1000)
+	about("p50 of all", h.Total.P50[0], 1000)
+	about("p99 of all", h.Total.P99[0], 1000)
+	wantList(t, "without requests", []float32{h.Pools[0].P50[1], h.Pools[0].P99[1], h.Total.P50[1]}, 0, 0, 0)
+	// Another series, which has counted before, makes no difference of the two.
+	r.b.ClaimSeries(2)
+	observe(0, 2, time.Hour, 5000)
+	r.view.Series = []int{2, 1}
+	r.step()
+	observe(0, 2, time.Millisecond, 5)
+	r.step()
+	h = r.History()
+	wantList(t, "web's rate", h.Pools[0].Rate, 20, 0, 0, 1)
+	if p := h.Pools[0].P99; p[2] != 0 {
+		t.Errorf("p99 over two series: %v", p)
+	}
+}
+
 // An answer whose status is a fault is an error once: whether it was passed on, which counts
 // it as a reply too, or asked for again.
 func TestStatusFaults(t *testing.T) {

@@ -59,6 +59,9 @@ var causeNames = [...]string{"", "gone", "short_body", "bad_request", "too_large
 	"bad_answer", "no_backend", "exhausted", "panic", "cut", "crowded", "no_route", "ambiguous", "status", "tls", "deadline",
 	"no_tunnel", "out"}
 
+// Causes is the number of causes, with NoCause.
+const Causes = len(causeNames)
+
 // String returns the name of the cause in logs, which is empty for NoCause.
 func (c Cause) String() string { return causeNames[c] }
 

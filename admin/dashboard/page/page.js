@@ -633,7 +633,7 @@ function groupRow(pool) {
   });
   r.name = el("span", "name");
   r.strategy = el("span", "strategy");
-  name.append(r.fold, r.name, r.strategy);
+  name.append(r.fold, r.name, " ", r.strategy);
   r.why = cell(tr, "c-why");
   r.rate = chartCell(tr, "c-chart", "Requests", "");
   r.errors = chartCell(tr, "c-chart", "Errors", "err");

@@ -1,4 +1,4 @@
-package admin
+package metrics
 
 import (
 	"fmt"
@@ -68,7 +68,7 @@ func TestMetricsState(t *testing.T) {
 		want := []float64{tc.up, tc.ejected, changed}
 		for i, m := range stateMetrics {
 			if got := m.value(b.State(0), moment{int64(now), noon}); got != want[i] {
-				t.Errorf("%s: %s is %v, want %v", tc.name, m.desc, got, want[i])
+				t.Errorf("%s: %s is %v, want %v", tc.name, m.family.name, got, want[i])
 			}
 		}
 	}
@@ -76,10 +76,10 @@ func TestMetricsState(t *testing.T) {
 
 // TestMetricsStateLabels: each backend shows its own state, over a socket.
 func TestMetricsStateLabels(t *testing.T) {
-	o := options("127.0.0.1:0")
+	o := options()
 	o.Board.SetHealth(1, board.Down, board.ReasonConnect, 0, 1)
 	o.Board.State(2).EjectedUntil.Store(uint64(2 * time.Hour))
-	_, url := start(t, o)
+	url := start(t, o)
 	for name, samples := range map[string][3]int{"lb_backend_up": {1, 0, 1}, "lb_backend_ejected": {0, 0, 1}} {
 		want := fmt.Sprintf("# HELP %[1]s %[2]s\n# TYPE %[1]s gauge\n"+
 			"%[1]s{backend=\"10.0.0.1:9001\",pool=\"default\"} %[3]d\n"+

@@ -1,4 +1,4 @@
-package admin
+package metrics
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ import (
 
 // TestHTTP2Metrics: each word of HTTP/2 on the board has its series, added up over loops.
 func TestHTTP2Metrics(t *testing.T) {
-	o := options("")
+	o := options()
 	for loop, sign := range []uint64{1, 2} {
 		l := o.Board.Loop(loop)
 		for i, c := range []*board.Counter{&l.HTTP2Conns, &l.HTTP2BackendConns, &l.HTTP2Requests, &l.HTTP2Refused, &l.HTTP2Goaways, &l.HTTP2Unprocessed} {
@@ -23,9 +23,9 @@ func TestHTTP2Metrics(t *testing.T) {
 			l.HTTP2Floods[kind].Add(sign * uint64(200+kind))
 		}
 	}
-	registry := newRegistry(o)
+	registry := served(t, o)
 	check := func(name, kind, samples string) {
-		families, err := registry.Gather()
+		families, err := registry()
 		if err != nil {
 			t.Fatal(err)
 		}

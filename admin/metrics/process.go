@@ -1,29 +1,19 @@
-package admin
+package metrics
 
 import (
-	"log"
-	"net/http"
 	"runtime"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// scrapesMax is how many scrapes run at once; more are answered with 503.
-const scrapesMax = 4
-
-// newRegistry returns a new registry with all metrics of lb. In mp, the Go metrics are
-// those of the supervisor.
-func newRegistry(o Options) *prometheus.Registry {
+// others returns the metrics that are not on the board, few in number. In mp, the Go metrics
+// are those of the supervisor.
+func others(o Options) *prometheus.Registry {
 	r := prometheus.NewRegistry()
-	r.MustRegister(
-		&boardCollector{o.Board, o.Now, o.View},
-		buildInfo(o.Version),
-		collectors.NewGoCollector(),
-	)
+	r.MustRegister(buildInfo(o.Version), collectors.NewGoCollector())
 	if o.Processes != nil && runtime.GOOS == "linux" { // elsewhere the library shows its own process, whatever the PID
 		r.MustRegister(processes(o.Processes))
 	} else {
@@ -39,13 +29,6 @@ func newRegistry(o Options) *prometheus.Registry {
 		r.MustRegister(workersRunning(o.Workers))
 	}
 	return r
-}
-
-func metricsHandler(r *prometheus.Registry, errorLog *log.Logger) http.Handler {
-	return promhttp.HandlerFor(r, promhttp.HandlerOpts{
-		ErrorLog:            errorLog,
-		MaxRequestsInFlight: scrapesMax,
-	})
 }
 
 func buildInfo(version string) prometheus.Collector {

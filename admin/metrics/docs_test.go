@@ -1,4 +1,4 @@
-package admin
+package metrics
 
 import (
 	"flag"
@@ -14,7 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "write docs/metrics.md from the catalogue")
 
-const metricsDoc = "../docs/metrics.md"
+const metricsDoc = "../../docs/metrics.md"
 
 // shownMetric is one metric as docs/metrics.md lists it.
 type shownMetric struct{ name, kind, labels, help string }
@@ -32,7 +32,7 @@ func TestMetricsDoc(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(got) != want {
-		t.Errorf("%s is not what the catalogue has; go test ./admin -run TestMetricsDoc -update", metricsDoc)
+		t.Errorf("%s is not what the catalogue has; go test ./admin/metrics -run TestMetricsDoc -update", metricsDoc)
 	}
 }
 
@@ -40,10 +40,12 @@ func TestMetricsDoc(t *testing.T) {
 func metricsText(t *testing.T) string {
 	var b strings.Builder
 	b.WriteString("# Metrics\n\n" +
-		"<!-- Generated from admin/catalog.go: go test ./admin -run TestMetricsDoc -update -->\n\n" +
-		"`GET /metrics` on `admin.address` (127.0.0.1:9900) shows these in the text format of Prometheus, summed over all\n" +
-		"loops and workers. Counters go on over reloads, crashes of workers and upgrades.\n" +
-		"`lb_workers` is there in `mp` only.\n")
+		"<!-- Generated from admin/metrics: go test ./admin/metrics -run TestMetricsDoc -update -->\n\n" +
+		"`GET /metrics` on `admin.address` (127.0.0.1:9900) shows these in the formats of Prometheus, text or protocol\n" +
+		"buffers, summed over all loops and workers. Counters go on over reloads, crashes of workers and upgrades.\n" +
+		"`lb_workers` is there in `mp` only.\n\n" +
+		"[alerts.yml](../packaging/alerts.yml) has eight alerts for Prometheus, [grafana.json](../packaging/grafana.json) a\n" +
+		"dashboard for Grafana (Dashboards, New, Import).\n")
 	all := shownMetrics(t)
 	table := func(title string, belongs func(shownMetric) bool) {
 		fmt.Fprintf(&b, "\n## %s\n\n| metric | type | labels | |\n|---|---|---|---|\n", title)
@@ -58,12 +60,28 @@ func metricsText(t *testing.T) string {
 	table("Each backend", perBackend)
 	b.WriteString("\nOf the labels, `pool` is the pool's name, `default` for the backends of the top, and `backend` its address as\n" +
 		"in the configuration: `host:port`, `[v6]:port` or `unix:/path`.\n\n" +
+		"## Histograms\n\n" +
+		"Times are counted in 8 buckets for each power of two from 1 us to 68 minutes, so that a quantile is off by 4.4 % at\n" +
+		"most. A Prometheus that was started with `--enable-feature=native-histograms` gets all of them, as native\n" +
+		"histograms (schema 3); `histogram_quantile(0.99, sum by (pool) (rate(lb_request_seconds[5m])))` reads them. Text, and\n" +
+		"every other Prometheus, has those at powers of two from 61 us to 64 s (`lb_per_backend_*`: every second one), in\n" +
+		"`lb_request_seconds_bucket` and so on. `lb_handshake_seconds` has its own bounds and is never native.\n\n" +
+		"`lb_request_seconds_count` counts every request for which a pool was chosen, once it has ended. A pool that leaves the\n" +
+		"configuration and comes back goes on where it was. With `metrics.per_backend = true` each backend has histograms, too,\n" +
+		"under names of their own, so that a sum over one name counts a request once: 1,000 backends are 65,000 lines.\n\n" +
+		"`lb_faults_total` has a series for each side, phase and cause that has occurred. `lb faults` shows the exchanges.\n\n" +
+		"## What a scrape costs\n\n" +
+		"About 1.3 ms of processor time for 1,000 backends (21,000 lines), 4 ms with gzip, 7 ms with `metrics.per_backend`.\n" +
+		"At most 4 scrapes run at once; more get a 503.\n\n" +
 		"## The process\n\n" +
 		"`go_*` and `process_*` are the usual ones of the Go client library. In `mp` those of `go_*` are the supervisor's, and\n" +
 		"`process_*` has a label on Linux: `process=\"supervisor\"`, `process=\"worker 0\"`, numbered as in the log and in `ps`.\n\n" +
 		"## Useful expressions\n\n" +
 		"```\n" +
 		"sum by (code) (rate(lb_replies_total[1m]))                                   # requests per second, by class\n" +
+		"histogram_quantile(0.99, sum by (pool, le) (rate(lb_request_seconds_bucket[5m]))) # p99 by pool\n" +
+		"sum by (side, phase, cause) (rate(lb_faults_total[5m]))                      # whose fault, where and why\n" +
+		"rate(lb_access_log_lost_total[5m]) > 0                                       # lines that the log lacks\n" +
 		"sum by (pool, backend) (rate(lb_backend_faults_total[5m]))                   # what backends do wrong\n" +
 		"rate(lb_retries_total[5m]) / rate(lb_client_requests_total[5m])              # share that is retried\n" +
 		"lb_backend_up == 0 or lb_backend_ejected == 1                                # what is out\n" +
@@ -77,11 +95,10 @@ func metricsText(t *testing.T) string {
 	return b.String()
 }
 
-// shownMetrics returns all metrics of lb, by name. A label with a fixed set of
-// values has them in parentheses.
-func shownMetrics(t *testing.T) (all []shownMetric) {
-	t.Helper()
-	o := options("")
+// everything returns options with which every metric of lb is shown, with all values of
+// those labels that have a fixed set of them.
+func everything() Options {
+	o := options()
 	o.Workers = func() int { return 2 }
 	o.LastReload = func() (bool, time.Time) { return true, time.Time{} }
 	o.Certificates = func() (list []api.Certificate) {
@@ -90,7 +107,23 @@ func shownMetrics(t *testing.T) (all []shownMetric) {
 		}
 		return list
 	}
-	families, err := newRegistry(o).Gather()
+	view := o.View()
+	view.BackendSeries = [][]int{{0, 0}, {0}}
+	o.View = func() View { return view }
+	for kind, labels := range faultLabels {
+		if labels != nil {
+			o.Board.Loop(0).Faults[kind].Add(1)
+		}
+	}
+	return o
+}
+
+// shownMetrics returns all metrics of lb, by name. A label with a fixed set of
+// values has them in parentheses.
+func shownMetrics(t *testing.T) (all []shownMetric) {
+	t.Helper()
+	o := everything()
+	families, err := served(t, o)()
 	if err != nil {
 		t.Fatal(err)
 	}
