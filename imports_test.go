@@ -22,9 +22,12 @@ var arrows = map[string][]string{
 	"lb/cli/words":     {"admin/api"},
 
 	// The rooms of supervise.
-	"lb/supervise":               {"supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports", "supervise/queue", "supervise/rings", "supervise/tracing", "internal/filewatch", "internal/host", "internal/systemd", "admin/api", "admin/history", "board", "config", "config/socketpath", "loop/tick", "internal/tlsfault"},
+	"lb/supervise":               {"supervise/slots", "supervise/signals", "supervise/accesslog", "supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports", "supervise/queue", "supervise/rings", "internal/filewatch", "internal/host", "internal/systemd", "admin/api", "admin/history", "board", "config", "config/socketpath", "loop/tick", "internal/tlsfault", "supervise/tracing"},
+	"lb/supervise/accesslog":     {"supervise/slots", "board", "config/logging"},
+	"lb/supervise/signals":       {},
+	"lb/supervise/slots":         {"board"},
 	"lb/supervise/certs":         {"internal/tlsconf", "admin/api", "config"},
-	"lb/supervise/crew":          {"supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "board", "config", "loop/tick"},
+	"lb/supervise/crew":          {"supervise/slots", "supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "board", "config", "loop/tick"},
 	"lb/supervise/discover":      {"config"},
 	"lb/supervise/engine":        {"supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "proxy", "proxy/observe", "board", "config", "loop", "loop/tick"},
 	"lb/supervise/handover":      {"supervise/listen", "internal/ipc", "board"},
@@ -35,7 +38,7 @@ var arrows = map[string][]string{
 	"lb/supervise/queue":         {},
 	"lb/supervise/ports":         {"supervise/discover", "supervise/listen", "internal/host", "internal/systemd", "internal/unixsock", "admin/api", "config"},
 	"lb/supervise/rings":         {"admin/api", "board"},
-	"lb/supervise/tracing":       {},
+	"lb/supervise/tracing":       {"board"},
 	"lb/supervise/supervisetest": {"config", "internal/testkit"},
 
 	"lb/admin":                    {"admin/api", "admin/dashboard", "admin/rest", "board", "config", "httpparse/h2", "internal/unixsock", "admin/metrics"},
@@ -132,14 +135,14 @@ var owners = map[string][]string{
 	"github.com/coreos/go-systemd":     {"lb/internal/systemd"},
 	"github.com/caddyserver/certmagic": {"lb/supervise/acme"},
 	"github.com/mholt/acmez":           {"lb/supervise/acme"},
+	"go.uber.org/zap":                  {"lb/supervise/acme"},
+	"github.com/prometheus":            {"lb/admin/metrics"},
+	"google.golang.org/protobuf":       {"lb/admin/metrics", "lb/supervise/tracing"},
+	"golang.org/x/sys":                 {"lb/loop", "lb/loop/looptest", "lb/loop/tlsconn", "lb/board", "lb/internal/ipc", "lb/internal/filewatch", "lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/proxy/h1back", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare", "lb/admin", "lb/admin/rest", "lb/cli", "lb/supervise/accesslog"},
 	"charm.land/bubbletea/v2":          {"lb/cli/top"},
 	"charm.land/lipgloss/v2":           {"lb/cli/top"},
 	"go.opentelemetry.io/otel":         {"lb/supervise/tracing"},
 	"go.opentelemetry.io/proto/otlp":   {"lb/supervise/tracing"},
-	"go.uber.org/zap":                  {"lb/supervise/acme"},
-	"github.com/prometheus":            {"lb/admin/metrics"},
-	"google.golang.org/protobuf":       {"lb/admin/metrics", "lb/supervise/tracing"},
-	"golang.org/x/sys":                 {"lb/loop", "lb/loop/looptest", "lb/loop/tlsconn", "lb/board", "lb/internal/ipc", "lb/internal/filewatch", "lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/proxy/h1back", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare", "lb/admin", "lb/admin/rest", "lb/cli"},
 }
 
 // goPackage is what this test reads of `go list -json`.
@@ -213,7 +216,7 @@ func checkImport(t *testing.T, from, im string, allowed []string) {
 func checkDeps(t *testing.T, p goPackage) {
 	t.Helper()
 	switch p.ImportPath {
-	case "lb", "lb/cli", "lb/supervise/tracing", "lb/admin", "lb/admin/dashboard", "lb/admin/metrics", "lb/admin/rest", "lb/internal/apidoc", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare", "lb/bench/scrapes":
+	case "lb", "lb/cli", "lb/admin", "lb/admin/dashboard", "lb/admin/rest", "lb/internal/apidoc", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare", "lb/admin/metrics", "lb/bench/scrapes", "lb/supervise/tracing":
 	default:
 		if slices.Contains(p.Deps, "net/http") {
 			t.Errorf("%s depends on net/http, which is for the control plane", p.ImportPath)

@@ -140,7 +140,8 @@ func (s *httpServer) serve(l net.Listener, log *slog.Logger, what string) {
 	s.serving.Go(func() {
 		defer s.closed()
 		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
-			log.Error(what+": no longer listening", "address", l.Addr(), "error", err)
+			log.Error(what+": no longer listening", "address", l.Addr(), "cause", err,
+				"mend", "restart lb, or reload it with another place for "+what)
 		}
 	})
 }

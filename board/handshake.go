@@ -26,6 +26,18 @@ var HandshakeBounds = [handshakeBuckets - 1]time.Duration{
 
 const handshakeBuckets = 14
 
+// handshakeKinds is above the kinds that loops have for requests and floods.
+const handshakeKinds = uint64(1) << 49
+
+// HandshakeKind returns the kind of Refusals for handshakes that have ended in this way.
+func HandshakeKind(h Handshake) uint64 { return handshakeKinds | uint64(h) }
+
+// OfHandshake returns the end of which the kind is the HandshakeKind, and false if it is
+// none.
+func OfHandshake(kind uint64) (h Handshake, ok bool) {
+	return Handshake(kind), kind&handshakeKinds != 0 && kind != OtherKinds
+}
+
 // NoteHandshake counts a handshake. took, from the client's first byte, counts if it has
 // succeeded. Only the owner of the slot may call it.
 func (l *Loop) NoteHandshake(h Handshake, took time.Duration) {

@@ -39,6 +39,7 @@ func (e exitStatus) Error() string { return fmt.Sprintf("exit code %d", int(e)) 
 // streams are what a command writes to.
 type streams struct {
 	out, err io.Writer
+	stream   *os.File // that err writes to in the end; nil before queue, and if there is none
 	flush    []func() // called when everything is written
 }
 

@@ -167,6 +167,9 @@ type process struct {
 // start runs lb in dir until stop or the end of the test.
 func start(t *testing.T, dir string, args ...string) *process {
 	t.Helper()
+	if args[0] == "serve" {
+		args = append([]string{"serve", "--log-format", "text"}, args[1:]...)
+	}
 	return &process{Process: testkit.Start(t, command(dir, args...))}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -63,6 +64,7 @@ func (s *serveCmd) Run(std *streams) error {
 // queue has everything that follows written by goroutines, which wait for a reader in the
 // place of lb.
 func (std *streams) queue() {
+	std.stream, _ = std.err.(*os.File)
 	for _, w := range []*io.Writer{&std.out, &std.err} {
 		q := supervise.NewLogQueue(*w)
 		*w = q
@@ -82,12 +84,12 @@ func (s *serveCmd) prepare(std *streams) (o supervise.Options, cfg *config.Confi
 	if cfg, err = load(); err != nil {
 		return o, nil, servers, err
 	}
-	log, level := supervise.NewLevelLog(std.err, cfg.LogLevel)
-	o = supervise.Options{Log: log, Level: level, Version: version(), Load: load}
+	log := supervise.OpenLog(std.err, std.stream, cfg.LogFormat, cfg.LogLevel)
+	o = supervise.Options{Log: log.Logger, LogSettings: log, Version: version(), Load: load}
 	o.Admin = func(cfg *config.Config, r supervise.Running) supervise.Admin {
-		return admin.New(adminOptions(cfg, r, log))
+		return admin.New(adminOptions(cfg, r, log.Logger))
 	}
-	o.Runtime = func(c api.Control) supervise.Runtime { return admin.NewRuntime(c, log) }
+	o.Runtime = func(c api.Control) supervise.Runtime { return admin.NewRuntime(c, log.Logger) }
 	if s.Demo {
 		o.Ready = func(listeners api.Listeners, adminAddr net.Addr) {
 			printDemo(std.out, servers, cfg, listeners, adminAddr)

@@ -81,7 +81,7 @@ func (q *pool) logRestored(c upstream.Change) {
 // logEjected logs an ejection by a fault in phase ph.
 func (q *pool) logEjected(c upstream.Change, detail uint64, ph record.Phase) {
 	args := []any{"pool", q.Name, "backend", c.Name, "reason", c.Reason.String(), "phase", ph.String(),
-		"count", c.Count, "for", c.For}
+		"count", c.Count, "for", c.For, "mend", "lb faults shows the requests; look at the backend"}
 	if detail != 0 {
 		args = append(args, "status", detail)
 	}

@@ -176,7 +176,7 @@ func (p *Proxy) Closed() {
 // Panicked implements front.Host. The loop calls it too, after a panic while it accepted a conn.
 func (p *Proxy) Panicked(value any, stack []byte) {
 	p.counters.Panics.Add(1)
-	p.log.Error("panic", "value", value, "stack", string(stack))
+	p.log.Error("panic", "value", value, "stack", string(stack), "mend", "this is a defect of lb: report it with the stack")
 	f := p.shared.Working
 	p.shared.Working = nil
 	if f != nil {

@@ -5,8 +5,8 @@ import (
 
 	"lb/board"
 	"lb/config"
-	"lb/supervise/crew"
 	"lb/supervise/plan"
+	"lb/supervise/slots"
 )
 
 // openBoard makes a board with room to grow, or takes over the one that was handed
@@ -21,7 +21,7 @@ func (d *desk) openBoard(cfg *config.Config, loops int) (err error) {
 		}
 		d.board.Control().StartedAt.Set(uint64(time.Now().UnixNano()))
 	}
-	d.slots = crew.NewSlots(d.board, d.boardFile)
+	d.slots = slots.New(d.board, d.boardFile)
 	return nil
 }
 
@@ -82,11 +82,12 @@ func (d *desk) assign(a *plan.Assignment, slowStart bool) {
 }
 
 // closeBoard unmaps the board when no other goroutine looks at it any longer. If
-// one might, it is unmapped with the end of the process.
-func (d *desk) closeBoard() {
+// one might, it is unmapped with the end of the process. written says that the writer of
+// the access log does not.
+func (d *desk) closeBoard(written bool) {
 	d.looking.Lock()
 	defer d.looking.Unlock()
-	if !d.operator.forced.Load() {
+	if written && !d.operator.forced.Load() {
 		d.board.Close()
 		d.unmapped = true
 	}

@@ -13,6 +13,7 @@ import (
 	"lb/board"
 	"lb/internal/systemd"
 	"lb/loop/tick"
+	"lb/supervise/accesslog"
 	"lb/supervise/acme"
 	"lb/supervise/certs"
 	"lb/supervise/crew"
@@ -23,6 +24,9 @@ import (
 	"lb/supervise/ports"
 	"lb/supervise/queue"
 	"lb/supervise/rings"
+	"lb/supervise/signals"
+	"lb/supervise/slots"
+	"lb/supervise/tracing"
 )
 
 // desk is one call of Serve. Its fields belong to the goroutine that calls start,
@@ -31,7 +35,7 @@ type desk struct {
 	o       Options
 	log     *slog.Logger
 	queue   *queue.Queue // any goroutine
-	signals *intake
+	signals *signals.Intake
 	program string // path that this process was started from
 
 	// What an upgrade hands over, besides the sockets of ports.
@@ -43,13 +47,15 @@ type desk struct {
 	from      *handover.Inheritance // from the process before this one, or nil if there was none
 	notifier  *systemd.Notifier
 	limit     uint64 // of descriptors
-	slots     *crew.Slots
+	slots     *slots.Slots
 	crew      crew.Crew
 	prober    *health.Prober
-	notices   *notice.Notices  // nil before begin
-	past      *history.Sampler // nil before begin
-	pidFile   string           // path of the one that this process has written, or ""
-	overrules []overrule       // by the configuration of the start; obeyed in begin
+	accessLog *accesslog.Writer // nil before the board is there
+	traces    *tracing.Tracing  // nil before the board is there
+	past      *history.Sampler  // nil before begin
+	notices   *notice.Notices   // nil before begin
+	pidFile   string            // path of the one that this process has written, or ""
+	overrules []overrule        // by the configuration of the start; obeyed in begin
 
 	certs    *certs.Manager
 	acme     *acme.Manager // its certificates go to certs
@@ -87,7 +93,7 @@ func (d *desk) run() (cut int) {
 	defer chores.Stop()
 	watchdog, stop := ticks(systemd.WatchdogEvery(d.log))
 	defer stop()
-	hup := d.signals.reload
+	hup := d.signals.Reload
 	again := time.NewTimer(0) // when SIGHUP is heard again
 	defer again.Stop()
 	for {
@@ -95,15 +101,17 @@ func (d *desk) run() (cut int) {
 		case j := <-d.queue.Work:
 			d.queue.Run(j.What, j.Do)
 			close(j.Done)
-		case sig := <-d.signals.end:
+		case sig := <-d.signals.End:
 			d.end(sig)
 		case <-hup:
 			d.queue.Run("reloading", func() { d.reloadFor(bySignal) })
 			hup = nil
 			again.Reset(hupEvery)
 		case <-again.C:
-			hup = d.signals.reload
-		case <-d.signals.upgrade:
+			hup = d.signals.Reload
+		case <-d.signals.Reopen:
+			d.reopenLog()
+		case <-d.signals.Upgrade:
 			d.beginUpgrade("", func(api.Upgraded, error) {}) // the outcome is in the log
 		case <-chores.C:
 			d.chores()
@@ -137,7 +145,7 @@ const pingTimeout = 500 * time.Millisecond
 func (d *desk) feedWatchdog() {
 	if d.crew != nil { // a drain has a timeout of its own
 		if err := d.crew.Ping(pingTimeout); err != nil {
-			d.log.Error("not alive for the watchdog", "cause", err)
+			d.log.Error("not alive for the watchdog", "cause", err, "mend", "systemd restarts lb if this goes on; see the stack traces, and report them")
 			return
 		}
 	}
@@ -179,7 +187,7 @@ func (d *desk) end(sig os.Signal) {
 		d.ending.replaced = false
 		d.log.Info("signal: draining already", "signal", sig)
 	case !d.ending.atOnce:
-		d.log.Warn("second signal: leaving at once", "signal", sig)
+		d.log.Warn("second signal: leaving at once", "signal", sig, "mend", "one signal alone waits for open requests")
 		d.ending.atOnce = true
 		close(d.ending.cutNow)
 	}

@@ -138,7 +138,13 @@ func begin(t *testing.T, cfg *config.Config, o Options) *inside {
 		defer close(in.done)
 		in.code, in.err = Serve(cfg, o)
 	}()
-	t.Cleanup(func() { offer(in.signals, os.Signal(syscall.SIGQUIT)); testkit.Wait(t, in.done, "Serve to return") })
+	t.Cleanup(func() {
+		select {
+		case in.signals <- syscall.SIGQUIT:
+		default: // it has ended, or more signals wait than it hears
+		}
+		testkit.Wait(t, in.done, "Serve to return")
+	})
 	select {
 	case in.addr = <-ready:
 	case <-in.done:

@@ -119,7 +119,7 @@ func (o *operator) listenRuntime(cfg *config.Config, to *opened[string, *net.Uni
 	if to.listener = o.from.TakeRuntime(path); to.listener == nil {
 		if to.listener, err = o.runtime.Listen(path); err != nil {
 			if cfg.Admin.Socket == "" {
-				o.log.Warn("no socket for commands", "cause", err)
+				o.log.Warn("no socket for commands", "path", path, "cause", err, "mend", `set [admin] socket = "/path/lb.sock"`)
 				return nil
 			}
 			return err
@@ -163,13 +163,13 @@ func (o *operator) mendRuntime() {
 	}
 	if err != nil {
 		if !o.lost {
-			o.log.Warn("socket for commands is gone", "path", o.runtimePath, "cause", err)
+			o.log.Warn("socket for commands is gone", "path", o.runtimePath, "cause", err, "mend", "remove what is there, or let the user of lb write there")
 		}
 		o.lost = true
 		return
 	}
 	o.swapRuntime(&opened[string, *net.UnixListener]{at: o.runtimePath, listener: l, any: true})
-	o.log.Warn("socket for commands was gone, and is there again", "path", o.runtimePath)
+	o.log.Warn("socket for commands was gone, and is there again", "path", o.runtimePath, "mend", "leave it out of what tidies up")
 }
 
 // closeRuntime stops listening for commands. The path goes with it only if it is ours.

@@ -14,15 +14,16 @@ import (
 	"lb/internal/host"
 	"lb/supervise/discover"
 	"lb/supervise/plan"
+	"lb/supervise/signals"
 )
 
 // Options are what Serve needs besides the configuration. The zero value serves,
 // but cannot reload and takes no commands.
 type Options struct {
-	// Log gets all log lines; nil uses NewLog on standard error at the configured
-	// level. A log made with NewLevelLog comes with its Level, which a reload sets.
-	Log   *slog.Logger
-	Level *slog.LevelVar // nil leaves the level as it is
+	// Log gets all log lines; nil uses standard error, as configured. LogSettings is the
+	// same log if a reload sets its level and format; nil leaves them as they are.
+	Log         *slog.Logger
+	LogSettings *host.Log
 	// Version is shown by status, and sent to the old process in an upgrade.
 	Version string
 	// Ready is called once traffic is served, with the listeners, of which there is at
@@ -118,18 +119,18 @@ type Process struct {
 // NewLog returns a log of key=value lines on w. level is debug, info, warn or
 // error; anything else is info.
 func NewLog(w io.Writer, level string) *slog.Logger {
-	log, _ := NewLevelLog(w, level)
-	return log
+	return host.NewLog(w, nil, host.LogText, level).Logger
+}
+
+// OpenLog returns a log on w whose level and format can be changed while it is used. stream
+// is where w writes in the end, or nil; format is text, json, or auto: what suits stream.
+func OpenLog(w io.Writer, stream *os.File, format, level string) *host.Log {
+	return host.NewLog(w, stream, format, level)
 }
 
 // NewLogQueue returns a writer for the log and everything else that this process writes,
 // which never waits for w. A broken pipe ends the process no longer.
 func NewLogQueue(w io.Writer) *host.LogQueue {
-	ignorePipes()
+	signals.IgnoreWrites()
 	return host.NewLogQueue(w)
-}
-
-// NewLevelLog is NewLog with a level that can be changed while the log is used.
-func NewLevelLog(w io.Writer, level string) (*slog.Logger, *slog.LevelVar) {
-	return host.NewLevelLog(w, level)
 }

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"lb/board"
 	"lb/config"
 	"lb/internal/host"
+	"lb/supervise/accesslog"
 	"lb/supervise/acme"
 	"lb/supervise/certs"
 	"lb/supervise/listen"
@@ -43,6 +45,7 @@ type change struct {
 	pid     bool          // another PID file is written
 	admin   *opened[Admin, net.Listener]
 	runtime *opened[string, *net.UnixListener]
+	log     *accesslog.Change
 }
 
 // refusal returns why there can be no reload now, or nil if there can.
@@ -61,7 +64,7 @@ func (d *desk) refusal() error {
 // reloadFor is a reload without a caller that waits.
 func (d *desk) reloadFor(by trigger) {
 	if err := d.refusal(); err != nil {
-		d.log.Warn("reload refused", "by", by, "cause", err)
+		d.log.Warn("reload refused", "by", by, "cause", err, "mend", "try again when that is over")
 		return
 	}
 	d.reload(by, false)
@@ -95,12 +98,13 @@ func (d *desk) reload(by trigger, planOnly bool) (api.Reloaded, error) {
 	err = d.commit(c)
 	d.log.Info("configuration reloaded", "number", c.number, "changes", len(c.what), "by", by)
 	if left != "" {
-		d.log.Warn("configuration has lost most of its backends or routes", "number", c.number, "left", left, "by", by)
+		d.log.Warn("configuration has lost most of its backends or routes", "file", c.cfg.Source, "number", c.number, "left", left, "by", by,
+			"mend", "put the missing ones back into the file, if they are not meant to go")
 	}
 	if err != nil {
 		d.board.Control().ReloadFaults.Add(1)
 		d.outcome.reloadFailed(err)
-		d.log.Error("not every loop has taken up the configuration", "number", c.number, "cause", err)
+		d.log.Error("not every loop has taken up the configuration", "number", c.number, "cause", err, "mend", "lb status shows the loops; one that is busy takes it up later, and lb reload tries again")
 	}
 	d.publish()
 	return api.Reloaded{Number: c.number, Changes: c.what, Notes: c.notes}, err
@@ -123,9 +127,9 @@ func (d *desk) refuse(by trigger, err error) {
 	switch {
 	case errors.As(err, &list):
 	case errors.Is(err, errDoubted):
-		d.log.Warn("configuration not taken up, the old one goes on", "by", by, "cause", err)
+		d.log.Warn("configuration not taken up, the old one goes on", "by", by, "file", d.now.Config.Source, "cause", err, "mend", "if the file is whole, lb reload takes it")
 	default:
-		d.log.Error("configuration refused, the old one goes on", "by", by, "cause", err)
+		d.log.Error("configuration refused, the old one goes on", "by", by, "file", d.now.Config.Source, "cause", err, "mend", "lb reload shows the same; the cause says what to change")
 	}
 	shown, more := list.Shown()
 	for _, e := range shown {
@@ -134,10 +138,10 @@ func (d *desk) refuse(by trigger, err error) {
 			cause += "; " + e.Hint
 		}
 		d.log.Error("configuration refused, the old one goes on", "by", by,
-			"file", e.File, "line", e.Line, "key", e.Key, "cause", cause)
+			"file", e.File, "line", e.Line, "key", e.Key, "cause", cause, "mend", cmp.Or(e.Hint, "correct the file; lb check shows all mistakes"))
 	}
 	if more > 0 {
-		d.log.Error("configuration refused, the old one goes on", "by", by, "cause", fmt.Sprintf("and %d more mistakes", more))
+		d.log.Error("configuration refused, the old one goes on", "by", by, "cause", fmt.Sprintf("and %d more mistakes", more), "mend", "lb check shows all")
 	}
 	d.publish()
 }
@@ -215,6 +219,10 @@ func (d *desk) openFor(c *change) (err error) {
 		return err
 	}
 	c.undo = append(c.undo, func() { d.acme.Drop(c.acme) })
+	if c.log, err = d.accessLog.Prepare(c.cfg.AccessLog.Path); err != nil {
+		return err
+	}
+	c.undo = append(c.undo, c.log.Drop)
 	c.sockets, err = d.ports.Prepare(c.cfg, c.loops)
 	return err
 }
@@ -229,7 +237,10 @@ func (d *desk) commit(c *change) error {
 	now.Addrs, now.Secrets = d.names.addrs(c.cfg), d.certs.Use(c.files)
 	d.setNow(now)
 	d.ports.Swap(c.sockets)
+	d.accessLog.Begin(c.log)
+	d.traces.Configure(c.cfg.Tracing.Endpoint) // before loops write for it
 	err := d.crew.Apply(d.now, c.sockets, c.loops)
+	d.accessLog.Use(c.log)
 	d.logListeners(before)
 	d.obeyFile(overruled)
 	d.prober.Update(d.probes(d.now))
@@ -238,12 +249,10 @@ func (d *desk) commit(c *change) error {
 	if c.pid {
 		host.RemovePID(d.pidFile)
 		if err := d.writePID(c.cfg.PIDFile); err != nil {
-			d.log.Error("pid file is lost", "cause", err)
+			d.log.Error("pid file is lost", "file", c.cfg.PIDFile, "cause", err, "mend", "let the user of lb write there, then reload")
 		}
 	}
-	if d.o.Level != nil {
-		host.SetLevel(d.o.Level, c.cfg.LogLevel)
-	}
+	d.o.LogSettings.Set(c.cfg.LogFormat, c.cfg.LogLevel)
 	if c.cfg.Limits.Connections != old.Limits.Connections || c.loops != host.LoopsFor(old.Workers, old.Limits.Connections) {
 		d.warnDescriptors(c.cfg, c.loops)
 	}

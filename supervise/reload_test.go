@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -444,11 +443,15 @@ func TestReloadWorkers(t *testing.T) {
 func TestReloadLogLevel(t *testing.T) {
 	var out testkit.Log
 	cfg := supervisetest.Config(config.MT)
-	log, level := NewLevelLog(&out, "error")
-	in := serve(t, cfg, Options{Log: log, Level: level})
-	in.reload(t, changed(cfg, func(c *config.Config) { c.LogLevel = "debug" }))
-	if level.Level() != slog.LevelDebug {
-		t.Errorf("level %v", level.Level())
+	log := OpenLog(&out, nil, "text", "error")
+	in := serve(t, cfg, Options{Log: log.Logger, LogSettings: log})
+	in.reload(t, changed(cfg, func(c *config.Config) { c.LogLevel, c.LogFormat = "debug", "json" }))
+	if log.Level() != "debug" {
+		t.Errorf("level %v", log.Level())
+	}
+	log.Debug("now as JSON")
+	if text := out.String(); !strings.Contains(text, `"msg":"now as JSON"`) {
+		t.Errorf("the log has %s", text)
 	}
 }
 

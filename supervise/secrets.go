@@ -33,7 +33,7 @@ func (d *desk) setManaged(x acme.Material) (taken <-chan struct{}) {
 	}
 	taken, err := d.certs.SetManaged(m)
 	if err != nil {
-		d.log.Error("certificates of tls.acme.names are not taken up", "cause", err)
+		d.log.Error("certificates of tls.acme.names are not taken up", "cause", err, "mend", "the old ones go on; restart lb if this stays")
 		none := make(chan struct{})
 		close(none)
 		return none

@@ -21,6 +21,7 @@ import (
 	"lb/supervise/plan"
 	"lb/supervise/ports"
 	"lb/supervise/queue"
+	"lb/supervise/signals"
 )
 
 // Serve runs the loops of cfg until a signal or a command ends them. It leaves no process,
@@ -47,11 +48,15 @@ func newDesk(o Options, cfg *config.Config) *desk {
 		o:       o,
 		log:     o.Log,
 		queue:   queue.New(),
-		signals: newIntake(o.Signals),
+		signals: signals.New(o.Signals),
 		program: host.StartPath(),
 	}
 	if d.log == nil {
-		d.log, d.o.Level = NewLevelLog(os.Stderr, cfg.LogLevel)
+		d.o.LogSettings = OpenLog(os.Stderr, os.Stderr, cfg.LogFormat, cfg.LogLevel)
+		d.log = d.o.LogSettings.Logger
+	}
+	if d.o.LogSettings == nil {
+		d.o.LogSettings = &host.Log{}
 	}
 	resolver := o.Resolver
 	if resolver == nil {
@@ -86,6 +91,9 @@ func (d *desk) start(cfg *config.Config) (err error) {
 	}
 	loops := host.LoopsFor(cfg.Workers, cfg.Limits.Connections)
 	if err := d.openBoard(cfg, loops); err != nil {
+		return err
+	}
+	if err := d.startAccessLog(cfg); err != nil {
 		return err
 	}
 	if d.from == nil { // else the port is ours already
@@ -198,7 +206,8 @@ func (d *desk) warnDescriptors(cfg *config.Config, loops int) {
 	}
 	if room := loops * host.ConnsMax(d.limit, 0, 0, loops, here, len(cfg.Listening())); cfg.Limits.Connections > room {
 		d.log.Warn("descriptor limit is too low for limits.connections",
-			"configured", cfg.Limits.Connections, "possible", room, "descriptors", d.limit)
+			"configured", cfg.Limits.Connections, "possible", room, "descriptors", d.limit,
+			"mend", "raise LimitNOFILE= of the unit or ulimit -n, or lower limits.connections")
 	}
 }
 
@@ -213,7 +222,7 @@ func (d *desk) takeOver(cfg *config.Config) error {
 	}
 	d.board.Control().Upgrades.Add(1)
 	if err := d.writePID(cfg.PIDFile); err != nil {
-		d.log.Error("upgrade goes on without a pid file", "cause", err)
+		d.log.Error("upgrade goes on without a pid file", "file", cfg.PIDFile, "cause", err, "mend", "let the user of lb write there, then reload")
 	}
 	return nil
 }
@@ -302,7 +311,7 @@ func (d *desk) writePID(path string) error {
 func (d *desk) close() {
 	d.queue.Close()
 	d.cancelUpgrade()
-	d.signals.close()
+	d.signals.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	d.operator.close(ctx)
@@ -325,8 +334,10 @@ func (d *desk) close() {
 	}
 	host.RemovePID(d.pidFile)
 	if d.board != nil {
+		d.traces.Close()
+		written := d.accessLog.Close()
 		d.boardFile.Close()
-		d.closeBoard()
+		d.closeBoard(written)
 	}
 }
 

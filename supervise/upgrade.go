@@ -77,7 +77,7 @@ func (d *desk) endUpgrade(binary string, m *upgrading) {
 	if err := m.Err(); err != nil {
 		d.upgradeFailed(binary, err)
 		if err := host.WritePID(d.pidFile); err != nil { // the new process may have written it
-			d.log.Error("pid file is lost", "cause", err)
+			d.log.Error("pid file is lost", "file", d.pidFile, "cause", err, "mend", "let the user of lb write there, then reload")
 		}
 		m.done(api.Upgraded{}, err)
 		return
@@ -102,6 +102,7 @@ func (d *desk) release(m *upgrading) {
 		d.prober.Close()
 		d.prober = nil
 	}
+	d.accessLog.Leave()
 	d.notices.Close() // the new process reads the same board
 }
 
@@ -124,7 +125,7 @@ func (d *desk) cancelUpgrade() {
 // upgradeFailed notes that this process goes on.
 func (d *desk) upgradeFailed(binary string, err error) {
 	d.outcome.upgradeFailed(err)
-	d.log.Error("upgrade failed, this process goes on", "binary", binary, "cause", err)
+	d.log.Error("upgrade failed, this process goes on", "binary", binary, "cause", err, "mend", "try the binary by hand (lb check), then lb upgrade again")
 	d.publish()
 	d.file.poke() // a change of the file was left to the new process
 }

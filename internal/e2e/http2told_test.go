@@ -19,7 +19,7 @@ func TestFloodIsTold(t *testing.T) {
 			t.Fatalf("%d bytes of PING are sent, and the conn goes on", sent)
 		}
 		h.end(t)
-		told := regexp.MustCompile(`level=WARN msg="connections cut off for a flood" kind=pings count=1 since=\S+ client=127\.0\.0\.1\n`)
+		told := regexp.MustCompile(`level=WARN msg="connections cut off for a flood" kind=pings count=1 since=\S+ client=127\.0\.0\.1 mend=`)
 		testkit.Until(t, "the line", func() bool { return told.MatchString(l.Log.String()) })
 	})
 }

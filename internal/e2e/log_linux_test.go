@@ -72,7 +72,7 @@ func TestLogHasNoReader(t *testing.T) {
 		defer r.Close()
 		dir, addr := t.TempDir(), testkit.FreePort(t)
 		testkit.WriteFile(t, filepath.Join(dir, "lb.toml"), setup{backends: to(checked(t))}.text(mode, ""))
-		cmd := exec.Command(lbExe, "serve", "--port", addr[strings.LastIndexByte(addr, ':')+1:])
+		cmd := exec.Command(lbExe, "serve", "--log-format", "text", "--port", addr[strings.LastIndexByte(addr, ':')+1:])
 		cmd.Dir, cmd.Env, cmd.Stderr = dir, environment(dir), w
 		p := &process{Process: testkit.Start(t, cmd), addr: addr}
 		w.Close()

@@ -187,7 +187,7 @@ func start(t *testing.T, mode string, s setup) *process {
 		s = s.withCert(t, dir)
 	}
 	testkit.WriteFile(t, filepath.Join(dir, "lb.toml"), s.text(mode, p.admin))
-	cmd := exec.Command(lbExe, "serve")
+	cmd := exec.Command(lbExe, "serve", "--log-format", "text")
 	cmd.Dir, cmd.Env = dir, environment(dir)
 	p.Process = testkit.Start(t, cmd)
 	t.Cleanup(func() { p.cleanUp(t) })

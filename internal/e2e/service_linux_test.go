@@ -119,11 +119,11 @@ func (s *service) launch() {
 		s.t.Fatal(err)
 	}
 	defer w.Close()
-	cmd := exec.Command(s.exe, "serve")
+	cmd := exec.Command(s.exe, "serve", "--log-format", "text")
 	if s.limit > 0 {
-		cmd = exec.Command("/bin/sh", "-c", fmt.Sprintf("ulimit -n %d && exec %s serve", s.limit, s.exe))
+		cmd = exec.Command("/bin/sh", "-c", fmt.Sprintf("ulimit -n %d && exec %s serve --log-format text", s.limit, s.exe))
 	} else if s.given != nil {
-		cmd = exec.Command("/bin/sh", "-c", fmt.Sprintf("LISTEN_FDS=%d LISTEN_PID=$$ exec %s serve", len(s.given), s.exe))
+		cmd = exec.Command("/bin/sh", "-c", fmt.Sprintf("LISTEN_FDS=%d LISTEN_PID=$$ exec %s serve --log-format text", len(s.given), s.exe))
 		cmd.ExtraFiles = s.given
 	}
 	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = s.dir, w, w, append(environment(s.dir), s.env...)

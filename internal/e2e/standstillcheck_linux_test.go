@@ -65,7 +65,7 @@ func TestNoProc(t *testing.T) {
 		addr := testkit.FreePort(t)
 		testkit.WriteFile(t, filepath.Join(dir, "lb.toml"), setup{backends: to(checked(t))}.text(mode, ""))
 		cmd := exec.Command("unshare", "--mount", "sh", "-c", `umount -l /proc && exec "$0" "$@"`,
-			lbExe, "serve", "--port", addr[strings.LastIndexByte(addr, ':')+1:])
+			lbExe, "serve", "--log-format", "text", "--port", addr[strings.LastIndexByte(addr, ':')+1:])
 		cmd.Dir, cmd.Env = dir, environment(dir)
 		p := &process{Process: testkit.Start(t, cmd)}
 		p.addr = p.Serving(t)

@@ -100,7 +100,7 @@ func Start(path string, log *slog.Logger, news func(cancelled <-chan struct{}, n
 	w := newWatcher(path, log, news)
 	notices, err := newNotices()
 	if err != nil {
-		log.Warn("file is not watched, but looked at now and then", "file", w.path, "every", lookEvery, "cause", err)
+		log.Warn("file is not watched, but looked at now and then", "file", w.path, "every", lookEvery, "cause", err, "mend", "raise fs.inotify.max_user_instances")
 		notices = nil
 	}
 	w.start(notices)
@@ -250,7 +250,8 @@ func (w *Watcher) read(ctx context.Context) (again time.Duration) {
 	if again > 0 {
 		if !w.warned && !w.since.IsZero() && time.Since(w.since) > writingWarn {
 			w.warned = true
-			w.log.Warn("configuration file is not taken up yet: "+ErrWriting.Error(), "file", w.path, "since", w.since.Format(time.RFC3339))
+			w.log.Warn("configuration file is not taken up yet: "+ErrWriting.Error(), "file", w.path, "since", w.since.Format(time.RFC3339),
+				"mend", "close it, or rename a whole file into its place")
 		}
 		return again
 	}
@@ -262,7 +263,7 @@ func (w *Watcher) read(ctx context.Context) (again time.Duration) {
 		reason = "it is empty"
 	}
 	if reason != "" && reason != w.reason {
-		w.log.Warn("configuration file is not taken up as it is", "file", w.path, "cause", reason)
+		w.log.Warn("configuration file is not taken up as it is", "file", w.path, "cause", reason, "mend", "write the whole configuration there; the old one goes on")
 	}
 	w.reason, w.since, w.warned, w.unseen, w.closes = reason, time.Time{}, false, false, 0
 	if reason != "" {

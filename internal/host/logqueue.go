@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -23,7 +25,8 @@ const (
 // dropped. Their number is written as soon as writing works again. Any goroutine may call
 // its methods.
 type LogQueue struct {
-	to io.Writer
+	to  io.Writer
+	log atomic.Pointer[Log] // the one that writes here, or nil: see NewLog
 
 	mu      sync.Mutex
 	waiting []byte        // whole lines
@@ -79,7 +82,7 @@ func (q *LogQueue) work() {
 		}
 		n := q.write(b)
 		if failed = lines(b[n:]); failed == 0 && lost > 0 {
-			note := lostNote(lost)
+			note := q.lostNote(lost)
 			if q.write(note) == len(note) {
 				lost = 0
 			}
@@ -120,9 +123,14 @@ func (q *LogQueue) write(b []byte) (n int) {
 }
 
 // lostNote returns the line that says how many lines were lost.
-func lostNote(n int) []byte {
+func (q *LogQueue) lostNote(n int) []byte {
+	l := q.log.Load()
+	if l == nil {
+		l = &Log{}
+	}
 	var b bytes.Buffer
-	slog.New(slog.NewTextHandler(&b, nil)).Warn("log lines were lost because standard error was not read", "lines", n)
+	slog.New(newHandler(&b, l)).Warn("log lines were lost because standard error was not read", "lines", n,
+		"mend", "have its reader read on; until then "+strconv.Itoa(logQueueMax>>10)+" KiB of lines wait")
 	return b.Bytes()
 }
 

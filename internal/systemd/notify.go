@@ -72,7 +72,7 @@ func (n *Notifier) send(lines ...string) {
 		_, err = conn.Write([]byte(strings.Join(lines, "\n")))
 	}
 	if err != nil {
-		n.log.Warn("systemd cannot be told", "what", lines[0], "cause", err)
+		n.log.Warn("systemd cannot be told", "what", lines[0], "cause", err, "mend", "see NotifyAccess= of the unit")
 	}
 }
 
@@ -81,7 +81,7 @@ func (n *Notifier) send(lines ...string) {
 func WatchdogEvery(log *slog.Logger) time.Duration {
 	interval, err := daemon.SdWatchdogEnabled(false) // a new process after an upgrade needs it, too
 	if err != nil {
-		log.Warn("no watchdog", "cause", err)
+		log.Warn("no watchdog", "cause", err, "mend", "see WatchdogSec= of the unit")
 	}
 	return interval / 2
 }

@@ -194,6 +194,12 @@ func (c *conn) handOff(o Over) {
 func (c *conn) fail(how board.Handshake, why error) {
 	s := c.s
 	s.Counters.NoteHandshake(how, 0)
+	var client [board.RefusedClientMax]byte
+	at := client[:0]
+	if c.addr.IsValid() { // else it came by a unix socket
+		at = c.addr.AppendTo(at)
+	}
+	s.Refusals.Note(board.HandshakeKind(how), int64(s.Loop.Now()), at, why.Error(), nil)
 	if s.Log.Enabled(context.Background(), slog.LevelDebug) {
 		s.Log.Debug("handshake failed", "client", c.addr, "cause", why)
 	}

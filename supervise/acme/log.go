@@ -78,7 +78,8 @@ func (m *Manager) failed(s *site, err error, pause time.Duration) {
 	if s.real == nil {
 		what = "certificate could not be obtained, one of lb's internal authority is served"
 	}
-	attrs := []any{"name", s.name, "cause", s.fault}
+	attrs := []any{"name", s.name, "cause", s.fault,
+		"mend", "the name has to lead here, on port 80 or 443 from the internet, and tls.acme.directory to the authority"}
 	if pause > 0 {
 		attrs = append(attrs, "retry_in", pause)
 	}

@@ -199,7 +199,7 @@ func (m *Manager) publishWait(ctx context.Context) error {
 	select {
 	case <-m.publish():
 	case <-late.C:
-		m.o.Log.Warn("not every loop has a challenge yet, the authority is told all the same")
+		m.o.Log.Warn("not every loop has a challenge yet, the authority is told all the same", "mend", "lb status shows loops that do not turn; the authority is asked again")
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -273,7 +273,7 @@ func (m *Manager) makeLocal(names []string, now time.Time) {
 	}
 	leaf, err := m.agent.internal.Leaf(names, now, localLife)
 	if err != nil { // crypto/x509 refuses a name that config has let through
-		m.o.Log.Error("no certificate of the internal authority", "names", names, "cause", err)
+		m.o.Log.Error("no certificate of the internal authority", "names", names, "cause", err, "mend", "correct the names in tls.acme.names")
 		leaf = m.local
 	}
 	m.local = leaf

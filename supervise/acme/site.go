@@ -112,7 +112,7 @@ func (m *Manager) standIn(s *site, now time.Time) (made bool) {
 	}
 	leaf, err := m.agent.internal.Leaf([]string{s.name}, now, standInLife)
 	if err != nil { // crypto/x509 refuses a name that config has let through
-		m.o.Log.Error("no certificate of the internal authority", "name", s.name, "cause", err)
+		m.o.Log.Error("no certificate of the internal authority", "name", s.name, "cause", err, "mend", "correct the name in tls.acme.names")
 		return false
 	}
 	s.leaf = leaf
@@ -165,7 +165,7 @@ func (m *Manager) read(s *site) (changed bool) {
 		if text := err.Error(); s.doubt != text {
 			s.doubt = text
 		} else if s.fault != text {
-			m.o.Log.Error("certificate in the storage cannot be used", "name", s.name, "cause", err)
+			m.o.Log.Error("certificate in the storage cannot be used", "name", s.name, "cause", err, "mend", "remove its folder in tls.acme.storage; lb gets another one")
 			s.fault, s.next = text, time.Time{}
 		}
 		return false

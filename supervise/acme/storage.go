@@ -88,7 +88,7 @@ func (c *challenges) read(folder string, log *slog.Logger) (changed bool) {
 	*c = challenges{seen: seen.String(), tokens: map[string]string{}}
 	for _, path := range current {
 		if err := c.add(path); err != nil && !os.IsNotExist(err) {
-			log.Warn("challenge in the storage cannot be answered", "file", path, "cause", err)
+			log.Warn("challenge in the storage cannot be answered", "file", path, "cause", err, "mend", "let the user of lb read it, or remove it")
 		}
 	}
 	return true

@@ -297,7 +297,7 @@ func (m *Manager) takeUp(units []*watched, fresh []*loaded, now time.Time) (chan
 // refuse notes that the files of w are not used as they are.
 func (m *Manager) refuse(w *watched, err error, now time.Time) {
 	w.fault, w.faultAt = err.Error(), now
-	m.log.Error("certificate not taken up, the old one goes on", "cause", err)
+	m.log.Error("certificate not taken up, the old one goes on", "cause", err, "mend", "put a pair that fits into the files")
 }
 
 // fits notes that the files of w have again what is in use.

@@ -133,6 +133,7 @@ func (m *Manager) remind(now time.Time) {
 		if left <= 0 {
 			what = "certificate has expired"
 		}
-		m.log.Warn(what, "name", nameOf(s.leaf), "expires", s.leaf.NotAfter, "source", s.source, "file", s.file)
+		m.log.Warn(what, "name", nameOf(s.leaf), "expires", s.leaf.NotAfter, "source", s.source, "file", s.file,
+			"mend", "put a new one into its file; lb takes it up by itself")
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"lb/supervise/engine"
 	"lb/supervise/listen"
 	"lb/supervise/plan"
+	"lb/supervise/slots"
 )
 
 // applyTimeout is how long Apply waits for the loops.
@@ -34,6 +35,9 @@ type Crew interface {
 	// SetSecrets gives every loop other secrets. The snapshot of the next Apply has to
 	// have them, too.
 	SetSecrets(secrets *tlsconf.Secrets)
+	// SetLogLevel has the processes of all loops log from another level on. The snapshot of
+	// the next Apply has to have it, too.
+	SetLogLevel(level string)
 	// Loops returns every loop: those in use by their place, then those that retire.
 	Loops() []Loop
 	// Ping returns nil if every loop that serves turns within timeout, else an error
@@ -91,7 +95,7 @@ type Options struct {
 	Log       *slog.Logger
 	Board     *board.Board
 	BoardFile *os.File
-	Slots     *Slots
+	Slots     *slots.Slots
 	Limit     uint64 // of descriptors, of this process
 	Program   string // path of this binary, for workers where there is no /proc
 }

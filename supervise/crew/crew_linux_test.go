@@ -25,6 +25,7 @@ import (
 	"lb/internal/testkit"
 	"lb/supervise/listen"
 	"lb/supervise/plan"
+	"lb/supervise/slots"
 	"lb/supervise/supervisetest"
 )
 
@@ -63,7 +64,7 @@ func newRig(t *testing.T, cfg *config.Config, n, sockets int) *rig {
 		Log:       slog.New(slog.NewTextHandler(r.log, nil)),
 		Board:     b,
 		BoardFile: f,
-		Slots:     NewSlots(b, f),
+		Slots:     slots.New(b, f),
 		Limit:     4096,
 	}
 	r.ls = openSockets(t, sockets)

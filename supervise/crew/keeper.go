@@ -156,7 +156,7 @@ func (w *workers) delay(backOff time.Duration, ready bool) time.Duration {
 // logDeath logs why a process, which has exited, is gone.
 func (w *workers) logDeath(p *process, more ...any) {
 	w.Log.Error("worker died", append([]any{"worker", p.o.place, "pid", p.pid(), "cause", p.cause(),
-		"age", p.age(), "cut", p.cut}, more...)...)
+		"age", p.age(), "cut", p.cut, "mend", "for \"signal: killed\" see the memory (dmesg); report a panic"}, more...)...)
 }
 
 // cannotSpawn is reap for a worker that could not be started.
@@ -165,7 +165,7 @@ func (w *workers) cannotSpawn(k *keeper, err error) (delay time.Duration) {
 	defer w.mu.Unlock()
 	k.state, k.fault = Waiting, err
 	delay = w.delay(backOff(k.deaths.note(0, false)), false)
-	w.Log.Error("worker cannot be started", "worker", k.place, "cause", err, "restart_in", delay)
+	w.Log.Error("worker cannot be started", "worker", k.place, "cause", err, "restart_in", delay, "mend", "see the limits of processes, memory and descriptors")
 	w.deal()
 	w.tell()
 	return delay
@@ -203,7 +203,7 @@ func (w *workers) replace(k *keeper, old *process) *process {
 	p, err := w.startBeside(k)
 	if p == nil {
 		if err != nil {
-			w.Log.Error("worker cannot be replaced", "worker", k.place, "pid", old.pid(), "cause", err)
+			w.Log.Error("worker cannot be replaced", "worker", k.place, "pid", old.pid(), "cause", err, "mend", "restart lb, and report the panics")
 		}
 		return old
 	}
@@ -220,7 +220,7 @@ func (w *workers) replace(k *keeper, old *process) *process {
 		return old
 	}
 	w.Log.Error("worker panicked too often, replaced", "worker", k.place, "pid", old.pid(),
-		"slot", old.o.slot, "by_pid", p.pid(), "by_slot", p.o.slot)
+		"slot", old.o.slot, "by_pid", p.pid(), "by_slot", p.o.slot, "mend", "report the panics, with their stacks")
 	w.install(k, p, old)
 	return p
 }
@@ -233,13 +233,13 @@ func (w *workers) startBeside(k *keeper) (*process, error) {
 	if closed(k.dismissed) {
 		return nil, nil
 	}
-	slot, err := w.Slots.claim()
+	slot, err := w.Slots.Claim()
 	if err != nil {
 		return nil, err
 	}
 	p, _, err := w.start(k, slot)
 	if err != nil {
-		w.Slots.release(slot)
+		w.Slots.Release(slot)
 		return nil, err
 	}
 	return p, nil

@@ -12,17 +12,18 @@ import (
 
 // order is a message of the supervisor to a worker. One field is set.
 type order struct {
-	Start   *startOrder      `json:",omitempty"` // always the first order; with the sockets of its seat
-	Apply   *plan.Seat       `json:",omitempty"` // with those of its sockets that are new to the worker
-	Addrs   *addrsOrder      `json:",omitempty"`
-	Secrets *tlsconf.Secrets `json:",omitempty"`
-	Pass    *passOrder       `json:",omitempty"` // with a client conn, which stays the supervisor's until Took
-	Relayed bool             `json:",omitempty"` // a conn that the worker passed on has left the supervisor
-	Leave   bool             `json:",omitempty"` // the answer to Leaving: no conn is passed to the worker after this
-	Retire  bool             `json:",omitempty"` // drain, without haste
-	Drain   bool             `json:",omitempty"`
-	Cut     bool             `json:",omitempty"` // end at once, also in the middle of a drain
-	Ping    uint64           `json:",omitempty"` // number of the Pong to answer with
+	Start    *startOrder      `json:",omitempty"` // always the first order; with the sockets of its seat
+	Apply    *plan.Seat       `json:",omitempty"` // with those of its sockets that are new to the worker
+	Addrs    *addrsOrder      `json:",omitempty"`
+	Secrets  *tlsconf.Secrets `json:",omitempty"`
+	LogLevel string           `json:",omitempty"`
+	Pass     *passOrder       `json:",omitempty"` // with a client conn, which stays the supervisor's until Took
+	Relayed  bool             `json:",omitempty"` // a conn that the worker passed on has left the supervisor
+	Leave    bool             `json:",omitempty"` // the answer to Leaving: no conn is passed to the worker after this
+	Retire   bool             `json:",omitempty"` // drain, without haste
+	Drain    bool             `json:",omitempty"`
+	Cut      bool             `json:",omitempty"` // end at once, also in the middle of a drain
+	Ping     uint64           `json:",omitempty"` // number of the Pong to answer with
 }
 
 // startOrder is all that a worker needs besides its descriptors.
@@ -113,11 +114,13 @@ func (b *outbox) put(o outgoing) bool {
 func (o order) voids(earlier order) bool {
 	switch {
 	case o.Apply != nil:
-		return earlier.Apply != nil || earlier.Addrs != nil || earlier.Secrets != nil
+		return earlier.Apply != nil || earlier.Addrs != nil || earlier.Secrets != nil || earlier.LogLevel != ""
 	case o.Secrets != nil:
 		return earlier.Secrets != nil
 	case o.Addrs != nil:
 		return earlier.Addrs != nil && earlier.Addrs.ID == o.Addrs.ID
+	case o.LogLevel != "":
+		return earlier.LogLevel != ""
 	case o.Ping != 0:
 		return earlier.Ping != 0
 	}

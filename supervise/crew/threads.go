@@ -73,7 +73,7 @@ func (t *threads) resize(s *plan.Snapshot, sets []*listen.Set, n int) (acks acks
 	t.active = slices.Clone(t.active[:len(t.active)-len(leave)])
 	for len(t.active) < n && err == nil {
 		var slot int
-		if slot, err = t.Slots.claim(); err == nil {
+		if slot, err = t.Slots.Claim(); err == nil {
 			t.active = append(t.active, &thread{slot: slot})
 		}
 	}
@@ -93,7 +93,7 @@ func (t *threads) deal() (acks acks, err error) {
 		if failed == nil {
 			return acks, err
 		}
-		t.Slots.release(failed.slot)
+		t.Slots.Release(failed.slot)
 		t.active = slices.DeleteFunc(t.active, func(th *thread) bool { return th == failed })
 	}
 }
@@ -193,7 +193,7 @@ func (t *threads) retire(th *thread) {
 		case <-th.engine.Ended(): // cut off by finish
 		}
 		th.engine.Stop()
-		t.Slots.release(th.slot)
+		t.Slots.Release(th.slot)
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		t.retiring = slices.DeleteFunc(t.retiring, func(other *thread) bool { return other == th })
@@ -224,7 +224,7 @@ func (t *threads) lookForPanics(now time.Time) {
 		tooMany := th.panics.note(now, t.Board.Loop(th.slot).Panics.Load())
 		if tooMany && !slices.Contains(t.retiring, th.predecessor) {
 			if err := t.replace(i); err != nil {
-				t.Log.Error("loop cannot be replaced", "loop", i, "slot", th.slot, "cause", err)
+				t.Log.Error("loop cannot be replaced", "loop", i, "slot", th.slot, "cause", err, "mend", "restart lb, and report the panics")
 			}
 			return // the others at the next look, because the list has changed
 		}
@@ -234,7 +234,7 @@ func (t *threads) lookForPanics(now time.Time) {
 // replace starts a loop in a new slot with the sockets of the loop at place, and has
 // that loop retire.
 func (t *threads) replace(place int) error {
-	slot, err := t.Slots.claim()
+	slot, err := t.Slots.Claim()
 	if err != nil {
 		return err
 	}
@@ -246,7 +246,7 @@ func (t *threads) replace(place int) error {
 		_, again := t.deal()
 		return errors.Join(err, again)
 	}
-	t.Log.Error("loop panicked too often, replaced", "loop", place, "slot", old.slot, "by_slot", slot)
+	t.Log.Error("loop panicked too often, replaced", "loop", place, "slot", old.slot, "by_slot", slot, "mend", "report the panics, with their stacks")
 	t.retire(old)
 	return nil
 }
@@ -270,6 +270,9 @@ func (t *threads) SetSecrets(secrets *tlsconf.Secrets) {
 		th.engine.SetSecrets(secrets)
 	}
 }
+
+// SetLogLevel implements Crew: the level is that of this process.
+func (t *threads) SetLogLevel(string) {}
 
 // all returns every loop that was started.
 func (t *threads) all() []*thread { return slices.Concat(t.active, t.retiring) }
@@ -330,7 +333,7 @@ func (t *threads) Finish(timeout time.Duration, now <-chan struct{}) (cut int) {
 	running.Wait()
 	t.helpers.Wait()
 	for _, th := range all[:len(all)-retiring] {
-		t.Slots.release(th.slot)
+		t.Slots.Release(th.slot)
 	}
 	return int(total.Load())
 }

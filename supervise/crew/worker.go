@@ -3,7 +3,6 @@ package crew
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
 	"runtime"
@@ -53,8 +52,7 @@ func Worker() (exitCode int) {
 // worker is the state of a worker process, in that process.
 type worker struct {
 	channel *ipc.Channel
-	log     *slog.Logger
-	level   *slog.LevelVar
+	log     *host.Log
 	slots   *board.Slots // holds the slot as long as the process lives
 	engine  *engine.Engine
 	drain   time.Duration // how long a drain may take by the newest configuration
@@ -85,7 +83,7 @@ type outwardPass struct {
 func beginWorker() (w *worker, exitCode int) {
 	// The supervisor obeys signals. A terminal sends them to every process of the
 	// group.
-	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGUSR2)
+	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGXFSZ, syscall.SIGUSR1, syscall.SIGUSR2)
 	os.Unsetenv(ipc.WorkerEnv)
 	w, first, fds, err := newWorker()
 	if err != nil {
@@ -97,7 +95,7 @@ func beginWorker() (w *worker, exitCode int) {
 	}
 	if err := w.start(first, fds); err != nil {
 		w.channel.Send(report{Fault: err.Error()})
-		w.log.Error("worker cannot begin", "cause", err)
+		w.log.Error("worker cannot begin", "cause", err, "mend", "lb tries again; the cause says what is missing")
 		return nil, ExitFault
 	}
 	return w, exitDone
@@ -117,11 +115,9 @@ func newWorker() (w *worker, first *startOrder, fds []int, err error) {
 	if fds, err = channel.Receive(&o); err != nil {
 		return nil, nil, nil, fmt.Errorf("control channel: %w", err)
 	}
-	log, level := host.NewLevelLog(streams, "")
 	w = &worker{
 		channel:  channel,
-		log:      log,
-		level:    level,
+		log:      host.NewLog(streams, os.Stderr, "", ""),
 		failed:   make(chan error, 1),
 		alone:    make(chan struct{}),
 		mayLeave: make(chan struct{}),
@@ -135,8 +131,8 @@ func newWorker() (w *worker, first *startOrder, fds []int, err error) {
 		ipc.CloseAll(fds)
 		return nil, nil, nil, errors.New("control channel: the first order is not to start")
 	}
-	host.SetLevel(level, o.Start.Seat.Snapshot.Config.LogLevel)
-	w.log = log.With("worker", o.Start.Seat.Place)
+	w.setLog(o.Start.Seat.Snapshot)
+	w.log.Logger = w.log.With("worker", o.Start.Seat.Place)
 	os.WriteFile("/proc/self/comm", []byte(workerName(o.Start.Seat.Place)), 0) // for ps without arguments; Linux alone has it
 	w.drain = o.Start.Seat.Snapshot.Config.Timeouts.Drain
 	runtime.GOMAXPROCS(procs(1, o.Start.Seat.Snapshot))
@@ -163,7 +159,7 @@ func (w *worker) start(o *startOrder, fds []int) error {
 	w.engine, err = engine.Start(engine.Options{
 		Board:  b,
 		Slot:   o.Slot,
-		Log:    w.log,
+		Log:    w.log.Logger,
 		Limit:  limit,
 		PassOn: w.passOn,
 		Settle: w.settle,
@@ -196,11 +192,11 @@ func (w *worker) run() (exitCode int) {
 			orders = nil
 			w.orphan = true
 			close(w.alone)
-			w.log.Warn("supervisor is gone, worker drains", "timeout", w.drain)
+			w.log.Warn("supervisor is gone, worker drains", "timeout", w.drain, "mend", "start lb again")
 			w.end()
 			w.hurry()
 		case <-w.broken:
-			w.log.Error("loop has ended of itself")
+			w.log.Error("loop has ended of itself", "mend", "this is a defect of lb: report it")
 			return ExitFault
 		case err := <-w.failed:
 			w.channel.Send(report{Fault: err.Error()})
@@ -245,6 +241,8 @@ func (w *worker) obey(o received) {
 		w.engine.SetAddrs(o.Addrs.ID, o.Addrs.Addrs)
 	case o.Secrets != nil:
 		w.engine.SetSecrets(o.Secrets)
+	case o.LogLevel != "":
+		w.log.SetLevel(o.LogLevel)
 	case o.Leave:
 		close(w.mayLeave)
 	case o.Retire:
@@ -267,7 +265,7 @@ func (w *worker) report(r report) { go w.channel.Send(r) }
 
 // apply gives the loop its seat in a new snapshot. It takes fds over.
 func (w *worker) apply(s plan.Seat, fds []int) {
-	host.SetLevel(w.level, s.Snapshot.Config.LogLevel)
+	w.setLog(s.Snapshot)
 	w.drain = s.Snapshot.Config.Timeouts.Drain
 	raiseProcs(1, s.Snapshot)
 	w.engine.Apply(s, fds, func(err error) {
@@ -278,6 +276,9 @@ func (w *worker) apply(s plan.Seat, fds []int) {
 		w.report(report{Applied: s.Snapshot.Number})
 	})
 }
+
+// setLog has the log be as s says.
+func (w *worker) setLog(s *plan.Snapshot) { w.log.Set(s.Config.LogFormat, s.Level()) }
 
 // takeOver takes over a conn that another loop has accepted. It reports that before a
 // byte is read: if this worker dies, others get the conns that it has not taken.

@@ -164,7 +164,7 @@ func (w *workers) resize(s *plan.Snapshot, sets []*listen.Set, n int) (err error
 }
 
 func (w *workers) newKeeper(place int) (*keeper, error) {
-	slot, err := w.Slots.claim()
+	slot, err := w.Slots.Claim()
 	if err != nil {
 		return nil, fmt.Errorf("worker %d: %w", place, err)
 	}
@@ -254,7 +254,7 @@ func (w *workers) activeSlots() []int {
 func (w *workers) dismiss(k *keeper) {
 	close(k.dismissed)
 	if k.process == nil {
-		w.Slots.release(k.slot)
+		w.Slots.Release(k.slot)
 		return
 	}
 	w.retire(k.process)
@@ -269,7 +269,7 @@ func (w *workers) retire(p *process) {
 		if !p.gone {
 			w.logDeath(p, "retiring", true)
 		}
-		w.Slots.release(p.o.slot)
+		w.Slots.Release(p.o.slot)
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.retiring = slices.DeleteFunc(w.retiring, func(other *process) bool { return other == p })
@@ -294,6 +294,16 @@ func (w *workers) SetSecrets(secrets *tlsconf.Secrets) {
 	w.snapshot = w.snapshot.WithSecrets(secrets) // for workers that start later
 	for _, p := range w.processes() {
 		p.order(order{Secrets: secrets})
+	}
+}
+
+// SetLogLevel gives every worker, and every later one, another level of its log.
+func (w *workers) SetLogLevel(level string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.snapshot = w.snapshot.WithLogLevel(level) // for workers that start later
+	for _, p := range w.processes() {
+		p.order(order{LogLevel: level})
 	}
 }
 
@@ -439,7 +449,7 @@ func (w *workers) Finish(timeout time.Duration, now <-chan struct{}) (cut int) {
 		}
 	}
 	for _, k := range w.active {
-		w.Slots.release(k.slot)
+		w.Slots.Release(k.slot)
 	}
 	return cut
 }

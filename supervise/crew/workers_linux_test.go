@@ -20,6 +20,7 @@ import (
 	"lb/supervise/engine"
 	"lb/supervise/listen"
 	"lb/supervise/plan"
+	"lb/supervise/slots"
 	"lb/supervise/supervisetest"
 )
 
@@ -465,14 +466,14 @@ func TestSlotBook(t *testing.T) {
 	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 	r := newRig(t, cfg, 2, 2) // its workers are other processes
 	theirs := []int{r.crew.Loops()[0].Slot, r.crew.Loops()[1].Slot}
-	book := NewSlots(r.Board, r.BoardFile)
+	book := slots.New(r.Board, r.BoardFile)
 	r.dial().ask() // its conn stays open
 	testkit.Until(t, "the conn to be taken", func() bool { return r.Board.Totals().ClientConns == 1 })
-	own, err := book.claim()
+	own, err := book.Claim()
 	if err != nil || slices.Contains(theirs, own) {
 		t.Fatalf("slot %d, %v, want one that is not in %v", own, err, theirs)
 	}
-	other, err := book.claim()
+	other, err := book.Claim()
 	if err != nil || other == own || slices.Contains(theirs, other) {
 		t.Fatalf("slot %d, %v, want one that is not in %v", other, err, append(theirs, own))
 	}
@@ -482,15 +483,15 @@ func TestSlotBook(t *testing.T) {
 	if got := r.Board.Totals().ClientConns; got != 6 {
 		t.Errorf("%d conns after slots of live workers were left alone, want 6", got)
 	}
-	book.release(own)
+	book.Release(own)
 	if got := gauge.Load(); got != 0 {
 		t.Errorf("%d conns in a slot that was given back", got)
 	}
-	if again, err := book.claim(); err != nil || again != own {
+	if again, err := book.Claim(); err != nil || again != own {
 		t.Errorf("slot %d, %v, want %d again", again, err, own)
 	}
-	book.release(own)
-	book.release(other)
+	book.Release(own)
+	book.Release(other)
 	w := r.crew.(*workers)
 	w.mu.Lock() // as if the supervisor were gone with its workers: no process tidies up
 	pid := w.active[0].process.pid()
@@ -512,7 +513,7 @@ func TestNoSlotLeft(t *testing.T) {
 	supervisetest.AddBackend(t, cfg, supervisetest.HelloBackend(t, "well").URL)
 	r := newRig(t, cfg, 1, 1)
 	n := r.Board.LoopsRoom() + 1
-	if err := r.offer(n); !errors.Is(err, errNoSlot) {
+	if err := r.offer(n); !errors.Is(err, slots.ErrNone) {
 		t.Fatalf("%d loops in a board with room for %d: %v", n, n-1, err)
 	}
 	if got, _ := r.crew.Running(); got != n-1 {

@@ -105,7 +105,8 @@ func (b *Book) Note(f Findings) (changed []string) {
 	for _, name := range slices.Sorted(maps.Keys(f.faults)) {
 		if !b.failed[name] {
 			b.failed[name] = true
-			b.log.Warn("name does not resolve", "name", name, "cause", f.faults[name])
+			b.log.Warn("name does not resolve", "name", name, "cause", f.faults[name],
+				"mend", "see /etc/resolv.conf and the name server, or write the address instead of the name")
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.found)) {

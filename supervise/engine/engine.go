@@ -175,13 +175,13 @@ func loopOptions(o Options) loop.Options {
 	return loop.Options{
 		OnPanic: func(value any, stack []byte) {
 			counters.Panics.Add(1)
-			o.Log.Error("panic", "slot", o.Slot, "value", value, "stack", string(stack))
+			o.Log.Error("panic", "slot", o.Slot, "value", value, "stack", string(stack), "mend", "this is a defect of lb: report it with the stack")
 		},
 		OnAcceptFault: func(err error) {
 			counters.AcceptErrors.Add(1)
 			if now := time.Now(); now.Sub(told) >= acceptFaultEvery {
 				told = now
-				o.Log.Warn("cannot accept connections", "slot", o.Slot, "cause", err)
+				o.Log.Warn("cannot accept connections", "slot", o.Slot, "cause", err, "mend", "raise the limit of descriptors (LimitNOFILE=, fs.file-max), or lower limits.connections")
 			}
 		},
 	}

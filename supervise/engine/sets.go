@@ -57,5 +57,5 @@ func (e *Engine) SetSecrets(secrets *tlsconf.Secrets) {
 
 // logUnfit logs secrets that the supervisor has checked and that are of no use all the same.
 func logUnfit(log *slog.Logger, secrets *tlsconf.Secrets, err error) {
-	log.Error("certificates not taken up, the old ones go on", "number", secrets.Number, "cause", err)
+	log.Error("certificates not taken up, the old ones go on", "number", secrets.Number, "cause", err, "mend", "lb status shows the certificates; put the files in order again")
 }

@@ -71,7 +71,7 @@ func Start(o Options) *Prober {
 func (p *Prober) Update(o Options) {
 	set, err := tlsconf.ForProbes(o.Config, o.Secrets)
 	if err != nil {
-		o.Log.Error("backends with TLS cannot be checked", "cause", err)
+		o.Log.Error("backends with TLS cannot be checked", "cause", err, "mend", "put the files of [backend_tls] in order again")
 	}
 	set.Keep(p.tls)
 	p.tls = set
@@ -285,7 +285,7 @@ func (c *checker) again(r result, stood bool) bool {
 func (c *checker) note(r result, now tick.Instant) {
 	if r.ours {
 		if !c.ours {
-			c.log.Warn("backend cannot be checked", "cause", r.cause)
+			c.log.Warn("backend cannot be checked", "cause", r.cause, "mend", "raise the limit of descriptors, or free ports")
 		}
 		c.ours = true
 		return
@@ -299,6 +299,6 @@ func (c *checker) note(r result, now tick.Instant) {
 	if r.good {
 		c.log.Info("backend is up", "cause", r.cause, "since", since)
 	} else {
-		c.log.Warn("backend is down", "cause", r.cause, "since", since)
+		c.log.Warn("backend is down", "cause", r.cause, "since", since, "mend", "it gets no requests until its check succeeds; look at the backend, or at [health]")
 	}
 }

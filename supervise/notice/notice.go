@@ -130,7 +130,7 @@ func (n *Notices) lookAt(id int, pool, name string, now tick.Instant, wall time.
 			if t.first != t.last {
 				args = append(args, "first", t.first)
 			}
-			n.o.Log.Warn("backend fails", args...)
+			n.o.Log.Warn("backend fails", append(args, "mend", mend(why))...)
 			t.taken(now)
 		}
 	}
@@ -180,8 +180,14 @@ func (n *Notices) tellRefused(kind uint64, r board.Refusal, now tick.Instant, wa
 		return
 	}
 	eg := n.examples[kind]
+	if how, ok := board.OfHandshake(kind); ok {
+		n.tellHandshakes(how, t, eg)
+		t.taken(now)
+		return
+	}
 	if board.OfFlood(kind) {
-		n.o.Log.Warn("connections cut off for a flood", "kind", eg.Text, "count", t.untold, "since", t.sinceText(), "client", eg.Client)
+		n.o.Log.Warn("connections cut off for a flood", "kind", eg.Text, "count", t.untold, "since", t.sinceText(), "client", eg.Client,
+			"mend", "if the client is a good one, see docs/http2.md")
 		t.taken(now)
 		return
 	}
@@ -193,10 +199,22 @@ func (n *Notices) tellRefused(kind uint64, r board.Refusal, now tick.Instant, wa
 	level := slog.LevelInfo
 	if code >= 500 && code != 501 && code != 505 {
 		level = slog.LevelWarn
+		args = append(args, "mend", "lb status shows the pool, lb faults such requests")
 	}
 	if kind == board.OtherKinds {
 		args[1], args[3] = "any", "of many kinds, the last: "+eg.Text
 	}
 	n.o.Log.Log(context.Background(), level, "requests refused", args...)
 	t.taken(now)
+}
+
+// tellHandshakes tells of TLS handshakes with clients that have come to nothing. eg is the
+// newest.
+func (n *Notices) tellHandshakes(how board.Handshake, t *tally, eg board.Refusal) {
+	args := []any{"reason", eg.Text, "count", t.untold, "since", t.sinceText(), "client", eg.Client}
+	if how == board.HandshakeRefused { // lb's doing
+		n.o.Log.Warn("tls handshakes refused", append(args, "mend", "see the certificates in lb status; for more handshakes at once, add workers")...)
+		return
+	}
+	n.o.Log.Info("tls handshakes failed", args...)
 }

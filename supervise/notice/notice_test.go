@@ -78,16 +78,16 @@ func TestBackendFails(t *testing.T) {
 	d := newDesk(t)
 	d.after(time.Second)
 	d.refuse(0, 1, syscall.ECONNREFUSED)
-	d.after(0, `level=WARN msg="backend fails" pool=default backend=10.0.0.1:80 cause=connect count=1 since=2026-01-02T12:00:01Z last="connection refused"`)
+	d.after(0, `level=WARN msg="backend fails" pool=default backend=10.0.0.1:80 cause=connect count=1 since=2026-01-02T12:00:01Z last="connection refused" mend="start the backend, or correct its address"`)
 	d.refuse(0, 2, syscall.ECONNREFUSED)
 	d.after(2 * time.Second)
 	d.refuse(1, 5, syscall.EHOSTUNREACH)
 	d.after(7 * time.Second)
-	d.after(time.Second, `level=WARN msg="backend fails" pool=default backend=10.0.0.1:80 cause=connect count=7 since=2026-01-02T12:00:01Z last="no route to host" first="connection refused"`)
+	d.after(time.Second, `level=WARN msg="backend fails" pool=default backend=10.0.0.1:80 cause=connect count=7 since=2026-01-02T12:00:01Z last="no route to host" first="connection refused" mend="start the backend, or correct its address"`)
 	d.after(time.Minute)
 	d.board.State(0).StatusFaults.Add(1)
 	d.board.State(0).NoteFault(board.ReasonStatus, 0, 503, int64(d.now))
-	d.after(0, `level=WARN msg="backend fails" pool=default backend=10.0.0.1:80 cause=status count=1 since=2026-01-02T12:01:11Z last="status 503"`)
+	d.after(0, `level=WARN msg="backend fails" pool=default backend=10.0.0.1:80 cause=status count=1 since=2026-01-02T12:01:11Z last="status 503" mend="see the backend's log"`)
 }
 
 // TestOtherBackend: an ID that goes to another backend takes nothing along, and what was
@@ -100,7 +100,7 @@ func TestOtherBackend(t *testing.T) {
 	d.board.Clear(0)
 	d.view = snapshot("10.0.0.2", 0)
 	d.refuse(0, 12, syscall.ECONNREFUSED)
-	d.after(0, `level=WARN msg="backend fails" pool=default backend=10.0.0.2:80 cause=connect count=12 since=2026-01-02T12:00:01Z last="connection refused"`)
+	d.after(0, `level=WARN msg="backend fails" pool=default backend=10.0.0.2:80 cause=connect count=12 since=2026-01-02T12:00:01Z last="connection refused" mend="start the backend, or correct its address"`)
 }
 
 // TestRequestsRefused: one line for each kind, with the newest example, escaped.
@@ -111,11 +111,11 @@ func TestRequestsRefused(t *testing.T) {
 	d.board.Refusals(1).Note(kind, int64(d.now)-1, []byte("10.0.0.8"), "bare LF", nil)
 	d.board.Refusals(1).Note(503, int64(d.now), []byte("10.0.0.9"), "all backends are busy", nil)
 	d.after(0,
-		`level=WARN msg="requests refused" status=503 reason="all backends are busy" count=1 since=2026-01-02T12:00:00Z client=10.0.0.9`,
+		`level=WARN msg="requests refused" status=503 reason="all backends are busy" count=1 since=2026-01-02T12:00:00Z client=10.0.0.9 mend="lb status shows the pool, lb faults such requests"`,
 		`level=INFO msg="requests refused" status=400 reason="bare LF" count=2 since=2026-01-02T12:00:00Z client=10.0.0.7 request="GET /\x1b[2J"`)
 	d.board.Refusals(1).Note(503, int64(d.now), []byte("10.0.0.9"), "all backends are busy", nil)
 	d.after(9 * time.Second)
-	d.after(time.Second, `level=WARN msg="requests refused" status=503 reason="all backends are busy" count=1 since=2026-01-02T12:00:09Z client=10.0.0.9`)
+	d.after(time.Second, `level=WARN msg="requests refused" status=503 reason="all backends are busy" count=1 since=2026-01-02T12:00:09Z client=10.0.0.9 mend="lb status shows the pool, lb faults such requests"`)
 }
 
 // TestFloods: one line for each kind of flood, with the client that came last.
@@ -126,8 +126,21 @@ func TestFloods(t *testing.T) {
 	}
 	d.board.Refusals(1).Note(board.FloodKind(8), int64(d.now), []byte("10.0.0.9"), "pings", nil)
 	d.after(0,
-		`level=WARN msg="connections cut off for a flood" kind=resets count=2 since=2026-01-02T12:00:00Z client=10.0.0.8`,
-		`level=WARN msg="connections cut off for a flood" kind=pings count=1 since=2026-01-02T12:00:00Z client=10.0.0.9`)
+		`level=WARN msg="connections cut off for a flood" kind=resets count=2 since=2026-01-02T12:00:00Z client=10.0.0.8 mend="if the client is a good one, see docs/http2.md"`,
+		`level=WARN msg="connections cut off for a flood" kind=pings count=1 since=2026-01-02T12:00:00Z client=10.0.0.9 mend="if the client is a good one, see docs/http2.md"`)
+}
+
+// TestHandshakes: one line for each way in which handshakes with clients come to nothing; what
+// lb refuses itself is a warning.
+func TestHandshakes(t *testing.T) {
+	d := newDesk(t)
+	for loop, client := range []string{"10.0.0.7", "10.0.0.8"} {
+		d.board.Refusals(loop).Note(board.HandshakeKind(board.HandshakeFailed), int64(d.now)+int64(loop), []byte(client), "remote error: tls: unknown certificate authority", nil)
+	}
+	d.board.Refusals(1).Note(board.HandshakeKind(board.HandshakeRefused), int64(d.now), []byte("10.0.0.9"), "there is no certificate yet", nil)
+	d.after(0,
+		`level=INFO msg="tls handshakes failed" reason="remote error: tls: unknown certificate authority" count=2 since=2026-01-02T12:00:00Z client=10.0.0.8`,
+		`level=WARN msg="tls handshakes refused" reason="there is no certificate yet" count=1 since=2026-01-02T12:00:00Z client=10.0.0.9 mend="see the certificates in lb status; for more handshakes at once, add workers"`)
 }
 
 // TestSinceIsPast: since is the second in which a fault came, not the next one.
@@ -135,7 +148,7 @@ func TestSinceIsPast(t *testing.T) {
 	d := newDesk(t)
 	d.after(900 * time.Millisecond)
 	d.refuse(0, 1, syscall.ECONNREFUSED)
-	d.after(0, `level=WARN msg="backend fails" pool=default backend=10.0.0.1:80 cause=connect count=1 since=2026-01-02T12:00:00Z last="connection refused"`)
+	d.after(0, `level=WARN msg="backend fails" pool=default backend=10.0.0.1:80 cause=connect count=1 since=2026-01-02T12:00:00Z last="connection refused" mend="start the backend, or correct its address"`)
 }
 
 // TestWords: each fault that can be has words of its own.

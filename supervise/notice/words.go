@@ -24,3 +24,26 @@ var causes = map[board.Reason]record.Cause{
 	board.ReasonBadAnswer: record.CauseBadAnswer,
 	board.ReasonStatus:    record.CauseStatus,
 }
+
+// mend says what to do about a backend that fails for a reason.
+func mend(why board.Reason) string {
+	switch why {
+	case board.ReasonConnect:
+		return "start the backend, or correct its address"
+	case board.ReasonTimeout:
+		return "look at what the backend waits for, or raise that timeout"
+	case board.ReasonReset:
+		return "see the backend's log, for a crash or a timeout shorter than ours"
+	case board.ReasonBadAnswer:
+		return "see the backend's log, and the pool's protocol"
+	case board.ReasonStatus:
+		return "see the backend's log"
+	case board.ReasonTLSName:
+		return "set server_name of [backend_tls] to a name in its certificate"
+	case board.ReasonTLSChain:
+		return "set ca of [backend_tls] to the authority of its certificate"
+	case board.ReasonTLSDate:
+		return "renew the backend's certificate, or set its clock or ours"
+	}
+	return "see tls of the backend and [backend_tls]"
+}

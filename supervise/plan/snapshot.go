@@ -4,6 +4,7 @@
 package plan
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -24,6 +25,8 @@ type Snapshot struct {
 	BackendSeries [][]int `json:",omitempty"`
 	// Secrets are what the loops need for TLS, or nil if the configuration has no TLS.
 	Secrets *tlsconf.Secrets `json:",omitempty"`
+	// LogLevel is the level that was set at run time, or "" for that of Config.
+	LogLevel string `json:",omitempty"`
 }
 
 // Addr is where a backend is: an IP address and port, or the path of a unix socket.
@@ -52,6 +55,16 @@ func (s *Snapshot) WithSecrets(secrets *tlsconf.Secrets) *Snapshot {
 	next.Secrets = secrets
 	return &next
 }
+
+// WithLogLevel returns a copy of s with another level. The copy has the same number.
+func (s *Snapshot) WithLogLevel(level string) *Snapshot {
+	next := *s
+	next.LogLevel = level
+	return &next
+}
+
+// Level returns the level of the log.
+func (s *Snapshot) Level() string { return cmp.Or(s.LogLevel, s.Config.LogLevel) }
 
 // Addrs returns the addresses of every backend of cfg, by pool and backend. known
 // returns the addresses of a name. The result must not be changed.

@@ -43,7 +43,7 @@ func activated(log *slog.Logger) (sets []*listen.Set) {
 	for _, f := range systemd.Sockets() {
 		set, err := listen.FromSystemd(f)
 		if err != nil {
-			log.Warn("socket of systemd is of no use", "socket", f.Name(), "cause", err)
+			log.Warn("socket of systemd is of no use", "socket", f.Name(), "cause", err, "mend", "take it out of lb.socket")
 			continue
 		}
 		sets = append(sets, set)
@@ -108,7 +108,7 @@ func (p *Ports) Open(cfg *config.Config, n int) (err error) {
 	for _, set := range p.given {
 		serves := func(used *listen.Set) bool { return used.Systemd && used.Unix() && used.Addr == set.Addr }
 		if set.Unix() && !slices.ContainsFunc(p.inUse, serves) {
-			p.log.Warn("socket of systemd is of no use", "socket", set.Addr, "cause", "no listener has this address")
+			p.log.Warn("socket of systemd is of no use", "socket", set.Addr, "cause", "no listener has this address", "mend", "take it out of lb.socket, or add a listener for it")
 		}
 	}
 	return nil
