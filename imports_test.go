@@ -38,7 +38,7 @@ var arrows = map[string][]string{
 	"lb/supervise/queue":         {},
 	"lb/supervise/ports":         {"supervise/discover", "supervise/listen", "internal/host", "internal/systemd", "internal/unixsock", "admin/api", "config"},
 	"lb/supervise/rings":         {"admin/api", "board"},
-	"lb/supervise/tracing":       {},
+	"lb/supervise/tracing":       {"board"},
 	"lb/supervise/supervisetest": {"config", "internal/testkit"},
 
 	"lb/admin":                    {"admin/api", "admin/dashboard", "admin/rest", "board", "config", "httpparse/h2", "internal/unixsock", "admin/metrics"},
