@@ -209,3 +209,23 @@ func TestTLSFaultRecords(t *testing.T) {
 		})
 	}
 }
+
+// TestBackendTLSRecord: a record has the handshake of a new conn to a backend apart, and none
+// of one that was there.
+func TestBackendTLSRecord(t *testing.T) {
+	ca := testkit.NewCA(t, "ca")
+	f := newTLSFar(t, farTLS(t, ca.Issue(t, testkit.Leaf{Names: []string{farName}})), serve)
+	r := newBackRig(t, farConfig(f), &tlsconf.PoolSecrets{CA: ca.Cert})
+	c := r.client()
+	c.wants(200, "hello")
+	c.wants(200, "hello")
+	r.do(func() {
+		first, second := &r.rec.records[0], &r.rec.records[1]
+		if p := first.Parts(); first.Reused || first.Connected == 0 || first.Secured <= first.Connected || p.TLS != first.Secured.Sub(first.Connected) {
+			t.Errorf("a new conn: connected %d, secured %d, %+v", first.Connected, first.Secured, p)
+		}
+		if p := second.Parts(); !second.Reused || second.Connected+second.Secured != 0 || p.Connect+p.TLS != 0 {
+			t.Errorf("a conn that was there: connected %d, secured %d, %+v", second.Connected, second.Secured, p)
+		}
+	})
+}
