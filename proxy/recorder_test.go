@@ -177,8 +177,18 @@ func (c *recorder) leftovers(r *rig) (all []string) {
 		all = append(all, fmt.Sprintf("%d exchanges, %d records, %d still running", c.begun, len(c.records), len(c.live)))
 	}
 	attempts, own, aborts := 0, [6]int{}, 0
+	requests, replies, broken := 0, [6]int{}, 0
 	for _, k := range c.records {
 		attempts += k.Attempts
+		if k.method != "" {
+			requests++
+		}
+		if k.Status >= 200 {
+			replies[k.Status/100]++
+		}
+		if k.Fault.Cause != record.NoCause && !k.Own {
+			broken++
+		}
 		if k.Own {
 			own[k.Status/100]++
 		}
@@ -197,6 +207,25 @@ func (c *recorder) leftovers(r *rig) (all []string) {
 	if own != board || attempts != begun || aborts != int(r.p.counters.ClientAborts.Load()) {
 		all = append(all, fmt.Sprintf("records tell of %d attempts, own replies %v, %d aborts; the board of %d, %v, %d",
 			attempts, own, aborts, begun, board, r.p.counters.ClientAborts.Load()))
+	}
+	return append(all, c.miscounts(r, requests, replies, broken)...)
+}
+
+// miscounts returns how the numbers of requests and replies by records differ from those that
+// are counted. Of broken exchanges, the reply may have ended before a byte of it was out.
+func (c *recorder) miscounts(r *rig, requests int, replies [6]int, broken int) (all []string) {
+	if n := int(r.p.counters.Requests.Load()); n != requests {
+		all = append(all, fmt.Sprintf("%d records with a head, of %d requests", requests, n))
+	}
+	unsent := 0
+	for class := 2; class < len(replies); class++ {
+		n := int(r.p.counters.Replies[class].Load())
+		if unsent += replies[class] - n; n > replies[class] {
+			all = append(all, fmt.Sprintf("%d records with a %dxx, of %d", replies[class], class, n))
+		}
+	}
+	if unsent > broken {
+		all = append(all, fmt.Sprintf("%d replies were not sent, of %d exchanges that broke", unsent, broken))
 	}
 	return all
 }
