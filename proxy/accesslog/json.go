@@ -92,7 +92,17 @@ func appendName(dst []byte, key, value string, max int) []byte {
 }
 
 func appendInt(dst []byte, key string, n int64) []byte {
-	return strconv.AppendInt(append(dst, key...), n, 10)
+	dst = append(dst, key...)
+	switch { // most numbers in a line are small, and there are many
+	case n < 0:
+	case n < 10:
+		return append(dst, byte('0'+n))
+	case n < 100:
+		return append(dst, byte('0'+n/10), byte('0'+n%10))
+	case n < 1000:
+		return append(dst, byte('0'+n/100), byte('0'+n/10%10), byte('0'+n%10))
+	}
+	return strconv.AppendInt(dst, n, 10)
 }
 
 func appendTLS(dst []byte, s *Subject) []byte {
