@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"lb/admin/api"
 	"lb/config"
 	"lb/supervise/accesslog"
 	"lb/supervise/tracing"
@@ -43,7 +44,7 @@ func (c commands) LogLevel() string { return c.d.o.LogSettings.Level() }
 // SetLogLevel has the desk change the level of the log of all processes.
 func (c commands) SetLogLevel(level string) error {
 	if !slices.Contains(levels, level) {
-		return fmt.Errorf("there is no log level %q; there are %s", level, listed(levels))
+		return api.AskError(fmt.Sprintf("there is no log level %q; there are %s", level, listed(levels)))
 	}
 	return c.d.queue.Ask("changing the log level", func() { c.d.setLogLevel(level) })
 }

@@ -236,7 +236,7 @@ func (d *desk) begin(cfg *config.Config) {
 	d.notices = notice.Start(notice.Options{Board: d.board, View: d.view.Load, Log: d.log, Now: d.clock})
 	d.past = history.Start(history.Options{Board: d.board, View: func() history.View {
 		now := d.view.Load()
-		return history.View{Config: now.Config, IDs: now.IDs, Series: now.Series}
+		return history.View{Config: now.Config, IDs: now.IDs, Series: now.Series, BackendSeries: now.BackendSeries}
 	}})
 	d.certs.Start(d.certsChanged)
 	d.acme.Begin()

@@ -34,7 +34,7 @@ type Course struct {
 	InFlight  []float32 `json:"in_flight"`               // at the time of the point
 	P50       []float32 `json:"p50_ms,omitempty"`        // of the total time of a request, in milliseconds; 0 without requests
 	P99       []float32 `json:"p99_ms,omitempty"`        // as P50
-	FirstByte []float32 `json:"first_byte_ms,omitempty"` // moving average of the time to the first byte; 0 while it is not known
+	FirstByte []float32 `json:"first_byte_ms,omitempty"` // average time to the first byte; 0 if it is not known, which takes metrics.per_backend or least_time
 }
 
 // Last returns a copy of h with at most the newest n points. It shares the memory of h.
@@ -54,6 +54,11 @@ func (h History) Last(n int) History {
 func (c Course) last(n int) Course {
 	for _, list := range []*[]float32{&c.Rate, &c.Errors, &c.InFlight, &c.P50, &c.P99, &c.FirstByte} {
 		*list = (*list)[max(0, len(*list)-n):]
+	}
+	for _, list := range []*[]float32{&c.Rate, &c.Errors, &c.InFlight} {
+		if *list == nil {
+			*list = []float32{} // JSON has [] for it, not null
+		}
 	}
 	return c
 }

@@ -37,7 +37,10 @@ type Options struct {
 type View struct {
 	Config *config.Config
 	IDs    [][]int // of the backends, by pool
-	Series []int   // of the pools; -1 for none, or shorter than the pools
+	// Series of the pools and, with metrics.per_backend, of the backends; -1, or an end
+	// before its place, for none.
+	Series        []int
+	BackendSeries [][]int
 }
 
 // Sampler reads a board and keeps its history. Any goroutine may call History.
@@ -66,11 +69,18 @@ type pool struct {
 	backends map[string]*backend
 }
 
+// average is what a series has counted of the time to the first byte.
+type average struct {
+	series       int
+	count, nanos uint64
+}
+
 // backend is the history of a backend, and what was read last. Another ID means that the
 // backend was gone and has come back, with other counters.
 type backend struct {
 	course
 	id         int
+	firstByte  average
 	answered   uint64
 	errors     uint64 // answers of 5xx and failed attempts
 	replies5xx uint64
@@ -157,10 +167,10 @@ func (s *Sampler) lookAtPool(p *pool, i int, seconds float64, fresh bool, room *
 		address := s.view.Config.Pools[i].Backends[j].String()
 		b := p.backends[address]
 		if b == nil {
-			b = &backend{id: -1}
+			b = &backend{id: -1, firstByte: average{series: -1}}
 		}
 		backends[address] = b
-		got := s.lookAtBackend(b, s.view.IDs[i][j], seconds)
+		got := s.lookAtBackend(b, i, j, seconds)
 		v.rate += got.rate
 		v.errors += got.errors5xx
 		v.inFlight += got.inFlight
@@ -179,10 +189,7 @@ func (s *Sampler) lookAtPool(p *pool, i int, seconds float64, fresh bool, room *
 // timesOf returns the times of a pool's requests since the last look; ok is false if there
 // are none to compare with.
 func (s *Sampler) timesOf(p *pool, i int) (times *board.HistogramSum, ok bool) {
-	id := -1
-	if i < len(s.view.Series) {
-		id = s.view.Series[i]
-	}
+	id := at(s.view.Series, i)
 	if id < 0 {
 		p.series, p.read = -1, false
 		return nil, false
@@ -198,16 +205,45 @@ func (s *Sampler) timesOf(p *pool, i int) (times *board.HistogramSum, ok bool) {
 	return &passed, true
 }
 
-// lookAtBackend reads a backend, and returns its values since the last look; they are 0 at
-// the first.
-func (s *Sampler) lookAtBackend(b *backend, id int, seconds float64) values {
+// at returns list[i], or -1 if the list ends before.
+func at(list []int, i int) int {
+	if i < len(list) {
+		return list[i]
+	}
+	return -1
+}
+
+// firstByteOf returns the time to the first byte of the backend with these indexes, in
+// milliseconds: the average since the last look, if it has a series, else what the strategy
+// knows, which only that by time does. 0 means that it is not known.
+func (s *Sampler) firstByteOf(last *average, i, j int) float64 {
+	series := -1
+	if i < len(s.view.BackendSeries) {
+		series = at(s.view.BackendSeries[i], j)
+	}
+	was := *last
+	if *last = (average{series: series}); series < 0 {
+		return milliseconds(time.Duration(s.o.Board.State(s.view.IDs[i][j]).TTFB.Load()))
+	}
+	times := &s.o.Board.SeriesTotals(series).FirstByte
+	last.count, last.nanos = times.Count(), times.Nanos
+	if was.series != series || last.count <= was.count {
+		return 0
+	}
+	return milliseconds(time.Duration((last.nanos - was.nanos) / (last.count - was.count)))
+}
+
+// lookAtBackend reads the backend with these indexes, and returns its values since the last
+// look; they are 0 at the first.
+func (s *Sampler) lookAtBackend(b *backend, i, j int, seconds float64) values {
+	id := s.view.IDs[i][j]
 	t, state := s.o.Board.BackendTotals(id), s.o.Board.State(id)
 	now := *b
 	now.id, now.answered, now.own = id, t.Requests(), state.Own[1].Load()
 	// An answer of 5xx that was asked for again is no reply, but a fault.
 	bad := max(t.Replies[5-2], state.StatusFaults.Load())
 	now.errors = bad + t.ConnectFaults + t.ResetFaults + t.TimeoutFaults + t.BadAnswers + state.FaultsInTLS()
-	v := values{inFlight: t.InFlight, firstByte: milliseconds(time.Duration(state.TTFB.Load()))}
+	v := values{inFlight: t.InFlight, firstByte: s.firstByteOf(&now.firstByte, i, j)}
 	known := b.id == id
 	if known {
 		v.rate = since(now.answered, b.answered) / seconds

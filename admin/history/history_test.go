@@ -154,6 +154,26 @@ func TestQuantiles(t *testing.T) {
 	}
 }
 
+// With a series of its own a backend has an average of the last five seconds.
+func TestFirstByte(t *testing.T) {
+	r := newRig(2, 3)
+	r.use([]string{"web"}, [][]int{{0, 1}}, nil)
+	r.view.Series, r.view.BackendSeries = []int{0}, [][]int{{1, -1}}
+	r.b.ClaimSeries(1)
+	r.b.Series(0, 1).FirstByte.Observe(time.Hour)
+	r.b.State(1).TTFB.Store(uint64(3 * time.Millisecond))
+	r.step()
+	r.b.Series(0, 1).FirstByte.Observe(10 * time.Millisecond)
+	r.b.Series(1, 1).FirstByte.Observe(20 * time.Millisecond)
+	r.step()
+	r.step()
+	wantList(t, "by its series", r.History().Pools[0].Backends[0].FirstByte, 15, 0)
+	wantList(t, "by the strategy", r.History().Pools[0].Backends[1].FirstByte, 3, 3)
+	r.view.BackendSeries = nil
+	r.step()
+	wantList(t, "no longer", r.History().Pools[0].Backends[0].FirstByte, 15, 0, 0)
+}
+
 // An answer whose status is a fault is an error once: whether it was passed on, which counts
 // it as a reply too, or asked for again.
 func TestStatusFaults(t *testing.T) {
