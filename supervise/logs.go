@@ -10,10 +10,11 @@ import (
 	"lb/admin/api"
 	"lb/config"
 	"lb/supervise/accesslog"
+	"lb/supervise/tracing"
 )
 
-// startAccessLog opens the access log of cfg, if there is one, and has what loops write
-// read from now on.
+// startAccessLog opens the access log of cfg, if there is one, and has what loops write,
+// spans included, read from now on.
 func (d *desk) startAccessLog(cfg *config.Config) error {
 	d.accessLog = accesslog.OfBoard(d.log, d.board, d.slots)
 	c, err := d.accessLog.Prepare(cfg.AccessLog.Path)
@@ -22,6 +23,7 @@ func (d *desk) startAccessLog(cfg *config.Config) error {
 	}
 	d.accessLog.Use(c)
 	d.accessLog.Start()
+	d.traces = tracing.OfBoard(d.log, d.board, d.slots.Ours, d.o.Version, cfg.Tracing.Endpoint)
 	return nil
 }
 

@@ -238,6 +238,7 @@ func (d *desk) commit(c *change) error {
 	d.setNow(now)
 	d.ports.Swap(c.sockets)
 	d.accessLog.Begin(c.log)
+	d.traces.Configure(c.cfg.Tracing.Endpoint) // before loops write for it
 	err := d.crew.Apply(d.now, c.sockets, c.loops)
 	d.accessLog.Use(c.log)
 	d.logListeners(before)

@@ -334,6 +334,7 @@ func (d *desk) close() {
 	}
 	host.RemovePID(d.pidFile)
 	if d.board != nil {
+		d.traces.Close()
 		written := d.accessLog.Close()
 		d.boardFile.Close()
 		d.closeBoard(written)

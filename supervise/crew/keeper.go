@@ -112,6 +112,7 @@ func (w *workers) start(k *keeper, slot int) (*process, plan.Seat, error) {
 		program:    w.Program,
 		exchanges:  func() int { return int(counters.Exchanges.Load()) },
 		progressed: w.progressed,
+		answered:   w.asked.Put,
 		passOn:     w.relay,
 		returned:   w.comeBack,
 	}, outgoing{order: order{Start: &startOrder{Slot: slot, Seat: seat}}, files: hands[k.place].files})
