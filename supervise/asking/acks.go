@@ -35,8 +35,12 @@ func (a Acks) Wait(timeout time.Duration, what string) (err error) {
 			}
 		case <-one.ended:
 		case <-late.C:
-			select {
-			case <-one.taken: // both at once
+			select { // both at once
+			case oneErr := <-one.taken:
+				if oneErr != nil {
+					err = errors.Join(err, fmt.Errorf("%s: %w", one.name, oneErr))
+				}
+			case <-one.ended:
 			default:
 				err = errors.Join(err, fmt.Errorf("%s %s after %v", one.name, what, timeout))
 			}
