@@ -23,9 +23,12 @@ import (
 // server. So it first stops accepting, then answers every connection that it has, and
 // only then shuts down.
 
-// newcomerTimeout is how long a new connection has for its request before it is closed, if
-// the server ends or its place is needed.
+// newcomerTimeout is how long close waits for the request of a new connection.
 const newcomerTimeout = 100 * time.Millisecond
+
+// rushTimeout is how long a new connection has for its request before it is closed when its
+// place is needed.
+const rushTimeout = time.Second
 
 // queueTimeout is how long unlisten waits for what is queued to be accepted.
 const queueTimeout = 100 * time.Millisecond
@@ -96,7 +99,7 @@ func (s *httpServer) note(c net.Conn, state http.ConnState) {
 // the next ones wait in the queue of the listener. mu is locked, and unlocked meanwhile.
 func (s *httpServer) admit() bool {
 	for begun := time.Now(); len(s.conns) >= s.connsMax; {
-		patient := time.Since(begun) < newcomerTimeout
+		patient := time.Since(begun) < rushTimeout
 		switch {
 		case s.makeRoom(patient):
 		case !patient:
@@ -115,7 +118,7 @@ func (s *httpServer) admit() bool {
 func (s *httpServer) makeRoom(spare bool) bool {
 	var oldest net.Conn
 	for c, state := range s.conns {
-		if spare && state.ConnState == http.StateNew && time.Since(state.at) < newcomerTimeout {
+		if spare && state.ConnState == http.StateNew && time.Since(state.at) < rushTimeout {
 			continue
 		}
 		if state.ConnState != http.StateActive && (oldest == nil || state.since < s.conns[oldest].since) {

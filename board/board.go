@@ -136,6 +136,10 @@ type Control struct {
 	// LogWriteLost is how many lines of the access log were taken from the loops and could
 	// not be written. In an upgrade, the supervisor that leaves adds to it as well.
 	LogWriteLost Word
+
+	// SpansLost is how many spans were taken from the loops, or missed there, and not
+	// exported. As LogWriteLost, two supervisors may add to it.
+	SpansLost Word
 }
 
 // Counter is one word with one writer, so a plain load and store suffice to change

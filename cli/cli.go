@@ -54,7 +54,10 @@ type commandLine struct {
 	Reload  reloadCmd   `cmd:"" help:"Make a running lb read its configuration again, and print what changed."`
 	Upgrade upgradeCmd  `cmd:"" help:"Replace a running lb with another binary, without refusing or resetting a connection."`
 	Drain   drainCmd    `cmd:"" help:"Make a running lb finish its open requests and exit."`
+	Config  configCmd   `cmd:"" help:"Show the settings in use, and where they come from."`
+	Explain explainCmd  `cmd:"" help:"Show what a running lb would do with a request, and why."`
 	Backend backendCmd  `cmd:"" help:"List the backends of a running lb, or change one at run time."`
+	Log     logCmd      `cmd:"" name:"log-level" help:"Show or change the level of the log of a running lb."`
 	Demo    backendsCmd `cmd:"" name:"demo-backends" help:"Run only the demo backends."`
 	Bench   benchCmd    `cmd:"" help:"Measure how fast a URL answers."`
 	Trust   trustCmd    `cmd:"" help:"Show how to trust the certificates of lb's internal authority."`

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"lb/config/hints"
 	"lb/config/schema"
 	"lb/config/tomlfile"
 	"lb/config/value"
@@ -114,7 +115,7 @@ func parseBackend(s string) (Backend, *value.Flaw) {
 	}
 	host, port, err := net.SplitHostPort(at)
 	if err != nil || strings.Contains(at, "/") {
-		return Backend{}, value.Wrong(fmt.Sprintf("%q is not host:port, [v6]:port, unix:/path or https://host", s), hintBackend(s))
+		return Backend{}, value.Wrong(fmt.Sprintf("%q is not host:port, [v6]:port, unix:/path or https://host", s), hints.Backend(s))
 	}
 	if f := value.CheckPort(port, 1); f != nil {
 		return Backend{}, f
@@ -124,23 +125,4 @@ func parseBackend(s string) (Backend, *value.Flaw) {
 	}
 	n, _ := strconv.Atoi(port)
 	return Backend{Host: host, Port: n, Weight: 1, TLS: secure || n == portHTTPS}, nil
-}
-
-// hintBackend returns a hint for s, by a guess at what was meant.
-func hintBackend(s string) string {
-	switch {
-	case strings.HasPrefix(strings.ToLower(s), "https://"):
-		return `write "https://" and a host, with :port if need be, and no path`
-	case strings.HasPrefix(s, "http://"):
-		at, _, _ := strings.Cut(strings.TrimPrefix(s, "http://"), "/")
-		if _, _, err := net.SplitHostPort(at); err != nil {
-			at += ":80"
-		}
-		return fmt.Sprintf("write %q", at)
-	case strings.HasPrefix(s, "/"):
-		return fmt.Sprintf(`write "unix:%s"`, s)
-	case strings.Count(s, ":") > 1:
-		return `put an IPv6 address in brackets, such as "[::1]:9001"`
-	}
-	return fmt.Sprintf(`write "%s:80", with the port it listens on`, strings.Trim(s, ":"))
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"lb/config/logging"
+	"lb/config/tomlfile"
 )
 
 // Mode says what runs the loops: threads or processes.
@@ -29,9 +30,11 @@ const (
 
 // Config is a whole configuration. Nothing changes it after it has been checked.
 type Config struct {
-	Source         string // path of the file it came from, or ""
-	Host           string // where to listen: a name, an IPv4 or an IPv6 address ("::" is both)
-	Port           int    // 0: any free port
+	File           *tomlfile.File `json:"-"` // what Source held, for the places of its keys, or nil
+	Flags          Flags          `json:"-"` // those that were applied
+	Source         string         // path of the file it came from, or ""
+	Host           string         // where to listen: a name, an IPv4 or an IPv6 address ("::" is both)
+	Port           int            // 0: any free port
 	Mode           Mode
 	Workers        int            // 0: one for each CPU that this process may use
 	Via            string         // lb's name in the Via field; "" sends no Via

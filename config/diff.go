@@ -31,7 +31,10 @@ func inPool(d *schema.Differ, name string) *schema.Differ {
 
 // diffPools compares the pools of the same name. The keys of the first pool are
 // among those of the top.
-func diffPools(d *schema.Differ, old, new *draft, _ string) {
+func diffPools(d *schema.Differ, old, new *draft, path string) {
+	if schema.ShowList(d, path, new.Pools[1:], poolKeys) {
+		return
+	}
 	for _, p := range new.Pools[1:] {
 		in := inPool(d, p.Name)
 		if i := poolNamed(old, p.Name); i >= 0 {
@@ -57,7 +60,10 @@ func poolNamed(c *draft, name string) int {
 }
 
 // diffBackends compares the backends of the same identity.
-func diffBackends(d *schema.Differ, old, new *Pool, _ string) {
+func diffBackends(d *schema.Differ, old, new *Pool, path string) {
+	if schema.ShowList(d, path, new.Backends, backendKeys) {
+		return
+	}
 	in := d
 	if d.Pool == "" { // the keys of the top
 		in = inPool(d, DefaultPool)
@@ -104,7 +110,7 @@ func backendText(b Backend) string {
 
 // diffHealth compares key by key only checks of the same kind.
 func diffHealth(d *schema.Differ, old, new *Pool, path string) {
-	if old.Health.Type == new.Health.Type {
+	if old.Health.Type == new.Health.Type && (d.Show == nil || new.Health.Type != "") {
 		schema.DiffTable(d, &old.Health, &new.Health, path, healthKeys)
 		return
 	}

@@ -266,6 +266,7 @@ func eachLeaf(v reflect.Value, path string, f func(path string, v reflect.Value)
 	switch {
 	case v.Type() == reflect.TypeFor[netip.Prefix]():
 		f(path, v)
+	case v.Type() == reflect.TypeFor[Flags](), v.Kind() == reflect.Pointer: // where values come from
 	case v.Kind() == reflect.Struct:
 		for i := range v.NumField() {
 			eachLeaf(v.Field(i), path+"."+v.Type().Field(i).Name, f)

@@ -6,12 +6,19 @@ import (
 	"strings"
 
 	"lb/config/schema"
+	"lb/config/tomlfile"
 	"lb/config/value"
 )
 
 // diffRoutes compares the routes with the same conditions, of which a configuration
 // has only one. The order of the routes of one host and path counts as well.
-func diffRoutes(d *schema.Differ, old, new *draft, _ string) {
+func diffRoutes(d *schema.Differ, old, new *draft, path string) {
+	if d.Show != nil {
+		for i, r := range new.Routes {
+			schema.Walk(&routeText{Route: r, pool: new.poolName(r)}, tomlfile.Element(path, i), routeKeys, d.Show)
+		}
+		return
+	}
 	for _, r := range new.Routes {
 		i := routeLike(old.Routes, r)
 		if i < 0 {
@@ -91,6 +98,12 @@ func (c *Config) poolName(r Route) string {
 // fields notes the names of the fields that differ, but not their values, which may
 // be secret.
 func diffFields(d *schema.Differ, key string, old, new []Field) {
+	if d.Show != nil {
+		for _, f := range new {
+			d.Show(tomlfile.Under(key, f.Name), value.QuoteText(f.Value))
+		}
+		return
+	}
 	var words []string
 	for _, f := range new {
 		i := slices.IndexFunc(old, func(o Field) bool { return o.Name == f.Name })

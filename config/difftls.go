@@ -10,6 +10,9 @@ import (
 // diffListeners compares the listeners of the same address. Their order counts as well: a
 // redirect leads to the first with TLS.
 func diffListeners(d *schema.Differ, old, new *draft, path string) {
+	if schema.ShowList(d, path, new.Listeners, listenerKeys) {
+		return
+	}
 	at := func(list []Listener, l Listener) int {
 		return slices.IndexFunc(list, func(other Listener) bool { return other.Address == l.Address })
 	}
@@ -45,6 +48,9 @@ func (l Listener) words() string {
 // diffCerts compares the certificates of the same file. The first is for names that no
 // other has.
 func diffCerts(d *schema.Differ, old, new *tlsText, path string) {
+	if schema.ShowList(d, path, new.Certs, certKeys) {
+		return
+	}
 	at := func(list []Cert, c Cert) int {
 		return slices.IndexFunc(list, func(other Cert) bool { return other.Cert == c.Cert })
 	}

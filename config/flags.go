@@ -22,6 +22,7 @@ type Flags struct {
 // positions for flags that it does not accept.
 func (c *Config) With(f Flags) (*Config, error) {
 	out := *c
+	out.Flags = f
 	out.Pools = append([]Pool(nil), c.Pools...)
 	var errs Errors
 	note := func(flag string, f *value.Flaw) {

@@ -79,7 +79,7 @@ func parse(name string, data []byte, backends bool) (*Config, error) {
 		draft:    draft{Config: *Default()},
 		backends: backends || file.Has("backends"),
 	}
-	r.draft.Source = name
+	r.draft.Source, r.draft.File = name, file
 	r.draft.Pools[0].Backends = nil
 	if path := file.Twice(); path != "" {
 		r.RefuseKey(path, value.Wrong("is given twice", "keep one of the two"))

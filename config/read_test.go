@@ -19,6 +19,16 @@ import (
 	"lb/internal/testkit"
 )
 
+// bare returns c without the places that its values come from; c may be nil.
+func bare(c *Config) *Config {
+	if c == nil {
+		return nil
+	}
+	out := *c
+	out.File, out.Flags = nil, Flags{}
+	return &out
+}
+
 func TestExampleIsTheDefault(t *testing.T) {
 	c, err := Load("../lb.toml")
 	if err != nil {
@@ -27,7 +37,7 @@ func TestExampleIsTheDefault(t *testing.T) {
 	want := Default()
 	want.Source = "../lb.toml"
 	want.TrustedProxies = []netip.Prefix{}
-	if !reflect.DeepEqual(c, want) {
+	if !reflect.DeepEqual(bare(c), want) {
 		t.Errorf("lb.toml says\n%+v, the default is\n%+v", c, want)
 	}
 }
@@ -160,7 +170,7 @@ func TestParseSetsWhatItReads(t *testing.T) {
 		Limits: Limits{HeaderBytes: 2048, Fields: 5, TargetBytes: 1024, BodyBytes: 3 << 30, Connections: 9},
 		TLS:    Default().TLS, HTTP2: HTTP2{Enabled: true, Streams: 7},
 	}
-	if !reflect.DeepEqual(c, want) {
+	if !reflect.DeepEqual(bare(c), want) {
 		t.Errorf("got\n%+v, want\n%+v", c, want)
 	}
 }
@@ -169,7 +179,7 @@ func TestParseKeepsDefaults(t *testing.T) {
 	const backends = "[[backends]]\nhost = \"127.0.0.1\"\nport = 9001\n[[backends]]\nhost = \"127.0.0.1\"\nport = 9002\n"
 	for _, src := range []string{"", "\xef\xbb\xbf# a byte order mark\n", "port = 8080\r\n[timeouts]\r\n"} {
 		c, err := Parse("", []byte(src+backends))
-		if err != nil || !reflect.DeepEqual(c, Default()) {
+		if err != nil || !reflect.DeepEqual(bare(c), Default()) {
 			t.Errorf("%q: %+v, %v; want the default", src, c, err)
 		}
 	}

@@ -24,14 +24,17 @@ type routeText struct {
 var routeKeys = []schema.Key[routeText]{
 	schema.Text("host", value.CheckHostPattern, func(t *routeText) *string { return &t.Host }),
 	schema.Text("path", value.CheckPathPrefix, func(t *routeText) *string { return &t.Path }),
-	schema.Special("scheme", readScheme, nil),   // a condition: it tells one route from another
-	schema.Special("methods", readMethods, nil), // a condition as well
+	// Conditions do not differ between routes that are compared: they tell one from another.
+	schema.Special("scheme", readScheme, schema.Shown(func(t *routeText) string { return value.QuoteText(t.Scheme) })),
+	schema.Special("methods", readMethods, schema.Shown(func(t *routeText) string { return value.ListText(slices.Sorted(slices.Values(t.Methods))) })),
 	schema.Special("headers", func(r *schema.Reader, t *routeText, path string, v any) {
 		t.Headers = readFields(r, path, v, value.CheckCondition)
 		for i := range t.Headers {
 			t.Headers[i].Name = strings.ToLower(t.Headers[i].Name)
 		}
-	}, nil), // a condition as well
+	}, func(d *schema.Differ, old, new *routeText, path string) {
+		diffFields(d, path, old.Headers, new.Headers)
+	}),
 	schema.Text("pool", func(string) *value.Flaw { return nil }, func(t *routeText) *string { return &t.pool }),
 	schema.Text("paths", checkPaths, func(t *routeText) *Paths { return &t.Paths }),
 	schema.Flag("strip_prefix", func(t *routeText) *bool { return &t.StripPrefix }),

@@ -26,8 +26,8 @@ type tlsText struct {
 }
 
 var tlsKeys = []schema.Key[tlsText]{
-	fileOf("cert", func(t *tlsText) *string { return &t.first.Cert }),
-	fileOf("key", func(t *tlsText) *string { return &t.first.Key }),
+	schema.File("cert", func(t *tlsText) *string { return &t.first.Cert }),
+	schema.File("key", func(t *tlsText) *string { return &t.first.Key }),
 	schema.Text("min_version", checkVersion, func(t *tlsText) *string { return &t.MinVersion }),
 	schema.Text("client_auth", checkClientAuth, func(t *tlsText) *string { return &t.ClientAuth }),
 	schema.File("client_ca", func(t *tlsText) *string { return &t.ClientCA }),
@@ -37,15 +37,8 @@ var tlsKeys = []schema.Key[tlsText]{
 }
 
 var certKeys = []schema.Key[Cert]{
-	fileOf("cert", func(c *Cert) *string { return &c.Cert }),
+	schema.File("cert", func(c *Cert) *string { return &c.Cert }), // that of a certificate that is compared
 	schema.File("key", func(c *Cert) *string { return &c.Key }),
-}
-
-// fileOf is schema.File for a key that diffCerts compares.
-func fileOf[T any](name string, field func(*T) *string) schema.Key[T] {
-	k := schema.File(name, field)
-	k.Diff = nil
-	return k
 }
 
 var acmeKeys = []schema.Key[ACME]{

@@ -22,6 +22,7 @@ import (
 	"lb/internal/testkit"
 	"lb/internal/tlsconf"
 	"lb/loop"
+	"lb/proxy/record"
 )
 
 // backRig is a proxy on a real loop whose backends speak TLS, with a plain listener.
@@ -32,6 +33,7 @@ type backRig struct {
 	board *board.Board
 	addr  string
 	seats Snapshot
+	rec   *recorder // for functions of do
 }
 
 // farName is the name of backends in backRig.
@@ -51,7 +53,7 @@ func farConfig(fars ...*far) *config.Config {
 
 // newBackRig returns a rig of cfg. Its backends' files have these contents.
 func newBackRig(t *testing.T, cfg *config.Config, files *tlsconf.PoolSecrets) *backRig {
-	r := &backRig{t: t, board: board.New(1, 8)}
+	r := &backRig{t: t, board: board.New(1, 8), rec: &recorder{t: t, live: make(map[*record.Record]bool)}}
 	r.seats = Snapshot{Loops: 1, Slots: []int{0}}
 	r.next(cfg, files)
 	k, err := loop.NewKernel()
@@ -59,7 +61,8 @@ func newBackRig(t *testing.T, cfg *config.Config, files *tlsconf.PoolSecrets) *b
 		t.Fatal(err)
 	}
 	r.l = loop.New(k, loop.Options{OnPanic: func(v any, stack []byte) { t.Errorf("panic: %v\n%s", v, stack) }})
-	r.p = New(r.l, Options{Board: r.board, Snapshot: r.seats, Log: slog.New(slog.DiscardHandler)})
+	r.p = New(r.l, Options{Board: r.board, Snapshot: r.seats, Log: slog.New(slog.DiscardHandler), Record: r.rec.record})
+	r.rec.attach(r.p)
 	r.listen()
 	ended := make(chan struct{})
 	go func() {

@@ -205,51 +205,27 @@ func (x *exchange) moved(ln *lane.Lane) {
 	ln.Progress = x.p.loop.Now()
 }
 
-// admit decides how a request is answered whose head is whole.
+// admit answers a request whose head is whole, or begins to look for a backend.
 func (x *exchange) admit() (ended bool) {
 	p, r := x.p, x.req
 	p.counters.Requests.Add(1)
 	p.budget.Begin(p.loop.Now())
 	x.rec.NoteHead(x.in.Bytes()[:r.HeadLen])
-	if r.MayForge(x.snap.guarded) {
-		r.HideForged(x.in.Bytes(), x.peer.Trusted, x.snap.guarded)
-	}
-	came := &p.request
-	came.Message, came.Text, came.Peer = r, x.in.Bytes(), x.peer
-	came.Tag(&x.snap.tags, p.ids, p.loop.Now(), &x.rec)
-	x.idempotent = r.Idempotent()
-	if r.Seen.Has(httpparse.ContentType) {
-		x.call.Note(&r.Message, x.in.Bytes(), p.loop.Now())
-	}
-	if p.clients.Answers(x.peer) {
-		if a, ok := p.clients.Answer(x.peer, r, x.in.Bytes()); ok {
-			return x.answer(&a)
-		}
-	}
-	if r.Method == httpparse.CONNECT {
-		return x.reply(501, "lb forwards to its own backends and opens no tunnels", nil)
-	}
-	if limit := x.snap.cfg.Limits.BodyBytes; limit > 0 && r.Length > limit {
-		return x.fail(record.ByClient(record.CauseTooLarge))
-	}
-	if r.Seen.Has(httpparse.MaxForwards) {
-		var here *rewrite.Here
-		switch x.hops, here = rewrite.Hops(r, x.in.Bytes()); {
-		case here != nil && here.Bad:
-			return x.reply(here.Code, here.Text, nil)
-		case here != nil:
-			return x.replyHere(here.Code, here.Text, here.Lines)
-		}
-	}
-	none := x.findRoute()
+	a, f := x.decide()
 	x.recordRoute()
-	if none != record.NoCause {
-		return x.unrouted(none)
+	if f.Cause != record.NoCause {
+		f.Phase, x.rec.Fault = x.phase, f
+		if f.Cause == record.CauseNoRoute {
+			p.counters.Unrouted.Add(1)
+		}
 	}
-	if x.pool == nil {
-		return x.redirect()
+	switch {
+	case a.Close:
+		return x.reply(a.Code, a.Text, a.Lines)
+	case a.Code != 0:
+		return x.replyHere(a.Code, a.Text, a.Lines)
 	}
-	came = x.request()
+	came := x.request()
 	x.prepareChoice(came)
 	x.composeRequest(came)
 	x.in.Take(int(r.HeadLen))

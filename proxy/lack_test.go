@@ -49,6 +49,9 @@ func TestMakesDo(t *testing.T) {
 		if got := string(second.Recv()); !strings.HasPrefix(got, "HTTP/1.1 200") {
 			t.Errorf("idle %v: the second client got %q", idle, got)
 		}
+		if k := &r.rec.records[1]; !k.Reused || k.Connected != 0 {
+			t.Errorf("idle %v: a record of a new conn: %v", idle, k)
+		}
 	}
 }
 

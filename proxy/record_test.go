@@ -1,11 +1,17 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
+	"lb/board"
+	"lb/httpparse"
 	"lb/loop/tick"
+	"lb/proxy/front"
 	"lb/proxy/record"
 )
 
@@ -117,6 +123,59 @@ func (k *kept) describe() string {
 	return strings.Join(append(parts, strings.Join(times, " ")), "; ")
 }
 
+// TestStalls: how long lb waited for the client, and that it is no wait for a backend.
+func TestStalls(t *testing.T) {
+	const answer = "backend> HTTP/1.1 200 OK\nbackend> Content-Length: 400000\nbackend>\nwait 2s\nbackend> {400000 a}\\\n"
+	for _, tc := range []struct {
+		name, script      string
+		stall, send, body time.Duration
+		firstByte         time.Duration
+	}{
+		{"no wait", recordGet + "wait 1s\nbackend> HTTP/1.1 204 No Content\nbackend>\n", 0, 0, 0, time.Second},
+		{"a slow upload", recordPost + "wait 3s\nclient> 678\\\nwait 4s\nclient> 90\\\nwait 1s\nbackend> HTTP/1.1 204 No Content\nbackend>\n",
+			7 * time.Second, 7 * time.Second, 0, time.Second},
+		{"a slow reader", "config buffers=1000\nclient: pause\n" + recordGet + answer + "wait 5s\nclient: resume\n",
+			5 * time.Second, 0, 7 * time.Second, 0},
+		{"a reader that leaves", "config buffers=1000\nclient: pause\n" + recordGet + answer + "wait 5s\nclient: reset\n",
+			5 * time.Second, 0, 7 * time.Second, 0},
+		{"a tunnel", recordUpgrade + "wait 5s\nclient: shut\nbackend: close\n", 0, 0, 5 * time.Second, 0},
+	} {
+		p := play(t, tc.script, playing{}).rec.records[0].Parts()
+		if p.Stall != tc.stall || p.Send != tc.send || p.Body != tc.body || p.FirstByte != tc.firstByte {
+			t.Errorf("%s: %+v", tc.name, p)
+		}
+	}
+}
+
+// TestRecordOfPeer: what a record says of the client's conn.
+func TestRecordOfPeer(t *testing.T) {
+	over := front.Session{Version: tls.VersionTLS13, Protocol: "h2", Resumed: true}
+	for _, tc := range []struct {
+		peer     front.Peer
+		minor    uint8
+		head     string
+		protocol string
+		version  string
+	}{
+		{front.Peer{}, 0, "GET", "HTTP/1.0", ""},
+		{front.Peer{}, 1, "GET", "HTTP/1.1", ""},
+		{front.Peer{}, 1, "", "", ""},
+		{front.Peer{TLS: front.Session{Version: tls.VersionTLS12}}, 1, "GET", "HTTP/1.1", "1.2"},
+		{front.Peer{HTTP2: true, TLS: over}, 1, "", "HTTP/2", "1.3"},
+		{front.Peer{TLS: front.Session{Version: 0x7f00}}, 1, "", "", "other"},
+	} {
+		r := record.Record{Peer: &tc.peer, Request: &httpparse.Request{}, Head: []byte(tc.head)}
+		r.Request.Minor = tc.minor
+		if got := r.Protocol(); got != tc.protocol || tc.peer.TLS.Name() != tc.version {
+			t.Errorf("%+v: %q over TLS %q", tc, got, tc.peer.TLS.Name())
+		}
+	}
+	p := front.Peer{TLS: over}
+	if p.Set(netip.Addr{}, front.Plain); p.TLS != (front.Session{}) {
+		t.Errorf("the next conn has %+v", p.TLS)
+	}
+}
+
 // TestRecordOfPanic: an exchange that ends in a panic, a bug of lb, has its record too.
 func TestRecordOfPanic(t *testing.T) {
 	r := newRig(t, 1, rigConfig(1), false)
@@ -149,7 +208,9 @@ func TestRecordThatPanics(t *testing.T) {
 	if n := r.p.counters.OwnReplies[5].Load(); calls != 1 || n != 1 || !client.WasReset() {
 		t.Errorf("%d calls, %d replies, reset: %t", calls, n, client.WasReset())
 	}
-	r.p.counters.OwnReplies[5].Sub(1)
+	for _, c := range []*board.Counter{&r.p.counters.OwnReplies[5], &r.p.counters.Replies[5], &r.p.counters.Requests} {
+		c.Sub(1)
+	}
 	clear(r.rec.live)
 	if left := r.leftovers(); len(left) > 0 {
 		t.Errorf("left over: %q", left)

@@ -2,13 +2,17 @@ package proxy
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
 
+	"lb/admin/api"
+	"lb/board"
 	"lb/config"
 	"lb/httpparse"
 	"lb/loop/tick"
+	"lb/proxy/accesslog"
 	"lb/proxy/front"
 	"lb/proxy/lane"
 	"lb/proxy/record"
@@ -51,6 +55,7 @@ func (c *recorder) record(r *record.Record) {
 	}
 	delete(c.live, r)
 	k := kept{Record: *r, peer: string(r.Peer.Address())}
+	checkLine(c.t, r)
 	if len(r.Head) > 0 {
 		k.method, k.host = string(r.Request.MethodName.Of(r.Head)), string(r.Request.Authority.Of(r.Head))
 		k.target = string(r.Request.Target.Of(r.Head))
@@ -63,6 +68,32 @@ func (c *recorder) record(r *record.Record) {
 	}
 	k.Peer, k.Request, k.Head, k.Route, k.ID = nil, nil, bytes.Clone(r.Head), nil, bytes.Clone(r.ID)
 	c.records = append(c.records, k)
+}
+
+// checkLine checks that r makes a line of the access log and an entry of the flight recorder, whatever happened.
+func checkLine(t testing.TB, r *record.Record) {
+	s := accesslog.Subject{Record: r, Client: r.Peer.Address(), Clock: new(accesslog.Clock)}
+	format, err := accesslog.Compile("json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := format.Append(nil, &s)
+	var x api.Exchange
+	if err := json.Unmarshal(line, &x); err != nil || len(line) >= accesslog.LineMax {
+		t.Errorf("%v: %s", err, line)
+	}
+	p := x.Phases
+	for _, us := range []int64{p.Head, p.Queue, p.Connect, p.TLS, p.Send, p.FirstByte, p.Body, p.ClientStall, x.TotalUS} {
+		if us < 0 {
+			t.Errorf("less than no time: %s", line)
+		}
+	}
+	if sum := p.Head + p.Queue + p.Connect + p.TLS + p.Send + p.FirstByte + p.Body; sum > x.TotalUS || (x.End == "ok") != (r.Fault.Cause == record.NoCause) {
+		t.Errorf("parts of %d us: %s", sum, line)
+	}
+	if entry := accesslog.AppendEntry(nil, accesslog.Fault, &s, nil, board.EntryMax); !json.Valid(entry) || len(entry) > board.EntryMax {
+		t.Errorf("%d bytes: %s", len(entry), entry)
+	}
 }
 
 // check returns the contradictions in a record.
@@ -146,8 +177,18 @@ func (c *recorder) leftovers(r *rig) (all []string) {
 		all = append(all, fmt.Sprintf("%d exchanges, %d records, %d still running", c.begun, len(c.records), len(c.live)))
 	}
 	attempts, own, aborts := 0, [6]int{}, 0
+	requests, replies, broken := 0, [6]int{}, 0
 	for _, k := range c.records {
 		attempts += k.Attempts
+		if k.method != "" {
+			requests++
+		}
+		if k.Status >= 200 {
+			replies[k.Status/100]++
+		}
+		if k.Fault.Cause != record.NoCause && !k.Own {
+			broken++
+		}
 		if k.Own {
 			own[k.Status/100]++
 		}
@@ -166,6 +207,25 @@ func (c *recorder) leftovers(r *rig) (all []string) {
 	if own != board || attempts != begun || aborts != int(r.p.counters.ClientAborts.Load()) {
 		all = append(all, fmt.Sprintf("records tell of %d attempts, own replies %v, %d aborts; the board of %d, %v, %d",
 			attempts, own, aborts, begun, board, r.p.counters.ClientAborts.Load()))
+	}
+	return append(all, c.miscounts(r, requests, replies, broken)...)
+}
+
+// miscounts returns how the numbers of requests and replies by records differ from those that
+// are counted. Of broken exchanges, the reply may have ended before a byte of it was out.
+func (c *recorder) miscounts(r *rig, requests int, replies [6]int, broken int) (all []string) {
+	if n := int(r.p.counters.Requests.Load()); n != requests {
+		all = append(all, fmt.Sprintf("%d records with a head, of %d requests", requests, n))
+	}
+	unsent := 0
+	for class := 2; class < len(replies); class++ {
+		n := int(r.p.counters.Replies[class].Load())
+		if unsent += replies[class] - n; n > replies[class] {
+			all = append(all, fmt.Sprintf("%d records with a %dxx, of %d", replies[class], class, n))
+		}
+	}
+	if unsent > broken {
+		all = append(all, fmt.Sprintf("%d replies were not sent, of %d exchanges that broke", unsent, broken))
 	}
 	return all
 }

@@ -6,8 +6,8 @@ import (
 
 	"lb/config"
 	"lb/httpparse"
+	"lb/proxy/admission"
 	"lb/proxy/clients"
-	"lb/proxy/lane"
 	"lb/proxy/record"
 	"lb/proxy/rewrite"
 	routing "lb/proxy/route"
@@ -68,17 +68,6 @@ func (x *exchange) findRoute() record.Cause {
 	return record.NoCause
 }
 
-// unrouted answers a request that no route takes, for the cause c.
-func (x *exchange) unrouted(c record.Cause) (ended bool) {
-	f := record.ByClient(c)
-	text := f.TextFor(x.req.Authority.Of(x.in.Bytes()))
-	if c == record.CauseNoRoute {
-		x.p.counters.Unrouted.Add(1)
-	}
-	f.Phase, x.rec.Fault = x.phase, f
-	return x.replyHere(f.Status(), text, nil)
-}
-
 // stickyMax is the length, in bytes, of the longest cookie value that can be ours.
 const stickyMax = 64
 
@@ -132,24 +121,29 @@ func (x *exchange) composeRequest(r *rewrite.Request) {
 	}
 }
 
-const farAway = "the place to go to instead is too long to say"
-
-// redirect answers with the route's Location.
-func (x *exchange) redirect() (ended bool) {
-	lines, where := x.route.AppendRedirect(nil, x.in.Bytes(), x.req, x.request().Secure())
-	if where > lane.HeadRoom/2 {
-		return x.replyHere(414, farAway, nil)
+// decide returns lb's own answer to the request, whose head is whole, and the fault that it
+// is for, if there is one. An answer without a code means that x.pool takes the request. It
+// changes nothing but x, and what ids are drawn from: Explain asks it, too.
+func (x *exchange) decide() (a clients.Answer, f record.Fault) {
+	p, r := x.p, x.req
+	came := &p.request
+	came.Message, came.Text, came.Peer = r, x.in.Bytes(), x.peer
+	if r.MayForge(x.snap.guarded) {
+		r.HideForged(came.Text, x.peer.Trusted, x.snap.guarded)
 	}
-	return x.replyHere(x.route.Config.Redirect.Code, "", lines)
-}
-
-// answer answers with a.
-func (x *exchange) answer(a *clients.Answer) (ended bool) {
-	switch {
-	case a.Close:
-		return x.reply(a.Code, a.Text, a.Lines)
-	case len(a.Lines) > lane.HeadRoom/2:
-		return x.replyHere(414, farAway, nil)
+	came.Tag(&x.snap.tags, p.ids, p.loop.Now(), &x.rec)
+	x.idempotent = r.Idempotent()
+	if r.Seen.Has(httpparse.ContentType) {
+		x.call.Note(&r.Message, came.Text, p.loop.Now())
 	}
-	return x.replyHere(a.Code, a.Text, a.Lines)
+	if a, f, x.hops = admission.Early(p.clients, x.snap.cfg, came); a.Code != 0 {
+		return a, f
+	}
+	if c := x.findRoute(); c != record.NoCause {
+		return admission.Unrouted(c, came)
+	}
+	if x.pool == nil {
+		return admission.Redirect(&x.route.Route, x.request()), f
+	}
+	return a, f
 }

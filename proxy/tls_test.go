@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -340,4 +341,43 @@ func TestPanicOnTheThread(t *testing.T) {
 	if got := r.handshakes(); got != [board.HandshakeEnds]uint64{1, 0, 1, 0, 0} {
 		t.Errorf("handshakes %v", got)
 	}
+}
+
+// TestRecordOfTLS: a record says what the client and lb have agreed on.
+func TestRecordOfTLS(t *testing.T) {
+	cfg := tlsConfig()
+	cfg.HTTP2.Enabled = true
+	r := newTLSRig(t, cfg, nil)
+	client := r.client()
+	client.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	client.NextProtos = []string{"http/1.1"}
+	for range 2 {
+		r.ask(r.secure(":8443", client), getTLS)
+	}
+	client.MaxVersion, client.NextProtos = tls.VersionTLS12, nil
+	r.ask(r.secure(":8443", client), getTLS)
+	r.ask(r.dial(":8080"), getTLS)
+	tr := &http.Transport{TLSClientConfig: r.client(), ForceAttemptHTTP2: true}
+	defer tr.CloseIdleConnections()
+	answer, err := (&http.Client{Transport: tr}).Get("https://" + r.addrs[":8443"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	want := []string{
+		`HTTP/1.1 over "1.3" "http/1.1", resumed false`,
+		`HTTP/1.1 over "1.3" "http/1.1", resumed true`,
+		`HTTP/1.1 over "1.2" "", resumed false`,
+		`HTTP/1.1 over "" "", resumed false`,
+		`HTTP/2 over "1.3" "h2", resumed false`,
+	}
+	testkit.Until(t, "five records", func() (all bool) {
+		r.do(func() { all = len(r.peers) == len(want) })
+		return all
+	})
+	r.do(func() {
+		if !slices.Equal(r.peers, want) {
+			t.Errorf("%q, want %q", r.peers, want)
+		}
+	})
 }

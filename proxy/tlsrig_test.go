@@ -21,6 +21,7 @@ import (
 	"lb/internal/testkit"
 	"lb/internal/tlsconf"
 	"lb/loop"
+	"lb/proxy/record"
 )
 
 // tlsRig is a proxy on a real loop, with a listener for each of config.Listening and one
@@ -35,6 +36,7 @@ type tlsRig struct {
 	addrs    map[string]string // where the listeners really are
 	log      testkit.Log
 	panics   chan any
+	peers    []string // the clients of exchanges that have ended, for functions of do
 }
 
 // tlsRigNames are those of the certificate.
@@ -64,7 +66,7 @@ func newTLSRig(t *testing.T, cfg *config.Config, change func(s *tlsconf.Secrets)
 	}
 	r.l = loop.New(k, loop.Options{OnPanic: func(v any, stack []byte) { t.Errorf("panic: %v\n%s", v, stack) }})
 	log := slog.New(slog.NewTextHandler(&r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	r.p = New(r.l, Options{Board: r.board, Snapshot: r.snapshot, Log: log})
+	r.p = New(r.l, Options{Board: r.board, Snapshot: r.snapshot, Log: log, Record: r.note})
 	for _, l := range cfg.Listening() {
 		r.listen(l.Address)
 	}
@@ -89,6 +91,12 @@ func newTLSRig(t *testing.T, cfg *config.Config, change func(s *tlsconf.Secrets)
 		r.p.Close()
 	})
 	return r
+}
+
+// note notes what a record says of its client.
+func (r *tlsRig) note(rec *record.Record) {
+	p := rec.Peer
+	r.peers = append(r.peers, fmt.Sprintf("%s over %q %q, resumed %t", rec.Protocol(), p.TLS.Name(), p.TLS.Protocol, p.TLS.Resumed))
 }
 
 // echoHead answers with the head of the request, and asks for the host by http.

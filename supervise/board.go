@@ -72,7 +72,7 @@ func (d *desk) assign(a *plan.Assignment, slowStart bool) {
 	}
 	if a.Unseen > 0 {
 		d.log.Warn("no room for more histograms until the next restart; lb_*_seconds leave pools or backends out",
-			"left_out", a.Unseen, "room", d.board.SeriesRoom())
+			"left_out", a.Unseen, "room", d.board.SeriesRoom(), "mend", "restart lb, or set metrics.per_backend = false")
 	}
 	for _, id := range a.Back {
 		d.board.ClearState(id)

@@ -93,14 +93,14 @@ func (d *desk) setBackend(pool, address string, action api.Action, weight int) (
 		}
 	case api.Weight:
 		if weight < 0 || weight > config.WeightMax {
-			return api.Backend{}, fmt.Errorf("weight %d is out of range; use 1 to %d, or 0 for what the file says", weight, config.WeightMax)
+			return api.Backend{}, api.AskError(fmt.Sprintf("weight %d is out of range; use 1 to %d, or 0 for what the file says", weight, config.WeightMax))
 		}
 		if weight == cfg.Weight { // the same as in the file, so a reload has nothing to overwrite
 			weight = 0
 		}
 		changed = d.board.SetWeight(id, weight)
 	default:
-		return api.Backend{}, fmt.Errorf("unknown action %q; there are %s, %s, %s and %s", action, api.Drain, api.Enable, api.Disable, api.Weight)
+		return api.Backend{}, api.AskError(fmt.Sprintf("unknown action %q; there are %s, %s, %s and %s", action, api.Drain, api.Enable, api.Disable, api.Weight))
 	}
 	out := d.backendStatus(d.now, i, j, d.clock(), time.Now())
 	if changed {

@@ -26,6 +26,7 @@ import (
 	"lb/supervise/rings"
 	"lb/supervise/signals"
 	"lb/supervise/slots"
+	"lb/supervise/tracing"
 )
 
 // desk is one call of Serve. Its fields belong to the goroutine that calls start,
@@ -50,6 +51,7 @@ type desk struct {
 	crew      crew.Crew
 	prober    *health.Prober
 	accessLog *accesslog.Writer // nil before the board is there
+	traces    *tracing.Tracing  // nil before the board is there
 	past      *history.Sampler  // nil before begin
 	notices   *notice.Notices   // nil before begin
 	pidFile   string            // path of the one that this process has written, or ""

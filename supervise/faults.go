@@ -6,13 +6,7 @@ import (
 
 	"lb/admin/api"
 	"lb/board"
-	"lb/supervise/rings"
 )
-
-// newRings returns the reader of what loops put into rings.
-func (d *desk) newRings() *rings.Reader {
-	return &rings.Reader{Look: d.look, Now: func() int64 { return int64(d.clock()) }}
-}
 
 // look has f look at the board, which it must not keep. It returns false if the board is
 // gone. Any goroutine may call it.

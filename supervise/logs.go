@@ -7,12 +7,14 @@ import (
 	"slices"
 	"time"
 
+	"lb/admin/api"
 	"lb/config"
 	"lb/supervise/accesslog"
+	"lb/supervise/tracing"
 )
 
-// startAccessLog opens the access log of cfg, if there is one, and has what loops write
-// read from now on.
+// startAccessLog opens the access log of cfg, if there is one, and has what loops write,
+// spans included, read from now on.
 func (d *desk) startAccessLog(cfg *config.Config) error {
 	d.accessLog = accesslog.OfBoard(d.log, d.board, d.slots)
 	c, err := d.accessLog.Prepare(cfg.AccessLog.Path)
@@ -21,6 +23,7 @@ func (d *desk) startAccessLog(cfg *config.Config) error {
 	}
 	d.accessLog.Use(c)
 	d.accessLog.Start()
+	d.traces = tracing.OfBoard(d.log, d.board, d.slots.Ours, d.o.Version, cfg.Tracing.Endpoint)
 	return nil
 }
 
@@ -41,7 +44,7 @@ func (c commands) LogLevel() string { return c.d.o.LogSettings.Level() }
 // SetLogLevel has the desk change the level of the log of all processes.
 func (c commands) SetLogLevel(level string) error {
 	if !slices.Contains(levels, level) {
-		return fmt.Errorf("there is no log level %q; there are %s", level, listed(levels))
+		return api.AskError(fmt.Sprintf("there is no log level %q; there are %s", level, listed(levels)))
 	}
 	return c.d.queue.Ask("changing the log level", func() { c.d.setLogLevel(level) })
 }

@@ -37,7 +37,7 @@ type Options struct {
 	// whenever a reload changes that address; nil if there is none.
 	Admin func(cfg *config.Config, r Running) Admin
 	// Runtime makes the server for commands, once; nil if there is none. It is asked to
-	// listen at config.SocketPath.
+	// listen at socket.Path.
 	Runtime func(api.Control) Runtime
 	// Resolver finds the addresses of names; nil uses net.DefaultResolver.
 	Resolver Resolver

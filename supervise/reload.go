@@ -98,7 +98,7 @@ func (d *desk) reload(by trigger, planOnly bool) (api.Reloaded, error) {
 	err = d.commit(c)
 	d.log.Info("configuration reloaded", "number", c.number, "changes", len(c.what), "by", by)
 	if left != "" {
-		d.log.Warn("configuration has lost most of its backends or routes", "file", c.cfg.Source, "number", c.number, "left", left, "by", by,
+		d.log.Warn("configuration has lost most of its backends or routes", "number", c.number, "left", left, "by", by, "file", c.cfg.Source,
 			"mend", "put the missing ones back into the file, if they are not meant to go")
 	}
 	if err != nil {
@@ -238,6 +238,7 @@ func (d *desk) commit(c *change) error {
 	d.setNow(now)
 	d.ports.Swap(c.sockets)
 	d.accessLog.Begin(c.log)
+	d.traces.Configure(c.cfg.Tracing.Endpoint) // before loops write for it
 	err := d.crew.Apply(d.now, c.sockets, c.loops)
 	d.accessLog.Use(c.log)
 	d.logListeners(before)

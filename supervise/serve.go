@@ -21,6 +21,7 @@ import (
 	"lb/supervise/plan"
 	"lb/supervise/ports"
 	"lb/supervise/queue"
+	"lb/supervise/rings"
 	"lb/supervise/signals"
 )
 
@@ -67,7 +68,7 @@ func newDesk(o Options, cfg *config.Config) *desk {
 	d.acme = acme.New(acme.Options{Log: d.log, Publish: d.setManaged})
 	d.ports = ports.New(resolver, d.log)
 	d.names = newNames(resolver, d.log)
-	d.rings = d.newRings()
+	d.rings = &rings.Reader{Look: d.look, Now: func() int64 { return int64(d.clock()) }}
 	d.operator.log = d.log
 	if o.Admin != nil {
 		d.operator.makeAdmin = func(cfg *config.Config) Admin { return o.Admin(cfg, d.running()) }
@@ -334,6 +335,7 @@ func (d *desk) close() {
 	}
 	host.RemovePID(d.pidFile)
 	if d.board != nil {
+		d.traces.Close()
 		written := d.accessLog.Close()
 		d.boardFile.Close()
 		d.closeBoard(written)

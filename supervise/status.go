@@ -83,7 +83,8 @@ func (c commands) Status() api.Status {
 	d.looking.RLock()
 	defer d.looking.RUnlock()
 	if d.unmapped {
-		return api.Status{Version: d.o.Version, PID: os.Getpid(), State: api.Draining} // the very end
+		return api.Status{Version: d.o.Version, PID: os.Getpid(), State: api.Draining, Mode: string(p.now.Config.Mode),
+			Listeners: api.Listeners{}, Loops: []api.Loop{}, Pools: []api.Pool{}} // the very end
 	}
 	mono, wall := d.clock(), time.Now()
 	st := api.Status{

@@ -99,7 +99,9 @@ func (r *roster) restore(i int, until, now tick.Instant) {
 	if !s.EjectedUntil.CompareAndSwap(uint64(until), 0) {
 		return
 	}
-	r.board.Changed()
+	if !r.dry {
+		r.board.Changed()
+	}
 	if r.notify != nil {
 		r.notify(Change{ID: e.id, Name: e.name, Reason: board.ReasonTime, Count: n, For: until.Sub(since)})
 	}

@@ -27,6 +27,7 @@ type roster struct {
 	inFlight  inFlight
 	rand      rand.PCG
 	notify    func(Change) // may be nil
+	dry       bool         // a copy for Peek: it writes nothing that others see
 
 	version uint64       // version of the board that the fields below were computed from
 	weights uint64       // counts changes of weights
@@ -82,6 +83,9 @@ type picker interface {
 	// next returns the index of an open backend; or pass, to be called again; or
 	// none, if it knows that all untried backends are full.
 	next(r *roster, d draw) int
+	// copy returns a picker that goes on as this one would, and shares nothing with it
+	// that either changes.
+	copy() picker
 }
 
 const (
@@ -303,6 +307,9 @@ func (r *roster) search(tried *Tried) (index int, why Why) {
 // reserve counts an attempt at a backend, or returns false if the backend is full.
 func (r *roster) reserve(i int) bool {
 	e := &r.entries[i]
+	if r.dry {
+		return !e.fullAt(r.load(i))
+	}
 	if e.limit == 0 {
 		e.slot.InFlight.Add(1)
 	} else if !r.board.Reserve(r.at.Slot, e.id, e.limit) {

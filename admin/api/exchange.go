@@ -9,16 +9,16 @@ type Exchange struct {
 	Kind      string       `json:"kind,omitempty"` // fault, slow or trace
 	Time      time.Time    `json:"time"`           // when the request began
 	RequestID string       `json:"request_id,omitempty"`
-	Client    string       `json:"client"`         // its address as believed
-	Peer      string       `json:"peer,omitempty"` // address of the conn where that is another one
+	Client    string       `json:"client,omitempty"` // its address as believed; a unix socket has none
+	Peer      string       `json:"peer,omitempty"`   // address of the conn where that is another one
 	TLS       *ExchangeTLS `json:"tls,omitempty"`
 	Method    string       `json:"method,omitempty"`
 	Host      string       `json:"host,omitempty"`
 	Target    string       `json:"target,omitempty"` // path and query
 	Protocol  string       `json:"protocol,omitempty"`
-	Status    int          `json:"status"`   // that the client got; 0 if it got none
-	Bytes     uint64       `json:"bytes"`    // of the body to the client
-	BytesIn   uint64       `json:"bytes_in"` // of the body from the client
+	Status    int          `json:"status,omitempty"` // that the client got; left out if it got none
+	Bytes     uint64       `json:"bytes"`            // of the body to the client
+	BytesIn   uint64       `json:"bytes_in"`         // of the body from the client
 	Route     string       `json:"route,omitempty"`
 	Pool      string       `json:"pool,omitempty"`
 	Backend   string       `json:"backend,omitempty"` // that the answer is from, or of the last attempt

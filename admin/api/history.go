@@ -55,5 +55,10 @@ func (c Course) last(n int) Course {
 	for _, list := range []*[]float32{&c.Rate, &c.Errors, &c.InFlight, &c.P50, &c.P99, &c.FirstByte} {
 		*list = (*list)[max(0, len(*list)-n):]
 	}
+	for _, list := range []*[]float32{&c.Rate, &c.Errors, &c.InFlight} {
+		if *list == nil {
+			*list = []float32{} // JSON has [] for it, not null
+		}
+	}
 	return c
 }

@@ -12,19 +12,6 @@ type TraceAsk struct {
 // TraceMax is how long a trace can be.
 const TraceMax = 10 * time.Minute
 
-// ExplainAsk is a request to explain.
-type ExplainAsk struct {
-	Method  string
-	URL     string   // absolute: its scheme, host and port say which listener and Host
-	Headers []string // field lines, such as "Accept: */*"
-	From    string   // address of the client's conn; "": 127.0.0.1
-}
-
-// Explained is what lb would do with a request.
-type Explained struct {
-	Choice string `json:"choice,omitempty"` // address of the backend; "" if lb answers itself
-}
-
 // Setting is a setting in use.
 type Setting struct {
 	Key    string `json:"key"`    // as a path: "timeouts.connect", "pools[0].strategy"

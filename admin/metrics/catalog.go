@@ -27,6 +27,10 @@ var controlMetrics = []controlMetric{
 		func(b *board.Board, _ View, t *board.LoopTotals) float64 {
 			return float64(t.LogLost + b.Control().LogWriteLost.Load())
 		}),
+	control("lb_spans_lost_total", "Spans of sampled traces that were not exported: too long for the loop's buffer, not taken in time, or refused by tracing.endpoint.", counter,
+		func(b *board.Board, _ View, t *board.LoopTotals) float64 {
+			return float64(t.SpansLost + b.Control().SpansLost.Load())
+		}),
 	controlCounter("lb_worker_restarts_total", "Worker processes started in the place of one that ended.",
 		func(c *board.Control) *board.Counter { return &c.WorkerRestarts }),
 }
@@ -96,8 +100,6 @@ var loopMetrics = []loopMetric{
 		func(t *board.LoopTotals) uint64 { return t.HTTP2Unprocessed }),
 	loopCounter("lb_access_log_lines_total", "Lines of the access log that loops have handed to its writer.",
 		func(t *board.LoopTotals) uint64 { return t.LogLines }),
-	loopCounter("lb_spans_lost_total", "Exchanges whose trace is sampled and that were not exported, because they were too long for a span.",
-		func(t *board.LoopTotals) uint64 { return t.SpansLost }),
 	loopCounter("lb_retries_total", "Attempts that followed a failed attempt at the same request.",
 		func(t *board.LoopTotals) uint64 { return t.Retries }),
 	loopCounter("lb_unrouted_requests_total", "Requests answered with 404, because no route takes them and the default pool has no backends.",

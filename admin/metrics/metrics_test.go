@@ -55,6 +55,9 @@ func TestMetricsValues(t *testing.T) {
 		{"lb_client_aborts_total", "counter", "lb_client_aborts_total 330"},
 		{"lb_panics_total", "counter", "lb_panics_total 333"},
 		{"lb_loop_turns_total", "counter", "lb_loop_turns_total 336"},
+		{"lb_access_log_lines_total", "counter", "lb_access_log_lines_total 342"},
+		{"lb_access_log_lost_total", "counter", "lb_access_log_lost_total 1345"},
+		{"lb_spans_lost_total", "counter", "lb_spans_lost_total 2348"},
 		{"lb_replies_total", "counter", byClass("lb_replies_total{", 600)},
 		{"lb_own_replies_total", "counter", byClassIn("lb_own_replies_total{", "", 1200) + `
 lb_own_replies_total{code="4xx",pool="api"} 3000
@@ -104,6 +107,8 @@ func counted() Options {
 	for i, word := range []*board.Counter{&c.Reloads, &c.ReloadFaults, &c.Upgrades, &c.WorkerRestarts} {
 		word.Add(uint64(2 + i))
 	}
+	c.LogWriteLost.Add(1000)
+	c.SpansLost.Add(2000)
 	c.StartedAt.Set(1_700_000_000_500_000_000)
 	o.Board.Loop(1).OldestConfig.Set(6)
 	for loop, sign := range []uint64{1, 2} {
@@ -130,6 +135,7 @@ func count(l *board.Loop, sign uint64) {
 	for i, c := range []*board.Counter{
 		&l.ClientConns, &l.BackendConns, &l.BackendIdle, &l.Exchanges, &l.Tunnels, &l.Accepted,
 		&l.AcceptErrors, &l.Requests, &l.Retries, &l.ClientAborts, &l.Panics, &l.Turns, &l.Unrouted,
+		&l.LogLines, &l.LogLost, &l.SpansLost,
 	} {
 		c.Add(sign * uint64(100+i+1))
 	}

@@ -33,7 +33,7 @@ func promtool(t *testing.T, stdin []byte, args ...string) (out string, err error
 		}
 		t.Skip("promtool is not installed")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*testkit.Patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "promtool", args...)
 	cmd.Stdin = bytes.NewReader(stdin)

@@ -11,8 +11,11 @@ import (
 // came of it.
 func (s *Server) audit(c *call, err error, args ...any) {
 	outcome := "done"
-	if err != nil {
+	switch {
+	case err != nil:
 		outcome = err.Error()
+	case len(c.e.Lines) > 0:
+		outcome = "begun"
 	}
 	line := append([]any{"what", c.Method + " " + c.URL.Path, "by", peerOf(c.Request), "outcome", outcome}, args...)
 	s.o.Log.Info("API: change", line...)

@@ -133,7 +133,8 @@ const denialEvery = time.Second
 func (s *Server) logDenial(c *call) {
 	last, now := s.denied.Load(), time.Now().UnixNano()
 	if time.Duration(now-last) >= denialEvery && s.denied.CompareAndSwap(last, now) {
-		s.o.Log.Warn("API: wrong token", "what", c.Method+" "+c.URL.Path, "by", peerOf(c.Request))
+		s.o.Log.Warn("API: wrong token", "what", c.Method+" "+c.URL.Path, "by", peerOf(c.Request),
+			"mend", "send the token of [admin] token; if it is not yours, see who asks")
 	}
 }
 

@@ -14,7 +14,9 @@ import (
 
 func (s *Server) status(c *call) { c.answer(s.o.Control.Status()) }
 
-func (s *Server) backends(c *call) { c.answer(Backends{s.o.Control.Status().Pools}) }
+func (s *Server) backends(c *call) {
+	c.answer(Backends{append([]api.Pool{}, s.o.Control.Status().Pools...)}) // none is [], not null
+}
 
 func (s *Server) setBackend(c *call) {
 	var ask BackendChange
@@ -176,7 +178,9 @@ func (s *Server) explain(c *call) {
 	c.answer(out)
 }
 
-func (s *Server) settings(c *call) { c.answer(Settings{s.o.Control.Settings()}) }
+func (s *Server) settings(c *call) {
+	c.answer(Settings{append([]api.Setting{}, s.o.Control.Settings()...)}) // none is [], not null
+}
 
 // pointsMax is more points than a history has.
 const pointsMax = 10000

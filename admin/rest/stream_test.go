@@ -203,6 +203,10 @@ func TestStreamRefused(t *testing.T) {
 		t.Errorf("the log is %s", log)
 	}
 	s.err = nil
+	_, _, end := r.follow("/v1/trace?id=a")
+	if end(); !strings.Contains(r.log.String(), "outcome=begun") {
+		t.Errorf("the log is %s", r.log.String())
+	}
 	for _, target := range []string{"/v1/trace?id=a", "/v1/faults?follow=true", "/v1/faults", "/v1/events"} {
 		if resp, _ := r.ask("HEAD", target, ""); resp.StatusCode != 200 && target != "/v1/events" {
 			t.Errorf("HEAD %s: %d", target, resp.StatusCode)

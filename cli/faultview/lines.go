@@ -157,7 +157,11 @@ func (e *Entry) times() string {
 func (e *Entry) states() string {
 	words := make([]string, len(e.Backends))
 	for i, b := range e.Backends {
-		words[i] = fmt.Sprintf("%s %s (%d at work)", b.Backend, b.State, b.InFlight)
+		state := b.State
+		if state == "unknown" {
+			state = "not checked" // as in lb status
+		}
+		words[i] = fmt.Sprintf("%s %s (%d at work)", b.Backend, state, b.InFlight)
 	}
 	return strings.Join(words, ", ")
 }

@@ -44,6 +44,9 @@ func (c Change) String() string { return c.Text }
 type Differ struct {
 	Changes []Change
 	Pool    string // whose keys are compared; "" for lb's own settings
+	// Show, unless it is nil, gets every key of the new tables with the text of its value,
+	// and nothing is compared: see Walk.
+	Show func(key, text string)
 
 	what   Subject // of the keys of a backend or a route; else ""
 	prefix string  // of every line
@@ -66,6 +69,10 @@ func Shown[T any](text func(*T) string) func(d *Differ, old, new *T, path string
 
 // Setting notes that the value of a key changed, if it did.
 func (d *Differ) Setting(key, from, to string) {
+	if d.Show != nil {
+		d.Show(key, to)
+		return
+	}
 	if from == to {
 		return
 	}
@@ -99,6 +106,23 @@ func (d *Differ) Inside(what Subject, name string) *Differ {
 
 // Add takes over the changes of another differ.
 func (d *Differ) Add(in *Differ) { d.Changes = append(d.Changes, in.Changes...) }
+
+// Walk calls show for every key of t, with the text of its value.
+func Walk[T any](t *T, path string, keys []Key[T], show func(key, text string)) {
+	DiffTable(&Differ{Show: show}, t, t, path, keys)
+}
+
+// ShowList calls Show for every key of the elements of a list, if there is a Show. If not, it
+// returns false, and the list is for its caller to compare.
+func ShowList[T any](d *Differ, path string, list []T, keys []Key[T]) (shown bool) {
+	if d.Show == nil {
+		return false
+	}
+	for i := range list {
+		DiffTable(d, &list[i], &list[i], tomlfile.Element(path, i), keys)
+	}
+	return true
+}
 
 // DiffOrder notes that elements that are in both lists stand in another order. name
 // returns by what an element is known.

@@ -52,6 +52,10 @@ func Secret[T any](name string, check func(string) *value.Flaw, field func(*T) *
 	k := Text(name, check, field)
 	k.Diff = func(d *Differ, old, new *T, path string) {
 		switch from, to := *field(old), *field(new); {
+		case d.Show != nil && to != "":
+			d.Show(path, "set")
+		case d.Show != nil:
+			d.Show(path, "none")
 		case from == to:
 		case from == "":
 			d.Setting(path, "none", "set")

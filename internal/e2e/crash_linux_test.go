@@ -178,17 +178,20 @@ func (s *service) wantCounted(w *traffic, lost int) {
 	s.t.Helper()
 	testkit.Until(s.t, "all exchanges to end", func() bool { return s.metrics(s.t)["lb_exchanges"] == 0 })
 	m, whole := s.metrics(s.t), float64(w.whole.Load())
-	replies, answered := 0.0, 0.0
+	replies, answered, timed := 0.0, 0.0, 0.0
 	for name, v := range m {
 		switch {
 		case strings.HasPrefix(name, "lb_replies_total{"):
 			replies += v
 		case strings.HasPrefix(name, "lb_requests_total{"):
 			answered += v
+		case strings.HasPrefix(name, "lb_request_seconds_count{"):
+			timed += v
 		}
 	}
 	for name, got := range map[string]float64{
 		"lb_client_requests_total": m["lb_client_requests_total"], "lb_replies_total": replies, "lb_requests_total": answered,
+		"lb_request_seconds_count": timed,
 	} {
 		if got < whole-float64(lost) || got > whole+float64(lost) {
 			s.t.Errorf("%s is %v, want %v, give or take %d that were cut off", name, got, whole, lost)

@@ -1,10 +1,14 @@
 package e2e
 
 import (
+	"encoding/json"
+	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -107,5 +111,72 @@ func TestAdminMoves(t *testing.T) {
 			t.Errorf("after an upgrade: health is %d", code)
 		}
 		s.stop()
+	})
+}
+
+// TestLogFormats: without a terminal the log is JSON, with priorities for journald, from every
+// process. lb log-level reaches all of them, and a reload gives back the level of the file.
+func TestLogFormats(t *testing.T) {
+	eachMode(t, func(t *testing.T, mode string) {
+		dir := t.TempDir()
+		set := setup{backends: to(plainBackend(t))}.withCert(t, dir)
+		testkit.WriteFile(t, filepath.Join(dir, "lb.toml"), set.text(mode, ""))
+		log, err := os.Create(filepath.Join(dir, "log"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer log.Close()
+		info, _ := log.Stat()
+		stat := info.Sys().(*syscall.Stat_t)
+		cmd := exec.Command(lbExe, "serve")
+		cmd.Dir, cmd.Stderr = dir, log
+		cmd.Env = append(environment(dir), fmt.Sprintf("JOURNAL_STREAM=%d:%d", uint64(stat.Dev), uint64(stat.Ino)))
+		p := &process{Process: testkit.Start(t, cmd)}
+		text := func() string { b, _ := os.ReadFile(log.Name()); return string(b) }
+		serving := regexp.MustCompile(`(?m)^<6>{"time":"[^"]+","level":"INFO","msg":"serving","address":"([^"]+)"`)
+		testkit.Until(t, "lb to serve", func() bool { return serving.MatchString(text()) || p.Ended() })
+		p.addr = serving.FindStringSubmatch(text())[1]
+		level := func(args ...string) string {
+			cmd := exec.Command(lbExe, append([]string{"log-level"}, args...)...)
+			cmd.Dir, cmd.Env = dir, environment(dir)
+			out, _ := cmd.CombinedOutput()
+			return string(out)
+		}
+		failed := func() int { return strings.Count(text(), `"level":"DEBUG","msg":"handshake failed"`) }
+		broken := func() { // a handshake
+			c := dial(t, p.addr)
+			fmt.Fprintf(c, "\x16\x03\x01\x00\x05hello")
+			io.Copy(io.Discard, c)
+			c.Close()
+		}
+		broken()
+		if got := level(); got != "info\n" {
+			t.Errorf("the level is %q", got)
+		}
+		if got := level("debug"); got != "debug\n" {
+			t.Errorf("the level is %q", got)
+		}
+		testkit.Until(t, "a line of a loop at the new level", func() bool { broken(); return failed() > 0 })
+		if mode == "mp" && !regexp.MustCompile(`(?m)^<7>{.*"handshake failed","worker":`).MatchString(text()) {
+			t.Errorf("the log has\n%s", text())
+		}
+		if got := level("loud"); !strings.Contains(got, "there are debug, info, warn, error") {
+			t.Errorf("lb says %q", got)
+		}
+		cmd = exec.Command(lbExe, "reload")
+		cmd.Dir, cmd.Env = dir, environment(dir)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s, %v", out, err)
+		}
+		if got := level(); got != "info\n" {
+			t.Errorf("after a reload the level is %q", got)
+		}
+		p.stop(t)
+		testkit.Until(t, "the end", p.Ended)
+		for line := range strings.Lines(text()) {
+			if len(line) < 4 || !json.Valid([]byte(line[3:])) {
+				t.Errorf("a line is %q", line)
+			}
+		}
 	})
 }

@@ -29,6 +29,17 @@ func (s *service) upgrade(flags ...string) {
 	}
 }
 
+// onlyGrows reports whether name is a counter of lb, or a part of a histogram.
+func onlyGrows(name string) bool {
+	base, _, _ := strings.Cut(name, "{")
+	for _, suffix := range []string{"_total", "_bucket", "_count", "_sum"} {
+		if strings.HasPrefix(base, "lb_") && strings.HasSuffix(base, suffix) {
+			return true
+		}
+	}
+	return false
+}
+
 // monotone reads lb's counters again and again. The returned function ends that, and
 // checks that none of them has fallen and that every scrape was answered.
 func (s *service) monotone() (want func()) {
@@ -40,12 +51,12 @@ func (s *service) monotone() (want func()) {
 			return fmt.Errorf("metrics: %w", err)
 		}
 		for name, v := range now {
-			if base, _, _ := strings.Cut(name, "{"); strings.HasPrefix(base, "lb_") && strings.HasSuffix(base, "_total") && v < last[name] {
+			if onlyGrows(name) && v < last[name] {
 				return fmt.Errorf("%s fell from %v to %v", name, last[name], v)
 			}
 		}
 		for name := range last {
-			if _, there := now[name]; !there && strings.HasPrefix(name, "lb_") && strings.Contains(name, "_total") {
+			if _, there := now[name]; !there && onlyGrows(name) {
 				return fmt.Errorf("%s is no longer shown", name)
 			}
 		}

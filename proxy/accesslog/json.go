@@ -34,9 +34,7 @@ func appendFields(dst []byte, s *Subject, max int) []byte {
 	if len(s.ID) > 0 {
 		dst = appendJSON(dst, `,"request_id":"`, s.ID, idMax)
 	}
-	if len(s.Client) > 0 {
-		dst = appendJSON(dst, `,"client":"`, s.Client, addressMax)
-	}
+	dst = appendJSON(dst, `,"client":"`, s.Client, addressMax)
 	if peer := s.Peer.Address(); len(peer) > 0 && !bytes.Equal(peer, s.Client) {
 		dst = appendJSON(dst, `,"peer":"`, peer, addressMax)
 	}
@@ -58,13 +56,11 @@ func appendFields(dst []byte, s *Subject, max int) []byte {
 	if v := s.protocol(); v != "" {
 		dst = append(append(append(dst, `,"protocol":"`...), v...), '"')
 	}
-	if s.Status > 0 {
-		dst = appendInt(dst, `,"status":`, int64(s.Status))
-	}
+	dst = appendInt(dst, `,"status":`, int64(s.Status))
 	dst = appendInt(dst, `,"bytes":`, s.Bytes)
 	dst = appendInt(dst, `,"bytes_in":`, s.BytesIn)
 	dst = appendPlace(dst, s)
-	dst = appendAttempts(dst, s)
+	dst = appendAttempts(dst, s, start+max-restMax)
 	dst = appendPhases(dst, s)
 	return appendEnd(dst, s)
 }
@@ -96,7 +92,17 @@ func appendName(dst []byte, key, value string, max int) []byte {
 }
 
 func appendInt(dst []byte, key string, n int64) []byte {
-	return strconv.AppendInt(append(dst, key...), n, 10)
+	dst = append(dst, key...)
+	switch { // most numbers in a line are small, and there are many
+	case n < 0:
+	case n < 10:
+		return append(dst, byte('0'+n))
+	case n < 100:
+		return append(dst, byte('0'+n/10), byte('0'+n%10))
+	case n < 1000:
+		return append(dst, byte('0'+n/100), byte('0'+n/10%10), byte('0'+n%10))
+	}
+	return strconv.AppendInt(dst, n, 10)
 }
 
 func appendTLS(dst []byte, s *Subject) []byte {
@@ -127,10 +133,13 @@ func appendPlace(dst []byte, s *Subject) []byte {
 	return dst
 }
 
-func appendAttempts(dst []byte, s *Subject) []byte {
+// appendAttempts appends the attempts. What they were in words is left out where the line
+// might become longer than end, with all that has to follow.
+func appendAttempts(dst []byte, s *Subject, end int) []byte {
 	dst = append(dst, `,"attempts":[`...)
-	for i := range s.Done() {
-		a := &s.Tries[i]
+	tries := s.Done()
+	for i := range tries {
+		a := &tries[i]
 		key := `,{"backend":"`
 		if i == 0 {
 			key = key[1:]
@@ -139,6 +148,9 @@ func appendAttempts(dst []byte, s *Subject) []byte {
 		if a.Fault.Cause != record.NoCause {
 			dst = append(append(append(dst, `,"cause":"`...), a.Fault.Cause.String()...), `","phase":"`...)
 			dst = append(append(dst, a.Fault.Phase.String()...), '"')
+			if len(dst)+detailMax+tryMax*(len(tries)-i) < end {
+				dst = appendWords(dst, `,"detail":"`, a.Fault)
+			}
 		}
 		if a.Status > 0 {
 			dst = appendInt(dst, `,"status":`, int64(a.Status))
@@ -146,6 +158,15 @@ func appendAttempts(dst []byte, s *Subject) []byte {
 		dst = append(appendInt(dst, `,"us":`, us(a.Took)), '}')
 	}
 	return append(dst, ']')
+}
+
+// appendWords appends what a fault was in words, with its key, or nothing if there are none.
+func appendWords(dst []byte, key string, f record.Fault) []byte {
+	var text [detailMax]byte
+	if words := faulttext.Append(text[:0], f); len(words) > 0 {
+		return appendJSON(dst, key, words, detailMax)
+	}
+	return dst
 }
 
 // us returns d in microseconds.
@@ -175,10 +196,7 @@ func appendEnd(dst []byte, s *Subject) []byte {
 	if s.Fault.Cause != record.NoCause {
 		dst = append(append(dst, `,"end_phase":"`...), s.Fault.Phase.String()...)
 		dst = append(append(append(dst, `","end_why":"`...), s.Fault.Cause.String()...), '"')
-		var text [detailMax]byte
-		if words := faulttext.Append(text[:0], s.Fault); len(words) > 0 {
-			dst = appendJSON(dst, `,"end_detail":"`, words, detailMax)
-		}
+		dst = appendWords(dst, `,"end_detail":"`, s.Fault)
 	}
 	if s.Trace.ID != [16]byte{} {
 		dst = append(appendHex(append(dst, `,"trace_id":"`...), s.Trace.ID[:]), '"')

@@ -136,6 +136,18 @@ func kinds(t testing.TB) map[string]*Subject {
 	s.send(true, 1)
 	s.drop(s.fail(record.ClientSide, record.CauseGone, record.Wait, 0, 141), 141)
 
+	s = add("documented", "GET /items?page=2&token=x HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+	s.Peer.HTTP2, s.Peer.Way, s.Client = true, front.TLS, []byte("198.51.100.7")
+	s.Peer.TLS = front.Session{Version: 0x304, Protocol: "h2", Resumed: true}
+	s.ID, s.Trace.ID = []byte("0193a5e2-7c3b-7def-8a12-0123456789ab"), [16]byte{0x4b, 0xf9, 0x2f, 0x35, 0x77, 0xb3, 0x4d, 0xa6, 0xa3, 0xce, 0x92, 0x9d, 0x0e, 0x0e, 0x47, 0x36}
+	s.pick("10.0.0.1:80", 1)
+	s.send(false, 1)
+	s.fail(record.BackendSide, record.CauseReset, record.Wait, 0, 902)
+	s.pick("10.0.0.2:80", 902)
+	s.send(true, 902)
+	s.answer(200, 2310)
+	s.Route = &config.Route{Host: "shop.example", Path: "/items"}
+
 	add("bad head", "").reply(record.Fault{Side: record.ClientSide, Cause: record.CauseBadRequest, Detail: uint16(httpparse.BareCR)}, 400, 1)
 	add("no route", "GET /a?api_key=k HTTP/1.1\r\nHost: b\r\n\r\n").reply(record.ByClient(record.CauseNoRoute), 404, 1)
 	s = add("redirect", get).reply(record.Fault{}, 308, 1)

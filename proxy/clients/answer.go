@@ -24,6 +24,14 @@ type Answer struct {
 	Close bool   // the conn ends with it
 }
 
+// Within returns a, or a refusal if its field lines are longer than most bytes.
+func (a Answer) Within(most int) Answer {
+	if a.Close || len(a.Lines) <= most {
+		return a
+	}
+	return Answer{Code: 414, Text: "the place to go to instead is too long to say"}
+}
+
 // Answers reports whether Answer may have an answer for p. It costs next to nothing.
 func (c *Clients) Answers(p *front.Peer) bool {
 	return p.Way > front.TLS || p.Way == front.Plain && len(c.tokens) > 0
@@ -87,12 +95,12 @@ func (c *Clients) appendLocation(d []byte, way front.Way, m *httpparse.Request, 
 	return append(d, "\r\n"...)
 }
 
-// way returns how clients of l come in.
-func way(l config.Listener) front.Way {
+// WayOf returns how clients of l come in that speak what l does.
+func WayOf(l config.Listener) front.Way {
 	switch {
 	case l.TLS:
 		return front.TLS
-	case l.RedirectHTTPS && portOf(l) == "80":
+	case l.RedirectHTTPS && PortOf(l) == "80":
 		return front.RedirectedAt80
 	case l.RedirectHTTPS:
 		return front.Redirected
@@ -100,8 +108,8 @@ func way(l config.Listener) front.Way {
 	return front.Plain
 }
 
-// portOf returns the port of l, or "" for a unix socket.
-func portOf(l config.Listener) string {
+// PortOf returns the port of l, or "" for a unix socket.
+func PortOf(l config.Listener) string {
 	if strings.HasPrefix(l.Address, "unix:") {
 		return ""
 	}
@@ -112,9 +120,9 @@ func portOf(l config.Listener) string {
 // httpsPort returns the port of the first of all that speaks TLS, as it stands after a
 // host: empty for that of https.
 func httpsPort(all []config.Listener) string {
-	at := slices.IndexFunc(all, func(l config.Listener) bool { return l.TLS && portOf(l) != "" })
-	if at < 0 || portOf(all[at]) == "443" {
+	at := slices.IndexFunc(all, func(l config.Listener) bool { return l.TLS && PortOf(l) != "" })
+	if at < 0 || PortOf(all[at]) == "443" {
 		return ""
 	}
-	return ":" + portOf(all[at])
+	return ":" + PortOf(all[at])
 }

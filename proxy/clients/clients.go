@@ -72,7 +72,7 @@ func (c *Clients) door(address string) *door {
 func (d *door) look() {
 	for _, l := range d.c.listens {
 		if l.Address == d.address {
-			d.way = way(l)
+			d.way = WayOf(l)
 		}
 	}
 }

@@ -96,6 +96,9 @@ func when(phase record.Phase) string {
 	return " within its answer"
 }
 
+// budgets is how many budgets there are: a newer binary may have noted another.
+var budgets = len(h2.Budgets())
+
 // overHTTP2 says how a backend has failed in HTTP/2.
 func overHTTP2(dst []byte, phase record.Phase, d record.HTTP2Detail, number uint8) []byte {
 	text := "a fault of HTTP/2"
@@ -107,7 +110,7 @@ func overHTTP2(dst []byte, phase record.Phase, d record.HTTP2Detail, number uint
 	case record.Broken:
 		return appendCode(append(dst, "broke the rules of HTTP/2: "...), number)
 	case record.Flooded:
-		if int(number) <= len(h2.Budgets()) {
+		if int(number) <= budgets {
 			dst, text = append(dst, "a flood of HTTP/2: "...), h2.Budget(number).String()
 		}
 	case record.Malformed:

@@ -6,6 +6,7 @@ import (
 	crand "crypto/rand"
 	"encoding/binary"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"lb/loop/tick"
@@ -53,22 +54,25 @@ func (m *Maker) UUID(now tick.Instant) (id [16]byte) {
 		m.ahead, m.looked = m.clock().UnixNano()-int64(now), now
 	}
 	ms := uint64(int64(now)+m.ahead) / uint64(time.Millisecond)
-	a, b := m.chance.Uint64(), m.chance.Uint64()
 	switch m.count++; {
 	case ms > m.ms:
-		m.ms, m.count = ms, a>>(64-countBits+1)
+		m.ms, m.count = ms, m.firstCount()
 	case m.count == 1<<countBits:
-		m.ms, m.count = m.ms+1, a>>(64-countBits+1)
+		m.ms, m.count = m.ms+1, m.firstCount()
 	}
 	binary.BigEndian.PutUint64(id[:], m.ms<<16|7<<12|m.count)
-	binary.BigEndian.PutUint64(id[8:], 0b10<<62|b>>2)
+	binary.BigEndian.PutUint64(id[8:], 0b10<<62|m.chance.Uint64()>>2)
 	return id
 }
 
+// firstCount returns the count of the first UUID of a millisecond.
+func (m *Maker) firstCount() uint64 { return m.chance.Uint64() >> (64 - countBits + 1) }
+
 // AppendUUID appends the UUID of now as text.
 func (m *Maker) AppendUUID(d []byte, now tick.Instant) []byte {
-	var text [UUIDBytes]byte
-	id := m.UUID(now)
+	id, n := m.UUID(now), len(d)
+	d = slices.Grow(d, UUIDBytes)[:n+UUIDBytes]
+	text := (*[UUIDBytes]byte)(d[n:])
 	a, b := binary.BigEndian.Uint64(id[:]), binary.BigEndian.Uint64(id[8:])
 	binary.BigEndian.PutUint64(text[:], hexOf(a>>32))
 	second, third := hexOf(a), hexOf(b>>32)
@@ -78,7 +82,7 @@ func (m *Maker) AppendUUID(d []byte, now tick.Instant) []byte {
 	binary.BigEndian.PutUint32(text[24:], uint32(third))
 	binary.BigEndian.PutUint64(text[28:], hexOf(b))
 	text[8], text[13], text[18], text[23] = '-', '-', '-', '-'
-	return append(d, text[:]...)
+	return d
 }
 
 const ones = 0x0101010101010101

@@ -107,6 +107,12 @@ func TestCrowds(t *testing.T) {
 	if n := count(1000, time.Microsecond, refused, false); n != 1000 {
 		t.Errorf("%d of 1000 faults of a backend", n)
 	}
+	if n := count(1000, time.Microsecond, record.Fault{Cause: record.CauseDeadline}, false); n != 1000 {
+		t.Errorf("%d of 1000 calls whose deadline passed", n)
+	}
+	if n := count(1000, time.Microsecond, record.ByLB(record.CauseNoBackend), false); n != 1000 {
+		t.Errorf("%d of 1000 requests without a backend", n)
+	}
 	scan := record.ByClient(record.CauseNoRoute)
 	if n := count(10_001, time.Millisecond, scan, false); n != 33 { // the burst, and one after 10 s
 		t.Errorf("%d of a scanner's in ten seconds", n)

@@ -131,6 +131,20 @@ type Trace struct {
 	Sampled bool
 }
 
+// Protocol returns the protocol of the request, such as "HTTP/1.1", or "" if that is not
+// known because the head was refused or never became whole.
+func (r *Record) Protocol() string {
+	switch {
+	case r.Peer.HTTP2:
+		return "HTTP/2"
+	case len(r.Head) == 0:
+		return ""
+	case r.Request.Minor == 0:
+		return "HTTP/1.0"
+	}
+	return "HTTP/1.1"
+}
+
 // keptHeadMax bounds, in bytes, the memory for a head that a record keeps for the next
 // exchange.
 const keptHeadMax = 8 << 10

@@ -7,6 +7,7 @@ import (
 
 	"lb/config"
 	"lb/httpparse"
+	"lb/proxy/record"
 )
 
 // fuzzRoute sets a Host and strips a prefix.
@@ -21,6 +22,7 @@ const (
 	fuzzHops
 	fuzzRouted
 	fuzzStream
+	fuzzTags
 )
 
 // FuzzRequestHead: a head for a backend is no longer than HeadBytes says, and httpparse reads
@@ -32,6 +34,10 @@ func FuzzRequestHead(f *testing.F) {
 	f.Add([]byte(stripped("/api//x")), uint8(fuzzRouted))
 	f.Add([]byte(stripped("/api+6x")), uint8(fuzzRouted))
 	f.Add([]byte(get("X-A: 1\r\n"+forgeries+forgeries)), uint8(fuzzTrusted))
+	for _, tc := range tagTests {
+		f.Add([]byte(get(tc.fields)), uint8(fuzzTags|fuzzTrusted))
+		f.Add([]byte(get(tc.fields)), uint8(fuzzTags|fuzzRouted))
+	}
 	f.Fuzz(func(t *testing.T, in []byte, options uint8) {
 		r, target := fuzzRequest(in, options)
 		if r == nil {
@@ -43,6 +49,9 @@ func FuzzRequestHead(f *testing.F) {
 			t.Errorf("%q: %d bytes, HeadBytes says %d", out, len(out), bound)
 		}
 		checkFuzzed(t, r, out, target)
+		if options&fuzzTags != 0 {
+			checkTags(t, r, out)
+		}
 	})
 }
 
@@ -70,6 +79,9 @@ func fuzzRequest(in []byte, options uint8) (r *Request, target string) {
 		p.InStream()
 	}
 	p.HideForged(in, r.Peer.Trusted, httpparse.NewGuarded([]string{"X-A"}))
+	if has(fuzzTags) {
+		r.Tag(&allTags, newMaker(), 1, new(record.Record))
+	}
 	target = string(p.AppendPath(nil, in))
 	rest, under := strings.CutPrefix(target, "/api") // the router sends nothing else to the route
 	if under = under && (rest == "" || rest[0] == '/' || rest[0] == '?'); under && has(fuzzRouted) {

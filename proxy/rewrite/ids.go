@@ -51,17 +51,17 @@ func TagBytes(cfg *config.Config) int { return len(cfg.RequestID) + ids.RequestM
 // them in rec. It hides the fields of the client that they replace; AppendHead writes the
 // new ones.
 func (r *Request) Tag(t *Tags, m *ids.Maker, now tick.Instant, rec *record.Record) {
-	r.tags, r.parentAt = r.tags[:0], 0
+	r.idLine, r.trace = nil, r.trace[:0]
 	if t.name != "" {
 		rec.ID = r.tagID(t, m, now, rec.ID[:0])
+		r.id = rec.ID
 	}
-	r.idEnd = len(r.tags)
 	if t.traces {
 		rec.Trace = r.tagTrace(t, m)
 	}
 }
 
-// tagID appends the request id to id: that of a trusted client, or a new one, for which it adds a
+// tagID appends the request id to id: that of a trusted client, or a new one, which gets a
 // line.
 func (r *Request) tagID(t *Tags, m *ids.Maker, now tick.Instant, id []byte) []byte {
 	value, one, some := r.Message.Single(r.Text, t.name)
@@ -71,9 +71,8 @@ func (r *Request) tagID(t *Tags, m *ids.Maker, now tick.Instant, id []byte) []by
 	if some {
 		r.Message.Hide(r.Text, t.name)
 	}
-	id = m.AppendUUID(id, now)
-	r.tags = append(append(append(r.tags, t.line...), id...), crlf...)
-	return id
+	r.idLine = t.line
+	return m.AppendUUID(id, now)
 }
 
 // tagTrace returns the trace of the request: the client's if its traceparent can be read,
@@ -94,9 +93,10 @@ func (r *Request) tagTrace(t *Tags, m *ids.Maker) (trace record.Trace) {
 		}
 	}
 	trace = record.Trace{ID: p.Trace, Parent: p.Span, Span: m.SpanID(), Flags: p.Flags, Given: ok, Sampled: p.Flags&ids.Sampled != 0}
-	r.tags = append(r.tags, traceParent+": "...)
-	r.tags, r.parentAt = p.Append(r.tags)
-	r.tags = append(r.tags, crlf...)
+	p.Span = trace.Span // until there is an attempt
+	r.trace = append(r.trace, traceParent+": "...)
+	r.trace, r.spanIn = p.Append(r.trace)
+	r.trace = append(r.trace, crlf...)
 	return trace
 }
 
@@ -108,15 +108,17 @@ func (t *Tags) AppendID(d []byte, m *ids.Maker, now tick.Instant) []byte {
 	return m.AppendUUID(d, now)
 }
 
+// tagBytes returns how many bytes appendTags appends at most.
+func (r *Request) tagBytes() int { return len(r.idLine) + ids.RequestMax + len(crlf) + len(r.trace) }
+
 // appendTags appends the lines of Tag, but for those of fields that the route sets itself.
 func (r *Request) appendTags(d []byte) []byte {
-	id, parent := r.tags[:r.idEnd], r.tags[r.idEnd:]
-	if r.Route == nil || !r.Route.setsID {
-		d = append(d, id...)
+	if len(r.idLine) > 0 && (r.Route == nil || !r.Route.setsID) {
+		d = append(append(append(d, r.idLine...), r.id...), crlf...)
 	}
-	if r.SpanAt = 0; r.parentAt > 0 && (r.Route == nil || !r.Route.setsParent) {
-		r.SpanAt = len(d) + r.parentAt - r.idEnd
-		d = append(d, parent...)
+	if r.SpanAt = 0; len(r.trace) > 0 && (r.Route == nil || !r.Route.setsParent) {
+		r.SpanAt = len(d) + r.spanIn
+		d = append(d, r.trace...)
 	}
 	return d
 }

@@ -46,8 +46,9 @@ type Request struct {
 	// digits, or 0 if the head has none. Set by AppendHead, as HostAt.
 	SpanAt int
 
-	tags            []byte // the lines that Tag adds
-	idEnd, parentAt int    // in tags: the end of the first, and the id of the span in the second, or 0
+	idLine, id []byte // by Tag: the begin of the line for the request id, or nil; the id
+	trace      []byte // by Tag: the line with traceparent, or empty
+	spanIn     int    // in trace: the id of the span
 
 	origin [len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255")]byte // memory of Origin
 }
@@ -76,7 +77,7 @@ func (v *Via) For(p *front.Peer, minor uint8) []byte {
 // HeadBytes returns an upper bound, in bytes, of what AppendHead appends.
 func (r *Request) HeadBytes() int {
 	m := r.Message
-	n := int(m.HeadLen) + len(m.Fields) + 2*int(m.Authority.Len) + len(r.Via) + len(r.tags) + len(r.Peer.Cert) + OwnBytes
+	n := int(m.HeadLen) + len(m.Fields) + 2*int(m.Authority.Len) + len(r.Via) + r.tagBytes() + len(r.Peer.Cert) + OwnBytes
 	if r.Route != nil {
 		n += len(r.Route.host) + len(r.Route.request)
 	}

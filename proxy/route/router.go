@@ -123,9 +123,33 @@ func (t *Router) Choose(host, path []byte, r Request, scratch []byte) (index int
 	if t.raw || urlpath.IsPlain(path) {
 		return raw, true
 	}
-	normal := t.match(host, urlpath.AppendNormal(scratch[:0], path), r)
-	lenient := t.match(host, urlpath.AppendLenient(scratch[:0], path), r)
-	unmerged := t.match(host, urlpath.AppendUnmerged(scratch[:0], path), r)
+	return t.settle([len(forms)]int{
+		Raw:      raw,
+		Normal:   t.match(host, urlpath.AppendNormal(scratch[:0], path), r),
+		Lenient:  t.match(host, urlpath.AppendLenient(scratch[:0], path), r),
+		Unmerged: t.match(host, urlpath.AppendUnmerged(scratch[:0], path), r),
+	})
+}
+
+// Form is a way in which servers read a path.
+type Form uint8
+
+// The forms; see package urlpath.
+const (
+	Raw Form = iota
+	Normal
+	Lenient
+	Unmerged
+)
+
+var forms = [...]string{"as it came", "normalized", "as lenient servers read it", "with empty segments"}
+
+// String returns the form in words.
+func (f Form) String() string { return forms[f] }
+
+// settle returns what Choose does, for the routes that the readings of the path lead to.
+func (t *Router) settle(by [len(forms)]int) (index int, ok bool) {
+	raw, normal, lenient, unmerged := by[Raw], by[Normal], by[Lenient], by[Unmerged]
 	switch {
 	case raw == normal && raw == lenient && raw == unmerged:
 		return raw, true
@@ -199,19 +223,22 @@ func (t *Router) fit(number int32, r Request) int {
 	return -1
 }
 
-func (r *rule) takes(req Request) bool {
+func (r *rule) takes(req Request) bool { return r.refuses(req) == Takes }
+
+// refuses returns the first condition that req does not meet, or Takes.
+func (r *rule) refuses(req Request) Verdict {
 	if r.scheme != "" && !req.SchemeIs(r.scheme) {
-		return false
+		return OtherScheme
 	}
 	if len(r.methods) > 0 && !slices.ContainsFunc(r.methods, req.MethodIs) {
-		return false
+		return OtherMethod
 	}
 	for _, f := range r.headers {
 		if !req.HeaderIs(f.Name, f.Value) {
-			return false
+			return OtherHeader
 		}
 	}
-	return true
+	return Takes
 }
 
 func (t *Router) add(route config.Route, number int32) {

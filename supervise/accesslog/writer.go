@@ -18,10 +18,13 @@ const (
 	moveEvery = time.Second
 	// endTimeout is how long the end, and the end of the log, may take.
 	endTimeout = time.Second
+	// stuckTimeout is how much longer Close waits before it takes the goroutine for stuck in a
+	// system call.
+	stuckTimeout = time.Second
 )
 
 // Writer writes the lines of all rings to one target. Its methods are for one goroutine,
-// the desk, and none of them waits for the target, except Close for endTimeout.
+// the desk, and none of them waits for the target, except Close.
 type Writer struct {
 	o    Options
 	path string // of the target that was used last
@@ -137,8 +140,8 @@ func (w *Writer) Start() {
 // Leave leaves to another process what Close cannot write: it gets the rings.
 func (w *Writer) Leave() { w.leaving.Store(true) }
 
-// Close writes what is left, for endTimeout, and counts the rest as lost. It returns false
-// if the target still holds up the goroutine, which may look at the rings of the board until
+// Close writes what is left, for endTimeout, and counts the rest as lost. It returns false,
+// after stuckTimeout more, if the target still holds up the goroutine, which may look at the rings of the board until
 // the process ends. It may be called again, and without Start.
 func (w *Writer) Close() (ended bool) {
 	if w.done == nil {
@@ -147,7 +150,7 @@ func (w *Writer) Close() (ended bool) {
 	}
 	w.ending.Store(true)
 	w.Wake()
-	late := time.NewTimer(endTimeout + 3*every)
+	late := time.NewTimer(endTimeout + stuckTimeout)
 	defer late.Stop()
 	select {
 	case <-w.done:
@@ -207,8 +210,10 @@ func (w *Writer) turn() (ended bool) {
 // wait waits until there is something to do.
 func (w *Writer) wait(more bool, err error) {
 	switch {
-	case err != nil:
+	case err != nil && w.deadline.IsZero():
 		w.sleep(retryEvery)
+	case err != nil: // at the end
+		w.sleep(min(retryEvery, w.deadline.Sub(w.o.Now())))
 	case more && w.to != nil:
 		w.to.await(every)
 	case w.to != nil:

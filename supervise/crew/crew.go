@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"time"
 
+	"lb/admin/api"
 	"lb/board"
 	"lb/config"
 	"lb/internal/tlsconf"
@@ -20,7 +21,7 @@ import (
 const applyTimeout = 800 * time.Millisecond
 
 // Crew is the loops of either mode. Only one goroutine, the desk, calls its methods,
-// except Running, which any goroutine may call.
+// except Explain and Running, which any goroutine may call.
 type Crew interface {
 	// Apply gives every loop s, starts and retires loops until n are in use, and
 	// gives them the sockets of sets, which are those of the listeners of s. There must
@@ -43,6 +44,9 @@ type Crew interface {
 	// Ping returns nil if every loop that serves turns within timeout, else an error
 	// that names those that do not.
 	Ping(timeout time.Duration) error
+	// Explain returns what one loop that serves would do with a request. It waits for no
+	// longer than asking.Timeout. Any goroutine may call it.
+	Explain(ask api.ExplainAsk) (api.Explained, error)
 	// Running returns how many loops serve, and how many worker processes were
 	// replaced since the first start. Any goroutine may call it.
 	Running() (n int, restarts uint64)

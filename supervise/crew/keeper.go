@@ -112,6 +112,7 @@ func (w *workers) start(k *keeper, slot int) (*process, plan.Seat, error) {
 		program:    w.Program,
 		exchanges:  func() int { return int(counters.Exchanges.Load()) },
 		progressed: w.progressed,
+		answered:   w.asked.Put,
 		passOn:     w.relay,
 		returned:   w.comeBack,
 	}, outgoing{order: order{Start: &startOrder{Slot: slot, Seat: seat}}, files: hands[k.place].files})
@@ -156,7 +157,7 @@ func (w *workers) delay(backOff time.Duration, ready bool) time.Duration {
 // logDeath logs why a process, which has exited, is gone.
 func (w *workers) logDeath(p *process, more ...any) {
 	w.Log.Error("worker died", append([]any{"worker", p.o.place, "pid", p.pid(), "cause", p.cause(),
-		"age", p.age(), "cut", p.cut, "mend", "for \"signal: killed\" see the memory (dmesg); report a panic"}, more...)...)
+		"age", p.age(), "cut", p.cut, "mend", "if the system has killed it, see the memory (dmesg); report a panic"}, more...)...)
 }
 
 // cannotSpawn is reap for a worker that could not be started.

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"lb/internal/tlsconf"
+	"lb/supervise/asking"
 	"lb/supervise/engine"
 	"lb/supervise/plan"
 )
@@ -24,6 +25,8 @@ type order struct {
 	Drain    bool             `json:",omitempty"`
 	Cut      bool             `json:",omitempty"` // end at once, also in the middle of a drain
 	Ping     uint64           `json:",omitempty"` // number of the Pong to answer with
+
+	Explain *asking.Question `json:",omitempty"` // to answer with Explained; older workers do not
 }
 
 // startOrder is all that a worker needs besides its descriptors.
@@ -56,6 +59,8 @@ type report struct {
 	Fault   string      `json:",omitempty"` // why it could not begin or go on
 	Leaving bool        `json:",omitempty"` // it has nothing left to do, and waits for Leave
 	Gone    *gone       `json:",omitempty"` // the last: it has finished
+
+	Explained *asking.Answer `json:",omitempty"`
 }
 
 // passReport is a client conn for the loop of a slot.

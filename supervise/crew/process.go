@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lb/internal/ipc"
+	"lb/supervise/asking"
 	"lb/supervise/engine"
 	"lb/supervise/plan"
 )
@@ -50,6 +51,8 @@ type processOptions struct {
 	// progressed is called when the process is ready, has taken up a snapshot, has
 	// answered a ping, or is gone.
 	progressed func()
+	// answered takes answers to Explain.
+	answered func(asking.Answer)
 	// passOn takes over a conn for another worker.
 	passOn func(from *process, slot int, c engine.Passed)
 	// returned takes over conns that have not reached the process, which is gone.
@@ -240,6 +243,8 @@ func (p *process) hear(r report, fds []int) {
 		p.ponged.Store(max(r.Pong, p.ponged.Load())) // reports may overtake each other
 	case r.Fault != "":
 		p.fault = r.Fault
+	case r.Explained != nil:
+		p.o.answered(*r.Explained)
 	case r.Gone != nil:
 		p.gone, p.cut = true, r.Gone.Cut
 	}

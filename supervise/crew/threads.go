@@ -9,8 +9,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"lb/admin/api"
 	"lb/internal/ipc"
 	"lb/internal/tlsconf"
+	"lb/supervise/asking"
 	"lb/supervise/engine"
 	"lb/supervise/listen"
 	"lb/supervise/plan"
@@ -23,6 +25,7 @@ type threads struct {
 	ending  chan struct{}
 	helpers sync.WaitGroup // the watch over panics, and one for each retiring loop
 	targets atomic.Pointer[map[int]*engine.Engine]
+	asked   asking.Book
 	sets    engine.Sets
 
 	mu       sync.Mutex // guards what follows; no loop waits for it, and its holder waits for no loop
@@ -61,11 +64,11 @@ func startThreads(c Options, s *plan.Snapshot, sets []*listen.Set, n int) (*thre
 func (t *threads) Apply(s *plan.Snapshot, sets []*listen.Set, n int) error {
 	raiseProcs(n, s) // so that the control plane never waits for a loop
 	acks, err := t.resize(s, sets, n)
-	return errors.Join(err, acks.wait(applyTimeout, fmt.Sprintf("has not taken up configuration %d", s.Number)))
+	return errors.Join(err, acks.Wait(applyTimeout, fmt.Sprintf("has not taken up configuration %d", s.Number)))
 }
 
 // resize gives all loops s, with n of them in use, or fewer after an error.
-func (t *threads) resize(s *plan.Snapshot, sets []*listen.Set, n int) (acks acks, err error) {
+func (t *threads) resize(s *plan.Snapshot, sets []*listen.Set, n int) (acks asking.Acks, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.snapshot, t.sockets = s, sets
@@ -86,7 +89,7 @@ func (t *threads) resize(s *plan.Snapshot, sets []*listen.Set, n int) (acks acks
 
 // deal gives every loop its seat, and starts loops that do not run yet. One that
 // cannot begin is left out, and the others share its sockets.
-func (t *threads) deal() (acks acks, err error) {
+func (t *threads) deal() (acks asking.Acks, err error) {
 	for {
 		failed, startErr := t.dealTo(&acks)
 		err = errors.Join(err, startErr)
@@ -99,7 +102,7 @@ func (t *threads) deal() (acks acks, err error) {
 }
 
 // dealTo is deal until one loop cannot begin.
-func (t *threads) dealTo(acks *acks) (failed *thread, err error) {
+func (t *threads) dealTo(acks *asking.Acks) (failed *thread, err error) {
 	n := len(t.active)
 	hands := deal(t.snapshot, t.sockets, n)
 	numbers := t.numbers.deal(hands)
@@ -126,7 +129,7 @@ func (t *threads) dealTo(acks *acks) (failed *thread, err error) {
 }
 
 // update gives one loop s, or starts it with s. files are all sockets of s.
-func (t *threads) update(th *thread, s plan.Seat, files []*os.File, acks *acks, name string) error {
+func (t *threads) update(th *thread, s plan.Seat, files []*os.File, acks *asking.Acks, name string) error {
 	if th.engine != nil && th.seat.Equal(s) {
 		return nil
 	}
@@ -139,7 +142,7 @@ func (t *threads) update(th *thread, s plan.Seat, files []*os.File, acks *acks, 
 		return t.start(th, s, fds)
 	}
 	th.seat = s
-	th.engine.Apply(s, fds, acks.expect(name, th.engine.Ended()))
+	th.engine.Apply(s, fds, acks.Expect(name, th.engine.Ended()))
 	return nil
 }
 
@@ -301,14 +304,22 @@ func (t *threads) Loops() []Loop {
 
 // Ping implements Crew.
 func (t *threads) Ping(timeout time.Duration) error {
-	var acks acks
+	var acks asking.Acks
 	t.mu.Lock()
 	for i, th := range t.active {
-		done := acks.expect(fmt.Sprintf("loop %d", i), th.engine.Ended())
+		done := acks.Expect(fmt.Sprintf("loop %d", i), th.engine.Ended())
 		th.engine.Ping(func() { done(nil) })
 	}
 	t.mu.Unlock()
-	return acks.wait(timeout, "does not turn")
+	return acks.Wait(timeout, "does not turn")
+}
+
+// Explain implements Crew.
+func (t *threads) Explain(ask api.ExplainAsk) (api.Explained, error) {
+	t.mu.Lock()
+	e := t.active[0].engine
+	t.mu.Unlock()
+	return t.asked.Ask(ask, "loop 0", e.Ended(), func(q asking.Question) { e.Explain(q, t.asked.Put) })
 }
 
 // Running implements Crew.

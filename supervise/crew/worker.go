@@ -16,6 +16,7 @@ import (
 	"lb/board"
 	"lb/internal/host"
 	"lb/internal/ipc"
+	"lb/supervise/asking"
 	"lb/supervise/engine"
 	"lb/supervise/plan"
 )
@@ -255,6 +256,8 @@ func (w *worker) obey(o received) {
 		w.cutNow()
 	case o.Ping != 0:
 		w.engine.Ping(func() { w.report(report{Pong: o.Ping}) })
+	case o.Explain != nil:
+		w.engine.Explain(*o.Explain, func(a asking.Answer) { w.report(report{Explained: &a}) })
 	}
 	ipc.CloseAll(o.fds)
 }

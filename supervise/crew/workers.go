@@ -8,7 +8,9 @@ import (
 	"sync"
 	"time"
 
+	"lb/admin/api"
 	"lb/internal/tlsconf"
+	"lb/supervise/asking"
 	"lb/supervise/engine"
 	"lb/supervise/listen"
 	"lb/supervise/plan"
@@ -20,6 +22,7 @@ type workers struct {
 	Options
 	keepers  sync.WaitGroup // one for each seat
 	watchers sync.WaitGroup // the watch over panics, and one for each retiring worker
+	asked    asking.Book
 
 	mu       sync.Mutex // guards what follows and the keepers; its holder waits for no worker
 	ending   chan struct{}
@@ -405,6 +408,19 @@ func (w *workers) Ping(timeout time.Duration) error {
 		}
 		return missing, nil
 	})
+}
+
+// Explain implements Crew.
+func (w *workers) Explain(ask api.ExplainAsk) (api.Explained, error) {
+	w.mu.Lock()
+	i := slices.IndexFunc(w.active, func(k *keeper) bool { return k.state == Serving })
+	if i < 0 {
+		w.mu.Unlock()
+		return api.Explained{}, errors.New("no worker serves now; lb status has more")
+	}
+	p := w.active[i].process
+	w.mu.Unlock()
+	return w.asked.Ask(ask, workerName(i)[len("lb: "):], p.exited, func(q asking.Question) { p.order(order{Explain: &q}) })
 }
 
 // Running implements Crew.

@@ -23,6 +23,7 @@ import (
 	"lb/loop/tick"
 	"lb/proxy"
 	"lb/proxy/observe"
+	"lb/supervise/asking"
 	"lb/supervise/plan"
 )
 
@@ -295,6 +296,22 @@ func (e *Engine) SetAddrs(id int, addrs []plan.Addr) {
 
 // Ping calls done on the loop at its next turn.
 func (e *Engine) Ping(done func()) { e.loop.Post(done) }
+
+// Explain calls done, on another goroutine than the loop's, with what the loop would do with a
+// request.
+func (e *Engine) Explain(q asking.Question, done func(asking.Answer)) {
+	e.loop.Post(func() {
+		f, err := e.proxy.Explain(q.Ask)
+		go func() { // words take longer than facts
+			if err != nil {
+				done(asking.Answer{Number: q.Number, Fault: err.Error()})
+				return
+			}
+			out := f.Answer()
+			done(asking.Answer{Number: q.Number, Explained: &out})
+		}()
+	})
+}
 
 // Pass hands the loop a conn that another loop has accepted. It returns false, and
 // the conn stays the caller's, if the loop drains or PassesMax are on their way.

@@ -90,6 +90,15 @@ func (s *Slots) Claim() (slot int, err error) {
 	return 0, ErrNone
 }
 
+// Ours reports whether a loop of this process is in slot, or has left lines there that
+// nobody has read.
+func (s *Slots) Ours(slot int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ours := s.ours[slot]
+	return ours
+}
+
 // lock locks slot, unless another process has it. The locks are shared: of two
 // processes that claim a slot at once each sees the other afterwards, and both look
 // further.

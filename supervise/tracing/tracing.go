@@ -2,8 +2,8 @@
 // sampled, and one of each attempt. The loops write an entry for each of these exchanges
 // into a ring; this package reads the rings of the loops of this process. So a collector
 // that is slow or away never holds up a request: spans that nobody takes are lost, counted,
-// and reported once. The package knows the JSON of an entry, but not the board, the loops
-// or the configuration.
+// and reported once. The package knows the JSON of an entry, but not how
+// loops write it, or the configuration.
 package tracing
 
 import (
@@ -15,6 +15,8 @@ import (
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
+
+	"lb/board"
 )
 
 // How spans are gathered and sent.
@@ -97,6 +99,12 @@ func startAt(o Options, endpoint string, p pace) *Tracing {
 	})
 	t.done.Go(func() { t.send(ctx) })
 	return t
+}
+
+// OfBoard is Start for the loops of b, which has to stay until Close has returned. own
+// reports whether a slot is one of this process. version is that of lb.
+func OfBoard(log *slog.Logger, b *board.Board, own func(slot int) bool, version, endpoint string) *Tracing {
+	return Start(Options{Slots: b.Loops, Ring: func(slot int) Ring { return b.SpanRing(slot) }, Own: own, Version: version, Log: log}, endpoint)
 }
 
 // Configure exports to endpoint from now on, also what waits; with "" nothing more.

@@ -1,4 +1,4 @@
-package crew
+package asking
 
 import (
 	"errors"
@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// acks are the answers that are expected from loops.
-type acks []ack
+// Acks are the answers that are expected from loops.
+type Acks []ack
 
 type ack struct {
 	name  string
@@ -15,16 +15,16 @@ type ack struct {
 	ended <-chan struct{} // closed when no answer will come, and none is missed
 }
 
-// expect returns a function to call, once, when the answer comes. It never blocks.
-func (a *acks) expect(name string, ended <-chan struct{}) func(error) {
+// Expect returns a function to call, once, when the answer comes. It never blocks.
+func (a *Acks) Expect(name string, ended <-chan struct{}) func(error) {
 	taken := make(chan error, 1)
 	*a = append(*a, ack{name, taken, ended})
 	return func(err error) { taken <- err }
 }
 
-// wait returns when all answers are there, with their errors joined. Of an answer
+// Wait returns when all answers are there, with their errors joined. Of an answer
 // that is missing after timeout the error says what its loop has not done.
-func (a acks) wait(timeout time.Duration, what string) (err error) {
+func (a Acks) Wait(timeout time.Duration, what string) (err error) {
 	deadline := time.Now().Add(timeout)
 	for _, one := range a {
 		late := time.NewTimer(time.Until(deadline))
@@ -35,8 +35,12 @@ func (a acks) wait(timeout time.Duration, what string) (err error) {
 			}
 		case <-one.ended:
 		case <-late.C:
-			select {
-			case <-one.taken: // both at once
+			select { // both at once
+			case oneErr := <-one.taken:
+				if oneErr != nil {
+					err = errors.Join(err, fmt.Errorf("%s: %w", one.name, oneErr))
+				}
+			case <-one.ended:
 			default:
 				err = errors.Join(err, fmt.Errorf("%s %s after %v", one.name, what, timeout))
 			}
