@@ -60,17 +60,7 @@ func TestDashboard(t *testing.T) {
 			t.Errorf("the page is %d wide at 390", width)
 		}
 
-		page.Eval(fmt.Sprintf(`document.querySelector('[aria-label="Change %s of default"]').click()`, b.addr), nil)
-		for _, secret := range []string{"not the token at all", token} {
-			page.Until(`document.getElementById('act').open && !document.getElementById('act-token-field').hidden`)
-			page.Eval(`document.getElementById('act-token').focus()`, nil)
-			page.Type(secret)
-			page.Key("Enter")
-			if secret != token {
-				page.Until(`document.getElementById('act-fault').textContent !== ''`)
-			}
-		}
-		page.Until(`!document.getElementById('act').open`)
+		drainByPage(page, b.addr, token)
 		row(b.addr, "Draining", "by an operator")
 		says("summary", "No backend of default takes requests")
 		if all := p.metrics(t); all[fmt.Sprintf("lb_backend_admin_state{backend=%q,pool=\"default\",state=\"draining\"}", b.addr)] != 1 {
@@ -84,6 +74,21 @@ func TestDashboard(t *testing.T) {
 		p.stop(t)
 		says("away", "lb is away since ")
 	})
+}
+
+// drainByPage drains a backend as a user would, who first mistakes the token.
+func drainByPage(page *browser.Page, addr, token string) {
+	page.Eval(fmt.Sprintf(`document.querySelector('[aria-label="Change %s of default"]').click()`, addr), nil)
+	for _, secret := range []string{"not the token at all", token} {
+		page.Until(`document.getElementById('act').open && !document.getElementById('act-token-field').hidden`)
+		page.Eval(`document.getElementById('act-token').focus()`, nil)
+		page.Type(secret)
+		page.Key("Enter")
+		if secret != token {
+			page.Until(`document.getElementById('act-fault').textContent !== ''`)
+		}
+	}
+	page.Until(`!document.getElementById('act').open`)
 }
 
 // Without a token nothing can be changed, whatever the page sends; and another page cannot

@@ -507,7 +507,8 @@ function arrange() {
   const fits = (b) => words.every((w) => b.text.includes(w)) && (!troubled || !usable(b) || last(b, "errors") > 0);
   items = [];
   let count = 0, of = 0;
-  for (const p of pools) {
+  const used = pools.filter((p) => p.backends.length); // that named "default" is there without, too
+  for (const p of used) {
     of += p.backends.length;
     p.fit = p.backends.filter(fits);
     count += p.fit.length;
@@ -529,7 +530,7 @@ function arrange() {
     high += items[i].backends ? groupHigh : rowHigh;
   }
   attr($("table"), "aria-rowcount", String(items.length + 1));
-  put($("shown"), count === of ? plural(pools.length, "pool", "pools") + ", " + plural(of, "backend", "backends") : count + " of " + of);
+  put($("shown"), count === of ? plural(used.length, "pool", "pools") + ", " + plural(of, "backend", "backends") : count + " of " + of);
   const none = $("none");
   none.hidden = count > 0;
   $("table").hidden = !items.length;
