@@ -102,6 +102,9 @@ func TestWidths(t *testing.T) {
 			if p.Eval("document.documentElement.scrollWidth", &width); width > w {
 				t.Errorf("%s: %d wide at %d", want, width, w)
 			}
+			if cut := p.Text(`[...document.querySelectorAll('#rows .label')].filter(x => x.scrollWidth > x.parentElement.clientWidth).map(x => x.innerText).join()`); w == 390 && cut != "" {
+				t.Errorf("%s: words are cut off at %d: %s", want, w, cut)
+			}
 		}
 	}
 }
