@@ -65,7 +65,7 @@ func TestStates(t *testing.T) {
 	}
 	for of, want := range map[string]string{
 		"summary": "No backend of checkout takes requests", "problems": "lb.toml:41: pools.web.strategy", "certificate-rows": "api.example.com",
-		"fault-list": "Backend 10.0.1.12:8080: timeout while waiting for the answer", "listener-rows": "redirect to https", "loop-rows": "starting", "facts": "number 7",
+		"fault-list": "Backend 10.0.1.12:8080: too slow while waiting for the answer (timeouts.response)", "listener-rows": "redirect to https", "loop-rows": "starting", "facts": "number 7",
 	} {
 		if got := p.Text("document.getElementById('" + of + "').innerText"); !strings.Contains(got, want) {
 			t.Errorf("%s: %q, want %q", of, got, want)
@@ -73,7 +73,7 @@ func TestStates(t *testing.T) {
 	}
 	p.Eval(`[...document.querySelectorAll('summary')].find(s => s.innerText.includes('/cart/')).click()`, nil)
 	p.Until(`document.querySelector('details[open] pre')?.innerText.includes('authorization: ***')`)
-	if got := p.Text(`document.querySelector('details[open]').innerText`); !strings.Contains(got, "refused while connecting") || !strings.Contains(got, "Attempts") {
+	if got := p.Text(`document.querySelector('details[open]').innerText`); !strings.Contains(got, "cannot be reached (connection refused)") || !strings.Contains(got, "Attempts") {
 		t.Errorf("a fault: %q", got)
 	}
 	if !strings.HasPrefix(p.Text("document.title"), "! lb") {
@@ -101,6 +101,9 @@ func TestWidths(t *testing.T) {
 			var width int
 			if p.Eval("document.documentElement.scrollWidth", &width); width > w {
 				t.Errorf("%s: %d wide at %d", want, width, w)
+			}
+			if cut := p.Text(`[...document.querySelectorAll('#rows .label')].filter(x => x.scrollWidth > x.parentElement.clientWidth).map(x => x.innerText).join()`); w == 390 && cut != "" {
+				t.Errorf("%s: words are cut off at %d: %s", want, w, cut)
 			}
 		}
 	}
@@ -139,7 +142,7 @@ func TestLive(t *testing.T) {
 	f.fail(faultTexts(time.Now())[0])
 	p.Until(`document.getElementById('summary').innerText === '1 of 3 backends is out, in web'`)
 	p.Until(`document.getElementById('said').textContent.includes('10.0.1.12:8080 of web: down')`)
-	p.Until(`document.getElementById('fault-list').innerText.includes('refused while connecting')`)
+	p.Until(`document.getElementById('fault-list').innerText.includes('cannot be reached (connection refused)')`)
 	if got := row(p, "10.0.1.12:8080"); !strings.Contains(got, "Down connect") {
 		t.Errorf("%q", got)
 	}

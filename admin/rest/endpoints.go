@@ -76,7 +76,7 @@ func init() {
 			Answer: Settings{}, serve: (*Server).settings},
 		{Method: "GET", Path: "/v1/log", Summary: "The level of the log.",
 			Answer: LogLevel{}, serve: (*Server).logLevel},
-		{Method: "POST", Path: "/v1/log", Summary: "Changes the level of the log until the next start or a reload that changes it.",
+		{Method: "POST", Path: "/v1/log", Summary: "Changes the level of the log until the next reload or start.",
 			Token: true, Body: LogLevel{}, Answer: LogLevel{}, Refused: []int{409}, serve: (*Server).setLogLevel},
 		{Method: "GET", Path: "/v1/history", Summary: "What pools and backends did during the last ten minutes.",
 			Query:  []Param{{Name: "points", Summary: "How many points at most, the newest. The default is all.", Type: "integer"}},

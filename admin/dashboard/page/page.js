@@ -742,11 +742,23 @@ const PHASES = {
   dial: "while connecting", connect: "while connecting", tls: "in the TLS handshake", send: "while the request was sent", wait: "while waiting for the answer",
   first_byte: "while waiting for the answer", relay: "while the answer was passed on", body: "while the answer was passed on",
 };
+const CAUSES = {
+  gone: "went away", short_body: "ended its request before the body was whole", bad_request: "sent a request that is not valid", too_large: "sent a body that is larger than limits.body_bytes",
+  slow: "too slow", no_connect: "cannot be reached", reset: "closed the connection", bad_answer: "sent something that is no valid answer", no_backend: "no backend of the pool can be used",
+  exhausted: "no descriptors, ports or memory left", panic: "a bug, see the log", cut: "stopped before the end", crowded: "every backend was full, and so was the queue", no_route: "no route takes it",
+  ambiguous: "servers read this path in different ways", status: "answered with a status that is retried", tls: "TLS failed", deadline: "the deadline of the call passed",
+  out: "was ejected or down", no_tunnel: "opened no tunnel",
+};
+const ONE_PHASE = new Set(["no_connect", "tls", "bad_request", "too_large", "bad_answer", "no_backend", "crowded", "no_route", "ambiguous", "no_tunnel"]); // the cause says when it was
 const WHOSE = { client: "Client", lb: "lb", backend: "Backend" };
 
 function reason(f) {
   if (!WHOSE[f.end]) return "took " + milli(f.total_us / 1e3);
-  return [f.end_why, PHASES[f.end_phase] || f.end_phase, f.end_detail && "(" + f.end_detail + ")"].filter(Boolean).join(" ");
+  return inWords(f.end_why, f.end_phase, f.end_detail);
+}
+
+function inWords(cause, phase, detail) {
+  return [CAUSES[cause] || cause, ONE_PHASE.has(cause) ? "" : PHASES[phase] || phase, detail && "(" + detail + ")"].filter(Boolean).join(" ");
 }
 
 const faultNodes = new Map();
@@ -801,7 +813,7 @@ function faultDetail(f) {
   add("Total", f.total_us === undefined ? "" : milli(f.total_us / 1e3));
   add("Trace", f.trace_id);
   box.append(facts);
-  const attempts = (f.attempts || []).map((a) => [a.backend, a.cause ? [a.cause, PHASES[a.phase] || a.phase].filter(Boolean).join(" ") : "answered " + (a.status || ""), milli(a.us / 1e3)]);
+  const attempts = (f.attempts || []).map((a) => [a.backend, a.cause ? inWords(a.cause, a.phase, a.detail) : "answered " + (a.status || ""), milli(a.us / 1e3)]);
   section(box, "Attempts", table(["Backend", "Outcome", "Took"], attempts));
   const phases = Object.entries(f.phases || {}).filter(([, us]) => us > 0).map(([name, us]) => [name.replace("_", " "), milli(us / 1e3)]);
   section(box, "Phases", table(["Phase", "Took"], phases));
