@@ -17,7 +17,7 @@ import (
 var arrows = map[string][]string{
 	"lb":               {"cli"},
 	"lb/cli":           {"supervise", "admin", "admin/api", "config", "config/socketpath", "backends", "bench", "supervise/certs", "supervise/localca", "cli/faultview", "cli/top", "cli/words", "config/show"},
-	"lb/cli/faultview": {"admin/api"},
+	"lb/cli/faultview": {"admin/api", "cli/words"},
 	"lb/cli/top":       {"admin/api", "cli/words"},
 	"lb/cli/words":     {"admin/api"},
 
