@@ -79,13 +79,15 @@ func (r *LogRing) quarter() bool {
 	return atomic.LoadUint64(r.head)-atomic.LoadUint64(r.tail) >= r.room()/4
 }
 
-// AwaitLog returns when a quarter of a loop's ring waits to be consumed, and after timeout
-// at the latest. Any goroutine of the control plane may call it; it blocks a thread.
-func (b *Board) AwaitLog(timeout time.Duration) {
+// AwaitLog returns when a quarter of the ring of one of these loops waits to be consumed, and
+// after timeout at the latest. It may return earlier: when another ring begins to fill that
+// much, which another process reads. Any goroutine of the control plane may call it; it blocks
+// a thread.
+func (b *Board) AwaitLog(loops []int, timeout time.Duration) {
 	word := &b.words[wordLogWait]
 	atomic.StoreUint64(word, 1)
-	for i := range b.Loops() {
-		if b.LogRing(i).quarter() {
+	for _, loop := range loops {
+		if b.LogRing(loop).quarter() {
 			return
 		}
 	}

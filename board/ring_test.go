@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -120,13 +121,13 @@ func TestAwaitLog(t *testing.T) {
 	}
 	defer other.Close()
 	b.ClaimLoop(1)
-	b.AwaitLog(time.Millisecond) // returns although nothing waits
+	b.AwaitLog([]int{0, 1}, time.Millisecond) // returns although nothing waits
 	const far = time.Hour
 	for range 20 {
 		woken := make(chan struct{})
 		go func() {
 			defer close(woken)
-			b.AwaitLog(far)
+			b.AwaitLog([]int{0, 1}, far)
 		}()
 		r := other.LogRing(1)
 		line := bytes.Repeat([]byte("x"), 4000)
@@ -140,6 +141,25 @@ func TestAwaitLog(t *testing.T) {
 		<-woken
 		first, rest := r.Pending()
 		r.Consume(len(first) + len(rest))
+	}
+}
+
+// TestAwaitLogOfOthers: a ring that another process reads, and that is full, keeps nobody awake.
+func TestAwaitLogOfOthers(t *testing.T) {
+	b := New(2, 1)
+	r := b.LogRing(1)
+	for r.Append(bytes.Repeat([]byte("x"), 4000)) {
+	}
+	const timeout = 20 * time.Millisecond
+	began := time.Now()
+	b.AwaitLog([]int{1}, time.Hour) // its reader has something to do
+	for {                           // a loop may wake all, but does not when its ring is full already
+		if b.AwaitLog([]int{0}, timeout); time.Since(began) >= timeout {
+			break
+		}
+		if runtime.GOOS == "linux" {
+			t.Fatalf("it returned after %v, without any line to read", time.Since(began))
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"fmt"
 	"testing"
 
 	"lb/config"
@@ -22,6 +23,31 @@ func BenchmarkRecord(b *testing.B) {
 					first, rest := ring.Pending()
 					ring.Consume(len(first) + len(rest))
 				}
+			}
+		})
+	}
+}
+
+// BenchmarkFault takes an exchange that has failed, as they come in masses when a backend of a
+// large pool is gone.
+func BenchmarkFault(b *testing.B) {
+	for _, backends := range []int{4, 1000} {
+		b.Run(fmt.Sprint(backends), func(b *testing.B) {
+			r := newRig(b, func(c *config.Config) {
+				c.AccessLog.Path = ""
+				for i := 4; i < backends; i++ {
+					c.Pools[1].Backends = append(c.Pools[1].Backends, config.Backend{Host: fmt.Sprint("10.0.0.", i), Port: 80})
+				}
+			})
+			for range backends - 4 {
+				r.ob.facts.IDs[1] = append(r.ob.facts.IDs[1], 4)
+			}
+			rec := r.exchange(get)
+			r.try(rec, "a:1", true, 0)
+			r.fail(rec, refused, 502)
+			b.ReportAllocs()
+			for b.Loop() {
+				r.ob.Record(rec)
 			}
 		})
 	}

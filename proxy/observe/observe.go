@@ -11,7 +11,6 @@ import (
 	"bytes"
 	"math"
 	"math/rand/v2"
-	"net/netip"
 	"time"
 
 	"lb/board"
@@ -283,6 +282,6 @@ func (t *tap) takes(s *accesslog.Subject) bool {
 
 // within reports whether an address as text is in the network of the filter.
 func (t *tap) within(text []byte) bool {
-	addr, err := netip.ParseAddr(string(text))
-	return err == nil && t.filter.Client.Contains(addr.Unmap())
+	addr, ok := rewrite.ParseAddr(text)
+	return ok && t.filter.Client.Contains(addr)
 }

@@ -10,6 +10,7 @@ import (
 
 	"lb/board"
 	"lb/config"
+	"lb/proxy/front"
 	"lb/proxy/record"
 )
 
@@ -264,13 +265,19 @@ func TestNoAlloc(t *testing.T) {
 	bad.Peer.Trusted = true
 	r.try(bad, "a:1", true, 0)
 	r.fail(bad, refused, 502)
-	r.board.Tap().Set(board.TapFilter{ID: "x"}, int64(r.now.Add(time.Hour)))
-	for name, rec := range map[string]*record.Record{"good": good, "bad": bad} {
-		if n := testing.AllocsPerRun(100, func() {
-			r.pass(time.Millisecond)
-			r.ob.Record(rec)
-		}); n != 0 {
-			t.Errorf("%s: %v allocations", name, n)
+	unix := r.exchange(get)
+	unix.Peer.Set(netip.Addr{}, front.Plain)
+	r.try(unix, "a:1", false, 0)
+	r.answer(unix, 200)
+	for _, f := range []board.TapFilter{{ID: "x"}, {Client: netip.MustParsePrefix("192.0.2.0/24")}, {Client: netip.MustParsePrefix("2001:db8::/32")}} {
+		r.board.Tap().Set(f, int64(r.now.Add(time.Hour)))
+		for name, rec := range map[string]*record.Record{"good": good, "bad": bad, "unix": unix} {
+			if n := testing.AllocsPerRun(100, func() {
+				r.pass(time.Millisecond)
+				r.ob.Record(rec)
+			}); n != 0 {
+				t.Errorf("%s: %v allocations with the tap on %v", name, n, f)
+			}
 		}
 	}
 }

@@ -17,12 +17,17 @@ import (
 //   - other faults of clients, such as what a scanner asks for, and ends of idle tunnels, have
 //     a rate;
 //   - so have slow exchanges, because long polls and streams are slow by design.
+//
+// Those of backends and of lb have a rate as well, which is far above what anyone reads: an
+// entry costs some microseconds, and a flood of failures comes when there are none to spare.
 type recorder struct {
+	faults  rate
 	clients rate
 	slow    rate
 }
 
 func (c *recorder) init() {
+	c.faults = rate{every: time.Millisecond, burst: 4096}
 	c.clients = rate{every: 10 * time.Second, burst: 32}
 	c.slow = rate{every: time.Second, burst: 128}
 }
@@ -33,10 +38,10 @@ func (c *recorder) judge(r *record.Record, slow bool) (k accesslog.Kind, recorde
 	switch {
 	case f.Cause == record.NoCause:
 		if r.Status >= 500 && !r.Own {
-			return accesslog.Fault, true
+			return accesslog.Fault, c.faults.allows(r.Ended)
 		}
 	case f.Side == record.BackendSide, f.Side == record.LBSide, f.Cause == record.CauseDeadline:
-		return accesslog.Fault, true
+		return accesslog.Fault, c.faults.allows(r.Ended)
 	case f.Cause != record.CauseGone && f.Cause != record.CauseShortBody:
 		return accesslog.Fault, c.clients.allows(r.Ended)
 	}

@@ -90,7 +90,8 @@ func TestSlow(t *testing.T) {
 	}
 }
 
-// TestCrowds: what comes in masses does not push out the faults of backends; these are all there.
+// TestCrowds: what comes in masses does not push out the faults of backends; these are all there,
+// unless they come in masses, too.
 func TestCrowds(t *testing.T) {
 	c := new(recorder)
 	c.init()
@@ -112,6 +113,10 @@ func TestCrowds(t *testing.T) {
 	}
 	if n := count(1000, time.Microsecond, record.ByLB(record.CauseNoBackend), false); n != 1000 {
 		t.Errorf("%d of 1000 requests without a backend", n)
+	}
+	// A flood costs no more than an entry in each millisecond, and the newest are there.
+	if n := count(100_000, 10*time.Microsecond, refused, false); n > 4096+1000 || n < 1000 {
+		t.Errorf("%d of 100,000 faults in a second", n)
 	}
 	scan := record.ByClient(record.CauseNoRoute)
 	if n := count(10_001, time.Millisecond, scan, false); n != 33 { // the burst, and one after 10 s

@@ -5,10 +5,10 @@ import (
 	"net/netip"
 )
 
-// parseAddr reads an IP address as proxies write it in lists: alone, with a port, or in
+// ParseAddr reads an IP address as proxies write it in lists: alone, with a port, or in
 // brackets with a port or without. It does not allocate, as netip does for an error. An
 // IPv4 address mapped into IPv6 becomes IPv4, and a zone is dropped.
-func parseAddr(s []byte) (addr netip.Addr, ok bool) {
+func ParseAddr(s []byte) (addr netip.Addr, ok bool) {
 	if len(s) > 0 && s[0] == '[' {
 		end := bytes.IndexByte(s, ']')
 		if end < 0 || end+1 < len(s) && (s[end+1] != ':' || !isPort(s[end+2:])) {

@@ -21,7 +21,7 @@ func TestParseAddr(t *testing.T) {
 		{"1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7:8"},
 		{"1:2:3:4:5:6:1.2.3.4", "1:2:3:4:5:6:102:304"},
 	} {
-		addr, ok := parseAddr([]byte(tc.in))
+		addr, ok := ParseAddr([]byte(tc.in))
 		if !ok || addr.String() != tc.want {
 			t.Errorf("%q: %v, %t; want %s", tc.in, addr, ok, tc.want)
 		}
@@ -29,7 +29,7 @@ func TestParseAddr(t *testing.T) {
 	for _, in := range []string{"", "unknown", "_hidden", "1.2.3", "1.2.3.4.5", "1.2.3.04", "1.2.3.256", "1.2.3.4:", "1.2.3.4:x", "1.2.3.4:65536",
 		"1.2.3.4:000000", "[1.2.3.4]", "[1.2.3.4]:5", "[::1", "[::1]x", "[::1]:", "::1]", "1::2::3", ":1", "1:", ":::", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9",
 		"1:2:3:4:5:6:7:8::", "12345::", "g::", "1:2:3:4:5:6:7:1.2.3.4", "::1.2.3", "a.example", "a.example:80", " 1.2.3.4"} {
-		if addr, ok := parseAddr([]byte(in)); ok {
+		if addr, ok := ParseAddr([]byte(in)); ok {
 			t.Errorf("%q is read as %v", in, addr)
 		}
 	}
@@ -49,7 +49,7 @@ func FuzzParseAddr(f *testing.F) {
 				want = with.Addr()
 			}
 		}
-		got, ok := parseAddr([]byte(s))
+		got, ok := ParseAddr([]byte(s))
 		if err == nil && want.Is4In6() && want.Zone() != "" {
 			return // netip refuses some of these
 		}

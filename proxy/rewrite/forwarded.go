@@ -155,7 +155,7 @@ type walk struct {
 }
 
 func (w *walk) next(one []byte) {
-	addr, ok := parseAddr(one)
+	addr, ok := ParseAddr(one)
 	if !ok {
 		w.found = netip.Addr{}
 	} else if !w.found.IsValid() || !contains(w.trusted, addr) {

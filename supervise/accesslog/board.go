@@ -2,6 +2,7 @@ package accesslog
 
 import (
 	"log/slog"
+	"time"
 
 	"lb/board"
 	"lb/supervise/slots"
@@ -11,17 +12,18 @@ import (
 // process has any longer.
 func OfBoard(log *slog.Logger, b *board.Board, s *slots.Slots) *Writer {
 	s.Read()
+	var unread []int // as of the last look at the rings
 	return New(Options{
 		Log: log,
 		Rings: func() []Ring {
-			unread := s.Unread()
+			unread = s.Unread()
 			rings := make([]Ring, len(unread))
 			for i, slot := range unread {
 				rings[i] = b.LogRing(slot)
 			}
 			return rings
 		},
-		Await: b.AwaitLog,
+		Await: func(timeout time.Duration) { b.AwaitLog(unread, timeout) },
 		Dropped: func() (lines uint64) {
 			for i := range b.Loops() {
 				lines += b.Loop(i).LogLost.Load()
