@@ -17,7 +17,7 @@ import (
 var arrows = map[string][]string{
 	"lb":               {"cli"},
 	"lb/cli":           {"supervise", "admin", "admin/api", "config", "config/socketpath", "backends", "bench", "supervise/certs", "supervise/localca", "cli/faultview", "cli/top", "cli/words", "config/show"},
-	"lb/cli/faultview": {"admin/api"},
+	"lb/cli/faultview": {"admin/api", "cli/words"},
 	"lb/cli/top":       {"admin/api", "cli/words"},
 	"lb/cli/words":     {"admin/api"},
 
@@ -51,7 +51,8 @@ var arrows = map[string][]string{
 	"lb/admin/rest":               {"admin/api", "config"},
 	"lb/admin/dashboard":          {"admin/api"},
 	"lb/admin/history":            {"admin/api", "board", "config"},
-	"lb/proxy":                    {"proxy/back", "proxy/backs", "proxy/h1back", "proxy/clients", "proxy/deadline", "proxy/front", "proxy/grpc", "proxy/ids", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/shake", "proxy/spread", "proxy/upkeep", "proxy/watch", "internal/tlsconf", "loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick", "admin/api", "proxy/admission", "proxy/explain"},
+	"lb/proxy":                    {"proxy/waiting", "proxy/back", "proxy/backs", "proxy/h1back", "proxy/clients", "proxy/deadline", "proxy/front", "proxy/grpc", "proxy/ids", "proxy/lane", "proxy/ownreply", "proxy/record", "proxy/rewrite", "proxy/retry", "proxy/route", "proxy/shake", "proxy/spread", "proxy/upkeep", "proxy/watch", "internal/tlsconf", "loop", "httpparse", "arena", "upstream", "board", "config", "loop/tick", "admin/api", "proxy/admission", "proxy/explain"},
+	"lb/proxy/waiting":            {"loop", "loop/tick", "upstream"},
 	"lb/proxy/clients":            {"proxy/front", "proxy/h1", "proxy/shake", "proxy/spread", "httpparse", "httpparse/urlpath", "internal/tlsconf", "loop", "config", "proxy/h2"},
 	"lb/proxy/backconn":           {"proxy/back", "proxy/front", "proxy/record", "loop", "upstream", "board", "config", "loop/tick", "loop/tlsconn", "internal/tlsconf"},
 	"lb/proxy/back":               {"proxy/front", "proxy/lane", "proxy/record", "loop/tick"},

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -8,6 +9,7 @@ import (
 
 	"lb/admin"
 	"lb/admin/api"
+	"lb/cli/words"
 )
 
 // explainCmd is `lb explain`.
@@ -49,7 +51,7 @@ func printExplained(p page, e api.Explained) {
 	about(p, "", e.How)
 	fmt.Fprintln(p.w)
 	about(p, "request", strings.TrimRight(fmt.Sprintf("%s %s for %s", e.Method, e.Target, e.Host), "for "))
-	client := fmt.Sprintf("%s by %s", orDash(e.Client.Address), e.Client.Scheme)
+	client := fmt.Sprintf("%s by %s", cmp.Or(e.Client.Address, "-"), e.Client.Scheme)
 	if e.Client.Address != e.Client.Peer {
 		client += fmt.Sprintf(", as %s says, which is trusted", e.Client.Peer)
 	}
@@ -147,7 +149,7 @@ func printCandidates(p page, list []api.ExplainedBackend) {
 		if b.Chosen {
 			mark = "->"
 		}
-		row := cells(mark, b.Address, stateShown(b.State), weight, load, b.Why)
+		row := cells(mark, b.Address, words.Health(b.State), weight, load, b.Why)
 		if !b.Candidate {
 			row[2].tint = yellow
 		}
@@ -173,11 +175,11 @@ func printHead(p page, e api.Explained) {
 		if added[line] {
 			mark = "+ "
 		}
-		p.line(fmt.Sprintf("%-*s%s", explainWide, word, mark), printable(line))
+		p.line(fmt.Sprintf("%-*s%s", explainWide, word, mark), words.Clean(line))
 		word = ""
 	}
 	for _, line := range e.Dropped {
-		p.line(fmt.Sprintf("%-*s- ", explainWide, ""), printable(line))
+		p.line(fmt.Sprintf("%-*s- ", explainWide, ""), words.Clean(line))
 	}
 }
 
@@ -187,17 +189,17 @@ func printHeld(p page, list []api.ExplainedSetting) {
 		return
 	}
 	fmt.Fprintln(p.w)
-	var words []string
+	var held []string
 	for i, s := range list {
 		table, key := splitKey(s.Key)
-		words = append(words, key+" "+s.Value)
+		held = append(held, key+" "+s.Value)
 		if i+1 < len(list) {
 			if next, _ := splitKey(list[i+1].Key); next == table {
 				continue
 			}
 		}
-		about(p, tableWord(table), strings.Join(words, ", "))
-		words = nil
+		about(p, tableWord(table), strings.Join(held, ", "))
+		held = nil
 	}
 }
 
@@ -218,29 +220,4 @@ func tableWord(table string) string {
 		return "pool"
 	}
 	return table
-}
-
-// printable returns s without what a terminal obeys.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return '?'
-		}
-		return r
-	}, s)
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
-}
-
-// stateShown returns a state as lb status has it.
-func stateShown(state string) string {
-	if state == "unknown" {
-		return "not checked"
-	}
-	return state
 }

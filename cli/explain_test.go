@@ -60,7 +60,7 @@ asked     loop 1, configuration 3
 sent        GET /x HTTP/1.1
             Host: a.test
           + X-Forwarded-For: 203.0.113.9
-          - Connection: ?[31mclose
+          - Connection: \u{1b}[31mclose
 
 settings  paths raw
 retry     attempts 2, budget 0.2

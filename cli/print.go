@@ -17,8 +17,7 @@ import (
 // The words that other rooms of the command line use, too.
 var (
 	age, grouped, short = words.Age, words.Grouped, words.Short
-	stateOf, stateWord  = words.State, words.StateWord
-	tintOf              = words.TintOf
+	stateOf, tintOf     = words.State, words.TintOf
 )
 
 // printStatus writes the whole status.
@@ -114,7 +113,7 @@ func printBackends(p page, pools []api.Pool, now time.Time) {
 	rows := table(stateOf)
 	whole := p.fits(rows)
 	if !whole {
-		rows = table(stateWord)
+		rows = table(func(b api.Backend, _ time.Time) string { return words.StateWord(b) })
 	}
 	p.table(rows, backendColumn, poolColumn)
 	printBelow(p, pools, whole, now)

@@ -8,6 +8,7 @@ import (
 
 	"lb/admin"
 	"lb/admin/api"
+	"lb/cli/words"
 	"lb/config"
 	"lb/config/show"
 )
@@ -90,7 +91,7 @@ func withKeys(list []api.Setting, keys []string) (out []api.Setting, err error) 
 func printSettings(p page, list []api.Setting) {
 	rows := [][]cell{cells("SETTING", "VALUE", "FROM")}
 	for _, s := range list {
-		row := cells(s.Key, printable(s.Value), sourceOf(s))
+		row := cells(s.Key, words.Clean(s.Value), sourceOf(s))
 		switch s.Source {
 		case api.FromRuntime:
 			row[2].tint = yellow

@@ -30,7 +30,7 @@ type choice struct {
 	secure    bool // the client's side is https
 
 	wait    upstream.WaitLink[*exchange]
-	waiting bool // for room, in pool.waits or pool.again
+	waiting bool // for room, in pool.room
 }
 
 // reset prepares c for another exchange.
@@ -64,7 +64,7 @@ func (x *exchange) pick() (ended bool) {
 		x.follow()
 	}
 	p, q := x.p, x.pool
-	if first, waited := q.queueOf(x).First(); waited && first != x || q.Yields(x.since, x.snap.cfg.Timeouts.Queue) {
+	if first, waited := q.room.First(x.tried.Len() > 0); waited && first != x || q.Yields(x.since, x.snap.cfg.Timeouts.Queue) {
 		return x.queue() // others were here before
 	}
 	now := p.loop.Now()

@@ -25,8 +25,9 @@ func (p *Proxy) Explain(ask api.ExplainAsk) (*explain.Facts, error) {
 		came := x.request()
 		x.prepareChoice(came)
 		x.composeRequest(came)
+		waits, most := q.room.Newcomers()
 		f.Picked(slices.Index(s.pools, q), x.stickyLen > 0, q.Peek(upstream.Ask{Key: x.key, Sticky: x.sticky[:x.stickyLen]}, f.Now),
-			q.waits.Len(), q.waits.Max, q.Yields(f.Now, s.cfg.Timeouts.Queue))
+			waits, most, q.Yields(f.Now, s.cfg.Timeouts.Queue))
 		f.Head = slices.Clone(x.up.Head()) // which has a Host: it came by HTTP/1.1
 		x.up.Release(p.arena)
 	}

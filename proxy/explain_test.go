@@ -160,7 +160,7 @@ func body(f *explain.Facts) []byte {
 // waiting returns how many exchanges wait for room.
 func (e *explainRun) waiting() (n int) {
 	for _, q := range e.p.now.pools {
-		n += q.waits.Len()
+		n += q.room.Len()
 	}
 	return n
 }

@@ -2,13 +2,11 @@ package proxy
 
 import (
 	"slices"
-	"time"
 
 	"lb/config"
-	"lb/loop"
-	"lb/loop/tick"
 	"lb/proxy/h1back"
 	"lb/proxy/record"
+	"lb/proxy/waiting"
 	"lb/upstream"
 )
 
@@ -22,20 +20,8 @@ type pool struct {
 	series    int       // on the board, or -1
 	streams   bool      // the backends speak HTTP/2 alone
 	successor *pool     // or nil while it is in the present configuration, or if no pool of its name is
-	// waits are the exchanges for which every backend is full, first come first
-	// served. Room that this loop makes goes to the first at once; for room that other
-	// loops make, the first tries again now and then.
-	waits upstream.WaitList[*exchange]
-	// again are those that have tried a backend already. They wait for room at another
-	// one, which is no reason for newcomers to wait.
-	again upstream.WaitList[*exchange]
-	look  loop.Timer
+	room      waiting.Room[*exchange]
 }
-
-const (
-	waitsMax  = 1 << 14              // exchanges that wait in one loop and pool
-	lookEvery = 8 * time.Millisecond // for room that another loop has made
-)
 
 // newPool returns the pool of cfg with these targets, one for each backend.
 func (p *Proxy) newPool(cfg *config.Pool, targets []*target, stickyKey []byte, at upstream.Seat) *pool {
@@ -45,7 +31,7 @@ func (p *Proxy) newPool(cfg *config.Pool, targets []*target, stickyKey []byte, a
 	}
 	q := &pool{p: p, cfg: cfg, targets: targets, streams: cfg.Protocol == config.ProtocolH2 || cfg.Protocol == config.ProtocolH2C,
 		Pool: upstream.NewPool(*cfg, p.board, backends, at)}
-	q.waits.Max, q.again.Max = waitsMax, waitsMax
+	q.room.Init(p.loop, q.ShowWait)
 	if cfg.Sticky != "" {
 		q.UseSticky(stickyKey)
 	}
@@ -87,39 +73,3 @@ func (q *pool) logEjected(c upstream.Change, detail uint64, ph record.Phase) {
 	}
 	q.p.log.Warn("backend ejected", args...)
 }
-
-// wakeFirst has the first waiting exchange of each list try again at the next turn.
-func (q *pool) wakeFirst() {
-	waiting := false
-	for _, list := range [...]*upstream.WaitList[*exchange]{&q.waits, &q.again} {
-		if x, ok := list.First(); ok {
-			x.front.Wake()
-			waiting = true
-		}
-	}
-	if waiting {
-		q.p.loop.Arm(&q.look, q, q.p.loop.Now().Add(lookEvery))
-	}
-}
-
-// queueOf returns the list that x waits in.
-func (q *pool) queueOf(x *exchange) *upstream.WaitList[*exchange] {
-	if x.tried.Len() > 0 {
-		return &q.again
-	}
-	return &q.waits
-}
-
-// showWait puts on the board how many exchanges of this loop wait, and since when the first.
-func (q *pool) showWait() {
-	since := tick.Instant(0)
-	for _, list := range [...]*upstream.WaitList[*exchange]{&q.waits, &q.again} {
-		if x, ok := list.First(); ok && (since == 0 || x.since < since) {
-			since = x.since
-		}
-	}
-	q.ShowWait(q.waits.Len()+q.again.Len(), since)
-}
-
-// Expired is called by the loop when it is time to look for room again.
-func (q *pool) Expired() { q.wakeFirst() }

@@ -1,23 +1,20 @@
 package proxy
 
-import "lb/proxy/record"
+import (
+	"lb/loop/tick"
+	"lb/proxy/record"
+)
 
 // queue has x wait for room at its pool.
 func (x *exchange) queue() (ended bool) {
 	if x.hasLeft() {
 		return x.fail(record.ByClient(record.CauseGone))
 	}
-	q, now := x.pool, x.p.loop.Now()
 	if !x.waiting {
-		first := q.waits.Len()+q.again.Len() == 0
-		if !q.queueOf(x).Put(&x.wait, x) {
+		if !x.pool.room.Put(&x.wait, x, x.tried.Len() > 0) {
 			return x.fail(record.ByLB(record.CauseCrowded))
 		}
 		x.waiting = true
-		q.showWait()
-		if first { // otherwise it is armed, and a newcomer must not put it off
-			x.p.loop.Arm(&q.look, q, now.Add(lookEvery))
-		}
 	}
 	x.arm()
 	return false
@@ -28,14 +25,17 @@ func (x *exchange) queue() (ended bool) {
 // is no loss. Later a client that has closed looks like one that still reads.
 func (x *exchange) hasLeft() bool { return x.snap.cfg.AbortOnClose && x.front.Shut() }
 
-// leaveQueue ends the wait for room, if x waits. The next in line tries at once: there
-// may be more room, or nothing to wait for.
+// Since implements waiting.Waiter.
+func (x *exchange) Since() tick.Instant { return x.since }
+
+// Wake implements waiting.Waiter.
+func (x *exchange) Wake() { x.front.Wake() }
+
+// leaveQueue ends the wait for room, if x waits.
 func (x *exchange) leaveQueue() {
 	if x.waiting {
 		x.waiting = false
-		x.pool.queueOf(x).Remove(&x.wait)
-		x.pool.showWait()
-		x.pool.wakeFirst()
+		x.pool.room.Remove(&x.wait, x.tried.Len() > 0)
 	}
 }
 
@@ -44,7 +44,7 @@ func (x *exchange) tryAgain() (ended bool) {
 	if x.front.Gone() || x.waiting && x.hasLeft() {
 		return x.fail(record.ByClient(record.CauseGone))
 	}
-	if first, _ := x.pool.queueOf(x).First(); x.pause == 0 && first == x {
+	if first, _ := x.pool.room.First(x.tried.Len() > 0); x.pause == 0 && first == x {
 		return x.pick()
 	}
 	x.arm()

@@ -323,7 +323,7 @@ func (r *rig) leftovers() (all []string) {
 		note(what, int(c.Load()))
 	}
 	for _, q := range r.p.now.pools {
-		note("waiting at pool "+q.Name, q.waits.Len()+q.again.Len())
+		note("waiting at pool "+q.Name, q.room.Len())
 		for _, t := range q.targets {
 			note("idle list of "+t.Name, t.Idle.Len())
 		}

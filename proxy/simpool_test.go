@@ -174,7 +174,7 @@ func (s *sim) freePlaces() {
 func (s *sim) countWaits() {
 	waits := 0
 	for _, q := range s.r.p.now.pools {
-		waits += q.waits.Len() + q.again.Len()
+		waits += q.room.Len()
 	}
 	s.waits += waits
 	s.checkFreed()

@@ -27,7 +27,7 @@ func (s *sim) reload() {
 		s.comeBack(cfg)
 		s.eras = append(s.eras, simEra{s.r.k.Now(), cfg})
 		for _, q := range s.r.p.now.pools {
-			s.moved += q.waits.Len() + q.again.Len()
+			s.moved += q.room.Len()
 		}
 	})
 	s.r.reload(cfg)

@@ -148,7 +148,10 @@ func (p *Proxy) Reload(s Snapshot) {
 	p.use(s)
 	for _, q := range next.pools {
 		if from := before[q.Name]; from != nil && from != q {
-			from.moveWaiting()
+			from.room.MoveTo(&q.room, func(x *exchange) (*upstream.WaitLink[*exchange], bool) {
+				x.follow()
+				return &x.wait, x.tried.Len() > 0
+			})
 		}
 	}
 	if next.trust = old.trust; !slices.Equal(old.cfg.TrustedProxies, next.cfg.TrustedProxies) {
@@ -267,22 +270,4 @@ func (x *exchange) follow() {
 			x.tried.Add(t.index)
 		}
 	}
-}
-
-// moveWaiting moves the exchanges that wait for room to q's successor, in order.
-func (q *pool) moveWaiting() {
-	successor := q.successor
-	most := max(q.waits.Max, q.waits.Len()+q.again.Len())
-	successor.waits.Max, successor.again.Max = most, most
-	for _, list := range [...]*upstream.WaitList[*exchange]{&q.waits, &q.again} {
-		for x, ok := list.First(); ok; x, ok = list.First() {
-			list.Remove(&x.wait)
-			x.follow()
-			successor.queueOf(x).Put(&x.wait, x)
-		}
-	}
-	q.p.loop.Disarm(&q.look)
-	q.showWait()
-	successor.showWait()
-	successor.wakeFirst()
 }

@@ -94,7 +94,7 @@ func (t *target) release() {
 		return
 	}
 	q.Release(t.index)
-	q.wakeFirst()
+	q.room.Wake()
 }
 
 // SetAddrs replaces the addresses of the backend with that ID on the board, after its

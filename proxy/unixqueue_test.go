@@ -136,8 +136,9 @@ func TestFullAcceptQueueThenQueue(t *testing.T) {
 		t.Fatal("the other backend was not asked")
 	}
 	r.pass(r.p.now.cfg.Timeouts.Connect + 100*time.Millisecond)
-	if n := r.p.now.pools[0].again.Len(); n != 1 {
-		t.Fatalf("%d wait for room, want 1", n)
+	room := &r.p.now.pools[0].room
+	if n, _ := room.Newcomers(); n != 0 || room.Len() != 1 {
+		t.Fatalf("%d wait for room, %d of them at the first try; want 1 and 0", room.Len(), n)
 	}
 	busy.Send([]byte("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"))
 	r.settle()

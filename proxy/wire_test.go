@@ -18,6 +18,7 @@ import (
 	"lb/config"
 	"lb/loop/looptest"
 	"lb/proxy/h1"
+	"lb/proxy/waiting"
 )
 
 var update = flag.Bool("update", false, "rewrite what was seen in testdata/*.wire")
@@ -216,7 +217,7 @@ func isSeen(line string) bool {
 
 // start makes the rig.
 func (p *player) start() {
-	backends, waits, faults := 1, waitsMax, looptest.Faults{}
+	backends, waits, faults := 1, waiting.Max, looptest.Faults{}
 	cfg := config.Default()
 	cfg.Via, cfg.RequestID = "lb", "" // not the defaults: every request shows them
 	for _, setting := range strings.Fields(strings.TrimPrefix(p.settings, "config ")) {
@@ -259,7 +260,7 @@ func (p *player) start() {
 	p.rig = newRig(p.t, 1, cfg, p.tiny)
 	p.k.Faults, p.rig.layered, p.rig.http2 = faults, p.playing.layered, p.streaming
 	for _, q := range p.p.now.pools {
-		q.waits.Max = waits
+		q.room.SetMax(waits)
 	}
 	p.onEveryConnect(func(place int, peer *looptest.Peer) {
 		if p.h2c {

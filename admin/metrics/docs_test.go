@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lb/admin/api"
+	"lb/board"
 )
 
 var update = flag.Bool("update", false, "write docs/metrics.md from the catalogue")
@@ -110,7 +111,8 @@ func everything() Options {
 	view := o.View()
 	view.BackendSeries = [][]int{{0, 0}, {0}}
 	o.View = func() View { return view }
-	for kind, labels := range faultLabels {
+	for kind := range board.FaultKinds {
+		labels := faultLabels(kind)
 		if labels != nil {
 			o.Board.Loop(0).Faults[kind].Add(1)
 		}

@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"cmp"
+
 	"lb/board"
 	"lb/proxy/record"
 )
@@ -82,27 +84,26 @@ func (c *collector) writeOne(s *scrape, m *seriesMetric, series int, at []octave
 var faults = family{"lb_faults_total",
 	"Exchanges that ended in a fault, by the side at fault (none: a deadline that is nobody's fault), the phase and the cause. A series appears with its first fault.", counter}
 
-// faultLabels has the labels of a fault, by board.FaultKind; nil where there is none.
-var faultLabels = func() (list [board.FaultKinds][]label) {
-	for kind := range list {
-		side, phase, cause := board.FaultOf(kind)
-		if side <= uint8(record.LBSide) && phase < uint8(record.Phases) && cause > 0 && int(cause) < record.Causes {
-			name := record.Side(side).String()
-			if name == "" {
-				name = "none"
-			}
-			list[kind] = labels("cause", record.Cause(cause).String(), "phase", record.Phase(phase).String(), "side", name)
-		}
+// faultLabels returns the labels of a fault by its board.FaultKind, or nil if there is no
+// such fault.
+func faultLabels(kind int) []label {
+	side, phase, cause := board.FaultOf(kind)
+	if side > uint8(record.LBSide) || phase >= uint8(record.Phases) || cause == 0 || int(cause) >= record.Causes {
+		return nil
 	}
-	return list
-}()
+	name := cmp.Or(record.Side(side).String(), "none")
+	return labels("cause", record.Cause(cause).String(), "phase", record.Phase(phase).String(), "side", name)
+}
 
 // writeFaults writes those that have happened: most of what can be put together never does.
 func writeFaults(s *scrape) {
 	s.begin(&faults)
 	for kind, n := range s.loops.Faults {
-		if n > 0 && faultLabels[kind] != nil {
-			s.sample(float64(n), faultLabels[kind]...)
+		if n == 0 {
+			continue
+		}
+		if l := faultLabels(kind); l != nil {
+			s.sample(float64(n), l...)
 		}
 	}
 }

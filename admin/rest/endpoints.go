@@ -137,14 +137,6 @@ type (
 	}
 )
 
-// media returns the media type of the endpoint's answer, if it is no stream of lines.
-func (e *Endpoint) media() string {
-	if e.Media != "" {
-		return e.Media
-	}
-	return "application/json"
-}
-
 // byPath returns the endpoints of one side by their paths.
 func byPath(tcp bool) map[string]map[string]*Endpoint {
 	all := map[string]map[string]*Endpoint{}

@@ -89,6 +89,14 @@ func generate(t *testing.T) []byte {
 	return out.Bytes()
 }
 
+// media returns the media type of the endpoint's answer, if it is no stream of lines.
+func (e *Endpoint) media() string {
+	if e.Media != "" {
+		return e.Media
+	}
+	return "application/json"
+}
+
 // operation describes an endpoint.
 func (g *generator) operation(e *Endpoint) object {
 	id := strings.ToLower(e.Method)

@@ -136,16 +136,6 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// TestSpan: three digits at most, and the unit that fits.
-func TestSpan(t *testing.T) {
-	for us, want := range map[int64]string{0: "0 us", 999: "999 us", 1000: "1.0 ms", 9949: "9.9 ms", 10_400: "10 ms", 999_499: "999 ms",
-		999_999: "1.0 s", 1_000_000: "1.0 s", 99_900_000: "99.9 s", 100_000_000: "1m40s"} {
-		if got := Span(us); got != want {
-			t.Errorf("%d us: %q, want %q", us, got, want)
-		}
-	}
-}
-
 // FuzzLines: whatever JSON comes, there are lines, and a terminal obeys none of them.
 func FuzzLines(f *testing.F) {
 	f.Add([]byte(reset))

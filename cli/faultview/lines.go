@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"lb/admin/api"
+	"lb/cli/words"
 )
 
 // Entry is one exchange.
@@ -53,9 +54,9 @@ func (e *Entry) Lines(heads bool) []Line {
 		first.Tint = Slow
 	}
 	lines := []Line{first, {Head: indent + "request   ", Words: e.request()}}
-	add := func(head, words string) {
-		if words != "" {
-			lines = append(lines, Line{Head: indent + head, Words: words})
+	add := func(head, text string) {
+		if text != "" {
+			lines = append(lines, Line{Head: indent + head, Words: text})
 		}
 	}
 	add("answer    ", e.place())
@@ -70,7 +71,7 @@ func (e *Entry) Lines(heads bool) []Line {
 		lines = append(lines, headLines("< ", e.Answer)...)
 	}
 	for i := range lines {
-		lines[i].Head, lines[i].Words = Clean(lines[i].Head), Clean(lines[i].Words)
+		lines[i].Head, lines[i].Words = words.Clean(lines[i].Head), words.Clean(lines[i].Words)
 	}
 	return lines
 }
@@ -105,15 +106,15 @@ func (e *Entry) request() string {
 
 // place returns where the request went, and how much went both ways.
 func (e *Entry) place() string {
-	var words []string
+	var list []string
 	if e.Route != "" {
-		words = append(words, "route "+e.Route)
+		list = append(list, "route "+e.Route)
 	}
 	if e.Pool != "" {
-		words = append(words, "pool "+e.Pool)
+		list = append(list, "pool "+e.Pool)
 	}
-	words = append(words, fmt.Sprintf("%d bytes of body sent, %d received", e.Bytes, e.BytesIn))
-	return strings.Join(words, ", ")
+	list = append(list, fmt.Sprintf("%d bytes of body sent, %d received", e.Bytes, e.BytesIn))
+	return strings.Join(list, ", ")
 }
 
 // attempt returns what came of one attempt.
@@ -134,16 +135,16 @@ func (e *Entry) attempt(a api.Attempt) string {
 	default:
 		s += "did not end"
 	}
-	return s + ", after " + Span(a.US)
+	return s + ", after " + words.Span(a.US)
 }
 
 // times returns where the time went. Parts that took none are left out.
 func (e *Entry) times() string {
-	s := Span(e.TotalUS)
+	s := words.Span(e.TotalUS)
 	sep := ": "
 	for _, p := range e.parts() {
 		if p.us > 0 {
-			s += sep + p.name + " " + Span(p.us)
+			s += sep + p.name + " " + words.Span(p.us)
 			sep = ", "
 		}
 	}
@@ -155,15 +156,11 @@ func (e *Entry) times() string {
 
 // states returns the backends as they were.
 func (e *Entry) states() string {
-	words := make([]string, len(e.Backends))
+	list := make([]string, len(e.Backends))
 	for i, b := range e.Backends {
-		state := b.State
-		if state == "unknown" {
-			state = "not checked" // as in lb status
-		}
-		words[i] = fmt.Sprintf("%s %s (%d at work)", b.Backend, state, b.InFlight)
+		list[i] = fmt.Sprintf("%s %s (%d at work)", b.Backend, words.Health(b.State), b.InFlight)
 	}
-	return strings.Join(words, ", ")
+	return strings.Join(list, ", ")
 }
 
 // headLines returns each line of a message's head after mark.

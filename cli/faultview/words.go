@@ -3,10 +3,8 @@ package faultview
 import (
 	"cmp"
 	"fmt"
-	"strconv"
-	"strings"
-	"time"
-	"unicode"
+
+	"lb/cli/words"
 )
 
 // causes has the words for each record.Cause. A cause of "slow" depends on the phase.
@@ -90,7 +88,8 @@ func Reason(side, cause, phase, detail string) string {
 }
 
 // Headline returns whose fault it was, in one line: the side, the backend if it was that
-// one's, the reason, and the names by which metrics count it. Of a slow exchange it names the part that took longest.
+// one's, the reason, and the names by which metrics count it. Of a slow exchange it names
+// the part that took longest.
 func (e *Entry) Headline() string {
 	if e.End == "ok" {
 		return e.slowest()
@@ -143,16 +142,16 @@ func (e *Entry) slowest() string {
 			most = p
 		}
 	}
-	share := " of " + Span(e.TotalUS)
+	share := " of " + words.Span(e.TotalUS)
 	switch {
 	case most.us == 0:
-		return "slow: " + Span(e.TotalUS) + e.by()
+		return "slow: " + words.Span(e.TotalUS) + e.by()
 	case most.name == "queue":
-		return "slow, most of it by the queue for pool " + e.Pool + ": " + Span(most.us) + share
+		return "slow, most of it by the queue for pool " + e.Pool + ": " + words.Span(most.us) + share
 	case most.whose == "backend" && e.Backend != "":
 		most.whose += " " + e.Backend + " of pool " + e.Pool
 	}
-	return "slow, most of it by the " + most.whose + ": " + Span(most.us) + share + " (" + most.name + ")"
+	return "slow, most of it by the " + most.whose + ": " + words.Span(most.us) + share + " (" + most.name + ")"
 }
 
 func (e *Entry) by() string {
@@ -160,40 +159,4 @@ func (e *Entry) by() string {
 		return " by lb"
 	}
 	return " by " + e.Backend + " of pool " + e.Pool
-}
-
-// Span writes a time of so many microseconds with three digits at most.
-func Span(us int64) string {
-	switch {
-	case us < 1000:
-		return strconv.FormatInt(us, 10) + " us"
-	case us < 9950:
-		return strconv.FormatFloat(float64(us)/1e3, 'f', 1, 64) + " ms"
-	case us < 999_500:
-		return strconv.FormatInt((us+500)/1000, 10) + " ms"
-	case us < 99_950_000:
-		return strconv.FormatFloat(float64(us)/1e6, 'f', 1, 64) + " s"
-	}
-	return (time.Duration(us/1e6) * time.Second).String()
-}
-
-// Clean returns s without anything that a terminal obeys, or that turns the direction of
-// text: what clients send stands in entries. Such characters are written as \u{...}.
-func Clean(s string) string {
-	if !strings.ContainsFunc(s, unsafe) {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range s {
-		if unsafe(r) {
-			fmt.Fprintf(&b, "\\u{%x}", r)
-		} else {
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
-func unsafe(r rune) bool {
-	return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
 }

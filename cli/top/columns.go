@@ -179,21 +179,12 @@ func perSecond(known bool, rate float64) string {
 	return strconv.FormatFloat(rate/1e6, 'f', 2, 64) + "M"
 }
 
-// latency writes a time with two or three digits, and "-" for 0: nothing was measured.
+// latency writes a time, and "-" for 0: nothing was measured.
 func latency(d time.Duration) string {
-	switch {
-	case d <= 0:
+	if d <= 0 {
 		return "-"
-	case d < time.Millisecond:
-		return fmt.Sprintf("%d us", d.Microseconds())
-	case d < 100*time.Millisecond:
-		return fmt.Sprintf("%.1f ms", d.Seconds()*1e3)
-	case d < time.Second:
-		return fmt.Sprintf("%d ms", d.Milliseconds())
-	case d < 100*time.Second:
-		return fmt.Sprintf("%.1f s", d.Seconds())
 	}
-	return fmt.Sprintf("%.0f s", d.Seconds())
+	return words.Span(d.Microseconds())
 }
 
 // sparkline draws rates, the highest of which fills the line.

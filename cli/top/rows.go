@@ -116,7 +116,7 @@ func (c *choice) takes(r *row) bool {
 
 func (s *samples) backendRow(b *api.Backend, pool string, now time.Time) row {
 	r := row{key: key{pool, b.Address}, backend: b, inFlight: b.InFlight,
-		state: words.State(*b, now), word: words.StateWord(*b, now), tint: words.TintOf(*b)}
+		state: words.State(*b, now), word: words.StateWord(*b), tint: words.TintOf(*b)}
 	r.flow = of(s.flows, r.key)
 	switch r.tint {
 	case words.Red:

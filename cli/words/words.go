@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"lb/admin/api"
 )
@@ -38,6 +39,21 @@ func Grouped(n uint64) string {
 	return s
 }
 
+// Span writes a time of so many microseconds with three digits at most.
+func Span(us int64) string {
+	switch {
+	case us < 1000:
+		return strconv.FormatInt(us, 10) + " us"
+	case us < 99_950:
+		return strconv.FormatFloat(float64(us)/1e3, 'f', 1, 64) + " ms"
+	case us < 999_500:
+		return strconv.FormatInt((us+500)/1000, 10) + " ms"
+	case us < 99_950_000:
+		return strconv.FormatFloat(float64(us)/1e6, 'f', 1, 64) + " s"
+	}
+	return (time.Duration(us/1e6) * time.Second).String()
+}
+
 // Short returns s in at most n columns, at least 3: the middle is left out, because
 // addresses and names differ at their ends.
 func Short(s string, n int) string {
@@ -59,10 +75,8 @@ func State(b api.Backend, now time.Time) string {
 	if b.Ejected {
 		words = append(words, strings.TrimSuffix("ejected for "+Age(now, b.EjectedUntil)+" more: "+b.EjectedReason, ": "))
 	}
-	health := b.Health
-	if health == "unknown" {
-		health = "not checked"
-	} else if !b.Since.IsZero() {
+	health := Health(b.Health)
+	if b.Health != unchecked && !b.Since.IsZero() {
 		health += " for " + Age(b.Since, now)
 	}
 	if b.Health == "down" && b.HealthReason != "" {
@@ -75,14 +89,25 @@ func State(b api.Backend, now time.Time) string {
 	return strings.Join(words, ", ")
 }
 
+// unchecked is the health of backends without checks.
+const unchecked = "unknown"
+
+// Health returns a state of a backend that loops or checks have given it, as it is shown.
+func Health(state string) string {
+	if state == unchecked {
+		return "not checked"
+	}
+	return state
+}
+
 // StateWord returns the first of State, in a word.
-func StateWord(b api.Backend, _ time.Time) string {
+func StateWord(b api.Backend) string {
 	switch {
 	case b.Admin != api.Enabled:
 		return admin(b)
 	case b.Ejected:
 		return "ejected"
-	case b.Health == "unknown":
+	case b.Health == unchecked:
 		return "-"
 	}
 	return b.Health
@@ -118,4 +143,25 @@ func TintOf(b api.Backend) Tint {
 		return Green
 	}
 	return Plain
+}
+
+// Clean returns s without anything that a terminal obeys, or that turns the direction of
+// text: what clients send is shown, too. Such characters are written as \u{...}.
+func Clean(s string) string {
+	if !strings.ContainsFunc(s, unsafe) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if unsafe(r) {
+			fmt.Fprintf(&b, "\\u{%x}", r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+func unsafe(r rune) bool {
+	return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
 }
