@@ -22,11 +22,12 @@ var arrows = map[string][]string{
 	"lb/cli/words":     {"admin/api"},
 
 	// The rooms of supervise.
-	"lb/supervise":               {"supervise/slots", "supervise/signals", "supervise/accesslog", "supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports", "supervise/queue", "supervise/rings", "internal/filewatch", "internal/host", "internal/systemd", "admin/api", "admin/history", "board", "config", "config/socketpath", "loop/tick", "internal/tlsfault", "supervise/tracing", "config/show"},
+	"lb/supervise":               {"supervise/slots", "supervise/conffile", "supervise/signals", "supervise/accesslog", "supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports", "supervise/queue", "supervise/rings", "internal/filewatch", "internal/host", "internal/systemd", "admin/api", "admin/history", "board", "config", "config/socketpath", "loop/tick", "internal/tlsfault", "supervise/tracing", "config/show"},
 	"lb/supervise/accesslog":     {"supervise/slots", "board", "config/logging"},
 	"lb/supervise/signals":       {},
 	"lb/supervise/slots":         {"board"},
 	"lb/supervise/certs":         {"internal/tlsconf", "admin/api", "config"},
+	"lb/supervise/conffile":      {"config", "internal/filewatch"},
 	"lb/supervise/crew":          {"supervise/slots", "supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "board", "config", "loop/tick", "admin/api", "supervise/asking"},
 	"lb/supervise/discover":      {"config"},
 	"lb/supervise/engine":        {"supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "proxy", "proxy/observe", "board", "config", "loop", "loop/tick", "supervise/asking"},

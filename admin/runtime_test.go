@@ -95,6 +95,9 @@ func fill(t *testing.T, v reflect.Value, n *int) {
 			}
 			fill(t, v.Field(i), n)
 		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(t, v.Elem(), n)
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
 		fallthrough

@@ -113,9 +113,8 @@ func network(o Options) *rest.Network {
 	host, _, _ := net.SplitHostPort(o.Address)
 	machine, _ := os.Hostname()
 	return &rest.Network{
-		Token:   func() string { return o.View().Config.Admin.Token },
-		Hosts:   []string{strings.ToLower(host)},
-		Machine: strings.ToLower(machine),
+		Token: func() string { return o.View().Config.Admin.Token },
+		Hosts: []string{strings.ToLower(host), strings.ToLower(machine)},
 	}
 }
 

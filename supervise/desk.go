@@ -16,6 +16,7 @@ import (
 	"lb/supervise/accesslog"
 	"lb/supervise/acme"
 	"lb/supervise/certs"
+	"lb/supervise/conffile"
 	"lb/supervise/crew"
 	"lb/supervise/handover"
 	"lb/supervise/health"
@@ -62,7 +63,7 @@ type desk struct {
 	ports    *ports.Ports
 	names    names
 	operator operator
-	file     fileWatch
+	file     conffile.File
 	outcome  outcome
 
 	rings *rings.Reader // any goroutine

@@ -165,7 +165,8 @@ func TestWatchBehindLink(t *testing.T) {
 // upgrade.
 func TestFileChanged(t *testing.T) {
 	loads := 0
-	s := &desk{queue: queue.New(), log: slog.New(slog.DiscardHandler), file: fileWatch{seen: "tried"}}
+	s := &desk{queue: queue.New(), log: slog.New(slog.DiscardHandler)}
+	s.file.Tried("tried")
 	s.o.Load = func() (*config.Config, error) { loads++; return nil, os.ErrNotExist }
 	go func() {
 		for j := range s.queue.Work {

@@ -15,6 +15,7 @@ import (
 	"lb/supervise/accesslog"
 	"lb/supervise/acme"
 	"lb/supervise/certs"
+	"lb/supervise/conffile"
 	"lb/supervise/listen"
 	"lb/supervise/notice"
 	"lb/supervise/plan"
@@ -94,7 +95,7 @@ func (d *desk) reload(by trigger, planOnly bool) (api.Reloaded, error) {
 		d.refuse(by, err)
 		return api.Reloaded{}, err
 	}
-	left := leftOf(d.now.Config, c.cfg)
+	left := conffile.LeftOf(d.now.Config, c.cfg)
 	err = d.commit(c)
 	d.log.Info("configuration reloaded", "number", c.number, "changes", len(c.what), "by", by)
 	if left != "" {
@@ -126,7 +127,7 @@ func (d *desk) refuse(by trigger, err error) {
 	var list config.Errors
 	switch {
 	case errors.As(err, &list):
-	case errors.Is(err, errDoubted):
+	case errors.Is(err, conffile.ErrDoubted):
 		d.log.Warn("configuration not taken up, the old one goes on", "by", by, "file", d.now.Config.Source, "cause", err, "mend", "if the file is whole, lb reload takes it")
 	default:
 		d.log.Error("configuration refused, the old one goes on", "by", by, "file", d.now.Config.Source, "cause", err, "mend", "lb reload shows the same; the cause says what to change")
@@ -175,7 +176,7 @@ func (d *desk) compare(cfg *config.Config) (_ *change, err error) {
 // prepare makes ready everything that can fail. After an error nothing has changed.
 func (d *desk) prepare(by trigger) (c *change, err error) {
 	cfg, hash, err := d.load()
-	d.file.tried(hash)
+	d.file.Tried(hash)
 	if err != nil {
 		return nil, err
 	}
@@ -183,8 +184,7 @@ func (d *desk) prepare(by trigger) (c *change, err error) {
 		return nil, err
 	}
 	if by == byWriting {
-		if err := doubt(d.now.Config, cfg); err != nil {
-			d.file.doubted = true
+		if err := d.file.Doubt(d.now.Config, cfg); err != nil {
 			return nil, err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"lb/internal/systemd"
 	"lb/supervise/acme"
 	"lb/supervise/certs"
+	"lb/supervise/conffile"
 	"lb/supervise/crew"
 	"lb/supervise/discover"
 	"lb/supervise/handover"
@@ -73,9 +74,9 @@ func newDesk(o Options, cfg *config.Config) *desk {
 	if o.Admin != nil {
 		d.operator.makeAdmin = func(cfg *config.Config) Admin { return o.Admin(cfg, d.running()) }
 	}
-	d.file = fileWatch{log: d.log, news: d.fileChanged}
+	d.file = conffile.File{Log: d.log, News: d.fileChanged}
 	if c, err := filewatch.Look(cfg.Source); err == nil { // cfg was read a moment ago
-		d.file.tried(c.Hash)
+		d.file.Tried(c.Hash)
 	}
 	return d
 }
@@ -266,7 +267,7 @@ func (d *desk) watchFile(cfg *config.Config) {
 	if !cfg.Watch || d.o.Load == nil || !filewatch.IsFile(path) {
 		path = ""
 	}
-	d.file.set(path)
+	d.file.Watch(path)
 }
 
 // probes returns what the prober is to check.
@@ -347,7 +348,7 @@ func (d *desk) stopHelpers() {
 	d.acme.Stop()
 	d.certs.Close()
 	d.names.stop()
-	d.file.stop()
+	d.file.Stop()
 }
 
 // running returns what the operator's server can look at.

@@ -36,7 +36,7 @@ func (d *desk) publish() {
 		now:       d.now,
 		listeners: d.listeners(),
 		state:     api.Serving,
-		watching:  d.file.watcher != nil,
+		watching:  d.file.Watching(),
 		outcome:   d.outcome,
 	}
 	if at := d.operator.address(); at != nil {

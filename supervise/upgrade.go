@@ -127,5 +127,5 @@ func (d *desk) upgradeFailed(binary string, err error) {
 	d.outcome.upgradeFailed(err)
 	d.log.Error("upgrade failed, this process goes on", "binary", binary, "cause", err, "mend", "try the binary by hand (lb check), then lb upgrade again")
 	d.publish()
-	d.file.poke() // a change of the file was left to the new process
+	d.file.Poke() // a change of the file was left to the new process
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -29,11 +30,8 @@ type Network struct {
 	// Token returns the token of the configuration in use; "" if there is none.
 	Token func() string
 	// Hosts are names in lower case that a request may be for, besides localhost and every
-	// IP address.
+	// IP address. "" stands for none.
 	Hosts []string
-	// Machine is the machine's name in lower case, by which it may be called with and
-	// without a domain; "" if it is not known.
-	Machine string
 }
 
 // checkSite returns 0, or the status code and the text for a request that another web page
@@ -43,7 +41,7 @@ func (n *Network) checkSite(r *http.Request) (code int, why string) {
 		return 0, ""
 	}
 	if !n.knows(r.Host) {
-		return http.StatusMisdirectedRequest, fmt.Sprintf("%q is not a name of this lb; use its IP address, localhost, or the host of [admin] address", r.Host)
+		return http.StatusMisdirectedRequest, fmt.Sprintf("%q is not a name of this lb; use its IP address, localhost or the machine's name, or write the name in [admin] address", r.Host)
 	}
 	for _, origin := range r.Header.Values("Origin") {
 		if !isOwn(origin, r.Host) {
@@ -76,12 +74,7 @@ func (n *Network) knows(host string) bool {
 	if _, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")); err == nil || host == "localhost" {
 		return true
 	}
-	for _, name := range n.Hosts {
-		if host == name && name != "" {
-			return true
-		}
-	}
-	return n.Machine != "" && (host == n.Machine || strings.HasPrefix(host, n.Machine+"."))
+	return host != "" && slices.Contains(n.Hosts, host)
 }
 
 // isOwn reports whether a page of origin came from host itself. The scheme may be another

@@ -24,7 +24,7 @@ func TestHost(t *testing.T) {
 		"ADMIN.example.com:9900": 200,
 		"box":                    200,
 		"box:9900":               200,
-		"box.example.com":        200,
+		"box.":                   200,
 
 		"evil.example":               421,
 		"evil.example:9900":          421,
@@ -32,6 +32,7 @@ func TestHost(t *testing.T) {
 		"admin.example.com.evil.com": 421,
 		"127.0.0.1.evil.example":     421,
 		"boxer":                      421,
+		"box.evil.example":           421, // a name that begins as the machine's may be anyone's
 		"sub.box":                    421,
 		"example.com":                421,
 		"[::1].evil.example":         421,

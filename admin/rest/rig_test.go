@@ -69,7 +69,7 @@ func newRig(t *testing.T, o Options, set ...func(*http.Server, *Server)) *rig {
 // overTCP returns the rules for a lb of that token, on lb.example.com and a machine of that
 // name.
 func overTCP(token string) *Network {
-	return &Network{Token: func() string { return token }, Hosts: []string{"admin.example.com"}, Machine: "box"}
+	return &Network{Token: func() string { return token }, Hosts: []string{"admin.example.com", "box", ""}}
 }
 
 // client returns a client that keeps no conn.

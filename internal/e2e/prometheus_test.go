@@ -28,7 +28,7 @@ func (p *process) scrapedBy(t *testing.T, flags ...string) *prometheus {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	testkit.WriteFile(t, filepath.Join(dir, "prometheus.yml"), fmt.Sprintf("global: {scrape_interval: 250ms, scrape_timeout: 250ms, evaluation_interval: 1s}\n"+
+	testkit.WriteFile(t, filepath.Join(dir, "prometheus.yml"), fmt.Sprintf("global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\n"+
 		"rule_files: [%q]\nscrape_configs: [{job_name: lb, static_configs: [{targets: [%q]}]}]\n", rules, p.admin))
 	of := &prometheus{t, testkit.FreePort(t)}
 	cmd := exec.Command("prometheus", append([]string{"--config.file=" + filepath.Join(dir, "prometheus.yml"), "--log.level=warn",

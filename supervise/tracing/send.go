@@ -128,7 +128,8 @@ func (s *sender) report(last bool) {
 			"mend", "lower tracing.sample, or give the collector more room")
 		s.told = lost
 	case last && lost > s.told:
-		s.t.o.Log.Warn("spans were lost until the end", "endpoint", endpoint, "lost", lost-s.told)
+		s.t.o.Log.Warn("spans were lost until the end", "endpoint", endpoint, "lost", lost-s.told,
+			"mend", "see whether the collector answers within a second")
 		s.told = lost
 	}
 }

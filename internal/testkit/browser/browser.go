@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -92,6 +93,9 @@ func Start(t testing.TB) *Browser {
 		out.Close()
 		<-b.ended
 		in.Close()
+		for deadline := time.Now().Add(patience); os.RemoveAll(home) != nil && time.Now().Before(deadline); { // its children may still write there
+			runtime.Gosched()
+		}
 	})
 	return b
 }
