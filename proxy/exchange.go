@@ -6,6 +6,7 @@ import (
 	"lb/httpparse"
 	"lb/internal/invariant"
 	"lb/loop/tick"
+	"lb/proxy/admission"
 	"lb/proxy/back"
 	"lb/proxy/clients"
 	"lb/proxy/deadline"
@@ -211,19 +212,12 @@ func (x *exchange) admit() (ended bool) {
 	p.counters.Requests.Add(1)
 	p.budget.Begin(p.loop.Now())
 	x.rec.NoteHead(x.in.Bytes()[:r.HeadLen])
-	a, f := x.decide()
-	x.recordRoute()
-	if f.Cause != record.NoCause {
-		f.Phase, x.rec.Fault = x.phase, f
-		if f.Cause == record.CauseNoRoute {
-			p.counters.Unrouted.Add(1)
-		}
+	own := x.decide()
+	if p.record != nil {
+		x.recordRoute()
 	}
-	switch {
-	case a.Close:
-		return x.reply(a.Code, a.Text, a.Lines)
-	case a.Code != 0:
-		return x.replyHere(a.Code, a.Text, a.Lines)
+	if own != nil {
+		return x.answer(own)
 	}
 	came := x.request()
 	x.prepareChoice(came)
@@ -237,6 +231,20 @@ func (x *exchange) admit() (ended bool) {
 	x.in.Drop(p.arena)
 	x.enter(Pick)
 	return x.pick()
+}
+
+// answer answers with own, for the head of a request that is good.
+func (x *exchange) answer(own *admission.Own) (ended bool) {
+	if f := own.Fault; f.Cause != record.NoCause {
+		f.Phase, x.rec.Fault = x.phase, f
+		if f.Cause == record.CauseNoRoute {
+			x.p.counters.Unrouted.Add(1)
+		}
+	}
+	if own.Close {
+		return x.reply(own.Code, own.Text, own.Lines)
+	}
+	return x.replyHere(own.Code, own.Text, own.Lines)
 }
 
 // reply answers with a response of lb's own, with the field lines own. The client's

@@ -19,8 +19,8 @@ func (p *Proxy) Explain(ask api.ExplainAsk) (*explain.Facts, error) {
 		return f, err
 	}
 	x := &exchange{p: p, snap: s, peer: &f.Peer, in: f.Inbox(), req: &f.Request, hops: -1, call: grpc.None}
-	f.Reply, f.Fault = x.decide()
-	f.Decided(x.request(), x.call, slices.IndexFunc(s.routes, func(r route) bool { return x.route != nil && r.Config == x.route.Config }))
+	own := x.decide()
+	f.Decided(own, x.request(), x.call, slices.IndexFunc(s.routes, func(r route) bool { return x.route != nil && r.Config == x.route.Config }))
 	if q := x.pool; f.Reply.Code == 0 {
 		came := x.request()
 		x.prepareChoice(came)

@@ -10,6 +10,7 @@ import (
 	"lb/board"
 	"lb/config"
 	"lb/loop"
+	"lb/proxy/admission"
 	"lb/proxy/backs"
 	"lb/proxy/clients"
 	"lb/proxy/front"
@@ -73,6 +74,7 @@ type Proxy struct {
 	request  rewrite.Request
 	cookie   rewrite.Cookie
 	scrap    []byte // a path
+	own      admission.Own
 }
 
 const retryWindow = 10 * time.Second

@@ -4,12 +4,6 @@ import "lb/proxy/record"
 
 // recordRoute notes the route and the pool that were found.
 func (x *exchange) recordRoute() {
-	if x.p.record != nil {
-		x.noteRoute()
-	}
-}
-
-func (x *exchange) noteRoute() {
 	if x.route != nil {
 		x.rec.Route = x.route.Config
 	}

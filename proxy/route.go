@@ -7,7 +7,6 @@ import (
 	"lb/config"
 	"lb/httpparse"
 	"lb/proxy/admission"
-	"lb/proxy/clients"
 	"lb/proxy/record"
 	"lb/proxy/rewrite"
 	routing "lb/proxy/route"
@@ -121,10 +120,9 @@ func (x *exchange) composeRequest(r *rewrite.Request) {
 	}
 }
 
-// decide returns lb's own answer to the request, whose head is whole, and the fault that it
-// is for, if there is one. An answer without a code means that x.pool takes the request. It
-// changes nothing but x, and what ids are drawn from: Explain asks it, too.
-func (x *exchange) decide() (a clients.Answer, f record.Fault) {
+// decide returns lb's own answer to the request, valid until the next call, or nil if x.pool takes
+// it. It changes nothing but x, and what ids are drawn from: Explain asks it, too.
+func (x *exchange) decide() *admission.Own {
 	p, r := x.p, x.req
 	came := &p.request
 	came.Message, came.Text, came.Peer = r, x.in.Bytes(), x.peer
@@ -136,14 +134,14 @@ func (x *exchange) decide() (a clients.Answer, f record.Fault) {
 	if r.Seen.Has(httpparse.ContentType) {
 		x.call.Note(&r.Message, came.Text, p.loop.Now())
 	}
-	if a, f, x.hops = admission.Early(p.clients, x.snap.cfg, came); a.Code != 0 {
-		return a, f
+	if own := p.own.Early(p.clients, x.snap.cfg, came, &x.hops); own != nil {
+		return own
 	}
 	if c := x.findRoute(); c != record.NoCause {
-		return admission.Unrouted(c, came)
+		return p.own.Unrouted(c, came)
 	}
 	if x.pool == nil {
-		return admission.Redirect(&x.route.Route, x.request()), f
+		return p.own.Redirect(&x.route.Route, x.request())
 	}
-	return a, f
+	return nil
 }

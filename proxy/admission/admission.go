@@ -14,45 +14,58 @@ import (
 // locationMax is the length of the longest Location, in bytes.
 const locationMax = lane.HeadRoom / 2
 
-// Early returns the answer that r gets whatever route would take it, and the fault that it is
-// for, if it is for one. An answer without a code means that r is to be routed, and hops is the
-// Max-Forwards to pass on then, or -1.
-func Early(c *clients.Clients, cfg *config.Config, r *rewrite.Request) (a clients.Answer, f record.Fault, hops int64) {
+// Own is an answer of lb's own, and the fault that it is for, if it is for one. Its methods
+// fill it, and return it, because most requests get none.
+type Own struct {
+	clients.Answer
+	Fault record.Fault
+}
+
+// Early returns the answer that r gets whatever route would take it, or nil if r is to be
+// routed: then hops becomes the Max-Forwards to pass on, or -1.
+func (o *Own) Early(c *clients.Clients, cfg *config.Config, r *rewrite.Request, hops *int64) *Own {
 	m := r.Message
+	*hops = -1
 	if c.Answers(r.Peer) {
 		if a, ok := c.Answer(r.Peer, m, r.Text); ok {
-			return a.Within(locationMax), f, -1
+			*o = Own{Answer: a.Within(locationMax)}
+			return o
 		}
 	}
 	if m.Method == httpparse.CONNECT {
-		return clients.Answer{Code: 501, Text: "lb forwards to its own backends and opens no tunnels", Close: true}, f, -1
+		*o = Own{Answer: clients.Answer{Code: 501, Text: "lb forwards to its own backends and opens no tunnels", Close: true}}
+		return o
 	}
 	if limit := cfg.Limits.BodyBytes; limit > 0 && m.Length > limit {
-		f = record.ByClient(record.CauseTooLarge)
-		return clients.Answer{Code: f.Status(), Text: f.Text(), Close: true}, f, -1
+		f := record.ByClient(record.CauseTooLarge)
+		*o = Own{clients.Answer{Code: f.Status(), Text: f.Text(), Close: true}, f}
+		return o
 	}
 	if !m.Seen.Has(httpparse.MaxForwards) {
-		return a, f, -1
+		return nil
 	}
-	hops, here := rewrite.Hops(m, r.Text)
-	if here != nil {
-		a = clients.Answer{Code: here.Code, Text: here.Text, Lines: here.Lines, Close: here.Bad}
+	n, here := rewrite.Hops(m, r.Text)
+	if *hops = n; here == nil {
+		return nil
 	}
-	return a, f, hops
+	*o = Own{Answer: clients.Answer{Code: here.Code, Text: here.Text, Lines: here.Lines, Close: here.Bad}}
+	return o
 }
 
-// Unrouted returns the answer to r, which no route takes for the cause c, and its fault.
-func Unrouted(c record.Cause, r *rewrite.Request) (clients.Answer, record.Fault) {
+// Unrouted returns the answer to r, which no route takes for the cause c.
+func (o *Own) Unrouted(c record.Cause, r *rewrite.Request) *Own {
 	f := record.ByClient(c)
-	return clients.Answer{Code: f.Status(), Text: f.TextFor(r.Message.Authority.Of(r.Text))}, f
+	*o = Own{clients.Answer{Code: f.Status(), Text: f.TextFor(r.Message.Authority.Of(r.Text))}, f}
+	return o
 }
 
 // Redirect returns the answer to r, which to redirects.
-func Redirect(to *rewrite.Route, r *rewrite.Request) clients.Answer {
+func (o *Own) Redirect(to *rewrite.Route, r *rewrite.Request) *Own {
 	lines, where := to.AppendRedirect(nil, r.Text, r.Message, r.Secure())
 	a := clients.Answer{Code: to.Config.Redirect.Code, Lines: lines[:where]}.Within(locationMax)
 	if a.Lines != nil {
 		a.Lines = lines
 	}
-	return a
+	*o = Own{Answer: a}
+	return o
 }

@@ -7,6 +7,7 @@ import (
 	"lb/admin/api"
 	"lb/arena"
 	"lb/httpparse"
+	"lb/proxy/admission"
 	"lb/proxy/clients"
 	"lb/proxy/front"
 	"lb/proxy/grpc"
@@ -57,8 +58,12 @@ func (f *Facts) Inbox() *lane.Inbox {
 	return &lane.Inbox{Slab: &arena.Slab{B: f.Asked.Head, W: len(f.Asked.Head)}}
 }
 
-// Decided notes the request as the proxy sees it, and the index of its route.
-func (f *Facts) Decided(came *rewrite.Request, call grpc.Call, route int) {
+// Decided notes the request as the proxy sees it, lb's own answer or nil, and the index of its
+// route.
+func (f *Facts) Decided(own *admission.Own, came *rewrite.Request, call grpc.Call, route int) {
+	if own != nil {
+		f.Reply, f.Fault = own.Answer, own.Fault
+	}
 	f.Came, f.Call, f.Route = *came, call, route
 	if route >= 0 {
 		f.Pool = f.Config.Routes[route].Pool
