@@ -114,6 +114,7 @@ func printDemo(w io.Writer, servers demoServers, cfg *config.Config, listeners a
 	fmt.Fprintf(w, "  %s -d hello %s/echo\n", curl, base)
 	if adminAddr != nil {
 		fmt.Fprintf(w, "  curl http://%s/metrics\n", reachable(adminAddr.String()))
+		fmt.Fprintf(w, "Watch: http://%s/ in a browser, or lb top, lb faults, lb status in another terminal\n", reachable(adminAddr.String()))
 	}
 	fmt.Fprintf(w, "Ctrl-C ends it.\n")
 }

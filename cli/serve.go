@@ -40,7 +40,7 @@ type serveCmd struct {
 	HTTPS     []string `name:"https" sep:"none" placeholder:"NAME,..." help:"Serve these names on port 443 with certificates that lb gets by itself, and redirect port 80; with -p on that port alone. For localhost, see lb trust."`
 	LogLevel  *string  `short:"l" placeholder:"LEVEL" help:"Log messages of this level and above: debug, info, warn or error. Default: info."`
 	LogFormat *string  `name:"log-format" placeholder:"FORMAT" help:"Format of the log: auto, text or json; auto is text on a terminal, else json. Default: auto."`
-	Admin     *string  `placeholder:"HOST:PORT" help:"Where /healthz and /metrics are; an empty text is nowhere. Default: 127.0.0.1:9900."`
+	Admin     *string  `placeholder:"HOST:PORT" help:"Where the dashboard, the API, /healthz and /metrics are; an empty text is nowhere. Default: 127.0.0.1:9900."`
 	PIDFile   *string  `name:"pid-file" placeholder:"FILE" help:"Write the process number to this file."`
 	Demo      bool     `xor:"backends" help:"Start two demo backends in this process and forward to them."`
 }

@@ -69,6 +69,8 @@ func TestHeadline(t *testing.T) {
 		{`{"end":"client","end_why":"slow","end_phase":"send","pool":"web"}`, "client: did not send its body in time (timeouts.client_body) [client/send/slow]"},
 		{`{"end":"client","end_why":"bad_request","end_phase":"admit","end_detail":"bare CR"}`, "client: the request is not valid: bare CR [client/admit/bad_request]"},
 		{`{"end":"lb","pool":"web","end_why":"no_backend","end_phase":"pick"}`, "lb of pool web: no backend of the pool can be tried [lb/pick/no_backend]"},
+		{`{"end":"backend","backend":"a:1","pool":"web","end_why":"no_connect","end_phase":"dial","end_detail":"connection refused"}`,
+			"backend a:1 of pool web: cannot be reached: connection refused [backend/dial/no_connect]"},
 		{`{"end":"lb","end_why":"no_route","end_phase":"admit"}`, "lb: no route takes this host and path [lb/admit/no_route]"},
 		{`{"end":"backend","backend":"a:1","pool":"web","end_why":"tls","end_phase":"dial","end_detail":"the certificate has expired"}`,
 			"backend a:1 of pool web: TLS failed while lb connected: the certificate has expired [backend/dial/tls]"},

@@ -77,7 +77,7 @@ func Reason(side, cause, phase, detail string) string {
 			what, where = late, ""
 		}
 	}
-	if cause == "no_backend" || cause == "crowded" || cause == "no_route" || cause == "ambiguous" || cause == "bad_request" || cause == "bad_answer" {
+	if cause == "no_backend" || cause == "crowded" || cause == "no_route" || cause == "ambiguous" || cause == "bad_request" || cause == "bad_answer" || cause == "no_connect" {
 		where = "" // there is one phase in which that happens
 	}
 	if where != "" {
