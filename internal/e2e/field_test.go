@@ -53,11 +53,11 @@ var fields = []field{
 	{"strangers", false, setup{}, []fieldCase{
 		{"family", "GET / HTTP/1.1\r\nHost: a\r\nCASEX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Port: 1\r\nX-Forwarded-Prefix: /x\r\nX-Real-IP: 6.6.6.6\r\n" +
 			"Forwarded: for=6.6.6.6\r\nX-Original-URL: /admin\r\nX_Forwarded_For: 6.6.6.6\r\nX-Forwarded_Proto: https\r\nx_real_ip: 6.6.6.6\r\nX_Other: stays\r\n\r\n",
-			plain, plainOK, `^GET / HTTP/1.1\r\nHost: a\r\nX-Case: \d+\r\nX_Other: stays\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a\r\n\r\n$`},
+			plain, plainOK, `^GET / HTTP/1.1\r\nHost: a\r\nX-Case: \d+\r\nX_Other: stays\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a\r\nX-Request-ID: [0-9a-f-]{36}\r\n\r\n$`},
 		{"HTTP/1.0 without Host", "GET / HTTP/1.0\r\nCASE\r\n", plain, `^HTTP/1.1 200 OK\r\n(?s:.*)\r\n\r\nok$`, `^GET / HTTP/1.1\r\nHost: 127.0.0.1:\d+\r\n`},
 		{"TE", "GET / HTTP/1.1\r\nHost: a\r\nCASETE: trailers, deflate\r\nConnection: TE\r\n\r\n", plain, plainOK, `\r\nTE: trailers\r\n`},
-		{"Expect without a body", "GET / HTTP/1.1\r\nHost: a\r\nCASEExpect: 100-continue\r\n\r\n", plain, plainOK, `^GET / HTTP/1.1\r\nHost: a\r\nX-Case: \d+\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a\r\n\r\n$`},
-		{"no Via", "GET / HTTP/1.1\r\nHost: a\r\nCASE\r\n", plain, plainOK, `^GET / HTTP/1.1\r\nHost: a\r\nX-Case: \d+\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a\r\n\r\n$`},
+		{"Expect without a body", "GET / HTTP/1.1\r\nHost: a\r\nCASEExpect: 100-continue\r\n\r\n", plain, plainOK, `^GET / HTTP/1.1\r\nHost: a\r\nX-Case: \d+\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a\r\nX-Request-ID: [0-9a-f-]{36}\r\n\r\n$`},
+		{"no Via", "GET / HTTP/1.1\r\nHost: a\r\nCASE\r\n", plain, plainOK, `^GET / HTTP/1.1\r\nHost: a\r\nX-Case: \d+\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a\r\nX-Request-ID: [0-9a-f-]{36}\r\n\r\n$`},
 	}},
 	{"trusted", false, setup{keys: "trusted_proxies = [\"127.0.0.1\"]\nforwarded = true\n"}, []fieldCase{
 		{"not erased by Connection", "GET / HTTP/1.1\r\nHost: a\r\nCASEX-Forwarded-For: 192.0.2.1:99\r\nForwarded: for=192.0.2.1\r\nConnection: X-Forwarded-For, Forwarded\r\n\r\n",

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -44,6 +46,16 @@ func (s *storage) Store(ctx context.Context, key string, value []byte) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// List returns keys below prefix, but no accounts: lb has its contact from the configuration.
+// CertMagic would take that of an account which is being written for another name at this
+// moment, and "default", its folder without a contact, for an address.
+func (s *storage) List(ctx context.Context, prefix string, recursive bool) ([]string, error) {
+	if path.Base(prefix) == "users" {
+		return nil, fs.ErrNotExist
+	}
+	return s.FileStorage.List(ctx, prefix, recursive)
 }
 
 // Delete removes key.
