@@ -60,7 +60,7 @@ func TestDiskIsFull(t *testing.T) {
 	}
 	g.untilWritten()
 	testkit.Until(t, "the end of it to be said", func() bool { return strings.Contains(g.log.String(), "written again") })
-	if want := fmt.Sprintf("lost=%d ", g.dropped.Load()); !strings.Contains(g.log.String(), want) {
+	if want := fmt.Sprintf("lost=%d ", g.dropped.Load()+g.lost.Load()); !strings.Contains(g.log.String(), want) {
 		t.Errorf("want %s; it said %s", want, g.log.String())
 	}
 	g.wantSome(read(t, path), in)
@@ -99,8 +99,8 @@ func (g *rig) wantSome(text string, in int) {
 		}
 		seen[l] = true
 	}
-	if len(seen) != in-int(g.dropped.Load()) {
-		g.t.Errorf("%d lines came, %d were written and %d of them dropped", len(seen), in, g.dropped.Load())
+	if out := g.dropped.Load() + g.lost.Load(); len(seen) != in-int(out) {
+		g.t.Errorf("%d lines came, %d were written and %d of them dropped", len(seen), in, out)
 	}
 }
 
@@ -111,4 +111,38 @@ func TestFullDevice(t *testing.T) {
 	g.Start()
 	g.fill()
 	testkit.Until(t, "a line in the log", func() bool { return strings.Contains(g.log.String(), "are lost") })
+}
+
+// TestRefusedLinesAreCounted: lines that a full disk refuses for longer than patience are
+// lost and counted, though they would fit into the rings, and that is said once.
+func TestRefusedLinesAreCounted(t *testing.T) {
+	g := newRig(t, 20000)
+	g.use("/dev/full")
+	g.Start()
+	g.addAll(0, 5)
+	testkit.Until(t, "five lost lines", func() bool { return g.lost.Load() == 5 })
+	g.addAll(5, 7)
+	testkit.Until(t, "two more", func() bool { return g.lost.Load() == 7 })
+	testkit.Until(t, "both lines in the log", func() bool { return strings.Contains(g.log.String(), "are lost") })
+	if text := g.log.String(); strings.Count(text, "\n") != 2 {
+		t.Errorf("it said %s", text)
+	}
+}
+
+// TestRefusedRestOfALine: the rest of a line of which the file has a part comes first when
+// there is room again, whatever was lost in between.
+func TestRefusedRestOfALine(t *testing.T) {
+	g, dir := newRig(t, 10000), smallDisk(t)
+	path, other := filepath.Join(dir, "access.log"), filepath.Join(dir, "other")
+	testkit.WriteFile(t, other, strings.Repeat("x", 32<<10))
+	g.use(path)
+	g.Start()
+	in := g.fill()
+	testkit.Until(t, "lines to be given up", func() bool { return g.lost.Load() > 0 })
+	if err := os.Remove(other); err != nil {
+		t.Fatal(err)
+	}
+	g.addAll(in, in+100)
+	g.untilWritten()
+	g.wantSome(read(t, path), in+100)
 }

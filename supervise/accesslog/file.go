@@ -101,6 +101,13 @@ func (s *stream) write(b []byte) (n int, err error) {
 	return n, nil
 }
 
+// lasting reports whether an error of to is one that waiting seldom mends: that of a file
+// or a device, such as a full disk.
+func lasting(to target) bool {
+	s, ok := to.(*stream)
+	return ok && s.kind&(fs.ModeNamedPipe|fs.ModeSocket) == 0
+}
+
 // put writes once. A descriptor that may block is asked first whether it would.
 func (s *stream) put(b []byte) (n int, err error) {
 	if s.kind&fs.ModeSocket != 0 {

@@ -33,13 +33,14 @@ type state struct {
 	to      target // nil: off
 	dropped uint64 // lines that loops have dropped so far
 	more    bool   // the target has not taken everything
+	gaveUp  bool   // lines that the target refuses were given up
 	err     error  // of the target
 }
 
 // look says what has changed.
 func (t *trouble) look(now time.Time, s state) {
 	t.lost += s.dropped - t.dropped
-	newly := s.dropped != t.dropped
+	newly := s.dropped != t.dropped || s.gaveUp
 	t.dropped = s.dropped
 	if s.err == nil {
 		s.err = t.opening

@@ -11,6 +11,11 @@ const (
 	every = 100 * time.Millisecond
 	// retryEvery is how long to wait after a write that has failed.
 	retryEvery = 250 * time.Millisecond
+	// patience is how long lines wait for a file that refuses them, such as on a full disk,
+	// before they are lost. A reader that is stuck or away gets what fits into the rings.
+	patience = time.Second
+	// switchTimeout is how long Use waits for the goroutine to change the target.
+	switchTimeout = 500 * time.Millisecond
 	// idleMin is the least time between two looks that find nothing.
 	idleMin = 5 * time.Millisecond
 	// moveEvery is how often to look whether the path still names the same file while no
@@ -24,7 +29,7 @@ const (
 )
 
 // Writer writes the lines of all rings to one target. Its methods are for one goroutine,
-// the desk, and none of them waits for the target, except Close.
+// the desk, and none of them waits for the target, except Use and Close, for a bounded time.
 type Writer struct {
 	o    Options
 	path string // of the target that was used last
@@ -43,6 +48,8 @@ type Writer struct {
 	begun    int       // how much of it the target has taken
 	spliced  []byte    // room for a line that lies in both parts of a ring
 	wrote    bool      // something, in this turn
+	refusal  error     // of the target, since which it has taken nothing
+	refused  time.Time // when that was
 	lookedAt time.Time // when the path was looked at
 	deadline time.Time // of the end of the log; zero while there is none
 	trouble  trouble
@@ -54,6 +61,7 @@ type Change struct {
 	to     target // nil: off, or reopen is set
 	reopen bool   // open the path again on the goroutine
 	used   bool
+	done   chan struct{} // closed once the lines go there; nil if reopen is all
 }
 
 // New returns a Writer that does nothing before Start.
@@ -96,11 +104,23 @@ func (w *Writer) Begin(c *Change) {
 }
 
 // Use has lines go to the target of c from now on. What the rings have goes to the one
-// before, if that takes it. It is called after the loops have the configuration of c.
+// before, if that takes it. It is called after the loops have the configuration of c, and
+// waits until the goroutine has changed the target, so that the lines of requests that come
+// later are not in the old one; after switchTimeout, the goroutine changes it when it can.
 func (w *Writer) Use(c *Change) {
-	if !c.used {
-		c.used, w.path = true, c.path
-		w.replace(c)
+	if c.used {
+		return
+	}
+	c.used, w.path, c.done = true, c.path, make(chan struct{})
+	w.replace(c)
+	if w.done == nil {
+		return // not started
+	}
+	late := time.NewTimer(switchTimeout)
+	defer late.Stop()
+	select {
+	case <-c.done:
+	case <-late.C:
 	}
 }
 
@@ -190,6 +210,9 @@ func (w *Writer) turn() (ended bool) {
 	}
 	if c := w.next.Swap(nil); c != nil {
 		w.change(c, now)
+		if c.done != nil {
+			close(c.done)
+		}
 	}
 	w.follow(now)
 	w.wrote = false
@@ -197,7 +220,8 @@ func (w *Writer) turn() (ended bool) {
 	if w.deserted.Load() {
 		return true
 	}
-	w.trouble.look(now, state{w.toPath, w.to, w.o.Dropped(), more, err})
+	gaveUp := w.refuse(now, err)
+	w.trouble.look(now, state{w.toPath, w.to, w.o.Dropped(), more, gaveUp, w.refusal})
 	if ending && (!more || !now.Before(w.deadline)) {
 		w.giveUp()
 		w.trouble.last(w.toPath)
@@ -205,6 +229,29 @@ func (w *Writer) turn() (ended bool) {
 	}
 	w.wait(more, err)
 	return false
+}
+
+// refuse notes the error of this turn, if there is one. Lines that a file has refused for
+// longer than patience are given up; lines that come later are tried once.
+func (w *Writer) refuse(now time.Time, err error) (gaveUp bool) {
+	switch {
+	case err != nil && (w.refusal == nil || w.wrote):
+		w.refusal, w.refused = err, now
+	case err != nil:
+		w.refusal = err
+	case w.wrote || !lasting(w.to):
+		w.refusal = nil
+	}
+	if err == nil || !lasting(w.to) || now.Sub(w.refused) < patience {
+		return false
+	}
+	var lost uint64
+	if len(w.line) > 0 && (w.begun == 0 || w.to.cut(w.begun)) { // else its rest comes first
+		w.line, w.begun, lost = w.line[:0], 0, 1
+	}
+	lost += w.emptyRings()
+	w.countLost(lost)
+	return lost > 0
 }
 
 // wait waits until there is something to do.
@@ -265,7 +312,7 @@ func (w *Writer) use(to target) {
 	if s, ok := to.(*syslog); ok {
 		s.skipped = w.o.Lost
 	}
-	w.to, w.trouble.opening = to, nil
+	w.to, w.trouble.opening, w.refusal = to, nil, nil
 }
 
 // cutLine takes back a part of a line, so that the next target gets the whole.
@@ -387,14 +434,20 @@ func (w *Writer) giveUp() {
 		w.cutLine()
 		w.line, lost = w.line[:0], 1
 	}
-	if !w.leaving.Load() {
-		for _, r := range w.o.Rings() {
-			first, rest := r.Pending()
-			lost += lines(first) + lines(rest)
-			r.Consume(len(first) + len(rest))
-		}
+	w.countLost(lost + w.emptyRings())
+}
+
+// emptyRings takes all lines out of the rings, unless another process writes them.
+func (w *Writer) emptyRings() (taken uint64) {
+	if w.leaving.Load() {
+		return 0
 	}
-	w.countLost(lost)
+	for _, r := range w.o.Rings() {
+		first, rest := r.Pending()
+		taken += lines(first) + lines(rest)
+		r.Consume(len(first) + len(rest))
+	}
+	return taken
 }
 
 // abandon counts what is left as lost while the target holds up the goroutine.

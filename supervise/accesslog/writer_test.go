@@ -317,3 +317,23 @@ func TestFolderIsGone(t *testing.T) {
 	wantLines(t, read(t, path), 100, 110)
 	testkit.Until(t, "the end of it to be said", func() bool { return strings.Contains(g.log.String(), "written again") })
 }
+
+// TestUseWaitsForTheSwitch: after Use, lines go to the new target, though the goroutine waits
+// for lines at that moment.
+func TestUseWaitsForTheSwitch(t *testing.T) {
+	g := newRig(t, 20000)
+	g.Writer.o.Await = func(d time.Duration) { time.Sleep(d) }
+	dir := t.TempDir()
+	first := filepath.Join(dir, "0")
+	g.use(first)
+	g.Start()
+	for i := range 5 {
+		path := filepath.Join(dir, fmt.Sprint(i+1))
+		g.use(path)
+		g.addAll(i, i+1)
+		testkit.Until(t, "the line in the new file", func() bool { return read(t, path) == line(i) })
+	}
+	if text := read(t, first); text != "" {
+		t.Errorf("the first file has %q", text)
+	}
+}
