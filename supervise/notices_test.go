@@ -30,11 +30,15 @@ func TestFaultsAreTold(t *testing.T) {
 			{"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "502", `msg="backend fails" pool=default backend=` + refusing + ` cause=connect count=`},
 			{"GET /x\ty HTTP/1.1\r\nHost: a\r\n\r\n", "400", `msg="requests refused" status=400 reason="invalid request target" count=1 since=`},
 			{"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", "501", `client=127.0.0.1 request="CONNECT a:1 HTTP/1.1"`},
+			{"GET http://u:hidden@a.test/?token=hidden HTTP/1.1\r\nHost: a.test\r\n\r\n", "400", `request="GET http://***@a.test/?token=***"`},
 		} {
 			if got := sendRaw(t, in.addr, tc.request); !strings.HasPrefix(got, "HTTP/1.1 "+tc.status) {
 				t.Errorf("%q: %q", tc.request, got)
 			}
 			testkit.Until(t, tc.line, func() bool { return strings.Contains(log.String(), tc.line) })
+		}
+		if strings.Contains(log.String(), "hidden") {
+			t.Errorf("the log has a credential: %s", log)
 		}
 		got := in.control.Status().Pools[0].Backends[0]
 		if got.LastFault != "connection refused" || got.LastFaultAt.IsZero() || got.Requests != 0 || got.Attempts == 0 {

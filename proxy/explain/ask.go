@@ -41,6 +41,9 @@ func Parse(ask api.ExplainAsk, listens []config.Listener) (*Asked, error) {
 	if ask.URL == "" {
 		return nil, errors.New("there is no URL; write http://a.example/path, or a path alone")
 	}
+	if scheme, _, ok := strings.Cut(ask.URL, "://"); ok && isScheme(scheme) && !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
+		return nil, fmt.Errorf("lb has no listener for %q; write http:// or https://, or a path alone", scheme+"://")
+	}
 	for _, s := range append([]string{ask.Method, ask.URL}, ask.Headers...) {
 		if strings.ContainsAny(s, "\r\n") {
 			return nil, fmt.Errorf("%q has a line end, which would be the end of the method, the URL or the field", s)
@@ -95,6 +98,17 @@ type url struct {
 	secure, scheme bool   // https; a scheme is there
 	user, host     string // host with the port
 	target         string // for the request line
+}
+
+// isScheme reports whether s is a scheme of RFC 3986, section 3.1.
+func isScheme(s string) bool {
+	for i, c := range []byte(s) {
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+		if !letter && (i == 0 || (c < '0' || c > '9') && c != '+' && c != '-' && c != '.') {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // split takes s apart. The target of CONNECT is a host and a port, and that of OPTIONS may be

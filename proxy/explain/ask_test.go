@@ -70,12 +70,13 @@ func TestParseNotes(t *testing.T) {
 // TestParseMistakes: what no client can send is refused in words.
 func TestParseMistakes(t *testing.T) {
 	for want, ask := range map[string]api.ExplainAsk{
-		"there is no URL":       {},
-		"is no IP address":      {URL: "/", From: "a.test"},
-		"has a line end":        {URL: "/\r\nX: y"},
-		"\"GET\\n\" has a line": {Method: "GET\n", URL: "/"},
-		"X: y\\r\\nZ: w":        {URL: "/", Headers: []string{"X: y\r\nZ: w"}},
-		"is no field":           {URL: "/", Headers: []string{"X"}},
+		"there is no URL":        {},
+		"no listener for \"ftp:": {URL: "ftp://a.test/"},
+		"is no IP address":       {URL: "/", From: "a.test"},
+		"has a line end":         {URL: "/\r\nX: y"},
+		"\"GET\\n\" has a line":  {Method: "GET\n", URL: "/"},
+		"X: y\\r\\nZ: w":         {URL: "/", Headers: []string{"X: y\r\nZ: w"}},
+		"is no field":            {URL: "/", Headers: []string{"X"}},
 	} {
 		if _, err := Parse(ask, listens); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %q", ask, err, want)

@@ -7,6 +7,7 @@ import (
 	"bytes"
 
 	"lb/board"
+	"lb/internal/redact"
 	"lb/loop/tick"
 	"lb/proxy/front"
 	"lb/proxy/lane"
@@ -25,6 +26,8 @@ type Reply struct {
 	Up    *lane.Lane  // to the backend
 	Early bool        // the request is still to be admitted
 	Sent  bool        // a part of it has been written to the backend
+
+	line [board.RefusedLineMax]byte // what is shown of the request
 }
 
 // Note counts r in l, or beside its pool, and notes in refusals that a request was
@@ -42,7 +45,8 @@ func Note(l *board.Loop, refusals *board.Refusals, r *Reply) {
 }
 
 // firstLine returns the first line of the request, or what there is of it. It is empty if
-// the line has been sent to a backend.
+// the line has been sent to a backend. It has no credentials: they are replaced before the
+// line is cut, because a part of "user:password@host" does not look like one.
 func (r *Reply) firstLine() []byte {
 	var head []byte
 	if r.Early && !r.Up.Held { // the lane has not begun
@@ -50,9 +54,16 @@ func (r *Reply) firstLine() []byte {
 	} else if !r.Sent {
 		head, _, _ = r.Up.Pending(r.In)
 	}
-	head = head[:min(len(head), board.RefusedLineMax)]
 	if i := bytes.IndexAny(head, "\r\n"); i >= 0 {
 		head = head[:i]
 	}
-	return head
+	n := 0
+	for len(head) > 0 && n < len(r.line) {
+		keep, hide := redact.NextInURL(head)
+		if n += copy(r.line[n:], head[:keep]); hide > 0 {
+			n += copy(r.line[n:], redact.Mark)
+		}
+		head = head[keep+hide:]
+	}
+	return r.line[:n]
 }
