@@ -195,7 +195,6 @@ type Loop struct {
 
 	LogLines  Counter // lines of the access log that were handed to its writer
 	LogLost   Counter // those that found no room
-	SpansLost Counter // exchanges whose trace is sampled that were too long for a span
 
 	Faults [FaultKinds]Counter // of exchanges that have ended, by FaultKind
 

@@ -30,7 +30,7 @@ type LoopTotals struct {
 	HTTP2Requests, HTTP2Refused      uint64
 	HTTP2Floods                      [Floods]uint64
 	HTTP2Goaways, HTTP2Unprocessed   uint64
-	LogLines, LogLost, SpansLost     uint64
+	LogLines, LogLost                uint64
 	Faults                           [FaultKinds]uint64
 	OldestConfig                     uint64 // meaningless as a sum
 }

@@ -88,7 +88,7 @@ func TestLayoutVersion(t *testing.T) {
 		"28:BytesFromBackend 29:BytesToBackend 30:Retries 31:Unrouted 32:ClientAborts 33:Panics 34:Turns " +
 		"35:Handshakes[5] 40:HandshakeTimes[14] 54:HandshakeNanos " +
 		"55:HTTP2Conns 56:HTTP2BackendConns 57:HTTP2Requests 58:HTTP2Refused 59:HTTP2Floods[16] 75:HTTP2Goaways 76:HTTP2Unprocessed " +
-		"77:LogLines 78:LogLost 79:SpansLost 80:Faults[1024] 1104:OldestConfig\n" +
+		"77:LogLines 78:LogLost 79:Faults[1024] 1103:OldestConfig\n" +
 		"0:InFlight 1:Attempts 2:Replies[4] 6:ConnectFaults 7:ResetFaults 8:TimeoutFaults " +
 		"9:BadAnswers 10:Conns 11:BytesFrom 12:BytesTo 13:Queued 14:_ 15:WaitsSince\n" +
 		"0:Health 1:HealthSince 2:HealthReason 3:HealthDetail 4:EjectedUntil 5:EjectedSince 6:EjectedReason " +

@@ -135,7 +135,7 @@ func count(l *board.Loop, sign uint64) {
 	for i, c := range []*board.Counter{
 		&l.ClientConns, &l.BackendConns, &l.BackendIdle, &l.Exchanges, &l.Tunnels, &l.Accepted,
 		&l.AcceptErrors, &l.Requests, &l.Retries, &l.ClientAborts, &l.Panics, &l.Turns, &l.Unrouted,
-		&l.LogLines, &l.LogLost, &l.SpansLost,
+		&l.LogLines, &l.LogLost,
 	} {
 		c.Add(sign * uint64(100+i+1))
 	}

@@ -228,14 +228,19 @@ func TestWorkerBackOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.until("the death", func(st status) bool { return len(st.serving()) == 1 })
+	begun, longest := time.Now(), time.Duration(0)
 	for range 40 { // some conns are for the socket of the worker that is down
+		asked := time.Now()
 		resp, _, err := tryGet(newClient(t), s.url("/1/100/length"))
 		if err != nil || resp.StatusCode != 200 {
 			t.Fatalf("while a worker is down: %v, %v", resp, err)
 		}
+		longest = max(longest, time.Since(asked))
 	}
-	if n := len(s.status().serving()); n != 1 && !raceOn {
-		t.Errorf("the requests have waited: %d workers serve", n)
+	// On a slow machine all of them together may outlast the pause, but one that waits for
+	// the next worker has most of the time for itself.
+	if took := time.Since(begun); len(s.status().serving()) != 1 && longest > took/2 {
+		t.Errorf("a request has waited for the next worker: %v of %v", longest, took)
 	}
 }
 

@@ -19,8 +19,17 @@ func TestPortHolder(t *testing.T) {
 			t.Log(err)
 			continue
 		}
+		port := ln.Addr().(*net.TCPAddr).Port
+		other, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", fmt.Sprint(port)))
+		if err == nil {
+			defer other.Close()
+		} else if strings.HasPrefix(addr, "[") {
+			t.Logf("another process has port %d of IPv4", port)
+			ln.Close()
+			continue
+		}
 		want := fmt.Sprintf("process %d (", os.Getpid())
-		if got := PortHolder(ln.Addr().(*net.TCPAddr).Port); !strings.HasPrefix(got, want) || strings.Contains(got, "\n") {
+		if got := PortHolder(port); !strings.HasPrefix(got, want) || strings.Contains(got, "\n") {
 			t.Errorf("%s: %q, want %q", addr, got, want)
 		}
 		ln.Close()

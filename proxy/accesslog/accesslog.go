@@ -11,6 +11,7 @@ import (
 	"bytes"
 
 	"lb/config/logging"
+	"lb/proxy/ids"
 	"lb/proxy/record"
 )
 
@@ -53,6 +54,20 @@ func (s *Subject) field(name string) []byte {
 		}
 	}
 	return nil
+}
+
+// trace returns the id of the trace that the exchange belongs to, also where lb has no part
+// in it and passes the client's traceparent on.
+func (s *Subject) trace() (id [16]byte, some bool) {
+	if s.Trace.ID != id || !s.hasHead() {
+		return s.Trace.ID, s.Trace.ID != id
+	}
+	value, one, _ := s.Request.Single(s.Head, "traceparent")
+	if !one {
+		return id, false
+	}
+	p, ok := ids.ParseParent(value)
+	return p.Trace, ok
 }
 
 // protocol returns the version of HTTP that the client speaks, or "" if no head has told.

@@ -78,3 +78,26 @@ func golden(t *testing.T, name, got string) {
 		t.Errorf("%s:\n%s\nwant\n%s", name, got, want)
 	}
 }
+
+// TestPassedTrace: a line has the id of the trace that lb only passes on, unless its
+// traceparent cannot be read or there are two.
+func TestPassedTrace(t *testing.T) {
+	const id = "0af7651916cd43dd8448eb211c80319c"
+	const parent = "traceparent: 00-" + id + "-b7ad6b7169203331-01\r\n"
+	for fields, want := range map[string]bool{parent: true, "": false, parent + parent: false, "traceparent: 00-x\r\n": false} {
+		s := asked(t, "GET / HTTP/1.1\r\nHost: a\r\n"+fields+"\r\n")
+		s.pick("10.0.0.1:80", 2)
+		s.send(true, 3)
+		s.answer(200, 9)
+		for _, format := range []string{"json", "{trace_id}"} {
+			f, err := Compile(format)
+			if err != nil {
+				t.Fatal(err)
+			}
+			line := string(f.Append(nil, s))
+			if strings.Contains(line, id) != want {
+				t.Errorf("%q, %s: %s", fields, format, line)
+			}
+		}
+	}
+}

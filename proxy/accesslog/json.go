@@ -198,8 +198,8 @@ func appendEnd(dst []byte, s *Subject) []byte {
 		dst = append(append(append(dst, `","end_why":"`...), s.Fault.Cause.String()...), '"')
 		dst = appendWords(dst, `,"end_detail":"`, s.Fault)
 	}
-	if s.Trace.ID != [16]byte{} {
-		dst = append(appendHex(append(dst, `,"trace_id":"`...), s.Trace.ID[:]), '"')
+	if id, some := s.trace(); some {
+		dst = append(appendHex(append(dst, `,"trace_id":"`...), id[:]), '"')
 	}
 	return dst
 }

@@ -215,9 +215,12 @@ func appendEnding(dst []byte, f field, s *Subject) []byte {
 	switch {
 	case f == fieldEnd:
 		return append(dst, s.ended()...)
-	case f == fieldTraceID && s.Trace.ID != [16]byte{}:
-		return appendHex(dst, s.Trace.ID[:])
-	case f == fieldTraceID || s.Fault.Cause == record.NoCause:
+	case f == fieldTraceID:
+		if id, some := s.trace(); some {
+			return appendHex(dst, id[:])
+		}
+		return append(dst, none...)
+	case s.Fault.Cause == record.NoCause:
 		return append(dst, none...)
 	case f == fieldEndPhase:
 		return append(dst, s.Fault.Phase.String()...)

@@ -58,20 +58,7 @@ func (r *Request) Tag(t *Tags, m *ids.Maker, now tick.Instant, rec *record.Recor
 	}
 	if t.traces {
 		rec.Trace = r.tagTrace(t, m)
-	} else {
-		rec.Trace = r.passedTrace()
 	}
-}
-
-// passedTrace returns the trace that the request belongs to where lb has no part in it: its
-// traceparent is passed on, and the logs have its id.
-func (r *Request) passedTrace() (trace record.Trace) {
-	if value, one, _ := r.Message.Single(r.Text, traceParent); one {
-		if p, ok := ids.ParseParent(value); ok {
-			trace.ID = p.Trace
-		}
-	}
-	return trace
 }
 
 // tagID appends the request id to id: that of a trusted client, or a new one, which gets a

@@ -2,7 +2,6 @@ package rewrite
 
 import (
 	"bytes"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -118,12 +117,6 @@ func TestTagsOff(t *testing.T) {
 	r.Tag(&off, newMaker(), 1, &rec)
 	if out := r.AppendHead(nil); string(out) != sent(fields, "") || r.SpanAt != 0 || len(rec.ID) > 0 || rec.Trace != (record.Trace{}) {
 		t.Errorf("%q, the span at %d, %q, %+v", out, r.SpanAt, rec.ID, rec.Trace)
-	}
-	fields = "traceparent: " + givenParent + "\r\ntracestate: y\r\n"
-	r.Message, r.Text = parse(t, get(fields)), []byte(get(fields))
-	r.Tag(&off, newMaker(), 1, &rec)
-	if out := r.AppendHead(nil); string(out) != sent(fields, "") || fmt.Sprintf("%x", rec.Trace.ID) != givenTrace || rec.Trace.Sampled || rec.Trace.Given {
-		t.Errorf("a trace is passed on: %q, %+v", out, rec.Trace)
 	}
 	if off.Names() != nil || off.Traces() || off.AppendID(nil, newMaker(), 1) != nil {
 		t.Error("something is on")

@@ -324,7 +324,10 @@ func TestFailure(t *testing.T) {
 	p.Fail(t, name, true)
 	l.use(t, settingsFor(storage, p, name))
 	l.Begin()
-	testkit.Until(t, "the failure", func() bool { return l.status(t, name).Error != "" })
+	testkit.Until(t, "the failure, and that it is published", func() bool {
+		m := l.now.Load()
+		return l.status(t, name).Error != "" && m != nil && m.Faults[name] != ""
+	})
 	s := l.status(t, name)
 	if !strings.Contains(s.Error, "resolve") {
 		t.Errorf("error %q", s.Error)

@@ -112,7 +112,7 @@ func TestStatus(t *testing.T) {
 func TestBadEntries(t *testing.T) {
 	r := start(t, collect(t).URL)
 	r.rings[0].put("", "{", "{}", `{"trace":{"trace_id":"`+strings.Repeat("0", 32)+`","span_id":"`+ownSpan+`"}}`)
-	testkit.Until(t, "four losses", func() bool { return r.Lost() == 4 })
+	testkit.Until(t, "four losses", func() bool { return r.Lost() == 4 && r.noted.Load() == 4 })
 }
 
 // TestOthersSlots: the entries of the loops of another process are for that one, also those

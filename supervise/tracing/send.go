@@ -92,7 +92,7 @@ func (s *sender) export(ctx context.Context, batch []sdk.ReadOnlySpan) {
 		if errors.As(err, &partly) {
 			rejected = min(partly.rejected, rejected)
 		}
-		s.t.lost.Add(rejected)
+		s.t.lose(rejected)
 	}
 	s.failing = err
 	if err != nil && tries == 1 {

@@ -53,6 +53,9 @@ type Options struct {
 	Own     func(slot int) bool // reports whether a loop of this process is in the slot, or was the last one there
 	Version string              // of lb
 	Log     *slog.Logger
+	// NoteLost, unless it is nil, is called with the number of spans that are lost, by
+	// several goroutines.
+	NoteLost func(n uint64)
 }
 
 // Tracing exports spans until it is closed. Any goroutine may call its methods.
@@ -104,7 +107,8 @@ func startAt(o Options, endpoint string, p pace) *Tracing {
 // OfBoard is Start for the loops of b, which has to stay until Close has returned. own
 // reports whether a slot is one of this process. version is that of lb.
 func OfBoard(log *slog.Logger, b *board.Board, own func(slot int) bool, version, endpoint string) *Tracing {
-	return Start(Options{Slots: b.Loops, Ring: func(slot int) Ring { return b.SpanRing(slot) }, Own: own, Version: version, Log: log}, endpoint)
+	return Start(Options{Slots: b.Loops, Ring: func(slot int) Ring { return b.SpanRing(slot) }, Own: own, Version: version, Log: log,
+		NoteLost: func(n uint64) { b.Control().SpansLost.Add(n) }}, endpoint)
 }
 
 // Configure exports to endpoint from now on, also what waits; with "" nothing more.
@@ -124,6 +128,14 @@ func (t *Tracing) Configure(endpoint string) {
 // Lost returns how many spans were lost because nobody took them in time, and how many
 // entries of the rings, each of which is at least one.
 func (t *Tracing) Lost() uint64 { return t.lost.Load() }
+
+// lose counts n spans as lost.
+func (t *Tracing) lose(n uint64) {
+	t.lost.Add(n)
+	if t.o.NoteLost != nil && n > 0 {
+		t.o.NoteLost(n)
+	}
+}
 
 // Close exports what was written until now, for some seconds at most, and ends. It may be
 // called again, and for nil.
@@ -187,7 +199,7 @@ func (t *Tracing) look() {
 		// A slot that was ours until now has the last entries of a loop of ours.
 		next, lost := ring.Read(s.from, func(_ uint64, entry []byte) { t.take(entry) })
 		s.from = next
-		t.lost.Add(lost)
+		t.lose(lost)
 	}
 }
 
@@ -195,7 +207,7 @@ func (t *Tracing) look() {
 func (t *Tracing) take(entry []byte) {
 	spans := t.resource.spans(entry)
 	if len(spans) == 0 || cap(t.queue)-len(t.queue) < len(spans) {
-		t.lost.Add(uint64(max(len(spans), 1)))
+		t.lose(uint64(max(len(spans), 1)))
 		return
 	}
 	for _, s := range spans {

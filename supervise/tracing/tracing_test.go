@@ -157,6 +157,7 @@ type rig struct {
 	*Tracing
 	rings [2]*ring
 	log   testkit.Log
+	noted atomic.Uint64 // spans that are lost
 }
 
 // quick is a pace for tests, in which only a lack of time makes a collector late.
@@ -166,7 +167,7 @@ func start(t *testing.T, endpoint string) *rig {
 	t.Helper()
 	r := &rig{rings: [2]*ring{{}, {}}}
 	r.Tracing = startAt(Options{Slots: func() int { return 2 }, Ring: func(slot int) Ring { return r.rings[slot] }, Own: func(slot int) bool { return slot == 0 }, Version: "v1",
-		Log: logTo(&r.log)}, endpoint, quick)
+		Log: logTo(&r.log), NoteLost: func(n uint64) { r.noted.Add(n) }}, endpoint, quick)
 	t.Cleanup(r.Close)
 	return r
 }
