@@ -193,8 +193,8 @@ type Loop struct {
 	HTTP2Goaways      Counter         // GOAWAY frames of backends
 	HTTP2Unprocessed  Counter         // streams that backends refused, or left out in a GOAWAY
 
-	LogLines  Counter // lines of the access log that were handed to its writer
-	LogLost   Counter // those that found no room
+	LogLines Counter // lines of the access log that were handed to its writer
+	LogLost  Counter // those that found no room
 
 	Faults [FaultKinds]Counter // of exchanges that have ended, by FaultKind
 

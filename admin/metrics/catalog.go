@@ -28,7 +28,9 @@ var controlMetrics = []controlMetric{
 			return float64(t.LogLost + b.Control().LogWriteLost.Load())
 		}),
 	control("lb_spans_lost_total", "Spans of sampled traces that were not exported: not taken from the loops in time, or refused by tracing.endpoint.", counter,
-		func(b *board.Board, _ View, _ *board.LoopTotals) float64 { return float64(b.Control().SpansLost.Load()) }),
+		func(b *board.Board, _ View, _ *board.LoopTotals) float64 {
+			return float64(b.Control().SpansLost.Load())
+		}),
 	controlCounter("lb_worker_restarts_total", "Worker processes started in the place of one that ended.",
 		func(c *board.Control) *board.Counter { return &c.WorkerRestarts }),
 }
