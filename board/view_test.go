@@ -99,7 +99,7 @@ func TestLayoutVersion(t *testing.T) {
 		"0:WorkerRestarts 1:Reloads 2:ReloadFaults 3:Upgrades 4:StartedAt 5:LogWriteLost 6:SpansLost\n" +
 		"0:Until 1:number 2:bits 3:addr[2] 5:size 6:id[16]\n" +
 		"258 buckets, 259 words, 1295 words a series, first bound -160; 256 faults, 64 taps, 256 spans of 512 words, 1048576 bytes of log\n" +
-		"header 80, 3 loops: 80 1984, 2 backends: 6032 112, slots: 48 16, series: 6256 1296, rings: 10144 426064, all 1288336"
+		"header 80, 3 loops: 80 1968, 2 backends: 5984 112, slots: 48 16, series: 6208 1296, rings: 10096 426064, all 1288288"
 	s := shape{loops: 3, backends: 2, series: 1}
 	got := wordsOf(t, reflect.TypeFor[Loop]()) + "\n" + wordsOf(t, reflect.TypeFor[Backend]()) + "\n" +
 		wordsOf(t, reflect.TypeFor[State]()) + "\n" +
