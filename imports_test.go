@@ -65,7 +65,7 @@ var arrows = map[string][]string{
 	"lb/proxy/h1":                 {"proxy/front", "proxy/lane", "loop", "httpparse", "loop/tick"},
 	"lb/proxy/h2":                 {"board", "proxy/front", "proxy/lane", "proxy/mux", "httpparse", "httpparse/h2", "httpparse/h2/heads", "loop", "loop/tick"},
 	"lb/proxy/lane":               {"loop", "httpparse", "arena", "loop/tick"},
-	"lb/proxy/ownreply":           {"proxy/front", "proxy/lane", "proxy/record", "board", "loop/tick"},
+	"lb/proxy/ownreply":           {"internal/redact", "proxy/front", "proxy/lane", "proxy/record", "board", "loop/tick"},
 	"lb/proxy/accesslog":          {"proxy/faulttext", "proxy/ids", "proxy/record", "internal/redact", "config/logging", "loop/tick"},
 	"lb/proxy/faulttext":          {"proxy/record", "httpparse", "httpparse/h2", "httpparse/h2/heads", "internal/tlsfault"},
 	"lb/proxy/observe":            {"proxy/accesslog", "proxy/record", "proxy/rewrite", "board", "config", "loop/tick"},
