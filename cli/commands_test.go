@@ -195,6 +195,7 @@ func busyStatus() (st api.Status, noon time.Time) {
 		Config: api.ConfigStatus{File: "/etc/lb.toml", Number: 4, Loaded: ago(62 * time.Minute), Watching: true,
 			Fault: "/etc/lb.toml:3:1: prot: unknown key; did you mean \"port\"?\n/etc/lb.toml:4:1: x: unknown key", FaultAt: ago(90 * time.Second)},
 		UpgradeFault: "/opt/lb: it ended at once with exit code 2", UpgradeFaultAt: ago(time.Hour),
+		Troubles: []string{"lines of the access log are lost: /var/log/lb: no space left on device; make room"},
 		Totals: api.Totals{ClientConns: 1200, BackendConns: 64, Exchanges: 9, Tunnels: 1, Requests: 1234567, HTTP2: api.HTTP2{ClientConns: 1100, BackendConns: 4, Requests: 1234000, Floods: 3},
 			Replies: [6]uint64{2: 1230000, 3: 7, 4: 4000, 5: 560}, Retries: 12, Panics: 1, WorkerRestarts: 2, Reloads: 3, ReloadFaults: 1, Upgrades: 1},
 		Loops: []api.Loop{
@@ -292,7 +293,7 @@ func TestEmptyDefaultPool(t *testing.T) {
 func TestProblems(t *testing.T) {
 	busy, noon := busyStatus()
 	well := busy
-	well.Config.Fault, well.UpgradeFault, well.Loops = "", "", busy.Loops[:1]
+	well.Config.Fault, well.UpgradeFault, well.Troubles, well.Loops = "", "", nil, busy.Loops[:1]
 	well.Pools = []api.Pool{{Name: "default", Backends: slices.Clone(busy.Pools[0].Backends[:2])}}
 	well.Pools[0].Backends[0].LastFault = ""
 	lone := well
@@ -308,6 +309,7 @@ func TestProblems(t *testing.T) {
 		{"busy", busy, `configuration: the last reload was refused 1m30s ago: /etc/lb.toml:3:1: prot: unknown key; did you mean "port"?
 /etc/lb.toml:4:1: x: unknown key
 upgrade: the last one failed 1h0m ago: /opt/lb: it ended at once with exit code 2
+lines of the access log are lost: /var/log/lb: no space left on device; make room
 loop 1: its worker died, and will be started again; 2 restarts
 backend 10.0.0.1:80 of pool default: failed 5s ago: connection refused
 backend 10.0.0.3:80 of pool default: draining, down for 5s: status 503

@@ -68,6 +68,9 @@ func printConfig(p page, st api.Status, now time.Time) {
 	if st.UpgradeFault != "" {
 		p.lineIn("upgrade   ", fmt.Sprintf("LAST ONE FAILED %s ago: %s", age(st.UpgradeFaultAt, now), st.UpgradeFault), red)
 	}
+	for _, text := range st.Troubles {
+		p.lineIn("trouble   ", text, red)
+	}
 }
 
 func printLoops(p page, loops []api.Loop, now time.Time) {

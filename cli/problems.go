@@ -21,6 +21,7 @@ func problems(st api.Status, now time.Time) (list []string) {
 	if st.UpgradeFault != "" {
 		note("upgrade: the last one failed %s ago: %s", age(st.UpgradeFaultAt, now), st.UpgradeFault)
 	}
+	list = append(list, st.Troubles...)
 	for _, l := range st.Loops {
 		if l.State == api.LoopWaiting {
 			note("loop %d: its worker died, and will be started again; %d restarts", l.Slot, l.Restarts)

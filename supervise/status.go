@@ -106,6 +106,7 @@ func (c commands) Status() api.Status {
 		},
 		UpgradeFault:   p.outcome.upgrade.text,
 		UpgradeFaultAt: p.outcome.upgrade.at,
+		Troubles:       d.troubles(),
 		Totals:         d.totals(),
 		Loops:          d.loopStatus(p.loops),
 		Certificates:   d.certs.List(),
@@ -118,6 +119,19 @@ func (c commands) Status() api.Status {
 		st.Pools = append(st.Pools, out)
 	}
 	return st
+}
+
+// troubles returns what fails beside requests.
+func (d *desk) troubles() (list []string) {
+	if d.accessLog == nil || d.traces == nil {
+		return nil
+	}
+	for _, text := range []string{d.accessLog.Trouble(), d.traces.Trouble()} {
+		if text != "" {
+			list = append(list, text)
+		}
+	}
+	return list
 }
 
 func (d *desk) totals() api.Totals {

@@ -111,9 +111,12 @@ type Status struct {
 	// UpgradeFault is why the last upgrade failed; "" if it did not.
 	UpgradeFault   string    `json:"upgrade_fault,omitempty"`
 	UpgradeFaultAt time.Time `json:"upgrade_fault_at,omitzero"`
-	Totals         Totals    `json:"totals"`
-	Loops          []Loop    `json:"loops"`
-	Pools          []Pool    `json:"pools"`
+	// Troubles are what fails beside requests, a line each: the access log that cannot be
+	// written, spans that are not taken.
+	Troubles []string `json:"troubles,omitempty"`
+	Totals   Totals   `json:"totals"`
+	Loops    []Loop   `json:"loops"`
+	Pools    []Pool   `json:"pools"`
 	// Certificates are those in use, and the names that are to have one and have none yet.
 	Certificates []Certificate `json:"certificates,omitempty"`
 }

@@ -114,6 +114,9 @@ func (m *model) head() []string {
 	if st.UpgradeFault != "" {
 		lines = append(lines, dye(cut(fmt.Sprintf("LAST UPGRADE FAILED %s ago: %s", words.Age(st.UpgradeFaultAt, m.samples.at), st.UpgradeFault), m.width), words.Red))
 	}
+	for _, text := range st.Troubles {
+		lines = append(lines, dye(cut(text, m.width), words.Red))
+	}
 	lines = append(lines, m.loopLines()...)
 	return append(lines, "")
 }

@@ -216,6 +216,9 @@ func TestAccessLogIsStuck(t *testing.T) {
 					}
 				}
 				s.untilTold(1, "are lost", "mend=")
+				s.until("status to show it", func(st status) bool {
+					return len(st.Troubles) == 1 && strings.HasPrefix(st.Troubles[0], "lines of the access log are lost: "+path)
+				})
 				now, err := scrape(s.admin)
 				if err != nil || now["lb_access_log_lost_total"] == 0 || now["lb_access_log_lost_total"] > float64(sent) {
 					t.Errorf("%v lines of %d are counted as lost, %v", now["lb_access_log_lost_total"], sent, err)

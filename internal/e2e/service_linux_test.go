@@ -249,6 +249,7 @@ type status struct {
 	Listeners                     []struct{ Address, Role string }
 	PID                           int
 	UpgradeFault                  string `json:"upgrade_fault"`
+	Troubles                      []string
 	Config                        struct {
 		File     string
 		Number   uint64

@@ -55,11 +55,14 @@ func TestDiskIsFull(t *testing.T) {
 		strings.Count(text, `cause="no space left on device" mend="make room on the disk of `+dir) != 2 {
 		t.Errorf("it said %s", text)
 	}
+	if now := g.Trouble(); !strings.HasPrefix(now, "lines of the access log are lost: "+path+": no space left on device; make room") {
+		t.Errorf("status shows %q", now)
+	}
 	if err := os.Remove(other); err != nil {
 		t.Fatal(err)
 	}
 	g.untilWritten()
-	testkit.Until(t, "the end of it to be said", func() bool { return strings.Contains(g.log.String(), "written again") })
+	testkit.Until(t, "the end of it to be said", func() bool { return strings.Contains(g.log.String(), "written again") && g.Trouble() == "" })
 	if want := fmt.Sprintf("lost=%d ", g.dropped.Load()+g.lost.Load()); !strings.Contains(g.log.String(), want) {
 		t.Errorf("want %s; it said %s", want, g.log.String())
 	}

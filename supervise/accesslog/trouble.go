@@ -1,7 +1,9 @@
 package accesslog
 
 import (
+	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,6 +27,14 @@ type trouble struct {
 	calm    time.Duration
 	dropped uint64 // what the loops had dropped at the last look, or at the start
 	opening error  // why the path cannot be opened again
+
+	shown atomic.Pointer[string] // what is wrong now, in one line; nil if all is well
+}
+
+// show makes what is wrong known, with its mend.
+func (t *trouble) show(what, path, cause, mend string) {
+	text := fmt.Sprintf("%s: %s: %s; %s", what, path, cause, mend)
+	t.shown.Store(&text)
 }
 
 // state is what a turn of the writer has found.
@@ -70,11 +80,14 @@ func (t *trouble) worse(now time.Time, s state, losing bool) {
 			what = "access log cannot be opened again, its lines go where they went"
 		}
 		t.log.Warn(what, "path", s.path, "cause", s.err, "mend", mend(s.path, s.err))
+		t.show(what, s.path, s.err.Error(), mend(s.path, s.err))
 	}
 	if losing && !t.losing {
 		t.losing = true
 		cause, mend := t.whySlow(s)
-		t.log.Warn("lines of the access log are lost", "path", s.path, "cause", cause, "mend", mend)
+		const what = "lines of the access log are lost"
+		t.log.Warn(what, "path", s.path, "cause", cause, "mend", mend)
+		t.show(what, s.path, cause, mend)
 	}
 }
 
@@ -93,6 +106,7 @@ func (t *trouble) whySlow(s state) (cause, what string) {
 func (t *trouble) end(now time.Time, path string) {
 	t.log.Warn("access log is written again", "path", path, "lost", t.lost, "since", t.begun.Format(time.RFC3339))
 	t.failing, t.losing, t.lost, t.ended = false, false, 0, now
+	t.shown.Store(nil)
 }
 
 // last says at the end of lb what was lost, if something was.

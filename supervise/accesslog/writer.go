@@ -142,6 +142,15 @@ func (w *Writer) replace(c *Change) {
 	w.Wake()
 }
 
+// Trouble returns what is wrong with the access log now, in one line, or "". Any goroutine
+// may call it.
+func (w *Writer) Trouble() string {
+	if text := w.trouble.shown.Load(); text != nil {
+		return *text
+	}
+	return ""
+}
+
 // Wake has the goroutine look at its rings, which may be others. Any goroutine may call it.
 func (w *Writer) Wake() {
 	select {

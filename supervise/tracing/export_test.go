@@ -174,10 +174,11 @@ func TestAway(t *testing.T) {
 		r.rings[0].put(plain(i + 1))
 		testkit.Until(t, "a loss", func() bool { return r.Lost() == uint64(i+1) })
 	}
+	testkit.Until(t, "the trouble to be shown", func() bool { return strings.Contains(r.Trouble(), "connection refused; start the collector") })
 	r.Configure(c.URL)
 	testkit.Until(t, "the end of it", func() bool {
 		r.rings[0].put(plain(9))
-		return strings.Contains(r.log.String(), "spans are exported again")
+		return strings.Contains(r.log.String(), "spans are exported again") && r.Trouble() == ""
 	})
 	log := r.log.String()
 	if strings.Count(log, "spans are lost") != 1 || !strings.Contains(log, "connection refused") || !strings.Contains(log, "mend=") {

@@ -116,11 +116,14 @@ func (s *sender) report(last bool) {
 	switch {
 	case s.failing != nil && !s.said:
 		s.said = true
+		text := fmt.Sprintf("spans are lost: %s: %v; start the collector, or correct tracing.endpoint", endpoint, s.failing)
+		s.t.trouble.Store(&text)
 		s.t.o.Log.Warn("spans are lost", "endpoint", endpoint, "cause", s.failing.Error(), "lost", lost-s.told,
 			"mend", "start the collector, or correct tracing.endpoint; \"\" switches traces off")
 		s.told = lost
 	case s.failing == nil && s.said:
 		s.said = false
+		s.t.trouble.Store(nil)
 		s.t.o.Log.Info("spans are exported again", "endpoint", endpoint, "lost", lost-s.told)
 		s.told = lost
 	case s.failing == nil && lost > s.told:

@@ -65,6 +65,7 @@ type Tracing struct {
 	endpoint atomic.Pointer[string]
 	changed  chan struct{} // the endpoint is another one
 	lost     atomic.Uint64
+	trouble  atomic.Pointer[string] // why spans are not taken now, in one line, or nil
 
 	mu    sync.Mutex
 	slots []slot
@@ -128,6 +129,14 @@ func (t *Tracing) Configure(endpoint string) {
 // Lost returns how many spans were lost because nobody took them in time, and how many
 // entries of the rings, each of which is at least one.
 func (t *Tracing) Lost() uint64 { return t.lost.Load() }
+
+// Trouble returns why spans are not taken now, in one line, or "".
+func (t *Tracing) Trouble() string {
+	if text := t.trouble.Load(); text != nil && *t.endpoint.Load() != "" {
+		return *text
+	}
+	return ""
+}
 
 // lose counts n spans as lost.
 func (t *Tracing) lose(n uint64) {

@@ -356,6 +356,7 @@ function renderProblems(s) {
   const list = [];
   if (s.config.fault) list.push(["down", "The last reload was refused at " + clock(s.config.fault_at) + ", configuration " + s.config.number + " goes on:\n" + s.config.fault]);
   if (s.upgrade_fault) list.push(["down", "The last upgrade failed at " + clock(s.upgrade_fault_at) + ":\n" + s.upgrade_fault]);
+  for (const text of s.troubles || []) list.push(["ejected", text[0].toUpperCase() + text.slice(1)]);
   for (const c of certificates) {
     if (c.fault) list.push(["ejected", "Certificate of " + c.name + ": " + c.fault]);
     else if (c.soon) list.push(["ejected", "The certificate of " + c.name + " expires on " + day(c.expires) + "."]);
