@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A page whose name was made to resolve to lb's address (DNS rebinding) is told apart by the
+// A page whose name was made to resolve to the address of lb (DNS rebinding) is known by the
 // host it asks for.
 func TestHost(t *testing.T) {
 	r := newRig(t, Options{Network: overTCP("")})

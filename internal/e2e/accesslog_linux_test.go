@@ -220,7 +220,11 @@ func TestAccessLogIsStuck(t *testing.T) {
 					return len(st.Troubles) == 1 && strings.HasPrefix(st.Troubles[0], "lines of the access log are lost: "+path)
 				})
 				now, err := scrape(s.admin)
-				if err != nil || now["lb_access_log_lost_total"] == 0 || now["lb_access_log_lost_total"] > float64(sent) {
+				most := float64(sent - 1) // the first ones have room
+				if path == "/dev/full" {
+					most = float64(sent)
+				}
+				if err != nil || now["lb_access_log_lost_total"] == 0 || now["lb_access_log_lost_total"] > most {
 					t.Errorf("%v lines of %d are counted as lost, %v", now["lb_access_log_lost_total"], sent, err)
 				}
 				s.stop()
