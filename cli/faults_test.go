@@ -21,23 +21,40 @@ type recorder struct {
 	*testkit.Control
 	mu     sync.Mutex
 	asked  []string
-	stream func(ctx context.Context, each func(json.RawMessage)) error
+	stream streamer
 }
 
-func (r *recorder) note(format string, args ...any) {
+// streamer sends what it has to each.
+type streamer = func(ctx context.Context, each func(json.RawMessage)) error
+
+// note takes down a question, and returns the stream that answers it.
+func (r *recorder) note(format string, args ...any) streamer {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.asked = append(r.asked, fmt.Sprintf(format, args...))
+	return r.stream
+}
+
+// answer makes s the stream that answers what is asked from now on.
+func (r *recorder) answer(s streamer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stream = s
+}
+
+// questions returns what was asked.
+func (r *recorder) questions() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return strings.Join(r.asked, "; ")
 }
 
 func (r *recorder) Trace(ctx context.Context, ask api.TraceAsk, each func(json.RawMessage)) error {
-	r.note("%q %q %v", ask.Client, ask.ID, ask.For)
-	return r.stream(ctx, each)
+	return r.note("%q %q %v", ask.Client, ask.ID, ask.For)(ctx, each)
 }
 
 func (r *recorder) FollowFaults(ctx context.Context, most int, each func(json.RawMessage)) error {
-	r.note("follow %d", most)
-	return r.stream(ctx, each)
+	return r.note("follow %d", most)(ctx, each)
 }
 
 // record starts a recorder with n failed exchanges, and returns its socket.
@@ -110,7 +127,7 @@ func TestFaults(t *testing.T) {
 func TestFaultsFollow(t *testing.T) {
 	r, socket := record(t, 0)
 	var streams atomic.Int64
-	r.stream = func(ctx context.Context, each func(json.RawMessage)) error {
+	r.answer(func(ctx context.Context, each func(json.RawMessage)) error {
 		number := int(streams.Add(1))
 		for i := range 3 {
 			each(failed(number + i))
@@ -119,7 +136,7 @@ func TestFaultsFollow(t *testing.T) {
 			<-ctx.Done()
 		}
 		return nil
-	}
+	})
 	p := testkit.Start(t, command(t.TempDir(), "faults", "-f", "-n", "2", "--json", "--socket", socket))
 	testkit.Until(t, "the last line", func() bool { return strings.Count(p.Out.String(), "\n") >= 5 })
 	p.Signal(t, os.Interrupt)
@@ -137,9 +154,7 @@ func TestFaultsFollow(t *testing.T) {
 	if got := strings.Join(targets, " "); got != "/1 /2 /3 /4 /5" {
 		t.Errorf("%s", got)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if got := strings.Join(r.asked, "; "); got != "follow 2; follow 256; follow 256" {
+	if got := r.questions(); got != "follow 2; follow 256; follow 256" {
 		t.Errorf("asked %s", got)
 	}
 }
@@ -147,13 +162,13 @@ func TestFaultsFollow(t *testing.T) {
 // TestTrace: heads of what matches, then how many there were.
 func TestTrace(t *testing.T) {
 	r, socket := record(t, 0)
-	r.stream = func(ctx context.Context, each func(json.RawMessage)) error {
+	r.answer(func(ctx context.Context, each func(json.RawMessage)) error {
 		each(failed(1))
 		each(json.RawMessage(`{"kind":"lost","lost":7}`))
 		each(failed(2))
 		<-ctx.Done()
 		return nil
-	}
+	})
 	code, out, errOut := give("trace", "--client", "192.0.2.0/24", "--for", "1s", "--socket", socket)
 	if code != 0 || strings.Count(out, "> Cookie: ***") != 2 || !strings.Contains(out, "7 exchanges lost") || !strings.HasPrefix(errOut, "lb: 2 exchanges matched in ") {
 		t.Errorf("exit code %d with\n%s%s", code, out, errOut)
@@ -162,10 +177,10 @@ func TestTrace(t *testing.T) {
 	if code != 0 || strings.Count(out, "\n") != 3 || !strings.HasPrefix(errOut, "lb: 2 exchanges matched in ") {
 		t.Errorf("exit code %d with\n%s%s", code, out, errOut)
 	}
-	if got := strings.Join(r.asked, "; "); got != `"192.0.2.0/24" "" 1s; "" "0190" 1s` {
+	if got := r.questions(); got != `"192.0.2.0/24" "" 1s; "" "0190" 1s` {
 		t.Errorf("asked %s", got)
 	}
-	r.stream = func(context.Context, func(json.RawMessage)) error { return api.AskError("\"x\" is no address") }
+	r.answer(func(context.Context, func(json.RawMessage)) error { return api.AskError("\"x\" is no address") })
 	if code, _, errOut := give("trace", "--client", "x", "--socket", socket); code != 1 || errOut != "lb: \"x\" is no address\n" {
 		t.Errorf("exit code %d with %q", code, errOut)
 	}
