@@ -212,9 +212,7 @@ func TestUpgradeRefused(t *testing.T) {
 	dir := t.TempDir()
 	script := func(name, text string, mode os.FileMode) string {
 		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), mode); err != nil {
-			t.Fatal(err)
-		}
+		testkit.WriteFileMode(t, path, text, mode)
 		return path
 	}
 	for name, tc := range map[string]struct {
@@ -312,9 +310,7 @@ func elsewhere(t *testing.T) *config.Config {
 // which ends both processes.
 func TestEndDuringUpgrade(t *testing.T) {
 	hangs := filepath.Join(t.TempDir(), "hangs")
-	if err := os.WriteFile(hangs, []byte("#!/bin/sh\nexec sleep 1000\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	testkit.WriteFileMode(t, hangs, "#!/bin/sh\nexec sleep 1000\n", 0o700)
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		cfg.Admin.Socket = filepath.Join(t.TempDir(), "lb.sock")
 		in := serve(t, cfg, Options{})

@@ -455,16 +455,5 @@ func (s *service) untilTold(n int, parts ...string) {
 // second or two.
 const promptly = 10 * time.Second
 
-// writeProgram writes a program while no process is being forked, because a child that
-// still has the file open for writing would keep it from being started.
-func writeProgram(t *testing.T, path, text string, mode os.FileMode) {
-	t.Helper()
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // long reports whether LB_LONG asks for much longer tests.
 func long() bool { return os.Getenv("LB_LONG") != "" }

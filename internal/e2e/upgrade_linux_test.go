@@ -208,7 +208,7 @@ func TestUpgradeFails(t *testing.T) {
 		} {
 			path := s.file(tc.name)
 			if tc.mode != 0 {
-				writeProgram(t, path, tc.text, tc.mode)
+				testkit.WriteFileMode(t, path, tc.text, tc.mode)
 			}
 			s.failUpgrade(path, tc.says)
 			w.more(t, 20)
@@ -291,7 +291,7 @@ func TestUpgradeHangs(t *testing.T) {
 		s := begin(t, mode, setup{admin: true, keys: "watch = false\n", backends: to(checkedMany(t, 2)...)})
 		w := s.send(2, 2)
 		path := s.file("hangs")
-		writeProgram(t, path, "#!/bin/sh\nexec sleep 1000\n", 0o700)
+		testkit.WriteFileMode(t, path, "#!/bin/sh\nexec sleep 1000\n", 0o700)
 		begun, failed := time.Now(), make(chan said, 1)
 		go func() {
 			a, err := s.tryLB("upgrade", "--binary", path)
@@ -325,7 +325,7 @@ func TestStopDuringUpgrade(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		s := begin(t, mode, setup{backends: to(checked(t))})
 		path := s.file("hangs")
-		writeProgram(t, path, "#!/bin/sh\nexec sleep 1000\n", 0o700)
+		testkit.WriteFileMode(t, path, "#!/bin/sh\nexec sleep 1000\n", 0o700)
 		told := make(chan struct{})
 		go func() { defer close(told); s.tryLB("upgrade", "--binary", path) }()
 		s.until("the upgrade to begin", func(st status) bool { return st.State == "upgrading" })
@@ -348,7 +348,7 @@ func TestUpgradeTakesNewFile(t *testing.T) {
 			t.Helper()
 			os.Remove(s.exe)
 			if text != "" {
-				writeProgram(t, s.exe, text, 0o700)
+				testkit.WriteFileMode(t, s.exe, text, 0o700)
 			} else if err := os.Link(lbExe, s.exe); err != nil {
 				t.Fatal(err)
 			}

@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -24,19 +26,43 @@ func SocketHolder(path string) string {
 	return holder(root, listeningAt(root, path))
 }
 
-// holder returns the first process that has one of the sockets, or "".
+// holder returns the process that has one of the sockets, or "".
 func holder(root fs.FS, inodes map[string]bool) string {
 	if len(inodes) == 0 {
 		return ""
 	}
 	processes, _ := fs.Glob(root, "[0-9]*")
+	parents := map[string]string{} // of the processes that have one
 	for _, dir := range processes {
 		if holds(dir, inodes) {
-			name, _ := fs.ReadFile(root, dir+"/comm")
-			return fmt.Sprintf("process %s (%s)", dir, bytes.TrimSpace(name))
+			parents[dir] = parent(root, dir)
+		}
+	}
+	dir := eldest(parents)
+	if dir == "" {
+		return ""
+	}
+	name, _ := fs.ReadFile(root, dir+"/comm")
+	return fmt.Sprintf("process %s (%s)", dir, bytes.TrimSpace(name))
+}
+
+// eldest returns a process whose parent is not in the map, or "": a master is the one to end,
+// not a worker that has its socket too. The parent of a process that has ended is "".
+func eldest(parents map[string]string) string {
+	for _, dir := range slices.Sorted(maps.Keys(parents)) {
+		if of := parents[dir]; of != "" && parents[of] == "" {
+			return dir
 		}
 	}
 	return ""
+}
+
+// parent returns the parent of a process, or "" if the process has ended.
+func parent(root fs.FS, dir string) string {
+	text, _ := fs.ReadFile(root, dir+"/status")
+	_, rest, _ := strings.Cut(string(text), "\nPPid:\t")
+	of, _, _ := strings.Cut(rest, "\n")
+	return of
 }
 
 // listenState is how /proc/net/tcp writes the state of a listening socket.

@@ -38,3 +38,17 @@ func TestPortHolder(t *testing.T) {
 		t.Errorf("a port without a listener is held by %q", got)
 	}
 }
+
+// TestEldest: a master, not its workers, whatever their numbers are; and no process that has
+// ended.
+func TestEldest(t *testing.T) {
+	for want, parents := range map[string]map[string]string{
+		"":     {"7": ""},
+		"41":   {"41": "1"},
+		"3000": {"3000": "1", "2999": "3000", "301": "2999", "9": ""},
+	} {
+		if got := eldest(parents); got != want {
+			t.Errorf("%v: %q, want %q", parents, got, want)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"regexp"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -66,7 +67,17 @@ func Happens(ok func() bool) bool {
 // WriteFile writes text to the file at path, which only its owner may read.
 func WriteFile(t testing.TB, path, text string) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	WriteFileMode(t, path, text, 0o600)
+}
+
+// WriteFileMode writes a file while no process is being forked. A child that has not called
+// exec yet would still have the file open for writing: a program could not be started, and
+// lb would wait for the rest of a configuration.
+func WriteFileMode(t testing.TB, path, text string, mode os.FileMode) {
+	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
 		t.Fatal(err)
 	}
 }
