@@ -5,10 +5,6 @@ import (
 	"time"
 )
 
-// logBytes is how much of the access log waits for its writer in each loop. At the most
-// that a loop can do, it is filled in some 20 ms.
-const logBytes = 1 << 20
-
 // A log ring is two lines, each of which one side writes, and the text.
 const (
 	logHead = 0         // word: how many bytes were ever appended; the loop's
@@ -34,7 +30,7 @@ func (b *Board) LogRing(loop int) *LogRing {
 }
 
 // Append appends whole lines, or nothing if there is no room for them: then it returns
-// false. It wakes the writer when a quarter of the ring waits. It does not allocate.
+// false. It wakes the writer when half of the ring waits. It does not allocate.
 func (r *LogRing) Append(lines []byte) bool {
 	head, tail := *r.head, atomic.LoadUint64(r.tail)
 	waits := head - tail
@@ -45,7 +41,7 @@ func (r *LogRing) Append(lines []byte) bool {
 	n := copy(r.text[at:], lines)
 	copy(r.text, lines[n:])
 	atomic.StoreUint64(r.head, head+uint64(len(lines)))
-	if waits < r.room()/4 && waits+uint64(len(lines)) >= r.room()/4 {
+	if waits < r.room()/2 && waits+uint64(len(lines)) >= r.room()/2 {
 		wakeLog(&r.board.words[wordLogWait])
 	}
 	return true
@@ -74,12 +70,12 @@ func (r *LogRing) Pending() (first, rest []byte) {
 // Consume makes room for the first n bytes of what is pending.
 func (r *LogRing) Consume(n int) { atomic.StoreUint64(r.tail, *r.tail+uint64(n)) }
 
-// quarter reports whether a quarter of the ring waits.
-func (r *LogRing) quarter() bool {
-	return atomic.LoadUint64(r.head)-atomic.LoadUint64(r.tail) >= r.room()/4
+// halfFull reports whether half of the ring waits.
+func (r *LogRing) halfFull() bool {
+	return atomic.LoadUint64(r.head)-atomic.LoadUint64(r.tail) >= r.room()/2
 }
 
-// AwaitLog returns when a quarter of the ring of one of these loops waits to be consumed, and
+// AwaitLog returns when half of the ring of one of these loops waits to be consumed, and
 // after timeout at the latest. It may return earlier: when another ring begins to fill that
 // much, which another process reads. Any goroutine of the control plane may call it; it blocks
 // a thread.
@@ -87,7 +83,7 @@ func (b *Board) AwaitLog(loops []int, timeout time.Duration) {
 	word := &b.words[wordLogWait]
 	atomic.StoreUint64(word, 1)
 	for _, loop := range loops {
-		if b.LogRing(loop).quarter() {
+		if b.LogRing(loop).halfFull() {
 			return
 		}
 	}

@@ -107,7 +107,7 @@ func TestLogRing(t *testing.T) {
 	}
 }
 
-// TestAwaitLog: the writer sleeps until a quarter of a ring waits, in whatever process.
+// TestAwaitLog: the writer sleeps until half of a ring waits, in whatever process.
 func TestAwaitLog(t *testing.T) {
 	b, f, err := Create(Size{Loops: 2, Backends: 1, Series: 1})
 	if err != nil {
@@ -133,7 +133,7 @@ func TestAwaitLog(t *testing.T) {
 		line := bytes.Repeat([]byte("x"), 4000)
 		for {
 			first, rest := r.Pending()
-			if len(first)+len(rest) >= len(r.text)/4 {
+			if len(first)+len(rest) >= len(r.text)/2 {
 				break
 			}
 			r.Append(line)

@@ -13,6 +13,11 @@ const roomBytes = 1 << 30
 // wide is 1 where addresses have 64 bits, and 0 where they have 32.
 const wide = ^uint(0) >> 63
 
+// logBytes is how much of the access log waits for its writer in each loop: what a loop at
+// its most writes in 80 ms. The writer is woken at half of that. In mt each time costs the
+// loops, since Go's monitor stays awake for a while (decision D110), so few are better.
+const logBytes = 1 << (20 + 2*wide)
+
 // roomForLoops returns how many loops to make room for.
 func roomForLoops(loops int) int { return max(32<<wide, 4*loops) }
 

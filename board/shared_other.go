@@ -7,6 +7,9 @@ import "os"
 // The whole file is written when the board is created: some 8 KiB a backend, 170 KiB a
 // series and 3.3 MiB a loop.
 
+// logBytes is how much of the access log waits for its writer in each loop.
+const logBytes = 1 << 20
+
 // roomForLoops returns how many loops to make room for.
 func roomForLoops(loops int) int { return max(16, 2*loops) }
 

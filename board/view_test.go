@@ -98,8 +98,11 @@ func TestLayoutVersion(t *testing.T) {
 		"0:kind 1:count 2:turn 3:at 4:sizes 5:who[6] 11:text[8] 19:line[8]\n" +
 		"0:WorkerRestarts 1:Reloads 2:ReloadFaults 3:Upgrades 4:StartedAt 5:LogWriteLost 6:SpansLost\n" +
 		"0:Until 1:number 2:bits 3:addr[2] 5:size 6:id[16]\n" +
-		"258 buckets, 259 words, 1295 words a series, first bound -160; 256 faults, 64 taps, 256 spans of 512 words, 1048576 bytes of log\n" +
-		"header 80, 3 loops: 80 1968, 2 backends: 5984 112, slots: 48 16, series: 6208 1296, rings: 10096 426064, all 1288288"
+		"258 buckets, 259 words, 1295 words a series, first bound -160; 256 faults, 64 taps, 256 spans of 512 words, 4194304 bytes of log\n" +
+		"header 80, 3 loops: 80 1968, 2 backends: 5984 112, slots: 48 16, series: 6208 1296, rings: 10096 819280, all 2467936"
+	if logBytes != 4<<20 {
+		t.Skip("the list is that of Linux where addresses have 64 bits")
+	}
 	s := shape{loops: 3, backends: 2, series: 1}
 	got := wordsOf(t, reflect.TypeFor[Loop]()) + "\n" + wordsOf(t, reflect.TypeFor[Backend]()) + "\n" +
 		wordsOf(t, reflect.TypeFor[State]()) + "\n" +

@@ -209,7 +209,7 @@ func TestAccessLogIsStuck(t *testing.T) {
 				s := begin(t, mode, setup{admin: true, workers: 1, backends: to(plainBackend(t)), tables: logged(path)})
 				client, long := newClient(t), strings.Repeat("x", 2000)
 				sent := 0
-				for ; sent < 900; sent++ { // more than the ring takes
+				for ; sent < 2200; sent++ { // more than the ring takes
 					resp, _ := get(t, client, s.url("/"+long))
 					if resp.StatusCode != 200 {
 						t.Fatalf("status %d", resp.StatusCode)
