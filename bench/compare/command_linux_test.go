@@ -66,8 +66,8 @@ func startCommand(t *testing.T, argv ...string) *commandRun {
 	go func() { r.exited <- r.cmd.Wait() }()
 	t.Cleanup(func() {
 		r.cmd.Process.Kill()
-		for pid := range r.alive("") {
-			t.Errorf("process %d is left", pid)
+		for pid, line := range r.alive("") {
+			t.Errorf("process %d is left: %q", pid, line)
 			syscall.Kill(pid, syscall.SIGKILL)
 		}
 	})
@@ -120,7 +120,10 @@ func (r *commandRun) wait(t *testing.T) int {
 		}
 		return r.cmd.ProcessState.ExitCode()
 	case <-time.After(patience):
-		t.Fatalf("the command has not ended in %v", patience)
+		left := r.alive("")
+		r.cmd.Process.Signal(syscall.SIGQUIT) // the Go runtime prints where each goroutine is
+		<-r.exited
+		t.Fatalf("the command has not ended in %v; there are %v\n%s", patience, left, &r.out)
 	}
 	return -1
 }
