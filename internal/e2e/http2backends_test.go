@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bufio"
 	"crypto/sha1"
 	"encoding/base64"
 	"fmt"
@@ -480,7 +479,7 @@ func TestHTTP2BackendFields(t *testing.T) {
 					t.Fatal(err)
 				}
 				io.WriteString(c, tc.request+"X-To: "+kind+"\r\nX-Case: "+id+"\r\n\r\n"+body)
-				raw := &rawConn{c, bufio.NewReader(c)}
+				raw := newRawConn(c)
 				if resp, got, err := raw.try(); err != nil || resp.StatusCode != 200 || got != "ok" {
 					t.Errorf("%q: %v, %q, %v", tc.request, resp, got, err)
 				}
