@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"lb/internal/testkit"
 )
 
 // nth answers the requests on all conns with text, except request number n (from 1
@@ -140,11 +142,7 @@ func TestFaults(t *testing.T) {
 
 func TestNobodyListens(t *testing.T) {
 	t.Parallel()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln.Close()
+	addr := testkit.RefusingAddr(t)
 	for _, o := range []Options{
 		{Conns: 3, Requests: 10},
 		{Conns: 3, Requests: 10, Pipeline: 2},
@@ -154,7 +152,7 @@ func TestNobodyListens(t *testing.T) {
 		{Conns: 3, Requests: 10, Addrs: []string{"unix:" + t.TempDir() + "/none"}},
 		{Conns: 3, Requests: 10, Rate: 1000, Addrs: []string{"unix:" + t.TempDir() + "/none"}},
 	} {
-		o.URL = "http://" + ln.Addr().String()
+		o.URL = "http://" + addr
 		if r := finished(t, o); r.Errors != (Errors{Connect: 10}) || r.Connects != 0 {
 			t.Errorf("%+v: %+v and %d connects, want 10 errors", o, r.Errors, r.Connects)
 		}

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -83,10 +84,16 @@ func TestStallShows(t *testing.T) {
 		}
 	})
 	// A closed loop asks nothing during the stall, and hardly notices.
-	r := finished(t, Options{URL: serve(t, staller(100, stall)), Conns: conns, Requests: 500})
-	// Outstanding requests take as long as the stall, and on a busy machine some
-	// more of the 500. At the rate of the open loop it was 95 at least.
-	if n := atLeast(r, stall/2); n > 10*conns {
+	n := int64(math.MaxInt64)
+	for range 5 { // a busy machine makes more answers late, but not every time
+		r := finished(t, Options{URL: serve(t, staller(100, stall)), Conns: conns, Requests: 500})
+		// Outstanding requests take as long as the stall, and on a busy machine some
+		// more of the 500. At the rate of the open loop it was 95 at least.
+		if n = min(n, atLeast(r, stall/2)); n <= 10*conns {
+			break
+		}
+	}
+	if n > 10*conns {
 		t.Errorf("closed loop: %d answers took long, want about %d", n, conns)
 	}
 }

@@ -368,9 +368,7 @@ func checkSocket(t *testing.T, fd int, tcp bool) {
 
 func TestDialFails(t *testing.T) {
 	r := newRig(t)
-	listener, at := listenOn(t, "127.0.0.1:0")
-	unix.Close(listener) // now nobody listens there
-	to := ipAddr(at)
+	to := ipAddr(testkit.RefusingAddr(t))
 	fd, err := r.k.Dial(&to)
 	if err == nil {
 		if err := r.k.Watch(fd, 1); err != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -19,6 +20,7 @@ import (
 	"lb/httpparse/h2"
 	"lb/httpparse/h2/heads"
 	"lb/internal/testkit"
+	"lb/proxy/h2back"
 	"lb/proxy/record"
 )
 
@@ -237,7 +239,7 @@ func TestBackendH2Limit(t *testing.T) {
 	if status, _, err := r.client().ask("GET /first HTTP/1.1\nHost: a\n\n"); status != 200 || err != nil {
 		t.Fatal(status, err)
 	}
-	ended := make(chan string, 4)
+	ended, begun := make(chan string, 4), time.Now()
 	for range 4 {
 		c := r.client()
 		go func() {
@@ -252,13 +254,14 @@ func TestBackendH2Limit(t *testing.T) {
 		}()
 	}
 	testkit.Until(t, "all requests", func() bool { return came.Load() == 4 })
+	took := time.Since(begun)
 	close(release)
 	for range 4 {
 		if got := testkit.Wait(t, ended, "an answer"); got != "200hello<nil>" {
 			t.Error(got)
 		}
 	}
-	if far.opened.Load() != 2 || most.Load() != 2 {
+	if far.opened.Load() != 2 && took < h2back.Joinable || most.Load() != 2 { // a conn that takes longer is joined no more
 		t.Errorf("%d conns, %d streams at once", far.opened.Load(), most.Load())
 	}
 }
@@ -506,8 +509,11 @@ func wantBurst(t *testing.T, far *far, n int) {
 	cfg.Retry.Budget, cfg.Retry.BudgetMin = 0, 0
 	r := newBackRig(t, cfg, nil)
 	ended := make(chan int, n)
-	for range n {
-		c := r.client()
+	clients := make([]*client, n) // dialled before, since the first conn is joined for a moment only
+	for i := range clients {
+		clients[i] = r.client()
+	}
+	for _, c := range clients {
 		go func() {
 			status, _, _ := c.ask(post)
 			ended <- status

@@ -86,6 +86,7 @@ func TestBackendH2Old(t *testing.T) {
 // TestBackendH2Panic: a panic while an exchange is run costs the conn on which its event came;
 // the others on it get an answer, and later ones another conn.
 func TestBackendH2Panic(t *testing.T) {
+	came := make(chan uint32, 1)
 	far := newFramedFar(t, nil, func(i int, f *framed) {
 		var held uint32
 		for {
@@ -95,6 +96,7 @@ func TestBackendH2Panic(t *testing.T) {
 				return
 			case fields[":path"] == "/hold":
 				held = id
+				came <- id
 			case i == 0 && held == 0:
 				t.Error("nothing is held")
 			default:
@@ -109,7 +111,7 @@ func TestBackendH2Panic(t *testing.T) {
 		status, _, err := c.ask("GET /hold HTTP/1.1\nHost: a\n\n")
 		ended <- fmt.Sprint(status, err)
 	}()
-	testkit.Until(t, "the conn", func() bool { _, _, h2 := r.conns(); return h2 == 1 })
+	testkit.Wait(t, came, "the request that is held")
 	r.do(func() {
 		r.p.record = func(*record.Record) {
 			r.p.record = nil
@@ -129,9 +131,10 @@ func TestBackendH2Panic(t *testing.T) {
 // TestBackendH2Evacuate: streams that wait at a backend which is found down are asked for
 // elsewhere, and the backend hears that they are cancelled.
 func TestBackendH2Evacuate(t *testing.T) {
-	code := make(chan http2.ErrCode, 1)
+	came, code := make(chan uint32, 1), make(chan http2.ErrCode, 1)
 	silent := newFramedFar(t, nil, func(_ int, f *framed) {
 		for id, _, ok := f.request(); ok; id, _, ok = f.request() {
+			came <- id
 			if c, ok := f.reset(id); ok {
 				code <- c
 			}
@@ -146,7 +149,7 @@ func TestBackendH2Evacuate(t *testing.T) {
 		status, body, err := c.ask("GET / HTTP/1.1\nHost: a\n\n")
 		ended <- fmt.Sprintf("%d %s %v", status, body, err)
 	}()
-	testkit.Until(t, "the request", func() bool { _, _, h2 := r.conns(); return h2 == 1 })
+	testkit.Wait(t, came, "the request")
 	r.do(func() {
 		r.board.SetHealth(1, board.Up, board.ReasonOK, 0, int64(r.l.Now()))
 		r.board.SetHealth(0, board.Down, board.ReasonConnect, 0, int64(r.l.Now()))

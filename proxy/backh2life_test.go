@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -155,9 +156,9 @@ func TestBackendH2Both(t *testing.T) {
 
 // TestBackendH2Refused: a port that nothing listens at, asked by many at once.
 func TestBackendH2Refused(t *testing.T) {
-	f, s := newH2Far(t, nil, nil, sayHello)
-	s.Close()
-	r := newBackRig(t, h2Config(config.ProtocolH2C, f), nil)
+	cfg, to := h2Config(config.ProtocolH2C), netip.MustParseAddrPort(testkit.RefusingAddr(t))
+	cfg.Pools[0].Backends = []config.Backend{{Host: "127.0.0.1", Port: int(to.Port()), Weight: 1}}
+	r := newBackRig(t, cfg, nil)
 	var all sync.WaitGroup
 	for range 10 {
 		all.Go(func() {

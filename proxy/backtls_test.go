@@ -85,6 +85,7 @@ func TestBackendTLSFaults(t *testing.T) {
 				if status, body, err := r.client().ask("GET / HTTP/1.1\nHost: a\n\n"); status != tc.status || err != nil {
 					t.Fatalf("status %d %q, %v", status, body, err)
 				}
+				testkit.Until(t, "the backend to accept it", func() bool { return tc.far.opened.Load() >= n })
 				if got := tc.far.opened.Load(); got != n {
 					t.Errorf("%d conns for %d requests", got, n)
 				}

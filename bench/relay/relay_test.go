@@ -180,13 +180,7 @@ func TestResetAndRefusalEndThePair(t *testing.T) {
 		t.Errorf("the backend of a client that was reset read: %v", err)
 	}
 
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	refusing := ln.Addr().String()
-	ln.Close()
-	client, err := net.Dial("tcp", start(t, refusing).Addr())
+	client, err := net.Dial("tcp", start(t, testkit.RefusingAddr(t)).Addr())
 	if err == nil { // the conn may be reset before Dial returns
 		defer client.Close()
 		client.SetDeadline(time.Now().Add(testkit.Patience))

@@ -156,7 +156,7 @@ func (s *changed) requestSteps() []changeStep {
 		{"header_bytes as before", to(a), "", "", s.gives(431, longRequest)},
 		{"larger header_bytes", to(a), "", "[limits]\nheader_bytes = \"128KiB\"\n", s.gives(200, longRequest)},
 		{"smaller header_bytes", to(a), "", "", s.gives(431, longRequest)},
-		{"response timeout", to(a), "", "[timeouts]\nresponse = \"100ms\"\n", s.gives(504, lines("GET /delay/2s HTTP/1.1", "Host: x"))},
+		{"response timeout", to(a), "", "[timeouts]\nresponse = \"100ms\"\n", s.gives(504, lines("GET /delay/1h HTTP/1.1", "Host: x"))},
 		{"and a longer one", to(a), "", "", s.gives(200, lines("GET /delay/300ms HTTP/1.1", "Host: x"))},
 		{"via", to(fields), "via = \"here\"\n", "", s.has("here", true, plainRequest)},
 		{"no via", to(fields), "via = \"\"\n", "", s.has("Via:", false, plainRequest)},

@@ -108,15 +108,21 @@ func TestDescriptorsExhausted(t *testing.T) {
 				const clients = 1000
 				b := s.besiege(clients)
 				held := b.calm(t)
-				used, begun := s.cpu(), time.Now()
-				pause(2*time.Second, nil)
-				used = s.cpu() - used
-				t.Logf("%d of %d have conns; %v of CPU time in %v meanwhile", held, clients, used, time.Since(begun))
+				var used time.Duration
+				for range tries { // a busy machine may not have been calm yet
+					before, begun := s.cpu(), time.Now()
+					pause(2*time.Second, nil)
+					used = s.cpu() - before
+					t.Logf("%d of %d have conns; %v of CPU time in %v meanwhile", held, clients, used, time.Since(begun))
+					if used <= time.Second {
+						break
+					}
+				}
 				if held > 600 {
 					t.Errorf("%d clients have conns: that shows nothing", held)
 				}
 				if used > time.Second {
-					t.Errorf("lb used %v of CPU time in %v with nothing to do", used, time.Since(begun))
+					t.Errorf("lb used %v of CPU time in two seconds with nothing to do", used)
 				}
 				close(b.goHome)
 				b.all.Wait()

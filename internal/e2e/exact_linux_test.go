@@ -22,12 +22,12 @@ func (s *service) load(n int, path string, beside func()) {
 	}
 	ended := make(chan outcome, 1)
 	url := "http://" + s.addr + path
+	begun := s.metrics(s.t)["lb_client_requests_total"]
 	go func() {
 		said, err := s.tryLB("bench", "--json", "-c", "12", "-n", strconv.Itoa(n), "--timeout", testkit.Patience.String(), url)
 		ended <- outcome{said, err}
 	}()
 	if beside != nil {
-		begun := s.metrics(s.t)["lb_client_requests_total"]
 		testkit.Until(s.t, "the load to begin", func() bool { return s.metrics(s.t)["lb_client_requests_total"] > begun })
 		beside()
 	}

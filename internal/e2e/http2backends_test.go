@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bufio"
 	"crypto/sha1"
 	"encoding/base64"
 	"fmt"
@@ -152,6 +151,13 @@ func (w *h2Held) waiting() (requests, conns int) {
 	return requests, len(w.running)
 }
 
+// atOnce returns most.
+func (w *h2Held) atOnce() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.most
+}
+
 // TestHTTP2BackendLimits has backends that allow two streams, and a small window.
 func TestHTTP2BackendLimits(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
@@ -176,8 +182,8 @@ func TestHTTP2BackendLimits(t *testing.T) {
 				t.Errorf("%v", a)
 			}
 		}
-		if held.most > 2 {
-			t.Errorf("%d streams at once on one conn to a backend that allows 2", held.most)
+		if most := held.atOnce(); most > 2 {
+			t.Errorf("%d streams at once on one conn to a backend that allows 2", most)
 		}
 		for _, kind := range []string{"h2c", "h2"} {
 			s := h.ask(false, h2Post(h2To, kind, h2Case, "window"))
@@ -473,7 +479,7 @@ func TestHTTP2BackendFields(t *testing.T) {
 					t.Fatal(err)
 				}
 				io.WriteString(c, tc.request+"X-To: "+kind+"\r\nX-Case: "+id+"\r\n\r\n"+body)
-				raw := &rawConn{c, bufio.NewReader(c)}
+				raw := newRawConn(c)
 				if resp, got, err := raw.try(); err != nil || resp.StatusCode != 200 || got != "ok" {
 					t.Errorf("%q: %v, %q, %v", tc.request, resp, got, err)
 				}

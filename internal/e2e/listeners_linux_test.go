@@ -75,9 +75,7 @@ func TestListeners(t *testing.T) {
 			}
 		}
 		for _, want := range []string{"msg=listening address=" + a + " role=redirect", "msg=listening address=" + path + " role=http"} {
-			if !strings.Contains(s.Log.String(), want) {
-				t.Errorf("the log does not say %q", want)
-			}
+			s.untilTold(1, want)
 		}
 		s.stop()
 		wantRefused(t, s.addr, a, b)
@@ -123,9 +121,7 @@ func TestListenersReload(t *testing.T) {
 			t.Errorf("listeners %v", st.Listeners)
 		}
 		for _, want := range []string{`msg="no longer listening" address=` + c + " role=http", "msg=listening address=" + b + " role=http"} {
-			if !strings.Contains(s.Log.String(), want) {
-				t.Errorf("the log does not say %q", want)
-			}
+			testkit.Until(t, "the log to say "+want, func() bool { return s.told(want) > 0 })
 		}
 		onA.wantNone(t)
 		onPath.wantNone(t)
@@ -371,7 +367,7 @@ func TestListenersOfSystemd(t *testing.T) {
 		wantAll()
 		s.stop()
 		for _, addr := range addrs { // the sockets stay open: connections wait for the next lb
-			c, err := net.DialTimeout("tcp", addr, time.Second)
+			c, err := net.DialTimeout("tcp", addr, testkit.Patience)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -137,6 +137,9 @@ func want200(t *testing.T, resp *http.Response, name string) {
 type rawConn struct {
 	net.Conn
 	in *bufio.Reader
+
+	wrote time.Time // when traffic's last request was out
+	late  bool      // that was lastCall after the one before
 }
 
 // dial opens a conn with a deadline that ends with the test.
@@ -151,7 +154,7 @@ func dial(t *testing.T, addr string) *rawConn {
 	return newRawConn(c)
 }
 
-func newRawConn(c net.Conn) *rawConn { return &rawConn{c, bufio.NewReader(c)} }
+func newRawConn(c net.Conn) *rawConn { return &rawConn{Conn: c, in: bufio.NewReader(c)} }
 
 func (c *rawConn) send(t *testing.T, text string) {
 	t.Helper()

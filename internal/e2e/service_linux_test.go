@@ -201,6 +201,12 @@ func (s *service) tryLB(args ...string) (said, error) {
 	return said{out.String(), errOut.String(), cmd.ProcessState.ExitCode(), time.Since(begun)}, err
 }
 
+// well reports whether the command has succeeded, and said nothing on standard error but that
+// it has to wait, which it does on a busy machine.
+func (a said) well() bool {
+	return a.code == 0 && (a.err == "" || strings.HasPrefix(a.err, "lb: waiting for "))
+}
+
 // tooBusy is in lb's error about a loop that did not answer in time. On a busy machine a
 // new worker may need longer than that to begin.
 const tooBusy = "has not taken up configuration"
@@ -215,7 +221,7 @@ func (s *service) want(args ...string) (out string) {
 		out += a.out
 		return a.code == 0 || !strings.Contains(a.err, tooBusy)
 	})
-	if a.code != 0 || a.err != "" && !strings.HasPrefix(a.err, "lb: waiting for ") {
+	if !a.well() {
 		s.t.Fatalf("lb %s: exit code %d, %q on standard error, want 0 and nothing", strings.Join(args, " "), a.code, a.err)
 	}
 	return out

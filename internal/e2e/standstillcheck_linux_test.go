@@ -31,7 +31,7 @@ func TestCheckDuringStandstill(t *testing.T) {
 				<-answer
 			}
 		})
-		const timeout = time.Second
+		const timeout = 3 * time.Second // longer than a check takes on a busy machine
 		s := begin(t, mode, setup{admin: true, backends: to(addr), tables: fmt.Sprintf(
 			"[health]\npath = \"/up\"\ninterval = \"50ms\"\ntimeout = %q\nfall = 1\n", timeout)})
 		testkit.Wait(t, asked, "a check")

@@ -165,7 +165,7 @@ func TestWrk(t *testing.T) {
 	installed(t, "wrk")
 	eachMode(t, func(t *testing.T, mode string) {
 		p := startSecure(t, mode)
-		out := run(t, nil, "wrk", "-t", "1", "-c", "20", "-d", "1s", p.url("/wrk"))
+		out := run(t, nil, "wrk", "-t", "1", "-c", "20", "-d", "2s", "--timeout", "60s", p.url("/wrk"))
 		if found := regexp.MustCompile(`(\d+) requests in`).FindStringSubmatch(out); found == nil || found[1] == "0" || strings.Contains(out, "Socket errors") || strings.Contains(out, "Non-2xx") {
 			t.Errorf("wrk says\n%s", out)
 		}

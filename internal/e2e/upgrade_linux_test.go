@@ -329,10 +329,9 @@ func TestStopDuringUpgrade(t *testing.T) {
 		told := make(chan struct{})
 		go func() { defer close(told); s.tryLB("upgrade", "--binary", path) }()
 		s.until("the upgrade to begin", func(st status) bool { return st.State == "upgrading" })
-		begun := time.Now()
 		s.stop()
-		if took := time.Since(begun); took > 5*time.Second {
-			t.Errorf("it took %v to stop", took)
+		if s.told("upgrade failed, this process goes on") > 0 {
+			t.Error("it has waited for the upgrade")
 		}
 		testkit.Wait(t, told, "the one who asked for the upgrade to hear of its end")
 	})

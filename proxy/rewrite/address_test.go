@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 )
 
@@ -52,6 +53,9 @@ func FuzzParseAddr(f *testing.F) {
 		got, ok := ParseAddr([]byte(s))
 		if err == nil && want.Is4In6() && want.Zone() != "" {
 			return // netip refuses some of these
+		}
+		if port := s[strings.LastIndexByte(s, ':')+1:]; strings.Contains(want.Zone(), "]") || strings.HasPrefix(port, "0") && len(port) > 5 {
+			return // netip alone takes zones with brackets and ports of any length
 		}
 		switch {
 		case err == nil && (!ok || got != want.WithZone("").Unmap()):

@@ -134,6 +134,14 @@ func (b *Browser) read(in *os.File) {
 // call gives a command, and reads its result into result unless that is nil.
 func (b *Browser) call(session, method string, params map[string]any, result any) {
 	b.t.Helper()
+	if err := b.try(session, method, params, result); err != nil {
+		b.t.Fatalf("%s: %v", method, err)
+	}
+}
+
+// try is call, and returns what Chromium has against the command.
+func (b *Browser) try(session, method string, params map[string]any, result any) error {
+	b.t.Helper()
 	answer := make(chan reply, 1)
 	b.mu.Lock()
 	b.number++
@@ -154,18 +162,17 @@ func (b *Browser) call(session, method string, params map[string]any, result any
 	select {
 	case r := <-answer:
 		if r.Error != nil {
-			b.t.Fatalf("%s: %s", method, r.Error.Message)
+			return errors.New(r.Error.Message)
 		}
 		if result != nil {
-			if err := json.Unmarshal(r.Result, result); err != nil {
-				b.t.Fatalf("%s: %v", method, err)
-			}
+			return json.Unmarshal(r.Result, result)
 		}
 	case <-b.ended:
 		b.t.Fatalf("%s: chromium has ended", method)
 	case <-time.After(patience):
 		b.t.Fatalf("%s: no answer within %v", method, patience)
 	}
+	return nil
 }
 
 // View is how a page is seen.
@@ -268,6 +275,14 @@ func (p *Page) Requests() []string {
 // reads the value into value unless that is nil.
 func (p *Page) Eval(expression string, value any) {
 	p.b.t.Helper()
+	if err := p.tryEval(expression, value); err != nil {
+		p.b.t.Fatalf("%s: %v", expression, err)
+	}
+}
+
+// tryEval is Eval, and returns what Chromium has against it. An exception ends the test.
+func (p *Page) tryEval(expression string, value any) error {
+	p.b.t.Helper()
 	var out struct {
 		Result           struct{ Value json.RawMessage }
 		ExceptionDetails *struct {
@@ -275,15 +290,16 @@ func (p *Page) Eval(expression string, value any) {
 			Exception struct{ Description string }
 		}
 	}
-	p.Call("Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true, "awaitPromise": true}, &out)
+	if err := p.b.try(p.session, "Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true, "awaitPromise": true}, &out); err != nil {
+		return err
+	}
 	if x := out.ExceptionDetails; x != nil {
 		p.b.t.Fatalf("%s: %s %s", expression, x.Text, x.Exception.Description)
 	}
 	if value != nil {
-		if err := json.Unmarshal(out.Result.Value, value); err != nil {
-			p.b.t.Fatalf("%s: %v", expression, err)
-		}
+		return json.Unmarshal(out.Result.Value, value)
 	}
+	return nil
 }
 
 // Text returns the value of an expression that is a string.
@@ -300,12 +316,12 @@ func (p *Page) Until(expression string) {
 	defer look.Stop()
 	for end := time.Now().Add(patience); ; {
 		var ok bool
-		p.Eval("!!("+expression+")", &ok)
-		if ok {
+		err := p.tryEval("!!("+expression+")", &ok) // which fails while the page gives way to another
+		if ok && err == nil {
 			return
 		}
 		if time.Now().After(end) {
-			p.b.t.Fatalf("not true within %v: %s\nthe page says:\n%s\n%s", patience, expression, p.Text("document.body.innerText"), p.Mistakes())
+			p.b.t.Fatalf("not true within %v: %s, %v\nthe page says:\n%s\n%s", patience, expression, err, p.Text("document.body.innerText"), p.Mistakes())
 		}
 		<-look.C
 	}
