@@ -136,7 +136,7 @@ func TestOff(t *testing.T) {
 
 // TestNeverServed: Close lets go of what Listen opened.
 func TestNeverServed(t *testing.T) {
-	s := New(options("127.0.0.1:0"))
+	s := New(options(testkit.FreePort(t)))
 	ln, err := s.Listen(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -203,7 +203,7 @@ func TestListenErrors(t *testing.T) {
 // ends, and leaves no goroutine and no open port.
 func TestClose(t *testing.T) {
 	before := runtime.NumGoroutine()
-	s := New(options("127.0.0.1:0"))
+	s := New(options(testkit.FreePort(t)))
 	s.http.ReadHeaderTimeout, s.http.ReadTimeout = time.Hour, time.Hour // so that Close, and not a timeout, ends the silent one
 	listener, err := s.Listen(nil)
 	if err != nil {
@@ -386,7 +386,7 @@ func (l *lateListener) Accept() (net.Conn, error) {
 
 // A server that no longer listens answers what was in its queue.
 func TestUnlisten(t *testing.T) {
-	s := New(options("127.0.0.1:0"))
+	s := New(options(testkit.FreePort(t)))
 	ln, err := s.Listen(nil)
 	if err != nil {
 		t.Fatal(err)

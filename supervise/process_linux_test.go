@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -204,6 +203,7 @@ func TestHungWorker(t *testing.T) {
 // the port.
 func TestSupervisorKilled(t *testing.T) {
 	cfg := supervisetest.Config(config.MP)
+	cfg.Port = testkit.HoldPort(t) // which a second lb is to get
 	slow := supervisetest.AddSlowBackend(t, cfg)
 	lb := startLB(t, cfg)
 	workers := supervisetest.ChildrenOf(t, lb.pid())
@@ -213,8 +213,6 @@ func TestSupervisorKilled(t *testing.T) {
 	a := slow.GetLater(t, lb.addr)
 	supervisetest.Kill(t, lb.pid(), syscall.SIGKILL)
 	testkit.Until(t, "connections to be refused", func() bool { return supervisetest.Refused(lb.addr) })
-	_, port, _ := net.SplitHostPort(lb.addr)
-	cfg.Port, _ = strconv.Atoi(port)
 	second := serve(t, cfg, Options{}) // while the first one's answer still runs
 	close(slow.Release)
 	(<-a).Want(t, "late")

@@ -130,7 +130,10 @@ func TestLive(t *testing.T) {
 	mux.Handle("GET /{$}", Page())
 	mux.Handle("GET /v1/events", &at)
 	server := httptest.NewServer(mux)
-	defer server.Close()
+	t.Cleanup(func() { // after open has looked at the console
+		at.now.Load().Close()
+		server.Close()
+	})
 	url := server.URL + "/"
 	b := browser.Start(t)
 	p := open(t, b, url, wide)
@@ -139,6 +142,7 @@ func TestLive(t *testing.T) {
 		b := &s.Pools[0].Backends[1]
 		b.Health, b.HealthReason, b.Since = "down", "connect", time.Now()
 	})
+	f.followed(t)
 	f.fail(faultTexts(time.Now())[0])
 	p.Until(`document.getElementById('summary').innerText === '1 of 3 backends is out, in web'`)
 	p.Until(`document.getElementById('said').textContent.includes('10.0.1.12:8080 of web: down')`)
@@ -151,9 +155,7 @@ func TestLive(t *testing.T) {
 	at.now.Swap(nil).Close()
 	p.Until(`document.getElementById('away').innerText.startsWith('lb is away since ') && document.querySelector('#state .word').textContent === 'Away'`)
 	p.Mistakes() // that it was refused is on the console
-	next := NewEvents(f)
-	defer next.Close()
-	at.now.Store(next)
+	at.now.Store(NewEvents(f))
 	p.Until(`document.getElementById('away').hidden && document.querySelector('#state .word').textContent === 'Serving'`)
 	p.Mistakes()
 }

@@ -123,6 +123,7 @@ func TestEvents(t *testing.T) {
 		s.Pools[0].Backends[1].Requests += 5                                                    // which the page does not show
 		s.Loops[3].Restarts++
 	})
+	r.f.followed(t)
 	r.f.fail(`{"target":"/x"}`)
 	m = r.step(next)
 	if len(m.Changed) != 1 || !strings.Contains(string(m.Changed[0][2]), `"health":"down"`) || string(m.Changed[0][0])+string(m.Changed[0][1]) != "11" {
@@ -199,11 +200,7 @@ func TestEventsFaultStorm(t *testing.T) {
 	r := newRig(t, newFake(poolOf("web", "p2c", 1, 1)))
 	next, _ := listen(t, r.url)
 	next()
-	testkit.Until(t, "somebody follows", func() bool {
-		r.f.mu.Lock()
-		defer r.f.mu.Unlock()
-		return len(r.f.follow) == 1
-	})
+	r.f.followed(t)
 	for i := range 1000 {
 		r.f.fail(fmt.Sprintf(`{"target":"/%d"}`, i))
 	}

@@ -7,9 +7,11 @@ import (
 	"math"
 	"math/rand/v2"
 	"sync"
+	"testing"
 	"time"
 
 	"lb/admin/api"
+	"lb/internal/testkit"
 )
 
 // fake is an lb as a test wants it.
@@ -74,6 +76,16 @@ func (f *fake) change(how func(*api.Status)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	how(&f.status)
+}
+
+// followed waits until something follows the faults.
+func (f *fake) followed(t testing.TB) {
+	t.Helper()
+	testkit.Until(t, "something to follow the faults", func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return len(f.follow) > 0
+	})
 }
 
 // fail adds a fault.

@@ -77,7 +77,9 @@ func TestDescriptorsArrive(t *testing.T) {
 func TestReaderEndsAtOnce(t *testing.T) {
 	for range 500 {
 		a, b := pair(t)
+		ended := make(chan struct{})
 		go func() {
+			defer close(ended)
 			fds, _ := b.Receive(&message{})
 			b.Close()
 			CloseAll(fds)
@@ -86,6 +88,7 @@ func TestReaderEndsAtOnce(t *testing.T) {
 			t.Fatalf("a message that was read: %v", err)
 		}
 		a.Close()
+		testkit.Wait(t, ended, "the reader to end") // its descriptors would count in the next test
 	}
 }
 

@@ -3,6 +3,7 @@ package acme
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -298,9 +299,8 @@ func TestObtain(t *testing.T) {
 					t.Errorf("status %+v", s)
 				}
 				for _, parts := range [][]string{{"certificate is asked for"}, {"challenge", "type=", tt.kind}, {"certificate obtained", "until="}} {
-					if l.lines(append(parts, "name="+name)...) == 0 {
-						t.Errorf("no line of the log has %q of %s", parts, name)
-					}
+					// The last line comes after the certificate is served.
+					testkit.Until(t, fmt.Sprintf("a line of the log with %q of %s", parts, name), func() bool { return l.lines(append(parts, "name="+name)...) > 0 })
 				}
 			}
 			if _, good := l.served(t, "localhost", internal(t, storage)); !good {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lb/admin/api"
+	"lb/internal/testkit"
 )
 
 // TestAsk: each question gets its own answer, however they overtake each other; a late one is
@@ -20,7 +21,7 @@ func TestAsk(t *testing.T) {
 	for range 20 {
 		all.Go(func() {
 			url := ""
-			got, err := b.Ask(api.ExplainAsk{}, "loop 0", ended, func(q Question) {
+			got, err := b.ask(api.ExplainAsk{}, "loop 0", ended, testkit.Patience, func(q Question) {
 				url = string(rune('a' + q.Number))
 				q.Ask.URL = url
 				questions <- q

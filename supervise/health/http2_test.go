@@ -37,8 +37,8 @@ func frame(kind, flags byte, stream byte, payload string) string {
 	return string([]byte{byte(n >> 16), byte(n >> 8), byte(n), kind, flags, 0, 0, 0, stream}) + payload
 }
 
-// rawH2 sends an empty SETTINGS frame, and answer once it has read a head. It keeps the
-// conn open as long as the client does if hold says so.
+// rawH2 sends an empty SETTINGS frame, and answer once it has read a head. If hold says so,
+// it does not end its side of the conn before the client does.
 func rawH2(t *testing.T, answer string, hold bool) Addr {
 	t.Helper()
 	return secureBackend(t, nil, func(c net.Conn) {
@@ -54,9 +54,10 @@ func rawH2(t *testing.T, answer string, hold bool) Addr {
 			in.Discard(9 + int(head[1])<<8 + int(head[2]))
 		}
 		io.WriteString(c, answer)
-		if hold {
-			io.Copy(io.Discard, in)
+		if !hold {
+			c.(*net.TCPConn).CloseWrite()
 		}
+		io.Copy(io.Discard, in) // what is not read when the conn is closed would reset it
 	})
 }
 
