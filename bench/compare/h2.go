@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -123,6 +124,9 @@ func (r *rig) runH2load(ctx context.Context, t target, l load) (*bench.Result, e
 	return result, readLatencies(file, result.Latency)
 }
 
+// errNoAnswers is the fault of a run that was too short for an answer.
+var errNoAnswers = errors.New("no answers")
+
 var (
 	h2loadRequests = regexp.MustCompile(`(?m)^requests: .* (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout`)
 	h2loadProtocol = regexp.MustCompile(`(?m)^(?:Application protocol: (\S+))`)
@@ -144,7 +148,7 @@ func parseH2load(text string) (*bench.Result, error) {
 	result := &bench.Result{Requests: n[0] + n[1] + n[2] + n[3], Answers: n[0], Latency: bench.NewLatency()}
 	result.Errors.Status, result.Errors.Reset, result.Errors.Timeout = n[1], n[2], n[3]
 	if result.Answers == 0 {
-		return nil, fmt.Errorf("no answers")
+		return nil, errNoAnswers
 	}
 	return result, nil
 }

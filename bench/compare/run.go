@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -14,6 +15,9 @@ import (
 // warmTime is the time of load on a target before each measurement of it. Answers
 // are verified then, not during the measurement.
 const warmTime = 300 * time.Millisecond
+
+// warmMax is the same for a target that had no answer in less.
+const warmMax = 8 * warmTime
 
 // saturateTime is the time of load that finds the rate of the open loop.
 const saturateTime = 700 * time.Millisecond
@@ -125,6 +129,10 @@ func measureOnce(ctx context.Context, rg *rig, t target, l load, flood int) (d r
 	warm := l
 	warm.Requests, warm.Duration, warm.Rate, warm.Verify = 0, warmTime, 0, true
 	warmed, err := rg.run(ctx, t, warm)
+	for errors.Is(err, errNoAnswers) && warm.Duration < warmMax { // others have the machine
+		warm.Duration *= 2
+		warmed, err = rg.run(ctx, t, warm)
+	}
 	if err != nil {
 		return d, nil, err
 	}
