@@ -194,7 +194,7 @@ func TestQueueAbandoned(t *testing.T) {
 		}
 		testkit.Until(t, "those that left to be gone", func() bool {
 			m := p.metrics(t)
-			return m["lb_client_connections"] == 1 && m["lb_exchanges"] == 1
+			return m["lb_client_connections_accepted_total"] == 21 && m["lb_client_connections"] == 1 && m["lb_exchanges"] == 1
 		})
 		close(release)
 		if resp, _ := slow.answer(t); resp.StatusCode != 200 {

@@ -165,6 +165,19 @@ func TestClose(t *testing.T) {
 	next.obtained(t, p, name)
 }
 
+// TestTakenTooLate: a certificate that comes while the Manager is stopped is the next
+// process's.
+func TestTakenTooLate(t *testing.T) {
+	l := start(t)
+	l.use(t, settingsFor(t.TempDir(), nil, "example.com"))
+	s := l.sites["example.com"]
+	l.Stop()
+	l.take(s)
+	if s.real != nil {
+		t.Error("it is taken")
+	}
+}
+
 // TestPauses holds the pauses between renewals to certmagic's, which are not exported.
 func TestPauses(t *testing.T) {
 	dir := moduleDir(t, "github.com/caddyserver/certmagic")

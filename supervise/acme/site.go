@@ -143,10 +143,11 @@ func (m *Manager) start(s *site) {
 	})
 }
 
-// take takes up the certificate of s, which is in the storage.
+// take takes up the certificate of s, which is in the storage. It does nothing after Stop:
+// the storage is the next process's then.
 func (m *Manager) take(s *site) {
 	m.mu.Lock()
-	changed := m.sites[s.name] == s && m.read(s)
+	changed := m.agent != nil && m.sites[s.name] == s && m.read(s)
 	m.mu.Unlock()
 	if changed {
 		m.publish()
