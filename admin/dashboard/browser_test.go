@@ -131,7 +131,9 @@ func TestLive(t *testing.T) {
 	mux.Handle("GET /v1/events", &at)
 	server := httptest.NewServer(mux)
 	t.Cleanup(func() { // after open has looked at the console
-		at.now.Load().Close()
+		if e := at.now.Load(); e != nil {
+			e.Close()
+		}
 		server.Close()
 	})
 	url := server.URL + "/"

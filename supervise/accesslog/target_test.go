@@ -82,8 +82,8 @@ func fifo(t *testing.T) (path string) {
 	return path
 }
 
-// fillUp writes to c, which does not block, until that takes no more.
-func fillUp(t *testing.T, c syscall.Conn) (filled int) {
+// fillUp writes to c, which does not block, size bytes at a time until that takes no more.
+func fillUp(t *testing.T, c syscall.Conn, size int) (filled int) {
 	t.Helper()
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -91,7 +91,7 @@ func fillUp(t *testing.T, c syscall.Conn) (filled int) {
 	}
 	raw.Write(func(fd uintptr) bool {
 		for {
-			n, err := unix.Write(int(fd), make([]byte, 4096))
+			n, err := unix.Write(int(fd), make([]byte, size))
 			switch {
 			case err == unix.EAGAIN:
 				return true
@@ -114,7 +114,7 @@ func TestFIFOIsNotRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer reader.Close()
-	filled := fillUp(t, reader)
+	filled := fillUp(t, reader, 4096)
 	g.use(path)
 	g.Start()
 	var in int
@@ -256,7 +256,7 @@ func TestSyslogHasStopped(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	fillUp(t, other.(*net.UnixConn))
+	fillUp(t, other.(*net.UnixConn), 1)
 	g.use("syslog:unix:" + path)
 	g.Start()
 	for i := 0; g.dropped.Load() == 0; i++ {
