@@ -139,10 +139,11 @@ func (e *explainRun) request(ask api.ExplainAsk) {
 		e.t.Errorf("seed %d: %s\nasked: %+v\nsays: %+v\nclient got %q", e.seed, wrong, ask, says, client.Received())
 	}
 	client.Close()
-	e.pass(time.Millisecond)
+	e.settle() // no time passes, in which an ejection or another state could end
 	if again, err := e.p.Explain(ask); says.Settled && (err != nil || again.Answer().Choice != says.Choice) {
 		e.t.Errorf("seed %d: %+v is settled, and gets %+v, %v the next time; before it was %+v", e.seed, ask, again.Answer(), err, says)
 	}
+	e.pass(time.Millisecond)
 	e.note(&says)
 }
 

@@ -35,6 +35,8 @@ var fuzzAnswers = []string{
 	"\r\nhttp/1.0  200 OK\r\nX-N : @@@@\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
 	"HTTP/1.1 200 OK\r\nX-N: @@@@\r\nTransfer-Encoding: identity\r\n\r\nuntil the end",
 	"HTTP/1.1 304 Not Modified\r\nX-N: @@@@\r\nContent-Length: 5\r\n\r\nhello",
+	"HTTP/1.1 600 Odd\r\nX-N: @@@@\r\nContent-Length: 5\r\n\r\nh@@@@",
+	"HTTP/1.1 999\r\nX-N: @@@@\r\nContent-Length: 0\r\n\r\n",
 }
 
 // FuzzForward: whatever a client and a backend send, in whatever pieces, the backend gets

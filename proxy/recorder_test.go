@@ -184,7 +184,7 @@ func (c *recorder) leftovers(r *rig) (all []string) {
 			requests++
 		}
 		if k.Status >= 200 {
-			replies[k.Status/100]++
+			replies[min(k.Status/100, 5)]++ // as they are counted
 		}
 		if k.Fault.Cause != record.NoCause && !k.Own {
 			broken++

@@ -126,6 +126,7 @@ func TestWorkersKilledUnderLoad(t *testing.T) {
 	next, seat := time.NewTicker(500*time.Millisecond), 0
 	defer next.Stop()
 	var first []time.Duration
+	start := time.Hour // how long another process takes to begin, which on a busy machine is long
 	for n := 0; n < kills; {
 		st := s.until("a worker", func(st status) bool { return len(st.serving()) > 0 })
 		list := st.serving()
@@ -143,6 +144,7 @@ func TestWorkersKilledUnderLoad(t *testing.T) {
 		}
 		if n++; n <= workers {
 			first = append(first, s.successor(victim.Slot, victim.PID))
+			start = min(start, s.lb("version").took)
 		}
 		if long() {
 			testkit.Wait(t, next.C, "the next kill")
@@ -162,8 +164,8 @@ func TestWorkersKilledUnderLoad(t *testing.T) {
 		}
 		killed[l.port]--
 	}
-	if first[0] > time.Second && !raceOn { // 200 ms on a machine with nothing else to do
-		t.Errorf("successors served after %v, want a second at most", first)
+	if most := time.Second + 4*start; first[0] > most && !raceOn { // 200 ms on a machine with nothing else to do
+		t.Errorf("successors served after %v, want %v at most", first, most)
 	}
 	s.wantCounted(w, len(lost))
 	s.untilTold(kills, "worker died", "killed")

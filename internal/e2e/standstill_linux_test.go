@@ -38,7 +38,7 @@ func (p *process) stopped(t *testing.T) bool {
 // come meanwhile. They are answered, no request is sent again, and no backend is blamed.
 func TestStandstill(t *testing.T) {
 	testkit.Long(t)
-	const requests, limit = 20, 3 * time.Second
+	const requests, limit = 20, 5 * time.Second
 	eachMode(t, func(t *testing.T, mode string) {
 		arrived, answer := make(chan struct{}, 2*requests), make(chan struct{})
 		p := start(t, mode, setup{backends: to(serve(t, func(w http.ResponseWriter, r *http.Request) {
