@@ -213,7 +213,7 @@ func TestFilter(t *testing.T) {
 		{[]string{"/", "API", "enter"}, "api: unix:/run/a.sock [2001:db8::1]:80"},
 		{[]string{"/", "q", "esc"}, "api: unix:/run/a.sock [2001:db8::1]:80"},
 		{[]string{"esc"}, all},
-		{[]string{"/", "timeout", "enter"}, "web: 10.0.0.10:8080"},
+		{[]string{"/", "no answer", "enter"}, "web: 10.0.0.10:8080"},
 		{[]string{"/", "x"}, ""},
 		{[]string{"enter", "esc", "!"}, "web: 10.0.0.2:8080 10.0.0.10:8080 api: [2001:db8::1]:80"},
 	} {
