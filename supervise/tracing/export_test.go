@@ -40,6 +40,9 @@ func TestSpans(t *testing.T) {
 		if got := (ids{hex.EncodeToString(s.TraceId), hex.EncodeToString(s.SpanId), hex.EncodeToString(s.ParentSpanId)}); got != want {
 			t.Errorf("span %d: %v, want %v", i, got, want)
 		}
+		if s.TraceState != "vendor=a,b=2" {
+			t.Errorf("span %d: tracestate %q", i, s.TraceState)
+		}
 	}
 	own, first, second := spans[0], spans[1], spans[2]
 	if own.Kind != tracepb.Span_SPAN_KIND_SERVER || first.Kind != tracepb.Span_SPAN_KIND_CLIENT || own.Name != "GET" || second.Name != "GET" {
