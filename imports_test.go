@@ -90,7 +90,7 @@ var arrows = map[string][]string{
 	"lb/loop":                     {"loop/tick"},
 	"lb/loop/looptest":            {"loop", "loop/tick"},
 	"lb/loop/tick":                {},
-	"lb/config":                   {"config/hints", "config/logging", "config/schema", "config/tomlfile", "config/value", "httpparse/urlpath"},
+	"lb/config":                   {"internal/redact", "config/hints", "config/logging", "config/schema", "config/tomlfile", "config/value", "httpparse/urlpath"},
 	"lb/config/hints":             {},
 	"lb/config/logging":           {"config/schema", "config/value"},
 	"lb/config/socketpath":        {"config"},

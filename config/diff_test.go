@@ -155,6 +155,8 @@ route /www: pool www -> web
 
 	{"a route", diffBase, strings.Replace(diffBase, `path = "/api"`, "path = \"/v2\"\nhost = \"*.example.com\"", 1),
 		"route *.example.com/v2 added (pool api)\nroute /api removed\n"},
+	{"a route for a credential", diffBase, diffBase + "[[routes]]\npath = \"/s\"\npool = \"api\"\nheaders = { X-Api-Token = \"hidden\", X-B = \"1\" }\n",
+		"route /s x-api-token=*** x-b=1 added (pool api)\n"},
 	{"what a route does", diffBase, strings.Replace(diffBase, `pool = "api"
 set_request_headers = { Authorization = "hidden", X-A = "1" }`, `pool = "default"
 strip_prefix = true
