@@ -78,7 +78,7 @@ func checkEndpoint(s string) *value.Flaw {
 	}
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return value.Wrong(fmt.Sprintf("%q is no URL", s), `write one such as "http://127.0.0.1:4318", or "" for off`)
+		return value.NoURL(s, `write one such as "http://127.0.0.1:4318", or "" for off`)
 	}
 	if u.User != nil {
 		return value.Wrong("has a user name in it", "leave it out")

@@ -47,9 +47,15 @@ func Socket[T any](name string, check func(string) *value.Flaw, field func(*T) *
 	}, value.QuoteText)
 }
 
-// Secret is text for a value that Diff does not show.
+// Secret is text for a value that neither Diff nor an error shows.
 func Secret[T any](name string, check func(string) *value.Flaw, field func(*T) *string) Key[T] {
-	k := Text(name, check, field)
+	k := Single(name, field, func(v any) (string, *value.Flaw) {
+		s, f := value.ParseText(v)
+		if f != nil {
+			return s, value.Wrong(f.What, "write it in quotes")
+		}
+		return s, check(s)
+	}, value.QuoteText)
 	k.Diff = func(d *Differ, old, new *T, path string) {
 		switch from, to := *field(old), *field(new); {
 		case d.Show != nil && to != "":
