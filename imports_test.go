@@ -39,7 +39,7 @@ var arrows = map[string][]string{
 	"lb/supervise/queue":         {},
 	"lb/supervise/ports":         {"supervise/discover", "supervise/listen", "internal/host", "internal/systemd", "internal/unixsock", "admin/api", "config"},
 	"lb/supervise/rings":         {"admin/api", "board"},
-	"lb/supervise/tracing":       {"board"},
+	"lb/supervise/tracing":       {"board", "internal/redact"},
 	"lb/supervise/supervisetest": {"config", "internal/testkit"},
 
 	"lb/admin":                    {"admin/api", "admin/dashboard", "admin/rest", "board", "config", "httpparse/h2", "internal/unixsock", "admin/metrics"},
@@ -94,7 +94,7 @@ var arrows = map[string][]string{
 	"lb/config/hints":             {},
 	"lb/config/logging":           {"config/schema", "config/value"},
 	"lb/config/socketpath":        {"config"},
-	"lb/config/schema":            {"config/hints", "config/tomlfile", "config/value"},
+	"lb/config/schema":            {"config/hints", "config/tomlfile", "config/value", "internal/redact"},
 	"lb/config/tomlfile":          {},
 	"lb/config/value":             {},
 	"lb/arena":                    {},

@@ -93,7 +93,7 @@ func (rt Route) named(secret func(field string) bool) string {
 // target returns where a route leads, in words.
 func (c *Config) target(r Route) string {
 	if r.Pool < 0 {
-		return fmt.Sprintf("redirect %d to %s", r.Redirect.Code, r.Redirect.To)
+		return fmt.Sprintf("redirect %d to %s", r.Redirect.Code, redact.URL(r.Redirect.To))
 	}
 	return "pool " + c.poolName(r)
 }

@@ -68,7 +68,7 @@ var DefaultTracing = Tracing{Sample: 0.01}
 
 // TracingKeys are the keys of [tracing].
 var TracingKeys = []schema.Key[Tracing]{
-	schema.Text("endpoint", checkEndpoint, func(t *Tracing) *string { return &t.Endpoint }),
+	schema.URL("endpoint", checkEndpoint, func(t *Tracing) *string { return &t.Endpoint }),
 	schema.Fraction("sample", value.CheckShare, func(t *Tracing) *float64 { return &t.Sample }),
 }
 
