@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"syscall"
 	"time"
 
@@ -66,8 +67,11 @@ func (e *NoAnswerError) Error() string {
 		return fmt.Sprintf("the lb at %s has not answered for %v: it hangs, or the system is very busy", e.Path, e.Late)
 	case errors.Is(e.Err, fs.ErrNotExist):
 		return fmt.Sprintf("no lb answers at %s: there is no such socket", e.Path)
-	case errors.Is(e.Err, syscall.ECONNREFUSED):
-		return fmt.Sprintf("no lb answers at %s: it is gone and has left its socket behind", e.Path)
+	case errors.Is(e.Err, syscall.ECONNREFUSED), errors.Is(e.Err, syscall.ENOTSOCK): // of a file, by the system
+		if info, err := os.Stat(e.Path); err == nil && info.Mode().Type() != fs.ModeSocket {
+			return fmt.Sprintf("no lb answers at %s: that is no socket", e.Path)
+		}
+		return fmt.Sprintf("no lb answers at %s: it has ended and its socket is left", e.Path)
 	case errors.Is(e.Err, fs.ErrPermission):
 		return fmt.Sprintf("no lb answers at %s: permission denied; be the user that it runs as", e.Path)
 	case errors.Is(e.Err, io.EOF):

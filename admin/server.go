@@ -34,8 +34,9 @@ const (
 	writeTimeout   = 30 * time.Second
 	idleTimeout    = 60 * time.Second
 	headerBytesMax = 16 << 10
-	connsMax       = 32 // at once, of metrics and health
-	callsMax       = 16 // at once, of commands
+	explainMax     = headerBytesMax - 1<<10 // of a question to explain: there are other fields
+	connsMax       = 32                     // at once, of metrics and health
+	callsMax       = 16                     // at once, of commands
 )
 
 // Options say where a server listens and what it shows.

@@ -121,6 +121,7 @@ func TestSocketIsNeverAbstract(t *testing.T) {
 func TestNoAnswer(t *testing.T) {
 	dir := t.TempDir()
 	stale(t, filepath.Join(dir, "stale"))
+	testkit.WriteFile(t, filepath.Join(dir, "file"), "")
 	hold := make(chan struct{})
 	c := &testkit.Control{Hold: hold}
 	busy := commands(t, c)
@@ -130,7 +131,8 @@ func TestNoAnswer(t *testing.T) {
 		late       bool
 	}{
 		{filepath.Join(dir, "none"), "there is no such socket", false},
-		{filepath.Join(dir, "stale"), "it is gone and has left its socket behind", false},
+		{filepath.Join(dir, "stale"), "it has ended and its socket is left", false},
+		{filepath.Join(dir, "file"), "that is no socket", false},
 		{filepath.Join(dir, strings.Repeat("a", 200)), "", false},
 		{busy, "has not answered for 20ms", true},
 	} {

@@ -67,7 +67,11 @@ func (c *Client) Explain(ask api.ExplainAsk) (out api.Explained, err error) {
 	if ask.From != "" {
 		query.Set("from", ask.From)
 	}
-	err = c.ask("GET", "/v1/explain?"+query.Encode(), answerTimeout, nil, &out)
+	text := query.Encode()
+	if len(text) > explainMax {
+		return out, fmt.Errorf("the URL and its fields are too long to ask about: %d bytes when they are escaped, and lb takes %d", len(text), explainMax)
+	}
+	err = c.ask("GET", "/v1/explain?"+text, answerTimeout, nil, &out)
 	return out, err
 }
 

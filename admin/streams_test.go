@@ -113,6 +113,9 @@ func TestClientAsks(t *testing.T) {
 	if err := client.Trace(t.Context(), api.TraceAsk{ID: "x"}, nil); err == nil || err.Error() != "another trace runs" {
 		t.Errorf("a refused trace: %v", err)
 	}
+	if _, err := client.Explain(api.ExplainAsk{URL: "/" + strings.Repeat("a", explainMax)}); err == nil || !strings.Contains(err.Error(), "too long to ask about") {
+		t.Errorf("a long URL: %v", err)
+	}
 	if err := client.Trace(t.Context(), api.TraceAsk{ID: "x", For: time.Hour}, nil); err == nil || !strings.Contains(err.Error(), "1 to 600") {
 		t.Errorf("a trace of an hour: %v", err)
 	}

@@ -159,6 +159,22 @@ func (r Reason) String() string { return name(reasonNames, int(r)) }
 var reasonNames = []string{"none", "ok", "connect", "timeout", "reset", "bad_answer", "status", "resolve", "time",
 	"tls_name", "tls_chain", "tls_date", "tls_version", "tls", "grpc"}
 
+// Words returns the reason for people who read a state, such as "cannot be reached", as `lb
+// faults` has it. A reason without words stands as it is in logs.
+func (r Reason) Words() string {
+	if w := reasonWords[r]; w != "" {
+		return w
+	}
+	return r.String()
+}
+
+var reasonWords = map[Reason]string{
+	ReasonConnect: "cannot be reached", ReasonTimeout: "no answer in time", ReasonReset: "closed the connection",
+	ReasonBadAnswer: "sent something that is no valid answer", ReasonResolve: "its name has no address",
+	ReasonTLSName: "its certificate is for another name", ReasonTLSChain: "its certificate is of an unknown authority",
+	ReasonTLSDate: "its certificate is not valid now", ReasonTLSVersion: "no version of TLS in common", ReasonTLS: "TLS failed",
+}
+
 // name returns names[i]. A newer binary may have written other numbers; they become
 // "code_" and the number.
 func name(names []string, i int) string {

@@ -88,7 +88,7 @@ func run(args []string, stdout, stderr io.Writer) (exitCode int) {
 	command, err := parser.Parse(args)
 	if err != nil {
 		supervise.ReportFault(err) // in an upgrade: the new binary may not know a flag of the old one
-		fmt.Fprintf(stderr, "lb: %v; see lb --help\n", err)
+		fmt.Fprintf(stderr, "lb: %v; see %s\n", err, helpFor(err))
 		return exitConfig
 	}
 	std := &streams{out: stdout, err: stderr}
@@ -99,6 +99,20 @@ func run(args []string, stdout, stderr io.Writer) (exitCode int) {
 		flush()
 	}
 	return exitCode
+}
+
+// helpFor returns what shows the right usage after err: the help of the command, as far as
+// one was named.
+func helpFor(err error) string {
+	help := "lb"
+	if parse, ok := errors.AsType[*kong.ParseError](err); ok && parse.Context != nil {
+		for _, p := range parse.Context.Path {
+			if p.Command != nil {
+				help += " " + p.Command.Name
+			}
+		}
+	}
+	return help + " --help"
 }
 
 // report writes why a command failed, and returns its exit code.

@@ -112,9 +112,9 @@ func TestExitCodesAndMessages(t *testing.T) {
 			"write \"localhost:80\", with the port it listens on\n"},
 		{"serve -m fast -p 70000", 2, "lb: --mode: there is no mode \"fast\"; use \"mp\", \"mt\"\n" +
 			"lb: --port: 70000 is out of range; use 0 to 65535\n"},
-		{"serve --prot 80", 2, "lb: unknown flag --prot, did you mean \"--port\"?; see lb --help\n"},
+		{"serve --prot 80", 2, "lb: unknown flag --prot, did you mean \"--port\"?; see lb serve --help\n"},
 		{"serve -p eighty", 2, "lb: --port: ..."},
-		{"serve --demo -b a:1", 2, "lb: --backend and --demo can't be used together; see lb --help\n"},
+		{"serve --demo -b a:1", 2, "lb: --backend and --demo can't be used together; see lb serve --help\n"},
 		{"serv", 2, "lb: unexpected argument serv..."},
 		{"", 2, "lb: expected one of ..."},
 		{"--help", 0, "Usage: lb <command>..."},

@@ -98,21 +98,21 @@ func TestCommands(t *testing.T) {
 		{args: "upgrade --binary /opt/lb", refusal: errors.New("/opt/lb: exec format error"), asked: `upgrade "/opt/lb"`, code: 1,
 			err: "lb: /opt/lb: exec format error\n"},
 		{args: "drain", asked: "drain", out: "draining; lb leaves when what runs is answered, or timeouts.drain is over\n"},
-		{args: "backend drain default 10.0.0.1:80", asked: "drain default 10.0.0.1:80 0", out: "default 10.0.0.1:80: draining, weight 2, 3 at work\n"},
+		{args: "backend drain default 10.0.0.1:80", asked: "drain default 10.0.0.1:80 0", out: "default 10.0.0.1:80: draining, weight 2, 3 active\n"},
 		{args: "backend enable api a:1 unix:/s", asked: "enable api a:1 0; enable api unix:/s 0",
-			out: "api a:1: draining, weight 2, 3 at work\nnote: the configuration says drain = true\n" +
-				"api unix:/s: draining, weight 2, 3 at work\nnote: the configuration says drain = true\n"},
+			out: "api a:1: draining, weight 2, 3 active\nnote: the configuration says drain = true\n" +
+				"api unix:/s: draining, weight 2, 3 active\nnote: the configuration says drain = true\n"},
 		{args: "backend disable api a:1 b:1 c:1", refuses: "b:1", refusal: api.NotFoundError("pool api has no backend b:1"), code: 1,
 			asked: "disable api a:1 0; disable api b:1 0; disable api c:1 0",
-			out:   "api a:1: draining, weight 2, 3 at work\napi c:1: draining, weight 2, 3 at work\n", err: "lb: pool api has no backend b:1\n"},
-		{args: "backend weight api a:1 5", asked: "weight api a:1 5", out: "api a:1: enabled, weight 5* (2), 3 at work\n"},
-		{args: "backend weight api a:1 0", asked: "weight api a:1 0", out: "api a:1: enabled, weight 0* (2), 3 at work\n"},
+			out:   "api a:1: draining, weight 2, 3 active\napi c:1: draining, weight 2, 3 active\n", err: "lb: pool api has no backend b:1\n"},
+		{args: "backend weight api a:1 5", asked: "weight api a:1 5", out: "api a:1: enabled, weight 5* (2), 3 active\n"},
+		{args: "backend weight api a:1 0", asked: "weight api a:1 0", out: "api a:1: enabled, weight 0* (2), 3 active\n"},
 		{args: "backend weight api a:1 65536", code: 2, err: "lb: weight: 65536 is out of range; use 1 to 65535, or 0 for the weight of the configuration\n"},
-		{args: "backend weight api a:1 five", code: 2, err: "lb: <weight>: expected a valid 64 bit int but got \"five\"; see lb --help\n"},
-		{args: "backend weight api a:1", code: 2, err: "lb: expected \"<weight>\"; see lb --help\n"},
-		{args: "backend drain api", code: 2, err: "lb: expected \"<address> ...\"; see lb --help\n"},
-		{args: "backend paint api a:1", code: 2, err: "lb: unexpected argument paint; see lb --help\n"},
-		{args: "reload now", code: 2, err: "lb: unexpected argument now; see lb --help\n"},
+		{args: "backend weight api a:1 five", code: 2, err: "lb: <weight>: expected a valid 64 bit int but got \"five\"; see lb backend weight --help\n"},
+		{args: "backend weight api a:1", code: 2, err: "lb: expected \"<weight>\"; see lb backend weight --help\n"},
+		{args: "backend drain api", code: 2, err: "lb: expected \"<address> ...\"; see lb backend drain --help\n"},
+		{args: "backend paint api a:1", code: 2, err: "lb: unexpected argument paint; see lb backend --help\n"},
+		{args: "reload now", code: 2, err: "lb: unexpected argument now; see lb reload --help\n"},
 	} {
 		f.Reloaded, f.Err, f.Change = tc.reloaded, tc.refusal, changeAll(tc.refusal, tc.refuses)
 		f.Upgraded = api.Upgraded{PID: 77, Version: "v2"}
@@ -207,7 +207,7 @@ func busyStatus() (st api.Status, noon time.Time) {
 				{Address: "10.0.0.1:80", Weight: 3, ConfiguredWeight: 3, Admin: api.Enabled, Health: "up", Since: ago(3 * time.Hour), InFlight: 7, Attempts: 1200002, Requests: 1200000, Faults: 2, LastFault: "connection refused", LastFaultAt: ago(5 * time.Second)},
 				{Address: "10.0.0.2:80", Weight: 5, ConfiguredWeight: 1, Runtime: true, Admin: api.Disabled, Health: "unknown", MaxConnections: 1000, InFlight: 2, Attempts: 30000, Requests: 30000},
 				{Address: "10.0.0.3:80", Weight: 1, ConfiguredWeight: 1, Admin: api.Drained, Health: "down", Since: ago(5 * time.Second), HealthReason: "status 503"},
-				{Address: "unix:/run/app.sock", Weight: 1, ConfiguredWeight: 1, Admin: api.Enabled, Backup: true, Health: "unknown", Ejected: true, EjectedReason: "connect", EjectedUntil: noon.Add(8 * time.Second)},
+				{Address: "unix:/run/app.sock", Weight: 1, ConfiguredWeight: 1, Admin: api.Enabled, Backup: true, Health: "unknown", Ejected: true, EjectedReason: "TLS failed", EjectedUntil: noon.Add(8 * time.Second)},
 			}},
 			{Name: "api", Strategy: "hash"},
 		},
@@ -260,8 +260,8 @@ func TestStatusOfLongNames(t *testing.T) {
 	printBackends(page{w: &got, width: 60}, []api.Pool{{Name: "a-pool-with-a-very-long-name", Backends: []api.Backend{
 		{Address: "[2001:db8:1234:5678:9abc:def0:1234:5678]:8080", Weight: 1, ConfiguredWeight: 1, Admin: api.Enabled, Health: "up"},
 	}}}, time.Time{})
-	const want = "POOL          BACKEND       WEIGHT  AT WORK  REQUESTS  FAULTS  STATE\n" +
-		"a-pool…-name  [2001:…:8080  1       0        0         0       up\n"
+	const want = "POOL          BACKEND       WEIGHT  ACTIVE  REQUESTS  FAULTS  STATE\n" +
+		"a-pool…-name  [2001:…:8080  1       0       0         0       up\n"
 	if got.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", got.String(), want)
 	}
@@ -313,7 +313,7 @@ lines of the access log are lost: /var/log/lb: no space left on device; make roo
 loop 1: its worker died, and will be started again; 2 restarts
 backend 10.0.0.1:80 of pool default: failed 5s ago: connection refused
 backend 10.0.0.3:80 of pool default: draining, down for 5s: status 503
-backend unix:/run/app.sock of pool default: ejected for 8s more: connect, not checked, backup
+backend unix:/run/app.sock of pool default: ejected for 8s more: TLS failed, not checked, backup
 `, exitStatus(1)},
 	} {
 		var got strings.Builder

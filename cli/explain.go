@@ -50,7 +50,11 @@ func printExplained(p page, e api.Explained) {
 	p.lineIn(fmt.Sprintf("%-*s", explainWide, "choice"), text, c)
 	about(p, "", e.How)
 	fmt.Fprintln(p.w)
-	about(p, "request", strings.TrimRight(fmt.Sprintf("%s %s for %s", e.Method, e.Target, e.Host), "for "))
+	asked := strings.TrimRight(e.Method+" "+e.Target, " ")
+	if e.Host != "" {
+		asked += " for " + e.Host
+	}
+	about(p, "request", asked)
 	client := fmt.Sprintf("%s by %s", cmp.Or(e.Client.Address, "-"), e.Client.Scheme)
 	if e.Client.Address != e.Client.Peer {
 		client += fmt.Sprintf(", as %s says, which is trusted", e.Client.Peer)

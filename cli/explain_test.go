@@ -28,7 +28,7 @@ var toBackend = api.Explained{
 	Backends: []api.ExplainedBackend{
 		{Address: "10.0.0.1:80", State: "unknown", Weight: 1, Percent: 40, InFlight: 1200, Candidate: true, Why: "can be chosen; in slow start, with 40 % of its weight"},
 		{Address: "10.0.0.2:80", State: "up", Weight: 2, Percent: 100, InFlight: 3, MaxConnections: 9, Candidate: true, Chosen: true, Why: "can be chosen"},
-		{Address: "10.0.0.3:80", State: "down", Weight: 2, Percent: 100, Why: "its active checks fail: timeout"},
+		{Address: "10.0.0.3:80", State: "down", Weight: 2, Percent: 100, Why: "its active checks fail: no answer in time"},
 	},
 	Settings: []api.ExplainedSetting{{Key: "paths", Value: "raw"}, {Key: "retry.attempts", Value: "2"}, {Key: "retry.budget", Value: "0.2"},
 		{Key: "pools[0].reuse", Value: "safe"}, {Key: "pools[0].eject.enabled", Value: "true"}},
@@ -55,7 +55,7 @@ asked     loop 1, configuration 3
     BACKEND      STATE        WEIGHT          IN FLIGHT  REASON
     10.0.0.1:80  not checked  1 (40 % of it)  1,200      can be chosen; in slow start, with 40 % of its weight
 ->  10.0.0.2:80  up           2               3 of 9     can be chosen
-    10.0.0.3:80  down         2               0          its active checks fail: timeout
+    10.0.0.3:80  down         2               0          its active checks fail: no answer in time
 
 sent        GET /x HTTP/1.1
             Host: a.test
@@ -91,6 +91,13 @@ func TestExplainText(t *testing.T) {
 		if out.String() != want {
 			t.Errorf("got\n%s\nwant\n%s", out.String(), want)
 		}
+	}
+	named := toBackend
+	named.Host = "other"
+	var line bytes.Buffer
+	printExplained(page{w: &line}, named)
+	if !strings.Contains(line.String(), "request   GET /api/x for other\n") {
+		t.Errorf("of the host other:\n%s", line.String())
 	}
 	many := toBackend
 	many.Outcome, many.Choice, many.Settled = api.ToQueue, "", false

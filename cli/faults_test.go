@@ -190,8 +190,8 @@ func TestTrace(t *testing.T) {
 func TestWrongFlags(t *testing.T) {
 	for args, want := range map[string]string{
 		"faults -n 0":             "lb: --last: 0 is out of range; use 1 to 256\n",
-		"trace":                   "lb: missing flags: --client=IP[/N] or --id=ID; see lb --help\n",
-		"trace --client a --id b": "lb: --client and --id can't be used together; see lb --help\n",
+		"trace":                   "lb: missing flags: --client=IP[/N] or --id=ID; see lb trace --help\n",
+		"trace --client a --id b": "lb: --client and --id can't be used together; see lb trace --help\n",
 		"trace --id a --for 1ms":  "lb: --for: 1ms is not accepted; use whole seconds, 1s to 10m0s\n",
 		"top --every 1ms":         "lb: --every: 1ms is too often; use 200ms or more\n",
 	} {

@@ -26,7 +26,7 @@ func printStatus(p page, st api.Status, now time.Time) {
 		st.State, cmp.Or(st.Listeners.String(), st.Address), age(st.Started, now), st.PID, st.Mode, st.Version))
 	printConfig(p, st, now)
 	t := st.Totals
-	p.line("now       ", fmt.Sprintf("%s at work, %s; connections: %s of clients, %s to backends",
+	p.line("now       ", fmt.Sprintf("%s active, %s; connections: %s of clients, %s to backends",
 		amountOf(t.Exchanges, "request"), amountOf(t.Tunnels, "tunnel"), grouped(t.ClientConns), grouped(t.BackendConns)))
 	if h := t.HTTP2; h.ClientConns|h.BackendConns|h.Requests > 0 {
 		p.line("by HTTP/2 ", fmt.Sprintf("%s so far; connections: %s of clients, %s to backends; cut off for floods: %s",
@@ -74,7 +74,7 @@ func printConfig(p page, st api.Status, now time.Time) {
 }
 
 func printLoops(p page, loops []api.Loop, now time.Time) {
-	rows := [][]cell{cells("LOOP", "PROCESS", "STATE", "FOR", "RESTARTS", "CONNS", "AT WORK", "REQUESTS")}
+	rows := [][]cell{cells("LOOP", "PROCESS", "STATE", "FOR", "RESTARTS", "CONNS", "ACTIVE", "REQUESTS")}
 	for _, l := range loops {
 		process := "-"
 		if l.PID != 0 {
@@ -100,7 +100,7 @@ const (
 // else what is not well follows below. Every backend that has failed has its last fault.
 func printBackends(p page, pools []api.Pool, now time.Time) {
 	table := func(state func(api.Backend, time.Time) string) [][]cell {
-		rows := [][]cell{cells("POOL", "BACKEND", "WEIGHT", "AT WORK", "REQUESTS", "FAULTS", "STATE")}
+		rows := [][]cell{cells("POOL", "BACKEND", "WEIGHT", "ACTIVE", "REQUESTS", "FAULTS", "STATE")}
 		for _, pool := range pools {
 			if len(pool.Backends) == 0 && (pool.Name != config.DefaultPool || len(pools) == 1) {
 				rows = append(rows, cells(pool.Name, "(none)"))
@@ -148,7 +148,7 @@ func printBelow(p page, pools []api.Pool, whole bool, now time.Time) {
 
 // printChanged writes the state of a backend after a command.
 func printChanged(p page, b api.Backend, action api.Action) {
-	fmt.Fprintf(p.w, "%s %s: %s, weight %s, %s at work\n", b.Pool, b.Address, b.Admin, weightOf(b), grouped(b.InFlight))
+	fmt.Fprintf(p.w, "%s %s: %s, weight %s, %s active\n", b.Pool, b.Address, b.Admin, weightOf(b), grouped(b.InFlight))
 	if action == api.Enable && b.Admin != api.Enabled {
 		fmt.Fprintln(p.w, "note: the configuration says drain = true")
 	}

@@ -122,6 +122,9 @@ limits.body_bytes: 0 -> 1000
 
 	{"a secret", "", "sticky_key = \"0123456789abcdef\"\n", "sticky_key: none -> set\n"},
 	{"another secret", "sticky_key = \"0123456789abcdef\"\n", "sticky_key = \"fedcba9876543210\"\n", "sticky_key: set -> another\n"},
+	{"a secret in a URL", "[tracing]\nendpoint = \"http://a/?api_key=hidden\"\n", "[tracing]\nendpoint = \"http://a/?api_key=hidden2\"\n", "tracing.endpoint: http://a/?api_key=*** -> another\n"},
+	{"another URL", "[tracing]\nendpoint = \"http://a/?api_key=hidden\"\n", "[tracing]\nendpoint = \"http://b/\"\n", "tracing.endpoint: http://a/?api_key=*** -> http://b/\n"},
+	{"a redirect with a secret", "", "[[routes]]\npath = \"/s\"\nredirect = { to = \"https://a.test/?token=hidden\" }\n", "route /s added (redirect 308 to https://a.test/?token=***)\n"},
 	{"no secret", "sticky_key = \"0123456789abcdef\"\n", "", "sticky_key: set -> none\n"},
 
 	{"other backends", "[[backends]]\nhost = \"127.0.0.1\"\nport = 9001\n[[backends]]\nhost = \"127.0.0.1\"\nport = 9002\n", "[[backends]]\nhost = \"127.0.0.1\"\nport = 9002\nweight = 3\ndrain = true\n" +
@@ -155,6 +158,8 @@ route /www: pool www -> web
 
 	{"a route", diffBase, strings.Replace(diffBase, `path = "/api"`, "path = \"/v2\"\nhost = \"*.example.com\"", 1),
 		"route *.example.com/v2 added (pool api)\nroute /api removed\n"},
+	{"a route for a credential", diffBase, diffBase + "[[routes]]\npath = \"/s\"\npool = \"api\"\nheaders = { X-Api-Token = \"hidden\", X-B = \"1\" }\n",
+		"route /s x-api-token=*** x-b=1 added (pool api)\n"},
 	{"what a route does", diffBase, strings.Replace(diffBase, `pool = "api"
 set_request_headers = { Authorization = "hidden", X-A = "1" }`, `pool = "default"
 strip_prefix = true

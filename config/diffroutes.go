@@ -8,6 +8,7 @@ import (
 	"lb/config/schema"
 	"lb/config/tomlfile"
 	"lb/config/value"
+	"lb/internal/redact"
 )
 
 // diffRoutes compares the routes with the same conditions, of which a configuration
@@ -22,10 +23,10 @@ func diffRoutes(d *schema.Differ, old, new *draft, path string) {
 	for _, r := range new.Routes {
 		i := routeLike(old.Routes, r)
 		if i < 0 {
-			d.Whole(schema.Added, schema.OfRoute, r.name(), " ("+new.target(r)+")")
+			d.Whole(schema.Added, schema.OfRoute, r.shown(), " ("+new.target(r)+")")
 			continue
 		}
-		in := d.Inside(schema.OfRoute, r.name())
+		in := d.Inside(schema.OfRoute, r.shown())
 		was := old.Routes[i]
 		if from, to := old.target(was), new.target(r); was.Pool < 0 != (r.Pool < 0) {
 			in.Setting("leads to", from, to)
@@ -36,7 +37,7 @@ func diffRoutes(d *schema.Differ, old, new *draft, path string) {
 	}
 	for _, r := range old.Routes {
 		if routeLike(new.Routes, r) < 0 {
-			d.Whole(schema.Removed, schema.OfRoute, r.name(), "")
+			d.Whole(schema.Removed, schema.OfRoute, r.shown(), "")
 		}
 	}
 	routeOrder(d, &old.Config, &new.Config)
@@ -54,7 +55,7 @@ func routeOrder(d *schema.Differ, old, new *Config) {
 				continue
 			}
 			told[at] = true
-			d.Changes = append(d.Changes, schema.Change{Kind: schema.Changed, What: schema.OfRoute, Name: at, Text: fmt.Sprintf("route %s: now %s comes before %s", at, r.name(), later.name())})
+			d.Changes = append(d.Changes, schema.Change{Kind: schema.Changed, What: schema.OfRoute, Name: at, Text: fmt.Sprintf("route %s: now %s comes before %s", at, r.shown(), later.shown())})
 		}
 	}
 }
@@ -65,7 +66,12 @@ func routeLike(routes []Route, r Route) int {
 }
 
 // name returns the conditions of a route: "example.com/api https GET,HEAD x-beta=yes".
-func (rt Route) name() string {
+func (rt Route) name() string { return rt.named(func(string) bool { return false }) }
+
+// shown is name without credentials: a field that is named like one may be matched, too.
+func (rt Route) shown() string { return rt.named(redact.Secret) }
+
+func (rt Route) named(secret func(field string) bool) string {
 	var b strings.Builder
 	b.WriteString(rt.Host + rt.Path)
 	if rt.Scheme != "" {
@@ -75,7 +81,11 @@ func (rt Route) name() string {
 		b.WriteString(" " + strings.Join(slices.Sorted(slices.Values(rt.Methods)), ","))
 	}
 	for _, f := range rt.Headers {
-		b.WriteString(" " + f.Name + "=" + value.QuoteText(f.Value))
+		text := redact.Mark
+		if !secret(f.Name) {
+			text = value.QuoteText(f.Value)
+		}
+		b.WriteString(" " + f.Name + "=" + text)
 	}
 	return b.String()
 }
@@ -83,7 +93,7 @@ func (rt Route) name() string {
 // target returns where a route leads, in words.
 func (c *Config) target(r Route) string {
 	if r.Pool < 0 {
-		return fmt.Sprintf("redirect %d to %s", r.Redirect.Code, r.Redirect.To)
+		return fmt.Sprintf("redirect %d to %s", r.Redirect.Code, redact.URL(r.Redirect.To))
 	}
 	return "pool " + c.poolName(r)
 }

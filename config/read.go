@@ -13,6 +13,7 @@ import (
 	"lb/config/schema"
 	"lb/config/tomlfile"
 	"lb/config/value"
+	"lb/internal/redact"
 )
 
 // FileName is the name of the file that Find looks for in the working directory.
@@ -102,8 +103,17 @@ func notTOML(name, src string, bad *tomlfile.Mistake) *Error {
 		return e
 	}
 	lines := strings.Split(src, "\n")
-	e.Hint = hints.Syntax(lines[min(bad.Line, len(lines))-1], bad.Message)
+	line := lines[min(bad.Line, len(lines))-1]
+	e.Hint = hints.Syntax(line, bad.Message)
+	if holdsSecret(line) && !strings.HasPrefix(e.What, "Key '") { // the decoder shows what it has found; a key that is given twice has no value
+		e.What, e.Hint = "the value cannot be read", `write it in quotes: key = "..."`
+	}
 	return e
+}
+
+// holdsSecret reports whether a line of the file may have a value that belongs in no log.
+func holdsSecret(line string) bool {
+	return redact.Secret(line) || strings.Contains(line, "sticky_key")
 }
 
 // draft is a configuration that is being read.

@@ -227,6 +227,14 @@ func TestFileLeadsNowhere(t *testing.T) {
 var refusals = []struct{ src, want string }{
 	// Syntax: the words are the library's, the place is ours.
 	{"port = 1\nport = 2\n", "2:1: Key 'port' has already been defined; keep one of the two"},
+	// The value of a secret is in no error: those of a reload are logged.
+	{"[admin]\ntoken = hidden0123456789\n", "2:9: admin.token: the value cannot be read; write it in quotes: key = \"...\""},
+	{"admin = { token = 0hidden }\n", "1:20: the value cannot be read; write it in quotes: key = \"...\""},
+	{"sticky_key = 99999999999999999999\n", "1:14: sticky_key: the value cannot be read; write it in quotes: key = \"...\""},
+	{"sticky_key: hidden0123456789\n", "1:11: this looks like YAML; lb reads TOML: port = 8080, and below [[backends]] a host and a port; lb.toml has every key"},
+	{"[admin]\ntoken = 7777777777777777\n", "2:9: admin.token: must be text, not a number; write it in quotes"},
+	{"[admin]\ntoken = \"a\"\ntoken = \"b\"\n", "3:1: Key 'admin.token' has already been defined; keep one of the two"},
+	{"[tracing]\nendpoint = \"http://u:hidden@/x\"\n", "2:12: tracing.endpoint: is no URL; write one such as \"http://127.0.0.1:4318\", or \"\" for off"},
 	{"port = \n", "1:8: port: expected value but found '\\n' instead; write a value after port ="},
 	{"[[backends]]\n[[backends]]\nport = 99999999999999999999\n", "3:8: backends[1].port: 99999999999999999999 is out of range for int64"},
 	{"limits = { body_bytes = 08 }\n", "1:25: limits.body_bytes: Invalid integer \"08\": cannot have leading zeroes"},

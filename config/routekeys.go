@@ -52,7 +52,7 @@ var routeKeys = []schema.Key[routeText]{
 }
 
 var redirectKeys = []schema.Key[Redirect]{
-	schema.Text("to", value.CheckRedirect, func(d *Redirect) *string { return &d.To }),
+	schema.URL("to", value.CheckRedirect, func(d *Redirect) *string { return &d.To }),
 	schema.Special("code", readRedirectCode, schema.Shown(func(d *Redirect) string { return strconv.Itoa(d.Code) })),
 }
 

@@ -218,6 +218,7 @@ var tlsRefusals = []struct{ src, want string }{
 	{"[tls.acme]\nnames = [\"fe80::1%eth0\"]\n", `2:10: tls.acme.names[0]: has a zone, which certificates have not; write "fe80::1"`},
 	{"[tls.acme]\nnames = [\"\"]\n", `2:10: tls.acme.names[0]: is empty; write a name, such as "example.com"`},
 	{"[tls.acme]\nemail = \"ops\"\n", `2:9: tls.acme.email: "ops" is no address of mail; write one such as "ops@example.com", or "" for none`},
+	{"[tls.acme]\ndirectory = \"https://u:hidden@a.test/\"\n", `2:13: tls.acme.directory: has a user name in it; leave it out`},
 	{"[tls.acme]\ndirectory = \"staging\"\n",
 		`2:13: tls.acme.directory: "staging" is no URL; write one such as "https://acme-v02.api.letsencrypt.org/directory", or "" for it`},
 	{"[tls.acme]\ndirectory = \"http://a/dir\"\n", `2:13: tls.acme.directory: "http://a/dir" is not https; write a URL that begins with https://`},

@@ -44,7 +44,7 @@ var certKeys = []schema.Key[Cert]{
 var acmeKeys = []schema.Key[ACME]{
 	schema.Special("names", readNames, schema.Shown(func(a *ACME) string { return value.ListText(a.Names) })),
 	schema.Text("email", value.CheckEmail, func(a *ACME) *string { return &a.Email }),
-	schema.Text("directory", value.CheckDirectory, func(a *ACME) *string { return &a.Directory }),
+	schema.URL("directory", value.CheckDirectory, func(a *ACME) *string { return &a.Directory }),
 	schema.File("directory_ca", func(a *ACME) *string { return &a.DirectoryCA }),
 	schema.Path("storage", value.CheckStorage, func(a *ACME) *string { return &a.Storage }),
 }

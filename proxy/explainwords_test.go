@@ -44,7 +44,7 @@ func TestExplainStates(t *testing.T) {
 	got := r.explained(t, api.ExplainAsk{URL: "http://a.test/"})
 	for i, want := range []string{
 		"unknown true 4: can be chosen", "unknown true 1: can be chosen", "down false 1: its active checks fail: status 503",
-		"ejected false 1: ejected for 8s more: timeout", "draining false 1: drain = true in the file; clients whose cookie leads here go on",
+		"ejected false 1: ejected for 8s more: no answer in time", "draining false 1: drain = true in the file; clients whose cookie leads here go on",
 		"disabled false 1: disabled at run time (lb backend disable)", "unknown false 1: a backup, which is not needed now",
 		"unknown false 1: full: 2 of max_connections = 2 are in flight", "unknown true 1: can be chosen; in slow start, with 54 % of its weight",
 	} {

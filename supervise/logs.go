@@ -56,7 +56,12 @@ func (d *desk) setLogLevel(level string) {
 	if d.crew != nil { // else lb drains
 		d.crew.SetLogLevel(level)
 	}
-	r := slog.NewRecord(time.Now(), slog.LevelInfo, "log level is changed at run time", 0)
-	r.Add("from", was, "to", level)
-	d.log.Handler().Handle(context.Background(), r) // whatever the level is
+	d.sayLevel("log level is changed at run time", was, level)
+}
+
+// sayLevel says that the level has changed, whatever it is now.
+func (d *desk) sayLevel(what, from, to string) {
+	r := slog.NewRecord(time.Now(), slog.LevelInfo, what, 0)
+	r.Add("from", from, "to", to)
+	d.log.Handler().Handle(context.Background(), r)
 }

@@ -170,6 +170,9 @@ func (d *desk) compare(cfg *config.Config) (_ *change, err error) {
 	for _, o := range d.overruled(cfg) {
 		c.notes = append(c.notes, o.note)
 	}
+	if level := d.now.LogLevel; level != "" && level != cfg.LogLevel {
+		c.notes = append(c.notes, fmt.Sprintf("log_level, changed at run time: %s is overwritten by the configuration's %s", level, cfg.LogLevel))
+	}
 	return c, nil
 }
 
@@ -231,7 +234,7 @@ func (d *desk) openFor(c *change) (err error) {
 func (d *desk) commit(c *change) error {
 	overruled := d.overruled(c.cfg)
 	d.assign(c.assigned, true)
-	old, before := d.now.Config, d.listeners()
+	old, before, level := d.now.Config, d.listeners(), d.now.LogLevel
 	d.acme.Commit(c.acme)
 	now := c.assigned.Snapshot(c.cfg, c.number)
 	now.Addrs, now.Secrets = d.names.addrs(c.cfg), d.certs.Use(c.files)
@@ -253,6 +256,9 @@ func (d *desk) commit(c *change) error {
 		}
 	}
 	d.o.LogSettings.Set(c.cfg.LogFormat, c.cfg.LogLevel)
+	if level != "" && level != c.cfg.LogLevel {
+		d.sayLevel("log level is that of the configuration again", level, c.cfg.LogLevel)
+	}
 	if c.cfg.Limits.Connections != old.Limits.Connections || c.loops != host.LoopsFor(old.Workers, old.Limits.Connections) {
 		d.warnDescriptors(c.cfg, c.loops)
 	}

@@ -455,6 +455,27 @@ func TestReloadLogLevel(t *testing.T) {
 	}
 }
 
+// TestReloadEndsRuntimeLevel: a reload gives back the level of the configuration, and says so
+// in its notes and in the log, however little that shows. Without a level of run time it says
+// nothing.
+func TestReloadEndsRuntimeLevel(t *testing.T) {
+	var out testkit.Log
+	cfg := supervisetest.Config(config.MT)
+	cfg.LogLevel, cfg.LogFormat = "error", "text"
+	log := OpenLog(&out, nil, "text", cfg.LogLevel)
+	in := serve(t, cfg, Options{Log: log.Logger, LogSettings: log})
+	if err := in.control.SetLogLevel("debug"); err != nil {
+		t.Fatal(err)
+	}
+	const note, line = "log_level, changed at run time: debug is overwritten by the configuration's error", `msg="log level is that of the configuration again" from=debug to=error`
+	if got := in.reload(t, changed(cfg, func(*config.Config) {})); !slices.Equal(got.Notes, []string{note}) || log.Level() != "error" || strings.Count(out.String(), line) != 1 {
+		t.Errorf("%q, level %s, the log has\n%s", got.Notes, log.Level(), out.String())
+	}
+	if got := in.reload(t, changed(cfg, func(c *config.Config) { c.LogLevel = "warn" })); len(got.Notes) > 0 || strings.Count(out.String(), "configuration again") != 1 {
+		t.Errorf("once more: %q, the log has\n%s", got.Notes, out.String())
+	}
+}
+
 // A name that does not resolve in time neither delays a reload nor refuses it.
 func TestReloadNames(t *testing.T) {
 	testkit.Long(t)

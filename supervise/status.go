@@ -222,8 +222,7 @@ func (d *desk) backendStatus(now *plan.Snapshot, i, j int, mono tick.Instant, wa
 	return b
 }
 
-// reasonText returns a text such as "timeout" or "status 503", or "" if there is none. What
-// is wrong in TLS is said in words.
+// reasonText returns a text such as "no answer in time" or "status 503", or "" if there is none.
 func reasonText(reason, detail *board.Word) string {
 	why := board.Reason(reason.Load())
 	if why == board.ReasonNone {
@@ -237,7 +236,7 @@ func reasonText(reason, detail *board.Word) string {
 		if why == board.ReasonOK {
 			why = board.ReasonStatus
 		}
-		return fmt.Sprintf("%v %d", why, n)
+		return fmt.Sprintf("%s %d", why.Words(), n)
 	}
-	return why.String()
+	return why.Words()
 }

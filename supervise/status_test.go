@@ -17,7 +17,9 @@ func TestReasonText(t *testing.T) {
 		{board.ReasonNone, 0, ""},
 		{board.ReasonOK, 204, "status 204"},
 		{board.ReasonStatus, 503, "status 503"},
-		{board.ReasonTimeout, 0, "timeout"},
+		{board.ReasonTimeout, 0, "no answer in time"},
+		{board.ReasonConnect, 0, "cannot be reached"},
+		{board.ReasonTLSName, 0, "its certificate is for another name"},
 		{board.ReasonTLS, uint64(tlsfault.NoProtocol), tlsfault.NoProtocol.String()},
 		{board.ReasonOK, 0, "ok"}, // SERVING
 		{board.ReasonGRPC, 1002, "grpc NOT_SERVING"},

@@ -244,7 +244,7 @@ type Backend struct {
 	Admin            string    `json:"admin"`                     // "draining" for drain = true of the configuration as well
 	Runtime          bool      `json:"runtime"`                   // weight or admin was changed at run time and differs from the file
 	Health           string    `json:"health"`                    // unknown (not checked), up or down
-	HealthReason     string    `json:"health_reason,omitempty"`   // such as "timeout" or "status 503"
+	HealthReason     string    `json:"health_reason,omitempty"`   // such as "no answer in time" or "status 503"
 	Since            time.Time `json:"since,omitzero"`            // when health last changed
 	Ejected          bool      `json:"ejected"`
 	EjectedReason    string    `json:"ejected_reason,omitempty"`

@@ -142,14 +142,16 @@ func TestLive(t *testing.T) {
 	p.Until(`document.getElementById('summary').innerText === 'All 3 backends take requests'`)
 	f.change(func(s *api.Status) {
 		b := &s.Pools[0].Backends[1]
-		b.Health, b.HealthReason, b.Since = "down", "connect", time.Now()
+		b.Health, b.HealthReason, b.Since = "down", "cannot be reached", time.Now()
 	})
 	f.followed(t)
 	f.fail(faultTexts(time.Now())[0])
 	p.Until(`document.getElementById('summary').innerText === '1 of 3 backends is out, in web'`)
 	p.Until(`document.getElementById('said').textContent.includes('10.0.1.12:8080 of web: down')`)
 	p.Until(`document.getElementById('fault-list').innerText.includes('cannot be reached (connection refused)')`)
-	if got := row(p, "10.0.1.12:8080"); !strings.Contains(got, "Down connect") {
+	f.fail(`{"kind":"fault","time":"2026-11-27T04:30:00Z","status":500,"pool":"web","backend":"10.0.1.11:8080","total_us":2900,"end":"ok"}`)
+	p.Until(`document.getElementById('fault-list').innerText.includes('Backend 10.0.1.11:8080: answered 500')`)
+	if got := row(p, "10.0.1.12:8080"); !strings.Contains(got, "Down cannot be reached") {
 		t.Errorf("%q", got)
 	}
 	f.change(func(s *api.Status) { s.Totals.Requests += 5000 })

@@ -116,7 +116,7 @@ func TestEvents(t *testing.T) {
 	}
 	r.f.change(func(s *api.Status) {
 		b := &s.Pools[1].Backends[1]
-		b.Health, b.HealthReason = "down", "connect"
+		b.Health, b.HealthReason = "down", "cannot be reached"
 		b.Since = b.Since.Add(300 * time.Microsecond)
 		s.Pools[0].Backends[2].InFlight = 77
 		s.Pools[0].Backends[1].Since = s.Pools[0].Backends[1].Since.Add(400 * time.Microsecond) // only computed again

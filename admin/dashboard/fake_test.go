@@ -189,14 +189,14 @@ func degraded() *fake {
 	now := time.Now()
 	web, shop, media := poolOf("web", "least_conn", 1, 4), poolOf("checkout", "p2c", 2, 3), poolOf("media", "round_robin", 3, 2)
 	b := &web.Backends[1]
-	b.Health, b.HealthReason, b.Since, b.InFlight = "down", "timeout", now.Add(-4*time.Minute-12*time.Second), 0
+	b.Health, b.HealthReason, b.Since, b.InFlight = "down", "no answer in time", now.Add(-4*time.Minute-12*time.Second), 0
 	b = &web.Backends[2]
 	b.Ejected, b.EjectedReason, b.EjectedUntil, b.InFlight = true, "status 503", now.Add(24*time.Second), 1
 	b = &web.Backends[3]
 	b.Admin, b.Runtime, b.InFlight = api.Drained, true, 2
 	for i := range shop.Backends {
 		b := &shop.Backends[i]
-		b.Health, b.HealthReason, b.Since, b.InFlight = "down", "connect", now.Add(-time.Duration(50+40*i)*time.Second), 0
+		b.Health, b.HealthReason, b.Since, b.InFlight = "down", "cannot be reached", now.Add(-time.Duration(50+40*i)*time.Second), 0
 	}
 	media.Backends[0].Weight, media.Backends[0].Runtime = 3, true
 	media.Backends[1].LastFault, media.Backends[1].LastFaultAt = "reset while waiting for the answer", now.Add(-3*time.Minute)

@@ -86,6 +86,12 @@ func TestHeadline(t *testing.T) {
 		{`{"kind":"slow","end":"ok","backend":"a:1","pool":"web","total_us":2000000,"phases":{"queue":1900000}}`,
 			"slow, most of it by the queue for pool web: 1.9 s of 2.0 s"},
 		{`{"kind":"slow","end":"ok","total_us":120000000}`, "slow: 2m0s by lb"},
+		{`{"kind":"fault","end":"ok","status":500,"backend":"a:1","pool":"web","total_us":2900,"phases":{"first_byte":2500}}`,
+			"backend a:1 of pool web: answered 500"},
+		{`{"kind":"fault","end":"backend","backend":"a:1","pool":"web","end_why":"slow","end_phase":"wait","end_detail":"no answer in time (timeouts.response)"}`,
+			"backend a:1 of pool web: did not begin its answer in time (timeouts.response) [backend/wait/slow]"},
+		{`{"kind":"fault","end":"client","end_why":"no_route","end_phase":"admit","end_detail":"no route takes this host and path"}`,
+			"client: no route takes this host and path [client/admit/no_route]"},
 	} {
 		e, err := Parse([]byte(tc.raw))
 		if err != nil {

@@ -48,7 +48,7 @@ const indent = "   "
 func (e *Entry) Lines(heads bool) []Line {
 	first := Line{Head: fmt.Sprintf("%s  %s  ", e.Time.Format("2006-01-02 15:04:05.000Z07:00"), statusText(e.Status)), Words: e.Headline()}
 	switch {
-	case e.End != "ok":
+	case e.failed():
 		first.Tint = Bad
 	case e.Kind == "slow":
 		first.Tint = Slow
@@ -158,7 +158,7 @@ func (e *Entry) times() string {
 func (e *Entry) states() string {
 	list := make([]string, len(e.Backends))
 	for i, b := range e.Backends {
-		list[i] = fmt.Sprintf("%s %s (%d at work)", b.Backend, words.Health(b.State), b.InFlight)
+		list[i] = fmt.Sprintf("%s %s (%d active)", b.Backend, words.Health(b.State), b.InFlight)
 	}
 	return strings.Join(list, ", ")
 }

@@ -81,17 +81,24 @@ func Reason(side, cause, phase, detail string) string {
 	if where != "" {
 		what += " " + where
 	}
-	if detail != "" && detail != cause {
+	if detail != "" && detail != cause && !says[cause] && !(cause == "slow" && where == "") {
 		what += ": " + detail
 	}
 	return what
 }
 
+// says has the causes with words that say all: what a fault has in detail for them is the
+// same in other words.
+var says = map[string]bool{"short_body": true, "too_large": true, "no_backend": true, "exhausted": true, "crowded": true, "no_route": true, "ambiguous": true, "deadline": true}
+
 // Headline returns whose fault it was, in one line: the side, the backend if it was that
-// one's, the reason, and the names by which metrics count it. Of a slow exchange it names
-// the part that took longest.
+// one's, the reason, and the names by which metrics count it. Of an error that a backend has
+// answered with itself it names the backend, and of a slow exchange the part that took longest.
 func (e *Entry) Headline() string {
 	if e.End == "ok" {
+		if e.failed() && e.Backend != "" {
+			return fmt.Sprintf("backend %s of pool %s: answered %d", e.Backend, e.Pool, e.Status)
+		}
 		return e.slowest()
 	}
 	who := e.End
@@ -109,6 +116,10 @@ func (e *Entry) Headline() string {
 	}
 	return fmt.Sprintf("%s: %s [%s/%s/%s]", who, Reason(e.End, e.EndWhy, e.EndPhase, e.EndDetail), e.End, e.EndPhase, e.EndWhy)
 }
+
+// failed reports whether e is here because of what went wrong, and not for its time or its
+// client.
+func (e *Entry) failed() bool { return e.End != "ok" || e.Kind == "fault" }
 
 // part is one part of the time that an exchange took.
 type part struct {

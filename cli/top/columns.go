@@ -46,7 +46,7 @@ var optional = []column{
 	{title: "RATE", width: 7, order: byRate, text: func(r *row) string { return perSecond(r.known, r.rate) }},
 	{title: "ERR/S", width: 6, order: byErrors, text: func(r *row) string { return perSecond(r.known, r.errors) }},
 	{title: "P99", width: 7, order: byP99, text: func(r *row) string { return latency(r.p99) }},
-	{title: "AT WORK", width: 7, order: byWork, text: (*row).atWork},
+	{title: "ACTIVE", width: 7, order: byActive, text: (*row).active},
 	{title: "P50", width: 7, order: byConfig, text: func(r *row) string { return latency(r.p50) }},
 	{title: "TTFB", width: 7, order: byConfig, text: func(r *row) string { return latency(r.ttfb) }},
 	{title: "WEIGHT", width: 6, order: byConfig, text: (*row).weight},
@@ -94,8 +94,8 @@ func columns(width, longest int) []column {
 	return append(out, state)
 }
 
-// atWork returns the requests at work, and how many there may be.
-func (r *row) atWork() string {
+// active returns the active requests, and how many there may be.
+func (r *row) active() string {
 	if r.backend == nil || r.backend.MaxConnections == 0 {
 		return words.Grouped(r.inFlight)
 	}

@@ -32,13 +32,13 @@ const (
 	byRate
 	byErrors
 	byP99
-	byWork
+	byActive
 	byState
 	byName
 	orders // how many there are
 )
 
-var orderNames = [orders]string{"configuration", "rate", "errors", "p99", "at work", "state", "name"}
+var orderNames = [orders]string{"configuration", "rate", "errors", "p99", "active", "state", "name"}
 
 // compare puts the row with the larger number first, and names from A to Z.
 func (o order) compare(a, b *row) int {
@@ -49,7 +49,7 @@ func (o order) compare(a, b *row) int {
 		return cmp.Compare(b.errors, a.errors)
 	case byP99:
 		return cmp.Compare(b.p99, a.p99)
-	case byWork:
+	case byActive:
 		return cmp.Compare(b.inFlight, a.inFlight)
 	case byState:
 		return cmp.Compare(b.rank, a.rank)

@@ -1,5 +1,5 @@
 // Package top is the live view of `lb top`: pools and backends with rate, errors, latency,
-// requests at work and state, and the loops. It asks for the status again and again, and
+// active requests and state, and the loops. It asks for the status again and again, and
 // counts what has happened in between. It does not know how lb is reached.
 package top
 

@@ -49,7 +49,7 @@ func running(seconds int) api.Status {
 		backend("10.0.0.1:8080", 1200, 0), backend("10.0.0.2:8080", 40, 2), backend("10.0.0.10:8080", 5, 0)}}
 	web.Backends[1].MaxConnections = 100
 	down := &web.Backends[2]
-	down.Health, down.HealthReason, down.Weight = "down", "timeout", 5
+	down.Health, down.HealthReason, down.Weight = "down", "no answer in time", 5
 	apis := api.Pool{Name: "api", Strategy: "hash", Backends: []api.Backend{backend("unix:/run/a.sock", 300, 0), backend("[2001:db8::1]:80", 0, 0)}}
 	apis.Backends[1].Admin, apis.Backends[1].Runtime = api.Drained, true
 	return api.Status{State: api.Serving, Mode: "mp", Address: "0.0.0.0:8080", Started: start.Add(-50 * time.Hour),
@@ -213,7 +213,7 @@ func TestFilter(t *testing.T) {
 		{[]string{"/", "API", "enter"}, "api: unix:/run/a.sock [2001:db8::1]:80"},
 		{[]string{"/", "q", "esc"}, "api: unix:/run/a.sock [2001:db8::1]:80"},
 		{[]string{"esc"}, all},
-		{[]string{"/", "timeout", "enter"}, "web: 10.0.0.10:8080"},
+		{[]string{"/", "no answer", "enter"}, "web: 10.0.0.10:8080"},
 		{[]string{"/", "x"}, ""},
 		{[]string{"enter", "esc", "!"}, "web: 10.0.0.2:8080 10.0.0.10:8080 api: [2001:db8::1]:80"},
 	} {

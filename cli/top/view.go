@@ -124,7 +124,7 @@ func (m *model) head() []string {
 // sums returns a line about lb as a whole, most important first: a narrow screen cuts it.
 func (m *model) sums() string {
 	t, w := &m.status.Totals, &m.whole
-	s := fmt.Sprintf("%s requests/s, %s 5xx/s, %s at work", perSecond(w.known, w.rate), perSecond(w.known, w.errors), words.Grouped(t.Exchanges))
+	s := fmt.Sprintf("%s requests/s, %s 5xx/s, %s active", perSecond(w.known, w.rate), perSecond(w.known, w.errors), words.Grouped(t.Exchanges))
 	if w.p99 > 0 {
 		s += fmt.Sprintf(", p50 %s, p99 %s", latency(w.p50), latency(w.p99))
 	}
@@ -148,7 +148,7 @@ func (m *model) loopLines() []string {
 	lines := make([]string, 0, len(m.status.Loops))
 	for _, l := range m.status.Loops {
 		f := of(m.loops, l.Slot)
-		line := cut(fmt.Sprintf("loop %-3d %7s/s  %6s at work  %7s connections  process %d, %s for %s, restarts %d", l.Slot, perSecond(f.known, f.rate),
+		line := cut(fmt.Sprintf("loop %-3d %7s/s  %6s active  %7s connections  process %d, %s for %s, restarts %d", l.Slot, perSecond(f.known, f.rate),
 			words.Grouped(l.Exchanges), words.Grouped(l.Conns), l.PID, l.State, words.Age(l.Since, m.samples.at), l.Restarts), m.width)
 		if l.State == api.LoopWaiting {
 			line = dye(line, words.Red)
@@ -247,7 +247,7 @@ func (m *model) foot() string {
 var help = []string{
 	"up, down, j, k    one row up or down; also page up, page down, home, end",
 	"s, S              sort by the next order, the one before; r reverses it:",
-	"                  configuration, rate, errors, p99, at work, state, name",
+	"                  configuration, rate, errors, p99, active, state, name",
 	"/                 show only what has a text in pool, address or state",
 	"!                 show only backends that are not well",
 	"esc               show all again",

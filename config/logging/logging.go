@@ -68,7 +68,7 @@ var DefaultTracing = Tracing{Sample: 0.01}
 
 // TracingKeys are the keys of [tracing].
 var TracingKeys = []schema.Key[Tracing]{
-	schema.Text("endpoint", checkEndpoint, func(t *Tracing) *string { return &t.Endpoint }),
+	schema.URL("endpoint", checkEndpoint, func(t *Tracing) *string { return &t.Endpoint }),
 	schema.Fraction("sample", value.CheckShare, func(t *Tracing) *float64 { return &t.Sample }),
 }
 
@@ -78,7 +78,7 @@ func checkEndpoint(s string) *value.Flaw {
 	}
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return value.Wrong(fmt.Sprintf("%q is no URL", s), `write one such as "http://127.0.0.1:4318", or "" for off`)
+		return value.NoURL(s, `write one such as "http://127.0.0.1:4318", or "" for off`)
 	}
 	if u.User != nil {
 		return value.Wrong("has a user name in it", "leave it out")

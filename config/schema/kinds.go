@@ -8,6 +8,7 @@ import (
 
 	"lb/config/tomlfile"
 	"lb/config/value"
+	"lb/internal/redact"
 )
 
 // The kinds of keys: how a value is read, and how Diff shows it.
@@ -47,9 +48,15 @@ func Socket[T any](name string, check func(string) *value.Flaw, field func(*T) *
 	}, value.QuoteText)
 }
 
-// Secret is text for a value that Diff does not show.
+// Secret is text for a value that neither Diff nor an error shows.
 func Secret[T any](name string, check func(string) *value.Flaw, field func(*T) *string) Key[T] {
-	k := Text(name, check, field)
+	k := Single(name, field, func(v any) (string, *value.Flaw) {
+		s, f := value.ParseText(v)
+		if f != nil {
+			return s, value.Wrong(f.What, "write it in quotes")
+		}
+		return s, check(s)
+	}, value.QuoteText)
 	k.Diff = func(d *Differ, old, new *T, path string) {
 		switch from, to := *field(old), *field(new); {
 		case d.Show != nil && to != "":
@@ -64,6 +71,19 @@ func Secret[T any](name string, check func(string) *value.Flaw, field func(*T) *
 		default:
 			d.Setting(path, "set", "another")
 		}
+	}
+	return k
+}
+
+// URL is text for a URL. Credentials in it are not shown.
+func URL[T any](name string, check func(string) *value.Flaw, field func(*T) *string) Key[T] {
+	k := Text(name, check, field)
+	k.Diff = func(d *Differ, old, new *T, path string) {
+		from, to := value.QuoteText(redact.URL(*field(old))), value.QuoteText(redact.URL(*field(new)))
+		if d.Show == nil && from == to && *field(old) != *field(new) {
+			to = "another"
+		}
+		d.Setting(path, from, to)
 	}
 	return k
 }

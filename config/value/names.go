@@ -62,6 +62,15 @@ func CheckEmail(s string) *Flaw {
 	return nil
 }
 
+// NoURL refuses s, which is no URL. What may have a credential in it is not shown: the text
+// comes into the log.
+func NoURL(s, hint string) *Flaw {
+	if strings.ContainsAny(s, "@?") {
+		return Wrong("is no URL", hint)
+	}
+	return Wrong(fmt.Sprintf("%q is no URL", s), hint)
+}
+
 // CheckDirectory accepts the URL of an ACME directory (RFC 8555 section 7.1.1), and "" for
 // Let's Encrypt's.
 func CheckDirectory(s string) *Flaw {
@@ -70,8 +79,10 @@ func CheckDirectory(s string) *Flaw {
 	}
 	u, err := url.Parse(s)
 	switch {
-	case err != nil || u.Host == "" || u.User != nil:
-		return Wrong(fmt.Sprintf("%q is no URL", s), `write one such as "https://acme-v02.api.letsencrypt.org/directory", or "" for it`)
+	case err == nil && u.User != nil:
+		return Wrong("has a user name in it", "leave it out")
+	case err != nil || u.Host == "":
+		return NoURL(s, `write one such as "https://acme-v02.api.letsencrypt.org/directory", or "" for it`)
 	case u.Scheme != "https":
 		return Wrong(fmt.Sprintf("%q is not https", s), "write a URL that begins with https://")
 	}

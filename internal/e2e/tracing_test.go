@@ -81,6 +81,7 @@ func (p *process) traced(t *testing.T, trace, parent, flags string) {
 		t.Fatal(err)
 	}
 	req.Header.Set("traceparent", "00-"+trace+"-"+parent+"-"+flags)
+	req.Header.Set("tracestate", "vendor=a,b=2")
 	client := &http.Client{Timeout: testkit.Patience, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Do(req)
 	if err != nil {
@@ -112,6 +113,9 @@ func TestTraces(t *testing.T) {
 			own, attempts := c.of(trace(i))
 			if own == nil || hex.EncodeToString(own.ParentSpanId) != parent || len(attempts) == 0 {
 				t.Fatalf("trace %d: %v with %v\n%s", i, own, attempts, p.Log.String())
+			}
+			if own.TraceState != "vendor=a,b=2" {
+				t.Errorf("trace %d: tracestate %q", i, own.TraceState)
 			}
 			for j, a := range attempts {
 				failed := a.Status.GetCode() == tracepb.Status_STATUS_CODE_ERROR

@@ -5,6 +5,7 @@ package filewatch
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -263,7 +264,7 @@ func (w *Watcher) read(ctx context.Context) (again time.Duration) {
 		reason = "it is empty"
 	}
 	if reason != "" && reason != w.reason {
-		w.log.Warn("configuration file is not taken up as it is", "file", w.path, "cause", reason, "mend", "write the whole configuration there; the old one goes on")
+		w.log.Warn("configuration file is not taken up as it is", "file", w.path, "cause", reason, "mend", mend(err))
 	}
 	w.reason, w.since, w.warned, w.unseen, w.closes = reason, time.Time{}, false, false, 0
 	if reason != "" {
@@ -273,6 +274,14 @@ func (w *Watcher) read(ctx context.Context) (again time.Duration) {
 	w.file, w.touched = c.file, false
 	w.news(ctx.Done(), News{c.Hash, swapped})
 	return 0
+}
+
+// mend says what to do about a file that cannot be read for err; nil: it is empty.
+func mend(err error) string {
+	if errors.Is(err, fs.ErrPermission) {
+		return "let the user of lb read it; the old configuration goes on"
+	}
+	return "write the whole configuration there; the old one goes on"
 }
 
 // unfinished returns after which time to look again at a file that may be half written,

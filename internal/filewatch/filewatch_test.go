@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -128,6 +129,16 @@ func TestWatchNoFile(t *testing.T) {
 	os.Remove(path)
 	testkit.SwapFile(t, path, "b")
 	r.want(t, "b")
+}
+
+// TestMend: a file that lb may not read is not called empty.
+func TestMend(t *testing.T) {
+	if got := mend(&fs.PathError{Op: "open", Path: "lb.toml", Err: syscall.EACCES}); !strings.Contains(got, "let the user of lb read it") {
+		t.Errorf("%q", got)
+	}
+	if got := mend(nil); !strings.Contains(got, "write the whole configuration") {
+		t.Errorf("%q", got)
+	}
 }
 
 // A file that is empty or missing for a while is no new content. Each time is logged

@@ -1,6 +1,7 @@
 package accesslog
 
 import (
+	"bytes"
 	"strconv"
 
 	"lb/loop/tick"
@@ -83,7 +84,7 @@ const spanBytes = 120
 
 // AppendSpan appends an entry for the trace of s, of max bytes at most: the fields of a line
 // in JSON, the ids of the trace, and the times of the exchange and its attempts in
-// nanoseconds since 1970. max is 4,000 or more.
+// nanoseconds since 1970. max is 4,064 or more.
 func AppendSpan(dst []byte, s *Subject, max int) []byte {
 	end := len(dst) + max - len("]}")
 	t := &s.Trace
@@ -95,6 +96,7 @@ func AppendSpan(dst []byte, s *Subject, max int) []byte {
 	}
 	dst = appendInt(dst, `","flags":`, int64(t.Flags))
 	dst = appendTimes(dst, s, s.Begun, s.Ended)
+	dst = appendTraceState(dst, s, end-len(dst)-spanBytes*len(s.Done()))
 	dst = append(dst, `},"attempt_spans":[`...)
 	for i := range s.Done() {
 		if len(dst)+spanBytes > end {
@@ -108,6 +110,36 @@ func AppendSpan(dst []byte, s *Subject, max int) []byte {
 		dst = append(appendTimes(dst, s, a.At, a.At.Add(a.Took)), '}')
 	}
 	return append(dst, "]}"...)
+}
+
+// stateTextMax is the longest tracestate in an entry, in bytes: W3C Trace Context 3.3.1.5 has
+// at least 512 passed on.
+const stateTextMax = 600
+
+// appendTraceState appends the tracestate that came with the client's trace, if all of it fits
+// into room: a part would be another one. Several fields are one list (3.3.1.1).
+func appendTraceState(dst []byte, s *Subject, room int) []byte {
+	if !s.Trace.Given || !s.hasHead() {
+		return dst
+	}
+	const name = "tracestate"
+	start, some := len(dst), false
+	w := newWriter(append(dst, `,"state":"`...), min(room-spanBytes, stateTextMax))
+	for i := range s.Request.Fields {
+		f := &s.Request.Fields[i]
+		if int(f.Name.Len) != len(name) || !bytes.EqualFold(f.Name.Of(s.Head), []byte(name)) {
+			continue
+		}
+		if some {
+			w.put(",")
+		}
+		w.json(f.Value.Of(s.Head))
+		some = true
+	}
+	if !some || w.full {
+		return dst[:start]
+	}
+	return append(w.end(), '"')
 }
 
 // appendTimes appends the times of a span on the loop's clock as times of day.

@@ -12,6 +12,7 @@ import (
 
 	"lb/config"
 	"lb/config/logging"
+	"lb/httpparse"
 	"lb/proxy/front"
 	"lb/proxy/record"
 )
@@ -40,7 +41,11 @@ func longest(t testing.TB, text string, attempts int) *Subject {
 	s.Request.MethodName.Off, s.Request.MethodName.Len = 0, 64
 	s.Request.Target.Off, s.Request.Target.Len = 65, uint32(len(long))
 	s.Request.Authority = s.Request.Target
-	s.Request.Fields = nil
+	s.Request.Fields = append(s.Request.Fields[:0], httpparse.Field{})
+	f := &s.Request.Fields[0]
+	f.Name.Off, f.Name.Len = uint32(len(head)), uint32(len("tracestate"))
+	f.Value.Off, f.Value.Len = f.Name.Off+f.Name.Len, uint32(512/len(text)*len(text))
+	s.Head = append(head, "tracestate"+long[:f.Value.Len]...)
 	s.ID, s.Client = []byte(long), []byte(long)
 	s.Peer.Set(netip.MustParseAddr("1111:2222:3333:4444:5555:6666:7777:8888"), front.TLS)
 	s.Peer.TLS = front.Session{Version: 1, Protocol: long, Resumed: false}
@@ -56,7 +61,7 @@ func longest(t testing.TB, text string, attempts int) *Subject {
 	s.Ended = math.MinInt64 / 2
 	s.Stalled, s.Bytes, s.BytesIn, s.Status = never, math.MinInt64, math.MinInt64, 599
 	s.Fault = record.Fault{Side: record.BackendSide, Cause: record.CauseTLS, Phase: record.Admit, Detail: 7}
-	s.Trace.ID[0] = 1
+	s.Trace.ID[0], s.Trace.Given = 1, true
 	return s
 }
 
@@ -80,7 +85,11 @@ func TestLongest(t *testing.T) {
 				}
 			}
 			for _, max := range []int{4000, 4064} {
-				for _, entry := range [][]byte{AppendEntry([]byte("x"), Fault, s, backends, max)[1:], AppendSpan([]byte("x"), s, max)[1:]} {
+				entries := [][]byte{AppendEntry([]byte("x"), Fault, s, backends, max)[1:]}
+				if max == 4064 {
+					entries = append(entries, AppendSpan([]byte("x"), s, max)[1:])
+				}
+				for _, entry := range entries {
 					if len(entry) > max || !json.Valid(entry) {
 						t.Errorf("%q, %d attempts: %d bytes, want %d of JSON: %s", text, attempts, len(entry), max, entry)
 					}
@@ -234,5 +243,38 @@ func BenchmarkAppend(b *testing.B) {
 			}
 			b.SetBytes(int64(len(dst)))
 		})
+	}
+}
+
+// TestTraceState: the client's tracestate is in the entry of its trace, as one list and as a whole; it is
+// left out where lb has begun the trace, and where it does not fit.
+func TestTraceState(t *testing.T) {
+	const two = "tracestate: a=1,b=\"\\x\r\nAccept: */*\r\nTraceState: c=3\r\n"
+	for _, tc := range []struct {
+		name, fields string
+		given        bool
+		attempts     int
+		want         string
+	}{
+		{"two fields", two, true, 1, `a=1,b="\x,c=3`},
+		{"lb's own trace", two, false, 1, ""},
+		{"none", "", true, 1, ""},
+		{"long", "tracestate: a=" + strings.Repeat("b", 510) + "\r\n", true, 1, "a=" + strings.Repeat("b", 510)},
+		{"too long", "tracestate: a=" + strings.Repeat("b", 700) + "\r\n", true, 1, ""},
+		{"many attempts", "tracestate: a=" + strings.Repeat("b", 510) + "\r\n", true, record.TriesMax, "a=" + strings.Repeat("b", 510)},
+	} {
+		s := asked(t, "GET /"+strings.Repeat("x", 3000)+" HTTP/1.1\r\nHost: a\r\n"+tc.fields+"\r\n")
+		s.Trace = record.Trace{ID: [16]byte{1}, Span: [8]byte{1}, Parent: [8]byte{2}, Given: tc.given, Sampled: true}
+		for range tc.attempts {
+			s.pick(strings.Repeat("b", 4096), 1)
+		}
+		entry := AppendSpan(nil, s, 4064)
+		var got struct {
+			Trace struct{ State string }
+			Spans []struct{} `json:"attempt_spans"`
+		}
+		if err := json.Unmarshal(entry, &got); err != nil || len(entry) > 4064 || got.Trace.State != tc.want || len(got.Spans) != tc.attempts {
+			t.Errorf("%s: %v, %d bytes, %d attempts, %q, want %q", tc.name, err, len(entry), len(got.Spans), got.Trace.State, tc.want)
+		}
 	}
 }

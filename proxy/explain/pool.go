@@ -126,9 +126,9 @@ func reason(why, detail *board.Word) string {
 	case n != 0 && r.InTLS():
 		return tlsfault.Kind(n).String()
 	case n != 0:
-		return fmt.Sprintf("%v %d", r, n)
+		return fmt.Sprintf("%s %d", r.Words(), n)
 	}
-	return r.String()
+	return r.Words()
 }
 
 // how says why the backend is chosen, one of so many, and whether it would be again.

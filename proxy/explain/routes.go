@@ -63,7 +63,7 @@ func condition(h config.Field) string {
 
 func (f *Facts) leadsTo(rt *config.Route) string {
 	if rt.Pool < 0 {
-		return fmt.Sprintf("redirect %d to %s", rt.Redirect.Code, rt.Redirect.To)
+		return fmt.Sprintf("redirect %d to %s", rt.Redirect.Code, redact.URL(rt.Redirect.To))
 	}
 	return "pool " + f.Config.Pools[rt.Pool].Name
 }

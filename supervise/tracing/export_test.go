@@ -40,6 +40,9 @@ func TestSpans(t *testing.T) {
 		if got := (ids{hex.EncodeToString(s.TraceId), hex.EncodeToString(s.SpanId), hex.EncodeToString(s.ParentSpanId)}); got != want {
 			t.Errorf("span %d: %v, want %v", i, got, want)
 		}
+		if s.TraceState != "vendor=a,b=2" {
+			t.Errorf("span %d: tracestate %q", i, s.TraceState)
+		}
 	}
 	own, first, second := spans[0], spans[1], spans[2]
 	if own.Kind != tracepb.Span_SPAN_KIND_SERVER || first.Kind != tracepb.Span_SPAN_KIND_CLIENT || own.Name != "GET" || second.Name != "GET" {
@@ -169,19 +172,22 @@ func TestOverrun(t *testing.T) {
 // with what to do, and once more when it is over.
 func TestAway(t *testing.T) {
 	c := collect(t)
-	r := start(t, "http://"+testkit.RefusingAddr(t))
+	r := start(t, "http://"+testkit.RefusingAddr(t)+"/v1/traces?api_key=hidden")
 	for i := range 5 {
 		r.rings[0].put(plain(i + 1))
 		testkit.Until(t, "a loss", func() bool { return r.Lost() == uint64(i+1) })
 	}
 	testkit.Until(t, "the trouble to be shown", func() bool { return strings.Contains(r.Trouble(), "connection refused; start the collector") })
+	if text := r.Trouble(); strings.Contains(text, "hidden") || !strings.Contains(text, "api_key=***") {
+		t.Errorf("the trouble shows the key: %s", text)
+	}
 	r.Configure(c.URL)
 	testkit.Until(t, "the end of it", func() bool {
 		r.rings[0].put(plain(9))
 		return strings.Contains(r.log.String(), "spans are exported again") && r.Trouble() == ""
 	})
 	log := r.log.String()
-	if strings.Count(log, "spans are lost") != 1 || !strings.Contains(log, "connection refused") || !strings.Contains(log, "mend=") {
+	if strings.Contains(log, "hidden") || strings.Count(log, "spans are lost") != 1 || !strings.Contains(log, "connection refused") || !strings.Contains(log, "mend=") {
 		t.Errorf("%s", log)
 	}
 }

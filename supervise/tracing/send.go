@@ -7,6 +7,8 @@ import (
 	"time"
 
 	sdk "go.opentelemetry.io/otel/sdk/trace"
+
+	"lb/internal/redact"
 )
 
 // send exports batches until the queue is closed and empty. After the end of ctx it goes
@@ -112,7 +114,7 @@ func (s *sender) once(ctx context.Context, batch []sdk.ReadOnlySpan) error {
 
 // report says once that spans are lost and why, and once that they are taken again.
 func (s *sender) report(last bool) {
-	lost, endpoint := s.t.lost.Load(), *s.t.endpoint.Load()
+	lost, endpoint := s.t.lost.Load(), redact.URL(*s.t.endpoint.Load())
 	switch {
 	case s.failing != nil && !s.said:
 		s.said = true

@@ -64,7 +64,7 @@ const retried = `{"kind":"span","time":"2026-11-27T04:30:00.000000Z","request_id
 "tls":{"version":"1.3","alpn":"h2","resumed":true},"method":"GET","host":"a.example:8443","target":"/x?y=1&token=***","protocol":"HTTP/2","status":200,"bytes":123,"bytes_in":4,
 "route":"a.example/x","pool":"web","backend":"unix:/run/b.sock","attempts":[{"backend":"10.0.0.1:80","cause":"no_connect","phase":"dial","us":1200},{"backend":"unix:/run/b.sock","status":200,"us":800}],
 "phases":{"head":1,"queue":0,"connect":0,"tls":0,"send":3,"first_byte":120,"body":10,"client_stall":0},"total_us":140,"reused":true,"end":"ok","trace_id":"` + traceID + `",
-"trace":{"trace_id":"` + traceID + `","span_id":"` + ownSpan + `","parent_id":"` + parent + `","flags":1,"start_ns":1700000000000000001,"end_ns":1700000000000000901},
+"trace":{"trace_id":"` + traceID + `","span_id":"` + ownSpan + `","parent_id":"` + parent + `","flags":1,"start_ns":1700000000000000001,"end_ns":1700000000000000901,"state":"vendor=a,b=2"},
 "attempt_spans":[{"span_id":"` + spanOne + `","start_ns":1700000000000000101,"end_ns":1700000000000000201},{"span_id":"` + spanTwo + `","start_ns":1700000000000000301,"end_ns":1700000000000000801}]}`
 
 // plain returns an exchange without attempts, whose trace has this number.

@@ -754,6 +754,7 @@ const ONE_PHASE = new Set(["no_connect", "tls", "bad_request", "too_large", "bad
 const WHOSE = { client: "Client", lb: "lb", backend: "Backend" };
 
 function reason(f) {
+  if (f.end === "ok" && f.kind === "fault") return "answered " + f.status; // the backend itself
   if (!WHOSE[f.end]) return "took " + milli(f.total_us / 1e3);
   return inWords(f.end_why, f.end_phase, f.end_detail);
 }
@@ -787,7 +788,7 @@ function renderFaults() {
 function faultNode(f) {
   const li = el("li"), details = el("details"), sum = el("summary"), why = el("span", "why");
   const attempts = f.attempts || [];
-  why.append(el("span", "whose", WHOSE[f.end] || "Slow"), (f.backend ? " " + f.backend : "") + ": " + reason(f));
+  why.append(el("span", "whose", WHOSE[f.end] || (f.kind === "fault" ? WHOSE.backend : "Slow")), (f.backend ? " " + f.backend : "") + ": " + reason(f));
   if (attempts.length > 1) why.append(", " + attempts.length + " attempts");
   sum.append(el("span", "muted", clock(f.time)), el("span", "what", (f.method || "") + " " + (f.host || "") + (f.target || "")), el("span", "status", f.status ? String(f.status) : "no answer"), why);
   details.append(sum);
