@@ -66,12 +66,14 @@ func routeLike(routes []Route, r Route) int {
 }
 
 // name returns the conditions of a route: "example.com/api https GET,HEAD x-beta=yes".
-func (rt Route) name() string { return rt.named(func(string) bool { return false }) }
+func (rt Route) name() string {
+	return rt.named(func(_, v string) string { return value.QuoteText(v) })
+}
 
 // shown is name without credentials: a field that is named like one may be matched, too.
-func (rt Route) shown() string { return rt.named(redact.Secret) }
+func (rt Route) shown() string { return rt.named(schema.FieldText) }
 
-func (rt Route) named(secret func(field string) bool) string {
+func (rt Route) named(text func(field, value string) string) string {
 	var b strings.Builder
 	b.WriteString(rt.Host + rt.Path)
 	if rt.Scheme != "" {
@@ -81,11 +83,7 @@ func (rt Route) named(secret func(field string) bool) string {
 		b.WriteString(" " + strings.Join(slices.Sorted(slices.Values(rt.Methods)), ","))
 	}
 	for _, f := range rt.Headers {
-		text := redact.Mark
-		if !secret(f.Name) {
-			text = value.QuoteText(f.Value)
-		}
-		b.WriteString(" " + f.Name + "=" + text)
+		b.WriteString(" " + f.Name + "=" + text(f.Name, f.Value))
 	}
 	return b.String()
 }

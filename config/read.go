@@ -105,15 +105,10 @@ func notTOML(name, src string, bad *tomlfile.Mistake) *Error {
 	lines := strings.Split(src, "\n")
 	line := lines[min(bad.Line, len(lines))-1]
 	e.Hint = hints.Syntax(line, bad.Message)
-	if holdsSecret(line) && !strings.HasPrefix(e.What, "Key '") { // the decoder shows what it has found; a key that is given twice has no value
+	if (redact.Secret(line) || strings.Contains(line, "sticky_key")) && !strings.HasPrefix(e.What, "Key '") { // the decoder shows what it has found, unless a key is given twice
 		e.What, e.Hint = "the value cannot be read", `write it in quotes: key = "..."`
 	}
 	return e
-}
-
-// holdsSecret reports whether a line of the file may have a value that belongs in no log.
-func holdsSecret(line string) bool {
-	return redact.Secret(line) || strings.Contains(line, "sticky_key")
 }
 
 // draft is a configuration that is being read.

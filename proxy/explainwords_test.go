@@ -101,6 +101,9 @@ func TestExplainAnswers(t *testing.T) {
 			t.Errorf("%s %.40s: %+v, %q, want %d, %q", tc.ask.Method, tc.ask.URL, got.Answer, got.How, tc.status, tc.how)
 		}
 	}
+	if got := r.explained(t, api.ExplainAsk{URL: "/old?token=s3cret"}); !slices.Equal(got.Answer.Fields, []string{"Location: https://new/old?token=***"}) {
+		t.Errorf("of a redirect with a token: %q", got.Answer.Fields)
+	}
 }
 
 // TestExplainQueue: a request for which all are full waits, and so does one with others ahead.
@@ -175,7 +178,7 @@ func TestExplainBelief(t *testing.T) {
 	cfg := rigConfig(1)
 	cfg.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 	r := newRig(t, 1, cfg, false)
-	ask := api.ExplainAsk{URL: "http://a.test/?token=s3cret", From: "10.0.0.1", Headers: []string{"X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: https", "Cookie: s3cret", "Connection: close"}}
+	ask := api.ExplainAsk{URL: "http://a.test/?token=s3cret", From: "10.0.0.1", Headers: []string{"X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: https", "Cookie: s3cret", "Referer: http://u:s3cret@b.test/?token=s3cret", "Connection: close"}}
 	got := r.explained(t, ask)
 	if got.Client != (api.ExplainedClient{Address: "203.0.113.9", Peer: "10.0.0.1", Trusted: true, Scheme: "https"}) {
 		t.Errorf("%+v", got.Client)

@@ -49,7 +49,7 @@ func TestStates(t *testing.T) {
 	p := open(t, b, serve(t, degraded(), nil), wide)
 	for name, want := range map[string]string{
 		"10.0.1.11:8080": "Up for 3 d 4 h",
-		"10.0.1.12:8080": "Down timeout for 4 min",
+		"10.0.1.12:8080": "Down no answer in time for 4 min",
 		"10.0.1.13:8080": "Ejected status 503, ",
 		"10.0.1.14:8080": "Draining by an operator",
 		"10.0.3.12:8080": "Up 3 min ago: reset while waiting",

@@ -75,6 +75,14 @@ func Secret[T any](name string, check func(string) *value.Flaw, field func(*T) *
 	return k
 }
 
+// FieldText returns the value of a field as it is shown: without a credential.
+func FieldText(field, text string) string {
+	if redact.Secret(field) {
+		return redact.Mark
+	}
+	return value.QuoteText(text)
+}
+
 // URL is text for a URL. Credentials in it are not shown.
 func URL[T any](name string, check func(string) *value.Flaw, field func(*T) *string) Key[T] {
 	k := Text(name, check, field)

@@ -124,7 +124,7 @@ func (f *Facts) answer() *api.ExplainedAnswer {
 	}
 	for l := range strings.SplitSeq(string(f.Reply.Lines), "\r\n") {
 		if l != "" {
-			a.Fields = append(a.Fields, l)
+			a.Fields = append(a.Fields, fieldLine(l))
 		}
 	}
 	return a

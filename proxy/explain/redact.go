@@ -6,10 +6,14 @@ import (
 	"lb/internal/redact"
 )
 
-// fieldLine returns a field line without a credential.
+// fieldLine returns a field line without a credential, as its whole value or in a URL there.
 func fieldLine(line string) string {
-	if name, value, ok := strings.Cut(line, ":"); ok && value != "" && redact.Secret(name) {
+	name, value, ok := strings.Cut(line, ":")
+	switch {
+	case !ok || value == "":
+		return line
+	case redact.Secret(name):
 		return name + ": " + redact.Mark
 	}
-	return line
+	return name + ":" + redact.URL(value)
 }
