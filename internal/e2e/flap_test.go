@@ -194,7 +194,11 @@ func flap(t *testing.T, mode string, reset bool, framings []string) {
 		return nil
 	})
 	flaps := gather(t, len(list), func(i int, stop <-chan struct{}) error {
-		if pause(100*time.Millisecond+rand.N(300*time.Millisecond), stop) {
+		goOn, least := pause(100*time.Millisecond+rand.N(300*time.Millisecond), stop), whole.Load()+20
+		for goOn && whole.Load() < least { // a busy machine answers little in that time
+			goOn = pause(time.Millisecond, stop)
+		}
+		if goOn {
 			list[i].down(reset)
 			pause(rand.N(150*time.Millisecond), stop)
 			list[i].up()
