@@ -49,7 +49,7 @@ func TestDashboard(t *testing.T) {
 		page.Until(`[...document.querySelectorAll('tr.backend .c-chart:nth-of-type(3) b')].every(n => n.textContent !== '0')`)
 		a.kill()
 		says("summary", "1 of 2 backends is out, in default")
-		row(a.addr, "Down", "connect for ")
+		row(a.addr, "Down", "cannot be reached for ")
 		close(stop)
 		over.Wait()
 		if m := page.Mistakes(); m != "" {
