@@ -99,6 +99,8 @@ func (p *Proxy) Begin(f front.Front, l front.Lease, in *lane.Inbox, peer *front.
 		x.down.Answer = true
 	} else {
 		p.freeExch, x.free = x.free, nil
+		p.spare--
+		p.unused = min(p.unused, p.spare)
 	}
 	x.front, x.in, x.peer, x.req = f, in, peer, req
 	x.snap, x.picks = l.(*snapshot), true
@@ -130,7 +132,23 @@ func (x *exchange) release() {
 	x.settle()
 	x.front, x.snap = nil, nil
 	x.free, p.freeExch = p.freeExch, x
+	p.spare++
 	p.counters.Exchanges.Sub(1)
+}
+
+// exchangeBytes is about what a free exchange takes with its memory for fields.
+const exchangeBytes = 5 << 10
+
+// trim leaves the exchanges that were not needed since the last trim to the collector, and
+// returns about how many bytes.
+func (p *Proxy) trim() (freed int) {
+	freed = p.unused * exchangeBytes
+	for range p.unused {
+		p.freeExch, p.freeExch.free = p.freeExch.free, nil
+	}
+	p.spare -= p.unused
+	p.unused = p.spare
+	return freed
 }
 
 // end releases x and tells its front how to go on.

@@ -4,9 +4,12 @@ import (
 	"strings"
 	"testing"
 
+	"lb/httpparse"
 	"lb/httpparse/h2"
 	"lb/httpparse/h2/hpack"
 	"lb/loop"
+	"lb/proxy/front"
+	"lb/proxy/lane"
 )
 
 // h2Request returns a function that returns the frames of one more request, with a body of so
@@ -105,6 +108,31 @@ func TestAllocationsHTTP2(t *testing.T) {
 		}
 		if n := testing.AllocsPerRun(runs, func() { next(); check() }); n != 0 {
 			t.Errorf("%s: %v allocations for an exchange", tc.name, n)
+		}
+	}
+}
+
+// TestBurstOfExchanges: the exchanges that a burst has made go when they were not needed for a
+// while, and those of a steady flow stay.
+func TestBurstOfExchanges(t *testing.T) {
+	request := h2Request("GET", 0, 5)
+	s := newSteadyHTTP2(t, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+	s.request = request()
+	s.exchange()
+	var made []*exchange
+	for range 9 {
+		made = append(made, s.p.Begin(nil, s.p.Lease(), new(lane.Inbox), new(front.Peer), new(httpparse.Request), 0).(*exchange))
+	}
+	for _, x := range made {
+		x.release()
+	}
+	for i, want := range []int{9, 1, 1} { // one is needed
+		if i > 0 {
+			s.request = request()
+			s.exchange()
+		}
+		if freed := s.p.upkeep.Trim(); s.p.spare != want || i == 1 && freed < 8*exchangeBytes {
+			t.Errorf("%d: %d exchanges are free, want %d; %d bytes are freed", i, s.p.spare, want, freed)
 		}
 	}
 }

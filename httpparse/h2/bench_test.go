@@ -154,6 +154,29 @@ func TestIdleMemory(t *testing.T) {
 	}
 }
 
+// TestTrim: streams that were needed since the last Trim stay, and the rest goes. As long as
+// as many are needed, none is made.
+func TestTrim(t *testing.T) {
+	made := 0
+	sh := NewShared(0, func() *Stream { made++; return new(Stream) })
+	for i, tc := range []struct{ needed, trimmed, made int }{{100, 0, 100}, {100, 0, 100}, {7, 93, 100}, {7, 0, 100}, {7, 0, 100}, {0, 7, 100}, {0, 0, 100}, {3, 0, 103}} {
+		lent := make([]*Stream, tc.needed)
+		for j := range lent {
+			lent[j] = sh.stream()
+		}
+		for _, st := range lent {
+			sh.keep(st)
+		}
+		trimmed, left := sh.Trim(), 0
+		for st := sh.free; st != nil; st = st.next {
+			left++
+		}
+		if trimmed != tc.trimmed || made != tc.made || left != tc.needed || sh.spare != left {
+			t.Errorf("%d: %d needed: %d trimmed, %d made; %d are left, %d by count", i, tc.needed, trimmed, made, left, sh.spare)
+		}
+	}
+}
+
 // BenchmarkRequests is both sides of 100 small requests at once.
 func BenchmarkRequests(b *testing.B) {
 	p := newPair(b)

@@ -43,6 +43,8 @@ type Shared struct {
 
 	reader *heads.Reader
 	free   *Stream // linked by next
+	spare  int     // how many they are
+	unused int     // the smallest spare since the last Trim
 	block  []byte  // for a session that puts a split block together; nil while lent
 }
 
@@ -58,7 +60,27 @@ func (sh *Shared) stream() *Stream {
 		return sh.New()
 	}
 	sh.free, st.next = st.next, nil
+	sh.spare--
+	sh.unused = min(sh.unused, sh.spare)
 	return st
+}
+
+// keep keeps st for a new request.
+func (sh *Shared) keep(st *Stream) {
+	st.next, sh.free = sh.free, st
+	sh.spare++
+}
+
+// Trim leaves the streams that were not needed since the last Trim to the collector, and
+// returns how many they are.
+func (sh *Shared) Trim() (n int) {
+	n = sh.unused
+	for range n {
+		sh.free, sh.free.next = sh.free.next, nil
+	}
+	sh.spare -= n
+	sh.unused = sh.spare
+	return n
 }
 
 // Kind is the kind of an Event.

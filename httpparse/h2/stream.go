@@ -97,8 +97,8 @@ func (s *Session) Release(out []byte, st *Stream) []byte {
 		st.next.prev = st.prev
 	}
 	s.active--
-	st.held, st.ID, st.prev, st.next = 0, 0, nil, s.shared.free
-	s.shared.free = st
+	st.held, st.ID, st.prev = 0, 0, nil
+	s.shared.keep(st)
 	return s.openConn(out)
 }
 

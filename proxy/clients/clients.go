@@ -190,4 +190,4 @@ func (c *Clients) Cut() (requests int) {
 
 // Trim leaves memory that was not needed for a while to the collector, and returns about
 // how many bytes.
-func (c *Clients) Trim() (freed int) { return c.h1.Trim() }
+func (c *Clients) Trim() (freed int) { return c.h1.Trim() + c.h2.Trim() + c.shake.Trim() }

@@ -3,6 +3,7 @@ package h2back
 import (
 	"math/rand/v2"
 	"time"
+	"unsafe"
 
 	"lb/config"
 	"lb/httpparse"
@@ -138,6 +139,10 @@ func (s *Conns) Use(cfg *config.Config, limits *httpparse.Limits) {
 		side.Head, side.Ack, side.Write = late, late, cfg.Timeouts.BackendWrite
 	}
 }
+
+// Trim leaves the streams that were not needed since the last Trim to the collector, and
+// returns about how many bytes.
+func (s *Conns) Trim() (freed int) { return s.plain.Shared.Trim() * int(unsafe.Sizeof(stream{})) }
 
 // Take makes an attempt of o at t on a conn that there is, or returns nil if there is none
 // with room. With fresh, a conn is not used that has been idle and was not heard of since. If

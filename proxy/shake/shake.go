@@ -49,6 +49,8 @@ type Server struct {
 
 	open *conn // all conns, newest first
 	free *conn
+	late int // handshakes that have ended since the last Trim
+	left int // those before, as far as Trim has not told of them
 }
 
 // conn is one conn in its handshake.
@@ -153,6 +155,7 @@ func (c *conn) begin() {
 // Shaken implements tlsconn.Owner.
 func (c *conn) Shaken(err error) {
 	s := c.s
+	s.late++
 	switch {
 	case errors.Is(err, tlsconn.ErrBusy):
 		c.fail(board.HandshakeRefused, err)
@@ -268,6 +271,24 @@ func (s *Server) Cut() (requests int) {
 		s.open.close(false)
 	}
 	return 0
+}
+
+// leftBytes is about what a handshake leaves to the collector that has not been collected
+// when the rush of which it is a part is over.
+const leftBytes = 8 << 10
+
+// Trim returns about how many bytes handshakes have left to the collector. It tells so after
+// most of a rush alone, as the next handshakes would take the memory again; and after one for
+// each fourth client at least, as a collection costs as much as there are clients.
+func (s *Server) Trim() (left int) {
+	calm := s.late <= s.left/4
+	s.left += s.late
+	s.late = 0
+	if !calm || s.left < s.Clients/4 {
+		return 0
+	}
+	left, s.left = s.left*leftBytes, 0
+	return left
 }
 
 // connBatch is how many conns are allocated at once, as one object for the collector.
