@@ -144,7 +144,7 @@ var owners = map[string][]string{
 	"go.uber.org/zap":                  {"lb/supervise/acme"},
 	"github.com/prometheus":            {"lb/admin/metrics"},
 	"google.golang.org/protobuf":       {"lb/admin/metrics", "lb/supervise/tracing"},
-	"golang.org/x/sys":                 {"lb/loop", "lb/loop/looptest", "lb/loop/tlsconn", "lb/board", "lb/internal/ipc", "lb/internal/filewatch", "lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/proxy/h1back", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare", "lb/admin", "lb/admin/rest", "lb/cli", "lb/supervise/accesslog"},
+	"golang.org/x/sys":                 {"lb/loop", "lb/loop/looptest", "lb/loop/tlsconn", "lb/board", "lb/internal/ipc", "lb/internal/filewatch", "lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/proxy/h1back", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare", "lb/admin", "lb/admin/metrics", "lb/admin/rest", "lb/cli", "lb/supervise/accesslog"},
 	"charm.land/bubbletea/v2":          {"lb/cli/top"},
 	"charm.land/lipgloss/v2":           {"lb/cli/top"},
 	"go.opentelemetry.io/otel":         {"lb/supervise/tracing"},

@@ -130,6 +130,9 @@ func (c *collector) shownNow() *shown {
 	return s
 }
 
+// giveWayEvery is how many backends are read between two calls of giveWay.
+const giveWayEvery = 100
+
 // write writes all metrics of the board with s.
 func (c *collector) write(s *scrape) {
 	now := c.shownNow()
@@ -149,7 +152,10 @@ func (c *collector) write(s *scrape) {
 	writeFaults(s)
 	writeHandshakes(s)
 	s.backends = s.backends[:0]
-	for _, b := range now.backends {
+	for i, b := range now.backends {
+		if i%giveWayEvery == 0 {
+			giveWay()
+		}
 		s.backends = append(s.backends, c.board.BackendTotals(b.id))
 	}
 	for i := range poolMetrics {

@@ -73,7 +73,7 @@ func metricsText(t *testing.T) string {
 		"`lb_faults_total` has a series for each side, phase and cause that has occurred. `lb faults` shows the exchanges.\n\n" +
 		"## What a scrape costs\n\n" +
 		"About 1.3 ms of processor time for 1,000 backends (21,000 lines), 4 ms with gzip, 7 ms with `metrics.per_backend`.\n" +
-		"At most 4 scrapes run at once; more get a 503.\n\n" +
+		"A scrape gives way to requests that wait for its core. At most 4 scrapes run at once; more get a 503.\n\n" +
 		"## The process\n\n" +
 		"`go_*` and `process_*` are the usual ones of the Go client library. In `mp` those of `go_*` are the supervisor's, and\n" +
 		"`process_*` has a label on Linux: `process=\"supervisor\"`, `process=\"worker 0\"`, numbered as in the log and in `ps`.\n\n" +

@@ -61,8 +61,8 @@ var (
 	helpEscaper  = strings.NewReplacer(`\`, `\\`, "\n", `\n`)
 )
 
-// flushBytes is how much text an encoder collects before it writes. A message goes out as a
-// whole, because its length comes first.
+// flushBytes is how much text an encoder collects before it writes, and the least that it
+// writes at once of a long message, which it collects as a whole, because the length comes first.
 const flushBytes = 64 << 10
 
 // encoder writes metrics to w: begin for each, then its series; end at last. It keeps its
@@ -89,6 +89,7 @@ func (e *encoder) reset(w io.Writer, proto bool) {
 func (e *encoder) begin(f *family) {
 	e.endFamily()
 	e.family = f
+	giveWay() // its values are sums over all backends
 }
 
 // end writes what is left, and returns the first error of the writer.
@@ -111,9 +112,19 @@ func (e *encoder) endFamily() {
 	e.family = nil
 }
 
+// write writes b, piece by piece, and gives way after each, because to compress one takes a
+// tenth of a millisecond.
 func (e *encoder) write(b []byte) {
-	if e.err == nil {
-		_, e.err = e.w.Write(b)
+	for e.err == nil && len(b) > 0 {
+		n := len(b)
+		if n >= 2*flushBytes {
+			n = flushBytes
+		}
+		_, e.err = e.w.Write(b[:n])
+		b = b[n:]
+		if n >= flushBytes {
+			giveWay()
+		}
 	}
 }
 

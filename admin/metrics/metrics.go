@@ -103,10 +103,12 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.end() != nil {
 		return // the client is gone
 	}
+	giveWay()
 	families, err := h.others.Gather()
 	if err != nil {
 		h.errorLog.Print("metrics: not all could be read: ", err)
 	}
+	giveWay()
 	e := expfmt.NewEncoder(out, format)
 	for _, f := range families {
 		if e.Encode(f) != nil {

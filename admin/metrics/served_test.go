@@ -92,3 +92,24 @@ func served(t *testing.T, o Options) prometheus.GathererFunc {
 		return list, err
 	}
 }
+
+// pieces is a writer that knows how much it was given at once.
+type pieces struct{ all, longest int }
+
+func (p *pieces) Write(b []byte) (int, error) {
+	p.all, p.longest = p.all+len(b), max(p.longest, len(b))
+	return len(b), nil
+}
+
+// A loop that waits for the core of a scrape waits for one piece of the answer.
+func TestAnswersComeInPieces(t *testing.T) {
+	h := handlerOf(t, crowded(false)).(*handler)
+	for _, proto := range []bool{false, true} {
+		s, w := new(scrape), new(pieces)
+		s.reset(w, proto)
+		h.write(s)
+		if err := s.end(); err != nil || w.all < 1<<20 || w.longest >= 2*flushBytes {
+			t.Errorf("proto %v: %v after %d bytes, up to %d at once, want below %d", proto, err, w.all, w.longest, 2*flushBytes)
+		}
+	}
+}
