@@ -43,12 +43,14 @@ type text struct {
 	pseudo [pseudos]span
 	seen   uint8 // pseudo-fields
 	wanted uint8 // pseudo-fields that may come
+	never  uint8 // pseudo-fields that came as never to be indexed
 	cookie int   // where cookies begin in saved; 0: there are none
 	key    string
 
 	request, trailers bool
 	begun             bool // the first line is written
 	host              bool // host has come
+	neverCookie       bool // a part of the cookie came as never to be indexed
 	large             bool
 	Result
 }
@@ -111,6 +113,7 @@ func (t *Reader) start(dst []byte, l *httpparse.Limits, wanted uint8) {
 	t.dst, t.base, t.max, t.fields = dst, len(dst), min(len(dst)+l.HeadBytes, cap(dst)), l.Fields
 	t.pseudo, t.seen, t.wanted, t.cookie, t.key = [pseudos]span{}, 0, wanted, 0, ""
 	t.request, t.trailers, t.begun, t.host, t.large = false, false, false, false, false
+	t.never, t.neverCookie = 0, false
 	t.Result = Result{Length: -1, Priority: DefaultPriority}
 }
 
@@ -159,7 +162,7 @@ func (t *Reader) end() {
 		return
 	}
 	if t.cookie > 0 {
-		t.line(cookieName, t.saved[t.cookie:])
+		t.line(cookieName, t.saved[t.cookie:], t.neverCookie)
 	}
 	if t.trailers || t.Verdict != Whole {
 		return
@@ -196,7 +199,7 @@ func (t *Reader) field(f *hpack.Field) {
 			return
 		}
 		if t.seen&(1<<protocol) == 0 || !bytes.Equal(f.Name, keyName) {
-			t.line(f.Name, f.Value)
+			t.line(f.Name, f.Value, f.Sensitive)
 		}
 	default:
 		t.knownField(f)
@@ -221,18 +224,19 @@ func (t *Reader) knownField(f *hpack.Field) {
 		}
 	case hpack.Host:
 		if t.request {
-			t.hostField(f.Value)
+			t.hostField(f.Value, f.Sensitive)
 			return
 		}
 	case hpack.Cookie:
 		if t.request {
+			t.neverCookie = t.neverCookie || f.Sensitive
 			t.crumb(f.Value)
 			return
 		}
 	case hpack.Priority:
 		t.Priority.Read(f.Value)
 	}
-	t.line(f.Name, f.Value)
+	t.line(f.Name, f.Value, f.Sensitive)
 }
 
 // length takes Content-Length (RFC 9110 8.6). An extended CONNECT has no body that it
@@ -264,12 +268,12 @@ func number(v []byte) int64 {
 
 // hostField takes Host, which must not be empty, and the same as :authority (RFC 9113
 // 8.3.1).
-func (t *Reader) hostField(v []byte) {
+func (t *Reader) hostField(v []byte, never bool) {
 	switch {
 	case t.host, len(v) == 0, t.seen&(1<<authority) != 0 && !bytes.EqualFold(v, t.value(authority)):
 		t.refuse(BadAuthority)
 	case t.seen&(1<<authority) == 0:
-		t.line(hostName, v)
+		t.line(hostName, v, never)
 	}
 	t.host = true
 }
@@ -302,6 +306,9 @@ func (t *Reader) pseudoField(f *hpack.Field) {
 		t.tooLarge()
 	default:
 		t.seen |= 1 << i
+		if f.Sensitive {
+			t.never |= 1 << i
+		}
 		from := len(t.saved)
 		t.saved = append(t.saved, f.Value...)
 		t.pseudo[i] = span{int32(from), int32(len(t.saved))}
@@ -355,6 +362,7 @@ func (t *Reader) statusLine() {
 // Host.
 func (t *Reader) requestLine() {
 	m, host := t.value(method), t.value(authority)
+	t.Marked = t.never&(1<<path) != 0
 	if t.seen&(1<<method) == 0 {
 		t.refuse(MissingPseudo)
 		return
@@ -384,7 +392,7 @@ func (t *Reader) requestLine() {
 		t.dst = append(append(append(append(t.dst, m...), ' '), p...), " HTTP/1.1\r\n"...)
 	}
 	if len(host) > 0 {
-		t.line(hostName, host)
+		t.line(hostName, host, t.never&(1<<authority) != 0)
 	}
 	if t.WebSocket = extended; extended {
 		t.webSocketLines()
@@ -424,7 +432,7 @@ func (t *Reader) connectLine(host []byte) {
 		if t.fits(len("CONNECT  HTTP/1.1\r\n") + len(host)) {
 			t.dst = append(append(append(t.dst, "CONNECT "...), host...), " HTTP/1.1\r\n"...)
 		}
-		t.line(hostName, host)
+		t.line(hostName, host, t.never&(1<<authority) != 0)
 	}
 }
 
@@ -447,11 +455,15 @@ func (t *Reader) fits(n int) bool {
 	return t.Verdict == Whole
 }
 
-// line writes one field line.
-func (t *Reader) line(name, value []byte) {
+// line writes one field line, with the mark of what is never to be indexed if it is.
+func (t *Reader) line(name, value []byte, never bool) {
 	if t.fields--; len(t.dst)+len(name)+len(value)+len(": \r\n") > t.max || t.fields < 0 {
 		t.tooLarge()
 		return
 	}
+	after := len(t.dst) + len(name) + len(":")
 	t.dst = append(append(append(append(t.dst, name...), ": "...), value...), "\r\n"...)
+	if never {
+		t.dst[after] = '\t'
+	}
 }
