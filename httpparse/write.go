@@ -63,14 +63,9 @@ const mark = '\t'
 
 // Unmark takes the marks out of field lines that go to HTTP/1 after all.
 func Unmark(lines []byte) {
-	for len(lines) > 0 {
-		n := bytes.IndexByte(lines, '\n') + 1
-		if n == 0 {
-			n = len(lines)
+	for line := range bytes.Lines(lines) {
+		if i := bytes.IndexByte(line, mark); i > 0 && bytes.IndexByte(line, ':') == i-1 {
+			line[i] = ' '
 		}
-		if i := bytes.IndexByte(lines[:n], mark); i > 0 && bytes.IndexByte(lines[:n], ':') == i-1 {
-			lines[i] = ' '
-		}
-		lines = lines[n:]
 	}
 }

@@ -162,7 +162,10 @@ func (t *Reader) end() {
 		return
 	}
 	if t.cookie > 0 {
-		t.line(cookieName, t.saved[t.cookie:], t.neverCookie)
+		t.line(cookieName, t.saved[t.cookie:])
+		if t.neverCookie {
+			t.mark(len(t.saved) - t.cookie)
+		}
 	}
 	if t.trailers || t.Verdict != Whole {
 		return
@@ -199,7 +202,9 @@ func (t *Reader) field(f *hpack.Field) {
 			return
 		}
 		if t.seen&(1<<protocol) == 0 || !bytes.Equal(f.Name, keyName) {
-			t.line(f.Name, f.Value, f.Sensitive)
+			if t.line(f.Name, f.Value); f.Sensitive {
+				t.mark(len(f.Value))
+			}
 		}
 	default:
 		t.knownField(f)
@@ -224,7 +229,7 @@ func (t *Reader) knownField(f *hpack.Field) {
 		}
 	case hpack.Host:
 		if t.request {
-			t.hostField(f.Value, f.Sensitive)
+			t.hostField(f)
 			return
 		}
 	case hpack.Cookie:
@@ -236,7 +241,9 @@ func (t *Reader) knownField(f *hpack.Field) {
 	case hpack.Priority:
 		t.Priority.Read(f.Value)
 	}
-	t.line(f.Name, f.Value, f.Sensitive)
+	if t.line(f.Name, f.Value); f.Sensitive {
+		t.mark(len(f.Value))
+	}
 }
 
 // length takes Content-Length (RFC 9110 8.6). An extended CONNECT has no body that it
@@ -268,14 +275,22 @@ func number(v []byte) int64 {
 
 // hostField takes Host, which must not be empty, and the same as :authority (RFC 9113
 // 8.3.1).
-func (t *Reader) hostField(v []byte, never bool) {
+func (t *Reader) hostField(f *hpack.Field) {
+	v := f.Value
 	switch {
 	case t.host, len(v) == 0, t.seen&(1<<authority) != 0 && !bytes.EqualFold(v, t.value(authority)):
 		t.refuse(BadAuthority)
 	case t.seen&(1<<authority) == 0:
-		t.line(hostName, v, never)
+		t.hostLine(v, f.Sensitive)
 	}
 	t.host = true
+}
+
+// hostLine writes the line of Host.
+func (t *Reader) hostLine(v []byte, never bool) {
+	if t.line(hostName, v); never {
+		t.mark(len(v))
+	}
 }
 
 // crumb takes a part of a cookie (RFC 9113 8.2.3). All of them become one line at the end.
@@ -392,7 +407,7 @@ func (t *Reader) requestLine() {
 		t.dst = append(append(append(append(t.dst, m...), ' '), p...), " HTTP/1.1\r\n"...)
 	}
 	if len(host) > 0 {
-		t.line(hostName, host, t.never&(1<<authority) != 0)
+		t.hostLine(host, t.never&(1<<authority) != 0)
 	}
 	if t.WebSocket = extended; extended {
 		t.webSocketLines()
@@ -432,7 +447,7 @@ func (t *Reader) connectLine(host []byte) {
 		if t.fits(len("CONNECT  HTTP/1.1\r\n") + len(host)) {
 			t.dst = append(append(append(t.dst, "CONNECT "...), host...), " HTTP/1.1\r\n"...)
 		}
-		t.line(hostName, host, t.never&(1<<authority) != 0)
+		t.hostLine(host, t.never&(1<<authority) != 0)
 	}
 }
 
@@ -455,15 +470,19 @@ func (t *Reader) fits(n int) bool {
 	return t.Verdict == Whole
 }
 
-// line writes one field line, with the mark of what is never to be indexed if it is.
-func (t *Reader) line(name, value []byte, never bool) {
+// line writes one field line.
+func (t *Reader) line(name, value []byte) {
 	if t.fields--; len(t.dst)+len(name)+len(value)+len(": \r\n") > t.max || t.fields < 0 {
 		t.tooLarge()
 		return
 	}
-	after := len(t.dst) + len(name) + len(":")
 	t.dst = append(append(append(append(t.dst, name...), ": "...), value...), "\r\n"...)
-	if never {
-		t.dst[after] = '\t'
+}
+
+// mark marks the line that line was just told to write, whose value has n bytes, as one of a
+// field that is never to be indexed.
+func (t *Reader) mark(n int) {
+	if !t.large {
+		t.dst[len(t.dst)-len(" \r\n")-n] = '\t'
 	}
 }

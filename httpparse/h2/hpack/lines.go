@@ -115,11 +115,8 @@ func AppendLines(d, lines []byte, but *[IDs]bool) (out, rest []byte) {
 		if i < len(lines) && lines[i] == ' ' { // as nearly always, and one alone
 			i++
 		}
-		for i < len(lines) && isBlank(lines[i]) {
-			if lines[i] == '\t' && lines[i-1] == ':' {
-				b[w] |= secretField
-			}
-			i++
+		for ; i < len(lines) && isBlank(lines[i]); i++ {
+			b[w] |= kindOf(lines[i-1], lines[i])
 		}
 		from, to, most := i, at+1, min(len(lines)-8, i+copiedMax)
 		for ; i <= most; i, to = i+8, to+8 {
@@ -149,6 +146,15 @@ const (
 	linesRoom = 48
 	copiedMax = 40
 )
+
+// kindOf returns the kind of a literal between whose name and value there are the bytes x and y,
+// of which a colon and a tab are the mark.
+func kindOf(x, y byte) byte {
+	if x == ':' && y == '\t' {
+		return secretField
+	}
+	return plainField
+}
 
 // appendRest is AppendLines for what is too short for words.
 func appendRest(d, lines []byte, but *[IDs]bool) (out, rest []byte) {
