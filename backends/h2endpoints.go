@@ -39,6 +39,7 @@ func (st *stream) serve(text []byte) {
 		st.text = append(st.text, "ok\n"...)
 	case "/headers":
 		st.text = append(st.text, text...)
+		httpparse.Unmark(st.text)
 	case "/echo":
 		st.echo = !st.bodiless
 		length := p.req.Length

@@ -128,6 +128,11 @@ type Message struct {
 	UpgradeOption bool     // Connection has the option upgrade
 	Fields        []Field  // in order
 
+	// Marks has AppendFields and AppendTrailers keep the mark of fields that are never to be
+	// indexed, a tab right after the colon. Set it for a message that came in a stream of
+	// HTTP/2 and goes on in one: see package heads.
+	Marks bool
+
 	nameBits uint64 // a bit for each name that Connection nominates, see nameBit
 	odd      bool   // a field's name may have other bytes than letters, digits and hyphens
 }
@@ -148,6 +153,7 @@ type Request struct {
 	Authority      Span
 	ExpectContinue bool // Expect: 100-continue, HTTP/1.1 only
 	Secure         bool // the scheme of the conn is https, not http; set it before the head is parsed
+	Marked         bool // the path is never to be indexed; set in the same way
 }
 
 // Response is the head of a response.

@@ -16,7 +16,7 @@ var responseFields = SetOf(Connection, ContentLength, TransferEncoding)
 // m must not be CONNECT: the bytes after its answer are no body.
 func (r *ResponseParser) Reset(l *Limits, m Method) {
 	r.lineParser.reset(&r.Message, l, beforeLine, responseFields, true)
-	r.Code, r.Phrase, r.method, r.stream = 0, Span{}, m, false
+	r.Code, r.Phrase, r.method, r.stream, r.Marks = 0, Span{}, m, false, false
 }
 
 // InStream makes r read the head of a response in a stream of HTTP/2, after Reset: its

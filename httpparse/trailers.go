@@ -70,11 +70,11 @@ func mayTrail(name []byte) bool {
 }
 
 // AppendTrailers appends, as "Name: value\r\n", the fields of t that may be sent as
-// trailers (RFC 9110 6.5.1). b is the buffer that t was fed.
+// trailers (RFC 9110 6.5.1). b is the buffer that t was fed. t.Marks has marks kept.
 func AppendTrailers(dst, b []byte, t *Trailers) []byte {
 	for i := range t.Fields {
 		if f := &t.Fields[i]; !f.hidden && mayTrail(f.Name.Of(b)) {
-			dst = appendField(dst, b, f)
+			dst = appendField(dst, b, f, t.Marks)
 		}
 	}
 	return dst

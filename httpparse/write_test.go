@@ -49,3 +49,38 @@ func TestMovedBuffer(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// TestMarks: a mark is kept if Marks says so, and else becomes a space, as it does by Unmark.
+func TestMarks(t *testing.T) {
+	const lines = "X-A: 1\r\nX-B:\t2\r\nX-C:3\r\nX-D: \t4:\t5\r\nX-E:\t\r\nX-F: :\t6\r\n"
+	const kept = "X-A: 1\r\nX-B:\t2\r\nX-C: 3\r\nX-D: 4:\t5\r\nX-E:\t\r\nX-F: :\t6\r\n"
+	without := strings.NewReplacer("X-B:\t", "X-B: ", "X-E:\t", "X-E: ").Replace(kept)
+	in := get(lines)
+	r := parsed(t, in)
+	if got := AppendFields(nil, []byte(in), &r.Message, SetOf(Host)); string(got) != without {
+		t.Errorf("fields without marks: %q, want %q", got, without)
+	}
+	r.Marks = true
+	got := AppendFields(nil, []byte(in), &r.Message, SetOf(Host))
+	if string(got) != kept {
+		t.Errorf("fields with marks: %q, want %q", got, kept)
+	}
+	if Unmark(got); string(got) != without {
+		t.Errorf("without the marks again: %q, want %q", got, without)
+	}
+	var tr Trailers
+	b := []byte(lines + "\r\n")
+	tr.Reset(&testLimits, false)
+	if tr.Marks = true; tr.Feed(b) != Done {
+		t.Fatal(tr.Reason)
+	}
+	if got := AppendTrailers(nil, b, &tr); string(got) != kept {
+		t.Errorf("trailers with marks: %q, want %q", got, kept)
+	}
+	for _, odd := range []string{"", "\r\n", "\t", ":\t", "a\tb", "x: y\tz"} {
+		b := []byte(odd)
+		if Unmark(b); odd == ":\t" && string(b) != ": " || odd != ":\t" && string(b) != odd {
+			t.Errorf("%q became %q", odd, b)
+		}
+	}
+}

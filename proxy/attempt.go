@@ -166,6 +166,9 @@ func (x *exchange) attach(b back.Back) {
 func (x *exchange) send() (ended bool) {
 	x.recordConn()
 	x.from = x.backend.In()
+	if x.up.Marks && !x.backend.Streams() {
+		x.up.Unmark()
+	}
 	x.awaitResponse()
 	x.enter(Send)
 	return x.pump()

@@ -40,6 +40,11 @@ func (p *Proxy) newPool(cfg *config.Pool, targets []*target, stickyKey []byte, a
 	return q
 }
 
+// mayStream reports whether an attempt may be a stream of HTTP/2.
+func (q *pool) mayStream() bool {
+	return q.cfg.Protocol != "" && q.cfg.Protocol != config.ProtocolHTTP1
+}
+
 // isOf reports whether a pool made of cfg and these targets would be the same as q. What
 // may be picked, and whose turn it is, depends on nothing else.
 func (q *pool) isOf(cfg *config.Pool, targets []*target) bool {

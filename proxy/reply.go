@@ -34,6 +34,7 @@ func (x *exchange) composeResponse() {
 	out := p.composer.Final(&r.Response, b, p.loop.Now(), route, x.keep, cookie, x.snap.strict.For(x.peer, x.secure))
 	x.setHead(out, nil)
 	x.down.Begin(r.Framing, out.To, r.Length)
+	x.down.Marks = r.Marks
 	if r.Framing == httpparse.Chunked || r.Framing == httpparse.Stream {
 		x.down.Withheld = httpparse.NewWithheld(b, &r.Message, nil)
 	}

@@ -45,6 +45,7 @@ func (x *exchange) awaitResponse() {
 	x.resp.Reset(&x.snap.limits, x.req.Method)
 	if x.backend.Streams() {
 		x.resp.InStream()
+		x.resp.Marks = x.peer.HTTP2
 	}
 }
 

@@ -74,7 +74,7 @@ const stickyMax = 64
 func (x *exchange) prepareChoice(came *rewrite.Request) {
 	q := x.pool.cfg
 	x.key, x.stickyLen, x.about = 0, 0, 0
-	x.call.Long = x.call.Is && q.Protocol != "" && q.Protocol != config.ProtocolHTTP1 // else it would keep a conn for itself
+	x.call.Long = x.call.Is && x.pool.mayStream() // else it would keep a conn for itself
 	if q.Eject.Enabled {
 		if !x.idempotent || x.req.Framing != httpparse.None { // else the head is still there in the end
 			x.about = upstream.TargetHash(came.Path())
@@ -109,9 +109,11 @@ func (x *exchange) request() *rewrite.Request {
 // composeRequest composes the request head for the backend, from r, whose head is at the
 // front of the inbox, and begins the lane.
 func (x *exchange) composeRequest(r *rewrite.Request) {
+	x.req.Marks = x.peer.HTTP2 && x.pool.mayStream()
 	head := r.AppendHead(x.up.Restart(x.p.arena, r.HeadBytes()))
 	x.up.SetHead(head, len(head))
 	x.up.Begin(x.req.Framing, r.Framing, x.req.Length)
+	x.up.Marks = x.req.Marks
 	x.upgrade, x.hostAt, x.hostLen, x.spanAt = r.Upgrade, r.HostAt, 0, r.SpanAt
 	x.expecting = x.req.ExpectContinue && r.WaitsFor100()
 	x.secure = r.Secure()

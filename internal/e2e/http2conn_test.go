@@ -37,9 +37,14 @@ func h2Fields(pairs ...string) (list []h2Field) {
 }
 
 // h2Block encodes fields as literals that are not indexed, whatever their bytes.
-func h2Block(list []h2Field) (b []byte) {
+func h2Block(list []h2Field) []byte { return h2Literals(0, list) }
+
+// h2Never is h2Block for fields that are never to be indexed (RFC 7541 6.2.3).
+func h2Never(list []h2Field) []byte { return h2Literals(0x10, list) }
+
+func h2Literals(first byte, list []h2Field) (b []byte) {
 	for _, f := range list {
-		b = append(b, 0x10)
+		b = append(b, first)
 		for _, text := range []string{f.name, f.value} {
 			b = append(h2Int(b, 7, 0, len(text)), text...)
 		}
@@ -117,6 +122,7 @@ type h2Conn struct {
 	headOf  uint32
 	headEnd bool
 	fields  []h2Field
+	never   []string // of fields
 }
 
 type h2Goaway struct {
@@ -131,7 +137,8 @@ type h2Stream struct {
 	fields   []h2Field // of the request, or of the last answer
 	interim  []int
 	trailers []h2Field
-	headed   bool // the request, or the final answer, has come
+	never    []string // the names of all fields that came as never to be indexed
+	headed   bool     // the request, or the final answer, has come
 	ended    bool
 	reset    bool
 	code     http2.ErrCode
@@ -151,7 +158,11 @@ func newH2Conn(c net.Conn, server bool, first []byte) *h2Conn {
 	h := &h2Conn{Conn: c, server: server, streams: map[uint32]*h2Stream{}, next: 1, window: 65535, initial: 65535,
 		peer: map[http2.SettingID]uint32{}}
 	h.news.L = &h.mu
-	h.decoder = hpack.NewDecoder(4096, func(f hpack.HeaderField) { h.fields = append(h.fields, h2Field{f.Name, f.Value}) })
+	h.decoder = hpack.NewDecoder(4096, func(f hpack.HeaderField) {
+		if h.fields = append(h.fields, h2Field{f.Name, f.Value}); f.Sensitive {
+			h.never = append(h.never, f.Name)
+		}
+	})
 	if !server {
 		h.out = append(h.out, http2.ClientPreface...)
 	}
@@ -406,7 +417,7 @@ func (h *h2Conn) takeBlock(flags http2.Flags, b []byte) {
 		return
 	}
 	id := h.headOf
-	h.headOf, h.fields = 0, nil
+	h.headOf, h.fields, h.never = 0, nil, nil
 	if _, err := h.decoder.Write(h.partial); err != nil {
 		h.fault("header block: %v", err)
 	} else if err := h.decoder.Close(); err != nil {
@@ -425,6 +436,7 @@ func (h *h2Conn) takeBlock(flags http2.Flags, b []byte) {
 		return
 	}
 	h.judge(s)
+	s.never = append(s.never, h.never...)
 	switch {
 	case s.headed:
 		if s.trailers = h.fields; !h.headEnd {

@@ -183,6 +183,9 @@ func newH2Origin(t *testing.T, kind string, answer func(r *h2Request)) *h2Origin
 				return // a check of health may be another protocol
 			}
 			c = secure
+		case "https1":
+			o.serveHTTP1(tls.Server(c, &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"http/1.1"}}))
+			return
 		}
 		o.serveHTTP2(c)
 	})

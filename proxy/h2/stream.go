@@ -60,7 +60,7 @@ func (st *stream) read(c *conn) {
 // parse parses the head.
 func (st *stream) parse(r *h2.Result) {
 	st.head.Reset(st.bound)
-	st.head.Secure = st.conn.peer.Secure()
+	st.head.Secure, st.head.Marked = st.conn.peer.Secure(), r.Marked
 	if st.head.Feed(st.In.Bytes()) != httpparse.Done {
 		st.reason = st.head.Reason
 		if st.refused = !limit(st.reason); st.refused {

@@ -148,6 +148,7 @@ func (ln *Lane) trail(section []byte) {
 	if len(ln.trailers.Fields) > 0 {
 		from := ln.out.W
 		ln.Withheld.Hide(section, &ln.trailers)
+		ln.trailers.Marks = ln.Marks
 		ln.out.W = len(httpparse.AppendTrailers(ln.out.B[:from], section, &ln.trailers))
 		ln.own.trail = span{from, ln.out.W}
 	}

@@ -1,6 +1,8 @@
 package lane
 
 import (
+	"bytes"
+
 	"lb/arena"
 	"lb/httpparse"
 	"lb/internal/invariant"
@@ -51,6 +53,10 @@ type Lane struct {
 	data int         // bytes of the source's inbox to be written as they are
 	skip int         // bytes of the inbox after data that are already used up
 	own  marks       // what stands in out, from SetHead or the first room on
+
+	// Marks has marks in the head, and keeps them in trailers: see httpparse.Message. Set
+	// with Begin.
+	Marks bool
 
 	// Withheld are the trailers that are not passed on; set with Begin for chunks.
 	Withheld httpparse.Withheld
@@ -281,6 +287,21 @@ func (ln *Lane) Splice(a *arena.Arena, at, n int, text string) {
 func (ln *Lane) Patch(at int, text []byte) {
 	invariant.Check(ln.o == 0 && at+len(text) <= ln.cut, "lane: Patch after a part of the head")
 	copy(ln.out.B[at:], text)
+}
+
+// Unmark takes the marks out of what was composed, a request, and keeps none from now on: it
+// goes to HTTP/1. Nothing may have been written since the last Rewind.
+func (ln *Lane) Unmark() {
+	if ln.Marks = false; ln.out == nil {
+		return
+	}
+	b, m := ln.out.B, &ln.own
+	line := b[:bytes.IndexByte(b[:m.head], '\n')+1]
+	if i := bytes.IndexByte(line, '\t'); i >= 0 { // of the path
+		line[i] = ' '
+	}
+	httpparse.Unmark(b[len(line):m.head])
+	httpparse.Unmark(b[m.trail.from:m.trail.to])
 }
 
 // Release puts the lane's memory back and drops the pending bytes.

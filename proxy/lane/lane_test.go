@@ -478,6 +478,48 @@ func TestSplice(t *testing.T) {
 	}
 }
 
+// TestMarks: marks of a request stay for HTTP/2, and are gone for HTTP/1, with those of trailers
+// that have come, or come later.
+func TestMarks(t *testing.T) {
+	const head, section = "GET /a:b\tHTTP/1.1\r\nHost:\ta\r\nX: \ty\r\n\r\n", "X-A:\t1\r\nX-B: \t2\r\n\r\n"
+	for _, tc := range []struct {
+		early, late bool // the trailers come before Unmark, or after; both: it is not called
+		want        string
+	}{
+		{true, false, "GET /a:b HTTP/1.1\r\nHost: a\r\nX: \ty\r\n\r\n0\r\nX-A: 1\r\nX-B: 2\r\n\r\n"},
+		{false, true, "GET /a:b HTTP/1.1\r\nHost: a\r\nX: \ty\r\n\r\n0\r\nX-A: 1\r\nX-B: 2\r\n\r\n"},
+		{true, true, head + "0\r\nX-A:\t1\r\nX-B: 2\r\n\r\n"},
+	} {
+		a := arena.New(4, LargeBytes(limits.HeadBytes, 0))
+		var ln Lane
+		ln.SetHead(append(ln.Restart(a, len(head)), head...), len(head))
+		ln.Begin(httpparse.Stream, httpparse.Chunked, -1)
+		ln.Marks = true
+		end := func() {
+			if reason, bad := ln.End(a, []byte(section), &limits); bad {
+				t.Fatal(reason)
+			}
+		}
+		if tc.early {
+			end()
+		}
+		if tc.early != tc.late {
+			ln.Unmark()
+		}
+		if !tc.early {
+			end()
+		}
+		if before, _, _ := ln.Pending(nil); string(before) != tc.want {
+			t.Errorf("early %v, late %v: %q, want %q", tc.early, tc.late, before, tc.want)
+		}
+		ln.Release(a)
+		ln.Marks = true
+		if ln.Unmark(); ln.Marks {
+			t.Error("an empty lane keeps marks")
+		}
+	}
+}
+
 // TestBulkIsForThoseThatKeepUp: after a side did not keep up, some full writes pass before
 // long parts are read for it again.
 func TestBulkIsForThoseThatKeepUp(t *testing.T) {

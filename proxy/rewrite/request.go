@@ -93,7 +93,10 @@ func (r *Request) AppendHead(d []byte) []byte {
 	d = append(d, m.MethodName.Of(b)...)
 	d = append(d, ' ')
 	d = r.appendTarget(d)
-	d = append(d, " HTTP/1.1\r\nHost: "...)
+	d = append(d, afterTarget...)
+	if m.Marks {
+		r.mark(d)
+	}
 	r.HostAt = 0
 	switch {
 	case r.Route != nil && r.Route.host != "":
@@ -123,6 +126,20 @@ func (r *Request) AppendHead(d []byte) []byte {
 		d = r.appendConnection(d)
 	}
 	return append(r.appendFraming(d), crlf...)
+}
+
+const afterTarget = " HTTP/1.1\r\nHost: "
+
+// mark marks the path and the host at the end of d, which is afterTarget, if they came as never
+// to be indexed: see httpparse.Message.Marks.
+func (r *Request) mark(d []byte) {
+	m := r.Message
+	if m.Marked {
+		d[len(d)-len(afterTarget)] = '\t'
+	}
+	if a := m.Authority; a.Len > 0 && r.Text[a.Off-1] == '\t' && (r.Route == nil || r.Route.host == "") {
+		d[len(d)-1] = '\t'
+	}
 }
 
 // appendFraming appends the field about the framing of the body, and sets Framing. In a

@@ -121,6 +121,31 @@ func TestAppendHeadOfStream(t *testing.T) {
 	}
 }
 
+// TestAppendMarks: with Marks, what came as never to be indexed stays marked, the path and the
+// host too, unless the route sets the host.
+func TestAppendMarks(t *testing.T) {
+	in := strings.Replace(get("X-A:\t1\r\nX-B: 2\r\n"), "Host: ", "Host:\t", 1)
+	marked := strings.Replace(sent("X-A:\t1\r\nX-B: 2\r\n", ""), "Host: ", "Host:\t", 1)
+	for _, tc := range []struct {
+		marks, path bool
+		host, want  string
+	}{
+		{false, true, "", sent("X-A: 1\r\nX-B: 2\r\n", "")},
+		{true, false, "", marked},
+		{true, true, "", strings.Replace(marked, " HTTP/1.1", "\tHTTP/1.1", 1)},
+		{true, false, "b", strings.Replace(marked, "Host:\ta", "Host: b", 1)},
+	} {
+		r := Request{Message: parse(t, in), Text: []byte(in), Config: new(config.Config), Peer: newPeer("192.0.2.1", false), Hops: -1}
+		r.Message.Marks, r.Message.Marked = tc.marks, tc.path
+		if tc.host != "" {
+			r.Route = &Route{Config: new(config.Route), host: tc.host}
+		}
+		if got := string(r.AppendHead(nil)); got != tc.want {
+			t.Errorf("%+v: got %q", tc, got)
+		}
+	}
+}
+
 // TestAppendForwarded: a trusted client's fields about the origin are passed on, and its
 // address is added; a stranger's fields are replaced. A unix socket has no address.
 func TestAppendForwarded(t *testing.T) {

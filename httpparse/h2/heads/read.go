@@ -43,12 +43,14 @@ type text struct {
 	pseudo [pseudos]span
 	seen   uint8 // pseudo-fields
 	wanted uint8 // pseudo-fields that may come
+	never  uint8 // pseudo-fields that came as never to be indexed
 	cookie int   // where cookies begin in saved; 0: there are none
 	key    string
 
 	request, trailers bool
 	begun             bool // the first line is written
 	host              bool // host has come
+	neverCookie       bool // a part of the cookie came as never to be indexed
 	large             bool
 	Result
 }
@@ -111,6 +113,7 @@ func (t *Reader) start(dst []byte, l *httpparse.Limits, wanted uint8) {
 	t.dst, t.base, t.max, t.fields = dst, len(dst), min(len(dst)+l.HeadBytes, cap(dst)), l.Fields
 	t.pseudo, t.seen, t.wanted, t.cookie, t.key = [pseudos]span{}, 0, wanted, 0, ""
 	t.request, t.trailers, t.begun, t.host, t.large = false, false, false, false, false
+	t.never, t.neverCookie = 0, false
 	t.Result = Result{Length: -1, Priority: DefaultPriority}
 }
 
@@ -160,6 +163,9 @@ func (t *Reader) end() {
 	}
 	if t.cookie > 0 {
 		t.line(cookieName, t.saved[t.cookie:])
+		if t.neverCookie {
+			t.mark(len(t.saved) - t.cookie)
+		}
 	}
 	if t.trailers || t.Verdict != Whole {
 		return
@@ -196,7 +202,9 @@ func (t *Reader) field(f *hpack.Field) {
 			return
 		}
 		if t.seen&(1<<protocol) == 0 || !bytes.Equal(f.Name, keyName) {
-			t.line(f.Name, f.Value)
+			if t.line(f.Name, f.Value); f.Sensitive {
+				t.mark(len(f.Value))
+			}
 		}
 	default:
 		t.knownField(f)
@@ -221,18 +229,21 @@ func (t *Reader) knownField(f *hpack.Field) {
 		}
 	case hpack.Host:
 		if t.request {
-			t.hostField(f.Value)
+			t.hostField(f)
 			return
 		}
 	case hpack.Cookie:
 		if t.request {
+			t.neverCookie = t.neverCookie || f.Sensitive
 			t.crumb(f.Value)
 			return
 		}
 	case hpack.Priority:
 		t.Priority.Read(f.Value)
 	}
-	t.line(f.Name, f.Value)
+	if t.line(f.Name, f.Value); f.Sensitive {
+		t.mark(len(f.Value))
+	}
 }
 
 // length takes Content-Length (RFC 9110 8.6). An extended CONNECT has no body that it
@@ -264,14 +275,22 @@ func number(v []byte) int64 {
 
 // hostField takes Host, which must not be empty, and the same as :authority (RFC 9113
 // 8.3.1).
-func (t *Reader) hostField(v []byte) {
+func (t *Reader) hostField(f *hpack.Field) {
+	v := f.Value
 	switch {
 	case t.host, len(v) == 0, t.seen&(1<<authority) != 0 && !bytes.EqualFold(v, t.value(authority)):
 		t.refuse(BadAuthority)
 	case t.seen&(1<<authority) == 0:
-		t.line(hostName, v)
+		t.hostLine(v, f.Sensitive)
 	}
 	t.host = true
+}
+
+// hostLine writes the line of Host.
+func (t *Reader) hostLine(v []byte, never bool) {
+	if t.line(hostName, v); never {
+		t.mark(len(v))
+	}
 }
 
 // crumb takes a part of a cookie (RFC 9113 8.2.3). All of them become one line at the end.
@@ -302,6 +321,9 @@ func (t *Reader) pseudoField(f *hpack.Field) {
 		t.tooLarge()
 	default:
 		t.seen |= 1 << i
+		if f.Sensitive {
+			t.never |= 1 << i
+		}
 		from := len(t.saved)
 		t.saved = append(t.saved, f.Value...)
 		t.pseudo[i] = span{int32(from), int32(len(t.saved))}
@@ -355,6 +377,7 @@ func (t *Reader) statusLine() {
 // Host.
 func (t *Reader) requestLine() {
 	m, host := t.value(method), t.value(authority)
+	t.Marked = t.never&(1<<path) != 0
 	if t.seen&(1<<method) == 0 {
 		t.refuse(MissingPseudo)
 		return
@@ -384,7 +407,7 @@ func (t *Reader) requestLine() {
 		t.dst = append(append(append(append(t.dst, m...), ' '), p...), " HTTP/1.1\r\n"...)
 	}
 	if len(host) > 0 {
-		t.line(hostName, host)
+		t.hostLine(host, t.never&(1<<authority) != 0)
 	}
 	if t.WebSocket = extended; extended {
 		t.webSocketLines()
@@ -424,7 +447,7 @@ func (t *Reader) connectLine(host []byte) {
 		if t.fits(len("CONNECT  HTTP/1.1\r\n") + len(host)) {
 			t.dst = append(append(append(t.dst, "CONNECT "...), host...), " HTTP/1.1\r\n"...)
 		}
-		t.line(hostName, host)
+		t.hostLine(host, t.never&(1<<authority) != 0)
 	}
 }
 
@@ -454,4 +477,12 @@ func (t *Reader) line(name, value []byte) {
 		return
 	}
 	t.dst = append(append(append(append(t.dst, name...), ": "...), value...), "\r\n"...)
+}
+
+// mark marks the line that line was just told to write, whose value has n bytes, as one of a
+// field that is never to be indexed.
+func (t *Reader) mark(n int) {
+	if !t.large {
+		t.dst[len(t.dst)-len(" \r\n")-n] = '\t'
+	}
 }

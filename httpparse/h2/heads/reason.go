@@ -21,6 +21,7 @@ type Result struct {
 	Connect   bool     // CONNECT without :protocol; the text says "CONNECT authority HTTP/1.1"
 	WebSocket bool     // an extended CONNECT (RFC 8441)
 	Trailers  bool     // "te: trailers": the client wants trailers
+	Marked    bool     // the path came as never to be indexed, which the text does not say
 	Priority  Priority // of a request
 }
 

@@ -12,12 +12,19 @@ import (
 func AppendRequest(dst, text []byte, scheme string) []byte {
 	line, lines := cutLine(text)
 	m, rest, _ := bytes.Cut(line, space)
-	target, _, _ := bytes.Cut(rest, space)
 	dst = hpack.AppendKnown(dst, hpack.Method, m)
 	dst = hpack.AppendIndexed(dst, hpack.Scheme+hpack.ID(len(scheme)-len("http")))
-	dst = hpack.AppendKnown(dst, hpack.Path, target)
-	host, lines := findHost(lines)
-	if len(host) > 0 {
+	if target, _, plain := bytes.Cut(rest, space); plain {
+		dst = hpack.AppendKnown(dst, hpack.Path, target)
+	} else {
+		target, _, _ = bytes.Cut(rest, mark)
+		dst = hpack.AppendNever(dst, pathName, target)
+	}
+	host, never, lines := findHost(lines)
+	switch {
+	case never:
+		dst = hpack.AppendNever(dst, authorityName, host)
+	case len(host) > 0:
 		dst = hpack.AppendKnown(dst, hpack.Authority, host)
 	}
 	return appendLines(dst, lines, notInRequest)
@@ -43,7 +50,12 @@ func AppendResponse(dst, text []byte) []byte {
 // followed by the empty line.
 func AppendTrailers(dst, lines []byte) []byte { return appendLines(dst, lines, &connFields) }
 
-var space = []byte(" ")
+var (
+	space         = []byte(" ")
+	mark          = []byte("\t")
+	pathName      = []byte(":path")
+	authorityName = []byte(":authority")
+)
 
 // cutLine returns the first line of text without CRLF, and what follows it.
 func cutLine(text []byte) (line, rest []byte) {
@@ -55,15 +67,19 @@ func cutLine(text []byte) (line, rest []byte) {
 }
 
 // findHost returns the value of Host, which in a head of lb's own is the first field, and
-// the lines without that, if so.
-func findHost(lines []byte) (host, rest []byte) {
+// the lines without that, if so. never reports whether it is marked.
+func findHost(lines []byte) (host []byte, never bool, rest []byte) {
 	for rest = lines; ; {
 		name, value, n := hpack.CutLine(rest)
-		if n == 0 || hpack.IDOfAny(name) == hpack.Host {
+		switch {
+		case n == 0:
+			return nil, false, lines
+		case hpack.IDOfAny(name) == hpack.Host:
+			never = hpack.IsMarked(rest, name)
 			if len(rest) == len(lines) {
 				lines = rest[n:]
 			}
-			return value, lines
+			return value, never, lines
 		}
 		rest = rest[n:]
 	}

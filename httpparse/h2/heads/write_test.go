@@ -78,6 +78,7 @@ func FuzzRequest(f *testing.F) {
 		}
 	}
 	f.Add(block(browser...))
+	f.Add(neverBlock(":method", "GET", ":scheme", "https", ":path!", "/", ":authority!", "a", "x!", "y", "te!", "Trailers", "http2-settings", "", "cookie!", "s=1"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		r, table := desk()
 		text, res := r.Request(make([]byte, 0, limits.HeadBytes), table, in, &limits, "a2V5", true)
@@ -107,13 +108,17 @@ func FuzzRequest(f *testing.F) {
 			t.Fatalf("%q: Content-Length %d and %d", text, p.Length, res.Length)
 		}
 		if !res.Connect && !res.WebSocket {
-			again := AppendRequest(nil, text, "https")
+			sent := bytes.Clone(text)
+			if res.Marked {
+				sent[bytes.IndexByte(sent, '\r')-len(" HTTP/1.1")] = '\t'
+			}
+			again := AppendRequest(nil, sent, "https")
 			if len(again) > len(text)+len(text)/64+64 { // see h2.HeadRoom
 				t.Fatalf("%d bytes of text became %d", len(text), len(again))
 			}
-			back, res := r.Request(make([]byte, 0, limits.HeadBytes), table, append([]byte{0x20}, again...), &limits, "", false)
-			if res.Verdict != Whole || !sameLines(back, text) {
-				t.Fatalf("%q came back as %q, %v %v", text, back, res.Verdict, res.Reason)
+			back, whole := r.Request(make([]byte, 0, limits.HeadBytes), table, append([]byte{0x20}, again...), &limits, "", false)
+			if whole.Verdict != Whole || whole.Marked != res.Marked || !sameLines(back, passedOn(text)) {
+				t.Fatalf("%q came back as %q, %+v", text, back, whole)
 			}
 		}
 	})
@@ -133,19 +138,52 @@ func mayRefuse(t *testing.T, text []byte, r httpparse.Reason) {
 func sameFields(t *testing.T, fields []hpack.HeaderField, text []byte, m *httpparse.Message, res Result) {
 	t.Helper()
 	var want, got []string
+	marked := map[string]bool{}
 	for _, f := range fields {
-		if f.Name[0] != ':' && f.Name != "cookie" && f.Name != "host" && !(res.WebSocket && f.Name == "sec-websocket-key") {
+		if marked[f.Name] = marked[f.Name] || f.Sensitive; f.Sensitive && f.Name[0] != ':' {
+			f.Name += " never"
+		}
+		if n := strings.TrimSuffix(f.Name, " never"); n[0] != ':' && n != "cookie" && n != "host" && !(res.WebSocket && n == "sec-websocket-key") {
 			want = append(want, f.Name+": "+f.Value)
 		}
 	}
+	if res.Marked != marked[":path"] {
+		t.Fatalf("%q: the path is marked: %v", text, res.Marked)
+	}
 	for _, f := range m.Fields {
-		if n := string(f.Name.Of(text)); n != "cookie" && n != "host" && !(res.WebSocket && slices.Contains([]string{"connection", "upgrade", "sec-websocket-key"}, n)) {
+		n, never := string(f.Name.Of(text)), text[f.Name.Off+f.Name.Len+1] == '\t'
+		switch {
+		case n == "cookie" && never != marked[n], n == "host" && never != marked[":authority"] && never != marked[n]:
+			t.Fatalf("%q: %s is marked: %v", text, n, never)
+		case n != "cookie" && n != "host" && !(res.WebSocket && slices.Contains([]string{"connection", "upgrade", "sec-websocket-key"}, n)):
+			if never {
+				n += " never"
+			}
 			got = append(got, n+": "+string(f.Value.Of(text)))
 		}
 	}
 	if !slices.Equal(got, want) {
 		t.Fatalf("%q has the fields %q, want %q", text, got, want)
 	}
+}
+
+// passedOn is text as another server reads what AppendRequest makes of it.
+func passedOn(text []byte) []byte {
+	var b []byte
+	for line := range bytes.Lines(text) {
+		name, value, _ := strings.Cut(string(line), ":")
+		value = strings.Trim(value, " \t\r\n")
+		switch short := len(value) < 20; {
+		case name == "http2-settings": // of an HTTP/1 conn
+			continue
+		case name == "te":
+			line = []byte("te: trailers\r\n")
+		case name == "authorization", name == "proxy-authorization", name == "cookie" && short, name == "set-cookie" && short:
+			line = []byte(name + ":\t" + value + "\r\n")
+		}
+		b = append(b, line...)
+	}
+	return b
 }
 
 // sameLines reports whether a and b have the same lines, in any order.
@@ -184,6 +222,62 @@ func FuzzResponse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// neverBlock is as block, of fields each of which is never to be indexed if its name ends with "!".
+func neverBlock(fields ...string) []byte {
+	var b bytes.Buffer
+	e := hpack.NewEncoder(&b)
+	for i := 0; i < len(fields); i += 2 {
+		name, never := strings.CutSuffix(fields[i], "!")
+		e.WriteField(hpack.HeaderField{Name: name, Value: fields[i+1], Sensitive: never})
+	}
+	return b.Bytes()
+}
+
+// neverOf decodes a block by the decoder of x/net, as the fields of neverBlock.
+func neverOf(t *testing.T, block []byte) (fields []string) {
+	t.Helper()
+	all, err := hpack.NewDecoder(0, nil).DecodeFull(block)
+	if err != nil {
+		t.Fatalf("%q: %v", block, err)
+	}
+	for _, f := range all {
+		if f.Sensitive {
+			f.Name += "!"
+		}
+		fields = append(fields, f.Name, f.Value)
+	}
+	return fields
+}
+
+// TestNever: what came as never to be indexed is marked in text, and goes on as it came.
+func TestNever(t *testing.T) { // RFC 7541 6.2.3
+	in := []string{":method", "GET", ":scheme", "https", ":path!", "/", ":authority!", "a", "x!", "y", "accept-encoding!", "gzip, deflate", "z", "", "e!", "",
+		"cookie", "theme=0123456789abcdef", "cookie!", "s=1"}
+	r, table := desk()
+	text, res := r.Request(make([]byte, 0, 1<<10), table, neverBlock(in...), &limits, "", true)
+	want := "GET / HTTP/1.1|host:\ta|x:\ty|accept-encoding:\tgzip, deflate|z: |e:\t|cookie:\ttheme=0123456789abcdef; s=1||"
+	if got := show(text, res); got != want || !res.Marked {
+		t.Errorf("%q, the path is marked: %v; want %q", got, res.Marked, want)
+	}
+	out := append(slices.Clone(in[:len(in)-4]), "cookie!", "theme=0123456789abcdef; s=1")
+	if got := neverOf(t, AppendRequest(nil, bytes.Replace(text, []byte("/ HTTP"), []byte("/\tHTTP"), 1), "https")); !slices.Equal(got, out) {
+		t.Errorf("a request goes on as %q, want %q", got, out)
+	}
+	if text, res = r.Request(text[:0], table, neverBlock(":method!", "GET", ":scheme!", "https", ":path", "/", "host!", "a"), &limits, "", true); show(text, res) != "GET / HTTP/1.1|host:\ta||" || res.Marked {
+		t.Errorf("%q, the path is marked: %v", text, res.Marked)
+	}
+	in = []string{":status", "200", "server!", "b", "x", "y", "set-cookie!", "id=0123456789abcdef"}
+	text, _ = r.Response(text[:0], table, neverBlock(in...), &limits)
+	if got := neverOf(t, AppendResponse(nil, text)); !slices.Equal(got, in) {
+		t.Errorf("an answer goes on as %q, want %q", got, in)
+	}
+	in = []string{"grpc-status", "0", "x!", "y"}
+	text, _ = r.Trailers(text[:0], table, neverBlock(in...), &limits)
+	if got := neverOf(t, AppendTrailers(nil, text)); !slices.Equal(got, in) {
+		t.Errorf("trailers go on as %q, want %q", got, in)
+	}
 }
 
 func BenchmarkRequest(b *testing.B) {

@@ -51,6 +51,17 @@ func AppendField(d, name, value []byte) []byte {
 	return appendOther(d, name, value)
 }
 
+// AppendNever is AppendField for a field that came as never to be indexed, and has to go on as
+// that (RFC 7541 6.2.3). It is never the index of a field.
+func AppendNever(d, name, value []byte) []byte {
+	id := IDOfAny(name)
+	if id != Other && id <= staticEntries {
+		return appendString(appendInteger(d, secretField, literalMask, int(id)), value)
+	}
+	d = appendInteger(append(d, secretField), 0, stringMask, len(name))
+	return appendString(appendLower(d, name), value)
+}
+
 // AppendSizeUpdate appends that our encoder uses a table of n bytes at most. It may stand
 // at the beginning of a block alone (RFC 7541 4.2).
 func AppendSizeUpdate(d []byte, n int) []byte { return appendInteger(d, sizeUpdate, updateMask, n) }

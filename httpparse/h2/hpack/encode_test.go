@@ -70,6 +70,27 @@ func TestAppendField(t *testing.T) {
 	}
 }
 
+// TestAppendNever: what came as never to be indexed is no index, and no other literal.
+func TestAppendNever(t *testing.T) { // RFC 7541 6.2.3
+	for _, tc := range []struct{ name, value, want string }{
+		{":path", "/", "\x14\x01/"},
+		{":authority", "a", "\x11\x01a"},
+		{"Accept-Encoding", "gzip, deflate", "\x1f\x01\x0dgzip, deflate"},
+		{"date", "", "\x1f\x12\x00"},
+		{"Priority", "u=1", "\x10\x08priority\x03u=1"},
+		{"X-Own", "b", "\x10\x05x-own\x01b"},
+		{strings.Repeat("N", 200), strings.Repeat("v", 200), "\x10\x7f\x49" + strings.Repeat("n", 200) + "\x7f\x49" + strings.Repeat("v", 200)},
+	} {
+		got := AppendNever([]byte("before"), []byte(tc.name), []byte(tc.value))
+		if string(got) != "before"+tc.want {
+			t.Errorf("%s: %s is written %q, want %q", tc.name, tc.value, got, tc.want)
+		}
+		if want := "!" + strings.ToLower(tc.name) + ": " + tc.value; !slices.Equal(read(t, got[len("before"):]), []text{want}) {
+			t.Errorf("%q is read as %q, want %q", got, read(t, got[len("before"):]), want)
+		}
+	}
+}
+
 // TestStaticTable holds our static table against that of golang.org/x/net, and each name
 // against IDOf, AppendKnown and AppendField, whatever its case.
 func TestStaticTable(t *testing.T) {

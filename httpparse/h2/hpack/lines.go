@@ -59,9 +59,13 @@ func CutLine(lines []byte) (name, value []byte, n int) {
 
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 
-// AppendLines is AppendField for each of the field lines of an HTTP/1 head, which are well
-// formed, up to the empty line or the end. It stops before a line whose name is in but: rest
-// begins with that. Otherwise rest is empty.
+// IsMarked reports whether the first of lines, whose name CutLine has returned, has a tab right
+// after its colon: that marks a field that is never to be indexed.
+func IsMarked(lines, name []byte) bool { return lines[len(name)+1] == '\t' }
+
+// AppendLines is AppendField, or AppendNever if they are marked, for each of the field lines of
+// an HTTP/1 head, which are well formed, up to the empty line or the end. It stops before a line
+// whose name is in but: rest begins with that. Otherwise rest is empty.
 //
 // Names and values are copied while their end is looked for: eight bytes at a time, of which
 // some are too many.
@@ -111,8 +115,8 @@ func AppendLines(d, lines []byte, but *[IDs]bool) (out, rest []byte) {
 		if i < len(lines) && lines[i] == ' ' { // as nearly always, and one alone
 			i++
 		}
-		for i < len(lines) && isBlank(lines[i]) {
-			i++
+		for ; i < len(lines) && isBlank(lines[i]); i++ {
+			b[w] |= kindOf(lines[i-1], lines[i])
 		}
 		from, to, most := i, at+1, min(len(lines)-8, i+copiedMax)
 		for ; i <= most; i, to = i+8, to+8 {
@@ -143,6 +147,15 @@ const (
 	copiedMax = 40
 )
 
+// kindOf returns the kind of a literal between whose name and value there are the bytes x and y,
+// of which a colon and a tab are the mark.
+func kindOf(x, y byte) byte {
+	if x == ':' && y == '\t' {
+		return secretField
+	}
+	return plainField
+}
+
 // appendRest is AppendLines for what is too short for words.
 func appendRest(d, lines []byte, but *[IDs]bool) (out, rest []byte) {
 	for len(lines) > 0 && lines[0] != '\r' {
@@ -162,6 +175,9 @@ func appendLine(d, lines []byte) ([]byte, int) {
 	name, value, n := CutLine(lines)
 	if n == 0 {
 		return d, len(lines)
+	}
+	if IsMarked(lines, name) {
+		return AppendNever(d, name, value), n
 	}
 	return AppendField(d, name, value), n
 }

@@ -16,8 +16,16 @@ func wantLines(d, lines []byte, but *[IDs]bool) (out, rest []byte) {
 		case but[IDOfAny(name)]:
 			return d, lines
 		}
-		d, lines = AppendField(d, name, value), lines[n:]
+		d, lines = appendAs(d, name, value, lines[len(name)+1] == '\t'), lines[n:]
 	}
+}
+
+// appendAs is AppendField, or AppendNever.
+func appendAs(d, name, value []byte, never bool) []byte {
+	if never {
+		return AppendNever(d, name, value)
+	}
+	return AppendField(d, name, value)
 }
 
 // sameLines has AppendLines write text, behind something and into as much room as there is.
@@ -39,12 +47,15 @@ func TestAppendLines(t *testing.T) {
 			sameLines(t, []byte("X-"+long+":"+tail[:min(len(tail), 1)]+"\r\n"+tail), 0)
 			sameLines(t, []byte("X: "+long+" \t\r\n"+tail), 2*n+100)
 			sameLines(t, []byte("Accept:"+long+"\r\n"+tail), 2*n+100)
+			sameLines(t, []byte("X-"+long+":\t"+long+"\r\n"+tail), n)
+			sameLines(t, []byte("Accept:\t\t"+long+"\r\nAccept: \t"+long+"\r\n"+tail), 0)
 		}
 	}
 	for _, f := range names {
 		for _, name := range []string{string(f.name), strings.ToUpper(string(f.name)), string(f.name) + "s", "s" + string(f.name)} {
 			if name = strings.TrimPrefix(name, ":"); name != "" {
 				sameLines(t, []byte(name+": gzip, deflate\r\nB: c\r\n\r\n"), 100)
+				sameLines(t, []byte(name+":\tgzip, deflate\r\nB: c\r\n\r\n"), 100)
 				sameLines(t, []byte("B: c\r\n"+name+":\t\r\n"), 100)
 			}
 		}
@@ -54,10 +65,14 @@ func TestAppendLines(t *testing.T) {
 func FuzzAppendLines(f *testing.F) {
 	f.Add("Host", "a", "X-Own", "b", "\r\n")
 	f.Add("Cookie", strings.Repeat("c", 200), "TE", "trailers", "")
+	f.Add("Accept-Encoding", "gzip, deflate", "X-Own", "b", "\t")
 	f.Fuzz(func(t *testing.T, name1, value1, name2, value2, end string) {
 		clean := strings.NewReplacer("\r", "", "\n", "", ":", "")
 		line := func(name, value string) string { return clean.Replace(name) + ": " + clean.Replace(value) + "\r\n" }
 		text := line(name1, value1) + line(name2, value2) + line(name1, value2)
+		if strings.HasPrefix(end, "\t") {
+			text = strings.ReplaceAll(text, ": ", ":\t")
+		}
 		if end != "" {
 			text += "\r\n"
 		}
