@@ -176,7 +176,7 @@ func TestNoTunnelRecord(t *testing.T) {
 	}
 }
 
-// TestTLSFaultRecords: what fails in a handshake with a backend is told apart by its detail,
+// TestTLSFaultRecords: what fails in a handshake with a backend has a detail of its own,
 // and is not the time to connect.
 func TestTLSFaultRecords(t *testing.T) {
 	for _, tc := range farFaults(t) {

@@ -1,5 +1,5 @@
 // Package redact finds the credentials in heads and URLs, so that no log, trace or
-// diagnosis shows them. What is secret is told from names alone: those of fields, and those
+// diagnosis shows them. Names alone say what is secret: those of fields, and those
 // of parameters in a URL. It does not allocate.
 package redact
 

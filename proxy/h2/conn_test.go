@@ -274,7 +274,7 @@ func TestSlowClient(t *testing.T) {
 	r.check()
 }
 
-// TestDrain: the client is told twice, and what it had sent before it knew is served.
+// TestDrain: the client gets two GOAWAY frames, and what it had sent before the last is served.
 func TestDrain(t *testing.T) {
 	r := newRig(t)
 	r.silent = true

@@ -19,8 +19,8 @@ const (
 // client that does not answer the PING after it.
 const noticeTimeout = time.Second
 
-// Drain ends c when its streams have ended, without losing a request: the client is told,
-// and what it had sent before it heard of that is still served.
+// Drain ends c when its streams have ended, without losing a request: the client
+// gets GOAWAY, and what it had sent before that came is still served.
 func (c *Conn) Drain() {
 	if c.state != stateOpen || c.drain != drainNone {
 		return

@@ -50,7 +50,7 @@ type Server struct {
 	open *conn // all conns, newest first
 	free *conn
 	late int // handshakes that have ended since the last Trim
-	left int // those before, as far as Trim has not told of them
+	left int // those before that Trim has not reported
 }
 
 // conn is one conn in its handshake.
@@ -277,7 +277,7 @@ func (s *Server) Cut() (requests int) {
 // when the rush of which it is a part is over.
 const leftBytes = 8 << 10
 
-// Trim returns about how many bytes handshakes have left to the collector. It tells so after
+// Trim returns about how many bytes handshakes have left to the collector. It reports them after
 // most of a rush alone, as the next handshakes would take the memory again; and after one for
 // each fourth client at least, as a collection costs as much as there are clients.
 func (s *Server) Trim() (left int) {

@@ -6,14 +6,14 @@ import (
 	"lb/proxy/front"
 )
 
-// TestTrim: what handshakes have left to the collector is told of when a rush is over, or has
+// TestTrim: what handshakes have left to the collector is reported when a rush is over, or has
 // gone on for a while, and when it is a good part of what there is to collect.
 func TestTrim(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
 		clients int
 		shaken  []int // between two calls
-		left    []int // handshakes that are told of
+		left    []int // handshakes that are reported
 	}{
 		{"none", 10, []int{0, 0}, []int{0, 0}},
 		{"a rush", 1000, []int{1000, 0, 0}, []int{0, 1000, 0}},

@@ -20,9 +20,12 @@ type fakeRing struct {
 	text []byte
 	head int
 	tail int
+	wake chan struct{} // has a value after a line was added
 }
 
-func newRing(size int) *fakeRing { return &fakeRing{text: make([]byte, size)} }
+func newRing(size int, wake chan struct{}) *fakeRing {
+	return &fakeRing{text: make([]byte, size), wake: wake}
+}
 
 // add appends a line, or returns false if there is no room.
 func (r *fakeRing) add(line string) bool {
@@ -35,6 +38,10 @@ func (r *fakeRing) add(line string) bool {
 		r.text[(r.head+i)%len(r.text)] = line[i]
 	}
 	r.head += len(line)
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
 	return true
 }
 
@@ -75,11 +82,12 @@ type rig struct {
 }
 
 func newRig(t *testing.T, ringSize int) *rig {
-	g := &rig{t: t, rings: []*fakeRing{newRing(ringSize), newRing(ringSize)}}
+	wake := make(chan struct{}, 1)
+	g := &rig{t: t, rings: []*fakeRing{newRing(ringSize, wake), newRing(ringSize, wake)}}
 	g.Writer = New(Options{
 		Log:     slog.New(slog.NewTextHandler(&g.log, nil)),
 		Rings:   func() []Ring { return []Ring{g.rings[0], g.rings[1]} },
-		Await:   func(time.Duration) { time.Sleep(time.Millisecond) },
+		Await:   func(d time.Duration) { await(wake, min(d, time.Millisecond)) },
 		Dropped: g.dropped.Load,
 		Lost:    func(n uint64) { g.lost.Add(n) },
 	})
@@ -89,6 +97,16 @@ func newRig(t *testing.T, ringSize int) *rig {
 		}
 	})
 	return g
+}
+
+// await returns when lines wait, and after d at the latest, as Board.AwaitLog does.
+func await(lines <-chan struct{}, d time.Duration) {
+	late := time.NewTimer(d)
+	defer late.Stop()
+	select {
+	case <-lines:
+	case <-late.C:
+	}
 }
 
 // use has lines go to path.
@@ -322,7 +340,7 @@ func TestFolderIsGone(t *testing.T) {
 // for lines at that moment.
 func TestUseWaitsForTheSwitch(t *testing.T) {
 	g := newRig(t, 20000)
-	g.Writer.o.Await = func(d time.Duration) { time.Sleep(d) }
+	g.Writer.o.Await = func(d time.Duration) { await(nil, d) }
 	dir := t.TempDir()
 	first := filepath.Join(dir, "0")
 	g.use(first)

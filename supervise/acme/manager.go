@@ -31,7 +31,7 @@ const (
 	// readEvery is how often it is looked at for certificates that others have renewed.
 	readEvery = time.Minute
 	// takeTimeout is how long loops may take to get a challenge. After that the authority
-	// is told all the same: a loop that hangs must not end all renewal.
+	// is asked all the same to look: a loop that hangs must not end all renewal.
 	takeTimeout = 10 * time.Second
 	// closeTimeout is how long Close waits for orders to be given up.
 	closeTimeout = 2 * time.Second

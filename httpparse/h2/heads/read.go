@@ -479,8 +479,8 @@ func (t *Reader) line(name, value []byte) {
 	t.dst = append(append(append(append(t.dst, name...), ": "...), value...), "\r\n"...)
 }
 
-// mark marks the line that line was just told to write, whose value has n bytes, as one of a
-// field that is never to be indexed.
+// mark marks what line has just written, whose value has n bytes, as a field that is never to be
+// indexed.
 func (t *Reader) mark(n int) {
 	if !t.large {
 		t.dst[len(t.dst)-len(" \r\n")-n] = '\t'
