@@ -2,6 +2,7 @@ package config
 
 import (
 	"net"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strconv"
@@ -68,6 +69,7 @@ func (p *Pool) Same(other *Pool) bool {
 // Backend is one server to forward to, at Socket, or at Host and Port.
 type Backend struct {
 	Host           string // a name or an IP address without brackets
+	Name           string `json:",omitempty"` // under which Host, an address, was found; "" if the file gives the address
 	Port           int
 	Socket         string // path of a unix socket
 	Weight         int    // 1 to 65535
@@ -88,10 +90,19 @@ func (b Backend) String() string {
 // HostField returns the value of Host in a request that lb itself begins, or that has no
 // other. A unix socket has no name of its own.
 func (b Backend) HostField() string {
-	if b.Socket != "" {
+	switch {
+	case b.Socket != "":
 		return "localhost"
+	case b.Name != "":
+		b.Host = b.Name
 	}
 	return b.String()
+}
+
+// Addr returns where b is. It is not valid for a unix socket, and for a name.
+func (b Backend) Addr() netip.AddrPort {
+	ip, _ := netip.ParseAddr(b.Host)
+	return netip.AddrPortFrom(ip.Unmap(), uint16(b.Port))
 }
 
 // What a pool can hash. A header and a cookie have a name; for a request without it

@@ -2,6 +2,7 @@ package tlsconf
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -186,8 +187,9 @@ func nameOf(b config.Backend) string {
 	if b.Socket != "" {
 		return "localhost"
 	}
-	if ip, err := netip.ParseAddr(b.Host); err == nil {
+	host := cmp.Or(b.Name, b.Host)
+	if ip, err := netip.ParseAddr(host); err == nil {
 		return ip.WithZone("").String()
 	}
-	return strings.TrimSuffix(b.Host, ".")
+	return strings.TrimSuffix(host, ".")
 }

@@ -64,7 +64,7 @@ type Assignment struct {
 	Unseen        int     // pools and backends that have no series, because the board is full
 }
 
-// Snapshot returns the snapshot of cfg, to which a belongs, without addresses and secrets.
+// Snapshot returns the snapshot of cfg, to which a belongs, without secrets.
 func (a *Assignment) Snapshot(cfg *config.Config, number uint64) *Snapshot {
 	return &Snapshot{Config: cfg, Number: number, IDs: a.IDs, Series: a.Series, BackendSeries: a.BackendSeries}
 }
