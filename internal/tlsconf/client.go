@@ -66,6 +66,17 @@ func buildPools(cfg *config.Config, s *Secrets) ([]*tls.Config, error) {
 	return list, nil
 }
 
+// Covers reports whether s has what every pool of cfg needs. s was made for a configuration
+// that differs in members alone, and may be nil.
+func (s *Set) Covers(cfg *config.Config) bool {
+	for i := range cfg.Pools {
+		if hasTLS(&cfg.Pools[i]) && (s == nil || s.Pools[i] == nil) {
+			return false
+		}
+	}
+	return true
+}
+
 // ForProbes returns a set with Pools alone. A nil s is like one without contents.
 func ForProbes(cfg *config.Config, s *Secrets) (*Set, error) {
 	if s == nil {
