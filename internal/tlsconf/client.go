@@ -70,7 +70,7 @@ func buildPools(cfg *config.Config, s *Secrets) ([]*tls.Config, error) {
 // that differs in members alone, and may be nil.
 func (s *Set) Covers(cfg *config.Config) bool {
 	for i := range cfg.Pools {
-		if hasTLS(&cfg.Pools[i]) && (s == nil || s.Pools[i] == nil) {
+		if hasTLS(&cfg.Pools[i]) && (s == nil || i >= len(s.Pools) || s.Pools[i] == nil) {
 			return false
 		}
 	}

@@ -92,7 +92,7 @@ func TestProbeOfFullQueue(t *testing.T) {
 	}
 	h := config.NewHealth()
 	h.Type, h.Timeout = config.CheckTCP, 50*time.Millisecond
-	addrs := []Addr{{"unix", path}}
+	addrs := location{"unix", path}
 	if r := probe(t.Context(), &h, "x", "", addrs, nil); r.good || r.why != board.ReasonTimeout {
 		t.Errorf("%+v, want a timeout", r)
 	}
