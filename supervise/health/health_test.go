@@ -115,9 +115,9 @@ func TestBackendGoesDownAndUp(t *testing.T) {
 	testkit.Until(t, "ten more probes", func() bool { return probes.Load() > before+10 })
 	r.Close()
 	want := []string{
-		`INFO msg="backend is up" pool=api backend=b:1 cause="status 200" since=`,
-		`WARN msg="backend is down" pool=api backend=b:1 cause="status 503, want 200-399" since=`,
-		`INFO msg="backend is up" pool=api backend=b:1 cause="status 200" since=`,
+		`INFO msg="backend is up" pool=api backend=` + addrs.address + ` cause="status 200" since=`,
+		`WARN msg="backend is down" pool=api backend=` + addrs.address + ` cause="status 503, want 200-399" since=`,
+		`INFO msg="backend is up" pool=api backend=` + addrs.address + ` cause="status 200" since=`,
 	}
 	got := regexp.MustCompile(`(?m)^time=\S+ level=(.* since=)\S+( mend=".*")?$`).FindAllStringSubmatch(r.log.String(), -1)
 	if len(got) != len(want) || strings.Count(r.log.String(), "\n") != len(want) {
