@@ -46,17 +46,20 @@ const DefaultPool = "default"
 // Pool is a named group of backends. The keys of Pools[0] are at the top level of
 // the file; the other pools begin with the values of NewPool.
 type Pool struct {
-	Name      string
-	Strategy  string
-	Hash      Hash          // for HashOnKey
-	Sticky    string        // name of the cookie that keeps a client at its backend; "" for none
-	Reuse     string        // ReuseAlways, ReuseSafe or ReuseNever
-	Protocol  string        // ProtocolHTTP1, ProtocolH2, ProtocolH2C or ProtocolAuto
-	SlowStart time.Duration // how long a recovered or added backend takes to reach its weight; 0: none
-	Health    Health
-	Eject     Eject
-	TLS       BackendTLS // for those of Backends with TLS
-	Backends  []Backend  // Pools[0] has none if neither the file nor a flag names one
+	Name                   string
+	Strategy               string
+	Hash                   Hash          // for HashOnKey
+	Sticky                 string        // name of the cookie that keeps a client at its backend; "" for none
+	Reuse                  string        // ReuseAlways, ReuseSafe or ReuseNever
+	Protocol               string        // ProtocolHTTP1, ProtocolH2, ProtocolH2C or ProtocolAuto
+	SlowStart              time.Duration // how long a recovered or added backend takes to reach its weight; 0: none
+	Health                 Health
+	Eject                  Eject
+	TLS                    BackendTLS // for those of Backends with TLS
+	Discover               string     // where its backends are found, besides Backends; "": nowhere
+	Resolver               string     // host:port of the name server; "": the system's
+	ResolveMin, ResolveMax time.Duration
+	Backends               []Backend // Pools[0] has none if neither the file nor a flag names one
 }
 
 // Same reports whether p and other have the same settings and the same backends.
@@ -69,6 +72,7 @@ func (p *Pool) Same(other *Pool) bool {
 // Backend is one server to forward to, at Socket, or at Host and Port.
 type Backend struct {
 	Host           string // a name or an IP address without brackets
+	Name           string // the host name under which Host was found; "" if the configuration has Host itself
 	Port           int
 	Socket         string // path of a unix socket
 	Weight         int    // 1 to 65535
