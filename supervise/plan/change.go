@@ -18,11 +18,8 @@ type Change struct {
 	Delta *Delta
 	Next  *Snapshot
 	Gone  []int // IDs of backends that are no longer members
-	// Back, Fresh and FreshSeries are as in Assignment.
-	Back, Fresh, FreshSeries []int
-
-	Left   int // backends that are left out, because the board is full
-	Unseen int // as in Assignment, of those that are new
+	Left  int   // backends that are left out, because the board is full
+	Claims
 }
 
 // Change gives the backends of want their IDs, where they are other than those of now. All
@@ -131,4 +128,53 @@ func (n *Numbers) leave(key string, by uint64) {
 			n.Retired = append(n.Retired, Retired{key, had, by})
 		}
 	}
+}
+
+// Fitting returns effective without the backends that are neither in use nor in base, which
+// is the configuration that they were found for: a full board has no room for them.
+func (r *Registry) Fitting(effective, base *config.Config) *config.Config {
+	cfg := *effective
+	cfg.Pools = slices.Clone(cfg.Pools)
+	for i := range cfg.Pools {
+		p := &cfg.Pools[i]
+		p.Backends = slices.DeleteFunc(slices.Clone(p.Backends), func(b config.Backend) bool {
+			_, used := r.InUse[Key(p.Name, b)]
+			return !used && !slices.Contains(base.Pools[i].Backends, b)
+		})
+	}
+	return &cfg
+}
+
+// foundMin is for how many backends there is room at least, for each pool whose backends are
+// found by names or a source: it may begin with none. A board has a multiple of that.
+const foundMin = 64
+
+// Wanted returns for how many backends and series a board is to be made: base is what the
+// file says, effective what it is now.
+func Wanted(base, effective *config.Config) (backends, series int) {
+	for i := range effective.Pools {
+		n := len(effective.Pools[i].Backends)
+		if p := &base.Pools[i]; p.Discover != "" || slices.ContainsFunc(p.Backends, func(b config.Backend) bool { return b.Socket == "" && !b.Addr().IsValid() }) {
+			n = max(n, foundMin)
+		}
+		backends += n
+	}
+	if series = len(effective.Pools); effective.Metrics.PerBackend {
+		series += backends
+	}
+	return backends, series
+}
+
+// Find returns the indexes of the backends of a pool of s that b stands for: itself, or all
+// addresses of a name.
+func (s *Snapshot) Find(pool int, b config.Backend) (list []int) {
+	want := config.Identity(b)
+	for j, o := range s.Config.Pools[pool].Backends {
+		named := o
+		named.Host = o.Name
+		if config.Identity(o) == want || o.Name != "" && config.Identity(named) == want {
+			list = append(list, j)
+		}
+	}
+	return list
 }

@@ -17,8 +17,9 @@ type Snapshot struct {
 	// Config is the effective configuration: the file's, with the backends that names and
 	// sources have added. Each of them is an address.
 	Config *config.Config
-	Number uint64  // of the configuration; counts from 1, over reloads, changes of members and upgrades
-	IDs    [][]int // on the board, by pool and backend
+	Base   *config.Config `json:"-"` // the file's; nil in a worker
+	Number uint64         // of the configuration; counts from 1, over reloads, changes of members and upgrades
+	IDs    [][]int        // on the board, by pool and backend
 	// Series on the board, by pool, and with metrics.per_backend by pool and backend; -1 for
 	// none.
 	Series        []int   `json:",omitempty"`
