@@ -40,24 +40,37 @@ func checkReuse(s string) *value.Flaw {
 	return value.OneOf(s, "reuse", ReuseSafe, ReuseAlways, ReuseNever)
 }
 
+// Versions of the PROXY header that each conn to a backend begins with.
+const (
+	SendProxyOff = "off"
+	SendProxyV1  = "v1"
+	SendProxyV2  = "v2"
+)
+
 // DefaultPool is the name of Pools[0], which no [[pools]] may have.
 const DefaultPool = "default"
 
 // Pool is a named group of backends. The keys of Pools[0] are at the top level of
 // the file; the other pools begin with the values of NewPool.
 type Pool struct {
-	Name                   string
-	Strategy               string
-	Hash                   Hash          // for HashOnKey
-	Sticky                 string        // name of the cookie that keeps a client at its backend; "" for none
-	Reuse                  string        // ReuseAlways, ReuseSafe or ReuseNever
-	Protocol               string        // ProtocolHTTP1, ProtocolH2, ProtocolH2C or ProtocolAuto
-	SlowStart              time.Duration // how long a recovered or added backend takes to reach its weight; 0: none
-	Health                 Health
-	Eject                  Eject
-	TLS                    BackendTLS // for those of Backends with TLS
-	Discover               string     // where its backends are found, besides Backends; "": nowhere
-	Resolver               string     // host:port of the name server; "": the system's
+	Name      string
+	Strategy  string
+	Hash      Hash          // for HashOnKey
+	Sticky    string        // name of the cookie that keeps a client at its backend; "" for none
+	Reuse     string        // ReuseAlways, ReuseSafe or ReuseNever
+	Protocol  string        // ProtocolHTTP1, ProtocolH2, ProtocolH2C or ProtocolAuto
+	SendProxy string        // SendProxyOff, SendProxyV1 or SendProxyV2
+	SlowStart time.Duration // how long a recovered or added backend takes to reach its weight; 0: none
+	Health    Health
+	Eject     Eject
+	TLS       BackendTLS // for those of Backends with TLS
+	// IdleMax is how many conns to one backend are kept idle, over all loops; 0: unlimited,
+	// -1: none.
+	IdleMax     int
+	DrainHeader string // name of the field of a response by which a backend asks to be drained; "": none
+	Discover    string // URL of a source of more backends, see package discovery; "": none
+	Resolver    string // address and port of the name server; "": those of the system
+	// ResolveMin and ResolveMax bound how long an answer to a name is believed.
 	ResolveMin, ResolveMax time.Duration
 	Backends               []Backend // Pools[0] has none if neither the file nor a flag names one
 }
@@ -72,14 +85,18 @@ func (p *Pool) Same(other *Pool) bool {
 // Backend is one server to forward to, at Socket, or at Host and Port.
 type Backend struct {
 	Host           string // a name or an IP address without brackets
-	Name           string // the host name under which Host was found; "" if the configuration has Host itself
 	Port           int
 	Socket         string // path of a unix socket
 	Weight         int    // 1 to 65535
 	Backup         bool   // used only while no other backend of the pool can be
 	Drain          bool   // no new clients; exchanges and sticky clients go on
 	MaxConnections int    // exchanges in flight over all loops; 0: unlimited
+	IdleMax        int    // as that of the pool; 0: that of the pool
 	TLS            bool   // lb speaks TLS to it, by the TLS of its pool
+
+	// Name is the host name under which Host, an address, was found; "" for a backend as it
+	// stands in the file.
+	Name string
 }
 
 // String returns host:port, [v6]:port or unix:/path, the form of -b.
@@ -93,8 +110,11 @@ func (b Backend) String() string {
 // HostField returns the value of Host in a request that lb itself begins, or that has no
 // other. A unix socket has no name of its own.
 func (b Backend) HostField() string {
-	if b.Socket != "" {
+	switch {
+	case b.Socket != "":
 		return "localhost"
+	case b.Name != "":
+		return net.JoinHostPort(b.Name, strconv.Itoa(b.Port))
 	}
 	return b.String()
 }
@@ -143,12 +163,19 @@ func NewPool(name string) Pool {
 		Hash:     Hash{Key: KeyClientIP},
 		Reuse:    ReuseSafe,
 		Protocol: ProtocolHTTP1,
+
+		SendProxy:  SendProxyOff,
+		ResolveMin: time.Second,
+		ResolveMax: 30 * time.Second,
 		Eject: Eject{
 			Enabled:    true,
 			Faults:     3,
 			Time:       10 * time.Second,
 			TimeMax:    5 * time.Minute,
 			MaxPercent: 50,
+
+			Window:      10 * time.Second,
+			RequestsMin: 20,
 		},
 	}
 }
