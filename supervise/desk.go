@@ -18,6 +18,7 @@ import (
 	"lb/supervise/certs"
 	"lb/supervise/conffile"
 	"lb/supervise/crew"
+	"lb/supervise/discover"
 	"lb/supervise/handover"
 	"lb/supervise/health"
 	"lb/supervise/notice"
@@ -61,7 +62,8 @@ type desk struct {
 	certs    *certs.Manager
 	acme     *acme.Manager // its certificates go to certs
 	ports    *ports.Ports
-	names    names
+	hub      *discover.Hub // of names and sources
+	crowded  bool          // the board has no room for all that they have found
 	operator operator
 	file     conffile.File
 	outcome  outcome
@@ -136,6 +138,9 @@ func (d *desk) chores() {
 	if d.ending == nil && d.moving == nil { // else another process takes free slots, and the socket
 		d.slots.Sweep()
 		d.operator.mendRuntime()
+		if d.crowded {
+			d.takeMembers()
+		}
 	}
 }
 
