@@ -3,7 +3,6 @@ package dns
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/miekg/dns"
 
 	"lb/config"
+	"lb/config/discovery"
 	"lb/supervise/discover"
 )
 
@@ -25,11 +25,11 @@ type Service struct {
 
 // Service returns the source of a pool whose Discover begins with srv://.
 func (c *Client) Service(pool config.Pool) (*Service, error) {
-	name, err := ServiceName(pool.Discover)
-	if err != nil {
-		return nil, err
+	u, flaw := discovery.Parse(pool.Discover)
+	if flaw != nil {
+		return nil, errors.New(flaw.What)
 	}
-	s := &Service{c: c, name: name, pool: pool, now: make(chan struct{}, 1), min: pool.ResolveMin, max: pool.ResolveMax}
+	s := &Service{c: c, name: u.Hosts[0], pool: pool, now: make(chan struct{}, 1), min: pool.ResolveMin, max: pool.ResolveMax}
 	if s.min == 0 {
 		s.min = time.Second
 	}
@@ -38,17 +38,6 @@ func (c *Client) Service(pool config.Pool) (*Service, error) {
 	}
 	s.max = max(s.max, s.min)
 	return s, nil
-}
-
-// ServiceName returns the name in srv://NAME.
-func ServiceName(discover string) (string, error) {
-	name := strings.TrimSuffix(strings.TrimPrefix(discover, "srv://"), "/")
-	labels := strings.Split(name, ".")
-	if _, ok := dns.IsDomainName(name); !ok || len(labels) < 3 || strings.ContainsAny(name, ":/?#@") ||
-		len(labels[0]) < 2 || labels[0][0] != '_' || len(labels[1]) < 2 || labels[1][0] != '_' {
-		return "", fmt.Errorf("%q is not the name of a service; write srv://_http._tcp.web.internal", name)
-	}
-	return name, nil
 }
 
 // Ask has the service asked for at once.
