@@ -81,6 +81,7 @@ func (h *host) keepalived(priority int) *testkit.Process {
 	testkit.WriteFile(h.lab.t, conf, fmt.Sprintf(`global_defs {
 	router_id %s
 	vrrp_version 3
+	vrrp_rt_priority 50
 	script_user root
 	enable_script_security
 }
@@ -96,7 +97,7 @@ vrrp_instance lb {
 	state BACKUP
 	virtual_router_id 77
 	priority %d
-	advert_int 0.1
+	advert_int 0.5
 	virtual_ipaddress {
 		%s/24
 	}

@@ -195,7 +195,7 @@ func route(addr string, hosts []string) {
 
 // ready returns the hosts whose /readyz is good. All are asked at once.
 func ready(hosts []string) (good []string) {
-	ask := http.Client{Timeout: 300 * time.Millisecond, Transport: &http.Transport{DisableKeepAlives: true}}
+	ask := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	is := make([]bool, len(hosts))
 	var all sync.WaitGroup
 	for i, h := range hosts {
