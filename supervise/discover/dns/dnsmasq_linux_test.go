@@ -3,7 +3,6 @@ package dns
 import (
 	"bytes"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -17,11 +16,6 @@ import (
 	"lb/internal/testkit"
 	"lb/supervise/discover"
 )
-
-// testLog returns a log that the test shows if it fails.
-func testLog(t *testing.T) *slog.Logger {
-	return slog.New(slog.NewTextHandler(t.Output(), nil))
-}
 
 // dnsmasq is the name server of that name.
 type dnsmasq struct {
