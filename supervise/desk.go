@@ -19,6 +19,7 @@ import (
 	"lb/supervise/conffile"
 	"lb/supervise/crew"
 	"lb/supervise/discover"
+	"lb/supervise/faultwatch"
 	"lb/supervise/handover"
 	"lb/supervise/health"
 	"lb/supervise/notice"
@@ -56,6 +57,7 @@ type desk struct {
 	traces    *tracing.Tracing  // nil before the board is there
 	past      *history.Sampler  // nil before begin
 	notices   *notice.Notices   // nil before begin
+	faults    *faultwatch.Watch // nil before begin
 	pidFile   string            // path of the one that this process has written, or ""
 	overrules []overrule        // by the configuration of the start; obeyed in begin
 

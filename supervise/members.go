@@ -3,11 +3,12 @@ package supervise
 import (
 	"context"
 	"net"
+	"os"
 	"time"
 
 	"lb/config"
 	"lb/supervise/discover"
-	"lb/supervise/discover/dns"
+	"lb/supervise/discover/setup"
 	"lb/supervise/health"
 	"lb/supervise/plan"
 )
@@ -19,13 +20,10 @@ const (
 	reloadAwaits = 500 * time.Millisecond
 )
 
-// newHub returns the hub of names and sources.
-func (d *desk) newHub() *discover.Hub {
-	o := discover.Options{Log: d.log, Namer: dns.New(), Make: d.o.Sources, Changed: d.membersChanged}
-	if d.o.Resolver != nil {
-		o.Namer = discover.NamerOf(d.o.Resolver, d.o.ResolveEvery)
-	}
-	return discover.New(o)
+// newHub returns the hub of names and sources. cfg is the configuration of the start.
+func (d *desk) newHub(cfg *config.Config) *discover.Hub {
+	return setup.Hub(setup.Options{Log: d.log, Changed: d.membersChanged, Config: cfg, Getenv: os.Getenv, Root: os.Geteuid() == 0,
+		Resolver: d.o.Resolver, Every: d.o.ResolveEvery, Sources: d.o.Sources})
 }
 
 // listenResolver returns what finds the addresses that listeners have by name.

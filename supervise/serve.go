@@ -14,6 +14,7 @@ import (
 	"lb/supervise/certs"
 	"lb/supervise/conffile"
 	"lb/supervise/crew"
+	"lb/supervise/faultwatch"
 	"lb/supervise/handover"
 	"lb/supervise/health"
 	"lb/supervise/notice"
@@ -62,7 +63,7 @@ func newDesk(o Options, cfg *config.Config) *desk {
 	d.certs = certs.New(d.log)
 	d.acme = acme.New(acme.Options{Log: d.log, Publish: d.setManaged})
 	d.ports = ports.New(listenResolver(&d.o), d.log)
-	d.hub = d.newHub()
+	d.hub = d.newHub(cfg)
 	d.rings = &rings.Reader{Look: d.look, Now: func() int64 { return int64(d.clock()) }}
 	d.operator.log = d.log
 	if o.Admin != nil {
@@ -231,6 +232,7 @@ func (d *desk) begin(cfg *config.Config) {
 	d.prober = health.Start(d.probes(d.now))
 	notice.Insecure(d.now, d.log)
 	d.notices = notice.Start(notice.Options{Board: d.board, View: d.view.Load, Log: d.log, Now: d.clock})
+	d.faults = faultwatch.Start(faultwatch.Options{Board: d.board, View: d.view.Load, Ask: d.hub.Ask})
 	d.past = history.Start(history.Options{Board: d.board, View: func() history.View {
 		now := d.view.Load()
 		return history.View{Config: now.Config, IDs: now.IDs, Series: now.Series, BackendSeries: now.BackendSeries}
@@ -288,6 +290,7 @@ func (d *desk) close() {
 	d.stopHelpers()
 	d.acme.Close()
 	d.notices.Close()
+	d.faults.Close()
 	d.past.Close()
 	d.operator.wait()
 	if d.prober != nil {

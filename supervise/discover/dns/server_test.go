@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -179,6 +180,11 @@ func clientOf(t *testing.T, edit func(*conf), servers ...*server) *Client {
 		return conf
 	}
 	return c
+}
+
+// testLog returns a log that the test shows if it fails.
+func testLog(t *testing.T) *slog.Logger {
+	return slog.New(slog.NewTextHandler(t.Output(), nil))
 }
 
 // addrsOf returns addresses as text.
