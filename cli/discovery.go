@@ -70,12 +70,12 @@ func discoveryState(d api.Discovery) string {
 	switch {
 	case d.Up:
 		return "up"
+	case d.Fault == "":
+		return "not answered yet"
 	case d.Backends > 0:
 		return "fails, last kept"
-	case d.Fault != "":
-		return "fails"
 	}
-	return "not answered yet"
+	return "fails"
 }
 
 func discoveryFault(d api.Discovery, now time.Time) string {
