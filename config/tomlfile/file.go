@@ -4,6 +4,7 @@ package tomlfile
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -14,6 +15,7 @@ type File struct {
 	src   string
 	at    map[string]Spot // by path
 	twice string
+	lines []int // where each line begins
 }
 
 // mark is the byte order mark of UTF-8, which some editors write before a text.
@@ -24,12 +26,27 @@ const mark = "\xef\xbb\xbf"
 func New(data []byte) *File {
 	f := &File{src: strings.TrimPrefix(string(data), mark)}
 	f.at, f.twice = findSpots(f.src)
+	f.lines = linesOf(f.src)
 	return f
 }
 
 // Placed returns a file with the text src, which is not TOML, whose keys and values another
 // reader has found. It keeps at. Decode and Text mean nothing for it.
-func Placed(src string, at map[string]Spot) *File { return &File{src: src, at: at} }
+func Placed(src string, at map[string]Spot) *File {
+	return &File{src: src, at: at, lines: linesOf(src)}
+}
+
+// linesOf returns where each line of src begins. A text with many mistakes would be counted
+// through again for each.
+func linesOf(src string) []int {
+	lines := []int{0}
+	for i := range len(src) {
+		if src[i] == '\n' {
+			lines = append(lines, i+1)
+		}
+	}
+	return lines
+}
 
 // Mistake says where and why a file is not TOML.
 type Mistake struct {
@@ -91,8 +108,12 @@ func (f *File) Value(path string) (line, column int) { return f.place(f.at[path]
 
 // place turns an offset into a line and a column.
 func (f *File) place(off int) (line, column int) {
-	before := f.src[:max(0, min(off, len(f.src)))] // the decoder may say -1
-	return strings.Count(before, "\n") + 1, len(before) - strings.LastIndexByte(before, '\n')
+	off = max(0, min(off, len(f.src))) // the decoder may say -1
+	line, found := slices.BinarySearch(f.lines, off)
+	if found {
+		line++
+	}
+	return line, off - f.lines[line-1] + 1
 }
 
 // Text returns the value at path, or "" if it is not a text. The rest of the file
