@@ -62,6 +62,12 @@ var tellings = []told{
 			q.answer(0, "app.test. 5 IN A 10.0.0.1")
 		}
 	}, []string{"10.0.0.1"}, 5 * time.Second, "", 2},
+	{"nothing with EDNS", func(q *question) {
+		if q.IsEdns0() == nil {
+			q.answer(0, "app.test. 5 IN A 10.0.0.1")
+		}
+	}, []string{"10.0.0.1"}, 5 * time.Second, "", 2},
+	{"addresses of no server", func(q *question) { q.answer(0, "app.test. 5 IN A 0.0.0.0", "app.test. 5 IN A 224.0.0.1", soa) }, nil, 7 * time.Second, "", 1},
 	{"a lost datagram", func(q *question) {
 		if q.n == 2 {
 			q.answer(0, "app.test. 5 IN A 10.0.0.1")

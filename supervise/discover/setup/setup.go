@@ -91,7 +91,7 @@ func CacheFile(cfg *config.Config, getenv func(string) string, root bool) string
 		return ""
 	}
 	id := cfg.Source
-	if abs, err := filepath.Abs(id); err == nil && id != "" {
+	if abs, err := filepath.Abs(id); err == nil && id != "" && !strings.Contains(id, "://") {
 		id = abs
 	}
 	if id == "" {
