@@ -117,7 +117,11 @@ func (s *Set) Keep(before *Set) {
 // sourceOf returns the sessions of a configuration that Client has made.
 func sourceOf(c *tls.Config) *sessions { return c.ClientSessionCache.(*sessions) }
 
+// hasTLS reports whether a backend of p has TLS, or may be found to have it.
 func hasTLS(p *config.Pool) bool {
+	if p.Discover != "" {
+		return true
+	}
 	for i := range p.Backends {
 		if p.Backends[i].TLS {
 			return true
