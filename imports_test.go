@@ -241,7 +241,7 @@ func checkImport(t *testing.T, from, im string, allowed []string) {
 func checkDeps(t *testing.T, p goPackage) {
 	t.Helper()
 	switch p.ImportPath {
-	case "lb", "lb/cli", "lb/admin", "lb/admin/dashboard", "lb/admin/rest", "lb/internal/apidoc", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare", "lb/admin/metrics", "lb/bench/scrapes", "lb/supervise/tracing", "lb/supervise/discover/consul", "lb/supervise/discover/docker", "lb/supervise/discover/setup":
+	case "lb", "lb/cli", "lb/admin", "lb/admin/dashboard", "lb/admin/rest", "lb/internal/apidoc", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare", "lb/admin/metrics", "lb/bench/scrapes", "lb/bench/churn", "lb/supervise/tracing", "lb/supervise/discover/consul", "lb/supervise/discover/docker", "lb/supervise/discover/setup":
 	default:
 		if slices.Contains(p.Deps, "net/http") {
 			t.Errorf("%s depends on net/http, which is for the control plane", p.ImportPath)
