@@ -113,7 +113,7 @@ func (s *Server) Replace(t testing.TB) {
 // Client returns a client of s, until the test ends.
 func (s *Server) Client(t testing.TB) *clientv3.Client {
 	t.Helper()
-	c, err := clientv3.New(clientv3.Config{Endpoints: []string{s.Addr}, Logger: zap.NewNop()})
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{s.scheme + "://" + s.Addr}, Logger: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,8 +135,9 @@ func (s *Server) Put(t testing.TB, pairs ...string) {
 	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
 	defer cancel()
 	c := s.Client(t)
-	if _, err := c.Txn(ctx).Then(ops...).Commit(); err != nil {
-		t.Fatal(err)
-	}
-	c.Close()
+	defer c.Close()
+	testkit.Until(t, "etcd to take a transaction", func() bool { // not while a cluster looks for a leader
+		_, err := c.Txn(ctx).Then(ops...).Commit()
+		return err == nil
+	})
 }

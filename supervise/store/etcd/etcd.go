@@ -15,6 +15,7 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/grpclog"
@@ -98,7 +99,8 @@ func (s *Store) dial(ctx context.Context) (*clientv3.Client, error) {
 	o := clientv3.Config{
 		DialTimeout: readTimeout, DialKeepAliveTime: pingEvery, DialKeepAliveTimeout: pingTimeout,
 		Username: s.url.User, Password: password, Context: ctx, Logger: zap.NewNop(),
-		MaxUnaryRetries: 3, // more hide why a server cannot be reached until the time is over
+		// The library would hide why no server can be reached until the time is over.
+		MaxUnaryRetries: 3, DialOptions: []grpc.DialOption{grpc.WithChainUnaryInterceptor(atOnce)},
 	}
 	if o.TLS, err = store.TLS(s.url); err != nil {
 		return nil, err
@@ -111,6 +113,11 @@ func (s *Store) dial(ctx context.Context) (*clientv3.Client, error) {
 		o.Endpoints = append(o.Endpoints, scheme+host)
 	}
 	return clientv3.New(o)
+}
+
+// atOnce has a call fail while no server can be reached.
+func atOnce(ctx context.Context, method string, req, reply any, c *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	return invoke(ctx, method, req, reply, c, append(opts, grpc.WaitForReady(false))...)
 }
 
 // state is what is known of the store.
