@@ -36,9 +36,9 @@ func problems(st api.Status, now time.Time) (list []string) {
 			}
 			switch {
 			case b.Health == "down", b.Ejected:
-				note("backend %s of pool %s: %s", b.Address, pool.Name, stateOf(b, now))
+				note("backend %s of pool %s: %s", named(b), pool.Name, stateOf(b, now))
 			case b.LastFault != "" && now.Sub(b.LastFaultAt) < recentFault:
-				note("backend %s of pool %s: failed %s ago: %s", b.Address, pool.Name, age(b.LastFaultAt, now), b.LastFault)
+				note("backend %s of pool %s: failed %s ago: %s", named(b), pool.Name, age(b.LastFaultAt, now), b.LastFault)
 			}
 		}
 		if len(pool.Backends) > 0 && usable == 0 {

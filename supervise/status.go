@@ -190,6 +190,7 @@ func (d *desk) backendStatus(now *plan.Snapshot, i, j int, mono tick.Instant, wa
 	b := api.Backend{
 		Pool:             now.Config.Pools[i].Name,
 		Address:          cfg.String(),
+		Name:             cfg.Name,
 		Weight:           cfg.Weight,
 		ConfiguredWeight: cfg.Weight,
 		Backup:           cfg.Backup,

@@ -236,7 +236,8 @@ const (
 // Backend is one backend of a pool as all loops see it.
 type Backend struct {
 	Pool             string    `json:"pool"`
-	Address          string    `json:"address"`           // host:port, [v6]:port or unix:/path
+	Address          string    `json:"address"`           // ip:port, [v6]:port or unix:/path
+	Name             string    `json:"name,omitempty"`    // under which the address was found
 	Weight           int       `json:"weight"`            // in use
 	ConfiguredWeight int       `json:"configured_weight"` // in the configuration
 	Backup           bool      `json:"backup,omitempty"`

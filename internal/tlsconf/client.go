@@ -2,6 +2,7 @@ package tlsconf
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -63,6 +64,17 @@ func buildPools(cfg *config.Config, s *Secrets) ([]*tls.Config, error) {
 		list[i] = c
 	}
 	return list, nil
+}
+
+// Covers reports whether s has what every pool of cfg needs. s was made for a configuration
+// that differs in members alone, and may be nil.
+func (s *Set) Covers(cfg *config.Config) bool {
+	for i := range cfg.Pools {
+		if hasTLS(&cfg.Pools[i]) && (s == nil || i >= len(s.Pools) || s.Pools[i] == nil) {
+			return false
+		}
+	}
+	return true
 }
 
 // ForProbes returns a set with Pools alone. A nil s is like one without contents.
@@ -186,8 +198,9 @@ func nameOf(b config.Backend) string {
 	if b.Socket != "" {
 		return "localhost"
 	}
-	if ip, err := netip.ParseAddr(b.Host); err == nil {
+	host := cmp.Or(b.Name, b.Host)
+	if ip, err := netip.ParseAddr(host); err == nil {
 		return ip.WithZone("").String()
 	}
-	return strings.TrimSuffix(b.Host, ".")
+	return strings.TrimSuffix(host, ".")
 }

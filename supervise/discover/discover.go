@@ -72,6 +72,9 @@ type Options struct {
 	Log   *slog.Logger
 	Cache string // file that keeps what is known for the next start; "": none
 	Namer Namer
+	// Routed reports whether this machine has a way to an address; nil: to all. It is asked
+	// for names with addresses of both families.
+	Routed func(netip.Addr) bool
 	// Make returns the source of a pool with Discover. The hub itself does dns://.
 	Make func(pool config.Pool) (Source, error)
 	// Changed is called some time after a change, see Hold, from one goroutine. It has to

@@ -27,6 +27,7 @@ type Hub struct {
 	parked  parked
 	pools   map[string]*pool
 	told    map[string]map[string]string // by pool: the backends that the log has, and from where
+	version uint64                       // counts the changes of all names and sources
 	cfg     *config.Config               // that is followed
 	news    chan struct{}                // closed, and replaced, when something has answered
 	dirty   chan struct{}                // has a value when something has changed

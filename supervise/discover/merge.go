@@ -48,12 +48,12 @@ func (h *Hub) listOf(p *config.Pool) *pool {
 	reported := h.reportedOf(p.Name)
 	stamp := uint64(0)
 	if s := h.sources[p.Name]; s != nil {
-		stamp += s.version
+		stamp = s.version
 	}
 	for _, list := range [][]config.Backend{p.Backends, reported} {
 		for _, b := range list {
 			if n := h.names[keyOf(p, b)]; n != nil && IsName(b) {
-				stamp += n.version
+				stamp = max(stamp, n.version)
 			}
 		}
 	}

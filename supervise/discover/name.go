@@ -51,7 +51,7 @@ type name struct {
 	min, max time.Duration
 	families [2]family // IPv4, IPv6
 	addrs    []netip.Addr
-	version  uint64 // counts the changes of addrs
+	version  uint64 // the hub's when addrs changed last
 	late     bool   // the grace of the other family is over
 	failing  bool   // the log knows
 
@@ -121,8 +121,7 @@ func (n *name) askNow() {
 func (n *name) run(i int) {
 	wait := time.Duration(0)
 	for {
-		now := n.families[i].now
-		if !n.pause(wait, now) {
+		if !n.pause(wait, &n.families[i]) {
 			return
 		}
 		q, tickets := n.begin(i)
@@ -140,34 +139,26 @@ func (n *name) run(i int) {
 	}
 }
 
-// pause waits, or less long if now has a value, and returns false when the name is
+// pause waits, or less long if f is to be asked at once, and returns false when the name is
 // followed no longer.
-func (n *name) pause(wait time.Duration, now <-chan struct{}) bool {
+func (n *name) pause(wait time.Duration, f *family) bool {
 	t := time.NewTimer(wait)
 	defer t.Stop()
-	for {
+	for now := f.now; ; now = nil {
 		select {
 		case <-n.ctx.Done():
 			return false
 		case <-t.C:
 			return true
 		case <-now:
-			now = nil
 			n.h.mu.Lock()
-			left := time.Until(n.lastAsked().Add(n.min))
-			n.h.mu.Unlock()
-			if left < wait {
-				t.Reset(max(left, 0))
+			left := max(time.Until(f.asked.Add(n.min)), 0)
+			if now := time.Now(); now.Add(left).Before(f.next) {
+				f.next = now.Add(left)
+				t.Reset(left)
 			}
+			n.h.mu.Unlock()
 		}
-	}
-}
-
-func (n *name) lastAsked() time.Time {
-	if a, b := n.families[0].asked, n.families[1].asked; a.Before(b) {
-		return a // the two are asked together
-	} else {
-		return b
 	}
 }
 
@@ -265,13 +256,28 @@ func (n *name) unite() bool {
 		}
 	}
 	slices.SortFunc(all, netip.Addr.Compare) // name servers rotate their answers
-	all = slices.Compact(all)
+	all = n.h.routed(slices.Compact(all))
 	if slices.Equal(all, n.addrs) {
 		return false
 	}
 	n.addrs = all
-	n.version++
+	n.h.version++
+	n.version = n.h.version
 	return true
+}
+
+// routed returns those of all that this machine has a way to: a machine without IPv6 gets
+// nothing but errors from the IPv6 half of a name. If it has a way to none, that may be for
+// now.
+func (h *Hub) routed(all []netip.Addr) []netip.Addr {
+	is4 := func(ip netip.Addr) bool { return ip.Is4() }
+	if h.o.Routed == nil || !slices.ContainsFunc(all, is4) || !slices.ContainsFunc(all, netip.Addr.Is6) {
+		return all
+	}
+	if some := only(all, h.o.Routed); len(some) > 0 {
+		return some
+	}
+	return all
 }
 
 // wait returns the time from an answer to the next question.

@@ -3,7 +3,7 @@ package discover
 import (
 	"context"
 	"fmt"
-	"net/url"
+	"net"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lb/config"
+	"lb/config/discovery"
 	"lb/internal/redact"
 )
 
@@ -22,7 +23,7 @@ type source struct {
 	stop   context.CancelFunc
 
 	list    []config.Backend // reported last
-	version uint64           // counts the changes of list
+	version uint64           // the hub's when list changed last
 	settled bool
 	failing bool // the log knows
 
@@ -58,14 +59,15 @@ func (h *Hub) followSource(p *config.Pool) {
 	key := sourceKey{pool.Name, hashOf(pool.Discover)}
 	if known, ok := h.parked.sources[key]; ok {
 		s.list, s.answeredAt = known.list, known.at
-		s.version++
+		h.version++
+		s.version = h.version
 		delete(h.parked.sources, key)
 	}
 	ctx, stop := context.WithCancel(h.ctx)
 	s.stop = stop
-	if b, ok, err := ofDNS(pool.Discover); ok {
-		s.settled, s.answeredAt = true, time.Now()
-		s.note([]config.Backend{b}, err)
+	if b, ok := ofDNS(pool.Discover); ok {
+		s.settled = true
+		s.note([]config.Backend{b}, nil)
 		return
 	}
 	var err error
@@ -93,22 +95,16 @@ func (h *Hub) reportedOf(pool string) []config.Backend {
 	return nil
 }
 
-// ofDNS returns the backend that dns://host:port stands for. ok reports whether discover
-// is one.
-func ofDNS(discover string) (b config.Backend, ok bool, err error) {
-	rest, ok := strings.CutPrefix(discover, "dns://")
-	if !ok {
-		return b, false, nil
+// ofDNS returns the backend that dns://host:port stands for. ok reports whether address is
+// one.
+func ofDNS(address string) (b config.Backend, ok bool) {
+	u, flaw := discovery.Parse(address)
+	if flaw != nil || u.Scheme != discovery.DNS {
+		return b, false
 	}
-	u, err := url.Parse(discover)
-	if err != nil || u.Host == "" || u.Port() == "" || strings.Trim(u.Path, "/") != "" {
-		return b, true, fmt.Errorf("%q is not host:port", rest)
-	}
-	port, err := strconv.Atoi(u.Port())
-	if err != nil || port < 1 || port > 65535 {
-		return b, true, fmt.Errorf("%q is not a port", u.Port())
-	}
-	return config.Backend{Host: u.Hostname(), Port: port, Weight: 1, TLS: port == 443}, true, nil
+	host, text, err := net.SplitHostPort(u.Hosts[0])
+	port, _ := strconv.Atoi(text)
+	return config.Backend{Host: host, Port: port, Weight: 1, TLS: port == 443}, err == nil
 }
 
 // run runs the source, again if it ends by itself.
@@ -185,7 +181,8 @@ func (s *source) note(list []config.Backend, err error) {
 	s.emptySince = time.Time{}
 	if !slices.Equal(list, s.list) {
 		s.list = list
-		s.version++
+		s.h.version++
+		s.version = s.h.version
 		s.changes++
 		s.h.touch()
 	}
