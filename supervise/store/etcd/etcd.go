@@ -21,8 +21,8 @@ import (
 	"google.golang.org/grpc/grpclog"
 	"google.golang.org/grpc/status"
 
-	"lb/internal/pace"
 	"lb/internal/storeurl"
+	"lb/supervise/discover/pace"
 	"lb/supervise/store"
 )
 
@@ -195,7 +195,7 @@ func (s *Store) Follow(ctx context.Context, report func(View, error)) {
 		if time.Since(from) > lookEvery {
 			wait.Reset()
 		}
-		pace.Sleep(ctx, wait.Next())
+		wait.Wait(ctx)
 	}
 }
 
@@ -208,7 +208,7 @@ func (s *Store) follow(ctx context.Context, report func(View)) error {
 		return err
 	}
 	defer c.Close()
-	for wait := (pace.Backoff{Min: 10 * time.Millisecond}); ; pace.Sleep(ctx, wait.Next()) {
+	for wait := (pace.Backoff{Min: 10 * time.Millisecond}); ; wait.Wait(ctx) {
 		r, err := s.read(ctx, c)
 		if err != nil {
 			return err

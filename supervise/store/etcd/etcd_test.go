@@ -240,7 +240,7 @@ func TestTLS(t *testing.T) {
 	until(t, c, "")
 	for url, want := range map[string]string{
 		"etcds://" + s.Addr + "/k?ca=" + other.Write(t, dir, "other"): "certificate",
-		"etcds://" + s.Addr + "/k?ca=" + file:                         "certificate required",
+		"etcds://" + s.Addr + "/k?ca=" + file:                         "remote error: tls: ",
 		"etcd://" + s.Addr + "/k":                                     "etcd at",
 	} {
 		if _, err := at(t, url, true).Read(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
