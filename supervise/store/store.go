@@ -12,6 +12,13 @@ import (
 	"lb/internal/storeurl"
 )
 
+// Value is what a key has at a moment.
+type Value struct {
+	Data     []byte
+	Found    bool   // the key is there
+	Revision uint64 // of the store when Data was written
+}
+
 // Secret returns the password or the token for u, or "" if there is none.
 func Secret(u storeurl.URL) (string, error) {
 	if u.PasswordFile == "" {
