@@ -59,6 +59,9 @@ func printConfig(p page, st api.Status, now time.Time) {
 		watched = "watched"
 	}
 	p.line("config    ", fmt.Sprintf("number %d, %s (%s), loaded %s ago", c.Number, file, watched, age(c.Loaded, now)))
+	if c.Store != nil {
+		printStore(p, c.Store, now)
+	}
 	if c.Fault != "" {
 		p.lineIn("          ", fmt.Sprintf("LAST RELOAD REFUSED %s ago:", age(c.FaultAt, now)), red)
 		for line := range strings.Lines(c.Fault) {

@@ -18,6 +18,9 @@ func problems(st api.Status, now time.Time) (list []string) {
 	if c := st.Config; c.Fault != "" {
 		note("configuration: the last reload was refused %s ago: %s", age(c.FaultAt, now), c.Fault)
 	}
+	if s := st.Config.Store; s != nil && s.Fault != "" {
+		note("configuration: the store fails %s", storeFault(s, now))
+	}
 	if st.UpgradeFault != "" {
 		note("upgrade: the last one failed %s ago: %s", age(st.UpgradeFaultAt, now), st.UpgradeFault)
 	}

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -16,11 +15,12 @@ import (
 	"lb/config"
 	"lb/supervise"
 	"lb/supervise/certs"
+	"lb/supervise/remote"
 )
 
 // configFlag is the flag for the file of a command that reads it.
 type configFlag struct {
-	Config string `short:"c" placeholder:"FILE" help:"Configuration file. Default: ./lb.toml where there is one."`
+	Config string `short:"c" placeholder:"FILE" help:"Configuration file, or etcd://HOST:PORT/KEY or consul://HOST:PORT/KEY. Default: ./lb.toml where there is one."`
 }
 
 // flushTimeout is how long the end of lb waits for a stream that is not read.
@@ -80,12 +80,18 @@ func (s *serveCmd) prepare(std *streams) (o supervise.Options, cfg *config.Confi
 			return o, nil, nil, err
 		}
 	}
-	load := s.loader(servers)
+	load, store, err := s.loader(servers)
+	if err != nil {
+		return o, nil, servers, err
+	}
 	if cfg, err = load(); err != nil {
 		return o, nil, servers, err
 	}
 	log := supervise.OpenLog(std.err, std.stream, cfg.LogFormat, cfg.LogLevel)
-	o = supervise.Options{Log: log.Logger, LogSettings: log, Version: version(), Load: load}
+	o = supervise.Options{Log: log.Logger, LogSettings: log, Version: version(), Load: load, Store: store}
+	if store != nil {
+		store.SetLog(log.Logger)
+	}
 	o.Admin = func(cfg *config.Config, r supervise.Running) supervise.Admin {
 		return admin.New(adminOptions(cfg, r, log.Logger))
 	}
@@ -98,11 +104,9 @@ func (s *serveCmd) prepare(std *streams) (o supervise.Options, cfg *config.Confi
 	return o, cfg, servers, nil
 }
 
-// loader returns a function, for one goroutine at a time, that reads the
-// configuration with the flags applied. Once it has found a file, later calls read
-// the same path, wherever lb was started, and fail if the file is gone instead of
-// returning the defaults.
-func (s *serveCmd) loader(servers demoServers) func() (*config.Config, error) {
+// loader returns a function that reads the configuration with the flags applied, and the
+// store that it comes from, or nil if that is a file.
+func (s *serveCmd) loader(servers demoServers) (load func() (*config.Config, error), store *remote.Store, err error) {
 	flags := config.Flags{
 		Mode: s.Mode, Host: s.Host, Strategy: s.Strategy, LogLevel: s.LogLevel, LogFormat: s.LogFormat, PIDFile: s.PIDFile, Admin: s.Admin,
 		Workers: s.Workers, Port: s.Port, Backends: s.Backend, TLSCert: s.TLSCert, TLSKey: s.TLSKey, HTTPS: s.HTTPS,
@@ -110,17 +114,13 @@ func (s *serveCmd) loader(servers demoServers) func() (*config.Config, error) {
 	if s.Demo {
 		flags.Backends = servers.addrs()
 	}
-	path := s.Config
-	return func() (*config.Config, error) {
-		cfg, err := config.Find(path, flags)
-		if err != nil || cfg.Source == "" {
-			return cfg, err
-		}
-		if path, err = filepath.Abs(cfg.Source); err == nil {
-			cfg.Source = path
-		}
-		return cfg, err
+	if !remote.Is(s.Config) {
+		return fromFile(s.Config, flags), nil, nil
 	}
+	if store, err = openStore(s.Config); err != nil {
+		return nil, nil, err
+	}
+	return fromStore(store, flags), store, nil
 }
 
 // adminOptions lets the operator's HTTP server show what runs.
@@ -164,9 +164,9 @@ type checkCmd struct {
 // certificates and keys that it names are read, too, as at the start.
 func (c *checkCmd) Run(std *streams) error {
 	if c.File != "" && c.Config != "" {
-		return config.Errors{{Key: "--config", What: fmt.Sprintf("two files, %q and %q", c.File, c.Config), Hint: "check one at a time"}}
+		return twoFiles(c.File, c.Config)
 	}
-	cfg, err := config.Find(cmp.Or(c.File, c.Config), config.Flags{})
+	cfg, err := find(cmp.Or(c.File, c.Config), config.Flags{})
 	if err != nil {
 		return err
 	}
