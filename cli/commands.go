@@ -10,6 +10,7 @@ import (
 
 	"lb/admin"
 	"lb/admin/api"
+	"lb/cli/load"
 	"lb/config"
 	"lb/config/socketpath"
 )
@@ -72,7 +73,7 @@ func (to *target) socketPaths(std *streams) ([]string, error) {
 		return []string{to.Socket}, nil
 	}
 	elsewhere := config.Flags{Backends: []string{"127.0.0.1:1"}} // lb may have its backends from flags
-	cfg, err := findOf(to.Config, elsewhere)
+	cfg, err := load.FindOf(to.Config, elsewhere)
 	if err != nil {
 		var mistakes config.Errors
 		if !errors.As(err, &mistakes) {
@@ -81,7 +82,7 @@ func (to *target) socketPaths(std *streams) ([]string, error) {
 		if !to.quiet {
 			fmt.Fprintln(std.err, "lb: the configuration is not accepted, see lb check; looking for the socket all the same")
 		}
-		cfg = loadPartial(to.Config)
+		cfg = load.Partial(to.Config)
 	}
 	if cfg.Admin.Socket == config.SocketOff {
 		return nil, fmt.Errorf("admin.socket is %q in %s: there are no commands; signals work (SIGHUP, SIGUSR2, SIGTERM)", config.SocketOff, cfg.Source)

@@ -60,7 +60,10 @@ func printConfig(p page, st api.Status, now time.Time) {
 	}
 	p.line("config    ", fmt.Sprintf("number %d, %s (%s), loaded %s ago", c.Number, file, watched, age(c.Loaded, now)))
 	if c.Store != nil {
-		printStore(p, c.Store, now)
+		p.line("store     ", words.Store(c.Store, now))
+		if c.Store.Fault != "" {
+			p.lineIn("          ", "STORE "+words.StoreFault(c.Store, now), red)
+		}
 	}
 	if c.Fault != "" {
 		p.lineIn("          ", fmt.Sprintf("LAST RELOAD REFUSED %s ago:", age(c.FaultAt, now)), red)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"lb/admin/api"
+	"lb/cli/words"
 )
 
 // recentFault is how long a fault of a backend is a problem.
@@ -19,7 +20,7 @@ func problems(st api.Status, now time.Time) (list []string) {
 		note("configuration: the last reload was refused %s ago: %s", age(c.FaultAt, now), c.Fault)
 	}
 	if s := st.Config.Store; s != nil && s.Fault != "" {
-		note("configuration: the store fails %s", storeFault(s, now))
+		note("configuration: the store %s", words.StoreFault(s, now))
 	}
 	if st.UpgradeFault != "" {
 		note("upgrade: the last one failed %s ago: %s", age(st.UpgradeFaultAt, now), st.UpgradeFault)

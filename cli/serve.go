@@ -12,6 +12,7 @@ import (
 
 	"lb/admin"
 	"lb/admin/api"
+	"lb/cli/load"
 	"lb/config"
 	"lb/supervise"
 	"lb/supervise/certs"
@@ -80,15 +81,15 @@ func (s *serveCmd) prepare(std *streams) (o supervise.Options, cfg *config.Confi
 			return o, nil, nil, err
 		}
 	}
-	load, store, err := s.loader(servers)
+	read, store, err := load.Loader(s.Config, s.flags(servers))
 	if err != nil {
 		return o, nil, servers, err
 	}
-	if cfg, err = load(); err != nil {
+	if cfg, err = read(); err != nil {
 		return o, nil, servers, err
 	}
 	log := supervise.OpenLog(std.err, std.stream, cfg.LogFormat, cfg.LogLevel)
-	o = supervise.Options{Log: log.Logger, LogSettings: log, Version: version(), Load: load, Store: store}
+	o = supervise.Options{Log: log.Logger, LogSettings: log, Version: version(), Load: read, Store: store}
 	if store != nil {
 		store.SetLog(log.Logger)
 	}
@@ -104,9 +105,8 @@ func (s *serveCmd) prepare(std *streams) (o supervise.Options, cfg *config.Confi
 	return o, cfg, servers, nil
 }
 
-// loader returns a function that reads the configuration with the flags applied, and the
-// store that it comes from, or nil if that is a file.
-func (s *serveCmd) loader(servers demoServers) (load func() (*config.Config, error), store *remote.Store, err error) {
+// flags returns the flags for the configuration.
+func (s *serveCmd) flags(servers demoServers) config.Flags {
 	flags := config.Flags{
 		Mode: s.Mode, Host: s.Host, Strategy: s.Strategy, LogLevel: s.LogLevel, LogFormat: s.LogFormat, PIDFile: s.PIDFile, Admin: s.Admin,
 		Workers: s.Workers, Port: s.Port, Backends: s.Backend, TLSCert: s.TLSCert, TLSKey: s.TLSKey, HTTPS: s.HTTPS,
@@ -114,13 +114,7 @@ func (s *serveCmd) loader(servers demoServers) (load func() (*config.Config, err
 	if s.Demo {
 		flags.Backends = servers.addrs()
 	}
-	if !remote.Is(s.Config) {
-		return fromFile(s.Config, flags), nil, nil
-	}
-	if store, err = openStore(s.Config); err != nil {
-		return nil, nil, err
-	}
-	return fromStore(store, flags), store, nil
+	return flags
 }
 
 // adminOptions lets the operator's HTTP server show what runs.
@@ -164,9 +158,9 @@ type checkCmd struct {
 // certificates and keys that it names are read, too, as at the start.
 func (c *checkCmd) Run(std *streams) error {
 	if c.File != "" && c.Config != "" {
-		return twoFiles(c.File, c.Config)
+		return config.Errors{{Key: "--config", What: fmt.Sprintf("two files, %q and %q", remote.Shown(c.File), remote.Shown(c.Config)), Hint: "check one at a time"}}
 	}
-	cfg, err := find(cmp.Or(c.File, c.Config), config.Flags{})
+	cfg, err := load.Find(cmp.Or(c.File, c.Config), config.Flags{})
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"lb/admin"
 	"lb/admin/api"
+	"lb/cli/load"
 	"lb/cli/words"
 	"lb/config"
 	"lb/config/show"
@@ -54,7 +55,7 @@ func (s *configShowCmd) settings(std *streams) (list []api.Setting, err error) {
 	if s.Config == "" || s.Socket != "" || !errors.As(err, &none) {
 		return nil, err
 	}
-	cfg, mistakes := find(s.Config, config.Flags{})
+	cfg, mistakes := load.Find(s.Config, config.Flags{})
 	if mistakes != nil {
 		return nil, mistakes
 	}

@@ -1,7 +1,8 @@
-package cli
+// Package load reads the configuration for commands: from a file, or from a store such as
+// etcd.
+package load
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 
@@ -9,12 +10,12 @@ import (
 	"lb/supervise/remote"
 )
 
-// find is config.Find, also for the URL of a store such as etcd.
-func find(path string, f config.Flags) (*config.Config, error) {
+// Find is config.Find, also for the URL of a store such as etcd.
+func Find(path string, f config.Flags) (*config.Config, error) {
 	if !remote.Is(path) {
 		return config.Find(path, f)
 	}
-	s, err := openStore(path)
+	s, err := open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -25,13 +26,13 @@ func find(path string, f config.Flags) (*config.Config, error) {
 	return config.Read(s.Name(), data, f)
 }
 
-// findOf is find for a command to a running lb: while a store is away, the copy of what lb has
+// FindOf is Find for a command to a running lb: while a store is away, the copy of what lb has
 // accepted last says as much. err is nil, config.Errors, or of something that cannot be read.
-func findOf(path string, f config.Flags) (cfg *config.Config, err error) {
-	if cfg, err = find(path, f); err == nil || !remote.Is(path) {
+func FindOf(path string, f config.Flags) (cfg *config.Config, err error) {
+	if cfg, err = Find(path, f); err == nil || !remote.Is(path) {
 		return cfg, err
 	}
-	if s, bad := openStore(path); bad == nil {
+	if s, bad := open(path); bad == nil {
 		if data, none := s.Copy(); none == nil {
 			return config.Read(s.Name(), data, f)
 		}
@@ -39,12 +40,12 @@ func findOf(path string, f config.Flags) (cfg *config.Config, err error) {
 	return nil, err
 }
 
-// loadPartial is config.LoadPartial, also for the URL of a store.
-func loadPartial(path string) *config.Config {
+// Partial is config.LoadPartial, also for the URL of a store.
+func Partial(path string) *config.Config {
 	if !remote.Is(path) {
 		return config.LoadPartial(path)
 	}
-	if s, err := openStore(path); err == nil {
+	if s, err := open(path); err == nil {
 		if data, err := s.Read(); err == nil {
 			return config.ReadPartial(s.Name(), data)
 		}
@@ -52,19 +53,26 @@ func loadPartial(path string) *config.Config {
 	return config.Default()
 }
 
-func openStore(url string) (*remote.Store, error) {
+func open(url string) (*remote.Store, error) {
 	return remote.Open(url, remote.Options{Getenv: os.Getenv, Root: os.Geteuid() == 0})
 }
 
-// fromStore returns a function that reads the configuration in s with the flags applied.
-func fromStore(s *remote.Store, flags config.Flags) func() (*config.Config, error) {
+// Loader returns a function, for one goroutine at a time, that reads the configuration at path
+// with the flags applied, and the store that it is in, or nil if that is a file.
+func Loader(path string, flags config.Flags) (load func() (*config.Config, error), s *remote.Store, err error) {
+	if !remote.Is(path) {
+		return fromFile(path, flags), nil, nil
+	}
+	if s, err = open(path); err != nil {
+		return nil, nil, err
+	}
 	return func() (*config.Config, error) {
 		data, err := s.Load()
 		if err != nil {
 			return nil, err
 		}
 		return config.Read(s.Name(), data, flags)
-	}
+	}, s, nil
 }
 
 // fromFile returns a function, for one goroutine at a time, that reads the file at path with
@@ -81,9 +89,4 @@ func fromFile(path string, flags config.Flags) func() (*config.Config, error) {
 		}
 		return cfg, err
 	}
-}
-
-// twoFiles is the error of a command that is given a file in two ways.
-func twoFiles(a, b string) error {
-	return config.Errors{{Key: "--config", What: fmt.Sprintf("two files, %q and %q", remote.Shown(a), remote.Shown(b)), Hint: "check one at a time"}}
 }
