@@ -62,6 +62,7 @@ type Store struct {
 	loaded text         // by Load
 	began  bool         // something was loaded
 	state  api.ConfigStore
+	used   string // hash of the text in use
 	told   string // fault in the log
 	newest string // hash of the newest text that the watch has seen
 	uncopy bool   // the copy could not be written, which the log says
@@ -203,7 +204,7 @@ func (s *Store) SetLog(log *slog.Logger) {
 func (s *Store) Accepted() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.state.Revision, s.state.FromDisk = s.loaded.revision, s.loaded.disk
+	s.used, s.state.Revision, s.state.FromDisk = s.loaded.hash, s.loaded.revision, s.loaded.disk
 	if s.loaded.disk || s.copy == "" && s.uncopy {
 		return
 	}
@@ -284,6 +285,9 @@ func (s *Store) Watch(news func(cancelled <-chan struct{}, n filewatch.News)) *W
 			s.note(err, v.Revision)
 			if s.newest = ""; err == nil {
 				s.newest = hashOf(v.Data)
+			}
+			if s.newest == s.used { // what is in use, whether it came from here or is the copy
+				s.state.Revision, s.state.FromDisk = v.Revision, false
 			}
 			s.mu.Unlock()
 			w.tell()
