@@ -32,6 +32,7 @@ func problems(st api.Status, now time.Time) (list []string) {
 		}
 	}
 	list = append(list, certificateProblems(st.Certificates, now)...)
+	list = append(list, discoveryProblems(st.Discovery, now)...)
 	for _, pool := range st.Pools {
 		usable := 0
 		for _, b := range pool.Backends {

@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"crypto/tls"
-
 	"lb/internal/tlsconf"
 	"lb/proxy/record"
 	"lb/upstream"
@@ -75,12 +73,8 @@ func (q *pool) use(s *Snapshot, i int) {
 
 // setTLS has new conns to the targets of q, which is at an index, go by set.
 func (q *pool) setTLS(set *tlsconf.Set, i int) {
-	var cfg *tls.Config
-	if set != nil && i < len(set.Pools) {
-		cfg = set.Pools[i]
-	}
 	for j, t := range q.targets {
-		t.Manner.Set(cfg, q.cfg.Backends[j])
+		t.Manner.Set(set.OfPool(i), q.cfg.Backends[j])
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -272,14 +273,34 @@ func (r *rig) onEveryConnect(f func(place int, p *looptest.Peer)) {
 	}
 }
 
-// reload gives the proxy another configuration at its next turn.
-func (r *rig) reload(cfg *config.Config) {
+// next makes the snapshot of cfg that of r, and returns it.
+func (r *rig) next(cfg *config.Config) Snapshot {
 	before := r.snapshot
 	r.snapshot = r.ids.snapshot(cfg)
 	r.snapshot.Number = before.Number + 1
 	r.snapshot.Loops, r.snapshot.Place, r.snapshot.Slots = before.Loops, before.Place, before.Slots
 	r.serve(r.snapshot)
-	s := r.snapshot
+	return r.snapshot
+}
+
+// change gives the proxy other members at its next turn, which is all that cfg changes.
+func (r *rig) change(cfg *config.Config) {
+	var pools []int
+	for i := range cfg.Pools {
+		if !slices.Equal(cfg.Pools[i].Backends, r.snapshot.Config.Pools[i].Backends) {
+			pools = append(pools, i)
+		}
+	}
+	s := r.next(cfg)
+	r.l.Post(func() {
+		r.p.Change(s, pools)
+		r.p.placeLetters()
+	})
+}
+
+// reload gives the proxy another configuration at its next turn.
+func (r *rig) reload(cfg *config.Config) {
+	s := r.next(cfg)
 	r.l.Post(func() {
 		r.p.Reload(s)
 		r.p.placeLetters()

@@ -19,6 +19,7 @@ type Snapshot struct {
 	Config *config.Config
 	Number uint64  // of the configuration; counts from 1
 	IDs    [][]int // on the board, where they are claimed, by pool and backend
+	Awaits bool    // the default pool is one, although it has no backend at the moment
 	Loops  int     // how many are running
 	Place  int     // of this one among them, from 0
 	Slots  []int   // on the board, of all running loops, this one included
@@ -36,6 +37,7 @@ type snapshot struct {
 	cfg    *config.Config
 	number uint64
 	limits httpparse.Limits
+	awaits bool   // Snapshot.Awaits
 	trust  uint32 // numbers cfg.TrustedProxies, from 1: see front.Peer
 	// guarded are the fields that its routes set or match, and those of tags.
 	guarded *httpparse.Guarded
@@ -56,7 +58,7 @@ type snapshot struct {
 // of the present one that stay the same, and changes nothing of it.
 func (p *Proxy) newSnapshot(o Snapshot) (s *snapshot, targets map[int]*target) {
 	cfg := o.Config
-	s = &snapshot{cfg: cfg, number: o.Number, trust: 1, via: rewrite.NewVia(cfg.Via), strict: rewrite.NewStrict(cfg.TLS.HSTS), tags: rewrite.NewTags(cfg), limits: httpparse.Limits{
+	s = &snapshot{cfg: cfg, number: o.Number, awaits: o.Awaits, trust: 1, via: rewrite.NewVia(cfg.Via), strict: rewrite.NewStrict(cfg.TLS.HSTS), tags: rewrite.NewTags(cfg), limits: httpparse.Limits{
 		HeadBytes:   cfg.Limits.HeaderBytes,
 		Fields:      cfg.Limits.Fields,
 		TargetBytes: cfg.Limits.TargetBytes,

@@ -73,7 +73,7 @@ func (d *desk) takeMembers() {
 		return
 	}
 	c := d.registry.Change(d.now, d.hub.Effective(d.now.Base), d.room())
-	if d.noteCrowd(c != nil && c.Left > 0); c == nil {
+	if d.noteCrowd(c != nil && c.Left > 0); c == nil || len(c.Delta.Pools) == 0 {
 		return
 	}
 	d.claim(&c.Claims, true)

@@ -108,6 +108,8 @@ type Running struct {
 	// Certs returns the certificates in use, and the names that have none yet. Any goroutine
 	// may call it.
 	Certs func() []api.Certificate
+	// Discovery returns the sources and names of backends. Any goroutine may call it.
+	Discovery func() []api.Discovery
 	// Control carries out what the operator asks for.
 	Control api.Control
 	// LastReload returns whether the last reload was taken up, and when the

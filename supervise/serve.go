@@ -318,11 +318,12 @@ func (d *desk) stopHelpers() {
 // running returns what the operator's server can look at.
 func (d *desk) running() Running {
 	r := Running{
-		Board:   d.board,
-		Now:     func() int64 { return int64(d.clock()) },
-		View:    d.view.Load,
-		Certs:   d.certs.List,
-		Control: commands{d},
+		Board:     d.board,
+		Now:       func() int64 { return int64(d.clock()) },
+		View:      d.view.Load,
+		Certs:     d.certs.List,
+		Discovery: d.hub.States,
+		Control:   commands{d},
 		LastReload: func() (ok bool, loaded time.Time) {
 			p := d.public.Load() // no server serves before it is there
 			return p.outcome.reload.text == "", p.outcome.loaded

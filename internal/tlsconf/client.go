@@ -66,11 +66,19 @@ func buildPools(cfg *config.Config, s *Secrets) ([]*tls.Config, error) {
 	return list, nil
 }
 
+// OfPool returns the configuration of the pool at an index, or nil. s may be nil.
+func (s *Set) OfPool(i int) *tls.Config {
+	if s == nil || i >= len(s.Pools) {
+		return nil
+	}
+	return s.Pools[i]
+}
+
 // Covers reports whether s has what every pool of cfg needs. s was made for a configuration
 // that differs in members alone, and may be nil.
 func (s *Set) Covers(cfg *config.Config) bool {
 	for i := range cfg.Pools {
-		if hasTLS(&cfg.Pools[i]) && (s == nil || i >= len(s.Pools) || s.Pools[i] == nil) {
+		if hasTLS(&cfg.Pools[i]) && s.OfPool(i) == nil {
 			return false
 		}
 	}
@@ -109,7 +117,11 @@ func (s *Set) Keep(before *Set) {
 // sourceOf returns the sessions of a configuration that Client has made.
 func sourceOf(c *tls.Config) *sessions { return c.ClientSessionCache.(*sessions) }
 
+// hasTLS reports whether a backend of p has TLS, or may be found to have it.
 func hasTLS(p *config.Pool) bool {
+	if p.Discover != "" {
+		return true
+	}
 	for i := range p.Backends {
 		if p.Backends[i].TLS {
 			return true

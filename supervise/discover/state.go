@@ -3,38 +3,24 @@ package discover
 import (
 	"cmp"
 	"slices"
-	"time"
+
+	"lb/admin/api"
 )
 
-// State is what a name or a source did last.
-type State struct {
-	Pool       string // of a source; "" for a name, which any pool may use
-	Source     string // a name, or the address of a source without its secrets
-	Resolver   string // of a name; "": the system's
-	Up         bool   // the last answer was good
-	Backends   int    // that are known: addresses of a name
-	LastAnswer time.Time
-	LastError  string // "" after a good answer
-	ErrorAt    time.Time
-	Next       time.Time // when a name is asked for; zero: now, or when the source has news
-	Changes    uint64
-	Errors     uint64
-}
-
 // States returns the state of every source and every name, sources first, sorted.
-func (h *Hub) States() (list []State) {
+func (h *Hub) States() (list []api.Discovery) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, s := range h.sources {
-		list = append(list, State{
+		list = append(list, api.Discovery{
 			Pool: s.pool.Name, Source: shownSource(s.pool.Discover), Up: !s.failing && s.settled, Backends: h.count(s),
-			LastAnswer: s.answeredAt, LastError: s.fault, ErrorAt: s.failAt, Changes: s.changes, Errors: s.errors,
+			LastAnswer: s.answeredAt, Fault: s.fault, FaultAt: s.failAt, Changes: s.changes, Errors: s.errors,
 		})
 	}
 	for _, n := range h.names {
-		st := State{
+		st := api.Discovery{
 			Source: shownName(n.key.name), Resolver: n.key.resolver, Up: !n.failing && n.settled(), Backends: len(n.addrs),
-			LastAnswer: n.answeredAt, LastError: n.fault, ErrorAt: n.failAt, Changes: n.changes, Errors: n.errors,
+			LastAnswer: n.answeredAt, Fault: n.fault, FaultAt: n.failAt, Changes: n.changes, Errors: n.errors,
 		}
 		for _, f := range n.families {
 			if st.Next.IsZero() || !f.next.IsZero() && f.next.Before(st.Next) {
@@ -43,7 +29,7 @@ func (h *Hub) States() (list []State) {
 		}
 		list = append(list, st)
 	}
-	slices.SortFunc(list, func(a, b State) int {
+	slices.SortFunc(list, func(a, b api.Discovery) int {
 		return cmp.Or(cmp.Compare(b2i(a.Pool == ""), b2i(b.Pool == "")), cmp.Compare(a.Pool, b.Pool), cmp.Compare(a.Source, b.Source), cmp.Compare(a.Resolver, b.Resolver))
 	})
 	return list

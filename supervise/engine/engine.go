@@ -75,6 +75,7 @@ func forProxy(s plan.Seat, set *tlsconf.Set) proxy.Snapshot {
 		Config: s.Snapshot.Config,
 		Number: s.Snapshot.Number,
 		IDs:    s.Snapshot.IDs,
+		Awaits: s.Snapshot.Awaits,
 
 		Series:        s.Snapshot.Series,
 		BackendSeries: s.Snapshot.BackendSeries,

@@ -73,7 +73,8 @@ type Claims struct {
 // Snapshot returns the snapshot of cfg, to which a belongs and which is that of base, without
 // secrets.
 func (a *Assignment) Snapshot(cfg, base *config.Config, number uint64) *Snapshot {
-	return &Snapshot{Config: cfg, Base: base, Number: number, IDs: a.IDs, Series: a.Series, BackendSeries: a.BackendSeries}
+	awaits := len(base.Pools[0].Backends) > 0 || base.Pools[0].Discover != ""
+	return &Snapshot{Config: cfg, Base: base, Awaits: awaits, Number: number, IDs: a.IDs, Series: a.Series, BackendSeries: a.BackendSeries}
 }
 
 // Assign gives every backend of pools an ID below room: the one that it has or had, or

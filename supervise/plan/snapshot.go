@@ -20,6 +20,9 @@ type Snapshot struct {
 	Base   *config.Config `json:"-"` // the file's; nil in a worker
 	Number uint64         // of the configuration; counts from 1, over reloads, changes of members and upgrades
 	IDs    [][]int        // on the board, by pool and backend
+	// Awaits says that the file or a source gives the default pool backends, of which no
+	// address may be known yet. Without backends it would be no pool at all.
+	Awaits bool `json:",omitempty"`
 	// Series on the board, by pool, and with metrics.per_backend by pool and backend; -1 for
 	// none.
 	Series        []int   `json:",omitempty"`

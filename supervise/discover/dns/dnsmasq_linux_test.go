@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"lb/admin/api"
 	"lb/config"
 	"lb/internal/testkit"
 	"lb/supervise/discover"
@@ -119,7 +120,7 @@ func TestDnsmasq(t *testing.T) {
 	is(0, "10.0.0.3:80")
 	d.setHosts(t, many)
 	testkit.Until(t, "the name to be missed", func() bool {
-		return slices.ContainsFunc(hub.States(), func(s discover.State) bool { return s.Source == "alias.test" && !s.Up && s.LastError != "" })
+		return slices.ContainsFunc(hub.States(), func(s api.Discovery) bool { return s.Source == "alias.test" && !s.Up && s.Fault != "" })
 	})
 	is(0, "10.0.0.3:80")
 	is(1, "10.0.0.3:8001", "10.0.0.9:8002 backup")
