@@ -16,9 +16,10 @@ import (
 // draws it.
 var arrows = map[string][]string{
 	"lb":               {"cli"},
-	"lb/cli":           {"supervise", "admin", "admin/api", "config", "config/socketpath", "backends", "bench", "supervise/certs", "supervise/localca", "cli/faultview", "cli/top", "cli/words", "config/show", "cli/load", "supervise/remote"},
+	"lb/cli":           {"supervise", "admin", "admin/api", "config", "config/socketpath", "backends", "bench", "supervise/certs", "supervise/localca", "cli/faultview", "cli/top", "cli/words", "config/show", "cli/load", "supervise/remote", "cli/sources"},
 	"lb/cli/faultview": {"admin/api", "cli/words"},
 	"lb/cli/top":       {"admin/api", "cli/words"},
+	"lb/cli/sources":   {"admin/api", "cli/words"},
 	"lb/cli/words":     {"admin/api"},
 
 	// The rooms of supervise.
