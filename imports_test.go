@@ -16,7 +16,7 @@ import (
 // draws it.
 var arrows = map[string][]string{
 	"lb":               {"cli"},
-	"lb/cli":           {"supervise", "admin", "admin/api", "config", "config/socketpath", "backends", "bench", "supervise/certs", "supervise/localca", "cli/faultview", "cli/top", "cli/words", "config/show", "cli/load", "supervise/remote", "cli/sources"},
+	"lb/cli":           {"supervise", "admin", "admin/api", "config", "config/socketpath", "backends", "bench", "supervise/certs", "supervise/localca", "cli/faultview", "cli/sources", "cli/top", "cli/words", "config/show", "cli/load", "supervise/remote"},
 	"lb/cli/faultview": {"admin/api", "cli/words"},
 	"lb/cli/top":       {"admin/api", "cli/words"},
 	"lb/cli/sources":   {"admin/api", "cli/words"},
@@ -92,6 +92,7 @@ var arrows = map[string][]string{
 	"lb/upstream":                 {"board", "config", "loop/tick"},
 	"lb/backends":                 {"loop", "httpparse", "httpparse/h2", "arena", "loop/tick"},
 	"lb/bench/guard":              {},
+	"lb/bench/churn":              {"bench", "backends", "admin/api"},
 	"lb/bench/fleet":              {"upstream", "board", "config", "loop/tick"},
 	"lb/bench/relay":              {"loop", "arena"},
 	"lb/bench/compare":            {"bench", "bench/report", "bench/relay", "backends", "httpparse/h2"},
@@ -253,7 +254,7 @@ func checkImport(t *testing.T, from, im string, allowed []string) {
 func checkDeps(t *testing.T, p goPackage) {
 	t.Helper()
 	switch p.ImportPath {
-	case "lb", "lb/cli", "lb/admin", "lb/admin/dashboard", "lb/admin/rest", "lb/internal/apidoc", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare", "lb/admin/metrics", "lb/bench/scrapes", "lb/supervise/tracing", "lb/supervise/discover/consul", "lb/supervise/discover/docker", "lb/supervise/discover/setup", "lb/cli/load", "lb/supervise/conffile", "lb/supervise/remote", "lb/supervise/store/consul", "lb/supervise/store/etcd", "lb/supervise/discover/etcd", "lb/internal/etcdtest":
+	case "lb", "lb/cli", "lb/admin", "lb/admin/dashboard", "lb/admin/rest", "lb/internal/apidoc", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare", "lb/admin/metrics", "lb/bench/scrapes", "lb/bench/churn", "lb/supervise/tracing", "lb/supervise/discover/consul", "lb/supervise/discover/docker", "lb/supervise/discover/setup", "lb/cli/load", "lb/supervise/conffile", "lb/supervise/remote", "lb/supervise/store/consul", "lb/supervise/store/etcd", "lb/supervise/discover/etcd", "lb/internal/etcdtest":
 	default:
 		if slices.Contains(p.Deps, "net/http") {
 			t.Errorf("%s depends on net/http, which is for the control plane", p.ImportPath)
