@@ -101,10 +101,12 @@ func (s *Server) Restart(t testing.TB) {
 	s.ready(t)
 }
 
-// Replace kills the process and starts another in its place, without data.
+// Replace kills the process, if it has not ended, and starts another in its place, without data.
 func (s *Server) Replace(t testing.TB) {
 	t.Helper()
-	s.Kill(t)
+	if !s.Process.Ended() {
+		s.Kill(t)
+	}
 	s.round++
 	s.Begin(t)
 	s.ready(t)
