@@ -8,6 +8,7 @@ import (
 	"lb/proxy/back"
 	"lb/proxy/backs"
 	"lb/proxy/record"
+	"lb/proxy/watch"
 	"lb/upstream"
 )
 
@@ -37,7 +38,7 @@ func (t *target) failed(f upstream.Fault, ph record.Phase) {
 		return
 	}
 	if c, ejected := t.pool.Failed(t.index, f, t.pool.p.loop.Now()); ejected {
-		t.pool.logEjected(c, f.Detail, ph)
+		watch.LogEjected(t.pool.p.log, t.pool.Name, c, f.Detail, ph)
 		t.pool.p.evacuate()
 	}
 }

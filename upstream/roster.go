@@ -112,7 +112,8 @@ func (r *roster) init(cfg config.Pool, b *board.Board, members []member, at Seat
 	*r = roster{
 		board: b, at: at,
 		eject: cfg.Eject, slowStart: cfg.SlowStart, timed: cfg.Strategy == config.LeastTime,
-		open: make([]int32, 0, len(cfg.Backends)), spare: make([]int32, 0, len(cfg.Backends)),
+		entries: make([]entry, 0, len(cfg.Backends)),
+		open:    make([]int32, 0, len(cfg.Backends)), spare: make([]int32, 0, len(cfg.Backends)),
 	}
 	for i, backend := range cfg.Backends {
 		e := entry{
