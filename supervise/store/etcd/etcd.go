@@ -39,6 +39,8 @@ const (
 	// emptyEvery is how often a store without the key is read again. It is above the 10 s
 	// that discovery wants between two empty answers.
 	emptyEvery = 10500 * time.Millisecond
+	// gather is how long changes are put together for one report.
+	gather = 50 * time.Millisecond
 )
 
 func init() {
@@ -248,6 +250,7 @@ func (s *Store) watch(ctx context.Context, c *clientv3.Client, r *state, report 
 	if len(r.pairs) == 0 {
 		every = emptyEvery
 	}
+	var due <-chan time.Time // nil while there is nothing to report
 	look := time.NewTimer(every)
 	defer look.Stop()
 	for {
@@ -256,6 +259,11 @@ func (s *Store) watch(ctx context.Context, c *clientv3.Client, r *state, report 
 			if err := s.apply(r, w); err != nil {
 				return err
 			}
+			if due == nil {
+				due = time.After(gather)
+			}
+		case <-due:
+			due = nil
 			if report(r.view()); len(r.pairs) == 0 {
 				look.Reset(emptyEvery)
 			}
@@ -347,7 +355,7 @@ func (s *Store) plain(err error) error {
 	text := strings.TrimPrefix(st.Message(), "connection error: desc = ")
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), st.Code() == codes.DeadlineExceeded:
-		text = "no answer in " + readTimeout.String()
+		text = "no answer in time"
 	case st.Code() == codes.Unknown:
 		text = err.Error()
 	}
