@@ -322,7 +322,7 @@ func (d *desk) running() Running {
 		Now:       func() int64 { return int64(d.clock()) },
 		View:      d.view.Load,
 		Certs:     d.certs.List,
-		Discovery: d.hub.States,
+		Discovery: d.hub.States, ConfigStore: d.file.State,
 		Control:   commands{d},
 		LastReload: func() (ok bool, loaded time.Time) {
 			p := d.public.Load() // no server serves before it is there
