@@ -103,7 +103,7 @@ func New(l *loop.Loop, o Options) *Proxy {
 	p.clients = clients.New(&p.shared, p.log)
 	p.clients.PassOn, p.clients.Taken = o.PassOn, p.showOldest
 	p.upkeep = upkeep.Upkeep{Loop: l, Counters: p.counters, GiveBack: arena.GiveBack,
-		Trim: func() int { return p.arena.Trim() + p.clients.Trim() + p.backs.H2.Trim() + p.trim() }}
+		Trim: func() int { p.watch.Look(); return p.arena.Trim() + p.clients.Trim() + p.backs.H2.Trim() + p.trim() }}
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}

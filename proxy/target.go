@@ -48,16 +48,33 @@ func (t *target) isOut() bool {
 }
 
 // evacuate has the exchanges that wait at backends which are out look for another one, in
-// this turn: their deadlines pass. It is called when the board has changed, and again while
-// it returns true: an event may come first and set a new deadline.
+// this turn: their deadlines pass. Those that have to stay at a backend that is down hear
+// soon if its machine is gone, and no idle conn to it is kept. It is called when the board
+// has changed, and again while it returns true: an event may come first and set a new
+// deadline.
 func (p *Proxy) evacuate() (again bool) {
 	out := false
-	p.eachTarget(func(t *target) { out = out || t.Slot.InFlight.Load() > 0 && t.isOut() })
+	p.eachTarget(func(t *target) {
+		if down := t.IsDown(); down || t.Slot.InFlight.Load() > 0 && t.isOut() {
+			out = true
+			if down {
+				t.CloseIdle()
+			}
+		}
+	})
 	if !out {
 		return false
 	}
 	p.loop.Each(func(h loop.Handler) {
-		eachExchange(h, func(x *exchange) {
+		c, ok := h.(back.Carrier)
+		if !ok {
+			return
+		}
+		c.Each(func(o back.Owner) {
+			x := o.(*exchange)
+			if x.target != nil && x.target.IsDown() {
+				c.Doubt()
+			}
 			if x.phase != Relay && x.target.isOut() {
 				x.front.Deadline(p.loop.Now())
 				again = true
@@ -65,13 +82,6 @@ func (p *Proxy) evacuate() (again bool) {
 		})
 	})
 	return again
-}
-
-// eachExchange calls f for each exchange at a backend by the conn whose handler is h.
-func eachExchange(h loop.Handler, f func(*exchange)) {
-	if c, ok := h.(back.Carrier); ok {
-		c.Each(func(o back.Owner) { f(o.(*exchange)) })
-	}
 }
 
 // isBusy reports whether an exchange may wait at a backend.

@@ -11,6 +11,7 @@ import (
 	"lb/httpparse"
 	"lb/loop"
 	"lb/proxy/back"
+	"lb/proxy/backconn"
 	"lb/proxy/front"
 	"lb/proxy/h1back"
 	"lb/proxy/h2back"
@@ -66,6 +67,7 @@ func (s *Conns) Init(shared *front.Shared, chance *rand.Rand) {
 // Use takes over the time limits of cfg, and the limits of heads.
 func (s *Conns) Use(cfg *config.Config, limits *httpparse.Limits) {
 	s.shared.IdleTimeout = cfg.Timeouts.BackendIdle
+	s.shared.Silence = max(cfg.Timeouts.BackendWrite, backconn.SilenceLeast)
 	s.H2.Use(cfg, limits)
 }
 

@@ -45,6 +45,7 @@ type Conn struct {
 	used    bool    // it has had a stream
 	heard   bool    // something has come since it had no stream, see heardAt
 	allowed bool    // the peer has said how many streams it allows
+	doubted bool    // the backend was found down meanwhile
 	crowded bool    // they were more than that when it said so
 	leaving bool    // GOAWAY of the peer has come
 	said    h2.Code // in it
@@ -65,7 +66,7 @@ func (c *Conn) begin(t *Target) {
 	c.to, c.stage = t, dialled
 	c.ready = false
 	c.idle, c.used, c.heard, c.allowed, c.leaving, c.active = false, false, false, false, false, 0
-	c.crowded, c.said = false, h2.NoError
+	c.doubted, c.crowded, c.said = false, false, h2.NoError
 	c.begun = c.s.Loop.Now()
 	c.tls = t.Manner.Any()
 	c.dial.Begin()
@@ -85,7 +86,7 @@ func (c *Conn) old(now tick.Instant) bool {
 	case c.stage == dialled:
 		return false
 	}
-	return now >= c.retires || c.shared != c.Side().Shared || c.CanOpen() == 0 && c.Active() == 0
+	return c.doubted || now >= c.retires || c.to.Recovered() > c.begun || c.shared != c.Side().Shared || c.CanOpen() == 0 && c.Active() == 0
 }
 
 // room reports whether an attempt may join c.
@@ -319,6 +320,19 @@ func (c *Conn) Each(f func(back.Owner)) {
 			f(a.owner)
 		}
 	}
+}
+
+// Doubt implements back.Carrier.
+func (c *Conn) Doubt() {
+	switch {
+	case c.doubted || c.stage == lost:
+		return
+	case c.stage == dialled:
+		c.dial.GiveUp(backconn.SilenceDown)
+	default:
+		c.GiveUp(backconn.SilenceDown)
+	}
+	c.doubted = true
 }
 
 // Head implements mux.Owner.

@@ -171,10 +171,12 @@ func (s *Conns) Dial(t *Target, o back.Owner) (*Attempt, error) {
 		s.free, c.next = c.next, nil
 	}
 	c.begin(t)
-	if err := s.Loop.Dial(&c.dial.Conn, c, t.Next()); err != nil {
+	to := t.Next()
+	if err := s.Loop.Dial(&c.dial.Conn, c, to); err != nil {
 		c.next, s.free = s.free, c
 		return nil, err
 	}
+	c.dial.Bound(to, s.Silence)
 	s.Counters.BackendConns.Add(1)
 	t.Slot.Conns.Add(1)
 	t.add(c)
