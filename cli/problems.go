@@ -41,7 +41,10 @@ func problems(st api.Status, now time.Time) (list []string) {
 				note("backend %s of pool %s: failed %s ago: %s", b.Address, pool.Name, age(b.LastFaultAt, now), b.LastFault)
 			}
 		}
-		if len(pool.Backends) > 0 && usable == 0 {
+		switch {
+		case pool.FailOpen:
+			note("pool %s: so many of its backends are down that all are used (health.panic)", pool.Name)
+		case len(pool.Backends) > 0 && usable == 0:
 			note("pool %s: none of its backends is in use", pool.Name)
 		}
 	}

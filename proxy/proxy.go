@@ -98,7 +98,11 @@ func New(l *loop.Loop, o Options) *Proxy {
 		record:   o.Record,
 	}
 	p.shared = front.Shared{Loop: l, Arena: p.arena, Counters: p.counters, Refusals: p.refusals, Host: p}
-	p.backs.Init(&p.shared, p.chance)
+	p.backs.Init(&p.shared, p.chance, func(id int) {
+		if t := p.targets[id]; t != nil {
+			t.wish(board.ReasonGoaway)
+		}
+	})
 	p.watch = watch.Watch{Loop: l, Board: p.board, Busy: p.isBusy, Changed: p.evacuate}
 	p.clients = clients.New(&p.shared, p.log)
 	p.clients.PassOn, p.clients.Taken = o.PassOn, p.showOldest

@@ -6,6 +6,7 @@ import (
 
 	"lb/board"
 	"lb/httpparse"
+	"lb/proxy/leaving"
 	"lb/proxy/record"
 	"lb/proxy/retry"
 	"lb/proxy/rewrite"
@@ -112,6 +113,9 @@ func (x *exchange) noteAnswer() (again bool) {
 	if r.Seen.Has(httpparse.KeepAlive) {
 		f, _ := r.Find(httpparse.KeepAlive)
 		upstream.IdlePromised(t.State, f.Value.Of(x.from.Bytes()))
+	}
+	if why := leaving.Of(&r.Response, x.from.Bytes(), x.pool.cfg.DrainHeader, x.accused); why != board.ReasonNone {
+		t.wish(why)
 	}
 	counts := x.pool.cfg.Eject.Enabled && slices.Contains(x.pool.cfg.Eject.OnStatus, r.Code)
 	if counts {

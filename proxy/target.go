@@ -3,6 +3,7 @@ package proxy
 import (
 	"time"
 
+	"lb/board"
 	"lb/loop"
 	"lb/loop/tick"
 	"lb/proxy/back"
@@ -39,6 +40,13 @@ func (t *target) failed(f upstream.Fault, ph record.Phase) {
 	if c, ejected := t.pool.Failed(t.index, f, t.pool.p.loop.Now()); ejected {
 		t.pool.logEjected(c, f.Detail, ph)
 		t.pool.p.evacuate()
+	}
+}
+
+// wish notes that t asks for no new clients.
+func (t *target) wish(why board.Reason) {
+	if !t.Gone {
+		t.pool.Leave(t.index, why, t.pool.p.loop.Now())
 	}
 }
 

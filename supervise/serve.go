@@ -19,6 +19,7 @@ import (
 	"lb/supervise/handover"
 	"lb/supervise/health"
 	"lb/supervise/notice"
+	"lb/supervise/outlier"
 	"lb/supervise/plan"
 	"lb/supervise/ports"
 	"lb/supervise/queue"
@@ -236,6 +237,7 @@ func (d *desk) begin(cfg *config.Config) {
 	d.prober = health.Start(d.probes(d.now))
 	notice.Insecure(d.now, d.log)
 	d.notices = notice.Start(notice.Options{Board: d.board, View: d.view.Load, Log: d.log, Now: d.clock})
+	d.outliers = outlier.Start(outlier.Options{Board: d.board, View: d.view.Load, Log: d.log, Now: d.clock})
 	d.past = history.Start(history.Options{Board: d.board, View: func() history.View {
 		now := d.view.Load()
 		return history.View{Config: now.Config, IDs: now.IDs, Series: now.Series, BackendSeries: now.BackendSeries}
@@ -325,6 +327,7 @@ func (d *desk) close() {
 	d.stopHelpers()
 	d.acme.Close()
 	d.notices.Close()
+	d.outliers.Close()
 	d.past.Close()
 	d.operator.wait()
 	if d.prober != nil {

@@ -132,6 +132,8 @@ type Shared struct {
 	*front.Shared
 	// Silence is how long the machine of a backend may acknowledge nothing, by the present
 	// configuration.
-	Silence     time.Duration
+	Silence time.Duration
+	// Left is called with the ID of a backend of HTTP/2 that asks for no new conns.
+	Left        func(id int)
 	IdleTimeout time.Duration // how long a conn to a backend may idle, by the present configuration
 }

@@ -59,8 +59,8 @@ type Conns struct {
 }
 
 // Init prepares s, which must not be copied from then on. chance is for jitter.
-func (s *Conns) Init(shared *front.Shared, chance *rand.Rand) {
-	s.shared.Shared, s.h1.Shared = shared, &s.shared
+func (s *Conns) Init(shared *front.Shared, chance *rand.Rand, left func(id int)) {
+	s.shared.Shared, s.shared.Left, s.h1.Shared = shared, left, &s.shared
 	s.H2.Shared, s.H2.HTTP1, s.H2.Chance, s.H2.MaxAge = &s.shared, &s.h1, chance, h2back.MaxAge
 }
 
