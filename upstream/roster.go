@@ -161,8 +161,12 @@ func (r *roster) renew(now tick.Instant) {
 	r.version = r.board.Version() // read before the states: a change during renew is seen next time
 	r.until, r.ramping = never, 0
 	r.panics = r.failsOpen()
+	count := r.rank(now, true)
+	if r.best >= draining && count[draining] > 0 {
+		count = r.rank(now, false) // no backend may leave as the last one
+	}
 	weighed := false
-	for i := range r.entries {
+	for i := range r.entries { // after rank, which restores
 		e := &r.entries[i]
 		weighed = e.weigh() || weighed
 		e.recovered = 0
@@ -173,10 +177,6 @@ func (r *roster) renew(now tick.Instant) {
 	}
 	if weighed {
 		r.weights++
-	}
-	count := r.rank(now, true)
-	if r.best >= draining && count[draining] > 0 {
-		count = r.rank(now, false) // no backend may leave as the last one
 	}
 	r.open, r.spare = r.open[:0], r.spare[:0]
 	for i := range r.entries {
