@@ -4,37 +4,45 @@ import (
 	"time"
 
 	"lb/httpparse/h2"
+	"lb/loop/tick"
 	"lb/proxy/record"
 )
 
 // GOAWAY without an error ends a conn, and says nothing of the backend: servers end conns
-// that are old (MAX_CONNECTION_AGE of gRPC), that had so many requests
-// (keepalive_requests of nginx), or that are idle, and take others. A backend that is about
-// to end takes no others. So what counts is what becomes of the next conn.
+// that are old (MAX_CONNECTION_AGE of gRPC), that had so many requests (keepalive_requests of
+// nginx), or that are idle, and take others. A backend that is about to end takes no others.
+// So what counts is what becomes of the next conn.
 const (
-	// freshMax is how old a conn may be that a backend ends before it has answered there.
+	// freshMax is how old a conn is at most that is called the next, if nothing was answered
+	// on it.
 	freshMax = time.Second
-	// partedMax is how long after GOAWAY a refused conn counts.
+	// partedMax is how long after GOAWAY the end of the next conn counts.
 	partedMax = 10 * time.Second
 )
 
-// partsWith is called when GOAWAY with code has come on c. If nothing has been answered on
-// c, which is new, the backend wants no new conns.
+// partsWith is called when GOAWAY with code has come on c.
 func (c *Conn) partsWith(code h2.Code) {
-	now := c.s.Loop.Now()
-	if code != h2.NoError || c.to.Gone {
+	t, now := c.to, c.s.Loop.Now()
+	if code != h2.NoError {
 		return
 	}
-	if c.to.parted = now; !c.fruitful && now.Sub(c.begun) <= freshMax {
-		c.s.Left(c.to.ID)
+	if !c.fruitful && now.Sub(c.begun) <= freshMax {
+		c.turnsAway(now)
+	}
+	t.parted = now
+}
+
+// shut is called when c could not be made because of f.
+func (c *Conn) shut(f record.Fault) {
+	if f.Cause == record.CauseNoConnect {
+		c.turnsAway(c.s.Loop.Now())
 	}
 }
 
-// shut is called when c could not be made because of f. If the backend has parted with
-// another conn a moment ago, it has closed its door.
-func (c *Conn) shut(f record.Fault) {
-	t := c.to
-	if f.Cause == record.CauseNoConnect && !t.Gone && t.parted > 0 && c.s.Loop.Now().Sub(t.parted) <= partedMax {
+// turnsAway is called when the backend has not taken c, a new conn. After GOAWAY on another
+// one, it wants no new clients.
+func (c *Conn) turnsAway(now tick.Instant) {
+	if t := c.to; !t.Gone && t.parted > 0 && now.Sub(t.parted) <= partedMax {
 		c.s.Left(t.ID)
 	}
 }
