@@ -77,8 +77,8 @@ const (
 	// SilenceLeast is the least silence after which the machine of a backend counts as gone:
 	// some lost packets in a row are not enough.
 	SilenceLeast = 5 * time.Second
-	// SilenceDown is the silence for a backend that is found down.
-	SilenceDown = SilenceLeast
+	// SilenceDown is the silence for a backend that is found down: it has been silent already.
+	SilenceDown = 3 * time.Second
 )
 
 // Bound has the system end the conn, which was dialled to a, when the machine of the backend
