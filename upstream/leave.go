@@ -26,6 +26,9 @@ func (p *Pool[C]) Leave(index int, why board.Reason, now tick.Instant) {
 
 func (r *roster) leave(i int, why board.Reason, now tick.Instant) {
 	s, until := r.entries[i].state, uint64(now.Add(leaveTime))
+	if !r.entries[i].takesNew() {
+		return // it gets none as it is
+	}
 	old := s.LeavingUntil.Load()
 	if tick.Instant(old) > now {
 		if until-old >= uint64(leaveAgain) {
