@@ -22,14 +22,13 @@ var arrows = map[string][]string{
 	"lb/cli/words":     {"admin/api"},
 
 	// The rooms of supervise.
-	"lb/supervise":               {"supervise/slots", "supervise/conffile", "supervise/signals", "supervise/accesslog", "supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/outlier", "supervise/plan", "supervise/ports", "supervise/queue", "supervise/rings", "internal/filewatch", "internal/host", "internal/systemd", "admin/api", "admin/history", "board", "config", "config/socketpath", "loop/tick", "internal/tlsfault", "supervise/tracing", "config/show", "upstream/usable"},
+	"lb/supervise":               {"supervise/slots", "supervise/conffile", "supervise/signals", "supervise/accesslog", "supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/discover/setup", "supervise/faultwatch", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/outlier", "supervise/plan", "supervise/ports", "supervise/queue", "supervise/rings", "internal/filewatch", "internal/host", "internal/systemd", "admin/api", "admin/history", "board", "config", "config/socketpath", "loop/tick", "internal/tlsfault", "supervise/tracing", "config/show", "upstream/usable"},
 	"lb/supervise/accesslog":     {"supervise/slots", "board", "config/logging"},
 	"lb/supervise/signals":       {},
 	"lb/supervise/slots":         {"board"},
 	"lb/supervise/certs":         {"internal/tlsconf", "admin/api", "config"},
 	"lb/supervise/conffile":      {"config", "internal/filewatch"},
 	"lb/supervise/crew":          {"supervise/slots", "supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "board", "config", "loop/tick", "admin/api", "supervise/asking"},
-	"lb/supervise/discover":      {"config"},
 	"lb/supervise/engine":        {"supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "proxy", "proxy/observe", "board", "config", "loop", "loop/tick", "supervise/asking"},
 	"lb/supervise/handover":      {"supervise/listen", "internal/ipc", "board"},
 	"lb/supervise/health":        {"upstream", "board", "config", "loop/tick", "internal/tlsconf", "internal/tlsfault"},
@@ -42,6 +41,12 @@ var arrows = map[string][]string{
 	"lb/supervise/rings":         {"admin/api", "board"},
 	"lb/supervise/tracing":       {"board", "internal/redact"},
 	"lb/supervise/supervisetest": {"config", "internal/testkit"},
+
+	// The members of pools.
+	"lb/supervise/discover":       {"admin/api", "config", "config/discovery", "internal/redact"},
+	"lb/supervise/discover/dns":   {"config", "config/discovery", "supervise/discover"},
+	"lb/supervise/discover/setup": {"config", "config/discovery", "supervise/discover", "supervise/discover/dns"},
+	"lb/supervise/faultwatch":     {"board", "proxy/record", "supervise/plan"},
 
 	"lb/admin":                    {"admin/api", "admin/dashboard", "admin/rest", "board", "config", "httpparse/h2", "internal/unixsock", "admin/metrics", "upstream/usable"},
 	"lb/supervise/asking":         {"admin/api"},
@@ -85,6 +90,7 @@ var arrows = map[string][]string{
 	"lb/upstream/usable":          {"board", "config", "config/health"},
 	"lb/backends":                 {"loop", "httpparse", "httpparse/h2", "arena", "loop/tick"},
 	"lb/bench/guard":              {},
+	"lb/bench/churn":              {"bench", "backends", "admin/api"},
 	"lb/bench/fleet":              {"upstream", "board", "config", "loop/tick"},
 	"lb/bench/relay":              {"loop", "arena"},
 	"lb/bench/compare":            {"bench", "bench/report", "bench/relay", "backends", "httpparse/h2"},
@@ -150,6 +156,7 @@ var owners = map[string][]string{
 	"github.com/coreos/go-systemd":     {"lb/internal/systemd"},
 	"github.com/caddyserver/certmagic": {"lb/supervise/acme"},
 	"github.com/mholt/acmez":           {"lb/supervise/acme"},
+	"github.com/miekg/dns":             {"lb/supervise/discover/dns"},
 	"go.uber.org/zap":                  {"lb/supervise/acme"},
 	"github.com/prometheus":            {"lb/admin/metrics"},
 	"google.golang.org/protobuf":       {"lb/admin/metrics", "lb/supervise/tracing"},

@@ -172,12 +172,11 @@ func (s *Conns) Dial(t *Target, o back.Owner) (*Attempt, error) {
 		s.free, c.next = c.next, nil
 	}
 	c.begin(t)
-	to := t.Next()
-	if err := s.Loop.Dial(&c.dial.Conn, c, to); err != nil {
+	if err := s.Loop.Dial(&c.dial.Conn, c, &t.Addr); err != nil {
 		c.next, s.free = s.free, c
 		return nil, err
 	}
-	c.dial.Bound(to, s.Silence)
+	c.dial.Bound(&t.Addr, s.Silence)
 	s.Counters.BackendConns.Add(1)
 	t.Slot.Conns.Add(1)
 	t.add(c)
