@@ -16,9 +16,10 @@ import (
 // draws it.
 var arrows = map[string][]string{
 	"lb":               {"cli"},
-	"lb/cli":           {"supervise", "admin", "admin/api", "config", "config/socketpath", "backends", "bench", "supervise/certs", "supervise/localca", "cli/faultview", "cli/top", "cli/words", "config/show"},
+	"lb/cli":           {"supervise", "admin", "admin/api", "config", "config/socketpath", "backends", "bench", "supervise/certs", "supervise/localca", "cli/faultview", "cli/sources", "cli/top", "cli/words", "config/show"},
 	"lb/cli/faultview": {"admin/api", "cli/words"},
 	"lb/cli/top":       {"admin/api", "cli/words"},
+	"lb/cli/sources":   {"admin/api", "cli/words"},
 	"lb/cli/words":     {"admin/api"},
 
 	// The rooms of supervise.
@@ -43,10 +44,14 @@ var arrows = map[string][]string{
 	"lb/supervise/supervisetest": {"config", "internal/testkit"},
 
 	// The members of pools.
-	"lb/supervise/discover":       {"admin/api", "config", "config/discovery", "internal/redact"},
-	"lb/supervise/discover/dns":   {"config", "config/discovery", "supervise/discover"},
-	"lb/supervise/discover/setup": {"config", "config/discovery", "supervise/discover", "supervise/discover/dns"},
-	"lb/supervise/faultwatch":     {"board", "proxy/record", "supervise/plan"},
+	"lb/supervise/discover":            {"admin/api", "config", "config/discovery", "internal/redact"},
+	"lb/supervise/discover/dns":        {"config", "config/discovery", "supervise/discover"},
+	"lb/supervise/discover/setup":      {"config", "config/discovery", "supervise/discover", "supervise/discover/consul", "supervise/discover/dns", "supervise/discover/docker", "supervise/discover/filesource"},
+	"lb/supervise/discover/consul":     {"config", "config/discovery", "config/value", "supervise/discover", "supervise/discover/pace"},
+	"lb/supervise/discover/docker":     {"config", "config/discovery", "config/value", "supervise/discover", "supervise/discover/pace"},
+	"lb/supervise/discover/filesource": {"config", "config/discovery", "internal/filewatch", "supervise/discover"},
+	"lb/supervise/discover/pace":       {},
+	"lb/supervise/faultwatch":          {"board", "proxy/record", "supervise/plan"},
 
 	"lb/admin":                    {"admin/api", "admin/dashboard", "admin/rest", "board", "config", "httpparse/h2", "internal/unixsock", "admin/metrics", "upstream/usable"},
 	"lb/supervise/asking":         {"admin/api"},
@@ -100,11 +105,12 @@ var arrows = map[string][]string{
 	"lb/loop":                     {"loop/tick"},
 	"lb/loop/looptest":            {"loop", "loop/tick"},
 	"lb/loop/tick":                {},
-	"lb/config":                   {"internal/redact", "config/access", "config/discovery", "config/health", "config/hints", "config/logging", "config/match", "config/schema", "config/tomlfile", "config/value", "httpparse/urlpath"},
+	"lb/config":                   {"internal/redact", "config/access", "config/discovery", "config/health", "config/hints", "config/jsonfile", "config/logging", "config/match", "config/schema", "config/tomlfile", "config/value", "httpparse/urlpath"},
 	"lb/config/access":            {"config/match", "config/schema", "config/tomlfile", "config/value"},
 	"lb/config/discovery":         {"config/value", "internal/redact"},
 	"lb/config/health":            {"config/schema", "config/tomlfile", "config/value"},
 	"lb/config/match":             {"config/hints", "config/schema", "config/tomlfile", "config/value"},
+	"lb/config/jsonfile":          {"config/tomlfile"},
 	"lb/config/hints":             {},
 	"lb/config/logging":           {"config/schema", "config/value"},
 	"lb/config/socketpath":        {"config"},
@@ -238,7 +244,7 @@ func checkImport(t *testing.T, from, im string, allowed []string) {
 func checkDeps(t *testing.T, p goPackage) {
 	t.Helper()
 	switch p.ImportPath {
-	case "lb", "lb/cli", "lb/admin", "lb/admin/dashboard", "lb/admin/rest", "lb/internal/apidoc", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare", "lb/admin/metrics", "lb/bench/scrapes", "lb/supervise/tracing":
+	case "lb", "lb/cli", "lb/admin", "lb/admin/dashboard", "lb/admin/rest", "lb/internal/apidoc", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare", "lb/admin/metrics", "lb/bench/scrapes", "lb/bench/churn", "lb/supervise/tracing", "lb/supervise/discover/consul", "lb/supervise/discover/docker", "lb/supervise/discover/setup":
 	default:
 		if slices.Contains(p.Deps, "net/http") {
 			t.Errorf("%s depends on net/http, which is for the control plane", p.ImportPath)

@@ -14,7 +14,10 @@ import (
 	"lb/config"
 	"lb/config/discovery"
 	"lb/supervise/discover"
+	"lb/supervise/discover/consul"
 	"lb/supervise/discover/dns"
+	"lb/supervise/discover/docker"
+	"lb/supervise/discover/filesource"
 )
 
 // Options are what a hub is made from.
@@ -64,6 +67,12 @@ func (m *maker) source(pool config.Pool) (discover.Source, error) {
 	switch u.Scheme {
 	case discovery.SRV:
 		return m.client.Service(pool)
+	case discovery.Consul:
+		return consul.New(u, m.log), nil
+	case discovery.File:
+		return filesource.New(u, m.log), nil
+	case discovery.Docker:
+		return docker.New(u, pool.Name, m.log), nil
 	}
 	return nil, fmt.Errorf("this lb cannot follow %s:// yet", u.Scheme)
 }
