@@ -43,10 +43,9 @@ func problems(st api.Status, now time.Time) (list []string) {
 				note("backend %s of pool %s: failed %s ago: %s", named(b), pool.Name, age(b.LastFaultAt, now), b.LastFault)
 			}
 		}
-		switch {
-		case pool.FailOpen:
+		if pool.FailOpen {
 			note("pool %s: so many of its backends are down that all are used (health.panic)", pool.Name)
-		case len(pool.Backends) > 0 && usable == 0:
+		} else if len(pool.Backends) > 0 && usable == 0 {
 			note("pool %s: none of its backends is in use", pool.Name)
 		}
 	}

@@ -114,9 +114,7 @@ func (x *exchange) noteAnswer() (again bool) {
 		f, _ := r.Find(httpparse.KeepAlive)
 		upstream.IdlePromised(t.State, f.Value.Of(x.from.Bytes()))
 	}
-	if why := leaving.Of(&r.Response, x.from.Bytes(), x.pool.cfg.DrainHeader, x.accused); why != board.ReasonNone {
-		t.wish(why)
-	}
+	t.wish(leaving.Of(&r.Response, x.from.Bytes(), x.pool.cfg.DrainHeader, x.accused))
 	counts := x.pool.cfg.Eject.Enabled && slices.Contains(x.pool.cfg.Eject.OnStatus, r.Code)
 	if counts {
 		x.blamed = true

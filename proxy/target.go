@@ -4,10 +4,10 @@ import (
 	"time"
 
 	"lb/board"
-	"lb/loop"
 	"lb/loop/tick"
 	"lb/proxy/back"
 	"lb/proxy/backs"
+	"lb/proxy/ejection"
 	"lb/proxy/record"
 	"lb/upstream"
 )
@@ -38,14 +38,14 @@ func (t *target) failed(f upstream.Fault, ph record.Phase) {
 		return
 	}
 	if c, ejected := t.pool.Failed(t.index, f, t.pool.p.loop.Now()); ejected {
-		t.pool.logEjected(c, f.Detail, ph)
+		ejection.Began(t.pool.p.log, t.pool.Name, c, f.Detail, ph)
 		t.pool.p.evacuate()
 	}
 }
 
-// wish notes that t asks for no new clients.
+// wish notes that t asks for no new clients, unless why is ReasonNone.
 func (t *target) wish(why board.Reason) {
-	if !t.Gone {
+	if why != board.ReasonNone && !t.Gone {
 		t.pool.Leave(t.index, why, t.pool.p.loop.Now())
 	}
 }
@@ -73,21 +73,15 @@ func (p *Proxy) evacuate() (again bool) {
 	if !out {
 		return false
 	}
-	p.loop.Each(func(h loop.Handler) {
-		c, ok := h.(back.Carrier)
-		if !ok {
-			return
+	backs.Each(p.loop, func(c back.Carrier, o back.Owner) {
+		x := o.(*exchange)
+		if x.target != nil && x.target.IsDown() {
+			c.Doubt()
 		}
-		c.Each(func(o back.Owner) {
-			x := o.(*exchange)
-			if x.target != nil && x.target.IsDown() {
-				c.Doubt()
-			}
-			if x.phase != Relay && x.target.isOut() {
-				x.front.Deadline(p.loop.Now())
-				again = true
-			}
-		})
+		if x.phase != Relay && x.target.isOut() {
+			x.front.Deadline(p.loop.Now())
+			again = true
+		}
 	})
 	return again
 }

@@ -149,3 +149,13 @@ func undialled(err error) (p back.Progress, f record.Fault) {
 	}
 	return back.Failed, record.ByDialling(err)
 }
+
+// Each calls f for each exchange that has an attempt on a conn of l, with that conn. f must
+// end none.
+func Each(l *loop.Loop, f func(c back.Carrier, o back.Owner)) {
+	l.Each(func(h loop.Handler) {
+		if c, ok := h.(back.Carrier); ok {
+			c.Each(func(o back.Owner) { f(c, o) })
+		}
+	})
+}
