@@ -92,6 +92,17 @@ func State(b api.Backend, now time.Time) string {
 	return strings.Join(words, ", ")
 }
 
+// Lack says what is wrong with a pool of which so many backends are usable, or "".
+func Lack(p api.Pool, usable int) string {
+	switch {
+	case p.FailOpen:
+		return "so many of its backends are down that all are used (health.panic)"
+	case len(p.Backends) > 0 && usable == 0:
+		return "none of its backends is in use"
+	}
+	return ""
+}
+
 // unchecked is the health of backends without checks.
 const unchecked = "unknown"
 
