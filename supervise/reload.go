@@ -49,7 +49,7 @@ type change struct {
 // refusal returns why there can be no reload now, or nil if there can.
 func (d *desk) refusal() error {
 	switch {
-	case d.ending != nil:
+	case d.isDraining():
 		return errors.New("lb is draining and takes no new configuration")
 	case d.moving != nil:
 		return errors.New("an upgrade is under way; the new process reads the configuration by itself")
