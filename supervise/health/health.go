@@ -51,6 +51,9 @@ type Options struct {
 	Log     *slog.Logger
 	// Now is the clock of the board.
 	Now func() tick.Instant
+	// Failed is called for each check that fails, with the host name of the backend, if it
+	// has one; nil: it is not. Several goroutines call it at once.
+	Failed func(name string)
 }
 
 // Prober checks the backends of the pools that have checks, each on a goroutine of its
@@ -204,6 +207,7 @@ type checker struct {
 	id    int    // its place on the board
 	board *board.Board
 	now   func() tick.Instant
+	fails func()       // called for each check that fails; or nil
 	log   *slog.Logger // names the backend
 	at    location
 	tls   atomic.Pointer[tls.Config] // nil for plain
@@ -244,6 +248,9 @@ func newChecker(o *Options, pool, backend int) *checker {
 			// Not always unknown, because the board may be older than this process.
 			health: board.Health(o.Board.State(id).Health.Load()),
 		},
+	}
+	if o.Failed != nil && b.Name != "" {
+		c.fails = func() { o.Failed(b.Name) }
 	}
 	return c
 }
@@ -337,6 +344,9 @@ func (c *checker) note(r result, now tick.Instant) {
 		return
 	}
 	c.ours = false
+	if !r.good && c.fails != nil {
+		c.fails()
+	}
 	if !c.streak.report(r.good, now) {
 		return
 	}
