@@ -69,6 +69,8 @@ func TestClientNames(t *testing.T) {
 		{"", "a.test", config.Backend{Host: "a.test", Port: 443}, true},
 		{"", "a.test", config.Backend{Host: "a.test.", Port: 443}, true},
 		{"", "b.test", config.Backend{Host: "b.test", Port: 443}, false},
+		{"", "a.test", config.Backend{Host: "10.0.0.9", Name: "a.test", Port: 443}, true},
+		{"", "b.test", config.Backend{Host: "10.0.0.1", Name: "b.test", Port: 443}, false},
 		{"a.test", "a.test", config.Backend{Host: "b.test", Port: 443}, true},
 		{"b.test", "b.test", config.Backend{Host: "a.test", Port: 443}, false},
 		{"", "", config.Backend{Host: "10.0.0.1", Port: 443}, true},
