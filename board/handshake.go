@@ -38,6 +38,16 @@ func OfHandshake(kind uint64) (h Handshake, ok bool) {
 	return Handshake(kind), kind&handshakeKinds != 0 && kind != OtherKinds
 }
 
+// connKinds is above the other kinds.
+const connKinds = uint64(1) << 50
+
+// ConnKind returns the kind of Refusals for conns that were refused as soon as they were
+// accepted, by the number of the reason.
+func ConnKind(why int) uint64 { return connKinds | uint64(why) }
+
+// OfConn reports whether the kind is one of ConnKind.
+func OfConn(kind uint64) bool { return kind&connKinds != 0 && kind != OtherKinds }
+
 // NoteHandshake counts a handshake. took, from the client's first byte, counts if it has
 // succeeded. Only the owner of the slot may call it.
 func (l *Loop) NoteHandshake(h Handshake, took time.Duration) {

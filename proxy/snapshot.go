@@ -177,6 +177,7 @@ func (p *Proxy) use(s Snapshot) {
 			t.pool, t.index = q, j
 			t.place = record.PlaceOf(q.Name, t.Name, s.Series, s.BackendSeries, i, j)
 			t.Use(q.cfg, s.Addrs[i][j])
+			t.Bound(q.cfg.Backends[j].MaxConnections, -1)
 		}
 	}
 	p.backs.Use(p.now.cfg, &p.now.limits)
