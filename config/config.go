@@ -79,10 +79,9 @@ type Timeouts struct {
 
 // Limits bound what one client can ask for.
 type Limits struct {
-	HeaderBytes          int
-	Fields               int
-	TargetBytes          int
-	BodyBytes            int64 // 0: unlimited
-	Connections          int   // over all loops; 0: what the descriptor limit allows
-	ConnectionsPerClient int
+	HeaderBytes int
+	Fields      int
+	TargetBytes int
+	BodyBytes   int64 // 0: unlimited
+	Connections int   // over all loops; 0: what the descriptor limit allows
 }
