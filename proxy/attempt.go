@@ -10,6 +10,7 @@ import (
 	"lb/proxy/h1back"
 	"lb/proxy/ids"
 	"lb/proxy/lane"
+	"lb/proxy/quota"
 	"lb/proxy/record"
 	"lb/proxy/retry"
 	"lb/upstream"
@@ -30,7 +31,8 @@ type choice struct {
 	secure    bool // the client's side is https
 
 	wait    upstream.WaitLink[*exchange]
-	waiting bool // for room, in pool.room
+	waiting bool // for room, see quota.Place.Room
+	place   quota.Place[*exchange]
 }
 
 // reset prepares c for another exchange.
@@ -62,6 +64,9 @@ const answeredEarly = 1 << 62 * time.Nanosecond
 func (x *exchange) pick() (ended bool) {
 	if x.pool.successor != nil {
 		x.follow()
+	}
+	if !x.place.Enter(x, &x.wait, &x.waiting) {
+		return x.queue()
 	}
 	p, q := x.p, x.pool
 	if first, waited := q.room.First(x.tried.Len() > 0); waited && first != x || q.Yields(x.since, x.snap.cfg.Timeouts.Queue) {

@@ -16,6 +16,7 @@ import (
 	"lb/proxy/front"
 	"lb/proxy/ids"
 	"lb/proxy/lane"
+	"lb/proxy/quota"
 	"lb/proxy/record"
 	"lb/proxy/rewrite"
 	"lb/proxy/shake"
@@ -56,6 +57,7 @@ type Proxy struct {
 	past    []*snapshot     // those from which exchanges may still pick, the oldest first
 	targets map[int]*target // of now, by ID
 	budget  upstream.Budget
+	quotas  quota.Set[*exchange]
 	watch   watch.Watch
 	upkeep  upkeep.Upkeep
 
@@ -99,6 +101,7 @@ func New(l *loop.Loop, o Options) *Proxy {
 	}
 	p.shared = front.Shared{Loop: l, Arena: p.arena, Counters: p.counters, Refusals: p.refusals, Host: p}
 	p.backs.Init(&p.shared, p.chance)
+	p.quotas.Init(l, p.board, p.slot)
 	p.watch = watch.Watch{Loop: l, Board: p.board, Busy: p.isBusy, Changed: p.evacuate}
 	p.clients = clients.New(&p.shared, p.board, p.slot, p.log)
 	p.clients.PassOn, p.clients.Taken = o.PassOn, p.showOldest

@@ -4,6 +4,7 @@
 package backs
 
 import (
+	"cmp"
 	"math/rand/v2"
 
 	"lb/board"
@@ -36,9 +37,11 @@ func (t *Target) Use(q *config.Pool, addrs []loop.Addr) {
 	t.streams.Speak(q.Protocol)
 }
 
-// Bound makes these the limits of idle conns, see stock.Stock.
-func (t *Target) Bound(connections, idle int) {
-	if !t.Stock.Use(connections, idle) {
+// Bound takes over the limits of idle conns, see stock.Stock, from the backend with that
+// index in q.
+func (t *Target) Bound(q *config.Pool, index int) {
+	b := &q.Backends[index]
+	if !t.Stock.Use(b.MaxConnections, cmp.Or(b.IdleMax, q.IdleMax)) {
 		t.Never = true
 	}
 }

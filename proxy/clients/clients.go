@@ -10,6 +10,7 @@ import (
 
 	"lb/board"
 	"lb/config"
+	"lb/internal/netset"
 	"lb/internal/tlsconf"
 	"lb/loop"
 	"lb/proxy/crowd"
@@ -57,6 +58,7 @@ type door struct {
 	c       *Clients
 	address string
 	way     front.Way
+	access  *netset.Access // nil: everyone
 }
 
 // Door returns the acceptor of the listeners at address, which stays the same one.
@@ -76,7 +78,7 @@ func (c *Clients) door(address string) *door {
 func (d *door) look() {
 	for _, l := range d.c.listens {
 		if l.Address == d.address {
-			d.way = WayOf(l)
+			d.way, d.access = WayOf(l), netset.NewAccess(l.Allow, l.Deny)
 		}
 	}
 }
@@ -156,9 +158,10 @@ func (c *Clients) Passed(address string, fd int, peer netip.AddrPort) {
 func (d *door) take(fd int, peer netip.AddrPort) {
 	c := d.c
 	c.Counters.Accepted.Add(1)
-	key, ok := c.Crowd.Admit(peer.Addr())
-	if !ok {
-		c.refuse(fd, peer, crowd.Excess)
+	key, why := d.admit(peer.Addr())
+	if why != crowd.Admitted {
+		why.Count(c.Counters, c.Refusals, c.Loop.Now(), peer.Addr())
+		c.Loop.Refuse(fd)
 		return
 	}
 	var conn *h1.Conn
@@ -181,10 +184,12 @@ func (d *door) take(fd int, peer netip.AddrPort) {
 	}
 }
 
-// refuse closes fd, of a new client.
-func (c *Clients) refuse(fd int, peer netip.AddrPort, why crowd.Refusal) {
-	why.Count(c.Counters, c.Refusals, c.Loop.Now(), peer.Addr())
-	c.Loop.Refuse(fd)
+// admit decides whether a client at addr may come in, and counts its conn: see Crowd.Admit.
+func (d *door) admit(addr netip.Addr) (key uint64, why crowd.Verdict) {
+	if d.access != nil && !d.access.Lets(addr) {
+		return 0, crowd.Denied
+	}
+	return d.c.Crowd.Admit(addr)
 }
 
 // Shaken takes over a conn after its handshake. It has been counted.

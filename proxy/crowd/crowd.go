@@ -188,20 +188,20 @@ func (c *Crowd) tell() {
 	}
 }
 
-// Admit counts a conn of the client at addr, which is not valid for a unix socket, and
-// reports whether it may stay. key is for Left, and 0 if the client is not counted.
-func (c *Crowd) Admit(addr netip.Addr) (key uint64, ok bool) {
+// Admit counts a conn of the client at addr, which is not valid for a unix socket, and says
+// whether it may stay. key is for Left, and 0 if the client is not counted.
+func (c *Crowd) Admit(addr netip.Addr) (key uint64, v Verdict) {
 	if c == nil || c.each == 0 || !addr.IsValid() {
-		return 0, true
+		return 0, Admitted
 	}
 	switch key = c.keys.Client(addr); c.tally.Enter(key, uint64(c.each)) {
 	case tally.Entered:
-		return key, true
+		return key, Admitted
 	case tally.Over:
-		return 0, false
+		return 0, Excess
 	}
 	c.counters.TallyFull.Add(1)
-	return 0, true
+	return 0, Admitted
 }
 
 // Free takes back what Admit has counted.

@@ -7,13 +7,14 @@ import (
 	"lb/loop/tick"
 )
 
-// Refusal is why a conn is closed as soon as it was accepted.
-type Refusal uint8
+// Verdict is whether a new conn of a client may stay, or why it is closed.
+type Verdict uint8
 
-// The refusals.
+// The verdicts.
 const (
-	Excess Refusal = iota // the client has as many as limits.connections_per_client allows
-	Denied                // its listener does not let the client in
+	Admitted Verdict = 0
+	Excess   Verdict = board.ConnExcess // the client has as many as limits.connections_per_client allows
+	Denied   Verdict = board.ConnDenied // its listener does not let the client in
 )
 
 var texts = [...]string{
@@ -21,9 +22,9 @@ var texts = [...]string{
 	Denied: "the listener's allow and deny do not let the client in",
 }
 
-// Count counts a conn of addr that is refused, with an example.
-func (r Refusal) Count(l *board.Loop, to *board.Refusals, now tick.Instant, addr netip.Addr) {
-	if r == Excess {
+// Count counts a conn of addr that is closed, with an example.
+func (v Verdict) Count(l *board.Loop, to *board.Refusals, now tick.Instant, addr netip.Addr) {
+	if v == Excess {
 		l.Excess.Add(1)
 	} else {
 		l.Denied.Add(1)
@@ -33,5 +34,5 @@ func (r Refusal) Count(l *board.Loop, to *board.Refusals, now tick.Instant, addr
 	if addr.IsValid() {
 		at = addr.AppendTo(at)
 	}
-	to.Note(board.ConnKind(int(r)), int64(now), at, texts[r], nil)
+	to.Note(board.ConnKind(int(v)), int64(now), at, texts[v], nil)
 }

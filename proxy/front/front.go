@@ -256,8 +256,9 @@ type Peer struct {
 	Way   Way
 	len   uint8
 	text  [peerTextBytes]byte
-	TLS   Session // of the conn
-	Key   uint64  // by which its conns are counted, or 0: see crowd.Crowd.Admit
+	TLS   Session    // of the conn
+	Addr  netip.Addr // not valid for a unix socket
+	Key   uint64     // by which its conns are counted, or 0: see crowd.Crowd.Admit
 	// Cert has the field lines that tell a backend about the certificate that the client
 	// has shown, or is empty.
 	Cert string
@@ -268,7 +269,7 @@ type Peer struct {
 func (p *Peer) Set(addr netip.Addr, way Way) {
 	p.Checked, p.Trusted, p.Served, p.len, p.HTTP2 = 0, false, false, 0, false
 	p.Way, p.Cert, p.TLS, p.Key = way, "", Session{}, 0
-	if addr.IsValid() {
+	if p.Addr = addr; addr.IsValid() {
 		p.len = uint8(len(addr.WithZone("").AppendTo(p.text[:0])))
 	}
 }

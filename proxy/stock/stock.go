@@ -14,19 +14,19 @@ type Stock struct {
 	slot, id int
 	own      *board.Backend
 	most     uint64 // attempts and idle conns; 0: no limit
-	idle     int    // idle conns; below 0: no limit
+	idle     uint64 // idle conns; 0: no limit
 }
 
 // Init prepares s for the loop in a slot of b, and the backend id.
 func (s *Stock) Init(b *board.Board, slot, id int) {
-	*s = Stock{board: b, slot: slot, id: id, own: b.Backend(slot, id), idle: -1}
+	*s = Stock{board: b, slot: slot, id: id, own: b.Backend(slot, id)}
 }
 
-// Use makes these the limits: connections is max_connections, 0 for none, and idle is
-// idle_max, below 0 for none. It reports whether a conn may be kept at all.
+// Use makes these the limits, as package config has them: max_connections and idle_max. It
+// reports whether a conn may be kept at all.
 func (s *Stock) Use(connections, idle int) (keeps bool) {
-	s.most, s.idle = uint64(max(0, connections)), idle
-	return idle != 0
+	s.most, s.idle = uint64(connections), uint64(max(0, idle))
+	return idle >= 0
 }
 
 // Put counts one more idle conn, or returns false: it is not to be kept. ending is how many
@@ -35,13 +35,13 @@ func (s *Stock) Use(connections, idle int) (keeps bool) {
 // It raises its own word before it reads those of others, as a loop that wants an attempt
 // does: so one of the two sees the other.
 func (s *Stock) Put(ending int) bool {
-	if s.most == 0 && s.idle < 0 {
+	if s.most|s.idle == 0 {
 		s.own.Idle.Add(1)
 		return true
 	}
 	s.own.Idle.Raise(1)
 	n := s.board.Idle(s.id)
-	if s.idle >= 0 && n > uint64(s.idle) || s.most > 0 && n+s.board.InFlight(s.id) > s.most+uint64(ending) {
+	if s.idle > 0 && n > s.idle || s.most > 0 && n+s.board.InFlight(s.id) > s.most+uint64(ending) {
 		s.own.Idle.Sub(1)
 		return false
 	}
