@@ -158,8 +158,8 @@ func (l *Loop) take(ln *listener) bool {
 	return l.accept(ln)
 }
 
-// Refuse closes fd, which an acceptor has got and not adopted, with a reset.
-func (l *Loop) Refuse(fd int) { l.dead = append(l.dead, deadFD{fd: int32(fd), reset: true}) }
+// Refuse closes fd, which an acceptor has got and not adopted.
+func (l *Loop) Refuse(fd int) { l.dead = append(l.dead, deadFD{fd: int32(fd)}) }
 
 // accept takes one connection, and returns false if there are no more to take now.
 func (l *Loop) accept(ln *listener) bool {
