@@ -16,20 +16,20 @@ import (
 // draws it.
 var arrows = map[string][]string{
 	"lb":               {"cli"},
-	"lb/cli":           {"supervise", "admin", "admin/api", "config", "config/socketpath", "backends", "bench", "supervise/certs", "supervise/localca", "cli/faultview", "cli/top", "cli/words", "config/show"},
+	"lb/cli":           {"supervise", "admin", "admin/api", "config", "config/socketpath", "backends", "bench", "supervise/certs", "supervise/localca", "cli/faultview", "cli/sources", "cli/top", "cli/words", "config/show"},
 	"lb/cli/faultview": {"admin/api", "cli/words"},
 	"lb/cli/top":       {"admin/api", "cli/words"},
+	"lb/cli/sources":   {"admin/api", "cli/words"},
 	"lb/cli/words":     {"admin/api"},
 
 	// The rooms of supervise.
-	"lb/supervise":               {"supervise/slots", "supervise/conffile", "supervise/signals", "supervise/accesslog", "supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports", "supervise/queue", "supervise/rings", "internal/filewatch", "internal/host", "internal/systemd", "admin/api", "admin/history", "board", "config", "config/socketpath", "loop/tick", "internal/tlsfault", "supervise/tracing", "config/show"},
+	"lb/supervise":               {"supervise/slots", "supervise/conffile", "supervise/signals", "supervise/accesslog", "supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/discover/setup", "supervise/faultwatch", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports", "supervise/queue", "supervise/rings", "internal/filewatch", "internal/host", "internal/systemd", "admin/api", "admin/history", "board", "config", "config/socketpath", "loop/tick", "internal/tlsfault", "supervise/tracing", "config/show"},
 	"lb/supervise/accesslog":     {"supervise/slots", "board", "config/logging"},
 	"lb/supervise/signals":       {},
 	"lb/supervise/slots":         {"board"},
 	"lb/supervise/certs":         {"internal/tlsconf", "admin/api", "config"},
 	"lb/supervise/conffile":      {"config", "internal/filewatch"},
 	"lb/supervise/crew":          {"supervise/slots", "supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "board", "config", "loop/tick", "admin/api", "supervise/asking"},
-	"lb/supervise/discover":      {"config"},
 	"lb/supervise/engine":        {"supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "proxy", "proxy/observe", "board", "config", "loop", "loop/tick", "supervise/asking"},
 	"lb/supervise/handover":      {"supervise/listen", "internal/ipc", "board"},
 	"lb/supervise/health":        {"upstream", "board", "config", "loop/tick", "internal/tlsconf", "internal/tlsfault"},
@@ -41,6 +41,16 @@ var arrows = map[string][]string{
 	"lb/supervise/rings":         {"admin/api", "board"},
 	"lb/supervise/tracing":       {"board", "internal/redact"},
 	"lb/supervise/supervisetest": {"config", "internal/testkit"},
+
+	// The members of pools.
+	"lb/supervise/discover":            {"admin/api", "config", "config/discovery", "internal/redact"},
+	"lb/supervise/discover/dns":        {"config", "config/discovery", "supervise/discover"},
+	"lb/supervise/discover/setup":      {"config", "config/discovery", "supervise/discover", "supervise/discover/consul", "supervise/discover/dns", "supervise/discover/docker", "supervise/discover/filesource"},
+	"lb/supervise/discover/consul":     {"config", "config/discovery", "config/value", "supervise/discover", "supervise/discover/pace"},
+	"lb/supervise/discover/docker":     {"config", "config/discovery", "config/value", "supervise/discover", "supervise/discover/pace"},
+	"lb/supervise/discover/filesource": {"config", "config/discovery", "internal/filewatch", "supervise/discover"},
+	"lb/supervise/discover/pace":       {},
+	"lb/supervise/faultwatch":          {"board", "proxy/record", "supervise/plan"},
 
 	"lb/admin":                    {"admin/api", "admin/dashboard", "admin/rest", "board", "config", "httpparse/h2", "internal/unixsock", "admin/metrics"},
 	"lb/supervise/asking":         {"admin/api"},
@@ -82,6 +92,7 @@ var arrows = map[string][]string{
 	"lb/upstream":                 {"board", "config", "loop/tick"},
 	"lb/backends":                 {"loop", "httpparse", "httpparse/h2", "arena", "loop/tick"},
 	"lb/bench/guard":              {},
+	"lb/bench/churn":              {"bench", "backends", "admin/api"},
 	"lb/bench/fleet":              {"upstream", "board", "config", "loop/tick"},
 	"lb/bench/relay":              {"loop", "arena"},
 	"lb/bench/compare":            {"bench", "bench/report", "bench/relay", "backends", "httpparse/h2"},
@@ -91,11 +102,12 @@ var arrows = map[string][]string{
 	"lb/loop":                     {"loop/tick"},
 	"lb/loop/looptest":            {"loop", "loop/tick"},
 	"lb/loop/tick":                {},
-	"lb/config":                   {"internal/redact", "config/access", "config/discovery", "config/health", "config/hints", "config/logging", "config/match", "config/schema", "config/tomlfile", "config/value", "httpparse/urlpath"},
+	"lb/config":                   {"internal/redact", "config/access", "config/discovery", "config/health", "config/hints", "config/jsonfile", "config/logging", "config/match", "config/schema", "config/tomlfile", "config/value", "httpparse/urlpath"},
 	"lb/config/access":            {"config/match", "config/schema", "config/tomlfile", "config/value"},
 	"lb/config/discovery":         {"config/value", "internal/redact"},
 	"lb/config/health":            {"config/schema", "config/tomlfile", "config/value"},
 	"lb/config/match":             {"config/hints", "config/schema", "config/tomlfile", "config/value"},
+	"lb/config/jsonfile":          {"config/tomlfile"},
 	"lb/config/hints":             {},
 	"lb/config/logging":           {"config/schema", "config/value"},
 	"lb/config/socketpath":        {"config"},
@@ -113,6 +125,7 @@ var arrows = map[string][]string{
 	"lb/httpparse/urlpath":        {},
 	"lb/board":                    {},
 	"lb/internal/e2e":             {},
+	"lb/internal/fleet":           {"internal/testkit"},
 	"lb/internal/filewatch":       {},
 	"lb/internal/host":            {},
 	"lb/internal/invariant":       {},
@@ -146,6 +159,7 @@ var owners = map[string][]string{
 	"github.com/coreos/go-systemd":     {"lb/internal/systemd"},
 	"github.com/caddyserver/certmagic": {"lb/supervise/acme"},
 	"github.com/mholt/acmez":           {"lb/supervise/acme"},
+	"github.com/miekg/dns":             {"lb/supervise/discover/dns"},
 	"go.uber.org/zap":                  {"lb/supervise/acme"},
 	"github.com/prometheus":            {"lb/admin/metrics"},
 	"google.golang.org/protobuf":       {"lb/admin/metrics", "lb/supervise/tracing"},
@@ -227,7 +241,7 @@ func checkImport(t *testing.T, from, im string, allowed []string) {
 func checkDeps(t *testing.T, p goPackage) {
 	t.Helper()
 	switch p.ImportPath {
-	case "lb", "lb/cli", "lb/admin", "lb/admin/dashboard", "lb/admin/rest", "lb/internal/apidoc", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare", "lb/admin/metrics", "lb/bench/scrapes", "lb/supervise/tracing":
+	case "lb", "lb/cli", "lb/admin", "lb/admin/dashboard", "lb/admin/rest", "lb/internal/apidoc", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare", "lb/admin/metrics", "lb/bench/scrapes", "lb/supervise/tracing", "lb/supervise/discover/consul", "lb/supervise/discover/docker", "lb/supervise/discover/setup":
 	default:
 		if slices.Contains(p.Deps, "net/http") {
 			t.Errorf("%s depends on net/http, which is for the control plane", p.ImportPath)

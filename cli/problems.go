@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"lb/admin/api"
+	"lb/cli/sources"
 )
 
 // recentFault is how long a fault of a backend is a problem.
@@ -28,6 +29,7 @@ func problems(st api.Status, now time.Time) (list []string) {
 		}
 	}
 	list = append(list, certificateProblems(st.Certificates, now)...)
+	list = append(list, sources.Problems(st.Discovery, now)...)
 	for _, pool := range st.Pools {
 		usable := 0
 		for _, b := range pool.Backends {
@@ -36,9 +38,9 @@ func problems(st api.Status, now time.Time) (list []string) {
 			}
 			switch {
 			case b.Health == "down", b.Ejected:
-				note("backend %s of pool %s: %s", b.Address, pool.Name, stateOf(b, now))
+				note("backend %s of pool %s: %s", named(b), pool.Name, stateOf(b, now))
 			case b.LastFault != "" && now.Sub(b.LastFaultAt) < recentFault:
-				note("backend %s of pool %s: failed %s ago: %s", b.Address, pool.Name, age(b.LastFaultAt, now), b.LastFault)
+				note("backend %s of pool %s: failed %s ago: %s", named(b), pool.Name, age(b.LastFaultAt, now), b.LastFault)
 			}
 		}
 		if len(pool.Backends) > 0 && usable == 0 {

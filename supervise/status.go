@@ -110,6 +110,7 @@ func (c commands) Status() api.Status {
 		Totals:         d.totals(),
 		Loops:          d.loopStatus(p.loops),
 		Certificates:   d.certs.List(),
+		Discovery:      d.hub.States(),
 	}
 	for i, pool := range p.now.Config.Pools {
 		out := api.Pool{Name: pool.Name, Strategy: pool.Strategy, Backends: []api.Backend{}}
@@ -190,6 +191,7 @@ func (d *desk) backendStatus(now *plan.Snapshot, i, j int, mono tick.Instant, wa
 	b := api.Backend{
 		Pool:             now.Config.Pools[i].Name,
 		Address:          cfg.String(),
+		Name:             cfg.Name,
 		Weight:           cfg.Weight,
 		ConfiguredWeight: cfg.Weight,
 		Backup:           cfg.Backup,
