@@ -6,6 +6,7 @@ import (
 
 	"lb/admin/api"
 	"lb/cli/sources"
+	"lb/cli/words"
 )
 
 // recentFault is how long a fault of a backend is a problem.
@@ -18,6 +19,9 @@ func problems(st api.Status, now time.Time) (list []string) {
 	note := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
 	if c := st.Config; c.Fault != "" {
 		note("configuration: the last reload was refused %s ago: %s", age(c.FaultAt, now), c.Fault)
+	}
+	if s := st.Config.Store; s != nil && s.Fault != "" {
+		note("configuration: the store %s", words.StoreFault(s, now))
 	}
 	if st.UpgradeFault != "" {
 		note("upgrade: the last one failed %s ago: %s", age(st.UpgradeFaultAt, now), st.UpgradeFault)

@@ -38,7 +38,7 @@ var parameters = map[string][]string{
 	DNS:    {},
 	SRV:    {},
 	Consul: {"tag", "dc", "near", "token", "token_file", "scheme", "ca", "ns", "partition"},
-	Etcd:   {"ca", "cert", "key", "tls"},
+	Etcd:   {"ca", "cert", "key", "tls", "server_name", "password_file"},
 	File:   {},
 	Docker: {"network"},
 }

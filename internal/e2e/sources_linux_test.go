@@ -13,6 +13,9 @@ import (
 	"sync"
 	"testing"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"lb/internal/etcdtest"
 	"lb/internal/testkit"
 )
 
@@ -241,5 +244,54 @@ func TestDockerSource(t *testing.T) {
 		})
 		v.start()
 		changeUnderLoad(t, v, backends[0], backends[1], m.set)
+	})
+}
+
+// A pool lives from keys of etcd: changed under load, wrong, gone with a lease. With etcd away,
+// replaced by an empty one, and after a start without it, the pool keeps what it had.
+func TestEtcdSource(t *testing.T) {
+	testkit.Long(t)
+	eachMode(t, func(t *testing.T, mode string) {
+		backends, etcd := checkedMany(t, 2), etcdtest.Start(t)
+		a, b := backends[0], backends[1]
+		s := begin(t, mode, setup{keys: "discover = \"etcd://u:hush@" + etcd.Addr + "/lb/web/\"\n"})
+		s.untilStatus(http.StatusServiceUnavailable)
+		changeUnderLoad(t, s, a, b, func(addrs ...string) {
+			pairs := []string{"lb/web/1", "-", "lb/web/2", "-"}
+			for i, addr := range addrs {
+				pairs[2*i+1] = `{"address": "` + addr + `"}`
+			}
+			etcd.Put(t, pairs...)
+		})
+		w := s.send(2, 2)
+		etcd.Put(t, "lb/web/1", "rubbish", "lb/web/0", "{}")
+		testkit.Until(t, "the log to name the key", func() bool {
+			return strings.Contains(s.Log.String(), "key=lb/web/1") && strings.Contains(s.Log.String(), "key=lb/web/0")
+		})
+		c := etcd.Client(t)
+		lease, err := c.Grant(t.Context(), 1)
+		if err == nil {
+			_, err = c.Put(t.Context(), "lb/web/3", `{"address": "`+a+`"}`, clientv3.WithLease(lease.ID))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.untilMembers(a, b)
+		s.untilMembers(b) // the lease has ended
+		etcd.Kill(t)
+		s.untilFault("etcd at " + etcd.Addr)
+		etcd.Replace(t)
+		testkit.Until(t, "the source to be back", func() bool {
+			st, _ := s.sourced()
+			return st.Discovery[0].Up
+		})
+		s.untilMembers(b)
+		etcd.Put(t, "lb/web/1", `{"address": "`+a+`"}`)
+		s.untilMembers(a)
+		w.more(t, 50)
+		w.wantNone(t)
+		if strings.Contains(s.Log.String(), "hush") || strings.Contains(s.want("status", "--json"), "hush") || strings.Contains(s.want("config", "show"), "hush") {
+			t.Error("the password is shown")
+		}
 	})
 }
