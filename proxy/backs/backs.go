@@ -74,6 +74,12 @@ func (t *Target) CloseIdle() {
 	t.streams.CloseIdle()
 }
 
+// How often an exchange waits a moment before it dials again, see retry.Knock.
+const (
+	LackKnocks = 5 // for a descriptor or a port: some 30 ms in all, in which others may end
+	RoomKnocks = 8 // for idle conns of other loops to go, see Ask.Waits: they may stand still
+)
+
 // Conns has the conns of one loop to its backends.
 type Conns struct {
 	H2 h2back.Conns
