@@ -150,6 +150,10 @@ type Counter struct{ w uint64 }
 // Add adds n. Only the owner of the slot may call it.
 func (c *Counter) Add(n uint64) { store(&c.w, c.w+n) }
 
+// Raise adds n, and all loops see that before anything that the caller reads afterwards. Only
+// the owner of the slot may call it.
+func (c *Counter) Raise(n uint64) { atomic.AddUint64(&c.w, n) }
+
 // Sub subtracts n, for gauges. Only the owner of the slot may call it.
 func (c *Counter) Sub(n uint64) { store(&c.w, c.w-n) }
 
@@ -204,6 +208,22 @@ type Loop struct {
 	// control plane sets it after TakeOver and before the loop starts, so that the
 	// loop never uses a configuration that others believe to be out of use.
 	OldestConfig Counter
+
+	// Knocking is 1 while a client waits here for a place under limits.connections. A gauge.
+	Knocking Counter
+	// IdleSince is since when the client conn has been idle that is to make room next, as a
+	// tick.Instant; 0: there is none, or limits.connections is 0. A gauge.
+	IdleSince Counter
+	// Evicted are idle conns of clients that were closed to make room for others.
+	Evicted Counter
+	// Denied are conns of clients that a listener does not let in.
+	Denied Counter
+	// Excess are conns that limits.connections_per_client has refused.
+	Excess Counter
+	// TallyFull is how often there was no room to count a client or a route.
+	TallyFull Counter
+	// RoutesWait are requests that wait for their route's requests_max. A gauge.
+	RoutesWait Counter
 }
 
 // The dimensions of Loop.Faults, with room for more than there are.
@@ -256,9 +276,8 @@ type Backend struct {
 	Conns                                                 Counter // connections dialled
 	BytesFrom, BytesTo                                    Counter
 
-	// Queued, in the slot of a pool's first backend, is how many exchanges of this loop
-	// wait for room in the pool. A gauge.
-	Queued Counter
+	// Gauges are two: see Queued and Idle.
+	Gauges Counter
 
 	// FirstBytes are times to the first byte, for upstream.Outliers alone: the sum in
 	// microseconds in the upper 40 bits, and their number in the lower 24. Only differences
@@ -286,6 +305,22 @@ func FirstBytesOf(from, to uint64) (n uint64, mean time.Duration) {
 		return 0, 0
 	}
 	return n, time.Duration(d>>firstBytesShift/n) * time.Microsecond
+}
+
+// OneIdle is one idle conn in Backend.Gauges.
+const OneIdle = 1 << 32
+
+// Queued returns how many exchanges of a loop wait for room in a pool, by the gauges in its
+// slot of the pool's first backend.
+func Queued(gauges uint64) uint64 { return gauges % OneIdle }
+
+// Idle returns how many conns to a backend are idle, by its gauges.
+func Idle(gauges uint64) uint64 { return gauges / OneIdle }
+
+// SetQueued replaces the number of exchanges that wait. Only the owner of the slot may call
+// it.
+func (s *Backend) SetQueued(n int) {
+	s.Gauges.Set(Idle(s.Gauges.Load())*OneIdle + uint64(n))
 }
 
 // Answered counts a final response by its status class, 2 to 5.

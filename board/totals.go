@@ -33,6 +33,10 @@ type LoopTotals struct {
 	LogLines, LogLost                uint64
 	Faults                           [FaultKinds]uint64
 	OldestConfig                     uint64 // meaningless as a sum
+	Knocking                         uint64
+	IdleSince                        uint64 // meaningless as a sum
+	Evicted, Denied, Excess          uint64
+	TallyFull, RoutesWait            uint64
 }
 
 // BackendTotals is the sum of a backend's slots over all loops, with the fields of
@@ -44,7 +48,7 @@ type BackendTotals struct {
 	ConnectFaults, ResetFaults, TimeoutFaults, BadAnswers uint64
 	Conns                                                 uint64
 	BytesFrom, BytesTo                                    uint64
-	Queued                                                uint64
+	Gauges                                                uint64 // see Queued and Idle
 	FirstBytes                                            uint64 // see FirstBytesOf
 	WaitsSince                                            uint64 // meaningless as a sum
 }

@@ -10,6 +10,7 @@ import (
 	"lb/proxy/h1back"
 	"lb/proxy/ids"
 	"lb/proxy/lane"
+	"lb/proxy/quota"
 	"lb/proxy/record"
 	"lb/proxy/retry"
 	"lb/upstream"
@@ -30,7 +31,8 @@ type choice struct {
 	secure    bool // the client's side is https
 
 	wait    upstream.WaitLink[*exchange]
-	waiting bool // for room, in pool.room
+	waiting bool // for room, see quota.Place.Room
+	place   quota.Place[*exchange]
 }
 
 // reset prepares c for another exchange.
@@ -62,6 +64,9 @@ const answeredEarly = 1 << 62 * time.Nanosecond
 func (x *exchange) pick() (ended bool) {
 	if x.pool.successor != nil {
 		x.follow()
+	}
+	if !x.place.Enter(x, &x.wait, &x.waiting) {
+		return x.queue()
 	}
 	p, q := x.p, x.pool
 	if first, waited := q.room.First(x.tried.Len() > 0); waited && first != x || q.Yields(x.since, x.snap.cfg.Timeouts.Queue) {
@@ -103,7 +108,7 @@ func (x *exchange) connect() (ended bool) {
 			Twice: x.idempotent && x.up.Whole && x.up.Held,
 			Most:  q.Backends[x.index].MaxConnections,
 		},
-		Fresh: x.fresh, Upgrade: x.upgrade != "",
+		Fresh: x.fresh, Waits: x.knocks < backs.RoomKnocks, Upgrade: x.upgrade != "",
 	})
 	switch {
 	case p == back.Ready:
@@ -116,7 +121,7 @@ func (x *exchange) connect() (ended bool) {
 		}
 		x.arm()
 		return false
-	case p == back.Busy, f.Side == record.LBSide && x.knocks < lackKnocks:
+	case p == back.Busy, f.Side == record.LBSide && x.knocks < backs.LackKnocks:
 		return x.knock()
 	}
 	if x.phase != Dial {
@@ -138,10 +143,6 @@ func (x *exchange) newSpan() (id [8]byte) {
 	}
 	return id
 }
-
-// lackKnocks is how often an exchange waits a moment for a descriptor or a port: some 30 ms
-// in all, in which others may end.
-const lackKnocks = 5
 
 // knock waits a moment before it dials again: the accept queue of a unix socket is full,
 // which is neither a refusal nor a backend's fault, or lb itself lacks something.

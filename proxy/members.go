@@ -67,7 +67,7 @@ func (q *pool) use(s *Snapshot, i int) {
 	for j, t := range q.targets {
 		t.pool, t.index = q, j
 		t.place = record.PlaceOf(q.Name, t.Name, s.Series, s.BackendSeries, i, j)
-		t.Use(q.cfg)
+		t.Use(q.cfg, j)
 	}
 }
 

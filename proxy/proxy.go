@@ -16,9 +16,11 @@ import (
 	"lb/proxy/front"
 	"lb/proxy/ids"
 	"lb/proxy/lane"
+	"lb/proxy/quota"
 	"lb/proxy/record"
 	"lb/proxy/rewrite"
 	"lb/proxy/shake"
+	"lb/proxy/spares"
 	"lb/proxy/upkeep"
 	"lb/proxy/watch"
 	"lb/upstream"
@@ -56,16 +58,15 @@ type Proxy struct {
 	past    []*snapshot     // those from which exchanges may still pick, the oldest first
 	targets map[int]*target // of now, by ID
 	budget  upstream.Budget
+	quotas  quota.Set[*exchange]
 	watch   watch.Watch
 	upkeep  upkeep.Upkeep
 
-	shared   front.Shared // with the servers and their fronts
-	clients  *clients.Clients
-	drained  func() // called once when the last client has gone
-	backs    backs.Conns
-	freeExch *exchange
-	spare    int // how many those are
-	unused   int // the smallest spare since the last trim
+	shared  front.Shared // with the servers and their fronts
+	clients *clients.Clients
+	drained func() // called once when the last client has gone
+	backs   backs.Conns
+	spares  spares.List[exchange]
 
 	chance *rand.Rand // for jitter
 	ids    *ids.Maker
@@ -103,11 +104,15 @@ func New(l *loop.Loop, o Options) *Proxy {
 			t.wish(board.ReasonGoaway)
 		}
 	})
+	p.quotas.Init(l, p.board, p.slot)
 	p.watch = watch.Watch{Loop: l, Board: p.board, Busy: p.isBusy, Changed: p.evacuate}
-	p.clients = clients.New(&p.shared, p.log)
+	p.clients = clients.New(&p.shared, p.board, p.slot, p.log)
 	p.clients.PassOn, p.clients.Taken = o.PassOn, p.showOldest
 	p.upkeep = upkeep.Upkeep{Loop: l, Counters: p.counters, GiveBack: arena.GiveBack,
-		Trim: func() int { p.watch.Look(); return p.arena.Trim() + p.clients.Trim() + p.backs.H2.Trim() + p.trim() }}
+		Trim: func() int {
+			p.watch.Look()
+			return p.arena.Trim() + p.clients.Trim() + p.backs.H2.Trim() + p.spares.Trim()*exchangeBytes
+		}}
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
@@ -190,4 +195,11 @@ func (p *Proxy) Panicked(value any, stack []byte) {
 	if f != nil {
 		f.Abandon()
 	}
+}
+
+// Rung is called after another loop has rung the bell of this one on the board: it wants
+// room.
+func (p *Proxy) Rung() {
+	p.shared.Crowd.Rung()
+	p.eachTarget(func(t *target) { t.Yield() })
 }

@@ -164,6 +164,9 @@ func (p *Proxy) use(s Snapshot) {
 	for i, q := range p.now.pools {
 		q.use(&s, i)
 	}
+	for i, q := range p.quotas.Use(p.now.cfg.Routes) {
+		p.now.routes[i].quota = q
+	}
 	p.backs.Use(p.now.cfg, &p.now.limits)
 	p.SetTLS(s.TLS)
 	p.clients.Use(p.now.cfg, spread.New(p.board, p.slot, s.Slots))

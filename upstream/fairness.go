@@ -12,7 +12,7 @@ func (p *Pool[C]) ShowWait(queued int, since tick.Instant) {
 	if len(p.Backends) > 0 { // without backends no exchange waits
 		slot := p.Backends[0].Slot
 		slot.WaitsSince.Set(uint64(since))
-		slot.Queued.Set(uint64(queued))
+		slot.SetQueued(queued)
 	}
 }
 

@@ -61,6 +61,20 @@ var loopMetrics = []loopMetric{
 		func(t *board.LoopTotals) uint64 { return t.Accepted }),
 	loopCounter("lb_accept_errors_total", "Attempts to accept a connection that failed.",
 		func(t *board.LoopTotals) uint64 { return t.AcceptErrors }),
+	{
+		family: family{"lb_client_connections_refused_total",
+			"Connections of clients that were closed as soon as they were accepted: by limits.connections_per_client (per_client), or by allow and deny of the listener (denied).", counter},
+		series: []loopSeries{
+			{labels("reason", "denied"), func(t *board.LoopTotals) uint64 { return t.Denied }},
+			{labels("reason", "per_client"), func(t *board.LoopTotals) uint64 { return t.Excess }},
+		},
+	},
+	loopCounter("lb_client_connections_evicted_total", "Unused connections of clients that were closed to make room for others under limits.connections.",
+		func(t *board.LoopTotals) uint64 { return t.Evicted }),
+	loopCounter("lb_uncounted_total", "Connections and requests that connections_per_client or requests_max could not count, because a loop has more clients than its table has room for; they were let in.",
+		func(t *board.LoopTotals) uint64 { return t.TallyFull }),
+	loopGauge("lb_route_queued_requests", "Requests that wait because of requests_max of their route.",
+		func(t *board.LoopTotals) uint64 { return t.RoutesWait }),
 	loopCounter("lb_client_requests_total", "Requests from clients whose whole head was read.",
 		func(t *board.LoopTotals) uint64 { return t.Requests }),
 	loopByClass("lb_replies_total",
@@ -148,6 +162,8 @@ var (
 var backendMetrics = []backendMetric{
 	backendOne("lb_backend_attempts_in_flight", "Attempts at a backend that have not ended.", gauge,
 		func(t *board.BackendTotals) uint64 { return t.InFlight }),
+	backendOne("lb_backend_kept_connections", "Unused connections to a backend that are kept for the next request.", gauge,
+		func(t *board.BackendTotals) uint64 { return board.Idle(t.Gauges) }),
 	backendOne("lb_backend_attempts_total", "Attempts at a backend, retries included.", counter,
 		func(t *board.BackendTotals) uint64 { return t.Attempts }),
 	backendByClass("lb_requests_total",
@@ -187,7 +203,7 @@ var poolMetrics = []poolMetric{
 	{
 		family: family{"lb_queued_requests", "Requests that wait for room at a backend of the pool.", gauge},
 		series: []poolSeries{
-			{label{}, func(_ *board.State, t *board.BackendTotals) uint64 { return t.Queued }},
+			{label{}, func(_ *board.State, t *board.BackendTotals) uint64 { return board.Queued(t.Gauges) }},
 		},
 	},
 }

@@ -171,7 +171,7 @@ func handshakeSamples() string {
 func countBackend(s *board.Backend, sign uint64) {
 	for i, c := range []*board.Counter{
 		&s.InFlight, &s.Attempts, &s.Conns, &s.ConnectFaults, &s.ResetFaults,
-		&s.TimeoutFaults, &s.BadAnswers, &s.BytesFrom, &s.BytesTo, &s.Queued,
+		&s.TimeoutFaults, &s.BadAnswers, &s.BytesFrom, &s.BytesTo, &s.Gauges,
 	} {
 		c.Add(sign * uint64(i+1))
 	}

@@ -4,6 +4,7 @@
 package backs
 
 import (
+	"cmp"
 	"math/rand/v2"
 
 	"lb/board"
@@ -31,10 +32,34 @@ func (t *Target) Init(b *board.Board, slot, id int, name string, addr loop.Addr)
 	t.streams.Target = &t.Target
 }
 
-// Use takes over what the pool of t says of conns.
-func (t *Target) Use(q *config.Pool) {
-	t.Never = q.Reuse == config.ReuseNever
+// Use takes over what q, its pool, says of conns to t, which has that index there.
+func (t *Target) Use(q *config.Pool, index int) {
+	b := &q.Backends[index]
+	keeps := t.Stock.Use(b.MaxConnections, cmp.Or(b.IdleMax, q.IdleMax))
+	t.Never = q.Reuse == config.ReuseNever || !keeps
 	t.streams.Speak(q.Protocol)
+}
+
+// Yield ends idle conns to t that are more than its limit leaves room for.
+func (t *Target) Yield() {
+	if n := t.Stock.Owed(); n > 0 {
+		t.shed(n)
+	}
+}
+
+func (t *Target) shed(n int) { t.streams.Shed(t.Target.Shed(n)) }
+
+// crowded reports whether idle conns of other loops have to go before a new one to t is made.
+// Those of this one go at once.
+func (t *Target) crowded() bool {
+	n := t.Stock.Surplus()
+	if n == 0 {
+		return false
+	}
+	t.shed(n)
+	n = t.Stock.Surplus()
+	t.Stock.Ask(n)
+	return n > 0
 }
 
 // Leave is called when t is no longer in the configuration. Its attempts go on.
@@ -49,6 +74,12 @@ func (t *Target) CloseIdle() {
 	t.Target.CloseIdle()
 	t.streams.CloseIdle()
 }
+
+// How often an exchange waits a moment before it dials again, see retry.Knock.
+const (
+	LackKnocks = 5 // for a descriptor or a port: some 30 ms in all, in which others may end
+	RoomKnocks = 8 // for idle conns of other loops to go, see Ask.Waits: they may stand still
+)
 
 // Conns has the conns of one loop to its backends.
 type Conns struct {
@@ -75,6 +106,7 @@ func (s *Conns) Use(cfg *config.Config, limits *httpparse.Limits) {
 type Ask struct {
 	h1back.Ask      // of an idle one
 	Fresh      bool // it has not been idle
+	Waits      bool // a new one may wait until idle ones of other loops are gone, see max_connections
 	Upgrade    bool // the request asks for another protocol
 }
 
@@ -92,6 +124,9 @@ func (s *Conns) Get(t *Target, o back.Owner, a *Ask) (b back.Back, p back.Progre
 			return c, back.Ready, f
 		}
 	}
+	if a.Waits && t.crowded() {
+		return nil, back.Busy, f
+	}
 	return s.dial(t, o, a.Fresh)
 }
 
@@ -108,6 +143,9 @@ func (s *Conns) getStream(t *Target, o back.Owner, a *Ask) (b back.Back, p back.
 	if st == nil {
 		if !t.Known() {
 			return nil, back.Failed, record.ByBackend(record.CauseNoConnect)
+		}
+		if a.Waits && t.crowded() {
+			return nil, back.Busy, f
 		}
 		var err error
 		if st, err = s.H2.Dial(&t.streams, o); err != nil {

@@ -8,9 +8,12 @@ import (
 	"net/netip"
 	"slices"
 
+	"lb/board"
 	"lb/config"
+	"lb/internal/netset"
 	"lb/internal/tlsconf"
 	"lb/loop"
+	"lb/proxy/crowd"
 	"lb/proxy/front"
 	"lb/proxy/h1"
 	"lb/proxy/h2"
@@ -26,6 +29,8 @@ type Clients struct {
 	// Taken is called after a conn was taken in a drain.
 	Taken func()
 
+	board     *board.Board
+	slot      int // on the board
 	doors     map[string]*door
 	listens   []config.Listener // of the present configuration
 	port      string            // of https, see httpsPort
@@ -38,9 +43,9 @@ type Clients struct {
 	shake     *shake.Server
 }
 
-// New returns the clients of a loop, before there are any.
-func New(s *front.Shared, log *slog.Logger) *Clients {
-	c := &Clients{Shared: s, doors: map[string]*door{}, h1: h1.New(s), h2: h2.New(s)}
+// New returns the clients of a loop, which is in a slot of b, before there are any.
+func New(s *front.Shared, b *board.Board, slot int, log *slog.Logger) *Clients {
+	c := &Clients{Shared: s, board: b, slot: slot, doors: map[string]*door{}, h1: h1.New(s), h2: h2.New(s)}
 	c.shake = &shake.Server{Shared: s, Log: log, HandOff: c.Shaken}
 	c.servers = []front.Server{c.shake, c.h1, c.h2}
 	return c
@@ -53,6 +58,7 @@ type door struct {
 	c       *Clients
 	address string
 	way     front.Way
+	access  *netset.Access // nil: everyone
 }
 
 // Door returns the acceptor of the listeners at address, which stays the same one.
@@ -72,7 +78,7 @@ func (c *Clients) door(address string) *door {
 func (d *door) look() {
 	for _, l := range d.c.listens {
 		if l.Address == d.address {
-			d.way = WayOf(l)
+			d.way, d.access = WayOf(l), netset.NewAccess(l.Allow, l.Deny)
 		}
 	}
 }
@@ -89,6 +95,22 @@ func (c *Clients) Use(cfg *config.Config, others spread.Loops) {
 	c.redirects = slices.ContainsFunc(c.listens, func(l config.Listener) bool { return l.RedirectHTTPS })
 	for _, d := range c.doors {
 		d.look()
+	}
+	c.hold(cfg.Limits.Connections, cfg.Limits.ConnectionsPerClient)
+}
+
+// hold makes connections, and each of one client, the limits from now on.
+func (c *Clients) hold(connections, each int) {
+	if c.Crowd == nil {
+		if connections == 0 && each == 0 {
+			return
+		}
+		c.Crowd = crowd.New(c.Loop, c.board, c.slot)
+	}
+	if c.Crowd.Use(connections, each) {
+		for _, s := range c.servers {
+			s.ListIdle()
+		}
 	}
 }
 
@@ -111,7 +133,7 @@ func (d *door) Accepted(fd int, peer netip.AddrPort) {
 // reports whether it has: fd is no longer this loop's then.
 func (d *door) passesOn(fd int, peer netip.AddrPort) bool {
 	c := d.c
-	if c.PassOn == nil || c.Draining {
+	if c.PassOn == nil || c.Draining || c.Crowd.Near() {
 		return false
 	}
 	now := c.Loop.Now()
@@ -136,15 +158,22 @@ func (c *Clients) Passed(address string, fd int, peer netip.AddrPort) {
 func (d *door) take(fd int, peer netip.AddrPort) {
 	c := d.c
 	c.Counters.Accepted.Add(1)
+	key, why := d.admit(peer.Addr())
+	if why != crowd.Admitted {
+		why.Count(c.Counters, c.Refusals, c.Loop.Now(), peer.Addr())
+		c.Loop.Refuse(fd)
+		return
+	}
 	var conn *h1.Conn
 	var err error
 	if d.way == front.TLS {
-		err = c.shake.Open(fd, peer.Addr())
+		err = c.shake.Open(fd, peer.Addr(), key)
 	} else {
-		conn, err = c.h1.Open(fd, peer, d.way)
+		conn, err = c.h1.Open(fd, peer, d.way, key)
 	}
 	if err != nil {
 		c.Counters.AcceptErrors.Add(1)
+		c.Crowd.Free(key)
 		return
 	}
 	if c.Draining {
@@ -155,11 +184,19 @@ func (d *door) take(fd int, peer netip.AddrPort) {
 	}
 }
 
+// admit decides whether a client at addr may come in, and counts its conn: see Crowd.Admit.
+func (d *door) admit(addr netip.Addr) (key uint64, why crowd.Verdict) {
+	if d.access != nil && !d.access.Lets(addr) {
+		return 0, crowd.Denied
+	}
+	return d.c.Crowd.Admit(addr)
+}
+
 // Shaken takes over a conn after its handshake. It has been counted.
 func (c *Clients) Shaken(o shake.Over) {
 	var peer front.Peer
 	peer.Set(o.Addr, o.Way)
-	peer.Cert, peer.TLS = o.Cert, o.TLS
+	peer.Cert, peer.TLS, peer.Key = o.Cert, o.TLS, o.Key
 	if o.TLS.Protocol == tlsconf.ProtocolH2 {
 		c.h2.Take(o.Conn, &peer, o.In)
 		return
@@ -175,6 +212,7 @@ func (d *door) Panicked(value any, stack []byte) { d.c.Host.Panicked(value, stac
 
 // Drain gives every idle conn a last call. Shared.Draining is set.
 func (c *Clients) Drain() {
+	c.hold(0, 0)
 	for _, s := range c.servers {
 		s.Drain()
 	}

@@ -10,6 +10,7 @@ import (
 	"lb/loop/tick"
 	"lb/proxy/back"
 	"lb/proxy/backconn"
+	"lb/proxy/stock"
 	"lb/upstream"
 )
 
@@ -19,12 +20,15 @@ type Target struct {
 	Addr   loop.Addr
 	Manner backconn.Manner
 	Never  bool // no conn is used a second time
+	Stock  stock.Stock
 }
 
 // NewTarget returns a target for a loop in a slot of b, at addr. Slot and id must have been
 // claimed.
 func NewTarget(b *board.Board, slot, id int, name string, addr loop.Addr) Target {
-	return Target{Backend: *upstream.NewBackend[*Conn](b, slot, id, name), Addr: addr}
+	t := Target{Backend: *upstream.NewBackend[*Conn](b, slot, id, name), Addr: addr}
+	t.Stock.Init(b, slot, id)
+	return t
 }
 
 // Known reports whether t has an address.
@@ -39,6 +43,25 @@ func (t *Target) Recovered() tick.Instant { return tick.Instant(t.State.Recovere
 
 // IsDown reports whether checks have found the backend down.
 func (t *Target) IsDown() bool { return board.Health(t.State.Health.Load()) == board.Down }
+
+// Shed ends n idle conns to t, those that have been idle longest, and returns how many there
+// were not.
+func (t *Target) Shed(n int) (left int) {
+	for ; n > 0; n-- {
+		c, ok := t.Idle.Coldest()
+		if !ok {
+			break
+		}
+		c.Drop()
+	}
+	return n
+}
+
+// took notes that a conn is taken out of the idle ones.
+func (s *Conns) took(t *Target) {
+	s.Counters.BackendIdle.Sub(1)
+	t.Stock.Take()
+}
 
 // idleLimit returns how long an idle conn to t may be used.
 func (s *Conns) idleLimit(t *Target, now tick.Instant) time.Duration {
@@ -88,7 +111,7 @@ func (s *Conns) Take(t *Target, o back.Owner, a *Ask) *Conn {
 			}
 			return nil
 		}
-		s.Counters.BackendIdle.Sub(1)
+		s.took(t)
 		switch {
 		case !c.Fresh(t.State, now):
 			c.NoteClosed(t.State, now)
@@ -110,7 +133,7 @@ func (s *Conns) TakeUnrested(t *Target, o back.Owner) (c *Conn, tried bool) {
 		return nil, false
 	}
 	t.Idle.Remove(&c.link)
-	s.Counters.BackendIdle.Sub(1)
+	s.took(t)
 	if now := s.Loop.Now(); !c.Fits(&t.Manner) || !c.Fresh(t.State, now) || !c.Silent(t.State, now) {
 		c.Drop()
 		return nil, true

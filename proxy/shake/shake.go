@@ -21,6 +21,7 @@ import (
 	"lb/loop"
 	"lb/loop/tick"
 	"lb/loop/tlsconn"
+	"lb/proxy/crowd"
 	"lb/proxy/front"
 	"lb/proxy/lane"
 )
@@ -32,6 +33,7 @@ const lastCallTimeout = time.Second
 type Over struct {
 	Conn *loop.Conn // to be moved at once
 	Addr netip.Addr
+	Key  uint64        // see front.Peer
 	Way  front.Way     // front.TLS or front.NotTLS
 	TLS  front.Session // see front.Peer
 	Cert string        // see front.Peer
@@ -60,6 +62,8 @@ type conn struct {
 	next, prev *conn // in Server.open; next alone in the free list
 	timer      loop.Timer
 	addr       netip.Addr
+	key        uint64 // see front.Peer
+	idle       crowd.Link
 	tls        *tlsconn.Conn // nil before the first byte
 	set        *tlsconf.Set  // that the handshake goes by
 	until      tick.Instant
@@ -68,21 +72,21 @@ type conn struct {
 	in         lane.Inbox // the first bytes, within first
 }
 
-// Open makes fd, of a client at addr, a conn. It owns fd from then on.
-func (s *Server) Open(fd int, addr netip.Addr) error {
+// Open makes fd, of a client at addr that is counted by key, a conn. It owns fd from then on.
+func (s *Server) Open(fd int, addr netip.Addr, key uint64) error {
 	c := s.newConn()
 	if err := s.Loop.Adopt(&c.Conn, c, fd); err != nil {
 		s.freeConn(c)
 		return err
 	}
-	c.addr, c.isOpen = addr, true
+	c.addr, c.key, c.isOpen = addr, key, true
 	c.until = s.Loop.Now().Add(s.Timeout)
 	if c.next = s.open; c.next != nil {
 		c.next.prev = c
 	}
 	s.open = c
-	s.Clients++
-	s.Counters.ClientConns.Add(1)
+	s.Came()
+	c.listIdle()
 	c.arm()
 	return nil
 }
@@ -94,6 +98,28 @@ func (c *conn) arm() {
 		at = min(at, c.s.Loop.Now().Add(lastCallTimeout))
 	}
 	c.s.Loop.Arm(&c.timer, c, at)
+}
+
+// listIdle notes that c is idle, if that matters: its first byte has not come.
+func (c *conn) listIdle() {
+	if q := c.s.Crowd; q != nil {
+		q.Idle(&c.idle, c, false)
+	}
+}
+
+func (c *conn) unlist() {
+	if c.idle.Listed() {
+		c.s.Crowd.Busy(&c.idle)
+	}
+}
+
+// MakeRoom implements crowd.Member.
+func (c *conn) MakeRoom() bool {
+	if c.Readable() {
+		return false
+	}
+	c.close(false)
+	return true
 }
 
 // Ready is called by the loop.
@@ -121,6 +147,7 @@ func (c *conn) first() {
 		return
 	}
 	c.begun = s.Loop.Now()
+	c.unlist()
 	if c.in.Bytes()[0] != handshakeRecord {
 		c.handOff(Over{Way: front.NotTLS, In: c.in})
 		return
@@ -188,7 +215,7 @@ func (c *conn) handOff(o Over) {
 	s := c.s
 	s.Loop.Disarm(&c.timer)
 	s.unlink(c)
-	o.Conn, o.Addr = &c.Conn, c.addr
+	o.Conn, o.Addr, o.Key = &c.Conn, c.addr, c.key
 	s.HandOff(o)
 	s.freeConn(c)
 }
@@ -231,11 +258,11 @@ func (c *conn) close(reset bool) {
 	c.in.Release(s.Arena)
 	s.Loop.Disarm(&c.timer)
 	c.Conn.Close(reset)
+	c.unlist()
 	s.unlink(c)
+	key := c.key
 	s.freeConn(c)
-	s.Clients--
-	s.Counters.ClientConns.Sub(1)
-	s.Host.Closed()
+	s.Left(key)
 }
 
 // unlink takes c from the open conns.
@@ -256,6 +283,15 @@ func (c *conn) Panicked(value any, stack []byte) {
 	c.s.Host.Panicked(value, stack)
 	c.in.Forget(c.s.Arena)
 	c.close(true)
+}
+
+// ListIdle has the conns without a first byte listed in Shared.Crowd.
+func (s *Server) ListIdle() {
+	for c := s.open; c != nil; c = c.next {
+		if c.begun == 0 {
+			c.listIdle()
+		}
+	}
 }
 
 // Drain gives the conns without a first byte a moment for it. Handshakes go on.

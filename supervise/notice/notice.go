@@ -188,6 +188,11 @@ func (n *Notices) tellRefused(kind uint64, r board.Refusal, now tick.Instant, wa
 		t.taken(now)
 		return
 	}
+	if why, ok := board.OfConn(kind); ok {
+		n.tellConns(why, t, eg)
+		t.taken(now)
+		return
+	}
 	if board.OfFlood(kind) {
 		n.o.Log.Warn("connections cut off for a flood", "kind", eg.Text, "count", t.untold, "since", t.sinceText(), "client", eg.Client,
 			"mend", "if the client is a good one, see docs/http2.md")
@@ -209,6 +214,16 @@ func (n *Notices) tellRefused(kind uint64, r board.Refusal, now tick.Instant, wa
 	}
 	n.o.Log.Log(context.Background(), level, "requests refused", args...)
 	t.taken(now)
+}
+
+// tellConns tells of conns that were closed as soon as they were accepted. eg is the newest.
+func (n *Notices) tellConns(why int, t *tally, eg board.Refusal) {
+	args := []any{"reason", eg.Text, "count", t.untold, "since", t.sinceText(), "client", eg.Client}
+	if why == board.ConnExcess {
+		n.o.Log.Warn("connections refused", append(args, "mend", "raise limits.connections_per_client if the client is a good one")...)
+		return
+	}
+	n.o.Log.Info("connections refused", args...)
 }
 
 // tellHandshakes tells of TLS handshakes with clients that have come to nothing. eg is the
