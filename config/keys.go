@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"lb/config/health"
 	"lb/config/logging"
 	"lb/config/schema"
 	"lb/config/value"
@@ -28,15 +29,15 @@ func init() {
 		{"", schema.Names(topKeys), false},
 		{"[[backends]]", schema.Names(backendKeys), false},
 		{"[hash]", schema.Names(hashKeys), false},
-		{"[health]", schema.Names(healthKeys), false},
-		{"[eject]", schema.Names(ejectKeys), false},
+		{"[health]", schema.Names(health.Keys), false},
+		{"[eject]", schema.Names(health.EjectKeys), false},
 		{"[backend_tls]", schema.Names(backendTLSKeys), false},
 		{"[[listeners]]", schema.Names(listenerKeys), false},
 		{"[tls]", schema.Names(tlsKeys), false},
 		{"[[tls.certs]]", schema.Names(certKeys), false},
 		{"[tls.acme]", schema.Names(acmeKeys), false},
 		{"[http2]", schema.Names(http2Keys), false},
-		{"[retry]", schema.Names(retryKeys), false},
+		{"[retry]", schema.Names(health.RetryKeys), false},
 		{"[[routes]]", schema.Names(routeKeys), false},
 		{"[admin]", schema.Names(adminKeys), false},
 		{"[access_log]", schema.Names(logging.AccessLogKeys), false},
@@ -71,7 +72,7 @@ var topKeys = slices.Concat([]schema.Key[draft]{
 }, defaultPool(slices.Concat(balanceKeys, tlsOfPool("backend_tls"))), []schema.Key[draft]{
 	schema.Special("pools", readPools, diffPools),
 	schema.Special("routes", readRoutes, diffRoutes),
-	schema.Table("retry", retryKeys, func(c *draft) *Retry { return &c.Retry }),
+	schema.Table("retry", health.RetryKeys, func(c *draft) *Retry { return &c.Retry }),
 	schema.Table("admin", adminKeys, func(c *draft) *Admin { return &c.Admin }),
 	schema.Table("access_log", logging.AccessLogKeys, func(c *draft) *logging.AccessLog { return &c.AccessLog }),
 	schema.Table("tracing", logging.TracingKeys, func(c *draft) *logging.Tracing { return &c.Tracing }),

@@ -141,7 +141,7 @@ var mends = []mend{
 	{aRoute + "set_request_headers = { X-A = \"%{REMOTE_ADDR}s\" }", `is not filled in`, aRoute, nil},
 	{aRoute + "set_request_headers = { X-A = \"{http.request.host}\" }", `leave it out: lb sends X-Forwarded-Host`, aRoute, nil},
 	{aRoute + "set_response_headers = { X-A = \"${HOSTNAME}\" }", `write a fixed text`, aRoute + "set_response_headers = { X-A = \"a\" }", nil},
-	{aRoute + "set_response_headers = { Server = \"\" }", "", aRoute + "set_response_headers = { Server = \"\" }", func(c *Config) bool { return route(c).SetResponseHeaders[0] == Field{"Server", ""} }},
+	{aRoute + "set_response_headers = { Server = \"\" }", "", aRoute + "set_response_headers = { Server = \"\" }", func(c *Config) bool { return route(c).SetResponseHeaders[0] == Field{Name: "Server", Value: ""} }},
 	{aRoute + "set_request_headers = { Host = \"\" }", "is empty, and no request is without it; write a name, or leave it out", aRoute, nil},
 	{aRoute + "remove_response_headers = [\"Server\"]", `write set_response_headers or set_request_headers in [[routes]], with "" for a field that is to go`,
 		aRoute + "set_response_headers = { Server = \"\" }", nil},

@@ -3,10 +3,9 @@ package config
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
+	"lb/config/health"
 	"lb/config/schema"
 	"lb/config/tomlfile"
 	"lb/config/value"
@@ -20,9 +19,15 @@ var balanceKeys = []schema.Key[Pool]{
 	schema.Text("reuse", checkReuse, func(p *Pool) *string { return &p.Reuse }),
 	schema.Text("protocol", checkProtocol, func(p *Pool) *string { return &p.Protocol }),
 	schema.Special("slow_start", readSlowStart, schema.Shown(func(p *Pool) string { return value.DurationText(p.SlowStart) })),
-	schema.Special("health", readHealth, diffHealth),
-	schema.Special("eject", readEject, func(d *schema.Differ, old, new *Pool, path string) {
-		schema.DiffTable(d, &old.Eject, &new.Eject, path, ejectKeys)
+	schema.Special("health", func(r *schema.Reader, p *Pool, path string, v any) {
+		health.Read(r, &p.Health, path, v)
+	}, func(d *schema.Differ, old, new *Pool, path string) {
+		health.Diff(d, &old.Health, &new.Health, path)
+	}),
+	schema.Special("eject", func(r *schema.Reader, p *Pool, path string, v any) {
+		health.ReadEject(r, &p.Eject, path, v)
+	}, func(d *schema.Differ, old, new *Pool, path string) {
+		schema.DiffTable(d, &old.Eject, &new.Eject, path, health.EjectKeys)
 	}),
 	schema.Special("backends", readBackends, diffBackends),
 }
@@ -55,43 +60,10 @@ var hashKeys = []schema.Key[Hash]{
 	schema.Fraction("balance_factor", checkBalance, func(h *Hash) *float64 { return &h.BalanceFactor }),
 }
 
-var healthKeys = []schema.Key[Health]{
-	schema.Text("type", checkCheck, func(h *Health) *string { return &h.Type }),
-	schema.Text("service", value.CheckService, func(h *Health) *string { return &h.Service }),
-	schema.Text("path", value.CheckTarget, func(h *Health) *string { return &h.Path }),
-	schema.Text("host", value.CheckHostField, func(h *Health) *string { return &h.Host }),
-	schema.Text("method", checkProbeMethod, func(h *Health) *string { return &h.Method }),
-	schema.DurationFrom("interval", intervalMin, func(h *Health) *time.Duration { return &h.Interval }),
-	schema.DurationFrom("interval_down", intervalMin, func(h *Health) *time.Duration { return &h.IntervalDown }),
-	schema.DurationFrom("timeout", time.Millisecond, func(h *Health) *time.Duration { return &h.Timeout }),
-	schema.Number("rise", 1, streakMax, func(h *Health) *int { return &h.Rise }),
-	schema.Number("fall", 1, streakMax, func(h *Health) *int { return &h.Fall }),
-	schema.Special("expect", readExpect, schema.Shown(func(h *Health) string { return expectText(h.Expect) })),
-}
-
-var ejectKeys = []schema.Key[Eject]{
-	schema.Flag("enabled", func(e *Eject) *bool { return &e.Enabled }),
-	schema.Number("faults", 1, streakMax, func(e *Eject) *int { return &e.Faults }),
-	schema.DurationFrom("time", time.Millisecond, func(e *Eject) *time.Duration { return &e.Time }),
-	schema.DurationFrom("time_max", time.Millisecond, func(e *Eject) *time.Duration { return &e.TimeMax }),
-	schema.Number("max_percent", 1, 100, func(e *Eject) *int { return &e.MaxPercent }),
-	schema.Special("on_status", readOnStatus, schema.Shown(func(e *Eject) string { return value.ListText(e.OnStatus) })),
-}
-
-var retryKeys = []schema.Key[Retry]{
-	schema.Number("attempts", 0, attemptsMax, func(t *Retry) *int { return &t.Attempts }),
-	schema.Special("on", readRetryOn, schema.Shown(func(t *Retry) string { return value.ListText(retryOnWords(t.On)) })),
-	schema.Fraction("budget", value.CheckShare, func(t *Retry) *float64 { return &t.Budget }),
-	schema.Number("budget_min", 0, 1<<20, func(t *Retry) *int { return &t.BudgetMin }),
-}
-
 // The largest and smallest values that make sense.
 const (
 	connectionsMax = 1 << 30
-	streakMax      = 1000
-	attemptsMax    = 100
 	balanceMax     = 100
-	intervalMin    = 10 * time.Millisecond
 )
 
 // defaultPool turns keys of a pool into keys of the top.
@@ -204,117 +176,6 @@ func readSlowStart(r *schema.Reader, p *Pool, path string, v any) {
 	}
 	r.Refuse(path, v, f)
 	p.SlowStart = d
-}
-
-func readHealth(r *schema.Reader, p *Pool, path string, v any) {
-	p.Health = NewHealth()
-	schema.ReadTable(r, &p.Health, path, v, healthKeys)
-	if p.Health.Type != CheckGRPC && p.Health.Service != "" {
-		r.RefuseHere(tomlfile.Under(path, "service"), value.Wrong(fmt.Sprintf("is not used by type = %q", p.Health.Type), `use type = "grpc", or remove it`))
-	}
-	var unused []string
-	switch p.Health.Type {
-	case CheckTCP:
-		unused = []string{"path", "host", "method", "expect"}
-	case CheckGRPC:
-		unused = []string{"path", "method", "expect"}
-	default:
-		return
-	}
-	for _, name := range unused {
-		r.RefuseHere(tomlfile.Under(path, name), value.Wrong(fmt.Sprintf("is not used by type = %q", p.Health.Type), `use type = "http", or remove it`))
-	}
-	p.Health.Path, p.Health.Method, p.Health.Expect = "", "", nil
-}
-
-func readEject(r *schema.Reader, p *Pool, path string, v any) {
-	e := &p.Eject
-	schema.ReadTable(r, e, path, v, ejectKeys)
-	if !r.File.Has(tomlfile.Under(path, "time_max")) {
-		e.TimeMax = max(e.TimeMax, e.Time)
-	}
-	if e.TimeMax < e.Time {
-		r.RefuseValue(tomlfile.Under(path, "time_max"), value.Wrong(fmt.Sprintf("%v is less than time (%v)", e.TimeMax, e.Time), "make it longer, or time shorter"))
-	}
-}
-
-// readExpect reads status codes and ranges of them: "200-299, 404", or 204.
-func readExpect(r *schema.Reader, h *Health, path string, v any) {
-	if n, ok := v.(int64); ok {
-		v = strconv.FormatInt(n, 10)
-	}
-	s, ok := v.(string)
-	if !ok {
-		r.RefuseValue(path, value.WrongKind(v, "text", `write codes and ranges in one text, such as "200-299, 404"`))
-		return
-	}
-	h.Expect = nil
-	for part := range strings.SplitSeq(s, ",") {
-		low, high, f := value.ParseStatuses(strings.TrimSpace(part))
-		if f != nil {
-			r.RefuseValue(path, f)
-			return
-		}
-		h.Expect = append(h.Expect, Statuses{low, high})
-	}
-}
-
-// readOnStatus reads the status codes that count as faults.
-func readOnStatus(r *schema.Reader, e *Eject, path string, v any) {
-	e.OnStatus = nil
-	schema.ReadList(r, path, v, func(at string, v any) {
-		n, ok := v.(int64)
-		switch {
-		case !ok || n < 502 || n > 504:
-			r.RefuseValue(at, value.Wrong(fmt.Sprintf("%v cannot eject a backend", v), "use 502, 503 and 504"))
-		case slices.Contains(e.OnStatus, int(n)):
-			r.RefuseValue(at, value.Wrong(fmt.Sprintf("%d is there already", n), "remove one"))
-		default:
-			e.OnStatus = append(e.OnStatus, int(n))
-		}
-	})
-}
-
-// retryWords are the words of retry.on.
-var retryWords = []struct {
-	word  string
-	field func(*RetryOn) *bool
-}{
-	{"connect", func(on *RetryOn) *bool { return &on.Connect }},
-	{"stale", func(on *RetryOn) *bool { return &on.Stale }},
-	{"timeout", func(on *RetryOn) *bool { return &on.Timeout }},
-	{"reset", func(on *RetryOn) *bool { return &on.Reset }},
-	{"502", func(on *RetryOn) *bool { return &on.Status502 }},
-	{"503", func(on *RetryOn) *bool { return &on.Status503 }},
-	{"504", func(on *RetryOn) *bool { return &on.Status504 }},
-}
-
-// readRetryOn reads the faults that are retried, which may be none.
-func readRetryOn(r *schema.Reader, t *Retry, path string, v any) {
-	t.On = RetryOn{}
-	words := make([]string, len(retryWords))
-	for i, w := range retryWords {
-		words[i] = w.word
-	}
-	schema.ReadTexts(r, path, v, "use words in quotes, such as "+strconv.Quote(words[0]), func(at, s string) {
-		i := slices.Index(words, s)
-		switch {
-		case i < 0:
-			r.RefuseValue(at, value.OneOf(s, "fault", words...))
-		case *retryWords[i].field(&t.On):
-			r.RefuseValue(at, value.Wrong(fmt.Sprintf("%q is there already", s), "remove one"))
-		default:
-			*retryWords[i].field(&t.On) = true
-		}
-	})
-}
-
-func checkCheck(s string) *value.Flaw {
-	return value.OneOf(s, "kind of check", CheckHTTP, CheckTCP, CheckGRPC)
-}
-
-func checkProbeMethod(s string) *value.Flaw {
-	return value.OneOf(s, "method for checks", "GET", "HEAD")
 }
 
 // checkBalance accepts a balance factor. 1 would leave no room.

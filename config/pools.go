@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"lb/config/health"
 	"lb/config/value"
 )
 
@@ -110,60 +111,25 @@ type Hash struct {
 	BalanceFactor float64 // most that a backend may have in flight, as a multiple of the average, above 1; 0: no bound
 }
 
-// Kinds of active checks.
-const (
-	CheckHTTP = "http" // a request, answered with an expected status
-	CheckTCP  = "tcp"  // a connection that comes about
-	CheckGRPC = "grpc" // a call of grpc.health.v1.Health/Check, answered with SERVING
+// The settings about backends that fail.
+type (
+	Health   = health.Health
+	Statuses = health.Statuses
+	Eject    = health.Eject
+	Retry    = health.Retry
+	RetryOn  = health.RetryOn
 )
 
-// Health are the settings of active checks of a pool's backends.
-type Health struct {
-	Type         string        // CheckHTTP, CheckTCP or CheckGRPC; "": no checks, and the rest has no meaning
-	Service      string        // that CheckGRPC asks for; "": the whole server
-	Path         string        // with a query or without
-	Host         string        // the Host field; "": the backend's name
-	Method       string        // GET or HEAD
-	Interval     time.Duration // between probes of a backend that is up
-	IntervalDown time.Duration // the same of a backend that is down
-	Timeout      time.Duration // of a whole probe
-	Rise         int           // good probes in a row until a backend is up
-	Fall         int           // bad probes in a row until it is down
-	Expect       []Statuses    // status codes of a good probe
-}
+// Kinds of active checks.
+const (
+	CheckHTTP = health.CheckHTTP
+	CheckTCP  = health.CheckTCP
+	CheckGRPC = health.CheckGRPC
+)
 
-// Statuses is a range of status codes, both ends included.
-type Statuses struct{ Low, High int }
-
-// Eject are the settings of passive checks: a backend with faults in its exchanges is
-// left out for a while.
-type Eject struct {
-	Enabled    bool
-	Faults     int           // in a row until an ejection
-	Time       time.Duration // of the first ejection; the n-th takes n times as long
-	TimeMax    time.Duration
-	MaxPercent int   // of the pool's backends that may be ejected at once; never the last one
-	OnStatus   []int // which of 502, 503 and 504 count as faults
-}
-
-// Retry says when an exchange is tried again, which it never is once it has been
-// answered.
-type Retry struct {
-	Attempts  int // after the first; 0: no retries
-	On        RetryOn
-	Budget    float64 // share of the exchanges that may be retried: 0.2 is 20 %
-	BudgetMin int     // retries that are allowed whatever the share is
-}
-
-// RetryOn is the set of faults that are retried; all but Connect and Stale only for
-// idempotent methods.
-type RetryOn struct {
-	Connect                         bool // there was no connection
-	Stale                           bool // a reused connection was closed already
-	Timeout                         bool // no answer in time
-	Reset                           bool // closed or reset before an answer
-	Status502, Status503, Status504 bool // answers of the backend
-}
+// NewHealth returns checks with all defaults. Checks are off unless the file has a
+// [health] table.
+func NewHealth() Health { return health.New() }
 
 // NewPool returns a pool with all defaults and without a backend.
 func NewPool(name string) Pool {
@@ -180,21 +146,5 @@ func NewPool(name string) Pool {
 			TimeMax:    5 * time.Minute,
 			MaxPercent: 50,
 		},
-	}
-}
-
-// NewHealth returns checks with all defaults. Checks are off unless the file has a
-// [health] table.
-func NewHealth() Health {
-	return Health{
-		Type:         CheckHTTP,
-		Path:         "/",
-		Method:       "GET",
-		Interval:     5 * time.Second,
-		IntervalDown: time.Second,
-		Timeout:      2 * time.Second,
-		Rise:         2,
-		Fall:         3,
-		Expect:       []Statuses{{200, 399}},
 	}
 }

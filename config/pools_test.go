@@ -65,7 +65,7 @@ func TestParsePools(t *testing.T) {
 		Health: Health{
 			Type: CheckHTTP, Path: "/up?full=1", Host: "app.example:8080", Method: "HEAD",
 			Interval: 10 * time.Millisecond, IntervalDown: 20 * time.Millisecond, Timeout: time.Millisecond,
-			Rise: 1, Fall: 1, Expect: []Statuses{{200, 299}, {404, 404}, {501, 501}},
+			Rise: 1, Fall: 1, Expect: []Statuses{{Low: 200, High: 299}, {Low: 404, High: 404}, {Low: 501, High: 501}},
 		},
 		Eject: Eject{Faults: 5, Time: time.Second, TimeMax: time.Minute, MaxPercent: 20, OnStatus: []int{504, 502}},
 		Backends: []Backend{
@@ -82,7 +82,7 @@ func TestParsePools(t *testing.T) {
 	third := poolOf("b", Backend{Socket: "/b", Weight: 1})
 	third.Hash = Hash{Key: KeyCookie, Name: "SID"}
 	third.Health = NewHealth()
-	third.Health.Expect = []Statuses{{204, 204}}
+	third.Health.Expect = []Statuses{{Low: 204, High: 204}}
 	if want := []Pool{first, second, third}; !reflect.DeepEqual(c.Pools, want) {
 		t.Errorf("pools\n%+v, want\n%+v", c.Pools, want)
 	}

@@ -1,6 +1,10 @@
 package config
 
-import "strings"
+import (
+	"strings"
+
+	"lb/config/match"
+)
 
 // Route sends some requests to a pool, or answers them with a redirect. Of the
 // routes that match, an exact host wins over a wildcard, a wildcard over no host;
@@ -20,7 +24,7 @@ type Route struct {
 }
 
 // Field is one field of a head. Lists of them are sorted by name in lower case.
-type Field struct{ Name, Value string }
+type Field = match.Field
 
 // Redirect is an answer instead of a pool.
 type Redirect struct {
