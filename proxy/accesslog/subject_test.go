@@ -31,7 +31,7 @@ func asked(t testing.TB, head string) *Subject {
 		t.Fatalf("%q: %v, %v", head, st, p.Reason)
 	}
 	peer, r := new(front.Peer), new(record.Record)
-	peer.Set(netip.MustParseAddr("192.0.2.1"), front.Plain)
+	peer.Set(netip.MustParseAddrPort("192.0.2.1:9"), front.Plain)
 	r.Begin(true, begun, at(1), peer, &p.Request)
 	r.NoteHead([]byte(head))
 	return &Subject{Record: r, Client: peer.Address(), Wall: wall, Clock: new(Clock)}
@@ -108,7 +108,7 @@ func kinds(t testing.TB) map[string]*Subject {
 	s := good("tunnel", get, true)
 	s.Status, s.Tunnel, s.BytesIn, s.Tries[0].Status = 101, true, 77, 101
 	s = good("unix socket", "GET / HTTP/1.0\r\n\r\n", true)
-	s.Peer.Set(netip.Addr{}, front.Plain)
+	s.Peer.Set(netip.AddrPort{}, front.Plain)
 	s.Client, s.Route = nil, nil
 	s = good("http2 over TLS", get, false)
 	s.Peer.HTTP2, s.Peer.Way = true, front.TLS

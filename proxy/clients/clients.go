@@ -14,6 +14,8 @@ import (
 	"lb/proxy/front"
 	"lb/proxy/h1"
 	"lb/proxy/h2"
+	"lb/proxy/lane"
+	"lb/proxy/preamble"
 	"lb/proxy/shake"
 	"lb/proxy/spread"
 )
@@ -36,13 +38,15 @@ type Clients struct {
 	h1        *h1.Server
 	h2        *h2.Server
 	shake     *shake.Server
+	preamble  *preamble.Server
 }
 
 // New returns the clients of a loop, before there are any.
 func New(s *front.Shared, log *slog.Logger) *Clients {
 	c := &Clients{Shared: s, doors: map[string]*door{}, h1: h1.New(s), h2: h2.New(s)}
 	c.shake = &shake.Server{Shared: s, Log: log, HandOff: c.Shaken}
-	c.servers = []front.Server{c.shake, c.h1, c.h2}
+	c.preamble = &preamble.Server{Shared: s}
+	c.servers = []front.Server{c.preamble, c.shake, c.h1, c.h2}
 	return c
 }
 
@@ -53,6 +57,7 @@ type door struct {
 	c       *Clients
 	address string
 	way     front.Way
+	proxied bool // each conn begins with a PROXY header
 }
 
 // Door returns the acceptor of the listeners at address, which stays the same one.
@@ -72,7 +77,7 @@ func (c *Clients) door(address string) *door {
 func (d *door) look() {
 	for _, l := range d.c.listens {
 		if l.Address == d.address {
-			d.way = WayOf(l)
+			d.way, d.proxied = WayOf(l), l.ProxyProtocol
 		}
 	}
 }
@@ -80,6 +85,7 @@ func (d *door) look() {
 // Use makes cfg the present configuration, and others the loops that conns are passed on to.
 func (c *Clients) Use(cfg *config.Config, others spread.Loops) {
 	c.IdleTimeout, c.HeadTimeout, c.shake.Timeout = cfg.Timeouts.ClientIdle, cfg.Timeouts.ClientHeader, cfg.Timeouts.Handshake
+	c.preamble.Timeout, c.preamble.Trusted = cfg.Timeouts.ClientHeader, cfg.TrustedProxies
 	c.h2.Use(h2.Settings{Streams: cfg.HTTP2.Streams, HeadBytes: cfg.Limits.HeaderBytes, Write: cfg.Timeouts.ClientWrite})
 	if c.h1.HTTP2 = nil; cfg.HTTP2.Enabled {
 		c.h1.HTTP2 = c.h2.Take
@@ -138,9 +144,12 @@ func (d *door) take(fd int, peer netip.AddrPort) {
 	c.Counters.Accepted.Add(1)
 	var conn *h1.Conn
 	var err error
-	if d.way == front.TLS {
-		err = c.shake.Open(fd, peer.Addr())
-	} else {
+	switch {
+	case d.proxied:
+		err = c.preamble.Open(fd, peer, d)
+	case d.way == front.TLS:
+		err = c.shake.Open(fd, peer)
+	default:
 		conn, err = c.h1.Open(fd, peer, d.way)
 	}
 	if err != nil {
@@ -155,19 +164,42 @@ func (d *door) take(fd int, peer netip.AddrPort) {
 	}
 }
 
-// Shaken takes over a conn after its handshake. It has been counted.
-func (c *Clients) Shaken(o shake.Over) {
-	var peer front.Peer
-	peer.Set(o.Addr, o.Way)
-	peer.Cert, peer.TLS = o.Cert, o.TLS
-	if o.TLS.Protocol == tlsconf.ProtocolH2 {
-		c.h2.Take(o.Conn, &peer, o.In)
+// Arrived implements preamble.Next: it takes over a conn after its PROXY header. It has been
+// counted. The client that the header names is its peer from here on, whose address decides
+// whether the client is a trusted proxy itself.
+func (d *door) Arrived(conn *loop.Conn, from front.Arrival, in lane.Inbox) {
+	c := d.c
+	if d.way == front.TLS {
+		c.shake.Take(conn, from, in)
 		return
 	}
+	c.Counters.BytesFromClient.Add(uint64(in.Len()))
+	c.serve(shake.Over{Conn: conn, From: from, Way: d.way, In: in})
+}
+
+// Shaken takes over a conn after its handshake. It has been counted.
+func (c *Clients) Shaken(o shake.Over) {
+	if o.TLS.Protocol != tlsconf.ProtocolH2 {
+		c.serve(o)
+		return
+	}
+	peer := peerOf(&o)
+	c.h2.Take(o.Conn, &peer, o.In)
+}
+
+// serve makes the conn of o one of HTTP/1.
+func (c *Clients) serve(o shake.Over) {
+	peer := peerOf(&o)
 	conn := c.h1.Take(o.Conn, &peer, o.In)
 	if c.Draining {
 		conn.LastCall()
 	}
+}
+
+func peerOf(o *shake.Over) (peer front.Peer) {
+	peer.Set(o.From.Addr, o.Way)
+	peer.Cert, peer.TLS, peer.Proxy = o.Cert, o.TLS, o.From.Proxy
+	return peer
 }
 
 // Panicked is called by the loop after a panic in Accepted.

@@ -237,7 +237,9 @@ type Peer struct {
 	Way   Way
 	len   uint8
 	text  [peerTextBytes]byte
-	TLS   Session // of the conn
+	Port  uint16   // of the address, or 0
+	TLS   Session  // of the conn
+	Proxy *Proxied // what a PROXY header has said of the conn, or nil without one
 	// Cert has the field lines that tell a backend about the certificate that the client
 	// has shown, or is empty.
 	Cert string
@@ -245,12 +247,25 @@ type Peer struct {
 
 // Set makes p the peer at addr, not yet checked, that came in by way. An invalid addr
 // stands for a unix socket.
-func (p *Peer) Set(addr netip.Addr, way Way) {
+func (p *Peer) Set(addr netip.AddrPort, way Way) {
 	p.Checked, p.Trusted, p.Served, p.len, p.HTTP2 = 0, false, false, 0, false
-	p.Way, p.Cert, p.TLS = way, "", Session{}
-	if addr.IsValid() {
-		p.len = uint8(len(addr.WithZone("").AppendTo(p.text[:0])))
+	p.Way, p.Cert, p.TLS, p.Port, p.Proxy = way, "", Session{}, addr.Port(), nil
+	if addr.Addr().IsValid() {
+		p.len = uint8(len(addr.Addr().WithZone("").AppendTo(p.text[:0])))
 	}
+}
+
+// Arrival is where a client conn comes from.
+type Arrival struct {
+	Addr  netip.AddrPort // of the client; not valid for a unix socket
+	Proxy *Proxied       // see Peer
+}
+
+// Proxied is what is known of a conn beside its Peer if it began with a PROXY header.
+type Proxied struct {
+	Sender      netip.Addr     // of the header: the other end of the socket; not valid for a unix socket
+	Destination netip.AddrPort // where the client has connected; not valid if that is not known
+	Facts       string         // what else the header says, see proxyproto.Fact
 }
 
 // Address returns the IP address as text, or nothing for a unix socket. It is p's memory.

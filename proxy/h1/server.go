@@ -35,7 +35,7 @@ func (s *Server) Open(fd int, peer netip.AddrPort, way front.Way) (*Conn, error)
 		s.freeConn(c)
 		return nil, err
 	}
-	c.peer.Set(peer.Addr(), way)
+	c.peer.Set(peer, way)
 	s.begin(c)
 	s.Clients++
 	s.Counters.ClientConns.Add(1)

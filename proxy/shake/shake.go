@@ -31,7 +31,7 @@ const lastCallTimeout = time.Second
 // Over is a conn whose handshake is over, or that has none.
 type Over struct {
 	Conn *loop.Conn // to be moved at once
-	Addr netip.Addr
+	From front.Arrival // where it comes from
 	Way  front.Way     // front.TLS or front.NotTLS
 	TLS  front.Session // see front.Peer
 	Cert string        // see front.Peer
@@ -59,7 +59,7 @@ type conn struct {
 	s          *Server
 	next, prev *conn // in Server.open; next alone in the free list
 	timer      loop.Timer
-	addr       netip.Addr
+	from       front.Arrival
 	tls        *tlsconn.Conn // nil before the first byte
 	set        *tlsconf.Set  // that the handshake goes by
 	until      tick.Instant
@@ -69,22 +69,36 @@ type conn struct {
 }
 
 // Open makes fd, of a client at addr, a conn. It owns fd from then on.
-func (s *Server) Open(fd int, addr netip.Addr) error {
+func (s *Server) Open(fd int, addr netip.AddrPort) error {
 	c := s.newConn()
 	if err := s.Loop.Adopt(&c.Conn, c, fd); err != nil {
 		s.freeConn(c)
 		return err
 	}
-	c.addr, c.isOpen = addr, true
+	s.Clients++
+	s.Counters.ClientConns.Add(1)
+	s.start(c, front.Arrival{Addr: addr})
+	return nil
+}
+
+// Take makes conn, which another server has opened and counted, a conn in its handshake. in has
+// bytes that were read.
+func (s *Server) Take(conn *loop.Conn, from front.Arrival, in lane.Inbox) {
+	c := s.newConn()
+	s.Loop.Move(conn, &c.Conn, c)
+	c.in = in
+	s.start(c, from)
+	c.Again() // what has come brings no event
+}
+
+func (s *Server) start(c *conn, from front.Arrival) {
+	c.from, c.isOpen = from, true
 	c.until = s.Loop.Now().Add(s.Timeout)
 	if c.next = s.open; c.next != nil {
 		c.next.prev = c
 	}
 	s.open = c
-	s.Clients++
-	s.Counters.ClientConns.Add(1)
 	c.arm()
-	return nil
 }
 
 // arm sets the deadline.
@@ -112,13 +126,14 @@ const handshakeRecord = 0x16
 // byte has not begun one.
 func (c *conn) first() {
 	s := c.s
-	n, err := c.in.Fill(s.Arena, &c.Conn, false)
-	switch {
-	case err != nil:
-		c.close(false)
-		return
-	case n == 0:
-		return
+	if c.in.Len() == 0 {
+		switch n, err := c.in.Fill(s.Arena, &c.Conn, false); {
+		case err != nil:
+			c.close(false)
+			return
+		case n == 0:
+			return
+		}
 	}
 	c.begun = s.Loop.Now()
 	if c.in.Bytes()[0] != handshakeRecord {
@@ -188,7 +203,7 @@ func (c *conn) handOff(o Over) {
 	s := c.s
 	s.Loop.Disarm(&c.timer)
 	s.unlink(c)
-	o.Conn, o.Addr = &c.Conn, c.addr
+	o.Conn, o.From = &c.Conn, c.from
 	s.HandOff(o)
 	s.freeConn(c)
 }
@@ -199,12 +214,12 @@ func (c *conn) fail(how board.Handshake, why error) {
 	s.Counters.NoteHandshake(how, 0)
 	var client [board.RefusedClientMax]byte
 	at := client[:0]
-	if c.addr.IsValid() { // else it came by a unix socket
-		at = c.addr.AppendTo(at)
+	if addr := c.from.Addr.Addr(); addr.IsValid() { // else it came by a unix socket
+		at = addr.AppendTo(at)
 	}
 	s.Refusals.Note(board.HandshakeKind(how), int64(s.Loop.Now()), at, why.Error(), nil)
 	if s.Log.Enabled(context.Background(), slog.LevelDebug) {
-		s.Log.Debug("handshake failed", "client", c.addr, "cause", why)
+		s.Log.Debug("handshake failed", "client", c.from.Addr.Addr(), "cause", why)
 	}
 	c.close(false)
 }

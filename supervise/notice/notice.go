@@ -185,6 +185,12 @@ func (n *Notices) tellRefused(kind uint64, r board.Refusal, now tick.Instant, wa
 		t.taken(now)
 		return
 	}
+	if why, ok := board.OfPreamble(kind); ok {
+		n.o.Log.Warn("connections refused for their PROXY header", "reason", eg.Text, "count", t.untold, "since", t.sinceText(),
+			"client", eg.Client, "mend", preambleMends[why])
+		t.taken(now)
+		return
+	}
 	if board.OfFlood(kind) {
 		n.o.Log.Warn("connections cut off for a flood", "kind", eg.Text, "count", t.untold, "since", t.sinceText(), "client", eg.Client,
 			"mend", "if the client is a good one, see docs/http2.md")
@@ -206,6 +212,14 @@ func (n *Notices) tellRefused(kind uint64, r board.Refusal, now tick.Instant, wa
 	}
 	n.o.Log.Log(context.Background(), level, "requests refused", args...)
 	t.taken(now)
+}
+
+// preambleMends are for connections at listeners with proxy_protocol.
+var preambleMends = [...]string{
+	board.PreambleUntrusted: "if it is your load balancer, add its address to trusted_proxies; clients have to use another listener",
+	board.PreambleMalformed: "let the load balancer send the PROXY protocol, v1 or v2, or take proxy_protocol off this listener",
+	board.PreambleCut:       "look at the load balancer: it ended the connection",
+	board.PreambleLate:      "let the load balancer send the PROXY protocol, v1 or v2, or take proxy_protocol off this listener",
 }
 
 // tellHandshakes tells of TLS handshakes with clients that have come to nothing. eg is the
