@@ -212,8 +212,8 @@ func TestWordsOfOthers(t *testing.T) {
 	for _, word := range []string{
 		"ssl", "https", "acme", "letsencrypt", "ssl_certificate", "ssl_protocols", "ssl_ciphers", "ssl_verify_client", "force_ssl", "mtls", "sni", "ocsp", "h2", "alpn", "grpc", "http3", "upstream", "server", "listen", "location", "proxy_pass", "frontend",
 		"bind", "balance", "access_log_format", "customlog", "error_log", "gzip", "worker_processes", "worker_connections", "keepalive", "maxconn",
-		"rate_limit", "include", "user", "group", "daemon", "stats", "prometheus", "cache", "websocket", "cors", "auth", "allow",
-		"proxy_protocol", "resolver", "discovery", "client_max_body_size", "proxy_read_timeout", "error_page", "healthcheck", "rewrite", "real_ip",
+		"limit_req", "include", "user", "group", "daemon", "stats", "prometheus", "cache", "websocket", "cors", "auth", "whitelist",
+		"accept_proxy", "nameserver", "consul", "client_max_body_size", "proxy_read_timeout", "error_page", "healthcheck", "rewrite", "real_ip",
 		"http", "global", "defaults", "stream", "root", "env", "reverse_proxy", "virtual_host", "services", "log",
 	} {
 		for _, src := range []string{word + " = true\n" + oneBackend, oneBackend + "[" + word + "]\nx = 1\n", oneBackend + "[[" + word + "]]\nx = 1\n"} {

@@ -2,9 +2,12 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
+	"lb/config/discovery"
 	"lb/config/health"
 	"lb/config/schema"
 	"lb/config/tomlfile"
@@ -18,7 +21,10 @@ var balanceKeys = []schema.Key[Pool]{
 	schema.Text("sticky", value.CheckCookie, func(p *Pool) *string { return &p.Sticky }),
 	schema.Text("reuse", checkReuse, func(p *Pool) *string { return &p.Reuse }),
 	schema.Text("protocol", checkProtocol, func(p *Pool) *string { return &p.Protocol }),
-	schema.Special("slow_start", readSlowStart, schema.Shown(func(p *Pool) string { return value.DurationText(p.SlowStart) })),
+	schema.Text("send_proxy", checkSendProxy, func(p *Pool) *string { return &p.SendProxy }),
+	schema.Optional("slow_start", "no slow start", func(p *Pool) *time.Duration { return &p.SlowStart }),
+	schema.Bound("idle_max", connectionsMax, func(p *Pool) *int { return &p.IdleMax }),
+	schema.Text("drain_header", checkDrainHeader, func(p *Pool) *string { return &p.DrainHeader }),
 	schema.Special("health", func(r *schema.Reader, p *Pool, path string, v any) {
 		health.Read(r, &p.Health, path, v)
 	}, func(d *schema.Differ, old, new *Pool, path string) {
@@ -29,11 +35,19 @@ var balanceKeys = []schema.Key[Pool]{
 	}, func(d *schema.Differ, old, new *Pool, path string) {
 		schema.DiffTable(d, &old.Eject, &new.Eject, path, health.EjectKeys)
 	}),
+	schema.URL("discover", discovery.Check, func(p *Pool) *string { return &p.Discover }),
 	schema.Special("backends", readBackends, diffBackends),
 }
 
+// resolveKeys are the keys of a pool about names. A pool without one has that of the top.
+var resolveKeys = []schema.Key[Pool]{
+	schema.Text("resolver", checkResolver, func(p *Pool) *string { return &p.Resolver }),
+	schema.DurationFrom("resolve_min", resolveLeast, func(p *Pool) *time.Duration { return &p.ResolveMin }),
+	schema.DurationFrom("resolve_max", resolveLeast, func(p *Pool) *time.Duration { return &p.ResolveMax }),
+}
+
 // otherKeys are the keys of [[pools]] beside the name.
-var otherKeys = slices.Concat(balanceKeys, tlsOfPool("tls"))
+var otherKeys = slices.Concat(balanceKeys, resolveKeys, tlsOfPool("tls"))
 
 var poolKeys = append([]schema.Key[Pool]{
 	schema.Text("name", func(s string) *value.Flaw { return value.CheckPoolName(s, DefaultPool) }, func(p *Pool) *string { return &p.Name }),
@@ -52,6 +66,7 @@ var backendKeys = []schema.Key[Backend]{
 	schema.Flag("backup", func(b *Backend) *bool { return &b.Backup }),
 	schema.Flag("drain", func(b *Backend) *bool { return &b.Drain }),
 	schema.Number("max_connections", 0, connectionsMax, func(b *Backend) *int { return &b.MaxConnections }),
+	schema.Bound("idle_max", connectionsMax, func(b *Backend) *int { return &b.IdleMax }),
 	schema.Flag("tls", func(b *Backend) *bool { return &b.TLS }),
 }
 
@@ -64,6 +79,7 @@ var hashKeys = []schema.Key[Hash]{
 const (
 	connectionsMax = 1 << 30
 	balanceMax     = 100
+	resolveLeast   = 100 * time.Millisecond
 )
 
 // defaultPool turns keys of a pool into keys of the top.
@@ -101,8 +117,8 @@ func readPools(r *schema.Reader, c *draft, path string, v any) {
 		case p.Name != "":
 			first[p.Name] = line
 		}
-		if isTable && !r.File.Has(tomlfile.Under(at, "backends")) {
-			r.RefuseValue(at, value.Wrong("has no backend", "write [[pools.backends]] below it, once for each backend"))
+		if isTable && !r.File.Has(tomlfile.Under(at, "backends")) && !r.File.Has(tomlfile.Under(at, "discover")) {
+			r.RefuseValue(at, value.Wrong("has no backend", "write [[pools.backends]] below it, once for each backend, or discover"))
 		}
 	}
 }
@@ -164,24 +180,57 @@ func readHashKey(r *schema.Reader, h *Hash, path string, v any) {
 	h.Key, h.Name = word, name
 }
 
-// readSlowStart reads a length of time, or "0s" for none.
-func readSlowStart(r *schema.Reader, p *Pool, path string, v any) {
-	if v == "0s" {
-		p.SlowStart = 0
-		return
-	}
-	d, f := value.ParseDuration(v, 1)
-	if f != nil && strings.HasPrefix(f.Hint, "no timeout") {
-		f.Hint = `use "0s" for no slow start`
-	}
-	r.Refuse(path, v, f)
-	p.SlowStart = d
-}
-
 // checkBalance accepts a balance factor. 1 would leave no room.
 func checkBalance(n float64) *value.Flaw {
 	if n != 0 && !(n > 1 && n <= balanceMax) { // so that NaN is not accepted
 		return value.Wrong(fmt.Sprintf("%v is out of range", n), fmt.Sprintf("use more than 1, up to %d, such as 1.25, or 0 for no bound", balanceMax))
+	}
+	return nil
+}
+
+// finishNames gives the pools what they take from the top, and checks it.
+func (r *reader) finishNames() {
+	top := &r.draft.Pools[0]
+	for i := range r.draft.Pools {
+		p, at := &r.draft.Pools[i], ""
+		if i > 0 {
+			at = tomlfile.Element("pools", i-1)
+		}
+		if !r.File.Has(tomlfile.Under(at, "resolver")) {
+			p.Resolver = top.Resolver
+		}
+		if !r.File.Has(tomlfile.Under(at, "resolve_min")) {
+			p.ResolveMin = top.ResolveMin
+		}
+		if !r.File.Has(tomlfile.Under(at, "resolve_max")) {
+			p.ResolveMax = max(top.ResolveMax, p.ResolveMin)
+		}
+		if p.ResolveMax < p.ResolveMin {
+			r.RefuseValue(tomlfile.Under(at, "resolve_max"), value.Wrong(
+				fmt.Sprintf("%v is less than resolve_min (%v)", p.ResolveMax, p.ResolveMin), "make it longer, or resolve_min shorter"))
+		}
+	}
+}
+
+func checkSendProxy(s string) *value.Flaw {
+	return value.OneOf(s, "version of the PROXY protocol", SendProxyOff, SendProxyV1, SendProxyV2)
+}
+
+// checkDrainHeader accepts the name of a field, and "" for none.
+func checkDrainHeader(s string) *value.Flaw {
+	if s == "" {
+		return nil
+	}
+	return value.CheckToken(s)
+}
+
+// checkResolver accepts the address and port of a name server, and "" for the system's.
+func checkResolver(s string) *value.Flaw {
+	if s == "" {
+		return nil
+	}
+	if _, err := netip.ParseAddrPort(s); err != nil {
+		return value.Wrong(fmt.Sprintf("%q is no address with a port", s), `write one such as "10.0.0.2:53", or "" for those of /etc/resolv.conf`)
 	}
 	return nil
 }

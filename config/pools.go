@@ -40,6 +40,13 @@ func checkReuse(s string) *value.Flaw {
 	return value.OneOf(s, "reuse", ReuseSafe, ReuseAlways, ReuseNever)
 }
 
+// Versions of the PROXY header that each conn to a backend begins with.
+const (
+	SendProxyOff = "off"
+	SendProxyV1  = "v1"
+	SendProxyV2  = "v2"
+)
+
 // DefaultPool is the name of Pools[0], which no [[pools]] may have.
 const DefaultPool = "default"
 
@@ -52,11 +59,20 @@ type Pool struct {
 	Sticky    string        // name of the cookie that keeps a client at its backend; "" for none
 	Reuse     string        // ReuseAlways, ReuseSafe or ReuseNever
 	Protocol  string        // ProtocolHTTP1, ProtocolH2, ProtocolH2C or ProtocolAuto
+	SendProxy string        // SendProxyOff, SendProxyV1 or SendProxyV2
 	SlowStart time.Duration // how long a recovered or added backend takes to reach its weight; 0: none
 	Health    Health
 	Eject     Eject
 	TLS       BackendTLS // for those of Backends with TLS
-	Backends  []Backend  // Pools[0] has none if neither the file nor a flag names one
+	// IdleMax is how many conns to one backend are kept idle, over all loops; 0: unlimited,
+	// -1: none.
+	IdleMax     int
+	DrainHeader string // name of the field of a response by which a backend asks to be drained; "": none
+	Discover    string // URL of a source of more backends, see package discovery; "": none
+	Resolver    string // address and port of the name server; "": those of the system
+	// ResolveMin and ResolveMax bound how long an answer to a name is believed.
+	ResolveMin, ResolveMax time.Duration
+	Backends               []Backend // Pools[0] has none if neither the file nor a flag names one
 }
 
 // Same reports whether p and other have the same settings and the same backends.
@@ -75,7 +91,12 @@ type Backend struct {
 	Backup         bool   // used only while no other backend of the pool can be
 	Drain          bool   // no new clients; exchanges and sticky clients go on
 	MaxConnections int    // exchanges in flight over all loops; 0: unlimited
+	IdleMax        int    // as that of the pool; 0: that of the pool
 	TLS            bool   // lb speaks TLS to it, by the TLS of its pool
+
+	// Name is the host name under which Host, an address, was found; "" for a backend as it
+	// stands in the file.
+	Name string
 }
 
 // String returns host:port, [v6]:port or unix:/path, the form of -b.
@@ -89,8 +110,11 @@ func (b Backend) String() string {
 // HostField returns the value of Host in a request that lb itself begins, or that has no
 // other. A unix socket has no name of its own.
 func (b Backend) HostField() string {
-	if b.Socket != "" {
+	switch {
+	case b.Socket != "":
 		return "localhost"
+	case b.Name != "":
+		return net.JoinHostPort(b.Name, strconv.Itoa(b.Port))
 	}
 	return b.String()
 }
@@ -139,12 +163,19 @@ func NewPool(name string) Pool {
 		Hash:     Hash{Key: KeyClientIP},
 		Reuse:    ReuseSafe,
 		Protocol: ProtocolHTTP1,
+
+		SendProxy:  SendProxyOff,
+		ResolveMin: time.Second,
+		ResolveMax: 30 * time.Second,
 		Eject: Eject{
 			Enabled:    true,
 			Faults:     3,
 			Time:       10 * time.Second,
 			TimeMax:    5 * time.Minute,
 			MaxPercent: 50,
+
+			Window:      10 * time.Second,
+			RequestsMin: 20,
 		},
 	}
 }

@@ -3,10 +3,12 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 
+	"lb/config/access"
 	"lb/config/match"
 	"lb/config/schema"
 	"lb/config/tomlfile"
@@ -38,6 +40,9 @@ var routeKeys = append(conditions(), []schema.Key[routeText]{
 	}, func(d *schema.Differ, old, new *routeText, path string) {
 		match.DiffFields(d, path, old.SetResponseHeaders, new.SetResponseHeaders)
 	}),
+	access.Networks("allow", func(t *routeText) *[]netip.Prefix { return &t.Allow }),
+	access.Networks("deny", func(t *routeText) *[]netip.Prefix { return &t.Deny }),
+	schema.Number("requests_max", 0, connectionsMax, func(t *routeText) *int { return &t.RequestsMax }),
 	schema.Table("redirect", redirectKeys, func(t *routeText) *Redirect { return &t.Redirect }),
 }...)
 
@@ -99,7 +104,7 @@ func checkTarget(r *schema.Reader, t *routeText) {
 		t.Redirect = Redirect{}
 		return
 	}
-	for _, name := range []string{"strip_prefix", "set_request_headers"} {
+	for _, name := range []string{"strip_prefix", "set_request_headers", "requests_max"} {
 		r.RefuseHere(tomlfile.Under(t.at, name), value.Wrong("means nothing here: a redirect reaches no backend", "remove it, or the redirect"))
 	}
 }

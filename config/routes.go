@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"strings"
 
 	"lb/config/match"
@@ -21,6 +22,8 @@ type Route struct {
 	SetRequestHeaders  []Field  // replace those of the client, or with "" remove them; names as written
 	SetResponseHeaders []Field  // replace those of the backend, or with "" remove them; names as written
 	Redirect           Redirect
+	Allow, Deny        []netip.Prefix // networks of clients, others get a 403; no Allow: all that Deny has not
+	RequestsMax        int            // at once, over all loops; more wait; 0: unlimited
 }
 
 // Field is one field of a head. Lists of them are sorted by name in lower case.

@@ -33,7 +33,15 @@ type Health struct {
 	Rise         int           // good probes in a row until a backend is up
 	Fall         int           // bad probes in a row until it is down
 	Expect       []Statuses    // status codes of a good probe
+	Panic        string        // what happens while so many backends are down: Panic503 or PanicFailOpen
+	PanicPercent int           // of the pool's backends
 }
+
+// What a pool does while checks find (nearly) all of its backends down.
+const (
+	Panic503      = "503"       // requests are refused
+	PanicFailOpen = "fail_open" // all backends are used as if they were up
+)
 
 // Statuses is a range of status codes, both ends included.
 type Statuses struct{ Low, High int }
@@ -51,6 +59,8 @@ func New() Health {
 		Rise:         2,
 		Fall:         3,
 		Expect:       []Statuses{{200, 399}},
+		Panic:        Panic503,
+		PanicPercent: 100,
 	}
 }
 
@@ -67,6 +77,8 @@ var Keys = []schema.Key[Health]{
 	schema.Number("rise", 1, streakMax, func(h *Health) *int { return &h.Rise }),
 	schema.Number("fall", 1, streakMax, func(h *Health) *int { return &h.Fall }),
 	schema.Special("expect", readExpect, schema.Shown(func(h *Health) string { return expectText(h.Expect) })),
+	schema.Text("panic", checkPanic, func(h *Health) *string { return &h.Panic }),
+	schema.Number("panic_percent", 1, 100, func(h *Health) *int { return &h.PanicPercent }),
 }
 
 // The largest and smallest values that make sense.
@@ -153,4 +165,8 @@ func expectText(list []Statuses) string {
 		}
 	}
 	return value.QuoteText(strings.Join(words, ","))
+}
+
+func checkPanic(s string) *value.Flaw {
+	return value.OneOf(s, "way out", Panic503, PanicFailOpen)
 }
