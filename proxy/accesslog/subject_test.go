@@ -10,6 +10,7 @@ import (
 	"lb/loop/tick"
 	"lb/proxy/front"
 	"lb/proxy/record"
+	"lb/proxyproto"
 )
 
 // begun is when the exchanges of tests begin, on the clock of the loop, and wall the same moment as a time
@@ -115,6 +116,10 @@ func kinds(t testing.TB) map[string]*Subject {
 	s.Peer.TLS = front.Session{Version: 0x304, Protocol: "h2", Resumed: true}
 	s.ID = []byte("0193a5e2-7c3b-7def-8a12-0123456789ab")
 	s.Trace = record.Trace{ID: [16]byte{0xab, 15: 1}, Span: [8]byte{1}, Parent: [8]byte{2}, Given: true, Flags: 1, Sampled: true}
+
+	s = good("PROXY header", get, true)
+	s.Peer.Proxy = &front.Proxied{Sender: netip.MustParseAddr("10.0.0.9"), Facts: string(proxyproto.AppendFacts(nil,
+		proxyproto.AppendTLV(proxyproto.AppendTLV(nil, proxyproto.Authority, []byte("a.example")), proxyproto.UniqueID, []byte{0, 255})))}
 
 	s = add("retried", get)
 	s.pick("10.0.0.1:80", 1)

@@ -30,7 +30,7 @@ const lastCallTimeout = time.Second
 
 // Over is a conn whose handshake is over, or that has none.
 type Over struct {
-	Conn *loop.Conn // to be moved at once
+	Conn *loop.Conn    // to be moved at once
 	From front.Arrival // where it comes from
 	Way  front.Way     // front.TLS or front.NotTLS
 	TLS  front.Session // see front.Peer
