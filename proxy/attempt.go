@@ -10,8 +10,10 @@ import (
 	"lb/proxy/h1back"
 	"lb/proxy/ids"
 	"lb/proxy/lane"
+	"lb/proxy/origin"
 	"lb/proxy/record"
 	"lb/proxy/retry"
+	"lb/proxyproto"
 	"lb/upstream"
 )
 
@@ -29,13 +31,15 @@ type choice struct {
 	stickyLen uint8
 	secure    bool // the client's side is https
 
+	origin origin.Client // for pools with send_proxy
+
 	wait    upstream.WaitLink[*exchange]
 	waiting bool // for room, in pool.room
 }
 
 // reset prepares c for another exchange.
 func (c *choice) reset() {
-	c.route, c.pool = nil, nil
+	c.route, c.pool, c.origin = nil, nil, origin.Client{}
 	c.tried.Reset()
 }
 
@@ -97,8 +101,14 @@ func (x *exchange) pick() (ended bool) {
 // connect gets a conn to the target for the attempt.
 func (x *exchange) connect() (ended bool) {
 	q := x.pool.cfg
+	var head []byte
+	if v := x.target.Manner.Proxy; v != proxyproto.Off {
+		x.p.scrap = x.origin.Append(x.p.scrap[:0], v, x.peer, x.front)
+		head = x.p.scrap
+	}
 	b, p, f := x.p.backs.Get(&x.target.Target, x, &backs.Ask{
 		Ask: h1back.Ask{
+			Hello: head, Peer: x.peer,
 			Known: x.peer.Served || q.Reuse == config.ReuseAlways,
 			Twice: x.idempotent && x.up.Whole && x.up.Held,
 			Most:  q.Backends[x.index].MaxConnections,

@@ -83,6 +83,9 @@ func (x *exchange) prepareChoice(came *rewrite.Request) {
 			x.client = upstream.Hash(came.Origin())
 		}
 	}
+	if q.SendProxy != config.SendProxyOff {
+		x.origin.Note(came)
+	}
 	if q.Strategy == config.HashOnKey {
 		x.key = upstream.Hash(came.Hashed(q.Hash))
 	}

@@ -15,6 +15,7 @@ import (
 	"lb/proxy/h1back"
 	"lb/proxy/h2back"
 	"lb/proxy/record"
+	"lb/proxyproto"
 )
 
 // Target is a backend as the conns of one loop to it see it. It must not be copied after
@@ -33,6 +34,7 @@ func (t *Target) Init(b *board.Board, slot, id int, name string) {
 // Use takes over the addresses of t, and what its pool says of conns.
 func (t *Target) Use(q *config.Pool, addrs []loop.Addr) {
 	t.Addrs, t.Never = addrs, q.Reuse == config.ReuseNever
+	t.Manner.Proxy = proxyproto.ParseVersion(q.SendProxy)
 	t.streams.Speak(q.Protocol)
 }
 
@@ -90,7 +92,7 @@ func (s *Conns) Get(t *Target, o back.Owner, a *Ask) (b back.Back, p back.Progre
 			return c, back.Ready, f
 		}
 	}
-	return s.dial(t, o, a.Fresh)
+	return s.dial(t, o, a)
 }
 
 // getStream is Get for a backend that may speak HTTP/2. After Other it has not chosen to, or
@@ -102,13 +104,13 @@ func (s *Conns) getStream(t *Target, o back.Owner, a *Ask) (b back.Back, p back.
 		}
 		return nil, back.Other, f
 	}
-	st := s.H2.Take(&t.streams, o, a.Fresh)
+	st := s.H2.Take(&t.streams, o, a.Fresh, &a.Ask)
 	if st == nil {
 		if len(t.Addrs) == 0 {
 			return nil, back.Failed, record.ByBackend(record.CauseNoConnect)
 		}
 		var err error
-		if st, err = s.H2.Dial(&t.streams, o); err != nil {
+		if st, err = s.H2.Dial(&t.streams, o, &a.Ask); err != nil {
 			p, f = undialled(err)
 			return nil, p, f
 		}
@@ -119,16 +121,16 @@ func (s *Conns) getStream(t *Target, o back.Owner, a *Ask) (b back.Back, p back.
 
 // dial begins a new conn of HTTP/1 to t. If lb lacks something for that, the conn that
 // became idle last will do, unless a fresh one is needed.
-func (s *Conns) dial(t *Target, o back.Owner, fresh bool) (b back.Back, p back.Progress, f record.Fault) {
+func (s *Conns) dial(t *Target, o back.Owner, a *Ask) (b back.Back, p back.Progress, f record.Fault) {
 	if len(t.Addrs) == 0 {
 		return nil, back.Failed, record.ByBackend(record.CauseNoConnect)
 	}
 	for {
-		c, err := s.h1.Dial(&t.Target, o)
+		c, err := s.h1.Dial(&t.Target, o, &a.Ask)
 		if err == nil {
 			return c, back.Waits, f
 		}
-		if p, f = undialled(err); f.Side != record.LBSide || fresh {
+		if p, f = undialled(err); f.Side != record.LBSide || a.Fresh || len(a.Hello) > 0 {
 			return nil, p, f
 		}
 		c, tried := s.h1.TakeUnrested(&t.Target, o)

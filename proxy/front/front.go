@@ -70,6 +70,9 @@ type Front interface {
 	// and one that still reads. Bytes that it sent before may be unread.
 	Shut() bool
 
+	// LocalAddr asks the system for the address that the client has connected to, see loop.Conn.
+	LocalAddr() netip.AddrPort
+
 	// End ends the exchange, which has released everything that it held.
 	End(how Ending)
 
@@ -240,6 +243,7 @@ type Peer struct {
 	Port  uint16   // of the address, or 0
 	TLS   Session  // of the conn
 	Proxy *Proxied // what a PROXY header has said of the conn, or nil without one
+	Kept  *Kept    // conns to backends that are for this client alone, or nil
 	// Cert has the field lines that tell a backend about the certificate that the client
 	// has shown, or is empty.
 	Cert string
@@ -249,7 +253,7 @@ type Peer struct {
 // stands for a unix socket.
 func (p *Peer) Set(addr netip.AddrPort, way Way) {
 	p.Checked, p.Trusted, p.Served, p.len, p.HTTP2 = 0, false, false, 0, false
-	p.Way, p.Cert, p.TLS, p.Port, p.Proxy = way, "", Session{}, addr.Port(), nil
+	p.Way, p.Cert, p.TLS, p.Port, p.Proxy, p.Kept = way, "", Session{}, addr.Port(), nil, nil
 	if addr.Addr().IsValid() {
 		p.len = uint8(len(addr.Addr().WithZone("").AppendTo(p.text[:0])))
 	}

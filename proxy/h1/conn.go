@@ -283,6 +283,7 @@ func (c *Conn) close(reset bool) {
 	c.in.Release(s.Arena)
 	s.Loop.Disarm(&c.timer)
 	c.Conn.Close(reset)
+	c.peer.Leave()
 	s.unlink(c)
 	s.Clients--
 	s.Counters.ClientConns.Sub(1)
