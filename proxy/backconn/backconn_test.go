@@ -13,6 +13,7 @@ import (
 	"lb/internal/tlsconf"
 	"lb/loop"
 	"lb/loop/looptest"
+	"lb/proxyproto"
 )
 
 // layer is a transport on which a read returns what a test says.
