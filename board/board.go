@@ -149,6 +149,10 @@ type Counter struct{ w uint64 }
 // Add adds n. Only the owner of the slot may call it.
 func (c *Counter) Add(n uint64) { store(&c.w, c.w+n) }
 
+// Raise adds n, and all loops see that before anything that the caller reads afterwards. Only
+// the owner of the slot may call it.
+func (c *Counter) Raise(n uint64) { atomic.AddUint64(&c.w, n) }
+
 // Sub subtracts n, for gauges. Only the owner of the slot may call it.
 func (c *Counter) Sub(n uint64) { store(&c.w, c.w-n) }
 
@@ -205,6 +209,22 @@ type Loop struct {
 	// control plane sets it after TakeOver and before the loop starts, so that the
 	// loop never uses a configuration that others believe to be out of use.
 	OldestConfig Counter
+
+	// Knocking is 1 while a client waits here for a place under limits.connections. A gauge.
+	Knocking Counter
+	// IdleSince is since when the client conn has been idle that is to make room next, as a
+	// tick.Instant; 0: there is none, or limits.connections is 0. A gauge.
+	IdleSince Counter
+	// Evicted are idle conns of clients that were closed to make room for others.
+	Evicted Counter
+	// Denied are conns of clients that a listener does not let in.
+	Denied Counter
+	// Excess are conns that limits.connections_per_client has refused.
+	Excess Counter
+	// TallyFull is how often there was no room to count a client or a route.
+	TallyFull Counter
+	// RoutesWait are requests that wait for their route's requests_max. A gauge.
+	RoutesWait Counter
 }
 
 // The dimensions of Loop.Faults, with room for more than there are.
@@ -260,7 +280,7 @@ type Backend struct {
 	// Queued, in the slot of a pool's first backend, is how many exchanges of this loop
 	// wait for room in the pool. A gauge.
 	Queued Counter
-	_      Counter
+	Idle   Counter // gauge: conns of this loop that are idle
 
 	// WaitsSince, in the slot of a pool's first backend, is when the exchange that
 	// waits longest for room in the pool began to wait in this loop; 0: none waits.

@@ -64,13 +64,15 @@ func TestTakeOver(t *testing.T) {
 	wantLoop.BackendIdle, wantLoop.Exchanges, wantLoop.Tunnels =
 		kept.BackendIdle.Load(), kept.Exchanges.Load(), kept.Tunnels.Load()
 	wantLoop.HTTP2Conns, wantLoop.HTTP2BackendConns = kept.HTTP2Conns.Load(), kept.HTTP2BackendConns.Load()
-	wantLoop.OldestConfig = kept.OldestConfig.Load()
+	wantLoop.OldestConfig, wantLoop.RoutesWait = kept.OldestConfig.Load(), kept.RoutesWait.Load()
+	wantLoop.Knocking, wantLoop.IdleSince = kept.Knocking.Load(), kept.IdleSince.Load()
 	if got := b.Totals(); got != wantLoop {
 		t.Errorf("after TakeOver: %+v\nwant %+v", got, wantLoop)
 	}
 	wantBackend.InFlight = b.Backend(1, 1).InFlight.Load()
 	wantBackend.WaitsSince = b.Backend(1, 1).WaitsSince.Load()
 	wantBackend.Queued = b.Backend(1, 1).Queued.Load()
+	wantBackend.Idle = b.Backend(1, 1).Idle.Load()
 	if got := b.BackendTotals(1); got != wantBackend {
 		t.Errorf("after TakeOver: %+v\nwant %+v", got, wantBackend)
 	}

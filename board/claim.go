@@ -3,6 +3,8 @@ package board
 import (
 	"fmt"
 	"sync/atomic"
+
+	"lb/board/tally"
 )
 
 // This file is for the control plane alone: it claims loop slots and backend IDs,
@@ -65,7 +67,7 @@ func (b *Board) TakeOver(loop int) {
 	l := b.Loop(loop)
 	for _, gauge := range []*Counter{
 		&l.ClientConns, &l.BackendConns, &l.BackendIdle, &l.Exchanges, &l.Tunnels, &l.OldestConfig,
-		&l.HTTP2Conns, &l.HTTP2BackendConns,
+		&l.HTTP2Conns, &l.HTTP2BackendConns, &l.Knocking, &l.IdleSince, &l.RoutesWait,
 	} {
 		gauge.Set(0)
 	}
@@ -74,7 +76,9 @@ func (b *Board) TakeOver(loop int) {
 		slot.InFlight.Set(0)
 		slot.WaitsSince.Set(0)
 		slot.Queued.Set(0)
+		slot.Idle.Set(0)
 	}
+	tally.Clear(b.Tally(loop))
 }
 
 // OldestConfig returns the number of the oldest configuration that any active loop

@@ -38,6 +38,23 @@ func OfHandshake(kind uint64) (h Handshake, ok bool) {
 	return Handshake(kind), kind&handshakeKinds != 0 && kind != OtherKinds
 }
 
+// connKinds is above the other kinds.
+const connKinds = uint64(1) << 51
+
+// Why a conn was closed as soon as it was accepted.
+const (
+	ConnExcess = 1 // its client has too many
+	ConnDenied = 2 // its listener does not let the client in
+)
+
+// ConnKind returns the kind of Refusals for conns that were closed for this reason.
+func ConnKind(why int) uint64 { return connKinds | uint64(why) }
+
+// OfConn returns the reason of which the kind is the ConnKind, and false if it is none.
+func OfConn(kind uint64) (why int, ok bool) {
+	return int(kind &^ connKinds), kind&connKinds != 0 && kind != OtherKinds
+}
+
 // NoteHandshake counts a handshake. took, from the client's first byte, counts if it has
 // succeeded. Only the owner of the slot may call it.
 func (l *Loop) NoteHandshake(h Handshake, took time.Duration) {

@@ -9,8 +9,8 @@ import (
 // The words of a board, in order: a header, with Control, the tap and what wakes the
 // writer of the access log; a slot and the refusals for each loop there is room for; a
 // block for each backend there is room for, which is its state and its slots in all loops;
-// the histograms of each series there is room for, in all loops; and the rings of each
-// loop. Every slot and state begins on a line of its own, so that no two loops write to
+// the histograms of each series there is room for, in all loops; the rings of each
+// loop; and the bell and the tally of each loop. Every slot and state begins on a line of its own, so that no two loops write to
 // the same line, except in a state. A line is 128 bytes: the cache line of many arm64
 // machines, and the pair of lines that amd64 fetches together.
 const (
@@ -76,7 +76,7 @@ func (s shape) check() error {
 }
 
 // words returns how many words the whole board takes.
-func (s shape) words() int { return s.ringsStart(s.loops) }
+func (s shape) words() int { return s.bellStart(s.loops) }
 
 func (s shape) bytes() int { return s.words() * wordBytes }
 
@@ -118,6 +118,14 @@ func (s shape) logWords() int { return logText + logBytes>>s.shrink/wordBytes }
 
 // ringWords returns how many words a ring of n entries takes: a line, and the entries.
 func (s shape) ringWords(n int) int { return lineWords + n>>s.shrink*entryWords }
+
+// bellStart returns the first word of a loop's bell, a line before its tally.
+func (s shape) bellStart(loop int) int {
+	return s.ringsStart(s.loops) + loop*(lineWords+s.tallyWords())
+}
+
+// tallyWords returns how many words a loop's tally takes, see Tally.
+func (s shape) tallyWords() int { return (1 + tallySets>>s.shrink) * lineWords }
 
 // lines rounds words up to whole lines.
 func lines(words int) int { return (words + lineWords - 1) / lineWords * lineWords }

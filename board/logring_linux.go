@@ -27,6 +27,11 @@ func sleepLog(word *uint64, timeout time.Duration) {
 func wakeLog(word *uint64) {
 	if atomic.LoadUint64(word) == 1 {
 		atomic.StoreUint64(word, 0)
-		unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWake, math.MaxInt32, 0, 0, 0)
+		wake(word)
 	}
+}
+
+// wake wakes everyone who sleeps, whatever the word is.
+func wake(word *uint64) {
+	unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWake, math.MaxInt32, 0, 0, 0)
 }

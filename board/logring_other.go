@@ -8,3 +8,5 @@ import "time"
 func sleepLog(_ *uint64, timeout time.Duration) { time.Sleep(min(timeout, 5*time.Millisecond)) }
 
 func wakeLog(*uint64) {}
+
+func wake(*uint64) {}

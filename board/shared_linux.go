@@ -18,6 +18,10 @@ const wide = ^uint(0) >> 63
 // loops, since Go's monitor stays awake for a while (decision D110), so few are better.
 const logBytes = 1 << (20 + 2*wide)
 
+// tallySets is how many lines of 8 keys each a loop counts clients and routes in, a power
+// of 2: 512 KiB, of which pages are touched that are used.
+const tallySets = 1 << (10 + 2*wide)
+
 // roomForLoops returns how many loops to make room for.
 func roomForLoops(loops int) int { return max(32<<wide, 4*loops) }
 

@@ -10,6 +10,10 @@ import "os"
 // logBytes is how much of the access log waits for its writer in each loop.
 const logBytes = 1 << 20
 
+// tallySets is how many lines of 8 keys each a loop counts clients and routes in, a power
+// of 2.
+const tallySets = 1 << 8
+
 // roomForLoops returns how many loops to make room for.
 func roomForLoops(loops int) int { return max(16, 2*loops) }
 

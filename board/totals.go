@@ -34,6 +34,10 @@ type LoopTotals struct {
 	Preambles                        [Preambles]uint64
 	Faults                           [FaultKinds]uint64
 	OldestConfig                     uint64 // meaningless as a sum
+	Knocking                         uint64
+	IdleSince                        uint64 // meaningless as a sum
+	Evicted, Denied, Excess          uint64
+	TallyFull, RoutesWait            uint64
 }
 
 // BackendTotals is the sum of a backend's slots over all loops, with the fields of
@@ -46,7 +50,7 @@ type BackendTotals struct {
 	Conns                                                 uint64
 	BytesFrom, BytesTo                                    uint64
 	Queued                                                uint64
-	_                                                     uint64
+	Idle                                                  uint64
 	WaitsSince                                            uint64 // meaningless as a sum
 }
 

@@ -88,9 +88,10 @@ func TestLayoutVersion(t *testing.T) {
 		"28:BytesFromBackend 29:BytesToBackend 30:Retries 31:Unrouted 32:ClientAborts 33:Panics 34:Turns " +
 		"35:Handshakes[5] 40:HandshakeTimes[14] 54:HandshakeNanos " +
 		"55:HTTP2Conns 56:HTTP2BackendConns 57:HTTP2Requests 58:HTTP2Refused 59:HTTP2Floods[16] 75:HTTP2Goaways 76:HTTP2Unprocessed " +
-		"77:LogLines 78:LogLost 79:Preambles[4] 83:Faults[1024] 1107:OldestConfig\n" +
+		"77:LogLines 78:LogLost 79:Preambles[4] 83:Faults[1024] 1107:OldestConfig " +
+		"1108:Knocking 1109:IdleSince 1110:Evicted 1111:Denied 1112:Excess 1113:TallyFull 1114:RoutesWait\n" +
 		"0:InFlight 1:Attempts 2:Replies[4] 6:ConnectFaults 7:ResetFaults 8:TimeoutFaults " +
-		"9:BadAnswers 10:Conns 11:BytesFrom 12:BytesTo 13:Queued 14:_ 15:WaitsSince\n" +
+		"9:BadAnswers 10:Conns 11:BytesFrom 12:BytesTo 13:Queued 14:Idle 15:WaitsSince\n" +
 		"0:Health 1:HealthSince 2:HealthReason 3:HealthDetail 4:EjectedUntil 5:EjectedSince 6:EjectedReason " +
 		"7:EjectedDetail 8:EjectedLast 9:Ejections 10:Faults 11:Admin 12:WeightOverride 13:RecoveredAt 14:_[2] " +
 		"16:TTFB 17:TTFBAt 18:IdleTold 19:IdleSeen 20:IdleSeenAt 21:Refusals 22:Clients 23:Targets 24:Recent " +
@@ -99,7 +100,7 @@ func TestLayoutVersion(t *testing.T) {
 		"0:WorkerRestarts 1:Reloads 2:ReloadFaults 3:Upgrades 4:StartedAt 5:LogWriteLost 6:SpansLost\n" +
 		"0:Until 1:number 2:bits 3:addr[2] 5:size 6:id[16]\n" +
 		"258 buckets, 259 words, 1295 words a series, first bound -160; 256 faults, 64 taps, 256 spans of 512 words, 4194304 bytes of log\n" +
-		"header 80, 3 loops: 80 1984, 2 backends: 6032 112, slots: 48 16, series: 6256 1296, rings: 10144 819280, all 2467984"
+		"header 80, 3 loops: 80 1984, 2 backends: 6032 112, slots: 48 16, series: 6256 1296, rings: 10144 819280, bells: 2467984 65568, all 2664688"
 	if logBytes != 4<<20 {
 		t.Skip("the list is that of Linux where addresses have 64 bits")
 	}
@@ -109,10 +110,11 @@ func TestLayoutVersion(t *testing.T) {
 		wordsOf(t, reflect.TypeFor[refusal]()) + "\n" + wordsOf(t, reflect.TypeFor[Control]()) + "\n" + wordsOf(t, reflect.TypeFor[Tap]()) + "\n" +
 		fmt.Sprintf("%d buckets, %d words, %d words a series, first bound %d; %d faults, %d taps, %d spans of %d words, %d bytes of log\n",
 			HistogramBuckets, histogramWords, seriesWords, FirstBound, FaultsKept, TapsKept, SpansKept, entryWords, logBytes) +
-		fmt.Sprintf("header %d, 3 loops: %d %d, 2 backends: %d %d, slots: %d %d, series: %d %d, rings: %d %d, all %d", headerWords,
+		fmt.Sprintf("header %d, 3 loops: %d %d, 2 backends: %d %d, slots: %d %d, series: %d %d, rings: %d %d, bells: %d %d, all %d", headerWords,
 			s.loopStart(0), s.loopStart(1)-s.loopStart(0), s.blockStart(0), s.blockWords(),
 			s.backendStart(0, 0)-s.blockStart(0), s.backendStart(1, 0)-s.backendStart(0, 0),
-			s.seriesStart(0, 0), s.seriesStart(1, 0)-s.seriesStart(0, 0), s.ringsStart(0), s.ringsStart(1)-s.ringsStart(0), s.words())
+			s.seriesStart(0, 0), s.seriesStart(1, 0)-s.seriesStart(0, 0), s.ringsStart(0), s.ringsStart(1)-s.ringsStart(0),
+			s.bellStart(0), s.bellStart(1)-s.bellStart(0), s.words())
 	if got != version8 || layoutVersion != 8 {
 		t.Errorf("version %d has the words\n%s\nwant a new layoutVersion and its list here", layoutVersion, got)
 	}
@@ -163,6 +165,8 @@ func TestLines(t *testing.T) {
 				claim(fmt.Sprintf("loop %d, next of %s", i, name), unsafe.Pointer(r.next), wordBytes)
 				claim(fmt.Sprintf("loop %d, %s", i, name), unsafe.Pointer(&r.entries[0]), uintptr(len(r.entries)*wordBytes))
 			}
+			claim(fmt.Sprintf("loop %d, bell", i), unsafe.Pointer(b.bell(i)), wordBytes)
+			claim(fmt.Sprintf("loop %d, tally", i), unsafe.Pointer(&b.Tally(i)[0]), uintptr(len(b.Tally(i))*wordBytes))
 			for j := range s.backends { // as many series
 				claim(fmt.Sprintf("loop %d series %d", i, j), unsafe.Pointer(b.Series(i, j)), unsafe.Sizeof(Series{}))
 			}

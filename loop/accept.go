@@ -87,6 +87,22 @@ func (l *Loop) Crowded(n int) bool {
 	return l.options.ConnsMax > 0 && max(l.clients, n) > l.options.ConnsMax/4*3
 }
 
+// Gate decides, beside ConnsMax, whether a client is taken.
+type Gate interface {
+	// Enter is called before a client is accepted. After false the loop accepts none until
+	// OpenGate.
+	Enter() bool
+	// Leave is called after Enter has returned true, when the client has been handed to its
+	// acceptor, or there was none.
+	Leave()
+}
+
+// SetGate makes g the gate of the loop, or nil for none, and opens it.
+func (l *Loop) SetGate(g Gate) { l.gate, l.shut = g, false }
+
+// OpenGate has the loop accept again, from the end of this turn on.
+func (l *Loop) OpenGate() { l.shut = false }
+
 // SetConnsMax changes Options.ConnsMax from the end of this turn on. Conns above a
 // lower limit stay open.
 func (l *Loop) SetConnsMax(n int) { l.options.ConnsMax = n }
@@ -115,7 +131,7 @@ func (l *Loop) budgetAccepts() (any bool) {
 func (l *Loop) runAccepts() {
 	for l.acceptAt < len(l.listeners) {
 		ln := l.listeners[l.acceptAt]
-		for ln.left > 0 && l.room() && l.accept(ln) {
+		for ln.left > 0 && l.room() && l.take(ln) {
 		}
 		if l.acceptAt < len(l.listeners) && l.listeners[l.acceptAt] == ln { // else ln was dropped meanwhile
 			l.acceptAt++
@@ -125,8 +141,25 @@ func (l *Loop) runAccepts() {
 
 // room reports whether the loop may take one more client.
 func (l *Loop) room() bool {
-	return !l.starved && (l.options.ConnsMax == 0 || l.clients < l.options.ConnsMax)
+	return !l.starved && !l.shut && (l.options.ConnsMax == 0 || l.clients < l.options.ConnsMax)
 }
+
+// take is accept, through the gate if there is one.
+func (l *Loop) take(ln *listener) bool {
+	g := l.gate
+	if g == nil {
+		return l.accept(ln)
+	}
+	if !g.Enter() {
+		l.shut = true
+		return false
+	}
+	defer g.Leave() // also when the acceptor panics
+	return l.accept(ln)
+}
+
+// Refuse closes fd, which an acceptor has got and not adopted.
+func (l *Loop) Refuse(fd int) { l.dead = append(l.dead, deadFD{fd: int32(fd)}) }
 
 // accept takes one connection, and returns false if there are no more to take now.
 func (l *Loop) accept(ln *listener) bool {

@@ -140,6 +140,8 @@ type Loop struct {
 	listeners []*listener
 	acceptAt  int
 	starved   bool // accepting failed for lack of descriptors or memory
+	gate      Gate // or nil
+	shut      bool // the gate is
 	retry     Timer
 	orphan    Event // accepted and not yet adopted; FD is -1 if there is none
 

@@ -11,6 +11,7 @@ import (
 	"lb/proxy/ids"
 	"lb/proxy/lane"
 	"lb/proxy/origin"
+	"lb/proxy/quota"
 	"lb/proxy/record"
 	"lb/proxy/retry"
 	"lb/proxyproto"
@@ -34,7 +35,8 @@ type choice struct {
 	origin origin.Client // for pools with send_proxy
 
 	wait    upstream.WaitLink[*exchange]
-	waiting bool // for room, in pool.room
+	waiting bool // for room, see quota.Place.Room
+	place   quota.Place[*exchange]
 }
 
 // reset prepares c for another exchange.
@@ -66,6 +68,9 @@ const answeredEarly = 1 << 62 * time.Nanosecond
 func (x *exchange) pick() (ended bool) {
 	if x.pool.successor != nil {
 		x.follow()
+	}
+	if !x.place.Enter(x, &x.wait, &x.waiting) {
+		return x.queue()
 	}
 	p, q := x.p, x.pool
 	if first, waited := q.room.First(x.tried.Len() > 0); waited && first != x || q.Yields(x.since, x.snap.cfg.Timeouts.Queue) {
@@ -113,7 +118,7 @@ func (x *exchange) connect() (ended bool) {
 			Twice: x.idempotent && x.up.Whole && x.up.Held,
 			Most:  q.Backends[x.index].MaxConnections,
 		},
-		Fresh: x.fresh, Upgrade: x.upgrade != "",
+		Fresh: x.fresh, Waits: x.knocks < waitKnocks, Upgrade: x.upgrade != "",
 	})
 	switch {
 	case p == back.Ready:
@@ -152,6 +157,9 @@ func (x *exchange) newSpan() (id [8]byte) {
 // lackKnocks is how often an exchange waits a moment for a descriptor or a port: some 30 ms
 // in all, in which others may end.
 const lackKnocks = 5
+
+// waitKnocks is how often an exchange waits for idle conns of other loops to go.
+const waitKnocks = 8
 
 // knock waits a moment before it dials again: the accept queue of a unix socket is full,
 // which is neither a refusal nor a backend's fault, or lb itself lacks something.

@@ -24,7 +24,9 @@ func twoLoops(t *testing.T, cfg *config.Config) (a, b *rig) {
 	o.Snapshot.Loops, o.Snapshot.Slots = 2, []int{0, 1}
 	a = newRigOn(t, 1, o, false)
 	o.Slot, o.Snapshot.Place = 1, 1
-	return a, newRigOn(t, 1, o, false)
+	b = newRigOn(t, 1, o, false)
+	a.beside, b.beside = b, a
+	return a, b
 }
 
 // TestRoomOfAnotherLoop: max_connections is for all loops together (issue 4: per backend

@@ -124,6 +124,7 @@ func (x *exchange) release() {
 	p := x.p
 	x.leaveQueue()
 	x.dropBackend()
+	x.place.Leave()
 	x.handOut()
 	x.up.Release(p.arena)
 	x.down.Release(p.arena)
@@ -240,6 +241,9 @@ func (x *exchange) admit() (ended bool) {
 	came := x.request()
 	x.prepareChoice(came)
 	x.composeRequest(came)
+	if x.route != nil {
+		x.place.Of(x.route.quota)
+	}
 	x.in.Take(int(r.HeadLen))
 	if !x.up.Whole && x.in.Len() > 0 {
 		if f, bad := x.takeUp(); bad {
@@ -403,7 +407,7 @@ func (x *exchange) Expired() (ended bool) {
 		x.since = now
 		return x.tryAgain()
 	case x.phase == Pick:
-		return x.fail(record.ByLB(record.CauseCrowded))
+		return x.fail(x.place.Crowded())
 	}
 	if x.phase == Dial {
 		return x.lateDial()

@@ -16,6 +16,7 @@ import (
 	"lb/proxy/front"
 	"lb/proxy/ids"
 	"lb/proxy/lane"
+	"lb/proxy/quota"
 	"lb/proxy/record"
 	"lb/proxy/rewrite"
 	"lb/proxy/shake"
@@ -56,6 +57,7 @@ type Proxy struct {
 	past    []*snapshot     // those from which exchanges may still pick, the oldest first
 	targets map[int]*target // of now, by ID
 	budget  upstream.Budget
+	quotas  quota.Set[*exchange]
 	watch   watch.Watch
 	upkeep  upkeep.Upkeep
 
@@ -99,8 +101,9 @@ func New(l *loop.Loop, o Options) *Proxy {
 	}
 	p.shared = front.Shared{Loop: l, Arena: p.arena, Counters: p.counters, Refusals: p.refusals, Host: p}
 	p.backs.Init(&p.shared, p.chance)
+	p.quotas.Init(l, p.board, p.slot)
 	p.watch = watch.Watch{Loop: l, Board: p.board, Busy: p.isBusy, Changed: p.evacuate}
-	p.clients = clients.New(&p.shared, p.log)
+	p.clients = clients.New(&p.shared, p.board, p.slot, p.log)
 	p.clients.PassOn, p.clients.Taken = o.PassOn, p.showOldest
 	p.upkeep = upkeep.Upkeep{Loop: l, Counters: p.counters, GiveBack: arena.GiveBack,
 		Trim: func() int { return p.arena.Trim() + p.clients.Trim() + p.backs.H2.Trim() + p.trim() }}
@@ -186,4 +189,11 @@ func (p *Proxy) Panicked(value any, stack []byte) {
 	if f != nil {
 		f.Abandon()
 	}
+}
+
+// Rung is called after another loop has rung the bell of this one on the board: it wants
+// room.
+func (p *Proxy) Rung() {
+	p.shared.Crowd.Rung()
+	p.eachTarget(func(t *target) { t.Yield() })
 }

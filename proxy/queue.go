@@ -11,8 +11,8 @@ func (x *exchange) queue() (ended bool) {
 		return x.fail(record.ByClient(record.CauseGone))
 	}
 	if !x.waiting {
-		if !x.pool.room.Put(&x.wait, x, x.tried.Len() > 0) {
-			return x.fail(record.ByLB(record.CauseCrowded))
+		if !x.place.Room(&x.pool.room).Put(&x.wait, x, x.tried.Len() > 0) {
+			return x.fail(x.place.Crowded())
 		}
 		x.waiting = true
 	}
@@ -35,7 +35,7 @@ func (x *exchange) Wake() { x.front.Wake() }
 func (x *exchange) leaveQueue() {
 	if x.waiting {
 		x.waiting = false
-		x.pool.room.Remove(&x.wait, x.tried.Len() > 0)
+		x.place.Room(&x.pool.room).Remove(&x.wait, x.tried.Len() > 0)
 	}
 }
 
@@ -44,7 +44,7 @@ func (x *exchange) tryAgain() (ended bool) {
 	if x.front.Gone() || x.waiting && x.hasLeft() {
 		return x.fail(record.ByClient(record.CauseGone))
 	}
-	if first, _ := x.pool.room.First(x.tried.Len() > 0); x.pause == 0 && first == x {
+	if first, _ := x.place.Room(&x.pool.room).First(x.tried.Len() > 0); x.pause == 0 && first == x {
 		return x.pick()
 	}
 	x.arm()

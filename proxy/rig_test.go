@@ -25,6 +25,7 @@ const crlf = "\r\n"
 
 // rig is a real loop and a real proxy on the fake kernel.
 type rig struct {
+	beside   *rig // of another loop, whose bell is heard in pass; or nil
 	k        *looptest.Kernel
 	calls    *callCounter
 	l        *loop.Loop
@@ -295,6 +296,14 @@ func (r *rig) settle() {
 
 // pass lets time pass, and everything happen that is due by then.
 func (r *rig) pass(d time.Duration) {
+	for other := r.beside; other != nil && d >= time.Millisecond; d -= time.Millisecond {
+		r.k.Pass(r.l, time.Millisecond)
+		r.settle()
+		if r.board.AwaitBell(other.p.slot, 0) {
+			other.l.Post(other.p.Rung)
+			other.settle()
+		}
+	}
 	r.k.Pass(r.l, d)
 	r.settle()
 }

@@ -7,6 +7,7 @@ import (
 	"lb/config"
 	"lb/httpparse"
 	"lb/proxy/admission"
+	"lb/proxy/quota"
 	"lb/proxy/record"
 	"lb/proxy/rewrite"
 	routing "lb/proxy/route"
@@ -16,7 +17,8 @@ import (
 // route is a route as the data plane needs it.
 type route struct {
 	rewrite.Route
-	pool *pool // nil for a redirect
+	pool  *pool                   // nil for a redirect
+	quota *quota.Quota[*exchange] // nil without requests_max
 }
 
 // newRoutes prepares the routes of the configuration. It takes the router over from
@@ -57,6 +59,9 @@ func (x *exchange) findRoute() record.Cause {
 	case i >= 0:
 		x.route = &s.routes[i]
 		x.pool = x.route.pool
+		if s.router.Guards(i) && !s.router.Lets(i, x.request().OriginAddr()) {
+			return record.CauseDenied
+		}
 		if !x.route.Strips(x.p.scrap, path) {
 			return record.CauseAmbiguous
 		}

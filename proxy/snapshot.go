@@ -177,7 +177,11 @@ func (p *Proxy) use(s Snapshot) {
 			t.pool, t.index = q, j
 			t.place = record.PlaceOf(q.Name, t.Name, s.Series, s.BackendSeries, i, j)
 			t.Use(q.cfg, s.Addrs[i][j])
+			t.Bound(q.cfg, j)
 		}
+	}
+	for i, q := range p.quotas.Use(p.now.cfg.Routes) {
+		p.now.routes[i].quota = q
 	}
 	p.backs.Use(p.now.cfg, &p.now.limits)
 	p.SetTLS(s.TLS)

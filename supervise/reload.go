@@ -154,7 +154,7 @@ func (d *desk) compare(cfg *config.Config) (_ *change, err error) {
 	if cfg.Mode != old.Mode {
 		return nil, fmt.Errorf("mode: %s -> %s is more than a reload can change; use `lb upgrade`, or restart", old.Mode, cfg.Mode)
 	}
-	c := &change{cfg: cfg, number: d.now.Number + 1, loops: host.LoopsFor(cfg.Workers, cfg.Limits.Connections)}
+	c := &change{cfg: cfg, number: d.now.Number + 1, loops: host.LoopsFor(cfg.Workers)}
 	if room := d.board.LoopsRoom(); c.loops > room {
 		return nil, fmt.Errorf("workers: %d are more than the %d there is room for until the next restart", c.loops, room)
 	}
@@ -259,7 +259,7 @@ func (d *desk) commit(c *change) error {
 	if level != "" && level != c.cfg.LogLevel {
 		d.sayLevel("log level is that of the configuration again", level, c.cfg.LogLevel)
 	}
-	if c.cfg.Limits.Connections != old.Limits.Connections || c.loops != host.LoopsFor(old.Workers, old.Limits.Connections) {
+	if c.cfg.Limits.Connections != old.Limits.Connections || c.loops != host.LoopsFor(old.Workers) {
 		d.warnDescriptors(c.cfg, c.loops)
 	}
 	notice.Insecure(d.now, d.log)

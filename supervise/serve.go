@@ -91,7 +91,7 @@ func (d *desk) start(cfg *config.Config) (err error) {
 	if err := d.inherit(); err != nil {
 		return err
 	}
-	loops := host.LoopsFor(cfg.Workers, cfg.Limits.Connections)
+	loops := host.LoopsFor(cfg.Workers)
 	if err := d.openBoard(cfg, loops); err != nil {
 		return err
 	}
@@ -206,7 +206,7 @@ func (d *desk) warnDescriptors(cfg *config.Config, loops int) {
 	if cfg.Mode == config.MT {
 		here = loops
 	}
-	if room := loops * host.ConnsMax(d.limit, 0, 0, loops, here, len(cfg.Listening())); cfg.Limits.Connections > room {
+	if room := loops * host.ConnsMax(d.limit, here, len(cfg.Listening())); cfg.Limits.Connections > room {
 		d.log.Warn("descriptor limit is too low for limits.connections",
 			"configured", cfg.Limits.Connections, "possible", room, "descriptors", d.limit,
 			"mend", "raise LimitNOFILE= of the unit or ulimit -n, or lower limits.connections")
@@ -249,7 +249,7 @@ func (d *desk) begin(cfg *config.Config) {
 	d.publish()
 	adminAddr := d.operator.address()
 	d.operator.serve()
-	d.welcome(cfg, host.LoopsFor(cfg.Workers, cfg.Limits.Connections))
+	d.welcome(cfg, host.LoopsFor(cfg.Workers))
 	if d.from != nil {
 		d.from.Took(d.ports.Serving(d.from.Sets))
 		d.ports.Own()

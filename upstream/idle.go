@@ -48,6 +48,14 @@ func (i *IdleList[C]) Hottest() (c C, ok bool) {
 	return i.hottest.conn, true
 }
 
+// Coldest returns the coldest conn, which stays in the list; ok is false if the list is empty.
+func (i *IdleList[C]) Coldest() (c C, ok bool) {
+	if i.coldest == nil {
+		return c, false
+	}
+	return i.coldest.conn, true
+}
+
 // GetRested removes and returns the hottest of the conns that were put at by or before;
 // ok is false if there is none. by must not be earlier than at the call before. On
 // average it looks at each conn once, however many there are.

@@ -22,6 +22,7 @@ var causes = map[string]string{
 	"panic":       "a bug in lb: please report it, with the stack in the log",
 	"cut":         "lb was stopping",
 	"crowded":     "every backend was full, and so was the queue, or the wait in it was too long",
+	"denied":      "the route does not let this client in (allow, deny)",
 	"no_route":    "no route takes this host and path",
 	"ambiguous":   "servers read this path in different ways, and routes differ by it",
 	"status":      "answered with a status that is retried",
@@ -75,7 +76,7 @@ func Reason(side, cause, phase, detail string) string {
 			what, where = late, ""
 		}
 	}
-	if cause == "no_backend" || cause == "crowded" || cause == "no_route" || cause == "ambiguous" || cause == "bad_request" || cause == "bad_answer" || cause == "no_connect" {
+	if cause == "no_backend" || cause == "crowded" || cause == "no_route" || cause == "denied" || cause == "ambiguous" || cause == "bad_request" || cause == "bad_answer" || cause == "no_connect" {
 		where = "" // there is one phase in which that happens
 	}
 	if where != "" {
@@ -89,7 +90,7 @@ func Reason(side, cause, phase, detail string) string {
 
 // says has the causes with words that say all: what a fault has in detail for them is the
 // same in other words.
-var says = map[string]bool{"short_body": true, "too_large": true, "no_backend": true, "exhausted": true, "crowded": true, "no_route": true, "ambiguous": true, "deadline": true}
+var says = map[string]bool{"short_body": true, "too_large": true, "no_backend": true, "exhausted": true, "crowded": true, "no_route": true, "denied": true, "ambiguous": true, "deadline": true}
 
 // Headline returns whose fault it was, in one line: the side, the backend if it was that
 // one's, the reason, and the names by which metrics count it. Of an error that a backend has

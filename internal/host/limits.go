@@ -38,36 +38,23 @@ func RaiseDescriptorLimit() (limit uint64, err error) {
 	return uint64(lim.Cur), nil
 }
 
-// ConnsMax returns how many client conns loop number index of loops may have
-// open. limit is the descriptor limit of its process, which has here loops; a client
-// conn may need a backend conn as well. configured is for all loops together, 0 for as
-// many as the descriptors allow. listeners is how many there are, each with a socket for
-// every loop.
-func ConnsMax(limit uint64, configured, index, loops, here, listeners int) int {
+// ConnsMax returns how many client conns a loop may have open. limit is the descriptor limit
+// of its process, which has here loops; a client conn may need a backend conn as well.
+// listeners is how many there are, each with a socket for every loop. limits.connections is
+// another matter: it is one number for all loops.
+func ConnsMax(limit uint64, here, listeners int) int {
 	reserve := uint64(descriptorReserve + here*(loopDescriptors+(listeners-1)*listenerDescriptors))
-	room := 1
-	if limit > reserve {
-		room = int(min((limit-reserve)/2/uint64(here), math.MaxInt32))
+	if limit <= reserve {
+		return 1
 	}
-	if configured > 0 {
-		share := configured / loops
-		if index < configured%loops {
-			share++
-		}
-		room = min(room, share)
-	}
-	return max(room, 1)
+	return max(1, int(min((limit-reserve)/2/uint64(here), math.MaxInt32)))
 }
 
 // LoopsFor returns the number of loops: workers, or for 0 one for each CPU that this
-// process may use, and no more than connections, if that is not 0, because a loop that
-// may have no conn could not take what the system gives it.
-func LoopsFor(workers, connections int) int {
+// process may use.
+func LoopsFor(workers int) int {
 	if workers == 0 {
-		workers = usableCPUs()
-	}
-	if connections > 0 {
-		workers = min(workers, connections)
+		return usableCPUs()
 	}
 	return workers
 }

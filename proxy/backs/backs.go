@@ -4,6 +4,7 @@
 package backs
 
 import (
+	"cmp"
 	"math/rand/v2"
 
 	"lb/board"
@@ -36,6 +37,37 @@ func (t *Target) Use(q *config.Pool, addrs []loop.Addr) {
 	t.Addrs, t.Never = addrs, q.Reuse == config.ReuseNever
 	t.Manner.Proxy = proxyproto.ParseVersion(q.SendProxy)
 	t.streams.Speak(q.Protocol)
+}
+
+// Bound takes over the limits of idle conns, see stock.Stock, from the backend with that
+// index in q.
+func (t *Target) Bound(q *config.Pool, index int) {
+	b := &q.Backends[index]
+	if !t.Stock.Use(b.MaxConnections, cmp.Or(b.IdleMax, q.IdleMax)) {
+		t.Never = true
+	}
+}
+
+// Yield ends idle conns to t that are more than its limit leaves room for.
+func (t *Target) Yield() {
+	if n := t.Stock.Owed(); n > 0 {
+		t.shed(n)
+	}
+}
+
+func (t *Target) shed(n int) { t.streams.Shed(t.Target.Shed(n)) }
+
+// crowded reports whether idle conns of other loops have to go before a new one to t is made.
+// Those of this one go at once.
+func (t *Target) crowded() bool {
+	n := t.Stock.Surplus()
+	if n == 0 {
+		return false
+	}
+	t.shed(n)
+	n = t.Stock.Surplus()
+	t.Stock.Ask(n)
+	return n > 0
 }
 
 // Leave is called when t is no longer in the configuration. Its attempts go on.
@@ -75,6 +107,7 @@ func (s *Conns) Use(cfg *config.Config, limits *httpparse.Limits) {
 type Ask struct {
 	h1back.Ask      // of an idle one
 	Fresh      bool // it has not been idle
+	Waits      bool // a new one may wait until idle ones of other loops are gone, see max_connections
 	Upgrade    bool // the request asks for another protocol
 }
 
@@ -92,6 +125,9 @@ func (s *Conns) Get(t *Target, o back.Owner, a *Ask) (b back.Back, p back.Progre
 			return c, back.Ready, f
 		}
 	}
+	if a.Waits && t.crowded() {
+		return nil, back.Busy, f
+	}
 	return s.dial(t, o, a)
 }
 
@@ -108,6 +144,9 @@ func (s *Conns) getStream(t *Target, o back.Owner, a *Ask) (b back.Back, p back.
 	if st == nil {
 		if len(t.Addrs) == 0 {
 			return nil, back.Failed, record.ByBackend(record.CauseNoConnect)
+		}
+		if a.Waits && t.crowded() {
+			return nil, back.Busy, f
 		}
 		var err error
 		if st, err = s.H2.Dial(&t.streams, o, &a.Ask); err != nil {

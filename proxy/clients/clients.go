@@ -8,9 +8,12 @@ import (
 	"net/netip"
 	"slices"
 
+	"lb/board"
 	"lb/config"
+	"lb/internal/netset"
 	"lb/internal/tlsconf"
 	"lb/loop"
+	"lb/proxy/crowd"
 	"lb/proxy/front"
 	"lb/proxy/h1"
 	"lb/proxy/h2"
@@ -28,6 +31,8 @@ type Clients struct {
 	// Taken is called after a conn was taken in a drain.
 	Taken func()
 
+	board     *board.Board
+	slot      int // on the board
 	doors     map[string]*door
 	listens   []config.Listener // of the present configuration
 	port      string            // of https, see httpsPort
@@ -41,9 +46,9 @@ type Clients struct {
 	preamble  *preamble.Server
 }
 
-// New returns the clients of a loop, before there are any.
-func New(s *front.Shared, log *slog.Logger) *Clients {
-	c := &Clients{Shared: s, doors: map[string]*door{}, h1: h1.New(s), h2: h2.New(s)}
+// New returns the clients of a loop, which is in a slot of b, before there are any.
+func New(s *front.Shared, b *board.Board, slot int, log *slog.Logger) *Clients {
+	c := &Clients{Shared: s, board: b, slot: slot, doors: map[string]*door{}, h1: h1.New(s), h2: h2.New(s)}
 	c.shake = &shake.Server{Shared: s, Log: log, HandOff: c.Shaken}
 	c.preamble = &preamble.Server{Shared: s}
 	c.servers = []front.Server{c.preamble, c.shake, c.h1, c.h2}
@@ -57,7 +62,8 @@ type door struct {
 	c       *Clients
 	address string
 	way     front.Way
-	proxied bool // each conn begins with a PROXY header
+	proxied bool           // each conn begins with a PROXY header
+	access  *netset.Access // nil: everyone
 }
 
 // Door returns the acceptor of the listeners at address, which stays the same one.
@@ -77,7 +83,7 @@ func (c *Clients) door(address string) *door {
 func (d *door) look() {
 	for _, l := range d.c.listens {
 		if l.Address == d.address {
-			d.way, d.proxied = WayOf(l), l.ProxyProtocol
+			d.way, d.proxied, d.access = WayOf(l), l.ProxyProtocol, netset.NewAccess(l.Allow, l.Deny)
 		}
 	}
 }
@@ -95,6 +101,22 @@ func (c *Clients) Use(cfg *config.Config, others spread.Loops) {
 	c.redirects = slices.ContainsFunc(c.listens, func(l config.Listener) bool { return l.RedirectHTTPS })
 	for _, d := range c.doors {
 		d.look()
+	}
+	c.hold(cfg.Limits.Connections, cfg.Limits.ConnectionsPerClient)
+}
+
+// hold makes connections, and each of one client, the limits from now on.
+func (c *Clients) hold(connections, each int) {
+	if c.Crowd == nil {
+		if connections == 0 && each == 0 {
+			return
+		}
+		c.Crowd = crowd.New(c.Loop, c.board, c.slot)
+	}
+	if c.Crowd.Use(connections, each) {
+		for _, s := range c.servers {
+			s.ListIdle()
+		}
 	}
 }
 
@@ -117,7 +139,7 @@ func (d *door) Accepted(fd int, peer netip.AddrPort) {
 // reports whether it has: fd is no longer this loop's then.
 func (d *door) passesOn(fd int, peer netip.AddrPort) bool {
 	c := d.c
-	if c.PassOn == nil || c.Draining {
+	if c.PassOn == nil || c.Draining || c.Crowd.Near() {
 		return false
 	}
 	now := c.Loop.Now()
@@ -142,18 +164,28 @@ func (c *Clients) Passed(address string, fd int, peer netip.AddrPort) {
 func (d *door) take(fd int, peer netip.AddrPort) {
 	c := d.c
 	c.Counters.Accepted.Add(1)
+	key, why := uint64(0), crowd.Admitted
+	if !d.proxied { // else the client is known after the header, see Arrived
+		key, why = d.admit(peer.Addr())
+	}
+	if why != crowd.Admitted {
+		why.Count(c.Counters, c.Refusals, c.Loop.Now(), peer.Addr())
+		c.Loop.Refuse(fd)
+		return
+	}
 	var conn *h1.Conn
 	var err error
 	switch {
 	case d.proxied:
 		err = c.preamble.Open(fd, peer, d)
 	case d.way == front.TLS:
-		err = c.shake.Open(fd, peer)
+		err = c.shake.Open(fd, peer, key)
 	default:
-		conn, err = c.h1.Open(fd, peer, d.way)
+		conn, err = c.h1.Open(fd, peer, d.way, key)
 	}
 	if err != nil {
 		c.Counters.AcceptErrors.Add(1)
+		c.Crowd.Free(key)
 		return
 	}
 	if c.Draining {
@@ -164,11 +196,29 @@ func (d *door) take(fd int, peer netip.AddrPort) {
 	}
 }
 
-// Arrived implements preamble.Next: it takes over a conn after its PROXY header. It has been
-// counted. The client that the header names is its peer from here on, whose address decides
-// whether the client is a trusted proxy itself.
+// admit decides whether a client at addr may come in, and counts its conn: see Crowd.Admit.
+func (d *door) admit(addr netip.Addr) (key uint64, why crowd.Verdict) {
+	if d.access != nil && !d.access.Lets(addr) {
+		return 0, crowd.Denied
+	}
+	return d.c.Crowd.Admit(addr)
+}
+
+// Arrived implements preamble.Next: it takes over a conn after its PROXY header, unless the
+// client that the header names may not come in. Its address decides whether that client is a
+// trusted proxy itself.
 func (d *door) Arrived(conn *loop.Conn, from front.Arrival, in lane.Inbox) {
 	c := d.c
+	addr := from.Addr.Addr()
+	key, why := d.admit(addr)
+	if why != crowd.Admitted {
+		why.Count(c.Counters, c.Refusals, c.Loop.Now(), addr)
+		in.Release(c.Arena)
+		conn.Close(false)
+		c.Left(0)
+		return
+	}
+	from.Key = key
 	if d.way == front.TLS {
 		c.shake.Take(conn, from, in)
 		return
@@ -198,7 +248,7 @@ func (c *Clients) serve(o shake.Over) {
 
 func peerOf(o *shake.Over) (peer front.Peer) {
 	peer.Set(o.From.Addr, o.Way)
-	peer.Cert, peer.TLS, peer.Proxy = o.Cert, o.TLS, o.From.Proxy
+	peer.Cert, peer.TLS, peer.Key, peer.Proxy = o.Cert, o.TLS, o.From.Key, o.From.Proxy
 	return peer
 }
 
@@ -207,6 +257,7 @@ func (d *door) Panicked(value any, stack []byte) { d.c.Host.Panicked(value, stac
 
 // Drain gives every idle conn a last call. Shared.Draining is set.
 func (c *Clients) Drain() {
+	c.hold(0, 0)
 	for _, s := range c.servers {
 		s.Drain()
 	}

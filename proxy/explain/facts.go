@@ -136,6 +136,8 @@ func (f *Facts) whyAnswer() string {
 	switch {
 	case f.Fault.Cause == record.CauseNoRoute:
 		return `no route takes it, and the pool "default" has no backend`
+	case f.Fault.Cause == record.CauseDenied:
+		return fmt.Sprintf("route %d does not let this client in (allow, deny)", f.Route+1)
 	case f.Fault.Cause == record.CauseAmbiguous && f.Route == route.None:
 		return `servers read its path in different ways, which lead to different routes (paths = "reject")`
 	case f.Fault.Cause == record.CauseAmbiguous:

@@ -10,6 +10,7 @@ import (
 	"lb/loop"
 	"lb/loop/tick"
 	"lb/loop/tlsconn"
+	"lb/proxy/crowd"
 	"lb/proxy/lane"
 )
 
@@ -157,6 +158,9 @@ type Server interface {
 
 	// Cut ends every conn at once and returns how many requests it cut off.
 	Cut() (requests int)
+
+	// ListIdle has the idle conns listed in Shared.Crowd.
+	ListIdle()
 }
 
 // Shared is the state that the proxy of a loop shares with its fronts. Only that loop
@@ -172,9 +176,24 @@ type Shared struct {
 	HeadTimeout time.Duration // how long a client that has begun a record of TLS may take to end it, while idle
 	Draining    bool          // no new requests: fronts end their conns as soon as they may
 	Clients     int           // open client conns
+	Crowd       *crowd.Crowd  // counts them; nil before there is a limit
 	Working     Front         // the front being advanced, or nil; a panic is blamed on it
 
 	shaker *tlsconn.Shaker // nil before the first handshake
+}
+
+// Came counts a client conn.
+func (s *Shared) Came() {
+	s.Clients++
+	s.Counters.ClientConns.Add(1)
+}
+
+// Left notes that a client conn has ended. key is that of Peer.
+func (s *Shared) Left(key uint64) {
+	s.Clients--
+	s.Counters.ClientConns.Sub(1)
+	s.Crowd.Left(key)
+	s.Host.Closed()
 }
 
 // Shaker returns what runs the TLS handshakes of the loop, with clients and with backends.
@@ -240,10 +259,12 @@ type Peer struct {
 	Way   Way
 	len   uint8
 	text  [peerTextBytes]byte
-	Port  uint16   // of the address, or 0
-	TLS   Session  // of the conn
-	Proxy *Proxied // what a PROXY header has said of the conn, or nil without one
-	Kept  *Kept    // conns to backends that are for this client alone, or nil
+	Port  uint16     // of Addr, or 0
+	TLS   Session    // of the conn
+	Addr  netip.Addr // not valid for a unix socket
+	Key   uint64     // by which its conns are counted, or 0: see crowd.Crowd.Admit
+	Proxy *Proxied   // what a PROXY header has said of the conn, or nil without one
+	Kept  *Kept      // conns to backends that are for this client alone, or nil
 	// Cert has the field lines that tell a backend about the certificate that the client
 	// has shown, or is empty.
 	Cert string
@@ -253,16 +274,17 @@ type Peer struct {
 // stands for a unix socket.
 func (p *Peer) Set(addr netip.AddrPort, way Way) {
 	p.Checked, p.Trusted, p.Served, p.len, p.HTTP2 = 0, false, false, 0, false
-	p.Way, p.Cert, p.TLS, p.Port, p.Proxy, p.Kept = way, "", Session{}, addr.Port(), nil, nil
-	if addr.Addr().IsValid() {
-		p.len = uint8(len(addr.Addr().WithZone("").AppendTo(p.text[:0])))
+	p.Way, p.Cert, p.TLS, p.Key, p.Port, p.Proxy, p.Kept = way, "", Session{}, 0, addr.Port(), nil, nil
+	if p.Addr = addr.Addr(); p.Addr.IsValid() {
+		p.len = uint8(len(p.Addr.WithZone("").AppendTo(p.text[:0])))
 	}
 }
 
 // Arrival is where a client conn comes from.
 type Arrival struct {
 	Addr  netip.AddrPort // of the client; not valid for a unix socket
-	Proxy *Proxied       // see Peer
+	Key   uint64         // see Peer, as all that follows
+	Proxy *Proxied
 }
 
 // Proxied is what is known of a conn beside its Peer if it began with a PROXY header.

@@ -8,6 +8,7 @@ import (
 	"lb/httpparse"
 	"lb/loop"
 	"lb/loop/tick"
+	"lb/proxy/crowd"
 	"lb/proxy/front"
 	"lb/proxy/lane"
 )
@@ -54,6 +55,7 @@ type Conn struct {
 	partial    bool // the deadline is that of a record of TLS which has begun, see armIdle
 	peer       front.Peer
 	lingerEnd  tick.Instant // when to stop throwing away
+	idle       crowd.Link
 }
 
 // Ready is called by the loop.
@@ -185,6 +187,33 @@ func (c *Conn) armIdle() {
 	}
 	c.partial = c.Partial()
 	c.Deadline(c.s.Loop.Now().Add(timeout))
+	c.listIdle()
+}
+
+// listIdle notes that c is idle, if that matters.
+func (c *Conn) listIdle() {
+	if q := c.s.Crowd; q != nil && c.in.Slab == nil {
+		q.Idle(&c.idle, c, c.peer.Served)
+	}
+}
+
+// unlist notes that c is not idle.
+func (c *Conn) unlist() {
+	if c.idle.Listed() {
+		c.s.Crowd.Busy(&c.idle)
+	}
+}
+
+// MakeRoom implements crowd.Member. A client may be sending a request, although no event has
+// come yet.
+func (c *Conn) MakeRoom() bool {
+	n, err := c.lookForRequest()
+	if err == nil && n > 0 {
+		c.Again()
+		return false
+	}
+	c.leave(io.EOF)
+	return true
 }
 
 // readHead reads the head of a request. More means that the rest is still to come, or
@@ -284,10 +313,9 @@ func (c *Conn) close(reset bool) {
 	s.Loop.Disarm(&c.timer)
 	c.Conn.Close(reset)
 	c.peer.Leave()
+	key := c.peer.Key
 	s.unlink(c)
-	s.Clients--
-	s.Counters.ClientConns.Sub(1)
-	s.Host.Closed()
+	s.Left(key)
 }
 
 // finish ends c after a whole response. If the client may still be sending, closing at
@@ -336,6 +364,7 @@ func (c *Conn) linger() {
 // over TLS is declared to the client, who could take it for a cut otherwise, and the socket
 // may have no room for that now.
 func (c *Conn) leave(err error) {
+	c.unlist()
 	if err != io.EOF || !c.peer.Secure() || c.Conn.ShutdownWrite() != nil {
 		c.close(false)
 		return

@@ -50,7 +50,7 @@ func newRig(t *testing.T) *rig {
 }
 
 // Accepted implements loop.Acceptor.
-func (r *rig) Accepted(fd int, peer netip.AddrPort) { r.s.Open(fd, peer, front.Plain) }
+func (r *rig) Accepted(fd int, peer netip.AddrPort) { r.s.Open(fd, peer, front.Plain, 0) }
 
 // connect returns a client that has sent b.
 func (r *rig) connect(b string) *looptest.Peer {

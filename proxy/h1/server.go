@@ -28,17 +28,18 @@ type Server struct {
 // New returns a server without conns.
 func New(s *front.Shared) *Server { return &Server{Shared: s} }
 
-// Open makes fd a conn from peer, which came in by way. It owns fd from then on.
-func (s *Server) Open(fd int, peer netip.AddrPort, way front.Way) (*Conn, error) {
+// Open makes fd a conn from peer, which came in by way and is counted by key. It owns fd
+// from then on.
+func (s *Server) Open(fd int, peer netip.AddrPort, way front.Way, key uint64) (*Conn, error) {
 	c := s.newConn()
 	if err := s.Loop.Adopt(&c.Conn, c, fd); err != nil {
 		s.freeConn(c)
 		return nil, err
 	}
 	c.peer.Set(peer, way)
+	c.peer.Key = key
 	s.begin(c)
-	s.Clients++
-	s.Counters.ClientConns.Add(1)
+	s.Came()
 	return c, nil
 }
 
@@ -50,6 +51,7 @@ func (s *Server) begin(c *Conn) {
 	}
 	s.open = c
 	c.Deadline(s.Loop.Now().Add(s.IdleTimeout))
+	c.listIdle()
 }
 
 // Take makes from, which another server has opened and counted, a conn of the client peer.
@@ -61,6 +63,15 @@ func (s *Server) Take(from *loop.Conn, peer *front.Peer, in lane.Inbox) *Conn {
 	s.begin(c)
 	c.Again() // what has come with the end of the handshake brings no event
 	return c
+}
+
+// ListIdle has the idle conns listed in Shared.Crowd.
+func (s *Server) ListIdle() {
+	for c := s.open; c != nil; c = c.next {
+		if c.req == nil && c.state == stateOpen {
+			c.listIdle()
+		}
+	}
 }
 
 // Drain gives every idle conn a last call: see Conn.LastCall.
@@ -106,6 +117,7 @@ func (s *Server) newConn() *Conn {
 
 // unlink takes c from the open conns, and frees it.
 func (s *Server) unlink(c *Conn) {
+	c.unlist()
 	if c.prev != nil {
 		c.prev.next = c.next
 	} else {
@@ -150,6 +162,7 @@ func (c *Conn) beginRequest() {
 	r.Reset(r.lease.Limits())
 	r.Secure = c.peer.Secure()
 	c.req, c.partial = r, false
+	c.unlist()
 }
 
 // parseAgainMax is the length, in bytes, of a begun head that is parsed again from its

@@ -138,7 +138,7 @@ func (c *Conn) Keep(bare bool) bool {
 	}
 	since := s.Loop.Clock() // a turn may be longer than a rest
 	limit := s.idleLimit(c.to, since)
-	if c.to.Gone || !c.Fits(&c.to.Manner) || c.to.Never || limit < idleLeast {
+	if c.to.Gone || !c.Fits(&c.to.Manner) || c.to.Never || limit < idleLeast || !c.to.Stock.Put(1) {
 		return false
 	}
 	if c.mine != nil && !c.mine.Add(c) {
@@ -162,7 +162,7 @@ func (c *Conn) end(reset bool) {
 		return
 	}
 	if c.to.Idle.Remove(&c.link) {
-		s.Counters.BackendIdle.Sub(1)
+		s.took(c.to)
 	}
 	if c.mine != nil {
 		c.mine.Remove(c)

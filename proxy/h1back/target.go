@@ -12,6 +12,7 @@ import (
 	"lb/proxy/back"
 	"lb/proxy/backconn"
 	"lb/proxy/front"
+	"lb/proxy/stock"
 	"lb/proxyproto"
 	"lb/upstream"
 )
@@ -22,12 +23,15 @@ type Target struct {
 	Addrs  []loop.Addr
 	Manner backconn.Manner
 	Never  bool // no conn is used a second time
-	next   int  // the address to dial next, in turn
+	Stock  stock.Stock
+	next   int // the address to dial next, in turn
 }
 
 // NewTarget returns a target for a loop in a slot of b. Slot and id must have been claimed.
 func NewTarget(b *board.Board, slot, id int, name string) Target {
-	return Target{Backend: *upstream.NewBackend[*Conn](b, slot, id, name)}
+	t := Target{Backend: *upstream.NewBackend[*Conn](b, slot, id, name)}
+	t.Stock.Init(b, slot, id)
+	return t
 }
 
 // Next returns the address to dial, in turn. There has to be one.
@@ -38,6 +42,25 @@ func (t *Target) Next() *loop.Addr {
 
 // CloseIdle ends the idle conns to t.
 func (t *Target) CloseIdle() { t.Idle.Each(func(c *Conn) { c.Drop() }) }
+
+// Shed ends n idle conns to t, those that have been idle longest, and returns how many there
+// were not.
+func (t *Target) Shed(n int) (left int) {
+	for ; n > 0; n-- {
+		c, ok := t.Idle.Coldest()
+		if !ok {
+			break
+		}
+		c.Drop()
+	}
+	return n
+}
+
+// took notes that a conn is taken out of the idle ones.
+func (s *Conns) took(t *Target) {
+	s.Counters.BackendIdle.Sub(1)
+	t.Stock.Take()
+}
 
 // idleLimit returns how long an idle conn to t may be used.
 func (s *Conns) idleLimit(t *Target, now tick.Instant) time.Duration {
@@ -95,7 +118,7 @@ func (s *Conns) Take(t *Target, o back.Owner, a *Ask) *Conn {
 			}
 			return nil
 		}
-		s.Counters.BackendIdle.Sub(1)
+		s.took(t)
 		switch {
 		case !c.Fresh(t.State, now):
 			c.NoteClosed(t.State, now)
@@ -148,7 +171,7 @@ func (s *Conns) TakeUnrested(t *Target, o back.Owner) (c *Conn, tried bool) {
 		return nil, false
 	}
 	t.Idle.Remove(&c.link)
-	s.Counters.BackendIdle.Sub(1)
+	s.took(t)
 	if now := s.Loop.Now(); !c.Fits(&t.Manner) || !c.Fresh(t.State, now) || !c.Silent(t.State, now) {
 		c.Drop()
 		return nil, true

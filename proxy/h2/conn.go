@@ -5,6 +5,7 @@ import (
 
 	"lb/board"
 	"lb/httpparse/h2"
+	"lb/proxy/crowd"
 	"lb/proxy/front"
 	"lb/proxy/mux"
 )
@@ -15,6 +16,7 @@ type conn struct {
 	s          *Server
 	next, prev *conn // in Server.open; next alone in the free list
 	peer       front.Peer
+	idle       crowd.Link
 }
 
 var _ mux.Owner = (*conn)(nil)
@@ -69,10 +71,41 @@ func (c *conn) Closed() {
 		c.next.prev = c.prev
 	}
 	c.prev, c.next, s.free = nil, s.free, c
-	s.Clients--
-	s.Counters.ClientConns.Sub(1)
+	c.unlist()
 	s.Counters.HTTP2Conns.Sub(1)
-	s.Host.Closed()
+	s.Left(c.peer.Key)
+}
+
+// TurnEnds is called by the loop at the end of a turn.
+func (c *conn) TurnEnds() {
+	c.Conn.TurnEnds()
+	if c.s.Crowd != nil {
+		c.listIdle()
+	}
+}
+
+// listIdle notes whether c is idle: it has no stream.
+func (c *conn) listIdle() {
+	if c.Lives() && c.Active() == 0 {
+		c.s.Crowd.Idle(&c.idle, c, true)
+	} else {
+		c.unlist()
+	}
+}
+
+func (c *conn) unlist() {
+	if c.idle.Listed() {
+		c.s.Crowd.Busy(&c.idle)
+	}
+}
+
+// MakeRoom implements crowd.Member. GOAWAY says which requests of the client have come.
+func (c *conn) MakeRoom() bool {
+	if !c.Lives() || c.Active() > 0 || c.Readable() {
+		return false
+	}
+	c.Cut(h2.NoError)
+	return true
 }
 
 // cut ends c at once, and returns how many requests that cut off.

@@ -69,6 +69,13 @@ func (s *Server) Take(from *loop.Conn, peer *front.Peer, in lane.Inbox) {
 	}
 }
 
+// ListIdle has the idle conns listed in Shared.Crowd.
+func (s *Server) ListIdle() {
+	for c := s.open; c != nil; c = c.next {
+		c.listIdle()
+	}
+}
+
 // Drain tells every client that no new requests are welcome, and ends its conn after those
 // that it had sent before it heard of that.
 func (s *Server) Drain() {

@@ -298,7 +298,7 @@ func (c *Conn) unused() bool { return c.stage == open && c.Active() == 0 && c.wa
 // TurnEnds is called by the loop at the end of a turn.
 func (c *Conn) TurnEnds() {
 	if c.unused() && !c.idle {
-		if !c.listed || c.s.Draining || c.to.Gone {
+		if !c.listed || c.s.Draining || c.to.Gone || !c.to.Stock.Put(0) {
 			c.retire()
 		} else {
 			c.rest()
@@ -319,6 +319,7 @@ func (c *Conn) rest() {
 // wake ends rest.
 func (c *Conn) wake() {
 	c.idle = false
+	c.to.Stock.Take()
 	c.s.Counters.BackendIdle.Sub(1)
 }
 

@@ -82,6 +82,18 @@ func (t *Target) CloseIdle() {
 	}
 }
 
+// Shed ends n conns to t that have no stream.
+func (t *Target) Shed(n int) {
+	for c := t.first; c != nil && n > 0; {
+		next := c.next
+		if c.idle {
+			c.retire()
+			n--
+		}
+		c = next
+	}
+}
+
 // drop takes c out of the conns that may get streams.
 func (t *Target) drop(c *Conn) {
 	if !c.listed {

@@ -18,8 +18,7 @@ type Client struct {
 
 // Note notes where r began, while its head is there.
 func (o *Client) Note(r *rewrite.Request) {
-	o.addr, _ = rewrite.ParseAddr(r.Origin())
-	o.known = true
+	o.addr, o.known = r.OriginAddr().WithZone(""), true
 }
 
 // Append appends the header of v for a request from o that came by f, the conn of peer: the
@@ -28,7 +27,7 @@ func (o *Client) Note(r *rewrite.Request) {
 // that has just brought send_proxy, the client of such a proxy is not known, and the proxy is not
 // the client.
 func (o *Client) Append(d []byte, v proxyproto.Version, peer *front.Peer, f front.Front) []byte {
-	own, _ := rewrite.ParseAddr(peer.Address())
+	own := peer.Addr.WithZone("")
 	addr, port := o.addr, uint16(0)
 	if !o.known && !peer.Trusted {
 		addr = own

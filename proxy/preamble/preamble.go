@@ -68,8 +68,7 @@ func (s *Server) Open(fd int, from netip.AddrPort, to Next) error {
 		c.next.prev = c
 	}
 	s.open = c
-	s.Clients++
-	s.Counters.ClientConns.Add(1)
+	s.Came()
 	if from.Addr().IsValid() && !s.trusts(from.Addr().WithZone("")) {
 		c.refuse(board.PreambleUntrusted, "its address is not in trusted_proxies")
 		return nil
@@ -189,9 +188,7 @@ func (c *conn) close() {
 	c.Conn.Close(false)
 	s.unlink(c)
 	s.freeConn(c)
-	s.Clients--
-	s.Counters.ClientConns.Sub(1)
-	s.Host.Closed()
+	s.Left(0)
 }
 
 // unlink takes c from the open conns.
@@ -220,6 +217,10 @@ func (s *Server) Drain() {
 		c.arm()
 	}
 }
+
+// ListIdle implements front.Server. No conn is idle: timeouts.client_header ends those that say
+// nothing.
+func (s *Server) ListIdle() {}
 
 // Cut implements front.Server. None has a request.
 func (s *Server) Cut() (requests int) {

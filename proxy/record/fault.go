@@ -51,13 +51,14 @@ const (
 	CauseTLS              // TLS with the backend failed; Fault.Detail says how
 	CauseDeadline         // the deadline of the call has passed (grpc-timeout)
 	CauseNoTunnel         // the backend has answered as if no tunnel had been asked for
+	CauseDenied           // the route does not let the client in
 	CauseOut              // the backend was ejected or found down, and the request went elsewhere; of attempts only
 )
 
 // causeNames are the names of the causes in logs, by Cause.
 var causeNames = [...]string{"", "gone", "short_body", "bad_request", "too_large", "slow", "no_connect", "reset",
 	"bad_answer", "no_backend", "exhausted", "panic", "cut", "crowded", "no_route", "ambiguous", "status", "tls", "deadline",
-	"no_tunnel", "out"}
+	"no_tunnel", "denied", "out"}
 
 // Causes is the number of causes, with NoCause.
 const Causes = len(causeNames)
@@ -75,6 +76,10 @@ type Fault struct {
 	// is that of CauseReset or CauseBadAnswer: see HTTP2Detail.
 	Detail uint16
 }
+
+// DetailRoute, as the detail of CauseCrowded, says that the route had as many requests as its
+// requests_max allows.
+const DetailRoute = 1
 
 // HTTP2Detail says how a backend has ended a stream or a conn of HTTP/2.
 type HTTP2Detail uint8
@@ -165,6 +170,8 @@ func (f Fault) Status() int {
 		return httpparse.Reason(f.Detail).Status()
 	case CauseShortBody, CauseAmbiguous:
 		return 400
+	case CauseDenied:
+		return 403
 	case CauseNoRoute:
 		return 404
 	case CauseTooLarge:
@@ -245,9 +252,14 @@ func (f Fault) Text() string {
 	case CauseNoBackend:
 		return "no backend can take the request"
 	case CauseCrowded:
+		if f.Detail == DetailRoute {
+			return "too many requests of this route are running"
+		}
 		return "all backends are busy"
 	case CauseNoRoute:
 		return "no route takes this host and path"
+	case CauseDenied:
+		return "this address is not let in here"
 	case CauseAmbiguous:
 		return "servers read this path in different ways"
 	case CauseExhausted:

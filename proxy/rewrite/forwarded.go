@@ -163,14 +163,33 @@ func (w *walk) next(one []byte) {
 	}
 }
 
-// Origin returns the address, as text, of the client that a request began at: the peer's
-// or, if that is trusted, the last one in X-Forwarded-For, or in Forwarded if there is no
-// X-Forwarded-*, that is not trusted. It is empty for a unix socket, and valid until the next call.
+// Origin returns the address, as text, of the client that a request began at. It is empty for
+// a unix socket, and valid until the next call.
 func (r *Request) Origin() []byte {
-	m := r.Message
-	if !r.Peer.Trusted || m.Seen&originFields == 0 {
-		return r.Peer.Address()
+	if r.Peer.Trusted && r.Message.Seen&originFields != 0 {
+		if addr := r.forwardedFor(); addr.IsValid() {
+			return addr.AppendTo(r.origin[:0])
+		}
 	}
+	return r.Peer.Address()
+}
+
+// OriginAddr returns the address of the client that a request began at: the peer's or, if that
+// is trusted, the last one in X-Forwarded-For, or in Forwarded if there is no X-Forwarded-*,
+// that is not trusted. It is not valid for a unix socket.
+func (r *Request) OriginAddr() netip.Addr {
+	if r.Peer.Trusted && r.Message.Seen&originFields != 0 {
+		if addr := r.forwardedFor(); addr.IsValid() {
+			return addr
+		}
+	}
+	return r.Peer.Addr
+}
+
+// forwardedFor returns the address that a trusted peer names as that of the client, if it
+// does.
+func (r *Request) forwardedFor() netip.Addr {
+	m := r.Message
 	w := walk{trusted: r.Config.TrustedProxies}
 	if m.Seen.Has(httpparse.XForwardedFor) {
 		for i := range m.Fields {
@@ -188,10 +207,7 @@ func (r *Request) Origin() []byte {
 	} else if _, ok := r.lastHop(); ok && r.byForwarded() {
 		r.walkForwarded(&w)
 	}
-	if !w.found.IsValid() {
-		return r.Peer.Address()
-	}
-	return w.found.AppendTo(r.origin[:0])
+	return w.found
 }
 
 var (

@@ -5,11 +5,13 @@ package route
 import (
 	"bytes"
 	"cmp"
+	"net/netip"
 	"slices"
 	"strings"
 
 	"lb/config"
 	"lb/httpparse/urlpath"
+	"lb/internal/netset"
 )
 
 // Router finds the route of a request. It is immutable, so all loops of a process
@@ -35,8 +37,9 @@ type Router struct {
 	prefix []prefix // by number
 	rules  []rule   // in the order of the routes
 
-	readings config.Paths // of a request that no route takes
-	raw      bool         // no route reads a path in another way than it came
+	readings config.Paths     // of a request that no route takes
+	access   []*netset.Access // by number of the route; nil if none has any
+	raw      bool             // no route reads a path in another way than it came
 }
 
 // host is one host of the routes, with its paths.
@@ -100,6 +103,12 @@ func NewRouter(routes []config.Route, paths config.Paths) *Router {
 	t.addHost("")
 	for i, route := range slices.Backward(routes) { // backwards, because add puts each route before the later ones
 		t.rules[i] = rule{scheme: route.Scheme, methods: route.Methods, headers: route.Headers, paths: cmp.Or(route.Paths, paths), next: -1}
+		if len(route.Allow)+len(route.Deny) > 0 {
+			if t.access == nil {
+				t.access = make([]*netset.Access, len(routes))
+			}
+			t.access[i] = netset.NewAccess(route.Allow, route.Deny)
+		}
 		t.raw = t.raw && t.rules[i].paths == config.PathsRaw
 		t.add(route, int32(i))
 	}
@@ -109,6 +118,12 @@ func NewRouter(routes []config.Route, paths config.Paths) *Router {
 	}
 	return t
 }
+
+// Guards reports whether the route with that index may not let all clients in.
+func (t *Router) Guards(index int) bool { return t.access != nil && t.access[index] != nil }
+
+// Lets reports whether the route with that index lets the client at addr in.
+func (t *Router) Lets(index int, addr netip.Addr) bool { return t.access[index].Lets(addr) }
 
 // None is the index of a request that no route takes.
 const None = -1

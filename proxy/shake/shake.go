@@ -21,6 +21,7 @@ import (
 	"lb/loop"
 	"lb/loop/tick"
 	"lb/loop/tlsconn"
+	"lb/proxy/crowd"
 	"lb/proxy/front"
 	"lb/proxy/lane"
 )
@@ -60,6 +61,7 @@ type conn struct {
 	next, prev *conn // in Server.open; next alone in the free list
 	timer      loop.Timer
 	from       front.Arrival
+	idle       crowd.Link
 	tls        *tlsconn.Conn // nil before the first byte
 	set        *tlsconf.Set  // that the handshake goes by
 	until      tick.Instant
@@ -68,16 +70,15 @@ type conn struct {
 	in         lane.Inbox // the first bytes, within first
 }
 
-// Open makes fd, of a client at addr, a conn. It owns fd from then on.
-func (s *Server) Open(fd int, addr netip.AddrPort) error {
+// Open makes fd, of a client at addr that is counted by key, a conn. It owns fd from then on.
+func (s *Server) Open(fd int, addr netip.AddrPort, key uint64) error {
 	c := s.newConn()
 	if err := s.Loop.Adopt(&c.Conn, c, fd); err != nil {
 		s.freeConn(c)
 		return err
 	}
-	s.Clients++
-	s.Counters.ClientConns.Add(1)
-	s.start(c, front.Arrival{Addr: addr})
+	s.Came()
+	s.start(c, front.Arrival{Addr: addr, Key: key})
 	return nil
 }
 
@@ -98,6 +99,7 @@ func (s *Server) start(c *conn, from front.Arrival) {
 		c.next.prev = c
 	}
 	s.open = c
+	c.listIdle()
 	c.arm()
 }
 
@@ -108,6 +110,28 @@ func (c *conn) arm() {
 		at = min(at, c.s.Loop.Now().Add(lastCallTimeout))
 	}
 	c.s.Loop.Arm(&c.timer, c, at)
+}
+
+// listIdle notes that c is idle, if that matters: its first byte has not come.
+func (c *conn) listIdle() {
+	if q := c.s.Crowd; q != nil && c.in.Slab == nil {
+		q.Idle(&c.idle, c, false)
+	}
+}
+
+func (c *conn) unlist() {
+	if c.idle.Listed() {
+		c.s.Crowd.Busy(&c.idle)
+	}
+}
+
+// MakeRoom implements crowd.Member.
+func (c *conn) MakeRoom() bool {
+	if c.Readable() {
+		return false
+	}
+	c.close(false)
+	return true
 }
 
 // Ready is called by the loop.
@@ -136,6 +160,7 @@ func (c *conn) first() {
 		}
 	}
 	c.begun = s.Loop.Now()
+	c.unlist()
 	if c.in.Bytes()[0] != handshakeRecord {
 		c.handOff(Over{Way: front.NotTLS, In: c.in})
 		return
@@ -246,11 +271,11 @@ func (c *conn) close(reset bool) {
 	c.in.Release(s.Arena)
 	s.Loop.Disarm(&c.timer)
 	c.Conn.Close(reset)
+	c.unlist()
 	s.unlink(c)
+	key := c.from.Key
 	s.freeConn(c)
-	s.Clients--
-	s.Counters.ClientConns.Sub(1)
-	s.Host.Closed()
+	s.Left(key)
 }
 
 // unlink takes c from the open conns.
@@ -271,6 +296,15 @@ func (c *conn) Panicked(value any, stack []byte) {
 	c.s.Host.Panicked(value, stack)
 	c.in.Forget(c.s.Arena)
 	c.close(true)
+}
+
+// ListIdle has the conns without a first byte listed in Shared.Crowd.
+func (s *Server) ListIdle() {
+	for c := s.open; c != nil; c = c.next {
+		if c.begun == 0 {
+			c.listIdle()
+		}
+	}
 }
 
 // Drain gives the conns without a first byte a moment for it. Handshakes go on.

@@ -39,6 +39,7 @@ type Engine struct {
 	leaving     bool              // it drains; touched on the loop only
 	whenDrained chan struct{}     // closed when a drain is complete
 	whenEnded   chan struct{}     // closed when the loop has ended
+	bell        bell
 
 	stopped sync.Once
 	passing atomic.Int32 // conns on their way here from other loops
@@ -161,6 +162,7 @@ func Start(o Options, s plan.Seat, fds []int) (*Engine, error) {
 		e.closeSockets()
 		return nil, fmt.Errorf("loop %d: %w", s.Place, err)
 	}
+	e.hear(s.Snapshot.Config)
 	go func() {
 		defer close(e.whenEnded)
 		e.loop.Run()
@@ -198,14 +200,14 @@ func passOn(o Options) func(slot int, address string, fd int, peer netip.AddrPor
 	}
 }
 
-// connsMax returns how many client conns this loop may have open.
+// connsMax returns how many client conns this loop may have open: what descriptors allow.
 func (e *Engine) connsMax(s plan.Seat) int {
 	here := 1
 	if e.o.Shared {
 		here = s.Loops
 	}
 	cfg := s.Snapshot.Config
-	return host.ConnsMax(e.o.Limit, cfg.Limits.Connections, s.Place, s.Loops, here, len(cfg.Listening()))
+	return host.ConnsMax(e.o.Limit, here, len(cfg.Listening()))
 }
 
 // Apply gives the loop s between two turns, and calls done on the loop when it has
@@ -227,6 +229,7 @@ func (e *Engine) Apply(s plan.Seat, fds []int, done func(err error)) {
 		e.proxy.Reload(next)
 		e.observer.Use(facts)
 		e.loop.SetConnsMax(e.connsMax(s))
+		e.hear(s.Snapshot.Config)
 		done(err)
 	})
 	if !posted {
@@ -414,6 +417,7 @@ func (e *Engine) cut() (n int) {
 func (e *Engine) Stop() {
 	e.loop.Stop()
 	<-e.whenEnded
+	e.deaf()
 	e.stopped.Do(e.closeSockets)
 }
 

@@ -191,6 +191,11 @@ func (n *Notices) tellRefused(kind uint64, r board.Refusal, now tick.Instant, wa
 		t.taken(now)
 		return
 	}
+	if why, ok := board.OfConn(kind); ok {
+		n.tellConns(why, t, eg)
+		t.taken(now)
+		return
+	}
 	if board.OfFlood(kind) {
 		n.o.Log.Warn("connections cut off for a flood", "kind", eg.Text, "count", t.untold, "since", t.sinceText(), "client", eg.Client,
 			"mend", "if the client is a good one, see docs/http2.md")
@@ -220,6 +225,16 @@ var preambleMends = [...]string{
 	board.PreambleMalformed: "let the load balancer send the PROXY protocol, v1 or v2, or take proxy_protocol off this listener",
 	board.PreambleCut:       "look at the load balancer: it ended the connection",
 	board.PreambleLate:      "let the load balancer send the PROXY protocol, v1 or v2, or take proxy_protocol off this listener",
+}
+
+// tellConns tells of conns that were closed as soon as they were accepted. eg is the newest.
+func (n *Notices) tellConns(why int, t *tally, eg board.Refusal) {
+	args := []any{"reason", eg.Text, "count", t.untold, "since", t.sinceText(), "client", eg.Client}
+	if why == board.ConnExcess {
+		n.o.Log.Warn("connections refused", append(args, "mend", "raise limits.connections_per_client if the client is a good one")...)
+		return
+	}
+	n.o.Log.Info("connections refused", args...)
 }
 
 // tellHandshakes tells of TLS handshakes with clients that have come to nothing. eg is the
