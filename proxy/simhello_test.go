@@ -51,7 +51,7 @@ func (h *simHello) take(s *sim, b []byte) []byte {
 	h.came = append(h.came, b...)
 	said, st := proxyproto.Parse(h.came)
 	switch {
-	case st == proxyproto.Bad, st == proxyproto.Done && (said.Kind != proxyproto.IP || said.Destination != looptest.Local):
+	case st == proxyproto.Bad, st == proxyproto.Done && said.Kind == proxyproto.IP && said.Destination != looptest.Local:
 		s.errorf("to a backend: the header %q", h.came)
 	case st == proxyproto.Done:
 		h.said = said

@@ -22,15 +22,22 @@ func (p *Peer) Keeps() *Kept {
 	return p.Kept
 }
 
-// Leave ends the private conns of p, whose conn is closed.
+// Leave ends the private conns of p, whose conn is closed. An exchange may still be about to
+// end; it keeps none.
 func (p *Peer) Leave() {
 	if p.Kept != nil {
 		p.Kept.leave()
-		p.Kept = nil
 	}
+	p.Kept = &left
 }
 
+// left is that of clients that have gone. It is never written.
+var left = Kept{gone: true}
+
 func (k *Kept) leave() {
+	if k.gone {
+		return
+	}
 	k.gone = true
 	for len(k.conns) > 0 {
 		last := len(k.conns) - 1

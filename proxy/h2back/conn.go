@@ -75,8 +75,9 @@ func (c *Conn) begin(t *Target, ask *h1back.Ask) {
 	c.hello, c.mine = append(c.hello[:0], ask.Hello...), nil
 	c.dial.Begin(t.Manner.Proxy, ask.Hello)
 	if len(ask.Hello) > 0 {
-		c.mine = ask.Peer.Keeps()
-		c.mine.Add(c)
+		if c.mine = ask.Peer.Keeps(); !c.mine.Add(c) {
+			c.mine = nil
+		}
 	}
 }
 

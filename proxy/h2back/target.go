@@ -219,7 +219,9 @@ func (s *Conns) Dial(t *Target, o back.Owner, ask *h1back.Ask) (*Attempt, error)
 	}
 	s.Counters.BackendConns.Add(1)
 	t.Slot.Conns.Add(1)
-	t.add(c)
+	if len(ask.Hello) == 0 || c.mine != nil { // else it ends with this attempt
+		t.add(c)
+	}
 	return c.join(o), nil
 }
 
