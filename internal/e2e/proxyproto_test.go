@@ -446,6 +446,24 @@ func sendProxyPools(t *testing.T, dir string, addrs map[string]string) (names []
 	return names, b.String()
 }
 
+// wantNoBackendConns has the clients leave, and wants the conns to go that were for them.
+func wantNoBackendConns(t *testing.T, admin string, askers []*asker, more *http.Client) {
+	t.Helper()
+	for _, a := range askers {
+		a.CloseIdleConnections()
+	}
+	more.CloseIdleConnections()
+	testkit.Until(t, "the conns of clients that have left to end", func() bool {
+		resp, err := http.Get("http://" + admin + "/metrics")
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		b, _ := io.ReadAll(resp.Body)
+		return strings.Contains(string(b), "\nlb_backend_connections 0\n")
+	})
+}
+
 // Each conn to a backend begins with the address of the client that it is for, and carries the
 // requests of no other one.
 func TestSendProxy(t *testing.T) {
@@ -462,8 +480,10 @@ func TestSendProxy(t *testing.T) {
 		path, proxied := "unix:"+filepath.Join(dir, "s"), testkit.FreePort(t)
 		p := start(t, mode, setup{admin: true, workers: 1, backends: to(serve(t, origins)), keys: "trusted_proxies = [\"127.0.0.1\"]\nwatch = false\n", tables: pools,
 			listeners: []string{"127.0.0.1:0", path, proxied + "\nproxy_protocol = true\n"}})
+		var askers []*asker
 		for _, name := range names {
 			one, two, third := newAsker(t, p.addr), newAsker(t, p.addr), newAsker(t, path)
+			askers = append(askers, one, two, third)
 			a := one.ask(t, name, "")
 			if a.From != one.local.Load() || a.To != p.addr || !a.Known {
 				t.Errorf("%s: %+v, want %s to %s", name, a, one.local.Load(), p.addr)
@@ -486,6 +506,7 @@ func TestSendProxy(t *testing.T) {
 		if h := (&asker{Client: c}).ask(t, names[0], ""); h.From != proxiedClient || h.To != proxiedTo {
 			t.Errorf("from one header to the next: %+v", h)
 		}
+		wantNoBackendConns(t, p.admin, askers, c)
 		for _, name := range []string{"http1-v1", "https1-v2", "auto-v2"} {
 			o := wsOptions(t)
 			o.HTTPHeader = http.Header{"X-To": {name}}
@@ -502,13 +523,13 @@ func TestSendProxy(t *testing.T) {
 	})
 }
 
-// Checks of each kind begin with a header, too, and the conns of a client that has left are closed.
+// Checks of each kind begin with a header, too.
 func TestSendProxyChecks(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
 		for _, v := range []string{"v1", "v2"} {
-			for _, kind := range []string{"http", "tcp"} {
+			for _, kind := range []string{"http", "tcp", "grpc"} {
 				addr, texts := helloBackend(t)
-				p := start(t, mode, setup{admin: true, workers: 1, backends: to(addr), keys: fmt.Sprintf("send_proxy = %q\n", v),
+				p := start(t, mode, setup{admin: true, workers: 1, backends: to(addr), keys: fmt.Sprintf("send_proxy = %q\nprotocol = %q\n", v, map[bool]string{false: "http1", true: "h2c"}[kind == "grpc"]),
 					tables: fmt.Sprintf("[health]\ntype = %q\ninterval = \"20ms\"\n", kind)})
 				want := "PROXY TCP4 127.0.0.1 127.0.0.1 "
 				if v == "v2" {
