@@ -14,7 +14,6 @@ import (
 	"lb/proxy/quota"
 	"lb/proxy/record"
 	"lb/proxy/retry"
-	"lb/proxyproto"
 	"lb/upstream"
 )
 
@@ -32,8 +31,7 @@ type choice struct {
 	stickyLen uint8
 	secure    bool // the client's side is https
 
-	origin origin.Client // for pools with send_proxy
-
+	origin  origin.Client // for pools with send_proxy
 	wait    upstream.WaitLink[*exchange]
 	waiting bool // for room, see quota.Place.Room
 	place   quota.Place[*exchange]
@@ -106,19 +104,14 @@ func (x *exchange) pick() (ended bool) {
 // connect gets a conn to the target for the attempt.
 func (x *exchange) connect() (ended bool) {
 	q := x.pool.cfg
-	var head []byte
-	if v := x.target.Manner.Proxy; v != proxyproto.Off {
-		x.p.scrap = x.origin.Append(x.p.scrap[:0], v, x.peer, x.front)
-		head = x.p.scrap
-	}
 	b, p, f := x.p.backs.Get(&x.target.Target, x, &backs.Ask{
 		Ask: h1back.Ask{
-			Hello: head, Peer: x.peer,
+			Peer:  x.peer,
 			Known: x.peer.Served || q.Reuse == config.ReuseAlways,
 			Twice: x.idempotent && x.up.Whole && x.up.Held,
 			Most:  q.Backends[x.index].MaxConnections,
 		},
-		Fresh: x.fresh, Waits: x.knocks < waitKnocks, Upgrade: x.upgrade != "",
+		Front: x.front, Origin: &x.origin, Fresh: x.fresh, Waits: x.knocks < waitKnocks, Upgrade: x.upgrade != "",
 	})
 	switch {
 	case p == back.Ready:

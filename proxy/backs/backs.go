@@ -15,6 +15,7 @@ import (
 	"lb/proxy/front"
 	"lb/proxy/h1back"
 	"lb/proxy/h2back"
+	"lb/proxy/origin"
 	"lb/proxy/record"
 	"lb/proxyproto"
 )
@@ -89,6 +90,7 @@ type Conns struct {
 
 	shared back.Shared
 	h1     h1back.Conns
+	hello  []byte // memory within one call
 }
 
 // Init prepares s, which must not be copied from then on. chance is for jitter.
@@ -105,16 +107,23 @@ func (s *Conns) Use(cfg *config.Config, limits *httpparse.Limits) {
 
 // Ask is what an exchange wants of its conn.
 type Ask struct {
-	h1back.Ask      // of an idle one
-	Fresh      bool // it has not been idle
-	Waits      bool // a new one may wait until idle ones of other loops are gone, see max_connections
-	Upgrade    bool // the request asks for another protocol
+	h1back.Ask // of an idle one; Get sets Hello
+	// Front and Origin are those of the request, for its PROXY header.
+	Front   front.Front
+	Origin  *origin.Client
+	Fresh   bool // it has not been idle
+	Waits   bool // a new one may wait until idle ones of other loops are gone, see max_connections
+	Upgrade bool // the request asks for another protocol
 }
 
 // Get gets a conn to t, or a stream of one, for an attempt of o. After Ready and after Waits,
 // when it is being made, b is the attempt's, see back.Back. Otherwise it is nil: after Busy the
 // backend has no room for another conn at the moment; f is set with Failed alone.
 func (s *Conns) Get(t *Target, o back.Owner, a *Ask) (b back.Back, p back.Progress, f record.Fault) {
+	if v := t.Manner.Proxy; v != proxyproto.Off {
+		s.hello = a.Origin.Append(s.hello[:0], v, a.Peer, a.Front)
+		a.Hello = s.hello
+	}
 	if t.streams.Speaks() {
 		if b, p, f = s.getStream(t, o, a); p != back.Other {
 			return b, p, f

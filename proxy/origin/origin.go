@@ -5,6 +5,7 @@ package origin
 import (
 	"net/netip"
 
+	"lb/config"
 	"lb/proxy/front"
 	"lb/proxy/rewrite"
 	"lb/proxyproto"
@@ -16,9 +17,11 @@ type Client struct {
 	known bool
 }
 
-// Note notes where r began, while its head is there.
-func (o *Client) Note(r *rewrite.Request) {
-	o.addr, o.known = r.OriginAddr().WithZone(""), true
+// Note notes where r, which is for the pool q, began, while its head is there.
+func (o *Client) Note(q *config.Pool, r *rewrite.Request) {
+	if q.SendProxy != config.SendProxyOff {
+		o.addr, o.known = r.OriginAddr().WithZone(""), true
+	}
 }
 
 // Append appends the header of v for a request from o that came by f, the conn of peer: the
