@@ -192,6 +192,12 @@ func busyStatus() (st api.Status, noon time.Time) {
 	ago := func(d time.Duration) time.Time { return noon.Add(-d) }
 	return api.Status{
 		Version: "v1.2 go1.26", PID: 41, State: api.Serving, Mode: "mp", Address: "0.0.0.0:8080", Started: ago(49 * time.Hour),
+		Discovery: []api.Discovery{
+			{Pool: "web", Source: "dns://web.internal:8080", Up: true, Backends: 3, LastAnswer: ago(4 * time.Second), Changes: 2},
+			{Source: "app.internal", Resolver: "10.0.0.2:53", Backends: 2, LastAnswer: ago(5 * time.Minute), Next: noon.Add(3 * time.Second),
+				Fault: "no answer from the name server 10.0.0.2:53", FaultAt: ago(2 * time.Second), Errors: 9},
+			{Source: "new.internal", Fault: "there is no such name", FaultAt: noon},
+		},
 		Config: api.ConfigStatus{File: "/etc/lb.toml", Number: 4, Loaded: ago(62 * time.Minute), Watching: true,
 			Fault: "/etc/lb.toml:3:1: prot: unknown key; did you mean \"port\"?\n/etc/lb.toml:4:1: x: unknown key", FaultAt: ago(90 * time.Second)},
 		UpgradeFault: "/opt/lb: it ended at once with exit code 2", UpgradeFaultAt: ago(time.Hour),
@@ -294,6 +300,7 @@ func TestProblems(t *testing.T) {
 	busy, noon := busyStatus()
 	well := busy
 	well.Config.Fault, well.UpgradeFault, well.Troubles, well.Loops = "", "", nil, busy.Loops[:1]
+	well.Discovery = busy.Discovery[:1]
 	well.Pools = []api.Pool{{Name: "default", Backends: slices.Clone(busy.Pools[0].Backends[:2])}}
 	well.Pools[0].Backends[0].LastFault = ""
 	lone := well
@@ -311,6 +318,8 @@ func TestProblems(t *testing.T) {
 upgrade: the last one failed 1h0m ago: /opt/lb: it ended at once with exit code 2
 lines of the access log are lost: /var/log/lb: no space left on device; make room
 loop 1: its worker died, and will be started again; 2 restarts
+source of backends app.internal (at 10.0.0.2:53): 2s ago: no answer from the name server 10.0.0.2:53
+source of backends new.internal: 0s ago: there is no such name
 backend 10.0.0.1:80 of pool default: failed 5s ago: connection refused
 backend 10.0.0.3:80 of pool default: draining, down for 5s: status 503
 backend unix:/run/app.sock of pool default: ejected for 8s more: TLS failed, not checked, backup

@@ -42,6 +42,7 @@ func printStatus(p page, st api.Status, now time.Time) {
 	fmt.Fprintln(p.w)
 	printLoops(p, st.Loops, now)
 	printCertificates(p, st.Certificates, now)
+	printDiscovery(p, st.Discovery, now)
 	fmt.Fprintln(p.w)
 	printBackends(p, st.Pools, now)
 }
@@ -50,15 +51,14 @@ func printStatus(p page, st api.Status, now time.Time) {
 // failed.
 func printConfig(p page, st api.Status, now time.Time) {
 	c := st.Config
-	file := "no file"
-	if c.File != "" {
-		file = c.File
+	watched := map[bool]string{false: "not watched", true: "watched"}[c.Watching]
+	p.line("config    ", fmt.Sprintf("number %d, %s (%s), loaded %s ago", c.Number, cmp.Or(c.File, "no file"), watched, age(c.Loaded, now)))
+	if c.Store != nil {
+		p.line("store     ", words.Store(c.Store, now))
+		if c.Store.Fault != "" {
+			p.lineIn("          ", "STORE "+words.StoreFault(c.Store, now), red)
+		}
 	}
-	watched := "not watched"
-	if c.Watching {
-		watched = "watched"
-	}
-	p.line("config    ", fmt.Sprintf("number %d, %s (%s), loaded %s ago", c.Number, file, watched, age(c.Loaded, now)))
 	if c.Fault != "" {
 		p.lineIn("          ", fmt.Sprintf("LAST RELOAD REFUSED %s ago:", age(c.FaultAt, now)), red)
 		for line := range strings.Lines(c.Fault) {
@@ -106,7 +106,7 @@ func printBackends(p page, pools []api.Pool, now time.Time) {
 				rows = append(rows, cells(pool.Name, "(none)"))
 			}
 			for _, b := range pool.Backends {
-				row := cells(pool.Name, b.Address, weightOf(b), inFlightOf(b), grouped(b.Requests), grouped(b.Faults), state(b, now))
+				row := cells(pool.Name, named(b), weightOf(b), inFlightOf(b), grouped(b.Requests), grouped(b.Faults), state(b, now))
 				row[len(row)-1].tint = tintOf(b)
 				rows = append(rows, row)
 			}
@@ -122,6 +122,14 @@ func printBackends(p page, pools []api.Pool, now time.Time) {
 	printBelow(p, pools, whole, now)
 }
 
+// named returns the address of a backend, and the name under which it was found.
+func named(b api.Backend) string {
+	if b.Name == "" || strings.HasPrefix(b.Address, b.Name) {
+		return b.Address
+	}
+	return fmt.Sprintf("%s (%s)", b.Address, b.Name)
+}
+
 // printBelow writes what a table of backends has no room for; whole says that their states
 // stand in it.
 func printBelow(p page, pools []api.Pool, whole bool, now time.Time) {
@@ -130,14 +138,14 @@ func printBelow(p page, pools []api.Pool, whole bool, now time.Time) {
 		for _, b := range pool.Backends {
 			changed = changed || b.Runtime
 			if !whole && tintOf(b) == red {
-				p.lineIn(fmt.Sprintf("! %s %s: ", pool.Name, b.Address), stateOf(b, now), red)
+				p.lineIn(fmt.Sprintf("! %s %s: ", pool.Name, named(b)), stateOf(b, now), red)
 			}
 		}
 	}
 	for _, pool := range pools {
 		for _, b := range pool.Backends {
 			if b.LastFault != "" {
-				p.line(fmt.Sprintf("last fault of %s %s: ", pool.Name, b.Address), fmt.Sprintf("%s, %s ago", b.LastFault, age(b.LastFaultAt, now)))
+				p.line(fmt.Sprintf("last fault of %s %s: ", pool.Name, named(b)), fmt.Sprintf("%s, %s ago", b.LastFault, age(b.LastFaultAt, now)))
 			}
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"lb/admin/api"
+	"lb/cli/sources"
+	"lb/cli/words"
 )
 
 // recentFault is how long a fault of a backend is a problem.
@@ -18,6 +20,9 @@ func problems(st api.Status, now time.Time) (list []string) {
 	if c := st.Config; c.Fault != "" {
 		note("configuration: the last reload was refused %s ago: %s", age(c.FaultAt, now), c.Fault)
 	}
+	if s := st.Config.Store; s != nil && s.Fault != "" {
+		note("configuration: the store %s", words.StoreFault(s, now))
+	}
 	if st.UpgradeFault != "" {
 		note("upgrade: the last one failed %s ago: %s", age(st.UpgradeFaultAt, now), st.UpgradeFault)
 	}
@@ -28,6 +33,7 @@ func problems(st api.Status, now time.Time) (list []string) {
 		}
 	}
 	list = append(list, certificateProblems(st.Certificates, now)...)
+	list = append(list, sources.Problems(st.Discovery, now)...)
 	for _, pool := range st.Pools {
 		usable := 0
 		for _, b := range pool.Backends {
@@ -36,9 +42,9 @@ func problems(st api.Status, now time.Time) (list []string) {
 			}
 			switch {
 			case b.Health == "down", b.Ejected:
-				note("backend %s of pool %s: %s", b.Address, pool.Name, stateOf(b, now))
+				note("backend %s of pool %s: %s", named(b), pool.Name, stateOf(b, now))
 			case b.LastFault != "" && now.Sub(b.LastFaultAt) < recentFault:
-				note("backend %s of pool %s: failed %s ago: %s", b.Address, pool.Name, age(b.LastFaultAt, now), b.LastFault)
+				note("backend %s of pool %s: failed %s ago: %s", named(b), pool.Name, age(b.LastFaultAt, now), b.LastFault)
 			}
 		}
 		if len(pool.Backends) > 0 && usable == 0 {

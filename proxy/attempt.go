@@ -111,7 +111,7 @@ func (x *exchange) connect() (ended bool) {
 			Twice: x.idempotent && x.up.Whole && x.up.Held,
 			Most:  q.Backends[x.index].MaxConnections,
 		},
-		Front: x.front, Origin: &x.origin, Fresh: x.fresh, Waits: x.knocks < waitKnocks, Upgrade: x.upgrade != "",
+		Front: x.front, Origin: &x.origin, Fresh: x.fresh, Waits: x.knocks < backs.RoomKnocks, Upgrade: x.upgrade != "",
 	})
 	switch {
 	case p == back.Ready:
@@ -124,7 +124,7 @@ func (x *exchange) connect() (ended bool) {
 		}
 		x.arm()
 		return false
-	case p == back.Busy, f.Side == record.LBSide && x.knocks < lackKnocks:
+	case p == back.Busy, f.Side == record.LBSide && x.knocks < backs.LackKnocks:
 		return x.knock()
 	}
 	if x.phase != Dial {
@@ -146,13 +146,6 @@ func (x *exchange) newSpan() (id [8]byte) {
 	}
 	return id
 }
-
-// lackKnocks is how often an exchange waits a moment for a descriptor or a port: some 30 ms
-// in all, in which others may end.
-const lackKnocks = 5
-
-// waitKnocks is how often an exchange waits for idle conns of other loops to go.
-const waitKnocks = 8
 
 // knock waits a moment before it dials again: the accept queue of a unix socket is full,
 // which is neither a refusal nor a backend's fault, or lb itself lacks something.

@@ -40,7 +40,6 @@ type exchange struct {
 	peer  *front.Peer        // the client; the front's
 	req   *httpparse.Request // the front's
 	snap  *snapshot          // the configuration that it goes by
-	free  *exchange          // next in the free list
 
 	choice
 	attempt
@@ -93,14 +92,10 @@ func (p *Proxy) Return(l front.Lease) {
 // Begin begins the exchange of a request whose first byte came at since. It implements
 // front.Host.
 func (p *Proxy) Begin(f front.Front, l front.Lease, in *lane.Inbox, peer *front.Peer, req *httpparse.Request, since tick.Instant) front.Exchange {
-	x := p.freeExch
+	x := p.spares.Get()
 	if x == nil {
 		x = &exchange{p: p}
 		x.down.Answer = true
-	} else {
-		p.freeExch, x.free = x.free, nil
-		p.spare--
-		p.unused = min(p.unused, p.spare)
 	}
 	x.front, x.in, x.peer, x.req = f, in, peer, req
 	x.snap, x.picks = l.(*snapshot), true
@@ -132,25 +127,12 @@ func (x *exchange) release() {
 	x.closeTunnel()
 	x.settle()
 	x.front, x.snap = nil, nil
-	x.free, p.freeExch = p.freeExch, x
-	p.spare++
+	p.spares.Put(x)
 	p.counters.Exchanges.Sub(1)
 }
 
 // exchangeBytes is about what a free exchange takes with its memory for fields.
 const exchangeBytes = 5 << 10
-
-// trim leaves the exchanges that were not needed since the last trim to the collector, and
-// returns about how many bytes.
-func (p *Proxy) trim() (freed int) {
-	freed = p.unused * exchangeBytes
-	for range p.unused {
-		p.freeExch, p.freeExch.free = p.freeExch.free, nil
-	}
-	p.spare -= p.unused
-	p.unused = p.spare
-	return freed
-}
 
 // end releases x and tells its front how to go on.
 func (x *exchange) end(how front.Ending) {
@@ -189,7 +171,7 @@ func (x *exchange) BadHead(r httpparse.Reason) (ended bool) {
 	if x.peer.Way == front.NotTLS {
 		return x.reply(400, clients.NotTLS, nil)
 	}
-	return x.fail(record.Fault{Side: record.ClientSide, Cause: record.CauseBadRequest, Detail: uint16(r)})
+	return x.fail(record.ByHead(r))
 }
 
 // LateHead implements front.Exchange.

@@ -131,8 +131,8 @@ func TestBurstOfExchanges(t *testing.T) {
 			s.request = request()
 			s.exchange()
 		}
-		if freed := s.p.upkeep.Trim(); s.p.spare != want || i == 1 && freed < 8*exchangeBytes {
-			t.Errorf("%d: %d exchanges are free, want %d; %d bytes are freed", i, s.p.spare, want, freed)
+		if freed := s.p.upkeep.Trim(); s.p.spares.Len() != want || i == 1 && freed < 8*exchangeBytes {
+			t.Errorf("%d: %d exchanges are free, want %d; %d bytes are freed", i, s.p.spares.Len(), want, freed)
 		}
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"lb/proxy/record"
 	"lb/proxy/rewrite"
 	"lb/proxy/shake"
+	"lb/proxy/spares"
 	"lb/proxy/upkeep"
 	"lb/proxy/watch"
 	"lb/upstream"
@@ -61,13 +62,11 @@ type Proxy struct {
 	watch   watch.Watch
 	upkeep  upkeep.Upkeep
 
-	shared   front.Shared // with the servers and their fronts
-	clients  *clients.Clients
-	drained  func() // called once when the last client has gone
-	backs    backs.Conns
-	freeExch *exchange
-	spare    int // how many those are
-	unused   int // the smallest spare since the last trim
+	shared  front.Shared // with the servers and their fronts
+	clients *clients.Clients
+	drained func() // called once when the last client has gone
+	backs   backs.Conns
+	spares  spares.List[exchange]
 
 	chance *rand.Rand // for jitter
 	ids    *ids.Maker
@@ -106,7 +105,9 @@ func New(l *loop.Loop, o Options) *Proxy {
 	p.clients = clients.New(&p.shared, p.board, p.slot, p.log)
 	p.clients.PassOn, p.clients.Taken = o.PassOn, p.showOldest
 	p.upkeep = upkeep.Upkeep{Loop: l, Counters: p.counters, GiveBack: arena.GiveBack,
-		Trim: func() int { return p.arena.Trim() + p.clients.Trim() + p.backs.H2.Trim() + p.trim() }}
+		Trim: func() int {
+			return p.arena.Trim() + p.clients.Trim() + p.backs.H2.Trim() + p.spares.Trim()*exchangeBytes
+		}}
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}

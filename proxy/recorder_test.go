@@ -121,7 +121,7 @@ func (k *kept) check() (wrong []string) {
 	isWrong(!k.Own && k.Status > 0 && k.Attempts == 0, "an answer of no backend")
 	isWrong(k.Fault.Side != record.NoSide && k.Fault.Cause == record.NoCause, "a side without a cause")
 	isWrong(k.Fault.Detail == 0 && k.Fault.Cause == record.CauseBadRequest, "a bad request without a reason")
-	isWrong(k.Fault.Detail != 0 && k.Fault.Side != record.BackendSide && k.Fault.Cause != record.CauseBadRequest, "a detail without its cause")
+	isWrong(k.Fault.Detail != 0 && k.Fault.Side != record.BackendSide && k.Fault.Cause != record.CauseBadRequest && k.Fault.Detail != record.DetailRoute, "a detail without its cause")
 	isWrong(k.Attempts > 0 && k.Pool == "", "a backend in no pool")
 	isWrong(k.Bytes < 0 || k.BytesIn < 0, "less than nothing")
 	isWrong(k.Attempts > 0 && k.method == "", "a backend was tried without a head")

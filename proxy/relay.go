@@ -128,7 +128,7 @@ func (x *exchange) takeUp() (f record.Fault, bad bool) {
 		x.expecting = false
 	}
 	if reason, bad := up.Compose(a, x.in, &x.snap.limits); bad {
-		return badRequest(reason), true
+		return record.ByHead(reason), true
 	}
 	if up.From == httpparse.Stream {
 		if section, over := x.front.Over(); over && up.Ends(section) {
@@ -150,13 +150,9 @@ func (x *exchange) takeUp() (f record.Fault, bad bool) {
 func (x *exchange) endUp() (f record.Fault, bad bool) {
 	section, _ := x.front.Over()
 	if reason, bad := x.up.End(x.p.arena, section, &x.snap.limits); bad {
-		return badRequest(reason), true
+		return record.ByHead(reason), true
 	}
 	return f, false
-}
-
-func badRequest(r httpparse.Reason) record.Fault {
-	return record.Fault{Side: record.ClientSide, Cause: record.CauseBadRequest, Detail: uint16(r)}
 }
 
 // pumpDown moves bytes from the backend to the client.

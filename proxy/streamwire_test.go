@@ -100,6 +100,7 @@ var notOfStreams = map[string]string{
 	"grpc-deadline-answer":      onCall,
 	"standstill":                onProtocol,
 	"reload-route":              onProtocol,
+	"requests-max-tunnel":       onProtocol,
 	"upgrade":                   onProtocol,
 	"upgrade-body-refused":      onProtocol,
 	"upgrade-length-0":          onProtocol,

@@ -14,6 +14,7 @@ import (
 	"lb/internal/host"
 	"lb/supervise/discover"
 	"lb/supervise/plan"
+	"lb/supervise/remote"
 	"lb/supervise/signals"
 )
 
@@ -33,20 +34,24 @@ type Options struct {
 	// reload. Its error is config.Errors for a file that is not accepted. The file
 	// that is watched is the Source of what it returned last.
 	Load func() (*config.Config, error)
+	// Store is where Load has the configuration from, if that is no file; else nil.
+	Store *remote.Store
 	// Admin makes the operator's server for the address in cfg, at the start and
 	// whenever a reload changes that address; nil if there is none.
 	Admin func(cfg *config.Config, r Running) Admin
 	// Runtime makes the server for commands, once; nil if there is none. It is asked to
 	// listen at socket.Path.
 	Runtime func(api.Control) Runtime
-	// Resolver finds the addresses of names; nil uses net.DefaultResolver.
+	// Resolver finds the addresses of names; nil asks the name servers itself.
 	Resolver Resolver
+	// Sources returns the source of a pool with discover.
+	Sources func(pool config.Pool) (discover.Source, error)
 	// Signals replaces the process's signals (for tests); nil uses the process's own.
 	// It must not be closed.
 	Signals <-chan os.Signal
 	// UpgradeTimeout is how long a new process may take to serve; 0 is api.UpgradeMax.
 	UpgradeTimeout time.Duration
-	// ResolveEvery is how often names are looked up again; 0 is every 30 s.
+	// ResolveEvery is for how long an answer of Resolver is believed.
 	ResolveEvery time.Duration
 }
 
@@ -103,6 +108,8 @@ type Running struct {
 	// Certs returns the certificates in use, and the names that have none yet. Any goroutine
 	// may call it.
 	Certs func() []api.Certificate
+	// Discovery returns the sources and names of backends. Any goroutine may call it.
+	Discovery func() []api.Discovery
 	// Control carries out what the operator asks for.
 	Control api.Control
 	// LastReload returns whether the last reload was taken up, and when the

@@ -103,6 +103,7 @@ func (c commands) Status() api.Status {
 			Watching: p.watching,
 			Fault:    p.outcome.reload.text,
 			FaultAt:  p.outcome.reload.at,
+			Store:    d.file.State(),
 		},
 		UpgradeFault:   p.outcome.upgrade.text,
 		UpgradeFaultAt: p.outcome.upgrade.at,
@@ -110,6 +111,7 @@ func (c commands) Status() api.Status {
 		Totals:         d.totals(),
 		Loops:          d.loopStatus(p.loops),
 		Certificates:   d.certs.List(),
+		Discovery:      d.hub.States(),
 	}
 	for i, pool := range p.now.Config.Pools {
 		out := api.Pool{Name: pool.Name, Strategy: pool.Strategy, Backends: []api.Backend{}}
@@ -190,6 +192,7 @@ func (d *desk) backendStatus(now *plan.Snapshot, i, j int, mono tick.Instant, wa
 	b := api.Backend{
 		Pool:             now.Config.Pools[i].Name,
 		Address:          cfg.String(),
+		Name:             cfg.Name,
 		Weight:           cfg.Weight,
 		ConfiguredWeight: cfg.Weight,
 		Backup:           cfg.Backup,

@@ -119,6 +119,23 @@ type Status struct {
 	Pools    []Pool   `json:"pools"`
 	// Certificates are those in use, and the names that are to have one and have none yet.
 	Certificates []Certificate `json:"certificates,omitempty"`
+	// Discovery are the sources of pools, then the names of backends.
+	Discovery []Discovery `json:"discovery,omitempty"`
+}
+
+// Discovery is a source of backends, or a name that is looked up for them.
+type Discovery struct {
+	Pool       string    `json:"pool,omitempty"`       // of a source; "" for a name, which any pool may use
+	Source     string    `json:"source"`               // the address of a source without secrets, or a name
+	Resolver   string    `json:"resolver,omitempty"`   // of a name; "" for the name servers of the system
+	Up         bool      `json:"up"`                   // it has answered, and its last answer was good
+	Backends   int       `json:"backends"`             // that are known: of a name its addresses
+	LastAnswer time.Time `json:"last_answer,omitzero"` // the last good one
+	Next       time.Time `json:"next,omitzero"`        // when a name is asked for; the zero time if that is now
+	Fault      string    `json:"fault,omitempty"`      // why the last answer is none; "" if it is good
+	FaultAt    time.Time `json:"fault_at,omitzero"`
+	Changes    uint64    `json:"changes"` // of what is known
+	Errors     uint64    `json:"errors"`
 }
 
 // Certificate is a certificate that lb shows to clients, or to the backends of a pool.
@@ -172,6 +189,18 @@ type ConfigStatus struct {
 	Watching bool      `json:"watching"`        // lb reloads when the file changes
 	Fault    string    `json:"fault,omitempty"` // why the last reload was refused, in one or more lines; "" if it was not
 	FaultAt  time.Time `json:"fault_at,omitzero"`
+	// Store is where the configuration is, if that is no file.
+	Store *ConfigStore `json:"store,omitempty"`
+}
+
+// ConfigStore is the state of a store that has the configuration, such as etcd.
+type ConfigStore struct {
+	Revision uint64    `json:"revision"`          // of the text in use; 0 if it is a copy
+	Newest   uint64    `json:"newest,omitempty"`  // of the text that the store had last
+	Answered time.Time `json:"answered,omitzero"` // the last answer
+	FromDisk bool      `json:"from_disk"`         // the text in use is the copy on this machine
+	Fault    string    `json:"fault,omitempty"`   // why the store does not give it now; "" if it does
+	FaultAt  time.Time `json:"fault_at,omitzero"` // since when
 }
 
 // Totals are sums over all loops. Counters go on over crashes and upgrades.
@@ -236,7 +265,8 @@ const (
 // Backend is one backend of a pool as all loops see it.
 type Backend struct {
 	Pool             string    `json:"pool"`
-	Address          string    `json:"address"`           // host:port, [v6]:port or unix:/path
+	Address          string    `json:"address"`           // ip:port, [v6]:port or unix:/path
+	Name             string    `json:"name,omitempty"`    // under which the address was found
 	Weight           int       `json:"weight"`            // in use
 	ConfiguredWeight int       `json:"configured_weight"` // in the configuration
 	Backup           bool      `json:"backup,omitempty"`

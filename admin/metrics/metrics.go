@@ -35,6 +35,8 @@ type Options struct {
 	LastReload func() (ok bool, loaded time.Time)
 	// Certificates returns the certificates in use. nil shows none.
 	Certificates func() []api.Certificate
+	// Discovery returns the sources and names of backends. nil shows none.
+	Discovery func() []api.Discovery
 }
 
 // Process is one process of lb.

@@ -4,7 +4,8 @@
 // Each loop counts in a table of its own, in which it alone writes, and a sum reads all of
 // them. A loop that is killed leaves a table that Clear empties. A table is fixed memory: a
 // key has its place in one of two lines, and a line takes eight. If both are full, which two
-// choices make rare before a table is nearly full, Enter says so, and nothing is counted.
+// choices make rare before a table is three quarters full, Enter says so, and nothing is
+// counted.
 package tally
 
 import (
@@ -33,13 +34,13 @@ type Tables interface {
 
 // Tally counts for one loop, to which it belongs.
 type Tally struct {
-	all  Tables
-	loop int
-	own  []uint64
+	all    Tables
+	own    []uint64
+	tables [][]uint64 // those there are, as far as they have been looked at
 }
 
 // New returns the tally of a loop.
-func New(all Tables, loop int) *Tally { return &Tally{all: all, loop: loop, own: all.Tally(loop)} }
+func New(all Tables, loop int) *Tally { return &Tally{all: all, own: all.Tally(loop)} }
 
 // Result is what Enter has done.
 type Result uint8
@@ -63,11 +64,11 @@ func (t *Tally) Enter(key, most uint64) Result {
 	}
 	for range tries {
 		atomic.AddUint64(&t.own[at+1], 1)
-		if Sum(t.all, key) <= most {
+		if t.sum(key) <= most {
 			return Entered
 		}
 		atomic.AddUint64(&t.own[at+1], ^uint64(0))
-		if Sum(t.all, key) >= most {
+		if t.sum(key) >= most {
 			return Over
 		}
 	}
@@ -83,26 +84,44 @@ func (t *Tally) Leave(key uint64) {
 	}
 }
 
-// Sum returns how many of key there are, over all loops.
-func (t *Tally) Sum(key uint64) uint64 { return Sum(t.all, key) }
+// sum is Sum for the loop of t.
+func (t *Tally) sum(key uint64) (sum uint64) {
+	for n := t.all.Loops(); len(t.tables) < n; { // it only grows
+		t.tables = append(t.tables, t.all.Tally(len(t.tables)))
+	}
+	a, b := sets(t.own, key)
+	for _, table := range t.tables {
+		sum += count(table, a, b, key)
+	}
+	return sum
+}
 
 // Sum returns how many of key there are, over all loops. Anyone may call it.
 func Sum(all Tables, key uint64) (sum uint64) {
 	for i := range all.Loops() {
 		table := all.Tally(i)
-		if atomic.LoadUint64(&table[0]) == 0 {
-			continue
-		}
-		at := find(table, key)
-		if at < 0 {
-			continue
-		}
-		n := atomic.LoadUint64(&table[at+1])
-		if atomic.LoadUint64(&table[at]) == key { // else its loop has just given the place to another
-			sum += n
-		}
+		a, b := sets(table, key)
+		sum += count(table, a, b, key)
 	}
 	return sum
+}
+
+// count returns how many of key a table has, which is in one of the lines at a and b.
+func count(table []uint64, a, b int, key uint64) uint64 {
+	if atomic.LoadUint64(&table[0]) == 0 {
+		return 0
+	}
+	at := search(table, a, key)
+	if at < 0 {
+		if at = search(table, b, key); at < 0 {
+			return 0
+		}
+	}
+	n := atomic.LoadUint64(&table[at+1])
+	if atomic.LoadUint64(&table[at]) != key { // its loop has just given the place to another
+		return 0
+	}
+	return n
 }
 
 // sets returns the first words of the two lines in which key may be.
@@ -115,18 +134,24 @@ func sets(table []uint64, key uint64) (a, b int) {
 	return int(i+1) * lineWords, int(j+1) * lineWords
 }
 
-// find returns the word of key in table, or -1.
-func find(table []uint64, key uint64) int {
-	a, b := sets(table, key)
-	for _, set := range [...]int{a, b} {
-		line := table[set : set+lineWords]
-		for i := 0; i < lineWords; i += 2 {
-			if atomic.LoadUint64(&line[i]) == key {
-				return set + i
-			}
+// search returns the word of key in the line of table that begins at set, or -1.
+func search(table []uint64, set int, key uint64) int {
+	line := (*[lineWords]uint64)(table[set : set+lineWords])
+	for i := 0; i < lineWords; i += 2 {
+		if atomic.LoadUint64(&line[i]) == key {
+			return set + i
 		}
 	}
 	return -1
+}
+
+// find returns the word of key in table, or -1.
+func find(table []uint64, key uint64) int {
+	a, b := sets(table, key)
+	if at := search(table, a, key); at >= 0 {
+		return at
+	}
+	return search(table, b, key)
 }
 
 // place returns the word of key in the own table, which it takes if need be, or -1. Of two

@@ -27,26 +27,19 @@ type Target struct {
 	streams h2back.Target
 }
 
-// Init prepares t for a loop in a slot of b. Slot and id must have been claimed.
-func (t *Target) Init(b *board.Board, slot, id int, name string) {
-	t.Target = h1back.NewTarget(b, slot, id, name)
+// Init prepares t, at addr, for a loop in a slot of b. Slot and id must have been claimed.
+func (t *Target) Init(b *board.Board, slot, id int, name string, addr loop.Addr) {
+	t.Target = h1back.NewTarget(b, slot, id, name, addr)
 	t.streams.Target = &t.Target
 }
 
-// Use takes over the addresses of t, and what its pool says of conns.
-func (t *Target) Use(q *config.Pool, addrs []loop.Addr) {
-	t.Addrs, t.Never = addrs, q.Reuse == config.ReuseNever
+// Use takes over what q, its pool, says of conns to t, which has that index there.
+func (t *Target) Use(q *config.Pool, index int) {
+	b := &q.Backends[index]
+	keeps := t.Stock.Use(b.MaxConnections, cmp.Or(b.IdleMax, q.IdleMax))
+	t.Never = q.Reuse == config.ReuseNever || !keeps
 	t.Manner.Proxy = proxyproto.ParseVersion(q.SendProxy)
 	t.streams.Speak(q.Protocol)
-}
-
-// Bound takes over the limits of idle conns, see stock.Stock, from the backend with that
-// index in q.
-func (t *Target) Bound(q *config.Pool, index int) {
-	b := &q.Backends[index]
-	if !t.Stock.Use(b.MaxConnections, cmp.Or(b.IdleMax, q.IdleMax)) {
-		t.Never = true
-	}
 }
 
 // Yield ends idle conns to t that are more than its limit leaves room for.
@@ -83,6 +76,12 @@ func (t *Target) CloseIdle() {
 	t.Target.CloseIdle()
 	t.streams.CloseIdle()
 }
+
+// How often an exchange waits a moment before it dials again, see retry.Knock.
+const (
+	LackKnocks = 5 // for a descriptor or a port: some 30 ms in all, in which others may end
+	RoomKnocks = 8 // for idle conns of other loops to go, see Ask.Waits: they may stand still
+)
 
 // Conns has the conns of one loop to its backends.
 type Conns struct {
@@ -151,7 +150,7 @@ func (s *Conns) getStream(t *Target, o back.Owner, a *Ask) (b back.Back, p back.
 	}
 	st := s.H2.Take(&t.streams, o, a.Fresh, &a.Ask)
 	if st == nil {
-		if len(t.Addrs) == 0 {
+		if !t.Known() {
 			return nil, back.Failed, record.ByBackend(record.CauseNoConnect)
 		}
 		if a.Waits && t.crowded() {
@@ -170,7 +169,7 @@ func (s *Conns) getStream(t *Target, o back.Owner, a *Ask) (b back.Back, p back.
 // dial begins a new conn of HTTP/1 to t. If lb lacks something for that, the conn that
 // became idle last will do, unless a fresh one is needed.
 func (s *Conns) dial(t *Target, o back.Owner, a *Ask) (b back.Back, p back.Progress, f record.Fault) {
-	if len(t.Addrs) == 0 {
+	if !t.Known() {
 		return nil, back.Failed, record.ByBackend(record.CauseNoConnect)
 	}
 	for {

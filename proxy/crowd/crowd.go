@@ -46,6 +46,7 @@ type Crowd struct {
 	kept, fresh list // idle conns of clients that have had a request, and of others
 	knocks      int  // since this loop knocks; 0: it does not
 	timer       loop.Timer
+	end         loop.End
 }
 
 // New returns the crowd of the loop in a slot of b.
@@ -137,6 +138,13 @@ func (c *Crowd) soonest() int {
 // Expired is called by the loop when it knocks and has to look again.
 func (c *Crowd) Expired() { c.look() }
 
+// TurnEnds is called by the loop after a conn has ended while it knocked.
+func (c *Crowd) TurnEnds() {
+	if c.knocks > 0 {
+		c.look()
+	}
+}
+
 // look has the loop accept again if there is room.
 func (c *Crowd) look() {
 	if c.board.Clients() < c.limit || (c.knocks > patience || c.soonest() == c.slot) && c.evict() {
@@ -221,13 +229,10 @@ func (c *Crowd) Left(key uint64) {
 	switch {
 	case c.limit == 0:
 	case c.knocks > 0:
-		c.loop.Arm(&c.timer, c, c.loop.Now())
+		c.loop.AtEnd(&c.end, c)
 	default:
 		c.tell()
 	}
 }
 
-var _ interface {
-	loop.Gate
-	Expired()
-} = (*Crowd)(nil)
+var _ loop.Gate = (*Crowd)(nil)

@@ -18,8 +18,8 @@ const (
 )
 
 var texts = [...]string{
-	Excess: "the client has as many connections as limits.connections_per_client allows",
-	Denied: "the listener's allow and deny do not let the client in",
+	Excess: "limits.connections_per_client of the client are open",
+	Denied: "allow and deny of the listener do not let the client in",
 }
 
 // Count counts a conn of addr that is closed, with an example.

@@ -20,25 +20,22 @@ import (
 // Target is a backend as the conns of one loop to it see it.
 type Target struct {
 	upstream.Backend[*Conn]
-	Addrs  []loop.Addr
+	Addr   loop.Addr
 	Manner backconn.Manner
 	Never  bool // no conn is used a second time
 	Stock  stock.Stock
-	next   int // the address to dial next, in turn
 }
 
-// NewTarget returns a target for a loop in a slot of b. Slot and id must have been claimed.
-func NewTarget(b *board.Board, slot, id int, name string) Target {
-	t := Target{Backend: *upstream.NewBackend[*Conn](b, slot, id, name)}
+// NewTarget returns a target for a loop in a slot of b, at addr. Slot and id must have been
+// claimed.
+func NewTarget(b *board.Board, slot, id int, name string, addr loop.Addr) Target {
+	t := Target{Backend: *upstream.NewBackend[*Conn](b, slot, id, name), Addr: addr}
 	t.Stock.Init(b, slot, id)
 	return t
 }
 
-// Next returns the address to dial, in turn. There has to be one.
-func (t *Target) Next() *loop.Addr {
-	t.next = (t.next + 1) % len(t.Addrs)
-	return &t.Addrs[t.next]
-}
+// Known reports whether t has an address.
+func (t *Target) Known() bool { return t.Addr.Path != "" || t.Addr.IP.IsValid() }
 
 // CloseIdle ends the idle conns to t.
 func (t *Target) CloseIdle() { t.Idle.Each(func(c *Conn) { c.Drop() }) }
@@ -188,7 +185,7 @@ func (s *Conns) Dial(t *Target, o back.Owner, a *Ask) (*Conn, error) {
 		c.Conn.Begin(t.Manner.Proxy, a.Hello)
 		c.mine = a.Peer.Keeps()
 	}
-	if err := s.Loop.Dial(&c.Conn.Conn, c, t.Next()); err != nil {
+	if err := s.Loop.Dial(&c.Conn.Conn, c, &t.Addr); err != nil {
 		c.next, s.free = s.free, c
 		return nil, err
 	}

@@ -212,7 +212,7 @@ func (s *Conns) Dial(t *Target, o back.Owner, ask *h1back.Ask) (*Attempt, error)
 		s.free, c.next = c.next, nil
 	}
 	c.begin(t, ask)
-	if err := s.Loop.Dial(&c.dial.Conn, c, t.Next()); err != nil {
+	if err := s.Loop.Dial(&c.dial.Conn, c, &t.Addr); err != nil {
 		c.disown()
 		c.next, s.free = s.free, c
 		return nil, err

@@ -108,6 +108,11 @@ func HTTP2Of(detail uint16) (d HTTP2Detail, number uint8) {
 // ByClient returns a fault of the client.
 func ByClient(c Cause) Fault { return Fault{Side: ClientSide, Cause: c} }
 
+// ByHead returns the fault of a client whose request the parser has refused.
+func ByHead(r httpparse.Reason) Fault {
+	return Fault{Side: ClientSide, Cause: CauseBadRequest, Detail: uint16(r)}
+}
+
 // ByBackend returns a fault of the backend.
 func ByBackend(c Cause) Fault { return Fault{Side: BackendSide, Cause: c} }
 
