@@ -39,7 +39,7 @@ type choice struct {
 
 // reset prepares c for another exchange.
 func (c *choice) reset() {
-	c.route, c.pool, c.origin = nil, nil, origin.Client{}
+	c.route, c.pool = nil, nil
 	c.tried.Reset()
 }
 
@@ -106,8 +106,7 @@ func (x *exchange) connect() (ended bool) {
 	q := x.pool.cfg
 	b, p, f := x.p.backs.Get(&x.target.Target, x, &backs.Ask{
 		Ask: h1back.Ask{
-			Peer:  x.peer,
-			Known: x.peer.Served || q.Reuse == config.ReuseAlways,
+			Peer: x.peer, Known: x.peer.Served || q.Reuse == config.ReuseAlways,
 			Twice: x.idempotent && x.up.Whole && x.up.Held,
 			Most:  q.Backends[x.index].MaxConnections,
 		},

@@ -1,7 +1,6 @@
 // Package proxy answers requests: it takes an exchange from its parsed head to its last
-// byte. It does not know which backend is best (upstream), how bytes are parsed
-// (httpparse), what a socket is (loop), or what protocols clients and
-// backends speak (proxy/front, proxy/back).
+// byte. It does not know which backend is best (upstream), how bytes are parsed (httpparse),
+// what a socket is (loop), or what protocols clients and backends speak (proxy/front, proxy/back).
 //
 // # The life of an exchange
 //
@@ -18,10 +17,8 @@
 //	       its side. The pool is always the newest of its name, see below.
 //	Dial   the conn is on its way, and so is its TLS handshake, if there is one: what
 //	       fails there is a fault of its own (record.CauseTLS), since nothing was sent.
-//	Send   head and body are written. The head is lb's own, composed from the parsed
-//	       one; the body is framed again.
-//	Wait   the request is written, the response head is awaited. 1xx heads are passed
-//	       on as they come.
+//	Send   head and body are written. The head is lb's own, the body is framed again.
+//	Wait   the request is written, the response head is awaited. 1xx heads are passed on.
 //	Relay  the response is written as it comes; the rest of the request too, if the
 //	       backend answered early. After a 101, raw bytes both ways, those of the
 //	       client once its request is whole: see tunnel.go.

@@ -19,8 +19,8 @@ type Client struct {
 
 // Note notes where r, which is for the pool q, began, while its head is there.
 func (o *Client) Note(q *config.Pool, r *rewrite.Request) {
-	if q.SendProxy != config.SendProxyOff {
-		o.addr, o.known = r.OriginAddr().WithZone(""), true
+	if o.known = q.SendProxy != config.SendProxyOff; o.known {
+		o.addr = r.OriginAddr().WithZone("")
 	}
 }
 
@@ -31,8 +31,11 @@ func (o *Client) Note(q *config.Pool, r *rewrite.Request) {
 // the client.
 func (o *Client) Append(d []byte, v proxyproto.Version, peer *front.Peer, f front.Front) []byte {
 	own := peer.Addr.WithZone("")
-	addr, port := o.addr, uint16(0)
-	if !o.known && !peer.Trusted {
+	addr, port := netip.Addr{}, uint16(0)
+	switch {
+	case o.known:
+		addr = o.addr
+	case !peer.Trusted:
 		addr = own
 	}
 	if addr == own {
