@@ -84,7 +84,7 @@ var arrows = map[string][]string{
 	"lb/proxy/rewrite":            {"proxy/front", "proxy/grpc", "proxy/ids", "proxy/record", "httpparse", "httpparse/urlpath", "config", "loop/tick"},
 	"lb/proxy/ids":                {"loop/tick"},
 	"lb/proxy/route":              {"httpparse/urlpath", "config"},
-	"lb/proxy/origin":             {"proxy/front", "proxy/rewrite", "proxyproto"},
+	"lb/proxy/origin":             {"config", "proxy/front", "proxy/rewrite", "proxyproto"},
 	"lb/proxy/preamble":           {"proxy/front", "proxy/lane", "proxyproto", "loop", "board", "loop/tick"},
 	"lb/proxyproto":               {},
 	"lb/proxy/shake":              {"proxy/front", "proxy/lane", "internal/tlsconf", "loop/tlsconn", "loop", "board", "loop/tick"},
