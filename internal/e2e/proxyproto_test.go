@@ -98,13 +98,14 @@ func http1(p *http.Protocols) { p.SetHTTP1(true) }
 func h2TLS(p *http.Protocols) { p.SetHTTP2(true) }
 func h2c(p *http.Protocols)   { p.SetUnencryptedHTTP2(true) }
 
-// proxiedLab is an lb with listeners of each kind that have proxy_protocol.
+// proxiedLab is an lb with listeners of each kind that have proxy_protocol. A header has to come
+// within a given time.
 type proxiedLab struct {
 	*process
 	plain, secure, redirect, unix, log string
 }
 
-func startProxied(t *testing.T, mode string) *proxiedLab {
+func startProxied(t *testing.T, mode, within string) *proxiedLab {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "lb-") // a short path: it holds a socket
 	if err != nil {
@@ -115,7 +116,7 @@ func startProxied(t *testing.T, mode string) *proxiedLab {
 	const on = "\nproxy_protocol = true\n"
 	s := setup{admin: true, workers: 3, backends: to(serve(t, origins)), keys: "trusted_proxies = [\"127.0.0.1\", \"10.0.0.0/8\"]\n",
 		listeners: []string{"127.0.0.1:0" + on, l.secure + on + "tls = true\n", l.redirect + on + "redirect_https = true\n", l.unix + on},
-		tables:    fmt.Sprintf("[access_log]\npath = %q\n[timeouts]\nclient_header = \"500ms\"\n", l.log)}
+		tables:    fmt.Sprintf("[access_log]\npath = %q\n[timeouts]\nclient_header = %q\n", l.log, within)}
 	l.process = start(t, mode, s.withCert(t, dir))
 	l.plain = l.addr
 	return l
@@ -156,7 +157,7 @@ func wantAnswer(t *testing.T, what string, c *http.Client, url, want string) {
 // is not a trusted proxy itself.
 func TestProxyProtocolIn(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
-		l := startProxied(t, mode)
+		l := startProxied(t, mode, "5m")
 		v1, v2 := header(proxyproto.V1), header(proxyproto.V2, proxyproto.AppendTLV(nil, proxyproto.Authority, []byte("sni.example"))...)
 		local := proxyproto.V2.Append(nil, netip.AddrPort{}, netip.AddrPort{}, nil)
 		inner := proxyproto.V1.Append(nil, netip.MustParseAddrPort("10.0.0.7:1"), netip.MustParseAddrPort(proxiedTo), nil)
@@ -202,7 +203,7 @@ func TestProxyProtocolIn(t *testing.T) {
 // A conn without a good header gets nothing; checks of a port that say nothing do not count.
 func TestProxyProtocolRefused(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode string) {
-		l := startProxied(t, mode)
+		l := startProxied(t, mode, "5m")
 		ends := func(addr, from, text string) {
 			t.Helper()
 			c, err := reach(t.Context(), addr, from)
@@ -228,10 +229,8 @@ func TestProxyProtocolRefused(t *testing.T) {
 			ends(addr, "", "PROXY TCP4 1.2.3.4 1.2.3.4 1 2\nGET / HTTP/1.1\r\nHost: x\r\n\r\n")
 			ends(addr, "127.0.0.2", string(header(proxyproto.V1))+"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 			ends(addr, "", "PROXY T")
-			ends(addr, "", "PROXY")
-			ends(addr, "", "")
 		}
-		for reason, want := range map[string]string{"malformed": "6", "untrusted": "3", "cut": "3", "timeout": "6"} {
+		for reason, want := range map[string]string{"malformed": "6", "untrusted": "3", "cut": "3", "timeout": "0"} {
 			testkit.Until(t, want+" conns to be refused: "+reason, func() bool { return l.refused(t, reason) == want })
 		}
 		for _, want := range []string{"its address is not in trusted_proxies", "client=127.0.0.2 mend=", "or take proxy_protocol off this listener"} {
@@ -240,11 +239,32 @@ func TestProxyProtocolRefused(t *testing.T) {
 	})
 }
 
+// A header that does not come in time ends its conn.
+func TestProxyProtocolLate(t *testing.T) {
+	eachMode(t, func(t *testing.T, mode string) {
+		l := startProxied(t, mode, "300ms")
+		for _, addr := range []string{l.plain, l.secure, l.redirect} {
+			for _, text := range []string{"", "PROXY", string(header(proxyproto.V2)[:27])} {
+				c, err := reach(t.Context(), addr, "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				io.WriteString(c, text)
+				if b, _ := io.ReadAll(c); len(b) > 0 {
+					t.Errorf("%q is answered with %q", text, b)
+				}
+			}
+		}
+		testkit.Until(t, "nine conns to be late", func() bool { return l.refused(t, "timeout") == "9" })
+	})
+}
+
 // curl speaks version 1.
 func TestCurlHaproxyProtocol(t *testing.T) {
 	installed(t, "curl")
 	eachMode(t, func(t *testing.T, mode string) {
-		l := startProxied(t, mode)
+		l := startProxied(t, mode, "5m")
 		for _, args := range [][]string{{"http://" + l.plain}, {"https://" + l.secure}, {"--http2", "https://" + l.secure}, {"--http2-prior-knowledge", "http://" + l.plain}} {
 			if out, _ := curl(t, nil, append([]string{"--haproxy-protocol"}, args...)...); !strings.HasPrefix(out, "127.0.0.1 http") {
 				t.Errorf("%v: %q", args, out)
