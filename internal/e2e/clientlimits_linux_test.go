@@ -1,11 +1,15 @@
 package e2e
 
 import (
+	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -246,6 +250,76 @@ func TestRequestsMax(t *testing.T) {
 		}
 		if most := b.most.Load(); most > limit+1 { // and that of the other route
 			t.Errorf("%d at once, want %d", most, limit)
+		}
+	})
+}
+
+// A worker that is killed leaves no count: its clients, their requests and its idle conns to
+// backends make room for others.
+func TestLimitsOfKilledWorkers(t *testing.T) {
+	const limit = 6
+	b := newHolding(t)
+	p := start(t, "mp", setup{workers: 3, backends: []backend{{addr: b.addr, keys: "max_connections = 6\nidle_max = 6\n"}}, admin: true,
+		tables: fmt.Sprintf("[limits]\nconnections = %d\nconnections_per_client = %d\n[[routes]]\npath = \"/hold\"\npool = \"default\"\nrequests_max = %d\n", limit, limit, limit)})
+	for round := range 3 {
+		conns := open(t, p.addr, limit)
+		for _, c := range conns {
+			c.send(t, lines("GET /hold HTTP/1.1", "Host: x"))
+		}
+		testkit.Until(t, "all to be served", func() bool { return b.now.Load() == limit })
+		pids := p.workers(t)
+		for _, pid := range pids {
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+		}
+		testkit.Until(t, "other workers", func() bool {
+			m := p.metrics(t)
+			return m["lb_workers"] == 3 && m["lb_worker_restarts_total"] == float64(3*(round+1)) && m["lb_client_connections"] == 0
+		})
+		testkit.Until(t, "the backend to notice", func() bool { return b.now.Load() == 0 })
+		for _, c := range conns {
+			c.Close()
+		}
+	}
+	for range limit {
+		if resp, _ := get(t, newClient(t), p.url("/")); resp.StatusCode != 200 {
+			t.Errorf("%s, want 200", resp.Status)
+		}
+	}
+}
+
+// A backend that serves one conn at a time is not locked by the idle conn of another loop, be
+// it for max_connections = 1 or for idle_max = 0.
+func TestOneConnAtATime(t *testing.T) {
+	eachMode(t, func(t *testing.T, mode string) {
+		for _, keys := range []string{"max_connections = 1\n", "idle_max = 0\n"} {
+			var one sync.Mutex
+			addr := script(t, func(c net.Conn) {
+				one.Lock()
+				defer one.Unlock()
+				for in := bufio.NewReader(c); ; {
+					r, err := http.ReadRequest(in)
+					if err != nil {
+						return
+					}
+					io.Copy(io.Discard, r.Body)
+					if _, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"); err != nil {
+						return
+					}
+				}
+			})
+			p := start(t, mode, setup{workers: 4, backends: []backend{{addr: addr, keys: keys}}, tables: "[timeouts]\nresponse = \"10s\"\n[retry]\nattempts = 0\n"})
+			begun := time.Now()
+			for range 20 {
+				c := dial(t, p.addr)
+				c.send(t, lines("GET / HTTP/1.1", "Host: x"))
+				if resp, _ := c.answer(t); resp.StatusCode != 200 {
+					t.Errorf("%s: %s, want 200", keys, resp.Status)
+				}
+				c.Close()
+			}
+			t.Logf("%s: 20 requests in %v", strings.TrimSpace(keys), time.Since(begun))
 		}
 	})
 }
