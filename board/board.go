@@ -201,6 +201,8 @@ type Loop struct {
 	LogLines Counter // lines of the access log that were handed to its writer
 	LogLost  Counter // those that found no room
 
+	Preambles [Preambles]Counter // conns that were closed for want of a good PROXY header
+
 	Faults [FaultKinds]Counter // of exchanges that have ended, by FaultKind
 
 	// OldestConfig is the number of the oldest configuration from which an exchange

@@ -31,6 +31,7 @@ type LoopTotals struct {
 	HTTP2Floods                      [Floods]uint64
 	HTTP2Goaways, HTTP2Unprocessed   uint64
 	LogLines, LogLost                uint64
+	Preambles                        [Preambles]uint64
 	Faults                           [FaultKinds]uint64
 	OldestConfig                     uint64 // meaningless as a sum
 	Knocking                         uint64

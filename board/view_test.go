@@ -88,8 +88,8 @@ func TestLayoutVersion(t *testing.T) {
 		"28:BytesFromBackend 29:BytesToBackend 30:Retries 31:Unrouted 32:ClientAborts 33:Panics 34:Turns " +
 		"35:Handshakes[5] 40:HandshakeTimes[14] 54:HandshakeNanos " +
 		"55:HTTP2Conns 56:HTTP2BackendConns 57:HTTP2Requests 58:HTTP2Refused 59:HTTP2Floods[16] 75:HTTP2Goaways 76:HTTP2Unprocessed " +
-		"77:LogLines 78:LogLost 79:Faults[1024] 1103:OldestConfig " +
-		"1104:Knocking 1105:IdleSince 1106:Evicted 1107:Denied 1108:Excess 1109:TallyFull 1110:RoutesWait\n" +
+		"77:LogLines 78:LogLost 79:Preambles[4] 83:Faults[1024] 1107:OldestConfig " +
+		"1108:Knocking 1109:IdleSince 1110:Evicted 1111:Denied 1112:Excess 1113:TallyFull 1114:RoutesWait\n" +
 		"0:InFlight 1:Attempts 2:Replies[4] 6:ConnectFaults 7:ResetFaults 8:TimeoutFaults " +
 		"9:BadAnswers 10:Conns 11:BytesFrom 12:BytesTo 13:Gauges 14:FirstBytes 15:WaitsSince\n" +
 		"0:Health 1:HealthSince 2:HealthReason 3:HealthDetail 4:EjectedUntil 5:EjectedSince 6:EjectedReason " +

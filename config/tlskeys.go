@@ -184,7 +184,7 @@ func (r *reader) finishListeners() {
 		case l.TLS && !c.TLS.HasCert():
 			r.RefuseValue(tomlfile.Under(at, "tls"), value.Wrong("has no certificate", "write cert and key in [tls], or names in [tls.acme]"))
 		}
-		if l.ProxyProtocol && len(c.TrustedProxies) == 0 {
+		if l.ProxyProtocol && len(c.TrustedProxies) == 0 && !strings.HasPrefix(l.Address, "unix:") {
 			r.RefuseValue(tomlfile.Under(at, "proxy_protocol"), value.Wrong("believes headers of no proxy", `add trusted_proxies = ["10.0.0.0/8"] or another at the top`))
 		}
 	}

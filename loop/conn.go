@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,6 +33,15 @@ func (c *Conn) PeerShut() bool { return c.flags&PeerShut != 0 }
 
 // Hangup reports whether a reset or an error has ended both directions.
 func (c *Conn) Hangup() bool { return c.flags&Hangup != 0 }
+
+// LocalAddr asks the system for the address of our end. It is the zero value for a unix
+// socket, and for a conn that is closed.
+func (c *Conn) LocalAddr() netip.AddrPort {
+	if !c.IsOpen() {
+		return netip.AddrPort{}
+	}
+	return c.loop.kernel.LocalAddr(int(c.fd))
+}
 
 // DialResult returns nil if Dial has connected, unix.EINPROGRESS while it has not
 // ended, or why it failed. Once it has ended call DialResult only once: the system

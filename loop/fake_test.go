@@ -235,3 +235,5 @@ func (e *expirer) Expired() {
 		e.do()
 	}
 }
+
+func (k *fakeKernel) LocalAddr(int) netip.AddrPort { return netip.AddrPort{} }

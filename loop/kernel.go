@@ -60,6 +60,9 @@ type Kernel interface {
 	// connection. peer is the zero value for a unix socket; an IPv4 address mapped
 	// to IPv6 is unmapped.
 	Accept(listener int) (fd int, peer netip.AddrPort, err error)
+	// LocalAddr returns the address of our end of a connection, as Accept returns that of
+	// the peer, and the zero value if there is none.
+	LocalAddr(fd int) netip.AddrPort
 	// Dial starts to connect and returns the descriptor at once, with
 	// TCP_NODELAY set. The descriptor becomes writable when the attempt has
 	// ended; DialResult returns how.

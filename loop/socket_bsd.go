@@ -137,3 +137,11 @@ func (k *kqueue) Close(fd int, reset bool) {
 	}
 	unix.Close(fd)
 }
+
+func (k *kqueue) LocalAddr(fd int) netip.AddrPort {
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return addrOf(sa)
+}

@@ -108,7 +108,17 @@ func (k *epoll) Accept(listener int) (int, netip.AddrPort, error) {
 	}
 }
 
-// addrOf returns an address that accept wrote; for a unix socket, the zero value.
+func (k *epoll) LocalAddr(fd int) netip.AddrPort {
+	s := &k.sock
+	s.fromLen = unix.SizeofSockaddrAny
+	_, _, errno := syscall.RawSyscall(unix.SYS_GETSOCKNAME, uintptr(fd), uintptr(unsafe.Pointer(&s.from)), uintptr(unsafe.Pointer(&s.fromLen)))
+	if errno != 0 {
+		return netip.AddrPort{}
+	}
+	return addrOf(&s.from)
+}
+
+// addrOf returns an address that the system wrote; for a unix socket, the zero value.
 func addrOf(from *unix.RawSockaddrAny) netip.AddrPort {
 	switch from.Addr.Family {
 	case unix.AF_INET:

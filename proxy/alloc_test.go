@@ -10,6 +10,7 @@ import (
 
 	"lb/config"
 	"lb/loop"
+	"lb/loop/looptest"
 	"lb/loop/tick"
 	"lb/proxy/front"
 	"lb/proxy/h1back"
@@ -96,6 +97,8 @@ func (k *bareKernel) Writev(fd int, a, b, c []byte) (int, error) {
 
 func (*bareKernel) GiveUp(int, time.Duration) {}
 func (k *bareKernel) Takes(int) bool          { return true }
+
+func (k *bareKernel) LocalAddr(int) netip.AddrPort { return looptest.Local }
 
 func (k *bareKernel) ShutdownWrite(int) error { return unix.ENOTCONN }
 func (k *bareKernel) Close(int, bool)         {}
@@ -257,7 +260,7 @@ func (d *bareDoor) Accepted(fd int, peer netip.AddrPort) {
 	}
 	c.SetTransport(&bareTransport{&c})
 	d.p.shared.Clients++
-	d.p.clients.Shaken(shake.Over{Conn: &c, Addr: peer.Addr(), Way: front.TLS, Cert: "X-Client-Cert-Verified: yes\r\n"})
+	d.p.clients.Shaken(shake.Over{Conn: &c, From: front.Arrival{Addr: peer}, Way: front.TLS, Cert: "X-Client-Cert-Verified: yes\r\n"})
 }
 
 // TestTLSAllocations: nor does an exchange of a client over TLS, beside what TLS itself costs.

@@ -10,6 +10,7 @@ import (
 	"lb/proxy/h1back"
 	"lb/proxy/ids"
 	"lb/proxy/lane"
+	"lb/proxy/origin"
 	"lb/proxy/quota"
 	"lb/proxy/record"
 	"lb/proxy/retry"
@@ -30,6 +31,7 @@ type choice struct {
 	stickyLen uint8
 	secure    bool // the client's side is https
 
+	origin  origin.Client // for pools with send_proxy
 	wait    upstream.WaitLink[*exchange]
 	waiting bool // for room, see quota.Place.Room
 	place   quota.Place[*exchange]
@@ -104,11 +106,11 @@ func (x *exchange) connect() (ended bool) {
 	q := x.pool.cfg
 	b, p, f := x.p.backs.Get(&x.target.Target, x, &backs.Ask{
 		Ask: h1back.Ask{
-			Known: x.peer.Served || q.Reuse == config.ReuseAlways,
+			Peer: x.peer, Known: x.peer.Served || q.Reuse == config.ReuseAlways,
 			Twice: x.idempotent && x.up.Whole && x.up.Held,
 			Most:  q.Backends[x.index].MaxConnections,
 		},
-		Fresh: x.fresh, Waits: x.knocks < backs.RoomKnocks, Upgrade: x.upgrade != "",
+		Front: x.front, Origin: &x.origin, Fresh: x.fresh, Waits: x.knocks < backs.RoomKnocks, Upgrade: x.upgrade != "",
 	})
 	switch {
 	case p == back.Ready:

@@ -171,7 +171,7 @@ func TestRecordOfPeer(t *testing.T) {
 		}
 	}
 	p := front.Peer{TLS: over}
-	if p.Set(netip.Addr{}, front.Plain); p.TLS != (front.Session{}) {
+	if p.Set(netip.AddrPort{}, front.Plain); p.TLS != (front.Session{}) {
 		t.Errorf("the next conn has %+v", p.TLS)
 	}
 }

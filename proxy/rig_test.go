@@ -194,7 +194,7 @@ func (d *rigDoor) Accepted(fd int, peer netip.AddrPort) {
 	p.shared.Clients++
 	p.counters.ClientConns.Add(1)
 	d.r.k.Layer(&c)
-	over := shake.Over{Conn: &c, Addr: peer.Addr(), Way: front.TLS}
+	over := shake.Over{Conn: &c, From: front.Arrival{Addr: peer}, Way: front.TLS}
 	if d.r.http2 || peer.Port() >= rigPortH2 {
 		over.TLS.Protocol = tlsconf.ProtocolH2
 	}

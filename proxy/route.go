@@ -88,6 +88,7 @@ func (x *exchange) prepareChoice(came *rewrite.Request) {
 			x.client = upstream.Hash(came.Origin())
 		}
 	}
+	x.origin.Note(q, came)
 	if q.Strategy == config.HashOnKey {
 		x.key = upstream.Hash(came.Hashed(q.Hash))
 	}

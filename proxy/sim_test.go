@@ -38,11 +38,13 @@ var (
 type sim struct {
 	r        *rig
 	rng      *rand.Rand
+	hellos   *rand.Rand // for PROXY headers: what else happens is the same without them
 	rough    bool
 	faulty   bool // the kernel itself breaks conns or ends sides
 	closed   bool // the listening socket is closed
 	reloads  bool // the configuration changes now and then
 	aborts   bool // abort_on_close
+	balanced bool // clients come by a balancer that speaks the PROXY protocol
 	left     int  // requests whose clients left them in a queue
 	sizeMax  int
 	requests []*simRequest
@@ -112,7 +114,7 @@ func TestSimulation(t *testing.T) {
 }
 
 func newSim(t *testing.T, seed uint64) *sim {
-	s := &sim{rng: rand.New(rand.NewPCG(seed, 's')), rough: seed%2 == 1, sizeMax: 60 << 10}
+	s := &sim{rng: rand.New(rand.NewPCG(seed, 's')), hellos: rand.New(rand.NewPCG(seed, 'h')), rough: seed%2 == 1, sizeMax: 60 << 10}
 	faults := looptest.Draw(seed)
 	if s.rough {
 		s.faulty = faults.Reset > 0 || faults.HalfClose > 0 || faults.AcceptErrors > 0
@@ -129,6 +131,7 @@ func newSim(t *testing.T, seed uint64) *sim {
 		s.sizeMax = 2 << 10 // more would take too long, on both clocks
 	}
 	s.aborts = s.rng.IntN(2) == 0
+	s.balanced = seed%8 < 2
 	s.drawPools()
 	cfg := s.drawConfig(true)
 	s.r = newRig(t, seed, cfg, s.rng.IntN(4) == 0)

@@ -12,6 +12,7 @@ import (
 type simBackend struct {
 	s     *sim
 	peer  simPeer
+	hello *simHello
 	r     simReader
 	busy  bool // an answer is owed or on its way
 	early bool // the answer began before the request was whole
@@ -28,13 +29,17 @@ func (s *sim) welcome(place int, p *looptest.Peer) {
 		s.welcomeH2(place, p)
 		return
 	}
-	b := s.newBackend(place, p)
-	p.OnBytes = func(p *looptest.Peer) { b.onBytes(p.Recv()) }
+	b := s.newBackend(place, p, s.newHello(place))
+	p.OnBytes = func(p *looptest.Peer) {
+		if got := b.hello.take(s, p.Recv()); len(got) > 0 {
+			b.onBytes(got)
+		}
+	}
 	p.OnEnd = func(p *looptest.Peer) { b.onEnd() }
 }
 
-func (s *sim) newBackend(place int, p simPeer) *simBackend {
-	b := &simBackend{s: s, peer: p, place: place}
+func (s *sim) newBackend(place int, p simPeer, hello *simHello) *simBackend {
+	b := &simBackend{s: s, peer: p, place: place, hello: hello}
 	b.r = simReader{request: true, onHead: b.onHead, onWhole: b.onWhole}
 	return b
 }
@@ -81,6 +86,7 @@ func (b *simBackend) onHead(m *simMessage) {
 		b.s.errorf("request %d for pool %d came to backend %d", r.id, r.pool, b.place)
 	}
 	b.s.checkIDs(r, m)
+	b.hello.check(b.s, m)
 	r.at, r.wholly = r.at|1<<b.place, false
 	b.begins()
 	if b.busy {

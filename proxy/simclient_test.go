@@ -42,7 +42,7 @@ func (s *sim) connect() {
 	if c.requests[0].http2 {
 		c.join()
 	} else {
-		p := s.r.connect(s.address(1000))
+		p := s.dial(s.address(1000))
 		p.OnBytes = func(p *looptest.Peer) { c.r.feed(p.Recv()) }
 		p.OnEnd = func(*looptest.Peer) { c.onEnd() }
 		c.peer = p

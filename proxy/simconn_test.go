@@ -36,7 +36,7 @@ func (c *simClient) join() {
 
 // newConn draws an HTTP/2 conn of clients.
 func (s *sim) newConn() *simConn {
-	c := &simConn{s: s, rough: s.rough, h2End: newH2End(s.r.connect(s.address(rigPortH2)), false, nil)}
+	c := &simConn{s: s, rough: s.rough, h2End: newH2End(s.dial(s.address(rigPortH2)), false, nil)}
 	c.wrong = func(format string, args ...any) { s.errorf("to an HTTP/2 client: "+format, args...) }
 	c.draw()
 	s.h2Conns = append(s.h2Conns, c)
@@ -64,9 +64,15 @@ func (s *sim) newConn() *simConn {
 func (s *sim) welcomeH2(place int, p *looptest.Peer) {
 	c := &simConn{s: s, rough: s.rough, h2End: newH2End(p, true, nil), goes: 1<<31 - 1}
 	c.wrong = func(format string, args ...any) { s.errorf("to an HTTP/2 backend: "+format, args...) }
+	hello := s.newHello(place)
+	p.OnBytes = func(p *looptest.Peer) {
+		if b := hello.take(s, p.Recv()); len(b) > 0 {
+			c.receive(b)
+		}
+	}
 	c.accept = func(st *h2Stream) {
 		if l := newH2Served(st); st.id <= c.goes && !(s.rough && s.rng.IntN(10) == 0) {
-			b := s.newBackend(place, l)
+			b := s.newBackend(place, l, hello)
 			l.onText, l.onEnd = b.onBytes, b.onEnd
 		} else {
 			if l.onText = func([]byte) {}; st.id <= c.goes {

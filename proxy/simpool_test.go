@@ -31,12 +31,14 @@ func (s *sim) drawPools() {
 	if s.rng.IntN(3) == 0 {
 		s.pools[0].Protocol = config.ProtocolH2C
 	}
+	s.pools[0].SendProxy = s.drawHello()
 	extra := s.rng.IntN(simPoolsMax)
 	for i := 1; i <= extra; i++ {
 		pool := config.NewPool(fmt.Sprintf("pool%d", i))
 		if s.rng.IntN(2) == 0 {
 			pool.Protocol = config.ProtocolH2C
 		}
+		pool.SendProxy = s.drawHello()
 		for range 1 + s.rng.IntN(3) {
 			pool.Backends = append(pool.Backends, config.Backend{Host: string(rune('a' + len(s.poolOf))), Port: 80})
 			s.poolOf = append(s.poolOf, i)
@@ -51,7 +53,9 @@ func (s *sim) drawConfig(first bool) *config.Config {
 	cfg := config.Default()
 	cfg.Via, cfg.RequestID = "lb", simIDField
 	cfg.Tracing = logging.Tracing{Endpoint: "http://traces.example", Sample: .5}
-	cfg.Pools = nil
+	if cfg.Pools = nil; s.balanced {
+		s.proxied(cfg)
+	}
 	for i, pool := range s.pools {
 		if !first && i > 0 && s.rng.IntN(4) == 0 {
 			continue

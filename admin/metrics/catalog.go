@@ -99,6 +99,14 @@ var loopMetrics = []loopMetric{
 			handshakes("timeout", board.HandshakeLate),
 		},
 	},
+	{
+		family: family{"lb_proxy_protocol_refused_total",
+			"Connections that were closed at listeners with proxy_protocol, by reason: no trusted proxy, a malformed header, one that was cut off, or one that did not come within timeouts.client_header.", counter},
+		series: []loopSeries{
+			preambles("untrusted", board.PreambleUntrusted), preambles("malformed", board.PreambleMalformed),
+			preambles("cut", board.PreambleCut), preambles("timeout", board.PreambleLate),
+		},
+	},
 	loopGauge("lb_http2_client_connections", "Open connections from clients that speak HTTP/2, a part of lb_client_connections.",
 		func(t *board.LoopTotals) uint64 { return t.HTTP2Conns }),
 	loopGauge("lb_http2_backend_connections", "Open connections to backends that speak HTTP/2, a part of lb_backend_connections.",
@@ -139,6 +147,11 @@ func http2Floods() loopMetric {
 // handshakes is the series of one end of handshakes.
 func handshakes(result string, end board.Handshake) loopSeries {
 	return loopSeries{labels("result", result), func(t *board.LoopTotals) uint64 { return t.Handshakes[end] }}
+}
+
+// preambles is the series of one reason.
+func preambles(reason string, why board.Preamble) loopSeries {
+	return loopSeries{labels("reason", reason), func(t *board.LoopTotals) uint64 { return t.Preambles[why] }}
 }
 
 var handshakeSeconds = family{"lb_handshake_seconds",

@@ -16,6 +16,8 @@ var Fields = []string{
 	"phases.head", "phases.queue", "phases.connect", "phases.tls", "phases.send", "phases.first_byte", "phases.body",
 	"phases.client_stall", "total_us", "total_ms", "reused", "end", "end_phase", "end_why", "end_detail", "trace_id",
 	"referer", "user_agent",
+	"proxy.address", "proxy.authority", "proxy.alpn", "proxy.unique_id", "proxy.tls", "proxy.tls_cn", "proxy.netns",
+	"proxy.aws", "proxy.azure", "proxy.gcp",
 }
 
 // Part is a part of a template: text as it stands, or the name of one of Fields.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"lb/config/logging"
+	"lb/proxyproto"
 )
 
 // field is one field of a template.
@@ -47,7 +48,9 @@ const (
 	fieldTraceID
 	fieldUserAgent
 	fieldReferer
-	fields // the number of fields
+	fieldProxyAddress
+	fieldFacts                                 // the first of those in a PROXY header, by fact
+	fields     = fieldFacts + proxyproto.Facts // the number of fields
 )
 
 // fieldNames are the names of the fields in templates: those of logging.Fields.
@@ -88,6 +91,13 @@ var fieldNames = [fields]string{
 	fieldTraceID:           "trace_id",
 	fieldUserAgent:         "user_agent",
 	fieldReferer:           "referer",
+	fieldProxyAddress:      "proxy.address",
+}
+
+func init() {
+	for fact, name := range proxyproto.FactNames {
+		fieldNames[int(fieldFacts)+fact] = "proxy." + name
+	}
 }
 
 // part is a piece of a template.

@@ -7,6 +7,7 @@ import (
 
 	"lb/proxy/faulttext"
 	"lb/proxy/record"
+	"lb/proxyproto"
 )
 
 // The most that values take in a line, in bytes, after they are escaped. TestLongest holds
@@ -62,7 +63,7 @@ func appendFields(dst []byte, s *Subject, max int) []byte {
 	dst = appendPlace(dst, s)
 	dst = appendAttempts(dst, s, start+max-restMax)
 	dst = appendPhases(dst, s)
-	return appendEnd(dst, s)
+	return appendProxy(appendEnd(dst, s), s, start+max)
 }
 
 // appendJSON appends a key, with all that stands before the value, and a value with its end.
@@ -202,6 +203,36 @@ func appendEnd(dst []byte, s *Subject) []byte {
 		dst = append(appendHex(append(dst, `,"trace_id":"`...), id[:]), '"')
 	}
 	return dst
+}
+
+// factKeys are the keys of facts, with what stands before them and after.
+var factKeys = func() (keys [proxyproto.Facts]string) {
+	for fact, name := range proxyproto.FactNames {
+		keys[fact] = `,"` + name + `":"`
+	}
+	return keys
+}()
+
+// appendProxy appends what the PROXY header of the conn says, if there is one, as far as it fits
+// before end.
+func appendProxy(dst []byte, s *Subject, end int) []byte {
+	const before = `,"proxy":{"address":"`
+	p := s.Peer.Proxy
+	if p == nil || len(dst)+len(before)+addressMax > end {
+		return dst
+	}
+	dst = append(dst, before...)
+	if p.Sender.IsValid() {
+		dst = p.Sender.WithZone("").AppendTo(dst)
+	}
+	dst = append(dst, '"')
+	for fact, key := range factKeys {
+		value := proxyproto.Fact(p.Facts, fact)
+		if value != "" && len(dst)+len(key)+hostMax+len(`"}`) <= end {
+			dst = appendName(dst, key, value, hostMax)
+		}
+	}
+	return append(dst, '}')
 }
 
 // appendHex appends b in hexadecimal digits.

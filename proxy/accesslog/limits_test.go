@@ -47,8 +47,10 @@ func longest(t testing.TB, text string, attempts int) *Subject {
 	f.Value.Off, f.Value.Len = f.Name.Off+f.Name.Len, uint32(512/len(text)*len(text))
 	s.Head = append(head, "tracestate"+long[:f.Value.Len]...)
 	s.ID, s.Client = []byte(long), []byte(long)
-	s.Peer.Set(netip.MustParseAddr("1111:2222:3333:4444:5555:6666:7777:8888"), front.TLS)
+	s.Peer.Set(netip.MustParseAddrPort("[1111:2222:3333:4444:5555:6666:7777:8888]:9"), front.TLS)
 	s.Peer.TLS = front.Session{Version: 1, Protocol: long, Resumed: false}
+	s.Peer.Proxy = &front.Proxied{Sender: netip.MustParseAddr("1111:2222:3333:4444:5555:6666:7777:8888"),
+		Facts: "\x00\xff" + long[:255] + "\x02\xff" + long[:255] + "\x05\xff" + long[:255]}
 	never := time.Duration(math.MaxInt64)
 	for range attempts {
 		s.Pick(&record.Place{Pool: long, Backend: long}, [8]byte{}, 1)

@@ -10,6 +10,7 @@ import (
 	"lb/loop/tick"
 	"lb/proxy/front"
 	"lb/proxy/record"
+	"lb/proxyproto"
 )
 
 // begun is when the exchanges of tests begin, on the clock of the loop, and wall the same moment as a time
@@ -31,7 +32,7 @@ func asked(t testing.TB, head string) *Subject {
 		t.Fatalf("%q: %v, %v", head, st, p.Reason)
 	}
 	peer, r := new(front.Peer), new(record.Record)
-	peer.Set(netip.MustParseAddr("192.0.2.1"), front.Plain)
+	peer.Set(netip.MustParseAddrPort("192.0.2.1:9"), front.Plain)
 	r.Begin(true, begun, at(1), peer, &p.Request)
 	r.NoteHead([]byte(head))
 	return &Subject{Record: r, Client: peer.Address(), Wall: wall, Clock: new(Clock)}
@@ -108,13 +109,17 @@ func kinds(t testing.TB) map[string]*Subject {
 	s := good("tunnel", get, true)
 	s.Status, s.Tunnel, s.BytesIn, s.Tries[0].Status = 101, true, 77, 101
 	s = good("unix socket", "GET / HTTP/1.0\r\n\r\n", true)
-	s.Peer.Set(netip.Addr{}, front.Plain)
+	s.Peer.Set(netip.AddrPort{}, front.Plain)
 	s.Client, s.Route = nil, nil
 	s = good("http2 over TLS", get, false)
 	s.Peer.HTTP2, s.Peer.Way = true, front.TLS
 	s.Peer.TLS = front.Session{Version: 0x304, Protocol: "h2", Resumed: true}
 	s.ID = []byte("0193a5e2-7c3b-7def-8a12-0123456789ab")
 	s.Trace = record.Trace{ID: [16]byte{0xab, 15: 1}, Span: [8]byte{1}, Parent: [8]byte{2}, Given: true, Flags: 1, Sampled: true}
+
+	s = good("PROXY header", get, true)
+	s.Peer.Proxy = &front.Proxied{Sender: netip.MustParseAddr("10.0.0.9"), Facts: string(proxyproto.AppendFacts(nil,
+		proxyproto.AppendTLV(proxyproto.AppendTLV(nil, proxyproto.Authority, []byte("a.example")), proxyproto.UniqueID, []byte{0, 255})))}
 
 	s = add("retried", get)
 	s.pick("10.0.0.1:80", 1)

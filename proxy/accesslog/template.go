@@ -7,6 +7,7 @@ import (
 
 	"lb/proxy/faulttext"
 	"lb/proxy/record"
+	"lb/proxyproto"
 )
 
 // none stands for a value that there is not.
@@ -123,6 +124,8 @@ func appendValue(dst []byte, f field, s *Subject, p *record.Parts) []byte {
 		return appendHexed(dst, s.ID, idMax)
 	case fieldClient:
 		return appendHexed(dst, s.Client, addressMax)
+	case fieldProxyAddress:
+		return appendSender(dst, s)
 	case fieldPeer:
 		return appendHexed(dst, s.Peer.Address(), addressMax)
 	case fieldTLSVersion:
@@ -160,10 +163,29 @@ func appendValue(dst []byte, f field, s *Subject, p *record.Parts) []byte {
 	case fieldReused:
 		return strconv.AppendBool(dst, s.Reused)
 	}
+	if f >= fieldFacts {
+		return appendFact(dst, s, int(f-fieldFacts))
+	}
 	if d, ok := spentIn(f, p); ok {
 		return strconv.AppendInt(dst, us(d), 10)
 	}
 	return appendEnding(dst, f, s)
+}
+
+// appendSender appends the address of the proxy whose header the conn began with.
+func appendSender(dst []byte, s *Subject) []byte {
+	if s.Peer.Proxy == nil || !s.Peer.Proxy.Sender.IsValid() {
+		return append(dst, none...)
+	}
+	return s.Peer.Proxy.Sender.WithZone("").AppendTo(dst)
+}
+
+// appendFact appends what that header says beside addresses.
+func appendFact(dst []byte, s *Subject, fact int) []byte {
+	if s.Peer.Proxy == nil {
+		return append(dst, none...)
+	}
+	return appendText(dst, proxyproto.Fact(s.Peer.Proxy.Facts, fact), hostMax)
 }
 
 // appendAsked appends a field that the head of the request has.

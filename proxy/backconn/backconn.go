@@ -16,11 +16,14 @@ import (
 	"lb/proxy/back"
 	"lb/proxy/front"
 	"lb/proxy/record"
+	"lb/proxyproto"
 	"lb/upstream"
 )
 
 // Manner is how conns to a backend are made: plain, which is the zero value, or by TLS.
 type Manner struct {
+	Proxy proxyproto.Version // of the header that they begin with, or Off
+
 	secure bool        // by TLS
 	tls    *tls.Config // for that, or nil
 	http1  *tls.Config // the same, but HTTP/1.1 is all that ALPN offers
@@ -65,12 +68,17 @@ type Conn struct {
 	doubted bool          // the backend was found down while an attempt had the conn
 	streams bool          // HTTP/2 was agreed on
 	err     error         // how
+	version proxyproto.Version
+	hello   []byte // the PROXY header that it begins with, of version
+	told    int    // bytes of it that are out
 	probe   [1]byte
 }
 
-// Begin makes c new. It is called before c is dialled.
-func (c *Conn) Begin() {
+// Begin makes c new, a conn that begins with the PROXY header hello of version, if there is one.
+// It is called before c is dialled.
+func (c *Conn) Begin(version proxyproto.Version, hello []byte) {
 	c.tls, c.shake, c.over, c.doubted, c.err, c.streams, c.Made = nil, nil, false, false, nil, false, record.Made{}
+	c.version, c.hello, c.told = version, append(c.hello[:0], hello...), 0
 }
 
 // What a conn puts up with.
@@ -99,9 +107,15 @@ func (c *Conn) Doubt() {
 	}
 }
 
+// Hello returns the PROXY header that c begins with, or nothing.
+func (c *Conn) Hello() []byte { return c.hello }
+
+// Says reports whether c begins with a header of version v.
+func (c *Conn) Says(v proxyproto.Version) bool { return c.version == v }
+
 // Fits reports whether a new conn would be made in the same manner.
 func (c *Conn) Fits(m *Manner) bool {
-	return !c.doubted && (c.tls == m.tls || c.tls == m.http1) && c.Secure() == m.secure
+	return !c.doubted && (c.tls == m.tls || c.tls == m.http1) && c.Secure() == m.secure && c.version == m.Proxy
 }
 
 // Secure reports whether c speaks TLS.
@@ -122,11 +136,20 @@ func (c *Conn) Connect(s *front.Shared, m *Manner, cfg *tls.Config) (p back.Prog
 	case !c.Writable() && !c.Hangup():
 		return back.Waits, f
 	default:
-		if err := c.DialResult(); err != nil {
-			return back.Failed, record.ByError(record.CauseNoConnect, err)
+		if c.told == 0 { // else it is a part of hello that was in the way
+			if err := c.DialResult(); err != nil {
+				return back.Failed, record.ByError(record.CauseNoConnect, err)
+			}
 		}
 		if c.Made.Connected == 0 { // after ErrBusy it is there already
 			c.Made.Connected = s.Loop.Now()
+		}
+		if len(c.hello) > c.told {
+			if all, err := c.tell(); err != nil {
+				return back.Failed, record.ByError(record.CauseNoConnect, err) // nothing of a request is out
+			} else if !all {
+				return back.Waits, f
+			}
 		}
 		if c.Made.TLS = m.secure; !m.secure {
 			return back.Ready, f
@@ -143,6 +166,13 @@ func (c *Conn) Connect(s *front.Shared, m *Manner, cfg *tls.Config) (p back.Prog
 	}
 	c.Made.Secured = s.Loop.Now()
 	return back.Ready, f
+}
+
+// tell writes what is left of hello. A new socket has room for it, as a rule.
+func (c *Conn) tell() (all bool, err error) {
+	n, err := c.Write(c.hello[c.told:])
+	c.told += n
+	return c.told == len(c.hello), err
 }
 
 // Late is as back.Back.Late.
@@ -193,8 +223,8 @@ func (c *Conn) Streams() bool { return c.streams }
 
 // TakeFrom makes c, which is free, the conn that from was. Its events go to h.
 func (c *Conn) TakeFrom(from *Conn, l *loop.Loop, h loop.Handler) {
-	c.Begin()
-	c.tls, c.Made = from.tls, from.Made
+	c.Begin(from.version, from.hello)
+	c.tls, c.Made, c.told = from.tls, from.Made, from.told
 	l.Move(&from.Conn, &c.Conn, h)
 }
 

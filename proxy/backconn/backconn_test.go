@@ -13,6 +13,7 @@ import (
 	"lb/internal/tlsconf"
 	"lb/loop"
 	"lb/loop/looptest"
+	"lb/proxyproto"
 )
 
 // layer is a transport on which a read returns what a test says.
@@ -57,7 +58,7 @@ func connect(t *testing.T) (*idle, *looptest.Peer, *loop.Loop) {
 	to := loop.Addr{IP: netip.MustParseAddrPort("10.0.0.1:443")}
 	far := k.Serve(to)
 	c := &idle{t: t}
-	c.Begin()
+	c.Begin(proxyproto.Off, nil)
 	if err := l.Dial(&c.Conn.Conn, c, &to); err != nil {
 		t.Fatal(err)
 	}

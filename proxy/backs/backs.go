@@ -16,7 +16,9 @@ import (
 	"lb/proxy/front"
 	"lb/proxy/h1back"
 	"lb/proxy/h2back"
+	"lb/proxy/origin"
 	"lb/proxy/record"
+	"lb/proxyproto"
 )
 
 // Target is a backend as the conns of one loop to it see it. It must not be copied after
@@ -37,6 +39,7 @@ func (t *Target) Use(q *config.Pool, index int) {
 	b := &q.Backends[index]
 	keeps := t.Stock.Use(b.MaxConnections, cmp.Or(b.IdleMax, q.IdleMax))
 	t.Never = q.Reuse == config.ReuseNever || !keeps
+	t.Manner.Proxy = proxyproto.ParseVersion(q.SendProxy)
 	t.streams.Speak(q.Protocol)
 }
 
@@ -87,6 +90,7 @@ type Conns struct {
 
 	shared back.Shared
 	h1     h1back.Conns
+	hello  []byte // memory within one call
 }
 
 // Init prepares s, which must not be copied from then on. chance is for jitter.
@@ -104,16 +108,23 @@ func (s *Conns) Use(cfg *config.Config, limits *httpparse.Limits) {
 
 // Ask is what an exchange wants of its conn.
 type Ask struct {
-	h1back.Ask      // of an idle one
-	Fresh      bool // it has not been idle
-	Waits      bool // a new one may wait until idle ones of other loops are gone, see max_connections
-	Upgrade    bool // the request asks for another protocol
+	h1back.Ask // of an idle one; Get sets Hello
+	// Front and Origin are those of the request, for its PROXY header.
+	Front   front.Front
+	Origin  *origin.Client
+	Fresh   bool // it has not been idle
+	Waits   bool // a new one may wait until idle ones of other loops are gone, see max_connections
+	Upgrade bool // the request asks for another protocol
 }
 
 // Get gets a conn to t, or a stream of one, for an attempt of o. After Ready and after Waits,
 // when it is being made, b is the attempt's, see back.Back. Otherwise it is nil: after Busy the
 // backend has no room for another conn at the moment; f is set with Failed alone.
 func (s *Conns) Get(t *Target, o back.Owner, a *Ask) (b back.Back, p back.Progress, f record.Fault) {
+	if v := t.Manner.Proxy; v != proxyproto.Off {
+		s.hello = a.Origin.Append(s.hello[:0], v, a.Peer, a.Front)
+		a.Hello = s.hello
+	}
 	if t.streams.Speaks() {
 		if b, p, f = s.getStream(t, o, a); p != back.Other {
 			return b, p, f
@@ -127,7 +138,7 @@ func (s *Conns) Get(t *Target, o back.Owner, a *Ask) (b back.Back, p back.Progre
 	if a.Waits && t.crowded() {
 		return nil, back.Busy, f
 	}
-	return s.dial(t, o, a.Fresh)
+	return s.dial(t, o, a)
 }
 
 // getStream is Get for a backend that may speak HTTP/2. After Other it has not chosen to, or
@@ -139,7 +150,7 @@ func (s *Conns) getStream(t *Target, o back.Owner, a *Ask) (b back.Back, p back.
 		}
 		return nil, back.Other, f
 	}
-	st := s.H2.Take(&t.streams, o, a.Fresh)
+	st := s.H2.Take(&t.streams, o, a.Fresh, &a.Ask)
 	if st == nil {
 		if !t.Known() {
 			return nil, back.Failed, record.ByBackend(record.CauseNoConnect)
@@ -148,7 +159,7 @@ func (s *Conns) getStream(t *Target, o back.Owner, a *Ask) (b back.Back, p back.
 			return nil, back.Busy, f
 		}
 		var err error
-		if st, err = s.H2.Dial(&t.streams, o); err != nil {
+		if st, err = s.H2.Dial(&t.streams, o, &a.Ask); err != nil {
 			p, f = undialled(err)
 			return nil, p, f
 		}
@@ -159,16 +170,16 @@ func (s *Conns) getStream(t *Target, o back.Owner, a *Ask) (b back.Back, p back.
 
 // dial begins a new conn of HTTP/1 to t. If lb lacks something for that, the conn that
 // became idle last will do, unless a fresh one is needed.
-func (s *Conns) dial(t *Target, o back.Owner, fresh bool) (b back.Back, p back.Progress, f record.Fault) {
+func (s *Conns) dial(t *Target, o back.Owner, a *Ask) (b back.Back, p back.Progress, f record.Fault) {
 	if !t.Known() {
 		return nil, back.Failed, record.ByBackend(record.CauseNoConnect)
 	}
 	for {
-		c, err := s.h1.Dial(&t.Target, o)
+		c, err := s.h1.Dial(&t.Target, o, &a.Ask)
 		if err == nil {
 			return c, back.Waits, f
 		}
-		if p, f = undialled(err); f.Side != record.LBSide || fresh {
+		if p, f = undialled(err); f.Side != record.LBSide || a.Fresh || len(a.Hello) > 0 {
 			return nil, p, f
 		}
 		c, tried := s.h1.TakeUnrested(&t.Target, o)

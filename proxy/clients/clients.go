@@ -17,6 +17,8 @@ import (
 	"lb/proxy/front"
 	"lb/proxy/h1"
 	"lb/proxy/h2"
+	"lb/proxy/lane"
+	"lb/proxy/preamble"
 	"lb/proxy/shake"
 	"lb/proxy/spread"
 )
@@ -41,13 +43,15 @@ type Clients struct {
 	h1        *h1.Server
 	h2        *h2.Server
 	shake     *shake.Server
+	preamble  *preamble.Server
 }
 
 // New returns the clients of a loop, which is in a slot of b, before there are any.
 func New(s *front.Shared, b *board.Board, slot int, log *slog.Logger) *Clients {
 	c := &Clients{Shared: s, board: b, slot: slot, doors: map[string]*door{}, h1: h1.New(s), h2: h2.New(s)}
 	c.shake = &shake.Server{Shared: s, Log: log, HandOff: c.Shaken}
-	c.servers = []front.Server{c.shake, c.h1, c.h2}
+	c.preamble = &preamble.Server{Shared: s}
+	c.servers = []front.Server{c.preamble, c.shake, c.h1, c.h2}
 	return c
 }
 
@@ -58,6 +62,7 @@ type door struct {
 	c       *Clients
 	address string
 	way     front.Way
+	proxied bool           // each conn begins with a PROXY header
 	access  *netset.Access // nil: everyone
 }
 
@@ -78,7 +83,7 @@ func (c *Clients) door(address string) *door {
 func (d *door) look() {
 	for _, l := range d.c.listens {
 		if l.Address == d.address {
-			d.way, d.access = WayOf(l), netset.NewAccess(l.Allow, l.Deny)
+			d.way, d.proxied, d.access = WayOf(l), l.ProxyProtocol, netset.NewAccess(l.Allow, l.Deny)
 		}
 	}
 }
@@ -86,6 +91,7 @@ func (d *door) look() {
 // Use makes cfg the present configuration, and others the loops that conns are passed on to.
 func (c *Clients) Use(cfg *config.Config, others spread.Loops) {
 	c.IdleTimeout, c.HeadTimeout, c.shake.Timeout = cfg.Timeouts.ClientIdle, cfg.Timeouts.ClientHeader, cfg.Timeouts.Handshake
+	c.preamble.Timeout, c.preamble.Trusted = cfg.Timeouts.ClientHeader, cfg.TrustedProxies
 	c.h2.Use(h2.Settings{Streams: cfg.HTTP2.Streams, HeadBytes: cfg.Limits.HeaderBytes, Write: cfg.Timeouts.ClientWrite})
 	if c.h1.HTTP2 = nil; cfg.HTTP2.Enabled {
 		c.h1.HTTP2 = c.h2.Take
@@ -158,7 +164,10 @@ func (c *Clients) Passed(address string, fd int, peer netip.AddrPort) {
 func (d *door) take(fd int, peer netip.AddrPort) {
 	c := d.c
 	c.Counters.Accepted.Add(1)
-	key, why := d.admit(peer.Addr())
+	key, why := uint64(0), crowd.Admitted
+	if !d.proxied { // else the client is known after the header, see Arrived
+		key, why = d.admit(peer.Addr())
+	}
 	if why != crowd.Admitted {
 		why.Count(c.Counters, c.Refusals, c.Loop.Now(), peer.Addr())
 		c.Loop.Refuse(fd)
@@ -166,9 +175,12 @@ func (d *door) take(fd int, peer netip.AddrPort) {
 	}
 	var conn *h1.Conn
 	var err error
-	if d.way == front.TLS {
-		err = c.shake.Open(fd, peer.Addr(), key)
-	} else {
+	switch {
+	case d.proxied:
+		err = c.preamble.Open(fd, peer, d)
+	case d.way == front.TLS:
+		err = c.shake.Open(fd, peer, key)
+	default:
 		conn, err = c.h1.Open(fd, peer, d.way, key)
 	}
 	if err != nil {
@@ -192,19 +204,52 @@ func (d *door) admit(addr netip.Addr) (key uint64, why crowd.Verdict) {
 	return d.c.Crowd.Admit(addr)
 }
 
-// Shaken takes over a conn after its handshake. It has been counted.
-func (c *Clients) Shaken(o shake.Over) {
-	var peer front.Peer
-	peer.Set(o.Addr, o.Way)
-	peer.Cert, peer.TLS, peer.Key = o.Cert, o.TLS, o.Key
-	if o.TLS.Protocol == tlsconf.ProtocolH2 {
-		c.h2.Take(o.Conn, &peer, o.In)
+// Arrived implements preamble.Next: it takes over a conn after its PROXY header, unless the
+// client that the header names may not come in. Its address decides whether that client is a
+// trusted proxy itself.
+func (d *door) Arrived(conn *loop.Conn, from front.Arrival, in lane.Inbox) {
+	c := d.c
+	addr := from.Addr.Addr()
+	key, why := d.admit(addr)
+	if why != crowd.Admitted {
+		why.Count(c.Counters, c.Refusals, c.Loop.Now(), addr)
+		in.Release(c.Arena)
+		conn.Close(false)
+		c.Left(0)
 		return
 	}
+	from.Key = key
+	if d.way == front.TLS {
+		c.shake.Take(conn, from, in)
+		return
+	}
+	c.Counters.BytesFromClient.Add(uint64(in.Len()))
+	c.serve(shake.Over{Conn: conn, From: from, Way: d.way, In: in})
+}
+
+// Shaken takes over a conn after its handshake. It has been counted.
+func (c *Clients) Shaken(o shake.Over) {
+	if o.TLS.Protocol != tlsconf.ProtocolH2 {
+		c.serve(o)
+		return
+	}
+	peer := peerOf(&o)
+	c.h2.Take(o.Conn, &peer, o.In)
+}
+
+// serve makes the conn of o one of HTTP/1.
+func (c *Clients) serve(o shake.Over) {
+	peer := peerOf(&o)
 	conn := c.h1.Take(o.Conn, &peer, o.In)
 	if c.Draining {
 		conn.LastCall()
 	}
+}
+
+func peerOf(o *shake.Over) (peer front.Peer) {
+	peer.Set(o.From.Addr, o.Way)
+	peer.Cert, peer.TLS, peer.Key, peer.Proxy = o.Cert, o.TLS, o.From.Key, o.From.Proxy
+	return peer
 }
 
 // Panicked is called by the loop after a panic in Accepted.

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"errors"
+	"net/netip"
 	"slices"
 
 	"lb/admin/api"
@@ -26,7 +27,7 @@ func Begin(ask api.ExplainAsk, f Facts, limits *httpparse.Limits) (*Facts, error
 		return nil, err
 	}
 	f.Asked, f.Route, f.Pool = a, -1, -1
-	f.Peer.Set(a.Peer, a.Way)
+	f.Peer.Set(netip.AddrPortFrom(a.Peer, 0), a.Way)
 	f.Peer.Trusted = rewrite.Trusts(f.Config.TrustedProxies, &f.Peer)
 	var parser httpparse.RequestParser
 	parser.Secure = f.Peer.Secure()

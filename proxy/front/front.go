@@ -71,6 +71,9 @@ type Front interface {
 	// and one that still reads. Bytes that it sent before may be unread.
 	Shut() bool
 
+	// LocalAddr asks the system for the address that the client has connected to, see loop.Conn.
+	LocalAddr() netip.AddrPort
+
 	// End ends the exchange, which has released everything that it held.
 	End(how Ending)
 
@@ -256,9 +259,12 @@ type Peer struct {
 	Way   Way
 	len   uint8
 	text  [peerTextBytes]byte
+	Port  uint16     // of Addr, or 0
 	TLS   Session    // of the conn
 	Addr  netip.Addr // not valid for a unix socket
 	Key   uint64     // by which its conns are counted, or 0: see crowd.Crowd.Admit
+	Proxy *Proxied   // what a PROXY header has said of the conn, or nil without one
+	Kept  *Kept      // conns to backends that are for this client alone, or nil
 	// Cert has the field lines that tell a backend about the certificate that the client
 	// has shown, or is empty.
 	Cert string
@@ -266,12 +272,26 @@ type Peer struct {
 
 // Set makes p the peer at addr, not yet checked, that came in by way. An invalid addr
 // stands for a unix socket.
-func (p *Peer) Set(addr netip.Addr, way Way) {
+func (p *Peer) Set(addr netip.AddrPort, way Way) {
 	p.Checked, p.Trusted, p.Served, p.len, p.HTTP2 = 0, false, false, 0, false
-	p.Way, p.Cert, p.TLS, p.Key = way, "", Session{}, 0
-	if p.Addr = addr; addr.IsValid() {
-		p.len = uint8(len(addr.WithZone("").AppendTo(p.text[:0])))
+	p.Way, p.Cert, p.TLS, p.Key, p.Port, p.Proxy, p.Kept = way, "", Session{}, 0, addr.Port(), nil, nil
+	if p.Addr = addr.Addr(); p.Addr.IsValid() {
+		p.len = uint8(len(p.Addr.WithZone("").AppendTo(p.text[:0])))
 	}
+}
+
+// Arrival is where a client conn comes from.
+type Arrival struct {
+	Addr  netip.AddrPort // of the client; not valid for a unix socket
+	Key   uint64         // see Peer, as all that follows
+	Proxy *Proxied
+}
+
+// Proxied is what is known of a conn beside its Peer if it began with a PROXY header.
+type Proxied struct {
+	Sender      netip.Addr     // of the header: the other end of the socket; not valid for a unix socket
+	Destination netip.AddrPort // where the client has connected; not valid if that is not known
+	Facts       string         // what else the header says, see proxyproto.Fact
 }
 
 // Address returns the IP address as text, or nothing for a unix socket. It is p's memory.

@@ -192,7 +192,7 @@ func (c *Conn) armIdle() {
 
 // listIdle notes that c is idle, if that matters.
 func (c *Conn) listIdle() {
-	if q := c.s.Crowd; q != nil {
+	if q := c.s.Crowd; q != nil && c.in.Slab == nil {
 		q.Idle(&c.idle, c, c.peer.Served)
 	}
 }
@@ -312,6 +312,7 @@ func (c *Conn) close(reset bool) {
 	c.in.Release(s.Arena)
 	s.Loop.Disarm(&c.timer)
 	c.Conn.Close(reset)
+	c.peer.Leave()
 	key := c.peer.Key
 	s.unlink(c)
 	s.Left(key)

@@ -36,7 +36,7 @@ func (s *Server) Open(fd int, peer netip.AddrPort, way front.Way, key uint64) (*
 		s.freeConn(c)
 		return nil, err
 	}
-	c.peer.Set(peer.Addr(), way)
+	c.peer.Set(peer, way)
 	c.peer.Key = key
 	s.begin(c)
 	s.Came()

@@ -5,6 +5,7 @@ import (
 	"lb/loop/tick"
 	"lb/proxy/back"
 	"lb/proxy/backconn"
+	"lb/proxy/front"
 	"lb/proxy/lane"
 	"lb/proxy/record"
 	"lb/upstream"
@@ -19,10 +20,11 @@ type Conn struct {
 	owner back.Owner // or nil while it is idle
 	to    *Target
 	link  upstream.Link[*Conn]
-	timer loop.Timer // the deadline of an idle one
-	next  *Conn      // in the free list
-	uses  int        // attempts, the present one included
-	bare  bool       // its last answer had no body, whatever the backend may have sent
+	mine  *front.Kept // of the client that it is for alone, or nil
+	timer loop.Timer  // the deadline of an idle one
+	next  *Conn       // in the free list
+	uses  int         // attempts, the present one included
+	bare  bool        // its last answer had no body, whatever the backend may have sent
 }
 
 var (
@@ -139,6 +141,9 @@ func (c *Conn) Keep(bare bool) bool {
 	if c.to.Gone || !c.Fits(&c.to.Manner) || c.to.Never || limit < idleLeast || !c.to.Stock.Put(1) {
 		return false
 	}
+	if c.mine != nil && !c.mine.Add(c) {
+		return false
+	}
 	c.in.Drop(s.Arena)
 	c.owner, c.Since, c.bare = nil, since, bare
 	c.to.Idle.Put(&c.link, c, since)
@@ -159,12 +164,22 @@ func (c *Conn) end(reset bool) {
 	if c.to.Idle.Remove(&c.link) {
 		s.took(c.to)
 	}
+	if c.mine != nil {
+		c.mine.Remove(c)
+		c.mine = nil
+	}
 	c.in.Release(s.Arena)
 	c.owner = nil
 	s.Loop.Disarm(&c.timer)
 	c.Conn.Close(reset)
 	s.Counters.BackendConns.Sub(1)
 	c.next, s.free = s.free, c
+}
+
+// ClientGone implements front.Private.
+func (c *Conn) ClientGone() {
+	c.mine = nil
+	c.Drop()
 }
 
 // Panicked is called by the loop when an event of c ended in a panic.

@@ -1,6 +1,7 @@
 package h1back
 
 import (
+	"bytes"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -10,7 +11,9 @@ import (
 	"lb/loop/tick"
 	"lb/proxy/back"
 	"lb/proxy/backconn"
+	"lb/proxy/front"
 	"lb/proxy/stock"
+	"lb/proxyproto"
 	"lb/upstream"
 )
 
@@ -89,11 +92,19 @@ type Ask struct {
 	Known bool // the client has been served before, or that does not matter: no rest is needed
 	Twice bool // the request could be sent twice; otherwise it is worth a look whether the conn still lives
 	Most  int  // how many conns the backend may have, or 0 for any number
+
+	// Hello is the PROXY header that the conn begins with, or empty. Such a conn is for the
+	// client Peer alone.
+	Hello []byte
+	Peer  *front.Peer
 }
 
 // Take takes a conn to t from the idle list for an attempt of o, or returns nil if there is
 // none that may be used.
 func (s *Conns) Take(t *Target, o back.Owner, a *Ask) *Conn {
+	if len(a.Hello) > 0 {
+		return s.takeOwn(t, o, a)
+	}
 	now, recovered := s.Loop.Now(), t.Recovered()
 	for {
 		c, ok := t.Idle.Hottest()
@@ -124,6 +135,37 @@ func (s *Conns) Take(t *Target, o back.Owner, a *Ask) *Conn {
 	}
 }
 
+// takeOwn is Take for a conn that is for one client alone: what a backend sends by mistake
+// reaches no other, so it does not have to rest.
+func (s *Conns) takeOwn(t *Target, o back.Owner, a *Ask) *Conn {
+	now := s.Loop.Now()
+	for again := a.Peer.Kept != nil; again; {
+		again = false
+		for _, k := range a.Peer.Kept.All() {
+			c, ok := k.(*Conn)
+			if !ok || c.to != t || !bytes.Equal(c.Hello(), a.Hello) {
+				continue
+			}
+			if c.Fresh(t.State, now) && c.Fits(&t.Manner) && t.Recovered() <= c.Since && now.Sub(c.Since) < s.idleLimit(t, now) &&
+				(!c.bare && a.Twice || c.Silent(t.State, now)) {
+				c.mine.Remove(c)
+				t.Idle.Remove(&c.link)
+				s.took(t)
+				c.begin(o)
+				return c
+			}
+			c.NoteClosed(t.State, now)
+			c.Drop()
+			again = true // the list has changed
+			break
+		}
+	}
+	if c, ok := t.Idle.Hottest(); ok && a.Most > 0 && int(t.Slot.InFlight.Load())+t.Idle.Len() > a.Most {
+		c.end(true) // as in Take
+	}
+	return nil
+}
+
 // TakeUnrested takes an idle conn although it has not rested, because no other can be had.
 // A look at it finds what has come until now. tried says that there was one; if it could
 // not be used, c is nil, and without it there is room for another.
@@ -144,8 +186,12 @@ func (s *Conns) TakeUnrested(t *Target, o back.Owner) (c *Conn, tried bool) {
 
 // Dial begins a new conn to t for an attempt of o. The errors are those of loop.Dial. There
 // has to be an address.
-func (s *Conns) Dial(t *Target, o back.Owner) (*Conn, error) {
+func (s *Conns) Dial(t *Target, o back.Owner, a *Ask) (*Conn, error) {
 	c := s.conn(t)
+	if len(a.Hello) > 0 {
+		c.Conn.Begin(t.Manner.Proxy, a.Hello)
+		c.mine = a.Peer.Keeps()
+	}
 	if err := s.Loop.Dial(&c.Conn.Conn, c, &t.Addr); err != nil {
 		c.next, s.free = s.free, c
 		return nil, err
@@ -165,15 +211,17 @@ func (s *Conns) conn(t *Target) *Conn {
 	} else {
 		s.free, c.next = c.next, nil
 	}
-	c.to, c.uses = t, 0
-	c.Conn.Begin()
+	c.to, c.uses, c.mine = t, 0, nil
+	c.Conn.Begin(proxyproto.Off, nil)
 	return c
 }
 
-// Adopt makes from, which has been made and counted, an HTTP/1 conn to t for an attempt of o.
-func (s *Conns) Adopt(t *Target, o back.Owner, from *backconn.Conn) *Conn {
+// Adopt makes from, which has been made and counted, an HTTP/1 conn to t for an attempt of o. mine
+// is of the client that it is for alone, or nil.
+func (s *Conns) Adopt(t *Target, o back.Owner, from *backconn.Conn, mine *front.Kept) *Conn {
 	c := s.conn(t)
 	c.Conn.TakeFrom(from, s.Loop, c)
+	c.mine = mine
 	c.begin(o)
 	return c
 }

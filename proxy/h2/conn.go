@@ -61,6 +61,7 @@ func (c *conn) Lost(why error) {
 // Closed implements mux.Owner.
 func (c *conn) Closed() {
 	s := c.s
+	c.peer.Leave()
 	if c.prev != nil {
 		c.prev.next = c.next
 	} else {

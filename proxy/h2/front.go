@@ -1,6 +1,7 @@
 package h2
 
 import (
+	"net/netip"
 	"strconv"
 
 	"lb/httpparse"
@@ -42,6 +43,9 @@ func (st *stream) Advance() {
 	st.x.Run()
 	s.Working = nil
 }
+
+// LocalAddr implements front.Front.
+func (st *stream) LocalAddr() netip.AddrPort { return st.conn.LocalAddr() }
 
 // Gone implements front.Front.
 func (st *stream) Gone() bool { return st.Stream.Gone() && !st.refused }

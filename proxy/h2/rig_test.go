@@ -76,7 +76,7 @@ func (r *rig) Accepted(fd int, addr netip.AddrPort) {
 	}
 	r.s.Clients++
 	var peer front.Peer
-	peer.Set(addr.Addr(), front.Plain)
+	peer.Set(addr, front.Plain)
 	r.s.Take(&b.Conn, &peer, lane.Inbox{})
 }
 

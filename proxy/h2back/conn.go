@@ -11,6 +11,8 @@ import (
 	"lb/loop/tick"
 	"lb/proxy/back"
 	"lb/proxy/backconn"
+	"lb/proxy/front"
+	"lb/proxy/h1back"
 	"lb/proxy/lane"
 	"lb/proxy/mux"
 	"lb/proxy/record"
@@ -39,18 +41,20 @@ type Conn struct {
 	tls      *tls.Config // that it was made with
 	shared   *h2.Shared  // of its side, when it was opened: made for heads of that length
 	stage    stage
-	listed   bool    // it may get streams
-	ready    bool    // its attempts may have streams, see start
-	idle     bool    // it counts as idle
-	used     bool    // it has had a stream
-	fruitful bool    // an answer has come
-	heard    bool    // something has come since it had no stream, see heardAt
-	allowed  bool    // the peer has said how many streams it allows
-	doubted  bool    // the backend was found down meanwhile
-	crowded  bool    // they were more than that when it said so
-	leaving  bool    // GOAWAY of the peer has come
-	said     h2.Code // in it
-	active   int     // attempts on it that wait or have a stream
+	listed   bool        // it may get streams
+	ready    bool        // its attempts may have streams, see start
+	idle     bool        // it counts as idle
+	used     bool        // it has had a stream
+	fruitful bool        // an answer has come
+	heard    bool        // something has come since it had no stream, see heardAt
+	allowed  bool        // the peer has said how many streams it allows
+	doubted  bool        // the backend was found down meanwhile
+	crowded  bool        // they were more than that when it said so
+	leaving  bool        // GOAWAY of the peer has come
+	said     h2.Code     // in it
+	active   int         // attempts on it that wait or have a stream
+	mine     *front.Kept // of the client that it is for alone, or nil
+	hello    []byte      // the PROXY header that it begins with, or empty
 	begun    tick.Instant
 	retires  tick.Instant
 	since    tick.Instant // when it became idle
@@ -63,18 +67,43 @@ var (
 )
 
 // begin makes c new.
-func (c *Conn) begin(t *Target) {
+func (c *Conn) begin(t *Target, ask *h1back.Ask) {
 	c.to, c.stage = t, dialled
 	c.ready = false
 	c.idle, c.used, c.heard, c.allowed, c.leaving, c.active = false, false, false, false, false, 0
 	c.doubted, c.crowded, c.fruitful, c.said = false, false, false, h2.NoError
 	c.begun = c.s.Loop.Now()
 	c.tls = t.Manner.Any()
-	c.dial.Begin()
+	c.hello, c.mine = append(c.hello[:0], ask.Hello...), nil
+	c.dial.Begin(t.Manner.Proxy, ask.Hello)
+	if len(ask.Hello) > 0 {
+		if c.mine = ask.Peer.Keeps(); !c.mine.Add(c) {
+			c.mine = nil
+		}
+	}
+}
+
+// disown takes c from its client.
+func (c *Conn) disown() {
+	if c.mine != nil {
+		c.mine.Remove(c)
+		c.mine = nil
+	}
+}
+
+// ClientGone implements front.Private.
+func (c *Conn) ClientGone() {
+	c.mine = nil
+	if c.stage == dialled {
+		c.to.drop(c) // it ends with the attempts that wait for it, if there are any
+		return
+	}
+	c.retire()
 }
 
 // reuse gives back c, whose socket is closed or another's.
 func (c *Conn) reuse() {
+	c.disown()
 	c.s.Loop.Disarm(&c.timer)
 	c.next, c.s.free = c.s.free, c
 }
@@ -82,7 +111,7 @@ func (c *Conn) reuse() {
 // old reports whether c is to get no new streams.
 func (c *Conn) old(now tick.Instant) bool {
 	switch m := &c.to.Manner; {
-	case c.tls != m.Any(), (c.tls != nil) != m.TLS():
+	case c.tls != m.Any(), (c.tls != nil) != m.TLS(), !c.dial.Says(m.Proxy):
 		return true
 	case c.stage == dialled:
 		return false
@@ -260,6 +289,7 @@ func (c *Conn) tell(p back.Progress, f record.Fault) {
 
 // retire lets c have no new streams. It ends when it has none.
 func (c *Conn) retire() {
+	c.disown()
 	c.to.drop(c)
 	if c.unused() {
 		c.Part(h2.NoError)

@@ -1,6 +1,7 @@
 package h2back
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"time"
 	"unsafe"
@@ -160,11 +161,14 @@ func (s *Conns) Trim() (freed int) { return s.plain.Shared.Trim() * int(unsafe.S
 // Take makes an attempt of o at t on a conn that there is, or returns nil if there is none
 // with room. With fresh, a conn is not used that has been idle and was not heard of since. If
 // the attempt is not Made, the conn is not ready yet.
-func (s *Conns) Take(t *Target, o back.Owner, fresh bool) *Attempt {
+func (s *Conns) Take(t *Target, o back.Owner, fresh bool, ask *h1back.Ask) *Attempt {
+	if len(ask.Hello) > 0 {
+		return s.takeOwn(t, o, fresh, ask)
+	}
 	for c := t.first; c != nil; {
 		next := c.next
 		switch now := s.Loop.Now(); {
-		case c.old(now):
+		case c.mine != nil, c.old(now):
 			c.retire()
 		case c.room(now) && !(fresh && c.doubtful(now)):
 			return c.join(o)
@@ -174,24 +178,52 @@ func (s *Conns) Take(t *Target, o back.Owner, fresh bool) *Attempt {
 	return nil
 }
 
+// takeOwn is Take for a conn that is for one client alone.
+func (s *Conns) takeOwn(t *Target, o back.Owner, fresh bool, ask *h1back.Ask) *Attempt {
+	now := s.Loop.Now()
+	for again := ask.Peer.Kept != nil; again; {
+		again = false
+		for _, k := range ask.Peer.Kept.All() {
+			c, ok := k.(*Conn)
+			switch {
+			case !ok || c.to != t || c.stage == lost || !bytes.Equal(c.hello, ask.Hello):
+				continue
+			case c.old(now):
+				c.disown()
+				c.retire()
+				again = true // the list has changed
+			case c.room(now) && !(fresh && c.doubtful(now)):
+				return c.join(o)
+			default:
+				continue
+			}
+			break
+		}
+	}
+	return nil
+}
+
 // Dial makes an attempt of o at t on a new conn. The errors are those of loop.Dial. There
 // has to be an address.
-func (s *Conns) Dial(t *Target, o back.Owner) (*Attempt, error) {
+func (s *Conns) Dial(t *Target, o back.Owner, ask *h1back.Ask) (*Attempt, error) {
 	c := s.free
 	if c == nil {
 		c = &Conn{s: s}
 	} else {
 		s.free, c.next = c.next, nil
 	}
-	c.begin(t)
+	c.begin(t, ask)
 	if err := s.Loop.Dial(&c.dial.Conn, c, &t.Addr); err != nil {
+		c.disown()
 		c.next, s.free = s.free, c
 		return nil, err
 	}
 	c.dial.Bound(&t.Addr, s.Silence)
 	s.Counters.BackendConns.Add(1)
 	t.Slot.Conns.Add(1)
-	t.add(c)
+	if len(ask.Hello) == 0 || c.mine != nil { // else it ends with this attempt
+		t.add(c)
+	}
 	return c.join(o), nil
 }
 
@@ -203,5 +235,7 @@ func (s *Conns) TakeOther(t *Target, o back.Owner) *h1back.Conn {
 		return nil
 	}
 	t.other = nil
-	return s.HTTP1.Adopt(t.Target, o, &c.dial)
+	mine := c.mine
+	c.disown()
+	return s.HTTP1.Adopt(t.Target, o, &c.dial, mine)
 }

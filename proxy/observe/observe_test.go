@@ -266,7 +266,7 @@ func TestNoAlloc(t *testing.T) {
 	r.try(bad, "a:1", true, 0)
 	r.fail(bad, refused, 502)
 	unix := r.exchange(get)
-	unix.Peer.Set(netip.Addr{}, front.Plain)
+	unix.Peer.Set(netip.AddrPort{}, front.Plain)
 	r.try(unix, "a:1", false, 0)
 	r.answer(unix, 200)
 	for _, f := range []board.TapFilter{{ID: "x"}, {Client: netip.MustParsePrefix("192.0.2.0/24")}, {Client: netip.MustParsePrefix("2001:db8::/32")}} {

@@ -61,7 +61,7 @@ func (r *rig) exchange(head string) *record.Record {
 		r.t.Fatalf("%q: %v, %v", head, st, p.Reason)
 	}
 	peer, rec := new(front.Peer), new(record.Record)
-	peer.Set(netip.MustParseAddr("192.0.2.1"), front.Plain)
+	peer.Set(netip.MustParseAddrPort("192.0.2.1:9"), front.Plain)
 	rec.Begin(true, r.now, r.now, peer, &p.Request)
 	rec.NoteHead([]byte(head))
 	return rec

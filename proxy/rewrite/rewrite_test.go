@@ -37,9 +37,9 @@ func parseResponse(t testing.TB, fields string) (m *httpparse.Message, text []by
 func newPeer(addr string, trusted bool) *front.Peer {
 	p := new(front.Peer)
 	if a, err := netip.ParseAddr(addr); err == nil {
-		p.Set(a, front.Plain)
+		p.Set(netip.AddrPortFrom(a, 9), front.Plain)
 	} else {
-		p.Set(netip.Addr{}, front.Plain)
+		p.Set(netip.AddrPort{}, front.Plain)
 	}
 	p.Checked, p.Trusted = 1, trusted
 	return p

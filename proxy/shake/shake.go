@@ -31,9 +31,8 @@ const lastCallTimeout = time.Second
 
 // Over is a conn whose handshake is over, or that has none.
 type Over struct {
-	Conn *loop.Conn // to be moved at once
-	Addr netip.Addr
-	Key  uint64        // see front.Peer
+	Conn *loop.Conn    // to be moved at once
+	From front.Arrival // where it comes from
 	Way  front.Way     // front.TLS or front.NotTLS
 	TLS  front.Session // see front.Peer
 	Cert string        // see front.Peer
@@ -61,8 +60,7 @@ type conn struct {
 	s          *Server
 	next, prev *conn // in Server.open; next alone in the free list
 	timer      loop.Timer
-	addr       netip.Addr
-	key        uint64 // see front.Peer
+	from       front.Arrival
 	idle       crowd.Link
 	tls        *tlsconn.Conn // nil before the first byte
 	set        *tlsconf.Set  // that the handshake goes by
@@ -73,22 +71,36 @@ type conn struct {
 }
 
 // Open makes fd, of a client at addr that is counted by key, a conn. It owns fd from then on.
-func (s *Server) Open(fd int, addr netip.Addr, key uint64) error {
+func (s *Server) Open(fd int, addr netip.AddrPort, key uint64) error {
 	c := s.newConn()
 	if err := s.Loop.Adopt(&c.Conn, c, fd); err != nil {
 		s.freeConn(c)
 		return err
 	}
-	c.addr, c.key, c.isOpen = addr, key, true
+	s.Came()
+	s.start(c, front.Arrival{Addr: addr, Key: key})
+	return nil
+}
+
+// Take makes conn, which another server has opened and counted, a conn in its handshake. in has
+// bytes that were read.
+func (s *Server) Take(conn *loop.Conn, from front.Arrival, in lane.Inbox) {
+	c := s.newConn()
+	s.Loop.Move(conn, &c.Conn, c)
+	c.in = in
+	s.start(c, from)
+	c.Again() // what has come brings no event
+}
+
+func (s *Server) start(c *conn, from front.Arrival) {
+	c.from, c.isOpen = from, true
 	c.until = s.Loop.Now().Add(s.Timeout)
 	if c.next = s.open; c.next != nil {
 		c.next.prev = c
 	}
 	s.open = c
-	s.Came()
 	c.listIdle()
 	c.arm()
-	return nil
 }
 
 // arm sets the deadline.
@@ -102,7 +114,7 @@ func (c *conn) arm() {
 
 // listIdle notes that c is idle, if that matters: its first byte has not come.
 func (c *conn) listIdle() {
-	if q := c.s.Crowd; q != nil {
+	if q := c.s.Crowd; q != nil && c.in.Slab == nil {
 		q.Idle(&c.idle, c, false)
 	}
 }
@@ -138,13 +150,14 @@ const handshakeRecord = 0x16
 // byte has not begun one.
 func (c *conn) first() {
 	s := c.s
-	n, err := c.in.Fill(s.Arena, &c.Conn, false)
-	switch {
-	case err != nil:
-		c.close(false)
-		return
-	case n == 0:
-		return
+	if c.in.Len() == 0 {
+		switch n, err := c.in.Fill(s.Arena, &c.Conn, false); {
+		case err != nil:
+			c.close(false)
+			return
+		case n == 0:
+			return
+		}
 	}
 	c.begun = s.Loop.Now()
 	c.unlist()
@@ -215,7 +228,7 @@ func (c *conn) handOff(o Over) {
 	s := c.s
 	s.Loop.Disarm(&c.timer)
 	s.unlink(c)
-	o.Conn, o.Addr, o.Key = &c.Conn, c.addr, c.key
+	o.Conn, o.From = &c.Conn, c.from
 	s.HandOff(o)
 	s.freeConn(c)
 }
@@ -226,12 +239,12 @@ func (c *conn) fail(how board.Handshake, why error) {
 	s.Counters.NoteHandshake(how, 0)
 	var client [board.RefusedClientMax]byte
 	at := client[:0]
-	if c.addr.IsValid() { // else it came by a unix socket
-		at = c.addr.AppendTo(at)
+	if addr := c.from.Addr.Addr(); addr.IsValid() { // else it came by a unix socket
+		at = addr.AppendTo(at)
 	}
 	s.Refusals.Note(board.HandshakeKind(how), int64(s.Loop.Now()), at, why.Error(), nil)
 	if s.Log.Enabled(context.Background(), slog.LevelDebug) {
-		s.Log.Debug("handshake failed", "client", c.addr, "cause", why)
+		s.Log.Debug("handshake failed", "client", c.from.Addr.Addr(), "cause", why)
 	}
 	c.close(false)
 }
@@ -260,7 +273,7 @@ func (c *conn) close(reset bool) {
 	c.Conn.Close(reset)
 	c.unlist()
 	s.unlink(c)
-	key := c.key
+	key := c.from.Key
 	s.freeConn(c)
 	s.Left(key)
 }

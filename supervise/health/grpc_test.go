@@ -18,6 +18,7 @@ import (
 	"lb/config"
 	"lb/internal/testkit"
 	"lb/internal/tlsconf"
+	"lb/proxyproto"
 )
 
 // grpcServer is a server of grpc-go. health may be nil for one that does not know the
@@ -42,7 +43,7 @@ func checkGRPC(t *testing.T, at location, service string) result {
 	t.Helper()
 	h := config.NewHealth()
 	h.Type, h.Service, h.Timeout = config.CheckGRPC, service, testkit.Patience
-	return probe(t.Context(), &h, "x", config.ProtocolH2C, at, nil)
+	return probe(t.Context(), &h, "x", config.ProtocolH2C, at, nil, proxyproto.Off)
 }
 
 // TestProbeGRPC asks grpc-go's own health service.
@@ -94,7 +95,7 @@ func TestGRPCTimeout(t *testing.T) {
 	h.Type = config.CheckGRPC
 	// On a busy machine, the call may not have begun in so short a time.
 	for h.Timeout = 50 * time.Millisecond; ; h.Timeout *= 2 {
-		r := probe(t.Context(), &h, "x", config.ProtocolH2C, at, nil)
+		r := probe(t.Context(), &h, "x", config.ProtocolH2C, at, nil, proxyproto.Off)
 		if r.good || r.why != board.ReasonTimeout {
 			t.Fatalf("%+v", r)
 		}
@@ -123,7 +124,7 @@ func TestProbeGRPCOverTLS(t *testing.T) {
 		}
 		h := config.NewHealth()
 		h.Type, h.Timeout = config.CheckGRPC, testkit.Patience
-		if r := probe(t.Context(), &h, "backend.test", protocol, at, tlsconf.ForBackend(set.Pools[0], cfg.Pools[0].Backends[0])); !r.good {
+		if r := probe(t.Context(), &h, "backend.test", protocol, at, tlsconf.ForBackend(set.Pools[0], cfg.Pools[0].Backends[0]), proxyproto.Off); !r.good {
 			t.Errorf("%s: %+v", protocol, r)
 		}
 	}

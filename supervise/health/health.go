@@ -27,6 +27,7 @@ import (
 	"lb/config"
 	"lb/internal/tlsconf"
 	"lb/loop/tick"
+	"lb/proxyproto"
 	"lb/upstream"
 )
 
@@ -204,7 +205,8 @@ type checker struct {
 	host  string // the Host field
 	isTLS bool
 	proto string // of the pool
-	id    int    // its place on the board
+	proxy proxyproto.Version
+	id    int // its place on the board
 	board *board.Board
 	now   func() tick.Instant
 	fails func()       // called for each check that fails; or nil
@@ -235,6 +237,7 @@ func newChecker(o *Options, pool, backend int) *checker {
 		host:  hostOf(p.Health, b),
 		isTLS: b.TLS,
 		proto: p.Protocol,
+		proxy: proxyproto.ParseVersion(p.SendProxy),
 		id:    id,
 		board: o.Board,
 		now:   o.Now,
@@ -264,7 +267,7 @@ func checked(h config.Health) config.Health {
 // checks reports whether c checks the backend of p at an index as p says.
 func (c *checker) checks(p *config.Pool, backend int) bool {
 	return reflect.DeepEqual(c.cfg, checked(p.Health)) && reflect.DeepEqual(c.eject, p.Eject) && c.name == nameOf(p, backend) &&
-		c.host == hostOf(p.Health, p.Backends[backend]) && c.proto == p.Protocol && c.isTLS == p.Backends[backend].TLS
+		c.host == hostOf(p.Health, p.Backends[backend]) && c.proto == p.Protocol && c.proxy == proxyproto.ParseVersion(p.SendProxy) && c.isTLS == p.Backends[backend].TLS
 }
 
 // speak has later probes go by set, for the backend at an index.
@@ -304,7 +307,7 @@ func (c *checker) run(ctx context.Context, wait time.Duration) {
 			continue
 		}
 		stop := watch(c.cfg.Timeout)
-		r := probe(ctx, &c.cfg, c.host, c.proto, c.at, c.tls.Load())
+		r := probe(ctx, &c.cfg, c.host, c.proto, c.at, c.tls.Load(), c.proxy)
 		stood := stop()
 		if ctx.Err() != nil {
 			return // the probe was cancelled, and has found nothing

@@ -18,6 +18,7 @@ import (
 	"lb/internal/testkit"
 	"lb/internal/tlsconf"
 	"lb/internal/tlsfault"
+	"lb/proxyproto"
 )
 
 // h2cServer serves h by HTTP/2 without TLS, and by nothing else.
@@ -91,11 +92,11 @@ func TestProbeH2C(t *testing.T) {
 	} {
 		h := config.NewHealth()
 		h.Timeout = tc.timeout
-		r := probe(t.Context(), &h, "x", config.ProtocolH2C, tc.at, nil)
+		r := probe(t.Context(), &h, "x", config.ProtocolH2C, tc.at, nil, proxyproto.Off)
 		// On a busy machine, even the connection may take longer than so short a time.
 		for strings.HasPrefix(r.cause, "connect: timeout") && h.Timeout < testkit.Patience {
 			h.Timeout *= 2
-			r = probe(t.Context(), &h, "x", config.ProtocolH2C, tc.at, nil)
+			r = probe(t.Context(), &h, "x", config.ProtocolH2C, tc.at, nil, proxyproto.Off)
 		}
 		if tc.want.why == board.ReasonTimeout {
 			tc.want.cause += h.Timeout.String()
@@ -118,7 +119,7 @@ func TestProbeHTTP2Request(t *testing.T) {
 	} {
 		h := config.NewHealth()
 		h.Method, h.Path, h.Host, h.Timeout = tc.method, tc.path, tc.host, testkit.Patience
-		r := probe(t.Context(), &h, hostOf(h, config.Backend{Host: "app", Port: 80}), config.ProtocolH2C, at, nil)
+		r := probe(t.Context(), &h, hostOf(h, config.Backend{Host: "app", Port: 80}), config.ProtocolH2C, at, nil, proxyproto.Off)
 		if !r.good {
 			t.Fatalf("%+v", r)
 		}
@@ -167,7 +168,7 @@ func TestProbeALPN(t *testing.T) {
 		}
 		h := config.NewHealth()
 		h.Type, h.Timeout = tc.kind, testkit.Patience
-		r := probe(t.Context(), &h, "backend.test", tc.protocol, tc.at, tlsconf.ForBackend(set.Pools[0], cfg.Pools[0].Backends[0]))
+		r := probe(t.Context(), &h, "backend.test", tc.protocol, tc.at, tlsconf.ForBackend(set.Pools[0], cfg.Pools[0].Backends[0]), proxyproto.Off)
 		switch {
 		case tc.want == "":
 			if r.good || r.why != board.ReasonTLS || r.detail != uint64(tlsfault.NoProtocol) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"lb/board"
 	"lb/config"
 	"lb/internal/tlsfault"
+	"lb/proxyproto"
 )
 
 const (
@@ -42,10 +44,11 @@ type result struct {
 	cause  string // the same in words
 }
 
-// probe checks a backend once, as protocol says, by TLS unless secure is nil. Every probe has a connection of
+// probe checks a backend once, as protocol says, by TLS unless secure is nil, after a PROXY
+// header of version proxy. Every probe has a connection of
 // its own, because a backend that no longer accepts is not well, whatever an old
 // connection says.
-func probe(ctx context.Context, h *config.Health, host, protocol string, at location, secure *tls.Config) result {
+func probe(ctx context.Context, h *config.Health, host, protocol string, at location, secure *tls.Config, proxy proxyproto.Version) result {
 	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
 	defer cancel()
 	conn, err := knock(ctx, at)
@@ -53,6 +56,9 @@ func probe(ctx context.Context, h *config.Health, host, protocol string, at loca
 		return failed("connect", err, board.ReasonConnect, h.Timeout)
 	}
 	defer func() { conn.Close() }()
+	if err := greet(ctx, conn, proxy); err != nil {
+		return failed("connect", err, board.ReasonConnect, h.Timeout)
+	}
 	words, h2 := "connected", protocol == config.ProtocolH2C
 	if secure != nil {
 		over, asked, err := handshake(ctx, conn, secure)
@@ -75,6 +81,22 @@ func probe(ctx context.Context, h *config.Health, host, protocol string, at loca
 		return http2(ctx, conn, h, host, secure != nil)
 	}
 	return exchange(ctx, conn, h, host)
+}
+
+// greet sends the PROXY header of a conn of lb itself: LOCAL in version 2. Version 1
+// has lb's own addresses, as proxy-protocol.txt 2.1 recommends for checks: some servers refuse
+// UNKNOWN, which is for a unix socket alone.
+func greet(ctx context.Context, conn net.Conn, v proxyproto.Version) error {
+	if v == proxyproto.Off {
+		return nil
+	}
+	var from, to netip.AddrPort
+	if own, ok := conn.LocalAddr().(*net.TCPAddr); ok && v == proxyproto.V1 {
+		from, to = own.AddrPort(), conn.RemoteAddr().(*net.TCPAddr).AddrPort()
+	}
+	defer context.AfterFunc(ctx, func() { conn.SetDeadline(longAgo) })()
+	_, err := conn.Write(v.Append(nil, from, to, nil))
+	return err
 }
 
 // knockEvery is how soon a unix socket is tried again whose accept queue is full.

@@ -17,6 +17,7 @@ import (
 	"lb/board"
 	"lb/config"
 	"lb/internal/testkit"
+	"lb/proxyproto"
 )
 
 // rawBackend answers every connection with answer, once it has read a head,
@@ -133,11 +134,11 @@ func TestProbeAnswers(t *testing.T) {
 			tc.set(&h)
 		}
 		addrs := rawBackend(t, tc.answer, tc.hold)
-		r := probe(t.Context(), &h, "x", "", addrs, nil)
+		r := probe(t.Context(), &h, "x", "", addrs, nil, proxyproto.Off)
 		// On a busy machine, less than usual may have arrived in so short a time.
 		for strings.HasSuffix(tc.cause, "after ") && !strings.HasPrefix(r.cause, tc.cause) && h.Timeout < testkit.Patience {
 			h.Timeout *= 2
-			r = probe(t.Context(), &h, "x", "", addrs, nil)
+			r = probe(t.Context(), &h, "x", "", addrs, nil, proxyproto.Off)
 		}
 		want := tc.cause
 		if strings.HasSuffix(want, "after ") {
@@ -169,7 +170,7 @@ func TestProbeConnects(t *testing.T) {
 			if kind == config.CheckTCP && tc.why == board.ReasonOK {
 				want = "connected"
 			}
-			if r := probe(t.Context(), &h, "x", "", tc.at, nil); r.why != tc.why || r.cause != want {
+			if r := probe(t.Context(), &h, "x", "", tc.at, nil, proxyproto.Off); r.why != tc.why || r.cause != want {
 				t.Errorf("%s, %s: %+v; want %v, %q", tc.name, kind, r, tc.why, want)
 			}
 		}
@@ -202,7 +203,7 @@ func TestProbeRequest(t *testing.T) {
 	} {
 		h := config.NewHealth()
 		h.Host, h.Method, h.Path, h.Timeout = tc.host, tc.method, tc.path, testkit.Patience
-		r := probe(t.Context(), &h, hostOf(h, tc.backend), "", location{"unix", l.Addr().String()}, nil)
+		r := probe(t.Context(), &h, hostOf(h, tc.backend), "", location{"unix", l.Addr().String()}, nil, proxyproto.Off)
 		if !r.good {
 			t.Fatalf("%+v", r)
 		}
@@ -237,7 +238,7 @@ func TestProbeReadsBody(t *testing.T) {
 	}()
 	h := config.NewHealth()
 	h.Timeout = testkit.Patience
-	if r := probe(t.Context(), &h, "x", "", location{"tcp", l.Addr().String()}, nil); !r.good {
+	if r := probe(t.Context(), &h, "x", "", location{"tcp", l.Addr().String()}, nil, proxyproto.Off); !r.good {
 		t.Errorf("%+v", r)
 	}
 	if err := testkit.Wait(t, ended, "the end of the conn"); err != io.EOF {
@@ -265,7 +266,7 @@ func TestProbeIsCancelled(t *testing.T) {
 	h.Timeout = time.Hour
 	done := make(chan result, 1)
 	addr := silentAddr(t)
-	go func() { done <- probe(ctx, &h, "x", "", addr, nil) }()
+	go func() { done <- probe(ctx, &h, "x", "", addr, nil, proxyproto.Off) }()
 	cancel()
 	select {
 	case r := <-done:

@@ -11,6 +11,7 @@ import (
 	"lb/board"
 	"lb/config"
 	"lb/internal/testkit"
+	"lb/proxyproto"
 )
 
 // eject ejects a backend at the present time of the board's clock, as a loop does.
@@ -93,12 +94,12 @@ func TestProbeOfFullQueue(t *testing.T) {
 	h := config.NewHealth()
 	h.Type, h.Timeout = config.CheckTCP, 50*time.Millisecond
 	addrs := location{"unix", path}
-	if r := probe(t.Context(), &h, "x", "", addrs, nil); r.good || r.why != board.ReasonTimeout {
+	if r := probe(t.Context(), &h, "x", "", addrs, nil, proxyproto.Off); r.good || r.why != board.ReasonTimeout {
 		t.Errorf("%+v, want a timeout", r)
 	}
 	h.Timeout = testkit.Patience
 	got := make(chan result)
-	go func() { got <- probe(t.Context(), &h, "x", "", addrs, nil) }()
+	go func() { got <- probe(t.Context(), &h, "x", "", addrs, nil, proxyproto.Off) }()
 	conn, _, err := syscall.Accept(fd)
 	if err != nil {
 		t.Fatal(err)

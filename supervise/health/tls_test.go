@@ -13,6 +13,7 @@ import (
 	"lb/internal/testkit"
 	"lb/internal/tlsconf"
 	"lb/internal/tlsfault"
+	"lb/proxyproto"
 )
 
 // secureBackend answers over TLS, or does what answer does instead.
@@ -88,7 +89,7 @@ func TestProbeTLS(t *testing.T) {
 		for _, kind := range []string{config.CheckHTTP, config.CheckTCP} {
 			h := config.NewHealth()
 			h.Type, h.Timeout = kind, testkit.Patience
-			r := probe(t.Context(), &h, "x", "", tc.at, own)
+			r := probe(t.Context(), &h, "x", "", tc.at, own, proxyproto.Off)
 			if r.good != (tc.kind == tlsfault.None) || r.ours {
 				t.Errorf("%s, %s: %+v", tc.what, kind, r)
 			}
@@ -103,11 +104,11 @@ func TestProbeTLS(t *testing.T) {
 	h := config.NewHealth()
 	h.Timeout = 50 * time.Millisecond
 	silent := secureBackend(t, nil, func(c net.Conn) { io.Copy(io.Discard, c) })
-	r := probe(t.Context(), &h, "x", "", silent, own)
+	r := probe(t.Context(), &h, "x", "", silent, own, proxyproto.Off)
 	// On a busy machine, even the connection may take longer than so short a time.
 	for strings.HasPrefix(r.cause, "connect: timeout") && h.Timeout < testkit.Patience {
 		h.Timeout *= 2
-		r = probe(t.Context(), &h, "x", "", silent, own)
+		r = probe(t.Context(), &h, "x", "", silent, own, proxyproto.Off)
 	}
 	if r.why != board.ReasonTimeout || !strings.HasPrefix(r.cause, "tls: timeout") {
 		t.Errorf("never answers: %+v", r)

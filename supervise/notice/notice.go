@@ -188,6 +188,12 @@ func (n *Notices) tellRefused(kind uint64, r board.Refusal, now tick.Instant, wa
 		t.taken(now)
 		return
 	}
+	if why, ok := board.OfPreamble(kind); ok {
+		n.o.Log.Warn("connections refused for their PROXY header", "reason", eg.Text, "count", t.untold, "since", t.sinceText(),
+			"client", eg.Client, "mend", preambleMends[why])
+		t.taken(now)
+		return
+	}
 	if why, ok := board.OfConn(kind); ok {
 		n.tellConns(why, t, eg)
 		t.taken(now)
@@ -214,6 +220,14 @@ func (n *Notices) tellRefused(kind uint64, r board.Refusal, now tick.Instant, wa
 	}
 	n.o.Log.Log(context.Background(), level, "requests refused", args...)
 	t.taken(now)
+}
+
+// preambleMends are for connections at listeners with proxy_protocol.
+var preambleMends = [...]string{
+	board.PreambleUntrusted: "if it is your load balancer, add its address to trusted_proxies; clients have to use another listener",
+	board.PreambleMalformed: "let the load balancer send the PROXY protocol, v1 or v2, or take proxy_protocol off this listener",
+	board.PreambleCut:       "look at the load balancer: it ended the connection",
+	board.PreambleLate:      "let the load balancer send the PROXY protocol, v1 or v2, or take proxy_protocol off this listener",
 }
 
 // tellConns tells of conns that were closed as soon as they were accepted. eg is the newest.

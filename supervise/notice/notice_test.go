@@ -130,6 +130,15 @@ func TestFloods(t *testing.T) {
 		`level=WARN msg="connections cut off for a flood" kind=pings count=1 since=2026-01-02T12:00:00Z client=10.0.0.9 mend="if the client is a good one, see docs/http2.md"`)
 }
 
+// TestPreambles: one line for each reason why conns were closed for their PROXY header.
+func TestPreambles(t *testing.T) {
+	d := newDesk(t)
+	for loop, client := range []string{"10.0.0.7", "10.0.0.8"} {
+		d.board.Refusals(loop).Note(board.PreambleKind(board.PreambleUntrusted), int64(d.now)+int64(loop), []byte(client), "its address is not in trusted_proxies", nil)
+	}
+	d.after(0, `level=WARN msg="connections refused for their PROXY header" reason="its address is not in trusted_proxies" count=2 since=2026-01-02T12:00:00Z client=10.0.0.8 mend="if it is your load balancer, add its address to trusted_proxies; clients have to use another listener"`)
+}
+
 // TestHandshakes: one line for each way in which handshakes with clients come to nothing; what
 // lb refuses itself is a warning.
 func TestHandshakes(t *testing.T) {
