@@ -48,8 +48,9 @@ type BackendTotals struct {
 	ConnectFaults, ResetFaults, TimeoutFaults, BadAnswers uint64
 	Conns                                                 uint64
 	BytesFrom, BytesTo                                    uint64
-	Queued                                                uint64
+	FirstBytes                                            uint64 // see FirstBytesOf
 	Idle                                                  uint64
+	Queued                                                uint64
 	WaitsSince                                            uint64 // meaningless as a sum
 }
 

@@ -91,16 +91,16 @@ func TestLayoutVersion(t *testing.T) {
 		"77:LogLines 78:LogLost 79:Faults[1024] 1103:OldestConfig " +
 		"1104:Knocking 1105:IdleSince 1106:Evicted 1107:Denied 1108:Excess 1109:TallyFull 1110:RoutesWait\n" +
 		"0:InFlight 1:Attempts 2:Replies[4] 6:ConnectFaults 7:ResetFaults 8:TimeoutFaults " +
-		"9:BadAnswers 10:Conns 11:BytesFrom 12:BytesTo 13:Queued 14:Idle 15:WaitsSince\n" +
+		"9:BadAnswers 10:Conns 11:BytesFrom 12:BytesTo 13:FirstBytes 14:Idle 15:Queued 16:WaitsSince\n" +
 		"0:Health 1:HealthSince 2:HealthReason 3:HealthDetail 4:EjectedUntil 5:EjectedSince 6:EjectedReason " +
-		"7:EjectedDetail 8:EjectedLast 9:Ejections 10:Faults 11:Admin 12:WeightOverride 13:RecoveredAt 14:_[2] " +
+		"7:EjectedDetail 8:EjectedLast 9:Ejections 10:Faults 11:Admin 12:WeightOverride 13:RecoveredAt 14:LeavingUntil 15:LeavingReason " +
 		"16:TTFB 17:TTFBAt 18:IdleTold 19:IdleSeen 20:IdleSeenAt 21:Refusals 22:Clients 23:Targets 24:Recent " +
 		"25:LastFaults[10] 35:Own[2] 37:StatusFaults 38:TLSFaults[5]\n" +
 		"0:kind 1:count 2:turn 3:at 4:sizes 5:who[6] 11:text[8] 19:line[8]\n" +
 		"0:WorkerRestarts 1:Reloads 2:ReloadFaults 3:Upgrades 4:StartedAt 5:LogWriteLost 6:SpansLost\n" +
 		"0:Until 1:number 2:bits 3:addr[2] 5:size 6:id[16]\n" +
 		"258 buckets, 259 words, 1295 words a series, first bound -160; 256 faults, 64 taps, 256 spans of 512 words, 4194304 bytes of log\n" +
-		"header 80, 3 loops: 80 1984, 2 backends: 6032 112, slots: 48 16, series: 6256 1296, rings: 10144 819280, bells: 2467984 65568, all 2664688"
+		"header 80, 3 loops: 80 1984, 2 backends: 6032 144, slots: 48 32, series: 6320 1296, rings: 10208 819280, bells: 2468048 65568, all 2664752"
 	if logBytes != 4<<20 {
 		t.Skip("the list is that of Linux where addresses have 64 bits")
 	}

@@ -99,13 +99,18 @@ func New(l *loop.Loop, o Options) *Proxy {
 		record:   o.Record,
 	}
 	p.shared = front.Shared{Loop: l, Arena: p.arena, Counters: p.counters, Refusals: p.refusals, Host: p}
-	p.backs.Init(&p.shared, p.chance)
 	p.quotas.Init(l, p.board, p.slot)
+	p.backs.Init(&p.shared, p.chance, func(id int) {
+		if t := p.targets[id]; t != nil {
+			t.wish(board.ReasonGoaway)
+		}
+	})
 	p.watch = watch.Watch{Loop: l, Board: p.board, Busy: p.isBusy, Changed: p.evacuate}
 	p.clients = clients.New(&p.shared, p.board, p.slot, p.log)
 	p.clients.PassOn, p.clients.Taken = o.PassOn, p.showOldest
 	p.upkeep = upkeep.Upkeep{Loop: l, Counters: p.counters, GiveBack: arena.GiveBack,
 		Trim: func() int {
+			p.watch.Look()
 			return p.arena.Trim() + p.clients.Trim() + p.backs.H2.Trim() + p.spares.Trim()*exchangeBytes
 		}}
 	if o.Clock == nil {
@@ -192,8 +197,7 @@ func (p *Proxy) Panicked(value any, stack []byte) {
 	}
 }
 
-// Rung is called after another loop has rung the bell of this one on the board: it wants
-// room.
+// Rung is called after another loop has rung the bell of this one: it wants room.
 func (p *Proxy) Rung() {
 	p.shared.Crowd.Rung()
 	p.eachTarget(func(t *target) { t.Yield() })

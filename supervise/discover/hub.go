@@ -195,6 +195,7 @@ func (h *Hub) flushing() {
 	const saveEvery, refreshEvery = 5 * time.Second, time.Hour
 	save := time.NewTimer(refreshEvery)
 	defer save.Stop()
+	var saved time.Time
 	due := time.Now().Add(refreshEvery)
 	for {
 		select {
@@ -202,7 +203,8 @@ func (h *Hub) flushing() {
 			return
 		case <-save.C:
 			h.save()
-			due = time.Now().Add(refreshEvery)
+			saved = time.Now()
+			due = saved.Add(refreshEvery)
 			save.Reset(refreshEvery)
 			continue
 		case <-h.dirty:
@@ -217,9 +219,9 @@ func (h *Hub) flushing() {
 		default:
 		}
 		if h.tell() {
-			if next := time.Now().Add(saveEvery); next.Before(due) {
+			if next := saved.Add(saveEvery); next.Before(due) {
 				due = next
-				save.Reset(saveEvery)
+				save.Reset(time.Until(next)) // the first change at once
 			}
 		}
 		if h.o.Changed != nil {
