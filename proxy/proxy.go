@@ -144,9 +144,7 @@ func (p *Proxy) Door(address string) loop.Acceptor { return p.clients.Door(addre
 
 // Passed takes over a client connection that another loop has accepted at address, or
 // passes it on again. In a drain its first request is still answered.
-func (p *Proxy) Passed(address string, fd int, peer netip.AddrPort) {
-	p.clients.Passed(address, fd, peer)
-}
+func (p *Proxy) Passed(address string, fd int, peer netip.AddrPort) { p.clients.Passed(address, fd, peer) }
 
 // Close ends the threads that work for the loop, which has ended.
 func (p *Proxy) Close() { p.shared.Close() }
@@ -170,9 +168,7 @@ func (p *Proxy) Cut() int {
 }
 
 // closeIdle ends the idle conns to backends.
-func (p *Proxy) closeIdle() {
-	p.eachTarget(func(t *target) { t.CloseIdle() })
-}
+func (p *Proxy) closeIdle() { p.eachTarget(func(t *target) { t.CloseIdle() }) }
 
 // Closed implements front.Host. It ends a drain when the last client has gone.
 func (p *Proxy) Closed() {
