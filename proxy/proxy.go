@@ -142,9 +142,10 @@ func newBudget(cfg *config.Config) upstream.Budget {
 // for each.
 func (p *Proxy) Door(address string) loop.Acceptor { return p.clients.Door(address) }
 
-// Passed takes over a client connection that another loop has accepted at address, or
-// passes it on again. In a drain its first request is still answered.
-func (p *Proxy) Passed(address string, fd int, peer netip.AddrPort) { p.clients.Passed(address, fd, peer) }
+// Passed takes over a client connection that another loop has accepted at address.
+func (p *Proxy) Passed(address string, fd int, peer netip.AddrPort) {
+	p.clients.Passed(address, fd, peer)
+}
 
 // Close ends the threads that work for the loop, which has ended.
 func (p *Proxy) Close() { p.shared.Close() }
