@@ -83,7 +83,7 @@ func wordsOf(t *testing.T, typ reflect.Type) string {
 // TestLayoutVersion fails if a slot changes but layoutVersion does not: a new binary would
 // misread an old one's board.
 func TestLayoutVersion(t *testing.T) {
-	const version7 = "0:ClientConns 1:BackendConns 2:BackendIdle 3:Exchanges 4:Tunnels 5:Accepted " +
+	const version8 = "0:ClientConns 1:BackendConns 2:BackendIdle 3:Exchanges 4:Tunnels 5:Accepted " +
 		"6:AcceptErrors 7:Requests 8:Replies[6] 14:OwnReplies[6] 20:PoolLess[6] 26:BytesFromClient 27:BytesToClient " +
 		"28:BytesFromBackend 29:BytesToBackend 30:Retries 31:Unrouted 32:ClientAborts 33:Panics 34:Turns " +
 		"35:Handshakes[5] 40:HandshakeTimes[14] 54:HandshakeNanos " +
@@ -99,7 +99,7 @@ func TestLayoutVersion(t *testing.T) {
 		"0:WorkerRestarts 1:Reloads 2:ReloadFaults 3:Upgrades 4:StartedAt 5:LogWriteLost 6:SpansLost\n" +
 		"0:Until 1:number 2:bits 3:addr[2] 5:size 6:id[16]\n" +
 		"258 buckets, 259 words, 1295 words a series, first bound -160; 256 faults, 64 taps, 256 spans of 512 words, 4194304 bytes of log\n" +
-		"header 80, 3 loops: 80 1968, 2 backends: 5984 112, slots: 48 16, series: 6208 1296, rings: 10096 819280, all 2467936"
+		"header 80, 3 loops: 80 1968, 2 backends: 5984 112, slots: 48 16, series: 6208 1296, rings: 10096 819280, buckets: 2467936 2198896, all 4666832"
 	if logBytes != 4<<20 {
 		t.Skip("the list is that of Linux where addresses have 64 bits")
 	}
@@ -109,11 +109,11 @@ func TestLayoutVersion(t *testing.T) {
 		wordsOf(t, reflect.TypeFor[refusal]()) + "\n" + wordsOf(t, reflect.TypeFor[Control]()) + "\n" + wordsOf(t, reflect.TypeFor[Tap]()) + "\n" +
 		fmt.Sprintf("%d buckets, %d words, %d words a series, first bound %d; %d faults, %d taps, %d spans of %d words, %d bytes of log\n",
 			HistogramBuckets, histogramWords, seriesWords, FirstBound, FaultsKept, TapsKept, SpansKept, entryWords, logBytes) +
-		fmt.Sprintf("header %d, 3 loops: %d %d, 2 backends: %d %d, slots: %d %d, series: %d %d, rings: %d %d, all %d", headerWords,
+		fmt.Sprintf("header %d, 3 loops: %d %d, 2 backends: %d %d, slots: %d %d, series: %d %d, rings: %d %d, buckets: %d %d, all %d", headerWords,
 			s.loopStart(0), s.loopStart(1)-s.loopStart(0), s.blockStart(0), s.blockWords(),
 			s.backendStart(0, 0)-s.blockStart(0), s.backendStart(1, 0)-s.backendStart(0, 0),
-			s.seriesStart(0, 0), s.seriesStart(1, 0)-s.seriesStart(0, 0), s.ringsStart(0), s.ringsStart(1)-s.ringsStart(0), s.words())
-	if got != version7 || layoutVersion != 7 {
+			s.seriesStart(0, 0), s.seriesStart(1, 0)-s.seriesStart(0, 0), s.ringsStart(0), s.ringsStart(1)-s.ringsStart(0), s.bucketsStart(), s.buckets().Words(), s.words())
+	if got != version8 || layoutVersion != 8 {
 		t.Errorf("version %d has the words\n%s\nwant a new layoutVersion and its list here", layoutVersion, got)
 	}
 }
