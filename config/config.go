@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"lb/config/access"
 	"lb/config/logging"
 	"lb/config/tomlfile"
 )
@@ -55,7 +56,8 @@ type Config struct {
 	Admin          Admin
 	Timeouts       Timeouts
 	Limits         Limits
-	Listeners      []Listener // [[listeners]]; none: Host and Port are the one listener, see Listening
+	RateLimits     []access.RateLimit // [[rate_limits]], in the order of the file
+	Listeners      []Listener         // [[listeners]]; none: Host and Port are the one listener, see Listening
 	TLS            TLS
 	HTTP2          HTTP2
 	AccessLog      logging.AccessLog
@@ -75,6 +77,7 @@ type Timeouts struct {
 	ClientIdle, ClientHeader, ClientBody, ClientWrite         time.Duration
 	Connect, BackendWrite, Response, BackendBody, BackendIdle time.Duration
 	TunnelIdle, TunnelHalfClosed, Queue, Drain, Handshake     time.Duration
+	DrainDelay                                                time.Duration // from a red /healthz to the closed door; 0: none
 }
 
 // Limits bound what one client can ask for.
@@ -84,4 +87,6 @@ type Limits struct {
 	TargetBytes int
 	BodyBytes   int64 // 0: unlimited
 	Connections int   // over all loops; 0: what the descriptor limit allows
+
+	ConnectionsPerClient int // over all loops, by address, IPv6 by /64; 0: unlimited
 }

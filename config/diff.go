@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"lb/config/schema"
-	"lb/config/value"
 )
 
 // Change is one difference between two configurations.
@@ -106,23 +105,4 @@ func backendText(b Backend) string {
 		words[i] = c.Name + " " + value
 	}
 	return " (" + strings.Join(words, ", ") + ")"
-}
-
-// diffHealth compares key by key only checks of the same kind.
-func diffHealth(d *schema.Differ, old, new *Pool, path string) {
-	if old.Health.Type == new.Health.Type && (d.Show == nil || new.Health.Type != "") {
-		schema.DiffTable(d, &old.Health, &new.Health, path, healthKeys)
-		return
-	}
-	d.Setting(path, healthText(old.Health), healthText(new.Health))
-}
-
-func healthText(h Health) string {
-	switch h.Type {
-	case "":
-		return "off"
-	case CheckTCP, CheckGRPC:
-		return h.Type + " every " + value.DurationText(h.Interval)
-	}
-	return fmt.Sprintf("%s %s every %s", h.Method, h.Path, value.DurationText(h.Interval))
 }

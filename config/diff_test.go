@@ -6,7 +6,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"lb/config/access"
+	"lb/config/match"
 	"lb/config/schema"
 	"lb/config/tomlfile"
 )
@@ -231,7 +234,7 @@ func TestDiffForgetsNothing(t *testing.T) {
 		}
 		leaves++
 		for _, got := range [][]Change{Diff(old, changed), Diff(changed, old)} {
-			if want := path != "Config.Source" && path != "Config.Pools[0].Name"; len(got) > 0 != want {
+			if want := path != "Config.Source" && path != "Config.Pools[0].Name" && !isFound(path); len(got) > 0 != want {
 				t.Errorf("%s: the changes are %q", path, lines(got))
 			}
 		}
@@ -240,6 +243,11 @@ func TestDiffForgetsNothing(t *testing.T) {
 	if leaves < 90 {
 		t.Errorf("only %d fields were changed", leaves)
 	}
+}
+
+// isFound reports whether the field at path is no key, but found out by lb.
+func isFound(path string) bool {
+	return strings.Contains(path, ".Backends[") && strings.HasSuffix(path, "].Name")
 }
 
 // full returns a configuration in which no list is empty.
@@ -253,13 +261,19 @@ pool = "api"
 set_request_headers = { a = "b" }
 set_response_headers = { a = "b" }
 `)
-	c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	networks := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	c.TrustedProxies = slices.Clone(networks)
+	for i := range c.Routes {
+		c.Routes[i].Allow, c.Routes[i].Deny = slices.Clone(networks), slices.Clone(networks)
+	}
+	c.RateLimits = []access.RateLimit{{Name: "api", Key: access.KeyHeader, KeyName: "x-key", Rate: access.Rate{Count: 5, Per: time.Second}, Burst: 7,
+		Match: match.Conditions{Path: "/", Methods: []string{"GET"}, Headers: []Field{{Name: "a", Value: "b"}}}}}
 	c.Pools = append(c.Pools, NewPool("no route leads here"))
 	for i := range c.Pools {
 		c.Pools[i].Health = NewHealth()
 		c.Pools[i].Eject.OnStatus = []int{502}
 	}
-	c.Listeners = []Listener{{Address: ":80", RedirectHTTPS: true}, {Address: ":443", TLS: true}}
+	c.Listeners = []Listener{{Address: ":80", RedirectHTTPS: true}, {Address: ":443", TLS: true, Allow: slices.Clone(networks), Deny: slices.Clone(networks)}}
 	c.TLS.Certs = []Cert{{"a.pem", "a.key"}, {"b.pem", ""}}
 	c.TLS.ACME.Names = []string{"example.com"}
 	return c

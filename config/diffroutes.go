@@ -103,57 +103,10 @@ func (c *Config) poolName(r Route) string {
 	return c.Pools[r.Pool].Name
 }
 
-// fields notes the names of the fields that differ, but not their values, which may
-// be secret.
-func diffFields(d *schema.Differ, key string, old, new []Field) {
-	if d.Show != nil {
-		for _, f := range new {
-			d.Show(tomlfile.Under(key, f.Name), value.QuoteText(f.Value))
-		}
-		return
-	}
-	var words []string
-	for _, f := range new {
-		i := slices.IndexFunc(old, func(o Field) bool { return o.Name == f.Name })
-		if i < 0 {
-			words = append(words, f.Name+" added")
-		} else if old[i].Value != f.Value {
-			words = append(words, f.Name+" changed")
-		}
-	}
-	for _, f := range old {
-		if !slices.ContainsFunc(new, func(n Field) bool { return n.Name == f.Name }) {
-			words = append(words, f.Name+" removed")
-		}
-	}
-	if len(words) > 0 {
-		d.Detail(key + ": " + strings.Join(words, ", "))
-	}
-}
-
 // key returns what a pool hashes, as the file spells it.
 func (h Hash) key() string {
 	if h.Name == "" {
 		return h.Key
 	}
 	return h.Key + ":" + h.Name
-}
-
-func expectText(list []Statuses) string {
-	words := make([]string, len(list))
-	for i, s := range list {
-		if words[i] = fmt.Sprintf("%d-%d", s.Low, s.High); s.Low == s.High {
-			words[i] = fmt.Sprint(s.Low)
-		}
-	}
-	return value.QuoteText(strings.Join(words, ","))
-}
-
-func retryOnWords(on RetryOn) (words []string) {
-	for _, w := range retryWords {
-		if *w.field(&on) {
-			words = append(words, w.word)
-		}
-	}
-	return words
 }

@@ -39,7 +39,7 @@ func (c *Config) With(f Flags) (*Config, error) {
 	note("--admin", textFlag(&out.Admin.Address, f.Admin, value.CheckAddress))
 	note("--pid-file", textFlag(&out.PIDFile, f.PIDFile, value.CheckFile))
 	if len(f.Backends) > 0 {
-		out.Pools[0].Backends = backendFlags(f.Backends, note)
+		out.Pools[0].Backends, out.Pools[0].Discover = backendFlags(f.Backends, note), ""
 		for _, b := range out.Pools[0].Backends {
 			note("--backend", out.Pools[0].protocolFlaw(b))
 		}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"lb/config/access"
+	"lb/config/health"
 	"lb/config/logging"
 	"lb/config/schema"
 	"lb/config/value"
@@ -28,16 +30,17 @@ func init() {
 		{"", schema.Names(topKeys), false},
 		{"[[backends]]", schema.Names(backendKeys), false},
 		{"[hash]", schema.Names(hashKeys), false},
-		{"[health]", schema.Names(healthKeys), false},
-		{"[eject]", schema.Names(ejectKeys), false},
+		{"[health]", schema.Names(health.Keys), false},
+		{"[eject]", schema.Names(health.EjectKeys), false},
 		{"[backend_tls]", schema.Names(backendTLSKeys), false},
 		{"[[listeners]]", schema.Names(listenerKeys), false},
 		{"[tls]", schema.Names(tlsKeys), false},
 		{"[[tls.certs]]", schema.Names(certKeys), false},
 		{"[tls.acme]", schema.Names(acmeKeys), false},
 		{"[http2]", schema.Names(http2Keys), false},
-		{"[retry]", schema.Names(retryKeys), false},
+		{"[retry]", schema.Names(health.RetryKeys), false},
 		{"[[routes]]", schema.Names(routeKeys), false},
+		{"[[rate_limits]]", schema.Names(access.RateLimitKeys), false},
 		{"[admin]", schema.Names(adminKeys), false},
 		{"[access_log]", schema.Names(logging.AccessLogKeys), false},
 		{"[tracing]", schema.Names(logging.TracingKeys), false},
@@ -54,7 +57,7 @@ var topKeys = slices.Concat([]schema.Key[draft]{
 	schema.Text("mode", checkMode, func(c *draft) *Mode { return &c.Mode }),
 	schema.Number("workers", 0, workersMax, func(c *draft) *int { return &c.Workers }),
 	schema.Text("via", value.CheckVia, func(c *draft) *string { return &c.Via }),
-	schema.Special("trusted_proxies", readTrusted, schema.Shown(func(c *draft) string { return value.ListText(c.TrustedProxies) })),
+	access.Networks("trusted_proxies", func(c *draft) *[]netip.Prefix { return &c.TrustedProxies }),
 	schema.Flag("forwarded", func(c *draft) *bool { return &c.Forwarded }),
 	schema.Flag("early_hints", func(c *draft) *bool { return &c.EarlyHints }),
 	schema.Text("log_level", checkLogLevel, func(c *draft) *string { return &c.LogLevel }),
@@ -68,10 +71,15 @@ var topKeys = slices.Concat([]schema.Key[draft]{
 	schema.Special("listeners", readListeners, diffListeners),
 	schema.Special("tls", readTLS, diffTLS),
 	schema.Table("http2", http2Keys, func(c *draft) *HTTP2 { return &c.HTTP2 }),
-}, defaultPool(slices.Concat(balanceKeys, tlsOfPool("backend_tls"))), []schema.Key[draft]{
+}, defaultPool(slices.Concat(balanceKeys, resolveKeys, tlsOfPool("backend_tls"))), []schema.Key[draft]{
 	schema.Special("pools", readPools, diffPools),
 	schema.Special("routes", readRoutes, diffRoutes),
-	schema.Table("retry", retryKeys, func(c *draft) *Retry { return &c.Retry }),
+	schema.Special("rate_limits", func(r *schema.Reader, c *draft, path string, v any) {
+		c.RateLimits = access.ReadRateLimits(r, path, v)
+	}, func(d *schema.Differ, old, new *draft, path string) {
+		access.DiffRateLimits(d, old.RateLimits, new.RateLimits, path)
+	}),
+	schema.Table("retry", health.RetryKeys, func(c *draft) *Retry { return &c.Retry }),
 	schema.Table("admin", adminKeys, func(c *draft) *Admin { return &c.Admin }),
 	schema.Table("access_log", logging.AccessLogKeys, func(c *draft) *logging.AccessLog { return &c.AccessLog }),
 	schema.Table("tracing", logging.TracingKeys, func(c *draft) *logging.Tracing { return &c.Tracing }),
@@ -101,6 +109,7 @@ var timeoutKeys = []schema.Key[Timeouts]{
 	schema.Duration("handshake", func(t *Timeouts) *time.Duration { return &t.Handshake }),
 	schema.Duration("queue", func(t *Timeouts) *time.Duration { return &t.Queue }),
 	schema.Duration("drain", func(t *Timeouts) *time.Duration { return &t.Drain }),
+	schema.Optional("drain_delay", "no delay", func(t *Timeouts) *time.Duration { return &t.DrainDelay }),
 }
 
 var limitKeys = []schema.Key[Limits]{
@@ -109,6 +118,7 @@ var limitKeys = []schema.Key[Limits]{
 	schema.Size("target_bytes", 1, 1<<20, func(l *Limits) *int { return &l.TargetBytes }),
 	schema.Size("body_bytes", 0, 1<<62, func(l *Limits) *int64 { return &l.BodyBytes }),
 	schema.Number("connections", 0, 1<<30, func(l *Limits) *int { return &l.Connections }),
+	schema.Number("connections_per_client", 0, 1<<30, func(l *Limits) *int { return &l.ConnectionsPerClient }),
 }
 
 // WeightMax is the largest weight of a backend, in the file or at run time.
@@ -128,18 +138,4 @@ func checkPaths(s string) *value.Flaw {
 
 func checkLogLevel(s string) *value.Flaw {
 	return value.OneOf(s, "log level", "debug", "info", "warn", "error")
-}
-
-// readTrusted reads networks; an address is a network of one.
-func readTrusted(r *schema.Reader, c *draft, path string, v any) {
-	const hint = `write an address or a network, such as "10.0.0.0/8"`
-	c.TrustedProxies = make([]netip.Prefix, 0)
-	schema.ReadTexts(r, path, v, hint, func(at, s string) {
-		p, f := value.ParseNetwork(s)
-		if f != nil {
-			r.RefuseValue(at, f)
-			return
-		}
-		c.TrustedProxies = append(c.TrustedProxies, p)
-	})
 }

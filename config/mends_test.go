@@ -141,7 +141,7 @@ var mends = []mend{
 	{aRoute + "set_request_headers = { X-A = \"%{REMOTE_ADDR}s\" }", `is not filled in`, aRoute, nil},
 	{aRoute + "set_request_headers = { X-A = \"{http.request.host}\" }", `leave it out: lb sends X-Forwarded-Host`, aRoute, nil},
 	{aRoute + "set_response_headers = { X-A = \"${HOSTNAME}\" }", `write a fixed text`, aRoute + "set_response_headers = { X-A = \"a\" }", nil},
-	{aRoute + "set_response_headers = { Server = \"\" }", "", aRoute + "set_response_headers = { Server = \"\" }", func(c *Config) bool { return route(c).SetResponseHeaders[0] == Field{"Server", ""} }},
+	{aRoute + "set_response_headers = { Server = \"\" }", "", aRoute + "set_response_headers = { Server = \"\" }", func(c *Config) bool { return route(c).SetResponseHeaders[0] == Field{Name: "Server", Value: ""} }},
 	{aRoute + "set_request_headers = { Host = \"\" }", "is empty, and no request is without it; write a name, or leave it out", aRoute, nil},
 	{aRoute + "remove_response_headers = [\"Server\"]", `write set_response_headers or set_request_headers in [[routes]], with "" for a field that is to go`,
 		aRoute + "set_response_headers = { Server = \"\" }", nil},
@@ -212,8 +212,8 @@ func TestWordsOfOthers(t *testing.T) {
 	for _, word := range []string{
 		"ssl", "https", "acme", "letsencrypt", "ssl_certificate", "ssl_protocols", "ssl_ciphers", "ssl_verify_client", "force_ssl", "mtls", "sni", "ocsp", "h2", "alpn", "grpc", "http3", "upstream", "server", "listen", "location", "proxy_pass", "frontend",
 		"bind", "balance", "access_log_format", "customlog", "error_log", "gzip", "worker_processes", "worker_connections", "keepalive", "maxconn",
-		"rate_limit", "include", "user", "group", "daemon", "stats", "prometheus", "cache", "websocket", "cors", "auth", "allow",
-		"proxy_protocol", "resolver", "discovery", "client_max_body_size", "proxy_read_timeout", "error_page", "healthcheck", "rewrite", "real_ip",
+		"limit_req", "include", "user", "group", "daemon", "stats", "prometheus", "cache", "websocket", "cors", "auth", "whitelist",
+		"accept_proxy", "nameserver", "consul", "client_max_body_size", "proxy_read_timeout", "error_page", "healthcheck", "rewrite", "real_ip",
 		"http", "global", "defaults", "stream", "root", "env", "reverse_proxy", "virtual_host", "services", "log",
 	} {
 		for _, src := range []string{word + " = true\n" + oneBackend, oneBackend + "[" + word + "]\nx = 1\n", oneBackend + "[[" + word + "]]\nx = 1\n"} {

@@ -2,11 +2,13 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
+	"lb/config/discovery"
+	"lb/config/health"
 	"lb/config/schema"
 	"lb/config/tomlfile"
 	"lb/config/value"
@@ -19,16 +21,33 @@ var balanceKeys = []schema.Key[Pool]{
 	schema.Text("sticky", value.CheckCookie, func(p *Pool) *string { return &p.Sticky }),
 	schema.Text("reuse", checkReuse, func(p *Pool) *string { return &p.Reuse }),
 	schema.Text("protocol", checkProtocol, func(p *Pool) *string { return &p.Protocol }),
-	schema.Special("slow_start", readSlowStart, schema.Shown(func(p *Pool) string { return value.DurationText(p.SlowStart) })),
-	schema.Special("health", readHealth, diffHealth),
-	schema.Special("eject", readEject, func(d *schema.Differ, old, new *Pool, path string) {
-		schema.DiffTable(d, &old.Eject, &new.Eject, path, ejectKeys)
+	schema.Text("send_proxy", checkSendProxy, func(p *Pool) *string { return &p.SendProxy }),
+	schema.Optional("slow_start", "no slow start", func(p *Pool) *time.Duration { return &p.SlowStart }),
+	schema.Bound("idle_max", connectionsMax, func(p *Pool) *int { return &p.IdleMax }),
+	schema.Text("drain_header", checkDrainHeader, func(p *Pool) *string { return &p.DrainHeader }),
+	schema.Special("health", func(r *schema.Reader, p *Pool, path string, v any) {
+		health.Read(r, &p.Health, path, v)
+	}, func(d *schema.Differ, old, new *Pool, path string) {
+		health.Diff(d, &old.Health, &new.Health, path)
 	}),
+	schema.Special("eject", func(r *schema.Reader, p *Pool, path string, v any) {
+		health.ReadEject(r, &p.Eject, path, v)
+	}, func(d *schema.Differ, old, new *Pool, path string) {
+		schema.DiffTable(d, &old.Eject, &new.Eject, path, health.EjectKeys)
+	}),
+	schema.URL("discover", discovery.Check, func(p *Pool) *string { return &p.Discover }),
 	schema.Special("backends", readBackends, diffBackends),
 }
 
+// resolveKeys are the keys of a pool about names. A pool without one has that of the top.
+var resolveKeys = []schema.Key[Pool]{
+	schema.Text("resolver", checkResolver, func(p *Pool) *string { return &p.Resolver }),
+	schema.DurationFrom("resolve_min", resolveLeast, func(p *Pool) *time.Duration { return &p.ResolveMin }),
+	schema.DurationFrom("resolve_max", resolveLeast, func(p *Pool) *time.Duration { return &p.ResolveMax }),
+}
+
 // otherKeys are the keys of [[pools]] beside the name.
-var otherKeys = slices.Concat(balanceKeys, tlsOfPool("tls"))
+var otherKeys = slices.Concat(balanceKeys, resolveKeys, tlsOfPool("tls"))
 
 var poolKeys = append([]schema.Key[Pool]{
 	schema.Text("name", func(s string) *value.Flaw { return value.CheckPoolName(s, DefaultPool) }, func(p *Pool) *string { return &p.Name }),
@@ -47,6 +66,7 @@ var backendKeys = []schema.Key[Backend]{
 	schema.Flag("backup", func(b *Backend) *bool { return &b.Backup }),
 	schema.Flag("drain", func(b *Backend) *bool { return &b.Drain }),
 	schema.Number("max_connections", 0, connectionsMax, func(b *Backend) *int { return &b.MaxConnections }),
+	schema.Bound("idle_max", connectionsMax, func(b *Backend) *int { return &b.IdleMax }),
 	schema.Flag("tls", func(b *Backend) *bool { return &b.TLS }),
 }
 
@@ -55,43 +75,11 @@ var hashKeys = []schema.Key[Hash]{
 	schema.Fraction("balance_factor", checkBalance, func(h *Hash) *float64 { return &h.BalanceFactor }),
 }
 
-var healthKeys = []schema.Key[Health]{
-	schema.Text("type", checkCheck, func(h *Health) *string { return &h.Type }),
-	schema.Text("service", value.CheckService, func(h *Health) *string { return &h.Service }),
-	schema.Text("path", value.CheckTarget, func(h *Health) *string { return &h.Path }),
-	schema.Text("host", value.CheckHostField, func(h *Health) *string { return &h.Host }),
-	schema.Text("method", checkProbeMethod, func(h *Health) *string { return &h.Method }),
-	schema.DurationFrom("interval", intervalMin, func(h *Health) *time.Duration { return &h.Interval }),
-	schema.DurationFrom("interval_down", intervalMin, func(h *Health) *time.Duration { return &h.IntervalDown }),
-	schema.DurationFrom("timeout", time.Millisecond, func(h *Health) *time.Duration { return &h.Timeout }),
-	schema.Number("rise", 1, streakMax, func(h *Health) *int { return &h.Rise }),
-	schema.Number("fall", 1, streakMax, func(h *Health) *int { return &h.Fall }),
-	schema.Special("expect", readExpect, schema.Shown(func(h *Health) string { return expectText(h.Expect) })),
-}
-
-var ejectKeys = []schema.Key[Eject]{
-	schema.Flag("enabled", func(e *Eject) *bool { return &e.Enabled }),
-	schema.Number("faults", 1, streakMax, func(e *Eject) *int { return &e.Faults }),
-	schema.DurationFrom("time", time.Millisecond, func(e *Eject) *time.Duration { return &e.Time }),
-	schema.DurationFrom("time_max", time.Millisecond, func(e *Eject) *time.Duration { return &e.TimeMax }),
-	schema.Number("max_percent", 1, 100, func(e *Eject) *int { return &e.MaxPercent }),
-	schema.Special("on_status", readOnStatus, schema.Shown(func(e *Eject) string { return value.ListText(e.OnStatus) })),
-}
-
-var retryKeys = []schema.Key[Retry]{
-	schema.Number("attempts", 0, attemptsMax, func(t *Retry) *int { return &t.Attempts }),
-	schema.Special("on", readRetryOn, schema.Shown(func(t *Retry) string { return value.ListText(retryOnWords(t.On)) })),
-	schema.Fraction("budget", value.CheckShare, func(t *Retry) *float64 { return &t.Budget }),
-	schema.Number("budget_min", 0, 1<<20, func(t *Retry) *int { return &t.BudgetMin }),
-}
-
 // The largest and smallest values that make sense.
 const (
 	connectionsMax = 1 << 30
-	streakMax      = 1000
-	attemptsMax    = 100
 	balanceMax     = 100
-	intervalMin    = 10 * time.Millisecond
+	resolveLeast   = 100 * time.Millisecond
 )
 
 // defaultPool turns keys of a pool into keys of the top.
@@ -129,8 +117,8 @@ func readPools(r *schema.Reader, c *draft, path string, v any) {
 		case p.Name != "":
 			first[p.Name] = line
 		}
-		if isTable && !r.File.Has(tomlfile.Under(at, "backends")) {
-			r.RefuseValue(at, value.Wrong("has no backend", "write [[pools.backends]] below it, once for each backend"))
+		if isTable && !r.File.Has(tomlfile.Under(at, "backends")) && !r.File.Has(tomlfile.Under(at, "discover")) {
+			r.RefuseValue(at, value.Wrong("has no backend", "write [[pools.backends]] below it, once for each backend, or discover"))
 		}
 	}
 }
@@ -192,135 +180,57 @@ func readHashKey(r *schema.Reader, h *Hash, path string, v any) {
 	h.Key, h.Name = word, name
 }
 
-// readSlowStart reads a length of time, or "0s" for none.
-func readSlowStart(r *schema.Reader, p *Pool, path string, v any) {
-	if v == "0s" {
-		p.SlowStart = 0
-		return
-	}
-	d, f := value.ParseDuration(v, 1)
-	if f != nil && strings.HasPrefix(f.Hint, "no timeout") {
-		f.Hint = `use "0s" for no slow start`
-	}
-	r.Refuse(path, v, f)
-	p.SlowStart = d
-}
-
-func readHealth(r *schema.Reader, p *Pool, path string, v any) {
-	p.Health = NewHealth()
-	schema.ReadTable(r, &p.Health, path, v, healthKeys)
-	if p.Health.Type != CheckGRPC && p.Health.Service != "" {
-		r.RefuseHere(tomlfile.Under(path, "service"), value.Wrong(fmt.Sprintf("is not used by type = %q", p.Health.Type), `use type = "grpc", or remove it`))
-	}
-	var unused []string
-	switch p.Health.Type {
-	case CheckTCP:
-		unused = []string{"path", "host", "method", "expect"}
-	case CheckGRPC:
-		unused = []string{"path", "method", "expect"}
-	default:
-		return
-	}
-	for _, name := range unused {
-		r.RefuseHere(tomlfile.Under(path, name), value.Wrong(fmt.Sprintf("is not used by type = %q", p.Health.Type), `use type = "http", or remove it`))
-	}
-	p.Health.Path, p.Health.Method, p.Health.Expect = "", "", nil
-}
-
-func readEject(r *schema.Reader, p *Pool, path string, v any) {
-	e := &p.Eject
-	schema.ReadTable(r, e, path, v, ejectKeys)
-	if !r.File.Has(tomlfile.Under(path, "time_max")) {
-		e.TimeMax = max(e.TimeMax, e.Time)
-	}
-	if e.TimeMax < e.Time {
-		r.RefuseValue(tomlfile.Under(path, "time_max"), value.Wrong(fmt.Sprintf("%v is less than time (%v)", e.TimeMax, e.Time), "make it longer, or time shorter"))
-	}
-}
-
-// readExpect reads status codes and ranges of them: "200-299, 404", or 204.
-func readExpect(r *schema.Reader, h *Health, path string, v any) {
-	if n, ok := v.(int64); ok {
-		v = strconv.FormatInt(n, 10)
-	}
-	s, ok := v.(string)
-	if !ok {
-		r.RefuseValue(path, value.WrongKind(v, "text", `write codes and ranges in one text, such as "200-299, 404"`))
-		return
-	}
-	h.Expect = nil
-	for part := range strings.SplitSeq(s, ",") {
-		low, high, f := value.ParseStatuses(strings.TrimSpace(part))
-		if f != nil {
-			r.RefuseValue(path, f)
-			return
-		}
-		h.Expect = append(h.Expect, Statuses{low, high})
-	}
-}
-
-// readOnStatus reads the status codes that count as faults.
-func readOnStatus(r *schema.Reader, e *Eject, path string, v any) {
-	e.OnStatus = nil
-	schema.ReadList(r, path, v, func(at string, v any) {
-		n, ok := v.(int64)
-		switch {
-		case !ok || n < 502 || n > 504:
-			r.RefuseValue(at, value.Wrong(fmt.Sprintf("%v cannot eject a backend", v), "use 502, 503 and 504"))
-		case slices.Contains(e.OnStatus, int(n)):
-			r.RefuseValue(at, value.Wrong(fmt.Sprintf("%d is there already", n), "remove one"))
-		default:
-			e.OnStatus = append(e.OnStatus, int(n))
-		}
-	})
-}
-
-// retryWords are the words of retry.on.
-var retryWords = []struct {
-	word  string
-	field func(*RetryOn) *bool
-}{
-	{"connect", func(on *RetryOn) *bool { return &on.Connect }},
-	{"stale", func(on *RetryOn) *bool { return &on.Stale }},
-	{"timeout", func(on *RetryOn) *bool { return &on.Timeout }},
-	{"reset", func(on *RetryOn) *bool { return &on.Reset }},
-	{"502", func(on *RetryOn) *bool { return &on.Status502 }},
-	{"503", func(on *RetryOn) *bool { return &on.Status503 }},
-	{"504", func(on *RetryOn) *bool { return &on.Status504 }},
-}
-
-// readRetryOn reads the faults that are retried, which may be none.
-func readRetryOn(r *schema.Reader, t *Retry, path string, v any) {
-	t.On = RetryOn{}
-	words := make([]string, len(retryWords))
-	for i, w := range retryWords {
-		words[i] = w.word
-	}
-	schema.ReadTexts(r, path, v, "use words in quotes, such as "+strconv.Quote(words[0]), func(at, s string) {
-		i := slices.Index(words, s)
-		switch {
-		case i < 0:
-			r.RefuseValue(at, value.OneOf(s, "fault", words...))
-		case *retryWords[i].field(&t.On):
-			r.RefuseValue(at, value.Wrong(fmt.Sprintf("%q is there already", s), "remove one"))
-		default:
-			*retryWords[i].field(&t.On) = true
-		}
-	})
-}
-
-func checkCheck(s string) *value.Flaw {
-	return value.OneOf(s, "kind of check", CheckHTTP, CheckTCP, CheckGRPC)
-}
-
-func checkProbeMethod(s string) *value.Flaw {
-	return value.OneOf(s, "method for checks", "GET", "HEAD")
-}
-
 // checkBalance accepts a balance factor. 1 would leave no room.
 func checkBalance(n float64) *value.Flaw {
 	if n != 0 && !(n > 1 && n <= balanceMax) { // so that NaN is not accepted
 		return value.Wrong(fmt.Sprintf("%v is out of range", n), fmt.Sprintf("use more than 1, up to %d, such as 1.25, or 0 for no bound", balanceMax))
+	}
+	return nil
+}
+
+// finishNames gives the pools what they take from the top, and checks it.
+func (r *reader) finishNames() {
+	top := &r.draft.Pools[0]
+	for i := range r.draft.Pools {
+		p, at := &r.draft.Pools[i], ""
+		if i > 0 {
+			at = tomlfile.Element("pools", i-1)
+		}
+		if !r.File.Has(tomlfile.Under(at, "resolver")) {
+			p.Resolver = top.Resolver
+		}
+		if !r.File.Has(tomlfile.Under(at, "resolve_min")) {
+			p.ResolveMin = top.ResolveMin
+		}
+		if !r.File.Has(tomlfile.Under(at, "resolve_max")) {
+			p.ResolveMax = max(top.ResolveMax, p.ResolveMin)
+		}
+		if p.ResolveMax < p.ResolveMin {
+			r.RefuseValue(tomlfile.Under(at, "resolve_max"), value.Wrong(
+				fmt.Sprintf("%v is less than resolve_min (%v)", p.ResolveMax, p.ResolveMin), "make it longer, or resolve_min shorter"))
+		}
+	}
+}
+
+func checkSendProxy(s string) *value.Flaw {
+	return value.OneOf(s, "version of the PROXY protocol", SendProxyOff, SendProxyV1, SendProxyV2)
+}
+
+// checkDrainHeader accepts the name of a field, and "" for none.
+func checkDrainHeader(s string) *value.Flaw {
+	if s == "" {
+		return nil
+	}
+	return value.CheckToken(s)
+}
+
+// checkResolver accepts the address and port of a name server, and "" for the system's.
+func checkResolver(s string) *value.Flaw {
+	if s == "" {
+		return nil
+	}
+	if _, err := netip.ParseAddrPort(s); err != nil {
+		return value.Wrong(fmt.Sprintf("%q is no address with a port", s), `write one such as "10.0.0.2:53", or "" for those of /etc/resolv.conf`)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"lb/config/health"
 	"lb/config/value"
 )
 
@@ -39,6 +40,13 @@ func checkReuse(s string) *value.Flaw {
 	return value.OneOf(s, "reuse", ReuseSafe, ReuseAlways, ReuseNever)
 }
 
+// Versions of the PROXY header that each conn to a backend begins with.
+const (
+	SendProxyOff = "off"
+	SendProxyV1  = "v1"
+	SendProxyV2  = "v2"
+)
+
 // DefaultPool is the name of Pools[0], which no [[pools]] may have.
 const DefaultPool = "default"
 
@@ -51,11 +59,20 @@ type Pool struct {
 	Sticky    string        // name of the cookie that keeps a client at its backend; "" for none
 	Reuse     string        // ReuseAlways, ReuseSafe or ReuseNever
 	Protocol  string        // ProtocolHTTP1, ProtocolH2, ProtocolH2C or ProtocolAuto
+	SendProxy string        // SendProxyOff, SendProxyV1 or SendProxyV2
 	SlowStart time.Duration // how long a recovered or added backend takes to reach its weight; 0: none
 	Health    Health
 	Eject     Eject
 	TLS       BackendTLS // for those of Backends with TLS
-	Backends  []Backend  // Pools[0] has none if neither the file nor a flag names one
+	// IdleMax is how many conns to one backend are kept idle, over all loops; 0: unlimited,
+	// -1: none.
+	IdleMax     int
+	DrainHeader string // name of the field of a response by which a backend asks to be drained; "": none
+	Discover    string // URL of a source of more backends, see package discovery; "": none
+	Resolver    string // address and port of the name server; "": those of the system
+	// ResolveMin and ResolveMax bound how long an answer to a name is believed.
+	ResolveMin, ResolveMax time.Duration
+	Backends               []Backend // Pools[0] has none if neither the file nor a flag names one
 }
 
 // Same reports whether p and other have the same settings and the same backends.
@@ -74,7 +91,12 @@ type Backend struct {
 	Backup         bool   // used only while no other backend of the pool can be
 	Drain          bool   // no new clients; exchanges and sticky clients go on
 	MaxConnections int    // exchanges in flight over all loops; 0: unlimited
+	IdleMax        int    // as that of the pool; 0: that of the pool
 	TLS            bool   // lb speaks TLS to it, by the TLS of its pool
+
+	// Name is the host name under which Host, an address, was found; "" for a backend as it
+	// stands in the file.
+	Name string
 }
 
 // String returns host:port, [v6]:port or unix:/path, the form of -b.
@@ -88,8 +110,11 @@ func (b Backend) String() string {
 // HostField returns the value of Host in a request that lb itself begins, or that has no
 // other. A unix socket has no name of its own.
 func (b Backend) HostField() string {
-	if b.Socket != "" {
+	switch {
+	case b.Socket != "":
 		return "localhost"
+	case b.Name != "":
+		return net.JoinHostPort(b.Name, strconv.Itoa(b.Port))
 	}
 	return b.String()
 }
@@ -110,60 +135,25 @@ type Hash struct {
 	BalanceFactor float64 // most that a backend may have in flight, as a multiple of the average, above 1; 0: no bound
 }
 
-// Kinds of active checks.
-const (
-	CheckHTTP = "http" // a request, answered with an expected status
-	CheckTCP  = "tcp"  // a connection that comes about
-	CheckGRPC = "grpc" // a call of grpc.health.v1.Health/Check, answered with SERVING
+// The settings about backends that fail.
+type (
+	Health   = health.Health
+	Statuses = health.Statuses
+	Eject    = health.Eject
+	Retry    = health.Retry
+	RetryOn  = health.RetryOn
 )
 
-// Health are the settings of active checks of a pool's backends.
-type Health struct {
-	Type         string        // CheckHTTP, CheckTCP or CheckGRPC; "": no checks, and the rest has no meaning
-	Service      string        // that CheckGRPC asks for; "": the whole server
-	Path         string        // with a query or without
-	Host         string        // the Host field; "": the backend's name
-	Method       string        // GET or HEAD
-	Interval     time.Duration // between probes of a backend that is up
-	IntervalDown time.Duration // the same of a backend that is down
-	Timeout      time.Duration // of a whole probe
-	Rise         int           // good probes in a row until a backend is up
-	Fall         int           // bad probes in a row until it is down
-	Expect       []Statuses    // status codes of a good probe
-}
+// Kinds of active checks.
+const (
+	CheckHTTP = health.CheckHTTP
+	CheckTCP  = health.CheckTCP
+	CheckGRPC = health.CheckGRPC
+)
 
-// Statuses is a range of status codes, both ends included.
-type Statuses struct{ Low, High int }
-
-// Eject are the settings of passive checks: a backend with faults in its exchanges is
-// left out for a while.
-type Eject struct {
-	Enabled    bool
-	Faults     int           // in a row until an ejection
-	Time       time.Duration // of the first ejection; the n-th takes n times as long
-	TimeMax    time.Duration
-	MaxPercent int   // of the pool's backends that may be ejected at once; never the last one
-	OnStatus   []int // which of 502, 503 and 504 count as faults
-}
-
-// Retry says when an exchange is tried again, which it never is once it has been
-// answered.
-type Retry struct {
-	Attempts  int // after the first; 0: no retries
-	On        RetryOn
-	Budget    float64 // share of the exchanges that may be retried: 0.2 is 20 %
-	BudgetMin int     // retries that are allowed whatever the share is
-}
-
-// RetryOn is the set of faults that are retried; all but Connect and Stale only for
-// idempotent methods.
-type RetryOn struct {
-	Connect                         bool // there was no connection
-	Stale                           bool // a reused connection was closed already
-	Timeout                         bool // no answer in time
-	Reset                           bool // closed or reset before an answer
-	Status502, Status503, Status504 bool // answers of the backend
-}
+// NewHealth returns checks with all defaults. Checks are off unless the file has a
+// [health] table.
+func NewHealth() Health { return health.New() }
 
 // NewPool returns a pool with all defaults and without a backend.
 func NewPool(name string) Pool {
@@ -173,28 +163,19 @@ func NewPool(name string) Pool {
 		Hash:     Hash{Key: KeyClientIP},
 		Reuse:    ReuseSafe,
 		Protocol: ProtocolHTTP1,
+
+		SendProxy:  SendProxyOff,
+		ResolveMin: time.Second,
+		ResolveMax: 30 * time.Second,
 		Eject: Eject{
 			Enabled:    true,
 			Faults:     3,
 			Time:       10 * time.Second,
 			TimeMax:    5 * time.Minute,
 			MaxPercent: 50,
-		},
-	}
-}
 
-// NewHealth returns checks with all defaults. Checks are off unless the file has a
-// [health] table.
-func NewHealth() Health {
-	return Health{
-		Type:         CheckHTTP,
-		Path:         "/",
-		Method:       "GET",
-		Interval:     5 * time.Second,
-		IntervalDown: time.Second,
-		Timeout:      2 * time.Second,
-		Rise:         2,
-		Fall:         3,
-		Expect:       []Statuses{{200, 399}},
+			Window:      10 * time.Second,
+			RequestsMin: 20,
+		},
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"lb/config/health"
 )
 
 // poolsFile has every key of a pool, and three pools.
@@ -61,13 +63,15 @@ func TestParsePools(t *testing.T) {
 	}
 	first := Pool{
 		Name: "default", Strategy: HashOnKey, Sticky: "lb_at", Reuse: ReuseNever, Protocol: ProtocolHTTP1, SlowStart: 30 * time.Second,
+		SendProxy: SendProxyOff, ResolveMin: time.Second, ResolveMax: 30 * time.Second,
 		Hash: Hash{Key: KeyHeader, Name: "x-user", BalanceFactor: 1.25},
 		Health: Health{
 			Type: CheckHTTP, Path: "/up?full=1", Host: "app.example:8080", Method: "HEAD",
 			Interval: 10 * time.Millisecond, IntervalDown: 20 * time.Millisecond, Timeout: time.Millisecond,
-			Rise: 1, Fall: 1, Expect: []Statuses{{200, 299}, {404, 404}, {501, 501}},
+			Rise: 1, Fall: 1, Expect: []Statuses{{Low: 200, High: 299}, {Low: 404, High: 404}, {Low: 501, High: 501}},
+			Panic: health.Panic503, PanicPercent: 100,
 		},
-		Eject: Eject{Faults: 5, Time: time.Second, TimeMax: time.Minute, MaxPercent: 20, OnStatus: []int{504, 502}},
+		Eject: Eject{Faults: 5, Time: time.Second, TimeMax: time.Minute, MaxPercent: 20, OnStatus: []int{504, 502}, Window: 10 * time.Second, RequestsMin: 20},
 		Backends: []Backend{
 			{Host: "a", Port: 1, Weight: 1, Backup: true},
 			{Host: "b", Port: 1, Weight: 1, Drain: true, MaxConnections: 10},
@@ -77,12 +81,13 @@ func TestParsePools(t *testing.T) {
 	second.Strategy = P2C
 	second.Health = Health{
 		Type: CheckTCP, Interval: 5 * time.Second, IntervalDown: time.Second, Timeout: 2 * time.Second, Rise: 2, Fall: 3,
+		Panic: health.Panic503, PanicPercent: 100,
 	}
 	second.Eject.Time, second.Eject.TimeMax = 10*time.Minute, 10*time.Minute
 	third := poolOf("b", Backend{Socket: "/b", Weight: 1})
 	third.Hash = Hash{Key: KeyCookie, Name: "SID"}
 	third.Health = NewHealth()
-	third.Health.Expect = []Statuses{{204, 204}}
+	third.Health.Expect = []Statuses{{Low: 204, High: 204}}
 	if want := []Pool{first, second, third}; !reflect.DeepEqual(c.Pools, want) {
 		t.Errorf("pools\n%+v, want\n%+v", c.Pools, want)
 	}
@@ -126,7 +131,7 @@ var poolRefusals = []struct{ src, want string }{
 	{onePool + "[[pools.backends]]\nsticky = \"a\"\n", "4:3: Key 'pools.backends' was already created and cannot be used as an array"},
 	{"[[pools]]\nname = \"a\"\n[[pools.backends]]\nsocket = \"/a\"\nsticky = \"a\"\n",
 		`5:1: pools[0].backends[0].sticky: unknown key; "sticky" belongs to [[pools]], above its first [pools.table]`},
-	{onePool + "redirect_to = 1\n", `4:1: pools[0].redirect_to: unknown key; known here: name, strategy, hash, sticky, reuse, protocol, slow_start, health, eject, backends, tls`},
+	{onePool + "redirect_to = 1\n", `4:1: pools[0].redirect_to: unknown key; known here: name, strategy, hash, sticky, reuse, protocol, send_proxy, slow_start, idle_max, drain_header, health, eject, discover, backends, resolver, resolve_min, resolve_max, tls`},
 	{"[health]\nintervall = \"1s\"\n", `2:1: health.intervall: unknown key; did you mean "interval"?`},
 	{"[eject]\nbudget = 1\n", `2:1: eject.budget: unknown key; "budget" belongs to [retry]`},
 	{"[pools]\nname = \"a\"\n", `1:2: pools: must be a list of tables, not a table; write [[pools]], once for each pool`},
@@ -138,7 +143,7 @@ var poolRefusals = []struct{ src, want string }{
 	// Pools.
 	{"[[pools]]\nbackends = [{ socket = \"/a\" }]\n",
 		`1:3: pools[0]: has no name; add name = "api" or another, for routes to refer to`},
-	{"[[pools]]\nname = \"a\"\n", `1:3: pools[0]: has no backend; write [[pools.backends]] below it, once for each backend`},
+	{"[[pools]]\nname = \"a\"\n", `1:3: pools[0]: has no backend; write [[pools.backends]] below it, once for each backend, or discover`},
 	{"[[pools]]\nname = \"\"\nbackends = [{ socket = \"/a\" }]\n", `2:8: pools[0].name: is empty; write a name`},
 	{"[[pools]]\nname = \"a b\"\nbackends = [{ socket = \"/a\" }]\n",
 		`2:8: pools[0].name: "a b" is no name for a pool; use letters, digits, hyphens, underscores and dots`},

@@ -78,7 +78,7 @@ func parse(name string, data []byte, backends bool) (*Config, error) {
 	r := reader{
 		Reader:   schema.Reader{Name: name, Folder: folder, File: file, Unknown: unknown},
 		draft:    draft{Config: *Default()},
-		backends: backends || file.Has("backends"),
+		backends: backends || file.Has("backends") || file.Has("discover"),
 	}
 	r.draft.Source, r.draft.File = name, file
 	r.draft.Pools[0].Backends = nil
@@ -181,6 +181,7 @@ func (r *reader) finish() {
 			"make it smaller, or header_bytes larger"))
 	}
 	r.finishPools()
+	r.finishNames()
 	r.checkSticky()
 	r.finishListeners()
 	r.finishCerts()

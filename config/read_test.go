@@ -123,12 +123,14 @@ tunnel_half_closed = "10.5s"
 queue = "11s"
 drain = "1m0.5s"
 handshake = "12s"
+drain_delay = "13s"
 [limits]
 header_bytes = 2048
 fields = 5
 target_bytes = "1KiB"
 body_bytes = "3 GiB"
 connections = 9
+connections_per_client = 10
 [http2]
 streams = 7
 [access_log]
@@ -165,9 +167,9 @@ func TestParseSetsWhatItReads(t *testing.T) {
 		Retry: Default().Retry,
 		Timeouts: Timeouts{
 			1 * time.Second, 2 * time.Second, 3 * time.Second, 4 * time.Second, 5 * time.Second, 6 * time.Second,
-			7 * time.Second, 8 * time.Second, 9 * time.Second, 10 * time.Second, 10500 * time.Millisecond, 11 * time.Second, 60500 * time.Millisecond, 12 * time.Second,
+			7 * time.Second, 8 * time.Second, 9 * time.Second, 10 * time.Second, 10500 * time.Millisecond, 11 * time.Second, 60500 * time.Millisecond, 12 * time.Second, 13 * time.Second,
 		},
-		Limits: Limits{HeaderBytes: 2048, Fields: 5, TargetBytes: 1024, BodyBytes: 3 << 30, Connections: 9},
+		Limits: Limits{HeaderBytes: 2048, Fields: 5, TargetBytes: 1024, BodyBytes: 3 << 30, Connections: 9, ConnectionsPerClient: 10},
 		TLS:    Default().TLS, HTTP2: HTTP2{Enabled: true, Streams: 7},
 	}
 	if !reflect.DeepEqual(bare(c), want) {
@@ -257,7 +259,7 @@ var refusals = []struct{ src, want string }{
 	{"connect = \"1s\"\n", `1:1: connect: unknown key; "connect" belongs to [timeouts]`},
 	{"[admin]\nqzjxv_zzk = 1\n", `2:1: admin.qzjxv_zzk: unknown key; known here: address, token, socket`},
 	{"\"a b\" = 1\n", `1:1: "a b": unknown key; known here: host, port, mode, workers, via, trusted_proxies, forwarded, early_hints, log_level, log_format, request_id, paths, pid_file, ` +
-		`watch, abort_on_close, sticky_key, listeners, tls, http2, strategy, hash, sticky, reuse, protocol, slow_start, health, eject, backends, backend_tls, pools, routes, retry, admin, access_log, tracing, metrics, timeouts, limits`},
+		`watch, abort_on_close, sticky_key, listeners, tls, http2, strategy, hash, sticky, reuse, protocol, send_proxy, slow_start, idle_max, drain_header, health, eject, discover, backends, resolver, resolve_min, resolve_max, backend_tls, pools, routes, rate_limits, retry, admin, access_log, tracing, metrics, timeouts, limits`},
 
 	// Values of the wrong kind.
 	{"host = 1\n", `1:8: host: must be text, not a number; write "1"`},

@@ -3,10 +3,13 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 
+	"lb/config/access"
+	"lb/config/match"
 	"lb/config/schema"
 	"lb/config/tomlfile"
 	"lb/config/value"
@@ -21,34 +24,41 @@ type routeText struct {
 	bad  bool // the reader has noted a flaw of it
 }
 
-var routeKeys = []schema.Key[routeText]{
-	schema.Text("host", value.CheckHostPattern, func(t *routeText) *string { return &t.Host }),
-	schema.Text("path", value.CheckPathPrefix, func(t *routeText) *string { return &t.Path }),
-	// Conditions do not differ between routes that are compared: they tell one from another.
-	schema.Special("scheme", readScheme, schema.Shown(func(t *routeText) string { return value.QuoteText(t.Scheme) })),
-	schema.Special("methods", readMethods, schema.Shown(func(t *routeText) string { return value.ListText(slices.Sorted(slices.Values(t.Methods))) })),
-	schema.Special("headers", func(r *schema.Reader, t *routeText, path string, v any) {
-		t.Headers = readFields(r, path, v, value.CheckCondition)
-		for i := range t.Headers {
-			t.Headers[i].Name = strings.ToLower(t.Headers[i].Name)
-		}
-	}, func(d *schema.Differ, old, new *routeText, path string) {
-		diffFields(d, path, old.Headers, new.Headers)
-	}),
+// routeKeys are the keys of [[routes]]. Conditions do not differ between routes that are
+// compared: they tell one from another.
+var routeKeys = append(conditions(), []schema.Key[routeText]{
 	schema.Text("pool", func(string) *value.Flaw { return nil }, func(t *routeText) *string { return &t.pool }),
 	schema.Text("paths", checkPaths, func(t *routeText) *Paths { return &t.Paths }),
 	schema.Flag("strip_prefix", func(t *routeText) *bool { return &t.StripPrefix }),
 	schema.Special("set_request_headers", func(r *schema.Reader, t *routeText, path string, v any) {
-		t.SetRequestHeaders = readSetFields(r, path, v, value.CheckSetRequest)
+		t.SetRequestHeaders = match.ReadSetFields(r, path, v, value.CheckSetRequest)
 	}, func(d *schema.Differ, old, new *routeText, path string) {
-		diffFields(d, path, old.SetRequestHeaders, new.SetRequestHeaders)
+		match.DiffFields(d, path, old.SetRequestHeaders, new.SetRequestHeaders)
 	}),
 	schema.Special("set_response_headers", func(r *schema.Reader, t *routeText, path string, v any) {
-		t.SetResponseHeaders = readSetFields(r, path, v, value.CheckSetResponse)
+		t.SetResponseHeaders = match.ReadSetFields(r, path, v, value.CheckSetResponse)
 	}, func(d *schema.Differ, old, new *routeText, path string) {
-		diffFields(d, path, old.SetResponseHeaders, new.SetResponseHeaders)
+		match.DiffFields(d, path, old.SetResponseHeaders, new.SetResponseHeaders)
 	}),
+	access.Networks("allow", func(t *routeText) *[]netip.Prefix { return &t.Allow }),
+	access.Networks("deny", func(t *routeText) *[]netip.Prefix { return &t.Deny }),
+	schema.Number("requests_max", 0, connectionsMax, func(t *routeText) *int { return &t.RequestsMax }),
 	schema.Table("redirect", redirectKeys, func(t *routeText) *Redirect { return &t.Redirect }),
+}...)
+
+// conditions returns the keys of match.Conditions as keys of a route.
+func conditions() (keys []schema.Key[routeText]) {
+	of := func(t *routeText) *match.Conditions {
+		return &match.Conditions{Host: t.Host, Path: t.Path, Scheme: t.Scheme, Methods: t.Methods, Headers: t.Headers}
+	}
+	for _, k := range match.Keys {
+		keys = append(keys, schema.Special(k.Name, func(r *schema.Reader, t *routeText, path string, v any) {
+			c := of(t)
+			k.Set(r, c, path, v)
+			t.Host, t.Path, t.Scheme, t.Methods, t.Headers = c.Host, c.Path, c.Scheme, c.Methods, c.Headers
+		}, func(d *schema.Differ, old, new *routeText, path string) { k.Diff(d, of(old), of(new), path) }))
+	}
+	return keys
 }
 
 var redirectKeys = []schema.Key[Redirect]{
@@ -94,7 +104,7 @@ func checkTarget(r *schema.Reader, t *routeText) {
 		t.Redirect = Redirect{}
 		return
 	}
-	for _, name := range []string{"strip_prefix", "set_request_headers"} {
+	for _, name := range []string{"strip_prefix", "set_request_headers", "requests_max"} {
 		r.RefuseHere(tomlfile.Under(t.at, name), value.Wrong("means nothing here: a redirect reaches no backend", "remove it, or the redirect"))
 	}
 }
@@ -182,73 +192,6 @@ func (rt Route) covers(other Route) bool {
 		}
 	}
 	return true
-}
-
-// readScheme reads the scheme by which clients come.
-func readScheme(r *schema.Reader, t *routeText, path string, v any) {
-	s, f := value.ParseText(v)
-	if f == nil {
-		f = value.OneOf(s, "scheme", "http", "https")
-	}
-	r.Refuse(path, v, f)
-	t.Scheme = s
-}
-
-// readMethods reads names of methods. They are case-sensitive (RFC 9110 section 9.1).
-func readMethods(r *schema.Reader, t *routeText, path string, v any) {
-	t.Methods = nil
-	schema.ReadTexts(r, path, v, `write a method in quotes, such as "GET"`, func(at, s string) {
-		f := value.CheckToken(s)
-		switch {
-		case f != nil:
-			r.RefuseValue(at, f)
-		case s != strings.ToUpper(s):
-			r.RefuseValue(at, value.Wrong(fmt.Sprintf("there is no method %q", s), fmt.Sprintf("write %q", strings.ToUpper(s))))
-		case slices.Contains(t.Methods, s):
-			r.RefuseValue(at, value.Wrong(fmt.Sprintf("%q is there already", s), "remove one"))
-		default:
-			t.Methods = append(t.Methods, s)
-		}
-	})
-	if list, ok := v.([]any); ok && len(list) == 0 {
-		r.RefuseValue(path, value.Wrong("is empty", "name at least one method, or leave it out for all"))
-	}
-}
-
-// readFields reads a table of fields, and sorts them by name. check accepts the names.
-func readFields(r *schema.Reader, path string, v any, check func(string) *value.Flaw) (fields []Field) {
-	table, ok := v.(map[string]any)
-	if !ok {
-		r.RefuseValue(path, value.WrongKind(v, "a table", `write { "X-Name" = "value" }`))
-		return nil
-	}
-	for name, v := range table {
-		at := tomlfile.Under(path, name)
-		if f := check(name); f != nil {
-			r.RefuseKey(at, f)
-			continue
-		}
-		s, f := value.ParseText(v)
-		if f != nil {
-			r.RefuseValue(at, f)
-			continue
-		}
-		r.RefuseValue(at, value.CheckFieldValue(s))
-		fields = append(fields, Field{name, s})
-	}
-	slices.SortFunc(fields, func(a, b Field) int {
-		if n := strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)); n != 0 {
-			return n
-		}
-		return strings.Compare(a.Name, b.Name)
-	})
-	for i := range fields[min(1, len(fields)):] {
-		if name := fields[i+1].Name; strings.EqualFold(fields[i].Name, name) {
-			at := tomlfile.Under(path, name)
-			r.RefuseKey(at, value.Wrong(fmt.Sprintf("is the same field as %s", fields[i].Name), "keep one of the two"))
-		}
-	}
-	return fields
 }
 
 // readRedirectCode reads a status code that comes with a Location (RFC 9110 section 15.4).

@@ -1,6 +1,11 @@
 package config
 
-import "strings"
+import (
+	"net/netip"
+	"strings"
+
+	"lb/config/match"
+)
 
 // Route sends some requests to a pool, or answers them with a redirect. Of the
 // routes that match, an exact host wins over a wildcard, a wildcard over no host;
@@ -17,10 +22,12 @@ type Route struct {
 	SetRequestHeaders  []Field  // replace those of the client, or with "" remove them; names as written
 	SetResponseHeaders []Field  // replace those of the backend, or with "" remove them; names as written
 	Redirect           Redirect
+	Allow, Deny        []netip.Prefix // networks of clients, others get a 403; no Allow: all that Deny has not
+	RequestsMax        int            // at once, over all loops; more wait; 0: unlimited
 }
 
 // Field is one field of a head. Lists of them are sorted by name in lower case.
-type Field struct{ Name, Value string }
+type Field = match.Field
 
 // Redirect is an answer instead of a pool.
 type Redirect struct {

@@ -39,11 +39,11 @@ backends = [{ socket = "/a" }]
 	}
 	want := []Route{
 		{Host: "*.example.com", Path: "/api", Methods: []string{"GET", "PURGE"}, Pool: 1, StripPrefix: true,
-			Headers:            []Field{{"accept", ""}, {"x-beta", "yes"}},
-			SetRequestHeaders:  []Field{{"Host", "inner"}, {"X-A", "1"}, {"x-b", "2"}},
-			SetResponseHeaders: []Field{{"Server", "caf\u00e9"}}},
+			Headers:            []Field{{Name: "accept", Value: ""}, {Name: "x-beta", Value: "yes"}},
+			SetRequestHeaders:  []Field{{Name: "Host", Value: "inner"}, {Name: "X-A", Value: "1"}, {Name: "x-b", Value: "2"}},
+			SetResponseHeaders: []Field{{Name: "Server", Value: "caf\u00e9"}}},
 		{Path: "/", Pool: 0},
-		{Host: "::1", Path: "/old/", Pool: -1, SetResponseHeaders: []Field{{"X-A", "1"}}, Redirect: Redirect{"/new{uri}", 301}},
+		{Host: "::1", Path: "/old/", Pool: -1, SetResponseHeaders: []Field{{Name: "X-A", Value: "1"}}, Redirect: Redirect{"/new{uri}", 301}},
 		{Host: "www.example.com", Path: "/", Pool: -1, Redirect: Redirect{"https://{host}{uri}", 308}},
 	}
 	if !reflect.DeepEqual(c.Routes, want) {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net"
+	"net/netip"
 	"strconv"
 	"time"
 )
@@ -11,6 +12,9 @@ type Listener struct {
 	Address       string // host:port, :port (IPv6 and IPv4), [v6]:port or unix:/path
 	TLS           bool   // clients speak TLS
 	RedirectHTTPS bool   // every request is answered with a 308 to https
+	ProxyProtocol bool   // every conn begins with a PROXY header, and comes from a trusted proxy
+
+	Allow, Deny []netip.Prefix // networks of clients; no Allow: all that Deny has not
 }
 
 // Listening returns where clients connect: Listeners, or one listener at Host and Port,

@@ -113,7 +113,7 @@ func TestOneListener(t *testing.T) {
 		{"[[tls.certs]]\ncert = \"a\"\n", Listener{Address: "0.0.0.0:8080", TLS: true}},
 		{"tls.acme.names = [\"a.test\"]\n", Listener{Address: "0.0.0.0:8080", TLS: true}},
 	} {
-		if got := parsed(t, tc.src).Listening(); !slices.Equal(got, []Listener{tc.want}) {
+		if got := parsed(t, tc.src).Listening(); !reflect.DeepEqual(got, []Listener{tc.want}) {
 			t.Errorf("%q: %+v, want %+v", tc.src, got, tc.want)
 		}
 	}
@@ -171,7 +171,7 @@ var tlsRefusals = []struct{ src, want string }{
 		`3:18: listeners[0].redirect_https: leads to https, and no listener has it; add [[listeners]] with address = ":443" and tls = true`},
 	{tlsListener, `3:7: listeners[0].tls: has no certificate; write cert and key in [tls], or names in [tls.acme]`},
 	{tlsListener + "redirect_https = true\n" + certFiles, `4:18: listeners[0].redirect_https: leads to https, which is spoken here already; remove it, or tls = true`},
-	{tlsListener + "proxy_protocol = true\n" + certFiles, `4:1: listeners[0].proxy_protocol: unknown key; lb does not speak the PROXY protocol yet; leave it out`},
+	{tlsListener + "proxy_protocol = true\n" + certFiles, `4:18: listeners[0].proxy_protocol: believes headers of no proxy; add trusted_proxies = ["10.0.0.0/8"] or another at the top`},
 	{tlsListener + "port = 80\n" + certFiles, `4:1: listeners[0].port: unknown key; write address = ":80"`},
 	{tlsListener + "bind = \"443 ssl\"\n" + certFiles, `4:1: listeners[0].bind: unknown key; write address = ":443" and tls = true`},
 
@@ -406,7 +406,7 @@ func TestFlagsOfTLS(t *testing.T) {
 			t.Errorf("%s: %v", tc.name, err)
 			continue
 		}
-		if got := c.Listening(); !slices.Equal(got, tc.listening) || !slices.Equal(c.TLS.Certs, tc.certs) || !slices.Equal(c.TLS.ACME.Names, tc.names) {
+		if got := c.Listening(); !reflect.DeepEqual(got, tc.listening) || !slices.Equal(c.TLS.Certs, tc.certs) || !slices.Equal(c.TLS.ACME.Names, tc.names) {
 			t.Errorf("%s: %+v, %+v, %v; want %+v, %+v, %v", tc.name, got, c.TLS.Certs, c.TLS.ACME.Names, tc.listening, tc.certs, tc.names)
 		}
 	}

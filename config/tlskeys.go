@@ -2,10 +2,12 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
+	"lb/config/access"
 	"lb/config/schema"
 	"lb/config/tomlfile"
 	"lb/config/value"
@@ -17,6 +19,9 @@ var listenerKeys = []schema.Key[Listener]{
 	schema.Text("address", value.CheckListen, func(l *Listener) *string { return &l.Address }),
 	schema.Flag("tls", func(l *Listener) *bool { return &l.TLS }),
 	schema.Flag("redirect_https", func(l *Listener) *bool { return &l.RedirectHTTPS }),
+	schema.Flag("proxy_protocol", func(l *Listener) *bool { return &l.ProxyProtocol }),
+	access.Networks("allow", func(l *Listener) *[]netip.Prefix { return &l.Allow }),
+	access.Networks("deny", func(l *Listener) *[]netip.Prefix { return &l.Deny }),
 }
 
 // tlsText is TLS as it stands in the file, with the first certificate apart.
@@ -178,6 +183,9 @@ func (r *reader) finishListeners() {
 			r.RefuseValue(tomlfile.Under(at, "redirect_https"), value.Wrong("leads to https, and no listener has it", `add [[listeners]] with address = ":443" and tls = true`))
 		case l.TLS && !c.TLS.HasCert():
 			r.RefuseValue(tomlfile.Under(at, "tls"), value.Wrong("has no certificate", "write cert and key in [tls], or names in [tls.acme]"))
+		}
+		if l.ProxyProtocol && len(c.TrustedProxies) == 0 {
+			r.RefuseValue(tomlfile.Under(at, "proxy_protocol"), value.Wrong("believes headers of no proxy", `add trusted_proxies = ["10.0.0.0/8"] or another at the top`))
 		}
 	}
 	if secure {

@@ -69,7 +69,6 @@ const (
 	leave     = "; leave it out"
 	aRoute    = `write [[routes]] with a host or a path, and a pool`
 	aBackend  = `write [[backends]] with a host and a port, once for each backend`
-	noAccess  = "lb admits every client, yet: let a firewall or the backends refuse some"
 	overTLS   = "checks go over TLS where the backend has tls = true" + leave
 	allByTime = "[timeouts] is for all backends"
 	onHTTP2   = "all listeners have HTTP/2 unless [http2] has enabled = false" + leave
@@ -265,8 +264,8 @@ var words = []struct {
 	{[]string{"worker_connections", "maxconn", "max_clients", "maxclients", "max_conns", "connection_limit"},
 		"write connections in [limits] for all clients, max_connections in [[backends]] for a backend"},
 	{[]string{"client_max_body_size", "max_body_size", "body_size", "max_request_size", "request_body_limit"}, `write body_bytes in [limits], such as body_bytes = "10MiB"`},
-	{[]string{"rate_limit", "rate_limits", "ratelimit", "rate", "limit_req", "limit_conn", "limit_rate", "throttle"},
-		"lb limits no rates yet: connections in [limits] bounds how many clients there are at once" + leave},
+	{[]string{"rate_limit", "ratelimit", "rate", "limit_req", "limit_conn", "limit_rate", "throttle"},
+		"write name and rate in [[rate_limits]]; connections and connections_per_client in [limits] bound connections"},
 	{[]string{"include", "includes", "import", "imports", "extends"}, "lb reads one file: put all parts into it"},
 	{[]string{"user", "group", "chroot", "uid", "gid"}, "lb stays the user that it was started as: start it as another, as packaging/lb.service does" + leave},
 	{[]string{"daemon", "daemonize", "background", "master_process"}, "lb stays in the foreground: systemd, or a shell, puts it into the background" + leave},
@@ -281,12 +280,12 @@ var words = []struct {
 		`write set_response_headers or set_request_headers in [[routes]], with "" for a field that is to go`},
 	{[]string{"rewrite", "rewrites", "url_rewrite", "return"}, `write strip_prefix = true or redirect = { to = "..." } in [[routes]]: lb has no other rewriting`},
 	{[]string{"auth", "basic_auth", "basicauth", "auth_basic", "jwt", "forward_auth", "oauth"}, "lb asks for no passwords: let the backends do it" + leave},
-	{[]string{"allow", "deny", "acl", "acls", "whitelist", "blacklist", "allowlist", "denylist", "ip_whitelist", "waf"}, noAccess + leave},
+	{[]string{"allow", "deny", "acl", "acls", "whitelist", "blacklist", "allowlist", "denylist", "ip_whitelist", "waf"}, "write allow and deny in [[routes]] or [[listeners]]"},
 	{[]string{"cors"}, "let the backends answer, or write set_response_headers in [[routes]]"},
-	{[]string{"proxy_protocol", "accept_proxy", "send_proxy", "send-proxy"}, "lb does not speak the PROXY protocol yet" + leave},
-	{[]string{"resolver", "resolvers", "dns", "nameserver", "nameservers"}, "lb asks the system's resolver, of /etc/resolv.conf" + leave},
-	{[]string{"discovery", "discover", "consul", "etcd", "docker", "kubernetes", "providers", "provider", "srv"},
-		"lb finds backends by name alone, yet: write a name as the host in [[backends]]"},
+	{[]string{"proxy_protocol", "accept_proxy", "send_proxy", "send-proxy"}, "write proxy_protocol = true in [[listeners]], and send_proxy at the top or in [[pools]]"},
+	{[]string{"resolvers", "dns", "nameserver", "nameservers"}, `write resolver = "10.0.0.2:53" at the top or in [[pools]]`},
+	{[]string{"discovery", "consul", "etcd", "docker", "kubernetes", "providers", "provider", "srv"},
+		`write discover = "consul://127.0.0.1:8500/web" or another at the top or in [[pools]]`},
 	{[]string{"retries", "max_retries", "proxy_next_upstream", "proxy_next_upstream_tries", "redispatch"}, "write attempts in [retry]"},
 	{[]string{"circuit_breaker", "outlier_detection", "passive_health", "passive_health_check", "max_fails", "fail_timeout", "observe"}, "write faults and time in [eject]"},
 	{[]string{"real_ip", "set_real_ip_from", "real_ip_header", "trust_proxy", "trusted_ips", "trusted", "forwardfor", "forwarded_headers", "forwardedHeaders"},

@@ -35,6 +35,8 @@ const (
 	OfListener Subject = "listener"
 	OfCert     Subject = "certificate"
 	OfSetting  Subject = "setting"
+
+	OfRateLimit Subject = "rate limit"
 )
 
 // String returns the line, such as "pool api: backend 10.0.0.1:80: weight 1 -> 3".

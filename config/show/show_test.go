@@ -33,6 +33,13 @@ sticky = "at"
 reuse = "never"
 protocol = "http1"
 slow_start = "3s"
+send_proxy = "v1"
+idle_max = 4
+drain_header = "X-Drain"
+discover = "dns://web.test:80"
+resolver = "10.0.0.2:53"
+resolve_min = "2s"
+resolve_max = "20s"
 
 [hash]
 key = "header:x-user"
@@ -49,6 +56,8 @@ timeout = "3s"
 rise = 3
 fall = 4
 expect = "200"
+panic = "fail_open"
+panic_percent = 90
 
 [eject]
 enabled = true
@@ -57,6 +66,10 @@ time = "11s"
 time_max = "6m"
 max_percent = 40
 on_status = [503]
+error_rate = 0.5
+latency_factor = 3
+window = "20s"
+requests_min = 30
 
 [[backends]]
 host = "10.0.0.1"
@@ -65,6 +78,7 @@ weight = 2
 backup = false
 drain = true
 max_connections = 9
+idle_max = 2
 tls = true
 
 [[backends]]
@@ -73,6 +87,7 @@ weight = 1
 backup = false
 drain = false
 max_connections = 0
+idle_max = 3
 tls = false
 
 [backend_tls]
@@ -86,6 +101,9 @@ insecure = false
 address = ":443"
 tls = true
 redirect_https = false
+proxy_protocol = true
+allow = ["10.0.0.0/8"]
+deny = ["10.9.0.0/16"]
 
 [tls]
 cert = "a.pem"
@@ -117,6 +135,13 @@ sticky = "api-at"
 reuse = "always"
 protocol = "http1"
 slow_start = "4s"
+send_proxy = "v2"
+idle_max = 5
+drain_header = "X-Drain"
+discover = "srv://_http._tcp.web.test"
+resolver = "10.0.0.3:53"
+resolve_min = "3s"
+resolve_max = "30s"
 
 [pools.hash]
 key = "path"
@@ -130,6 +155,8 @@ interval_down = "2s"
 timeout = "3s"
 rise = 3
 fall = 4
+panic = "fail_open"
+panic_percent = 90
 
 [pools.eject]
 enabled = false
@@ -138,6 +165,10 @@ time = "11s"
 time_max = "6m"
 max_percent = 40
 on_status = []
+error_rate = 0.5
+latency_factor = 3
+window = "20s"
+requests_min = 30
 
 [pools.tls]
 ca = ""
@@ -153,6 +184,7 @@ weight = 1
 backup = false
 drain = false
 max_connections = 0
+idle_max = 3
 tls = true
 
 [[routes]]
@@ -163,6 +195,9 @@ methods = ["GET", "POST"]
 pool = "api"
 paths = "raw"
 strip_prefix = true
+allow = ["10.0.0.0/8"]
+deny = ["10.9.0.0/16"]
+requests_max = 5
 
 [routes.headers]
 X-Beta = "yes"
@@ -181,10 +216,29 @@ path = "/old"
 scheme = "http"
 methods = ["GET"]
 paths = "raw"
+allow = ["10.0.0.0/8"]
+deny = ["10.9.0.0/16"]
 
 [routes.redirect]
 to = "https://new.test{uri}"
 code = 302
+
+[[rate_limits]]
+name = "api"
+key = "header:x-api-key"
+rate = "100/s"
+burst = 200
+dry_run = true
+store = "redis://127.0.0.1:6379/0"
+
+[rate_limits.match]
+host = "a.test"
+path = "/api"
+scheme = "https"
+methods = ["GET"]
+
+[rate_limits.match.headers]
+X-Beta = "yes"
 
 [retry]
 attempts = 1
@@ -225,6 +279,7 @@ tunnel_half_closed = "1s"
 handshake = "1s"
 queue = "1s"
 drain = "1s"
+drain_delay = "1s"
 
 [limits]
 header_bytes = "8KiB"
@@ -232,6 +287,7 @@ fields = 50
 target_bytes = "2KiB"
 body_bytes = "1MiB"
 connections = 1000
+connections_per_client = 10
 `
 
 // parse returns the configuration of text.
@@ -255,7 +311,7 @@ func bySetting(list []api.Setting) map[string]api.Setting {
 
 // elsewhere are keys that cannot be in the file beside the others.
 var elsewhere = []string{"host", "port", "health.service", "pools[0].health.path", "pools[0].health.host", "pools[0].health.method", "pools[0].health.expect",
-	"routes[1].pool", "routes[0].redirect.to"}
+	"routes[1].pool", "routes[0].redirect.to", "routes[1].requests_max"}
 
 // TestEveryKey: each key of the file is there once, with the line in which it stands and the
 // value that stands there, and no other key is without a reason.
@@ -274,7 +330,7 @@ func TestEveryKey(t *testing.T) {
 		seen[s.Line] = true
 		line := lines[s.Line-1]
 		name, value, _ := strings.Cut(line, " = ")
-		if strings.HasPrefix(line, "[routes.headers]") {
+		if strings.HasPrefix(line, "[routes.headers]") || strings.HasPrefix(line, "[rate_limits.match.headers]") {
 			continue // names of fields that routes match are in lower case
 		}
 		if !strings.HasSuffix(s.Key, name) {

@@ -1,0 +1,151 @@
+// Package discovery has the forms of URLs that say where the backends of a pool are found.
+// Like config, it opens nothing.
+package discovery
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"lb/config/value"
+	"lb/internal/redact"
+)
+
+// The schemes of sources.
+const (
+	DNS    = "dns"    // dns://name:port
+	SRV    = "srv"    // srv://_service._proto.name
+	Consul = "consul" // consul://host:port/service
+	Etcd   = "etcd"   // etcd://host:port,host:port/prefix
+	File   = "file"   // file:///path
+	Docker = "docker" // docker:///path of the unix socket
+)
+
+// URL is where the backends of a pool are found.
+type URL struct {
+	Scheme string
+	User   *url.Userinfo // or nil
+	Hosts  []string      // host:port, or a name alone for SRV; one, but for Etcd; none for File and Docker
+	Path   string        // decoded; of File and Docker the path of the file or the socket
+	Query  url.Values
+}
+
+// parameters are the names that the query of each scheme may have.
+var parameters = map[string][]string{
+	DNS:    {},
+	SRV:    {},
+	Consul: {"tag", "dc", "near", "token", "token_file", "scheme", "ca", "ns", "partition"},
+	Etcd:   {"ca", "cert", "key", "tls"},
+	File:   {},
+	Docker: {"network"},
+}
+
+const hint = `write one such as "dns://web.internal:8080", "srv://_http._tcp.web.internal", "consul://127.0.0.1:8500/web", ` +
+	`"etcd://127.0.0.1:2379/lb/web/", "file:///etc/lb/web.json" or "docker:///run/docker.sock"`
+
+// Check accepts the URLs of sources, and "" for none.
+func Check(s string) *value.Flaw {
+	if s == "" {
+		return nil
+	}
+	_, f := Parse(s)
+	return f
+}
+
+// Parse reads the URL of a source. A flaw does not show credentials.
+func Parse(s string) (u URL, f *value.Flaw) {
+	scheme, rest, ok := strings.Cut(s, "://")
+	u.Scheme = strings.ToLower(scheme)
+	known, is := parameters[u.Scheme]
+	if !ok || !is {
+		return u, value.NoURL(s, hint)
+	}
+	// net/url takes one host only.
+	place, tail := rest, ""
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		place, tail = rest[:i], rest[i:]
+	}
+	user, hosts := "", place
+	if i := strings.LastIndexByte(place, '@'); i >= 0 {
+		user, hosts = place[:i+1], place[i+1:]
+	}
+	parsed, err := url.Parse("x://" + user + "h" + tail)
+	if err != nil || parsed.Fragment != "" {
+		return u, value.NoURL(redact.URL(s), hint)
+	}
+	u.User, u.Path, u.Query = parsed.User, parsed.Path, parsed.Query()
+	for name := range u.Query {
+		if !slices.Contains(known, name) {
+			return u, value.Wrong(fmt.Sprintf("%s:// has no parameter %q", u.Scheme, name), parametersText(known))
+		}
+	}
+	if hosts != "" {
+		u.Hosts = strings.Split(hosts, ",")
+	}
+	return u, u.check()
+}
+
+func parametersText(known []string) string {
+	if len(known) == 0 {
+		return "it has none"
+	}
+	return "use " + strings.Join(known, ", ")
+}
+
+// check checks what differs between schemes.
+func (u *URL) check() *value.Flaw {
+	switch {
+	case u.Scheme == File || u.Scheme == Docker:
+		if len(u.Hosts) > 0 || !filepath.IsAbs(u.Path) {
+			return value.Wrong(fmt.Sprintf("%s:// is not followed by a path from the root on", u.Scheme), fmt.Sprintf("write three slashes: %s:///path", u.Scheme))
+		}
+		return nil
+	case len(u.Hosts) == 0:
+		return value.Wrong("names no host", hint)
+	case len(u.Hosts) > 1 && u.Scheme != Etcd:
+		return value.Wrong(fmt.Sprintf("%s:// takes one host", u.Scheme), "name one")
+	case u.User != nil && (u.Scheme == DNS || u.Scheme == SRV):
+		return value.Wrong("has a user name in it", "leave it out")
+	}
+	for _, h := range u.Hosts {
+		if f := u.checkHost(h); f != nil {
+			return f
+		}
+	}
+	name := strings.Trim(u.Path, "/")
+	switch u.Scheme {
+	case DNS, SRV:
+		if name != "" {
+			return value.Wrong(fmt.Sprintf("has a path, and %s:// has none", u.Scheme), "leave it out")
+		}
+	case Consul:
+		if name == "" || strings.Contains(name, "/") {
+			return value.Wrong("names no service", `write it after the host: "consul://127.0.0.1:8500/web"`)
+		}
+	case Etcd:
+		if name == "" {
+			return value.Wrong("names no prefix of keys", `write it after the host: "etcd://127.0.0.1:2379/lb/web/"`)
+		}
+	}
+	return nil
+}
+
+func (u *URL) checkHost(h string) *value.Flaw {
+	if u.Scheme == SRV {
+		if strings.Contains(h, ":") {
+			return value.Wrong("has a port, which SRV records give", "leave it out")
+		}
+		return value.CheckHost(strings.ReplaceAll(h, "_", "")) // names of services begin with underscores
+	}
+	host, port, err := net.SplitHostPort(h)
+	if err != nil {
+		return value.Wrong(fmt.Sprintf("%q has no port", h), "write host:port")
+	}
+	if f := value.CheckPort(port, 1); f != nil {
+		return f
+	}
+	return value.CheckHost(host)
+}
