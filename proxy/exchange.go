@@ -231,6 +231,9 @@ func (x *exchange) admit() (ended bool) {
 	p.budget.Begin(p.loop.Now())
 	x.rec.NoteHead(x.in.Bytes()[:r.HeadLen])
 	own := x.decide()
+	if x.snap.rates != nil {
+		own = x.limit(own)
+	}
 	if p.record != nil {
 		x.recordRoute()
 	}

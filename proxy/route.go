@@ -7,6 +7,7 @@ import (
 	"lb/config"
 	"lb/httpparse"
 	"lb/proxy/admission"
+	"lb/proxy/ratelimit"
 	"lb/proxy/record"
 	"lb/proxy/rewrite"
 	routing "lb/proxy/route"
@@ -24,12 +25,13 @@ type route struct {
 func (s *snapshot) newRoutes(before *snapshot) {
 	for i := range s.cfg.Routes {
 		r := route{Route: rewrite.NewRoute(&s.cfg.Routes[i], s.strict != nil, &s.tags)}
+		r.Number = i
 		if r.Config.Pool >= 0 {
 			r.pool = s.pools[r.Config.Pool]
 		}
 		s.routes = append(s.routes, r)
 	}
-	s.guarded = rewrite.Guarded(s.cfg.Routes, s.tags.Names())
+	s.guarded = rewrite.Guarded(s.cfg.Routes, ratelimit.Names(s.tags.Names(), s.cfg.RateLimits))
 	switch {
 	case len(s.routes) == 0:
 	case before != nil && before.cfg.Paths == s.cfg.Paths && reflect.DeepEqual(before.cfg.Routes, s.cfg.Routes):
@@ -146,4 +148,18 @@ func (x *exchange) decide() *admission.Own {
 		return p.own.Redirect(&x.route.Route, x.request())
 	}
 	return nil
+}
+
+// limit returns the answer to a request that the rate limits refuse, or own, which decide has
+// returned. What was refused before, or is answered wherever it goes, does not count.
+func (x *exchange) limit(own *admission.Own) *admission.Own {
+	if own != nil && (x.route == nil || own.Fault.Cause != record.NoCause) {
+		return own
+	}
+	over := x.snap.rates.Admit(x.request(), x.p.loop.Now())
+	if over == nil {
+		return own
+	}
+	x.rec.Words = over.Text
+	return x.p.own.Limited(over.Number, over.Text, over.Lines)
 }

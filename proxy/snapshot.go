@@ -9,6 +9,7 @@ import (
 	"lb/httpparse"
 	"lb/internal/tlsconf"
 	"lb/loop"
+	"lb/proxy/ratelimit"
 	"lb/proxy/record"
 	"lb/proxy/rewrite"
 	routing "lb/proxy/route"
@@ -54,6 +55,7 @@ type snapshot struct {
 	pools  []*pool
 	routes []route
 	router *routing.Router // nil without routes
+	rates  *ratelimit.Set  // nil without rate limits
 
 	picking int // exchanges that began on it and may still pick a backend
 }
@@ -88,6 +90,7 @@ func (p *Proxy) newSnapshot(o Snapshot) (s *snapshot, targets map[int]*target) {
 		s.pools = append(s.pools, q)
 	}
 	s.newRoutes(p.now)
+	s.rates = ratelimit.New(cfg, p.board, p.slot)
 	return s, targets
 }
 

@@ -62,11 +62,11 @@ func TestNotes(t *testing.T) {
 	a := newArea(Shape{Loops: 2, Shrink: 4})
 	n, size := a.Notes(1), a.shape.notes()
 	for i := range size + 5 {
-		n.Put(uint64(i), i%7, i%2 == 1)
+		n.Put(uint64(i), i%7)
 	}
 	got := 0
 	n.Read(func(note Note) {
-		want := Note{Key: uint64(got), Limit: got % 7, Tokens: 1 - 2*(got%2)}
+		want := Note{Key: uint64(got), Limit: got % 7}
 		if note != want {
 			t.Errorf("%+v, want %+v", note, want)
 		}
@@ -80,7 +80,7 @@ func TestNotes(t *testing.T) {
 	done := make(chan bool)
 	writer.Go(func() {
 		for i := range all {
-			n.Put(uint64(i), 1, false)
+			n.Put(uint64(i), 1)
 		}
 		close(done)
 	})

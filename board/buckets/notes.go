@@ -19,19 +19,14 @@ func (a *Area) Notes(loop int) Notes {
 	return Notes{a.all[at : at+notesHead+a.shape.notes()*noteWords]}
 }
 
-// Note is one or more tokens taken out of one bucket.
+// Note is one token taken out of one bucket.
 type Note struct {
-	Key    uint64
-	Limit  int
-	Tokens int // -1: one was given back
+	Key   uint64
+	Limit int
 }
 
-// given marks a token that was given back.
-const given = 1 << 63
-
-// Put notes that a token was taken for a limit, or was given back. Without room it is lost,
-// and counted.
-func (n Notes) Put(key uint64, limit int, back bool) {
+// Put notes that a token was taken for a limit. Without room the note is lost, and counted.
+func (n Notes) Put(key uint64, limit int) {
 	next, size := n.words[noteNext], uint64(len(n.words)-notesHead)/noteWords
 	if next-atomic.LoadUint64(&n.words[noteRead]) >= size {
 		atomic.StoreUint64(&n.words[noteLost], n.words[noteLost]+1)
@@ -39,9 +34,6 @@ func (n Notes) Put(key uint64, limit int, back bool) {
 	}
 	at := notesHead + int(next%size)*noteWords
 	n.words[at], n.words[at+1] = key, uint64(limit)
-	if back {
-		n.words[at+1] |= given
-	}
 	atomic.StoreUint64(&n.words[noteNext], next+1)
 }
 
@@ -57,11 +49,7 @@ func (n Notes) Read(f func(Note)) {
 	}
 	for ; read < next; read++ {
 		at := notesHead + int(read%size)*noteWords
-		note := Note{Key: n.words[at], Limit: int(n.words[at+1] &^ given), Tokens: 1}
-		if n.words[at+1]&given != 0 {
-			note.Tokens = -1
-		}
-		f(note)
+		f(Note{Key: n.words[at], Limit: int(n.words[at+1])})
 	}
 	atomic.StoreUint64(&n.words[noteRead], next)
 }

@@ -59,6 +59,15 @@ func (o *Own) Unrouted(c record.Cause, r *rewrite.Request) *Own {
 	return o
 }
 
+// Limited returns the answer to a request for which the rate limit with that number on the
+// board is used up.
+func (o *Own) Limited(number int, text string, lines []byte) *Own {
+	f := record.ByClient(record.CauseRateLimited)
+	f.Detail = uint16(number) // so that the operator hears of each limit
+	*o = Own{clients.Answer{Code: f.Status(), Text: text, Lines: lines}, f}
+	return o
+}
+
 // Redirect returns the answer to r, which to redirects.
 func (o *Own) Redirect(to *rewrite.Route, r *rewrite.Request) *Own {
 	lines, where := to.AppendRedirect(nil, r.Text, r.Message, r.Secure())
