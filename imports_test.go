@@ -83,6 +83,7 @@ var arrows = map[string][]string{
 	"lb/upstream":                 {"board", "config", "loop/tick"},
 	"lb/backends":                 {"loop", "httpparse", "httpparse/h2", "arena", "loop/tick"},
 	"lb/bench/guard":              {},
+	"lb/bench/fleet":              {"upstream", "board", "config", "loop/tick"},
 	"lb/bench/relay":              {"loop", "arena"},
 	"lb/bench/compare":            {"bench", "bench/report", "bench/relay", "backends", "httpparse/h2"},
 	"lb/bench/report":             {"bench/chart"},

@@ -23,10 +23,11 @@ import (
 // that backend move, spread over the others by weight, and they return when it
 // does.
 type hashing struct {
-	table     []int32 // index of a backend
-	factor    float64 // bound of a backend's load; 0: none
-	allWeight uint64  // sum over the open backends
-	weights   uint64  // roster.weights that table was built from
+	table     []int32  // index of a backend
+	names     []uint64 // hash of the name of each backend
+	factor    float64  // bound of a backend's load; 0: none
+	allWeight uint64   // sum over the open backends
+	weights   uint64   // roster.weights that table was built from
 }
 
 // tableSizes are the sizes of a table: the smallest that has 100 places for each
@@ -37,11 +38,21 @@ var tableSizes = []int{65537, 200003, 1000003}
 const placesEach = 100
 
 func newHashing(cfg config.Pool, r *roster) *hashing {
-	h := &hashing{table: maglev(r.entries), factor: cfg.Hash.BalanceFactor}
+	h := &hashing{table: maglev(r.entries), names: namesOf(r.entries), factor: cfg.Hash.BalanceFactor}
 	if h.factor > 0 {
 		r.inFlight.counted = true
 	}
 	return h
+}
+
+// namesOf returns the hash of each name. Indexes would not do: machines that find backends
+// for themselves may have them in another order.
+func namesOf(entries []entry) []uint64 {
+	names := make([]uint64, len(entries))
+	for i := range entries {
+		names[i] = xxhash.Sum64String(entries[i].name)
+	}
+	return names
 }
 
 // maglev fills a table: backends take turns by weight, and in each turn take the
@@ -119,11 +130,11 @@ func (h *hashing) next(r *roster, d draw) int {
 		key = r.rand.Uint64()
 	}
 	if d.try == lookAhead-1 {
-		return rendezvous(r, d.tried, key)
+		return h.rendezvous(r, d.tried, key)
 	}
 	at, _ := bits.Mul64(avalanche(key+uint64(d.try)*prime1), uint64(len(h.table)))
 	i := int(h.table[at])
-	if !r.isOpen(i) || !r.admits(i, uint32(avalanche(key^uint64(i)*prime4)), d.now) {
+	if !r.isOpen(i) || !r.admits(i, uint32(avalanche(key^h.names[i]*prime4)), d.now) {
 		return pass
 	}
 	if h.factor > 0 && r.load(i)+1 > h.bound(r, i, d.now) {
@@ -145,7 +156,7 @@ const rendezvousMax = 256
 // rendezvous picks for keys whose walk met no usable backend, which means that few
 // are left. Of those it takes the one that scores highest with the key, so that
 // again only the keys of a backend that goes down move.
-func rendezvous(r *roster, tried *Tried, key uint64) int {
+func (h *hashing) rendezvous(r *roster, tried *Tried, key uint64) int {
 	open := r.open
 	if len(open) > rendezvousMax {
 		at, _ := bits.Mul64(key, uint64(len(open)-rendezvousMax+1))
@@ -153,7 +164,7 @@ func rendezvous(r *roster, tried *Tried, key uint64) int {
 	}
 	best, bestScore := pass, uint64(0)
 	for _, i := range open {
-		if score := avalanche(key ^ avalanche(uint64(i)+prime3)); score >= bestScore && !tried.Has(int(i)) {
+		if score := avalanche(key ^ avalanche(h.names[i]+prime3)); score >= bestScore && !tried.Has(int(i)) {
 			best, bestScore = int(i), score
 		}
 	}

@@ -136,6 +136,36 @@ func TestHashFewLeft(t *testing.T) {
 	}
 }
 
+// TestHashAgreesWithFewLeft: with nearly all backends down, machines agree as well, in
+// whatever order they have found the backends.
+func TestHashAgreesWithFewLeft(t *testing.T) {
+	few := func(reverse bool) (*Pool[*conn], []string) {
+		set := buildOf(config.HashOnKey, equal(100, 1)...)
+		if reverse {
+			slices.Reverse(set.Backends)
+		}
+		p, shared := set.pool()
+		var names []string
+		for i, b := range p.Backends {
+			if !slices.Contains([]int{3, 40, 97, 2, 59, 96}, i) {
+				shared.SetHealth(i, board.Down, board.ReasonConnect, 0, 1)
+				continue
+			}
+			names = append(names, b.Name)
+		}
+		slices.Sort(names)
+		return p, names
+	}
+	p, here := few(false)
+	q, there := few(true)
+	if !slices.Equal(here, there) {
+		t.Fatalf("other backends are left: %v and %v", here, there)
+	}
+	if got := moved(picks(t, p, 4000), picks(t, q, 4000)); got != 0 {
+		t.Errorf("%.3f of the keys go elsewhere on another machine", got)
+	}
+}
+
 // TestHashWithoutKey: without a key the pick is random, by weight.
 func TestHashWithoutKey(t *testing.T) {
 	p, _ := buildOf(config.HashOnKey, 3, 1).pool()
