@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 	"lb/cli/words":     {"admin/api"},
 
 	// The rooms of supervise.
-	"lb/supervise":               {"supervise/slots", "supervise/conffile", "supervise/signals", "supervise/accesslog", "supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports", "supervise/queue", "supervise/rings", "internal/filewatch", "internal/host", "internal/systemd", "admin/api", "admin/history", "board", "config", "config/socketpath", "loop/tick", "internal/tlsfault", "supervise/tracing", "config/show"},
+	"lb/supervise":               {"supervise/slots", "supervise/conffile", "supervise/signals", "supervise/accesslog", "supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports", "supervise/queue", "supervise/ratestore", "supervise/rings", "internal/filewatch", "internal/host", "internal/systemd", "admin/api", "admin/history", "board", "config", "config/socketpath", "loop/tick", "internal/tlsfault", "supervise/tracing", "config/show"},
 	"lb/supervise/accesslog":     {"supervise/slots", "board", "config/logging"},
 	"lb/supervise/signals":       {},
 	"lb/supervise/slots":         {"board"},
@@ -38,6 +38,7 @@ var arrows = map[string][]string{
 	"lb/supervise/plan":          {"config", "internal/tlsconf"},
 	"lb/supervise/queue":         {},
 	"lb/supervise/ports":         {"supervise/discover", "supervise/listen", "internal/host", "internal/systemd", "internal/unixsock", "admin/api", "config"},
+	"lb/supervise/ratestore":     {"admin/api", "board/buckets", "config", "internal/redact"},
 	"lb/supervise/rings":         {"admin/api", "board"},
 	"lb/supervise/tracing":       {"board", "internal/redact"},
 	"lb/supervise/supervisetest": {"config", "internal/testkit"},
@@ -142,6 +143,7 @@ var owners = map[string][]string{
 	"github.com/alecthomas/kong":       {"lb/cli"},
 	"github.com/BurntSushi/toml":       {"lb/config/tomlfile"},
 	"github.com/HdrHistogram":          {"lb/bench"},
+	"github.com/redis/go-redis":        {"lb/supervise/ratestore"},
 	"github.com/getkin/kin-openapi":    {"lb/internal/apidoc"},
 	"github.com/fsnotify/fsnotify":     {"lb/internal/filewatch"},
 	"github.com/cespare/xxhash":        {"lb/upstream", "lb/board", "lb/board/buckets"},

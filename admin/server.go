@@ -63,6 +63,9 @@ type Options struct {
 	// Certificates returns the certificates in use. It is called by several goroutines at
 	// once. nil shows none.
 	Certificates func() []api.Certificate
+	// RateLimits returns the rate limits, with the state of their stores. It is called as
+	// Certificates is.
+	RateLimits func() []api.RateLimit
 	// Control does what the runtime API is asked for. nil: there is neither that nor a
 	// dashboard.
 	Control api.Control
@@ -99,7 +102,7 @@ func New(o Options) *Server {
 		Ready:   http.HandlerFunc(s.ready(o)),
 		Metrics: metrics.Handler(metrics.Options{
 			Board: o.Board, View: o.View, Now: o.Now, Version: o.Version, Workers: o.Workers,
-			Processes: o.Processes, LastReload: o.LastReload, Certificates: o.Certificates,
+			Processes: o.Processes, LastReload: o.LastReload, Certificates: o.Certificates, RateLimits: o.RateLimits,
 		}, errorLog),
 	}
 	if o.Control != nil {

@@ -28,6 +28,7 @@ func problems(st api.Status, now time.Time) (list []string) {
 		}
 	}
 	list = append(list, certificateProblems(st.Certificates, now)...)
+	list = append(list, limitProblems(st.RateLimits, now)...)
 	for _, pool := range st.Pools {
 		usable := 0
 		for _, b := range pool.Backends {

@@ -103,6 +103,9 @@ type Running struct {
 	// Certs returns the certificates in use, and the names that have none yet. Any goroutine
 	// may call it.
 	Certs func() []api.Certificate
+	// RateLimits returns the rate limits, with the state of their stores. Any goroutine may
+	// call it.
+	RateLimits func() []api.RateLimit
 	// Control carries out what the operator asks for.
 	Control api.Control
 	// LastReload returns whether the last reload was taken up, and when the

@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"lb/admin/api"
 	"lb/admin/history"
 	"lb/config"
 	"lb/internal/filewatch"
@@ -244,6 +245,7 @@ func (d *desk) begin(cfg *config.Config) {
 	d.acme.Begin()
 	d.names.begin(d.o.ResolveEvery, d.resolved)
 	d.names.follow(cfg)
+	d.rates.Follow(cfg)
 	d.obeyFile(d.overrules)
 	d.watchFile(cfg)
 	d.publish()
@@ -336,6 +338,7 @@ func (d *desk) close() {
 	}
 	host.RemovePID(d.pidFile)
 	if d.board != nil {
+		d.rates.Close()
 		d.traces.Close()
 		written := d.accessLog.Close()
 		d.boardFile.Close()
@@ -354,11 +357,12 @@ func (d *desk) stopHelpers() {
 // running returns what the operator's server can look at.
 func (d *desk) running() Running {
 	r := Running{
-		Board:   d.board,
-		Now:     func() int64 { return int64(d.clock()) },
-		View:    d.view.Load,
-		Certs:   d.certs.List,
-		Control: commands{d},
+		Board:      d.board,
+		Now:        func() int64 { return int64(d.clock()) },
+		View:       d.view.Load,
+		Certs:      d.certs.List,
+		RateLimits: func() []api.RateLimit { return d.rates.Limits(d.view.Load().Config) },
+		Control:    commands{d},
 		LastReload: func() (ok bool, loaded time.Time) {
 			p := d.public.Load() // no server serves before it is there
 			return p.outcome.reload.text == "", p.outcome.loaded

@@ -110,6 +110,7 @@ func (c commands) Status() api.Status {
 		Totals:         d.totals(),
 		Loops:          d.loopStatus(p.loops),
 		Certificates:   d.certs.List(),
+		RateLimits:     d.rates.Limits(p.now.Config),
 	}
 	for i, pool := range p.now.Config.Pools {
 		out := api.Pool{Name: pool.Name, Strategy: pool.Strategy, Backends: []api.Backend{}}

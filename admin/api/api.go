@@ -119,6 +119,7 @@ type Status struct {
 	Pools    []Pool   `json:"pools"`
 	// Certificates are those in use, and the names that are to have one and have none yet.
 	Certificates []Certificate `json:"certificates,omitempty"`
+	RateLimits   []RateLimit   `json:"rate_limits,omitempty"`
 }
 
 // Certificate is a certificate that lb shows to clients, or to the backends of a pool.

@@ -65,7 +65,8 @@ func TestNotes(t *testing.T) {
 		n.Put(uint64(i), i%7)
 	}
 	got := 0
-	n.Read(func(note Note) {
+	var copied []Note
+	copied = n.Read(copied, func(note Note) {
 		want := Note{Key: uint64(got), Limit: got % 7}
 		if note != want {
 			t.Errorf("%+v, want %+v", note, want)
@@ -91,7 +92,7 @@ func TestNotes(t *testing.T) {
 			over = true
 		default:
 		}
-		n.Read(func(note Note) {
+		copied = n.Read(copied, func(note Note) {
 			if int(note.Key) <= last {
 				t.Errorf("%d after %d", note.Key, last)
 			}

@@ -33,25 +33,31 @@ func (n Notes) Put(key uint64, limit int) {
 		return
 	}
 	at := notesHead + int(next%size)*noteWords
-	n.words[at], n.words[at+1] = key, uint64(limit)
+	atomic.StoreUint64(&n.words[at], key)
+	atomic.StoreUint64(&n.words[at+1], uint64(limit))
 	atomic.StoreUint64(&n.words[noteNext], next+1)
 }
 
-// Read calls f for what was noted since the last Read, in order. Only one goroutine of all
-// processes may call it at a time; if two supervisors do for a moment, notes are read twice.
-func (n Notes) Read(f func(Note)) {
-	next, read, size := atomic.LoadUint64(&n.words[noteNext]), n.words[noteRead], uint64(len(n.words)-notesHead)/noteWords
-	if next == read { // leaves a page alone that was never used
-		return
+// Read calls f for what was noted since the last Read, in order. Each note has one reader,
+// though for a moment of an upgrade two supervisors read. copied is memory for it, which Read
+// returns for the next call.
+func (n Notes) Read(copied []Note, f func(Note)) []Note {
+	next, read, size := atomic.LoadUint64(&n.words[noteNext]), atomic.LoadUint64(&n.words[noteRead]), uint64(len(n.words)-notesHead)/noteWords
+	first := read
+	if next-read > size { // another binary has left it so
+		first = next - min(next, size)
 	}
-	if next-read > size { // the words are not as we left them
-		read = next - size
+	copied = copied[:0]
+	for ; first < next; first++ {
+		at := notesHead + int(first%size)*noteWords
+		copied = append(copied, Note{Key: atomic.LoadUint64(&n.words[at]), Limit: int(atomic.LoadUint64(&n.words[at+1]))})
 	}
-	for ; read < next; read++ {
-		at := notesHead + int(read%size)*noteWords
-		f(Note{Key: n.words[at], Limit: int(n.words[at+1])})
+	if next != read && atomic.CompareAndSwapUint64(&n.words[noteRead], read, next) {
+		for _, note := range copied {
+			f(note)
+		}
 	}
-	atomic.StoreUint64(&n.words[noteRead], next)
+	return copied
 }
 
 // Lost returns how many notes found no room.

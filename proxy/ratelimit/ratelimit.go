@@ -7,7 +7,6 @@ package ratelimit
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"math"
 	"net/netip"
 	"strconv"
 	"time"
@@ -69,9 +68,9 @@ func New(cfg *config.Config, b *board.Board, slot int) *Set {
 		l := &cfg.RateLimits[i]
 		n := s.area.Limit(l.Name)
 		s.limits = append(s.limits, limit{
-			cfg: l, router: routerOf(l), rate: RateOf(l), secret: secretOf(l, cfg.StickyKey, b.Secret()),
+			cfg: l, router: routerOf(l), rate: rateOf(l), secret: secretOf(l, cfg.StickyKey, b.Secret()),
 			number: n, counts: s.area.Counter(slot, n),
-			text: "the rate limit " + l.Name + " is used up", policy: policyOf(l),
+			text: "the rate limit " + strconv.Quote(l.Name) + " is used up", policy: policyOf(l),
 		})
 	}
 	for i := range cfg.Routes {
@@ -89,17 +88,10 @@ func routerOf(l *access.RateLimit) *route.Router {
 	return route.NewRouter([]config.Route{{Host: m.Host, Path: m.Path, Scheme: m.Scheme, Methods: m.Methods, Headers: m.Headers}}, config.PathsRaw)
 }
 
-// storedMost is how many full buckets may be missing from one of a limit with a store: each
-// machine gives as many tokens as it has before it hears of the others.
-const storedMost = 16
-
-// RateOf returns how the buckets of l fill.
-func RateOf(l *access.RateLimit) buckets.Rate {
-	r := buckets.Rate{Every: int64(l.Rate.Interval()), Burst: int64(l.Burst)}
-	if r.Most = r.Every * r.Burst; l.Store != "" {
-		r.Most = min(r.Most, math.MaxInt64/4/storedMost) * storedMost
-	}
-	return r
+// rateOf returns how the buckets of l fill.
+func rateOf(l *access.RateLimit) buckets.Rate {
+	every, most := l.Fill()
+	return buckets.Rate{Every: every, Burst: int64(l.Burst), Most: most}
 }
 
 // secretOf returns the secret that the keys of l are hashed with. With a store it is the same
@@ -258,7 +250,7 @@ func (l *limit) hash(kind uint64, b []byte) uint64 {
 // policyOf returns the field line about l (draft-ietf-httpapi-ratelimit-headers-11, 3): a
 // full bucket, and the time in which one fills.
 func policyOf(l *access.RateLimit) string {
-	r := RateOf(l)
+	r := rateOf(l)
 	return "RateLimit-Policy: \"" + l.Name + "\";q=" + strconv.Itoa(l.Burst) + ";w=" + strconv.FormatInt(seconds(r.Every*r.Burst), 10) + "\r\n"
 }
 
