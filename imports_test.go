@@ -116,6 +116,7 @@ var arrows = map[string][]string{
 	"lb/board":                    {"board/buckets"},
 	"lb/board/buckets":            {},
 	"lb/internal/e2e":             {},
+	"lb/internal/fleet":           {"internal/testkit"},
 	"lb/internal/filewatch":       {},
 	"lb/internal/host":            {},
 	"lb/internal/invariant":       {},
