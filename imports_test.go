@@ -45,8 +45,8 @@ var arrows = map[string][]string{
 
 	"lb/admin":                    {"admin/api", "admin/dashboard", "admin/rest", "board", "config", "httpparse/h2", "internal/unixsock", "admin/metrics"},
 	"lb/supervise/asking":         {"admin/api"},
-	"lb/proxy/admission":          {"proxy/clients", "proxy/lane", "proxy/record", "proxy/rewrite", "httpparse", "config"},
-	"lb/proxy/explain":            {"admin/api", "proxy/admission", "proxy/clients", "proxy/front", "proxy/grpc", "proxy/lane", "proxy/record", "proxy/rewrite", "proxy/route", "httpparse", "arena", "upstream", "board", "config", "loop/tick", "internal/redact", "internal/tlsfault"},
+	"lb/proxy/admission":          {"loop/tick", "proxy/clients", "proxy/lane", "proxy/ratelimit", "proxy/record", "proxy/rewrite", "httpparse", "config"},
+	"lb/proxy/explain":            {"admin/api", "proxy/admission", "proxy/ratelimit", "proxy/clients", "proxy/front", "proxy/grpc", "proxy/lane", "proxy/record", "proxy/rewrite", "proxy/route", "httpparse", "arena", "upstream", "board", "config", "loop/tick", "internal/redact", "internal/tlsfault"},
 	"lb/config/show":              {"admin/api", "config", "config/tomlfile", "internal/redact"},
 	"lb/admin/api":                {},
 	"lb/admin/rest":               {"admin/api", "config"},

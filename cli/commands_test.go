@@ -316,6 +316,7 @@ func TestProblems(t *testing.T) {
 upgrade: the last one failed 1h0m ago: /opt/lb: it ended at once with exit code 2
 lines of the access log are lost: /var/log/lb: no space left on device; make room
 loop 1: its worker died, and will be started again; 2 restarts
+rate limit keys: redis://10.0.0.9:6379/0 does not answer for 1m0s, so this machine counts alone: dial tcp 10.0.0.9:6379: connect: connection refused
 backend 10.0.0.1:80 of pool default: failed 5s ago: connection refused
 backend 10.0.0.3:80 of pool default: draining, down for 5s: status 503
 backend unix:/run/app.sock of pool default: ejected for 8s more: TLS failed, not checked, backup

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"lb/admin/api"
+	"lb/cli/words"
 )
 
 // recentFault is how long a fault of a backend is a problem.
@@ -28,7 +29,7 @@ func problems(st api.Status, now time.Time) (list []string) {
 		}
 	}
 	list = append(list, certificateProblems(st.Certificates, now)...)
-	list = append(list, limitProblems(st.RateLimits, now)...)
+	list = append(list, words.LimitProblems(st.RateLimits, now)...)
 	for _, pool := range st.Pools {
 		usable := 0
 		for _, b := range pool.Backends {

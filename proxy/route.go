@@ -149,17 +149,3 @@ func (x *exchange) decide() *admission.Own {
 	}
 	return nil
 }
-
-// limit returns the answer to a request that the rate limits refuse, or own, which decide has
-// returned. What was refused before, or is answered wherever it goes, does not count.
-func (x *exchange) limit(own *admission.Own) *admission.Own {
-	if own != nil && (x.route == nil || own.Fault.Cause != record.NoCause) {
-		return own
-	}
-	over := x.snap.rates.Admit(x.request(), x.p.loop.Now())
-	if over == nil {
-		return own
-	}
-	x.rec.Words = over.Text
-	return x.p.own.Limited(over.Number, over.Text, over.Lines)
-}

@@ -48,7 +48,7 @@ func TestReference(t *testing.T) {
 		every := int64(1) << r.IntN(30)
 		q := &Rate{Every: every, Burst: 1 + r.Int64N(20)}
 		q.Most = q.Every * q.Burst
-		now := int64(1 + r.IntN(1<<40))
+		now := 1 + r.Int64N(1<<40)
 		ref := reference{q, float64(q.Burst), now}
 		for range 500 {
 			now += r.Int64N(every * 2 * (1 + r.Int64N(q.Burst)/8))

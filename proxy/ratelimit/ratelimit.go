@@ -277,11 +277,13 @@ type State struct {
 	Taken  buckets.Taken
 }
 
-// Look returns what each limit says to r. It is for explanations.
-func (s *Set) Look(r *rewrite.Request, now tick.Instant) (all []State) {
+// Look returns what each limit says to r, and the one that Admit would return. It is for
+// explanations.
+func (s *Set) Look(r *rewrite.Request, now tick.Instant) (all []State, over *Over) {
 	if s == nil {
-		return nil
+		return nil, nil
 	}
+	var wait int64
 	for i := range s.limits {
 		l := &s.limits[i]
 		one := State{Config: l.cfg, Falls: s.applies(l, r)}
@@ -289,6 +291,10 @@ func (s *Set) Look(r *rewrite.Request, now tick.Instant) (all []State) {
 			one.Taken = s.area.Look(s.keyOf(l, r), &l.rate, int64(now))
 		}
 		all = append(all, one)
+		if one.Falls && !one.Taken.OK && !l.cfg.DryRun && one.Taken.Wait > wait {
+			wait = one.Taken.Wait
+			over = &Over{Number: l.number, Text: l.text, Lines: s.linesFor(l, wait)}
+		}
 	}
-	return all
+	return all, over
 }
