@@ -66,6 +66,9 @@ type Options struct {
 	// RateLimits returns the rate limits, with the state of their stores. It is called as
 	// Certificates is.
 	RateLimits func() []api.RateLimit
+	// Discovery returns the sources and names of backends. It is called by several
+	// goroutines at once. nil shows none.
+	Discovery func() []api.Discovery
 	// Control does what the runtime API is asked for. nil: there is neither that nor a
 	// dashboard.
 	Control api.Control
@@ -102,7 +105,7 @@ func New(o Options) *Server {
 		Ready:   http.HandlerFunc(s.ready(o)),
 		Metrics: metrics.Handler(metrics.Options{
 			Board: o.Board, View: o.View, Now: o.Now, Version: o.Version, Workers: o.Workers,
-			Processes: o.Processes, LastReload: o.LastReload, Certificates: o.Certificates, RateLimits: o.RateLimits,
+			Processes: o.Processes, LastReload: o.LastReload, Certificates: o.Certificates, Discovery: o.Discovery, RateLimits: o.RateLimits,
 		}, errorLog),
 	}
 	if o.Control != nil {

@@ -75,7 +75,7 @@ func (in *inPool) set(std *streams, c *admin.Client, address string, action api.
 // someBackends says which backends a command is for.
 type someBackends struct {
 	inPool
-	Address []string `arg:"" help:"host:port, [v6]:port or unix:/path, as in the configuration."`
+	Address []string `arg:"" help:"ip:port, [v6]:port or unix:/path, as lb status has it; name:port stands for all addresses of the name."`
 }
 
 type (
@@ -109,7 +109,7 @@ func (b *someBackends) setAll(std *streams, action api.Action) error {
 // backendWeightCmd is `lb backend weight`.
 type backendWeightCmd struct {
 	inPool
-	Address string `arg:"" help:"host:port, [v6]:port or unix:/path, as in the configuration."`
+	Address string `arg:"" help:"ip:port, [v6]:port or unix:/path, as lb status has it; name:port stands for all addresses of the name."`
 	Weight  int    `arg:"" placeholder:"N" help:"1 to 65535, or 0 for the weight of the configuration."`
 }
 

@@ -192,6 +192,12 @@ func busyStatus() (st api.Status, noon time.Time) {
 	ago := func(d time.Duration) time.Time { return noon.Add(-d) }
 	return api.Status{
 		Version: "v1.2 go1.26", PID: 41, State: api.Serving, Mode: "mp", Address: "0.0.0.0:8080", Started: ago(49 * time.Hour),
+		Discovery: []api.Discovery{
+			{Pool: "web", Source: "dns://web.internal:8080", Up: true, Backends: 3, LastAnswer: ago(4 * time.Second), Changes: 2},
+			{Source: "app.internal", Resolver: "10.0.0.2:53", Backends: 2, LastAnswer: ago(5 * time.Minute), Next: noon.Add(3 * time.Second),
+				Fault: "no answer from the name server 10.0.0.2:53", FaultAt: ago(2 * time.Second), Errors: 9},
+			{Source: "new.internal", Fault: "there is no such name", FaultAt: noon},
+		},
 		Config: api.ConfigStatus{File: "/etc/lb.toml", Number: 4, Loaded: ago(62 * time.Minute), Watching: true,
 			Fault: "/etc/lb.toml:3:1: prot: unknown key; did you mean \"port\"?\n/etc/lb.toml:4:1: x: unknown key", FaultAt: ago(90 * time.Second)},
 		UpgradeFault: "/opt/lb: it ended at once with exit code 2", UpgradeFaultAt: ago(time.Hour),

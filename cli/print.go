@@ -43,6 +43,7 @@ func printStatus(p page, st api.Status, now time.Time) {
 	printLoops(p, st.Loops, now)
 	printCertificates(p, st.Certificates, now)
 	printLimits(p, st.RateLimits, now)
+	printDiscovery(p, st.Discovery, now)
 	fmt.Fprintln(p.w)
 	printBackends(p, st.Pools, now)
 }
@@ -107,7 +108,7 @@ func printBackends(p page, pools []api.Pool, now time.Time) {
 				rows = append(rows, cells(pool.Name, "(none)"))
 			}
 			for _, b := range pool.Backends {
-				row := cells(pool.Name, b.Address, weightOf(b), inFlightOf(b), grouped(b.Requests), grouped(b.Faults), state(b, now))
+				row := cells(pool.Name, named(b), weightOf(b), inFlightOf(b), grouped(b.Requests), grouped(b.Faults), state(b, now))
 				row[len(row)-1].tint = tintOf(b)
 				rows = append(rows, row)
 			}
@@ -123,6 +124,14 @@ func printBackends(p page, pools []api.Pool, now time.Time) {
 	printBelow(p, pools, whole, now)
 }
 
+// named returns the address of a backend, and the name under which it was found.
+func named(b api.Backend) string {
+	if b.Name == "" || strings.HasPrefix(b.Address, b.Name) {
+		return b.Address
+	}
+	return fmt.Sprintf("%s (%s)", b.Address, b.Name)
+}
+
 // printBelow writes what a table of backends has no room for; whole says that their states
 // stand in it.
 func printBelow(p page, pools []api.Pool, whole bool, now time.Time) {
@@ -131,14 +140,14 @@ func printBelow(p page, pools []api.Pool, whole bool, now time.Time) {
 		for _, b := range pool.Backends {
 			changed = changed || b.Runtime
 			if !whole && tintOf(b) == red {
-				p.lineIn(fmt.Sprintf("! %s %s: ", pool.Name, b.Address), stateOf(b, now), red)
+				p.lineIn(fmt.Sprintf("! %s %s: ", pool.Name, named(b)), stateOf(b, now), red)
 			}
 		}
 	}
 	for _, pool := range pools {
 		for _, b := range pool.Backends {
 			if b.LastFault != "" {
-				p.line(fmt.Sprintf("last fault of %s %s: ", pool.Name, b.Address), fmt.Sprintf("%s, %s ago", b.LastFault, age(b.LastFaultAt, now)))
+				p.line(fmt.Sprintf("last fault of %s %s: ", pool.Name, named(b)), fmt.Sprintf("%s, %s ago", b.LastFault, age(b.LastFaultAt, now)))
 			}
 		}
 	}

@@ -30,6 +30,7 @@ func problems(st api.Status, now time.Time) (list []string) {
 	}
 	list = append(list, certificateProblems(st.Certificates, now)...)
 	list = append(list, words.LimitProblems(st.RateLimits, now)...)
+	list = append(list, discoveryProblems(st.Discovery, now)...)
 	for _, pool := range st.Pools {
 		usable := 0
 		for _, b := range pool.Backends {
@@ -38,9 +39,9 @@ func problems(st api.Status, now time.Time) (list []string) {
 			}
 			switch {
 			case b.Health == "down", b.Ejected:
-				note("backend %s of pool %s: %s", b.Address, pool.Name, stateOf(b, now))
+				note("backend %s of pool %s: %s", named(b), pool.Name, stateOf(b, now))
 			case b.LastFault != "" && now.Sub(b.LastFaultAt) < recentFault:
-				note("backend %s of pool %s: failed %s ago: %s", b.Address, pool.Name, age(b.LastFaultAt, now), b.LastFault)
+				note("backend %s of pool %s: failed %s ago: %s", named(b), pool.Name, age(b.LastFaultAt, now), b.LastFault)
 			}
 		}
 		if len(pool.Backends) > 0 && usable == 0 {

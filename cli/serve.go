@@ -136,7 +136,7 @@ func adminOptions(cfg *config.Config, r supervise.Running, log *slog.Logger) adm
 		Version: version(),
 		Log:     log,
 	}
-	o.LastReload, o.Certificates, o.RateLimits, o.Control = r.LastReload, r.Certs, r.RateLimits, r.Control
+	o.LastReload, o.Certificates, o.Discovery, o.RateLimits, o.Control = r.LastReload, r.Certs, r.Discovery, r.RateLimits, r.Control
 	if r.Processes != nil {
 		o.Processes = func() (list []admin.Process) {
 			for _, p := range r.Processes() {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strconv"
@@ -96,7 +97,7 @@ type Backend struct {
 
 	// Name is the host name under which Host, an address, was found; "" for a backend as it
 	// stands in the file.
-	Name string
+	Name string `json:",omitempty"`
 }
 
 // String returns host:port, [v6]:port or unix:/path, the form of -b.
@@ -117,6 +118,12 @@ func (b Backend) HostField() string {
 		return net.JoinHostPort(b.Name, strconv.Itoa(b.Port))
 	}
 	return b.String()
+}
+
+// Addr returns where b is. It is not valid for a unix socket, and for a name.
+func (b Backend) Addr() netip.AddrPort {
+	ip, _ := netip.ParseAddr(b.Host)
+	return netip.AddrPortFrom(ip.Unmap(), uint16(b.Port))
 }
 
 // What a pool can hash. A header and a cookie have a name; for a request without it

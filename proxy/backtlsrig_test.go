@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -95,12 +94,18 @@ func (r *backRig) next(cfg *config.Config, files *tlsconf.PoolSecrets) {
 	r.seats.Config, r.seats.TLS = cfg, set
 	r.seats.Number++
 	var ids []int
-	var addrs [][]loop.Addr
-	for i, b := range cfg.Pools[0].Backends {
-		to := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(b.Port))
-		ids, addrs = append(ids, i), append(addrs, []loop.Addr{{IP: to}})
+	for i := range cfg.Pools[0].Backends {
+		ids = append(ids, i)
+		found(&cfg.Pools[0].Backends[i])
 	}
-	r.seats.IDs, r.seats.Addrs = [][]int{ids}, [][][]loop.Addr{addrs}
+	r.seats.IDs = [][]int{ids}
+}
+
+// found gives a backend that is given by a name the address of this machine.
+func found(b *config.Backend) {
+	if !b.Addr().IsValid() {
+		b.Name, b.Host = b.Host, "127.0.0.1"
+	}
 }
 
 // reload makes cfg the configuration.

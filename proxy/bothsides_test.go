@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"runtime"
 	"strconv"
@@ -22,7 +21,6 @@ import (
 
 	"lb/internal/testkit"
 	"lb/internal/tlsconf"
-	"lb/loop"
 )
 
 // pause lets others run for a while.
@@ -177,9 +175,8 @@ func newBothSides(t *testing.T) *tlsRig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	to := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(far.port()))
+	found(&after.Pools[0].Backends[0])
 	r.snapshot.Config, r.snapshot.TLS, r.snapshot.Number = after, set, 2
-	r.snapshot.Addrs = [][][]loop.Addr{{{{IP: to}}}}
 	r.do(func() { r.p.Reload(r.snapshot) })
 	return r
 }

@@ -54,39 +54,9 @@
 // its deadline pass, and Expired finds that it may leave. The loop that ejects does so at
 // once; package watch has the others notice.
 //
-// # Deadlines
-//
-// The front has the one timer. Package deadline says which side has to move next and how
-// long it may take; arm stores that. A client that is idle or at a head has no
-// exchange: its deadlines are the front's (proxy/h1). Nearly always the new deadline is
-// later than the one before, which costs a store; the timer looks again when it fires.
-//
 // # Reloads
 //
-// A configuration is a snapshot: built whole, then put in place of the one before
-// between two turns. Nothing else is replaced. Client conns stay, and so does what this
-// loop knows of a backend (target: its idle list, its addresses), by its ID on the
-// board, as long as the backend is in the configuration. A pool of which nothing has
-// changed goes on as it is.
-//
-// An exchange goes by the snapshot of its first byte (front.Lease) to its end: routes,
-// fields, timeouts, limits, retries. There is one exception: whenever it picks a
-// backend, waits for room or tries again, it uses the pool as it is now, if there still
-// is one of its name. At the old pool, waiting exchanges would never get room, because
-// what the new limits or backends bring goes to later ones; and a second attempt would
-// go to a backend that was removed, perhaps because it is gone. So a pool that changes
-// has a successor, which takes over the waiting exchanges in order. Of the backends
-// that an exchange has tried it keeps those that are still there.
-//
-// An attempt at a backend that is removed goes on; its conn is closed afterwards. The
-// last that it writes to the board is that it is over: after that the ID may belong to
-// another backend. OldestConfig on the board is the oldest snapshot from which this
-// loop may still pick: that of the oldest exchange that has not come to Relay. At Relay
-// an exchange lets go of pool and route. So neither a stream nor a tunnel of days keeps
-// an ID or the tables of a pool from being given back; it keeps the settings alone.
-//
-// The cost: a reload stops the loop while it builds what has changed: 5 us for a pool
-// of 10 backends, 0.5 ms for one of 1,000; with the strategy hash, whose table is
-// filled again, 3 ms and 9 ms. If that hurts, the control plane could build the tables,
-// once for all loops.
+// A configuration is a snapshot that is built whole, and put in place of the one before
+// between two turns: Reload. Change replaces the pools whose members have changed, and
+// nothing else. docs/design/architecture.md says what exchanges that have begun go by.
 package proxy

@@ -35,7 +35,7 @@ func Example() {
 		Board: board.New(1, 1), // one loop, one backend
 		Snapshot: proxy.Snapshot{
 			Config: cfg, Number: 1, Loops: 1, Slots: []int{0},
-			IDs: [][]int{{0}}, Addrs: [][][]loop.Addr{{{address}}}, // by pool and backend
+			IDs: [][]int{{0}}, // by pool and backend
 		},
 		Log: slog.New(slog.DiscardHandler),
 		Record: func(r *record.Record) {

@@ -23,20 +23,25 @@ type pool struct {
 	room      waiting.Room[*exchange]
 }
 
-// newPool returns the pool of cfg with these targets, one for each backend.
-func (p *Proxy) newPool(cfg *config.Pool, targets []*target, stickyKey []byte, at upstream.Seat) *pool {
+// newPool returns the pool of s at an index with these targets, one for each backend. It goes
+// on where from, which may be nil, is.
+func (p *Proxy) newPool(s *Snapshot, i int, targets []*target, from *pool) *pool {
+	cfg := &s.Config.Pools[i]
 	backends := make([]*upstream.Backend[*h1back.Conn], len(targets))
 	for i, t := range targets {
 		backends[i] = &t.Backend
 	}
 	q := &pool{p: p, cfg: cfg, targets: targets, streams: cfg.Protocol == config.ProtocolH2 || cfg.Protocol == config.ProtocolH2C,
-		Pool: upstream.NewPool(*cfg, p.board, backends, at)}
+		Pool: upstream.NewPool(*cfg, p.board, backends, upstream.Seat{Slot: p.slot, Loops: max(1, s.Loops), Place: s.Place})}
 	q.room.Init(p.loop, q.ShowWait)
 	if cfg.Sticky != "" {
-		q.UseSticky(stickyKey)
+		q.UseSticky(p.stickyKey(s.Config))
 	}
 	q.Seed(p.chance.Uint64())
 	q.Notify(q.logRestored)
+	if from != nil {
+		q.ContinueFrom(from.Pool)
+	}
 	return q
 }
 
@@ -53,10 +58,14 @@ func (q *pool) isOf(cfg *config.Pool, targets []*target) bool {
 
 // newest returns the pool that is in q's place now.
 func (q *pool) newest() *pool {
-	for q.successor != nil {
-		q = q.successor
+	last := q
+	for last.successor != nil {
+		last = last.successor
 	}
-	return q
+	if q != last {
+		q.successor = last // a pool whose members change often has many
+	}
+	return last
 }
 
 // keepsClients reports whether it matters at which backend a request ends up.

@@ -343,22 +343,6 @@ func TestReloadKeepsTheBudget(t *testing.T) {
 	}
 }
 
-// TestSetAddrs: new addresses are dialled from then on. For a backend that is gone they
-// have no effect.
-func TestSetAddrs(t *testing.T) {
-	r := newRig(t, 1, withBackends(0), false)
-	r.reloaded(withBackends(1)) // ID 1
-	r.servers = append(r.servers, r.k.Serve(rigBackend(2)))
-	r.p.SetAddrs(0, []loop.Addr{rigBackend(0)})
-	r.p.SetAddrs(99, nil)
-	r.p.SetAddrs(1, []loop.Addr{rigBackend(2)})
-	r.k.Connect(r.listener, rigClient).Send([]byte(ask))
-	r.settle()
-	if r.servers[2].Accept() == nil {
-		t.Error("the new address was not dialled")
-	}
-}
-
 // TestUnchangedPoolsGoOn: an unchanged pool stays the same object after a reload, whatever
 // happens to its place, its routes and all other settings. Any change of the pool itself
 // makes a new one.
@@ -483,6 +467,7 @@ func TestReloadAllocations(t *testing.T) {
 			snap := ids.snapshot(cfg(1))
 			snap.Number = n
 			s.p.Reload(snap)
+			s.p.placeLetters()
 		}
 		for range 50 {
 			s.exchange()

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"lb/internal/tlsconf"
 	"lb/loop"
 	"lb/loop/looptest"
+	"lb/proxy/admission"
 	"lb/proxy/front"
 	"lb/proxy/ids"
 	"lb/proxy/record"
@@ -147,6 +149,7 @@ func newRigOn(t testing.TB, seed uint64, o Options, tiny bool) *rig {
 	r.rec = &recorder{t: t, live: make(map[*record.Record]bool)}
 	o.Record = r.rec.record
 	r.p = New(r.l, o)
+	r.p.placeLetters()
 	r.rec.attach(r.p)
 	*r.p.chance = *rand.New(rand.NewPCG(seed, 0)) // h2back has it too
 	r.p.ids = ids.New([32]byte{byte(seed)}, o.Clock)
@@ -158,7 +161,7 @@ func newRigOn(t testing.TB, seed uint64, o Options, tiny bool) *rig {
 		}
 	}
 	if tiny {
-		*r.p.arena = *arena.New(tinySlab, largeBytes(o.Snapshot.Config))
+		*r.p.arena = *arena.New(tinySlab, admission.LargeBytes(o.Snapshot.Config))
 	}
 	r.listener = k.Listen()
 	door := &rigDoor{Acceptor: r.p.Door(o.Snapshot.Config.Listening()[0].Address), r: r}
@@ -230,24 +233,23 @@ func (ids rigIDs) snapshot(cfg *config.Config) Snapshot {
 	s := Snapshot{Config: cfg, Number: 1, Loops: 1, Slots: []int{0}}
 	for _, pool := range cfg.Pools {
 		var list []int
-		var addrs [][]loop.Addr
 		for _, b := range pool.Backends {
 			key := [2]string{pool.Name, b.String()}
 			if _, known := ids[key]; !known {
 				ids[key] = len(ids)
 			}
-			list, addrs = append(list, ids[key]), append(addrs, []loop.Addr{rigAddr(b)})
+			list = append(list, ids[key])
 		}
-		s.IDs, s.Addrs = append(s.IDs, list), append(s.Addrs, addrs)
+		s.IDs = append(s.IDs, list)
 	}
 	return s
 }
 
 // serve starts servers for all backends of s that have none yet.
 func (r *rig) serve(s Snapshot) {
-	for _, pool := range s.Addrs {
-		for _, addrs := range pool {
-			for i := len(r.servers); i <= int(addrs[0].IP.Addr().As4()[3])-1; i++ {
+	for _, pool := range s.Config.Pools {
+		for _, b := range pool.Backends {
+			for i := len(r.servers); i <= int(rigAddr(b).IP.Addr().As4()[3])-1; i++ {
 				v := r.k.Serve(rigBackend(i))
 				v.OnConnect = r.onConnect(i)
 				r.servers = append(r.servers, v)
@@ -272,15 +274,49 @@ func (r *rig) onEveryConnect(f func(place int, p *looptest.Peer)) {
 	}
 }
 
-// reload gives the proxy another configuration at its next turn.
-func (r *rig) reload(cfg *config.Config) {
+// next makes the snapshot of cfg that of r, and returns it.
+func (r *rig) next(cfg *config.Config) Snapshot {
 	before := r.snapshot
 	r.snapshot = r.ids.snapshot(cfg)
 	r.snapshot.Number = before.Number + 1
 	r.snapshot.Loops, r.snapshot.Place, r.snapshot.Slots = before.Loops, before.Place, before.Slots
 	r.serve(r.snapshot)
-	s := r.snapshot
-	r.l.Post(func() { r.p.Reload(s) })
+	return r.snapshot
+}
+
+// change gives the proxy other members at its next turn, which is all that cfg changes.
+func (r *rig) change(cfg *config.Config) {
+	var pools []int
+	for i := range cfg.Pools {
+		if !slices.Equal(cfg.Pools[i].Backends, r.snapshot.Config.Pools[i].Backends) {
+			pools = append(pools, i)
+		}
+	}
+	s := r.next(cfg)
+	r.l.Post(func() {
+		r.p.Change(s, pools)
+		r.p.placeLetters()
+	})
+}
+
+// reload gives the proxy another configuration at its next turn.
+func (r *rig) reload(cfg *config.Config) {
+	s := r.next(cfg)
+	r.l.Post(func() {
+		r.p.Reload(s)
+		r.p.placeLetters()
+	})
+}
+
+// placeLetters gives the backends whose host is a letter their addresses.
+func (p *Proxy) placeLetters() {
+	for _, q := range p.now.pools {
+		for i, t := range q.targets {
+			if len(q.cfg.Backends[i].Host) == 1 {
+				t.Addr = rigAddr(q.cfg.Backends[i])
+			}
+		}
+	}
 }
 
 // settle turns the loop until nothing moves. No time passes.

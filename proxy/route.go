@@ -62,7 +62,7 @@ func (x *exchange) findRoute() record.Cause {
 		if !x.route.Strips(x.p.scrap, path) {
 			return record.CauseAmbiguous
 		}
-	case len(x.pool.targets) == 0:
+	case len(x.pool.targets) == 0 && !s.awaits:
 		x.pool = nil
 		return record.CauseNoRoute
 	}

@@ -20,7 +20,10 @@ func (s *sim) reload() {
 	if place, weight := s.rng.IntN(len(s.poolOf)), s.rng.IntN(5); s.rng.IntN(3) == 0 && s.gone[place] == 0 {
 		s.r.board.SetWeight(place, weight)
 	}
-	cfg := s.drawConfig(false)
+	cfg, load := s.drawConfig(false), s.r.reload
+	if s.rng.IntN(2) == 0 {
+		cfg, load = s.otherMembers(cfg), s.r.change
+	}
 	s.r.l.Post(func() {
 		s.checkRemoved()
 		s.checkFreed()
@@ -30,8 +33,20 @@ func (s *sim) reload() {
 			s.moved += q.room.Len()
 		}
 	})
-	s.r.reload(cfg)
+	load(cfg)
 	s.r.l.Post(func() { s.note(cfg) })
+}
+
+// otherMembers returns the newest configuration with the members that its pools have in drawn.
+func (s *sim) otherMembers(drawn *config.Config) *config.Config {
+	cfg := *s.r.snapshot.Config
+	cfg.Pools = slices.Clone(cfg.Pools)
+	for i := range cfg.Pools {
+		if at := slices.IndexFunc(drawn.Pools, func(p config.Pool) bool { return p.Name == cfg.Pools[i].Name }); at >= 0 {
+			cfg.Pools[i].Backends = drawn.Pools[at].Backends
+		}
+	}
+	return &cfg
 }
 
 // note notes the facts that the checks of a new configuration need.

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"crypto/tls"
 	"slices"
 	"time"
 
@@ -9,12 +8,12 @@ import (
 	"lb/httpparse"
 	"lb/internal/tlsconf"
 	"lb/loop"
+	"lb/proxy/admission"
 	"lb/proxy/ratelimit"
-	"lb/proxy/record"
+	"lb/proxy/retry"
 	"lb/proxy/rewrite"
 	routing "lb/proxy/route"
 	"lb/proxy/spread"
-	"lb/upstream"
 )
 
 // Snapshot is one configuration, with the facts beside it that a loop needs. It must not
@@ -23,12 +22,10 @@ type Snapshot struct {
 	Config *config.Config
 	Number uint64  // of the configuration; counts from 1
 	IDs    [][]int // on the board, where they are claimed, by pool and backend
-	// Addrs are the resolved addresses of the backends, by pool and backend;
-	// an empty list is a name that did not resolve yet.
-	Addrs [][][]loop.Addr
-	Loops int   // how many are running
-	Place int   // of this one among them, from 0
-	Slots []int // on the board, of all running loops, this one included
+	Awaits bool    // the default pool is one, although it has no backend at the moment
+	Loops  int     // how many are running
+	Place  int     // of this one among them, from 0
+	Slots  []int   // on the board, of all running loops, this one included
 	// TLS is what the configuration needs of crypto/tls, or nil if it needs nothing.
 	TLS *tlsconf.Set
 	// Series are the numbers of the series of pools on the board, and BackendSeries those of
@@ -43,6 +40,7 @@ type snapshot struct {
 	cfg    *config.Config
 	number uint64
 	limits httpparse.Limits
+	awaits bool   // Snapshot.Awaits
 	trust  uint32 // numbers cfg.TrustedProxies, from 1: see front.Peer
 	// guarded are the fields that its routes set or match, and those of tags.
 	guarded *httpparse.Guarded
@@ -64,7 +62,7 @@ type snapshot struct {
 // of the present one that stay the same, and changes nothing of it.
 func (p *Proxy) newSnapshot(o Snapshot) (s *snapshot, targets map[int]*target) {
 	cfg := o.Config
-	s = &snapshot{cfg: cfg, number: o.Number, trust: 1, via: rewrite.NewVia(cfg.Via), strict: rewrite.NewStrict(cfg.TLS.HSTS), tags: rewrite.NewTags(cfg), limits: httpparse.Limits{
+	s = &snapshot{cfg: cfg, number: o.Number, awaits: o.Awaits, trust: 1, via: rewrite.NewVia(cfg.Via), strict: rewrite.NewStrict(cfg.TLS.HSTS), tags: rewrite.NewTags(cfg), limits: httpparse.Limits{
 		HeadBytes:   cfg.Limits.HeaderBytes,
 		Fields:      cfg.Limits.Fields,
 		TargetBytes: cfg.Limits.TargetBytes,
@@ -73,21 +71,16 @@ func (p *Proxy) newSnapshot(o Snapshot) (s *snapshot, targets map[int]*target) {
 	sameKey := p.now != nil && p.now.cfg.StickyKey == cfg.StickyKey
 	targets = make(map[int]*target)
 	for i := range cfg.Pools {
-		members := make([]*target, len(cfg.Pools[i].Backends))
-		for j, b := range cfg.Pools[i].Backends {
-			members[j] = p.targetOf(o.IDs[i][j], b)
-			targets[o.IDs[i][j]] = members[j]
+		members := p.membersOf(&o, i)
+		for _, t := range members {
+			targets[t.ID] = t
 		}
 		from := before[cfg.Pools[i].Name]
 		if from != nil && sameKey && from.isOf(&cfg.Pools[i], members) {
 			s.pools = append(s.pools, from)
 			continue
 		}
-		q := p.newPool(&cfg.Pools[i], members, p.stickyKey(cfg), upstream.Seat{Slot: p.slot, Loops: max(1, o.Loops), Place: o.Place})
-		if from != nil {
-			q.ContinueFrom(from.Pool)
-		}
-		s.pools = append(s.pools, q)
+		s.pools = append(s.pools, p.newPool(&o, i, members, from))
 	}
 	s.newRoutes(p.now)
 	s.rates = ratelimit.New(cfg, p.board, p.slot)
@@ -100,7 +93,7 @@ func (p *Proxy) targetOf(id int, b config.Backend) *target {
 		return t
 	}
 	t := new(target)
-	t.Init(p.board, p.slot, id, b.String())
+	t.Init(p.board, p.slot, id, b.String(), loop.Addr{IP: b.Addr(), Path: b.Socket})
 	return t
 }
 
@@ -151,19 +144,16 @@ func (p *Proxy) Reload(s Snapshot) {
 	p.use(s)
 	for _, q := range next.pools {
 		if from := before[q.Name]; from != nil && from != q {
-			from.room.MoveTo(&q.room, func(x *exchange) (*upstream.WaitLink[*exchange], bool) {
-				x.follow()
-				return &x.wait, x.tried.Len() > 0
-			})
+			from.moveTo(q)
 		}
 	}
 	if next.trust = old.trust; !slices.Equal(old.cfg.TrustedProxies, next.cfg.TrustedProxies) {
 		next.trust++
 	}
 	if a, b := &old.cfg.Retry, &next.cfg.Retry; a.Budget != b.Budget || a.BudgetMin != b.BudgetMin {
-		p.budget = newBudget(next.cfg)
+		p.budget = retry.NewBudget(&next.cfg.Retry)
 	}
-	p.arena.Grow(largeBytes(next.cfg))
+	p.arena.Grow(admission.LargeBytes(next.cfg))
 	if old.picking > 0 {
 		p.past = append(p.past, old)
 	} else {
@@ -175,12 +165,7 @@ func (p *Proxy) Reload(s Snapshot) {
 // use tells every pool and target its place in the present configuration.
 func (p *Proxy) use(s Snapshot) {
 	for i, q := range p.now.pools {
-		q.cfg, q.series = &p.now.cfg.Pools[i], record.SeriesOf(s.Series, i)
-		for j, t := range q.targets {
-			t.pool, t.index = q, j
-			t.place = record.PlaceOf(q.Name, t.Name, s.Series, s.BackendSeries, i, j)
-			t.Use(q.cfg, s.Addrs[i][j])
-		}
+		q.use(&s, i)
 	}
 	p.backs.Use(p.now.cfg, &p.now.limits)
 	p.SetTLS(s.TLS)
@@ -192,13 +177,7 @@ func (p *Proxy) use(s Snapshot) {
 func (p *Proxy) SetTLS(set *tlsconf.Set) {
 	p.clients.SetTLS(set)
 	for i, q := range p.now.pools {
-		var cfg *tls.Config
-		if set != nil && i < len(set.Pools) {
-			cfg = set.Pools[i]
-		}
-		for j, t := range q.targets {
-			t.Manner.Set(cfg, q.cfg.Backends[j])
-		}
+		q.setTLS(set, i)
 	}
 }
 

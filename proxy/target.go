@@ -96,12 +96,3 @@ func (t *target) release() {
 	q.Release(t.index)
 	q.room.Wake()
 }
-
-// SetAddrs replaces the addresses of the backend with that ID on the board, after its
-// name was resolved again. Conns to the old ones go on until they end. It does nothing
-// if the backend is gone.
-func (p *Proxy) SetAddrs(id int, addrs []loop.Addr) {
-	if t := p.targets[id]; t != nil {
-		t.Addrs = addrs
-	}
-}

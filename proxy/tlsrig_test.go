@@ -59,7 +59,7 @@ func newTLSRig(t *testing.T, cfg *config.Config, change func(s *tlsconf.Secrets)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.snapshot = Snapshot{Config: cfg, Number: 1, IDs: [][]int{{0}}, Addrs: [][][]loop.Addr{{{{IP: to}}}}, Loops: 1, Slots: []int{0}, TLS: set}
+	r.snapshot = Snapshot{Config: cfg, Number: 1, IDs: [][]int{{0}}, Loops: 1, Slots: []int{0}, TLS: set}
 	k, err := loop.NewKernel()
 	if err != nil {
 		t.Fatal(err)

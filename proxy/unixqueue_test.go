@@ -15,7 +15,7 @@ func fullRig(t *testing.T, backends int) (*rig, *looptest.Server) {
 	t.Helper()
 	r := newRig(t, 1, rigConfig(backends), false)
 	app := loop.Addr{Path: "/app.sock"}
-	r.l.Post(func() { r.p.SetAddrs(0, []loop.Addr{app}) })
+	r.l.Post(func() { r.p.targets[0].Addr = app })
 	v := r.k.Serve(app)
 	v.Full = true
 	return r, v
@@ -124,7 +124,7 @@ func TestFullAcceptQueueThenQueue(t *testing.T) {
 	cfg.Pools[0].Backends[1].MaxConnections = 1
 	r := newRig(t, 1, cfg, false)
 	app := loop.Addr{Path: "/app.sock"}
-	r.l.Post(func() { r.p.SetAddrs(0, []loop.Addr{app}) })
+	r.l.Post(func() { r.p.targets[0].Addr = app })
 	r.k.Serve(app).Full = true
 	first, second := r.k.Connect(r.listener, rigClient), r.k.Connect(r.listener, rigClient)
 	first.Send([]byte(ask)) // knocks at the first backend

@@ -421,7 +421,7 @@ func (p *player) place(i int, verb string) {
 	case "accept":
 		s.Refuse, s.Silent = false, false
 	case "be unknown":
-		p.p.SetAddrs(i, nil)
+		p.p.targets[i].Addr.IP = netip.AddrPort{}
 	case "fail its checks":
 		p.check(i, board.Down, board.ReasonConnect)
 	case "pass its checks":

@@ -15,7 +15,8 @@ func (d *desk) openBoard(cfg *config.Config, loops int) (err error) {
 	if d.from != nil {
 		d.board, d.boardFile = d.from.Board, d.from.BoardFile
 	} else {
-		room := board.Room(board.Size{Loops: loops, Backends: backends(cfg), Series: plan.SeriesWanted(cfg)})
+		backends, series := plan.Wanted(cfg, d.hub.Effective(cfg))
+		room := board.Room(board.Size{Loops: loops, Backends: backends, Series: series})
 		if d.board, d.boardFile, err = board.Create(room); err != nil {
 			return err
 		}
@@ -23,14 +24,6 @@ func (d *desk) openBoard(cfg *config.Config, loops int) (err error) {
 	}
 	d.slots = slots.New(d.board, d.boardFile)
 	return nil
-}
-
-// backends returns how many backends all pools have together.
-func backends(cfg *config.Config) (n int) {
-	for _, p := range cfg.Pools {
-		n += len(p.Backends)
-	}
-	return n
 }
 
 // reusable reports whether the board ID of a backend that configuration by has
@@ -43,19 +36,22 @@ func (d *desk) reusable(id int, by uint64) bool {
 	return d.board.OldestConfig() >= by && d.board.InFlight(id) == 0
 }
 
-// assigned returns the places on the board of a configuration with this number.
-func (d *desk) assigned(cfg *config.Config, number uint64) (*plan.Assignment, error) {
-	a, err := d.registry.Assign(cfg.Pools, number, d.board.BackendsRoom(), d.reusable)
-	if err != nil {
-		return nil, err
-	}
-	a.Unseen = a.AssignSeries(d.registry.Series, cfg, number, d.board.SeriesRoom(), func(by uint64) bool { return d.board.OldestConfig() >= by })
-	return a, nil
+// room says what the board has room for.
+func (d *desk) room() plan.Room {
+	return plan.Room{Backends: d.board.BackendsRoom(), Series: d.board.SeriesRoom(), Reusable: d.reusable,
+		Free: func(by uint64) bool { return d.board.OldestConfig() >= by }}
 }
 
-// assign makes the board ready for a, before any loop hears of it. slowStart says
-// that new backends join others that are warm.
+// assign makes a the assignment in use.
 func (d *desk) assign(a *plan.Assignment, slowStart bool) {
+	d.claim(&a.Claims, slowStart)
+	d.registry = a.Registry
+	d.noteCrowd(a.Left)
+}
+
+// claim makes the board ready for a, before any loop hears of it. slowStart says
+// that new backends join others that are warm.
+func (d *desk) claim(a *plan.Claims, slowStart bool) {
 	at := int64(d.clock())
 	for _, id := range a.Fresh {
 		if id < d.board.Backends() { // else the ID was never in use
@@ -78,7 +74,6 @@ func (d *desk) assign(a *plan.Assignment, slowStart bool) {
 		d.board.ClearState(id)
 		d.board.Added(id, at)
 	}
-	d.registry = a.Registry
 }
 
 // closeBoard unmaps the board when no other goroutine looks at it any longer. If

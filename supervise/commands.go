@@ -3,7 +3,9 @@ package supervise
 import (
 	"errors"
 	"fmt"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -75,10 +77,24 @@ func (c commands) Upgrade(binary string) (api.Upgraded, error) {
 // setBackend changes the board, where all loops see it and where it outlives crashes
 // and upgrades.
 func (d *desk) setBackend(pool, address string, action api.Action, weight int) (api.Backend, error) {
-	i, j, err := d.find(pool, address)
+	i, list, err := d.find(pool, address)
 	if err != nil {
 		return api.Backend{}, err
 	}
+	out := api.Backend{}
+	for _, j := range list {
+		if out, err = d.setMember(i, j, action, weight); err != nil {
+			return api.Backend{}, err
+		}
+	}
+	if len(list) > 1 {
+		out.Address = net.JoinHostPort(out.Name, strconv.Itoa(d.now.Config.Pools[i].Backends[list[0]].Port))
+	}
+	return out, nil
+}
+
+// setMember is setBackend for one address.
+func (d *desk) setMember(i, j int, action api.Action, weight int) (api.Backend, error) {
 	cfg, id := d.now.Config.Pools[i].Backends[j], d.now.IDs[i][j]
 	var changed bool
 	switch at := int64(d.clock()); action {
@@ -110,9 +126,9 @@ func (d *desk) setBackend(pool, address string, action api.Action, weight int) (
 	return out, nil
 }
 
-// find returns the indexes of a backend in the configuration in use. Its error lists
-// what there is instead.
-func (d *desk) find(pool, address string) (i, j int, err error) {
+// find returns the index of a pool, and those of the backends there that address stands for:
+// one, or all addresses of a name. Its error lists what there is instead.
+func (d *desk) find(pool, address string) (i int, list []int, err error) {
 	pools := d.now.Config.Pools
 	i = slices.IndexFunc(pools, func(p config.Pool) bool { return p.Name == pool })
 	if i < 0 {
@@ -120,20 +136,18 @@ func (d *desk) find(pool, address string) (i, j int, err error) {
 		for k, p := range pools {
 			names[k] = p.Name
 		}
-		return 0, 0, api.NotFoundError(fmt.Sprintf("there is no pool %q; there is %s", pool, listed(names)))
+		return 0, nil, api.NotFoundError(fmt.Sprintf("there is no pool %q; there is %s", pool, listed(names)))
 	}
 	if b, parseErr := config.ParseBackend(address); parseErr == nil {
-		want := config.Identity(b)
-		j = slices.IndexFunc(pools[i].Backends, func(b config.Backend) bool { return config.Identity(b) == want })
-		if j >= 0 {
-			return i, j, nil
+		if list = d.now.Find(i, b); len(list) > 0 {
+			return i, list, nil
 		}
 	}
 	addrs := make([]string, len(pools[i].Backends))
 	for k, b := range pools[i].Backends {
 		addrs[k] = b.String()
 	}
-	return 0, 0, api.NotFoundError(fmt.Sprintf("pool %s has no backend %q; it has %s", pool, address, listed(addrs)))
+	return 0, nil, api.NotFoundError(fmt.Sprintf("pool %s has no backend %q; it has %s", pool, address, listed(addrs)))
 }
 
 // listedMax is how many names an error lists.

@@ -148,15 +148,17 @@ func TestSetBackendFinds(t *testing.T) {
 		many.Backends = append(many.Backends, config.Backend{Host: "127.0.0.1", Port: 1000 + i, Weight: 1})
 	}
 	cfg.Pools = append(cfg.Pools, many, config.NewPool("empty"))
-	in := serve(t, cfg, Options{Resolver: &supervisetest.FakeResolver{}})
-	for _, address := range []string{"127.0.0.1:1", "[2001:db8::1]:2", "[2001:0DB8:0::1]:2", "app.test:3", "APP.TEST:3", "unix:" + sock} {
+	names := &supervisetest.FakeResolver{Name: "app.test"}
+	names.Set("192.0.2.7")
+	in := serve(t, cfg, Options{Resolver: names})
+	for _, address := range []string{"192.0.2.7:3", "127.0.0.1:1", "[2001:db8::1]:2", "[2001:0DB8:0::1]:2", "app.test:3", "APP.TEST:3", "unix:" + sock} {
 		if b := in.set(t, address, api.Drain, 0); b.Admin != api.Drained {
 			t.Errorf("%s: %+v", address, b)
 		}
 	}
 	for _, tc := range []struct{ pool, address, want string }{
 		{"nowhere", "127.0.0.1:1", `there is no pool "nowhere"; there is default, many, empty`},
-		{"default", "127.0.0.1:9", `pool default has no backend "127.0.0.1:9"; it has 127.0.0.1:1, [2001:db8::1]:2, App.Test:3, unix:` + sock},
+		{"default", "127.0.0.1:9", `pool default has no backend "127.0.0.1:9"; it has 127.0.0.1:1, [2001:db8::1]:2, 192.0.2.7:3, unix:` + sock},
 		{"default", "http://127.0.0.1:1", `pool default has no backend "http://127.0.0.1:1"; it has 127.0.0.1:1,`},
 		{"empty", "127.0.0.1:1", `pool empty has no backend "127.0.0.1:1"; it has none`},
 		{"many", "127.0.0.1:1", "127.0.0.1:1019 and 10 more"},

@@ -18,6 +18,8 @@ import (
 	"lb/supervise/certs"
 	"lb/supervise/conffile"
 	"lb/supervise/crew"
+	"lb/supervise/discover"
+	"lb/supervise/faultwatch"
 	"lb/supervise/handover"
 	"lb/supervise/health"
 	"lb/supervise/notice"
@@ -57,13 +59,15 @@ type desk struct {
 	rates     *ratestore.Stores // nil before the board is there
 	past      *history.Sampler  // nil before begin
 	notices   *notice.Notices   // nil before begin
+	faults    *faultwatch.Watch // nil before begin
 	pidFile   string            // path of the one that this process has written, or ""
 	overrules []overrule        // by the configuration of the start; obeyed in begin
 
 	certs    *certs.Manager
 	acme     *acme.Manager // its certificates go to certs
 	ports    *ports.Ports
-	names    names
+	hub      *discover.Hub // of names and sources
+	crowded  bool          // the board has no room for all that they have found
 	operator operator
 	file     conffile.File
 	outcome  outcome
@@ -138,6 +142,9 @@ func (d *desk) chores() {
 	if d.ending == nil && d.moving == nil { // else another process takes free slots, and the socket
 		d.slots.Sweep()
 		d.operator.mendRuntime()
+		if d.crowded {
+			d.takeMembers()
+		}
 	}
 }
 

@@ -22,9 +22,16 @@ func (c commands) Settings() []api.Setting {
 	r := show.Runtime{LogLevel: c.LogLevel()}
 	if !d.unmapped {
 		r.Backend = func(pool, i int) (weight int, admin string) {
-			s := d.board.State(now.IDs[pool][i])
-			return int(s.WeightOverride.Load()), board.Admin(s.Admin.Load()).String()
+			for at, j := range now.Find(pool, now.Base.Pools[pool].Backends[i]) {
+				s := d.board.State(now.IDs[pool][j])
+				w, a := int(s.WeightOverride.Load()), board.Admin(s.Admin.Load()).String()
+				if at > 0 && (w != weight || a != admin) { // the addresses of a name
+					return 0, ""
+				}
+				weight, admin = w, a
+			}
+			return weight, admin
 		}
 	}
-	return show.Settings(now.Config, r)
+	return show.Settings(now.Base, r)
 }

@@ -39,14 +39,16 @@ type Options struct {
 	// Runtime makes the server for commands, once; nil if there is none. It is asked to
 	// listen at socket.Path.
 	Runtime func(api.Control) Runtime
-	// Resolver finds the addresses of names; nil uses net.DefaultResolver.
+	// Resolver finds the addresses of names; nil asks the name servers itself.
 	Resolver Resolver
+	// Sources returns the source of a pool with discover.
+	Sources func(pool config.Pool) (discover.Source, error)
 	// Signals replaces the process's signals (for tests); nil uses the process's own.
 	// It must not be closed.
 	Signals <-chan os.Signal
 	// UpgradeTimeout is how long a new process may take to serve; 0 is api.UpgradeMax.
 	UpgradeTimeout time.Duration
-	// ResolveEvery is how often names are looked up again; 0 is every 30 s.
+	// ResolveEvery is for how long an answer of Resolver is believed.
 	ResolveEvery time.Duration
 }
 
@@ -106,6 +108,8 @@ type Running struct {
 	// RateLimits returns the rate limits, with the state of their stores. Any goroutine may
 	// call it.
 	RateLimits func() []api.RateLimit
+	// Discovery returns the sources and names of backends. Any goroutine may call it.
+	Discovery func() []api.Discovery
 	// Control carries out what the operator asks for.
 	Control api.Control
 	// LastReload returns whether the last reload was taken up, and when the

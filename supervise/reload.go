@@ -26,13 +26,10 @@ import (
 // second, commit, does not fail: a loop that does not answer gets the configuration
 // when it does.
 
-// reloadLookupTimeout is how long a reload looks up new names. It is short because an
-// operator waits; names that are not found by then are looked up later.
-const reloadLookupTimeout = 500 * time.Millisecond
-
 // change is a configuration that is about to be used.
 type change struct {
 	cfg      *config.Config
+	members  *config.Config // cfg with the members that are known: the effective configuration
 	number   uint64
 	assigned *plan.Assignment
 	files    *certs.Loaded // certificates
@@ -95,7 +92,7 @@ func (d *desk) reload(by trigger, planOnly bool) (api.Reloaded, error) {
 		d.refuse(by, err)
 		return api.Reloaded{}, err
 	}
-	left := conffile.LeftOf(d.now.Config, c.cfg)
+	left := conffile.LeftOf(d.now.Base, c.cfg)
 	err = d.commit(c)
 	d.log.Info("configuration reloaded", "number", c.number, "changes", len(c.what), "by", by)
 	if left != "" {
@@ -150,7 +147,7 @@ func (d *desk) refuse(by trigger, err error) {
 // compare works out what cfg changes, and reads its certificates. It changes nothing, and
 // does not even look names up.
 func (d *desk) compare(cfg *config.Config) (_ *change, err error) {
-	old := d.now.Config
+	old := d.now.Base
 	if cfg.Mode != old.Mode {
 		return nil, fmt.Errorf("mode: %s -> %s is more than a reload can change; use `lb upgrade`, or restart", old.Mode, cfg.Mode)
 	}
@@ -158,7 +155,7 @@ func (d *desk) compare(cfg *config.Config) (_ *change, err error) {
 	if room := d.board.LoopsRoom(); c.loops > room {
 		return nil, fmt.Errorf("workers: %d are more than the %d there is room for until the next restart", c.loops, room)
 	}
-	if c.assigned, err = d.assigned(cfg, c.number); err != nil {
+	if c.assigned, c.members, err = d.assigned(cfg, c.number); err != nil {
 		return nil, err
 	}
 	if c.files, err = d.certs.Prepare(cfg); err != nil {
@@ -167,7 +164,7 @@ func (d *desk) compare(cfg *config.Config) (_ *change, err error) {
 	for _, line := range config.Diff(old, cfg) {
 		c.what = append(c.what, line.String())
 	}
-	for _, o := range d.overruled(cfg) {
+	for _, o := range d.overruled(c.members) {
 		c.notes = append(c.notes, o.note)
 	}
 	if level := d.now.LogLevel; level != "" && level != cfg.LogLevel {
@@ -187,17 +184,22 @@ func (d *desk) prepare(by trigger) (c *change, err error) {
 		return nil, err
 	}
 	if by == byWriting {
-		if err := d.file.Doubt(d.now.Config, cfg); err != nil {
+		if err := d.file.Doubt(d.now.Base, cfg); err != nil {
 			return nil, err
 		}
 	}
-	for _, name := range d.names.find(c.cfg, reloadLookupTimeout) {
+	d.findMembers(c.cfg, reloadAwaits)
+	for _, name := range d.hub.Without(c.cfg) {
 		c.notes = append(c.notes, fmt.Sprintf("%s has no address yet; it is looked up again and again", name))
 	}
-	if err := d.openFor(c); err != nil {
+	if c.assigned, c.members, err = d.assigned(c.cfg, c.number); err == nil {
+		err = d.openFor(c)
+	}
+	if err != nil {
 		for _, undo := range c.undo {
 			undo()
 		}
+		d.hub.Follow(d.now.Base)
 		return nil, err
 	}
 	return c, nil
@@ -232,12 +234,12 @@ func (d *desk) openFor(c *change) (err error) {
 
 // commit uses c. The error names the loops that have not taken it up yet.
 func (d *desk) commit(c *change) error {
-	overruled := d.overruled(c.cfg)
+	overruled := d.overruled(c.members)
 	d.assign(c.assigned, true)
 	old, before, level := d.now.Config, d.listeners(), d.now.LogLevel
 	d.acme.Commit(c.acme)
-	now := c.assigned.Snapshot(c.cfg, c.number)
-	now.Addrs, now.Secrets = d.names.addrs(c.cfg), d.certs.Use(c.files)
+	now := c.assigned.Snapshot(c.members, c.cfg, c.number)
+	now.Secrets = d.certs.Use(c.files)
 	d.setNow(now)
 	d.ports.Swap(c.sockets)
 	d.accessLog.Begin(c.log)
@@ -248,7 +250,6 @@ func (d *desk) commit(c *change) error {
 	d.logListeners(before)
 	d.obeyFile(overruled)
 	d.prober.Update(d.probes(d.now))
-	d.names.follow(c.cfg)
 	d.operator.swap(c.admin, c.runtime)
 	if c.pid {
 		host.RemovePID(d.pidFile)

@@ -2,7 +2,6 @@ package supervise
 
 import (
 	"context"
-	"net"
 	"os"
 	"time"
 
@@ -16,7 +15,7 @@ import (
 	"lb/supervise/certs"
 	"lb/supervise/conffile"
 	"lb/supervise/crew"
-	"lb/supervise/discover"
+	"lb/supervise/faultwatch"
 	"lb/supervise/handover"
 	"lb/supervise/health"
 	"lb/supervise/notice"
@@ -61,15 +60,11 @@ func newDesk(o Options, cfg *config.Config) *desk {
 	if d.o.LogSettings == nil {
 		d.o.LogSettings = &host.Log{}
 	}
-	resolver := o.Resolver
-	if resolver == nil {
-		resolver = net.DefaultResolver
-	}
 	d.notifier = systemd.NewNotifier(d.log)
 	d.certs = certs.New(d.log)
 	d.acme = acme.New(acme.Options{Log: d.log, Publish: d.setManaged})
-	d.ports = ports.New(resolver, d.log)
-	d.names = newNames(resolver, d.log)
+	d.ports = ports.New(listenResolver(&d.o), d.log)
+	d.hub = d.newHub(cfg)
 	d.rings = &rings.Reader{Look: d.look, Now: func() int64 { return int64(d.clock()) }}
 	d.operator.log = d.log
 	if o.Admin != nil {
@@ -92,6 +87,7 @@ func (d *desk) start(cfg *config.Config) (err error) {
 	if err := d.inherit(); err != nil {
 		return err
 	}
+	d.findMembers(cfg, startAwaits)
 	loops := host.LoopsFor(cfg.Workers, cfg.Limits.Connections)
 	if err := d.openBoard(cfg, loops); err != nil {
 		return err
@@ -154,6 +150,7 @@ func (d *desk) inherit() (err error) {
 	} else {
 		d.ports.Take(d.from.Sets)
 		d.certs.Inherit(d.from.Certs)
+		d.importMembers()
 	}
 	return nil
 }
@@ -166,7 +163,7 @@ func (d *desk) makeRuntime() func() Runtime {
 	return func() Runtime { return d.o.Runtime(commands{d}) }
 }
 
-// firstSnapshot reads certificates, resolves names and gives every backend its place on the
+// firstSnapshot reads certificates and gives every backend its place on the
 // board.
 func (d *desk) firstSnapshot(cfg *config.Config) error {
 	managed, err := d.acme.Prepare(cfg)
@@ -178,19 +175,18 @@ func (d *desk) firstSnapshot(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	d.names.find(cfg, discover.Timeout)
 	number := uint64(1)
 	if d.from != nil {
 		number = d.from.Number + 1
 	}
-	assigned, err := d.assigned(cfg, number)
+	assigned, effective, err := d.assigned(cfg, number)
 	if err != nil {
 		return err
 	}
-	d.overrules = d.overruled(cfg)
+	d.overrules = d.overruled(effective)
 	d.assign(assigned, d.from != nil)
-	now := assigned.Snapshot(cfg, number)
-	now.Addrs, now.Secrets = d.names.addrs(cfg), d.certs.Use(files)
+	now := assigned.Snapshot(effective, cfg, number)
+	now.Secrets = d.certs.Use(files)
 	d.setNow(now)
 	return nil
 }
@@ -237,14 +233,13 @@ func (d *desk) begin(cfg *config.Config) {
 	d.prober = health.Start(d.probes(d.now))
 	notice.Insecure(d.now, d.log)
 	d.notices = notice.Start(notice.Options{Board: d.board, View: d.view.Load, Log: d.log, Now: d.clock})
+	d.faults = faultwatch.Start(faultwatch.Options{Board: d.board, View: d.view.Load, Ask: d.hub.Ask})
 	d.past = history.Start(history.Options{Board: d.board, View: func() history.View {
 		now := d.view.Load()
 		return history.View{Config: now.Config, IDs: now.IDs, Series: now.Series, BackendSeries: now.BackendSeries}
 	}})
 	d.certs.Start(d.certsChanged)
 	d.acme.Begin()
-	d.names.begin(d.o.ResolveEvery, d.resolved)
-	d.names.follow(cfg)
 	d.rates.Follow(cfg)
 	d.obeyFile(d.overrules)
 	d.watchFile(cfg)
@@ -272,36 +267,6 @@ func (d *desk) watchFile(cfg *config.Config) {
 	d.file.Watch(path)
 }
 
-// probes returns what the prober is to check.
-func (d *desk) probes(now *plan.Snapshot) health.Options {
-	addrs := make([][][]health.Addr, len(now.Addrs))
-	for i, pool := range now.Addrs {
-		for _, list := range pool {
-			addrs[i] = append(addrs[i], dialable(list))
-		}
-	}
-	return health.Options{
-		Config:  now.Config,
-		Secrets: now.Secrets,
-		Board:   d.board,
-		IDs:     now.IDs,
-		Addrs:   addrs,
-		Log:     d.log,
-		Now:     d.clock,
-	}
-}
-
-// dialable returns addrs as the standard library dials them.
-func dialable(addrs []plan.Addr) []health.Addr {
-	out := make([]health.Addr, len(addrs))
-	for i, a := range addrs {
-		if out[i] = (health.Addr{Network: "unix", Address: a.Path}); a.Path == "" {
-			out[i] = health.Addr{Network: "tcp", Address: a.IP.String()}
-		}
-	}
-	return out
-}
-
 // writePID writes the process's number to path and makes that file ours.
 func (d *desk) writePID(path string) error {
 	if err := host.WritePID(path); err != nil {
@@ -327,6 +292,7 @@ func (d *desk) close() {
 	d.stopHelpers()
 	d.acme.Close()
 	d.notices.Close()
+	d.faults.Close()
 	d.past.Close()
 	d.operator.wait()
 	if d.prober != nil {
@@ -350,7 +316,7 @@ func (d *desk) close() {
 func (d *desk) stopHelpers() {
 	d.acme.Stop()
 	d.certs.Close()
-	d.names.stop()
+	d.hub.Close()
 	d.file.Stop()
 }
 
@@ -361,6 +327,7 @@ func (d *desk) running() Running {
 		Now:        func() int64 { return int64(d.clock()) },
 		View:       d.view.Load,
 		Certs:      d.certs.List,
+		Discovery:  d.hub.States,
 		RateLimits: func() []api.RateLimit { return d.rates.Limits(d.view.Load().Config) },
 		Control:    commands{d},
 		LastReload: func() (ok bool, loaded time.Time) {

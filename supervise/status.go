@@ -111,6 +111,7 @@ func (c commands) Status() api.Status {
 		Loops:          d.loopStatus(p.loops),
 		Certificates:   d.certs.List(),
 		RateLimits:     d.rates.Limits(p.now.Config),
+		Discovery:      d.hub.States(),
 	}
 	for i, pool := range p.now.Config.Pools {
 		out := api.Pool{Name: pool.Name, Strategy: pool.Strategy, Backends: []api.Backend{}}
@@ -191,6 +192,7 @@ func (d *desk) backendStatus(now *plan.Snapshot, i, j int, mono tick.Instant, wa
 	b := api.Backend{
 		Pool:             now.Config.Pools[i].Name,
 		Address:          cfg.String(),
+		Name:             cfg.Name,
 		Weight:           cfg.Weight,
 		ConfiguredWeight: cfg.Weight,
 		Backup:           cfg.Backup,

@@ -57,6 +57,7 @@ func (d *desk) newUpgrade(done func(api.Upgraded, error)) (*upgrading, error) {
 		Number:       d.now.Number,
 		Registry:     d.registry,
 		Certs:        d.certs.HandOver(),
+		Members:      d.hub.Export(),
 		Board:        d.boardFile,
 		Admin:        d.operator.adminListener,
 		AdminAddress: d.now.Config.Admin.Address,
@@ -128,4 +129,5 @@ func (d *desk) upgradeFailed(binary string, err error) {
 	d.log.Error("upgrade failed, this process goes on", "binary", binary, "cause", err, "mend", "try the binary by hand (lb check), then lb upgrade again")
 	d.publish()
 	d.file.Poke() // a change of the file was left to the new process
+	d.takeMembers()
 }

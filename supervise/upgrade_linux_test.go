@@ -68,6 +68,7 @@ func serveAsNext(text string) (exitCode int) {
 			Version: "next",
 			Log:     NewLog(os.Stderr, "error"),
 			Runtime: func(api.Control) Runtime { return fakeRuntime{} },
+			Sources: noSource,
 		}
 		if n.Does == noAdmin {
 			o.Admin = func(*config.Config, Running) Admin {

@@ -120,6 +120,23 @@ type Status struct {
 	// Certificates are those in use, and the names that are to have one and have none yet.
 	Certificates []Certificate `json:"certificates,omitempty"`
 	RateLimits   []RateLimit   `json:"rate_limits,omitempty"`
+	// Discovery are the sources of pools, then the names of backends.
+	Discovery []Discovery `json:"discovery,omitempty"`
+}
+
+// Discovery is a source of backends, or a name that is looked up for them.
+type Discovery struct {
+	Pool       string    `json:"pool,omitempty"`       // of a source; "" for a name, which any pool may use
+	Source     string    `json:"source"`               // the address of a source without secrets, or a name
+	Resolver   string    `json:"resolver,omitempty"`   // of a name; "" for the name servers of the system
+	Up         bool      `json:"up"`                   // it has answered, and its last answer was good
+	Backends   int       `json:"backends"`             // that are known: of a name its addresses
+	LastAnswer time.Time `json:"last_answer,omitzero"` // the last good one
+	Next       time.Time `json:"next,omitzero"`        // when a name is asked for; the zero time if that is now
+	Fault      string    `json:"fault,omitempty"`      // why the last answer is none; "" if it is good
+	FaultAt    time.Time `json:"fault_at,omitzero"`
+	Changes    uint64    `json:"changes"` // of what is known
+	Errors     uint64    `json:"errors"`
 }
 
 // Certificate is a certificate that lb shows to clients, or to the backends of a pool.
@@ -237,7 +254,8 @@ const (
 // Backend is one backend of a pool as all loops see it.
 type Backend struct {
 	Pool             string    `json:"pool"`
-	Address          string    `json:"address"`           // host:port, [v6]:port or unix:/path
+	Address          string    `json:"address"`           // ip:port, [v6]:port or unix:/path
+	Name             string    `json:"name,omitempty"`    // under which the address was found
 	Weight           int       `json:"weight"`            // in use
 	ConfiguredWeight int       `json:"configured_weight"` // in the configuration
 	Backup           bool      `json:"backup,omitempty"`

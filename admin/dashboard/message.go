@@ -74,7 +74,7 @@ func since(now, before uint64) float64 {
 
 func (l *look) head() head {
 	h := head{Status: l.status, Rate: l.rate, Errors: l.errors}
-	h.Status.Loops, h.Status.Pools, h.Status.Certificates = nil, nil, nil
+	h.Status.Loops, h.Status.Pools, h.Status.Certificates, h.Status.Discovery = nil, nil, nil, nil
 	return h
 }
 

@@ -37,6 +37,8 @@ type Options struct {
 	Certificates func() []api.Certificate
 	// RateLimits returns the rate limits, with the state of their stores. nil shows none.
 	RateLimits func() []api.RateLimit
+	// Discovery returns the sources and names of backends. nil shows none.
+	Discovery func() []api.Discovery
 }
 
 // Process is one process of lb.

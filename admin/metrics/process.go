@@ -28,6 +28,9 @@ func others(o Options) *prometheus.Registry {
 	if o.Certificates != nil {
 		r.MustRegister(certificates(o.Certificates))
 	}
+	if o.Discovery != nil {
+		r.MustRegister(discovery(o.Discovery))
+	}
 	if o.Workers != nil {
 		r.MustRegister(workersRunning(o.Workers))
 	}

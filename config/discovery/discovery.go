@@ -138,6 +138,10 @@ func (u *URL) checkHost(h string) *value.Flaw {
 		if strings.Contains(h, ":") {
 			return value.Wrong("has a port, which SRV records give", "leave it out")
 		}
+		labels := strings.SplitN(h, ".", 3)
+		if len(labels) < 3 || len(labels[0]) < 2 || labels[0][0] != '_' || len(labels[1]) < 2 || labels[1][0] != '_' {
+			return value.Wrong(fmt.Sprintf("%q is not the name of a service", h), `write one such as "srv://_http._tcp.web.internal"`)
+		}
 		return value.CheckHost(strings.ReplaceAll(h, "_", "")) // names of services begin with underscores
 	}
 	host, port, err := net.SplitHostPort(h)

@@ -4,6 +4,7 @@ package tomlfile
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -12,8 +13,9 @@ import (
 // File is the text of a TOML file and the places in it. Nothing changes it.
 type File struct {
 	src   string
-	at    map[string]spot // by path
+	at    map[string]Spot // by path
 	twice string
+	lines []int // where each line begins
 }
 
 // mark is the byte order mark of UTF-8, which some editors write before a text.
@@ -24,7 +26,26 @@ const mark = "\xef\xbb\xbf"
 func New(data []byte) *File {
 	f := &File{src: strings.TrimPrefix(string(data), mark)}
 	f.at, f.twice = findSpots(f.src)
+	f.lines = linesOf(f.src)
 	return f
+}
+
+// Placed returns a file with the text src, which is not TOML, whose keys and values another
+// reader has found. It keeps at. Decode and Text mean nothing for it.
+func Placed(src string, at map[string]Spot) *File {
+	return &File{src: src, at: at, lines: linesOf(src)}
+}
+
+// linesOf returns where each line of src begins. A text with many mistakes would be counted
+// through again for each.
+func linesOf(src string) []int {
+	lines := []int{0}
+	for i := range len(src) {
+		if src[i] == '\n' {
+			lines = append(lines, i+1)
+		}
+	}
+	return lines
 }
 
 // Mistake says where and why a file is not TOML.
@@ -58,7 +79,7 @@ func (f *File) Decode() (tree map[string]any, bad *Mistake) {
 // none. What follows off need not be TOML.
 func (f *File) keyOfValue(off int) string {
 	for path, s := range f.at {
-		if s.value == off && s.key < off {
+		if s.Value == off && s.Key < off {
 			return path
 		}
 	}
@@ -80,28 +101,32 @@ func (f *File) Empty() bool { return len(f.at) == 0 }
 
 // Key returns the line and the column, counted from 1, in which the key at path
 // begins, or the beginning of the file if it has no such key.
-func (f *File) Key(path string) (line, column int) { return f.place(f.at[path].key) }
+func (f *File) Key(path string) (line, column int) { return f.place(f.at[path].Key) }
 
 // Value is Key for the value at path.
-func (f *File) Value(path string) (line, column int) { return f.place(f.at[path].value) }
+func (f *File) Value(path string) (line, column int) { return f.place(f.at[path].Value) }
 
 // place turns an offset into a line and a column.
 func (f *File) place(off int) (line, column int) {
-	before := f.src[:max(0, min(off, len(f.src)))] // the decoder may say -1
-	return strings.Count(before, "\n") + 1, len(before) - strings.LastIndexByte(before, '\n')
+	off = max(0, min(off, len(f.src))) // the decoder may say -1
+	line, found := slices.BinarySearch(f.lines, off)
+	if found {
+		line++
+	}
+	return line, off - f.lines[line-1] + 1
 }
 
 // Text returns the value at path, or "" if it is not a text. The rest of the file
 // need not be TOML.
 func (f *File) Text(path string) string {
 	s, ok := f.at[path]
-	if !ok || s.value >= len(f.src) || !strings.ContainsAny(f.src[s.value:s.value+1], `"'`) {
+	if !ok || s.Value >= len(f.src) || !strings.ContainsAny(f.src[s.Value:s.Value+1], `"'`) {
 		return ""
 	}
-	end := finder{src: f.src, off: s.value}
+	end := finder{src: f.src, off: s.Value}
 	end.text()
 	var value struct{ V string }
-	if _, err := toml.Decode("V = "+f.src[s.value:end.off], &value); err != nil {
+	if _, err := toml.Decode("V = "+f.src[s.Value:end.off], &value); err != nil {
 		return ""
 	}
 	return value.V

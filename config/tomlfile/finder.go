@@ -9,15 +9,15 @@ import (
 // The TOML decoder reports positions only for errors of the grammar. findSpots reads
 // the source once more and notes where each key and each value begins.
 
-// spot is where a key and its value begin, as byte offsets. For an element of an
+// Spot is where a key and its value begin, as byte offsets. For an element of an
 // array, both are its beginning; for a table, both are the beginning of its name.
-type spot struct{ key, value int }
+type Spot struct{ Key, Value int }
 
 // findSpots returns the spots in src by path. Where src is not TOML, they may have no
 // meaning. twice is the path of a value that is given a second time, or "" if there is
 // none.
-func findSpots(src string) (at map[string]spot, twice string) {
-	f := finder{src: src, at: map[string]spot{}, tables: map[string]int{}}
+func findSpots(src string) (at map[string]Spot, twice string) {
+	f := finder{src: src, at: map[string]Spot{}, tables: map[string]int{}}
 	for f.skip(" \t\r\n"); f.off < len(src); f.skip(" \t\r\n") {
 		if f.src[f.off] == '[' {
 			f.header()
@@ -35,7 +35,7 @@ type finder struct {
 	off    int
 	table  string         // the path of the table that the last header opened
 	tables map[string]int // how many elements an array of tables has so far
-	at     map[string]spot
+	at     map[string]Spot
 	twice  string
 }
 
@@ -101,7 +101,7 @@ func (f *finder) header() {
 // note notes where the name of a table first stands.
 func (f *finder) note(path string, off int) {
 	if _, ok := f.at[path]; !ok {
-		f.at[path] = spot{off, off}
+		f.at[path] = Spot{off, off}
 	}
 }
 
@@ -119,7 +119,7 @@ func (f *finder) pair(path string) {
 		}
 		f.off = min(f.off+1, len(f.src)) // the equals sign
 		f.skip(" \t")
-		f.at[path] = spot{off, f.off}
+		f.at[path] = Spot{off, f.off}
 		f.value(path)
 		return
 	}
@@ -172,7 +172,7 @@ func (f *finder) array(path string) {
 			return
 		}
 		at, begin := Element(path, i), f.off
-		f.at[at] = spot{begin, begin}
+		f.at[at] = Spot{begin, begin}
 		f.value(at)
 		f.off = max(f.off, begin+1)
 	}

@@ -34,8 +34,8 @@ func TestFindSpots(t *testing.T) {
 	for path, both := range want {
 		key, value, _ := strings.Cut(both, "|")
 		s, ok := at[path]
-		if !ok || !strings.HasPrefix(src[s.key:], key) || !strings.HasPrefix(src[s.value:], value) {
-			t.Errorf("%s is at %v (%v): %.9q and %.9q; want %q and %q", path, s, ok, src[s.key:], src[s.value:], key, value)
+		if !ok || !strings.HasPrefix(src[s.Key:], key) || !strings.HasPrefix(src[s.Value:], value) {
+			t.Errorf("%s is at %v (%v): %.9q and %.9q; want %q and %q", path, s, ok, src[s.Key:], src[s.Value:], key, value)
 		}
 	}
 	for path := range at {

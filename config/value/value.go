@@ -38,6 +38,8 @@ func kind(v any) string {
 		return "true or false"
 	case time.Time:
 		return "a date"
+	case nil:
+		return "null"
 	case map[string]any:
 		return "a table"
 	}

@@ -26,40 +26,47 @@ type Content struct {
 var (
 	// ErrWriting is the cause of an error of Look: what is there may be half of a file.
 	ErrWriting = errors.New("a process still has it open for writing")
+	// ErrEmpty is the cause of an error for Options.Refused.
+	ErrEmpty = errors.New("it is empty")
 	// ErrNoFile is the cause of an error of Look: there is nothing that can be read twice.
 	ErrNoFile = errors.New("it is a pipe or a device")
 )
 
 // Look reads the file at path. It never waits for a process. An error is an
 // *fs.PathError.
-func Look(path string) (c Content, err error) {
+func Look(path string) (Content, error) {
+	_, c, err := Read(path)
+	return c, err
+}
+
+// Read is Look, and returns the bytes as well.
+func Read(path string) (data []byte, c Content, err error) {
 	// Without O_NONBLOCK, a pipe that took the file's place would be waited for.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return c, err
+		return nil, c, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return c, err
+		return nil, c, err
 	}
 	if !info.Mode().IsRegular() && !info.IsDir() { // reading a directory has an error of its own
-		return c, &fs.PathError{Op: "read", Path: path, Err: ErrNoFile}
+		return nil, c, &fs.PathError{Op: "read", Path: path, Err: ErrNoFile}
 	}
 	switch writer(f) {
 	case open:
-		return c, &fs.PathError{Op: "read", Path: path, Err: ErrWriting}
+		return nil, c, &fs.PathError{Op: "read", Path: path, Err: ErrWriting}
 	case closed: // and kept out until f is closed
 		c.Whole = true
 	}
-	data, err := io.ReadAll(f)
-	if err != nil {
-		return Content{}, err
+	if data, err = io.ReadAll(f); err != nil {
+		return nil, Content{}, err
 	}
 	sum := sha256.Sum256(data)
 	c.Hash, c.empty = hex.EncodeToString(sum[:]), len(bytes.TrimSpace(data)) == 0
 	c.file, c.print = identity(info), fingerprint(info)
-	return c, nil
+	return data, c, nil
 }
 
 // IsFile reports whether path leads to something that can be read again and again, or to

@@ -69,6 +69,7 @@ type Watcher struct {
 	path   string // absolute
 	log    *slog.Logger
 	news   func(cancelled <-chan struct{}, n News) // see Start
+	refuse func(error)                             // see Options; nil: the log
 	cancel context.CancelFunc
 	poked  chan struct{} // has a value to read the file again
 	ended  chan struct{}
@@ -98,7 +99,24 @@ type Watcher struct {
 // file has settled. news has to return when cancelled is closed, which is when Close is
 // called.
 func Start(path string, log *slog.Logger, news func(cancelled <-chan struct{}, n News)) *Watcher {
-	w := newWatcher(path, log, news)
+	return Options{Path: path, Log: log, News: news}.Start()
+}
+
+// Options are what a Watcher of a file other than the configuration needs.
+type Options struct {
+	Path string
+	Log  *slog.Logger
+	News func(cancelled <-chan struct{}, n News) // see Start
+	// Refused gets the reason for which the file is not taken up as it is: missing, empty,
+	// or open for writing for long. nil: the log gets it, as one of the configuration.
+	Refused func(error)
+}
+
+// Start is the function Start.
+func (o Options) Start() *Watcher {
+	w := newWatcher(o.Path, o.Log, o.News)
+	w.refuse = o.Refused
+	log := o.Log
 	notices, err := newNotices()
 	if err != nil {
 		log.Warn("file is not watched, but looked at now and then", "file", w.path, "every", lookEvery, "cause", err, "mend", "raise fs.inotify.max_user_instances")
@@ -251,19 +269,27 @@ func (w *Watcher) read(ctx context.Context) (again time.Duration) {
 	if again > 0 {
 		if !w.warned && !w.since.IsZero() && time.Since(w.since) > writingWarn {
 			w.warned = true
+			if w.refuse != nil {
+				w.refuse(ErrWriting)
+				return again
+			}
 			w.log.Warn("configuration file is not taken up yet: "+ErrWriting.Error(), "file", w.path, "since", w.since.Format(time.RFC3339),
 				"mend", "close it, or rename a whole file into its place")
 		}
 		return again
 	}
 	reason := ""
-	switch {
-	case err != nil:
-		reason = err.Error()
-	case c.empty:
-		reason = "it is empty"
+	if err == nil && c.empty {
+		err = ErrEmpty
 	}
-	if reason != "" && reason != w.reason {
+	if err != nil {
+		reason = err.Error()
+	}
+	switch {
+	case reason == "" || reason == w.reason:
+	case w.refuse != nil:
+		w.refuse(err)
+	default:
 		w.log.Warn("configuration file is not taken up as it is", "file", w.path, "cause", reason, "mend", mend(err))
 	}
 	w.reason, w.since, w.warned, w.unseen, w.closes = reason, time.Time{}, false, false, 0
@@ -276,7 +302,7 @@ func (w *Watcher) read(ctx context.Context) (again time.Duration) {
 	return 0
 }
 
-// mend says what to do about a file that cannot be read for err; nil: it is empty.
+// mend says what to do about a file that is not taken up for err.
 func mend(err error) string {
 	if errors.Is(err, fs.ErrPermission) {
 		return "let the user of lb read it; the old configuration goes on"

@@ -2,6 +2,7 @@ package tlsconf
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -65,6 +66,25 @@ func buildPools(cfg *config.Config, s *Secrets) ([]*tls.Config, error) {
 	return list, nil
 }
 
+// OfPool returns the configuration of the pool at an index, or nil. s may be nil.
+func (s *Set) OfPool(i int) *tls.Config {
+	if s == nil || i >= len(s.Pools) {
+		return nil
+	}
+	return s.Pools[i]
+}
+
+// Covers reports whether s has what every pool of cfg needs. s was made for a configuration
+// that differs in members alone, and may be nil.
+func (s *Set) Covers(cfg *config.Config) bool {
+	for i := range cfg.Pools {
+		if hasTLS(&cfg.Pools[i]) && s.OfPool(i) == nil {
+			return false
+		}
+	}
+	return true
+}
+
 // ForProbes returns a set with Pools alone. A nil s is like one without contents.
 func ForProbes(cfg *config.Config, s *Secrets) (*Set, error) {
 	if s == nil {
@@ -97,7 +117,11 @@ func (s *Set) Keep(before *Set) {
 // sourceOf returns the sessions of a configuration that Client has made.
 func sourceOf(c *tls.Config) *sessions { return c.ClientSessionCache.(*sessions) }
 
+// hasTLS reports whether a backend of p has TLS, or may be found to have it.
 func hasTLS(p *config.Pool) bool {
+	if p.Discover != "" {
+		return true
+	}
 	for i := range p.Backends {
 		if p.Backends[i].TLS {
 			return true
@@ -186,8 +210,9 @@ func nameOf(b config.Backend) string {
 	if b.Socket != "" {
 		return "localhost"
 	}
-	if ip, err := netip.ParseAddr(b.Host); err == nil {
+	host := cmp.Or(b.Name, b.Host)
+	if ip, err := netip.ParseAddr(host); err == nil {
 		return ip.WithZone("").String()
 	}
-	return strings.TrimSuffix(b.Host, ".")
+	return strings.TrimSuffix(host, ".")
 }

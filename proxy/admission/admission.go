@@ -11,6 +11,7 @@ import (
 	"lb/proxy/ratelimit"
 	"lb/proxy/record"
 	"lb/proxy/rewrite"
+	"lb/proxy/shake"
 )
 
 // locationMax is the length of the longest Location, in bytes.
@@ -107,4 +108,13 @@ func (o *Own) Redirect(to *rewrite.Route, r *rewrite.Request) *Own {
 	}
 	*o = Own{Answer: a}
 	return o
+}
+
+// LargeBytes returns the size of large slabs under cfg: see lane.LargeBytes.
+func LargeBytes(cfg *config.Config) int {
+	added := rewrite.RoutesBytes(cfg.Routes) + rewrite.TagBytes(cfg)
+	if cfg.TLS.ClientAuth != config.ClientAuthNone {
+		added += shake.CertBytes
+	}
+	return lane.LargeBytes(cfg.Limits.HeaderBytes, added)
 }

@@ -24,6 +24,7 @@ type Manner struct {
 	tls    *tls.Config // for that, or nil
 	http1  *tls.Config // the same, but HTTP/1.1 is all that ALPN offers
 	pool   *tls.Config // its pool's, of which they were made
+	name   string      // the backend's, for which they were made
 }
 
 // Set makes m that of the backend b, whose pool has this configuration of TLS, or nil. Conns
@@ -32,8 +33,8 @@ func (m *Manner) Set(pool *tls.Config, b config.Backend) {
 	if m.secure = b.TLS; !m.secure {
 		pool = nil
 	}
-	if pool != m.pool {
-		m.pool, m.tls = pool, tlsconf.ForBackend(pool, b)
+	if pool != m.pool || b.Name != m.name {
+		m.pool, m.name, m.tls = pool, b.Name, tlsconf.ForBackend(pool, b)
 		if m.http1 = m.tls; m.tls != nil && len(m.tls.NextProtos) > 1 {
 			m.http1 = m.tls.Clone()
 			m.http1.NextProtos = []string{tlsconf.ProtocolHTTP1}

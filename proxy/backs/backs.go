@@ -24,15 +24,15 @@ type Target struct {
 	streams h2back.Target
 }
 
-// Init prepares t for a loop in a slot of b. Slot and id must have been claimed.
-func (t *Target) Init(b *board.Board, slot, id int, name string) {
-	t.Target = h1back.NewTarget(b, slot, id, name)
+// Init prepares t, at addr, for a loop in a slot of b. Slot and id must have been claimed.
+func (t *Target) Init(b *board.Board, slot, id int, name string, addr loop.Addr) {
+	t.Target = h1back.NewTarget(b, slot, id, name, addr)
 	t.streams.Target = &t.Target
 }
 
-// Use takes over the addresses of t, and what its pool says of conns.
-func (t *Target) Use(q *config.Pool, addrs []loop.Addr) {
-	t.Addrs, t.Never = addrs, q.Reuse == config.ReuseNever
+// Use takes over what the pool of t says of conns.
+func (t *Target) Use(q *config.Pool) {
+	t.Never = q.Reuse == config.ReuseNever
 	t.streams.Speak(q.Protocol)
 }
 
@@ -104,7 +104,7 @@ func (s *Conns) getStream(t *Target, o back.Owner, a *Ask) (b back.Back, p back.
 	}
 	st := s.H2.Take(&t.streams, o, a.Fresh)
 	if st == nil {
-		if len(t.Addrs) == 0 {
+		if !t.Known() {
 			return nil, back.Failed, record.ByBackend(record.CauseNoConnect)
 		}
 		var err error
@@ -120,7 +120,7 @@ func (s *Conns) getStream(t *Target, o back.Owner, a *Ask) (b back.Back, p back.
 // dial begins a new conn of HTTP/1 to t. If lb lacks something for that, the conn that
 // became idle last will do, unless a fresh one is needed.
 func (s *Conns) dial(t *Target, o back.Owner, fresh bool) (b back.Back, p back.Progress, f record.Fault) {
-	if len(t.Addrs) == 0 {
+	if !t.Known() {
 		return nil, back.Failed, record.ByBackend(record.CauseNoConnect)
 	}
 	for {

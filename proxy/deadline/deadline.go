@@ -1,5 +1,10 @@
 // Package deadline is the rule which side of an exchange has to move next, and how long it
 // may take.
+//
+// The front has the one timer, and proxy stores there what this package says. A client that
+// is idle or at a head has no exchange: its deadlines are the front's (proxy/h1). Nearly
+// always the new deadline is later than the one before, which costs a store; the timer looks
+// again when it fires.
 package deadline
 
 import (

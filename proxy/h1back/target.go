@@ -16,22 +16,19 @@ import (
 // Target is a backend as the conns of one loop to it see it.
 type Target struct {
 	upstream.Backend[*Conn]
-	Addrs  []loop.Addr
+	Addr   loop.Addr
 	Manner backconn.Manner
 	Never  bool // no conn is used a second time
-	next   int  // the address to dial next, in turn
 }
 
-// NewTarget returns a target for a loop in a slot of b. Slot and id must have been claimed.
-func NewTarget(b *board.Board, slot, id int, name string) Target {
-	return Target{Backend: *upstream.NewBackend[*Conn](b, slot, id, name)}
+// NewTarget returns a target for a loop in a slot of b, at addr. Slot and id must have been
+// claimed.
+func NewTarget(b *board.Board, slot, id int, name string, addr loop.Addr) Target {
+	return Target{Backend: *upstream.NewBackend[*Conn](b, slot, id, name), Addr: addr}
 }
 
-// Next returns the address to dial, in turn. There has to be one.
-func (t *Target) Next() *loop.Addr {
-	t.next = (t.next + 1) % len(t.Addrs)
-	return &t.Addrs[t.next]
-}
+// Known reports whether t has an address.
+func (t *Target) Known() bool { return t.Addr.Path != "" || t.Addr.IP.IsValid() }
 
 // CloseIdle ends the idle conns to t.
 func (t *Target) CloseIdle() { t.Idle.Each(func(c *Conn) { c.Drop() }) }
@@ -119,7 +116,7 @@ func (s *Conns) TakeUnrested(t *Target, o back.Owner) (c *Conn, tried bool) {
 // has to be an address.
 func (s *Conns) Dial(t *Target, o back.Owner) (*Conn, error) {
 	c := s.conn(t)
-	if err := s.Loop.Dial(&c.Conn.Conn, c, t.Next()); err != nil {
+	if err := s.Loop.Dial(&c.Conn.Conn, c, &t.Addr); err != nil {
 		c.next, s.free = s.free, c
 		return nil, err
 	}

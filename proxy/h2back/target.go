@@ -171,7 +171,7 @@ func (s *Conns) Dial(t *Target, o back.Owner) (*Attempt, error) {
 		s.free, c.next = c.next, nil
 	}
 	c.begin(t)
-	if err := s.Loop.Dial(&c.dial.Conn, c, t.Next()); err != nil {
+	if err := s.Loop.Dial(&c.dial.Conn, c, &t.Addr); err != nil {
 		c.next, s.free = s.free, c
 		return nil, err
 	}

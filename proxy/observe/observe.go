@@ -101,9 +101,23 @@ func (ob *Observer) Use(f Facts) {
 	ob.spanOn = f.Config.Tracing.Endpoint != ""
 	ob.names = make([][]string, len(f.Config.Pools))
 	for i := range f.Config.Pools {
-		for _, b := range f.Config.Pools[i].Backends {
-			ob.names[i] = append(ob.names[i], b.String())
-		}
+		ob.nameBackends(i)
+	}
+}
+
+// Change makes f the configuration from now on, in which nothing but the backends of these
+// pools has changed.
+func (ob *Observer) Change(f Facts, pools []int) {
+	ob.facts = f
+	for _, i := range pools {
+		ob.nameBackends(i)
+	}
+}
+
+func (ob *Observer) nameBackends(pool int) {
+	ob.names[pool] = nil
+	for _, b := range ob.facts.Config.Pools[pool].Backends {
+		ob.names[pool] = append(ob.names[pool], b.String())
 	}
 }
 

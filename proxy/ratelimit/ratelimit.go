@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -64,8 +65,9 @@ func New(cfg *config.Config, b *board.Board, slot int) *Set {
 		return nil
 	}
 	s := &Set{area: b.Buckets(), notes: b.Buckets().Notes(slot), taken: make([]taken, 0, len(cfg.RateLimits))}
-	for i := range cfg.RateLimits {
-		l := &cfg.RateLimits[i]
+	own := slices.Clone(cfg.RateLimits) // a change of members keeps the set, but not cfg
+	for i := range own {
+		l := &own[i]
 		n := s.area.Limit(l.Name)
 		s.limits = append(s.limits, limit{
 			cfg: l, router: routerOf(l), rate: rateOf(l), secret: secretOf(l, cfg.StickyKey, b.Secret()),

@@ -173,7 +173,11 @@ func (w *watched) look(inUse *loaded, at time.Time) (fresh *loaded, back bool, e
 	return nil, false, w.err
 }
 
+// poolHasTLS reports whether a backend of p has TLS, or may be found to have it.
 func poolHasTLS(p *config.Pool) bool {
+	if p.Discover != "" {
+		return true
+	}
 	for i := range p.Backends {
 		if p.Backends[i].TLS {
 			return true

@@ -30,9 +30,9 @@ type Crew interface {
 	// returns when all loops have acknowledged s, or after applyTimeout with an error
 	// that names those that have not; these get s when they turn again.
 	Apply(s *plan.Snapshot, sets []*listen.Set, n int) error
-	// SetAddrs gives every loop new addresses of the backend with this board ID. The
-	// snapshot of the next Apply has to have them, too.
-	SetAddrs(id int, addrs []plan.Addr)
+	// Change gives every loop s, which d makes of the snapshot that the loops were given
+	// last. It waits for none of them.
+	Change(s *plan.Snapshot, d *plan.Delta)
 	// SetSecrets gives every loop other secrets. The snapshot of the next Apply has to
 	// have them, too.
 	SetSecrets(secrets *tlsconf.Secrets)

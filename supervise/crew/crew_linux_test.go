@@ -2,12 +2,10 @@ package crew
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"runtime"
 	"slices"
@@ -119,7 +117,6 @@ func (r *rig) next() *plan.Snapshot {
 	}
 	for _, p := range cfg.Pools {
 		var ids []int
-		var addrs [][]plan.Addr
 		for _, b := range p.Backends {
 			id, known := r.ids[b.String()]
 			if !known {
@@ -128,9 +125,8 @@ func (r *rig) next() *plan.Snapshot {
 				r.Board.ClaimBackend(id)
 			}
 			ids = append(ids, id)
-			addrs = append(addrs, []plan.Addr{{IP: netip.MustParseAddrPort(fmt.Sprintf("%s:%d", b.Host, b.Port))}})
 		}
-		s.IDs, s.Addrs = append(s.IDs, ids), append(s.Addrs, addrs)
+		s.IDs = append(s.IDs, ids)
 	}
 	r.last = s
 	return s

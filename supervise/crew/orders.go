@@ -15,7 +15,7 @@ import (
 type order struct {
 	Start    *startOrder      `json:",omitempty"` // always the first order; with the sockets of its seat
 	Apply    *plan.Seat       `json:",omitempty"` // with those of its sockets that are new to the worker
-	Addrs    *addrsOrder      `json:",omitempty"`
+	Change   *plan.Delta      `json:",omitempty"`
 	Secrets  *tlsconf.Secrets `json:",omitempty"`
 	LogLevel string           `json:",omitempty"`
 	Pass     *passOrder       `json:",omitempty"` // with a client conn, which stays the supervisor's until Took
@@ -35,12 +35,6 @@ type startOrder struct {
 	// Seat has the name that older binaries know: where there is no /proc, a worker is
 	// started from a file that an update may have replaced.
 	Seat plan.Seat `json:"Share"`
-}
-
-// addrsOrder is new addresses of one backend.
-type addrsOrder struct {
-	ID    int
-	Addrs []plan.Addr
 }
 
 // passOrder is a client conn that another loop has accepted.
@@ -73,9 +67,13 @@ type passReport struct {
 // gone says how many exchanges were cut off at the end.
 type gone struct{ Cut int }
 
+// changesMax is how many changes of members wait for one worker. One that is so late gets
+// the whole snapshot instead.
+const changesMax = 16
+
 // outbox holds orders until they can be sent, so that no goroutine has to wait for a
 // worker. It is bounded: of orders of which the last says everything, it keeps only
-// the last.
+// the last, and of changes changesMax.
 type outbox struct {
 	wake chan struct{} // has a value when there are orders; closed with the outbox
 
@@ -119,17 +117,28 @@ func (b *outbox) put(o outgoing) bool {
 func (o order) voids(earlier order) bool {
 	switch {
 	case o.Apply != nil:
-		return earlier.Apply != nil || earlier.Addrs != nil || earlier.Secrets != nil || earlier.LogLevel != ""
+		return earlier.Apply != nil || earlier.Change != nil || earlier.Secrets != nil || earlier.LogLevel != ""
 	case o.Secrets != nil:
 		return earlier.Secrets != nil
-	case o.Addrs != nil:
-		return earlier.Addrs != nil && earlier.Addrs.ID == o.Addrs.ID
 	case o.LogLevel != "":
 		return earlier.LogLevel != ""
 	case o.Ping != 0:
 		return earlier.Ping != 0
 	}
 	return false
+}
+
+// late reports whether so many changes wait that the next one has to be an Apply.
+func (b *outbox) late() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := 0
+	for i := range b.queue {
+		if b.queue[i].order.Change != nil {
+			n++
+		}
+	}
+	return n >= changesMax
 }
 
 // next returns what is to be sent next, and false if there is nothing.

@@ -19,30 +19,30 @@ import (
 // a supervisor starts its workers from a file that an update may have replaced.
 func TestStartOrderText(t *testing.T) {
 	text, err := json.Marshal(order{Start: &startOrder{Slot: 3, Seat: plan.Seat{
-		Snapshot: &plan.Snapshot{Number: 2, IDs: [][]int{{5, 6}}, Addrs: [][][]plan.Addr{{addrAt("10.0.0.1:1"), {{Path: "/s"}}}}},
+		Snapshot: &plan.Snapshot{Number: 2, IDs: [][]int{{5, 6}}},
 		Place:    1,
 		Loops:    2,
 		Slots:    []int{3, 4},
 		Sockets:  []uint64{7},
 	}}})
-	want := `{"Start":{"Slot":3,"Share":{"Snapshot":{"Config":null,"Number":2,"IDs":[[5,6]],` +
-		`"Addrs":[[[{"IP":"10.0.0.1:1","Path":""}],[{"IP":"","Path":"/s"}]]]},"Place":1,"Loops":2,"Slots":[3,4],"Sockets":[7]}}}`
+	want := `{"Start":{"Slot":3,"Share":{"Snapshot":{"Config":null,"Number":2,"IDs":[[5,6]]},` +
+		`"Place":1,"Loops":2,"Slots":[3,4],"Sockets":[7]}}}`
 	if err != nil || string(text) != want {
 		t.Errorf("got  %s, %v\nwant %s", text, err, want)
 	}
 }
 
 // What a worker reads is what the supervisor meant: every value of the
-// configuration, and addresses of each kind.
+// configuration, and backends of each kind.
 func TestOrdersArriveWhole(t *testing.T) {
 	cfg := config.Default()
 	cfg.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
-	cfg.Pools[0].Backends = append(cfg.Pools[0].Backends, config.Backend{Socket: "/run/app.sock", Weight: 7})
+	at := config.Backend{Host: "fe80::1%eth0", Name: "app.test", Port: 2, Weight: 1, TLS: true}
+	cfg.Pools[0].Backends = append(cfg.Pools[0].Backends, config.Backend{Socket: "/run/app.sock", Weight: 7}, at)
 	cfg.Limits.BodyBytes = 1<<62 + 1
-	addrs := [][][]plan.Addr{{addrAt("10.0.0.1:1"), nil, {{Path: "/run/app.sock"}}, addrAt("[fe80::1%eth0]:2")}}
 	a, b := channels(t)
 	given := plan.Seat{
-		Snapshot: &plan.Snapshot{Config: cfg, Number: 1 << 60, IDs: [][]int{{5, 0, 7, 9}}, Addrs: addrs},
+		Snapshot: &plan.Snapshot{Config: cfg, Number: 1 << 60, IDs: [][]int{{5, 0, 7, 9}}},
 		Place:    3,
 		Loops:    8,
 		Slots:    []int{1, 2, 3},
@@ -51,7 +51,7 @@ func TestOrdersArriveWhole(t *testing.T) {
 	for _, o := range []order{
 		{Start: &startOrder{Slot: 3, Seat: given}},
 		{Apply: &given},
-		{Addrs: &addrsOrder{ID: 12, Addrs: addrs[0][3]}},
+		{Change: &plan.Delta{From: 1, Number: 2, Pools: []plan.PoolDelta{{Pool: 3, Removed: []int{0, 4}, Added: []plan.Added{{At: 1, Backend: at, ID: 12, Series: -1}}}}}},
 		{Secrets: &tlsconf.Secrets{Number: 3, Certs: []tlsconf.Cert{{Chain: []byte("c"), Key: []byte("k"), Challenge: "n"}}, ClientCA: []byte("a"),
 			Tickets: [][]byte{{1}, {2}}, Pools: []*tlsconf.PoolSecrets{nil, {CA: []byte("p")}}, Tokens: map[string]string{"t": "a"}}},
 		{Pass: &passOrder{Peer: netip.MustParseAddrPort("[fe80::1%eth0]:2")}},
@@ -94,5 +94,3 @@ func channels(t *testing.T) (a, b *ipc.Channel) {
 	t.Cleanup(b.Close)
 	return a, b
 }
-
-func addrAt(text string) []plan.Addr { return []plan.Addr{{IP: netip.MustParseAddrPort(text)}} }

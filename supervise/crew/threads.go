@@ -254,13 +254,14 @@ func (t *threads) replace(place int) error {
 	return nil
 }
 
-// SetAddrs implements Crew.
-func (t *threads) SetAddrs(id int, addrs []plan.Addr) {
+// Change implements Crew.
+func (t *threads) Change(s *plan.Snapshot, d *plan.Delta) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.snapshot = t.snapshot.WithAddrs(id, addrs) // for loops that start later
+	t.snapshot = s
 	for _, th := range t.all() {
-		th.engine.SetAddrs(id, addrs)
+		th.seat.Snapshot = s
+		th.engine.Change(th.seat, d.Changed(), func() {})
 	}
 }
 

@@ -56,6 +56,7 @@ type worker struct {
 	log     *host.Log
 	slots   *board.Slots // holds the slot as long as the process lives
 	engine  *engine.Engine
+	seat    plan.Seat     // what the engine was given last
 	drain   time.Duration // how long a drain may take by the newest configuration
 
 	orphan   bool            // the supervisor is gone
@@ -135,7 +136,7 @@ func newWorker() (w *worker, first *startOrder, fds []int, err error) {
 	w.setLog(o.Start.Seat.Snapshot)
 	w.log.Logger = w.log.With("worker", o.Start.Seat.Place)
 	os.WriteFile("/proc/self/comm", []byte(workerName(o.Start.Seat.Place)), 0) // for ps without arguments; Linux alone has it
-	w.drain = o.Start.Seat.Snapshot.Config.Timeouts.Drain
+	w.seat, w.drain = o.Start.Seat, o.Start.Seat.Snapshot.Config.Timeouts.Drain
 	runtime.GOMAXPROCS(procs(1, o.Start.Seat.Snapshot))
 	return w, o.Start, fds, nil
 }
@@ -238,9 +239,10 @@ func (w *worker) obey(o received) {
 		w.channel.Send(report{Took: true})
 	case o.Relayed:
 		w.relays.Add(-1)
-	case o.Addrs != nil:
-		w.engine.SetAddrs(o.Addrs.ID, o.Addrs.Addrs)
+	case o.Change != nil:
+		w.change(o.Change)
 	case o.Secrets != nil:
+		w.seat.Snapshot = w.seat.Snapshot.WithSecrets(o.Secrets)
 		w.engine.SetSecrets(o.Secrets)
 	case o.LogLevel != "":
 		w.log.SetLevel(o.LogLevel)
@@ -269,6 +271,7 @@ func (w *worker) report(r report) { go w.channel.Send(r) }
 // apply gives the loop its seat in a new snapshot. It takes fds over.
 func (w *worker) apply(s plan.Seat, fds []int) {
 	w.setLog(s.Snapshot)
+	w.seat = s
 	w.drain = s.Snapshot.Config.Timeouts.Drain
 	raiseProcs(1, s.Snapshot)
 	w.engine.Apply(s, fds, func(err error) {
@@ -278,6 +281,18 @@ func (w *worker) apply(s plan.Seat, fds []int) {
 		}
 		w.report(report{Applied: s.Snapshot.Number})
 	})
+}
+
+// change gives the loop other members of some pools. A worker that retires from its first
+// moment on may have missed a change, and needs none.
+func (w *worker) change(d *plan.Delta) {
+	next := w.seat.Snapshot.Next(d)
+	if next == nil {
+		w.log.Warn("change of members is not for this worker", "has", w.seat.Snapshot.Number, "change", d.Number, "mend", "none, if it retires; else lb reload")
+		return
+	}
+	w.seat.Snapshot = next
+	w.engine.Change(w.seat, d.Changed(), func() { w.report(report{Applied: d.Number}) })
 }
 
 // setLog has the log be as s says.

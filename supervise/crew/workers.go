@@ -191,11 +191,15 @@ func (w *workers) deal() {
 			k.process.apply(seats[i], hands[i].files)
 		}
 	}
-	n, slots := len(w.active), w.activeSlots()
 	for _, p := range w.retiring {
-		slots := append(slices.Clone(slots), p.o.slot)
-		p.apply(plan.Seat{Snapshot: w.snapshot, Place: n, Loops: n + 1, Slots: slots}, nil)
+		p.apply(w.retiringSeat(p), nil)
 	}
+}
+
+// retiringSeat returns the seat of a worker that retires.
+func (w *workers) retiringSeat(p *process) plan.Seat {
+	n := len(w.active)
+	return plan.Seat{Snapshot: w.snapshot, Place: n, Loops: n + 1, Slots: append(w.activeSlots(), p.o.slot)}
 }
 
 // seats returns what the workers are to be given, by place. Every socket has its worker,
@@ -280,13 +284,32 @@ func (w *workers) retire(p *process) {
 	})
 }
 
-// SetAddrs tells every worker, and every later one, new addresses of a backend.
-func (w *workers) SetAddrs(id int, addrs []plan.Addr) {
+// Change implements Crew. A worker that has not read the last changes yet gets all of s.
+func (w *workers) Change(s *plan.Snapshot, d *plan.Delta) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.snapshot = w.snapshot.WithAddrs(id, addrs) // for workers that start later
-	for _, p := range w.processes() {
-		p.order(order{Addrs: &addrsOrder{ID: id, Addrs: addrs}})
+	w.snapshot = s // for workers that start later
+	late := false
+	for _, k := range w.active {
+		switch {
+		case k.process == nil:
+		case k.seat.Snapshot == nil || k.seat.Snapshot.Number != d.From || k.process.outbox.late():
+			late = true
+		default:
+			k.process.order(order{Change: d})
+			k.seat.Snapshot = s
+		}
+	}
+	if late {
+		w.deal() // also to those that retire
+		return
+	}
+	for _, p := range w.retiring {
+		if p.outbox.late() {
+			p.apply(w.retiringSeat(p), nil)
+		} else {
+			p.order(order{Change: d})
+		}
 	}
 }
 

@@ -427,26 +427,26 @@ func TestPassToLeavingWorker(t *testing.T) {
 func TestOutbox(t *testing.T) {
 	b := newOutbox()
 	apply := func(number uint64) order { return order{Apply: &plan.Seat{Snapshot: &plan.Snapshot{Number: number}}} }
-	addrs := func(id int) order { return order{Addrs: &addrsOrder{ID: id}} }
+	change := func(number uint64) order { return order{Change: &plan.Delta{Number: number}} }
 	start, pass := order{Start: &startOrder{}}, order{Pass: &passOrder{}}
-	twoOfThree := addrs(3)
+	third := change(3)
 	secrets := func() order { return order{Secrets: &tlsconf.Secrets{}} }
 	newest := secrets()
-	for _, o := range []order{start, secrets(), addrs(1), apply(1), secrets(), pass, {Ping: 1}, addrs(2), addrs(3), apply(2), addrs(3), pass, addrs(2),
-		secrets(), {Ping: 2}, newest, twoOfThree, {Drain: true}} {
+	for _, o := range []order{start, secrets(), change(1), apply(1), secrets(), pass, {Ping: 1}, change(2), apply(2), pass, third,
+		secrets(), {Ping: 2}, newest, change(4), {Drain: true}} {
 		b.put(outgoing{order: o})
 	}
 	var got []order
 	for o, ok := b.next(); ok; o, ok = b.next() {
 		got = append(got, o.order)
 	}
-	want := []order{start, pass, apply(2), pass, addrs(2), {Ping: 2}, newest, twoOfThree, {Drain: true}}
+	want := []order{start, pass, apply(2), pass, third, {Ping: 2}, newest, change(4), {Drain: true}}
 	same := slices.EqualFunc(got, want, func(a, b order) bool {
 		switch {
 		case a.Apply != nil && b.Apply != nil:
 			return a.Apply.Snapshot.Number == b.Apply.Snapshot.Number
-		case a.Addrs != nil && b.Addrs != nil:
-			return a.Addrs.ID == b.Addrs.ID
+		case a.Change != nil && b.Change != nil:
+			return a.Change.Number == b.Change.Number
 		}
 		return a == b
 	})

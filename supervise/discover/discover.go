@@ -1,14 +1,20 @@
-// Package discover finds the addresses of names, and looks for new ones again and again.
-// It does not know what is at the addresses, nor what they are for.
+// Package discover finds the members of pools: it follows the names by which backends are
+// given, and the sources of pools, and keeps what they said last. It does not know what is
+// at the addresses, nor what becomes of them.
+//
+// A Hub merges three things into one list for each pool: the backends of the file, those
+// that the pool's source reports, and, in the place of each that is given by a name, one
+// backend for every address of the name. Loss of news is not news: an error, silence and
+// NXDOMAIN keep what is known, an empty answer counts when a second one follows ten
+// seconds later, and what is known is on disk for the next start.
 package discover
 
 import (
 	"context"
+	"errors"
 	"log/slog"
-	"maps"
+	"net"
 	"net/netip"
-	"slices"
-	"sync"
 	"time"
 
 	"lb/config"
@@ -20,228 +26,94 @@ type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
-const (
-	// Timeout is how long one pass over all names may take.
-	Timeout      = 3 * time.Second
-	lookupsMax   = 16 // at once
-	resolveEvery = 30 * time.Second
-	// unresolvedEvery is the same while some name has no address yet: lb is often
-	// started together with its backends.
-	unresolvedEvery = 2 * time.Second
-)
+// Timeout is how long a lookup for a listener may take.
+const Timeout = 3 * time.Second
 
-// Names returns the names by which cfg gives backends, sorted, each once.
-func Names(cfg *config.Config) []string {
-	names := map[string]bool{}
-	for _, p := range cfg.Pools {
-		for _, b := range p.Backends {
-			if IsName(b) {
-				names[b.Host] = true
-			}
-		}
-	}
-	return slices.Sorted(maps.Keys(names))
+// Source reports the backends that it has for one pool, until ctx is done. It retries by
+// itself, with back-off and jitter. A list is complete, and its backends may have names.
+// An empty list has to be read again after EmptyAfter before it is reported again, because
+// only the second one counts. An error keeps what is known.
+type Source interface {
+	Run(ctx context.Context, report func(backends []config.Backend, err error))
 }
 
-// IsName reports whether b is given by a name, not by an IP address or a path.
-func IsName(b config.Backend) bool {
-	if b.Socket != "" {
-		return false
-	}
-	_, err := netip.ParseAddr(b.Host)
-	return err != nil
+// Asker is a Source that can be asked at once.
+type Asker interface{ Ask() }
+
+// Namer asks for addresses. Several goroutines call it at once.
+type Namer interface {
+	Addrs(ctx context.Context, q Query) (Answer, error)
 }
 
-// Findings are the results of one pass over names.
-type Findings struct {
-	found  map[string][]netip.Addr // never empty lists
-	faults map[string]error
+// Query asks for the addresses of a name in one family.
+type Query struct {
+	Resolver string // host:port of the name server; "": the system's way
+	Name     string
+	IPv6     bool
+	Known    int // rank of the answer in use, or -1
 }
 
-// LookUp looks every name up, in timeout at most. If ctx is done before that, names may
-// be missing from the result.
-func LookUp(ctx context.Context, resolver Resolver, names []string, timeout time.Duration) Findings {
-	limited, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	var mu sync.Mutex
-	f := Findings{map[string][]netip.Addr{}, map[string]error{}}
-	var all sync.WaitGroup
-	tickets := make(chan struct{}, lookupsMax)
-	for _, name := range names {
-		tickets <- struct{}{}
-		all.Go(func() {
-			ips, err := resolver.LookupNetIP(limited, "ip", name)
-			mu.Lock()
-			switch {
-			case err == nil && len(ips) > 0:
-				f.found[name] = ips
-			case ctx.Err() == nil: // else it is our doing
-				f.faults[name] = err
-			}
-			mu.Unlock()
-			<-tickets
-		})
-	}
-	all.Wait()
-	return f
+// Answer is an answer to a Query that is no error.
+type Answer struct {
+	Addrs   []netip.Addr // none: the name exists without any of the family
+	TTL     time.Duration
+	Rank    int  // which of the names that are tried for a short one it is; the lowest holds
+	Partial bool // there are more
 }
 
-// Book keeps the addresses of names. It belongs to one goroutine.
-type Book struct {
-	log    *slog.Logger
-	known  map[string][]netip.Addr // what a name had when it was last found
-	failed map[string]bool         // names whose last lookup failed
+// ErrNoName is the error of a name that does not exist.
+var ErrNoName = errors.New("there is no such name")
+
+// EmptyAfter is the least time between two empty answers of which the second counts.
+const EmptyAfter = 10 * time.Second
+
+// Options are what a Hub needs.
+type Options struct {
+	Log   *slog.Logger
+	Cache string // file that keeps what is known for the next start; "": none
+	Namer Namer
+	// Routed reports whether this machine has a way to an address; nil: to all. It is asked
+	// for names with addresses of both families.
+	Routed func(netip.Addr) bool
+	// Make returns the source of a pool with Discover. The hub itself does dns://.
+	Make func(pool config.Pool) (Source, error)
+	// Changed is called some time after a change, see Hold, from one goroutine. It has to
+	// return when cancelled is closed.
+	Changed func(cancelled <-chan struct{})
+
+	Hold  time.Duration // in which changes are collected; 0: 200 ms
+	Empty time.Duration // 0: EmptyAfter
 }
 
-// NewBook returns a Book without names, which logs to log.
-func NewBook(log *slog.Logger) *Book {
-	return &Book{log: log, known: map[string][]netip.Addr{}, failed: map[string]bool{}}
-}
+// NamerOf returns a Namer that asks r, and holds every answer for ttl.
+func NamerOf(r Resolver, ttl time.Duration) Namer { return &resolverNamer{r, ttl} }
 
-// Note enters findings and returns the names whose addresses are another set than
-// before. A name that is not found keeps its addresses. The log gets a line when a name
-// ceases to resolve, and when it resolves again.
-func (b *Book) Note(f Findings) (changed []string) {
-	for _, name := range slices.Sorted(maps.Keys(f.faults)) {
-		if !b.failed[name] {
-			b.failed[name] = true
-			b.log.Warn("name does not resolve", "name", name, "cause", f.faults[name],
-				"mend", "see /etc/resolv.conf and the name server, or write the address instead of the name")
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(f.found)) {
-		if b.failed[name] {
-			delete(b.failed, name)
-			b.log.Info("name resolves again", "name", name)
-		}
-		if !sameSet(f.found[name], b.known[name]) {
-			b.known[name] = f.found[name]
-			changed = append(changed, name)
-		}
-	}
-	return changed
-}
-
-// Of returns the addresses that a name had when it was last found, or nil if it
-// never was.
-func (b *Book) Of(name string) []netip.Addr { return b.known[name] }
-
-// Without returns the names that have no address.
-func (b *Book) Without(names []string) (none []string) {
-	for _, name := range names {
-		if len(b.known[name]) == 0 {
-			none = append(none, name)
-		}
-	}
-	return none
-}
-
-// Forget drops all names except those in but.
-func (b *Book) Forget(but []string) {
-	for name := range b.known {
-		if !slices.Contains(but, name) {
-			delete(b.known, name)
-		}
-	}
-	for name := range b.failed {
-		if !slices.Contains(but, name) {
-			delete(b.failed, name)
-		}
-	}
-}
-
-// sameSet compares without regard to order, because name servers rotate their answers.
-func sameSet(a, b []netip.Addr) bool {
-	contains := func(list []netip.Addr) func(netip.Addr) bool {
-		return func(x netip.Addr) bool { return !slices.Contains(list, x) }
-	}
-	return !slices.ContainsFunc(a, contains(b)) && !slices.ContainsFunc(b, contains(a))
-}
-
-// Lookups looks names up again and again, on its own goroutine.
-type Lookups struct {
+type resolverNamer struct {
 	resolver Resolver
-	every    time.Duration
-	news     func(cancelled <-chan struct{}, f Findings) // see StartLookups
-	cancel   context.CancelFunc
-	wake     chan struct{} // has a value when the names have changed
-	ended    chan struct{}
-
-	mu      sync.Mutex // guards what follows
-	names   []string
-	missing bool // some names have no address
+	ttl      time.Duration
 }
 
-// StartLookups begins to look names up once Set is called, every so often; 0 is every
-// 30 s. It calls news with the results. news has to return when cancelled is closed,
-// which is when Close is called.
-func StartLookups(resolver Resolver, every time.Duration, news func(<-chan struct{}, Findings)) *Lookups {
-	if every == 0 {
-		every = resolveEvery
+// Addrs implements Namer.
+func (r *resolverNamer) Addrs(ctx context.Context, q Query) (Answer, error) {
+	network, is := "ip4", netip.Addr.Is4
+	if q.IPv6 {
+		network, is = "ip6", netip.Addr.Is6
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	l := &Lookups{
-		resolver: resolver,
-		every:    every,
-		news:     news,
-		cancel:   cancel,
-		wake:     make(chan struct{}, 1),
-		ended:    make(chan struct{}),
+	limited, cancel := context.WithTimeout(ctx, Timeout)
+	defer cancel()
+	all, err := r.resolver.LookupNetIP(limited, network, q.Name)
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return Answer{}, ErrNoName
+	case err != nil:
+		return Answer{}, err
 	}
-	go l.run(ctx)
-	return l
-}
-
-// Set sets the names to look up from now on. missing says that some of them have no
-// address, which has all looked up more often.
-func (l *Lookups) Set(names []string, missing bool) {
-	l.mu.Lock()
-	same := slices.Equal(names, l.names) && missing == l.missing
-	l.names, l.missing = names, missing
-	l.mu.Unlock()
-	if !same {
-		select {
-		case l.wake <- struct{}{}:
-		default: // it has a value, which says the same
+	a := Answer{TTL: r.ttl}
+	for _, ip := range all {
+		if ip = ip.Unmap(); is(ip) {
+			a.Addrs = append(a.Addrs, ip)
 		}
 	}
-}
-
-// wants returns the names to look up and after which time.
-func (l *Lookups) wants() (names []string, every time.Duration) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.missing {
-		return l.names, min(l.every, unresolvedEvery)
-	}
-	return l.names, l.every
-}
-
-func (l *Lookups) run(ctx context.Context) {
-	defer close(l.ended)
-	for {
-		names, every := l.wants()
-		var due <-chan time.Time // never, without names
-		if len(names) > 0 {
-			due = time.After(every)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-l.wake:
-			continue
-		case <-due:
-		}
-		f := LookUp(ctx, l.resolver, names, Timeout)
-		if ctx.Err() != nil {
-			return
-		}
-		l.news(ctx.Done(), f)
-	}
-}
-
-// Close ends the lookups.
-func (l *Lookups) Close() {
-	l.cancel()
-	<-l.ended
+	return a, nil
 }

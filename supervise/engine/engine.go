@@ -71,18 +71,11 @@ type Options struct {
 
 // forProxy returns s as the proxy takes it. No other place knows both types.
 func forProxy(s plan.Seat, set *tlsconf.Set) proxy.Snapshot {
-	addrs := make([][][]loop.Addr, len(s.Snapshot.Addrs))
-	for i, pool := range s.Snapshot.Addrs {
-		addrs[i] = make([][]loop.Addr, len(pool))
-		for j, list := range pool {
-			addrs[i][j] = forLoop(list)
-		}
-	}
 	return proxy.Snapshot{
 		Config: s.Snapshot.Config,
 		Number: s.Snapshot.Number,
 		IDs:    s.Snapshot.IDs,
-		Addrs:  addrs,
+		Awaits: s.Snapshot.Awaits,
 
 		Series:        s.Snapshot.Series,
 		BackendSeries: s.Snapshot.BackendSeries,
@@ -97,18 +90,6 @@ func forProxy(s plan.Seat, set *tlsconf.Set) proxy.Snapshot {
 // forObserver returns s as the observer takes it.
 func forObserver(s plan.Seat) observe.Facts {
 	return observe.Facts{Config: s.Snapshot.Config, IDs: s.Snapshot.IDs}
-}
-
-// forLoop returns addrs as the loop dials them.
-func forLoop(addrs []plan.Addr) []loop.Addr {
-	if len(addrs) == 0 {
-		return nil
-	}
-	list := make([]loop.Addr, len(addrs))
-	for i, a := range addrs {
-		list[i] = loop.Addr(a)
-	}
-	return list
 }
 
 const (
@@ -288,10 +269,19 @@ func (e *Engine) drop(number uint64) {
 	unix.Close(sock.fd)
 }
 
-// SetAddrs gives the proxy new addresses of one backend.
-func (e *Engine) SetAddrs(id int, addrs []plan.Addr) {
-	list := forLoop(addrs)
-	e.loop.Post(func() { e.proxy.SetAddrs(id, list) })
+// Change gives the loop s, in which nothing but the members of these pools has changed, and
+// calls done on the loop.
+func (e *Engine) Change(s plan.Seat, pools []int, done func()) {
+	set, err := e.o.Sets.after(s.Snapshot)
+	if err != nil {
+		logUnfit(e.o.Log, s.Snapshot.Secrets, err)
+	}
+	next, facts := forProxy(s, set), forObserver(s)
+	e.loop.Post(func() {
+		e.proxy.Change(next, pools)
+		e.observer.Change(facts, pools)
+		done()
+	})
 }
 
 // Ping calls done on the loop at its next turn.

@@ -32,6 +32,18 @@ func (b *Sets) with(secrets *tlsconf.Secrets) (*tlsconf.Set, error) {
 	return b.next(b.cfg, secrets)
 }
 
+// after returns the set for s, which has other members than the snapshot before and is the
+// same in all else.
+func (b *Sets) after(s *plan.Snapshot) (*tlsconf.Set, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if s.Secrets == b.secrets && b.set.Covers(s.Config) {
+		b.cfg = s.Config
+		return b.set, nil
+	}
+	return b.next(s.Config, s.Secrets)
+}
+
 func (b *Sets) next(cfg *config.Config, secrets *tlsconf.Secrets) (set *tlsconf.Set, err error) {
 	if b.cfg == cfg && b.secrets == secrets {
 		return b.set, nil

@@ -29,6 +29,7 @@ type contents struct {
 	Number   uint64 // of the configuration in use
 	Registry json.RawMessage
 	Certs    json.RawMessage `json:",omitempty"` // see certs.Manager.HandOver; never in a file
+	Members  json.RawMessage `json:",omitempty"` // as discover.Hub exports them
 	Admin    string          // configured address of the operator's server; "" if there is none
 	Runtime  string          // path of the socket for commands; "" if there is none
 	Sets     []listen.Handed
@@ -75,6 +76,7 @@ type Inheritance struct {
 	Number    uint64 // of the configuration that the old process uses
 	Sets      []*listen.Set
 	Certs     json.RawMessage // what the old process's certs.Manager hands over, or nil
+	Members   json.RawMessage // what its discover.Hub exports, or nil
 
 	talk         *ipc.Channel
 	adminAddress string
@@ -164,7 +166,7 @@ func receiveInheritance(talk *ipc.Channel, registry any) (*Inheritance, error) {
 		ipc.CloseAll(fds)
 		return nil, fmt.Errorf("upgrade: %d descriptors were handed over, want %d", len(fds), h.descriptors())
 	}
-	in := &Inheritance{talk: talk, Number: h.Number, Certs: h.Certs, adminAddress: h.Admin, runtimePath: h.Runtime}
+	in := &Inheritance{talk: talk, Number: h.Number, Certs: h.Certs, Members: h.Members, adminAddress: h.Admin, runtimePath: h.Runtime}
 	if err := in.receive(&h, fds, registry); err != nil {
 		in.drop()
 		return nil, fmt.Errorf("upgrade: %w", err)

@@ -40,6 +40,7 @@ type Holdings struct {
 	Number       uint64 // of the configuration
 	Registry     any    // handed over as JSON
 	Certs        json.RawMessage
+	Members      json.RawMessage // as discover.Hub exports them
 	Board        *os.File
 	Admin        net.Listener      // nil if there is none
 	AdminAddress string            // as configured
@@ -56,7 +57,7 @@ func NewUpgrade(h Holdings, timeout time.Duration) (*Upgrade, error) {
 		return nil, err
 	}
 	u := &Upgrade{
-		contents:  &contents{Protocol: protocol, Number: h.Number, Registry: reg, Certs: h.Certs},
+		contents:  &contents{Protocol: protocol, Number: h.Number, Registry: reg, Certs: h.Certs, Members: h.Members},
 		fds:       []int{int(h.Board.Fd())},
 		timeout:   timeout,
 		cancelled: make(chan struct{}),

@@ -22,7 +22,7 @@ import (
 
 // grpcServer is a server of grpc-go. health may be nil for one that does not know the
 // service.
-func grpcServer(t *testing.T, health grpc_health_v1.HealthServer, o ...grpc.ServerOption) Addr {
+func grpcServer(t *testing.T, health grpc_health_v1.HealthServer, o ...grpc.ServerOption) location {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -34,15 +34,15 @@ func grpcServer(t *testing.T, health grpc_health_v1.HealthServer, o ...grpc.Serv
 	}
 	go s.Serve(l)
 	t.Cleanup(s.Stop)
-	return Addr{"tcp", l.Addr().String()}
+	return location{"tcp", l.Addr().String()}
 }
 
 // checkGRPC probes at by a call of gRPC.
-func checkGRPC(t *testing.T, at Addr, service string) result {
+func checkGRPC(t *testing.T, at location, service string) result {
 	t.Helper()
 	h := config.NewHealth()
 	h.Type, h.Service, h.Timeout = config.CheckGRPC, service, testkit.Patience
-	return probe(t.Context(), &h, "x", config.ProtocolH2C, []Addr{at}, nil)
+	return probe(t.Context(), &h, "x", config.ProtocolH2C, at, nil)
 }
 
 // TestProbeGRPC asks grpc-go's own health service.
@@ -55,7 +55,7 @@ func TestProbeGRPC(t *testing.T) {
 	s.SetServingStatus(long, grpc_health_v1.HealthCheckResponse_SERVING)
 	at := grpcServer(t, s)
 	for _, tc := range []struct {
-		at      Addr
+		at      location
 		service string
 		want    result
 	}{
@@ -89,7 +89,7 @@ func (s *stuck) Check(ctx context.Context, _ *grpc_health_v1.HealthCheckRequest)
 // TestGRPCTimeout: a call that is not answered in time ends at the backend, too.
 func TestGRPCTimeout(t *testing.T) {
 	s := &stuck{ended: make(chan struct{}, 10)}
-	at := []Addr{grpcServer(t, s)}
+	at := grpcServer(t, s)
 	h := config.NewHealth()
 	h.Type = config.CheckGRPC
 	// On a busy machine, the call may not have begun in so short a time.
@@ -123,7 +123,7 @@ func TestProbeGRPCOverTLS(t *testing.T) {
 		}
 		h := config.NewHealth()
 		h.Type, h.Timeout = config.CheckGRPC, testkit.Patience
-		if r := probe(t.Context(), &h, "backend.test", protocol, []Addr{at}, tlsconf.ForBackend(set.Pools[0], cfg.Pools[0].Backends[0])); !r.good {
+		if r := probe(t.Context(), &h, "backend.test", protocol, at, tlsconf.ForBackend(set.Pools[0], cfg.Pools[0].Backends[0])); !r.good {
 			t.Errorf("%s: %+v", protocol, r)
 		}
 	}

@@ -15,8 +15,10 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,8 +30,15 @@ import (
 	"lb/upstream"
 )
 
-// Addr is where a backend is: a network and an address, as net.Dial takes them.
-type Addr struct{ Network, Address string }
+// location is where a backend is: a network and an address, as net.Dial takes them.
+type location struct{ network, address string }
+
+func locationOf(b config.Backend) location {
+	if b.Socket != "" {
+		return location{"unix", b.Socket}
+	}
+	return location{"tcp", b.String()}
+}
 
 // Options are what to check.
 type Options struct {
@@ -38,8 +47,7 @@ type Options struct {
 	// been checked.
 	Secrets *tlsconf.Secrets
 	Board   *board.Board
-	IDs     [][]int    // on the board, of every backend of every pool
-	Addrs   [][][]Addr // of the same, in order of preference
+	IDs     [][]int // on the board, of every backend of every pool
 	Log     *slog.Logger
 	// Now is the clock of the board.
 	Now func() tick.Instant
@@ -79,48 +87,91 @@ func (p *Prober) Update(o Options) {
 	p.checkers = map[int]*checker{}
 	var added []*checker
 	for i := range o.Config.Pools {
-		for j := range o.Config.Pools[i].Backends {
-			id := o.IDs[i][j]
-			if o.Config.Pools[i].Health.Type == "" {
-				continue
-			}
-			was := old[id]
-			if was != nil && was.checks(&o.Config.Pools[i], j) {
-				delete(old, id)
-				was.addrs.Store(&o.Addrs[i][j])
-				was.speak(set, o.Config, i, j)
-				p.checkers[id] = was
-				continue
-			}
-			c := newChecker(&o, i, j)
-			c.speak(set, o.Config, i, j)
-			p.checkers[id] = c
-			added = append(added, c)
+		added = append(added, p.check(&o, i, old)...)
+	}
+	p.end(slices.Collect(maps.Values(old)))
+	for i := range o.Config.Pools {
+		p.forget(&o, i)
+	}
+	p.beginAll(added)
+}
+
+// Change is Update for an o in which nothing but the members of these pools has changed.
+// gone are the IDs of those that have left.
+func (p *Prober) Change(o Options, pools, gone []int) {
+	if !p.tls.Covers(o.Config) {
+		p.Update(o)
+		return
+	}
+	var left []*checker
+	for _, id := range gone {
+		if c := p.checkers[id]; c != nil {
+			left = append(left, c)
+			delete(p.checkers, id)
 		}
 	}
-	for _, c := range old {
+	p.end(left)
+	for _, i := range pools {
+		old := map[int]*checker{}
+		for _, id := range o.IDs[i] {
+			if c := p.checkers[id]; c != nil {
+				old[id] = c
+			}
+		}
+		added := p.check(&o, i, old)
+		p.end(slices.Collect(maps.Values(old)))
+		p.forget(&o, i)
+		p.beginAll(added)
+	}
+}
+
+// check makes checkers for a pool of o, takes those over from old that check the same, and
+// returns the new ones, which do not run yet.
+func (p *Prober) check(o *Options, pool int, old map[int]*checker) (added []*checker) {
+	if o.Config.Pools[pool].Health.Type == "" {
+		return nil
+	}
+	for j := range o.Config.Pools[pool].Backends {
+		id := o.IDs[pool][j]
+		c := old[id]
+		if c != nil && c.checks(&o.Config.Pools[pool], j) {
+			delete(old, id)
+		} else {
+			c = newChecker(o, pool, j)
+			added = append(added, c)
+		}
+		c.speak(p.tls, o.Config, pool, j)
+		p.checkers[id] = c
+	}
+	return added
+}
+
+// end ends checkers, and returns when they have ended: another one may check the same
+// backend next, or another backend get the ID.
+func (p *Prober) end(list []*checker) {
+	for _, c := range list {
 		c.cancel()
 	}
-	for _, c := range old {
-		<-c.ended // before another begins, or another backend gets its ID
+	for _, c := range list {
+		<-c.ended
 	}
-	p.forget(&o)
+}
+
+func (p *Prober) beginAll(added []*checker) {
 	for i, c := range added {
-		c.streak.health = board.Health(o.Board.State(c.id).Health.Load())
+		c.streak.health = board.Health(c.board.State(c.id).Health.Load())
 		p.begin(c, first(i, len(added)))
 	}
 }
 
-// forget resets the health of backends that have no check now: one that is down would
+// forget resets the health of the backends of a pool without checks: one that is down would
 // never come up.
-func (p *Prober) forget(o *Options) {
-	for i := range o.Config.Pools {
-		if o.Config.Pools[i].Health.Type != "" {
-			continue
-		}
-		for _, id := range o.IDs[i] {
-			o.Board.SetHealth(id, board.Unknown, board.ReasonNone, 0, int64(o.Now()))
-		}
+func (p *Prober) forget(o *Options, pool int) {
+	if o.Config.Pools[pool].Health.Type != "" {
+		return
+	}
+	for _, id := range o.IDs[pool] {
+		o.Board.SetHealth(id, board.Unknown, board.ReasonNone, 0, int64(o.Now()))
 	}
 }
 
@@ -134,13 +185,6 @@ func (p *Prober) begin(c *checker, wait time.Duration) {
 	})
 }
 
-// SetAddrs gives later probes of the backend with this ID new addresses.
-func (p *Prober) SetAddrs(id int, addrs []Addr) {
-	if c := p.checkers[id]; c != nil {
-		c.addrs.Store(&addrs)
-	}
-}
-
 // Close ends the checks. Their last findings stay on the board, which no check touches
 // any longer once Close has returned.
 func (p *Prober) Close() {
@@ -148,8 +192,8 @@ func (p *Prober) Close() {
 	p.running.Wait()
 }
 
-// checker checks one backend. It belongs to one goroutine, except for addrs and tls, and
-// pool, which is the prober's.
+// checker checks one backend. It belongs to one goroutine, except for tls, and
+// pool and known, which are the prober's.
 type checker struct {
 	cfg   config.Health
 	eject config.Eject
@@ -161,9 +205,10 @@ type checker struct {
 	board *board.Board
 	now   func() tick.Instant
 	log   *slog.Logger // names the backend
-	addrs atomic.Pointer[[]Addr]
+	at    location
 	tls   atomic.Pointer[tls.Config] // nil for plain
 	pool  *tls.Config                // of which tls was made
+	known string                     // name of the backend, for which tls was made
 
 	cancel context.CancelFunc
 	ended  chan struct{}
@@ -190,6 +235,7 @@ func newChecker(o *Options, pool, backend int) *checker {
 		board: o.Board,
 		now:   o.Now,
 		log:   o.Log.With("pool", p.Name, "backend", b.String()),
+		at:    locationOf(b),
 		ended: make(chan struct{}),
 		pace:  paceOf(p.Health),
 		streak: streak{
@@ -199,7 +245,6 @@ func newChecker(o *Options, pool, backend int) *checker {
 			health: board.Health(o.Board.State(id).Health.Load()),
 		},
 	}
-	c.addrs.Store(&o.Addrs[pool][backend])
 	return c
 }
 
@@ -211,9 +256,10 @@ func (c *checker) checks(p *config.Pool, backend int) bool {
 
 // speak has later probes go by set, for the backend at an index.
 func (c *checker) speak(set *tlsconf.Set, cfg *config.Config, pool, backend int) {
-	if now := set.Pools[pool]; now != c.pool {
-		c.pool = now
-		c.tls.Store(tlsconf.ForBackend(now, cfg.Pools[pool].Backends[backend]))
+	b := &cfg.Pools[pool].Backends[backend]
+	if now := set.Pools[pool]; now != c.pool || b.Name != c.known {
+		c.pool, c.known = now, b.Name
+		c.tls.Store(tlsconf.ForBackend(now, *b))
 	}
 }
 
@@ -245,7 +291,7 @@ func (c *checker) run(ctx context.Context, wait time.Duration) {
 			continue
 		}
 		stop := watch(c.cfg.Timeout)
-		r := probe(ctx, &c.cfg, c.host, c.proto, *c.addrs.Load(), c.tls.Load())
+		r := probe(ctx, &c.cfg, c.host, c.proto, c.at, c.tls.Load())
 		stood := stop()
 		if ctx.Err() != nil {
 			return // the probe was cancelled, and has found nothing

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -27,7 +28,7 @@ type rig struct {
 	log   testkit.Log
 }
 
-func start(t *testing.T, set func(*config.Health), addrs ...[]Addr) *rig {
+func start(t *testing.T, set func(*config.Health), addrs ...location) *rig {
 	t.Helper()
 	h := config.NewHealth()
 	h.Interval, h.IntervalDown, h.Timeout = 20*time.Millisecond, 20*time.Millisecond, testkit.Patience
@@ -39,7 +40,7 @@ func start(t *testing.T, set func(*config.Health), addrs ...[]Addr) *rig {
 		{Name: "api", Health: h},
 	}
 	for i := range addrs {
-		pools[1].Backends = append(pools[1].Backends, config.Backend{Host: "b", Port: i + 1})
+		pools[1].Backends = append(pools[1].Backends, backendAt(addrs[i]))
 	}
 	r := &rig{board: board.New(1, 2+len(addrs))} // with room for one more
 	begun := time.Now()
@@ -47,13 +48,22 @@ func start(t *testing.T, set func(*config.Health), addrs ...[]Addr) *rig {
 		Config: &config.Config{Pools: pools},
 		Board:  r.board,
 		IDs:    [][]int{{0}, ids(1, len(addrs))},
-		Addrs:  [][][]Addr{{{refusing(t)}}, addrs},
 		Log:    slog.New(slog.NewTextHandler(&r.log, nil)),
 		Now:    func() tick.Instant { return tick.Instant(1 + time.Since(begun)) },
 	}
 	r.Prober = Start(r.o)
 	t.Cleanup(r.Close)
 	return r
+}
+
+// backendAt returns the backend at a location.
+func backendAt(at location) config.Backend {
+	if at.network == "unix" {
+		return config.Backend{Socket: at.address}
+	}
+	host, port, _ := net.SplitHostPort(at.address)
+	n, _ := strconv.Atoi(port)
+	return config.Backend{Host: host, Port: n}
 }
 
 // ids returns n numbers from first on.
@@ -68,7 +78,7 @@ func ids(first, n int) []int {
 func (r *rig) health(id int) board.Health { return board.Health(r.board.State(id).Health.Load()) }
 
 // turning is a backend whose status the test sets.
-func turning(t *testing.T) (status, probes *atomic.Int64, addrs []Addr) {
+func turning(t *testing.T) (status, probes *atomic.Int64, addrs location) {
 	t.Helper()
 	status, probes = new(atomic.Int64), new(atomic.Int64)
 	status.Store(200)
@@ -77,7 +87,7 @@ func turning(t *testing.T) (status, probes *atomic.Int64, addrs []Addr) {
 		probes.Add(1)
 	}))
 	t.Cleanup(s.Close)
-	return status, probes, []Addr{{"tcp", s.Listener.Addr().String()}}
+	return status, probes, location{"tcp", s.Listener.Addr().String()}
 }
 
 func TestBackendGoesDownAndUp(t *testing.T) {
@@ -105,9 +115,9 @@ func TestBackendGoesDownAndUp(t *testing.T) {
 	testkit.Until(t, "ten more probes", func() bool { return probes.Load() > before+10 })
 	r.Close()
 	want := []string{
-		`INFO msg="backend is up" pool=api backend=b:1 cause="status 200" since=`,
-		`WARN msg="backend is down" pool=api backend=b:1 cause="status 503, want 200-399" since=`,
-		`INFO msg="backend is up" pool=api backend=b:1 cause="status 200" since=`,
+		`INFO msg="backend is up" pool=api backend=` + addrs.address + ` cause="status 200" since=`,
+		`WARN msg="backend is down" pool=api backend=` + addrs.address + ` cause="status 503, want 200-399" since=`,
+		`INFO msg="backend is up" pool=api backend=` + addrs.address + ` cause="status 200" since=`,
 	}
 	got := regexp.MustCompile(`(?m)^time=\S+ level=(.* since=)\S+( mend=".*")?$`).FindAllStringSubmatch(r.log.String(), -1)
 	if len(got) != len(want) || strings.Count(r.log.String(), "\n") != len(want) {
@@ -136,7 +146,7 @@ func TestDownAfterFall(t *testing.T) {
 		}
 	}))
 	t.Cleanup(s.Close)
-	r := start(t, func(h *config.Health) { h.Fall, h.IntervalDown = 4, time.Hour }, []Addr{{"tcp", s.Listener.Addr().String()}})
+	r := start(t, func(h *config.Health) { h.Fall, h.IntervalDown = 4, time.Hour }, location{"tcp", s.Listener.Addr().String()})
 	testkit.Until(t, "up", func() bool { return r.health(1) == board.Up })
 	close(up)
 	testkit.Until(t, "down", func() bool { return r.health(1) == board.Down })
@@ -148,7 +158,7 @@ func TestDownAfterFall(t *testing.T) {
 // Backends that are silent or refuse do not delay the checks of others.
 func TestHangingBackendBlocksNobody(t *testing.T) {
 	_, probes, well := turning(t)
-	r := start(t, func(h *config.Health) { h.Fall = 1 }, []Addr{silentAddr(t)}, well, []Addr{refusing(t)})
+	r := start(t, func(h *config.Health) { h.Fall = 1 }, silentAddr(t), well, refusing(t))
 	testkit.Until(t, "one up, one down", func() bool { return r.health(2) == board.Up && r.health(3) == board.Down })
 	testkit.Until(t, "ten probes", func() bool { return probes.Load() >= 10 })
 	if h := r.health(1); h != board.Unknown {
@@ -156,16 +166,21 @@ func TestHangingBackendBlocksNobody(t *testing.T) {
 	}
 }
 
-func TestSetAddrs(t *testing.T) {
-	_, _, addrs := turning(t)
-	r := start(t, func(h *config.Health) { h.Fall, h.Rise = 1, 1 }, nil)
-	testkit.Until(t, "down", func() bool { return r.health(1) == board.Down })
-	if why := board.Reason(r.board.State(1).HealthReason.Load()); why != board.ReasonResolve {
-		t.Errorf("down for %v, want resolve", why)
+// TestChange: members that come are checked, those that go no longer, and those that stay
+// keep their pace.
+func TestChange(t *testing.T) {
+	_, probes, first := turning(t)
+	_, _, second := turning(t)
+	r := start(t, func(h *config.Health) { h.Fall, h.Interval = 1, time.Hour }, first, refusing(t))
+	testkit.Until(t, "one up, one down", func() bool { return r.health(1) == board.Up && r.health(2) == board.Down })
+	pools := append([]config.Pool(nil), r.o.Config.Pools...)
+	pools[1].Backends = []config.Backend{backendAt(second), backendAt(first)}
+	r.o.Config, r.o.IDs = &config.Config{Pools: pools}, [][]int{{0}, {3, 1}}
+	r.Change(r.o, []int{1}, []int{2})
+	testkit.Until(t, "the new one to be up", func() bool { return r.health(3) == board.Up })
+	if n := probes.Load(); n != 1 || len(r.checkers) != 2 {
+		t.Errorf("%d probes of the one that stays, %d checkers; want 1 and 2", n, len(r.checkers))
 	}
-	r.SetAddrs(1, addrs)
-	r.SetAddrs(0, addrs) // is not checked
-	testkit.Until(t, "up", func() bool { return r.health(1) == board.Up })
 }
 
 // A prober begins with the health that an older one has found.
@@ -174,7 +189,7 @@ func TestHealthOnBoardIsTakenUp(t *testing.T) {
 	b.SetHealth(0, board.Down, board.ReasonStatus, 503, 7)
 	h := config.NewHealth()
 	cfg := &config.Config{Pools: []config.Pool{{Health: h, Backends: []config.Backend{{Host: "b", Port: 1}}}}}
-	c := newChecker(&Options{Config: cfg, Board: b, IDs: [][]int{{0}}, Addrs: [][][]Addr{{nil}}, Log: slog.New(slog.DiscardHandler)}, 0, 0)
+	c := newChecker(&Options{Config: cfg, Board: b, IDs: [][]int{{0}}, Log: slog.New(slog.DiscardHandler)}, 0, 0)
 	c.note(result{good: true, why: board.ReasonOK}, 8)
 	if got := board.Health(b.State(0).Health.Load()); got != board.Down {
 		t.Errorf("%v after one good probe, want down until the second", got)
@@ -191,7 +206,7 @@ func TestOursChangesNothing(t *testing.T) {
 	b := board.New(1, 1)
 	var log testkit.Log
 	cfg := &config.Config{Pools: []config.Pool{{Health: config.Health{Rise: 1, Fall: 1}, Backends: []config.Backend{{Host: "b", Port: 1}}}}}
-	c := newChecker(&Options{Config: cfg, Board: b, IDs: [][]int{{0}}, Addrs: [][][]Addr{{nil}}, Log: slog.New(slog.NewTextHandler(&log, nil))}, 0, 0)
+	c := newChecker(&Options{Config: cfg, Board: b, IDs: [][]int{{0}}, Log: slog.New(slog.NewTextHandler(&log, nil))}, 0, 0)
 	for range 5 {
 		c.note(result{ours: true, cause: "connect: too many open files"}, 1)
 	}
@@ -211,7 +226,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	r.Close()
 	silent := rawBackend(t, "", true)
 	before := runtime.NumGoroutine()
-	r = start(t, func(h *config.Health) { h.Timeout = time.Hour }, well, []Addr{silentAddr(t)}, []Addr{silent}, []Addr{refusing(t)}, nil)
+	r = start(t, func(h *config.Health) { h.Timeout = time.Hour }, well, silentAddr(t), silent, refusing(t))
 	testkit.Until(t, "probes", func() bool { return probes.Load() > 3 })
 	closed := make(chan struct{})
 	go func() { defer close(closed); r.Close() }()
@@ -233,9 +248,9 @@ func TestManyBackends(t *testing.T) {
 	s := &http.Server{Handler: http.NotFoundHandler()}
 	go s.Serve(l)
 	t.Cleanup(func() { s.Close() })
-	addrs := make([][]Addr, 1000)
+	addrs := make([]location, 1000)
 	for i := range addrs {
-		addrs[i] = []Addr{{"tcp", l.Addr().String()}}
+		addrs[i] = location{"tcp", l.Addr().String()}
 	}
 	r := start(t, func(h *config.Health) {
 		h.Expect = []config.Statuses{{Low: 404, High: 404}}

@@ -21,14 +21,14 @@ import (
 )
 
 // h2cServer serves h by HTTP/2 without TLS, and by nothing else.
-func h2cServer(t *testing.T, h http.HandlerFunc) Addr {
+func h2cServer(t *testing.T, h http.HandlerFunc) location {
 	t.Helper()
 	s := httptest.NewUnstartedServer(h)
 	s.Config.Protocols = new(http.Protocols)
 	s.Config.Protocols.SetUnencryptedHTTP2(true)
 	s.Start()
 	t.Cleanup(s.Close)
-	return Addr{"tcp", s.Listener.Addr().String()}
+	return location{"tcp", s.Listener.Addr().String()}
 }
 
 // frame returns a frame of HTTP/2 (RFC 9113 4.1).
@@ -39,7 +39,7 @@ func frame(kind, flags byte, stream byte, payload string) string {
 
 // rawH2 sends an empty SETTINGS frame, and answer once it has read a head. If hold says so,
 // it does not end its side of the conn before the client does.
-func rawH2(t *testing.T, answer string, hold bool) Addr {
+func rawH2(t *testing.T, answer string, hold bool) location {
 	t.Helper()
 	return secureBackend(t, nil, func(c net.Conn) {
 		in := bufio.NewReader(c)
@@ -65,12 +65,12 @@ func rawH2(t *testing.T, answer string, hold bool) Addr {
 func TestProbeH2C(t *testing.T) {
 	const status200, status500 = "\x88", "\x8e" // of the static table (RFC 7541 A)
 	const quick = 30 * time.Millisecond
-	answers := func(code int) Addr {
+	answers := func(code int) location {
 		return h2cServer(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) })
 	}
 	for _, tc := range []struct {
 		name    string
-		at      Addr
+		at      location
 		timeout time.Duration
 		want    result
 	}{
@@ -91,11 +91,11 @@ func TestProbeH2C(t *testing.T) {
 	} {
 		h := config.NewHealth()
 		h.Timeout = tc.timeout
-		r := probe(t.Context(), &h, "x", config.ProtocolH2C, []Addr{tc.at}, nil)
+		r := probe(t.Context(), &h, "x", config.ProtocolH2C, tc.at, nil)
 		// On a busy machine, even the connection may take longer than so short a time.
 		for strings.HasPrefix(r.cause, "connect: timeout") && h.Timeout < testkit.Patience {
 			h.Timeout *= 2
-			r = probe(t.Context(), &h, "x", config.ProtocolH2C, []Addr{tc.at}, nil)
+			r = probe(t.Context(), &h, "x", config.ProtocolH2C, tc.at, nil)
 		}
 		if tc.want.why == board.ReasonTimeout {
 			tc.want.cause += h.Timeout.String()
@@ -118,7 +118,7 @@ func TestProbeHTTP2Request(t *testing.T) {
 	} {
 		h := config.NewHealth()
 		h.Method, h.Path, h.Host, h.Timeout = tc.method, tc.path, tc.host, testkit.Patience
-		r := probe(t.Context(), &h, hostOf(h, config.Backend{Host: "app", Port: 80}), config.ProtocolH2C, []Addr{at}, nil)
+		r := probe(t.Context(), &h, hostOf(h, config.Backend{Host: "app", Port: 80}), config.ProtocolH2C, at, nil)
 		if !r.good {
 			t.Fatalf("%+v", r)
 		}
@@ -133,19 +133,19 @@ func TestProbeALPN(t *testing.T) {
 	ca := testkit.NewCA(t, "ca")
 	pair := ca.Issue(t, testkit.Leaf{Names: []string{"backend.test"}})
 	proto := make(chan string, 1)
-	backend := func(protos ...string) Addr {
+	backend := func(protos ...string) location {
 		s := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { proto <- r.Proto }))
 		s.EnableHTTP2 = true
 		s.TLS = &tls.Config{Certificates: []tls.Certificate{pair.TLS(t)}, NextProtos: protos}
 		s.Config.ErrorLog = log.New(io.Discard, "", 0)
 		s.StartTLS()
 		t.Cleanup(s.Close)
-		return Addr{"tcp", s.Listener.Addr().String()}
+		return location{"tcp", s.Listener.Addr().String()}
 	}
 	both, old, none := backend("h2", "http/1.1"), backend("http/1.1"), secureBackend(t, &tls.Config{Certificates: []tls.Certificate{pair.TLS(t)}}, nil)
 	for _, tc := range []struct {
 		name, protocol, kind string
-		at                   Addr
+		at                   location
 		want                 string // what the backend was spoken to by; "": it is down
 	}{
 		{"both", config.ProtocolH2, config.CheckHTTP, both, "HTTP/2.0"},
@@ -167,7 +167,7 @@ func TestProbeALPN(t *testing.T) {
 		}
 		h := config.NewHealth()
 		h.Type, h.Timeout = tc.kind, testkit.Patience
-		r := probe(t.Context(), &h, "backend.test", tc.protocol, []Addr{tc.at}, tlsconf.ForBackend(set.Pools[0], cfg.Pools[0].Backends[0]))
+		r := probe(t.Context(), &h, "backend.test", tc.protocol, tc.at, tlsconf.ForBackend(set.Pools[0], cfg.Pools[0].Backends[0]))
 		switch {
 		case tc.want == "":
 			if r.good || r.why != board.ReasonTLS || r.detail != uint64(tlsfault.NoProtocol) {
@@ -186,7 +186,7 @@ func TestProbeALPN(t *testing.T) {
 // TestUpdateOfProtocol: another protocol of the pool is another check.
 func TestUpdateOfProtocol(t *testing.T) {
 	at := h2cServer(t, func(http.ResponseWriter, *http.Request) {})
-	r := start(t, func(h *config.Health) { h.Fall, h.Rise = 1, 1 }, []Addr{at})
+	r := start(t, func(h *config.Health) { h.Fall, h.Rise = 1, 1 }, at)
 	testkit.Until(t, "down by HTTP/1.1", func() bool { return r.health(1) == board.Down })
 	r.update(func(p *config.Pool) { p.Protocol = config.ProtocolH2C })
 	testkit.Until(t, "up by HTTP/2", func() bool { return r.health(1) == board.Up })

@@ -45,13 +45,10 @@ type result struct {
 // probe checks a backend once, as protocol says, by TLS unless secure is nil. Every probe has a connection of
 // its own, because a backend that no longer accepts is not well, whatever an old
 // connection says.
-func probe(ctx context.Context, h *config.Health, host, protocol string, addrs []Addr, secure *tls.Config) result {
+func probe(ctx context.Context, h *config.Health, host, protocol string, at location, secure *tls.Config) result {
 	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
 	defer cancel()
-	if len(addrs) == 0 {
-		return result{why: board.ReasonResolve, cause: "its name has no address"}
-	}
-	conn, err := dial(ctx, addrs)
+	conn, err := knock(ctx, at)
 	if err != nil {
 		return failed("connect", err, board.ReasonConnect, h.Timeout)
 	}
@@ -80,29 +77,15 @@ func probe(ctx context.Context, h *config.Health, host, protocol string, addrs [
 	return exchange(ctx, conn, h, host)
 }
 
-// dial connects to the first address that answers. Each may take an even share of the
-// time that is left, so that one that does not answer leaves time for the others.
-func dial(ctx context.Context, addrs []Addr) (conn net.Conn, err error) {
-	deadline, _ := ctx.Deadline()
-	for i, a := range addrs {
-		d := net.Dialer{Timeout: time.Until(deadline) / time.Duration(len(addrs)-i), KeepAlive: -1}
-		if conn, err = knock(ctx, &d, a); err == nil {
-			return conn, nil
-		}
-	}
-	return nil, err
-}
-
 // knockEvery is how soon a unix socket is tried again whose accept queue is full.
 const knockEvery = 20 * time.Millisecond
 
-// knock connects to a. A unix socket whose accept queue is full says so at once (EAGAIN),
+// knock connects to a backend. A unix socket whose accept queue is full says so at once (EAGAIN),
 // where TCP would wait for room, so knock waits.
-func knock(ctx context.Context, d *net.Dialer, a Addr) (conn net.Conn, err error) {
-	ctx, cancel := context.WithTimeout(ctx, d.Timeout)
-	defer cancel()
+func knock(ctx context.Context, at location) (conn net.Conn, err error) {
+	d := net.Dialer{KeepAlive: -1}
 	for {
-		conn, err = d.DialContext(ctx, a.Network, a.Address)
+		conn, err = d.DialContext(ctx, at.network, at.address)
 		if !errors.Is(err, syscall.EAGAIN) {
 			return conn, err
 		}

@@ -21,7 +21,7 @@ import (
 
 // rawBackend answers every connection with answer, once it has read a head,
 // and keeps it open until the test ends if hold says so.
-func rawBackend(t *testing.T, answer string, hold bool) Addr {
+func rawBackend(t *testing.T, answer string, hold bool) location {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -46,12 +46,12 @@ func rawBackend(t *testing.T, answer string, hold bool) Addr {
 		}
 	})
 	t.Cleanup(func() { close(done); l.Close(); all.Wait() })
-	return Addr{"tcp", l.Addr().String()}
+	return location{"tcp", l.Addr().String()}
 }
 
 // refusing is an address that refuses connections until the end of the test: a socket that
 // does not listen is bound to it.
-func refusing(t *testing.T) Addr {
+func refusing(t *testing.T) location {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err != nil {
@@ -65,18 +65,18 @@ func refusing(t *testing.T) Addr {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Addr{"tcp", fmt.Sprintf("127.0.0.1:%d", at.(*syscall.SockaddrInet4).Port)}
+	return location{"tcp", fmt.Sprintf("127.0.0.1:%d", at.(*syscall.SockaddrInet4).Port)}
 }
 
 // silentAddr is an address that takes connections into its queue and never accepts.
-func silentAddr(t *testing.T) Addr {
+func silentAddr(t *testing.T) location {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	return Addr{"tcp", l.Addr().String()}
+	return location{"tcp", l.Addr().String()}
 }
 
 func TestProbeAnswers(t *testing.T) {
@@ -132,7 +132,7 @@ func TestProbeAnswers(t *testing.T) {
 		if tc.set != nil {
 			tc.set(&h)
 		}
-		addrs := []Addr{rawBackend(t, tc.answer, tc.hold)}
+		addrs := rawBackend(t, tc.answer, tc.hold)
 		r := probe(t.Context(), &h, "x", "", addrs, nil)
 		// On a busy machine, less than usual may have arrived in so short a time.
 		for strings.HasSuffix(tc.cause, "after ") && !strings.HasPrefix(r.cause, tc.cause) && h.Timeout < testkit.Patience {
@@ -154,14 +154,13 @@ func TestProbeConnects(t *testing.T) {
 	well := rawBackend(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", true)
 	for _, tc := range []struct {
 		name  string
-		addrs []Addr
+		at    location
 		why   board.Reason
 		cause string
 	}{
-		{"nobody listens", []Addr{refusing(t)}, board.ReasonConnect, "connect: connection refused"},
-		{"no socket", []Addr{{"unix", filepath.Join(t.TempDir(), "a")}}, board.ReasonConnect, "connect: no such file or directory"},
-		{"a name without address", nil, board.ReasonResolve, "its name has no address"},
-		{"the second address", []Addr{refusing(t), well}, board.ReasonOK, "status 200"},
+		{"nobody listens", refusing(t), board.ReasonConnect, "connect: connection refused"},
+		{"no socket", location{"unix", filepath.Join(t.TempDir(), "a")}, board.ReasonConnect, "connect: no such file or directory"},
+		{"well", well, board.ReasonOK, "status 200"},
 	} {
 		for _, kind := range []string{config.CheckHTTP, config.CheckTCP} {
 			h := config.NewHealth()
@@ -170,7 +169,7 @@ func TestProbeConnects(t *testing.T) {
 			if kind == config.CheckTCP && tc.why == board.ReasonOK {
 				want = "connected"
 			}
-			if r := probe(t.Context(), &h, "x", "", tc.addrs, nil); r.why != tc.why || r.cause != want {
+			if r := probe(t.Context(), &h, "x", "", tc.at, nil); r.why != tc.why || r.cause != want {
 				t.Errorf("%s, %s: %+v; want %v, %q", tc.name, kind, r, tc.why, want)
 			}
 		}
@@ -203,7 +202,7 @@ func TestProbeRequest(t *testing.T) {
 	} {
 		h := config.NewHealth()
 		h.Host, h.Method, h.Path, h.Timeout = tc.host, tc.method, tc.path, testkit.Patience
-		r := probe(t.Context(), &h, hostOf(h, tc.backend), "", []Addr{{"unix", l.Addr().String()}}, nil)
+		r := probe(t.Context(), &h, hostOf(h, tc.backend), "", location{"unix", l.Addr().String()}, nil)
 		if !r.good {
 			t.Fatalf("%+v", r)
 		}
@@ -238,7 +237,7 @@ func TestProbeReadsBody(t *testing.T) {
 	}()
 	h := config.NewHealth()
 	h.Timeout = testkit.Patience
-	if r := probe(t.Context(), &h, "x", "", []Addr{{"tcp", l.Addr().String()}}, nil); !r.good {
+	if r := probe(t.Context(), &h, "x", "", location{"tcp", l.Addr().String()}, nil); !r.good {
 		t.Errorf("%+v", r)
 	}
 	if err := testkit.Wait(t, ended, "the end of the conn"); err != io.EOF {
@@ -266,7 +265,7 @@ func TestProbeIsCancelled(t *testing.T) {
 	h.Timeout = time.Hour
 	done := make(chan result, 1)
 	addr := silentAddr(t)
-	go func() { done <- probe(ctx, &h, "x", "", []Addr{addr}, nil) }()
+	go func() { done <- probe(ctx, &h, "x", "", addr, nil) }()
 	cancel()
 	select {
 	case r := <-done:

@@ -37,7 +37,7 @@ func TestPassingCheckRestores(t *testing.T) {
 		t.Error("no check was made")
 	}
 	r.Close()
-	if !strings.Contains(r.log.String(), `msg="backend restored" pool=api backend=b:1 cause="a check passes" ejected_for=`) {
+	if !strings.Contains(r.log.String(), `msg="backend restored" pool=api backend=`+addrs.address+` cause="a check passes" ejected_for=`) {
 		t.Errorf("log:\n%s", r.log.String())
 	}
 }
@@ -92,7 +92,7 @@ func TestProbeOfFullQueue(t *testing.T) {
 	}
 	h := config.NewHealth()
 	h.Type, h.Timeout = config.CheckTCP, 50*time.Millisecond
-	addrs := []Addr{{"unix", path}}
+	addrs := location{"unix", path}
 	if r := probe(t.Context(), &h, "x", "", addrs, nil); r.good || r.why != board.ReasonTimeout {
 		t.Errorf("%+v, want a timeout", r)
 	}

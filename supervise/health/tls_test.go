@@ -16,7 +16,7 @@ import (
 )
 
 // secureBackend answers over TLS, or does what answer does instead.
-func secureBackend(t *testing.T, cfg *tls.Config, answer func(c net.Conn)) Addr {
+func secureBackend(t *testing.T, cfg *tls.Config, answer func(c net.Conn)) location {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +43,7 @@ func secureBackend(t *testing.T, cfg *tls.Config, answer func(c net.Conn)) Addr 
 			}()
 		}
 	}()
-	return Addr{"tcp", l.Addr().String()}
+	return location{"tcp", l.Addr().String()}
 }
 
 // TestProbeTLS: checks of either type need a good handshake, and say what was wrong in the
@@ -71,7 +71,7 @@ func TestProbeTLS(t *testing.T) {
 	own := tlsconf.ForBackend(set.Pools[0], cfg.Pools[0].Backends[0])
 	for _, tc := range []struct {
 		what  string
-		at    Addr
+		at    location
 		kind  tlsfault.Kind
 		cause string // a part of it
 	}{
@@ -88,7 +88,7 @@ func TestProbeTLS(t *testing.T) {
 		for _, kind := range []string{config.CheckHTTP, config.CheckTCP} {
 			h := config.NewHealth()
 			h.Type, h.Timeout = kind, testkit.Patience
-			r := probe(t.Context(), &h, "x", "", []Addr{tc.at}, own)
+			r := probe(t.Context(), &h, "x", "", tc.at, own)
 			if r.good != (tc.kind == tlsfault.None) || r.ours {
 				t.Errorf("%s, %s: %+v", tc.what, kind, r)
 			}
@@ -103,11 +103,11 @@ func TestProbeTLS(t *testing.T) {
 	h := config.NewHealth()
 	h.Timeout = 50 * time.Millisecond
 	silent := secureBackend(t, nil, func(c net.Conn) { io.Copy(io.Discard, c) })
-	r := probe(t.Context(), &h, "x", "", []Addr{silent}, own)
+	r := probe(t.Context(), &h, "x", "", silent, own)
 	// On a busy machine, even the connection may take longer than so short a time.
 	for strings.HasPrefix(r.cause, "connect: timeout") && h.Timeout < testkit.Patience {
 		h.Timeout *= 2
-		r = probe(t.Context(), &h, "x", "", []Addr{silent}, own)
+		r = probe(t.Context(), &h, "x", "", silent, own)
 	}
 	if r.why != board.ReasonTimeout || !strings.HasPrefix(r.cause, "tls: timeout") {
 		t.Errorf("never answers: %+v", r)

@@ -44,9 +44,8 @@ func TestUpdateKeepsPace(t *testing.T) {
 	}
 	// A new backend is probed after all the updates.
 	r.o.IDs = [][]int{{0}, {2, 1}}
-	r.o.Addrs = [][][]Addr{r.o.Addrs[0], {other, addrs}}
 	r.update(func(p *config.Pool) {
-		p.Backends = []config.Backend{{Host: "new", Port: 1}, p.Backends[0]}
+		p.Backends = []config.Backend{backendAt(other), p.Backends[0]}
 	})
 	testkit.Until(t, "the new one to be up", func() bool { return r.health(2) == board.Up })
 	if n := probes.Load(); n != 1 {
@@ -100,12 +99,13 @@ func TestUpdateLeavesNothing(t *testing.T) {
 	_, _, addrs := turning(t)
 	r := start(t, nil, addrs)
 	before := runtime.NumGoroutine()
-	r.o.IDs, r.o.Addrs = [][]int{{0}, {1, 2}}, [][][]Addr{r.o.Addrs[0], {addrs, {silentAddr(t)}}}
+	r.o.IDs = [][]int{{0}, {1, 2}}
+	silent := backendAt(silentAddr(t))
 	for i := range 1000 {
 		r.update(func(p *config.Pool) {
 			p.Backends = p.Backends[:1:1]
 			if i%2 == 0 {
-				p.Backends = append(p.Backends, config.Backend{Host: "x", Port: 1})
+				p.Backends = append(p.Backends, silent)
 			}
 		})
 	}

@@ -52,21 +52,29 @@ func Key(pool string, b config.Backend) string {
 
 // Assignment is the IDs that a configuration has, or would have, on the board.
 type Assignment struct {
+	Claims
 	Registry *Registry
 	IDs      [][]int // by pool and backend
-	Back     []int   // IDs of backends that were retired
-	Fresh    []int   // IDs of new backends; others may have had them before
+	Left     bool    // some that were found are left out, because the board is full
 
 	// Series on the board, by pool, and by pool and backend; -1 for none. See AssignSeries.
 	Series        []int
 	BackendSeries [][]int // nil without metrics.per_backend
-	FreshSeries   []int   // as Fresh
-	Unseen        int     // pools and backends that have no series, because the board is full
 }
 
-// Snapshot returns the snapshot of cfg, to which a belongs, without addresses and secrets.
-func (a *Assignment) Snapshot(cfg *config.Config, number uint64) *Snapshot {
-	return &Snapshot{Config: cfg, Number: number, IDs: a.IDs, Series: a.Series, BackendSeries: a.BackendSeries}
+// Claims are places on the board that others have now than before.
+type Claims struct {
+	Back        []int // IDs of backends that were retired
+	Fresh       []int // IDs of new backends; others may have had them before
+	FreshSeries []int // as Fresh
+	Unseen      int   // pools and backends that have no series, because the board is full
+}
+
+// Snapshot returns the snapshot of cfg, to which a belongs and which is that of base, without
+// secrets.
+func (a *Assignment) Snapshot(cfg, base *config.Config, number uint64) *Snapshot {
+	awaits := len(base.Pools[0].Backends) > 0 || base.Pools[0].Discover != ""
+	return &Snapshot{Config: cfg, Base: base, Awaits: awaits, Number: number, IDs: a.IDs, Series: a.Series, BackendSeries: a.BackendSeries}
 }
 
 // Assign gives every backend of pools an ID below room: the one that it has or had, or

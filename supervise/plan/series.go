@@ -97,14 +97,3 @@ func (a *Assignment) AssignSeries(n Numbers, cfg *config.Config, number uint64, 
 	}
 	return unseen
 }
-
-// SeriesWanted returns how many series AssignSeries gives to cfg.
-func SeriesWanted(cfg *config.Config) int {
-	n := len(cfg.Pools)
-	if cfg.Metrics.PerBackend {
-		for i := range cfg.Pools {
-			n += len(cfg.Pools[i].Backends)
-		}
-	}
-	return n
-}

@@ -61,6 +61,7 @@ func TestAssignSeries(t *testing.T) {
 	for _, each := range []bool{false, true} {
 		cfg.Metrics.PerBackend = each
 		a := &Assignment{Registry: NewRegistry()}
+		_, wanted := Wanted(&config.Config{Pools: make([]config.Pool, 2)}, cfg)
 		if lost := a.AssignSeries(Numbers{}, cfg, 1, 9, nil); lost != 0 {
 			t.Errorf("%d have none", lost)
 		}
@@ -68,7 +69,7 @@ func TestAssignSeries(t *testing.T) {
 		if each {
 			want = "[0 3] [[1 2] [4]]"
 		}
-		if got := fmt.Sprint(a.Series, a.BackendSeries); got != want || len(a.FreshSeries) != SeriesWanted(cfg) {
+		if got := fmt.Sprint(a.Series, a.BackendSeries); got != want || len(a.FreshSeries) != wanted {
 			t.Errorf("per backend %v: %s, want %s", each, got, want)
 		}
 	}

@@ -119,7 +119,7 @@ function why(b) {
 function take(b, data) {
   b.data = data;
   b.state = stateOf(data);
-  b.text = (b.pool.name + " " + data.address + " " + WORDS[b.state] + " " + (data.health_reason || "") + " " + (data.ejected_reason || "")).toLowerCase();
+  b.text = (b.pool.name + " " + data.address + " " + (data.name || "") + " " + WORDS[b.state] + " " + (data.health_reason || "") + " " + (data.ejected_reason || "")).toLowerCase();
 }
 
 // COLUMNS are the lists of a course, as in lb's history.
@@ -702,7 +702,7 @@ function renderBackend(r, b) {
   const d = b.data;
   setState(r.state, b.state, WORDS[b.state]);
   put(r.name, d.address);
-  attr(r.name.parentNode, "title", d.address);
+  attr(r.name.parentNode, "title", d.name ? d.address + " (" + d.name + ")" : d.address);
   r.tag.hidden = !d.backup;
   const text = why(b);
   put(r.why, text);
