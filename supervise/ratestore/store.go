@@ -21,6 +21,7 @@ const (
 	batchMax   = 1 << 13 // buckets of one round
 	callMax    = 256     // buckets of one call of the script, which the store makes at once
 	oldAfter   = time.Second
+	looksMax   = 20              // rounds in which a bucket is looked at again after the last token, for those of others
 	pingEvery  = 5 * time.Second // where there is nothing to count
 	pauseLeast = 200 * time.Millisecond
 	pauseMost  = 5 * time.Second
@@ -38,9 +39,11 @@ local now = t[1] * 1000000 + t[2]
 local every, most = tonumber(ARGV[1]), tonumber(ARGV[2])
 local missing = {}
 for i, key in ipairs(KEYS) do
-  local tat = tonumber(redis.call('GET', key) or '') or now
-  tat = math.min(math.max(tat, now) + every * tonumber(ARGV[i + 2]), now + most)
-  redis.call('SET', key, string.format('%.0f', tat), 'PX', string.format('%.0f', math.ceil((tat - now) / 1000) + 1))
+  local tat, tokens = tonumber(redis.call('GET', key) or '') or now, tonumber(ARGV[i + 2])
+  tat = math.min(math.max(tat, now) + every * tokens, now + most)
+  if tokens > 0 then
+    redis.call('SET', key, string.format('%.0f', tat), 'PX', string.format('%.0f', math.ceil((tat - now) / 1000) + 1))
+  end
   missing[i] = math.ceil(tat - now)
 end
 return missing`
@@ -57,6 +60,7 @@ type store struct {
 
 	mu      sync.Mutex
 	pending map[bucket]*amount
+	looked  map[bucket]int // how often to look again; of run alone
 	up      bool
 	since   time.Time
 	fault   string // "" while up, and before the first answer
@@ -76,7 +80,7 @@ type amount struct {
 
 // newStore returns the store at a URL, and begins to ask it.
 func newStore(of *Stores, at string) *store {
-	s := &store{of: of, shown: redact.URL(at), news: make(chan struct{}, 1), pending: map[bucket]*amount{}, since: time.Now()}
+	s := &store{of: of, shown: redact.URL(at), news: make(chan struct{}, 1), pending: map[bucket]*amount{}, looked: map[bucket]int{}, since: time.Now()}
 	o, err := redis.ParseURL(at)
 	if err != nil {
 		o, s.refused = &redis.Options{}, withoutURL(err)
@@ -180,7 +184,14 @@ func (s *store) take() map[bucket]*amount {
 		}
 		if a.tokens > 0 {
 			round[b] = a
+			delete(s.looked, b)
 		}
+	}
+	for b := range s.looked {
+		if len(round) == batchMax {
+			break
+		}
+		round[b] = &amount{}
 	}
 	return round
 }
@@ -190,7 +201,9 @@ func (s *store) giveBack(round map[bucket]*amount) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for b, a := range round {
-		s.put(b, a.tokens, a.since)
+		if a.tokens > 0 {
+			s.put(b, a.tokens, a.since)
+		}
 	}
 }
 
@@ -225,10 +238,24 @@ func (s *store) ask(ctx context.Context, round map[bucket]*amount) error {
 		}
 		for j, b := range calls[i] {
 			area.Raise(b.key, missing[j]*int64(time.Microsecond), now)
+			s.lookAgain(b, round[b].tokens > 0)
 			delete(round, b) // the rest waits again
 		}
 	}
 	return err
+}
+
+// lookAgain has the next rounds look at a bucket, after one that took tokens from it, or did
+// not.
+func (s *store) lookAgain(b bucket, taken bool) {
+	switch {
+	case taken && len(s.looked) < pendingMax:
+		s.looked[b] = looksMax
+	case s.looked[b] > 1:
+		s.looked[b]--
+	default:
+		delete(s.looked, b)
+	}
 }
 
 // call appends a call of the script. The name in braces keeps the buckets of a limit on one
