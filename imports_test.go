@@ -16,18 +16,19 @@ import (
 // draws it.
 var arrows = map[string][]string{
 	"lb":               {"cli"},
-	"lb/cli":           {"supervise", "admin", "admin/api", "config", "config/socketpath", "backends", "bench", "supervise/certs", "supervise/localca", "cli/faultview", "cli/top", "cli/words", "config/show"},
+	"lb/cli":           {"supervise", "admin", "admin/api", "config", "config/socketpath", "backends", "bench", "supervise/certs", "supervise/localca", "cli/faultview", "cli/sources", "cli/top", "cli/words", "config/show", "cli/load", "supervise/remote"},
 	"lb/cli/faultview": {"admin/api", "cli/words"},
 	"lb/cli/top":       {"admin/api", "cli/words"},
+	"lb/cli/sources":   {"admin/api", "cli/words"},
 	"lb/cli/words":     {"admin/api"},
 
 	// The rooms of supervise.
-	"lb/supervise":               {"supervise/slots", "supervise/conffile", "supervise/signals", "supervise/accesslog", "supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/discover/setup", "supervise/faultwatch", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports", "supervise/queue", "supervise/ratestore", "supervise/rings", "internal/filewatch", "internal/host", "internal/systemd", "admin/api", "admin/history", "board", "config", "config/socketpath", "loop/tick", "internal/tlsfault", "supervise/tracing", "config/show"},
+	"lb/supervise":               {"supervise/slots", "supervise/conffile", "supervise/signals", "supervise/accesslog", "supervise/acme", "supervise/certs", "supervise/crew", "supervise/discover", "supervise/discover/setup", "supervise/faultwatch", "supervise/handover", "supervise/health", "supervise/listen", "supervise/notice", "supervise/plan", "supervise/ports", "supervise/queue", "supervise/ratestore", "supervise/rings", "internal/filewatch", "internal/host", "internal/systemd", "admin/api", "admin/history", "board", "config", "config/socketpath", "loop/tick", "internal/tlsfault", "supervise/tracing", "config/show", "supervise/remote"},
 	"lb/supervise/accesslog":     {"supervise/slots", "board", "config/logging"},
 	"lb/supervise/signals":       {},
 	"lb/supervise/slots":         {"board"},
 	"lb/supervise/certs":         {"internal/tlsconf", "admin/api", "config"},
-	"lb/supervise/conffile":      {"config", "internal/filewatch"},
+	"lb/supervise/conffile":      {"config", "internal/filewatch", "supervise/remote", "admin/api"},
 	"lb/supervise/crew":          {"supervise/slots", "supervise/engine", "supervise/listen", "supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "board", "config", "loop/tick", "admin/api", "supervise/asking"},
 	"lb/supervise/engine":        {"supervise/plan", "internal/host", "internal/ipc", "internal/tlsconf", "proxy", "proxy/observe", "board", "config", "loop", "loop/tick", "supervise/asking"},
 	"lb/supervise/handover":      {"supervise/listen", "internal/ipc", "board"},
@@ -43,10 +44,14 @@ var arrows = map[string][]string{
 	"lb/supervise/supervisetest": {"config", "internal/testkit"},
 
 	// The members of pools.
-	"lb/supervise/discover":       {"admin/api", "config", "config/discovery", "internal/redact"},
-	"lb/supervise/discover/dns":   {"config", "config/discovery", "supervise/discover"},
-	"lb/supervise/discover/setup": {"config", "config/discovery", "supervise/discover", "supervise/discover/dns"},
-	"lb/supervise/faultwatch":     {"board", "proxy/record", "supervise/plan"},
+	"lb/supervise/discover":            {"admin/api", "config", "config/discovery", "internal/redact"},
+	"lb/supervise/discover/dns":        {"config", "config/discovery", "supervise/discover"},
+	"lb/supervise/discover/setup":      {"config", "config/discovery", "supervise/discover", "supervise/discover/consul", "supervise/discover/dns", "supervise/discover/docker", "supervise/discover/filesource", "supervise/discover/etcd", "internal/statedir", "internal/storeurl"},
+	"lb/supervise/discover/consul":     {"config", "config/discovery", "config/value", "supervise/discover", "supervise/discover/pace"},
+	"lb/supervise/discover/docker":     {"config", "config/discovery", "config/value", "supervise/discover", "supervise/discover/pace"},
+	"lb/supervise/discover/filesource": {"config", "config/discovery", "internal/filewatch", "supervise/discover"},
+	"lb/supervise/discover/pace":       {},
+	"lb/supervise/faultwatch":          {"board", "proxy/record", "supervise/plan"},
 
 	"lb/admin":                    {"admin/api", "admin/dashboard", "admin/rest", "board", "config", "httpparse/h2", "internal/unixsock", "admin/metrics"},
 	"lb/supervise/asking":         {"admin/api"},
@@ -99,11 +104,12 @@ var arrows = map[string][]string{
 	"lb/loop":                     {"loop/tick"},
 	"lb/loop/looptest":            {"loop", "loop/tick"},
 	"lb/loop/tick":                {},
-	"lb/config":                   {"internal/redact", "config/access", "config/discovery", "config/health", "config/hints", "config/logging", "config/match", "config/schema", "config/tomlfile", "config/value", "httpparse/urlpath"},
+	"lb/config":                   {"internal/redact", "config/access", "config/discovery", "config/health", "config/hints", "config/jsonfile", "config/logging", "config/match", "config/schema", "config/tomlfile", "config/value", "httpparse/urlpath"},
 	"lb/config/access":            {"config/match", "config/schema", "config/tomlfile", "config/value"},
 	"lb/config/discovery":         {"config/value", "internal/redact"},
 	"lb/config/health":            {"config/schema", "config/tomlfile", "config/value"},
 	"lb/config/match":             {"config/hints", "config/schema", "config/tomlfile", "config/value"},
+	"lb/config/jsonfile":          {"config/tomlfile"},
 	"lb/config/hints":             {},
 	"lb/config/logging":           {"config/schema", "config/value"},
 	"lb/config/socketpath":        {"config"},
@@ -141,6 +147,17 @@ var arrows = map[string][]string{
 	"lb/internal/testkit/browser": {},
 	"lb/admin/metrics":            {"admin/api", "proxy/record", "board", "config", "httpparse/h2"},
 	"lb/bench/scrapes":            {"bench", "backends"},
+
+	// Stores of keys, for discovery and for a configuration.
+	"lb/cli/load":                {"config", "supervise/remote"},
+	"lb/supervise/remote":        {"admin/api", "internal/filewatch", "internal/statedir", "internal/storeurl", "supervise/store", "supervise/store/consul", "supervise/store/etcd"},
+	"lb/supervise/store":         {"internal/storeurl"},
+	"lb/supervise/store/consul":  {"internal/storeurl", "supervise/discover/pace", "supervise/store"},
+	"lb/supervise/store/etcd":    {"internal/storeurl", "supervise/discover/pace", "supervise/store"},
+	"lb/supervise/discover/etcd": {"config", "internal/storeurl", "supervise/store/etcd"},
+	"lb/internal/statedir":       {},
+	"lb/internal/storeurl":       {},
+	"lb/internal/etcdtest":       {"internal/testkit"},
 }
 
 // owners has, for each module of others, the packages that may import it. proxy uses
@@ -158,7 +175,9 @@ var owners = map[string][]string{
 	"github.com/caddyserver/certmagic": {"lb/supervise/acme"},
 	"github.com/mholt/acmez":           {"lb/supervise/acme"},
 	"github.com/miekg/dns":             {"lb/supervise/discover/dns"},
-	"go.uber.org/zap":                  {"lb/supervise/acme"},
+	"go.uber.org/zap":                  {"lb/supervise/acme", "lb/supervise/store/etcd", "lb/internal/etcdtest"},
+	"go.etcd.io/etcd":                  {"lb/supervise/store/etcd", "lb/internal/etcdtest"},
+	"google.golang.org/grpc":           {"lb/supervise/store/etcd"},
 	"github.com/prometheus":            {"lb/admin/metrics"},
 	"google.golang.org/protobuf":       {"lb/admin/metrics", "lb/supervise/tracing"},
 	"golang.org/x/sys":                 {"lb/loop", "lb/loop/looptest", "lb/loop/tlsconn", "lb/board", "lb/internal/ipc", "lb/internal/filewatch", "lb/supervise/crew", "lb/supervise/engine", "lb/supervise/handover", "lb/supervise/listen", "lb/supervise/supervisetest", "lb/proxy", "lb/proxy/h1back", "lb/backends", "lb/bench/relay", "lb/bench", "lb/bench/compare", "lb/admin", "lb/admin/metrics", "lb/admin/rest", "lb/cli", "lb/supervise/accesslog"},
@@ -234,20 +253,25 @@ func checkImport(t *testing.T, from, im string, allowed []string) {
 	}
 }
 
-// checkDeps keeps net/http out of the data plane, and gRPC's library out of lb, indirect
-// imports included.
+// checkDeps keeps net/http out of the data plane, and gRPC's library out of everything but
+// the client of etcd, indirect imports included.
 func checkDeps(t *testing.T, p goPackage) {
 	t.Helper()
 	switch p.ImportPath {
-	case "lb", "lb/cli", "lb/admin", "lb/admin/dashboard", "lb/admin/rest", "lb/internal/apidoc", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare", "lb/admin/metrics", "lb/bench/scrapes", "lb/supervise/tracing":
+	case "lb", "lb/cli", "lb/admin", "lb/admin/dashboard", "lb/admin/rest", "lb/internal/apidoc", "lb/supervise", "lb/supervise/acme", "lb/supervise/health", "lb/internal/pebble", "lb/supervise/supervisetest", "lb/backends", "lb/bench/compare", "lb/admin/metrics", "lb/bench/scrapes", "lb/bench/churn", "lb/supervise/tracing", "lb/supervise/discover/consul", "lb/supervise/discover/docker", "lb/supervise/discover/setup", "lb/cli/load", "lb/supervise/conffile", "lb/supervise/remote", "lb/supervise/store/consul", "lb/supervise/store/etcd", "lb/supervise/discover/etcd", "lb/internal/etcdtest":
 	default:
 		if slices.Contains(p.Deps, "net/http") {
 			t.Errorf("%s depends on net/http, which is for the control plane", p.ImportPath)
 		}
 	}
+	switch p.ImportPath {
+	case "lb", "lb/cli", "lb/cli/load", "lb/supervise", "lb/supervise/conffile", "lb/supervise/remote", "lb/supervise/store/etcd", "lb/supervise/discover/etcd", "lb/supervise/discover/setup", "lb/internal/etcdtest":
+		return // the client of etcd brings it along
+	}
 	for _, dep := range p.Deps {
 		if strings.HasPrefix(dep, "google.golang.org/grpc") {
-			t.Errorf("%s depends on %s, which is for tests", p.ImportPath, dep)
+			t.Errorf("%s depends on %s, which is for tests and for supervise/store/etcd", p.ImportPath, dep)
+			break
 		}
 	}
 }

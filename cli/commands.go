@@ -10,6 +10,7 @@ import (
 
 	"lb/admin"
 	"lb/admin/api"
+	"lb/cli/load"
 	"lb/config"
 	"lb/config/socketpath"
 )
@@ -20,7 +21,7 @@ import (
 // target says which lb a command is for.
 type target struct {
 	Socket string `placeholder:"PATH" help:"Command socket of the lb. Default: where its configuration puts it."`
-	Config string `short:"c" placeholder:"FILE" help:"Configuration file of the lb, to find its socket. Default: ./lb.toml where there is one."`
+	Config string `short:"c" placeholder:"FILE" help:"Configuration of the lb, a file or a URL as that of serve, to find its socket. Default: ./lb.toml where there is one."`
 
 	quiet bool // lb's answer will say what is wrong in the file
 }
@@ -72,7 +73,7 @@ func (to *target) socketPaths(std *streams) ([]string, error) {
 		return []string{to.Socket}, nil
 	}
 	elsewhere := config.Flags{Backends: []string{"127.0.0.1:1"}} // lb may have its backends from flags
-	cfg, err := config.Find(to.Config, elsewhere)
+	cfg, err := load.FindOf(to.Config, elsewhere)
 	if err != nil {
 		var mistakes config.Errors
 		if !errors.As(err, &mistakes) {
@@ -81,7 +82,7 @@ func (to *target) socketPaths(std *streams) ([]string, error) {
 		if !to.quiet {
 			fmt.Fprintln(std.err, "lb: the configuration is not accepted, see lb check; looking for the socket all the same")
 		}
-		cfg = config.LoadPartial(to.Config)
+		cfg = load.Partial(to.Config)
 	}
 	if cfg.Admin.Socket == config.SocketOff {
 		return nil, fmt.Errorf("admin.socket is %q in %s: there are no commands; signals work (SIGHUP, SIGUSR2, SIGTERM)", config.SocketOff, cfg.Source)

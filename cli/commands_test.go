@@ -305,6 +305,7 @@ func TestProblems(t *testing.T) {
 	busy, noon := busyStatus()
 	well := busy
 	well.Config.Fault, well.UpgradeFault, well.Troubles, well.Loops, well.RateLimits = "", "", nil, busy.Loops[:1], busy.RateLimits[:1]
+	well.Discovery = busy.Discovery[:1]
 	well.Pools = []api.Pool{{Name: "default", Backends: slices.Clone(busy.Pools[0].Backends[:2])}}
 	well.Pools[0].Backends[0].LastFault = ""
 	lone := well
@@ -323,6 +324,8 @@ upgrade: the last one failed 1h0m ago: /opt/lb: it ended at once with exit code 
 lines of the access log are lost: /var/log/lb: no space left on device; make room
 loop 1: its worker died, and will be started again; 2 restarts
 rate limit keys: redis://10.0.0.9:6379/0 does not answer for 1m0s, so this machine counts alone: dial tcp 10.0.0.9:6379: connect: connection refused
+source of backends app.internal (at 10.0.0.2:53): 2s ago: no answer from the name server 10.0.0.2:53
+source of backends new.internal: 0s ago: there is no such name
 backend 10.0.0.1:80 of pool default: failed 5s ago: connection refused
 backend 10.0.0.3:80 of pool default: draining, down for 5s: status 503
 backend unix:/run/app.sock of pool default: ejected for 8s more: TLS failed, not checked, backup

@@ -52,15 +52,14 @@ func printStatus(p page, st api.Status, now time.Time) {
 // failed.
 func printConfig(p page, st api.Status, now time.Time) {
 	c := st.Config
-	file := "no file"
-	if c.File != "" {
-		file = c.File
+	watched := map[bool]string{false: "not watched", true: "watched"}[c.Watching]
+	p.line("config    ", fmt.Sprintf("number %d, %s (%s), loaded %s ago", c.Number, cmp.Or(c.File, "no file"), watched, age(c.Loaded, now)))
+	if c.Store != nil {
+		p.line("store     ", words.Store(c.Store, now))
+		if c.Store.Fault != "" {
+			p.lineIn("          ", "STORE "+words.StoreFault(c.Store, now), red)
+		}
 	}
-	watched := "not watched"
-	if c.Watching {
-		watched = "watched"
-	}
-	p.line("config    ", fmt.Sprintf("number %d, %s (%s), loaded %s ago", c.Number, file, watched, age(c.Loaded, now)))
 	if c.Fault != "" {
 		p.lineIn("          ", fmt.Sprintf("LAST RELOAD REFUSED %s ago:", age(c.FaultAt, now)), red)
 		for line := range strings.Lines(c.Fault) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"lb/admin/api"
+	"lb/cli/sources"
 	"lb/cli/words"
 )
 
@@ -19,6 +20,9 @@ func problems(st api.Status, now time.Time) (list []string) {
 	if c := st.Config; c.Fault != "" {
 		note("configuration: the last reload was refused %s ago: %s", age(c.FaultAt, now), c.Fault)
 	}
+	if s := st.Config.Store; s != nil && s.Fault != "" {
+		note("configuration: the store %s", words.StoreFault(s, now))
+	}
 	if st.UpgradeFault != "" {
 		note("upgrade: the last one failed %s ago: %s", age(st.UpgradeFaultAt, now), st.UpgradeFault)
 	}
@@ -30,7 +34,7 @@ func problems(st api.Status, now time.Time) (list []string) {
 	}
 	list = append(list, certificateProblems(st.Certificates, now)...)
 	list = append(list, words.LimitProblems(st.RateLimits, now)...)
-	list = append(list, discoveryProblems(st.Discovery, now)...)
+	list = append(list, sources.Problems(st.Discovery, now)...)
 	for _, pool := range st.Pools {
 		usable := 0
 		for _, b := range pool.Backends {

@@ -7,20 +7,21 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"lb/admin"
 	"lb/admin/api"
+	"lb/cli/load"
 	"lb/config"
 	"lb/supervise"
 	"lb/supervise/certs"
+	"lb/supervise/remote"
 )
 
 // configFlag is the flag for the file of a command that reads it.
 type configFlag struct {
-	Config string `short:"c" placeholder:"FILE" help:"Configuration file. Default: ./lb.toml where there is one."`
+	Config string `short:"c" placeholder:"FILE" help:"Configuration file, or etcd://HOST:PORT/KEY or consul://HOST:PORT/KEY. Default: ./lb.toml where there is one."`
 }
 
 // flushTimeout is how long the end of lb waits for a stream that is not read.
@@ -80,12 +81,18 @@ func (s *serveCmd) prepare(std *streams) (o supervise.Options, cfg *config.Confi
 			return o, nil, nil, err
 		}
 	}
-	load := s.loader(servers)
-	if cfg, err = load(); err != nil {
+	read, store, err := load.Loader(s.Config, s.flags(servers))
+	if err != nil {
+		return o, nil, servers, err
+	}
+	if cfg, err = read(); err != nil {
 		return o, nil, servers, err
 	}
 	log := supervise.OpenLog(std.err, std.stream, cfg.LogFormat, cfg.LogLevel)
-	o = supervise.Options{Log: log.Logger, LogSettings: log, Version: version(), Load: load}
+	o = supervise.Options{Log: log.Logger, LogSettings: log, Version: version(), Load: read, Store: store}
+	if store != nil {
+		store.SetLog(log.Logger)
+	}
 	o.Admin = func(cfg *config.Config, r supervise.Running) supervise.Admin {
 		return admin.New(adminOptions(cfg, r, log.Logger))
 	}
@@ -98,11 +105,8 @@ func (s *serveCmd) prepare(std *streams) (o supervise.Options, cfg *config.Confi
 	return o, cfg, servers, nil
 }
 
-// loader returns a function, for one goroutine at a time, that reads the
-// configuration with the flags applied. Once it has found a file, later calls read
-// the same path, wherever lb was started, and fail if the file is gone instead of
-// returning the defaults.
-func (s *serveCmd) loader(servers demoServers) func() (*config.Config, error) {
+// flags returns the flags for the configuration.
+func (s *serveCmd) flags(servers demoServers) config.Flags {
 	flags := config.Flags{
 		Mode: s.Mode, Host: s.Host, Strategy: s.Strategy, LogLevel: s.LogLevel, LogFormat: s.LogFormat, PIDFile: s.PIDFile, Admin: s.Admin,
 		Workers: s.Workers, Port: s.Port, Backends: s.Backend, TLSCert: s.TLSCert, TLSKey: s.TLSKey, HTTPS: s.HTTPS,
@@ -110,17 +114,7 @@ func (s *serveCmd) loader(servers demoServers) func() (*config.Config, error) {
 	if s.Demo {
 		flags.Backends = servers.addrs()
 	}
-	path := s.Config
-	return func() (*config.Config, error) {
-		cfg, err := config.Find(path, flags)
-		if err != nil || cfg.Source == "" {
-			return cfg, err
-		}
-		if path, err = filepath.Abs(cfg.Source); err == nil {
-			cfg.Source = path
-		}
-		return cfg, err
-	}
+	return flags
 }
 
 // adminOptions lets the operator's HTTP server show what runs.
@@ -164,9 +158,9 @@ type checkCmd struct {
 // certificates and keys that it names are read, too, as at the start.
 func (c *checkCmd) Run(std *streams) error {
 	if c.File != "" && c.Config != "" {
-		return config.Errors{{Key: "--config", What: fmt.Sprintf("two files, %q and %q", c.File, c.Config), Hint: "check one at a time"}}
+		return config.Errors{{Key: "--config", What: fmt.Sprintf("two files, %q and %q", remote.Shown(c.File), remote.Shown(c.Config)), Hint: "check one at a time"}}
 	}
-	cfg, err := config.Find(cmp.Or(c.File, c.Config), config.Flags{})
+	cfg, err := load.Find(cmp.Or(c.File, c.Config), config.Flags{})
 	if err != nil {
 		return err
 	}

@@ -8,9 +8,11 @@ import (
 
 	"lb/admin"
 	"lb/admin/api"
+	"lb/cli/load"
 	"lb/cli/words"
 	"lb/config"
 	"lb/config/show"
+	"lb/supervise/remote"
 )
 
 // configCmd is `lb config`.
@@ -53,11 +55,11 @@ func (s *configShowCmd) settings(std *streams) (list []api.Setting, err error) {
 	if s.Config == "" || s.Socket != "" || !errors.As(err, &none) {
 		return nil, err
 	}
-	cfg, mistakes := config.Find(s.Config, config.Flags{})
+	cfg, mistakes := load.Find(s.Config, config.Flags{})
 	if mistakes != nil {
 		return nil, mistakes
 	}
-	fmt.Fprintf(std.err, "lb: %v; this is what %s says\n", none, s.Config)
+	fmt.Fprintf(std.err, "lb: %v; this is what %s says\n", none, remote.Shown(s.Config))
 	return show.Settings(cfg, show.Runtime{}), nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"lb/cli/load"
 	"lb/config"
 	"lb/supervise/localca"
 )
@@ -21,7 +22,7 @@ type trustCmd struct {
 // Run prints where the root of the internal authority is, and how to trust it.
 func (c *trustCmd) Run(std *streams) error {
 	elsewhere := config.Flags{Backends: []string{"127.0.0.1:1"}} // lb may have its backends from flags
-	cfg, err := config.Find(c.Config, elsewhere)
+	cfg, err := load.FindOf(c.Config, elsewhere)
 	if err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func readJSON(name string, data []byte, root, form string) (*schema.Reader, any,
 	tree, places, bad := jsonfile.Read(data, root)
 	r := &schema.Reader{Name: name, File: places, Unknown: unknownInEntry}
 	if bad != nil {
-		r.Errs = Errors{{name, bad.Line, bad.Column, bad.Key, bad.Message, "write " + form}}
+		r.Errs = Errors{{File: name, Line: bad.Line, Column: bad.Column, Key: bad.Key, What: bad.Message, Hint: "write " + form}}
 		return nil, nil, inJSON(r, root)
 	}
 	_, isList := tree.([]any)

@@ -18,8 +18,13 @@ func LoadPartial(path string) *Config {
 	if err != nil {
 		return Default()
 	}
+	return ReadPartial(path, data)
+}
+
+// ReadPartial is LoadPartial for data, the content of a file called name.
+func ReadPartial(name string, data []byte) *Config {
 	c := partial(data)
-	c.Source = path
+	c.Source = name
 	return c
 }
 

@@ -35,7 +35,7 @@ var balanceKeys = []schema.Key[Pool]{
 	}, func(d *schema.Differ, old, new *Pool, path string) {
 		schema.DiffTable(d, &old.Eject, &new.Eject, path, health.EjectKeys)
 	}),
-	schema.URL("discover", discovery.Check, func(p *Pool) *string { return &p.Discover }),
+	anchored(schema.URL("discover", discovery.Check, func(p *Pool) *string { return &p.Discover })),
 	schema.Special("backends", readBackends, diffBackends),
 }
 
@@ -44,6 +44,17 @@ var resolveKeys = []schema.Key[Pool]{
 	schema.Text("resolver", checkResolver, func(p *Pool) *string { return &p.Resolver }),
 	schema.DurationFrom("resolve_min", resolveLeast, func(p *Pool) *time.Duration { return &p.ResolveMin }),
 	schema.DurationFrom("resolve_max", resolveLeast, func(p *Pool) *time.Duration { return &p.ResolveMax }),
+}
+
+// anchored returns k, the key of the URL of a source, for one that may have paths in it that
+// begin at the folder of the file.
+func anchored(k schema.Key[Pool]) schema.Key[Pool] {
+	set := k.Set
+	k.Set = func(r *schema.Reader, p *Pool, path string, v any) {
+		set(r, p, path, v)
+		p.Discover = discovery.Anchor(p.Discover, r.Folder)
+	}
+	return k
 }
 
 // otherKeys are the keys of [[pools]] beside the name.

@@ -42,12 +42,22 @@ func Find(path string, f Flags) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := parse(path, data, len(f.Backends) > 0)
+	return Read(path, data, f)
+}
+
+// Read checks data, the content of a file called name, and applies the flags. name may be the
+// URL of something else than a file: other files are relative to URLFolder then.
+func Read(name string, data []byte, f Flags) (*Config, error) {
+	c, err := parse(name, data, len(f.Backends) > 0)
 	if err != nil {
 		return nil, err
 	}
 	return c.With(f)
 }
+
+// URLFolder is the folder of a configuration that is not in a file: the same on every machine
+// and for every command.
+const URLFolder = "/etc/lb"
 
 // Load reads and checks the file at path. It returns an *fs.PathError if the file
 // cannot be read, and Errors if it is not accepted.
@@ -71,7 +81,10 @@ func parse(name string, data []byte, backends bool) (*Config, error) {
 	if bad != nil {
 		return nil, Errors{notTOML(name, string(data), bad)}
 	}
-	folder, err := filepath.Abs(filepath.Dir(name)) // so that a reload finds the same files by whatever name
+	folder, err := URLFolder, error(nil)
+	if !strings.Contains(name, "://") {
+		folder, err = filepath.Abs(filepath.Dir(name)) // so that a reload finds the same files by whatever name
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -38,10 +38,6 @@
 // Events are edges: they come once. So every event, whatever it is, ends in
 // exchange.pump, which moves bytes both ways until nothing moves any more.
 //
-// Package clients takes conns in, by what their listener is; over TLS they go through
-// package shake first. A new conn may be passed on to another loop before anything of it
-// is read: see package spread.
-//
 // # Faults
 //
 // A Fault ends an attempt: it says which side is to blame, for what, in which phase.

@@ -14,6 +14,8 @@ const (
 	byFile    trigger = "file"
 	// byWriting is byFile for a file that was written in place: it may be cut off.
 	byWriting trigger = "file, written in place"
+	// byStore is byFile for a revision in a store of keys.
+	byStore trigger = "store"
 )
 
 // fileChanged brings to the desk that the file has settled.
@@ -23,11 +25,19 @@ func (d *desk) fileChanged(cancelled <-chan struct{}, n filewatch.News) {
 			return
 		}
 		by := byWriting
-		if n.Swapped {
+		if d.file.Store != nil {
+			by = byStore
+		} else if n.Swapped {
 			by = byFile
 		}
 		d.reloadFor(by)
 	})
+}
+
+// taken notes that a configuration is in use.
+func (d *desk) taken() {
+	d.outcome.taken()
+	d.file.Taken()
 }
 
 // load reads the configuration again: see conffile.File.Load.

@@ -28,6 +28,7 @@ const serveEnv = "LB_TEST_SERVE"
 var roles = map[string]func(value string){}
 
 func TestMain(m *testing.M) {
+	os.Setenv("STATE_DIRECTORY", "none")      // no cache of addresses
 	os.Setenv("GORACE", "atexit_sleep_ms=10") // else every process built with -race takes a second to end
 	if IsWorker() {
 		os.Exit(Worker())

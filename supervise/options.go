@@ -14,6 +14,7 @@ import (
 	"lb/internal/host"
 	"lb/supervise/discover"
 	"lb/supervise/plan"
+	"lb/supervise/remote"
 	"lb/supervise/signals"
 )
 
@@ -33,6 +34,8 @@ type Options struct {
 	// reload. Its error is config.Errors for a file that is not accepted. The file
 	// that is watched is the Source of what it returned last.
 	Load func() (*config.Config, error)
+	// Store is where Load has the configuration from, if that is no file; else nil.
+	Store *remote.Store
 	// Admin makes the operator's server for the address in cfg, at the start and
 	// whenever a reload changes that address; nil if there is none.
 	Admin func(cfg *config.Config, r Running) Admin

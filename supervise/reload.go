@@ -183,7 +183,7 @@ func (d *desk) prepare(by trigger) (c *change, err error) {
 	if c, err = d.compare(cfg); err != nil {
 		return nil, err
 	}
-	if by == byWriting {
+	if by == byWriting || by == byStore {
 		if err := d.file.Doubt(d.now.Base, cfg); err != nil {
 			return nil, err
 		}
@@ -266,7 +266,7 @@ func (d *desk) commit(c *change) error {
 	}
 	notice.Insecure(d.now, d.log)
 	d.watchFile(c.cfg)
-	d.outcome.taken()
+	d.taken()
 	d.board.Control().Reloads.Add(1)
 	return err
 }

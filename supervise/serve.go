@@ -70,10 +70,8 @@ func newDesk(o Options, cfg *config.Config) *desk {
 	if o.Admin != nil {
 		d.operator.makeAdmin = func(cfg *config.Config) Admin { return o.Admin(cfg, d.running()) }
 	}
-	d.file = conffile.File{Log: d.log, News: d.fileChanged}
-	if c, err := filewatch.Look(cfg.Source); err == nil { // cfg was read a moment ago
-		d.file.Tried(c.Hash)
-	}
+	d.file = conffile.File{Log: d.log, News: d.fileChanged, Store: o.Store}
+	d.file.Begin(cfg.Source)
 	return d
 }
 
@@ -229,7 +227,7 @@ func (d *desk) takeOver(cfg *config.Config) error {
 // begin makes public what start has brought up, and starts the goroutines that help the
 // desk.
 func (d *desk) begin(cfg *config.Config) {
-	d.outcome.taken()
+	d.taken()
 	d.prober = health.Start(d.probes(d.now))
 	notice.Insecure(d.now, d.log)
 	d.notices = notice.Start(notice.Options{Board: d.board, View: d.view.Load, Log: d.log, Now: d.clock})

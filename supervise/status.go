@@ -103,6 +103,7 @@ func (c commands) Status() api.Status {
 			Watching: p.watching,
 			Fault:    p.outcome.reload.text,
 			FaultAt:  p.outcome.reload.at,
+			Store:    d.file.State(),
 		},
 		UpgradeFault:   p.outcome.upgrade.text,
 		UpgradeFaultAt: p.outcome.upgrade.at,

@@ -190,6 +190,18 @@ type ConfigStatus struct {
 	Watching bool      `json:"watching"`        // lb reloads when the file changes
 	Fault    string    `json:"fault,omitempty"` // why the last reload was refused, in one or more lines; "" if it was not
 	FaultAt  time.Time `json:"fault_at,omitzero"`
+	// Store is where the configuration is, if that is no file.
+	Store *ConfigStore `json:"store,omitempty"`
+}
+
+// ConfigStore is the state of a store that has the configuration, such as etcd.
+type ConfigStore struct {
+	Revision uint64    `json:"revision"`          // of the text in use; 0 if it is a copy
+	Newest   uint64    `json:"newest,omitempty"`  // of the text that the store had last
+	Answered time.Time `json:"answered,omitzero"` // the last answer
+	FromDisk bool      `json:"from_disk"`         // the text in use is the copy on this machine
+	Fault    string    `json:"fault,omitempty"`   // why the store does not give it now; "" if it does
+	FaultAt  time.Time `json:"fault_at,omitzero"` // since when
 }
 
 // Totals are sums over all loops. Counters go on over crashes and upgrades.

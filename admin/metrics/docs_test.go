@@ -89,6 +89,7 @@ func metricsText(t *testing.T) string {
 		"sum by (pool, code) (rate(lb_own_replies_total[5m]))                         # what lb answers itself\n" +
 		"lb_config_last_reload_successful == 0                                        # the file in place was refused\n" +
 		"lb_certificate_expiry_timestamp_seconds - time() < 14 * 86400               # what expires within two weeks\n" +
+		"lb_discovery_up == 0                                                         # names and sources that fail; what is known stays\n" +
 		"lb_queued_requests > 0                                                       # every backend of a pool is full\n" +
 		"sum by (kind) (rate(lb_http2_floods_total[5m])) > 0                          # clients of HTTP/2 that lb cut off\n" +
 		"increase(lb_worker_restarts_total[10m]) > 0 or increase(lb_panics_total[10m]) > 0\n" +
@@ -107,6 +108,9 @@ func everything() Options {
 			list = append(list, api.Certificate{Name: "example.com", Source: source, Expires: time.Unix(1, 0)})
 		}
 		return list
+	}
+	o.Discovery = func() []api.Discovery {
+		return []api.Discovery{{Pool: "web", Source: "dns://web.internal:80", LastAnswer: time.Unix(1, 0)}}
 	}
 	view := o.View()
 	view.BackendSeries = [][]int{{0, 0}, {0}}
@@ -154,7 +158,7 @@ func shownMetrics(t *testing.T) (all []shownMetric) {
 // labelText lists labels: pool and backend first, whose values differ from one
 // configuration to another.
 func labelText(names []string, values map[string][]string) string {
-	open := []string{"pool", "backend", "version", "goversion", "name"}
+	open := []string{"pool", "backend", "version", "goversion", "name", "resolver"}
 	slices.SortStableFunc(names, func(a, b string) int {
 		rank := func(s string) int {
 			if i := slices.Index(open, s); i >= 0 {
@@ -167,7 +171,8 @@ func labelText(names []string, values map[string][]string) string {
 	texts := make([]string, len(names))
 	for i, name := range names {
 		texts[i] = "`" + name + "`"
-		if !slices.Contains(open, name) {
+		isURL := slices.ContainsFunc(values[name], func(v string) bool { return strings.Contains(v, "://") })
+		if !slices.Contains(open, name) && !isURL {
 			texts[i] += " (" + strings.Join(values[name], ", ") + ")"
 		}
 	}

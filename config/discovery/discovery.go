@@ -20,7 +20,7 @@ const (
 	SRV    = "srv"    // srv://_service._proto.name
 	Consul = "consul" // consul://host:port/service
 	Etcd   = "etcd"   // etcd://host:port,host:port/prefix
-	File   = "file"   // file:///path
+	File   = "file"   // file:///path, or file:path for one that begins at the folder of the configuration
 	Docker = "docker" // docker:///path of the unix socket
 )
 
@@ -38,7 +38,7 @@ var parameters = map[string][]string{
 	DNS:    {},
 	SRV:    {},
 	Consul: {"tag", "dc", "near", "token", "token_file", "scheme", "ca", "ns", "partition"},
-	Etcd:   {"ca", "cert", "key", "tls"},
+	Etcd:   {"ca", "cert", "key", "tls", "server_name", "password_file"},
 	File:   {},
 	Docker: {"network"},
 }
@@ -57,6 +57,9 @@ func Check(s string) *value.Flaw {
 
 // Parse reads the URL of a source. A flaw does not show credentials.
 func Parse(s string) (u URL, f *value.Flaw) {
+	if path, ok := bareFile(s); ok {
+		return URL{Scheme: File, Path: path}, nil
+	}
 	scheme, rest, ok := strings.Cut(s, "://")
 	u.Scheme = strings.ToLower(scheme)
 	known, is := parameters[u.Scheme]
@@ -88,6 +91,44 @@ func Parse(s string) (u URL, f *value.Flaw) {
 	return u, u.check()
 }
 
+// bareFile returns the path in file:path.
+func bareFile(s string) (path string, ok bool) {
+	const prefix = File + ":"
+	if len(s) <= len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) || strings.HasPrefix(s[len(prefix):], "//") {
+		return "", false
+	}
+	path, err := url.PathUnescape(s[len(prefix):])
+	return path, err == nil && value.CheckFile(path) == nil
+}
+
+// filesIn are the parameters whose values are paths.
+var filesIn = []string{"ca", "cert", "key", "token_file", "password_file"}
+
+// Anchor returns s, a URL that Check accepts, with every path in it that does not begin with
+// a slash put below folder.
+func Anchor(s, folder string) string {
+	u, f := Parse(s)
+	if f != nil || s == "" {
+		return s
+	}
+	if u.Scheme == File && !filepath.IsAbs(u.Path) {
+		return (&url.URL{Scheme: File, Path: filepath.Join(folder, u.Path)}).String()
+	}
+	moved := false
+	for _, name := range filesIn {
+		for i, path := range u.Query[name] {
+			if path != "" && !filepath.IsAbs(path) {
+				u.Query[name][i], moved = filepath.Join(folder, path), true
+			}
+		}
+	}
+	if !moved {
+		return s
+	}
+	before, _, _ := strings.Cut(s, "?")
+	return before + "?" + u.Query.Encode()
+}
+
 func parametersText(known []string) string {
 	if len(known) == 0 {
 		return "it has none"
@@ -100,7 +141,11 @@ func (u *URL) check() *value.Flaw {
 	switch {
 	case u.Scheme == File || u.Scheme == Docker:
 		if len(u.Hosts) > 0 || !filepath.IsAbs(u.Path) {
-			return value.Wrong(fmt.Sprintf("%s:// is not followed by a path from the root on", u.Scheme), fmt.Sprintf("write three slashes: %s:///path", u.Scheme))
+			hint := fmt.Sprintf("write three slashes: %s:///path", u.Scheme)
+			if u.Scheme == File {
+				hint += ", or file:path for one that begins at the folder of the configuration"
+			}
+			return value.Wrong(fmt.Sprintf("%s:// is not followed by a path from the root on", u.Scheme), hint)
 		}
 		return nil
 	case len(u.Hosts) == 0:
@@ -125,10 +170,23 @@ func (u *URL) check() *value.Flaw {
 		if name == "" || strings.Contains(name, "/") {
 			return value.Wrong("names no service", `write it after the host: "consul://127.0.0.1:8500/web"`)
 		}
+		return u.checkConsul()
 	case Etcd:
 		if name == "" {
 			return value.Wrong("names no prefix of keys", `write it after the host: "etcd://127.0.0.1:2379/lb/web/"`)
 		}
+	}
+	return nil
+}
+
+func (u *URL) checkConsul() *value.Flaw {
+	switch scheme := u.Query.Get("scheme"); {
+	case scheme != "" && scheme != "http" && scheme != "https":
+		return value.OneOf(scheme, "scheme", "http", "https")
+	case u.Query.Has("token") && u.Query.Has("token_file"):
+		return value.Wrong("has both token and token_file", "keep one of the two")
+	case u.Query.Has("ca") && scheme != "https":
+		return value.Wrong("has a ca that is not used", "add scheme=https, or leave it out")
 	}
 	return nil
 }

@@ -200,7 +200,7 @@ func start(t *testing.T, mode string, s setup) *process {
 
 // environment is that of lb and its commands, with the socket for commands in dir.
 func environment(dir string) []string {
-	return append(os.Environ(), "XDG_RUNTIME_DIR="+dir,
+	return append(os.Environ(), "XDG_RUNTIME_DIR="+dir, "STATE_DIRECTORY="+dir,
 		"GORACE=atexit_sleep_ms=0") // else each exit takes a second under -race
 }
 

@@ -256,7 +256,12 @@ type status struct {
 	PID                           int
 	UpgradeFault                  string `json:"upgrade_fault"`
 	Troubles                      []string
-	Config                        struct {
+	Discovery                     []struct {
+		Source, Resolver  string
+		Up                bool
+		Backends, Changes int
+	}
+	Config struct {
 		File     string
 		Number   uint64
 		Fault    string

@@ -248,6 +248,7 @@ func TestFleetDeaths(t *testing.T) {
 		traffic := begin(f.user, vip, 1)
 		f.awaitTraffic(f.lbs...)
 		f.behind[0].Process.Kill()
+		testkit.Wait(t, f.behind[0].Exited, "the backend to end")
 		at := time.Now()
 		f.awaitStatus("down", true, f.lbs...)
 		f.awaitTraffic(f.lbs...)

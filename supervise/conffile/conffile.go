@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"log/slog"
 
+	"lb/admin/api"
 	"lb/config"
 	"lb/internal/filewatch"
+	"lb/supervise/remote"
 )
 
 // File is the watch over the configuration file. The zero value watches nothing. It is for
@@ -18,10 +20,42 @@ type File struct {
 	Log  *slog.Logger
 	News func(cancelled <-chan struct{}, n filewatch.News) // see filewatch.Start
 
-	watcher *filewatch.Watcher // nil if the file is not watched
-	path    string             // of the file that is watched, or ""
-	seen    string             // hash of the content that was tried last
-	doubted bool               // it was refused for the way in which it came
+	Store *remote.Store // has the configuration in the place of a file; nil: none
+
+	watcher watcher // nil if the file is not watched
+	path    string  // of the file that is watched, or ""
+	seen    string  // hash of the content that was tried last
+	doubted bool    // it was refused for the way in which it came
+}
+
+// watcher is a *filewatch.Watcher or a *remote.Watch.
+type watcher interface {
+	Poke()
+	Close()
+}
+
+// Begin notes that the configuration of the start came from path a moment ago.
+func (f *File) Begin(path string) {
+	if f.Store != nil {
+		f.Tried(f.Store.Hash())
+	} else if c, err := filewatch.Look(path); err == nil {
+		f.Tried(c.Hash)
+	}
+}
+
+// State returns what is known of the store, or nil if there is none. Any goroutine may call it.
+func (f *File) State() *api.ConfigStore {
+	if f.Store == nil {
+		return nil
+	}
+	return f.Store.State()
+}
+
+// Taken notes that the configuration that was loaded last is in use.
+func (f *File) Taken() {
+	if f.Store != nil {
+		f.Store.Accepted()
+	}
 }
 
 // Watch has the file at path watched in the place of another, or none if path is "".
@@ -30,7 +64,9 @@ func (f *File) Watch(path string) {
 		return
 	}
 	f.Stop()
-	if f.path = path; path != "" {
+	if f.path = path; path != "" && f.Store != nil {
+		f.watcher = f.Store.Watch(f.News)
+	} else if path != "" {
 		f.watcher = filewatch.Start(path, f.Log, f.News)
 	}
 }
@@ -70,8 +106,12 @@ func (f *File) Load(path string, read func() (*config.Config, error)) (cfg *conf
 		cfg, err = read()
 		return cfg, "", err
 	}
+	if f.Store != nil {
+		cfg, err = read()
+		return cfg, f.Store.Hash(), err
+	}
 	before, err := filewatch.Look(path)
-	if err == nil && !before.Whole && f.watcher != nil && f.watcher.Writing() {
+	if err == nil && !before.Whole && f.isWriting() {
 		err = filewatch.ErrWriting
 	}
 	switch {
@@ -91,6 +131,12 @@ func (f *File) Load(path string, read func() (*config.Config, error)) (cfg *conf
 	return cfg, before.Hash, nil
 }
 
+// isWriting reports whether a process is writing the file, as far as its watch knows.
+func (f *File) isWriting() bool {
+	w, ok := f.watcher.(*filewatch.Watcher)
+	return ok && w.Writing()
+}
+
 // Doubt returns why cfg, which comes after old, is not taken up now that its file was
 // written in place, or nil: an error that is ErrDoubted. A file without its end is often a
 // configuration, too. It is taken up after all if it comes by a rename.
@@ -100,6 +146,9 @@ func (f *File) Doubt(old, cfg *config.Config) error {
 		return nil
 	}
 	f.doubted = true
+	if f.Store != nil {
+		return fmt.Errorf("%w: it has %s", errShrunk, left)
+	}
 	return fmt.Errorf("%w: it has %s", ErrDoubted, left)
 }
 
@@ -122,6 +171,17 @@ func LeftOf(old, cfg *config.Config) string {
 
 // ErrDoubted is what errors of File.Doubt wrap.
 var ErrDoubted = errors.New("the file was written in place and may be cut off; lb reload or SIGHUP takes it as it is, and so does a rename into its place")
+
+// errShrunk is ErrDoubted for a store, which has a value as a whole, but one for many machines.
+var errShrunk error = shrunk{}
+
+type shrunk struct{}
+
+func (shrunk) Error() string {
+	return "the new revision has lost more than half; lb reload or SIGHUP takes it as it is"
+}
+
+func (shrunk) Is(target error) bool { return target == ErrDoubted }
 
 // backendsOf returns how many backends the pools of cfg have.
 func backendsOf(cfg *config.Config) (n int) {

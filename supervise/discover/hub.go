@@ -26,11 +26,11 @@ type Hub struct {
 	sources map[string]*source // by pool
 	parked  parked
 	pools   map[string]*pool
-	told    map[string]map[string]string // by pool: the backends that the log has, and from where
-	version uint64                       // counts the changes of all names and sources
-	cfg     *config.Config               // that is followed
-	news    chan struct{}                // closed, and replaced, when something has answered
-	dirty   chan struct{}                // has a value when something has changed
+	told    map[string]*pool // those that the log has
+	version uint64           // counts the changes of all names and sources
+	cfg     *config.Config   // that is followed
+	news    chan struct{}    // closed, and replaced, when something has answered
+	dirty   chan struct{}    // has a value when something has changed
 
 	unwritten bool // the log knows that the cache cannot be written; for save
 }
@@ -58,7 +58,7 @@ func New(o Options) *Hub {
 		names:   map[nameKey]*name{},
 		sources: map[string]*source{},
 		pools:   map[string]*pool{},
-		told:    map[string]map[string]string{},
+		told:    map[string]*pool{},
 		news:    make(chan struct{}),
 		dirty:   make(chan struct{}, 1),
 	}
@@ -101,7 +101,7 @@ func (h *Hub) Follow(cfg *config.Config) {
 		}
 	}
 	maps.DeleteFunc(h.pools, func(p string, _ *pool) bool { return !pools[p] })
-	maps.DeleteFunc(h.told, func(p string, _ map[string]string) bool { return !pools[p] })
+	maps.DeleteFunc(h.told, func(p string, _ *pool) bool { return !pools[p] })
 	h.followNames()
 	h.touch()
 }
@@ -195,6 +195,7 @@ func (h *Hub) flushing() {
 	const saveEvery, refreshEvery = 5 * time.Second, time.Hour
 	save := time.NewTimer(refreshEvery)
 	defer save.Stop()
+	var saved time.Time
 	due := time.Now().Add(refreshEvery)
 	for {
 		select {
@@ -202,7 +203,8 @@ func (h *Hub) flushing() {
 			return
 		case <-save.C:
 			h.save()
-			due = time.Now().Add(refreshEvery)
+			saved = time.Now()
+			due = saved.Add(refreshEvery)
 			save.Reset(refreshEvery)
 			continue
 		case <-h.dirty:
@@ -217,9 +219,9 @@ func (h *Hub) flushing() {
 		default:
 		}
 		if h.tell() {
-			if next := time.Now().Add(saveEvery); next.Before(due) {
+			if next := saved.Add(saveEvery); next.Before(due) {
 				due = next
-				save.Reset(saveEvery)
+				save.Reset(time.Until(next)) // the first change at once
 			}
 		}
 		if h.o.Changed != nil {

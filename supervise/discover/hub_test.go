@@ -429,7 +429,12 @@ func TestCache(t *testing.T) {
 		r.Follow(r.cfg)
 		<-src.begun
 		src.report([]config.Backend{{Host: "10.0.0.5", Port: 81}}, nil)
-		time.Sleep(10 * time.Second)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if text, _ := os.ReadFile(file); !strings.Contains(string(text), "10.0.0.1") {
+			t.Errorf("a second after the first answers the cache has %q", text)
+		}
+		time.Sleep(9 * time.Second)
 		r.Follow(&config.Config{})
 		r.namer.set("app.test A", fails(errSilent))
 		r.namer.set("app.test AAAA", fails(errSilent))

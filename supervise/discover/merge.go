@@ -11,10 +11,12 @@ import (
 
 // pool is the list of a pool that was made last, and of what.
 type pool struct {
-	base  config.Pool
-	stamp uint64
-	list  []config.Backend
-	from  map[string]string // where each backend that the file does not give is from
+	base   config.Pool
+	source uint64    // version of the source
+	names  []nameKey // in base and of the source
+	stamp  uint64    // of names
+	list   []config.Backend
+	from   map[string]string // where each backend that the file does not give is from
 }
 
 // Effective returns base with the complete list of each pool: a backend for every address
@@ -45,44 +47,45 @@ func (h *Hub) Effective(base *config.Config) *config.Config {
 
 // listOf returns the list of a pool.
 func (h *Hub) listOf(p *config.Pool) *pool {
-	reported := h.reportedOf(p.Name)
-	stamp := uint64(0)
+	had, reported, source := h.pools[p.Name], []config.Backend(nil), uint64(0)
 	if s := h.sources[p.Name]; s != nil {
-		stamp = s.version
+		reported, source = s.list, s.version
 	}
-	for _, list := range [][]config.Backend{p.Backends, reported} {
-		for _, b := range list {
-			if n := h.names[keyOf(p, b)]; n != nil && IsName(b) {
-				stamp = max(stamp, n.version)
-			}
-		}
-	}
-	had := h.pools[p.Name]
-	if had != nil && had.stamp == stamp && had.base.Discover == p.Discover && had.base.Resolver == p.Resolver && slices.Equal(had.base.Backends, p.Backends) {
+	if had != nil && had.source == source && had.stamp == h.stampOf(had.names) && had.base.Discover == p.Discover &&
+		had.base.Resolver == p.Resolver && slices.Equal(had.base.Backends, p.Backends) {
 		return had
 	}
-	m := merger{h: h, pool: p, seen: map[string]bool{}, from: map[string]string{}}
+	m := merger{h: h, pool: p, seen: map[string]bool{}, made: &pool{base: *p, source: source, from: map[string]string{}}}
 	for _, b := range p.Backends {
 		m.add(b, "")
 	}
 	for _, b := range reported {
 		m.add(b, shownSource(p.Discover))
 	}
-	if had != nil && slices.Equal(had.list, m.list) {
-		m.list = had.list
+	m.made.stamp = h.stampOf(m.made.names)
+	if had != nil && slices.Equal(had.list, m.made.list) {
+		m.made.list = had.list
 	}
-	made := &pool{base: *p, stamp: stamp, list: m.list, from: m.from}
-	h.pools[p.Name] = made
-	return made
+	h.pools[p.Name] = m.made
+	return m.made
+}
+
+// stampOf returns a number that is another when one of names has other addresses.
+func (h *Hub) stampOf(names []nameKey) (stamp uint64) {
+	for _, key := range names {
+		if n := h.names[key]; n != nil {
+			stamp = max(stamp, n.version)
+		}
+	}
+	return stamp
 }
 
 // merger makes the list of a pool.
 type merger struct {
 	h    *Hub
 	pool *config.Pool
-	list []config.Backend
+	made *pool
 	seen map[string]bool
-	from map[string]string
 }
 
 // add adds a backend, or those that it stands for. Of two with the same address the first
@@ -92,7 +95,9 @@ func (m *merger) add(b config.Backend, source string) {
 		m.one(b, source)
 		return
 	}
-	n := m.h.names[keyOf(m.pool, b)]
+	key := keyOf(m.pool, b)
+	m.made.names = append(m.made.names, key)
+	n := m.h.names[key]
 	if n == nil {
 		return
 	}
@@ -113,9 +118,9 @@ func (m *merger) one(b config.Backend, source string) {
 		return
 	}
 	m.seen[key] = true
-	m.list = append(m.list, b)
+	m.made.list = append(m.made.list, b)
 	if source != "" {
-		m.from[b.String()] = source
+		m.made.from[b.String()] = source
 	}
 }
 
@@ -128,9 +133,17 @@ func (h *Hub) tell() (any bool) {
 	defer h.mu.Unlock()
 	for i := range h.cfg.Pools {
 		p := &h.cfg.Pools[i]
-		now, before := h.listOf(p).from, h.told[p.Name]
+		made, had := h.listOf(p), h.told[p.Name]
+		if made == had {
+			continue
+		}
+		h.told[p.Name] = made
+		now, before := made.from, map[string]string(nil)
+		if had != nil {
+			before = had.from
+		}
 		var added, removed, sources []string
-		for _, b := range h.listOf(p).list {
+		for _, b := range made.list {
 			if from, ok := now[b.String()]; ok && before[b.String()] == "" {
 				added, sources = append(added, b.String()), append(sources, from)
 			}
@@ -144,11 +157,10 @@ func (h *Hub) tell() (any bool) {
 			continue
 		}
 		any = true
-		h.told[p.Name] = now
 		slices.Sort(removed)
 		slices.Sort(sources)
 		h.o.Log.Info("pool has other members", "pool", p.Name, "added", bounded(added), "removed", bounded(removed),
-			"members", len(h.listOf(p).list), "source", bounded(slices.Compact(sources)))
+			"members", len(made.list), "source", bounded(slices.Compact(sources)))
 	}
 	return any
 }

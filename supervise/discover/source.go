@@ -144,8 +144,11 @@ func (s *source) report(ctx context.Context, list []config.Backend, err error) {
 		return // another follows
 	}
 	s.settled = true
+	before := s.list
 	s.note(list, err)
-	s.h.followNames()
+	if slices.ContainsFunc(before, IsName) || slices.ContainsFunc(s.list, IsName) {
+		s.h.followNames()
+	}
 	s.h.answered()
 }
 

@@ -97,6 +97,13 @@ func (a *answer) doubt() error {
 // ask asks once. With an index other than 0, the answer comes when Consul has another, or
 // after hold.
 func (s *Source) ask(ctx context.Context, index uint64, hold time.Duration) (*answer, error) {
+	if s.client == nil {
+		c, err := newClient(s.ca)
+		if err != nil {
+			return nil, err
+		}
+		s.client = c
+	}
 	timeout, to := s.plain, s.base
 	if index > 0 {
 		to.RawQuery += "&index=" + strconv.FormatUint(index, 10) + "&wait=" + strconv.FormatInt(hold.Milliseconds(), 10) + "ms"
@@ -108,16 +115,9 @@ func (s *Source) ask(ctx context.Context, index uint64, hold time.Duration) (*an
 	if err != nil {
 		return nil, err
 	}
-	token, err := s.secret.read()
+	token, err := s.sign(req)
 	if err != nil {
 		return nil, err
-	}
-	if token != "" {
-		req.Header.Set("X-Consul-Token", token)
-	}
-	if s.user != nil {
-		password, _ := s.user.Password()
-		req.SetBasicAuth(s.user.Username(), password)
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
@@ -135,6 +135,18 @@ func (s *Source) ask(ctx context.Context, index uint64, hold time.Duration) (*an
 		return nil, refusal(resp, token)
 	}
 	return s.read(resp)
+}
+
+// sign adds to req what lets it be answered, and returns the token.
+func (s *Source) sign(req *http.Request) (token string, err error) {
+	if token, err = s.secret.read(); token != "" {
+		req.Header.Set("X-Consul-Token", token)
+	}
+	if s.user != nil {
+		password, _ := s.user.Password()
+		req.SetBasicAuth(s.user.Username(), password)
+	}
+	return token, err
 }
 
 // refusal says what to do about an answer that has another status than 200.

@@ -1,6 +1,6 @@
 // Package consul has the members of a pool from Consul: the healthy instances of a service,
 // by blocking queries to the agent's HTTP API. One GET and four fields of its answer need no
-// client library: github.com/hashicorp/consul/api has 16 modules below it.
+// client library: github.com/hashicorp/consul/api brings 17 modules.
 package consul
 
 import (
@@ -35,7 +35,8 @@ type Source struct {
 	user    *url.Userinfo
 	service string
 	secret  secret
-	client  *http.Client
+	ca      string       // file of the certificates that are trusted; "": those of the system
+	client  *http.Client // nil until it is needed
 
 	wait, empty, gap, plain time.Duration // see the constants; empty is wait while the list is empty
 	pause                   pace.Backoff
@@ -43,12 +44,13 @@ type Source struct {
 }
 
 // New returns a source that asks the agent that u names.
-func New(u discovery.URL, log *slog.Logger) (*Source, error) {
+func New(u discovery.URL, log *slog.Logger) *Source {
 	s := &Source{
 		log:     log,
 		user:    u.User,
 		service: strings.Trim(u.Path, "/"),
 		secret:  secret{u.Query.Get("token"), u.Query.Get("token_file")},
+		ca:      u.Query.Get("ca"),
 		wait:    wait, empty: discover.EmptyAfter, gap: gap, plain: plainTimeout,
 	}
 	s.base = url.URL{Scheme: "http", Host: u.Hosts[0], Path: "/v1/health/service/" + s.service}
@@ -62,9 +64,7 @@ func New(u discovery.URL, log *slog.Logger) (*Source, error) {
 		}
 	}
 	s.base.RawQuery = ask.Encode()
-	var err error
-	s.client, err = newClient(u.Query.Get("ca"))
-	return s, err
+	return s
 }
 
 // Run implements discover.Source.
@@ -73,7 +73,11 @@ func New(u discovery.URL, log *slog.Logger) (*Source, error) {
 // to a plain question: with an index, a server that has lost its leader answers 200 and [],
 // where it says "No cluster leader" without one.
 func (s *Source) Run(ctx context.Context, report func([]config.Backend, error)) {
-	defer s.client.CloseIdleConnections()
+	defer func() {
+		if s.client != nil {
+			s.client.CloseIdleConnections()
+		}
+	}()
 	index, hold := uint64(0), s.wait
 	for {
 		asked := time.Now()

@@ -128,7 +128,7 @@ func (c *Client) inHosts(q discover.Query) (a discover.Answer, ok bool) {
 		all, ok = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}, true
 	}
 	for _, ip := range all {
-		if ip.Is6() == q.IPv6 {
+		if ip.Is6() == q.IPv6 && isHost(ip) {
 			a.Addrs = append(a.Addrs, ip)
 		}
 	}
@@ -160,8 +160,7 @@ func (c *Client) ask(ctx context.Context, conf *conf, name string, kind uint16) 
 			return rep, nil
 		case msg.Rcode == dns.RcodeNameError:
 			return reply{}, discover.ErrNoName
-		case strings.EqualFold(last, name), rep.negative(msg):
-			rep.negative(msg)
+		case rep.negative(msg), strings.EqualFold(last, name):
 			return rep, nil
 		}
 		name = last
@@ -182,12 +181,12 @@ func (r *reply) read(msg *dns.Msg, name string, kind uint16) string {
 			}
 			switch rr := rr.(type) {
 			case *dns.A:
-				if ip, ok := netip.AddrFromSlice(rr.A.To4()); ok && kind == dns.TypeA {
+				if ip, ok := netip.AddrFromSlice(rr.A.To4()); ok && kind == dns.TypeA && isHost(ip) {
 					r.addrs = append(r.addrs, ip)
 					least(rr)
 				}
 			case *dns.AAAA:
-				if ip, ok := netip.AddrFromSlice(rr.AAAA); ok && kind == dns.TypeAAAA {
+				if ip, ok := netip.AddrFromSlice(rr.AAAA); ok && kind == dns.TypeAAAA && isHost(ip) {
 					r.addrs = append(r.addrs, ip)
 					least(rr)
 				}
@@ -208,6 +207,10 @@ func (r *reply) read(msg *dns.Msg, name string, kind uint16) string {
 	}
 	return name
 }
+
+// isHost reports whether a server can be at ip. Name servers that block a name answer
+// 0.0.0.0, which would be this machine.
+func isHost(ip netip.Addr) bool { return !ip.IsUnspecified() && !ip.IsMulticast() }
 
 // negative takes the time for which an answer without records holds (RFC 2308, 5), and
 // reports whether it has one.

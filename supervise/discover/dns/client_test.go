@@ -62,6 +62,12 @@ var tellings = []told{
 			q.answer(0, "app.test. 5 IN A 10.0.0.1")
 		}
 	}, []string{"10.0.0.1"}, 5 * time.Second, "", 2},
+	{"nothing with EDNS", func(q *question) {
+		if q.IsEdns0() == nil {
+			q.answer(0, "app.test. 5 IN A 10.0.0.1")
+		}
+	}, []string{"10.0.0.1"}, 5 * time.Second, "", 2},
+	{"addresses of no server", func(q *question) { q.answer(0, "app.test. 5 IN A 0.0.0.0", "app.test. 5 IN A 224.0.0.1", soa) }, nil, 7 * time.Second, "", 1},
 	{"a lost datagram", func(q *question) {
 		if q.n == 2 {
 			q.answer(0, "app.test. 5 IN A 10.0.0.1")
@@ -208,7 +214,7 @@ func TestRandomQuestions(t *testing.T) {
 		}
 	}
 	ids, ports := map[uint16]bool{}, map[string]bool{}
-	for _, q := range s.asked {
+	for _, q := range s.questions() {
 		ids[q.Id], ports[q.from] = true, true
 		if !q.RecursionDesired || q.IsEdns0() == nil || q.IsEdns0().UDPSize() != udpBytes {
 			t.Errorf("question %v", q.Msg)
@@ -249,24 +255,20 @@ func TestSearch(t *testing.T) {
 		{"fails", -1, []string{"fails.one.", "fails.two."}, 1, true},
 		{"fails", 0, []string{"fails.one."}, 0, false}, // what is known holds, not another name
 	} {
-		s.mu.Lock()
-		s.asked = nil
-		s.mu.Unlock()
+		s.forget()
 		a, err := c.Addrs(within(t), discover.Query{Name: tc.name, Known: tc.known})
 		var asked []string
-		for _, q := range s.asked {
+		for _, q := range s.questions() {
 			asked = append(asked, q.name())
 		}
 		if !slices.Equal(asked, tc.asked) || (err == nil) != tc.found || a.Rank != tc.rank {
 			t.Errorf("%s: asked %v, rank %d, %v; want %v, rank %d", tc.name, asked, a.Rank, err, tc.asked, tc.rank)
 		}
 	}
-	s.mu.Lock()
-	s.asked = nil
-	s.mu.Unlock()
+	s.forget()
 	c.Addrs(within(t), discover.Query{Name: "app", Resolver: s.addr})
-	if len(s.asked) != 1 || s.asked[0].name() != "app." {
-		t.Errorf("a name for a name server of the pool's is not whole: %d questions", len(s.asked))
+	if q := s.questions(); len(q) != 1 || q[0].name() != "app." {
+		t.Errorf("a name for a name server of the pool's is not whole: %d questions", len(q))
 	}
 }
 
@@ -325,7 +327,7 @@ func TestRotate(t *testing.T) {
 
 func TestUseTCP(t *testing.T) {
 	s := newServer(t, good)
-	if _, err := clientOf(t, func(conf *conf) { conf.tcp = true }, s).Addrs(within(t), discover.Query{Name: "app.test"}); err != nil || s.asked[0].network != "tcp" {
-		t.Errorf("%v, %v", err, s.asked)
+	if _, err := clientOf(t, func(conf *conf) { conf.tcp = true }, s).Addrs(within(t), discover.Query{Name: "app.test"}); err != nil || s.questions()[0].network != "tcp" {
+		t.Errorf("%v, %v", err, s.questions())
 	}
 }

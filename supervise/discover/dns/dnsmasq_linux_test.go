@@ -118,6 +118,7 @@ func TestDnsmasq(t *testing.T) {
 	testkit.Until(t, "100 addresses", func() bool { return len(pool(2)) == 100 })
 	d.setHosts(t, many+"10.0.0.3 app.test\n")
 	is(0, "10.0.0.3:80")
+	is(1, "10.0.0.3:8001", "10.0.0.9:8002 backup")
 	d.setHosts(t, many)
 	testkit.Until(t, "the name to be missed", func() bool {
 		return slices.ContainsFunc(hub.States(), func(s api.Discovery) bool { return s.Source == "alias.test" && !s.Up && s.Fault != "" })

@@ -129,8 +129,9 @@ func (r *race) ask(ctx context.Context) time.Duration {
 		return 0
 	}
 	r.pending++
+	edns := r.asked <= len(r.order) // what is in the way may drop it
 	go func() {
-		msg, err := r.c.one(ctx, r.conf, server, r.q)
+		msg, err := r.c.one(ctx, r.conf, server, r.q, edns)
 		r.results <- result{server, msg, err}
 	}()
 	if r.asked%len(r.order) == 0 { // the first is the next
@@ -140,19 +141,19 @@ func (r *race) ask(ctx context.Context) time.Duration {
 }
 
 // one asks one server.
-func (c *Client) one(ctx context.Context, conf *conf, server string, q dns.Question) (*dns.Msg, error) {
+func (c *Client) one(ctx context.Context, conf *conf, server string, q dns.Question, edns bool) (*dns.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, conf.timeout)
 	defer cancel()
 	network := "udp"
 	if conf.tcp {
 		network = "tcp"
 	}
-	msg, err := talk(ctx, network, server, q, true)
-	if err == nil && (msg.Rcode == dns.RcodeFormatError || msg.Rcode == dns.RcodeNotImplemented || msg.Rcode == dns.RcodeBadVers) {
+	msg, err := talk(ctx, network, server, q, edns)
+	if err == nil && edns && (msg.Rcode == dns.RcodeFormatError || msg.Rcode == dns.RcodeNotImplemented || msg.Rcode == dns.RcodeBadVers) {
 		msg, err = talk(ctx, network, server, q, false) // it does not know EDNS
 	}
 	if err == nil && msg.Truncated && network == "udp" {
-		if whole, e := talk(ctx, "tcp", server, q, true); e == nil {
+		if whole, e := talk(ctx, "tcp", server, q, edns); e == nil {
 			msg = whole
 		} else if len(msg.Answer) == 0 {
 			err = e

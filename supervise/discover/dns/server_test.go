@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -157,6 +158,20 @@ func (s *server) times(name string) (n int) {
 		}
 	}
 	return n
+}
+
+// questions returns those that were asked so far.
+func (s *server) questions() []question {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.asked)
+}
+
+// forget drops the questions.
+func (s *server) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = nil
 }
 
 func (s *server) set(say func(q *question)) {

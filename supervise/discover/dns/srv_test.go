@@ -57,7 +57,7 @@ func TestService(t *testing.T) {
 	if got.err != nil || !slices.Equal(got.list, want) {
 		t.Errorf("%+v, %v; want %+v", got.list, got.err, want)
 	}
-	if q := server.asked[0]; q.kind() != "SRV" || q.name() != "_http._tcp.web.test." {
+	if q := server.questions()[0]; q.kind() != "SRV" || q.name() != "_http._tcp.web.test." {
 		t.Errorf("asked %v", q.Msg)
 	}
 }

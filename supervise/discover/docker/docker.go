@@ -1,8 +1,8 @@
 // Package docker has the members of a pool from a Docker engine: the containers that its
 // labels put into the pool, by the list of containers, read again after each event.
 //
-// The API is plain HTTP over the engine's unix socket. Docker's client library has more than
-// a hundred packages for it.
+// The API is plain HTTP over the engine's unix socket. Docker's client library brings 18
+// modules for it.
 package docker
 
 import (

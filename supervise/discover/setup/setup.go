@@ -3,18 +3,21 @@
 package setup
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"lb/config"
 	"lb/config/discovery"
+	"lb/internal/statedir"
+	"lb/internal/storeurl"
 	"lb/supervise/discover"
+	"lb/supervise/discover/consul"
 	"lb/supervise/discover/dns"
+	"lb/supervise/discover/docker"
+	"lb/supervise/discover/etcd"
+	"lb/supervise/discover/filesource"
 )
 
 // Options are what a hub is made from.
@@ -62,36 +65,26 @@ func (m *maker) source(pool config.Pool) (discover.Source, error) {
 		return nil, fmt.Errorf("discover: %s", flaw.What)
 	}
 	switch u.Scheme {
+	case discovery.Etcd:
+		return etcd.New(pool, m.log)
 	case discovery.SRV:
 		return m.client.Service(pool)
+	case discovery.Consul:
+		return consul.New(u, m.log), nil
+	case discovery.File:
+		return filesource.New(u, m.log), nil
+	case discovery.Docker:
+		return docker.New(u, pool.Name, m.log), nil
 	}
 	return nil, fmt.Errorf("this lb cannot follow %s:// yet", u.Scheme)
 }
 
 // CacheFile returns the file in which what is known is kept for the next start, or "" if
 // there is no place for it: a file for each configuration file, or without one for each
-// listening address, in $STATE_DIRECTORY (of systemd), for root in /var/lib/lb, else in
-// $XDG_STATE_HOME/lb or ~/.local/state/lb. As the XDG Base Directory Specification has it,
-// a folder that is not absolute is ignored; in $STATE_DIRECTORY it means no file.
+// listening address, in the folder of package statedir.
 func CacheFile(cfg *config.Config, getenv func(string) string, root bool) string {
-	folder := ""
-	first, _, _ := strings.Cut(getenv("STATE_DIRECTORY"), ":")
-	home := getenv("HOME")
-	switch state := getenv("XDG_STATE_HOME"); {
-	case first != "":
-		folder = first
-	case root:
-		folder = "/var/lib/lb"
-	case filepath.IsAbs(state):
-		folder = filepath.Join(state, "lb")
-	case filepath.IsAbs(home):
-		folder = filepath.Join(home, ".local/state/lb")
-	}
-	if !filepath.IsAbs(folder) {
-		return ""
-	}
 	id := cfg.Source
-	if abs, err := filepath.Abs(id); err == nil && id != "" {
+	if abs, err := filepath.Abs(id); err == nil && id != "" && !storeurl.Is(id) {
 		id = abs
 	}
 	if id == "" {
@@ -99,6 +92,5 @@ func CacheFile(cfg *config.Config, getenv func(string) string, root bool) string
 			id += l.Address + "\n"
 		}
 	}
-	sum := sha256.Sum256([]byte(id))
-	return filepath.Join(folder, "discover-"+hex.EncodeToString(sum[:6])+".json")
+	return statedir.File(getenv, root, "discover", id, ".json")
 }

@@ -2,11 +2,16 @@ package setup
 
 import (
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
 	"lb/config"
+	"lb/supervise/discover"
+	"lb/supervise/discover/consul"
 	"lb/supervise/discover/dns"
+	"lb/supervise/discover/docker"
+	"lb/supervise/discover/filesource"
 )
 
 func TestCacheFile(t *testing.T) {
@@ -40,6 +45,13 @@ func TestSources(t *testing.T) {
 	m := &maker{client: dns.New()}
 	if s, err := m.source(config.Pool{Discover: "srv://_http._tcp.web.test"}); err != nil || s == nil {
 		t.Errorf("srv: %v, %v", s, err)
+	}
+	for scheme, want := range map[string]discover.Source{
+		"consul://127.0.0.1:8500/web": &consul.Source{}, "file:///etc/lb/web.json": &filesource.Source{}, "docker:///run/docker.sock": &docker.Source{},
+	} {
+		if s, err := m.source(config.Pool{Discover: scheme}); err != nil || reflect.TypeOf(s) != reflect.TypeOf(want) {
+			t.Errorf("%s: %T, %v", scheme, s, err)
+		}
 	}
 	for _, url := range []string{"gopher://x:1/y", "srv://x"} {
 		if _, err := m.source(config.Pool{Discover: url}); err == nil || !strings.Contains(err.Error(), "discover: ") {
