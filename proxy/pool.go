@@ -4,8 +4,8 @@ import (
 	"slices"
 
 	"lb/config"
+	"lb/proxy/ejection"
 	"lb/proxy/h1back"
-	"lb/proxy/record"
 	"lb/proxy/waiting"
 	"lb/upstream"
 )
@@ -37,8 +37,11 @@ func (p *Proxy) newPool(s *Snapshot, i int, targets []*target, from *pool) *pool
 	if cfg.Sticky != "" {
 		q.UseSticky(p.stickyKey(s.Config))
 	}
+	if t := s.Tables[i]; t != nil {
+		q.UseTable(t)
+	}
 	q.Seed(p.chance.Uint64())
-	q.Notify(q.logRestored)
+	q.Notify(func(c upstream.Change) { ejection.Ended(p.log, q.Name, c) })
 	if from != nil {
 		q.ContinueFrom(from.Pool)
 	}
@@ -71,19 +74,4 @@ func (q *pool) newest() *pool {
 // keepsClients reports whether it matters at which backend a request ends up.
 func (q *pool) keepsClients() bool {
 	return q.cfg.Sticky != "" || q.cfg.Strategy == config.HashOnKey
-}
-
-// logRestored logs that a backend is in use again. upstream reports that to one loop.
-func (q *pool) logRestored(c upstream.Change) {
-	q.p.log.Info("backend restored", "pool", q.Name, "backend", c.Name, "ejected_for", c.For)
-}
-
-// logEjected logs an ejection by a fault in phase ph.
-func (q *pool) logEjected(c upstream.Change, detail uint64, ph record.Phase) {
-	args := []any{"pool", q.Name, "backend", c.Name, "reason", c.Reason.String(), "phase", ph.String(),
-		"count", c.Count, "for", c.For, "mend", "lb faults shows the requests; look at the backend"}
-	if detail != 0 {
-		args = append(args, "status", detail)
-	}
-	q.p.log.Warn("backend ejected", args...)
 }

@@ -96,7 +96,8 @@ func (d *desk) noteCrowd(crowd bool) {
 
 // probes returns what the prober is to check.
 func (d *desk) probes(now *plan.Snapshot) health.Options {
-	return health.Options{Config: now.Config, Secrets: now.Secrets, Board: d.board, IDs: now.IDs, Log: d.log, Now: d.clock}
+	return health.Options{Config: now.Config, Secrets: now.Secrets, Board: d.board, IDs: now.IDs, Log: d.log, Now: d.clock,
+		Failed: func(name string) { d.hub.Ask(name) }}
 }
 
 // importMembers takes over what the process before this one knew of names and sources.

@@ -38,11 +38,36 @@ var tableSizes = []int{65537, 200003, 1000003}
 const placesEach = 100
 
 func newHashing(cfg config.Pool, r *roster) *hashing {
-	h := &hashing{table: maglev(r.entries), names: namesOf(r.entries), factor: cfg.Hash.BalanceFactor}
+	h := &hashing{names: namesOf(r.entries), factor: cfg.Hash.BalanceFactor}
 	if h.factor > 0 {
 		r.inFlight.counted = true
 	}
 	return h
+}
+
+// Table is what a pool with the strategy hash goes by. It takes milliseconds to make, and may
+// be shared by the pools of several loops.
+type Table []int32
+
+// TableOf returns the table of cfg, or nil if it needs none.
+func TableOf(cfg *config.Pool) Table {
+	if cfg.Strategy != config.HashOnKey {
+		return nil
+	}
+	entries := make([]entry, len(cfg.Backends))
+	for i, b := range cfg.Backends {
+		entries[i].name, entries[i].weight = b.String(), uint64(max(1, b.Weight))
+	}
+	return maglev(entries)
+}
+
+// UseTable gives p, from which nothing was picked yet, the table of its configuration. It is
+// of no use, and not taken, if a weight was changed at run time.
+func (p *Pool[C]) UseTable(t Table) {
+	h, ok := p.roster.picker.(*hashing)
+	if ok && !slices.ContainsFunc(p.roster.entries, func(e entry) bool { return e.weight != e.given }) {
+		h.table = t
+	}
 }
 
 // namesOf returns the hash of each name. Indexes would not do: machines that find backends
@@ -116,6 +141,8 @@ func walksOf(entries []entry) (walks []walk, turns []int32) {
 func (h *hashing) renew(r *roster) {
 	if h.weights != r.weights {
 		h.table, h.weights = maglev(r.entries), r.weights
+	} else if h.table == nil { // the first pick
+		h.table = maglev(r.entries)
 	}
 	h.allWeight = 0
 	for _, i := range r.open {

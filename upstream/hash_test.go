@@ -263,3 +263,31 @@ func BenchmarkMaglev(b *testing.B) {
 		maglev(entries)
 	}
 }
+
+// TestTableOf: the table that is made beforehand is the one that the pool would make, and it
+// is not taken if a weight was changed at run time.
+func TestTableOf(t *testing.T) {
+	b := buildOf(config.HashOnKey, 1, 3, 2)
+	p, shared := b.pool()
+	p.roster.refresh(start)
+	made := TableOf(&b.Pool)
+	if !slices.Equal(p.roster.picker.(*hashing).table, made) {
+		t.Error("it is another table")
+	}
+	given := b.on(shared, 0)
+	given.UseTable(made)
+	given.roster.refresh(start)
+	if &given.roster.picker.(*hashing).table[0] != &made[0] {
+		t.Error("it is made again")
+	}
+	shared.SetWeight(1, 9)
+	heavier := b.on(shared, 0)
+	heavier.UseTable(made)
+	heavier.roster.refresh(start)
+	if slices.Equal(heavier.roster.picker.(*hashing).table, made) {
+		t.Error("the weight of the moment does not count")
+	}
+	if TableOf(&buildOf(config.P2C, 1).Pool) != nil {
+		t.Error("a table for another strategy")
+	}
+}

@@ -128,6 +128,7 @@ func TestSharesByWeight(t *testing.T) {
 				for i := range want {
 					want[i] = 0
 				}
+				p.roster.refresh(start)
 				for _, i := range p.roster.picker.(*hashing).table {
 					want[i]++
 				}

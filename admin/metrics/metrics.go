@@ -39,6 +39,9 @@ type Options struct {
 	RateLimits func() []api.RateLimit
 	// Discovery returns the sources and names of backends. nil shows none.
 	Discovery func() []api.Discovery
+	// ConfigStore returns the state of the store that has the configuration, or nil if that
+	// is a file. nil shows none.
+	ConfigStore func() *api.ConfigStore
 }
 
 // Process is one process of lb.

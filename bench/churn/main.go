@@ -104,7 +104,7 @@ func (o *options) start(dir string) (*process, error) {
 		text += fmt.Sprintf("[[pools]]\nname = \"p%d\"\nstrategy = %q\ndiscover = \"file://%s\"\n", i, o.strategy, fileOf(dir, i))
 	}
 	for i := range o.pools {
-		text += fmt.Sprintf("[[routes]]\npath = \"/p%d/\"\npool = \"p%d\"\nstrip_prefix = \"/p%d\"\n", i, i, i)
+		text += fmt.Sprintf("[[routes]]\npath = \"/p%d/\"\npool = \"p%d\"\nstrip_prefix = true\n", i, i)
 	}
 	config := filepath.Join(dir, "lb.toml")
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {

@@ -406,6 +406,12 @@ func TestDNSSource(t *testing.T) {
 		if s := r.States(); len(s) != 2 || s[0].Source != "dns://app.test:8080" || s[0].Backends != 2 || s[1].Source != "app.test" {
 			t.Errorf("states: %+v", s)
 		}
+		r.namer.set("app.test A", fails(ErrNoName))
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		if s := r.States()[0]; s.Up || s.Fault != ErrNoName.Error() || s.Backends != 2 {
+			t.Errorf("state without the name: %+v", s)
+		}
 		r.cfg = &config.Config{Pools: []config.Pool{webPool()}}
 		r.Follow(r.cfg)
 		r.wants("followed no longer", 0)

@@ -277,6 +277,7 @@ func (e *Engine) Change(s plan.Seat, pools []int, done func()) {
 		logUnfit(e.o.Log, s.Snapshot.Secrets, err)
 	}
 	next, facts := forProxy(s, set), forObserver(s)
+	next.Tables = e.o.Sets.tablesOf(s.Snapshot.Config, pools)
 	e.loop.Post(func() {
 		e.proxy.Change(next, pools)
 		e.observer.Change(facts, pools)

@@ -51,6 +51,9 @@ type Options struct {
 	Log     *slog.Logger
 	// Now is the clock of the board.
 	Now func() tick.Instant
+	// Failed is called for each check that fails, with the host name of the backend, if it
+	// has one; nil: it is not. Several goroutines call it at once.
+	Failed func(name string)
 }
 
 // Prober checks the backends of the pools that have checks, each on a goroutine of its
@@ -204,6 +207,7 @@ type checker struct {
 	id    int    // its place on the board
 	board *board.Board
 	now   func() tick.Instant
+	fails func()       // called for each check that fails; or nil
 	log   *slog.Logger // names the backend
 	at    location
 	tls   atomic.Pointer[tls.Config] // nil for plain
@@ -225,7 +229,7 @@ func newChecker(o *Options, pool, backend int) *checker {
 	b := p.Backends[backend]
 	id := o.IDs[pool][backend]
 	c := &checker{
-		cfg:   p.Health,
+		cfg:   checked(p.Health),
 		eject: p.Eject,
 		name:  nameOf(p, backend),
 		host:  hostOf(p.Health, b),
@@ -245,12 +249,21 @@ func newChecker(o *Options, pool, backend int) *checker {
 			health: board.Health(o.Board.State(id).Health.Load()),
 		},
 	}
+	if o.Failed != nil && b.Name != "" {
+		c.fails = func() { o.Failed(b.Name) }
+	}
 	return c
+}
+
+// checked returns h without what follows from its checks.
+func checked(h config.Health) config.Health {
+	h.Panic, h.PanicPercent = "", 0
+	return h
 }
 
 // checks reports whether c checks the backend of p at an index as p says.
 func (c *checker) checks(p *config.Pool, backend int) bool {
-	return reflect.DeepEqual(c.cfg, p.Health) && reflect.DeepEqual(c.eject, p.Eject) && c.name == nameOf(p, backend) &&
+	return reflect.DeepEqual(c.cfg, checked(p.Health)) && reflect.DeepEqual(c.eject, p.Eject) && c.name == nameOf(p, backend) &&
 		c.host == hostOf(p.Health, p.Backends[backend]) && c.proto == p.Protocol && c.isTLS == p.Backends[backend].TLS
 }
 
@@ -337,6 +350,9 @@ func (c *checker) note(r result, now tick.Instant) {
 		return
 	}
 	c.ours = false
+	if !r.good && c.fails != nil {
+		c.fails()
+	}
 	if !c.streak.report(r.good, now) {
 		return
 	}

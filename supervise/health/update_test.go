@@ -111,3 +111,16 @@ func TestUpdateLeavesNothing(t *testing.T) {
 	}
 	testkit.Until(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= before+4 }) // those of one probe
 }
+
+// A check that fails says so of the name of the backend: the address may be another's.
+func TestFailedName(t *testing.T) {
+	status, _, addrs := turning(t)
+	status.Store(503)
+	r := start(t, func(h *config.Health) { h.Interval = time.Hour }, addrs)
+	failed := make(chan string, 100)
+	r.o.Failed = func(name string) { failed <- name }
+	r.update(func(p *config.Pool) { p.Backends[0].Name, p.Health.Timeout = "app.test", p.Health.Timeout/2 })
+	if name := testkit.Wait(t, failed, "a failed check"); name != "app.test" {
+		t.Errorf("failed: %q", name)
+	}
+}

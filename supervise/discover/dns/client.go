@@ -25,6 +25,8 @@ type Client struct {
 	conf  *file[conf]
 	hosts *file[map[string][]netip.Addr]
 
+	next, again time.Duration // nextAfter and againAfter
+
 	mu   sync.Mutex
 	good map[string]string // by the servers of a conf: the one that has answered last
 	turn int               // for rotate
@@ -38,6 +40,8 @@ func newClient(resolvConf, hosts string) *Client {
 		conf:  &file[conf]{path: resolvConf, parse: func(text []byte) conf { return parseConf(text, domainOfHost()) }},
 		hosts: &file[map[string][]netip.Addr]{path: hosts, parse: parseHosts},
 		good:  map[string]string{},
+		next:  nextAfter,
+		again: againAfter,
 	}
 }
 

@@ -135,9 +135,9 @@ func (r *race) ask(ctx context.Context) time.Duration {
 		r.results <- result{server, msg, err}
 	}()
 	if r.asked%len(r.order) == 0 { // the first is the next
-		return max(nextAfter, againAfter-time.Duration(len(r.order)-1)*nextAfter)
+		return max(r.c.next, r.c.again-time.Duration(len(r.order)-1)*r.c.next)
 	}
-	return nextAfter
+	return r.c.next
 }
 
 // one asks one server.
