@@ -12,7 +12,7 @@ var (
 	ratePassed = family{"lb_rate_limit_passed_total",
 		"Requests within a rate limit that no other one refused.", counter}
 	rateLost = family{"lb_rate_limit_states_lost_total",
-		"Buckets of rate limits that had to give way before they were full again, because more clients than there is room for were beyond none at once: their count begins again.", counter}
+		"Buckets of rate limits that gave way to others before they were full again, for want of room: their clients begin with a full one.", counter}
 )
 
 // shownLimit is a rate limit's number on the board and its labels.
