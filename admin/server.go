@@ -63,6 +63,9 @@ type Options struct {
 	// Certificates returns the certificates in use. It is called by several goroutines at
 	// once. nil shows none.
 	Certificates func() []api.Certificate
+	// RateLimits returns the rate limits, with the state of their stores. It is called as
+	// Certificates is.
+	RateLimits func() []api.RateLimit
 	// Discovery returns the sources and names of backends. It is called by several
 	// goroutines at once. nil shows none.
 	Discovery func() []api.Discovery
@@ -104,7 +107,7 @@ func New(o Options) *Server {
 		Ready:   http.HandlerFunc(s.ready(o)),
 		Metrics: metrics.Handler(metrics.Options{
 			Board: o.Board, View: o.View, Now: o.Now, Version: o.Version, Workers: o.Workers,
-			Processes: o.Processes, LastReload: o.LastReload, Certificates: o.Certificates, Discovery: o.Discovery, ConfigStore: o.ConfigStore,
+			Processes: o.Processes, LastReload: o.LastReload, Certificates: o.Certificates, Discovery: o.Discovery, ConfigStore: o.ConfigStore, RateLimits: o.RateLimits,
 		}, errorLog),
 	}
 	if o.Control != nil {

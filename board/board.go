@@ -6,6 +6,8 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
+
+	"lb/board/buckets"
 )
 
 // Board is a view of the shared words. Anyone may read them; Loop, Backend, State
@@ -16,6 +18,7 @@ type Board struct {
 	mem   []byte   // the mapping that holds words; nil on the heap
 	slots int      // for InFlight: first word of backend 0's slot in loop 0,
 	block int      // and the number of words from one backend to the next
+	area  *buckets.Area
 	file  *os.File // keeps the collector from closing the file while the board is in use, see Slots; may be nil
 }
 
@@ -26,8 +29,9 @@ func New(loops, backends int) *Board {
 	if err := room.check(); err != nil {
 		panic(err)
 	}
-	b := newBoard(room, aligned(room.words()), nil)
-	room.writeHeader(b.words)
+	words := aligned(room.words())
+	room.writeHeader(words)
+	b := newBoard(room, words, nil)
 	b.words[wordLoops], b.words[wordBackends], b.words[wordSeries] = uint64(loops), uint64(backends), uint64(backends)
 	return b
 }
@@ -35,8 +39,14 @@ func New(loops, backends int) *Board {
 // newBoard returns a board of words, which lie in mem, or on the heap if mem is
 // nil.
 func newBoard(room shape, words []uint64, mem []byte) *Board {
-	return &Board{room: room, words: words, mem: mem, slots: room.backendStart(0, 0), block: room.blockWords()}
+	b := &Board{room: room, words: words, mem: mem, slots: room.backendStart(0, 0), block: room.blockWords()}
+	b.area = buckets.Of(words[room.bucketsStart():], room.buckets(), [2]uint64{words[wordSecret], words[wordSecret+1]})
+	return b
 }
+
+// Buckets returns the buckets of rate limits, valid as long as the board. Any loop may take
+// from them.
+func (b *Board) Buckets() *buckets.Area { return b.area }
 
 // Secret returns a copy of the 32 random bytes that lb signs with. All loops of the
 // board share them, nobody else has them, and they live as long as the board.

@@ -4,13 +4,15 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+
+	"lb/board/buckets"
 )
 
 // The words of a board, in order: a header, with Control, the tap and what wakes the
 // writer of the access log; a slot and the refusals for each loop there is room for; a
 // block for each backend there is room for, which is its state and its slots in all loops;
 // the histograms of each series there is room for, in all loops; the rings of each
-// loop; and the bell and the tally of each loop. Every slot and state begins on a line of its own, so that no two loops write to
+// loop; the bell and the tally of each loop; and the buckets of rate limits. Every slot and state begins on a line of its own, so that no two loops write to
 // the same line, except in a state. A line is 128 bytes: the cache line of many arm64
 // machines, and the pair of lines that amd64 fetches together.
 const (
@@ -23,7 +25,7 @@ const (
 	magic = uint64(0x6472616f622d626c) // "lb-board", read as little-endian bytes
 
 	// layoutVersion goes up with every change of Loop, Refusals, Backend, State, Control,
-	// Tap, Series, the rings or the layout, so that no binary misreads the words of an older
+	// Tap, Series, the rings, package buckets or the layout, so that no binary misreads the words of an older
 	// one.
 	layoutVersion = 8
 )
@@ -76,7 +78,7 @@ func (s shape) check() error {
 }
 
 // words returns how many words the whole board takes.
-func (s shape) words() int { return s.bellStart(s.loops) }
+func (s shape) words() int { return s.bucketsStart() + s.buckets().Words() }
 
 func (s shape) bytes() int { return s.words() * wordBytes }
 
@@ -112,6 +114,11 @@ func (s shape) seriesStart(loop, series int) int {
 func (s shape) ringsStart(loop int) int {
 	return s.seriesStart(0, s.series) + loop*(s.logWords()+s.ringWords(FaultsKept)+s.ringWords(TapsKept)+s.ringWords(SpansKept))
 }
+
+// bucketsStart returns the first word of the buckets of rate limits.
+func (s shape) bucketsStart() int { return s.bellStart(s.loops) }
+
+func (s shape) buckets() buckets.Shape { return buckets.Shape{Loops: s.loops, Shrink: s.shrink} }
 
 // logWords returns how many words a loop's part of the access log takes.
 func (s shape) logWords() int { return logText + logBytes>>s.shrink/wordBytes }

@@ -39,9 +39,8 @@ func Create(n Size) (*Board, *os.File, error) {
 		f.Close()
 		return nil, nil, err
 	}
-	b := newBoard(room, mapped(mem), mem)
-	room.writeHeader(b.words)
-	return b, f, nil
+	room.writeHeader(mapped(mem))
+	return newBoard(room, mapped(mem), mem), f, nil
 }
 
 // Open maps the board in f, which another process created, after checking its

@@ -100,7 +100,7 @@ func TestLayoutVersion(t *testing.T) {
 		"0:WorkerRestarts 1:Reloads 2:ReloadFaults 3:Upgrades 4:StartedAt 5:LogWriteLost 6:SpansLost\n" +
 		"0:Until 1:number 2:bits 3:addr[2] 5:size 6:id[16]\n" +
 		"258 buckets, 259 words, 1295 words a series, first bound -160; 256 faults, 64 taps, 256 spans of 512 words, 4194304 bytes of log\n" +
-		"header 80, 3 loops: 80 1984, 2 backends: 6032 112, slots: 48 16, series: 6256 1296, rings: 10144 819280, bells: 2467984 65568, all 2664688"
+		"header 80, 3 loops: 80 1984, 2 backends: 6032 112, slots: 48 16, series: 6256 1296, rings: 10144 819280, bells: 2467984 65568, buckets: 2664688 2198896, all 4863584"
 	if logBytes != 4<<20 {
 		t.Skip("the list is that of Linux where addresses have 64 bits")
 	}
@@ -110,11 +110,11 @@ func TestLayoutVersion(t *testing.T) {
 		wordsOf(t, reflect.TypeFor[refusal]()) + "\n" + wordsOf(t, reflect.TypeFor[Control]()) + "\n" + wordsOf(t, reflect.TypeFor[Tap]()) + "\n" +
 		fmt.Sprintf("%d buckets, %d words, %d words a series, first bound %d; %d faults, %d taps, %d spans of %d words, %d bytes of log\n",
 			HistogramBuckets, histogramWords, seriesWords, FirstBound, FaultsKept, TapsKept, SpansKept, entryWords, logBytes) +
-		fmt.Sprintf("header %d, 3 loops: %d %d, 2 backends: %d %d, slots: %d %d, series: %d %d, rings: %d %d, bells: %d %d, all %d", headerWords,
+		fmt.Sprintf("header %d, 3 loops: %d %d, 2 backends: %d %d, slots: %d %d, series: %d %d, rings: %d %d, bells: %d %d, buckets: %d %d, all %d", headerWords,
 			s.loopStart(0), s.loopStart(1)-s.loopStart(0), s.blockStart(0), s.blockWords(),
 			s.backendStart(0, 0)-s.blockStart(0), s.backendStart(1, 0)-s.backendStart(0, 0),
 			s.seriesStart(0, 0), s.seriesStart(1, 0)-s.seriesStart(0, 0), s.ringsStart(0), s.ringsStart(1)-s.ringsStart(0),
-			s.bellStart(0), s.bellStart(1)-s.bellStart(0), s.words())
+			s.bellStart(0), s.bellStart(1)-s.bellStart(0), s.bucketsStart(), s.buckets().Words(), s.words())
 	if got != version8 || layoutVersion != 8 {
 		t.Errorf("version %d has the words\n%s\nwant a new layoutVersion and its list here", layoutVersion, got)
 	}

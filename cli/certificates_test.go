@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"lb/admin/api"
+	"lb/cli/words"
 )
 
 // someCertificates returns one certificate of each kind.
@@ -44,7 +45,7 @@ lb.test (pool api)        ca                /etc/lb/lb.pem    expires in 400 day
 	if got.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", got.String(), want)
 	}
-	lines := strings.Join(certificateProblems(someCertificates(noon), noon), "\n")
+	lines := strings.Join(words.CertificateProblems(someCertificates(noon), noon), "\n")
 	const problems = `certificate old.test: expired 1d2h ago
 certificate old.test: 1m0s ago: tls.key: /etc/lb/old.key does not fit the certificate /etc/lb/old.pem
 certificate soon.test: expires in 1d6h

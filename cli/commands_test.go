@@ -208,6 +208,11 @@ func busyStatus() (st api.Status, noon time.Time) {
 			{Slot: 0, PID: 42, State: api.LoopServing, Since: ago(49 * time.Hour), Conns: 1200, Exchanges: 9, Requests: 1234567},
 			{Slot: 1, State: api.LoopWaiting, Restarts: 2},
 		},
+		RateLimits: []api.RateLimit{
+			{Name: "api", Key: "client_ip", Rate: "100/s", Burst: 200, Passed: 123456, Limited: 42},
+			{Name: "keys", Key: "header:x-api-key", Rate: "1000/h", Burst: 100, DryRun: true, Passed: 9, Spared: 3,
+				Store: "redis://10.0.0.9:6379/0", StoreState: api.StoreAway, StoreSince: ago(time.Minute), StoreFault: "dial tcp 10.0.0.9:6379: connect: connection refused"},
+		},
 		Pools: []api.Pool{
 			{Name: "default", Strategy: "p2c", Backends: []api.Backend{
 				{Address: "10.0.0.1:80", Weight: 3, ConfiguredWeight: 3, Admin: api.Enabled, Health: "up", Since: ago(3 * time.Hour), InFlight: 7, Attempts: 1200002, Requests: 1200000, Faults: 2, LastFault: "connection refused", LastFaultAt: ago(5 * time.Second)},
@@ -299,7 +304,7 @@ func TestEmptyDefaultPool(t *testing.T) {
 func TestProblems(t *testing.T) {
 	busy, noon := busyStatus()
 	well := busy
-	well.Config.Fault, well.UpgradeFault, well.Troubles, well.Loops = "", "", nil, busy.Loops[:1]
+	well.Config.Fault, well.UpgradeFault, well.Troubles, well.Loops, well.RateLimits = "", "", nil, busy.Loops[:1], busy.RateLimits[:1]
 	well.Discovery = busy.Discovery[:1]
 	well.Pools = []api.Pool{{Name: "default", Backends: slices.Clone(busy.Pools[0].Backends[:2])}}
 	well.Pools[0].Backends[0].LastFault = ""
@@ -318,6 +323,7 @@ func TestProblems(t *testing.T) {
 upgrade: the last one failed 1h0m ago: /opt/lb: it ended at once with exit code 2
 lines of the access log are lost: /var/log/lb: no space left on device; make room
 loop 1: its worker died, and will be started again; 2 restarts
+rate limit keys: redis://10.0.0.9:6379/0 does not answer for 1m0s, so this machine counts alone: dial tcp 10.0.0.9:6379: connect: connection refused
 source of backends app.internal (at 10.0.0.2:53): 2s ago: no answer from the name server 10.0.0.2:53
 source of backends new.internal: 0s ago: there is no such name
 backend 10.0.0.1:80 of pool default: failed 5s ago: connection refused

@@ -62,6 +62,9 @@ func printExplained(p page, e api.Explained) {
 	about(p, "client", client)
 	about(p, "listener", fmt.Sprintf("%s (%s)", e.Listener.Address, e.Listener.Role))
 	printRoutes(p, e)
+	for _, l := range e.RateLimits {
+		about(p, "limit", l.Name+" "+l.Says)
+	}
 	if e.Pool != "" {
 		text := fmt.Sprintf("%s, strategy %s", e.Pool, e.Strategy)
 		if e.HashKey != "" {

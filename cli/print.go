@@ -42,6 +42,7 @@ func printStatus(p page, st api.Status, now time.Time) {
 	fmt.Fprintln(p.w)
 	printLoops(p, st.Loops, now)
 	printCertificates(p, st.Certificates, now)
+	printLimits(p, st.RateLimits, now)
 	printDiscovery(p, st.Discovery, now)
 	fmt.Fprintln(p.w)
 	printBackends(p, st.Pools, now)

@@ -32,7 +32,8 @@ func problems(st api.Status, now time.Time) (list []string) {
 			note("loop %d: its worker died, and will be started again; %d restarts", l.Slot, l.Restarts)
 		}
 	}
-	list = append(list, certificateProblems(st.Certificates, now)...)
+	list = append(list, words.CertificateProblems(st.Certificates, now)...)
+	list = append(list, words.LimitProblems(st.RateLimits, now)...)
 	list = append(list, sources.Problems(st.Discovery, now)...)
 	for _, pool := range st.Pools {
 		usable := 0

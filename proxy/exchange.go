@@ -214,6 +214,9 @@ func (x *exchange) admit() (ended bool) {
 	p.budget.Begin(p.loop.Now())
 	x.rec.NoteHead(x.in.Bytes()[:r.HeadLen])
 	own := x.decide()
+	if x.snap.rates != nil {
+		own = p.own.Limit(own, x.snap.rates, x.request(), p.loop.Now())
+	}
 	if p.record != nil {
 		x.recordRoute()
 	}
@@ -240,7 +243,7 @@ func (x *exchange) admit() (ended bool) {
 // answer answers with own, for the head of a request that is good.
 func (x *exchange) answer(own *admission.Own) (ended bool) {
 	if f := own.Fault; f.Cause != record.NoCause {
-		f.Phase, x.rec.Fault = x.phase, f
+		f.Phase, x.rec.Fault, x.rec.Words = x.phase, f, own.Words
 		if f.Cause == record.CauseNoRoute {
 			x.p.counters.Unrouted.Add(1)
 		}

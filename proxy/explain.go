@@ -20,6 +20,7 @@ func (p *Proxy) Explain(ask api.ExplainAsk) (*explain.Facts, error) {
 	}
 	x := &exchange{p: p, snap: s, peer: &f.Peer, in: f.Inbox(), req: &f.Request, hops: -1, call: grpc.None}
 	own := x.decide()
+	f.Rates, own = p.own.Look(own, s.rates, x.request(), f.Now)
 	f.Decided(own, x.request(), x.call, slices.IndexFunc(s.routes, func(r route) bool { return x.route != nil && r.Config == x.route.Config }))
 	if q := x.pool; f.Reply.Code == 0 {
 		came := x.request()

@@ -10,7 +10,9 @@ import (
 	"lb/admin/api"
 	"lb/board"
 	"lb/config"
+	"lb/config/access"
 	"lb/config/logging"
+	"lb/config/match"
 	"lb/httpparse/urlpath"
 )
 
@@ -56,6 +58,9 @@ func (d explainDraw) config() *config.Config {
 	if d.in(3) {
 		cfg.TLS.HSTS = time.Hour
 	}
+	for i := range d.IntN(3) * d.IntN(2) {
+		cfg.RateLimits = append(cfg.RateLimits, d.limit(fmt.Sprint("limit", i)))
+	}
 	switch d.IntN(10) {
 	case 0:
 		cfg.Listeners = []config.Listener{{Address: ":80", RedirectHTTPS: true}, {Address: ":443", TLS: true}}
@@ -65,6 +70,17 @@ func (d explainDraw) config() *config.Config {
 		cfg.Listeners = []config.Listener{{Address: ":443", TLS: true}, {Address: ":80"}}
 	}
 	return cfg
+}
+
+// limit draws a rate limit.
+func (d explainDraw) limit(name string) access.RateLimit {
+	l := access.RateLimit{Name: name, Key: d.one(access.KeyClientIP, access.KeyRoute, access.KeyHeader), Burst: 1 + d.IntN(10), DryRun: d.in(4)}
+	if l.Key == access.KeyHeader {
+		l.KeyName = "x-user"
+	}
+	l.Rate = access.Rate{Count: 1 + d.IntN(100), Per: time.Minute}
+	l.Match = match.Conditions{Path: d.one("/", "/a", "/api"), Scheme: d.one("", "", "https")}
+	return l
 }
 
 // pool draws a pool. Its backends get the next places of the rig.

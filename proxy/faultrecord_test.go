@@ -70,7 +70,7 @@ var faultTests = []struct{ name, script, want string }{
 }
 
 // otherFaults are the causes that other tests here have.
-var otherFaults = []record.Cause{record.CausePanicked, record.CauseExhausted, record.CauseTLS, record.CauseNoTunnel, record.CauseDenied}
+var otherFaults = []record.Cause{record.CausePanicked, record.CauseExhausted, record.CauseTLS, record.CauseNoTunnel, record.CauseDenied, record.CauseRateLimited}
 
 // TestFaultRecords: a record says whose fault it was, which, in which phase, and what each
 // attempt came to at which backend. There is a test of every cause.

@@ -8,7 +8,6 @@ import (
 
 	"lb/arena"
 	"lb/board"
-	"lb/config"
 	"lb/loop"
 	"lb/proxy/admission"
 	"lb/proxy/backs"
@@ -18,8 +17,8 @@ import (
 	"lb/proxy/lane"
 	"lb/proxy/quota"
 	"lb/proxy/record"
+	"lb/proxy/retry"
 	"lb/proxy/rewrite"
-	"lb/proxy/shake"
 	"lb/proxy/spares"
 	"lb/proxy/upkeep"
 	"lb/proxy/watch"
@@ -80,21 +79,19 @@ type Proxy struct {
 	own      admission.Own
 }
 
-const retryWindow = 10 * time.Second
-
 // New returns a proxy on l.
 func New(l *loop.Loop, o Options) *Proxy {
 	cfg := o.Snapshot.Config
 	p := &Proxy{
 		loop:     l,
-		arena:    arena.New(lane.SlabBytes, largeBytes(cfg)),
+		arena:    arena.New(lane.SlabBytes, admission.LargeBytes(cfg)),
 		log:      o.Log,
 		board:    o.Board,
 		slot:     o.Slot,
 		counters: o.Board.Loop(o.Slot),
 		refusals: o.Board.Refusals(o.Slot),
 		secret:   o.Board.Secret(),
-		budget:   newBudget(cfg),
+		budget:   retry.NewBudget(&cfg.Retry),
 		chance:   rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		record:   o.Record,
 	}
@@ -122,19 +119,6 @@ func New(l *loop.Loop, o Options) *Proxy {
 	p.showOldest()
 	p.upkeep.Begin()
 	return p
-}
-
-// largeBytes returns the size of large slabs under cfg: see lane.LargeBytes.
-func largeBytes(cfg *config.Config) int {
-	added := rewrite.RoutesBytes(cfg.Routes) + rewrite.TagBytes(cfg)
-	if cfg.TLS.ClientAuth != config.ClientAuthNone {
-		added += shake.CertBytes
-	}
-	return lane.LargeBytes(cfg.Limits.HeaderBytes, added)
-}
-
-func newBudget(cfg *config.Config) upstream.Budget {
-	return upstream.NewBudget(cfg.Retry.Budget, cfg.Retry.BudgetMin, retryWindow)
 }
 
 // Door returns the acceptor for listeners at address, as the configuration names it

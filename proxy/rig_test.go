@@ -16,6 +16,7 @@ import (
 	"lb/internal/tlsconf"
 	"lb/loop"
 	"lb/loop/looptest"
+	"lb/proxy/admission"
 	"lb/proxy/front"
 	"lb/proxy/ids"
 	"lb/proxy/record"
@@ -161,7 +162,7 @@ func newRigOn(t testing.TB, seed uint64, o Options, tiny bool) *rig {
 		}
 	}
 	if tiny {
-		*r.p.arena = *arena.New(tinySlab, largeBytes(o.Snapshot.Config))
+		*r.p.arena = *arena.New(tinySlab, admission.LargeBytes(o.Snapshot.Config))
 	}
 	r.listener = k.Listen()
 	door := &rigDoor{Acceptor: r.p.Door(o.Snapshot.Config.Listening()[0].Address), r: r}

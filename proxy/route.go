@@ -8,6 +8,7 @@ import (
 	"lb/httpparse"
 	"lb/proxy/admission"
 	"lb/proxy/quota"
+	"lb/proxy/ratelimit"
 	"lb/proxy/record"
 	"lb/proxy/rewrite"
 	routing "lb/proxy/route"
@@ -26,12 +27,13 @@ type route struct {
 func (s *snapshot) newRoutes(before *snapshot) {
 	for i := range s.cfg.Routes {
 		r := route{Route: rewrite.NewRoute(&s.cfg.Routes[i], s.strict != nil, &s.tags)}
+		r.Number = i
 		if r.Config.Pool >= 0 {
 			r.pool = s.pools[r.Config.Pool]
 		}
 		s.routes = append(s.routes, r)
 	}
-	s.guarded = rewrite.Guarded(s.cfg.Routes, s.tags.Names())
+	s.guarded = rewrite.Guarded(s.cfg.Routes, ratelimit.Names(s.tags.Names(), s.cfg.RateLimits))
 	switch {
 	case len(s.routes) == 0:
 	case before != nil && before.cfg.Paths == s.cfg.Paths && reflect.DeepEqual(before.cfg.Routes, s.cfg.Routes):

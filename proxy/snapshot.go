@@ -8,6 +8,9 @@ import (
 	"lb/httpparse"
 	"lb/internal/tlsconf"
 	"lb/loop"
+	"lb/proxy/admission"
+	"lb/proxy/ratelimit"
+	"lb/proxy/retry"
 	"lb/proxy/rewrite"
 	routing "lb/proxy/route"
 	"lb/proxy/spread"
@@ -52,6 +55,7 @@ type snapshot struct {
 	pools  []*pool
 	routes []route
 	router *routing.Router // nil without routes
+	rates  *ratelimit.Set  // nil without rate limits
 
 	picking int // exchanges that began on it and may still pick a backend
 }
@@ -81,6 +85,7 @@ func (p *Proxy) newSnapshot(o Snapshot) (s *snapshot, targets map[int]*target) {
 		s.pools = append(s.pools, p.newPool(&o, i, members, from))
 	}
 	s.newRoutes(p.now)
+	s.rates = ratelimit.New(cfg, p.board, p.slot)
 	return s, targets
 }
 
@@ -148,9 +153,9 @@ func (p *Proxy) Reload(s Snapshot) {
 		next.trust++
 	}
 	if a, b := &old.cfg.Retry, &next.cfg.Retry; a.Budget != b.Budget || a.BudgetMin != b.BudgetMin {
-		p.budget = newBudget(next.cfg)
+		p.budget = retry.NewBudget(&next.cfg.Retry)
 	}
-	p.arena.Grow(largeBytes(next.cfg))
+	p.arena.Grow(admission.LargeBytes(next.cfg))
 	if old.picking > 0 {
 		p.past = append(p.past, old)
 	} else {

@@ -27,6 +27,7 @@ import (
 	"lb/supervise/plan"
 	"lb/supervise/ports"
 	"lb/supervise/queue"
+	"lb/supervise/ratestore"
 	"lb/supervise/rings"
 	"lb/supervise/signals"
 	"lb/supervise/slots"
@@ -56,6 +57,7 @@ type desk struct {
 	prober    *health.Prober
 	accessLog *accesslog.Writer // nil before the board is there
 	traces    *tracing.Tracing  // nil before the board is there
+	rates     *ratestore.Stores // nil before the board is there
 	past      *history.Sampler  // nil before begin
 	notices   *notice.Notices   // nil before begin
 	outliers  *outlier.Outliers // nil before begin

@@ -10,6 +10,7 @@ import (
 	"lb/admin/api"
 	"lb/config"
 	"lb/supervise/accesslog"
+	"lb/supervise/ratestore"
 	"lb/supervise/tracing"
 )
 
@@ -23,6 +24,7 @@ func (d *desk) startAccessLog(cfg *config.Config) error {
 	}
 	d.accessLog.Use(c)
 	d.accessLog.Start()
+	d.rates = ratestore.New(ratestore.Options{Board: d.board, Now: func() int64 { return int64(d.clock()) }, Log: d.log})
 	d.traces = tracing.OfBoard(d.log, d.board, d.slots.Ours, d.o.Version, cfg.Tracing.Endpoint)
 	return nil
 }

@@ -108,6 +108,9 @@ type Running struct {
 	// Certs returns the certificates in use, and the names that have none yet. Any goroutine
 	// may call it.
 	Certs func() []api.Certificate
+	// RateLimits returns the rate limits, with the state of their stores. Any goroutine may
+	// call it.
+	RateLimits func() []api.RateLimit
 	// Discovery returns the sources and names of backends. Any goroutine may call it.
 	Discovery func() []api.Discovery
 	// ConfigStore returns the state of the store that has the configuration, or nil if that

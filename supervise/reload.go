@@ -244,6 +244,7 @@ func (d *desk) commit(c *change) error {
 	d.ports.Swap(c.sockets)
 	d.accessLog.Begin(c.log)
 	d.traces.Configure(c.cfg.Tracing.Endpoint) // before loops write for it
+	d.rates.Follow(c.cfg)
 	err := d.crew.Apply(d.now, c.sockets, c.loops)
 	d.accessLog.Use(c.log)
 	d.logListeners(before)

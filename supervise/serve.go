@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"lb/admin/api"
 	"lb/admin/history"
 	"lb/config"
 	"lb/internal/filewatch"
@@ -239,6 +240,7 @@ func (d *desk) begin(cfg *config.Config) {
 	}})
 	d.certs.Start(d.certsChanged)
 	d.acme.Begin()
+	d.rates.Follow(cfg)
 	d.obeyFile(d.overrules)
 	d.watchFile(cfg)
 	d.publish()
@@ -303,6 +305,7 @@ func (d *desk) close() {
 	}
 	host.RemovePID(d.pidFile)
 	if d.board != nil {
+		d.rates.Close()
 		d.traces.Close()
 		written := d.accessLog.Close()
 		d.boardFile.Close()
@@ -326,7 +329,8 @@ func (d *desk) running() Running {
 		View:      d.view.Load,
 		Certs:     d.certs.List,
 		Discovery: d.hub.States, ConfigStore: d.file.State,
-		Control: commands{d},
+		RateLimits: func() []api.RateLimit { return d.rates.Limits(d.view.Load().Config) },
+		Control:    commands{d},
 		LastReload: func() (ok bool, loaded time.Time) {
 			p := d.public.Load() // no server serves before it is there
 			return p.outcome.reload.text == "", p.outcome.loaded

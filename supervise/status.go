@@ -112,6 +112,7 @@ func (c commands) Status() api.Status {
 		Totals:         d.totals(),
 		Loops:          d.loopStatus(p.loops),
 		Certificates:   d.certs.List(),
+		RateLimits:     d.rates.Limits(p.now.Config),
 		Discovery:      d.hub.States(),
 	}
 	for i, pool := range p.now.Config.Pools {

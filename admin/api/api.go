@@ -119,6 +119,7 @@ type Status struct {
 	Pools    []Pool   `json:"pools"`
 	// Certificates are those in use, and the names that are to have one and have none yet.
 	Certificates []Certificate `json:"certificates,omitempty"`
+	RateLimits   []RateLimit   `json:"rate_limits,omitempty"`
 	// Discovery are the sources of pools, then the names of backends.
 	Discovery []Discovery `json:"discovery,omitempty"`
 }

@@ -40,6 +40,8 @@ type Explained struct {
 	Routes   []ExplainedRoute   `json:"routes"`             // all of them
 	Readings []ExplainedReading `json:"readings,omitempty"` // of a path that can be read in several ways
 
+	RateLimits []ExplainedLimit `json:"rate_limits,omitempty"` // all of them, unless the request is refused before they are asked
+
 	Pool     string             `json:"pool,omitempty"`
 	Strategy string             `json:"strategy,omitempty"`
 	HashKey  string             `json:"hash_key,omitempty"` // what is hashed, as "header:x-user"
@@ -85,6 +87,16 @@ type ExplainedRoute struct {
 	To     string `json:"to"`     // "pool api", or "redirect to ..."
 	Taken  bool   `json:"taken"`
 	Why    string `json:"why"` // why it is taken, or the first reason why it is not
+}
+
+// ExplainedLimit is what a rate limit says at this moment. Nothing is taken from it.
+type ExplainedLimit struct {
+	Name    string `json:"name"`
+	Key     string `json:"key"`     // what is counted apart, as in the file
+	Falls   bool   `json:"falls"`   // the request falls under it
+	Refuses bool   `json:"refuses"` // it is used up
+	Left    int64  `json:"left"`    // requests that it lets pass now, this one included
+	Says    string `json:"says"`    // the same in words
 }
 
 // ExplainedReading is a way to read the path.

@@ -24,6 +24,7 @@ type shown struct {
 	view     View
 	backends []shownBackend
 	pools    []shownPool
+	limits   []shownLimit
 }
 
 // shownBackend is a backend's ID on the board and its labels. No two backends have
@@ -113,7 +114,7 @@ func (c *collector) shownNow() *shown {
 	if s := c.shown.Load(); s != nil && s.view.Config == view.Config && s.view.Number == view.Number {
 		return s
 	}
-	s := &shown{view: view}
+	s := &shown{view: view, limits: c.limits(view)}
 	for i, pool := range view.Config.Pools {
 		p := shownPool{name: newLabel("pool", pool.Name), first: len(s.backends)}
 		for j, b := range pool.Backends {
@@ -150,6 +151,7 @@ func (c *collector) write(s *scrape) {
 			s.sample(float64(one.value(&s.loops)), one.labels...)
 		}
 	}
+	c.writeLimits(s, now)
 	writeFaults(s)
 	writeHandshakes(s)
 	s.backends = s.backends[:0]

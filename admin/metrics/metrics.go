@@ -35,6 +35,8 @@ type Options struct {
 	LastReload func() (ok bool, loaded time.Time)
 	// Certificates returns the certificates in use. nil shows none.
 	Certificates func() []api.Certificate
+	// RateLimits returns the rate limits, with the state of their stores. nil shows none.
+	RateLimits func() []api.RateLimit
 	// Discovery returns the sources and names of backends. nil shows none.
 	Discovery func() []api.Discovery
 	// ConfigStore returns the state of the store that has the configuration, or nil if that

@@ -22,6 +22,9 @@ func others(o Options) *prometheus.Registry {
 	if o.LastReload != nil {
 		r.MustRegister(lastReload(o.LastReload)...)
 	}
+	if o.RateLimits != nil {
+		r.MustRegister(rateStores(o.RateLimits))
+	}
 	if o.Certificates != nil {
 		r.MustRegister(certificates(o.Certificates))
 	}

@@ -9,27 +9,28 @@ import (
 
 // causes has the words for each record.Cause. A cause of "slow" depends on the phase.
 var causes = map[string]string{
-	"gone":        "the client went away",
-	"short_body":  "the client ended its request before the body was whole",
-	"bad_request": "the request is not valid",
-	"too_large":   "the body is larger than limits.body_bytes",
-	"slow":        "too slow",
-	"no_connect":  "cannot be reached",
-	"reset":       "closed the connection",
-	"bad_answer":  "sent something that is no valid answer",
-	"no_backend":  "no backend of the pool can be tried",
-	"exhausted":   "no descriptors, ports or memory left",
-	"panic":       "a bug in lb: please report it, with the stack in the log",
-	"cut":         "lb was stopping",
-	"crowded":     "every backend was full, and so was the queue, or the wait in it was too long",
-	"denied":      "the route does not let this client in (allow, deny)",
-	"no_route":    "no route takes this host and path",
-	"ambiguous":   "servers read this path in different ways, and routes differ by it",
-	"status":      "answered with a status that is retried",
-	"tls":         "TLS failed",
-	"deadline":    "the deadline of the call passed",
-	"out":         "was ejected or found down, and the request went elsewhere",
-	"no_tunnel":   "answered as if no tunnel had been asked for",
+	"gone":         "the client went away",
+	"short_body":   "the client ended its request before the body was whole",
+	"bad_request":  "the request is not valid",
+	"too_large":    "the body is larger than limits.body_bytes",
+	"slow":         "too slow",
+	"no_connect":   "cannot be reached",
+	"reset":        "closed the connection",
+	"bad_answer":   "sent something that is no valid answer",
+	"no_backend":   "no backend of the pool can be tried",
+	"exhausted":    "no descriptors, ports or memory left",
+	"panic":        "a bug in lb: please report it, with the stack in the log",
+	"cut":          "lb was stopping",
+	"crowded":      "every backend was full, and so was the queue, or the wait in it was too long",
+	"denied":       "the route does not let this client in (allow, deny)",
+	"no_route":     "no route takes this host and path",
+	"ambiguous":    "servers read this path in different ways, and routes differ by it",
+	"status":       "answered with a status that is retried",
+	"tls":          "TLS failed",
+	"deadline":     "the deadline of the call passed",
+	"rate_limited": "a rate limit is used up",
+	"out":          "was ejected or found down, and the request went elsewhere",
+	"no_tunnel":    "answered as if no tunnel had been asked for",
 }
 
 // phases has the words for each record.Phase.
@@ -76,7 +77,7 @@ func Reason(side, cause, phase, detail string) string {
 			what, where = late, ""
 		}
 	}
-	if cause == "no_backend" || cause == "crowded" || cause == "no_route" || cause == "denied" || cause == "ambiguous" || cause == "bad_request" || cause == "bad_answer" || cause == "no_connect" {
+	if cause == "no_backend" || cause == "crowded" || cause == "no_route" || cause == "denied" || cause == "ambiguous" || cause == "bad_request" || cause == "bad_answer" || cause == "no_connect" || cause == "rate_limited" {
 		where = "" // there is one phase in which that happens
 	}
 	if where != "" {

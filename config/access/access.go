@@ -4,6 +4,7 @@ package access
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -72,6 +73,21 @@ func (r Rate) String() string {
 
 // Interval returns the time in which one request is earned.
 func (r Rate) Interval() time.Duration { return r.Per / time.Duration(r.Count) }
+
+// Fill returns how a bucket fills, in nanoseconds: from one token to the next, and how much
+// may be missing from it, which is all of it. With a store that is several times as much: each
+// machine gives as many tokens as it has before it hears of the others.
+func (l *RateLimit) Fill() (every, most int64) {
+	every = int64(l.Rate.Interval())
+	if most = every * int64(l.Burst); l.Store != "" {
+		most = min(most, math.MaxInt64/4/storedMost) * storedMost
+	}
+	return every, most
+}
+
+// storedMost is how many machines may give all their tokens at the same moment before what
+// they give is counted no longer.
+const storedMost = 16
 
 var rateUnits = []struct {
 	word string

@@ -197,7 +197,12 @@ func appendEnd(dst []byte, s *Subject) []byte {
 	if s.Fault.Cause != record.NoCause {
 		dst = append(append(dst, `,"end_phase":"`...), s.Fault.Phase.String()...)
 		dst = append(append(append(dst, `","end_why":"`...), s.Fault.Cause.String()...), '"')
-		dst = appendWords(dst, `,"end_detail":"`, s.Fault)
+		if s.Words != "" {
+			var text [detailMax]byte
+			dst = appendJSON(dst, `,"end_detail":"`, append(text[:0], s.Words...), detailMax)
+		} else {
+			dst = appendWords(dst, `,"end_detail":"`, s.Fault)
+		}
 	}
 	if id, some := s.trace(); some {
 		dst = append(appendHex(append(dst, `,"trace_id":"`...), id[:]), '"')

@@ -248,6 +248,8 @@ func appendEnding(dst []byte, f field, s *Subject) []byte {
 		return append(dst, s.Fault.Phase.String()...)
 	case f == fieldEndWhy:
 		return append(dst, s.Fault.Cause.String()...)
+	case s.Words != "":
+		return appendHexed(dst, append(text[:0], s.Words...), detailMax)
 	}
 	return appendHexed(dst, faulttext.Append(text[:0], s.Fault), detailMax)
 }

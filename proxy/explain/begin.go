@@ -68,6 +68,8 @@ func (f *Facts) Decided(own *admission.Own, came *rewrite.Request, call grpc.Cal
 	f.Came, f.Call, f.Route = *came, call, route
 	if route >= 0 {
 		f.Pool = f.Config.Routes[route].Pool
+	} else if f.Fault.Cause == record.CauseRateLimited {
+		f.Pool = 0 // "default", to which it would go
 	}
 	seen := f.Request // composing a head hides fields that routes look at
 	seen.Fields = slices.Clone(seen.Fields)

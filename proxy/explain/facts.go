@@ -13,6 +13,7 @@ import (
 	"lb/proxy/clients"
 	"lb/proxy/front"
 	"lb/proxy/grpc"
+	"lb/proxy/ratelimit"
 	"lb/proxy/record"
 	"lb/proxy/rewrite"
 	"lb/proxy/route"
@@ -41,6 +42,8 @@ type Facts struct {
 	Router *route.Router // nil without routes
 	Route  int           // index of the route, or route.None
 	Pool   int           // index of the pool, or -1
+
+	Rates []ratelimit.State // none if it was answered before they were asked
 
 	Peek   upstream.Peeked
 	Ahead  int  // how many requests wait for room at the pool in this loop
@@ -74,6 +77,7 @@ func (f *Facts) Answer() api.Explained {
 	}
 	f.request(&out)
 	f.routes(&out)
+	f.rates(&out)
 	if f.Pool >= 0 {
 		f.pool(&out)
 	}

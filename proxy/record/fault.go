@@ -31,34 +31,35 @@ type Cause uint8
 
 // The causes.
 const (
-	NoCause         Cause = iota
-	CauseGone             // the client went away
-	CauseShortBody        // the client ended its side before its request was whole
-	CauseBadRequest       // the parser refused the request; Fault.Detail says why
-	CauseTooLarge         // the body is longer than the limit
-	CauseSlow             // a deadline passed
-	CauseNoConnect        // the backend could not be reached
-	CauseReset            // the backend ended or reset the conn before its answer was whole
-	CauseBadAnswer        // the backend sent something that does not answer this request
-	CauseNoBackend        // no backend can be tried
-	CauseExhausted        // lb has no descriptor, port or memory left
-	CausePanicked         // a panic: a bug in lb
-	CauseCut              // lb is stopping
-	CauseCrowded          // every backend is full, and the queue is full too or the wait in it was too long
-	CauseNoRoute          // no route takes the request, and there is no default pool
-	CauseAmbiguous        // the target can be read in several ways that choose different routes
-	CauseStatus           // the answer has a status that is to be retried
-	CauseTLS              // TLS with the backend failed; Fault.Detail says how
-	CauseDeadline         // the deadline of the call has passed (grpc-timeout)
-	CauseNoTunnel         // the backend has answered as if no tunnel had been asked for
-	CauseDenied           // the route does not let the client in
-	CauseOut              // the backend was ejected or found down, and the request went elsewhere; of attempts only
+	NoCause          Cause = iota
+	CauseGone              // the client went away
+	CauseShortBody         // the client ended its side before its request was whole
+	CauseBadRequest        // the parser refused the request; Fault.Detail says why
+	CauseTooLarge          // the body is longer than the limit
+	CauseSlow              // a deadline passed
+	CauseNoConnect         // the backend could not be reached
+	CauseReset             // the backend ended or reset the conn before its answer was whole
+	CauseBadAnswer         // the backend sent something that does not answer this request
+	CauseNoBackend         // no backend can be tried
+	CauseExhausted         // lb has no descriptor, port or memory left
+	CausePanicked          // a panic: a bug in lb
+	CauseCut               // lb is stopping
+	CauseCrowded           // every backend is full, and the queue is full too or the wait in it was too long
+	CauseNoRoute           // no route takes the request, and there is no default pool
+	CauseAmbiguous         // the target can be read in several ways that choose different routes
+	CauseStatus            // the answer has a status that is to be retried
+	CauseTLS               // TLS with the backend failed; Fault.Detail says how
+	CauseDeadline          // the deadline of the call has passed (grpc-timeout)
+	CauseNoTunnel          // the backend has answered as if no tunnel had been asked for
+	CauseDenied            // the route does not let the client in
+	CauseRateLimited       // one of rate_limits is used up
+	CauseOut               // the backend was ejected or found down, and the request went elsewhere; of attempts only
 )
 
 // causeNames are the names of the causes in logs, by Cause.
 var causeNames = [...]string{"", "gone", "short_body", "bad_request", "too_large", "slow", "no_connect", "reset",
 	"bad_answer", "no_backend", "exhausted", "panic", "cut", "crowded", "no_route", "ambiguous", "status", "tls", "deadline",
-	"no_tunnel", "denied", "out"}
+	"no_tunnel", "denied", "rate_limited", "out"}
 
 // Causes is the number of causes, with NoCause.
 const Causes = len(causeNames)
@@ -185,6 +186,8 @@ func (f Fault) Status() int {
 		return 404
 	case CauseTooLarge:
 		return 413
+	case CauseRateLimited:
+		return 429
 	case CauseSlow:
 		if f.Side == ClientSide {
 			return 408
@@ -271,6 +274,8 @@ func (f Fault) Text() string {
 		return "this address is not let in here"
 	case CauseAmbiguous:
 		return "servers read this path in different ways"
+	case CauseRateLimited:
+		return "a rate limit is used up"
 	case CauseExhausted:
 		return "no descriptors or ports left"
 	}

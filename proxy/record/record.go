@@ -101,6 +101,9 @@ type Record struct {
 	// Fault ended the exchange. Its Cause is NoCause if the answer was whole and was not
 	// lb's own reply to a fault.
 	Fault Fault
+	// Words say what Fault was where its own words do not say it all, such as which limit is
+	// used up; otherwise they are empty.
+	Words string
 
 	wanted bool
 	secure bool          // the last attempt's conn is one of TLS
@@ -169,7 +172,7 @@ func (r *Record) begin(begun, admitted tick.Instant, peer *front.Peer, req *http
 	r.Peer, r.Request, r.ID, r.Trace = peer, req, r.ID[:0], Trace{}
 	r.Route, r.Pool, r.Backend, r.Reused = nil, "", "", false
 	r.Series, r.BackendSeries = -1, -1
-	r.Tunnel, r.BytesIn, r.Bytes = false, 0, 0
+	r.Tunnel, r.BytesIn, r.Bytes, r.Words = false, 0, 0, ""
 	r.Stalled, r.secure, r.stall, r.tried = 0, false, 0, 0
 }
 

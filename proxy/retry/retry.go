@@ -9,7 +9,16 @@ import (
 	"lb/config"
 	"lb/internal/tlsfault"
 	"lb/proxy/record"
+	"lb/upstream"
 )
+
+// window is how long requests count for the budget.
+const window = 10 * time.Second
+
+// NewBudget returns the budget of cfg.
+func NewBudget(cfg *config.Retry) upstream.Budget {
+	return upstream.NewBudget(cfg.Budget, cfg.BudgetMin, window)
+}
 
 // Case is a failed attempt as the rule sees it.
 type Case struct {

@@ -12,6 +12,7 @@ import (
 
 // Route holds the changes that a route makes in messages, as text ready to be appended.
 type Route struct {
+	Number int // in the order of the configuration; the caller sets it
 	Config *config.Route
 
 	host     string // the Host of set_request_headers, or empty

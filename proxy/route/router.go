@@ -146,6 +146,18 @@ func (t *Router) Choose(host, path []byte, r Request, scratch []byte) (index int
 	})
 }
 
+// TakesAny reports whether there is a route for a request if its path is read in any of the
+// ways in which servers do: what must not be walked around asks this. The rest is as for
+// Choose.
+func (t *Router) TakesAny(host, path []byte, r Request, scratch []byte) bool {
+	if t.match(host, path, r) != None {
+		return true
+	}
+	return !urlpath.IsPlain(path) && (t.match(host, urlpath.AppendNormal(scratch[:0], path), r) != None ||
+		t.match(host, urlpath.AppendLenient(scratch[:0], path), r) != None ||
+		t.match(host, urlpath.AppendUnmerged(scratch[:0], path), r) != None)
+}
+
 // Form is a way in which servers read a path.
 type Form uint8
 

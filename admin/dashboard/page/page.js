@@ -749,9 +749,9 @@ const CAUSES = {
   slow: "too slow", no_connect: "cannot be reached", reset: "closed the connection", bad_answer: "sent something that is no valid answer", no_backend: "no backend of the pool can be used",
   exhausted: "no descriptors, ports or memory left", panic: "a bug, see the log", cut: "stopped before the end", crowded: "every backend was full, and so was the queue", no_route: "no route takes it",
   denied: "the route does not let this client in (allow, deny)", ambiguous: "servers read this path in different ways", status: "answered with a status that is retried", tls: "TLS failed", deadline: "the deadline of the call passed",
-  out: "was ejected or down", no_tunnel: "opened no tunnel",
+  out: "was ejected or down", no_tunnel: "opened no tunnel", rate_limited: "a rate limit is used up",
 };
-const ONE_PHASE = new Set(["no_connect", "tls", "bad_request", "too_large", "bad_answer", "no_backend", "crowded", "no_route", "denied", "ambiguous", "no_tunnel"]); // the cause says when it was
+const ONE_PHASE = new Set(["no_connect", "tls", "bad_request", "too_large", "bad_answer", "no_backend", "crowded", "no_route", "denied", "ambiguous", "no_tunnel", "rate_limited"]); // the cause says when it was
 const WHOSE = { client: "Client", lb: "lb", backend: "Backend" };
 
 function reason(f) {
