@@ -323,7 +323,7 @@ func (d *desk) running() Running {
 		View:      d.view.Load,
 		Certs:     d.certs.List,
 		Discovery: d.hub.States, ConfigStore: d.file.State,
-		Control:   commands{d},
+		Control: commands{d},
 		LastReload: func() (ok bool, loaded time.Time) {
 			p := d.public.Load() // no server serves before it is there
 			return p.outcome.reload.text == "", p.outcome.loaded
