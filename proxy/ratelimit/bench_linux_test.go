@@ -72,7 +72,7 @@ func TestMillion(t *testing.T) {
 	s, r := New(limited(access.RateLimit{Key: access.KeyClientIP, Rate: access.Rate{Count: 100, Per: time.Second}, Burst: 200}), shared, 0), asking(t, "10.0.0.1", "GET /", "")
 	now, begun := start, time.Now()
 	for i := range 1_000_000 {
-		r.Peer.Set(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), front.Plain)
+		r.Peer.Set(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 1), front.Plain)
 		now += tick.Instant(10 * time.Microsecond) // 100,000 requests a second
 		if s.Admit(r, now) != nil {
 			t.Fatal("the first request of a client is refused")
