@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"lb/board"
-	"lb/config"
+	"lb/upstream/usable"
 )
 
 // health answers a load balancer or monitor that asks whether lb takes new connections.
@@ -43,7 +43,7 @@ func say(w http.ResponseWriter, code int, text string) {
 }
 
 // unusable returns the pools that requests are sent to and that have no backend for a new
-// client. The default pool is one of them unless it is empty: then its requests get 404.
+// client, see upstream/usable. The default pool is one of them unless it is empty: then its requests get 404.
 func unusable(b *board.Board, v View) (names []string) {
 	routed := make([]bool, len(v.Config.Pools))
 	routed[0] = len(v.Config.Pools[0].Backends) > 0
@@ -53,22 +53,9 @@ func unusable(b *board.Board, v View) (names []string) {
 		}
 	}
 	for i, p := range v.Config.Pools {
-		if routed[i] && !usable(b, p, v.IDs[i]) {
+		if routed[i] && !usable.Of(b, &p, v.IDs[i]).Any() {
 			names = append(names, p.Name)
 		}
 	}
 	return names
-}
-
-// usable reports whether the loops can pick a backend for a new client, as upstream does:
-// not one that is down, drains or is disabled. Ejected ones are picked when the others are
-// out, because faults alone never empty a pool.
-func usable(b *board.Board, p config.Pool, ids []int) bool {
-	for j, backend := range p.Backends {
-		s := b.State(ids[j])
-		if !backend.Drain && board.Admin(s.Admin.Load()) == board.Enabled && board.Health(s.Health.Load()) != board.Down {
-			return true
-		}
-	}
-	return false
 }

@@ -66,6 +66,8 @@ type Options struct {
 	// Discovery returns the sources and names of backends. It is called by several
 	// goroutines at once. nil shows none.
 	Discovery func() []api.Discovery
+	// ConfigStore is that of metrics.Options.
+	ConfigStore func() *api.ConfigStore
 	// Control does what the runtime API is asked for. nil: there is neither that nor a
 	// dashboard.
 	Control api.Control
@@ -102,7 +104,7 @@ func New(o Options) *Server {
 		Ready:   http.HandlerFunc(s.ready(o)),
 		Metrics: metrics.Handler(metrics.Options{
 			Board: o.Board, View: o.View, Now: o.Now, Version: o.Version, Workers: o.Workers,
-			Processes: o.Processes, LastReload: o.LastReload, Certificates: o.Certificates, Discovery: o.Discovery,
+			Processes: o.Processes, LastReload: o.LastReload, Certificates: o.Certificates, Discovery: o.Discovery, ConfigStore: o.ConfigStore,
 		}, errorLog),
 	}
 	if o.Control != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"sync/atomic"
+	"time"
 )
 
 // Board is a view of the shared words. Anyone may read them; Loop, Backend, State
@@ -258,11 +259,33 @@ type Backend struct {
 	// Queued, in the slot of a pool's first backend, is how many exchanges of this loop
 	// wait for room in the pool. A gauge.
 	Queued Counter
-	_      Counter
+
+	// FirstBytes are times to the first byte, for upstream.Outliers alone: the sum in
+	// microseconds in the upper 40 bits, and their number in the lower 24. Only differences
+	// count, see FirstBytesOf; one that carries over adds a microsecond.
+	FirstBytes Counter
 
 	// WaitsSince, in the slot of a pool's first backend, is when the exchange that
 	// waits longest for room in the pool began to wait in this loop; 0: none waits.
 	WaitsSince Counter
+}
+
+// firstBytesShift is where the sum begins in FirstBytes.
+const firstBytesShift = 24
+
+// CountFirstByte adds a time to the first byte. Only the owner of the slot may call it.
+func (s *Backend) CountFirstByte(d time.Duration) {
+	s.FirstBytes.Add(uint64(d/time.Microsecond)<<firstBytesShift | 1)
+}
+
+// FirstBytesOf returns the number and the mean of the times that FirstBytes has counted
+// from one value to a later one.
+func FirstBytesOf(from, to uint64) (n uint64, mean time.Duration) {
+	d := to - from
+	if n = d & (1<<firstBytesShift - 1); n == 0 {
+		return 0, 0
+	}
+	return n, time.Duration(d>>firstBytesShift/n) * time.Microsecond
 }
 
 // Answered counts a final response by its status class, 2 to 5.

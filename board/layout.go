@@ -25,7 +25,7 @@ const (
 	// layoutVersion goes up with every change of Loop, Refusals, Backend, State, Control,
 	// Tap, Series, the rings or the layout, so that no binary misreads the words of an older
 	// one.
-	layoutVersion = 7
+	layoutVersion = 8
 )
 
 // The words of the header.

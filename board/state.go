@@ -55,7 +55,11 @@ type State struct {
 
 	RecoveredAt Word // when it recovered or was added: slow start counts from here
 
-	_ [2]Word // moves the words below, which are written often, to a line of their own
+	// Written by loops, see upstream: the backend itself has asked for no new clients.
+	LeavingUntil  Word // 0, or in the past: it has not
+	LeavingReason Word // Reason
+
+	// From here on, words that are written often: they begin a line of their own.
 
 	TTFB   Word // moving average of the time to first byte, in nanoseconds; 0: unknown
 	TTFBAt Word // when it last changed
@@ -151,13 +155,25 @@ const (
 	// ReasonGRPC: a check by gRPC was answered with another status than SERVING. The detail
 	// says which, see supervise/health.
 	ReasonGRPC
+	// ReasonErrorRate: an outlier by its answers of 5xx; the detail is their share in percent.
+	ReasonErrorRate
+	// ReasonLatency: an outlier by its time to the first byte; the detail is the mean in
+	// milliseconds.
+	ReasonLatency
+	// ReasonClosing503: the backend has answered 503 with Connection: close.
+	ReasonClosing503
+	// ReasonGoaway: a new connection of HTTP/2 was ended by GOAWAY, or was refused after one.
+	ReasonGoaway
+	// ReasonDrainField: an answer had the field of the pool's drain_header.
+	ReasonDrainField
 )
 
 // String returns the reason as it appears in logs, such as "bad_answer".
 func (r Reason) String() string { return name(reasonNames, int(r)) }
 
 var reasonNames = []string{"none", "ok", "connect", "timeout", "reset", "bad_answer", "status", "resolve", "time",
-	"tls_name", "tls_chain", "tls_date", "tls_version", "tls", "grpc"}
+	"tls_name", "tls_chain", "tls_date", "tls_version", "tls", "grpc",
+	"error_rate", "latency", "closing_503", "goaway", "drain_header"}
 
 // Words returns the reason for people who read a state, such as "cannot be reached", as `lb
 // faults` has it. A reason without words stands as it is in logs.
@@ -173,6 +189,23 @@ var reasonWords = map[Reason]string{
 	ReasonBadAnswer: "sent something that is no valid answer", ReasonResolve: "its name has no address",
 	ReasonTLSName: "its certificate is for another name", ReasonTLSChain: "its certificate is of an unknown authority",
 	ReasonTLSDate: "its certificate is not valid now", ReasonTLSVersion: "no version of TLS in common", ReasonTLS: "TLS failed",
+	ReasonErrorRate: "many of its answers are 5xx", ReasonLatency: "slower than the others",
+	ReasonClosing503: "503 with Connection: close", ReasonGoaway: "GOAWAY on a new connection", ReasonDrainField: "by the field of drain_header",
+}
+
+// WordsWith returns Words with what the detail adds for this reason, unless that is 0.
+func (r Reason) WordsWith(detail uint64) string {
+	switch {
+	case detail == 0:
+		return r.Words()
+	case r == ReasonErrorRate:
+		return fmt.Sprintf("%d %% of its answers are 5xx", detail)
+	case r == ReasonLatency:
+		return fmt.Sprintf("slower than the others: first byte after %d ms", detail)
+	case r == ReasonOK:
+		r = ReasonStatus
+	}
+	return fmt.Sprintf("%s %d", r.Words(), detail)
 }
 
 // name returns names[i]. A newer binary may have written other numbers; they become
@@ -205,6 +238,7 @@ func (b *Board) SetHealth(backend int, h Health, why Reason, detail uint64, now 
 	s.HealthDetail.Store(detail)
 	if old == Down {
 		s.RecoveredAt.Store(uint64(now))
+		s.LeavingUntil.Store(0) // that was the one before
 	}
 	s.Health.Store(uint64(h))
 	b.Changed()
@@ -218,11 +252,12 @@ func (b *Board) SetAdmin(backend int, a Admin, now int64) (changed bool) {
 	if a == Enabled && Admin(s.Admin.Load()) != Enabled {
 		s.RecoveredAt.Store(uint64(now))
 	}
-	if Admin(s.Admin.Swap(uint64(a))) == a {
-		return false
+	left := a == Enabled && s.LeavingUntil.Swap(0) != 0
+	changed = Admin(s.Admin.Swap(uint64(a))) != a
+	if changed || left {
+		b.Changed()
 	}
-	b.Changed()
-	return true
+	return changed
 }
 
 // SetWeight overrides the weight of a backend with 1 to 65535, or returns to the

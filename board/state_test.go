@@ -102,7 +102,7 @@ func TestSetWeight(t *testing.T) {
 func TestNames(t *testing.T) {
 	for got, want := range map[string]string{
 		Health(1).String(): "up", Health(9).String(): "code_9", Admin(2).String(): "disabled",
-		ReasonBadAnswer.String(): "bad_answer", ReasonTime.String(): "time", ReasonTLS.String(): "tls", ReasonGRPC.String(): "grpc", (ReasonGRPC + 1).String(): "code_15",
+		ReasonBadAnswer.String(): "bad_answer", ReasonTime.String(): "time", ReasonTLS.String(): "tls", ReasonGRPC.String(): "grpc", (ReasonDrainField + 1).String(): "code_20",
 	} {
 		if got != want {
 			t.Errorf("%q, want %q", got, want)

@@ -45,7 +45,7 @@ type BackendTotals struct {
 	Conns                                                 uint64
 	BytesFrom, BytesTo                                    uint64
 	Queued                                                uint64
-	_                                                     uint64
+	FirstBytes                                            uint64 // see FirstBytesOf
 	WaitsSince                                            uint64 // meaningless as a sum
 }
 

@@ -83,16 +83,16 @@ func wordsOf(t *testing.T, typ reflect.Type) string {
 // TestLayoutVersion fails if a slot changes but layoutVersion does not: a new binary would
 // misread an old one's board.
 func TestLayoutVersion(t *testing.T) {
-	const version7 = "0:ClientConns 1:BackendConns 2:BackendIdle 3:Exchanges 4:Tunnels 5:Accepted " +
+	const version8 = "0:ClientConns 1:BackendConns 2:BackendIdle 3:Exchanges 4:Tunnels 5:Accepted " +
 		"6:AcceptErrors 7:Requests 8:Replies[6] 14:OwnReplies[6] 20:PoolLess[6] 26:BytesFromClient 27:BytesToClient " +
 		"28:BytesFromBackend 29:BytesToBackend 30:Retries 31:Unrouted 32:ClientAborts 33:Panics 34:Turns " +
 		"35:Handshakes[5] 40:HandshakeTimes[14] 54:HandshakeNanos " +
 		"55:HTTP2Conns 56:HTTP2BackendConns 57:HTTP2Requests 58:HTTP2Refused 59:HTTP2Floods[16] 75:HTTP2Goaways 76:HTTP2Unprocessed " +
 		"77:LogLines 78:LogLost 79:Faults[1024] 1103:OldestConfig\n" +
 		"0:InFlight 1:Attempts 2:Replies[4] 6:ConnectFaults 7:ResetFaults 8:TimeoutFaults " +
-		"9:BadAnswers 10:Conns 11:BytesFrom 12:BytesTo 13:Queued 14:_ 15:WaitsSince\n" +
+		"9:BadAnswers 10:Conns 11:BytesFrom 12:BytesTo 13:Queued 14:FirstBytes 15:WaitsSince\n" +
 		"0:Health 1:HealthSince 2:HealthReason 3:HealthDetail 4:EjectedUntil 5:EjectedSince 6:EjectedReason " +
-		"7:EjectedDetail 8:EjectedLast 9:Ejections 10:Faults 11:Admin 12:WeightOverride 13:RecoveredAt 14:_[2] " +
+		"7:EjectedDetail 8:EjectedLast 9:Ejections 10:Faults 11:Admin 12:WeightOverride 13:RecoveredAt 14:LeavingUntil 15:LeavingReason " +
 		"16:TTFB 17:TTFBAt 18:IdleTold 19:IdleSeen 20:IdleSeenAt 21:Refusals 22:Clients 23:Targets 24:Recent " +
 		"25:LastFaults[10] 35:Own[2] 37:StatusFaults 38:TLSFaults[5]\n" +
 		"0:kind 1:count 2:turn 3:at 4:sizes 5:who[6] 11:text[8] 19:line[8]\n" +
@@ -113,7 +113,7 @@ func TestLayoutVersion(t *testing.T) {
 			s.loopStart(0), s.loopStart(1)-s.loopStart(0), s.blockStart(0), s.blockWords(),
 			s.backendStart(0, 0)-s.blockStart(0), s.backendStart(1, 0)-s.backendStart(0, 0),
 			s.seriesStart(0, 0), s.seriesStart(1, 0)-s.seriesStart(0, 0), s.ringsStart(0), s.ringsStart(1)-s.ringsStart(0), s.words())
-	if got != version7 || layoutVersion != 7 {
+	if got != version8 || layoutVersion != 8 {
 		t.Errorf("version %d has the words\n%s\nwant a new layoutVersion and its list here", layoutVersion, got)
 	}
 }

@@ -47,8 +47,8 @@ func problems(st api.Status, now time.Time) (list []string) {
 				note("backend %s of pool %s: failed %s ago: %s", named(b), pool.Name, age(b.LastFaultAt, now), b.LastFault)
 			}
 		}
-		if len(pool.Backends) > 0 && usable == 0 {
-			note("pool %s: none of its backends is in use", pool.Name)
+		if text := words.Lack(pool, usable); text != "" {
+			note("pool %s: %s", pool.Name, text)
 		}
 	}
 	return list

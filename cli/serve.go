@@ -130,7 +130,7 @@ func adminOptions(cfg *config.Config, r supervise.Running, log *slog.Logger) adm
 		Version: version(),
 		Log:     log,
 	}
-	o.LastReload, o.Certificates, o.Discovery, o.Control = r.LastReload, r.Certs, r.Discovery, r.Control
+	o.LastReload, o.Certificates, o.Discovery, o.Control, o.ConfigStore = r.LastReload, r.Certs, r.Discovery, r.Control, r.ConfigStore
 	if r.Processes != nil {
 		o.Processes = func() (list []admin.Process) {
 			for _, p := range r.Processes() {

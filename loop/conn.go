@@ -1,6 +1,8 @@
 package loop
 
 import (
+	"time"
+
 	"golang.org/x/sys/unix"
 
 	"lb/internal/invariant"
@@ -115,6 +117,13 @@ func (c *Conn) shortWrite(err error) {
 	if err != nil {
 		c.over |= Writable
 	}
+}
+
+// GiveUp has the system end the conn once the peer's machine has acknowledged nothing for
+// about silence, see Kernel. It is for TCP.
+func (c *Conn) GiveUp(silence time.Duration) {
+	invariant.Check(c.IsOpen(), "loop: GiveUp of a closed conn")
+	c.loop.kernel.GiveUp(int(c.fd), silence)
 }
 
 // ShutdownWrite ends our side: the peer reads the end. Writable stays false. With a

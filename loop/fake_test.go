@@ -153,6 +153,8 @@ func (k *fakeKernel) Writev(fd int, a, b, c []byte) (int, error) {
 	return k.Write(fd, fmt.Appendf(nil, "%s%s%s", a, b, c))
 }
 
+func (k *fakeKernel) GiveUp(int, time.Duration) {}
+
 func (k *fakeKernel) Takes(fd int) bool {
 	room, limited := k.room[fd]
 	return !limited || room > 0

@@ -72,6 +72,11 @@ type Kernel interface {
 	Write(fd int, b []byte) (n int, err error)
 	// Writev writes from a, then b, then c. Any may be empty, but not all.
 	Writev(fd int, a, b, c []byte) (n int, err error)
+	// GiveUp has the system end fd, as by a reset, once the peer's machine has acknowledged
+	// nothing for about silence: neither bytes nor the probes that are sent while fd is
+	// idle. It does not care what the peer's process does. fd is a TCP socket; a system
+	// that knows no such limit leaves it as it is.
+	GiveUp(fd int, silence time.Duration)
 	// Takes reports whether fd would take a good part of what its buffer holds. If not,
 	// an event follows when it does. An error counts as true: a write returns it.
 	Takes(fd int) bool

@@ -94,7 +94,8 @@ func (k *bareKernel) Writev(fd int, a, b, c []byte) (int, error) {
 	return n, nil
 }
 
-func (k *bareKernel) Takes(int) bool { return true }
+func (*bareKernel) GiveUp(int, time.Duration) {}
+func (k *bareKernel) Takes(int) bool          { return true }
 
 func (k *bareKernel) ShutdownWrite(int) error { return unix.ENOTCONN }
 func (k *bareKernel) Close(int, bool)         {}

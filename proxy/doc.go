@@ -30,10 +30,8 @@
 // front hears how the exchange ended (front.Ending). Whatever the end, release hands
 // out the exchange's Record, once.
 //
-// Two lanes carry the bytes, up to the backend and down to the client; see package
-// lane. Package rewrite says what is changed in a head on its way. Replies of lb's own
-// take the same way down as forwarded ones: rewrite.Composer makes both, the front writes
-// them.
+// Two lanes carry the bytes, up to the backend and down to the client (package lane).
+// Replies of lb's own take the same way down as forwarded ones: see rewrite.Composer.
 //
 // Events are edges: they come once. So every event, whatever it is, ends in
 // exchange.pump, which moves bytes both ways until nothing moves any more.

@@ -185,7 +185,7 @@ func (x *exchange) retry() (ended bool) {
 func (x *exchange) leaves() bool {
 	return (x.phase == Dial || x.phase == Send || x.phase == Wait) && x.received == 0 &&
 		x.target.isOut() && x.pool.Other(&x.tried, x.p.loop.Now()) &&
-		x.mayRetry(record.Fault{Side: record.BackendSide, Cause: record.CauseSlow, Phase: x.phase})
+		x.mayRetry(record.Fault{Side: record.BackendSide, Cause: record.CauseOut, Phase: x.phase})
 }
 
 // abort ends the client's conn inside a response, so that a part of it cannot be taken

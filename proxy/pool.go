@@ -4,9 +4,9 @@ import (
 	"slices"
 
 	"lb/config"
+	"lb/proxy/ejection"
 	"lb/proxy/h1back"
 	"lb/proxy/waiting"
-	"lb/proxy/watch"
 	"lb/upstream"
 )
 
@@ -41,7 +41,7 @@ func (p *Proxy) newPool(s *Snapshot, i int, targets []*target, from *pool) *pool
 		q.UseTable(t)
 	}
 	q.Seed(p.chance.Uint64())
-	q.Notify(func(c upstream.Change) { watch.LogRestored(p.log, q.Name, c) })
+	q.Notify(func(c upstream.Change) { ejection.Ended(p.log, q.Name, c) })
 	if from != nil {
 		q.ContinueFrom(from.Pool)
 	}

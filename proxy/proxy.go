@@ -98,12 +98,16 @@ func New(l *loop.Loop, o Options) *Proxy {
 		record:   o.Record,
 	}
 	p.shared = front.Shared{Loop: l, Arena: p.arena, Counters: p.counters, Refusals: p.refusals, Host: p}
-	p.backs.Init(&p.shared, p.chance)
+	p.backs.Init(&p.shared, p.chance, func(id int) {
+		if t := p.targets[id]; t != nil {
+			t.wish(board.ReasonGoaway)
+		}
+	})
 	p.watch = watch.Watch{Loop: l, Board: p.board, Busy: p.isBusy, Changed: p.evacuate}
 	p.clients = clients.New(&p.shared, p.log)
 	p.clients.PassOn, p.clients.Taken = o.PassOn, p.showOldest
 	p.upkeep = upkeep.Upkeep{Loop: l, Counters: p.counters, GiveBack: arena.GiveBack,
-		Trim: func() int { return p.arena.Trim() + p.clients.Trim() + p.backs.H2.Trim() + p.trim() }}
+		Trim: func() int { p.watch.Look(); return p.arena.Trim() + p.clients.Trim() + p.backs.H2.Trim() + p.trim() }}
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}

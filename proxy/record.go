@@ -1,6 +1,9 @@
 package proxy
 
-import "lb/proxy/record"
+import (
+	"lb/proxy/ownreply"
+	"lb/proxy/record"
+)
 
 // recordRoute notes the route and the pool that were found.
 func (x *exchange) recordRoute() {
@@ -37,13 +40,7 @@ func (x *exchange) handOut() {
 	if r.Ended > 0 {
 		return // the listener has panicked, and x is released again
 	}
-	if r.Own {
-		p.counters.OwnReplies[r.Status/100].Add(1)
-		p.counters.Replies[r.Status/100].Add(1)
-	}
-	if c := r.Fault.Cause; r.Fault.Side == record.ClientSide && (c == record.CauseGone || c == record.CauseShortBody) {
-		p.counters.ClientAborts.Add(1)
-	}
+	ownreply.Count(p.counters, r)
 	if p.record == nil {
 		return
 	}

@@ -6,6 +6,7 @@ import (
 
 	"lb/board"
 	"lb/httpparse"
+	"lb/proxy/leaving"
 	"lb/proxy/record"
 	"lb/proxy/retry"
 	"lb/proxy/rewrite"
@@ -113,6 +114,7 @@ func (x *exchange) noteAnswer() (again bool) {
 		f, _ := r.Find(httpparse.KeepAlive)
 		upstream.IdlePromised(t.State, f.Value.Of(x.from.Bytes()))
 	}
+	t.wish(leaving.Of(&r.Response, x.from.Bytes(), x.pool.cfg.DrainHeader, x.accused))
 	counts := x.pool.cfg.Eject.Enabled && slices.Contains(x.pool.cfg.Eject.OnStatus, r.Code)
 	if counts {
 		x.blamed = true

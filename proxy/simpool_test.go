@@ -9,6 +9,7 @@ import (
 	"lb/config"
 	"lb/config/logging"
 	"lb/loop"
+	"lb/proxy/back"
 )
 
 const (
@@ -198,8 +199,13 @@ func (s *sim) checkStuck() {
 	s.looked = s.r.l.Now()
 	s.stuck = make(map[*exchange]int)
 	s.r.l.Each(func(h loop.Handler) {
-		eachExchange(h, func(x *exchange) {
-			if x.target == nil || !x.target.isOut() || x.phase != Wait || !x.idempotent || !x.up.Held || x.received > 0 || x.replied || !x.snap.cfg.Retry.On.Timeout ||
+		c, ok := h.(back.Carrier)
+		if !ok {
+			return
+		}
+		c.Each(func(o back.Owner) {
+			x := o.(*exchange)
+			if x.target == nil || !x.target.isOut() || x.phase != Wait || !x.idempotent || !x.up.Held || x.received > 0 || x.replied || !x.snap.cfg.Retry.On.Timeout && !x.snap.cfg.Retry.On.Reset ||
 				x.rec.Attempts > x.snap.cfg.Retry.Attempts || !x.pool.Other(&x.tried, s.r.l.Now()) {
 				return
 			}

@@ -3,12 +3,12 @@ package proxy
 import (
 	"time"
 
-	"lb/loop"
+	"lb/board"
 	"lb/loop/tick"
 	"lb/proxy/back"
 	"lb/proxy/backs"
+	"lb/proxy/ejection"
 	"lb/proxy/record"
-	"lb/proxy/watch"
 	"lb/upstream"
 )
 
@@ -38,8 +38,15 @@ func (t *target) failed(f upstream.Fault, ph record.Phase) {
 		return
 	}
 	if c, ejected := t.pool.Failed(t.index, f, t.pool.p.loop.Now()); ejected {
-		watch.LogEjected(t.pool.p.log, t.pool.Name, c, f.Detail, ph)
+		ejection.Began(t.pool.p.log, t.pool.Name, c, f.Detail, ph)
 		t.pool.p.evacuate()
+	}
+}
+
+// wish notes that t asks for no new clients, unless why is ReasonNone.
+func (t *target) wish(why board.Reason) {
+	if why != board.ReasonNone && !t.Gone {
+		t.pool.Leave(t.index, why, t.pool.p.loop.Now())
 	}
 }
 
@@ -49,30 +56,34 @@ func (t *target) isOut() bool {
 }
 
 // evacuate has the exchanges that wait at backends which are out look for another one, in
-// this turn: their deadlines pass. It is called when the board has changed, and again while
-// it returns true: an event may come first and set a new deadline.
+// this turn: their deadlines pass. Those that have to stay at a backend that is down hear
+// soon if its machine is gone, and no idle conn to it is kept. It is called when the board
+// has changed, and again while it returns true: an event may come first and set a new
+// deadline.
 func (p *Proxy) evacuate() (again bool) {
 	out := false
-	p.eachTarget(func(t *target) { out = out || t.Slot.InFlight.Load() > 0 && t.isOut() })
+	p.eachTarget(func(t *target) {
+		if down := t.IsDown(); down || t.Slot.InFlight.Load() > 0 && t.isOut() {
+			out = true
+			if down {
+				t.CloseIdle()
+			}
+		}
+	})
 	if !out {
 		return false
 	}
-	p.loop.Each(func(h loop.Handler) {
-		eachExchange(h, func(x *exchange) {
-			if x.phase != Relay && x.target.isOut() {
-				x.front.Deadline(p.loop.Now())
-				again = true
-			}
-		})
+	backs.Each(p.loop, func(c back.Carrier, o back.Owner) {
+		x := o.(*exchange)
+		if x.target != nil && x.target.IsDown() {
+			c.Doubt()
+		}
+		if x.phase != Relay && x.target.isOut() {
+			x.front.Deadline(p.loop.Now())
+			again = true
+		}
 	})
 	return again
-}
-
-// eachExchange calls f for each exchange at a backend by the conn whose handler is h.
-func eachExchange(h loop.Handler, f func(*exchange)) {
-	if c, ok := h.(back.Carrier); ok {
-		c.Each(func(o back.Owner) { f(o.(*exchange)) })
-	}
 }
 
 // isBusy reports whether an exchange may wait at a backend.

@@ -33,7 +33,7 @@ func (c commands) Reload(plan bool) (out api.Reloaded, err error) {
 // Drain has the desk begin to drain.
 func (c commands) Drain() (err error) {
 	busy := c.d.queue.Ask("beginning to drain", func() {
-		if c.d.ending != nil {
+		if c.d.isDraining() {
 			err = errors.New("lb is draining already")
 			return
 		}

@@ -23,6 +23,7 @@ import (
 	"lb/supervise/handover"
 	"lb/supervise/health"
 	"lb/supervise/notice"
+	"lb/supervise/outlier"
 	"lb/supervise/plan"
 	"lb/supervise/ports"
 	"lb/supervise/queue"
@@ -57,6 +58,7 @@ type desk struct {
 	traces    *tracing.Tracing  // nil before the board is there
 	past      *history.Sampler  // nil before begin
 	notices   *notice.Notices   // nil before begin
+	outliers  *outlier.Outliers // nil before begin
 	faults    *faultwatch.Watch // nil before begin
 	pidFile   string            // path of the one that this process has written, or ""
 	overrules []overrule        // by the configuration of the start; obeyed in begin
@@ -72,6 +74,7 @@ type desk struct {
 
 	rings *rings.Reader // any goroutine
 
+	delay  *time.Timer // between a red /healthz and the closed door; nil before and after
 	ending *ending
 	moving *upgrading // nil while no upgrade is under way
 
@@ -122,6 +125,8 @@ func (d *desk) run() (cut int) {
 			d.chores()
 		case <-watchdog:
 			d.queue.Run("looking whether all loops turn", d.feedWatchdog)
+		case <-d.delayed():
+			d.closeDoor(false)
 		case cut := <-d.ended():
 			d.log.Info("stopped", "cut", cut)
 			return cut
@@ -186,9 +191,12 @@ func (d *desk) ended() <-chan int {
 	return d.ending.result
 }
 
-// end handles a signal that ends lb: the first drains, the next cuts off.
+// end handles a signal that ends lb: the first drains, the next cuts off. While the door is
+// still open, the next one closes it.
 func (d *desk) end(sig os.Signal) {
 	switch {
+	case d.delay != nil:
+		d.closeDoor(sig == syscall.SIGQUIT)
 	case d.ending == nil:
 		d.drain(sig == syscall.SIGQUIT)
 	case d.ending.replaced && sig != syscall.SIGQUIT:
@@ -201,14 +209,42 @@ func (d *desk) end(sig os.Signal) {
 	}
 }
 
-// drain begins to finish what runs, or to end at once, and takes nothing new.
+// drain begins to finish what runs, or to end at once, and takes nothing new. With
+// timeouts.drain_delay, what is before lb first has that time to see in /healthz that lb is
+// to get nothing new; until then everything goes on as before.
 func (d *desk) drain(atOnce bool) {
 	d.cancelUpgrade()
 	d.operator.setDraining()
 	d.notifier.Stopping()
+	if wait := d.now.Config.Timeouts.DrainDelay; wait > 0 && !atOnce {
+		d.delay = time.NewTimer(wait)
+		d.log.Info("draining: no longer healthy, the door is open", "for", wait)
+		d.publish()
+		return
+	}
+	d.closeDoor(atOnce)
+}
+
+// closeDoor takes nothing new from now on.
+func (d *desk) closeDoor(atOnce bool) {
+	if d.delay != nil {
+		d.delay.Stop()
+		d.delay = nil
+	}
 	d.log.Info("draining", "timeout", d.now.Config.Timeouts.Drain, "at_once", atOnce)
 	d.finish(atOnce)
 }
+
+// delayed returns the channel that says when the delay of a drain is over, or nil.
+func (d *desk) delayed() <-chan time.Time {
+	if d.delay == nil {
+		return nil
+	}
+	return d.delay.C
+}
+
+// isDraining reports whether lb is on its way out.
+func (d *desk) isDraining() bool { return d.delay != nil || d.ending != nil }
 
 // finish has the loops end.
 func (d *desk) finish(atOnce bool) {

@@ -110,6 +110,9 @@ type Running struct {
 	Certs func() []api.Certificate
 	// Discovery returns the sources and names of backends. Any goroutine may call it.
 	Discovery func() []api.Discovery
+	// ConfigStore returns the state of the store that has the configuration, or nil if that
+	// is a file. Any goroutine may call it.
+	ConfigStore func() *api.ConfigStore
 	// Control carries out what the operator asks for.
 	Control api.Control
 	// LastReload returns whether the last reload was taken up, and when the

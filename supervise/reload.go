@@ -49,7 +49,7 @@ type change struct {
 // refusal returns why there can be no reload now, or nil if there can.
 func (d *desk) refusal() error {
 	switch {
-	case d.ending != nil:
+	case d.isDraining():
 		return errors.New("lb is draining and takes no new configuration")
 	case d.moving != nil:
 		return errors.New("an upgrade is under way; the new process reads the configuration by itself")
@@ -125,7 +125,7 @@ func (d *desk) refuse(by trigger, err error) {
 	switch {
 	case errors.As(err, &list):
 	case errors.Is(err, conffile.ErrDoubted):
-		d.log.Warn("configuration not taken up, the old one goes on", "by", by, "file", d.now.Config.Source, "cause", err, "mend", "if the file is whole, lb reload takes it")
+		d.log.Warn("configuration not taken up, the old one goes on", "by", by, "file", d.now.Config.Source, "cause", err, "mend", "if it is whole, lb reload takes it")
 	default:
 		d.log.Error("configuration refused, the old one goes on", "by", by, "file", d.now.Config.Source, "cause", err, "mend", "lb reload shows the same; the cause says what to change")
 	}

@@ -18,6 +18,7 @@ import (
 	"lb/supervise/handover"
 	"lb/supervise/health"
 	"lb/supervise/notice"
+	"lb/supervise/outlier"
 	"lb/supervise/plan"
 	"lb/supervise/ports"
 	"lb/supervise/queue"
@@ -230,6 +231,7 @@ func (d *desk) begin(cfg *config.Config) {
 	d.prober = health.Start(d.probes(d.now))
 	notice.Insecure(d.now, d.log)
 	d.notices = notice.Start(notice.Options{Board: d.board, View: d.view.Load, Log: d.log, Now: d.clock})
+	d.outliers = outlier.Start(outlier.Options{Board: d.board, View: d.view.Load, Log: d.log, Now: d.clock})
 	d.faults = faultwatch.Start(faultwatch.Options{Board: d.board, View: d.view.Load, Ask: d.hub.Ask})
 	d.past = history.Start(history.Options{Board: d.board, View: func() history.View {
 		now := d.view.Load()
@@ -288,6 +290,7 @@ func (d *desk) close() {
 	d.stopHelpers()
 	d.acme.Close()
 	d.notices.Close()
+	d.outliers.Close()
 	d.faults.Close()
 	d.past.Close()
 	d.operator.wait()
@@ -322,8 +325,8 @@ func (d *desk) running() Running {
 		Now:       func() int64 { return int64(d.clock()) },
 		View:      d.view.Load,
 		Certs:     d.certs.List,
-		Discovery: d.hub.States,
-		Control:   commands{d},
+		Discovery: d.hub.States, ConfigStore: d.file.State,
+		Control: commands{d},
 		LastReload: func() (ok bool, loaded time.Time) {
 			p := d.public.Load() // no server serves before it is there
 			return p.outcome.reload.text == "", p.outcome.loaded

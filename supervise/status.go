@@ -13,6 +13,7 @@ import (
 	"lb/supervise/health"
 	"lb/supervise/notice"
 	"lb/supervise/plan"
+	"lb/upstream/usable"
 )
 
 // published is what status needs of the desk. It does not change once it is made.
@@ -43,7 +44,7 @@ func (d *desk) publish() {
 		p.adminAddress = at.String()
 	}
 	switch {
-	case d.ending != nil:
+	case d.isDraining():
 		p.state = api.Draining
 	case d.moving != nil:
 		p.state = api.Upgrading
@@ -114,7 +115,8 @@ func (c commands) Status() api.Status {
 		Discovery:      d.hub.States(),
 	}
 	for i, pool := range p.now.Config.Pools {
-		out := api.Pool{Name: pool.Name, Strategy: pool.Strategy, Backends: []api.Backend{}}
+		out := api.Pool{Name: pool.Name, Strategy: pool.Strategy, Backends: []api.Backend{},
+			FailOpen: usable.Of(d.board, &pool, p.now.IDs[i]).Open}
 		for j := range pool.Backends {
 			out.Backends = append(out.Backends, d.backendStatus(p.now, i, j, mono, wall))
 		}
@@ -222,6 +224,9 @@ func (d *desk) backendStatus(now *plan.Snapshot, i, j int, mono tick.Instant, wa
 		b.EjectedUntil = onWall(&state.EjectedUntil)
 		b.EjectedReason = reasonText(&state.EjectedReason, &state.EjectedDetail)
 	}
+	if state.LeavingUntil.Load() > uint64(mono) {
+		b.LeavingUntil, b.LeavingReason = onWall(&state.LeavingUntil), board.Reason(state.LeavingReason.Load()).Words()
+	}
 	return b
 }
 
@@ -231,15 +236,12 @@ func reasonText(reason, detail *board.Word) string {
 	if why == board.ReasonNone {
 		return ""
 	}
-	if n := detail.Load(); n != 0 && why.InTLS() {
+	n := detail.Load()
+	switch {
+	case n != 0 && why.InTLS():
 		return tlsfault.Kind(n).String()
-	} else if why == board.ReasonGRPC {
+	case why == board.ReasonGRPC:
 		return "grpc " + health.GRPCWords(n)
-	} else if n != 0 {
-		if why == board.ReasonOK {
-			why = board.ReasonStatus
-		}
-		return fmt.Sprintf("%s %d", why.Words(), n)
 	}
-	return why.Words()
+	return why.WordsWith(n)
 }

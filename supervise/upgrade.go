@@ -48,7 +48,7 @@ func (d *desk) newUpgrade(done func(api.Upgraded, error)) (*upgrading, error) {
 		return nil, errors.New("lb is process 1 here, with which all others end; start the container anew instead")
 	case d.moving != nil:
 		return nil, errors.New("an upgrade is under way already")
-	case d.ending != nil:
+	case d.isDraining():
 		return nil, queue.ErrEnding
 	case !filewatch.IsFile(d.now.Config.Source):
 		return nil, fmt.Errorf("%s cannot be read again by a new process; start lb with a file", d.now.Config.Source)

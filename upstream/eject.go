@@ -34,7 +34,17 @@ func (r *roster) failed(i int, f Fault, now tick.Instant) (c Change, ejected boo
 	if !r.eject.Enabled || s.EjectedUntil.Load() != 0 || e.tier >= disabled {
 		return c, false
 	}
-	if !r.condemned(e, f) || !r.mayEject(i, now) {
+	if !r.condemned(e, f) {
+		return c, false
+	}
+	return r.expel(i, f, now)
+}
+
+// expel ejects a backend that is not ejected, for a fault, if the pool can do without it.
+func (r *roster) expel(i int, f Fault, now tick.Instant) (c Change, ejected bool) {
+	e := &r.entries[i]
+	s := e.state
+	if !r.mayEject(i, now) {
 		return c, false
 	}
 	n, lasts := r.sentence(s, now)
@@ -82,7 +92,7 @@ func (r *roster) mayEject(i int, now tick.Instant) bool {
 		switch s := e.state; {
 		case tick.Instant(s.EjectedUntil.Load()) > now:
 			ejected++
-		case !e.drain && board.Health(s.Health.Load()) != board.Down && board.Admin(s.Admin.Load()) == board.Enabled:
+		case e.takesNew() && tick.Instant(s.LeavingUntil.Load()) <= now:
 			left++
 		}
 	}

@@ -17,6 +17,10 @@ func Passed(b *board.Board, id int, cfg *config.Eject, begun, now tick.Instant) 
 	s := b.State(id)
 	until, since := tick.Instant(s.EjectedUntil.Load()), tick.Instant(s.EjectedSince.Load())
 	out = now.Sub(since)
+	switch board.Reason(s.EjectedReason.Load()) {
+	case board.ReasonErrorRate, board.ReasonLatency: // a check that passes is no sign that answers are good now
+		return 0, false
+	}
 	if until <= now || begun <= since || out < until.Sub(since)-cfg.Time || board.Health(s.Health.Load()) == board.Down {
 		return 0, false // a loop restores it when its time is over
 	}

@@ -121,6 +121,17 @@ func (p *Pool[C]) Failed(index int, f Fault, now tick.Instant) (c Change, ejecte
 	return p.roster.failed(index, f, now)
 }
 
+// Expel ejects a backend at now for what f says it is, whatever its run of faults. It
+// returns the change and true, unless the pool cannot do without the backend, or it is out.
+func (p *Pool[C]) Expel(index int, f Fault, now tick.Instant) (c Change, ejected bool) {
+	r := &p.roster
+	r.refresh(now)
+	if e := &r.entries[index]; !r.eject.Enabled || e.state.EjectedUntil.Load() != 0 || e.tier >= disabled {
+		return c, false
+	}
+	return r.expel(index, f, now)
+}
+
 // Out reports whether a backend is down or ejected, and others take its place.
 func (p *Pool[C]) Out(index int, now tick.Instant) bool {
 	r := &p.roster
@@ -148,7 +159,13 @@ func (p *Pool[C]) Other(tried *Tried, now tick.Instant) bool {
 // the request was complete.
 func (p *Pool[C]) Succeeded(index int, ttfb time.Duration, now tick.Instant) {
 	p.roster.succeeded(index)
-	if p.roster.timed && ttfb > 0 {
+	if ttfb <= 0 {
+		return
+	}
+	if p.roster.timed {
 		observe(p.Backends[index].State, ttfb, now)
+	}
+	if p.roster.eject.LatencyFactor > 0 {
+		p.Backends[index].Slot.CountFirstByte(ttfb)
 	}
 }

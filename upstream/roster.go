@@ -8,6 +8,7 @@ import (
 	"lb/board"
 	"lb/config"
 	"lb/loop/tick"
+	"lb/upstream/usable"
 )
 
 // roster is the backends of a pool as picking sees them: which may be picked now,
@@ -19,6 +20,7 @@ type roster struct {
 	at        Seat
 	entries   []entry
 	eject     config.Eject
+	health    config.Health
 	slowStart time.Duration
 	timed     bool // the strategy uses the time to first byte
 	limited   bool // a backend has a limit
@@ -37,6 +39,7 @@ type roster struct {
 	open    []int32      // indexes of those that may be picked, in order
 	spare   []int32      // backups, used when all of open have been tried
 	why     Why          // valid if open is empty
+	panics  bool         // so many are down that all count as up
 	turn    int          // where the next search through open begins
 }
 
@@ -111,7 +114,7 @@ const never = tick.Instant(math.MaxInt64)
 func (r *roster) init(cfg config.Pool, b *board.Board, members []member, at Seat) {
 	*r = roster{
 		board: b, at: at,
-		eject: cfg.Eject, slowStart: cfg.SlowStart, timed: cfg.Strategy == config.LeastTime,
+		eject: cfg.Eject, health: cfg.Health, slowStart: cfg.SlowStart, timed: cfg.Strategy == config.LeastTime,
 		entries: make([]entry, 0, len(cfg.Backends)),
 		open:    make([]int32, 0, len(cfg.Backends)), spare: make([]int32, 0, len(cfg.Backends)),
 	}
@@ -158,25 +161,23 @@ func (r *roster) refresh(now tick.Instant) {
 func (r *roster) renew(now tick.Instant) {
 	r.version = r.board.Version() // read before the states: a change during renew is seen next time
 	r.until, r.ramping = never, 0
-	var count [tiers]int
+	r.panics = r.failsOpen()
+	count := r.rank(now, true)
+	if r.best >= draining && count[draining] > 0 {
+		count = r.rank(now, false) // no backend may leave as the last one
+	}
 	weighed := false
-	for i := range r.entries {
+	for i := range r.entries { // after rank, which restores
 		e := &r.entries[i]
 		weighed = e.weigh() || weighed
-		e.tier = r.tierOf(i, now)
 		e.recovered = 0
 		if at := tick.Instant(e.state.RecoveredAt.Load()); r.slowStart > 0 && at > 0 && now.Sub(at) < r.slowStart {
 			e.recovered = at
 			r.ramping = max(r.ramping, at.Add(r.slowStart))
 		}
-		count[e.tier]++
 	}
 	if weighed {
 		r.weights++
-	}
-	r.best = primary
-	for r.best < draining && count[r.best] == 0 {
-		r.best++
 	}
 	r.open, r.spare = r.open[:0], r.spare[:0]
 	for i := range r.entries {
@@ -199,6 +200,39 @@ func (r *roster) renew(now tick.Instant) {
 	}
 }
 
+// rank gives every backend its tier, finds the best, and returns how many are in each. With
+// wishes, those that ask for no new clients get none.
+func (r *roster) rank(now tick.Instant, wishes bool) (count [tiers]int) {
+	for i := range r.entries {
+		r.entries[i].tier = r.tierOf(i, now, wishes)
+		count[r.entries[i].tier]++
+	}
+	r.best = primary
+	for r.best < draining && count[r.best] == 0 {
+		r.best++
+	}
+	return count
+}
+
+// failsOpen reports whether so many backends are down that all count as up.
+func (r *roster) failsOpen() bool {
+	if !usable.FailsOpen(&r.health, 1, 1) { // however many
+		return false
+	}
+	down, all := 0, 0
+	for i := range r.entries {
+		e := &r.entries[i]
+		if e.drain || board.Admin(e.state.Admin.Load()) != board.Enabled {
+			continue
+		}
+		all++
+		if board.Health(e.state.Health.Load()) == board.Down {
+			down++
+		}
+	}
+	return usable.FailsOpen(&r.health, down, all)
+}
+
 // weigh updates weight and returns true if it changed.
 func (e *entry) weigh() (changed bool) {
 	weight := e.given
@@ -210,12 +244,12 @@ func (e *entry) weigh() (changed bool) {
 	return changed
 }
 
-func (r *roster) tierOf(i int, now tick.Instant) tier {
+func (r *roster) tierOf(i int, now tick.Instant, wishes bool) tier {
 	e := &r.entries[i]
 	ejected := r.isEjected(i, now)
 	admin := board.Admin(e.state.Admin.Load())
-	switch winding := e.drain || admin == board.Draining; {
-	case board.Health(e.state.Health.Load()) == board.Down:
+	switch winding := e.drain || admin == board.Draining || wishes && r.isLeaving(e, now); {
+	case board.Health(e.state.Health.Load()) == board.Down && !r.panics:
 		return down
 	case admin == board.Disabled, winding && ejected:
 		return disabled

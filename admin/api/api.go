@@ -252,6 +252,7 @@ type Loop struct {
 type Pool struct {
 	Name     string    `json:"name"`
 	Strategy string    `json:"strategy"`
+	FailOpen bool      `json:"fail_open,omitempty"` // so many backends are down that all are used as if they were up
 	Backends []Backend `json:"backends"`
 }
 
@@ -279,6 +280,8 @@ type Backend struct {
 	Ejected          bool      `json:"ejected"`
 	EjectedReason    string    `json:"ejected_reason,omitempty"`
 	EjectedUntil     time.Time `json:"ejected_until,omitzero"`
+	LeavingUntil     time.Time `json:"leaving_until,omitzero"` // it has asked for no new clients; until then it gets none
+	LeavingReason    string    `json:"leaving_reason,omitempty"`
 	InFlight         uint64    `json:"in_flight"`
 	Attempts         uint64    `json:"attempts"`
 	Requests         uint64    `json:"requests"` // that it answered

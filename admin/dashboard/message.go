@@ -142,6 +142,7 @@ func sameShape(a, b []api.Pool) bool {
 func keepTimes(is, was *api.Backend) {
 	keep(&is.Since, was.Since)
 	keep(&is.EjectedUntil, was.EjectedUntil)
+	keep(&is.LeavingUntil, was.LeavingUntil)
 	keep(&is.LastFaultAt, was.LastFaultAt)
 }
 

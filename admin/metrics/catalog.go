@@ -196,6 +196,7 @@ var poolMetrics = []poolMetric{
 var stateMetrics = []stateMetric{
 	{family{"lb_backend_up", "0 while active checks find the backend down, else 1: also while nothing is known, or nothing checked.", gauge}, isUp},
 	{family{"lb_backend_ejected", "1 while the backend is ejected for its faults, else 0.", gauge}, isEjected},
+	{family{"lb_backend_leaving", "1 while the backend gets no new clients because it has asked for that, else 0.", gauge}, isLeaving},
 	{family{"lb_backend_state_changed_timestamp_seconds", "When the backend last went up, down, was ejected or came back, in seconds since 1970; 0 for never.", gauge}, changedAt},
 }
 
@@ -222,6 +223,16 @@ func isEjected(s *board.State, now moment) float64 {
 	}
 	return 0
 }
+
+func isLeaving(s *board.State, now moment) float64 {
+	if int64(s.LeavingUntil.Load()) > now.board {
+		return 1
+	}
+	return 0
+}
+
+// failOpen is a metric by pool.
+var failOpen = family{"lb_pool_fail_open", "1 while so many backends of the pool are down that all are used as if they were up (health.panic), else 0.", gauge}
 
 func changedAt(s *board.State, now moment) float64 {
 	last := max(s.HealthSince.Load(), s.EjectedSince.Load(), s.RecoveredAt.Load())

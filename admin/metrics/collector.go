@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"lb/board"
+	"lb/upstream/usable"
 )
 
 // collector writes the sums over the board. Every scrape reads the board again; only the
@@ -160,6 +161,16 @@ func (c *collector) write(s *scrape) {
 	}
 	for i := range poolMetrics {
 		c.writePools(s, now, &poolMetrics[i])
+	}
+	s.begin(&failOpen)
+	for i, pool := range now.pools {
+		if pool.first != pool.end {
+			open := 0.0
+			if usable.Of(c.board, &now.view.Config.Pools[i], now.view.IDs[i]).Open {
+				open = 1
+			}
+			s.sample(open, pool.name)
+		}
 	}
 	c.writeSeries(s, now)
 	c.writeBackends(s, now)

@@ -90,6 +90,7 @@ func metricsText(t *testing.T) string {
 		"lb_config_last_reload_successful == 0                                        # the file in place was refused\n" +
 		"lb_certificate_expiry_timestamp_seconds - time() < 14 * 86400               # what expires within two weeks\n" +
 		"lb_discovery_up == 0                                                         # names and sources that fail; what is known stays\n" +
+		"lb_config_store_up == 0                                                      # the store of the configuration; the one in use goes on\n" +
 		"lb_queued_requests > 0                                                       # every backend of a pool is full\n" +
 		"sum by (kind) (rate(lb_http2_floods_total[5m])) > 0                          # clients of HTTP/2 that lb cut off\n" +
 		"increase(lb_worker_restarts_total[10m]) > 0 or increase(lb_panics_total[10m]) > 0\n" +
@@ -109,6 +110,7 @@ func everything() Options {
 		}
 		return list
 	}
+	o.ConfigStore = func() *api.ConfigStore { return &api.ConfigStore{} }
 	o.Discovery = func() []api.Discovery {
 		return []api.Discovery{{Pool: "web", Source: "dns://web.internal:80", LastAnswer: time.Unix(1, 0)}}
 	}

@@ -37,6 +37,9 @@ type Options struct {
 	Certificates func() []api.Certificate
 	// Discovery returns the sources and names of backends. nil shows none.
 	Discovery func() []api.Discovery
+	// ConfigStore returns the state of the store that has the configuration, or nil if that
+	// is a file. nil shows none.
+	ConfigStore func() *api.ConfigStore
 }
 
 // Process is one process of lb.

@@ -28,6 +28,9 @@ func others(o Options) *prometheus.Registry {
 	if o.Discovery != nil {
 		r.MustRegister(discovery(o.Discovery))
 	}
+	if o.ConfigStore != nil {
+		r.MustRegister(configStore(o.ConfigStore))
+	}
 	if o.Workers != nil {
 		r.MustRegister(workersRunning(o.Workers))
 	}

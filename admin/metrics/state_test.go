@@ -65,11 +65,22 @@ func TestMetricsState(t *testing.T) {
 		if tc.changed >= 0 {
 			changed = float64(noon.Add(-tc.changed).UnixMilli()) / 1e3
 		}
-		want := []float64{tc.up, tc.ejected, changed}
+		want := []float64{tc.up, tc.ejected, 0, changed}
 		for i, m := range stateMetrics {
 			if got := m.value(b.State(0), moment{int64(now), noon}); got != want[i] {
 				t.Errorf("%s: %s is %v, want %v", tc.name, m.family.name, got, want[i])
 			}
+		}
+	}
+}
+
+// TestMetricsLeaving: the wish of a backend ends with its time.
+func TestMetricsLeaving(t *testing.T) {
+	b := board.New(1, 1)
+	b.State(0).LeavingUntil.Store(uint64(time.Second))
+	for at, want := range map[time.Duration]float64{time.Second - 1: 1, time.Second: 0} {
+		if got := isLeaving(b.State(0), moment{int64(at), time.Time{}}); got != want {
+			t.Errorf("at %v: %v, want %v", at, got, want)
 		}
 	}
 }

@@ -75,6 +75,9 @@ func State(b api.Backend, now time.Time) string {
 	if b.Ejected {
 		words = append(words, strings.TrimSuffix("ejected for "+Age(now, b.EjectedUntil)+" more: "+b.EjectedReason, ": "))
 	}
+	if !b.LeavingUntil.IsZero() {
+		words = append(words, "leaving for "+Age(now, b.LeavingUntil)+" more: "+b.LeavingReason)
+	}
 	health := Health(b.Health)
 	if b.Health != unchecked && !b.Since.IsZero() {
 		health += " for " + Age(b.Since, now)
@@ -87,6 +90,17 @@ func State(b api.Backend, now time.Time) string {
 		words = append(words, "backup")
 	}
 	return strings.Join(words, ", ")
+}
+
+// Lack says what is wrong with a pool of which so many backends are usable, or "".
+func Lack(p api.Pool, usable int) string {
+	switch {
+	case p.FailOpen:
+		return "so many of its backends are down that all are used (health.panic)"
+	case len(p.Backends) > 0 && usable == 0:
+		return "none of its backends is in use"
+	}
+	return ""
 }
 
 // unchecked is the health of backends without checks.
@@ -107,6 +121,8 @@ func StateWord(b api.Backend) string {
 		return admin(b)
 	case b.Ejected:
 		return "ejected"
+	case !b.LeavingUntil.IsZero():
+		return "leaving"
 	case b.Health == unchecked:
 		return "-"
 	}
@@ -132,12 +148,13 @@ const (
 )
 
 // TintOf returns Red for a backend that is not used because of its faults, Yellow for one
-// that is not used because somebody wants so.
+// that is not used because somebody wants so, the backend
+// itself included.
 func TintOf(b api.Backend) Tint {
 	switch {
 	case b.Health == "down", b.Ejected:
 		return Red
-	case b.Admin != api.Enabled:
+	case b.Admin != api.Enabled, !b.LeavingUntil.IsZero():
 		return Yellow
 	case b.Health == "up":
 		return Green

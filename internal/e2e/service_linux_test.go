@@ -287,6 +287,7 @@ type backendStatus struct {
 	ConfiguredWeight int `json:"configured_weight"`
 	Health           string
 	Ejected          bool
+	LeavingReason    string `json:"leaving_reason"`
 	Admin            string
 	Runtime          bool
 	Attempts         uint64

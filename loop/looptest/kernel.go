@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -273,6 +274,9 @@ func (k *Kernel) Writev(fd int, a, b, c []byte) (n int, err error) {
 	k.tracef("write %d: %d of %d, %v", fd, n, total, err)
 	return n, err
 }
+
+// GiveUp is not needed: what vanishes here is a peer that is silent, see Server.
+func (k *Kernel) GiveUp(int, time.Duration) {}
 
 // Takes reports whether a third of the send buffer is free. If not, Writable is raised
 // when there is room again.

@@ -121,11 +121,19 @@ type Owner interface {
 type Carrier interface {
 	// Each calls f for the owner of each attempt. f must not end one.
 	Each(f func(Owner))
+	// Doubt is called when the backend is found down: soon the conn ends if the machine of
+	// the backend is gone, and in any case it is not used for a later attempt.
+	Doubt()
 }
 
 // Shared is the state that the proxy of a loop shares with its backs. Only that loop may
 // touch it.
 type Shared struct {
 	*front.Shared
+	// Silence is how long the machine of a backend may acknowledge nothing, by the present
+	// configuration.
+	Silence time.Duration
+	// Left is called with the ID of a backend of HTTP/2 that asks for no new conns.
+	Left        func(id int)
 	IdleTimeout time.Duration // how long a conn to a backend may idle, by the present configuration
 }

@@ -5,6 +5,7 @@ package backconn
 import (
 	"crypto/tls"
 	"errors"
+	"time"
 
 	"lb/board"
 	"lb/config"
@@ -61,6 +62,7 @@ type Conn struct {
 	tls     *tls.Config   // that its handshake was begun with; nil for plain
 	shake   *tlsconn.Conn // the handshake, until its end has been looked at
 	over    bool          // it has ended
+	doubted bool          // the backend was found down while an attempt had the conn
 	streams bool          // HTTP/2 was agreed on
 	err     error         // how
 	probe   [1]byte
@@ -68,12 +70,38 @@ type Conn struct {
 
 // Begin makes c new. It is called before c is dialled.
 func (c *Conn) Begin() {
-	c.tls, c.shake, c.over, c.err, c.streams, c.Made = nil, nil, false, nil, false, record.Made{}
+	c.tls, c.shake, c.over, c.doubted, c.err, c.streams, c.Made = nil, nil, false, false, nil, false, record.Made{}
+}
+
+// What a conn puts up with.
+const (
+	// SilenceLeast is the least silence after which the machine of a backend counts as gone:
+	// some lost packets in a row are not enough.
+	SilenceLeast = 5 * time.Second
+	// SilenceDown is the silence for a backend that is found down: it has been silent already.
+	SilenceDown = 3 * time.Second
+)
+
+// Bound has the system end the conn, which was dialled to a, when the machine of the backend
+// has acknowledged nothing for about silence. Without that a conn to a machine that has lost
+// its power is found to be over after some 15 minutes, or never while nothing is sent.
+func (c *Conn) Bound(a *loop.Addr, silence time.Duration) {
+	if a.Path == "" {
+		c.GiveUp(silence)
+	}
+}
+
+// Doubt is back.Carrier's. A conn over TLS or not, it is the socket below that counts.
+func (c *Conn) Doubt() {
+	if !c.doubted {
+		c.doubted = true
+		c.GiveUp(SilenceDown)
+	}
 }
 
 // Fits reports whether a new conn would be made in the same manner.
 func (c *Conn) Fits(m *Manner) bool {
-	return (c.tls == m.tls || c.tls == m.http1) && c.Secure() == m.secure
+	return !c.doubted && (c.tls == m.tls || c.tls == m.http1) && c.Secure() == m.secure
 }
 
 // Secure reports whether c speaks TLS.

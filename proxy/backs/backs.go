@@ -11,6 +11,7 @@ import (
 	"lb/httpparse"
 	"lb/loop"
 	"lb/proxy/back"
+	"lb/proxy/backconn"
 	"lb/proxy/front"
 	"lb/proxy/h1back"
 	"lb/proxy/h2back"
@@ -58,14 +59,15 @@ type Conns struct {
 }
 
 // Init prepares s, which must not be copied from then on. chance is for jitter.
-func (s *Conns) Init(shared *front.Shared, chance *rand.Rand) {
-	s.shared.Shared, s.h1.Shared = shared, &s.shared
+func (s *Conns) Init(shared *front.Shared, chance *rand.Rand, left func(id int)) {
+	s.shared.Shared, s.shared.Left, s.h1.Shared = shared, left, &s.shared
 	s.H2.Shared, s.H2.HTTP1, s.H2.Chance, s.H2.MaxAge = &s.shared, &s.h1, chance, h2back.MaxAge
 }
 
 // Use takes over the time limits of cfg, and the limits of heads.
 func (s *Conns) Use(cfg *config.Config, limits *httpparse.Limits) {
 	s.shared.IdleTimeout = cfg.Timeouts.BackendIdle
+	s.shared.Silence = max(cfg.Timeouts.BackendWrite, backconn.SilenceLeast)
 	s.H2.Use(cfg, limits)
 }
 
@@ -146,4 +148,14 @@ func undialled(err error) (p back.Progress, f record.Fault) {
 		return back.Busy, f
 	}
 	return back.Failed, record.ByDialling(err)
+}
+
+// Each calls f for each exchange that has an attempt on a conn of l, with that conn. f must
+// end none.
+func Each(l *loop.Loop, f func(c back.Carrier, o back.Owner)) {
+	l.Each(func(h loop.Handler) {
+		if c, ok := h.(back.Carrier); ok {
+			c.Each(func(o back.Owner) { f(c, o) })
+		}
+	})
 }

@@ -90,8 +90,12 @@ func (f *Facts) why(c *upstream.Candidate, b *config.Backend) string {
 		return "draining, and ejected"
 	case upstream.DrainingOut:
 		why := "drained at run time (lb backend drain)"
-		if b.Drain {
+		switch {
+		case b.Drain:
 			why = "drain = true in the file"
+		case board.Admin(s.Admin.Load()) != board.Draining:
+			left := time.Duration(max(0, tick.Instant(s.LeavingUntil.Load()).Sub(f.Now))).Round(time.Millisecond)
+			why = fmt.Sprintf("it has asked for no new clients, for %v more: %s", left, board.Reason(s.LeavingReason.Load()).Words())
 		}
 		return why + "; clients whose cookie leads here go on"
 	case upstream.EjectedPrimary, upstream.EjectedBackup:
@@ -107,6 +111,8 @@ func (f *Facts) why(c *upstream.Candidate, b *config.Backend) string {
 		}
 	}
 	switch {
+	case c.Open && board.Health(s.Health.Load()) == board.Down:
+		return "can be chosen although its checks fail, as those of so many do (health.panic)"
 	case !c.Open:
 		return "better ones can be chosen"
 	case c.Full():
@@ -122,13 +128,10 @@ func (f *Facts) why(c *upstream.Candidate, b *config.Backend) string {
 // reason returns why the board says a backend is out.
 func reason(why, detail *board.Word) string {
 	r, n := board.Reason(why.Load()), detail.Load()
-	switch {
-	case n != 0 && r.InTLS():
+	if n != 0 && r.InTLS() {
 		return tlsfault.Kind(n).String()
-	case n != 0:
-		return fmt.Sprintf("%s %d", r.Words(), n)
 	}
-	return r.Words()
+	return r.WordsWith(n)
 }
 
 // how says why the backend is chosen, one of so many, and whether it would be again.

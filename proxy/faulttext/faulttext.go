@@ -29,6 +29,9 @@ func Append(dst []byte, f record.Fault) []byte {
 	case record.CauseNoConnect:
 		return append(dst, connect(f)...)
 	case record.CauseSlow:
+		if f.Detail != 0 {
+			return append(append(dst, "its machine is silent: "...), syscall.Errno(f.Detail).Error()...)
+		}
 		return append(dst, late(f.Phase)...)
 	case record.CauseReset:
 		how := "closed the connection"

@@ -33,6 +33,13 @@ func (t *Target) Known() bool { return t.Addr.Path != "" || t.Addr.IP.IsValid() 
 // CloseIdle ends the idle conns to t.
 func (t *Target) CloseIdle() { t.Idle.Each(func(c *Conn) { c.Drop() }) }
 
+// Recovered returns when the backend was last found up again, or taken into use again. Conns
+// from before may lead to a machine that is gone, or to a process that has ended.
+func (t *Target) Recovered() tick.Instant { return tick.Instant(t.State.RecoveredAt.Load()) }
+
+// IsDown reports whether checks have found the backend down.
+func (t *Target) IsDown() bool { return board.Health(t.State.Health.Load()) == board.Down }
+
 // idleLimit returns how long an idle conn to t may be used.
 func (s *Conns) idleLimit(t *Target, now tick.Instant) time.Duration {
 	return upstream.IdleTimeout(t.State, s.IdleTimeout, now)
@@ -64,7 +71,7 @@ type Ask struct {
 // Take takes a conn to t from the idle list for an attempt of o, or returns nil if there is
 // none that may be used.
 func (s *Conns) Take(t *Target, o back.Owner, a *Ask) *Conn {
-	now := s.Loop.Now()
+	now, recovered := s.Loop.Now(), t.Recovered()
 	for {
 		c, ok := t.Idle.Hottest()
 		look := false
@@ -85,7 +92,7 @@ func (s *Conns) Take(t *Target, o back.Owner, a *Ask) *Conn {
 		switch {
 		case !c.Fresh(t.State, now):
 			c.NoteClosed(t.State, now)
-		case !c.Fits(&t.Manner), now.Sub(c.Since) >= s.idleLimit(t, now):
+		case !c.Fits(&t.Manner), recovered > c.Since, now.Sub(c.Since) >= s.idleLimit(t, now):
 		case !look && a.Twice || c.Silent(t.State, now):
 			c.begin(o)
 			return c
@@ -120,6 +127,7 @@ func (s *Conns) Dial(t *Target, o back.Owner) (*Conn, error) {
 		c.next, s.free = s.free, c
 		return nil, err
 	}
+	c.Bound(&t.Addr, s.Silence)
 	s.Counters.BackendConns.Add(1)
 	t.Slot.Conns.Add(1)
 	c.begin(o)

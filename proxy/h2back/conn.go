@@ -36,23 +36,25 @@ type Conn struct {
 	waits      list          // attempts that wait until it is ready
 	timer      loop.Timer    // of an idle conn, and of one that is not ready
 
-	tls     *tls.Config // that it was made with
-	shared  *h2.Shared  // of its side, when it was opened: made for heads of that length
-	stage   stage
-	listed  bool    // it may get streams
-	ready   bool    // its attempts may have streams, see start
-	idle    bool    // it counts as idle
-	used    bool    // it has had a stream
-	heard   bool    // something has come since it had no stream, see heardAt
-	allowed bool    // the peer has said how many streams it allows
-	crowded bool    // they were more than that when it said so
-	leaving bool    // GOAWAY of the peer has come
-	said    h2.Code // in it
-	active  int     // attempts on it that wait or have a stream
-	begun   tick.Instant
-	retires tick.Instant
-	since   tick.Instant // when it became idle
-	heardAt tick.Instant
+	tls      *tls.Config // that it was made with
+	shared   *h2.Shared  // of its side, when it was opened: made for heads of that length
+	stage    stage
+	listed   bool    // it may get streams
+	ready    bool    // its attempts may have streams, see start
+	idle     bool    // it counts as idle
+	used     bool    // it has had a stream
+	fruitful bool    // an answer has come
+	heard    bool    // something has come since it had no stream, see heardAt
+	allowed  bool    // the peer has said how many streams it allows
+	doubted  bool    // the backend was found down meanwhile
+	crowded  bool    // they were more than that when it said so
+	leaving  bool    // GOAWAY of the peer has come
+	said     h2.Code // in it
+	active   int     // attempts on it that wait or have a stream
+	begun    tick.Instant
+	retires  tick.Instant
+	since    tick.Instant // when it became idle
+	heardAt  tick.Instant
 }
 
 var (
@@ -65,7 +67,7 @@ func (c *Conn) begin(t *Target) {
 	c.to, c.stage = t, dialled
 	c.ready = false
 	c.idle, c.used, c.heard, c.allowed, c.leaving, c.active = false, false, false, false, false, 0
-	c.crowded, c.said = false, h2.NoError
+	c.doubted, c.crowded, c.fruitful, c.said = false, false, false, h2.NoError
 	c.begun = c.s.Loop.Now()
 	c.tls = t.Manner.Any()
 	c.dial.Begin()
@@ -85,7 +87,7 @@ func (c *Conn) old(now tick.Instant) bool {
 	case c.stage == dialled:
 		return false
 	}
-	return now >= c.retires || c.shared != c.Side().Shared || c.CanOpen() == 0 && c.Active() == 0
+	return c.doubted || now >= c.retires || c.to.Recovered() > c.begun || c.shared != c.Side().Shared || c.CanOpen() == 0 && c.Active() == 0
 }
 
 // room reports whether an attempt may join c.
@@ -195,6 +197,7 @@ func (c *Conn) Ready() {
 	c.stage = lost
 	c.dial.Close(false)
 	c.s.Counters.BackendConns.Sub(1)
+	c.shut(f)
 	c.tell(p, f)
 	c.reuse()
 }
@@ -321,9 +324,23 @@ func (c *Conn) Each(f func(back.Owner)) {
 	}
 }
 
+// Doubt implements back.Carrier.
+func (c *Conn) Doubt() {
+	switch {
+	case c.doubted || c.stage == lost:
+		return
+	case c.stage == dialled:
+		c.dial.GiveUp(backconn.SilenceDown)
+	default:
+		c.GiveUp(backconn.SilenceDown)
+	}
+	c.doubted = true
+}
+
 // Head implements mux.Owner.
 func (c *Conn) Head(m *mux.Stream) {
 	c.hears()
+	c.fruitful = true
 	s := streamOf(m)
 	text, r := c.ReadResponse(c.Side().Text(c.s.Limits.HeadBytes), c.s.Limits)
 	switch r.Verdict {
@@ -360,6 +377,7 @@ func (c *Conn) Note(ev h2.Event) {
 		if c.idle {
 			c.noteClosed()
 		}
+		c.partsWith(ev.Code)
 		c.retire()
 	}
 }

@@ -41,7 +41,8 @@ type Target struct {
 	first, last *Conn  // that may get streams, oldest first
 	most        int    // streams that the newest conn has allowed; 0: not known
 	http1       tick.Instant
-	other       *Conn // that has turned out to speak HTTP/1.1, and is not taken yet
+	parted      tick.Instant // when GOAWAY without an error came last
+	other       *Conn        // that has turned out to speak HTTP/1.1, and is not taken yet
 }
 
 // Speak makes protocol, that of the pool, the one of t.
@@ -175,6 +176,7 @@ func (s *Conns) Dial(t *Target, o back.Owner) (*Attempt, error) {
 		c.next, s.free = s.free, c
 		return nil, err
 	}
+	c.dial.Bound(&t.Addr, s.Silence)
 	s.Counters.BackendConns.Add(1)
 	t.Slot.Conns.Add(1)
 	t.add(c)

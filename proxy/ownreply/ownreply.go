@@ -67,3 +67,14 @@ func (r *Reply) firstLine() []byte {
 	}
 	return r.line[:n]
 }
+
+// Count counts, at the end of an exchange, a reply of lb's own, and a client that has gone.
+func Count(c *board.Loop, r *record.Record) {
+	if r.Own {
+		c.OwnReplies[r.Status/100].Add(1)
+		c.Replies[r.Status/100].Add(1)
+	}
+	if f := r.Fault; f.Side == record.ClientSide && (f.Cause == record.CauseGone || f.Cause == record.CauseShortBody) {
+		c.ClientAborts.Add(1)
+	}
+}

@@ -136,6 +136,10 @@ func ByReading(err error, secure bool) Fault {
 	}
 	var errno syscall.Errno
 	errors.As(err, &errno)
+	switch errno {
+	case syscall.ETIMEDOUT, syscall.EHOSTUNREACH, syscall.ENETUNREACH: // its machine is gone
+		return ByError(CauseSlow, errno)
+	}
 	return ByError(CauseReset, errno)
 }
 

@@ -60,6 +60,8 @@ func Judge(cfg *config.Retry, c Case) Verdict {
 		return when(on.Connect, Free) // no byte has left
 	case f.Cause == record.CauseSlow:
 		return when(on.Timeout, Elsewhere)
+	case f.Cause == record.CauseOut: // as if it had been late, or had broken off
+		return when(on.Timeout || on.Reset, Elsewhere)
 	case f.Cause == record.CauseReset:
 		return when(on.Reset, Budgeted)
 	}

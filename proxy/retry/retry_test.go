@@ -17,6 +17,7 @@ var (
 	refused  = record.ByBackend(record.CauseNoConnect)
 	nonsense = record.ByBackend(record.CauseBadAnswer)
 	badTLS   = record.ByHandshake(io.EOF)
+	out      = record.ByBackend(record.CauseOut)
 	crowded  = record.ByLB(record.CauseCrowded)
 )
 
@@ -48,6 +49,12 @@ func TestJudge(t *testing.T) {
 		"timeout, off":          {config.RetryOn{Connect: true, Reset: true}, Case{Fault: in(record.Wait, slow), Sent: true, Twice: true}, No},
 		"not taken":             {all, Case{Fault: in(record.Send, slow), Sent: true, Twice: true}, Elsewhere},
 		"not taken, no byte":    {all, Case{Fault: in(record.Send, slow)}, Elsewhere},
+		"out":                   {config.RetryOn{Timeout: true}, Case{Fault: in(record.Wait, out), Sent: true, Twice: true}, Elsewhere},
+		"out, resets only":      {config.RetryOn{Reset: true}, Case{Fault: in(record.Wait, out), Sent: true, Twice: true}, Elsewhere},
+		"out, POST":             {all, Case{Fault: in(record.Wait, out), Sent: true}, No},
+		"out, not sent":         {all, Case{Fault: in(record.Send, out)}, Elsewhere},
+		"out, off":              {config.RetryOn{Connect: true, Stale: true}, Case{Fault: in(record.Wait, out), Sent: true, Twice: true}, No},
+		"out while dialling":    {config.RetryOn{Connect: true}, Case{Fault: in(record.Dial, out)}, Free},
 		"reset":                 {all, Case{Fault: in(record.Wait, reset), Sent: true, Twice: true}, Budgeted},
 		"reset, off":            {config.RetryOn{Timeout: true}, Case{Fault: in(record.Wait, reset), Sent: true, Twice: true}, No},
 		"stale":                 {all, Case{Fault: in(record.Wait, reset), Sent: true, Twice: true, Stale: true}, Free},

@@ -25,6 +25,7 @@ type Watch struct {
 
 	timer   loop.Timer
 	version uint64
+	idle    uint64 // the version at the last Look
 	on      bool
 	again   bool
 }
@@ -39,6 +40,16 @@ func (w *Watch) Begin() {
 func (w *Watch) begin() {
 	w.on, w.version = true, w.Board.Version()
 	w.Loop.Arm(&w.timer, w, w.Loop.Now().Add(Every))
+}
+
+// Look looks now, if that has not been done by the timer: the loop may be idle, or have
+// nothing but tunnels. It is to be called now and then.
+func (w *Watch) Look() {
+	v := w.Board.Version()
+	if v != w.idle && !w.on {
+		w.Changed()
+	}
+	w.idle = v
 }
 
 // Expired is called by the loop when it is time to look.

@@ -54,3 +54,22 @@ func TestWatch(t *testing.T) {
 	b.Changed()
 	want(1, "when it is busy again")
 }
+
+// TestLook: an idle loop notices changes when it looks, each once.
+func TestLook(t *testing.T) {
+	b := board.New(1, 1)
+	calls := 0
+	w := &Watch{Loop: loop.New(looptest.New(1), loop.Options{}), Board: b, Busy: func() bool { return true }, Changed: func() bool { calls++; return true }}
+	for n := range 3 {
+		b.Changed()
+		w.Look()
+		if w.Look(); calls != n+1 {
+			t.Fatalf("called %d times, want %d", calls, n+1)
+		}
+	}
+	w.Begin() // from now on, the timer looks
+	b.Changed()
+	if w.Look(); calls != 3 {
+		t.Errorf("called %d times, want 3", calls)
+	}
+}

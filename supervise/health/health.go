@@ -229,7 +229,7 @@ func newChecker(o *Options, pool, backend int) *checker {
 	b := p.Backends[backend]
 	id := o.IDs[pool][backend]
 	c := &checker{
-		cfg:   p.Health,
+		cfg:   checked(p.Health),
 		eject: p.Eject,
 		name:  nameOf(p, backend),
 		host:  hostOf(p.Health, b),
@@ -255,9 +255,15 @@ func newChecker(o *Options, pool, backend int) *checker {
 	return c
 }
 
+// checked returns h without what follows from its checks.
+func checked(h config.Health) config.Health {
+	h.Panic, h.PanicPercent = "", 0
+	return h
+}
+
 // checks reports whether c checks the backend of p at an index as p says.
 func (c *checker) checks(p *config.Pool, backend int) bool {
-	return reflect.DeepEqual(c.cfg, p.Health) && reflect.DeepEqual(c.eject, p.Eject) && c.name == nameOf(p, backend) &&
+	return reflect.DeepEqual(c.cfg, checked(p.Health)) && reflect.DeepEqual(c.eject, p.Eject) && c.name == nameOf(p, backend) &&
 		c.host == hostOf(p.Health, p.Backends[backend]) && c.proto == p.Protocol && c.isTLS == p.Backends[backend].TLS
 }
 

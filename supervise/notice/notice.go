@@ -35,6 +35,8 @@ type Notices struct {
 	backends map[int]*faults
 	refused  map[uint64]*tally
 	examples map[uint64]board.Refusal
+	open     map[string]bool // pools that use backends that are down
+	leaving  map[int]bool    // IDs of backends that ask for no new clients
 
 	stop context.CancelFunc
 	done sync.WaitGroup
@@ -103,6 +105,7 @@ func (n *Notices) Look(wall time.Time, last bool) {
 			n.lookAt(view.IDs[i][j], pool.Name, b.String(), now, wall, last)
 		}
 	}
+	n.lookAtPools(view, now)
 	refused := n.refusals()
 	for _, kind := range slices.Sorted(maps.Keys(refused)) {
 		n.tellRefused(kind, refused[kind], now, wall, last)

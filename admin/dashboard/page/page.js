@@ -99,7 +99,7 @@ function stateOf(b) {
   if (b.admin === "disabled") return "disabled";
   if (b.health === "down") return "down";
   if (b.ejected) return "ejected";
-  if (b.admin === "draining") return "draining";
+  if (b.admin === "draining" || b.leaving_until) return "draining";
   return b.health === "up" ? "up" : "unknown";
 }
 
@@ -111,6 +111,7 @@ function why(b) {
   const d = b.data, long = d.since ? " for " + span(since(d.since)) : "";
   if (b.state === "down") return (d.health_reason || "checks fail") + long;
   if (b.state === "ejected") return (d.ejected_reason || "faults") + ", " + span(-since(d.ejected_until)) + " left";
+  if (b.state === "draining" && d.admin !== "draining") return "by its own wish: " + d.leaving_reason;
   if (b.state === "draining" || b.state === "disabled") return d.runtime ? "by an operator" : "by the configuration";
   if (d.last_fault) return span(since(d.last_fault_at)) + " ago: " + d.last_fault;
   return long.trim();

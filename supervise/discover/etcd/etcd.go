@@ -20,11 +20,12 @@ type Source struct {
 	pool  string
 	log   *slog.Logger
 
-	known map[string]entry // by key
+	known []entry // by key
 }
 
 // entry is what is known of a key.
 type entry struct {
+	key      string
 	revision int64 // of the value that was read last
 	backend  config.Backend
 	good     bool // there is a backend, of this value or of one before
@@ -39,7 +40,7 @@ func New(pool config.Pool, log *slog.Logger) (*Source, error) {
 	if !strings.HasSuffix(u.Key, "/") {
 		u.Key += "/" // else web would be web2, too
 	}
-	return &Source{store: etcd.New(u, true), pool: pool.Name, log: log, known: map[string]entry{}}, nil
+	return &Source{store: etcd.New(u, true), pool: pool.Name, log: log}, nil
 }
 
 // Run implements discover.Source.
@@ -57,16 +58,23 @@ func (s *Source) Run(ctx context.Context, report func([]config.Backend, error)) 
 // out, or the last good one of its key stays.
 func (s *Source) backends(v etcd.View) []config.Backend {
 	list := make([]config.Backend, 0, len(v.Pairs))
-	now := make(map[string]entry, len(v.Pairs))
+	now := make([]entry, 0, len(v.Pairs))
+	before := s.known
 	for _, p := range v.Pairs {
 		if len(p.Value) == 0 && strings.HasSuffix(p.Key, "/") {
 			continue // a folder, as some tools write them
 		}
-		e, seen := s.known[p.Key]
-		if !seen || e.revision != p.Revision {
+		for len(before) > 0 && before[0].key < p.Key {
+			before = before[1:]
+		}
+		e := entry{key: p.Key}
+		if len(before) > 0 && before[0].key == p.Key {
+			e = before[0]
+		}
+		if e.revision != p.Revision {
 			e = s.read(p, e)
 		}
-		if now[p.Key] = e; e.good {
+		if now = append(now, e); e.good {
 			list = append(list, e.backend)
 		}
 	}

@@ -39,6 +39,8 @@ const (
 	// emptyEvery is how often a store without the key is read again. It is above the 10 s
 	// that discovery wants between two empty answers.
 	emptyEvery = 10500 * time.Millisecond
+	// gather is how long changes are put together for one report.
+	gather = 50 * time.Millisecond
 )
 
 func init() {
@@ -122,19 +124,26 @@ func atOnce(ctx context.Context, method string, req, reply any, c *grpc.ClientCo
 
 // state is what is known of the store.
 type state struct {
-	pairs    map[string]Pair
+	pairs    []Pair // by key
 	revision int64
 	cluster  uint64
 	keys     []string // those to watch
 }
 
-func (r *state) view() View {
-	v := View{Revision: r.revision, Pairs: make([]Pair, 0, len(r.pairs))}
-	for _, p := range r.pairs {
-		v.Pairs = append(v.Pairs, p)
+// view returns a copy for others.
+func (r *state) view() View { return View{Revision: r.revision, Pairs: slices.Clone(r.pairs)} }
+
+// set puts p in the place of what the key has; without keep the key goes.
+func (r *state) set(p Pair, keep bool) {
+	at, found := slices.BinarySearchFunc(r.pairs, p.Key, func(a Pair, key string) int { return cmp.Compare(a.Key, key) })
+	switch {
+	case found && keep:
+		r.pairs[at] = p
+	case found:
+		r.pairs = slices.Delete(r.pairs, at, at+1)
+	case keep:
+		r.pairs = slices.Insert(r.pairs, at, p)
 	}
-	slices.SortFunc(v.Pairs, func(a, b Pair) int { return cmp.Compare(a.Key, b.Key) })
-	return v
 }
 
 // read returns what is below the first of keys that has something. If none has, all are to
@@ -153,9 +162,9 @@ func (s *Store) read(ctx context.Context, c *clientv3.Client) (r state, err erro
 			return r, err
 		}
 		r.revision, r.cluster = got.Header.Revision, got.Header.ClusterId
-		r.keys, r.pairs = append(r.keys, key), map[string]Pair{}
-		for _, kv := range got.Kvs {
-			r.pairs[string(kv.Key)] = Pair{string(kv.Key), kv.Value, kv.ModRevision}
+		r.keys, r.pairs = append(r.keys, key), make([]Pair, 0, len(got.Kvs))
+		for _, kv := range got.Kvs { // by key, unless another order is asked for
+			r.pairs = append(r.pairs, Pair{string(kv.Key), kv.Value, kv.ModRevision})
 		}
 		if len(r.pairs) > 0 {
 			r.keys = []string{key}
@@ -248,6 +257,7 @@ func (s *Store) watch(ctx context.Context, c *clientv3.Client, r *state, report 
 	if len(r.pairs) == 0 {
 		every = emptyEvery
 	}
+	var due <-chan time.Time // nil while there is nothing to report
 	look := time.NewTimer(every)
 	defer look.Stop()
 	for {
@@ -256,6 +266,11 @@ func (s *Store) watch(ctx context.Context, c *clientv3.Client, r *state, report 
 			if err := s.apply(r, w); err != nil {
 				return err
 			}
+			if due == nil {
+				due = time.After(gather)
+			}
+		case <-due:
+			due = nil
 			if report(r.view()); len(r.pairs) == 0 {
 				look.Reset(emptyEvery)
 			}
@@ -310,12 +325,7 @@ func (s *Store) apply(r *state, w change) error {
 		return errAgain
 	}
 	for _, e := range w.Events {
-		key := string(e.Kv.Key)
-		if e.Type == clientv3.EventTypeDelete {
-			delete(r.pairs, key)
-			continue
-		}
-		r.pairs[key] = Pair{key, e.Kv.Value, e.Kv.ModRevision}
+		r.set(Pair{string(e.Kv.Key), e.Kv.Value, e.Kv.ModRevision}, e.Type != clientv3.EventTypeDelete)
 	}
 	r.revision = w.Header.Revision
 	return nil
@@ -347,7 +357,7 @@ func (s *Store) plain(err error) error {
 	text := strings.TrimPrefix(st.Message(), "connection error: desc = ")
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), st.Code() == codes.DeadlineExceeded:
-		text = "no answer in " + readTimeout.String()
+		text = "no answer in time"
 	case st.Code() == codes.Unknown:
 		text = err.Error()
 	}

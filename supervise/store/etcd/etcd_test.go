@@ -3,7 +3,9 @@ package etcd
 import (
 	"context"
 	"fmt"
+	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -240,11 +242,66 @@ func TestTLS(t *testing.T) {
 	until(t, c, "")
 	for url, want := range map[string]string{
 		"etcds://" + s.Addr + "/k?ca=" + other.Write(t, dir, "other"): "certificate",
-		"etcds://" + s.Addr + "/k?ca=" + file:                         "remote error: tls: ",
+		"etcds://" + s.Addr + "/k?ca=" + file:                         "etcd at", // the alert, or a broken pipe
 		"etcd://" + s.Addr + "/k":                                     "etcd at",
 	} {
 		if _, err := at(t, url, true).Read(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v; want %q", url, err, want)
 		}
 	}
+}
+
+// A server that no longer answers, without a word, is noticed by the pings; one that never
+// does holds up no other.
+func TestSilent(t *testing.T) {
+	testkit.Long(t)
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() })
+	s := etcdtest.Start(t)
+	s.Put(t, "k/a", "1")
+	c := follow(t, at(t, "etcd://"+silent.Addr().String()+","+s.Addr+"/k/", true))
+	until(t, c, "k/a=1")
+	s.Process.Signal(t, syscall.SIGSTOP)
+	until(t, c, "error")
+	s.Process.Signal(t, syscall.SIGCONT)
+	s.Put(t, "k/a", "2")
+	until(t, c, "k/a=2")
+}
+
+// Many keys and many changes are put together.
+func TestMany(t *testing.T) {
+	testkit.Long(t)
+	s := etcdtest.Start(t)
+	cl := s.Client(t)
+	const n = 10_000
+	for i := 0; i < n; i += 100 {
+		var ops []clientv3.Op
+		for j := i; j < i+100; j++ {
+			ops = append(ops, clientv3.OpPut(fmt.Sprintf("k/%05d", j), `{"address":"10.0.0.1:1"}`))
+		}
+		if _, err := cl.Txn(t.Context()).Then(ops...).Commit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := follow(t, at(t, "etcd://"+s.Addr+"/k/", true))
+	if first := testkit.Wait(t, c, "the keys"); len(first.Pairs) != n {
+		t.Fatalf("%d keys, %v", len(first.Pairs), first.err)
+	}
+	const changes = 500
+	for i := range changes {
+		if _, err := cl.Put(t.Context(), "k/00000", fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reports := 0
+	for last := ""; last != fmt.Sprint(changes-1); reports++ {
+		last = string(testkit.Wait(t, c, "the last change").Pairs[0].Value)
+	}
+	if reports >= changes {
+		t.Errorf("%d reports for %d changes", reports, changes)
+	}
+	t.Logf("%d reports for %d changes", reports, changes)
 }
