@@ -44,9 +44,8 @@
 // reply of lb's own. After that a fault aborts the client's side, in a way that cannot
 // be taken for the end of a whole response.
 //
-// What waits at a backend that is ejected or found down is asked elsewhere: evacuate lets
-// its deadline pass, and Expired finds that it may leave. The loop that ejects does so at
-// once; package watch has the others notice.
+// What waits at a backend that is ejected or found down is asked elsewhere: see evacuate.
+// The loop that ejects does so at once; package watch has the others notice.
 //
 // # Reloads
 //

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -170,19 +171,22 @@ func route(addr string, hosts []string) {
 	for i, h := range hosts {
 		ipRoute("nexthop", "replace", "id", strconv.Itoa(group+1+i), "via", h, "dev", "eth0")
 	}
-	pace := time.NewTicker(50 * time.Millisecond)
+	isReady := make([]atomic.Bool, len(hosts))
+	for i, h := range hosts {
+		go watch(h, &isReady[i]) // one that is gone holds up no other
+	}
+	pace := time.NewTicker(20 * time.Millisecond)
 	defer pace.Stop()
 	var now []string
 	for ; ; <-pace.C {
-		good := ready(hosts)
+		var good, ids []string
+		for i, h := range hosts {
+			if isReady[i].Load() {
+				good, ids = append(good, h), append(ids, strconv.Itoa(group+1+i))
+			}
+		}
 		if slices.Equal(good, now) || len(good) == 0 { // no host at all: better those of before
 			continue
-		}
-		var ids []string
-		for i, h := range hosts {
-			if slices.Contains(good, h) {
-				ids = append(ids, strconv.Itoa(group+1+i))
-			}
 		}
 		ipRoute("nexthop", "replace", "id", strconv.Itoa(group), "group", strings.Join(ids, "/"), "type", "resilient", "buckets", "128")
 		if now == nil {
@@ -193,27 +197,18 @@ func route(addr string, hosts []string) {
 	}
 }
 
-// ready returns the hosts whose /readyz is good. All are asked at once.
-func ready(hosts []string) (good []string) {
+// watch keeps in is whether the /readyz of a host is good.
+func watch(host string, is *atomic.Bool) {
 	ask := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	is := make([]bool, len(hosts))
-	var all sync.WaitGroup
-	for i, h := range hosts {
-		all.Go(func() {
-			answer, err := ask.Get("http://" + h + ":9900/readyz")
-			if err == nil {
-				answer.Body.Close()
-				is[i] = answer.StatusCode == 200
-			}
-		})
-	}
-	all.Wait()
-	for i, h := range hosts {
-		if is[i] {
-			good = append(good, h)
+	pace := time.NewTicker(50 * time.Millisecond)
+	defer pace.Stop()
+	for ; ; <-pace.C {
+		answer, err := ask.Get("http://" + host + ":9900/readyz")
+		if err == nil {
+			answer.Body.Close()
 		}
+		is.Store(err == nil && answer.StatusCode == 200)
 	}
-	return good
 }
 
 func ipRoute(args ...string) {
