@@ -6,10 +6,9 @@ import (
 	"lb/upstream"
 )
 
-// Change gives the pools at these indexes the members that s has. All else in s is as it
-// was, so the present configuration stays, under another number: exchanges that have begun
-// pick among the new members, too. What is known of backends that stay is kept, as in
-// Reload.
+// Change gives the pools at these indexes the members that s has, which is all that is new
+// in s. The present configuration stays, under another number: exchanges that have begun pick
+// among the new members, too. What is known of backends that stay is kept, as in Reload.
 func (p *Proxy) Change(s Snapshot, pools []int) {
 	now := p.now
 	now.cfg, now.number = s.Config, s.Number
