@@ -32,7 +32,7 @@ func asking(t testing.TB, from, line, fields string) *rewrite.Request {
 	}
 	peer := new(front.Peer)
 	addr, _ := netip.ParseAddr(from) // not valid: a unix socket
-	peer.Set(addr, front.Plain)
+	peer.Set(netip.AddrPortFrom(addr, 1), front.Plain)
 	r := &p.Request
 	return &rewrite.Request{Message: r, Text: text, Peer: peer, Config: config.Default(), Hops: -1}
 }
