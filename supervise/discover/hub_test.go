@@ -280,7 +280,7 @@ func TestAsk(t *testing.T) {
 		r.Follow(r.cfg)
 		time.Sleep(10 * time.Second)
 		for range 30 { // three seconds
-			r.Ask("app.test")
+			r.Ask("App.test") // as it is in the configuration
 			time.Sleep(100 * time.Millisecond)
 		}
 		synctest.Wait()
