@@ -124,7 +124,7 @@ func adminOptions(cfg *config.Config, r supervise.Running, log *slog.Logger) adm
 		Board:   r.Board,
 		View: func() admin.View {
 			now := r.View()
-			return admin.View{Config: now.Config, IDs: now.IDs, Number: now.Number, Series: now.Series, BackendSeries: now.BackendSeries}
+			return admin.View{Config: now.Config, IDs: now.IDs, Awaits: now.Awaits, Number: now.Number, Series: now.Series, BackendSeries: now.BackendSeries}
 		},
 		Now:     r.Now,
 		Version: version(),
