@@ -263,4 +263,3 @@ func BenchmarkMaglev(b *testing.B) {
 		MakeTable(list, nil)
 	}
 }
-
