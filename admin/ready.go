@@ -43,10 +43,11 @@ func say(w http.ResponseWriter, code int, text string) {
 }
 
 // unusable returns the pools that requests are sent to and that have no backend for a new
-// client, see upstream/usable. The default pool is one of them unless it is empty: then its requests get 404.
+// client, see upstream/usable. The default pool is one of them unless neither the file nor a
+// source gives it backends: then its requests get 404.
 func unusable(b *board.Board, v View) (names []string) {
 	routed := make([]bool, len(v.Config.Pools))
-	routed[0] = len(v.Config.Pools[0].Backends) > 0
+	routed[0] = v.Awaits || len(v.Config.Pools[0].Backends) > 0
 	for _, r := range v.Config.Routes {
 		if r.Pool >= 0 {
 			routed[r.Pool] = true

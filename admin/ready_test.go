@@ -53,4 +53,8 @@ func TestUnusable(t *testing.T) {
 	if got := unusable(board.New(1, 5), empty); got != nil {
 		t.Errorf("an empty default pool: %v, want nothing, because its requests get 404", got)
 	}
+	empty.Awaits = true
+	if got := unusable(board.New(1, 5), empty); !slices.Equal(got, []string{"default"}) {
+		t.Errorf("a default pool whose names have no address yet: %v, want it", got)
+	}
 }

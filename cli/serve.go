@@ -124,7 +124,7 @@ func adminOptions(cfg *config.Config, r supervise.Running, log *slog.Logger) adm
 		Board:   r.Board,
 		View: func() admin.View {
 			now := r.View()
-			return admin.View{Config: now.Config, IDs: now.IDs, Number: now.Number, Series: now.Series, BackendSeries: now.BackendSeries}
+			return admin.View{Config: now.Config, IDs: now.IDs, Awaits: now.Awaits, Number: now.Number, Series: now.Series, BackendSeries: now.BackendSeries}
 		},
 		Now:     r.Now,
 		Version: version(),
@@ -196,14 +196,20 @@ func listening(cfg *config.Config) string {
 	return strings.Join(words, ", ")
 }
 
-// summary returns how many backends, pools and routes cfg has.
+// summary returns how many backends, sources of backends, pools and routes cfg has.
 func summary(cfg *config.Config) string {
-	backends := 0
+	backends, sources := 0, 0
 	for _, p := range cfg.Pools {
 		backends += len(p.Backends)
+		if p.Discover != "" {
+			sources++
+		}
 	}
 	count := func(n int, noun string) string { return fmt.Sprintf("%d %s", n, plural(n, noun)) }
 	text := count(backends, "backend")
+	if sources > 0 {
+		text += " and " + count(sources, "source")
+	}
 	if len(cfg.Pools) > 1 {
 		text += " in " + count(len(cfg.Pools), "pool")
 	}

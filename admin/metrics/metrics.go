@@ -54,6 +54,7 @@ type Process struct {
 type View struct {
 	Config *config.Config
 	IDs    [][]int // of backends, by pool
+	Awaits bool    // the default pool is one, although it has no backend at the moment
 	Number uint64  // of the configuration, counted from 1
 	Series []int   // by pool, or nil; -1 for none
 	// BackendSeries is like IDs, or nil; -1 for none.
