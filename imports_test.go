@@ -95,7 +95,7 @@ var arrows = map[string][]string{
 	"lb/proxy/ids":                {"loop/tick"},
 	"lb/proxy/route":              {"httpparse/urlpath", "config", "internal/netset"},
 	"lb/proxy/origin":             {"config", "proxy/front", "proxy/rewrite", "proxyproto"},
-	"lb/proxy/preamble":           {"proxy/front", "proxy/lane", "proxyproto", "loop", "board", "loop/tick"},
+	"lb/proxy/preamble":           {"proxy/front", "proxy/lane", "proxyproto", "loop", "board", "loop/tick", "proxy/crowd"},
 	"lb/proxyproto":               {},
 	"lb/proxy/shake":              {"proxy/front", "proxy/lane", "internal/tlsconf", "loop/tlsconn", "loop", "board", "loop/tick", "proxy/crowd"},
 	"lb/proxy/retry":              {"proxy/record", "board", "config", "internal/tlsfault", "upstream"},

@@ -188,6 +188,16 @@ func checkStore(s string) *value.Flaw {
 	if err != nil || u.Host == "" || u.Scheme != "redis" && u.Scheme != "rediss" {
 		return value.NoURL(s, `write one such as "redis://10.0.0.9:6379/0", or "" for this machine alone`)
 	}
+	if p := u.Port(); p != "" {
+		if flaw := value.CheckPort(p, 1); flaw != nil {
+			return flaw
+		}
+	}
+	if db := strings.Trim(u.Path, "/"); db != "" {
+		if _, err := strconv.ParseUint(db, 10, 31); err != nil {
+			return value.Wrong(fmt.Sprintf("%q is no database", db), `write its number, such as "redis://10.0.0.9:6379/0"`)
+		}
+	}
 	return nil
 }
 

@@ -81,6 +81,8 @@ func TestRefusals(t *testing.T) {
 		limit("name = \"a\"\nrate = \"1/s\"\nkey = \"header:\"\n"):                        "rate_limits[0].key",
 		limit("name = \"a\"\nrate = \"1/s\"\nburst = 0\n"):                                "0 is out of range",
 		limit("name = \"a\"\nrate = \"1/s\"\nstore = \"memcache://a\"\n"):                 "is no URL",
+		limit("name = \"a\"\nrate = \"1/s\"\nstore = \"redis://:pw@a:99999/0\"\n"):        `rate_limits[0].store: "99999" is not a port`,
+		limit("name = \"a\"\nrate = \"1/s\"\nstore = \"redis://:pw@a/zero\"\n"):           `rate_limits[0].store: "zero" is no database`,
 		limit("name = \"a\"\nrate = \"1/s\"\nmatch = { pth = \"/\" }\n"):                  `did you mean "path"?`,
 		limit("name = \"a\"\nrate = \"1/s\"\n") + limit("name = \"a\"\nrate = \"1/s\"\n"): `there is a limit "a" already, in line 1`,
 		"[[listeners]]\naddress = \":80\"\nallow = [\"10.1.0.0/8\"]\n":                    `listeners[0].allow[0]: "10.1.0.0/8" has bits set`,

@@ -136,6 +136,26 @@ func TestIdleHTTP2MakesRoom(t *testing.T) {
 	})
 }
 
+// A conn whose PROXY header has not begun makes room, as one whose request has not.
+func TestSilentProxyMakesRoom(t *testing.T) {
+	eachMode(t, func(t *testing.T, mode string) {
+		b := newHolding(t)
+		p := start(t, mode, setup{workers: 2, backends: to(b.addr), admin: true, keys: "trusted_proxies = [\"127.0.0.1\"]\n",
+			listeners: []string{"127.0.0.1:0\nproxy_protocol = true\n"},
+			tables:    "[limits]\nconnections = 2\n[timeouts]\nclient_header = \"10m\"\n"})
+		open(t, p.addr, 2)
+		testkit.Until(t, "them to count", func() bool { return p.metrics(t)["lb_client_connections"] == 2 })
+		c := dial(t, p.addr)
+		c.send(t, "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"+lines("GET / HTTP/1.1", "Host: x"))
+		if resp, _ := c.answer(t); resp.StatusCode != 200 {
+			t.Errorf("%s, want 200", resp.Status)
+		}
+		if n := p.metrics(t)["lb_client_connections_evicted_total"]; n != 1 {
+			t.Errorf("%v were evicted, want 1", n)
+		}
+	})
+}
+
 // connections_per_client counts the conns of one address over all loops; those of others are
 // not concerned. What is more is closed at once.
 func TestConnectionsPerClient(t *testing.T) {

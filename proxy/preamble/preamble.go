@@ -13,6 +13,7 @@ import (
 	"lb/board"
 	"lb/loop"
 	"lb/loop/tick"
+	"lb/proxy/crowd"
 	"lb/proxy/front"
 	"lb/proxy/lane"
 	"lb/proxyproto"
@@ -46,6 +47,7 @@ type conn struct {
 	next, prev *conn // in Server.open; next alone in the free list
 	to         Next
 	timer      loop.Timer
+	idle       crowd.Link
 	from       netip.AddrPort // the other end
 	in         lane.Inbox
 	until      tick.Instant
@@ -73,6 +75,7 @@ func (s *Server) Open(fd int, from netip.AddrPort, to Next) error {
 		c.refuse(board.PreambleUntrusted, "its address is not in trusted_proxies")
 		return nil
 	}
+	c.listIdle()
 	c.arm()
 	return nil
 }
@@ -95,6 +98,28 @@ func (c *conn) arm() {
 	c.s.Loop.Arm(&c.timer, c, at)
 }
 
+// listIdle notes that c is idle, if that matters: its first byte has not come.
+func (c *conn) listIdle() {
+	if q := c.s.Crowd; q != nil && !c.begun {
+		q.Idle(&c.idle, c, false)
+	}
+}
+
+func (c *conn) unlist() {
+	if c.idle.Listed() {
+		c.s.Crowd.Busy(&c.idle)
+	}
+}
+
+// MakeRoom implements crowd.Member.
+func (c *conn) MakeRoom() bool {
+	if c.Readable() {
+		return false
+	}
+	c.close()
+	return true
+}
+
 // readTurns is how often one conn reads in one turn.
 const readTurns = 4
 
@@ -106,6 +131,7 @@ func (c *conn) Ready() {
 		n, err := c.in.Fill(s.Arena, &c.Conn, false)
 		if n > 0 {
 			c.begun = true
+			c.unlist()
 			switch h, st := proxyproto.Parse(c.in.Bytes()); st {
 			case proxyproto.Done:
 				c.handOff(&h)
@@ -194,6 +220,7 @@ func (c *conn) close() {
 // unlink takes c from the open conns.
 func (s *Server) unlink(c *conn) {
 	c.isOpen = false
+	c.unlist()
 	if c.prev != nil {
 		c.prev.next = c.next
 	} else {
@@ -218,9 +245,12 @@ func (s *Server) Drain() {
 	}
 }
 
-// ListIdle implements front.Server. No conn is idle: timeouts.client_header ends those that say
-// nothing.
-func (s *Server) ListIdle() {}
+// ListIdle has the conns without a first byte listed in Shared.Crowd.
+func (s *Server) ListIdle() {
+	for c := s.open; c != nil; c = c.next {
+		c.listIdle()
+	}
+}
 
 // Cut implements front.Server. None has a request.
 func (s *Server) Cut() (requests int) {
