@@ -158,9 +158,13 @@ func TestReloadsInChurn(t *testing.T) {
 		in.churn(t, s, f, 8, func() {
 			attempts++
 			in.next.Store(changed(cfg, func(c *config.Config) { c.Retry.Attempts = attempts }))
-			if _, err := in.control.Reload(false); err != nil && !testkit.IsClosed(in.done) {
-				t.Log(err) // a loop may be too busy
-			}
+			testkit.Until(t, "a reload", func() bool {
+				_, err := in.control.Reload(false)
+				if err != nil {
+					t.Log(err) // a loop may be too busy
+				}
+				return err == nil
+			})
 		})
 		stop()
 		if now := in.running.View(); now.Config.Retry.Attempts != attempts || now.Base.Retry.Attempts != attempts {

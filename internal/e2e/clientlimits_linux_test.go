@@ -58,9 +58,8 @@ func TestConnectionsAreOneNumber(t *testing.T) {
 		for _, c := range more {
 			c.send(t, lines("GET / HTTP/1.1", "Host: x"))
 		}
-		if got := p.metrics(t)["lb_client_connections"]; got != limit {
-			t.Errorf("%v conns, want %d", got, limit)
-		}
+		// A loop counts one more for a moment, to see that it is one too many.
+		testkit.Until(t, "the count of conns", func() bool { return p.metrics(t)["lb_client_connections"] == limit })
 		for i, c := range conns[:4] {
 			c.Conn.(*net.TCPConn).SetLinger(0) // by a reset, so that the request ends as well
 			c.Close()
@@ -75,8 +74,8 @@ func TestConnectionsAreOneNumber(t *testing.T) {
 	})
 }
 
-// An idle conn makes room for a new one: the one that has been idle longest, whichever loop
-// has it. It ends in an orderly way, and those that are not idle stay.
+// An idle conn makes room for a new one: one that has been idle for long, whichever loop
+// has it (which one: see package crowd). It ends in an orderly way, and those that are not idle stay.
 func TestIdleClientsMakeRoom(t *testing.T) {
 	const limit = 8
 	eachMode(t, func(t *testing.T, mode string) {
@@ -91,20 +90,21 @@ func TestIdleClientsMakeRoom(t *testing.T) {
 			c.answer(t)
 		}
 		begun := time.Now()
-		for i := range 2 * limit { // the later ones take the places of earlier ones
+		for range 2 * limit { // the later ones take the places of earlier ones
 			c := dial(t, p.addr)
 			c.send(t, lines("GET / HTTP/1.1", "Host: x"))
 			if resp, _ := c.answer(t); resp.StatusCode != 200 {
 				t.Errorf("%s, want 200", resp.Status)
 			}
-			if i < len(idle) {
-				idle[i].wantEnd(t)
-			}
+		}
+		for _, c := range idle {
+			c.wantEnd(t)
 		}
 		t.Logf("%d conns in %v", 2*limit, time.Since(begun))
 		m := p.metrics(t)
-		if m["lb_client_connections"] > limit || m["lb_client_connections_evicted_total"] != 2*limit {
-			t.Errorf("%v conns, %v were evicted, want %d", m["lb_client_connections"], m["lb_client_connections_evicted_total"], 2*limit)
+		// A loop that is late with its oldest is not waited for, and may make room as well.
+		if m["lb_client_connections"] > limit || m["lb_client_connections_evicted_total"] < 2*limit {
+			t.Errorf("%v conns, %v were evicted, want at least %d", m["lb_client_connections"], m["lb_client_connections_evicted_total"], 2*limit)
 		}
 		close(b.release)
 		if resp, _ := busy.answer(t); resp.StatusCode != 200 {

@@ -41,7 +41,7 @@ func newNamed(t *testing.T, name string) *namedBackend {
 		case r.URL.Path == "/bad" && b.odd.Load():
 			w.WriteHeader(500)
 		case r.URL.Path == "/slow" && b.odd.Load():
-			pause(30*time.Millisecond, r.Context().Done())
+			pause(200*time.Millisecond, r.Context().Done())
 		}
 		io.WriteString(w, name)
 	})
@@ -122,13 +122,10 @@ func TestOutliers(t *testing.T) {
 					addrs = append(addrs, odd.addr)
 				}
 				s := begin(t, mode, setup{admin: true, backends: to(addrs...),
-					tables: "[eject]\nerror_rate = 0.5\nlatency_factor = 3.0\nwindow = \"1s\"\nrequests_min = 10\ntime = \"10m\"\ntime_max = \"10m\"\n"})
+					tables: "[eject]\nerror_rate = 0.5\nlatency_factor = 10.0\nwindow = \"5s\"\nrequests_min = 10\ntime = \"10m\"\ntime_max = \"10m\"\n"})
 				ask := func() bool {
-					for range 10 {
-						resp, _ := get(t, newClient(t), s.url(path)) // a conn each: both loops get some
-						if resp.StatusCode == 500 {
-							return s.status().backend(t, "default", odd.addr).Ejected
-						}
+					for range 40 {
+						get(t, newClient(t), s.url(path)) // a conn each: both loops get some
 					}
 					return s.status().backend(t, "default", odd.addr).Ejected
 				}

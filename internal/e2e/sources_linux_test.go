@@ -269,7 +269,7 @@ func TestEtcdSource(t *testing.T) {
 			return strings.Contains(s.Log.String(), "key=lb/web/1") && strings.Contains(s.Log.String(), "key=lb/web/0")
 		})
 		c := etcd.Client(t)
-		lease, err := c.Grant(t.Context(), 1)
+		lease, err := c.Grant(t.Context(), 600)
 		if err == nil {
 			_, err = c.Put(t.Context(), "lb/web/3", `{"address": "`+a+`"}`, clientv3.WithLease(lease.ID))
 		}
@@ -277,7 +277,10 @@ func TestEtcdSource(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.untilMembers(a, b)
-		s.untilMembers(b) // the lease has ended
+		if _, err := c.Revoke(t.Context(), lease.ID); err != nil { // as when its time is up
+			t.Fatal(err)
+		}
+		s.untilMembers(b)
 		etcd.Kill(t)
 		s.untilFault("etcd at " + etcd.Addr)
 		etcd.Replace(t)

@@ -88,8 +88,8 @@ func (h *host) keepalived(priority int) *testkit.Process {
 vrrp_script lb {
 	script "/usr/bin/curl -fs -o /dev/null http://%s:9900/healthz"
 	interval 1
-	timeout 1
-	fall 1
+	timeout 5
+	fall 3
 	rise 1
 }
 vrrp_instance lb {
@@ -163,12 +163,13 @@ func newFleet(t *testing.T, mode string) *fleet {
 		h := f.host(fmt.Sprint("lb", i))
 		h.ip("addr", "add", vip+"/32", "dev", "lo")
 		// The address is on all of them: none may answer for it by ARP.
-		h.run("sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1", "net.ipv4.conf.all.arp_announce=2")
+		h.set("ipv4/conf/all/arp_ignore", "1")
+		h.set("ipv4/conf/all/arp_announce", "2")
 		f.lbs = append(f.lbs, h)
 		f.processes = append(f.processes, h.lb(fmt.Sprintf("etcd://%s:2379/lb/config", f.store.addr)))
 		hosts = append(hosts, h.addr)
 	}
-	f.user.run("sysctl", "-qw", "net.ipv4.fib_multipath_hash_policy=1")
+	f.user.set("ipv4/fib_multipath_hash_policy", "1")
 	f.router = f.user.start(f.user.play("router", hosts...)...)
 	testkit.Until(t, "routes to all machines", func() bool { return strings.Contains(f.router.Out.String(), strings.Join(hosts[1:], " ")) })
 	return f

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -69,8 +70,10 @@ func needs(t *testing.T, programs ...string) {
 // remove ends what runs in a namespace, and removes it.
 func (l *lab) remove(ns string) {
 	out, _ := exec.Command("ip", "netns", "pids", ns).Output()
-	for pid := range strings.FieldsSeq(string(out)) {
-		exec.Command("kill", "-9", pid).Run()
+	for text := range strings.FieldsSeq(string(out)) {
+		if pid, err := strconv.Atoi(text); err == nil {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
 	}
 	exec.Command("ip", "netns", "del", ns).Run()
 }
@@ -117,6 +120,12 @@ func (h *host) run(args ...string) string {
 		h.lab.t.Fatalf("%s: %s: %v\n%s", h.name, strings.Join(args, " "), err, out)
 	}
 	return string(out)
+}
+
+// set sets a variable of the host's network, such as ipv4/fib_multipath_hash_policy.
+func (h *host) set(name, value string) {
+	h.lab.t.Helper()
+	h.run("sh", "-c", "echo "+value+" >/proc/sys/net/"+name)
 }
 
 // start starts a program on the host.

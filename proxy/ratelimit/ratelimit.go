@@ -280,7 +280,7 @@ type State struct {
 }
 
 // Look returns what each limit says to r, and the one that Admit would return. It is for
-// explanations.
+// explanations, which are written when the loop has gone on: the result stays valid.
 func (s *Set) Look(r *rewrite.Request, now tick.Instant) (all []State, over *Over) {
 	if s == nil {
 		return nil, nil
@@ -295,7 +295,7 @@ func (s *Set) Look(r *rewrite.Request, now tick.Instant) (all []State, over *Ove
 		all = append(all, one)
 		if one.Falls && !one.Taken.OK && !l.cfg.DryRun && one.Taken.Wait > wait {
 			wait = one.Taken.Wait
-			over = &Over{Number: l.number, Text: l.text, Lines: s.linesFor(l, wait)}
+			over = &Over{Number: l.number, Text: l.text, Lines: slices.Clone(s.linesFor(l, wait))}
 		}
 	}
 	return all, over

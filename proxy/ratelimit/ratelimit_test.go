@@ -99,6 +99,22 @@ func TestKeys(t *testing.T) {
 	}
 }
 
+// TestLookStays: what Look has returned is not changed by what a loop does next: it is written
+// into an explanation meanwhile.
+func TestLookStays(t *testing.T) {
+	s := New(limited(access.RateLimit{Key: access.KeyClientIP}), board.New(1, 1), 0)
+	r := asking(t, "192.0.2.1", "GET /", "")
+	s.Admit(r, start)
+	_, over := s.Look(r, start)
+	want := string(over.Lines)
+	if s.Admit(r, start.Add(time.Minute)) == nil {
+		t.Fatal("not refused")
+	}
+	if got := string(over.Lines); got != want {
+		t.Errorf("%q has become %q", want, got)
+	}
+}
+
 // TestOver: what is said to a client that is over a limit.
 func TestOver(t *testing.T) {
 	for _, tc := range []struct {

@@ -121,7 +121,7 @@ func TestSum(t *testing.T) {
 	redis := testkit.NewRedis(t, "")
 	const rate, burst = 200, 50
 	l := limitOf("redis://"+redis.Addr+"/1", rate, time.Second, burst)
-	var given atomic.Int64
+	var given, late atomic.Int64 // late: how long the machine has kept us waiting, in all
 	var all sync.WaitGroup
 	begin := time.Now()
 	const lasts = 3 * time.Second
@@ -130,8 +130,11 @@ func TestSum(t *testing.T) {
 		all.Go(func() {
 			tick := time.NewTicker(500 * time.Microsecond)
 			defer tick.Stop()
-			for time.Since(begin) < lasts {
+			for last := begin; time.Since(begin) < lasts; last = time.Now() {
 				<-tick.C
+				if d := time.Since(last); d > 20*time.Millisecond {
+					late.Add(int64(d))
+				}
 				if m.take(&l, 3) {
 					given.Add(1)
 				}
@@ -142,10 +145,10 @@ func TestSum(t *testing.T) {
 	took := time.Since(begin).Seconds()
 	// Each machine has a burst before it hears of the other, and each round brings what both
 	// give in it; what is too much then is missing later.
-	want := rate*took + burst
-	t.Logf("%d tokens in %.2fs, want %.0f", given.Load(), took, want)
-	if got := float64(given.Load()); got < 0.85*want || got > want+burst+rate/2 {
-		t.Errorf("%v tokens in %v s, want %v", got, took, want)
+	want, slack := rate*took+burst, rate*time.Duration(late.Load()).Seconds()
+	t.Logf("%d tokens in %.2fs, want %.0f, give or take %.0f", given.Load(), took, want, slack)
+	if got := float64(given.Load()); got < 0.85*want-slack || got > want+burst+rate/2+slack {
+		t.Errorf("%v tokens in %v s, want %v, give or take %v", got, took, want, slack)
 	}
 }
 
@@ -174,7 +177,7 @@ func TestAway(t *testing.T) {
 	every, _ := l.Fill()
 	testkit.Until(t, "another machine to hear of it", func() bool { return other.area.Missing(7, now()) > 8*every })
 	log := m.log.String()
-	if strings.Count(log, "level=WARN") != 1 || !strings.Contains(log, "mend=") || !strings.Contains(log, "answers again") {
+	if n := strings.Count(log, "level=WARN"); n == 0 || n != strings.Count(log, "answers again") || !strings.Contains(log, "mend=") {
 		t.Errorf("the log is\n%s", log)
 	}
 }

@@ -83,10 +83,24 @@ func (a *agent) serve(ctx context.Context, c net.Conn) {
 // next waits for a question, which has to have this index ("" for none), and answers it.
 func (a *agent) next(t *testing.T, index, text string) *http.Request {
 	t.Helper()
+	req := a.question(t, index)
+	a.answer(t, text)
+	return req
+}
+
+// question waits for a question, which has to have this index, and leaves it without an answer.
+func (a *agent) question(t *testing.T, index string) *http.Request {
+	t.Helper()
 	req := testkit.Wait(t, a.asked, "a question")
 	if got := req.URL.Query().Get("index"); got != index {
 		t.Errorf("asked with index %q, want %q", got, index)
 	}
+	return req
+}
+
+// answer answers the question that waits.
+func (a *agent) answer(t *testing.T, text string) {
+	t.Helper()
 	if text != "" && !strings.HasPrefix(text, "HTTP/") {
 		text = recorded(t, text)
 	}
@@ -95,7 +109,6 @@ func (a *agent) next(t *testing.T, index, text string) *http.Request {
 	case <-time.After(testkit.Patience):
 		t.Fatal("the answer is not taken")
 	}
-	return req
 }
 
 // recorded returns an answer of Consul.
@@ -321,15 +334,17 @@ func TestQuestion(t *testing.T) {
 		t.Errorf("asked for %s with %v", req.URL, req.Header)
 	}
 	expect(t, reports, most)
-	testkit.SwapFile(t, file, "second") // the question that waits has the first
-	a.next(t, "20", "tag")
+	a.question(t, "20") // with the first token
+	testkit.SwapFile(t, file, "second")
+	a.answer(t, "tag")
 	expect(t, reports, most)
 	if req := a.next(t, "20", "tag"); req.Header.Get("X-Consul-Token") != "second" {
 		t.Errorf("asked with %v", req.Header)
 	}
 	expect(t, reports, most)
+	a.question(t, "20")
 	testkit.SwapFile(t, file, " \n")
-	a.next(t, "20", "tag")
+	a.answer(t, "tag")
 	expect(t, reports, most)
 	expect(t, reports, "error: token_file: "+file+" has no token")
 	if err := os.Remove(file); err != nil {

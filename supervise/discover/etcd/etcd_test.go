@@ -92,11 +92,17 @@ func TestValues(t *testing.T) {
 func TestEmpty(t *testing.T) {
 	testkit.Long(t)
 	server := etcdtest.Start(t)
-	c := run(t, source(t, "etcd://"+server.Addr+"/lb/web/", &testkit.Log{}))
-	until(t, c, "")
-	from := time.Now()
-	until(t, c, "")
-	if d := time.Since(from); d < 10*time.Second {
+	s := source(t, "etcd://"+server.Addr+"/lb/web/", &testkit.Log{})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	times := make(chan time.Time, 100) // when it was reported, not when the test has seen that
+	go s.Run(ctx, func(list []config.Backend, err error) {
+		if len(list) == 0 && err == nil {
+			times <- time.Now()
+		}
+	})
+	first := testkit.Wait(t, times, "an answer")
+	if d := testkit.Wait(t, times, "the second answer").Sub(first); d < 10*time.Second {
 		t.Errorf("the second answer came after %v", d)
 	}
 }
