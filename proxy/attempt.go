@@ -67,7 +67,7 @@ func (x *exchange) pick() (ended bool) {
 	if x.pool.successor != nil {
 		x.follow()
 	}
-	if !x.place.Enter(x, &x.wait, &x.waiting) {
+	if x.place.Missing() && !x.place.Enter(x, &x.wait, &x.waiting) {
 		return x.queue()
 	}
 	p, q := x.p, x.pool

@@ -114,7 +114,9 @@ func (x *exchange) noteAnswer() (again bool) {
 		f, _ := r.Find(httpparse.KeepAlive)
 		upstream.IdlePromised(t.State, f.Value.Of(x.from.Bytes()))
 	}
-	t.wish(leaving.Of(&r.Response, x.from.Bytes(), x.pool.cfg.DrainHeader, x.accused))
+	if r.Code == 503 || x.pool.cfg.DrainHeader != "" {
+		t.wish(leaving.Of(&r.Response, x.from.Bytes(), x.pool.cfg.DrainHeader, x.accused))
+	}
 	counts := x.pool.cfg.Eject.Enabled && slices.Contains(x.pool.cfg.Eject.OnStatus, r.Code)
 	if counts {
 		x.blamed = true

@@ -187,7 +187,9 @@ func (c *Conn) armIdle() {
 	}
 	c.partial = c.Partial()
 	c.Deadline(c.s.Loop.Now().Add(timeout))
-	c.listIdle()
+	if c.s.Crowd != nil {
+		c.listIdle()
+	}
 }
 
 // listIdle notes that c is idle, if that matters.

@@ -20,9 +20,11 @@ type Client struct {
 // Note notes where r, which is for the pool q, began, while its head is there.
 func (o *Client) Note(q *config.Pool, r *rewrite.Request) {
 	if o.known = q.SendProxy != config.SendProxyOff; o.known {
-		o.addr = r.OriginAddr().WithZone("")
+		o.note(r)
 	}
 }
+
+func (o *Client) note(r *rewrite.Request) { o.addr = r.OriginAddr().WithZone("") }
 
 // Append appends the header of v for a request from o that came by f, the conn of peer: the
 // address of its client, as access logs and X-Forwarded-For have it, and the one that the client

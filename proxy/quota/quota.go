@@ -130,13 +130,13 @@ func (p *Place[X]) Room(pool *waiting.Room[X]) *waiting.Room[X] {
 	return pool
 }
 
-// Enter takes the place for x, or returns false: x has to wait. An exchange that waits for it,
+// Missing reports whether the place has to be taken yet.
+func (p *Place[X]) Missing() bool { return p.q != nil && !p.in }
+
+// Enter takes the place, which is Missing, for x, or returns false: x has to wait. An exchange that waits for it,
 // with its link l, does so no longer.
 func (p *Place[X]) Enter(x X, l *upstream.WaitLink[X], waits *bool) bool {
 	q := p.q
-	if q == nil || p.in {
-		return true
-	}
 	if q.Blocks(x) {
 		return false
 	}
