@@ -12,7 +12,6 @@ import (
 	"lb/loop"
 	"lb/loop/looptest"
 	routing "lb/proxy/route"
-	"lb/upstream"
 )
 
 // members returns r.snapshot.Config with the backends at these places in its first pool.
@@ -171,10 +170,6 @@ func changing(strategy string, pools int) (snaps [2]Snapshot) {
 			cfg.Pools = append(cfg.Pools, pool)
 		}
 		snaps[i] = ids.snapshot(cfg)
-		snaps[i].Tables = map[int]upstream.Table{}
-		for p := range pools {
-			snaps[i].Tables[p] = upstream.TableOf(&cfg.Pools[p])
-		}
 	}
 	return snaps
 }

@@ -37,8 +37,8 @@ func (p *Proxy) newPool(s *Snapshot, i int, targets []*target, from *pool) *pool
 	if cfg.Sticky != "" {
 		q.UseSticky(p.stickyKey(s.Config))
 	}
-	if t := s.Tables[i]; t != nil {
-		q.UseTable(t)
+	if p.table != nil {
+		q.TablesFrom(func(list []upstream.Share, take func(upstream.Table)) { p.table(q.Name, list, take) })
 	}
 	q.Seed(p.chance.Uint64())
 	q.Notify(func(c upstream.Change) { ejection.Ended(p.log, q.Name, c) })

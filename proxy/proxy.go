@@ -40,6 +40,8 @@ type Options struct {
 	// accepted at address to the loop in another slot, whose Proxy.Passed takes it
 	// over. It reports whether it took fd. It must not block. nil passes no conn on.
 	PassOn func(slot int, address string, fd int, peer netip.AddrPort) bool
+	// Table makes the table of a pool beside the loop; see upstream.Pool.TablesFrom. It may be nil.
+	Table func(pool string, list []upstream.Share, take func(upstream.Table))
 }
 
 // Proxy is the data plane of one loop. All methods are called on the loop.
@@ -69,7 +71,8 @@ type Proxy struct {
 
 	chance *rand.Rand // for jitter
 	ids    *ids.Maker
-	record func(*record.Record) // Options.Record
+	record func(*record.Record)                                                // Options.Record
+	table  func(pool string, list []upstream.Share, take func(upstream.Table)) // see Options
 
 	// Memory that is used within one call.
 	composer rewrite.Composer
@@ -94,6 +97,7 @@ func New(l *loop.Loop, o Options) *Proxy {
 		budget:   retry.NewBudget(&cfg.Retry),
 		chance:   rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		record:   o.Record,
+		table:    o.Table,
 	}
 	p.shared = front.Shared{Loop: l, Arena: p.arena, Counters: p.counters, Refusals: p.refusals, Host: p}
 	p.backs.Init(&p.shared, p.chance, func(id int) {

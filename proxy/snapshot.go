@@ -14,7 +14,6 @@ import (
 	"lb/proxy/rewrite"
 	routing "lb/proxy/route"
 	"lb/proxy/spread"
-	"lb/upstream"
 )
 
 // Snapshot is one configuration, with the facts beside it that a loop needs. It must not
@@ -33,7 +32,6 @@ type Snapshot struct {
 	// backends, by pool and backend; -1 is for none, and so is no list.
 	Series        []int
 	BackendSeries [][]int
-	Tables        map[int]upstream.Table // by pool, of those that were made beforehand
 }
 
 // snapshot is a configuration as exchanges go by it. The present one is Proxy.now;

@@ -1,10 +1,8 @@
 package upstream
 
 import (
-	"cmp"
 	"math"
 	"math/bits"
-	"slices"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -23,19 +21,18 @@ import (
 // that backend move, spread over the others by weight, and they return when it
 // does.
 type hashing struct {
-	table     []int32  // index of a backend
+	table     Table    // index of a backend
 	names     []uint64 // hash of the name of each backend
 	factor    float64  // bound of a backend's load; 0: none
 	allWeight uint64   // sum over the open backends
 	weights   uint64   // roster.weights that table was built from
+
+	// moved is where the backends of table are now, -1 for those that are gone, or nil if
+	// table is of this pool. See TablesFrom.
+	moved []int32
+	asked bool // for the table of this pool
+	ask   func(list []Share, take func(Table))
 }
-
-// tableSizes are the sizes of a table: the smallest that has 100 places for each
-// backend, so that shares are right within 1 %, or the largest. There are few sizes
-// because nearly all keys move when a pool grows out of one.
-var tableSizes = []int{65537, 200003, 1000003}
-
-const placesEach = 100
 
 func newHashing(cfg config.Pool, r *roster) *hashing {
 	h := &hashing{names: namesOf(r.entries), factor: cfg.Hash.BalanceFactor}
@@ -43,31 +40,6 @@ func newHashing(cfg config.Pool, r *roster) *hashing {
 		r.inFlight.counted = true
 	}
 	return h
-}
-
-// Table is what a pool with the strategy hash goes by. It takes milliseconds to make, and may
-// be shared by the pools of several loops.
-type Table []int32
-
-// TableOf returns the table of cfg, or nil if it needs none.
-func TableOf(cfg *config.Pool) Table {
-	if cfg.Strategy != config.HashOnKey {
-		return nil
-	}
-	entries := make([]entry, len(cfg.Backends))
-	for i, b := range cfg.Backends {
-		entries[i].name, entries[i].weight = b.String(), uint64(max(1, b.Weight))
-	}
-	return maglev(entries)
-}
-
-// UseTable gives p, from which nothing was picked yet, the table of its configuration. It is
-// of no use, and not taken, if a weight was changed at run time.
-func (p *Pool[C]) UseTable(t Table) {
-	h, ok := p.roster.picker.(*hashing)
-	if ok && !slices.ContainsFunc(p.roster.entries, func(e entry) bool { return e.weight != e.given }) {
-		h.table = t
-	}
 }
 
 // namesOf returns the hash of each name. Indexes would not do: machines that find backends
@@ -80,69 +52,13 @@ func namesOf(entries []entry) []uint64 {
 	return names
 }
 
-// maglev fills a table: backends take turns by weight, and in each turn take the
-// next free place of a pseudo-random walk of their own. The paper walks in equal
-// steps; there one walk may follow another for long, and when the first backend
-// goes, many keys move.
-func maglev(entries []entry) []int32 {
-	if len(entries) == 0 {
-		return nil
-	}
-	size := tableSizes[len(tableSizes)-1]
-	for _, s := range slices.Backward(tableSizes) {
-		if s >= placesEach*len(entries) {
-			size = s
-		}
-	}
-	walks, turns := walksOf(entries)
-	table := slices.Repeat([]int32{-1}, size)
-	for filled := range size {
-		w := &walks[filled%len(walks)] // the first turn of each backend: all get at least one place
-		if n := filled - len(walks); n >= 0 {
-			w = &walks[turns[n%len(turns)]]
-		}
-		at := w.step(size)
-		for table[at] >= 0 {
-			at = w.step(size)
-		}
-		table[at] = w.index
-	}
-	return table
-}
-
-// walk is the order in which a backend visits the places, some of them repeatedly.
-type walk struct {
-	index int32
-	name  string
-	state uint64
-}
-
-func (w *walk) step(size int) int {
-	w.state += prime1
-	at, _ := bits.Mul64(avalanche(w.state), uint64(size))
-	return int(at)
-}
-
-// walksOf returns the walks sorted by name, so that the order of the file does not
-// matter, and the turns that they take, as indexes into walks.
-func walksOf(entries []entry) (walks []walk, turns []int32) {
-	for i := range entries {
-		name := entries[i].name
-		walks = append(walks, walk{int32(i), name, xxhash.Sum64String(name)})
-	}
-	slices.SortFunc(walks, func(a, b walk) int { return cmp.Compare(a.name, b.name) })
-	weights := make([]int, len(walks))
-	for i, w := range walks {
-		weights[i] = int(entries[w.index].weight)
-	}
-	return walks, smooth(shorten(weights))
-}
-
 func (h *hashing) renew(r *roster) {
-	if h.weights != r.weights {
-		h.table, h.weights = maglev(r.entries), r.weights
-	} else if h.table == nil { // the first pick
-		h.table = maglev(r.entries)
+	switch {
+	case h.table == nil || h.weights != r.weights: // the first pick, or another weight
+		h.table, h.moved, h.weights = MakeTable(sharesOf(r.entries), nil), nil, r.weights
+	case h.moved != nil && !h.asked && !r.dry:
+		h.asked = true
+		h.ask(sharesOf(r.entries), h.takerOf(h.weights))
 	}
 	h.allWeight = 0
 	for _, i := range r.open {
@@ -161,6 +77,11 @@ func (h *hashing) next(r *roster, d draw) int {
 	}
 	at, _ := bits.Mul64(avalanche(key+uint64(d.try)*prime1), uint64(len(h.table)))
 	i := int(h.table[at])
+	if h.moved != nil {
+		if i = int(h.moved[i]); i < 0 {
+			return pass
+		}
+	}
 	if !r.isOpen(i) || !r.admits(i, uint32(avalanche(key^h.names[i]*prime4)), d.now) {
 		return pass
 	}

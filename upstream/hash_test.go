@@ -184,7 +184,7 @@ func TestHashWithoutKey(t *testing.T) {
 // weights, and none has no place.
 func TestMaglev(t *testing.T) {
 	for _, weights := range [][]int{{1}, {1, 1}, {3, 1}, {65535, 1}, {1, 2, 3, 4, 5}, equal(51, 1), equal(1000, 5)} {
-		table := maglev(entriesOf(buildOf(config.HashOnKey, weights...).Backends))
+		table := MakeTable(sharesOf(entriesOf(buildOf(config.HashOnKey, weights...).Backends)), nil)
 		if len(table) < placesEach*len(weights) {
 			t.Errorf("%d backends: a table of %d", len(weights), len(table))
 		}
@@ -257,37 +257,9 @@ func BenchmarkHash(b *testing.B) {
 
 // BenchmarkMaglev is a cost at the start of a loop.
 func BenchmarkMaglev(b *testing.B) {
-	entries := entriesOf(buildOf(config.HashOnKey, equal(1000, 1)...).Backends)
+	list := sharesOf(entriesOf(buildOf(config.HashOnKey, equal(1000, 1)...).Backends))
 	b.ReportAllocs()
 	for b.Loop() {
-		maglev(entries)
-	}
-}
-
-// TestTableOf: the table that is made beforehand is the one that the pool would make, and it
-// is not taken if a weight was changed at run time.
-func TestTableOf(t *testing.T) {
-	b := buildOf(config.HashOnKey, 1, 3, 2)
-	p, shared := b.pool()
-	p.roster.refresh(start)
-	made := TableOf(&b.Pool)
-	if !slices.Equal(p.roster.picker.(*hashing).table, made) {
-		t.Error("it is another table")
-	}
-	given := b.on(shared, 0)
-	given.UseTable(made)
-	given.roster.refresh(start)
-	if &given.roster.picker.(*hashing).table[0] != &made[0] {
-		t.Error("it is made again")
-	}
-	shared.SetWeight(1, 9)
-	heavier := b.on(shared, 0)
-	heavier.UseTable(made)
-	heavier.roster.refresh(start)
-	if slices.Equal(heavier.roster.picker.(*hashing).table, made) {
-		t.Error("the weight of the moment does not count")
-	}
-	if TableOf(&buildOf(config.P2C, 1).Pool) != nil {
-		t.Error("a table for another strategy")
+		MakeTable(list, nil)
 	}
 }

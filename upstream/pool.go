@@ -80,13 +80,19 @@ func NewPool[C any](cfg config.Pool, b *board.Board, backends []*Backend[C], at 
 }
 
 // ContinueFrom lets p, which replaces the pool before, start where before stopped.
-// Without it, frequent reloads would keep a round_robin pool at its first backends.
+// Without it, frequent reloads would keep a round_robin pool at its first backends, and hash
+// pools would stand still for a table each time.
 func (p *Pool[C]) ContinueFrom(before *Pool[C]) {
 	now, isTurns := p.roster.picker.(*roundRobin)
 	old, wasTurns := before.roster.picker.(*roundRobin)
 	if isTurns && wasTurns && len(now.steps) > 0 && len(old.steps) > 0 {
 		now.first = old.along(old.first, len(now.steps))
 		now.retry = old.along(old.retry, len(now.steps))
+	}
+	if now, ok := p.roster.picker.(*hashing); ok {
+		if old, ok := before.roster.picker.(*hashing); ok {
+			now.goOn(old)
+		}
 	}
 }
 

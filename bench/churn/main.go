@@ -22,6 +22,7 @@ type options struct {
 	rate                float64 // requests a second
 	conns, workers      int
 	length              time.Duration // of a round
+	control             bool          // files change that lb does not watch
 }
 
 func main() {
@@ -37,6 +38,7 @@ func main() {
 	flag.IntVar(&o.conns, "conns", 64, "conns of the load")
 	flag.IntVar(&o.workers, "workers", 2, "loops of lb")
 	flag.DurationVar(&o.length, "length", 10*time.Second, "of each round")
+	flag.BoolVar(&o.control, "control", false, "have files change that lb does not watch: what the writing itself costs the load")
 	flag.Parse()
 	if err := o.run(); err != nil {
 		fmt.Fprintln(os.Stderr, "churn:", err)

@@ -12,6 +12,7 @@ import (
 // members are the backends of all pools, as their files have them. One goroutine uses them.
 type members struct {
 	dir     string
+	control bool
 	port    string
 	pools   [][]int // numbers of addresses
 	next    int     // the lowest number that no pool has had
@@ -27,7 +28,10 @@ func newMembers(dir string, o *options, server string) (*members, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &members{dir: dir, port: port}
+	if err := os.Mkdir(filepath.Join(dir, "control"), 0o700); err != nil {
+		return nil, err
+	}
+	m := &members{dir: dir, port: port, control: o.control}
 	for i := range o.pools {
 		m.pools = append(m.pools, nil)
 		for range o.each {
@@ -48,7 +52,9 @@ func (m *members) address(n int) string {
 }
 
 // write swaps the file of a pool.
-func (m *members) write(pool int) error {
+func (m *members) write(pool int) error { return m.writeTo(m.dir, pool) }
+
+func (m *members) writeTo(dir string, pool int) error {
 	list := make([]map[string]any, len(m.pools[pool]))
 	for i, n := range m.pools[pool] {
 		list[i] = map[string]any{"address": m.address(n)}
@@ -57,7 +63,7 @@ func (m *members) write(pool int) error {
 	if err != nil {
 		return err
 	}
-	path := fileOf(m.dir, pool)
+	path := fileOf(dir, pool)
 	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
 		return err
 	}
@@ -68,6 +74,10 @@ func (m *members) write(pool int) error {
 func (m *members) change() error {
 	pool := m.turn % len(m.pools)
 	m.turn++
+	if m.control {
+		m.changes++
+		return m.writeTo(filepath.Join(m.dir, "control"), pool)
+	}
 	list := m.pools[pool]
 	list[m.turn/len(m.pools)%len(list)] = m.next
 	m.next++

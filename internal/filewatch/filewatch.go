@@ -257,7 +257,7 @@ func (w *Watcher) concerns(ev event) bool {
 // follow finds out through which directories the path leads now, and watches those.
 func (w *Watcher) follow() {
 	w.entries, w.dirs = trail(w.path)
-	w.lost = w.notices != nil && !w.notices.follow(w.dirs)
+	w.lost = w.notices != nil && !w.notices.follow(w.dirs, w.entries)
 }
 
 // read reads the file and calls news, or returns after which time to try again. A file

@@ -52,8 +52,9 @@ func (n *notices) run() {
 	}
 }
 
-// follow has n tell of these directories and no others. It reports whether it can.
-func (n *notices) follow(dirs []string) (all bool) {
+// follow has n tell of these directories and no others, also of other entries. It reports
+// whether it can.
+func (n *notices) follow(dirs, _ []string) (all bool) {
 	all = true
 	for _, dir := range n.fs.WatchList() {
 		if !slices.Contains(dirs, dir) {

@@ -235,15 +235,16 @@ func (h *Hub) flushing() {
 func (h *Hub) Ask(names ...string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	asked := func(name string) bool {
+		return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, shownName(name)) })
+	}
 	for _, n := range h.names {
-		if slices.Contains(names, shownName(n.key.name)) {
+		if asked(n.key.name) {
 			n.askNow()
 		}
 	}
 	for _, s := range h.sources {
-		if a, ok := s.source.(Asker); ok && slices.ContainsFunc(s.list, func(b config.Backend) bool {
-			return slices.Contains(names, shownName(b.Host))
-		}) {
+		if a, ok := s.source.(Asker); ok && slices.ContainsFunc(s.list, func(b config.Backend) bool { return asked(b.Host) }) {
 			a.Ask()
 		}
 	}

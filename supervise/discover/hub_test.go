@@ -236,6 +236,31 @@ func TestFamiliesApart(t *testing.T) {
 	})
 }
 
+// A family that is empty once does not leave a name with the addresses of the other alone
+// that this machine has no way to.
+func TestEmptyBesideUnrouted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Options{Routed: netip.Addr.Is4}, webPool(app))
+		defer r.Close()
+		r.namer.set("app.test A", is(time.Second, "10.0.0.1"))
+		r.namer.set("app.test AAAA", is(time.Second, "2001:db8::1"))
+		r.Follow(r.cfg)
+		time.Sleep(5 * time.Second)
+		r.wants("both", 0, "10.0.0.1:80")
+		r.namer.set("app.test A", is(time.Second))
+		time.Sleep(8 * time.Second)
+		r.wants("empty for a while", 0, "10.0.0.1:80")
+		r.namer.set("app.test A", is(time.Second, "10.0.0.2"))
+		time.Sleep(2 * time.Second)
+		r.wants("again", 0, "10.0.0.2:80")
+		r.namer.set("app.test A", is(time.Second))
+		time.Sleep(8 * time.Second)
+		r.wants("empty again", 0, "10.0.0.2:80")
+		time.Sleep(5 * time.Second)
+		r.wants("empty twice", 0, "[2001:db8::1]:80")
+	})
+}
+
 // TTLs hold between resolve_min and resolve_max, and a name without address is asked for
 // every second.
 func TestPace(t *testing.T) {
@@ -280,7 +305,7 @@ func TestAsk(t *testing.T) {
 		r.Follow(r.cfg)
 		time.Sleep(10 * time.Second)
 		for range 30 { // three seconds
-			r.Ask("app.test")
+			r.Ask("App.test") // as it is in the configuration
 			time.Sleep(100 * time.Millisecond)
 		}
 		synctest.Wait()

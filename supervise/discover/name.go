@@ -55,7 +55,7 @@ type name struct {
 	late     bool   // the grace of the other family is over
 	failing  bool   // the log knows
 
-	emptySince         time.Time // when both families were first without addresses, while addrs are known
+	emptySince         time.Time // when the name was first without addresses that can be reached, while addrs are known
 	answeredAt, failAt time.Time
 	fault              string
 	changes, errors    uint64
@@ -218,10 +218,12 @@ func (n *name) take(i int, a Answer, now time.Time) {
 		return // fewer than are known, perhaps
 	case !f.empty:
 		f.addrs, f.rank, f.partial = a.Addrs, a.Rank, a.Partial
-		n.emptySince = time.Time{}
-	case len(f.addrs) == 0, len(other.addrs) > 0:
+		if !n.emptySince.IsZero() && n.h.reaches(f.addrs) {
+			n.emptySince = time.Time{}
+		}
+	case len(f.addrs) == 0, n.h.reaches(other.addrs):
 		f.addrs = nil
-	case !other.empty:
+	case len(other.addrs) == 0 && !other.empty:
 		return // it may have some
 	case n.emptySince.IsZero():
 		n.emptySince = now
@@ -278,6 +280,14 @@ func (h *Hub) routed(all []netip.Addr) []netip.Addr {
 		return some
 	}
 	return all
+}
+
+// reaches reports whether this machine has a way to any of addrs.
+func (h *Hub) reaches(addrs []netip.Addr) bool {
+	if h.o.Routed == nil {
+		return len(addrs) > 0
+	}
+	return slices.ContainsFunc(addrs, h.o.Routed)
 }
 
 // wait returns the time from an answer to the next question.

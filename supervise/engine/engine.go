@@ -136,6 +136,7 @@ func Start(o Options, s plan.Seat, fds []int) (*Engine, error) {
 		Log:      o.Log,
 		PassOn:   passOn(o),
 		Record:   e.observer.Record,
+		Table:    e.table,
 	})
 	if err := e.listen(s, fds); err != nil {
 		e.loop.Close()
@@ -280,7 +281,6 @@ func (e *Engine) Change(s plan.Seat, pools []int, done func()) {
 		logUnfit(e.o.Log, s.Snapshot.Secrets, err)
 	}
 	next, facts := forProxy(s, set), forObserver(s)
-	next.Tables = e.o.Sets.tablesOf(s.Snapshot.Config, pools)
 	e.loop.Post(func() {
 		e.proxy.Change(next, pools)
 		e.hear(s.Snapshot.Config)

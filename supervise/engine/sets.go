@@ -7,7 +7,6 @@ import (
 	"lb/config"
 	"lb/internal/tlsconf"
 	"lb/supervise/plan"
-	"lb/upstream"
 )
 
 // Sets makes what loops need of crypto/tls, and the tables of pools with the strategy hash,
@@ -18,28 +17,7 @@ type Sets struct {
 	cfg     *config.Config
 	secrets *tlsconf.Secrets
 	set     *tlsconf.Set // of the two; or the one before, if they are of no use
-	tabled  *config.Config
-	tables  map[int]upstream.Table // of pools of tabled that have changed
-}
-
-// tablesOf returns the tables of these pools, which have changed in cfg: a loop would stand
-// still while it makes them.
-func (b *Sets) tablesOf(cfg *config.Config, pools []int) map[int]upstream.Table {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.tabled == cfg {
-		return b.tables
-	}
-	b.tabled, b.tables = cfg, nil
-	for _, i := range pools {
-		if t := upstream.TableOf(&cfg.Pools[i]); t != nil {
-			if b.tables == nil {
-				b.tables = map[int]upstream.Table{}
-			}
-			b.tables[i] = t
-		}
-	}
-	return b.tables
+	tables  tables
 }
 
 // of returns the set for s, or nil if s has no TLS. With an error, it is the set before.
