@@ -1,12 +1,9 @@
 package e2e
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -32,49 +29,40 @@ func (s *service) hammer(conns, n int, path, fields string) int {
 	var passed, refused atomic.Int64
 	for range conns {
 		all.Go(func() {
-			for left := n; left > 0; {
-				done := s.hammerOn(left, "GET "+path+" HTTP/1.1\r\nHost: a\r\n"+fields+"\r\n", &passed, &refused)
-				if left -= done; done == 0 {
+			var c *rawConn
+			for range n {
+				if c == nil {
+					conn, err := connect(s.addr)
+					if err != nil {
+						s.t.Error(err)
+						return
+					}
+					defer conn.Close()
+					conn.SetDeadline(time.Now().Add(2 * testkit.Patience))
+					c = newRawConn(conn)
+				}
+				io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: a\r\n"+fields+"\r\n")
+				resp, _, err := c.try()
+				if err != nil {
+					s.t.Error(err)
 					return
+				}
+				if resp.Close { // by a process that is being replaced
+					c = nil
+				}
+				switch resp.StatusCode {
+				case 302:
+					passed.Add(1)
+				case 429:
+					refused.Add(1)
+				default:
+					s.t.Errorf("status %d", resp.StatusCode)
 				}
 			}
 		})
 	}
 	all.Wait()
 	return int(passed.Load())
-}
-
-// hammerOn sends up to n requests over a new conn, and returns how many were answered: a process
-// that an upgrade has replaced may end the conn after any but the first.
-func (s *service) hammerOn(n int, text string, passed, refused *atomic.Int64) (done int) {
-	c, err := net.Dial("tcp", s.addr)
-	if err != nil {
-		s.t.Error(err)
-		return 0
-	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(2 * testkit.Patience))
-	in := bufio.NewReader(c)
-	for ; done < n; done++ {
-		io.WriteString(c, text)
-		resp, err := http.ReadResponse(in, nil)
-		if err != nil {
-			if done == 0 {
-				s.t.Error(err)
-			}
-			return done
-		}
-		io.Copy(io.Discard, resp.Body)
-		switch resp.StatusCode {
-		case 302:
-			passed.Add(1)
-		case 429:
-			refused.Add(1)
-		default:
-			s.t.Errorf("status %d", resp.StatusCode)
-		}
-	}
-	return done
 }
 
 // limits returns the rate limits in the status.
