@@ -192,11 +192,26 @@ func TestRateLimitStore(t *testing.T) {
 		store(one, api.StoreUp)
 		store(two, api.StoreUp)
 		left := func(s *service) int64 { return s.explain("GET", "/go", "-H", "X-Key: a").RateLimits[0].Left }
-		testkit.Until(t, "the second to hear of the first", func() bool { return left(two) == 9 })
+		// A bucket is looked at again for two seconds after its last token: a slow machine may need
+		// another one to hear of the other.
+		more := 0
+		hear := func(s *service, what string) {
+			t.Helper()
+			asked := time.Now()
+			testkit.Until(t, what, func() bool {
+				if time.Since(asked) > 3*time.Second {
+					more++
+					passed += s.hammer(1, 1, "/go", "X-Key: a\r\n")
+					asked = time.Now()
+				}
+				return left(s) == int64(max(0, 20-passed))
+			})
+		}
+		hear(two, "the second to hear of the first")
 		passed += two.hammer(2, 10, "/go", "X-Key: a\r\n")
-		testkit.Until(t, "the first to hear of the second", func() bool { return left(one) == 0 })
+		hear(one, "the first to hear of the second")
 		passed += one.hammer(2, 5, "/go", "X-Key: a\r\n") + two.hammer(2, 5, "/go", "X-Key: a\r\n")
-		if passed != 20 {
+		if passed < 20 || passed > 20+more {
 			t.Errorf("%d pass on both, want 20", passed)
 		}
 		redis.Kill(t)
