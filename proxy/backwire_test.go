@@ -59,6 +59,7 @@ var notOfBackends = map[string]string{
 	"queue-tunnel-unread":        onUpgrade,
 	"queue-tunnel":               onUpgrade,
 	"reload-tunnel":              onUpgrade,
+	"requests-max-tunnel":        onUpgrade,
 	"retry-503-others":           onReuse,
 	"retry-503-used-up":          onReuse,
 	"reuse-bare":                 onReuse,

@@ -364,6 +364,9 @@ func (r *rig) leftovers() (all []string) {
 		"Exchanges":    &r.p.counters.Exchanges,
 		"Tunnels":      &r.p.counters.Tunnels,
 		"Panics":       &r.p.counters.Panics,
+		"Knocking":     &r.p.counters.Knocking,
+		"IdleSince":    &r.p.counters.IdleSince,
+		"RoutesWait":   &r.p.counters.RoutesWait,
 	} {
 		note(what, int(c.Load()))
 	}
@@ -377,6 +380,7 @@ func (r *rig) leftovers() (all []string) {
 		slot := r.board.Backend(r.p.slot, id)
 		note(fmt.Sprintf("InFlight of backend %d", id), int(slot.InFlight.Load()))
 		note(fmt.Sprintf("WaitsSince of backend %d", id), int(slot.WaitsSince.Load()))
+		note(fmt.Sprintf("queued and idle of backend %d", id), int(slot.Gauges.Load()))
 	}
 	all = append(all, r.rec.leftovers(r)...)
 	note("old snapshots", len(r.p.past))

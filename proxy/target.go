@@ -63,12 +63,11 @@ func (t *target) isOut() bool {
 func (p *Proxy) evacuate() (again bool) {
 	out := false
 	p.eachTarget(func(t *target) {
-		if down := t.IsDown(); down || t.Slot.InFlight.Load() > 0 && t.isOut() {
-			out = true
-			if down {
-				t.CloseIdle()
-			}
+		down := t.IsDown()
+		if down {
+			t.CloseIdle()
 		}
+		out = out || t.Slot.InFlight.Load() > 0 && (down || t.isOut())
 	})
 	if !out {
 		return false

@@ -75,6 +75,9 @@ func Parse(s string) (u URL, f *value.Flaw) {
 	if i := strings.LastIndexByte(place, '@'); i >= 0 {
 		user, hosts = place[:i+1], place[i+1:]
 	}
+	if user == "" && u.torn(place, tail) {
+		return u, value.Wrong("has a user or a password that is not percent-encoded well", "write % as %25, @ as %40, / as %2F, ? as %3F, # as %23")
+	}
 	parsed, err := url.Parse("x://" + user + "h" + tail)
 	if err != nil || parsed.Fragment != "" {
 		return u, value.NoURL(redact.URL(s), hint)
@@ -89,6 +92,13 @@ func Parse(s string) (u URL, f *value.Flaw) {
 		u.Hosts = strings.Split(hosts, ",")
 	}
 	return u, u.check()
+}
+
+// torn reports whether place ends within a password: there is a slash, or what else ends hosts,
+// in it, and tail has the rest.
+func (u *URL) torn(place, tail string) bool {
+	return (u.Scheme == Etcd || u.Scheme == Consul) && strings.Contains(tail, "@") &&
+		slices.ContainsFunc(strings.Split(place, ","), func(h string) bool { return u.checkHost(h) != nil })
 }
 
 // bareFile returns the path in file:path.

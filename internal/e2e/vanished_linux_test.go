@@ -32,13 +32,12 @@ func newFarMachine(t *testing.T) *farMachine {
 	installed(t, "ip")
 	f := &farMachine{t: t, jobs: make(chan func() error), errs: make(chan error)}
 	ended := make(chan struct{})
-	go func() { // its thread ends with it, and the namespace with that
+	go apart(func() { // its thread ends with it, and the namespace with that
 		defer close(ended)
-		runtime.LockOSThread()
 		for job := range f.jobs {
 			f.errs <- job()
 		}
-	}()
+	})
 	t.Cleanup(func() { close(f.jobs); <-ended })
 	tid := 0
 	if err := f.run(func() error { tid = unix.Gettid(); return unix.Unshare(unix.CLONE_NEWNET) }); err != nil {
@@ -59,6 +58,24 @@ func newFarMachine(t *testing.T) *farMachine {
 	f.there("addr", "add", far+"/30", "dev", "eth0")
 	f.there("link", "set", "eth0", "up")
 	return f
+}
+
+// apart runs work on a thread that ends with it. That is not the first thread of the process,
+// which never ends, and by which /proc/self shows the network.
+func apart(work func()) {
+	runtime.LockOSThread()
+	if unix.Gettid() != unix.Getpid() {
+		work()
+		return
+	}
+	begun := make(chan struct{})
+	go func() { // on another one, since this one is taken
+		runtime.LockOSThread()
+		close(begun)
+		work()
+	}()
+	<-begun
+	runtime.UnlockOSThread()
 }
 
 // run runs job in the namespace.

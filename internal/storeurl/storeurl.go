@@ -38,11 +38,25 @@ type URL struct {
 // ports are the usual ones.
 var ports = map[string]string{Etcd: "2379", Consul: "8500"}
 
-// Is reports whether s is a URL of a store, or is meant as one.
+// Is reports whether s is a URL of a store, or is meant as one: no file has such a path.
 func Is(s string) bool {
-	scheme, _, ok := strings.Cut(s, "://")
+	scheme, rest, ok := strings.Cut(s, ":/")
 	_, _, known := kind(scheme)
-	return ok && known
+	return ok && (known || strings.HasPrefix(rest, "/") && scheme != "" && !strings.ContainsFunc(scheme, notInName))
+}
+
+var errUser = errors.New("has a user or a password that is not percent-encoded well; write % as %25, @ as %40, / as %2F, ? as %3F")
+
+// torn reports whether authority, which has no user, ends within the password of s: there is
+// a slash or a question mark in it.
+func torn(authority, s string) bool {
+	if strings.Contains(authority, "@") || !strings.Contains(s, "@") {
+		return false
+	}
+	return slices.ContainsFunc(strings.Split(authority, ","), func(host string) bool {
+		_, err := withPort(host, "1")
+		return err != nil
+	})
 }
 
 // kind returns the store that a scheme stands for, and whether with TLS: etcds, consuls.
@@ -62,10 +76,13 @@ func Parse(s, folder string, others ...string) (u URL, err error) {
 	scheme, rest, ok := strings.Cut(s, "://")
 	var known bool
 	if u.Kind, u.TLS, known = kind(scheme); !ok || !known {
-		return u, errors.New("is no URL of a store; write etcd://HOST:PORT/KEY or consul://HOST:PORT/KEY")
+		return u, errors.New("is no URL of a store; write etcd://HOST:PORT/KEY or consul://HOST:PORT/KEY, or the path of a file")
 	}
 	rest, query, _ := strings.Cut(rest, "?")
 	authority, key, _ := strings.Cut(rest, "/")
+	if torn(authority, s) {
+		return u, errUser
+	}
 	if strings.ContainsRune(rest, '#') {
 		return u, errors.New("has a # in it; write it as %23")
 	}
@@ -97,7 +114,7 @@ func (u *URL) setUser(authority *string) (err error) {
 		u.Password, err = url.PathUnescape(password)
 	}
 	if err != nil {
-		return errors.New("has a user or a password that is not percent-encoded well; write % as %25, @ as %40, / as %2F")
+		return errUser
 	}
 	return nil
 }
@@ -178,11 +195,18 @@ func (u *URL) setQuery(query, folder string, others []string) (err error) {
 // parameters. It is the name under which errors and the log know it.
 func Shown(s string) string {
 	scheme, rest, ok := strings.Cut(s, "://")
-	if !ok {
+	switch {
+	case !ok && Is(s):
+		scheme, _, _ = strings.Cut(s, ":/")
+		return scheme + ":/***"
+	case !ok:
 		return s
 	}
 	rest, _, _ = strings.Cut(rest, "?")
 	authority, key, slash := strings.Cut(rest, "/")
+	if torn(authority, s) {
+		return strings.ToLower(scheme) + "://***"
+	}
 	authority = authority[strings.LastIndexByte(authority, '@')+1:]
 	if slash {
 		authority += "/"

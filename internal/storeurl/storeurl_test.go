@@ -49,13 +49,16 @@ func TestParseRefuses(t *testing.T) {
 		"etcd://a/k?ca=secret":        "relative path as ca",
 		"etcd://a/k?dial=secret":      `parameter "dial"`,
 		"etcd://a/k?token=%zzsecret&": "percent-encoded",
+		"etcd://u:secret/x@a/k":       "percent-encoded",
+		"etcd://u:secret?x@a/k":       "percent-encoded",
+		"etcd:/u:secret@a/k":          "no URL",
 	} {
 		_, err := Parse(in, "")
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v; want %q", in, err, want)
 		}
 	}
-	for _, s := range []string{"lb.toml", "/etc/lb.toml", "http://a", "etcd", "etcdss://a"} {
+	for _, s := range []string{"lb.toml", "/etc/lb.toml", "etcd", "etcd:x.toml", "a/b://c", "://a"} {
 		if Is(s) {
 			t.Errorf("%s is the URL of a store", s)
 		}
@@ -68,6 +71,11 @@ func TestShown(t *testing.T) {
 		"consul://a/k?token=secret":        "consul://a/k",
 		"etcd://u:secret@a":                "etcd://a",
 		"lb.toml":                          "lb.toml",
+		"etcd://u:secret/x@a/k":            "etcd://***",
+		"etcd://u:secret?x@a/k":            "etcd://***",
+		"etcd://a/k@b":                     "etcd://a/k@b",
+		"etcd:/u:secret@a/k":               "etcd:/***",
+		"ectd://u:secret@a/k":              "ectd://a/k",
 	} {
 		if got := Shown(in); got != want {
 			t.Errorf("%s: %s, want %s", in, got, want)

@@ -138,10 +138,10 @@ func (c *Conn) Keep(bare bool) bool {
 	}
 	since := s.Loop.Clock() // a turn may be longer than a rest
 	limit := s.idleLimit(c.to, since)
-	if c.to.Gone || !c.Fits(&c.to.Manner) || c.to.Never || limit < idleLeast || !c.to.Stock.Put(1) {
+	if c.to.Gone || !c.Fits(&c.to.Manner) || c.to.Never || limit < idleLeast {
 		return false
 	}
-	if c.mine != nil && !c.mine.Add(c) {
+	if c.mine != nil && !c.mine.Add(c) || !c.to.Stock.Put(1) { // Put last: nothing takes it back
 		return false
 	}
 	c.in.Drop(s.Arena)

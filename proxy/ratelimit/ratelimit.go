@@ -227,7 +227,7 @@ func (s *Set) keyOf(l *limit, r *rewrite.Request) uint64 {
 		}
 		return l.hash(byRoute, b[:])
 	}
-	addr, _ := rewrite.ParseAddr(r.Origin()) // not valid for a unix socket: these count together
+	addr := r.OriginAddr().Unmap() // not valid for a unix socket: these count together
 	var b [8]byte
 	return l.hash(byAddress, appendNet(b[:0], addr))
 }
