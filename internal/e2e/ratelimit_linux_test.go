@@ -1,12 +1,9 @@
 package e2e
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -32,22 +29,27 @@ func (s *service) hammer(conns, n int, path, fields string) int {
 	var passed, refused atomic.Int64
 	for range conns {
 		all.Go(func() {
-			c, err := net.Dial("tcp", s.addr)
-			if err != nil {
-				s.t.Error(err)
-				return
-			}
-			defer c.Close()
-			c.SetDeadline(time.Now().Add(2 * testkit.Patience))
-			in := bufio.NewReader(c)
+			var c *rawConn
 			for range n {
+				if c == nil {
+					conn, err := connect(s.addr)
+					if err != nil {
+						s.t.Error(err)
+						return
+					}
+					defer conn.Close()
+					conn.SetDeadline(time.Now().Add(2 * testkit.Patience))
+					c = newRawConn(conn)
+				}
 				io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: a\r\n"+fields+"\r\n")
-				resp, err := http.ReadResponse(in, nil)
+				resp, _, err := c.try()
 				if err != nil {
 					s.t.Error(err)
 					return
 				}
-				io.Copy(io.Discard, resp.Body)
+				if resp.Close { // by a process that is being replaced
+					c = nil
+				}
 				switch resp.StatusCode {
 				case 302:
 					passed.Add(1)
