@@ -152,6 +152,7 @@ func TestReloadsInChurn(t *testing.T) {
 	supervisetest.EachMode(t, func(t *testing.T, cfg *config.Config) {
 		f := newFarm(t, 4)
 		s := newFakeSource(f.backends[0])
+		cfg.Pools[0].Strategy, cfg.Pools[0].Hash.Key = config.HashOnKey, config.KeyClientIP // tables are made beside the loops
 		in := serve(t, discovered(cfg), Options{Sources: s.of})
 		stop := supervisetest.Asking(t, in.addr, "well")
 		attempts := cfg.Retry.Attempts
