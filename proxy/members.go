@@ -29,7 +29,7 @@ func (p *Proxy) Change(s Snapshot, pools []int) {
 // changePool puts another pool in the place of the one at an index.
 func (p *Proxy) changePool(s *Snapshot, i int) {
 	from, targets := p.now.pools[i], p.membersOf(s, i)
-	q := p.newPool(s, i, targets, from)
+	q := p.newPool(s, i, targets, from, true)
 	from.successor = q
 	stays := make(map[*target]bool, len(targets))
 	for _, t := range targets {

@@ -24,8 +24,8 @@ type pool struct {
 }
 
 // newPool returns the pool of s at an index with these targets, one for each backend. It goes
-// on where from, which may be nil, is.
-func (p *Proxy) newPool(s *Snapshot, i int, targets []*target, from *pool) *pool {
+// on where from, which may be nil, is. late says that a new table may come a moment later.
+func (p *Proxy) newPool(s *Snapshot, i int, targets []*target, from *pool, late bool) *pool {
 	cfg := &s.Config.Pools[i]
 	backends := make([]*upstream.Backend[*h1back.Conn], len(targets))
 	for i, t := range targets {
@@ -37,7 +37,7 @@ func (p *Proxy) newPool(s *Snapshot, i int, targets []*target, from *pool) *pool
 	if cfg.Sticky != "" {
 		q.UseSticky(p.stickyKey(s.Config))
 	}
-	if p.table != nil {
+	if late && p.table != nil {
 		q.TablesFrom(func(list []upstream.Share, take func(upstream.Table)) { p.table(q.Name, list, take) })
 	}
 	q.Seed(p.chance.Uint64())

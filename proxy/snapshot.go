@@ -80,7 +80,7 @@ func (p *Proxy) newSnapshot(o Snapshot) (s *snapshot, targets map[int]*target) {
 			s.pools = append(s.pools, from)
 			continue
 		}
-		s.pools = append(s.pools, p.newPool(&o, i, members, from))
+		s.pools = append(s.pools, p.newPool(&o, i, members, from, false))
 	}
 	s.newRoutes(p.now)
 	s.rates = ratelimit.New(cfg, p.board, p.slot)

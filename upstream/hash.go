@@ -29,9 +29,10 @@ type hashing struct {
 
 	// moved is where the backends of table are now, -1 for those that are gone, or nil if
 	// table is of this pool. See TablesFrom.
-	moved []int32
-	asked bool // for the table of this pool
-	ask   func(list []Share, take func(Table))
+	moved  []int32
+	asked  bool // for the table of this pool
+	picked bool // something was picked from this pool
+	ask    func(list []Share, take func(Table))
 }
 
 func newHashing(cfg config.Pool, r *roster) *hashing {
@@ -53,12 +54,12 @@ func namesOf(entries []entry) []uint64 {
 }
 
 func (h *hashing) renew(r *roster) {
+	h.picked = h.picked || !r.dry
 	switch {
 	case h.table == nil || h.weights != r.weights: // the first pick, or another weight
 		h.table, h.moved, h.weights = MakeTable(sharesOf(r.entries), nil), nil, r.weights
 	case h.moved != nil && !h.asked && !r.dry:
-		h.asked = true
-		h.ask(sharesOf(r.entries), h.takerOf(h.weights))
+		h.askFor(r)
 	}
 	h.allWeight = 0
 	for _, i := range r.open {

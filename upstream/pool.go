@@ -91,7 +91,7 @@ func (p *Pool[C]) ContinueFrom(before *Pool[C]) {
 	}
 	if now, ok := p.roster.picker.(*hashing); ok {
 		if old, ok := before.roster.picker.(*hashing); ok {
-			now.goOn(old)
+			now.goOn(old, &p.roster)
 		}
 	}
 }

@@ -102,18 +102,18 @@ func sharesOf(entries []entry) []Share {
 	return list
 }
 
-// TablesFrom has p ask for its table when it is first picked from, instead of making it there
-// and then, if it goes on where another pool is (ContinueFrom) of which at least half stays.
-// Until take is called, which has to be on the loop, it goes by that pool's table: keys of
-// backends that are gone have others.
+// TablesFrom has p ask for its table, instead of making it at the first pick, if it goes on
+// where another pool is (ContinueFrom) of which at least half stays: at once if that one was
+// picked from, else at the first pick. Until take is called, which has to be on the loop, p
+// goes by that pool's table: keys of backends that are gone have others.
 func (p *Pool[C]) TablesFrom(ask func(list []Share, take func(Table))) {
 	if h, ok := p.roster.picker.(*hashing); ok {
 		h.ask = ask
 	}
 }
 
-// goOn has h go by the table of old, if that is of use.
-func (h *hashing) goOn(old *hashing) {
+// goOn has h, the picker of r, go by the table of old, if that is of use.
+func (h *hashing) goOn(old *hashing, r *roster) {
 	if h.ask == nil || old.table == nil {
 		return
 	}
@@ -145,7 +145,16 @@ func (h *hashing) goOn(old *hashing) {
 	}
 	if 2*stay >= len(moved) && 2*stay >= len(h.names) {
 		h.table, h.moved = old.table, moved
+		if old.picked {
+			h.askFor(r)
+		}
 	}
+}
+
+// askFor asks for the table of h, the picker of r.
+func (h *hashing) askFor(r *roster) {
+	h.asked = true
+	h.ask(sharesOf(r.entries), h.takerOf(h.weights))
 }
 
 // takerOf returns what gives h the table that was made with these weights.
