@@ -31,7 +31,7 @@ func wakeLog(word *uint64) {
 	}
 }
 
-// wake wakes everyone who sleeps, whatever the word is.
+// wake wakes all that sleep, whatever the word is.
 func wake(word *uint64) {
 	unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWake, math.MaxInt32, 0, 0, 0)
 }

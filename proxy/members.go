@@ -60,7 +60,7 @@ func (p *Proxy) membersOf(s *Snapshot, i int) []*target {
 	return members
 }
 
-// use tells q and its targets their place in s.
+// use gives q and its targets their place in s.
 func (q *pool) use(s *Snapshot, i int) {
 	q.cfg, q.series = &s.Config.Pools[i], record.SeriesOf(s.Series, i)
 	for j, t := range q.targets {

@@ -32,7 +32,7 @@ func (r *roster) leave(i int, why board.Reason, now tick.Instant) {
 	old := s.LeavingUntil.Load()
 	if tick.Instant(old) > now {
 		if until-old >= uint64(leaveAgain) {
-			s.LeavingUntil.CompareAndSwap(old, until) // who looks at the old time sees the new one then
+			s.LeavingUntil.CompareAndSwap(old, until) // a loop that looks at the old time sees the new one then
 		}
 		return
 	}

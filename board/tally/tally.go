@@ -191,7 +191,7 @@ func Clear(table []uint64) {
 	}
 }
 
-// Keys makes keys that others cannot foresee, so that nobody can fill a line on purpose.
+// Keys makes keys that clients cannot foresee, so that none can fill a line on purpose.
 type Keys struct{ a, b uint64 }
 
 // NewKeys returns the keys that go with a secret of 16 bytes or more.

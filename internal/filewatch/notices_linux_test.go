@@ -133,7 +133,7 @@ func write(t *testing.T, path string) {
 	}
 }
 
-// awaitName returns when n tells that a file was closed, and fails if it tells of another one.
+// awaitName returns when n reports that a file was closed, and fails if it reports another one.
 func awaitName(t *testing.T, n *notices, name string) {
 	t.Helper()
 	for {

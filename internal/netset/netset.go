@@ -110,7 +110,7 @@ func wideOf(addr netip.Addr) wide {
 	return wide{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
 }
 
-// Access says who is let in: nobody in a network of deny, whatever allow says; of the
+// Access says which clients are let in: none in a network of deny, whatever allow says; of the
 // others, those in a network of allow, or all if it has none. nil lets everyone in.
 type Access struct{ allow, deny Set }
 

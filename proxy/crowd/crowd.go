@@ -3,7 +3,7 @@
 //
 // limits.connections is one number. A loop counts a conn on the board before it accepts it,
 // and takes that back if all loops together would have too many: see board.Enter. The conn
-// then stays in the queue of the listening socket, where the system has put it, so nobody is
+// then stays in the queue of the listening socket, where the system has put it, so no client is
 // refused. The loop knocks: it says on the board that a client waits, and has the conn make
 // room that has been idle longest, whichever loop it belongs to. That loop is rung, see
 // board.Ring, and so are those that knock when a conn ends. A timer is armed only while a loop

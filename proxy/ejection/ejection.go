@@ -1,4 +1,4 @@
-// Package ejection tells of the ejections that a loop makes, and of their ends, in the log.
+// Package ejection logs the ejections that a loop makes, and their ends.
 package ejection
 
 import (

@@ -103,7 +103,7 @@ func (s *Set[X]) Use(routes []config.Route) (list []*Quota[X]) {
 	return list
 }
 
-// Identity returns what tells a route from others: its conditions.
+// Identity returns the conditions of a route, by which it differs from others.
 func Identity(r *config.Route) string {
 	parts := []string{"route", r.Host, r.Path, r.Scheme}
 	parts = append(parts, r.Methods...)

@@ -202,7 +202,7 @@ func (s *Set) applies(l *limit, r *rewrite.Request) bool {
 	return l.router.TakesAny(r.Message.Authority.Of(r.Text), path, r, s.scrap)
 }
 
-// The kinds of keys, which a hash tells apart.
+// The kinds of keys, which hash to different values.
 const (
 	byAddress = iota + 1
 	byValue

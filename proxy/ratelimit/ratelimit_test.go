@@ -51,7 +51,7 @@ func limited(limits ...access.RateLimit) *config.Config {
 	return cfg
 }
 
-// TestKeys: who is counted together.
+// TestKeys: which requests are counted together.
 func TestKeys(t *testing.T) {
 	byIP := access.RateLimit{Key: access.KeyClientIP}
 	byHeader := access.RateLimit{Key: access.KeyHeader, KeyName: "x-api-key"}

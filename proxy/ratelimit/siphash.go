@@ -5,7 +5,7 @@ import (
 	"math/bits"
 )
 
-// siphash returns SipHash-2-4 of b under the key k: who does not know k cannot find two b with
+// siphash returns SipHash-2-4 of b under the key k: without k, one cannot find two b with
 // the same hash.
 func siphash(k [2]uint64, b []byte) uint64 {
 	v := sip{k[0] ^ 0x736f6d6570736575, k[1] ^ 0x646f72616e646f6d, k[0] ^ 0x6c7967656e657261, k[1] ^ 0x7465646279746573}

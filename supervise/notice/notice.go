@@ -230,7 +230,7 @@ var preambleMends = [...]string{
 	board.PreambleLate:      "let the load balancer send the PROXY protocol, v1 or v2, or take proxy_protocol off this listener",
 }
 
-// tellConns tells of conns that were closed as soon as they were accepted. eg is the newest.
+// tellConns logs conns that were closed as soon as they were accepted. eg is the newest.
 func (n *Notices) tellConns(why int, t *tally, eg board.Refusal) {
 	args := []any{"reason", eg.Text, "count", t.untold, "since", t.sinceText(), "client", eg.Client}
 	if why == board.ConnExcess {

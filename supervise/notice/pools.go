@@ -7,7 +7,7 @@ import (
 	"lb/upstream/usable"
 )
 
-// lookAtPools tells which pools use backends that are down since so many are, and which
+// lookAtPools logs which pools use backends that are down since so many are, and which
 // backends ask for no new clients: once when it begins, and once when it is over.
 func (n *Notices) lookAtPools(view *plan.Snapshot, now tick.Instant) {
 	open, leaving := map[string]bool{}, map[int]bool{}

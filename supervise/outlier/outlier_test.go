@@ -74,7 +74,7 @@ func TestCourse(t *testing.T) {
 }
 
 // TestLook: an outlier is found by the sum over all loops, ejected as often as the rules of
-// ejection allow, and judged anew when it is back.
+// ejection allow, and judged again when it is back.
 func TestLook(t *testing.T) {
 	b := board.New(2, 4)
 	p := config.NewPool("web")

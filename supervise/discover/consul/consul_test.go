@@ -221,7 +221,7 @@ func TestEmpty(t *testing.T) {
 	}
 	a.next(t, "24", "three") // of another Consul: its index is less
 	expect(t, reports, all)
-	a.next(t, "", "anonymous") // not to be told from a service without instances
+	a.next(t, "", "anonymous") // looks like a service without instances
 	expect(t, reports, "")
 }
 

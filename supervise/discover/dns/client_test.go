@@ -19,7 +19,7 @@ import (
 
 const soa = "test. 60 IN SOA ns.test. root.test. 1 2 3 4 7"
 
-// told is a question, and what comes of it.
+// told is a question, and its outcome.
 type told struct {
 	what  string
 	say   func(q *question)

@@ -27,7 +27,7 @@ const (
 	begin = 300 * time.Millisecond
 	// every is how often the list is read without an event.
 	every = time.Minute
-	// leavingFor is how long a container that was told to end is left out if it does not.
+	// leavingFor is how long a container that was asked to end is left out if it does not.
 	leavingFor = 30 * time.Second
 )
 
@@ -42,7 +42,7 @@ type Source struct {
 	begin, every, empty, leaving time.Duration // see the constants; empty is every while the list is empty
 	pause                        pace.Backoff
 	version                      string               // "/v1.44", which both sides know; "": not asked yet
-	gone                         map[string]time.Time // containers that were told to end, by ID, and until when that is believed
+	gone                         map[string]time.Time // containers that were asked to end, by ID, and until when that is believed
 	flaws                        map[string]string    // what the log has about containers that cannot be used, by ID
 }
 
@@ -143,7 +143,7 @@ func (s *Source) drain(events <-chan event) {
 	}
 }
 
-// note notes what e says beyond that the list has changed. A container that is told to end
+// note notes what e says beyond that the list has changed. A container that is asked to end
 // is in the list until it has, but takes no more requests for sure.
 func (s *Source) note(e event) {
 	switch action, _, _ := strings.Cut(e.Action, ":"); action {

@@ -188,7 +188,7 @@ func expect(t *testing.T, reports <-chan string, want string) {
 
 const a, b, both = "172.17.0.2:8080*1 ", "172.17.0.3:8080*1 ", "172.17.0.2:8080*1 172.17.0.3:8080*1 "
 
-// Containers leave when they are paused, unhealthy or told to end, and come back.
+// Containers leave when they are paused, unhealthy or asked to end, and come back.
 func TestEvents(t *testing.T) {
 	e := newEngine(t)
 	first, second := running("aa", "172.17.0.2", ""), running("bb", "172.17.0.3", "")
@@ -241,7 +241,7 @@ func filtersOf(t *testing.T, target string) (f map[string][]string) {
 	return f
 }
 
-// A container that was told to end and goes on is taken again after a while.
+// A container that was asked to end and goes on is taken again after a while.
 func TestGoesOn(t *testing.T) {
 	e := newEngine(t)
 	e.set(running("aa", "172.17.0.2", ""), running("bb", "172.17.0.3", ""))
