@@ -12,6 +12,7 @@ import (
 	"lb/loop"
 	"lb/loop/looptest"
 	routing "lb/proxy/route"
+	"lb/upstream"
 )
 
 // members returns r.snapshot.Config with the backends at these places in its first pool.
@@ -90,6 +91,36 @@ func TestChangeToNone(t *testing.T) {
 		if !bytes.Contains(again.Received(), []byte("200 OK")) {
 			t.Errorf("%v: %q, want an answer of the new one", awaits, again.Received())
 		}
+	}
+}
+
+// TestChangeOfHash: after a change of members the table of a hash pool may come later, and the
+// pool before has just been picked from, so it is asked for at once. After a reload it is there.
+func TestChangeOfHash(t *testing.T) {
+	hashed := func(cfg *config.Config) *config.Config {
+		cfg.Pools[0].Strategy, cfg.Pools[0].Hash = config.HashOnKey, config.Hash{Key: config.KeyPath}
+		return cfg
+	}
+	r := newRig(t, 1, hashed(withBackends(0, 1, 2)), false)
+	r.onEveryConnect(func(_ int, p *looptest.Peer) { answerAll(p) })
+	asked := 0
+	r.p.table = func(string, []upstream.Share, func(upstream.Table)) { asked++ }
+	client := r.k.Connect(r.listener, rigClient)
+	client.Send([]byte(ask))
+	r.settle()
+	r.change(hashed(r.members(0, 1)))
+	r.settle()
+	if asked != 1 {
+		t.Errorf("the table is asked for %d times after a change, want once", asked)
+	}
+	r.reloaded(hashed(withBackends(0, 1, 2)))
+	client.Send([]byte(ask))
+	r.settle()
+	if asked != 1 {
+		t.Error("the table comes later after a reload")
+	}
+	if got := bytes.Count(client.Received(), []byte("200 OK")); got != 2 {
+		t.Errorf("%d answers, want 2", got)
 	}
 }
 
