@@ -20,9 +20,6 @@ func probing(silence time.Duration) (first, every time.Duration) {
 	return first, max(first/probeCount, time.Second)
 }
 
-// seconds returns d in the unit of most options of sockets.
-func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
-
 // probe has the system probe fd while it is idle. idle is the option for that.
 func probe(fd, idle int, silence time.Duration) {
 	first, every := probing(silence)

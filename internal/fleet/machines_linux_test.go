@@ -19,7 +19,6 @@ type traffic struct {
 	t     *testing.T
 	p     *testkit.Process
 	stdin io.Closer
-	ended bool
 }
 
 // clients is how many requests a load has in flight at most.

@@ -127,13 +127,13 @@ func TestNoCopy(t *testing.T) {
 // the same as the copy in use is in use from the store.
 func TestWatch(t *testing.T) {
 	folder := t.TempDir()
-	s, f, log := open(t, folder)
+	s, f, _ := open(t, folder)
 	f.set("a = 1", 7)
 	if _, err := s.Load(); err != nil {
 		t.Fatal(err)
 	}
 	s.Accepted()
-	s, f, log = open(t, folder)
+	s, f, log := open(t, folder)
 	f.err = errors.New("down")
 	if _, err := s.Load(); err != nil {
 		t.Fatal(err)

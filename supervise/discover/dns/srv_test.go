@@ -66,7 +66,7 @@ func TestService(t *testing.T) {
 // asked for at once does not wait for its TTL.
 func TestServiceChanges(t *testing.T) {
 	server := newServer(t, func(q *question) { q.answer(dns.RcodeServerFailure) })
-	s, reports := reportsOf(t, clientOf(t, nil, server), time.Millisecond, time.Millisecond)
+	_, reports := reportsOf(t, clientOf(t, nil, server), time.Millisecond, time.Millisecond)
 	if got := <-reports; got.err == nil {
 		t.Errorf("failed: %+v", got.list)
 	}
@@ -85,7 +85,7 @@ func TestServiceChanges(t *testing.T) {
 			break
 		}
 	}
-	s, reports = reportsOf(t, clientOf(t, nil, server), time.Millisecond, time.Hour)
+	s, reports := reportsOf(t, clientOf(t, nil, server), time.Millisecond, time.Hour)
 	server.set(func(q *question) { q.answer(0, "_http._tcp.web.test. 3600 IN SRV 0 0 80 b.test.") })
 	for got := range reports {
 		if got.err == nil {
