@@ -134,7 +134,7 @@ func (h *host) start(args ...string) *testkit.Process {
 	return testkit.Start(h.lab.t, h.command(args...))
 }
 
-// powerOff has the host vanish: nothing that it sends arrives any longer, and nobody is told.
+// powerOff has the host vanish: nothing that it sends arrives any longer, not even the end of a connection.
 func (h *host) powerOff(processes ...*testkit.Process) {
 	h.lab.t.Helper()
 	h.lab.ip("-n", h.lab.bridge(), "link", "set", h.cord, "down")
