@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"net/netip"
+
+	"lb/internal/iptext"
 )
 
 // Status is how far Parse has got.
@@ -161,9 +163,9 @@ func (h *Header) readLine(s []byte, six bool) bool {
 			return false
 		}
 		if six {
-			addrs[i], ok = parseIPv6(one)
+			addrs[i], ok = iptext.IPv6(one)
 		} else {
-			addrs[i], ok = parseIPv4(one)
+			addrs[i], ok = iptext.IPv4(one)
 		}
 		if !ok {
 			return false
